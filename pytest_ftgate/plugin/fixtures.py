@@ -97,8 +97,8 @@ def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[
         Raises:
             FtgateError: the model, the data or the metric is invalid, or an answer is missing.
         """
-        if session.plans.option is not None:  # it would ask about all examples
-            pytest.skip(f"{session.plans.option} plans only gates")
+        if session.planning is not None:  # it would ask about all examples
+            pytest.skip(f"{session.planning} plans only gates")
         try:
             # Resolved like a gate, of which only these keys are used, so that every spelling works.
             keys = {"baseline": model, "candidate": model, "test_set": test_set, "metric": metric}

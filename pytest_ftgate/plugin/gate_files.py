@@ -6,14 +6,13 @@ from contextlib import suppress
 from dataclasses import asdict
 from fnmatch import fnmatch
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_ftgate.checks.weaker.project import Compared, compare
-from pytest_ftgate.config import GateFile
+from pytest_ftgate.config import GateFile, load_gate_file, places_of
 from pytest_ftgate.errors import ConfigError, HistoryError, Where, shown_path
 from pytest_ftgate.gate.state import sign_of_ci
 from pytest_ftgate.git import git_lines, in_repository
@@ -70,13 +69,8 @@ class GateFiles:
 
     def path(self, folder: Path | None = None) -> Path:
         """Return the gate file of the tests in a folder, of those at the ini file without one; it may not exist."""
-        places = self._places(folder)
+        places = places_of(self._name, folder or self._home, self._home)
         return Path(os.path.abspath(next((place for place in places if os.path.exists(place)), places[-1])))
-
-    def _places(self, folder: Path | None) -> list[Path]:
-        from pytest_ftgate.config import places_of
-
-        return places_of(self._name, folder or self._home, self._home)
 
     def path_of(self, test: str) -> Path:
         """Return the gate file of a test by its id."""
@@ -84,8 +78,7 @@ class GateFiles:
 
     def paths(self, tests: Iterable[str], *, below: bool = False) -> list[Path]:
         """Return the gate files of the tests and of the ini file's folder, and all in the folders collected from."""
-        found = [self.path(), *map(self.path_of, tests), *(self._below() if below else ())]
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys([self.path(), *map(self.path_of, tests), *(self._below() if below else ())]))
 
     def collects(self, folder: Path) -> bool:
         """Return whether pytest was asked to collect all tests of a folder."""
@@ -111,47 +104,39 @@ class GateFiles:
         Raises:
             ConfigError: the file is missing, and ``required`` or there with another suffix; or it cannot be read.
         """
-        file = self.load(self.path(folder))
-        if file is None and (required or self.renaming(folder)):
-            raise self._missing(folder)
+        path = self.path(folder)
+        other = path.with_suffix(".yml" if path.suffix == ".yaml" else ".yaml") if path.suffix else path
+        file = self.load(path)
+        if file is None and (required or other.is_file()):
+            raise self._missing(folder, other)
         return file
 
     def load(self, path: Path) -> GateFile | None:
         """Return a gate file, which is read once; None if it does not exist. Raises :class:`ConfigError`."""
         if path not in self._files and os.path.exists(path):  # false for an invalid path, too
-            from pytest_ftgate.config import load_gate_file
-
             self._files[path] = load_gate_file(path)
         return self._files.get(path)
 
-    def _missing(self, folder: Path) -> ConfigError:
+    def _missing(self, folder: Path, other: Path) -> ConfigError:
         """Return the error of a missing gate file: the folders searched, and one above or below that has it."""
-        places, name = self._places(folder), os.path.basename(self._name)
-        above = (place / name for place in self._home.parents if (place / name).is_file())
-        elsewhere = next(chain(above, self._below()), None)
+        places, name = places_of(self._name, folder, self._home), os.path.basename(self._name)
+        elsewhere = next(
+            (one for one in (other, *(place / name for place in self._home.parents)) if one.is_file()), None
+        )
+        elsewhere = elsewhere or next(self._below(), None)
         cure = "Create it, set another path with ini ftgate_config, or give all keys in the marker."
         if elsewhere is not None:
-            cure = f"Found {shown_path(elsewhere)}: move it, or the tests into its folder, or set ini ftgate_config."
+            cure = f"Found {shown_path(elsewhere)}: rename or move it, or move the tests, or set ini ftgate_config."
         searched = ", ".join(shown_path(place.parent) for place in places)
         what = f"gate file not found: searched for {name} in {searched}"
-        return ConfigError(what, where=Where(shown_path(places[0])), cure=self.renaming(folder) or cure)
-
-    def renaming(self, folder: Path | None = None) -> str | None:
-        """Return the cure if the gate file is missing, and there with the other suffix of YAML."""
-        path = self.path(folder)
-        other = path.with_suffix(".yml" if path.suffix == ".yaml" else ".yaml")
-        missing = path.suffix and not os.path.exists(path)
-        return f"found {other.name}: rename it to {path.name}" if missing and other.is_file() else None
+        return ConfigError(what, where=Where(shown_path(places[0])), cure=cure)
 
     def compared(self, file: Path) -> Compared:
         """Return what is weaker in a gate file than at the merge base."""
         if file not in self._compared:
-            given, places = self._given.get(str(file)), (self._home, self._inis(), self._config.inipath)
-            self._compared[file] = (
-                from_plain(Compared, given)
-                if given
-                else compare(file, self.path, *places, self.base_ref, in_ci=sign_of_ci() is not None)
-            )
+            given, in_ci = self._given.get(str(file)), sign_of_ci() is not None
+            args = (file, self.path, self._home, self._inis(), self._config.inipath, self.base_ref)
+            self._compared[file] = from_plain(Compared, given) if given else compare(*args, in_ci=in_ci)
         return self._compared[file]
 
     def compared_ahead(self) -> dict[str, Any]:

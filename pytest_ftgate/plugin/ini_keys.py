@@ -14,12 +14,8 @@ from pytest_ftgate.gate.state import sign_of_ci
 from pytest_ftgate.ini_file import HEADERS, INI_NAMES, IniFile, read_ini, reads_native
 from pytest_ftgate.text import excerpt, nearest
 
-KEYS = (
-    *("ftgate_config", "ftgate_state", "ftgate_recordings", "ftgate_required"),
-    *("ftgate_base_ref", "ftgate_forbid_weakening"),
-)
-_PREFIX = "ftgate"
-_TRUTH = ("true", "false", "yes", "no", "on", "off")
+_BARE = ("config", "state", "recordings", "required", "base_ref", "forbid_weakening")
+KEYS = tuple(f"ftgate_{one}" for one in _BARE)
 
 ALLOW_MISSING = "--ftgate-allow-missing"
 _NO_TEST = {
@@ -45,36 +41,32 @@ def runs_no_test(config: pytest.Config) -> bool:
     return any(config.getoption(name, None) for name in _NO_TEST)
 
 
-def _refused_in_ini(config: pytest.Config) -> str | None:
-    """Return an option in ``addopts`` of the ini file with which no run would judge a required gate."""
-    refused = (ALLOW_MISSING, *(chain(*_NO_TEST.values()) if config.getini("ftgate_required") else ()))
-    return next((one for one in config.getini("addopts") if one.partition("=")[0] in refused), None)
-
-
 def check_options(config: pytest.Config) -> None:
     """Refuse invalid options before any test is collected."""
-    written = _refused_in_ini(config)
-    if written is not None:
-        raise pytest.UsageError(f"{written} is refused in addopts of the ini file: no required gate would be judged")
+    for text in _refused(config):
+        raise pytest.UsageError(text)
+
+
+def _refused(config: pytest.Config) -> Iterator[str]:
+    required, sign = bool(config.getini("ftgate_required")), sign_of_ci()
+    refused = (ALLOW_MISSING, *(chain(*_NO_TEST.values()) if required else ()))
+    for option in config.getini("addopts"):
+        if option.partition("=")[0] in refused:
+            yield f"{option} is refused in addopts of the ini file: no required gate would be judged"
     for name in config.getoption("override_ini") or ():
         if name.startswith("ftgate_"):
-            raise pytest.UsageError(
-                f"-o {name}: the requirements of a gate come from files under review, not from the command line"
-            )
-    reports = list(dict.fromkeys(config.getoption("--ftgate-report")))
+            yield f"-o {name}: the requirements of a gate come from files under review, not from the command line"
+    reports = dict.fromkeys(config.getoption("--ftgate-report"))
     paths = [os.path.realpath(report.partition(":")[2]) for report in reports]
-    for report, path in zip(reports, paths, strict=True):
-        if paths.count(path) > 1:  # the second report would silently replace the first
-            raise pytest.UsageError(f"--ftgate-report={report}: another report is written to the same file")
-        if report.startswith("html:") and find_spec("jinja2") is None:
-            raise pytest.UsageError(
-                "--ftgate-report=html needs Jinja2, which is not installed: pip install 'pytest-ftgate[report]'"
-            )
-    required, sign = bool(config.getini("ftgate_required")), sign_of_ci()
-    local, unmet = ("is for local work only", True), ("meets no gate of ftgate_required", required)
-    for option, (what, waives) in ((ALLOW_MISSING, local), (planning_option(config), unmet)):
-        if option is not None and config.getoption(option) and waives and sign:
-            raise pytest.UsageError(f"{option} {what}; the environment variable {sign} is set")
+    if len({*paths}) < len(paths):  # the second report would silently replace the first
+        yield f"--ftgate-report={next(iter(reports))}: another report is written to the same file"
+    if any(one.startswith("html:") for one in reports) and find_spec("jinja2") is None:
+        yield "--ftgate-report=html needs Jinja2, which is not installed: pip install 'pytest-ftgate[report]'"
+    planning = planning_option(config)
+    if sign and config.getoption(ALLOW_MISSING):
+        yield f"{ALLOW_MISSING} is for local work only; the environment variable {sign} is set"
+    if sign and planning and required:
+        yield f"{planning} meets no gate of ftgate_required; the environment variable {sign} is set"
 
 
 def check_ini_keys(config: pytest.Config, paths: Iterable[Path]) -> None:
@@ -95,15 +87,13 @@ def check_ini_keys(config: pytest.Config, paths: Iterable[Path]) -> None:
 
 def _problems(config: pytest.Config, file: IniFile) -> Iterator[ConfigError]:
     unread = file.native and not reads_native()
-    for header, values in file.tables.items():
+    for header, key, value in ((header, *one) for header, values in file.tables.items() for one in values.items()):
         is_read = file.path == config.inipath and header == file.header and not unread
-        for key, value in values.items():
-            if key in KEYS and (unread or (file.path == config.inipath and not is_read)):
-                move = f"move the key to {file.header or 'the table of pytest'}"
-                cure = "write the key into pytest.ini, or install pytest 9" if unread else move
-                yield ConfigError(f"this pytest does not read {header}", where=file.where(key), cure=cure)
-            elif key.lower().startswith(_PREFIX) and header in HEADERS:
-                yield from _of_key(config, file, key, value, is_read=is_read)
+        if key in KEYS and (unread or (file.path == config.inipath and not is_read)):
+            cure = "install pytest 9" if unread else f"move the key to {file.header or 'the table of pytest'}"
+            yield ConfigError(f"this pytest does not read {header}", where=file.where(key), cure=cure)
+        elif key.lower().startswith("ftgate") and header in HEADERS:
+            yield from _of_key(config, file, key, value, is_read=is_read)
 
 
 def _of_key(config: pytest.Config, file: IniFile, key: str, value: Any, *, is_read: bool) -> Iterator[ConfigError]:
@@ -111,16 +101,9 @@ def _of_key(config: pytest.Config, file: IniFile, key: str, value: Any, *, is_re
         config.getini(key)
     except (ValueError, TypeError, pytest.UsageError) as error:
         if isinstance(error.__cause__, KeyError):  # no plugin has such a key
-            near = nearest(_bare(key.lower()), map(_bare, KEYS))
-            cure = f"did you mean {_PREFIX}_{near}?" if near else f"known: {', '.join(KEYS)}"
+            near = nearest(key.lower().removeprefix("ftgate").strip("_-."), _BARE)
+            cure = f"did you mean ftgate_{near}?" if near else f"known: {', '.join(KEYS)}"
             yield ConfigError("unknown ini key", where=file.where(key), cure=cure)
         elif is_read:
-            meant = nearest(value, _TRUTH) if isinstance(value, str) else None
-            cure = f"did you mean {meant}?" if meant else "true and false are truth values; names are written as a list"
-            what = f"invalid value: {excerpt(str(value))}"
+            what, cure = f"invalid value: {excerpt(str(value))}", "write true or false; names are written as a list"
             yield ConfigError(what, where=file.where(key), evidence=str(error), cure=cure)
-
-
-def _bare(key: str) -> str:
-    """Return a key without the prefix that all keys share, so that the rest decides which one is similar."""
-    return key.removeprefix(_PREFIX).strip("_-.")

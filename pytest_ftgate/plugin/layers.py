@@ -33,8 +33,7 @@ _MOVE = "Write it into the gate file: ini ftgate_forbid_weakening compares what 
 
 def layers_as_judged(request: pytest.FixtureRequest, files: GateFiles) -> "Layers":
     """Return the layers of a test's gate; its overridden fixtures are set up for that."""
-    remarks = tuple(unused_fixtures(request))
-    return replace(_layers(request, files, request.getfixturevalue), remarks=remarks)
+    return _layers(request, files, request.getfixturevalue, remarks=tuple(unused_fixtures(request)))
 
 
 def layers_as_written(request: pytest.FixtureRequest, key: str, files: GateFiles) -> "Layers":
@@ -43,28 +42,27 @@ def layers_as_written(request: pytest.FixtureRequest, key: str, files: GateFiles
     Other overridden fixtures are not set up. A stand-in satisfies "required": a callable, or no examples.
     """
     refuse_indirect(request, f"ftgate_{key}")
-    return _layers(request, files, lambda name: () if name.endswith("_set") else str, given=(key,))
+    return _layers(request, files, lambda name: () if name.endswith("_set") else str, but=key)
 
 
 def _layers(
-    request: pytest.FixtureRequest, files: GateFiles, value_of: Callable[[str], Any], given: Collection[str] = ()
+    request: pytest.FixtureRequest, files: GateFiles, value_of: Callable[[str], Any], but: str = "", **more: Any
 ) -> "Layers":
-    """Return the layers of a test's gate; ``given`` are keys that no overridden fixture is asked for."""
     item: pytest.Item = request.node
-    levels = list(marked_levels(item))
-    named = naming(levels) is not None
-    known = {*given, *(key for level in levels for key in level.keys)}
-    used = {one.key: one.value(value_of) for one in overrides(request) if one.given_by(known) is None}
+    levels, given = list(marked_levels(item)), list(overrides(request))
+    known = {but, *(key for level in levels for key in level.keys)}
+    used = {one.key: one.value(value_of) for one in given if one.given_by(known) is None}
     values, sources = ({key: pair[part] for key, pair in used.items()} for part in (0, 1))
-    themselves = {one.name for one in overrides(request) if one.function is None}
+    themselves = {one.name for one in given if one.definition is None}
     return Layers(
         levels,
         item.path.parent,
         [Layer(values, sources)] if used else [],
-        files.gate_file(item.path.parent, required=named),
+        files.gate_file(item.path.parent, required=naming(levels) is not None),
         test_id(item),
         item.config.rootpath,
         parameters={name: value for name, value in _parameters(item).items() if name not in themselves},
+        **more,
     )
 
 
@@ -166,20 +164,22 @@ class Override:
         request: of the test.
         name: of the fixture.
         key: of the gate, which it gives.
-        function: of the fixture; None for a parameter.
+        definition: of the fixture; None for a parameter.
     """
 
     request: pytest.FixtureRequest
     name: str
     key: str
-    function: Callable[..., Any] | None
+    definition: Any = None
 
     @property
     def code(self) -> CodeType | None:
-        return None if self.function is None else _code(self.function)
+        function = getattr(self.definition, "func", None)
+        found: CodeType | None = getattr(inspect.unwrap(getattr(function, "__func__", function)), "__code__", None)  # type: ignore[arg-type]
+        return found
 
     def __str__(self) -> str:
-        if self.function is None:
+        if self.definition is None:
             return f"parameter {self.name}"
         place = f", {shown_path(self.code.co_filename)}:{self.code.co_firstlineno}" if self.code else ""
         return f"fixture {self.name}{place}"
@@ -192,56 +192,32 @@ class Override:
         """Return the value, with ``value_of`` that of a fixture, and its source.
 
         Raises:
-            ConfigError: the value is None; or the fixture, or one that it depends on, is parametrized, but the test
-                does not request it, so that pytest does not run the test for each parameter.
+            ConfigError: the value is None; or the fixture is parametrized, but the test does not request it, so that
+                pytest does not run the test for each parameter.
         """
         parameters = _parameters(self.request.node)
-        if self.function is None:
-            value, source = parameters[self.name], Source("fixture", str(self), self.request.path.parent)
+        if self.definition is None:
+            value, folder = parameters[self.name], self.request.path.parent
+        elif self.definition.params is not None and self.name not in parameters:
+            what = f"the {self} is parametrized, but the test does not request it"
+            cure = f"Request it, so that the test runs for each parameter: def test_gate({self.name}): ..."
+            raise ConfigError(what, where=Where(shown_path(self.request.path)), cure=cure)
         else:
-            self._refuse_parametrized(self.reached(), parameters)
-            folder = Path(self.code.co_filename).parent if self.code else Path.cwd()
-            value, source = value_of(self.name), Source("fixture", str(self), folder)
+            value, folder = value_of(self.name), Path(self.code.co_filename).parent if self.code else Path.cwd()
         if value is None:
             raise ConfigError(f"the {self} returned None", cure="Return a model, or examples.")
-        return os.fspath(value) if isinstance(value, os.PathLike) else value, source
-
-    def _refuse_parametrized(self, reached: Mapping[str, list[Any]], parameters: Mapping[str, Any]) -> None:
-        for one, used in reached.items():
-            if one not in parameters and any(definition.params is not None for definition in used):
-                through = "" if one == self.name else f"needs the fixture {one}, which "
-                test = getattr(self.request.node, "originalname", None) or self.request.node.name
-                raise ConfigError(
-                    f"the {self} {through}is parametrized, but the test does not request it",
-                    where=Where(shown_path(self.request.path)),
-                    cure=f"Request it, so that the test runs for each parameter: def {test}({self.name}): ...",
-                )
-
-    def reached(self) -> dict[str, list[Any]]:
-        """Return the fixture and all that it depends on, by name, with the definitions used and those they extend."""
-        found: dict[str, list[Any]] = {}
-        waiting = [self.name]
-        for one in waiting:
-            if one in found:
-                continue
-            found[one] = []
-            for definition in reversed(_definitions(self.request, one)):
-                found[one].append(definition)
-                waiting += definition.argnames
-                if one not in definition.argnames:  # otherwise it extends the next definition further out
-                    break
-        return found
+        return os.fspath(value) if isinstance(value, os.PathLike) else value, Source("fixture", str(self), folder)
 
 
 def overrides(request: pytest.FixtureRequest) -> Iterator[Override]:
     """Yield what gives keys of a test's gate in the place of our fixtures."""
+    where: Any = request.node if pytest.version_tuple >= (8, 1) else request.node.nodeid
     for name, key in FIXTURES.items():
-        found = _definitions(request, name)
-        function = found[-1].func if found else None
-        if function is not None and function.__module__ != "pytest_ftgate.plugin":
-            yield Override(request, name, key, function)
+        found = request._fixturemanager.getfixturedefs(name, where)  # pytest has no public API for this
+        if found and found[-1].func.__module__ != "pytest_ftgate.plugin":
+            yield Override(request, name, key, found[-1])
         elif name in _parameters(request.node):
-            yield Override(request, name, key, None)
+            yield Override(request, name, key)
 
 
 def unused_fixtures(request: pytest.FixtureRequest) -> Iterator[Check]:
@@ -255,35 +231,22 @@ def unused_fixtures(request: pytest.FixtureRequest) -> Iterator[Check]:
         key = one.given_by(given)
         if key is None:
             continue
-        marker, called, cure = given[key], f"the {one}", f"Remove {one.key} from the marker, or the {one}."
+        marker, cure = given[key], f"Remove {one.key} from the marker, or the {one}."
         if one.name in request.fixturenames:
-            what = f"{one.key} is given twice: by the marker, and by {called}, which the test requests"
+            what = f"{one.key} is given twice: by the marker, and by the {one}, which the test requests"
             raise ConfigError(what, where=replace(marker, key=one.key), cure=cure)
-        message = f"{called} is not used, because the marker ({marker}) gives {one.key}"
+        message = f"the {one} is not used, because the marker ({marker}) gives {one.key}"
         yield Check("configuration", "warning", message, source=str(marker), advice=cure)
 
 
 def refuse_indirect(request: pytest.FixtureRequest, name: str) -> None:
     """Raise :class:`ConfigError` if the test gives a parameter to one of our fixtures."""
     if name in _parameters(request.node):
-        cure = "Remove indirect: the parameter itself is the model or the examples."
-        raise ConfigError(
-            f"the fixture {name} does not take a parameter", where=Where(shown_path(request.path)), cure=cure
-        )
+        what, where = f"the fixture {name} does not take a parameter", Where(shown_path(request.path))
+        raise ConfigError(what, where=where, cure="Remove indirect: the parameter itself is the model or the examples.")
 
 
 def _parameters(item: pytest.Item) -> Mapping[str, Any]:
     """Return the values of the test's parameters by name."""
     found: Mapping[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
-    return found
-
-
-def _definitions(request: pytest.FixtureRequest, name: str) -> list[Any]:
-    """Return the definitions of a fixture that apply to the test, nearest last. pytest has no public API for this."""
-    where: Any = request.node if pytest.version_tuple >= (8, 1) else request.node.nodeid
-    return list(request._fixturemanager.getfixturedefs(name, where) or ())
-
-
-def _code(function: Callable[..., Any]) -> CodeType | None:
-    found: CodeType | None = getattr(inspect.unwrap(getattr(function, "__func__", function)), "__code__", None)
     return found

@@ -1,9 +1,8 @@
 """Compare the gates that ini ``ftgate_required`` requires with those that this session judged."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -25,15 +24,6 @@ class Seen:
 
     names: dict[str, str] = field(default_factory=dict)  # of their gates
     absent: dict[str, str] = field(default_factory=dict)
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return the data that an xdist worker sends."""
-        return asdict(self)
-
-    def add(self, plain: Mapping[str, Any]) -> None:
-        """Add the data of an xdist worker."""
-        self.names |= plain["names"]
-        self.absent |= plain["absent"]
 
     def why(self, test: str) -> str:
         """Return why a test was not judged."""
@@ -169,8 +159,9 @@ def _find_unmet(files: GateFiles, results: Sequence[GateResult], seen: Seen) -> 
             unmet |= {name: Unmet(name, error.headline) for name in map(_bare, files.required)}
     if every and not unmet and not any(known.values()):
         cure = "create it, or, for gates in markers, give each marker name=NAME and write ftgate_required = NAME"
-        shown, absent = shown_path(files.path()), f"which does not exist: {files.renaming() or cure}"
-        unmet["all"] = Unmet("all", f"{shown} has no gates" if known else f"it means the gates of {shown}, {absent}")
+        shown = shown_path(files.path())
+        reason = f"{shown} has no gates" if known else f"it means the gates of {shown}, which does not exist: {cure}"
+        unmet["all"] = Unmet("all", reason)
     judged = {result.nodeid: result for result in results}
     claims = {**{test: result.name for test, result in judged.items()}, **seen.names}
     claims |= {test: result.gate for test, result in judged.items() if result.gate is not None}

@@ -34,10 +34,8 @@ def judge_in_setup(item: pytest.Item, request: pytest.FixtureRequest | None, ses
         session.judged_with[item.nodeid] = tuple(item.iter_markers(MARK))
         return
     if item.get_closest_marker(MARK) is None:
-        refused = FtgateError(
-            f"the ftgate marker of {item.nodeid} was removed after the test was collected",
-            cure="Keep it; to leave the gate out of a run, deselect the test: -m 'not ftgate'.",
-        )
+        what = f"the ftgate marker of {item.nodeid} was removed after the test was collected"
+        refused = FtgateError(what, cure="Keep it; to leave the gate out of a run, deselect the test: -m 'not ftgate'.")
     elif request is None:
         refused = FtgateError(
             f"{item.nodeid} cannot judge a gate: the ftgate marker needs a test function or method, "
@@ -58,12 +56,10 @@ def _refuse(item: pytest.Item, session: GateSession, error: FtgateError) -> None
 
 def refuse_late_marks(item: pytest.Item, session: GateSession) -> None:
     """Make the verdict of a test ``error`` whose markers changed after its gate was judged, or could have been."""
-    error = FtgateError(
-        f"the ftgate markers of {item.nodeid} changed after its set-up, where its gate is judged",
-        cure="Put the marker on the test; a fixture may also add it, and so may pytest_collection_modifyitems.",
-    )
     session.judged_with[item.nodeid] = tuple(item.iter_markers(MARK))
-    _refuse(item, session, error)
+    what = f"the ftgate markers of {item.nodeid} changed after its set-up, where its gate is judged"
+    cure = "Put the marker on the test; a fixture may also add it, and so may pytest_collection_modifyitems."
+    _refuse(item, session, FtgateError(what, cure=cure))
 
 
 def judged_gate(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
@@ -86,7 +82,7 @@ def fail(text: str) -> NoReturn:
 def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
     """Return the verdict of a test. It is computed once: a rerun of the test does not call the models again."""
     item: pytest.Item = request.node
-    if session.plans.option is not None:
+    if session.planning is not None:
         _plan_and_leave(request, session)
     nodeid = test_id(item)
     if item.nodeid not in session.results:
@@ -132,30 +128,23 @@ def _interruption(error: Interrupted) -> FtgateError:
 def _plan_and_leave(request: pytest.FixtureRequest, session: GateSession) -> NoReturn:
     """Plan the gate of a test once, and skip the test; it fails where the plan fails."""
     __tracebackhide__ = False  # pytest warns if a failure has no visible frame
-    item: pytest.Item = request.node
-    plans = session.plans
-    session.see_absent(item, f"was not judged: {plans.no_verdict}")
-    if item.nodeid not in plans.seen:
-        plans.seen[item.nodeid] = _planned(request, session)
-    plan = plans.seen[item.nodeid]
-    if plan.failed:
-        pytest.fail(plan.lines[0].text, pytrace=False)
-    pytest.skip(plans.no_verdict)
-
-
-def _planned(request: pytest.FixtureRequest, session: GateSession) -> Planned:
     from pytest_ftgate.gate.plan import Plan, plan_gate
     from pytest_ftgate.reports.plan import plan_lines
 
     item: pytest.Item = request.node
-    try:
-        layers = layers_as_judged(request, session.files)
-        reviewed, few = layers.reviewed(session.files), item.config.getoption("--ftgate-preview") or 0
-        services = session.services(item.ihook)
-        plan = plan_gate(layers.config, services, nodeid=test_id(item), reviewed=reviewed, preview=few)
-    except FtgateError as error:
-        plan = Plan(claimed_name(item), (error_check(error),))
-    return Planned(plan_lines(plan, full=item.config.get_verbosity() > 0), plan.failed)
+    session.see_absent(item, f"was not judged: {session.planning} gives no verdict")
+    if item.nodeid not in session.plans:
+        try:
+            layers, few = layers_as_judged(request, session.files), item.config.getoption("--ftgate-preview") or 0
+            reviewed, services = layers.reviewed(session.files), session.services(item.ihook)
+            plan = plan_gate(layers.config, services, nodeid=test_id(item), reviewed=reviewed, preview=few)
+        except FtgateError as error:
+            plan = Plan(claimed_name(item), (error_check(error),))
+        lines = plan_lines(plan, full=item.config.get_verbosity() > 0)
+        session.plans[item.nodeid] = Planned(lines, plan.failed)
+    if session.plans[item.nodeid].failed:
+        pytest.fail(session.plans[item.nodeid].lines[0].text, pytrace=False)
+    pytest.skip(f"{session.planning} gives no verdict")
 
 
 @contextmanager
@@ -195,7 +184,7 @@ def hold_report(
     Args:
         late: the verdict is new, because the markers changed during this phase.
     """
-    known = session.verdicts.facts.get(item.nodeid)
+    known = session.facts.get(item.nodeid)
     report.user_properties = [one for one in report.user_properties if one[0] != MARK or one[1] == known]
     result = session.results.get(item.nodeid)
     if report.when == "setup" and result is None and item.get_closest_marker(MARK) is not None:

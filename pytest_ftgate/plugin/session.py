@@ -2,8 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,8 +20,9 @@ from pytest_ftgate.plugin.marks import MARK, claimed_name, location, test_id
 from pytest_ftgate.plugin.obligations import DESELECTED, Owed, Seen, find_owed, unmarked, waived_by
 from pytest_ftgate.plugin.terminal import HIDDEN, add_error, display, failed_tests, show_block, show_gates, show_lines
 from pytest_ftgate.reports import json as json_report
-from pytest_ftgate.reports.html.evidence import Evidence
+from pytest_ftgate.reports.html.evidence import Evidence, collect
 from pytest_ftgate.reports.json import Session
+from pytest_ftgate.reports.recordings import read_notes, read_recordings
 from pytest_ftgate.reports.session import Outcome
 from pytest_ftgate.reports.text import Line
 from pytest_ftgate.result import GateResult, failed_result
@@ -32,43 +33,8 @@ from pytest_ftgate.text import one_line, printable, shortened, show_usd
 
 __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of our lines
 
-
 _OUTCOMES = ("passed", "skipped", "failed")  # of a phase, the worst last
 _GREEN = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-
-
-class Verdicts:
-    """The first verdict of each test, by node id."""
-
-    def __init__(self) -> None:
-        self.results: dict[str, GateResult] = {}
-        self.facts: dict[str, str] = {}  # the same as JSON, of the tests of this process
-        self.evidence: dict[str, Evidence] = {}  # where a report shows it
-
-    def hear_report(self, report: pytest.TestReport) -> None:
-        """Add the verdict in a test report of an xdist worker."""
-        for name, value in report.user_properties:
-            if name == MARK:
-                self._hear(report.nodeid, str(value))
-
-    def _hear(self, nodeid: str, facts: str) -> None:
-        """Add a verdict. If several workers judge one test (``--dist=each``), one that is not ``pass`` wins."""
-        heard, known = json.loads(facts), self.results.get(nodeid)
-        if known is None or (known.passed and not heard["passed"]):
-            self.results[nodeid] = GateResult.from_dict(heard)
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return what an xdist worker sends at its end."""
-        return {"facts": self.facts, "evidence": {nodeid: one.to_json() for nodeid, one in self.evidence.items()}}
-
-    def add(self, plain: Mapping[str, Any]) -> None:
-        """Add what a worker judged, where a hook altered its reports; evidence belongs to the verdict that counts."""
-        from pytest_ftgate.reports.html.evidence import Evidence
-
-        for nodeid, facts in plain["facts"].items():
-            self._hear(nodeid, facts)
-            if nodeid in plain["evidence"] and self.results[nodeid] == GateResult.from_dict(json.loads(facts)):
-                self.evidence[nodeid] = Evidence.from_json(plain["evidence"][nodeid])
 
 
 class Planned(NamedTuple):
@@ -78,56 +44,40 @@ class Planned(NamedTuple):
     failed: bool
 
 
-@dataclass
-class Plans:
-    """Hold the plans of a session by the node id of the test; ``option`` is None where gates are judged."""
-
-    option: str | None
-    seen: dict[str, Planned] = field(default_factory=dict)
-
-    @property
-    def failed(self) -> bool:
-        return any(plan.failed for plan in self.seen.values())
-
-    @property
-    def no_verdict(self) -> str:
-        return f"{self.option} gives no verdict"
-
-    def to_plain(self) -> list[Any]:
-        """Return what an xdist worker sends at its end."""
-        return [(nodeid, list(map(tuple, plan.lines)), plan.failed) for nodeid, plan in self.seen.items()]
-
-    def add_plain(self, plain: Iterable[Any]) -> None:
-        """Add the plans of a worker; of two for one gate the first stays, unless only the second failed."""
-        for nodeid, lines, failed in plain:
-            if nodeid not in self.seen or (failed and not self.seen[nodeid].failed):
-                self.seen[nodeid] = Planned([Line(*line) for line in lines], failed)
-
-
 class GateSession:
-    """The state of a session, on the controller and on each xdist worker."""
+    """The state of a session, on the controller and on each xdist worker.
+
+    Attributes:
+        started: seconds since the epoch, equal on all workers.
+        results: the first verdict of each test, by node id.
+        facts: the same as JSON, of the tests of this process.
+        planning: the option with which gates are planned and not judged.
+        plans: by the node id of the test.
+        judged_with: the markers of judged tests, by node id.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._worker: Mapping[str, Any] | None = getattr(config, "workerinput", None)
-        # Seconds since the epoch, equal on all workers.
         self.started: float = self._worker["ftgate_started"] if self._worker else clock.wall()
         self.files = GateFiles(config)
         self.data = DataSets()
+        self.results: dict[str, GateResult] = {}
+        self.facts: dict[str, str] = {}
+        self.planning = planning_option(config)
+        self.plans: dict[str, Planned] = {}
+        self.judged_with: dict[str, tuple[pytest.Mark, ...]] = {}
+        self._evidence: dict[str, Evidence] = {}  # of the results, where a report shows it
         self._items: dict[str, pytest.Item] = {}  # the tests whose gates were judged in this process
         self._outcomes: dict[str, str] = {}  # the worst of their phases so far
-        self.verdicts = Verdicts()
-        self.plans = Plans(planning_option(config))
         self._limit_usd: float | None = config.getoption("--ftgate-max-cost")
         self._runs: dict[str, tuple[Mapping[str, Run], Mapping[str, str]]] = {}
         self._judged: set[str] = set()  # keys of stored answers that no later session may use
         self._seen = Seen()
-        self.judged_with: dict[str, tuple[pytest.Mark, ...]] = {}  # the markers of judged tests by node id
         self._marked: dict[str, str] = {}  # the names of gates by node id
         self._owed = Owed(waived_by=waived_by(config))
         self._notes: list[Line] = []
-        self._finished = False
-        self._summarized = False
+        self._finished = self._summarized = False
 
     def services(self, hook: Any) -> Services:
         """Return the services of this session for a gate; ``hook`` has the plugins of the test."""
@@ -146,11 +96,8 @@ class GateSession:
     @cached_property
     def _budget(self) -> Budget | None:
         """Return the budget of this process; under xdist an even share, because workers do not share their costs."""
-        if self._limit_usd is None:
-            return None
-        from pytest_ftgate.runs.budget import Budget
-
-        return Budget(self._limit_usd, self._worker["workercount"] if self._worker else 1)
+        workers = self._worker["workercount"] if self._worker else 1
+        return None if self._limit_usd is None else Budget(self._limit_usd, workers)
 
     @cached_property
     def _recordings(self) -> Path | None:
@@ -160,15 +107,12 @@ class GateSession:
         """
         folder = self._config.getini("ftgate_recordings")
         path = ini_path(self._config, folder) if folder else None
-        if path is None or (not path.exists() and path.resolve() in report_paths(self._config, "recordings")):
-            return None
-        return path
+        is_new = path is not None and not path.exists() and path.resolve() in report_paths(self._config, "recordings")
+        return None if is_new else path
 
     @cached_property
     def _store(self) -> Store:
         """Return the store that outlives the session."""
-        from pytest_ftgate.runs.store import Store
-
         state = ini_path(self._config, self._config.getini("ftgate_state"))
         refuse_tracked(state)
         return Store(state / "predictions.sqlite3")
@@ -176,45 +120,30 @@ class GateSession:
     @cached_property
     def _stores(self) -> Stores:
         """Return the stores on disk, in memory and in committed recordings; with ``refresh`` only new answers count."""
-        from pytest_ftgate.reports.recordings import read_recordings
-        from pytest_ftgate.runs.jobs import Stores
-        from pytest_ftgate.runs.store import Store
-
-        mode = self._config.getoption("--ftgate-cache")
-        recordings = self._recordings if mode != "refresh" else None
+        refresh = self._config.getoption("--ftgate-cache") == "refresh"
         return Stores(
             persistent=self._store,
             session=Store(None),
-            recordings=read_recordings(recordings) if recordings else {},
-            refresh=mode == "refresh",
+            recordings=read_recordings(self._recordings) if self._recordings and not refresh else {},
+            refresh=refresh,
             started=self.started,
             judged=self._judged,
         )
 
     @cached_property
     def _committed(self) -> dict[str, str]:
-        from pytest_ftgate.reports.recordings import read_notes
-
         return read_notes(self._recordings) if self._recordings else {}
-
-    @property
-    def results(self) -> Mapping[str, GateResult]:
-        """Return the first verdict of each test, by node id."""
-        return self.verdicts.results
 
     def keep(self, judged: Judged, item: pytest.Item) -> None:
         """Keep a verdict, and add it to the test's user properties."""
-        judged = replace(judged, result=replace(judged.result, location=location(item)))
-        self._items[item.nodeid] = item
-        properties = json_report.junit_properties(judged.result)
-        self.verdicts.results[item.nodeid] = judged.result
-        self.verdicts.facts[item.nodeid] = dict(properties)["ftgate"]
+        result = replace(judged.result, location=location(item))
+        properties = json_report.junit_properties(result)
+        self._items[item.nodeid], self.results[item.nodeid] = item, result
+        self.facts[item.nodeid] = dict(properties)["ftgate"]
         others = [one for one in item.user_properties if one[0] != MARK and not one[0].startswith(f"{MARK}.")]
         item.user_properties[:] = [*others, *properties]
         if judged.gate is not None and report_paths(self._config, "html"):
-            from pytest_ftgate.reports.html.evidence import collect
-
-            self.verdicts.evidence[item.nodeid] = collect(judged.gate)
+            self._evidence[item.nodeid] = collect(judged.gate)
 
     def record(self, name: str, runs: Mapping[str, Run], notes: Mapping[str, str]) -> None:
         """Keep the answers of models and the notes of a gate for the report ``recordings``.
@@ -228,37 +157,45 @@ class GateSession:
         """Add lines for the end of the session, each once even if several workers have it."""
         self._notes += [line for line in dict.fromkeys(lines) if line not in self._notes]
 
+    # --- what reports and workers say ---------------------------------------------------------------------------
+
     def hear_report(self, report: pytest.TestReport) -> None:
         """Add the verdict in a test report, or an error if a marked test ran in a process that gave none."""
-        self.verdicts.hear_report(report)
-        name = self._marked.get(report.nodeid)
-        if name is not None and report.when not in ("setup", "teardown") and report.nodeid not in self.results:
+        for name, value in report.user_properties:
+            if name == MARK:
+                self._hear(report.nodeid, str(value))
+        marked = self._marked.get(report.nodeid)
+        if marked is not None and report.when not in ("setup", "teardown") and report.nodeid not in self.results:
             ended = FtgateError("the process that ran the test ended before the gate was judged")
-            self.verdicts.results[report.nodeid] = failed_result(GateResult(name, report.nodeid, "error"), ended)
+            self.results[report.nodeid] = failed_result(GateResult(marked, report.nodeid, "error"), ended)
         if report.nodeid in self._items:
             self._tell_end(self._items[report.nodeid], report)
+
+    def _hear(self, nodeid: str, facts: str) -> None:
+        """Add a verdict. If several workers judge one test (``--dist=each``), one that is not ``pass`` wins."""
+        heard, known = json.loads(facts), self.results.get(nodeid)
+        if known is None or (known.passed and not heard["passed"]):
+            self.results[nodeid] = GateResult.from_dict(heard)
 
     def _tell_end(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """Note how a phase of a test ended; after the last, call the hook ``pytest_ftgate_gate_finished``."""
         before = "passed" if report.when == "setup" else self._outcomes.get(item.nodeid, "passed")
         ended = report.outcome if report.outcome in _OUTCOMES else "failed"  # other plugins have other outcomes
         self._outcomes[item.nodeid] = outcome = max(before, ended, key=_OUTCOMES.index)
-        result = self.results.get(item.nodeid)
-        if report.when != "teardown" or result is None:
-            return
-        try:
-            hook = item.ihook.pytest_ftgate_gate_finished
-            guarded("the hook pytest_ftgate_gate_finished", hook, result=result, outcome=outcome)
-        except FtgateError as error:  # it changes no verdict, but is reported
-            self.note(Line(one_line(str(error)), "red"))
+        if report.when == "teardown" and (result := self.results.get(item.nodeid)) is not None:
+            try:
+                hook = item.ihook.pytest_ftgate_gate_finished
+                guarded("the hook pytest_ftgate_gate_finished", hook, result=result, outcome=outcome)
+            except FtgateError as error:  # it changes no verdict, but is reported
+                self.note(Line(one_line(str(error)), "red"))
 
     def see(self, item: pytest.Item, *, deselected: bool = False) -> None:
         """Record a marked test that was collected or deselected."""
-        if not deselected:
-            self._marked[item.nodeid] = claimed_name(item)
-        self._seen.names[test_id(item)] = claimed_name(item)
+        self._seen.names[test_id(item)] = name = claimed_name(item)
         if deselected:
             self._seen.absent[test_id(item)] = DESELECTED
+        else:
+            self._marked[item.nodeid] = name
 
     def see_absent(self, item: pytest.Item, why: str) -> None:
         """Record why a marked test was not judged, or did not run to its end; blank: it did, perhaps in a rerun."""
@@ -266,13 +203,31 @@ class GateSession:
         if why:
             self._seen.absent[test_id(item)] = shortened(why)
 
-    def hear_worker(self, plain: Mapping[str, Any]) -> None:
-        """Add the results that an xdist worker sends at its end."""
-        self._seen.add(plain["seen"])
-        self.verdicts.add(plain)
-        self.plans.add_plain(plain["plans"])
-        self.note(*(Line(text, colour) for text, colour in plain["notes"]))
-        self._judged.update(plain["judged"])
+    def _said(self) -> str:
+        """Return what an xdist worker sends at its end."""
+        evidence = {nodeid: one.to_json() for nodeid, one in self._evidence.items()}
+        return json.dumps([self._notes, asdict(self._seen), sorted(self._judged), self.plans, self.facts, evidence])
+
+    def hear_worker(self, said: str) -> None:
+        """Add the results that an xdist worker sends at its end.
+
+        It judged the gates of reports that a hook altered, too. Evidence belongs to the verdict that counts, and of
+        two plans for one gate one that failed stays.
+        """
+        notes, seen, judged, plans, verdicts, evidence = json.loads(said)
+        self.note(*(Line(*line) for line in notes))
+        self._seen.names |= seen["names"]
+        self._seen.absent |= seen["absent"]
+        self._judged.update(judged)
+        for nodeid, (lines, failed) in plans.items():
+            if nodeid not in self.plans or failed:
+                self.plans[nodeid] = Planned([Line(*line) for line in lines], failed)
+        for nodeid, facts in verdicts.items():
+            self._hear(nodeid, facts)
+            if nodeid in evidence and self.results[nodeid] == GateResult.from_dict(json.loads(facts)):
+                self._evidence[nodeid] = Evidence.from_json(evidence[nodeid])
+
+    # --- the end of the session -----------------------------------------------------------------------------------
 
     def finish(self) -> bool:
         """Write the reports, once, and return whether the session fails. No test may be judged after that.
@@ -283,30 +238,27 @@ class GateSession:
         if self._finished:
             return self._red()
         self._finished = True
-        if self._budget is not None and (self.results or self.plans.seen):
-            spent, limit, unsure = self._budget.spent_usd, self._limit_usd, self._budget.unsure_said
-            perhaps = f", and perhaps {show_usd(self._budget.unsure_usd)} for {unsure}" if unsure else ""
-            self.note(Line(f"{show_usd(spent)} spent of --ftgate-max-cost {limit:g}{perhaps}"))
-            if self._budget.uncounted:
-                names = ", ".join(self._budget.uncounted)
-                self.note(Line(f"not counted by --ftgate-max-cost, because no price is known: {names}", "yellow"))
+        self._note_costs()
         self._find_owed()
         reporter = self._config.pluginmanager.getplugin("terminalreporter")
         if reporter is not None and self._worker is None:
             for error in self._owed.errors(failed_tests(reporter)):
                 add_error(reporter, *error)
-        outcome = self._outcome()  # before the lines about the reports themselves are added
-        self.note(*write_reports(self._config, outcome, self.plans, worker=self._worker is not None))
+        self.note(*self._write_reports())
         if self._worker is not None:
-            plain = {
-                "notes": [tuple(line) for line in self._notes],
-                "seen": self._seen.to_plain(),
-                "judged": sorted(self._judged),
-                "plans": self.plans.to_plain(),
-                **self.verdicts.to_plain(),
-            }
-            self._config.workeroutput["ftgate"] = plain  # type: ignore[attr-defined]
+            self._config.workeroutput["ftgate"] = self._said()  # type: ignore[attr-defined]
         return self._red()
+
+    def _note_costs(self) -> None:
+        if self._budget is None or not (self.results or self.plans):
+            return
+        unsure = self._budget.unsure_said
+        perhaps = f", and perhaps {show_usd(self._budget.unsure_usd)} for {unsure}" if unsure else ""
+        spent = show_usd(self._budget.spent_usd)
+        self.note(Line(f"{spent} spent of --ftgate-max-cost {self._limit_usd:g}{perhaps}"))
+        if self._budget.uncounted:
+            names = ", ".join(self._budget.uncounted)
+            self.note(Line(f"not counted by --ftgate-max-cost, because no price is known: {names}", "yellow"))
 
     def close_store(self) -> None:
         """Delete the stored answers that may not outlive the verdicts of this session (a kill leaves them); close."""
@@ -327,9 +279,10 @@ class GateSession:
             self.note(*(Line(text, "yellow") for text in unmarked(self.files, results, self._seen, owed)))
 
     def _red(self) -> bool:
-        unwritten = any(line.colour == "red" for line in self._notes)
-        failed = self.plans.failed or not all(result.passed for result in self.results.values())
-        return bool(unwritten or self._owed.red or failed)
+        failed = any(plan.failed for plan in self.plans.values()) or not all(
+            one.passed for one in self.results.values()
+        )
+        return failed or self._owed.red or any(line.colour == "red" for line in self._notes)
 
     def held(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
         """Return the exit status: that of a failure if the session is red, even if pytest found none."""
@@ -357,54 +310,52 @@ class GateSession:
         if verbosity <= HIDDEN:
             return
         show_gates(reporter, self.results, verbosity=verbosity)
-        for (heading, *lines), *_ in self.plans.seen.values():
+        for (heading, *lines), _ in self.plans.values():
             show_block(reporter, heading, lines)
-        show_lines(reporter, [*self._lines(), *(self._unversioned() if verbosity > 0 else ())])
+        quiet = self.results and not (self.files.required or self.files.forbids_weakening)
+        absent = verbosity > 0 and quiet and self.files.compared(self.files.path()).absent
+        text = "gates are not compared with an earlier version, because there is no git history"
+        show_lines(reporter, [*self._lines(), *([Line(text)] if absent else [])])
 
     def _lines(self) -> list[Line]:
         return [*self._owed.lines(), *self._notes]
 
-    def _unversioned(self) -> Iterator[Line]:
-        """Yield a line if gates were judged where there is no history to compare them with, and that is no problem."""
-        told = self.files.required or self.files.forbids_weakening
-        if self.results and not told and self.files.compared(self.files.path()).absent:
-            yield Line("gates are not compared with an earlier version, because there is no git history")
+    def _write_reports(self) -> Iterator[Line]:
+        """Write the reports, and yield a line for each.
 
-    def _outcome(self) -> Outcome:
+        Workers write ``recordings``, the controller all others. A session of plans has no reports.
+        """
+        reports = _reports(self._config)
+        if self.planning is not None and reports:
+            unwritten = ", ".join(sorted({form for form, _ in reports}))
+            yield Line(f"no report is written ({unwritten}): {self.planning} gives no verdict", "yellow")
+            return
         session = Session(
             unjudged=[(one.name, one.reason) for one in self._owed.unmet],
             removed=tuple(self._owed.weaker),
             remarks=[line.text for line in self._notes],
             waived_by=self._owed.waived_by,
         )
-        gates = [(result, self.verdicts.evidence.get(nodeid)) for nodeid, result in self.results.items()]
-        return Outcome(gates, self._runs, session)
+        gates = [(result, self._evidence.get(nodeid)) for nodeid, result in self.results.items()]
+        outcome = Outcome(gates, self._runs, session)
+        for form, path in reports:
+            if form == "recordings" or self._worker is None:
+                try:
+                    kept = outcome.write(form, path)
+                except OSError as error:
+                    yield Line(f"the {form} report could not be written: {error}", "red")
+                    continue
+                yield from (Line(printable(text), "yellow") for text in kept)
+                if len(kept) < max(1, len(self._runs)):
+                    yield Line(f"{form} report: {shown_path(path)}")
+
+
+def _reports(config: pytest.Config) -> list[tuple[str, Path]]:
+    """Return the reports that are asked for: their forms and paths."""
+    reports = (report.partition(":") for report in config.getoption("--ftgate-report"))
+    return [(form, option_path(config, target)) for form, _, target in reports]
 
 
 def report_paths(config: pytest.Config, form: str) -> list[Path]:
     """Return where reports of this form are written."""
-    reports = (report.partition(":") for report in config.getoption("--ftgate-report"))
-    return [option_path(config, target).resolve() for name, _, target in reports if name == form]
-
-
-def write_reports(config: pytest.Config, outcome: Outcome, plans: Plans, *, worker: bool) -> Iterator[Line]:
-    """Write the reports, and yield a line for each.
-
-    Workers write ``recordings``, the controller all others. A session of plans has no reports.
-    """
-    reports = [(form, path) for form, _, path in (one.partition(":") for one in config.getoption("--ftgate-report"))]
-    if plans.option is not None:
-        if reports:
-            unwritten = ", ".join(sorted({form for form, _ in reports}))
-            yield Line(f"no report is written ({unwritten}): {plans.no_verdict}", "yellow")
-        return
-    for form, target in reports:
-        if form == "recordings" or not worker:
-            path = option_path(config, target)
-            try:
-                kept = outcome.write(form, path)
-                yield from (Line(printable(text), "yellow") for text in kept)
-                if len(kept) < max(1, len(outcome.runs)):
-                    yield Line(f"{form} report: {shown_path(path)}")
-            except OSError as error:
-                yield Line(f"the {form} report could not be written: {error}", "red")
+    return [path.resolve() for name, path in _reports(config) if name == form]

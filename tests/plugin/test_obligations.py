@@ -124,7 +124,7 @@ OWED: dict[str, Row] = {
     ),
     "another suffix": (
         {"ftgate.yaml": None, "ftgate.yml": GATE_FILE}, (),
-        "all: it means the gates of ftgate.yaml, which does not exist: found ftgate.yml: rename it to ftgate.yaml",
+        "all: it means the gates of ftgate.yaml, which does not exist",
     ),
     "no gates in the file": ({"ftgate.yaml": "version: 1\n"}, (), "all: ftgate.yaml has no gates"),
 }  # fmt: skip
