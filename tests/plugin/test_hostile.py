@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -32,30 +31,32 @@ COMMAND = re.compile(r"^\s*::|##\w*\[")
 
 
 def harmless(project: Project, *args: str, verdict: str | None = "pass") -> dict[str, Any]:
-    """Judge with every report there is, and hold all that was written against what must never be written."""
-    reports = [f"--ftgate-report={one}" for one in ("recordings:recordings", "html:report.html", "markdown:report.md")]
-    gate = project.gate("-v", "-rA", "--junitxml=junit.xml", *reports, *args)
+    """Judge one gate with every report there is, and hold all that was written against what must never be written."""
+    (gate,) = all_harmless(project, *args)
     assert gate["verdict"] == (verdict or gate["verdict"]), gate["checks"]
+    return gate
+
+
+def all_harmless(project: Project, *args: str) -> list[dict[str, Any]]:
+    reports = [f"--ftgate-report={one}" for one in ("recordings:recordings", "html:report.html", "markdown:report.md")]
+    gates = project.report("-v", "-rA", "--junitxml=junit.xml", *reports, *args)["gates"]
     for line in (*project.result.outlines, *project.result.errlines):
         assert line.isprintable(), line[:300]
         assert not COMMAND.search(line), line[:300]
         assert len(line) < LONGEST_LINE
     assert not any("Traceback" in line for line in project.result.outlines)
-    for name in ("report.json", "junit.xml"):
-        assert (project.path / name).stat().st_size < LARGEST_REPORT
+    for name in ("report.json", "junit.xml", "report.md"):
+        assert (project.path / name).stat().st_size < LARGEST_REPORT * len(gates)
     page = Page((project.path / "report.html").read_text(encoding="utf-8"))
     assert len(page.scripts) == 1
     assert all(line.isprintable() for line in page.markup.replace("\t", " ").split("\n"))
     markdown = (project.path / "report.md").read_text(encoding="utf-8")
-    assert len(markdown.encode()) < LARGEST_REPORT
     for line in markdown.replace("\ufe0f", "").split("\n"):  # which makes a symbol a picture
         assert line.isprintable(), line[:300]
         assert not COMMAND.search(line), line[:300]
-    case = ElementTree.parse(project.path / "junit.xml").find(".//testcase")
-    assert case is not None
-    properties = {item.get("name"): item.get("value") for item in case.iter("property")}
-    whole: dict[str, Any] = json.loads(properties["ftgate"] or "")
-    assert GateResult.from_dict(whole).to_dict() == gate
+    properties = ElementTree.parse(project.path / "junit.xml").findall(".//property[@name='ftgate']")
+    whole: list[dict[str, Any]] = [json.loads(one.get("value", "")) for one in properties]
+    assert [GateResult.from_dict(one).to_dict() for one in whole] == gates
     return whole
 
 
@@ -66,75 +67,57 @@ def recorded_again(project: Project) -> dict[str, Any]:
     return project.whole()
 
 
-def fixture(project: Project, name: str, body: str) -> None:
-    project.file("conftest.py", f"import pytest\n\n\n@pytest.fixture\ndef {name}():\n{body}")
-
-
 # --- what models say -----------------------------------------------------------------------------------------
 
 
-def test_answers_of_a_callable_with_half_characters(project: Project) -> None:
+def test_answers_of_a_callable_with_half_characters_can_be_read_again(project: Project) -> None:
     """A lone surrogate is no character: no file can hold it. It becomes U+FFFD, and the answer is wrong."""
-    fixture(
-        project,
-        "ftgate_candidate",
-        "    labels = ('refund', 'invoice', 'shipping')\n"
-        f"    odd = {{0: 'half \\ud83d', 1: {HUGE!r}, 2: '\\ud83d\\ude00', 3: '\\udcff'}}\n"
-        "    return lambda text: odd.get(int(text.split()[-1]), labels[int(text.split()[-1]) % 3])\n",
-    )
-    project.gate_test(candidate=...)
-    gate = harmless(project)
-    assert gate["candidate"]["value"] == pytest.approx(56 / 60)
-    assert {flip["candidate"][:6] for flip in gate["broken"]} == {"half \ufffd", "::erro", "\U0001f600", "\ufffd"}
-
-
-def test_stored_and_recorded_answers_can_be_read_again(project: Project) -> None:
-    project.file(
-        "tuned.py",
-        "LABELS = ('refund', 'invoice', 'shipping')\n"
-        f"ODD = {{0: 'half \\ud83d', 1: {HUGE!r}}}\n"
-        "def model(text):\n    n = int(text.split()[-1])\n    return ODD.get(n, LABELS[n % 3])\n",
-    )
-    project.pytester.syspathinsert()
-    project.gate_test(candidate={"provider": "python", "target": "tuned:model", "revision": "1"})
+    odd = f"{{0: 'half \\ud83d', 1: {HUGE!r}, 2: '\\ud83d\\ude00', 3: '\\udcff'}}"
+    project.own(f"ODD = {odd}\ndef odd(text): return ODD.get(int(text.split()[-1])) or good(text)\n")
+    project.gate_test(candidate={"provider": "python", "target": "own:odd", "revision": "1"})
     first = harmless(project)
+    assert first["candidate"]["value"] == pytest.approx(56 / 60)
+    assert {flip["candidate"][:6] for flip in first["broken"]} == {"half \ufffd", "::erro", "\U0001f600", "\ufffd"}
     assert harmless(project)["candidate"]["n_stored"] == 60
     again = recorded_again(project)
     assert again["candidate"]["n_stored"] == 60
     assert (again["broken"], again["gain"]) == (first["broken"], first["gain"])
 
 
-def for_candidate(http: EndpointProject, reply: Callable[[int], Reply | None]) -> None:
-    """Let the candidate's endpoint reply otherwise where ``reply`` gives something."""
-    http.server.answer = lambda body: (body["model"] == "ft" and reply(index_of(body))) or answer(body)
-    http.gate_test()
-
-
 def test_answers_of_an_endpoint(http: EndpointProject) -> None:
-    for_candidate(http, lambda i: Reply(HUGE + "\ud800") if i == 5 else None)
+    huge = Reply(HUGE + "\ud800")
+    http.server.answer = lambda body: huge if (body["model"], index_of(body)) == ("ft", 5) else answer(body)
+    http.gate_test()
     gate = harmless(http)
     assert gate["broken"][-1]["id"] == "t5"
     assert recorded_again(http)["broken"] == gate["broken"]
 
 
-@pytest.mark.parametrize(
-    "reply",
-    [
-        error(400, message=HUGE),
-        error(500, message=HUGE),
-        error(429, code=HUGE, message=HOSTILE),
-        Reply(body=HUGE),
-        Reply(status=404, body=HUGE, headers={"Content-Type": "text/html"}),
-        Reply(body={"error": HUGE}),
-        Reply(finish_reason=HUGE),
-        Reply(text=None, message={"refusal": HUGE}),
-        Reply(usage={"prompt_tokens": HUGE}),
-    ],
-    ids=["400", "500", "429", "no JSON", "HTML", "no answer", "finish", "refusal", "usage"],
-)
-def test_errors_of_an_endpoint(http: EndpointProject, reply: Reply) -> None:
-    for_candidate(http, lambda i: reply if i == 5 else None)
-    harmless(http, verdict=None)
+REPLIES = [
+    error(400, message=HUGE),
+    error(500, message=HUGE),
+    error(429, code=HUGE, message=HOSTILE),
+    Reply(body=HUGE),
+    Reply(status=404, body=HUGE, headers={"Content-Type": "text/html"}),
+    Reply(body={"error": HUGE}),
+    Reply(finish_reason=HUGE),
+    Reply(text=None, message={"refusal": HUGE}),
+    Reply(usage={"prompt_tokens": HUGE}),
+]
+
+
+def test_errors_of_an_endpoint(http: EndpointProject) -> None:
+    """One gate for each, whose candidate gets it for one example."""
+
+    def reply(body: dict[str, Any]) -> Any:
+        number = body["model"].removeprefix("ft")
+        return REPLIES[int(number)] if number.isdigit() and index_of(body) == 5 else answer({**body, "model": "ft"})
+
+    http.server.answer = lambda body: answer(body) if body["model"] == "base" else reply(body)
+    marks = [http.mark(candidate=http.model(f"ft{number}")) for number in range(len(REPLIES))]
+    tests = (f"{mark}\ndef test_{number}(): pass\n" for number, mark in enumerate(marks))
+    http.file("test_gate.py", "import pytest\n" + "".join(tests))
+    assert len(all_harmless(http)) == len(REPLIES)
 
 
 # --- what files and gates say --------------------------------------------------------------------------------
@@ -158,116 +141,94 @@ def test_ids_inputs_and_labels(project: Project) -> None:
     mentions(check(harmless(project, verdict="error"), "candidate_answers"), "60 of 60")
 
 
-ERRORS = "    from pytest_ftgate.errors import ModelError\n    def model(text): raise {}\n    return model\n"
-OWN_METRIC = (
-    "from pytest_ftgate import metric\n\ndef raise_(text): raise ValueError(text)\n\n"
-    "@metric(low=0, high=1, greater_is_better=True)\n"
-    "def own(expected, answer): return float(expected == answer) if answer == 'refund' else {}\n"
-    f"def pytest_ftgate_metrics(): return {{{{{HOSTILE!r}: own}}}}\n"
-)
-HOOK = f"def pytest_ftgate_{{}}: raise ValueError({HUGE!r})\n"
+class Code(str):
+    """Python code among the keys of a mark."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "keys", "verdict"),
-    [
-        *(
-            (name, json.dumps({key: [HUGE], HOSTILE: 1}) + "\n", {}, "error")  # a row that cannot be read
-            for name, keys in {
-                "test": ("id", "expected"),
-                "train": ("input", "unknown"),
-                "ft": ("id", "unknown"),
-            }.items()
-            for key in keys
-        ),
-        *(
-            ("conftest", OWN_METRIC.format(returned), {"metric": HOSTILE}, verdict)
-            for returned, verdict in (("1.0", "pass"), (f"raise_({HUGE!r})", "error"), (f"{HUGE!r}", "error"))
-        ),
-        ("conftest", HOOK.format("model(spec)"), {"candidate": "own:model"}, "error"),
-        ("conftest", HOOK.format("gate_finished(result)"), {}, "pass"),
-    ],
-    ids=range(11),  # the texts are long
-)
-def test_files_and_hooks(project: Project, name: str, text: str, keys: dict[str, Any], verdict: str) -> None:
-    project.gate_test(**keys)
-    project.file(f"{name}.py" if name == "conftest" else f"{name}.jsonl", text)
-    harmless(project, verdict=verdict)
-    assert project.result.ret == int(verdict == "error" or "gate_finished" in text)
+CONFTEST = f"""import pytest
+from pytest_ftgate import metric
+
+def pytest_ftgate_model(spec):
+    if spec.provider == "own": raise ValueError({HUGE!r})
+
+def pytest_ftgate_gate_finished(result): raise ValueError({HUGE!r})
+
+def metric_of(returned):
+    @metric(low=0, high=1, greater_is_better=True)
+    def own(expected, answer): return float(expected == answer) if answer == "refund" else returned()
+    return own
+
+def refuse(): raise ValueError({HUGE!r})
+
+def pytest_ftgate_metrics():
+    given = {{"1": lambda: 1.0, "2": refuse, "3": lambda: {HUGE!r}}}
+    return {{{HOSTILE!r} + name: metric_of(returned) for name, returned in given.items()}}
+"""
+MODULE = """import pytest
+from pytest_ftgate.errors import ModelError
+
+def raising(error):
+    def model(text): raise error
+    return model
+
+"""
+RAISED = (
+    f"ValueError({HUGE!r})", f"ModelError({HUGE!r})", f"ModelError('no', evidence={HUGE!r})", "ValueError('\\ud800')",
+)  # fmt: skip
+ODD_KEYS: list[dict[str, Any]] = [  # what a gate says of itself
+    dict.fromkeys(("name", "hypothesis"), HOSTILE),
+    dict.fromkeys(("name", "hypothesis"), HUGE),
+    {"baseline": ..., "baselines": {HOSTILE: "recorded:base.jsonl"}},
+    {"candidate": {"provider": "recorded", "path": "ft.jsonl", "name": HUGE}},
+]
+GATES: list[tuple[dict[str, Any], str]] = [
+    # rows that cannot be read
+    *(({key: f"{path}bad{n}.jsonl"}, "error") for n in (0, 1) for key, path in
+      (("test_set", ""), ("training_set", ""), ("candidate", "recorded:"))),
+    # metrics and models of hooks, and models that fail
+    *(({"metric": f"{HOSTILE}{n}"}, verdict) for n, verdict in ((1, "pass"), (2, "error"), (3, "error"))),
+    ({"candidate": "own:model"}, "error"),
+    *(({"candidate": Code(f"raising({raised})")}, "error") for raised in RAISED),
+    *((keys, "pass") for keys in ODD_KEYS), *(({**keys, "margin": 0.3}, "fail") for keys in ODD_KEYS),
+    # keys that are refused
+    *((keys, "error") for keys in (
+        {"candidate": HOSTILE}, {"candidate": f"{HOSTILE}:x"}, {"candidate": f"recorded:{HUGE}"},
+        {"candidate": "recorded:a\x1b[2Jb\n::error::c"}, {"metric": HOSTILE},
+        {"metric": {"name": "accuracy", "pattern": f"({HUGE}"}}, {"metric": {"name": "accuracy", HOSTILE: 1}},
+        {"evidence": HUGE}, {HOSTILE: 1},
+    )),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "raised",
-    [f"ValueError({HUGE!r})", f"ModelError({HUGE!r})", f"ModelError('no', evidence={HUGE!r})", "ValueError('\\ud800')"],
-    ids=["exception", "model error", "evidence", "half a character"],
-)
-def test_errors_of_a_callable(project: Project, raised: str) -> None:
-    fixture(project, "ftgate_candidate", ERRORS.format(raised))
-    project.gate_test(candidate=...)
-    mentions(check(harmless(project, verdict="error"), "candidate_answers"), "candidate model", "60 of 60")
-
-
-@pytest.mark.parametrize(
-    "keys",
-    [
-        dict.fromkeys(("name", "hypothesis"), HOSTILE),
-        dict.fromkeys(("name", "hypothesis"), HUGE),
-        {"baseline": ..., "baselines": {HOSTILE: "recorded:base.jsonl"}},
-        {"candidate": {"provider": "recorded", "path": "ft.jsonl", "name": HUGE}},
-    ],
-    ids=["hostile", "huge", "role", "model"],
-)
-def test_what_a_gate_says_of_itself(project: Project, keys: dict[str, Any]) -> None:
-    project.gate_test(**keys)
-    harmless(project)
+def test_files_hooks_models_and_keys(project: Project) -> None:
+    """A gate for each, in one session."""
+    project.file("conftest.py", CONFTEST)
+    for n, key in enumerate(("id", "unknown")):
+        project.file(f"bad{n}.jsonl", json.dumps({key: [HUGE], HOSTILE: 1}) + "\n")
+    text = MODULE
+    for n, (keys, _) in enumerate(GATES):
+        given = {name: value for name, value in {**project.keys, **keys}.items() if value is not ...}
+        text += f"@pytest.mark.ftgate(**{given!r})\ndef test_{n}(): pass\n"
+    own = {**project.keys, "name": HOSTILE}
+    project.file("test_gate.py", text)
+    body = f"import pytest\npytestmark = pytest.mark.ftgate(**{own!r})\ndef test_body(ftgate): assert not ftgate\n"
+    project.file("test_last.py", body)
+    gates = all_harmless(project)
+    assert [gate["verdict"] for gate in gates] == [*(verdict for _, verdict in GATES), "pass"]
+    for gate in gates[10:14]:
+        mentions(check(gate, "candidate_answers"), "candidate", "60 of 60")
+    failed = sum(verdict == "fail" for _, verdict in GATES) + 1
+    assert sum(line.startswith("FAILED ") for line in project.result.outlines) == failed
     assert "PASS" in project.result.stdout.str()
-    project.gate_test(**keys, margin=0.3)
-    harmless(project, verdict="fail")
-    assert any(line.startswith("FAILED ") for line in project.result.outlines)
-
-
-@pytest.mark.parametrize(
-    "keys",
-    [
-        {"candidate": HOSTILE},
-        {"candidate": f"{HOSTILE}:x"},
-        {"candidate": f"recorded:{HUGE}"},
-        {"candidate": "recorded:a\x1b[2Jb\n::error::c"},
-        {"metric": HOSTILE},
-        {"metric": {"name": "accuracy", "pattern": f"({HUGE}"}},
-        {"metric": {"name": "accuracy", HOSTILE: 1}},
-        {"evidence": HUGE},
-        {HOSTILE: 1},
-    ],
-    ids=["model", "provider", "path", "odd path", "metric", "pattern", "option", "value", "key"],
-)
-def test_keys_that_are_refused(project: Project, keys: dict[str, Any]) -> None:
-    mark = {**project.keys, **keys}
-    project.file("test_gate.py", f"import pytest\n@pytest.mark.ftgate(**{mark!r})\ndef test_gate(): pass\n")
-    harmless(project, verdict="error")
-
-
-def test_the_result_in_an_assertion_of_the_body(project: Project) -> None:
-    keys = {**project.keys, "name": HOSTILE}
-    project.file(
-        "test_gate.py",
-        f"import pytest\npytestmark = pytest.mark.ftgate(**{keys!r})\ndef test_gate(ftgate): assert not ftgate\n",
-    )
-    harmless(project)
-    project.result.assert_outcomes(failed=1)
 
 
 def test_a_model_that_the_body_asks(project: Project) -> None:
-    fixture(
-        project,
-        "ftgate_candidate",
-        "    labels = ('refund', 'invoice', 'shipping')\n    return lambda text: labels[int(text.split()[-1]) % 3]\n",
-    )
-    project.file("evil.py", f"def model(text):\n    raise ValueError({HUGE!r})\n")
-    project.pytester.syspathinsert()
-    project.gate_test(
-        "def test_gate(ftgate_evaluate):\n    ftgate_evaluate('python:evil:model', 'test.jsonl')\n", candidate=...
-    )
+    project.own(f"def evil(text): raise ValueError({HUGE!r})\n")
+    body = "def test_gate(ftgate_evaluate):\n    ftgate_evaluate('python:own:evil', 'test.jsonl')\n"
+    project.gate_test(body, candidate="python:own:good")
     result = project.run("--tb=short")
     result.assert_outcomes(failed=1)
     assert all(line.isprintable() and not COMMAND.search(line) for line in result.outlines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from gate_project import Project
+from gate_project import ALONE, Project
 
 from pytest_ftgate.plugin.ini_keys import KEYS
 
@@ -58,41 +58,36 @@ FINE: list[tuple[str, str]] = [
 ]
 
 
-HIDING = ("pytest.ini", "[pytest]\n")
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "parts", "beside"),
-    [*((*row, HIDING) for row in REFUSED[3:4]), *((*row, ("a.txt", "")) for row in REFUSED)],
-)
+@pytest.mark.parametrize(("name", "text", "parts"), REFUSED)
 def test_a_key_without_effect_is_a_usage_error(
-    project: Project, name: str, text: str, parts: tuple[str, ...], beside: tuple[str, str]
+    pytester: pytest.Pytester, name: str, text: str, parts: tuple[str, ...]
 ) -> None:
-    """An unknown key is also found in a file that another one hides."""
-    project.file(*beside)
-    project.file(name, text)
-    project.gate_test()
-    result = project.run()
-    said = result.stderr.str()
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert [part for part in (f"{name}{parts[0]}", *parts[1:]) if part not in said] == [], said
-    assert "collected" not in result.stdout.str()
+    (pytester.path / name).write_text(text)
+    with pytest.raises(pytest.UsageError) as caught:
+        pytester.parseconfigure(*ALONE)
+    assert [part for part in (f"{name}{parts[0]}", *parts[1:]) if part not in str(caught.value)] == [], caught.value
 
 
 @pytest.mark.parametrize(("name", "text"), FINE)
-def test_keys_that_pytest_reads_are_fine(project: Project, name: str, text: str) -> None:
-    project.file(name, text)
-    project.gate_test()
-    assert project.run().ret == 0
+def test_keys_that_pytest_reads_are_fine(pytester: pytest.Pytester, name: str, text: str) -> None:
+    (pytester.path / name).write_text(text)
+    pytester.parseconfigure(*ALONE)
 
 
-def test_a_key_of_another_plugin_is_its_own(project: Project) -> None:
+def test_an_unknown_key_of_a_file_that_another_one_hides_ends_the_run(project: Project) -> None:
+    project.ini_file()
+    project.file("pyproject.toml", f"{OLD}ftgate_requird = 'all'\n")
+    result = project.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*pyproject.toml:2: ftgate_requird*", "*ftgate_required?"])
+
+
+def test_a_key_of_another_plugin_is_its_own_and_all_of_ours_are_known(
+    project: Project, pytestconfig: pytest.Config
+) -> None:
     project.file("conftest.py", "def pytest_addoption(parser): parser.addini('ftgate_lint', 'of another plugin')\n")
-    project.file("pytest.ini", "[pytest]\nftgate_lint = x\n")
+    project.ini_file("ftgate_lint = x")
     project.gate_test()
     assert project.run().ret == 0
-
-
-def test_all_our_keys_are_known(pytestconfig: pytest.Config) -> None:
     registered = [key for key in vars(pytestconfig._parser)["_inidict"] if key.startswith("ftgate")]
     assert set(registered) <= set(KEYS)

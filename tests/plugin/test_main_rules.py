@@ -144,10 +144,10 @@ def restore(project: Project) -> int:
 
 
 def test_an_honest_better_candidate_with_new_training_rows_is_green(repo: Project) -> None:
-    assert repo.run_apart(*ARGS).ret == 0
+    assert repo.run(*ARGS).ret == 0
     propose(repo, BETTER)
     assert restore(repo) == 0
-    repo.run_apart(*ARGS).assert_outcomes(passed=1)
+    repo.run(*ARGS).assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize("files", SEEN_BY_THE_RECIPE.values(), ids=SEEN_BY_THE_RECIPE)
@@ -156,16 +156,16 @@ def test_the_recipe_alone_makes_a_poor_candidate_red(repo: Project, files: dict[
     git(repo.path, "commit", "-qam", "allow")
     git(repo.path, "update-ref", "refs/remotes/origin/main", "HEAD")
     propose(repo, files)
-    assert repo.run_apart(*ARGS).ret == 0  # by the rules of the change
+    assert repo.run(*ARGS).ret == 0  # by the rules of the change
     assert restore(repo) == 0
-    assert repo.run_apart(*ARGS).ret == pytest.ExitCode.TESTS_FAILED
+    assert repo.run(*ARGS).ret == pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.mark.parametrize("files", SEEN_BY_THE_PLUGIN.values(), ids=SEEN_BY_THE_PLUGIN)
 def test_the_gate_file_is_the_changes_and_compared_by_the_plugin(repo: Project, files: dict[str, str]) -> None:
     propose(repo, files)
     assert restore(repo) == 0
-    assert repo.run_apart(*ARGS).ret == pytest.ExitCode.TESTS_FAILED
+    assert repo.run(*ARGS).ret == pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.mark.parametrize("files", REFUSED.values(), ids=REFUSED)
@@ -202,7 +202,7 @@ def with_candidate(http: EndpointProject, revision: str = "1") -> None:
 
 
 def record(http: EndpointProject) -> None:
-    assert http.run_apart("gates/", "--ftgate-report=recordings:recordings").ret == 0
+    assert http.run("gates/", "--ftgate-report=recordings:recordings").ret == 0
     shutil.rmtree(http.path / ".ftgate")
 
 
@@ -220,9 +220,9 @@ def test_guards_and_attempts_of_an_honest_change_are_its_own(
     propose(asked, {})
     assert restore(asked) == 0
     monkeypatch.setenv("CI", "true")
-    asked.run_apart(*ARGS).assert_outcomes(passed=1)
+    asked.run(*ARGS).assert_outcomes(passed=1)
     asked.file("ftgate-attempts.jsonl", "")
-    assert asked.run_apart(*ARGS).ret == 1
+    assert asked.run(*ARGS).ret == 1
 
 
 @pytest.mark.parametrize("honest", [True, False])
@@ -235,8 +235,8 @@ def test_a_baseline_with_new_few_shot_examples_is_asked_afresh(asked: EndpointPr
     answers = (asked.path / "recordings/support.baseline.jsonl").read_text(encoding="utf-8")
     propose(asked, {"recordings/zz.candidate.jsonl": answers})
     assert restore(asked) == 0
-    asked.run_apart(*ARGS).assert_outcomes(errors=1)
+    asked.run(*ARGS).assert_outcomes(errors=1)
     asked.server.answer = right_on(base=40 if honest else 56, ft=54)
     asked.forget()
-    assert asked.run_apart("gates/").ret == (0 if honest else 1)
+    assert asked.run("gates/").ret == (0 if honest else 1)
     assert {model for model, _ in asked.asked} == {"base"}

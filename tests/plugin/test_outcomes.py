@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import pytest
-from gate_project import Project, because, check, checks, write_jsonl
+from gate_project import Project, because, check, checks, mentions, write_jsonl
 
 from pytest_ftgate.errors import Interrupted
 from pytest_ftgate.result import GateResult
@@ -134,23 +134,21 @@ def test_a_report_that_was_emptied(red: Project, args: tuple[str, ...]) -> None:
 # --- parameters ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "verdict"),
-    [
-        ("ftgate_candidate", "recorded:base.jsonl", "fail"),
-        ("ftgate_baseline", "recorded:ft.jsonl", "fail"),
-        ("ftgate_test_set", "absent.jsonl", "error"),
-        ("ftgate_training_set", "few.jsonl", "fail"),
-    ],
-)
-def test_a_parameter_in_place_of_a_fixture_is_what_is_judged(
-    green: Project, name: str, value: str, verdict: str
-) -> None:
+def test_a_parameter_in_place_of_a_fixture_is_what_is_judged(green: Project) -> None:
     """pytest lets a parameter take a fixture's place: the model that the test sees is the one that the gate judges."""
     write_jsonl(green.path / "few.jsonl", [{"input": "a question", "expected": "refund"}])
-    green.marked("'support'", f"@pytest.mark.parametrize({name!r}, [{value!r}])\ndef test_gate({name}): pass")
-    gate = green.gate()
-    assert (gate["verdict"], green.result.ret) == (verdict, 1), gate["checks"]
+    (green.path / "test_gate.py").unlink()
+    verdicts = {
+        "ftgate_baseline": ("recorded:ft.jsonl", "fail"),
+        "ftgate_candidate": ("recorded:base.jsonl", "fail"),
+        "ftgate_test_set": ("absent.jsonl", "error"),
+        "ftgate_training_set": ("few.jsonl", "fail"),
+    }
+    for name, (value, _) in verdicts.items():
+        given = f"@pytest.mark.parametrize({name!r}, [{value!r}])\ndef test_gate({name}): pass\n"
+        green.file(f"test_{name}.py", f"import pytest\n@pytest.mark.ftgate('support')\n{given}")
+    assert [gate["verdict"] for gate in green.report()["gates"]] == [verdict for _, verdict in verdicts.values()]
+    assert green.result.ret == 1
 
 
 def test_a_parameter_for_a_fixture_that_takes_none(green: Project) -> None:
@@ -200,12 +198,14 @@ def to_module(request): request.node.add_marker(MARK)
 """
 
 
-@pytest.mark.parametrize("fixture", ["to_test", "to_class", "to_module"])
-def test_a_mark_that_a_fixture_adds_is_judged(green: Project, fixture: str) -> None:
-    green.file("test_gate.py", f"{ADDING}class TestGate:\n    def test_gate(self, {fixture}): pass\n")
-    assert (green.gate()["verdict"], green.result.ret) == ("pass", 0)
+def test_a_mark_that_a_fixture_adds_is_judged(green: Project) -> None:
+    (green.path / "test_gate.py").unlink()
+    for fixture in ("to_test", "to_class", "to_module"):
+        text = f"class TestGate:\n    def test_gate(self, {fixture}): pass\n"
+        green.file(f"test_{fixture}.py", f"{ADDING}{text}")
+    assert ([gate["verdict"] for gate in green.report()["gates"]], green.result.ret) == (["pass"] * 3, 0)
     green.lose()
-    assert (green.gate()["verdict"], green.result.ret) == ("fail", 1)
+    assert ([gate["verdict"] for gate in green.report()["gates"]], green.result.ret) == (["fail"] * 3, 1)
 
 
 LATE = {
@@ -274,25 +274,36 @@ def test_a_fixture_and_a_mark_that_give_one_key(green: Project, key: str, how: s
     """Where the test requests the fixture it would see another value than the gate judges; else it has no use."""
     name = f"ftgate_{key}"
     green.file("conftest.py", f"import pytest\n{OVERRIDES[how].format(name=name, value=VALUES[key])}")
-    mark = f"'support', {key}={VALUES[key]!r}"
-    green.marked(mark, f"@pytest.fixture\ndef through({name}): pass\n")
-    for body in (f"def test_gate({name}): pass", f"@pytest.mark.usefixtures({name!r})\ndef test_gate(): pass"):
-        green.marked(mark, body)
-        for gate in green.report()["gates"]:
-            because(gate, "error", "configuration", "test_gate.py:2", key, name, "conftest.py:")
-        assert green.result.ret == 1
-    green.marked(mark, f"def test_gate(request): request.getfixturevalue({name!r})")
+    mark = f"@pytest.mark.ftgate('support', {key}={VALUES[key]!r})\n"
+    tests = {
+        "requested": f"def test_gate({name}): pass",
+        "used": f"@pytest.mark.usefixtures({name!r})\ndef test_gate(): pass",
+        "by_the_body": f"def test_gate(request): request.getfixturevalue({name!r})",
+        "unused": "def test_gate(): pass",
+    }
+    (green.path / "test_gate.py").unlink()
+    for which, test in tests.items():
+        green.file(f"test_{which}.py", f"import pytest\n{mark}{test}\n")
     gates = green.report()["gates"]
-    assert (gates[0]["verdict"], green.result.ret) == ("error", 1) or how == "parametrized"
-    green.marked(mark)
-    found = check(green.gate(), "configuration")
-    assert (found["status"], found["source"], green.result.ret) == ("warning", "test_gate.py:2", 0)
-    assert name in found["message"]
-    assert "conftest.py:" in found["message"]
+    assert green.result.ret == 1
+    for gate in gates:
+        which = gate["nodeid"].partition(".")[0].removeprefix("test_")
+        if which in ("requested", "used"):
+            because(gate, "error", "configuration", f"test_{which}.py:2", key, name, "conftest.py:")
+        elif which == "by_the_body":
+            assert gate["verdict"] == "error" or how == "parametrized"
+        else:
+            found = check(gate, "configuration")
+            assert (gate["verdict"], found["status"], found["source"]) == ("pass", "warning", "test_unused.py:2")
+            mentions(found, name, "conftest.py:")
 
 
-@pytest.mark.parametrize("key", VALUES)
-def test_the_built_in_fixtures_stay_usable_beside_any_mark(green: Project, key: str) -> None:
-    green.marked(f"'support', {key}={VALUES[key]!r}", f"def test_gate(ftgate_{key}): assert ftgate_{key}")
-    gate = green.gate()
-    assert (gate["verdict"], green.result.ret, checks(gate, "configuration")) == ("pass", 0, [])
+def test_the_built_in_fixtures_stay_usable_beside_any_mark(green: Project) -> None:
+    (green.path / "test_gate.py").unlink()
+    for key, value in VALUES.items():
+        mark = f"@pytest.mark.ftgate('support', {key}={value!r})"
+        test = f"def test_gate(ftgate_{key}): assert ftgate_{key}"
+        green.file(f"test_{key}.py", f"import pytest\n{mark}\n{test}\n")
+    gates = green.report()["gates"]
+    assert [(gate["verdict"], checks(gate, "configuration")) for gate in gates] == [("pass", [])] * len(VALUES)
+    assert green.result.ret == 0
