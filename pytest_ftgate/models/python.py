@@ -122,9 +122,7 @@ class FunctionModel(BuiltModel):
         is_number = isinstance(answer, Number) and not isinstance(answer, bool)
         if self.numbers or not (is_number or re.fullmatch(r"LABEL_\d+", label)):
             return Completion(label, latency_s=latency_s)
-        what = (
-            f"{self.name} returned {label}, the number of a label, and the expected outputs of the test set are words"
-        )
+        what = f"{self.name} returned {label}, the number of a label, and the outputs of the test set are words"
         cure = "return the text from the label encoder, encoder.inverse_transform([n])[0], or set id2label of the model"
         return ModelError(what, cure=cure, fatal=True)
 

@@ -10,10 +10,7 @@ from pytest_ftgate.data import canonical_json
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.text import shortened
 
-_CURE = (
-    "return text (str), a label (int, float, bool) or a Completion for every input; an empty string is scored as a "
-    "wrong answer"
-)
+_CURE = "return text (str), a label (int, float, bool) or a Completion for every input"
 
 
 def predicted(model: Any, inputs: list[Any]) -> object:

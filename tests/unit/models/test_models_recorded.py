@@ -35,54 +35,34 @@ def failing(ask, model, *given, **options):
 # --- answers -------------------------------------------------------------------------------------------------
 
 
-def test_a_row_answers_the_example_with_its_id(record, ask):
-    assert ask(record({"id": "e2", "output": "x"}, ROW)) == Completion("refund")
-
-
-def test_all_that_a_row_may_tell_and_that_null_says_nothing(record, ask):
-    usage = {"input_tokens": 7, "output_tokens": 2, "cached_input_tokens": 3}
-    more = {"latency_s": 0.25, "finish": "cut_off", "key": "k", "created_at": 1.0, "x": []}
-    assert ask(record({**ROW, "usage": usage, **more})) == Completion("refund", 7, 2, 3, "cut_off", 0.25)
-    nothing = dict.fromkeys(("usage", "latency_s", "finish", "input_sha256", "repeat"))
-    assert ask(record({**ROW, **nothing})) == Completion("refund")
+USAGE = {"input_tokens": 7, "output_tokens": 2, "cached_input_tokens": 3}
+TOLD = {"usage": USAGE, "latency_s": 0.25, "finish": "cut_off", "key": "k", "created_at": 1.0, "x": []}
+ENDS = {
+    "cut_off": [{"stop_reason": "max_tokens"}],
+    "refusal": [{"finish_reason": "refusal"}],
+    "stop": [
+        {"finishReason": "STOP", "done_reason": "stop", "status": "reviewed"},
+        {"finish_reason": "error", "finish": "stop"},
+    ],
+}
+OUTPUTS = [("", ""), (" a\n", " a\n"), (1, "1"), (1.5, "1.5"), (True, "true"), ([], "[]")]
+OUTPUTS += [({"b": 1, "a": [2]}, '{"a":[2],"b":1}')]
 
 
 @pytest.mark.parametrize(
-    ("said", "finish"),
+    ("row", "answer"),
     [
-        ({"stop_reason": "max_tokens"}, "cut_off"),
-        ({"finish_reason": "refusal"}, "refusal"),
-        ({"finishReason": "STOP", "done_reason": "stop", "status": "reviewed"}, "stop"),
-        ({"finish_reason": "error", "finish": "stop"}, "stop"),
+        (ROW, Completion("refund")),
+        ({**ROW, **TOLD}, Completion("refund", 7, 2, 3, "cut_off", 0.25)),
+        ({**ROW, **dict.fromkeys(("usage", "latency_s", "finish", "input_sha256", "repeat"))}, Completion("refund")),
+        *(({**ROW, **said}, Completion("refund", finish=finish)) for finish, ways in ENDS.items() for said in ways),
+        *(({"id": "e1", "output": output}, Completion(text)) for output, text in OUTPUTS),
     ],
 )
-def test_how_an_answer_ended(record, ask, said, finish):
-    assert ask(record({**ROW, **said})).finish == finish
-
-
-@pytest.mark.parametrize(
-    ("output", "text"),
-    [
-        ("", ""),
-        (" a\n", " a\n"),
-        (1, "1"),
-        (1.5, "1.5"),
-        (True, "true"),
-        ({"b": 1, "a": [2]}, '{"a":[2],"b":1}'),
-        ([], "[]"),
-    ],
-)
-def test_outputs_of_any_json_type(record, ask, output, text):
-    assert ask(record({"id": "e1", "output": output})).text == text
-
-
-def test_an_id_may_be_a_number(record):
-    assert record({"id": 17, "output": "x"}).ids == {"17"}
-
-
-@pytest.mark.parametrize("text", ['\ufeff{"id": "e1", "output": "x"}\n\n  \n', '{"id": "e1", "output": "x"}'])
-def test_white_space_a_byte_order_mark_and_a_last_line_without_an_end(record, ask, text):
-    assert ask(record(text=text)).text == "x"
+def test_what_a_row_answers(record, ask, row, answer):
+    model = record({"id": 17, "output": "x"}, row)
+    assert (ask(model), model.ids) == (answer, {"17", "e1"})
+    assert ask(record(text=f"\ufeff{json.dumps(row)}\n\n  \n")) == ask(record(text=json.dumps(row))) == answer
 
 
 def test_repeats_are_rows_of_their_own(record, ask):
