@@ -116,11 +116,7 @@ def a_baseline_that_is_a_constant(project: Project) -> dict[str, Any]:
     return project.judge()
 
 
-said(
-    "a weak baseline that is allowed",
-    {"base.jsonl": range(15, 60)},
-    checks={"weak_baseline": "warn"},
-)
+said("a weak baseline that is allowed", {"base.jsonl": range(15, 60)}, checks={"weak_baseline": "warn"})
 
 
 @case
@@ -305,10 +301,7 @@ def guards_that_show_nothing(project: Project) -> dict[str, Any]:
     project.test_set(20, "few.jsonl", prefix="f", input="few question {}".format)
     project.test_set(60, "leak.jsonl", prefix="l", input="training question {}".format)
     return project.judge(
-        guards={
-            "few": {"test_set": "few.jsonl", "max_drop": 0.05},
-            "leak": {"test_set": "leak.jsonl", "max_drop": 0.3},
-        }
+        guards={"few": {"test_set": "few.jsonl", "max_drop": 0.05}, "leak": {"test_set": "leak.jsonl", "max_drop": 0.3}}
     )
 
 
@@ -345,14 +338,6 @@ match("match on too few examples", range(55, 60), n=60)
 match("match without prices", (0, *range(271, 300)), candidate="recorded:ft.jsonl", faster_by=2)
 
 
-@case
-def match_of_labels_that_the_baseline_wrote(project: Project) -> dict[str, Any]:
-    project.test_set(300)
-    project.predictions("base.jsonl", 300, usage=USAGE)
-    project.predictions("ft.jsonl", 300, usage=USAGE)
-    return project.judge(margin=..., max_drop=0.02, cheaper_by=2, **PRICED)
-
-
 def economics(title: str, calls: int | None, training: float | None, limits: Mapping[str, Any], **changes: Any) -> None:
     """A case of priced models with the economics of the candidate."""
 
@@ -367,12 +352,7 @@ def economics(title: str, calls: int | None, training: float | None, limits: Map
 
 
 economics("economics that hold", 200_000, 100, {"data_cost_usd": 50, "max_break_even_days": 60})
-economics(
-    "economics that do not hold",
-    20_000,
-    900,
-    {"hosting_usd_per_month": 40, "max_break_even_days": 1},
-)
+economics("economics that do not hold", 20_000, 900, {"hosting_usd_per_month": 40, "max_break_even_days": 1})
 economics("economics that are unknown", None, None, {"max_break_even_days": 60}, candidate="recorded:ft.jsonl")
 economics(
     "economics before training at an expected price",
@@ -389,13 +369,7 @@ economics(
     margin=0.1,
 )
 economics(
-    "economics before training",
-    20_000,
-    900,
-    {"max_break_even_days": 1},
-    candidate=...,
-    stage="ready",
-    margin=0.1,
+    "economics before training", 20_000, 900, {"max_break_even_days": 1}, candidate=..., stage="ready", margin=0.1
 )
 
 

@@ -98,27 +98,12 @@ def test_a_path_that_no_file_can_have(project: Project, key: str) -> None:
 # --- what stands in the test set -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["Customer   QUESTION 3", "", " \t", "\u3000", [{"role": "user", "content": " "}]])
-def test_a_test_input_that_is_blank_or_repeats_another(project: Project, text: Any) -> None:
-    change_file(project, "test.jsonl", with_keys(9, input=text))
-    mentions(stopped(project.judge()), "test.jsonl:9", *(["line 4"] if "3" in text else []))
-
-
 @pytest.mark.parametrize("expected", [{"label": "refund"}, ["refund"]])
 @pytest.mark.parametrize("keys", [{}, {"metric": "f1_macro"}, {"metric": ["exact_match", "accuracy"]}])
 def test_labels_are_asked_for_and_something_else_is_expected(project: Project, expected: Any, keys: Any) -> None:
     change_file(project, "test.jsonl", with_keys(9, expected=expected))
     metric = "f1_macro" if keys == {"metric": "f1_macro"} else "accuracy"
     mentions(stopped(project.judge(**keys)), metric, "test.jsonl:9")
-
-
-def test_a_recording_has_ids_and_the_test_set_has_none(project: Project) -> None:
-    rows = "".join(f"customer question {i},refund\n" for i in range(60))
-    project.file("test.csv", f"input,expected\n{rows}")
-    found = stopped(project.judge(test_set="test.csv"), called=True)
-    mentions(found, "test.csv:2", 'column "id"', '"t0"')
-    project.predictions("base.jsonl", 60, id=lambda i: f"{i:016x}")  # made from inputs that were others
-    assert 'column "id"' not in stopped(project.judge(test_set="test.csv"), called=True)["message"]
 
 
 # --- the gate file -------------------------------------------------------------------------------------------
@@ -133,30 +118,6 @@ gates:
     metric: accuracy
     margin: 0.05
 """
-
-
-def instead(old: str, new: str) -> str:
-    assert old in GATE
-    return GATE.replace(old, new)
-
-
-def judged_from(project: Project, content: str | bytes) -> dict[str, Any]:
-    (project.path / "ftgate.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
-    return project.judge("support")
-
-
-WHOLE_FILE: list[tuple[str | bytes, str]] = [  # what else may be wrong: tests/messages, tests/unit/config
-    ("", ""),
-    (instead("support", "suport"), ""),
-    (GATE + "  other: {margn: 1}\n", ":10: gates.other.margn"),
-    (GATE[:-8], ":9"),
-    (gzip.compress(GATE.encode(), mtime=0), ":1"),
-]
-
-
-@pytest.mark.parametrize(("content", "place"), WHOLE_FILE, ids=str)
-def test_a_gate_file_of_another_shape(project: Project, content: str | bytes, place: str) -> None:
-    mentions(stopped(judged_from(project, content)), f"ftgate.yaml{place}")
 
 
 def test_the_terminal_says_what_is_wrong_without_a_traceback(project: Project) -> None:

@@ -113,12 +113,10 @@ GIVEN = (
 BESIDE: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
     "xdist": ("xdist", ("-n2",), {"asked": None}),
     "randomly, 1": ("pytest_randomly", ("--randomly-seed=1",), {}),
-    "randomly, 2": ("pytest_randomly", ("--randomly-seed=2",), {}),
     "rerunfailures": ("pytest_rerunfailures", ("--reruns=2",), {}),
     "asyncio, strict": ("pytest_asyncio", (*LOOP, "-o", "asyncio_mode=strict"), {"body": ASYNCIO}),
     "asyncio, auto": ("pytest_asyncio", (*LOOP, "-o", "asyncio_mode=auto"), {"body": ASYNCIO}),
     "cov": ("pytest_cov", ("--cov=.", "--cov-report=term"), {}),
-    "timeout, thread": ("pytest_timeout", ("--timeout=60", "--timeout-method=thread"), {}),
     "timeout, signal": ("pytest_timeout", ("--timeout=60", "--timeout-method=signal"), {}),
     "benchmark": ("pytest_benchmark", ("--benchmark-max-time=0.01", "--benchmark-min-rounds=1"), {"body": BENCHMARK}),
     "anyio": ("anyio", (), {"body": f"@pytest.mark.anyio\n{ASYNC}", "before": BACKEND}),

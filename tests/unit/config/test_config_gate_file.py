@@ -2,9 +2,7 @@
 
 import pytest
 
-from pytest_ftgate.config import load_gate_file
 from pytest_ftgate.config.gate_keys import GateKeys
-from pytest_ftgate.errors import ConfigError
 
 WHOLE = """# yaml-language-server: $schema=ftgate.schema.json
 version: 1
@@ -44,14 +42,6 @@ def test_a_file_knows_its_gates_models_and_lines(load, folder):
     )
 
 
-def test_a_file_may_be_read_as_it_was_at_another_time(load, folder):
-    now = load(WHOLE)
-    then = load_gate_file(now.path, changed("margin: 0.05", "margin: 0.1").encode())
-    assert (then.path, then.layers("intents")[0].values["margin"]) == (now.path, 0.1)
-    with pytest.raises(ConfigError, match=r"^ftgate\.yaml:17: gates\.intents\.margin: "):
-        load_gate_file(folder / "ftgate.yaml", changed("margin: 0.05", "margin: x").encode())
-
-
 def test_layers_of_a_gate_are_the_gate_and_the_defaults(load, folder):
     gate, defaults = load(WHOLE).layers("intents")
     assert (gate.values["margin"], defaults.values) == (0.05, {"confidence": 0.9})
@@ -59,20 +49,7 @@ def test_layers_of_a_gate_are_the_gate_and_the_defaults(load, folder):
     assert (of_gate.kind, str(of_gate), of_gate.base_dir) == ("file", "ftgate.yaml:19", folder)
     assert (of_default.kind, str(of_default)) == ("defaults", "ftgate.yaml:3")
     assert str(gate.source(("margin",))) == "ftgate.yaml:17"
-
-
-def test_a_gate_outside_the_file_still_has_the_defaults(load):
     assert [layer.values for layer in load(WHOLE).layers(None)] == [{"confidence": 0.9}]
-
-
-def test_an_unknown_gate_without_a_near_one_lists_them_all(load):
-    with pytest.raises(ConfigError, match="its gates are: intents, orders"):
-        load(WHOLE).layers("x")
-
-
-def test_a_file_may_hold_nothing_but_its_version(load):
-    file = load("version: 1")
-    assert (file.gate_names, file.models, [layer.values for layer in file.layers(None)]) == ((), {}, [{}])
 
 
 def test_several_problems_are_listed_in_the_order_of_their_lines(refused):

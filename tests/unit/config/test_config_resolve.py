@@ -2,7 +2,6 @@
 
 import functools
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
 
@@ -136,19 +135,9 @@ def test_whole_numbers_and_objects_are_quoted_plainly():
     assert config.quoted("test_set") == "test_set a Python object (marker)"
 
 
-def test_a_missing_baseline_may_be_several():
-    values = {key: value for key, value in SELF_CONTAINED.items() if key != "baseline"}
-    assert "missing: baseline (or baselines)" in refusal(layer(values)).what
-
-
 def test_a_path_may_be_a_path_object():
     assert read_as(marked(test_set=Path("t.jsonl")).test_set) == (Path("/gates/t.jsonl"), None, {}, None)
     assert read_as(marked(test_set={"path": Path("/t")}).test_set) == (Path("/t"), None, {}, None)
-
-
-def test_a_mapping_need_not_be_a_dict():
-    data = marked(test_set=MappingProxyType({"path": "a", "limit": 2})).test_set
-    assert read_as(data) == (Path("/gates/a"), None, {}, 2)
 
 
 class OwnMetric:
@@ -197,12 +186,7 @@ def no_candidate(value, file=None):
 
 
 OWN = {"model": "m", "colour": [1, None], "name": "E", "retries": 2, "price": {}}
-ASKED = {
-    "model": "m",
-    "params": {"temperature": 0, "stop": None},
-    "few_shot": 8,
-    "price": {"output_per_1m": 2.5},
-}
+ASKED = {"model": "m", "params": {"temperature": 0, "stop": None}, "few_shot": 8, "price": {"output_per_1m": 2.5}}
 TARGET = {"target": "m:C.f", "concurrency": 4, "revision": "v1", "timeout_s": 2.0}
 RECORDED = {"name": "tuned", "price": {"input_per_1m": 0.4}}
 
@@ -230,11 +214,6 @@ def test_a_spelling_or_mapping_becomes_a_model(written, provider, options, spell
     spec = candidate(written)
     assert (spec.provider, spec.options, spec.spelling, spec.name) == (provider, options, spelling, name)
     assert spec.source.text == "marker"
-
-
-def test_a_path_object_is_a_path_too():
-    spec = candidate({"provider": "recorded", "path": Path("ft.jsonl")})
-    assert spec.options == {"path": Path("/gates/ft.jsonl")}
 
 
 class Model:
@@ -275,10 +254,7 @@ def test_python_code_may_give_the_model_itself(given, spelling, name):
 
 @pytest.mark.parametrize(
     ("written", "key", "word"),
-    [
-        (Model, None, "instance"),
-        ({"provider": "openai", "model": "m", "timeout_s": 10**5000}, "timeout_s", "number"),
-    ],
+    [(Model, None, "instance"), ({"provider": "openai", "model": "m", "timeout_s": 10**5000}, "timeout_s", "number")],
 )
 def test_what_is_no_model_is_refused(written, key, word):
     """What else is none: tests/messages."""

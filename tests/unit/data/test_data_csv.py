@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import io
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -42,20 +41,6 @@ class TestRows:
         assert table(load, f"input,expected\n{long},b\n").examples[0].input == long
         assert csv.field_size_limit() == before
 
-    @settings(suppress_health_check=[HealthCheck.too_slow])
-    @given(
-        st.lists(
-            st.tuples(*[st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))] * 2).filter(any),
-            min_size=1,
-        )
-    )
-    def test_what_is_written_is_read(self, tmp_path_factory, pairs):
-        path = tmp_path_factory.getbasetemp() / "round.csv"
-        table = io.StringIO(newline="")
-        csv.writer(table, quoting=csv.QUOTE_ALL).writerows([("input", "expected"), *pairs])
-        path.write_text(table.getvalue(), encoding="utf-8", newline="")
-        assert [(example.input, example.expected) for example in load_examples(path)] == pairs
-
 
 BROKEN = [
     ("input,expected\n", "", ["rows"]),
@@ -80,11 +65,6 @@ def test_a_broken_table_is_refused_with_its_place(refused, content, place, words
     before = csv.field_size_limit()
     refused(content, place, *words, name="data.csv")
     assert csv.field_size_limit() == before
-
-
-def test_an_absent_mapped_column(refused):
-    words = ('"label"', '"expected"', "fields: {expected: lable}")
-    refused("input,lable\na,b\n", ":2", *words, name="data.csv", fields={"expected": "label"})
 
 
 PIECES = ["input", "expected", "id", ",", '"', "\n", "\r", "a", " ", "\t", "é"]

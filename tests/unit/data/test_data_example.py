@@ -9,18 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.data import (
-    DataSet,
     Example,
     canonical_json,
     content_id,
-    expected_text,
     input_sha256,
     is_blank,
     normalized_input,
     without_instructions,
 )
 from pytest_ftgate.errors import Where
-from pytest_ftgate.text import excerpt, listed
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -46,20 +43,6 @@ class TestHashes:
     def test_canonical_json_takes_json_values_only(self, value):
         with pytest.raises((TypeError, ValueError)):
             canonical_json(value)
-
-    @pytest.mark.parametrize(
-        ("expected", "text"),
-        [
-            ("yes", "yes"),
-            ("", ""),
-            (1, "1"),
-            (True, "true"),
-            (1.5, "1.5"),
-            ({"b": [1, "é"], "a": None}, '{"a":null,"b":[1,"é"]}'),
-        ],
-    )
-    def test_expected_text(self, expected, text):
-        assert expected_text(expected) == text
 
 
 class TestNormalizedInput:
@@ -132,18 +115,3 @@ class TestDataSet:
         names = [Example(id_, "a", "b", place=place).name for id_ in ("q1", content_id("a"))]
         assert names == ["data/a.csv:7"] * 2
         assert Example("q1", "a", "b").name == "q1"
-
-
-def test_an_example_that_is_from_nowhere_is_an_item():
-    assert str(DataSet((Example("1", "a", "b"),), None, "00", "x").where(0, "input")) == "x, item 1: input"
-
-
-def test_a_long_list_is_cut():
-    assert listed("abcd", at_most=2) == "a, b and 2 more"
-
-
-def test_an_excerpt_is_short_printable_and_around_the_place():
-    assert excerpt("short\n") == "short"
-    assert excerpt("a\tb\x1b[31m") == "a b [31m"
-    assert excerpt("x" * 100) == "x" * 60 + "..."
-    assert excerpt("x" * 100 + "HERE", at=100) == "..." + "x" * 56 + "HERE"

@@ -75,10 +75,6 @@ class TestDecoding:
     def test_other_encodings_are_named_with_line_and_byte(self, refused, content, place, words):
         refused(content, place, *words)
 
-    @pytest.mark.parametrize("name", ["data.jsonl", "data.csv"])
-    def test_a_nul_byte_is_refused(self, refused, name):
-        refused(b"input,expected\nab\0c,d\n", ":2", "NUL", "byte 17", name=name, format="csv")
-
     @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1e"])
     def test_only_line_feeds_end_lines(self, load, separator):
         row = json.dumps({"input": f"a{separator}b", "expected": "c"}, ensure_ascii=False).encode()
@@ -98,12 +94,6 @@ class TestWholeFile:
         data = load(content, limit=2)
         assert [example.input for example in data] == ["1", "2"]
         assert [one.place.line for one in data] == [1, 3]
-
-    def test_the_path_is_shown_as_the_user_knows_it(self, load, tmp_path):
-        Path("sub").mkdir()
-        data = load(ROW, str(tmp_path / "sub" / "data.jsonl"))
-        assert (data.path, data.origin) == ("sub/data.jsonl", "sub/data.jsonl")
-        assert str(data.where(0, "input")) == "sub/data.jsonl:1: input"
 
 
 class TestFormat:

@@ -4,7 +4,6 @@ import datetime
 import enum
 import hashlib
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -36,17 +35,6 @@ class TestItems:
             Example(content_id("c"), "c", {"x": 1}),
             Example(content_id((USER,)), (USER,), 3),
         )
-
-    def test_mappings_are_rows(self):
-        row = {"id": 1, "input": "a", "expected": "b", "group": 2, "lang": "en"}
-        assert read([row, MappingProxyType({**row, "id": 2})]).examples == (
-            Example("1", "a", "b", "2", {"lang": "en"}),
-            Example("2", "a", "b", "2", {"lang": "en"}),
-        )
-
-    def test_examples_stay_what_they_are(self):
-        examples = (Example("1", (USER,), 3, "g", {"input": "context"}), Example("2", "a", "b"))
-        assert read(examples).examples == examples
 
     def test_names_are_mapped_for_mappings_only(self):
         rows = [{"question": "a", "label": "b"}, ("c", "d"), Example("x", "e", "f")]
@@ -93,11 +81,6 @@ class TestDataSet:
         ]
         line = b'["ca978112ca1bbdca","a","b",null,{}]\n'
         assert {read(form).sha256 for form in forms} == {hashlib.sha256(line).hexdigest()}
-
-    def test_the_hash_sees_every_part(self):
-        parts = [("x", "a", "b"), ("y", "a", "b"), ("x", "A", "b"), ("x", "a", "B"), ("x", "a", "b", "g")]
-        rows = [*parts, ("x", "a", "b", None, {"k": 1})]
-        assert len({read([Example(*row)]).sha256 for row in rows}) == len(rows)
 
     def test_repeated_ids_name_both_items(self):
         rows = [Example("x", "a", "b"), ("c", "d"), {"id": "x", "input": "e", "expected": "f"}]
@@ -171,9 +154,6 @@ class TestWrongItems:
     )
     def test_an_item_has_one_of_three_forms(self, item, words):
         refused([("a", "b"), item], ", item 2", *words)
-
-    def test_absent_keys_are_to_be_mapped_where_that_is_possible(self):
-        refused([{"inputs": "a"}], ", item 1", "fields: {input: inputs, expected: NAME}", fields={})
 
     @pytest.mark.parametrize("value", NO_JSON, ids=lambda value: type(value).__name__)
     def test_a_value_that_is_no_json(self, value):

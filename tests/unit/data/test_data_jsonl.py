@@ -34,9 +34,6 @@ class TestRows:
         data = load(GOOD + "\n \t\r\n" + GOOD.replace("a", "c", 1))
         assert [one.place.line for one in data] == [1, 4]
 
-    def test_equal_inputs_may_repeat_where_ids_are_made(self, load):
-        assert len(load(GOOD + GOOD)) == 2
-
     @settings(suppress_health_check=[HealthCheck.too_slow])
     @given(
         st.lists(
@@ -193,19 +190,6 @@ class TestFieldNames:
         mapped = {"input": "a", "expected": "b", "column": "c"}
         content = lines(mapped, {"input": "a", "expected": "b", "colum": "c"})
         refused(content, ":2", '"column"', f'"{ours}"', f"fields: {{{ours}: colum}}", fields={ours: "column"})
-
-    @pytest.mark.parametrize(
-        ("row", "fields", "mapping"),
-        [
-            ({"quest": "a"}, {"input": "questions", "expected": "question"}, "fields: {input: quest, expected: NAME}"),
-            ({"group": "a", "expected": "b"}, {"input": "groups"}, "{input: NAME}"),
-        ],
-    )
-    def test_one_column_is_suggested_once_and_none_that_is_taken(self, refused, row, fields, mapping):
-        refused(lines(row), ":1", mapping, fields=fields)
-
-    def test_errors_name_the_files_own_key(self, refused):
-        refused(lines({"question": 3, "expected": "b"}), ":1: question", "number", fields={"input": "question"})
 
 
 # --- examples that need not say what is expected -------------------------------------------------------------
