@@ -86,7 +86,8 @@ def loss_advice(gate: Context, comparison: Comparison, otherwise: str) -> str | 
     if any(check.kind == "form" or check.status == "fail" for check in case.unmeasured):
         return None
     decided = (*_first(case, stop=False), *_stop(comparison, gate.config.confidence, share=gate.share))
-    return next((one.text for one in decided), otherwise)
+    thin = (f"{one.fact}. {one.text}" for one in _thin_labels(case) if case.taught)
+    return next(iter((*(one.text for one in decided), *thin)), otherwise)
 
 
 def most_to_try(result: GateResult) -> list[Advice]:
