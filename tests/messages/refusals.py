@@ -51,7 +51,14 @@ MARKER: dict[str, list[Any]] = {
     "margin": ["0.05", True, -0.1, NAN, 3],
     "confidence": [95, 100],
     "baseline": [None],
-    "baselines": [{"candidate": "openai:n"}, {"x": "nonsense"}, {"extends": "x"}, {1: "x:y"}],
+    "baselines": [
+        *({"candidate": "openai:n"}, {"x": "nonsense"}, {"extends": "x"}, {1: "x:y"}),
+        *({"x": {"model": "python:a:b", **own}} for own in (
+            *({}, {"margin": 0.1, "max_drop": 0.1}, {"max_dropp": 0.1}, {"max_drop": 0}),
+        )),
+        *({"x": one} for one in ({"model": None, "margin": 0.1}, {"max_drop": 0.1})),
+        {"x": {"provider": "recorded", "path": "x.jsonl", "max_drop": 0.1}},
+    ],
     "candidate": MODELS,
     "candidates": [{"a": "recorded:ft.jsonl"}],
     "test_set": [500, b"x", (), [("a", NAN)], [("a", "b", "c")], {"a"}, [{"input": "a", "expected": "b"}] * 2, SPLITS],

@@ -130,7 +130,7 @@ def test_a_known_endpoint_has_its_price_from_the_table(http: EndpointProject, mo
 # --- the limit -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("amount", ["0", "-1", "nan", "inf", "much", ""])
+@pytest.mark.parametrize("amount", ["0", "nan", "much"])
 def test_a_limit_that_is_none_is_a_usage_error(project: Project, amount: str) -> None:
     project.gate_test()
     result = project.run(f"--ftgate-max-cost={amount}")
