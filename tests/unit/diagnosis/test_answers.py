@@ -46,14 +46,19 @@ def test_what_became_of_each_example(name: str) -> None:
                        ("right", "right", "right")]  # fmt: skip
 
 
-def test_grades_are_better_or_worse() -> None:
-    @custom_metric(low=0, high=1, greater_is_better=True)
+@pytest.mark.parametrize("greater_is_better", [True, False])
+def test_grades_are_better_or_worse(greater_is_better: bool) -> None:
+    @custom_metric(low=0, high=1, greater_is_better=greater_is_better)
     def length(expected: Any, output: str) -> float:
         return len(output) / 10
 
     found = answered(["a" * 9, "a", "aa"], ["a" * 8, "aa", "aa"], metric_of("length", length))
-    assert [row[3] for row in found.rows] == ["broken", "fixed", "wrong"]
-    assert found.rows[0][4][1:3] == ("right", "right · score 0.9")
+    lost, gained, same = found.rows
+    assert (lost[3], gained[3]) == ("broken", "fixed")
+    assert (lost[4][2].partition("score ")[2], gained[4][2].partition("score ")[2]) == (
+        ("0.9", "0.1") if greater_is_better else ("0.1", "0.9")
+    )
+    assert same[3] == ("wrong" if greater_is_better else "right")
 
 
 def test_of_repeats_the_first_is_shown_and_all_are_counted() -> None:

@@ -151,6 +151,8 @@ def test_hostile_text_stays_text():
     for (_, attributes), (_, others) in zip(hostile.elements, tame.elements, strict=True):
         assert attributes.keys() == others.keys()
     assert hostile.scripts == tame.scripts
+    (data,) = re.findall('<script type="application/json">(.*)</script>', hostile.markup)
+    assert not re.search("[<>&]", data)
     assert "</script></style><script>alert(1)</script>" in hostile.text
     assert "49" not in hostile.text
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u2028\u202e\ud800-\udfff]", hostile.markup)

@@ -8,7 +8,8 @@ from markdown_page import Rendered
 from test_render import gate
 
 from pytest_ftgate.reports.json import Session
-from pytest_ftgate.reports.markdown import MOST_BYTES, document
+from pytest_ftgate.reports.markdown import MOST_BYTES, document, table
+from pytest_ftgate.reports.tables import Table, columns
 from pytest_ftgate.result import Advice, Check, Flip, ModelResult, PartResult
 from pytest_ftgate.text import printable
 
@@ -76,6 +77,11 @@ def test_foreign_text_is_read_as_it_stands_and_does_nothing(hostile):
 def test_text_that_is_not_hostile_stays_readable_in_the_source():
     text = document([gate(name="f1_macro of C++ (v2.1), 50% off: R&D + 2")], Session())
     assert "### ✅ f1_macro of C++ (v2.1), 50% off: R&#38;D + 2: PASS" in text
+
+
+def test_of_a_long_table_the_first_rows_are_shown():
+    lines = list(table(Table("t", columns(["label"]), tuple((f"l{i}",) for i in range(60)))))
+    assert (sum(line.startswith("| l") for line in lines[2:]), lines[-2]) == (50, "and 10 more in the JSON report")
 
 
 def test_details_of_green_gates_go_first_then_those_of_red_then_green_gates():
