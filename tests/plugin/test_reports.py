@@ -126,6 +126,9 @@ def test_the_input_that_a_committed_recording_states_is_checked(project: Project
     _, gate = recorded_by(project)
     assert gate["verdict"] == "error"
     mentions(check(gate, "candidate_answers"), "recorded/support.candidate.jsonl:17", "input_sha256")
+    write_jsonl(path.with_name("other.jsonl"), [{**rows[0], "output": "another"}])
+    _, gate = recorded_by(project)
+    mentions(check(gate, "configuration"), "different answer", "recorded/", "key")
 
 
 @pytest.mark.parametrize("kind", ["ids", "hashes", "no ids"])
