@@ -141,9 +141,8 @@ class Attempt:
     @property
     def config(self) -> GateKeys:
         """Return the keys that this attempt is judged by. They have no ``max_attempts``, so that it counts once."""
-        if self.facts is None:
-            return self.asked
-        return self.asked.model_copy(update={"confidence": self.facts.confidence, "max_attempts": None})
+        level = {} if self.facts is None else {"confidence": self.facts.confidence, "max_attempts": None}
+        return self.asked.model_copy(update=level) if level else self.asked
 
     @property
     def counted(self) -> DataSet:
@@ -158,9 +157,7 @@ class Attempt:
     @property
     def shown(self) -> DataSet | None:
         """Return the examples that may be shown, perhaps none; None: all of them, since attempts are not limited."""
-        if self.facts is None:
-            return None
-        return replace(self.whole, examples=tuple(filter(may_be_shown, self.whole)))
+        return None if self.facts is None else replace(self.whole, examples=tuple(filter(may_be_shown, self.whole)))
 
     def check(self) -> Iterator[Check]:
         """Check before any call that the attempt is none beyond ``max_attempts``."""
@@ -254,8 +251,7 @@ def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
         message = f"the ledger of attempts could not be compared with its earlier version: {error}"
         yield Check("attempts", "note", message)
         return
-    old = (then or b"").splitlines()
-    if now.splitlines()[: len(old)] != old:
+    if now.splitlines()[: len(old := (then or b"").splitlines())] != old:
         message = f"{shown_path(path)} does not begin with its {plural(len(old), 'line')} at the merge base"
         yield Check("attempts", "error", message, advice="Restore them from git, and add new lines after them.")
 

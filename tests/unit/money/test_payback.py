@@ -145,7 +145,9 @@ def test_of_baselines_without_a_price_each_is_named() -> None:
 
 def test_the_limit() -> None:
     (check,) = economics.check(gate(max_break_even_days=1.0)).checks
-    assert check.message == "pays for itself after 160 days (limit 1 day)"
+    assert (check.status, check.message) == ("fail", "pays for itself after 160 days (limit 1 day)")
+    (check,) = economics.check(gate(max_break_even_days=check.observed)).checks
+    assert check.status == "pass"
 
 
 @pytest.mark.parametrize(
