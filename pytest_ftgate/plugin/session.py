@@ -252,8 +252,8 @@ class GateSession:
     def _note_costs(self) -> None:
         if self._budget is None or not (self.results or self.plans):
             return
-        unsure = self._budget.unsure_said
-        perhaps = f", and perhaps {show_usd(self._budget.unsure_usd)} for {unsure}" if unsure else ""
+        unsure = self._budget.unsure_usd
+        perhaps = f", and perhaps {show_usd(unsure)} for calls whose cost is unknown" if unsure else ""
         spent = show_usd(self._budget.spent_usd)
         self.note(Line(f"{spent} spent of --ftgate-max-cost {self._limit_usd:g}{perhaps}"))
         if self._budget.uncounted:

@@ -9,7 +9,7 @@ from pytest_ftgate.errors import ModelError, Where
 from pytest_ftgate.models import Completion, Model
 from pytest_ftgate.models.price import PRICE_CURE, cost_of, price_of, tokens_usd
 from pytest_ftgate.models.protocol import Price, output_limit
-from pytest_ftgate.text import plural, show_usd
+from pytest_ftgate.text import show_usd
 
 _OPTION = "--ftgate-max-cost"
 _CHARACTERS_PER_TOKEN = 3
@@ -60,13 +60,7 @@ class Budget:
         self._accounts: dict[tuple[object, ...], _Account] = {}
         self._open: list[Reserved] = []
         self.spent_usd = self.unsure_usd = 0.0
-        self.unsure_calls = 0
         self.uncounted: dict[str, None] = {}
-
-    @property
-    def unsure_said(self) -> str:
-        """Return the number of calls whose cost is unknown, as text; empty if there are none."""
-        return f"{plural(self.unsure_calls, 'call')} whose cost is unknown" if self.unsure_calls else ""
 
     def counts(self, model: Model) -> bool:
         """Return whether a model's calls cost money: not those of a function without a price.
@@ -96,8 +90,8 @@ class Budget:
             return made
         if self._open:
             return None
-        sure = f", {show_usd(self.unsure_usd)} of it by the estimate of {self.unsure_said}" if self.unsure_said else ""
-        what = f"{show_usd(taken)} is spent{sure}, the next call is estimated at {show_usd(sum(made.usd))}"
+        unsure = f", {show_usd(self.unsure_usd)} of it by estimate" if self.unsure_usd else ""
+        what = f"{show_usd(taken)} is spent{unsure}, the next call is estimated at {show_usd(sum(made.usd))}"
         cure = "raise it and run again: stored answers are reused"
         if account.most_output is None and account.output_tokens is None and account.price.gpu_hour_usd is None:
             cure += (
@@ -124,14 +118,12 @@ class Budget:
                 cost = 0.0 if isinstance(one, ModelError) and one.unpaid else None
             if cost is None:  # it may have been billed
                 self.unsure_usd += usd
-                self.unsure_calls += 1
             else:
                 self.spent_usd += cost
 
     def end_run(self) -> None:
         """Take the calls that are still in flight for paid: they hang, and the run does not wait for them."""
         self.unsure_usd += sum(sum(one.usd) for one in self._open)
-        self.unsure_calls += sum(len(one.usd) for one in self._open)
         self._open.clear()
 
 

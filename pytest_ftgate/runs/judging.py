@@ -122,11 +122,6 @@ _EXPECTED = ', "expected" is an output that is known to be right'
 
 def questions_about(metric: ModelJudged, example: Example, outputs: tuple[str, ...]) -> list[Example]:
     """Return the question about one answer, or the questions about two answers in both orders."""
-    orders = [outputs, outputs[::-1]] if metric.pairwise else [outputs]
-    return [_question(metric, example, one) for one in orders]
-
-
-def _question(metric: ModelJudged, example: Example, outputs: tuple[str, ...]) -> Example:
     task = example.input if isinstance(example.input, str) else [dict(message) for message in example.input]
     expected = {"expected": example.expected} if expected_text(example.expected).strip() else {}
     system = (_PREFER if metric.pairwise else _GRADE).format(
@@ -136,11 +131,13 @@ def _question(metric: ModelJudged, example: Example, outputs: tuple[str, ...]) -
         high=metric.high,
         expected=_EXPECTED if expected else "",
     )
-    names = ("answer_A", "answer_B") if metric.pairwise else ("answer",)
-    data = {"input": task, **expected, **dict(zip(names, outputs, strict=True))}
-    text = json.dumps(data, ensure_ascii=False, indent=1)
-    messages: Messages = ({"role": "system", "content": system}, {"role": "user", "content": text})
-    return Example(id=content_id(messages), input=messages, expected="")
+    names, made = ("answer_A", "answer_B") if metric.pairwise else ("answer",), []
+    for order in [outputs, outputs[::-1]][: len(outputs)]:
+        data = {"input": task, **expected, **dict(zip(names, order, strict=True))}
+        text = json.dumps(data, ensure_ascii=False, indent=1)
+        messages: Messages = ({"role": "system", "content": system}, {"role": "user", "content": text})
+        made.append(Example(id=content_id(messages), input=messages, expected=""))
+    return made
 
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
