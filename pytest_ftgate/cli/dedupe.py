@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ftgate.checks.audit import TrainingAudit
-from pytest_ftgate.checks.audit.exact import count_exact, outputs_of
+from pytest_ftgate.checks.audit.exact import outputs_of
 from pytest_ftgate.data import DataSet, normalized_input
 from pytest_ftgate.data.cells import json_row
 from pytest_ftgate.data.load import opened
@@ -39,9 +39,8 @@ def removable(test: Source, training: Source, audit: TrainingAudit) -> Copies:
     outputs, first = outputs_of(test.data), dict[str, int]()
     pairs = [(row, first.setdefault(normalized_input(one.input), row)) for row, one in enumerate(test.data)]
     same = {row for row, other in pairs if row != other and outputs[row] == outputs[other]}
-    exact = count_exact(training.data, test.data, outputs_of(training.data))
     leaks = {row for _, row in (*audit.leaked_rows, *audit.leaked_near_rows)}
-    repeats = {row for row, _ in exact.repeats} - {row for row, _ in exact.conflicts} | _repeated_ids(training.data)
+    repeats = {row for row, _ in {*audit.repeats} - {*audit.conflict_rows}} | _repeated_ids(training.data)
     near = {row for row, _ in audit.near_rows} - repeats
     of_training = {"exact duplicate": repeats - leaks, "near duplicate": near - leaks, "leaked row": leaks}
     copies = {}

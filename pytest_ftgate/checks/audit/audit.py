@@ -8,9 +8,9 @@ from functools import lru_cache
 from itertools import chain, pairwise
 
 from pytest_ftgate.checks.audit.content import Wording
-from pytest_ftgate.checks.audit.exact import ExactCounts, count_exact, outputs_of
+from pytest_ftgate.checks.audit.exact import Pairs, compare_exactly, outputs_of
 from pytest_ftgate.checks.audit.leaks import copies_but_for_ids
-from pytest_ftgate.checks.audit.near import NearCopies, near_copies
+from pytest_ftgate.checks.audit.near import near_copies
 from pytest_ftgate.data import DataSet, Example, Input, canonical_json, is_blank
 from pytest_ftgate.data.example import Messages
 from pytest_ftgate.data.strict_json import parse_json
@@ -31,8 +31,8 @@ class TrainingAudit:
         path, sha256: of the training set.
         filled: number of rows with a non-blank input.
         usable: number of distinct inputs among the rows whose input and output are both non-blank.
-        duplicates: number of further rows with the input of an earlier row, conflicts included.
-        conflict_rows: rows with the input of an earlier row and another output, as (row, first row).
+        repeats: further rows with the input of an earlier row, as (row, first row), conflicts included.
+        conflict_rows: those of them whose output is another one.
         leaked_rows: test rows whose input is in the training set, as (test row, training row).
         near_rows: usable rows that are near duplicates of an earlier one, as (row, earlier row).
         leaked_near_rows: test rows with a near duplicate in the training set, as (test row, training row).
@@ -49,18 +49,23 @@ class TrainingAudit:
     rows: int
     filled: int
     usable: int
-    duplicates: int
-    conflict_rows: tuple[tuple[int, int], ...]
-    leaked_rows: tuple[tuple[int, int], ...]
-    near_rows: tuple[tuple[int, int], ...]
-    leaked_near_rows: tuple[tuple[int, int], ...]
-    test_near_rows: tuple[tuple[int, int], ...]
+    repeats: Pairs
+    conflict_rows: Pairs
+    leaked_rows: Pairs
+    near_rows: Pairs
+    leaked_near_rows: Pairs
+    test_near_rows: Pairs
     shared_groups: Mapping[str, tuple[int, int]]
     in_shared_groups: int
     empty_outputs: tuple[int, ...]
     chat_errors: Mapping[int, str]
     tokens: tuple[int, ...]
     labels: "Labels"
+
+    @property
+    def duplicates(self) -> int:
+        """Return the number of rows with the input of an earlier row."""
+        return len(self.repeats)
 
     @property
     def conflicts(self) -> int:
@@ -89,33 +94,39 @@ def audit_training_set(training: DataSet, test: DataSet, *, separator: str | Non
     ``separator`` is what separates several labels in one output; None: an output is one label, or a list of labels.
     """
     outputs, test_outputs = outputs_of(training), outputs_of(test)
-    inputs = [example.input for example in training]
-    counts = count_exact(training, test, outputs)
-    labels = compare_labels(*([labels_in(one, separator) for one in some] for some in (outputs, test_outputs)))
-    filled = sorted((*counts.usable_rows, *(row for row, _ in counts.repeats)))
-    wordings = {row: Wording.of(counts.compared[row], outputs[row]) for row in filled}
-    near = _near(counts, wordings, test_outputs)
+    exact = compare_exactly(training, test, outputs)
+    repeated = {row for row, _ in exact.repeats}
+    leaked, leaking = ({pair[side] for pair in exact.leaked} for side in (0, 1))
+    # Exact repeats and exact leaks are not near duplicates.
+    rows = sorted((*exact.usable, *repeated))
+    wordings = [Wording.of(exact.said[row], outputs[row]) for row in rows]
+    within, across, in_test = near_copies(wordings, list(map(Wording.of, exact.tested, test_outputs)))
+    near = ((row, rows[one]) for row, one in across)
     groups, trained = _first_rows(test), _first_rows(training)
     shared = {name: (row, trained[name]) for name, row in groups.items() if name in trained}
     return TrainingAudit(
         path=training.path,
         sha256=training.sha256,
         rows=len(training),
-        filled=sum(not is_blank(given) for given in inputs),
-        usable=len(counts.usable_rows),
-        duplicates=len(counts.repeats),
-        conflict_rows=counts.conflicts,
-        leaked_rows=counts.leaked,
-        near_rows=near.within,
-        leaked_near_rows=near.across,
-        test_near_rows=near.in_test,
+        filled=sum(not is_blank(example.input) for example in training),
+        usable=len(exact.usable),
+        repeats=exact.repeats,
+        conflict_rows=tuple((row, first) for row, first in exact.repeats if outputs[row] != outputs[first]),
+        leaked_rows=exact.leaked,
+        near_rows=tuple((rows[one], rows[first]) for one, first in within if rows[one] not in repeated),
+        leaked_near_rows=tuple(pair for pair in near if pair[0] not in leaked or pair[1] not in leaking),
+        test_near_rows=tuple(sorted({*in_test, *copies_but_for_ids(exact.tested, test_outputs)})),
         shared_groups=shared,
         in_shared_groups=sum(example.group in shared for example in test),
         empty_outputs=tuple(row for row, output in enumerate(outputs) if not output),
-        chat_errors=chat_errors(inputs),
+        chat_errors=chat_errors([example.input for example in training]),
         tokens=tuple(map(estimated_tokens, training, outputs)),
-        labels=labels,
+        labels=compare_labels(*([labels_in(one, separator) for one in some] for some in (outputs, test_outputs))),
     )
+
+
+def _first_rows(data: DataSet) -> dict[str, int]:
+    return {example.group: row for row, example in reversed(list(enumerate(data))) if example.group is not None}
 
 
 def row_pairs(data: DataSet, others: DataSet, pairs: Iterable[tuple[int, int]]) -> tuple[RowPair, ...]:
@@ -125,24 +136,6 @@ def row_pairs(data: DataSet, others: DataSet, pairs: Iterable[tuple[int, int]]) 
         return str(rows.where(row)), readable(shown_input(rows.examples[row]), _SHOWN)
 
     return tuple(RowPair(*shown(data, row), *shown(others, other)) for row, other in pairs)
-
-
-def _near(counts: ExactCounts, training: Mapping[int, Wording], test_outputs: list[str]) -> NearCopies:
-    """Return near duplicates as rows of the sets; exact repeats and exact leaks are not near duplicates."""
-    wordings = map(Wording.of, counts.compared_in_test, test_outputs)
-    found, rows = near_copies(list(training.values()), list(wordings)), list(training)
-    repeated = {row for row, _ in counts.repeats}
-    leaked_in_test, leaked = {row for row, _ in counts.leaked}, {row for _, row in counts.leaked}
-    across = ((row, rows[near]) for row, near in found.across)
-    return NearCopies(
-        tuple((rows[one], rows[first]) for one, first in found.within if rows[one] not in repeated),
-        tuple((row, near) for row, near in across if row not in leaked_in_test or near not in leaked),
-        tuple(sorted({*found.in_test, *copies_but_for_ids(counts.compared_in_test, test_outputs)})),
-    )
-
-
-def _first_rows(data: DataSet) -> dict[str, int]:
-    return {example.group: row for row, example in reversed(list(enumerate(data))) if example.group is not None}
 
 
 HARDLY = 5

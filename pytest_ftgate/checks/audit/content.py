@@ -65,76 +65,59 @@ _VARIABLE = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Shared:
-    """The starts and ends that many texts share, longest first, without their ids; see :func:`masked`."""
+def contents(texts: Sequence[str]) -> list[tuple[str, str]]:
+    """Return what each plain text says without the start and end that many share, for equal rows and for similar ones.
 
-    starts: tuple[str, ...] = ()
-    ends: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, texts: Sequence[str]) -> "Shared":
-        """Return what these texts share, by an even sample of them."""
-        sample = [masked(text) for text in texts[:: -(-len(texts) // _SAMPLE) or 1]]
-        ends = _common_starts([text[::-1] for text in sample], reverse=True)
-        return cls(_distinct(_common_starts(sample)), tuple(end[::-1] for end in _distinct(ends)))
-
-    def content(self, text: str) -> tuple[str, str]:
-        """Return the text without its shared start and end, as it is compared for equal rows, and for similar ones.
-
-        The whole text if what is left says too little: no word; for similar rows, fewer than three words, unless they
-        stand behind an instruction or a mark such as ``question:``.
-        """
-        form = masked(text) if self.starts or self.ends else text
-        start = next((one for one in self.starts if form.startswith(one)), "")
-        end = next((one for one in self.ends if form.endswith(one) and len(one) <= len(form) - len(start)), "")
-        if not start and not end:
-            return text, text
-        if form == text:
-            content = text[len(start) : len(text) - len(end)].strip()
-        else:  # a mask replaces whole words
-            words = text.split(" ")
-            content = " ".join(words[len(start.split()) : len(words) - len(end.split())])
-        if not says(content, 1):
-            return text, text
-        framed = all(not one or _is_marked(one) for one in (start, end))
-        framed = framed or len(start.split()) + len(end.split()) >= _INSTRUCTION_WORDS
-        return content, content if framed or says(content, SUBSTANTIAL) else text
+    The whole text if what is left says too little: no word; for similar rows, fewer than three words, unless they
+    stand behind an instruction or a mark such as ``question:``.
+    """
+    sample = [masked(text) for text in texts[:: -(-len(texts) // _SAMPLE) or 1]]
+    starts = _distinct(_common_starts(sample))
+    ends = [end[::-1] for end in _distinct(_common_starts([text[::-1] for text in sample], reverse=True))]
+    return [_content(text, starts, ends) for text in texts]
 
 
-def _distinct(starts: Iterable[str]) -> tuple[str, ...]:
+def _content(text: str, starts: Sequence[str], ends: Sequence[str]) -> tuple[str, str]:
+    form = masked(text) if starts or ends else text
+    start = next((one for one in starts if form.startswith(one)), "")
+    end = next((one for one in ends if form.endswith(one) and len(one) <= len(form) - len(start)), "")
+    content = text[len(start) : len(text) - len(end)].strip()
+    if form != text:  # a mask replaces whole words
+        words = text.split(" ")
+        content = " ".join(words[len(start.split()) : len(words) - len(end.split())])
+    if not (start or end) or not says(content, 1):
+        return text, text
+    framed = all(not one or _is_marked(one) for one in (start, end))
+    framed = framed or len(start.split()) + len(end.split()) >= _INSTRUCTION_WORDS
+    return content, content if framed or says(content, SUBSTANTIAL) else text
+
+
+def _distinct(starts: Iterable[str]) -> list[str]:
     """Return starts, longest first, without those that only add a few words of content to a shorter one."""
     kept: list[str] = []
     for start in sorted(starts, key=len):
         if all(is_long(start[len(one) :]) for one in kept if start.startswith(one)):
             kept.append(start)
-    return tuple(reversed(kept))
+    return kept[::-1]
 
 
 def _common_starts(texts: Sequence[str], *, reverse: bool = False) -> set[str]:
-    """Return the starts that enough of the texts share; ``reverse``: the texts are written backwards."""
-    ordered = sorted(texts)
-    found: set[str] = set()
-    shortest = 2 * _INSTRUCTION_WORDS - 1  # characters
-    for share, is_shared, least in ((0.1, _is_instruction, shortest), (0.3, is_long, shortest), (0.5, _is_marked, 1)):
+    """Return the starts that enough of the texts share; ``reverse``: the texts are written backwards.
+
+    A tenth of them for an instruction, three tenths for another long text, half for one with a mark.
+    """
+    ordered, found = sorted(texts), set[str]()
+    for share, words, least in ((0.1, _INSTRUCTION_WORDS, 29), (0.3, _LONG_WORDS, 29), (0.5, 0, 1)):
         need = max(_LEAST, int(share * len(ordered)))
         pairs = {*zip(ordered, ordered[need - 1 :], strict=False)}
-        for first, last in (pair for pair in pairs if pair[0][:least] == pair[1][:least]):
-            start = _whole_words(os.path.commonprefix([first, last]), first)  # noqa: RUF071  # of texts: no paths
-            if start not in found and is_shared(start[::-1] if reverse else start):
+        for first, last in (pair for pair in pairs if pair[0][:least] == pair[1][:least]):  # most share nothing
+            start = os.path.commonprefix([first, last])  # noqa: RUF071  # of texts: no paths
+            if len(start) != len(first) and first[len(start)] != " " and not start.endswith(" "):
+                start = start[: start.rfind(" ") + 1]  # whole words
+            text = start[::-1] if reverse else start
+            if len(text.split()) >= words and (is_long(text) if words else _is_marked(text)):
                 found.add(start)
     return found
-
-
-def _whole_words(start: str, text: str) -> str:
-    """Return the start without a word that is cut."""
-    if len(start) == len(text) or text[len(start)] == " " or start.endswith(" "):
-        return start
-    return start[: start.rfind(" ") + 1]
-
-
-def _is_instruction(text: str) -> bool:
-    return len(text.split()) >= _INSTRUCTION_WORDS
 
 
 def is_long(text: str) -> bool:
@@ -192,12 +175,6 @@ def _meant(escape: re.Match[str]) -> str:
     else:
         meant = " " if written[-1] in "nrt" else ""
     return meant.replace("\n", " ").replace("\t", " ")
-
-
-def contents(texts: Sequence[str]) -> list[tuple[str, str]]:
-    """Return what each plain text says, as it is compared for equal rows, and for similar ones."""
-    shared = Shared.of(texts)
-    return [shared.content(text) for text in texts]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Source: A. Broder, On the resemblance and containment of documents (1997).
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from itertools import islice, pairwise
 from typing import NamedTuple, TypeVar
@@ -31,28 +31,16 @@ K = TypeVar("K", bound=Hashable)
 
 _RUN, _RUN_OF_SIGNS = 8, 20
 """Words by which a text is looked for, which are not the same by chance; and signs of a script without spaces."""
-
-_FEW = 2
-"""Words of a text that is alone between delimiters of an output."""
-
-_HALF = 0.4
-"""How certain must be what stands in an output where a delimiter or a frame is on one side of it only."""
-
-_ASIDE, _TWO = 6, 10
-"""Words around a sentence, and of a content with another one, that make it unlikely that somebody wrote it so again."""
-
+_FEW, _TWO = 2, 10
+"""Words of a text that is told apart from text around it, and of a text in which another content is beside it."""
 _SHARED = 10
 """The fewest different texts that must stand before or after a text before it counts as a frame."""
-
 _NEXT, _NEAR = 6, 400
 """Words next to a text by which a frame is known, and characters in which another content is looked for."""
-
 _LONG_OUTPUT = 1_000
 """Characters of an output that is no list of answers."""
-
 _FEWEST, _SAMPLE = 1_000, 20_000
 """Rows by which it is judged whether words usually follow each other."""
-
 _FOREIGN = 0.65
 """The share of words around a text that never follow each other elsewhere, from which they belong to no row."""
 
@@ -72,15 +60,15 @@ class Index:
 
     def __init__(self, parts: Iterable[str], counts: Counter[str]) -> None:
         """Index these parts. ``counts`` says how frequent words are in the texts that will be searched."""
-        self._runs: dict[tuple[int | str, ...], list[tuple[int, list[str], str]]] = {}
-        self._anchors: dict[str, set[tuple[int, int]]] = {}
+        self._runs: dict[tuple[int | str, ...], list[tuple[int, list[str], str]]] = defaultdict(list)
+        self._anchors: dict[str, set[tuple[int, int]]] = defaultdict(set)
         for part in parts:
             words = part.split(" ")
             rarest = min(range(len(words)), key=lambda at: counts[words[at]])
             first = max(0, min(rarest - _RUN // 2, len(words) - _RUN))
             run = words[first : first + _RUN]
-            self._anchors.setdefault(words[rarest], set()).add((rarest - first, len(run)))
-            self._runs.setdefault((rarest - first, len(run), *run), []).append((first, words, part))
+            self._anchors[words[rarest]].add((rarest - first, len(run)))
+            self._runs[(rarest - first, len(run), *run)].append((first, words, part))
 
     def find(self, text: str) -> Iterator[tuple[str, int]]:
         """Yield each part that stands within the text, and the number of words before it."""
@@ -99,15 +87,15 @@ class _Side(NamedTuple):
 
     Attributes:
         words: the next words, empty if the content ends here: at the end of the text, a delimiter, a number or a date.
-        stop: the mark between them that ends a sentence, if any.
+        stops: a sign between them ends a sentence.
         content: the answer to another content that is next to it; None if there is none.
         pairs: the words that follow each other from the content on, in pairs.
     """
 
     words: str = ""
-    stop: str = ""
+    stops: bool = False
     content: str | None = None
-    pairs: tuple[tuple[str, str], ...] = ()
+    pairs: Sequence[tuple[str, str]] = ()
 
 
 class _Hit(NamedTuple):
@@ -121,64 +109,8 @@ class _Hit(NamedTuple):
     row: int
     text: str
     answer: str | None
-    sides: tuple[_Side, _Side] = (_Side(), _Side())
+    sides: tuple[_Side, ...] = ()
     size: int = 0
-
-    def stands_alone(self, part: str, content: str, expected: Set[str], around: "_Around") -> bool:
-        """Return whether a content does not continue in the text around it.
-
-        ``part`` are its words, and ``expected`` its answers.
-        """
-        words = part.count(" ") + 1
-        more, certain = self.size - words, words >= _RUN
-        for number, side in enumerate(self.sides):
-            ends = not side.words or (number, side.words) in around.frames
-            if side.content is not None:
-                other = says(part, SUBSTANTIAL) and normalized_input(side.content) not in expected
-                ends = ends or other or self.size >= _TWO
-            if certain and more >= _ASIDE:
-                ends = ends or (side.stop != "" and (number == 0 or side.stop == content[-1]))
-            if more >= _RUN and self.answer is not None and says(part, _FEW):
-                ends = ends or around.ends(side.pairs, certain=certain)
-            if not ends:
-                return False
-        return True
-
-    def says(self, part: str, content: str, answer: str) -> bool:
-        """Return whether the text says the content with the same ids; with other ones if its answer is the same."""
-        if MASK in part and f" {words_of(content)} " not in f" {words_of(self.text)} ":
-            return self.answer == answer != "" and says(part, SUBSTANTIAL_MASKED)
-        return True
-
-
-class _Around:
-    """Tell by the texts around many contents, and by those without any, where a content ends.
-
-    Attributes:
-        frames: the sides of contents, 0 or 1, with what many of them have there: a text with a mark, or a long one.
-    """
-
-    def __init__(self, hits: Mapping[str, Sequence[_Hit]], others: Iterable[str]) -> None:
-        beside: dict[tuple[int, str], set[str]] = {}
-        for part, found in hits.items():
-            for number, side in ((number, side) for hit in found for number, side in enumerate(hit.sides)):
-                if side.stop or side.words.startswith(MARKS) or side.words.endswith(MARKS) or is_long(side.words):
-                    beside.setdefault((number, side.words), set()).add(part)
-        self.frames = {side for side, some in beside.items() if len(some) >= _SHARED}
-        texts = [text.split(" ") for text in others]
-        self._texts, self._pairs = len(texts), Counter(pair for words in texts for pair in pairwise(words))
-        self._first, self._last = (Counter(words[at] for words in texts) for at in (0, -1))
-
-    def ends(self, pairs: Sequence[tuple[str, str]], *, certain: bool) -> bool:
-        """Return whether the content ends before these words: they are foreign, as most never follow each other.
-
-        If ``certain`` also where the first pair is rarer than it would be in texts that are joined at random.
-        """
-        if self._texts < _FEWEST:
-            return False
-        last, first = pairs[0]
-        apart = self._last[last] * self._first[first] >= self._pairs[pairs[0]] * self._texts
-        return (certain and apart) or sum(one not in self._pairs for one in pairs) >= _FOREIGN * len(pairs)
 
 
 def leaks(
@@ -187,81 +119,122 @@ def leaks(
     """Yield test rows with the training rows that hold what they say. All such rows of both sets are named.
 
     A content has leaked where it stands by itself in a text of a training row: it is the whole text, or what is next to
-    it is a delimiter, a number, another content, or text that stands next to others too; whole sentences also where
-    much other text is around them, and where words are next to it that do not follow elsewhere. Outside of the inputs
-    it must have eight words, within them it must have so many, another content beside it or an equal output. Ids, long
-    numbers and dates may differ if the outputs are equal. What the training set answers differently is decided by the
-    text around it, so it is a leak only with an equal output.
+    it is a delimiter, a number, another content, text that stands next to others too, or words that do not follow
+    elsewhere. Outside of the inputs it must have eight words or end on both sides, within them it must have so many,
+    another content beside it or an equal output. Ids, long numbers and dates may differ if the outputs are equal. What
+    the training set answers differently is decided by the text around it, so it is a leak only with an equal output.
 
     ``said`` and ``tested`` are the contents of both sets, ``outputs`` the stripped outputs of the training set.
     """
-    wholes = [words_of(masked(content)) for content in said]
-    counts = Counter[str]()
-    for whole in wholes:
-        counts.update(whole.split(" "))
-    parts: dict[str, list[int]] = {}
+    wholes, given = [words_of(masked(content)) for content in said], list(map(normalized_input, outputs))
+    parts: dict[str, list[int]] = defaultdict(list)
     for row, content in enumerate(tested):
         if says(content, 1):
-            parts.setdefault(words_of(masked(content)), []).append(row)
-    index = Index(parts, counts)
+            parts[words_of(masked(content))].append(row)
+    index = Index(parts, Counter(word for whole in wholes for word in whole.split(" ")))
     answers = [normalized_input(expected_text(example.expected)) for example in test]
     expects = {part: {answers[row] for row in rows} for part, rows in parts.items()}
-    certain = {part for part in parts if _weight(part) >= 1}
+    certain = {part for part in parts if _is_certain(part)}
     contents = {part: answers[rows[0]] for part, rows in parts.items()} | dict(zip(wholes, outputs, strict=True))
-    hits: dict[str, list[_Hit]] = {}
+    hits: dict[str, list[_Hit]] = defaultdict(list)
     holding = set[int]()
-    for row, (text, whole) in enumerate(zip(said, wholes, strict=True)):
+    for row, whole in enumerate(wholes):
         for part, at in index.find(whole):
             if part == whole:
-                hits.setdefault(part, []).append(_Hit(row, text, normalized_input(outputs[row])))
+                hits[part].append(_Hit(row, said[row], given[row]))
                 continue
-            telling = says(part, _FEW)
-            if telling:
+            if says(part, _FEW):
                 holding.add(row)
+            sides, turn, answered = _sides(said[row], at, part, contents)
             equal = expects[part] & _answers(outputs[row])
-            output: str | None = min(equal, default=normalized_input(outputs[row]))
-            known = bool(equal) or "" in expects[part] or part in certain
-            if known or "\t" in text or telling:
-                sides, turn, answer = _sides(text, at, part, contents)
-                if turn and answer is not None:
-                    output = answer
-                elif part not in certain and (turn or not known):
-                    if turn or all(side.content is None for side in sides):
-                        continue
-                    output = None
-                hits.setdefault(part, []).append(_Hit(row, text, output, sides, whole.count(" ") + 1))
+            answer: str | None = min(equal, default=given[row])
+            if turn and answered is not None:
+                answer = answered
+            elif part not in certain and (turn or not (equal or "" in expects[part])):
+                if turn or all(side.content is None for side in sides):
+                    continue
+                answer = None
+            hits[part].append(_Hit(row, said[row], answer, sides, whole.count(" ") + 1))
     for row, text in _beside(training, outputs):
         whole = words_of(masked(text))
         for part, at in index.find(whole):
             if part in certain:
-                hits.setdefault(part, []).append(_Hit(row, text, None))
+                hits[part].append(_Hit(row, text, None))
             elif says(part, _FEW):
-                sides, *_ = _sides(text, at, part, contents)
-                if _weight(part) >= _HALF and not all(side.words for side in sides):
-                    sides = _Side(), _Side()
-                if not (says(part, SUBSTANTIAL) or not any(side.words for side in sides)):
-                    continue
-                hits.setdefault(part, []).append(_Hit(row, text, None, sides, whole.count(" ") + 1))
-    around = _Around(hits, islice((one for row, one in enumerate(wholes) if row not in holding), _SAMPLE * bool(hits)))
+                hits[part].append(_Hit(row, text, None, _sides(text, at, part, contents)[0], whole.count(" ") + 1))
+    others = (one for row, one in enumerate(wholes) if row not in holding)
+    around = _Around(hits, islice(others, _SAMPLE if hits else 0))
     for part, rows in parts.items():
-        found = [hit for hit in hits.get(part, ()) if hit.stands_alone(part, tested[rows[0]], expects[part], around)]
+        found = [hit for hit in hits.get(part, ()) if around.ends(part, hit, expects[part])]
         decided = says(part, SUBSTANTIAL) and len({hit.answer for hit in found} - {None}) == 1
-        named: set[int] = set()
+        named = set[int]()
         for asked in rows:
             content, answer = tested[asked], answers[asked]
             leaked = [
                 hit.row
                 for hit in found
-                if (decided or not answer or hit.answer in (None, answer)) and hit.says(part, content, answer)
+                if (decided or not answer or hit.answer in (None, answer)) and _is_said(hit, part, content, answer)
             ]
             yield from ((asked, row) for row in leaked if row not in named or row == leaked[0])
             named.update(leaked)
+
+
+def _is_said(hit: _Hit, part: str, content: str, answer: str) -> bool:
+    """Return whether a text says a content with the same ids; with other ones if its answer is the same."""
+    if MASK in part and f" {words_of(content)} " not in f" {words_of(hit.text)} ":
+        return hit.answer == answer != "" and says(part, SUBSTANTIAL_MASKED)
+    return True
+
+
+def _is_certain(part: str) -> bool:
+    """Return whether a text has so many words that another one with them is the same."""
+    words = [word for word in part.split(" ") if word[0].isalnum()]
+    signs = sum(map(bool, map(_SIGN.match, words)))
+    return (len(words) - signs) / _RUN + signs / _RUN_OF_SIGNS >= 1
 
 
 def _answers(output: str) -> set[str]:
     """Return an output, and the answers that it lists."""
     listed = _LISTED.split(output) if len(output) < _LONG_OUTPUT else ()
     return {normalized_input(output), *(normalized_input(_NUMBERING.sub("", one, count=1)) for one in listed)}
+
+
+class _Around:
+    """Tell by the texts around many contents, and by those without any, where a content ends."""
+
+    def __init__(self, hits: Mapping[str, Sequence[_Hit]], others: Iterable[str]) -> None:
+        beside: dict[tuple[int, str], set[str]] = defaultdict(set)
+        for part, found in hits.items():
+            for number, side in ((number, side) for hit in found for number, side in enumerate(hit.sides)):
+                if side.stops or side.words.startswith(MARKS) or side.words.endswith(MARKS) or is_long(side.words):
+                    beside[number, side.words].add(part)
+        # The sides of contents, 0 or 1, with what many of them have there: a text with a mark, or a long one.
+        self._frames = {side for side, some in beside.items() if len(some) >= _SHARED}
+        texts = [text.split(" ") for text in others]
+        self._texts, self._pairs = len(texts), Counter(pair for words in texts for pair in pairwise(words))
+        self._first, self._last = (Counter(words[at] for words in texts) for at in (0, -1))
+
+    def ends(self, part: str, hit: _Hit, expected: Set[str]) -> bool:
+        """Return whether a content with these words does not continue in the text around it.
+
+        ``expected`` are its answers. Words around it are foreign if most never follow each other elsewhere; of a long
+        content also if the first two do so more rarely than they would in texts that are joined at random.
+        """
+        words = part.count(" ") + 1
+        foreign = hit.size - words >= _RUN and hit.answer is not None and says(part, _FEW)
+        for number, side in enumerate(hit.sides):
+            ends = not side.words or (number, side.words) in self._frames
+            if side.content is not None:
+                other = says(part, SUBSTANTIAL) and normalized_input(side.content) not in expected
+                ends = ends or other or hit.size >= _TWO
+            if not ends and foreign and self._texts >= _FEWEST:
+                last, first = side.pairs[0]
+                apart = self._last[last] * self._first[first] >= self._pairs[last, first] * self._texts
+                never = sum(one not in self._pairs for one in side.pairs)
+                ends = (words >= _RUN and apart) or never >= _FOREIGN * len(side.pairs)
+            if not ends:
+                return False
+        return True
 
 
 def _sides(
@@ -271,9 +244,9 @@ def _sides(
 
     Also whether the part begins a turn of the user, and the answer to that turn.
     """
-    text = masked(text)
-    spans = [match.span() for match in islice(TOKEN.finditer(text), first, first + part.count(" ") + 1)]
-    before, after, words = text[: spans[0][0]], text[spans[-1][1] :], part.split(" ")
+    text, words = masked(text), part.split(" ")
+    spans = [match.span() for match in islice(TOKEN.finditer(text), first, first + len(words))]
+    before, after = text[: spans[0][0]], text[spans[-1][1] :]
     answered = _ANSWER.match(after)
     sides = _side(before[::-1], words[0], contents, before=True), _side(after, words[-1], contents, before=False)
     return sides, before.endswith("\nuser\t"), answered and answered[1]
@@ -285,23 +258,22 @@ def _side(near: str, word: str, contents: Mapping[str, str], *, before: bool) ->
     ``word`` is the last one of the content on this side.
     """
     gap = _APART.match(near)[0]  # type: ignore[index]  # it matches nothing, too
-    item = before and _ITEM.match(near)
     far = near[len(gap) :]
+    item = before and _ITEM.match(near)
     if item or not _INNER.fullmatch(gap) or (not any(map(str.isalpha, far)) and (gap.strip() or not far)):
         return _Side()
     beside = far[:_NEAR][::-1] if before else far[:_NEAR]
     words, tokens = _DIGITS.sub(MASK, beside).split(" "), TOKEN.findall(beside)
-    whole = " ".join(tokens) if len(far) <= _NEAR else ""
-    runs = (tokens[-size:] if before else tokens[:size] for size in range(1, len(tokens) + 1))
-    content = (one for one in map(" ".join, runs) if one in contents and (one == whole or says(one, SUBSTANTIAL)))
-    near_by = [*tokens[-_RUN:], word] if before else [word, *tokens[:_RUN]]
-    pairs = tuple(pairwise(near_by))
-    return _Side(
-        " ".join(words[-_NEXT:] if before else words[:_NEXT]),
-        next((sign for sign in gap if sign in _STOPS), ""),
-        next((contents[one] for one in content), None),
-        pairs[::-1] if before else pairs,
+    runs = (" ".join(tokens[-size:] if before else tokens[:size]) for size in range(1, len(tokens) + 1))
+    whole = len(tokens) if len(far) <= _NEAR else 0
+    content = (
+        contents[one]
+        for size, one in enumerate(runs, 1)
+        if one in contents and (size == whole or says(one, SUBSTANTIAL))
     )
+    pairs = list(pairwise([*tokens[-_RUN:], word] if before else [word, *tokens[:_RUN]]))
+    shown, stops = " ".join(words[-_NEXT:] if before else words[:_NEXT]), any(sign in gap for sign in _STOPS)
+    return _Side(shown, stops, next(content, None), pairs[::-1] if before else pairs)
 
 
 def _beside(training: DataSet, outputs: Sequence[str]) -> Iterator[tuple[int, str]]:
@@ -315,13 +287,6 @@ def _beside(training: DataSet, outputs: Sequence[str]) -> Iterator[tuple[int, st
             if ("_" not in text or " " in text) and text not in seen:
                 seen.add(text)
                 yield row, unescaped("\n".join(map(normalized_input, text.splitlines())))
-
-
-def _weight(part: str) -> float:
-    """Return how certain it is that a text with these words is the same, from 1 on."""
-    words = [word for word in part.split(" ") if word[0].isalnum()]
-    signs = sum(map(bool, map(_SIGN.match, words)))
-    return (len(words) - signs) / _RUN + signs / _RUN_OF_SIGNS
 
 
 def copies_but_for_ids(said: Sequence[str], outputs: Sequence[str]) -> Iterator[tuple[int, int]]:

@@ -9,7 +9,7 @@ neighbors (1998).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -41,22 +41,6 @@ _CHARACTERS_AT_ONCE = 2_000_000
 _SEED = 20_261_124
 
 
-@dataclass(frozen=True)
-class NearCopies:
-    """Pairs of near duplicates, as positions in the sequences that were compared.
-
-    Attributes:
-        within: near duplicates in the training set, as (row, earlier row that is kept).
-        across: near duplicates across the sets, as (test row, training row). They name all such rows of both sets, but
-            not all pairs of them: there are no more pairs than rows.
-        in_test: near duplicates in the test set, as (row, earlier row); they connect all such rows.
-    """
-
-    within: tuple[tuple[int, int], ...]
-    across: tuple[tuple[int, int], ...]
-    in_test: tuple[tuple[int, int], ...]
-
-
 class Components:
     """Sets of connected items 0..n-1, which grow by :meth:`join`.
 
@@ -81,17 +65,27 @@ class Components:
         return low != high
 
 
-def near_copies(training: Sequence[Wording], test: Sequence[Wording]) -> NearCopies:
-    """Find near duplicates within a training set, within a test set, and between both.
+def near_copies(
+    training: Sequence[Wording], test: Sequence[Wording]
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]], list[tuple[int, int]]]:
+    """Find near duplicates within a training set, across both sets, and within a test set, as positions.
 
     Two rows are near duplicates if their words are equal. If both have at least ``SHORTEST`` characters, it is enough
     that the resemblance of their words reaches ``NEAR`` or only one of at least ``WORDS`` words differs, their numbers
     are equal and their outputs are similar.
+
+    Within a set the pairs are (row, earlier row that is kept), across them (test row, training row): these name all
+    such rows of both sets, but not all pairs of them: there are no more pairs than rows. Pairs of a test set connect
+    all such rows.
     """
     first_with: dict[str, int] = {}
-    firsts = [(row, first_with.setdefault(one.words, row)) for row, one in enumerate(training) if one.words]
+    firsts = [(row, first_with.setdefault(text.words, row)) for row, text in enumerate(training) if text.words]
     within = {row: first for row, first in firsts if row != first}
-    kept = _alike(training)
+    kept: dict[int, list[int]] = {}  # the first row with some words and output, with all such rows
+    first_like: dict[tuple[str, str], int] = {}
+    for row, text in enumerate(training):
+        if len(text.words) >= SHORTEST:
+            kept.setdefault(first_like.setdefault((text.words, text.output), row), []).append(row)
     rows, tested = list(kept), [row for row, one in enumerate(test) if len(one.words) >= SHORTEST]
     across = set(sharing(enumerate(one.words for one in training), [one.words for one in test]))
     named_in_test, named = {row for row, _ in across}, {row for _, row in across}
@@ -115,47 +109,27 @@ def near_copies(training: Sequence[Wording], test: Sequence[Wording]) -> NearCop
             if parts.first(first) != parts.first(row) and is_near(one, other):
                 parts.join(first, row)
                 in_test.append((row, first))
-    return NearCopies(tuple(sorted(within.items())), tuple(sorted(across)), tuple(sorted(in_test)))
-
-
-def _alike(rows: Sequence[Wording]) -> dict[int, list[int]]:
-    """Return the first row with each words and output, with all such rows; short ones are left out."""
-    first_with: dict[tuple[str, str], int] = {}
-    alike: dict[int, list[int]] = {}
-    for row, one in enumerate(rows):
-        if len(one.words) >= SHORTEST:
-            alike.setdefault(first_with.setdefault((one.words, one.output), row), []).append(row)
-    return alike
+    return sorted(within.items()), sorted(across), sorted(in_test)
 
 
 def _nearness(texts: Sequence[Wording]) -> Callable[[int, int], bool]:
+    """Return whether texts at two positions are near duplicates; shingles are kept while memory allows it."""
     kept = max(8, min(10_000, _KEPT // max((len(one.words) for one in texts), default=1)))
-
-    @lru_cache(maxsize=kept)
-    def of(index: int) -> frozenset[str]:
-        return shingles(texts[index].words)
-
-    @lru_cache(maxsize=10_000)
-    def said(output: str) -> frozenset[str]:
-        return shingles(output)
+    of = lru_cache(maxsize=kept)(lambda index: shingles(texts[index].words))
+    said = lru_cache(maxsize=10_000)(shingles)
 
     def is_near(one: int, other: int) -> bool:
         first, second = texts[one], texts[other]
-        if first.numbers != second.numbers:
-            return False
         answers = _answer(first), _answer(second)
-        if answers[0] != answers[1] and (min(map(len, answers)) < SHORTEST or resemblance(*map(said, answers)) < NEAR):
+        long = min(map(len, answers)) >= SHORTEST
+        alike = answers[0] == answers[1] or (long and resemblance(*map(said, answers)) >= NEAR)
+        if first.numbers != second.numbers or not alike:
             return False
-        if resemblance(of(one), of(other)) >= NEAR:
-            return True
         words, others = first.words.split(), second.words.split()
-        return len(words) == len(others) >= WORDS and sum(map(str.__ne__, words, others)) == 1
+        by_one_word = len(words) == len(others) >= WORDS and sum(map(str.__ne__, words, others)) == 1
+        return by_one_word or resemblance(of(one), of(other)) >= NEAR
 
     return is_near
-
-
-def _answer(one: Wording) -> str:
-    return _words_of(one.output)
 
 
 @lru_cache(maxsize=10_000)
@@ -163,10 +137,12 @@ def _words_of(output: str) -> str:
     return words_of(normalized_input(output))
 
 
+def _answer(one: Wording) -> str:
+    return _words_of(one.output)
+
+
 def _candidates(texts: Sequence[Wording]) -> Iterator[tuple[int, int]]:
     """Yield pairs of positions that may be near duplicates, lower first, ordered by the second and then the first."""
-    import numpy as np
-
     if len(texts) < 2:
         return
     keys, hashes = _signatures(texts)
@@ -183,8 +159,6 @@ def _candidates(texts: Sequence[Wording]) -> Iterator[tuple[int, int]]:
 
 def _signatures(texts: Sequence[Wording]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
     """Return the key of each band and text, ``(bands, n)``, and the last bytes of the minimal hashes, ``(n, m)``."""
-    import numpy as np
-
     random = np.random.default_rng(_SEED)
     factors = random.integers(0, 2**31, _BANDS * _ROWS_PER_BAND, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
     offsets = random.integers(0, 2**32, len(factors), dtype=np.uint32)
@@ -218,8 +192,6 @@ def _portions(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 def _shingle_codes(texts: Sequence[str]) -> tuple[NDArray[np.uint32], Any]:
     """Return the hashes of the shingles of all texts, and the index of the first one of each text."""
-    import numpy as np
-
     characters = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
     counts = np.fromiter(map(len, texts), np.int64, len(texts))
     codes = np.zeros(len(characters) - SHINGLE + 1, np.uint32)
@@ -238,8 +210,6 @@ def _shingle_codes(texts: Sequence[str]) -> tuple[NDArray[np.uint32], Any]:
 
 def _mixed(codes: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """Mix the bits of each code in place, and return the array."""
-    import numpy as np
-
     codes ^= codes >> np.uint32(15)
     codes *= np.uint32(0x2C1B3C6D)
     codes ^= codes >> np.uint32(13)
@@ -251,8 +221,6 @@ def _sharing(keys: NDArray[np.uint64], random: np.random.Generator) -> Iterator[
 
     If thousands of texts share a key, each is paired with the first of them and with some others, by chance.
     """
-    import numpy as np
-
     n = len(keys)
     order = np.argsort(keys, kind="stable")
     shared = keys[order[1:]] == keys[order[:-1]]
@@ -276,8 +244,6 @@ def _sharing(keys: NDArray[np.uint64], random: np.random.Generator) -> Iterator[
 
 def _likely(pairs: NDArray[np.int64], hashes: NDArray[np.uint8], least: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the pairs with enough equal hashes, the ``least`` of either text, to compute their exact resemblance."""
-    import numpy as np
-
     n, kept = len(hashes), []
     for start in range(0, len(pairs), _AT_ONCE):
         some = pairs[start : start + _AT_ONCE]
@@ -300,7 +266,7 @@ def grouped_by_content(test: DataSet) -> DataSet:
     """Return a test set in which examples that are near duplicates of each other have the same group."""
     said = [similar for _, similar in contents([plain_text(one.input) for one in test])]
     outputs = [expected_text(one.expected).strip() for one in test]
-    pairs = (*near_copies([], list(map(Wording.of, said, outputs))).in_test, *copies_but_for_ids(said, outputs))
+    pairs = (*near_copies([], list(map(Wording.of, said, outputs)))[2], *copies_but_for_ids(said, outputs))
     return grouped(test, pairs) if pairs else test
 
 
