@@ -204,15 +204,10 @@ class _LastWord:
         try:
             status = yield
         except SystemExit as stop:  # raised by a hook
-            if not stop.code:
-                stop.code = self._held(config, 0)
+            if not stop.code and _obliged(config):
+                stop.code = gate_session(config).last_status(0)
             raise
-        return self._held(config, status)
-
-    def _held(self, config: pytest.Config, status: Any) -> Any:
-        if not _obliged(config):
-            return status
-        return gate_session(config).last_status(status)
+        return gate_session(config).last_status(status) if _obliged(config) else status
 
 
 _LAST_WORD = _LastWord()
