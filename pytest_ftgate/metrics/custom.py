@@ -14,11 +14,12 @@ from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ConfigError, MetricError, told
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, by_example
-from pytest_ftgate.text import FARTHEST, kind_of
+from pytest_ftgate.text import FARTHEST, kind_of, shortened
 
 ScoreExample: TypeAlias = Callable[[Any, str], float]
 
 _DECLARE = "Decorate it with @pytest_ftgate.metric(low=0, high=1, greater_is_better=True)."
+_SHOWN = 40
 _ROUNDING = 1e-9  # relative to the range: rounding may put a mean this far outside it
 
 
@@ -59,23 +60,20 @@ class CustomMetric:
 
 def _problem(metric: CustomMetric) -> str | None:
     """Return what is wrong with a declaration, as the end of a sentence; None if it is valid."""
+    low, high, greater = metric.low, metric.high, metric.greater_is_better
+    ends = all(isinstance(end, Real) and not isinstance(end, bool) and math.isfinite(end) for end in (low, high))
     if not callable(metric.score):
         return f"needs a function as score, got {kind_of(metric.score)}"
     if inspect.iscoroutinefunction(metric.score):
         return "is async, and a metric must be a plain function"
-    if not (_is_number(metric.low) and _is_number(metric.high) and metric.low < metric.high):
-        return f"needs a range with low < high, got low={metric.low!r} and high={metric.high!r}"
-    if max(abs(metric.low), abs(metric.high)) > FARTHEST:
-        return f"needs a range between {-FARTHEST:g} and {FARTHEST:g}"
-    if not isinstance(metric.greater_is_better, bool):
-        return f"needs greater_is_better=True or False, got {metric.greater_is_better!r}"
-    if metric.right_wrong and (metric.low, metric.high, metric.greater_is_better) != (0, 1, True):
+    if not ends or low >= high or max(abs(low), abs(high)) > FARTHEST:
+        most = f"between {-FARTHEST:g} and {FARTHEST:g}"
+        return f"needs a range with low < high {most}, got low={low!r} and high={high!r}"
+    if not isinstance(greater, bool):
+        return f"needs greater_is_better=True or False, got {greater!r}"
+    if metric.right_wrong and (low, high, greater) != (0, 1, True):
         return "is right_wrong, which needs low=0, high=1 and greater_is_better=True"
     return None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def metric(
@@ -132,24 +130,17 @@ class ExampleMetric(Metric):
         return self._checked(index, value)
 
     def _checked(self, index: int, value: Any) -> float:
-        numeric = isinstance(value, Real | np.bool_)
-        if not numeric:
-            raise self._broken(index, f"{'None' if value is None else kind_of(value)} instead of a number")
-        try:
-            number = float(value)
-        except OverflowError:  # an integer or fraction that is too large for a float
-            number = math.inf if value > 0 else -math.inf
-        slack = _ROUNDING * (self.high - self.low)
-        if not self.low - slack <= number <= self.high + slack:
-            raise self._broken(index, f"{number!r}, which is not between {self.low:g} and {self.high:g}")
-        if self.kind == "right_wrong" and number not in (0, 1):
-            raise self._broken(index, f"{number!r} instead of 1 (right) or 0 (wrong)")
-        return min(max(number, self.low), self.high)
-
-    def _broken(self, index: int, returned: str) -> MetricError:
-        what = f"the metric {self.name} returned {returned} for test_set[{index}]"
-        cure = f"Fix the metric's function: it must return a number from {self.low:g} to {self.high:g}."
-        return MetricError(what, cure=cure)
+        """Return the number that the function returned. Raise :class:`MetricError` if it breaks the declaration."""
+        slack, wanted = _ROUNDING * (self.high - self.low), f"a number from {self.low:g} to {self.high:g}"
+        number: Any = value if isinstance(value, Real | np.bool_) else math.nan
+        fits = self.low - slack <= number <= self.high + slack
+        if self.kind == "right_wrong":
+            wanted, fits = "1 (right) or 0 (wrong)", fits and number in (0, 1)
+        if fits:
+            return min(max(float(number), self.low), self.high)
+        shown = shortened(repr(value), _SHOWN) if isinstance(value, Real | None) else kind_of(value)
+        what = f"the metric {self.name} returned {shown} instead of {wanted} for test_set[{index}]"
+        raise MetricError(what, cure="Fix the metric's function.")
 
 
 def build(options: Options, declared: Any) -> ExampleMetric:

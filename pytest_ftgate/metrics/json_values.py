@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from pytest_ftgate.metrics.options import AS_WRITTEN, FULL, STEPS, Normalization, Options, did_you_mean
+from pytest_ftgate.metrics.options import AS_WRITTEN, FULL, STEPS, Normalization, Options, did_you_mean, is_number
 from pytest_ftgate.statistics.arrays import Codes, Floats
 from pytest_ftgate.text import kind_of, shortened
 
@@ -55,7 +55,7 @@ class JsonRules:
             return "list", frozenset(Counter(parts).items()) if self.lists == "set" else tuple(parts)
         if isinstance(value, str):
             return "text", (_for_field(self.texts, name) or AS_WRITTEN)(value)
-        if _is_number(value):
+        if is_number(value):
             return value if _is_finite(value) else object()
         return type(value).__name__, value
 
@@ -63,7 +63,7 @@ class JsonRules:
         """Return whether two values are equal, numbers within the tolerance."""
         if not self.tolerance or type(expected) is str:
             return bool(self.key(expected, name) == self.key(answered, name))
-        if _is_number(expected) and _is_number(answered):
+        if is_number(expected) and is_number(answered):
             return expected == answered or _within(expected, answered, self.allowed(name))
         if isinstance(expected, dict) and isinstance(answered, dict):
             inner = ((expected[key], answered.get(key), child_name(name, key)) for key in expected)
@@ -123,13 +123,9 @@ def _for_field(by_field: Mapping[str, Any], name: str) -> Any:
     return by_field and by_field.get(innermost_field(by_field, name) or OTHERS)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _is_finite(value: Any) -> bool:
     """Return whether a value is a finite number; an integer is, even if it is too large for a float."""
-    return _is_number(value) and (isinstance(value, int) or isfinite(value))
+    return is_number(value) and (isinstance(value, int) or isfinite(value))
 
 
 def _within(a: float, b: float, allowed: float) -> bool:
@@ -320,7 +316,7 @@ class Differences:
 
 def _numbers(items: Sequence[Sequence[tuple[str, Any]]], name: str) -> tuple[Codes, Floats]:
     """Return the places of the items that have a number under a name, and the numbers, shape ``(numbers,)`` each."""
-    found = [(i, value) for i, values in enumerate(items) for at, value in values if at == name and _is_number(value)]
+    found = [(i, value) for i, values in enumerate(items) for at, value in values if at == name and is_number(value)]
     found = [(i, float(value)) for i, value in found if abs(value) < _LARGEST]
     places, numbers = zip(*found, strict=True) if found else ((), ())
     return np.array(places, np.int64), np.array(numbers, np.float64)
@@ -349,7 +345,7 @@ def read_rules(options: Options, names: frozenset[str], lists: Sequence[Lists] =
     tolerance = _by_field(options, "tolerance", {}, names)
     for amount in tolerance.values():
         if not _is_finite(amount) or amount < 0:
-            found = f"{amount!r}" if _is_number(amount) else kind_of(amount)
+            found = f"{amount!r}" if is_number(amount) else kind_of(amount)
             cure = "Write a number of at least 0, or a mapping of fields to numbers."
             raise options.error(f"tolerance is {found}", key="tolerance", cure=cure)
     return JsonRules(
