@@ -31,7 +31,9 @@ def model(price=PRICE, outputs=None, **facts):
 def tokens(budget, one, *lengths):
     """Return the estimate of a call in tokens of :data:`PRICE`, one question a length."""
     made = budget.reserve(one, lengths)
+    unsure_usd = budget.unsure_usd
     budget.settle(made, [ModelError("busy", unpaid=True)] * len(lengths))
+    assert budget.unsure_usd == unsure_usd
     return [round(usd * 1_000_000) for usd in made.usd]
 
 

@@ -53,6 +53,15 @@ def test_a_committed_recording_of_another_input_ends_the_run():
     assert ("another input" in found.fatal.what, found.model.calls) == (True, [])
 
 
+@pytest.mark.parametrize("judged", [False, True])
+def test_a_committed_recording_of_a_candidate_serves_candidates_only(judged):
+    key = Fake().key(SIX.examples[0])
+    kept = {key: Recording(Prediction(key, Completion("kept")), Where("r.jsonl", 1), set(), of_candidate=True)}
+    job = Job(Fake(), questions(0), of_candidate=judged)
+    (found,) = run_models([job], stores=Stores(None, Store(None), kept))
+    assert texts(found) == ["kept" if judged else key]
+
+
 def test_what_a_row_tells_is_what_the_run_tells(tmp_path):
     model = recorded(tmp_path, row(0, latency_s=0.25, created_at=5, key="of another model"))
     ((found,),) = run(model, NOTHING, questions(0)).predictions

@@ -340,6 +340,21 @@ def test_the_last_word_on_progress_is_complete(stores):
     assert len(told) == len(set(map(str, told)))
 
 
+def test_progress_says_what_is_tried_again_until_a_call_is_answered(stores, ticks):
+    told = []
+
+    async def refused(model, key):
+        until = len(ticks) + 3
+        while len(ticks) < until:
+            await asyncio.sleep(0)
+        if len(model.calls) == 1:
+            raise ModelError("connection refused", retryable=True)
+        return key
+
+    run(Fake(refused, concurrency=1, retries=1), stores, questions("a"), progress=told.append)
+    assert [(one.done, one.retrying) for one in told] == [(0, None), (0, "connection refused"), (1, None)]
+
+
 def test_progress_is_told_while_models_are_called_and_in_the_caller_s_thread(stores, ticks):
     told = []
 

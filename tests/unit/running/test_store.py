@@ -67,6 +67,7 @@ def test_a_later_prediction_takes_the_place_of_an_older_one_and_only_keys_asked_
     store.put([prediction("k", "old"), prediction("a")])
     store.put([prediction("k", "new", created_at=200.0)])
     assert {key: kept.completion.text for key, kept in store.get(["k", "c"]).items()} == {"k": "new"}
+    assert store.get(["k", "a"], newer_than=100.5).keys() == {"k"}
 
 
 def test_more_keys_than_one_statement_takes(store, monkeypatch):
