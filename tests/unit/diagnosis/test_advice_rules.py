@@ -239,6 +239,7 @@ def test_of_several_kinds_of_form_the_most_frequent_is_mended_first() -> None:
     found = advise(facts(diagnosis={"candidate": wrong(cut_off=9, wrong_format=12, refusal=8)}))
     assert ["max_completion_tokens" in one.text for one in found] == [False, True, False]
     assert re.findall(r"\d+", found[0].fact) == ["12", "69"]
+    assert "wrong format" in found[0].fact
 
 
 def test_form_comes_before_what_a_check_of_the_data_says() -> None:
