@@ -214,11 +214,6 @@ class GateKeys(keys.Keys):
         return "max_drop" if self.matches else "margin"
 
     @property
-    def asked_gain(self) -> float:
-        """Return the required gain, in the metric's unit; negative where the candidate may be worse."""
-        return -self.max_drop if self.matches else self.margin
-
-    @property
     def metrics(self) -> tuple[MetricSpec, ...]:
         """Return the metrics of the key ``metric``, the deciding one first."""
         return self.metric if isinstance(self.metric, tuple) else (self.metric,)

@@ -4,17 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    ValidationInfo,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-    create_model,
-    model_validator,
-)
+import pydantic
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, ValidationInfo, model_validator
 
 from pytest_ftgate.config.data import DataValue
 from pytest_ftgate.config.keys import Amount, Keys, Listed, Number, ProvenDrop, Text, Weaker, optional
@@ -173,7 +164,9 @@ class TrainingCostKeys(Keys):
         return self
 
 
-def _read_training_cost(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> float | TokenCost:
+def _read_training_cost(
+    value: Any, handler: pydantic.ValidatorFunctionWrapHandler, info: ValidationInfo
+) -> float | TokenCost:
     if not isinstance(value, Mapping):
         amount: float = handler(value)
         return amount
@@ -183,7 +176,9 @@ def _read_training_cost(value: Any, handler: ValidatorFunctionWrapHandler, info:
 
 
 TrainingCost = Annotated[
-    Dollars, WrapValidator(_read_training_cost, json_schema_input_type=Dollars | TrainingCostKeys), Weaker("lower")
+    Dollars,
+    pydantic.WrapValidator(_read_training_cost, json_schema_input_type=Dollars | TrainingCostKeys),
+    Weaker("lower"),
 ]
 
 
@@ -310,7 +305,7 @@ class _Checks(Keys):
 
 
 _Fields: dict[str, Any] = {name: (Level, optional(one.description)) for name, one in CHANGEABLE.items()}
-ChecksKeys: type[Keys] = create_model("ChecksKeys", __base__=_Checks, __doc__=_Checks.__doc__, **_Fields)
+ChecksKeys: type[Keys] = pydantic.create_model("ChecksKeys", __base__=_Checks, __doc__=_Checks.__doc__, **_Fields)
 
 
 def _read_checks(value: Any, info: ValidationInfo) -> dict[str, Level]:

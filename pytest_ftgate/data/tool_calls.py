@@ -163,17 +163,11 @@ def readable_calls(answer: str) -> str:
     return ", ".join(f"{call['name']}({canonical_json(call['arguments'])})" for call in calls) if calls else answer
 
 
-def names_in(answer: str) -> list[str] | None:
-    """Return the names of the tools that an answer calls, also with unreadable arguments; ``None``: it calls none."""
-    calls = calls_in(answer)
-    if calls is None:
-        calls = [part for part in _functions(json_or(answer.strip())) if isinstance(part.get("name"), str)]
-    return [call["name"] for call in calls] or None
-
-
-def attempts_call(answer: str) -> bool:
-    """Return whether an answer calls a tool, or tries to in a way that cannot be read."""
-    return names_in(answer) is not None or "<tool_call>" in answer
+def calls_tool(answer: str) -> bool:
+    """Return whether an answer calls a tool, also with unreadable arguments."""
+    if (calls := calls_in(answer)) is not None:
+        return bool(calls)
+    return any(isinstance(part.get("name"), str) for part in _functions(json_or(answer.strip())))
 
 
 def declared_tools(tools: Any) -> dict[str, Any]:

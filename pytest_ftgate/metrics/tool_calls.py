@@ -14,7 +14,7 @@ from typing import Any
 
 from pytest_ftgate.data.example import canonical_json
 from pytest_ftgate.data.strict_json import json_or
-from pytest_ftgate.data.tool_calls import attempts_call, calls_in, canonical_calls
+from pytest_ftgate.data.tool_calls import calls_in, calls_tool, canonical_calls
 from pytest_ftgate.metrics.json_values import JsonRules, most_pairs, read_rules
 from pytest_ftgate.metrics.options import Options, did_you_mean
 from pytest_ftgate.metrics.protocol import Answers, Kind, Metric, Scored, by_example
@@ -89,7 +89,7 @@ def _calls_made(answer: str) -> list[dict[str, Any]]:
     """Return the calls of an answer; a call that cannot be read is one that equals no expected call."""
     calls = calls_in(answer)
     if calls is None:
-        return [_UNREADABLE] if attempts_call(answer) else []
+        return [_UNREADABLE] if calls_tool(answer) or "<tool_call>" in answer else []
     return calls
 
 

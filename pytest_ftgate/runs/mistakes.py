@@ -8,7 +8,7 @@ from functools import cache
 
 from pytest_ftgate.data import Example, expected_text
 from pytest_ftgate.data.strict_json import container_of, parse_json
-from pytest_ftgate.data.tool_calls import canonical_calls, names_in
+from pytest_ftgate.data.tool_calls import calls_tool, canonical_calls
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.metrics.labels import LabelSet, Reading
 from pytest_ftgate.models import Completion
@@ -121,8 +121,8 @@ def _kind_of_wrong(
 
     @cache
     def of_labels(text: str, expects_calls: bool, expects_json: bool) -> str:
-        if (expects_calls or metric.calls_tools) and (names_in(text) is not None or expects_calls):
-            return "no_call" if names_in(text) is None else "wrong_call"
+        if (expects_calls or metric.calls_tools) and (calls_tool(text) or expects_calls):
+            return "wrong_call" if calls_tool(text) else "no_call"
         if several:
             found = _several(metric, text)  # a wrong label is one of other examples
             return "wrong_label" if found and known.issuperset(found) else "unknown_label"

@@ -135,6 +135,10 @@ def test_whole_numbers_and_objects_are_quoted_plainly():
     assert config.quoted("test_set") == "test_set a Python object (marker)"
 
 
+def test_a_part_of_a_key_is_near_enough():
+    assert "'max_drop'" in refused(max=1).what
+
+
 def test_a_path_may_be_a_path_object():
     assert read_as(marked(test_set=Path("t.jsonl")).test_set) == (Path("/gates/t.jsonl"), None, {}, None)
     assert read_as(marked(test_set={"path": Path("/t")}).test_set) == (Path("/t"), None, {}, None)

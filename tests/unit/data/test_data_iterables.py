@@ -36,6 +36,10 @@ class TestItems:
             Example(content_id((USER,)), (USER,), 3),
         )
 
+    def test_examples_stay_what_they_are(self):
+        examples = (Example("1", (USER,), 3, "g", {"input": "context"}), Example("2", "a", "b"))
+        assert read(examples).examples == examples
+
     def test_names_are_mapped_for_mappings_only(self):
         rows = [{"question": "a", "label": "b"}, ("c", "d"), Example("x", "e", "f")]
         data = read(rows, fields={"input": "question", "expected": "label"})

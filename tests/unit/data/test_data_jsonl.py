@@ -191,6 +191,10 @@ class TestFieldNames:
         content = lines(mapped, {"input": "a", "expected": "b", "colum": "c"})
         refused(content, ":2", '"column"', f'"{ours}"', f"fields: {{{ours}: colum}}", fields={ours: "column"})
 
+    def test_one_column_is_suggested_once(self, refused):
+        fields = {"input": "questions", "expected": "question"}
+        refused('{"quest": "a"}', ":1", "fields: {input: quest, expected: NAME}", fields=fields)
+
 
 # --- examples that need not say what is expected -------------------------------------------------------------
 
