@@ -55,15 +55,6 @@ FRAMES = [
 ]
 
 
-@pytest.mark.parametrize("frame", FRAMES)
-@pytest.mark.parametrize("texts", [SAID, SHORT + SAID], ids=["sentences", "short ones too"])
-def test_a_row_behind_an_instruction_or_a_template_is_a_leak(frame, texts):
-    training, test = texts[:300], texts[200:360]
-    assert audit(behind(frame, training), test).leaked == 100
-    assert audit(training, behind(frame, test)).leaked == 100
-    assert audit(behind(frame, training), behind(INSTRUCTION + "{}", test)).leaked == 100
-
-
 @pytest.mark.parametrize(
     "frame", [*FRAMES, "Ticket #48211 of 2026-03-04: {} (order AB-1234)", "{} -- thanks, Jo, 5th floor"]
 )
@@ -133,12 +124,6 @@ CHINESE = [f"{who}的{thing}{state}了" for who in "我你他她" for thing in T
     ("training", "test", "leaked"),
     [
         (SAID[:200] + behind("请阅读客户的留言并给出类别：{}", CHINESE), CHINESE, 64),  # without spaces
-        (SAID[:200] + [html.escape(text).replace("e", "&#101;", 1) for text in SAID[200:300]], SAID[200:360], 100),
-        *(
-            (SAID[:200] + [quoted(text) for text in SAID[200:300]], SAID[200:360], 100)
-            for quoted in (quote, quote_plus)
-        ),
-        (SAID[:200] + [f"{text}&nbsp;" for text in SAID[200:300]], SAID[200:360], 100),
         # Another ticket number, id or date of the same message, but not numbers that decide the output.
         ([numbered(text, 1) for text in SAID[:300]], [numbered(text, 2) for text in SAID[200:360]], 100),
         (sums(0, 200), sums(500, 560), 0),
@@ -151,10 +136,6 @@ CHINESE = [f"{who}的{thing}{state}了" for who in "我你他她" for thing in T
     ],
     ids=[
         "Chinese",
-        "HTML",
-        "URL",
-        "form",
-        "space",
         "ids",
         "sums",
         "turns",
@@ -179,9 +160,10 @@ FORMS = {  # of a text and its number: an input, or an input and an output
     "speaker": lambda text, i: f"{('Anna', 'Boris', 'Clara')[i % 3]}: {text}",
     "JSON": lambda text, _: json.dumps({"text": f"\n{text}"}),
     "a form": lambda text, _: f"q={quote_plus(text)}&lang=en",
+    "a URL": lambda text, _: quote(text),
     "the second of two": lambda text, i: f"1. {SAID[i + 700]}\n2. {text}",
     "JSON in JSON": lambda text, _: json.dumps({"body": json.dumps({"text": f'"{text}" é'})}),
-    "HTML in HTML": lambda text, _: html.escape(html.escape(f'"{text}"')),
+    "HTML in HTML": lambda text, _: html.escape(html.escape(f'"{text}"')).replace("e", "&#101;", 1),
     "marked": lambda text, _: f"**Question:** _{text}_",
     "partly marked": lambda text, _: text.replace(" ", " **", 1).replace(" ", "** ", 2),
     "thanks": lambda text, _: f"{text} Thanks!",

@@ -131,9 +131,7 @@ def test_the_search_finds_what_comparing_all_pairs_finds(training, test):
     assert all(brute_force_near(training[row], training[first]) for row, first in within)
     near = {(i, j) for i, text in enumerate(test) for j, one in enumerate(training) if brute_force_near(one, text)}
     assert set(across) <= near
-    assert [{pair[side] for pair in across} for side in (0, 1)] == [
-        {pair[side] for pair in near} for side in (0, 1)
-    ]
+    assert [{pair[side] for pair in across} for side in (0, 1)] == [{pair[side] for pair in near} for side in (0, 1)]
 
 
 def brute_force_near(one, other):
