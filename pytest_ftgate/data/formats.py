@@ -268,6 +268,10 @@ def _function(spec: Row) -> dict[str, Any]:
 # --- the formats ---------------------------------------------------------------------------------------------------
 
 
+_CHAT_KEYS = {"id", "group", "messages", "tools", "system"}
+"""Keys of a row beside which ``system`` is its system message, as Bedrock has it for Anthropic's models."""
+
+
 def _chat(row: Row, column: Names) -> Parts | None:
     key, tools = column["messages"], row.get("tools")
     if "input" in row or "expected" in row:
@@ -276,7 +280,10 @@ def _chat(row: Row, column: Names) -> Parts | None:
             evidence=f"found: {listed(row)}",
             cure="remove one of them, or use the messages as input: fields: {input: messages}",
         )
-    return _split(_parsed(row[key]), key, _tools(tools) if isinstance(tools, str) else None)
+    messages = _parsed(row[key])
+    if isinstance(messages, list) and "system" in row and row.keys() <= _CHAT_KEYS:
+        messages = [{"role": "system", "content": row["system"]}, *messages]
+    return _split(messages, key, _tools(tools) if isinstance(tools, str) else None)
 
 
 def _alpaca(row: Row, column: Names) -> Parts:
@@ -284,6 +291,9 @@ def _alpaca(row: Row, column: Names) -> Parts:
     if isinstance(output, list):
         cure = "write the good answer as output, or both as chosen and rejected"
         raise DataError("must be one output, got a list", where=Where(key=column["output"]), cure=cure)
+    for key in ("system", "history"):
+        if row.get(key):
+            raise DataError("no model would be told this", where=Where(key=key), cure="write the row as messages")
     return Parts("\n".join(filter(None, asked)), output)
 
 

@@ -50,6 +50,7 @@ ROWS = [
     ("chat", {"messages": [Q, {**BAD, "weight": 0}, Q, {**A, "weight": 1}]}, (Q, BAD, Q), "good"),
     ("chat", {"messages": [Q, {**A, "weight": 1}, Q, {**BAD, "weight": 0}]}, (Q,), "good"),
     ("chat", {"messages": json.dumps([Q, A])}, (Q,), "good"),
+    ("chat", {"system": "s", "messages": [Q, A]}, ({"role": "system", "content": "s"}, Q), "good"),
     ("chat", {"system": "production", "lang": "en", "messages": [Q, A]}, (Q,), "good"),
     ("chat", {"messages": [{**Q, "content": PARTS}, {**A, "content": PARTS}]}, ({**Q, "content": PARTS},), "good"),
     *(("chat", {"messages": [Q, {"role": "assistant", **said}]}, (Q,), [CALL]) for said in CALLED),
@@ -237,6 +238,8 @@ def test_a_text_or_a_number_beside_messages_is_a_field(load, label):
         ([{"instruction": "q", "chosen": "good", "rejected": "BAD"}], ":1", ['"prompt"', "expected: chosen"]),
         ([{"messages": [{"from": "human", "value": "q"}]}], ":1: messages[0]", ['"role"']),
         ([{"instruction": "q", "output": ["good", "BAD"]}], ":1: output", ["chosen"]),
+        ([{**ALPACA, "system": "s"}], ":1: system", ["messages"]),
+        ([{**ALPACA, "history": [["q", "good"]]}], ":1: history", ["messages"]),
         ([{"prompt": "q", "completion": None}], ":1: completion", ["null"]),
     ],
 )
