@@ -116,8 +116,6 @@ class FunctionModel(BuiltModel):
             return replace(answer, latency_s=latency_s) if answer.latency_s is None else answer
         label = label_of(answer)
         if label is None:
-            if inspect.iscoroutine(answer):
-                answer.close()  # or Python warns that it was never awaited
             return unreadable(self.name, answer)
         is_number = isinstance(answer, Number) and not isinstance(answer, bool)
         if self.numbers or not (is_number or re.fullmatch(r"LABEL_\d+", label)):

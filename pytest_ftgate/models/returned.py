@@ -1,5 +1,6 @@
 """Read what classifiers of common libraries return: a label, or what holds one; else say how to unpack it."""
 
+import inspect
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
@@ -60,6 +61,8 @@ def label_of(answer: Any) -> str | None:
 
 def unreadable(name: str, answer: object) -> ModelError:
     """Return the error that an answer holds no label, with the value, and how to unpack it."""
+    if inspect.iscoroutine(answer):
+        answer.close()  # or Python warns that it was never awaited
     numbers: Any = getattr(answer, "tolist", lambda: answer)()
     if isinstance(numbers, list) and len(numbers) == 1 and isinstance(numbers[0], list):  # a batch of one
         numbers = numbers[0]

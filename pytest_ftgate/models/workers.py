@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from pytest_ftgate import clock
 from pytest_ftgate.errors import RAISED_CURE, ModelError, may_pass, told
 from pytest_ftgate.models.protocol import Completion
-from pytest_ftgate.models.returned import one_each
+from pytest_ftgate.models.returned import label_of, one_each, unreadable
 
 CALLS_AT_ONCE = 16  # calls, or batches, that are made in one go: this spreads the overhead over them
 
@@ -109,7 +109,12 @@ def _called(function: Callable[[Any], Any], inputs: Sequence[Any], batched: bool
         # The exception itself may not survive pickling.
         return [failed_call("the function", error)] * len(inputs)
     latency_s = clock.perf_counter() - start
-    return [Completion(answer, latency_s=latency_s) if isinstance(answer, str) else answer for answer in answers]
+    # What holds no answer, such as a coroutine, may not survive pickling either.
+    read = (
+        answer if isinstance(answer, Completion) or label_of(answer) is not None else unreadable("the function", answer)
+        for answer in answers
+    )
+    return [Completion(answer, latency_s=latency_s) if isinstance(answer, str) else answer for answer in read]
 
 
 def failed_call(name: str, raised: BaseException) -> ModelError:

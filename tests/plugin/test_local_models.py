@@ -74,7 +74,7 @@ def test_a_function_may_take_many_inputs_at_once_and_a_batch_size_changes_no_key
             ["NoneType", "2 of 60 answers missing (test.jsonl:1, test.jsonl:31)"],
         ),
         ("refuses_one", {"workers": 2}, ["ValueError: not seven (local.py:", "1 of 60 answers missing (test.jsonl:8)"]),
-        ("many_async", {"workers": 2}, ["60 of 60", "pickle"]),
+        ("many_async", {"workers": 2}, ["60 of 60", "coroutine"]),
         ("one", {"workers": 2, "concurrency": 2}, ["concurrency and workers are both set"]),
     ],
 )
