@@ -10,7 +10,8 @@ import asyncio
 import json
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,23 +53,15 @@ class Reply:
     until: threading.Event | None = None
 
     def payload(self, model: str) -> bytes:
-        body = self._completion(model) if self.body is None else self.body
+        body = self.body
+        if body is None:
+            message = {"role": "assistant", "content": self.text, **self.message}
+            choice = {"index": 0, "message": message, "finish_reason": self.finish_reason}
+            body = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": model, "choices": [choice]}
+            body |= {} if self.usage is None else {"usage": self.usage}
         if isinstance(body, bytes):
             return body
         return (body if isinstance(body, str) else json.dumps(body)).encode()
-
-    def _completion(self, model: str) -> dict[str, Any]:
-        message = {"role": "assistant", "content": self.text, **self.message}
-        choice = {"index": 0, "message": message, "finish_reason": self.finish_reason}
-        usage = {} if self.usage is None else {"usage": self.usage}
-        return {
-            "id": "chatcmpl-1",
-            "object": "chat.completion",
-            "created": 1,
-            "model": model,
-            "choices": [choice],
-            **usage,
-        }
 
 
 def error(status: int, code: str | None = None, message: str = "no", **headers: str) -> Reply:
@@ -87,32 +80,29 @@ class Request:
     body: Any
 
 
-Answer = Callable[[dict[str, Any]], "str | Reply"]
-
-
 class LoopbackServer:
-    """Runs in a thread of its own from ``start`` to ``stop``, or as a context manager.
+    """Runs in a thread of its own, as a context manager.
 
     Args:
         answer: the reply to a request's body, called in the server's thread; what it raises becomes HTTP 500.
-        faults: replies to the first requests, one each; ``None`` stands for a request that is answered.
 
     Attributes:
+        faults: replies to the first requests, one each.
         replies: what other requests than chat completions are answered with, by ``GET /v1/files``; a function is given
             the request. The query does not count.
     """
 
     def __init__(
-        self, answer: Answer = lambda body: body["messages"][-1]["content"], faults: Iterable[Reply | None] = ()
+        self, answer: Callable[[dict[str, Any]], str | Reply] = lambda body: body["messages"][-1]["content"]
     ) -> None:
         self.answer = answer
-        self.faults = deque(faults)
+        self.faults: deque[Reply] = deque()
         self.replies: dict[str, Reply | Callable[[Request], Reply]] = {}
         self.requests: list[Request] = []
         self.n_connections = 0
         self.in_flight = 0
         self.port = 0
-        self._connections: set[asyncio.Transport] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="loopback server", daemon=True)
 
@@ -128,14 +118,12 @@ class LoopbackServer:
     def headers(self) -> list[Mapping[str, str]]:
         return [request.headers for request in self.requests]
 
-    def start(self) -> LoopbackServer:
+    def __enter__(self) -> LoopbackServer:
         self._thread.start()
-        opening = self._loop.create_server(lambda: _Connection(self), "127.0.0.1", 0)
-        self._server = asyncio.run_coroutine_threadsafe(opening, self._loop).result(10)
-        self.port = self._server.sockets[0].getsockname()[1]
+        asyncio.run_coroutine_threadsafe(self._open(), self._loop).result(10)
         return self
 
-    def stop(self) -> None:
+    def __exit__(self, *_: object) -> None:
         asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
@@ -143,33 +131,27 @@ class LoopbackServer:
 
     def restart(self, pause_s: float) -> None:
         """Drop all connections and refuse new ones for a while; called in the server's own thread, by ``answer``."""
+        self._drop()
+        self._loop.call_later(pause_s, lambda: self._loop.create_task(self._open()))
+
+    async def _open(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def _drop(self) -> None:
         self._server.close()
-        for connection in list(self._connections):
-            connection.abort()
-        self._loop.call_later(pause_s, lambda: self._loop.create_task(self._reopen()))
-
-    async def _reopen(self) -> None:
-        self._server = await self._loop.create_server(lambda: _Connection(self), "127.0.0.1", self.port)
-
-    def __enter__(self) -> LoopbackServer:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+        for writer in self._writers:
+            writer.transport.abort()
 
     async def _shut(self) -> None:
-        self._server.close()
-        for connection in list(self._connections):
-            connection.abort()
-        while self._connections:
+        self._drop()
+        while self._writers:
             await asyncio.sleep(0)
 
-    def reply_to(self, request: Request) -> Reply:
-        """Record a request, and decide on its reply."""
+    def _reply_to(self, request: Request) -> Reply:
         self.requests.append(request)
-        fault = self.faults.popleft() if self.faults else None
-        if fault is not None:
-            return fault
+        if self.faults:
+            return self.faults.popleft()
         route = self.replies.get(f"{request.method} {request.path.partition('?')[0]}")
         if route is not None:
             return route if isinstance(route, Reply) else route(request)
@@ -181,72 +163,41 @@ class LoopbackServer:
             return error(500, message=f"{type(problem).__name__}: {problem}")
         return reply if isinstance(reply, Reply) else Reply(reply)
 
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """HTTP/1.1 with keep-alive: requests are answered one after the other, in their order."""
+        self.n_connections += 1
+        self._writers.add(writer)
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while not writer.is_closing():
+                first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").strip().split("\r\n")
+                pairs = (line.partition(":") for line in lines)
+                headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+                body = await reader.readexactly(int(headers.get("content-length", 0)))
+                method, path, _ = first.split(" ")
+                request = Request(method, path, headers, json.loads(body) if body else None)
+                self.in_flight += 1
+                try:
+                    await self._send(self._reply_to(request), request, reader, writer)
+                finally:
+                    self.in_flight -= 1
+        writer.close()
+        self._writers.discard(writer)
 
-class _Connection(asyncio.Protocol):
-    """HTTP/1.1 with keep-alive and pipelining: requests are answered one after the other, in their order."""
-
-    def __init__(self, server: LoopbackServer) -> None:
-        self._server = server
-        self._buffer = b""
-        self._busy = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._server.n_connections += 1
-        self._server._connections.add(transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._server._connections.discard(self._transport)
-        self._done()
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        self._proceed()
-
-    def _proceed(self) -> None:
-        if self._busy or (request := self._next_request()) is None:
-            return
-        self._busy = True
-        self._server.in_flight += 1
-        reply = self._server.reply_to(request)
+    async def _send(
+        self, reply: Reply, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         if reply.drop:
-            self._transport.abort()
-        elif reply.delay_s:
-            asyncio.get_running_loop().call_later(reply.delay_s, self._send, reply, request)
-        elif not reply.hang:
-            self._send(reply, request)
-
-    def _next_request(self) -> Request | None:
-        head, found, rest = self._buffer.partition(b"\r\n\r\n")
-        if not found:
-            return None
-        first, *lines = head.decode("latin-1").split("\r\n")
-        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        length = int(headers.get("content-length", 0))
-        if len(rest) < length:
-            return None
-        self._buffer = rest[length:]
-        method, path, _ = first.split(" ")
-        return Request(method, path, headers, json.loads(rest[:length]) if length else None)
-
-    def _send(self, reply: Reply, request: Request) -> None:
-        if self._transport.is_closing():
+            writer.transport.abort()
+        if reply.hang:
+            await reader.read()  # until the other end closes the connection
+        await asyncio.sleep(reply.delay_s)
+        while reply.until is not None and not (reply.until.is_set() or reader.at_eof() or writer.is_closing()):
+            await asyncio.sleep(_POLL_S)
+        if writer.is_closing() or reader.at_eof():
             return
-        if reply.until is not None and not reply.until.is_set():
-            asyncio.get_running_loop().call_later(_POLL_S, self._send, reply, request)
-            return
-        model = request.body.get("model", "") if isinstance(request.body, dict) else ""
-        payload = reply.payload(model)
+        payload = reply.payload(request.body.get("model", "") if isinstance(request.body, dict) else "")
         headers = {"Content-Type": "application/json", **reply.headers, "Content-Length": str(len(payload))}
         lines = [f"HTTP/1.1 {reply.status} Status", *(f"{name}: {value}" for name, value in headers.items())]
-        self._transport.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + payload[: reply.cut_at])
+        writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + payload[: reply.cut_at])
         if reply.cut_at is not None:
-            self._transport.close()
-        self._done()
-        self._proceed()
-
-    def _done(self) -> None:
-        if self._busy:
-            self._busy = False
-            self._server.in_flight -= 1
+            writer.close()

@@ -16,34 +16,12 @@ LABELS = "LABELS = ('refund', 'invoice', 'shipping')\ndef right(text): return LA
 RIGHT = f"import asyncio, pytest, sys, threading, time; from pytest_ftgate import Completion\n{LABELS}"
 
 
-OWN = "own.py"
-
-
 def python(project: Project, body: str, **options: Any) -> None:
     """The candidate is ``own:answer``."""
-    project.file(OWN, f"{RIGHT}{body}\n")
+    project.file("own.py", f"{RIGHT}{body}\n")
     project.file("tox.ini", "[pytest]\npythonpath = .\n")
     project.keys["candidate"] = {"provider": "python", "target": "own:answer", **options}
     project.gate_test()
-
-
-# --- calls that fail -----------------------------------------------------------------------------------------
-
-FAILURES = {
-    "def answer(text): sys.exit(0)": "SystemExit: 0 (own.py:4)",
-    "async def answer(text): pytest.exit('bye', returncode=0)": "Exit: bye (own.py:4)",
-    "def answer(text): return answer(text)": "RecursionError",
-    "async def answer(text): return answer(text)": "coroutine",
-    "def answer(text): return Completion(text='a', finish='done')": "'done'",
-}
-
-
-@pytest.mark.parametrize("body", FAILURES)
-def test_a_call_that_fails_is_a_missing_answer(project: Project, body: str) -> None:
-    python(project, body)
-    found = stopped(project.judge(), called=True)
-    assert found["name"] == "candidate_answers"
-    mentions(found, "answer", "60 of 60", FAILURES[body])
 
 
 # --- calls that take their time ------------------------------------------------------------------------------
@@ -211,22 +189,19 @@ def test_no_report_tells_the_secret_in_an_exception(project: Project) -> None:
     assert "key=***" in texts[0]
 
 
-@pytest.mark.parametrize("fixture", ["ftgate_candidate", "ftgate_test_set", "anything"])
-def test_a_fixture_that_raises_is_shown_without_our_lines(project: Project, fixture: str) -> None:
-    project.file("conftest.py", f"import pytest\n@pytest.fixture\ndef {fixture}():\n    raise OSError('no weights')\n")
-    project.gate_test(f"def test_gate({fixture}): pass\n", **({} if fixture == "anything" else {fixture[7:]: ...}))
-    result = project.run()
-    result.assert_outcomes(errors=1)
-    text = result.stdout.str()
-    assert "conftest.py:4: OSError" in text
-    assert "pytest_ftgate/" not in text
-
-
-def test_a_fixture_may_skip_its_test(project: Project) -> None:
-    project.file("conftest.py", "import pytest\n@pytest.fixture\ndef ftgate_candidate(): pytest.skip('no GPU')\n")
-    project.gate_test(candidate=...)
+def test_a_fixture_that_raises_is_shown_without_our_lines_and_one_may_skip(project: Project) -> None:
+    raising = ("ftgate_candidate", "ftgate_test_set", "anything")
+    fixtures = (f"@pytest.fixture\ndef {name}():\n    raise OSError('no weights')\n" for name in raising)
+    skipping = "@pytest.fixture\ndef ftgate_baseline(): pytest.skip('no GPU')\n"
+    project.file("conftest.py", f"import pytest\n{''.join(fixtures)}{skipping}")
+    roles = ("candidate", "test_set", "baseline")
+    tests = (f"{project.mark(**{role: ...})}\ndef test_{role}(ftgate_{role}): pass\n" for role in roles)
+    project.file("test_gate.py", f"import pytest\n{''.join(tests)}{project.mark()}\ndef test_any(anything): pass\n")
     assert project.report()["gates"] == []
-    project.result.assert_outcomes(skipped=1)
+    project.result.assert_outcomes(errors=3, skipped=1)
+    text = project.result.stdout.str()
+    assert [f"conftest.py:{line}: OSError" in text for line in (4, 7, 10)] == [True] * 3
+    assert "pytest_ftgate/" not in text
 
 
 @pytest.mark.parametrize("excuse", [lambda: pytest.skip("x"), lambda: sys.exit(0)])
@@ -318,11 +293,18 @@ ENDS = [
     ({}, "(ends_badly): pass", "pass failed"),
     ({"margin": 0.3}, "(): pass", "fail failed"),
     ({"candidate": "recorded:none.jsonl"}, "(): pass", "error failed"),
+    *(({}, f"(request): request.node.outcome = '{outcome}'", "pass failed") for outcome in ("failed", "flaky")),
 ]
 
 
 def test_an_observer_hears_once_how_each_test_ended(project: Project) -> None:
-    hook = "def pytest_ftgate_gate_finished(result, outcome): print('HEARD', result.verdict, outcome)\n"
+    """Also as other plugins say: none can make a failed test look passed to what promotes a model."""
+    hook = (
+        "def pytest_ftgate_gate_finished(result, outcome): print('HEARD', result.verdict, outcome)\n"
+        "@pytest.hookimpl(wrapper=True, tryfirst=True)\ndef pytest_runtest_makereport(item, call):\n"
+        "    report = yield\n    if call.when == 'call': report.outcome = getattr(item, 'outcome', report.outcome)\n"
+        "    return report\n"
+    )
     project.file("conftest.py", f"import pytest\n{hook}@pytest.fixture\ndef ends_badly():\n    yield\n    assert 0\n")
     tests = (f"{project.mark(**keys)}\ndef test_{i}{test}\n" for i, (keys, test, _) in enumerate(ENDS))
     project.file("test_gate.py", f"import pytest\n\n{''.join(tests)}")
@@ -330,29 +312,15 @@ def test_an_observer_hears_once_how_each_test_ended(project: Project) -> None:
     assert lines == [heard for *_, heard in ENDS]
 
 
-@pytest.mark.parametrize("outcome", ["failed", "flaky"])
-def test_an_observer_hears_the_outcome_that_other_plugins_gave(project: Project, outcome: str) -> None:
-    """No plugin can make a failed test look passed to what promotes a model."""
-    hooks = (
-        "import pytest\n\n\n@pytest.hookimpl(wrapper=True, tryfirst=True)\ndef pytest_runtest_makereport(item, call):\n"
-        f"    report = yield\n    if call.when == 'call':\n        report.outcome = {outcome!r}\n    return report\n"
-        "\n\ndef pytest_ftgate_gate_finished(result, outcome): print('HEARD', outcome)\n"
-    )
-    project.file("conftest.py", hooks)
-    project.gate_test()
-    assert [line for line in project.run("-s").outlines if line.endswith("HEARD failed")]
-
-
 @pytest.mark.parametrize(("fault", "name"), [("1 / 0", "ZeroDivisionError"), ("pytest.exit('x', 0)", "Exit")])
 def test_an_observers_fault_changes_no_verdict_and_is_not_passed_over(project: Project, fault: str, name: str) -> None:
     project.file("conftest.py", f"import pytest, sys\ndef pytest_ftgate_gate_finished(result):\n    {fault}\n")
-    project.gate_test(f"def test_gate(): pass\n\n{project.mark(margin=0.3)}\ndef test_other(): pass\n")
-    assert [gate["verdict"] for gate in project.report()["gates"]] == ["pass", "fail"]
-    project.result.assert_outcomes(passed=1, failed=1)
+    project.gate_test()
+    assert project.gate()["verdict"] == "pass"
+    project.result.assert_outcomes(passed=1)
+    assert project.result.ret == 1
     said = words(project.result).partition("the hook pytest_ftgate_gate_finished raised ")[2]
     assert name in said or "(conftest.py:3)" in said
-    project.gate_test()
-    assert project.run().ret == 1
 
 
 @pytest.mark.parametrize(
@@ -374,7 +342,12 @@ def test_a_hook_that_fails_is_an_error_and_no_excuse(
     ("body", "told", "called"),
     [
         ("return 3", "test_gate.py:4: candidate: a value of type int", False),
-        ("m = Model(); m.key = lambda example, repeat=0: 1 / 0; return m", "ZeroDivisionError", False),
+        ("return None", "'mine'", False),
+        ("del Model.persistent; return Model()", "lacks persistent", False),
+        *(
+            (f"m = Model(); m.key = lambda *_: {key}; return m", "key() of the model mine", False)
+            for key in ("None", "1 / 0")
+        ),
         ("m = Model(); m.complete = lambda example, repeat=0: 'x'; return m", "TypeError", True),
     ],
 )

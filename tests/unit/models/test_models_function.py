@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from pytest_ftgate.data import Example
-from pytest_ftgate.errors import ConfigError, FtgateError, ModelError
-from pytest_ftgate.models import Completion, Surroundings, build_model, key_of, protocol
+from pytest_ftgate.errors import ConfigError, ModelError
+from pytest_ftgate.models import Completion, Surroundings, build_model, protocol
 from pytest_ftgate.models.protocol import Question
 from pytest_ftgate.models.python import is_async
 
@@ -415,42 +415,19 @@ def test_an_object_with_predict_is_called_with_lists(model, ask):
     assert ask(model(given), "ccc").text == "3"
 
 
-@pytest.fixture
-def hooked(spec):
-    """Return the model of a provider whose hook gives this object."""
+def test_a_revision_is_one_models_alone_and_the_keys_of_every_provider_hold(spec):
+    """Two models of a provider that differ in a key of its own share no answers; what changes no answer is no part."""
+    hook = SimpleNamespace(pytest_ftgate_model=lambda spec: upper)
 
-    def make(given, **options):
-        hook = SimpleNamespace(pytest_ftgate_model=lambda spec: given)
+    def hooked(**options):
         return build_model(spec("echo", **options), Surroundings(), hook)
 
-    return make
-
-
-def test_a_revision_is_one_models_alone_and_the_keys_of_every_provider_hold(hooked):
-    """Two models of a provider that differ in a key of its own share no answers; what changes no answer is no part."""
-    kept = {hooked(upper, size=size, revision=name).key(E1) for size in (1, 2) for name in ("v1", "v2")}
+    kept = {hooked(size=size, revision=name).key(E1) for size in (1, 2) for name in ("v1", "v2")}
     assert len(kept) == 4
     limits = {"concurrency": 4, "timeout_s": 1.5, "retries": 1, "price": {"input_per_1m": 2.0}, "name": "x"}
-    model = hooked(upper, size=1, revision="v1", **limits)
+    model = hooked(size=1, revision="v1", **limits)
     assert model.key(E1) in kept
     assert (model.concurrency, model.timeout_s, model.retries) == (4, 1.5, 1)
     assert (model.price.input_per_1m, model.persistent) == (2.0, True)
     with pytest.raises(ConfigError, match="echo:m beside its revision"):  # it cannot be written down
-        hooked(upper, size=object(), revision="v1")
-
-
-@pytest.mark.parametrize(
-    ("given", "told"),
-    [
-        (None, "'echo'"),
-        ("openai:gpt-4.1", "str"),
-        ({"persistent": ...}, "lacks persistent"),
-        *(({"key": key}, r"key\(\) of the model mine") for key in (lambda *_: None, lambda *_: 1 / 0)),
-    ],
-)
-def test_a_hook_that_gives_no_model(hooked, given, told):
-    if isinstance(given, dict):
-        parts = {name: getattr(Whole, name) for name in vars(Whole) if not name.startswith("_")} | given
-        given = SimpleNamespace(**{name: value for name, value in parts.items() if value is not ...})
-    with pytest.raises(FtgateError, match=told):
-        key_of(hooked(given), E1)
+        hooked(size=object(), revision="v1")
