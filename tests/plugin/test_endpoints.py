@@ -9,12 +9,13 @@ import shutil
 import struct
 import threading
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from endpoint_project import EVERY_REQUEST, EndpointProject, answer, index_of, untimed
 from gate_project import label, words
-from loopback import LoopbackServer, Reply, error
+from loopback import Reply, error
 
 from pytest_ftgate.runs import asking
 
@@ -59,28 +60,6 @@ BAD = {  # of all requests, the share that goes wrong, and how
 }
 
 
-class BadDay:
-    """Spoils requests at random, and restarts the server once in mid-run, at its 50th request."""
-
-    def __init__(self, server: LoopbackServer, seed: int) -> None:
-        self._server = server
-        self._dice = random.Random(seed)
-        self.met: Counter[str] = Counter()
-        self.answered: Counter[tuple[str, str]] = Counter()
-
-    def __call__(self, body: dict[str, Any]) -> Reply:
-        if len(self._server.requests) == 50:
-            self.met["restart"] += 1
-            self._server.restart(0.02)
-            return Reply(drop=True)
-        (fault,) = self._dice.choices([*BAD], [share for share, _ in BAD.values()])
-        _, reply = BAD[fault]
-        self.met[fault] += 1
-        if reply is None:
-            self.answered[body["model"], body["messages"][-1]["content"]] += 1
-        return reply or Reply(answer(body), delay_s=0.05 if fault == "slow" else 0.0)
-
-
 @pytest.fixture
 def patient(http: EndpointProject, monkeypatch: pytest.MonkeyPatch) -> EndpointProject:
     """Return a gate that tries again; a twentieth of each wait: what is waited for here comes sooner than in life."""
@@ -92,24 +71,40 @@ def patient(http: EndpointProject, monkeypatch: pytest.MonkeyPatch) -> EndpointP
 
 @pytest.mark.parametrize("seed", range(2))
 def test_the_result_is_that_of_a_good_day(patient: EndpointProject, seed: int) -> None:
+    """Although requests are spoiled at random, and the server is restarted once in mid-run, at its 50th request."""
     http = patient
+    dice = random.Random(seed)
+    met, answered = Counter[str](), Counter[tuple[str, str]]()
+
+    def bad_day(body: dict[str, Any]) -> Reply:
+        if len(http.server.requests) == 50:
+            met["restart"] += 1
+            http.server.restart(0.02)
+            return Reply(drop=True)
+        (fault,) = dice.choices([*BAD], [share for share, _ in BAD.values()])
+        _, reply = BAD[fault]
+        met[fault] += 1
+        if reply is None:
+            answered[body["model"], body["messages"][-1]["content"]] += 1
+        return reply or Reply(answer(body), delay_s=0.05 if fault == "slow" else 0.0)
+
     http.gate_test(thresholds={"error_rate": {"max": 0}})
     good = http.gate()
     assert (good["verdict"], good["wins"], good["losses"], http.asked) == ("pass", 18, 2, EVERY_REQUEST)
     assert (good["baseline"]["value"], good["candidate"]["value"]) == (40 / 60, 56 / 60)
     shutil.rmtree(http.path / ".ftgate")
     http.forget()
-    http.server.answer = day = BadDay(http.server, seed)
+    http.server.answer = bad_day
     bad = http.gate()
     spoiled = [check["observed"] for check in bad["checks"] if check["name"] == "retries"]
     assert len(spoiled) <= 1  # one check of both models
     assert {*spoiled} <= {bad[role]["n_retries"] for role in ("baseline", "candidate")}
     bad["checks"] = [check for check in bad["checks"] if check["name"] != "retries"]
     assert untimed(bad) == untimed(good)
-    assert {"429", "429 with a wait", "dropped", "restart", "none"} <= day.met.keys()
+    assert {"429", "429 with a wait", "dropped", "restart", "none"} <= met.keys()
     # What was in flight at the restart had been answered by the server, and arrived nowhere.
-    assert day.answered.keys() == EVERY_REQUEST.keys()
-    assert sum((day.answered - EVERY_REQUEST).values()) <= 32
+    assert answered.keys() == EVERY_REQUEST.keys()
+    assert sum((answered - EVERY_REQUEST).values()) <= 32
     http.forget()
     assert http.gate()["gain"] == good["gain"]
     assert not http.server.requests
@@ -119,13 +114,12 @@ def test_the_result_is_that_of_a_good_day(patient: EndpointProject, seed: int) -
 def test_retries_are_in_every_report(patient: EndpointProject, n: int, statuses: set[str]) -> None:
     """Of 60 calls and their retries, more than 5 % are a warning."""
     http = patient
-    failed: set[int] = set()
+    failing = {*range(n)}
 
     def reply(body: dict[str, Any]) -> str | Reply:
-        index = index_of(body)
-        if body["model"] == "base" or index >= n or index in failed:
+        if body["model"] == "base" or index_of(body) not in failing:
             return answer(body)
-        failed.add(index)
+        failing.remove(index_of(body))
         return error(500)
 
     http.server.answer = reply
@@ -142,17 +136,13 @@ def test_retries_are_in_every_report(patient: EndpointProject, n: int, statuses:
 
 
 TELLING = ("-vv", "-rA", "--showlocals", "--full-trace", "--log-level=DEBUG", "-olog_cli=true", "-ojunit_logging=all")
-ECHOES = {
-    "a refusal": error(401, message=f"Incorrect API key provided: {KEY}."),
-    "an answer": f"Your key is {KEY}.",
-}
 
 
-@pytest.mark.parametrize("echo", ECHOES)
-def test_a_key_is_written_nowhere(http: EndpointProject, monkeypatch: pytest.MonkeyPatch, echo: str) -> None:
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_key_is_written_nowhere(http: EndpointProject, monkeypatch: pytest.MonkeyPatch, answered: bool) -> None:
     monkeypatch.setenv("FTGATE_TEST_KEY", KEY)
-    answered = echo == "an answer"
-    http.server.answer = lambda body: answer(body) if index_of(body) < (58 if answered else 3) else ECHOES[echo]
+    echo = f"Your key is {KEY}." if answered else error(401, message=f"Incorrect API key provided: {KEY}.")
+    http.server.answer = lambda body: answer(body) if index_of(body) < (58 if answered else 3) else echo
     models = {"baseline": "base", "candidate": "ft"}
     http.gate_test(**{role: http.model(name, api_key_env="FTGATE_TEST_KEY") for role, name in models.items()})
     reports = ("--junitxml=junit.xml", "--ftgate-report=recordings:recorded", "--ftgate-report=html:report.html")
@@ -169,60 +159,35 @@ def test_a_key_is_written_nowhere(http: EndpointProject, monkeypatch: pytest.Mon
 # --- progress ------------------------------------------------------------------------------------------------
 
 
-class Terminal:
-    """A pytest process on a pseudo terminal."""
-
-    def __init__(self, http: EndpointProject, columns: int) -> None:
-        import fcntl
-        import pty
-        import termios
-
-        self._fd, terminal = pty.openpty()
-        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
-        self.process = http.start(stdin=terminal, stdout=terminal, stderr=terminal)
-        os.close(terminal)
-        self.transcript = ""
-
-    def read_until(self, pattern: str) -> None:
-        while not re.search(pattern, self.transcript):
-            assert self._read(), self.transcript
-
-    def read_all(self) -> None:
-        while self._read():
-            pass
-        os.close(self._fd)
-        assert self.process.wait(60) == 0, self.transcript
-
-    def _read(self) -> bool:
-        try:
-            text = os.read(self._fd, 4096).decode()
-        except OSError:  # closed at the other end
-            return False
-        self.transcript += text
-        return bool(text)
-
-
-@pytest.fixture
-def half(http: EndpointProject) -> threading.Event:
-    """Return an event; half of the examples are answered only once it is set."""
-    held = threading.Event()
-    http.server.answer = lambda body: Reply(answer(body), until=held if index_of(body) >= 30 else None)
-    http.gate_test()
-    return held
-
-
 @pytest.mark.skipif(os.name != "posix", reason="pseudo terminals")
-@pytest.mark.parametrize("columns", [160, 20])
+@pytest.mark.parametrize(
+    ("columns", "at_half"), [(160, r"ftgate: base 30/60 \(.*tokens\), ft 30/60 \("), (20, "ftgate: base 30/60")]
+)
 def test_progress_is_shown_on_a_terminal_and_wiped(
-    http: EndpointProject, half: threading.Event, monkeypatch: pytest.MonkeyPatch, columns: int
+    http: EndpointProject, monkeypatch: pytest.MonkeyPatch, columns: int, at_half: str
 ) -> None:
+    import fcntl
+    import pty
+    import termios
+
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("COLUMNS", raising=False)
-    terminal = Terminal(http, columns)
-    terminal.read_until(r"ftgate: base 30/60 \(.*tokens\), ft 30/60 \(" if columns > 80 else "ftgate: base 30/60")
-    half.set()
-    terminal.read_all()
-    shown = [part.strip("\n") for part in re.sub(r"\x1b\[[0-9;]*m", "", terminal.transcript).split("\r")]
+    half = threading.Event()
+    http.server.answer = lambda body: Reply(answer(body), until=half if index_of(body) >= 30 else None)
+    http.gate_test()
+    end, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+    process = http.start(stdin=terminal, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    transcript = ""
+    with suppress(OSError):  # closed at the other end
+        while text := os.read(end, 4096).decode():
+            transcript += text
+            if re.search(at_half, transcript):
+                half.set()
+    os.close(end)
+    assert process.wait(60) == 0, transcript
+    shown = [part.strip("\n") for part in re.sub(r"\x1b\[[0-9;]*m", "", transcript).split("\r")]
     lines = [i for i, part in enumerate(shown) if part.startswith("ftgate: ")]
     assert max(len(shown[i]) for i in lines) <= columns
     assert shown[lines[-1] + 1] == " " * len(shown[lines[-1]])

@@ -12,8 +12,6 @@ from endpoint_project import EndpointProject, N, answer, index_of
 from gate_project import check, ends, label, mentions, passed, statuses, stopped
 from loopback import Reply, error
 
-from pytest_ftgate.runs.throttle import Throttle
-
 # --- the pace ---------------------------------------------------------------------------------
 
 
@@ -32,19 +30,6 @@ def test_a_pause_that_the_headers_ask_for_is_kept(http: EndpointProject) -> None
         waits = [after - at for (index, at), (_, after) in itertools.pairwise(times) if index % 20 == 0]
         assert len(waits) == 3
         assert min(waits) >= 0.03
-
-
-def test_requests_per_minute_reach_the_runner(http: EndpointProject, monkeypatch: pytest.MonkeyPatch) -> None:
-    paces: list[Any] = []
-    throttle = Throttle.__init__
-
-    def noted(self: Throttle, *args: Any, **keys: Any) -> None:
-        paces.append(keys.get("requests_per_minute"))
-        throttle(self, *args, **keys)
-
-    monkeypatch.setattr(Throttle, "__init__", noted)
-    passed(http.judge(candidate=http.model("ft", requests_per_minute=60_000)))
-    assert sorted(paces, key=str) == [60_000, None]
 
 
 def test_a_gate_that_takes_too_long_is_in_error_and_keeps_what_has_arrived(http: EndpointProject) -> None:

@@ -26,12 +26,6 @@ HELLO = input_sha256("hello")
 ROW = {"id": "e1", "output": "refund"}
 
 
-def failing(ask, model, *given, **options):
-    with pytest.raises(ModelError) as caught:
-        ask(model, *given, **options)
-    return caught.value
-
-
 # --- answers -------------------------------------------------------------------------------------------------
 
 
@@ -68,8 +62,8 @@ def test_what_a_row_answers(record, ask, row, answer):
 def test_repeats_are_rows_of_their_own(record, ask):
     model = record(ROW, {**ROW, "output": "again", "repeat": 1})
     assert [ask(model, repeat=repeat).text for repeat in (0, 1)] == ["refund", "again"]
-    missing = failing(ask, model, repeat=2)
-    assert ("e1" in missing.what, "2" in missing.what) == (True, True)
+    with pytest.raises(ModelError, match=r"e1.*2"):
+        ask(model, repeat=2)
     assert model.ids == {"e1"}
 
 
@@ -82,15 +76,6 @@ def test_a_recording_whose_rows_all_name_their_input_is_verified_and_else_attest
     assert record({**ROW, "input_sha256": HELLO}, {"id": "e2", "output": "x"}).verified is False
     turns = ({"role": "user", "content": "hello"},)
     assert ask(record({**ROW, "input_sha256": input_sha256(turns)}), turns).text == "refund"
-
-
-@pytest.mark.parametrize("output", ["refund", None])
-def test_a_row_that_was_made_for_another_input_ends_the_run(record, ask, output):
-    found = failing(ask, record({"id": "e1", "output": output, "input_sha256": HELLO}), "Hello")
-    assert str(found.where) == "r.jsonl:1"
-    assert '"e1"' in found.what
-    assert "input_sha256" in found.evidence
-    assert found.fatal
 
 
 # --- keys ----------------------------------------------------------------------------------------------------
