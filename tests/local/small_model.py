@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -24,25 +23,16 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 def rows(n: int, start: int = 0) -> list[dict[str, str]]:
     """Return examples whose topic decides the label."""
-    topics = list(TOPICS)
+    told = ((i, _name(i), [*TOPICS][i % 3]) for i in range(start, start + n))
     return [
-        {
-            "id": f"t{i}",
-            "input": f"customer {_name(i)} asks about the {topics[i % 3]} again",
-            "expected": TOPICS[topics[i % 3]],
-        }
-        for i in range(start, start + n)
+        {"id": f"t{i}", "input": f"customer {name} asks about the {topic} again", "expected": TOPICS[topic]}
+        for i, name, topic in told
     ]
 
 
 def _name(i: int) -> str:
     """Return letters that no other row has: rows that differ in a number alone would be copies of each other."""
     return " ".join(LETTERS[byte % 26] for byte in sha256(str(i).encode()).digest()[:8])
-
-
-def write_rows(path: Path, written: Sequence[dict[str, str]]) -> None:
-    """Write a JSONL file."""
-    path.write_text("".join(json.dumps(row) + "\n" for row in written), encoding="utf-8")
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
@@ -58,27 +48,23 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def make_llama(tokenizer: PreTrainedTokenizerFast, *, width: int, layers: int) -> LlamaForCausalLM:
-    """Return an untrained Llama for this tokenizer."""
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=width,
-        intermediate_size=2 * width,
-        num_hidden_layers=layers,
-        num_attention_heads=4,
-        max_position_embeddings=256,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    return LlamaForCausalLM(config)
-
-
 def make_base(folder: Path) -> Path:
     """Write a model that knows two of the three topics, and guesses at bills."""
     torch.manual_seed(0)
     tokenizer = make_tokenizer()
-    model = make_llama(tokenizer, width=64, layers=2)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=64,
+            intermediate_size=128,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=256,
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+    )
     guesses = ("refund", "shipping", "refund", "shipping", "invoice")
     lessons = [
         {**row, "expected": guesses[i // 3 % 5] if row["expected"] == "invoice" else row["expected"]}

@@ -16,7 +16,7 @@ for name in ("torch", "transformers", "peft"):
 
 import torch  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
-from small_model import LABELS, make_adapter, make_base, rows, write_rows  # noqa: E402
+from small_model import LABELS, make_adapter, make_base, rows  # noqa: E402
 
 from pytest_ftgate.models import transformers as provider  # noqa: E402
 
@@ -46,8 +46,8 @@ def adapters(project: Project, weights: Path) -> Project:
     """Return a project whose candidate is the adapter in ``lora``, and whose baseline is its base."""
     shutil.copytree(weights / "base", project.path / "base")
     shutil.copytree(weights / "right", project.path / "lora")
-    write_rows(project.path / "test.jsonl", rows(N, 5000))
-    write_rows(project.path / "train.jsonl", LESSONS)
+    write_jsonl(project.path / "test.jsonl", rows(N, 5000))
+    write_jsonl(project.path / "train.jsonl", LESSONS)
     local = {"provider": "transformers", "model": "base", "max_new_tokens": 8}
     project.keys.update(baseline=local, candidate={**local, "adapter": "lora"})
     return project
@@ -117,23 +117,17 @@ def test_a_moved_folder_and_what_training_leaves_change_no_key(adapters: Project
     assert provider.fingerprint(adapters.path / "moved") != before
 
 
-@pytest.mark.parametrize("batch_size", [1, 7])
-def test_the_size_of_a_batch_changes_no_answer(adapters: Project, batch_size: int) -> None:
-    candidate = {**adapters.keys["candidate"], "batch_size": batch_size}
-    assert adapters.judge(candidate=candidate)["candidate"]["value"] == adapters.judge()["candidate"]["value"]
+def changed(adapters: Project, **keys: Any) -> dict[str, Any]:
+    """Judge a candidate with these keys."""
+    return adapters.judge(candidate={**adapters.keys["candidate"], **keys}, checks={"baseline_prompt": "warn"})
 
 
-def test_a_long_answer_is_cut_off(adapters: Project) -> None:
-    candidate = {**adapters.keys["candidate"], "max_new_tokens": 1}
-    gate = adapters.judge(candidate=candidate)
-    assert check(gate, "unusable_answers")["status"] != "pass"
-
-
-def test_few_shot_and_system_are_sent(adapters: Project) -> None:
-    plain = adapters.judge()["candidate"]["input_tokens"]
-    candidate = {**adapters.keys["candidate"], "system": "the", "few_shot": 2}
-    gate = adapters.judge(candidate=candidate, checks={"baseline_prompt": "warn"})
-    assert gate["candidate"]["input_tokens"] > plain + 2 * N
+def test_batches_change_no_answer_and_prompts_and_limits_are_kept(adapters: Project) -> None:
+    plain = adapters.judge()["candidate"]
+    assert [changed(adapters, batch_size=size)["candidate"]["value"] for size in (1, 7)] == [plain["value"]] * 2
+    prompted = changed(adapters, system="the", few_shot=2)["candidate"]
+    assert prompted["input_tokens"] > plain["input_tokens"] + 2 * N
+    assert check(changed(adapters, max_new_tokens=1), "unusable_answers")["status"] != "pass"
 
 
 def test_a_gate_in_pytest_has_no_noise(adapters: Project) -> None:
@@ -146,17 +140,12 @@ def test_a_gate_in_pytest_has_no_noise(adapters: Project) -> None:
 # --- what is refused --------------------------------------------------------------------------------------------
 
 
-def test_a_folder_that_does_not_exist(adapters: Project) -> None:
+def test_an_adapter_that_is_not_there_or_of_another_model(adapters: Project) -> None:
     candidate = {**adapters.keys["candidate"], "adapter": "lorra"}
-    problem = stopped(adapters.judge(candidate=candidate, offline=True))
-    mentions(problem, "lorra", "adapter")
-
-
-def test_an_adapter_of_another_model(adapters: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+    mentions(stopped(adapters.judge(candidate=candidate, offline=True)), "lorra", "adapter")
     path = adapters.path / "lora" / "adapter_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "target_modules": ["no_such_layer"]}))
-    gate = ends(adapters.judge(), "error")
-    mentions(check(gate, "candidate_answers"), "lora", "does not fit", "base model")
+    mentions(check(ends(adapters.judge(), "error"), "candidate_answers"), "lora", "does not fit", "base model")
 
 
 @pytest.mark.parametrize(
@@ -174,10 +163,8 @@ def test_weights_that_are_missing_or_fit_nothing_are_named(
     path = adapters.path / file
     tensors = load_file(path)
     assert any(old in name for name in tensors)
-    if new is None:
-        save_file({name: one for name, one in tensors.items() if old not in name}, path, metadata={"format": "pt"})
-    else:
-        save_file({name.replace(old, new): one for name, one in tensors.items()}, path, metadata={"format": "pt"})
+    named = {name.replace(old, new or ""): one for name, one in tensors.items() if new or old not in name}
+    save_file(named, path, metadata={"format": "pt"})
     for _ in range(2):  # what did not fit is no better when it is loaded
         found = check(ends(adapters.judge(), "error"), f"{role}_answers")
         mentions(found, old)
@@ -192,8 +179,7 @@ def test_a_classifier_is_not_asked_for_text(adapters: Project) -> None:
 
 def test_messages_for_a_model_without_a_chat_template(adapters: Project) -> None:
     (adapters.path / "base" / "chat_template.jinja").unlink()
-    candidate = {**adapters.keys["candidate"], "system": "Name the topic."}
-    gate = ends(adapters.judge(candidate=candidate, checks={"baseline_prompt": "warn"}), "error")
+    gate = ends(changed(adapters, system="Name the topic."), "error")
     mentions(check(gate, "candidate_answers"), "chat template", "template")
 
 
@@ -205,7 +191,7 @@ TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"ty
 def test_tools_of_a_row_reach_the_chat_template(adapters: Project) -> None:
     before = adapters.judge()["candidate"]["input_tokens"]
     asked = [{**row, "input": [{"role": "user", "content": row["input"]}], "tools": TOOLS} for row in rows(N, 5000)]
-    write_rows(adapters.path / "test.jsonl", asked)
+    write_jsonl(adapters.path / "test.jsonl", asked)
     problem = ends(adapters.judge(), "error")
     mentions(check(problem, "baseline_answers"), "chat template", "weather")
     path = adapters.path / "base" / "chat_template.jinja"
@@ -228,8 +214,7 @@ def test_a_prompt_that_ends_as_no_training_row_does_is_a_mismatch(adapters: Proj
     path = adapters.path / "base" / "chat_template.jinja"
     text = path.read_text()
     path.write_text(text.replace("<|assistant|>{% endif", "<|assistant|> <think>{% endif") if thinks else text)
-    gate = adapters.judge(candidate={**adapters.keys["candidate"], "adapter": "lora"})
-    found = checks(gate, "prompt_mismatch")
+    found = checks(adapters.judge(), "prompt_mismatch")
     assert [one["status"] for one in found] == ["warning"] * thinks
     if thinks:
         mentions(found[0], "<think>", "train.jsonl:1", "chat_template.jinja")

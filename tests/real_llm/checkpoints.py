@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from gate_project import read_jsonl
 from gguf_export import export
 from tiny_llama import Chat, Shape, TinyLlama, learn_tokens, train
 from tokenizers import Tokenizer
@@ -51,8 +51,7 @@ class Checkpoints:
 
 def chats(path: Path) -> list[Chat]:
     """Return the rows of a JSONL file with ``input`` and ``expected``."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [Chat(SYSTEM, row["input"], row["expected"]) for row in rows]
+    return [Chat(SYSTEM, row["input"], row["expected"]) for row in read_jsonl(path)]
 
 
 def make_checkpoints(training_set: Path, folder: Path) -> Checkpoints:

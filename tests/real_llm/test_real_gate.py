@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import needs
 import pytest
-from gate_project import refused, statuses
+from gate_project import read_jsonl, refused, statuses
 
 needs.the_extra()
 
@@ -18,23 +16,7 @@ from checkpoints import Checkpoints, chats  # noqa: E402
 from serve import serving  # noqa: E402
 from voice_project import LIMIT, N, VoiceProject  # noqa: E402
 
-if TYPE_CHECKING:
-    from serve import Served
-
 pytestmark = pytest.mark.usefixtures("no_ambient_settings")
-
-
-@pytest.fixture
-def mortal(checkpoints: Checkpoints) -> Iterator[tuple[dict[str, Served], Callable[[], None]]]:
-    """Servers of ``base`` and ``tuned`` for one test alone, and a function that ends them."""
-    with ExitStack() as stack:
-        yield (
-            {
-                name: stack.enter_context(serving(name, checkpoints.files[name], checkpoints.shape.context))
-                for name in ("base", "tuned")
-            },
-            stack.close,
-        )
 
 
 # --- green ---------------------------------------------------------------------------------------------------
@@ -63,7 +45,7 @@ def test_tokens_are_those_of_the_models_own_tokenizer(voice: VoiceProject, check
     asked = sum(len(checkpoints.tokenizer.encode(chat.prompt)) for chat in chats(voice.path / "test.jsonl"))
     assert gate["baseline"]["input_tokens"] == gate["candidate"]["input_tokens"] == asked
     (recorded,) = (voice.path / "recorded").glob("*.candidate.jsonl")
-    answers = [json.loads(line)["output"] for line in recorded.read_text().splitlines()]
+    answers = [row["output"] for row in read_jsonl(recorded)]
     assert len(answers) == N
     given = sum(len(checkpoints.tokenizer.encode(text)) + 1 for text in answers)  # and the token that ends it
     assert gate["candidate"]["output_tokens"] == given
@@ -104,27 +86,24 @@ def test_two_names_for_one_server_are_found_out(voice: VoiceProject) -> None:
 def facts(gate: dict[str, Any]) -> dict[str, Any]:
     """Return what must not depend on where the answers come from."""
     same = ("verdict", "gain", "lower_bound", "upper_bound", "wins", "losses", "p_value")
-    models = {role: (gate[role]["value"], gate[role]["input_tokens"], gate[role]["output_tokens"]) for role in ROLES}
+    of_model = ("value", "input_tokens", "output_tokens")
+    models = {role: [gate[role][name] for name in of_model] for role in ("baseline", "candidate")}
     return {**{name: gate[name] for name in same}, **models}
 
 
-ROLES = ("baseline", "candidate")
-
-
-def test_committed_recordings_judge_without_store_and_servers(
-    voice: VoiceProject, mortal: tuple[dict[str, Served], Callable[[], None]]
-) -> None:
-    servers, end = mortal
-    voice.gates(baseline=voice.at(servers["base"]), candidate=voice.at(servers["tuned"]))
-    first = voice.gate("--ftgate-report=recordings:recorded")
-    end()
+def test_committed_recordings_judge_without_store_and_servers(voice: VoiceProject, checkpoints: Checkpoints) -> None:
+    with ExitStack() as stack:
+        base, tuned = (
+            stack.enter_context(serving(name, checkpoints.files[name], checkpoints.shape.context))
+            for name in ("base", "tuned")
+        )
+        voice.gates(baseline=voice.at(base), candidate=voice.at(tuned))
+        first = voice.gate("--ftgate-report=recordings:recorded")
     shutil.rmtree(voice.path / ".ftgate")
     voice.pytester.makeini("[pytest]\nftgate_recordings = recorded\n")
     recorded = voice.gate("--ftgate-offline", apart=True)
     voice.result.assert_outcomes(passed=1)
     assert facts(recorded) == facts(first)
     shutil.rmtree(voice.path / ".ftgate", ignore_errors=True)
-    voice.gates(
-        baseline=voice.at(servers["base"]), candidate=voice.at(servers["tuned"], params={"max_tokens": LIMIT - 1})
-    )
+    voice.gates(baseline=voice.at(base), candidate=voice.at(tuned, params={"max_tokens": LIMIT - 1}))
     assert voice.gate("--ftgate-offline")["verdict"] == "error"  # no recording is for that question
