@@ -92,37 +92,32 @@ def judged(
         folder = Path(name)
         for file, content in files.items():
             (folder / file).write_bytes(content)
+        models = {role: _answering(files, file) for role, file in (fixtures or {}).items()}
+        source = Source("fixture", "fixture", folder, place="test_gate.py:4")
+        level = Level(folder / "test_gate.py", pytest.mark.ftgate("support", **(marked or {})).mark)
+        given = [Layer(models, dict.fromkeys(models, source))] if models else []
         try:
-            found = _judged(folder, store, marked or {}, fixtures or {})
+            layers = Layers([level], folder, given, load_gate_file(folder / "ftgate.yaml"), "fuzz", folder)
+            found = judge_gate(layers.config, Services(Stores(None, store), _load), nodeid="fuzz").result
         except FtgateError as error:
-            found = error
-    assert not isinstance(found, FtgateError) or str(found).strip()
-    outcomes[found.verdict if isinstance(found, GateResult) else "refused"] += 1
-    return found
+            assert str(error).strip()  # noqa: PT017
+            outcomes["refused"] += 1
+            return error
+    assert found.passed is (found.verdict == "pass")
+    outcomes[found.verdict] += 1
+    json.dumps(found.to_dict(), allow_nan=False)
+    return replace(found, loosened=tuple(map(str, layers.loosened)))
 
 
-def _judged(folder: Path, store: Store, marked: Mapping[str, Any], fixtures: Mapping[str, str]) -> GateResult:
-    def load(source: Any, origin: str, **asked: Any) -> DataSet:
-        assert isinstance(source, DataKeys)
-        return load_examples(source.path, format=source.format, fields=source.fields, limit=source.limit, **asked)
-
-    models = {role: _answering(folder, name) for role, name in fixtures.items()}
-    source = Source("fixture", "fixture", folder, place="test_gate.py:4")
-    level = Level(folder / "test_gate.py", pytest.mark.ftgate("support", **marked).mark)
-    given = [Layer(models, dict.fromkeys(models, source))] if models else []
-    layers = Layers([level], folder, given, load_gate_file(folder / "ftgate.yaml"), "fuzz", folder)
-    services = Services(Stores(None, store), load)
-    result = judge_gate(layers.config, services, nodeid="fuzz").result
-    result = replace(result, loosened=tuple(map(str, layers.loosened)))
-    assert result.passed is (result.verdict == "pass")
-    json.dumps(result.to_dict(), allow_nan=False)
-    return result
+def _load(source: Any, origin: str, **asked: Any) -> DataSet:
+    assert isinstance(source, DataKeys)
+    return load_examples(source.path, format=source.format, fields=source.fields, limit=source.limit, **asked)
 
 
-def _answering(folder: Path, name: str) -> Callable[[str], str]:
+def _answering(files: Mapping[str, bytes], name: str) -> Callable[[str], str]:
     """Return a callable with the recorded answers of a file."""
-    said = answers((folder / name).read_bytes())
-    by_input = {row["input"]: said[row["id"]] for row in rows((folder / "test.jsonl").read_bytes())}
+    said = answers(files[name])
+    by_input = {row["input"]: said[row["id"]] for row in rows(files["test.jsonl"])}
     return lambda asked: by_input[asked]
 
 
@@ -204,10 +199,7 @@ def test_the_unchanged_project_is_green() -> None:
 
 ANY_TEXT = st.text(max_size=60)
 ANY_BYTES = st.binary(max_size=60)
-
-
 words = str.split
-
 SCRAPS = st.sampled_from(
     [
         *words("0 1 -1 0.05 1e-2 .nan .inf 3 1e400 010 0x1 999999999999999999999 true yes no ~ null '' [] {} &a *a !x"),
@@ -226,11 +218,17 @@ NAMES = st.sampled_from(
         "margn api_key provider"
     )
 )
-LITERALS = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT | SCRAPS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES | ANY_TEXT, inner, max_size=3),
-    max_leaves=5,
-)
+
+
+def nested(leaves: st.SearchStrategy[Any], keys: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
+    """Return any JSON values, or others as leaves."""
+    leaves |= st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT
+    return st.recursive(
+        leaves, lambda one: st.lists(one, max_size=3) | st.dictionaries(keys, one, max_size=3), max_leaves=5
+    )
+
+
+LITERALS, JSON_VALUES = nested(SCRAPS, NAMES | ANY_TEXT), nested(st.none(), ANY_TEXT)
 
 
 @st.composite
@@ -284,11 +282,6 @@ def test_any_change_of_the_gate_file(text: str) -> None:
 
 # --- data files and recordings -------------------------------------------------------------------------------
 
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ANY_TEXT, inner, max_size=3),
-    max_leaves=5,
-)
 ROW_KEYS = st.sampled_from(["id", "input", "expected", "output", "group", "messages", "usage", "repeat", "latency_s"])
 FILES = st.sampled_from(["test.jsonl", "train.jsonl", "base.jsonl", "ft.jsonl"])
 

@@ -28,15 +28,14 @@ def words(wins: int, losses: int) -> list[str]:
     return [WIN] * wins + [LOSS] * losses + [TIE] * (N - wins - losses)
 
 
-def rated(judged: Rated, *raters: Sequence[str], gate: dict[str, Any] | None = None) -> dict[str, Any]:
-    lines = ["id,preferred,rater"]
-    lines += [f"t{i},{word},r{r}" for r, said in enumerate(raters) for i, word in enumerate(said)]
-    judged.file("prefs.csv", "\n".join(lines) + "\n")
-    return by_file(judged, **(gate or {}))
+def rated(judged: Rated, *raters: Sequence[str], **gate: Any) -> dict[str, Any]:
+    rows = [f"t{i},{word},r{r}" for r, said in enumerate(raters) for i, word in enumerate(said)]
+    return by_rows(judged, *rows, **gate)
 
 
-def by_file(judged: Rated, path: str = "prefs.csv", **gate: Any) -> dict[str, Any]:
-    return judged.judge(metric={"name": "human_preference", "path": path}, **gate)
+def by_rows(judged: Rated, *rows: str, **gate: Any) -> dict[str, Any]:
+    judged.file("prefs.csv", "\n".join(["id,preferred,rater", *rows, ""]))
+    return judged.judge(metric={"name": "human_preference", "path": "prefs.csv"}, **gate)
 
 
 def test_people_may_judge_answers_to_which_none_is_expected(judged: Rated) -> None:
@@ -75,10 +74,8 @@ def test_the_value_is_the_mean_over_raters_and_examples(
 def test_there_is_nothing_to_prefer_between_equal_outputs(judged: Rated) -> None:
     judged.predictions("ft.jsonl", N, output=lambda i: judged.answer_of("ft" if i < 5 else "base", i))
     gate = ends(rated(judged, words(N, 0)), "fail")
-    assert gate["gain"] == pytest.approx(2.5 / N)
-    equal = check(gate, "evidence")
-    assert equal["status"] == "warning"
-    mentions(equal, "1 rater", "55 preferences", "prefs.csv:7")
+    assert (gate["gain"], check(gate, "evidence")["status"]) == (pytest.approx(2.5 / N), "warning")
+    mentions(check(gate, "evidence"), "1 rater", "55 preferences", "prefs.csv:7")
 
 
 @pytest.mark.parametrize(("raters", "note", "warns"), [(3, None, True), (12, "12 groups", False)])
@@ -86,16 +83,14 @@ def test_with_one_rating_a_pair_the_rater_is_the_group(
     judged: Rated, raters: int, note: str | None, warns: bool
 ) -> None:
     """Who likes the style of one model votes for it again and again; of few raters this is only said."""
-    rows = [f"t{i},{WIN if i < 50 else LOSS},r{i % raters}" for i in range(N)]
-    judged.file("prefs.csv", "\n".join(["id,preferred,rater", *rows]) + "\n")
-    gate = ends(by_file(judged), "pass")
+    gate = passed(by_rows(judged, *(f"t{i},{WIN if i < 50 else LOSS},r{i % raters}" for i in range(N))))
     assert gate["note"] == note
     assert [one["status"] for one in gate["checks"] if "3 raters" in one["message"]] == ["warning"] * warns
 
 
 def test_a_missing_answer_is_preferred_by_nobody(judged: Rated) -> None:
     judged.predictions("ft.jsonl", N, output=lambda i: judged.answer_of("ft", i) if i else None)
-    gate = rated(judged, words(N, 0), gate={"missing_answers": "wrong"})
+    gate = rated(judged, words(N, 0), missing_answers="wrong")
     assert gate["candidate"]["value"] == pytest.approx((N - 1) / N)
     found = check(gate, "evidence")
     assert (found["observed"], found["message"].startswith("1 rater in prefs.csv")) == (1, True)
@@ -113,21 +108,22 @@ def test_a_missing_answer_is_preferred_by_nobody(judged: Rated) -> None:
     ],
 )
 def test_rows_that_cannot_be_used(judged: Rated, row: str, text: str) -> None:
-    lines = ["id,preferred,rater", *(f"t{i},{word}," for i, word in enumerate(words(40, 10))), row]
-    judged.file("prefs.csv", "\n".join(lines) + "\n")
-    mentions(stopped(by_file(judged)), text)
-
-
-def test_an_example_that_nobody_rated_is_an_error(judged: Rated) -> None:
-    judged.file("prefs.jsonl", '{"id": "t0", "preferred": "tie"}\n')
-    told = stopped(by_file(judged, "prefs.jsonl"))["message"]
-    assert told.startswith('prefs.jsonl: 59 of 60 test examples have no preference, the first is "t1"')
+    rows = [f"t{i},{word}," for i, word in enumerate(words(40, 10))]
+    mentions(stopped(by_rows(judged, *rows, row)), text)
 
 
 @pytest.mark.parametrize(
-    "several",
-    [{"repeats": 2}, {"baseline": ..., "baselines": {"x": "recorded:base.jsonl", "y": "recorded:base.jsonl"}}],
+    ("gate", "told"),
+    [
+        ({}, 'prefs.csv: 59 of 60 test examples have no preference, the first is "t1"'),
+        ({"repeats": 2}, "human_preference compares one answer each"),
+        (
+            {"baseline": ..., "baselines": {"x": "recorded:base.jsonl", "y": "recorded:base.jsonl"}},
+            "human_preference compares one answer each",
+        ),
+    ],
 )
-def test_a_file_is_about_one_answer_each_of_two_models(judged: Rated, several: dict[str, Any]) -> None:
-    judged.file("prefs.csv", "id,preferred\nt0,tie\n")
-    mentions(stopped(by_file(judged, **several)), "human_preference compares one answer each")
+def test_a_file_is_about_one_answer_each_of_two_models_to_all_examples(
+    judged: Rated, gate: dict[str, Any], told: str
+) -> None:
+    mentions(stopped(by_rows(judged, "t0,tie,", **gate)), told)

@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from gate_project import check, checks, ends, mentions, passed, read_jsonl, refused, statuses, stopped, write_jsonl
+from gate_project import (
+    block,
+    check,
+    checks,
+    ends,
+    mentions,
+    passed,
+    read_jsonl,
+    refusal,
+    statuses,
+    stopped,
+    write_jsonl,
+)  # fmt: skip
 from judge_project import HONEST, RUBRIC, N, PythonJudged, good, poor, task
 
 
@@ -15,6 +27,9 @@ def judged(pytester: pytest.Pytester) -> PythonJudged:
 
 
 # --- a test set that does not say what is expected -----------------------------------------------------------
+
+
+RUBRIC_METRIC = {"name": "rubric", "judge": "python:judges:honest", "rubric": RUBRIC}
 
 
 def unlabeled(judged: PythonJudged) -> None:
@@ -47,42 +62,28 @@ def test_what_is_expected_need_not_be_known(judged: PythonJudged, name: str, gai
         assert "| expected |" not in shown
 
 
-RUBRIC_METRIC = {"name": "rubric", "judge": "python:judges:honest", "rubric": RUBRIC}
-
-
 @pytest.mark.parametrize(
     "more",
     [
         {"metric": [RUBRIC_METRIC, "accuracy"]},
-        {"thresholds": {"token_f1": {"min": 0.1}}},
-        {"metric": "accuracy"},
+        {"metric": RUBRIC_METRIC, "thresholds": {"token_f1": {"min": 0.1}}},
     ],
 )
 def test_a_metric_that_compares_needs_what_is_expected(judged: PythonJudged, more: dict[str, Any]) -> None:
     unlabeled(judged)
-    judged.judged_by(gate=more) if "metric" not in more else judged.gate_test(margin=0.3, **more)
-    assert refused(judged).startswith('test.jsonl:1: no field "expected"')
+    assert refusal(judged, margin=0.3, **more).startswith('test.jsonl:1: no field "expected"')
 
 
 def test_gates_of_one_session_each_hold_the_test_set_to_their_own_metric(judged: PythonJudged) -> None:
-    unlabeled(judged)
-    rubric = judged.mark(metric=RUBRIC_METRIC, margin=0.3)
-    body = "(ftgate_test_set): assert {one.expected for one in ftgate_test_set} == {''}\n"
-    judged.file(
-        "test_gate.py", f"import pytest\n{rubric}\ndef test_rubric{body}\n{judged.mark()}\ndef test_same(): pass\n"
-    )
-    verdicts = {gate["nodeid"].rpartition("::")[2]: gate["verdict"] for gate in judged.report()["gates"]}
-    assert verdicts == {"test_rubric": "pass", "test_same": "error"}
-    judged.result.assert_outcomes(passed=1, errors=1)
-
-
-def test_a_fixture_may_give_inputs_alone(judged: PythonJudged) -> None:
+    """A fixture may give inputs alone."""
     rows = f"[{{'id': f't{{i}}', 'input': f'customer question {{i}}'}} for i in range({N})]"
     judged.file("conftest.py", f"import pytest\n@pytest.fixture\ndef ftgate_test_set(): return {rows}\n")
-    judged.judged_by(gate={"test_set": ...})
-    assert judged.gate()["verdict"] == "pass"
-    judged.gate_test(test_set=...)
-    assert 'item 1: no field "expected"' in refused(judged)
+    rubric, same = judged.mark(metric=RUBRIC_METRIC, margin=0.3, test_set=...), judged.mark(test_set=...)
+    body = "(ftgate_test_set): assert {one.expected for one in ftgate_test_set} == {''}\n"
+    judged.file("test_gate.py", f"import pytest\n{rubric}\ndef test_rubric{body}\n{same}\ndef test_same(): pass\n")
+    rubric, same = judged.report()["gates"]
+    assert rubric["verdict"] == "pass"
+    mentions(stopped(same), 'item 1: no field "expected"')
 
 
 # --- preference ----------------------------------------------------------------------------------------------
@@ -94,26 +95,13 @@ def test_the_margin_is_of_the_win_rate_above_a_half(judged: PythonJudged) -> Non
     assert "win rate" in stopped(judged.by(name="preference", gate={"margin": 0.5}))["message"]
 
 
-SHY = """
-def shy(messages):
-    return honest(messages).replace('"B"', '"tie"')
-"""
-
-
 @pytest.mark.parametrize("judge", ["first", "shy"])
 def test_a_preference_in_one_order_alone_is_a_tie(judged: PythonJudged, judge: str) -> None:
     """The judge always prefers the first answer, or the better one only where it comes first."""
-    judged.file("judges.py", HONEST + SHY)
+    shy = "def shy(messages):\n    return honest(messages).replace('\"B\"', '\"tie\"')\n"
+    judged.file("judges.py", f"{HONEST}\n\n{shy}")
     gate = ends(judged.by(f"python:judges:{judge}", name="preference"), "fail")
     assert (gate["gain"], gate["wins"], gate["losses"]) == (0, 0, 0)
-
-
-def test_ftgate_evaluate_asks_no_judge(judged: PythonJudged) -> None:
-    body = f"ftgate_evaluate('recorded:ft.jsonl', 'test.jsonl', metric={RUBRIC_METRIC!r})"
-    judged.file("test_evaluate.py", f"def test_it(ftgate_evaluate):\n    {body}\n")
-    result = judged.run("test_evaluate.py")
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*rubric cannot be measured by ftgate_evaluate*"])
 
 
 def test_a_judge_that_raises_is_an_error(judged: PythonJudged) -> None:
@@ -122,14 +110,10 @@ def test_a_judge_that_raises_is_an_error(judged: PythonJudged) -> None:
     mentions(check(gate, "models"), "honest", "ValueError: no", "110 of 110", "test.jsonl:1")
 
 
-def test_a_judge_and_a_callable_in_a_mark(judged: PythonJudged) -> None:
-    judged.file(
-        "test_gate.py",
-        "import pytest\nfrom judges import honest\n\n\n"
-        + judged.mark(metric=..., margin=0.3)[:-1]
-        + f", metric={{'name': 'rubric', 'judge': honest, 'rubric': {RUBRIC!r}}})\ndef test_gate():\n    pass\n",
-    )
-    assert judged.gate()["verdict"] == "pass"
+def test_a_callable_in_a_mark_is_a_judge(judged: PythonJudged) -> None:
+    names: dict[str, Any] = {}
+    exec(HONEST, names)
+    passed(judged.judge(metric={**RUBRIC_METRIC, "judge": names["honest"]}, margin=0.3))
 
 
 def test_a_rubric_beside_the_deciding_metric(judged: PythonJudged) -> None:
@@ -148,12 +132,12 @@ def test_the_candidate_must_be_preferred_to_every_baseline(judged: PythonJudged)
     judged.predictions("strong.jsonl", 60, output=lambda i: good(i) if i >= 5 else poor(i))
     baselines = {"weak": "recorded:base.jsonl", "strong": "recorded:strong.jsonl"}
     gate = ends(judged.by(name="preference", gate={"baseline": ..., "baselines": baselines}), "fail")
-    assert gate["baseline"]["name"] == "strong"
-    assert gate["gains"]["weak"]["gain"] == 0.25
-    assert gate["gains"]["strong"]["gain"] == pytest.approx(-5 / 120)
-    assert gate["candidate"]["value"] == pytest.approx(0.5 - 5 / 120)
-    assert gate["baselines"]["strong"]["value"] == 0.5
-    assert gate["candidate"]["value"] - gate["baselines"]["weak"]["value"] == pytest.approx(0.25)
+    assert (gate["baseline"]["name"], gate["candidate"]["value"]) == ("strong", pytest.approx(0.5 - 5 / 120))
+    assert {role: one["gain"] for role, one in gate["gains"].items()} == {
+        "weak": 0.25, "strong": pytest.approx(-5 / 120)
+    }  # fmt: skip
+    values = {role: one["value"] for role, one in gate["baselines"].items()}
+    assert values == {"weak": pytest.approx(0.25 - 5 / 120), "strong": 0.5}
 
 
 def test_a_missing_answer_is_not_judged_and_loses(judged: PythonJudged) -> None:
@@ -164,11 +148,10 @@ def test_a_missing_answer_is_not_judged_and_loses(judged: PythonJudged) -> None:
 
 
 def test_repeats_are_paired_one_by_one(judged: PythonJudged) -> None:
-    models = "\nCALLS = {}\ndef turns(text):\n    i = int(text.split()[-1])\n    CALLS[i] = CALLS.get(i, 0) + 1\n"
-    models += "    return f'Hello {i}' if CALLS[i] == 1 else f'number {i}'\ndef plain(text):\n    return 'no ' + text\n"
-    judged.file("judges.py", HONEST + models)
-    two = {"repeats": 2, "candidate": "python:judges:turns", "baseline": "python:judges:plain"}
-    gate = judged.by(name="preference", gate=two)
+    rows = [{"id": f"t{i}", "output": said, "repeat": n} for i in range(N) for n, said in enumerate((good(i), poor(i)))]
+    write_jsonl(judged.path / "ft.jsonl", rows)
+    judged.predictions("base.jsonl", N, output=poor, repeats=2)
+    gate = judged.by(name="preference", gate={"repeats": 2})
     assert gate["candidate"]["value"] == 0.75
     assert gate["method"].startswith("Gaffke")  # the means of two pairs each
 
@@ -181,55 +164,51 @@ def test_slices_are_judged_by_preference_too(judged: PythonJudged) -> None:
     assert found == {"de": (0.0, "pass"), "en": (0.5, "pass")}
 
 
-def test_a_baseline_may_say_one_thing_where_a_reason_is_given(judged: PythonJudged) -> None:
-    judged.predictions("base.jsonl", 60, output="number")
-    gate = judged.by()
-    assert (gate["verdict"], check(gate, "weak_baseline")["status"]) == ("fail", "fail")
-    gate = judged.by(gate={"checks": {"weak_baseline": "warn"}})
-    assert (gate["verdict"], check(gate, "weak_baseline")["status"]) == ("pass", "warning")
-
-
 def at(url: str, model: str = "m") -> dict[str, str]:
     return {"provider": "openai", "model": model, "base_url": url}
+
+
+FUNCTION, WORKERS = "python:judges:honest", {"provider": "python", "target": "judges:honest", "workers": 2}
+OTHER_KEYS = {"params": {"temperature": 0}, "revision": "2", "name": "impartial"}
 
 
 @pytest.mark.parametrize(
     ("judge", "role", "same", "spelling"),
     [
-        ("python:judges:alias", "candidate", "python:judges:honest", "python:judges:honest"),
-        ("python:judges:alias", "baseline", "python:judges:honest", "python:judges:honest"),
-        (
-            "python:judges:alias",
-            "candidate",
-            {"provider": "python", "target": "judges:honest", "workers": 2},
-            "python:judges:honest",
-        ),
+        *(("python:judges:alias", *model, FUNCTION) for model in (("candidate", WORKERS), ("baseline", FUNCTION))),
         ("recorded:ft.jsonl", "candidate", "recorded:ft.jsonl", "recorded:ft.jsonl"),
-        (at("http://127.0.0.1:80/v1", "M"), "candidate", at("http://127.0.0.1/v1"), "openai:m"),
-        ({**at("http://h/v1/"), "params": {"temperature": 0}, "revision": "2", "name": "impartial"}, "baseline",
-         at("http://h/v1"), "openai:m"),
-        (at("https://EXAMPLE.com.:443//v1/"), "candidate", at("https://example.com/v1"), "openai:m"),
-        (at("http://localhost:9/./%761"), "candidate", at("http://127.0.0.1:9/v1"), "openai:m"),
-        (at("http://[::1]:9/v1?x=1"), "baseline", at("http://127.0.0.1:9/v1"), "openai:m"),
+        *(
+            ({**at(url, model), **OTHER_KEYS}, "candidate", at(other), "openai:m")
+            for url, model, other in (
+                ("http://127.0.0.1:80/v1", "M", "http://127.0.0.1/v1"),
+                ("http://h/v1/", "m", "http://h/v1"),
+                ("https://EXAMPLE.com.:443//v1/", "m", "https://example.com/v1"),
+                ("http://localhost:9/./%761", "m", "http://127.0.0.1:9/v1"),
+                ("http://[::1]:9/v1?x=1", "m", "http://127.0.0.1:9/v1"),
+            )
+        ),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_the_judge_is_neither_of_the_two_models_however_they_are_written(
     judged: PythonJudged, judge: Any, role: str, same: Any, spelling: str
 ) -> None:
     judged.file("judges.py", HONEST + "\nalias = honest\n")
-    found = stopped(judged.by(judge, gate={role: same}))
-    mentions(found, f"the judge of rubric is the {role} itself ({spelling})")
+    mentions(stopped(judged.by(judge, gate={role: same})), f"the judge of rubric is the {role} itself ({spelling})")
 
 
 def test_what_asks_no_judge_refuses_judged_metrics(judged: PythonJudged) -> None:
-    metric = judged.asking("python:judges:honest", "rubric", {})["metric"]
-    guards = {"general": {"test_set": "test.jsonl", "metric": metric, "max_drop": 0.1}}
+    guards = {"general": {"test_set": "test.jsonl", "metric": RUBRIC_METRIC, "max_drop": 0.1}}
     mentions(stopped(judged.judge(guards=guards)), "guard general: rubric cannot be the metric of a guard")
     ready = judged.by(name="preference", gate={"stage": "ready", "candidate": ...})
     mentions(stopped(ready), "preference compares two models")
     match = {"max_drop": 0.05, "cheaper_by": 2.0, "margin": ...}
     mentions(stopped(judged.by(name="preference", gate=match)), "max_drop needs a metric")
+    body = f"ftgate_evaluate('recorded:ft.jsonl', 'test.jsonl', metric={RUBRIC_METRIC!r})"
+    judged.file("test_evaluate.py", f"def test_it(ftgate_evaluate): {body}\n")
+    result = judged.run("test_evaluate.py")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*rubric cannot be measured by ftgate_evaluate*"])
 
 
 def test_before_training_a_rubric_judges_the_baseline(judged: PythonJudged) -> None:
@@ -264,15 +243,13 @@ def test_a_judge_that_agrees_with_people_may_judge(judged: PythonJudged, name: s
         rows = [",".join(f'"{value}"' for value in one.values()) for one in read_jsonl(judged.path / "labelled.jsonl")]
         judged.file("labelled.csv", "\n".join(["input,output,score", *rows]))
         calibration = {**CALIBRATION, "path": "labelled.csv"}
-    judged.judged_by(name=name, calibration=calibration)
-    gate = passed(judged.gate("-v"))
-    (judge,) = gate["judges"]
-    assert (judge["kappa"], judge["n_questions"]) == (1.0, questions)
-    judged.result.stdout.fnmatch_lines([f"{name} by judge honest, kappa 1.00 with human labels: *"])
-    kind = "Cohen, quadratic weights" if name == "rubric" else "Cohen"
-    calibration = next(one for one in checks(gate, "models") if one["required"] is not None)
-    assert (calibration["status"], calibration["observed"], calibration["required"]) == ("pass", 1.0, 0.6)
-    assert all(text in calibration["message"] for text in ("honest", "20 human-labelled items", kind))
+    gate = passed(judged.by(name=name, calibration=calibration))
+    assert (gate["judges"][0]["kappa"], gate["judges"][0]["n_questions"]) == (1.0, questions)
+    shown = [line for line in block(gate, verbose=True) if line.startswith(f"{name} by judge honest")]
+    assert "kappa 1.00 with human labels: " in shown[0]
+    seen = next(one for one in checks(gate, "models") if one["required"] is not None)
+    assert (seen["status"], seen["observed"], seen["required"]) == ("pass", 1.0, 0.6)
+    mentions(seen, "honest", "20 human-labelled items", "Cohen, quadratic weights" if name == "rubric" else "Cohen")
 
 
 @pytest.mark.parametrize("name", ["rubric", "preference"])
@@ -281,16 +258,13 @@ def test_a_judge_that_does_not_is_an_error_before_any_model_is_asked(judged: Pyt
     gate = ends(judged.by(name=name, calibration=CALIBRATION), "error")
     seen = check(gate, "models")
     assert (seen["status"], seen["required"]) == ("error", 0.6)
-    assert seen["observed"] == pytest.approx(0.2)
-    assert gate["judges"][0]["kappa"] == pytest.approx(0.2)
+    assert [seen["observed"], gate["judges"][0]["kappa"]] == pytest.approx([0.2, 0.2])
     assert gate["candidate"]["n_scored"] is None  # it was not asked
-
-
-def test_labels_that_are_all_alike_hold_no_judge(judged: PythonJudged) -> None:
-    rows = [{"input": task(i), "output": good(i), "score": 5} for i in range(20)]
-    write_jsonl(judged.path / "labelled.jsonl", rows)
-    gate = ends(judged.by(calibration=CALIBRATION), "error")
-    assert "undefined" in check(gate, "models")["message"]
+    items(judged, name=name)
+    rows = read_jsonl(judged.path / "labelled.jsonl")[::2] * 2
+    write_jsonl(judged.path / "labelled.jsonl", [{**row, "input": task(i)} for i, row in enumerate(rows)])
+    gate = ends(judged.by(name=name, calibration=CALIBRATION), "error")
+    mentions(check(gate, "models"), "undefined")  # labels that are all alike hold no judge
 
 
 ITEM = {"input": "x", "output": "y", "score": 3}

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from gate_project import check, ends, mentions, passed, stopped
-from judge_project import ServedJudged, asked_of
+from gate_project import check, ends, mentions, passed, stopped, write_jsonl
+from judge_project import ServedJudged, asked_of, good, honest, poor
 from loopback import LoopbackServer, Reply, error
 
 pytestmark = pytest.mark.usefixtures("no_ambient_settings")
@@ -31,10 +29,9 @@ def test_an_honest_judge_lets_a_better_candidate_pass_and_is_asked_once(judged: 
     assert (judge["input_tokens"], judge["output_tokens"]) == (10 * asked, 2 * asked)
     assert gate["candidate"]["input_tokens"] == 10 * 60  # the judge's are not the candidate's
     judged.forget()
-    again = judged.by(name=name)
+    again = passed(judged.by(name=name))
     assert judged.server.requests == []
     assert again["judges"][0]["n_stored"] == asked
-    assert again["verdict"] == "pass"
 
 
 def test_what_a_judge_said_ages_too(judged: ServedJudged) -> None:
@@ -61,69 +58,62 @@ def test_a_judge_named_under_models(judged: ServedJudged) -> None:
 
 
 def test_garbage_is_an_error_and_is_not_asked_again(judged: ServedJudged) -> None:
-    judged.judge_says = lambda body: (
-        "Both are fine!" if "question 7" in asked_of(body)["input"] else '{"better": "tie"}'
-    )
+    tie = '{"better": "tie"}'
+    judged.judge_says = lambda body: "Both are fine!" if "question 7" in asked_of(body)["input"] else tie
     gate = ends(judged.by(name="preference"), "error")
-    mentions(check(gate, "models"), "judge judge", "2 of 100", "test.jsonl:8", "Both are fine!")
-    assert "--ftgate-cache=refresh" in check(gate, "models")["advice"]
+    told = ("judge judge", "2 of 100", "test.jsonl:8", "Both are fine!", "--ftgate-cache=refresh")
+    mentions(check(gate, "models"), *told)
     assert [one["name"] for one in gate["checks"] if one["status"] == "error"] == ["models"]
     assert (gate["candidate"]["value"], gate["candidate"]["n_scored"]) == (None, 60)
     judged.forget()
-    assert judged.by(name="preference")["verdict"] == "error"
+    judged.judge_says = lambda body: tie
+    ends(judged.by(name="preference"), "error")
     assert judged.server.requests == []
-    judged.judge_says = lambda body: '{"better": "tie"}'
-    assert judged.by(name="preference", gate={"refresh": True})["verdict"] == "fail"
+    ends(judged.by(name="preference", gate={"refresh": True}), "fail")
 
 
 @pytest.mark.parametrize(
-    ("reply", "told", "stored"),
+    ("reply", "told", "again"),
     [
-        (Reply("5", message={"refusal": "I would rather not"}), "about test.jsonl:1 (refusal)", True),
-        (error(500), "110 of 110 answers missing", False),
+        (Reply("5", message={"refusal": "I would rather not"}), "about test.jsonl:1 (refusal)", "error"),
+        (error(500), "110 of 110 answers missing", "pass"),
     ],
     ids=["refusal", "down"],
 )
-def test_a_judge_that_does_not_answer_is_an_error(judged: ServedJudged, reply: Any, told: str, stored: bool) -> None:
+def test_a_judge_that_does_not_answer_is_an_error(judged: ServedJudged, reply: Any, told: str, again: str) -> None:
     judged.judge_says = lambda body: reply
-    assert told in check(ends(judged.by(), "error"), "models")["message"]
+    mentions(check(ends(judged.by(), "error"), "models"), told)
     judged.forget()
-    judged.judge_says = lambda body: "3" if "Hello" not in str(asked_of(body)) else "5"
-    assert judged.by()["verdict"] == ("error" if stored else "pass")
+    judged.judge_says = honest
+    ends(judged.by(), again)  # a refusal is stored
     assert judged.n_asked("base") + judged.n_asked("ft") == 0  # the models' answers are kept
 
 
 def test_no_judge_is_paid_where_an_answer_is_missing(judged: ServedJudged) -> None:
-    good = judged.server.answer
-    judged.server.answer = lambda body: error(500) if body["model"] == "base" else good(body)
-    assert judged.by()["verdict"] == "error"
+    served = judged.server.answer
+    judged.server.answer = lambda body: error(500) if body["model"] == "base" else served(body)
+    ends(judged.by(), "error")
     assert judged.n_asked("judge") == 0
-
-
-def recorded(judged: ServedJudged, monkeypatch: pytest.MonkeyPatch, name: str) -> dict[str, Any]:
-    monkeypatch.setenv("THE_KEY", "sk-secret")
-    rows = [
-        {"input": f"x{i}", "output": f"{'Hello' if i % 2 else 'no'} {i}", "score": 2 + 3 * (i % 2)} for i in range(20)
-    ]
-    judged.file("gates/labelled.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-    options = {"calibration": {"path": "labelled.jsonl", "min_kappa": 0.5}} if name == "rubric" else {}
-    judged.judged_by(judged.model("judge", api_key_env="THE_KEY"), name=name, **options)
-    judged.pytester.makeini("[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = kept\n")
-    (judged.path / "kept").mkdir()
-    return judged.gate("--ftgate-report=recordings:kept")
 
 
 @pytest.mark.parametrize("name", ["rubric", "preference"])
 def test_recordings_hold_the_judges_answers_so_that_ci_needs_no_key(
     judged: ServedJudged, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    gate = passed(recorded(judged, monkeypatch, name))
-    names = {path.name for path in Path("kept").iterdir()}
+    monkeypatch.setenv("THE_KEY", "sk-secret")
+    rows = [{"input": f"x{i}", "output": good(i) if i % 2 else poor(i), "score": 2 + 3 * (i % 2)} for i in range(20)]
+    write_jsonl(judged.path / "gates/labelled.jsonl", rows)
+    options = {"calibration": {"path": "labelled.jsonl", "min_kappa": 0.5}} if name == "rubric" else {}
+    judged.judged_by(judged.model("judge", api_key_env="THE_KEY"), name=name, **options)
+    judged.ini_file("ftgate_config = gates/ftgate.yaml", "ftgate_recordings = kept")
+    (judged.path / "kept").mkdir()
+    gate = passed(judged.gate("--ftgate-report=recordings:kept"))
+    names = {path.name for path in (judged.path / "kept").iterdir()}
     assert f"support.judge_{name}.jsonl" in names
     assert (f"support.judge_{name}_calibration.jsonl" in names) is (name == "rubric")
     monkeypatch.delenv("THE_KEY")
     judged.forget()
-    shutil.rmtree(".ftgate")
+    shutil.rmtree(judged.path / ".ftgate")
     again = passed(judged.gate("--ftgate-offline"))
     assert judged.server.requests == []
     assert again["gain"] == gate["gain"]
@@ -131,7 +121,7 @@ def test_recordings_hold_the_judges_answers_so_that_ci_needs_no_key(
 
 
 def test_offline_a_judge_that_is_not_recorded_is_an_error(judged: ServedJudged) -> None:
-    assert judged.by()["verdict"] == "pass"
+    passed(judged.by())
     gate = ends(judged.by(scale=[1, 7], gate={"offline": True}), "error")
     mentions(check(gate, "models"), "--ftgate-report=recordings:recordings", "110 of 110 answers missing")
 

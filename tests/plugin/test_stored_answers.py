@@ -8,13 +8,15 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from endpoint_project import EVERY_REQUEST, EndpointProject, N, answer, index_of
 from gate_project import check, ends, mentions, passed
 from loopback import Reply, error
+
+from pytest_ftgate.errors import StoreError
+from pytest_ftgate.runs.store import Store
 
 DAY_S = 86_400
 ALL = 2 * N
@@ -54,12 +56,11 @@ def notes(gate: dict[str, Any]) -> dict[str, dict[str, Any]]:
 # --- a run that finished ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("margin", [0.05, 0.9])
-def test_after_a_verdict_the_next_session_asks_again(http: EndpointProject, margin: float) -> None:
-    http.gate_test(margin=margin)
-    for _ in range(2):
+def test_after_a_verdict_the_next_session_asks_again(http: EndpointProject) -> None:
+    for margin, verdict in ((0.9, "fail"), (0.05, "pass")):
+        http.gate_test(margin=margin)
         gate, asked = session(http)
-        assert (gate["verdict"], asked, kept(http)) == ("pass" if margin < 0.5 else "fail", ALL, 0)
+        assert (gate["verdict"], asked, kept(http)) == (verdict, ALL, 0)
         found = notes(gate)
         assert (found.keys(), found["note"]["observed"]) == ({"note"}, ALL)
         assert "revision" in found["note"]["advice"]
@@ -67,7 +68,7 @@ def test_after_a_verdict_the_next_session_asks_again(http: EndpointProject, marg
 
 
 def test_with_a_revision_they_serve_until_it_changes(http: EndpointProject) -> None:
-    for revision, most in (("1", ALL), ("1", 0), ("2", ALL), ("1", 0)):
+    for revision, most in (("1", ALL), ("1", 0), ("2", ALL)):
         with_revision(http, revision)
         gate, asked = session(http)
         assert (asked, notes(gate)) == (most, {})
@@ -76,34 +77,19 @@ def test_with_a_revision_they_serve_until_it_changes(http: EndpointProject) -> N
 TWO = "def test_gate():\n    pass\n\n\n{mark}\ndef test_again():\n    pass\n"
 
 
-@pytest.mark.parametrize("args", [(), ("--ftgate-cache=refresh",), ("-n2",)])
+@pytest.mark.parametrize("args", [(), ("--ftgate-cache=refresh",)])
 def test_two_gates_of_one_session_ask_once(http: EndpointProject, args: tuple[str, ...]) -> None:
     http.gate_test(TWO.format(mark=http.mark(name="again", margin=0.1)))
-    if "-n2" in args:  # two workers may ask one question at the same time
-        http.run_apart(*args)
-        assert http.asked.keys() == EVERY_REQUEST.keys()
-    else:
-        http.run(*args)
-        assert http.asked == EVERY_REQUEST
-    assert kept(http) == 0
+    http.run(*args)
+    assert (http.asked, kept(http)) == (EVERY_REQUEST, 0)
 
 
-def test_recordings_are_looked_up_first(http: EndpointProject) -> None:
-    session(http, "--ftgate-report=recordings:recorded")
-    http.file("pytest.ini", "[pytest]\nftgate_recordings = recorded\n")
-    gate, asked = session(http, "--ftgate-offline")
-    assert (asked, gate["verdict"], notes(gate)) == (0, "pass", {})
-
-
-def test_a_look_at_a_few_answers_is_a_finished_run(http: EndpointProject) -> None:
+def test_a_look_at_a_few_answers_and_ftgate_evaluate_are_finished_runs(http: EndpointProject) -> None:
     http.run("--ftgate-preview=3")
     assert (len(http.server.bodies), kept(http)) == (6, 0)
-
-
-def test_ftgate_evaluate_is_a_finished_run(http: EndpointProject) -> None:
-    model = http.model("ft", revision=...)
-    body = f"    for _ in range(2): assert ftgate_evaluate({model!r}, 'test.jsonl').metrics"
-    http.pytester.makepyfile(test_gate=f"def test(ftgate_evaluate):\n{body}\n")
+    http.forget()
+    body = f"    for _ in range(2): assert ftgate_evaluate({http.keys['candidate']!r}, 'test.jsonl').metrics"
+    http.file("test_gate.py", f"def test(ftgate_evaluate):\n{body}\n")
     http.run().assert_outcomes(passed=1)
     assert (len(http.server.bodies), kept(http)) == (N, 0)
 
@@ -111,29 +97,9 @@ def test_ftgate_evaluate_is_a_finished_run(http: EndpointProject) -> None:
 # --- a run that did not finish -----------------------------------------------------------------------------------
 
 
-def lost_at_50(http: EndpointProject) -> None:
-    """Let the answers to the last 10 questions of the candidate fail."""
-
-    def reply(body: dict[str, Any]) -> str | Reply:
-        return error(500) if body["model"] == "ft" and index_of(body) >= 50 else answer(body)
-
-    http.server.answer = reply
-    gate, _ = session(http)
-    ends(gate, "error")
-    assert notes(gate) == {}
-    http.server.answer = answer
-
-
-def killed(http: EndpointProject) -> None:
-    stopped(http, lambda process: process.kill(), -signal.SIGKILL)
-
-
-def interrupted(http: EndpointProject) -> None:
-    stopped(http, lambda process: process.send_signal(signal.SIGINT), pytest.ExitCode.INTERRUPTED)
-
-
-def stopped(http: EndpointProject, stop: Callable[[subprocess.Popen[bytes]], None], status: int) -> None:
-    """Stop a run while it waits for answers, of which at least 90 have arrived."""
+@POSIX
+def test_the_next_session_uses_what_was_stored_before_ctrl_c_and_says_so(http: EndpointProject) -> None:
+    """A run is interrupted while it waits for answers, of which at least 90 have arrived."""
     waiting = threading.Event()
 
     def reply(body: dict[str, Any]) -> str | Reply:
@@ -146,19 +112,9 @@ def stopped(http: EndpointProject, stop: Callable[[subprocess.Popen[bytes]], Non
     http.server.answer = reply
     process = http.start(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     assert waiting.wait(60)
-    stop(process)
-    assert process.wait(60) == status
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == pytest.ExitCode.INTERRUPTED
     http.server.answer = answer
-
-
-UNFINISHED = [lost_at_50, pytest.param(killed, marks=POSIX), pytest.param(interrupted, marks=POSIX)]
-
-
-@pytest.mark.parametrize("unfinished", UNFINISHED)
-def test_the_next_session_uses_what_was_stored_and_says_so(
-    http: EndpointProject, unfinished: Callable[[EndpointProject], None]
-) -> None:
-    unfinished(http)
     before = kept(http)
     assert before >= 90
     gate, asked = session(http)
@@ -170,27 +126,26 @@ def test_the_next_session_uses_what_was_stored_and_says_so(
     assert kept(http) == 0
 
 
-def test_for_a_day_at_most(http: EndpointProject) -> None:
-    lost_at_50(http)
-    http.store("UPDATE predictions SET created_at = created_at - ?", DAY_S - 600)
-    gate, asked = session(http)
-    assert asked == 10
-    mentions(notes(gate)["warning"], "23 hours")
-    lost_at_50(http)
-    http.store("UPDATE predictions SET created_at = created_at - ?", DAY_S)
-    gate, asked = session(http)
-    assert (asked, notes(gate).keys()) == (ALL, {"note"})
-
-
-def test_refresh_asks_again(http: EndpointProject) -> None:
-    lost_at_50(http)
-    gate, asked = session(http, "--ftgate-cache=refresh")
-    assert (asked, notes(gate).keys(), kept(http)) == (ALL, {"note"}, 0)
+@pytest.mark.parametrize(
+    ("older_s", "args", "most", "status"),
+    [(DAY_S - 600, (), 10, "warning"), (DAY_S, (), ALL, "note"), (0, ("--ftgate-cache=refresh",), ALL, "note")],
+)
+def test_for_a_day_at_most_and_not_under_refresh(
+    http: EndpointProject, older_s: int, args: tuple[str, ...], most: int, status: str
+) -> None:
+    """The last 10 questions of the candidate fail at first."""
+    http.server.answer = lambda body: error(500) if body["model"] == "ft" and index_of(body) >= 50 else answer(body)
+    gate, _ = session(http)
+    assert notes(ends(gate, "error")) == {}
+    http.server.answer = answer
+    http.store("UPDATE predictions SET created_at = created_at - ?", older_s)
+    gate, asked = session(http, *args)
+    assert (asked, notes(gate).keys(), kept(http)) == (most, {status}, 0)
+    assert ("23 hours" in notes(gate)[status]["message"]) is (most == 10)
 
 
 def test_a_kill_loses_no_answer_of_the_gates_before(http: EndpointProject) -> None:
-    body = "import os\n\n\n{}\ndef test_gate():\n    pass\n\n\ndef test_end():\n    os.kill(os.getpid(), 9)\n"
-    http.pytester.makepyfile(test_gate="import pytest\n" + body.format(http.mark()))
+    http.gate_test("def test_gate(): pass\ndef test_end(): __import__('os').kill(__import__('os').getpid(), 9)\n")
     http.run_apart()
     assert kept(http) == ALL
     http.gate_test()
@@ -220,9 +175,6 @@ def test_a_gate_without_a_verdict_keeps_its_answers_and_not_those_of_others(http
 
 
 def test_a_store_that_cannot_forget_fails_the_session(http: EndpointProject, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pytest_ftgate.errors import StoreError
-    from pytest_ftgate.runs.store import Store
-
     def refuse(*_: object) -> None:
         raise StoreError("the disk is full")
 
@@ -241,29 +193,6 @@ def test_a_parameter_asks_the_candidate_of_the_file_anew_and_the_baseline_once(h
     assert {model for (model, _), times in http.asked.items() if times == 2} == {"ft"}
 
 
-@POSIX
-def test_ctrl_c_says_which_calls_were_abandoned(http: EndpointProject) -> None:
-    """A function that blocks cannot be cancelled."""
-    http.file(
-        "conftest.py",
-        "import os, pytest, signal, threading\n"
-        "def blocks(text):\n"
-        "    if text.endswith('question 3'):\n"
-        "        os.kill(os.getpid(), signal.SIGINT)\n"
-        "        threading.Event().wait()\n"
-        "    return 'refund'\n"
-        "@pytest.fixture\n"
-        "def ftgate_candidate(): return blocks\n",
-    )
-    http.gate_test(candidate=...)
-    result = http.run_apart()
-    assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.fnmatch_lines(["*ERROR interrupted: * of 120 answers*", "*blocks could not be cancelled*"])
-
-
-# --- a gate whose models keep their answers: they have a revision ------------------------------------------------
-
-
 def test_offline_what_is_not_stored_is_an_error_that_says_so(http: EndpointProject) -> None:
     with_revision(http, "1")
     gate = http.judge(stored=True, offline=True)
@@ -280,21 +209,19 @@ def test_offline_what_is_not_stored_is_an_error_that_says_so(http: EndpointProje
     assert http.server.requests == []
 
 
-def test_two_tests_of_one_gate_with_other_models_do_not_overwrite_each_other(http: EndpointProject) -> None:
-    with_revision(http, "1")
+def test_recordings_are_looked_up_first_and_two_tests_of_one_gate_do_not_overwrite_each_other(
+    http: EndpointProject,
+) -> None:
     http.gates()
-    mark = "@pytest.mark.ftgate('support', candidate={})\ndef test_again():\n    pass\n"
+    mark = f"@pytest.mark.ftgate('support', candidate={http.model('ft', params={'seed': 1}, revision=...)})"
     code = (http.path / "test_gate.py").read_text(encoding="utf-8")
-    http.file("test_gate.py", f"{code}\n\n{mark.format(http.model('ft', params={'seed': 1}))}")
+    http.file("test_gate.py", f"{code}\n\n{mark}\ndef test_again(): pass\n")
     http.run("--ftgate-report=recordings:recorded").assert_outcomes(passed=2)
     shutil.rmtree(http.path / ".ftgate")
-    assert sorted(path.name.split("-")[0] for path in (http.path / "recorded").glob("*.jsonl")) == [
-        "support",
-        "support",
-        "support.baseline.jsonl",
-        "support.candidate.jsonl",
-    ]
+    names = sorted(path.name.split("-")[0] for path in (http.path / "recorded").glob("*.jsonl"))
+    assert names == ["support", "support", "support.baseline.jsonl", "support.candidate.jsonl"]
     http.file("pytest.ini", "[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = recorded\n")
     http.forget()
-    http.run("--ftgate-offline").assert_outcomes(passed=2)
+    gates = http.report("--ftgate-offline")["gates"]
+    assert [(gate["verdict"], notes(gate)) for gate in gates] == [("pass", {})] * 2
     assert http.server.requests == []

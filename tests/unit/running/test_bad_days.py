@@ -39,12 +39,13 @@ async def for_ever():
 DOWN, LATER = ModelError("down", retryable=True), ModelError("down", retryable=True, retry_after_s=7.0)
 TOO_MANY = ModelError("too many", retryable=True, kind="busy")
 REVOKED = ModelError("key revoked", fatal=True)
+BUSY = ModelError("busy", retryable=True, where=Where("f.yaml", 3), evidence="503", cure="wait")
 PATIENT = ModelError("not today", retryable=True, kind="busy", retry_after_s=3600)
 
 BAD_DAYS = [  # what happens at each call, the keys of the model; the answer or the error, calls, seconds at most
     ([DOWN, DOWN, YES], {"retries": 2}, YES, 3, 1.5),
     ([LATER, LATER, YES], {"retries": 2}, YES, 3, 15),
-    ([DOWN], {"retries": 2}, "down (tried 3 times)", 3, 1.5),
+    ([BUSY], {"retries": 2}, "busy (tried 3 times)", 3, 1.5),
     ([DOWN], {}, "down", 1, 0),  # a single attempt is not counted out loud
     ([ModelError("no"), YES], {"retries": 5}, "no", 1, 0),
     ([ModelError("no", retryable=True, fatal=True), YES], {"retries": 5}, "no", 1, 0),
@@ -91,16 +92,11 @@ def test_a_bad_day_of_one_question(stores, told, keys, outcome, calls, most_s):
         assert (one.completion, one.retries) == (YES, calls - 1)
     else:
         assert outcome in one.failure.what
+        if told == [BUSY]:
+            assert (one.failure.where, one.failure.evidence, one.failure.cure) == (BUSY.where, "503", "wait")
         assert (one.failure.attempts, found.fatal is one.failure) == (calls, one.failure.fatal)
     assert len(model.calls) == calls
     assert seconds <= most_s
-
-
-def test_the_final_error_keeps_its_parts(stores):
-    where = Where("f.yaml", 3)
-    error = ModelError("busy", retryable=True, where=where, evidence="503", cure="wait")
-    ((failed,),) = run(Fake(steps(error), retries=2), stores, ONE).predictions
-    assert (failed.failure.where, failed.failure.evidence, failed.failure.cure) == (where, "503", "wait")
 
 
 def test_one_call_too_many_is_no_failure_while_others_are_answered(stores):
@@ -117,14 +113,10 @@ def test_one_call_too_many_is_no_failure_while_others_are_answered(stores):
     assert (None in texts(found), next(refused)) == (False, 21)
 
 
-@given(failures=st.integers(1, 5000))
-def test_waits_double_up_to_half_a_minute_and_half_of_each_is_jitter(failures):
+@given(failures=st.integers(1, 5000), retry_after_s=st.floats(-10, 1e6))
+def test_waits_double_up_to_half_a_minute_and_half_of_each_is_jitter_and_an_endpoint_is_heeded(failures, retry_after_s):
     longest = min(30.0, 0.5 * 2.0 ** min(failures - 1, 30))
     assert longest / 2 <= wait_s(failures, None) <= longest
-
-
-@given(failures=st.integers(1, 100), retry_after_s=st.floats(-10, 1e6))
-def test_an_endpoint_is_heeded(failures, retry_after_s):
     assert max(0.0, retry_after_s) <= wait_s(failures, retry_after_s) <= max(0.0, retry_after_s) + 0.5
 
 
@@ -190,21 +182,18 @@ def test_a_slow_start_is_waited_for(stores, error, up_after_s):
     assert (found.fatal, None in texts(found)) == (None, False)
 
 
-@pytest.mark.parametrize("failing", [fails, hangs, rejected])
-def test_after_one_answer_no_failure_ends_the_run(stores, failing):
+@pytest.mark.parametrize(
+    ("fine", "n", "failing"),
+    [*((range(1), 40, failing) for failing in (fails, hangs, rejected)), (range(1, 300), 300, fails)],
+)
+def test_after_one_answer_no_failure_ends_the_run_nor_does_a_single_question_that_fails_first(stores, fine, n, failing):
+    right = [f"model/{i}/0" for i in fine]
+
     async def answer(model, key):
-        return await (works if key == "model/0/0" else failing)(model, key)
+        return await (works if key in right else failing)(model, key)
 
-    found, _ = run_at_once(Fake(answer, concurrency=1, retries=5), stores, questions(*range(40)))
-    assert (found.fatal, texts(found).count(None)) == (None, 39)
-
-
-def test_a_single_question_that_fails_first_does_not_end_the_run(stores):
-    async def answer(model, key):
-        return await (fails if key == "model/0/0" else works)(model, key)
-
-    found, _ = run_at_once(Fake(answer, concurrency=1, retries=5), stores, HUNDREDS)
-    assert (found.fatal, texts(found).count(None)) == (None, 1)
+    found, _ = run_at_once(Fake(answer, concurrency=1, retries=5), stores, questions(*range(n)))
+    assert (found.fatal, texts(found).count(None)) == (None, n - len(fine))
 
 
 @pytest.mark.parametrize(

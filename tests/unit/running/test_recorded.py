@@ -62,22 +62,16 @@ def test_a_committed_recording_of_a_candidate_serves_candidates_only(judged):
     assert texts(found) == ["kept" if judged else key]
 
 
-def test_what_a_row_tells_is_what_the_run_tells(tmp_path):
-    model = recorded(tmp_path, row(0, latency_s=0.25, created_at=5, key="of another model"))
-    ((found,),) = run(model, NOTHING, questions(0)).predictions
-    completion = Completion("answer 0", latency_s=0.25)
-    assert found == Prediction("of another model", completion, 0.25, 5.0, id="id0", stored=True, recorded=True)
-
-
-def test_a_missing_row_is_a_missing_answer(tmp_path, monkeypatch):
+def test_a_missing_row_is_a_missing_answer_and_what_a_row_tells_is_what_the_run_tells(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    model = recorded(tmp_path, row(0), {"id": "id1", "output": None}, *map(row, range(3, 6)))
-    found = run(model, NOTHING, SIX)
-    assert texts(found) == ["answer 0", None, None, "answer 3", "answer 4", "answer 5"]
-    assert found.fatal is None
-    failures = [found.predictions[0][row].failure for row in (1, 2)]
-    assert ['"id1"' in failures[0].what, '"id2"' in failures[1].what] == [True, True]
-    assert [(str(one.where), one.retryable, one.fatal) for one in failures] == [
+    more = row(0, latency_s=0.25, created_at=5, key="of another model")
+    found = run(recorded(tmp_path, more, {"id": "id1", "output": None}, row(3)), NOTHING, questions(*range(4)))
+    first, *missing, last = found.predictions[0]
+    completion = Completion("answer 0", latency_s=0.25)
+    assert first == Prediction("of another model", completion, 0.25, 5.0, id="id0", stored=True, recorded=True)
+    assert (last.completion.text, found.fatal) == ("answer 3", None)
+    assert ['"id1"' in missing[0].failure.what, '"id2"' in missing[1].failure.what] == [True, True]
+    assert [(str(one.failure.where), one.failure.retryable, one.failure.fatal) for one in missing] == [
         (f"r.jsonl{line}", False, False) for line in (":2", "")
     ]
 

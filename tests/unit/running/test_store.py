@@ -23,12 +23,6 @@ def prediction(key, text="yes", created_at=100.0):
     return Prediction(key, Completion(text), 0.5, created_at)
 
 
-@pytest.fixture(params=["file", "memory"])
-def store(request, path):
-    with closing(Store(path if request.param == "file" else None)) as opened:
-        yield opened
-
-
 # --- what is kept comes back -----------------------------------------------------------------------------------
 
 counts = st.none() | st.integers(min_value=0, max_value=2**40)
@@ -63,15 +57,17 @@ def test_it_outlives_the_process_that_put_it_and_is_plain_json(path):
         assert store.get(["k"])["k"].completion == Completion("yes", 10, finish="cut_off")
 
 
-def test_a_later_prediction_takes_the_place_of_an_older_one_and_only_keys_asked_for_come_back(store):
+@pytest.fixture
+def store(stores):
+    return stores.persistent
+
+
+def test_a_later_prediction_takes_the_place_of_an_older_one_and_only_keys_asked_for_come_back(store, monkeypatch):
     store.put([prediction("k", "old"), prediction("a")])
     store.put([prediction("k", "new", created_at=200.0)])
     assert {key: kept.completion.text for key, kept in store.get(["k", "c"]).items()} == {"k": "new"}
     assert store.get(["k", "a"], newer_than=100.5).keys() == {"k"}
-
-
-def test_more_keys_than_one_statement_takes(store, monkeypatch):
-    monkeypatch.setattr(module, "_CHUNK", 3)
+    monkeypatch.setattr(module, "_CHUNK", 3)  # more keys than one statement takes
     keys = [f"k{number}" for number in range(10)]
     store.put([prediction(key) for key in keys[:8]])
     assert set(store.get(keys)) == set(keys[:8])
@@ -105,15 +101,13 @@ def test_nothing_is_made_before_it_is_used_and_a_new_folder_ignores_itself(path)
         assert store.get([]) == {}
         assert not path.parent.exists()
         assert store.get(["k"]) == {}
-        assert path.exists()
+    assert sorted(one.name for one in path.parent.iterdir()) == [".gitignore", path.name]
     assert (path.parent / ".gitignore").read_text() == "*\n"
 
 
-@pytest.mark.parametrize("empty", [False, True])
-def test_a_folder_of_the_user_is_left_alone_and_an_empty_file_is_a_start(path, empty):
+def test_a_folder_of_the_user_is_left_alone_and_an_empty_file_is_a_start(path):
     path.parent.mkdir()
-    if empty:
-        path.touch()
+    path.touch()
     stored_file(path)
     with closing(Store(path)) as store:
         assert set(store.get(["k"])) == {"k"}
@@ -129,17 +123,14 @@ def stored_file(path, *statements):
             raw.execute(statement)
 
 
-TEXT = b"a text, and long enough to be looked at " * 100
-
-
-@pytest.mark.parametrize("content", [TEXT, "CREATE TABLE photos (id)"], ids=["no database", "other tables"])
-def test_a_file_of_something_else_is_not_touched(path, content):
+@pytest.mark.parametrize("tables", [False, True])
+def test_a_file_of_something_else_is_not_touched(path, tables):
     path.parent.mkdir()
-    if content == TEXT:
-        path.write_bytes(content)
-    else:
+    if tables:
         with closing(sqlite3.connect(path)) as raw:
-            raw.execute(content)
+            raw.execute("CREATE TABLE photos (id)")
+    else:
+        path.write_bytes(b"a text, and long enough to be looked at " * 100)
     before = path.read_bytes()
     assert "Move the file away" in refusal(Store(path)).cure
     assert path.read_bytes() == before
@@ -155,15 +146,15 @@ def refusal(store):
     return caught.value
 
 
-DAMAGED = ["{", "7", "{}", '{"text": 7}']
-
-
 @pytest.mark.parametrize(
     ("statements", "evidence"),
     [
         (["PRAGMA user_version = 2"], "schema 2"),
         (["DROP TABLE predictions", "CREATE TABLE predictions (key)"], "no such column: value"),
-        *(([f"UPDATE predictions SET value = '{value}'"], "stored answer k") for value in DAMAGED),
+        *(
+            ([f"UPDATE predictions SET value = '{value}'"], "stored answer k")
+            for value in ("{", "7", "{}", '{"text": 7}')
+        ),
     ],
 )
 def test_what_is_newer_or_damaged_is_not_guessed_at(path, statements, evidence):
@@ -231,16 +222,7 @@ def test_a_read_only_folder_is_read_and_not_written(checkout):
     with closing(Store(checkout)) as store:
         assert store.get(["k", "other"]) == {"k": prediction("k")}
         assert "attempt to write a readonly database" in refusal(store).evidence
-
-
-def test_a_file_of_a_newer_version_is_refused_there_too(checkout, monkeypatch):
-    monkeypatch.setattr(module, "SCHEMA_VERSION", 0)
-    with pytest.raises(StoreError, match="schema 1"):
-        Store(checkout).get(["k"])
-
-
-def test_a_folder_that_cannot_be_made_holds_nothing(checkout):
-    with closing(Store(checkout.parent / "sub" / "p.sqlite3")) as store:
+    with closing(Store(checkout.parent / "sub" / "p.sqlite3")) as store:  # a folder that cannot be made holds nothing
         assert store.get(["k"]) == {}
         with pytest.raises(StoreError, match="Permission denied"):
             store.put([prediction("k")])
