@@ -134,25 +134,6 @@ def first_error(validator: Any, value: Any) -> Broken | None:
     return f"{kind}: {error.validator}", f"{place}: {error.message}"
 
 
-def breaks_schema(schema: Any, value: Any) -> bool:
-    """Return whether a value breaks a schema that is used as it was found; without ``jsonschema`` nothing does.
-
-    A schema that is not valid, or that refers to another one, says nothing of a value.
-    """
-    try:
-        from jsonschema import Draft202012Validator
-        from jsonschema.validators import validator_for
-        from jsonschema_specifications import REGISTRY
-    except ImportError:
-        return False
-    if not isinstance(schema, Mapping):
-        return False
-    try:
-        return not validator_for(schema, default=Draft202012Validator)(schema, registry=REGISTRY).is_valid(value)
-    except Exception:  # the schema comes from data, and jsonschema raises what its parts raise
-        return False
-
-
 def read_schema(options: Options) -> Any:
     """Return jsonschema's validator of the option ``json_schema``, a path or a mapping; None if the option is absent.
 

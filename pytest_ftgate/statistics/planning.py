@@ -126,11 +126,6 @@ def needed_graded(sample: Sample, target: float, confidence: float) -> int | Non
     return fewest(passes, MOST_EXAMPLES, first=8, precision=0.001)
 
 
-def fewest_graded(gain: float, confidence: float) -> int:
-    """Return the fewest examples that show a graded gain above 0, by Gaffke's test, if each example gains just this."""
-    return math.ceil(math.log(level(confidence)) / -math.log1p(gain) - _ROUNDING)
-
-
 @lru_cache(maxsize=10_000)
 def fewest_wins(n: int, *, margin: float, confidence: float, evidence: str, losses: int = 0) -> int | None:
     """Return the fewest wins that pass a gate on right and wrong answers with so many losses; None if none do.
