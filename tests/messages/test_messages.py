@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from messages.cases import CASES, prepared
 from messages.refusals import refused
+from messages.unreadable import unreadable
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
@@ -53,3 +54,8 @@ def test_messages(tmp_path: Path, snapshot: SnapshotAssertion) -> None:
 def test_refusals(tmp_path: Path, snapshot: SnapshotAssertion) -> None:
     text = "\n".join(refused(prepared(tmp_path))).replace(str(tmp_path), "<folder>").strip()
     assert f"{text}\n" == snapshot(extension_class=_Text)
+
+
+def test_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, snapshot: SnapshotAssertion) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "\n".join(unreadable()).strip() + "\n" == snapshot(extension_class=_Text)

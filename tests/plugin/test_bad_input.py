@@ -165,9 +165,9 @@ def test_a_metric_that_breaks_its_promise(project: Project, body: str, part: str
 
 def test_of_two_models_one_gives_scores_out_of_range(project: Project) -> None:
     project.file("conftest.py", METRIC.format(body="return 2 if expected == 'refund' and answer == 'invoice' else 0.5"))
-    mentions(stopped(project.judge(metric="own"), called=True), "test.jsonl:43", "2.0", "test_set[42]", "base.jsonl")
-    project.predictions("base.jsonl", 60, wrong_at=(1, 2))
-    mentions(stopped(project.judge(metric="own"), called=True), "test.jsonl:1", "2.0", "test_set[0]", "ft.jsonl")
+    for parts in (("test.jsonl:43", "test_set[42]", "base.jsonl"), ("test.jsonl:1", "test_set[0]", "ft.jsonl")):
+        mentions(stopped(project.judge(metric="own"), called=True), "returned 2", *parts)
+        project.predictions("base.jsonl", 60, wrong_at=(1, 2))
 
 
 def test_an_expected_output_that_does_not_suit_the_metric_is_named_by_its_place(project: Project) -> None:

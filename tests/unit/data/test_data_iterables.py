@@ -3,7 +3,6 @@
 import datetime
 import enum
 import hashlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -86,29 +85,8 @@ class TestDataSet:
         line = b'["ca978112ca1bbdca","a","b",null,{}]\n'
         assert {read(form).sha256 for form in forms} == {hashlib.sha256(line).hexdigest()}
 
-    def test_repeated_ids_name_both_items(self):
-        rows = [Example("x", "a", "b"), ("c", "d"), {"id": "x", "input": "e", "expected": "f"}]
-        refused(rows, ", item 3: id", '"x"', "item 1")
-
 
 class TestNoIterables:
-    @pytest.mark.parametrize(
-        ("rows", "words"),
-        [
-            ("test.jsonl", ["str", "test_set"]),
-            (Path("test.jsonl"), [type(Path()).__name__, "test_set"]),
-            ({"input": "a"}, ["dict", "list"]),
-            ({("a", "b")}, ["set", "list"]),
-            (b"ab", ["bytes"]),
-            (3, ["int"]),
-            (None, ["None"]),
-            (Example("x", "a", "b"), ["Example"]),
-            *((nothing, ["generator"]) for nothing in ([], (), iter([]))),
-        ],
-    )
-    def test_they_are_refused_as_is_one_without_items(self, rows, words):
-        refused(rows, "", *words)
-
     def test_an_iterable_that_raises(self):
         def broken():
             yield "a", "b"
@@ -140,25 +118,6 @@ NO_JSON += [datetime.date(2026, 1, 2), ENDLESS]
 
 
 class TestWrongItems:
-    @pytest.mark.parametrize(
-        ("item", "words"),
-        [
-            ("ab", ["text"]),
-            (3, ["number"]),
-            (("a",), ["list of 1"]),
-            (("a", "b", "c"), ["list of 3"]),
-            (None, ["null"]),
-            (object(), ["object"]),
-            (
-                {"title": "a", "label": "b", "class": 3},
-                ['"input"', '"expected"', "{path: ROWS, fields: {input: NAME, expected: "],
-            ),
-            ({"foo": "a"}, ["{input: NAME, expected: NAME}"]),
-        ],
-    )
-    def test_an_item_has_one_of_three_forms(self, item, words):
-        refused([("a", "b"), item], ", item 2", *words)
-
     @pytest.mark.parametrize("value", NO_JSON, ids=lambda value: type(value).__name__)
     def test_a_value_that_is_no_json(self, value):
         for rows in ([("a", value)], [Example("x", "a", value)], [{"input": "a", "expected": value}]):
@@ -166,21 +125,6 @@ class TestWrongItems:
         (example,) = read([{"input": "a", "expected": "b", "score": value}])  # nothing uses it
         assert example.fields.get("score") is None
         refused([{"input": "a", "expected": "b", "score": value}], ", item 1: score", fields={"mark": "score"})
-
-    @pytest.mark.parametrize(
-        ("example", "key", "word"),
-        [
-            (Example(True, "a", "b"), "id", "true"),
-            (Example(" ", "a", "b"), "id", "blank"),
-            (Example("x", 3, "b"), "input", "number"),
-            (Example("x", ({"role": "user"},), "b"), "input[0]", '"content"'),
-            (Example("x", "a", None), "expected", "null"),
-            (Example("x", "a", "b", 1.5), "group", "number"),
-            (Example("x", "a", "b", None, [1]), "fields", "list"),
-        ],
-    )
-    def test_examples_are_checked_as_rows_are(self, example, key, word):
-        refused([example], f", item 1: {key}", word)
 
 
 def test_what_is_expected_may_be_absent_where_nobody_compares_with_it():

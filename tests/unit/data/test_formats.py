@@ -177,28 +177,12 @@ def test_each_of_several_results_names_its_call(load):
 # --- rows that hold no output to learn -----------------------------------------------------------------------------
 
 
-def test_they_are_left_out_and_counted(load, refused):
+def test_they_are_left_out_and_counted(load):
     good, bad = {"messages": [Q, A]}, {"messages": [Q, {**BAD, "weight": 0}]}
     for data in (load(lines(bad, good, bad)), examples_from([bad, good, bad], origin="list")):
         assert [example.expected for example in data] == ["good"]
         assert data.left_out == 2
     assert len(load(lines(bad, good, good), limit=1)) == 1
-    refused(lines(bad, bad), "", "2 rows", "weight")
-
-
-@pytest.mark.parametrize(
-    "row",
-    [
-        {"prompt": "q", "completion": "BAD", "label": False},
-        {"prompt": "q", "completion": "BAD", "label": "False"},
-        {"messages": [Q, BAD], "label": False},
-        {**ALPACA, "output": "BAD", "kto_tag": False},
-    ],
-)
-def test_an_answer_that_is_not_wanted_is_refused(refused, row):
-    good = {**row, **{key: True for key in ("label", "kto_tag") if key in row}}
-    key = "kto_tag" if "kto_tag" in row else "label"
-    refused(lines(good, row), f":2: {key}", "not wanted", "remove such rows")
 
 
 @pytest.mark.parametrize("label", ["true", "false", "1", 0, "refund"])
@@ -209,108 +193,6 @@ def test_a_text_or_a_number_beside_messages_is_a_field(load, label):
         assert [example.fields["label"] for example in data] == [label, "false"]
     beside = {"input": "a", "expected": "b", "messages": [1], "label": label}
     assert load(lines(beside)).examples[0].fields == {"messages": [1], "label": label}
-
-
-# --- what cannot be told -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("rows", "place", "words"),
-    [
-        # mixed
-        ([{"messages": [Q, A]}, {"prompt": "q", "completion": "good"}], ":2", ["is prompt/completion", "are chat"]),
-        # several at once
-        ([{"prompt": "q", "completion": "a", "chosen": "a", "rejected": "b"}], ":1", ["format: prompt_completion"]),
-        ([{"messages": [Q, A], "conversations": [Q, A]}], ":1", ["chat, sharegpt"]),
-        ([{"conversations": [Q], "chosen": A, "rejected": BAD}], ":1", ["sharegpt, preference"]),
-        # none
-        ([{"foo": "q", "bar": "a"}], ":1", ["found: foo, bar", "fields: {input: NAME, expected: NAME}"]),
-        ([{"question": "q", "rejected": "a", "kto_tag": True}], ":1", ['no field "expected"', "{expected: NAME}"]),
-        ([{"text": "q", "question": "p", "label": "a"}], ":1", ['no field "input"', "fields: {input: "]),
-        ([{"text": "q", "label": "a"}, {"text": "q", "intent": "a"}], ":2", ['no field "label"']),
-        ([{"input": {"messages": [Q]}, "preferred_output": [A], "non_preferred_output": [BAD]}], ":1", ['"expected"']),
-        # recognised, and broken
-        ([{"messages": [Q, {**A, "weight": 2}]}], ":1: messages[1].weight", ["0 or 1", "2"]),
-        ([{"conversations": [{"from": "human"}, A]}], ":1: conversations[0]", ['"value"']),
-        ([{"conversations": [Q, {"from": "Q", "value": "x"}]}], ":1: conversations[1]", ['"Q"']),
-        ([{"contents": "q"}], ":1: contents", ["text"]),
-        ([{"chosen": "good", "rejected": "BAD"}], ":1", ['"prompt"', "expected: chosen"]),
-        ([{"instruction": "q", "chosen": "good", "rejected": "BAD"}], ":1", ['"prompt"', "expected: chosen"]),
-        ([{"messages": [{"from": "human", "value": "q"}]}], ":1: messages[0]", ['"role"']),
-        ([{"instruction": "q", "output": ["good", "BAD"]}], ":1: output", ["chosen"]),
-        ([{**ALPACA, "system": "s"}], ":1: system", ["messages"]),
-        ([{**ALPACA, "history": [["q", "good"]]}], ":1: history", ["messages"]),
-        ([{"prompt": "q", "completion": None}], ":1: completion", ["null"]),
-    ],
-)
-def test_what_cannot_be_told_is_an_error(refused, rows, place, words):
-    refused(lines(*rows), place, *words)
-
-
-PLAIN = {"input": "a", "expected": "b"}
-CHAT = {"messages": [Q, A]}
-
-
-@pytest.mark.parametrize(
-    ("rows", "options", "place", "words"),
-    [
-        # the first row, or a written format, sets the form
-        ([CHAT, PLAIN], {}, ":2", ["is input/expected", "are chat", "found: input, expected"]),
-        ([PLAIN, CHAT], {}, ":2", ["is chat"]),
-        ([PLAIN], {"format": "chat"}, ":1", ['"messages"']),
-        ([CHAT], {"format": "plain"}, ":1", ['"input"']),
-        # two sources in one row
-        *(
-            ([{**CHAT, key: "x"}], {"format": "chat"}, ":1", ['"messages"', f'"{key}"', "fields: {input: messages}"])
-            for key in ("input", "expected")
-        ),
-        # names that the format does not have
-        (
-            [CHAT],
-            {"format": "chat", "fields": {"input": "messages", "expected": "x"}},
-            ": fields",
-            ["input, expected", "messages"],
-        ),
-        (
-            [{"messages": [Q], "label": "b"}],
-            {"fields": {"expected": "label"}},
-            ":1",
-            ['"input"', "found: messages, label"],
-        ),
-        ([{"input": [{"role": "user"}], "expected": "b"}], {}, ":1: input[0]", ['"content"']),
-    ],
-)
-def test_rows_of_two_forms_are_refused(refused, rows, options, place, words):
-    refused(lines(*rows), place, *words, **options)
-
-
-CALL_WITHOUT_TEXT = {"role": "assistant", "content": None, "tool_calls": []}
-NOT_TEXT = [{"type": "text", "text": "A"}, {"type": "image_url"}]
-
-
-@pytest.mark.parametrize(
-    ("messages", "place", "words"),
-    [
-        ([SYSTEM, Q], "[1]", ['"user"', "system, user"]),
-        ([A], "", ["before"]),
-        *(
-            ([Q, {**A, **answer}], "[1]", ["text"])
-            for answer in (CALL_WITHOUT_TEXT, {"content": []}, {"content": NOT_TEXT})
-        ),
-        ("hello", "", ["text"]),
-        ([], "", ["empty"]),
-        (["hello"], "[0]", ["text"]),
-        ([{"content": "a"}, A], "[0]", ['"role"']),
-        ([{"role": "user", "tool_calls": []}, A], "[0]", ['"content"']),
-        ([Q, {"role": "assistant"}], "[1]", ['"content"']),
-        ([{"role": "asistant", "content": "a"}], "[0].role", ['"asistant"', "developer, user, assistant"]),
-        ([{"role": 3, "content": "a"}], "[0].role", ["number"]),
-        ([{"role": "user", "content": None}], "[0].content", ["null"]),
-        ([{"role": "user", "content": ["a"]}], "[0].content", ["list", '"type"']),
-    ],
-)
-def test_a_broken_message_is_named_with_its_key(refused, messages, place, words):
-    refused(lines({"messages": messages}), f":1: messages{place}", *words)
 
 
 VALUES = st.recursive(
@@ -446,11 +328,6 @@ def test_fields_may_name_a_value_within_another(load, row, fields, example):
         assert [(one.input, one.expected, one.fields) for one in data] == [example]
 
 
-@pytest.mark.parametrize("row", [{**SQUAD, "answers": None}, {**SQUAD, "answers": {"texts": []}}, {"question": "q"}])
-def test_a_value_within_another_that_is_absent(refused, row):
-    refused(lines(SQUAD, row), ":2", '"answers.text"', fields={"expected": "answers.text"})
-
-
 @pytest.mark.parametrize("suffix", FILES)
 @pytest.mark.parametrize("packed", [False, True])
 def test_each_file_has_the_same_rows(load, suffix, packed):
@@ -462,29 +339,6 @@ def test_each_file_has_the_same_rows(load, suffix, packed):
     assert data.recognised == f"prompt/completion {title} (TRL, Bedrock)"
     assert data.sha256 == hashlib.sha256(stored).hexdigest()
     assert load(content, "other", format=suffix[1:]).examples == data.examples
-
-
-@pytest.mark.parametrize(
-    ("content", "place", "words"),
-    [
-        ('[{"input": "a", "expected": "b"},\n {"input": "c"}]', ":2", ['"expected"']),
-        ('[{"input": "a", "expected": "b"},\n {"input": "c",,}]', ":2", ["invalid JSON"]),
-        ('[{"input": "a", "expected": "b"}\n {"input": "c"}]', ":2", ["','"]),
-        ('[{"input": "a", "expected": "b"},', ":1", ["invalid JSON"]),
-        ('[{"input": "a", "expected": "b"}] x', ":1", ["Extra data"]),
-        ('[\n{"input": "a", "input": "b"}]', ":2: input", ["duplicate"]),
-        ('[\n{"input": "a", "expected": NaN}]', ":2", ["NaN"]),
-        ("[3]", ":1", ["number"]),
-        ("[]", "", ["no rows"]),
-        ('{"data": [\n{"input": "a"}]}', ":2", ['"expected"']),
-        ('{"version": "1",\n "data": [\n{"input": "a", "input": "b"}]}', ":3: input", ["duplicate"]),
-        ('{"data": [{"input": "a", "expected": "b"}],\n "more": }', ":2", ["invalid JSON"]),
-        ('{"data": [{"input": "a", "expected": "b"}]\n', ":2", ["invalid JSON"]),
-        ('{"rows": [{"input": "a", "expected": "b"}]}', ":1", ["rows"]),
-    ],
-)
-def test_a_json_array_is_read_strictly(refused, content, place, words):
-    refused(content, place, *words, name="data.json")
 
 
 @pytest.mark.parametrize("damaged", [gzip.compress(b"x" * 999)[:-9], b"plain text\n", gzip.compress(b"x")[:10] + b"zz"])
