@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from inspect import getsource
 from typing import Any, ClassVar
 
 from endpoint_project import EndpointProject
@@ -45,22 +46,12 @@ def honest(body: dict[str, Any]) -> str:
     return json.dumps({"better": "tie" if first == second else "A" if first > second else "B"})
 
 
-HONEST = """
-import json
+def first(body: dict[str, Any]) -> str:
+    return json.dumps({"better": "A"})
 
-def quality(answer):
-    return 5 if answer.startswith("Hello") else 2
 
-def honest(messages):
-    data = json.loads(messages[-1]["content"])
-    if "answer" in data:
-        return json.dumps({"score": quality(data["answer"])})
-    first, second = quality(data["answer_A"]), quality(data["answer_B"])
-    return json.dumps({"better": "tie" if first == second else "A" if first > second else "B"})
-
-def first(messages):
-    return '{"better": "A"}'
-"""
+HONEST = "from __future__ import annotations\nimport json\n\n"
+HONEST += "\n\n".join(getsource(one) for one in (asked_of, quality, honest, first))
 
 
 class Judged(Project):

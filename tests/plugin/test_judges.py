@@ -5,20 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from gate_project import (
-    block,
-    check,
-    checks,
-    ends,
-    mentions,
-    passed,
-    read_jsonl,
-    refusal,
-    statuses,
-    stopped,
-    write_jsonl,
-)  # fmt: skip
-from judge_project import HONEST, RUBRIC, N, PythonJudged, good, poor, task
+from gate_project import block, check, checks, ends, mentions, passed, read_jsonl, refusal, stopped, write_jsonl
+from judge_project import HONEST, RUBRIC, N, PythonJudged, good, honest, poor, task
 
 
 @pytest.fixture
@@ -27,7 +15,6 @@ def judged(pytester: pytest.Pytester) -> PythonJudged:
 
 
 # --- a test set that does not say what is expected -----------------------------------------------------------
-
 
 RUBRIC_METRIC = {"name": "rubric", "judge": "python:judges:honest", "rubric": RUBRIC}
 
@@ -104,16 +91,8 @@ def test_a_preference_in_one_order_alone_is_a_tie(judged: PythonJudged, judge: s
     assert (gate["gain"], gate["wins"], gate["losses"]) == (0, 0, 0)
 
 
-def test_a_judge_that_raises_is_an_error(judged: PythonJudged) -> None:
-    judged.file("judges.py", "def honest(messages):\n    raise ValueError('no')\n")
-    gate = ends(judged.by(), "error")
-    mentions(check(gate, "models"), "honest", "ValueError: no", "110 of 110", "test.jsonl:1")
-
-
 def test_a_callable_in_a_mark_is_a_judge(judged: PythonJudged) -> None:
-    names: dict[str, Any] = {}
-    exec(HONEST, names)
-    passed(judged.judge(metric={**RUBRIC_METRIC, "judge": names["honest"]}, margin=0.3))
+    passed(judged.judge(metric={**RUBRIC_METRIC, "judge": honest}, margin=0.3))
 
 
 def test_a_rubric_beside_the_deciding_metric(judged: PythonJudged) -> None:
@@ -123,8 +102,8 @@ def test_a_rubric_beside_the_deciding_metric(judged: PythonJudged) -> None:
         margin=0.05,
     )
     assert gate["candidate"]["metrics"] == {"preference": 0.75, "rubric": 4.5}
-    assert statuses(gate)["thresholds.rubric"] == "pass"
-    assert statuses(gate)["thresholds.preference"] == "fail"
+    found = [check(gate, f"thresholds.{name}")["status"] for name in ("rubric", "preference")]
+    assert found == ["pass", "fail"]
     assert [judge["metric"] for judge in gate["judges"]] == ["preference", "rubric"]
 
 
@@ -157,7 +136,7 @@ def test_repeats_are_paired_one_by_one(judged: PythonJudged) -> None:
 
 
 def test_slices_are_judged_by_preference_too(judged: PythonJudged) -> None:
-    rows = [{"id": f"t{i}", "input": task(i), "expected": str(i), "lang": "de" if i < 30 else "en"} for i in range(60)]
+    rows = [{"id": f"t{i}", "input": task(i), "expected": "", "lang": "de" if i < 30 else "en"} for i in range(N)]
     write_jsonl(judged.path / "test.jsonl", rows)
     gate = judged.by(name="preference", gate={"slices": ["lang"]})
     found = {one["value"]: (one["gain"], one["verdict"]) for one in gate["slices"]}

@@ -103,11 +103,6 @@ def test_a_call_that_would_pass_the_limit_ends_the_run():
         Budget(0.0005).reserve(model(), [0])  # that the first answer is guessed at is said
 
 
-def test_several_questions_of_one_call_are_reserved_together():
-    with pytest.raises(ModelError, match=r"\$6\.00"):
-        Budget(5.0).reserve(model(outputs=2_000_000), [0, 0, 0])
-
-
 def test_a_call_of_unknown_cost_or_without_an_end_counts_with_its_estimate():
     budget = Budget(1.0)
     budget.settle(budget.reserve(model(outputs=300_000), [0]), [None])
@@ -164,14 +159,6 @@ def test_who_does_not_fit_waits_for_the_calls_in_flight_and_learns_from_them(sto
     found, seconds = run_at_once(priced(in_a_second, concurrency=100), stores, questions(*range(100)), budget=budget)
     assert (None in texts(found), seconds) == (False, pytest.approx(2, abs=0.1))
     assert budget.spent_usd == pytest.approx(0.001)
-
-
-def test_the_run_ends_where_the_next_call_would_pass_the_limit(stores):
-    budget = Budget(0.0015)
-    model = priced(in_a_second, concurrency=1, params={"max_tokens": 500})
-    found, _ = run_at_once(model, stores, questions(*range(200)), budget=budget)
-    assert ("--ftgate-max-cost" in found.fatal.what, len(model.calls)) == (True, 101)
-    assert budget.spent_usd == pytest.approx(0.00101)
 
 
 # Python 3.12.1 says more than asyncio does of a task that is collected in the middle of a call.

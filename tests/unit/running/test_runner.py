@@ -33,23 +33,19 @@ def stored(found):
 # --- a run -----------------------------------------------------------------------------------------------------
 
 
-def test_every_example_is_asked_and_told_in_full(stores):
+def test_every_example_is_asked_as_often_as_it_is_repeated_and_told_in_full(stores):
     model = Fake()
-    found = run(model, stores)
+    found = run(model, stores, repeats=2)
     assert (found.model, found.test_set, found.fatal) == (model, THREE, None)
-    ((first, *_),) = found.predictions
+    first = found.predictions[0][0]
     times = (first.latency_s, first.created_at, first.busy_s)
     assert first == Prediction("model/a/0", Completion("model/a/0"), *times, id="id0")
     assert None not in times
     assert first.latency_s > 0
-    assert sorted(model.calls) == ["model/a/0", "model/b/0", "model/c/0"]
-
-
-def test_repeats_are_rows_and_nothing_to_do_is_nothing_done(stores):
-    found = run(Fake(), stores, repeats=2)
     keys = [[f"model/{text}/{repeat}" for text in "abc"] for repeat in (0, 1)]
     assert [[p.key for p in row] for row in found.predictions] == keys
     assert texts(found) == [*keys[0], *keys[1]]
+    assert sorted(model.calls) == sorted(texts(found))
     assert run_models([], stores=stores) == ()
     assert run(Fake(), stores, questions()).predictions == ((),)
 
@@ -177,15 +173,6 @@ def test_what_another_process_stores_meanwhile_is_not_asked(stores, path):
         found = run(model, stores)
     assert texts(found) == ["model/a/0", "model/b/0", "the other's"]
     assert (stored(found), model.calls) == ([False, False, True], ["model/a/0", "model/b/0"])
-
-
-def test_answers_that_come_together_are_written_together(stores, monkeypatch):
-    batches = []
-    put = Store.put
-    monkeypatch.setattr(Store, "put", lambda self, some: batches.append(len(some)) or put(self, some))
-    run(Fake(concurrency=8), stores, questions(*range(80)))
-    assert sum(batches) == 80
-    assert len(batches) <= 12
 
 
 # --- what fails ------------------------------------------------------------------------------------------------
