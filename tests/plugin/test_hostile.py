@@ -67,9 +67,6 @@ def recorded_again(project: Project) -> dict[str, Any]:
     return project.whole()
 
 
-# --- what models say -----------------------------------------------------------------------------------------
-
-
 def test_answers_of_a_callable_with_half_characters_can_be_read_again(project: Project) -> None:
     """A lone surrogate is no character: no file can hold it. It becomes U+FFFD, and the answer is wrong."""
     odd = f"{{0: 'half \\ud83d', 1: {HUGE!r}, 2: '\\ud83d\\ude00', 3: '\\udcff'}}"
@@ -118,9 +115,6 @@ def test_errors_of_an_endpoint(http: EndpointProject) -> None:
     tests = (f"{mark}\ndef test_{number}(): pass\n" for number, mark in enumerate(marks))
     http.file("test_gate.py", "import pytest\n" + "".join(tests))
     assert len(all_harmless(http)) == len(REPLIES)
-
-
-# --- what files and gates say --------------------------------------------------------------------------------
 
 
 def test_ids_inputs_and_labels(project: Project) -> None:
@@ -244,9 +238,6 @@ def test_reasons_of_obligations(required: Project) -> None:
     assert line.isprintable()
     assert not COMMAND.search(line)
     assert (required.path / "report.json").stat().st_size < LARGEST_REPORT
-
-
-# --- where the text goes -------------------------------------------------------------------------------------
 
 
 def test_an_absolute_path_may_lead_anywhere(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -21,9 +21,6 @@ def models(project: Project, n: int, *, base: Iterable[int], ft: Iterable[int], 
     project.predictions("ft.jsonl", n, wrong_at=ft)
 
 
-# --- standards of evidence -----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("fixed", "standards"), [(3, STANDARDS[:1]), (6, STANDARDS[:2]), (20, STANDARDS)])
 def test_the_same_gain_meets_one_standard_after_the_other(project: Project, fixed: int, standards: Any) -> None:
     """Three examples more: seen. Six: above zero for sure. Twenty: the margin for sure."""
@@ -42,9 +39,6 @@ def test_a_margin_that_is_not_proven_is_said_to_be_just_then(project: Project, m
     assert gate["margin_proven"] is (lower >= margin)
     assert ("not proven" in found["message"]) is (lower < margin)
     mentions(found, f"+{100 * lower:.1f}", "95 %", *([f"{100 * margin:g}"] * (lower < margin)))
-
-
-# --- groups --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -101,9 +95,6 @@ def test_bounds_are_gains_that_are_possible(project: Project, metric: str, width
     models(project, 60, base=range(6), ft=(), group=lambda i: f"g{i // 6}")
     gate = project.judge(metric=metric)
     assert -width <= gate["lower_bound"] <= gate["gain"] <= gate["upper_bound"] <= width
-
-
-# --- metrics of one's own ------------------------------------------------------------------------------------
 
 
 @metric(low=0, high=1, greater_is_better=True)
@@ -179,9 +170,6 @@ def test_the_best_baseline_is_the_one_to_beat(project: Project, few: range, verd
     mentions(found, f"few-shot {100 * gain:+.1f}", "prompt +26.7")
     lower_is_better = project.judge(**both, metric="distance", margin=0.5, hook=Own)
     assert lower_is_better["baseline"] == lower_is_better["baselines"]["few-shot"]
-
-
-# --- several answers per example, averaged within it ---------------------------------------------------------
 
 
 @pytest.mark.parametrize(("metric", "value"), [("accuracy", 70 / 120), ("f1_macro", None)])

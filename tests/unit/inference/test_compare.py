@@ -38,9 +38,6 @@ def of_set(before, after, **asked):
     return compare_set(before, after, **{"margin": 0.02, "confidence": 0.95, "evidence": "proven"} | asked)
 
 
-# --- right or wrong ----------------------------------------------------------------------------------------------
-
-
 def test_a_clear_gain():
     found = right_wrong(31, 9, 200)
     assert (found.n, found.wins, found.losses) == (200, 31, 9)
@@ -101,9 +98,6 @@ def test_a_number_that_has_just_proved_too_small_is_never_given():
         assert found.above_zero or found.examples_needed > 40
 
 
-# --- graded ------------------------------------------------------------------------------------------------------
-
-
 def test_the_scale_of_the_metric_is_only_a_unit():
     differences = np.linspace(-0.2, 0.5, 60)
     usual = graded(differences, margin=0.05)
@@ -131,9 +125,6 @@ def test_scores_outside_of_the_range_are_refused(score, shown):
     scores = np.array([0.5, score, 0.2])
     with pytest.raises(ValueError, match=rf"1 .*\[0, 1\].*{shown}"):
         compare_graded(scores, scores, low=0, high=1, margin=0, confidence=0.95, evidence="proven")
-
-
-# --- metrics of the whole set --------------------------------------------------------------------------------------
 
 
 def test_macro_f1_by_the_jackknife():
@@ -221,9 +212,6 @@ def test_no_gain_is_sure_where_the_losses_of_a_rare_label_may_not_have_been_met(
         after = np.where(np.arange(len(gold)) < wins, gold, before)
         found = of_set(*(LabelCounts(gold, arm[None], 3, recall_macro) for arm in (before, after)), margin=0.0)
         assert found.p_zero >= (1 - wins / sizes[0]) ** sizes[2]
-
-
-# --- groups ------------------------------------------------------------------------------------------------------
 
 
 def test_outcomes_that_go_together_are_less_evidence():
@@ -325,9 +313,6 @@ def test_a_decision_without_bounds_is_the_same(kind, groups):
 @pytest.mark.parametrize("kind", GROUPED)
 def test_groups_of_one_are_no_groups(kind):
     assert GROUPED[kind]([None] * 100) == GROUPED[kind](None) == GROUPED[kind](np.arange(100))
-
-
-# --- arguments ---------------------------------------------------------------------------------------------------
 
 
 ONES = {n: np.ones(n, bool) for n in (0, 3, 4)}

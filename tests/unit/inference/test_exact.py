@@ -30,9 +30,6 @@ def accepted_region(n, margin, alpha=0.05):
     return every_win, every_loss, every_win >= fewest[every_loss]
 
 
-# --- the guarantee: at most 5 % of candidates pass whose gain is only the margin -------------------------------
-
-
 @pytest.mark.simulation
 @pytest.mark.parametrize(("n", "alpha"), [*((n, 0.05) for n in (20, 35, 50, 64, 100)), (100, 0.005)])
 @pytest.mark.parametrize("margin", MARGINS)
@@ -54,9 +51,6 @@ def test_it_is_the_sum_over_all_outcomes(n, margin):
     wins, losses, expected = exact_p_values(n, margin)
     found = p_table(n, margin)[wins, losses]
     assert found == pytest.approx(expected, abs=2e-6)
-
-
-# --- edges -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("margin", [-0.02, -0.05, -0.5])
@@ -97,9 +91,6 @@ def test_what_is_spent_on_the_rate_never_uses_up_the_level():
     assert spent_on_rate(0.05) == 1e-4
     assert spent_on_rate(1e-4) == pytest.approx(1e-6)
     assert exact_p_value(60, 0, 60, 0.0, gamma=spent_on_rate(1e-5)) < 1e-5
-
-
-# --- the bound ---------------------------------------------------------------------------------------------------
 
 
 @given(st.integers(1, 400), st.data())

@@ -24,9 +24,6 @@ def student_passes(differences, margin):
     return differences.mean() - stdtrit(n - 1, 0.95) * differences.std(ddof=1) / math.sqrt(n) >= margin
 
 
-# --- its own mathematics -----------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("gain", [0.0, 0.02, 0.5])
 @pytest.mark.parametrize("n", [1, 3, 50, 400])
 def test_equal_differences_leave_the_chance_of_having_seen_no_loss(n, gain):
@@ -100,9 +97,6 @@ def test_the_bound_inverts_the_test(differences, alpha):
         assert alpha * 0.97 <= graded_p_value(sample, low) <= alpha + 1e-12
 
 
-# --- the guarantee: enumerated where few values are possible, simulated elsewhere ----------------------------------
-
-
 @pytest.mark.simulation
 @pytest.mark.parametrize("n", [20, 60])
 @pytest.mark.parametrize(("size", "margin"), [(1.0, 0.0), (1.0, 0.05), (0.5, 0.0), (1.0, -0.02)])
@@ -154,9 +148,6 @@ def test_simulated_shapes_pass_falsely_at_most_five_percent(shape, n):
     passed = sum(p_of(draw(rng, n), mean) <= 0.05 for _ in range(repetitions))
     limit = 0.05 + NormalDist().inv_cdf(0.9999) * math.sqrt(0.05 * 0.95 / repetitions)
     assert passed / repetitions <= limit
-
-
-# --- a win rate against a half ---------------------------------------------------------------------------------------
 
 
 N = 16

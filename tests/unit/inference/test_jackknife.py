@@ -58,9 +58,6 @@ def test_groups_of_different_sizes_pass_falsely_about_five_percent(sizes, allowe
     assert passed <= allowed * 4000
 
 
-# --- groups ----------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("names", "codes"),
     [
@@ -77,9 +74,6 @@ def test_names_become_codes(names, codes):
 def test_another_number_of_names_is_refused():
     with pytest.raises(ValueError, match=r"2 groups .*3"):
         group_codes(["a", "b"], 3)
-
-
-# --- from p-values to decisions and bounds ---------------------------------------------------------------------------
 
 
 def normal_p(estimate, error):

@@ -32,9 +32,6 @@ def power(n, margin, win_rate, loss_rate):
     return float(trinomial(won, lost, n, np.array([win_rate]), np.array([loss_rate]))[accepted].sum())
 
 
-# --- how many examples -------------------------------------------------------------------------------------------
-
-
 @pytest.mark.simulation
 @pytest.mark.parametrize(
     ("wins", "losses", "n", "target"),
@@ -79,9 +76,6 @@ def test_equal_differences_need_as_many_as_rule_out_a_loss():
     assert needed_graded(Sample.of(np.array([0.1, -0.1]), -1.0), 0.0, 0.95) is None  # a gain that was not seen
 
 
-# --- how few wins ------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("n", "margin", "evidence", "wins"),
     [
@@ -124,9 +118,6 @@ def test_corrected_confidence():
     assert [corrected_confidence(0.95, n) for n in (1, 5)] == pytest.approx([0.95, 0.99])
 
 
-# --- how few examples --------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize(
     ("max_drop", "proven", "needed"),
@@ -143,9 +134,6 @@ def test_the_search_for_examples_ends(exact, most, found):
     asked = {"confidence": 0.95, "proven": True, "exact": exact, "most": most}
     assert fewest_examples(0.05, **asked) == found
     assert fewest_examples(1e-15, **asked) is None
-
-
-# --- the gain that can be shown ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -169,9 +157,6 @@ def test_the_gain_that_passes_four_times_in_five(n, points):
 
 def test_no_gain_passes_where_even_a_perfect_candidate_could_not():
     assert detectable_gain(3, broken=0.0, margin=0.0, confidence=0.95, evidence="significant") is None
-
-
-# --- a hypothetical candidate ----------------------------------------------------------------------------------------
 
 
 FORTY = (np.arange(60) < 40).astype(float)

@@ -150,9 +150,6 @@ def test_normalize_of_all_texts_or_field_by_field(score):
     assert score("field_f1", [({"t": ["A", "b"]}, {"t": ["B", "a"]})], lists="set", normalize="case").value == 1
 
 
-# --- fields and averages -------------------------------------------------------------------------------------
-
-
 ITEM = ({"items": [{"p": 1}, {"p": 2}]}, {"items": [{"p": 1}, {"p": 3}, {"p": 4}]})
 FEWER = (E, {"intent": "x", "slots": {"room": "hall", "z": 1}, "y": 2})
 

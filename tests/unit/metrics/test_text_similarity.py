@@ -72,9 +72,6 @@ def test_every_value_is_in_range_identity_is_one_and_what_has_no_direction_is_sy
     assert found == value(build, name, answer, expected)
 
 
-# --- against others ------------------------------------------------------------------------------------------
-
-
 def squad_f1(expected, answer):
     """As in SQuAD's evaluate-v1.1.py, after its normalization."""
     common = (Counter(answer.split()) & Counter(expected.split())).total()
@@ -116,8 +113,6 @@ def test_an_enormous_answer_is_the_worst_unread_and_half_a_character_does_no_har
     assert value(build, name, huge[:30_000], huge[:30_000]) == pytest.approx(1)
     assert 0 <= value(build, name, "a \ud800 b", "a \udfff b") <= 1
 
-
-# --- words ---------------------------------------------------------------------------------------------------
 
 SPLIT = [
     ("Don't go_there 3.5%", ["don", "t", "go", "there", "3", "5"]),
