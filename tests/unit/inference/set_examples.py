@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pytest_ftgate.statistics.set_level import LabelCounts
+from pytest_ftgate.statistics.set_level import LabelCounts, PooledCounts
 
 
 def macro_f1(tallies):
@@ -40,3 +40,19 @@ def without(counts, drop):
         for label, answer in zip(counts.gold[keep], row[keep], strict=True):
             tallies[0, [0, 1, 2], [label, label, answer]] += [label == answer, 1, 1]
     return float(counts.statistic(tallies)[0])
+
+
+def ratio(counts):
+    """Micro-F1 of (right, wrong, missing)."""
+    right, wrong, missing = counts.T
+    return 2 * right / (2 * right + 2 * wrong + missing)
+
+
+def pooled_arm(seed):
+    """Return answers of which each field is right with a probability of 0.7, else wrong or missing."""
+    rng, sizes, nothing = np.random.default_rng(seed), np.random.default_rng(0).integers(1, 6, 40), np.zeros(40)
+    right = rng.binomial(sizes, 0.7)
+    wrong = rng.binomial(sizes - right, 0.5)
+    columns = [(right, wrong, sizes - right - wrong), (sizes, nothing, nothing), (nothing, sizes, nothing)]
+    counts, perfect, lost = (np.column_stack(three).astype(float) for three in columns)
+    return PooledCounts(counts, perfect, lost, ratio(counts), ratio)

@@ -18,16 +18,6 @@ from pytest_ftgate.statistics.compare import compare_right_wrong
 from pytest_ftgate.statistics.evidence import reaches
 
 
-def judged(wins, losses, n, *, max_drop=0.03, proven=True, confidence=0.95):
-    rows = np.arange(n)
-    before, after = (
-        Scored(ExactMatch(), float(right.mean()), per_example=right.astype(float))
-        for right in (rows >= wins, (rows < wins) | (rows >= wins + losses))
-    )
-    part = PartResult("part", "accuracy", max_drop)
-    return judge_drop(part, {"baseline": before}, after, Tolerance(max_drop, confidence, proven), [None] * n)
-
-
 def test_a_drop_is_compared_exactly():
     assert reaches(Fraction(-7, 100), -0.07)
     assert not reaches(Fraction(-71, 1000), -0.07)
@@ -37,51 +27,47 @@ def test_a_drop_is_compared_exactly():
 
 
 @pytest.mark.parametrize(
-    ("wins", "losses", "proven", "status"),
+    ("wins", "losses", "max_drop", "proven", "status"),
     [
-        (0, 0, True, "pass"),
-        (0, 1, True, "inconclusive"),
-        (0, 4, True, "fail"),
-        (2, 6, True, "fail"),
-        (2, 6, False, "warning"),
-        (0, 6, False, "fail"),
-        (0, 3, False, "pass"),
+        (0, 0, 0.03, True, "pass"),
+        (0, 1, 0.03, True, "inconclusive"),
+        (0, 4, 0.03, True, "fail"),
+        (2, 6, 0.03, True, "fail"),
+        (2, 6, 0.03, False, "warning"),
+        (0, 6, 0.03, False, "fail"),
+        (0, 3, 0.03, False, "pass"),
+        *((0, lost, 0.0, False, status) for lost, status in ((0, "pass"), (1, "warning"), (5, "fail"))),
     ],
 )
-def test_the_two_standards(wins, losses, proven, status):
-    assert judged(wins, losses, 100, proven=proven).verdict == status
+def test_the_two_standards(wins, losses, max_drop, proven, status):
+    rows = np.arange(100)
+    before, after = (
+        Scored(ExactMatch(), float(right.mean()), per_example=right.astype(float))
+        for right in (rows >= wins, (rows < wins) | (rows >= wins + losses))
+    )
+    part, tolerance = PartResult("part", "accuracy", max_drop), Tolerance(max_drop, 0.95, proven)
+    assert judge_drop(part, {"baseline": before}, after, tolerance, [None] * 100).verdict == status
 
 
-def test_any_drop_counts_where_none_is_allowed():
-    found = [judged(0, lost, 100, max_drop=0.0, proven=False).verdict for lost in (0, 1, 5)]
-    assert found == ["pass", "warning", "fail"]
+GRADE = ExampleMetric("grade", metric(low=1, high=5, greater_is_better=True)(lambda expected, answer: 1.0))
+FIVES = [f"g{i // 5}" for i in range(50)]
 
 
 @pytest.mark.parametrize(
-    ("proven", "groups", "told"),
+    ("names", "max_drop", "proven", "told"),
     [
-        (True, None, (50, 99, "example")),
-        (True, 5, (10, 99, "group")),
-        (False, 5, (10, 10, "group")),
-        (False, None, (50, 5, "example")),
+        ([None] * 50, 0.03, True, (50, 99, "example")),
+        (FIVES, 0.03, True, (10, 99, "group")),
+        (FIVES, 0.03, False, (10, 10, "group")),
+        ([None] * 50, 0.03, False, (50, 5, "example")),
+        # groups of different sizes count as fewer
+        (["long"] * 20 + ["longer"] * 30 + [f"g{i}" for i in range(12)], 0.1, False, (3, 10, "group")),
     ],
 )
-def test_how_many_are_needed(proven, groups, told):
-    names = [None if groups is None else f"g{i // groups}" for i in range(50)]
-    found = size_of(ExactMatch(), names, Tolerance(0.03, 0.95, proven))
+def test_how_many_are_needed(names, max_drop, proven, told):
+    found = size_of(ExactMatch(), names, Tolerance(max_drop, 0.95, proven))
     assert (found.have, found.needed, found.unit) == told
-
-
-def test_a_drop_is_a_share_of_the_metrics_range():
-    declared = metric(low=1, high=5, greater_is_better=True)(lambda expected, answer: 1.0)
-    found = size_of(ExampleMetric("grade", declared), [None] * 9, Tolerance(0.12, 0.95, proven=True))
-    assert found.needed == 99
-
-
-def test_groups_of_different_sizes_count_as_fewer():
-    names = ["long"] * 20 + ["longer"] * 30 + [f"g{i}" for i in range(12)]
-    found = size_of(ExactMatch(), names, Tolerance(0.1, 0.95, proven=False))
-    assert (found.have, found.needed) == (3, 10)
+    assert size_of(GRADE, [None] * 9, Tolerance(0.12, 0.95, proven=True)).needed == 99  # a drop is a share of its range
 
 
 def test_a_drop_without_a_bound_is_not_proven():

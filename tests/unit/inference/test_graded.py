@@ -150,45 +150,26 @@ def test_simulated_shapes_pass_falsely_at_most_five_percent(shape, n):
     assert passed / repetitions <= limit
 
 
-N = 16
+ASKED = {"confidence": 0.95, "evidence": "significant"}
 
 
-def preferences(wins, losses, n):
-    return np.array([1.0] * wins + [0.0] * losses + [0.5] * (n - wins - losses))
-
-
-def compared(wins, losses, n, margin=0.0, **asked):
-    asked = {"confidence": 0.95, "evidence": "significant", **asked}
-    return compare_preferences(preferences(wins, losses, n), margin=margin, **asked)
-
-
-def test_the_gain_is_the_win_rate_less_a_half_with_ties_as_halves():
-    found = compared(30, 10, 60)
-    assert found.gain == pytest.approx((30 + 10) / 60 - 1 / 2)  # 30 wins and half of 20 ties
-    assert (found.wins, found.losses) == (30, 10)
-    assert 0 < found.lower_bound < found.gain < found.upper_bound <= 0.5
-
-
-def test_it_is_the_paired_test_of_wins_and_losses_at_twice_the_margin():
-    values = preferences(30, 12, 60)
-    paired = compare_right_wrong(values == 0, values == 1, margin=0.1, confidence=0.95, evidence="proven")
-    found = compared(30, 12, 60, 0.05, evidence="proven")
+def test_preferences_are_the_paired_test_of_wins_and_losses_at_twice_the_margin():
+    values = np.repeat([1.0, 0.0, 0.5], [30, 12, 18])
+    paired = compare_right_wrong(values == 0, values == 1, margin=0.1, **ASKED)
+    found = compare_preferences(values, margin=0.05, **ASKED)
+    assert found.gain == pytest.approx((30 + 18 / 2) / 60 - 1 / 2)
+    assert (found.wins, found.losses, found.p_margin) == (30, 12, paired.p_margin)
     assert (found.lower_bound, found.upper_bound) == (paired.lower_bound / 2, paired.upper_bound / 2)
-    assert (found.p_margin, found.examples_needed) == (paired.p_margin, paired.examples_needed)
+    assert found.examples_needed == paired.examples_needed
 
 
 def test_means_of_several_raters_are_held_to_a_bound_for_graded_scores():
     chance = np.random.default_rng(1)
     values = chance.choice([0.0, 1 / 3, 2 / 3, 1.0], size=200, p=[0.1, 0.2, 0.3, 0.4])
-    found = compare_preferences(values, margin=0.0, confidence=0.95, evidence="significant", means=True)
+    found = compare_preferences(values, margin=0.0, **ASKED, means=True)
     assert found.method.startswith("Gaffke")
     assert found.gain == pytest.approx(values.mean() - 0.5)
     assert 0 < found.lower_bound < found.gain
-
-
-def test_a_preference_outside_of_its_range_is_refused():
-    asked = {"margin": 0.0, "confidence": 0.95, "evidence": "significant"}
-    with pytest.raises(ValueError, match="outside"):
-        compare_preferences(np.array([1.2, 0.0, 0.3]), means=True, **asked)
-    with pytest.raises(ValueError, match="mean"):
-        compare_preferences(np.array([1.0, 0.0, 0.3]), **asked)
+    for value, words, means in ((1.2, "outside", True), (0.3, "mean", False)):
+        with pytest.raises(ValueError, match=words):
+            compare_preferences(np.array([1.0, 0.0, value]), margin=0.0, **ASKED, means=means)

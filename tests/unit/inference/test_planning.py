@@ -5,7 +5,7 @@ import pytest
 from enumeration import trinomial
 from hypothesis import given
 from hypothesis import strategies as st
-from set_examples import arms
+from set_examples import arms, pooled_arm
 from test_exact import accepted_region
 
 from pytest_ftgate.statistics.exact import exact_p_value
@@ -13,7 +13,6 @@ from pytest_ftgate.statistics.graded import Sample, graded_p_value
 from pytest_ftgate.statistics.planning import (
     chance_of_proof,
     chances,
-    corrected_confidence,
     detectable_gain,
     fewest_examples,
     fewest_wins,
@@ -114,26 +113,17 @@ def test_one_win_fewer_does_not_do(n, margin, evidence):
     assert found == next((wins for wins in range(n + 1) if enough(wins)), None)
 
 
-def test_corrected_confidence():
-    assert [corrected_confidence(0.95, n) for n in (1, 5)] == pytest.approx([0.95, 0.99])
-
-
 @pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize(
-    ("max_drop", "proven", "needed"),
-    [(0.03, True, 99), (0.05, True, 59), (0.1, True, 29), (0.03, False, 5), (0.0, False, 5)],
+    ("max_drop", "proven", "most", "needed"),
+    [
+        *((max_drop, True, 1000, needed) for max_drop, needed in ((0.03, 99), (0.1, 29), (1e-15, None))),
+        *((0.05, True, most, needed) for most, needed in ((58, None), (59, 59), (1000, 59))),  # 0.95 ** 59 < 0.05
+        *((max_drop, False, 1000, 5) for max_drop in (0.0, 0.03)),
+    ],
 )
-def test_fewest_examples(max_drop, proven, needed, exact):
-    assert fewest_examples(max_drop, confidence=0.95, proven=proven, exact=exact) == needed
-
-
-@pytest.mark.parametrize("exact", [True, False])
-@pytest.mark.parametrize(("most", "found"), [(58, None), (59, 59), (1000, 59)])
-def test_the_search_for_examples_ends(exact, most, found):
-    """0.95 ** 59 is the first power below 0.05."""
-    asked = {"confidence": 0.95, "proven": True, "exact": exact, "most": most}
-    assert fewest_examples(0.05, **asked) == found
-    assert fewest_examples(1e-15, **asked) is None
+def test_fewest_examples(max_drop, proven, most, needed, exact):
+    assert fewest_examples(max_drop, confidence=0.95, proven=proven, exact=exact, most=most) == needed
 
 
 @pytest.mark.parametrize(
@@ -153,10 +143,7 @@ def test_the_gain_that_passes_four_times_in_five(n, points):
     assert [round(100 * gain, 1) for gain in found] == list(points)
     below = chances(n, gain=found[1] - 0.001, disagreement=found[1] - 0.001 + 0.06, confidence=0.95, **asked)
     assert below.passed < 0.8
-
-
-def test_no_gain_passes_where_even_a_perfect_candidate_could_not():
-    assert detectable_gain(3, broken=0.0, margin=0.0, confidence=0.95, evidence="significant") is None
+    assert detectable_gain(3, broken=0.0, confidence=0.95, **asked) is None  # not even a perfect candidate could
 
 
 FORTY = (np.arange(60) < 40).astype(float)
@@ -198,18 +185,15 @@ def test_sets_are_drawn_by_groups():
     assert [len(list(redrawn(n, None))) for n in (60, 1_000, 10_000)] == [200, 100, 20]
 
 
-def test_mended_answers_are_spread_over_the_test_set():
-    mended = hypothetical_scores(np.zeros(100), 0.1, best=1.0, worst=0.0)
-    assert {int(i) // 25 for i in np.flatnonzero(mended)} == {0, 1, 2, 3}
-
-
-def test_answers_of_a_set_are_mended_by_the_metric():
-    counts = arms(60, 60, 3)[0]
-    before = counts.value
+@pytest.mark.parametrize("counts", [arms(60, 60, 3)[0], pooled_arm(1)], ids=["labels", "pooled"])
+def test_the_fewest_answers_of_a_set_are_mended_by_the_metric_all_over_it(counts):
     mended = hypothetical_set(counts, 0.1)
-    assert before + 0.1 <= mended.value < before + 0.2
-    assert ((mended.predicted == counts.predicted) | (mended.predicted == counts.gold)).all()
-    assert hypothetical_set(counts, 1.0) is None
+    changed = np.flatnonzero(mended.scores != counts.scores)
+    assert counts.value + 0.1 - 1e-12 <= mended.value < counts.value + 0.2
+    assert (mended.scores[changed] == 1).all()
+    assert hypothetical_set(mended, 1 - mended.value + 0.01) is None
+    spread = hypothetical_scores(np.zeros(100), 0.1, best=1.0, worst=0.0)
+    assert {int(i) // 25 for i in np.flatnonzero(spread)} == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize(("p", "chance"), [(0.05, 0.5), (1e-9, 1.0), (0.5, 0.05), (0.0063, 0.8)])

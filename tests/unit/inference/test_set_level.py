@@ -2,31 +2,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from set_examples import accuracy, arms, macro_f1, without
+from set_examples import accuracy, arms, macro_f1, pooled_arm, ratio, without
 
 from pytest_ftgate.statistics import set_level
 from pytest_ftgate.statistics.compare import compare_set
-from pytest_ftgate.statistics.planning import hypothetical_set
 from pytest_ftgate.statistics.set_level import LabelCounts, PooledCounts
 
 N = 40
 ASKED = {"margin": 0.05, "confidence": 0.95, "evidence": "significant"}
-
-
-def ratio(counts):
-    """Micro-F1 of (right, wrong, missing)."""
-    right, wrong, missing = counts.T
-    return 2 * right / (2 * right + 2 * wrong + missing)
-
-
-def arm(seed):
-    """Return answers of which each field is right with a probability of 0.7, else wrong or missing."""
-    rng, sizes, nothing = np.random.default_rng(seed), np.random.default_rng(0).integers(1, 6, N), np.zeros(N)
-    right = rng.binomial(sizes, 0.7)
-    wrong = rng.binomial(sizes - right, 0.5)
-    columns = [(right, wrong, sizes - right - wrong), (sizes, nothing, nothing), (nothing, sizes, nothing)]
-    counts, perfect, lost = (np.column_stack(three).astype(float) for three in columns)
-    return PooledCounts(counts, perfect, lost, ratio(counts), ratio)
 
 
 def anew(counts, drop=()):
@@ -62,7 +45,7 @@ MADE = {
     "labels": lambda: arms(40, 40, 3)[1],
     "four labels, three repeats": lambda: arms(25, 25, 4, repeats=3)[1],
     "one label": lambda: arms(12, 12, 1, repeats=2)[1],
-    "pooled": lambda: arm(1),
+    "pooled": lambda: pooled_arm(1),
 }
 
 
@@ -162,24 +145,3 @@ def test_rare_long_documents_that_are_lost_do_not_pass_unseen():
         ]
         passes += compare_set(*arms, **ASKED).above_zero
     assert passes <= 0.05 * 200
-
-
-def test_models_of_different_examples_or_metrics_are_not_compared():
-    labels = arms(16, N, 3)[0]
-    with pytest.raises(ValueError, match="kinds"):
-        compare_set(labels, arm(1), **ASKED)
-    other_sets = replace(labels, gold=labels.gold[::-1]), replace(arm(2), perfect=arm(2).perfect + 1)
-    for one, other in zip((labels, arm(1)), other_sets, strict=True):
-        with pytest.raises(ValueError, match="differ"):
-            compare_set(one, other, **ASKED)
-
-
-def test_mending_makes_the_fewest_answers_right():
-    one = arm(1)
-    mended = hypothetical_set(one, 0.1)
-    changed = (mended.counts != one.counts).any(axis=1)
-    assert anew(mended) >= anew(one) + 0.1 - 1e-12
-    assert (mended.counts[changed] == one.perfect[changed]).all()
-    assert (mended.scores[changed] == 1).all()
-    assert 0 < changed.sum() < N
-    assert hypothetical_set(one, 0.9) is None
