@@ -82,20 +82,14 @@ def test_other_ids_of_calls_do_not_hide_a_leak(project: Project) -> None:
     assert check(project.judge(), "leaked")["observed"] == 1
 
 
-def test_a_baseline_that_calls_nothing_is_told_to_send_tools(project: Project) -> None:
-    says(project, "base.jsonl", lambda i: f"I would look up number {i}.")
-    gate = project.judge()
-    found = check(gate, "weak_baseline")
-    assert (found["status"], found["observed"], found["required"]) == ("fail", 0.5, 0.5)
-    mentions(found, "--tool-call-parser")
-    assert "prompt" not in found["advice"]
-    assert gate["diagnosis"]["baseline"] == {"right": 30, "no_call": 30}
-
-
-def test_a_candidate_that_calls_nothing_is_told_to_send_tools(project: Project) -> None:
-    says(project, "ft.jsonl", lambda i: f"I would look up number {i}.")
+@pytest.mark.parametrize(("file", "name"), [("base.jsonl", "weak_baseline"), ("ft.jsonl", "degenerate_candidate")])
+def test_a_model_that_calls_nothing_is_told_to_send_tools(project: Project, file: str, name: str) -> None:
+    says(project, file, lambda i: f"I would look up number {i}.")
     gate = ends(project.judge(), "fail")
-    mentions(check(gate, "degenerate_candidate"), "--tool-call-parser")
+    mentions(check(gate, name), "--tool-call-parser")
+    if name == "weak_baseline":
+        assert "prompt" not in check(gate, name)["advice"]
+        assert gate["diagnosis"]["baseline"] == {"right": 30, "no_call": 30}
 
 
 def test_calls_are_shown_by_the_name_of_the_tool(project: Project) -> None:

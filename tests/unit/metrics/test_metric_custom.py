@@ -22,13 +22,9 @@ def returning(value, **declared):
     return CustomMetric("mine", lambda expected, answer: value, **declaration)
 
 
-def test_the_decorator_declares_a_metric_that_can_still_be_called():
-    assert (distance.name, distance.low, distance.high, distance.greater_is_better) == ("distance", 0, 10, False)
-    assert distance("abc", "a") == 2
+def test_a_custom_metric_can_be_called_and_scores_each_example_under_the_name_of_the_mapping(build):
+    assert (distance.name, distance("abc", "a")) == ("distance", 2)
     assert metric(low=0, high=1, greater_is_better=True, name="short")(len).name == "short"
-
-
-def test_a_custom_metric_scores_each_example_under_the_name_of_the_mapping(build):
     built = build("off_by", custom={"off_by": distance})
     assert (built.name, built.kind, built.low, built.high) == ("off_by", "graded", 0, 10)
     assert (built.greater_is_better, built.uses_labels) == (False, False)
@@ -67,14 +63,9 @@ def test_any_real_number_is_a_score(build, value):
     built = build("mine", custom={"mine": returning(value)})
     scored = built.score(["a"], [["a"]])
     assert (built.kind, scored.exact, scored.value) == ("graded", None, 1)
-
-
-def test_a_right_wrong_metric_has_an_exact_value(build):
-    mine = metric(low=0, high=1, greater_is_better=True, right_wrong=True)(lambda expected, answer: expected == answer)
-    built = build("mine", custom={"mine": mine})
+    built = build("mine", custom={"mine": returning(min(value, 1), right_wrong=True)})
     scored = built.score(["a", "b", "c"], [["a", "x", None]])
-    assert (built.kind, scored.exact) == ("right_wrong", Fraction(1, 3))
-    assert scored.per_example.tolist() == [1, 0, 0]
+    assert (built.kind, scored.exact, scored.per_example.tolist()) == ("right_wrong", Fraction(2, 3), [1, 1, 0])
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Exact match: of text, and of JSON values."""
 
 import json
-from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -99,11 +98,3 @@ def test_normalize_applies_to_text_and_inside_json_to_values_but_not_to_keys(rig
     assert not right("?", " ", normalize="punctuation")
     assert right({"city": "Bonn"}, '{"city": "BONN"}', normalize="case")
     assert not right({"city": "Bonn"}, '{"CITY": "bonn"}', normalize="case")
-
-
-def test_repeats_are_averaged_within_the_example(build):
-    scored = build("exact_match").score(["a", "b"], [["a", "b"], ["a", "c"], ["a", None]])
-    assert scored.exact == Fraction(4, 6)
-    assert scored.value == 4 / 6
-    assert scored.per_example.tolist() == [1, 1 / 3]
-    assert (scored.n_unknown, scored.statistic) == (0, None)

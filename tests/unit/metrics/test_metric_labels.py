@@ -12,10 +12,6 @@ from pytest_ftgate.metrics.reading import read_leniently
 TEXT = st.text(alphabet=st.characters(codec="utf-8"))
 
 
-def step(name):
-    return Normalization(frozenset([name]))
-
-
 @pytest.mark.parametrize(
     ("name", "text", "normal"),
     [
@@ -28,7 +24,7 @@ def step(name):
     ],
 )
 def test_a_step_of_normalization(name, text, normal):
-    assert step(name)(text) == normal
+    assert Normalization(frozenset([name]))(text) == normal
     assert AS_WRITTEN(text) == text
 
 
