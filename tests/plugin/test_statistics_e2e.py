@@ -170,16 +170,3 @@ def test_the_best_baseline_is_the_one_to_beat(project: Project, few: range, verd
     mentions(found, f"few-shot {100 * gain:+.1f}", "prompt +26.7")
     lower_is_better = project.judge(**both, metric="distance", margin=0.5, hook=Own)
     assert lower_is_better["baseline"] == lower_is_better["baselines"]["few-shot"]
-
-
-@pytest.mark.parametrize(("metric", "value"), [("accuracy", 70 / 120), ("f1_macro", None)])
-def test_repeats_are_averaged_within_an_example(project: Project, metric: str, value: float | None) -> None:
-    """The first 20 are always wrong, the next ten once in two answers."""
-    project.predictions("base.jsonl", 60, range(20), repeats=2)
-    once = "".join(f'{{"id": "t{i}", "repeat": 0, "output": "{wrong(i)}"}}\n' for i in range(20, 30))
-    rows = (project.path / "base.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-    project.file("base.jsonl", "".join([*rows[:40], *rows[41:60:2], once, *rows[60:]]))
-    project.predictions("ft.jsonl", 60, repeats=2)
-    gate = passed(project.judge(repeats=2, metric=metric))
-    assert (gate["n"], gate["candidate"]["n_expected"]) == (60, 120)
-    assert value is None or gate["baseline"]["value"] == pytest.approx(value)

@@ -190,6 +190,7 @@ def test_the_fewest_answers_of_a_set_are_mended_by_the_metric_all_over_it(counts
     mended = hypothetical_set(counts, 0.1)
     changed = np.flatnonzero(mended.scores != counts.scores)
     assert counts.value + 0.1 - 1e-12 <= mended.value < counts.value + 0.2
+    assert 0 < len(changed) < len(counts)
     assert (mended.scores[changed] == 1).all()
     assert hypothetical_set(mended, 1 - mended.value + 0.01) is None
     spread = hypothetical_scores(np.zeros(100), 0.1, best=1.0, worst=0.0)

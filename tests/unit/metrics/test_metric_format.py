@@ -53,12 +53,14 @@ def why(build):
 
 
 ANY = {"minProperties": 0}
+HOSTILE = ("a" * 10_000_000, "[" * 20_000, "{" * 20_000, "\x00" * 1000, "\ud800", "1" * 1_000_000, '"' * 1_000_000)
 FENCED = {"json_schema": ANY, "strip_code_fence": True}
 LIGHT = '{"intent": "light", %s}'
 RULES = [  # options, answers that hold, answers that do not with what is said of them
     ({"json_schema": ANY}, [' {"a": 1} ', "5", "1e999"],
      {'{"a": NaN}': "", '{"a": 1, "a": 2}': "", '{"a": 1} Done!': "", '```json\n{"a": 1}\n```': "",
-      "{": "JSON line 1 column 2", DEEP: "JSON deep"}),
+      "{": "JSON line 1 column 2", DEEP: "JSON deep", **dict.fromkeys(HOSTILE, "")}),
+    ({"json_schema": {"multipleOf": 0.5}}, [], {"1" + "0" * 400: "too large"}),
     (FENCED, ['```json\n{"a": 1}\n```', '```\n{"a": 1}```'],
      {'Here:\n```json\n{"a": 1}\n```': "", '```json\n{"a": 1}\n```\n```json\n{}\n```': "", "```": "",
       "```json\n```": ""}),
@@ -69,7 +71,7 @@ RULES = [  # options, answers that hold, answers that do not with what is said o
     ({"allowed": [True, 1]}, ["true", "1"], {"True": ""}),
     ({"max_chars": 3}, [" abc "], {"abcd": "", "": "answer", None: "answer", "a" * 1234: "1,234 3"}),
     ({"max_chars": 2, "pattern": "..+"}, ["ab"], {"a": "pattern", "abc": "characters"}),
-    ({"json_schema": SCHEMA}, [LIGHT % '"slots": {"room": "hall"}'],
+    ({"json_schema": SCHEMA}, [LIGHT % '"slots": {"room": "hall"}', LIGHT % f'"x": "{"a" * 10_000_000}"'],
      {LIGHT % '"slots": {"room": "kitchn"}': "$.slots.room 'kitchn'", LIGHT % '"when": "2026-02-30"': "$.when",
       LIGHT % '"tags": ["a", "a"]': "$.tags", LIGHT % '"tags": ["a", 1]': "$.tags[1] 'string'",
       "{}": "$ 'intent'", "intent: light": "JSON",
@@ -125,20 +127,6 @@ def test_a_schema_holds_where_jsonschema_says_so(why, value):
     validator = jsonschema.Draft202012Validator(SCHEMA, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
     valid = validator.is_valid(parse_json(json.dumps(value)))
     assert (why(json.dumps(value), json_schema=SCHEMA) is None) is valid
-
-
-@pytest.mark.parametrize(
-    "answer",
-    ["a" * 10_000_000, "[" * 20_000, "{" * 20_000, "\x00" * 1000, "\ud800", "1" * 1_000_000, '"' * 1_000_000],
-    ids=lambda text: f"{text[:6]!a}x{len(text)}",
-)
-def test_hostile_answers_neither_hang_nor_crash(why, answer):
-    assert why(answer, json_schema=ANY)
-
-
-def test_large_values_are_judged(why):
-    assert why(json.dumps({"intent": "light", "x": "a" * 10_000_000}), json_schema=SCHEMA) is None
-    assert "too large" in why("1" + "0" * 400, json_schema={"multipleOf": 0.5})
 
 
 @pytest.mark.parametrize(

@@ -154,9 +154,21 @@ NAMED = {
     "0": ["0.0", "The answer is 0", "-0"],
     "-1": ["-1.0", "It is \u22121."],
     "10": ["10.00", "1e1 or 10"],
+    "chargeback": ["a chargeback"],  # a label of the training set
     "\u8fd4\u91d1": ["\u3053\u308c\u306f\u8fd4\u91d1\u3067\u3059"],
     None: [
-        *("card", "arrival card", "1", "1.0", "100", "refundable", "refund or lost card", "nothing", ""),
+        *(
+            "card",
+            "arrival card",
+            "1",
+            "1.0",
+            "100",
+            "refundable",
+            "refund or lost card",
+            "a refund or a chargeback",
+            "nothing",
+            "",
+        ),
         *("word " * 30 + "refund", '{"refund": 7, "C": 8}', "refund\nno: C", "c is a letter of the alphabet"),
     ],
 }
@@ -166,15 +178,9 @@ NAMED = {
     ("label", "answer"), [(label, answer) for label, answers in NAMED.items() for answer in answers]
 )
 def test_the_label_that_an_answer_names(build, label, answer):
-    labels = build("accuracy", LABELS).label_set
+    labels = build("accuracy", LABELS, known=("chargeback",)).label_set
     found = read_leniently(answer, "label", labels=labels)
     assert found == (answer if label is None else label)
-
-
-def test_a_label_of_the_training_set_is_named_too(build):
-    assert build("accuracy", ("a-b", "ab"), normalize=[]).label_set.named_by("A B") is None
-    labels = build("accuracy", ("refund", "invoice"), known=("chargeback",)).label_set
-    assert [labels.named_by(text) for text in ("a chargeback", "a refund or a chargeback")] == ["chargeback", None]
 
 
 @given(
@@ -182,4 +188,5 @@ def test_a_label_of_the_training_set_is_named_too(build):
 )
 def test_labels_stay_apart_when_they_are_read_leniently(build, texts):
     labels = build("accuracy", tuple(texts), normalize=[]).label_set
+    assert labels.named_by("A B") is None or not {"a-b", "ab"} <= {*texts}
     assert [read_leniently(text, "label", labels=labels) for text in texts] == texts

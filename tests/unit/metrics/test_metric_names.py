@@ -17,6 +17,7 @@ SET = [
 TEXT = ["token_f1", "rouge_l", "edit_similarity"]
 GRADED = [*TEXT, "tool_call_f1", "field_f1", "labels_f1", "absolute_error"]
 AB = ("a", "b")
+OWN = CustomMetric("brevity", lambda expected, answer: 1.0, 0, 1, True)
 NUMBERS = ("within", "absolute_error")
 CALLS = (json.dumps([{"name": "weather", "arguments": {"city": "Oslo"}}]), "Hello!")
 FIELDS = (json.dumps({"intent": "light", "slots": {"room": "hall", "level": 3}, "tags": ["a", "b"]}), "[1]")
@@ -33,9 +34,11 @@ def expected_for(name):
     return {"field_f1": FIELDS, "within": ("1", "2"), "absolute_error": ("0", "1")}.get(name, AB)
 
 
-def test_every_name_of_the_contract_is_there():
+def test_every_name_of_the_contract_is_there(build, refusal):
     others = ["accuracy", "exact_match", "format", "tool_call_exact", "labels_exact", "within"]
     assert sorted(BUILT_IN) == sorted([*SET, *GRADED, *others, *judged.NAMES])
+    assert all(name in str(refusal("zzz")) for name in BUILT_IN)  # without a near one all are listed
+    assert build("accuracy", [f"answer {i}" for i in range(2001)]).uses_labels  # free text is a label of accuracy
 
 
 @pytest.mark.parametrize("name", [name for name in BUILT_IN if name not in judged.NAMES])
@@ -49,15 +52,6 @@ def test_a_metric_declares_its_kind_range_and_direction(build, name):
     assert metric.uses_labels is (name in (*SET, "accuracy"))
 
 
-def own(function=lambda expected, answer: 1.0):
-    return CustomMetric("brevity", function, 0, 1, True)
-
-
-def test_an_unknown_name_without_a_near_one_lists_them_all(refusal):
-    text = str(refusal("zzz"))
-    assert all(name in text for name in BUILT_IN)
-
-
 ELSEWHERE = {"$ref": "https://example.org/a.json"}
 
 
@@ -65,12 +59,12 @@ ELSEWHERE = {"$ref": "https://example.org/a.json"}
     ("name", "expected", "options", "key", "words"),
     [
         ("f1_macr", AB, {}, None, "'f1_macro'"),
-        ("brevty", AB, {"custom": {"brevity": own()}}, None, "'brevity'"),
-        *((name, AB, {"custom": {name: own()}}, None, name) for name in ("accuracy", "rouge_l")),
+        ("brevty", AB, {"custom": {"brevity": OWN}}, None, "'brevity'"),
+        *((name, AB, {"custom": {name: OWN}}, None, name) for name in ("accuracy", "rouge_l")),
         # options that a metric does not have
         ("accuracy", AB, {"normalise": "a"}, "normalise", "'normalize'"),
         ("f1_macro", AB, {"zzz": "a"}, "zzz", "normalize, pattern, json_field, labels"),
-        ("brevity", AB, {"custom": {"brevity": own()}, "normalize": "case"}, "normalize", "brevity"),
+        ("brevity", AB, {"custom": {"brevity": OWN}, "normalize": "case"}, "normalize", "brevity"),
         ("within", ("1",), {}, None, "tolerance"),
         ("within", ("1",), {"tolerance": 1, "relative": 1}, "relative", "only one"),
         ("within", ("1",), {"tolerance": -1}, "tolerance", "-1"),
@@ -148,10 +142,6 @@ def test_a_wrong_request_is_refused_with_its_key(refusal, name, expected, option
     error = refusal(name, expected, **options)
     assert (error.where.path, error.where.key or None) == ("ftgate.yaml:14", key)
     assert words in str(error)
-
-
-def test_free_text_is_a_label_of_accuracy(build):
-    assert build("accuracy", [f"answer {i}" for i in range(2001)]).uses_labels
 
 
 @pytest.mark.parametrize("name", ["accuracy", "f1_macro", "exact_match"])
