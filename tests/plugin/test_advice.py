@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from gate_project import Project, block, check, ends, label, mentions
-
-N = 60
-
-
-def answers(project: Project, name: str, answer: Callable[[int], str], **fields: Any) -> None:
-    project.predictions(name, N, output=answer, **fields)
 
 
 def actions(gate: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(one["action"] for one in gate["advice"]))
 
 
-def advice(gate: dict[str, Any], action: str) -> dict[str, Any]:
-    """Return the one piece of advice of this kind, as a check has it: for ``mentions``."""
-    (found,) = [one for one in gate["advice"] if one["action"] == action]
-    return {"message": found["fact"], "advice": found["text"]}
-
-
-def shows(gate: dict[str, Any], part: str, *, verbose: bool = False) -> bool:
-    return any(part in line for line in block(gate, verbose=verbose))
-
-
-# --- the advice ----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("asked", "rows", "tests", "goal", "said"),
     [
-        ("training", 150, N, "knowledge", ["add_examples", "retrieval"]),
+        ("training", 150, 60, "knowledge", ["add_examples", "retrieval"]),
         ("customer", 3, 40, "reasoning", ["fix_data", "add_examples", "add_examples", "another_model"]),
     ],
 )
@@ -52,18 +32,15 @@ def test_advice_of_free_checks_needs_no_call_and_is_printed_once(
     assert all(sum(one["text"] in line for line in lines) == 1 for one in gate["advice"] if one["action"] != "fix_data")
 
 
-# --- answers that say nothing, and gates that failed for something else ---------------------------------------
-
-
 def test_a_candidate_that_misses_the_form_is_asked_otherwise_and_not_dropped(project: Project) -> None:
-    answers(project, "ft.jsonl", lambda i: f"The answer is {label(i)}." if i < 40 else label(i))
+    project.predictions("ft.jsonl", 60, output=lambda i: f"The answer is {label(i)}." if i < 40 else label(i))
     gate = ends(project.judge(), "fail")
     assert (actions(gate), len(gate["advice"])) == (["measure_again"], 1)
     assert gate["diagnosis"]["candidate"] == {"right": 20, "wrong_format": 40}
     assert [one["name"] for one in gate["checks"] if one["status"] == "fail"] == ["formatting_gain", "margin"]
     mentions(check(gate, "formatting_gain"), "40", "The answer is refund.", "pattern")
     assert check(gate, "margin")["advice"] is None
-    answers(project, "ft.jsonl", lambda i: label(i + (i < 21)) if not 20 < i < 41 else f"It is {label(i)}.")
+    project.predictions("ft.jsonl", 60, output=lambda i: f"It is {label(i)}." if 20 < i < 41 else label(i + (i < 21)))
     gate = ends(project.judge(), "fail")
     assert actions(gate)[:3] == ["stop", "measure_again", "fix_data"]
     assert check(gate, "margin")["advice"] == gate["advice"][0]["text"]

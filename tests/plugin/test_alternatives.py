@@ -12,15 +12,13 @@ from gate_project import check, checks, label, mentions, passed, stopped, wrong
 
 SYSTEM = "Answer with one label."
 WAYS = {"prompt": {}, "few_shot": {"few_shot": 4}, "retrieval": {"retrieval": 2}}
-N_MESSAGES = {"prompt": 2, "few_shot": 2 + 2 * 4, "retrieval": 2 + 2 * 2}
+KINDS = {2: "prompt", 2 + 2 * 4: "few_shot", 2 + 2 * 2: "retrieval"}
 ALL = {"prompt": range(40, 60), "few_shot": range(45, 60), "retrieval": range(46, 60)}
 
 
 def kind(body: dict[str, Any]) -> str:
     """Return the model that a request belongs to, by the number of its messages."""
-    if body["model"] == "ft":
-        return "candidate"
-    return {count: name for name, count in N_MESSAGES.items()}[len(body["messages"])]
+    return "candidate" if body["model"] == "ft" else KINDS[len(body["messages"])]
 
 
 def made(project: EndpointProject, missed: dict[str, Iterable[int]]) -> None:
@@ -119,22 +117,19 @@ def test_a_model_extends_another_whose_nearest_keys_win(http: EndpointProject) -
 
 
 @pytest.mark.parametrize(
-    ("more", "name"),
+    ("more", "name", "system"),
     [
-        ({"few_shot": 0}, "prompted few_shot 0"),
-        ({"system": "Other.", "params": {"seed": 1}}, "prompted system Other. params"),
-        ({"template": "Q: {input}", "name": "mine"}, "mine"),
+        ({"few_shot": 0}, "prompted few_shot 0", SYSTEM),
+        ({"system": "Other.", "params": {"seed": 1}}, "prompted system Other. params", "Other."),
+        ({"template": "Q: {input}", "name": "mine"}, "mine", SYSTEM),
+        ({"system_file": "prompts/other.md", "name": "x"}, "x", "Other."),  # a path starts where it is written
+        ({"extends": "filed", "few_shot": 1}, "filed few_shot 1", "Other."),
     ],
 )
-def test_an_extended_model_has_a_name_of_its_own(http: EndpointProject, more: dict[str, Any], name: str) -> None:
-    gate = passed(extended(http, {}, baseline={"extends": "prompted", **more}))
-    assert gate["baseline"]["name"] == name
-
-
-@pytest.mark.parametrize(
-    "model", [{"extends": "prompted", "system_file": "prompts/other.md"}, {"extends": "filed", "few_shot": 1}]
-)
-def test_a_path_starts_where_it_is_written_and_replaces_the_text(http: EndpointProject, model: dict[str, Any]) -> None:
+def test_an_extended_model_has_a_name_of_its_own_and_the_text_of_its_own_file(
+    http: EndpointProject, more: dict[str, Any], name: str, system: str
+) -> None:
     filed = {"extends": "prompted", "system_file": "../prompts/other.md"}
-    passed(extended(http, {"filed": filed}, baseline=model))
-    assert {one["messages"][0]["content"] for one in http.server.bodies if one["model"] == "base"} == {"Other."}
+    gate = passed(extended(http, {"filed": filed}, baseline={"extends": "prompted", **more}))
+    assert gate["baseline"]["name"] == name
+    assert {one["messages"][0]["content"] for one in http.server.bodies if one["model"] == "base"} == {system}

@@ -5,26 +5,16 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-import threading
+import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject
-from gate_project import (
-    Project,
-    block,
-    check,
-    checks,
-    mentions,
-    on_a_branch,
-    passed,
-    read_jsonl,
-    statuses,
-    stopped,
-)
+from gate_project import Project, block, check, checks, mentions, on_a_branch, passed, read_jsonl, statuses, stopped
 
 from pytest_ftgate.checks.attempts import Attempt, MovedError, _locked, fingerprint, may_be_shown, same_test_set
 from pytest_ftgate.data import Example
@@ -96,11 +86,6 @@ def test_beyond_the_budget_the_gate_fails_before_any_call(project: Project) -> N
     assert len(ledger(project)) == 1
 
 
-def test_before_training_there_is_no_attempt(project: Project) -> None:
-    project.judge(stage="ready", candidate=...)
-    assert not (project.path / LEDGER).exists()
-
-
 def test_a_candidate_is_the_same_one_when_asked_again_about_more(http: EndpointProject) -> None:
     http.judge(stored=True, max_attempts=2)
     http.test_set(80)
@@ -112,7 +97,7 @@ def test_a_candidate_is_the_same_one_when_asked_again_about_more(http: EndpointP
 @pytest.mark.parametrize("most", [2, None])
 def test_other_answers_of_one_candidate_are_another_attempt(project: Project, most: int | None) -> None:
     code, answer = "def answer(text): return Path({!r}).read_text()", project.path / "answer"
-    for text, number in (("refund", 1), ("refund", 1), ("invoice", 2), ("refund", 1), ("shipping", 3)):
+    for text, number in (("refund", 1), ("invoice", 2), ("refund", 1), ("shipping", 3)):
         answer.write_text(text)
         project.file("own.py", f"from pathlib import Path\n{code.format(str(answer))}\n")
         sys.modules.pop("own", None)
@@ -131,24 +116,22 @@ def test_other_answers_of_one_candidate_are_another_attempt(project: Project, mo
 # --- test sets -----------------------------------------------------------------------------------------------
 
 
-def examples(start: int, stop: int) -> list[Example]:
-    return [Example(str(number), f"question {number}", "x") for number in range(start, stop)]
-
-
 @pytest.mark.parametrize(
-    ("now", "same"),
-    [((0, 100), True), ((50, 150), True), ((51, 151), False), ((90, 100), True), ((0, 201), False)],
+    ("n", "now", "same"),
+    [
+        *((100, now, True) for now in ((0, 100), (50, 150), (90, 100))),
+        *((100, now, False) for now in ((51, 151), (0, 201))),
+        # Of a large one a sample of hashes is kept.
+        *((5000, (start, start + 5000), start < 2500) for start in (0, 2000, 3200, 5000)),
+        *((5000, (start, start + 50), start < 5000) for start in (0, 3200, 5000)),
+    ],
 )
-def test_half_of_the_examples_make_it_the_same_test_set(now: tuple[int, int], same: bool) -> None:
-    assert same_test_set(fingerprint(examples(*now)), fingerprint(examples(0, 100))) is same
-
-
-@pytest.mark.parametrize(("start", "same"), [(0, True), (2000, True), (3200, False), (5000, False)])
-def test_of_a_large_test_set_a_sample_of_hashes_is_kept(start: int, same: bool) -> None:
-    before = fingerprint(examples(0, 5000))
-    assert len(before) == 400
-    assert same_test_set(fingerprint(examples(start, start + 5000)), before) is same
-    assert same_test_set(fingerprint(examples(start, start + 50)), before) is (start < 5000)
+def test_half_of_the_examples_make_it_the_same_test_set(n: int, now: tuple[int, int], same: bool) -> None:
+    then, found = (
+        fingerprint(Example(str(number), f"question {number}", "x") for number in range(*one)) for one in ((0, n), now)
+    )
+    assert len(then) == min(n, 400)
+    assert same_test_set(found, then) is same
 
 
 @pytest.mark.parametrize(
@@ -192,14 +175,11 @@ def test_a_gate_that_was_green_before_max_attempts_gets_its_ledger(project: Proj
     assert "test_set_changed" not in statuses(attempt(project, 2, BETTER, stored=True))  # although a tenth is spared
 
 
-def test_an_error_is_no_attempt(project: Project) -> None:
+def test_a_candidate_that_could_not_be_judged_is_no_attempt(project: Project) -> None:
+    passed(project.judge(stage="ready", candidate=...))
     project.predictions("ft1.jsonl", 199)
     assert project.judge(candidate="recorded:ft1.jsonl")["verdict"] == "error"
-    assert not (project.path / LEDGER).exists()
-
-
-def test_a_ledger_that_cannot_be_written_is_an_error(project: Project) -> None:
-    (project.path / LEDGER).mkdir()
+    (project.path / LEDGER).mkdir()  # there was none, and none can be written now
     assert stopped(project.judge())["message"].startswith(LEDGER)
 
 
@@ -261,20 +241,14 @@ def test_an_attempt_that_another_process_takes_is_judged_as_the_next(
 
 
 def test_of_two_processes_one_waits_for_the_ledger(tmp_path: Path) -> None:
-    path, entered = tmp_path / LEDGER, threading.Event()
+    def add(text: bytes) -> None:
+        with _locked(tmp_path / LEDGER) as file:
+            time.sleep(0.02)
+            file.write(text)
 
-    def other() -> None:
-        with _locked(path) as file:
-            file.write(b"2\n")
-            entered.set()
-
-    with _locked(path) as file:
-        waiting = threading.Thread(target=other)
-        waiting.start()
-        assert not entered.wait(0.05)
-        file.write(b"1")
-    waiting.join()
-    assert path.read_text() == "1\n2\n"
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(add, (b"1", b"2", b"3")))
+    assert sorted((tmp_path / LEDGER).read_text().splitlines()) == ["1", "2", "3"]  # none on the line of another
 
 
 # --- examples ------------------------------------------------------------------------------------------------
@@ -305,11 +279,10 @@ def test_a_preview_shows_the_same_tenth_and_the_level_and_takes_no_attempt(secon
 
 
 def test_groups_stay_together_and_without_an_example_that_counts_there_is_an_error(project: Project) -> None:
-    names = [f"g{number}" for number in range(60)]
-    assert {may_be_shown(Example("a", "x", "y", group=name)) for name in names} == {True, False}
-    name = next(name for name in names if may_be_shown(Example("a", "x", "y", group=name)))
+    known = {may_be_shown(Example("a", "x", "y", group=name)): name for name in map(str, range(60))}
+    assert known.keys() == {True, False}
     attempt(project, 1)
-    project.test_set(200, group=lambda index: name)
+    project.test_set(200, group=lambda index: known[True])
     mentions(stopped(attempt(project, 2, evidence="observed")), "no test example counts")
 
 
@@ -332,8 +305,7 @@ def test_label_averages_count_the_labels_of_the_examples_that_count(project: Pro
 
 
 def test_without_max_attempts_the_second_candidate_is_a_note(project: Project) -> None:
-    first = attempt(project, 1, stored=True, max_attempts=...)
-    assert "attempts" not in statuses(first)
+    assert "attempts" not in statuses(attempt(project, 1, stored=True, max_attempts=...))
     found = check(attempt(project, 2, BETTER, stored=True, max_attempts=...), "attempts")
     assert (found["status"], found["observed"]) == ("note", 2)
     mentions(found, "max_attempts")

@@ -64,16 +64,10 @@ def test_a_candidate_may_answer_as_the_champion_does(project: Project, wrong: in
 def test_the_prompt_must_be_beaten_whatever_the_champion_allows(project: Project) -> None:
     gate = ends(judged(project, margin=0.2), "fail")
     assert (statuses(gate)["margin"], statuses(gate)["max_drop"]) == ("fail", "pass")
-
-
-def test_too_few_examples_for_max_drop_end_the_gate_before_any_call(project: Project) -> None:
+    gate = passed(judged(project, {"model": None, "max_drop": 0.03}))  # no champion yet
+    assert (list(gate["gains"]), check(gate, "max_drop")["status"]) == (["prompt"], "note")
     answers(project, 96, 96)
     assert stopped(judged(project), "inconclusive")["required"] == 99
-
-
-def test_without_a_champion_the_prompt_alone_counts(project: Project) -> None:
-    gate = passed(judged(project, {"model": None, "max_drop": 0.03}))
-    assert (list(gate["gains"]), check(gate, "max_drop")["status"]) == (["prompt"], "note")
 
 
 @pytest.mark.parametrize(

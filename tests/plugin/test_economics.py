@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from gate_project import Project, check, mentions, statuses
+from gate_project import Project, check, mentions, passed, statuses, stopped
 
 # 1,000 tokens in and 50 out: (1000 * 2 + 50 * 8) / 1e6 = $0.0024 a call; the tuned model takes $0.0004.
 LARGE = {"input_per_1m": 2.0, "output_per_1m": 8.0}
@@ -17,50 +17,36 @@ USAGE = {"input_tokens": 1000, "output_tokens": 50}
 ECONOMICS = {"calls_per_month": 200_000, "training_cost_usd": 100, "data_cost_usd": 200}
 
 
-def answers(project: Project, name: str, wrong_at: Any, *, usage: dict[str, int] | None = USAGE) -> None:
-    more = {"usage": usage} if usage else {}
-    project.predictions(name, 60, wrong_at, **more)
-
-
 @pytest.fixture
 def priced(project: Project) -> Project:
     """Return a gate that the candidate wins, with costs."""
-    answers(project, "base.jsonl", range(40, 60))
-    answers(project, "ft.jsonl", (0, 1, 58, 59))
+    project.predictions("base.jsonl", 60, range(40, 60), usage=USAGE)
+    project.predictions("ft.jsonl", 60, (0, 1, 58, 59), usage=USAGE)
     project.keys |= {"baseline": model("base.jsonl", LARGE), "candidate": model("ft.jsonl", SMALL)}
     return project
 
 
-def model(name: str, price: dict[str, float] | None) -> dict[str, Any]:
-    return {"provider": "recorded", "path": name, **({"price": price} if price else {})}
+def model(name: str, price: dict[str, float]) -> dict[str, Any]:
+    return {"provider": "recorded", "path": name, "price": price}
 
 
 def judged(project: Project, **economics: Any) -> dict[str, Any]:
-    keys = {key: value for key, value in {**ECONOMICS, **economics}.items() if value is not ...}
-    return project.judge(economics=keys)
+    return project.judge(economics={**ECONOMICS, **economics})
 
 
-def test_a_price_of_nothing_is_known_before_any_call_to_save_nothing(priced: Project) -> None:
-    priced.keys["candidate"] = model("ft.jsonl", {"input_per_1m": 0, "output_per_1m": 0})
+@pytest.mark.parametrize(("output_per_1m", "called"), [(0, False), (3, True)])
+def test_calls_for_nothing_save_nothing_but_on_a_machine_that_is_paid_by_the_month(
+    priced: Project, output_per_1m: float, called: bool
+) -> None:
+    priced.predictions("ft.jsonl", 60, (0, 1, 58, 59), usage={"input_tokens": 1000, "output_tokens": 0})
+    priced.keys["candidate"] = model("ft.jsonl", {"input_per_1m": 0, "output_per_1m": output_per_1m})
     gate = judged(priced, max_break_even_days=30)
-    assert (gate["verdict"], gate["models_called"]) == ("error", False)
-    found = check(gate, "economics")
+    found = stopped(gate, called=called)
+    assert (found["name"], found["observed"]) == ("economics", None)
+    assert not called or gate["economics"]["monthly_saving_usd"] is None
     mentions(found, "candidate ft.jsonl", "marker", "gpu_hour_usd", "economics.hosting_usd_per_month")
-
-
-def test_answers_without_a_token_that_is_paid_for_save_nothing_either(priced: Project) -> None:
-    answers(priced, "ft.jsonl", (0, 1, 58, 59), usage={"input_tokens": 1000, "output_tokens": 0})
-    priced.keys["candidate"] = model("ft.jsonl", {"input_per_1m": 0, "output_per_1m": 3})
-    gate = judged(priced, max_break_even_days=30)
-    assert (gate["verdict"], gate["economics"]["monthly_saving_usd"]) == ("error", None)
-    assert check(gate, "economics")["observed"] is None
-
-
-def test_a_machine_that_is_paid_by_the_month_may_have_calls_for_nothing(priced: Project) -> None:
-    priced.keys["candidate"] = model("ft.jsonl", {"input_per_1m": 0, "output_per_1m": 0})
-    gate = judged(priced, max_break_even_days=115, hosting_usd_per_month=400)
+    gate = passed(judged(priced, max_break_even_days=115, hosting_usd_per_month=400))
     assert gate["economics"]["monthly_saving_usd"] == pytest.approx(80)
-    assert gate["verdict"] == "pass"
 
 
 # --- before training -----------------------------------------------------------------------------------------
@@ -113,7 +99,7 @@ def test_a_smaller_model_is_priced_before_it_is_trained(priced: Project) -> None
 def test_gpu_hours_are_an_amount_and_an_unknown_price_is_no_saving(priced: Project) -> None:
     hours = {"gpu_hours": 4, "gpu_hour_usd": 2.5}
     assert judged(priced, training_cost_usd=hours)["economics"]["training_cost_usd"] == 10
-    answers(priced, "base.jsonl", range(40, 60), usage=None)
+    priced.predictions("base.jsonl", 60, range(40, 60))
     priced.keys |= {"stage": "ready", "candidate": ...}
     gate = judged(priced, candidate_price=SEED["candidate_price"], max_break_even_days=30)
     assert (gate["verdict"], gate["economics"]["monthly_saving_usd"]) == ("error", None)

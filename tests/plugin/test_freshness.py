@@ -40,18 +40,11 @@ def other(http: EndpointProject) -> dict[str, Any]:
 
 
 def test_another_baseline_than_at_the_last_green_verdict(http: EndpointProject, other: dict[str, Any]) -> None:
-    gate = green(http, **other)
-    found = check(gate, "base_changed")
+    assert http.judge(stored=True, margin=0.9, **other)["verdict"] == "fail"  # which is no reference
+    found = check(green(http, **other), "base_changed")
     assert (found["status"], found["observed"]) == ("warning", "base-2 (revision 1)")
     mentions(found, "base-2", in_days(0), "base (revision 1)")
     assert "base_changed" not in statuses(green(http, **other))  # which is the reference from now on
-
-
-def test_a_red_verdict_never_replaces_a_green_one(http: EndpointProject, other: dict[str, Any]) -> None:
-    before = greens(http)
-    assert http.judge(stored=True, margin=0.9, **other)["verdict"] == "fail"
-    assert greens(http) == before
-    assert statuses(green(http, **other))["base_changed"] == "warning"
 
 
 def test_another_base_model_of_the_candidate(http: EndpointProject) -> None:
@@ -76,10 +69,13 @@ def test_several_baselines_and_another_test_set(http: EndpointProject) -> None:
     assert statuses(gate)["test_set_changed"] == "warning"
 
 
-def test_before_and_after_training_are_filed_apart(project: Project) -> None:
+def test_before_and_after_training_are_filed_apart_and_a_damaged_recording_is_an_error(project: Project) -> None:
     green(project)
     green(project, stage="ready", candidate=...)
     assert len(greens(project)) == 2
+    project.file("recorded/x.green.json", "[]")
+    project.ini["ftgate_recordings"] = "recorded"
+    mentions(stopped(project.judge()), "recorded/x.green.json")
 
 
 def test_recordings_carry_the_last_green_verdict_and_the_times(http: EndpointProject) -> None:
@@ -103,52 +99,33 @@ def test_recordings_carry_the_last_green_verdict_and_the_times(http: EndpointPro
     assert gate["candidate"]["oldest_age_s"] is None
 
 
-MISSING = object()
+FUTURE = {"judged_at": 4_102_444_800}  # which would be the newest for ever
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("judged_at", 4_102_444_800),  # which would be the newest for ever
-        *(("judged_at", value) for value in (10**400, "x")),
-        *(("form", 1), ("test_set", MISSING), (None, [])),
-    ],
-)
-def test_a_damaged_note_is_as_none(http: EndpointProject, other: dict[str, Any], key: str | None, value: Any) -> None:
+@pytest.mark.parametrize("damage", [FUTURE, {"judged_at": 10**400}, {"judged_at": "x"}, {"form": 1}, None], ids=str)
+def test_a_damaged_note_is_as_none(http: EndpointProject, other: dict[str, Any], damage: Any) -> None:
     (kept,) = greens(http)
-    changed = value if key is None else {**kept, key: value}
-    note = json.dumps(changed if value is not MISSING else {name: kept[name] for name in kept if name != key})
-    http.store("UPDATE notes SET text = ? WHERE name LIKE 'green: %'", note)
+    http.store("UPDATE notes SET text = ? WHERE name LIKE 'green: %'", json.dumps(damage and {**kept, **damage}))
     assert "base_changed" not in statuses(green(http, **other))
     assert "base_changed" in statuses(green(http))  # the new one is the reference
-
-
-def test_a_damaged_file_of_the_recordings_is_an_error(project: Project) -> None:
-    project.file("recorded/x.green.json", "[]")
-    project.ini["ftgate_recordings"] = "recorded"
-    mentions(stopped(project.judge()), "recorded/x.green.json")
 
 
 # --- age -----------------------------------------------------------------------------------------------------
 
 
-def age_store(project: Project, days: float) -> None:
-    project.store("UPDATE predictions SET created_at = created_at - ?", days * DAY_S)
-
-
 def test_old_evidence_fails(http: EndpointProject) -> None:
+    age = "UPDATE predictions SET created_at = created_at - ?"
+    green(http)
+    http.store(age, 89 * DAY_S)
     assert check(green(http, max_age_days=90), "max_age_days")["status"] == "pass"
-    age_store(http, 89)
-    green(http, max_age_days=90)
-    age_store(http, 26)
+    http.store(age, 26 * DAY_S)
     found = stopped(http.judge(stored=True, max_age_days=90), "fail", called=True)
     assert (found["name"], found["required"], found["source"]) == ("max_age_days", 90, "marker")
     assert found["observed"] == pytest.approx(115, abs=0.01)
     mentions(found, in_days(-115), "115", "90", "--ftgate-cache=refresh")
     renewed = passed(http.judge(refresh=True, max_age_days=90))
     assert check(renewed, "max_age_days")["observed"] == pytest.approx(0, abs=0.01)
-    one = "UPDATE predictions SET created_at = created_at - ? WHERE key = (SELECT min(key) FROM predictions)"
-    http.store(one, 91 * DAY_S)
+    http.store(f"{age} WHERE key = (SELECT min(key) FROM predictions)", 91 * DAY_S)
     assert statuses(http.judge(stored=True, max_age_days=90))["max_age_days"] == "fail"
 
 
@@ -158,15 +135,12 @@ def recorded(project: Project, days: float) -> None:
         project.predictions(name, 60, missed, created_at=time.time() - days * DAY_S)
 
 
-@pytest.mark.parametrize(("days", "verdict"), [(29, "pass"), (31, "fail")])
-def test_a_recording_is_as_old_as_it_says(project: Project, days: int, verdict: str) -> None:
-    recorded(project, days)
-    assert project.judge(max_age_days=30)["verdict"] == verdict
-    ready = project.judge(stage="ready", candidate=..., max_age_days=30)
-    assert statuses(ready)["max_age_days"] == verdict
-
-
-def test_guards_are_evidence_too(project: Project) -> None:
+def test_a_recording_is_as_old_as_it_says_and_guards_are_evidence_too(project: Project) -> None:
+    for days, verdict in ((29, "pass"), (31, "fail")):
+        recorded(project, days)
+        assert project.judge(max_age_days=30)["verdict"] == verdict
+        ready = project.judge(stage="ready", candidate=..., max_age_days=30)
+        assert statuses(ready)["max_age_days"] == verdict
     recorded(project, 0)
     project.test_set(60, "general.jsonl", prefix="g", input="guard {}".format)
     for name in ("base.jsonl", "ft.jsonl"):

@@ -12,14 +12,14 @@ LEAST = 99  # examples that rule out a drop of 3 points where nothing differs
 GENERAL = {"test_set": "general.jsonl", "max_drop": 0.03}
 
 
-def guard_set(project: Project, n: int, name: str = "general.jsonl", prefix: str = "g", **fields: Any) -> None:
-    project.test_set(n, name, **{"prefix": prefix, "input": lambda i: f"{name} item {i}", **fields})
+def guard_set(project: Project, n: int, **fields: Any) -> None:
+    project.test_set(n, "general.jsonl", **{"prefix": "g", "input": "general item {}".format, **fields})
 
 
-def answers(project: Project, n: int, *, base: Any = (), ft: Any = (), prefix: str = "g") -> None:
-    """Add what the recorded models say to the examples of a guard."""
-    project.predictions("base.jsonl", n, base, prefix=prefix, add=True)
-    project.predictions("ft.jsonl", n, ft, prefix=prefix, add=True)
+def answers(project: Project, n: int, **missed: Any) -> None:
+    """Add what recorded models say to the examples of the guard."""
+    for name, wrong_at in {"base": (), "ft": (), **missed}.items():
+        project.predictions(f"{name}.jsonl", n, wrong_at, prefix="g", add=True)
 
 
 def judged(project: Project, guard: Any = None, **changes: Any) -> dict[str, Any]:
@@ -45,30 +45,10 @@ def test_recorded_models_without_the_guards_predictions(project: Project) -> Non
     assert (gate["verdict"], gate["guards"][0]["candidate"]) == ("pass", 0.98)
     assert check(gate, "guards.general")["status"] == "warning"
 
-
-def test_one_id_for_two_examples_is_an_error_with_recorded_models(project: Project) -> None:
-    guard_set(project, 60, prefix="t")
+    guard_set(project, 60, prefix="t")  # one id for two examples
     found = stopped(judged(project, {"max_drop": 0.3}))
     assert found["name"] == "guards.general"
     mentions(found, "t0")
-
-
-def test_several_guards_and_baselines(project: Project) -> None:
-    project.predictions("other.jsonl", 60, wrong_at=range(45, 60))
-    for name, prefix, base, other in (("general", "g", range(10), ()), ("safety", "s", (), range(10))):
-        guard_set(project, LEAST, f"{name}.jsonl", prefix)
-        answers(project, LEAST, base=base, prefix=prefix)
-        project.predictions("other.jsonl", LEAST, other, prefix=prefix, add=True)
-    guards = {
-        "general": {**GENERAL, "metric": "f1_macro"},
-        "safety": {"test_set": "safety.jsonl", "max_drop": 0.03},
-    }
-    baselines = {"a": "recorded:base.jsonl", "b": "recorded:other.jsonl"}
-    gate = passed(project.judge(baseline=..., baselines=baselines, guards=guards))
-    assert [(one["name"], one["metric"], one["against"]) for one in gate["guards"]] == [
-        ("general", "f1_macro", "b"),
-        ("safety", "accuracy", "a"),
-    ]
 
 
 def test_a_guard_holds_against_every_baseline(project: Project) -> None:
@@ -76,14 +56,15 @@ def test_a_guard_holds_against_every_baseline(project: Project) -> None:
     project.predictions("other.jsonl", 60, wrong_at=range(45, 60))
     guard_set(project, 100)
     wrong_of_b, wrong_of_a = [*range(14), *range(90, 100)], [*range(20, 35), *range(90, 100)]
-    answers(project, 100, base=wrong_of_a, ft=wrong_of_b)
-    project.predictions("other.jsonl", 100, wrong_of_b, prefix="g", add=True)
+    answers(project, 100, base=wrong_of_a, ft=wrong_of_b, other=wrong_of_b)
     baselines = {"a": "recorded:base.jsonl", "b": "recorded:other.jsonl"}
     guards = {"general": {**GENERAL, "max_drop": 0.05}}
     alone = project.judge(baseline="recorded:other.jsonl", guards=guards)
     assert alone["guards"][0]["verdict"] == "pass"
+    guards["form"] = {**GENERAL, "metric": {"name": "format", "allowed": ["refund", "invoice", "shipping"]}}
     gate = project.judge(baseline=..., baselines=baselines, guards=guards)
-    (guard,) = gate["guards"]
+    guard, form = gate["guards"]
+    assert (form["metric"], form["verdict"]) == ("format", "pass")
     assert (gate["verdict"], guard["verdict"], guard["against"]) == ("inconclusive", "inconclusive", "a")
     assert (guard["baseline"], guard["candidate"], guard["wins"], guard["losses"]) == (0.75, 0.76, 15, 14)
     mentions(check(gate, "guards.general"), "baseline a", "75.0 %", "76.0 %")

@@ -7,26 +7,20 @@ import shutil
 
 import pytest
 from endpoint_project import EndpointProject, answer
-from gate_project import Project, check, ends, mentions, passed, words
+from gate_project import Project, check, ends, mentions, passed, stopped, words
 from loopback import Reply, error
 
 from pytest_ftgate.models.openai_api.endpoint import Endpoint
 from pytest_ftgate.models.openai_api.model import OpenAIModel
 
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 20, "prompt_tokens_details": {"cached_tokens": 600}}
-PRICE = {"input_per_1m": 2.0, "output_per_1m": 8.0}
 ROLES = {"gpt-4.1-mini": "base", "ft:gpt-4.1-mini:org::1": "ft"}
-AT_MOST_A_DOLLAR = {"cost_usd": {"max": 1}}
 
 
 @pytest.fixture
 def http(http: EndpointProject) -> EndpointProject:
     http.server.answer = lambda body: Reply(answer(body), usage=USAGE)
     return http
-
-
-def lines(project: Project) -> list[str]:
-    return [line for line in project.result.outlines if line.startswith("price of ")]
 
 
 def test_tokens_written_to_the_cache_are_kept_with_the_answer(http: EndpointProject) -> None:
@@ -36,16 +30,6 @@ def test_tokens_written_to_the_cache_are_kept_with_the_answer(http: EndpointProj
     http.run("--ftgate-report=recordings:recordings").assert_outcomes(passed=1)
     (path,) = (http.path / "recordings").glob("*.candidate.jsonl")
     assert path.read_text(encoding="utf-8").count('"cache_write_tokens": 4') == 60
-
-
-# --- what is not known ---------------------------------------------------------------------------------------
-
-
-def test_a_price_that_is_none_is_seen_before_any_call(project: Project) -> None:
-    project.file("conftest.py", MODEL.format(price={"input_per_1k": 1}))
-    gate = project.judge(candidate={"provider": "mine"})
-    assert (gate["verdict"], gate["models_called"]) == ("error", False)
-    mentions(gate["checks"][-1], "mine", "'input_per_1k'")
 
 
 # --- by the hour, and by others ------------------------------------------------------------------------------
@@ -76,14 +60,13 @@ def pytest_ftgate_model(spec):
 
 
 def test_a_models_own_price(project: Project) -> None:
-    project.file("conftest.py", MODEL.format(price=PRICE))
-    project.gate_test(candidate={"provider": "mine"})
-    gate = project.gate("-v")
+    project.file("conftest.py", MODEL.format(price={"input_per_1k": 1}))
+    mentions(stopped(project.judge(candidate={"provider": "mine"})), "mine", "'input_per_1k'")
+    project.file("conftest.py", MODEL.format(price={"input_per_1m": 2.0, "output_per_1m": 8.0}))
+    gate = project.judge(candidate={"provider": "mine"})
     assert gate["candidate"]["cost_usd"] == pytest.approx(60 * (100 * 2 + 10 * 8) / 1e6)
-    assert lines(project) == [
-        "price of baseline: unknown: no price in the gate",
-        "price of candidate: the model mine",
-    ]
+    prices = [gate[role]["price"] for role in ("baseline", "candidate")]
+    assert prices == ["unknown: no price in the gate", "the model mine"]
 
 
 def test_the_hour_of_a_machine_is_spread_over_the_calls(http: EndpointProject) -> None:
@@ -103,7 +86,7 @@ def test_the_hour_of_a_machine_is_spread_over_the_calls(http: EndpointProject) -
 
 def test_reading_a_file_is_not_what_a_machine_took(project: Project) -> None:
     recorded = {"provider": "recorded", "path": "ft.jsonl", "price": {"gpu_hour_usd": 2}}
-    gate = project.judge(candidate=recorded, thresholds=AT_MOST_A_DOLLAR)
+    gate = project.judge(candidate=recorded, thresholds={"cost_usd": {"max": 1}})
     assert (gate["verdict"], gate["candidate"]["cost_usd"]) == ("error", None)
     mentions(check(gate, "thresholds.cost_usd"), "60 of 60")
 
@@ -132,7 +115,6 @@ def test_a_known_endpoint_has_its_price_from_the_table(http: EndpointProject, mo
 
 @pytest.mark.parametrize("amount", ["0", "nan", "much"])
 def test_a_limit_that_is_none_is_a_usage_error(project: Project, amount: str) -> None:
-    project.gate_test()
     result = project.run(f"--ftgate-max-cost={amount}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*--ftgate-max-cost*must be a positive number of US dollars*"])

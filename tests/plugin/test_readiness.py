@@ -1,4 +1,4 @@
-"""Before training: ``stage: ready`` judges all that can be judged without a candidate, and green means train now."""
+"""Before training: ``stage: ready`` judges all that can be judged without a candidate; goals and hypotheses."""
 
 from __future__ import annotations
 
@@ -8,18 +8,9 @@ from typing import Any
 import pytest
 import yaml
 from endpoint_project import EndpointProject
-from gate_project import (
-    LABELS,
-    Project,
-    block,
-    check,
-    checks,
-    ends,
-    label,
-    mentions,
-    passed,
-    statuses,
-)
+from gate_project import LABELS, Project, block, check, checks, ends, label, mentions, passed, statuses, stopped
+
+from pytest_ftgate import metric
 
 HYPOTHESIS = {"from": 0.7, "to": 0.85}
 
@@ -46,14 +37,11 @@ def test_only_the_baseline_is_asked(http: EndpointProject) -> None:
     assert {body["model"] for body in http.server.bodies} == {"ft"}  # the baseline's answers are kept
 
 
-def test_a_missing_answer_of_the_baseline_is_an_error(ready: Project) -> None:
+def test_the_baseline_is_judged_as_ever(ready: Project) -> None:
     ready.predictions("base.jsonl", 59)
     gate = ends(ready.judge(), "error")
     assert check(gate, "baseline_answers")["status"] == "error"
     assert any(line.startswith("NOT READY") for line in block(gate))
-
-
-def test_a_weak_baseline_fails(ready: Project) -> None:
     ready.predictions("base.jsonl", 60, wrong_at=range(20, 60))
     assert found(ready, "fail", "weak_baseline", hypothesis=...)["status"] == "fail"
     passed(ready.judge(hypothesis=..., checks={"weak_baseline": "warn"}, margin=0.2))
@@ -61,11 +49,12 @@ def test_a_weak_baseline_fails(ready: Project) -> None:
 
 # --- room ----------------------------------------------------------------------------------------------------
 
-DISTANCE = (
-    "import pytest_ftgate\n"
-    "def pytest_ftgate_metrics(): return {'distance': pytest_ftgate.metric(\n"
-    "    low=0, high=10, greater_is_better=False)(lambda expected, answer: 0.0 if expected == answer else 3.0)}\n"
-)
+
+class Distance:
+    @staticmethod
+    def pytest_ftgate_metrics() -> dict[str, Any]:
+        measure = metric(low=0, high=10, greater_is_better=False)
+        return {"distance": measure(lambda expected, answer: 0.0 if expected == answer else 3.0)}
 
 
 @pytest.mark.parametrize(
@@ -83,9 +72,8 @@ DISTANCE = (
 def test_a_baseline_must_leave_room_for_the_margin(
     ready: Project, wrong_at: Iterable[int], keys: dict[str, Any], status: str, room: float
 ) -> None:
-    ready.file("conftest.py", DISTANCE)
     ready.predictions("base.jsonl", 60, wrong_at)
-    gate = ends(ready.judge(hypothesis=..., **keys), status)
+    gate = ends(ready.judge(hypothesis=..., hook=Distance, **keys), status)
     seen = check(gate, "headroom")
     assert (seen["status"], seen["observed"], seen["source"]) == (status, pytest.approx(room), "marker")
     assert seen["required"] == keys.get("margin", 0.05)
@@ -120,16 +108,11 @@ def test_without_a_hypothesis_the_margin_is_what_is_expected(ready: Project) -> 
     seen = [found(ready, "pass", "power", hypothesis=one, margin=0.15) for one in ("it gets better", ...)]
     assert [one["observed"] for one in seen] == [found(ready, "pass", "power")["observed"]] * 2
     # The margin is the least that is asked for: what is expected, nobody has said.
-    seen = [found(ready, "pass", "power", hypothesis=...)]
-    assert (seen[0]["status"], seen[0]["observed"] < 0.5) == ("warning", True)
-    mentions(seen[0], "hypothesis: {from: ..., to: ...}")
-
-
-@pytest.mark.parametrize("keys", [{"margin": 0}, {"evidence": "proven"}], ids=str)
-def test_where_nothing_says_what_is_expected_the_chance_is_unknown(ready: Project, keys: dict[str, Any]) -> None:
-    seen = found(ready, "pass", "power", hypothesis=..., **keys)
-    assert (seen["status"], seen["observed"]) == ("note", None)
-    mentions(seen, "hypothesis: {from: ..., to: ...}")
+    for keys, status in (({}, "warning"), ({"margin": 0}, "note"), ({"evidence": "proven"}, "note")):
+        power = found(ready, "pass", "power", hypothesis=..., **keys)
+        assert (power["status"], (power["observed"] or 0) < 0.5) == (status, True)
+        assert (power["observed"] is None) is (status == "note")
+        mentions(power, "hypothesis: {from: ..., to: ...}")
 
 
 def test_proof_of_the_margin_itself_takes_more(ready: Project) -> None:
@@ -159,12 +142,11 @@ def test_the_body_of_the_test_runs_on_the_baseline_and_has_no_candidate(ready: P
     bodies = "def test_gate(ftgate):\n    assert ftgate.baseline.value > 0.9\n"
     other = f"\n\n{ready.mark(name='other')}\ndef test_other(ftgate_candidate):\n    pass\n"
     ready.gate_test(bodies + other)
-    result = ready.run()
-    result.assert_outcomes(failed=1, errors=1)
+    (result := ready.run()).assert_outcomes(failed=1, errors=1)
     result.stdout.fnmatch_lines_random(["*assert 0.66* > 0.9*", "*no candidate yet*"])
 
 
-def required(project: Project, marker: str = "", required: str = "all") -> dict[str, Any]:
+def obliged(project: Project, marker: str = "", required: str = "all") -> dict[str, Any]:
     project.gate_file(yaml.safe_dump({"version": 1, "gates": {"support": project.keys}}))
     project.ini_file(f"ftgate_required = {required}")
     project.marked(f"'support'{marker}")
@@ -172,17 +154,17 @@ def required(project: Project, marker: str = "", required: str = "all") -> dict[
 
 
 def test_a_gate_that_is_ready_is_judged_and_one_that_is_accepted_asks_for_more(ready: Project) -> None:
-    assert [one["name"] for one in required(ready)["unjudged"]] == ["support"]
-    assert required(ready, required="all:ready")["unjudged"] == []
+    assert [one["name"] for one in obliged(ready)["unjudged"]] == ["support"]
+    assert obliged(ready, required="all:ready")["unjudged"] == []
     assert ready.result.ret == 0
     ready.predictions("ft.jsonl", 60, wrong_at=(0, 1, 58, 59))
-    report = required(ready, ", stage='accept', candidate='recorded:ft.jsonl'")
+    report = obliged(ready, ", stage='accept', candidate='recorded:ft.jsonl'")
     assert (report["gates"][0]["stage"], report["unjudged"], ready.result.ret) == ("accept", [], 0)
 
 
 def test_a_mark_that_makes_it_ready_loosens_the_gate_in_the_file(project: Project) -> None:
     del project.keys["candidate"]
-    report = required(project, ", stage='ready'")
+    report = obliged(project, ", stage='ready'")
     assert report["gates"][0]["verdict"] == "pass"
     assert "stage: accept -> ready" in report["unjudged"][0]["reason"]
     assert project.result.ret == pytest.ExitCode.TESTS_FAILED
@@ -222,3 +204,40 @@ def test_slices_labels_and_thresholds_wait_for_the_candidate(ready: Project) -> 
     gate = passed(ready.judge(slices=["lang"], thresholds={"accuracy": {"min": 0.9}, "latency_p95_s": {"max": 1}}))
     assert (gate["slices"], [one["candidate"] for one in gate["diagnosis"]["labels"]]) == ([], [None] * 3)
     assert checks(gate, "thresholds.accuracy") == []
+
+
+# --- a goal and a hypothesis; what is said of each: tests/messages ---------------------------------------------
+
+
+@pytest.mark.parametrize("goal", ["style", "format", "classification", "extraction", "latency", "cost", None])
+def test_what_training_serves_passes(project: Project, goal: str | None) -> None:
+    gate = passed(project.judge(goal=goal or ...))
+    assert statuses(gate).get("goal") == (goal and "pass")
+
+
+@pytest.mark.parametrize(("to", "status"), [(0.5, "pass"), (0.15, "warning")])
+def test_where_lower_is_better(project: Project, to: float, status: str) -> None:
+    keys: dict[str, Any] = {"metric": "distance", "hook": Distance}
+    gate = passed(project.judge(**keys, hypothesis={"from": 1.0, "to": to}))  # the candidate is at 0.2
+    assert statuses(gate)["hypothesis"] == status
+    mentions(stopped(project.judge(**keys, hypothesis={"from": 0.5, "to": 1.5})), "0.5", "1.5")
+
+
+def test_the_margin_itself_and_the_best_baseline_are_what_a_hypothesis_is_about(project: Project) -> None:
+    for start in (0.7, 0.2):
+        passed(project.judge(hypothesis={"from": start, "to": round(start + 0.05, 2)}))
+    project.predictions("weak.jsonl", 60, wrong_at=range(30, 60))
+    both = {"weak": "recorded:weak.jsonl", "good": "recorded:base.jsonl"}
+    gate = passed(project.judge(baseline=..., baselines=both, hypothesis={"from": 0.7, "to": 0.9}))
+    mentions(check(gate, "hypothesis"), "good", "66.7 %")
+
+
+def test_a_goal_accepted_in_the_mark_is_no_met_obligation(required: Project) -> None:
+    required.filed(", goal: knowledge")
+    required.marked("'support', checks={'goal': 'warn'}")
+    report = required.report()
+    assert report["gates"][0]["verdict"] == "pass"
+    (owed,) = report["unjudged"]
+    assert "checks.goal" in owed["reason"]
+    assert required.result.ret == pytest.ExitCode.TESTS_FAILED
+    required.result.stdout.fnmatch_lines(["*warning goal: *"])

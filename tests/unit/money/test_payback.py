@@ -25,6 +25,12 @@ NOTHING = Price(unknown="no price in the gate")
 # A call of the large model has 1,000 tokens in and 50 out: (1000 * 2.00 + 50 * 8.00) / 1e6 = $0.0024.
 # The tuned one at a sixth: $0.0004. Each call saves $0.002.
 KNOWN = {"calls_per_month": 200_000.0, "training_cost_usd": 100.0, "data_cost_usd": 2000.0}
+NAMES = {
+    "calls": "calls_per_month",
+    "training": "training_cost_usd",
+    "hosting": "hosting_usd_per_month",
+    "retrains": "retrains_per_year",
+}
 
 
 def models(**prices: Price) -> Any:
@@ -37,10 +43,11 @@ def costing(name: str, usd: float | None) -> ModelResult:
 
 
 def gate(
-    baseline: float | None = 0.0024, candidate: float | None = 0.0004, *, ready: bool = False, **given: Any
+    baseline: float | None = 0.0024, candidate: float | None = 0.0004, *, ready: bool = False, **given: float | None
 ) -> Context:
     """Return a gate whose models cost so much a call, with these keys under ``economics``; None: not written."""
-    keys = {"economics": {key: value for key, value in {**KNOWN, **given}.items() if value is not None}}
+    named = {NAMES.get(key, key): value for key, value in given.items()}
+    keys: dict[str, Any] = {"economics": {key: value for key, value in {**KNOWN, **named}.items() if value is not None}}
     both = {"baseline": PRICE} if ready else {"baseline": PRICE, "candidate": PRICE}
     large = costing("large", baseline)
     result = {"baseline": large, "baselines": {"baseline": large}, "candidate": costing("ft", candidate)}
@@ -53,83 +60,55 @@ def found(*args: Any, **given: Any) -> Economics:
     return economy
 
 
-AT, FREE = "At 200,000 calls per month ", "a candidate whose calls cost nothing"
+TUNED = "At 200,000 calls per month the fine-tune "
+FREE = "At 200,000 calls per month a candidate whose calls cost nothing "
+NEVER, ABOVE = "it never pays for itself.", "calls). Above ${} per 1,000 calls it does not."
+UNKNOWN = "the break-even is unknown: the training cost is unknown."
+NO_CALLS = "The saving is unknown: the number of calls is unknown."
+SAVES_NOTHING = "The fine-tune never pays for itself: a call saves nothing."
 
 
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({}, f"{AT}the fine-tune saves $400 per month and pays for itself after 160 days (1,050,000 calls)."),
+        ({}, f"{TUNED}saves $400 per month and pays for itself after 160 days (1,050,000 calls)."),
+        ({"hosting": 500.0}, f"{TUNED}costs $100 per month more than the baseline: {NEVER}"),
+        # $400 - $120 - 6 * $100 / 12 = $230; $2,100 / $230 = 9.13 months
         (
-            {"hosting_usd_per_month": 500.0},
-            f"{AT}the fine-tune costs $100 per month more than the baseline: it never pays for itself.",
+            {"hosting": 120.0, "retrains": 6.0},
+            f"{TUNED}saves $230 per month and pays for itself after 278 days (1,826,087 calls).",
         ),
-        (  # $400 - $120 - 6 * $100 / 12 = $230; $2,100 / $230 = 9.13 months
-            {"hosting_usd_per_month": 120.0, "retrains_per_year": 6.0},
-            f"{AT}the fine-tune saves $230 per month and pays for itself after 278 days (1,826,087 calls).",
-        ),
-        ({"hosting_usd_per_month": 400.0}, f"{AT}the fine-tune saves nothing: it never pays for itself."),
-        (
-            {"candidate": 0.003},
-            f"{AT}the fine-tune costs $120 per month more than the baseline: it never pays for itself.",
-        ),
-        (
-            {"candidate": 0.0024, "calls_per_month": None},
-            "The fine-tune never pays for itself: a call saves nothing.",
-        ),
+        ({"hosting": 400.0}, f"{TUNED}saves nothing: {NEVER}"),
+        ({"candidate": 0.003}, f"{TUNED}costs $120 per month more than the baseline: {NEVER}"),
+        ({"candidate": 0.0024, "calls": None}, SAVES_NOTHING),
         ({"candidate": None}, "The saving is unknown: candidate ft: nobody knows."),
         ({"baseline": None}, "The saving is unknown: baseline large: nobody knows."),
+        ({"training": None}, f"{TUNED}saves $400 per month; {UNKNOWN}"),
+        ({"training": None, "retrains": 2.0}, "The saving is unknown: the training cost is unknown."),
+        ({"calls": None, "hosting": 1.0}, NO_CALLS),
+        # 200,000 * $0.0024 = $480; $2,100 / $480 = 4.375 months
+        ({"ready": True}, f"{FREE}saves $480 per month and pays for itself after 134 days (875,000 {ABOVE}"),
         (
-            {"training_cost_usd": None},
-            f"{AT}the fine-tune saves $400 per month; the break-even is unknown: the training cost is unknown.",
+            {"ready": True, "retrains": 12.0},
+            f"{FREE}saves $380 per month and pays for itself after 169 days (1,105,264 {ABOVE}",
         ),
-        (
-            {"training_cost_usd": None, "retrains_per_year": 2.0},
-            "The saving is unknown: the training cost is unknown.",
-        ),
-        (
-            {"calls_per_month": None, "hosting_usd_per_month": 1.0},
-            "The saving is unknown: the number of calls is unknown.",
-        ),
-        (  # 200,000 * $0.0024 = $480; $2,100 / $480 = 4.375 months
-            {"ready": True},
-            f"{AT}{FREE} saves $480 per month and pays for itself after 134 days (875,000 calls). "
-            "Above $2.40 per 1,000 calls it does not.",
-        ),
-        (
-            {"ready": True, "retrains_per_year": 12.0},
-            f"{AT}{FREE} saves $380 per month and pays for itself after 169 days (1,105,264 calls). "
-            "Above $1.90 per 1,000 calls it does not.",
-        ),
-        (
-            {"ready": True, "training_cost_usd": None},
-            f"{AT}{FREE} saves $480 per month; the break-even is unknown: the training cost is unknown.",
-        ),
-        (
-            {"ready": True, "hosting_usd_per_month": 600.0},
-            f"{AT}{FREE} costs $120 per month more than the baseline: it never pays for itself.",
-        ),
-        (
-            {"ready": True, "calls_per_month": None, "hosting_usd_per_month": 1.0},
-            "The saving is unknown: the number of calls is unknown.",
-        ),
-        (
-            {"ready": True, "calls_per_month": None, "baseline": 0.0},
-            "The fine-tune never pays for itself: a call saves nothing.",
-        ),
+        ({"ready": True, "training": None}, f"{FREE}saves $480 per month; {UNKNOWN}"),
+        ({"ready": True, "hosting": 600.0}, f"{FREE}costs $120 per month more than the baseline: {NEVER}"),
+        ({"ready": True, "calls": None, "hosting": 1.0}, NO_CALLS),
+        ({"ready": True, "calls": None, "baseline": 0.0}, SAVES_NOTHING),
         ({"ready": True, "baseline": None}, "The saving is unknown: baseline large: nobody knows."),
     ],
     ids=str,
 )
 def test_the_sentence(given: dict[str, Any], sentence: str) -> None:
     one = found(**given)
-    assert one.sentence == sentence
+    assert one.sentence == sentence.format("1.90" if "retrains" in given else "2.40")
     if given.get("ready"):
         assert (one.candidate_usd_per_1000_calls, one.monthly_saving_usd, one.break_even_days) == (None, None, None)
 
 
 def test_what_nobody_declared_is_named() -> None:
-    lines = found(data_cost_usd=None, retrains_per_year=0.0).costs
+    lines = found(data_cost_usd=None, retrains=0.0).costs
     assert "once: training $100, data preparation not declared" in lines[1]
     assert "per month: hosting not declared, retraining $0" in lines[2]
 

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -45,58 +46,35 @@ def test_it_agrees_with_the_package_itself(table: Any) -> None:
         assert ours == pytest.approx(float(theirs)), model
 
 
-def test_nothing_is_fetched(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any) -> Any:
-        raise AssertionError("a connection was opened")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
+@pytest.mark.usefixtures("table")
+def test_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket.socket, "connect", Mock(side_effect=AssertionError("a connection was opened")))
     assert price().known
-
-
-@pytest.mark.usefixtures("table")
-@pytest.mark.parametrize(
-    ("model", "base_url", "host"),
-    [
-        ("no-such-model", OPENAI, "api.openai.com"),
-        ("gpt-4.1-mini", "https://api.openai.com.proxy.test/v1", "api.openai.com.proxy.test"),
-        ("ft:gpt-4.1-mini-2025-04-14:org::abc", OPENAI, "api.openai.com"),
-        ("ft:no-such-model:org::abc", OPENAI, "api.openai.com"),
-    ],
-)
-def test_what_the_table_does_not_know(model: str, base_url: str, host: str) -> None:
-    assert reason(price(model, base_url)) == f"genai-prices does not know {model!r} at {host}"
-
-
-@pytest.mark.usefixtures("table")
-def test_a_fine_tuned_model_has_the_price_that_is_listed_for_it() -> None:
-    tuned, base = price("ft:gpt-4o-mini-2024-07-18:org::abc"), price("gpt-4o-mini")
-    assert tuned.known
-    assert tuned.input_per_1m > base.input_per_1m
-
-
-@pytest.mark.usefixtures("table")
-def test_a_price_that_steps_up_is_known_below_the_step() -> None:
-    found = price("gpt-5.4")
-    assert found.known
-    assert 100_000 < found.most_input_tokens < 1_000_000
 
 
 @pytest.mark.usefixtures("table")
 @pytest.mark.parametrize(
     ("model", "base_url", "why"),
     [
+        ("no-such-model", OPENAI, "does not know 'no-such-model' at api.openai.com"),
+        ("gpt-4.1-mini", f"{OPENAI[:-3]}.proxy.test/v1", "'gpt-4.1-mini' at api.openai.com.proxy.test"),
+        ("ft:gpt-4.1-mini-2025-04-14:org::abc", OPENAI, "::abc' at api.openai.com"),
+        ("ft:no-such-model:org::abc", OPENAI, "::abc' at api.openai.com"),
         ("deepseek-chat", "https://api.deepseek.com", "has a price that changes with the time of day"),
         ("sonar", "https://api.perplexity.ai", "is not paid by tokens alone (requests_kcount)"),
         ("text-embedding-3-small", OPENAI, "has no price of input and output tokens"),
     ],
 )
-def test_a_price_that_is_more_than_two_numbers_is_unknown(model: str, base_url: str, why: str) -> None:
+def test_what_the_table_does_not_know_or_has_in_more_than_two_numbers(model: str, base_url: str, why: str) -> None:
     assert reason(price(model, base_url)).endswith(why)
 
 
 @pytest.mark.usefixtures("table")
-def test_a_service_tier_has_a_price_of_its_own() -> None:
-    assert price(service_tier="default").known
+def test_a_fine_tuned_model_a_step_and_a_service_tier() -> None:
+    tuned, base, step = price("ft:gpt-4o-mini-2024-07-18:org::abc"), price("gpt-4o-mini"), price("gpt-5.4")
+    assert all(one.known for one in (tuned, step, price(service_tier="default")))
+    assert tuned.input_per_1m > base.input_per_1m
+    assert 100_000 < step.most_input_tokens < 1_000_000  # it is known below the step
     assert reason(price(service_tier="flex")).endswith("has another price with params.service_tier")
 
 
@@ -113,19 +91,10 @@ def listed(**prices: Any) -> SimpleNamespace:
     )
 
 
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> Any:
-    def put(answer: Any) -> None:
-        def calc_price(*_: Any, **__: Any) -> Any:
-            if isinstance(answer, BaseException):
-                raise answer
-            return answer
-
-        module = SimpleNamespace(Usage=lambda **counts: counts, calc_price=calc_price)
-        monkeypatch.setitem(sys.modules, "genai_prices", module)
-        monkeypatch.setattr("pytest_ftgate.models.price.version", lambda _: "9.9")
-
-    return put
+def stand_in(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
+    module = SimpleNamespace(Usage=lambda **counts: counts, calc_price=Mock(side_effect=[answer]))
+    monkeypatch.setitem(sys.modules, "genai_prices", module)
+    monkeypatch.setattr("pytest_ftgate.models.price.version", lambda _: "9.9")
 
 
 def test_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,30 +104,27 @@ def test_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
         assert reason(price("m", f"http://{host}/v1")) == f"genai-prices does not know 'm' at {host}"
 
 
-NO_TOKENS = "has no price of input and output tokens"
-FREE = {"input_mtok": Decimal(0), "output_mtok": Decimal(0)}
-EXTRAS = {"web_searches_kcount": Decimal(10), "input_audio_mtok": Decimal(32), "requests_kcount": None}
-
-
 @pytest.mark.parametrize(
     ("answer", "model", "why"),
     [
         (ValueError("odd\ndata"), "gpt-4.1-mini", "genai-prices failed: ValueError: odd data"),
         (SimpleNamespace(price=1), "gpt-4.1-mini", "genai-prices failed: AttributeError: "),
-        (listed(**FREE), "m", None),
-        (listed(output_mtok=None), "m", NO_TOKENS),
-        (listed(**EXTRAS), "m", None),  # of tools and of sound, which are left out
+        (listed(input_mtok=Decimal(0), output_mtok=Decimal(0)), "m", None),
+        (listed(output_mtok=None), "m", "has no price of input and output tokens"),
+        (listed(web_searches_kcount=Decimal(10), input_audio_mtok=Decimal(32), requests_kcount=None), "m", None),
         (listed(output_reasoning_mtok=Decimal(9)), "m", "is not paid by tokens alone (output_reasoning_mtok)"),
         (listed(), "ft:m:org::1", "genai-prices does not know 'ft:m:org::1' at api.openai.com"),
     ],
-    ids=["raises", "another shape", "free", "not listed", "extras", "reasoning", "a tuned one's base"],
+    ids=["raises", "another shape", "free", "not listed", "of tools and sound", "reasoning", "a tuned one's base"],
 )
-def test_what_the_package_says_or_raises(stand_in: Any, answer: Any, model: str, why: str | None) -> None:
-    stand_in(answer)
+def test_what_the_package_says_or_raises(
+    monkeypatch: pytest.MonkeyPatch, answer: Any, model: str, why: str | None
+) -> None:
+    stand_in(monkeypatch, answer)
     found = price(model)
     assert found.known if why is None else why in reason(found)
 
 
-def test_a_table_that_was_updated_tells_when(stand_in: Any) -> None:
-    stand_in(listed())
+def test_a_table_that_was_updated_tells_when(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, listed())
     assert price("m").source == "genai-prices 9.9, updated 2026-11-20"
