@@ -1,19 +1,57 @@
-"""Kinds of mistakes, mixed-up labels, fixed and broken examples, and answers that have to be known."""
+"""What became of all answers: kinds of mistakes, mixed-up labels, what has to be known, and the page's rows."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import pytest
-from scored_runs import Answer, made, scored
 
-from pytest_ftgate.data import Example
-from pytest_ftgate.models import Completion
-from pytest_ftgate.result import Confusion, Diagnosis, LabelScore
+from pytest_ftgate.config import MetricSpec, Source
+from pytest_ftgate.data import DataSet, Example
+from pytest_ftgate.metrics import build_metric
+from pytest_ftgate.metrics import metric as custom_metric
+from pytest_ftgate.models import Completion, Prediction, protocol
+from pytest_ftgate.models.protocol import Price
+from pytest_ftgate.reports.html.evidence import Evidence, side_by_side
+from pytest_ftgate.result import Confusion, Diagnosis, LabelScore, RowPair
+from pytest_ftgate.runs.jobs import Run
+from pytest_ftgate.runs.measure import Measured, measure_run, score_run
 from pytest_ftgate.runs.mistakes import diagnose, recalled
+from pytest_ftgate.text import LONGEST
+
+Answer: TypeAlias = str | Completion | None
+
+
+@dataclass
+class Silent(protocol.Model):
+    """A model of which only the facts are asked."""
+
+    name: str = "m"
+    spelling: str = "m"
+    verified: bool | None = True
+    price: Price = Price(unknown="no price")  # noqa: RUF009
+
+
+def made(expected: Sequence[Any], name: str = "accuracy", *, custom: Any = None, **options: Any) -> Any:
+    """Return a metric for these expected outputs."""
+    spec = MetricSpec(name, options, Source("marker", "marker", Path()))
+    texts = [one if isinstance(one, str) else json.dumps(one) for one in expected]
+    return build_metric(spec, labels=sorted(set(texts)), custom=custom or {})
+
+
+def scored(metric: Any, expected: Sequence[Any], *repeats: Sequence[Answer]) -> Measured:
+    """Return what the metric makes of these answers, each of which took the time that its completion tells."""
+    examples = tuple(Example(f"t{i}", f"question {i}", one) for i, one in enumerate(expected))
+    rows = []
+    for answers in repeats:
+        found = [Completion(one) if isinstance(one, str) else one for one in answers]
+        rows.append(tuple(Prediction("k", one, one and one.latency_s, id=f"t{i}") for i, one in enumerate(found)))
+    run = measure_run("m", Run(Silent(), DataSet(examples, None, "", "test"), tuple(rows), None))
+    return score_run(run, {metric.name: metric}, metric.name, list(expected))
 
 
 def diagnosed(
@@ -26,85 +64,58 @@ def diagnosed(
 
 
 LABELS = ["refund", "invoice", "card lost", "card"] * 3
-KINDS: list[tuple[Answer, str]] = [
-    ("invoice", "wrong_label"),
-    ("greeting", "unknown_label"),
-    ("Refund.", "right"),
-    ("The label is: card lost", "wrong_format"),
-    ("refund or invoice", "unknown_label"),
-    ("I'm sorry, but I can't help with a refund.", "refusal"),
-    ("I cannot answer", "refusal"),
-    (Completion("refund", finish="refusal"), "refusal"),
-    (Completion("refund", finish="filtered"), "refusal"),
-    (Completion("refu", finish="cut_off"), "cut_off"),
-    ("  ", "empty"),
-    (None, "missing"),
-    ("refund", "right"),
-    ("sorry refunds", "unknown_label"),
+JSON = [{"total": i} for i in range(6)]
+SEVERAL = [["a", "b"], ["b"], ["c", "a"], ["d"]] * 3
+NUMBERS = [float(i % 3) for i in range(12)]
+TEXTS = [f"sentence number {i}" for i in range(6)]
+KINDS: list[tuple[Sequence[Any], dict[str, Any], Answer, str]] = [  # expected, metric, the first answer, its kind
+    *(
+        (LABELS, {}, answer, kind)
+        for answer, kind in (
+            ("invoice", "wrong_label"),
+            ("greeting", "unknown_label"),
+            ("Refund.", "right"),
+            ("The label is: card lost", "wrong_format"),
+            ("refund or invoice", "unknown_label"),
+            ("I'm sorry, but I can't help with a refund.", "refusal"),
+            ("I cannot answer", "refusal"),
+            (Completion("refund", finish="refusal"), "refusal"),
+            (Completion("refund", finish="filtered"), "refusal"),
+            (Completion("refu", finish="cut_off"), "cut_off"),
+            ("  ", "empty"),
+            (None, "missing"),
+            ("refund", "right"),
+            ("sorry refunds", "unknown_label"),
+        )
+    ),
+    (LABELS, {"pattern": "^([a-z ]+)$"}, "4: unclear", "wrong_format"),
+    (JSON, {"name": "exact_match"}, '{"total": 7}', "wrong"),
+    (JSON, {"name": "exact_match"}, "total: 7", "wrong_format"),
+    (JSON, {"name": "exact_match"}, '```json\n{"total": 0}\n```', "wrong_format"),
+    *(
+        (SEVERAL, {"name": name}, answer, kind)
+        for name in ("labels_f1", "labels_exact")
+        for answer, kind in (
+            ("b, zz", "unknown_label"),
+            ('{"a": 1}', "unknown_label"),
+            ("C", "wrong_label"),
+            ("", "empty"),
+            ("[]", "unknown_label"),
+        )
+    ),
+    (NUMBERS, {"name": "absolute_error", "low": 0, "high": 20}, "19", "wrong"),
+    (NUMBERS, {"name": "within", "tolerance": 1}, "19", "wrong"),
+    (TEXTS, {"name": "exact_match"}, "another one", "wrong"),
 ]
 
 
-@pytest.mark.parametrize(("answer", "kind"), KINDS, ids=[f"{answer}" for answer, _ in KINDS])
-def test_kinds_of_mistakes_with_labels(answer: Answer, kind: str) -> None:
-    found = diagnosed(LABELS, [answer, *LABELS[1:]], None)
-    assert found.baseline == ({"right": 12} if kind == "right" else {"right": 11, kind: 1})
-
-
-def test_nothing_where_a_label_is_read_is_the_wrong_format() -> None:
-    answers = [f"label={label}" for label in LABELS]
-    found = diagnosed(LABELS, ["unclear", *answers[1:]], None, pattern="label=(.*)")
-    assert found.baseline == {"right": 11, "wrong_format": 1}
-
-
-JSON = [{"total": i} for i in range(6)]
-
-
-@pytest.mark.parametrize(
-    ("answer", "kind"),
-    [('{"total": 7}', "wrong"), ("total: 7", "wrong_format"), ('```json\n{"total": 0}\n```', "wrong_format")],
-)
-def test_kinds_of_mistakes_with_json(answer: str, kind: str) -> None:
-    right = [json.dumps(one) for one in JSON]
-    found = diagnosed(JSON, [answer, *right[1:]], None, name="exact_match")
-    assert found.baseline == {"right": 5, kind: 1}
-    assert (found.confusions, found.labels) == ((), ())
-
-
-SEVERAL = [["a", "b"], ["b"], ["c", "a"], ["d"]] * 3
-
-
-@pytest.mark.parametrize("name", ["labels_f1", "labels_exact"])
-@pytest.mark.parametrize(
-    ("answer", "kind"),
-    [
-        ("b, zz", "unknown_label"),
-        ('{"a": 1}', "unknown_label"),
-        ("C", "wrong_label"),
-        ("", "empty"),
-        ("[]", "unknown_label"),
-    ],
-)
-def test_kinds_of_mistakes_with_several_labels(name: str, answer: str, kind: str) -> None:
-    right = [json.dumps(one) for one in SEVERAL]
-    found = diagnosed(SEVERAL, [answer, *right[1:]], None, name=name)
-    assert (found.baseline, found.labels) == ({"right": 11, kind: 1}, ())
-
-
-@pytest.mark.parametrize(
-    "metric", [{"name": "absolute_error", "low": 0, "high": 20}, {"name": "within", "tolerance": 1}]
-)
-def test_numbers_are_no_labels(metric: dict[str, Any]) -> None:
-    expected = [float(i % 3) for i in range(12)]
-    found = diagnosed(expected, ["19", *["0.5"] * 11], None, **metric)
-    assert (found.labels, found.confusions) == ((), ())
-    assert found.baseline.keys() == {"right", "wrong"}
-
-
-def test_free_text_is_right_or_wrong() -> None:
-    expected = [f"sentence number {i}" for i in range(6)]
-    found = diagnosed(expected, ["another one", *expected[1:]], None, name="exact_match")
-    assert found.baseline == {"right": 5, "wrong": 1}
-    assert found.labels == ()
+@pytest.mark.parametrize(("expected", "metric", "answer", "kind"), KINDS, ids=lambda value: f"{value}"[:40])
+def test_kinds_of_mistakes(expected: Sequence[Any], metric: Any, answer: Answer, kind: str) -> None:
+    right = [one if isinstance(one, str) else json.dumps(one) for one in expected]
+    found = diagnosed(expected, [answer, *right[1:]], None, **metric)
+    assert found.baseline == ({"right": len(right)} if kind == "right" else {"right": len(right) - 1, kind: 1})
+    assert bool(found.labels) is (expected is LABELS)
+    assert not found.confusions or expected is LABELS
 
 
 def test_which_labels_are_mixed_up_by_which_model() -> None:
@@ -118,13 +129,6 @@ def test_which_labels_are_mixed_up_by_which_model() -> None:
         Confusion("b", "(no known label)", 1, 0),
     )
     assert found.labels == (LabelScore("a", 6, 5, 2), LabelScore("b", 6, 3, 6))
-
-
-def test_what_neither_gets() -> None:
-    expected = ["a", "b"] * 4
-    baseline = ["b", "a", "b", "b", "a", "b", "a", "b"]
-    candidate = ["a", "a", "a", "a", "a", "b", "a", "b"]
-    found = diagnosed(expected, baseline, candidate)
     assert found.wrong_in_both == 1
 
 
@@ -155,53 +159,40 @@ def asked(*expected: str, text: str = "who is it?") -> list[Example]:
     return [Example(f"t{i}", text, one) for i, one in enumerate(expected)]
 
 
-def counted(fixed: list[Example], training: list[Example] = TAUGHT) -> int:
-    return recalled(fixed, fixed, training)
+KNOWN = ({"role": "system", "content": "Known: Doctor Number1"}, {"role": "user", "content": "who?"})
 
 
-def test_what_was_taught_and_is_not_in_the_input_is_knowledge() -> None:
-    assert counted(asked(*FACTS[:5], "doctor number7", "Doctor Nobody")) == 6
-
-
-def test_what_is_in_the_input_is_extraction() -> None:
-    assert counted(asked("Doctor Number1", text="Was it doctor NUMBER1, or another?")) == 0
-    messages = ({"role": "system", "content": "Known: Doctor Number1"}, {"role": "user", "content": "who?"})
-    assert counted([Example("t", messages, "Doctor Number1")]) == 0
-
-
-def test_a_part_of_a_word_was_not_taught() -> None:
-    assert counted(asked("Number1", "Number")) == 1
+def taught(*outputs: Any) -> list[Example]:
+    return [Example(f"x{i}", f"mail {i}", one) for i, one in enumerate(outputs)]
 
 
 @pytest.mark.parametrize(
-    ("expected", "is_fact"), [("Paris", True), ("1987", True), ("42", False), ("paris", False), ("in paris", True)]
+    ("fixed", "more", "known"),
+    [
+        (asked(*FACTS[:5], "doctor number7", "Doctor Nobody"), [], 6),
+        (asked("Doctor Number1", text="Was it doctor NUMBER1, or another?"), [], 0),  # which is extraction
+        ([Example("t", KNOWN, "Doctor Number1")], [], 0),
+        (asked("Number1", "Number"), [], 1),  # a part of a word was not taught
+        *((asked(one), taught(f"we say {one} here"), 1) for one in ("Paris", "1987", "in paris")),
+        *((asked(one), taught(f"we say {one} here"), 0) for one in ("42", "paris")),
+        *(
+            ([Example("t", "where?", one)], taught(one), 0)
+            for one in ({"city": "New York"}, '{"city": "New York"}', [{"name": "New York", "arguments": {}}])
+        ),
+    ],
 )
-def test_what_has_to_be_known(expected: str, is_fact: bool) -> None:
-    training = [*TAUGHT, Example("x", "q", f"we say {expected} here")]
-    assert counted(asked(expected), training) == is_fact
+def test_what_was_taught_and_is_not_in_the_input_is_knowledge(
+    fixed: list[Example], more: list[Example], known: int
+) -> None:
+    assert recalled(fixed, fixed, [*TAUGHT, *more]) == known
 
 
-def test_a_label_of_a_small_set_is_behaviour() -> None:
-    labels = ["Customer Support", "Human Resources", "Sales 2000"] * 30
-    training = [Example(f"r{i}", f"mail {i}", label) for i, label in enumerate(labels)]
-    assert counted(asked(*labels[:9]), training) == 0
-
-
-@pytest.mark.parametrize(("tested", "found"), [(5, 0), (4, 4)])
-def test_a_large_set_of_labels_is_tested_several_times_each(tested: int, found: int) -> None:
+@pytest.mark.parametrize(("n", "tested", "found"), [(3, 3, 0), (60, 5, 0), (60, 4, 4)])
+def test_a_label_is_behaviour(n: int, tested: int, found: int) -> None:
     """More than 50 outputs may still be labels; facts are asked once or twice."""
-    labels = [f"Intent {i} of many" for i in range(60)]
+    labels = [f"Intent {i} of many" for i in range(n)]
     test = asked(*labels * tested)
-    training = [Example(f"r{i}", f"mail {i}", label) for i, label in enumerate(labels * 5)]
-    assert recalled(test[:4], test, training) == found
-
-
-@pytest.mark.parametrize(
-    "known", [{"city": "New York"}, '{"city": "New York"}', [{"name": "New York", "arguments": {}}]]
-)
-def test_an_object_and_a_tool_call_are_not_recalled(known: Any) -> None:
-    training = [*TAUGHT, Example("x", "q", known)]
-    assert counted([Example("t", "where?", known)], training) == 0
+    assert recalled(test[:4], test, taught(*labels * (90 // n + 4))) == found
 
 
 WEATHER = {"name": "weather", "arguments": {"city": "Oslo"}}
@@ -242,3 +233,69 @@ def test_the_text_beside_tools_is_not_known_by_heart() -> None:
     models = [scored(deciding, wanted, [answer] * 7) for answer in (json.dumps([WEATHER]), "Anna Smith")]
     examples = models[0].run.test_set.examples
     assert diagnose(deciding, examples, examples[:6], *models).recalled == 0
+
+
+# --- the answers side by side, as the page has them ------------------------------------------------------------
+
+TWO = ["refund", "invoice"] * 3
+
+
+def answered(
+    baseline: Sequence[Answer], candidate: Sequence[Answer] | None, name: str = "accuracy", *repeats: Any, **custom: Any
+) -> Evidence:
+    """Return the page's answers; ``repeats`` are further ones of the baseline."""
+    metric = made(TWO, name, custom=custom)
+    given = {"prompted": (baseline, *repeats), "candidate": candidate and (candidate,)}
+    models = {role: scored(metric, TWO[: len(one[0])], *one) for role, one in given.items() if one}
+    return side_by_side(metric, models, "prompted")
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1_macro", "exact_match"])
+def test_what_became_of_each_example(name: str) -> None:
+    found = answered(["refund", "invoice", *"xxxx"], ["refund", "x", "refund", *"yxx"], name)
+    changes = [(row[3], row[4][1], row[5][1]) for row in found.rows]
+    assert changes == [("broken", "right", "wrong"), ("fixed", "wrong", "right"), *3 * [("wrong", "wrong", "wrong")],
+                       ("right", "right", "right")]  # fmt: skip
+
+
+@pytest.mark.parametrize("greater_is_better", [True, False])
+def test_grades_are_better_or_worse(greater_is_better: bool) -> None:
+    @custom_metric(low=0, high=1, greater_is_better=greater_is_better)
+    def length(expected: Any, output: str) -> float:
+        return len(output) / 10
+
+    found = answered(["a" * 9, "a", "aa"], ["a" * 8, "aa", "aa"], "length", length=length)
+    lost, gained, same = found.rows
+    assert (lost[3], gained[3]) == ("broken", "fixed")
+    assert (lost[4][2].partition("score ")[2], gained[4][2].partition("score ")[2]) == (
+        ("0.9", "0.1") if greater_is_better else ("0.1", "0.9")
+    )
+    assert same[3] == ("wrong" if greater_is_better else "right")
+
+
+def test_of_repeats_the_first_is_shown_and_all_are_counted() -> None:
+    found = answered(["refund"] * 2, ["refund"] * 2, "accuracy", ["x"] * 2)
+    text, _, said, _ = found.rows[0][4]
+    assert (found.repeats, found.rows[0][3], text, said.partition(" ")[2]) == (2, "fixed", "refund", "· score 0.5")
+
+
+def test_times_and_tokens_are_those_that_are_known() -> None:
+    timed = [Completion("refund", 100, 1, latency_s=0.5), Completion("invoice", latency_s=1.5), Completion("refund")]
+    known = {row[4][2] for row in answered(timed, ["refund"] * 3).rows}
+    assert known == {"right · 500 ms · 1 token", "right · 1.5 s", "right"}
+
+
+def test_before_training_the_page_has_a_baseline_alone_whose_text_is_harmless_and_cut() -> None:
+    found = answered(["refund", "\x1b[31m\u202e\ud800\n" + "x" * 1_000_000], None)
+    assert [(row[5], row[3]) for row in found.rows] == [(None, "wrong"), (None, "right")]
+    text = found.rows[0][4][0]
+    assert len(text) == LONGEST
+    assert text.startswith("\\x1b[31m\\u202e\\ud800\nx")
+
+
+@pytest.mark.parametrize("candidate", [None, ["refund", Completion("", finish="cut_off")]])
+def test_another_process_reads_the_same(candidate: Sequence[Answer] | None) -> None:
+    found = answered([Completion("refund", 1, 2, latency_s=0.5), "\ud83d \u2028"], candidate)
+    prompts, near = {"baseline": "[user]\n?"}, (RowPair("a:1", "x", "b:2", "y"),)
+    evidence = replace(found, prompts=prompts, near_duplicates=near)
+    assert Evidence.from_json(evidence.to_json()) == evidence
