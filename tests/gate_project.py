@@ -57,6 +57,8 @@ GATE = (
     "baseline: 'recorded:base.jsonl', candidate: 'recorded:ft.jsonl'"
 )
 """The keys of the green gate, as a gate file has them in one line."""
+KEYS = GATE.replace(": ", "=").replace("test.jsonl", "'test.jsonl'").replace("train.jsonl", "'train.jsonl'")
+"""The same keys, as a marker has them."""
 OWN = """LABELS = ("refund", "invoice", "shipping")
 def good(text): return LABELS[int(text.split()[-1]) % 3]
 def weak(text): return LABELS[int(text.split()[-1]) % 3] if int(text.split()[-1]) < 40 else "refund"
@@ -68,6 +70,19 @@ def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
+
+
+Files = Mapping[str, str | None]
+"""Texts of files by their names; None is a file that goes."""
+
+
+def write_files(folder: Path, files: Files) -> None:
+    for name, text in files.items():
+        if text is None:
+            (folder / name).unlink(missing_ok=True)
+        else:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8")
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:

@@ -119,6 +119,13 @@ class Checkout:
         self.git("add", "-A", cwd=self.http.path)
         self.git("commit", "-q", "-m", message, cwd=self.http.path)
 
+    def change(self, name: str, text: str) -> None:
+        """Change a file of the main branch."""
+        self.http.file(name, text)
+        self.git("add", "-A", cwd=self.http.path)
+        self.git("commit", "-q", "--allow-empty", "-m", f"another {name}", cwd=self.http.path)
+        self.push()
+
     def push(self) -> None:
         self.git("push", "-q", "origin", "HEAD:main", cwd=self.http.path)
 
@@ -291,11 +298,22 @@ def test_github_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
     assert len(checkout.http.server.bodies) == 120
     assert (checkout.branches(), checkout.asked("gh")) == ({"main"}, calls)
 
-    checkout.http.file("prompt.md", "Answer with one label, and nothing else.")
-    checkout.commit("another prompt")
-    checkout.push()
-    red = checkout.github(PULL_REQUEST, {})
-    assert red["job"] == "failure"
+    # an open change is brought up to date, also by a red verdict; a pull request of a fork cannot be commented on
+    checkout.http.server.answer = worse
+    (checkout.stubs / "open").write_text("7\n")
+    night = nightly(checkout)
+    assert (night["job"], night["Ask the models again"], night["Open a pull request"]) == ("failure", 1, 0)
+    assert checkout.asked("gh")[-1] == "pr edit ftgate/recordings --body-file reports/ftgate.md"
+    checkout.merge_recordings()
+    (checkout.stubs / "read-only").touch()
+    fork = checkout.github(PULL_REQUEST, {})
+    assert (fork["job"], checkout.report()["verdict"]) == ("failure", "fail")
+    assert fork["Comment on the pull request"] == 0
+    assert "::notice::the comment on the pull request could not be written: gh: HTTP 403" in fork["output"]
+    (checkout.stubs / "read-only").unlink()
+
+    checkout.change("prompt.md", "Answer with one label, and nothing else.")
+    assert checkout.github(PULL_REQUEST, {})["job"] == "failure"
     assert checkout.report()["verdict"] == "error"
     assert "support: ERROR" in (checkout.stubs / "summary.md").read_text().partition("support: PASS")[2]
     assert checkout.http.server.requests == []
@@ -305,11 +323,6 @@ def test_github_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
     comment = (checkout.stubs / "comment.md").read_text()
     assert comment.startswith("<!-- pytest-ftgate: ftgate -->\n")
     assert "support: ERROR" in comment
-
-    (checkout.stubs / "read-only").touch()
-    fork = checkout.github(PULL_REQUEST, {})
-    assert fork["Comment on the pull request"] == 0
-    assert "::notice::the comment on the pull request could not be written: gh: HTTP 403" in fork["output"]
 
 
 def test_github_inputs_are_split_as_in_a_shell(checkout: Checkout) -> None:
@@ -329,41 +342,25 @@ def test_github_inputs_are_split_as_in_a_shell(checkout: Checkout) -> None:
     assert any("startswith(env.MARK)" in one for one in checkout.asked("gh"))
 
 
-def test_github_an_open_change_is_brought_up_to_date_also_by_a_red_verdict(checkout: Checkout) -> None:
-    assert nightly(checkout)["job"] == "success"
-    checkout.merge_recordings()
-    checkout.http.server.answer = worse
-    (checkout.stubs / "open").write_text("7\n")
-    night = nightly(checkout)
-    assert (night["job"], night["Ask the models again"], night["Open a pull request"]) == ("failure", 1, 0)
-    assert checkout.asked("gh")[-1] == "pr edit ftgate/recordings --body-file reports/ftgate.md"
-    checkout.merge_recordings()
-    assert checkout.github(PULL_REQUEST, {})["job"] == "failure"
-    assert checkout.report()["verdict"] == "fail"
-
-
-@pytest.mark.parametrize("broken", ["no key", "an answer is missing", "too expensive"])
-def test_github_what_could_not_be_judged_is_not_recorded(checkout: Checkout, broken: str) -> None:
-    secrets = {"OPENAI_API_KEY": ""} if broken == "no key" else {}
-    if broken == "an answer is missing":
-        checkout.http.server.answer = lambda body: answer(body) if index_of(body) != 7 else 1 / 0  # type: ignore[return-value]
-    if broken == "too expensive":
-        path = checkout.http.path / "ftgate.yaml"
-        path.write_text(path.read_text().replace("input_per_1m: 1.0", "input_per_1m: 1000000.0"))
-        checkout.commit("dear")
-        checkout.push()
-    night = nightly(checkout, **secrets)
-    assert night["job"] == "failure"
-    assert night["Open a pull request"] == 1
-    assert "nothing is recorded" in night["output"]
-    assert checkout.branches() == {"main"}
-    assert checkout.asked("gh") == []
+def test_github_what_could_not_be_judged_is_not_recorded(checkout: Checkout) -> None:
+    """No key; an answer is missing; too expensive."""
+    gates = (checkout.http.path / "ftgate.yaml").read_text()
+    for key, missing, price in (("", -1, "1.0"), (KEY, 7, "1.0"), (KEY, -1, "1000000.0")):
+        checkout.http.server.answer = lambda body, at=missing: answer(body) if index_of(body) != at else 1 / 0  # type: ignore[misc]
+        checkout.change("ftgate.yaml", gates.replace("input_per_1m: 1.0", f"input_per_1m: {price}"))
+        night = nightly(checkout, OPENAI_API_KEY=key)
+        assert (night["job"], night["Open a pull request"]) == ("failure", 1)
+        assert "nothing is recorded" in night["output"]
+    assert (checkout.branches(), checkout.asked("gh")) == ({"main"}, [])
 
 
 # --- GitLab CI -----------------------------------------------------------------------------------------------
 
 
 def test_gitlab_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
+    """What could not be judged is not proposed, a red verdict is; one note is kept on the merge request."""
+    night = gitlab_nightly(checkout, OPENAI_API_KEY="")
+    assert (night.returncode, "nothing is recorded" in night.stderr, checkout.branches()) == (1, True, {"main"})
     night = gitlab_nightly(checkout)
     assert night.returncode == 0, night.stdout + night.stderr
     assert checkout.proposed() == RECORDED
@@ -371,31 +368,41 @@ def test_gitlab_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
         "merge_request.create", "merge_request.target=main", "merge_request.title=Recorded answers have changed",
     ]  # fmt: skip
     checkout.merge_recordings()
-    green = checkout.gitlab("ftgate")
-    assert green.returncode == 0, green.stdout
-    assert checkout.http.server.requests == []
+    calls: list[tuple[str, str, str]] = []
+    known = {**notes_of(checkout, calls), "FTGATE_COMMENT_TOKEN": "note-token"}
+    green = checkout.gitlab("ftgate", **known)
+    assert (green.returncode, checkout.after.returncode) == (0, 0), green.stdout + checkout.after.stderr
+    assert all("/notes" in one.path or one.path == "/user" for one in checkout.http.server.requests)
     assert "::error" not in green.stdout
     (checkout.bare / "options").unlink()
     again = gitlab_nightly(checkout)
     assert (again.returncode, "no answer has changed" in again.stdout) == (0, True)
     assert not (checkout.bare / "options").exists()
-    checkout.http.file("prompt.md", "Answer with one label, and nothing else.")
-    checkout.commit("another prompt")
-    checkout.push()
-    assert checkout.gitlab("ftgate").returncode == 1
+    checkout.change("prompt.md", "Answer with one label, and nothing else.")
+    assert checkout.gitlab("ftgate", **known).returncode == 1
     assert checkout.report()["verdict"] == "error"
+    assert checkout.after.returncode == 0, checkout.after.stderr
+    checkout.http.server.answer = worse
+    assert gitlab_nightly(checkout).returncode == 1
+    assert {*ANSWERS} <= {*checkout.proposed()}
+    checkout.gitlab("ftgate", **{**known, "FTGATE_COMMENT_TOKEN": ""})
+    written = [(method, where) for method, where, _ in calls if method != "GET"]
+    path = "/projects/3/merge_requests/7/notes"
+    assert written == [("POST", path), ("PUT", f"{path}/2")]
+    assert {token for *_, token in calls} == {"note-token"}
 
 
-def test_gitlab_keeps_one_note_on_the_merge_request(checkout: Checkout) -> None:
+def notes_of(checkout: Checkout, calls: list[tuple[str, str, str]]) -> dict[str, str]:
+    """Serve the notes of a merge request on two pages, ours on the second; return the variables of its job."""
+    path = "/projects/3/merge_requests/7/notes"
     strangers = [{"id": 1, "body": "<!-- pytest-ftgate -->\nnot ours", "author": {"id": 5}}]
     notes: list[dict[str, Any]] = []
-    calls: list[tuple[str, str, str]] = []
-    path = "/projects/3/merge_requests/7/notes"
 
     def api(request: Request) -> Reply:
         where, _, query = request.path.partition("?")
         calls.append((request.method, where, request.headers["private-token"]))
         if request.method != "GET":
+            assert request.body["body"].startswith("<!-- pytest-ftgate -->\n")
             notes[:] = [{"id": 2, "author": {"id": 4}, **request.body}]
         last = query.endswith("&page=2")
         found: object = {"id": 4} if where == "/user" else notes if last else strangers
@@ -403,26 +410,7 @@ def test_gitlab_keeps_one_note_on_the_merge_request(checkout: Checkout) -> None:
 
     server = checkout.http.server
     server.replies |= dict.fromkeys(("GET /user", f"GET {path}", f"POST {path}", f"PUT {path}/2"), api)
-    url = server.url.removesuffix("/v1")
-    known = {"CI_API_V4_URL": url, "CI_PROJECT_ID": "3", "CI_MERGE_REQUEST_IID": "7"}
-    for _ in range(2):
-        checkout.gitlab("ftgate", FTGATE_COMMENT_TOKEN="note-token", **known)
-        assert checkout.after.returncode == 0, checkout.after.stderr
-    checkout.gitlab("ftgate", **known)
-    written = [(method, where) for method, where, _ in calls if method != "GET"]
-    assert written == [("POST", path), ("PUT", f"{path}/2")]
-    assert {token for *_, token in calls} == {"note-token"}
-    assert notes[0]["body"].startswith("<!-- pytest-ftgate -->\n")
-
-
-def test_gitlab_a_red_verdict_is_proposed_and_what_could_not_be_judged_is_not(checkout: Checkout) -> None:
-    night = gitlab_nightly(checkout, OPENAI_API_KEY="")
-    assert night.returncode == 1
-    assert "nothing is recorded" in night.stderr
-    assert checkout.branches() == {"main"}
-    checkout.http.server.answer = worse
-    assert gitlab_nightly(checkout).returncode == 1
-    assert checkout.proposed() == ANSWERS
+    return {"CI_API_V4_URL": server.url.removesuffix("/v1"), "CI_PROJECT_ID": "3", "CI_MERGE_REQUEST_IID": "7"}
 
 
 # --- what is written -----------------------------------------------------------------------------------------

@@ -89,8 +89,8 @@ resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, resource.RLIM_INFINITY))
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits on the size of files")
 def test_a_disk_that_fills_up_while_models_answer(stored: Project) -> None:
     """What was kept before stays kept, and is not asked for again once there is room."""
-    model(stored, "+ ' ' * 50_000")
-    stored.file("conftest.py", FULL.format(size=1_000_000))
+    model(stored, "+ ' ' * 5_000")
+    stored.file("conftest.py", FULL.format(size=150_000))
     found = stopped(stored.gate(apart=True), called=True)
     mentions(found, STORE, "disk", "quota")
     assert "elete" not in found["advice"]

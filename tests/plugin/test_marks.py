@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from gate_project import Project, check, words
 
 
@@ -112,3 +113,32 @@ def test_a_mark_on_a_doctest_or_a_custom_item_is_an_error(project: Project) -> N
     result = project.run()
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*cannot judge a gate*"])
+
+
+@pytest.mark.parametrize("name", ["ftgte", "FTGate"])
+def test_a_misspelt_marker_is_an_error(project: Project, name: str) -> None:
+    project.file("test_gate.py", f"import pytest\n@pytest.mark.{name}('support')\ndef test_gate(): pass\n")
+    result = project.run("-Wignore")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*unknown marker {name} on test_gate.py::test_gate; did you mean 'ftgate'?*"])
+    project.ini_file(f"markers = {name}: another one, which is registered")
+    assert project.run().ret == 0
+
+
+def test_two_projects_under_one_root(green: Project) -> None:
+    """Each test has the nearest gate file in its folder or above, and ``all`` means the gates of each."""
+    green.ini_file("ftgate_required = all")
+    for name in ("test_gate.py", "test.jsonl", "train.jsonl", "base.jsonl", "ft.jsonl", "ftgate.yaml"):
+        (green.path / "b/tests").mkdir(exist_ok=True, parents=True)
+        text = (green.path / name).read_text()
+        green.file(f"b/{'tests/test_b.py' if name == 'test_gate.py' else name}", text)
+    green.file("b/ftgate.yaml", text.replace("margin: 0.05", "margin: 0.9"))
+    assert [one["verdict"] for one in green.report()["gates"]] == ["fail", "pass"]
+    green.file("b/ftgate.yaml", text)
+    assert ([one["passed"] for one in green.report()["gates"]], green.result.ret) == ([True, True], 0)
+    (green.path / "b/tests/test_b.py").unlink()
+    assert [one["reason"] for one in green.report()["unjudged"]] == ["no collected test has this marker"]
+    (green.path / "ftgate.yaml").rename(green.path / "b/ftgate.yaml")
+    (check,) = green.gate()["checks"]
+    assert "searched for ftgate.yaml in ." in check["message"]
+    assert "Found b/ftgate.yaml" in check["advice"]

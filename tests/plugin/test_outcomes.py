@@ -108,7 +108,9 @@ def test_a_forged_verdict_is_not_heard(green: Project, args: tuple[str, ...]) ->
     assert result.ret == 0
     report = green.report("-k", "forged", *args, apart=True)
     assert green.result.ret == 1
-    assert (report["gates"], [one["name"] for one in report["unjudged"]]) == ([], ["support"])
+    (unjudged,) = report["unjudged"]
+    assert (report["gates"], unjudged["name"]) == ([], "support")
+    assert unjudged["reason"].startswith("test_gate.py::test_gate was deselected")
 
 
 SILENCED = """
@@ -307,3 +309,22 @@ def test_the_built_in_fixtures_stay_usable_beside_any_mark(green: Project) -> No
     gates = green.report()["gates"]
     assert [(gate["verdict"], checks(gate, "configuration")) for gate in gates] == [("pass", [])] * len(VALUES)
     assert green.result.ret == 0
+
+
+CRASHED = """import pytest
+
+def pytest_runtest_protocol(item):
+    if "gate" in item.name:
+        report = pytest.TestReport.from_item_and_call(item, pytest.CallInfo.from_call(lambda: 0 / 0, "???"))
+        report.outcome, report.wasxfail = "skipped", "reason: it crashes"
+        item.config.hook.pytest_runtest_logreport(report=report)
+        return True
+"""
+
+
+def test_a_test_whose_process_crashed_is_an_error(green: Project) -> None:
+    """pytest-forked runs each test in a child process, and reports one that crashed in its place."""
+    assert green.run().ret == 0
+    green.file("conftest.py", CRASHED)
+    assert (green.gate()["verdict"], green.result.ret) == ("error", 1)
+    green.result.assert_outcomes(passed=1, xfailed=1)

@@ -271,3 +271,18 @@ def test_a_system_message_that_holds_the_test_set(project: Project, reader: Loop
         because(gate, "fail", "prompt_leak", "60 of 60", "test.jsonl:1")
         assert gate["models_called"] is False
     assert project.judge(candidate={**model, "system": "Name the topic."})["models_called"] is True
+
+
+@pytest.mark.parametrize("how", ["-pno:ftgate", "autoload off"])
+def test_switched_off(green: Project, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """pytest can be told that the plugin must be there. ``no:ftgate`` is meant for another one, and takes ours."""
+    green.ini_file("required_plugins = pytest-ftgate")
+    assert green.run().ret == 0
+    if how == "autoload off":
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    result = green.run_apart(*([how] if how.startswith("-p") else []))
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*Missing required plugins: pytest-ftgate*"])
+    if how == "autoload off":
+        green.ini_file()
+        passed(green.gate("-p", "pytest_ftgate"))

@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gate_project import NATIVE_TOML, label
+from gate_project import NATIVE_TOML, Files, label, write_files
 
 from pytest_ftgate.checks.weaker import project
 from pytest_ftgate.checks.weaker.base import HiddenHistoryError
 from pytest_ftgate.errors import HistoryError
 from pytest_ftgate.ini_file import ini_paths, used_ini
 
-Files = dict[str, str | None]
 INI = "[pytest]\nftgate_required = support\nftgate_forbid_weakening = true\n"
 GATE = """version: 1
 gates:
   support: {test_set: test.jsonl, training_set: train.jsonl, baseline: 'recorded:base.jsonl',
             candidate: 'recorded:ft.jsonl', margin: 0.05}
 """
+READY, OWN = INI.replace("support", "support:ready"), INI.replace("support", "support own")
 EASY = GATE.replace("0.05", "0.01")
 TWO = GATE + GATE.partition("gates:\n")[2].replace("support", "billing")
 ROWS = [f'{{"id": "t{i}", "input": "question {i}", "expected": "{label(i)}"}}\n' for i in range(5)]
@@ -44,34 +44,21 @@ def data(name: str) -> str:
     return GATE.replace("test.jsonl", name)
 
 
-CASES: dict[str, tuple[Files, Files, tuple[str, ...]]] = {  # files at the base, those of the change, what is found
+CASES: dict[str, tuple[Files, Files, tuple[str, ...]]] = {  # then, now (with the usual test set), findings
     "nothing": ({}, {}, ()),
     # ini keys and ini files
     "permitted": ({}, {"pytest.ini": INI.replace("true", "no")}, ("ini ftgate_forbid_weakening: true -> no",)),
-    "no longer said": (
-        {}, {"pytest.ini": "[pytest]\n"},
-        ("ini ftgate_required: support -> not set (pytest.ini)", "ini ftgate_forbid_weakening: true -> not set"),
-    ),
-    "less of one": (
-        {}, {"pytest.ini": INI.replace("support", "support:ready")},
-        ("ini ftgate_required: support -> support:ready (pytest.ini:2)",),
-    ),
-    "more of one": ({"pytest.ini": INI.replace("support", "support:ready")}, {"pytest.ini": INI}, ()),
+    "no longer said": ({}, {"pytest.ini": "[pytest]\n"}, ("support -> not set (pytest.ini)", "ing: true -> not set")),
+    "less of one": ({}, {"pytest.ini": READY}, ("ini ftgate_required: support -> support:ready (pytest.ini:2)",)),
+    "more of one": ({"pytest.ini": READY}, {"pytest.ini": INI}, ()),
     "all of them": ({}, {"pytest.ini": INI.replace("support", "all")}, ()),
-    "all of the file": (
-        {"pytest.ini": INI.replace("support", "support own")}, {"pytest.ini": INI.replace("support", "all")},
-        ("ini ftgate_required: support own -> all",),
-    ),
-    "another base": ({}, {"pytest.ini": f"{INI}ftgate_base_ref = HEAD\n"}, ("ini ftgate_base_ref: not set -> HEAD",)),
-    "another store": ({}, {"pytest.ini": f"{INI}ftgate_state = x\nftgate_recordings = y\n"}, ()),
+    "all of the file": ({"pytest.ini": OWN}, {"pytest.ini": INI.replace("support", "all")}, ("support own -> all",)),
+    "another base": ({}, {"pytest.ini": f"{INI}ftgate_base_ref = x\nftgate_state = x\n"}, ("base_ref: not set -> x",)),
     "an ini file that comes first": (
         {}, {"pytest.toml": ""}, ("the ini file pytest.ini is no longer used, but pytest.toml", "-> not set", "true ->")
     ),
     "an ini file that is gone": ({}, {"pytest.ini": None}, ("pytest.ini is no longer used, but none", "-> not", "->")),
-    "a nearer ini file": (
-        IN_GATES, {"gates/pytest.ini": ABOVE + INI.partition("\n")[2]},
-        ("the ini file pytest.ini is no longer used, but gates/pytest.ini",),
-    ),
+    "a nearer ini file": (IN_GATES, {"gates/pytest.ini": f"{ABOVE}{INI[9:]}"}, ("pytest.ini is no longer used",)),
     "a nearer ini file that is gone": (
         {**IN_GATES, "pytest.ini": "[pytest]\n", "gates/pytest.ini": INI + ABOVE.partition("\n")[2]},
         {"gates/pytest.ini": None},
@@ -85,11 +72,6 @@ CASES: dict[str, tuple[Files, Files, tuple[str, ...]]] = {  # files at the base,
     "a nearer gate file": (
         IN_GATES, {"gates/ftgate.yaml": BELOW.replace("0.05", "0.01")},
         ("ftgate.yaml is no longer used, but gates/ftgate.yaml", "base.jsonl", "0.05 -> 0.01 (gates/ftgate.yaml:4)"),
-    ),
-    "a nearer gate file that is gone": (
-        {**IN_GATES, "ftgate.yaml": None, "gates/ftgate.yaml": BELOW},
-        {"gates/ftgate.yaml": None, "ftgate.yaml": EASY},
-        ("gates/ftgate.yaml is no longer used, but ftgate.yaml", "base.jsonl", "0.05 -> 0.01 (ftgate.yaml:4)"),
     ),
     "a removed gate": ({"ftgate.yaml": TWO}, {"ftgate.yaml": GATE}, ("billing: the gate billing was removed (ftgate",)),
     "no gates": ({}, {"ftgate.yaml": "version: 1\n"}, ("the gate support was removed (ftgate.yaml:3)",)),
@@ -118,17 +100,14 @@ CASES: dict[str, tuple[Files, Files, tuple[str, ...]]] = {  # files at the base,
     "a gate file that is not in git": ({}, {"untracked": "ftgate.yaml"}, ("untracked: None: ftgate.yaml is not",)),
     # test sets
     "another order and layout": ({"test.jsonl": "".join(reversed(ROWS)).replace(": ", ":") + "\n"}, {}, ()),
-    "removed": (
-        {"test.jsonl": SET + HARD}, {"test.jsonl": SET},
-        ("support: test_set: 6 examples of test.jsonl -> 1 removed (h) (ftgate.yaml:3)",),
-    ),
-    "relabelled": ({"test.jsonl": SET.replace('"refund"', '"b"')}, {"test.jsonl": SET}, ("2 relabelled (t0, t3)",)),
-    "four relabelled": ({"test.jsonl": SET.replace('ed": "', 'ed": "x')}, {"test.jsonl": SET}, ("t0, t1, t2 and 2",)),
-    "another input": ({"test.jsonl": SET.replace("question 2", "why 2")}, {"test.jsonl": SET}, ("another input (t2)",)),
-    "added": ({"test.jsonl": "".join(ROWS[:3])}, {"test.jsonl": SET}, ("note: support: test.jsonl: 2 examples added",)),
-    "new": ({"test.jsonl": None}, {"test.jsonl": SET}, ()),
+    "removed": ({"test.jsonl": SET + HARD}, {}, ("support: test_set: 6 examples of test.jsonl -> 1 removed (h) (",)),
+    "relabelled": ({"test.jsonl": SET.replace('"refund"', '"b"')}, {}, ("2 relabelled (t0, t3)",)),
+    "four relabelled": ({"test.jsonl": SET.replace('ed": "', 'ed": "x')}, {}, ("t0, t1, t2 and 2",)),
+    "another input": ({"test.jsonl": SET.replace("question 2", "why 2")}, {}, ("another input (t2)",)),
+    "added": ({"test.jsonl": "".join(ROWS[:3])}, {}, ("note: support: test.jsonl: 2 examples added",)),
+    "new": ({"test.jsonl": None}, {}, ()),
     "not in git": ({}, {"untracked": "test.jsonl"}, ("untracked: support: test.jsonl is not in git, so changes",)),
-    "unreadable": ({"test.jsonl": "{"}, {"test.jsonl": SET}, ("could not compare with main: ",)),
+    "unreadable": ({"test.jsonl": "{"}, {}, ("could not compare with main: ",)),
     "another slice": (
         {"ftgate.yaml": SLICED, "test.jsonl": MORE}, {"test.jsonl": MORE.replace("de", "en", 1)}, ("1 relabelled (t0)",)
     ),
@@ -145,16 +124,16 @@ CASES: dict[str, tuple[Files, Files, tuple[str, ...]]] = {  # files at the base,
     ),
     "other first rows": (
         {"ftgate.yaml": data("{path: test.jsonl, limit: 2}"), "test.jsonl": "".join(reversed(ROWS))},
-        {"test.jsonl": SET}, ("2 removed (t4, t3)",),
+        {}, ("2 removed (t4, t3)",),
     ),
     "of a guard": (
         {"ftgate.yaml": GATE.replace("0.05", "0.05, guards: {a: {test_set: a.jsonl, max_drop: 0.1}}"), "a.jsonl": SET},
         {"a.jsonl": "".join(ROWS[1:])}, ("guards.a.test_set: 5 examples of a.jsonl -> 1 removed (t0)",),
     ),
-    "a pointer of LFS": ({"test.jsonl": LFS}, {"test.jsonl": SET}, ()),
+    "a pointer of LFS": ({"test.jsonl": LFS}, {}, ()),
     "another content of LFS": ({"test.jsonl": LFS}, {"test.jsonl": HARD}, ("test.jsonl has changed, and its exam",)),
     "a pointer of DVC": (
-        {"test.jsonl": None, "test.jsonl.dvc": DVC}, {"test.jsonl": SET, "untracked": "test.jsonl"}, ()
+        {"test.jsonl": None, "test.jsonl.dvc": DVC}, {"untracked": "test.jsonl"}, ()
     ),
     "another content of DVC": (
         {"test.jsonl": None, "test.jsonl.dvc": DVC}, {"test.jsonl": HARD, "untracked": "test.jsonl"}, ("has changed",),
@@ -176,15 +155,6 @@ class Then:
 
     def tracks(self, path: Path) -> bool:
         return path.name != self.untracked and (not path.name.endswith(".dvc") or str(path) in self.files)
-
-
-def write(root: Path, files: Files) -> None:
-    for name, text in files.items():
-        (root / name).parent.mkdir(exist_ok=True)
-        if text is not None:
-            (root / name).write_text(text)
-        else:
-            (root / name).unlink(missing_ok=True)
 
 
 def compared(root: Path, start: Path, name: str = "ftgate.yaml") -> project.Compared:
@@ -212,8 +182,8 @@ def test_what_is_found(
     monkeypatch.chdir(tmp_path)
     base: Any = Then(tmp_path, {**USUAL, **then}, now.get("untracked"))
     monkeypatch.setattr(project, "find_base", lambda home, ref, in_ci: base)
-    write(tmp_path, {**USUAL, **then})
-    write(tmp_path, {name: text for name, text in now.items() if name != "untracked"})
+    write_files(tmp_path, {**USUAL, **then, "test.jsonl": SET})
+    write_files(tmp_path, {name: text for name, text in now.items() if name != "untracked"})
     found = compared(tmp_path, tmp_path / "gates" if "gates/test_gate.py" in then else tmp_path)
     told = [f"{one.name}: {one.gate}: {one.text}".replace("weaker than main: ", "") for one in found.findings]
     assert len(told) == len(parts), told
@@ -228,7 +198,7 @@ def test_a_base_of_ones_own_counts_once_the_usual_base_names_it(
     monkeypatch.chdir(tmp_path)
     own, ini = f"{INI}ftgate_base_ref = develop\n", tmp_path / "pytest.ini"
     today = {**USUAL, "ftgate.yaml": EASY, "pytest.ini": own}
-    write(tmp_path, today)
+    write_files(tmp_path, today)
     for usual, told in ((USUAL, ["base_ref: not set -> develop", "0.05 -> 0.01"]), ({**USUAL, "pytest.ini": own}, [])):
         bases: Any = {None: Then(tmp_path, usual, None), "develop": Then(tmp_path, today, None)}
         monkeypatch.setattr(project, "find_base", lambda home, ref, in_ci, bases=bases: bases[ref])
