@@ -92,9 +92,8 @@ class Checkout:
         (self.bare / "hooks" / "post-receive").chmod(0o755)
         self.git("config", "receive.advertisePushOptions", "true", cwd=self.bare)
         self.git("init", "-q", cwd=self.http.path)
-        self.commit("start")
         self.git("remote", "add", "origin", self.bare.as_uri(), cwd=self.http.path)
-        self.push()
+        self.publish()
 
     def _write_project(self) -> None:
         model = {"provider": "openai", "base_url": self.http.server.url, "api_key_env": "OPENAI_API_KEY", "retries": 0}
@@ -115,24 +114,20 @@ class Checkout:
         found = subprocess.check_output(["git", *args], cwd=cwd or self.path, env=environment, text=True, timeout=60)
         return found.strip()
 
-    def commit(self, message: str) -> None:
+    def publish(self) -> None:
+        """Commit what has changed, and push it to the main branch."""
         self.git("add", "-A", cwd=self.http.path)
-        self.git("commit", "-q", "-m", message, cwd=self.http.path)
+        self.git("commit", "-q", "--allow-empty", "-m", "change", cwd=self.http.path)
+        self.git("push", "-q", "origin", "HEAD:main", cwd=self.http.path)
 
     def change(self, name: str, text: str) -> None:
-        """Change a file of the main branch."""
         self.http.file(name, text)
-        self.git("add", "-A", cwd=self.http.path)
-        self.git("commit", "-q", "--allow-empty", "-m", f"another {name}", cwd=self.http.path)
-        self.push()
-
-    def push(self) -> None:
-        self.git("push", "-q", "origin", "HEAD:main", cwd=self.http.path)
+        self.publish()
 
     def merge_recordings(self) -> None:
         """What a nightly run has proposed goes to the main branch."""
         self.git("pull", "-q", "--ff-only", "origin", "ftgate/recordings", cwd=self.http.path)
-        self.push()
+        self.publish()
 
     def run(
         self, script: str, *flags: str, shell: str = "bash", folder: str = ".", **environment: str
@@ -330,8 +325,7 @@ def test_github_inputs_are_split_as_in_a_shell(checkout: Checkout) -> None:
     for path in [one for one in checkout.http.path.iterdir() if one.name != ".git"]:
         (checkout.http.path / "a project").mkdir(exist_ok=True)
         path.rename(checkout.http.path / "a project" / path.name)
-    checkout.commit("a repository of several projects")
-    checkout.push()
+    checkout.publish()
     inputs = {"name": 'a "second"', "working-directory": "a project", "install": "-r 'our tests.txt'\nnumpy"}
     done = checkout.github(PULL_REQUEST, {}, **inputs, arguments='-k "nothing or else"\n--strict-markers')
     assert checkout.asked("pip") == [f"-m|pip|install|{ROOT}[report]|-r|our tests.txt|numpy|"]

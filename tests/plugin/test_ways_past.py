@@ -6,7 +6,6 @@ Gates that are not judged: test_obligations.py; what tests, hooks and fixtures d
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -17,11 +16,6 @@ from loopback import LoopbackServer
 from pytest_ftgate import metric
 
 
-def outputs(project: Project, name: str, *texts: str | None) -> None:
-    """What a recorded model answers, example by example."""
-    write_jsonl(project.path / name, [{"id": f"t{i}", "output": text} for i, text in enumerate(texts)])
-
-
 def equal(expected: str, answer: str) -> float:
     return float(expected == answer)
 
@@ -29,14 +23,6 @@ def equal(expected: str, answer: str) -> float:
 def graded(returned: Callable[[str, str], Any], *, greater_is_better: bool = True) -> dict[str, Any]:
     """Return the keys of a mark with a metric of the project's own."""
     return {"metric": metric(low=0, high=1, greater_is_better=greater_is_better)(returned)}
-
-
-def append(project: Project, name: str, text: str) -> None:
-    project.file(name, (project.path / name).read_text(encoding="utf-8") + text + "\n")
-
-
-def added(name: str, **row: str) -> Callable[[Project], None]:
-    return lambda project: append(project, name, json.dumps(row))
 
 
 def predicted(name: str, n: int, **fields: Any) -> Callable[[Project], None]:
@@ -50,12 +36,8 @@ def scored(value: str, *, of: str) -> dict[str, Any]:
 
 def always(project: Project) -> None:
     """Let the candidate answer one label to everything."""
-    outputs(project, "ft.jsonl", *["refund"] * 60)
+    project.predictions("ft.jsonl", 60, output="refund")
     project.predictions("base.jsonl", 60)
-
-
-def broken_once(project: Project) -> None:
-    outputs(project, "base.jsonl", *("broken" if i == 7 else label(i) for i in range(60)))
 
 
 def nothing(project: Project) -> None:
@@ -64,10 +46,6 @@ def nothing(project: Project) -> None:
 
 def gone(text: str) -> str:
     raise PermissionError("gone")
-
-
-def answered(*texts: str | None) -> Callable[[Project], None]:
-    return lambda project: outputs(project, "ft.jsonl", *texts)
 
 
 def with_examples(n: int, **fields: Any) -> Callable[[Project], None]:
@@ -80,19 +58,32 @@ def judged_by(path: str) -> dict[str, Any]:
 
 ROLES = {"candidate": "ft.jsonl", "baseline": "base.jsonl"}
 SWAPPED = {role: f"recorded:{path}" for role, path in zip(("baseline", "candidate"), ROLES.values(), strict=True)}
-LEAK = ("test.jsonl:8", "train.jsonl:201")
+BROKEN, NULL = (lambda i: "broken" if i == 7 else label(i)), (lambda i: label(i) if i else None)
 Row = tuple[Callable[[Project], None], dict[str, Any], str, str, tuple[str, ...]]
 CONFIG, BASE, CAND = "configuration", "baseline_answers", "candidate_answers"
-RED: dict[str, Row] = {
+ROWS: dict[str, Row] = {
+    **{
+        name: (change, keys, "pass", "", ())
+        for name, change, keys in (
+            ("scores of one's own", nothing, graded(equal)),
+            ("a missing answer may be wrong", nothing, {"missing_answers": "wrong"}),
+            ("50 examples", with_examples(50), {}),
+            ("the least margin", nothing, {"margin": 0.0}),
+            ("less of a loss", nothing, graded(lambda e, a: float(e != a), greater_is_better=False)),
+            ("metrics", nothing, {"metric": ["accuracy", "f1_macro"], "thresholds": {"recall_macro": {"min": 0.9}}}),
+        )
+    },
     # what was measured is no measure; more on broken rows: test_bad_input.py
     "NaN for the candidate": (always, scored("nan", of="refund"), "error", CONFIG, ("test.jsonl:2", "nan")),
     "infinity for the candidate": (always, scored("inf", of="refund"), "error", CONFIG, ("test.jsonl:2", "inf")),
-    "NaN for the baseline": (broken_once, scored("nan", of="broken"), "error", CONFIG, ("test.jsonl:8", "nan")),
+    "NaN for the baseline": (
+        predicted("base.jsonl", 60, output=BROKEN), scored("nan", of="broken"), "error", CONFIG, ("test.jsonl:8",),
+    ),
     "a missing baseline answer": (
         predicted("base.jsonl", 59, wrong_at=range(40, 59)), {"missing_answers": "wrong"}, "error", BASE, ("1 of 60",),
     ),
     "a baseline that crashes": (nothing, {"baseline": gone, "missing_answers": "wrong"}, "error", BASE, ("60 of 60",)),
-    "null for an answer": (answered(None, *map(label, range(1, 60))), {}, "error", CAND, ("ft.jsonl:1", "t0")),
+    "null for an answer": (predicted("ft.jsonl", 60, output=NULL), {}, "error", CAND, ("ft.jsonl:1", "t0")),
     "49 examples": (with_examples(49), {}, "fail", "min_test_examples", ("49", "50")),
     **{
         f"a missing answer by {metric}{' beside another' if 'metric' not in keys else ''}": (
@@ -103,7 +94,8 @@ RED: dict[str, Row] = {
     },
     # the training set
     "a test example in disguise": (
-        added("train.jsonl", input=" CUSTOMER question	7", expected="refund"), {}, "fail", "leaked", LEAK,
+        lambda project: project.training_set(200, [{"input": " CUSTOMER question	7", "expected": "refund"}]), {},
+        "fail", "leaked", ("test.jsonl:8", "train.jsonl:201"),
     ),
     # the threshold is none
     **{
@@ -120,47 +112,22 @@ RED: dict[str, Row] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("change", "keys", "verdict", "name", "parts"), RED.values(), ids=RED)
-def test_what_is_red(
-    project: Project,
-    change: Callable[[Project], None],
-    keys: dict[str, Any],
-    verdict: str,
-    name: str,
+@pytest.mark.parametrize(("change", "keys", "verdict", "name", "parts"), ROWS.values(), ids=ROWS)
+def test_the_verdict(
+    project: Project, change: Callable[[Project], None], keys: dict[str, Any], verdict: str, name: str,
     parts: tuple[str, ...],
-) -> None:
-    passed(project.judge())
+) -> None:  # fmt: skip
     change(project)
     gate = project.judge(**keys)
+    if verdict == "pass":
+        passed(gate)
+        return
     because(gate, verdict, name, *parts)
     if name in ("configuration", "leaked", "min_test_examples") and parts[0] not in ("test.jsonl:2", "test.jsonl:8"):
         assert gate["models_called"] is False
 
 
-GREEN: dict[str, tuple[Callable[[Project], None], dict[str, Any]]] = {
-    "scores of one's own": (nothing, graded(equal)),
-    "a missing answer may be wrong": (nothing, {"missing_answers": "wrong"}),
-    "50 examples": (lambda project: project.test_set(50), {}),
-    "a margin of zero": (nothing, {"margin": 0.0}),
-    "less of a loss": (nothing, graded(lambda e, a: float(e != a), greater_is_better=False)),
-    "further metrics": (nothing, {"metric": ["accuracy", "f1_macro"], "thresholds": {"recall_macro": {"min": 0.9}}}),
-}
-
-
-@pytest.mark.parametrize(("change", "keys"), GREEN.values(), ids=GREEN)
-def test_what_is_green(project: Project, change: Callable[[Project], None], keys: dict[str, Any]) -> None:
-    change(project)
-    passed(project.judge(**keys))
-
-
 # --- the training set is not what it is counted as -----------------------------------------------------------
-
-
-def trained(project: Project, *inputs: str, output: Callable[[int], str] = label) -> dict[str, Any]:
-    """Judge with these training examples."""
-    rows = [{"input": text, "expected": output(i)} for i, text in enumerate(inputs)]
-    write_jsonl(project.path / "train.jsonl", rows)
-    return project.judge()
 
 
 def too_few(gate: dict[str, Any], usable: int) -> None:
@@ -180,23 +147,22 @@ BLANKS = {
 @pytest.mark.parametrize("blank", BLANKS.values(), ids=BLANKS)
 def test_rows_that_are_no_examples(project: Project, blank: str) -> None:
     project.training_set(199)
-    append(project, "train.jsonl", blank)
+    path = project.path / "train.jsonl"
+    project.file("train.jsonl", f"{path.read_text(encoding='utf-8')}{blank}\n")
     too_few(project.judge(), 199)
 
 
 INVISIBLE = ("\u200b", "\u200d", "\u00ad", "\ufeff", "\u2060", "\u180e", "\ufe0f", "\u034f", "\U000e0041")
 
 
-def leaked(gate: dict[str, Any]) -> None:
-    assert because(gate, "fail", "leaked", "test.jsonl:8")["observed"] == 1
-
-
 @pytest.mark.parametrize("mark", INVISIBLE, ids=ascii)
 def test_invisible_characters_make_no_new_example(project: Project, mark: str) -> None:
     """Neither for the training set, which they would fill, nor for a test example in it, which they would hide."""
-    too_few(trained(project, *(f"training question {i % 5}{mark * (i // 5)}" for i in range(200))), 5)
+    rows = ({"input": f"training question {i % 5}{mark * (i // 5)}", "expected": label(i)} for i in range(200))
+    write_jsonl(project.path / "train.jsonl", rows)
+    too_few(project.judge(), 5)
     project.training_set(200, [{"input": f"custo{mark}mer question 7", "expected": "refund"}])
-    leaked(project.judge())
+    assert because(project.judge(), "fail", "leaked", "test.jsonl:8")["observed"] == 1
 
 
 @pytest.mark.parametrize("name", ["input", "hint"])
