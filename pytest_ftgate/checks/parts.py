@@ -152,6 +152,11 @@ class Parts(NamedTuple):
     slices: tuple[Slice, ...] = ()
     tolerance: Tolerance | None = None
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return what is known of the guards before any call, for the result."""
+        return {"guards": tuple(one.facts for one in self.others)}
+
 
 def prepare_parts(
     config: GateKeys,

@@ -86,7 +86,7 @@ def _with_input_facts(gate: Context) -> Context:
         ),
         test_set=TestSetResult(test.path, test.sha256, len(test), row_pairs(test, test, audit.test_near_rows)),
         metric_range=(metric.low, metric.high),
-        guards=tuple(one.facts for one in gate.parts.others),
+        **gate.parts.facts,
     )
 
 

@@ -48,7 +48,7 @@ def _result(result: GateResult) -> Mapping[str, Any]:
 
 
 def _section(result: GateResult) -> Iterator[str]:
-    guards, slices, labels = tables.parts(result)
+    others, parts, labels = tables.parts(result)
     yield from (f"## Evaluation: {inline(result.name)}, {result.verdict}", "")
     yield from _facts("Purpose", _purpose(result))
     yield from _facts("Data", sentences.data_sentences(result, digits=64))
@@ -61,13 +61,13 @@ def _section(result: GateResult) -> Iterator[str]:
     yield from ("### Results", "", *table(tables.models(result)))
     told = (sentences.gain_sentence, sentences.champion_sentences, sentences.method_sentences)
     yield from _facts("", (fact for sentences_of in told for fact in sentences_of(result)))
-    for part in (guards, slices, labels):
+    for part in (others, parts, labels):
         yield from (f"### {part.title}", "", *table(part)) if part else ()
     economics = () if result.economics is None else result.economics.costs
     yield from _facts("Cost", (*economics, *sentences.price_sentences(result)))
     unmeasured = {
-        "Other tasks: no guards were configured, so what the fine-tune may have unlearned is unknown.": not guards,
-        "Parts of the test set: none were configured.": not slices,
+        "Other tasks: no guards were configured, so what the fine-tune may have unlearned is unknown.": not others,
+        "Parts of the test set: none were configured.": not parts,
         "Latency of the candidate.": result.candidate.latency_p50_s is None,
         "Cost of the candidate's answers.": result.candidate.cost_usd is None,
         f"Missing answers of the candidate: {result.candidate.n_errors}.": bool(result.candidate.n_errors),
