@@ -48,6 +48,7 @@ MATCH: list[dict[str, Any]] = [  # beside max_drop and cheaper_by
 ]
 MARKER: dict[str, list[Any]] = {
     "margn": [1],
+    "max": [1],
     "margin": ["0.05", True, -0.1, NAN, 3],
     "confidence": [95, 100],
     "baseline": [None],
@@ -120,6 +121,7 @@ KEYS = {  # what stands in place of a line's key or value
     "version: 1": ["version: 2", "version: true", "version: '1'", "version: 1\nfoo: 2", "defaults: {}"],
     "gates:": [
         *("gates: [{name: a}]\nothers:", "  a: {provider: openai, model: '${MODEL}'}\ngates:"),
+        *("  c: d\n  d: c\ngates:", "  c: 5\ngates:"),
         *("gate:", "  a: {extends: a}\ngates:", "  a: {extends: tuned, few_shoot: 1}\ngates:", "  a:b: x:y\ngates:"),
         *(f"  a: {{extends: b}}\n  b: {{extends: {other}}}\ngates:" for other in ("a", "tune")),
     ],

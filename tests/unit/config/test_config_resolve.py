@@ -35,10 +35,6 @@ def refusal(*layers, file=None, gate=None):
     return caught.value
 
 
-def refused(**changes):
-    return refusal(layer({**SELF_CONTAINED, **changes}))
-
-
 def read_as(data):
     assert isinstance(data, DataKeys)
     return data.path, data.format, data.fields, data.limit
@@ -135,10 +131,6 @@ def test_whole_numbers_and_objects_are_quoted_plainly():
     assert config.quoted("test_set") == "test_set a Python object (marker)"
 
 
-def test_a_part_of_a_key_is_near_enough():
-    assert "'max_drop'" in refused(max=1).what
-
-
 def test_a_path_may_be_a_path_object():
     assert read_as(marked(test_set=Path("t.jsonl")).test_set) == (Path("/gates/t.jsonl"), None, {}, None)
     assert read_as(marked(test_set={"path": Path("/t")}).test_set) == (Path("/t"), None, {}, None)
@@ -181,14 +173,6 @@ def test_the_source_of_each_key_is_its_own():
 # --- models: every way to write one, and what becomes of it ----------------------------------------------------------
 
 
-def candidate(value, file=None):
-    return resolve(layer({**SELF_CONTAINED, "candidate": value}), file=file).candidate
-
-
-def no_candidate(value, file=None):
-    return refusal(layer({**SELF_CONTAINED, "candidate": value}), file=file)
-
-
 OWN = {"model": "m", "colour": [1, None], "name": "E", "retries": 2, "price": {}}
 ASKED = {"model": "m", "params": {"temperature": 0, "stop": None}, "few_shot": 8, "price": {"output_per_1m": 2.5}}
 TARGET = {"target": "m:C.f", "concurrency": 4, "revision": "v1", "timeout_s": 2.0}
@@ -215,7 +199,7 @@ RECORDED = {"name": "tuned", "price": {"input_per_1m": 0.4}}
     ],
 )
 def test_a_spelling_or_mapping_becomes_a_model(written, provider, options, spelling, name):
-    spec = candidate(written)
+    spec = marked(candidate=written).candidate
     assert (spec.provider, spec.options, spec.spelling, spec.name) == (provider, options, spelling, name)
     assert spec.source.text == "marker"
 
@@ -252,42 +236,17 @@ def answer(text, shout=False):
     ],
 )
 def test_python_code_may_give_the_model_itself(given, spelling, name):
-    spec = candidate(given)
+    spec = marked(candidate=given).candidate
     assert (spec.provider, spec.options["function"], spec.spelling, spec.name) == ("callable", given, spelling, name)
 
 
-@pytest.mark.parametrize(
-    ("written", "key", "word"),
-    [(Model, None, "instance"), ({"provider": "openai", "model": "m", "timeout_s": 10**5000}, "timeout_s", "number")],
-)
-def test_what_is_no_model_is_refused(written, key, word):
+@pytest.mark.parametrize("written", [Model, {"provider": "openai", "model": "m", "timeout_s": 10**5000}])
+def test_what_is_no_model_is_refused(written):
     """What else is none: tests/messages."""
-    error = no_candidate(written)
-    assert error.where.key == (f"candidate.{key}" if key else "candidate")
-    assert word in error.what
+    error = refusal(layer({**SELF_CONTAINED, "candidate": written}))
+    assert error.where.key == ("candidate" if written is Model else "candidate.timeout_s")
+    assert ("instance" if written is Model else "number") in error.what
     assert "(marker)" in error.what
-
-
-NAMED = """version: 1
-models:
-  tuned: openai:ft:x
-  base: {provider: recorded, path: base.jsonl}
-  called: {provider: openai, model: m, name: The model}
-"""
-
-
-def test_a_named_model_is_no_other_name_and_no_object(refused):
-    error, place = refused("version: 1\nmodels:\n  a: b\n  b: a\n")
-    assert place == "3: models.a"
-    assert error.evidence.startswith("ftgate.yaml:4: models.b: ")
-    error, place = refused("version: 1\nmodels: {a: 5}\n")
-    assert place == "2: models.a"
-    assert "openai:NAME" in error.what
-
-
-# --- judges ----------------------------------------------------------------------------------------------------------
-
-RUBRIC = {"name": "rubric", "judge": "openai:judge", "rubric": "Is it kind?"}
 
 
 def test_paths_of_judged_metrics_are_relative_to_the_place():

@@ -67,52 +67,32 @@ def test_what_only_looks_broken_is_read(load):
     assert len(load('{"id": "x", "input": "a", "expected": "x"}\n' * 2, limit=1)) == 1
 
 
-class TestFieldNames:
-    @pytest.mark.parametrize(
-        ("row", "fields", "example"),
-        [
-            (
-                {"question": "a", "label": "b", "uid": 3, "topic": 4, "language": "en", "more": 1},
-                {"input": "question", "expected": "label", "id": "uid", "group": "topic", "lang": "language"},
-                Example("3", "a", "b", "4", {"more": 1, "lang": "en"}),
-            ),
-            (  # one column may serve twice
-                {"input": "a", "label": "b"},
-                {"expected": "label", "group": "label", "intent": "label"},
-                Example(content_id("a"), "a", "b", "b", {"intent": "b"}),
-            ),
-            (  # what is mapped to another name is no group or id by its own
-                {"id": "a", "group": "b"},
-                {"input": "id", "expected": "group"},
-                Example(content_id("a"), "a", "b"),
-            ),
-            (  # a column under a mapped name stays a field
-                {"instruction": "a", "input": "context", "expected": "b"},
-                {"input": "instruction"},
-                Example(content_id("a"), "a", "b", None, {"input": "context"}),
-            ),
-            (
-                {"conversation": [USER, {"role": "assistant", "content": "A"}], "uid": "x"},
-                {"messages": "conversation", "id": "uid"},
-                Example("x", (USER,), "A"),
-            ),
-            (  # all of a conversation may be the input
-                {"messages": [USER, USER], "label": "b"},
-                {"input": "messages", "expected": "label"},
-                Example(content_id((USER, USER)), (USER, USER), "b"),
-            ),
-            (  # a renamed field wins over a column of its name
-                {"input": "a", "expected": "b", "lang": "x", "language": "en"},
-                {"lang": "language"},
-                Example(content_id("a"), "a", "b", None, {"lang": "en"}),
-            ),
-        ],
-    )
-    def test_names_are_mapped_and_the_rest_are_fields(self, load, row, fields, example):
-        assert load(lines(row), fields=fields).examples == (example,)
+NAMES = [  # a row, what its columns are called, and the example
+    ({"question": "a", "label": "b", "uid": 3, "topic": 4, "language": "en", "more": 1},
+     {"input": "question", "expected": "label", "id": "uid", "group": "topic", "lang": "language"},
+     Example("3", "a", "b", "4", {"more": 1, "lang": "en"})),
+    # one column may serve twice
+    ({"input": "a", "label": "b"}, {"expected": "label", "group": "label", "intent": "label"},
+     Example(content_id("a"), "a", "b", "b", {"intent": "b"})),
+    # what is mapped to another name is no group or id by its own
+    ({"id": "a", "group": "b"}, {"input": "id", "expected": "group"}, Example(content_id("a"), "a", "b")),
+    # a column under a mapped name stays a field
+    ({"instruction": "a", "input": "context", "expected": "b"}, {"input": "instruction"},
+     Example(content_id("a"), "a", "b", None, {"input": "context"})),
+    ({"conversation": [USER, {"role": "assistant", "content": "A"}], "uid": "x"},
+     {"messages": "conversation", "id": "uid"}, Example("x", (USER,), "A")),
+    # all of a conversation may be the input
+    ({"messages": [USER, USER], "label": "b"}, {"input": "messages", "expected": "label"},
+     Example(content_id((USER, USER)), (USER, USER), "b")),
+    # a renamed field wins over a column of its name
+    ({"input": "a", "expected": "b", "lang": "x", "language": "en"}, {"lang": "language"},
+     Example(content_id("a"), "a", "b", None, {"lang": "en"})),
+]  # fmt: skip
 
 
-# --- examples that need not say what is expected -------------------------------------------------------------
+@pytest.mark.parametrize(("row", "fields", "example"), NAMES)
+def test_names_are_mapped_and_the_rest_are_fields(load, row, fields, example):
+    assert load(lines(row), fields=fields).examples == (example,)
 
 
 def test_what_is_expected_may_be_absent_where_nobody_compares_with_it(load):

@@ -30,7 +30,6 @@ CALLED = [
     {"function_call": {"name": "f", "arguments": '{"x":1}'}, "content": None},
 ]
 CALLING = {"role": "assistant", **CALLED[2]}
-NO_ARGUMENTS = {"name": "f", "arguments": {}}
 RESULT = {"role": "tool", "tool_call_id": "1", "content": "7"}
 PARTS = [{"type": "text", "text": "go"}, {"type": "text", "text": "od"}]
 
@@ -43,6 +42,7 @@ def said(role, text):
     return {"role": role, "content": [{"text": text}]}
 
 
+BEDROCK = {"schemaVersion": "bedrock-conversation-2024", "messages": [said("user", "q"), said("assistant", "good")]}
 # name, row, input, expected output
 ROWS = [
     ("plain", {"input": "q", "expected": "good", "messages": [BAD]}, "q", "good"),
@@ -54,18 +54,9 @@ ROWS = [
     ("chat", {"system": "production", "lang": "en", "messages": [Q, A]}, (Q,), "good"),
     ("chat", {"messages": [{**Q, "content": PARTS}, {**A, "content": PARTS}]}, ({**Q, "content": PARTS},), "good"),
     *(("chat", {"messages": [Q, {"role": "assistant", **said}]}, (Q,), [CALL]) for said in CALLED),
-    (
-        "chat",
-        {"messages": [Q, {"role": "assistant", **CALLED[2]}, RESULT, A]},
-        (Q, {"role": "assistant", **CALLED[2]}, RESULT),
-        "good",
-    ),
-    (
-        "plain",
-        {"input": "q", "expected": [{"type": "function", "function": {"name": "f", "arguments": ""}}]},
-        "q",
-        [{"name": "f", "arguments": {}}],
-    ),
+    ("chat", {"messages": [Q, CALLING, RESULT, A]}, (Q, CALLING, RESULT), "good"),
+    ("plain", {"input": "q", "expected": [{"type": "function", "function": {"name": "f", "arguments": ""}}]}, "q",
+     [{"name": "f", "arguments": {}}]),
     ("prompt_completion", {"prompt": "q", "completion": "good"}, "q", "good"),
     ("prompt_completion", {"prompt": "q", "completion": 3}, "q", 3),
     ("prompt_completion", {"prompt": [SYSTEM, Q], "completion": [A]}, (SYSTEM, Q), "good"),
@@ -76,40 +67,19 @@ ROWS = [
     ("prompt_completion", {"prompt": "q", "completion": "good", "label": True}, "q", "good"),
     ("alpaca", ALPACA, "i\nq", "good"),
     ("alpaca", {"instruction": "q", "input": "", "output": "good"}, "q", "good"),
-    (
-        "sharegpt",
-        {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "good"}], "system": "s"},
-        (SYSTEM, Q),
-        "good",
-    ),
+    ("sharegpt", {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "good"}], "system": "s"},
+     (SYSTEM, Q), "good"),
     ("sharegpt", {"conversations": [SYSTEM, Q, A]}, (SYSTEM, Q), "good"),
     ("preference", {"prompt": "q", "chosen": "good", "rejected": "BAD"}, "q", "good"),
     ("preference", {"prompt": [Q], "chosen": [A], "rejected": [BAD]}, (Q,), "good"),
     ("preference", {"chosen": [Q, A], "rejected": [Q, BAD]}, (Q,), "good"),
     ("preference", {"prompt": "q", "chosen": [Q, A], "rejected": [Q, BAD], "messages": [Q, BAD]}, (Q,), "good"),
-    (
-        "gemini",
-        {"systemInstruction": turn("system", "s"), "contents": [turn("user", "q"), turn("model", "go", "od")]},
-        (SYSTEM, Q),
-        "good",
-    ),
-    (
-        "gemini",
-        {"contents": [turn("user", "q"), turn("model", {"functionCall": {"name": "f", "args": {"x": 1}}})]},
-        (Q,),
-        [CALL],
-    ),
-    (
-        "bedrock",
-        {
-            "schemaVersion": "bedrock-conversation-2024",
-            "system": [{"text": "s"}],
-            "messages": [said("user", "q"), said("assistant", "good")],
-        },
-        (SYSTEM, Q),
-        "good",
-    ),
-]
+    ("gemini", {"systemInstruction": turn("system", "s"), "contents": [turn("user", "q"), turn("model", "go", "od")]},
+     (SYSTEM, Q), "good"),
+    ("gemini", {"contents": [turn("user", "q"), turn("model", {"functionCall": {"name": "f", "args": {"x": 1}}})]},
+     (Q,), [CALL]),
+    ("bedrock", {**BEDROCK, "system": [{"text": "s"}]}, (SYSTEM, Q), "good"),
+]  # fmt: skip
 
 
 def lines(*rows):
@@ -131,26 +101,16 @@ def test_a_row_is_recognised_by_its_keys(load, name, row, asked, expected):
 
 FUNCTION = {"name": "f", "description": "d", "parameters": {"type": "object"}}
 TOOLS = [{"type": "function", "function": FUNCTION}]
+OF_BEDROCK = {"name": "f", "description": "d", "inputSchema": {"json": {"type": "object"}}}
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        {"messages": [Q, A], "tools": TOOLS},
-        {"input": "q", "expected": "good", "tools": TOOLS},
-        {"input": "q", "expected": "good", "tools": json.dumps([FUNCTION])},
-        {"messages": [Q, A], "tools": json.dumps(TOOLS)},
-        {"conversations": [Q, A], "tools": json.dumps([FUNCTION])},
-        {"contents": [turn("user", "q"), turn("model", "good")], "tools": [{"functionDeclarations": [FUNCTION]}]},
-        {
-            "schemaVersion": "bedrock-conversation-2024",
-            "messages": [said("user", "q"), said("assistant", "good")],
-            "toolConfig": {
-                "tools": [{"toolSpec": {"name": "f", "description": "d", "inputSchema": {"json": {"type": "object"}}}}]
-            },
-        },
-    ],
-)
+@pytest.mark.parametrize("row", [
+    *({"messages": [Q, A], "tools": tools} for tools in (TOOLS, json.dumps(TOOLS))),
+    *({"input": "q", "expected": "good", "tools": tools} for tools in (TOOLS, json.dumps([FUNCTION]))),
+    {"conversations": [Q, A], "tools": json.dumps([FUNCTION])},
+    {"contents": [turn("user", "q"), turn("model", "good")], "tools": [{"functionDeclarations": [FUNCTION]}]},
+    {**BEDROCK, "toolConfig": {"tools": [{"toolSpec": OF_BEDROCK}]}},
+])  # fmt: skip
 def test_tools_in_the_shape_of_the_openai_api(load, row):
     assert load(lines(row)).examples[0].fields == {"tools": TOOLS}
 
@@ -195,21 +155,10 @@ def test_a_text_or_a_number_beside_messages_is_a_field(load, label):
     assert load(lines(beside)).examples[0].fields == {"messages": [1], "label": label}
 
 
+KEYS = ["role", "content", "from", "value", "parts", "text", "functionCall", "toolUse", "toolResult", "weight"]
 VALUES = st.recursive(
-    st.sampled_from([None, True, False, "", "a", "user", "model", "[", "true"])
-    | st.integers()
-    | st.floats()
-    | st.binary(),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                ["role", "content", "from", "value", "parts", "text", "functionCall", "toolUse", "toolResult", "weight"]
-            ),
-            inner,
-            max_size=4,
-        )
-    ),
+    st.sampled_from([None, True, False, "", "user", "model", "[", "true"]) | st.integers() | st.floats() | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
     max_leaves=12,
 )
 
@@ -297,17 +246,13 @@ def test_the_rows_of_lists_of_columns(load):
     assert len(load(json.dumps({"messages": [Q, A]}))) == 1
 
 
-@pytest.mark.parametrize(
-    ("row", "title"),
-    [
-        ({"inputs": {"question": "q"}, "outputs": {"answer": "good"}}, "inputs.question/outputs.answer"),
-        ({"item": {"input": "q", "expected": "good"}, "split": "test"}, "item.input/item.expected"),
-        ({"inputs": "q", "targets": "good", "n": 3}, "inputs/targets"),
-        ({"text": "q", "label": "good", "label_text": "text"}, "text/label"),
-        ({"text": "q", "label": "good", "label_id": 3}, "text/label"),
-        ({"text": "q", "label": 1, "label_score": "0.9"}, "text/label"),
-    ],
-)
+@pytest.mark.parametrize(("row", "title"), [
+    ({"inputs": {"question": "q"}, "outputs": {"answer": "good"}}, "inputs.question/outputs.answer"),
+    ({"item": {"input": "q", "expected": "good"}, "split": "test"}, "item.input/item.expected"),
+    ({"inputs": "q", "targets": "good", "n": 3}, "inputs/targets"),
+    *(({"text": "q", "label": answer, **more}, "text/label")
+      for answer, more in (("good", {"label_text": "text"}), ("good", {"label_id": 3}), (1, {"label_score": "0.9"}))),
+])  # fmt: skip
 def test_usual_names_within_objects(load, row, title):
     for data in (load(lines(row, row)), examples_from([row, row], origin="list")):
         assert {(one.input, one.expected) for one in data} == {("q", row.get("label", "good"))}
