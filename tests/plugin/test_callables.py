@@ -135,25 +135,6 @@ def test_a_model_in_another_state_is_asked_anew(project: Project, fixtures: str,
     project.result.stdout.fnmatch_lines(["asked 120 times"])
 
 
-@pytest.mark.parametrize("scope", ["function", "session"])
-@pytest.mark.parametrize(("given", "asked"), [("generate", 60), ("MODEL.generate", 180)])
-def test_a_function_is_asked_once_by_all_gates_and_a_method_by_each(
-    project: Project, scope: str, given: str, asked: int
-) -> None:
-    project.file(
-        "conftest.py",
-        f"{STATEFUL}@pytest.fixture(scope={scope!r})\ndef ftgate_candidate(): return {given}\n",
-    )
-    mark = project.mark(candidate=...)
-    project.file(
-        "test_gate.py",
-        f"import pytest\n{mark}\ndef test_one(ftgate_candidate): pass\n{mark}\ndef test_two(): pass\n"
-        f"{mark}\ndef test_three(): pass\n",
-    )
-    assert [gate["verdict"] for gate in project.report()["gates"]] == ["pass"] * 3
-    project.result.stdout.fnmatch_lines([f"asked {asked} times"])
-
-
 # --- in the body ---------------------------------------------------------------------------------------------
 
 
@@ -235,41 +216,31 @@ def test_the_documented_loader_hook_works(project: Project) -> None:
     assert (gate["test_set"]["path"], gate["n"], gate["candidate"]["value"]) == ("test.pairs", 60, 1)
 
 
-def test_fields_and_limit_are_applied_to_what_a_loader_gives(project: Project) -> None:
-    project.file("test.own", "")
+def test_fields_and_limit_are_applied_to_what_a_loader_gives_who_may_read_a_folder(project: Project) -> None:
+    """As the libraries of data sets keep them: there is no one file to hash, so the examples themselves are."""
     asked = []
 
     class Hooks:
         def pytest_ftgate_load_examples(self, path: Any, options: Any) -> Any:
-            if path.suffix != ".own":
+            if path.suffix != ".shards":
                 return None
             asked.append(options)
-            return ({"id": f"t{i}", "question": f"customer question {i}", "label": label(i)} for i in range(99))
+            numbers = [int(line) for shard in sorted(path.iterdir()) for line in shard.read_text().split()]
+            return ({"id": f"t{i}", "question": f"customer question {i}", "label": label(i)} for i in numbers)
+
+    def judged() -> dict[str, Any]:
+        found: dict[str, Any] = passed(project.judge(hook=Hooks(), test_set=test_set))["test_set"]
+        return found
 
     fields = {"input": "question", "expected": "label"}
-    gate = passed(project.judge(hook=Hooks(), test_set={"path": "test.own", "fields": fields, "limit": 55}))
-    assert gate["test_set"]["examples"] == 55
-    assert asked == [{"format": None, "fields": fields, "limit": 55}]
-
-
-def test_a_loader_may_read_a_folder(project: Project) -> None:
-    """As the libraries of data sets keep them: there is no one file to hash, so the examples themselves are."""
-    project.file(
-        "conftest.py",
-        "import json\n\n"
-        "def pytest_ftgate_load_examples(path, options):\n"
-        "    if path.suffix != '.shards': return None\n"
-        "    text = ''.join(shard.read_text() for shard in sorted(path.iterdir()))\n"
-        "    return [json.loads(line) for line in text.splitlines()]\n",
-    )
-    lines = (project.path / "test.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-    project.file("test.shards/0", "".join(lines[:30]))
-    project.file("test.shards/1", "".join(lines[30:]))
-    first = passed(project.judge(test_set="test.shards"))["test_set"]
-    assert (first["path"], first["examples"]) == ("test.shards", 60)
-    assert project.judge(test_set="test.shards")["test_set"]["sha256"] == first["sha256"]
-    project.file("test.shards/1", "".join(lines[30:59]))
-    assert project.judge(test_set="test.shards")["test_set"]["sha256"] != first["sha256"]
+    test_set = {"path": "test.shards", "fields": fields, "limit": 55}
+    for name, numbers in {"0": range(30), "1": range(30, 99)}.items():
+        project.file(f"test.shards/{name}", "\n".join(map(str, numbers)))
+    first = judged()
+    assert (first["path"], first["examples"], judged()["sha256"]) == ("test.shards", 55, first["sha256"])
+    assert asked[0] == {"format": None, "fields": fields, "limit": 55}
+    project.file("test.shards/1", "\n".join(map(str, range(31, 60))))
+    assert judged()["sha256"] != first["sha256"]
 
 
 def test_the_documented_metric_hook_works(project: Project) -> None:
@@ -328,7 +299,6 @@ def test_an_observers_fault_changes_no_verdict_and_is_not_passed_over(project: P
     [
         ("pytest_ftgate_model(spec)", {"candidate": "mine:x"}, "pytest.skip('x')", "Skipped"),
         ("pytest_ftgate_load_examples(path, options)", {}, "sys.exit(0)", "SystemExit"),
-        ("pytest_ftgate_metrics()", {}, "pytest.exit('x', 0)", "Exit"),
     ],
 )
 def test_a_hook_that_fails_is_an_error_and_no_excuse(
@@ -356,13 +326,9 @@ def test_a_hook_that_gives_no_model(project: Project, body: str, told: str, call
     mentions(stopped(project.judge(candidate="mine:x"), called=called), told)
 
 
-def test_a_hook_that_gives_a_model_object(project: Project) -> None:
-    """Also where it skips while it is closed, which excuses nothing."""
-    hook = "def pytest_ftgate_model(spec): return Model()\n"
-    project.file("conftest.py", f"{RIGHT}{MODEL}{hook}")
-    passed(project.judge(candidate="mine:x"))
+def test_a_model_that_skips_while_it_is_closed_is_not_excused(project: Project) -> None:
     closing = f"{MODEL}    async def aclose(self): pytest.skip('x')\n"
-    project.file("conftest.py", f"{RIGHT}{closing}{hook}")
+    project.file("conftest.py", f"{RIGHT}{closing}def pytest_ftgate_model(spec): return Model()\n")
     project.gate_test(candidate="mine:x")
     assert (project.gate()["verdict"], project.result.ret) == ("error", 1)
 

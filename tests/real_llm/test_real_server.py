@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import needs
 import pytest
@@ -12,11 +11,8 @@ from gate_project import check, read_jsonl, refused
 needs.the_extra()
 
 from checkpoints import Checkpoints  # noqa: E402
-from serve import serving  # noqa: E402
+from serve import Served, serving  # noqa: E402
 from voice_project import N, VoiceProject  # noqa: E402
-
-if TYPE_CHECKING:
-    from serve import Served
 
 pytestmark = pytest.mark.usefixtures("no_ambient_settings")
 

@@ -92,16 +92,3 @@ def test_never_one_twice_and_as_scikit_learn_ranks_them(pool, asking, drawn):
         found = near(neighbours, text)
         assert found == [pool[row] for row in reversed(rows)]
         assert len(set(found)) == k
-
-
-def test_what_is_retrieved_is_part_of_the_key_and_of_the_size(build):
-    training = examples_from(ROWS, origin="t")
-    changed = examples_from([("my parcel never arrived!", "other"), *ROWS[1:]], origin="t")
-    bare, one, other = (
-        build(base_url="http://x", training=rows, **options)
-        for rows, options in [(training, {}), (training, {"retrieval": 2}), (changed, {"retrieval": 2})]
-    )
-    keys = {model.key(asked(ASKED)) for model in (bare, one, other)}
-    assert len(keys) == 3
-    assert one.sent(asked(ASKED))["messages"] == one.prompt.messages(asked(ASKED))
-    assert one.characters(asked(ASKED)) > bare.characters(asked(ASKED))
