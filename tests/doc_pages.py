@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -34,10 +37,6 @@ def name_of(page: Path) -> str:
     return (page.relative_to(DOCS) if page.is_relative_to(DOCS) else page.relative_to(ROOT)).as_posix()
 
 
-def page_named(name: str) -> Path:
-    return DOCS / name
-
-
 def blocks(page: Path) -> Iterator[Block]:
     text = page.read_text(encoding="utf-8")
     for found in _BLOCK.finditer(text):
@@ -48,18 +47,18 @@ def blocks(page: Path) -> Iterator[Block]:
 
 def file_of(page: str, name: str) -> str:
     """Return the text of the only file of this name on a page."""
-    (text,) = [block.text for block in blocks(page_named(page)) if block.title == name]
+    (text,) = [block.text for block in blocks(DOCS / page) if block.title == name]
     return text
 
 
 def blocks_under(page: str, heading: str) -> list[Block]:
     """Return the blocks of the section with this heading of the second level."""
-    text = page_named(page).read_text(encoding="utf-8")
+    text = (DOCS / page).read_text(encoding="utf-8")
     before, _, rest = text.partition(f"\n## {heading}\n")
     first = before.count("\n") + 1
     last = first + rest.partition("\n## ")[0].count("\n") + 2
     assert rest, f"{page} has no section {heading}"
-    return [block for block in blocks(page_named(page)) if first < block.line < last]
+    return [block for block in blocks(DOCS / page) if first < block.line < last]
 
 
 def commands(block: Block) -> list[tuple[str, str]]:
@@ -67,3 +66,12 @@ def commands(block: Block) -> list[tuple[str, str]]:
     first, *parts = re.split(r"^\$ ", re.sub(r" *\\\n *", " ", block.text), flags=re.MULTILINE)
     assert not first, f"{block.place}: a console block begins with a command after '$ '"
     return [(command, output) for command, _, output in (part.partition("\n") for part in parts)]
+
+
+def build_site(folder: Path) -> Path:
+    """Build the documentation, which mkdocs must do without a warning."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    return folder

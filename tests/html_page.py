@@ -1,4 +1,4 @@
-"""A report page as a browser reads it: its elements, its text, and the data of its examples."""
+"""Report pages as a browser and a host of Markdown read them: elements, text, and the data of examples."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import json
 from html.parser import HTMLParser
 from typing import Any
 
-VOID = {"meta", "input", "br", "link", "img"}
+from markdown_it import MarkdownIt
+
+VOID = {"meta", "input", "br", "link", "img", "hr"}
 
 
 class Page(HTMLParser):
@@ -64,3 +66,32 @@ class Page(HTMLParser):
     def classes(self, tag: str) -> list[str]:
         """Return the classes of all elements with this name."""
         return [attributes.get("class") or "" for found, attributes in self.elements if found == tag]
+
+
+class Rendered(Page):
+    """Markdown as a host shows it, by a CommonMark parser with GitHub's tables and links.
+
+    Attributes:
+        read: all that is read, without the spaces of no width that break references apart.
+        loose: the same with them, without code, in which hosts look for no people, issues, emoji and links.
+        cells: the texts of all cells of tables.
+    """
+
+    def __init__(self, markdown: str) -> None:
+        self.read = self.loose = ""
+        self.cells: list[str] = []
+        super().__init__(MarkdownIt("gfm-like", {"html": True}).render(markdown))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        super().handle_starttag(tag, attrs)
+        self.loose += "\n" * (tag == "br")
+        if tag in ("td", "th"):
+            self.cells.append("")
+
+    def handle_data(self, data: str) -> None:
+        read = data.replace("\u200b", "")
+        self.read += read
+        if not {"pre", "code"} & set(self._open):
+            self.loose += data
+        if {"td", "th"} & set(self._open):
+            self.cells[-1] += read

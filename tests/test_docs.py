@@ -49,16 +49,11 @@ def test_every_block_is_of_a_kind_that_is_checked() -> None:
         assert len(fences) == 2 * len(list(blocks(page))), f"{page}: a fence that is no block, or has an unknown title"
 
 
-WIDTH = {"text": 90}
-"""Most characters of a line, by language: of a terminal, and else of a page on a small screen."""
-
-
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_no_line_of_a_block_is_cut_off(page: Path) -> None:
-    if page.is_relative_to(DOCS):
-        for block in blocks(page):
-            wide = [line for line in block.text.splitlines() if len(line) > WIDTH.get(block.language, 76)]
-            assert not [line for line in wide if block.title or "ftgate " not in line], block.place
+def test_no_line_of_a_block_is_cut_off() -> None:
+    """Neither by a terminal, nor by a page on a small screen."""
+    for block in (block for page in PAGES if page.is_relative_to(DOCS) for block in blocks(page)):
+        wide = [line for line in block.text.splitlines() if len(line) > (90 if block.language == "text" else 76)]
+        assert not [line for line in wide if block.title or "ftgate " not in line], block.place
 
 
 LEARNER = [page for page in DOCS.glob("*.md") if page.name not in {*STEP_BY_STEP, "ci.md", "cookbook.md", "limits.md"}]
@@ -154,9 +149,7 @@ def pip(arguments: list[str]) -> None:
         index = wanted.index("--group")
         assert wanted[index + 1] in defined("dependency-groups")
         del wanted[index : index + 2]
-    for package in wanted:
-        if package in ("-e", "-U", "pip", "pytest-xdist"):
-            continue
+    for package in {*wanted} - {"-e", "-U", "pip", "pytest-xdist"}:
         found = re.fullmatch(r"(?:pytest-ftgate|\.)(?:\[([\w,-]+)\])?", package)
         assert found, package
         assert set(filter(None, (found[1] or "").split(","))) <= defined("project.optional-dependencies"), package
@@ -208,19 +201,13 @@ def test_the_tables_of_examples_are_right() -> None:
         re.findall(r"^\| ([\d,]+)(?: points)? \| (.*) \|$", part, flags=re.MULTILINE)
         for part in (DOCS / "plan.md").read_text("utf-8").partition("The other way round")[::2]
     )
+    asked: dict[str, Any] = {"margin": 0.05, "evidence": "significant"}
     for n, row in gains:
         designs = ((0.0, 0.95), (0.03, 0.95), (0.05, 0.95), (0.03, 0.9))
         for (broken, confidence), found in zip(designs, row.split(" | "), strict=True):
             shown = float(found) / 100
             low, enough = (
-                chances(
-                    int(n),
-                    gain=gain,
-                    disagreement=gain + 2 * broken,
-                    margin=0.05,
-                    confidence=confidence,
-                    evidence="significant",
-                ).passed
+                chances(int(n), gain=gain, disagreement=gain + 2 * broken, confidence=confidence, **asked).passed
                 for gain in (shown - 0.001, shown)
             )
             assert low < 0.8 <= enough, (n, found)
@@ -229,7 +216,7 @@ def test_the_tables_of_examples_are_right() -> None:
         needed = [needed_right_wrong(10 * (int(gain) + lost), 10 * lost, 1000, above, 0.95) for lost, above in designs]
         assert ["never" if one is None else f"{one:,}" for one in needed] == row.split(" | ")
     assert (len(gains), len(sizes)) == (5, 6)
-    asked: dict[str, Any] = {"confidence": 0.95, "proven": True, "exact": True}
+    asked = {"confidence": 0.95, "proven": True, "exact": True}
     assert [fewest_examples(drop, **asked) for drop in (0.05, 0.03, 0.02, 0.01, 0.1)] == [59, 99, 149, 299, 29]
 
 

@@ -175,6 +175,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 def test_public_names_are_there() -> None:
     assert all(getattr(pytest_ftgate, name) is not None for name in pytest_ftgate.__all__)
+    assert set(pytest_ftgate.__all__) <= set(dir(pytest_ftgate))
     assert len(pytest_ftgate.__all__) <= 20
     with pytest.raises(AttributeError):
         pytest_ftgate.nothing_of_this_name  # noqa: B018

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 import reference
 from doc_pages import DOCS
@@ -38,20 +36,3 @@ def test_a_metric_without_an_explanation_is_an_error(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(metrics, "BUILT_IN", (*metrics.BUILT_IN, "newest"))
     with pytest.raises(ValueError, match="newest"):
         reference.pages()
-
-
-def test_options_are_those_that_metrics_accept() -> None:
-    page = PAGES["reference/metrics-and-checks.md"]
-    assert "\n|`average`<br>`field_f1`|" in page
-    assert "\n|`pos_label`<br>`f1`, `precision`, `recall`|" in page
-    assert re.search(r"^\|`rouge_l`\|.*; extra `text`\|graded\|$", page, flags=re.MULTILINE)
-
-
-def test_keys_of_models_are_one_table() -> None:
-    """Each key has its default at each provider that knows it."""
-    page = PAGES["reference/gate-file.md"]
-    assert "\n|key|meaning|`openai`|`transformers`|`python`|`recorded`|others|\n" in page
-    assert re.search(r"\n\|`batch_size`<br>.*\|\|8\|yes\|\|\|\n", page)
-    assert re.search(
-        r"^\|`concurrency`<br>.*\|16\|\|16 for async functions, 1 for others\|\|yes\|$", page, flags=re.MULTILINE
-    )

@@ -11,7 +11,7 @@ from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, Example, OutputChecker
 from pathlib import Path
 
 import pytest
-from doc_pages import Block, blocks, commands, page_named
+from doc_pages import DOCS, Block, blocks, commands
 from gate_project import ALONE
 
 FLAGS = ELLIPSIS | NORMALIZE_WHITESPACE
@@ -19,7 +19,7 @@ FLAGS = ELLIPSIS | NORMALIZE_WHITESPACE
 
 @pytest.mark.usefixtures("no_ambient_settings")
 def test_every_step_does_what_the_page_says(tmp_path: Path) -> None:
-    steps = list(blocks(page_named("tutorial.md")))
+    steps = list(blocks(DOCS / "tutorial.md"))
     assert len(steps) > 10
     for step in steps:
         do(step, tmp_path)

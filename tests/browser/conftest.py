@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from opened import Opened
+from opened import Open, Opened
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-_ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
-Open = Callable[..., Opened]
+OFF = ("gpu", "background-networking", "component-update", "sync")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +25,9 @@ def browser() -> Iterator[Browser]:
     if found is None:
         pytest.skip("there is no Chromium: install one, or name it in FTGATE_CHROMIUM")
     with api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=found, args=list(_ARGUMENTS))
+        running = playwright.chromium.launch(
+            executable_path=found, args=["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in OFF)]
+        )
         yield running
         running.close()
 

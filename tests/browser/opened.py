@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,3 +47,6 @@ class Opened:
         """Assert that it logged nothing, opened no dialog, and requested nothing but itself."""
         assert self.trouble == []
         assert self.requests == [self._address]
+
+
+Open = Callable[..., Opened]

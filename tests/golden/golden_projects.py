@@ -7,7 +7,6 @@ of these.
 from __future__ import annotations
 
 import json
-import random
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
@@ -70,12 +69,8 @@ plain("green", name="support", metric=["accuracy", "f1_macro"], hypothesis="labe
 plain("inconclusive", {"ft.jsonl": (*range(3), *range(47, 60))}, evidence="proven")
 plain("misspelt_key", margn=0.1)
 plain("knowledge", {"base.jsonl": range(10, 60)}, goal="knowledge")
-plain(
-    "baselines",
-    {"weak.jsonl": range(25, 60)},
-    baseline=...,
-    baselines={"prompted": "recorded:base.jsonl", "plain": "recorded:weak.jsonl"},
-)
+BOTH = {"prompted": "recorded:base.jsonl", "plain": "recorded:weak.jsonl"}
+plain("baselines", {"weak.jsonl": range(25, 60)}, baseline=..., baselines=BOTH)
 
 
 @golden()
@@ -105,22 +100,6 @@ def unfit_data(project: Project) -> None:
     project.gate_test()
 
 
-@golden()
-def near_copies(project: Project) -> None:
-    """Return rows that resemble test examples more and more, around what counts as a near copy."""
-    other = random.Random(7)
-
-    def sentence() -> str:
-        return " ".join("".join(other.choices("abcdefghijklmnoprstuvw", k=6)) for _ in range(16))
-
-    questions = [sentence() for _ in range(60)]
-    project.test_set(60, input=questions.__getitem__)
-    near = [text[: 112 - i // 2] + sentence()[112 - i // 2 :] for i, text in enumerate(questions)]
-    rows = [{"input": text, "expected": label(i)} for i, text in enumerate([*near, *(sentence() for _ in range(200))])]
-    write_jsonl(project.path / "train.jsonl", rows)
-    project.gate_test(checks={"leaked_near": "warn", "leaked": "warn"})
-
-
 # --- the case for fine-tuning --------------------------------------------------------------------------------
 
 
@@ -144,17 +123,11 @@ def economics(project: Project) -> None:
     usage = {"input_tokens": 1000, "output_tokens": 50}
     project.predictions("base.jsonl", 60, range(40, 60), usage=usage)
     project.predictions("ft.jsonl", 60, (0, 1, 58, 59), usage=usage)
+    costs = {"training_cost_usd": 100, "data_cost_usd": 200, "hosting_usd_per_month": 10, "retrains_per_year": 4}
     project.gate_test(
         baseline=recorded("base.jsonl", price=LARGE, name="large"),
         candidate=recorded("ft.jsonl", price=SMALL, name="small"),
-        economics={
-            "calls_per_month": 200_000,
-            "training_cost_usd": 100,
-            "data_cost_usd": 200,
-            "hosting_usd_per_month": 10,
-            "retrains_per_year": 4,
-            "max_break_even_days": 20,
-        },
+        economics={"calls_per_month": 200_000, **costs, "max_break_even_days": 20},
     )
 
 
@@ -169,10 +142,7 @@ def guards_and_slices(project: Project) -> None:
         project.predictions("ft.jsonl", n, ft, prefix=name, add=True)
     project.gate_test(
         slices=["lang"],
-        guards={
-            "general": {"test_set": "general.jsonl", "max_drop": 0.03},
-            "safety": {"test_set": "safety.jsonl", "max_drop": 0.03},
-        },
+        guards={name: {"test_set": f"{name}.jsonl", "max_drop": 0.03} for name in ("general", "safety")},
     )
 
 
@@ -231,13 +201,12 @@ def answer_format(project: Project) -> None:
 @golden()
 def texts(project: Project) -> None:
     """Return a graded metric, and one from a hook of the project."""
-    words = ("send", "the", "invoice", "again", "to", "our", "office", "in", "Rome")
 
     def sentence(i: int) -> str:
-        return " ".join(words[(i * 7 + j * (i % 4 + 1)) % len(words)] for j in range(8)) + f" {i}"
+        return f"send the invoice {i} again to our office in {ROOMS[i % 3]}"
 
     def garbled(i: int) -> str:
-        return " ".join(word if j % 2 else "indeed" for j, word in enumerate(sentence(i).split()))
+        return sentence(i).replace("the invoice", "indeed" * (i % 4)).replace("office", "indeed")
 
     project.test_set(80, input="sentence {}".format, expected=sentence)
     project.training_set(0, [{"input": f"training {i}", "expected": sentence(1000 + i)} for i in range(200)])
@@ -281,19 +250,12 @@ def prompted(project: EndpointProject) -> None:
 
 @golden(live=True)
 def python_models(project: Project) -> None:
-    project.pytester.makeini("[pytest]\npythonpath = .\n")
-    project.file(
-        "own.py",
+    project.own(
         "from pytest_ftgate import Completion\n"
-        "LABELS = ('refund', 'invoice', 'shipping')\n"
-        "def base(text):\n"
-        "    number = int(text.split()[-1])\n"
-        "    return LABELS[(number + (number >= 40)) % 3]\n"
-        "async def ft(text):\n"
-        "    return Completion(text=LABELS[int(text.split()[-1]) % 3], input_tokens=5, output_tokens=1)\n",
+        "async def ft(text): return Completion(text=good(text), input_tokens=5, output_tokens=1)\n",
     )
     project.gate_test(
-        baseline={"provider": "python", "target": "own:base", "revision": "1", "name": "rules"},
+        baseline={"provider": "python", "target": "own:weak", "revision": "1", "name": "rules"},
         candidate={"provider": "python", "target": "own:ft", "revision": "step-500"},
     )
 

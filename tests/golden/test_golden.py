@@ -53,8 +53,6 @@ class _Json(_Text):
         return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
 
-# --- what differs from run to run ----------------------------------------------------------------------------
-
 _ALWAYS = [
     (r"^-+ generated xml file: .* -+\n", ""),
     (r"\b(in) \d\d\.\d+s =", r"\1 <s> =="),  # pytest's last line, one sign shorter from ten seconds on
@@ -86,9 +84,6 @@ def steady(value: Any, folder: Path, *, live: bool, name: str = "") -> Any:
     if live and name == "oldest_age_s" and value is not None:
         return "<time>"
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
-
-
-# --- the reports ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -180,7 +175,9 @@ def test_reports(
     check_properties(project.path / "junit.xml", report)
     names = {"exit status": int(result.ret), "recordings": recordings(project.path / "kept")}
     if name in FACTS:
-        assert steady_report(report, project, live=live) == snapshot(name="report", extension_class=_Json)
+        assert report["environment"].keys() >= {"written", "python", "pytest", "pytest-ftgate"}
+        lasting = {**report, "environment": "<versions>"}
+        assert steady(lasting, project.path, live=live) == snapshot(name="report", extension_class=_Json)
     assert verbose.ret == result.ret, verbose.stderr.str()
     for line in (line for run in (result, verbose) for line in block_lines(run)):
         assert len(line) <= 80, line
@@ -193,15 +190,6 @@ def test_reports(
         page = (project.path / "report.html").read_text(encoding="utf-8")
         body = re.sub(r"<(style|script)\b.*?</\1>|sha256-[^&]+(?=&)", "", page, flags=re.DOTALL)
         assert text(body) == snapshot(name="report", extension_class=_Html)
-
-
-def steady_report(report: dict[str, Any], project: Project, *, live: bool) -> Any:
-    assert report["environment"].keys() >= {"written", "python", "pytest", "pytest-ftgate"}
-    lasting = {**report, "environment": "<versions>"}
-    return steady(lasting, project.path, live=live)
-
-
-# --- names ---------------------------------------------------------------------------------------------------
 
 
 def test_names(project: Project, monkeypatch: pytest.MonkeyPatch, snapshot: SnapshotAssertion) -> None:

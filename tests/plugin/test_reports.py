@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import re
-from importlib.resources import files
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from gate_project import OWN, Project, check, label, mentions, read_jsonl, write_jsonl
-from jsonschema import Draft202012Validator
 
 from pytest_ftgate.data import input_sha256
 
 
-@pytest.mark.parametrize("form", ["json", "markdown", "html"])
-def test_a_report_that_cannot_be_written_fails_the_session(project: Project, form: str) -> None:
+def test_a_report_that_cannot_be_written_fails_the_session(project: Project) -> None:
     project.gate_test()
     project.file("file", "")
-    result = project.run(f"--ftgate-report={form}:file/report")
+    forms = ("json", "markdown", "html")
+    result = project.run(*(f"--ftgate-report={form}:file/{form}" for form in forms))
     assert result.ret == 1
-    result.stdout.fnmatch_lines([f"*{form} report*: *"])
+    for form in forms:
+        result.stdout.fnmatch_lines([f"*{form} report*: *"])
 
 
 @pytest.mark.parametrize(
@@ -67,23 +65,17 @@ def test_the_block_is_hidden_by_qq(project: Project, flag: str, shown: bool) -> 
     assert ("95 % lower bound" in project.run(flag).stdout.str()) is shown
 
 
-@pytest.fixture
-def kept(project: Project) -> Project:
-    """Return the gate ``support`` with a candidate in Python whose answers are kept, and its recordings in the ini."""
+def test_the_folder_of_recordings_need_not_exist_where_this_run_writes_it(project: Project) -> None:
     project.own()
     project.gate_test(name="support", candidate={"provider": "python", "target": "own:good", "revision": "1"})
     project.ini_file("ftgate_recordings = recorded")
-    return project
-
-
-def test_the_folder_of_recordings_need_not_exist_where_this_run_writes_it(kept: Project) -> None:
-    assert kept.gate("--ftgate-report=recordings:elsewhere")["verdict"] == "error"
-    assert kept.gate("--ftgate-report=recordings:recorded")["verdict"] == "pass"
-    kept.file("own.py", "def good(text): raise RuntimeError\n")
-    kept.ini_file("ftgate_recordings = recorded", "ftgate_state = new")
-    assert kept.gate("--ftgate-offline")["candidate"]["n_stored"] == 60
-    kept.own()
-    assert kept.gate("--ftgate-cache=refresh")["candidate"]["n_stored"] == 0
+    assert project.gate("--ftgate-report=recordings:elsewhere")["verdict"] == "error"
+    assert project.gate("--ftgate-report=recordings:recorded")["verdict"] == "pass"
+    project.file("own.py", "def good(text): raise RuntimeError\n")
+    project.ini_file("ftgate_recordings = recorded", "ftgate_state = new")
+    assert project.gate("--ftgate-offline")["candidate"]["n_stored"] == 60
+    project.own()
+    assert project.gate("--ftgate-cache=refresh")["candidate"]["n_stored"] == 0
 
 
 def recorded_by(project: Project, *args: str, **changes: Any) -> tuple[dict[str, int], dict[str, Any]]:
@@ -134,22 +126,21 @@ def test_the_input_that_a_committed_recording_states_is_checked(project: Project
 @pytest.mark.parametrize("kind", ["ids", "hashes", "no ids"])
 def test_a_recorded_candidate_can_be_called(project: Project, kind: str) -> None:
     """Without an event loop, where the answer is recorded: found by the test set, the row or the input."""
-    rows = [{"id": f"t{i}", "output": f"<think>hm</think>{label(i)}"} for i in range(60)]
-    if kind == "hashes":
-        rows = [{**row, "input_sha256": input_sha256(f"customer question {i}")} for i, row in enumerate(rows)]
-    if kind == "no ids":
-        inputs = [f"customer question {i}" for i in range(60)]
-        rows = [{**row, "id": input_sha256(text)[:16]} for row, text in zip(rows, inputs, strict=True)]
-        write_jsonl(project.path / "test.jsonl", ({"input": x, "expected": label(i)} for i, x in enumerate(inputs)))
-        weak = [{**row, "output": row["output"] if i < 40 else "refund"} for i, row in enumerate(rows)]
-        write_jsonl(project.path / "base.jsonl", weak)
-    write_jsonl(project.path / "ft.jsonl", rows)
-    project.gate_test(
-        "def test_gate(ftgate_candidate):\n    assert ftgate_candidate('customer question 4') == 'invoice'\n"
-        "def test_other(ftgate_candidate):\n    ftgate_candidate('never recorded')\n"
+    inputs = [f"customer question {i}" for i in range(60)]
+    for name, known in (("base.jsonl", 40), ("ft.jsonl", 60)):
+        said = [f"<think>hm</think>{label(i) if i < known else 'refund'}" for i in range(60)]
+        rows = [{"id": f"t{i}", "output": text} for i, text in enumerate(said)]
+        if kind == "hashes":
+            rows = [{**row, "input_sha256": input_sha256(text)} for row, text in zip(rows, inputs, strict=True)]
+        if kind == "no ids":
+            rows = [{**row, "id": input_sha256(text)[:16]} for row, text in zip(rows, inputs, strict=True)]
+            write_jsonl(project.path / "test.jsonl", ({"input": x, "expected": label(i)} for i, x in enumerate(inputs)))
+        write_jsonl(project.path / name, rows)
+    bodies = (
+        "def test_gate(ftgate_candidate):\n    assert ftgate_candidate('customer question 4') == 'invoice'\n",
+        "def test_other(ftgate_candidate):\n    ftgate_candidate('never recorded')\n",
     )
-    text = (project.path / "test_gate.py").read_text(encoding="utf-8")
-    project.file("test_gate.py", text.replace("def test_other", f"{project.mark()}\ndef test_other"))
+    project.file("test_gate.py", "import pytest\n" + "\n".join(f"{project.mark()}\n{body}" for body in bodies))
     result = project.run()
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*ModelError: ft.jsonl: no recorded answer*"])
@@ -167,18 +158,3 @@ def test_a_recording_is_held_to_the_inputs_of_every_gate(project: Project, names
     gates = {gate["name"].rpartition("::")[2]: gate for gate in project.report()["gates"]}
     assert {name: gate["verdict"] for name, gate in gates.items()} == {"test_old": "pass", "test_new": "error"}
     assert check(gates["test_new"], "baseline_answers")["status"] == "error"
-
-
-# --- the published JSON Schema; of all kinds of gates: tests/golden -----------------------------------------------
-
-SCHEMA = json.loads(files("pytest_ftgate").joinpath("report.schema.json").read_text(encoding="utf-8"))
-
-
-def test_a_report_without_a_gate_and_with_an_obligation(project: Project) -> None:
-    project.file("pytest.ini", "[pytest]\nftgate_required = support\n")
-    project.file("test_plain.py", "def test_plain(): pass\n")
-    report = project.report("--ftgate-allow-missing")
-    Draft202012Validator(SCHEMA).validate(report)
-    assert report["allowed_missing"] is True
-    assert [one["name"] for one in report["unjudged"]] == ["support"]
-    assert report["gates"] == []

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from gate_project import label, write_jsonl
+from gate_project import label, read_jsonl, write_jsonl
 
 from pytest_ftgate.checks.audit import check_test_set
 from pytest_ftgate.cli.init import look, write_project
@@ -41,8 +41,9 @@ def doubled():
     return [*test, test[0]], [*training, *more, {**training[2], "expected": "other"}]
 
 
-def as_jsonl(path, data):
-    return write_jsonl(path.with_suffix(".jsonl"), data)
+def furnish(folder, test, training):
+    write_jsonl(folder / "test.jsonl", test)
+    write_jsonl(folder / "train.jsonl", training)
 
 
 def as_csv(data):
@@ -88,59 +89,46 @@ def identified(data):
 
 
 @pytest.mark.parametrize("role", ["test", "train"])
-def test_a_row_that_repeats_with_its_id_is_a_duplicate(folder, role):
-    test, training = rows(60, "customer"), rows(220, "training")
-    data = {"test": identified(test), "train": identified(training)}
-    other = {**data[role][4], "id": "other", "expected": "other"}  # it contradicts, and a repeat of it is one too
-    more = [other, data[role][0], other] if role == "train" else [data[role][0]]
-    for name, one in data.items():
-        as_jsonl(folder / name, [*one, *(more if name == role else ())])
+def test_a_row_that_repeats_with_its_id_is_a_duplicate_and_another_row_with_it_an_error(folder, role):
+    data = {"test": identified(rows(60, "customer")), "train": identified(rows(220, "training"))}
+    own = data[role]
+    other = {**own[4], "id": "other", "expected": "other"}  # it contradicts, and a repeat of it is one too
+    more = [other, own[0], other] if role == "train" else [own[0]]
+    furnish(folder, data["test"], data["train"])
+    for change in ({"input": "other"}, {"expected": "other"}, {"note": "other"}):
+        write_jsonl(folder / f"{role}.jsonl", [*own, own[0], {**own[0], **change}])
+        with pytest.raises(DataError, match=rf'{role}.jsonl:\d+: id: duplicate id "000"'):
+            init()
+    write_jsonl(folder / f"{role}.jsonl", [*own, *more])
     with pytest.raises(DataError, match="duplicate id"):
         write_project(print)
     assert f"{len(more) // 2 + 1} exact duplicate" in init()
-    copied = [json.loads(line) for line in (folder / f"{role}.deduped.jsonl").read_text().splitlines()]
-    assert copied == [*data[role], *more[: len(more) // 2]]
+    assert read_jsonl(folder / f"{role}.deduped.jsonl") == [*own, *more[: len(more) // 2]]
     assert load_examples(folder / f"{role}.deduped.jsonl")
 
 
-@pytest.mark.parametrize("change", [{"input": "other"}, {"expected": "other"}, {"note": "other"}])
-@pytest.mark.parametrize("role", ["test", "train"])
-def test_an_id_of_two_rows_stays_an_error(folder, role, change):
-    for name, prefix, n in (("test", "customer", 60), ("train", "training", 220)):
-        data = identified(rows(n, prefix))
-        as_jsonl(folder / name, [*data, *([data[0], {**data[0], **change}] if name == role else ())])
-    with pytest.raises(DataError, match=rf'{role}.jsonl:\d+: id: duplicate id "000"'):
-        init()
-
-
 def test_rows_without_an_output_to_learn_stay(folder):
-    as_jsonl(folder / "test", rows(60, "customer"))
-
     def chat(i):
         answer = {"role": "assistant", "content": label(i), "weight": (i + 1) % 2}
         return {"messages": [{"role": "user", "content": f"training question {i // 2}"}, answer]}
 
     training = [chat(i) for i in range(440)]
-    as_jsonl(folder / "train", [*training, training[0], training[1]])
+    furnish(folder, rows(60, "customer"), [*training, training[0], training[1]])
     assert "train.deduped.jsonl has the other 441 rows" in init()
-    copied = [json.loads(line) for line in (folder / "train.deduped.jsonl").read_text().splitlines()]
-    assert copied == [*training, training[1]]
+    assert read_jsonl(folder / "train.deduped.jsonl") == [*training, training[1]]
 
 
 def test_columns_of_parquet_stay_as_text(folder):
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
-    def as_parquet(name, data):
-        more = {"when": datetime(2026, 1, 2, 3, 4), "day": date(2026, 1, 2), "price": Decimal("1.50")}
-        more |= {"blob": b"\xff", "days": [date(2026, 1, 2)], "note": "x"}
-        parquet.write_table(pyarrow.Table.from_pylist([{**one, **more} for one in data]), folder / name)
-
+    more = {"when": datetime(2026, 1, 2, 3, 4), "day": date(2026, 1, 2), "price": Decimal("1.50")}
+    more |= {"blob": b"\xff", "days": [date(2026, 1, 2)], "note": "x"}
     test, training = doubled()
-    as_jsonl(folder / "test", test)
-    as_parquet("train.parquet", training)
+    write_jsonl(folder / "test.jsonl", test)
+    parquet.write_table(pyarrow.Table.from_pylist([{**one, **more} for one in training]), folder / "train.parquet")
     init()
-    copied = [json.loads(line) for line in (folder / "train.deduped.jsonl").read_text().splitlines()]
+    copied = read_jsonl(folder / "train.deduped.jsonl")
     assert len(copied) == 222
     kept = {"when": "2026-01-02 03:04:00", "day": "2026-01-02", "price": "1.50", "days": ["2026-01-02"], "note": "x"}
     assert {**copied[0], **kept} == copied[0]
@@ -149,8 +137,7 @@ def test_columns_of_parquet_stay_as_text(folder):
 def test_warnings_name_the_copies(folder):
     test, training = doubled()
     repeat = {**test[5], "expected": "other"}  # which a gate refuses, and nobody but a person can correct
-    as_jsonl(folder / "test", [test[0], *test, repeat])
-    as_jsonl(folder / "train", training)
+    furnish(folder, [test[0], *test, repeat], training)
     said = init()
     with pytest.raises(DataError) as caught:
         check_test_set(load_examples(folder / "test.deduped.jsonl"))
@@ -158,8 +145,7 @@ def test_warnings_name_the_copies(folder):
 
 
 def test_a_copy_is_never_written_over(folder):
-    for name, data in zip(("test", "train"), doubled(), strict=True):
-        as_jsonl(folder / name, data)
+    furnish(folder, *doubled())
     (folder / "train.deduped.jsonl").write_text("mine")
     with pytest.raises(ConfigError, match=r"train\.deduped\.jsonl"):
         init(force=True, test_set=Path("test.jsonl"), training_set=Path("train.jsonl"))
@@ -168,8 +154,7 @@ def test_a_copy_is_never_written_over(folder):
 
 
 def test_without_duplicates_the_originals_stay(folder):
-    data = {"test": rows(60, "customer"), "train": rows(220, "training")}
-    before = {name: as_jsonl(folder / name, one).read_bytes() for name, one in data.items()}
+    furnish(folder, rows(60, "customer"), rows(220, "training"))
     assert "removed nothing" in init()
     assert 'training_set: "train.jsonl"' in (folder / "ftgate.yaml").read_text()
-    assert {path.stem: path.read_bytes() for path in folder.glob("*.jsonl")} == before
+    assert {path.name for path in folder.glob("*.jsonl")} == {"test.jsonl", "train.jsonl"}

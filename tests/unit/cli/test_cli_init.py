@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from gate_project import label, write_jsonl
+from gate_project import NATIVE_TOML, label, write_jsonl
 
 from pytest_ftgate.cli.init import ini_lines, look, propose, write_project
 from pytest_ftgate.config import load_gate_file, resolve_gate
@@ -43,11 +43,8 @@ def resolved(folder):
     return resolve_gate(file.layers("finetune"), file=file, gate="finetune", default_name="x")
 
 
-def table(head, n, sign=",", prefix="q"):
-    return "\n".join([head, *(sign.join((f"{prefix} {i}", label(i))) for i in range(n))])
-
-
-# --- looking -------------------------------------------------------------------------------------------------
+def table(head, sign=","):
+    return "\n".join([head, *(sign.join((f"q {i}", label(i))) for i in range(60))])
 
 
 def test_files_are_found_and_named(folder, init):
@@ -94,24 +91,26 @@ def test_what_cannot_be_used_is_an_error_and_nothing_is_written(folder, init, fi
     ],
 )
 def test_columns_are_recognised_or_named(folder, init, head, sign, columns, fields):
-    (folder / "test.csv").write_text(table(head, 60, sign))
-    write_jsonl(folder / "train.jsonl", rows(220, "training question"))
+    furnish(folder)
+    (folder / "test.jsonl").unlink()
+    (folder / "test.csv").write_text(table(head, sign))
     init(columns=columns, models=RECORDED)
     config = resolved(folder)
     assert (config.test_set.fields, config.training_set.fields) == (fields, {})
 
 
-@pytest.mark.parametrize("names", [("input", "expected"), ("frage", "antwort")])
-def test_columns_within_objects(folder, init, names):
-    write_jsonl(folder / "test.jsonl", [{"case": dict(zip(names, one.values(), strict=True))} for one in rows(60)])
-    write_jsonl(folder / "train.jsonl", rows(220, "training question"))
-    columns = {} if "input" in names else {"input": "case.frage", "expected": "case.antwort"}
+@pytest.mark.parametrize(
+    ("names", "columns"),
+    [(("input", "expected"), {}), (("frage", "antwort"), {"input": "case.frage", "expected": "case.antwort"})],
+)
+def test_columns_within_objects(folder, init, names, columns):
+    furnish(folder, [{"case": dict(zip(names, one.values(), strict=True))} for one in rows(60)])
     init(columns=columns, models=RECORDED)
     assert resolved(folder).test_set.fields == columns
 
 
 def test_columns_that_nobody_can_tell_are_asked_for(folder, init):
-    (folder / "test.csv").write_text(table("frage,antwort", 60))
+    (folder / "test.csv").write_text(table("frage,antwort"))
     write_jsonl(folder / "train.jsonl", rows(220))
     with pytest.raises(DataError, match=r"(?s)test.csv: .*input.*expected.*frage.*--input COLUMN --expected COLUMN"):
         init()
@@ -141,9 +140,6 @@ def test_what_speaks_against_the_data_is_what_the_gate_will_say(folder, init):
     assert "fix: --dedupe writes copies without duplicates and leaks; checks: {leaked_near: warn} accepts" in said
 
 
-# --- proposing -----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("expected", "metric"),
     [
@@ -160,9 +156,6 @@ def test_the_metric_suits_the_outputs(folder, expected, metric):
     furnish(folder, rows(60, expected=expected), rows(220, "training question", expected))
     assert propose(look(None, None, {}))[0] == metric
     assert metric in BUILT_IN
-
-
-# --- writing -------------------------------------------------------------------------------------------------
 
 
 def test_all_keys_in_comments_are_right(folder, init):
@@ -206,9 +199,6 @@ def test_nothing_is_written_over_without_force(folder, init, name, tmp_path):
         assert (folder / name).read_text() != "mine"
 
 
-# --- the test and the ini file -------------------------------------------------------------------------------
-
-NATIVE = pytest.mark.skipif(pytest.version_tuple < (9,), reason="pytest 8 reads no native TOML")
 ALL = ["required_plugins = pytest-ftgate", "addopts = --strict-markers --strict-config", "ftgate_required = all"]
 TOML = ['required_plugins = ["pytest-ftgate"]', 'addopts = ["--strict-markers", "--strict-config"]',
         'ftgate_required = ["all"]']  # fmt: skip
@@ -223,9 +213,9 @@ TOML = ['required_plugins = ["pytest-ftgate"]', 'addopts = ["--strict-markers", 
         ("tox.ini", "[pytest]\naddopts = -ra\n", [ALL[0], ALL[2]]),
         ("setup.cfg", "[tool:pytest]\nftgate_required = all", ALL[:2]),
         ("pyproject.toml", "[tool.pytest.ini_options]\nftgate_required = ['finetune']\n", TOML[:2]),
-        pytest.param("pyproject.toml", "[tool.pytest]\nminversion = '9.0'\n", TOML, marks=NATIVE),
-        pytest.param("pytest.toml", "", TOML, marks=NATIVE),
-        pytest.param(".pytest.toml", "[pytest]\n", TOML, marks=NATIVE),
+        pytest.param("pyproject.toml", "[tool.pytest]\nminversion = '9.0'\n", TOML, marks=NATIVE_TOML),
+        pytest.param("pytest.toml", "", TOML, marks=NATIVE_TOML),
+        pytest.param(".pytest.toml", "[pytest]\n", TOML, marks=NATIVE_TOML),
     ],
 )
 @pytest.mark.parametrize("place", ["", "sub"])

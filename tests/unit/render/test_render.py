@@ -7,9 +7,11 @@ import pytest
 
 from pytest_ftgate.reports.json import Session, report
 from pytest_ftgate.reports.markdown import document
+from pytest_ftgate.reports.tables import Column, Table, breakdowns, parts
 from pytest_ftgate.reports.text import block, title
 from pytest_ftgate.result import (
     AttemptResult,
+    BreakdownResult,
     Check,
     Diagnosis,
     Economics,
@@ -18,7 +20,6 @@ from pytest_ftgate.result import (
     LabelScore,
     ModelResult,
     PartResult,
-    verdict_of,
 )
 from pytest_ftgate.statistics.evidence import Question
 from pytest_ftgate.statistics.methods import by_exact_test
@@ -55,20 +56,11 @@ def text_of(result, verbosity=0):
     return "\n".join(line.text for line in block(result, verbosity=verbosity))
 
 
-@pytest.mark.parametrize(
-    ("verdict", "breaks_even", "shown"),
-    [
-        ("pass", True, "READY: train now"),
-        ("pass", None, "READY: train now"),
-        ("pass", False, "READY: a gain can be shown, but at these costs training never pays for itself"),
-        ("fail", False, "NOT READY: do not train yet"),
-    ],
-)
-def test_ready_does_not_say_to_train_for_nothing(verdict, breaks_even, shown):
-    costs = Economics(None, None, None, None, 1, None, None, breaks_even, None, None, "s")
-    checks = (Check("headroom", verdict, "m"),)
-    result = gate(stage="ready", verdict=verdict, checks=checks, economics=costs)
-    assert all(shown in text for text in (text_of(result), document([result], Session())))
+def test_ready_does_not_say_to_train_for_nothing():
+    for breaks_even, shown in ((True, "READY: train now"), (False, "at these costs training never pays for itself")):
+        costs = Economics(None, None, None, None, 1, None, None, breaks_even, None, None, "s")
+        result = gate(stage="ready", checks=(Check("headroom", "pass", "m"),), economics=costs)
+        assert all(shown in text for text in (text_of(result), document([result], Session())))
 
 
 @pytest.mark.parametrize("proven", [True, False])
@@ -123,12 +115,9 @@ def test_advice_of_two_checks_is_said_once(statuses):
 
 def test_a_check_is_broken_between_words_and_coloured_by_its_status():
     check = Check("leaked", "fail", "one word after the other " * 8, advice="Do this, and that. " * 6)
-    made = gate(checks=(check,), models_called=False, gain=None, verdict="fail", wrong=(), broken=())
-    lines = block(made)
+    lines = block(gate(checks=(check,), models_called=False, gain=None, verdict="fail", wrong=(), broken=()))
     assert max(len(line.text) for line in lines) <= 80
-    assert lines[0].text.startswith("FAIL  leaked: one word")
     assert [line.colour for line in lines[:3]] == ["red"] * 3
-    assert lines[1].text.startswith(" " * 6)
     assert title(gate()) == ("ftgate intents: PASS", "green")
     assert title(gate(verdict="inconclusive")).colour == "red"
 
@@ -140,20 +129,6 @@ def test_the_report_carries_every_gate_and_the_versions_of_what_is_optional_too(
     assert {"python", "pytest", "openai", "scikit-learn"} <= document["environment"].keys()
     for name in ("genai-prices", "jsonschema", "rapidfuzz"):  # by which answers are scored and priced
         assert document["environment"][name] == f"version of {name}"
-
-
-@pytest.mark.parametrize(
-    ("statuses", "verdict"),
-    [
-        ((), "pass"),
-        (("pass", "note", "warning"), "pass"),
-        (("pass", "inconclusive"), "inconclusive"),
-        (("inconclusive", "fail", "pass"), "fail"),
-        (("fail", "error"), "error"),
-    ],
-)
-def test_the_worst_check_counts(statuses, verdict):
-    assert verdict_of(tuple(Check("x", status, "") for status in statuses)) == verdict
 
 
 SHARE, PLAIN = {"share": True}, {"share": False}
@@ -179,18 +154,8 @@ def test_numbers(show, shown):
     assert {value: show(value) for value in shown} == shown
 
 
-# --- guards, slices, labels --------------------------------------------------------------------------------------
-
-GUARD = PartResult("general", "accuracy", 0.03, 0.95, baseline=0.9, candidate=0.88, gain=-0.02, n=1200,
-                    lower_bound=-0.031, upper_bound=-0.01, verdict="inconclusive", metric_range=(0.0, 1.0))  # fmt: skip
-
-
 def a_slice(value, gain, verdict):
     return PartResult(f"lang={value}", "accuracy", 0.03, 0.99, "lang", value, 0.9, 0.9 + gain, verdict, gain=gain, n=40)
-
-
-def scored(label, answers, baseline, candidate):
-    return Diagnosis({}, {}, labels=(LabelScore(label, answers, baseline, candidate),))
 
 
 def test_of_the_slices_that_do_not_hold_at_most_five_are_shown_and_in_full_all():
@@ -204,11 +169,54 @@ def test_of_the_slices_that_do_not_hold_at_most_five_are_shown_and_in_full_all()
 def test_foreign_text_cannot_command_a_terminal_or_a_ci_log(hostile):
     parts = {
         "broken": (Flip(*5 * (hostile,)),),
-        "guards": (replace(GUARD, name=hostile),),
+        "guards": (PartResult(hostile, "accuracy", 0.03, 0.95, gain=-0.02, n=12, verdict="fail"),),
         "slices": (a_slice(hostile, -0.1, "fail"),),
-        "diagnosis": scored(hostile, 1, 0, 0),
+        "diagnosis": Diagnosis({}, {}, labels=(LabelScore(hostile, 1, 0, 0),)),
+        "breakdowns": (BreakdownResult("accuracy", "candidate", "rule", ("answers",), ((hostile, (3,)),)),),
     }
-    lines = [line.text for line in block(gate(**parts), verbosity=1)]
+    lines = text_of(gate(**parts), 1).splitlines()
     assert all(line.isprintable() for line in lines)
     assert not [line for line in lines if line.lstrip().startswith("::") or "##[" in line]
     assert max(map(len, lines)) < 200
+
+
+def breakdown_lines(*found, metric="field_f1"):
+    return [line for table in breakdowns(gate(metric=metric, breakdowns=found), 30) for line in table.lines("  ")]
+
+
+def test_what_a_model_has_nothing_of_is_a_dash_and_parts_of_the_candidate_come_first():
+    """The usual table is in tests/golden."""
+    shown = BreakdownResult("field_f1", "candidate", "field", ("F1", "right"), (("other", (None, 1234)),), ("F1",))
+    lines = breakdown_lines(replace(shown, role="baseline", rows=(("intent", (0.95, 6)),)), shown)
+    assert [" ".join(line.split()) for line in lines[1:]] == [
+        *("other", "baseline - 0", "candidate - 1,234"),
+        *("intent", "baseline 95.0 % 6", "candidate - 0"),
+    ]
+
+
+def test_only_the_worst_rows_are_shown():
+    rows = tuple((f"json_schema $.field_{i}: type", (100 - i,)) for i in range(60))
+    many = BreakdownResult("format", "candidate", "failing rule", ("answers",), rows)
+    assert len(breakdown_lines(many, metric="format")) == 1 + 2 * 30
+    assert not any(breakdowns(gate(breakdowns=(replace(many, rows=()),))))
+
+
+def test_columns_that_say_nothing_are_left_out_but_for_the_first_two():
+    headings = (Column("", "text"), Column("model", "text"), Column("gain"), Column("cost"), Column("", "status"))
+    table = Table("t", headings, (("a", "", "-", "unknown", ""), ("b", "", "-", "$1", ""))).compact()
+    assert [column.heading for column in table.columns] == ["", "model", "cost"]
+    assert table.rows == (("a", "", "unknown"), ("b", "", "$1"))
+
+
+@pytest.mark.parametrize(
+    ("values", "metric_range", "span"),
+    [
+        ((3.0, 12.0), (0.0, float("inf")), (0.0, 12.0)),
+        ((0.3, None), (0.0, 1.0), (0.0, 1.0)),
+        ((None, None), None, (0.0, 1.0)),
+    ],
+)
+def test_a_metric_without_an_end_is_drawn_as_far_as_it_goes(values, metric_range, span):
+    one = PartResult("lang=en", "accuracy", 0.03, None, "lang", "en", *values, metric_range=metric_range)
+    (bars,) = parts(gate(slices=(one,)))[1].bars
+    assert bars == (*values, *span)

@@ -36,10 +36,10 @@ def test_it_explains_all_names_of_this_version_and_allows_no_others():
     assert "`" not in render_report_schema()
 
 
-@pytest.mark.parametrize("span", [(0.0, 1.0), (0.0, float("inf")), (float("-inf"), float("inf"))])
-def test_a_range_may_have_no_end_and_what_was_seen_may_be_anything(span):
+def test_a_range_may_have_no_end_and_what_was_seen_may_be_anything():
     checks = tuple(Check("c", "note", "m", observed=one) for one in (1, "x", None, [1], {"a": True}))
-    VALIDATOR.validate(written(GateResult("a", "b", "pass", metric_range=span, checks=checks)))
+    for span in ((0.0, 1.0), (0.0, float("inf")), (float("-inf"), float("inf"))):
+        VALIDATOR.validate(written(GateResult("a", "b", "pass", metric_range=span, checks=checks)))
 
 
 CHANGES = [{"verdict": "green"}, {"margin": "0.05"}, {"passed": None}, {"margn": 0.05}, {"metric_range": [0]}]
