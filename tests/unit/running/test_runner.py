@@ -93,32 +93,24 @@ def test_models_are_closed_once_in_the_loop_that_they_answered_in_and_one_that_c
 # --- how many at a time ----------------------------------------------------------------------------------------
 
 
-class Busy(Fake):
-    """Counts its calls in flight; a call ends when as many are in flight as there may be, or none can follow."""
-
-    def __init__(self, n, concurrency):
-        super().__init__(concurrency=concurrency)
-        self.n = n
-        self.now = self.most = self.tasks = 0
-
-    async def complete(self, example, repeat=0):
-        self.now += 1
-        self.most = max(self.most, self.now)
-        self.tasks = max(self.tasks, len(asyncio.all_tasks()))
-        self.calls.append(self.key(example))
-        while self.now < self.concurrency and len(self.calls) < self.n:
-            await asyncio.sleep(0)
-        self.now -= 1
-        return Completion("yes")
-
-
 @pytest.mark.parametrize("split", [30, 20])
 def test_as_many_calls_as_allowed_and_no_more_also_of_two_jobs_of_one_model(stores, split):
-    model = Busy(30, concurrency=5)
-    jobs = [Job(model, questions(*range(split))), Job(model, questions(*range(split, 30)))]
-    run_models(jobs, stores=stores)
-    assert (model.most, len(model.calls)) == (5, 30)
-    assert model.tasks <= 15, "an example is never a task"
+    """A call ends when as many are in flight as there may be, or none can follow."""
+    busy, most, tasks = [], [], []
+
+    async def counted(model, key):
+        busy.append(key)
+        most.append(len(busy))
+        tasks.append(len(asyncio.all_tasks()))
+        while len(busy) < 5 and len(model.calls) < 30:
+            await asyncio.sleep(0)
+        busy.remove(key)
+        return key
+
+    model = Fake(counted, concurrency=5)
+    run_models([Job(model, questions(*some)) for some in (range(split), range(split, 30))], stores=stores)
+    assert (max(most), len(model.calls)) == (5, 30)
+    assert max(tasks) <= 15, "an example is never a task"
 
 
 @pytest.mark.parametrize("common", [True, False])
