@@ -80,7 +80,7 @@ def test_a_gate_that_was_removed_is_reported_and_owed_where_that_is_forbidden(tw
     (unjudged,) = two.report()["unjudged"]
     assert unjudged == {"name": "billing", "reason": "weaker than main: the gate billing was removed (ftgate.yaml:4)"}
     two.result.assert_outcomes(passed=1, errors=1)
-    two.ini_file("ftgate_required = support", "ftgate_forbid_weakening = true")
+    two.ini_file("ftgate_required = support")  # a change cannot permit itself to be weaker
     report = two.report()
     assert ({one["name"] for one in report["unjudged"]}, two.result.ret) == ({"support", "billing"}, 1)
     mentions(check(report["gates"][0], "weakened"), "ini ftgate_required: all -> support", "pytest.ini:2")
@@ -142,7 +142,7 @@ def test_git_is_asked_once_in_a_session_and_only_where_a_gate_is_judged(
     assert {one["name"] for one in report["unjudged"]} == {"support", "billing"}
     write_files(two.path, {"pytest.ini": "[pytest]\n", "test_gate.py": "def test_plain(): pass\n", "conftest.py": None})
     monkeypatch.delattr("subprocess.run")
-    two.run().assert_outcomes(passed=1)
+    assert two.run().ret == 0
 
 
 def test_a_state_folder_that_git_tracks(repo: Project) -> None:

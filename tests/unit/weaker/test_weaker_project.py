@@ -53,7 +53,8 @@ CASES: dict[str, tuple[Files, Files, tuple[str, ...]]] = {  # then, now (with th
     "more of one": ({"pytest.ini": READY}, {"pytest.ini": INI}, ()),
     "all of them": ({}, {"pytest.ini": INI.replace("support", "all")}, ()),
     "all of the file": ({"pytest.ini": OWN}, {"pytest.ini": INI.replace("support", "all")}, ("support own -> all",)),
-    "another base": ({}, {"pytest.ini": f"{INI}ftgate_base_ref = x\nftgate_state = x\n"}, ("base_ref: not set -> x",)),
+    "another base": ({}, {"pytest.ini": f"{INI}ftgate_base_ref = HEAD\n"}, ("ini ftgate_base_ref: not set -> HEAD",)),
+    "another store": ({"pytest.ini": f"{INI}ftgate_state = x\n"}, {"pytest.ini": f"{INI}ftgate_state = y\n"}, ()),
     "an ini file that comes first": (
         {}, {"pytest.toml": ""}, ("the ini file pytest.ini is no longer used, but pytest.toml", "-> not set", "true ->")
     ),
