@@ -197,7 +197,9 @@ def test_all_that_is_sent_and_answered_is_shown_and_no_unknown_cost_is_zero(http
     assert row(lines, "candidate ft")[-1] == row(lines, "all")[-1] == "unknown"
 
 
-@pytest.mark.parametrize(("metric", "said"), [("f1_macro", "wrong: invoice"), ("rouge_l", "66.7 %: the refund")])
+@pytest.mark.parametrize(
+    ("metric", "said"), [("matthews_corrcoef", "wrong: invoice"), ("rouge_l", "66.7 %: the refund")]
+)
 def test_single_answers_are_right_or_wrong_or_have_a_score(project: Project, metric: str, said: str) -> None:
     if metric == "rouge_l":
         project.predictions("ft.jsonl", N, output=lambda i: "the refund")
