@@ -152,14 +152,17 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["report.json"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there, and there is no such device")
-def test_a_link_stays_a_link_and_a_device_is_not_replaced(tmp_path: Path) -> None:
-    path, link = tmp_path / "report.json", tmp_path / "link.json"
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there, and there are no such pipes")
+def test_a_link_stays_a_link_and_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    path, link, pipe = (tmp_path / name for name in ("report.json", "link.json", "pipe"))
     link.symlink_to(path)
     write_whole(link, ["x"])
     assert (link.is_symlink(), path.read_text(encoding="utf-8")) == (True, "x")
-    write_whole(Path("/dev/null"), ["x"])
-    assert Path("/dev/null").is_char_device()
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_whole(pipe, ["y"])
+    assert (pipe.is_fifo(), os.read(reader, 9)) == (True, b"y")
+    os.close(reader)
 
 
 def test_what_json_cannot_say_is_null_and_comes_back() -> None:

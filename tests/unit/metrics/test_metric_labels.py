@@ -157,18 +157,8 @@ NAMED = {
     "chargeback": ["a chargeback"],  # a label of the training set
     "\u8fd4\u91d1": ["\u3053\u308c\u306f\u8fd4\u91d1\u3067\u3059"],
     None: [
-        *(
-            "card",
-            "arrival card",
-            "1",
-            "1.0",
-            "100",
-            "refundable",
-            "refund or lost card",
-            "a refund or a chargeback",
-            "nothing",
-            "",
-        ),
+        *("card", "arrival card", "1", "1.0", "100", "refundable", "refund or lost card", "nothing", ""),
+        "a refund or a chargeback",
         *("word " * 30 + "refund", '{"refund": 7, "C": 8}', "refund\nno: C", "c is a letter of the alphabet"),
     ],
 }
