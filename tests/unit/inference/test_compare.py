@@ -101,14 +101,10 @@ def test_a_number_that_has_just_proved_too_small_is_never_given():
 
 def test_the_scale_of_the_metric_is_only_a_unit():
     differences = np.linspace(-0.2, 0.5, 60)
-    usual = graded(differences, margin=0.05)
-    scaled = compare_graded(
-        np.full(60, 3.0), 3.0 + 4 * differences, low=1.0, high=5.0, margin=0.2, confidence=0.95, evidence="significant"
-    )
-    assert scaled.lower_bound == pytest.approx(4 * usual.lower_bound, abs=1e-9)
-    assert scaled.upper_bound == pytest.approx(4 * usual.upper_bound, abs=1e-9)
-    assert scaled.p_margin == pytest.approx(usual.p_margin, abs=1e-9)
-    assert scaled.examples_needed == usual.examples_needed
+    usual, asked = graded(differences, margin=0.05), {"margin": 0.2, "confidence": 0.95, "evidence": "significant"}
+    scaled = compare_graded(np.full(60, 3.0), 3.0 + 4 * differences, low=1.0, high=5.0, **asked)
+    for name, unit in (("lower_bound", 4), ("upper_bound", 4), ("p_margin", 1), ("examples_needed", 1)):
+        assert getattr(scaled, name) == pytest.approx(unit * getattr(usual, name), abs=1e-9)
 
 
 def test_a_metric_without_bounds_says_so():
@@ -131,13 +127,11 @@ def test_macro_f1_by_the_jackknife():
         Sample.of(sign * values, min(-300 * arm.weights().max(), (sign * values).min()))
         for sign, arm in ((1, after), (-1, before))
     )
-    assert found.lower_bound == pytest.approx(
-        min(found.gain - own.half_width(0.05), graded_lower(lost, 0.05)), abs=1e-12
-    )
-    assert found.upper_bound == pytest.approx(
-        max(found.gain + own.half_width(0.05), -graded_lower(opposite, 0.05)), abs=1e-12
-    )
-    assert found.p_margin == pytest.approx(max(own.p_value(0.02), graded_p_value(lost, 0.02)), abs=1e-12)
+    lower = min(found.gain - own.half_width(0.05), graded_lower(lost, 0.05))
+    upper = max(found.gain + own.half_width(0.05), -graded_lower(opposite, 0.05))
+    p_margin = max(own.p_value(0.02), graded_p_value(lost, 0.02))
+    expected = pytest.approx((lower, upper, p_margin), abs=1e-12)
+    assert (found.lower_bound, found.upper_bound, found.p_margin) == expected
     assert ("jackknife" in found.method, "Gaffke" in found.method) == (True, True)
     assert found.note is None
     right = [arm.predicted[0] == arm.gold for arm in (before, after)]

@@ -35,9 +35,6 @@ def exceeds(found: float, limit: float, runs: int = RUNS) -> bool:
     return found > limit + 3 * (limit * (1 - limit) / runs) ** 0.5
 
 
-# --- latency -----------------------------------------------------------------------------------------------------
-
-
 def faster(rng: np.random.Generator, n: int, factor: float, real: float, sd: float) -> bool:
     """Return whether ``faster_by`` passes: the ratio of both p50 reaches the factor, and the sign test says so."""
     each = np.exp(rng.normal(0, sd, n))  # a long input takes both models longer
@@ -68,9 +65,6 @@ def test_a_p95_at_its_limit_seldom_passes(n: int, most: float) -> None:
     assert rate(lambda rng: within(rng, 1.1)) <= most
 
 
-# --- people ------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.simulation
 @pytest.mark.parametrize("raters", [10, 20])
 @pytest.mark.parametrize("bias", [0.10, 0.15])
@@ -87,9 +81,6 @@ def test_raters_with_a_taste_of_their_own_seldom_pass_an_equal_candidate(raters:
         return found.gain > 0 and found.above_zero
 
     assert not exceeds(rate(passes, runs), 0.06, runs)
-
-
-# --- slices ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.simulation
@@ -109,9 +100,6 @@ def test_slices_of_a_candidate_that_lost_nowhere_seldom_fail_and_not_often_warn(
 
     assert not exceeds(rate(lambda rng: "fail" in [status(rng) for _ in range(5)]), ALPHA)
     assert rate(lambda rng: "warning" in [status(rng) for _ in range(5)]) <= 0.25
-
-
-# --- champion ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.simulation

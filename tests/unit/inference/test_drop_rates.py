@@ -19,11 +19,8 @@ from pytest_ftgate.statistics.evidence import reaches
 
 
 def test_a_drop_is_compared_exactly():
-    assert reaches(Fraction(-7, 100), -0.07)
-    assert not reaches(Fraction(-71, 1000), -0.07)
-    assert reaches(-0.1 - 0.2, -0.3)
-    assert reaches(Fraction(9, 60), 0.15)
-    assert not reaches(Fraction(0), 0)
+    assert all(reaches(*pair) for pair in ((Fraction(-7, 100), -0.07), (-0.1 - 0.2, -0.3), (Fraction(9, 60), 0.15)))
+    assert not any(reaches(*pair) for pair in ((Fraction(-71, 1000), -0.07), (Fraction(0), 0)))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from set_examples import accuracy, arms, macro_f1, pooled_arm, ratio, without
+from set_examples import accuracy, arms, pooled_arm, ratio, without
 
 from pytest_ftgate.statistics import set_level
 from pytest_ftgate.statistics.compare import compare_set
@@ -66,19 +66,6 @@ def test_leaving_out_and_losing_each_example_with_all_its_repeats_and_each_group
             assert (made().weights(units) == at_once[1]).all()
 
 
-def test_examples_of_a_kind_share_one_evaluation():
-    evaluated = []
-
-    def counting(tallies):
-        evaluated.append(len(tallies))
-        return macro_f1(tallies)
-
-    counts = replace(arms(1, 500, 3)[0], statistic=counting)
-    assert len(counts.values_without()) == 500
-    assert sum(evaluated) <= 3 * 4
-    assert list(LabelCounts(np.array([0, 1]), np.array([[0, 0], [0, 1]]), 2, accuracy).scores) == [1.0, 0.5]
-
-
 def test_counts_of_labels_give_the_bounds_of_micro_f1_of_labels():
     """Accuracy is both a metric of labels and a ratio of pooled counts."""
     rng = np.random.default_rng(5)
@@ -90,6 +77,7 @@ def test_counts_of_labels_give_the_bounds_of_micro_f1_of_labels():
         zero, one = np.zeros(N), np.ones(N)
         columns = [np.column_stack(pair) for pair in ((right, 1 - right), (one, zero), (zero, one))]
         labels = LabelCounts(gold, predicted, 3, accuracy)
+        assert (labels.scores == right).all()
         return labels, PooledCounts(*columns, right, lambda c: c[:, 0] / c.sum(axis=1))
 
     base, cand = both(0.5), both(0.8)

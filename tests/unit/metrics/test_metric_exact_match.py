@@ -50,6 +50,8 @@ VALUES = [
     ({}, ["{}"], ["[]"]),
     ([float("nan")], [], ["[NaN]"]),
     ([float("inf")], [], ["[Infinity]", "[1e999]"]),
+    (json.loads("[" * 201 + "]" * 201), ["[" * 201 + "]" * 201], []),
+    (json.loads("[" * 900 + "]" * 900), [], ["[" * 5001 + "]" * 5001]),
     ({"a": "\ud83d"}, ['{"a": "\\ud83d"}'], ['{"a": "\ufffd"}']),  # half a character
 ]
 
@@ -57,14 +59,6 @@ VALUES = [
 @pytest.mark.parametrize(("expected", "rights", "wrongs"), [*TEXTS, *VALUES], ids=lambda value: repr(value)[:20])
 def test_text_is_compared_as_text_and_json_by_value(right, expected, rights, wrongs):
     assert [answer for answer in (*rights, *wrongs) if right(expected, answer)] == rights
-
-
-def test_values_too_deep_to_compare_are_wrong_not_a_crash(right):
-    def nested(depth):
-        return [] if not depth else [nested(depth - 1)]
-
-    assert right(nested(200), "[" * 201 + "]" * 201)
-    assert not right(json.loads("[" * 900 + "]" * 900), "[" * 5001 + "]" * 5001)
 
 
 @given(JSON, JSON)
