@@ -124,25 +124,15 @@ def test_the_fewest_wins_of_later_attempts(case):
 
 @pytest.mark.parametrize("case", of_second("significant:"))
 def test_the_chances_of_the_three_verdicts(case):
-    asked = case["inputs"]
-    found = chances(
-        asked["n"],
-        gain=asked["real_gain"],
-        disagreement=asked["disagreement"],
-        margin=asked["margin"],
-        confidence=0.95,
-        evidence="significant",
-    )
+    asked = {name: case["inputs"][name] for name in ("n", "disagreement", "margin")}
+    found = chances(**asked, gain=case["inputs"]["real_gain"], confidence=0.95, evidence="significant")
     assert (found.passed, found.failed, found.inconclusive) == pytest.approx(case["expected"], abs=case["tolerance"])
 
 
 @pytest.mark.parametrize("case", of_second("no valid 5 % test"))
 def test_the_power_is_near_the_most_that_a_valid_test_can_have(case):
-    asked = case["inputs"]
-    evidence = {"confidence": 0.95, "evidence": "proven" if asked["margin"] else "significant"}
-    found = chances(
-        asked["n"], gain=asked["gain"], disagreement=asked["disagreement"], margin=asked["margin"], **evidence
-    )
+    asked = {name: case["inputs"][name] for name in ("n", "gain", "disagreement", "margin")}
+    found = chances(**asked, confidence=0.95, evidence="proven" if asked["margin"] else "significant")
     assert found.passed == pytest.approx(case["expected"]["shipped"], abs=case["tolerance"])
     assert found.passed <= case["expected"]["at_most"]
 

@@ -51,16 +51,6 @@ def test_case_and_punctuation_do_not_count_unless_the_gate_or_the_labels_say_so(
     assert metric.score(expected, [[*same, *others]]).per_example.tolist() == [1] * len(same) + [0] * len(others)
 
 
-@pytest.mark.parametrize("normalize", ["case", ["case"], ("case", "case")])
-def test_normalize_applies_to_answers_and_to_what_is_expected(build, normalize):
-    metric = build("accuracy", ("Yes", "no"), normalize=normalize)
-    assert metric.score(["Yes", "no"], [["yEs", "NO"]]).exact == 1
-    found = build("accuracy", ("Yes", "No"), pattern="Label:(.*)", normalize=["case", "punctuation"])
-    assert found.score(["Yes", "No"], [["Label:  YES. ", "no"]]).per_example.tolist() == [1, 0]
-    values = build("accuracy", ("1", "true", "yes"))
-    assert values.score([1, True, "yes", "1"], [["1", "true", "yes", "1"]]).exact == 1
-
-
 BROKEN = ['"yes"', "yes", '```json\n{"label": "yes"}\n```', '{"label": "no", "label": "yes"}', '{"label": NaN}']
 BROKEN += ['{"label": 1e999}', '{"label": "yes"} and more', "[" * 200_000, '{"label": ' + "9" * 5000 + "}"]
 BROKEN += ['{"label": {"a": 1}}', '{"label": ["yes"]}', '{"other": "yes"}']
@@ -120,6 +110,9 @@ def test_other_labels_than_the_metric_was_made_for_are_an_error(build, failure):
         ({"json_field": "label"}, [{"label": "a", "why": "x"}, {"label": "b"}], ['{"label": "A"}', "b"], [1, 0]),
         ({"pattern": r"Label: (\w+)"}, ["a", "b"], ["Label: a", "b"], [1, 0]),  # labels alone need no pattern
         ({"pattern": "a|b"}, ["a", "b"], ["a or b", "b"], [1, 1]),
+        *(({"normalize": one}, ["Yes", "no"], ["yEs", "NO"], [1, 1]) for one in ("case", ["case"], ("case", "case"))),
+        ({"pattern": "So:(.*)", "normalize": ["case", "punctuation"]}, ["Yes", "No"], ["So:  YES. ", "no"], [1, 0]),
+        ({}, [1, True, "yes", "1"], ["1", "true", "yes", "1"], [1, 1, 1, 1]),
     ],
 )
 def test_expected_outputs_are_read_as_answers_are(build, option, expected, answers, scores):
