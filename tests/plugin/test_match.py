@@ -272,6 +272,10 @@ def test_green_means_train_now(project: Project) -> None:
     found = stopped(matched(project, 50), "inconclusive")
     assert (found["name"], found["observed"], found["required"]) == ("min_wins", 50, 59)
     assert stopped(matched(project, 240, baseline="recorded:base.jsonl"))["name"] == "cheaper_by"
+    free = model("base.jsonl", price={"input_per_1m": 0, "output_per_1m": 0})  # which leaves nothing to save
+    found = stopped(matched(project, 240, baseline=free), "fail", called=True)
+    assert found["name"] == "headroom"
+    mentions(found, "base.jsonl")
 
 
 # --- money: a call of 10 tokens at $1 a million costs $0.00001, and so 100,000 calls a month $1.00 -------------
@@ -314,10 +318,3 @@ def test_money_that_cannot_be_judged_is_an_error(project: Project) -> None:
     for name in ("cheaper_by", "economics"):
         assert check(gate, name)["status"] == "error"
         mentions(check(gate, name), "base.jsonl", "240 of 240")
-
-
-def test_a_baseline_that_costs_nothing_leaves_nothing_to_save(project: Project) -> None:
-    free = model("base.jsonl", price={"input_per_1m": 0, "output_per_1m": 0})
-    found = stopped(matched(project, 240, baseline=free), "fail", called=True)
-    assert found["name"] == "headroom"
-    mentions(found, "base.jsonl")

@@ -114,6 +114,8 @@ def test_kinds_of_mistakes(expected: Sequence[Any], metric: Any, answer: Answer,
     right = [one if isinstance(one, str) else json.dumps(one) for one in expected]
     found = diagnosed(expected, [answer, *right[1:]], None, **metric)
     assert found.baseline == ({"right": len(right)} if kind == "right" else {"right": len(right) - 1, kind: 1})
+    assert (found.candidate, found.wrong_in_both, found.recalled) == (None, None, None)  # as before training
+    assert answer != "invoice" or found.confusions == (Confusion("refund", "invoice", 1, 0),)
     assert bool(found.labels) is (expected is LABELS)
     assert not found.confusions or expected is LABELS
 
@@ -141,12 +143,6 @@ def test_repeats_are_all_counted() -> None:
     assert found.baseline == {"right": 10, "unknown_label": 1, "wrong_label": 1}
     assert found.candidate == {"right": 11, "wrong_label": 1}
     assert found.wrong_in_both == 0
-
-
-def test_before_training_there_is_a_baseline_alone() -> None:
-    found = diagnosed(LABELS, ["invoice", *LABELS[1:]], None)
-    assert (found.candidate, found.wrong_in_both, found.recalled) == (None, None, None)
-    assert found.confusions == (Confusion("refund", "invoice", 1, 0),)
 
 
 # --- knowledge -----------------------------------------------------------------------------------------------

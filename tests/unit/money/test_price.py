@@ -64,9 +64,7 @@ def test_an_hour_of_a_machine_is_spread_over_its_answers() -> None:
     unknown = cost_of_run([*run, (answer(), None)], MACHINE)
     assert unknown.usd is None
     assert "1 of 4" in str(unknown.unknown)
-
-
-def test_a_price_by_tokens_needs_no_time() -> None:
+    # A price by tokens needs no time.
     assert cost_of_run([(answer(), None), (answer(2000), 5.0)], TOKENS) == Cost(round((3000 * 2 + 40 * 8) / 1e6, 12))
 
 
