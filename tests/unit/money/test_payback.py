@@ -21,7 +21,6 @@ from pytest_ftgate.result import Economics, ModelResult
 from pytest_ftgate.text import show_dollars
 
 PRICE = Price("p", input_per_1m=1.0, output_per_1m=2.0)
-NOTHING = Price(unknown="no price in the gate")
 # A call of the large model has 1,000 tokens in and 50 out: (1000 * 2.00 + 50 * 8.00) / 1e6 = $0.0024.
 # The tuned one at a sixth: $0.0004. Each call saves $0.002.
 KNOWN = {"calls_per_month": 200_000.0, "training_cost_usd": 100.0, "data_cost_usd": 2000.0}
@@ -117,7 +116,8 @@ def test_what_nobody_declared_is_named() -> None:
 
 
 def test_of_baselines_without_a_price_each_is_named() -> None:
-    found = no_price(models(a=NOTHING, b=NOTHING, candidate=PRICE))
+    nothing = Price(unknown="no price in the gate")
+    found = no_price(models(a=nothing, b=nothing, candidate=PRICE))
     assert found is not None
     assert found.why == "baseline a: no price in the gate; baseline b: no price in the gate"
 
