@@ -131,11 +131,8 @@ PRICED = {"price": {"input_per_1m": 1.0, "output_per_1m": 50.0}, "params": {"max
 
 
 def test_the_limit_ends_a_gate_before_it_is_passed_and_the_next_run_goes_on(http: EndpointProject) -> None:
-    # Answers that nobody asked for are not missing after all retries, and so not wrong.
-    models = {"baseline": http.model("base", **PRICED), "candidate": http.model("ft", **PRICED)}
-    http.gate_test(**models, missing_answers="wrong")
+    http.gate_test(baseline=http.model("base", **PRICED), candidate=http.model("ft", **PRICED))
     gate = ends(http.gate("--ftgate-max-cost=0.13"), "error")
-    assert "--ftgate-max-cost 0.13" in check(gate, "candidate_answers")["message"]
     assert re.search(r"--ftgate-max-cost 0.13: \$0.1\S* is spent, the next call is", words(http.result))
     answered = gate["baseline"]["n_scored"] + gate["candidate"]["n_scored"]
     assert 0.12 < 0.002 * answered <= 0.002 * len(http.server.requests) <= 0.13
@@ -153,6 +150,13 @@ def test_calls_that_broke_off_are_told_apart_from_what_was_spent(http: EndpointP
     assert http.gate("--ftgate-max-cost=1")["verdict"] == "pass"
     said = r"\$0.2400 spent of --ftgate-max-cost 1, and perhaps \$0.001\d* for calls whose cost is unknown"
     assert re.search(said, words(http.result))
+
+
+def test_the_limit_is_an_error_also_where_missing_answers_count_as_wrong(http: EndpointProject) -> None:
+    """Nobody asked for them: they are not missing after all retries."""
+    http.gate_test(baseline="recorded:base.jsonl", candidate=http.model("ft", **PRICED), missing_answers="wrong")
+    gate = ends(http.gate("--ftgate-max-cost=0.05"), "error")
+    assert "--ftgate-max-cost 0.05" in check(gate, "candidate_answers")["message"]
 
 
 def test_a_function_without_a_price_is_not_counted_and_that_is_said(http: EndpointProject) -> None:
