@@ -159,6 +159,7 @@ def test_a_blocked_call_is_abandoned_the_next_one_answered_and_what_comes_too_la
         made = model(block)
         await block.give_up(made)
         assert (await made.complete(Example("b", "next", "x"))).text.lower() == "next"
+        assert len({*block.threads}) == 2
         await made.aclose()
         if not is_closed:
             block.release.set()
