@@ -82,17 +82,13 @@ def test_what_is_no_file_is_not_read(project: Project) -> None:
             mentions(stopped(project.judge()), "test_gate.py:4", key, name)
             (project.path / name).rename(project.path / f"{make.__name__}-{name}")
             (project.path / name).write_bytes(raw)
+        endless = "recorded:" * (key == "candidate") + "x" * 300 + ".jsonl"  # a name that no file can have
+        mentions(stopped(project.judge(**{key: endless})), "x.jsonl")
     if os.path.exists("/dev/zero"):
         mentions(stopped(project.judge(test_set={"path": "/dev/zero", "format": "jsonl"})), "/dev/zero")
     if hasattr(os, "mkfifo"):
         os.mkfifo(project.path / "ftgate.yaml")
         mentions(stopped(project.judge()), "ftgate.yaml")
-
-
-@pytest.mark.parametrize("key", ["test_set", "training_set", "candidate"])
-def test_a_path_that_no_file_can_have(project: Project, key: str) -> None:
-    path = "x" * 300 + ".jsonl"
-    mentions(stopped(project.judge(**{key: f"recorded:{path}" if key == "candidate" else path})), "x.jsonl")
 
 
 # --- what stands in the test set -----------------------------------------------------------------------------
@@ -106,20 +102,6 @@ def test_labels_are_asked_for_and_something_else_is_expected(project: Project, e
     mentions(stopped(project.judge(**keys)), metric, "test.jsonl:9")
 
 
-# --- the gate file -------------------------------------------------------------------------------------------
-
-GATE = """version: 1
-gates:
-  support:
-    test_set: test.jsonl
-    training_set: train.jsonl
-    baseline: recorded:base.jsonl
-    candidate: recorded:ft.jsonl
-    metric: accuracy
-    margin: 0.05
-"""
-
-
 def test_the_terminal_says_what_is_wrong_without_a_traceback(project: Project) -> None:
     """Of a data file, the gate file, and the mark, each at its own step."""
     change_file(project, "ft.jsonl", with_line(5, "hello"))
@@ -127,8 +109,8 @@ def test_the_terminal_says_what_is_wrong_without_a_traceback(project: Project) -
     assert refused(project).startswith("ft.jsonl:5")
     project.gate_test(margin=3)
     assert "margin 3" in refused(project)
-    project.gate_file(GATE[:-8])
-    assert refused(project).startswith("ftgate.yaml:9")
+    project.gate_file("version: 1\ngates:\n  support:\n    margin: 0.05\n    margi")
+    assert refused(project).startswith("ftgate.yaml:5")
 
 
 # --- metrics of one's own ------------------------------------------------------------------------------------
@@ -170,16 +152,16 @@ def test_of_two_models_one_gives_scores_out_of_range(project: Project) -> None:
         project.predictions("base.jsonl", 60, wrong_at=(1, 2))
 
 
+def test_a_metric_that_nothing_can_score_on_is_no_pass(project: Project) -> None:
+    project.file("conftest.py", METRIC.format(body="return 1.0"))
+    assert stopped(project.judge(metric="own", margin=0), "fail", called=True)["name"] == "weak_baseline"
+
+
 def test_an_expected_output_that_does_not_suit_the_metric_is_named_by_its_place(project: Project) -> None:
     project.test_set(60, expected=lambda i: i if i == 42 else ["a"])
     found = stopped(project.judge(metric="labels_f1"), called=True)
     mentions(found, "test.jsonl:43: labels_f1", "expects 42")
     assert "base.jsonl" not in found["message"]
-
-
-def test_a_metric_that_nothing_can_score_on_is_no_pass(project: Project) -> None:
-    project.file("conftest.py", METRIC.format(body="return 1.0"))
-    assert stopped(project.judge(metric="own", margin=0), "fail", called=True)["name"] == "weak_baseline"
 
 
 HOOKS = {

@@ -31,15 +31,11 @@ PERMANENT = [  # reply to the candidate, its keys, what is said, how many calls 
     (error(404), {}, ["404", "/v1/chat/completions", "'ft'", "base_url", "ftgate.yaml:3"], FEW),
     (error(429, "insufficient_quota"), {}, ["429", "quota"], FEW),
     (Reply(status=400, body=REFUSED), {}, ["400", "param temperature"], FEW),
-    (Reply(body={"choices": []}), {"concurrency": 1}, ["not a chat completion"], [5]),
-    (Reply(body={"choices": [{"message": {"content": {"a": 1}}}]}), {"concurrency": 1}, ["not a chat completion"], [5]),
-    (
-        Reply(body={"choices": [{"message": {"content": [{"type": "image_url"}]}}]}),
-        {"concurrency": 1},
-        ["image_url"],
-        [5],
-    ),
-]
+    *((Reply(body={"choices": choices}), {"concurrency": 1}, [said], [5]) for choices, said in (
+        *(([], "not a chat completion"), ([{"message": {"content": {"a": 1}}}], "not a chat completion")),
+        ([{"message": {"content": [{"type": "image_url"}]}}], "image_url"),
+    )),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("reply", "keys", "said", "calls"), PERMANENT)

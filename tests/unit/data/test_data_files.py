@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -15,14 +16,8 @@ ROW = b'{"input": "a", "expected": "b"}\n'
 
 class TestOpening:
     def test_a_file_that_fails_while_it_is_read(self, monkeypatch):
-        class Broken(contextlib.nullcontext):
-            def __enter__(self):
-                return self
-
-            def readline(self):
-                raise OSError(5, "Input/output error")
-
-        monkeypatch.setattr(Path, "open", lambda self, mode: Broken())
+        broken = Mock(readline=Mock(side_effect=OSError(5, "Input/output error")))
+        monkeypatch.setattr(Path, "open", lambda self, mode: contextlib.nullcontext(broken))
         with pytest.raises(DataError, match=r"^data.jsonl: .*Input/output error"):
             load_examples(Path("data.jsonl"))
 

@@ -12,7 +12,6 @@ from pytest_ftgate.errors import ConfigError, DataError
 
 ORIGIN = "fixture ftgate_test_set"
 USER = {"role": "user", "content": "u"}
-ANSWER = {"role": "assistant", "content": "A"}
 
 
 def read(rows, **options):
