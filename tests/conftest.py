@@ -23,8 +23,8 @@ from hypothesis import settings
 from loopback import LoopbackServer
 
 import pytest_ftgate
-from pytest_ftgate.checks.weaker.base import REQUESTS
 from pytest_ftgate.gate.state import SIGNS_OF_CI
+from pytest_ftgate.git import REQUESTS
 
 for module in walk_packages(pytest_ftgate.__path__, "pytest_ftgate."):
     import_module(module.name)

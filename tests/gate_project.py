@@ -351,7 +351,7 @@ def _judge(
 ) -> dict[str, Any]:
     """Return what the plugin does with a marked test, without one: layers, resolution, the use case."""
     from pytest_ftgate import hookspecs
-    from pytest_ftgate.checks.weaker import project as weaker
+    from pytest_ftgate.checks import weaker
     from pytest_ftgate.config import load_gate_file
     from pytest_ftgate.errors import FtgateError, Where
     from pytest_ftgate.gate.data_sets import DataSets

@@ -14,11 +14,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Literal
 
-from pytest_ftgate.checks.weaker.base import find_base
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.data import DataSet, Example, canonical_json, expected_text, normalized_input
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import ConfigError, DataError, HistoryError, StoreError, Where, shown_path
+from pytest_ftgate.git import find_base
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.models import Model, key_of
 from pytest_ftgate.plain import from_plain

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ftgate.checks.weaker.project import Compared, compare
+from pytest_ftgate.checks.weaker import Compared, compare
 from pytest_ftgate.config import GateFile, load_gate_file, places_of
 from pytest_ftgate.errors import ConfigError, HistoryError, Where, shown_path
 from pytest_ftgate.gate.state import sign_of_ci

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from pytest_ftgate.checks.attempts import check_history
-from pytest_ftgate.checks.weaker.gates import weakenings
-from pytest_ftgate.checks.weaker.project import Finding
+from pytest_ftgate.checks.weaker import Finding, weakenings
 from pytest_ftgate.config import GateFile, GateKeys, Layer, Source, as_written, resolve_gate
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.plugin.gate_files import GateFiles
@@ -142,7 +141,7 @@ class Layers:
         for key, text in self.loosened.items():
             places = (keys.place_of(key) for keys in (self._in_file, self.config) if keys is not None)
             where = " -> ".join(dict.fromkeys(filter(None, places)))
-            yield Finding(self.gate, f"weaker than the gate file: {text}{f' ({where})' if where else ''}")
+            yield Finding.weaker("the gate file", text, where, self.gate)
         if not forbidden or not files.requires(self.gate or self.config.name, in_file=self.gate is not None):
             return
         if self.gate is None:

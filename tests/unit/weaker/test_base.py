@@ -10,9 +10,8 @@ from unittest.mock import Mock
 import pytest
 from gate_project import git
 
-from pytest_ftgate.checks.weaker.base import REQUESTS, Base, find_base
 from pytest_ftgate.errors import HistoryError
-from pytest_ftgate.git import git_lines
+from pytest_ftgate.git import REQUESTS, Base, find_base, git_lines
 
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
 

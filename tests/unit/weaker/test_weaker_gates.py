@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from pytest_ftgate.checks.weaker.gates import weakenings
+from pytest_ftgate.checks.weaker import weakenings
 from pytest_ftgate.config import GateKeys, Layer, Source, as_written, load_gate_file, resolve_gate
 from pytest_ftgate.config.keys import comparable
 from pytest_ftgate.config.requirements import CHANGEABLE

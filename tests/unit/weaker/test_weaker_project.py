@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from gate_project import NATIVE_TOML, Files, label, write_files
 
-from pytest_ftgate.checks.weaker import project
-from pytest_ftgate.checks.weaker.base import HiddenHistoryError
+from pytest_ftgate.checks import weaker as project
 from pytest_ftgate.errors import HistoryError
+from pytest_ftgate.git import HiddenHistoryError
 from pytest_ftgate.ini_file import ini_paths, used_ini
 
 INI = "[pytest]\nftgate_required = support\nftgate_forbid_weakening = true\n"
