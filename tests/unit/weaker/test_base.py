@@ -114,8 +114,10 @@ def test_a_named_branch_that_does_not_exist(repo: Path, ref: str) -> None:
 def test_what_is_checked_out_is_a_base_only_where_it_is_a_default_branch(repo: Path) -> None:
     git(repo, "checkout", "-q", "main")
     assert (base_of(repo).name, base_of(repo).commit) == ("main", git(repo, "rev-parse", "HEAD"))
+    git(repo, "branch", "-q", "master", "HEAD~1")
+    assert base_of(repo).name == "master"
     git(repo, "branch", "-q", "-m", "trunk")
-    git(repo, "branch", "-q", "-D", "work")
+    git(repo, "branch", "-q", "-D", "work", "master")
     assert [name in problem(repo) for name in ("refs/remotes/origin/HEAD", "master", "ftgate_base_ref")] == [True] * 3
 
 
