@@ -28,7 +28,8 @@ def git(folder: Path, *args: str, given: bytes = b"", may_fail: bool = False) ->
     except subprocess.TimeoutExpired:
         raise HistoryError(f"git did not answer within {_TIMEOUT_S} s") from None
     except OSError as error:
-        raise HistoryError(f"git cannot be run: {error.strerror or error}", cure="Install git.") from None
+        cure = "Install git where the tests run."
+        raise HistoryError(f"git cannot be run: {error.strerror or error}", cure=cure) from None
     if done.returncode and not may_fail:
         complaint = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0].removeprefix("fatal: ")
         raise HistoryError(f"git cannot read this repository: {complaint}")
@@ -53,7 +54,7 @@ REQUESTS = (
     "CODEBUILD_WEBHOOK_BASE_REF",
 )  # fmt: skip
 """Variables in which a CI system names the target branch of a pull or merge request."""
-FETCH = "Fetch the whole history: fetch-depth: 0 for actions/checkout, GIT_DEPTH: 0 for GitLab."
+_FETCH = "Fetch the whole history: fetch-depth: 0 for actions/checkout, GIT_DEPTH: 0 for GitLab."
 
 
 class HiddenHistoryError(HistoryError):
@@ -116,7 +117,7 @@ def find_base(folder: Path, ref: str | None = None, *, in_ci: bool = True) -> Ba
     if not head or (is_shallow == "true" and not in_ci):
         return None
     if is_shallow == "true":
-        raise HistoryError("this clone is shallow", cure=FETCH)
+        raise HistoryError("this clone is shallow", cure=_FETCH)
     request = next(filter(None, map(os.environ.get, REQUESTS)), None)
     ref = request or ref
     bare = re.sub(r"^refs/(remotes|heads)/", "", ref or "")
@@ -126,12 +127,12 @@ def find_base(folder: Path, ref: str | None = None, *, in_ci: bool = True) -> Ba
     named = next((one for mark in " *" for one in names if f"{mark}{one}" in found), None)
     if named is None:
         what = f"git has no branch {ref or 'to compare with'}; tried {', '.join(names)}"
-        raise HistoryError(what, cure=f"{FETCH} Or name the target branch with ini ftgate_base_ref.")
+        raise HistoryError(what, cure=f"{_FETCH} Or name the target branch with ini ftgate_base_ref.")
     base = Base(Path(os.path.abspath(folder / up)), named, "".join(git_lines(folder, "merge-base", head, named)))
     if not base.commit:
-        raise HistoryError(f"HEAD and {base.name} have no common ancestor in git", cure=FETCH)
+        raise HistoryError(f"HEAD and {base.name} have no common ancestor in git", cure=_FETCH)
     if request and base.commit == head:
-        raise HistoryError(f"the merge base with {base.name} is HEAD, so nothing of the request is seen", cure=FETCH)
+        raise HistoryError(f"the merge base with {base.name} is HEAD, so nothing of the request is seen", cure=_FETCH)
     past = None
     with suppress(HistoryError):  # a repository that cannot be compared, perhaps that of a home folder
         past = find_base(base.root.parent, ref)

@@ -23,7 +23,7 @@ from pytest_ftgate.config.requirements import CHANGEABLE, LEVELS, TokenCost
 from pytest_ftgate.config.resolve import LEFT_OPEN, as_written
 from pytest_ftgate.data import Example, canonical_json, load_examples, normalized_input
 from pytest_ftgate.errors import FtgateError, HistoryError, shown_path
-from pytest_ftgate.git import FETCH, Base, HiddenHistoryError, find_base
+from pytest_ftgate.git import Base, HiddenHistoryError, find_base
 from pytest_ftgate.ini_file import IniFile, line_of, used_ini
 from pytest_ftgate.result import Check
 from pytest_ftgate.text import excerpt, listed, plain_number, plural
@@ -31,6 +31,7 @@ from pytest_ftgate.text import excerpt, listed, plain_number, plural
 _REQUIRED, _FORBID, _BASE_REF = "ftgate_required", "ftgate_forbid_weakening", "ftgate_base_ref"
 _NO_PROMISE = ("ftgate_config", "ftgate_recordings", "ftgate_state")  # the gate file is compared itself
 _APPROVED = "Restore it, or merge the change separately, with the approval of someone who may override this gate."
+_CLONE = "Run the gate in a clone with the history (git clone, or fetch-depth: 0 for actions/checkout)."
 _NO_GATES = b"version: 1"
 _POINTER = re.compile(rb"(?:version https://git-lfs|outs:)(?:.*\n)+?.*(?:sha256:|md5: )([0-9a-f]+)\s*$", re.MULTILINE)
 """The hash of a file in its pointer: that of Git LFS in its place, that of DVC beside it."""
@@ -91,7 +92,7 @@ def compare(
         if base is None or (was is not None and was.ours.get(_BASE_REF, "") == ref):
             base, was = _past(home, inis, ref, in_ci)
         if absent := base is None:
-            raise HistoryError("there is no git history", cure=FETCH)
+            raise HistoryError("there is no git history", cure=_CLONE)
         then, home = (was.ours, was.path.parent) if was is not None else ({}, home)
         forbade, owed = _is_true(then.get(_FORBID)), _names(then.get(_REQUIRED))
         places = places_of(str(then.get("ftgate_config", "ftgate.yaml")), file.parent, home)
