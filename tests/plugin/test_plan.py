@@ -205,6 +205,7 @@ def test_single_answers_are_right_or_wrong_or_have_a_score(project: Project, met
         project.predictions("ft.jsonl", N, output=lambda i: "the refund")
     lines = previewed(project, metric=metric, n=1)
     assert f"  candidate, {said}" in lines
+    assert metric == "rouge_l" or "  baseline, right: refund" in lines
     assert "simulated with the baseline's stored answers" in lines
     assert "no calls are needed: all answers are recorded in files" in lines
 
