@@ -1,8 +1,6 @@
 """Shared by all tests. Everything heavy loads here, before any inner run of pytest: pytester forgets what an inner run
 imports, and numpy cannot be imported twice."""
 
-from __future__ import annotations
-
 import os
 import signal
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Read the pages of the documentation and their fenced blocks."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

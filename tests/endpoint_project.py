@@ -1,7 +1,5 @@
 """A project whose models are asked over HTTP: a loopback server answers for the baseline and the candidate."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

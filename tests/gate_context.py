@@ -1,7 +1,5 @@
 """A gate on its way to a verdict, of which a test of one rule gives the parts that the rule looks at."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace

@@ -23,8 +23,6 @@ is taken to stand in ``test_gate.py:4``. Fixtures, several marks, obligations an
 The fixture ``project`` needs pytester, which costs a millisecond; ``Project(tmp_path)`` does without.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sqlite3

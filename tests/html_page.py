@@ -1,7 +1,5 @@
 """Report pages as a browser and a host of Markdown read them: elements, text, and the data of examples."""
 
-from __future__ import annotations
-
 import json
 from html.parser import HTMLParser
 from typing import Any

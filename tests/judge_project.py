@@ -1,7 +1,5 @@
 """Projects whose answers are judged: by functions in ``judges.py``, or by the model ``judge`` of a loopback server."""
 
-from __future__ import annotations
-
 import json
 import re
 from inspect import getsource

@@ -4,8 +4,6 @@ with LoopbackServer(lambda body: body["messages"][-1]["content"].upper()) as ser
     ... server.url, server.bodies, server.headers, server.n_connections
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import threading
@@ -118,7 +116,7 @@ class LoopbackServer:
     def headers(self) -> list[Mapping[str, str]]:
         return [request.headers for request in self.requests]
 
-    def __enter__(self) -> LoopbackServer:
+    def __enter__(self) -> "LoopbackServer":
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._open(), self._loop).result(10)
         return self

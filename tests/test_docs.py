@@ -4,8 +4,6 @@ Python blocks run with their assertions, gate files are loaded, commands and opt
 be what is printed. The tutorial is done step by step in test_tutorial.py, and guides and recipes in test_howto.py.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import shlex

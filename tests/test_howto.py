@@ -1,7 +1,5 @@
 """Run the guides and recipes: their files in a project, with a loopback server in place of the real ones."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

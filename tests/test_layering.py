@@ -1,7 +1,5 @@
 """The house: what an unused plugin loads, who knows pytest, and that every public name is there."""
 
-from __future__ import annotations
-
 import ast
 import subprocess
 import sys

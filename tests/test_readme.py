@@ -1,7 +1,5 @@
 """Run README as a reader does; test_docs.py reads its gate file, commands and links, test_howto.py runs CI's."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """Compare docs/reference/ with the code."""
 
-from __future__ import annotations
-
 import pytest
 import reference
 from doc_pages import DOCS

@@ -1,7 +1,5 @@
 """Build the documentation site: no warning, nothing loaded from other hosts, no raw Markdown."""
 
-from __future__ import annotations
-
 import json
 import re
 from importlib.util import find_spec

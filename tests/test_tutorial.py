@@ -1,7 +1,5 @@
 """Do the tutorial as a reader does: every block in order, in one folder, with the outputs that are shown."""
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

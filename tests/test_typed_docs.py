@@ -1,7 +1,5 @@
 """The Python of README and the docs passes mypy's strict checks, in the environment of the session ``types``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

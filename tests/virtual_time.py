@@ -1,7 +1,5 @@
 """An event loop whose clock jumps to the next appointment whenever nobody has anything to do."""
 
-from __future__ import annotations
-
 import asyncio
 import selectors
 from collections.abc import Coroutine

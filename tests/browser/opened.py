@@ -1,7 +1,5 @@
 """A page in a browser, with what it logs and requests."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -3,8 +3,6 @@
 Offline. The gates are run by test_docs.py and test_readme.py.
 """
 
-from __future__ import annotations
-
 import http.client
 import importlib
 import json

@@ -4,8 +4,6 @@ Each function builds one project in an empty folder. Add a project where a new p
 of these.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 import sqlite3

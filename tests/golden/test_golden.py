@@ -4,8 +4,6 @@ A change of what is reported shows here as a diff. Where it is meant: ``pytest t
 read the diff of ``__snapshots__`` as users will read the reports.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import socket

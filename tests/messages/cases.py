@@ -1,7 +1,5 @@
 """Gates that together say nearly every sentence of the package: each changes one thing of a green gate."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

@@ -3,8 +3,6 @@
 In a file the message names the line of the exact key. Other things that are wrong with YAML: tests/unit/config.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from gate_project import Project

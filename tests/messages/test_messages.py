@@ -4,8 +4,6 @@ Elsewhere tests assert facts (a check's name, status, observed, required), so th
 change it, run ``pytest tests/messages --snapshot-update``, and read the difference.
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

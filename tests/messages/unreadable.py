@@ -1,7 +1,5 @@
 """Data and gate files that cannot be read, each told with its place in ``test_unreadable.md``."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import re

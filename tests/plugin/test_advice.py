@@ -1,7 +1,5 @@
 """Why a gate failed and what to do about it, on whole gates. Each rule's near miss: tests/unit/diagnosis."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Several baselines: one base model by prompt, few-shot and retrieval; and a champion with a standard of its own."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any

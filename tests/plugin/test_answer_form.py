@@ -1,7 +1,5 @@
 """Where the form of answers decides: of the baseline, of the candidate, and reasoning before an answer."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """``max_attempts``: several candidates on one test set, each judged at half the level of the one before."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import sys

@@ -1,7 +1,5 @@
 """The audit of the training set: each finding, red or yellow, and its near miss."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Whatever stands in a file: an outcome that is not green, a message that names the place, no traceback of ours."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import os

@@ -1,7 +1,5 @@
 """Other people's code: models that are Python functions, and hooks. It may fail in every way, and excuses no gate."""
 
-from __future__ import annotations
-
 import inspect
 import sys
 import textwrap

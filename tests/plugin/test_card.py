@@ -1,7 +1,5 @@
 """``--ftgate-report=card:PATH``: the Hub reads the header, and the text says what was asked, found and not found."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

@@ -4,8 +4,6 @@ What cannot run here stands on the PATH as a stub: ``pip install``, and ``gh``. 
 repository.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """``python -m pytest_ftgate``: exit statuses, what is said and written, and that this then works."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -3,8 +3,6 @@
 The extra ``company`` of pyproject.toml installs them; those that are absent are skipped.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from typing import Any

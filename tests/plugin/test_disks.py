@@ -1,7 +1,5 @@
 """Bad disks, odd clocks, many processes: said in words, nothing lost, nothing asked twice, nothing green by luck."""
 
-from __future__ import annotations
-
 import itertools
 import os
 import sqlite3

@@ -1,8 +1,6 @@
 """xdist, in every way of handing out tests and with any number of workers: each prediction is asked for once, and every
 verdict, obligation and report is that of a run in one process."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from typing import Any

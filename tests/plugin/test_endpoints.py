@@ -1,7 +1,5 @@
 """Gates on a real endpoint: what is sent, what its faults become, what stays secret, and how far it is."""
 
-from __future__ import annotations
-
 import os
 import random
 import re

@@ -1,7 +1,5 @@
 """The fixtures: what they give, and what overriding them does."""
 
-from __future__ import annotations
-
 import pytest
 from gate_project import OWN, Project, check, ends, mentions, passed
 

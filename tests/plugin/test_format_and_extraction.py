@@ -1,7 +1,5 @@
 """Gates on format and on the fields of JSON answers, end to end on recorded answers."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

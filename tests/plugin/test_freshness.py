@@ -1,7 +1,5 @@
 """How fresh a verdict is: what is kept of a green one, other models since then, and how old answers may be."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import time

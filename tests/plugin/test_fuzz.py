@@ -1,7 +1,5 @@
 """Any input ends in a verdict or in an error of ours, and no verdict is greener than the rule in its plainest form."""
 
-from __future__ import annotations
-
 import json
 import os
 import tempfile

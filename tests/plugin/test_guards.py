@@ -1,7 +1,5 @@
 """What the model must not lose: guards on test sets of their own, and slices of the test set."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

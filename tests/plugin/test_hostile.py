@@ -1,7 +1,5 @@
 """Text that is out to do harm: whatever models, files and exceptions say, terminal, CI log and reports stay whole."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

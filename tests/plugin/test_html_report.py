@@ -1,7 +1,5 @@
 """``--ftgate-report=html:PATH``: one page a session, the same under xdist, whatever the verdicts."""
 
-from __future__ import annotations
-
 import json
 import sys
 from importlib.machinery import PathFinder

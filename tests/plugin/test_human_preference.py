@@ -1,7 +1,5 @@
 """Preferences of people, from a file."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Ini keys that would have no effect stop the run before any test is collected."""
 
-from __future__ import annotations
-
 import pytest
 from gate_project import ALONE, Project
 

@@ -1,7 +1,5 @@
 """Answers that a model judges, with Python functions as judges."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Judges behind an endpoint, over HTTP: asked once, stored, recorded, limited by money, and none of the two models."""
 
-from __future__ import annotations
-
 import shutil
 from typing import Any
 

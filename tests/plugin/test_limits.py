@@ -1,7 +1,5 @@
 """How fast a gate asks, how long it may take, and latencies that the gate's own haste does not distort."""
 
-from __future__ import annotations
-
 import itertools
 import threading
 import time

@@ -1,7 +1,5 @@
 """Models on this machine: functions that take many inputs at once, and functions in processes of their own."""
 
-from __future__ import annotations
-
 import json
 import os
 from typing import Any

@@ -1,7 +1,5 @@
 """Judge by main's rules: the commands of docs/ci.md, in a repository with each way to change the rules."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Where a gate's keys may stand, and which place wins."""
 
-from __future__ import annotations
-
 import pytest
 from gate_project import Project, check, words
 

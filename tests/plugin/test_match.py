@@ -1,7 +1,5 @@
 """Equal but cheaper: a small tuned model in place of a large prompted one, and all that is not that."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

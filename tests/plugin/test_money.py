@@ -1,7 +1,5 @@
 """Money, end to end: costs and prices of every kind, the option for a limit, and what a fine-tune saves."""
 
-from __future__ import annotations
-
 import html
 import json
 import re

@@ -3,8 +3,6 @@
 Each test shows the same project green without the bypass, or another way to see that only the bypass is refused.
 """
 
-from __future__ import annotations
-
 from fnmatch import fnmatch
 
 import pytest

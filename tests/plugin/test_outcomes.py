@@ -1,8 +1,6 @@
 """What a verdict does to its test: passed, FAILED in the call phase, ERROR in set-up; and what bodies, hooks, fixtures
 and parameters can do to it."""
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

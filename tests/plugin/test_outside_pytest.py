@@ -1,7 +1,5 @@
 """``judge`` and ``read_report``, in a notebook or a script: the verdict, facts and stored answers of a test."""
 
-from __future__ import annotations
-
 import asyncio
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """``--ftgate-plan`` and ``--ftgate-preview``: what a gate costs and can show; nothing is judged."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A policy of several repositories: a gate may tighten what it asks for, and not loosen it."""
 
-from __future__ import annotations
-
 import shutil
 from typing import Any
 

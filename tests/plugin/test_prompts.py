@@ -1,7 +1,5 @@
 """The prompts of a gate before any call: templates that rows cannot fill, and a candidate not asked as in training."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Before training: ``stage: ready`` judges all that can be judged without a candidate; goals and hypotheses."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Failures that no retry cures: when a run ends early, what it keeps, and what the user is told to do."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

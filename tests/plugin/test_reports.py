@@ -1,7 +1,5 @@
 """What is written: terminal block, JSON, JUnit XML, recordings; and the same under xdist."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 from xml.etree import ElementTree

@@ -1,7 +1,5 @@
 """How sure a gain is, from files to verdict: standards of evidence, groups, graded and set-level metrics, baselines."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from itertools import zip_longest
 from typing import Any

@@ -1,8 +1,6 @@
 """Each answer is asked for once; and whom it serves where the endpoint may have got other weights: the session, and the
 next after a kill."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

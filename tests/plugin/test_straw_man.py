@@ -1,7 +1,5 @@
 """A baseline that is no straw man: each way to make one, and the same project green without it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Gates on models that call tools, on recorded answers."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from hashlib import sha256

@@ -4,8 +4,6 @@ Each test takes one way, and shows the same project green without it. What no pl
 Gates that are not judged: test_obligations.py; what tests, hooks and fixtures do to a verdict: test_outcomes.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

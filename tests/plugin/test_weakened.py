@@ -3,8 +3,6 @@
 What is found: tests/unit/weaker.
 """
 
-from __future__ import annotations
-
 import shutil
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Promote a model by the recipe of docs/cookbook.md with the real library, without a network: nox -s promotion."""
 
-from __future__ import annotations
-
 from importlib import import_module
 from importlib.util import find_spec
 

@@ -1,7 +1,5 @@
 """The moving line of a terminal, and the line a minute of a log."""
 
-from __future__ import annotations
-
 import pytest
 
 from pytest_ftgate.runs.jobs import Progress

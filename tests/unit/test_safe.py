@@ -1,7 +1,5 @@
 """Text, errors and files that stay whole, whatever other people's code and data say."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

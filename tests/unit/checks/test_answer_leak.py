@@ -1,7 +1,5 @@
 """Which fields tell the expected output, and which merely go with it or have it somewhere in them."""
 
-from __future__ import annotations
-
 from base64 import b64encode, urlsafe_b64encode
 from typing import Any
 from urllib.parse import quote

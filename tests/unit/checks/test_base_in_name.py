@@ -1,7 +1,5 @@
 """The base model in the name of a fine-tune."""
 
-from __future__ import annotations
-
 import pytest
 
 from pytest_ftgate.checks.freshness import base_in_name

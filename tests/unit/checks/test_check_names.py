@@ -1,7 +1,5 @@
 """The names of checks are what gates, reports and people use: each is on this list, or it is not printed."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The best constant answer, by whatever metric decides."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What changed between two reports, and what of it counts."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import replace

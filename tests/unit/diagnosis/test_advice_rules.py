@@ -1,7 +1,5 @@
 """Each rule where it speaks, and a near miss where it must not."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from types import SimpleNamespace

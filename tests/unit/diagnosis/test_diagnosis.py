@@ -1,7 +1,5 @@
 """What became of all answers: kinds of mistakes, mixed-up labels, what has to be known, and the page's rows."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Our own binomial chances against scipy's, which is not imported for a gate of right and wrong answers."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import scipy

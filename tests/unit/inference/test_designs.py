@@ -1,7 +1,5 @@
 """How often gates pass by luck where what is measured is no plain gain, by simulation of the tests that they use."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

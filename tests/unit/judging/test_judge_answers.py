@@ -1,7 +1,5 @@
 """What a judge is asked, what its answer may look like, and its agreement with people."""
 
-from __future__ import annotations
-
 import json
 import random
 from operator import ne

@@ -1,7 +1,5 @@
 """What classifiers of common libraries return: a label, or an error with the value and the way to unpack it."""
 
-from __future__ import annotations
-
 from enum import Enum
 from types import SimpleNamespace
 from typing import Any

@@ -1,7 +1,5 @@
 """What a fine-tune costs and saves: answers computed by hand, and what holds for any amounts."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """What answers cost: every count and every price, and what is not known."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 from typing import Any
 

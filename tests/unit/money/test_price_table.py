@@ -1,7 +1,5 @@
 """Prices from the package ``genai-prices``: the real one where it is installed, and stand-ins for its bad days."""
 
-from __future__ import annotations
-
 import socket
 import sys
 from datetime import datetime, timezone

@@ -1,7 +1,5 @@
 """What git knows, asked of real repositories."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Every key of a gate that can ask for less, wherever it is written, and its opposite, which is no finding."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args

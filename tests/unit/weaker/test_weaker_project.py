@@ -1,7 +1,5 @@
 """A project against its version at the merge base, without git: the files of both, and what is found."""
 
-from __future__ import annotations
-
 from hashlib import md5, sha256
 from pathlib import Path
 from typing import Any
