@@ -1,5 +1,7 @@
 """Start a headless Chromium: the one on the PATH, or the one that FTGATE_CHROMIUM names."""
 
+from __future__ import annotations
+
 import os
 import shutil
 from collections.abc import Iterator

@@ -1,5 +1,7 @@
 """A page in a browser, with what it logs and requests."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING

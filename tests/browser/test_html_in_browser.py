@@ -1,5 +1,7 @@
 """The page in a browser: layout, search and filters, no requests, and no markup from models."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,7 @@
 """The documentation in a browser: what the copy button copies, and what a phone shows of a key."""
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Iterator
 from functools import partial

@@ -1,5 +1,7 @@
 """Make a small Llama and LoRA adapters for it: seconds of training on one CPU, a few megabytes."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Gates on a small Llama and LoRA adapters that are trained here, in this process and on its CPU."""
 
+from __future__ import annotations
+
 import json
 import shutil
 from collections.abc import Iterator

@@ -1,5 +1,7 @@
 """Gates on a small BERT that is fine-tuned here as a classifier, in this process and on its CPU."""
 
+from __future__ import annotations
+
 import json
 import shutil
 import time

@@ -1,5 +1,7 @@
 """A gate whose functions run on the workers of a Dask cluster, as docs/cookbook.md says."""
 
+from __future__ import annotations
+
 import os
 
 import pytest

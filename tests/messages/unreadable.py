@@ -1,6 +1,5 @@
 """Data and gate files that cannot be read, each told with its place in ``test_unreadable.md``."""
 
-import gzip
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,7 +25,7 @@ ID_OF_A = {"id": content_id("a"), "input": "other", "expected": "x"}
 JSONL: list[str | bytes] = [
     *(b"", b"\n", b" \t\n\r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"),  # no rows
     *(GOOD.encode(encoding) for encoding in ("utf-16", "utf-16-le", "utf-16-be")),
-    *(gzip.compress(GOOD.encode(), mtime=0), (GOOD + '{"input": "café"}\n').encode("latin-1")),
+    *(b"\x1f\x8b\x08\0 in gzip", (GOOD + '{"input": "café"}\n').encode("latin-1")),
     *(b"\xef\xbb\xbf\xff", b"\xef\xbb\xbf \r\n\xff"),  # the byte is counted from the file's start, with the mark
     b"abcd\0",  # far into the first line it is no sign of UTF-16
     f"{GOOD}\n{{'input': 'a'}}\n",

@@ -1,5 +1,7 @@
 """The models of this suite: one that is hardly trained, and what became of it by training it further."""
 
+from __future__ import annotations
+
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

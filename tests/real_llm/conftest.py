@@ -1,5 +1,7 @@
 """Trained once per session (with xdist: once per worker); all files are in pytest's temporary folder."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache

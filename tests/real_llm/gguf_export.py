@@ -1,5 +1,7 @@
 """A trained model as a GGUF file, which llama.cpp loads: weights, tokens, and how a chat becomes one text."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 

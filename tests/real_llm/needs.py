@@ -1,5 +1,7 @@
 """What this suite needs beside the tests' own packages."""
 
+from __future__ import annotations
+
 import pytest
 
 PACKAGES = ("torch", "tokenizers", "gguf", "xllamacpp", "hassil", "home_assistant_intents")

@@ -1,5 +1,7 @@
 """llama.cpp's own HTTP server, in a process of its own that ends with the one that started it."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys

@@ -1,5 +1,7 @@
 """The gate on language models that were really trained and really answer over HTTP: green, red, stored, offline."""
 
+from __future__ import annotations
+
 import shutil
 from contextlib import ExitStack
 from typing import Any

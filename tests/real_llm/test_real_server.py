@@ -1,5 +1,7 @@
 """Gates on what a real server answers and refuses, and our loopback servers may not."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 import needs

@@ -4,6 +4,8 @@ It learns to answer a chat. One conversation is ``<|system|>...<|end|><|user|>..
 the loss is taken on the assistant's turn alone.
 """
 
+from __future__ import annotations
+
 import copy
 import random
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,5 +1,7 @@
 """A gate on the voice commands of the example, whose models answer over HTTP."""
 
+from __future__ import annotations
+
 import shutil
 from collections.abc import Callable
 from pathlib import Path
