@@ -173,15 +173,13 @@ def oldest(session: nox.Session) -> None:
         *("scikit-learn==1.4.0", "joblib==1.2.0", "hypothesis>=6.100", "jsonschema>=4.21"),
         *("pytest-rerunfailures>=14", "pytest-xdist>=3.6"),
     )
-    cases = "tests/plugin/test_distribution.py::test_"
     session.run(
         *("python", "-m", "pytest", "-q", "-n", "auto", "-m", "not simulation", "-o", "addopts=", "-p", "pytester"),
         *("-W", "ignore::pytest.PytestConfigWarning"),
         *(f"tests/unit/{name}" for name in ("config", "models", "inference")),
-        *(f"tests/unit/running/test_{name}.py" for name in ("runner", "asking")),
+        *(f"tests/unit/running/test_{name}.py" for name in ("runner", "bad_days")),
         *(f"tests/plugin/test_{name}.py" for name in ("outcomes", "marks", "reports", "fixtures")),
-        f"{cases}as_if_in_one_process[loadgroup-3]",
-        f"{cases}what_makes_one_process_red_makes_many_red[loadgroup-2]",
+        "tests/plugin/test_distribution.py::test_as_if_in_one_process[loadgroup-2]",
     )
 
 
