@@ -46,6 +46,8 @@ def removable(test: Source, training: Source, audit: TrainingAudit) -> Copies:
     copies = {}
     for source, removed in ((test, {"exact duplicate": same | _repeated_ids(test.data)}), (training, of_training)):
         copy = source.path.with_name(f"{Path(source.path.name.removesuffix('.gz')).stem}.deduped.jsonl")
+        if copy in copies:
+            copy = source.path.with_name(f"{source.path.name}.deduped.jsonl")
         if any(removed.values()):
             if os.path.lexists(copy):
                 cure = "Move or delete it, or leave out --dedupe to use the original."
@@ -76,7 +78,10 @@ def _rows_without(source: Source, removed: Collection[int]) -> Iterator[Mapping[
     reader, number = RowReader(source.fields), -1
     with opened(source.path) as file:
         for _, raw in without_faults(file.rows):
-            row = raw if file.table is None else {**raw, **json_row(raw, file.table)[0]}
+            row = raw
+            if file.table is not None:
+                good, other = json_row(raw, file.table)
+                row = {**raw, **good, **{name: str(raw[name]) for name in other if isinstance(raw[name], float)}}
             found = reader.example(row, Where(source.data.path))
             number += found is not None
             if found is None or number not in removed:

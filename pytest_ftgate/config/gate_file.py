@@ -170,7 +170,8 @@ class Policy:
             how = "differs from" if key in ("metric", "goal") else "requires less than"
             place = gate.place_of(key) or gate.place_of(key.rpartition(".")[0])
             what = f"{_shown(given)} {how} the policy, {_shown(asked)} ({there})"
-            cure = "Remove the key, so that the policy's value applies, or write one that is at least as strict."
+            cure = "Remove the key, so that the policy's value applies"
+            cure += "." if key in ("metric", "goal") else ", or write one that is at least as strict."
             problems.append(ConfigError(what, where=Where(place or None, key=key), cure=cure))
         if problems:
             raise combined(problems)
@@ -191,8 +192,10 @@ def _read_policy(written: str, file: Path, where: Where, read: Callable[[Path], 
         path, shown = Path(os.path.abspath(Path(next(iter(spec.submodule_search_locations))) / name)), written
     try:
         content = read(path)
-    except OSError as error:
-        raise ConfigError(f"cannot read the policy {shown_path(path)}: {error.strerror}", where=where) from None
+    except (OSError, ValueError) as error:  # the path may have a NUL character
+        raise ConfigError(
+            f"cannot read the policy {shown_path(path)}: {getattr(error, 'strerror', error)}", where=where
+        ) from None
     policy = _Written(path, shown or shown_path(path), read_yaml(path, content))
     keys: GateKeys = policy.read(PolicyKeys).defaults
     layer = policy.layer("defaults", ("defaults",), policy.root.value["defaults"])

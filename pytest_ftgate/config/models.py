@@ -283,7 +283,7 @@ def _read_entry(value: Any, info: ValidationInfo) -> ModelSpec | BaselineKeys:
     own = sorted(_STANDARDS & value.keys()) if isinstance(value, Mapping) else []
     if own and value.keys() & {"provider", "extends"}:
         raise refusals([((own[0],), f"put the model under model: {{model: {{...}}, {own[0]}: ...}}")])
-    if own or (isinstance(value, Mapping) and "model" in value and value.keys() & OpenAIKeys.model_fields == {"model"}):
+    if own or (isinstance(value, Mapping) and value.keys() & {*OpenAIKeys.model_fields, "extends"} == {"model"}):
         return BaselineKeys.model_validate(value, context=info.context)
     return read_model(value, info)
 

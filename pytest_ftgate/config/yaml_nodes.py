@@ -8,10 +8,11 @@ refused. PyYAML's constructors are never called, and no message quotes a line, w
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.data.lines import read_text
+from pytest_ftgate.data.lines import Lines, read_text
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
 from pytest_ftgate.text import KeyPath, cut, dotted, quoted
 
@@ -69,7 +70,7 @@ def read_yaml(path: Path, content: bytes | None = None) -> Node:
         return ConfigError(what, where=Where(shown_path(path), line), cure=cure)
 
     try:
-        text = read_text(path) if content is None else content.decode("utf-8-sig", "replace")
+        text = read_text(path) if content is None else "".join(Lines(BytesIO(content), shown_path(path)))
     except DataError as error:
         raise ConfigError(error.what, where=error.where, cure=error.cure) from None
     try:
@@ -78,7 +79,9 @@ def read_yaml(path: Path, content: bytes | None = None) -> Node:
         line = text.count("\n", 0, error.position) + 1
         raise unusable("invalid YAML: contains a control character, which YAML does not allow", line) from None
     try:
-        root = loader.get_single_node()
+        root = loader.get_node() if loader.check_node() else None
+        if root is not None and loader.check_node():
+            raise unusable("the gate file must be one document", loader.get_mark().line + 1)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1

@@ -84,7 +84,7 @@ def format_of(row: Row) -> Format | None:
 
 
 def _text(row: Row, key: str) -> str:
-    value = row.get(key) or ""
+    value = row.get(key)
     if not isinstance(value, str):
         raise DataError(f"must be text, got {kind_of(value)}", where=Where(key=key))
     return value
@@ -111,15 +111,19 @@ def _spoken(row: Row, key: str) -> Any:
     return value if isinstance(value, list) and value and _is_message(value[0]) else row[key]
 
 
+def _asked(row: Row, key: str) -> Any:
+    prompt = _spoken(row, key)
+    return prompt if isinstance(prompt, str) else checked_messages(prompt, key)
+
+
 def _answered(asked: Any, row: Row, key: str) -> Parts | None:
     """Return the parts of a prompt, if any, and its answer: a value, or messages that go on from the prompt."""
     answer = _spoken(row, key)
-    if asked is not None and not isinstance(asked, str):
-        asked = checked_messages(asked, "prompt")
-    if not (isinstance(answer, list) and answer and _is_message(answer[0])):
-        return Parts(asked, answer)
+    first = next(iter(answer), None) if isinstance(answer, list) else None
+    if not isinstance(answer, list) or (isinstance(first, Mapping) and "name" in first and "role" not in first):
+        return Parts(asked, answer)  # a list may be one of tool calls
     before = [{"role": "user", "content": asked}] if isinstance(asked, str) else list(asked or ())
-    whole = answer[0]["role"] in ("system", "developer", "user")  # the conversation again
+    whole = isinstance(first, Mapping) and first.get("role") in ("system", "developer", "user")  # all of it again
     return _split(answer if whole else [*before, *answer], key)
 
 
@@ -268,7 +272,7 @@ def _function(spec: Row) -> dict[str, Any]:
 # --- the formats ---------------------------------------------------------------------------------------------------
 
 
-_CHAT_KEYS = {"id", "group", "messages", "tools", "system"}
+_CHAT_KEYS = {"id", "group", "messages", "system"}
 """Keys of a row beside which ``system`` is its system message, as Bedrock has it for Anthropic's models."""
 
 
@@ -281,13 +285,14 @@ def _chat(row: Row, column: Names) -> Parts | None:
             cure="remove one of them, or use the messages as input: fields: {input: messages}",
         )
     messages = _parsed(row[key])
-    if isinstance(messages, list) and "system" in row and row.keys() <= _CHAT_KEYS:
+    if isinstance(messages, list) and row.get("system") and row.keys() <= _CHAT_KEYS:
         messages = [{"role": "system", "content": row["system"]}, *messages]
     return _split(messages, key, _tools(tools) if isinstance(tools, str) else None)
 
 
 def _alpaca(row: Row, column: Names) -> Parts:
-    asked, output = (_text(row, column["instruction"]), _text(row, "input")), row[column["output"]]
+    keys = (column["instruction"], *(["input"] if row.get("input") is not None else []))
+    asked, output = (_text(row, key) for key in keys), row[column["output"]]
     if isinstance(output, list):
         cure = "write the good answer as output, or both as chosen and rejected"
         raise DataError("must be one output, got a list", where=Where(key=column["output"]), cure=cure)
@@ -298,11 +303,11 @@ def _alpaca(row: Row, column: Names) -> Parts:
 
 
 def _prompted(row: Row, column: Names) -> Parts | None:
-    return _answered(_spoken(row, column["prompt"]), row, column["completion"])
+    return _answered(_asked(row, column["prompt"]), row, column["completion"])
 
 
 def _preference(row: Row, column: Names) -> Parts | None:
-    prompt, key = None if row.get("prompt") is None else _spoken(row, "prompt"), column["chosen"]
+    prompt, key = None if row.get("prompt") is None else _asked(row, "prompt"), column["chosen"]
     if prompt is None and not isinstance(_spoken(row, key), list):
         cure = "name its column: fields: {input: NAME, expected: chosen}"
         raise DataError('the row has no "prompt"', evidence=f"found: {listed(row)}", cure=cure)

@@ -19,7 +19,7 @@ from pytest_ftgate.data.lines import GZIP, Lines, UnopenedError, missing, open_l
 from pytest_ftgate.data.rows import RowReader, collected
 from pytest_ftgate.data.strict_json import read_objects
 from pytest_ftgate.errors import DataError, Where, located, raise_together, shown_path, without_faults
-from pytest_ftgate.text import excerpt, kind_of, listed, nearest
+from pytest_ftgate.text import excerpt, kind_of, listed, nearest, plural
 
 _FILES = {
     "jsonl": (".jsonl", ".ndjson", ".jsonlines", ".json-lines"),
@@ -163,7 +163,7 @@ def read_cells(lines: Lines, usual: str) -> Iterator[tuple[int, dict[str, str]] 
                 yield line, dict(zip(header, cells, strict=True))
             elif cells and (len(cells) > 1 or not cells[0].isspace()):
                 yield DataError(
-                    f"the row has {len(cells)} cells, and the header {len(header)}",
+                    f"the row has {plural(len(cells), 'cell')}, and the header {len(header)}",
                     where=place,
                     evidence=f"found: {excerpt(' | '.join(cells))}",
                     cure="write every cell, including empty ones, and quote cells that contain the separator",

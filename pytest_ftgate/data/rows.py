@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -24,6 +25,7 @@ _USUAL = {
 """Names of these columns that are understood where exactly one of them is there."""
 
 _ABSENT: Any = object()
+_NUMBER = re.compile(r"[-\d.]*")
 
 
 def _part_of(path: str) -> str | None:
@@ -189,6 +191,8 @@ class RowReader:
             inner = {part: [path for path in texts if _part_of(path) == part] for part in absent}
             names = inner if [*map(len, inner.values())] == [1, 1] else {}
         usual = {part: found[0] for part, found in names.items() if len(found) == 1}
+        if label := usual.get("expected"):
+            _check_twin(label, free)
         fields = {**usual, **self._fields}
         own = (name for name in ("id", "group") if name in fields or name not in fields.values())
         column = {name: fields.get(name, name) for name in (*form.keys, *own)}
@@ -216,6 +220,15 @@ class RowReader:
             cure = f"rename the keys, or give {{path: ROWS, fields: {{{pairs}}}}} in place of the rows"
         what = "; ".join(f'no field "{one}"' + f' for "{name}"' * (name != one) for name, one in absent.items())
         raise DataError(what, evidence=f"found: {listed(found)}", cure=cure)
+
+
+def _check_twin(label: str, row: Mapping[str, Any]) -> None:
+    """Raise :class:`DataError` if the label is a number, and beside it is a text of that name, as ``label_text``."""
+    texts = (name for name, value in row.items() if name.startswith(f"{label}_") and isinstance(value, str))
+    twin = next((name for name in texts if not _NUMBER.fullmatch(row[name])), None)
+    if twin is not None and _NUMBER.fullmatch(str(row[label])):
+        what = f'the expected output may be the number in "{label}" or the text in "{twin}"'
+        raise DataError(what, cure=f"name one of them: fields: {{expected: {twin}}}")
 
 
 def collected(rows: Iterable[Example | DataError | None], limit: int | None) -> tuple[tuple[Example, ...], int]:

@@ -175,7 +175,8 @@ def _end_of_container(text: str, at: int) -> int | None:
 # --- JSON Lines and JSON arrays --------------------------------------------------------------------------------------
 
 _ROW = 'a row looks like this: {"input": "...", "expected": "..."}'
-_ARRAY = re.compile(r'\s*(\{.*?"data"\s*:\s*)?\[', re.DOTALL)
+_TEXT = r'"(?:\\.|[^"\\])*"'
+_ARRAY = re.compile(rf'\s*(\{{(?:\s*{_TEXT}\s*:\s*(?:{_TEXT}|[^"\[\]{{}},]+),)*\s*"data"\s*:\s*)?\[')
 _SEPARATOR = re.compile(r"[ \t\r\n]*([,\]]?)[ \t\r\n]*")
 
 
@@ -194,17 +195,19 @@ def read_objects(lines: Lines) -> Iterator[tuple[int, dict[str, Any]] | DataErro
     if len(filled) == 2 and filled[0].startswith("{") and filled[0].endswith("}"):
         yield from _objects(chain(head, lines), lines.path)
         return
-    rows, whole = [*head, *lines], None
+    rows, whole, flaw = [*head, *lines], None, None
     text = "".join(rows)
     array = _ARRAY.match(text)
     try:
         whole = parse_json(text) if filled and (array is None or array[1]) else None
     except json.JSONDecodeError as error:
         raise _broken(text, error, lines.path) from None
-    except JsonError:
-        pass  # which is said of its row
+    except JsonError as error:
+        flaw = error  # which is said of its row, if it is in one
     if array and (whole is None or isinstance(whole.get("data"), list)):
         yield from _items(text, array.end(), lines.path, alone=not array[1])
+        if flaw is not None:
+            raise located(flaw, Where(path=lines.path))
     elif isinstance(whole, dict) and (table := rows_of(whole)):
         yield from ((1, row) for row in table)
     else:

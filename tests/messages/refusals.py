@@ -55,7 +55,7 @@ MARKER: dict[str, list[Any]] = {
         *({"x": {"model": "python:a:b", **own}} for own in (
             *({}, {"margin": 0.1, "max_drop": 0.1}, {"max_dropp": 0.1}, {"max_drop": 0}),
         )),
-        *({"x": one} for one in ({"model": None, "margin": 0.1}, {"max_drop": 0.1})),
+        *({"x": one} for one in ({"model": None, "margin": 0.1}, {"max_drop": 0.1}, {"extends": "x", "model": "m"})),
         {"x": {"provider": "recorded", "path": "x.jsonl", "max_drop": 0.1}},
     ],
     "candidate": MODELS,

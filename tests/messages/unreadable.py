@@ -75,7 +75,10 @@ ROWS: list[Sequence[Mapping[str, Any]]] = [  # of JSON Lines
         *([{"role": "asistant", "content": "a"}], [{"role": 3, "content": "a"}]),
         *([{"role": "user", "content": content}] for content in (None, ["a"])),
     )),
-    *([{**ALPACA, **more}] for more in ({"system": "s"}, {"history": [["q", "good"]]})),
+    *([{**ALPACA, **more}] for more in ({"system": "s"}, {"history": [["q", "good"]]}, {"instruction": None})),
+    *([{**ALPACA, "input": value}] for value in (0, [])),
+    *([{**PAIR, "completion": value}] for value in ([], ["a", "b"], [{"content": "x"}], [{"from": "gpt"}])),
+    *([{"prompt": None, "completion": [Q, A]}], [{"text": "a", "label": 0, "label_text": "b"}]),
     # no answer to learn
     [{"messages": [Q, {**BAD, "weight": 0}]}] * 2,
     *([{**row, key: True}, {**row, key: unwanted}] for row, key, unwanted in (
@@ -110,6 +113,8 @@ FILES: dict[str, Sequence[str | bytes]] = {
         *(f'[{GOODS}\n {{"input": "c"}}]', f"[{GOODS},", f"[{GOODS}] x"),
         *('[\n{"input": "a", "input": "b"}]', '[\n{"input": "a", "expected": NaN}]', "[3]", "[]"),
         *('{"data": [\n{"input": "a"}]}', '{"version": "1",\n "data": [\n{"input": "a", "input": "b"}]}'),
+        *(f'{{"data": [{GOODS}], "data": [{GOODS}]}}', f'{{"data": [{GOODS}], "x": NaN}}'),
+        *(f'{{"meta": {{"data": [{GOODS}]}}, "data": [{GOODS}]}}', f'{{"x": 1, "x": 2, "data": [{GOODS}]}}'),
         *(f'{{"data": [{GOODS}],\n "more": }}', f'{{"data": [{GOODS}]\n', f'{{"rows": [{GOODS}]}}'),
     ],
     "data.xlsx": [GOOD],
