@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -37,17 +37,17 @@ async def call(model: Model, questions: Sequence[Question]) -> list[Completion |
     """Return the answer or the error of each question. Raise :class:`ModelError` if the whole call failed."""
     if model.batch_size <= 1:
         (_, example, repeat), *_ = questions
-        return [_checked(await _in_time(model, model.complete(example, repeat)))]
-    found: object = await _in_time(model, model.complete_many(questions))
+        return [_checked(await _in_time(model, lambda: model.complete(example, repeat)))]
+    found: object = await _in_time(model, lambda: model.complete_many(questions))
     if not isinstance(found, Sequence) or len(found) != len(questions):
         counted = f"{len(found)} answers" if isinstance(found, Sequence) else type(found).__name__
         raise ModelError(f"the model returned {counted} for {len(questions)} questions")
     return [_checked(one) for one in found]
 
 
-async def _in_time(model: Model, answer: Awaitable[_T]) -> _T:
+async def _in_time(model: Model, ask: Callable[[], Awaitable[_T]]) -> _T:
     try:
-        return await asyncio.wait_for(_guarded(model, answer), model.timeout_s)
+        return await asyncio.wait_for(_guarded(model, ask), model.timeout_s)
     except asyncio.TimeoutError:
         text = f"no answer within {model.timeout_s:g} s"
         if model.abandons:
@@ -57,11 +57,11 @@ async def _in_time(model: Model, answer: Awaitable[_T]) -> _T:
         raise ModelError(text, retryable=True, kind="timeout", cure=cure) from None
 
 
-async def _guarded(model: Model, answer: Awaitable[_T]) -> _T:
+async def _guarded(model: Model, ask: Callable[[], Awaitable[_T]]) -> _T:
     """Make one call, and turn any exception of the model into a :class:`ModelError`."""
     note_call(model.name)
     try:
-        return await answer
+        return await ask()
     except (ModelError, asyncio.CancelledError, GeneratorExit):
         raise
     except BaseException as error:

@@ -72,6 +72,15 @@ def test_a_call_that_fails_as_a_whole_fails_for_all_its_questions(stores, found,
     assert [said in error for error in failed] == [True] * 3
 
 
+def raises(*_):
+    raise ValueError("at once")
+
+
+@pytest.mark.parametrize("model", [Fake(complete=raises), Many(3, complete_many=raises)])
+def test_a_plain_function_in_place_of_a_coroutine_function_may_raise(stores, model):
+    assert ["ValueError: at once" in error for error in errors(run(model, stores))] == [True] * 3
+
+
 @pytest.mark.parametrize("fatal", [False, True])
 def test_the_answers_of_a_call_are_kept_and_what_failed_is_asked_again(stores, fatal):
     failure = ModelError("no quota", fatal=fatal)
