@@ -26,7 +26,7 @@ _CONTEXT_WORDS = re.compile(
 _FILTER_CODES = frozenset({"content_filter", "content_policy_violation"})
 _NOT_BEGUN = frozenset({409, 425, 429, 503})  # refusals that may pass and cost nothing
 _REASONING = re.compile("reason|think|thought")  # DeepSeek's reasoning_content, OpenRouter's reasoning, and others
-_NO_REASONING = ("role", "content", "refusal", "tool_calls", "name", "id", "type", "object", "index")
+_NO_REASONING = ("role", "content", "refusal", "tool_calls", "function_call", "name", "id", "type", "object", "index")
 _REASONED = re.compile(r'reasoning_tokens": [1-9]')
 _OF_TEXT = ("text", "output_text")
 
@@ -116,7 +116,8 @@ def _completion(
     # vLLM gives one text under two names, OpenRouter as text and in parts.
     reasoning = [*dict.fromkeys([*reasoning, *(one for one in beside if isinstance(one, str))])]
     reasoning = reasoning or [json.dumps(value, ensure_ascii=False) for value in beside]
-    refusal, calls = message.get("refusal"), message.get("tool_calls")
+    refusal, older = message.get("refusal"), message.get("function_call")
+    calls = [older] if older else message.get("tool_calls")
     if isinstance(refusal, str) and refusal:
         finish, text = "refusal", text or refusal
     elif isinstance(calls, list) and calls:
@@ -292,7 +293,7 @@ def read_refusal(status: int, body: str, endpoint: Endpoint, headers: Mapping[st
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     """Return the seconds that a response asks to wait, by its ``Retry-After``; ``None``: it does not say."""
     text = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d+(\.\d+)?", text):
+    if re.fullmatch(r"\d{1,9}(\.\d+)?", text):
         return float(text)
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - now) if text else None
@@ -311,6 +312,6 @@ def pause_s(headers: Mapping[str, str]) -> float:
 
 def _duration_s(text: str) -> float:
     """Return the seconds of a duration written as ``1s``, ``6m0s``, ``88ms``, or a bare number of seconds; else 0."""
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|h|m|s|$)", text)
+    parts = re.findall(r"(\d{1,9}(?:\.\d+)?)(ms|h|m|s|$)", text)
     is_whole = "".join(number + unit for number, unit in parts) == text
     return sum(float(number) * _SECONDS[unit] for number, unit in parts) if is_whole else 0.0

@@ -57,6 +57,8 @@ THOUGHT_ABOUT = {"completion_tokens": 9, "completion_tokens_details": {"reasonin
         (body("see", tool_calls=[CALL]), Completion('[{"arguments":{"x":1},"name":"f"}]', reasoning="see")),
         (body(None, tool_calls=[{"function": {"name": "f"}}]), Completion('[{"arguments":{},"name":"f"}]')),
         (body(None, tool_calls=[{}]), Completion("[{}]")),
+        (body(None, function_call=CALL["function"]), Completion('[{"arguments":{"x":1},"name":"f"}]')),
+        (body("hi", function_call=None), Completion("hi")),
         (body("hi", reasoning_content="so"), Completion("hi", reasoning="so")),
         (body("hi", reasoning="so"), Completion("hi", reasoning="so")),
         (body("hi", reasoning={"effort": 1}), Completion("hi", reasoning='{"effort": 1}')),
@@ -297,7 +299,7 @@ def test_a_refusal_that_may_pass(failing, status):
 NOW = 1_700_000_000.0
 
 
-AFTER = {"3": 3.0, "0.5": 0.5, **dict.fromkeys(("soon", "", "nan", "inf", "-3"))}
+AFTER = {"3": 3.0, "0.5": 0.5, **dict.fromkeys(("soon", "", "nan", "inf", "-3", "9" * 400))}
 AFTER |= {formatdate(NOW + 20, usegmt=True): 20.0, formatdate(NOW - 20, usegmt=True): 0.0}
 HEADERS = [({"retry-after": value}, seconds) for value, seconds in AFTER.items()]
 
@@ -321,7 +323,7 @@ def said(kind, remaining, reset):
 
 
 WAITS = {"1s": 1.0, "6m0s": 360.0, "88ms": 0.088, "1h2m3.5s": 3723.5, "7.66s": 7.66, "12": 12.0, "0.5": 0.5}
-UNREADABLE = ["", "soon", "1x", "s", "1s later", "-5s", "nan", "2026-11-24T00:00:00Z"]
+UNREADABLE = ["", "soon", "1x", "s", "1s later", "-5s", "nan", "9" * 400, "2026-11-24T00:00:00Z"]
 
 
 @pytest.mark.parametrize(("reset", "seconds"), [*WAITS.items(), *((reset, 0.0) for reset in UNREADABLE)])
