@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeAlias, cast
 
 from pytest_ftgate import clock
@@ -150,19 +151,21 @@ class Weights:
         self.base = base
         self._peft: Any = None
         self._fitting = set[str]()
+        self._lock = Lock()
 
     @contextmanager
     def using(self, adapter: str | None, version: str) -> Iterator[Any]:
         """Yield the model with this adapter switched on, or with none, until the caller is done."""
-        if adapter is not None:
-            self._load(adapter, version)
-            self._peft.set_adapter(version)
-            yield self._peft.eval()
-        elif self._peft is not None:
-            with self._peft.disable_adapter():
-                yield self._peft
-        else:
-            yield self.base
+        with self._lock:
+            if adapter is not None:
+                self._load(adapter, version)
+                self._peft.set_adapter(version)
+                yield self._peft.eval()
+            elif self._peft is not None:
+                with self._peft.disable_adapter():
+                    yield self._peft
+            else:
+                yield self.base
 
     def _load(self, adapter: str, version: str) -> None:
         """Load an adapter, which peft knows by the hash of its files, unless that was done."""
