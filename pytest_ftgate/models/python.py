@@ -31,6 +31,11 @@ PREDICTED_AT_ONCE = 256  # inputs that one call of predict gets, unless batch_si
 _CHANGE_NO_ANSWER = frozenset(("revision", "concurrency", "timeout_s", "retries", "price", "name"))
 _ANY_MODELS = ("concurrency", "timeout_s", "retries", "price", "strip_reasoning")
 _NEEDED = ("name", "spelling", "concurrency", "timeout_s", "retries", "persistent")  # of a model object
+_LIMITS: Mapping[str, Callable[[Any], bool]] = {
+    "concurrency": lambda value: type(value) is int and value > 0,
+    "retries": lambda value: type(value) is int and value >= 0,
+    "timeout_s": lambda value: value is None or (isinstance(value, int | float) and value >= 0),
+}
 _CONSTANTS = (str, bytes, int, float, complex, tuple, frozenset, type(None), re.Pattern)
 
 
@@ -102,10 +107,11 @@ class FunctionModel(BuiltModel):
             if error is not None:
                 raise error
             return await value if inspect.isawaitable(value) else value
-        except (KeyboardInterrupt, ModelError, GeneratorExit):
+        except (KeyboardInterrupt, ModelError):
             raise
         except BaseException as raised:  # also sys.exit() and pytest.skip()
-            if isinstance(raised, asyncio.CancelledError) and is_cancelled_from_outside():
+            is_closed = isinstance(raised, GeneratorExit) and error is None
+            if is_closed or (isinstance(raised, asyncio.CancelledError) and is_cancelled_from_outside()):
                 raise
             raise failed_call(self.name, raised) from raised
 
@@ -144,6 +150,9 @@ def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:
     model = _function_model(given, spec, target, surroundings)
     if workers is None:
         return model
+    if is_async(model.function):
+        cure = "remove workers, and set concurrency: coroutines run concurrently in one process"
+        raise ConfigError("a coroutine function cannot be called in processes", where=where("workers"), cure=cure)
     calls = 1 if model.batched else CALLS_AT_ONCE
     return replace(
         model,
@@ -168,10 +177,11 @@ def adopt(given: Any, spec: ModelSpec, surroundings: Surroundings) -> Model:
         cure = "pass a callable (str -> str, sync or async), an object with predict(), or one with complete() and key()"
         raise ConfigError(f"a value of type {kind} is not a model", where=spec.source.where(), cure=cure)
     lacking = [part for part in _NEEDED if not hasattr(given, part)]
-    if lacking:
-        what = f"the model of type {kind} lacks {', '.join(lacking)}"
+    wrong = [part for part, fits in _LIMITS.items() if not lacking and not fits(getattr(given, part))]
+    if lacking or wrong:
+        flaw = f"lacks {', '.join(lacking)}" if lacking else f"has the {wrong[0]} {getattr(given, wrong[0])!r}"
         cure = "see pytest_ftgate.models.Model for what a model has"
-        raise ConfigError(what, where=spec.source.where(), cure=cure)
+        raise ConfigError(f"the model of type {kind} {flaw}", where=spec.source.where(), cure=cure)
     model = cast("Model", given if Model in type(given).__mro__ else Delegate(given))
     price_of(model)
     changed: dict[str, Any] = {key: spec.options[key] for key in _ANY_MODELS if key in spec.options}

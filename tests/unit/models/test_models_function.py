@@ -15,6 +15,7 @@ from pytest_ftgate.errors import ConfigError, ModelError
 from pytest_ftgate.models import Completion, Surroundings, build_model, protocol
 from pytest_ftgate.models.protocol import Question
 from pytest_ftgate.models.python import is_async
+from pytest_ftgate.models.transformers import Weights
 
 MESSAGES = ({"role": "user", "content": "hello"},)
 E1 = Example("e1", "hello", "x")
@@ -189,6 +190,23 @@ def test_a_coroutine_that_cancels_itself_has_failed_and_one_that_is_cancelled_is
     asyncio.run(call())
 
 
+def test_weights_in_memory_have_one_user_at_a_time():
+    """A call that was given up may still generate in its thread, with its own adapter, when the next gate asks."""
+    weights, order = Weights("base"), []
+
+    def use(name):
+        with weights.using(None, ""):
+            order.append(name)
+
+    with weights.using(None, ""):
+        other = threading.Thread(target=use, args=("other",), daemon=True)
+        other.start()
+        other.join(0.1)
+        order.append("first")
+    other.join(10)
+    assert order == ["first", "other"]
+
+
 # --- failing -------------------------------------------------------------------------------------------------
 
 
@@ -223,6 +241,7 @@ def test_what_has_no_lines_of_its_own_and_stop_iteration_are_quoted(failure):
     assert "invalid literal" in failure(int).what
     assert "StopIteration" in failure(raising(StopIteration("done"))).what
     assert "RuntimeError" in failure(raising_later(StopIteration("done"))).what
+    assert "GeneratorExit" in failure(raising(GeneratorExit())).what
 
 
 @pytest.mark.parametrize("wrap", [raising, raising_later])
@@ -380,6 +399,17 @@ def test_an_object_with_the_parts_of_a_model_gets_the_defaults_of_what_it_leaves
     assert asyncio.run(made.aclose()) is None
     with pytest.raises(AttributeError):
         _ = made.nonsense
+
+
+LIMITS = [("retries", "5"), ("retries", -1), ("concurrency", 0), ("concurrency", 1.5), ("timeout_s", "60")]
+
+
+@pytest.mark.parametrize(("part", "value"), LIMITS)
+def test_the_limits_of_an_object_are_checked(model, part, value):
+    whole = Whole()
+    setattr(whole, part, value)
+    with pytest.raises(ConfigError, match=f"ftgate.yaml:7: the model of type Whole has the {part} {value!r}"):
+        model(whole)
 
 
 def test_an_object_with_predict_is_called_with_lists(model, ask):
