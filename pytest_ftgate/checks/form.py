@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.data.tool_calls import calls_in, declared_tools
+from pytest_ftgate.data.messages import calls_in, declared_tools
 from pytest_ftgate.metrics import Metric, Scored
 from pytest_ftgate.metrics.custom import ExampleMetric
 from pytest_ftgate.metrics.labels import LabelSet

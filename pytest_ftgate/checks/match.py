@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from math import isfinite
 from typing import Any
 
+from pytest_ftgate import text
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.economics import call_usd, free, no_price, unknown_cost
 from pytest_ftgate.checks.parts import Tolerance, size_of
@@ -15,15 +16,6 @@ from pytest_ftgate.plain import Unknown, together
 from pytest_ftgate.result import Check, ModelResult, Status, called
 from pytest_ftgate.runs.measure import UNTIMED
 from pytest_ftgate.statistics.groups import group_codes
-from pytest_ftgate.text import (
-    plural,
-    show_amount,
-    show_difference,
-    show_dollars,
-    show_percent,
-    show_seconds,
-    show_usd,
-)
 
 
 def check_absent(gate: Context) -> Iterator[Check]:
@@ -46,16 +38,15 @@ def check_reach(gate: Context) -> list[Check]:
         return []
     path, least = max(drops, key=lambda one: one.gain)  # the strictest
     needed = size_of(metric, gate.groups, Tolerance(-least, gate.config.confidence, proven=True)).needed
-    message = (
-        f"{plural(needed, 'example')} required to prove at {show_percent(gate.config.confidence)} confidence that "
-    )
-    message += f"an equal candidate is at most {show_amount(-least, share=gate.share)} worse (max_drop)"
+    confidence = text.show_percent(gate.config.confidence)
+    message = f"{text.plural(needed, 'example')} required to prove at {confidence} confidence that "
+    message += f"an equal candidate is at most {text.show_amount(-least, share=gate.share)} worse (max_drop)"
     numbers: dict[str, Any] = {"observed": n, "required": needed, "source": gate.source(path)}
     if n >= needed:
         return [Check("min_wins", "note", message, **numbers)]
-    advice = f"Label {plural(needed - n, 'more test example')}. If the candidate should be better than the baseline, "
-    message = f"{plural(n, 'test example')}, {message}"
-    numbers |= {"advice": f"{advice}write margin in place of max_drop.", "action": "add_examples"}
+    message = f"{text.plural(n, 'test example')}, {message}"
+    advice = f"Label {text.plural(needed - n, 'more test example')}. If the candidate should be better than the"
+    numbers |= {"advice": f"{advice} baseline, write margin in place of max_drop.", "action": "add_examples"}
     return [Check("min_wins", "inconclusive", message, **numbers)]
 
 
@@ -69,8 +60,8 @@ def check_free(gate: Context) -> Iterator[Check]:
         return
     for role, model in gate.models.items():
         if model.latency_sample not in (0, candidate.latency_sample):
-            sizes = f"{called(role, model.name)} has {plural(model.latency_sample, 'example')}, "
-            sizes += f"{called('candidate', candidate.name)} has {plural(candidate.latency_sample, 'example')}"
+            sizes = f"{called(role, model.name)} has {text.plural(model.latency_sample, 'example')}, "
+            sizes += f"{called('candidate', candidate.name)} has {text.plural(candidate.latency_sample, 'example')}"
             message, advice = f"the latency samples of the models differ: {sizes}", "Give both models the same "
             required = gate.requirement("faster_by")
             yield Check("faster_by", "error", message, **required, advice=f"{advice}latency_sample: 50.")
@@ -98,8 +89,8 @@ def _cheaper(gate: Context) -> Check:
         return _cheaper_unknown(gate, unknown)
     old, new = call_usd(baseline) or 0.0, call_usd(candidate) or 0.0  # each is known
     hosting = gate.config.economics.hosting_usd_per_month if gate.config.economics else None
-    hosting_note = f", without hosting at {show_dollars(hosting)} per month" if hosting else ""
-    evidence = f"1,000 calls cost {show_usd(1000 * new)} instead of {show_usd(1000 * old)}{hosting_note}"
+    hosting_note = f", without hosting at {text.show_dollars(hosting)} per month" if hosting else ""
+    evidence = f"1,000 calls cost {text.show_usd(1000 * new)} instead of {text.show_usd(1000 * old)}{hosting_note}"
     return _advantage(gate, "cheaper", old / new, evidence)
 
 
@@ -115,10 +106,15 @@ def _faster(gate: Context) -> Check:
         ]
         message = f"the speed cannot be compared: no latency is known of {' and '.join(untimed)}"
         return Check("faster_by", "error", message, **gate.requirement("faster_by"), advice=UNTIMED)
-    evidence, factor = f"p50 latency {show_seconds(new)} instead of {show_seconds(old)}", gate.config.faster_by or 1.0
+    evidence, factor = (
+        f"p50 latency {text.show_seconds(new)} instead of {text.show_seconds(old)}",
+        gate.config.faster_by or 1.0,
+    )
     pairs = zip(gate.measured[gate.best].seconds, gate.measured["candidate"].seconds, strict=False)
     reached = [round(old - factor * new, 12) >= 0 for old, new in pairs if old is not None and new is not None]
-    counted = f"only {sum(reached):,} of {plural(len(reached), 'answer')} came {factor:g} times faster, which could be "
+    counted = (
+        f"only {sum(reached):,} of {text.plural(len(reached), 'answer')} came {factor:g} times faster, which could be "
+    )
     counted += "chance (paired sign test"
     return shown_by_share(gate, _advantage(gate, "faster", old / new, evidence), reached, 0.5, counted)
 
@@ -153,7 +149,9 @@ def _rivals(gate: Context) -> Iterator[Check]:
             continue
         drop = gate.deciding.sign * (top - one.value)
         if round(drop, 12) <= round(most, 12):
-            message = f"{called(role, one.name)} is only {show_difference(abs(drop), share=gate.share)[1:]} worse than "
+            message = (
+                f"{called(role, one.name)} is only {text.show_difference(abs(drop), share=gate.share)[1:]} worse than "
+            )
             message += f"{called(best)} and not {' or '.join(ways)} than the candidate: it may make the fine-tune "
             message += "unnecessary"
             advice = "Make it the only baseline, and measure what the fine-tune gains over it."

@@ -6,23 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from pytest_ftgate import text
 from pytest_ftgate.config.gate_keys import comparison_of
 from pytest_ftgate.errors import shown_path
 from pytest_ftgate.reports.json import Report
 from pytest_ftgate.result import PROBLEMS_FIRST, RED, GateResult, TestSetResult, TrainingResult, called
-from pytest_ftgate.text import (
-    FARTHEST,
-    is_share,
-    plural,
-    printable,
-    show_amount,
-    show_difference,
-    show_percent,
-    show_seconds,
-    show_usd,
-    show_value,
-    wrapped,
-)
 
 _VERDICTS = ("pass", "inconclusive", "fail", "error")
 _STEADY = 0.2
@@ -78,7 +66,11 @@ def _moves(old: GateResult | None, new: GateResult | None, why: str | None) -> I
         yield Move("verdict", f"{old.verdict} -> {new.verdict}", "worse" if worse else "better")
     yield from _changes(_values(old), _values(new), {"gain": f" {new.metric or ''}{_noise(old, new)}".rstrip()})
     for role in (role for role in new.models if role in old.models):
-        for name, show in (("latency_p50_s", show_seconds), ("latency_p95_s", show_seconds), ("cost_usd", show_usd)):
+        for name, show in (
+            ("latency_p50_s", text.show_seconds),
+            ("latency_p95_s", text.show_seconds),
+            ("cost_usd", text.show_usd),
+        ):
             was, now = getattr(old.models[role], name), getattr(new.models[role], name)
             if was != now and (None in (was, now) or abs(was - now) > _STEADY * max(was, now)):
                 yield Move(f"{called(role)} {name}", f"{show(was)} -> {show(now)}")
@@ -96,11 +88,11 @@ def _changes(old: Mapping[str, str], new: Mapping[str, str], remarks: Mapping[st
 
 def _values(gate: GateResult) -> dict[str, str]:
     """Return the gain, and the value and the name of each model."""
-    share, values = is_share(gate.metric_range), {}
+    share, values = text.is_share(gate.metric_range), {}
     for role, model in gate.models.items():
-        values[called(role)] = show_value(model.value, share=share)
+        values[called(role)] = text.show_value(model.value, share=share)
         values[f"{called(role)} model"] = model.model or ""
-    return {"gain": show_difference(gate.gain, share=share), **values}
+    return {"gain": text.show_difference(gate.gain, share=share), **values}
 
 
 def _noise(old: GateResult, new: GateResult) -> str:
@@ -127,7 +119,9 @@ def _rows(data: TestSetResult | TrainingResult | None) -> str:
     """Return how many rows a data set has, and the beginning of its file's hash; empty if that is unknown."""
     count = data.usable if isinstance(data, TrainingResult) else data.examples if data is not None else None
     noun = "usable row" if isinstance(data, TrainingResult) else "example"
-    return f"{plural(count, noun)}{f' (sha256 {data.sha256[:8]})' if data.sha256 else ''}" if data and count else ""
+    return (
+        f"{text.plural(count, noun)}{f' (sha256 {data.sha256[:8]})' if data.sha256 else ''}" if data and count else ""
+    )
 
 
 def _thresholds(before: GateResult, after: GateResult) -> Iterator[Move]:
@@ -151,13 +145,13 @@ def _thresholds(before: GateResult, after: GateResult) -> Iterator[Move]:
         except ValueError:  # an unknown word
             weaker = True
         of = next((one for one in before.guards if key.startswith(f"guards.{one.name}.")), after)
-        share = last in ("margin", "max_drop") and is_share(of.metric_range)
-        show = show_percent if last == "confidence" else partial(show_amount, share=share)
+        share = last in ("margin", "max_drop") and text.is_share(of.metric_range)
+        show = text.show_percent if last == "confidence" else partial(text.show_amount, share=share)
         ends = ("none" if was is None else was, "removed" if now is None else now)
         first, then = (one if isinstance(one, str) else show(one) for one in ends)
         yield Move(key, f"{first} -> {then}", "weaker" if weaker else "stricter")
-    for text in set(after.loosened) - set(before.loosened):
-        yield Move("marker weaker than the file", f"no -> {text}", "weaker")
+    for way in set(after.loosened) - set(before.loosened):
+        yield Move("marker weaker than the file", f"no -> {way}", "weaker")
 
 
 def _asked(gate: GateResult) -> dict[str, Any]:
@@ -173,7 +167,9 @@ def _asked(gate: GateResult) -> dict[str, Any]:
         found |= {f"guards.{guard.name}.{key}": getattr(guard, key) for key in ("max_drop", "metric")}
     found |= {f"slices by {part.field}": "judged" for part in gate.slices}
     return {
-        key: one for key, one in found.items() if isinstance(one, str) or (one is not None and abs(one) <= FARTHEST)
+        key: one
+        for key, one in found.items()
+        if isinstance(one, str) or (one is not None and abs(one) <= text.FARTHEST)
     }
 
 
@@ -183,17 +179,20 @@ def comparison_lines(
     """Yield the two reports, the changes of each gate, and the outcome, in lines that fit a CI log."""
     written = [report.environment.get("written", "undated")[:16].replace("T", " ") for report in reports]
     told = (f"{shown_path(path)} ({when})" for path, when in zip(paths, written, strict=True))
-    yield from wrapped(" -> ".join(told))
+    yield from text.wrapped(" -> ".join(told))
     for name, moves in found.items():
         verdict = [move.text for move in moves if move.what == "verdict"]
-        heading = [printable(name, _NAME_WIDTH), *(["WORSE"] if is_worse(moves) else []), *verdict]
-        yield from ("", *wrapped("  ".join([*heading, *([] if moves else ["no change"])])))
+        heading = [text.printable(name, _NAME_WIDTH), *(["WORSE"] if is_worse(moves) else []), *verdict]
+        yield from ("", *text.wrapped("  ".join([*heading, *([] if moves else ["no change"])])))
         others = [move for move in moves if move.what != "verdict"]
-        width = min(max((len(printable(move.what)) for move in others), default=0), _WHAT_WIDTH)
+        width = min(max((len(text.printable(move.what)) for move in others), default=0), _WHAT_WIDTH)
         for move in others:
             mark = move.mark.upper() if move.mark in ("worse", "weaker") else move.mark
-            first = f"  {printable(move.what, _NAME_WIDTH):<{width}}  "
-            yield from wrapped(f"{move.text}  {mark}".rstrip(), first, " " * (width + 4))
-    worse = [printable(name, _NAME_WIDTH) for name, moves in found.items() if is_worse(moves)]
-    told_worse = f"{plural(len(worse), 'gate')} got worse: {', '.join(worse)}"
-    yield from ("", *wrapped(told_worse if worse else f"no gate got worse ({plural(len(found), 'gate')} compared)"))
+            first = f"  {text.printable(move.what, _NAME_WIDTH):<{width}}  "
+            yield from text.wrapped(f"{move.text}  {mark}".rstrip(), first, " " * (width + 4))
+    worse = [text.printable(name, _NAME_WIDTH) for name, moves in found.items() if is_worse(moves)]
+    told_worse = f"{text.plural(len(worse), 'gate')} got worse: {', '.join(worse)}"
+    yield from (
+        "",
+        *text.wrapped(told_worse if worse else f"no gate got worse ({text.plural(len(found), 'gate')} compared)"),
+    )

@@ -7,8 +7,7 @@ from typing import Annotated, Any, cast
 
 from pydantic import Field, PlainValidator, PrivateAttr, ValidationInfo, model_validator
 
-from pytest_ftgate.config.keys import Keys, PathText, Positive, Text, Weaker, optional
-from pytest_ftgate.config.problems import reading_of, refusal, refusals
+from pytest_ftgate.config.keys import Keys, PathText, Positive, Text, Weaker, optional, reading_of, refusal, refusals
 from pytest_ftgate.data import FORMATS
 from pytest_ftgate.data.cells import splits_of
 from pytest_ftgate.errors import shown_path

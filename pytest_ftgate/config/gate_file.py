@@ -12,9 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from pytest_ftgate.config.gate_keys import GateKeys
-from pytest_ftgate.config.keys import Keys, Named, Text, comparable, optional
+from pytest_ftgate.config.keys import MISSING, Keys, Named, Reading, Text, comparable, optional, read_keys, refusals
 from pytest_ftgate.config.models import BaselineKeys, ModelDefinition, ModelSpec
-from pytest_ftgate.config.problems import MISSING, Reading, read_keys, refusals
 from pytest_ftgate.config.requirements import LEVELS
 from pytest_ftgate.config.source import Layer, Source
 from pytest_ftgate.config.yaml_nodes import Node, read_yaml

@@ -9,9 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator, TypeAdapter, ValidationInfo
 
-from pytest_ftgate.config.keys import Keys, Listed, Number, OpenKeys, PathText, Placeable, Text, Weaker, optional, place
+from pytest_ftgate.config import keys
 from pytest_ftgate.config.models import ModelValue
-from pytest_ftgate.config.problems import reading_of, refusal, refusals
 from pytest_ftgate.config.source import BUILT_IN, At, Source
 from pytest_ftgate.text import FARTHEST, got
 
@@ -24,7 +23,7 @@ _PATHS = {
 
 
 @dataclass(frozen=True)
-class MetricSpec(Placeable):
+class MetricSpec(keys.Placeable):
     """A metric and its written options; ``options["function"]`` is a callable that was passed in a marker."""
 
     name: str
@@ -37,7 +36,7 @@ class MetricSpec(Placeable):
     def placed(self, at: At, name: str | None = None) -> "MetricSpec":  # noqa: ARG002  # a metric has its own name
         """Return the metric with its source, also of its paths and judge."""
         source = at()
-        options = {key: place(value, lambda *_: source) for key, value in self.options.items()}
+        options = {key: keys.place(value, lambda *_: source) for key, value in self.options.items()}
         for key in _PATHS.get(self.name, ()):
             path = options.get(key)
             if isinstance(path, str | os.PathLike) and os.fspath(path):
@@ -45,25 +44,25 @@ class MetricSpec(Placeable):
         return MetricSpec(self.name, options, source)
 
 
-class MetricKeys(OpenKeys):
+class MetricKeys(keys.OpenKeys):
     """A metric and its options."""
 
-    name: Text = Field(description="The metric's name, such as accuracy, f1_macro or exact_match.")
+    name: keys.Text = Field(description="The metric's name, such as accuracy, f1_macro or exact_match.")
 
 
 def _ends(values: tuple[float, ...]) -> tuple[float, ...]:
     if len(values) != 2 or values[0] >= values[1]:
-        raise refusal("must be the lowest and the highest score, such as [1, 5]")
+        raise keys.refusal("must be the lowest and the highest score, such as [1, 5]")
     if max(map(abs, values)) > FARTHEST:
-        raise refusal(f"must be between {-FARTHEST:g} and {FARTHEST:g}, such as [1, 5]")
+        raise keys.refusal(f"must be between {-FARTHEST:g} and {FARTHEST:g}, such as [1, 5]")
     return values
 
 
-class CalibrationKeys(Keys):
+class CalibrationKeys(keys.Keys):
     """Items that people have judged, on which the judge must agree with them."""
 
-    file: PathText = Field(alias="path", description="A CSV or JSONL file of judged items, relative to this file.")
-    min_kappa: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), Weaker("lower")] = Field(
+    file: keys.PathText = Field(alias="path", description="A CSV or JSONL file of judged items, relative to this file.")
+    min_kappa: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), keys.Weaker("lower")] = Field(
         description="The minimum agreement with people (Cohen's kappa)."
     )
 
@@ -72,20 +71,22 @@ class CalibrationKeys(Keys):
         return self._place.absolute(self.file)
 
 
-class _JudgeKeys(Keys):
+class _JudgeKeys(keys.Keys):
     exactly_one = (("rubric", "rubric_file"),)
     name: str
     judge: ModelValue = Field(description="The model that judges.")
-    rubric: Text = optional("The criteria for a good answer. Either rubric or rubric_file is required.")
-    rubric_file: PathText = optional("A file with the rubric, relative to this file.")
-    calibration: CalibrationKeys = optional("Items judged by people, on which the judge must agree with them first.")
+    rubric: keys.Text = keys.optional("The criteria for a good answer. Either rubric or rubric_file is required.")
+    rubric_file: keys.PathText = keys.optional("A file with the rubric, relative to this file.")
+    calibration: CalibrationKeys = keys.optional(
+        "Items judged by people, on which the judge must agree with them first."
+    )
 
 
 class RubricKeys(_JudgeKeys):
     """Answers graded by a model according to a rubric."""
 
     name: Literal["rubric"] = Field(description="The metric.")
-    scale: Annotated[tuple[Number, ...], Listed, AfterValidator(_ends)] = Field(
+    scale: Annotated[tuple[keys.Number, ...], keys.Listed, AfterValidator(_ends)] = Field(
         (1, 5), description="The lowest and the highest score."
     )
 
@@ -96,11 +97,11 @@ class PreferenceKeys(_JudgeKeys):
     name: Literal["preference"] = Field(description="The metric.")
 
 
-class HumanPreferenceKeys(Keys):
+class HumanPreferenceKeys(keys.Keys):
     """Pairs of answers, of which people preferred one."""
 
     name: Literal["human_preference"] = Field(description="The metric.")
-    path: PathText = Field(description="A CSV or JSONL file of {id, preferred, rater}, relative to this file.")
+    path: keys.PathText = Field(description="A CSV or JSONL file of {id, preferred, rater}, relative to this file.")
 
 
 JudgedKeys = RubricKeys | PreferenceKeys | HumanPreferenceKeys
@@ -114,12 +115,12 @@ JUDGED: Mapping[str, type[JudgedKeys]] = {
 def _read_metric(value: Any, info: ValidationInfo) -> MetricSpec:
     values = dict(value) if isinstance(value, Mapping) else {"name": value}
     name = values.get("name")
-    if reading_of(info).objects and not isinstance(name, str | int | float | list | tuple | None):
+    if keys.reading_of(info).objects and not isinstance(name, str | int | float | list | tuple | None):
         names = (getattr(name, key, None) for key in ("name", "__name__"))
         found = next((one for one in names if isinstance(one, str) and one.strip()), type(name).__name__)
         values |= {"name": found, "function": name}
     if not isinstance(value, Mapping) and not isinstance(values["name"], str):
-        raise refusal(f"must be a metric's name, or a mapping with a name, {got(value, ())}")
+        raise keys.refusal(f"must be a metric's name, or a mapping with a name, {got(value, ())}")
     if isinstance(value, Mapping) and isinstance(name, str) and name in JUDGED:
         values = JUDGED[name].model_validate(values, context=info.context).written()
     read = MetricKeys.model_validate(values, context=info.context)
@@ -139,12 +140,12 @@ def _read_metrics(value: Any, info: ValidationInfo) -> MetricSpec | tuple[Metric
     if not isinstance(value, list | tuple):
         return _read_metric(value, info)
     if not value:
-        raise refusal("must not be empty")
+        raise keys.refusal("must not be empty")
     metrics = _several().validate_python(value, context=info.context)
     names = [metric.name for metric in metrics]
     twice = [(index,) for index, name in enumerate(names) if name in names[:index]]
     if twice:
-        raise refusals((path, "this metric is listed twice") for path in twice)
+        raise keys.refusals((path, "this metric is listed twice") for path in twice)
     return metrics
 
 

@@ -5,20 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, PlainValidator, model_validator
 
-from pytest_ftgate.config.keys import (
-    AboveZero,
-    Amount,
-    Count,
-    FreeData,
-    Keys,
-    OpenKeys,
-    PathText,
-    Positive,
-    Text,
-    matching,
-    optional,
-)
-from pytest_ftgate.config.problems import refusal, refusals
+from pytest_ftgate.config import keys
 from pytest_ftgate.text import got
 
 PROMPT_KEYS = ("system", "system_file", "few_shot", "retrieval", "template")
@@ -33,20 +20,20 @@ COUNTS = ("few_shot", "retrieval", "latency_sample")
 PER_TOKEN = ("input_per_1m", "output_per_1m", "cached_input_per_1m")
 
 
-def mixed(keys: Collection[str]) -> str | None:
+def mixed(given: Collection[str]) -> str | None:
     """Return why these keys must not be set together in one price; None if they may."""
-    both = [key for key in PER_TOKEN if key in keys] if "gpu_hour_usd" in keys else []
+    both = [key for key in PER_TOKEN if key in given] if "gpu_hour_usd" in given else []
     return f"sets both gpu_hour_usd (price of a machine) and {both[0]} (price of tokens)" if both else None
 
 
-_NAME_OF_VARIABLE = matching(
+_NAME_OF_VARIABLE = keys.matching(
     "^[A-Za-z_][A-Za-z0-9_]*$", "the name of an environment variable, such as OPENAI_API_KEY, never the key itself"
 )
-_URL = matching(
+_URL = keys.matching(
     "^https?://[^/@]+(/.*)?$",
     "a URL that begins with http:// or https://, without a user or password (name a variable with api_key_env)",
 )
-_TARGET = matching(
+_TARGET = keys.matching(
     r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$", "a function, written as pkg.module:function"
 )
 
@@ -56,7 +43,7 @@ def _read_stripping(value: Any) -> Any:
         return value
     if isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(tag, str) and tag for tag in value):
         return tuple(value)
-    raise refusal(f"must be auto, false, or a pair of tags such as ['<think>', '</think>'], {got(value, ())}")
+    raise keys.refusal(f"must be auto, false, or a pair of tags such as ['<think>', '</think>'], {got(value, ())}")
 
 
 _Stripping = Annotated[
@@ -68,49 +55,49 @@ _Stripping = Annotated[
 ]
 
 
-_STRIPPING: Any = optional(
+_STRIPPING: Any = keys.optional(
     "The reasoning to remove from the start of an answer. auto (default): that in tags such as <think>, "
     "<thought> or [THINK], and Harmony channels. A pair of tags: those. false: nothing."
 )
 
 
-class Price(Keys):
+class Price(keys.Keys):
     """The price of the model's tokens, or of the machine that it runs on."""
 
     model_config = ConfigDict(
         json_schema_extra={"not": {"anyOf": [{"required": ["gpu_hour_usd", key]} for key in PER_TOKEN]}}
     )
 
-    input_per_1m: Amount = optional("US dollars per million input tokens.")
-    output_per_1m: Amount = optional("US dollars per million output tokens.")
-    cached_input_per_1m: Amount = optional("US dollars per million cached input tokens.")
-    gpu_hour_usd: Amount = optional(
+    input_per_1m: keys.Amount = keys.optional("US dollars per million input tokens.")
+    output_per_1m: keys.Amount = keys.optional("US dollars per million output tokens.")
+    cached_input_per_1m: keys.Amount = keys.optional("US dollars per million cached input tokens.")
+    gpu_hour_usd: keys.Amount = keys.optional(
         "US dollars per hour for the machine that serves a model of your own; the cost is spread over its calls."
     )
 
     @model_validator(mode="after")
     def _one_way_to_pay(self) -> "Price":
         if flaw := mixed(self.model_fields_set):
-            raise refusals([(("gpu_hour_usd",), f"the price {flaw}: keep one of them")])
+            raise keys.refusals([(("gpu_hour_usd",), f"the price {flaw}: keep one of them")])
         return self
 
 
-_SYSTEM: Any = optional("The system message; it replaces any in the data.")
-_SYSTEM_FILE: Any = optional("A file with the system message, relative to this file.")
-_FEW_SHOT: Any = optional(
+_SYSTEM: Any = keys.optional("The system message; it replaces any in the data.")
+_SYSTEM_FILE: Any = keys.optional("A file with the system message, relative to this file.")
+_FEW_SHOT: Any = keys.optional(
     "The number of training examples to send as user and assistant turns: stratified by label, chosen with a fixed "
     "seed, and the same for every input."
 )
-_RETRIEVAL: Any = optional(
+_RETRIEVAL: Any = keys.optional(
     "The number of training examples to send as user and assistant turns: those with the inputs most similar to each "
     "input, the most similar one last."
 )
-_TEMPLATE: Any = optional(
+_TEMPLATE: Any = keys.optional(
     "The user message. {input} and {FIELD} are replaced literally. A name in braces that is no field is an error."
 )
-_PRICE: Any = optional("The model's prices, for cost checks.")
-_NAME: Any = optional("The model's name in reports.")
-_RETRIES: Any = optional("The maximum number of retries of a failed call. Default: 5.")
+_PRICE: Any = keys.optional("The model's prices, for cost checks.")
+_NAME: Any = keys.optional("The model's name in reports.")
+_RETRIES: Any = keys.optional("The maximum number of retries of a failed call. Default: 5.")
 
 
 _REQUEST_PARAMETERS = (
@@ -120,7 +107,7 @@ _REQUEST_PARAMETERS = (
 )
 
 
-class _Asked(Keys):
+class _Asked(keys.Keys):
     """The keys of a model that takes parameters with each request."""
 
     @classmethod
@@ -139,41 +126,41 @@ class OpenAIKeys(_Asked):
     one_at_most = (("system", "system_file"),)
 
     provider: Literal["openai"] = Field(description="An OpenAI-compatible endpoint.")
-    model: Text = Field(description="The model's name at the endpoint.")
-    base_url: Annotated[str, _URL] = optional(
+    model: keys.Text = Field(description="The model's name at the endpoint.")
+    base_url: Annotated[str, _URL] = keys.optional(
         "The endpoint's URL. Default: OpenAI's. OPENAI_BASE_URL and similar variables are ignored."
     )
-    api_key_env: Annotated[str, _NAME_OF_VARIABLE] = optional(
+    api_key_env: Annotated[str, _NAME_OF_VARIABLE] = keys.optional(
         "The name of the environment variable that holds the API key, never the key itself."
     )
-    system: Text = _SYSTEM
-    system_file: PathText = _SYSTEM_FILE
-    few_shot: Count = _FEW_SHOT
-    retrieval: Count = _RETRIEVAL
-    template: Text = _TEMPLATE
-    params: FreeData = optional("Request parameters, sent unchanged, for example temperature: 0.")
-    concurrency: Positive = optional("The maximum number of concurrent calls. Default: 16.")
-    timeout_s: AboveZero = optional("Timeout of one attempt, in seconds. Default: 60.")
-    retries: Count = _RETRIES
-    requests_per_minute: AboveZero = optional("The maximum number of calls per minute, in each process.")
-    latency_sample: Count = optional(
+    system: keys.Text = _SYSTEM
+    system_file: keys.PathText = _SYSTEM_FILE
+    few_shot: keys.Count = _FEW_SHOT
+    retrieval: keys.Count = _RETRIEVAL
+    template: keys.Text = _TEMPLATE
+    params: keys.FreeData = keys.optional("Request parameters, sent unchanged, for example temperature: 0.")
+    concurrency: keys.Positive = keys.optional("The maximum number of concurrent calls. Default: 16.")
+    timeout_s: keys.AboveZero = keys.optional("Timeout of one attempt, in seconds. Default: 60.")
+    retries: keys.Count = _RETRIES
+    requests_per_minute: keys.AboveZero = keys.optional("The maximum number of calls per minute, in each process.")
+    latency_sample: keys.Count = keys.optional(
         "Measure latency on the first so many test examples, asked one at a time before the run, instead of on all "
         "answers."
     )
-    revision: Text = optional(
+    revision: keys.Text = keys.optional(
         "The version of the weights, if the model's name does not identify it. Stored answers are reused until it "
         "changes. Default: at OpenAI they are always reused, elsewhere they are kept for the session."
     )
-    served_as: Text | Annotated[list[Text], Field(min_length=1)] = optional(
+    served_as: keys.Text | Annotated[list[keys.Text], Field(min_length=1)] = keys.optional(
         "Other names that the endpoint's answers may give as their model, such as the model behind an alias. An answer "
         "of any other model is an error."
     )
     price: Price = _PRICE
     strip_reasoning: _Stripping = _STRIPPING
-    name: Text = _NAME
+    name: keys.Text = _NAME
 
 
-class PythonKeys(Keys):
+class PythonKeys(keys.Keys):
     """A Python function used as a model."""
 
     short: ClassVar[str] = "target"
@@ -181,36 +168,36 @@ class PythonKeys(Keys):
 
     provider: Literal["python"] = Field(description="A Python function that takes and returns text.")
     target: Annotated[str, _TARGET] = Field(description="The function, written as pkg.module:function.")
-    concurrency: Positive = optional(
+    concurrency: keys.Positive = keys.optional(
         "The maximum number of concurrent calls. Default: 16 for async functions, 1 for others."
     )
-    timeout_s: AboveZero = optional("Timeout of one attempt, in seconds. Default: 60.")
-    retries: Count = _RETRIES
-    revision: Text = optional(
+    timeout_s: keys.AboveZero = keys.optional("Timeout of one attempt, in seconds. Default: 60.")
+    retries: keys.Count = _RETRIES
+    revision: keys.Text = keys.optional(
         "The version of the function: its answers are stored on disk and reused until this key changes. Default: they "
         "are kept for the session."
     )
-    batch_size: Positive = optional(
+    batch_size: keys.Positive = keys.optional(
         "The maximum number of inputs per call: the function takes a list of inputs and returns a list of answers."
     )
-    workers: Positive = optional(
+    workers: keys.Positive = keys.optional(
         "The number of processes that call the function (with joblib), for CPU-bound functions."
     )
     price: Price = _PRICE
     strip_reasoning: _Stripping = _STRIPPING
-    name: Text = _NAME
+    name: keys.Text = _NAME
 
 
-class RecordedKeys(Keys):
+class RecordedKeys(keys.Keys):
     """Previously recorded answers."""
 
     short: ClassVar[str] = "path"
 
     provider: Literal["recorded"] = Field(description="Recorded answers, matched to the test set by id.")
-    path: PathText = Field(description="A JSONL file of {id, output}, relative to this file.")
+    path: keys.PathText = Field(description="A JSONL file of {id, output}, relative to this file.")
     price: Price = _PRICE
     strip_reasoning: _Stripping = _STRIPPING
-    name: Text = _NAME
+    name: keys.Text = _NAME
 
 
 class TransformersKeys(_Asked):
@@ -219,46 +206,48 @@ class TransformersKeys(_Asked):
     short: ClassVar[str] = "model"
 
     provider: Literal["transformers"] = Field(description="A model in this process, loaded with transformers.")
-    model: Text = Field(description="The folder of the model, or its name on the Hugging Face hub.")
-    adapter: Text = optional("The folder of a peft adapter, such as a LoRA adapter, or its name on the hub.")
-    task: Literal["text-classification"] = optional("Of a fine-tuned classifier, whose id2label names the labels.")
-    batch_size: Positive = optional("The number of examples per batch. Default: 8.")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = optional(
+    model: keys.Text = Field(description="The folder of the model, or its name on the Hugging Face hub.")
+    adapter: keys.Text = keys.optional("The folder of a peft adapter, such as a LoRA adapter, or its name on the hub.")
+    task: Literal["text-classification"] = keys.optional("Of a fine-tuned classifier, whose id2label names the labels.")
+    batch_size: keys.Positive = keys.optional("The number of examples per batch. Default: 8.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = keys.optional(
         "The data type of the weights. Default: auto, that of their files."
     )
-    device: Text = optional("The device, such as cpu or cuda:1. Default: a GPU if there is one.")
-    max_new_tokens: Positive = optional("The maximum length of an answer in tokens. Default: 256.")
-    params: FreeData = optional("Generation parameters, such as repetition_penalty. Default: greedy decoding.")
-    system: Text = _SYSTEM
-    few_shot: Count = _FEW_SHOT
-    template: Text = _TEMPLATE
-    price: Price = optional("The price of the machine: gpu_hour_usd.")
-    name: Text = _NAME
+    device: keys.Text = keys.optional("The device, such as cpu or cuda:1. Default: a GPU if there is one.")
+    max_new_tokens: keys.Positive = keys.optional("The maximum length of an answer in tokens. Default: 256.")
+    params: keys.FreeData = keys.optional(
+        "Generation parameters, such as repetition_penalty. Default: greedy decoding."
+    )
+    system: keys.Text = _SYSTEM
+    few_shot: keys.Count = _FEW_SHOT
+    template: keys.Text = _TEMPLATE
+    price: Price = keys.optional("The price of the machine: gpu_hour_usd.")
+    name: keys.Text = _NAME
 
 
-class OtherKeys(OpenKeys):
+class OtherKeys(keys.OpenKeys):
     """A model of a provider that a plugin or conftest.py adds with the hook pytest_ftgate_model."""
 
     short: ClassVar[str] = "model"
 
-    provider: Text = Field(
+    provider: keys.Text = Field(
         description="The provider's name, which the hook recognises.",
         json_schema_extra={"not": {"enum": ["openai", "python", "recorded", "transformers", "callable"]}},
     )
-    concurrency: Positive = optional("The maximum number of concurrent calls.")
-    timeout_s: AboveZero = optional("Timeout of one attempt, in seconds.")
-    retries: Count = optional("The maximum number of retries of a failed call.")
+    concurrency: keys.Positive = keys.optional("The maximum number of concurrent calls.")
+    timeout_s: keys.AboveZero = keys.optional("Timeout of one attempt, in seconds.")
+    retries: keys.Count = keys.optional("The maximum number of retries of a failed call.")
     price: Price = _PRICE
     strip_reasoning: _Stripping = _STRIPPING
-    name: Text = _NAME
+    name: keys.Text = _NAME
 
 
-class ExtendsKeys(OpenKeys):
+class ExtendsKeys(keys.OpenKeys):
     """A model of the gate file with some of its keys replaced."""
 
     model_config = ConfigDict(json_schema_extra={"not": {"required": ["provider"]}})
 
-    extends: Text = Field(
+    extends: keys.Text = Field(
         description="A name under models. Beside it stand the keys to replace; few_shot: 0 and retrieval: 0 turn them "
         "off."
     )

@@ -11,29 +11,34 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo
 
-from pytest_ftgate.config.keys import Amount, Keys, Placeable, ProvenDrop, Weaker, names, optional, place
-from pytest_ftgate.config.model_keys import (
-    COUNTS,
-    ExtendsKeys,
-    ModelKeys,
-    OpenAIKeys,
-    OtherKeys,
-    PythonKeys,
-    RecordedKeys,
-    TransformersKeys,
+from pytest_ftgate.config import model_keys
+from pytest_ftgate.config.keys import (
+    MISSING,
+    Amount,
+    Keys,
+    Placeable,
+    ProvenDrop,
+    Reading,
+    Weaker,
+    names,
+    optional,
+    own_words,
+    place,
+    reading_of,
+    refusal,
+    refusals,
 )
-from pytest_ftgate.config.problems import MISSING, Reading, own_words, reading_of, refusal, refusals
 from pytest_ftgate.config.source import BUILT_IN, At, Source
 from pytest_ftgate.text import cut, excerpt, got, quoted, suggestion
 
 SPELLINGS = "openai:NAME, python:pkg.module:function, recorded:PATH, transformers:NAME"
 
 _PATHS = {("openai", "system_file"), ("recorded", "path")}
-_BUILT_IN: dict[str, type[ModelKeys]] = {
-    "openai": OpenAIKeys,
-    "python": PythonKeys,
-    "recorded": RecordedKeys,
-    "transformers": TransformersKeys,
+_BUILT_IN: dict[str, type[model_keys.ModelKeys]] = {
+    "openai": model_keys.OpenAIKeys,
+    "python": model_keys.PythonKeys,
+    "recorded": model_keys.RecordedKeys,
+    "transformers": model_keys.TransformersKeys,
 }
 
 
@@ -126,8 +131,8 @@ def _spelled(text: str, reading: Reading) -> dict[str, Any]:
     return {"provider": provider, _keys_of(provider).short: rest}
 
 
-def _keys_of(provider: Any) -> type[ModelKeys]:
-    return _BUILT_IN.get(provider, OtherKeys) if isinstance(provider, str) else OtherKeys
+def _keys_of(provider: Any) -> type[model_keys.ModelKeys]:
+    return _BUILT_IN.get(provider, model_keys.OtherKeys) if isinstance(provider, str) else model_keys.OtherKeys
 
 
 def _extended(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
@@ -155,16 +160,16 @@ def _inherited(name: str, own: Mapping[Any, Any], reading: Reading, chain: tuple
     if name in chain:
         raise refusals([(("extends",), f"models extend each other: {cut(' -> '.join((*chain, name)))}")])
     base = reading.models.get(name)
-    keys: dict[Any, Any] = dict(base) if isinstance(base, Mapping) else {}
+    merged: dict[Any, Any] = dict(base) if isinstance(base, Mapping) else {}
     if isinstance(base, ModelSpec):
-        keys = {"provider": base.provider, **base.options}
+        merged = {"provider": base.provider, **base.options}
     elif isinstance(base, str) and ":" in base:
-        keys = _spelled(base, reading)
-    elif isinstance(further := keys.pop("extends", None), str):
-        keys = _inherited(further, keys, reading, (*chain, name))
-    kind = _keys_of(keys.get("provider"))
+        merged = _spelled(base, reading)
+    elif isinstance(further := merged.pop("extends", None), str):
+        merged = _inherited(further, merged, reading, (*chain, name))
+    kind = _keys_of(merged.get("provider"))
     replaced = {other for pair in (*kind.one_at_most, *kind.exactly_one) if {*pair} & own.keys() for other in pair}
-    return {key: value for key, value in keys.items() if key not in replaced and key != "name"} | dict(own)
+    return {key: value for key, value in merged.items() if key not in replaced and key != "name"} | dict(own)
 
 
 def _from_mapping(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
@@ -177,13 +182,13 @@ def _from_mapping(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
     read = _keys_of(provider).model_validate(values, context=reading)
     options = {key: value for key, value in read.written().items() if key != "provider"}
     options = {key: value.written() if isinstance(value, Keys) else value for key, value in options.items()}
-    options = {key: value for key, value in options.items() if value != 0 or key not in COUNTS}
-    model = options.get("adapter") if isinstance(read, TransformersKeys) else None
+    options = {key: value for key, value in options.items() if value != 0 or key not in model_keys.COUNTS}
+    model = options.get("adapter") if isinstance(read, model_keys.TransformersKeys) else None
     model = model or getattr(read, read.short, None)
     spelling, short = f"{read.provider}:{model}" if model else read.provider, str(model or read.provider)
-    if isinstance(read, RecordedKeys | TransformersKeys):
+    if isinstance(read, model_keys.RecordedKeys | model_keys.TransformersKeys):
         short = os.path.basename(short)
-    elif isinstance(read, PythonKeys):
+    elif isinstance(read, model_keys.PythonKeys):
         short = short.rpartition(":")[2]
     return ModelSpec(read.provider, options, spelling, read.name or short, BUILT_IN)
 
@@ -208,7 +213,15 @@ def _text(thing: Any, attribute: str) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
-Written = str | OpenAIKeys | PythonKeys | RecordedKeys | TransformersKeys | OtherKeys | ExtendsKeys
+Written = (
+    str
+    | model_keys.OpenAIKeys
+    | model_keys.PythonKeys
+    | model_keys.RecordedKeys
+    | model_keys.TransformersKeys
+    | model_keys.OtherKeys
+    | model_keys.ExtendsKeys
+)
 ModelValue = Annotated[ModelSpec, PlainValidator(read_model, json_schema_input_type=Written)]
 ModelDefinition = Annotated[ModelSpec, PlainValidator(_read_definition, json_schema_input_type=Written)]
 
@@ -283,7 +296,9 @@ def _read_entry(value: Any, info: ValidationInfo) -> ModelSpec | BaselineKeys:
     own = sorted(_STANDARDS & value.keys()) if isinstance(value, Mapping) else []
     if own and value.keys() & {"provider", "extends"}:
         raise refusals([((own[0],), f"put the model under model: {{model: {{...}}, {own[0]}: ...}}")])
-    if own or (isinstance(value, Mapping) and value.keys() & {*OpenAIKeys.model_fields, "extends"} == {"model"}):
+    if own or (
+        isinstance(value, Mapping) and value.keys() & {*model_keys.OpenAIKeys.model_fields, "extends"} == {"model"}
+    ):
         return BaselineKeys.model_validate(value, context=info.context)
     return read_model(value, info)
 

@@ -7,28 +7,27 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, ValidationInfo, model_validator
 
+from pytest_ftgate.config import keys
 from pytest_ftgate.config.data import DataValue
-from pytest_ftgate.config.keys import Amount, Keys, Listed, Number, ProvenDrop, Text, Weaker, optional
 from pytest_ftgate.config.metrics import MetricValue
-from pytest_ftgate.config.problems import refusal, refusals
 from pytest_ftgate.result import CHECKS, Threshold
 from pytest_ftgate.text import got, plain_number
 
 
-class ThresholdKeys(Keys):
+class ThresholdKeys(keys.Keys):
     """The limits of one measured value of the candidate."""
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["min"]}, {"required": ["max"]}]})
 
-    min: Annotated[Number, Weaker("lower")] = optional("The minimum value.")
-    max: Annotated[Number, Weaker("higher")] = optional("The maximum value.")
+    min: Annotated[keys.Number, keys.Weaker("lower")] = keys.optional("The minimum value.")
+    max: Annotated[keys.Number, keys.Weaker("higher")] = keys.optional("The maximum value.")
 
     @model_validator(mode="after")
     def _bounded(self) -> "ThresholdKeys":
         if not self.ends:
-            raise refusal("needs min, max or both")
+            raise keys.refusal("needs min, max or both")
         if len(self.ends) == 2 and self.min > self.max:
-            raise refusal(f"min {self.min:g} is greater than max {self.max:g}")
+            raise keys.refusal(f"min {self.min:g} is greater than max {self.max:g}")
         return self
 
     @property
@@ -45,14 +44,14 @@ class ThresholdKeys(Keys):
         return Threshold(f"{self.source.key}.{name}", end)
 
 
-class HypothesisKeys(Keys):
+class HypothesisKeys(keys.Keys):
     """The expected effect of the fine-tune on the deciding metric, in numbers."""
 
-    start: Number = Field(alias="from", description="The expected value of the baseline, in the metric's unit.")
-    goal: Number = Field(
+    start: keys.Number = Field(alias="from", description="The expected value of the baseline, in the metric's unit.")
+    goal: keys.Number = Field(
         alias="to", description="The expected value of the candidate; it is reported and does not affect the verdict."
     )
-    because: Text = optional("The reason for the expectation.")
+    because: keys.Text = keys.optional("The reason for the expectation.")
 
     def __str__(self) -> str:
         because = f", because {self.because}" if self.because else ""
@@ -65,31 +64,31 @@ def _read_hypothesis(value: Any, info: ValidationInfo) -> HypothesisKeys | str:
     if isinstance(value, Mapping):
         return HypothesisKeys.model_validate(value, context=info.context)
     if not isinstance(value, str) or not value.strip():
-        raise refusal(f"must be text or a mapping with from and to, {got(value, ())}")
+        raise keys.refusal(f"must be text or a mapping with from and to, {got(value, ())}")
     return value
 
 
-HypothesisValue = Annotated[Any, PlainValidator(_read_hypothesis, json_schema_input_type=Text | HypothesisKeys)]
+HypothesisValue = Annotated[Any, PlainValidator(_read_hypothesis, json_schema_input_type=keys.Text | HypothesisKeys)]
 
 
-class GuardKeys(Keys):
+class GuardKeys(keys.Keys):
     """Another test set, on which the candidate must be proven not to be worse than the baseline."""
 
     test_set: DataValue = Field(description="The examples: a path relative to this file, or a mapping.")
     metric: MetricValue = Field("accuracy", validate_default=True, description="The metric for this test set.")
-    max_drop: ProvenDrop = Field(
+    max_drop: keys.ProvenDrop = Field(
         description="How much worse than the best baseline the candidate may be, in the metric's unit: the upper bound "
         "of the drop, at the level of confidence, is at most this."
     )
 
 
-class SliceKeys(Keys):
+class SliceKeys(keys.Keys):
     """Parts of the test set, on which the candidate must not get significantly worse than the baseline."""
 
-    fields: Annotated[tuple[Text, ...], Field(min_length=1), Listed, Weaker("fewer")] = Field(
+    fields: Annotated[tuple[keys.Text, ...], Field(min_length=1), keys.Listed, keys.Weaker("fewer")] = Field(
         description="Fields of the examples; the examples that share a value of a field form a slice."
     )
-    max_drop: Annotated[Amount, Weaker("higher")] = Field(
+    max_drop: Annotated[keys.Amount, keys.Weaker("higher")] = Field(
         0.03,
         description="How much worse than the best baseline the candidate may be on a slice, in the metric's unit. A "
         "larger drop fails where the candidate is significantly worse, corrected for the number of slices.",
@@ -98,7 +97,7 @@ class SliceKeys(Keys):
     @model_validator(mode="after")
     def _each_once(self) -> "SliceKeys":
         if len(set(self.fields)) < len(self.fields):
-            raise refusals([(("fields",), "contains a field twice")])
+            raise keys.refusals([(("fields",), "contains a field twice")])
         return self
 
 
@@ -108,14 +107,14 @@ def _read_slices(value: Any) -> Any:
 
 SlicesValue = Annotated[
     SliceKeys,
-    BeforeValidator(_read_slices, json_schema_input_type=Annotated[list[Text], Field(min_length=1)] | SliceKeys),
+    BeforeValidator(_read_slices, json_schema_input_type=Annotated[list[keys.Text], Field(min_length=1)] | SliceKeys),
 ]
 
 
 _MOST = 1e12  # far beyond any use; sums of several are still finite
 
 Dollars = Annotated[float, Field(ge=0, le=_MOST, allow_inf_nan=False)]
-Spending = Annotated[Dollars, Weaker("lower")]
+Spending = Annotated[Dollars, keys.Weaker("lower")]
 Rate = Annotated[float, Field(gt=0, le=_MOST, allow_inf_nan=False)]
 
 
@@ -144,23 +143,23 @@ class TokenCost:
 _FORMS = (("gpu_hours", "gpu_hour_usd"), ("usd_per_1m_tokens", "epochs"))
 
 
-class TrainingCostKeys(Keys):
+class TrainingCostKeys(keys.Keys):
     """What one training costs: GPU hours, or tokens of the training set in each epoch."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": list(form)} for form in _FORMS]})
 
-    gpu_hours: Dollars = optional("The hours of the machine.")
-    gpu_hour_usd: Dollars = optional("US dollars per hour of the machine.")
-    usd_per_1m_tokens: Dollars = optional(
+    gpu_hours: Dollars = keys.optional("The hours of the machine.")
+    gpu_hour_usd: Dollars = keys.optional("US dollars per hour of the machine.")
+    usd_per_1m_tokens: Dollars = keys.optional(
         "US dollars per million tokens. The tokens of the training set are estimated as UTF-8 bytes / 4."
     )
-    epochs: Rate = optional("How often the training set is read.")
+    epochs: Rate = keys.optional("How often the training set is read.")
 
     @model_validator(mode="after")
     def _one_form(self) -> "TrainingCostKeys":
         if self.model_fields_set not in [set(form) for form in _FORMS]:
             either = " or ".join(f"{{{', '.join(form)}}}" for form in _FORMS)
-            raise refusal(f"must be {either}, with both keys, or an amount")
+            raise keys.refusal(f"must be {either}, with both keys, or an amount")
         return self
 
 
@@ -170,43 +169,43 @@ def _read_training_cost(
     if not isinstance(value, Mapping):
         amount: float = handler(value)
         return amount
-    keys = TrainingCostKeys.model_validate(value, context=info.context)
-    by_tokens = keys.epochs is not None
-    return TokenCost(keys.usd_per_1m_tokens, keys.epochs) if by_tokens else keys.gpu_hours * keys.gpu_hour_usd
+    cost = TrainingCostKeys.model_validate(value, context=info.context)
+    by_tokens = cost.epochs is not None
+    return TokenCost(cost.usd_per_1m_tokens, cost.epochs) if by_tokens else cost.gpu_hours * cost.gpu_hour_usd
 
 
 TrainingCost = Annotated[
     Dollars,
     pydantic.WrapValidator(_read_training_cost, json_schema_input_type=Dollars | TrainingCostKeys),
-    Weaker("lower"),
+    keys.Weaker("lower"),
 ]
 
 
-class CandidatePriceKeys(Keys):
+class CandidatePriceKeys(keys.Keys):
     """The expected price of the candidate's tokens."""
 
     input_per_1m: Spending = Field(description="US dollars per million input tokens.")
     output_per_1m: Spending = Field(description="US dollars per million output tokens.")
 
 
-class EconomicsKeys(Keys):
+class EconomicsKeys(keys.Keys):
     """The costs of fine-tuning besides its answers, and the required savings."""
 
-    calls_per_month: Annotated[Rate, Weaker("higher")] = optional("The expected number of calls per month.")
-    candidate_price: CandidatePriceKeys = optional(
+    calls_per_month: Annotated[Rate, keys.Weaker("higher")] = keys.optional("The expected number of calls per month.")
+    candidate_price: CandidatePriceKeys = keys.optional(
         "The expected price of the candidate, for stage: ready, where a call is taken to have as many tokens as one of "
         "the baseline. At stage: accept the candidate's own price counts."
     )
-    training_cost_usd: TrainingCost = optional(
+    training_cost_usd: TrainingCost = keys.optional(
         "The cost of one training: an amount, {gpu_hours, gpu_hour_usd} or {usd_per_1m_tokens, epochs}."
     )
-    iterations: Annotated[int, Field(ge=1, le=1000), Weaker("lower")] = Field(
+    iterations: Annotated[int, Field(ge=1, le=1000), keys.Weaker("lower")] = Field(
         1, description="How often the model is trained and evaluated until it is good enough."
     )
-    data_cost_usd: Spending = optional("The cost of preparing the training data.")
-    hosting_usd_per_month: Spending = optional("The fixed monthly cost of hosting the candidate.")
-    retrains_per_year: Spending = optional("Retrainings per year, each at training_cost_usd.")
-    max_break_even_days: Annotated[Dollars, Weaker("higher")] = optional(
+    data_cost_usd: Spending = keys.optional("The cost of preparing the training data.")
+    hosting_usd_per_month: Spending = keys.optional("The fixed monthly cost of hosting the candidate.")
+    retrains_per_year: Spending = keys.optional("Retrainings per year, each at training_cost_usd.")
+    max_break_even_days: Annotated[Dollars, keys.Weaker("higher")] = keys.optional(
         "The maximum number of days until the savings have paid for the fine-tune."
     )
 
@@ -294,7 +293,7 @@ DECISIVE = tuple(name for name in CHECKS if name not in CHANGEABLE)
 _DECIDES = "this check decides the verdict and cannot be changed; those that can are: " + ", ".join(CHANGEABLE)
 
 
-class _Checks(Keys):
+class _Checks(keys.Keys):
     """The effect of checks on the verdict."""
 
     @classmethod
@@ -304,8 +303,8 @@ class _Checks(Keys):
         return super()._objection(key, value)
 
 
-_Fields: dict[str, Any] = {name: (Level, optional(one.description)) for name, one in CHANGEABLE.items()}
-ChecksKeys: type[Keys] = pydantic.create_model("ChecksKeys", __base__=_Checks, __doc__=_Checks.__doc__, **_Fields)
+_Fields: dict[str, Any] = {name: (Level, keys.optional(one.description)) for name, one in CHANGEABLE.items()}
+ChecksKeys: type[keys.Keys] = pydantic.create_model("ChecksKeys", __base__=_Checks, __doc__=_Checks.__doc__, **_Fields)
 
 
 def _read_checks(value: Any, info: ValidationInfo) -> dict[str, Level]:

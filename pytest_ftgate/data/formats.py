@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from pytest_ftgate.data.example import canonical_json
-from pytest_ftgate.data.messages import check_role, checked_calls, checked_messages, split_conversation
+from pytest_ftgate.data.messages import check_role, checked_calls, checked_messages, declared_tools, split_conversation
 from pytest_ftgate.data.strict_json import json_or
-from pytest_ftgate.data.tool_calls import declared_tools
 from pytest_ftgate.errors import DataError, Where
 from pytest_ftgate.text import kind_of, listed
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_ftgate.data.example import Input, canonical_json
-from pytest_ftgate.data.tool_calls import calls_text
+from pytest_ftgate.data.messages import calls_text
 
 INSTRUCTIONS = frozenset({"system", "developer"})
 """Roles of messages that instruct the model."""

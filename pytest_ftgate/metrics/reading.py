@@ -12,8 +12,8 @@ from typing import Any, Literal, TypeAlias
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.data.example import canonical_json
+from pytest_ftgate.data.messages import calls_in, calls_written, tool_named
 from pytest_ftgate.data.strict_json import container_of, json_within, parse_json
-from pytest_ftgate.data.tool_calls import calls_in, calls_written, tool_named
 from pytest_ftgate.metrics.labels import NUMBER, LabelSet, leaves_of, tokens_of, without_lead
 from pytest_ftgate.metrics.options import FULL
 from pytest_ftgate.models.reasoning import leading_block

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_ftgate.data.example import canonical_json
+from pytest_ftgate.data.messages import calls_in, calls_tool, canonical_calls
 from pytest_ftgate.data.strict_json import json_or
-from pytest_ftgate.data.tool_calls import calls_in, calls_tool, canonical_calls
 from pytest_ftgate.metrics.json_values import JsonRules, most_pairs, read_rules
 from pytest_ftgate.metrics.options import Options, did_you_mean
 from pytest_ftgate.metrics.protocol import Answers, Kind, Metric, Scored, by_example

@@ -21,8 +21,8 @@ from pytest_ftgate.data import DataSet, Example, Messages, canonical_json, expec
 from pytest_ftgate.data.example import content_id
 from pytest_ftgate.data.lines import read_text as read_file
 from pytest_ftgate.data.lines import written_at
+from pytest_ftgate.data.messages import calls_in, declared_tools
 from pytest_ftgate.data.normalize import INSTRUCTIONS, without_instructions
-from pytest_ftgate.data.tool_calls import calls_in, declared_tools
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
 from pytest_ftgate.text import excerpt, listed, nearest
 

@@ -13,31 +13,21 @@ from pytest_ftgate.data.example import content_id
 from pytest_ftgate.data.lines import open_lines, sha256_of, written_at
 from pytest_ftgate.data.strict_json import parse_object
 from pytest_ftgate.errors import DataError, ModelError, Where, located
+from pytest_ftgate.models import protocol
 from pytest_ftgate.models.price import written_price
-from pytest_ftgate.models.protocol import (
-    COUNTS,
-    FINISHES,
-    BuiltModel,
-    Completion,
-    Prediction,
-    Surroundings,
-    finish_in,
-    is_count,
-    is_seconds,
-)
 from pytest_ftgate.text import excerpt, kind_of, listed
 
 _IDS_SHOWN = 3
 _LOOKS = 'a recorded answer looks like this: {"id": "...", "output": "..."}'
-_COUNT = (is_count, "a whole number from 0")
-_SECONDS = (is_seconds, "a number of seconds")
+_COUNT = (protocol.is_count, "a whole number from 0")
+_SECONDS = (protocol.is_seconds, "a number of seconds")
 _MUST: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(("key", "reasoning", "input_sha256"), (lambda value: isinstance(value, str), "text")),
     **dict.fromkeys(("latency_s", "busy_s", "created_at"), _SECONDS),
-    "finish": (lambda value: value in FINISHES, f"one of {listed(FINISHES)}"),
+    "finish": (lambda value: value in protocol.FINISHES, f"one of {listed(protocol.FINISHES)}"),
     "repeat": _COUNT,
     "usage": (lambda value: isinstance(value, Mapping), "an object"),
-    **dict.fromkeys((f"usage.{name}" for name in COUNTS), _COUNT),
+    **dict.fromkeys((f"usage.{name}" for name in protocol.COUNTS), _COUNT),
 }
 """What the value of each fact must be that a row may have, unless it is null."""
 
@@ -46,7 +36,7 @@ class RecordedRow(NamedTuple):
     """Hold one row of a file, and the hash of its input if stated. A prediction without a key has no answer."""
 
     line: int
-    prediction: Prediction
+    prediction: protocol.Prediction
     input_sha256: str | None
 
 
@@ -56,12 +46,12 @@ class Recording(NamedTuple):
     ``of_candidate`` says that it serves only candidates, since no other file records it.
     """
 
-    prediction: Prediction
+    prediction: protocol.Prediction
     where: Where
     inputs: set[str]
     of_candidate: bool = False
 
-    def prediction_for(self, example: Example) -> Prediction:
+    def prediction_for(self, example: Example) -> protocol.Prediction:
         """Return the answer. Raise :class:`ModelError` if it was made for none of these inputs.
 
         They are several where a template leaves parts out.
@@ -91,7 +81,7 @@ class RecordedFile(NamedTuple):
 
 
 @dataclass(eq=False, kw_only=True)
-class RecordedModel(BuiltModel):
+class RecordedModel(protocol.BuiltModel):
     """Answer from a :class:`RecordedFile`."""
 
     path: str
@@ -118,12 +108,12 @@ class RecordedModel(BuiltModel):
             text += f"\n{input_sha256(example.input)}"  # a row checked against one input is never used for another
         return hashlib.sha256(text.encode()).hexdigest()
 
-    async def complete(self, example: Example, repeat: int = 0) -> Completion:
+    async def complete(self, example: Example, repeat: int = 0) -> protocol.Completion:
         completion = self.prediction(example, repeat).completion
         assert completion is not None
         return completion
 
-    def prediction(self, example: Example, repeat: int = 0) -> Prediction:
+    def prediction(self, example: Example, repeat: int = 0) -> protocol.Prediction:
         """Return the row with this id. Raise :class:`ModelError`: a fatal one if it was made for another input."""
         row = self.rows.get((example.id, repeat))
         if row is not None:
@@ -144,7 +134,7 @@ class RecordedModel(BuiltModel):
         what += f", repeat {repeat})" if repeat else ")"
         raise ModelError(what, where=Where(path=self.path), evidence=evidence, cure=cure)
 
-    def answer_to(self, given: Input, examples: Iterable[Example]) -> Completion:
+    def answer_to(self, given: Input, examples: Iterable[Example]) -> protocol.Completion:
         """Return the answer to an input, found by a row's hash or by the example. Raises :class:`ModelError`."""
         given = given if isinstance(given, str) else tuple(given)
         sha256 = input_sha256(given)
@@ -156,7 +146,7 @@ class RecordedModel(BuiltModel):
         return completion
 
 
-def build_recorded(spec: ModelSpec, surroundings: Surroundings) -> RecordedModel:  # noqa: ARG001
+def build_recorded(spec: ModelSpec, surroundings: protocol.Surroundings) -> RecordedModel:  # noqa: ARG001
     """Return the model ``recorded:PATH``. Raises :class:`DataError` as :func:`read_rows` does."""
     with written_at(spec.source.where()):
         file = read_rows(Path(spec.options["path"]))
@@ -210,16 +200,18 @@ def _row(text: str, line: int) -> tuple[tuple[str, int], RecordedRow]:
         answer = (
             _bare(output)
             if not row
-            else Completion(
+            else protocol.Completion(
                 output,
                 **{name.removeprefix("usage."): count for name, count in counts.items()},
-                finish=facts.get("finish") or finish_in(row, {"finish_reason": row.get("stop_reason")}),
+                finish=facts.get("finish") or protocol.finish_in(row, {"finish_reason": row.get("stop_reason")}),
                 latency_s=latency_s,
                 reasoning=facts.get("reasoning"),
             )
         )
     moment, busy_s = facts.get("created_at") or None, facts.get("busy_s")
-    made = Prediction(facts.get("key", ""), answer, latency_s, moment, busy_s, id=id_, stored=True, recorded=True)
+    made = protocol.Prediction(
+        facts.get("key", ""), answer, latency_s, moment, busy_s, id=id_, stored=True, recorded=True
+    )
     return (id_, facts.get("repeat", 0)), RecordedRow(line, made, facts.get("input_sha256"))
 
 
@@ -234,4 +226,4 @@ def _checked(row: Mapping[str, Any]) -> dict[str, Any]:
     return facts
 
 
-_bare = lru_cache(1_000)(Completion)
+_bare = lru_cache(1_000)(protocol.Completion)

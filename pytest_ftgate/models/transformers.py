@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, cast
 from pytest_ftgate import clock
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.data import Example, canonical_json, expected_text
-from pytest_ftgate.data.tool_calls import canonical_calls, declared_tools
+from pytest_ftgate.data.messages import canonical_calls, declared_tools
 from pytest_ftgate.errors import ConfigError, ModelError
 from pytest_ftgate.models.price import written_price
 from pytest_ftgate.models.prompt import TEXT_PARTS, Prompt, build_prompt

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pytest_ftgate.config.problems import own_words
+from pytest_ftgate.config.keys import own_words
 from pytest_ftgate.data.lines import UnopenedError, open_lines
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import DataError, Where, shown_path

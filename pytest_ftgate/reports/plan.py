@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from pytest_ftgate import text
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.gate.plan import Asked, Plan, Prompt, Prospects
@@ -9,19 +10,6 @@ from pytest_ftgate.reports.sentences import FINISHES
 from pytest_ftgate.reports.tables import Table, columns
 from pytest_ftgate.reports.text import Line, finding_lines
 from pytest_ftgate.runs.measure import is_right, rightness, shown_input
-from pytest_ftgate.text import (
-    one_line,
-    plural,
-    printable,
-    shortened,
-    show_amount,
-    show_count,
-    show_difference,
-    show_percent,
-    show_usd,
-    show_value,
-    wrapped,
-)
 
 _LONGEST, _SHORT = 20_000, 68
 """The most characters of a prompt or an answer, with ``-v`` and without."""
@@ -34,7 +22,7 @@ def plan_lines(plan: Plan, *, full: bool) -> list[Line]:
     """Return the title and the lines of a plan; ``full`` prints prompts and answers whole."""
     failed = ", a call failed" if plan.n_missing else ", a check already fails" if plan.failed else ""
     what = f"{'PREVIEW' if plan.preview else 'PLAN'}{failed}"
-    lines = [Line(f"ftgate {printable(plan.name)}: {what}", "red" if plan.failed else "yellow")]
+    lines = [Line(f"ftgate {text.printable(plan.name)}: {what}", "red" if plan.failed else "yellow")]
     lines += finding_lines(plan.checks)
     if plan.gate is None or plan.prospects is None:
         return [*lines, Line("no model was called")]
@@ -49,49 +37,51 @@ def plan_lines(plan: Plan, *, full: bool) -> list[Line]:
 def _calls(plan: Plan, n: int) -> Iterator[str]:
     """Yield the calls that each model, and all together, need; ``n`` is the size of the test set."""
     unscored = f"; {plan.unscored}" if plan.unscored else ""
-    asked = f"the models were asked about the first {plan.preview:,} of {plural(n, 'example')}{unscored}"
+    asked = f"the models were asked about the first {plan.preview:,} of {text.plural(n, 'example')}{unscored}"
     yield asked if plan.preview else "no model was called"
     if not plan.calls:
         yield "no calls are needed: all answers are recorded in files"
         return
     calls, left = (sum(counts) for counts in zip(*((one.calls, one.left) for one in plan.calls), strict=True))
-    amounts = (
-        [getattr(one, key) for one in plan.calls] for key in ("input_tokens", "output_tokens", "usd", "left_usd")
+    keys = ("input_tokens", "output_tokens", "usd", "left_usd")
+    amounts = [[getattr(one, key) for one in plan.calls] for key in keys]
+    *totals, left_usd = (None if None in each else sum(each) for each in amounts)
+    most = [f"{'at most ' if one.most else ''}{one.calls:,}" for one in plan.calls]
+    told = [*zip((one.name for one in plan.calls), most, *amounts[:3], strict=True)]
+    told += [("all", text.show_count(calls), *totals)] if len(told) > 1 else []
+    rows = tuple(
+        (text.printable(name, 60), made, *map(text.show_count, tokens), text.show_usd(usd))
+        for name, made, *tokens, usd in told
     )
-    tokens_in, tokens_out, usd, left_usd = (None if None in each else sum(each) for each in amounts)
-    rows = [(printable(one.name, 60), f"{'at most ' if one.most else ''}{one.calls:,}", show_count(one.input_tokens),
-             show_count(one.output_tokens), show_usd(one.usd)) for one in plan.calls]  # fmt: skip
-    if len(rows) > 1:
-        rows.append(("all", show_count(calls), show_count(tokens_in), show_count(tokens_out), show_usd(usd)))
-    yield from Table("", columns([""], ("calls", "tokens in", "tokens out", "cost")), tuple(rows)).lines()
-    money = f" ({show_usd(left_usd)})" if left and left_usd is not None else ""
+    yield from Table("", columns([""], ("calls", "tokens in", "tokens out", "cost")), rows).lines()
+    money = f" ({text.show_usd(left_usd)})" if left and left_usd is not None else ""
     others = ": the other answers are stored" if left < calls else ""
-    yield f"this run needs {left:,} of {plural(calls, 'call')}{money}{others}"
+    yield f"this run needs {left:,} of {text.plural(calls, 'call')}{money}{others}"
     for one in plan.calls:
         if len(one.purposes) > 1:
-            yield printable(f"{one.name}: {', '.join(f'{count:,} {purpose}' for purpose, count in one.purposes)}")
+            yield text.printable(f"{one.name}: {', '.join(f'{count:,} {purpose}' for purpose, count in one.purposes)}")
     for why in dict.fromkeys(one.unknown for one in plan.calls if one.usd is None and one.unknown):
         names = ", ".join(one.name for one in plan.calls if one.unknown == why)
-        yield from wrapped(f"cost of {names} unknown: {why}")
+        yield from text.wrapped(f"cost of {names} unknown: {why}")
 
 
 def _chances(gate: Context, found: Prospects) -> Iterator[str]:
     """Yield how likely each verdict is, by the real gain."""
     config, metric, attempt = gate.config, gate.deciding.name, gate.facts.get("attempt")
-    key, examples = "margin" if found.margin >= 0 else "max_drop", plural(len(gate.test), "example")
-    margin = f"{key} {show_amount(abs(found.margin), share=gate.share)}"
-    yield f"{metric}, {examples}, {margin}, {found.evidence} at {show_percent(config.confidence)}"
+    key, examples = "margin" if found.margin >= 0 else "max_drop", text.plural(len(gate.test), "example")
+    margin = f"{key} {text.show_amount(abs(found.margin), share=gate.share)}"
+    yield f"{metric}, {examples}, {margin}, {found.evidence} at {text.show_percent(config.confidence)}"
     if attempt is not None:
         yield str(attempt)
     rows = []
     for gain, one in found.chances.items():
         shares = (None,) * 3 if one is None else (one.passed, one.failed, one.inconclusive)
         cells = ("-" if share is None else f"{100 * share:.0f} %" for share in shares)
-        rows.append((show_difference(gain, share=gate.share), *cells))
+        rows.append((text.show_difference(gain, share=gate.share), *cells))
     yield from Table("", columns(["real gain"], ("pass", "fail", "inconclusive")), tuple(rows)).lines()
     yield from found.basis if rows else [f"how likely each verdict is cannot be said before: {metric} has no bounds"]
     if found.detectable is not None:
-        yield f"a real gain of {show_difference(found.detectable, share=gate.share)} passes 4 times in 5"
+        yield f"a real gain of {text.show_difference(found.detectable, share=gate.share)} passes 4 times in 5"
     if found.margin > 0 and found.evidence != "proven":
         yield "A candidate that gains exactly the margin passes at most half of the time."
     if found.units != len(gate.test):
@@ -101,31 +91,33 @@ def _chances(gate: Context, found: Prospects) -> Iterator[str]:
 def _first_prompt(model: Asked, *, full: bool) -> Iterator[Line]:
     yield Line("")
     if not model.prompts:
-        yield Line(printable(f"{model.name}: recorded answers, so the prompt is not known"), "bold")
+        yield Line(text.printable(f"{model.name}: recorded answers, so the prompt is not known"), "bold")
         return
     short = ", -v prints all" if not full else ""
-    yield Line(printable(f"first prompt of {model.name} (about {plural(model.tokens, 'token')}{short})"), "bold")
+    yield Line(
+        text.printable(f"first prompt of {model.name} (about {text.plural(model.tokens, 'token')}{short})"), "bold"
+    )
     yield from _prompt(model.prompts[0], full=full)
 
 
 def _prompt(prompt: Prompt, *, full: bool) -> Iterator[Line]:
-    for number, (role, text) in enumerate(prompt):
+    for number, (role, said) in enumerate(prompt):
         left_out = not full and _MESSAGES - 1 <= number < len(prompt) - 1
         if not left_out:
-            yield from _labelled(role, text, full=full)
+            yield from _labelled(role, said, full=full)
         elif number == _MESSAGES - 1:
             yield Line("  ...")
 
 
 def _example(plan: Plan, number: int, *, full: bool) -> Iterator[Line]:
     example = plan.shown[number]
-    yield from (Line(""), Line(printable(example.name), "bold"))
+    yield from (Line(""), Line(text.printable(example.name), "bold"))
     yield from _labelled("input", shown_input(example), full=full)
     yield from _labelled("expected", expected_text(example.expected), full=full)
     for model in plan.models:
         prompts = model.prompts
         if number and prompts and prompts[0][:-1] != prompts[number][:-1]:  # not only the last message differs
-            yield Line(printable(f"  {model.role} is sent:"))
+            yield Line(text.printable(f"  {model.role} is sent:"))
             yield from (Line(f"  {line.text}") for line in _prompt(prompts[number], full=full))
         yield from _answer(plan, model, number, full=full)
 
@@ -134,33 +126,33 @@ def _answer(plan: Plan, model: Asked, number: int, *, full: bool) -> Iterator[Li
     assert model.run is not None  # it is a preview
     answer, scored = model.run.predictions[0][number], model.scored
     if answer.completion is None:
-        yield Line(printable(f"  {model.role}, FAILED: {one_line(answer.error or 'no answer')}"), "red")
+        yield Line(text.printable(f"  {model.role}, FAILED: {text.one_line(answer.error or 'no answer')}"), "red")
         return
     right, score, why = None, "" if plan.unscored else "not scored", None
     if scored is not None:
         value, why = float(rightness(scored)[number]), scored.notes[number] if scored.notes else None
         right = is_right(scored.metric, value)
         plain = right is not None and value in (0.0, 1.0)
-        score = ("right" if right else "wrong") if plain else show_value(value, share=scored.metric.share)
+        score = ("right" if right else "wrong") if plain else text.show_value(value, share=scored.metric.share)
     reasoning = len(answer.completion.reasoning or "")
-    thought = f"after {plural(reasoning, 'character')} of reasoning" if reasoning else ""
+    thought = f"after {text.plural(reasoning, 'character')} of reasoning" if reasoning else ""
     label = ", ".join(filter(None, [model.role, FINISHES.get(answer.completion.finish), score, thought]))
     colour = {True: "green", False: "red", None: ""}[right]
     yield from _labelled(label, answer.completion.text or "(empty)", colour, full=full)
     if why:
-        yield Line(printable(f"    {one_line(why)}"))
+        yield Line(text.printable(f"    {text.one_line(why)}"))
 
 
-def _labelled(label: str, text: str, colour: str = "", *, full: bool) -> Iterator[Line]:
+def _labelled(label: str, said: str, colour: str = "", *, full: bool) -> Iterator[Line]:
     """Yield a text after its label: one line of it, or with ``full`` all its lines below the label."""
-    lines = text[:_LONGEST].strip("\n").splitlines() or [""]
+    lines = said[:_LONGEST].strip("\n").splitlines() or [""]
     if not full:
-        short = shortened(" ".join(text.split()), _SHORT)
-        yield Line(f"  {printable(f'{label}: {short}')}", colour)
+        short = text.shortened(" ".join(said.split()), _SHORT)
+        yield Line(f"  {text.printable(f'{label}: {short}')}", colour)
     elif len(lines) == 1:
-        yield Line(f"  {printable(f'{label}: {lines[0]}', _LONGEST)}", colour)
+        yield Line(f"  {text.printable(f'{label}: {lines[0]}', _LONGEST)}", colour)
     else:
-        yield Line(f"  {printable(label)}:", colour)
-        yield from (Line(f"    {printable(line, _LONGEST)}") for line in lines)
-    if full and len(text) > _LONGEST:
-        yield Line(f"    ... ({len(text) - _LONGEST:,} more characters)")
+        yield Line(f"  {text.printable(label)}:", colour)
+        yield from (Line(f"    {text.printable(line, _LONGEST)}") for line in lines)
+    if full and len(said) > _LONGEST:
+        yield Line(f"    ... ({len(said) - _LONGEST:,} more characters)")

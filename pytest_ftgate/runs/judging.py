@@ -15,16 +15,7 @@ from typing import Any, NamedTuple
 from pytest_ftgate.data import DataSet, Example, Messages, content_id, expected_text
 from pytest_ftgate.data.strict_json import parse_object
 from pytest_ftgate.errors import DataError
-from pytest_ftgate.metrics import Metric
-from pytest_ftgate.metrics.judged import (
-    HUMAN_PREFERENCE,
-    Graded,
-    ModelJudged,
-    Ratings,
-    judged_by_people,
-    paired_metrics,
-    value_unasked,
-)  # fmt: skip
+from pytest_ftgate.metrics import Metric, judged
 from pytest_ftgate.models import Completion, Model
 from pytest_ftgate.result import Check, JudgeResult, Status
 from pytest_ftgate.runs.calibration import SIDES, Item, kappa
@@ -51,7 +42,7 @@ _UNREAD_ADVICE = (
 class Judge:
     """A model that judges by one metric, and the items on which it must agree with people."""
 
-    metric: ModelJudged
+    metric: judged.ModelJudged
     model: Model
     items: tuple[Item, ...] = ()
 
@@ -68,7 +59,7 @@ class Judging:
     """
 
     judges: Mapping[str, Judge]
-    people: Ratings | None
+    people: judged.Ratings | None
     runs: Mapping[str, Run] = field(default_factory=dict)
     results: Mapping[str, JudgeResult] = field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
@@ -120,7 +111,7 @@ neither is better."""
 _EXPECTED = ', "expected" is an output that is known to be right'
 
 
-def questions_about(metric: ModelJudged, example: Example, outputs: tuple[str, ...]) -> list[Example]:
+def questions_about(metric: judged.ModelJudged, example: Example, outputs: tuple[str, ...]) -> list[Example]:
     """Return the question about one answer, or the questions about two answers in both orders."""
     task = example.input if isinstance(example.input, str) else [dict(message) for message in example.input]
     expected = {"expected": example.expected} if expected_text(example.expected).strip() else {}
@@ -144,7 +135,7 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _LETTERS = ("A", "B", "tie")
 
 
-def read_reply(metric: ModelJudged, text: str) -> Any:
+def read_reply(metric: judged.ModelJudged, text: str) -> Any:
     """Return the score in ``{"score": 4}`` or ``4``, or the choice in ``{"better": "A"}`` or ``A``; None for others."""
     stripped = text.strip()
     if metric.pairwise:
@@ -221,9 +212,9 @@ def ask_judges(
             for role in ("candidate", baseline)
         ]
         outputs = list(zip(*texts, strict=True))
-        scored, found, results[HUMAN_PREFERENCE] = judged_by_people(judging.people, baseline, outputs)
+        scored, found, results[judged.HUMAN_PREFERENCE] = judged.judged_by_people(judging.people, baseline, outputs)
         for role, metric in scored.items():
-            metrics[role][HUMAN_PREFERENCE] = metric
+            metrics[role][judged.HUMAN_PREFERENCE] = metric
         checks += found
     return replace(judging, results=results, metrics=metrics), checks
 
@@ -232,12 +223,12 @@ _Answers = Mapping[str, Sequence[tuple[str | None, ...]]]
 """The models' answers by role (the baselines' names, and "candidate"), ``[example][repeat]``."""
 
 
-def _subjects(metric: ModelJudged, test: DataSet, answers: _Answers) -> Iterator[Subject]:
+def _subjects(metric: judged.ModelJudged, test: DataSet, answers: _Answers) -> Iterator[Subject]:
     """Yield the distinct answers, or pairs of answers, that the judge is asked about."""
     for index, example in enumerate(test.examples):
         if metric.pairwise:
             outputs = [pair for role in answers if role != "candidate" for pair in _pairs(answers, role, index)]
-            outputs = [pair for pair in outputs if value_unasked(*pair) is None]
+            outputs = [pair for pair in outputs if judged.value_unasked(*pair) is None]
         else:
             outputs = [(one,) for of_role in answers.values() for one in of_role[index] if one is not None]
         yield from (Subject(example.name, example, one) for one in dict.fromkeys(outputs))
@@ -248,7 +239,7 @@ def _pairs(answers: _Answers, role: str, index: int) -> list[tuple[Any, ...]]:
     return list(zip(answers["candidate"][index], answers[role][index], strict=True))
 
 
-def _scored(metric: ModelJudged, test: DataSet, answers: _Answers, value: Read) -> Mapping[str, Metric]:
+def _scored(metric: judged.ModelJudged, test: DataSet, answers: _Answers, value: Read) -> Mapping[str, Metric]:
     """Return the metric with its scores, by role."""
     if not metric.pairwise:
         grades = {
@@ -258,17 +249,17 @@ def _scored(metric: ModelJudged, test: DataSet, answers: _Answers, value: Read) 
             for answer in of_role[index]
             if answer is not None
         }
-        return dict.fromkeys(answers, Graded(metric.low, metric.high, grades))
+        return dict.fromkeys(answers, judged.Graded(metric.low, metric.high, grades))
 
     def preferred(example: Example, pair: tuple[Any, ...]) -> float:
-        unasked = value_unasked(*pair)
+        unasked = judged.value_unasked(*pair)
         return SIDES[value(example, pair)] if unasked is None else unasked
 
     means: dict[str, list[float]] = {}
     for role in (role for role in answers if role != "candidate"):
         of_examples = [(example, _pairs(answers, role, index)) for index, example in enumerate(test.examples)]
         means[role] = [sum(preferred(one, pair) for pair in pairs) / len(pairs) for one, pairs in of_examples]
-    return paired_metrics(metric.name, means, means=len(answers["candidate"][0]) > 1)
+    return judged.paired_metrics(metric.name, means, means=len(answers["candidate"][0]) > 1)
 
 
 # --- a judge's run -------------------------------------------------------------------------------------------
@@ -305,7 +296,7 @@ def _ask(
     return replace(judging, runs=kept, results=results), read, checks
 
 
-def _judgement(metric: ModelJudged, values: Mapping[str, Any], task: Example, outputs: tuple[Any, ...]) -> Any:
+def _judgement(metric: judged.ModelJudged, values: Mapping[str, Any], task: Example, outputs: tuple[Any, ...]) -> Any:
     """Return the grade of an answer; of two answers ``a`` or ``b`` if preferred in both orders, else ``tie``."""
     first, *turned = (values[question.id] for question in questions_about(metric, task, outputs))
     if not metric.pairwise:
@@ -313,12 +304,14 @@ def _judgement(metric: ModelJudged, values: Mapping[str, Any], task: Example, ou
     return first.lower() if [_TURNED[first]] == turned else "tie"
 
 
-def _value(metric: ModelJudged, completion: Completion | None) -> Any:
+def _value(metric: judged.ModelJudged, completion: Completion | None) -> Any:
     """Return the judgement in a reply; None if it is missing or unreadable."""
     return read_reply(metric, completion.text) if completion is not None and completion.finish == "stop" else None
 
 
-def _errors(metric: ModelJudged, run: Run, values: Mapping[str, Any], about: Mapping[str, str]) -> Iterator[Check]:
+def _errors(
+    metric: judged.ModelJudged, run: Run, values: Mapping[str, Any], about: Mapping[str, str]
+) -> Iterator[Check]:
     """Yield an error for missing replies, and one for those that cannot be read."""
     replies, n = run.predictions[0], len(run.test_set)
     missing = [one for one in replies if one.completion is None]

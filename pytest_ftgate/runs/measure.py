@@ -11,7 +11,7 @@ import numpy as np
 
 from pytest_ftgate import clock
 from pytest_ftgate.data import Example, expected_text
-from pytest_ftgate.data.tool_calls import readable_calls
+from pytest_ftgate.data.messages import readable_calls
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics import Metric, Scored
 from pytest_ftgate.models import Completion, Prediction

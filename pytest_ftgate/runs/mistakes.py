@@ -7,8 +7,8 @@ from dataclasses import replace
 from functools import cache
 
 from pytest_ftgate.data import Example, expected_text
+from pytest_ftgate.data.messages import calls_tool, canonical_calls
 from pytest_ftgate.data.strict_json import container_of, parse_json
-from pytest_ftgate.data.tool_calls import calls_tool, canonical_calls
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.metrics.labels import LabelSet, Reading
 from pytest_ftgate.models import Completion

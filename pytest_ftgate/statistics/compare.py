@@ -13,20 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from pytest_ftgate.statistics import methods
 from pytest_ftgate.statistics.arrays import Bools, Floats
 from pytest_ftgate.statistics.evidence import Comparison, Question, reaches, weigh
 from pytest_ftgate.statistics.graded import Sample
 from pytest_ftgate.statistics.groups import group_codes, too_few
-from pytest_ftgate.statistics.methods import (
-    Finding,
-    Found,
-    Units,
-    by_exact_test,
-    by_gaffke,
-    by_left_out,
-    of_groups,
-    with_one_lost,
-)
 from pytest_ftgate.statistics.planning import needed_by_error
 from pytest_ftgate.statistics.set_level import PooledCounts, SetCounts, same_examples
 
@@ -49,10 +40,10 @@ def compare_right_wrong(
     if not np.allclose(differences, whole, rtol=0, atol=_ROUNDING):
         return _compare_graded(differences, 1.0, question, groups)
     wins, losses, codes = int((whole > 0).sum()), int((whole < 0).sum()), group_codes(groups, n)
-    finding = by_exact_test(wins, losses, n, question)
-    found: Found = finding, None
+    finding = methods.by_exact_test(wins, losses, n, question)
+    found: methods.Found = finding, None
     if codes is not None:
-        found = of_groups(Units.of_mean(whole, codes, 1.0), finding, 1.0, question)
+        found = methods.of_groups(methods.Units.of_mean(whole, codes, 1.0), finding, 1.0, question)
     return _comparison(question, whole, found, gain=Fraction(wins - losses, n), width=1.0)
 
 
@@ -72,15 +63,15 @@ def _compare_graded(differences: Floats, unit: float, question: Question, groups
     codes, n = group_codes(groups, len(differences)), len(differences)
     if math.isfinite(unit):
         sample, opposite = (Sample.of(one / unit, -1.0) for one in (differences, -differences))
-        found: Found = by_gaffke(sample, opposite, unit, question), None
+        found: methods.Found = methods.by_gaffke(sample, opposite, unit, question), None
     else:
         left_out, weights = (differences.sum() - differences) / max(n - 1, 1), np.ones(n)
-        finding, note = by_left_out(
-            Units(float(differences.mean()), left_out, weights, weights, n, "example"), question
+        finding, note = methods.by_left_out(
+            methods.Units(float(differences.mean()), left_out, weights, weights, n, "example"), question
         )
         found = finding, note or NO_BOUNDS
     if codes is not None:
-        found = of_groups(Units.of_mean(differences, codes, unit), found[0], unit, question)
+        found = methods.of_groups(methods.Units.of_mean(differences, codes, unit), found[0], unit, question)
     return _comparison(question, differences, found, gain=math.fsum(differences) / n, width=unit)
 
 
@@ -111,8 +102,10 @@ def compare_set(
     return _comparison(question, differences, found, gain=gain, width=high - low)
 
 
-def _of_set(baseline: SetCounts, candidate: SetCounts, gain: float, groups: Groups, question: Question) -> Found:
-    examples, codes = Units.of_set(baseline, candidate, gain, None), group_codes(groups, len(baseline))
+def _of_set(
+    baseline: SetCounts, candidate: SetCounts, gain: float, groups: Groups, question: Question
+) -> methods.Found:
+    examples, codes = methods.Units.of_set(baseline, candidate, gain, None), group_codes(groups, len(baseline))
     if examples.undefined is not None:
         return None, examples.undefined
     if isinstance(baseline, PooledCounts) and isinstance(candidate, PooledCounts) and question.margin >= 0:
@@ -120,14 +113,14 @@ def _of_set(baseline: SetCounts, candidate: SetCounts, gain: float, groups: Grou
         few = too_few(examples.weights, "example")
         if few is not None and codes is None:
             return None, few
-    alone = with_one_lost(examples, 1.0, question)
+    alone = methods.with_one_lost(examples, 1.0, question)
     if codes is not None:
-        return of_groups(Units.of_set(baseline, candidate, gain, codes), alone, 1.0, question)
-    return by_left_out(examples, question, beside=alone)
+        return methods.of_groups(methods.Units.of_set(baseline, candidate, gain, codes), alone, 1.0, question)
+    return methods.by_left_out(examples, question, beside=alone)
 
 
 def _comparison(
-    question: Question, differences: Floats, found: Found, *, gain: float | Fraction, width: float
+    question: Question, differences: Floats, found: methods.Found, *, gain: float | Fraction, width: float
 ) -> Comparison:
     """Return the comparison; ``width`` is the largest possible gain, and limits the bounds."""
     finding, note = found
@@ -153,14 +146,16 @@ def _comparison(
     )
 
 
-def _weighed(finding: Finding, question: Question, width: float) -> Comparison:
+def _weighed(finding: methods.Finding, question: Question, width: float) -> Comparison:
     if not question.bounds:
         return weigh(finding.p_value, question)
     lower, upper = finding.bounds()
     return weigh(finding.p_value, question, (max(lower, -width), min(upper, width)))
 
 
-def _examples_needed(finding: Finding, gain: float, weighed: Comparison, question: Question, n: int) -> int | None:
+def _examples_needed(
+    finding: methods.Finding, gain: float, weighed: Comparison, question: Question, n: int
+) -> int | None:
     """Return the number of examples needed for the evidence, and for a measured gain that reaches the margin again.
 
     More than ``n`` if ``n`` were not enough.

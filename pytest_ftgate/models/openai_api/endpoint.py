@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pytest_ftgate import clock
-from pytest_ftgate.data.tool_calls import calls_text
+from pytest_ftgate.data.messages import calls_text
 from pytest_ftgate.errors import SHORTEST_SECRET, ModelError, Where, masked, redacted, secrets
 from pytest_ftgate.models.protocol import Completion, finish_in, is_count
 from pytest_ftgate.text import excerpt

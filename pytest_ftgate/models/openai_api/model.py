@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate import clock
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.data import Example, canonical_json
-from pytest_ftgate.data.tool_calls import declared_tools
+from pytest_ftgate.data.messages import declared_tools
 from pytest_ftgate.errors import ConfigError, ModelError, is_cancelled_from_outside
 from pytest_ftgate.models.openai_api.endpoint import (
     PUBLIC_ENDPOINT,
