@@ -76,7 +76,7 @@ class Base:
 
     @cached_property
     def files(self) -> frozenset[str]:
-        """Return the absolute paths of all files of the commit; not of submodules."""
+        """Return the absolute paths of all files and links of the commit; not of submodules."""
         listed = os.fsdecode(git(self.root, "ls-tree", "-r", "-z", "--full-tree", self.commit))
         names = (name for entry in listed.split("\0") for kind, _, name in [entry.partition("\t")] if " blob " in kind)
         return frozenset(os.path.join(self.root, os.path.normpath(name)) for name in names)
@@ -86,9 +86,11 @@ class Base:
 
         Raises :class:`HistoryError` if git fails, a link leads out of git, or the object of the file is missing.
         """
-        name = Path(os.path.relpath(path, self.root)).as_posix()
-        if name.startswith("../"):
+        if self.files.isdisjoint(map(str, (path, *path.parents))):  # none of them is a file or a link
             return None
+        name = path.relative_to(self.root).as_posix()
+        if "\n" in name:
+            raise HistoryError(f"git cannot be asked for a file with a line break in its name: {name!r}")
         asked = os.fsencode(f"{self.commit}:{name}\n")
         head, _, rest = git(self.root, "cat-file", "--batch", "--follow-symlinks", given=asked).partition(b"\n")
         if found := re.fullmatch(rb"[0-9a-f]+ blob (\d+)", head):

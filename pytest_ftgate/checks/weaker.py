@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import md5, sha256
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -95,12 +96,13 @@ def compare(
             raise HistoryError("there is no git history", cure=_CLONE)
         then, home = (was.ours, was.path.parent) if was is not None else ({}, home)
         forbade, owed = _is_true(then.get(_FORBID)), _names(then.get(_REQUIRED))
-        places = places_of(str(then.get("ftgate_config", "ftgate.yaml")), file.parent, home)
+        name = str(then.get("ftgate_config", "ftgate.yaml"))
+        above = (one for one in places_of(name, file.parent, home) if base.content(one) is not None)
         below = sorted(Path(one) for one in base.files if one.startswith(f"{file.parent}{os.sep}"))
-        lost = [one for one in below if one.name == file.name and used(one.parent) == file]
+        lost = [one for one in below if one.name == name and used(one.parent) == file]
         after = load_gate_file(file, None if file.exists() else _NO_GATES)
         found += _ini_keys(base, was, ini, after.gate_names)
-        for one in dict.fromkeys([*[one for one in places if str(one) in base.files][:1], *lost] or [file]):
+        for one in dict.fromkeys([*islice(above, 1), *lost] or [file]):
             content, read = base.content(one), partial(_policy_then, base)
             before = load_gate_file(one, _NO_GATES if content is None else content, read=read)
             if one != file and file.exists():
@@ -110,15 +112,15 @@ def compare(
         found += _untracked(base, file) if file.exists() else ()
     except FtgateError as error:
         forbade = forbade or isinstance(error, HiddenHistoryError)
-        name = base.name if base is not None else "the base branch"
-        found.append(Finding(None, f"could not compare with {name}: {error.headline}", error.cure))
+        than = base.name if base is not None else "the base branch"
+        found.append(Finding(None, f"could not compare with {than}: {error.headline}", error.cure))
     return Compared(tuple(dict.fromkeys(found)), forbade, absent)
 
 
 def _past(home: Path, inis: Sequence[Path], ref: str | None, in_ci: bool) -> tuple[Base | None, IniFile | None]:
     """Return the merge base, and the ini file that pytest would have used there."""
     base = find_base(home, ref, in_ci=in_ci)
-    return base, used_ini((one for one in inis if str(one) in base.files), base.content) if base else None
+    return base, used_ini(inis, base.content) if base else None
 
 
 def _ini_keys(base: Base, was: IniFile | None, ini: Path | None, gates: Sequence[str]) -> Iterator[Finding]:
@@ -158,7 +160,7 @@ def _gates(base: Base, before: GateFile, after: GateFile, required: Sequence[str
     gone = [name for name in before.gate_names if name not in after.gate_names]
     owed = [name for name in gone if not {"all", name}.isdisjoint(required)]
     for name in gone:
-        place = str(replace(before.where(("gates", name)), key=None))
+        place = f"{replace(before.where(('gates', name)), key=None)} at {base.name}"
         yield Finding.weaker(base.name, f"the gate {name} was removed", place, name, owed=name in owed)
     for name in after.gate_names:
         if name not in before.gate_names:
@@ -167,7 +169,8 @@ def _gates(base: Base, before: GateFile, after: GateFile, required: Sequence[str
             continue
         then, now = as_written(before, name), as_written(after, name)
         for key, text in weakenings(then, now).items():
-            yield Finding.weaker(base.name, text, now.place_of(key) or then.place_of(key), name)
+            old = then.place_of(key)
+            yield Finding.weaker(base.name, text, now.place_of(key) or (old and f"{old} at {base.name}"), name)
         was, sets = (
             {"test_set": gate.test_set} | {f"guards.{role}.test_set": one.test_set for role, one in gate.guards.items()}
             for gate in (then, now)
@@ -196,6 +199,8 @@ def _examples(base: Base, data: DataKeys, sliced: Collection[str]) -> Iterator[t
     pointer = _POINTER.match((base.content(path.with_name(f"{path.name}.dvc")) if then is None else then) or b"")
     if pointer and pointer[1].decode() not in (sha256(now).hexdigest(), md5(now, usedforsecurity=False).hexdigest()):
         raise HistoryError(f"{shown} has changed, and its examples at {base.name} are not in git")
+    if then is None and not pointer and base.tracks(path):
+        yield True, f"{shown} is new"
     if pointer or then is None or then == now:
         return
     read = partial(load_examples, format=data.format, fields=data.fields, limit=data.limit, labeled=False, repeats=True)
@@ -281,7 +286,7 @@ def _parts(value: Any, unlike: set[str]) -> tuple[Any, dict[str, Any] | None]:
     """Return what a value is, and the values within it by key; None within what has no keys, and for nothing."""
     if isinstance(value, ModelSpec):
         options = {"provider": value.provider, **value.options}
-        return value.spelling, {key: one for key, one in options.items() if key not in unlike}
+        return value.spelling, {key: one for key, one in options.items() if key not in unlike and one != {}}
     if isinstance(value, MetricSpec):
         return value.name, dict(value.options)
     if isinstance(value, Keys):

@@ -76,7 +76,8 @@ def test_a_gate_that_was_removed_is_reported_and_owed_where_that_is_forbidden(tw
     assert (two.report()["unjudged"], two.result.ret) == ([], 0)
     write_files(two.path, {"ftgate.yaml": GATE_FILE, "test_gate.py": TEST})
     (unjudged,) = two.report()["unjudged"]
-    assert unjudged == {"name": "billing", "reason": "weaker than main: the gate billing was removed (ftgate.yaml:4)"}
+    reason = "weaker than main: the gate billing was removed (ftgate.yaml:4 at main)"
+    assert unjudged == {"name": "billing", "reason": reason}
     two.result.assert_outcomes(passed=1, errors=1)
     two.ini_file("ftgate_required = support")  # a change cannot permit itself to be weaker
     report = two.report()

@@ -59,6 +59,7 @@ def test_the_base_is_where_the_branches_parted(repo: Path) -> None:
 
 def test_files_come_as_they_were_from_any_folder_of_the_repository(repo: Path) -> None:
     (repo / "link.txt").symlink_to("sub/g.txt")
+    (repo / "linked").symlink_to("sub")
     (repo / "raw.bin").write_bytes(b"\xff\x00\r\n")
     (repo / ".gitattributes").write_text("raw.bin -text\n")
     commit(repo, "dätä [1] *.txt", "special")
@@ -67,9 +68,19 @@ def test_files_come_as_they_were_from_any_folder_of_the_repository(repo: Path) -
     (repo.parent / "outside.txt").write_text("x")
     contents = {"f.txt": b"one", "sub/g.txt": b"g", "raw.bin": b"\xff\x00\r\n", "dätä [1] *.txt": b"special"}
     contents["link.txt"] = b"g"  # links are followed as they were
+    assert base.content(repo / "linked/g.txt") == b"g"
     no_files = ("absent.txt", "sub", "no/such/folder.txt", "../outside.txt", "[f].txt", "*")
     assert {name: base.content(repo / name) for name in (*contents, *no_files)} == contents | dict.fromkeys(no_files)
     assert [name for name in (*contents, *no_files) if base.tracks(repo / name)] == [*contents, "sub"]
+
+
+def test_what_git_cannot_be_asked_for(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit(repo, "f.txt\n", "x")
+    git(repo, "branch", "-q", "-f", "main", "work")
+    with pytest.raises(HistoryError, match="line break"):
+        base_of(repo).content(repo / "f.txt\n")
+    monkeypatch.setattr("os.path.relpath", Mock(side_effect=ValueError))  # on another drive
+    assert base_of(repo).content(repo.parent / "policy.yaml") is None
 
 
 @pytest.mark.parametrize("target", ["loop.txt", "../outside.txt", "absent.txt", "f.txt, without its object"])

@@ -210,6 +210,7 @@ AMONG: list[tuple[str, str, list[str], list[str]]] = [  # what is found, and the
         f"baselines: {{prompted: {BASE}, more: 'recorded:more.jsonl'}}",
         f"baselines: {{base: {BASE}, easy: {{model: {BASE}, margin: 0.01}}}}",
     )),
+    (f"baseline: {BARE}", f"baselines: {{base: {BARE[:-1]}, params: {{}}}}}}", [], []),
     # facts of the economics decide only with a limit, prices only where costs are limited
     *((*(f"economics: {{calls_per_month: 9, training_cost_usd: {cost}}}" for cost in (100, 10)), [], []) for _ in "x"),
     (spent(training_cost_usd=100), TOKENS, [f"{TRAINED}: 100 ->"], [f"{TRAINED}: 8 per 1M tokens x 9 epochs ->"]),
@@ -218,7 +219,9 @@ AMONG: list[tuple[str, str, list[str], list[str]]] = [  # what is found, and the
     (*(one.replace("cheaper_by: 6", "faster_by: 2") for one in (PRICES, DEARER)), [], []),
     (*(one.replace("max_drop: 0.02, cheaper_by: 6", "thresholds: {cost_usd: {max: 1}}") for one in (PRICES, CHEAPER)),
      ["candidate.price: "], ["candidate.price: "]),
-    (PRICES, PRICES.replace("model: ft", "model: other"), [], []),
+    (PRICES, CHEAPER.replace("model: ft", "model: other"), [], []),
+    (*(one.replace("max_drop: 0.02, cheaper_by: 6", f"{SPEND}}}") for one in (PRICES, DEARER)),
+     ["baseline.price: "], ["baseline.price: "]),
     # with max_drop guards and slices are promises too; a margin asks for more, and for no lower cost
     (KEPT, KEPT.replace("0.03", "0.1").replace("0.02", "0.01"), ["guards.general.max_drop: 0.03 ->"], ["max_drop: 0."]),
     ("", MATCH, ["max_drop: margin 0.05 -> max_drop 0.02"], ["cheaper_by: 6 -> removed"]),
@@ -226,6 +229,7 @@ AMONG: list[tuple[str, str, list[str], list[str]]] = [  # what is found, and the
     # what the file leaves to the test is no finding until it does
     ("", "{baseline: null, margin: null, test_set: null}",
      ["baseline: openai:mini -> removed", "margin: 0.05 -> removed", "test_set: test.jsonl -> removed"], []),
+    ("margin: 0", "{margin: null}", ["margin: 0 -> removed"], []),
 ]  # fmt: skip
 
 

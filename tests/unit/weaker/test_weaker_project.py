@@ -56,6 +56,7 @@ CASES: dict[str, tuple[Files, Files, tuple[str, ...]]] = {  # then, now (with th
     "an ini file that comes first": (
         {}, {"pytest.toml": ""}, ("the ini file pytest.ini is no longer used, but pytest.toml", "-> not set", "true ->")
     ),
+    "an ini file without our keys": ({"pytest.ini": "[pytest]\n"}, {"pytest.ini": None, "tox.ini": "[pytest]\n"}, ()),
     "an ini file that is gone": ({}, {"pytest.ini": None}, ("pytest.ini is no longer used, but none", "-> not", "->")),
     "a nearer ini file": (IN_GATES, {"gates/pytest.ini": f"{ABOVE}{INI[9:]}"}, ("pytest.ini is no longer used",)),
     "a nearer ini file that is gone": (
@@ -68,13 +69,35 @@ CASES: dict[str, tuple[Files, Files, tuple[str, ...]]] = {  # then, now (with th
         {"easy.yaml": EASY}, {"pytest.ini": f"{INI}ftgate_config = easy.yaml\n"},
         ("the gate file ftgate.yaml is no longer used, but easy.yaml", "support: margin: 0.05 -> 0.01 (easy.yaml:4)"),
     ),
+    "another path of it, behind a linked folder": (
+        {"pytest.ini": f"{INI}ftgate_config = conf/ftgate.yaml\n", "conf/ftgate.yaml": BELOW, "ftgate.yaml": None},
+        {"pytest.ini": f"{INI}ftgate_config = easy.yaml\n", "easy.yaml": EASY},
+        ("the gate file conf/ftgate.yaml is no longer used, but easy.yaml", "base.jsonl", "0.05 -> 0.01 (easy.yaml:4)"),
+    ),
     "a nearer gate file": (
         IN_GATES, {"gates/ftgate.yaml": BELOW.replace("0.05", "0.01")},
         ("ftgate.yaml is no longer used, but gates/ftgate.yaml", "base.jsonl", "0.05 -> 0.01 (gates/ftgate.yaml:4)"),
     ),
+    "nearer ones of another name": (
+        {"gates/ftgate.yaml": BELOW}, {"pytest.ini": f"{INI}ftgate_config = easy.yaml\n", "easy.yaml": GATE},
+        ("ftgate.yaml is no longer used, but easy", "gates/ftgate.yaml is no longer used, but easy", "base.jsonl"),
+    ),
+    "a gate file below": ({"gates/ftgate.yaml": BELOW}, {}, ()),
+    "one below that never was one": (
+        {"pytest.ini": f"{INI}ftgate_config = ./ftgate.yaml\n", "gates/ftgate.yaml": BELOW}, {}, (),
+    ),
+    "one of the folder beside it": (
+        {**IN_GATES, "gates/pytest.ini": INI, "gates/ftgate.yaml": BELOW, "gates2/ftgate.yaml": BELOW,
+         "ftgate.yaml": None}, {"gates2/ftgate.yaml": None}, (),
+    ),
+    "a nearer one that is gone, and none above": (
+        {**IN_GATES, "gates/ftgate.yaml": BELOW, "ftgate.yaml": None}, {"gates/ftgate.yaml": None},
+        ("the gate support was removed (gates/ftgate.yaml:3 at main)",),
+    ),
+    "the first gate file": ({"ftgate.yaml": None}, {"ftgate.yaml": GATE}, ("note: support: the gate support is new",)),
     "a removed gate": ({"ftgate.yaml": TWO}, {"ftgate.yaml": GATE}, ("billing: the gate billing was removed (ftgate",)),
-    "no gates": ({}, {"ftgate.yaml": "version: 1\n"}, ("the gate support was removed (ftgate.yaml:3)",)),
-    "no gate file": ({}, {"ftgate.yaml": None}, ("the gate support was removed (ftgate.yaml:3)",)),
+    "no gates": ({}, {"ftgate.yaml": "version: 1\n"}, ("the gate support was removed (ftgate.yaml:3 at main)",)),
+    "no gate file": ({}, {"ftgate.yaml": None}, ("the gate support was removed (ftgate.yaml:3 at",)),
     "a new gate": ({"ftgate.yaml": GATE}, {"ftgate.yaml": TWO}, ("note: billing: the gate billing is new: main",)),
     "a renamed gate": (
         {}, {"ftgate.yaml": GATE.replace("support", "easy")},
@@ -82,7 +105,7 @@ CASES: dict[str, tuple[Files, Files, tuple[str, ...]]] = {  # then, now (with th
     ),
     "a looser gate": ({}, {"ftgate.yaml": EASY}, ("support: margin: 0.05 -> 0.01 (ftgate.yaml:4)",)),
     "a key that is gone": (
-        {"ftgate.yaml": GATE.replace("0.05", "0.05, repeats: 3")}, {"ftgate.yaml": GATE}, ("3 -> 1 (ftgate.yaml:4)",),
+        {"ftgate.yaml": GATE.replace("0.05", "0.05, repeats: 3")}, {"ftgate.yaml": GATE}, ("-> 1 (ftgate.yaml:4 at",),
     ),
     "a broken gate file": ({}, {"ftgate.yaml": "version: 2\n"}, ("could not compare with main: ftgate.yaml:1: ver",)),
     "a gate file that was broken": ({"ftgate.yaml": "version: 2\n"}, {"ftgate.yaml": GATE}, ("could not compare",)),
@@ -104,7 +127,12 @@ CASES: dict[str, tuple[Files, Files, tuple[str, ...]]] = {  # then, now (with th
     "four relabelled": ({"test.jsonl": SET.replace('ed": "', 'ed": "x')}, {}, ("t0, t1, t2 and 2",)),
     "another input": ({"test.jsonl": SET.replace("question 2", "why 2")}, {}, ("another input (t2)",)),
     "added": ({"test.jsonl": "".join(ROWS[:3])}, {}, ("note: support: test.jsonl: 2 examples added",)),
-    "new": ({"test.jsonl": None}, {}, ()),
+    "new": ({"test.jsonl": None}, {}, ("note: support: test.jsonl is new",)),
+    "that cannot be found": ({}, {"test.jsonl": None}, ()),
+    "another file": (
+        {"other.jsonl": SET + HARD}, {"ftgate.yaml": data("other.jsonl"), "other.jsonl": SET}, ("-> other.jsonl",),
+    ),
+    "other spaces": ({"test.jsonl": SET.replace("question", " question ")}, {}, ()),
     "not in git": ({}, {"untracked": "test.jsonl"}, ("untracked: support: test.jsonl is not in git, so changes",)),
     "unreadable": ({"test.jsonl": "{"}, {}, ("could not compare with main: ",)),
     "another slice": (
@@ -112,6 +140,7 @@ CASES: dict[str, tuple[Files, Files, tuple[str, ...]]] = {  # then, now (with th
     ),
     "another field": ({"ftgate.yaml": SLICED, "test.jsonl": MORE}, {"test.jsonl": MORE.replace('"x"', '"y"')}, ()),
     "a group that is gone": ({"test.jsonl": MORE.replace("lang", "group")}, {"test.jsonl": MORE}, ("5 relabelled",)),
+    "groups of their own": ({}, {"test.jsonl": MORE.replace("lang", "group")}, ()),
     "labels exchanged in indented JSON": (
         {"ftgate.yaml": data("t.json"), "t.json": PRETTY},
         {"t.json": PRETTY.replace("1", "0").replace("2", "1").replace("0", "2")},
@@ -147,7 +176,7 @@ class Then:
 
     def __init__(self, root: Path, kept: Files, untracked: str | None) -> None:
         self.kept = {root / name: text.encode() for name, text in kept.items() if text is not None}
-        self.files, self.untracked = {*map(str, self.kept)}, untracked
+        self.files, self.untracked = {str(one) for one in self.kept if one.parent.name != "conf"}, untracked
 
     def content(self, path: Path) -> bytes | None:
         return self.kept.get(path)
@@ -187,7 +216,7 @@ def test_what_is_found(
     told = [f"{one.name}: {one.gate}: {one.text}".replace("weaker than main: ", "") for one in found.findings]
     assert len(told) == len(parts), told
     assert [part for part, one in zip(parts, told, strict=True) if part not in one] == [], told
-    assert found.forbade
+    assert found.forbade is any("forbid" in (text or "") for text in {**USUAL, **then}.values())
     assert any(one.owed for one in found.findings) is ("gate support was removed" in "".join(told))
 
 
