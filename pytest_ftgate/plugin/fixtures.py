@@ -34,7 +34,6 @@ class CallableModel:
         self._forbidden = offline and model.endpoint
 
     def __call__(self, input: Input) -> str:  # noqa: A002  # the public name
-
         if self._forbidden:
             raise ModelError(f"{self.name} is an endpoint, and --ftgate-offline forbids calls")
         try:
@@ -48,7 +47,6 @@ class CallableModel:
 
 def configured_model(request: pytest.FixtureRequest, key: str, session: GateSession) -> CallableModel:
     """Return the model that the gate's markers and file configure, ignoring overridden fixtures."""
-
     with _as_failure():
         config, services = layers_as_written(request, key, session.files).config, session.services(request.node.ihook)
         spec = next(iter(config.baselines.values())) if key == "baseline" else config.candidate
@@ -70,7 +68,6 @@ def configured_model(request: pytest.FixtureRequest, key: str, session: GateSess
 
 def configured_data(request: pytest.FixtureRequest, key: str, session: GateSession) -> tuple[Example, ...]:
     """Return the examples that the gate's markers and file configure, ignoring overridden fixtures."""
-
     with _as_failure():
         config = layers_as_written(request, key, session.files).config
         labeled = key != "test_set" or needs_expected(config, request.node.ihook)
@@ -88,7 +85,6 @@ def _as_failure() -> Iterator[None]:
 
 
 def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[..., Run]:
-
     def evaluate(model: Any, test_set: Any, metric: Any = "accuracy") -> Run:
         """Run a model on a test set and return the run with the value of the metric.
 
@@ -110,7 +106,6 @@ def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[
 
 
 def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: GateSession) -> Run:
-
     source, services = Source("marker", "ftgate_evaluate", request.path.parent), session.services(request.node.ihook)
     file, root = session.files.gate_file(request.path.parent), request.config.rootpath
     layers = [Layer(keys, dict.fromkeys(keys, source))]

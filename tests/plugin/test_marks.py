@@ -113,7 +113,7 @@ def test_a_mark_on_a_doctest_or_a_custom_item_is_an_error(project: Project) -> N
     result.stdout.fnmatch_lines(["*cannot judge a gate*"])
 
 
-@pytest.mark.parametrize("name", ["ftgte", "FTGate"])
+@pytest.mark.parametrize("name", ["ftgte", "FTGate", "ft_gate", "ftgates"])
 def test_a_misspelt_marker_is_an_error(project: Project, name: str) -> None:
     project.file("test_gate.py", f"import pytest\n@pytest.mark.{name}('support')\ndef test_gate(): pass\n")
     result = project.run("-Wignore")

@@ -1,5 +1,6 @@
 """``--ftgate-plan`` and ``--ftgate-preview``: what a gate costs and can show; nothing is judged."""
 
+import json
 import re
 from typing import Any
 
@@ -9,6 +10,7 @@ from gate_project import Project
 from judge_project import ServedJudged
 from loopback import LoopbackServer, error
 
+from pytest_ftgate.plugin.session import GateSession
 from pytest_ftgate.statistics.planning import chances, detectable_gain
 from pytest_ftgate.text import show_usd
 
@@ -250,6 +252,15 @@ def test_under_xdist_each_gate_is_previewed_once_and_a_failed_call_fails_the_run
     assert text.count("ftgate one: PREVIEW") == 1
     assert "  candidate, FAILED: " in text
     assert text.count("  baseline, right: invoice") == 2, "the other answers"
+
+
+def test_of_the_plans_of_two_workers_one_that_failed_counts(project: Project) -> None:
+    for failed in ((True, False), (False, True)):
+        session = GateSession(project.pytester.parseconfig())
+        for one in failed:
+            plans = {"test_gate.py::test_gate": [[["ftgate one: PLAN", None]], one]}
+            session.hear_worker(json.dumps([[], {"names": {}, "absent": {}}, [], plans, {}, {}]))
+        assert session.held(0) == pytest.ExitCode.TESTS_FAILED
 
 
 def test_what_asks_about_whole_test_sets_is_skipped(http: EndpointProject) -> None:
