@@ -12,8 +12,8 @@ from pytest_ftgate.checks.attempts import Attempt
 from pytest_ftgate.checks.audit import TrainingAudit
 from pytest_ftgate.checks.parts import Parts
 from pytest_ftgate.config import GateKeys, ModelSpec
+from pytest_ftgate.config.keys import BUILT_IN
 from pytest_ftgate.config.requirements import CHANGEABLE
-from pytest_ftgate.config.source import BUILT_IN
 from pytest_ftgate.data import DataSet
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.metrics.judged import HUMAN_PREFERENCE

@@ -3,11 +3,11 @@
 from pytest_ftgate.config.data import DataKeys, file_of, keys_of
 from pytest_ftgate.config.gate_file import GateFile, load_gate_file, places_of, render_json_schema
 from pytest_ftgate.config.gate_keys import GateKeys
+from pytest_ftgate.config.keys import Layer, Source
 from pytest_ftgate.config.metrics import MetricSpec
 from pytest_ftgate.config.models import ModelSpec
 from pytest_ftgate.config.requirements import EconomicsKeys, GuardKeys, HypothesisKeys, SliceKeys, ThresholdKeys
 from pytest_ftgate.config.resolve import as_written, resolve_gate
-from pytest_ftgate.config.source import Layer, Source
 
 __all__ = [
     "DataKeys", "EconomicsKeys", "GateFile", "GateKeys", "GuardKeys", "HypothesisKeys", "Layer", "MetricSpec",

@@ -11,11 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from pytest_ftgate.config import keys
 from pytest_ftgate.config.gate_keys import GateKeys
-from pytest_ftgate.config.keys import MISSING, Keys, Named, Reading, Text, comparable, optional, read_keys, refusals
 from pytest_ftgate.config.models import BaselineKeys, ModelDefinition, ModelSpec
 from pytest_ftgate.config.requirements import LEVELS
-from pytest_ftgate.config.source import Layer, Source
 from pytest_ftgate.config.yaml_nodes import Node, read_yaml
 from pytest_ftgate.errors import ConfigError, Where, combined, shown_path
 from pytest_ftgate.plain import DIALECT
@@ -25,35 +24,35 @@ from pytest_ftgate.text import KeyPath, cut, dotted, got, plain_number, quoted, 
 def _without_colon(values: dict[str, Any]) -> dict[str, Any]:
     text = "a model's name must not contain a colon, which separates provider and model, as in openai:NAME"
     if problems := [((name,), text) for name in values if ":" in name]:
-        raise refusals(problems)
+        raise keys.refusals(problems)
     return values
 
 
 class DefaultKeys(GateKeys):
     """The keys of a gate, as defaults of all gates of the file, and a policy."""
 
-    extends: Text = optional(
+    extends: keys.Text = keys.optional(
         "A policy that gates may only tighten: the path of a file, or PACKAGE:FILE of an installed package. It holds "
         "version and defaults."
     )
 
 
-class PolicyKeys(Keys):
+class PolicyKeys(keys.Keys):
     """A policy file."""
 
     version: Literal[1] = Field(description="The version of this format.")
     defaults: GateKeys = Field(description="Keys of all gates that extend the policy.")
 
 
-class FileKeys(Keys):
+class FileKeys(keys.Keys):
     """Gates for fine-tuned models, and the models that they compare."""
 
     version: Literal[1] = Field(description="The version of this format.")
-    defaults: DefaultKeys = optional("Default values of gate keys, for all gates of the file.")
-    models: Annotated[dict[str, ModelDefinition], Named, AfterValidator(_without_colon)] = optional(
+    defaults: DefaultKeys = keys.optional("Default values of gate keys, for all gates of the file.")
+    models: Annotated[dict[str, ModelDefinition], keys.Named, AfterValidator(_without_colon)] = keys.optional(
         "Models by name, which can be used wherever a model is expected."
     )
-    gates: Annotated[dict[str, GateKeys], Named] = optional("Gates by name.")
+    gates: Annotated[dict[str, GateKeys], keys.Named] = keys.optional("Gates by name.")
 
 
 def places_of(name: str, folder: Path, home: Path) -> list[Path]:
@@ -77,21 +76,23 @@ class _Written:
     def where(self, below: KeyPath) -> Where:
         return Where(self.shown, self.root.line_of(below), dotted(below) or None)
 
-    def source(self, kind: Literal["file", "defaults"], below: KeyPath) -> Source:
-        return Source(kind, f"{self.shown}:{self.root.line_of(below)}", self.path.parent, key=dotted(below))
+    def source(self, kind: Literal["file", "defaults"], below: KeyPath) -> keys.Source:
+        return keys.Source(kind, f"{self.shown}:{self.root.line_of(below)}", self.path.parent, key=dotted(below))
 
-    def layer(self, kind: Literal["file", "defaults"], prefix: KeyPath, values: Mapping[str, Any]) -> Layer:
-        return Layer(values, lambda path: self.source(kind, (*prefix, *path)))
+    def layer(self, kind: Literal["file", "defaults"], prefix: KeyPath, values: Mapping[str, Any]) -> keys.Layer:
+        return keys.Layer(values, lambda path: self.source(kind, (*prefix, *path)))
 
-    def read(self, keys: type[Any], models: Any = None) -> Any:
+    def read(self, kind: type[Any], models: Any = None) -> Any:
         """Return the validated keys. Raise all problems as one :class:`ConfigError`."""
         version = self.root.value.get("version")
         if version != 1 or type(version) is not int:  # before keys that another version may have
             wrong = f"must be 1, the only supported version, {got(version, ())}"
-            text = wrong if "version" in self.root.value else f"{MISSING}: write version: 1"
+            text = wrong if "version" in self.root.value else f"{keys.MISSING}: write version: 1"
             raise ConfigError(text, where=self.where(("version",)))
-        reading = Reading(models if isinstance(models, dict) else {})
-        return read_keys(keys, self.root.value, reading=reading, place=lambda below, text: (self.where(below), text))
+        reading = keys.Reading(models if isinstance(models, dict) else {})
+        return keys.read_keys(
+            kind, self.root.value, reading=reading, place=lambda below, text: (self.where(below), text)
+        )
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class GateFile(_Written):
         """Return the names of the gates, in the order of the file."""
         return tuple(self.root.value.get("gates", {}))
 
-    def layers(self, gate: str | None, *, named_at: Where | None = None) -> list[Layer]:
+    def layers(self, gate: str | None, *, named_at: Where | None = None) -> list[keys.Layer]:
         """Return the file's layers for a gate (None: a marker alone defines it). Raises :class:`ConfigError`."""
         own = {key: value for key, value in self.root.value.get("defaults", {}).items() if key != "extends"}
         defaults = [self.layer("defaults", ("defaults",), own), *([self.policy.layer] if self.policy else [])]
@@ -128,11 +129,11 @@ def load_gate_file(
     """
     path = Path(os.path.abspath(path))
     file = _Written(path, shown_path(path), read_yaml(path, content))
-    keys = file.read(FileKeys, file.root.value.get("models"))
+    written = file.read(FileKeys, file.root.value.get("models"))
     _check_names(file)
     models = {
         name: model.placed(partial(lambda name, *below: file.source("file", ("models", name, *below)), name), name)
-        for name, model in (keys.models or {}).items()
+        for name, model in (written.models or {}).items()
     }
     extends = file.root.value.get("defaults", {}).get("extends")
     policy = None if extends is None else _read_policy(extends, path, file.where(("defaults", "extends")), read)
@@ -143,8 +144,8 @@ def _check_names(file: _Written) -> None:
     """Refuse two gates with one name: the wrong one could satisfy ftgate_required."""
     default = file.root.value.get("defaults", {}).get("name")
     taken: dict[str, str] = {}
-    for gate, keys in file.root.value.get("gates", {}).items():
-        name = keys.get("name", default or gate)
+    for gate, own in file.root.value.get("gates", {}).items():
+        name = own.get("name", default or gate)
         if name in taken:
             text = f"two gates have the name {quoted(name)}: {cut(taken[name])} and {cut(gate)}"
             raise ConfigError(text, where=file.where(("gates", gate, "name")))
@@ -158,17 +159,17 @@ def _check_names(file: _Written) -> None:
 class Policy:
     """What a policy file asks of every gate, and the layer that gives its values to gates without their own."""
 
-    keys: GateKeys
-    layer: Layer
+    asked: GateKeys
+    layer: keys.Layer
 
     def check(self, gate: GateKeys) -> None:
         """Raise :class:`ConfigError` with all keys in which a gate requires less, or what they are about differs."""
         problems = []
-        for key, asked, given in (*_looser(self.keys, gate), *_lower_standards(self.keys, gate)):
-            there = self.keys.place_of(key) or self.keys.place_of(key.rpartition(".")[2])
+        for key, least, given in (*_looser(self.asked, gate), *_lower_standards(self.asked, gate)):
+            there = self.asked.place_of(key) or self.asked.place_of(key.rpartition(".")[2])
             how = "differs from" if key in ("metric", "goal") else "requires less than"
             place = gate.place_of(key) or gate.place_of(key.rpartition(".")[0])
-            what = f"{_shown(given)} {how} the policy, {_shown(asked)} ({there})"
+            what = f"{_shown(given)} {how} the policy, {_shown(least)} ({there})"
             cure = "Remove the key, so that the policy's value applies"
             cure += "." if key in ("metric", "goal") else ", or write one that is at least as strict."
             problems.append(ConfigError(what, where=Where(place or None, key=key), cure=cure))
@@ -196,18 +197,18 @@ def _read_policy(written: str, file: Path, where: Where, read: Callable[[Path], 
             f"cannot read the policy {shown_path(path)}: {getattr(error, 'strerror', error)}", where=where
         ) from None
     policy = _Written(path, shown or shown_path(path), read_yaml(path, content))
-    keys: GateKeys = policy.read(PolicyKeys).defaults
+    asked: GateKeys = policy.read(PolicyKeys).defaults
     layer = policy.layer("defaults", ("defaults",), policy.root.value["defaults"])
-    return Policy(keys.placed(lambda *below: policy.source("defaults", ("defaults", *below))), layer)
+    return Policy(asked.placed(lambda *below: policy.source("defaults", ("defaults", *below))), layer)
 
 
 Loosened = tuple[str, Any, Any]
 """A key, the value that the policy asks for, and that of the gate."""
 
 
-def _looser(before: Keys, after: Any, prefix: str = "") -> Iterator[Loosened]:
+def _looser(before: keys.Keys, after: Any, prefix: str = "") -> Iterator[Loosened]:
     """Yield the written keys of a mapping in which another one requires less, or has another metric or goal."""
-    directions = comparable(type(before))
+    directions = keys.comparable(type(before))
     for name, old in before.written().items():
         new, key = getattr(after, name, None), f"{prefix}{name}"
         if name in directions:
@@ -219,7 +220,7 @@ def _looser(before: Keys, after: Any, prefix: str = "") -> Iterator[Loosened]:
             is_less = new != old
         else:
             is_less = False
-            inner = {f"{key}.": (old, new)} if isinstance(old, Keys) else {}
+            inner = {f"{key}.": (old, new)} if isinstance(old, keys.Keys) else {}
             if name in ("thresholds", "guards"):
                 inner = {f"{key}.{part}.": (one, (new or {}).get(part)) for part, one in old.items()}
             for place, (one, other) in inner.items():
@@ -234,7 +235,7 @@ def _looser(before: Keys, after: Any, prefix: str = "") -> Iterator[Loosened]:
 def _lower_standards(policy: GateKeys, gate: GateKeys) -> Iterator[Loosened]:
     """Yield the standards of single baselines that are lower than the policy's."""
     for role, one in gate.standards.items():
-        for name, weaker in comparable(BaselineKeys).items():
+        for name, weaker in keys.comparable(BaselineKeys).items():
             old, new = getattr(policy, name), getattr(one, name)
             if None not in (old, new) and weaker.asks_less(old, new):
                 yield f"baselines.{role}.{name}", old, new
@@ -260,7 +261,7 @@ def render_json_schema() -> str:
     schema = FileKeys.model_json_schema(schema_generator=Untitled)
     for one in (schema, *schema["$defs"].values()):
         one.pop("title", None)
-    own, same = (schema["$defs"][keys.__name__]["properties"] for keys in (DefaultKeys, GateKeys))
+    own, same = (schema["$defs"][kind.__name__]["properties"] for kind in (DefaultKeys, GateKeys))
     own |= {name: {"$ref": f"#/$defs/{GateKeys.__name__}/properties/{name}"} for name in same}
     head = {"$schema": DIALECT, "title": "Gate file of pytest-ftgate (ftgate.yaml)"}
     return json.dumps(head | schema, indent=2, ensure_ascii=False) + "\n"

@@ -7,9 +7,9 @@ from pydantic import ConfigDict, Field, PrivateAttr
 
 from pytest_ftgate.config import keys, requirements
 from pytest_ftgate.config.data import DataKeys, DataValue
+from pytest_ftgate.config.keys import Source
 from pytest_ftgate.config.metrics import JUDGED, CalibrationKeys, MetricSpec, MetricsValue
 from pytest_ftgate.config.models import BaselineKeys, BaselinesValue, ModelSpec, ModelValue, Standard
-from pytest_ftgate.config.source import Source
 from pytest_ftgate.text import plain_number
 
 Evidence = Annotated[Literal["observed", "significant", "proven"], keys.words("observed", "significant", "proven")]

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PlainValidator, TypeAdapter, ValidationInfo
 
 from pytest_ftgate.config import keys
+from pytest_ftgate.config.keys import BUILT_IN, At, Source
 from pytest_ftgate.config.models import ModelValue
-from pytest_ftgate.config.source import BUILT_IN, At, Source
 from pytest_ftgate.text import FARTHEST, got
 
 _PATHS = {

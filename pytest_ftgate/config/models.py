@@ -11,24 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo
 
-from pytest_ftgate.config import model_keys
-from pytest_ftgate.config.keys import (
-    MISSING,
-    Amount,
-    Keys,
-    Placeable,
-    ProvenDrop,
-    Reading,
-    Weaker,
-    names,
-    optional,
-    own_words,
-    place,
-    reading_of,
-    refusal,
-    refusals,
-)
-from pytest_ftgate.config.source import BUILT_IN, At, Source
+from pytest_ftgate.config import keys, model_keys
 from pytest_ftgate.text import cut, excerpt, got, quoted, suggestion
 
 SPELLINGS = "openai:NAME, python:pkg.module:function, recorded:PATH, transformers:NAME"
@@ -43,7 +26,7 @@ _BUILT_IN: dict[str, type[model_keys.ModelKeys]] = {
 
 
 @dataclass(frozen=True)
-class ModelSpec(Placeable):
+class ModelSpec(keys.Placeable):
     """One validated model.
 
     Its name is the key ``name``, else its name under ``baselines``, else its name under ``models``,
@@ -54,7 +37,7 @@ class ModelSpec(Placeable):
     options: Mapping[str, Any]  # without ``provider``; paths are absolute; {"function": object} of "callable"
     spelling: str  # shown in reports: ``openai:gpt-5.4-mini``, ``python:pkg.mod:fn``, ``conftest.my_model``
     name: str
-    source: Source  # where it is defined; for a named model, under ``models``
+    source: keys.Source  # where it is defined; for a named model, under ``models``
 
     def __str__(self) -> str:
         return self.spelling
@@ -64,7 +47,7 @@ class ModelSpec(Placeable):
         """Return whether the gate sets the model's prompt, which recordings and functions bring themselves."""
         return self.provider not in ("recorded", "python", "callable")
 
-    def placed(self, at: At, name: str | None = None) -> ModelSpec:
+    def placed(self, at: keys.At, name: str | None = None) -> ModelSpec:
         """Return the model with its source; a named model keeps the source of its definition.
 
         Parameters of the test may load other weights into any model. Only an endpoint in the gate file that is not the
@@ -73,7 +56,7 @@ class ModelSpec(Placeable):
         options, source, given = self.options, self.source, at()
         if self.provider == "openai" and given.kind in ("file", "defaults") and given.key != "candidate":
             given = replace(given, parameters={})
-        if source is not BUILT_IN:
+        if source is not keys.BUILT_IN:
             source = replace(source, parameters=given.parameters) if given.parameters else source
         else:
             source = given
@@ -86,7 +69,7 @@ class ModelSpec(Placeable):
         return replace(self, options=options, source=source, name=own or name or self.name)
 
 
-def no_candidate(source: Source) -> ModelSpec:
+def no_candidate(source: keys.Source) -> ModelSpec:
     """Return a placeholder for a model that is not trained yet."""
     return ModelSpec("", {}, "none yet", "candidate", source)
 
@@ -96,38 +79,38 @@ def no_candidate(source: Source) -> ModelSpec:
 
 def read_model(value: Any, info: ValidationInfo) -> ModelSpec:
     """Return a model that is written as a name under models, a spelling or a mapping, or in Python code an object."""
-    reading = reading_of(info)
+    reading = keys.reading_of(info)
     if isinstance(value, str):
         return reading.models[value] if value in reading.models else _from_mapping(_spelled(value, reading), reading)
     if isinstance(value, Mapping):
         return _extended(value, reading) if "extends" in value else _from_mapping(value, reading)
     if reading.objects and value is not None:
         return _from_object(value)
-    raise refusal(
+    raise keys.refusal(
         f"must be a model: a name under models, a string ({SPELLINGS}), or a mapping with provider or extends"
     )
 
 
 def _read_definition(value: Any, info: ValidationInfo) -> ModelSpec:
-    if isinstance(value, str) and value in reading_of(info).models:
-        raise refusal(f"a named model must not be another name: write {{extends: {cut(value)}}}")
+    if isinstance(value, str) and value in keys.reading_of(info).models:
+        raise keys.refusal(f"a named model must not be another name: write {{extends: {cut(value)}}}")
     return read_model(value, info)
 
 
-def _known(name: str, reading: Reading) -> str:
+def _known(name: str, reading: keys.Reading) -> str:
     """Return the end of a message about an unknown name of a model."""
-    names = cut(", ".join(sorted(reading.models)))
-    return suggestion(name, reading.models, f"; the names under models are {names}" if names else "")
+    known = cut(", ".join(sorted(reading.models)))
+    return suggestion(name, reading.models, f"; the names under models are {known}" if known else "")
 
 
-def _spelled(text: str, reading: Reading) -> dict[str, Any]:
+def _spelled(text: str, reading: keys.Reading) -> dict[str, Any]:
     """Return the keys of a model that is written as text."""
     provider, colon, rest = text.partition(":")
     if not colon or not provider.replace("-", "_").replace(".", "_").isidentifier():
         expected = f"; expected a name under models, or one of {SPELLINGS}"
-        raise refusal(f"unknown model {quoted(text)}{_known(text, reading) or expected}")
+        raise keys.refusal(f"unknown model {quoted(text)}{_known(text, reading) or expected}")
     if not rest.strip():
-        raise refusal(f"expected a model after the colon, got {quoted(text)}")
+        raise keys.refusal(f"expected a model after the colon, got {quoted(text)}")
     return {"provider": provider, _keys_of(provider).short: rest}
 
 
@@ -135,19 +118,19 @@ def _keys_of(provider: Any) -> type[model_keys.ModelKeys]:
     return _BUILT_IN.get(provider, model_keys.OtherKeys) if isinstance(provider, str) else model_keys.OtherKeys
 
 
-def _extended(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
+def _extended(values: Mapping[Any, Any], reading: keys.Reading) -> ModelSpec:
     """Return a model of the gate file with some of its keys replaced, under a name that says which."""
     name, own = values["extends"], {key: value for key, value in values.items() if key != "extends"}
     if not isinstance(name, str) or name not in reading.models:
         known = _known(name, reading) if isinstance(name, str) else ""
-        raise refusals([(("extends",), f"must be the name of a model under models, {got(name, ())}{known}")])
+        raise keys.refusals([(("extends",), f"must be the name of a model under models, {got(name, ())}{known}")])
     if "provider" in own:
-        raise refusals([(("provider",), "the provider is that of the model that is extended: remove this key")])
+        raise keys.refusals([(("provider",), "the provider is that of the model that is extended: remove this key")])
     try:
         model = _from_mapping(_inherited(name, own, reading, ()), reading)
     except pydantic.ValidationError as error:
-        found = [(path, text) for path, text in own_words(error) if path and path[0] in (*own, "extends")]
-        raise refusals(found or [(("extends",), f"the model {quoted(name)} is not valid")]) from None
+        found = [(path, text) for path, text in keys.own_words(error) if path and path[0] in (*own, "extends")]
+        raise keys.refusals(found or [(("extends",), f"the model {quoted(name)} is not valid")]) from None
     changes = (
         str(key) if isinstance(value, Mapping) else f"{key} {excerpt(str(value), width=24)}"
         for key, value in own.items()
@@ -155,10 +138,10 @@ def _extended(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
     return replace(model, name=model.options.get("name") or " ".join((name, *changes)))
 
 
-def _inherited(name: str, own: Mapping[Any, Any], reading: Reading, chain: tuple[str, ...]) -> dict[Any, Any]:
+def _inherited(name: str, own: Mapping[Any, Any], reading: keys.Reading, chain: tuple[str, ...]) -> dict[Any, Any]:
     """Return the keys of a named model, ``own`` in place of some of them; ``chain`` are models that extend it."""
     if name in chain:
-        raise refusals([(("extends",), f"models extend each other: {cut(' -> '.join((*chain, name)))}")])
+        raise keys.refusals([(("extends",), f"models extend each other: {cut(' -> '.join((*chain, name)))}")])
     base = reading.models.get(name)
     merged: dict[Any, Any] = dict(base) if isinstance(base, Mapping) else {}
     if isinstance(base, ModelSpec):
@@ -172,16 +155,16 @@ def _inherited(name: str, own: Mapping[Any, Any], reading: Reading, chain: tuple
     return {key: value for key, value in merged.items() if key not in replaced and key != "name"} | dict(own)
 
 
-def _from_mapping(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
+def _from_mapping(values: Mapping[Any, Any], reading: keys.Reading) -> ModelSpec:
     provider = values.get("provider")
     if provider is None:
         cure = f": one of {', '.join(_BUILT_IN)}, or a provider of a hook; or name a model under models with extends"
-        raise refusals([(("provider",), MISSING + cure)])
+        raise keys.refusals([(("provider",), keys.MISSING + cure)])
     if provider == "callable":
-        raise refusal("a callable cannot be written in a file: pass the function in a marker or fixture")
+        raise keys.refusal("a callable cannot be written in a file: pass the function in a marker or fixture")
     read = _keys_of(provider).model_validate(values, context=reading)
     options = {key: value for key, value in read.written().items() if key != "provider"}
-    options = {key: value.written() if isinstance(value, Keys) else value for key, value in options.items()}
+    options = {key: value.written() if isinstance(value, keys.Keys) else value for key, value in options.items()}
     options = {key: value for key, value in options.items() if value != 0 or key not in model_keys.COUNTS}
     model = options.get("adapter") if isinstance(read, model_keys.TransformersKeys) else None
     model = model or getattr(read, read.short, None)
@@ -190,22 +173,22 @@ def _from_mapping(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
         short = os.path.basename(short)
     elif isinstance(read, model_keys.PythonKeys):
         short = short.rpartition(":")[2]
-    return ModelSpec(read.provider, options, spelling, read.name or short, BUILT_IN)
+    return ModelSpec(read.provider, options, spelling, read.name or short, keys.BUILT_IN)
 
 
 def _from_object(function: Any) -> ModelSpec:
     is_model = hasattr(function, "complete") and hasattr(function, "key")
     if is_model and isinstance(function, type):
-        raise refusal(f"expected a model, got the class {function.__name__}: pass an instance of it")
+        raise keys.refusal(f"expected a model, got the class {function.__name__}: pass an instance of it")
     if not (is_model or callable(function) or callable(getattr(function, "predict", None))):
         cure = "pass a callable, an object with predict, or a string such as `openai:NAME`"
-        raise refusal(f"expected a model, {got(function, ())}: {cure}")
+        raise keys.refusal(f"expected a model, {got(function, ())}: {cure}")
     named = getattr(function, "func", function)  # functools.partial holds the function there
     short = _text(named, "__name__") or _text(function, "name") or type(function).__name__
     qualified = _text(named, "__qualname__") or type(function).__qualname__
     module = _text(named, "__module__") or type(function).__module__
     spelling = _text(function, "spelling") or f"{module}.{qualified}"
-    return ModelSpec("callable", {"function": function}, spelling, short, BUILT_IN)
+    return ModelSpec("callable", {"function": function}, spelling, short, keys.BUILT_IN)
 
 
 def _text(thing: Any, attribute: str) -> str | None:
@@ -253,7 +236,7 @@ def _read_optional(value: Any, info: ValidationInfo) -> ModelSpec | None:
     return None if value is None else read_model(value, info)
 
 
-class BaselineKeys(Keys):
+class BaselineKeys(keys.Keys):
     """A baseline with its own standard, in place of the gate's margin or max_drop."""
 
     one_at_most = (("margin", "max_drop"),)
@@ -261,8 +244,10 @@ class BaselineKeys(Keys):
     model: Annotated[ModelSpec | None, PlainValidator(_read_optional, json_schema_input_type=Written | None)] = Field(
         description="The model; null where there is none yet, such as no champion."
     )
-    margin: Annotated[Amount, Weaker("lower")] = optional("How much better than this baseline the candidate must be.")
-    max_drop: ProvenDrop = optional(
+    margin: Annotated[keys.Amount, keys.Weaker("lower")] = keys.optional(
+        "How much better than this baseline the candidate must be."
+    )
+    max_drop: keys.ProvenDrop = keys.optional(
         "How much worse than this baseline the candidate may be: it must be proven to be worse by at most that."
     )
 
@@ -272,10 +257,10 @@ class BaselineKeys(Keys):
             return Standard(f"baselines.{role}.max_drop", -self.max_drop)
         return Standard(f"baselines.{role}.margin", self.margin)
 
-    def placed(self, at: At, name: str | None = None) -> BaselineKeys:
+    def placed(self, at: keys.At, name: str | None = None) -> BaselineKeys:
         """Return a copy that knows its sources; the model goes by the baseline's name."""
         copy = super().placed(at)
-        copy.__dict__["model"] = place(self.model, partial(at, "model"), name)
+        copy.__dict__["model"] = keys.place(self.model, partial(at, "model"), name)
         return copy
 
     @classmethod
@@ -285,9 +270,11 @@ class BaselineKeys(Keys):
     @pydantic.model_validator(mode="after")
     def _has_standard(self) -> BaselineKeys:
         if not self.model_fields_set & _STANDARDS:
-            raise refusal("must have margin or max_drop beside model; without either, write the model alone")
+            raise keys.refusal("must have margin or max_drop beside model; without either, write the model alone")
         if self.model is None and self.max_drop is None:
-            raise refusals([(("margin",), "a baseline without a model cannot be beaten: write max_drop, or a model")])
+            raise keys.refusals(
+                [(("margin",), "a baseline without a model cannot be beaten: write max_drop, or a model")]
+            )
         return self
 
 
@@ -295,7 +282,7 @@ def _read_entry(value: Any, info: ValidationInfo) -> ModelSpec | BaselineKeys:
     """Return a model, or an entry with its own standard: a mapping that is no model."""
     own = sorted(_STANDARDS & value.keys()) if isinstance(value, Mapping) else []
     if own and value.keys() & {"provider", "extends"}:
-        raise refusals([((own[0],), f"put the model under model: {{model: {{...}}, {own[0]}: ...}}")])
+        raise keys.refusals([((own[0],), f"put the model under model: {{model: {{...}}, {own[0]}: ...}}")])
     if own or (
         isinstance(value, Mapping) and value.keys() & {*model_keys.OpenAIKeys.model_fields, "extends"} == {"model"}
     ):
@@ -312,14 +299,14 @@ def has_own_standards(baselines: Any) -> bool:
 def _refuse_one(value: Any) -> Any:
     """Refuse a single model where a mapping of models is expected."""
     if isinstance(value, str) or (isinstance(value, Mapping) and value.keys() & {"provider", "extends"}):
-        raise refusal("must be a mapping of names to models; for a single model use baseline")
+        raise keys.refusal("must be a mapping of names to models; for a single model use baseline")
     return value
 
 
 def _read_names(values: dict[str, Any]) -> dict[str, Any]:
     if "candidate" in values:
-        raise refusals([(("candidate",), "a baseline must not be named candidate")])
-    return names(values)
+        raise keys.refusals([(("candidate",), "a baseline must not be named candidate")])
+    return keys.names(values)
 
 
 _Entry = Annotated[ModelSpec | BaselineKeys, PlainValidator(_read_entry, json_schema_input_type=Written | BaselineKeys)]

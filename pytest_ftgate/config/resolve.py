@@ -8,9 +8,8 @@ from typing import Any
 
 from pytest_ftgate.config.gate_file import GateFile
 from pytest_ftgate.config.gate_keys import GateKeys
-from pytest_ftgate.config.keys import Reading, place, read_keys
+from pytest_ftgate.config.keys import BUILT_IN, Layer, Reading, Source, place, read_keys
 from pytest_ftgate.config.models import BaselineKeys, ModelSpec, has_own_standards, no_candidate
-from pytest_ftgate.config.source import BUILT_IN, Layer, Source
 from pytest_ftgate.errors import ConfigError, FtgateError, Where, combined, shown_path
 from pytest_ftgate.text import KeyPath, cut
 

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from pytest_ftgate import clock
 from pytest_ftgate.config import ModelSpec
-from pytest_ftgate.config.source import token
+from pytest_ftgate.config.keys import token
 from pytest_ftgate.data import Example, canonical_json, expected_text, without_instructions
 from pytest_ftgate.errors import ConfigError, ModelError, guarded, is_cancelled_from_outside
 from pytest_ftgate.models.price import price_of, written_price
