@@ -31,12 +31,14 @@ K = TypeVar("K", bound=Hashable)
 
 _RUN, _RUN_OF_SIGNS = 8, 20
 """Words by which a text is looked for, which are not the same by chance; and signs of a script without spaces."""
+_HALF = 0.4
+"""The weight of a text that has leaked where it begins or ends an output, such as four words."""
 _FEW, _TWO = 2, 10
 """Words of a text that is told apart from text around it, and of a text in which another content is beside it."""
 _SHARED = 10
 """The fewest different texts that must stand before or after a text before it counts as a frame."""
 _NEXT, _NEAR = 6, 400
-"""Words next to a text by which a frame is known, and characters in which another content is looked for."""
+"""Words next to a text by which a frame or a sentence is known, and characters in which other content is looked for."""
 _LONG_OUTPUT = 1_000
 """Characters of an output that is no list of answers."""
 _FEWEST, _SAMPLE = 1_000, 20_000
@@ -119,10 +121,11 @@ def leaks(
     """Yield test rows with the training rows that hold what they say. All such rows of both sets are named.
 
     A content has leaked where it stands by itself in a text of a training row: it is the whole text, or what is next to
-    it is a delimiter, a number, another content, text that stands next to others too, or words that do not follow
-    elsewhere. Outside of the inputs it must have eight words or end on both sides, within them it must have so many,
-    another content beside it or an equal output. Ids, long numbers and dates may differ if the outputs are equal. What
-    the training set answers differently is decided by the text around it, so it is a leak only with an equal output.
+    it is a delimiter, a number, another content, text that stands next to others too, another sentence, or words that
+    do not follow elsewhere. Outside of the inputs it must have eight words, or four at an end of the text; within them
+    it must have eight, another content beside it or an equal output. Ids, long numbers and dates may differ if the
+    outputs are equal. What the training set answers differently is decided by the text around it, so it is a leak only
+    with an equal output.
 
     ``said`` and ``tested`` are the contents of both sets, ``outputs`` the stripped outputs of the training set.
     """
@@ -134,7 +137,7 @@ def leaks(
     index = Index(parts, Counter(word for whole in wholes for word in whole.split(" ")))
     answers = [normalized_input(expected_text(example.expected)) for example in test]
     expects = {part: {answers[row] for row in rows} for part, rows in parts.items()}
-    certain = {part for part in parts if _is_certain(part)}
+    certain = {part for part in parts if _weight(part) >= 1}
     contents = {part: answers[rows[0]] for part, rows in parts.items()} | dict(zip(wholes, outputs, strict=True))
     hits: dict[str, list[_Hit]] = defaultdict(list)
     holding = set[int]()
@@ -161,7 +164,9 @@ def leaks(
             if part in certain:
                 hits[part].append(_Hit(row, text, None))
             elif says(part, _FEW):
-                hits[part].append(_Hit(row, text, None, _sides(text, at, part, contents)[0], whole.count(" ") + 1))
+                sides, *_ = _sides(text, at, part, contents)
+                half = _weight(part) >= _HALF and not all(side.words for side in sides)
+                hits[part].append(_Hit(row, text, None, () if half else sides, whole.count(" ") + 1))
     others = (one for row, one in enumerate(wholes) if row not in holding)
     around = _Around(hits, islice(others, _SAMPLE if hits else 0))
     for part, rows in parts.items():
@@ -186,11 +191,11 @@ def _is_said(hit: _Hit, part: str, content: str, answer: str) -> bool:
     return True
 
 
-def _is_certain(part: str) -> bool:
-    """Return whether a text has so many words that another one with them is the same."""
+def _weight(part: str) -> float:
+    """Return how certain it is by the number of its words that another text with them is the same; 1 is certain."""
     words = [word for word in part.split(" ") if word[0].isalnum()]
     signs = sum(map(bool, map(_SIGN.match, words)))
-    return (len(words) - signs) / _RUN + signs / _RUN_OF_SIGNS >= 1
+    return (len(words) - signs) / _RUN + signs / _RUN_OF_SIGNS
 
 
 def _answers(output: str) -> set[str]:
@@ -221,9 +226,10 @@ class _Around:
         content also if the first two do so more rarely than they would in texts that are joined at random.
         """
         words = part.count(" ") + 1
+        sentence = words >= _RUN and hit.size - words >= _NEXT
         foreign = hit.size - words >= _RUN and hit.answer is not None and says(part, _FEW)
         for number, side in enumerate(hit.sides):
-            ends = not side.words or (number, side.words) in self._frames
+            ends = not side.words or (number, side.words) in self._frames or (side.stops and sentence)
             if side.content is not None:
                 other = says(part, SUBSTANTIAL) and normalized_input(side.content) not in expected
                 ends = ends or other or hit.size >= _TWO

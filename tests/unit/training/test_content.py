@@ -214,6 +214,23 @@ def test_a_short_text_within_others(form, answer, leaked):
     assert audit([*SAID[600:], *more, *planted], SAID[:60]).leaked == leaked
 
 
+@pytest.mark.parametrize("answer", [label, lambda _: "other"])
+@pytest.mark.parametrize("frame", ["{0}. {1}? {2}!", "{1}? {0} {2}.", "{0} {2}! {1}?"], ids=["within", "first", "last"])
+def test_a_whole_sentence_among_others_is_a_leak_in_a_small_set_too(frame, answer):
+    """In so few rows no words are known to be foreign."""
+    texts = [f"{text} and nobody helps" for text in SAID[:60]]
+    planted = [(frame.format(SAID[i + 60], text, SAID[i + 120]), answer(text)) for i, text in enumerate(texts)]
+    assert audit([*SAID[200:440], *planted], texts).leaked == 60
+
+
+@pytest.mark.parametrize("frame", ["so they say {}", "{} is what they say", "They ask {} so it is that", "He {} him"])
+def test_half_a_sentence_beside_the_inputs_must_begin_or_end_there(frame):
+    some = [text for text in SAID if 4 <= len(text.split()) < 8][:60]
+    planted = [(f"{text[::-1]} {number}", frame.format(text)) for number, text in enumerate(some)]
+    leaked = 60 if frame.startswith(("so", "{}")) else 0
+    assert audit([*SAID[900:], *planted], some).leaked == leaked
+
+
 @pytest.mark.parametrize(
     "row",
     [
