@@ -17,8 +17,7 @@ from pytest_ftgate.checks.audit.content import plain_text, unescaped, words_of
 from pytest_ftgate.checks.audit.leaks import Index
 from pytest_ftgate.checks.baseline_quality import texts_in
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.prompt_mismatch import question_of
-from pytest_ftgate.data import expected_text, normalized_input
+from pytest_ftgate.data import Input, expected_text, normalized_input
 from pytest_ftgate.models.prompt import Prompt
 from pytest_ftgate.result import Check
 from pytest_ftgate.text import plural, printable
@@ -27,7 +26,9 @@ _TELLING_CHARACTERS = 16
 """Shorter inputs may be in a prompt by chance, such as "yes" or "what is it"."""
 _NAME_CHARACTERS = 60
 _ENOUGH = 0.9
-"""The share of what chance leaves to reveal, and of texts that must share a word for it to be a frame."""
+"""The share of what chance leaves to reveal."""
+_AROUND = 200
+"""The most words around an output."""
 _MOST_VALUES = 50
 _FEWEST_OF_CODE, _CODES_PER_OUTPUT = 3, 3
 """The fewest examples with the same value and output that show a code, and the most codes: ids reveal nothing."""
@@ -55,7 +56,7 @@ def check(gate: Context) -> Iterator[Check]:
             advice = "Remove the field from the template: it tells the model the answer."
             yield Check("prompt_leak", "fail", message, len(rows), 0, source, advice)
     sent = [prompt.system or "", prompt.template or "", *texts_in(model.params)] if model.prompt else []
-    if rows := _asked_in(" ".join(sent), [question_of(example.input) or "" for example in examples]):
+    if rows := _asked_in(" ".join(sent), [_question(example.input) for example in examples]):
         message = f"the prompt of the candidate {model.name} contains {_of(rows, gate)}"
         advice = "Use examples from the training set instead (few_shot), or remove these from the test set."
         yield Check("prompt_leak", "fail", message, len(rows), 0, source, advice)
@@ -65,10 +66,15 @@ def _of(rows: Sequence[int], gate: Context) -> str:
     return f"{len(rows):,} of {plural(len(gate.test), 'test example')}, first {gate.test.where(rows[0])}"
 
 
-def _asked_in(sent: str, questions: Sequence[str]) -> list[int]:
+def _question(given: Input) -> str:
+    """Return the last message of the user, which may be text or in parts."""
+    last = given if isinstance(given, str) else tuple(turn for turn in given if turn["role"] == "user")[-1:]
+    return plain_text(last) if last else ""
+
+
+def _asked_in(sent: str, texts: Sequence[str]) -> list[int]:
     """Return the questions that instructions, template or parameters hold, found as in the texts of training rows."""
     said = words_of(unescaped(normalized_input(sent)))
-    texts = [plain_text(question) for question in questions]
     asked = [words_of(text) if len(text) >= _TELLING_CHARACTERS else "" for text in texts]
     found = {part for part, _ in Index({*asked} - {""}, Counter(said.split())).find(said)}
     return [row for row, part in enumerate(asked) if part in found]
@@ -82,23 +88,31 @@ def telling(values: Sequence[Any], expected: Sequence[Any]) -> list[int]:
     ``values`` are the field's in each example; None where it has none.
     """
     asked = [_folded(expected_text(one)) for one in expected]
-    fields, sizes = [dict(_texts(value)) for value in values], {1, *map(len, asked)} & {*range(_WORDS)}
+    fields = [dict(_texts(value)) for value in values]
     for place in sorted({place for texts in fields for place in texts}):
-        for said in _readings([texts.get(place, ((), False)) for texts in fields], sorted(sizes)):
+        for said in _readings([texts.get(place, ((), False)) for texts in fields], asked):
             if rows := _revealed(said, asked):
                 return rows
     return []
 
 
-def _readings(texts: Sequence[tuple[Words, bool]], sizes: Sequence[int]) -> Iterator[list[list[Words]]]:
+def _readings(texts: Sequence[tuple[Words, bool]], asked: Sequence[Words]) -> Iterator[list[list[Words]]]:
     """Yield what the texts at one place may say, in each way of reading them, of each text.
 
-    A text may say all of its words, those that are not in nearly all other texts, or of a path or record the words from
-    one place on, or up to one, as many as an output has (``sizes``).
+    A text may say all of its words, those within the words that are around most outputs, or of a path or record the
+    words from one place on, or up to one, as many as an output has.
     """
-    shared = Counter(word for words, _ in texts for word in {*words})
+    sizes = sorted({1, *map(len, asked)} & {*range(_WORDS)})
+    around = Counter(
+        (words[:at], words[at + len(one) :])
+        for (words, _), one in zip(texts, asked, strict=True)
+        for at in range(len(words) - len(one) + 1 if len(words) <= len(one) + _AROUND else 0)
+        if words[at : at + len(one)] == one
+    )
     yield [[words] for words, _ in texts]
-    yield [[tuple(word for word in words if shared[word] < _ENOUGH * len(texts))] for words, _ in texts]
+    for start, end in (ends for ends, _ in around.most_common(1)):
+        said = (words[len(start) : len(words) - len(end)] for words, _ in texts)
+        yield [[one if (*start, *one, *end) == words else ()] for one, (words, _) in zip(said, texts, strict=True)]
     paths = [words if is_path else () for words, is_path in texts]
     for at in range(max(map(len, paths))):
         yield [[words[at : at + size] for size in sizes] for words in paths]
@@ -113,11 +127,14 @@ def _revealed(said: Sequence[Sequence[Words]], asked: Sequence[Words]) -> list[i
             if count >= _FEWEST_OF_CODE:
                 codes.setdefault(value, output)
     told = [next((one for one in reversed(some) if one in outputs), codes.get(some[0])) for some in said]
-    rows = [row for row, one in enumerate(told) if one == asked[row]]
     pairs = max(len(asked) * (len(asked) - 1), 1)
-    by_chance = (sum(outputs[one] for one in told if one is not None) - len(rows)) / pairs
-    beyond = len(rows) / len(asked) - by_chance
-    return [] if len(asked) < 2 or beyond <= 0 or beyond < _ENOUGH * (1 - by_chance) else rows
+    for read in (told, [codes.get(value) for value in values]):  # an output may be the code of another one
+        rows = [row for row, one in enumerate(read) if one == asked[row]]
+        by_chance = (sum(outputs[one] for one in read if one is not None) - len(rows)) / pairs
+        beyond = len(rows) / len(asked) - by_chance
+        if len(asked) > 1 and 0 < beyond >= _ENOUGH * (1 - by_chance):
+            return rows
+    return []
 
 
 def _texts(value: Any, place: str = "") -> Iterator[tuple[str, tuple[Words, bool]]]:

@@ -4,6 +4,7 @@ Each test takes one way, and shows the same project green without it. What no pl
 Gates that are not judged: test_obligations.py; what tests, hooks and fixtures do to a verdict: test_outcomes.py.
 """
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -230,10 +231,14 @@ def test_a_system_message_that_holds_the_test_set(project: Project, reader: Loop
     project.file("prompt.md", told)
     model = {"provider": "openai", "model": "m", "base_url": reader.url}
     marked = "\n".join(f"- **Customer**&nbsp;_question {i}_: {label(i)}" for i in range(60))
-    for keys in ({"system": told}, {"system_file": "prompt.md"}, {"system": marked}, {"params": {"documents": [told]}}):
-        gate = project.judge(candidate={**model, **keys})
-        because(gate, "fail", "prompt_leak", "60 of 60", "test.jsonl:1")
-        assert gate["models_called"] is False
+    hidden = ({"system": told}, {"system_file": "prompt.md"}, {"system": marked}, {"params": {"documents": [told]}})
+    parts = [{"type": "text", "text": "customer question {}"}]
+    for asked in ("customer question {}", [{"role": "user", "content": parts}]):
+        project.test_set(60, input=lambda i, asked=asked: json.loads(json.dumps(asked).replace("{}", str(i))))
+        for keys in hidden:
+            gate = project.judge(candidate={**model, **keys})
+            because(gate, "fail", "prompt_leak", "60 of 60", "test.jsonl:1")
+            assert gate["models_called"] is False
     assert project.judge(candidate={**model, "system": "Name the topic."})["models_called"] is True
 
 

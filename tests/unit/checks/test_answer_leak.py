@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from pytest_ftgate.checks.prompt_leak import telling
+from pytest_ftgate.data import canonical_json
 
 LABELS = [("refund", "invoice", "shipping")[number % 3] for number in range(120)]
 RARE = ["no"] * 114 + ["yes"] * 6
@@ -66,9 +67,24 @@ def test_several_codes_of_one_answer() -> None:
     assert telling([f"{len(one)}{number % 2}" for number, one in enumerate(LABELS)], LABELS) == [*range(120)]
 
 
-def test_json_outputs() -> None:
-    expected = [{"label": one, "number": number} for number, one in enumerate(LABELS)]
-    assert telling([{"number": number, "label": one} for number, one in enumerate(LABELS)], expected)
+JSON = [{"label": one, "number": number} for number, one in enumerate(LABELS)]
+TELLS = {  # values of a field, and expected outputs
+    "JSON": ([{"number": number, "label": one} for number, one in enumerate(LABELS)], JSON),
+    "JSON in a sentence": ([f"the correct output for this row is {canonical_json(one)}" for one in JSON], JSON),
+    "sentences that share words": (
+        [f"gold answer: I would like to order {number} boxes" for number in range(120)],
+        [f"I would like to order {number} boxes" for number in range(120)],
+    ),
+    "outputs that share a word": ([f"it is {one} ok" for one in LABELS], [f"{one} ok" for one in LABELS]),
+    "behind all labels": ([f"the one of refund, invoice and shipping is {one}" for one in LABELS], LABELS),
+    "the other one of two": ([1 - number % 2 for number in range(120)], [str(number % 2) for number in range(120)]),
+    "digits backwards": ([9 - number % 10 for number in range(120)], [number % 10 for number in range(120)]),
+}
+
+
+@pytest.mark.parametrize(("values", "expected"), TELLS.values(), ids=TELLS)
+def test_a_field_that_tells_the_answer(values: list[Any], expected: list[Any]) -> None:
+    assert telling(values, expected) == [*range(len(expected))]
 
 
 GOES_WITH = {  # values of a field, and expected outputs
