@@ -72,12 +72,16 @@ def _same_model(gate: Context, compared: Mapping[str, ModelSpec]) -> Iterator[Ch
     advice = "Set the fine-tuned model as candidate, and the prompted one as baseline"
     for role, spec in gate.config.baselines.items():
         message, source = f"{called(role)} and candidate are the same model", str(candidate.source)
+        names = [str(one.options.get("model", ""))[:3] for one in (spec, candidate)]
         if key_of(gate.models[role], example) == key_of(gate.models["candidate"], example):
             message += " with the same prompt"
             yield Check("identical_outputs", "fail", message, source=source, advice=f"{advice}.")
         elif role in compared and is_one_model(spec, candidate):
             message += f" ({candidate.spelling}), so the gain is that of the prompt or of the parameters"
             yield Check("baseline_prompt", "fail", message, source=source, advice=f"{advice}, {_ACCEPT}.")
+        elif role in gate.config.decisive and names[0] == "ft:" and names[1] not in ("", "ft:"):
+            message = f"{called(role, spec.name)} is a fine-tuned model (ft:) and candidate {candidate.name} is not"
+            yield Check("models", "warning", message, source=source, advice=f"{advice}.")
 
 
 class Given(NamedTuple):

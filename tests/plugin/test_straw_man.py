@@ -187,6 +187,17 @@ def test_each_of_several_baselines_is_looked_at(project: Project) -> None:
     mentions(check(free(project, ..., baselines=several), "baseline_prompt"), "baseline bare", "baseline nano")
 
 
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "swapped"),
+    [(TUNED, PROMPTED, True), (TUNED, "recorded:ft.jsonl", False), (TUNED, {**TUNED, "model": "ft:m"}, False)],
+)
+def test_a_fine_tuned_baseline_may_be_the_candidate(
+    project: Project, baseline: Any, candidate: Any, swapped: bool
+) -> None:
+    gate = free(project, baseline, candidate)
+    assert ("is a fine-tuned model" in str(checks(gate, "models"))) is swapped
+
+
 JSON = {"type": "json_object"}
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "x"}}
 
