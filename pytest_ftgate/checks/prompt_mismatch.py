@@ -21,8 +21,8 @@ _RARE = 0.1
 """The share of rows or calls up to which something is an exception."""
 _HEAD, _TAIL = re.compile(r"(.*(?::|\S\s*\n)[^\S\n]*)?", re.DOTALL), re.compile(r"(\n\s*\S.*)?\Z", re.DOTALL)
 """The part of a shared start or end that is no part of inputs which happen to begin or end alike."""
-_TEMPLATE_WORDS = 3
-"""The fewest shared words that are a template without such a part."""
+_TEMPLATE = re.compile(r":|\S\s+\S+\s+\S")
+"""What makes other shared text a template: a colon, or three words."""
 _COMPARED, _RENDERED = 2_000, 20
 """Rows that are compared, and rows that are rendered in a chat template."""
 _PASTED, _SHOWN = 300, 60
@@ -71,16 +71,16 @@ def _differences(gate: Context) -> Iterator[Difference]:
         yield from _compared("tools", "tools", tools, declared, where)
     learned = {row: text for row, one in lessons.items() if (text := question_of(one.input))}
     posed = dict(enumerate(text for one in sent if (text := question_of(one["messages"]))))
-    start, end = _around([*learned.values()])
-    if not (start or end) and prompt.template is not None and chats:
-        start, end = _around([*posed.values()])
-    if (start or end) and posed:
-        form = f"{start}{{input}}{end}"
+    for framed in (learned, posed if prompt.template is not None and chats else {}) if learned and posed else ():
+        start, end = _around([*framed.values()])
+        form, kind = f"{start}{{input}}{end}", ("the same text around the input", "template")
         known, asked = (
             {row: form if text.startswith(start) and text.endswith(end) else None for row, text in texts.items()}
             for texts in (learned, posed)
         )
-        yield from _compared("the same text around the input", "template", known, [*asked.values()], where)
+        if (start or end) and (found := [*_compared(*kind, known, [*asked.values()], where)]):
+            yield from found
+            return
 
 
 def _compared(
@@ -88,7 +88,7 @@ def _compared(
 ) -> Iterator[Difference]:
     """Compare what training rows and calls have, None where they have nothing; ``key`` is what gives it to a call.
 
-    What more than one training row in ten has is known; where each row has its own, any is.
+    If more than one training row in ten has any, all of theirs are known; where each row has its own, any is.
     """
     having = {row: text for row, text in trained.items() if text is not None}
     texts, share = Counter(having.values()), len(having) / len(trained)
@@ -135,7 +135,9 @@ def _around(texts: Sequence[str]) -> tuple[str, str]:
     """Return the text with which nine in ten texts begin, and with which they end; empty where it may be chance."""
     start, end = _shared(texts), _shared([text[::-1] for text in texts])[::-1]
     parts = (_HEAD.match(start), start), (_TAIL.search(end), end)
-    start, end = (mark[0] or text * (len(text.split()) >= _TEMPLATE_WORDS) for mark, text in parts if mark)
+    start, end = (mark[0] or text * bool(_TEMPLATE.search(text)) for mark, text in parts if mark)
+    framed = sum(text.startswith(start) and text.endswith(end) for text in texts)
+    end = end if framed >= (1 - _RARE) * len(texts) else ""
     longer = sum(len(text) > len(start) + len(end) for text in texts)
     return (start, end) if longer >= (1 - _RARE) * len(texts) else ("", "")  # equal rows
 

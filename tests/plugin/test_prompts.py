@@ -116,7 +116,7 @@ def test_media_that_are_sent_are_not_refused(http: EndpointProject, content: Any
 
 
 def _train(
-    project: EndpointProject, *, system: Any = None, wrap: str = "{}", tools: Any = None, shots: int = 0
+    project: EndpointProject, *, system: Any = None, wrap: str = "{}", tools: Any = (), shots: int = 0, form: Any = str
 ) -> None:
     """Write 200 conversations; ``system`` may be a text, or a function of the row's number."""
     rows = []
@@ -125,10 +125,16 @@ def _train(
         turns = [{"role": "system", "content": said}] if said else []
         for shot in range(shots):
             turns += [{"role": "user", "content": f"shot {i} {shot}"}, {"role": "assistant", "content": "refund"}]
-        turns.append({"role": "user", "content": wrap.format(f"training question {i}")})
+        turns.append({"role": "user", "content": form(wrap.format(f"training question {i}"))})
         turns.append({"role": "assistant", "content": label(i)})
         rows.append({"messages": turns, **({"tools": tools} if tools else {})})
     write_jsonl(project.path / "train.jsonl", rows)
+
+
+def most(text: str) -> str:
+    """Leave out a start in 15 of 200 rows, and an end in 15 others."""
+    left_out = int(text.split()[-1]) % 14
+    return f"{'Q: ' if left_out else ''}{text}{'' if left_out == 1 else ' Answer:'}"
 
 
 def _test(project: EndpointProject, *, wrap: str = "{}", **more: Any) -> None:
@@ -148,6 +154,9 @@ def _test(project: EndpointProject, *, wrap: str = "{}", **more: Any) -> None:
         ({}, {"system": SYSTEM}, "remove system", (1, 0)),
         ({"wrap": WRAP}, {}, 'template: "### Message\\n{input}\\n### Label:"', (0, 1)),
         ({"wrap": "Q: {}"}, {}, 'template: "Q: {input}"', (0, 1)),
+        ({"wrap": "{} Answer:"}, {}, 'template: "{input} Answer:"', (0, 1)),
+        ({"form": most}, {}, 'template: "Q: {input}"', (0, 0.925)),
+        ({"wrap": "Q: {}"}, {"template": "Q: {input}\nAnswer in French."}, "remove template", (1, 0)),
         ({}, {"template": "Classify this message: {input}"}, "remove template", (1, 0)),
         ({"tools": TOOLS}, {}, "tools", (0, 1)),
         ({}, {"few_shot": 2}, "remove few_shot", (1, 0)),
@@ -177,6 +186,7 @@ def test_a_candidate_that_is_not_asked_as_in_training(
         ({"wrap": WRAP}, {}, {"wrap": WRAP}),
         ({"tools": TOOLS}, {}, {"tools": lambda _: TOOLS}),
         ({"shots": 2}, {"few_shot": 2}, {}),
+        ({"form": lambda text: [{"type": "text", "text": text}]}, {"template": "Q: {input}"}, {}),
         ({}, {}, {}),
     ],
 )
