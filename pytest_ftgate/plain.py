@@ -20,6 +20,8 @@ _LOW = BeforeValidator(lambda end: -math.inf if end is None else end)
 _HIGH = BeforeValidator(lambda end: math.inf if end is None else end)
 Range = tuple[Annotated[float, _LOW, _END], Annotated[float, _HIGH, _END]]
 """The lower and upper end of a range; an infinite end is null in JSON."""
+Hashes = Annotated[tuple[Annotated[str, Field(pattern="^[0-9a-f]{8}$")], ...], Field(min_length=1)]
+"""One hash or more, of 8 hex digits each."""
 
 
 def about(description: str) -> Any:

@@ -1,7 +1,7 @@
 """Several attempts on one test set: each is judged at half the level of the one before, and has a line in the ledger.
 
-Another candidate is another attempt, and so are other answers of one candidate. A tenth of the examples, chosen by
-hash, may be shown; it does not count from the second attempt on, because what is shown can be mended without any gain
+Other answers are another attempt, and so is another candidate until its answers are known. A tenth of the examples,
+chosen by hash, may be shown; it does not count from the second attempt on, because it can be mended without any gain
 elsewhere. ``benchmarks/attempts.py`` measures what this prevents. Without ``max_attempts`` attempts are only noted.
 """
 
@@ -21,7 +21,7 @@ from pytest_ftgate.errors import ConfigError, DataError, HistoryError, StoreErro
 from pytest_ftgate.git import find_base
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.models import Model, key_of
-from pytest_ftgate.plain import from_plain
+from pytest_ftgate.plain import Hashes, from_plain
 from pytest_ftgate.result import AttemptResult, Check, Threshold
 from pytest_ftgate.runs.jobs import Run
 from pytest_ftgate.runs.store import Store
@@ -76,8 +76,8 @@ class Entry:
 
     gate: str
     candidate: str
-    answers: tuple[str, ...]
-    test_set: tuple[str, ...]
+    answers: Hashes
+    test_set: Hashes
     gain: float
     verdict: Literal["pass", "fail", "inconclusive"]
     level: float
@@ -93,9 +93,8 @@ class Attempt:
         whole: the test set with the examples that do not count.
         metric: the deciding metric, for any part of the test set.
         candidate, test_set: as in the ledger.
-        number: which attempt on the test set this is, from 1.
+        number, before: which attempt on the test set this is, from 1, and the distinct ones before, in their order.
         answers: the hashes of its answers; empty: not known yet, and expected to be those that were judged last.
-        before: the distinct attempts on the same test set, in their order.
         runs: those over the whole test set, by role.
     """
 
@@ -110,12 +109,13 @@ class Attempt:
     runs: Mapping[str, Run] = field(default_factory=dict)
 
     def among(self, entries: Iterable[Entry]) -> "Attempt":
-        """Return this attempt after others: those of one candidate with the same answers are one."""
-        same = (one for one in entries if same_test_set(self.test_set, one.test_set))
-        before = tuple({(one.candidate, one.answers): one for one in same}.values())
-        own = ((number, one) for number, one in enumerate(before, 1) if one.candidate == self.candidate)
-        known = [number for number, one in own if not self.answers or self.answers.issuperset(one.answers)]
-        return replace(self, before=before, number=known[-1] if known else len(before) + 1)
+        """Return this attempt after others: the same answers are one, and before they are known one candidate's."""
+        before = {(one.candidate, one.answers): one for one in entries if same_test_set(self.test_set, one.test_set)}
+        known, answers = len(before) + 1, tuple(sorted(self.answers)[:_MOST])
+        for number, one in enumerate(before.values(), 1):
+            own = one.candidate == self.candidate and self.answers.issuperset(one.answers if answers else ())
+            known = number if own or one.answers == answers else known
+        return replace(self, before=tuple(before.values()), number=known)
 
     def answered(self, runs: Mapping[str, Run]) -> "Attempt":
         """Return this attempt with its answers known: a hash of each input with the answers to it."""
@@ -169,11 +169,13 @@ class Attempt:
             spared = len(self.whole) - len(self.counted)
             message = f"{facts}; {spared:,} of {plural(len(self.whole), 'example')} may be shown and do not count"
             yield Check("max_attempts", "pass", message if spared else str(facts), *limit, threshold=threshold)
+            if self.asked.evidence == "observed":
+                message = "evidence: observed has no level, so max_attempts only limits the number of attempts"
+                source = str(self.asked.sources["evidence"])
+                yield Check("attempts", "warning", message, source=source, advice="Set evidence: significant.")
             return
-        message = f"{plural(facts.most, 'attempt has', 'attempts have')} been judged on this test set "
-        message += f"({shown_path(_path(self.asked))}); this would be attempt {facts.number:,} of {facts.most:,}"
-        cure = "Label a fresh test set, of which less than half is known, or take another approach than one more "
-        cure += "variant. More attempts on this test set would pass a useless candidate by luck."
+        message = f"attempt {facts.number:,} of {facts.most:,} on this test set ({shown_path(_path(self.asked))})"
+        cure = "Label a fresh test set, of which less than half is known, or take another approach."
         yield Check("max_attempts", "fail", message, *limit, cure, "stop", threshold)
 
     def check_again(self) -> Iterator[Check]:
@@ -215,8 +217,7 @@ class Attempt:
             return [Check("attempts", "note", f"the attempt was added to {shown}", advice=f"Commit {shown}.")]
         tell(f"commit this line to {shown}:\n{line}")
         message = f"this verdict is not in the committed {shown}, so that later attempts would not count it"
-        cure = f"Commit the line that is printed at the end of the session to {shown}."
-        return [Check("attempts", "error", message, advice=cure)]
+        return [Check("attempts", "error", message, advice=f"Commit the line printed after the session to {shown}.")]
 
 
 def find_attempt(
@@ -224,8 +225,7 @@ def find_attempt(
 ) -> Attempt:
     """Return which attempt on the whole test set a model is; ``answers`` are the hashes of its, empty if unknown.
 
-    It is known by the key of its first answer; a callable whose keys hold for one session by its spelling. Raise
-    :class:`DataError` if the ledger is damaged.
+    It is known by the key of its first answer, a callable by its spelling. :class:`DataError`: the ledger is damaged.
     """
     name, earlier = config.candidate.spelling, list[Entry]()
     if model.persistent or model.function is None:
@@ -233,8 +233,10 @@ def find_attempt(
     if config.max_attempts is not None:
         earlier = _ledger(_path(config))
     else:
-        with suppress(StoreError, ValueError):
-            earlier = [from_plain(Entry, parse_json(text)) for text in notes.notes(_NOTE).values()]
+        with suppress(StoreError):
+            for text in notes.notes(_NOTE).values():
+                with suppress(ValueError):
+                    earlier.append(from_plain(Entry, parse_json(text)))
         earlier = [one for one in earlier if one.gate == (config.gate or config.name)]
     return Attempt(config, test, metric, name, fingerprint(test), answers=answers).among(earlier)
 
@@ -248,8 +250,7 @@ def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
         base = find_base(path.parent, ref)
         then, now = base and base.content(path), path.read_bytes() if path.exists() else b""
     except (HistoryError, OSError) as error:
-        message = f"the ledger of attempts could not be compared with its earlier version: {error}"
-        yield Check("attempts", "note", message)
+        yield Check("attempts", "note", f"the ledger of attempts cannot be compared with its earlier version: {error}")
         return
     if now.splitlines()[: len(old := (then or b"").splitlines())] != old:
         message = f"{shown_path(path)} does not begin with its {plural(len(old), 'line')} at the merge base"
@@ -296,5 +297,4 @@ def _locked(path: Path) -> Iterator[BinaryIO]:
                 file.write(b"\n")
             yield file
     except OSError as error:
-        what = f"the attempt could not be written: {error.strerror}"
-        raise DataError(what, where=Where(shown_path(path))) from None
+        raise DataError(f"the attempt could not be written: {error.strerror}", where=Where(shown_path(path))) from None

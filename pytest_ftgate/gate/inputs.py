@@ -1,22 +1,26 @@
 """Read the inputs of a gate without calling a model: data, metrics and models."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 
 from pytest_ftgate import clock
-from pytest_ftgate.checks.attempts import find_attempt
+from pytest_ftgate.checks.attempts import Attempt, find_attempt
 from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set, check_test_set, grouped, row_pairs
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.judging import prepare_judging
 from pytest_ftgate.checks.parts import prepare_parts
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.data import DataSet
+from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.gate.metrics import build_metrics, check_keys, custom_metrics, needs_expected
 from pytest_ftgate.gate.state import Services
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.models import Model, Surroundings, build_model
 from pytest_ftgate.models.prompt import refuse_unsent_media
 from pytest_ftgate.result import TestSetResult, TrainingResult
+from pytest_ftgate.runs.jobs import Job
+from pytest_ftgate.runs.runner import stored_runs
 
 
 def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: frozenset[str] = frozenset()) -> Context:
@@ -39,7 +43,8 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: froz
     if "candidate" in models:
         asked = models["candidate"], metrics[config.decided_by.name]
         attempt = find_attempt(config, *asked, test, services.stores.notes, answers)
-    if attempt is not None:
+        if attempt.facts is not None and attempt.number > attempt.facts.most and not answers:
+            attempt = _with_known_answers(attempt, models["candidate"], services)
         config = attempt.config
         if (counted := attempt.counted) is not test:
             test, audit = _audited(training, counted, services, metrics[config.decided_by.name])
@@ -61,6 +66,18 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: froz
     )
     _check_prompts(gate.models, [data for data in gate.test_sets.values() if data is not gate.test])
     return _with_input_facts(gate)
+
+
+def _with_known_answers(attempt: Attempt, model: Model, services: Services) -> Attempt:
+    """Return an attempt beyond the budget after a look at its answers, if all are recorded or stored.
+
+    They may have been judged under another name.
+    """
+    job = Job(model, attempt.whole, attempt.asked.repeats, of_candidate=True)
+    with suppress(FtgateError):  # what is wrong with them is said where they are used
+        (run,) = stored_runs([job], services.stores)
+        return attempt if run.unanswered else attempt.answered({"candidate": run}).among(attempt.before)
+    return attempt
 
 
 def _audited(training: DataSet, test: DataSet, services: Services, deciding: Metric) -> tuple[DataSet, TrainingAudit]:

@@ -84,6 +84,21 @@ def test_a_candidate_is_the_same_one_when_asked_again_about_more(http: EndpointP
     assert http.judge(candidate=http.model("ft", revision="2"), max_attempts=2)["attempt"]["number"] == 2
 
 
+def test_the_same_answers_under_another_name_are_no_attempt(project: Project) -> None:
+    attempt(project, 1, BETTER, max_attempts=1)
+    for number, same in ((2, True), (3, False)):
+        project.predictions(f"ft{number}.jsonl", 200, wrong_at=(*BETTER, 101 if same else 103))
+        gate = project.judge(candidate=f"recorded:ft{number}.jsonl", max_attempts=1)
+        assert (gate["verdict"], gate["attempt"]["number"]) == (("pass", 1) if same else ("fail", 2))
+        assert len(ledger(project)) == 1
+
+
+def test_evidence_without_a_level_is_said(project: Project) -> None:
+    found = check(passed(project.judge(evidence="observed")), "attempts")
+    assert found["status"] == "warning"
+    mentions(found, "level", "evidence: significant")
+
+
 @pytest.mark.parametrize("most", [2, None])
 def test_other_answers_of_one_candidate_are_another_attempt(project: Project, most: int | None) -> None:
     code, answer = "def answer(text): return Path({!r}).read_text()", project.path / "answer"
@@ -145,7 +160,12 @@ def test_a_damaged_line_is_an_error_that_names_it(project: Project) -> None:
         *(second[:-20], "attempt 1", ""),
         second.replace('"gain"', '"gains"'),
         second.replace('"fail"', '"maybe"'),
-        second.replace('"test_set": [', '"test_set": [1, '),
+        *(
+            second.replace(f'"{key}": [', f'"{key}": [{one}, ')
+            for key in ("test_set", "answers")
+            for one in (1, '"00"')
+        ),
+        *(re.sub(rf'"{key}": \[.*?\]', f'"{key}": []', second) for key in ("test_set", "answers")),
         second.replace('"gain"', '"verdict": "pass", "gain"'),
     ):
         project.file(LEDGER, f"{first}\n{damaged}\n")
@@ -205,7 +225,7 @@ def test_an_attempt_that_another_process_takes_is_judged_as_the_next(
     def keep(attempt: Attempt, *args: Any) -> Any:
         if next(times, None) is not None:
             if number is not None:
-                real(replace(attempt, candidate="another"), *args)
+                real(replace(attempt, candidate="another", answers=frozenset({"0" * 8})), *args)
             raise MovedError
         return real(attempt, *args)
 
@@ -275,6 +295,7 @@ def test_groups_stay_together_and_without_an_example_that_counts_there_is_an_err
 
 def test_without_max_attempts_the_second_candidate_is_a_note(project: Project) -> None:
     assert "attempts" not in statuses(attempt(project, 1, stored=True, max_attempts=...))
+    project.store("INSERT INTO notes VALUES ('attempt: 0', 'of a later version')")
     found = check(attempt(project, 2, BETTER, stored=True, max_attempts=...), "attempts")
     assert (found["status"], found["observed"]) == ("note", 2)
     mentions(found, "max_attempts")
