@@ -37,7 +37,7 @@ def check(gate: Context) -> Iterator[Check]:
         worse = constant is not None and metric.compares and not beats(metric, value, constant.value)
         if role == "candidate":
             worse = worse and gate.config.accepts("weak_baseline") and constant is not None and not constant.perfect
-        elif role not in gate.config.decisive:
+        elif constant is not None and role not in gate.config.decisive:
             continue
         elif constant is not None and metric.compares and not worse and only is None:
             yield _beaten(gate, role, constant)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_ftgate.checks.answers import complete_checks
+from pytest_ftgate.checks.constant_baseline import best_constant, chance
 from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.checks.gain import drop_limit, examples_advice
 from pytest_ftgate.checks.parts import MIN_EXAMPLES, SHOWN, Guard, Slice, Tolerance, size_of
@@ -93,7 +94,7 @@ def check_free(gate: Context) -> Iterator[Check]:
     if not gate.parts.others:
         yield Check("guards", "note", "no guards configured: other tasks were not tested for regressions")
     for guard in gate.parts.others:
-        yield from (*_leaked(guard), *_too_small(guard))
+        yield from (*_leaked(guard), *_too_small(guard), *_not_recorded(gate, guard))
     yield from _ids_in_two(gate)
 
 
@@ -114,6 +115,16 @@ def _too_small(guard: Guard) -> Iterator[Check]:
         numbers = {"observed": have, "required": needed, "action": "add_examples"}
         advice = f"Add {plural(needed - have, f'more {unit}')} to the guard."
         yield guard.check("inconclusive", message, **numbers, advice=advice)
+
+
+def _not_recorded(gate: Context, guard: Guard) -> Iterator[Check]:
+    """Check that recorded models have an answer to every example of the guard."""
+    for role, model in gate.models.items():
+        missing = [one.name for one in guard.test if model.ids is not None and one.id not in model.ids]
+        if missing and not (role == "candidate" and gate.config.missing_answers == "wrong"):
+            message = f"{called(role, model.name)} has no recorded answer for {len(missing):,} of "
+            message += f"{plural(len(guard.test), 'example')}, first {printable(missing[0], SHOWN)}"
+            yield guard.check("error", message, advice="Record the answers to the guard's examples in the same file.")
 
 
 def _ids_in_two(gate: Context) -> Iterator[Check]:
@@ -162,23 +173,29 @@ def _judge_guard(gate: Context, guard: Guard) -> tuple[PartResult, list[Check]]:
         if candidate is not None:
             result = judge_drop(guard.facts, scores, candidate, guard.tolerance, guard.test.groups)
             checks.append(_guard_check(gate, guard, result))
+        weak = _nothing_to_lose(gate, guard, best, scored[best])
     except FtgateError as error:
         return replace(guard.facts, verdict="error"), [*checks, error_check(error, guard.path)]
-    if abs(scores[best].value - metric.worst) > guard.spec.max_drop:
-        return result, checks
-    return replace(result, verdict="fail"), [_nothing_to_lose(gate, guard, best, scores[best].value), *checks]
+    useless = any(check.status == "fail" for check in weak)
+    return replace(result, verdict="fail") if useless else result, [*weak, *checks]
 
 
-def _nothing_to_lose(gate: Context, guard: Guard, role: str, value: float) -> Check:
-    """Refuse a baseline so bad that no drop can exceed the limit: such a guard always passes."""
-    shown, most = (
-        show_value(value, share=guard.metric.share),
-        show_amount(guard.spec.max_drop, share=guard.metric.share),
-    )
-    message = f"{called(role, gate.asked(role).name)} has {guard.metric.name} {shown}, so no drop can exceed the limit "
+def _nothing_to_lose(gate: Context, guard: Guard, role: str, baseline: Measured) -> list[Check]:
+    """Refuse a baseline so bad that no drop can exceed the limit, and warn of one that may be as bad as a constant."""
+    metric, value, most = guard.metric, baseline.scores[guard.metric.name].value, guard.spec.max_drop
+    message = f"{called(role, baseline.facts.name)} has {metric.name} {show_value(value, share=metric.share)}, "
     advice = "Check that the metric reads the answers correctly. A guard needs a task that the baseline can do."
-    fields = {**gate.requirement(f"{guard.path}.max_drop"), "advice": advice, "action": "measure_again"}
-    return guard.check("fail", f"{message}of {most}", observed=value, **fields)
+    fields = {"observed": value, "advice": advice, "action": "measure_again"}
+    if abs(value - metric.worst) <= most:
+        message += f"so no drop can exceed the limit of {show_amount(most, share=metric.share)}"
+        return [guard.check("fail", message, **{**gate.requirement(f"{guard.path}.max_drop"), **fields})]
+    constant = best_constant(metric, guard.test.expected) if metric.compares else None
+    if constant is None or constant.n_expected == 1:
+        return []
+    if (p := chance(metric, constant.answer, baseline, guard.test.groups)) is None:
+        return []
+    message += f"and one answer to everything {show_value(constant.value, share=metric.share)}: the difference may be "
+    return [guard.check("warning", f"{message}chance (p = {p:.2g}, above 0.05)", required=constant.value, **fields)]
 
 
 def _guard_check(gate: Context, guard: Guard, result: PartResult) -> Check:

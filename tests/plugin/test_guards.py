@@ -37,9 +37,9 @@ def test_recorded_models_without_the_guards_predictions(project: Project) -> Non
     guard_set(project, 100)
     project.predictions("base.jsonl", 100, prefix="g", add=True)
     project.predictions("ft.jsonl", 98, prefix="g", add=True)
-    found = stopped(judged(project), called=True)
-    assert (found["name"], found["observed"]) == ("guards.general", 98)
-    mentions(found, "ft.jsonl", "2 of 100", "g98")
+    found = stopped(judged(project))
+    assert found["name"] == "guards.general"
+    mentions(found, "ft.jsonl", "2 of 100", "general.jsonl:99")
     gate = judged(project, {"max_drop": 0.1}, missing_answers="wrong")
     assert (gate["verdict"], gate["guards"][0]["candidate"]) == ("pass", 0.98)
     assert check(gate, "guards.general")["status"] == "warning"
@@ -67,6 +67,23 @@ def test_a_guard_holds_against_every_baseline(project: Project) -> None:
     assert (gate["verdict"], guard["verdict"], guard["against"]) == ("inconclusive", "inconclusive", "a")
     assert (guard["baseline"], guard["candidate"], guard["wins"], guard["losses"]) == (0.75, 0.76, 15, 14)
     mentions(check(gate, "guards.general"), "baseline a", "75.0 %", "76.0 %")
+
+
+@pytest.mark.parametrize(
+    ("right", "expected", "status"),
+    [(38, label, "warning"), (60, label, "pass"), (60, "refund", "pass"), (0, label, "fail")],
+)
+def test_a_baseline_that_may_know_nothing_has_nothing_to_lose(
+    project: Project, right: int, expected: Any, status: str
+) -> None:
+    """It is right on 38 of 99 examples, and always answering 'refund' on 33."""
+    guard_set(project, LEAST, expected=expected)
+    answers(project, LEAST, base=range(right, LEAST), ft=range(right, LEAST))
+    gate = judged(project)
+    found = check(gate, "guards.general")
+    assert (gate["verdict"], found["status"]) == ("fail" if status == "fail" else "pass", status)
+    if status == "warning":
+        assert (found["observed"], found["required"]) == (38 / 99, 33 / 99)
 
 
 def test_repeats_hold_for_guards_too(project: Project) -> None:

@@ -117,6 +117,14 @@ def test_the_candidate_must_be_preferred_to_every_baseline(judged: PythonJudged)
     assert values == {"weak": pytest.approx(0.25 - 5 / 120), "strong": 0.5}
 
 
+def test_a_champion_that_always_says_the_same_is_weak_too(judged: PythonJudged) -> None:
+    judged.predictions("same.jsonl", N, output="Hello there.")
+    baselines = {"prompt": "recorded:base.jsonl", "champion": {"model": "recorded:same.jsonl", "max_drop": 1.0}}
+    found = stopped(judged.by(gate={"baseline": ..., "baselines": baselines}), "fail", called=True)
+    assert found["name"] == "weak_baseline"
+    mentions(found, "champion", "'Hello there.'")
+
+
 def test_a_missing_answer_is_not_judged_and_loses(judged: PythonJudged) -> None:
     judged.predictions("ft.jsonl", 60, output=lambda i: judged.answer_of("ft", i) if i else "  ")
     gate = judged.by(name="preference")
