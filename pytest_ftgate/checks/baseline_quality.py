@@ -64,13 +64,18 @@ def _compared(gate: Context) -> Mapping[str, ModelSpec]:
 
 
 def _same_model(gate: Context, compared: Mapping[str, ModelSpec]) -> Iterator[Check]:
-    """Refuse a baseline that is the candidate: with the same prompt both answer alike, with another that decides.
+    """Refuse a baseline that is the candidate, with the same prompt or another one; warn of two that may be swapped.
 
     The same models with the same prompt give the first example the same prediction key.
     """
     candidate, example = gate.config.candidate, gate.test.examples[0]
     advice = "Set the fine-tuned model as candidate, and the prompted one as baseline"
     for role, spec in gate.config.baselines.items():
+        theirs, ours = str(spec.options.get("model")), str(candidate.options.get("model", "ft:"))
+        if role in compared and theirs.startswith("ft:") and not ours.startswith("ft:"):
+            message = f"{called(role, spec.name)} is a fine-tuned model (ft:), and candidate {candidate.name} is not"
+            cure = "Check whether baseline and candidate are swapped."
+            yield Check("models", "warning", message, source=str(spec.source), advice=cure)
         message, source = f"{called(role)} and candidate are the same model", str(candidate.source)
         names = [str(one.options.get("model", ""))[:3] for one in (spec, candidate)]
         if key_of(gate.models[role], example) == key_of(gate.models["candidate"], example):

@@ -242,6 +242,9 @@ def _within_limit(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: Unk
         advice, action = "Do not train: it would save too little at this number of calls.", "stop"
     required = {**gate.requirement(_LIMIT), "advice": advice if status == "fail" else None, "action": action}
     yield Check("economics", status, message, _known(days), **required)
+    if spec.data_cost_usd is None and status == "pass":
+        message, cure = "preparing the data counts as $0", "Set economics.data_cost_usd, to 0 if it cost nothing."
+        yield Check("economics", "warning", message, source=gate.source(_LIMIT), advice=cure)
 
 
 def _cannot_be_judged(gate: Context, unknown: Unknown) -> Check:

@@ -97,19 +97,22 @@ def build(options: Options) -> Metric:
     name = options.metric
     if name not in ONE_LABEL:
         return _several(options)
-    more = ("labels",) if name in _AVERAGED else ("pos_label",) if name in _BINARY else ()
-    options.allow(*READING_OPTIONS, *more)
+    options.allow(*READING_OPTIONS, "labels", *(("pos_label",) if name in _BINARY else ()))
     read = label_set(options)
+    over = selected_codes(options, read)
+    if name not in _AVERAGED and len(over) < len(read.texts):
+        cure = f"List all labels of the test set ({listed(read.texts)}), or remove the option."
+        raise options.error(f"{name} is about all labels, and labels leaves some out", key="labels", cure=cure)
     if name == "accuracy":
         return Accuracy(read)
     if len(read.texts) > MOST_LABELS:
         what = f"{name} supports up to {MOST_LABELS:,} labels, and the test set has {len(read.texts):,}"
         raise options.error(what, cure="Use accuracy or exact_match.")
     low = -1.0 if name in _CHANCE_CORRECTED else 0.0
-    return LabelMetric(read, name, _statistic(options, read), low)
+    return LabelMetric(read, name, _statistic(options, read, over), low)
 
 
-def _statistic(options: Options, labels: LabelSet) -> Callable[[Floats], Floats]:
+def _statistic(options: Options, labels: LabelSet, over: Sequence[int]) -> Callable[[Floats], Floats]:
     name = options.metric
     if name == "balanced_accuracy":
         return balanced_accuracy
@@ -121,7 +124,7 @@ def _statistic(options: Options, labels: LabelSet) -> Callable[[Floats], Floats]
     score, _, average = name.partition("_")
     if not average:
         return partial(averaged, of=score, average="macro", over=[positive_code(options, labels)])
-    return partial(averaged, of=score, average=average, over=selected_codes(options, labels))
+    return partial(averaged, of=score, average=average, over=over)
 
 
 # --- tallies ----------------------------------------------------------------------------------------------------------

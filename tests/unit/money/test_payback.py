@@ -125,6 +125,8 @@ def test_the_limit() -> None:
     assert (check.status, check.message) == ("fail", "pays for itself after 160 days (limit 1 day)")
     (check,) = economics.check(gate(max_break_even_days=check.observed)).checks
     assert check.status == "pass"
+    _, check = economics.check(gate(max_break_even_days=160.0, data_cost_usd=None)).checks
+    assert (check.status, check.advice) == ("warning", "Set economics.data_cost_usd, to 0 if it cost nothing.")
 
 
 @pytest.mark.parametrize(
