@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from operator import ne
+from operator import itemgetter, ne
 from typing import Any, NamedTuple
 
 from pytest_ftgate.data import DataSet, Example, Messages, content_id, expected_text
@@ -281,7 +281,7 @@ def _ask(
         jobs[name] = Job(judge.model, made)
     runs = dict(zip(jobs, run_models(list(jobs.values()), **options), strict=True))
     kept = {**judging.runs, **{f"judge_{name}{suffix}": run for name, run in runs.items() if len(run.test_set)}}
-    results, checks = dict(judging.results), list[Check]()
+    results, failed = dict(judging.results), list[tuple[bool, list[Check]]]()
     read: dict[str, Read] = {}
     for name, run in runs.items():
         judge = judging.judges[name]
@@ -290,10 +290,11 @@ def _ask(
         results[name] = replace(_facts(judge, both), kappa=before.kappa if before is not None else None)
         values = {one.id: _value(judge.metric, one.completion) for one in run.predictions[0]}
         if errors := list(_errors(judge.metric, run, values, about[name])):
-            checks += errors
+            failed.append((run.failure is not None and run.failure.kind == "stopped", errors))
         else:
             read[name] = partial(_judgement, judge.metric, values)
-    return replace(judging, runs=kept, results=results), read, checks
+    failed.sort(key=itemgetter(0))  # those that another's failure stopped last
+    return replace(judging, runs=kept, results=results), read, [error for _, errors in failed for error in errors]
 
 
 def _judgement(metric: judged.ModelJudged, values: Mapping[str, Any], task: Example, outputs: tuple[Any, ...]) -> Any:

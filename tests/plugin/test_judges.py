@@ -153,6 +153,13 @@ def at(url: str, model: str = "m") -> dict[str, str]:
     return {"provider": "openai", "model": model, "base_url": url}
 
 
+def test_a_judge_that_fails_is_named_before_those_that_it_stopped(judged: PythonJudged) -> None:
+    absent = {**at("http://127.0.0.1:9/v1"), "api_key_env": "THE_KEY"}
+    gate = judged.judge(metric=[RUBRIC_METRIC, {**RUBRIC_METRIC, "name": "preference", "judge": absent}], margin=0.3)
+    message = check(ends(gate, "error"), "models")["message"]
+    assert 0 < message.index("THE_KEY is not set") < message.index("stopped by the failure of m")
+
+
 FUNCTION, WORKERS = "python:judges:honest", {"provider": "python", "target": "judges:honest", "workers": 2}
 OTHER_KEYS = {"params": {"temperature": 0}, "revision": "2", "name": "impartial"}
 
