@@ -17,7 +17,7 @@ from pytest_ftgate import clock
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.data import Example, canonical_json
 from pytest_ftgate.data.messages import declared_tools
-from pytest_ftgate.errors import ConfigError, ModelError, is_cancelled_from_outside
+from pytest_ftgate.errors import ConfigError, ModelError, guarded, is_cancelled_from_outside
 from pytest_ftgate.models.openai_api.endpoint import (
     PUBLIC_ENDPOINT,
     Endpoint,
@@ -200,6 +200,7 @@ def build_openai(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
         if name in params and (name, params[name]) != ("n", 1):
             cure = "remove it: the model, its messages and how its answers are read are set by the gate"
             raise ConfigError(f"params must not hold {name!r}", where=spec.source.where(f"params.{name}"), cure=cure)
+    guarded("writing params", canonical_json, params)
     base_url, served_as = options.get("base_url"), options.get("served_as") or ()
     key_env = options.get("api_key_env") or ("OPENAI_API_KEY" if base_url is None else None)
     names = (served_as,) if isinstance(served_as, str) else tuple(served_as)

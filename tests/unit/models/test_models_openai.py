@@ -174,6 +174,8 @@ def test_params_that_cannot_be_sent(build, params):
     with pytest.raises(ConfigError) as caught:
         build(params=params)
     assert str(caught.value.where) == f"ftgate.yaml:7: params.{''.join(params)}"
+    with pytest.raises(ConfigError, match=r"params(.|\n)*object is not JSON"):
+        build(params={"t": object()})
 
 
 def test_what_can_change_an_answer_changes_its_key_and_nothing_else_does(build):
