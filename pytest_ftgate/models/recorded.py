@@ -15,15 +15,15 @@ from pytest_ftgate.data.strict_json import parse_object
 from pytest_ftgate.errors import DataError, ModelError, Where, located
 from pytest_ftgate.models import protocol
 from pytest_ftgate.models.price import written_price
-from pytest_ftgate.text import excerpt, kind_of, listed
+from pytest_ftgate.text import excerpt, got, listed
 
 _IDS_SHOWN = 3
 _LOOKS = 'a recorded answer looks like this: {"id": "...", "output": "..."}'
 _COUNT = (protocol.is_count, "a whole number from 0")
-_SECONDS = (protocol.is_seconds, "a number of seconds")
 _MUST: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(("key", "reasoning", "input_sha256"), (lambda value: isinstance(value, str), "text")),
-    **dict.fromkeys(("latency_s", "busy_s", "created_at"), _SECONDS),
+    **dict.fromkeys(("latency_s", "busy_s"), (protocol.is_seconds, "a number of seconds")),
+    "created_at": (protocol.is_seconds, "a number of seconds since 1970"),
     "finish": (lambda value: value in protocol.FINISHES, f"one of {listed(protocol.FINISHES)}"),
     "repeat": _COUNT,
     "usage": (lambda value: isinstance(value, Mapping), "an object"),
@@ -190,7 +190,7 @@ def _row(text: str, line: int) -> tuple[tuple[str, int], RecordedRow]:
     id_, output = row.pop("id"), row.pop("output")
     id_ = str(id_) if isinstance(id_, int) and not isinstance(id_, bool) else id_
     if not isinstance(id_, str) or not id_.strip():
-        raise DataError(f"must be text that is not blank, is {kind_of(id_)}", where=Where(key="id"))
+        raise DataError(f"must be text that is not blank, {got(id_, ('id',))}", where=Where(key="id"))
     facts = _checked(row)
     counts = _checked({f"usage.{name}": count for name, count in facts.pop("usage", {}).items()})
     latency_s, answer = facts.get("latency_s"), None
@@ -221,8 +221,7 @@ def _checked(row: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in facts.items():
         fits, words = _MUST[name]
         if not fits(value):
-            found = value if isinstance(value, int | float) and not isinstance(value, bool) else kind_of(value)
-            raise DataError(f"must be {words}, is {excerpt(str(found))}", where=Where(key=name))
+            raise DataError(f"must be {words}, {got(value, (name.split('.')[0],))}", where=Where(key=name))
     return facts
 
 
