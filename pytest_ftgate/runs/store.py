@@ -182,7 +182,7 @@ class Store:
                 connection.execute(one).fetchone()[0]
                 for one in ("SELECT count(*) FROM sqlite_master", "PRAGMA application_id", "PRAGMA user_version")
             )
-            if tables and application != _APPLICATION:
+            if tables and (application != _APPLICATION or version < SCHEMA_VERSION):
                 raise self._damaged("it holds tables of something else")
             if version > SCHEMA_VERSION:
                 what = "the stored answers were written by a newer pytest-ftgate"

@@ -150,6 +150,7 @@ def refusal(store):
     ("statements", "evidence"),
     [
         (["PRAGMA user_version = 2"], "schema 2"),
+        *(([f"PRAGMA user_version = {version}"], "something else") for version in (0, -1)),
         (["DROP TABLE predictions", "CREATE TABLE predictions (key)"], "no such column: value"),
         *(
             ([f"UPDATE predictions SET value = '{value}'"], "stored answer k")
