@@ -104,15 +104,8 @@ def chance(metric: Metric, answer: str, model: Measured, groups: Sequence[str | 
     """
     expected, repeats = model.run.test_set.expected, len(model.run.predictions)
     constant = metric.bare().score(expected, [[answer] * len(expected)] * repeats)
-    compared = compare_scored(
-        constant,
-        model.scores[metric.name],
-        margin=0.0,
-        confidence=_CONFIDENCE,
-        evidence="significant",
-        groups=groups,
-        bounds=False,
-    )
+    asked: dict[str, Any] = {"margin": 0.0, "confidence": _CONFIDENCE, "evidence": "significant", "bounds": False}
+    compared = compare_scored(constant, model.scores[metric.name], groups=groups, **asked)
     return None if compared.above_zero else compared.p_zero
 
 
@@ -128,10 +121,8 @@ def constant_answer(metric: Metric, answers: Answers) -> str | None:
 def _beaten(gate: Context, role: str, constant: Constant) -> Check:
     """Return the check of a baseline that is better than a constant answer, perhaps by chance."""
     value, (named, said, best) = gate.scored[role].scores[gate.deciding.name].value, _shown(gate, role, constant)
-    message, p = (
-        f"{named}; {said} scores {best}",
-        chance(gate.deciding, constant.answer, gate.scored[role], gate.groups),
-    )
+    message = f"{named}; {said} scores {best}"
+    p = chance(gate.deciding, constant.answer, gate.scored[role], gate.groups)
     if p is None:
         return Check("weak_baseline", "pass", message, value, constant.value)
     message += f", and the difference may be chance (p = {p:.2g}, above 0.05)"
@@ -151,9 +142,8 @@ def _refused(gate: Context, role: str, constant: Constant | None, only: str | No
     if role != "candidate":
         return Check("weak_baseline", "fail", message, measured, best_value, None, advice, "better_prompt")
     cure = "Check the training data: whether most rows have the same output; and what the candidate returns."
-    return Check(
-        "degenerate_candidate", "fail", message, measured, best_value, None, advice if tools else cure, "fix_data"
-    )
+    advice = advice if tools else cure
+    return Check("degenerate_candidate", "fail", message, measured, best_value, None, advice, "fix_data")
 
 
 def _shown(gate: Context, role: str, constant: Constant | None) -> tuple[str, str, str]:

@@ -41,12 +41,10 @@ def no_price(models: Mapping[str, Model]) -> Unknown | None:
 
     Baselines count only if all of them have no price, because the best one is not known yet.
     """
-    prices = {role: price_of(model) for role, model in models.items()}
-    found = {
-        role: Unknown(f"{called(role, models[role].name)}: {price.unknown}", UNPRICED)
-        for role, price in prices.items()
-        if not price.known
-    }
+    found = dict[str, Unknown]()
+    for role, model in models.items():
+        if not (price := price_of(model)).known:
+            found[role] = Unknown(f"{called(role, model.name)}: {price.unknown}", UNPRICED)
     if "candidate" in found:
         return found["candidate"]
     return together(*found.values()) if found.keys() >= models.keys() - {"candidate"} else None
@@ -262,13 +260,10 @@ def _in_words(gate: Context, spec: EconomicsKeys, costs: Costs, *, assumed: bool
     if isinstance(spec.training_cost_usd, TokenCost):
         training += f" (about {sum(gate.audit.tokens):,} tokens an epoch, estimated as UTF-8 bytes / 4)"
     training += f" in each of {spec.iterations} iterations" if spec.iterations > 1 else ""
+    given = (spec.data_cost_usd, costs.data), (spec.hosting_usd_per_month, costs.hosting)
     data, hosting, retraining = (
         "not declared" if written is None else show_dollars(_known(usd))
-        for written, usd in (
-            (spec.data_cost_usd, costs.data),
-            (spec.hosting_usd_per_month, costs.hosting),
-            (spec.retrains_per_year, costs.retraining),
-        )
+        for written, usd in (*given, (spec.retrains_per_year, costs.retraining))
     )
     return (
         f"1,000 calls cost {old} (baseline), {new} (candidate)",

@@ -190,9 +190,8 @@ def _nothing_to_lose(gate: Context, guard: Guard, role: str, baseline: Measured)
         message += f"so no drop can exceed the limit of {show_amount(most, share=metric.share)}"
         return [guard.check("fail", message, **{**gate.requirement(f"{guard.path}.max_drop"), **fields})]
     constant = best_constant(metric, guard.test.expected) if metric.compares else None
-    if constant is None or constant.n_expected == 1:
-        return []
-    if (p := chance(metric, constant.answer, baseline, guard.test.groups)) is None:
+    p = None if constant is None else chance(metric, constant.answer, baseline, guard.test.groups)
+    if constant is None or p is None or constant.n_expected == 1:
         return []
     message += f"and one answer to everything {show_value(constant.value, share=metric.share)}: the difference may be "
     return [guard.check("warning", f"{message}chance (p = {p:.2g}, above 0.05)", required=constant.value, **fields)]
@@ -244,16 +243,9 @@ def check_fields(gate: Context) -> Found:
 
 
 def _judge_slice(gate: Context, tolerance: Tolerance, one: Slice) -> PartResult:
-    result = PartResult(
-        f"{one.field}={one.value}",
-        one.metric.name,
-        tolerance.max_drop,
-        field=one.field,
-        value=one.value,
-        metric_range=(one.metric.low, one.metric.high),
-        n=len(one.rows),
-        note=one.note,
-    )
+    known: dict[str, Any] = {"field": one.field, "value": one.value, "n": len(one.rows), "note": one.note}
+    known["metric_range"] = one.metric.low, one.metric.high
+    result = PartResult(f"{one.field}={one.value}", one.metric.name, tolerance.max_drop, **known)
     if one.note is not None:
         return result
     scores = {role: _score(one, measured, gate.deciding.name) for role, measured in gate.scored.items()}

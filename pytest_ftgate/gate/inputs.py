@@ -69,14 +69,11 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: froz
 
 
 def _with_known_answers(attempt: Attempt, model: Model, services: Services) -> Attempt:
-    """Return an attempt beyond the budget after a look at its answers, if all are recorded or stored.
-
-    They may have been judged under another name.
-    """
+    """Return an attempt with its answers if all are recorded or stored: under another name they may be known."""
     job = Job(model, attempt.whole, attempt.asked.repeats, of_candidate=True)
     with suppress(FtgateError):  # what is wrong with them is said where they are used
         (run,) = stored_runs([job], services.stores)
-        return attempt if run.unanswered else attempt.answered({"candidate": run}).among(attempt.before)
+        attempt = attempt if run.unanswered else attempt.answered({"candidate": run}).among(attempt.before)
     return attempt
 
 
@@ -89,18 +86,10 @@ def _audited(training: DataSet, test: DataSet, services: Services, deciding: Met
 def _with_input_facts(gate: Context) -> Context:
     """Add the facts of data and models that are known before any call."""
     test, training, audit, metric = gate.test, gate.training, gate.audit, gate.deciding
+    counts = audit.path, audit.sha256, audit.rows, audit.usable, audit.duplicates, audit.conflicts, audit.leaked
+    leaked, near = (row_pairs(test, training, rows) for rows in (audit.leaked_rows, audit.leaked_near_rows))
     return gate.with_facts(
-        training=TrainingResult(
-            audit.path,
-            audit.sha256,
-            audit.rows,
-            audit.usable,
-            audit.duplicates,
-            audit.conflicts,
-            audit.leaked,
-            leaked_pairs=row_pairs(test, training, audit.leaked_rows),
-            near_pairs=row_pairs(test, training, audit.leaked_near_rows),
-        ),
+        training=TrainingResult(*counts, leaked_pairs=leaked, near_pairs=near),
         test_set=TestSetResult(test.path, test.sha256, len(test), row_pairs(test, test, audit.test_near_rows)),
         metric_range=(metric.low, metric.high),
         **gate.parts.facts,
