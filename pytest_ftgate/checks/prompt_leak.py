@@ -49,10 +49,9 @@ def check(gate: Context) -> Iterator[Check]:
     for name in prompt.fields:
         values = [example.fields.get(name) for example in examples]
         if rows := telling(values, gate.expected):
-            told = (expected_text(some[rows[0]]) for some in (values, gate.expected))
-            value, output = (repr(printable(text, _NAME_CHARACTERS)) for text in told)
+            told = (printable(expected_text(some[rows[0]]), _NAME_CHARACTERS) for some in (values, gate.expected))
             message = f"the template of the candidate {model.name} uses {{{printable(name, _NAME_CHARACTERS)}}}, which "
-            message += f"reveals the expected output of {_of(rows, gate)}: {value} for {output}"
+            message += f"reveals the expected output of {_of(rows, gate)}: {' for '.join(map(repr, told))}"
             advice = "Remove the field from the template: it tells the model the answer."
             yield Check("prompt_leak", "fail", message, len(rows), 0, source, advice)
     sent = [prompt.system or "", prompt.template or "", *texts_in(model.params)] if model.prompt else []

@@ -101,10 +101,8 @@ def _compared(
     what, cure = f"{100 * share:.0f} % of the training rows have {name}", f"remove {key}"
     if known:
         usual, _ = texts.most_common(1)[0]
-        place, line = (
-            where(next(row for row, text in having.items() if text == usual)),
-            json.dumps(usual, ensure_ascii=False),
-        )
+        place = where(next(row for row, text in having.items() if text == usual))
+        line = json.dumps(usual, ensure_ascii=False)
         what += f", most often {_quoted(usual)}" if usual else ""
         cure = f"{key}: {line if len(line) <= _PASTED else f'that of {place}'}"
         cure = cure if usual and not varied else f"write {name} into each test row, as in {place}"

@@ -161,12 +161,10 @@ def leaks(
     for row, text in _beside(training, outputs):
         whole = words_of(masked(text))
         for part, at in index.find(whole):
-            if part in certain:
-                hits[part].append(_Hit(row, text, None))
-            elif says(part, _FEW):
+            if part in certain or says(part, _FEW):
                 sides, *_ = _sides(text, at, part, contents)
-                half = _weight(part) >= _HALF and not all(side.words for side in sides)
-                hits[part].append(_Hit(row, text, None, () if half else sides, whole.count(" ") + 1))
+                alone = part in certain or (_weight(part) >= _HALF and not all(side.words for side in sides))
+                hits[part].append(_Hit(row, text, None, () if alone else sides, whole.count(" ") + 1))
     others = (one for row, one in enumerate(wholes) if row not in holding)
     around = _Around(hits, islice(others, _SAMPLE if hits else 0))
     for part, rows in parts.items():
