@@ -2,6 +2,7 @@
 
 60 test rows of each of four public data sets are planted into its training set in one form after another: labels of
 bank questions (Banking77) and of voice commands (CLINC150), code (codealpaca) and Japanese questions (JCommonsenseQA).
+"300 rows" are whole sentences of Banking77 with too few rows to know which words usually follow each other.
 The column "clean" counts the reported test rows that were not planted; with no row planted it is that of "none".
 
 python benchmarks/leaks.py                                      # downloads the data sets
@@ -169,6 +170,10 @@ FORMS: dict[str, Hide] = {
     "varied text before": lambda text, answer, rng, rows: (f"{other(rows, rng)} {other(rows, rng)} {text}", answer),
     "varied text after": lambda text, answer, rng, rows: (f"{text} {other(rows, rng)} {other(rows, rng)}", answer),
     "varied words before": framed(lambda text, rng: f"{' '.join(rng.choices(SPEAKERS, k=8))} met and wrote {text}"),
+    "among sentences": lambda text, answer, rng, rows: (
+        f"{other(rows, rng)[9:]}. {text}. {other(rows, rng)[9:]}.",
+        answer,
+    ),
     "two questions": lambda text, answer, rng, rows: (f"{text} {other(rows, rng)}", answer),
     "two questions, second": lambda text, answer, rng, rows: (f"{other(rows, rng)} {text}", answer),
     "two questions, lines": lambda text, _answer, rng, rows: ((row := rng.choice(rows))[0] + "\n" + text, row[1]),
@@ -261,6 +266,12 @@ def banking(folder: Path | None) -> Iterator[list[Row]]:
         yield [(row["text"].strip(), row["category"]) for row in rows]
 
 
+def small(folder: Path | None) -> Iterator[list[Row]]:
+    train, test = banking(folder)
+    yield random.Random(1).sample(train, 300)
+    yield [row for row in test if len(row[0].split()) >= 8]
+
+
 def clinc(folder: Path | None) -> Iterator[list[Row]]:
     parts = json.loads(read(folder, CLINC, "data_full.json"))
     for part in ("train", "test"):
@@ -286,6 +297,7 @@ def japanese(folder: Path | None) -> Iterator[list[Row]]:
 
 DATA: dict[str, Callable[[Path | None], Iterator[list[Row]]]] = {
     "Banking77": banking,
+    "300 rows": small,
     "CLINC150": clinc,
     "code": code,
     "Japanese": japanese,
