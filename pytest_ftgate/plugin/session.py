@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +23,7 @@ from pytest_ftgate.plugin.terminal import HIDDEN, add_error, display, failed_tes
 from pytest_ftgate.reports import json as json_report
 from pytest_ftgate.reports.html.evidence import Evidence, collect
 from pytest_ftgate.reports.json import Session
-from pytest_ftgate.reports.recordings import read_notes, read_recordings
+from pytest_ftgate.reports.recordings import differing, read_notes, read_recordings
 from pytest_ftgate.reports.session import Outcome
 from pytest_ftgate.reports.text import Line
 from pytest_ftgate.result import GateResult, failed_result
@@ -244,7 +245,7 @@ class GateSession:
         if reporter is not None and self._worker is None:
             for error in self._owed.errors(failed_tests(reporter)):
                 add_error(reporter, *error)
-        self.note(*self._write_reports())
+        self.note(*self._superseded(), *self._write_reports())
         if self._worker is not None:
             self._config.workeroutput["ftgate"] = self._said()  # type: ignore[attr-defined]
         return self._red()
@@ -259,6 +260,19 @@ class GateSession:
         if self._budget.uncounted:
             names = ", ".join(self._budget.uncounted)
             self.note(Line(f"not counted by --ftgate-max-cost, because no price is known: {names}", "yellow"))
+
+    def _superseded(self) -> Iterator[Line]:
+        """Yield a warning if the recordings that ``refresh`` ignores hold other answers, and are not replaced."""
+        folder, runs = self._recordings, [run for runs, _ in self._runs.values() for run in runs.values()]
+        if not runs or not folder or not self._stores.refresh:
+            return
+        if folder.resolve() in report_paths(self._config, "recordings"):
+            return
+        with suppress(FtgateError):  # the next session reports recordings that cannot be read
+            if n := differing(folder, runs):
+                told = f"holds other answers for {n:,} of these calls, which are used again without"
+                how = f"--ftgate-cache=refresh: record again with --ftgate-report=recordings:{shown_path(folder)}"
+                yield Line(f"{shown_path(folder)} {told} {how}", "yellow")
 
     def close_store(self) -> None:
         """Delete the stored answers that may not outlive the verdicts of this session (a kill leaves them); close."""
@@ -279,10 +293,8 @@ class GateSession:
             self.note(*(Line(text, "yellow") for text in unmarked(self.files, results, self._seen, owed)))
 
     def _red(self) -> bool:
-        failed = any(plan.failed for plan in self.plans.values()) or not all(
-            one.passed for one in self.results.values()
-        )
-        return failed or self._owed.red or any(line.colour == "red" for line in self._notes)
+        failed = [*(one.failed for one in self.plans.values()), *(not one.passed for one in self.results.values())]
+        return any(failed) or self._owed.red or any(line.colour == "red" for line in self._notes)
 
     def held(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
         """Return the exit status: that of a failure if the session is red, even if pytest found none."""

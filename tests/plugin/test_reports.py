@@ -5,7 +5,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from gate_project import OWN, Project, check, label, mentions, read_jsonl, write_jsonl
+from gate_project import OWN, Project, check, label, mentions, read_jsonl, words, write_jsonl
 
 from pytest_ftgate.data import input_sha256
 
@@ -74,6 +74,15 @@ def test_the_folder_of_recordings_need_not_exist_where_this_run_writes_it(projec
     assert project.gate("--ftgate-offline")["candidate"]["n_stored"] == 60
     project.own()
     assert project.gate("--ftgate-cache=refresh")["candidate"]["n_stored"] == 0
+
+    def warned(*args: str) -> list[str]:
+        told = words(project.run(*args))
+        return re.findall(r"recorded holds other answers for (\d+) of .* --ftgate-report=recordings:recorded", told)
+
+    assert warned("--ftgate-cache=refresh") == []
+    project.own("right = good\ndef good(text): return 'refund' if '7' in text else right(text)\n")
+    assert warned("--ftgate-cache=refresh") == ["4"]
+    assert warned() == warned("--ftgate-cache=refresh", "--ftgate-report=recordings:recorded") == []
 
 
 def recorded_by(project: Project, *args: str, **changes: Any) -> tuple[dict[str, int], dict[str, Any]]:
