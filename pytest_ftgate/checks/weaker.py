@@ -199,7 +199,7 @@ def _examples(base: Base, data: DataKeys, sliced: Collection[str]) -> Iterator[t
     pointer = _POINTER.match((base.content(path.with_name(f"{path.name}.dvc")) if then is None else then) or b"")
     if pointer and pointer[1].decode() not in (sha256(now).hexdigest(), md5(now, usedforsecurity=False).hexdigest()):
         raise HistoryError(f"{shown} has changed, and its examples at {base.name} are not in git")
-    if then is None and not pointer and base.tracks(path):
+    if then is None and base.tracks(path):
         yield True, f"{shown} is new"
     if pointer or then is None or then == now:
         return

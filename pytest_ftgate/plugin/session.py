@@ -263,13 +263,11 @@ class GateSession:
 
     def _superseded(self) -> Iterator[Line]:
         """Yield a warning if the recordings that ``refresh`` ignores hold other answers, and are not replaced."""
-        folder, runs = self._recordings, [run for runs, _ in self._runs.values() for run in runs.values()]
-        if not runs or not folder or not self._stores.refresh:
-            return
-        if folder.resolve() in report_paths(self._config, "recordings"):
+        folder, refresh = self._recordings, self._config.getoption("--ftgate-cache") == "refresh"
+        if folder is None or not refresh or folder.resolve() in report_paths(self._config, "recordings"):
             return
         with suppress(FtgateError):  # the next session reports recordings that cannot be read
-            if n := differing(folder, runs):
+            if n := differing(folder, (run for runs, _ in self._runs.values() for run in runs.values())):
                 told = f"holds other answers for {n:,} of these calls, which are used again without"
                 how = f"--ftgate-cache=refresh: record again with --ftgate-report=recordings:{shown_path(folder)}"
                 yield Line(f"{shown_path(folder)} {told} {how}", "yellow")

@@ -102,11 +102,9 @@ OWED: dict[str, Row] = {
     "another gate of that name": ({"test_gate.py": OWN.replace("orders", "support")}, (), "support: *a different gate"),
     "an easier gate of that name in another file": (
         {**TWICE, "test_gate.py": OWN.replace("def", "@pytest.mark.skip(reason='later')\ndef")}, (),
-        "orders: test_gate.py::test_gate was skipped",
-    ),
+        "orders: test_gate.py::test_gate was skipped"),
     "an easier gate of that name alone": (
-        {**TWICE, "test_gate.py": OWN}, ("-k", "easy"), "orders: test_gate.py::test_gate was deselected",
-    ),
+        {**TWICE, "test_gate.py": OWN}, ("-k", "easy"), "orders: test_gate.py::test_gate was deselected"),
     "no gate file and no test": ({"ftgate.yaml": None, "test_gate.py": None}, (), NO_FILE),
     "another suffix": ({"ftgate.yaml": None, "ftgate.yml": GATE_FILE}, (), NO_FILE),
     "no gates in the file": ({"ftgate.yaml": "version: 1\n"}, (), "all: ftgate.yaml has no gates"),

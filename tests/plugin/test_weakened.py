@@ -131,9 +131,7 @@ subprocess.run = counted
 """
 
 
-def test_git_is_asked_once_in_a_session_and_only_where_a_gate_is_judged(
-    two: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_git_is_asked_once_and_only_where_a_gate_is_judged(two: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     write_files(two.path, {"ftgate.yaml": EASY, "test_gate.py": TEST, "conftest.py": COUNTED})
     report = two.report("-n2", apart=True)
     assert (two.result.ret, (two.path / "asked").read_text()) == (1, "x")
@@ -171,12 +169,10 @@ RULES: dict[str, tuple[Files, Files, str]] = {  # files on main, those of the ch
     "permitted": ({}, {"pytest.ini": INI.replace("true", "false")}, "ini ftgate_forbid_weakening: true -> false"),
     "a nearer ini file": (
         IN_GATES, {"gates/pytest.ini": "[pytest]\nftgate_config = ../ftgate.yaml\n"},
-        "ini ftgate_required: support -> not set",
-    ),
+        "ini ftgate_required: support -> not set"),
     "a nearer gate file that is gone": (
         {**IN_GATES, "ftgate.yaml": None, "gates/ftgate.yaml": BELOW}, {"gates/ftgate.yaml": None, "ftgate.yaml": EASY},
-        "the gate file gates/ftgate.yaml is no longer used, but ftgate.yaml",
-    ),
+        "the gate file gates/ftgate.yaml is no longer used, but ftgate.yaml"),
     # and a required gate is in the gate file, where it is compared
     "a marker": ({"test_gate.py": MARKED}, {}, "marker gives margin of"),
     "a fixture": ({"conftest.py": FIXTURE.format("test_set", "test.jsonl")}, {}, "fixture gives test_set of"),

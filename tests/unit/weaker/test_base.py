@@ -74,29 +74,20 @@ def test_files_come_as_they_were_from_any_folder_of_the_repository(repo: Path) -
     assert [name for name in (*contents, *no_files) if base.tracks(repo / name)] == [*contents, "sub"]
 
 
-def test_what_git_cannot_be_asked_for(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    commit(repo, "f.txt\n", "x")
-    git(repo, "branch", "-q", "-f", "main", "work")
-    with pytest.raises(HistoryError, match="line break"):
-        base_of(repo).content(repo / "f.txt\n")
-    monkeypatch.setattr("os.path.relpath", Mock(side_effect=ValueError))  # on another drive
-    assert base_of(repo).content(repo.parent / "policy.yaml") is None
-
-
 @pytest.mark.parametrize("target", ["loop.txt", "../outside.txt", "absent.txt", "f.txt, without its object"])
 def test_what_git_does_not_have_cannot_be_compared(repo: Path, target: str) -> None:
     (repo.parent / "outside.txt").write_text("x")
     (repo / "loop.txt").symlink_to(target.partition(",")[0])
-    commit(repo, "x.txt", "x")
+    commit(repo, "x\n.txt", "x")
     git(repo, "branch", "-q", "-f", "main", "work")
     base = base_of(repo)
+    with pytest.raises(HistoryError, match="line break"):
+        base.content(repo / "x\n.txt")
     assert base.tracks(repo / "loop.txt") is target.startswith(("loop", "f"))
     if target.startswith("f"):
         blob = git(repo, "rev-parse", "HEAD:f.txt")
         (repo / ".git/objects" / blob[:2] / blob[2:]).unlink()
-    with pytest.raises(
-        HistoryError, match=r"\.txt: its object is missing, or it was a link to a file that git does no"
-    ):
+    with pytest.raises(HistoryError, match=r"\.txt: its object is missing, or it was a link to a file"):
         base.content(repo / ("f.txt" if target.startswith("f") else "loop.txt"))
 
 

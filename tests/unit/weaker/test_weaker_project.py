@@ -62,13 +62,14 @@ CASES: dict[str, tuple[Files, Files, tuple[str, ...]]] = {  # then, now (with th
     "a nearer ini file that is gone": (
         {**IN_GATES, "pytest.ini": "[pytest]\n", "gates/pytest.ini": INI + ABOVE.partition("\n")[2]},
         {"gates/pytest.ini": None},
-        ("the ini file gates/pytest.ini is no longer used, but pytest.ini", "support -> not set", "true -> not set"),
-    ),
+        ("the ini file gates/pytest.ini is no longer used, but pytest.ini", "support -> not set", "true -> not set")),
+    "an ini file behind a linked folder": (
+        {"conf/test_gate.py": "", "conf/pytest.ini": f"{ABOVE}{INI[9:]}", "pytest.ini": None},
+        {"conf/pytest.ini": ABOVE}, ("ini ftgate_required: support -> not set (conf/pytest.ini)", "true -> not set")),
     # gate files and gates
     "another gate file": (
         {"easy.yaml": EASY}, {"pytest.ini": f"{INI}ftgate_config = easy.yaml\n"},
-        ("the gate file ftgate.yaml is no longer used, but easy.yaml", "support: margin: 0.05 -> 0.01 (easy.yaml:4)"),
-    ),
+        ("the gate file ftgate.yaml is no longer used, but easy.yaml", "support: margin: 0.05 -> 0.01 (easy.yaml:4)")),
     "another path of it, behind a linked folder": (
         {"pytest.ini": f"{INI}ftgate_config = conf/ftgate.yaml\n", "conf/ftgate.yaml": BELOW, "ftgate.yaml": None},
         {"pytest.ini": f"{INI}ftgate_config = easy.yaml\n", "easy.yaml": EASY},
@@ -76,24 +77,20 @@ CASES: dict[str, tuple[Files, Files, tuple[str, ...]]] = {  # then, now (with th
     ),
     "a nearer gate file": (
         IN_GATES, {"gates/ftgate.yaml": BELOW.replace("0.05", "0.01")},
-        ("ftgate.yaml is no longer used, but gates/ftgate.yaml", "base.jsonl", "0.05 -> 0.01 (gates/ftgate.yaml:4)"),
-    ),
+        ("ftgate.yaml is no longer used, but gates/ftgate.yaml", "base.jsonl", "0.05 -> 0.01 (gates/ftgate.yaml:4)")),
     "nearer ones of another name": (
         {"gates/ftgate.yaml": BELOW}, {"pytest.ini": f"{INI}ftgate_config = easy.yaml\n", "easy.yaml": GATE},
-        ("ftgate.yaml is no longer used, but easy", "gates/ftgate.yaml is no longer used, but easy", "base.jsonl"),
-    ),
+        ("ftgate.yaml is no longer used, but easy", "gates/ftgate.yaml is no longer used, but easy", "base.jsonl")),
     "a gate file below": ({"gates/ftgate.yaml": BELOW}, {}, ()),
+    "a gate file above": ({**IN_GATES, "gates/ftgate.yaml": BELOW}, {}, ()),
     "one below that never was one": (
-        {"pytest.ini": f"{INI}ftgate_config = ./ftgate.yaml\n", "gates/ftgate.yaml": BELOW}, {}, (),
-    ),
+        {"pytest.ini": f"{INI}ftgate_config = ./ftgate.yaml\n", "gates/ftgate.yaml": BELOW}, {}, ()),
     "one of the folder beside it": (
         {**IN_GATES, "gates/pytest.ini": INI, "gates/ftgate.yaml": BELOW, "gates2/ftgate.yaml": BELOW,
-         "ftgate.yaml": None}, {"gates2/ftgate.yaml": None}, (),
-    ),
+         "ftgate.yaml": None}, {"gates2/ftgate.yaml": None}, ()),
     "a nearer one that is gone, and none above": (
         {**IN_GATES, "gates/ftgate.yaml": BELOW, "ftgate.yaml": None}, {"gates/ftgate.yaml": None},
-        ("the gate support was removed (gates/ftgate.yaml:3 at main)",),
-    ),
+        ("the gate support was removed (gates/ftgate.yaml:3 at main)",)),
     "the first gate file": ({"ftgate.yaml": None}, {"ftgate.yaml": GATE}, ("note: support: the gate support is new",)),
     "a removed gate": ({"ftgate.yaml": TWO}, {"ftgate.yaml": GATE}, ("billing: the gate billing was removed (ftgate",)),
     "no gates": ({}, {"ftgate.yaml": "version: 1\n"}, ("the gate support was removed (ftgate.yaml:3 at main)",)),
@@ -101,24 +98,19 @@ CASES: dict[str, tuple[Files, Files, tuple[str, ...]]] = {  # then, now (with th
     "a new gate": ({"ftgate.yaml": GATE}, {"ftgate.yaml": TWO}, ("note: billing: the gate billing is new: main",)),
     "a renamed gate": (
         {}, {"ftgate.yaml": GATE.replace("support", "easy")},
-        ("support: the gate support was removed", "to compare with; gone are the required gates support"),
-    ),
+        ("support: the gate support was removed", "to compare with; gone are the required gates support")),
     "a looser gate": ({}, {"ftgate.yaml": EASY}, ("support: margin: 0.05 -> 0.01 (ftgate.yaml:4)",)),
     "a key that is gone": (
-        {"ftgate.yaml": GATE.replace("0.05", "0.05, repeats: 3")}, {"ftgate.yaml": GATE}, ("-> 1 (ftgate.yaml:4 at",),
-    ),
+        {"ftgate.yaml": GATE.replace("0.05", "0.05, repeats: 3")}, {"ftgate.yaml": GATE}, ("-> 1 (ftgate.yaml:4 at",)),
     "a broken gate file": ({}, {"ftgate.yaml": "version: 2\n"}, ("could not compare with main: ftgate.yaml:1: ver",)),
     "a gate file that was broken": ({"ftgate.yaml": "version: 2\n"}, {"ftgate.yaml": GATE}, ("could not compare",)),
     "a looser policy": (
         {"ftgate.yaml": EXTENDED, "rules.yaml": POLICY}, {"rules.yaml": POLICY.replace("0.05", "0.02")},
-        ("support: margin: 0.05 -> 0.02 (rules.yaml:2)",),
-    ),
+        ("support: margin: 0.05 -> 0.02 (rules.yaml:2)",)),
     "a policy that git got only now": (
-        {"ftgate.yaml": EXTENDED, "rules.yaml": None}, {"rules.yaml": POLICY}, ("the policy rules.yaml is new, and",),
-    ),
+        {"ftgate.yaml": EXTENDED, "rules.yaml": None}, {"rules.yaml": POLICY}, ("the policy rules.yaml is new, and",)),
     "a policy that git does not have": (
-        {"ftgate.yaml": EXTENDED, "rules.yaml": None}, {"rules.yaml": POLICY, "untracked": "rules.yaml"}, (),
-    ),
+        {"ftgate.yaml": EXTENDED, "rules.yaml": None}, {"rules.yaml": POLICY, "untracked": "rules.yaml"}, ()),
     "a gate file that is not in git": ({}, {"untracked": "ftgate.yaml"}, ("untracked: None: ftgate.yaml is not",)),
     # test sets
     "another order and layout": ({"test.jsonl": "".join(reversed(ROWS)).replace(": ", ":") + "\n"}, {}, ()),
@@ -130,10 +122,9 @@ CASES: dict[str, tuple[Files, Files, tuple[str, ...]]] = {  # then, now (with th
     "new": ({"test.jsonl": None}, {}, ("note: support: test.jsonl is new",)),
     "that cannot be found": ({}, {"test.jsonl": None}, ()),
     "another file": (
-        {"other.jsonl": SET + HARD}, {"ftgate.yaml": data("other.jsonl"), "other.jsonl": SET}, ("-> other.jsonl",),
-    ),
+        {"other.jsonl": SET + HARD}, {"ftgate.yaml": data("other.jsonl"), "other.jsonl": SET}, ("-> other.jsonl",)),
     "other spaces": ({"test.jsonl": SET.replace("question", " question ")}, {}, ()),
-    "not in git": ({}, {"untracked": "test.jsonl"}, ("untracked: support: test.jsonl is not in git, so changes",)),
+    "not in git": ({"test.jsonl": None}, {"untracked": "test.jsonl"}, ("untracked: support: test.jsonl is not",)),
     "unreadable": ({"test.jsonl": "{"}, {}, ("could not compare with main: ",)),
     "another slice": (
         {"ftgate.yaml": SLICED, "test.jsonl": MORE}, {"test.jsonl": MORE.replace("de", "en", 1)}, ("1 relabelled (t0)",)
@@ -144,28 +135,21 @@ CASES: dict[str, tuple[Files, Files, tuple[str, ...]]] = {  # then, now (with th
     "labels exchanged in indented JSON": (
         {"ftgate.yaml": data("t.json"), "t.json": PRETTY},
         {"t.json": PRETTY.replace("1", "0").replace("2", "1").replace("0", "2")},
-        ("2 examples of t.json -> 2 relabelled (x, y)",),
-    ),
+        ("2 examples of t.json -> 2 relabelled (x, y)",)),
     "rows quoted away": (
         {"ftgate.yaml": data("t.csv"), "t.csv": SPLIT}, {"t.csv": SPLIT.replace("b,x\n3,c", '"b,x\n3,c"')},
-        ('1 with another input ("2"), 1 removed ("3")',),
-    ),
+        ('1 with another input ("2"), 1 removed ("3")',)),
     "other first rows": (
         {"ftgate.yaml": data("{path: test.jsonl, limit: 2}"), "test.jsonl": "".join(reversed(ROWS))},
-        {}, ("2 removed (t4, t3)",),
-    ),
+        {}, ("2 removed (t4, t3)",)),
     "of a guard": (
         {"ftgate.yaml": GATE.replace("0.05", "0.05, guards: {a: {test_set: a.jsonl, max_drop: 0.1}}"), "a.jsonl": SET},
-        {"a.jsonl": "".join(ROWS[1:])}, ("guards.a.test_set: 5 examples of a.jsonl -> 1 removed (t0)",),
-    ),
+        {"a.jsonl": "".join(ROWS[1:])}, ("guards.a.test_set: 5 examples of a.jsonl -> 1 removed (t0)",)),
     "a pointer of LFS": ({"test.jsonl": LFS}, {}, ()),
     "another content of LFS": ({"test.jsonl": LFS}, {"test.jsonl": HARD}, ("test.jsonl has changed, and its exam",)),
-    "a pointer of DVC": (
-        {"test.jsonl": None, "test.jsonl.dvc": DVC}, {"untracked": "test.jsonl"}, ()
-    ),
+    "a pointer of DVC": ({"test.jsonl": None, "test.jsonl.dvc": DVC}, {"untracked": "test.jsonl"}, ()),
     "another content of DVC": (
-        {"test.jsonl": None, "test.jsonl.dvc": DVC}, {"test.jsonl": HARD, "untracked": "test.jsonl"}, ("has changed",),
-    ),
+        {"test.jsonl": None, "test.jsonl.dvc": DVC}, {"test.jsonl": HARD, "untracked": "test.jsonl"}, ("has changed",)),
 }  # fmt: skip
 
 
@@ -212,7 +196,8 @@ def test_what_is_found(
     monkeypatch.setattr(project, "find_base", lambda home, ref, in_ci: base)
     write_files(tmp_path, {**USUAL, **then, "test.jsonl": SET})
     write_files(tmp_path, {name: text for name, text in now.items() if name != "untracked"})
-    found = compared(tmp_path, tmp_path / "gates" if "gates/test_gate.py" in then else tmp_path)
+    start = next((tmp_path / one for one in ("gates", "conf") if f"{one}/test_gate.py" in then), tmp_path)
+    found = compared(tmp_path, start)
     told = [f"{one.name}: {one.gate}: {one.text}".replace("weaker than main: ", "") for one in found.findings]
     assert len(told) == len(parts), told
     assert [part for part, one in zip(parts, told, strict=True) if part not in one] == [], told
@@ -220,9 +205,7 @@ def test_what_is_found(
     assert any(one.owed for one in found.findings) is ("gate support was removed" in "".join(told))
 
 
-def test_a_base_of_ones_own_counts_once_the_usual_base_names_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ones_own_base_counts_once_the_usual_one_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     own, ini = f"{INI}ftgate_base_ref = develop\n", tmp_path / "pytest.ini"
     today = {**USUAL, "ftgate.yaml": EASY, "pytest.ini": own}
