@@ -14,7 +14,7 @@ from pytest_ftgate.data import expected_text
 from pytest_ftgate.data.example import canonical_json
 from pytest_ftgate.data.messages import calls_in, calls_written, tool_named
 from pytest_ftgate.data.strict_json import container_of, json_within, parse_json
-from pytest_ftgate.metrics.labels import NUMBER, LabelSet, leaves_of, tokens_of, without_lead
+from pytest_ftgate.metrics.labels import MOST_WORDS, NUMBER, LabelSet, leaves_of, tokens_of, without_lead
 from pytest_ftgate.metrics.options import FULL
 from pytest_ftgate.models.reasoning import leading_block
 
@@ -167,8 +167,11 @@ def _whole(text: str, expected: Any) -> str:
             one = [value[0] for value in lists if isinstance(value[0], dict)]
         return canonical_json(loosened(one[0])) if len(one) == 1 else text
     right = expected_text(expected).strip()
-    if FULL(text.strip()) == FULL(right) or "\n" in right:
+    if FULL(text.strip()) == FULL(right):
         return text
     leaves = [*leaves_of(*found.values())] if len(found) == 1 and "{" in text else []
     text = (leaves[0] if len(leaves) == 1 else text).strip()
-    return without_lead(text.partition("\n")[0]) or text
+    if len(one := tokens_of(right)) == 1 and NUMBER.fullmatch(one[0]) and len(text.split()) <= MOST_WORDS:
+        numbers = {token for token in tokens_of(text) if NUMBER.fullmatch(token)}
+        return right if numbers == {one[0]} else numbers.pop() if len(numbers) == 1 else text
+    return text if "\n" in right else without_lead(text.partition("\n")[0]) or text

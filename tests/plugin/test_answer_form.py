@@ -35,6 +35,7 @@ def parameters(i: int, sep: str = ", ") -> str:
 WANTED: dict[str, Callable[[int], Any]] = {
     "accuracy": label,
     "exact_match": order,
+    "exact_match of numbers": lambda i: 1000 + i,
     "field_f1": order,
     "tool_call_exact": lambda i: [call(i)],
     "token_f1": lambda i: f"{label(i)} of box{i}",
@@ -59,6 +60,11 @@ FORMS: dict[str, dict[str, Callable[[int], str]]] = {
         "with a comma too many": lambda i: json.dumps(order(i))[:-1] + ",}",
         "behind reasoning": lambda i: f"[THINK]{{}}[/THINK]{json.dumps(order(i))}",
         "with a number as text": lambda i: json.dumps({**order(i), "number": str(i)}),
+    },
+    "exact_match of numbers": {
+        "before a unit": lambda i: f"{1000 + i:,}.0 euros in total",
+        "behind words": lambda i: f"The answer is {1000 + i}.",
+        "behind a sign": lambda i: f"#### {1000 + i}",
     },
     "field_f1": {"among words": lambda i: f"Here is the JSON: {json.dumps(order(i))} That is all."},
     "tool_call_exact": {
@@ -121,7 +127,7 @@ def test_a_gain_counts_by_what_answers_say(project: Project, metric: str, form: 
     say = {True: lambda i: text_of(wanted(i)), False: lambda i: text_of(wanted(i + 1))}
     answers(project, "ft.jsonl", lambda i: say[i < 57](i))
     answers(project, "base.jsonl", lambda i: other(i) if i % 2 == 0 else say[i < 57](i))
-    keys = {"metric": metric, "baseline": BASE, "checks": {"weak_baseline": "warn"}}
+    keys = {"metric": metric.split()[0], "baseline": BASE, "checks": {"weak_baseline": "warn"}}
     gate = ends(project.judge(**keys), "fail")
     (found,) = form_checks(gate)
     assert (found["status"], found["required"]) == ("fail", 0.05)
