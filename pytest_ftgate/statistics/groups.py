@@ -7,8 +7,8 @@ import numpy as np
 
 from pytest_ftgate.statistics.arrays import Codes, Floats
 
-_LEAST_STEPS, _STEPS = 2_000, 5  # of the sum of totals that are no whole numbers: at least, and for each group
-_LARGE = 100_000
+_LARGE = 100_000  # steps in the sum of totals that have a common unit
+_COSINES, _PER_GROUP, _GRIDS = 100_000, 10, 50
 _ROUNDING = 1e-9
 _DEVIATIONS = 9
 
@@ -70,22 +70,37 @@ def sign_flip_p_value(totals: Floats) -> float:
     """Return the share of all 2^G patterns of signs whose sum of totals is at least the observed one.
 
     It is the exact one-sided p-value of "the real mean is at most 0" if each group's total is as likely to have the
-    opposite sign. ``totals``, ``(G,)``, are the gains of the groups, summed over their examples. If they are not all
-    multiples of 1 or of the smallest, they are rounded to a fine grid: in order of size, and so that no sum of the
-    first ones is off by more than half a step.
+    opposite sign. ``totals``, ``(G,)``, are the gains of the groups, summed over their examples. They are rounded to
+    steps, alike for equal totals: to the largest unit that all are multiples of, or, if that is tiny, on a grid as fine
+    as the time allows, where the roundings nearly cancel: few distinct totals that occur often would add up.
 
     Source: R. A. Fisher, The Design of Experiments (1935), section 21.
     """
-    sizes, size = np.abs(totals), float(np.abs(totals).sum())
-    for unit in (1.0, float(sizes.min(initial=size, where=sizes > _ROUNDING))):
-        whole = np.rint(totals / unit)
-        if size <= _LARGE * unit and float(np.abs(totals - unit * whole).max(initial=0.0)) <= _ROUNDING:
-            break
-    else:
-        steps = max(_LEAST_STEPS, _STEPS * len(totals)) / size
-        whole = np.diff(np.rint(np.cumsum(np.sort(totals)) * steps), prepend=0.0)
+    whole = np.rint(totals * _steps(totals))
     # The sum is at least the observed one if the totals whose sign is flipped sum to 0 or less.
     return _chance_of_at_most(int(-whole[whole < 0].sum()), np.abs(whole[whole != 0]).astype(np.int64))
+
+
+def _steps(totals: Floats) -> float:
+    """Return the number of steps per 1 for totals, shape ``(G,)``; 0 if all of them are 0."""
+    sizes = np.abs(totals)
+    whole, unit = float(sizes.sum()), 0.0
+    tolerance = _ROUNDING * max(1.0, float(sizes.max(initial=0.0)))
+    for size in np.unique(sizes[sizes > tolerance]).tolist():
+        rest = size
+        while rest > tolerance:  # Euclid's algorithm, with remainders to the nearest multiple
+            unit, rest = rest, abs(unit - rest * round(unit / rest))
+        if whole > _LARGE * unit:
+            break
+    else:
+        return 1 / unit if unit else 0.0
+    # The inversion takes a cosine for each distinct size, at most about three times the mean one in steps, at as many
+    # frequencies as there are steps in the sum, or in nine standard deviations of twice the sum.
+    distinct, width = len(np.unique(sizes.round(9))), min(whole, _DEVIATIONS * math.sqrt(float(sizes @ sizes)))
+    terms = (_COSINES + _PER_GROUP * len(sizes)) / width
+    finest = max(terms / distinct, math.sqrt(terms * len(sizes) / (3 * whole)))
+    tried: list[float] = (finest * np.linspace(0.8, 1.0, _GRIDS)).tolist()
+    return min(tried, key=lambda steps: abs(float(np.rint(totals * steps).sum()) / steps - float(totals.sum())))
 
 
 def _chance_of_at_most(most: int, parts: Codes) -> float:

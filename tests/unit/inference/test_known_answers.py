@@ -88,7 +88,8 @@ def of_second(start):
 def test_sign_flips_of_integer_group_totals(case):
     totals = np.array(case["inputs"]["totals"], dtype=float)
     assert sign_flip_p_value(totals) == pytest.approx(case["expected"], abs=case["tolerance"])
-    assert sign_flip_p_value(totals * 0.37) == pytest.approx(case["expected"], abs=1e-3)  # on a fine grid
+    for unit in (0.37, 1 / 3, math.pi):
+        assert sign_flip_p_value(totals * unit) == pytest.approx(case["expected"], abs=case["tolerance"])
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(3, 1), (40, 25), (9_000, 8_700), (60_000, 40_000), (0, 5)])
@@ -99,11 +100,34 @@ def test_sign_flips_of_equal_totals_are_the_sign_test(gained, lost):
         assert sign_flip_p_value(unit * totals) == pytest.approx(expected, abs=1e-12)
 
 
+TIED = [
+    [111 / 89] * 5 + [66 / 97] * 3 + [-111 / 89] * 2 + [-66 / 97],
+    [2 / 3] * 10 + [-2 / 3] * 4 + [1.0, 1.0, -1.0],
+    [0.97] * 8 + [-0.06] * 3 + [1.88] * 2 + [-1.03] * 4,
+    [math.sqrt(2)] * 6 + [-math.sqrt(2)] * 2 + [math.pi] * 4 + [-math.pi] * 2,
+]
+
+
+@pytest.mark.parametrize("totals", [np.array(totals) for totals in TIED])
+def test_totals_that_tie_stay_tied(totals):
+    sums = np.array(list(product([0, 1], repeat=len(totals)))) @ totals
+    assert sign_flip_p_value(totals) == pytest.approx((sums <= 1e-9).mean(), abs=1e-12)
+
+
+def test_many_roundings_do_not_add_up():
+    wins, losses = 519, 481  # of totals of 111/89, and as many of 66/97
+    totals = np.repeat([111 / 89, -111 / 89, 66 / 97, -66 / 97], [wins, losses, wins, losses])
+    flips = np.arange(wins + losses + 1)
+    most = np.floor((losses - flips) * (111 / 89) / (66 / 97) + 1e-9) + losses
+    exact = binom.pmf(flips, len(flips) - 1, 0.5) @ binom.cdf(most, len(flips) - 1, 0.5)
+    assert sign_flip_p_value(totals) == pytest.approx(exact, abs=2e-4)
+
+
 def test_sign_flips_of_any_totals_are_those_of_all_patterns():
     rng, patterns = np.random.default_rng(0), np.array(list(product([0, 1], repeat=12)))
     for _ in range(10):
         totals = rng.normal(0.3, 1, 12)
-        assert sign_flip_p_value(totals) == pytest.approx((patterns @ totals <= 0).mean(), abs=2e-3)
+        assert sign_flip_p_value(totals) == pytest.approx((patterns @ totals <= 0).mean(), abs=5e-4)
     # Most groups change nothing and count by the target alone, less than a step each: a normal distribution by then.
     totals = np.repeat([1.0, -1.0, 0.0], [900, 600, 8_500]) - 0.025
     normal = NormalDist().cdf(-totals.sum() / math.sqrt(totals @ totals))
