@@ -126,10 +126,8 @@ def check_order(gate: Context) -> Iterator[Check]:
             found = count, f"answers are other names of labels, such as {quoted(answer)} for {quoted(label)}"
             cure = "the names of the labels"
         if found is not None:
-            message = (
-                f"{called(role, one.facts.name)} is right on {_same(read, expected):,} of {plural(n, 'example')}, "
-            )
-            message += f"but {found[0]:,} {found[1]}"
+            message = f"{called(role, one.facts.name)} is right on {_same(read, expected):,} of {plural(n, 'example')}"
+            message += f", but {found[0]:,} {found[1]}"
             advice = f"Check {cure} ({gate.asked(role).source})."
             yield Check(answers_of(role), "warning", message, found[0], advice=advice, action="measure_again")
 

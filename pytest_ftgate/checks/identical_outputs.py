@@ -37,9 +37,7 @@ def check(gate: Context) -> Iterator[Check]:
                 yield Check("identical_outputs", "fail", message, n, advice=advice, action="measure_again")
         written = all([(answer or "").strip() for answer in repeat] == labels for repeat in model.answers)
         if drops and n >= MIN_CIRCULAR and (written or (gate.deciding.uses_labels and not mistakes)):
-            message = (
-                f"{called(role, model.facts.name)} is right on all {plural(n, 'example')}, so the labels look like "
-            )
-            message += "its own outputs: the test measures agreement with this model, not quality"
+            message = f"{called(role, model.facts.name)} is right on all {plural(n, 'example')}, so the labels look "
+            message += "like its own outputs: the test measures agreement with this model, not quality"
             advice = "Have people check the labels of the test set without seeing the model's answers."
             yield Check("circular", "warning", message, n, advice=advice)

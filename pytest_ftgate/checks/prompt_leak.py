@@ -55,7 +55,7 @@ def check(gate: Context) -> Iterator[Check]:
             advice = "Remove the field from the template: it tells the model the answer."
             yield Check("prompt_leak", "fail", message, len(rows), 0, source, advice)
     sent = [prompt.system or "", prompt.template or "", *texts_in(model.params)] if model.prompt else []
-    if rows := _asked_in(" ".join(sent), [_question(example.input) for example in examples]):
+    if rows := _asked_in(" ".join(sent), [example.input for example in examples]):
         message = f"the prompt of the candidate {model.name} contains {_of(rows, gate)}"
         advice = "Use examples from the training set instead (few_shot), or remove these from the test set."
         yield Check("prompt_leak", "fail", message, len(rows), 0, source, advice)
@@ -65,16 +65,13 @@ def _of(rows: Sequence[int], gate: Context) -> str:
     return f"{len(rows):,} of {plural(len(gate.test), 'test example')}, first {gate.test.where(rows[0])}"
 
 
-def _question(given: Input) -> str:
-    """Return the last message of the user, which may be text or in parts."""
-    last = given if isinstance(given, str) else tuple(turn for turn in given if turn["role"] == "user")[-1:]
-    return plain_text(last) if last else ""
-
-
-def _asked_in(sent: str, texts: Sequence[str]) -> list[int]:
-    """Return the questions that instructions, template or parameters hold, found as in the texts of training rows."""
+def _asked_in(sent: str, inputs: Sequence[Input]) -> list[int]:
+    """Return the rows whose last message of the user a prompt holds, found as in the texts of training rows."""
     said = words_of(unescaped(normalized_input(sent)))
-    asked = [words_of(text) if len(text) >= _TELLING_CHARACTERS else "" for text in texts]
+    last = (
+        one if isinstance(one, str) else tuple(turn for turn in one if turn["role"] == "user")[-1:] for one in inputs
+    )
+    asked = [words_of(text) if len(text) >= _TELLING_CHARACTERS else "" for text in map(plain_text, last)]
     found = {part for part, _ in Index({*asked} - {""}, Counter(said.split())).find(said)}
     return [row for row, part in enumerate(asked) if part in found]
 

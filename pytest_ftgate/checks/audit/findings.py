@@ -84,9 +84,8 @@ def _usable(gate: Context) -> Check:
         left_out = " and ".join(plural(count, what) for what, count in counts.items() if count)
         message += f" ({audit.rows:,} rows minus {left_out})"
     status: Status = "pass" if audit.usable >= needed else "fail"
-    advice = (
-        f"Add {plural(needed - audit.usable, 'distinct example')}; with fewer, few-shot prompting is probably enough."
-    )
+    more = plural(needed - audit.usable, "distinct example")
+    advice = f"Add {more}; with fewer, few-shot prompting is probably enough."
     fields = {"observed": audit.usable, **gate.requirement("min_training_examples"), "action": "add_examples"}
     return Check("min_training_examples", status, message, **fields, advice=advice if status == "fail" else None)
 

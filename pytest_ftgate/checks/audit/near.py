@@ -90,8 +90,8 @@ def near_copies(
     across = set(sharing(enumerate(one.words for one in training), [one.words for one in test]))
     named_in_test, named = {row for row, _ in across}, {row for _, row in across}
     parts, first_in_test = Components(len(test)), dict[tuple[str, str], int]()
-    tested_firsts = ((row, first_in_test.setdefault((one.words, _answer(one)), row)) for row, one in enumerate(test))
-    in_test = [(row, first) for row, first in tested_firsts if test[row].words and parts.join(row, first)]
+    pairs = ((row, first_in_test.setdefault((one.words, _answer(one.output)), row)) for row, one in enumerate(test))
+    in_test = [(row, first) for row, first in pairs if test[row].words and parts.join(row, first)]
     texts = [training[row] for row in rows] + [test[row] for row in tested]
     is_near = _nearness(texts)
     for one, other in _candidates(texts):
@@ -120,7 +120,7 @@ def _nearness(texts: Sequence[Wording]) -> Callable[[int, int], bool]:
 
     def is_near(one: int, other: int) -> bool:
         first, second = texts[one], texts[other]
-        answers = _answer(first), _answer(second)
+        answers = _answer(first.output), _answer(second.output)
         long = min(map(len, answers)) >= SHORTEST
         alike = answers[0] == answers[1] or (long and resemblance(*map(said, answers)) >= NEAR)
         if first.numbers != second.numbers or not alike:
@@ -133,12 +133,8 @@ def _nearness(texts: Sequence[Wording]) -> Callable[[int, int], bool]:
 
 
 @lru_cache(maxsize=10_000)
-def _words_of(output: str) -> str:
+def _answer(output: str) -> str:
     return words_of(normalized_input(output))
-
-
-def _answer(one: Wording) -> str:
-    return _words_of(one.output)
 
 
 def _candidates(texts: Sequence[Wording]) -> Iterator[tuple[int, int]]:
@@ -164,7 +160,7 @@ def _signatures(texts: Sequence[Wording]) -> tuple[NDArray[np.uint64], NDArray[n
     offsets = random.integers(0, 2**32, len(factors), dtype=np.uint32)
     keys = np.empty((_BANDS, len(texts)), np.uint64)
     # What near duplicates have in common: their numbers, and a short output.
-    both = ((one.numbers, _answer(one)) for one in texts)
+    both = ((one.numbers, _answer(one.output)) for one in texts)
     common = (f"{numbers}\n{answer if len(answer) < SHORTEST else ''}" for numbers, answer in both)
     keys[:] = np.fromiter((crc32(one.encode("utf-8", "surrogatepass")) for one in common), np.uint64, len(texts))
     hashes = np.empty((len(texts), len(factors)), np.uint8)
