@@ -50,19 +50,12 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: froz
             test, audit = _audited(training, counted, services, metrics[config.decided_by.name])
             metrics = build_metrics(config, test, training, services.hook)
             models = _models(config, training, test, services)
-    custom = partial(custom_metrics, services.hook)
+    facts, now = {"nodeid": nodeid, "attempt": None if attempt is None else attempt.facts}, clock.wall()
+    custom, deciding = partial(custom_metrics, services.hook), metrics[config.decided_by.name]
+    parts = prepare_parts(config, services.load, (test, training), deciding, custom)
+    judging = prepare_judging(config, test, metrics, models, services.hook, offline=services.offline)
     gate = Context(
-        config,
-        test,
-        training,
-        audit,
-        metrics,
-        models,
-        clock.wall(),
-        parts=prepare_parts(config, services.load, (test, training), metrics[config.decided_by.name], custom),
-        judging=prepare_judging(config, test, metrics, models, services.hook, offline=services.offline),
-        attempt=attempt,
-        facts={"nodeid": nodeid, "attempt": None if attempt is None else attempt.facts},
+        config, test, training, audit, metrics, models, now, parts=parts, judging=judging, attempt=attempt, facts=facts
     )
     _check_prompts(gate.models, [data for data in gate.test_sets.values() if data is not gate.test])
     return _with_input_facts(gate)
