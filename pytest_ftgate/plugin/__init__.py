@@ -253,8 +253,7 @@ def pytest_configure_node(node: Any) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Add the results of an xdist worker that ends; a worker that crashed has none."""
-    output = getattr(node, "workeroutput", {}).get("ftgate")
-    if output:
+    if output := getattr(node, "workeroutput", {}).get("ftgate"):
         gate_session(node.config).hear_worker(output)
 
 
@@ -266,8 +265,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     from pytest_ftgate.plugin.marks import misspelt
 
-    found = misspelt(items, config.getini("markers"))
-    if found is not None:
+    if found := misspelt(items, config.getini("markers")):
         raise pytest.UsageError(f"unknown marker {found[0]} on {found[1]}; did you mean 'ftgate'?")
 
 

@@ -120,10 +120,8 @@ class GateFiles:
     def _missing(self, folder: Path, other: Path) -> ConfigError:
         """Return the error of a missing gate file: the folders searched, and one above or below that has it."""
         places, name = places_of(self._name, folder, self._home), os.path.basename(self._name)
-        elsewhere = next(
-            (one for one in (other, *(place / name for place in self._home.parents)) if one.is_file()), None
-        )
-        elsewhere = elsewhere or next(self._below(), None)
+        found = (one for one in (other, *(place / name for place in self._home.parents)) if one.is_file())
+        elsewhere = next(found, None) or next(self._below(), None)
         cure = "Create it, set another path with ini ftgate_config, or give all keys in the marker."
         if elsewhere is not None:
             cure = f"Found {shown_path(elsewhere)}: rename or move it, or move the tests, or set ini ftgate_config."

@@ -38,9 +38,12 @@ def layers_as_judged(request: pytest.FixtureRequest, files: GateFiles) -> "Layer
 def layers_as_written(request: pytest.FixtureRequest, key: str, files: GateFiles) -> "Layers":
     """Return the layers without an overridden fixture for ``key``, which may be the caller.
 
-    Other overridden fixtures are not set up. A stand-in satisfies "required": a callable, or no examples.
+    Other overridden fixtures are not set up. A stand-in satisfies "required": a callable, or no examples. Raise
+    :class:`ConfigError` if the test gives it a parameter.
     """
-    refuse_indirect(request, f"ftgate_{key}")
+    if f"ftgate_{key}" in _parameters(request.node):
+        what, where = f"the fixture ftgate_{key} does not take a parameter", Where(shown_path(request.path))
+        raise ConfigError(what, where=where, cure="Remove indirect: the parameter itself is the model or the examples.")
     return _layers(request, files, lambda name: () if name.endswith("_set") else str, but=key)
 
 
@@ -97,11 +100,8 @@ class Layers:
     @cached_property
     def marks(self) -> list[Layer]:
         """Return the keys that markers give."""
-        sources = [Source("marker", "marker", self.folder, place=str(level.where)) for level in self.levels]
-        return [
-            Layer(level.keys, dict.fromkeys(level.keys, source))
-            for level, source in zip(self.levels, sources, strict=True)
-        ]
+        pairs = ((one.keys, Source("marker", "marker", self.folder, place=str(one.where))) for one in self.levels)
+        return [Layer(keys, dict.fromkeys(keys, source)) for keys, source in pairs]
 
     @cached_property
     def config(self) -> GateKeys:
@@ -236,13 +236,6 @@ def unused_fixtures(request: pytest.FixtureRequest) -> Iterator[Check]:
             raise ConfigError(what, where=replace(marker, key=one.key), cure=cure)
         message = f"the {one} is not used, because the marker ({marker}) gives {one.key}"
         yield Check("configuration", "warning", message, source=str(marker), advice=cure)
-
-
-def refuse_indirect(request: pytest.FixtureRequest, name: str) -> None:
-    """Raise :class:`ConfigError` if the test gives a parameter to one of our fixtures."""
-    if name in _parameters(request.node):
-        what, where = f"the fixture {name} does not take a parameter", Where(shown_path(request.path))
-        raise ConfigError(what, where=where, cure="Remove indirect: the parameter itself is the model or the examples.")
 
 
 def _parameters(item: pytest.Item) -> Mapping[str, Any]:

@@ -25,12 +25,8 @@ class Seen:
     names: dict[str, str] = field(default_factory=dict)  # of their gates
     absent: dict[str, str] = field(default_factory=dict)
 
-    def why(self, test: str) -> str:
-        """Return why a test was not judged."""
-        reason = "was collected but not judged: the run stopped early, or a worker crashed"
-        return f"{test} {self.absent.get(test, reason)}"
 
-
+_STOPPED = "was collected but not judged: the run stopped early, or a worker crashed"
 DESELECTED = "was deselected (-k, -m, --deselect, --lf or the like)"
 BROKEN = "was not judged, because its set-up failed"
 
@@ -150,13 +146,14 @@ def _find_unmet(files: GateFiles, results: Sequence[GateResult], seen: Seen) -> 
     A gate passes if each of its tests was judged and passed, and no marker or fixture required less than the file. A
     gate of a file is not replaced by one that only has the same name in a marker.
     """
-    every, known, unmet = "all" in map(_bare, files.required), dict[Path, Sequence[str]](), dict[str, Unmet]()
+    required = {one: one.removesuffix(":ready") for one in files.required}  # met before training (intents:ready)
+    every, known, unmet = "all" in required.values(), dict[Path, Sequence[str]](), dict[str, Unmet]()
     for path in files.paths(seen.names, below=every):
         try:
             file = files.load(path)
             known |= {path: file.gate_names} if file is not None else {}
         except FtgateError as error:
-            unmet |= {name: Unmet(name, error.headline) for name in map(_bare, files.required)}
+            unmet |= {name: Unmet(name, error.headline) for name in required.values()}
     if every and not unmet and not any(known.values()):
         cure = "create it, or, for gates in markers, give each marker name=NAME and write ftgate_required = NAME"
         shown = shown_path(files.path())
@@ -165,8 +162,7 @@ def _find_unmet(files: GateFiles, results: Sequence[GateResult], seen: Seen) -> 
     judged = {result.nodeid: result for result in results}
     claims = {**{test: result.name for test, result in judged.items()}, **seen.names}
     claims |= {test: result.gate for test, result in judged.items() if result.gate is not None}
-    for one in files.required:
-        name = _bare(one)
+    for one, name in required.items():
         holders: list[tuple[str, Path | None]] = []
         holders += ((gate, path) for path, names in known.items() for gate in names if name in ("all", gate))
         for gate, holder in holders or ([(name, None)] if name != "all" else []):
@@ -181,11 +177,6 @@ def _find_unmet(files: GateFiles, results: Sequence[GateResult], seen: Seen) -> 
             if found is not None:
                 unmet.setdefault(gate, found)
     return list(unmet.values())
-
-
-def _bare(required: str) -> str:
-    """Return the name of a required gate, without that it is met before training (``intents:ready``)."""
-    return required.removesuffix(":ready")
 
 
 def _unmet(
@@ -203,7 +194,8 @@ def _unmet(
         elif result.stage == "ready" and not ready:
             yield Unmet(name, f"{test} judged no candidate (stage: ready), which counts only as {name}:ready")
     for test in (one for one, result in tests.items() if result is None or (result.passed and one in seen.absent)):
-        yield Unmet(name, seen.why(test), test if seen.absent.get(test) == BROKEN else None)
+        why = seen.absent.get(test, _STOPPED)
+        yield Unmet(name, f"{test} {why}", test if why == BROKEN else None)
 
 
 def unmarked(files: GateFiles, results: Sequence[GateResult], seen: Seen, known: Collection[str]) -> Iterator[str]:

@@ -204,11 +204,6 @@ class GateSession:
         if why:
             self._seen.absent[test_id(item)] = shortened(why)
 
-    def _said(self) -> str:
-        """Return what an xdist worker sends at its end."""
-        evidence = {nodeid: one.to_json() for nodeid, one in self._evidence.items()}
-        return json.dumps([self._notes, asdict(self._seen), sorted(self._judged), self.plans, self.facts, evidence])
-
     def hear_worker(self, said: str) -> None:
         """Add the results that an xdist worker sends at its end.
 
@@ -247,7 +242,9 @@ class GateSession:
                 add_error(reporter, *error)
         self.note(*self._superseded(), *self._write_reports())
         if self._worker is not None:
-            self._config.workeroutput["ftgate"] = self._said()  # type: ignore[attr-defined]
+            evidence = {nodeid: one.to_json() for nodeid, one in self._evidence.items()}
+            said = [self._notes, asdict(self._seen), sorted(self._judged), self.plans, self.facts, evidence]
+            self._config.workeroutput["ftgate"] = json.dumps(said)  # type: ignore[attr-defined]
         return self._red()
 
     def _note_costs(self) -> None:
