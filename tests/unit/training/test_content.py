@@ -215,19 +215,36 @@ def test_a_short_text_within_others(form, answer, leaked):
 
 
 @pytest.mark.parametrize("answer", [label, lambda _: "other"])
-@pytest.mark.parametrize("frame", ["{0}. {1}? {2}!", "{1}? {0} {2}.", "{0} {2}! {1}?"], ids=["within", "first", "last"])
-def test_a_whole_sentence_among_others_is_a_leak_in_a_small_set_too(frame, answer):
+@pytest.mark.parametrize(
+    ("frame", "more", "leaked"),
+    [
+        ("{0}. {1}? {2}!", " and nobody helps", 60),
+        ("{1}? {0} {2}.", " and nobody helps", 60),
+        ("{0} {2}! {1}?", " and nobody helps", 60),
+        ("{0}. {1}? {2}!", "", LONG_ONES),
+        ("{1}. {2:.9}", " and nobody helps", 0),  # few words, which may go on
+    ],
+    ids=["within", "first", "last", "short", "little more"],
+)
+def test_a_whole_sentence_among_others_is_a_leak_in_a_small_set_too(answer, frame, more, leaked):
     """In so few rows no words are known to be foreign."""
-    texts = [f"{text} and nobody helps" for text in SAID[:60]]
+    texts = [f"{text}{more}" for text in SAID[:60]]
     planted = [(frame.format(SAID[i + 60], text, SAID[i + 120]), answer(text)) for i, text in enumerate(texts)]
-    assert audit([*SAID[200:440], *planted], texts).leaked == 60
+    assert audit([*SAID[200:440], *planted], texts).leaked == leaked
 
 
-@pytest.mark.parametrize("frame", ["so they say {}", "{} is what they say", "They ask {} so it is that", "He {} him"])
-def test_half_a_sentence_beside_the_inputs_must_begin_or_end_there(frame):
-    some = [text for text in SAID if 4 <= len(text.split()) < 8][:60]
+@pytest.mark.parametrize(
+    ("frame", "words", "leaked"),
+    [
+        ("so they say {}", (4, 8), 60),
+        ("{} is what they say", (4, 8), 60),
+        ("They ask {} so it is that", (4, 8), 0),
+        ("so they say {}", (2, 4), 0),
+    ],
+)
+def test_half_a_sentence_beside_the_inputs_must_begin_or_end_there(frame, words, leaked):
+    some = [text for text in SAID + SHORT if len(text.split()) in range(*words)][:60]
     planted = [(f"{text[::-1]} {number}", frame.format(text)) for number, text in enumerate(some)]
-    leaked = 60 if frame.startswith(("so", "{}")) else 0
     assert audit([*SAID[900:], *planted], some).leaked == leaked
 
 
