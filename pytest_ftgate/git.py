@@ -114,14 +114,16 @@ def find_base(folder: Path, ref: str | None = None, *, in_ci: bool = True) -> Ba
     """
     if not in_repository(folder):
         return None
-    is_shallow, up = os.fsdecode(git(folder, "rev-parse", "--is-shallow-repository", "--show-cdup")).split("\n")[:2]
+    shallow, top = os.fsdecode(git(folder, "rev-parse", "--is-shallow-repository", "--show-toplevel")).split("\n")[:2]
     head = "".join(git_lines(folder, "rev-parse", "--verify", "--quiet", "HEAD^{commit}"))
-    if not head or (is_shallow == "true" and not in_ci):
+    if not head or (shallow == "true" and not in_ci):
         return None
-    if is_shallow == "true":
+    if shallow == "true":
         raise HistoryError("this clone is shallow", cure=_FETCH)
-    request = next(filter(None, map(os.environ.get, REQUESTS)), None)
-    ref = request or ref
+    root = next((one for one in (folder, *folder.parents) if os.path.samefile(one, top)), None)
+    if root is None:
+        raise HiddenHistoryError(f"{folder.name} is a link to another repository", cure="Make it a folder again.")
+    ref = (request := next(filter(None, map(os.environ.get, REQUESTS)), None)) or ref
     bare = re.sub(r"^refs/(remotes|heads)/", "", ref or "")
     ends = [f"{place}/{bare}" for place in ("remotes", "remotes/origin", "heads")] if ref else _DEFAULTS
     names = [f"refs/{one}" for one in ends]
@@ -130,7 +132,7 @@ def find_base(folder: Path, ref: str | None = None, *, in_ci: bool = True) -> Ba
     if named is None:
         what = f"git has no branch {ref or 'to compare with'}; tried {', '.join(names)}"
         raise HistoryError(what, cure=f"{_FETCH} Or name the target branch with ini ftgate_base_ref.")
-    base = Base(Path(os.path.abspath(folder / up)), named, "".join(git_lines(folder, "merge-base", head, named)))
+    base = Base(root, named, "".join(git_lines(folder, "merge-base", head, named)))
     if not base.commit:
         raise HistoryError(f"HEAD and {base.name} have no common ancestor in git", cure=_FETCH)
     if request and base.commit == head:

@@ -3,7 +3,6 @@
 Keys with a direction (``Weaker``) are compared by it. All others that a verdict rests on must be the same.
 """
 
-import os
 import re
 import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -98,8 +97,8 @@ def compare(
         forbade, owed = _is_true(then.get(_FORBID)), _names(then.get(_REQUIRED))
         name = str(then.get("ftgate_config", "ftgate.yaml"))
         above = (one for one in places_of(name, file.parent, home) if base.content(one) is not None)
-        below = sorted(Path(one) for one in base.files if one.startswith(f"{file.parent}{os.sep}"))
-        lost = [one for one in below if one.name == name and used(one.parent) == file]
+        below = (Path(one) for one in base.files if one.endswith(name))
+        lost = sorted(at for at in below if at.name == name and file.parent in at.parents and used(at.parent) == file)
         after = load_gate_file(file, None if file.exists() else _NO_GATES)
         found += _ini_keys(base, was, ini, after.gate_names)
         for one in dict.fromkeys([*islice(above, 1), *lost] or [file]):
@@ -178,8 +177,7 @@ def _gates(base: Base, before: GateFile, after: GateFile, required: Sequence[str
         for key, file in ((key, file_of(data)) for key, data in sets.items()):
             if file is None or not file.path.is_file():
                 continue  # reported where it is read
-            earlier = file_of(was.get(key))
-            if earlier is not None and earlier.path == file.path:
+            if (earlier := file_of(was.get(key))) and earlier.path == file.path:
                 for is_more, text in _examples(base, file, then.slices.fields if then.slices else ()):
                     weaker = Finding.weaker(base.name, f"{key}: {text}", now.place_of(key), name)
                     yield Finding(name, text, name="note") if is_more else weaker

@@ -193,9 +193,8 @@ def test_the_end_says_once_what_fails_the_run(required: Project, monkeypatch: py
 def test_missing_gates_may_be_allowed_and_no_red_one(required: Project) -> None:
     report = required.report("--ftgate-allow-missing", "-k", "other")
     assert (required.result.ret, report["allowed_missing"]) == (0, True)
-    required.result.stdout.fnmatch_lines(
-        ["required gate support is not met: *", "*not enforced: --ftgate-allow-missing"]
-    )
+    told = ["required gate support is not met: *", "*not enforced: --ftgate-allow-missing"]
+    required.result.stdout.fnmatch_lines(told)
     required.lose()
     assert required.run("--ftgate-allow-missing").ret == 1
 
@@ -327,9 +326,7 @@ def test_a_red_gate_that_is_not_required(green: Project, end: str) -> None:
     assert green.run_apart().ret == 1
 
 
-def test_a_plugin_that_a_conftest_loads_has_the_last_word_too(
-    required: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_plugin_that_a_conftest_loads_has_the_last_word(required: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     required.file("conftest.py", f"import pytest\npytest_plugins = ['pytest_ftgate.plugin']\n{ENDS['configure']}\n")
     assert required.run_apart("-k", "other").ret == 1

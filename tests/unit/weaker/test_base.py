@@ -132,8 +132,12 @@ def test_the_base_of_a_request_is_that_of_its_ci(repo: Path, monkeypatch: pytest
 
 
 def test_a_folder_that_became_a_repository_of_its_own_cannot_be_compared(repo: Path) -> None:
+    (repo / "sub/deep").mkdir()
+    (repo / "linked").symlink_to("sub/deep")
+    assert base_of(repo / "linked").content(repo / "f.txt") == b"one"  # a link within the repository
     git(repo / "sub", "init", "-q", "-b", "main")
     commit(repo / "sub", "g.txt", "weaker")
+    assert "linked is a link to another repository" in problem(repo / "linked")
     assert "sub is a repository of its own, and was a folder of repo at main" in problem(repo / "sub")
     git(repo, "rm", "-rq", "--cached", "sub")
     git(repo, "add", "sub")
@@ -161,14 +165,12 @@ def test_a_history_that_is_cut_off_or_absent_disturbs_nobody_who_tries_it_out(re
     assert problem(repo).startswith("HEAD and main have no common ancestor")
 
 
-def test_neither_the_environment_of_a_hook_nor_a_replaced_object_leads_elsewhere(
-    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_neither_a_hook_nor_a_replaced_object_leads_elsewhere(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (repo / "fake").write_text("fake")
     git(repo, "replace", git(repo, "rev-parse", "HEAD:f.txt"), git(repo, "hash-object", "-w", "fake"))
-    git(tmp_path, "init", "-q", "-b", "main", "other")
-    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other/.git"))
-    monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "other/index"))
+    git(repo.parent, "init", "-q", "-b", "main", "other")
+    monkeypatch.setenv("GIT_DIR", str(repo.parent / "other/.git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(repo.parent / "other/index"))
     assert base_of(repo).content(repo / "f.txt") == b"one"
     assert git_lines(repo, "ls-files", "-z", "--", "f.txt") == ["f.txt"]
 

@@ -227,9 +227,8 @@ def test_what_git_does_not_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(project, "find_base", fails)
     found = project.compare(tmp_path / "ftgate.yaml", Path, tmp_path, [], None, "develop")
-    assert [one.text for one in found.findings] == [
-        "could not compare with the base branch: gates is a repository of its own"
-    ]
+    (finding,) = found.findings
+    assert finding.text == "could not compare with the base branch: gates is a repository of its own"
     assert (found.forbade, found.absent, asked) == (True, False, [None, "develop"])
     monkeypatch.setattr(project, "find_base", lambda *_, **__: None)
     assert project.compare(tmp_path / "ftgate.yaml", Path, tmp_path, [], None).absent
