@@ -352,9 +352,8 @@ def _judge(
     from pytest_ftgate.checks import weaker
     from pytest_ftgate.config import load_gate_file
     from pytest_ftgate.errors import FtgateError, Where
-    from pytest_ftgate.gate.data_sets import DataSets
     from pytest_ftgate.gate.run import judge_gate
-    from pytest_ftgate.gate.state import Services
+    from pytest_ftgate.gate.state import DataSets, Services
     from pytest_ftgate.ini_file import ini_paths
     from pytest_ftgate.plugin.layers import Layers
     from pytest_ftgate.plugin.marks import Level

@@ -13,7 +13,7 @@ from typing import Any
 
 from pytest_ftgate import clock
 from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set, check_test_set, findings
-from pytest_ftgate.checks.audit.exact import outputs_of
+from pytest_ftgate.checks.audit.audit import outputs_of
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.goal import NOT_SERVED, SERVED
 from pytest_ftgate.checks.test_set import check_size
@@ -25,7 +25,7 @@ from pytest_ftgate.data.cells import json_row
 from pytest_ftgate.data.load import opened
 from pytest_ftgate.data.rows import RowReader, paths_of
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path, without_faults, write_whole
-from pytest_ftgate.gate.metrics import build_metrics
+from pytest_ftgate.gate.inputs import build_metrics
 from pytest_ftgate.ini_file import IniFile, find_ini
 from pytest_ftgate.models import is_built_in, unknown_provider
 from pytest_ftgate.text import plural, printable, suggestion, wrapped

@@ -7,9 +7,8 @@ from typing import Any
 
 from pytest_ftgate.config import GateFile, GateKeys, Layer, Source, load_gate_file, resolve_gate
 from pytest_ftgate.errors import ConfigError, FtgateError, Where, shown_path
-from pytest_ftgate.gate.data_sets import DataSets
 from pytest_ftgate.gate.run import judge_gate
-from pytest_ftgate.gate.state import Services
+from pytest_ftgate.gate.state import DataSets, Services
 from pytest_ftgate.ini_file import find_ini
 from pytest_ftgate.reports import json
 from pytest_ftgate.reports.recordings import read_notes, read_recordings

@@ -1,16 +1,21 @@
-"""What a session provides to a gate, and what a judged gate returns."""
+"""What a session provides to a gate, with the data that all gates read and audit once, and what a judged gate returns."""
 
 import gc
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from pytest_ftgate import clock
-from pytest_ftgate.checks.audit import TrainingAudit
+from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.data import DataSet
+from pytest_ftgate.config import DataKeys, file_of, keys_of
+from pytest_ftgate.data import DataSet, content_of, examples_from, load_examples
+from pytest_ftgate.data.lines import written_at
+from pytest_ftgate.errors import guarded, shown_path
 from pytest_ftgate.result import GateResult
 from pytest_ftgate.runs.budget import Budget
 from pytest_ftgate.runs.jobs import Run, Stores, TimeLimit
@@ -99,3 +104,84 @@ class Services:
         finally:
             if self.progress is not None:
                 self.progress.wipe()
+
+
+__tracebackhide__ = True  # tracebacks of a user's iterable show none of our lines
+
+
+class _Read(NamedTuple):
+    source: Any  # kept alive, because its id is the key
+    state: Any
+    data: DataSet
+
+
+class DataSets:
+    """The data sets and audits of a session."""
+
+    def __init__(self) -> None:
+        self._read: dict[tuple[Any, bool], _Read] = {}
+        self._audits: dict[tuple[str, str, str, str | None], tuple[DataSet, DataSet, TrainingAudit]] = {}
+
+    def load(
+        self, source: DataKeys | Iterable[Any], origin: str, hook: Any | None = None, *, labeled: bool = True
+    ) -> DataSet:
+        """Return a data source, which is read again only if it changed: an iterator can be consumed only once.
+
+        Args:
+            source: the keys of a data file, or an iterable of examples.
+            origin: what messages call an iterable.
+            hook: pytest's hooks, for formats of other plugins.
+            labeled: every example must have an expected output. A labeled set is reused for unlabeled requests.
+        """
+        file, keys = file_of(source), keys_of(source)
+        rows: Any = source if keys is None else keys.rows
+        asked: dict[str, Any] = {} if keys is None else {"fields": keys.fields, "limit": keys.limit}
+        key = (file.path if file else id(rows), keys and keys.format, repr(asked))
+        state: Any = _file_state(file.path) if file else content_of(rows)
+        for kept in (self._read.get((key, True)), self._read.get((key, labeled))):
+            if kept is not None and kept.state == state:
+                return kept.data
+        if file is not None:
+            data = _load_file(file, hook, labeled=labeled)
+        else:
+            data = examples_from(rows, origin=origin, labeled=labeled, **asked)
+        if kept is not None and (kept.data.sha256, kept.data.examples) == (data.sha256, data.examples):
+            data = kept.data  # rewritten with the same content: audits stay valid
+        self._read[key, labeled] = _Read(source, state, data)
+        return data
+
+    def audit(self, training: DataSet, test: DataSet, *, separator: str | None = None) -> TrainingAudit:
+        """Return the audit of a training set and a test set, computed once for equal ones of several gates."""
+        key = (training.sha256, training.origin, test.sha256, separator)
+        known = self._audits.get(key)
+        if known is None or (known[0].examples, known[1].examples) != (training.examples, test.examples):
+            known = training, test, audit_training_set(training, test, separator=separator)
+            self._audits[key] = known
+        return known[2]
+
+
+def _file_state(path: Path) -> tuple[object, ...]:
+    """Return the stat values of a file that change when it is written."""
+    try:
+        one = path.stat()
+    except (OSError, ValueError):  # an invalid path: reading it reports the error
+        return ()
+    return one.st_size, one.st_mtime_ns, one.st_ctime_ns, one.st_ino
+
+
+def _load_file(source: DataKeys, hook: Any | None, *, labeled: bool) -> DataSet:
+    """Load a file with a plugin's hook if one knows the format, else with our own readers."""
+    options = {"format": source.format, "fields": dict(source.fields), "limit": source.limit}
+    asked: dict[str, Any] = {"fields": source.fields, "limit": source.limit, "labeled": labeled}
+    rows = None
+    if hook is not None:
+        called = "the hook pytest_ftgate_load_examples"
+        rows = guarded(called, hook.pytest_ftgate_load_examples, path=source.path, options=options)
+    if rows is None:
+        with written_at(source.source.where()):
+            return load_examples(source.path, format=source.format, **asked)
+    shown = shown_path(source.path)
+    data = examples_from(rows, origin=shown, **asked)
+    if not source.path.is_file():  # a folder of shards, or a name that only the hook understands
+        return replace(data, path=shown)
+    return replace(data, path=shown, sha256=sha256(source.path.read_bytes()).hexdigest())

@@ -11,7 +11,7 @@ from pytest_ftgate.checks.audit import check_test_set
 from pytest_ftgate.config import Layer, Source, resolve_gate
 from pytest_ftgate.data import Example, Input
 from pytest_ftgate.errors import ConfigError, FtgateError, ModelError, Where
-from pytest_ftgate.gate.metrics import build_metrics, needs_expected
+from pytest_ftgate.gate.inputs import build_metrics, needs_expected
 from pytest_ftgate.metrics.judged import refuse_judged
 from pytest_ftgate.models import Model, Surroundings, build_model
 from pytest_ftgate.plugin.layers import layers_as_written

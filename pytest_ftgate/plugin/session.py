@@ -13,8 +13,7 @@ import pytest
 
 from pytest_ftgate import clock
 from pytest_ftgate.errors import FtgateError, guarded, shown_path
-from pytest_ftgate.gate.data_sets import DataSets
-from pytest_ftgate.gate.state import Judged, Services
+from pytest_ftgate.gate.state import DataSets, Judged, Services
 from pytest_ftgate.plugin.gate_files import GateFiles, ini_path, option_path, refuse_tracked
 from pytest_ftgate.plugin.ini_keys import planning_option
 from pytest_ftgate.plugin.marks import MARK, claimed_name, location, test_id
