@@ -1,4 +1,4 @@
-"""What a session provides to a gate, with the data that all gates read and audit once, and what a judged gate returns."""
+"""What a session provides to a gate, with data that are read and audited once, and what a judged gate returns."""
 
 import gc
 import os

@@ -119,7 +119,7 @@ def two_gates(project: Project, between: str = "", **keys: Any) -> None:
 
 
 def test_gates_on_one_training_set_have_it_audited_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pytest_ftgate.gate import data_sets as training
+    from pytest_ftgate.gate import state as training
 
     audited = []
     audit = training.audit_training_set
