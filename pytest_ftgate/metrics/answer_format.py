@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from pytest_ftgate.data.lines import read_text
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import ConfigError, DataError, shown_path
-from pytest_ftgate.metrics.json_values import shown_place
+from pytest_ftgate.metrics.json_values import JsonRules, shown_place
 from pytest_ftgate.metrics.options import Options, needed, within_limit
 from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored, by_example
 from pytest_ftgate.text import printable, shortened
@@ -165,7 +165,7 @@ def _error(options: Options, what: str, cure: str, evidence: str | None = None) 
 def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
     from jsonschema import Draft3Validator, Draft202012Validator
     from jsonschema.exceptions import SchemaError
-    from jsonschema.validators import validator_for
+    from jsonschema.validators import extend, validator_for
     from jsonschema_specifications import REGISTRY
     from referencing import Resource
     from referencing.jsonschema import DRAFT202012
@@ -191,7 +191,15 @@ def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
         evidence = "Schemas are not fetched from the network or other files."
         what = f"{place} refers to {outside!r}, which is not in the schema"
         raise _error(options, what, "Put the referenced schema under $defs.", evidence)
-    return known(schema, registry=REGISTRY, format_checker=known.FORMAT_CHECKER)
+    return extend(known, {"uniqueItems": _unique_items})(schema, registry=REGISTRY, format_checker=known.FORMAT_CHECKER)
+
+
+def _unique_items(validator: Any, unique: Any, instance: Any, schema: Any) -> Iterator[Any]:  # noqa: ARG001
+    """Check uniqueItems in linear time; jsonschema takes quadratic time for lists of objects."""
+    from jsonschema.exceptions import ValidationError
+
+    if unique and validator.is_type(instance, "array") and len(set(map(JsonRules().key, instance))) < len(instance):
+        yield ValidationError("contains an item twice")
 
 
 def _dangling(resource: Any, resolver: Any, seen: set[int]) -> Iterator[str]:

@@ -78,11 +78,24 @@ class JsonRules:
     def count_matches(self, expected: list[Any], answered: list[Any], name: str) -> int:
         """Return how many elements of two lists can be matched in pairs of equal elements.
 
-        The tolerance does not count for lists so long that there are more than a million pairs.
+        With a tolerance, numbers are matched in order of size, which finds the most pairs. Other elements are matched
+        with an identical one, else with the first that is equal within the tolerance.
         """
-        if not self.tolerance or len(expected) * len(answered) > _MOST_PAIRED**2:
-            return len(self.identical(expected, answered, name))
-        return most_pairs([[self.same(one, other, name) for other in answered] for one in expected])
+        count = 0
+        if allowed := self.allowed(name):
+            numbers, others = (sorted(filter(_is_finite, one)) for one in (expected, answered))
+            count = _near_pairs(numbers, others, allowed)
+            expected, answered = ([one for one in values if not _is_finite(one)] for values in (expected, answered))
+        found = self.identical(expected, answered, name)
+        if self.tolerance:
+            used = set(found.values())
+            rest = [value for place, value in enumerate(answered) if place not in used][:_MOST_PAIRED]
+            for value in [value for place, value in enumerate(expected) if place not in found][:_MOST_PAIRED]:
+                like = next((place for place, other in enumerate(rest) if self.same(value, other, name)), None)
+                if like is not None:
+                    del rest[like]
+                    count += 1
+        return count + len(found)
 
     def identical(self, expected: Sequence[Any], answered: Sequence[Any], name: str) -> dict[int, int]:
         """Return the place of an answered element for each expected one that has an equal one without a tolerance."""
@@ -133,6 +146,19 @@ def _within(a: float, b: float, allowed: float) -> bool:
     if not allowed or not _is_finite(a) or not _is_finite(b):
         return False
     return abs(Fraction(repr(a)) - Fraction(repr(b))) <= Fraction(repr(allowed))
+
+
+def _near_pairs(expected: list[Any], answered: list[Any], allowed: float) -> int:
+    """Return the most pairs of numbers within a tolerance, of two sorted lists."""
+    found = i = j = 0
+    while i < len(expected) and j < len(answered):
+        if expected[i] == answered[j] or _within(expected[i], answered[j], allowed):
+            found, i, j = found + 1, i + 1, j + 1
+        elif expected[i] < answered[j]:
+            i += 1
+        else:
+            j += 1
+    return found
 
 
 def most_pairs(same: Sequence[Sequence[bool]]) -> int:

@@ -3,6 +3,7 @@
 import json
 import sys
 from fractions import Fraction
+from unittest.mock import Mock
 
 import jsonschema
 import pytest
@@ -77,7 +78,10 @@ RULES = [  # options, answers that hold, answers that do not with what is said o
       "{}": "$ 'intent'", "intent: light": "JSON",
       json.dumps({"intent": "\x1b[31m::error::" + "x" * 5000}): "$.intent",
       json.dumps({"intent": "light", "tags": list(range(200_000))}): ""}),
-    ({"json_schema": {"uniqueItems": True}}, ['[1, true, "1", [0], [false]]'], {"[1, true, 1.0]": "$ unique"}),
+    ({"json_schema": {"uniqueItems": True}},
+     ['[1, true, "1", [0], [false]]', "5", json.dumps([{"a": i} for i in range(20_000)])],
+     {"[1, true, 1.0]": "$ twice", '[{"a": [1]}, {"a": [1.0]}]': "$ twice"}),
+    ({"json_schema": {"uniqueItems": False}}, ["[1, 1]"], {}),
     ({"json_schema": {"type": "string"}}, ['"text"'], {"text": ""}),
     ({"json_schema": TREE}, ["[[[]]]"], {"[" * 900 + "]" * 900: "deep"}),
     ({"json_schema": {"$ref": "#"}}, [], {"[]": "deep"}),
@@ -156,5 +160,7 @@ def test_a_library_that_is_absent_is_named_with_its_extra(refusal, build, monkey
     assert (error.where.key or None) == next(iter(options), None)
     assert f"needs {library}, which is not installed" in error.what
     assert error.cure == f'pip install "pytest-ftgate[{extra}]"'
+    monkeypatch.setattr("pytest_ftgate.metrics.options.import_module", Mock(side_effect=ImportError("no symbol")))
+    assert f"needs {library}, which cannot be imported" in refusal(name, ("a", "b"), **options).what
     build("format", (), pattern="{}")
     build("token_f1")
