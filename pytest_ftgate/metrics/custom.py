@@ -132,7 +132,9 @@ class ExampleMetric(Metric):
     def _checked(self, index: int, value: Any) -> float:
         """Return the number that the function returned. Raise :class:`MetricError` if it breaks the declaration."""
         slack, wanted = _ROUNDING * (self.high - self.low), f"a number from {self.low:g} to {self.high:g}"
-        number: Any = value if isinstance(value, Real | np.bool_) else math.nan
+        number: Any = value if isinstance(value, Real) else math.nan
+        if isinstance(value, float | np.floating | np.bool_):  # numpy would convert the bounds to a narrow type
+            number = float(value)
         fits = self.low - slack <= number <= self.high + slack
         if self.kind == "right_wrong":
             wanted, fits = "1 (right) or 0 (wrong)", fits and number in (0, 1)

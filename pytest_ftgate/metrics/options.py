@@ -106,7 +106,9 @@ class Options:
         unknown = [key for key in self.spec.options if key not in keys]
         if unknown:
             what, cure = f"{self.metric} has no option", f"Its options are: {listed(keys)}."
-            raise combined([self.error(f"{what} {key!r}", key=key, cure=suggested(key, keys, cure)) for key in unknown])
+            # pos_label is no misspelt "labels"
+            cures = {key: suggested(key, () if key == "pos_label" else keys, cure) for key in unknown}
+            raise combined([self.error(f"{what} {key!r}", key=key, cure=cures[key]) for key in unknown])
 
     def normalization(self, otherwise: Collection[str] = ()) -> Normalization:
         """Return the steps of ``normalize``; where it is absent, those of ``otherwise``."""
@@ -178,7 +180,9 @@ class Options:
 
     def number(self, key: str, default: float = math.nan) -> float:
         """Return a finite number; ``default`` if the option is absent."""
-        found: float = self.read(key, lambda value: is_number(value) and math.isfinite(value), "a number", default)
+        found: float = self.read(
+            key, lambda value: is_number(value) and math.isfinite(value), "a finite number", default
+        )
         return found
 
     def count(self, key: str) -> int | None:
@@ -199,11 +203,14 @@ def is_number(value: Any) -> bool:
 
 def needed(options: Options, module: str, *, extra: str, key: str | None = None) -> Any:
     """Return a module of an optional library that a metric, or its option ``key``, needs; ``extra`` installs it."""
+    library = module.partition(".")[0]
     try:
+        import_module(library)
         return import_module(module)
     except ImportError as error:
-        library = module.partition(".")[0]
-        what = f"{key or f'the metric {options.metric}'} needs {library}, which is not installed"
+        absent = isinstance(error, ModuleNotFoundError) and error.name == library
+        state = "is not installed" if absent else "cannot be imported"
+        what = f"{key or f'the metric {options.metric}'} needs {library}, which {state}"
         cure = f'pip install "pytest-ftgate[{extra}]"'
         raise options.error(what, key=key, evidence=str(error), cure=cure) from error
 

@@ -77,11 +77,13 @@ def test_any_real_number_is_a_score(build, value):
         *((value, [word]) for value, word in ((None, "None"), ("1", "text"), ([1], "list"), (1j, "complex"))),
         (np.array([1.0]), ["ndarray"]),
         (0.5, ["0.5", "1 (right) or 0 (wrong)"]),
+        (np.float16("inf"), ["inf", "from 0 to 100000"]),
     ],
     ids=str,
 )
 def test_a_score_that_breaks_the_declaration_is_an_error(build, failure, value, words):
-    error = failure(build("mine", custom={"mine": returning(value, right_wrong=value == 0.5)}), "ab", "ab")
+    declared = {"right_wrong": value == 0.5, "high": 1e5 if isinstance(value, np.float16) else 1}
+    error = failure(build("mine", custom={"mine": returning(value, **declared)}), "ab", "ab")
     assert error.example == 0
     assert all(word in error.what for word in ("mine", "test_set[0]", *words))
 
