@@ -90,6 +90,8 @@ def read_report(path: Path) -> Report:
     try:
         with open_lines(path) as lines:
             document = parse_json("".join(lines))
+        if isinstance(document, dict) and type(document.get("version", 1)) is not int:  # true and 1.0 equal 1
+            document["version"] = None
         # As JSON, which has no tuples. A lone surrogate, which an answer may contain, is replaced.
         written = json.dumps(document, ensure_ascii=False).encode(errors="replace")
         return TypeAdapter(Report).validate_json(written, strict=True)

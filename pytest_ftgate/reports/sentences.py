@@ -116,7 +116,7 @@ def bounds(result: GateResult) -> Iterator[str]:
 def detectable_sentence(result: GateResult) -> Iterator[str]:
     """Yield the real gain that passes in four of five runs if the models differ as often as measured.
 
-    Nothing if no bound was measured, and from 200 examples on.
+    Nothing if no bound was measured, from 200 examples on, and where that is more than the baseline leaves.
     """
     n, lower, confidence = result.n or _ENOUGH, result.lower_bound, result.confidence
     if n >= _ENOUGH or result.gain is None or lower is None or confidence is None:
@@ -126,8 +126,14 @@ def detectable_sentence(result: GateResult) -> Iterator[str]:
     target = {"observed": -inf, "significant": below, "proven": least + below}
     evidence = "proven" if result.max_drop is not None else result.evidence or "proven"
     gain = max(least, target[evidence]) + below * normal.inv_cdf(0.8) / normal.inv_cdf(confidence)
-    shown = text.show_difference(gain, share=text.is_share(result.metric_range))
-    yield f"with {text.plural(n, 'example')}, a real gain of {shown} passes 4 times in 5"
+    (low, high), old, new = result.metric_range or (-inf, inf), result.baseline.value, result.candidate.value
+    room = high - low
+    if old is not None and new is not None:
+        rising = result.gain * (new - old)  # negative where lower is better, 0 where that cannot be told
+        room = max(high - old if rising >= 0 else -inf, old - low if rising <= 0 else -inf)
+    if gain <= room:
+        shown = text.show_difference(gain, share=text.is_share(result.metric_range))
+        yield f"with {text.plural(n, 'example')}, a real gain of {shown} passes 4 times in 5"
 
 
 def hypothesis_sentence(result: GateResult) -> Iterator[str]:

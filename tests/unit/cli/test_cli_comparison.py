@@ -252,7 +252,7 @@ def gates_of(value: str) -> str:
     ("content", "message"),
     [
         *((text, "not a report") for text in ("", "{", "[]", "{}")),
-        *((f'{{"version": {one}, "gates": []}}', "version: not a report: must be 1") for one in (0, 2)),
+        *((f'{{"version": {one}, "gates": []}}', "version: not a report: must be 1") for one in (2, "true", "1.0")),
         (gates_of("{}"), "gates: not a report: must be a list, got a mapping"),
         (gates_of("[1]"), "gates[0]: not a report: must be a mapping, got 1"),
         (gates_of('[{"name": "a"}]'), "gates[0].nodeid: not a report: this required key is missing"),
