@@ -366,19 +366,15 @@ def read_rules(options: Options, names: frozenset[str], lists: Sequence[Lists] =
     ``names`` are all fields in the test set and the objects that contain them; the first of ``lists`` is the default.
     """
     chosen: Any = options.choice("lists", lists)
-    steps, further = _by_field(options, "normalize", (), names), ", or a mapping of fields to them"
-    texts = {name: options.steps(one, STEPS, further) for name, one in steps.items() if one != ()}
+    steps, more = _by_field(options, "normalize", (), names), ", or a mapping of fields to them"
+    texts = {name: Normalization(frozenset(options.steps(of, STEPS, more))) for name, of in steps.items() if of != ()}
     tolerance = _by_field(options, "tolerance", {}, names)
     for amount in tolerance.values():
         if not _is_finite(amount) or amount < 0:
             found = f"{amount!r}" if is_number(amount) else kind_of(amount)
             cure = "Write a number of at least 0, or a mapping of fields to numbers."
             raise options.error(f"tolerance is {found}", key="tolerance", cure=cure)
-    return JsonRules(
-        {name: Normalization(frozenset(one)) for name, one in texts.items()},
-        {name: amount for name, amount in tolerance.items() if amount},
-        chosen,
-    )
+    return JsonRules(texts, {name: amount for name, amount in tolerance.items() if amount}, chosen)
 
 
 def _by_field(options: Options, key: str, default: Any, names: frozenset[str]) -> Mapping[str, Any]:

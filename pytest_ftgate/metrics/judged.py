@@ -138,11 +138,8 @@ def value_unasked(candidate: str | None, baseline: str | None) -> float | None:
 def refuse_judged(metric: Metric, what: str, *, source: str) -> None:
     """Raise :class:`ConfigError` if a judged metric is used where no judge is asked."""
     if metric.judged:
-        raise ConfigError(
-            f"{metric.name} cannot be {what}: it is only judged on the test set of a gate",
-            where=Where(source, key="metric"),
-            cure="Use a metric without a judge.",
-        )
+        what = f"{metric.name} cannot be {what}: it is only judged on the test set of a gate"
+        raise ConfigError(what, where=Where(source, key="metric"), cure="Use a metric without a judge.")
 
 
 def build(options: Options) -> ModelJudged | HumanPreference:
@@ -221,19 +218,15 @@ def read_ratings(metric: HumanPreference, test: DataSet) -> Ratings:
         first = found[index].setdefault(rating.rater, rating)
         if first is not rating:
             who = f" by {printable(rating.rater, 40)}" if rating.rater else " without a rater"
-            raise DataError(
-                f'the id "{excerpt(str(row.values["id"]))}" is rated twice{who}, first in {first.where}',
-                where=row.where,
-                cure="Keep one of the two, or name the raters in the column rater.",
-            )
+            what = f'the id "{excerpt(str(row.values["id"]))}" is rated twice{who}, first in {first.where}'
+            cure = "Keep one of the two, or name the raters in the column rater."
+            raise DataError(what, where=row.where, cure=cure)
     missing = [row for row, ratings in enumerate(found) if not ratings]
     if missing:
         counted = f"{len(missing):,} of {plural(len(test), 'test example')} have no preference"
-        raise DataError(
-            f'{counted}, the first is "{excerpt(test.examples[missing[0]].id)}" ({test.where(missing[0])})',
-            where=Where(path=shown_path(metric.path)),
-            cure="Let people judge them too: a missing row is not a tie.",
-        )
+        what = f'{counted}, the first is "{excerpt(test.examples[missing[0]].id)}" ({test.where(missing[0])})'
+        cure = "Let people judge them too: a missing row is not a tie."
+        raise DataError(what, where=Where(path=shown_path(metric.path)), cure=cure)
     return Ratings(shown_path(metric.path), metric.source, tuple(tuple(ratings.values()) for ratings in found))
 
 

@@ -304,11 +304,9 @@ def label_set(options: Options) -> LabelSet:
     made = LabelSet(reading, (), (), _inside(options, reading))
     for example in options.examples if made.inside is None else ():
         if isinstance(example.expected, dict | list):
-            raise ConfigError(
-                f"{options.metric} compares labels, but the expected output is {kind_of(example.expected)}",
-                where=example.place,
-                cure="Use exact_match, which compares JSON values, or json_field, which reads a label in each.",
-            )
+            what = f"{options.metric} compares labels, but the expected output is {kind_of(example.expected)}"
+            cure = "Use exact_match, which compares JSON values, or json_field, which reads a label in each."
+            raise ConfigError(what, where=example.place, cure=cure)
     texts, known = (tuple(dict.fromkeys(map(made.label_of, one))) for one in (options.expected, options.known))
     made = replace(made, texts=texts, known=known)
     if "normalize" not in options.spec.options:
@@ -316,11 +314,9 @@ def label_set(options: Options) -> LabelSet:
         sets = (replace(made, reading=replace(reading, normalization=Normalization(frozenset(one)))) for one in fewer)
         return next(one for one in sets if one.confused() is None)
     if (pair := made.confused()) is not None:
-        raise options.error(
-            f"normalize makes the labels {listed(pair[:1])} and {listed(pair[1:])} equal",
-            key="normalize",
-            cure="Remove the step that makes them equal, or use one spelling of the label in the test set.",
-        )
+        what = f"normalize makes the labels {listed(pair[:1])} and {listed(pair[1:])} equal"
+        cure = "Remove the step that makes them equal, or use one spelling of the label in the test set."
+        raise options.error(what, key="normalize", cure=cure)
     return made
 
 

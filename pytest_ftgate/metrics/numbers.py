@@ -106,19 +106,15 @@ class AbsoluteError(_OfNumbers):
         if found is not None:
             return float(abs(self._inside(found) - wanted))
         if math.isinf(self.high):
-            raise MetricError(
-                f"{self.name} cannot score an answer without a number: {excerpt(answer or '')!r}",
-                cure="Set low and high: such an answer then has the largest error.",
-            )
+            what = f"{self.name} cannot score an answer without a number: {excerpt(answer or '')!r}"
+            raise MetricError(what, cure="Set low and high: such an answer then has the largest error.")
         return self.high
 
     def _inside(self, number: Fraction) -> Fraction:
         if not self.least <= number <= self.most:
             bounds = f"low: {show_number(self.least)} and high: {show_number(self.most)}"
-            raise MetricError(
-                f"{self.name} met the number {show_number(float(number))}, outside of {bounds}",
-                cure="Set low and high so that they hold every number that a model may answer.",
-            )
+            what = f"{self.name} met the number {show_number(float(number))}, outside of {bounds}"
+            raise MetricError(what, cure="Set low and high so that they hold every number that a model may answer.")
         return number
 
 

@@ -105,18 +105,14 @@ def build(options: Options) -> ToolCallMetric:
     options.allow("order", "extra", "ignore_arguments", "arguments")
     expected = [_calls_of(options, text) for text in options.expected]
     if options.expected and not any(expected):
-        raise options.error(
-            f"{options.metric} compares tool calls, and the test set expects none",
-            cure='Expect calls, as in expected: [{"name": "get_weather", "arguments": {"city": "Oslo"}}].',
-        )
+        what = f"{options.metric} compares tool calls, and the test set expects none"
+        cure = 'Expect calls, as in expected: [{"name": "get_weather", "arguments": {"city": "Oslo"}}].'
+        raise options.error(what, cure=cure)
     names = frozenset(name for calls in expected for call in calls for name in call["arguments"])
     ignored = frozenset(options.labels("ignore_arguments", "argument names") or ())
     if unknown := sorted(ignored - names):
-        raise options.error(
-            f"ignore_arguments names {unknown[0]!r}, which no expected call has",
-            key="ignore_arguments",
-            cure=did_you_mean(unknown[0], sorted(names)),
-        )
+        what = f"ignore_arguments names {unknown[0]!r}, which no expected call has"
+        raise options.error(what, key="ignore_arguments", cure=did_you_mean(unknown[0], sorted(names)))
     kind: Kind = "graded" if options.metric == "tool_call_f1" else "right_wrong"
     order, extra = options.flag("order"), options.choice("extra", EXTRA)
     return ToolCallMetric(options.metric, kind, order, extra, ignored, _rules(options, names))
