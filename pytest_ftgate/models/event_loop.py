@@ -5,6 +5,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from pytest_ftgate import clock
@@ -27,13 +28,14 @@ class _Pulse:
         self.silent = 0
 
 
-_pulse = _Pulse()
+_pulse: ContextVar[_Pulse] = ContextVar("_pulse")  # of the loop that the context belongs to
 
 
 def note_call(caller: str) -> None:
     """Record that a call begins. It may block the loop, but as long as calls begin, the loop is alive."""
-    _pulse.caller = caller
-    _pulse.beat()
+    if pulse := _pulse.get(None):
+        pulse.caller = caller
+        pulse.beat()
 
 
 def run_in_own_loop(work: Coroutine[Any, Any, _T], tick: Callable[[], None], *, patience_s: float | None = None) -> _T:
@@ -44,23 +46,23 @@ def run_in_own_loop(work: Coroutine[Any, Any, _T], tick: Callable[[], None], *, 
     call blocked the loop for longer than ``patience_s``, so that no time limit can work; ``None``: it may.
     """
     loop, outcome, finished = _new_loop(), Future[_T](), threading.Event()
+    _pulse.set(pulse := _Pulse())
     task = loop.create_task(work)
-    _pulse.beat()
     thread = threading.Thread(target=_serve, args=(loop, task, outcome, finished), name="pytest-ftgate", daemon=True)
     try:
         thread.start()
         # Short waits: on Windows a long one would not notice Ctrl-C. A thread whose join() it ends counts as ended.
         while not finished.wait(TICK_S):
             tick()
-            _pulse.silent += 1
-            if patience_s is not None and _pulse.silent * TICK_S > patience_s + OWN_WORK_S:
+            pulse.silent += 1
+            if patience_s is not None and pulse.silent * TICK_S > patience_s + OWN_WORK_S:
                 raise ModelError(
-                    f"{_pulse.caller} blocked the event loop for {patience_s + OWN_WORK_S:g} s",
+                    f"{pulse.caller} blocked the event loop for {patience_s + OWN_WORK_S:g} s",
                     fatal=True,
                     cure="await slow work, or use a plain function, which is called in its own thread",
                 )
             with contextlib.suppress(RuntimeError):  # the loop has closed in the meantime
-                loop.call_soon_threadsafe(_pulse.beat)
+                loop.call_soon_threadsafe(pulse.beat)
     except BaseException:
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(task.cancel)

@@ -241,6 +241,29 @@ def test_a_call_that_holds_up_the_loop_ends_the_run(stores, monkeypatch):
     thread.join()
 
 
+def test_a_loop_that_is_alive_hides_no_other_that_is_held_up(monkeypatch):
+    for name, seconds in (("TICK_S", 0.001), ("OWN_WORK_S", 0.01), ("PATIENCE_S", 0.01)):
+        monkeypatch.setattr(event_loop, name, seconds)
+    go_on = threading.Event()
+
+    async def blocks():
+        event_loop.note_call("ft")
+        go_on.wait(2)
+        go_on.set()
+
+    async def lives():
+        while not go_on.is_set():
+            event_loop.note_call("fine")
+            await asyncio.sleep(0)
+
+    other = threading.Thread(target=event_loop.run_in_own_loop, args=(lives(), lambda: None))
+    other.start()
+    with pytest.raises(ModelError, match="ft blocked"):
+        event_loop.run_in_own_loop(blocks(), lambda: None, patience_s=0.02)
+    go_on.set()
+    other.join()
+
+
 @pytest.fixture
 def ticks(monkeypatch):
     """Return the threads of all ticks beside the loop of a run, a millisecond apart."""
