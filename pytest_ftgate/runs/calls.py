@@ -124,6 +124,7 @@ class Caller:
         """Raise the fatal :class:`ModelError` of a model that cannot be called, or :class:`StoreError`."""
         self._stores.of(self.model).put([])  # raises StoreError if answers could not be stored
         self.model.ready()
+        self.questions.check_use()
         if self._budget is not None and not self._budget.counts(self.model):
             self._budget = None
 
@@ -175,6 +176,7 @@ class Caller:
                 answered = [one._replace(retries=attempts - 1) for one in answered]
                 self.questions.answered(answered)
                 await self._writer.keep(answered)
+                self.questions.check_use()
             again, wait_s = [], 0.0
             for question, error in zip(questions, outcomes, strict=True):
                 if not isinstance(error, ModelError):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from typing import Any
 
 from pytest_ftgate import clock
 from pytest_ftgate.data import DataSet, Example, expected_text
@@ -14,6 +15,8 @@ from pytest_ftgate.models.reasoning import answer_of, stripping_for
 from pytest_ftgate.models.recorded import Recording
 from pytest_ftgate.runs.store import Store
 from pytest_ftgate.text import DAY_S
+
+_ENOUGH = 5  # useless answers at the start of a run, after which it ends
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Job:
     """Describe a model that answers every example of a test set ``repeats`` times.
 
     ``right`` counts right answers, to show a score while the model is asked. ``of_candidate`` says that the model is
-    judged, so that recordings of candidates serve it.
+    judged, so that recordings of candidates serve it. The run ends early if ``value`` is None for all first answers.
     """
 
     model: Model
@@ -68,6 +71,7 @@ class Job:
     repeats: int = 1
     right: Callable[[Sequence[tuple[Example, Completion]]], int] | None = None
     of_candidate: bool = False
+    value: Callable[[Completion | None], Any] = bool
 
     @cached_property
     def keys(self) -> list[list[str]]:
@@ -196,6 +200,7 @@ class Questions:
         self.open: dict[str, tuple[Question, Job]] = {}
         self.progress = Progress(model.name)
         self.fatal: ModelError | None = None  # the failure that ends the run
+        self._useless: int | None = 0  # the answers so far; None: one of them had a value
         self._price = price_of(model)
         self._rated: Job | None = None  # the job that counts right answers
         self._fresh: list[tuple[Example, Completion]] = []  # its answers that are not counted yet
@@ -213,8 +218,9 @@ class Questions:
     def stored(self, found: Mapping[str, Prediction]) -> None:
         """Record answers that were stored or recorded."""
         for key, prediction in found.items():
-            del self.open[key]
+            _, job = self.open.pop(key)
             self.found[key] = prediction._replace(stored=True)
+            self._count_useless(job, prediction.completion)
         self.progress.done += len(found)
         self.progress.stored += len(found)
 
@@ -225,12 +231,23 @@ class Questions:
             assert completion is not None
             self.found[prediction.key] = prediction
             question, job = self.open.pop(prediction.key)
+            self._count_useless(job, completion)
             progress.done += 1
             progress.retrying = None
             progress.tokens += (completion.input_tokens or 0) + (completion.output_tokens or 0)
             progress.usd += cost_of(completion, self._price, prediction.busy_s) or 0.0
             if job is self._rated:
                 self._fresh.append((question.example, completion))
+
+    def _count_useless(self, job: Job, completion: Completion | None) -> None:
+        if self._useless is not None:
+            is_useless = job.value(completion and job.read(completion)) is None
+            self._useless = self._useless + 1 if is_useless else None
+
+    def check_use(self) -> None:
+        """Raise a fatal :class:`ModelError` if none of the first answers has a value."""
+        if (self._useless or 0) >= _ENOUGH:
+            raise ModelError(f"none of the first {self._useless} answers can be used", fatal=True)
 
     def failed(self, key: str, failure: ModelError) -> None:
         """Record that there will be no answer, and why."""

@@ -278,7 +278,7 @@ def _ask(
                 questions[question.id], about[name][question.id] = question, what
         digest = hashlib.sha256("\n".join(questions).encode()).hexdigest()
         made = DataSet(tuple(questions.values()), None, digest, f"the judge's questions for {name}")
-        jobs[name] = Job(judge.model, made)
+        jobs[name] = Job(judge.model, made, value=partial(_value, judge.metric))
     runs = dict(zip(jobs, run_models(list(jobs.values()), **options), strict=True))
     kept = {**judging.runs, **{f"judge_{name}{suffix}": run for name, run in runs.items() if len(run.test_set)}}
     results, failed = dict(judging.results), list[tuple[bool, list[Check]]]()
@@ -328,8 +328,8 @@ def _errors(
         quoted = excerpt(reply.text, width=80) if reply.text.strip() else "nothing"
         what = f"cannot read {len(unread):,} of {plural(n, 'reply', 'replies')}"
         message = f"{judge}: {what}; the first, about {_shown(about[first.id])}{how}: {quoted}"
-        wanted = '{"better": "A"}' if metric.pairwise else f'{{"score": {metric.high:g}}}'
-        yield Check("models", "error", message, n - len(unread), n, source, _UNREAD_ADVICE.format(wanted))
+        advice = _UNREAD_ADVICE.format('{"better": "A"}' if metric.pairwise else f'{{"score": {metric.high:g}}}')
+        yield Check("models", "error", message, n - len(unread) - len(missing), n, source, advice)
 
 
 def _shown(name: str) -> str:

@@ -73,18 +73,23 @@ def test_garbage_is_an_error_and_is_not_asked_again(judged: ServedJudged) -> Non
 @pytest.mark.parametrize(
     ("reply", "told", "again"),
     [
-        (Reply("5", message={"refusal": "I would rather not"}), "about test.jsonl:1 (refusal)", "error"),
-        (error(500), "110 of 110 answers missing", "pass"),
+        (Reply("5", message={"refusal": "I would rather not"}), ["5 of 110", "about test.jsonl:1 (refusal)"], 0),
+        (Reply("five"), ["cannot read 5 of 110", "105 of 110 answers missing", "five"], 0),
+        (error(500), ["110 of 110 answers missing"], 110),
     ],
-    ids=["refusal", "down"],
+    ids=["refusal", "unreadable", "down"],
 )
-def test_a_judge_that_does_not_answer_is_an_error(judged: ServedJudged, reply: Any, told: str, again: str) -> None:
+def test_a_judge_that_does_not_answer_is_an_error(
+    judged: ServedJudged, reply: Any, told: list[str], again: int
+) -> None:
+    """Five replies that cannot be read end the run; they are stored, and end the next run before any call."""
+    one_by_one = judged.model("judge", concurrency=1)
     judged.judge_says = lambda body: reply
-    mentions(check(ends(judged.by(), "error"), "models"), told)
+    mentions(check(ends(judged.by(one_by_one), "error"), "models"), *told)
     judged.forget()
     judged.judge_says = honest
-    ends(judged.by(), again)  # a refusal is stored
-    assert judged.n_asked("base") + judged.n_asked("ft") == 0  # the models' answers are kept
+    ends(judged.by(one_by_one), "pass" if again else "error")
+    assert (judged.n_asked("judge"), judged.n_asked("base"), judged.n_asked("ft")) == (again, 0, 0)
 
 
 def test_no_judge_is_paid_where_an_answer_is_missing(judged: ServedJudged) -> None:
