@@ -355,8 +355,7 @@ def _judge(
     from pytest_ftgate.gate.run import judge_gate
     from pytest_ftgate.gate.state import DataSets, Services
     from pytest_ftgate.ini_file import ini_paths
-    from pytest_ftgate.plugin.layers import Layers
-    from pytest_ftgate.plugin.marks import Level
+    from pytest_ftgate.plugin.layers import Layers, Level
     from pytest_ftgate.reports.recordings import read_notes, read_recordings
     from pytest_ftgate.result import GateResult, failed_result
     from pytest_ftgate.runs.jobs import Stores

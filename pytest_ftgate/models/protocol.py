@@ -167,7 +167,7 @@ class Model(Protocol):
     latency_sample: int = 0  # the number of examples that latencies are measured on; 0: they are taken from all answers
     params: Mapping[str, Any] = MappingProxyType({})  # sent with each request
     prompt: Prompt | None = None  # what is sent around the input, if we know it
-    requests_per_minute: float | None = None  # see pytest_ftgate.runs.throttle.Throttle
+    requests_per_minute: float | None = None  # see pytest_ftgate.runs.asking.Throttle
     function: Callable[..., Any] | None = None  # the user's code behind it
     strip_reasoning: Stripping = "auto"  # which reasoning is taken off the front of its answers
     exclusive: frozenset[Any] = frozenset()  # what it uses alone: models with one in common are not called together

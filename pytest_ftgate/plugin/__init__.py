@@ -263,7 +263,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     names = {mark.name for item in items for mark in item.iter_markers()}
     if not any(len(name) < 10 and len({*name.lower()} & {*"ftgate"}) > 3 for name in names - {"ftgate"}):
         return
-    from pytest_ftgate.plugin.marks import misspelt
+    from pytest_ftgate.plugin.layers import misspelt
 
     if found := misspelt(items, config.getini("markers")):
         raise pytest.UsageError(f"unknown marker {found[0]} on {found[1]}; did you mean 'ftgate'?")

@@ -11,8 +11,7 @@ from pytest_ftgate.checks.freshness import filed_as
 from pytest_ftgate.errors import ConfigError, FtgateError, Interrupted
 from pytest_ftgate.gate.run import judge_gate
 from pytest_ftgate.gate.state import Judged
-from pytest_ftgate.plugin.layers import layers_as_judged, unused_fixtures
-from pytest_ftgate.plugin.marks import MARK, claimed_name, test_id
+from pytest_ftgate.plugin.layers import MARK, claimed_name, layers_as_judged, test_id, unused_fixtures
 from pytest_ftgate.plugin.obligations import BROKEN
 from pytest_ftgate.plugin.session import GateSession, Planned
 from pytest_ftgate.reports.sentences import headline

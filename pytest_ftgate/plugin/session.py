@@ -16,7 +16,7 @@ from pytest_ftgate.errors import FtgateError, guarded, shown_path
 from pytest_ftgate.gate.state import DataSets, Judged, Services
 from pytest_ftgate.plugin.gate_files import GateFiles, ini_path, option_path, refuse_tracked
 from pytest_ftgate.plugin.ini_keys import planning_option
-from pytest_ftgate.plugin.marks import MARK, claimed_name, location, test_id
+from pytest_ftgate.plugin.layers import MARK, claimed_name, location, test_id
 from pytest_ftgate.plugin.obligations import DESELECTED, Owed, Seen, find_owed, unmarked, waived_by
 from pytest_ftgate.plugin.terminal import HIDDEN, add_error, display, failed_tests, show_block, show_gates, show_lines
 from pytest_ftgate.reports import json as json_report

@@ -13,10 +13,10 @@ from pytest_ftgate.models import Completion, Model, Question
 from pytest_ftgate.models.event_loop import run_in_own_loop
 from pytest_ftgate.models.protocol import Prediction
 from pytest_ftgate.runs import asking
+from pytest_ftgate.runs.asking import LONGEST_WAIT_S, Outage, Throttle, wait_refused
 from pytest_ftgate.runs.budget import Budget
 from pytest_ftgate.runs.jobs import Questions, Stores, TimeLimit
 from pytest_ftgate.runs.store import Store
-from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, Outage, Throttle, wait_refused
 
 _CANCEL_S = 0.5
 _CLOSE_S = 5.0

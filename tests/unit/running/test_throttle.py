@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.errors import ModelError
+from pytest_ftgate.runs.asking import Throttle
 from pytest_ftgate.runs.jobs import Stores, TimeLimit
 from pytest_ftgate.runs.store import Store
-from pytest_ftgate.runs.throttle import Throttle
 
 
 def busy(retry_after_s=None):
