@@ -1,4 +1,4 @@
-"""Make one call to a model within its time limit, of which only answers and errors come, and say when the next begins."""
+"""Make one call to a model within its time limit, of which only answers and errors come; say when the next begins."""
 
 import asyncio
 import random
