@@ -18,14 +18,10 @@ def red(green: Project) -> Project:
     return green
 
 
-def test_the_body_does_not_run_before_a_model_was_called(project: Project) -> None:
-    project.training_set(199)
-    project.gate_test("def test_gate():\n    raise SystemExit('the body must not run')\n")
+def test_the_bodys_failure_and_the_gates_are_both_shown_where_a_model_was_called(project: Project) -> None:
+    project.gate_test("def test_gate(): raise SystemExit('the body must not run')\n", min_training_examples=201)
     because(project.gate(), "fail", "min_training_examples")
     project.result.assert_outcomes(failed=1)
-
-
-def test_the_bodys_failure_and_the_gates_are_both_shown(project: Project) -> None:
     project.gate_test("def test_gate(ftgate):\n    assert ftgate.candidate.value > 0.99, 'body says no'\n", margin=0.3)
     result = project.run()
     result.assert_outcomes(failed=1)
@@ -149,13 +145,17 @@ def test_a_parameter_in_place_of_a_fixture_is_what_is_judged(green: Project) -> 
     assert green.result.ret == 1
 
 
-def test_a_parameter_for_a_fixture_that_takes_none(green: Project) -> None:
-    """Our own fixtures would pass it over without a word."""
+def test_a_parameter_that_nothing_takes_or_that_a_mark_gives_too(green: Project) -> None:
+    """Our own fixtures would pass it over without a word, and which of the two is meant is not said."""
     given = "@pytest.mark.parametrize('ftgate_candidate', ['recorded:ft.jsonl'], indirect=True)\n"
-    green.marked("'support'", f"{given}def test_gate(ftgate_candidate): pass")
+    given += "def test_gate(ftgate_candidate): pass"
+    green.marked("'support'", given)
     result = green.run()
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["*fixture ftgate_candidate*"])
+    given = given.replace(", indirect=True", "").replace("ft.", "base.")
+    green.marked("'support', candidate='recorded:ft.jsonl'", given)
+    because(green.gate(), "error", "configuration", "candidate", "ftgate_candidate")
 
 
 def test_several_candidates_as_parameters(green: Project) -> None:
@@ -171,13 +171,6 @@ def test_several_candidates_as_parameters(green: Project) -> None:
     gates = green.report()["gates"]
     assert [gate["verdict"] for gate in gates] == ["pass", "pass", "fail"]
     assert [gate["candidate"]["name"] for gate in gates] == ["ft.jsonl", "model", "<lambda>"]
-
-
-def test_a_parameter_beside_the_same_key_of_a_mark(green: Project) -> None:
-    """Which of the two is meant is not said; neither is taken."""
-    given = "@pytest.mark.parametrize('ftgate_candidate', ['recorded:base.jsonl'])\n"
-    green.marked("'support', candidate='recorded:ft.jsonl'", f"{given}def test_gate(ftgate_candidate): pass")
-    because(green.gate(), "error", "configuration", "candidate", "ftgate_candidate")
 
 
 # --- marks that are added or taken away while the test runs --------------------------------------------------
@@ -231,22 +224,32 @@ def test_a_mark_that_comes_after_the_set_up_fails_the_test(green: Project, args:
     green.result.assert_outcomes(failed=4, passed=2, errors=1, xfailed=1)
 
 
-def test_a_mark_that_is_taken_away_before_the_set_up(green: Project) -> None:
-    green.lose()
-    green.file("conftest.py", "def pytest_runtest_setup(item): item.own_markers.clear()\n")
-    assert (green.gate()["verdict"], green.result.ret) == ("error", 1)
-    green.result.assert_outcomes(passed=1, errors=1)
+CRASHED = """
+def pytest_runtest_protocol(item):
+    if "gate" in item.name:
+        report = pytest.TestReport.from_item_and_call(item, pytest.CallInfo.from_call(lambda: 0 / 0, "???"))
+        report.outcome, report.wasxfail = "skipped", "reason: it crashes"
+        item.config.hook.pytest_runtest_logreport(report=report)
+        return True
+"""
+XFAIL = "@pytest.mark.xfail\n@pytest.mark.ftgate('support')\ndef test_gate"
+UNJUDGED = {  # a file with which a gate cannot be judged, and what pytest says of its test
+    "taken away": ("conftest.py", "def pytest_runtest_setup(item): item.own_markers.clear()\n", "errors"),
+    "xfail": ("test_gate.py", f"@pytest.fixture\ndef broken(): 1 / 0\n{XFAIL}(broken): pass\n", "xfailed"),
+    "xfail, and a fixture of ours is another": (
+        "test_gate.py", f"@pytest.fixture(autouse=True)\ndef _ftgate_request(): pass\n{XFAIL}(): pass\n", "xfailed",
+    ),
+    # pytest-forked runs each test in a child process, and reports one that crashed in its place
+    "crashed": ("conftest.py", CRASHED, "xfailed"),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "broken", ["@pytest.fixture\ndef broken(): 1 / 0\n", "@pytest.fixture(autouse=True)\ndef _ftgate_request(): pass\n"]
-)
-def test_xfail_does_not_hide_that_the_gate_could_not_be_judged(green: Project, broken: str) -> None:
-    given = "broken" if "broken" in broken else ""
-    text = f"import pytest\n{broken}@pytest.mark.xfail\n@pytest.mark.ftgate('support')\ndef test_gate({given}): pass\n"
-    green.file("test_gate.py", text)
+@pytest.mark.parametrize(("file", "text", "told"), UNJUDGED.values(), ids=UNJUDGED)
+def test_what_could_not_be_judged_is_an_error(green: Project, file: str, text: str, told: str) -> None:
+    assert green.run().ret == 0
+    green.file(file, f"import pytest\n{text}")
     assert (green.gate()["verdict"], green.result.ret) == ("error", 1)
-    green.result.assert_outcomes(passed=1, xfailed=1)
+    green.result.assert_outcomes(passed=1, **{told: 1})
 
 
 # --- a fixture and a mark that give the same key -------------------------------------------------------------
@@ -257,22 +260,17 @@ OVERRIDES = {
     "def {name}(request): return request.param\n",
     "extended": "@pytest.fixture\ndef {name}({name}): return {name}\n",
 }
-VALUES = {
-    "baseline": "recorded:base.jsonl",
-    "candidate": "recorded:ft.jsonl",
-    "test_set": "test.jsonl",
-    "training_set": "train.jsonl",
-}
+GIVEN = ("baseline", "candidate", "test_set", "training_set")
 
 
 @pytest.mark.parametrize(
-    ("key", "how"), [*((key, "overridden") for key in VALUES), ("candidate", "parametrized"), ("test_set", "extended")]
+    ("key", "how"), [*((key, "overridden") for key in GIVEN), ("candidate", "parametrized"), ("test_set", "extended")]
 )
 def test_a_fixture_and_a_mark_that_give_one_key(green: Project, key: str, how: str) -> None:
     """Where the test requests the fixture it would see another value than the gate judges; else it has no use."""
-    name = f"ftgate_{key}"
-    green.file("conftest.py", f"import pytest\n{OVERRIDES[how].format(name=name, value=VALUES[key])}")
-    mark = f"@pytest.mark.ftgate('support', {key}={VALUES[key]!r})\n"
+    name, value = f"ftgate_{key}", green.keys[key]
+    green.file("conftest.py", f"import pytest\n{OVERRIDES[how].format(name=name, value=value)}")
+    mark = f"@pytest.mark.ftgate('support', {key}={value!r})\n"
     tests = {
         "requested": f"def test_gate({name}): pass",
         "used": f"@pytest.mark.usefixtures({name!r})\ndef test_gate(): pass",
@@ -298,29 +296,10 @@ def test_a_fixture_and_a_mark_that_give_one_key(green: Project, key: str, how: s
 
 def test_the_built_in_fixtures_stay_usable_beside_any_mark(green: Project) -> None:
     (green.path / "test_gate.py").unlink()
-    for key, value in VALUES.items():
-        mark = f"@pytest.mark.ftgate('support', {key}={value!r})"
+    for key in GIVEN:
+        mark = f"@pytest.mark.ftgate('support', {key}={green.keys[key]!r})"
         test = f"def test_gate(ftgate_{key}): assert ftgate_{key}"
         green.file(f"test_{key}.py", f"import pytest\n{mark}\n{test}\n")
     gates = green.report()["gates"]
-    assert [(gate["verdict"], checks(gate, "configuration")) for gate in gates] == [("pass", [])] * len(VALUES)
+    assert [(gate["verdict"], checks(gate, "configuration")) for gate in gates] == [("pass", [])] * len(GIVEN)
     assert green.result.ret == 0
-
-
-CRASHED = """import pytest
-
-def pytest_runtest_protocol(item):
-    if "gate" in item.name:
-        report = pytest.TestReport.from_item_and_call(item, pytest.CallInfo.from_call(lambda: 0 / 0, "???"))
-        report.outcome, report.wasxfail = "skipped", "reason: it crashes"
-        item.config.hook.pytest_runtest_logreport(report=report)
-        return True
-"""
-
-
-def test_a_test_whose_process_crashed_is_an_error(green: Project) -> None:
-    """pytest-forked runs each test in a child process, and reports one that crashed in its place."""
-    assert green.run().ret == 0
-    green.file("conftest.py", CRASHED)
-    assert (green.gate()["verdict"], green.result.ret) == ("error", 1)
-    green.result.assert_outcomes(passed=1, xfailed=1)

@@ -1,11 +1,11 @@
 """A baseline that is no straw man: each way to make one, and the same project green without it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from endpoint_project import EndpointProject, index_of
 from gate_project import LABELS, Project, because, check, checks, ends, label, mentions, passed, statuses, stopped
-from loopback import LoopbackServer
 
 HOOKS = """
 from pytest_ftgate import metric
@@ -61,15 +61,6 @@ def test_the_baseline_is_held_against_the_constant_answer(
         assert found["source"] == "marker"
 
 
-def test_a_mark_that_allows_it_against_the_file_meets_no_obligation(required: Project) -> None:
-    required.predictions("base.jsonl", 60, WEAK)
-    required.marked("'support', checks={'weak_baseline': 'warn'}")
-    report = required.report()
-    required.result.assert_outcomes(passed=2, errors=1)
-    assert "checks.weak_baseline" in report["unjudged"][0]["reason"]
-    assert required.result.ret == 1
-
-
 @pytest.mark.parametrize(
     ("metric", "said"),
     [
@@ -86,13 +77,14 @@ def test_whatever_metric_decides(project: Project, metric: str, said: str) -> No
     mentions(found, f"'{said}'")
 
 
-@pytest.mark.parametrize("candidate", ["no", lambda i: "no" if i < 30 else "none"], ids=["always", "half"])
-def test_where_one_output_is_expected_everywhere_nothing_beats_saying_it(project: Project, candidate: Any) -> None:
-    """Saying it is perfect: such a gate fails, and a reason lets it pass with the warning."""
-    project.test_set(60, expected="no")
+@pytest.mark.parametrize("always", [60, 30])
+def test_where_one_output_is_expected_everywhere_nothing_beats_saying_it(project: Project, always: int) -> None:
+    """Saying it is perfect: such a gate fails, and a reason lets it pass with the warning. A long answer is cut."""
+    project.test_set(60, expected="no" * 99)
     says(project, "base.jsonl", "none")
-    says(project, "ft.jsonl", candidate)
-    assert statuses(project.judge())["weak_baseline"] == "fail"
+    says(project, "ft.jsonl", lambda i: "no" * 99 if i < always else "none")
+    found = check(project.judge(), "weak_baseline")
+    assert (found["status"], "no" * 31 in found["message"]) == ("fail", False)
     assert statuses(passed(project.judge(checks={"weak_baseline": "warn"})))["weak_baseline"] == "warning"
 
 
@@ -106,11 +98,6 @@ def test_a_metric_by_which_a_constant_is_perfect_condemns_no_candidate(project: 
     assert "degenerate_candidate" not in statuses(
         passed(project.judge(metric="short", checks={"weak_baseline": "warn"}))
     )
-
-
-def test_a_long_answer_is_cut(project: Project) -> None:
-    project.test_set(60, expected=lambda i: "x" * 500 if i % 3 == 0 else label(i))
-    assert "x" * 60 not in check(project.judge(), "weak_baseline")["message"]
 
 
 # --- the candidate -------------------------------------------------------------------------------------------
@@ -179,14 +166,15 @@ def test_an_endpoint_without_a_prompt_is_called_out(project: Project, baseline: 
     ("baseline", "candidate", "called_out"),
     [
         (TUNED, ENDPOINT, True),
-        (TUNED, {**TUNED, "model": "ft:mini:acme::2"}, False),
+        (TUNED, PROMPTED, True),
+        *((TUNED, {**TUNED, "model": model}, False) for model in ("ft:mini:acme::2", "ft:m")),
         (TUNED, "recorded:ft.jsonl", False),
         (ENDPOINT, TUNED, False),
     ],
 )
 def test_swapped_models_are_called_out(project: Project, baseline: Any, candidate: Any, called_out: bool) -> None:
     found = check(free(project, baseline, candidate), "models")
-    assert (found["status"] == "warning") is called_out
+    assert (found["status"] == "warning", "is a fine-tuned model" in found["message"]) == (called_out, called_out)
 
 
 @pytest.mark.parametrize(("role", "called_out"), [("system", False), ("developer", False), ("user", True)])
@@ -199,17 +187,6 @@ def test_a_prompt_may_stand_in_the_data(project: Project, role: str, called_out:
 def test_each_of_several_baselines_is_looked_at(project: Project) -> None:
     several = {"bare": ENDPOINT, "good": PROMPTED, "nano": {**ENDPOINT, "model": "nano"}}
     mentions(check(free(project, ..., baselines=several), "baseline_prompt"), "baseline bare", "baseline nano")
-
-
-@pytest.mark.parametrize(
-    ("baseline", "candidate", "swapped"),
-    [(TUNED, PROMPTED, True), (TUNED, "recorded:ft.jsonl", False), (TUNED, {**TUNED, "model": "ft:m"}, False)],
-)
-def test_a_fine_tuned_baseline_may_be_the_candidate(
-    project: Project, baseline: Any, candidate: Any, swapped: bool
-) -> None:
-    gate = free(project, baseline, candidate)
-    assert ("is a fine-tuned model" in str(checks(gate, "models"))) is swapped
 
 
 JSON = {"type": "json_object"}
@@ -332,46 +309,26 @@ def test_a_champion_need_not_be_given_as_much(project: Project) -> None:
     assert "baseline_prompt" not in statuses(free(project, ..., **keys))
 
 
-def test_the_best_baseline_must_be_given_as_much(project: Project, server: LoopbackServer) -> None:
+def test_the_best_baseline_must_be_given_as_much(http: EndpointProject) -> None:
     """A weak model with a long prompt beside a good one without is known as such when both have answered."""
-    server.answer = lambda body: label(_number(body)) if _number(body) < _RIGHT[body["model"]] else "none"
-    models = {name: {"provider": "openai", "model": name, "base_url": server.url} for name in _RIGHT}
-    shots = {"system": "Label.", "few_shot": 2}
-    baselines = {"good": {**models["good"], "system": "Label."}, "weak": {**models["weak"], **shots}}
-    gate = project.judge(baseline=..., baselines=baselines, candidate={**models["tuned"], **shots})
+    right, shots = {"weak": 30, "good": 40, "tuned": 60}, {"system": "Label.", "few_shot": 2}
+    http.server.answer = lambda body: label(index_of(body)) if index_of(body) < right[body["model"]] else "none"
+    baselines = {"good": http.model("good", system="Label."), "weak": http.model("weak", **shots)}
+    keys = {"baseline": ..., "candidate": http.model("tuned", **shots)}
+    gate = http.judge(baselines=baselines, **keys)
     assert gate["models_called"]
     because(gate, "fail", "baseline_prompt", "baseline good", "examples")
-    baselines["good"] |= shots
-    passed(project.judge(baseline=..., baselines=baselines, candidate={**models["tuned"], **shots}))
-
-
-_RIGHT = {"weak": 30, "good": 40, "tuned": 60}
-
-
-def _number(body: Mapping[str, Any]) -> int:
-    return int(body["messages"][-1]["content"].split()[-1])
-
-
-@pytest.mark.parametrize(
-    "changed", [{"system": "Answer."}, {"params": {"seed": 1}}, {"revision": "2"}, {"few_shot": 1}]
-)
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9/v1", "http://LOCALHOST:9//v1/", "http://0x7f.1:9/v1"])
-def test_one_model_with_another_prompt_is_the_same_model(project: Project, changed: dict[str, Any], url: str) -> None:
-    gate = free(project, {**ENDPOINT, "few_shot": 2}, {**ENDPOINT, **changed, "base_url": url})
-    because(gate, "fail", "baseline_prompt", "same model", "checks: {baseline_prompt: warn}")
-    gate = project.judge(baseline=SHOTS, candidate={**ENDPOINT, **changed}, checks={"baseline_prompt": "warn"})
-    assert statuses(gate)["baseline_prompt"] == "warning"
+    passed(http.judge(baselines={**baselines, "good": http.model("good", **shots)}, **keys))
 
 
 @pytest.mark.parametrize(
     ("candidate", "same"),
     [
-        ({"model": "Mini:latest"}, True),
-        ({"model": "acme/mini"}, True),
-        ({"model": "mini-2025-04-14"}, True),
-        ({"model": "mini.gguf"}, True),
-        ({"base_url": "http://[::ffff:127.0.0.1]:9/v1"}, True),
-        ({"base_url": "http://0.0.0.0:9/v1"}, True),
+        *(({**changed, "base_url": f"http://{place}"}, True) for changed, place in (
+            *(({"params": {"seed": 1}}, "LOCALHOST:9//v1/"), ({"revision": "2"}, "0x7f.1:9/v1")),
+            *(({"few_shot": 1}, "127.0.0.1:9/v1"), ({}, "[::ffff:127.0.0.1]:9/v1"), ({}, "0.0.0.0:9/v1")),
+        )),
+        *(({"model": name}, True) for name in ("Mini:latest", "acme/mini", "mini-2025-04-14", "mini.gguf")),
         ({"model": "tuned", "params": {"extra_body": {"model": "mini"}}}, True),
         ({"params": {"lora_request": None}}, True),
         ({"model": "mini:support"}, False),
@@ -379,14 +336,19 @@ def test_one_model_with_another_prompt_is_the_same_model(project: Project, chang
         ({"base_url": "http://127.0.0.1:10/v1"}, False),
         ({"params": {"lora": [{"id": 1}]}}, False),
     ],
-)
-def test_a_model_is_one_however_it_is_spelled(project: Project, candidate: dict[str, Any], same: bool) -> None:
-    gate = free(project, {**ENDPOINT, "system": "Label."}, {**ENDPOINT, "system": "Tell.", **candidate})
+)  # fmt: skip
+def test_one_model_with_another_prompt_is_one_however_it_is_spelled(
+    project: Project, candidate: dict[str, Any], same: bool
+) -> None:
+    told = {**ENDPOINT, "system": "Tell.", **candidate}
+    gate = free(project, {**ENDPOINT, "system": "Label.", "few_shot": 2}, told)
+    if same:
+        because(gate, "fail", "baseline_prompt", "same model", "checks: {baseline_prompt: warn}")
+        gate = project.judge(baseline=SHOTS, candidate=told, checks={"baseline_prompt": "warn"})
+        assert statuses(gate)["baseline_prompt"] == "warning"
     assert ("same model" in str(checks(gate, "baseline_prompt"))) is same
-    other = {**ENDPOINT, "model": "acme/mini", "system": "Label."}
-    assert "same model" not in str(
-        free(project, other, {**ENDPOINT, "model": "ours/mini", "system": "Tell."})["checks"]
-    )
+    other, ours = ({**ENDPOINT, "model": f"{owner}/mini", "system": owner} for owner in ("acme", "ours"))
+    assert "same model" not in str(free(project, other, ours)["checks"])
 
 
 def shout(text: str) -> str:
