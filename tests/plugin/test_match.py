@@ -174,11 +174,11 @@ def test_labels_that_are_the_large_models_own_outputs_are_called_circular(
     assert [(one["status"], one["observed"]) for one in checks(gate, "circular")] == [("warning", n)] * circular
 
 
-@pytest.mark.parametrize(("mistakes", "status"), [(0, "warning"), (4, "warning"), (5, "fail"), (30, "fail")])
-def test_how_many_mistakes_two_models_may_share(project: Project, mistakes: int, status: str) -> None:
+@pytest.mark.parametrize(("shared", "status"), [(0, "warning"), (4, "warning"), (5, "fail"), (30, "fail")])
+def test_how_many_mistakes_two_models_may_share(project: Project, shared: int, status: str) -> None:
     for name in ("base.jsonl", "ft.jsonl"):
-        answers(project, name, range(mistakes))
-    found = check(ends(project.judge(), "fail" if mistakes > 4 else "pass"), "identical_outputs")
+        answers(project, name, range(shared))
+    found = check(ends(project.judge(), "fail" if shared > 4 else "pass"), "identical_outputs")
     assert (found["status"], found["observed"]) == (status, N)
 
 
@@ -199,18 +199,16 @@ def test_macro_f1_and_groups_are_matched(project: Project) -> None:
     assert -0.02 < gate["lower_bound"] < 0
 
 
-class Own:
-    @staticmethod
-    def pytest_ftgate_metrics() -> dict[str, Any]:
-        made = metric(low=0, high=100, greater_is_better=False)
-        return {"mistakes": made(lambda expected, answer: 0.0 if answer == expected else 100.0)}
+@metric(low=0, high=100, greater_is_better=False)
+def mistakes(expected: str, answer: str) -> float:
+    return 0.0 if answer == expected else 100.0
 
 
 # Three better and six worse: measured -1 point, but only sure of at most 3.03.
 @pytest.mark.parametrize(("more", "verdict"), [((), "pass"), ((2, 3, 4, 5), "inconclusive")])
 def test_where_lower_is_better_worse_is_higher(project: Project, more: tuple[int, ...], verdict: str) -> None:
     answers(project, "ft.jsonl", (0, 1, *more, *range(270, 297 if more else 299)))
-    keys = {"metric": "mistakes", "max_drop": 2.5, "hook": Own}
+    keys = {"metric": mistakes, "max_drop": 2.5}
     gate = ends(project.judge(**keys), verdict)
     found = check(gate, "max_drop")
     assert (found["required"], found["observed"], gate["gain"] < 0) == (-2.5, gate["lower_bound"], True)
@@ -247,7 +245,7 @@ def test_to_stay_equal_or_nearly_is_what_such_a_gate_expects(project: Project, t
 
 @pytest.mark.parametrize(("to", "verdict"), [(25, "pass"), (26, "error")])
 def test_a_drop_where_lower_is_better(project: Project, to: float, verdict: str) -> None:
-    ends(project.judge(metric="mistakes", max_drop=15, hypothesis={"from": 10, "to": to}, hook=Own), verdict)
+    ends(project.judge(metric=mistakes, max_drop=15, hypothesis={"from": 10, "to": to}), verdict)
 
 
 # --- before training -----------------------------------------------------------------------------------------

@@ -48,11 +48,9 @@ def test_the_baseline_is_judged_as_ever(ready: Project) -> None:
 # --- room ----------------------------------------------------------------------------------------------------
 
 
-class Distance:
-    @staticmethod
-    def pytest_ftgate_metrics() -> dict[str, Any]:
-        measure = metric(low=0, high=10, greater_is_better=False)
-        return {"distance": measure(lambda expected, answer: 0.0 if expected == answer else 3.0)}
+@metric(low=0, high=10, greater_is_better=False)
+def distance(expected: str, answer: str) -> float:
+    return 0.0 if expected == answer else 3.0
 
 
 @pytest.mark.parametrize(
@@ -63,15 +61,15 @@ class Distance:
         ((57, 58, 59), {"evidence": "observed", "margin": 0.0501}, "fail", 0.05),
         ((), {"margin": 0}, "fail", 0),
         ((0,), {"margin": 0}, "pass", 1 / 60),
-        (range(40, 60), {"metric": "distance", "margin": 1.1}, "fail", 1.0),
-        (range(40, 60), {"metric": "distance", "margin": 1}, "pass", 1.0),
+        (range(40, 60), {"metric": distance, "margin": 1.1}, "fail", 1.0),
+        (range(40, 60), {"metric": distance, "margin": 1}, "pass", 1.0),
     ],
 )
 def test_a_baseline_must_leave_room_for_the_margin(
     ready: Project, wrong_at: Iterable[int], keys: dict[str, Any], status: str, room: float
 ) -> None:
     ready.predictions("base.jsonl", 60, wrong_at)
-    gate = ends(ready.judge(hypothesis=..., hook=Distance, **keys), status)
+    gate = ends(ready.judge(hypothesis=..., **keys), status)
     seen = check(gate, "headroom")
     assert (seen["status"], seen["observed"], seen["source"]) == (status, pytest.approx(room), "marker")
     assert seen["required"] == keys.get("margin", 0.05)
@@ -212,10 +210,9 @@ def test_what_training_serves_passes(project: Project, goal: str | None) -> None
 
 @pytest.mark.parametrize(("to", "status"), [(0.5, "pass"), (0.15, "warning")])
 def test_where_lower_is_better(project: Project, to: float, status: str) -> None:
-    keys: dict[str, Any] = {"metric": "distance", "hook": Distance}
-    gate = passed(project.judge(**keys, hypothesis={"from": 1.0, "to": to}))  # the candidate is at 0.2
+    gate = passed(project.judge(metric=distance, hypothesis={"from": 1.0, "to": to}))  # the candidate is at 0.2
     assert statuses(gate)["hypothesis"] == status
-    mentions(stopped(project.judge(**keys, hypothesis={"from": 0.5, "to": 1.5})), "0.5", "1.5")
+    mentions(stopped(project.judge(metric=distance, hypothesis={"from": 0.5, "to": 1.5})), "0.5", "1.5")
 
 
 def test_the_margin_itself_and_the_best_baseline_are_what_a_hypothesis_is_about(project: Project) -> None:

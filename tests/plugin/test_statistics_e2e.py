@@ -105,15 +105,9 @@ def distance(expected: str, answer: str) -> float:
     return sum(a != b for a, b in zip_longest(expected, answer))
 
 
-class Own:
-    @staticmethod
-    def pytest_ftgate_metrics() -> dict[str, Any]:
-        return {"overlap": overlap, "distance": distance}
-
-
 @pytest.mark.parametrize(("score", "sign", "margin"), [(overlap, 1, 0.1), (distance, -1, 0.5)])
 def test_a_graded_metric_is_judged_by_its_own_unit(project: Project, score: Any, sign: int, margin: float) -> None:
-    asked = {"metric": score.name, "margin": margin, "hook": Own}
+    asked = {"metric": score, "margin": margin}
     gate = passed(project.judge(**asked))
     before, after = gate["baseline"]["value"], gate["candidate"]["value"]
     for value, missed in ((before, range(40, 60)), (after, (0, 1, 58, 59))):
@@ -128,9 +122,10 @@ def test_a_graded_metric_is_judged_by_its_own_unit(project: Project, score: Any,
 
 
 def test_a_margin_is_held_against_the_range(project: Project) -> None:
-    asked = {"metric": "distance", "hook": Own}
-    assert stopped(project.judge(**asked, margin=7.9), "fail", called=True)["required"] == 7.9
-    mentions(stopped(project.judge(**asked, margin=8)), "test_gate.py:4", "margin 8", "marker", "distance", "0 and 8")
+    assert stopped(project.judge(metric=distance, margin=7.9), "fail", called=True)["required"] == 7.9
+    mentions(
+        stopped(project.judge(metric=distance, margin=8)), "test_gate.py:4", "margin 8", "marker", "distance", "0 and 8"
+    )
 
 
 @pytest.mark.parametrize(
@@ -166,5 +161,5 @@ def test_the_best_baseline_is_the_one_to_beat(project: Project, few: range, verd
     assert found["status"] == ("fail" if verdict == "fail" else "pass")
     assert found["observed"] == pytest.approx(gate["gain"]) == pytest.approx(gain)
     mentions(found, f"few-shot {100 * gain:+.1f}", "prompt +26.7")
-    lower_is_better = project.judge(**both, metric="distance", margin=0.5, hook=Own)
+    lower_is_better = project.judge(**both, metric=distance, margin=0.5)
     assert lower_is_better["baseline"] == lower_is_better["baselines"]["few-shot"]

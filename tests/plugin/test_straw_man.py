@@ -7,21 +7,11 @@ import pytest
 from endpoint_project import EndpointProject, index_of
 from gate_project import LABELS, Project, because, check, checks, ends, label, mentions, passed, statuses, stopped
 
-HOOKS = """
 from pytest_ftgate import metric
 
-@metric(low=0, high=1, greater_is_better=True)
-def closeness(expected, answer): return float(expected[0] == answer[0])
-
-@metric(low=0, high=1, greater_is_better=True)
-def hedged(expected, answer): return 0.5 if answer == "maybe" else float(expected == answer)
-
-@metric(low=0, high=1, greater_is_better=True)
-def short(expected, answer): return float(len(answer) < 9)
-
-def pytest_ftgate_metrics(): return {"closeness": closeness, "hedged": hedged, "short": short}
-"""
-WEAK = range(20, 60)  # right on 20 of 60: as good as one label throughout
+own = metric(low=0, high=1, greater_is_better=True)
+CLOSENESS = own(lambda expected, answer: float(expected[0] == answer[0]))
+HEDGED = own(lambda expected, answer: 0.5 if answer == "maybe" else float(expected == answer))
 
 
 def says(project: Project, name: str, output: str | Callable[[int], str]) -> None:
@@ -64,12 +54,11 @@ def test_the_baseline_is_held_against_the_constant_answer(
 @pytest.mark.parametrize(
     ("metric", "said"),
     [
-        *((metric, "refund") for metric in ("f1_macro", "matthews_corrcoef", "exact_match", "closeness")),
-        ("hedged", "maybe"),  # one answer to everything is weak however well it scores
+        *((metric, "refund") for metric in ("f1_macro", "matthews_corrcoef", "exact_match", CLOSENESS)),
+        (HEDGED, "maybe"),  # one answer to everything is weak however well it scores
     ],
 )
-def test_whatever_metric_decides(project: Project, metric: str, said: str) -> None:
-    project.file("conftest.py", HOOKS)
+def test_whatever_metric_decides(project: Project, metric: Any, said: str) -> None:
     assert project.judge(metric=metric)["verdict"] == "pass"
     says(project, "base.jsonl", said)
     found = check(ends(project.judge(metric=metric), "fail"), "weak_baseline")
@@ -89,24 +78,22 @@ def test_where_one_output_is_expected_everywhere_nothing_beats_saying_it(project
 
 
 def test_a_metric_by_which_a_constant_is_perfect_condemns_no_candidate(project: Project) -> None:
-    project.file("conftest.py", HOOKS)
+    short = own(lambda expected, answer: float(len(answer) < 9))
     says(project, "base.jsonl", lambda i: label(i) if i < 40 else "something longer")
-    found = check(project.judge(metric="short"), "weak_baseline")
+    found = check(project.judge(metric=short), "weak_baseline")
     assert found["status"] == "fail"
-    mentions(found, "short", "thresholds", "weak_baseline: warn")
+    mentions(found, "<lambda> by thresholds", "weak_baseline: warn")
     says(project, "ft.jsonl", lambda i: label(i) if i else "something longer")
-    assert "degenerate_candidate" not in statuses(
-        passed(project.judge(metric="short", checks={"weak_baseline": "warn"}))
-    )
+    gate = passed(project.judge(metric=short, checks={"weak_baseline": "warn"}))
+    assert "degenerate_candidate" not in statuses(gate)
 
 
 # --- the candidate -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("metric", "said", "value"), [("accuracy", "refund", 20 / 60), ("hedged", "maybe", 0.5)])
-def test_a_candidate_that_answers_one_label_throughout(project: Project, metric: str, said: str, value: float) -> None:
+@pytest.mark.parametrize(("metric", "said", "value"), [("accuracy", "refund", 20 / 60), (HEDGED, "maybe", 0.5)])
+def test_a_candidate_that_answers_one_label_throughout(project: Project, metric: Any, said: str, value: float) -> None:
     """It is refused however well it scores, and though it beats a baseline that is always wrong."""
-    project.file("conftest.py", HOOKS)
     keys = {"metric": metric, "checks": {"weak_baseline": "warn"}}
     says(project, "base.jsonl", lambda i: LABELS[(i + 1) % 3])
     passed(project.judge(**keys))
