@@ -123,9 +123,8 @@ def test_a_graded_metric_is_judged_by_its_own_unit(project: Project, score: Any,
 
 def test_a_margin_is_held_against_the_range(project: Project) -> None:
     assert stopped(project.judge(metric=distance, margin=7.9), "fail", called=True)["required"] == 7.9
-    mentions(
-        stopped(project.judge(metric=distance, margin=8)), "test_gate.py:4", "margin 8", "marker", "distance", "0 and 8"
-    )
+    refused = stopped(project.judge(metric=distance, margin=8))
+    mentions(refused, "test_gate.py:4", "margin 8", "marker", "distance", "0 and 8")
 
 
 @pytest.mark.parametrize(
