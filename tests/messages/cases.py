@@ -1,7 +1,7 @@
 """Gates that together say nearly every sentence of the package: each changes one thing of a green gate."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,48 +20,38 @@ def case(function: Case) -> Case:
     return function
 
 
-def keys(title: str, **changes: Any) -> None:
-    """A case of which only the keys of the gate differ."""
-    CASES[title] = lambda project: project.judge(**changes)
+def keys(title: str, prepare: Callable[[Project], Any] = lambda project: None, /, **changes: Any) -> None:
+    """A case of which only the keys of the gate differ, or which is prepared in one line."""
+
+    def judge(project: Project) -> dict[str, Any]:
+        prepare(project)
+        return project.judge(**changes)
+
+    CASES[title] = judge
 
 
 def said(title: str, answers: Mapping[str, Any], n: int = 60, **changes: Any) -> None:
-    """A case in which recorded models are wrong elsewhere: by file, at which examples."""
+    """A case in which recorded models are wrong elsewhere, or say something else: by file."""
 
-    def judge(project: Project) -> dict[str, Any]:
-        for name, missed in answers.items():
-            project.predictions(name, n, wrong_at=missed)
-        return project.judge(**changes)
+    def prepare(project: Project) -> None:
+        for name, told in answers.items():
+            project.predictions(name, n, **({"output": told} if callable(told) else {"wrong_at": told}))
 
-    CASES[title] = judge
+    keys(title, prepare, **changes)
 
 
-def held(title: str, name: str, *lines: Any, **changes: Any) -> None:
+def held(title: str, name: str, *lines: Any) -> None:
     """A case in which a file holds these rows."""
-
-    def judge(project: Project) -> dict[str, Any]:
-        write_jsonl(project.path / name, lines)
-        return project.judge(**changes)
-
-    CASES[title] = judge
+    keys(title, lambda project: write_jsonl(project.path / name, lines))
 
 
-def over(title: str, keys: Mapping[str, Any] | None = None, **fields: Any) -> None:
+def over(title: str, **fields: Any) -> None:
     """A case whose test examples have other fields."""
-
-    def judge(project: Project) -> dict[str, Any]:
-        project.test_set(60, **fields)
-        return project.judge(**(keys or {}))
-
-    CASES[title] = judge
+    keys(title, lambda project: project.test_set(60, **fields))
 
 
 def recorded(name: str, **options: Any) -> dict[str, Any]:
     return {"provider": "recorded", "path": name, **options}
-
-
-def rows(project: Project, name: str, outputs: Sequence[Any]) -> None:
-    project.predictions(name, len(outputs), output=outputs.__getitem__)
 
 
 def training(project: Project, made: list[tuple[Any, Any]]) -> None:
@@ -89,67 +79,37 @@ keys("a threshold on a cost that nobody knows", thresholds={"cost_usd": {"max": 
 keys("a threshold on the error rate", thresholds={"error_rate": {"max": 0}})
 FORMED = ["accuracy", {"name": "format", "allowed": ["refund", "invoice"]}]
 keys("a threshold on the form that is missed", metric=FORMED, thresholds={"format": {"min": 0.9}})
-
-
 said("no gain", {"ft.jsonl": range(20, 60)})
 said("a gain that may be luck", {"ft.jsonl": (*range(3), *range(44, 60))}, margin=0.01)
 keys("one model twice", candidate="recorded:base.jsonl")
 
 
-@case
-def the_same_answers(project: Project) -> dict[str, Any]:
-    project.predictions("ft.jsonl", 60, wrong_at=range(40, 60), note="another file")
-    return project.judge()
-
-
-@case
-def one_answer_throughout(project: Project) -> dict[str, Any]:
-    rows(project, "ft.jsonl", ["refund"] * 60)
-    return project.judge(margin=0)
-
-
-@case
-def a_baseline_that_is_a_constant(project: Project) -> dict[str, Any]:
-    rows(project, "base.jsonl", ["refund"] * 60)
-    return project.judge()
-
-
+keys("the same answers", lambda project: project.predictions("ft.jsonl", 60, range(40, 60), note="another file"))
+said("one answer throughout", {"ft.jsonl": lambda i: "refund"}, margin=0)
+said("a baseline that is a constant", {"base.jsonl": lambda i: "refund"})
 said("a weak baseline that is allowed", {"base.jsonl": range(15, 60)}, checks={"weak_baseline": "warn"})
 
 
-@case
-def answers_that_differ_in_form_alone(project: Project) -> dict[str, Any]:
-    rows(project, "base.jsonl", [f"It is {label(i).title()}." for i in range(40)] + [label(i) for i in range(40, 60)])
-    return project.judge()
-
-
+FORMS = {"base.jsonl": lambda i: f"It is {label(i).title()}." if i < 40 else label(i)}
+said("answers that differ in form alone", FORMS)
 said("missing answers", {"ft.jsonl": ()}, n=57)
 
 
-@case
-def a_test_set_without_ids(project: Project) -> dict[str, Any]:
-    project.file("test.csv", "input,expected\n" + "".join(f"customer question {i},{label(i)}\n" for i in range(60)))
-    return project.judge(test_set="test.csv")
-
-
+CSV = "input,expected\n" + "".join(f"customer question {i},{label(i)}\n" for i in range(60))
+keys("a test set without ids", lambda project: project.file("test.csv", CSV), test_set="test.csv")
 said("missing answers scored as wrong", {"ft.jsonl": ()}, n=57, missing_answers="wrong")
 
 
-@case
-def answers_that_are_none(project: Project) -> dict[str, Any]:
-    rows(project, "ft.jsonl", [*[""] * 8, *["something else"] * 8, *map(label, range(16, 60))])
-    return project.judge()
+NONE = {"ft.jsonl": lambda i: "" if i < 8 else "something else" if i < 16 else label(i)}
+said("answers that are none", NONE)
 
 
 def written(title: str, baseline: Any, candidate: Any, metric: Any = ...) -> None:
     """A case of two models that write labels so, of which the candidate is wrong less often."""
-
-    def judge(project: Project) -> dict[str, Any]:
-        rows(project, "base.jsonl", [baseline(label(i) if i < 40 else wrong(i)) for i in range(60)])
-        rows(project, "ft.jsonl", [candidate(label(i) if i < 56 else wrong(i)) for i in range(60)])
-        return project.judge(metric=metric)
-
-    CASES[title] = judge
+    right = {"base.jsonl": (baseline, 40), "ft.jsonl": (candidate, 56)}
+    said(title, {
+        name: lambda i, write=write, n=n: write(label(i) if i < n else wrong(i)) for name, (write, n) in right.items()
+    }, metric=metric)  # fmt: skip
 
 
 def to_json(label: str, **more: Any) -> str:
@@ -161,8 +121,6 @@ written("labels inside json", str, lambda label: to_json(label, confidence=0.9))
 written("labels inside json of both models", to_json, to_json)
 written("labels after a word", "Label: {}".format, "Label: {}.".format)
 written("a stop token in every answer", STOP, STOP, "exact_match")
-
-
 over("groups of examples", group=lambda i: f"g{i // 2}")
 over("too few groups", group=lambda i: f"g{i // 15}")
 
@@ -178,12 +136,8 @@ def twelve_examples(project: Project) -> dict[str, Any]:
 @case
 def several_answers_an_example(project: Project) -> dict[str, Any]:
     for name, missed in (("base.jsonl", 40), ("ft.jsonl", 58)):
-        made = [
-            {"id": f"t{i}", "repeat": r, "output": label(i + (i >= missed and not r))}
-            for i in range(60)
-            for r in (0, 1)
-        ]
-        write_jsonl(project.path / name, made)
+        each = ((i, r, label(i + (i >= missed and not r))) for i in range(60) for r in (0, 1))
+        write_jsonl(project.path / name, ({"id": f"t{i}", "repeat": r, "output": said} for i, r, said in each))
     return project.judge(repeats=2)
 
 
@@ -210,27 +164,22 @@ def near_duplicates(project: Project) -> dict[str, Any]:
 @case
 def rows_that_are_unfit(project: Project) -> dict[str, Any]:
     text = "The parcel was sent to the wrong address and nobody answered the phone when I called them number {}."
-    made: list[tuple[Any, Any]] = [
-        (text.format(i), f"We are sorry about that, parcel {i} is on its way.") for i in range(220)
-    ]
-    made += [("no output", "")]
-    made += [(f"a very long row {i} " + "word " * 9000, "Done.") for i in range(2)]
+    made = [(text.format(i), f"We are sorry about that, parcel {i} is on its way.") for i in range(220)]
+    made += [("no output", ""), *((f"a very long row {i} " + "word " * 9000, "Done.") for i in range(2))]
     training(project, made)
-    project.test_set(60, expected=lambda i: f"Answer number {i} is here.")
-    for name in ("base.jsonl", "ft.jsonl"):
-        rows(project, name, [f"Answer number {i} is here." if i % 3 or name == "ft.jsonl" else "no" for i in range(60)])
+    answer = "Answer number {} is here.".format
+    project.test_set(60, expected=answer)
+    project.predictions("base.jsonl", 60, output=lambda i: answer(i) if i % 3 else "no")
+    project.predictions("ft.jsonl", 60, output=answer)
     return project.judge(metric="exact_match", training_set={"path": "train.jsonl", "max_tokens": 4096})
 
 
 @case
 def conversations_out_of_order(project: Project) -> dict[str, Any]:
     def chat(i: int) -> list[dict[str, str]]:
-        turns = [{"role": "user", "content": f"question {i}"}, {"role": "assistant", "content": label(i)}]
-        return (
-            turns
-            if i > 3
-            else [{"role": "assistant", "content": "hello"}, *turns, {"role": "assistant", "content": "x"}]
-        )
+        said = [("user", f"question {i}"), ("assistant", label(i))]
+        said = said if i > 3 else [("assistant", "hello"), *said, ("assistant", "x")]
+        return [{"role": role, "content": text} for role, text in said]
 
     write_jsonl(project.path / "train.jsonl", [{"messages": chat(i)} for i in range(220)])
     return project.judge(checks={"chat_format": "fail"})
@@ -245,22 +194,16 @@ def labels_out_of_balance(project: Project) -> dict[str, Any]:
 
 @case
 def many_rows_and_doubtful_labels(project: Project) -> dict[str, Any]:
-    made = [
-        (f"please {word} order number {i} today", label)
-        for i in range(700)
-        for word, label in zip(("cancel", "bill", "send"), LABELS, strict=True)
-    ]
+    words = list(zip(("cancel", "bill", "send"), LABELS, strict=True))
+    made = [(f"please {word} order number {i} today", label) for i in range(700) for word, label in words]
     made[0] = (made[0][0], "shipping")
     training(project, made)
     return project.judge(checks={"near_duplicates": "ignore"})
 
 
 keys("a check that decides the verdict", checks={"margin": "warn", "leaked": "warn"})
-keys(
-    "data that are read in part",
-    test_set={"path": "test.jsonl", "limit": 60},
-    training_set={"path": "train.jsonl", "limit": 200},
-)
+PARTS = {"test_set": {"path": "test.jsonl", "limit": 60}, "training_set": {"path": "train.jsonl", "limit": 200}}
+keys("data that are read in part", **PARTS)
 
 # --- the case for fine-tuning ------------------------------------------------------------------------------------
 
@@ -273,13 +216,8 @@ keys("a hypothesis that was too modest", hypothesis={"from": 0.9, "to": 0.97})
 keys("ready", candidate=..., stage="ready", hypothesis={"from": 0.66, "to": 0.9})
 keys("ready with more hoped for than can be gained", candidate=..., stage="ready", hypothesis={"from": 0.5, "to": 0.9})
 keys("ready with little to gain", candidate=..., stage="ready", margin=0.4)
-keys(
-    "ready with an expectation that is too low",
-    candidate=...,
-    stage="ready",
-    margin=0.2,
-    hypothesis={"from": 0.66, "to": 0.7},
-)
+TOO_LOW = {"from": 0.66, "to": 0.7}
+keys("ready with an expectation that is too low", candidate=..., stage="ready", margin=0.2, hypothesis=TOO_LOW)
 keys("ready with a candidate", stage="ready")
 
 
@@ -298,9 +236,8 @@ def guards(project: Project) -> dict[str, Any]:
 def guards_that_show_nothing(project: Project) -> dict[str, Any]:
     project.test_set(20, "few.jsonl", prefix="f", input="few question {}".format)
     project.test_set(60, "leak.jsonl", prefix="l", input="training question {}".format)
-    return project.judge(
-        guards={"few": {"test_set": "few.jsonl", "max_drop": 0.05}, "leak": {"test_set": "leak.jsonl", "max_drop": 0.3}}
-    )
+    guards = {name: {"test_set": f"{name}.jsonl", "max_drop": drop} for name, drop in (("few", 0.05), ("leak", 0.3))}
+    return project.judge(guards=guards)
 
 
 @case
@@ -352,23 +289,13 @@ def economics(title: str, calls: int | None, training: float | None, limits: Map
 economics("economics that hold", 200_000, 100, {"data_cost_usd": 50, "max_break_even_days": 60})
 economics("economics that do not hold", 20_000, 900, {"hosting_usd_per_month": 40, "max_break_even_days": 1})
 economics("economics that are unknown", None, None, {"max_break_even_days": 60}, candidate="recorded:ft.jsonl")
-economics(
-    "economics before training at an expected price",
-    20_000,
-    None,
-    {
-        "candidate_price": {"input_per_1m": 0.3, "output_per_1m": 1.2},
-        "training_cost_usd": {"gpu_hours": 4, "gpu_hour_usd": 2.5},
-        "iterations": 3,
-        "max_break_even_days": 1,
-    },
-    candidate=...,
-    stage="ready",
-    margin=0.1,
-)
-economics(
-    "economics before training", 20_000, 900, {"max_break_even_days": 1}, candidate=..., stage="ready", margin=0.1
-)
+AT_AN_EXPECTED_PRICE = {
+    "candidate_price": SMALL, "training_cost_usd": {"gpu_hours": 4, "gpu_hour_usd": 2.5}, "iterations": 3,
+    "max_break_even_days": 1,
+}  # fmt: skip
+READY: dict[str, Any] = {"candidate": ..., "stage": "ready", "margin": 0.1}
+economics("economics before training at an expected price", 20_000, None, AT_AN_EXPECTED_PRICE, **READY)
+economics("economics before training", 20_000, 900, {"max_break_even_days": 1}, **READY)
 
 
 # --- metrics -----------------------------------------------------------------------------------------------------
@@ -379,11 +306,11 @@ keys("a metric that looks at form alone", metric={"name": "format", "allowed": l
 
 @case
 def knowledge_that_was_memorised(project: Project) -> dict[str, Any]:
-    facts = [f"fact number {i}" for i in range(60)]
-    project.test_set(60, expected=lambda i: facts[i])
-    training(project, [(f"training question {i}", facts[i % 60]) for i in range(200)])
-    rows(project, "base.jsonl", [facts[i] if i < 20 else "unknown" for i in range(60)])
-    rows(project, "ft.jsonl", [*facts[:58], "x", "y"])
+    fact = "fact number {}".format
+    project.test_set(60, expected=fact)
+    training(project, [(f"training question {i}", fact(i % 60)) for i in range(200)])
+    project.predictions("base.jsonl", 60, output=lambda i: fact(i) if i < 20 else "unknown")
+    project.predictions("ft.jsonl", 60, output=lambda i: fact(i) if i < 58 else "xy"[i - 58])
     return project.judge(metric="exact_match")
 
 
@@ -395,9 +322,8 @@ keys("no candidate", candidate=...)
 keys("a file that does not exist", test_set="tests.jsonl")
 keys("a margin beside max_drop", max_drop=0.02, cheaper_by=2)
 keys("both forms of a baseline", baselines={"a": "recorded:base.jsonl"})
-keys(
-    "precision that skips missing answers", metric={"name": "precision", "pos_label": "refund"}, missing_answers="wrong"
-)
+PRECISION = {"name": "precision", "pos_label": "refund"}
+keys("precision that skips missing answers", metric=PRECISION, missing_answers="wrong")
 
 
 @case
@@ -408,15 +334,9 @@ def rows_that_cannot_be_read(project: Project) -> dict[str, Any]:
     return project.judge()
 
 
-@case
-def several_rows_that_cannot_be_read(project: Project) -> dict[str, Any]:
-    project.file("test.csv", "input,expected\n" + "".join(f"question {i}\n" for i in range(7)))
-    return project.judge(test_set="test.csv")
-
-
+UNREADABLE = "input,expected\n" + "".join(f"question {i}\n" for i in range(7))
+keys("several rows that cannot be read", lambda project: project.file("test.csv", UNREADABLE), test_set="test.csv")
 over("a blank label", expected=lambda i: label(i) if i % 9 else " ")
-
-
 held("a row without an input", "test.jsonl", {"title": "a", "expected": "b"})
 held("an id that repeats", "test.jsonl", *({"id": "a", "input": f"q{i}", "expected": "b"} for i in range(2)))
 held("an input that repeats", "test.jsonl", *({"input": f"Which label? {one}", "expected": "b"} for one in "aBbA"))
@@ -425,10 +345,7 @@ held("an empty test set", "test.jsonl")
 held("a recording without output", "ft.jsonl", {"id": "t0", "answer": "refund"})
 
 
-@case
-def a_recording_of_another_input(project: Project) -> dict[str, Any]:
-    project.predictions("ft.jsonl", 60, input_sha256="0" * 64)
-    return project.judge()
+keys("a recording of another input", lambda project: project.predictions("ft.jsonl", 60, input_sha256="0" * 64))
 
 
 @case
@@ -439,8 +356,7 @@ def a_gate_file_with_slips(project: Project) -> dict[str, Any]:
 
 @case
 def a_gate_that_does_not_exist(project: Project) -> dict[str, Any]:
-    gate = {**project.keys}
-    project.gate_file("version: 1\ngates:\n  support: " + json.dumps(gate) + "\n")
+    project.gate_file(f"version: 1\ngates:\n  support: {json.dumps(project.keys)}\n")
     return project.judge("suport")
 
 
