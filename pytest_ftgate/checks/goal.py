@@ -19,11 +19,7 @@ NOT_SERVED: Mapping[str, tuple[str, str, Action]] = {
         "Use retrieval (RAG): give the model the facts with each question.",
         "retrieval",
     ),
-    "reasoning": (
-        "training on examples does not improve general reasoning",
-        "Use a better model.",
-        "another_model",
-    ),
+    "reasoning": ("training on examples does not improve general reasoning", "Use a better model.", "another_model"),
     "one_off": (
         "for a task that is done once, collecting examples and training cost more than they save",
         "Use a few-shot prompt.",
