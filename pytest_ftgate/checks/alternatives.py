@@ -41,20 +41,12 @@ def check_examples(gate: Context) -> list[Check]:
     closed = round((scored[best] - max(prompts)) / gap, _DECIMALS) if gap > 0 else 0.0
     if closed < MOST_OF_THE_GAP:
         return []
-    share = f"{floor(100 * closed)} %" if closed < 1 else "all"
-    return [
-        Check(
-            "alternatives",
-            "warning",
-            f"{ways[best][0]} closes {share} of the gap between the prompt and the candidate, so it may be enough",
-            observed=closed,
-            required=MOST_OF_THE_GAP,
-            source=str(config.baselines[best].source),
-            advice=f"Keep the prompt {ways[best][1]}, unless the rest of the gain is worth training, hosting and "
-            "retraining a model: examples in a prompt can be edited.",
-            action="better_prompt",
-        )
-    ]
+    share, (name, prompt) = f"{floor(100 * closed)} %" if closed < 1 else "all", ways[best]
+    message = f"{name} closes {share} of the gap between the prompt and the candidate, so it may be enough"
+    numbers = closed, MOST_OF_THE_GAP, str(config.baselines[best].source)
+    advice = f"Keep the prompt {prompt}, unless the rest of the gain is worth training, hosting and retraining a "
+    advice += "model: examples in a prompt can be edited."
+    return [Check("alternatives", "warning", message, *numbers, advice, "better_prompt")]
 
 
 def _way(spec: ModelSpec) -> tuple[str, str] | None:

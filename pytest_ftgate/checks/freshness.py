@@ -103,22 +103,17 @@ def base_changed(gate: Context, last: LastGreen | None) -> Iterator[Check]:
     """Check that the base models are those of the last green verdict, and report a changed test set."""
     if last is None:
         return
-    when = f"at the last green verdict ({day(last.judged_at)})"
+    when = day(last.judged_at)
     for role, now in _model_names(gate).items():
         then = last.models.get(role)
         if then is None or then == now:
             continue
         what = f"the base model of {called(role)}" if role == "candidate" else called(role)
-        yield Check(
-            "base_changed",
-            "warning",
-            f"{what} is {excerpt(now)}, but was {excerpt(then)} {when}",
-            observed=now,
-            required=then,
-        )
+        message = f"{what} is {excerpt(now)}, but was {excerpt(then)} at the last green verdict ({when})"
+        yield Check("base_changed", "warning", message, now, then)
     if (last.test_set, last.examples) != (gate.whole.sha256, len(gate.whole)):
-        message = f"the test set has changed since the last green verdict ({day(last.judged_at)})"
-        yield Check("test_set_changed", "warning", message, observed=gate.test.sha256, required=last.test_set)
+        message = f"the test set has changed since the last green verdict ({when})"
+        yield Check("test_set_changed", "warning", message, gate.test.sha256, last.test_set)
 
 
 def until_judged(gate: Context, started: float) -> Iterator[Check]:
@@ -159,16 +154,12 @@ def max_age(gate: Context) -> Iterator[Check]:
         message = f"{unknown}those of {roles} have no created_at"
         yield Check("max_age_days", "error", message, **required, advice=advice)
     elif max(times) > now + DAY_S:
-        message, advice = (
-            f"{unknown}one is dated {day(max(times))}, but today is {day(now)}",
-            "Record the answers again.",
-        )
-        yield Check("max_age_days", "error", message, **required, advice=advice)
+        message = f"{unknown}one is dated {day(max(times))}, but today is {day(now)}"
+        yield Check("max_age_days", "error", message, **required, advice="Record the answers again.")
     else:
         age, most = max(now - min(times), 0.0) / DAY_S, required["required"]
         message = f"the oldest answer is {plural(int(age), 'day')} old ({day(min(times))}; limit {most:g} days)"
-        again = (
-            "Ask the models again with --ftgate-cache=refresh, or record them again. If the gate then fails, retrain."
-        )
-        required |= {"advice": None if age <= most else again, "action": "measure_again"}
+        if age > most:
+            advice = "Ask the models again with --ftgate-cache=refresh, or record them again. If the gate then fails, "
+            required |= {"advice": f"{advice}retrain.", "action": "measure_again"}
         yield Check("max_age_days", "pass" if age <= most else "fail", message, round(age, 3), **required)

@@ -106,16 +106,12 @@ def _faster(gate: Context) -> Check:
         ]
         message = f"the speed cannot be compared: no latency is known of {' and '.join(untimed)}"
         return Check("faster_by", "error", message, **gate.requirement("faster_by"), advice=UNTIMED)
-    evidence, factor = (
-        f"p50 latency {text.show_seconds(new)} instead of {text.show_seconds(old)}",
-        gate.config.faster_by or 1.0,
-    )
+    evidence = f"p50 latency {text.show_seconds(new)} instead of {text.show_seconds(old)}"
+    factor = gate.config.faster_by or 1.0
     pairs = zip(gate.measured[gate.best].seconds, gate.measured["candidate"].seconds, strict=False)
     reached = [round(old - factor * new, 12) >= 0 for old, new in pairs if old is not None and new is not None]
-    counted = (
-        f"only {sum(reached):,} of {text.plural(len(reached), 'answer')} came {factor:g} times faster, which could be "
-    )
-    counted += "chance (paired sign test"
+    counted = f"only {sum(reached):,} of {text.plural(len(reached), 'answer')} came {factor:g} times faster, which "
+    counted += "could be chance (paired sign test"
     return shown_by_share(gate, _advantage(gate, "faster", old / new, evidence), reached, 0.5, counted)
 
 
@@ -149,11 +145,9 @@ def _rivals(gate: Context) -> Iterator[Check]:
             continue
         drop = gate.deciding.sign * (top - one.value)
         if round(drop, 12) <= round(most, 12):
-            message = (
-                f"{called(role, one.name)} is only {text.show_difference(abs(drop), share=gate.share)[1:]} worse than "
-            )
-            message += f"{called(best)} and not {' or '.join(ways)} than the candidate: it may make the fine-tune "
-            message += "unnecessary"
+            message = f"{called(role, one.name)} is only {text.show_difference(abs(drop), share=gate.share)[1:]} worse "
+            message += f"than {called(best)} and not {' or '.join(ways)} than the candidate: it may make the "
+            message += "fine-tune unnecessary"
             advice = "Make it the only baseline, and measure what the fine-tune gains over it."
             source = str(config.baselines[role].source)
             yield Check("alternatives", "warning", message, -drop, -most, source, advice)

@@ -38,13 +38,13 @@ def _headroom(gate: Context, best: Scored) -> list[Check]:
     left: float | Fraction = abs(metric.best - best.value)
     if best.exact is not None:
         left = 1 - best.exact if metric.greater_is_better else best.exact
-    enough = reaches(left, standard.gain)
     message = f"{called(gate.best)} is at {show_value(best.value, share=share)}, so a candidate can gain at most "
     message += f"{show_difference(float(left), share=share)} ({show_amount(standard.gain, share=share)} required)"
-    fields, advice = gate.requirement(standard.path), "Do not train: the baseline is nearly perfect on this test set. "
-    advice += "If it is worse in practice, add examples that it gets wrong to the test set."
-    if enough:
+    fields = gate.requirement(standard.path)
+    if reaches(left, standard.gain):
         return [Check("headroom", "pass", message, float(left), **fields)]
+    advice = "Do not train: the baseline is nearly perfect on this test set. If it is worse in practice, add examples "
+    advice += "that it gets wrong to the test set."
     return [Check("headroom", "fail", message, float(left), **fields, advice=advice, action="stop")]
 
 
@@ -57,10 +57,9 @@ def _power(gate: Context, best: Scored) -> Check:
     config, metric, prediction, n = gate.config, gate.deciding, gate.config.prediction, len(gate.test)
     standard = config.standard_of(gate.best)
     gain, source, basis = standard.gain, gate.source(standard.path), "the margin"
-    state = "State the expected gain: hypothesis: {from: ..., to: ...}."
     if prediction is not None:
         gain, source, basis = expected_gain(prediction, metric), str(prediction.source), "the hypothesis"
-        state = ""
+    state = "State the expected gain: hypothesis: {from: ..., to: ...}." if prediction is None else ""
     expected = f"a gain of {show_amount(gain, share=gate.share)} ({basis})"
     # No gain of just the margin is proven to reach it.
     nothing = prediction is None and (gain == 0 or config.evidence == "proven")
@@ -68,10 +67,8 @@ def _power(gate: Context, best: Scored) -> Check:
     if candidate is None:
         why = "no expected gain is stated" if nothing else f"{expected} is more than this baseline leaves room for"
         return Check("power", "note", f"the power is unknown: {why}", source=source, advice=state or None)
-    comparison = gate.compare(best, candidate, gate.best)
-    p, target = comparison.p_margin, "at the margin or above"
-    if config.evidence == "significant":
-        p, target = comparison.p_zero, "above 0"
+    comparison, significant = gate.compare(best, candidate, gate.best), config.evidence == "significant"
+    p, target = (comparison.p_zero, "above 0") if significant else (comparison.p_margin, "at the margin or above")
     if p is None:
         message = f"the power for {expected} is unknown: {comparison.note}"
         return Check("power", "note", message, source=source, advice=state or None)

@@ -12,21 +12,12 @@ from pytest_ftgate.text import plural
 
 def check_size(gate: Context) -> Iterator[Check]:
     """Check that there are enough test examples, and note where a ``limit`` reads only a part of a file."""
-    config, needed = gate.config, gate.config.min_test_examples
-    examples = len(gate.whole)
-    enough = examples >= needed
-    yield Check(
-        "min_test_examples",
-        "pass" if enough else "fail",
-        f"{plural(examples, 'test example')} ({needed:,} required)",
-        observed=examples,
-        **gate.requirement("min_test_examples"),
-        advice=None if enough else f"Label {plural(needed - examples, 'more test example')}.",
-        action="add_examples",
-    )
-    test, training = (
-        None if keys is None else keys.limit for keys in map(keys_of, (config.test_set, config.training_set))
-    )
+    config, needed, examples = gate.config, gate.config.min_test_examples, len(gate.whole)
+    message, fields = f"{plural(examples, 'test example')} ({needed:,} required)", gate.requirement("min_test_examples")
+    if examples < needed:
+        fields |= {"advice": f"Label {plural(needed - examples, 'more test example')}.", "action": "add_examples"}
+    yield Check("min_test_examples", "pass" if examples >= needed else "fail", message, examples, **fields)
+    test, training = (keys.limit if keys else None for keys in map(keys_of, (config.test_set, config.training_set)))
     if test is not None:
         message = f"only the first {plural(test, 'row')} of {config.test_set} are used (limit)"
         yield Check("min_test_examples", "note", message, observed=test, source=gate.source("test_set"))
@@ -42,8 +33,7 @@ def check_reach(gate: Context) -> Iterator[Check]:
     config, n = gate.config, len(gate.test)
     groups = group_counts(gate.groups, n)
     if groups is not None and config.evidence != "observed":
-        if groups[1] < MIN_GROUPS:
-            yield _few_groups(gate, *groups)
+        yield from [_few_groups(gate, *groups)] if groups[1] < MIN_GROUPS else []
     elif not config.matches and gate.deciding.kind == "right_wrong" and config.repeats == 1 and n:
         standard = max((config.standard_of(role) for role in config.decisive), key=lambda one: one.gain)
         wins = fewest_wins(n, margin=standard.gain, confidence=config.confidence, evidence=config.evidence)
@@ -64,34 +54,24 @@ def _reach(examples: int, wins: int | None, source: str | None) -> Check:
 
 def _few_groups(gate: Context, groups: int, counted: int) -> Check:
     """Refuse too few groups of examples: they do not generalise to other groups."""
-    alike = counted == groups
-    worth = "" if alike else f" of unequal sizes, which count as {counted}"
-    larger = "" if alike else ", or remove some from the largest group"
-    return Check(
-        "min_wins",
-        "inconclusive",
-        f"{plural(groups, 'group')} of test examples{worth} ({MIN_GROUPS} required)",
-        observed=counted,
-        required=MIN_GROUPS,
-        source=gate.source("test_set"),
-        advice=f"Add test examples of new groups{larger}; more of the same groups do not help.",
-        action="add_examples",
-    )
+    worth, larger = f" of unequal sizes, which count as {counted}", ", or remove some from the largest group"
+    worth, larger = ("", "") if counted == groups else (worth, larger)
+    message = f"{plural(groups, 'group')} of test examples{worth} ({MIN_GROUPS} required)"
+    numbers = counted, MIN_GROUPS, gate.source("test_set")
+    advice = f"Add test examples of new groups{larger}; more of the same groups do not help."
+    return Check("min_wins", "inconclusive", message, *numbers, advice, "add_examples")
 
 
 def check_format(gate: Context) -> Iterator[Check]:
     """Note the format that was recognised by the keys of the rows, and warn where it leaves test examples out."""
     sets = {"test set": gate.test, "training set": gate.training, **gate.test_sets}
     sets = {name: data for name, data in sets.items() if data.recognised}
+    left_out = {name: f" ({data.told_left_out})" for name, data in sets.items() if data.left_out}
+    told = (
+        f"{name}: {one.recognised}, {plural(len(one), 'row')}{left_out.get(name, '')}" for name, one in sets.items()
+    )
+    lost = left_out.keys() - {"training set"}
+    cure = "If these rows are test examples, name another format: {path: ..., format: chat}." if lost else None
     if sets:
-        told = "; ".join(
-            f"{name}: {data.recognised}, {plural(len(data), 'row')}"
-            f"{f' ({data.told_left_out})' if data.left_out else ''}"
-            for name, data in sets.items()
-        )
-        left_out = sum(data.left_out for data in sets.values())
-        if any(data.left_out for name, data in sets.items() if name != "training set"):
-            cure = "If these rows are test examples, name another format: {path: ..., format: chat}."
-            yield Check("chat_format", "warning", told, left_out, advice=cure)
-        else:
-            yield Check("chat_format", "note", told, left_out)
+        count = sum(data.left_out for data in sets.values())
+        yield Check("chat_format", "warning" if lost else "note", "; ".join(told), count, advice=cure)

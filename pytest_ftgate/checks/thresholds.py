@@ -19,6 +19,7 @@ RUN_METRICS = {**dict.fromkeys(("latency_p50_s", "latency_p95_s", "cost_usd"), (
 LATENCIES = ("latency_p50_s", "latency_p95_s")
 _UNREPORTED = "The model does not report what is needed to measure it."
 _P95, _SHARE = "latency_p95_s", 0.95
+_NAMES = {"latency_p50_s": "p50 latency", _P95: "p95 latency", "cost_usd": "cost", "error_rate": "error rate"}
 
 
 def check_free(gate: Context) -> Iterator[Check]:
@@ -76,8 +77,7 @@ def _check(gate: Context, name: str, model: ModelResult) -> Check:
     asked += [f"limit {most}"] if most is not None else []
     status: Status = "error"
     advice: str | None
-    advice, action = _what_to_do(name)
-    shown, why = "unknown", ""
+    (advice, action), shown, why = _what_to_do(name), "unknown", ""
     if value is None:
         unknown = model.latency_unknown if name in LATENCIES else model.cost_unknown if name == "cost_usd" else None
         advice, why = _UNREPORTED if unknown is None else unknown.cure, f": {unknown.why}" if unknown else ""
@@ -105,14 +105,6 @@ def _what_to_do(name: str) -> tuple[str, Action]:
     return look, "fix_data"
 
 
-_NAMES = {
-    "latency_p50_s": "p50 latency",
-    "latency_p95_s": "p95 latency",
-    "cost_usd": "cost",
-    "error_rate": "error rate",
-}
-
-
 def _shown(name: str, value: float, share: bool) -> str:
     if name in LATENCIES:
         return show_seconds(value).replace(".0 s", " s")
@@ -124,12 +116,10 @@ def check_sampled(gate: Context) -> list[Check]:
 
     Without one, latencies depend on whatever else ran at the same time.
     """
-    limits, checks = gate.config.thresholds, {}
-    asked = [
-        (f"thresholds.{name}", "candidate", name, str(limits[name].source)) for name in limits if name in LATENCIES
-    ]
-    if gate.config.faster_by is not None:
-        asked += [("faster_by", role, "latency_p50_s", gate.source("faster_by")) for role in gate.models]
+    checks, limits = {}, {name: one for name, one in gate.config.thresholds.items() if name in LATENCIES}
+    asked = [(f"thresholds.{name}", "candidate", name, str(one.source)) for name, one in limits.items()]
+    compared = gate.models if gate.config.faster_by is not None else ()
+    asked += [("faster_by", role, "latency_p50_s", gate.source("faster_by")) for role in compared]
     for check, role, metric, source in asked:
         model = gate.models[role]
         if not model.latency_sample:
