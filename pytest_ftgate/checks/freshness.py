@@ -52,9 +52,9 @@ def filed_as(config: GateKeys, nodeid: str) -> str:
     return f"{config.name} {nodeid}" if own and config.gate is not None else config.name
 
 
-def last_green(config: GateKeys, nodeid: str, committed: Mapping[str, str], notes: Store) -> LastGreen | None:
+def last_green(gate: Context, committed: Mapping[str, str], notes: Store) -> LastGreen | None:
     """Return the newest green verdict in committed recordings and the notes of this machine, if one can be read."""
-    name, found = _note_name(config, nodeid), list[LastGreen]()
+    name, found = _note_name(gate), list[LastGreen]()
     texts = [committed.get(name)]
     with suppress(StoreError):
         texts.append(notes.note(name))
@@ -65,16 +65,16 @@ def last_green(config: GateKeys, nodeid: str, committed: Mapping[str, str], note
     return max((one for one in found if 0 <= one.judged_at < tomorrow), key=lambda one: one.judged_at, default=None)
 
 
-def _note_name(config: GateKeys, nodeid: str) -> str:
-    return f"{PREFIX}{config.stage} {filed_as(config, nodeid)}"
+def _note_name(gate: Context) -> str:
+    return f"{PREFIX}{gate.config.stage} {filed_as(gate.config, gate.facts['nodeid'])}"
 
 
-def keep_green(gate: Context, last: LastGreen | None, notes: Store) -> dict[str, str]:
+def keep_green(gate: Context, committed: Mapping[str, str], notes: Store) -> dict[str, str]:
     """Store a green verdict; return the note of the last green one, old or new, for recordings."""
-    name = _note_name(gate.config, gate.facts["nodeid"])
+    name, last = _note_name(gate), last_green(gate, committed, notes) if gate.runs else None
     if gate.runs and gate.holds:
         last = LastGreen(gate.now, gate.whole.sha256, len(gate.whole), _model_names(gate))
-    if not gate.runs or last is None:
+    if last is None:
         return {}
     text = json.dumps(asdict(last), sort_keys=True)
     with suppress(StoreError):  # recordings may still carry it

@@ -2,10 +2,11 @@
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.config import GateFile, GateKeys, Layer, Source, load_gate_file, resolve_gate
+from pytest_ftgate.config import GateKeys, Layer, Source, load_gate_file, resolve_gate
 from pytest_ftgate.errors import ConfigError, FtgateError, Where, shown_path
 from pytest_ftgate.gate.run import judge_gate
 from pytest_ftgate.gate.state import DataSets, Services
@@ -29,38 +30,33 @@ def judge(gate: str | None = None, config: str | os.PathLike[str] = "ftgate.yaml
     Returns:
         the facts and checks; what could not be judged has the verdict ``error``, and is not raised.
     """
-    path = Path(config)
-    name = gate or "judge"
+    path, name = Path(config), gate or "judge"
     try:
         file = load_gate_file(path) if path.is_file() else None
         if file is None and gate is not None:
             raise ConfigError("gate file not found", where=Where(shown_path(path)), cure="Set config to its path.")
-        return _judged(_resolved(gate, file, keys, name), path.absolute().parent, name)
+        source = Source("marker", "judge()", Path.cwd(), place="judge()")
+        layers = [Layer(keys, dict.fromkeys(keys, source)), *(file.layers(gate) if file is not None else ())]
+        resolved = resolve_gate(layers, file=file, gate=gate, default_name=name)
+        return _judged(resolved, path.absolute().parent, name)
     except FtgateError as error:
         return failed_result(GateResult(name, name, "error", gate=gate), error)
-
-
-def _resolved(gate: str | None, file: GateFile | None, keys: dict[str, Any], name: str) -> GateKeys:
-    source = Source("marker", "judge()", Path.cwd(), place="judge()")
-    written = file.layers(gate) if file is not None else ()
-    return resolve_gate([Layer(keys, dict.fromkeys(keys, source)), *written], file=file, gate=gate, default_name=name)
 
 
 def _judged(config: GateKeys, folder: Path, name: str) -> GateResult:
     ini = find_ini(folder)
     home, values = (ini.path.parent, ini.values) if ini is not None else (folder, {})
-    store, recordings = Store(home / str(values.get("ftgate_state") or ".ftgate") / "predictions.sqlite3"), None
-    if values.get("ftgate_recordings"):
-        recordings = home / str(values["ftgate_recordings"])
-    data = DataSets()
+    store = Store(home / str(values.get("ftgate_state") or ".ftgate") / "predictions.sqlite3")
+    recordings = home / str(values["ftgate_recordings"]) if values.get("ftgate_recordings") else None
     stores = Stores(store, Store(None), read_recordings(recordings) if recordings is not None else {})
+    data, on_terminal = DataSets(), sys.stderr.isatty()
     services = Services(
         stores=stores,
         load=data.load,
         audit=data.audit,
-        progress=ProgressDisplay(_write, lambda: None) if sys.stderr.isatty() else ProgressDisplay(_write_line),
+        progress=ProgressDisplay(partial(_write, end=""), lambda: None) if on_terminal else ProgressDisplay(_write),
         committed=read_notes(recordings) if recordings is not None else {},
-        tell=_write_line,
+        tell=_write,
     )
     try:
         judged = judge_gate(config, services, nodeid=name)
@@ -72,13 +68,9 @@ def _judged(config: GateKeys, folder: Path, name: str) -> GateResult:
         store.close()
 
 
-def _write(text: str) -> None:
-    sys.stderr.write(text)
+def _write(text: str, end: str = "\n") -> None:
+    sys.stderr.write(f"{text}{end}")
     sys.stderr.flush()
-
-
-def _write_line(text: str) -> None:
-    _write(f"{text}\n")
 
 
 def read_report(path: str | os.PathLike[str]) -> tuple[GateResult, ...]:

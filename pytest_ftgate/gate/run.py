@@ -1,7 +1,7 @@
 """Judge one gate: read its inputs, run the free checks, call its models, score them, and reach the verdict."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any, get_args
 
@@ -9,7 +9,7 @@ from pytest_ftgate import clock
 from pytest_ftgate.checks import advice, rules
 from pytest_ftgate.checks.attempts import MovedError
 from pytest_ftgate.checks.context import Context, RunName, jobs, result_of
-from pytest_ftgate.checks.freshness import LastGreen, base_changed, keep_green, last_green, until_judged
+from pytest_ftgate.checks.freshness import base_changed, keep_green, last_green, until_judged
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.errors import ConfigError, FtgateError, guarded
 from pytest_ftgate.gate.inputs import read_inputs
@@ -28,19 +28,14 @@ _MOST_ROUNDS = 10
 def judge_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Judged:
     """Judge one gate, whose keys are merged and checked. Any failure of ours or of a model is the verdict ``error``.
 
-    ``reviewed`` are the checks of the comparison with the base branch, which come first.
+    No model is called where a free check fails. ``reviewed`` are the checks of the comparison with the base branch,
+    which come first.
     """
-    gate = check_free(config, services, nodeid=nodeid, reviewed=reviewed)
-    return gate if isinstance(gate, Judged) else judge_answers(gate, services, reviewed=reviewed)
-
-
-def check_free(
-    config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()
-) -> Context | Judged:
-    """Read the inputs and run the free checks; return a judged gate where one fails. See :func:`judge_gate`."""
     gate = read_gate(config, services, nodeid=nodeid, reviewed=reviewed)
-    if isinstance(gate, Judged) or gate.holds:
+    if isinstance(gate, Judged):
         return gate
+    if gate.holds:
+        return judge_answers(gate, services, reviewed=reviewed)
     gate = _with_known_answers(gate, services)
     known = "; the scores are those of stored or recorded answers" if gate.scored else ""
     note = Check("models", "note", f"no model was called, because a data check failed{known}")
@@ -87,7 +82,7 @@ def read_gate(
     """
     try:
         gate = rules.check(read_inputs(config, services, nodeid, answers).with_checks(reviewed), "free")
-        return gate.with_checks(base_changed(gate, _last_green(gate, services)))
+        return gate.with_checks(base_changed(gate, last_green(gate, services.committed, services.stores.notes)))
     except FtgateError as error:
         return Judged(result_of(config, {"nodeid": nodeid}, (*reviewed, *map(error_check, error.problems))))
 
@@ -103,14 +98,10 @@ def judge_answers(gate: Context, services: Services, *, reviewed: tuple[Check, .
             found = _judge_answers(gate, services)
             if isinstance(found, Judged):
                 return found
-            assert found.attempt is not None
-            again = read_gate(
-                found.attempt.asked,
-                services,
-                nodeid=found.facts["nodeid"],
-                reviewed=reviewed,
-                answers=found.attempt.answers,
-            )
+            attempt = found.attempt
+            assert attempt is not None
+            asked = {"nodeid": found.facts["nodeid"], "reviewed": reviewed, "answers": attempt.answers}
+            again = read_gate(attempt.asked, services, **asked)
             if isinstance(again, Judged):
                 return again
             gate = again.with_facts(models_called=True)
@@ -185,8 +176,8 @@ def _kept(gate: Context, services: Services) -> Context:
     attempt, gain = gate.attempt, gate.facts.get("gain")
     if attempt is None or gain is None or gate.verdict == "error":
         return gate
-    tell = services.tell if services.ci else None
-    return gate.with_checks(attempt.keep(gain, gate.verdict, timestamp(gate.now), services.stores.notes, tell))
+    at, tell = timestamp(gate.now), services.tell if services.ci else None
+    return gate.with_checks(attempt.keep(gain, gate.verdict, at, services.stores.notes, tell))
 
 
 @uncollected()
@@ -201,19 +192,12 @@ def check_answers(gate: Context, hook: Any | None) -> Context:
 def _close(gate: Context, services: Services) -> Judged:
     """Add the advice, and store a green verdict for later sessions."""
     gate = gate.with_facts(advice=advice.advise(gate))
-    runs = _recordings(gate) if "models_called" in gate.facts else {}
-    return Judged(gate.result, gate, runs, keep_green(gate, _last_green(gate, services), services.stores.notes))
-
-
-def _last_green(gate: Context, services: Services) -> LastGreen | None:
-    return last_green(gate.config, gate.facts["nodeid"], services.committed, services.stores.notes)
-
-
-def _recordings(gate: Context) -> dict[str, Run]:
-    """Return all runs by their names in recordings, those over the test set with all of its examples."""
-    whole = gate.attempt.runs if gate.attempt is not None else {}
-    runs = {**gate.runs, **{RunName("test", role): run for role, run in whole.items()}}
-    return {**{name.recorded_as: run for name, run in runs.items()}, **gate.judge_runs}
+    runs: Mapping[str, Run] = {}
+    if "models_called" in gate.facts:  # those over the test set with all of its examples
+        whole = gate.attempt.runs if gate.attempt is not None else {}
+        named = {**gate.runs, **{RunName("test", role): run for role, run in whole.items()}}
+        runs = {**{name.recorded_as: run for name, run in named.items()}, **gate.judge_runs}
+    return Judged(gate.result, gate, runs, keep_green(gate, services.committed, services.stores.notes))
 
 
 def _checks_of_others(gate: Context, hook: Any | None) -> list[Check]:
@@ -226,11 +210,8 @@ def _checks_of_others(gate: Context, hook: Any | None) -> list[Check]:
         for one in found:
             if not isinstance(one, Check) or one.status not in get_args(Status):
                 raise ConfigError(f"{_HOOK} must return checks", evidence=f"it returned {type(one).__name__}")
-            guarded(
-                f"the check {one.name} of {_HOOK} holds a value that JSON cannot represent, and",
-                json.dumps,
-                asdict(one),
-            )
+            what = f"the check {one.name} of {_HOOK} holds a value that JSON cannot represent, and"
+            guarded(what, json.dumps, asdict(one))
     except FtgateError as error:
         return [error_check(error)]
     return found
@@ -248,14 +229,12 @@ def _scored(gate: Context) -> Context:
     judged = gate.holds or (gate.verdict == "fail" and "models_called" not in gate.facts)
     if not judged or any(one.facts.n_errors for one in decisive):
         return gate
+    asked = gate.deciding.name, gate.expected
     try:
-        scored = {
-            role: score_run(one, gate.metrics_of(role), gate.deciding.name, gate.expected)
-            for role, one in measured.items()
-        }
-        gate = replace(gate, measured=scored)
+        scored = {role: score_run(one, gate.metrics_of(role), *asked) for role, one in measured.items()}
     except FtgateError as error:
         return gate.with_checks([error_check(error)])
+    gate = replace(gate, measured=scored)
     reported = {"baseline": gate.best, "candidate": "candidate"}
     models = {name: gate.scored[role] for name, role in reported.items() if role in gate.scored}
     return gate.with_facts(breakdowns=breakdown_results(models))

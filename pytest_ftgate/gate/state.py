@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pytest_ftgate import clock
 from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set
@@ -91,13 +91,9 @@ class Services:
     @contextmanager
     def calling(self, gate: Context) -> Iterator[dict[str, Any]]:
         """Yield the options of all runs of a gate, whose time limit starts here; at the end wipe the progress."""
-        options: dict[str, Any] = {
-            "stores": self.stores,
-            "offline": self.offline,
-            "progress": self.progress,
-            "budget": self.budget,
-        }
-        if (limit_s := gate.config.timeout_s) is not None:
+        given, limit_s = ("stores", "offline", "progress", "budget"), gate.config.timeout_s
+        options: dict[str, Any] = {name: getattr(self, name) for name in given}
+        if limit_s is not None:
             options["limit"] = TimeLimit(limit_s, gate.source("timeout_s"), clock.monotonic() + limit_s)
         try:
             yield options
@@ -109,17 +105,12 @@ class Services:
 __tracebackhide__ = True  # tracebacks of a user's iterable show none of our lines
 
 
-class _Read(NamedTuple):
-    source: Any  # kept alive, because its id is the key
-    state: Any
-    data: DataSet
-
-
 class DataSets:
     """The data sets and audits of a session."""
 
     def __init__(self) -> None:
-        self._read: dict[tuple[Any, bool], _Read] = {}
+        # The source, whose id may be the key, is kept alive; then its state, and the data.
+        self._read: dict[tuple[Any, bool], tuple[Any, Any, DataSet]] = {}
         self._audits: dict[tuple[str, str, str, str | None], tuple[DataSet, DataSet, TrainingAudit]] = {}
 
     def load(
@@ -139,15 +130,15 @@ class DataSets:
         key = (file.path if file else id(rows), keys and keys.format, repr(asked))
         state: Any = _file_state(file.path) if file else content_of(rows)
         for kept in (self._read.get((key, True)), self._read.get((key, labeled))):
-            if kept is not None and kept.state == state:
-                return kept.data
+            if kept is not None and kept[1] == state:
+                return kept[2]
         if file is not None:
             data = _load_file(file, hook, labeled=labeled)
         else:
             data = examples_from(rows, origin=origin, labeled=labeled, **asked)
-        if kept is not None and (kept.data.sha256, kept.data.examples) == (data.sha256, data.examples):
-            data = kept.data  # rewritten with the same content: audits stay valid
-        self._read[key, labeled] = _Read(source, state, data)
+        if kept is not None and (kept[2].sha256, kept[2].examples) == (data.sha256, data.examples):
+            data = kept[2]  # rewritten with the same content: audits stay valid
+        self._read[key, labeled] = source, state, data
         return data
 
     def audit(self, training: DataSet, test: DataSet, *, separator: str | None = None) -> TrainingAudit:
@@ -173,9 +164,8 @@ def _load_file(source: DataKeys, hook: Any | None, *, labeled: bool) -> DataSet:
     """Load a file with a plugin's hook if one knows the format, else with our own readers."""
     options = {"format": source.format, "fields": dict(source.fields), "limit": source.limit}
     asked: dict[str, Any] = {"fields": source.fields, "limit": source.limit, "labeled": labeled}
-    rows = None
+    called, rows = "the hook pytest_ftgate_load_examples", None
     if hook is not None:
-        called = "the hook pytest_ftgate_load_examples"
         rows = guarded(called, hook.pytest_ftgate_load_examples, path=source.path, options=options)
     if rows is None:
         with written_at(source.source.where()):
