@@ -134,16 +134,7 @@ CHINESE = [f"{who}的{thing}{state}了" for who in "我你他她" for thing in T
         ([(f"please {text}", "other") for text in SAID[:200]], labelled(SAID[:100]), 0),
         (BY_TOPIC, [("what is the price of it", "new")], 0),  # the instruction decides the answer
     ],
-    ids=[
-        "Chinese",
-        "ids",
-        "sums",
-        "turns",
-        "two",
-        "within",
-        "other answer",
-        "instruction",
-    ],
+    ids=["Chinese", "ids", "sums", "turns", "two", "within", "other answer", "instruction"],
 )
 def test_what_says_the_same(training, test, leaked):
     assert audit(training, test).leaked == leaked

@@ -88,22 +88,12 @@ def test_a_chain_keeps_what_is_near_to_no_kept_row():
     assert within(*chain) == ((1, 0),)
 
 
-def test_a_test_row_names_all_training_rows_it_is_near_to():
-    near = [PARCEL.replace("week", "weeks"), PARCEL.replace("is", "iss"), PARCEL.replace("week", "weeks!"), PARCEL]
+def test_a_test_row_names_all_training_rows_it_is_near_to_also_of_the_same_words_with_its_answer():
+    near = [PARCEL.replace(*one) for one in (("week", "weeks"), ("week", "weeks!"), ("is", "iss"), ("", ""))]
     training = ["something else altogether here", *near]
     assert near_copies(wordings(training), wordings([PARCEL]))[1] == [(0, 1), (0, 2), (0, 3), (0, 4)]
-
-
-def test_the_same_words_with_an_answer_like_that_of_the_test_row_are_named_too():
-    training = [(PARCEL.replace("week", "weeks"), "up"), (PARCEL.replace("week", "weeks!"), "down")]
+    training = list(zip(near[:2], ("up", "down"), strict=True))
     assert near_copies(wordings(training), wordings([(PARCEL, "down")]))[1] == [(0, 1)]
-
-
-@pytest.mark.parametrize("word", ["word ", "字"])
-def test_an_excerpt_shows_where_long_texts_differ(word):
-    same = word * 60
-    one, other = differing(f"{same}parcel {same}", f"{same}invoice {same}")
-    assert ("parcel" in one, "invoice" in other) == (True, True)
 
 
 def test_there_are_no_more_pairs_than_rows():
@@ -165,10 +155,15 @@ def test_a_word_that_thousands_share_does_not_stop_the_search():
     assert [row for row, _ in within(*rows)] == list(range(1, 250))
 
 
-def test_an_excerpt_skips_what_both_inputs_share():
-    instruction = "Classify the following message of a customer into one of the labels. "
-    texts = differing(f"{instruction}It came on Monday", f"{instruction}It came on Tuesday")
-    assert texts == ("...came on monday", "...came on tuesday")
+TASK = "Classify the following message of a customer into one of the labels. "
+
+
+def test_an_excerpt_shows_where_texts_differ_and_skips_what_they_share():
+    for word in ("word ", "字"):
+        one, other = differing(f"{word * 60}parcel {word * 60}", f"{word * 60}invoice {word * 60}")
+        assert ("parcel" in one, "invoice" in other) == (True, True)
+    days = [f"{TASK}It came on {day}" for day in ("Monday", "Tuesday")]
+    assert differing(*days) == ("...came on monday", "...came on tuesday")
     assert differing("Where is it?", "where is it") == ("where is it?", "where is it")
-    chats = [({"role": "system", "content": instruction}, {"role": "user", "content": text}) for text in ("one", "two")]
+    chats = [({"role": "system", "content": TASK}, {"role": "user", "content": text}) for text in ("one", "two")]
     assert not any("classify" in text for text in differing(*chats))

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.checks.audit import audit_training_set, check_test_set
-from pytest_ftgate.data import examples_from, load_examples
+from pytest_ftgate.checks.audit.audit import HARDLY, Labels, chat_errors, estimated_tokens
+from pytest_ftgate.data import Example, examples_from, load_examples
 from pytest_ftgate.errors import DataError
 
 
@@ -15,8 +16,8 @@ def data(rows, origin="here"):
     return examples_from(rows, origin=origin)
 
 
-def audit(training, test=(("unseen", "x"),)):
-    return audit_training_set(data(training), data(test))
+def audit(training, test=(("unseen", "x"),), **options):
+    return audit_training_set(data(training), data(test), **options)
 
 
 def told(*rows):
@@ -115,20 +116,96 @@ class TestLeakage:
         assert [{pair[side] for pair in found.leaked_rows} for side in (0, 1)] == [filled] * 2
 
 
+PAIRS = [("a", "b")] * 40 + [("a", "c")] * 10 + [("b", "d")] * 2
+ROOMS = [f'{{"room": "{room}"}}' for room in ("hall", "attic")] * 50
+CALLS = [f'[{{"arguments":{{"room":{n}}},"name":"light"}}]' for n in range(60)]
+LABELS = [  # outputs of both sets, what is found, and how far it is out of balance
+    (["a"] * 30 + ["b"] * HARDLY + ["c"] * (HARDLY - 1) + ["d"], "abce",
+     Labels(("e",), {"c": HARDLY - 1}, {"a": 30, "b": HARDLY, "c": HARDLY - 1, "d": 1}), 30),
+    ("aabbcczz", "abqp", Labels(("p", "q")), None),
+    (["a", "b"] * 20, "a", Labels((), {}, {"a": 20, "b": 20}), 1),
+    *((rows, rows[:10], Labels(), None) for rows in ([f"text {n}" for n in range(40)], ROOMS)),  # no labels
+    ([f"text {n // 3}" for n in range(90)], [f"text {n // 3}" for n in range(10)], Labels(), None),
+    ([f"text {n}" for n in range(10)], [f"other {n}" for n in range(10)], Labels(), None),
+    ("a", "b", Labels(("b",), {}, {"a": 1}), 1),  # two labels are labels however few the rows
+    ([True, "1"], ["true", 1], Labels((), {"1": 1, "true": 1}, {"1": 1, "true": 1}), 1),
+    *((trained, tested, Labels((), {"a": 1}, {"a": 1}), 1) for trained, tested in ((["a", ""], "a"), ("a", "a "))),
+    (["", ""], [""], Labels((), {}, {}), None),
+    (ROOMS, ['{"room": "cellar"}'] * 20, Labels(), None),
+    ([*CALLS, *["You are welcome!"] * 20], [*CALLS[:10], "Sorry, I cannot."], Labels(), None),  # said beside calls
+    (["[1]", "refund"] * 50, ["[1]", "invoice"] * 10, Labels(("invoice",), {}, {"[1]": 50, "refund": 50}), 1),
+]  # fmt: skip
+
+
+def outputs(training, test, **options):
+    sets = ([(f"{name}{n}", one) for n, one in enumerate(some)] for name, some in (("t", training), ("u", test)))
+    return audit(*sets, **options).labels
+
+
+@pytest.mark.parametrize(("training", "test", "labels", "imbalance"), LABELS)
+def test_labels_that_the_test_set_has_are_counted_in_the_training_set(training, test, labels, imbalance):
+    found = outputs(training, test)
+    assert (found, found.imbalance) == (labels, imbalance)
+
+
 @pytest.mark.parametrize(
-    ("training", "test", "only_in_test"),
+    ("form", "separator"), [('["{0}", "{1}"]', None), ('["{0}", "{1}"]', ","), ("{0}, {1}", ","), ("{0};{1}", ";")]
+)
+def test_each_of_several_labels_is_counted(form, separator):
+    sets = ([form.format(*pair) for pair in pairs] for pairs in (PAIRS, [("a", "e"), ("d", "a")]))
+    assert outputs(*sets, separator=separator) == Labels(("e",), {"d": 2}, {"a": 50, "b": 42, "c": 10, "d": 2})
+
+
+# --- conversations -------------------------------------------------------------------------------------------
+
+
+def turns(*roles, **contents):
+    return tuple({"role": role, "content": contents.get(role, "text")} for role in roles)
+
+
+CALL = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
+LONG_CALL = {"role": "assistant", "tool_calls": [{"function": {"name": "mail", "arguments": "x" * 4000}}]}
+FLAWS = {
+    None: [
+        *(turns("user"), turns("system", "user"), turns("developer", "user", "assistant", "user")),
+        *(turns("system", "developer", "user"), (*turns("user"), CALL, *turns("tool"))),
+        (*turns("user"), CALL, *turns("tool", "tool", "assistant", "user")),
+        (*turns("user"), CALL, *turns("tool", tool="")),
+        ({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]},),
+    ],
+    "instructions": [turns("user", "system"), turns("user", "assistant", "system", "user")],
+    "user": [turns("user", "user"), turns("system"), turns("system", "assistant")],
+    "assistant": [
+        *(turns("user", "assistant", "assistant", "user"), turns("user", "assistant"), turns("assistant", "user"))
+    ],
+    "call": [turns("user", "tool")],
+    "empty": [turns("system", "user", system=" "), turns("user", "assistant", "user", assistant="")],
+}
+
+
+@pytest.mark.parametrize(("word", "messages"), [(word, one) for word, some in FLAWS.items() for one in some])
+def test_the_order_of_turns(word, messages):
+    errors = chat_errors(["text", messages, turns("user")])
+    assert list(errors) == [1] * (word is not None)
+    assert word is None or word in errors[1]
+
+
+@pytest.mark.parametrize(
+    ("given", "output", "fields", "tokens"),
     [
-        ("aabbcczz", "abqp", ("p", "q")),
-        ([f"text {n}" for n in range(10)], [f"other {n}" for n in range(10)], ()),  # free text has no labels
-        ("a", "b", ("b",)),  # two labels are labels however few the rows
-        ([True, "1"], ["true", 1], ()),
-        (["a", ""], ["a"], ()),
-        (["a"], ["a", " "], ()),
+        ("x" * 36, "y" * 7, {}, 10),
+        ("x" * 36, "y" * 8, {}, 11),
+        ("x" * 36, "", {"tools": [{"name": "f"}]}, 12),
+        ("ü" * 22, "", {}, 11),
+        (turns("system", "user", system="x" * 20, user="y" * 24), "", {}, 11),
+        ((*turns("user"), LONG_CALL, *turns("tool")), "sent", {}, 1015),
     ],
 )
-def test_labels_without_a_training_row(training, test, only_in_test):
-    found = audit([(f"t{n}", one) for n, one in enumerate(training)], [(f"u{n}", one) for n, one in enumerate(test)])
-    assert found.labels.only_in_test == only_in_test
+def test_tokens_are_bytes_by_four(given, output, fields, tokens):
+    assert estimated_tokens(Example("", given, "", fields=fields), output) == tokens
+
+
+# --- the test set --------------------------------------------------------------------------------------------
 
 
 class TestCheckTestSet:
