@@ -16,5 +16,5 @@ from pytest_ftgate.checks.freshness import base_in_name
         ("llama3:8b", None),
     ],
 )
-def test_the_base_in_a_fine_tunes_name(model: str, base: str | None) -> None:
+def test_the_base_in_a_fine_tunes_name(model, base):
     assert base_in_name(model) == base

@@ -2,7 +2,6 @@
 
 import ast
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest_ftgate
@@ -23,14 +22,14 @@ CHANGED = """
 MESSAGES = Path(__file__).parents[2] / "messages/__snapshots__/test_messages/test_messages.md"
 
 
-def test_the_names_are_those_of_the_list() -> None:
+def test_the_names_are_those_of_the_list():
     assert set(DECISIVE) == set(DECIDED.split())
     assert set(CHANGEABLE) == set(CHANGED.split())
     assert set(CHECKS) == {*DECISIVE, *CHANGEABLE}
     assert len(CHECKS) <= 60
 
 
-def written(tree: ast.AST) -> Iterator[str]:
+def written(tree):
     """Yield the names of checks that the code spells out; those in variables are seen where they are printed."""
     for call in ast.walk(tree):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Check" and call.args:
@@ -39,14 +38,14 @@ def written(tree: ast.AST) -> Iterator[str]:
                 yield str(name.value)
 
 
-def test_the_code_writes_no_other_name() -> None:
+def test_the_code_writes_no_other_name():
     package = Path(pytest_ftgate.__file__).parent
     found = {name for file in package.rglob("*.py") for name in written(ast.parse(file.read_text(encoding="utf-8")))}
     assert found <= set(CHECKS)
     assert len(found) > 30
 
 
-def test_no_other_name_is_printed() -> None:
+def test_no_other_name_is_printed():
     lines = re.findall(
         r"^(?:error|fail|inconclusive|warning|note|pass) (\w+)[.\w]*: ", MESSAGES.read_text("utf-8"), re.M
     )
@@ -54,12 +53,12 @@ def test_no_other_name_is_printed() -> None:
     assert len(set(lines)) > 30
 
 
-def test_a_check_has_the_kind_of_its_name_and_one_of_a_hook_has_none() -> None:
+def test_a_check_has_the_kind_of_its_name_and_one_of_a_hook_has_none():
     kinds = [Check(name, "pass", "").kind for name in ("thresholds.a.b", "guards.refunds", "leaked", "own.budget")]
     assert kinds == ["gain", "gain", "data", None]
 
 
-def test_of_several_checks_of_one_name_the_worst_remains_and_says_what_the_others_found() -> None:
+def test_of_several_checks_of_one_name_the_worst_remains_and_says_what_the_others_found():
     bound = Threshold("margin", 0.05)
     first = Check("margin", "pass", "a", 0.2, 0.05, "f.yaml:1", threshold=bound)
     second = Check("margin", "fail", "b", 0.01, advice="Do more.", action="fix_data")

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,24 +10,24 @@ from pytest_ftgate.checks.constant_baseline import Constant, beats, best_constan
 from pytest_ftgate.config import MetricSpec, Source
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
-from pytest_ftgate.metrics import CustomMetric, Metric, build_metric
+from pytest_ftgate.metrics import build_metric
 
 SOURCE = Source("marker", "marker", Path())
 THREE = ["a", "a", "a", "b", "b", "c"]
 
 
-def built(name: str, expected: list[Any], **options: Any) -> Metric:
+def built(name, expected, **options):
     labels = sorted({expected_text(value) for value in expected})
     return build_metric(MetricSpec(name, options, SOURCE), labels=labels, custom={})
 
 
-def own(metric: CustomMetric) -> Metric:
+def own(metric):
     return build_metric(MetricSpec(metric.name, {"function": metric}, SOURCE), labels=[], custom={})
 
 
 NOTHING = Constant("no", 0.0, False, 2)
 JSON_VALUES = [{"a": 1}, {"a": 2}, {"a": 2}, 7]
-BEST: dict[str, tuple[str, list[Any], dict[str, Any], Constant]] = {  # metric, expected outputs, options
+BEST = {  # metric, expected outputs, options
     **{
         f"{metric} of the most frequent label": (metric, THREE, options, Constant("a", value, False, 3))
         for metric, value, options in (
@@ -60,15 +59,15 @@ BEST: dict[str, tuple[str, list[Any], dict[str, Any], Constant]] = {  # metric, 
 
 
 @pytest.mark.parametrize(("metric", "expected", "options", "best"), BEST.values(), ids=BEST)
-def test_the_best_constant_answer(metric: str, expected: list[Any], options: dict[str, Any], best: Constant) -> None:
+def test_the_best_constant_answer(metric, expected, options, best):
     found = best_constant(built(metric, expected, **options), expected)
     assert replace(found, value=best.value, answer=found.answer.strip()) == best
     assert found.value == pytest.approx(best.value)
 
 
-def test_a_metric_where_lower_is_better() -> None:
+def test_a_metric_where_lower_is_better():
     @pytest_ftgate.metric(low=0, high=10, greater_is_better=False)
-    def distance(expected: str, answer: str) -> float:
+    def distance(expected, answer):
         return abs(len(expected) - len(answer))
 
     found = best_constant(own(distance), ["aa", "aa", "aaaa"])
@@ -77,9 +76,9 @@ def test_a_metric_where_lower_is_better() -> None:
     assert not beats(own(distance), 0.7, found.value)
 
 
-def test_a_metric_that_cannot_score_its_own_test_sets_outputs_says_what_it_was_given() -> None:
+def test_a_metric_that_cannot_score_its_own_test_sets_outputs_says_what_it_was_given():
     @pytest_ftgate.metric(low=0, high=1, greater_is_better=True)
-    def picky(expected: str, answer: str) -> float:
+    def picky(expected, answer):
         return {"b": 1.0}[answer]
 
     with pytest.raises(MetricError) as caught:
@@ -91,7 +90,7 @@ def test_a_metric_that_cannot_score_its_own_test_sets_outputs_says_what_it_was_g
 
 
 @pytest.mark.parametrize(("seen", "held"), [(2 / 3, False), (0.1 + 0.2, False), (0.3000001, True), (0.29, False)])
-def test_a_rounding_error_beats_nothing(seen: float, held: bool) -> None:
+def test_a_rounding_error_beats_nothing(seen, held):
     assert beats(built("accuracy", THREE), seen, 40 / 60 if seen > 0.5 else 0.3) is held
 
 
@@ -108,11 +107,11 @@ def test_a_rounding_error_beats_nothing(seen: float, held: bool) -> None:
         ([[None, None, None]], None),
     ],
 )
-def test_one_answer_to_everything(answers: list[list[str | None]], only: str | None) -> None:
+def test_one_answer_to_everything(answers, only):
     assert constant_answer(built("exact_match", THREE), answers) == only
 
 
-def test_labels_are_compared_as_the_metric_reads_them() -> None:
+def test_labels_are_compared_as_the_metric_reads_them():
     assert constant_answer(built("accuracy", THREE), [["A.", "a", "a!"]]) == "a"
     assert constant_answer(built("accuracy", THREE, normalize=[]), [["A.", "a", "a!"]]) is None
     field = built("f1_macro", THREE, json_field="x")

@@ -1,10 +1,8 @@
 """What changed between two reports, and what of it counts."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -28,21 +26,21 @@ GATE = GateResult(
 )  # fmt: skip
 
 
-def of(*gates: GateResult, unjudged: Mapping[str, str] = {}, **more: Any) -> Report:  # never changed
-    return Report(1, gates, tuple(Unjudged(*one) for one in unjudged.items()), **more)
+def of(*gates, unjudged=(), **more):
+    return Report(1, gates, tuple(Unjudged(*one) for one in dict(unjudged).items()), **more)
 
 
-def moved(old: GateResult, new: GateResult) -> dict[str, Move]:
+def moved(old, new):
     (found,) = compare_reports(of(old), of(new)).values()
     return {move.what: move for move in found}
 
 
-def lines_of(before: Report, after: Report) -> list[str]:
+def lines_of(before, after):
     paths = (Path("before.json"), Path("after.json"))
     return list(comparison_lines(paths, (before, after), compare_reports(before, after)))
 
 
-def test_the_same_report_has_no_moves() -> None:
+def test_the_same_report_has_no_moves():
     assert compare_reports(of(GATE), of(GATE)) == {"intents": []}
     last = ["intents  no change", "", "no gate got worse (1 gate compared)"]
     assert lines_of(of(GATE), of(GATE))[-3:] == last
@@ -54,9 +52,9 @@ VERDICTS = ["pass", "inconclusive", "fail", "error"]
 
 @pytest.mark.parametrize("old", VERDICTS)
 @pytest.mark.parametrize("new", VERDICTS)
-def test_verdicts_have_an_order(old: Any, new: Any) -> None:
+def test_verdicts_have_an_order(old, new):
     found = moved(replace(GATE, verdict=old), replace(GATE, verdict=new))
-    mark: Any = "worse" if VERDICTS.index(new) > VERDICTS.index(old) else "better"
+    mark = "worse" if VERDICTS.index(new) > VERDICTS.index(old) else "better"
     expected = None if old == new else Move("verdict", f"{old} -> {new}", mark)
     assert found.get("verdict") == expected
 
@@ -70,29 +68,29 @@ SLICED = replace(
 )
 
 
-def holding(name: str, required: Any) -> GateResult:
+def holding(name, required):
     """Return a gate that was held to one more threshold."""
     return replace(GATE, checks=(*GATE.checks, Check(name, "pass", "", 1.0, threshold=Threshold(name, required))))
 
 
-def changed(**facts: Any) -> tuple[GateResult, GateResult]:
+def changed(**facts):
     return GATE, replace(GATE, **facts)
 
 
-def candidate(**facts: Any) -> tuple[GateResult, GateResult]:
+def candidate(**facts):
     return changed(candidate=replace(GATE.candidate, **facts))
 
 
 SIZE, BOUND = GATE.checks
 FEWER = (replace(SIZE, threshold=Threshold("min_test_examples", 20)), BOUND)
 LOWER = (SIZE, replace(BOUND, threshold=Threshold("thresholds.accuracy.min", 0.8)))
-LIMITS: list[tuple[str, float, float]] = [
+LIMITS = [
     ("thresholds.cost_usd.max", 1, 1.5),
     ("thresholds.f1.min", 0.9, 0.4),
     ("cheaper_by", 10, 5),
     ("economics.max_break_even_days", 90, 120),
 ]
-THRESHOLDS: list[tuple[str, GateResult, GateResult, str]] = [
+THRESHOLDS = [
     ("margin", *changed(margin=0.03), "5 points -> 3 points"),
     ("evidence", *changed(evidence="observed"), "significant -> observed"),
     ("confidence", *changed(confidence=0.9), "95 % -> 90 %"),
@@ -104,11 +102,7 @@ THRESHOLDS: list[tuple[str, GateResult, GateResult, str]] = [
     ("thresholds.accuracy.min", *changed(checks=LOWER), "0.85 -> 0.8"),
     ("thresholds.accuracy.min", *changed(checks=GATE.checks[:1]), "0.85 -> removed"),
     *((name, holding(name, one), holding(name, other), f"{one} -> {other}") for name, one, other in LIMITS),
-    (
-        "thresholds.f1.max",
-        *(holding("thresholds.f1", {"min": 0.4, "max": most}) for most in (0.6, 0.7)),
-        "0.6 -> 0.7",
-    ),
+    ("thresholds.f1.max", *(holding("thresholds.f1", {"min": 0.4, "max": most}) for most in (0.6, 0.7)), "0.6 -> 0.7"),
     ("guards.general.max_drop", GUARDED, replace(GATE, guards=(LOOSE,)), "3 points -> 10 points"),
     ("guards.general.max_drop", GUARDED, GATE, "3 points -> removed"),
     ("slices by lang", SLICED, GATE, "judged -> removed"),
@@ -116,9 +110,7 @@ THRESHOLDS: list[tuple[str, GateResult, GateResult, str]] = [
 
 
 @pytest.mark.parametrize(("key", "old", "new", "said"), THRESHOLDS, ids=[f"{one[0]}: {one[3]}" for one in THRESHOLDS])
-def test_a_weaker_threshold_counts_and_a_stricter_one_does_not(
-    key: str, old: GateResult, new: GateResult, said: str
-) -> None:
+def test_a_weaker_threshold_counts_and_a_stricter_one_does_not(key, old, new, said):
     weaker, stricter = moved(old, new), moved(new, old)
     assert weaker[key] == Move(key, said, "weaker")
     assert is_worse([*weaker.values()])
@@ -127,7 +119,7 @@ def test_a_weaker_threshold_counts_and_a_stricter_one_does_not(
     )
 
 
-def test_what_was_not_judged_to_its_end_has_removed_nothing() -> None:
+def test_what_was_not_judged_to_its_end_has_removed_nothing():
     """Its verdict says enough."""
     new = replace(GATE, verdict="error", gain=None, checks=(), guards=())
     assert {move.mark for move in moved(GUARDED, new).values()} == {"worse", ""}
@@ -140,7 +132,7 @@ RED_GUARD = replace(OF_GUARD, verdict="fail")
 WEAK = replace(GATE, checks=(*GATE.checks, Check("weak", "warning", "the prompt is bare"), Check("x", "note", "y")))
 UNKNOWN = replace(GATE, verdict="error", metric_range=None, gain=None, candidate=replace(GATE.candidate, value=None))
 B_TO = "226 examples (sha256 bbbbbbbb) -> {} examples (sha256 {}): values cannot be compared"
-CHANGES: list[tuple[GateResult, GateResult, str, str]] = [
+CHANGES = [
     (*changed(loosened=("margin: 0.05 -> 0.01",)), "marker weaker than the file", "margin: 0.05 -> 0.01"),
     (*changed(evidence="guessed"), "evidence", "significant -> guessed"),
     (*candidate(value=0.88), "candidate", "91.2 % -> 88.0 %"),
@@ -178,7 +170,7 @@ CHANGES: list[tuple[GateResult, GateResult, str, str]] = [
 
 
 @pytest.mark.parametrize(("old", "new", "what", "said"), CHANGES, ids=[f"{one[2]}: {one[3]}" for one in CHANGES])
-def test_changes_are_shown(old: GateResult, new: GateResult, what: str, said: str) -> None:
+def test_changes_are_shown(old, new, what, said):
     found = moved(old, new)
     if not what:
         assert found == {}
@@ -194,7 +186,7 @@ OTHER = replace(GATE, name="other", nodeid="test_gate.py::test_other")
 TWIN = replace(GATE, nodeid="test_gate.py::test_twin")
 OWED = {"absent": "no collected test has this marker"}
 LOST = "missing from the later report"
-OUTCOMES: list[tuple[Report, Report, dict[str, tuple[str, ...]]]] = [
+OUTCOMES = [
     (of(GATE, OTHER), of(GATE), {"other": (LOST, "worse")}),
     (of(GATE), of(unjudged={"intents": "it was skipped"}), {"intents": (f"{LOST}: it was skipped", "worse")}),
     (of(GATE), of(GATE, replace(OTHER, verdict="fail")), {"other": ("new, with the verdict fail", "")}),
@@ -216,12 +208,12 @@ OUTCOMES: list[tuple[Report, Report, dict[str, tuple[str, ...]]]] = [
 
 
 @pytest.mark.parametrize(("before", "after", "told"), OUTCOMES)
-def test_gates_and_obligations_come_and_go(before: Report, after: Report, told: dict[str, tuple[str, ...]]) -> None:
+def test_gates_and_obligations_come_and_go(before, after, told):
     found = {name: moves for name, moves in compare_reports(before, after).items() if moves}
     assert {name: (move.text, move.mark) for name, (move,) in found.items()} == told
 
 
-def test_the_text_fits_a_log_and_commands_nothing() -> None:
+def test_the_text_fits_a_log_and_commands_nothing():
     hostile = "::error::\x1b[31m" + "x" * 300
     old = replace(GATE, name=hostile)
     new = replace(
@@ -240,11 +232,11 @@ def test_the_text_fits_a_log_and_commands_nothing() -> None:
     assert lines[-1].startswith("  ") or lines[-1].startswith("1 gate got worse")
 
 
-WHOLE: dict[str, Any] = {"version": 1, "gates": [{"name": "a", "nodeid": "b", "verdict": "pass"}]}
+WHOLE = {"version": 1, "gates": [{"name": "a", "nodeid": "b", "verdict": "pass"}]}
 PLACES = {"margin": "x", "checks": 3, "candidate": [], "baselines": {"a": 1}, "evidence": 1, "gain": True}
 
 
-def gates_of(value: str) -> str:
+def gates_of(value):
     return f'{{"version": 1, "gates": {value}}}'
 
 
@@ -266,7 +258,7 @@ def gates_of(value: str) -> str:
         ),
     ],
 )
-def test_what_is_no_report_is_refused(tmp_path: Path, content: str | bytes, message: str) -> None:
+def test_what_is_no_report_is_refused(tmp_path, content, message):
     path = tmp_path / "r.json"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(DataError) as caught:
@@ -274,7 +266,7 @@ def test_what_is_no_report_is_refused(tmp_path: Path, content: str | bytes, mess
     assert message in str(caught.value)
 
 
-def test_what_a_session_wrote_is_read_and_so_is_a_report_that_knows_less(tmp_path: Path) -> None:
+def test_what_a_session_wrote_is_read_and_so_is_a_report_that_knows_less(tmp_path):
     path = tmp_path / "r.json"
     path.write_text(report([GUARDED, SLICED], Session(unjudged=list(OWED.items())), written_at=0.0))
     found = read_report(path)

@@ -3,7 +3,6 @@
 import re
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from gate_context import context
@@ -18,19 +17,12 @@ MODEL = SimpleNamespace(has_prompt=True, options={})
 DROP = Check("max_drop", "fail", "too much worse")
 
 
-def as_made(check: Check) -> Check:
+def as_made(check):
     """Return the check with an advice where its rule gives it an action."""
     return replace(check, advice=check.advice or ("do it" if check.action else None))
 
 
-def facts(
-    *checks: Check,
-    diagnosis: dict[str, Any] | None = None,
-    training: dict[str, int] | None = None,
-    labels: dict[str, int] | None = None,
-    failed: tuple[Check, ...] = (MARGIN,),
-    **changes: Any,
-) -> Any:
+def facts(*checks, diagnosis=None, training=None, labels=None, failed=(MARGIN,), **changes):
     """Return a gate that failed for its margin, and nothing else to be said of it."""
     told = {"baseline": {"right": 60}, "candidate": {"right": 60}, "fixed": 0, "broken": 0, **(diagnosis or {})}
     wins, losses = told.pop("fixed"), told.pop("broken")
@@ -52,11 +44,11 @@ def facts(
     return SimpleNamespace(result=result, checks=result.checks, **judged)
 
 
-def wrong(**kinds: int) -> dict[str, int]:
+def wrong(**kinds):
     return {"right": 40, **kinds}
 
 
-def scored(right: int, answers: int) -> dict[str, Any]:
+def scored(right, answers):
     usual = [LabelScore(name, 20, 15, 15) for name in ("b", "c")]
     return {"labels": (LabelScore("a", answers, 0, right), *usual)}
 
@@ -66,40 +58,40 @@ HELD = Check("evidence", "inconclusive", "not sure enough")
 CONFLICTS = Check("conflicts", "warning", "3 of 300", action="fix_data")
 
 
-def saw(name: str, status: Any, *numbers: float, **more: Any) -> Any:
+def saw(name, status, *numbers, **more):
     """Return a gate that failed for its margin, with one more check."""
     return facts(Check(name, status, "m", *numbers, **more))
 
 
-def lost(name: str, **more: Any) -> Any:
+def lost(name, **more):
     """Return a gate that failed for this check alone."""
     return facts(failed=(Check(name, "fail", "m", **more),))
 
 
-def told(**diagnosis: Any) -> Any:
+def told(**diagnosis):
     return facts(diagnosis=diagnosis)
 
 
-def hardly(right: int, answers: int, **labels: int) -> Any:
+def hardly(right, answers, **labels):
     """Return a gate with these right answers of label ``a``, and as often in the training set as ``labels`` says."""
     return facts(diagnosis=scored(right, answers), labels={**USUAL, **labels})
 
 
-def dropped(upper_bound: float) -> Any:
+def dropped(upper_bound):
     return facts(failed=(DROP,), margin=None, max_drop=0.03, upper_bound=upper_bound)
 
 
-def refusing(*models: str, **more: int) -> Any:
+def refusing(*models, **more):
     return told(**{model: wrong(refusal=8, **more) for model in models})
 
 
-def bound(name: str, action: str = "cut_costs") -> Any:
+def bound(name, action="cut_costs"):
     return lost(f"thresholds.{name}", action=action, threshold=Threshold(f"thresholds.{name}.min", 0.9))
 
 
 FORM = {"wrong_format": 3, "unknown_label": 2}
 ASKED = {"action": "better_prompt"}
-SPEAKS: dict[str, tuple[str, Any, Any]] = {  # the action, a gate of which it is said, and a near miss
+SPEAKS = {  # the action, a gate of which it is said, and a near miss
     "a failed check": ("fix_data", saw("leaked", "fail", action="fix_data"), saw("leaked", "pass", action="fix_data")),
     "a warning": ("better_prompt", saw("baseline_prompt", "warning", **ASKED), saw("baseline_prompt", "warning")),
     "a bound on the answers": ("fix_data", bound("f1_macro", "fix_data"), bound("latency_p50_s")),
@@ -147,7 +139,7 @@ SPEAKS: dict[str, tuple[str, Any, Any]] = {  # the action, a gate of which it is
 
 
 @pytest.mark.parametrize(("action", "speaks", "silent"), SPEAKS.values(), ids=SPEAKS)
-def test_a_rule_speaks_on_its_fact_and_not_on_a_near_miss(action: str, speaks: Any, silent: Any) -> None:
+def test_a_rule_speaks_on_its_fact_and_not_on_a_near_miss(action, speaks, silent):
     (advice,) = [one for one in advise(speaks) if one.action == action]
     assert advice.text
     assert advice.fact
@@ -155,26 +147,26 @@ def test_a_rule_speaks_on_its_fact_and_not_on_a_near_miss(action: str, speaks: A
     assert action not in {one.action for one in advise(silent)}
 
 
-def test_recordings_and_functions_get_no_advice_about_prompts() -> None:
+def test_recordings_and_functions_get_no_advice_about_prompts():
     """What a check itself advises is its rule's."""
     given = SimpleNamespace(has_prompt=False, options={})
     config = SimpleNamespace(asked={"candidate": given}, confidence=0.95)
     better = facts(gain=0.236, lower_bound=0.164, upper_bound=0.3, margin=0.4)
     calls = [told(**{model: {"right": 27, "no_call": 3}}) for model in ("baseline", "candidate")]
     for gate in (better, *calls, *(speaks for name, (_, speaks, _) in SPEAKS.items() if name != "a warning")):
-        said = advise(SimpleNamespace(**{**vars(gate), "config": config, "asked": lambda _: given}))  # type: ignore[arg-type]
+        said = advise(SimpleNamespace(**{**vars(gate), "config": config, "asked": lambda _: given}))
         assert said
         assert [one for one in said if "prompt" in one.text or one.action == "better_prompt"] == []
 
 
-def test_a_green_gate_and_one_that_could_not_be_judged_get_none_nor_one_of_which_nothing_is_known() -> None:
+def test_a_green_gate_and_one_that_could_not_be_judged_get_none_nor_one_of_which_nothing_is_known():
     failing = SPEAKS["broken examples"][1]
     for judged in (facts(), *(SimpleNamespace(**{**vars(failing), "verdict": one}) for one in ("pass", "error"))):
         assert advise(judged) == ()
 
 
-def test_the_order_is_that_of_the_actions() -> None:
-    actions: list[Any] = ["measure_again", "fix_data", "add_examples", "better_prompt", "retrieval", "another_model"]
+def test_the_order_is_that_of_the_actions():
+    actions = ["measure_again", "fix_data", "add_examples", "better_prompt", "retrieval", "another_model"]
     actions += ["cut_costs", "stop"]
     failed = (Check(f"{action} first", "fail", "m", action=action) for action in reversed(actions))
     everything = facts(*failed, diagnosis={"fixed": 6, "broken": 5})
@@ -184,7 +176,7 @@ def test_the_order_is_that_of_the_actions() -> None:
     assert [one.action for one in most_to_try(replace(everything.result, advice=found, checks=()))] == actions[:3]
 
 
-def test_what_is_shown_are_several_things_to_do_and_not_those_of_a_check_again() -> None:
+def test_what_is_shown_are_several_things_to_do_and_not_those_of_a_check_again():
     several = (Advice("fix_data", "a", "x"), Advice("fix_data", "b", "y"), Advice("stop", "c", "z"))
     assert most_to_try(GateResult("g", "n", "fail", advice=several)) == [several[0], several[2]]
     advice = (Advice("retrieval", "Use RAG.", "knowledge"),)
@@ -198,18 +190,18 @@ def test_what_is_shown_are_several_things_to_do_and_not_those_of_a_check_again()
 # --- what the answers tell, and what the gate failed for -----------------------------------------------------
 
 
-def lost_much(*checks: Check, candidate: dict[str, int], **changes: Any) -> Any:
+def lost_much(*checks, candidate, **changes):
     """Return a gate whose candidate broke examples, and is surely below the margin."""
     told = {"broken": 20, "wrong_in_both": 90, "fixed": 2, "candidate": candidate}
     return facts(*checks, diagnosis=told, upper_bound=-0.1, **changes)
 
 
-def actions(found: tuple[Advice, ...]) -> list[str]:
+def actions(found):
     return [one.action for one in found]
 
 
 @pytest.mark.parametrize("kind", ["wrong_format", "unknown_label", "empty", "cut_off", "refusal", "missing"])
-def test_where_most_mistakes_are_of_form_nothing_else_is_learned_from_them(kind: str) -> None:
+def test_where_most_mistakes_are_of_form_nothing_else_is_learned_from_them(kind):
     mostly = lost_much(candidate={"right": 20, kind: 20, "wrong_label": 20})
     assert actions(advise(mostly)) == ["measure_again" if kind in ("missing", "empty") else "better_prompt"]
     less = advise(lost_much(candidate={"right": 20, kind: 19, "wrong_label": 20}))
@@ -217,7 +209,7 @@ def test_where_most_mistakes_are_of_form_nothing_else_is_learned_from_them(kind:
     assert actions(less)[0] == "stop"
 
 
-def test_of_several_kinds_of_form_the_most_frequent_is_mended_first() -> None:
+def test_of_several_kinds_of_form_the_most_frequent_is_mended_first():
     found = advise(lost_much(CONFLICTS, candidate={"right": 20, "cut_off": 40}))
     assert actions(found) == ["better_prompt", "fix_data"]  # before what a check of the data says
     found = advise(facts(diagnosis={"candidate": wrong(cut_off=9, wrong_format=12, refusal=8)}))
@@ -227,7 +219,7 @@ def test_of_several_kinds_of_form_the_most_frequent_is_mended_first() -> None:
 
 
 @pytest.mark.parametrize("name", ["identical_outputs", "formatting_gain"])
-def test_where_scores_do_not_measure_the_candidate_nothing_else_is_said_of_it(name: str) -> None:
+def test_where_scores_do_not_measure_the_candidate_nothing_else_is_said_of_it(name):
     found = Check(name, "fail", "60 of 60", advice="Check the names.", action="measure_again")
     weak = Check("weak_baseline", "fail", "m", action="better_prompt")
     degenerate = Check("degenerate_candidate", "fail", "m", action="fix_data")
@@ -244,10 +236,10 @@ def test_where_scores_do_not_measure_the_candidate_nothing_else_is_said_of_it(na
         ("thresholds.format", "better_prompt"),
     ],
 )
-def test_what_failed_decides_and_not_the_labels_beside_it(name: str, action: Any) -> None:
+def test_what_failed_decides_and_not_the_labels_beside_it(name, action):
     failed = Check(name, "fail", "m", action=action, threshold=Threshold(f"{name}.min", 0.9))
     prompt = Check("baseline_prompt", "warning", "m", advice="Give it one.", action="better_prompt")
-    beside: Any = {"candidate": {"right": 20, "wrong_label": 20}}
+    beside = {"candidate": {"right": 20, "wrong_label": 20}}
     (advice,) = advise(lost_much(prompt, CONFLICTS, failed=(failed,), **beside))
     assert advice.fact == f"{name}: m"
     both = advise(lost_much(prompt, CONFLICTS, failed=(failed, MARGIN), **beside))
@@ -255,7 +247,7 @@ def test_what_failed_decides_and_not_the_labels_beside_it(name: str, action: Any
     assert {"fix_data", "better_prompt", "stop"} <= set(actions(both))
 
 
-def test_a_baseline_that_misses_the_form_has_not_shown_what_the_model_cannot_do() -> None:
+def test_a_baseline_that_misses_the_form_has_not_shown_what_the_model_cannot_do():
     wrong_label = {"right": 20, "wrong_label": 20}
     both = {"wrong_in_both": 20, "candidate": wrong_label}
     assert actions(advise(facts(diagnosis={**both, "baseline": {"right": 20, "wrong_format": 20}}))) == [
@@ -266,8 +258,8 @@ def test_a_baseline_that_misses_the_form_has_not_shown_what_the_model_cannot_do(
         assert re.findall(r"\d+", advice.fact) == counts
 
 
-def test_what_is_to_be_mended_before_a_candidate_is_dropped() -> None:
-    def of(gate: Any, upper: float | None = None) -> str | None:
+def test_what_is_to_be_mended_before_a_candidate_is_dropped():
+    def of(gate, upper=None):
         return loss_advice(gate, Comparison(upper_bound=upper, required=0.05), "other")
 
     same = Check("identical_outputs", "fail", "60 of 60", advice="Check the names.", action="measure_again")
@@ -280,7 +272,7 @@ def test_what_is_to_be_mended_before_a_candidate_is_dropped() -> None:
 
 
 @pytest.mark.parametrize(("fixed", "recalled", "said"), [(6, 3, True), (7, 3, False), (4, 4, False), (0, None, False)])
-def test_a_gain_that_is_knowledge_is_said_of_green_gates_too(fixed: int, recalled: int | None, said: bool) -> None:
+def test_a_gain_that_is_knowledge_is_said_of_green_gates_too(fixed, recalled, said):
     diagnosis = Diagnosis({}, {}, recalled=recalled)
     gate = context(result={"diagnosis": diagnosis})
     object.__setattr__(gate, "comparisons", {"baseline": SimpleNamespace(wins=fixed)})

@@ -1,10 +1,8 @@
 """What became of all answers: kinds of mistakes, mixed-up labels, what has to be known, and the page's rows."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import pytest
 
@@ -15,13 +13,13 @@ from pytest_ftgate.metrics import metric as custom_metric
 from pytest_ftgate.models import Completion, Prediction, protocol
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.reports.html.evidence import Evidence, side_by_side
-from pytest_ftgate.result import Confusion, Diagnosis, LabelScore, RowPair
+from pytest_ftgate.result import Confusion, LabelScore, RowPair
 from pytest_ftgate.runs.jobs import Run
-from pytest_ftgate.runs.measure import Measured, measure_run, score_run
+from pytest_ftgate.runs.measure import measure_run, score_run
 from pytest_ftgate.runs.mistakes import diagnose, recalled
 from pytest_ftgate.text import LONGEST
 
-Answer: TypeAlias = str | Completion | None
+Answer = str | Completion | None
 
 
 @dataclass
@@ -34,14 +32,14 @@ class Silent(protocol.Model):
     price: Price = Price(unknown="no price")  # noqa: RUF009
 
 
-def made(expected: Sequence[Any], name: str = "accuracy", *, custom: Any = None, **options: Any) -> Any:
+def made(expected, name="accuracy", *, custom=None, **options):
     """Return a metric for these expected outputs."""
     spec = MetricSpec(name, options, Source("marker", "marker", Path()))
     texts = [one if isinstance(one, str) else json.dumps(one) for one in expected]
     return build_metric(spec, labels=sorted(set(texts)), custom=custom or {})
 
 
-def scored(metric: Any, expected: Sequence[Any], *repeats: Sequence[Answer]) -> Measured:
+def scored(metric, expected, *repeats):
     """Return what the metric makes of these answers, each of which took the time that its completion tells."""
     examples = tuple(Example(f"t{i}", f"question {i}", one) for i, one in enumerate(expected))
     rows = []
@@ -52,9 +50,7 @@ def scored(metric: Any, expected: Sequence[Any], *repeats: Sequence[Answer]) -> 
     return score_run(run, {metric.name: metric}, metric.name, list(expected))
 
 
-def diagnosed(
-    expected: Sequence[Any], baseline: Sequence[Answer], candidate: Sequence[Answer] | None, **metric: Any
-) -> Diagnosis:
+def diagnosed(expected, baseline, candidate, **metric):
     deciding = made(expected, **metric)
     models = [scored(deciding, expected, one) if one is not None else None for one in (baseline, candidate)]
     assert models[0] is not None
@@ -66,7 +62,7 @@ JSON = [{"total": i} for i in range(6)]
 SEVERAL = [["a", "b"], ["b"], ["c", "a"], ["d"]] * 3
 NUMBERS = [float(i % 3) for i in range(12)]
 TEXTS = [f"sentence number {i}" for i in range(6)]
-KINDS: list[tuple[Sequence[Any], dict[str, Any], Answer, str]] = [  # expected, metric, the first answer, its kind
+KINDS = [  # expected, metric, the first answer, its kind
     *(
         (LABELS, {}, answer, kind)
         for answer, kind in (
@@ -108,7 +104,7 @@ KINDS: list[tuple[Sequence[Any], dict[str, Any], Answer, str]] = [  # expected, 
 
 
 @pytest.mark.parametrize(("expected", "metric", "answer", "kind"), KINDS, ids=lambda value: f"{value}"[:40])
-def test_kinds_of_mistakes(expected: Sequence[Any], metric: Any, answer: Answer, kind: str) -> None:
+def test_kinds_of_mistakes(expected, metric, answer, kind):
     right = [one if isinstance(one, str) else json.dumps(one) for one in expected]
     found = diagnosed(expected, [answer, *right[1:]], None, **metric)
     assert found.baseline == ({"right": len(right)} if kind == "right" else {"right": len(right) - 1, kind: 1})
@@ -118,7 +114,7 @@ def test_kinds_of_mistakes(expected: Sequence[Any], metric: Any, answer: Answer,
     assert not found.confusions or expected is LABELS
 
 
-def test_which_labels_are_mixed_up_by_which_model() -> None:
+def test_which_labels_are_mixed_up_by_which_model():
     expected = ["a"] * 6 + ["b"] * 6
     baseline = ["b"] * 1 + ["a"] * 5 + ["a"] * 2 + ["x"] * 1 + ["b"] * 3
     candidate = ["b"] * 4 + ["a"] * 2 + ["b"] * 6
@@ -132,7 +128,7 @@ def test_which_labels_are_mixed_up_by_which_model() -> None:
     assert found.wrong_in_both == 1
 
 
-def test_repeats_are_all_counted() -> None:
+def test_repeats_are_all_counted():
     expected = ["a", "b"] * 3
     metric = made(expected)
     before = scored(metric, expected, ["b", *expected[1:]], ["x", *expected[1:]])
@@ -149,14 +145,14 @@ FACTS = [f"Doctor Number{i}" for i in range(60)]
 TAUGHT = [Example(f"r{i}", f"who runs ward {i}?", f"It is {fact}.") for i, fact in enumerate(FACTS)]
 
 
-def asked(*expected: str, text: str = "who is it?") -> list[Example]:
+def asked(*expected, text="who is it?"):
     return [Example(f"t{i}", text, one) for i, one in enumerate(expected)]
 
 
 KNOWN = ({"role": "system", "content": "Known: Doctor Number1"}, {"role": "user", "content": "who?"})
 
 
-def taught(*outputs: Any) -> list[Example]:
+def taught(*outputs):
     return [Example(f"x{i}", f"mail {i}", one) for i, one in enumerate(outputs)]
 
 
@@ -175,14 +171,12 @@ def taught(*outputs: Any) -> list[Example]:
         ),
     ],
 )
-def test_what_was_taught_and_is_not_in_the_input_is_knowledge(
-    fixed: list[Example], more: list[Example], known: int
-) -> None:
+def test_what_was_taught_and_is_not_in_the_input_is_knowledge(fixed, more, known):
     assert recalled(fixed, fixed, [*TAUGHT, *more]) == known
 
 
 @pytest.mark.parametrize(("n", "tested", "found"), [(3, 3, 0), (60, 5, 0), (60, 4, 4)])
-def test_a_label_is_behaviour(n: int, tested: int, found: int) -> None:
+def test_a_label_is_behaviour(n, tested, found):
     """More than 50 outputs may still be labels; facts are asked once or twice."""
     labels = [f"Intent {i} of many" for i in range(n)]
     test = asked(*labels * tested)
@@ -194,7 +188,7 @@ TOOLS = [
     {"type": "function", "function": {"name": "weather", "parameters": {"required": ["city"], "type": "object"}}},
     {"type": "function", "function": {"name": "alarm"}},
 ]
-CALLS: list[tuple[Any, Answer, str]] = [  # expected, answer, kind
+CALLS = [  # expected, answer, kind
     ([WEATHER], "I will look it up.", "no_call"),
     ("Hello!", json.dumps([WEATHER]), "wrong_call"),
     ("Hello!", Completion(json.dumps([WEATHER]), reasoning="Hello!"), "wrong_call"),
@@ -211,7 +205,7 @@ CALLS: list[tuple[Any, Answer, str]] = [  # expected, answer, kind
 
 
 @pytest.mark.parametrize(("expected", "answer", "kind"), CALLS)
-def test_kinds_of_mistakes_with_tools(expected: Any, answer: Answer, kind: str) -> None:
+def test_kinds_of_mistakes_with_tools(expected, answer, kind):
     metric = "tool_call_exact" if isinstance(expected, str) else "exact_match"  # by which a call is a JSON value
     wanted = [expected, [{"name": "alarm", "arguments": {}}]]
     deciding = made(wanted, metric)
@@ -221,8 +215,8 @@ def test_kinds_of_mistakes_with_tools(expected: Any, answer: Answer, kind: str) 
     assert found == ({"right": 2} if kind == "right" else {"right": 1, kind: 1})
 
 
-def test_the_text_beside_tools_is_not_known_by_heart() -> None:
-    wanted: list[Any] = [f"Anna Smith number {i}" for i in range(6)] + [[WEATHER]]
+def test_the_text_beside_tools_is_not_known_by_heart():
+    wanted = [f"Anna Smith number {i}" for i in range(6)] + [[WEATHER]]
     deciding = made(wanted, "tool_call_exact")
     models = [scored(deciding, wanted, [answer] * 7) for answer in (json.dumps([WEATHER]), "Anna Smith")]
     examples = models[0].run.test_set.examples
@@ -234,9 +228,7 @@ def test_the_text_beside_tools_is_not_known_by_heart() -> None:
 TWO = ["refund", "invoice"] * 3
 
 
-def answered(
-    baseline: Sequence[Answer], candidate: Sequence[Answer] | None, name: str = "accuracy", *repeats: Any, **custom: Any
-) -> Evidence:
+def answered(baseline, candidate, name="accuracy", *repeats, **custom):
     """Return the page's answers; ``repeats`` are further ones of the baseline."""
     metric = made(TWO, name, custom=custom)
     given = {"prompted": (baseline, *repeats), "candidate": candidate and (candidate,)}
@@ -245,7 +237,7 @@ def answered(
 
 
 @pytest.mark.parametrize("name", ["accuracy", "f1_macro", "exact_match"])
-def test_what_became_of_each_example(name: str) -> None:
+def test_what_became_of_each_example(name):
     found = answered(["refund", "invoice", *"xxxx"], ["refund", "x", "refund", *"yxx"], name)
     changes = [(row[3], row[4][1], row[5][1]) for row in found.rows]
     assert changes == [("broken", "right", "wrong"), ("fixed", "wrong", "right"), *3 * [("wrong", "wrong", "wrong")],
@@ -253,9 +245,9 @@ def test_what_became_of_each_example(name: str) -> None:
 
 
 @pytest.mark.parametrize("greater_is_better", [True, False])
-def test_grades_are_better_or_worse(greater_is_better: bool) -> None:
+def test_grades_are_better_or_worse(greater_is_better):
     @custom_metric(low=0, high=1, greater_is_better=greater_is_better)
-    def length(expected: Any, output: str) -> float:
+    def length(expected, output):
         return len(output) / 10
 
     found = answered(["a" * 9, "a", "aa"], ["a" * 8, "aa", "aa"], "length", length=length)
@@ -267,19 +259,19 @@ def test_grades_are_better_or_worse(greater_is_better: bool) -> None:
     assert same[3] == ("wrong" if greater_is_better else "right")
 
 
-def test_of_repeats_the_first_is_shown_and_all_are_counted() -> None:
+def test_of_repeats_the_first_is_shown_and_all_are_counted():
     found = answered(["refund"] * 2, ["refund"] * 2, "accuracy", ["x"] * 2)
     text, _, said, _ = found.rows[0][4]
     assert (found.repeats, found.rows[0][3], text, said.partition(" ")[2]) == (2, "fixed", "refund", "· score 0.5")
 
 
-def test_times_and_tokens_are_those_that_are_known() -> None:
+def test_times_and_tokens_are_those_that_are_known():
     timed = [Completion("refund", 100, 1, latency_s=0.5), Completion("invoice", latency_s=1.5), Completion("refund")]
     known = {row[4][2] for row in answered(timed, ["refund"] * 3).rows}
     assert known == {"right · 500 ms · 1 token", "right · 1.5 s", "right"}
 
 
-def test_before_training_the_page_has_a_baseline_alone_whose_text_is_harmless_and_cut() -> None:
+def test_before_training_the_page_has_a_baseline_alone_whose_text_is_harmless_and_cut():
     found = answered(["refund", "\x1b[31m\u202e\ud800\n" + "x" * 1_000_000], None)
     assert [(row[5], row[3]) for row in found.rows] == [(None, "wrong"), (None, "right")]
     text = found.rows[0][4][0]
@@ -288,7 +280,7 @@ def test_before_training_the_page_has_a_baseline_alone_whose_text_is_harmless_an
 
 
 @pytest.mark.parametrize("candidate", [None, ["refund", Completion("", finish="cut_off")]])
-def test_another_process_reads_the_same(candidate: Sequence[Answer] | None) -> None:
+def test_another_process_reads_the_same(candidate):
     found = answered([Completion("refund", 1, 2, latency_s=0.5), "\ud83d \u2028"], candidate)
     prompts, near = {"baseline": "[user]\n?"}, (RowPair("a:1", "x", "b:2", "y"),)
     evidence = replace(found, prompts=prompts, near_duplicates=near)

@@ -1,7 +1,5 @@
 """How often gates pass by luck where what is measured is no plain gain, by simulation of the tests that they use."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
@@ -20,7 +18,7 @@ ALPHA = 0.05
 RUNS = 4_000
 
 
-def rate(draw: Callable[[np.random.Generator], bool], runs: int = RUNS) -> float:
+def rate(draw, runs=RUNS):
     """Return how often something happens, and print it with its standard error."""
     rng = np.random.default_rng(1)
     found = sum(draw(rng) for _ in range(runs)) / runs
@@ -28,12 +26,12 @@ def rate(draw: Callable[[np.random.Generator], bool], runs: int = RUNS) -> float
     return found
 
 
-def exceeds(found: float, limit: float, runs: int = RUNS) -> bool:
+def exceeds(found, limit, runs=RUNS):
     """Return whether a rate exceeds its limit by more than three standard errors."""
     return found > limit + 3 * (limit * (1 - limit) / runs) ** 0.5
 
 
-def faster(rng: np.random.Generator, n: int, factor: float, real: float, sd: float) -> bool:
+def faster(rng, n, factor, real, sd):
     """Return whether ``faster_by`` passes: the ratio of both p50 reaches the factor, and the sign test says so."""
     each = np.exp(rng.normal(0, sd, n))  # a long input takes both models longer
     old, new = (each * np.exp(rng.normal(0, sd, n)) for _ in range(2))
@@ -44,7 +42,7 @@ def faster(rng: np.random.Generator, n: int, factor: float, real: float, sd: flo
 
 @pytest.mark.simulation
 @pytest.mark.parametrize(("n", "sd"), [(50, 0.6), (50, 0.2), (200, 0.6)])
-def test_a_model_that_is_just_not_fast_enough_seldom_passes(n: int, sd: float) -> None:
+def test_a_model_that_is_just_not_fast_enough_seldom_passes(n, sd):
     assert not exceeds(rate(lambda rng: faster(rng, n, 2.0, 2.0, sd)), ALPHA)
     assert rate(lambda rng: faster(rng, n, 2.0, 1.8, sd)) <= ALPHA
     assert rate(lambda rng: faster(rng, n, 2.0, 4.0, sd)) >= 0.5  # and one that is twice as fast as needed passes
@@ -52,10 +50,10 @@ def test_a_model_that_is_just_not_fast_enough_seldom_passes(n: int, sd: float) -
 
 @pytest.mark.simulation
 @pytest.mark.parametrize(("n", "most"), [(58, 0.0), (59, ALPHA), (100, ALPHA), (300, ALPHA)])
-def test_a_p95_at_its_limit_seldom_passes(n: int, most: float) -> None:
+def test_a_p95_at_its_limit_seldom_passes(n, most):
     limit = float(np.exp(0.6 * 1.6448536))
 
-    def within(rng: np.random.Generator, slower: float) -> bool:
+    def within(rng, slower):
         seconds = slower * np.exp(rng.normal(0, 0.6, n))
         return share_p_value(int((seconds <= limit).sum()), n, 0.95) <= ALPHA
 
@@ -66,13 +64,13 @@ def test_a_p95_at_its_limit_seldom_passes(n: int, most: float) -> None:
 @pytest.mark.simulation
 @pytest.mark.parametrize("raters", [10, 20])
 @pytest.mark.parametrize("bias", [0.10, 0.15])
-def test_raters_with_a_taste_of_their_own_seldom_pass_an_equal_candidate(raters: int, bias: float) -> None:
+def test_raters_with_a_taste_of_their_own_seldom_pass_an_equal_candidate(raters, bias):
     """Each of 200 pairs has one rating; what a rater prefers on average differs by this standard deviation."""
     runs = 1_000
     of_pair = np.arange(200) % raters
     asked = {"margin": 0.0, "confidence": 0.95, "evidence": "significant", "groups": [str(one) for one in of_pair]}
 
-    def passes(rng: np.random.Generator) -> bool:
+    def passes(rng):
         taste = np.clip(0.5 + bias * rng.standard_normal(raters), 0, 1)
         preferred = (rng.random(200) < taste[of_pair]).astype(float)
         found = compare_preferences(preferred, **asked)
@@ -82,12 +80,12 @@ def test_raters_with_a_taste_of_their_own_seldom_pass_an_equal_candidate(raters:
 
 
 @pytest.mark.simulation
-def test_slices_of_a_candidate_that_lost_nowhere_seldom_fail_and_not_often_warn() -> None:
+def test_slices_of_a_candidate_that_lost_nowhere_seldom_fail_and_not_often_warn():
     """Five slices of 30, in each of which both models are equally good and differ on 16 %."""
     tolerance = Tolerance(0.03, corrected_confidence(0.95, 5), proven=False, alone=0.95)
     part, seen = PartResult("part", "accuracy", 0.03), {}
 
-    def status(rng: np.random.Generator) -> str:
+    def status(rng):
         won, lost, _ = rng.multinomial(30, [0.08, 0.08, 0.84])
         if (won, lost) not in seen:
             rows = np.arange(30)
@@ -104,15 +102,15 @@ def test_slices_of_a_candidate_that_lost_nowhere_seldom_fail_and_not_often_warn(
 @pytest.mark.parametrize(
     ("over_prompt", "over_champion"), [(0.0, 0.0), (0.0, -0.03), (0.10, -0.03)], ids=["prompt", "both", "champion"]
 )
-def test_two_standards_need_no_correction(over_prompt: float, over_champion: float) -> None:
+def test_two_standards_need_no_correction(over_prompt, over_champion):
     """A candidate that only just misses a standard passes both in at most 5 %: margin 0, and max_drop 3 points."""
     n = 200
 
-    def outcome(rng: np.random.Generator, gain: float) -> tuple[int, int]:
+    def outcome(rng, gain):
         won, lost, _ = rng.multinomial(n, [0.08 + gain / 2, 0.08 - gain / 2, 0.84])
         return int(won), int(lost)
 
-    def passes(rng: np.random.Generator) -> bool:
+    def passes(rng):
         beaten, kept = outcome(rng, over_prompt), outcome(rng, over_champion)
         if beaten[0] <= beaten[1] or kept[0] - kept[1] < -0.03 * n:
             return False

@@ -4,7 +4,6 @@ import json
 import random
 from operator import ne
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sklearn.metrics import cohen_kappa_score
@@ -38,23 +37,23 @@ CHOICES = {'{"better": "A"}': "A", "B": "B", " tie ": "tie", '{"better":"tie"}':
     [(RUBRIC, {**SCORES, **dict.fromkeys(NO_SCORES)}), (PREFERENCE, {**CHOICES, **dict.fromkeys(NO_CHOICES)})],
     ids=["rubric", "preference"],
 )
-def test_a_reply_is_the_object_that_was_asked_for_or_its_bare_value(metric: Any, replies: dict[str, Any]) -> None:
+def test_a_reply_is_the_object_that_was_asked_for_or_its_bare_value(metric, replies):
     assert {text: read_reply(metric, text) for text in replies} == replies
 
 
-def parts(question: Example) -> tuple[str, dict[str, object]]:
-    messages: Any = question.input
+def parts(question):
+    messages = question.input
     system, user = messages
     assert (system["role"], user["role"]) == ("system", "user")
     return system["content"], json.loads(user["content"])
 
 
-def graded(answer: str) -> tuple[str, dict[str, object]]:
+def graded(answer):
     (question,) = questions_about(RUBRIC, TASK, (answer,))
     return parts(question)
 
 
-def test_the_rubric_is_told_by_us_and_all_else_is_data_out_of_which_no_answer_can_break() -> None:
+def test_the_rubric_is_told_by_us_and_all_else_is_data_out_of_which_no_answer_can_break():
     system, data = graded("Hi")
     assert "Is it {kind}?" in system  # braces in a rubric are text
     assert "from 1 (worst) to 5 (best)" in system
@@ -64,7 +63,7 @@ def test_the_rubric_is_told_by_us_and_all_else_is_data_out_of_which_no_answer_ca
     assert graded(attack) == (system, {**data, "answer": attack})
 
 
-def test_a_pair_is_asked_about_in_both_orders_and_a_conversation_is_shown_as_it_is() -> None:
+def test_a_pair_is_asked_about_in_both_orders_and_a_conversation_is_shown_as_it_is():
     turns = ({"role": "system", "content": "Be kind"}, {"role": "user", "content": "Hello"})
     straight, turned = questions_about(PREFERENCE, Example("t1", turns, {"a": 1}), ("one", "two"))
     data = {"input": list(turns), "expected": {"a": 1}, "answer_A": "one", "answer_B": "two"}
@@ -73,14 +72,14 @@ def test_a_pair_is_asked_about_in_both_orders_and_a_conversation_is_shown_as_it_
     assert straight.id != turned.id
 
 
-def test_cohen_kappa_of_a_published_table() -> None:
+def test_cohen_kappa_of_a_published_table():
     """Two readers and 50 proposals: 20 both yes, 15 both no, 5 and 10 in dispute, for a kappa of 0.40."""
     pairs = [("yes", "yes")] * 20 + [("yes", "no")] * 5 + [("no", "yes")] * 10 + [("no", "no")] * 15
     assert kappa(*zip(*pairs, strict=True), ne) == pytest.approx(0.40)
     assert kappa(["a"] * 9, ["a"] * 9, ne) is None
 
 
-def test_quadratic_weights_are_those_of_scikit_learn_also_of_decimals() -> None:
+def test_quadratic_weights_are_those_of_scikit_learn_also_of_decimals():
     chance = random.Random(3)
     for _ in range(20):
         one = [chance.randint(1, 5) for _ in range(40)]
@@ -93,5 +92,5 @@ def test_quadratic_weights_are_those_of_scikit_learn_also_of_decimals() -> None:
     assert kappa([3, 3], [4, 4], squared) == 0
 
 
-def squared(one: float, other: float) -> float:
+def squared(one, other):
     return (one - other) ** 2

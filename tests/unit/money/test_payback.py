@@ -3,7 +3,6 @@
 import math
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from gate_context import context
@@ -11,11 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.checks import economics
-from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.economics import DAYS_PER_MONTH, Costs, no_price
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.plain import Unknown
-from pytest_ftgate.result import Economics, ModelResult
+from pytest_ftgate.result import ModelResult
 from pytest_ftgate.text import show_dollars
 
 PRICE = Price("p", input_per_1m=1.0, output_per_1m=2.0)
@@ -30,21 +28,19 @@ NAMES = {
 }
 
 
-def models(**prices: Price) -> Any:
+def models(**prices):
     return {role: SimpleNamespace(name=role, price=price) for role, price in prices.items()}
 
 
-def costing(name: str, usd: float | None) -> ModelResult:
+def costing(name, usd):
     unknown = None if usd is not None else Unknown("nobody knows", "Ask.")
     return ModelResult(name, cost_usd=None if usd is None else 60 * usd, n_expected=60, price="p", cost_unknown=unknown)
 
 
-def gate(
-    baseline: float | None = 0.0024, candidate: float | None = 0.0004, *, ready: bool = False, **given: float | None
-) -> Context:
+def gate(baseline=0.0024, candidate=0.0004, *, ready=False, **given):
     """Return a gate whose models cost so much a call, with these keys under ``economics``; None: not written."""
     named = {NAMES.get(key, key): value for key, value in given.items()}
-    keys: dict[str, Any] = {"economics": {key: value for key, value in {**KNOWN, **named}.items() if value is not None}}
+    keys = {"economics": {key: value for key, value in {**KNOWN, **named}.items() if value is not None}}
     both = {"baseline": PRICE} if ready else {"baseline": PRICE, "candidate": PRICE}
     large = costing("large", baseline)
     result = {"baseline": large, "baselines": {"baseline": large}, "candidate": costing("ft", candidate)}
@@ -52,9 +48,8 @@ def gate(
     return context(keys, models=models(**both), result=result)
 
 
-def found(*args: Any, **given: Any) -> Economics:
-    economy: Economics = economics.check(gate(*args, **given)).facts["economics"]
-    return economy
+def found(*args, **given):
+    return economics.check(gate(*args, **given)).facts["economics"]
 
 
 TUNED = "At 200,000 calls per month the fine-tune "
@@ -97,14 +92,14 @@ SAVES_NOTHING = "The fine-tune never pays for itself: a call saves nothing."
     ],
     ids=str,
 )
-def test_the_sentence(given: dict[str, Any], sentence: str) -> None:
+def test_the_sentence(given, sentence):
     one = found(**given)
     assert one.sentence == sentence.format("1.90" if "retrains" in given else "2.40")
     if given.get("ready"):
         assert (one.candidate_usd_per_1000_calls, one.monthly_saving_usd, one.break_even_days) == (None, None, None)
 
 
-def test_what_nobody_declared_is_named() -> None:
+def test_what_nobody_declared_is_named():
     lines = found(data_cost_usd=None, retrains=0.0).costs
     assert "once: training $100, data preparation not declared" in lines[1]
     assert "per month: hosting not declared, retraining $0" in lines[2]
@@ -113,14 +108,14 @@ def test_what_nobody_declared_is_named() -> None:
 # --- before any call, and the limit --------------------------------------------------------------------------
 
 
-def test_of_baselines_without_a_price_each_is_named() -> None:
+def test_of_baselines_without_a_price_each_is_named():
     nothing = Price(unknown="no price in the gate")
     found = no_price(models(a=nothing, b=nothing, candidate=PRICE))
     assert found is not None
     assert found.why == "baseline a: no price in the gate; baseline b: no price in the gate"
 
 
-def test_the_limit() -> None:
+def test_the_limit():
     (check,) = economics.check(gate(max_break_even_days=1.0)).checks
     assert (check.status, check.message) == ("fail", "pays for itself after 160 days (limit 1 day)")
     (check,) = economics.check(gate(max_break_even_days=check.observed)).checks
@@ -133,7 +128,7 @@ def test_the_limit() -> None:
     ("usd", "shown"),
     [(None, "unknown"), (0, "$0"), (412.3, "$412"), (-12.5, "-$12.50"), (99.99, "$99.99"), (1e6, "$1,000,000")],
 )
-def test_dollars(usd: float | None, shown: str) -> None:
+def test_dollars(usd, shown):
     assert show_dollars(usd) == shown
 
 
@@ -145,7 +140,7 @@ any_costs = st.builds(Costs, st.just(math.nan) | st.floats(1, 1e9), maybe, maybe
 
 
 @given(any_costs, st.floats(0, 1e6))
-def test_nothing_unknown_turns_into_a_number(some: Costs, more: float) -> None:
+def test_nothing_unknown_turns_into_a_number(some, more):
     if math.isnan(some.baseline - some.candidate):
         assert some.breaks_even is None
         assert all(map(math.isnan, (some.saving, some.break_even_days, some.break_even_calls)))

@@ -1,7 +1,6 @@
 """What answers cost: every count and every price, and what is not known."""
 
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -14,11 +13,11 @@ TOKENS = Price("gate", input_per_1m=2.0, output_per_1m=8.0, cached_input_per_1m=
 MACHINE = Price("gate", gpu_hour_usd=3.6)
 
 
-def answer(inputs: int | None = 1000, outputs: int | None = 20, **counts: int | None) -> Completion:
+def answer(inputs=1000, outputs=20, **counts):
     return Completion("x", input_tokens=inputs, output_tokens=outputs, **counts)
 
 
-def costing(price: Any) -> Any:
+def costing(price):
     return price_of(SimpleNamespace(name="mine", price=price))
 
 
@@ -51,11 +50,11 @@ def costing(price: Any) -> Any:
         (answer(), MACHINE, None),
     ],
 )
-def test_an_answers_cost(completion: Completion, price: Price, usd: float | None) -> None:
+def test_an_answers_cost(completion, price, usd):
     assert cost_of(completion, price) == (None if usd is None else pytest.approx(usd, rel=1e-12, abs=0))
 
 
-def test_an_hour_of_a_machine_is_spread_over_its_answers() -> None:
+def test_an_hour_of_a_machine_is_spread_over_its_answers():
     assert cost_of(answer(None, None), MACHINE, 2.0) == pytest.approx(3.6 * 2 / 3600)
     run = [(answer(None, None), seconds) for seconds in (1.0, 2.0, 7.0)]
     assert cost_of_run(run, MACHINE) == Cost(0.01)
@@ -76,7 +75,7 @@ def test_an_hour_of_a_machine_is_spread_over_its_answers() -> None:
         ([answer(3000)], Price("", 2.0, 8.0, most_input_tokens=2000), "2,000"),
     ],
 )
-def test_one_answer_without_a_cost_leaves_the_run_without(answers: Any, price: Price, why: str) -> None:
+def test_one_answer_without_a_cost_leaves_the_run_without(answers, price, why):
     cost = cost_of_run([(one, None) for one in answers], price)
     assert cost.usd is None
     assert why in str(cost.unknown)
@@ -93,13 +92,13 @@ def test_one_answer_without_a_cost_leaves_the_run_without(answers: Any, price: P
         ({"gpu_hour_usd": 0}, True, "ftgate.yaml:14"),
     ],
 )
-def test_a_price_as_written(keys: Any, known: bool, source: str) -> None:
+def test_a_price_as_written(keys, known, source):
     price = written_price(keys, "ftgate.yaml:14")
     assert (price.known, price.text) == (known, source)
     assert all(getattr(price, key) == value for key, value in (keys or {}).items())
 
 
-def test_a_model_says_its_price_as_it_likes() -> None:
+def test_a_model_says_its_price_as_it_likes():
     assert costing(TOKENS) is TOKENS
     assert costing(None) == Price(unknown="no price in the gate")
     assert costing({"gpu_hour_usd": 2}) == Price("the model mine", gpu_hour_usd=2)
@@ -116,7 +115,7 @@ def test_a_model_says_its_price_as_it_likes() -> None:
         {"gpu_hour_usd": 1, "input_per_1m": 1},
     ],
 )
-def test_what_is_no_price_is_an_error(given: Any) -> None:
+def test_what_is_no_price_is_an_error(given):
     with pytest.raises(ConfigError) as caught:
         costing(given)
     assert str(caught.value).splitlines()[0] == f"price: the price of the model mine is {given!r}"

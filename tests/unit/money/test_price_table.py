@@ -5,7 +5,6 @@ import sys
 from datetime import datetime, timezone
 from decimal import Decimal
 from types import SimpleNamespace
-from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -15,27 +14,27 @@ from pytest_ftgate.models.price import table_price
 OPENAI = "https://api.openai.com/v1"
 
 
-def price(model: str = "gpt-4.1-mini", base_url: str = OPENAI, **params: Any) -> Any:
+def price(model="gpt-4.1-mini", base_url=OPENAI, **params):
     return table_price(model, base_url, params)
 
 
-def reason(found: Any) -> str:
+def reason(found):
     """Why it is not known, after seeing that it is not."""
     assert not found.known
     assert found.input_per_1m is None
     assert (found.unknown or "").startswith("no price in the gate, and ")
-    return found.unknown.removeprefix("no price in the gate, and ")  # type: ignore[no-any-return]
+    return found.unknown.removeprefix("no price in the gate, and ")
 
 
 # --- the real table ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def table() -> Any:
+def table():
     return pytest.importorskip("genai_prices", reason="genai-prices is not installed: pip install .[prices]")
 
 
-def test_it_agrees_with_the_package_itself(table: Any) -> None:
+def test_it_agrees_with_the_package_itself(table):
     for model in ("gpt-4.1-mini", "gpt-4o", "o3", "gpt-5"):
         usage = table.Usage(input_tokens=10_000, output_tokens=700, cache_read_tokens=4_000)
         theirs = table.calc_price(usage, model, provider_id="openai").total_price
@@ -45,7 +44,7 @@ def test_it_agrees_with_the_package_itself(table: Any) -> None:
 
 
 @pytest.mark.usefixtures("table")
-def test_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_fetched(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", Mock(side_effect=AssertionError("a connection was opened")))
     assert price().known
 
@@ -63,12 +62,12 @@ def test_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
         ("text-embedding-3-small", OPENAI, "has no price of input and output tokens"),
     ],
 )
-def test_what_the_table_does_not_know_or_has_in_more_than_two_numbers(model: str, base_url: str, why: str) -> None:
+def test_what_the_table_does_not_know_or_has_in_more_than_two_numbers(model, base_url, why):
     assert reason(price(model, base_url)).endswith(why)
 
 
 @pytest.mark.usefixtures("table")
-def test_a_fine_tuned_model_a_step_and_a_service_tier() -> None:
+def test_a_fine_tuned_model_a_step_and_a_service_tier():
     tuned, base, step = price("ft:gpt-4o-mini-2024-07-18:org::abc"), price("gpt-4o-mini"), price("gpt-5.4")
     assert all(one.known for one in (tuned, step, price(service_tier="default")))
     assert tuned.input_per_1m > base.input_per_1m
@@ -79,7 +78,7 @@ def test_a_fine_tuned_model_a_step_and_a_service_tier() -> None:
 # --- stand-ins -----------------------------------------------------------------------------------------------
 
 
-def listed(**prices: Any) -> SimpleNamespace:
+def listed(**prices):
     """Return what calc_price gives for a model of OpenAI's."""
     return SimpleNamespace(
         model=SimpleNamespace(id="m", prices=SimpleNamespace()),
@@ -89,13 +88,13 @@ def listed(**prices: Any) -> SimpleNamespace:
     )
 
 
-def stand_in(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
+def stand_in(monkeypatch, answer):
     module = SimpleNamespace(Usage=lambda **counts: counts, calc_price=Mock(side_effect=[answer]))
     monkeypatch.setitem(sys.modules, "genai_prices", module)
     monkeypatch.setattr("pytest_ftgate.models.price.version", lambda _: "9.9")
 
 
-def test_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "genai_prices", None)
     assert reason(price()) == "genai-prices is not installed (pip install pytest-ftgate[prices])"
     for host in ("127.0.0.1:8000", "[::1]:8000", "vllm"):  # no table has these, which is said without loading it
@@ -115,14 +114,12 @@ def test_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=["raises", "another shape", "free", "not listed", "of tools and sound", "reasoning", "a tuned one's base"],
 )
-def test_what_the_package_says_or_raises(
-    monkeypatch: pytest.MonkeyPatch, answer: Any, model: str, why: str | None
-) -> None:
+def test_what_the_package_says_or_raises(monkeypatch, answer, model, why):
     stand_in(monkeypatch, answer)
     found = price(model)
     assert found.known if why is None else why in reason(found)
 
 
-def test_a_table_that_was_updated_tells_when(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_that_was_updated_tells_when(monkeypatch):
     stand_in(monkeypatch, listed())
     assert price("m").source == "genai-prices 9.9, updated 2026-11-20"

@@ -2,19 +2,18 @@
 
 import shutil
 import subprocess
-from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 from gate_project import git
 
 from pytest_ftgate.errors import HistoryError
-from pytest_ftgate.git import REQUESTS, Base, find_base, git_lines
+from pytest_ftgate.git import REQUESTS, find_base, git_lines
 
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
 
 
-def commit(folder: Path, name: str, text: str) -> None:
+def commit(folder, name, text):
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(text)
     git(folder, "add", "-A")
@@ -22,7 +21,7 @@ def commit(folder: Path, name: str, text: str) -> None:
 
 
 @pytest.fixture
-def repo(tmp_path: Path) -> Path:
+def repo(tmp_path):
     """``main`` with two commits, and ``work`` checked out at the second."""
     folder = tmp_path / "repo"
     folder.mkdir()
@@ -33,19 +32,19 @@ def repo(tmp_path: Path) -> Path:
     return folder
 
 
-def base_of(folder: Path, ref: str | None = None) -> Base:
+def base_of(folder, ref=None):
     base = find_base(folder, ref)
     assert base is not None
     return base
 
 
-def problem(folder: Path, ref: str | None = None) -> str:
+def problem(folder, ref=None):
     with pytest.raises(HistoryError) as caught:
         find_base(folder, ref)
     return str(caught.value)
 
 
-def test_the_base_is_where_the_branches_parted(repo: Path) -> None:
+def test_the_base_is_where_the_branches_parted(repo):
     began = git(repo, "rev-parse", "HEAD")
     commit(repo, "f.txt", "two")
     git(repo, "checkout", "-q", "main")
@@ -57,7 +56,7 @@ def test_the_base_is_where_the_branches_parted(repo: Path) -> None:
     assert base.files == {str(repo / "f.txt"), str(repo / "sub/g.txt")}
 
 
-def test_files_come_as_they_were_from_any_folder_of_the_repository(repo: Path) -> None:
+def test_files_come_as_they_were_from_any_folder_of_the_repository(repo):
     (repo / "link.txt").symlink_to("sub/g.txt")
     (repo / "linked").symlink_to("sub")
     (repo / "raw.bin").write_bytes(b"\xff\x00\r\n")
@@ -75,7 +74,7 @@ def test_files_come_as_they_were_from_any_folder_of_the_repository(repo: Path) -
 
 
 @pytest.mark.parametrize("target", ["loop.txt", "../outside.txt", "absent.txt", "f.txt, without its object"])
-def test_what_git_does_not_have_cannot_be_compared(repo: Path, target: str) -> None:
+def test_what_git_does_not_have_cannot_be_compared(repo, target):
     (repo.parent / "outside.txt").write_text("x")
     (repo / "loop.txt").symlink_to(target.partition(",")[0])
     commit(repo, "x\n.txt", "x")
@@ -94,7 +93,7 @@ def test_what_git_does_not_have_cannot_be_compared(repo: Path, target: str) -> N
 NAMED = ("develop", "refs/heads/develop", "origin/develop", "refs/remotes/origin/develop")
 
 
-def test_a_named_branch_goes_by_its_full_name_that_of_the_origin_first(repo: Path) -> None:
+def test_a_named_branch_goes_by_its_full_name_that_of_the_origin_first(repo):
     git(repo, "branch", "-q", "develop", "HEAD")
     for place in ("develop", "origin/develop", "origin/main", "main"):  # each is a tag, too
         git(repo, "tag", place, "HEAD")
@@ -106,12 +105,12 @@ def test_a_named_branch_goes_by_its_full_name_that_of_the_origin_first(repo: Pat
 
 
 @pytest.mark.parametrize("ref", ["no-such-branch", "--upload-pack=touch x", "-h", "main..work", "HEAD", "HEAD~1", "v1"])
-def test_a_named_branch_that_does_not_exist(repo: Path, ref: str) -> None:
+def test_a_named_branch_that_does_not_exist(repo, ref):
     git(repo, "tag", "v1")
     assert f"git has no branch {ref}" in problem(repo, ref)
 
 
-def test_what_is_checked_out_is_a_base_only_where_it_is_a_default_branch(repo: Path) -> None:
+def test_what_is_checked_out_is_a_base_only_where_it_is_a_default_branch(repo):
     git(repo, "checkout", "-q", "main")
     assert (base_of(repo).name, base_of(repo).commit) == ("main", git(repo, "rev-parse", "HEAD"))
     git(repo, "branch", "-q", "master", "HEAD~1")
@@ -122,7 +121,7 @@ def test_what_is_checked_out_is_a_base_only_where_it_is_a_default_branch(repo: P
 
 
 @pytest.mark.parametrize("variable", REQUESTS)
-def test_the_base_of_a_request_is_that_of_its_ci(repo: Path, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+def test_the_base_of_a_request_is_that_of_its_ci(repo, monkeypatch, variable):
     git(repo, "update-ref", "refs/remotes/origin/release", "HEAD~1")
     monkeypatch.setenv(variable, "release" if variable != "SYSTEM_PULLREQUEST_TARGETBRANCH" else "refs/heads/release")
     assert base_of(repo).name == "origin/release"
@@ -131,7 +130,7 @@ def test_the_base_of_a_request_is_that_of_its_ci(repo: Path, monkeypatch: pytest
     assert "the merge base with origin/release is HEAD" in problem(repo)
 
 
-def test_a_folder_that_became_a_repository_of_its_own_cannot_be_compared(repo: Path) -> None:
+def test_a_folder_that_became_a_repository_of_its_own_cannot_be_compared(repo):
     (repo / "sub/deep").mkdir()
     (repo / "linked").symlink_to("sub/deep")
     assert base_of(repo / "linked").content(repo / "f.txt") == b"one"  # a link within the repository
@@ -148,7 +147,7 @@ def test_a_folder_that_became_a_repository_of_its_own_cannot_be_compared(repo: P
     assert base_of(repo / "sub").content(repo / "sub/g.txt") == b"weaker"  # it was one before
 
 
-def test_a_history_that_is_cut_off_or_absent_disturbs_nobody_who_tries_it_out(repo: Path, tmp_path: Path) -> None:
+def test_a_history_that_is_cut_off_or_absent_disturbs_nobody_who_tries_it_out(repo, tmp_path):
     git(repo, "checkout", "-q", "main")
     commit(repo, "f.txt", "three")
     for name, options in {"work": ("--branch", "work"), "main": (), "both": ("--no-single-branch",)}.items():
@@ -165,7 +164,7 @@ def test_a_history_that_is_cut_off_or_absent_disturbs_nobody_who_tries_it_out(re
     assert problem(repo).startswith("HEAD and main have no common ancestor")
 
 
-def test_neither_a_hook_nor_a_replaced_object_leads_elsewhere(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neither_a_hook_nor_a_replaced_object_leads_elsewhere(repo, monkeypatch):
     (repo / "fake").write_text("fake")
     git(repo, "replace", git(repo, "rev-parse", "HEAD:f.txt"), git(repo, "hash-object", "-w", "fake"))
     git(repo.parent, "init", "-q", "-b", "main", "other")
@@ -175,7 +174,7 @@ def test_neither_a_hook_nor_a_replaced_object_leads_elsewhere(repo: Path, monkey
     assert git_lines(repo, "ls-files", "-z", "--", "f.txt") == ["f.txt"]
 
 
-def test_git_is_not_waited_for_without_end(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_git_is_not_waited_for_without_end(repo, monkeypatch):
     asked = Mock(side_effect=subprocess.TimeoutExpired("git", 10))
     monkeypatch.setattr(subprocess, "run", asked)
     assert problem(repo) == "git did not answer within 10 s"

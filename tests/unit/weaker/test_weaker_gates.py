@@ -1,8 +1,7 @@
 """Every key of a gate that can ask for less, wherever it is written, and its opposite, which is no finding."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 import yaml
@@ -36,11 +35,11 @@ SLICES = "{slices: {fields: [lang]}}"
 
 
 @pytest.fixture(autouse=True)
-def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def written(text: str, place: str = "gates") -> GateKeys:
+def written(text, place="gates"):
     """Return a gate of a file with these keys in the gate or in ``defaults``, and all others in the gate."""
     keys = yaml.safe_load(text) or {}
     gone = {"margin"} if "max_drop" in keys else {"baseline"} if "baselines" in keys else set()
@@ -51,17 +50,17 @@ def written(text: str, place: str = "gates") -> GateKeys:
     return as_written(load_gate_file(Path("ftgate.yaml"), yaml.safe_dump(tree).encode()), "g")
 
 
-def found(before: str, after: str) -> list[str]:
+def found(before, after):
     return list(weakenings(written(before), written(after)).values())
 
 
-def levels(name: str) -> tuple[str, str, str]:
+def levels(name):
     default = CHANGEABLE[name].default
     told, less = ("fail above a limit" if default == "limit" else default), "ignore" if default == "warn" else "warn"
     return "", f"checks: {{{name}: {less}}}", f"checks.{name}: {told} -> {less}"
 
 
-def spent(**facts: Any) -> str:
+def spent(**facts):
     return f"{SPEND}{''.join(f', {key}: {value}' for key, value in facts.items())}}}"
 
 
@@ -123,7 +122,7 @@ ONE_WAY = [  # keys before, those after, and what is found
 
 
 @pytest.mark.parametrize(("before", "after", "told"), ONE_WAY, ids=[told for *_, told in ONE_WAY])
-def test_asking_for_less_is_found_and_asking_for_more_is_not(before: str, after: str, told: str) -> None:
+def test_asking_for_less_is_found_and_asking_for_more_is_not(before, after, told):
     assert found(after, before) == []
     for place in ("gates", "defaults"):
         old, new = written(before, place), written(after, place)
@@ -132,7 +131,7 @@ def test_asking_for_less_is_found_and_asking_for_more_is_not(before: str, after:
         assert (new.place_of(key) or old.place_of(key)).startswith("ftgate.yaml:")
 
 
-def with_direction(keys: type[BaseModel] = GateKeys, prefix: str = "") -> Iterator[str]:
+def with_direction(keys=GateKeys, prefix=""):
     """Yield the paths of all keys with a direction, also those inside of others."""
     yield from (prefix + key for key in comparable(keys))
     for name, info in keys.model_fields.items():
@@ -140,14 +139,14 @@ def with_direction(keys: type[BaseModel] = GateKeys, prefix: str = "") -> Iterat
             yield from with_direction(part, f"{prefix}{name}.")
 
 
-def parts(annotation: Any) -> Iterator[type[BaseModel]]:
+def parts(annotation):
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for inner in get_args(annotation):
         yield from parts(inner)
 
 
-def test_no_key_is_left_out() -> None:
+def test_no_key_is_left_out():
     """A new key is put here only where two of its values cannot be compared, or it is compared by its parts."""
     declared = list(with_direction())
     assert len(declared) > 20
@@ -191,7 +190,7 @@ OTHER = [
 
 
 @pytest.mark.parametrize(("before", "after", "told"), OTHER, ids=[told for *_, told in OTHER])
-def test_what_cannot_be_compared_is_found_both_ways(before: str, after: str, told: str) -> None:
+def test_what_cannot_be_compared_is_found_both_ways(before, after, told):
     assert found(before, after) == [told]
     assert len(found(after, before)) == 1
 
@@ -200,7 +199,7 @@ PRICES = f"""{{max_drop: 0.02, cheaper_by: 6, baseline: {BASE[:-1]}, price: {{in
 candidate: {{provider: openai, model: ft, price: {{input_per_1m: 1, output_per_1m: 2}}}}}}"""
 DEARER, CHEAPER = PRICES.replace(": 4", ": 5"), PRICES.replace(": 1,", ": 0.5,")
 KEPT = f"{{max_drop: 0.02, cheaper_by: 6, {GUARD[1:-1]}, {SLICES[1:-1]}}}"
-AMONG: list[tuple[str, str, list[str], list[str]]] = [  # what is found, and the other way round
+AMONG = [  # what is found, and the other way round
     # what is judged may change, and a gate may ask for more
     *(("", after, [], []) for after in (
         "", "candidate: recorded:other.jsonl", "training_set: more.jsonl", "hypothesis: It rises.", "name: another",
@@ -234,18 +233,18 @@ AMONG: list[tuple[str, str, list[str], list[str]]] = [  # what is found, and the
 
 
 @pytest.mark.parametrize(("before", "after", "told", "backwards"), AMONG, ids=range(len(AMONG)))
-def test_keys_that_depend_on_others(before: str, after: str, told: list[str], backwards: list[str]) -> None:
+def test_keys_that_depend_on_others(before, after, told, backwards):
     for begins, lines in ((told, found(before, after)), (backwards, found(after, before) if told else [])):
         assert [line.startswith(one) for one, line in zip(begins, lines, strict=True)] == [True] * len(begins), lines
 
 
-def marked(**changes: Any) -> GateKeys:
+def marked(**changes):
     values = {**yaml.safe_load(GATE), **changes}
     source = Source("marker", "marker", Path.cwd())
     return resolve_gate([Layer(values, dict.fromkeys(values, source))], file=None, gate=None, default_name="x")
 
 
-def test_what_only_a_marker_can_give() -> None:
+def test_what_only_a_marker_can_give():
     """Examples and functions are another set and model, and so is another training set."""
     changes = {"test_set": iter([("a", "b")]), "baseline": len}
     told = ["baseline: openai:mini -> builtins.len", "test_set: test.jsonl -> a Python object"]

@@ -2,10 +2,9 @@
 
 from hashlib import md5, sha256
 from pathlib import Path
-from typing import Any
 
 import pytest
-from gate_project import NATIVE_TOML, Files, label, write_files
+from gate_project import NATIVE_TOML, label, write_files
 
 from pytest_ftgate.checks import weaker as project
 from pytest_ftgate.errors import HistoryError
@@ -32,17 +31,17 @@ POLICY = "version: 1\ndefaults: {margin: 0.05}\n"
 EXTENDED = GATE.replace(", margin: 0.05", "") + "defaults: {extends: rules.yaml}\n"
 BELOW = GATE.replace("'recorded:", "'recorded:../").replace(": t", ": ../t")
 ABOVE = "[pytest]\nftgate_config = ../ftgate.yaml\n"
-IN_GATES: Files = {"gates/test_gate.py": ""}
+IN_GATES = {"gates/test_gate.py": ""}
 LFS = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256(SET.encode()).hexdigest()}\nsize 4\n"
 DVC = f"outs:\n- md5: {md5(SET.encode()).hexdigest()}\n  path: test.jsonl\n"
-USUAL: Files = {"ftgate.yaml": GATE, "pytest.ini": INI, "test.jsonl": SET}
+USUAL = {"ftgate.yaml": GATE, "pytest.ini": INI, "test.jsonl": SET}
 
 
-def data(name: str) -> str:
+def data(name):
     return GATE.replace("test.jsonl", name)
 
 
-CASES: dict[str, tuple[Files, Files, tuple[str, ...]]] = {  # then, now (with the usual test set), findings
+CASES = {  # then, now (with the usual test set), findings
     "nothing": ({}, {}, ()),
     # ini keys and ini files
     "permitted": ({}, {"pytest.ini": INI.replace("true", "no")}, ("ini ftgate_forbid_weakening: true -> no",)),
@@ -158,25 +157,25 @@ class Then:
 
     name = "main"
 
-    def __init__(self, root: Path, kept: Files, untracked: str | None) -> None:
+    def __init__(self, root, kept, untracked):
         self.kept = {root / name: text.encode() for name, text in kept.items() if text is not None}
         self.files, self.untracked = {str(one) for one in self.kept if one.parent.name != "conf"}, untracked
 
-    def content(self, path: Path) -> bytes | None:
+    def content(self, path):
         return self.kept.get(path)
 
-    def tracks(self, path: Path) -> bool:
+    def tracks(self, path):
         return path.name != self.untracked and (not path.name.endswith(".dvc") or str(path) in self.files)
 
 
-def compared(root: Path, start: Path, name: str = "ftgate.yaml") -> project.Compared:
+def compared(root, start, name="ftgate.yaml"):
     """Compare the gate file of the tests in a folder."""
     inis = list(ini_paths(start))
     used = used_ini(inis, lambda path: path.read_bytes() if path.is_file() else None)
     ini = used.path if used is not None else None
     home = ini.parent if ini is not None else root
 
-    def gate_file(folder: Path) -> Path:
+    def gate_file(folder):
         if ini is not None and "ftgate_config" in used.ours:
             return (home / used.ours["ftgate_config"]).resolve()
         return next((one / name for one in (folder, *folder.parents) if (one / name).exists()), home / name)
@@ -188,11 +187,9 @@ def compared(root: Path, start: Path, name: str = "ftgate.yaml") -> project.Comp
     ("then", "now", "parts"),
     [pytest.param(*row, id=name, marks=NATIVE_TOML if "pytest.toml" in row[1] else ()) for name, row in CASES.items()],
 )
-def test_what_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: Files, now: Files, parts: tuple[str, ...]
-) -> None:
+def test_what_is_found(tmp_path, monkeypatch, then, now, parts):
     monkeypatch.chdir(tmp_path)
-    base: Any = Then(tmp_path, {**USUAL, **then}, now.get("untracked"))
+    base = Then(tmp_path, {**USUAL, **then}, now.get("untracked"))
     monkeypatch.setattr(project, "find_base", lambda home, ref, in_ci: base)
     write_files(tmp_path, {**USUAL, **then, "test.jsonl": SET})
     write_files(tmp_path, {name: text for name, text in now.items() if name != "untracked"})
@@ -205,23 +202,23 @@ def test_what_is_found(
     assert any(one.owed for one in found.findings) is ("gate support was removed" in "".join(told))
 
 
-def test_ones_own_base_counts_once_the_usual_one_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ones_own_base_counts_once_the_usual_one_names_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     own, ini = f"{INI}ftgate_base_ref = develop\n", tmp_path / "pytest.ini"
     today = {**USUAL, "ftgate.yaml": EASY, "pytest.ini": own}
     write_files(tmp_path, today)
     for usual, told in ((USUAL, ["base_ref: not set -> develop", "0.05 -> 0.01"]), ({**USUAL, "pytest.ini": own}, [])):
-        bases: Any = {None: Then(tmp_path, usual, None), "develop": Then(tmp_path, today, None)}
+        bases = {None: Then(tmp_path, usual, None), "develop": Then(tmp_path, today, None)}
         monkeypatch.setattr(project, "find_base", lambda home, ref, in_ci, bases=bases: bases[ref])
         found = project.compare(tmp_path / "ftgate.yaml", Path, tmp_path, [ini], ini, "develop").findings
         assert [part in one.text for part, one in zip(told, found, strict=True)] == [True] * len(told)
 
 
-def test_what_git_does_not_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_git_does_not_say(tmp_path, monkeypatch):
     """A repository that hides the past may have forbidden weakening; of two bases the own one comes second."""
-    asked: list[str | None] = []
+    asked = []
 
-    def fails(home: Path, ref: str | None, *, in_ci: bool) -> None:
+    def fails(home, ref, *, in_ci):
         asked.append(ref)
         raise HiddenHistoryError("gates is a repository of its own") if ref else HistoryError("git has no branch")
 
