@@ -1,41 +1,53 @@
-"""What ``init`` sees in the data, proposes, and writes."""
+"""What ``init`` sees in the data, proposes, and writes: with ``--dedupe`` also copies without duplicates and leaks."""
 
+import csv
+import gzip
+import io
 import json
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from gate_project import NATIVE_TOML, label, write_jsonl
+from gate_project import NATIVE_TOML, label, read_jsonl, write_jsonl
 
+from pytest_ftgate.checks.audit import check_test_set
 from pytest_ftgate.cli.init import ini_lines, look, propose, write_project
 from pytest_ftgate.config import load_gate_file, resolve_gate
+from pytest_ftgate.data import load_examples
 from pytest_ftgate.errors import ConfigError, DataError, FtgateError
 from pytest_ftgate.ini_file import find_ini
 from pytest_ftgate.metrics import BUILT_IN
 
 RECORDED = {"baseline": "recorded:b.jsonl", "candidate": "recorded:c.jsonl"}
+PARCEL = "where is the parcel that I ordered {} days ago, and when will it arrive at my door?"
 
 
 @pytest.fixture
-def init(folder):
-    """Runs it, and gives all that it says, every line held to the width of a log."""
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
-    def init(**wishes):
-        said = []
-        write_project(said.append, **wishes)
-        assert all(len(line) <= 80 or line.startswith(" ") for line in said)
-        assert all(line.isprintable() for line in said)
-        return "\n".join(said)
 
-    return init
+def init(**wishes):
+    """Run it, and give all that it says, every line held to the width of a log."""
+    said = []
+    write_project(said.append, **wishes)
+    assert all(len(line) <= 80 or line.startswith(" ") for line in said)
+    assert all(line.isprintable() for line in said)
+    return "\n".join(said)
 
 
 def rows(n, prefix="customer question", expected=label, **extra):
     return [{"input": f"{prefix} {i}", "expected": expected(i), **extra} for i in range(n)]
 
 
-def furnish(folder, test=None, training=None):
-    write_jsonl(folder / "test.jsonl", rows(60) if test is None else test)
-    write_jsonl(folder / "train.jsonl", rows(220, "training question") if training is None else training)
+TESTED, TRAINED = rows(60), rows(220, "training question")
+
+
+def furnish(folder, test=TESTED, training=TRAINED):
+    write_jsonl(folder / "test.jsonl", test)
+    write_jsonl(folder / "train.jsonl", training)
 
 
 def resolved(folder):
@@ -47,7 +59,7 @@ def table(head, sign=","):
     return "\n".join([head, *(sign.join((f"q {i}", label(i))) for i in range(60))])
 
 
-def test_files_are_found_and_named(folder, init):
+def test_files_are_found_and_named(folder):
     furnish(folder / "data", rows(60, group="g"))
     for name in ("a_long_test", "latest_train"):
         write_jsonl(folder / "data" / f"{name}.jsonl", rows(3))
@@ -71,7 +83,7 @@ def test_files_are_found_and_named(folder, init):
         ),
     ],
 )
-def test_what_cannot_be_used_is_an_error_and_nothing_is_written(folder, init, files, wishes, said):
+def test_what_cannot_be_used_is_an_error_and_nothing_is_written(folder, files, wishes, said):
     for name in files:
         write_jsonl(folder / f"{name}.jsonl", rows(60, name))
     with pytest.raises(FtgateError, match=rf"(?s){said}"):
@@ -90,7 +102,7 @@ def test_what_cannot_be_used_is_an_error_and_nothing_is_written(folder, init, fi
         ("text\x1b[31m,label", ",", {"input": "text\x1b[31m"}, {"input": "text\x1b[31m"}),
     ],
 )
-def test_columns_are_recognised_or_named(folder, init, head, sign, columns, fields):
+def test_columns_are_recognised_or_named(folder, head, sign, columns, fields):
     furnish(folder)
     (folder / "test.jsonl").unlink()
     (folder / "test.csv").write_text(table(head, sign))
@@ -103,13 +115,13 @@ def test_columns_are_recognised_or_named(folder, init, head, sign, columns, fiel
     ("names", "columns"),
     [(("input", "expected"), {}), (("frage", "antwort"), {"input": "case.frage", "expected": "case.antwort"})],
 )
-def test_columns_within_objects(folder, init, names, columns):
+def test_columns_within_objects(folder, names, columns):
     furnish(folder, [{"case": dict(zip(names, one.values(), strict=True))} for one in rows(60)])
     init(columns=columns, models=RECORDED)
     assert resolved(folder).test_set.fields == columns
 
 
-def test_columns_that_nobody_can_tell_are_asked_for(folder, init):
+def test_columns_that_nobody_can_tell_are_asked_for(folder):
     (folder / "test.csv").write_text(table("frage,antwort"))
     write_jsonl(folder / "train.jsonl", rows(220))
     with pytest.raises(DataError, match=r"(?s)test.csv: .*input.*expected.*frage.*--input COLUMN --expected COLUMN"):
@@ -126,13 +138,12 @@ WARNINGS = {
 }
 
 
-def test_what_speaks_against_the_data_is_what_the_gate_will_say(folder, init):
-    copied = "where is the parcel that I ordered {} days ago, and when will it arrive at my door?"
+def test_what_speaks_against_the_data_is_what_the_gate_will_say(folder):
     training = rows(100, "training question")
     training += [training[0], {**training[1], "expected": "other"}, rows(1)[0], {"input": "t", "expected": "rare"}]
-    training.append({"input": copied.format("three") + " Thanks", "expected": label(0)})
+    training.append({"input": PARCEL.format("three") + " Thanks", "expected": label(0)})
     test = [*rows(38), *({"input": f"new {one}", "expected": one} for one in ("unseen", "rare"))]
-    furnish(folder, [*test, {"input": copied.format("three"), "expected": label(0)}, test[0]], training)
+    furnish(folder, [*test, {"input": PARCEL.format("three"), "expected": label(0)}, test[0]], training)
     said = " ".join(init().partition("wrote ")[0].split())
     for name, words in WARNINGS.items():
         assert words in said.partition(f"warning {name}: ")[2].partition(" warning ")[0], name
@@ -158,7 +169,7 @@ def test_the_metric_suits_the_outputs(folder, expected, metric):
     assert metric in BUILT_IN
 
 
-def test_all_keys_in_comments_are_right(folder, init):
+def test_all_keys_in_comments_are_right(folder):
     """What is proposed works once the comment sign is taken away; before that, the gate asks for its models."""
     furnish(folder)
     assert "baseline" in init().partition("next ")[2]
@@ -184,7 +195,7 @@ def test_all_keys_in_comments_are_right(folder, init):
 
 
 @pytest.mark.parametrize("name", ["ftgate.yaml", "test_finetune.py", "pytest.ini"])
-def test_nothing_is_written_over_without_force(folder, init, name, tmp_path):
+def test_nothing_is_written_over_without_force(folder, name, tmp_path):
     """Not even through a link that leads nowhere."""
     furnish(folder)
     if name == "pytest.ini":
@@ -219,7 +230,7 @@ TOML = ['required_plugins = ["pytest-ftgate"]', 'addopts = ["--strict-markers", 
     ],
 )
 @pytest.mark.parametrize("place", ["", "sub"])
-def test_an_ini_file_is_left_alone_and_what_it_lacks_is_printed(folder, init, monkeypatch, name, content, lines, place):
+def test_an_ini_file_is_left_alone_and_what_it_lacks_is_printed(folder, monkeypatch, name, content, lines, place):
     (folder / name).write_text(content)
     (folder / place).mkdir(exist_ok=True)
     furnish(folder / place)
@@ -235,7 +246,7 @@ def test_an_ini_file_is_left_alone_and_what_it_lacks_is_printed(folder, init, mo
         assert "exists. Set" not in init(models=RECORDED, force=True)
 
 
-def test_an_ini_file_that_cannot_be_read_is_an_error(folder, init):
+def test_an_ini_file_that_cannot_be_read_is_an_error(folder):
     furnish(folder)
     (folder / "tox.ini").write_bytes(b"[pytest]\xff")
     with pytest.raises(ConfigError, match=r"tox\.ini"):
@@ -251,7 +262,7 @@ def test_an_ini_file_that_cannot_be_read_is_an_error(folder, init):
         ("test_one.py", ".", "test_finetune.py"),
     ],
 )
-def test_the_test_is_written_where_pytest_collects_it(folder, init, testpaths, there, path):
+def test_the_test_is_written_where_pytest_collects_it(folder, testpaths, there, path):
     (folder / "pytest.ini").write_text(f"[pytest]\ntestpaths = {testpaths}\n")
     (folder / "test_one.py").write_text("")
     (folder / there).mkdir(exist_ok=True)
@@ -259,3 +270,134 @@ def test_the_test_is_written_where_pytest_collects_it(folder, init, testpaths, t
     said = init()
     assert (folder / path).is_file()
     assert said.endswith(f"python -m pytest {path}")
+
+
+# --- --dedupe ------------------------------------------------------------------------------------------------
+
+
+def deduped(**wishes):
+    return " ".join(init(dedupe=True, **wishes).split())
+
+
+def doubled():
+    """Return a test set with a repeat, and a training set with two exact and one near duplicate and two leaks."""
+    test = [*TESTED[:59], {"input": PARCEL.format("three"), "expected": label(0)}]
+    more = [TRAINED[0], {**TRAINED[1], "input": "Training  question 1"}]
+    login = "Ann cannot log in to the shop since the update of yesterday evening, says her colleague"
+    more += [{"input": login + end, "expected": "refund"} for end in ("", " today")]
+    more += [test[3], {"input": PARCEL.format("three") + " Thanks", "expected": label(0)}]
+    return [*test, test[0]], [*TRAINED, *more, {**TRAINED[2], "expected": "other"}]
+
+
+def as_csv(data):
+    file = io.StringIO()
+    writer = csv.DictWriter(file, ["input", "expected"])
+    writer.writeheader()
+    writer.writerows({**one, "input": one["input"].replace("question", "question,\n")} for one in data)
+    return file.getvalue()
+
+
+FILES = {
+    ".jsonl": lambda data: json.dumps({key: [one[key] for one in data] for key in data[0]}),  # columns
+    ".json": json.dumps,
+    ".csv": as_csv,
+    ".jsonl.gz": lambda data: "".join(json.dumps(one) + "\n" for one in data),
+}
+
+
+@pytest.mark.parametrize("suffix", FILES)
+def test_cleaned_copies_are_written_beside_the_originals(folder, suffix):
+    before = {}
+    for name, data in zip(("test", "train"), doubled(), strict=True):
+        content = FILES[suffix](data).encode()
+        before[folder / f"{name}{suffix}"] = gzip.compress(content) if suffix.endswith("gz") else content
+    for path, content in before.items():
+        path.write_bytes(content)
+    said = deduped()
+    assert {path: path.read_bytes() for path in before} == before
+    assert "1 exact duplicate: test.deduped.jsonl has the other 60 rows" in said
+    assert "2 exact duplicates, 1 near duplicate, 2 leaked rows" in said
+    assert "train.deduped.jsonl has the other 222 rows" in said
+    assert "train on train.deduped.jsonl" in said
+    keys = load_gate_file(folder / "ftgate.yaml").root.value["gates"]["finetune"]
+    assert (keys["test_set"], keys["training_set"]) == ("test.deduped.jsonl", "train.deduped.jsonl")
+    survey = look(folder / keys["test_set"], folder / keys["training_set"], {})
+    assert (len(survey.test.data), survey.audit.rows) == (60, 222)
+    assert (survey.audit.duplicates, survey.audit.conflicts) == (1, 1)  # a contradiction is for a person
+    assert survey.audit.near_rows == survey.audit.leaked_rows == survey.audit.leaked_near_rows == ()
+
+
+def identified(data):
+    return [{"id": f"{i:03}", **one} for i, one in enumerate(data)]
+
+
+@pytest.mark.parametrize("role", ["test", "train"])
+def test_a_row_that_repeats_with_its_id_is_a_duplicate_and_another_row_with_it_an_error(folder, role):
+    data = {"test": identified(TESTED), "train": identified(TRAINED)}
+    own = data[role]
+    other = {**own[4], "id": "other", "expected": "other"}  # it contradicts, and a repeat of it is one too
+    more = [other, own[0], other] if role == "train" else [own[0]]
+    furnish(folder, data["test"], data["train"])
+    for change in ({"input": "other"}, {"expected": "other"}, {"note": "other"}):
+        write_jsonl(folder / f"{role}.jsonl", [*own, own[0], {**own[0], **change}])
+        with pytest.raises(DataError, match=rf'{role}.jsonl:\d+: id: duplicate id "000"'):
+            deduped()
+    write_jsonl(folder / f"{role}.jsonl", [*own, *more])
+    with pytest.raises(DataError, match="duplicate id"):
+        write_project(print)
+    assert f"{len(more) // 2 + 1} exact duplicate" in deduped()
+    assert read_jsonl(folder / f"{role}.deduped.jsonl") == [*own, *more[: len(more) // 2]]
+    assert load_examples(folder / f"{role}.deduped.jsonl")
+
+
+def test_rows_without_an_output_to_learn_stay(folder):
+    def chat(i):
+        answer = {"role": "assistant", "content": label(i), "weight": (i + 1) % 2}
+        return {"messages": [{"role": "user", "content": f"training question {i // 2}"}, answer]}
+
+    training = [chat(i) for i in range(440)]
+    furnish(folder, TESTED, [*training, training[0], training[1]])
+    assert "train.deduped.jsonl has the other 441 rows" in deduped()
+    assert read_jsonl(folder / "train.deduped.jsonl") == [*training, training[1]]
+
+
+def test_columns_of_parquet_stay_as_text(folder):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    more = {"when": datetime(2026, 1, 2, 3, 4), "day": date(2026, 1, 2), "price": Decimal("1.50")}
+    more |= {"blob": b"\xff", "days": [date(2026, 1, 2)], "note": "x"}
+    test, training = doubled()
+    write_jsonl(folder / "test.jsonl", test)
+    parquet.write_table(pyarrow.Table.from_pylist([{**one, **more} for one in training]), folder / "train.parquet")
+    deduped()
+    copied = read_jsonl(folder / "train.deduped.jsonl")
+    assert len(copied) == 222
+    kept = {"when": "2026-01-02 03:04:00", "day": "2026-01-02", "price": "1.50", "days": ["2026-01-02"], "note": "x"}
+    assert {**copied[0], **kept} == copied[0]
+
+
+def test_warnings_name_the_copies(folder):
+    test, training = doubled()
+    repeat = {**test[5], "expected": "other"}  # which a gate refuses, and nobody but a person can correct
+    furnish(folder, [test[0], *test, repeat], training)
+    said = deduped()
+    with pytest.raises(DataError) as caught:
+        check_test_set(load_examples(folder / "test.deduped.jsonl"))
+    assert f"error: {caught.value.headline} " in said
+
+
+def test_a_copy_is_never_written_over(folder):
+    furnish(folder, *doubled())
+    (folder / "train.deduped.jsonl").write_text("mine")
+    with pytest.raises(ConfigError, match=r"train\.deduped\.jsonl"):
+        deduped(force=True, test_set=Path("test.jsonl"), training_set=Path("train.jsonl"))
+    assert (folder / "train.deduped.jsonl").read_text() == "mine"
+    assert not (folder / "ftgate.yaml").exists()
+
+
+def test_without_duplicates_the_originals_stay(folder):
+    furnish(folder)
+    assert "removed nothing" in deduped()
+    assert 'training_set: "train.jsonl"' in (folder / "ftgate.yaml").read_text()
+    assert {path.name for path in folder.glob("*.jsonl")} == {"test.jsonl", "train.jsonl"}
