@@ -10,6 +10,8 @@ import pytest
 from endpoint_project import EndpointProject, answer
 from gate_project import Project, check, checks, mentions, passed, read_jsonl, statuses, stopped, write_jsonl
 
+from pytest_ftgate.checks.freshness import base_in_name
+
 DAY_S = 86_400
 
 
@@ -53,6 +55,8 @@ def test_another_base_model_of_the_candidate(http: EndpointProject) -> None:
         gate = green(http, candidate=http.model(f"ft:{name}"))
         assert statuses(gate).get("base_changed") == status
     mentions(check(gate, "base_changed"), "mini", "nano")
+    others = ("ft:gpt-4o", "ft::acme::x", "gpt-4o:acme::x", "llama3:8b")
+    assert [base_in_name(name) for name in ("ft:gpt-4.1:acme:suffix:abc:ckpt", *others)] == ["gpt-4.1", *[None] * 4]
 
 
 def test_several_baselines_and_another_test_set(http: EndpointProject) -> None:
