@@ -1,8 +1,9 @@
 """What became of all answers: kinds of mistakes, mixed-up labels, what has to be known, and the page's rows."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,7 +11,7 @@ from pytest_ftgate.config import MetricSpec, Source
 from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.metrics import build_metric
 from pytest_ftgate.metrics import metric as custom_metric
-from pytest_ftgate.models import Completion, Prediction, protocol
+from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.reports.html.evidence import Evidence, side_by_side
 from pytest_ftgate.result import Confusion, LabelScore, RowPair
@@ -19,17 +20,7 @@ from pytest_ftgate.runs.measure import measure_run, score_run
 from pytest_ftgate.runs.mistakes import diagnose, recalled
 from pytest_ftgate.text import LONGEST
 
-Answer = str | Completion | None
-
-
-@dataclass
-class Silent(protocol.Model):
-    """A model of which only the facts are asked."""
-
-    name: str = "m"
-    spelling: str = "m"
-    verified: bool | None = True
-    price: Price = Price(unknown="no price")  # noqa: RUF009
+MODEL = SimpleNamespace(name="m", spelling="m", verified=True, revision=None, price=Price(unknown="no price"))
 
 
 def made(expected, name="accuracy", *, custom=None, **options):
@@ -46,7 +37,7 @@ def scored(metric, expected, *repeats):
     for answers in repeats:
         found = [Completion(one) if isinstance(one, str) else one for one in answers]
         rows.append(tuple(Prediction("k", one, one and one.latency_s, id=f"t{i}") for i, one in enumerate(found)))
-    run = measure_run("m", Run(Silent(), DataSet(examples, None, "", "test"), tuple(rows), None))
+    run = measure_run("m", Run(MODEL, DataSet(examples, None, "", "test"), tuple(rows), None))
     return score_run(run, {metric.name: metric}, metric.name, list(expected))
 
 
@@ -62,48 +53,37 @@ JSON = [{"total": i} for i in range(6)]
 SEVERAL = [["a", "b"], ["b"], ["c", "a"], ["d"]] * 3
 NUMBERS = [float(i % 3) for i in range(12)]
 TEXTS = [f"sentence number {i}" for i in range(6)]
-KINDS = [  # expected, metric, the first answer, its kind
-    *(
-        (LABELS, {}, answer, kind)
-        for answer, kind in (
-            ("invoice", "wrong_label"),
-            ("greeting", "unknown_label"),
-            ("Refund.", "right"),
-            ("The label is: card lost", "wrong_format"),
-            ("refund or invoice", "unknown_label"),
-            ("I'm sorry, but I can't help with a refund.", "refusal"),
-            ("I cannot answer", "refusal"),
-            (Completion("refund", finish="refusal"), "refusal"),
-            (Completion("refund", finish="filtered"), "refusal"),
-            (Completion("refu", finish="cut_off"), "cut_off"),
-            ("  ", "empty"),
-            (None, "missing"),
-            ("refund", "right"),
-            ("sorry refunds", "unknown_label"),
-        )
-    ),
-    (LABELS, {"pattern": "^([a-z ]+)$"}, "4: unclear", "wrong_format"),
-    (JSON, {"name": "exact_match"}, '{"total": 7}', "wrong"),
-    (JSON, {"name": "exact_match"}, "total: 7", "wrong_format"),
-    (JSON, {"name": "exact_match"}, '```json\n{"total": 0}\n```', "wrong_format"),
-    *(
-        (SEVERAL, {"name": name}, answer, kind)
-        for name in ("labels_f1", "labels_exact")
-        for answer, kind in (
-            ("b, zz", "unknown_label"),
-            ('{"a": 1}', "unknown_label"),
-            ("C", "wrong_label"),
-            ("", "empty"),
-            ("[]", "unknown_label"),
-        )
-    ),
-    (NUMBERS, {"name": "absolute_error", "low": 0, "high": 20}, "19", "wrong"),
-    (NUMBERS, {"name": "within", "tolerance": 1}, "19", "wrong"),
-    (TEXTS, {"name": "exact_match"}, "another one", "wrong"),
+OF_A_LABEL = {
+    "right": ["refund", "Refund."],
+    "wrong_label": ["invoice"],
+    "unknown_label": ["greeting", "refund or invoice", "sorry refunds"],
+    "wrong_format": ["The label is: card lost"],
+    "refusal": [
+        *("I'm sorry, but I can't help with a refund.", "I cannot answer"),
+        *(Completion("refund", finish=finish) for finish in ("refusal", "filtered")),
+    ],
+    "cut_off": [Completion("refu", finish="cut_off")],
+    "empty": ["  "],
+    "missing": [None],
+}
+OF_SEVERAL = {"unknown_label": ["b, zz", '{"a": 1}', "[]"], "wrong_label": ["C"], "empty": [""]}
+OF_JSON = {"wrong": ['{"total": 7}'], "wrong_format": ["total: 7", '```json\n{"total": 0}\n```']}
+KINDS = [  # expected, metric, the first answer by its kind
+    (LABELS, {}, OF_A_LABEL),
+    (LABELS, {"pattern": "^([a-z ]+)$"}, {"wrong_format": ["4: unclear"]}),
+    (JSON, {"name": "exact_match"}, OF_JSON),
+    *((SEVERAL, {"name": name}, OF_SEVERAL) for name in ("labels_f1", "labels_exact")),
+    (NUMBERS, {"name": "absolute_error", "low": 0, "high": 20}, {"wrong": ["19"]}),
+    (NUMBERS, {"name": "within", "tolerance": 1}, {"wrong": ["19"]}),
+    (TEXTS, {"name": "exact_match"}, {"wrong": ["another one"]}),
 ]
 
 
-@pytest.mark.parametrize(("expected", "metric", "answer", "kind"), KINDS, ids=lambda value: f"{value}"[:40])
+@pytest.mark.parametrize(
+    ("expected", "metric", "answer", "kind"),
+    [(*asked, one, kind) for *asked, kinds in KINDS for kind, some in kinds.items() for one in some],
+    ids=lambda value: f"{value}"[:40],
+)
 def test_kinds_of_mistakes(expected, metric, answer, kind):
     right = [one if isinstance(one, str) else json.dumps(one) for one in expected]
     found = diagnosed(expected, [answer, *right[1:]], None, **metric)
