@@ -9,128 +9,85 @@ from gate_context import context
 
 from pytest_ftgate.checks.advice import advise, loss_advice, most_to_try
 from pytest_ftgate.checks.alternatives import check_knowledge
-from pytest_ftgate.result import Advice, Check, Diagnosis, GateResult, LabelScore, Threshold, TrainingResult
+from pytest_ftgate.result import Advice, Check, Diagnosis, GateResult, LabelScore, Threshold
 from pytest_ftgate.statistics.evidence import Comparison
 
 MARGIN = Check("margin", "fail", "gain too small")
 MODEL = SimpleNamespace(has_prompt=True, options={})
-DROP = Check("max_drop", "fail", "too much worse")
 
 
-def as_made(check):
-    """Return the check with an advice where its rule gives it an action."""
-    return replace(check, advice=check.advice or ("do it" if check.action else None))
-
-
-def facts(*checks, diagnosis=None, training=None, labels=None, failed=(MARGIN,), **changes):
+def facts(*checks, diagnosis=(), labels=(), failed=(MARGIN,), **changes):
     """Return a gate that failed for its margin, and nothing else to be said of it."""
-    told = {"baseline": {"right": 60}, "candidate": {"right": 60}, "fixed": 0, "broken": 0, **(diagnosis or {})}
-    wins, losses = told.pop("fixed"), told.pop("broken")
-    counted = replace(TrainingResult(usable=5000, duplicates=0, conflicts=0, leaked=0), **(training or {}))
+    told = {"baseline": {"right": 60}, "candidate": {"right": 60}, "fixed": 0, "broken": 0, **dict(diagnosis)}
+    counts = {"wins": told.pop("fixed"), "losses": told.pop("broken"), "diagnosis": Diagnosis(**told)}
+    found = tuple(replace(one, advice=one.advice or ("do it" if one.action else None)) for one in (*failed, *checks))
     plain = GateResult("g", "n", "fail", "accuracy", 0.05, gain=0.01, upper_bound=0.2, n=60, confidence=0.95)
-    plain = replace(plain, metric_range=(0.0, 1.0), models_called=True, checks=tuple(map(as_made, (*failed, *checks))))
-    plain = replace(plain, diagnosis=Diagnosis(**told), wins=wins, losses=losses, training=counted)
-    taught = [SimpleNamespace(expected=label) for label, count in (labels or {}).items() for _ in range(count)]
+    plain = replace(plain, metric_range=(0.0, 1.0), models_called=True, checks=found, **counts)
     result = replace(plain, **changes)
     result = replace(result, required=result.margin if result.max_drop is None else -result.max_drop)
-    judged = {
-        "training": taught,
-        "config": SimpleNamespace(asked={"candidate": MODEL}, confidence=0.95),
-        "best": "baseline",
-        "asked": lambda _: MODEL,
-        "share": True,
-        "verdict": result.verdict,
-    }
-    return SimpleNamespace(result=result, checks=result.checks, **judged)
+    taught = [SimpleNamespace(expected=label) for label, count in dict(labels).items() for _ in range(count)]
+    config = SimpleNamespace(asked={"candidate": MODEL}, confidence=0.95)
+    parts = {"checks": result.checks, "training": taught, "config": config, "verdict": result.verdict}
+    return SimpleNamespace(result=result, best="baseline", asked=lambda _: MODEL, share=True, **parts)
 
 
-def wrong(**kinds):
-    return {"right": 40, **kinds}
-
-
-def scored(right, answers):
-    usual = [LabelScore(name, 20, 15, 15) for name in ("b", "c")]
-    return {"labels": (LabelScore("a", answers, 0, right), *usual)}
-
-
-USUAL = {"b": 50, "c": 60}
 HELD = Check("evidence", "inconclusive", "not sure enough")
 CONFLICTS = Check("conflicts", "warning", "3 of 300", action="fix_data")
 
 
-def saw(name, status, *numbers, **more):
+def saw(name, status, action=None):
     """Return a gate that failed for its margin, with one more check."""
-    return facts(Check(name, status, "m", *numbers, **more))
-
-
-def lost(name, **more):
-    """Return a gate that failed for this check alone."""
-    return facts(failed=(Check(name, "fail", "m", **more),))
+    return facts(Check(name, status, "m", action=action))
 
 
 def told(**diagnosis):
     return facts(diagnosis=diagnosis)
 
 
+def baseline(right=40, **kinds):
+    return told(baseline={"right": right, **kinds})
+
+
+def candidate(right=40, **kinds):
+    return told(candidate={"right": right, **kinds})
+
+
 def hardly(right, answers, **labels):
     """Return a gate with these right answers of label ``a``, and as often in the training set as ``labels`` says."""
-    return facts(diagnosis=scored(right, answers), labels={**USUAL, **labels})
+    scores = (LabelScore("a", answers, 0, right), *(LabelScore(name, 20, 15, 15) for name in "bc"))
+    return facts(diagnosis={"labels": scores}, labels={"b": 50, "c": 60, **labels})
 
 
 def dropped(upper_bound):
-    return facts(failed=(DROP,), margin=None, max_drop=0.03, upper_bound=upper_bound)
-
-
-def refusing(*models, **more):
-    return told(**{model: wrong(refusal=8, **more) for model in models})
+    failed = Check("max_drop", "fail", "too much worse")
+    return facts(failed=(failed,), margin=None, max_drop=0.03, upper_bound=upper_bound)
 
 
 def bound(name, action="cut_costs"):
-    return lost(f"thresholds.{name}", action=action, threshold=Threshold(f"thresholds.{name}.min", 0.9))
+    limit = Threshold(f"thresholds.{name}.min", 0.9)
+    return facts(failed=(Check(f"thresholds.{name}", "fail", "m", action=action, threshold=limit),))
 
 
+WARNED = ("baseline_prompt", "warning")
 FORM = {"wrong_format": 3, "unknown_label": 2}
-ASKED = {"action": "better_prompt"}
 SPEAKS = {  # the action, a gate of which it is said, and a near miss
-    "a failed check": ("fix_data", saw("leaked", "fail", action="fix_data"), saw("leaked", "pass", action="fix_data")),
-    "a warning": ("better_prompt", saw("baseline_prompt", "warning", **ASKED), saw("baseline_prompt", "warning")),
+    "a failed check": ("fix_data", saw("leaked", "fail", "fix_data"), saw("leaked", "pass", "fix_data")),
+    "a warning": ("better_prompt", saw(*WARNED, "better_prompt"), saw(*WARNED)),
     "a bound on the answers": ("fix_data", bound("f1_macro", "fix_data"), bound("latency_p50_s")),
     "broken examples": ("fix_data", told(fixed=10, broken=5), told(fixed=11, broken=5)),
     "a few broken examples": ("fix_data", told(fixed=1, broken=5), told(fixed=1, broken=4)),
     "a label hardly seen": ("add_examples", hardly(2, 6, a=9), hardly(2, 6, a=10)),
     "a label hardly seen and mostly wrong": ("add_examples", hardly(2, 6), hardly(3, 6)),
     "a label that is rare in the test set": ("add_examples", hardly(0, 3), hardly(0, 2)),
-    "form of the baseline": (
-        "better_prompt",
-        told(baseline=wrong(**FORM, wrong_label=5)),
-        told(baseline=wrong(**FORM, wrong_label=6)),
-    ),
-    "form of the candidate": (
-        "better_prompt",
-        told(candidate=wrong(wrong_format=5)),
-        told(candidate=wrong(wrong_label=5)),
-    ),
-    "refusals of the candidate": (
-        "better_prompt",
-        refusing("candidate", wrong_label=20),
-        told(candidate=wrong(refusal=2)),
-    ),
-    "refusals of the baseline": ("better_prompt", refusing("baseline"), told(baseline=wrong(refusal=2))),
-    **{
-        f"{kind} of the {model}": (action, told(**{model: few}), told(**{model: {**few, "right": few["right"] + 1}}))
-        for kind, model, action in (
-            ("missing", "candidate", "measure_again"),
-            ("empty", "baseline", "measure_again"),
-            ("cut_off", "candidate", "better_prompt"),
-            ("cut_off", "baseline", "better_prompt"),
-        )
-        for few in ({"right": 27, kind: 3},)
-    },
-    "a few cut off": (
-        "better_prompt",
-        told(baseline={"right": 3, "cut_off": 3}),
-        told(baseline={"right": 3, "cut_off": 2}),
-    ),
+    "form of the baseline": ("better_prompt", baseline(**FORM, wrong_label=5), baseline(**FORM, wrong_label=6)),
+    "form of the candidate": ("better_prompt", candidate(wrong_format=5), candidate(wrong_label=5)),
+    "refusals of the candidate": ("better_prompt", candidate(refusal=8, wrong_label=20), candidate(refusal=2)),
+    "refusals of the baseline": ("better_prompt", baseline(refusal=8), baseline(refusal=2)),
+    "missing of the candidate": ("measure_again", candidate(right=27, missing=3), candidate(right=28, missing=3)),
+    "empty of the baseline": ("measure_again", baseline(right=27, empty=3), baseline(right=28, empty=3)),
+    "cut off of the candidate": ("better_prompt", candidate(right=27, cut_off=3), candidate(right=28, cut_off=3)),
+    "cut off of the baseline": ("better_prompt", baseline(right=27, cut_off=3), baseline(right=28, cut_off=3)),
+    "a few cut off": ("better_prompt", baseline(right=3, cut_off=3), baseline(right=3, cut_off=2)),
     "wrong in both": ("another_model", told(wrong_in_both=16, broken=4), told(wrong_in_both=15, broken=4)),
     "often wrong in both": ("another_model", told(wrong_in_both=10), told(wrong_in_both=9)),
     "surely below the margin": ("stop", facts(upper_bound=0.049), facts(upper_bound=0.05)),
@@ -152,7 +109,7 @@ def test_recordings_and_functions_get_no_advice_about_prompts():
     given = SimpleNamespace(has_prompt=False, options={})
     config = SimpleNamespace(asked={"candidate": given}, confidence=0.95)
     better = facts(gain=0.236, lower_bound=0.164, upper_bound=0.3, margin=0.4)
-    calls = [told(**{model: {"right": 27, "no_call": 3}}) for model in ("baseline", "candidate")]
+    calls = [model(right=27, no_call=3) for model in (baseline, candidate)]
     for gate in (better, *calls, *(speaks for name, (_, speaks, _) in SPEAKS.items() if name != "a warning")):
         said = advise(SimpleNamespace(**{**vars(gate), "config": config, "asked": lambda _: given}))
         assert said
@@ -212,7 +169,7 @@ def test_where_most_mistakes_are_of_form_nothing_else_is_learned_from_them(kind)
 def test_of_several_kinds_of_form_the_most_frequent_is_mended_first():
     found = advise(lost_much(CONFLICTS, candidate={"right": 20, "cut_off": 40}))
     assert actions(found) == ["better_prompt", "fix_data"]  # before what a check of the data says
-    found = advise(facts(diagnosis={"candidate": wrong(cut_off=9, wrong_format=12, refusal=8)}))
+    found = advise(candidate(cut_off=9, wrong_format=12, refusal=8))
     assert ["max_completion_tokens" in one.text for one in found] == [False, True, False]
     assert re.findall(r"\d+", found[0].fact) == ["12", "69"]
     assert "wrong format" in found[0].fact
@@ -266,7 +223,7 @@ def test_what_is_to_be_mended_before_a_candidate_is_dropped():
     assert of(facts(same)) is None
     cut = facts(diagnosis={"baseline": {"right": 40, "wrong_label": 20}, "candidate": {"cut_off": 60}})
     assert "max_completion_tokens" in (of(cut, 0.04) or "")
-    less = facts(diagnosis={"candidate": {"right": 20, "cut_off": 20, "wrong": 21}})
+    less = candidate(right=20, cut_off=20, wrong=21)
     assert (of(less), of(less, 0.05)) == ("other", "other")
     assert "upper bound" in (of(less, 0.04) or "")
 
