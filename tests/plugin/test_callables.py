@@ -76,42 +76,28 @@ def candidate(needs: str, load: str = "request.param", gives: str = "generate", 
     return f"@pytest.fixture{options}\ndef ftgate_candidate({needs}): MODEL.load({load}); return {gives}\n"
 
 
+FURTHER = "@pytest.fixture(scope='session')\ndef model(checkpoint): return checkpoint\n"
+EXTENDING = "@pytest.fixture\ndef ftgate_candidate(ftgate_candidate): return ftgate_candidate\n"
+INDIRECT = "@pytest.mark.parametrize('ftgate_candidate', ['good', 'bad'], indirect=True)\n"
+USED = "@pytest.mark.usefixtures('{}')\n"
+ASKING = candidate("request", "request.getfixturevalue('checkpoint')")
+FINDING = candidate("request", "request.node.callspec.params['checkpoint']")
 REVISION = "{'provider': 'python', 'target': 'own:generate', 'revision': '1'}"
 TUNED = f"{MODEL.replace('right', 'generate').replace('class Model', 'class Tuned')}TUNED = Tuned()\n"
+GIVES = {"a revision": REVISION, "a name of the file": "'tuned'", "an object": "TUNED"}
 CHANGED = {  # fixtures, what stands before the test, the candidate of its mark
-    "by the parameter of a fixture further out": (
-        f"{CHECKPOINT}@pytest.fixture(scope='session')\ndef model(checkpoint): return checkpoint\n"
-        f"{candidate('model', 'model')}",
-        "",
-        "",
-    ),
+    "by the parameter of a fixture further out": (f"{CHECKPOINT}{FURTHER}{candidate('model', 'model')}", "", ""),
     "by a parameter of the test": (candidate("checkpoint", "checkpoint"), OF_TEST, ""),
-    "indirectly": (
-        candidate("request"),
-        "@pytest.mark.parametrize('ftgate_candidate', ['good', 'bad'], indirect=True)\n",
-        "",
-    ),
-    "by a fixture that is asked for in the body": (
-        CHECKPOINT + candidate("request", "request.getfixturevalue('checkpoint')"),
-        "@pytest.mark.usefixtures('checkpoint')\n",
-        "",
-    ),
-    "by a parameter that the fixture finds itself": (
-        candidate("request", "request.node.callspec.params['checkpoint']"),
-        OF_TEST,
-        "",
-    ),
-    "in a fixture that extends another": (
-        CHECKPOINT + candidate("checkpoint", "checkpoint"),
-        "@pytest.fixture\ndef ftgate_candidate(ftgate_candidate): return ftgate_candidate\n",
-        "",
-    ),
+    "indirectly": (candidate("request"), INDIRECT, ""),
+    "by a fixture that is asked for in the body": (CHECKPOINT + ASKING, USED.format("checkpoint"), ""),
+    "by a parameter that the fixture finds itself": (FINDING, OF_TEST, ""),
+    "in a fixture that extends another": (CHECKPOINT + candidate("checkpoint", "checkpoint"), EXTENDING, ""),
     **{
         f"of {name}": (f"{TUNED}{candidate('request', gives=gives, options=f'({BOTH})')}", "", "")
-        for name, gives in {"a revision": REVISION, "a name of the file": "'tuned'", "an object": "TUNED"}.items()
+        for name, gives in GIVES.items()
     },
     **{
-        f"of the mark: {given}": (LOADED, "@pytest.mark.usefixtures('loaded')\n", given)
+        f"of the mark: {given}": (LOADED, USED.format("loaded"), given)
         for given in ("generate", "'python:own:generate'", REVISION, "'tuned'", "")
     },
     "by an autouse fixture": (LOADED.replace("params", "autouse=True, params"), "", "generate"),
@@ -197,21 +183,18 @@ def example_of(hook: str) -> str:
     return textwrap.dedent(text[text.rindex("\n", 0, text.index("# conftest.py")) + 1 :]) + "\n"
 
 
-def test_the_documented_model_hook_works(project: Project) -> None:
-    project.test_set(60, expected="CUSTOMER QUESTION {}".format)
-    project.predictions("base.jsonl", 60, output=lambda i: f"CUSTOMER QUESTION {i % 40}")
-    project.file("conftest.py", example_of("pytest_ftgate_model"))
-    gate = passed(project.judge(candidate="echo:greeter"))
-    assert (gate["candidate"]["value"], gate["candidate"]["model"]) == (1, "echo:greeter")
-
-
-def test_the_documented_loader_hook_works(project: Project) -> None:
-    project.file("test.pairs", "".join(f"customer question {i}=>{label(i)}\n" for i in range(60)))
-    project.file("conftest.py", example_of("pytest_ftgate_load_examples"))
-    weak = "def weak(text): return right(text) if int(text.split()[-1]) < 40 else 'refund'\n"
-    python(project, f"{weak}answer = right\n")
-    gate = passed(project.judge(test_set="test.pairs", baseline="python:own:weak"))
-    assert (gate["test_set"]["path"], gate["n"], gate["candidate"]["value"]) == ("test.pairs", 60, 1)
+def test_the_documented_hooks_work(project: Project) -> None:
+    hooks = ("model", "load_examples", "metrics", "gate_finished")
+    project.file("conftest.py", "".join(example_of(f"pytest_ftgate_{hook}") for hook in hooks))
+    project.file("test.pairs", "".join(f"customer question {i}=>CUSTOMER QUESTION {i}\n" for i in range(60)))
+    project.own("def long(text): return text.upper() + 'x' * 90 * (int(text.split()[-1]) % 2)\n")
+    keys = {"test_set": "test.pairs", "baseline": "python:own:long", "candidate": "echo:greeter"}
+    project.gate_test(**keys, metric=["brevity", "exact_match"], name="support", checks={"weak_baseline": "warn"})
+    gate = passed(project.gate("-s"))
+    assert (gate["test_set"]["path"], gate["n"], gate["candidate"]["model"]) == ("test.pairs", 60, "echo:greeter")
+    assert (gate["baseline"]["value"], gate["candidate"]["metrics"]) == (0.5, {"brevity": 1, "exact_match": 1})
+    assert (check(gate, "margin")["observed"], check(gate, "margin")["required"]) == (0.5, 0.05)
+    project.result.stdout.fnmatch_lines(["*support pass*"])
 
 
 def test_fields_and_limit_are_applied_to_what_a_loader_gives_who_may_read_a_folder(project: Project) -> None:
@@ -239,20 +222,6 @@ def test_fields_and_limit_are_applied_to_what_a_loader_gives_who_may_read_a_fold
     assert asked[0] == {"format": None, "fields": fields, "limit": 55}
     project.file("test.shards/1", "\n".join(map(str, range(31, 60))))
     assert judged()["sha256"] != first["sha256"]
-
-
-def test_the_documented_metric_hook_works(project: Project) -> None:
-    project.file("conftest.py", example_of("pytest_ftgate_metrics"))
-    project.predictions("base.jsonl", 60, output=lambda i: "x" * (100 if i % 2 else 20))
-    gate = passed(project.judge(metric="brevity", checks={"weak_baseline": "warn"}))
-    assert (gate["baseline"]["value"], gate["candidate"]["value"]) == (0.5, 1)
-    assert (check(gate, "margin")["observed"], check(gate, "margin")["required"]) == (0.5, 0.05)
-
-
-def test_the_documented_observer_hook_works(project: Project) -> None:
-    project.file("conftest.py", example_of("pytest_ftgate_gate_finished"))
-    project.gate_test(name="support")
-    project.run("-s").stdout.fnmatch_lines(["*support pass*"])
 
 
 ENDS = [
@@ -293,22 +262,9 @@ def test_an_observers_fault_changes_no_verdict_and_is_not_passed_over(project: P
 
 
 @pytest.mark.parametrize(
-    ("hook", "keys", "fault", "name"),
-    [
-        ("pytest_ftgate_model(spec)", {"candidate": "mine:x"}, "pytest.skip('x')", "Skipped"),
-        ("pytest_ftgate_load_examples(path, options)", {}, "sys.exit(0)", "SystemExit"),
-    ],
-)
-def test_a_hook_that_fails_is_an_error_and_no_excuse(
-    project: Project, hook: str, keys: Any, fault: str, name: str
-) -> None:
-    project.file("conftest.py", f"import pytest, sys\ndef {hook}:\n    {fault}\n")
-    mentions(stopped(project.judge(**keys)), hook.partition("(")[0], name, "(conftest.py:3)")
-
-
-@pytest.mark.parametrize(
     ("body", "told", "called"),
     [
+        ("pytest.skip('x')", "pytest_ftgate_model raised Skipped", False),
         ("return 3", "test_gate.py:4: candidate: a value of type int", False),
         ("return None", "'mine'", False),
         ("del Model.persistent; return Model()", "lacks persistent", False),
@@ -322,6 +278,11 @@ def test_a_hook_that_fails_is_an_error_and_no_excuse(
 def test_a_hook_that_gives_no_model(project: Project, body: str, told: str, called: bool) -> None:
     project.file("conftest.py", f"{RIGHT}{MODEL}def pytest_ftgate_model(spec):\n    {body}\n")
     mentions(stopped(project.judge(candidate="mine:x"), called=called), told)
+
+
+def test_a_loader_that_ends_the_process_is_an_error(project: Project) -> None:
+    project.file("conftest.py", "import sys\ndef pytest_ftgate_load_examples(path, options):\n    sys.exit(0)\n")
+    mentions(stopped(project.judge()), "pytest_ftgate_load_examples", "SystemExit", "(conftest.py:3)")
 
 
 def test_a_model_that_skips_while_it_is_closed_is_not_excused(project: Project) -> None:

@@ -1,48 +1,34 @@
 """The fixtures: what they give, and what overriding them does."""
 
 import pytest
-from gate_project import OWN, Project, check, ends, mentions, passed
+from gate_project import OWN, Project, check, mentions, passed
 
 EXAMPLES = "({'id': f't{i}', 'input': f'customer question {i}', 'expected': LABELS[i % 3]} for i in range(60))"
 
 
-def test_any_callable_is_a_model(project: Project) -> None:
+def test_any_callable_is_a_model_and_any_iterable_of_examples_a_data_set(project: Project) -> None:
     project.file(
         "conftest.py",
         f"import pytest\n{OWN}"
         "@pytest.fixture\ndef ftgate_baseline(): return lambda text: weak(text)\n"
         "@pytest.fixture(scope='session')\ndef ftgate_candidate():\n"
-        "    async def model(text): return good(text)\n    return model\n",
-    )
-    project.gate_test(baseline=..., candidate=...)
-    gate = passed(project.gate())
-    assert (gate["candidate"]["value"], gate["candidate"]["n_stored"]) == (1.0, 0)
-
-
-def test_any_iterable_of_examples_is_a_data_set(project: Project) -> None:
-    project.file(
-        "conftest.py",
-        f"import pytest\n{OWN}@pytest.fixture\ndef ftgate_test_set():\n    return {EXAMPLES}\n"
+        "    async def model(text): return good(text)\n    return model\n"
+        f"@pytest.fixture\ndef ftgate_test_set(): return {EXAMPLES}\n"
         "@pytest.fixture\ndef ftgate_training_set():\n"
         "    return [(f'training question {i}', LABELS[i % 3]) for i in range(150)]\n",
     )
-    project.gate_test(test_set=..., training_set=..., min_training_examples=150)
+    fixtures = dict.fromkeys(("baseline", "candidate", "test_set", "training_set"), ...)
+    project.gate_test(**fixtures, min_training_examples=150)
     gate = passed(project.gate())
+    assert (gate["candidate"]["value"], gate["candidate"]["n_stored"]) == (1.0, 0)
     assert gate["test_set"] == {"path": None, "sha256": gate["test_set"]["sha256"], "examples": 60}
     assert gate["training"]["usable"] == 150
 
 
-def test_a_fixture_is_nearer_than_the_file_and_is_named(green: Project) -> None:
+def test_a_fixture_is_nearer_than_the_file(green: Project) -> None:
     fixture = "import pytest\n\n@pytest.fixture\ndef ftgate_training_set(): return [('a', 'refund')]\n"
     green.file("conftest.py", fixture)
     assert check(green.gate(), "min_training_examples")["observed"] == 1
-
-
-def test_a_fixture_that_returns_nothing_is_an_error_that_names_it(project: Project) -> None:
-    project.file("conftest.py", "import pytest\n\n@pytest.fixture\ndef ftgate_candidate(): pass\n")
-    project.gate_test(candidate=...)
-    gate = ends(project.gate(), "error")
-    assert check(gate, "configuration")["message"] == "the fixture ftgate_candidate, conftest.py:3 returned None"
 
 
 def test_the_default_fixtures_give_models_and_examples_and_evaluate_runs_any_model(project: Project) -> None:
@@ -68,10 +54,8 @@ def test_an_override_may_wrap_what_the_gate_says(project: Project) -> None:
     project.filed()
     project.gate_file((project.path / "ftgate.yaml").read_text().replace("recorded:ft.jsonl", "python:own:quote"))
     project.own("def quote(text): return f'<{good(text)}>'\n")
-    wrapped = (
-        "@pytest.fixture\ndef ftgate_candidate(ftgate_candidate): return lambda text: ftgate_candidate(text)[1:-1]\n"
-    )
-    project.file("conftest.py", f"import pytest\n{wrapped}")
+    wrapped = "def ftgate_candidate(ftgate_candidate): return lambda text: ftgate_candidate(text)[1:-1]\n"
+    project.file("conftest.py", f"import pytest\n@pytest.fixture\n{wrapped}")
     gate = project.gate()
     assert gate["candidate"]["value"] == 1.0, gate["wrong"]
 
@@ -99,51 +83,65 @@ def data(request):
         file.writelines(json.dumps(row) + '\\n' for row in rows)
 """
 IN_PLACE = "@pytest.fixture\ndef ftgate_test_set(data):\n    return {}\n"
+ONCE = f"@pytest.fixture(scope='session')\ndef ftgate_test_set():\n    return {EXAMPLES}\n"
 
 
 @pytest.mark.parametrize(
-    ("source", "test_set"), [("", "made.jsonl"), (IN_PLACE.format("ROWS"), ...), (IN_PLACE.format("EXAMPLES"), ...)]
+    ("source", "test_set", "verdict"),
+    [
+        ("", "made.jsonl", "fail"),
+        *((IN_PLACE.format(name), ..., "fail") for name in ("ROWS", "EXAMPLES")),
+        (ONCE, ..., "pass"),  # an iterator is read once for all gates of a session
+    ],
 )
-def test_data_that_changed_within_the_session_are_read_again(project: Project, source: str, test_set: object) -> None:
+def test_data_that_changed_within_the_session_are_read_again(
+    project: Project, source: str, test_set: object, verdict: str
+) -> None:
     project.file("conftest.py", RELABELLED + source)
     project.gate_test("def test_gate(data):\n    pass\n", test_set=test_set)
     first, second = project.report()["gates"]
-    assert (first["verdict"], second["verdict"]) == ("pass", "fail")
-    assert first["candidate"]["value"] > 0.9 > 0.1 > second["candidate"]["value"]
-    assert first["test_set"]["sha256"] != second["test_set"]["sha256"]
+    assert (first["verdict"], second["verdict"]) == ("pass", verdict)
+    again = verdict == "pass"
+    assert first["candidate"]["value"] > 0.9
+    assert (second["candidate"]["value"] > 0.1) is again
+    assert (first["test_set"]["sha256"] == second["test_set"]["sha256"]) is again
 
 
-def test_an_iterator_is_read_once_for_all_gates_of_a_session(project: Project) -> None:
-    project.file(
-        "conftest.py",
-        f"{RELABELLED}@pytest.fixture(scope='session')\ndef ftgate_test_set():\n    return {EXAMPLES}\n",
-    )
-    project.gate_test("def test_gate(data):\n    pass\n", test_set=...)
-    project.run().assert_outcomes(passed=2)
-
-
-PARAMETRIZED = "@pytest.fixture(params=['a', 'b'])\ndef "
+GIVEN = "@pytest.fixture(params=['a', 'b'])\ndef "
+NEEDED = "@pytest.fixture\ndef ftgate_candidate(checkpoint): return lambda text: checkpoint\n"
 
 
 @pytest.mark.parametrize(
-    ("fixtures", "told"),
+    ("fixtures", "n", "told"),
     [
         (
-            f"{PARAMETRIZED}ftgate_candidate(request): return lambda text: request.param\n",
-            ("the fixture ftgate_candidate, conftest.py:2", "parametrized", "def test_gate(ftgate_candidate): ..."),
+            "\n@pytest.fixture\ndef ftgate_candidate(): pass\n",
+            1,
+            ["the fixture ftgate_candidate, conftest.py:3 returned None"],
         ),
         (
-            f"{PARAMETRIZED}checkpoint(request): return request.param\n"
-            "@pytest.fixture\ndef ftgate_candidate(checkpoint): return lambda text: checkpoint\n",
-            ("requested fixture has no parameter", "'checkpoint'"),  # as pytest says it
+            f"{GIVEN}ftgate_candidate(request): return lambda text: request.param\n",
+            2,
+            [
+                "test_gate.py",
+                "the fixture ftgate_candidate, conftest.py:2",
+                "parametrized",
+                "def test_gate(ftgate_candidate): ...",
+            ],
+        ),
+        (  # as pytest says it
+            f"{GIVEN}checkpoint(request): return request.param\n{NEEDED}",
+            2,
+            ["test_gate.py", "requested fixture has no parameter", "'checkpoint'"],
         ),
     ],
-    ids=["itself", "what it needs"],
+    ids=["nothing", "itself", "what it needs"],
 )
-def test_a_parametrized_fixture_has_to_be_requested(project: Project, fixtures: str, told: tuple[str, ...]) -> None:
+def test_a_fixture_that_gives_nothing_and_a_parametrized_one_that_is_not_requested(
+    project: Project, fixtures: str, n: int, told: list[str]
+) -> None:
     project.file("conftest.py", f"import pytest\n{fixtures}")
     project.gate_test(candidate=...)
-    found = check(project.gate(), "configuration")
-    mentions(found, "test_gate.py", *told)
+    mentions(check(project.gate(), "configuration"), *told)
     project.gate_test("def test_gate(ftgate_candidate):\n    pass\n", candidate=...)
-    assert len(project.report()["gates"]) == 2
+    assert len(project.report()["gates"]) == n
