@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from endpoint_project import EndpointProject
+from endpoint_project import EndpointProject, index_of
 from gate_project import Project, check, checks, ends, label, mentions, passed, statuses, wrong
 from html_page import Page
 from judge_project import HONEST, PythonJudged
@@ -187,24 +187,25 @@ def test_what_holds_nothing_is_wrong_however_it_is_read(project: Project, said: 
     assert form_checks(passed(project.judge())) == []
 
 
-@pytest.mark.parametrize("words", ["length", "MAX_OUTPUT", "cancelled"])
-def test_an_answer_that_is_cut_off_shows_no_gain(project: Project, words: str) -> None:
-    answers(project, "base.jsonl", formed("The customer"), finish_reason=lambda i: "stop" if i % 2 else words)
+CUT_OFF = ("length", "MAX_OUTPUT", "cancelled")
+
+
+@pytest.mark.parametrize(
+    ("answer", "fields", "n", "observed"),
+    [
+        *((formed("The customer"), {"finish_reason": ([one, "stop"] * 30).__getitem__}, 30, 0) for one in CUT_OFF),
+        (lambda i: label(i) if i % 2 else "", {"reasoning": label}, 30, -2 / 60),
+        (lambda i: label(0), {"finish": lambda i: "cut_off"}, 60, 0),
+    ],
+    ids=[*CUT_OFF, "reasoning alone", "all"],
+)
+def test_an_answer_that_is_cut_off_shows_no_gain(
+    project: Project, answer: Any, fields: Any, n: int, observed: float
+) -> None:
+    answers(project, "base.jsonl", answer, **fields)
     found = check(project.judge(), "formatting_gain")
-    assert (found["status"], found["observed"]) == ("fail", 0)
-    mentions(found, "30 answers of the baseline cut off", "length limit")
-
-
-def test_reasoning_without_an_answer_shows_no_gain(project: Project) -> None:
-    answers(project, "base.jsonl", lambda i: label(i) if i % 2 else "", reasoning=label)
-    gate = project.judge()
-    assert gate["baseline"]["n_cut_off"] == 30
-    assert check(gate, "formatting_gain")["observed"] < 0
-
-
-def test_nothing_is_gained_where_all_answers_are_cut_off(project: Project) -> None:
-    answers(project, "base.jsonl", lambda i: label(0), finish=lambda i: "cut_off")
-    assert check(project.judge(), "formatting_gain")["observed"] == 0
+    assert (found["status"], found["observed"]) == ("fail", observed)
+    mentions(found, f"{n} answers of the baseline cut off", "length limit")
 
 
 @pytest.mark.parametrize(
@@ -272,18 +273,14 @@ def test_the_limit_of_an_endpoint_is_raised_under_its_own_key(
     def short(body: dict[str, Any]) -> str | Reply:
         usage = {"prompt_tokens": 1, "completion_tokens": tokens} if tokens else None
         long = Reply("The customer asks about", finish_reason=reason, usage=usage)
-        return long if int(body["messages"][-1]["content"].split()[-1]) % 2 else of(body)
+        return long if body["model"] == "base" and index_of(body) % 2 else label(index_of(body))
 
-    http.server.answer = lambda body: short(body) if body["model"] == "base" else of(body)
+    http.server.answer = short
     base, ft = (http.model(name, params={"max_tokens": 500}) for name in ("base", "ft"))
     gate = http.judge(baseline=base, candidate=ft, evidence="observed")
     found = check(gate, "formatting_gain")
     assert (found["status"], round(found["observed"], 3)) == ("fail", 0)
     mentions(found, "30 answers", "cut off", "length limit", "marker")
-
-
-def of(body: dict[str, Any]) -> str:
-    return label(int(body["messages"][-1]["content"].split()[-1]))
 
 
 @pytest.mark.parametrize("both", [False, True])
@@ -308,14 +305,17 @@ def thinks(project: Project, file: str, right: int) -> None:
     project.predictions(file, N, output=lambda i: THOUGHT.format(label(i) if i < right else wrong(i)))
 
 
-def test_reasoning_that_is_kept_is_the_headline_of_a_red_gate(project: Project) -> None:
+def test_reasoning_that_is_kept_is_the_headline_of_a_red_gate_where_it_changed_the_verdict(project: Project) -> None:
+    kept = {"provider": "recorded", "path": "ft.jsonl", "strip_reasoning": False}
     thinks(project, "ft.jsonl", 56)
     assert project.judge()["verdict"] == "pass"
-    gate = project.judge(candidate={"provider": "recorded", "path": "ft.jsonl", "strip_reasoning": False})
+    gate = project.judge(candidate=kept)
     assert gate["candidate"]["value"] == 0
     first = next(one for one in gate["checks"] if one["status"] == "fail")
     assert (first["name"], first["observed"]) == ("formatting_gain", pytest.approx(16 / 60))
     mentions(first, "strip_reasoning: auto", "56 answers")
+    thinks(project, "ft.jsonl", 0)
+    assert "formatting_gain" not in statuses(project.judge(candidate=kept))
 
 
 def test_an_output_that_begins_with_reasoning_is_named(project: Project) -> None:
@@ -325,12 +325,6 @@ def test_an_output_that_begins_with_reasoning_is_named(project: Project) -> None
     found = check(project.judge(), "formatting_gain")
     assert found["status"] == "fail"
     mentions(found, "test.jsonl:4")
-
-
-def test_reasoning_does_not_decide_where_it_changes_no_verdict(project: Project) -> None:
-    thinks(project, "ft.jsonl", 0)
-    gate = project.judge(candidate={"provider": "recorded", "path": "ft.jsonl", "strip_reasoning": False})
-    assert "formatting_gain" not in statuses(gate)
 
 
 def test_a_model_called_in_a_test_body_gives_its_answer_alone(project: Project) -> None:

@@ -67,11 +67,14 @@ def test_each_attempt_has_half_the_level_and_a_known_candidate_keeps_its_own(pro
     assert "ft1.jsonl" in found[0]["candidate"]
 
 
-def test_beyond_the_budget_the_gate_fails_before_any_call(project: Project) -> None:
-    attempt(project, 1, max_attempts=1)
-    found = stopped(attempt(project, 2, BETTER, max_attempts=1), "fail")
+def test_beyond_the_budget_the_gate_fails_before_any_call_and_the_same_answers_are_no_attempt(project: Project) -> None:
+    attempt(project, 1, BETTER, max_attempts=1)
+    project.predictions("again.jsonl", 200, wrong_at=(*BETTER, 101))
+    assert passed(project.judge(candidate="recorded:again.jsonl", max_attempts=1))["attempt"]["number"] == 1
+    gate = attempt(project, 2, BETTER, max_attempts=1)
+    found = stopped(gate, "fail")
     assert (found["name"], found["observed"], found["required"]) == ("max_attempts", 2, 1)
-    assert found["threshold"] == {"key": "max_attempts", "value": 1}
+    assert (found["threshold"], gate["attempt"]["number"]) == ({"key": "max_attempts", "value": 1}, 2)
     mentions(found, "fresh test set", "another approach")
     assert len(ledger(project)) == 1
 
@@ -82,15 +85,6 @@ def test_a_candidate_is_the_same_one_when_asked_again_about_more(http: EndpointP
     http.judge(refresh=True, max_attempts=2)
     assert len(ledger(http)) == 1
     assert http.judge(candidate=http.model("ft", revision="2"), max_attempts=2)["attempt"]["number"] == 2
-
-
-def test_the_same_answers_under_another_name_are_no_attempt(project: Project) -> None:
-    attempt(project, 1, BETTER, max_attempts=1)
-    for number, same in ((2, True), (3, False)):
-        project.predictions(f"ft{number}.jsonl", 200, wrong_at=(*BETTER, 101 if same else 103))
-        gate = project.judge(candidate=f"recorded:ft{number}.jsonl", max_attempts=1)
-        assert (gate["verdict"], gate["attempt"]["number"]) == (("pass", 1) if same else ("fail", 2))
-        assert len(ledger(project)) == 1
 
 
 def test_evidence_without_a_level_is_said(project: Project) -> None:
@@ -121,22 +115,20 @@ def test_other_answers_of_one_candidate_are_another_attempt(project: Project, mo
 # --- test sets -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("n", "now", "same"),
-    [
-        *((100, now, True) for now in ((0, 100), (50, 150), (90, 100))),
-        *((100, now, False) for now in ((51, 151), (0, 201))),
-        # Of a large one a sample of hashes is kept.
-        *((5000, (start, start + 5000), start < 2500) for start in (0, 2000, 3200, 5000)),
-        *((5000, (start, start + 50), start < 5000) for start in (0, 3200, 5000)),
-    ],
-)
-def test_half_of_the_examples_make_it_the_same_test_set(n: int, now: tuple[int, int], same: bool) -> None:
-    then, found = (
-        fingerprint(Example(str(number), f"question {number}", "x") for number in range(*one)) for one in ((0, n), now)
-    )
-    assert len(then) == min(n, 400)
-    assert same_test_set(found, then) is same
+SAME = [
+    *(((0, 100), now, True) for now in ((0, 100), (50, 150), (90, 100))),
+    *(((0, 100), now, False) for now in ((51, 151), (0, 201))),
+    # Of a large one a sample of hashes is kept.
+    *(((0, 5000), (start, start + 5000), start < 2500) for start in (0, 2000, 3200, 5000)),
+    *(((0, 5000), (start, start + 50), start < 5000) for start in (0, 3200, 5000)),
+]
+
+
+@pytest.mark.parametrize(("then", "now", "same"), SAME)
+def test_half_of_the_examples_make_it_the_same_test_set(then: Any, now: Any, same: bool) -> None:
+    before, found = (fingerprint(Example(str(n), f"question {n}", "x") for n in range(*one)) for one in (then, now))
+    assert len(before) == min(then[1], 400)
+    assert same_test_set(found, before) is same
 
 
 @pytest.mark.parametrize(
@@ -180,26 +172,25 @@ def test_a_candidate_that_could_not_be_judged_is_no_attempt(project: Project) ->
     assert stopped(project.judge())["message"].startswith(LEDGER)
 
 
+CHANGES: dict[str, tuple[Any, str, list[str]]] = {
+    "shortened": (lambda lines: lines[1:], "error", ["support"]),
+    "reordered": (lambda lines: lines[::-1], "error", ["support"]),
+    "edited, of a marker": (lambda lines: [lines[0].replace('"fail"', '"pass"'), lines[1]], "error", []),
+    "emptied": (lambda lines: [], "error", ["support"]),
+    "longer": (lambda lines: [*lines, lines[1]], "fail", ["support"]),
+}
+
+
 @pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
-@pytest.mark.parametrize(
-    ("change", "verdict", "named"),
-    [
-        (lambda lines: lines[1:], "error", ["support"]),
-        (lambda lines: lines[::-1], "error", ["support"]),
-        (lambda lines: [lines[0].replace('"fail"', '"pass"'), lines[1]], "error", []),
-        (lambda lines: [], "error", ["support"]),
-        (lambda lines: [*lines, lines[1]], "fail", ["support"]),
-    ],
-    ids=["shortened", "reordered", "edited, of a marker", "emptied", "longer"],
-)
-def test_the_lines_at_the_merge_base_are_kept(project: Project, change: Any, verdict: str, named: list[str]) -> None:
+@pytest.mark.parametrize("how", CHANGES)
+def test_the_lines_at_the_merge_base_are_kept(project: Project, how: str) -> None:
+    change, verdict, named = CHANGES[how]
     project.filed(", max_attempts: 3")
     attempt(project, 1)
     attempt(project, 2)
     on_a_branch(project.path)
     path = project.path / LEDGER
-    lines = path.read_text(encoding="utf-8").splitlines()
-    path.write_text("".join(f"{line}\n" for line in change(lines)), encoding="utf-8")
+    path.write_text("".join(change(path.read_text(encoding="utf-8").splitlines(keepends=True))), encoding="utf-8")
     gate = project.judge(*named, candidate="recorded:ft1.jsonl")
     assert (gate["verdict"], statuses(gate).get("attempts") == "error") == (verdict, verdict == "error")
 

@@ -4,20 +4,7 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject
-from gate_project import (
-    Project,
-    block,
-    check,
-    checks,
-    ends,
-    label,
-    mentions,
-    passed,
-    statuses,
-    stopped,
-    words,
-    write_jsonl,
-)
+from gate_project import Project, block, check, checks, ends, label, mentions, passed, statuses, stopped, write_jsonl
 from judge_project import ServedJudged
 from loopback import LoopbackServer
 
@@ -113,26 +100,21 @@ def test_labels_that_are_written_in_another_way(
     mentions(check(project.judge(), "labels_missing"), *parts)
 
 
-def two_gates(project: Project, between: str = "", **keys: Any) -> None:
-    other = project.mark(name="other", **keys)
-    project.gate_test(f"def test_gate():\n    pass\n\n\n{between}{other}\ndef test_other(): pass\n", name="one", **keys)
-
-
 def test_gates_on_one_training_set_have_it_audited_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     from pytest_ftgate.gate import state as training
 
-    audited = []
-    audit = training.audit_training_set
+    audited, audit = [], training.audit_training_set
     monkeypatch.setattr(
         training, "audit_training_set", lambda *sets, **keys: audited.append(sets) or audit(*sets, **keys)
     )
-    two_gates(project)
-    project.run().assert_outcomes(passed=2)
-    assert len(audited) == 1
-    fixture = "import json\n\n\n@pytest.fixture\ndef ftgate_training_set():\n"
-    fixture += "    return [json.loads(line) for line in open('train.jsonl')]\n\n\n"
-    two_gates(project, fixture, training_set=...)
-    project.run()
+    fixture = (
+        "@pytest.fixture\ndef ftgate_training_set():\n"
+        "    return [json.loads(line) for line in Path('train.jsonl').read_text().splitlines()]\n"
+    )
+    for source, keys in (("", {}), (fixture, {"training_set": ...})):
+        tests = (f"{project.mark(name=name, **keys)}\ndef test_{name}(): pass\n" for name in ("one", "other"))
+        project.file("test_gate.py", f"import json, pytest\nfrom pathlib import Path\n{source}{''.join(tests)}")
+        project.run().assert_outcomes(passed=2)
     assert len(audited) == 2
 
 
@@ -243,33 +225,25 @@ def test_a_gain_that_is_shown_beside_unfit_data_runs_no_body_and_stands_below_th
     reports = [f"--ftgate-report={one}" for one in ("html:report.html", "markdown:report.md", "recordings:kept")]
     assert stopped(project.gate(*reports), "fail")["name"] == "leaked"
     project.result.assert_outcomes(failed=1)
-    assert "RuntimeError" not in words(project.result)
+    assert "RuntimeError" not in project.result.stdout.str()
     for report in ("report.html", "report.md"):
         text = (project.path / report).read_text(encoding="utf-8")
         assert text.index("train.jsonl:201") < text.index("+26.7")
     assert not (project.path / "kept").exists()
 
 
-def test_stored_answers_show_the_gain_without_a_call_and_only_if_none_is_missing(http: EndpointProject) -> None:
-    http.training_set(200, LEAKED)
-    http.judge(stored=True, checks={"leaked": "warn"})
-    http.forget()
-    for revision, gain in (("1", 16 / 60), ("2", None)):
-        gate = http.judge(stored=True, candidate=http.model("ft", revision=revision))
-        assert (stopped(gate, "fail")["name"], gate["gain"], gate["candidate"]["value"] is None) == (
-            "leaked",
-            gain,
-            gain is None,
-        )
-    http.judge(stored=True, candidate="recorded:ft.jsonl", baseline=http.model("base", revision="2"))
-    assert http.server.bodies == []
-
-
-def test_committed_answers_show_the_gain_without_a_call(http: EndpointProject) -> None:
+def test_stored_and_committed_answers_show_the_gain_without_a_call_and_only_if_none_is_missing(
+    http: EndpointProject,
+) -> None:
     http.gate_test()
     http.run("--ftgate-report=recordings:recorded")
     http.forget()
     http.training_set(200, LEAKED)
+    for revision, gain in (("1", 16 / 60), ("2", None)):
+        gate = http.judge(stored=True, candidate=http.model("ft", revision=revision))
+        assert (stopped(gate, "fail")["name"], gate["gain"]) == ("leaked", gain)
+        assert (gate["candidate"]["value"] is None) is (gain is None)
+    http.judge(stored=True, candidate="recorded:ft.jsonl", baseline=http.model("base", revision="2"))
     http.ini["ftgate_recordings"] = "recorded"
     gate = http.judge()
     assert (stopped(gate, "fail")["name"], gate["gain"], http.server.bodies) == ("leaked", 16 / 60, [])
@@ -310,20 +284,23 @@ def test_answers_that_cannot_be_judged_leave_unfit_data_as_they_are(project: Pro
 # --- contradictions and labels -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("conflicts", "verdict"), [(2, "pass"), (3, "fail")])
-def test_contradictions_above_one_percent_fail(project: Project, conflicts: int, verdict: str) -> None:
-    more = [{"input": f"Training question {3 * i}", "expected": "invoice"} for i in range(conflicts)]
+CONTRADICTING = [{"input": f"Training question {3 * i}", "expected": "invoice"} for i in range(3)]
+OTHERS = [{"input": f"other question {i}", "expected": "other"} for i in range(7)]
+
+
+@pytest.mark.parametrize(
+    ("more", "verdict", "name", "found"),
+    [
+        (CONTRADICTING[:2], "pass", "conflicts", [("warning", 2)]),
+        (CONTRADICTING, "fail", "conflicts", [("fail", 3)]),  # more than 1 %
+        (OTHERS, "pass", "imbalance", []),
+        (OTHERS[:6], "pass", "imbalance", [("warning", 67 / 6)]),
+    ],
+)
+def test_where_a_finding_begins(project: Project, more: Any, verdict: str, name: str, found: Any) -> None:
     project.training_set(200, more)
-    found = check(ends(project.judge(), verdict), "conflicts")
-    assert (found["status"], found["observed"]) == ("fail" if verdict == "fail" else "warning", conflicts)
-    mentions(found, "train.jsonl:201", "1 %")
-
-
-@pytest.mark.parametrize(("count", "found"), [(7, False), (6, True)])
-def test_labels_out_of_balance(project: Project, count: int, found: bool) -> None:
-    project.training_set(200, [{"input": f"other question {i}", "expected": "other"} for i in range(count)])
-    gate = passed(project.judge())
-    assert [one["observed"] for one in checks(gate, "imbalance")] == [67 / count] * found
+    gate = ends(project.judge(), verdict)
+    assert [(one["status"], one["observed"]) for one in checks(gate, name)] == found
 
 
 # --- the key checks ------------------------------------------------------------------------------------------
