@@ -17,9 +17,7 @@ def actions(gate: dict[str, Any]) -> list[str]:
         ("customer", 3, 40, "reasoning", ["fix_data", "add_examples", "add_examples", "another_model"]),
     ],
 )
-def test_advice_of_free_checks_needs_no_call_and_is_printed_once(
-    project: Project, asked: str, rows: int, tests: int, goal: str, said: list[str]
-) -> None:
+def test_advice_of_free_checks(project: Project, asked: str, rows: int, tests: int, goal: str, said: Any) -> None:
     project.training_set(0, [{"input": f"{asked} question {i}", "expected": label(i)} for i in range(rows)])
     project.test_set(tests)
     gate = ends(project.judge(goal=goal), "fail")

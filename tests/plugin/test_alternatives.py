@@ -77,9 +77,7 @@ def test_beating_the_prompt_is_not_enough(http: EndpointProject) -> None:
         ({"prompt": (58, 59)}, None),  # no gap
     ],
 )
-def test_an_alternative_that_closes_most_of_the_gap(
-    http: EndpointProject, wrong_at: dict[str, Any], closed: float | None
-) -> None:
+def test_an_alternative_that_closes_most_of_the_gap(http: EndpointProject, wrong_at: Any, closed: float | None) -> None:
     made(http, {**ALL, **wrong_at})
     gate = http.judge(margin=0.01, evidence="observed")
     assert gate["verdict"] == ("fail" if "prompt" in wrong_at and closed is None else "pass"), gate["checks"]
@@ -126,9 +124,7 @@ def test_a_model_extends_another_whose_nearest_keys_win(http: EndpointProject) -
         ({"extends": "filed", "few_shot": 1}, "filed few_shot 1", "Other."),
     ],
 )
-def test_an_extended_model_has_a_name_of_its_own_and_the_text_of_its_own_file(
-    http: EndpointProject, more: dict[str, Any], name: str, system: str
-) -> None:
+def test_an_extended_model_has_its_own_name_and_text(http: EndpointProject, more: Any, name: str, system: str) -> None:
     filed = {"extends": "prompted", "system_file": "../prompts/other.md"}
     gate = passed(extended(http, {"filed": filed}, baseline={"extends": "prompted", **more}))
     assert gate["baseline"]["name"] == name

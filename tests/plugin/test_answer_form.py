@@ -199,9 +199,7 @@ CUT_OFF = ("length", "MAX_OUTPUT", "cancelled")
     ],
     ids=[*CUT_OFF, "reasoning alone", "all"],
 )
-def test_an_answer_that_is_cut_off_shows_no_gain(
-    project: Project, answer: Any, fields: Any, n: int, observed: float
-) -> None:
+def test_answers_cut_off_show_no_gain(project: Project, answer: Any, fields: Any, n: int, observed: float) -> None:
     answers(project, "base.jsonl", answer, **fields)
     found = check(project.judge(), "formatting_gain")
     assert (found["status"], found["observed"]) == ("fail", observed)
@@ -217,9 +215,7 @@ def test_an_answer_that_is_cut_off_shows_no_gain(
         ({"metric": {"name": "format", "allowed": ["refund", "invoice", "shipping"]}}, "pass", None),
     ],
 )
-def test_the_level_and_the_goal_decide(
-    project: Project, keys: Mapping[str, Any], verdict: str, status: str | None
-) -> None:
+def test_the_level_and_the_goal_decide(project: Project, keys: Any, verdict: str, status: str | None) -> None:
     answers(project, "base.jsonl", formed("The intent is {}."))
     project.predictions("ft.jsonl", N, wrong_at=range(50, 60))
     gate = project.judge(**keys)
@@ -267,9 +263,7 @@ def test_every_baseline_is_looked_at(project: Project) -> None:
 
 
 @pytest.mark.parametrize(("reason", "tokens"), [("length", None), ("MAX_TOKENS", None), (None, 500), ("stop", 500)])
-def test_the_limit_of_an_endpoint_is_raised_under_its_own_key(
-    http: EndpointProject, reason: str | None, tokens: int | None
-) -> None:
+def test_the_limit_of_an_endpoint_is_raised(http: EndpointProject, reason: str | None, tokens: int | None) -> None:
     def short(body: dict[str, Any]) -> str | Reply:
         usage = {"prompt_tokens": 1, "completion_tokens": tokens} if tokens else None
         long = Reply("The customer asks about", finish_reason=reason, usage=usage)

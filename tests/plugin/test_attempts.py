@@ -208,9 +208,7 @@ def test_a_ci_job_prints_the_line_to_commit(project: Project, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(("taken", "number"), [(1, 2), (99, None)])
-def test_an_attempt_that_another_process_takes_is_judged_as_the_next(
-    project: Project, monkeypatch: pytest.MonkeyPatch, taken: int, number: int | None
-) -> None:
+def test_an_attempt_that_another_process_takes(project: Project, monkeypatch: Any, taken: int, number: Any) -> None:
     real, times = Attempt.keep, iter(range(taken))
 
     def keep(attempt: Attempt, *args: Any) -> Any:
@@ -243,9 +241,7 @@ def test_of_two_processes_one_waits_for_the_ledger(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "metric"), [(1, "accuracy"), (2, "accuracy"), (2, "f1_macro")])
-def test_only_a_tenth_is_shown_and_it_counts_in_the_first_attempt_alone(
-    project: Project, number: int, metric: str
-) -> None:
+def test_only_a_tenth_is_shown_and_it_counts_in_the_first_attempt(project: Project, number: int, metric: str) -> None:
     for before in range(1, number):
         attempt(project, before)
     gate, tenth = attempt(project, number, metric=metric), shown(project)

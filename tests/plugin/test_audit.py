@@ -89,9 +89,7 @@ def test_each_finding_is_judged_as_the_gate_says(project: Project, level: str | 
         (None, "{:.1}", ("no label of the test set is in the training set", "against '", "'r' (train.jsonl:1)")),
     ],
 )
-def test_labels_that_are_written_in_another_way(
-    project: Project, tested: str | None, trained: str, parts: tuple[str, ...]
-) -> None:
+def test_labels_that_are_written_in_another_way(project: Project, tested: str | None, trained: str, parts: Any) -> None:
     project.test_set(60, expected=lambda i: label(i) if i or tested is None else tested)
     names = [trained.format(label(i)) if tested is None else trained if i % 4 == 3 else label(i) for i in range(240)]
     project.training_set(
@@ -217,9 +215,7 @@ def test_where_the_data_fail_recorded_answers_still_show_the_gain(project: Proje
     assert "stop" not in [one["action"] for one in gate["advice"]]
 
 
-def test_a_gain_that_is_shown_beside_unfit_data_runs_no_body_and_stands_below_them_in_all_reports(
-    project: Project,
-) -> None:
+def test_a_gain_beside_unfit_data_runs_no_body_and_stands_below_them_in_all_reports(project: Project) -> None:
     project.training_set(200, LEAKED)
     project.gate_test("def test_gate():\n    raise RuntimeError\n")
     reports = [f"--ftgate-report={one}" for one in ("html:report.html", "markdown:report.md", "recordings:kept")]
@@ -232,9 +228,7 @@ def test_a_gain_that_is_shown_beside_unfit_data_runs_no_body_and_stands_below_th
     assert not (project.path / "kept").exists()
 
 
-def test_stored_and_committed_answers_show_the_gain_without_a_call_and_only_if_none_is_missing(
-    http: EndpointProject,
-) -> None:
+def test_stored_and_committed_answers_show_the_gain_without_a_call_if_none_is_missing(http: EndpointProject) -> None:
     http.gate_test()
     http.run("--ftgate-report=recordings:recorded")
     http.forget()

@@ -58,9 +58,7 @@ BROKEN: list[tuple[tuple[str, ...], str, Change, str]] = [  # what else may be b
 
 
 @pytest.mark.parametrize(("names", "case", "change", "place"), BROKEN)
-def test_a_broken_file_is_an_error_that_names_the_line(
-    project: Project, names: tuple[str, ...], case: str, change: Change, place: str
-) -> None:
+def test_a_broken_file_names_the_line(project: Project, names: Any, case: str, change: Any, place: str) -> None:
     for name in names:
         before = (project.path / name).read_bytes()
         change_file(project, name, change)

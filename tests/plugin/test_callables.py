@@ -35,9 +35,7 @@ QUICK = "import pytest_ftgate.models.event_loop as loop\nloop.OWN_WORK_S = 0.2\n
         (f"{QUICK}async def answer(text): threading.Event().wait()", ["0.25 s"]),  # nothing else can run meanwhile
     ],
 )
-def test_a_call_that_blocks_for_ever_is_abandoned_and_the_process_ends(
-    project: Project, body: str, told: list[str]
-) -> None:
+def test_a_call_that_blocks_is_abandoned_and_the_process_ends(project: Project, body: str, told: list[str]) -> None:
     python(project, body, timeout_s=0.05, retries=0)
     mentions(stopped(project.gate(apart=True), called=True), "answer", *told)
 

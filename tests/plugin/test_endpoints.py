@@ -161,9 +161,7 @@ def test_a_key_is_written_nowhere(http: EndpointProject, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("columns", "at_half"), [(160, r"ftgate: base 30/60 \(.*tokens\), ft 30/60 \("), (20, "ftgate: base 30/60")]
 )
-def test_progress_is_shown_on_a_terminal_and_wiped(
-    http: EndpointProject, monkeypatch: pytest.MonkeyPatch, columns: int, at_half: str
-) -> None:
+def test_progress_on_a_terminal_is_wiped(http: EndpointProject, monkeypatch: Any, columns: int, at_half: str) -> None:
     import fcntl
     import pty
     import termios

@@ -1,5 +1,7 @@
 """The fixtures: what they give, and what overriding them does."""
 
+from typing import Any
+
 import pytest
 from gate_project import OWN, Project, check, mentions, passed
 
@@ -94,9 +96,7 @@ ONCE = f"@pytest.fixture(scope='session')\ndef ftgate_test_set():\n    return {E
         (ONCE, ..., "pass"),  # an iterator is read once for all gates of a session
     ],
 )
-def test_data_that_changed_within_the_session_are_read_again(
-    project: Project, source: str, test_set: object, verdict: str
-) -> None:
+def test_data_that_changed_meanwhile_are_read_again(project: Project, source: str, test_set: Any, verdict: str) -> None:
     project.file("conftest.py", RELABELLED + source)
     project.gate_test("def test_gate(data):\n    pass\n", test_set=test_set)
     first, second = project.report()["gates"]
@@ -137,9 +137,7 @@ NEEDED = "@pytest.fixture\ndef ftgate_candidate(checkpoint): return lambda text:
     ],
     ids=["nothing", "itself", "what it needs"],
 )
-def test_a_fixture_that_gives_nothing_and_a_parametrized_one_that_is_not_requested(
-    project: Project, fixtures: str, n: int, told: list[str]
-) -> None:
+def test_a_fixture_without_a_value_or_request(project: Project, fixtures: str, n: int, told: Any) -> None:
     project.file("conftest.py", f"import pytest\n{fixtures}")
     project.gate_test(candidate=...)
     mentions(check(project.gate(), "configuration"), *told)

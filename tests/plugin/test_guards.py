@@ -73,9 +73,7 @@ def test_a_guard_holds_against_every_baseline(project: Project) -> None:
     ("right", "expected", "status"),
     [(38, label, "warning"), (60, label, "pass"), (60, "refund", "pass"), (0, label, "fail")],
 )
-def test_a_baseline_that_may_know_nothing_has_nothing_to_lose(
-    project: Project, right: int, expected: Any, status: str
-) -> None:
+def test_who_may_know_nothing_has_nothing_to_lose(project: Project, right: int, expected: Any, status: str) -> None:
     """It is right on 38 of 99 examples, and always answering 'refund' on 33."""
     guard_set(project, LEAST, expected=expected)
     answers(project, LEAST, base=range(right, LEAST), ft=range(right, LEAST))

@@ -57,9 +57,7 @@ def test_people_may_judge_answers_to_which_none_is_expected(judged: Rated) -> No
     ],
     ids=["one rater", "the baseline is preferred", "two raters", "three raters"],
 )
-def test_the_value_is_the_mean_over_raters_and_examples(
-    judged: Rated, said: list[list[str]], verdict: str, value: float, method: str
-) -> None:
+def test_the_value_is_the_mean_over_raters(judged: Rated, said: Any, verdict: str, value: float, method: str) -> None:
     gate = ends(rated(judged, *said), verdict)
     assert (gate["baseline"]["value"], gate["candidate"]["value"]) == (0.5, pytest.approx(value))
     assert gate["method"].startswith(method)
@@ -77,9 +75,7 @@ def test_there_is_nothing_to_prefer_between_equal_outputs(judged: Rated) -> None
 
 
 @pytest.mark.parametrize(("raters", "note", "warns"), [(3, None, True), (12, "12 groups", False)])
-def test_with_one_rating_a_pair_the_rater_is_the_group(
-    judged: Rated, raters: int, note: str | None, warns: bool
-) -> None:
+def test_with_one_rating_a_pair_raters_are_groups(judged: Rated, raters: int, note: str | None, warns: bool) -> None:
     """Who likes the style of one model votes for it again and again; of few raters this is only said."""
     gate = passed(by_rows(judged, *(f"t{i},{WIN if i < 50 else LOSS},r{i % raters}" for i in range(N))))
     assert gate["note"] == note
@@ -121,7 +117,5 @@ def test_rows_that_cannot_be_used(judged: Rated, row: str, text: str) -> None:
         ),
     ],
 )
-def test_a_file_is_about_one_answer_each_of_two_models_to_all_examples(
-    judged: Rated, gate: dict[str, Any], told: str
-) -> None:
+def test_a_file_is_about_one_answer_each_of_two_models(judged: Rated, gate: Any, told: str) -> None:
     mentions(stopped(by_rows(judged, "t0,tie,", **gate)), told)
