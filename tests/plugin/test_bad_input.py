@@ -1,76 +1,20 @@
-"""Whatever stands in a file: an outcome that is not green, a message that names the place, no traceback of ours."""
+"""Whatever stands in a file: an outcome that is not green, a message that names the place, no traceback of ours.
 
-import gzip
-import json
+What else may be broken in data files and recordings: tests/messages, tests/unit/data and tests/unit/models.
+"""
+
 import os
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gate_project import Project, mentions, refusal, refused, stopped
+from gate_project import Project, label, mentions, refusal, refused, stopped
 
-Change = Callable[[bytes], Any]
-
-
-# --- data files and recordings -------------------------------------------------------------------------------
-
-
-def with_line(number: int, text: str) -> Change:
-    """Return another line in the place of this one, counted from 1."""
-
-    def change(raw: bytes) -> bytes:
-        lines = raw.splitlines(keepends=True)
-        lines[number - 1] = text.encode() + b"\n"
-        return b"".join(lines)
-
-    return change
-
-
-def with_keys(number: int, **keys: Any) -> Change:
-    """Return other keys in the row of this line; ``...`` takes one away."""
-
-    def change(raw: bytes) -> Any:
-        row = json.loads(raw.splitlines()[number - 1]) | keys
-        return with_line(number, json.dumps({key: value for key, value in row.items() if value is not ...}))(raw)
-
-    return change
-
-
-def change_file(project: Project, name: str, change: Change) -> None:
-    path = project.path / name
-    after = change(path.read_bytes())
-    path.unlink()
-    if after is not None:
-        path.write_bytes(after)
-
-
-EVERY = ("test.jsonl", "train.jsonl", "ft.jsonl")
-DATA, RECORDED = EVERY[:2], EVERY[2:]
-BROKEN: list[tuple[tuple[str, ...], str, Change, str]] = [  # what else may be broken: tests/unit/data and models
-    (EVERY, "missing", lambda raw: None, ""),
-    (EVERY, "gzip", lambda raw: gzip.compress(raw, mtime=0), ":1"),
-    (EVERY, "no JSON", with_line(5, "hello"), ":5"),
-    (EVERY, "an id that is no text", with_keys(6, id=1.5), ":6: id"),
-    (DATA, "an id twice", lambda raw: with_keys(7, id="t5")(with_keys(6, id="t5")(raw)), ":7: id"),
-    (RECORDED, "no output", with_keys(6, output=...), ':6: no field "output"'),
-    (RECORDED, "usage that is no object", with_keys(6, usage=3), ":6: usage"),
-]
-
-
-@pytest.mark.parametrize(("names", "case", "change", "place"), BROKEN)
-def test_a_broken_file_names_the_line(project: Project, names: Any, case: str, change: Any, place: str) -> None:
-    for name in names:
-        before = (project.path / name).read_bytes()
-        change_file(project, name, change)
-        found = stopped(project.judge())
-        mentions(found, name + place)
-        assert found["message"].startswith(name) is (case != "missing")  # which only the mark can tell
-        (project.path / name).write_bytes(before)
+FILES = {"test_set": "test.jsonl", "training_set": "train.jsonl", "candidate": "ft.jsonl"}
 
 
 def test_what_is_no_file_is_not_read(project: Project) -> None:
     """Neither a folder, nor a pipe, which would be waited for, nor a device without an end."""
-    for name, key in zip(EVERY, ("test_set", "training_set", "candidate"), strict=True):
+    for key, name in FILES.items():
         raw = (project.path / name).read_bytes()
         for make in (os.mkdir, *([os.mkfifo] if hasattr(os, "mkfifo") else [])):
             (project.path / name).unlink()
@@ -87,22 +31,19 @@ def test_what_is_no_file_is_not_read(project: Project) -> None:
         mentions(stopped(project.judge()), "ftgate.yaml")
 
 
-# --- what stands in the test set -----------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("expected", [{"label": "refund"}, ["refund"]])
 @pytest.mark.parametrize("keys", [{}, {"metric": "f1_macro"}, {"metric": ["exact_match", "accuracy"]}])
 def test_labels_are_asked_for_and_something_else_is_expected(project: Project, expected: Any, keys: Any) -> None:
-    change_file(project, "test.jsonl", with_keys(9, expected=expected))
+    project.test_set(60, expected=lambda i: expected if i == 8 else label(i))
     metric = "f1_macro" if keys == {"metric": "f1_macro"} else "accuracy"
     mentions(stopped(project.judge(**keys)), metric, "test.jsonl:9")
 
 
 def test_the_terminal_says_what_is_wrong_without_a_traceback(project: Project) -> None:
     """Of a data file, the gate file, and the mark, each at its own step."""
-    change_file(project, "ft.jsonl", with_line(5, "hello"))
+    project.file("ft.jsonl", '{"id": "t0", "output": "refund"}\nhello\n')
     project.gate_test()
-    assert refused(project).startswith("ft.jsonl:5")
+    assert refused(project).startswith("ft.jsonl:2")
     project.gate_test(margin=3)
     assert "margin 3" in refused(project)
     project.gate_file("version: 1\ngates:\n  support:\n    margin: 0.05\n    margi")
@@ -179,15 +120,11 @@ def test_a_hook_that_gives_no_metric(project: Project, body: str, part: str) -> 
 
 def test_two_hooks_that_give_one_name(project: Project) -> None:
     text = METRIC.format(body="return 1.0")
-    project.file("conftest.py", text)
-    project.file("sub/conftest.py", text)
-    project.gate_test(metric="own").rename(project.path / "sub/test_gate.py")
-    for name in (*EVERY, "base.jsonl"):
-        (project.path / name).rename(project.path / "sub" / name)
+    project.file("second.py", text)
+    project.file("conftest.py", f"pytest_plugins = ['second']\n{text}")
+    project.pytester.syspathinsert()
+    project.gate_test(metric="own")
     assert "'own'" in refused(project)
-
-
-# --- other places --------------------------------------------------------------------------------------------
 
 
 def test_a_folder_of_recordings_that_is_broken_or_not_there(project: Project) -> None:

@@ -127,7 +127,7 @@ NUMBERS += [("created_at", "-1"), ("key", "1"), ("usage", "1"), ("repeat", "1.5"
         ('{"output": "x"}\n', "r.jsonl:1", ['"id"']),
         ('{"id": "a", "expected": "x"}\n', "r.jsonl:1", ['"output"', "id, expected"]),
         ('{"id": null, "output": "x"}\n', "r.jsonl:1: id", ["got nothing"]),
-        ('{"id": true, "output": "x"}\n', "r.jsonl:1: id", ["true"]),
+        *((f'{{"id": {one}, "output": "x"}}\n', "r.jsonl:1: id", [one]) for one in ("true", "1.5")),
         ('{"id": " ", "output": "x"}\n', "r.jsonl:1: id", ["not blank, got the text"]),
         *((row(key, "NaN"), "r.jsonl:1", ["NaN"]) for key in ("y", "latency_s")),
         *((row(*pair), f"r.jsonl:1: {pair[0]}", ["must"]) for pair in NUMBERS),
