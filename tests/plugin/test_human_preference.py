@@ -41,18 +41,16 @@ def test_people_may_judge_answers_to_which_none_is_expected(judged: Rated) -> No
     passed(rated(judged, words(40, 10)))
 
 
+# 25 prefer the candidate twice, 15 the baseline twice, and 20 are in dispute: means of 1, 0 and a half
+TWICE = [[WIN] * 35 + [LOSS] * 25, [WIN] * 25 + [LOSS] * 10 + [WIN] * 10 + [LOSS] * 15]
+
+
 @pytest.mark.parametrize(
     ("said", "verdict", "value", "method"),
     [
         ([words(40, 10)], "pass", 0.75, "exact"),
         ([words(20, 30)], "fail", 0.5 - 5 / N, "exact"),
-        # 25 prefer the candidate twice, 15 the baseline twice, and 20 are in dispute: means of 1, 0 and a half
-        (
-            [[WIN] * 35 + [LOSS] * 25, [WIN] * 25 + [LOSS] * 10 + [WIN] * 10 + [LOSS] * 15],
-            "inconclusive",
-            35 / N,
-            "exact",
-        ),
+        (TWICE, "inconclusive", 35 / N, "exact"),
         ([[WIN if (i + r) % 4 else LOSS for i in range(N)] for r in range(3)], "pass", 0.75, "Gaffke"),
     ],
     ids=["one rater", "the baseline is preferred", "two raters", "three raters"],
@@ -90,32 +88,27 @@ def test_a_missing_answer_is_preferred_by_nobody(judged: Rated) -> None:
     assert (found["observed"], found["message"].startswith("1 rater in prefs.csv")) == (1, True)
 
 
-@pytest.mark.parametrize(
-    ("row", "text"),
-    [
-        ("t99,tie,", "prefs.csv:62: id: no test example has the id"),
-        ("t0,tie,", 'prefs.csv:62: the id "t0" is rated twice without a rater, first in prefs.csv:2'),
-        ("t0,tie,anna\nt0,tie,Anna ", 'prefs.csv:63: the id "t0" is rated twice by anna, first in prefs.csv:62'),
-        ("t0,better,r2", 'prefs.csv:62: preferred: must be candidate, baseline or tie, got "better"'),
-        ("t0,,r2", "prefs.csv:62: preferred: must be candidate, baseline or tie"),
-        ("t0,tie", "prefs.csv:62: the row has 2 cells, and the header 3"),
-    ],
-)
-def test_rows_that_cannot_be_used(judged: Rated, row: str, text: str) -> None:
-    rows = [f"t{i},{word}," for i, word in enumerate(words(40, 10))]
-    mentions(stopped(by_rows(judged, *rows, row)), text)
+ALL = [f"t{i},{word}," for i, word in enumerate(words(40, 10))]
+TWO = {"baseline": ..., "baselines": {"x": "recorded:base.jsonl", "y": "recorded:base.jsonl"}}
 
 
 @pytest.mark.parametrize(
-    ("gate", "told"),
+    ("rows", "gate", "text"),
     [
-        ({}, 'prefs.csv: 59 of 60 test examples have no preference, the first is "t1"'),
-        ({"repeats": 2}, "human_preference compares one answer each"),
+        ([*ALL, "t99,tie,"], {}, "prefs.csv:62: id: no test example has the id"),
+        ([*ALL, "t0,tie,"], {}, 'prefs.csv:62: the id "t0" is rated twice without a rater, first in prefs.csv:2'),
         (
-            {"baseline": ..., "baselines": {"x": "recorded:base.jsonl", "y": "recorded:base.jsonl"}},
-            "human_preference compares one answer each",
+            [*ALL, "t0,tie,anna", "t0,tie,Anna "],
+            {},
+            'prefs.csv:63: the id "t0" is rated twice by anna, first in prefs.csv:62',
         ),
+        ([*ALL, "t0,better,r2"], {}, 'prefs.csv:62: preferred: must be candidate, baseline or tie, got "better"'),
+        ([*ALL, "t0,,r2"], {}, "prefs.csv:62: preferred: must be candidate, baseline or tie"),
+        ([*ALL, "t0,tie"], {}, "prefs.csv:62: the row has 2 cells, and the header 3"),
+        (ALL[:1], {}, 'prefs.csv: 59 of 60 test examples have no preference, the first is "t1"'),
+        (ALL, {"repeats": 2}, "human_preference compares one answer each"),
+        (ALL, TWO, "human_preference compares one answer each"),
     ],
 )
-def test_a_file_is_about_one_answer_each_of_two_models(judged: Rated, gate: Any, told: str) -> None:
-    mentions(stopped(by_rows(judged, "t0,tie,", **gate)), told)
+def test_a_file_that_cannot_be_used(judged: Rated, rows: list[str], gate: Any, text: str) -> None:
+    mentions(stopped(by_rows(judged, *rows, **gate)), text)
