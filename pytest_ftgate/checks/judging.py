@@ -21,8 +21,7 @@ from pytest_ftgate.metrics.judged import HumanPreference, ModelJudged, Preferenc
 from pytest_ftgate.models import Model, Surroundings, build_model
 from pytest_ftgate.models.openai_api.endpoint import PUBLIC_ENDPOINT, is_same
 from pytest_ftgate.result import Check, called
-from pytest_ftgate.runs.calibration import read_items
-from pytest_ftgate.runs.judging import Judge, Judging
+from pytest_ftgate.runs.judging import Judge, Judging, read_items
 
 _OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_env", "revision", "served_as", "params")
 ADAPTER = re.compile("lora|adapter", re.IGNORECASE)

@@ -67,10 +67,7 @@ _WHOLE = re.compile(
     "|function|complet(?:ed?|ion)|done|ok|succe(?:ss(?:ful)?|eded)|ids?|none|null|natural|1|200)*"
 )
 """What words for a whole answer are made of: ``stop``, ``end_turn``, ``eos_token``, ``FinishReason.STOP``."""
-_WITHHELD = (
-    ("refusal", re.compile("refus")),
-    ("filtered", re.compile("filter|safety|blocked|prohibited|guardrail")),
-)
+_WITHHELD = (("refusal", re.compile("refus")), ("filtered", re.compile("filter|safety|blocked|prohibited|guardrail")))
 _ENDING = re.compile("(?:finish|done)_?(?:reason|details)$|^incomplete_details$", re.IGNORECASE)
 
 COUNTS = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens")

@@ -22,8 +22,16 @@ from pytest_ftgate.errors import ConfigError, ModelError, guarded, is_cancelled_
 from pytest_ftgate.models.price import price_of, written_price
 from pytest_ftgate.models.prompt import Prompt
 from pytest_ftgate.models.protocol import BuiltModel, Completion, Delegate, Model, Question, Surroundings, parts_of
-from pytest_ftgate.models.returned import label_of, one_each, predicted, unreadable
-from pytest_ftgate.models.workers import CALLS_AT_ONCE, InProcesses, Workers, failed_call
+from pytest_ftgate.models.workers import (
+    CALLS_AT_ONCE,
+    InProcesses,
+    Workers,
+    failed_call,
+    label_of,
+    one_each,
+    predicted,
+    unreadable,
+)
 
 CONCURRENCY_ASYNC = 16
 CONCURRENCY_SYNC = 1

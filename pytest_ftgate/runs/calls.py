@@ -10,10 +10,9 @@ from typing import Any
 from pytest_ftgate import clock
 from pytest_ftgate.errors import Interrupted, ModelError, StoreError
 from pytest_ftgate.models import Completion, Model, Question
-from pytest_ftgate.models.event_loop import run_in_own_loop
 from pytest_ftgate.models.protocol import Prediction
 from pytest_ftgate.runs import asking
-from pytest_ftgate.runs.asking import LONGEST_WAIT_S, Outage, Throttle, wait_refused
+from pytest_ftgate.runs.asking import LONGEST_WAIT_S, Outage, Throttle, run_in_own_loop, wait_refused
 from pytest_ftgate.runs.budget import Budget
 from pytest_ftgate.runs.jobs import Questions, Stores, TimeLimit
 from pytest_ftgate.runs.store import Store
@@ -278,12 +277,7 @@ def call_models(
     turns = _turns([one.model for one in models])
     callers = [
         Caller(
-            one,
-            stores,
-            writers[id(stores.of(one.model))],
-            budget=budget,
-            limit=limit,
-            turn=turns.get(id(one.model)),
+            one, stores, writers[id(stores.of(one.model))], budget=budget, limit=limit, turn=turns.get(id(one.model))
         )
         for one in models
         if one.open

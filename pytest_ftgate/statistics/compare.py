@@ -5,21 +5,252 @@ All functions take the scores of baseline and candidate on the same examples (re
 arguments do not fit together, a score is NaN or outside its range, or the metric is undefined for all answers together.
 """
 
+from __future__ import annotations
+
 import math
-from collections.abc import Hashable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from pytest_ftgate.statistics import methods
-from pytest_ftgate.statistics.arrays import Bools, Floats
-from pytest_ftgate.statistics.evidence import Comparison, Question, reaches, weigh
+from pytest_ftgate.statistics import exact, graded, jackknife, planning
+from pytest_ftgate.statistics.arrays import Bools, Codes, Floats
+from pytest_ftgate.statistics.evidence import Comparison, Question, bound, reaches, weigh
 from pytest_ftgate.statistics.graded import Sample
-from pytest_ftgate.statistics.groups import group_codes, too_few
+from pytest_ftgate.statistics.groups import group_codes, group_sizes, sign_flip_p_value, too_few
+from pytest_ftgate.statistics.jackknife import Jackknife
 from pytest_ftgate.statistics.planning import needed_by_error
 from pytest_ftgate.statistics.set_level import PooledCounts, SetCounts, same_examples
+
+_FARTHEST = 1_000.0  # standard errors between a gain and its bound: few groups reach no p-value at a high confidence
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The result of a method.
+
+    Attributes:
+        method: name and source.
+        p_value: returns the one-sided p-value of "the real gain is at most this".
+        bounds: returns the one-sided bounds at the confidence of the question, in the metric's unit.
+        needed: returns the number of examples that would show a gain above a target; None if no number would.
+        error: the standard error of the gain, in the metric's unit.
+        with_one_lost: the finding if one more group were lost whole; None without groups.
+    """
+
+    method: str
+    p_value: Callable[[float], float]
+    bounds: Callable[[], tuple[float, float]]
+    needed: Callable[[float], int | None]
+    error: float
+    with_one_lost: Finding | None = None
+
+
+Found: TypeAlias = "tuple[Finding | None, str | None]"
+"""The result of a method, None if none applies; and a remark for the reader."""
+
+
+@dataclass(frozen=True)
+class Units:
+    """The units of a jackknife: examples, or groups of them.
+
+    Attributes:
+        gain: of all examples, in the metric's unit.
+        left_out: the gain without each unit, shape ``(units,)``.
+        before: the fall of the baseline's score from all right to all wrong in each unit, shape ``(units,)``.
+        after: the same of the candidate's score.
+        examples: number of examples in all units.
+        name: "example" or "group".
+        owned: what the answers of the baseline, and those of the candidate, contribute in each unit, ``(units,)``; None
+            if the loss of a whole unit is to be ruled out.
+    """
+
+    gain: float
+    left_out: Floats
+    before: Floats
+    after: Floats
+    examples: int
+    name: str
+    owned: tuple[Floats, Floats] | None = None
+
+    @classmethod
+    def of_mean(cls, differences: Floats, codes: Codes, scale: float) -> Units:
+        """Return the groups of differences ``(n,)`` as units.
+
+        Each difference is at most ``scale`` in size; an infinite scale counts as 1.
+        """
+        n = len(differences)
+        weights = group_sizes(codes) / n * (scale if math.isfinite(scale) else 1.0)
+        left_out = jackknife.means_without_a_group(differences, codes)
+        return cls(float(differences.mean()), left_out, weights, weights, n, "group")
+
+    @classmethod
+    def of_set(cls, baseline: SetCounts, candidate: SetCounts, gain: float, codes: Codes | None) -> Units:
+        """Return the examples of a metric of the whole set as units; with ``codes``, ``(n,)``, the groups."""
+        without = [arm.values_without(codes) for arm in (baseline, candidate)]
+        before, after = (arm.weights(codes) for arm in (baseline, candidate))
+        return cls(gain, without[1] - without[0], before, after, len(baseline), "example" if codes is None else "group")
+
+    @property
+    def weights(self) -> Floats:
+        """Return the weights of the units, ``(units,)``: not negative, and equal if all are 0."""
+        found: Floats = np.maximum(self.before, 0) + np.maximum(self.after, 0)
+        return found if found.any() else found + 1
+
+    @property
+    def opposite(self) -> Units:
+        """Return the units with both models swapped, for upper bounds."""
+        owned = self.owned and self.owned[::-1]
+        return Units(-self.gain, -self.left_out, self.after, self.before, self.examples, self.name, owned)
+
+    def totals(self, target: float) -> Floats:
+        """Return by how much each unit exceeds ``target``, summed over its examples, shape ``(units,)``.
+
+        For other metrics than means this is the linear part of the gain.
+        """
+        share = self.weights / self.weights.sum()
+        found: Floats = self.examples * ((self.gain - self.left_out) * (1 - share) + (self.gain - target) * share)
+        return found
+
+    def with_one_lost(self, unit: float) -> Sample:
+        """Return Tukey's pseudo-values, whose mean is about the gain, with the loss of a whole unit as the worst value.
+
+        That unit is the heaviest, such as an example of a rare label in macro averages or the largest group, since all
+        losses that were not seen may be of its kind. In ratios of pooled counts only the share of it that the baseline
+        has right can be lost: its share in the unit to which a random one of its right counts belongs. ``unit`` is the
+        size of a difference of 1 in the metric's unit.
+
+        Source of the pseudo-values: J. W. Tukey, Annals of Mathematical Statistics 29 (1958) 614. Their combination
+        with Gaffke's bound is our own.
+        """
+        pieces, lost = len(self.left_out), float(self.after.max())
+        values = (pieces * self.gain - (pieces - 1) * self.left_out) / unit
+        if self.owned is not None and (owned := self.owned[0]).any():
+            right = np.divide(owned, self.before, out=np.zeros_like(owned), where=self.before > 0)
+            lost = float(self.before.max() * (owned @ right) / owned.sum())
+        return Sample.of(values, min(-pieces * lost / unit, float(values.min())))
+
+    @property
+    def undefined(self) -> str | None:
+        """Return why the metric is undefined without one unit or with one unit wrong; None if it is defined."""
+        if not math.isfinite(self.left_out.sum()):
+            return f"the metric is undefined with one {self.name} left out"
+        defined = math.isfinite(self.before.sum() + self.after.sum())
+        return None if defined else "the metric is undefined with one more wrong answer"
+
+
+def by_exact_test(wins: int, losses: int, n: int, question: Question) -> Finding:
+    """Apply the exact test to right and wrong answers."""
+    alpha, gamma = question.alpha, exact.spent_on_rate(question.alpha)
+    return Finding(
+        exact.METHOD,
+        lambda target: exact.exact_p_value(wins, losses, n, target, gamma=gamma),
+        lambda: (
+            exact.exact_lower(wins, losses, n, alpha, gamma=gamma),
+            -exact.exact_lower(losses, wins, n, alpha, gamma=gamma),
+        ),
+        lambda target: planning.needed_right_wrong(wins, losses, n, target, question.confidence),
+        math.sqrt(max((wins + losses) / n - ((wins - losses) / n) ** 2, 0.0) / n),
+    )
+
+
+def by_gaffke(sample: Sample, opposite: Sample, unit: float, question: Question, *, size: float = 1.0) -> Finding:
+    """Apply Gaffke's test to bounded differences; ``opposite`` has them with the opposite sign, for the upper bound.
+
+    ``unit`` is the size of a difference of 1 in the metric's unit, and ``size`` the number of examples per difference.
+    """
+
+    def needed(target: float) -> int | None:
+        differences = planning.needed_graded(sample, target / unit, question.confidence)
+        return None if differences is None else math.ceil(differences * size)
+
+    def bounds() -> tuple[float, float]:
+        lower, upper = (graded.graded_lower(one, question.alpha) * unit for one in (sample, opposite))
+        return lower, -upper
+
+    error = sample.spread * unit / math.sqrt(float(sample.counts.sum()))
+    return Finding(graded.METHOD, lambda target: graded.graded_p_value(sample, target / unit), bounds, needed, error)
+
+
+def with_one_lost(units: Units, unit: float, question: Question) -> Finding:
+    """Apply Gaffke's bound to pseudo-values, with the loss of a whole unit as the worst value."""
+    size = units.examples / len(units.left_out)
+    return by_gaffke(units.with_one_lost(unit), units.opposite.with_one_lost(unit), unit, question, size=size)
+
+
+def by_left_out(units: Units, question: Question, *, beside: Finding | None = None) -> Found:
+    """Apply the jackknife, for groups also the sign-flip test, and combine it with the finding ``beside``.
+
+    If leaving out units changes nothing, no gain is shown, and the other finding alone can rule out a drop. For a gain
+    of groups Student's t is corrected for skewness; for a drop Gaffke's bound with a lost group takes care of it.
+    """
+    found = jackknife.jackknife(units.gain, units.left_out, units.weights)
+    error, grouped = found.standard_error, units.name == "group"
+    if error == 0:
+        note = f"no bound: leaving out any {units.name} does not change the gain"
+        return (None, note) if question.margin >= 0 or beside is None else (beside, None)
+    width = found.half_width(question.alpha)
+
+    def p_value(found: Jackknife, units: Units, target: float) -> float:
+        student = found.p_value(target, corrected=grouped and question.margin >= 0)
+        return max(student, sign_flip_p_value(units.totals(target))) if grouped else student
+
+    def lower(found: Jackknife, units: Units) -> float:
+        if not grouped:
+            return found.estimate - width
+        return bound(
+            partial(p_value, found, units),
+            alpha=question.alpha,
+            guess=found.estimate - width,
+            step=error / 4,
+            lowest=found.estimate - _FARTHEST * error,
+            highest=found.estimate + error,
+        )
+
+    opposite = replace(found, estimate=-found.estimate, skewness=-found.skewness)
+    own = Finding(
+        jackknife.GROUP_METHOD if grouped else jackknife.METHOD,
+        partial(p_value, found, units),
+        lambda: (lower(found, units), -lower(opposite, units.opposite)),
+        lambda target: planning.needed_by_error(units.examples, units.gain, error, target, question.confidence),
+        error,
+    )
+    return own if beside is None else more_cautious(own, beside), None
+
+
+def of_groups(groups: Units, ungrouped: Finding | None, unit: float, question: Question) -> Found:
+    """Apply the tests of groups, beside the method without groups or, for negative margins, a lost group."""
+    unknown = too_few(groups.weights) or groups.undefined
+    if unknown is not None:
+        return None, unknown
+    lost = with_one_lost(groups, unit, question) if math.isfinite(unit) else None
+    beside = lost if question.margin < 0 and lost is not None else ungrouped
+    found, note = by_left_out(groups, question, beside=beside)
+    return found and replace(found, with_one_lost=lost), note or f"{len(groups.left_out)} groups"
+
+
+def more_cautious(first: Finding, second: Finding) -> Finding:
+    """Return the combination of two findings: the larger p-value and the wider bounds."""
+
+    def needed(target: float) -> int | None:
+        one, other = first.needed(target), second.needed(target)
+        return None if one is None or other is None else max(one, other)
+
+    def bounds() -> tuple[float, float]:
+        (low, high), (lower, higher) = first.bounds(), second.bounds()
+        return min(low, lower), max(high, higher)
+
+    return Finding(
+        f"{first.method}, and {second.method}; the more cautious counts",
+        lambda target: max(first.p_value(target), second.p_value(target)),
+        bounds,
+        needed,
+        max(first.error, second.error),
+    )
+
 
 Groups = Iterable[Hashable] | None
 NO_BOUNDS = "the metric has no bounds, so rare large losses cannot be ruled out"
@@ -40,10 +271,10 @@ def compare_right_wrong(
     if not np.allclose(differences, whole, rtol=0, atol=_ROUNDING):
         return _compare_graded(differences, 1.0, question, groups)
     wins, losses, codes = int((whole > 0).sum()), int((whole < 0).sum()), group_codes(groups, n)
-    finding = methods.by_exact_test(wins, losses, n, question)
-    found: methods.Found = finding, None
+    finding = by_exact_test(wins, losses, n, question)
+    found: Found = finding, None
     if codes is not None:
-        found = methods.of_groups(methods.Units.of_mean(whole, codes, 1.0), finding, 1.0, question)
+        found = of_groups(Units.of_mean(whole, codes, 1.0), finding, 1.0, question)
     return _comparison(question, whole, found, gain=Fraction(wins - losses, n), width=1.0)
 
 
@@ -63,15 +294,15 @@ def _compare_graded(differences: Floats, unit: float, question: Question, groups
     codes, n = group_codes(groups, len(differences)), len(differences)
     if math.isfinite(unit):
         sample, opposite = (Sample.of(one / unit, -1.0) for one in (differences, -differences))
-        found: methods.Found = methods.by_gaffke(sample, opposite, unit, question), None
+        found: Found = by_gaffke(sample, opposite, unit, question), None
     else:
         left_out, weights = (differences.sum() - differences) / max(n - 1, 1), np.ones(n)
-        finding, note = methods.by_left_out(
-            methods.Units(float(differences.mean()), left_out, weights, weights, n, "example"), question
+        finding, note = by_left_out(
+            Units(float(differences.mean()), left_out, weights, weights, n, "example"), question
         )
         found = finding, note or NO_BOUNDS
     if codes is not None:
-        found = methods.of_groups(methods.Units.of_mean(differences, codes, unit), found[0], unit, question)
+        found = of_groups(Units.of_mean(differences, codes, unit), found[0], unit, question)
     return _comparison(question, differences, found, gain=math.fsum(differences) / n, width=unit)
 
 
@@ -102,10 +333,8 @@ def compare_set(
     return _comparison(question, differences, found, gain=gain, width=high - low)
 
 
-def _of_set(
-    baseline: SetCounts, candidate: SetCounts, gain: float, groups: Groups, question: Question
-) -> methods.Found:
-    examples, codes = methods.Units.of_set(baseline, candidate, gain, None), group_codes(groups, len(baseline))
+def _of_set(baseline: SetCounts, candidate: SetCounts, gain: float, groups: Groups, question: Question) -> Found:
+    examples, codes = Units.of_set(baseline, candidate, gain, None), group_codes(groups, len(baseline))
     if examples.undefined is not None:
         return None, examples.undefined
     if isinstance(baseline, PooledCounts) and isinstance(candidate, PooledCounts) and question.margin >= 0:
@@ -113,14 +342,14 @@ def _of_set(
         few = too_few(examples.weights, "example")
         if few is not None and codes is None:
             return None, few
-    alone = methods.with_one_lost(examples, 1.0, question)
+    alone = with_one_lost(examples, 1.0, question)
     if codes is not None:
-        return methods.of_groups(methods.Units.of_set(baseline, candidate, gain, codes), alone, 1.0, question)
-    return methods.by_left_out(examples, question, beside=alone)
+        return of_groups(Units.of_set(baseline, candidate, gain, codes), alone, 1.0, question)
+    return by_left_out(examples, question, beside=alone)
 
 
 def _comparison(
-    question: Question, differences: Floats, found: methods.Found, *, gain: float | Fraction, width: float
+    question: Question, differences: Floats, found: Found, *, gain: float | Fraction, width: float
 ) -> Comparison:
     """Return the comparison; ``width`` is the largest possible gain, and limits the bounds."""
     finding, note = found
@@ -146,16 +375,14 @@ def _comparison(
     )
 
 
-def _weighed(finding: methods.Finding, question: Question, width: float) -> Comparison:
+def _weighed(finding: Finding, question: Question, width: float) -> Comparison:
     if not question.bounds:
         return weigh(finding.p_value, question)
     lower, upper = finding.bounds()
     return weigh(finding.p_value, question, (max(lower, -width), min(upper, width)))
 
 
-def _examples_needed(
-    finding: methods.Finding, gain: float, weighed: Comparison, question: Question, n: int
-) -> int | None:
+def _examples_needed(finding: Finding, gain: float, weighed: Comparison, question: Question, n: int) -> int | None:
     """Return the number of examples needed for the evidence, and for a measured gain that reaches the margin again.
 
     More than ``n`` if ``n`` were not enough.

@@ -29,8 +29,7 @@ class Comparison:
     wins: Annotated[int | None, about("examples that the candidate answers better")] = None
     losses: Annotated[int | None, about("examples that the candidate answers worse")] = None
     note: Annotated[
-        str | None,
-        about("the basis of the bounds, such as the number of groups; for a slice why it was not judged"),
+        str | None, about("the basis of the bounds, such as the number of groups; for a slice why it was not judged")
     ] = None
     # The number of examples that would show the required evidence with 80 % power if the real gain is the measured one,
     # and with which the measured gain would reach the margin; None if no number would, or nothing has to be shown.

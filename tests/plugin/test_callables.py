@@ -25,7 +25,7 @@ def python(project: Project, body: str, **options: Any) -> None:
 # --- calls that take their time ------------------------------------------------------------------------------
 
 
-QUICK = "import pytest_ftgate.models.event_loop as loop\nloop.OWN_WORK_S = 0.2\n"
+QUICK = "import pytest_ftgate.runs.asking as loop\nloop.OWN_WORK_S = 0.2\n"
 
 
 @pytest.mark.parametrize(

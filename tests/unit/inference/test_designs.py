@@ -8,10 +8,9 @@ from pytest_ftgate.checks.parts import Tolerance
 from pytest_ftgate.metrics import Scored
 from pytest_ftgate.metrics.text import ExactMatch
 from pytest_ftgate.result import PartResult
-from pytest_ftgate.statistics.compare import compare_preferences
+from pytest_ftgate.statistics.compare import by_exact_test, compare_preferences
 from pytest_ftgate.statistics.evidence import Question
 from pytest_ftgate.statistics.exact import share_p_value
-from pytest_ftgate.statistics.methods import by_exact_test
 from pytest_ftgate.statistics.planning import corrected_confidence
 
 ALPHA = 0.05

@@ -11,8 +11,7 @@ from sklearn.metrics import cohen_kappa_score
 from pytest_ftgate.config import ModelSpec, Source
 from pytest_ftgate.data import Example
 from pytest_ftgate.metrics.judged import Preference, Rubric
-from pytest_ftgate.runs.calibration import kappa
-from pytest_ftgate.runs.judging import questions_about, read_reply
+from pytest_ftgate.runs.judging import kappa, questions_about, read_reply
 
 SOURCE = Source("file", "ftgate.yaml:9", Path())
 JUDGE = ModelSpec("python", {"target": "judges:honest"}, "python:judges:honest", "honest", SOURCE)

@@ -9,8 +9,7 @@ import pytest
 from gate_project import Project, mentions, stopped
 
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models.returned import label_of, one_each, predicted, unreadable
-from pytest_ftgate.models.workers import InProcesses
+from pytest_ftgate.models.workers import InProcesses, label_of, one_each, predicted, unreadable
 
 PAIR = [{"label": "spam", "score": 0.2}, {"label": "ham", "score": 0.8}]
 

@@ -21,8 +21,8 @@ from pytest_ftgate.result import (
     ModelResult,
     PartResult,
 )
+from pytest_ftgate.statistics.compare import by_exact_test
 from pytest_ftgate.statistics.evidence import Question
-from pytest_ftgate.statistics.methods import by_exact_test
 from pytest_ftgate.statistics.planning import chances
 from pytest_ftgate.text import (
     is_share,

@@ -14,7 +14,7 @@ import pytest
 from fakes import THREE, Fake, errors, questions, run, texts
 
 from pytest_ftgate.errors import Interrupted, ModelError
-from pytest_ftgate.models import Completion, Prediction, event_loop
+from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.runs import asking, calls
 from pytest_ftgate.runs.calls import StoreWriter
 from pytest_ftgate.runs.jobs import Job, Progress, Stores
@@ -225,7 +225,7 @@ def test_where_one_model_cannot_be_asked_no_model_is(stores):
 
 def test_a_call_that_holds_up_the_loop_ends_the_run(stores, monkeypatch):
     for name, seconds in (("TICK_S", 0.001), ("OWN_WORK_S", 0.01), ("PATIENCE_S", 0.01)):
-        monkeypatch.setattr(event_loop, name, seconds)
+        monkeypatch.setattr(asking, name, seconds)
     go_on = threading.Event()
 
     async def blocks(model, key):
@@ -243,23 +243,23 @@ def test_a_call_that_holds_up_the_loop_ends_the_run(stores, monkeypatch):
 
 def test_a_loop_that_is_alive_hides_no_other_that_is_held_up(monkeypatch):
     for name, seconds in (("TICK_S", 0.001), ("OWN_WORK_S", 0.01), ("PATIENCE_S", 0.01)):
-        monkeypatch.setattr(event_loop, name, seconds)
+        monkeypatch.setattr(asking, name, seconds)
     go_on = threading.Event()
 
     async def blocks():
-        event_loop.note_call("ft")
+        asking.note_call("ft")
         go_on.wait(2)
         go_on.set()
 
     async def lives():
         while not go_on.is_set():
-            event_loop.note_call("fine")
+            asking.note_call("fine")
             await asyncio.sleep(0)
 
-    other = threading.Thread(target=event_loop.run_in_own_loop, args=(lives(), lambda: None))
+    other = threading.Thread(target=asking.run_in_own_loop, args=(lives(), lambda: None))
     other.start()
     with pytest.raises(ModelError, match="ft blocked"):
-        event_loop.run_in_own_loop(blocks(), lambda: None, patience_s=0.02)
+        asking.run_in_own_loop(blocks(), lambda: None, patience_s=0.02)
     go_on.set()
     other.join()
 
@@ -267,23 +267,23 @@ def test_a_loop_that_is_alive_hides_no_other_that_is_held_up(monkeypatch):
 @pytest.fixture
 def ticks(monkeypatch):
     """Return the threads of all ticks beside the loop of a run, a millisecond apart."""
-    monkeypatch.setattr(event_loop, "TICK_S", 0.001)
+    monkeypatch.setattr(asking, "TICK_S", 0.001)
     threads = []
 
     def counted(work, tick, **options):
-        event_loop.run_in_own_loop(work, lambda: (tick(), threads.append(threading.get_ident())), **options)
+        asking.run_in_own_loop(work, lambda: (tick(), threads.append(threading.get_ident())), **options)
 
     monkeypatch.setattr(calls, "run_in_own_loop", counted)
     return threads
 
 
 def test_calls_that_hold_up_the_loop_one_after_the_other_are_no_standstill(stores, ticks, monkeypatch):
-    monkeypatch.setattr(event_loop, "OWN_WORK_S", 0.0)
-    beaten = []
+    monkeypatch.setattr(asking, "OWN_WORK_S", 0.0)
+    beaten, note_call = [], asking.note_call
 
     def noted(caller):
         beaten.append(len(ticks))
-        event_loop.note_call(caller)
+        note_call(caller)
 
     async def blocks(model, key):
         until = len(ticks) + 30
@@ -407,7 +407,7 @@ def test_ctrl_c_keeps_what_has_arrived_and_gives_the_rest_back(stores):
     "ignore:Exception ignored in. <coroutine object Caller.work:pytest.PytestUnraisableExceptionWarning"
 )
 def test_a_call_that_cannot_be_cancelled_does_not_hold_ctrl_c_up(stores, monkeypatch):
-    monkeypatch.setattr(event_loop, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(asking, "PATIENCE_S", 0.2)
     monkeypatch.setattr(calls, "_CANCEL_S", 0.01)
     begun = threading.Event()
 
