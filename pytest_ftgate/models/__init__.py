@@ -8,13 +8,10 @@ from typing import Any
 
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.errors import ConfigError, guarded
-from pytest_ftgate.models.protocol import Completion as Completion
-from pytest_ftgate.models.protocol import Model as Model
-from pytest_ftgate.models.protocol import Prediction as Prediction
-from pytest_ftgate.models.protocol import Question as Question
-from pytest_ftgate.models.protocol import Surroundings as Surroundings
-from pytest_ftgate.models.protocol import key_of as key_of
+from pytest_ftgate.models.protocol import Completion, Model, Prediction, Question, Surroundings, key_of
 from pytest_ftgate.text import suggestion
+
+__all__ = ["Completion", "Model", "Prediction", "Question", "Surroundings", "build_model", "key_of"]
 
 _BUILDERS = {
     "openai": "pytest_ftgate.models.openai_api.model:build_openai",

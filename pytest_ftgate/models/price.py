@@ -71,15 +71,13 @@ def cost_of(completion: Completion, price: Price, busy_s: float | None = None) -
 def tokens_usd(price: Price, inputs: int, outputs: int, *, cached: int = 0, written: int = 0) -> float | None:
     """Return the US dollars for these tokens; ``cached`` and ``written`` (to the cache) are parts of ``inputs``."""
     plain = inputs - cached - written
-    if price.input_per_1m is None or price.output_per_1m is None or plain < 0:
-        return None
-    if price.most_input_tokens is not None and inputs > price.most_input_tokens:
+    is_unpriced = price.most_input_tokens is not None and inputs > price.most_input_tokens
+    if price.input_per_1m is None or price.output_per_1m is None or plain < 0 or is_unpriced:
         return None
     cached_price = price.input_per_1m if price.cached_input_per_1m is None else price.cached_input_per_1m
     written_at = price.input_per_1m if price.cache_write_per_1m is None else price.cache_write_per_1m
-    return (
-        plain * price.input_per_1m + cached * cached_price + written * written_at + outputs * price.output_per_1m
-    ) / 1e6
+    usd = plain * price.input_per_1m + cached * cached_price + written * written_at + outputs * price.output_per_1m
+    return usd / 1e6
 
 
 def cost_of_run(answers: Sequence[tuple[Completion | None, float | None]], price: Price) -> Cost:

@@ -73,9 +73,8 @@ class FunctionModel(BuiltModel):
 
     def key(self, example: Example, repeat: int = 0) -> str:
         """Return the SHA-256 (hex) of the callable's identity and the input."""
-        facts: dict[str, Any] = {"provider": "python", "identity": self.identity, "input": self.given(example)}
-        if repeat:
-            facts["repeat"] = repeat
+        facts = {"provider": "python", "identity": self.identity, "input": self.given(example)}
+        facts |= {"repeat": repeat} if repeat else {}
         return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
 
     async def complete(self, example: Example, repeat: int = 0) -> Completion:
@@ -108,10 +107,8 @@ class FunctionModel(BuiltModel):
     async def _call(self, given: Any) -> Any:
         error: BaseException | None = None
         try:
-            if self.abandons:
-                value, error = await self._workers.run(partial(self.function, given))
-            else:
-                value = self.function(given)
+            call = partial(self.function, given)
+            value, error = await self._workers.run(call) if self.abandons else (call(), None)
             if error is not None:
                 raise error
             return await value if inspect.isawaitable(value) else value

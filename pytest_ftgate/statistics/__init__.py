@@ -15,6 +15,7 @@ No method that decides a verdict draws random numbers, so the same answers give 
 """
 
 from pytest_ftgate.statistics.compare import compare_right_wrong
-from pytest_ftgate.statistics.planning import chances, exact_p, fewest_examples, fewest_wins
+from pytest_ftgate.statistics.exact import exact_p
+from pytest_ftgate.statistics.planning import chances, fewest_examples, fewest_wins
 
 __all__ = ["chances", "compare_right_wrong", "exact_p", "fewest_examples", "fewest_wins"]

@@ -22,7 +22,6 @@ from pytest_ftgate.statistics.evidence import Comparison, Question, bound, reach
 from pytest_ftgate.statistics.graded import Sample
 from pytest_ftgate.statistics.groups import group_codes, group_sizes, sign_flip_p_value, too_few
 from pytest_ftgate.statistics.jackknife import Jackknife
-from pytest_ftgate.statistics.planning import needed_by_error
 from pytest_ftgate.statistics.set_level import PooledCounts, SetCounts, same_examples
 
 _FARTHEST = 1_000.0  # standard errors between a gain and its bound: few groups reach no p-value at a high confidence
@@ -144,15 +143,12 @@ class Units:
 
 def by_exact_test(wins: int, losses: int, n: int, question: Question) -> Finding:
     """Apply the exact test to right and wrong answers."""
-    alpha, gamma = question.alpha, exact.spent_on_rate(question.alpha)
+    alpha, confidence = question.alpha, question.confidence
     return Finding(
         exact.METHOD,
-        lambda target: exact.exact_p_value(wins, losses, n, target, gamma=gamma),
-        lambda: (
-            exact.exact_lower(wins, losses, n, alpha, gamma=gamma),
-            -exact.exact_lower(losses, wins, n, alpha, gamma=gamma),
-        ),
-        lambda target: planning.needed_right_wrong(wins, losses, n, target, question.confidence),
+        lambda target: exact.exact_p(wins, losses, n, margin=target, confidence=confidence),
+        lambda: (exact.exact_lower(wins, losses, n, alpha), -exact.exact_lower(losses, wins, n, alpha)),
+        lambda target: planning.needed_right_wrong(wins, losses, n, target, confidence),
         math.sqrt(max((wins + losses) / n - ((wins - losses) / n) ** 2, 0.0) / n),
     )
 
@@ -389,7 +385,7 @@ def _examples_needed(finding: Finding, gain: float, weighed: Comparison, questio
     """
     if question.target is None:
         return None
-    again = needed_by_error(n, gain, finding.error, question.margin)
+    again = planning.needed_by_error(n, gain, finding.error, question.margin)
     needed = finding.needed(question.target)
     return None if needed is None or again is None else max(needed, again, 0 if weighed.shown else n + 1)
 

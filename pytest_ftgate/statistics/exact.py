@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pytest_ftgate.statistics.arrays import Codes, Floats
-from pytest_ftgate.statistics.evidence import bound
+from pytest_ftgate.statistics.evidence import bound, level
 
 METHOD = "exact unconditional score test (Hsueh, Liu & Chen 2001; Berger & Boos 1994)"
 GAMMA = 1e-4
@@ -58,13 +58,21 @@ def spent_on_rate(alpha: float) -> float:
     return min(GAMMA, alpha / 100)
 
 
+def exact_p(wins: int, losses: int, n: int, *, margin: float, confidence: float) -> float:
+    """Return the exact one-sided p-value of "the real gain is at most ``margin``" at a one-sided confidence.
+
+    See :func:`exact_p_value`; the confidence only sets the part of the level that is spent on the rate of disagreement.
+    """
+    return exact_p_value(wins, losses, n, margin, gamma=spent_on_rate(level(confidence)))
+
+
 @lru_cache(maxsize=200)  # a gate is often judged twice: as written, and as read leniently
-def exact_lower(wins: int, losses: int, n: int, alpha: float, *, gamma: float = GAMMA) -> float:
+def exact_lower(wins: int, losses: int, n: int, alpha: float) -> float:
     """Return the lower bound of the real gain, a share, by inverting the exact test to 0.002 standard errors.
 
     The search begins at the bound of the half-count score, found in the same way.
     """
-    gain, normal = (wins - losses) / n, NormalDist()
+    gain, normal, gamma = (wins - losses) / n, NormalDist(), spent_on_rate(alpha)
     error = math.sqrt(max((wins + losses + 1) / n - gain * gain, 1 / n) / n)
     ends: dict[str, Any] = {"alpha": alpha, "lowest": -1.0, "highest": 1.0, "step": error / 10}
 

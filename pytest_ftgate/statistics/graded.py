@@ -90,14 +90,13 @@ def graded_lower(sample: Sample, alpha: float) -> float:
     """Return the one-sided lower bound of the real mean at significance level ``alpha``."""
     n = float(sample.counts.sum())
     error = max(sample.spread / math.sqrt(n), (sample.mean - sample.worst) / n, 1e-9)
-    highest = float(sample.values.max())
     return bound(
         lambda margin: graded_p_value(sample, margin),
         alpha=alpha,
         guess=sample.mean - 2 * error,
         step=error / 4,
         lowest=sample.worst,
-        highest=max(highest, sample.worst),
+        highest=max(float(sample.values.max()), sample.worst),
     )
 
 

@@ -11,13 +11,7 @@ import numpy as np
 
 from pytest_ftgate.statistics.arrays import Bools, Codes, Floats, Places
 from pytest_ftgate.statistics.evidence import is_sure, level
-from pytest_ftgate.statistics.exact import (
-    chance_of_enough_wins,
-    exact_p_value,
-    losses_that_matter,
-    null_variance,
-    spent_on_rate,
-)
+from pytest_ftgate.statistics.exact import chance_of_enough_wins, exact_p, losses_that_matter, null_variance
 from pytest_ftgate.statistics.graded import Sample, graded_p_value
 from pytest_ftgate.statistics.set_level import PooledCounts, SetCounts
 
@@ -95,15 +89,6 @@ def needed_right_wrong(wins: int, losses: int, n: int, target: float, confidence
     ):
         needed = math.ceil(needed * _GROWTH)  # the formula holds for large samples: check the expected outcome
     return needed
-
-
-def exact_p(wins: int, losses: int, n: int, *, margin: float, confidence: float) -> float:
-    """Return the exact one-sided p-value of "the real gain is at most ``margin``" at a one-sided confidence.
-
-    See :func:`~pytest_ftgate.statistics.exact.exact_p_value`; the confidence only sets the part of the level that is
-    spent on the rate of disagreement.
-    """
-    return exact_p_value(wins, losses, n, margin, gamma=spent_on_rate(level(confidence)))
 
 
 def _passes(wins: int, losses: int, n: int, target: float, confidence: float) -> bool:

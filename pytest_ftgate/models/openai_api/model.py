@@ -18,15 +18,7 @@ from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.data import Example, canonical_json
 from pytest_ftgate.data.messages import declared_tools
 from pytest_ftgate.errors import ConfigError, ModelError, guarded, is_cancelled_from_outside
-from pytest_ftgate.models.openai_api.endpoint import (
-    PUBLIC_ENDPOINT,
-    Endpoint,
-    failure,
-    pause_s,
-    read_answer,
-    read_refusal,
-    root_cause,
-)
+from pytest_ftgate.models.openai_api import endpoint as api
 from pytest_ftgate.models.price import table_price, written_price
 from pytest_ftgate.models.prompt import Prompt, build_prompt
 from pytest_ftgate.models.protocol import MOST_BYTES, BuiltModel, Completion, Surroundings, parts_of
@@ -44,7 +36,7 @@ _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 class OpenAIModel(BuiltModel):
     """Ask a chat model at an endpoint. Answers are not streamed, and one request is one attempt: the runner retries."""
 
-    home: Endpoint  # without the key
+    home: api.Endpoint  # without the key
     prompt: Prompt
     params: Mapping[str, Any] = field()
     parameters: str = ""  # of the fixture that gives the model, where its name does not identify its weights
@@ -88,7 +80,7 @@ class OpenAIModel(BuiltModel):
             return sent
         return sent | {key: example.fields[key] for key in _TOOLS if example.fields.get(key) is not None}
 
-    def address(self) -> Endpoint:
+    def address(self) -> api.Endpoint:
         """Return the endpoint, with the key in the environment now: empty if it is not set."""
         name = self.home.key_env
         return replace(self.home, key=None if name is None else environ.get(name, "").strip())
@@ -115,7 +107,7 @@ class ChatClient:
 
     resume_at = 0.0  # the endpoint accepts no request before, by the monotonic clock
 
-    def __init__(self, endpoint: Endpoint, timeout_s: float | None) -> None:
+    def __init__(self, endpoint: api.Endpoint, timeout_s: float | None) -> None:
         self._endpoint = endpoint
         self._timeout_s = timeout_s
         self._open = _opener(timeout_s)
@@ -139,24 +131,24 @@ class ChatClient:
         except ModelError:
             raise
         except Exception as error:
-            if isinstance(root_cause(error), asyncio.CancelledError) and is_cancelled_from_outside():
+            if isinstance(api.root_cause(error), asyncio.CancelledError) and is_cancelled_from_outside():
                 raise asyncio.CancelledError from None  # aiohttp may report it as a lost connection
             # not chained, because its text may quote the key
-            raise failure(error, self._endpoint, timeout_s=self._timeout_s) from None
+            raise api.failure(error, self._endpoint, timeout_s=self._timeout_s) from None
         finally:
             self._idle.append(http)
-        if wait_s := pause_s(response.headers):
+        if wait_s := api.pause_s(response.headers):
             self.resume_at = max(self.resume_at, clock.monotonic() + wait_s)
         if response.is_error:
             text = content.decode(errors="replace")
-            return read_refusal(response.status_code, text, self._endpoint, response.headers)
+            return api.read_refusal(response.status_code, text, self._endpoint, response.headers)
         try:
             found = json.loads(content)
         except ValueError:  # it may have been truncated
             what, cure = "the endpoint answered with something that is not JSON", "check base_url: an API ends in /v1"
             text = content.decode(errors="replace") or "an empty answer"
             raise self._endpoint.error(what, retryable=True, found=text, cure=cure) from None
-        return read_answer(found, self._endpoint)
+        return api.read_answer(found, self._endpoint)
 
     async def _read(self, response: httpx2.Response) -> bytes:
         """Return the body of a response. Raise :class:`ModelError` if it is too large to be an answer."""
@@ -204,11 +196,11 @@ def build_openai(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
     base_url, served_as = options.get("base_url"), options.get("served_as") or ()
     key_env = options.get("api_key_env") or ("OPENAI_API_KEY" if base_url is None else None)
     names = (served_as,) if isinstance(served_as, str) else tuple(served_as)
-    base_url = (base_url or PUBLIC_ENDPOINT).rstrip("/")
-    named = base_url == PUBLIC_ENDPOINT or options.get("revision") is not None
+    base_url = (base_url or api.PUBLIC_ENDPOINT).rstrip("/")
+    named = base_url == api.PUBLIC_ENDPOINT or options.get("revision") is not None
     return OpenAIModel(
         **parts_of(spec),
-        home=Endpoint(base_url, options["model"], key_env, served_as=names, source=spec.source.at),
+        home=api.Endpoint(base_url, options["model"], key_env, served_as=names, source=spec.source.at),
         prompt=build_prompt(spec, surroundings.training),
         params=params,
         concurrency=options.get("concurrency") or CONCURRENCY,
