@@ -4,19 +4,7 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, N, answer
-from gate_project import (
-    because,
-    check,
-    checks,
-    ends,
-    label,
-    mentions,
-    passed,
-    read_jsonl,
-    statuses,
-    stopped,
-    write_jsonl,
-)
+from gate_project import because, check, ends, label, mentions, passed, read_jsonl, statuses, stopped, write_jsonl
 
 SYSTEM = "You route support messages. Answer with one label."
 TOOLS = [{"type": "function", "function": {"name": "route", "parameters": {"type": "object"}}}]
@@ -62,21 +50,11 @@ def test_braces_that_name_nothing_are_text(http: EndpointProject) -> None:
 
 # --- images, audio, video --------------------------------------------------------------------------------------
 
-URL = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBOR"}}
-
-
-def _row_7(project: EndpointProject, content: Any = None, **fields: Any) -> None:
-    rows = read_jsonl(project.path / "test.jsonl")
-    asked = rows[7]["input"] if content is None else content
-    rows[7] |= {"input": asked if isinstance(asked, str) else [{"role": "user", "content": asked}], **fields}
-    write_jsonl(project.path / "test.jsonl", rows)
-
 
 @pytest.mark.parametrize(
     ("content", "fields", "found"),
     [
         (None, {"images": ["a.png"]}, "the field images"),
-        (None, {"scan": "7.tiff"}, "the field scan"),
         ("<Image>\ncustomer question 7", {}, "the placeholder <Image>"),
         ([{"type": "text", "text": "<|image_1|> customer question 7"}], {}, "the placeholder <|image_1|>"),
         ([{"type": "image"}, {"type": "text", "text": "customer question 7"}], {}, "type image without content"),
@@ -85,31 +63,29 @@ def _row_7(project: EndpointProject, content: Any = None, **fields: Any) -> None
 def test_media_that_would_not_be_sent_stop_the_gate(
     http: EndpointProject, content: Any, fields: dict[str, Any], found: str
 ) -> None:
-    _row_7(http, content, **fields)
+    rows = read_jsonl(http.path / "test.jsonl")
+    asked = [{"role": "user", "content": content}] if isinstance(content, list) else content or rows[7]["input"]
+    rows[7] |= {"input": asked, **fields}
+    write_jsonl(http.path / "test.jsonl", rows)
     mentions(stopped(http.judge()), "test.jsonl:8", found, "image_url")
     assert not http.server.requests
     mentions(stopped(http.judge(baseline="recorded:base.jsonl", candidate=lambda text: "refund")), found)
     passed(http.judge(baseline="recorded:base.jsonl", candidate="recorded:ft.jsonl"))
 
 
-@pytest.mark.parametrize(
-    ("content", "fields"),
-    [
-        ([URL, {"type": "text", "text": "customer question 7"}], {"images": ["a.png"]}),
-        ("<video src='a'>no video</video> <p><img src='a.png'> List<Image> customer question 7</p>", {"images": []}),
-        (None, {"image": "https://example.com/a.png"}),
-    ],
-    ids=["parts", "markup", "by the template"],
-)
-def test_media_that_are_sent_are_not_refused(http: EndpointProject, content: Any, fields: dict[str, Any]) -> None:
-    _row_7(http, content, **fields)
-    keys = {"template": "{image} {input}"} if "image" in fields else {}
-    rows = [{"image": "none", **row} for row in read_jsonl(http.path / "test.jsonl")]
-    write_jsonl(http.path / "test.jsonl", rows if keys else read_jsonl(http.path / "test.jsonl"))
-    http.server.answer = lambda body: label(7) if "image_url" in str(body) else answer(body)
-    passed(http.judge(baseline=http.model("base", **keys), candidate=http.model("ft", **keys)))
-    sent = str(http.server.bodies)
-    assert str(content or "https://example.com/a.png") in sent
+def test_media_that_are_sent_are_not_refused(http: EndpointProject) -> None:
+    """As a part of a message, or by the template."""
+    rows, url = read_jsonl(http.path / "test.jsonl"), "data:image/png;base64,iVBOR"
+    part = {"type": "image_url", "image_url": {"url": url}}
+    asked = [{"role": "user", "content": [part, {"type": "text", "text": "customer question 7"}]}]
+    http.server.answer = lambda body: label(7) if url in str(body) else answer(body)
+    for row, keys in (({"input": asked, "images": ["a.png"]}, {}), ({"image": url}, {"template": "{image} {input}"})):
+        made = [{"image": "none", **one} if keys else dict(one) for one in rows]
+        made[7] |= row
+        write_jsonl(http.path / "test.jsonl", made)
+        passed(http.judge(baseline=http.model("base", **keys), candidate=http.model("ft", **keys)))
+        assert str(url if keys else part) in str(http.server.bodies)
+        http.forget()
 
 
 # --- asked as in training ------------------------------------------------------------------------------------
@@ -135,12 +111,6 @@ def most(text: str) -> str:
     """Leave out a start in 15 of 200 rows, and an end in 15 others."""
     left_out = int(text.split()[-1]) % 14
     return f"{'Q: ' if left_out else ''}{text}{'' if left_out == 1 else ' Answer:'}"
-
-
-def _test(project: EndpointProject, *, wrap: str = "{}", **more: Any) -> None:
-    """Write the usual test examples as conversations."""
-    messages = [{"role": "user", "content": wrap}]
-    project.test_set(N, input=lambda i: [{**messages[0], "content": wrap.format(f"customer question {i}")}], **more)
 
 
 @pytest.mark.parametrize(
@@ -184,24 +154,22 @@ def test_a_candidate_that_is_not_asked_as_in_training(
         ({"system": lambda i: f"{SYSTEM} The customer is {i}."}, {"system": f"{SYSTEM} The customer is 999."}, {}),
         ({"wrap": WRAP}, {"template": WRAP.replace("{}", "{input}")}, {}),
         ({"wrap": WRAP}, {}, {"wrap": WRAP}),
-        ({"tools": TOOLS}, {}, {"tools": lambda _: TOOLS}),
+        ({"tools": TOOLS}, {}, {"tools": TOOLS}),
         ({"shots": 2}, {"few_shot": 2}, {}),
         ({"form": lambda text: [{"type": "text", "text": text}]}, {"template": "Q: {input}"}, {}),
         ({}, {}, {}),
+        (None, {"system": SYSTEM, "template": "Q: {input}", "few_shot": 1}, {}),  # rows of plain text
     ],
 )
 def test_a_candidate_that_is_asked_as_in_training(
-    http: EndpointProject, trained: dict[str, Any], keys: dict[str, Any], test: dict[str, Any]
+    http: EndpointProject, trained: dict[str, Any] | None, keys: dict[str, Any], test: dict[str, Any]
 ) -> None:
-    _train(http, **trained)
-    _test(http, **test)
+    if trained is not None:
+        _train(http, **trained)
+        wrap = test.get("wrap", "{}")
+        http.test_set(N, input=lambda i: [{"role": "user", "content": wrap.format(f"customer question {i}")}], **test)
     gate = http.judge(candidate=http.model("ft", **keys), baseline=http.model("base", system="Be terse."))
-    assert checks(gate, "prompt_mismatch") == []
-
-
-def test_rows_of_plain_text_do_not_say_how_they_were_asked(http: EndpointProject) -> None:
-    gate = http.judge(candidate=http.model("ft", system=SYSTEM, template="Q: {input}", few_shot=1))
-    assert checks(gate, "prompt_mismatch") == []
+    assert "prompt_mismatch" not in statuses(gate)
 
 
 def test_the_mismatch_is_the_first_advice_of_a_red_gate(http: EndpointProject) -> None:
@@ -212,12 +180,9 @@ def test_the_mismatch_is_the_first_advice_of_a_red_gate(http: EndpointProject) -
     assert not [one for one in gate["advice"] if one["action"] == "stop"]
 
 
-@pytest.mark.parametrize("level", ["fail", "ignore"])
-def test_the_gate_decides_what_a_mismatch_means(http: EndpointProject, level: str) -> None:
+def test_the_gate_decides_what_a_mismatch_means(http: EndpointProject) -> None:
     _train(http, system=SYSTEM)
-    gate = http.judge(checks={"prompt_mismatch": level})
-    if level == "ignore":
-        assert (gate["verdict"], statuses(gate)["prompt_mismatch"]) == ("pass", "note")
-        return
-    because(gate, "fail", "prompt_mismatch", SYSTEM)
+    assert statuses(passed(http.judge(checks={"prompt_mismatch": "ignore"})))["prompt_mismatch"] == "note"
+    http.forget()
+    because(http.judge(checks={"prompt_mismatch": "fail"}), "fail", "prompt_mismatch", SYSTEM)
     assert not http.server.requests
