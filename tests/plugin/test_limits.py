@@ -1,4 +1,4 @@
-"""How fast a gate asks, how long it may take, latencies that its own haste does not distort, and when a run ends early."""
+"""How fast a gate asks, how long it may take, when a run ends early, and latencies that its haste does not distort."""
 
 import itertools
 import threading
@@ -47,12 +47,11 @@ def test_a_gate_that_takes_too_long_is_in_error_and_keeps_what_has_arrived(http:
 
 # --- latencies from a sample ---------------------------------------------------------------------------------
 
-SAMPLE = 10
 BOUND = {"latency_p50_s": {"max": 60}}
 
 
 def test_a_sample_is_taken_by_itself_and_kept(http: EndpointProject) -> None:
-    keys = {"candidate": http.model("ft", latency_sample=SAMPLE), "thresholds": BOUND, "stored": True}
+    keys = {"candidate": http.model("ft", latency_sample=10), "thresholds": BOUND, "stored": True}
     at_once = []
     http.server.answer = lambda body: (at_once.append(http.server.in_flight), answer(body))[1]
     gate = passed(http.judge(**keys))
@@ -92,13 +91,13 @@ def test_a_bound_without_a_sample_is_warned_about(http: EndpointProject) -> None
 
 def test_a_sample_with_a_gap_is_an_error(http: EndpointProject) -> None:
     http.server.answer = lambda body: error(500) if index_of(body) == 3 else answer(body)
-    gate = ends(http.judge(candidate=http.model("ft", latency_sample=SAMPLE), missing_answers="wrong"), "error")
+    gate = ends(http.judge(candidate=http.model("ft", latency_sample=10), missing_answers="wrong"), "error")
     mentions(check(gate, "candidate_answers"), "1 of 10")
 
 
 def test_recordings_carry_the_sample(http: EndpointProject) -> None:
     """Without a key and without the store: the gate is judged on what was recorded, its latencies too."""
-    http.gates(candidate=http.model("ft", latency_sample=SAMPLE), thresholds=BOUND)
+    http.gates(candidate=http.model("ft", latency_sample=10), thresholds=BOUND)
     gate = http.gate("--ftgate-report=recordings:recordings")
     http.ini["ftgate_recordings"] = "recordings"
     http.forget()
@@ -166,57 +165,38 @@ def test_a_model_that_only_hangs_is_wrong_where_missing_answers_are(http: Endpoi
 # --- failures that no retry cures ---------------------------------------------------------------------------
 
 FEW = range(1, 16 + 5)  # calls of a model, of which 16 are made at once where the gate does not say
+REFUSED = {"error": {"message": "Unsupported value", "param": "temperature", "code": "bad_value"}}
 
 
 def asked(http: EndpointProject, model: str) -> int:
     return sum(body["model"] == model for body in http.server.bodies)
 
 
-REFUSED = {"error": {"message": "Unsupported value", "param": "temperature", "code": "bad_value"}}
-
-
-def candidate_gets(http: EndpointProject, reply: Reply) -> None:
-    http.server.answer = lambda body: reply if body["model"] == "ft" else answer(body)
-
-
-PERMANENT = [  # reply to the candidate, its keys, what is said, how many calls there may be
-    (error(401, "invalid_api_key"), {}, ["401", "Set OPENAI_API_KEY"], FEW),
-    (error(404), {}, ["404", "/v1/chat/completions", "'ft'", "base_url", "ftgate.yaml:3"], FEW),
-    (error(429, "insufficient_quota"), {}, ["429", "quota"], FEW),
-    (Reply(status=400, body=REFUSED), {}, ["400", "param temperature"], FEW),
-    *((Reply(body={"choices": choices}), {"concurrency": 1}, [said], [5]) for choices, said in (
-        *(([], "not a chat completion"), ([{"message": {"content": {"a": 1}}}], "not a chat completion")),
-        ([{"message": {"content": [{"type": "image_url"}]}}], "image_url"),
-    )),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("reply", "keys", "said", "calls"), PERMANENT)
+@pytest.mark.parametrize(
+    ("reply", "keys", "said", "calls"),
+    [
+        (error(401, "invalid_api_key"), {}, ["401", "Set OPENAI_API_KEY"], FEW),
+        (error(404), {}, ["404", "/v1/chat/completions", "'ft'", "base_url", "ftgate.yaml:3"], FEW),
+        (error(429, "insufficient_quota"), {}, ["429", "quota"], FEW),
+        (Reply(status=400, body=REFUSED), {}, ["400", "param temperature"], FEW),
+        (Reply(body={"choices": []}), {"concurrency": 1}, ["not a chat completion"], [5]),
+    ],
+)
 def test_what_no_call_survives_ends_the_run_and_is_not_to_be_repeated(
-    http: EndpointProject,
-    monkeypatch: pytest.MonkeyPatch,
-    reply: Reply,
-    keys: dict[str, Any],
-    said: list[str],
+    http: EndpointProject, monkeypatch: pytest.MonkeyPatch, reply: Reply, keys: dict[str, Any], said: list[str],
     calls: Sequence[int],
-) -> None:
-    candidate_gets(http, reply)
+) -> None:  # fmt: skip
+    """The other model, which it stopped, is no second error."""
+    http.server.answer = lambda body: reply if body["model"] == "ft" else answer(body)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-mine-1234")
     tuned = http.model("ft", api_key_env="OPENAI_API_KEY", retries=5, **keys)
     http.file("ftgate.yaml", f"version: 1\nmodels:\n  tuned: {tuned}\n")
-    found = check(ends(http.judge(candidate="tuned"), "error"), "candidate_answers")
+    gate = ends(http.judge(candidate="tuned"), "error")
+    found = check(gate, "candidate_answers")
     mentions(found, http.server.url.removeprefix("http://").removesuffix("/v1"), f"{N} of {N}", *said)
-    assert found["advice"]
-    assert "Run again" not in found["advice"]
+    assert "Run again" not in (found["advice"] or "Run again")
     assert asked(http, "ft") in calls
-
-
-def test_the_model_that_was_stopped_is_no_second_error(http: EndpointProject) -> None:
-    candidate_gets(http, error(401))
-    gate = http.judge()
-    assert gate["baseline"]["n_errors"] > 0
-    assert statuses(gate)["candidate_answers"] == "error"
-    assert statuses(gate)["baseline_answers"] == "note"
+    assert statuses(gate)["baseline_answers"] == "note" or calls is not FEW
 
 
 def test_a_model_that_stops_the_run_and_is_forgiven_leaves_the_other_an_error(http: EndpointProject) -> None:
@@ -227,20 +207,6 @@ def test_a_model_that_stops_the_run_and_is_forgiven_leaves_the_other_an_error(ht
         http.judge(baseline=http.model("base", concurrency=1), candidate=candidate, missing_answers="wrong"), "error"
     )
     assert statuses(gate)["baseline_answers"] == "error"
-
-
-@pytest.mark.parametrize(
-    ("body", "parts"), [("return None", ("None", "str")), ("return 1 / 0", ("ZeroDivisionError", "broken.py:2"))]
-)
-def test_a_function_that_is_broken_is_to_be_fixed(http: EndpointProject, body: str, parts: tuple[str, ...]) -> None:
-    http.file("broken.py", f"def model(text):\n    {body}\n")
-    found = check(http.judge(candidate="python:broken:model"), "candidate_answers")
-    mentions(found, *parts)
-    assert found["advice"]
-    assert "Run again" not in found["advice"]
-
-
-# --- when a run ends early -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

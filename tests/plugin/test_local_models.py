@@ -27,6 +27,8 @@ async def many_async(texts):
 def picky(texts):
     return [answer if i else None for i, answer in enumerate(many(texts))]
 
+def none(text): pass
+
 def refuses_one(text):
     if text.endswith(' 7'):
         raise ValueError('not seven')
@@ -66,11 +68,8 @@ def test_a_function_may_take_many_inputs_at_once_and_a_batch_size_changes_no_key
 @pytest.mark.parametrize(
     ("function", "keys", "parts"),
     [
-        (
-            "picky",
-            {"batch_size": 30},
-            ["NoneType", "2 of 60 answers missing (test.jsonl:1, test.jsonl:31)"],
-        ),
+        ("picky", {"batch_size": 30}, ["NoneType", "2 of 60 answers missing (test.jsonl:1, test.jsonl:31)"]),
+        ("none", {}, ["None", "str", "60 of 60 answers missing"]),
         ("refuses_one", {"workers": 2}, ["ValueError: not seven (local.py:", "1 of 60 answers missing (test.jsonl:8)"]),
         ("many_async", {"workers": 2}, ["workers: a coroutine function"]),
         ("one", {"workers": 2, "concurrency": 2}, ["concurrency and workers are both set"]),
@@ -80,7 +79,10 @@ def test_what_a_function_gets_wrong(local: Project, function: str, keys: dict[st
     """Of many inputs, or in processes of its own: the answers that are missing are told with the reason."""
     candidate(local, function, **keys)
     gate = local.gate(apart=True) if "workers" in keys else local.judge()
-    mentions(stopped(gate, called="answers" in "".join(parts)), *parts)
+    called = "answers" in "".join(parts)
+    found = stopped(gate, called=called)
+    mentions(found, *parts)
+    assert (found["advice"] is not None or not called, "Run again" in str(found["advice"])) == (True, False)
 
 
 # --- processes -----------------------------------------------------------------------------------------------
