@@ -30,7 +30,7 @@ class Mine:
     """Hooks and a model with a price of its own."""
 
     name = spelling = "mine"
-    concurrency, timeout_s, retries, persistent, verified = 4, 60.0, 0, False, None
+    concurrency, timeout_s, retries, persistent = 4, 60.0, 0, False
 
     def __init__(self, **price: float) -> None:
         self.price = price
@@ -40,9 +40,6 @@ class Mine:
 
     async def complete(self, example: Example, repeat: int = 0) -> Completion:
         return Completion(str(example.expected), input_tokens=100, output_tokens=10)
-
-    async def aclose(self) -> None:
-        pass
 
     def pytest_ftgate_model(self, spec: Any) -> Any:
         return self if spec.provider == "mine" else None
@@ -158,14 +155,10 @@ def test_the_limit_is_an_error_also_where_missing_answers_count_as_wrong(http: E
 
 
 def test_a_function_without_a_price_is_not_counted_and_that_is_said(http: EndpointProject) -> None:
-    http.file(
-        "conftest.py",
-        "import pytest\n@pytest.fixture\ndef ftgate_candidate():\n"
-        "    return lambda text: ('refund', 'invoice', 'shipping')[int(text.split()[-1]) % 3]\n",
-    )
-    http.gate_test(baseline=http.model("base", **PRICED), candidate=...)
+    http.own()
+    http.gate_test(baseline=http.model("base", **PRICED), candidate="python:own:good")
     assert http.gate("--ftgate-max-cost=5")["verdict"] == "pass"
-    assert "not counted by --ftgate-max-cost, because no price is known: <lambda>" in words(http.result)
+    assert "not counted by --ftgate-max-cost, because no price is known: good" in words(http.result)
 
 
 # --- the economics of a fine-tune: sentence, limit, and all that is not known -----------------------------------
