@@ -120,10 +120,8 @@ class Context:
 
     def at_level(self, check: Check) -> Check:
         """Return a check with the status that the gate sets for its name under ``checks``."""
-        level = self.config.checks.get(check.name)
-        if level is None or level == CHANGEABLE[check.name].default:
-            return check
-        if check.status not in ("fail", "inconclusive", "warning"):
+        level, found = self.config.checks.get(check.name), check.status in ("fail", "inconclusive", "warning")
+        if level is None or level == CHANGEABLE[check.name].default or not found:
             return check
         return replace(check, status=STATUS_AT[level], source=str(self.config.sources[f"checks.{check.name}"]))
 
@@ -248,15 +246,8 @@ class Context:
 
     def compare(self, baseline: Any, candidate: Any, role: str) -> Comparison:
         """Compare two scores of one metric on the test set, by the standard of a baseline and the gate's confidence."""
-        standard = self.config.standard_of(role)
-        return compare_scored(
-            baseline,
-            candidate,
-            margin=standard.gain,
-            evidence=self.evidence_of(role),
-            confidence=self.config.confidence,
-            groups=self.groups,
-        )
+        asked: dict[str, Any] = {"margin": self.config.standard_of(role).gain, "evidence": self.evidence_of(role)}
+        return compare_scored(baseline, candidate, confidence=self.config.confidence, groups=self.groups, **asked)
 
     def evidence_of(self, role: str) -> str:
         """Return how surely the gain over a baseline must be shown; that it may drop must be proven."""

@@ -61,11 +61,9 @@ def check_possible(metric: Metric, key: str, gain: float, source: Source) -> Non
     """Raise :class:`ConfigError` for a margin or ``max_drop`` as large as no gain or drop can be: 3 for 3 points."""
     width, percent = metric.high - metric.low, gain / 100
     if gain >= width:
-        raise ConfigError(
-            f"{key} {gain:g} ({source}) is impossible: {metric.name} is between {metric.low:g} and {metric.high:g}",
-            where=Where(source.place or None),
-            cure=f"Did you mean {percent:g}?" if percent < width else f"Write {key} in the metric's unit.",
-        )
+        what = f"{key} {gain:g} ({source}) is impossible: {metric.name} is between {metric.low:g} and {metric.high:g}"
+        cure = f"Did you mean {percent:g}?" if percent < width else f"Write {key} in the metric's unit."
+        raise ConfigError(what, where=Where(source.place or None), cure=cure)
 
 
 def size_of(metric: Metric, groups: Sequence[str | None], tolerance: Tolerance) -> Size:
@@ -109,14 +107,9 @@ class Guard:
     @property
     def facts(self) -> PartResult:
         """Return the facts that are known before it is measured."""
-        return PartResult(
-            self.name,
-            self.metric.name,
-            self.spec.max_drop,
-            self.tolerance.confidence,
-            test_set=TestSetResult(self.test.path, self.test.sha256, len(self.test)),
-            metric_range=(self.metric.low, self.metric.high),
-        )
+        test_set = TestSetResult(self.test.path, self.test.sha256, len(self.test))
+        known: dict[str, Any] = {"test_set": test_set, "metric_range": (self.metric.low, self.metric.high)}
+        return PartResult(self.name, self.metric.name, self.spec.max_drop, self.tolerance.confidence, **known)
 
 
 @dataclass(frozen=True)
@@ -152,11 +145,6 @@ class Parts(NamedTuple):
     slices: tuple[Slice, ...] = ()
     tolerance: Tolerance | None = None
 
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Return what is known of the guards before any call, for the result."""
-        return {"guards": tuple(one.facts for one in self.others)}
-
 
 def prepare_parts(
     config: GateKeys,
@@ -188,7 +176,11 @@ def prepare_parts(
     compared = sum(one.note is None for one in slices) * len(config.baselines)
     confidence = corrected_confidence(config.confidence, max(compared, 1))
     tolerance = Tolerance(spec.max_drop, confidence, proven=False, alone=config.confidence)
-    return Parts(guards, tuple(_large_enough(one, test, tolerance) for one in slices), tolerance)
+    for at, one in enumerate(slices):  # those that are too small could never fail
+        have, needed, unit = size_of(one.metric, [test.examples[row].group for row in one.rows], tolerance)
+        if one.note is None and have < needed:
+            slices[at] = replace(one, note=f"too few {unit}s ({have:,} of {needed:,} required)")
+    return Parts(guards, tuple(slices), tolerance)
 
 
 def _guard(
@@ -213,13 +205,10 @@ def _by_value(spec: SliceKeys, test: DataSet, metric: Metric) -> Iterator[Slice]
     known = {field: None for example in test.examples for field in example.fields}
     for name in spec.fields:
         if name not in known:
-            near = nearest(name, known)
-            raise ConfigError(
-                f"no example of the test set has the field {printable(name, SHOWN)!r}",
-                where=spec.sources["fields"].where("slices.fields"),
-                evidence=f"the fields of the test set are: {listed(known)}",
-                cure=f"Did you mean {near!r}?" if near else None,
-            )
+            what = f"no example of the test set has the field {printable(name, SHOWN)!r}"
+            evidence, near = f"the fields of the test set are: {listed(known)}", nearest(name, known)
+            where, cure = spec.sources["fields"].where("slices.fields"), f"Did you mean {near!r}?" if near else None
+            raise ConfigError(what, where=where, evidence=evidence, cure=cure)
         rows: dict[str, list[int]] = {}
         for row, example in enumerate(test.examples):
             value = example.fields.get(name)
@@ -248,11 +237,3 @@ def _judgeable(one: Slice, config: GateKeys, test: DataSet, build: Callable[...,
         return replace(one, metric=build(spec, labels=labels))
     except ConfigError as error:  # known before any call, such as a missing label
         return replace(one, note=f"cannot be judged by {one.metric.name}: {error.what}")
-
-
-def _large_enough(one: Slice, test: DataSet, tolerance: Tolerance) -> Slice:
-    """Return a slice that is not judged where it is too small: it could never fail."""
-    have, needed, unit = size_of(one.metric, [test.examples[row].group for row in one.rows], tolerance)
-    if one.note or have >= needed:
-        return one
-    return replace(one, note=f"too few {unit}s ({have:,} of {needed:,} required)")

@@ -110,15 +110,11 @@ def _check_thresholds(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
 
 def _check_errors(config: GateKeys) -> None:
     """Refuse ``missing_answers: wrong`` with precision, which rises when answers are missing."""
-    if config.missing_answers != "wrong":
-        return
-    for spec in config.judged_by:
-        if spec.name.partition("_")[0] == "precision":
-            raise ConfigError(
-                f"missing_answers: wrong cannot be used with {spec.name}, which ignores missing answers",
-                where=config.sources["missing_answers"].where("missing_answers"),
-                cure="Use f1 or recall, or missing_answers: error.",
-            )
+    for name in (spec.name for spec in config.judged_by if config.missing_answers == "wrong"):
+        if name.partition("_")[0] == "precision":
+            what = f"missing_answers: wrong cannot be used with {name}, which ignores missing answers"
+            where = config.sources["missing_answers"].where("missing_answers")
+            raise ConfigError(what, where=where, cure="Use f1 or recall, or missing_answers: error.")
 
 
 def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: frozenset[str] = frozenset()) -> Context:
@@ -137,7 +133,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: froz
     test, audit = _audited(training, test, services, metrics[config.decided_by.name])
     models = _models(config, training, test, services)
     _check_prompts(models, [test])
-    attempt = None
+    attempt, custom = None, partial(custom_metrics, services.hook)
     if "candidate" in models:
         asked = models["candidate"], metrics[config.decided_by.name]
         attempt = find_attempt(config, *asked, test, services.stores.notes, answers)
@@ -148,15 +144,12 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: froz
             test, audit = _audited(training, counted, services, metrics[config.decided_by.name])
             metrics = build_metrics(config, test, training, services.hook)
             models = _models(config, training, test, services)
-    facts, now = {"nodeid": nodeid, "attempt": None if attempt is None else attempt.facts}, clock.wall()
-    custom, deciding = partial(custom_metrics, services.hook), metrics[config.decided_by.name]
-    parts = prepare_parts(config, services.load, (test, training), deciding, custom)
+    facts, now = {"nodeid": nodeid, "attempt": attempt and attempt.facts}, clock.wall()
+    parts = prepare_parts(config, services.load, (test, training), metrics[config.decided_by.name], custom)
     judging = prepare_judging(config, test, metrics, models, services.hook, offline=services.offline)
-    gate = Context(
-        config, test, training, audit, metrics, models, now, parts=parts, judging=judging, attempt=attempt, facts=facts
-    )
+    gate = Context(config, test, training, audit, metrics, models, now, parts, judging, attempt, facts=facts)
     _check_prompts(gate.models, [data for data in gate.test_sets.values() if data is not gate.test])
-    return _with_input_facts(gate)
+    return gate.with_facts(**_input_facts(gate))
 
 
 def _with_known_answers(attempt: Attempt, model: Model, services: Services) -> Attempt:
@@ -174,17 +167,15 @@ def _audited(training: DataSet, test: DataSet, services: Services, deciding: Met
     return grouped(test, audit.test_near_rows) if audit.test_near_rows else test, audit
 
 
-def _with_input_facts(gate: Context) -> Context:
-    """Add the facts of data and models that are known before any call."""
+def _input_facts(gate: Context) -> dict[str, Any]:
+    """Return the facts of the data and of the deciding metric that are known before any call."""
     test, training, audit, metric = gate.test, gate.training, gate.audit, gate.deciding
     counts = audit.path, audit.sha256, audit.rows, audit.usable, audit.duplicates, audit.conflicts, audit.leaked
     leaked, near = (row_pairs(test, training, rows) for rows in (audit.leaked_rows, audit.leaked_near_rows))
-    return gate.with_facts(
-        training=TrainingResult(*counts, leaked_pairs=leaked, near_pairs=near),
-        test_set=TestSetResult(test.path, test.sha256, len(test), row_pairs(test, test, audit.test_near_rows)),
-        metric_range=(metric.low, metric.high),
-        **gate.parts.facts,
-    )
+    test_set = TestSetResult(test.path, test.sha256, len(test), row_pairs(test, test, audit.test_near_rows))
+    facts = {"training": TrainingResult(*counts, leaked, near), "test_set": test_set}
+    guards = tuple(one.facts for one in gate.parts.others)
+    return {**facts, "metric_range": (metric.low, metric.high), "guards": guards}
 
 
 def _models(config: GateKeys, training: DataSet, test: DataSet, services: Services) -> dict[str, Model]:
