@@ -13,12 +13,8 @@ from pytest_ftgate.runs.measure import Measured
 from pytest_ftgate.text import plural, printable, quoted, shortened
 
 _PLACES_SHOWN, _ID_CHARACTERS, _CAUSE_CHARACTERS = 3, 40, 1_000
-_NO_ANSWERS = {
-    "n_unknown": "without a known label",
-    "n_refused": "refused or filtered",
-    "n_cut_off": "cut off",
-    "n_empty": "empty",
-}
+_NO_ANSWERS = {"n_unknown": "without a known label", "n_refused": "refused or filtered"}
+_NO_ANSWERS |= {"n_cut_off": "cut off", "n_empty": "empty"}
 _MANY = 0.05
 """The share of retried calls, and of a baseline's answers without text, from which measures may be wrong."""
 _FEWEST, _BETTER, _SAME, _FEW_LABELS = 20, 1.5, 0.9, 0.15

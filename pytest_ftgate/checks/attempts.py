@@ -270,12 +270,10 @@ def _ledger(path: Path) -> list[Entry]:
         for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
             found.append(from_plain(Entry, parse_json(line)))
     except (OSError, ValueError) as error:
-        raise DataError(
-            "the line is not an attempt: the ledger was damaged or edited",
-            where=Where(shown_path(path), len(found) + 1),
-            evidence=" ".join(str(error).partition(" [type=")[0].split()),
-            cure="Restore the file from git: lines are only added at its end, by pytest-ftgate.",
-        ) from None
+        what = "the line is not an attempt: the ledger was damaged or edited"
+        where, evidence = Where(shown_path(path), len(found) + 1), " ".join(str(error).partition(" [type=")[0].split())
+        cure = "Restore the file from git: lines are only added at its end, by pytest-ftgate."
+        raise DataError(what, where=where, evidence=evidence, cure=cure) from None
     return found
 
 

@@ -271,19 +271,15 @@ class Context:
 def result_of(config: GateKeys, facts: Mapping[str, Any], checks: Iterable[Check]) -> GateResult:
     """Return the result of a gate from its keys, the facts that were found, and its checks."""
     baselines = {role: _described(config, role) for role in config.baselines}
+    keys = ("margin", "evidence", "confidence", "goal", "gate", "stage")
     known: dict[str, Any] = {
+        **{key: getattr(config, key) for key in keys},
         "metric": config.decided_by.name,
-        "margin": config.margin,
         "max_drop": config.max_drop if config.matches else None,
-        "evidence": config.evidence,
-        "confidence": config.confidence,
         "baseline": next(iter(baselines.values())),
         "baselines": baselines,
         "candidate": _described(config, "candidate"),
         "hypothesis": config.expectation,
-        "goal": config.goal,
-        "gate": config.gate,
-        "stage": config.stage,
         **facts,
     }
     return closed(GateResult(config.name, verdict="error", **known), checks)

@@ -6,12 +6,12 @@ only answers shorter then looks better, although a line in the prompt would do.
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.data.messages import calls_in, declared_tools
-from pytest_ftgate.metrics import Metric, Scored
+from pytest_ftgate.metrics import Scored
 from pytest_ftgate.metrics.custom import ExampleMetric
 from pytest_ftgate.metrics.labels import LabelSet
 from pytest_ftgate.metrics.reading import Kind, expected_loosely, holds, read_leniently, renamed
@@ -87,18 +87,15 @@ class _Reader:
                 for some in answers
             ]
         self._label = cache(lambda answer: read_leniently(answer, "label", labels=labels))
-        self.read = {role: self._read(role) for role in self.said}
+        self.read = {
+            role: [list(map(self._read, some, gate.expected)) for some in self.said[role]] for role in self.said
+        }
 
-    def _read(self, role: str) -> list[list[str | None]]:
-        """Return what each answer of a model says."""
-        return [
-            [
-                answer
-                and (self._label(answer) if self.labels else read_leniently(answer, self.kind, value, tools=self.tools))
-                for answer, value in zip(repeat, self.gate.expected, strict=True)
-            ]
-            for repeat in self.said[role]
-        ]
+    def _read(self, answer: str | None, expected: Any) -> str | None:
+        """Return what an answer says."""
+        if not answer or self.labels:
+            return answer and self._label(answer)
+        return read_leniently(answer, self.kind, expected, tools=self.tools)
 
     def compare(self, role: str, held: Sequence[Sequence[bool]] = ()) -> Reread:
         """Return the gain over a baseline, with its answers that are cut off or ``held`` as ties."""
@@ -224,18 +221,14 @@ def check_free(gate: Context) -> Iterator[Check]:
             message += f"first {gate.test.where(row)}: {printable(flaw, _FLAW_SHOWN)}"
             advice = "Correct these rows, or the rules of the metric format if they do not describe the task."
             yield Check("formatting_gain", "warning", message, len(broken), advice=advice)
-    metrics = (gate.deciding, *_asked_of_candidate(gate))
+    metrics = [gate.deciding]
+    for name, limits in gate.config.thresholds.items():
+        asked, least, most = gate.metrics.get(name), limits.min, limits.max
+        if asked is not None:  # it must exceed the worst value, which any answers reach
+            higher = least is not None and least > asked.low
+            lower = most is not None and most < asked.high
+            metrics += [asked] * (higher if asked.greater_is_better else lower)
     if not any(one.compares or isinstance(one, ExampleMetric) for one in metrics):
         message = f"{gate.deciding.name} only checks the form of an answer: no metric checks whether answers are right"
         advice = "Add a metric that compares with the expected output, such as thresholds: {exact_match: {min: ...}}."
         yield Check("formatting_gain", "warning", message, advice=advice)
-
-
-def _asked_of_candidate(gate: Context) -> Iterator[Metric]:
-    """Yield the metrics on which the candidate must exceed the worst value, which any answers reach."""
-    for name, limits in gate.config.thresholds.items():
-        metric, least, most = gate.metrics.get(name), limits.min, limits.max
-        if metric is not None:
-            higher = least is not None and least > metric.low
-            if higher if metric.greater_is_better else most is not None and most < metric.high:
-                yield metric

@@ -45,8 +45,7 @@ def prepare_judging(
     Raises:
         ConfigError: a judge is also being judged, or the gate cannot use a judged metric.
     """
-    judges: dict[str, Judge] = {}
-    people = None
+    judges, people = dict[str, Judge](), None
     for name, metric in metrics.items():
         if metric.pairwise:
             _check_pairwise(config, name)
@@ -83,23 +82,17 @@ def _check_pairwise(config: GateKeys, name: str) -> None:
         what = f"max_drop needs a metric that scores a single model, and {name} compares two"
         raise refused("metric", what, "Use a metric that scores each answer, such as rubric.")
     if config.margin is not None and config.margin >= 0.5:
-        raise ConfigError(
-            f"margin {config.margin:g} ({config.sources['margin']}) is impossible: the gain is the win rate minus 0.5, "
-            "so it is at most 0.5",
-            cure="Write 0.05 for a win rate of 55 %.",
-        )
+        what = f"margin {config.margin:g} ({config.sources['margin']}) is impossible: the gain is the win rate minus "
+        raise ConfigError(f"{what}0.5, so it is at most 0.5", cure="Write 0.05 for a win rate of 55 %.")
 
 
 def _check_people(config: GateKeys, metric: HumanPreference) -> None:
     """Refuse a gate with several baselines or repeats."""
     if len(config.baselines) > 1 or config.repeats > 1:
         key = "baselines" if len(config.baselines) > 1 else "repeats"
-        raise ConfigError(
-            f"human_preference compares one answer each of two models, and the gate has several {key}",
-            where=config.sources[key].where(key),
-            evidence=metric.source,
-            cure="Use a separate gate with one baseline, one candidate and repeats: 1.",
-        )
+        what = f"human_preference compares one answer each of two models, and the gate has several {key}"
+        cure = "Use a separate gate with one baseline, one candidate and repeats: 1."
+        raise ConfigError(what, where=config.sources[key].where(key), evidence=metric.source, cure=cure)
 
 
 def _check_judge(metric: ModelJudged) -> None:
@@ -107,12 +100,9 @@ def _check_judge(metric: ModelJudged) -> None:
     spec = metric.judge
     own = [key for key in PROMPT_KEYS if key in spec.options]
     if spec.provider == "openai" and own:
-        raise ConfigError(
-            f"the judge {spec.name} has its own prompt ({', '.join(own)}), and a judge is prompted with the rubric",
-            where=spec.source.where(own[0]),
-            evidence=f"judge of {metric.name} ({metric.source})",
-            cure="Remove it, and put what matters into the rubric.",
-        )
+        what = f"the judge {spec.name} has its own prompt ({', '.join(own)}), and a judge is prompted with the rubric"
+        where, evidence = spec.source.where(own[0]), f"judge of {metric.name} ({metric.source})"
+        raise ConfigError(what, where=where, evidence=evidence, cure="Remove it, and put what matters into the rubric.")
 
 
 def _refuse_same(metric: ModelJudged, model: Model | None, config: GateKeys, models: Mapping[str, Model]) -> None:
@@ -121,12 +111,10 @@ def _refuse_same(metric: ModelJudged, model: Model | None, config: GateKeys, mod
         one, other = (None if of is None else of.function for of in (model, models[role]))
         same_function = one is not None and other is not None and unwrap(one) == unwrap(other)
         if same_function or is_one_model(metric.judge, spec):
-            raise ConfigError(
-                f"the judge of {metric.name} is the {called(role)} itself ({spec.spelling})",
-                where=Where(metric.source, key="metric.judge"),
-                evidence=f"{called(role)}: {spec.source}",
-                cure="Use a third model as the judge: models prefer their own answers (self-preference bias).",
-            )
+            what = f"the judge of {metric.name} is the {called(role)} itself ({spec.spelling})"
+            where, evidence = Where(metric.source, key="metric.judge"), f"{called(role)}: {spec.source}"
+            cure = "Use a third model as the judge: models prefer their own answers (self-preference bias)."
+            raise ConfigError(what, where=where, evidence=evidence, cure=cure)
 
 
 def is_one_model(one: ModelSpec, other: ModelSpec) -> bool:
@@ -183,8 +171,5 @@ def check(gate: Context) -> Iterator[Check]:
         return
     advice = "Add at least 20 items judged by people: calibration: {path: ..., min_kappa: 0.6}."
     for metric in (judge.metric for judge in gate.judging.judges.values() if not judge.items):
-        message = (
-            f"the judge {metric.judge.name} is not calibrated against human labels; LLM judges are biased and can be "
-            "manipulated"
-        )
-        yield Check("evidence", "note", message, source=metric.source, advice=advice)
+        message = f"the judge {metric.judge.name} is not calibrated against human labels; LLM judges are biased and "
+        yield Check("evidence", "note", f"{message}can be manipulated", source=metric.source, advice=advice)

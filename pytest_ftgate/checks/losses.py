@@ -46,20 +46,15 @@ def judge_drop(
         found = compare_scored(baselines[role], candidate, confidence=tolerance.confidence, **asked)
         values: dict[str, Any] = {"baseline": baselines[role].value, "candidate": candidate.value, "against": role}
         result = replace(part, **vars(found), **values, confidence=tolerance.confidence, verdict=found.status)
-        if found.reached or tolerance.proven or _is_worse(found.upper_bound):
+        if found.reached or tolerance.proven or (found.upper_bound or 0.0) < 0:  # surely worse
             return result
-        if tolerance.alone is None:
-            return replace(result, verdict="warning")
-        alone = compare_scored(baselines[role], candidate, confidence=tolerance.alone, **asked)
-        return replace(result, verdict="warning" if _is_worse(alone.upper_bound) else "pass")
+        if tolerance.alone is not None:
+            found = compare_scored(baselines[role], candidate, confidence=tolerance.alone, **asked)
+        warned = tolerance.alone is None or (found.upper_bound or 0.0) < 0
+        return replace(result, verdict="warning" if warned else "pass")
 
     results = map(against, best_first(baselines))
     return max(results, key=lambda one: (_WORST_LAST.index(one.verdict or "pass"), -(one.gain or 0.0)))
-
-
-def _is_worse(upper_bound: float | None) -> bool:
-    """Return whether the real gain is surely below 0."""
-    return upper_bound is not None and upper_bound < 0
 
 
 def best_first(baselines: Mapping[str, Scored]) -> list[str]:
@@ -94,19 +89,17 @@ def check_free(gate: Context) -> Iterator[Check]:
     if not gate.parts.others:
         yield Check("guards", "note", "no guards configured: other tasks were not tested for regressions")
     for guard in gate.parts.others:
-        yield from (*_leaked(guard), *_too_small(guard), *_not_recorded(gate, guard))
+        yield from _check_guard(gate, guard)
     yield from _ids_in_two(gate)
 
 
-def _leaked(guard: Guard) -> Iterator[Check]:
+def _check_guard(gate: Context, guard: Guard) -> Iterator[Check]:
+    """Check that no example is trained on, that there are enough, and that recorded models answer every one."""
     if rows := guard.leaked_rows:
         verb, first = "is" if len(rows) == 1 else "are", guard.test.where(rows[0][0])
         message = f"{len(rows):,} of {plural(len(guard.test), 'example')} {verb} in the training set, first {first}"
         advice = "Remove them from the guard: examples that were trained on do not show what was forgotten."
         yield guard.check("fail", message, observed=len(rows), required=0, advice=advice, action="fix_data")
-
-
-def _too_small(guard: Guard) -> Iterator[Check]:
     have, needed, unit = size_of(guard.metric, guard.test.groups, guard.tolerance)
     if have < needed:
         most = show_amount(guard.spec.max_drop, share=guard.metric.share)
@@ -115,10 +108,6 @@ def _too_small(guard: Guard) -> Iterator[Check]:
         numbers = {"observed": have, "required": needed, "action": "add_examples"}
         advice = f"Add {plural(needed - have, f'more {unit}')} to the guard."
         yield guard.check("inconclusive", message, **numbers, advice=advice)
-
-
-def _not_recorded(gate: Context, guard: Guard) -> Iterator[Check]:
-    """Check that recorded models have an answer to every example of the guard."""
     for role, model in gate.models.items():
         missing = [one.name for one in guard.test if model.ids is not None and one.id not in model.ids]
         if missing and not (role == "candidate" and gate.config.missing_answers == "wrong"):

@@ -64,12 +64,10 @@ def _by_name(asked: Sequence[MetricSpec]) -> dict[str, MetricSpec]:
         if spec.name in JUDGED and not first.options:  # a judge is named once, wherever that is
             specs[spec.name] = first = spec
         if spec.options and spec.options != first.options:
-            raise ConfigError(
-                f"the metric {spec.name} is used twice with different options",
-                where=Where(key="metric"),
-                evidence=f"{first.options} ({first.source}) and {spec.options} ({spec.source})",
-                cure="Use the same options everywhere in one gate.",
-            )
+            what = f"the metric {spec.name} is used twice with different options"
+            evidence = f"{first.options} ({first.source}) and {spec.options} ({spec.source})"
+            cure = "Use the same options everywhere in one gate."
+            raise ConfigError(what, where=Where(key="metric"), evidence=evidence, cure=cure)
     return specs
 
 
@@ -101,11 +99,9 @@ def _check_thresholds(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
         lies = f"is between {low:g} and {high:g}" if high < inf else f"is never below {low:g}"
         for key, value in (("min", limits.min), ("max", limits.max)):
             if value is not None and not low <= value <= high:
-                raise ConfigError(
-                    f"{key} {value:g} ({limits.source}) is impossible: {name} {lies}",
-                    where=Where(limits.source.place or None),
-                    cure=f"Did you mean {value / 100:g}?" if high == 1 < value <= 100 else None,
-                )
+                what = f"{key} {value:g} ({limits.source}) is impossible: {name} {lies}"
+                cure = f"Did you mean {value / 100:g}?" if high == 1 < value <= 100 else None
+                raise ConfigError(what, where=Where(limits.source.place or None), cure=cure)
 
 
 def _check_errors(config: GateKeys) -> None:

@@ -146,8 +146,7 @@ def plan_gate(
 
 def _plan(gate: Context, services: Services, preview: int) -> Plan:
     shown, metric, wanted = gate.may_show or gate.test, gate.deciding, jobs(gate)
-    first = replace(shown, examples=shown.examples[: max(1, preview)])
-    answered: dict[str, Run] = {}
+    first, answered = replace(shown, examples=shown.examples[: max(1, preview)]), dict[str, Run]()
     if preview:
         with services.calling(gate) as options:
             few = {role: Job(model, first, of_candidate=role == "candidate") for role, model in gate.models.items()}
@@ -183,11 +182,8 @@ def _calls(gate: Context, wanted: Mapping[RunName, Job], stored: Mapping[RunName
         if model.verified is not None:
             continue
         own = {name: job for name, job in wanted.items() if name.role == role}
-        found = Calls(
-            called(role, model.name),
-            tuple((name.words, len(job.test_set) * job.repeats) for name, job in own.items()),
-            sum(len(stored[name].unanswered) for name in own),
-        )
+        purposes = tuple((name.words, len(job.test_set) * job.repeats) for name, job in own.items())
+        found = Calls(called(role, model.name), purposes, sum(len(stored[name].unanswered) for name in own))
         known = max((_answered(stored[name]) for name in own), key=lambda run: len(run.test_set))
         n = len(known.test_set)
         if not n:
@@ -269,14 +265,10 @@ def _prospects(gate: Context, scored: dict[str, Scored]) -> Prospects:
         return replace(found, chances=won, basis=["if no pair is a tie"])
     if metric.kind == "right_wrong" and config.repeats == 1:
         rates = {gain: gain + 2 * max(broken, -gain) for gain in gains}
-        return replace(
-            found,
-            chances={
-                gain: chances(units, gain=gain, disagreement=rate, **asked) if rate <= 1 else None
-                for gain, rate in rates.items()
-            },
-            detectable=detectable_gain(units, broken=broken, **asked) if margin >= 0 else None,
-        )
+        possible = {gain: rate for gain, rate in rates.items() if rate <= 1}
+        exact = {gain: chances(units, gain=gain, disagreement=rate, **asked) for gain, rate in possible.items()}
+        detectable = detectable_gain(units, broken=broken, **asked) if margin >= 0 else None
+        return replace(found, chances={gain: exact.get(gain) for gain in gains}, detectable=detectable)
     baseline = max(baselines, key=lambda one: metric.sign * one.value) if baselines else _assumed(gate)
     if baseline is None:
         return found

@@ -30,11 +30,8 @@ def read_recordings(folder: Path) -> dict[str, Recording]:
     Raise :class:`DataError` if the folder is missing, a row is not a prediction, or one key has two different answers.
     """
     if not folder.is_dir():
-        raise DataError(
-            "folder of recordings not found",
-            where=Where(shown_path(folder)),
-            cure="Create it with --ftgate-report=recordings:FOLDER, or remove ftgate_recordings from the ini file.",
-        )
+        cure = "Create it with --ftgate-report=recordings:FOLDER, or remove ftgate_recordings from the ini file."
+        raise DataError("folder of recordings not found", where=Where(shown_path(folder)), cure=cure)
     found: dict[str, Recording] = {}
     theirs = {path: path.stem.endswith(_CANDIDATES) for path in sorted(folder.rglob("*.jsonl"))}
     for path in sorted(theirs, key=theirs.__getitem__):
@@ -47,11 +44,9 @@ def read_recordings(folder: Path) -> dict[str, Recording]:
             kept.inputs.update([row.input_sha256] if row.input_sha256 is not None else ())
             first = kept.prediction.completion
             if first is not None and first.text != one.completion.text:
-                raise DataError(
-                    "another recording has a different answer under the same key",
-                    where=replace(where, key="key"),
-                    cure="Delete the older of the two files and record it again.",
-                )
+                what = "another recording has a different answer under the same key"
+                cure = "Delete the older of the two files and record it again."
+                raise DataError(what, where=replace(where, key="key"), cure=cure)
     return found
 
 

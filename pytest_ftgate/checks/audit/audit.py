@@ -110,12 +110,10 @@ def _repeated_inputs(test: DataSet) -> Iterator[DataError]:
     start = shared_start(texts) if repeats else 0
     for row, first in repeats:
         ids = [f'"{excerpt(one.id)}"' for one in (test.examples[row], test.examples[first]) if one.has_own_id]
-        yield DataError(
-            f"the input is the same as on {test.row_name(first)}" + (f" (ids {' and '.join(ids)})" if ids else ""),
-            where=test.where(row),
-            evidence=f"input: {excerpt_from(texts[row], start)}",
-            cure="keep one of the rows; case, width and white space are ignored in this comparison",
-        )
+        what = f"the input is the same as on {test.row_name(first)}" + (f" (ids {' and '.join(ids)})" if ids else "")
+        evidence = f"input: {excerpt_from(texts[row], start)}"
+        cure = "keep one of the rows; case, width and white space are ignored in this comparison"
+        yield DataError(what, where=test.where(row), evidence=evidence, cure=cure)
 
 
 def _keys(given: Input) -> tuple[bytes, bytes]:

@@ -16,14 +16,8 @@ from pytest_ftgate.result import PROBLEMS_FIRST, GateResult
 from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import is_share, minute, readable, show_change, show_difference, show_percent
 
-_SYMBOLS = {
-    "pass": "\u2713",
-    "fail": "\u2717",
-    "inconclusive": "?",
-    "error": "!",
-    "warning": "\u25b2",
-    "note": "\u2022",
-}
+_SYMBOLS = {"pass": "\u2713", "fail": "\u2717", "inconclusive": "?", "error": "!"}
+_SYMBOLS |= {"warning": "\u25b2", "note": "\u2022"}
 _POLICY = "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
 _SIDE, _AIR = 8.0, 0.12  # of a chart: percent left free at each side, share of the values' width around them
 
@@ -76,12 +70,8 @@ def _view(result: GateResult, evidence: Evidence, anchor: str) -> Mapping[str, A
     """Return what the page shows of one gate, by the names in its template; sections without facts are left out."""
     models = (tables.models(result), *sentences.price_sentences(result), *sentences.detectable_sentence(result))
     near = tuple(tables.row_pairs(result, evidence.near_duplicates))
-    told = [
-        ("Checks", (tables.checks(result),)),
-        ("Models", models),
-        *tables.sections(result),
-        ("Near duplicates", near),
-    ]
+    first = [("Checks", (tables.checks(result),)), ("Models", models)]
+    told = [*first, *tables.sections(result), ("Near duplicates", near), ("Inputs", _inputs(result))]
     reached = [check.message for check in result.checks if (check.kind, check.status) == ("cost", "pass")]
     return {
         "anchor": anchor,
@@ -89,7 +79,7 @@ def _view(result: GateResult, evidence: Evidence, anchor: str) -> Mapping[str, A
         "headline": [*sentences.gain_sentence(result), *sentences.champion_sentences(result), *reached],
         "plot": None if result.gain is None else _plot(result),
         "advice": most_to_try(result),
-        "sections": [(title, content) for title, content in (*told, ("Inputs", _inputs(result))) if any(content)],
+        "sections": [(title, content) for title, content in told if any(content)],
         "prompts": evidence.prompts,
         "rows": evidence.rows,
         "repeats": evidence.repeats,
