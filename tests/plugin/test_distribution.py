@@ -4,6 +4,7 @@ verdict, obligation and report is that of a run in one process."""
 import os
 from collections import Counter
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -115,8 +116,10 @@ def test_as_if_in_one_process(many: EndpointProject, mode: str, workers: int) ->
     And red where a gate fails in a test that is expected to fail; more that is red: test_obligations.py.
     """
     args = (f"-n{workers}", f"--dist={mode}")
-    report = many.report(*args, apart=True)
+    report = many.report(*args, "--junitxml=junit.xml", apart=True)
     assert many.result.ret == 0, many.result.stdout.str()
+    told = ElementTree.parse(many.path / "junit.xml").findall(".//property[@name='ftgate']")
+    assert len(told) == len(report["gates"])
     assert many.asked.keys() == ASKED.keys()
     assert len(many.server.answer.keys) > 1  # type: ignore[attr-defined]
     assert report["unjudged"] == []
