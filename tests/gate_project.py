@@ -44,6 +44,10 @@ import pytest
 OTHERS = ("asyncio", "anyio", "hypothesispytest", "rerunfailures", "randomly", "syrupy")
 ALONE = tuple(f"-pno:{name}" for name in OTHERS)
 LABELS = ("refund", "invoice", "shipping")
+LARGE = {"input_per_1m": 1.8, "output_per_1m": 7.2}
+SMALL = {"input_per_1m": 0.3, "output_per_1m": 1.2}
+USAGE = {"input_tokens": 1000, "output_tokens": 20}
+"""Prices of a large model and of one that costs a sixth, and what an answer takes: $0.001944 or $0.000324."""
 NATIVE_TOML = pytest.mark.skipif(pytest.version_tuple < (9,), reason="pytest 9 reads native TOML")
 GATE = (
     "test_set: test.jsonl, training_set: train.jsonl, margin: 0.05, "
@@ -97,6 +101,10 @@ def on_a_branch(folder: Path) -> None:
 
 def _each(index: int, fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value(index) if callable(value) else value for name, value in fields.items()}
+
+
+def recorded(path: str, **options: Any) -> dict[str, Any]:
+    return {"provider": "recorded", "path": path, **options}
 
 
 def label(index: int) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, index_of
-from gate_project import GATE, Project, label, on_a_branch, write_jsonl, wrong
+from gate_project import GATE, LARGE, SMALL, USAGE, Project, label, on_a_branch, recorded, write_jsonl, wrong
 from judge_project import PythonJudged, ServedJudged
 from loopback import LoopbackServer
 
@@ -22,9 +22,6 @@ PROJECTS: dict[str, Callable[[pytest.Pytester, LoopbackServer], Project]] = {}
 LIVE: set[str] = set()
 FACTS = ("prompted", "economics", "guards_and_slices")  # whose JSON report is kept whole
 PAGES = ("guards_and_slices",)  # whose HTML is kept too
-DAY_S = 86_400
-LARGE = {"input_per_1m": 1.8, "output_per_1m": 7.2}
-SMALL = {"input_per_1m": 0.3, "output_per_1m": 1.2}
 ROOMS = ("kitchen", "hall", "attic")
 
 
@@ -43,10 +40,6 @@ def golden(kind: type[Any] = Project, *, live: bool = False) -> Callable[[Build]
         return build
 
     return keep
-
-
-def recorded(path: str, **options: Any) -> dict[str, Any]:
-    return {"provider": "recorded", "path": path, **options}
 
 
 def plain(name: str, answers: Mapping[str, Iterable[int]] | None = None, /, **keys: Any) -> None:
@@ -105,9 +98,8 @@ def unfit_data(project: Project) -> None:
 def match(project: Project) -> None:
     """Return a small model in place of a large one: as good, cheaper and faster."""
     project.test_set(300)
-    usage = {"input_tokens": 1000, "output_tokens": 20}
-    project.predictions("base.jsonl", 300, range(270, 300), usage=usage, latency_s=1.0)
-    project.predictions("ft.jsonl", 300, (0, 1, *range(270, 299)), usage=usage, latency_s=0.5)
+    project.predictions("base.jsonl", 300, range(270, 300), usage=USAGE, latency_s=1.0)
+    project.predictions("ft.jsonl", 300, (0, 1, *range(270, 299)), usage=USAGE, latency_s=0.5)
     project.keys |= {
         "baseline": recorded("base.jsonl", price=LARGE),
         "candidate": recorded("ft.jsonl", price=SMALL),
@@ -282,12 +274,13 @@ def aged(project: EndpointProject) -> None:
     """Return a gate that was green 100 days ago, on answers of that day; some other answers are worse today."""
     project.gate_test(max_age_days=90)
     project.run()
+    long = 100 * 86_400
     with closing(sqlite3.connect(project.path / ".ftgate/predictions.sqlite3")) as store, store:
-        store.execute("UPDATE predictions SET created_at = created_at - ?", (100 * DAY_S,))
+        store.execute("UPDATE predictions SET created_at = created_at - ?", (long,))
         for name, text in store.execute("SELECT name, text FROM notes").fetchall():
             kept = json.loads(text)
             if "judged_at" in kept:
-                kept["judged_at"] -= 100 * DAY_S
+                kept["judged_at"] -= long
                 store.execute("UPDATE notes SET text = ? WHERE name = ?", (json.dumps(kept), name))
     project.gate_test(max_age_days=90, candidate=project.model("ft", revision="2"))
     now = project.server.answer

@@ -5,11 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gate_project import LABELS, Project, label, write_jsonl, wrong
-
-LARGE = {"input_per_1m": 1.8, "output_per_1m": 7.2}
-SMALL = {"input_per_1m": 0.3, "output_per_1m": 1.2}
-USAGE = {"input_tokens": 1000, "output_tokens": 20}
+from gate_project import LABELS, LARGE, SMALL, USAGE, Project, label, recorded, write_jsonl, wrong
 
 Case = Callable[[Project], dict[str, Any]]
 CASES: dict[str, Case] = {}
@@ -48,10 +44,6 @@ def held(title: str, name: str, *lines: Any) -> None:
 def over(title: str, **fields: Any) -> None:
     """A case whose test examples have other fields."""
     keys(title, lambda project: project.test_set(60, **fields))
-
-
-def recorded(name: str, **options: Any) -> dict[str, Any]:
-    return {"provider": "recorded", "path": name, **options}
 
 
 def training(project: Project, made: list[tuple[Any, Any]]) -> None:

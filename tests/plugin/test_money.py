@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, answer
-from gate_project import Project, check, ends, mentions, passed, statuses, stopped, words
+from gate_project import Project, check, ends, mentions, passed, recorded, statuses, stopped, words
 from loopback import Reply, error
 
 from pytest_ftgate.data import Example
@@ -74,8 +74,7 @@ def test_the_hour_of_a_machine_is_spread_over_the_calls(http: EndpointProject) -
 
 
 def test_reading_a_file_is_not_what_a_machine_took(project: Project) -> None:
-    recorded = {"provider": "recorded", "path": "ft.jsonl", "price": {"gpu_hour_usd": 2}}
-    gate = project.judge(candidate=recorded, thresholds={"cost_usd": {"max": 1}})
+    gate = project.judge(candidate=recorded("ft.jsonl", price={"gpu_hour_usd": 2}), thresholds={"cost_usd": {"max": 1}})
     assert (gate["verdict"], gate["candidate"]["cost_usd"]) == ("error", None)
     mentions(check(gate, "thresholds.cost_usd"), "60 of 60")
 
@@ -176,12 +175,8 @@ def priced(project: Project) -> Project:
     """Return a gate that the candidate wins, with costs."""
     project.predictions("base.jsonl", 60, range(40, 60), usage=TOKENS)
     project.predictions("ft.jsonl", 60, (0, 1, 58, 59), usage=TOKENS)
-    project.keys |= {"baseline": model("base.jsonl", LARGE), "candidate": model("ft.jsonl", SMALL)}
+    project.keys |= {"baseline": recorded("base.jsonl", price=LARGE), "candidate": recorded("ft.jsonl", price=SMALL)}
     return project
-
-
-def model(name: str, price: dict[str, float]) -> dict[str, Any]:
-    return {"provider": "recorded", "path": name, "price": price}
 
 
 def judged(project: Project, **economics: Any) -> dict[str, Any]:
@@ -193,7 +188,7 @@ def test_calls_for_nothing_save_nothing_but_on_a_machine_that_is_paid_by_the_mon
     priced: Project, output_per_1m: float, called: bool
 ) -> None:
     priced.predictions("ft.jsonl", 60, (0, 1, 58, 59), usage={"input_tokens": 1000, "output_tokens": 0})
-    priced.keys["candidate"] = model("ft.jsonl", {"input_per_1m": 0, "output_per_1m": output_per_1m})
+    priced.keys["candidate"] = recorded("ft.jsonl", price={"input_per_1m": 0, "output_per_1m": output_per_1m})
     gate = judged(priced, max_break_even_days=30)
     found = stopped(gate, called=called)
     assert (found["name"], found["observed"]) == ("economics", None)

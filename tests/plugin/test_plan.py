@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, N, answer, index_of
-from gate_project import Project
+from gate_project import Project, recorded
 from judge_project import ServedJudged
 from loopback import LoopbackServer, error
 
@@ -15,7 +15,7 @@ from pytest_ftgate.statistics.planning import chances, detectable_gain
 from pytest_ftgate.text import show_usd
 
 PRICED = {
-    role: {"provider": "recorded", "path": f"{path}.jsonl", "price": {"input_per_1m": usd, "output_per_1m": usd}}
+    role: recorded(f"{path}.jsonl", price={"input_per_1m": usd, "output_per_1m": usd})
     for role, path, usd in (("baseline", "base", 9), ("candidate", "ft", 1))
 }
 PRICE = {"input_per_1m": 1_000, "output_per_1m": 5_000}  # each answer costs 10 x $0.001 + 2 x $0.005
