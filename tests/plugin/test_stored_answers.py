@@ -18,7 +18,6 @@ from pytest_ftgate.runs.store import Store
 
 DAY_S = 86_400
 ALL = 2 * N
-POSIX = pytest.mark.skipif(os.name != "posix", reason="signals to one process")
 
 
 @pytest.fixture
@@ -95,7 +94,7 @@ def test_a_look_at_a_few_answers_and_ftgate_evaluate_are_finished_runs(http: End
 # --- a run that did not finish -----------------------------------------------------------------------------------
 
 
-@POSIX
+@pytest.mark.skipif(os.name != "posix", reason="signals to one process")
 def test_the_next_session_uses_what_was_stored_before_ctrl_c_and_says_so(http: EndpointProject) -> None:
     """A run is interrupted while it waits for answers, of which at least 90 have arrived."""
     waiting = threading.Event()

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from endpoint_project import EndpointProject
 from gate_project import Project, because, label, passed, write_jsonl, wrong
-from loopback import LoopbackServer
 
 from pytest_ftgate import metric
 
@@ -33,12 +33,6 @@ def scored(value: str, *, of: str) -> dict[str, Any]:
     return graded(lambda expected, answer: float(value) if answer == of != expected else equal(expected, answer))
 
 
-def always(project: Project) -> None:
-    """Let the candidate answer one label to everything."""
-    project.predictions("ft.jsonl", 60, output="refund")
-    project.predictions("base.jsonl", 60)
-
-
 def nothing(project: Project) -> None:
     pass
 
@@ -49,10 +43,6 @@ def gone(text: str) -> str:
 
 def with_examples(n: int, **fields: Any) -> Callable[[Project], None]:
     return lambda project: project.test_set(n, **fields)
-
-
-def judged_by(path: str) -> dict[str, Any]:
-    return {"metric": {"name": "rubric", "judge": f"recorded:{path}", "rubric": "Right?"}, "margin": 1}
 
 
 ROLES = {"candidate": "ft.jsonl", "baseline": "base.jsonl"}
@@ -73,11 +63,12 @@ ROWS: dict[str, Row] = {
         )
     },
     # what was measured is no measure; more on broken rows: test_bad_input.py
-    "NaN for the candidate": (always, scored("nan", of="refund"), "error", CONFIG, ("test.jsonl:2", "nan")),
-    "infinity for the candidate": (always, scored("inf", of="refund"), "error", CONFIG, ("test.jsonl:2", "inf")),
-    "NaN for the baseline": (
-        predicted("base.jsonl", 60, output=BROKEN), scored("nan", of="broken"), "error", CONFIG, ("test.jsonl:8",),
-    ),
+    **{
+        f"{value} for {name}": (
+            predicted(name, 60, output=BROKEN), scored(value, of="broken"), "error", CONFIG, ("test.jsonl:8", value),
+        )
+        for name in ROLES.values() for value in ("nan", "inf")
+    },
     "a missing baseline answer": (
         predicted("base.jsonl", 59, wrong_at=range(40, 59)), {"missing_answers": "wrong"}, "error", BASE, ("1 of 60",),
     ),
@@ -107,7 +98,13 @@ ROWS: dict[str, Row] = {
     # the comparison is none; more on straw men: test_straw_man.py
     "the two swapped": (nothing, SWAPPED, "fail", "margin", ()),
     "one document": (with_examples(60, group="one document"), {}, "inconclusive", "min_wins", ("1",)),
-    **{f"{role} as judge": (nothing, judged_by(path), "error", CONFIG, (role,)) for role, path in ROLES.items()},
+    **{
+        f"{role} as judge": (
+            nothing, {"metric": {"name": "rubric", "judge": f"recorded:{path}", "rubric": "?"}, "margin": 1}, "error",
+            CONFIG, (role,),
+        )
+        for role, path in ROLES.items()
+    },
 }  # fmt: skip
 
 
@@ -122,7 +119,7 @@ def test_the_verdict(
         passed(gate)
         return
     because(gate, verdict, name, *parts)
-    if name in ("configuration", "leaked", "min_test_examples") and parts[0] not in ("test.jsonl:2", "test.jsonl:8"):
+    if name in ("configuration", "leaked", "min_test_examples") and parts[0] != "test.jsonl:8":
         assert gate["models_called"] is False
 
 
@@ -201,45 +198,33 @@ def test_the_margin_to_the_last_digit(project: Project, right: int, verdict: str
     assert project.judge(evidence="observed")["verdict"] == verdict
 
 
-@pytest.fixture
-def reader(no_ambient_settings: None) -> Any:
-    """Yield a model that knows nothing but what it is sent: it repeats the last word of the question."""
-    with LoopbackServer(lambda body: body["messages"][-1]["content"].split()[-1]) as server:
-        yield server
-
-
-def test_a_template_that_tells_the_answer(project: Project, reader: LoopbackServer) -> None:
+def test_a_template_that_tells_the_answer(http: EndpointProject) -> None:
     """A further column that holds the expected output is no part of a question."""
-    project.test_set(
-        60,
-        hint=lambda i: f" {label(i)}",
-        place="x",
-        meta=lambda i: {"label": label(i) if i else "another", "id": i},
-    )
-    model = {"provider": "openai", "model": "m", "base_url": reader.url}
-    gate = project.judge(candidate={**model, "template": "{input} {hint}"})
-    because(gate, "fail", "prompt_leak", "{hint}")
-    assert (gate["models_called"], reader.requests) == (False, [])
-    gate = project.judge(candidate={**model, "template": "{input} {meta}"})
-    because(gate, "fail", "prompt_leak", "{meta}", "59", "60", "test.jsonl:2")
-    assert project.judge(candidate={**model, "template": "{place} {input}"})["models_called"] is True
+    http.keys["baseline"] = "recorded:base.jsonl"
+    meta = {"meta": lambda i: {"label": label(i) if i else "another", "id": i}}
+    http.test_set(60, hint=lambda i: f" {label(i)}", place="x", **meta)
+    for template, parts in (("{input} {hint}", ["{hint}"]), ("{input} {meta}", ["{meta}", "59", "60", "test.jsonl:2"])):
+        gate = http.judge(candidate=http.model("ft", template=template))
+        because(gate, "fail", "prompt_leak", *parts)
+        assert (gate["models_called"], http.server.requests) == (False, [])
+    assert http.judge(candidate=http.model("ft", template="{place} {input}"))["models_called"] is True
 
 
-def test_a_system_message_that_holds_the_test_set(project: Project, reader: LoopbackServer) -> None:
+def test_a_system_message_that_holds_the_test_set(http: EndpointProject) -> None:
     """Answers that stand in the prompt are looked up, not learned."""
     told = "Answer like this:\n" + "\n".join(f"Customer  question {i} -> {label(i)}" for i in range(60))
-    project.file("prompt.md", told)
-    model = {"provider": "openai", "model": "m", "base_url": reader.url}
+    http.file("prompt.md", told)
+    http.keys["baseline"] = "recorded:base.jsonl"
     marked = "\n".join(f"- **Customer**&nbsp;_question {i}_: {label(i)}" for i in range(60))
     hidden = ({"system": told}, {"system_file": "prompt.md"}, {"system": marked}, {"params": {"documents": [told]}})
     parts = [{"type": "text", "text": "customer question {}"}]
     for asked in ("customer question {}", [{"role": "user", "content": parts}]):
-        project.test_set(60, input=lambda i, asked=asked: json.loads(json.dumps(asked).replace("{}", str(i))))
+        http.test_set(60, input=lambda i, asked=asked: json.loads(json.dumps(asked).replace("{}", str(i))))
         for keys in hidden:
-            gate = project.judge(candidate={**model, **keys})
+            gate = http.judge(candidate=http.model("ft", **keys))
             because(gate, "fail", "prompt_leak", "60 of 60", "test.jsonl:1")
             assert gate["models_called"] is False
-    assert project.judge(candidate={**model, "system": "Name the topic."})["models_called"] is True
+    assert http.judge(candidate=http.model("ft", system="Name the topic."))["models_called"] is True
 
 
 @pytest.mark.parametrize("how", ["-pno:ftgate", "autoload off"])
