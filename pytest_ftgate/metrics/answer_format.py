@@ -104,8 +104,7 @@ def _without_fence(text: str) -> str:
 def build(options: Options) -> Format:
     options.allow(*RULES, "strip_code_fence")
     if not any(rule in options.spec.options for rule in RULES):
-        cure = f"Set one or more of {', '.join(RULES)}."
-        raise options.error("format needs at least one rule", cure=cure)
+        raise options.error("format needs at least one rule", cure=f"Set one or more of {', '.join(RULES)}.")
     schema = read_schema(options)
     allowed = options.labels("allowed", "allowed answers")
     texts = None if allowed is None else frozenset(value.strip() for value in allowed)

@@ -108,8 +108,7 @@ def build(options: Options) -> Metric:
     if len(read.texts) > MOST_LABELS:
         what = f"{name} supports up to {MOST_LABELS:,} labels, and the test set has {len(read.texts):,}"
         raise options.error(what, cure="Use accuracy or exact_match.")
-    low = -1.0 if name in _CHANCE_CORRECTED else 0.0
-    return LabelMetric(read, name, _statistic(options, read, over), low)
+    return LabelMetric(read, name, _statistic(options, read, over), -1.0 if name in _CHANCE_CORRECTED else 0.0)
 
 
 def _statistic(options: Options, labels: LabelSet, over: Sequence[int]) -> Callable[[Floats], Floats]:
@@ -157,8 +156,7 @@ def averaged(tallies: Floats, *, of: str, average: str, over: Sequence[int]) -> 
 def balanced_accuracy(tallies: Floats) -> Floats:
     """Return the mean recall of the labels that are expected at least once."""
     right, gold, _ = tallies.swapaxes(0, 1)
-    recalls = _ratio(right, gold)
-    return _ratio(recalls.sum(axis=1), (gold > 0).sum(axis=1))
+    return _ratio(_ratio(right, gold).sum(axis=1), (gold > 0).sum(axis=1))
 
 
 def matthews_corrcoef(tallies: Floats) -> Floats:

@@ -125,8 +125,7 @@ class ExampleMetric(Metric):
             raise
         except BaseException as error:  # pytest.skip() and sys.exit() too: they must not take the gate out of the run
             what = f"the metric {self.name} raised {type(error).__name__} for test_set[{index}]"
-            evidence = told(error)
-            raise MetricError(what, evidence=evidence, cure="Fix the metric's function.") from error
+            raise MetricError(what, evidence=told(error), cure="Fix the metric's function.") from error
         return self._checked(index, value)
 
     def _checked(self, index: int, value: Any) -> float:

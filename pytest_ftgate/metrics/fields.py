@@ -143,8 +143,7 @@ def build(options: Options) -> FieldMetric:
     options.allow("fields", "average", "lists", "tolerance", "normalize")
     values = [_expected(options, text) for text in options.expected]
     rules = js.read_rules(options, frozenset(name for value in values for name in js.names_in(value)), LISTS)
-    unordered = rules.lists == "set"
-    known = {name: None for value in values for _, name, _ in js.leaves(value, unordered=unordered)}
+    known = {name: None for value in values for _, name, _ in js.leaves(value, unordered=rules.lists == "set")}
     declared = options.labels("fields", "fields")
     if declared is not None and values:
         names = {name.rsplit(".", depth)[0] for name in known for depth in range(name.count(".") + 1)}
@@ -161,6 +160,5 @@ def _expected(options: Options, text: str) -> Any:
     found = container_of(text)
     if found is None:
         what = f"{options.metric} compares JSON fields, and the test set expects {excerpt(text)!r}"
-        cure = "Every expected output must be a JSON object or list; for text use exact_match."
-        raise options.error(what, cure=cure)
+        raise options.error(what, cure="Every expected output must be a JSON object or list; for text use exact_match.")
     return found

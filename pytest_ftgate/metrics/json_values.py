@@ -333,8 +333,7 @@ class Differences:
     def _values(self, item: Any, name: str) -> Iterator[tuple[str, Any]]:
         """Yield the values inside an item with the names of their fields, without positions in lists."""
         if isinstance(item, dict | list) and item:
-            parts = item.items() if isinstance(item, dict) else ((None, part) for part in item)
-            for key, part in parts:
+            for key, part in item.items() if isinstance(item, dict) else ((None, part) for part in item):
                 yield from self._values(part, name if key is None else child_name(name, key))
         elif self.field_of(name) is not None:
             yield name, item

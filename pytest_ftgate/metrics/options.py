@@ -122,8 +122,7 @@ class Options:
             raise self.wrong_type("normalize", value, f"one of {', '.join(known)}, {a_list}{otherwise}")
         for name in names:
             if name not in known:
-                cure = did_you_mean(name, known)
-                raise self.error(f"unknown step {name!r} in normalize", key="normalize", cure=cure)
+                raise self.error(f"unknown step {name!r} in normalize", key="normalize", cure=did_you_mean(name, known))
         return tuple(names)
 
     def pattern(self) -> re.Pattern[str] | None:
@@ -211,8 +210,7 @@ def needed(options: Options, module: str, *, extra: str, key: str | None = None)
         absent = isinstance(error, ModuleNotFoundError) and error.name == library
         state = "is not installed" if absent else "cannot be imported"
         what = f"{key or f'the metric {options.metric}'} needs {library}, which {state}"
-        cure = f'pip install "pytest-ftgate[{extra}]"'
-        raise options.error(what, key=key, evidence=str(error), cure=cure) from error
+        raise options.error(what, key=key, evidence=str(error), cure=f'pip install "pytest-ftgate[{extra}]"') from error
 
 
 # --- a time limit for matching one answer: a pattern can backtrack for years, and a CI job must not hang -------------

@@ -116,8 +116,7 @@ class TextSimilarity(TextMetric):
     kind = "graded"
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        grade = cache(self._grade)
-        return by_example(self, [expected_text(value) for value in expected], answers, grade)
+        return by_example(self, [expected_text(value) for value in expected], answers, cache(self._grade))
 
     def _grade(self, expected: str, answer: str | None) -> float:
         if answer is None or not answer.strip() or len(answer) > max(LONG, _LONGER * len(expected)):
@@ -180,5 +179,4 @@ def build(options: Options) -> ExactMatch | TextSimilarity:
     if longest > LONG:
         what = f"{options.metric} supports expected texts of up to {LONG:,} characters, and one has {longest:,}"
         raise options.error(what, cure="Split the example, or use a custom metric.")
-    compare = _COMPARE[options.metric](options)
-    return TextSimilarity(options.metric, compare, normalization=options.normalization())
+    return TextSimilarity(options.metric, _COMPARE[options.metric](options), normalization=options.normalization())

@@ -198,8 +198,7 @@ def build_prompt(spec: ModelSpec, training: DataSet | None) -> Prompt:
             prompt = replace(prompt, shots=tuple(turn for shot in shots for turn in prompt.shot(shot)))
             pool = [one for one in pool if one not in shots]
         elif k and not any(_text_of(one).strip() for one in pool):
-            what = "retrieval compares text, and no usable training input has any"
-            raise ConfigError(what, where=where(key))
+            raise ConfigError("retrieval compares text, and no usable training input has any", where=where(key))
         else:
             prompt = replace(prompt, neighbours=Neighbours(pool, k))
     return prompt

@@ -189,8 +189,7 @@ class Caller:
                     wait_s = max(wait_s, asking.wait_s(max(1, failures[question.key]), error.retry_after_s))
                     continue
                 if attempts > 1:
-                    told = f"{error.what} (tried {attempts} times)"
-                    error = ModelError(told, **error.parts(attempts=attempts))
+                    error = ModelError(f"{error.what} (tried {attempts} times)", **error.parts(attempts=attempts))
                 if error.fatal:  # no other call can succeed either, or none is likely to
                     raise error
                 self.questions.failed(question.key, error)
@@ -345,8 +344,7 @@ async def _ask_all(callers: Sequence[Caller], limit: TimeLimit | None) -> None:
             task.cancel()
         await asyncio.wait(workers, timeout=_CANCEL_S)
         await asyncio.gather(*(_close(caller.model) for caller in callers))
-    ended = [worker.exception() for worker in workers if worker.done() and not worker.cancelled()]
-    for error in ended:
+    for error in [worker.exception() for worker in workers if worker.done() and not worker.cancelled()]:
         if error is not None and not isinstance(error, ModelError):  # those of models are noted already
             raise error
 

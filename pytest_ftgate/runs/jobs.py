@@ -241,8 +241,7 @@ class Questions:
 
     def _count_useless(self, job: Job, completion: Completion | None) -> None:
         if self._useless is not None:
-            is_useless = job.value(completion and job.read(completion)) is None
-            self._useless = self._useless + 1 if is_useless else None
+            self._useless = self._useless + 1 if job.value(completion and job.read(completion)) is None else None
 
     def check_use(self) -> None:
         """Raise a fatal :class:`ModelError` if none of the first answers has a value."""

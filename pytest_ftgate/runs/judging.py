@@ -412,5 +412,4 @@ def _facts(judge: Judge, runs: Sequence[Run]) -> JudgeResult:
         return facts
     whole = replace(runs[0], predictions=tuple(row for run in runs for row in run.predictions))
     seen = measure_run(shown, whole).facts
-    counted: dict[str, Any] = {one: getattr(seen, one) for one in _COUNTED}
-    return replace(facts, n_questions=seen.n_expected, **counted)
+    return replace(facts, n_questions=seen.n_expected, **{one: getattr(seen, one) for one in _COUNTED})

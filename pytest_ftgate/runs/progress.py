@@ -77,8 +77,7 @@ class ProgressDisplay:
     def _line(self, prefix: str, now: float, columns: int) -> str:
         """Return all models on one line: first facts are left out, then names are shortened."""
         models = [(one, _facts(one, now - began)) for began, one in self._latest.values()]
-        most = max(len(facts) for _, facts in models)
-        sizes = [(n, _NAME_WIDTH) for n in range(most, -1, -1)]
+        sizes = [(n, _NAME_WIDTH) for n in range(max(len(facts) for _, facts in models), -1, -1)]
         line = ""
         for n, width in [*sizes, *((0, width) for width in range(_NAME_WIDTH - 1, _SHORTEST_NAME - 1, -1))]:
             line = prefix + ", ".join(_model(one, facts[:n], width) for one, facts in models)

@@ -186,5 +186,4 @@ def sample_job(model: Model, test: DataSet) -> Job | None:
     """Return the latency sample of a model over the first examples of the test set; None if it needs none."""
     if not model.latency_sample:
         return None
-    first = replace(test, examples=test.examples[: model.latency_sample])
-    return Job(cast("Model", Sampled(model)), first)
+    return Job(cast("Model", Sampled(model)), replace(test, examples=test.examples[: model.latency_sample]))

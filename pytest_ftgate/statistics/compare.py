@@ -401,8 +401,7 @@ def _differences(baseline: Floats, candidate: Floats, low: float, high: float) -
         outside = scores[~((scores >= low - _ROUNDING) & (scores <= high + _ROUNDING) & np.isfinite(scores))]
         if len(outside):
             raise ValueError(f"{len(outside)} scores are outside [{low:g}, {high:g}], the first is {outside[0]:g}")
-    differences: Floats = candidate - baseline
-    return differences
+    return candidate - baseline
 
 
 def compare_preferences(preferred: Floats, *, means: bool = False, margin: float, **asked: Any) -> Comparison:

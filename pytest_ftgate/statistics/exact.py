@@ -188,8 +188,7 @@ def chance_of(counts: Codes, trials: Codes, rates: Floats, others: Floats) -> Fl
     k = np.where(possible, counts, 0)
     ways = _log_factorial(trials) - _log_factorial(k) - _log_factorial(trials - k)
     log_rate, log_other = (np.log(np.maximum(part, _TINY))[:, None] for part in (rates, others))
-    chance: Floats = np.exp(ways + k * log_rate + (trials - k) * log_other)
-    return np.where(possible, chance, 0.0)
+    return np.where(possible, np.exp(ways + k * log_rate + (trials - k) * log_other), 0.0)
 
 
 def chance_of_at_least(count: int, trials: int, rates: Floats, others: Floats) -> Floats:

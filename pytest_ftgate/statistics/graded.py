@@ -61,8 +61,7 @@ class Sample:
     def spread(self) -> float:
         """Return the sample standard deviation of the values, 0 for one value."""
         n = float(self.counts.sum())
-        squares = float(self.counts @ (self.values - self.mean) ** 2)
-        return math.sqrt(squares / (n - 1)) if n > 1 else 0.0
+        return math.sqrt(float(self.counts @ (self.values - self.mean) ** 2) / (n - 1)) if n > 1 else 0.0
 
     def grown(self, n: float) -> "Sample":
         """Return a sample of ``n`` examples with the same distribution."""

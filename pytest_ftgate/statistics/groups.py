@@ -120,8 +120,7 @@ def _chance_of_at_most(most: int, parts: Codes) -> float:
     frequency = np.arange(1, n // 2 + 1)
 
     def angle(times: int) -> Floats:
-        angles: Floats = (times * frequency % (2 * n)).astype(np.float64) * (math.pi / n)
-        return angles
+        return (times * frequency % (2 * n)).astype(np.float64) * (math.pi / n)
 
     wave: Floats = np.cos(angle(whole - first - most)) * np.sin(angle(counted)) / np.sin(angle(1))
     for part, count in zip(sizes.tolist(), counts.tolist(), strict=True):

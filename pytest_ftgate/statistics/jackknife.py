@@ -67,8 +67,7 @@ def jackknife(estimate: float, left_out: Floats, weights: Floats | None = None) 
     units = len(left_out)
     degrees = units - 1 if weights is None or units < 2 else degrees_of_freedom(weights)
     deviations = left_out - left_out.mean()
-    spread = float(np.abs(deviations).max(initial=0.0))
-    if units < 2 or spread <= _ROUNDING * max(1.0, abs(estimate)):
+    if units < 2 or float(np.abs(deviations).max(initial=0.0)) <= _ROUNDING * max(1.0, abs(estimate)):
         return Jackknife(estimate, 0.0, degrees)
     squares = float(deviations @ deviations)
     skewness = -float((deviations**3).sum()) / squares**1.5

@@ -160,8 +160,7 @@ def chances(n: int, *, gain: float, disagreement: float, margin: float, confiden
     losses = losses_that_matter(n, losing, losing)
 
     def chance(needed: Codes) -> float:
-        possible = np.minimum(needed, n - losses + 1)
-        return float(chance_of_enough_wins(rates, gain, n, losses, possible)[0])
+        return float(chance_of_enough_wins(rates, gain, n, losses, np.minimum(needed, n - losses + 1))[0])
 
     step = max(1, n // _KNOTS)
     knots = np.arange(losses[0] // step * step, losses[-1] + step, step)

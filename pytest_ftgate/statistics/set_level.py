@@ -164,8 +164,7 @@ class PooledCounts:
 
     def contributions(self) -> Floats:
         """Return the fall of the metric if all answers to an example became wrong, of each example, shape ``(n,)``."""
-        fall: Floats = np.maximum(self.value - self._changed(self.lost - self.counts), 0.0)
-        return fall
+        return np.maximum(self.value - self._changed(self.lost - self.counts), 0.0)
 
     def with_right_answers(self, fixed: Places) -> PooledCounts:
         """Return the counts with all answers to the examples ``fixed`` made right."""
@@ -181,8 +180,7 @@ class PooledCounts:
 
     def drawn(self, rows: Places) -> PooledCounts:
         """Return the counts of these examples, any of which may be drawn several times."""
-        parts = {name: getattr(self, name)[rows] for name in ("counts", "perfect", "lost", "scores")}
-        return replace(self, **parts)
+        return replace(self, **{name: getattr(self, name)[rows] for name in ("counts", "perfect", "lost", "scores")})
 
     def _changed(self, changes: Floats) -> Floats:
         """Return the metric with each row of ``changes``, ``(m, K)``, added to the sums, shape ``(m,)``."""

@@ -133,8 +133,7 @@ def _completion(
         "cache_write_tokens": details.get("cache_write_tokens"),
     }
     known: dict[str, Any] = {name: count for name, count in counts.items() if is_count(count)}
-    thought = home.masked("\n".join(reasoning)) or None
-    return Completion(home.masked(text), **known, finish=finish, reasoning=thought)
+    return Completion(home.masked(text), **known, finish=finish, reasoning=home.masked("\n".join(reasoning)) or None)
 
 
 def _texts(content: object) -> tuple[str, list[str]] | None:
