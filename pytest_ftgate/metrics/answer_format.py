@@ -22,8 +22,7 @@ Broken: TypeAlias = tuple[str, str]
 
 READS_EXPECTED = False
 RULES = ("json_schema", "pattern", "allowed", "max_chars")
-_NOTE = 200
-_LABEL = 100
+_NOTE, _LABEL = 200, 100
 _NO_ANSWER: Broken = ("no answer", "no answer")
 
 

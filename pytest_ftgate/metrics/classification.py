@@ -84,11 +84,9 @@ class LabelMetric(_OfLabels):
         if not math.isfinite(counts.value):
             names = (*self.label_set.texts, "no label of the test set")
             found = [listed(names[code] for code in np.unique(codes)) for codes in (gold, predicted)]
-            raise MetricError(
-                f"{self.name} is undefined for these answers",
-                evidence=f"Expected labels: {found[0]}. Answers: {found[1]}.",
-                cure="Use a test set with several labels, or another metric such as accuracy.",
-            )
+            evidence = f"Expected labels: {found[0]}. Answers: {found[1]}."
+            cure = "Use a test set with several labels, or another metric such as accuracy."
+            raise MetricError(f"{self.name} is undefined for these answers", evidence=evidence, cure=cure)
         return Scored(self, counts.value, statistic=counts, n_unknown=n_unknown)
 
 
@@ -247,9 +245,8 @@ class SeveralLabels(Metric):
 
 def _several(options: Options) -> SeveralLabels:
     options.allow("separator", "normalize")
-    name, normalize = options.metric, "normalize" in options.spec.options
+    name, normalization = options.metric, options.normalization(FULL.steps)
     kind: Kind = "graded" if name == "labels_f1" else "right_wrong"
-    normalization = options.normalization() if normalize else FULL
     metric = SeveralLabels(name, kind, options.text("separator") or SEPARATOR, normalization)
     for text in options.expected:
         if metric.labels(text) is None:

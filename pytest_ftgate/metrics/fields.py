@@ -32,8 +32,7 @@ LISTS: tuple[js.Lists, ...] = ("match", "sequence", "set")
 UNEXPECTED = "(invented)"
 
 _WHOLE = "(the answer)"
-_NOTE = 200
-_LABEL = 100
+_NOTE, _LABEL = 200, 100
 
 
 @dataclass(frozen=True)
@@ -60,9 +59,8 @@ class FieldMetric(Metric):
         if self.average == "samples":
             scored = Scored(self, float(scores.mean()), per_example=scores)
         else:
-            perfect, lost = (
-                len(found) * _totals(self._all(kind, one) for one in wanted) for kind in (js.RIGHT, js.WRONG)
-            )
+            whole = [_totals(self._all(kind, one) for one in wanted) for kind in (js.RIGHT, js.WRONG)]
+            perfect, lost = (len(found) * counted for counted in whole)
             pooled = PooledCounts(np.array(counts).sum(axis=0), perfect, lost, scores, _f1)
             scored = Scored(self, pooled.value, statistic=pooled)
         notes = tuple(None if one.note is None else printable(one.note, _NOTE) for one in found[0])

@@ -254,7 +254,7 @@ def _rating(row: Row) -> Rating:
 
 
 def judged_by_people(
-    ratings: Ratings, baseline: str, outputs: Sequence[tuple[str | None, str | None]]
+    ratings: Ratings, baseline: str, outputs: Sequence[tuple[str | None, ...]]
 ) -> tuple[dict[str, Metric], list[Check], JudgeResult]:
     """Return the scores by role, the checks, and the facts; equal outputs are a tie, and a missing output loses.
 

@@ -236,10 +236,8 @@ class LabelSet:
 
 def tokens_of(text: str) -> list[str]:
     """Return the words, numbers and symbols of a text; equal numbers are equal tokens."""
-    return [
-        _number(token) if token[-1].isdigit() else token
-        for token in _TOKEN.findall(unicodedata.normalize("NFKC", text))
-    ]
+    tokens = _TOKEN.findall(unicodedata.normalize("NFKC", text))
+    return [_number(token) if token[-1].isdigit() else token for token in tokens]
 
 
 def _number(token: str) -> str:
@@ -346,9 +344,8 @@ def refuse_blank(options: Options) -> None:
     if any(not text.strip() for text in options.expected):
         blank = (example.place for example in options.examples if not expected_text(example.expected).strip())
         what = f"{options.metric} cannot score a blank expected output, because an empty answer counts as wrong"
-        raise ConfigError(
-            what, where=next(blank, None) or options.spec.source.where(), cure="Use an explicit label such as `none`."
-        )
+        place = next(blank, None) or options.spec.source.where()
+        raise ConfigError(what, where=place, cure="Use an explicit label such as `none`.")
 
 
 def selected_codes(options: Options, labels: LabelSet) -> tuple[int, ...]:

@@ -179,9 +179,7 @@ class Options:
 
     def number(self, key: str, default: float = math.nan) -> float:
         """Return a finite number; ``default`` if the option is absent."""
-        found: float = self.read(
-            key, lambda value: is_number(value) and math.isfinite(value), "a finite number", default
-        )
+        found: float = self.read(key, lambda one: is_number(one) and math.isfinite(one), "a finite number", default)
         return found
 
     def count(self, key: str) -> int | None:

@@ -171,9 +171,7 @@ def check_shape(name: str, expected: Sequence[Any], answers: Answers) -> None:
             raise MetricError(f"{name} was given {len(repeat)} answers for {len(expected)} examples")
 
 
-def by_example(
-    metric: Metric, expected: Sequence[Any], answers: Answers, score: Callable[[Any, Any], float | bool]
-) -> Scored:
+def by_example(metric: Metric, expected: Sequence[Any], answers: Answers, score: Callable[[Any, Any], float]) -> Scored:
     """Measure by the score of each answer, which of right/wrong metrics is 1 or 0. An error names the example."""
     check_shape(metric.name, expected, answers)
     scores = np.empty((len(answers), len(expected)))

@@ -29,12 +29,10 @@ def is_built_in(spec: ModelSpec) -> bool:
 def unknown_provider(spec: ModelSpec) -> ConfigError:
     """Return the error about a provider that is not built in, where no hook knows it."""
     known = list(_BUILDERS)
-    return ConfigError(
-        f"unknown provider {spec.provider!r}{suggestion(spec.provider, known)}",
-        where=spec.source.where(),
-        evidence=f"built in are {', '.join(known)}",
-        cure="other providers come from a hook pytest_ftgate_model in conftest.py or a plugin",
-    )
+    what = f"unknown provider {spec.provider!r}{suggestion(spec.provider, known)}"
+    evidence = f"built in are {', '.join(known)}"
+    cure = "other providers come from a hook pytest_ftgate_model in conftest.py or a plugin"
+    return ConfigError(what, where=spec.source.where(), evidence=evidence, cure=cure)
 
 
 def build_model(spec: ModelSpec, surroundings: Surroundings, hook: Any | None = None) -> Model:

@@ -161,12 +161,10 @@ def refuse_unsent_media(example: Example, sent: Collection[str] = ()) -> None:
         texts = [text for text in (*contents, *(part.get("text") for part in parts)) if isinstance(text, str)]
         found = next((f"the field {name}" for name in held), None) or next(filter(None, map(_stand_in, texts)), None)
     if found is not None:
-        raise DataError(
-            f"the row has images, audio, video or documents that would not be sent: {found}",
-            where=example.place,
-            cure='write them as parts of a message: {"type": "image_url", "image_url": {"url": ...}}, record the '
-            "answers where the model sees them, or remove what the answer does not need",
-        )
+        what = f"the row has images, audio, video or documents that would not be sent: {found}"
+        cure = 'write them as parts of a message: {"type": "image_url", "image_url": {"url": ...}}, '
+        cure += "record the answers where the model sees them, or remove what the answer does not need"
+        raise DataError(what, where=example.place, cure=cure)
 
 
 def _stand_in(text: str) -> str | None:
@@ -187,12 +185,10 @@ def build_prompt(spec: ModelSpec, training: DataSet | None) -> Prompt:
     pool = usable_examples(training or ()) if keys else []
     for key in keys:
         if len(pool) < (k := options[key]):
-            raise ConfigError(
-                f"{key} needs {k} usable training examples of its own, and there are {len(pool)}",
-                where=where(key),
-                evidence=f"training set: {training.origin}" if training else None,
-                cure="lower it, or add training examples with distinct inputs",
-            )
+            what = f"{key} needs {k} usable training examples of its own, and there are {len(pool)}"
+            evidence = f"training set: {training.origin}" if training else None
+            cure = "lower it, or add training examples with distinct inputs"
+            raise ConfigError(what, where=where(key), evidence=evidence, cure=cure)
         if key == "few_shot":
             shots = choose_shots(pool, k)
             prompt = replace(prompt, shots=tuple(turn for shot in shots for turn in prompt.shot(shot)))
@@ -208,8 +204,7 @@ class Neighbours:
     """Find the ``k`` examples of a pool of distinct ones, some of which contain text, nearest to a question."""
 
     def __init__(self, pool: Sequence[Example], k: int) -> None:
-        self._pool = pool
-        self._k = k
+        self._pool, self._k = pool, k
         self._found: dict[str, tuple[Example, ...]] = {}
 
     def of(self, example: Example) -> tuple[Example, ...]:

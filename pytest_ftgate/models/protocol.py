@@ -125,16 +125,9 @@ class Prediction(NamedTuple):
 
 def parts_of(spec: ModelSpec) -> dict[str, Any]:
     """Return the arguments of a :class:`BuiltModel` that all providers read from a gate's keys alike."""
-    options = spec.options
-    return {
-        "name": spec.name,
-        "spelling": spec.spelling,
-        "timeout_s": options.get("timeout_s", 60.0),
-        "retries": options.get("retries", 5),
-        "latency_sample": options.get("latency_sample", 0),
-        "strip_reasoning": options.get("strip_reasoning", "auto"),
-        "revision": options.get("revision"),
-    }
+    defaults = {"timeout_s": 60.0, "retries": 5, "latency_sample": 0, "strip_reasoning": "auto", "revision": None}
+    written = {key: spec.options.get(key, default) for key, default in defaults.items()}
+    return {"name": spec.name, "spelling": spec.spelling, **written}
 
 
 class Question(NamedTuple):

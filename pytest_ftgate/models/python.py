@@ -158,14 +158,11 @@ def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:
     if is_async(model.function):
         cure = "remove workers, and set concurrency: coroutines run concurrently in one process"
         raise ConfigError("a coroutine function cannot be called in processes", where=where("workers"), cure=cure)
+    function = InProcesses(model.function, workers, batched=model.batched)
     calls = 1 if model.batched else CALLS_AT_ONCE
-    return replace(
-        model,
-        function=InProcesses(model.function, workers, batched=model.batched),
-        batched=True,
-        batch_size=workers * model.batch_size * calls,
-        timeout_s=None if model.timeout_s is None else model.timeout_s * calls,  # of one process's calls
-    )
+    timeout_s = None if model.timeout_s is None else model.timeout_s * calls  # of one process's calls
+    size = workers * model.batch_size * calls
+    return replace(model, function=function, batched=True, batch_size=size, timeout_s=timeout_s)
 
 
 def adopt(given: Any, spec: ModelSpec, surroundings: Surroundings) -> Model:

@@ -63,13 +63,10 @@ class Recording(NamedTuple):
 def _check_input(example: Example, stated: Iterable[str], where: Where) -> None:
     """Raise a fatal :class:`ModelError` if hashes are stated, and none is that of the example's input."""
     if stated and input_sha256(example.input) not in stated:
-        raise ModelError(
-            f'the recording with id "{excerpt(example.id)}" was made for another input',
-            where=where,
-            fatal=True,
-            evidence="its input_sha256 is not that of the test set's input",
-            cure="record the model again, or correct the ids",
-        )
+        what = f'the recording with id "{excerpt(example.id)}" was made for another input'
+        evidence = "its input_sha256 is not that of the test set's input"
+        cure = "record the model again, or correct the ids"
+        raise ModelError(what, where=where, fatal=True, evidence=evidence, cure=cure)
 
 
 class RecordedFile(NamedTuple):
@@ -196,22 +193,15 @@ def _row(text: str, line: int) -> tuple[tuple[str, int], RecordedRow]:
     latency_s, answer = facts.get("latency_s"), None
     if output is not None:
         output = output if isinstance(output, str) else expected_text(output)
-        # One object for equal texts without further facts saves memory.
-        answer = (
-            _bare(output)
-            if not row
-            else protocol.Completion(
-                output,
-                **{name.removeprefix("usage."): count for name, count in counts.items()},
-                finish=facts.get("finish") or protocol.finish_in(row, {"finish_reason": row.get("stop_reason")}),
-                latency_s=latency_s,
-                reasoning=facts.get("reasoning"),
-            )
-        )
+        if not row:
+            answer = _bare(output)  # one object for equal texts without further facts saves memory
+        else:
+            finish = facts.get("finish") or protocol.finish_in(row, {"finish_reason": row.get("stop_reason")})
+            known: dict[str, Any] = {name.removeprefix("usage."): count for name, count in counts.items()}
+            known |= {"latency_s": latency_s, "reasoning": facts.get("reasoning")}
+            answer = protocol.Completion(output, **known, finish=finish)
     moment, busy_s = facts.get("created_at") or None, facts.get("busy_s")
-    made = protocol.Prediction(
-        facts.get("key", ""), answer, latency_s, moment, busy_s, id=id_, stored=True, recorded=True
-    )
+    made = protocol.Prediction(facts.get("key", ""), answer, latency_s, moment, busy_s, id_, stored=True, recorded=True)
     return (id_, facts.get("repeat", 0)), RecordedRow(line, made, facts.get("input_sha256"))
 
 

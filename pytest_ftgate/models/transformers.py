@@ -96,11 +96,9 @@ def _encode(tokenizer: Any, conversations: Sequence[Conversation]) -> Any:
         texts = [_rendered(tokenizer, one["messages"], one.get("tools")) for one in asked]
         return tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
     if any(len(one["messages"]) != 1 or "tools" in one for one in asked):
-        raise ModelError(
-            "the tokenizer has no chat template, so it takes only one text",
-            cure="write the whole text in template, without system and few_shot, or add chat_template.jinja to it",
-            fatal=True,
-        )
+        what = "the tokenizer has no chat template, so it takes only one text"
+        cure = "write the whole text in template, without system and few_shot, or add chat_template.jinja to it"
+        raise ModelError(what, cure=cure, fatal=True)
     return tokenizer([one["messages"][0]["content"] for one in asked], return_tensors="pt", padding=True)
 
 
@@ -294,51 +292,31 @@ def build_transformers(spec: ModelSpec, surroundings: Surroundings) -> Model:
     if "task" in options:
         _check_classifier(spec, folder, surroundings)
         classifier = Classifier(str(folder), version, dtype, device, batch_size)
-        facts: dict[str, Any] = {"task": options["task"], "files": version, "dtype": dtype}
+        facts = {"task": options["task"], "files": version, "dtype": dtype}
         return _local(spec, classifier, facts, batch_size=batch_size * CALLS_AT_ONCE, uses=classifier, given=question)
     made_for = _config_in(folder).get("architectures") or ()
     if any("ForSequenceClassification" in str(one) for one in made_for):
         what = f"{options['model']} is a sequence classifier ({listed(map(str, made_for))}), which writes no text"
         raise ConfigError(what, where=where("model"), cure="write task: text-classification")
-    adapter = find_folder(spec, "adapter", surroundings) if "adapter" in options else None
-    versions = version, fingerprint(adapter) if adapter else ""
+    adapter = str(find_folder(spec, "adapter", surroundings)) if "adapter" in options else None
+    versions = version, fingerprint(Path(adapter)) if adapter else ""
     limits = {"max_new_tokens": options.get("max_new_tokens", MAX_NEW_TOKENS), "params": options.get("params") or {}}
-    generator = Generator(
-        model=str(folder),
-        adapter=str(adapter) if adapter else None,
-        versions=versions,
-        dtype=dtype,
-        device=device,
-        **limits,
-    )
-    prompt = build_prompt(spec, surroundings.training)
-    return _local(
-        spec,
-        generator,
-        {"files": versions, "dtype": dtype, **limits},
-        batch_size=batch_size,
-        uses=(generator.model, version, dtype, device),
-        given=partial(_given, prompt),
-        prompt=prompt,
-        params={"max_new_tokens": generator.max_new_tokens, **generator.params},
-    )
+    generator = Generator(model=str(folder), adapter=adapter, versions=versions, dtype=dtype, device=device, **limits)
+    prompt, uses = build_prompt(spec, surroundings.training), (generator.model, version, dtype, device)
+    sent = {"prompt": prompt, "params": {"max_new_tokens": generator.max_new_tokens, **generator.params}}
+    facts = {"files": versions, "dtype": dtype, **limits}
+    return _local(spec, generator, facts, batch_size=batch_size, uses=uses, given=partial(_given, prompt), **sent)
 
 
 def _local(
     spec: ModelSpec, function: Callable[[Any], Any], facts: Mapping[str, Any], *, uses: Any, **parts: Any
 ) -> FunctionModel:
     """Return a model that runs in this process: ``facts`` decide its answers, and it alone ``uses`` its weights."""
-    return FunctionModel(
-        **{**parts_of(spec), "timeout_s": None},  # loading is a part of the first call
-        function=function,
-        identity=canonical_json({"provider": "transformers", **facts}),
-        persistent=True,
-        concurrency=1,
-        batched=True,
-        exclusive=frozenset([uses]),
-        price=written_price(spec.options.get("price"), str(spec.source)),
-        **parts,
-    )
+    parts |= {**parts_of(spec), "timeout_s": None}  # loading is a part of the first call
+    parts |= {"persistent": True, "concurrency": 1, "batched": True, "exclusive": frozenset([uses])}
+    identity = canonical_json({"provider": "transformers", **facts})
+    price = written_price(spec.options.get("price"), str(spec.source))
+    return FunctionModel(function=function, identity=identity, price=price, **parts)
 
 
 def _check_classifier(spec: ModelSpec, folder: Path, surroundings: Surroundings) -> None:

@@ -6,12 +6,12 @@ Of a call only answers and errors come. Plain code runs calls in a loop of its o
 import asyncio
 import contextlib
 import random
-import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import replace
 from math import ceil
+from threading import Event, Thread
 from typing import Any, TypeVar
 
 from pytest_ftgate import clock
@@ -118,14 +118,10 @@ _ENOUGH = 5  # questions without an answer at the start of a run, or abandoned c
 def wait_refused(seconds: float) -> ModelError:
     """Return the error that ends a run because the endpoint asks for a longer wait than the run may take."""
     wait = show_age(60 * ceil(seconds / 60))
-    return ModelError(
-        f"the endpoint accepts no further calls for {wait}",
-        kind="busy",
-        fatal=True,
-        unpaid=True,
-        cure=f"run again in {wait}: stored answers are reused; or let the gate wait longer, for example with "
-        f"timeout_s: {ceil(seconds) + 600}",
-    )
+    cure = f"run again in {wait}: stored answers are reused; or let the gate wait longer, "
+    cure += f"for example with timeout_s: {ceil(seconds) + 600}"
+    what = f"the endpoint accepts no further calls for {wait}"
+    return ModelError(what, kind="busy", fatal=True, unpaid=True, cure=cure)
 
 
 class Throttle:
@@ -274,10 +270,10 @@ def run_in_own_loop(work: Coroutine[Any, Any, _T], tick: Callable[[], None], *, 
     up. Then the exception propagates, and what still hangs is left to a daemon thread. Raise :class:`ModelError` if a
     call blocked the loop for longer than ``patience_s``, so that no time limit can work; ``None``: it may.
     """
-    loop, outcome, finished = _new_loop(), Future[_T](), threading.Event()
+    loop, outcome, finished = _new_loop(), Future[_T](), Event()
     _pulse.set(pulse := _Pulse())
     task = loop.create_task(work)
-    thread = threading.Thread(target=_serve, args=(loop, task, outcome, finished), name="pytest-ftgate", daemon=True)
+    thread = Thread(target=_serve, args=(loop, task, outcome, finished), name="pytest-ftgate", daemon=True)
     try:
         thread.start()
         # Short waits: on Windows a long one would not notice Ctrl-C. A thread whose join() it ends counts as ended.
@@ -285,11 +281,9 @@ def run_in_own_loop(work: Coroutine[Any, Any, _T], tick: Callable[[], None], *, 
             tick()
             pulse.silent += 1
             if patience_s is not None and pulse.silent * TICK_S > patience_s + OWN_WORK_S:
-                raise ModelError(
-                    f"{pulse.caller} blocked the event loop for {patience_s + OWN_WORK_S:g} s",
-                    fatal=True,
-                    cure="await slow work, or use a plain function, which is called in its own thread",
-                )
+                what = f"{pulse.caller} blocked the event loop for {patience_s + OWN_WORK_S:g} s"
+                cure = "await slow work, or use a plain function, which is called in its own thread"
+                raise ModelError(what, fatal=True, cure=cure)
             with contextlib.suppress(RuntimeError):  # the loop has closed in the meantime
                 loop.call_soon_threadsafe(pulse.beat)
     except BaseException:
@@ -312,9 +306,7 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def _serve(
-    loop: asyncio.AbstractEventLoop, task: asyncio.Task[_T], outcome: Future[_T], finished: threading.Event
-) -> None:
+def _serve(loop: asyncio.AbstractEventLoop, task: asyncio.Task[_T], outcome: Future[_T], finished: Event) -> None:
     """Run a task; then cancel the tasks that it left running, and abandon those that do not end soon."""
     try:
         outcome.set_result(loop.run_until_complete(task))

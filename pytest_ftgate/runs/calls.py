@@ -104,8 +104,7 @@ class Caller:
         self.model = model = questions.model
         self.workers = min(model.concurrency, -(-len(questions.open) // model.batch_size))
         self.stopping = self.abandoned = False
-        self._stores = stores
-        self._writer = writer
+        self._stores, self._writer = stores, writer
         self._budget = budget
         self._unasked = iter([question for question, _ in questions.open.values()])
         self._next: list[Question] = []
@@ -302,12 +301,10 @@ def call_models(
 
 
 def _fail_offline(questions: Questions) -> None:
-    failure = ModelError(
-        "no recorded or stored answer has these prompts, model and parameters, and --ftgate-offline forbids calls",
-        kind="offline",
-        cure="Record the answers with a key: `python -m pytest --ftgate-report=recordings:recordings`, and commit the "
-        "folder",
-    )
+    what = "no recorded or stored answer has these prompts, model and parameters, and --ftgate-offline forbids calls"
+    command = "`python -m pytest --ftgate-report=recordings:recordings`"
+    cure = f"Record the answers with a key: {command}, and commit the folder"
+    failure = ModelError(what, kind="offline", cure=cure)
     for key in list(questions.open):
         questions.failed(key, failure)
 

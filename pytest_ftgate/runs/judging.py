@@ -183,13 +183,8 @@ def questions_about(metric: judged.ModelJudged, example: Example, outputs: tuple
     """Return the question about one answer, or the questions about two answers in both orders."""
     task = example.input if isinstance(example.input, str) else [dict(message) for message in example.input]
     expected = {"expected": example.expected} if expected_text(example.expected).strip() else {}
-    system = (_PREFER if metric.pairwise else _GRADE).format(
-        data=_DATA,
-        rubric=metric.rubric.strip(),
-        low=metric.low,
-        high=metric.high,
-        expected=_EXPECTED if expected else "",
-    )
+    asks, known = _PREFER if metric.pairwise else _GRADE, _EXPECTED if expected else ""
+    system = asks.format(data=_DATA, rubric=metric.rubric.strip(), low=metric.low, high=metric.high, expected=known)
     names, made = ("answer_A", "answer_B") if metric.pairwise else ("answer",), []
     for order in [outputs, outputs[::-1]][: len(outputs)]:
         data = {"input": task, **expected, **dict(zip(names, order, strict=True))}
@@ -275,11 +270,8 @@ def ask_judges(
             metrics[role][name] = metric
     if judging.people is not None:
         (baseline,) = (role for role in runs if role != "candidate")
-        texts = [
-            [one.completion and one.completion.text for one in runs[role].predictions[0]]
-            for role in ("candidate", baseline)
-        ]
-        outputs = list(zip(*texts, strict=True))
+        pairs = zip(*(runs[role].predictions[0] for role in ("candidate", baseline)), strict=True)
+        outputs = [tuple(one.completion and one.completion.text for one in pair) for pair in pairs]
         scored, found, results[judged.HUMAN_PREFERENCE] = judged.judged_by_people(judging.people, baseline, outputs)
         for role, metric in scored.items():
             metrics[role][judged.HUMAN_PREFERENCE] = metric
@@ -378,13 +370,11 @@ def _value(metric: judged.ModelJudged, completion: Completion | None) -> Any:
     return read_reply(metric, completion.text) if completion is not None and completion.finish == "stop" else None
 
 
-def _errors(
-    metric: judged.ModelJudged, run: Run, values: Mapping[str, Any], about: Mapping[str, str]
-) -> Iterator[Check]:
+def _errors(metric: judged.ModelJudged, run: Run, read: Mapping[str, Any], about: Mapping[str, str]) -> Iterator[Check]:
     """Yield an error for missing replies, and one for those that cannot be read."""
     replies, n = run.predictions[0], len(run.test_set)
     missing = [one for one in replies if one.completion is None]
-    unread = [(one, one.completion) for one in replies if one.completion is not None and values[one.id] is None]
+    unread = [(one, one.completion) for one in replies if one.completion is not None and read[one.id] is None]
     judge, source = f"judge {metric.judge.name}", metric.source
     if missing and run.failure is not None:
         counted = f"{len(missing):,} of {plural(n, 'answer')} missing (first about {_shown(about[missing[0].id])})"

@@ -157,12 +157,8 @@ def score_run(measured: Measured, metrics: Mapping[str, Metric], deciding: str, 
             what = error.what if error.unsuited else f"{error.what}, answered by {name}"
             where = test.where(error.example)
         raise MetricError(what, **error.parts(where=where)) from error
-    facts = replace(
-        measured.facts,
-        value=scores[deciding].value,
-        metrics={name: scored.value for name, scored in scores.items()},
-        n_unknown=scores[deciding].n_unknown,
-    )
+    decides, values = scores[deciding], {name: scored.value for name, scored in scores.items()}
+    facts = replace(measured.facts, value=decides.value, metrics=values, n_unknown=decides.n_unknown)
     return replace(measured, facts=facts, scores=scores)
 
 
@@ -181,9 +177,8 @@ def compare_scored(baseline: Scored, candidate: Scored, **asked: Any) -> Compari
     assert worse.per_example is not None
     assert better.per_example is not None
     if metric.pairwise:  # see metrics.judged.Preferred
-        return compare_preferences(
-            (better.per_example - worse.per_example + 0.5).round(12), means=metric.means, **asked
-        )
+        preferred = (better.per_example - worse.per_example + 0.5).round(12)
+        return compare_preferences(preferred, means=metric.means, **asked)
     if metric.kind == "right_wrong":
         return compare_right_wrong(worse.per_example, better.per_example, **asked)
     return compare_graded(worse.per_example, better.per_example, low=metric.low, high=metric.high, **asked)

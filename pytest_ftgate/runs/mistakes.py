@@ -8,7 +8,7 @@ from functools import cache
 
 from pytest_ftgate.data import Example, expected_text
 from pytest_ftgate.data.messages import calls_tool, canonical_calls
-from pytest_ftgate.data.strict_json import container_of, parse_json
+from pytest_ftgate.data.strict_json import container_of, json_or, parse_json
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.metrics.labels import LabelSet, Reading
 from pytest_ftgate.models import Completion
@@ -36,6 +36,7 @@ NO_LABEL = "(no known label)"
 _CONFUSIONS_KEPT = 10
 _TELLING_DIGITS = 3
 _TESTS_OF_A_LABEL = 5
+_NO_JSON = object()
 _ROUNDING = 1e-9
 _REFUSAL = re.compile(
     r"\W*(?:i['\u2019]?m sorry|i am sorry|sorry,|i apologi[sz]e|i can(?:['\u2019]t|not| not)|"
@@ -71,12 +72,8 @@ def diagnose(
     if not metric.calls_tools:  # calls are behaviour, not knowledge
         better = (gains(baseline, candidate, metric.name) > _ROUNDING).nonzero()[0]
         fixed = [candidate.run.test_set.examples[i] for i in better]
-    return replace(
-        found,
-        candidate=counted[1],
-        wrong_in_both=len(set.intersection(*never)),
-        recalled=recalled(fixed, examples, list(training)),
-    )
+    both, known = len(set.intersection(*never)), recalled(fixed, examples, list(training))
+    return replace(found, candidate=counted[1], wrong_in_both=both, recalled=known)
 
 
 # --- kinds of mistakes ---------------------------------------------------------------------------------------
@@ -131,7 +128,7 @@ def _kind_of_wrong(
                 return "wrong_label"
             wrapped = labels.reading.label(text) is None or labels.named_by(text) is not None
             return "wrong_format" if wrapped else "unknown_label"
-        return "wrong_format" if expects_json and not _is_json(text) else "wrong"
+        return "wrong_format" if expects_json and json_or(text, _NO_JSON) is _NO_JSON else "wrong"
 
     return lambda text, example: of_labels(text, _expects_calls(example), container_of(example.expected) is not None)
 
@@ -146,14 +143,6 @@ def _expects_calls(example: Example) -> bool:
 def _several(metric: Metric, text: str) -> list[str]:
     (found,) = metric.answers_read([text])
     return [] if found is None else parse_json(found)
-
-
-def _is_json(text: str) -> bool:
-    try:
-        parse_json(text)
-    except ValueError:
-        return False
-    return True
 
 
 # --- labels --------------------------------------------------------------------------------------------------

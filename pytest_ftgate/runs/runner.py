@@ -71,10 +71,8 @@ def run_models(
     fatal |= {number: one.fatal for number, one in models.items() if one.fatal is not None}
     name = next((job.model.name for job in jobs if id(job.model) in fatal), None)
     stopped = None if name is None else ModelError(f"the run was stopped by the failure of {name}", kind="stopped")
-    own = [fatal.get(id(job.model)) for job in jobs]
-    return tuple(
-        recorded.get(id(job)) or job.run(found, why, why or stopped) for job, why in zip(jobs, own, strict=True)
-    )
+    own = ((job, fatal.get(id(job.model))) for job in jobs)
+    return tuple(recorded.get(id(job)) or job.run(found, why, why or stopped) for job, why in own)
 
 
 def stored_runs(jobs: Sequence[Job], stores: Stores) -> tuple[Run, ...]:

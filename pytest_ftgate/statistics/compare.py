@@ -197,14 +197,9 @@ def by_left_out(units: Units, question: Question, *, beside: Finding | None = No
     def lower(found: Jackknife, units: Units) -> float:
         if not grouped:
             return found.estimate - width
-        return bound(
-            partial(p_value, found, units),
-            alpha=question.alpha,
-            guess=found.estimate - width,
-            step=error / 4,
-            lowest=found.estimate - _FARTHEST * error,
-            highest=found.estimate + error,
-        )
+        lowest, highest = found.estimate - _FARTHEST * error, found.estimate + error
+        ends = {"guess": found.estimate - width, "step": error / 4, "lowest": lowest, "highest": highest}
+        return bound(partial(p_value, found, units), alpha=question.alpha, **ends)
 
     opposite = replace(found, estimate=-found.estimate, skewness=-found.skewness)
     own = Finding(
@@ -293,9 +288,8 @@ def _compare_graded(differences: Floats, unit: float, question: Question, groups
         found: Found = by_gaffke(sample, opposite, unit, question), None
     else:
         left_out, weights = (differences.sum() - differences) / max(n - 1, 1), np.ones(n)
-        finding, note = by_left_out(
-            Units(float(differences.mean()), left_out, weights, weights, n, "example"), question
-        )
+        units = Units(float(differences.mean()), left_out, weights, weights, n, "example")
+        finding, note = by_left_out(units, question)
         found = finding, note or NO_BOUNDS
     if codes is not None:
         found = of_groups(Units.of_mean(differences, codes, unit), found[0], unit, question)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -89,14 +90,9 @@ def graded_lower(sample: Sample, alpha: float) -> float:
     """Return the one-sided lower bound of the real mean at significance level ``alpha``."""
     n = float(sample.counts.sum())
     error = max(sample.spread / math.sqrt(n), (sample.mean - sample.worst) / n, 1e-9)
-    return bound(
-        lambda margin: graded_p_value(sample, margin),
-        alpha=alpha,
-        guess=sample.mean - 2 * error,
-        step=error / 4,
-        lowest=sample.worst,
-        highest=max(float(sample.values.max()), sample.worst),
-    )
+    p_value, highest = partial(graded_p_value, sample), max(float(sample.values.max()), sample.worst)
+    guess, step = sample.mean - 2 * error, error / 4
+    return bound(p_value, alpha=alpha, guess=guess, step=step, lowest=sample.worst, highest=highest)
 
 
 def _probability_negative(weights: Floats, shapes: Floats) -> float:

@@ -25,9 +25,7 @@ def group_codes(groups: Iterable[Hashable] | None, n: int) -> Codes | None:
         raise ValueError(f"{len(names)} groups were given for {n} examples")
     if names.count(None) == n:
         return None
-    of_example = [
-        codes.setdefault((index,) if name is None else (None, name), len(codes)) for index, name in enumerate(names)
-    ]
+    of_example = [codes.setdefault((i,) if name is None else (None, name), len(codes)) for i, name in enumerate(names)]
     return np.asarray(of_example, dtype=np.int64) if len(codes) < n else None
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pytest_ftgate import clock
 from pytest_ftgate.data.messages import calls_text
 from pytest_ftgate.errors import SHORTEST_SECRET, ModelError, Where, masked, redacted, secrets
-from pytest_ftgate.models.protocol import Completion, finish_in, is_count
+from pytest_ftgate.models.protocol import COUNTS, Completion, finish_in, is_count
 from pytest_ftgate.text import excerpt
 
 PUBLIC_ENDPOINT = "https://api.openai.com/v1"
@@ -51,13 +51,10 @@ class Endpoint:
         """Raise a fatal :class:`ModelError` if the environment variable for the key holds no usable one."""
         if self.key_env is None or (self.key and self.key.isascii()):
             return
-        raise ModelError(
-            f"the environment variable {self.key_env} {'does not hold a key' if self.key else 'is not set'}",
-            fatal=True,
-            where=Where(path=self.source, key="api_key_env"),
-            cure=f"set {self.key_env} to a key for {self.host}, or name another variable with api_key_env; stored and "
-            "recorded answers need no key",
-        )
+        what = f"the environment variable {self.key_env} {'does not hold a key' if self.key else 'is not set'}"
+        cure = f"set {self.key_env} to a key for {self.host}, or name another variable with api_key_env; "
+        cure += "stored and recorded answers need no key"
+        raise ModelError(what, fatal=True, where=Where(path=self.source, key="api_key_env"), cure=cure)
 
     def quoted(self, text: str, width: int = 300) -> str:
         """Return the beginning of untrusted text, with the key and other secrets replaced by ``***``."""
@@ -126,13 +123,9 @@ def _completion(
     elif finish == "stop" and silent and _REASONED.search(json.dumps(usage)):
         finish = "cut_off"  # all that it wrote is hidden
     details = fields(usage.get("prompt_tokens_details"))
-    counts = {
-        "input_tokens": usage.get("prompt_tokens"),
-        "output_tokens": usage.get("completion_tokens"),
-        "cached_input_tokens": details.get("cached_tokens"),
-        "cache_write_tokens": details.get("cache_write_tokens"),
-    }
-    known: dict[str, Any] = {name: count for name, count in counts.items() if is_count(count)}
+    tokens = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
+    tokens += [details.get(name) for name in ("cached_tokens", "cache_write_tokens")]
+    known: dict[str, Any] = {name: count for name, count in zip(COUNTS, tokens, strict=True) if is_count(count)}
     return Completion(home.masked(text), **known, finish=finish, reasoning=home.masked("\n".join(reasoning)) or None)
 
 
@@ -176,15 +169,13 @@ def _check_served(served: object, endpoint: Endpoint) -> None:
     """Raise :class:`ModelError` if the answer says that another model gave it than the gate names."""
     if not isinstance(served, str) or not served.strip():
         return
-    if any(is_same(asked, served) for asked in (endpoint.model, *endpoint.served_as)):
+    if any(is_same(name, served) for name in (endpoint.model, *endpoint.served_as)):
         return
-    shown = endpoint.quoted(served, 120)
-    raise endpoint.error(
-        f"the answer comes from another model: {endpoint.quoted(endpoint.model, 120)!r} was asked, {shown!r} answered",
-        kind="unreadable",
-        cure=f"find out why the endpoint calls another model (a fallback, a router, an alias); if {shown!r} is the "
-        f"model that you mean, add served_as: {shown!r}",
-    )
+    asked, shown = (endpoint.quoted(name, 120) for name in (endpoint.model, served))
+    what = f"the answer comes from another model: {asked!r} was asked, {shown!r} answered"
+    cure = "find out why the endpoint calls another model (a fallback, a router, an alias); "
+    cure += f"if {shown!r} is the model that you mean, add served_as: {shown!r}"
+    raise endpoint.error(what, kind="unreadable", cure=cure)
 
 
 def is_same(asked: str, served: str) -> bool:
@@ -221,14 +212,11 @@ def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None) ->
         return endpoint.error(f"no answer{limit}", retryable=True, kind="timeout", cure=cure)
     causes = getattr(root, "exceptions", (root,))  # of several addresses of one host
     is_refused = all(isinstance(one, ConnectionRefusedError) for one in causes)
-    return endpoint.error(
-        "connection refused" if is_refused else "the endpoint cannot be reached, or dropped the connection",
-        retryable=True,
-        kind="unreachable",
-        unpaid=is_refused or isinstance(root, gaierror) or name == "ConnectError",
-        found=f"{name}: {str(root) or 'the connection was closed'}",
-        cure="check base_url, and that the server is running",
-    )
+    what = "connection refused" if is_refused else "the endpoint cannot be reached, or dropped the connection"
+    found = f"{name}: {str(root) or 'the connection was closed'}"
+    cure = "check base_url, and that the server is running"
+    unpaid = is_refused or isinstance(root, gaierror) or name == "ConnectError"
+    return endpoint.error(what, found=found, retryable=True, kind="unreachable", unpaid=unpaid, cure=cure)
 
 
 def root_cause(error: BaseException) -> BaseException:

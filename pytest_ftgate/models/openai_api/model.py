@@ -48,16 +48,10 @@ class OpenAIModel(BuiltModel):
 
     def key(self, example: Example, repeat: int = 0) -> str:
         """Return the SHA-256 (hex) of the endpoint, the model, its state, the messages and the parameters."""
-        facts: dict[str, Any] = {
-            "provider": "openai",
-            "endpoint": self.home.base_url,
-            "model": self.home.model,
-            "revision": self.revision,
-            "params": self.params,
-            **self.sent(example),
-            **({"fixture": self.parameters} if self.parameters else {}),
-            **({"repeat": repeat} if repeat else {}),
-        }
+        facts: dict[str, Any] = {"provider": "openai", "endpoint": self.home.base_url, "model": self.home.model}
+        facts |= {"revision": self.revision, "params": self.params, **self.sent(example)}
+        facts |= {"fixture": self.parameters} if self.parameters else {}
+        facts |= {"repeat": repeat} if repeat else {}
         return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
 
     def ready(self) -> None:
@@ -108,8 +102,7 @@ class ChatClient:
     resume_at = 0.0  # the endpoint accepts no request before, by the monotonic clock
 
     def __init__(self, endpoint: api.Endpoint, timeout_s: float | None) -> None:
-        self._endpoint = endpoint
-        self._timeout_s = timeout_s
+        self._endpoint, self._timeout_s = endpoint, timeout_s
         self._open = _opener(timeout_s)
         self._clients = {self._open()}
         self._idle = [*self._clients]
@@ -179,34 +172,31 @@ def _opener(timeout_s: float | None) -> Callable[[], httpx2.AsyncClient]:
     with suppress(RuntimeError):  # not installed
         shared = DefaultAioHttpClient(timeout=timeout_s)
         return lambda: shared
-    (library,) = {
-        one.__module__.partition(".")[0] for one in DefaultAsyncHttpxClient.__mro__ if one.__name__ == "AsyncClient"
-    }
+    bases = DefaultAsyncHttpxClient.__mro__
+    (library,) = {one.__module__.partition(".")[0] for one in bases if one.__name__ == "AsyncClient"}
     return partial(DefaultAsyncHttpxClient, timeout=timeout_s, verify=import_module(library).create_ssl_context())
 
 
 def build_openai(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
     """Return the model of a gate's ``openai`` keys. Raises :class:`ConfigError`."""
-    options, params = spec.options, spec.options.get("params") or {}
+    options, params, price = spec.options, spec.options.get("params") or {}, spec.options.get("price")
     for name in _OURS:
         if name in params and (name, params[name]) != ("n", 1):
             cure = "remove it: the model, its messages and how its answers are read are set by the gate"
             raise ConfigError(f"params must not hold {name!r}", where=spec.source.where(f"params.{name}"), cure=cure)
     guarded("writing params", canonical_json, params)
-    base_url, served_as = options.get("base_url"), options.get("served_as") or ()
+    model, base_url, served_as = options["model"], options.get("base_url"), options.get("served_as") or ()
     key_env = options.get("api_key_env") or ("OPENAI_API_KEY" if base_url is None else None)
     names = (served_as,) if isinstance(served_as, str) else tuple(served_as)
     base_url = (base_url or api.PUBLIC_ENDPOINT).rstrip("/")
     named = base_url == api.PUBLIC_ENDPOINT or options.get("revision") is not None
     return OpenAIModel(
         **parts_of(spec),
-        home=api.Endpoint(base_url, options["model"], key_env, served_as=names, source=spec.source.at),
+        home=api.Endpoint(base_url, model, key_env, served_as=names, source=spec.source.at),
         prompt=build_prompt(spec, surroundings.training),
         params=params,
         concurrency=options.get("concurrency") or CONCURRENCY,
-        price=table_price(options["model"], base_url, params)
-        if options.get("price") is None
-        else written_price(options["price"], str(spec.source)),
+        price=table_price(model, base_url, params) if price is None else written_price(price, str(spec.source)),
         parameters="" if named else spec.source.state,
         until_judged=not named,
         requests_per_minute=options.get("requests_per_minute"),
