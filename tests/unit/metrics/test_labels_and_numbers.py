@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+from building import build, failure
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
@@ -32,14 +33,14 @@ SETS = st.lists(st.sampled_from("abcd"), max_size=4, unique=True)
         *((["a"], answer, {}, 0) for answer in (None, "", " ", '{"a": 1}', '[["a"]]')),
     ],
 )
-def test_labels_are_compared_as_sets(build, expected, answer, options, value):
+def test_labels_are_compared_as_sets(expected, answer, options, value):
     text = expected if isinstance(expected, str) else json.dumps(expected)
     for name, score in (("labels_f1", value), ("labels_exact", float(value == 1))):
         assert build(name, (text,), **options).score([expected], [[answer]]).value == pytest.approx(score)
 
 
 @given(st.lists(st.tuples(SETS, SETS), min_size=1, max_size=9))
-def test_labels_f1_is_that_of_scikit_learn(build, pairs):
+def test_labels_f1_is_that_of_scikit_learn(pairs):
     expected, answers = [wanted for wanted, _ in pairs], [json.dumps(answer) for _, answer in pairs]
     coded = MultiLabelBinarizer(classes=list("abcd")).fit(["abcd"])
     gold, found = coded.transform(expected), coded.transform([answer for _, answer in pairs])
@@ -67,11 +68,11 @@ def test_labels_f1_is_that_of_scikit_learn(build, pairs):
         (1, "1e999999999", {"tolerance": 1}, False),
     ],
 )
-def test_a_number_is_right_within_its_tolerance(build, expected, answer, options, right):
+def test_a_number_is_right_within_its_tolerance(expected, answer, options, right):
     assert build("within", (str(expected),), **options).score([expected], [[answer]]).value == right
 
 
-def test_the_absolute_error_is_bounded_and_a_missing_number_has_the_largest(build, failure):
+def test_the_absolute_error_is_bounded_and_a_missing_number_has_the_largest():
     metric = build("absolute_error", ("1", "4"), low=0, high=5)
     assert metric.score([1, 4], [["1.5", "no idea"]]).per_example.tolist() == [0.5, 5]
     assert (metric.low, metric.high, metric.worst) == (0, 5, 5)
@@ -92,6 +93,6 @@ def test_the_absolute_error_is_bounded_and_a_missing_number_has_the_largest(buil
         ("labels_exact", ["a, b", "b, a", "a", "c"], {}, "a, b", 0.5),
     ],
 )
-def test_the_constant_to_beat_is_the_median_or_the_most_frequent_set(build, name, expected, options, answer, value):
+def test_the_constant_to_beat_is_the_median_or_the_most_frequent_set(name, expected, options, answer, value):
     constant = best_constant(build(name, tuple(map(str, expected)), **options), expected)
     assert (constant.answer, constant.value) == (answer, pytest.approx(value))

@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import sklearn.metrics
+from building import build, failure
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,7 +39,7 @@ def oracle(name, gold, answers, labels=LABELS):
         return getattr(sklearn.metrics, name if name == "matthews_corrcoef" else f"{name}_score")(gold, predicted)
 
 
-def made(build, name, expected=LABELS, /, **options):
+def made(name, expected=LABELS, /, **options):
     return build(name, expected, **options, **({"pos_label": "a"} if name in BINARY else {}))
 
 
@@ -52,18 +53,18 @@ def sample(labels, size=40):
 
 @pytest.mark.parametrize("name", AVERAGED)
 @given(sample(LABELS), st.lists(st.sampled_from(LABELS), min_size=1, unique=True))
-def test_an_average_over_some_labels_is_that_of_scikit_learn(build, name, drawn, some):
+def test_an_average_over_some_labels_is_that_of_scikit_learn(name, drawn, some):
     gold, answers = drawn
-    value = made(build, name, labels=some).score(gold, [answers]).value
+    value = made(name, labels=some).score(gold, [answers]).value
     assert value == pytest.approx(oracle(name, gold, answers, some), abs=1e-12)
 
 
 @pytest.mark.parametrize("name", SET_LEVEL)
 @given(st.data())
-def test_the_statistic_of_any_answers_is_scikit_learns_value(build, name, data):
+def test_the_statistic_of_any_answers_is_scikit_learns_value(name, data):
     """Also of samples that lack a label, as a resampling method makes them."""
     labels = ("a", "b") if name in BINARY else LABELS
-    metric, k = made(build, name, labels), len(labels)
+    metric, k = made(name, labels), len(labels)
     pairs = st.lists(st.tuples(st.integers(0, k - 1), st.integers(0, k)), min_size=1, max_size=12)
     samples = data.draw(st.lists(pairs, min_size=1, max_size=3))
     stacked = np.stack([tallies(*np.array(drawn).T, k) for drawn in samples])
@@ -75,12 +76,12 @@ def test_the_statistic_of_any_answers_is_scikit_learns_value(build, name, data):
 
 
 @pytest.mark.parametrize("name", SET_LEVEL)
-def test_the_counts_give_the_value_again(build, name):
+def test_the_counts_give_the_value_again(name):
     labels = ("a", "b") if name in BINARY else LABELS
     draw = random.Random(7)
     gold = [*labels, *draw.choices(labels, k=200)]
     repeats = [draw.choices([*labels, "x", None], k=len(gold)) for _ in range(3)]
-    scored = made(build, name, labels).score(gold, repeats)
+    scored = made(name, labels).score(gold, repeats)
     counts = scored.statistic
     assert (counts.gold.shape, counts.predicted.shape) == ((len(gold),), (3, len(gold)))
     assert counts.n_labels == len(labels)
@@ -91,7 +92,7 @@ def test_the_counts_give_the_value_again(build, name):
     assert scored.n_unknown == sum(repeat.count("x") for repeat in repeats)
 
 
-def test_accuracy_is_an_exact_fraction_and_averages_repeats_within_the_example(build):
+def test_accuracy_is_an_exact_fraction_and_averages_repeats_within_the_example():
     scored = build("accuracy").score(["a", "b", "c"], [["a", "x", None]])
     assert (scored.value, scored.exact, scored.statistic, scored.n_unknown) == (1 / 3, Fraction(1, 3), None, 1)
     assert (scored.per_example.tolist(), scored.per_example.dtype) == ([1, 0, 0], np.float64)
@@ -99,13 +100,13 @@ def test_accuracy_is_an_exact_fraction_and_averages_repeats_within_the_example(b
     assert (scored.exact, scored.per_example.tolist()) == (Fraction(3, 6), [2 / 3, 1 / 3])
 
 
-def test_an_undefined_value_is_an_error_that_says_what_happened(build, failure):
+def test_an_undefined_value_is_an_error_that_says_what_happened():
     error = failure(build("cohen_kappa"), "bb", "bb")
     assert "cohen_kappa" in error.what
     assert error.evidence.count("b.") == 2
 
 
-def test_a_positive_label_is_read_as_labels_are_and_may_be_a_json_value(build):
+def test_a_positive_label_is_read_as_labels_are_and_may_be_a_json_value():
     metric = build("f1", ("Ham", "Spam"), pos_label="SPAM", normalize="case")
     assert metric.score(["Ham", "Spam"], [["spam", "spam"]]).value == pytest.approx(2 / 3)
     assert build("recall", ("0", "1"), pos_label=1).score([0, 1, 1], [["1", "1", "0"]]).value == 0.5

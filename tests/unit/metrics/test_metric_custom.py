@@ -5,6 +5,7 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from building import build, failure
 
 from pytest_ftgate.errors import ConfigError, shown_path
 from pytest_ftgate.metrics import CustomMetric, metric
@@ -23,7 +24,7 @@ def returning(value, **declared):
     return CustomMetric("mine", lambda expected, answer: value, **declaration)
 
 
-def test_a_custom_metric_can_be_called_and_scores_each_example_under_the_name_of_the_mapping(build):
+def test_a_custom_metric_can_be_called_and_scores_each_example_under_the_name_of_the_mapping():
     assert (distance.name, distance("abc", "a")) == ("distance", 2)
     assert metric(low=0, high=1, greater_is_better=True, name="short")(len).name == "short"
     built = build("off_by", custom={"off_by": distance})
@@ -36,7 +37,7 @@ def test_a_custom_metric_can_be_called_and_scores_each_example_under_the_name_of
     assert of_a_marker.score(["aaa"], [["a"]]).value == 2
 
 
-def test_the_function_gets_copies_of_what_is_expected_and_the_answers_as_they_are(build):
+def test_the_function_gets_copies_of_what_is_expected_and_the_answers_as_they_are():
     seen, rows = [], [{"items": [1, 2]}, "b"]
 
     def spoil(expected, answer):
@@ -52,7 +53,7 @@ def test_the_function_gets_copies_of_what_is_expected_and_the_answers_as_they_ar
 
 
 @pytest.mark.parametrize(("greater_is_better", "worst"), [(True, -1), (False, 5)])
-def test_no_answer_has_the_worst_score(build, greater_is_better, worst):
+def test_no_answer_has_the_worst_score(greater_is_better, worst):
     mine = returning(2, low=-1, high=5, greater_is_better=greater_is_better)
     assert build("mine", custom={"mine": mine}).score(["a", "b"], [["a", None]]).per_example.tolist() == [2, worst]
 
@@ -60,7 +61,7 @@ def test_no_answer_has_the_worst_score(build, greater_is_better, worst):
 @pytest.mark.parametrize(
     "value", [1, 1.0, True, Fraction(1), np.float32(1), np.int64(1), np.bool_(True), 1 + 1e-12], ids=repr
 )
-def test_any_real_number_is_a_score(build, value):
+def test_any_real_number_is_a_score(value):
     built = build("mine", custom={"mine": returning(value)})
     scored = built.score(["a"], [["a"]])
     assert (built.kind, scored.exact, scored.value) == ("graded", None, 1)
@@ -81,14 +82,14 @@ def test_any_real_number_is_a_score(build, value):
     ],
     ids=str,
 )
-def test_a_score_that_breaks_the_declaration_is_an_error(build, failure, value, words):
+def test_a_score_that_breaks_the_declaration_is_an_error(value, words):
     declared = {"right_wrong": value == 0.5, "high": 1e5 if isinstance(value, np.float16) else 1}
     error = failure(build("mine", custom={"mine": returning(value, **declared)}), "ab", "ab")
     assert error.example == 0
     assert all(word in error.what for word in ("mine", "test_set[0]", *words))
 
 
-def test_an_exception_is_an_error_that_names_the_example_and_the_line(build, failure):
+def test_an_exception_is_an_error_that_names_the_example_and_the_line():
     table = {"a": 1}
     mine = CustomMetric("mine", lambda expected, answer: table[answer], 0, 1, True)
     error = failure(build("mine", custom={"mine": mine}), "ab", "ab")

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from building import build
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,14 +16,9 @@ JSON = st.recursive(
 DEEP = "[" * 100_000 + "]" * 100_000
 
 
-@pytest.fixture(scope="session")
-def right(build):
+def right(expected, answer, **options):
     """Return whether an answer is right where this is expected."""
-
-    def right(expected, answer, **options):
-        return build("exact_match", ("a",), **options).score([expected], [[answer]]).exact == 1
-
-    return right
+    return build("exact_match", ("a",), **options).score([expected], [[answer]]).exact == 1
 
 
 TEXTS = [  # expected, right answers, wrong answers
@@ -57,12 +53,12 @@ VALUES = [
 
 
 @pytest.mark.parametrize(("expected", "rights", "wrongs"), [*TEXTS, *VALUES], ids=lambda value: repr(value)[:20])
-def test_text_is_compared_as_text_and_json_by_value(right, expected, rights, wrongs):
+def test_text_is_compared_as_text_and_json_by_value(expected, rights, wrongs):
     assert [answer for answer in (*rights, *wrongs) if right(expected, answer)] == rights
 
 
 @given(JSON, JSON)
-def test_equality_of_json_is_that_of_its_values_in_any_layout(right, a, b):
+def test_equality_of_json_is_that_of_its_values_in_any_layout(a, b):
     if not isinstance(a, str):
         assert right(a, json.dumps(b)) is (canonical(a) == canonical(b))
     for layout in (
@@ -82,11 +78,11 @@ def canonical(value):
 
 
 @given(JSON, st.text(max_size=30))
-def test_no_answer_crashes(right, expected, answer):
+def test_no_answer_crashes(expected, answer):
     assert right(expected, answer) in (True, False)
 
 
-def test_normalize_applies_to_text_and_inside_json_to_values_but_not_to_keys(right):
+def test_normalize_applies_to_text_and_inside_json_to_values_but_not_to_keys():
     assert right("Straße", "“STRASSE”.", normalize=["case", "punctuation"])
     assert not right("Straße", "“STRASSE”.", normalize="case")
     assert not right("?", " ", normalize="punctuation")

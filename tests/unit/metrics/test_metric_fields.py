@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from building import build
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_fscore_support
@@ -25,16 +26,11 @@ def texts(expected):
     return [value if isinstance(value, str) else json.dumps(value) for value in expected]
 
 
-@pytest.fixture(scope="session")
-def score(build):
+def score(name, pairs, **options):
     """Return the scores of one metric: ``score(name, [(expected, answer), ...], **options)``."""
-
-    def score(name, pairs, **options):
-        expected = [pair[0] for pair in pairs]
-        answers = [one if isinstance(one, str | None) else json.dumps(one) for _, one in pairs]
-        return build(name, texts(expected), **options).score(expected, [answers])
-
-    return score
+    expected = [pair[0] for pair in pairs]
+    answers = [one if isinstance(one, str | None) else json.dumps(one) for _, one in pairs]
+    return build(name, texts(expected), **options).score(expected, [answers])
 
 
 def counts(scored):
@@ -102,7 +98,7 @@ COUNTED = [  # expected, answer, options; right, wrong, missing, invented
 
 
 @pytest.mark.parametrize(("expected", "answer", "options", "four"), COUNTED)
-def test_values_are_right_wrong_missing_or_invented(score, expected, answer, options, four):
+def test_values_are_right_wrong_missing_or_invented(expected, answer, options, four):
     right, wrong, missing, invented = four
     value = 2 * right / (2 * right + 2 * wrong + missing + invented)
     for average in ("micro", "samples"):
@@ -124,13 +120,13 @@ def test_values_are_right_wrong_missing_or_invented(score, expected, answer, opt
         (1, 10**400, 1, False),
     ],
 )
-def test_tolerance_is_exact_in_decimals(score, expected, answer, tolerance, right):
+def test_tolerance_is_exact_in_decimals(expected, answer, tolerance, right):
     pair = ({"x": {"n": expected}}, {"x": {"n": answer}})
     assert (score("field_f1", [pair], tolerance=tolerance).value == 1) is right
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=6), st.lists(st.integers(0, 9), max_size=6), st.integers(1, 3))
-def test_pairing_within_a_tolerance_is_a_largest_matching(score, expected, answered, tolerance):
+def test_pairing_within_a_tolerance_is_a_largest_matching(expected, answered, tolerance):
     from scipy.optimize import linear_sum_assignment
 
     near = np.abs(np.subtract.outer(expected, answered or [99])) <= tolerance
@@ -143,7 +139,7 @@ def test_pairing_within_a_tolerance_is_a_largest_matching(score, expected, answe
     ("normalize", "value"),
     [([], 0), ("case", 1), ({"name": "case"}, 0.5), ({"*": "case", "code": []}, 0.5)],
 )
-def test_normalize_of_all_texts_or_field_by_field(score, normalize, value):
+def test_normalize_of_all_texts_or_field_by_field(normalize, value):
     pair = ({"name": "Anna", "code": "AB"}, {"name": "ANNA", "code": "ab"})
     assert score("field_f1", [pair], normalize=normalize).value == value
 
@@ -162,11 +158,11 @@ FEWER = (E, {"intent": "x", "slots": {"room": "hall", "z": 1}, "y": 2})
         (ITEM, None, {"items.p": (1, 1, 0, 1)}),
     ],
 )
-def test_values_are_counted_by_name_and_only_those_of_declared_fields(score, pair, fields, counted):
+def test_values_are_counted_by_name_and_only_those_of_declared_fields(pair, fields, counted):
     assert counts(score("field_f1", [pair], **({} if fields is None else {"fields": fields}))) == counted
 
 
-def test_an_example_without_any_field(score):
+def test_an_example_without_any_field():
     pairs = [({"a": 1}, {"a": 1}), ({"b": 1}, {"b": 2}), ({"b": 1}, "broken"), ({"b": 1}, {"a": 5})]
     scored = score("field_f1", pairs, fields=["a"], average="samples")
     assert scored.per_example.tolist() == [1, 1, 0, 0]
@@ -175,7 +171,7 @@ def test_an_example_without_any_field(score):
 
 
 @given(PAIRS)
-def test_f1_is_scikit_learns_of_pairs_of_field_and_value(score, pairs):
+def test_f1_is_scikit_learns_of_pairs_of_field_and_value(pairs):
     def flat(value):
         return [] if isinstance(value, str) else [(k, type(v).__name__, v) for k, v in value.items()]
 
@@ -197,7 +193,7 @@ def test_f1_is_scikit_learns_of_pairs_of_field_and_value(score, pairs):
 
 
 @given(st.lists(st.tuples(OBJECTS, OBJECTS), min_size=1, max_size=5), st.sampled_from(["match", "sequence", "set"]))
-def test_scores_lie_between_0_and_1_and_pooled_counts_add_up(score, pairs, lists):
+def test_scores_lie_between_0_and_1_and_pooled_counts_add_up(pairs, lists):
     per_example = score("field_f1", pairs, lists=lists).per_example
     scored = score("field_f1", pairs, average="micro", lists=lists)
     pooled = scored.statistic
@@ -209,7 +205,7 @@ def test_scores_lie_between_0_and_1_and_pooled_counts_add_up(score, pairs, lists
 
 
 @given(OBJECTS, OBJECTS)
-def test_f1_is_1_where_all_is_equal_and_nowhere_else(score, expected, answer):
+def test_f1_is_1_where_all_is_equal_and_nowhere_else(expected, answer):
     for average in ("micro", "samples"):
         value = score("field_f1", [(expected, answer)], lists="sequence", average=average).value
         assert (value == 1) is (score("exact_match", [(expected, answer)]).value == 1)
@@ -224,13 +220,13 @@ def reordered(value, lists):
 
 
 @given(OBJECTS, OBJECTS)
-def test_paired_items_score_1_in_any_order_and_never_less_than_by_position(score, expected, answer):
+def test_paired_items_score_1_in_any_order_and_never_less_than_by_position(expected, answer):
     assert score("field_f1", [(expected, reordered(expected, True))]).value == 1
     by_position = score("field_f1", [(expected, answer)], lists="sequence").value
     assert score("field_f1", [(expected, answer)]).value >= by_position - 1e-12
 
 
-def test_repeats_are_pooled_or_averaged(build):
+def test_repeats_are_pooled_or_averaged():
     expected = [{"a": 1}, {"a": 1, "b": 1}]
     answers = [['{"a": 1}', '{"a": 1}'], ['{"a": 2}', '{"a": 1, "b": 1}']]
     pooled, mean = (build("field_f1", texts(expected), average=one).score(expected, answers) for one in AVERAGES[::-1])
@@ -251,14 +247,14 @@ def test_repeats_are_pooled_or_averaged(build):
         ({**E, "intent": "::error::\x1b[2J" + "x" * 10_000, "\x07" * 500: 1}, {}, ["$.intent"]),
     ],
 )
-def test_a_note_names_the_places_that_are_not_right_and_is_harmless(score, answer, options, places):
+def test_a_note_names_the_places_that_are_not_right_and_is_harmless(answer, options, places):
     note = score("field_f1", [(E, answer)], **options).notes[0]
     assert all(place in note for place in places)
     assert note.isprintable()
     assert len(note) <= 200
 
 
-def test_megabytes_are_judged(score):
+def test_megabytes_are_judged():
     assert score("field_f1", [(E, {**E, "intent": "x" * 10_000_000})]).value == pytest.approx(8 / 10)
     assert score("field_f1", [(E, {**E, "tags": list(range(200_000))})]).value < 0.001
     fewer = {**E, "tags": list(range(20_000))}
@@ -267,7 +263,7 @@ def test_megabytes_are_judged(score):
 
 
 @pytest.mark.parametrize("options", [{"fields": ["intent"]}, {"lists": "set", "normalize": {"tags": "case"}}])
-def test_a_name_of_many_parts_is_not_taken_apart(score, options):
+def test_a_name_of_many_parts_is_not_taken_apart(options):
     long = "a." * 1_000_000
     assert score("field_f1", [(E, {**E, long: 1, "tags": ["b", "a", {long: "x"}]})], **options).value > 0.7
 

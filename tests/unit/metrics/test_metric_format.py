@@ -7,6 +7,7 @@ from unittest.mock import Mock
 
 import jsonschema
 import pytest
+from building import build, refusal
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,17 +41,12 @@ OLD = {
 NAMED = {"$id": "https://example.org/s", "$ref": "t", "$defs": {"t": {"$id": "t", "type": "array"}}}
 
 
-@pytest.fixture(scope="session")
-def why(build):
+def why(answer, **options):
     """Return what is wrong with an answer; None if it is right."""
-
-    def why(answer, **options):
-        scored = build("format", (), **options).score(["x"], [[answer]])
-        (note,) = scored.notes
-        assert (scored.exact == 1) is (note is None)
-        return note
-
-    return why
+    scored = build("format", (), **options).score(["x"], [[answer]])
+    (note,) = scored.notes
+    assert (scored.exact == 1) is (note is None)
+    return note
 
 
 ANY = {"minProperties": 0}
@@ -93,7 +89,7 @@ RULES = [  # options, answers that hold, answers that do not with what is said o
 
 
 @pytest.mark.parametrize(("options", "rights", "wrongs"), RULES, ids=lambda value: str(value)[:30])
-def test_each_rule_and_what_it_says_of_a_wrong_answer(why, options, rights, wrongs):
+def test_each_rule_and_what_it_says_of_a_wrong_answer(options, rights, wrongs):
     assert [why(answer, **options) for answer in rights] == [None] * len(rights)
     for answer, words in wrongs.items():
         note = why(answer, **options)
@@ -101,7 +97,7 @@ def test_each_rule_and_what_it_says_of_a_wrong_answer(why, options, rights, wron
         assert (note.isprintable(), len(note) <= 200) == (True, True)
 
 
-def test_the_first_broken_rule_of_each_answer_is_counted(build):
+def test_the_first_broken_rule_of_each_answer_is_counted():
     metric = build("format", (), json_schema=SCHEMA, max_chars=60)
     bad, other, long = (LIGHT % one for one in ('"tags": ["a", "b", 3]', '"tags": [3]', '"slots": {}' + " " * 60))
     answers = [["{", "x", bad, other, long, '{"intent": "heat"}'], [None, *['{"intent": "heat"}'] * 5]]
@@ -127,7 +123,7 @@ LIKELY = st.fixed_dictionaries(
 
 
 @given(JSON | LIKELY)
-def test_a_schema_holds_where_jsonschema_says_so(why, value):
+def test_a_schema_holds_where_jsonschema_says_so(value):
     validator = jsonschema.Draft202012Validator(SCHEMA, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
     valid = validator.is_valid(parse_json(json.dumps(value)))
     assert (why(json.dumps(value), json_schema=SCHEMA) is None) is valid
@@ -136,7 +132,7 @@ def test_a_schema_holds_where_jsonschema_says_so(why, value):
 @pytest.mark.parametrize(
     ("content", "word"), [("{", "JSON"), ("[]", "empty"), ('{"type": "strng"}', "$.type"), (None, "no such file")]
 )
-def test_a_schema_comes_from_a_file(refusal, why, tmp_path, content, word):
+def test_a_schema_comes_from_a_file(tmp_path, content, word):
     path = tmp_path / "s.json"
     path.write_text(json.dumps(SCHEMA), encoding="utf-8")
     assert why('{"intent": "light"}', json_schema=path) is None
@@ -152,7 +148,7 @@ def test_a_schema_comes_from_a_file(refusal, why, tmp_path, content, word):
         *(("rapidfuzz", name, {}, "text") for name in ("rouge_l", "edit_similarity")),
     ],
 )
-def test_a_library_that_is_absent_is_named_with_its_extra(refusal, build, monkeypatch, library, name, options, extra):
+def test_a_library_that_is_absent_is_named_with_its_extra(monkeypatch, library, name, options, extra):
     for module in [module for module in sys.modules if module.partition(".")[0] == library]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, library, None)

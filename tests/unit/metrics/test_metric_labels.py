@@ -1,6 +1,7 @@
 """How a label is read out of an answer, and which label it is."""
 
 import pytest
+from building import build, failure, refusal
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,7 +46,7 @@ def test_full_normalization_leaves_something_and_ignores_what_is_around_a_text(t
         (("a", "a."), {}, ["A"], ["a."]),
     ],
 )
-def test_case_and_punctuation_do_not_count_unless_the_gate_or_the_labels_say_so(build, labels, options, same, others):
+def test_case_and_punctuation_do_not_count_unless_the_gate_or_the_labels_say_so(labels, options, same, others):
     metric = build("accuracy", labels, **options)
     expected = [labels[0]] * len([*same, *others])
     assert metric.score(expected, [[*same, *others]]).per_example.tolist() == [1] * len(same) + [0] * len(others)
@@ -76,11 +77,11 @@ BROKEN += ['{"label": {"a": 1}}', '{"label": ["yes"]}', '{"other": "yes"}']
     ],
     ids=lambda value: value[:20] if value else "none",
 )
-def test_pattern_and_json_field_find_the_label_and_forgive_nothing(build, option, place, answer, label):
+def test_pattern_and_json_field_find_the_label_and_forgive_nothing(option, place, answer, label):
     assert build("accuracy", **{option: place}).answers_read([answer]) == [label]
 
 
-def test_answers_that_are_no_known_label_are_counted_over_all_repeats(build):
+def test_answers_that_are_no_known_label_are_counted_over_all_repeats():
     metric = build("accuracy", known=("d ", "a"))
     scored = metric.score(["a", "b", "c", "a", "b", "c"], [["d", "b", "x", None, "", "b"]])
     assert scored.n_unknown == 2  # "x" and the empty answer; "d" is a label of the training set, None is no answer
@@ -91,13 +92,13 @@ def test_answers_that_are_no_known_label_are_counted_over_all_repeats(build):
 
 @pytest.mark.parametrize("value", [{"a": 1}, ["a"]])
 @pytest.mark.parametrize("name", ["accuracy", "f1_macro"])
-def test_an_object_or_list_is_no_label(refusal, name, value):
+def test_an_object_or_list_is_no_label(name, value):
     examples = [Example(f"t{i}", f"input {i}", one, place=Where(line=i)) for i, one in enumerate(["a", 1, value])]
     error = refusal(name, ("a", "1"), examples=examples)
     assert (error.where.line, "exact_match" in error.cure) == (2, True)
 
 
-def test_other_labels_than_the_metric_was_made_for_are_an_error(build, failure):
+def test_other_labels_than_the_metric_was_made_for_are_an_error():
     error = failure(build("accuracy"), ["a", "zebra"], ["a", "zebra"])
     assert (error.example, error.unsuited) == (1, True)
     assert "zebra" in error.what
@@ -115,19 +116,19 @@ def test_other_labels_than_the_metric_was_made_for_are_an_error(build, failure):
         ({}, [1, True, "yes", "1"], ["1", "true", "yes", "1"], [1, 1, 1, 1]),
     ],
 )
-def test_expected_outputs_are_read_as_answers_are(build, option, expected, answers, scores):
+def test_expected_outputs_are_read_as_answers_are(option, expected, answers, scores):
     metric = build("accuracy", tuple(map(expected_text, expected)), **option)
     assert metric.score(expected, [answers]).per_example.tolist() == scores
     assert metric.bare().score(expected, [[metric.right_answer(one) for one in expected]]).value == 1
 
 
 @pytest.mark.parametrize("other", ["18", "no number", "refund"])
-def test_expected_outputs_of_which_only_some_hold_more_than_a_label_are_refused(refusal, other):
+def test_expected_outputs_of_which_only_some_hold_more_than_a_label_are_refused(other):
     error = refusal("accuracy", ("2 + 2 = 4 #### 4", other), pattern=r"#### (\S+)|refund")
     assert (error.where.key, "2 + 2" in error.what, other in error.what) == ("pattern", True, True)
 
 
-def test_answers_with_several_matches_are_counted(build):
+def test_answers_with_several_matches_are_counted():
     reading = build("accuracy", pattern="[abc]").label_set.reading
     assert reading.count_ambiguous([["a", "a or a", "a or b", None], ["none", "c b a", "A", "b"]]) == 2
 
@@ -160,7 +161,7 @@ NAMED = {
 @pytest.mark.parametrize(
     ("label", "answer"), [(label, answer) for label, answers in NAMED.items() for answer in answers]
 )
-def test_the_label_that_an_answer_names(build, label, answer):
+def test_the_label_that_an_answer_names(label, answer):
     labels = build("accuracy", LABELS, known=("chargeback",)).label_set
     found = read_leniently(answer, "label", labels=labels)
     assert found == (answer if label is None else label)
@@ -169,7 +170,7 @@ def test_the_label_that_an_answer_names(build, label, answer):
 @given(
     st.lists(st.sampled_from(["a-b", "ab", "a b", "A_B", "1", "1.0", "01", "a", "-1", "+"]), min_size=2, unique=True)
 )
-def test_labels_stay_apart_when_they_are_read_leniently(build, texts):
+def test_labels_stay_apart_when_they_are_read_leniently(texts):
     labels = build("accuracy", tuple(texts), normalize=[]).label_set
     assert labels.named_by("A B") is None or not {"a-b", "ab"} <= {*texts}
     assert [read_leniently(text, "label", labels=labels) for text in texts] == texts

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from building import build, failure, refusal
 
 from pytest_ftgate.metrics import BUILT_IN, CustomMetric, judged
 from pytest_ftgate.metrics.text import LONG
@@ -34,7 +35,7 @@ def expected_for(name):
     return {"field_f1": FIELDS, "within": ("1", "2"), "absolute_error": ("0", "1")}.get(name, AB)
 
 
-def test_every_name_of_the_contract_is_there(build, refusal):
+def test_every_name_of_the_contract_is_there():
     others = ["accuracy", "exact_match", "format", "tool_call_exact", "labels_exact", "within"]
     assert sorted(BUILT_IN) == sorted([*SET, *GRADED, *others, *judged.NAMES])
     assert all(name in str(refusal("zzz")) for name in BUILT_IN)  # without a near one all are listed
@@ -42,7 +43,7 @@ def test_every_name_of_the_contract_is_there(build, refusal):
 
 
 @pytest.mark.parametrize("name", [name for name in BUILT_IN if name not in judged.NAMES])
-def test_a_metric_declares_its_kind_range_and_direction(build, name):
+def test_a_metric_declares_its_kind_range_and_direction(name):
     all_labels = {"labels": ["b", "a"]} if name in (*SET, "accuracy") else {}
     metric = build(name, expected_for(name), **options_for(name), **all_labels)
     assert metric.name == name
@@ -140,7 +141,7 @@ ELSEWHERE = {"$ref": "https://example.org/a.json"}
     ],
     ids=lambda value: None if isinstance(value, str | None) else "",
 )  # fmt: skip
-def test_a_wrong_request_is_refused_with_its_key(refusal, name, expected, options, key, words):
+def test_a_wrong_request_is_refused_with_its_key(name, expected, options, key, words):
     error = refusal(name, expected, **options)
     assert (error.where.path, error.where.key or None) == ("ftgate.yaml:14", key)
     assert words in str(error)
@@ -148,7 +149,7 @@ def test_a_wrong_request_is_refused_with_its_key(refusal, name, expected, option
 
 @pytest.mark.parametrize("name", ["accuracy", "f1_macro", "exact_match"])
 @pytest.mark.parametrize(("expected", "answers"), [([], [[]]), (["a"], []), (["a"], [["a"], ["a", "b"]])])
-def test_nothing_and_unequal_lists_are_errors(build, failure, name, expected, answers):
+def test_nothing_and_unequal_lists_are_errors(name, expected, answers):
     """An empty test set is a finding of its own: the metric can be built, and measures nothing."""
     assert name in failure(build(name, expected), expected, *answers).what
 
@@ -160,7 +161,7 @@ def test_nothing_and_unequal_lists_are_errors(build, failure, name, expected, an
         ("field_f1", {"intent": "light"}, '{"intent": "Light."}', {"normalize": {"intent": "case"}}),
     ],
 )
-def test_lenient_forgives_case_and_punctuation_and_keeps_the_rest(build, name, expected, answer, options):
+def test_lenient_forgives_case_and_punctuation_and_keeps_the_rest(name, expected, answer, options):
     texts = (expected, "no") if isinstance(expected, str) else (json.dumps(expected),)
     metric = build(name, texts, **options)
     lenient = metric.lenient()

@@ -6,6 +6,7 @@ import unicodedata
 from collections import Counter
 
 import pytest
+from building import build
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +22,7 @@ def name(request):
     return request.param
 
 
-def value(build, name, expected, answer, **options):
+def value(name, expected, answer, **options):
     return build(name, ("four words are there",), **options).score([expected], [[answer]]).value
 
 
@@ -46,30 +47,30 @@ KNOWN = {
 }
 
 
-def test_known_answers(build, name):
-    found = [value(build, name, expected, answer) for expected, answer, _ in KNOWN[name]]
+def test_known_answers(name):
+    found = [value(name, expected, answer) for expected, answer, _ in KNOWN[name]]
     assert found == pytest.approx([right for *_, right in KNOWN[name]], abs=1e-12)
 
 
-def test_no_answer_is_the_worst_and_repeats_are_averaged(build, name):
+def test_no_answer_is_the_worst_and_repeats_are_averaged(name):
     for answer in (None, "", " \n\t", "\u2003"):
         scored = build(name).score(["some words", "more"], [["some words", "more"], [answer, "more"]])
         assert (scored.per_example.tolist(), scored.value) == ([0.5, 1.0], 0.75)
 
 
-def test_values_that_are_no_text_are_compared_as_a_model_writes_them(build, name):
+def test_values_that_are_no_text_are_compared_as_a_model_writes_them(name):
     expected = [1, True, None, [1, 2], {"a": "b"}, 0.5]
     answers = ["1", "true", "null", "[1,2]", '{"a":"b"}', "0.5"]
     assert build(name).score(expected, [answers]).value == 1
-    assert value(build, name, "Ａ Cat!", '"a  cat"', normalize=["unicode", "case", "whitespace", "punctuation"]) == 1
+    assert value(name, "Ａ Cat!", '"a  cat"', normalize=["unicode", "case", "whitespace", "punctuation"]) == 1
 
 
 @given(expected=texts, answer=texts)
-def test_every_value_is_in_range_identity_is_one_and_what_has_no_direction_is_symmetric(build, name, expected, answer):
-    found = value(build, name, expected, answer)
+def test_every_value_is_in_range_identity_is_one_and_what_has_no_direction_is_symmetric(name, expected, answer):
+    found = value(name, expected, answer)
     assert 0 <= found <= 1
-    assert value(build, name, expected, expected) == 1
-    assert found == value(build, name, answer, expected)
+    assert value(name, expected, expected) == 1
+    assert found == value(name, answer, expected)
 
 
 def squad_f1(expected, answer):
@@ -89,7 +90,7 @@ def sentences(seed):
         yield tuple("x" + "".join(draw.choices(string.printable, k=60)) for _ in range(2))
 
 
-def test_values_are_those_of_squad_and_rouge_score(build, name):
+def test_values_are_those_of_squad_and_rouge_score(name):
     from rapidfuzz.distance import Levenshtein
     from rouge_score.rouge_scorer import RougeScorer
 
@@ -105,13 +106,13 @@ def test_values_are_those_of_squad_and_rouge_score(build, name):
         assert ours.score([expected], [[answer]]).value == pytest.approx(other(expected, answer), abs=1e-12)
 
 
-def test_an_enormous_answer_is_the_worst_unread_and_half_a_character_does_no_harm(build, name):
+def test_an_enormous_answer_is_the_worst_unread_and_half_a_character_does_no_harm(name):
     huge = "right words " * 100_000
     metric = build(name, ("four words are there",))
     assert metric.score(["right words right words"], [[huge]]).value == 0
     assert metric.score(["right words right words"], [[huge[:90_000]]]).value > 0
-    assert value(build, name, huge[:30_000], huge[:30_000]) == pytest.approx(1)
-    assert 0 <= value(build, name, "a \ud800 b", "a \udfff b") <= 1
+    assert value(name, huge[:30_000], huge[:30_000]) == pytest.approx(1)
+    assert 0 <= value(name, "a \ud800 b", "a \udfff b") <= 1
 
 
 SPLIT = [

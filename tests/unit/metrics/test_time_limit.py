@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
+from building import build, failure
 
 from pytest_ftgate.metrics import options
 from pytest_ftgate.metrics.options import within_limit
@@ -28,7 +29,7 @@ def soon(monkeypatch):
         ("format", {"json_schema": {"type": "string", "pattern": ENDLESS}}, f'"{BAIT}"'),
     ],
 )
-def test_a_pattern_that_backtracks_without_end(build, failure, name, options, bait):
+def test_a_pattern_that_backtracks_without_end(name, options, bait):
     metric = build(name, ("ab", "cd"), **options)
     error = failure(metric, ["ab"], [bait])
     assert "0.05 s" in error.what

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from building import build
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,14 +14,10 @@ MAIL = {"name": "mail", "arguments": {"to": "a@b.c"}}
 CALLS = st.lists(st.sampled_from([OSLO, ROME, MAIL, {"name": "none", "arguments": {}}]), max_size=5)
 
 
-@pytest.fixture(scope="session")
-def score(build):
-    def score(name, expected, answer, **options):
-        answer = answer if isinstance(answer, str | None) else json.dumps(answer)
-        texts = [expected if isinstance(expected, str) else json.dumps(expected), json.dumps([OSLO])]
-        return build(name, texts, **options).score([expected], [[answer]]).value
-
-    return score
+def score(name, expected, answer, **options):
+    answer = answer if isinstance(answer, str | None) else json.dumps(answer)
+    texts = [expected if isinstance(expected, str) else json.dumps(expected), json.dumps([OSLO])]
+    return build(name, texts, **options).score([expected], [[answer]]).value
 
 
 def openai(call):
@@ -63,13 +60,13 @@ SCORED = [  # expected, answer, options; tool_call_exact, tool_call_f1
 
 
 @pytest.mark.parametrize(("expected", "answer", "options", "scores"), SCORED)
-def test_scores(score, expected, answer, options, scores):
+def test_scores(expected, answer, options, scores):
     names = ("tool_call_exact", "tool_call_f1")
     assert [score(name, expected, answer, **options) for name in names] == pytest.approx(scores)
 
 
 @given(CALLS, CALLS)
-def test_f1_is_that_of_multisets(score, expected, made):
+def test_f1_is_that_of_multisets(expected, made):
     def count(call):
         return min(expected.count(call), made.count(call))
 
