@@ -232,12 +232,16 @@ def test_the_text_fits_a_log_and_commands_nothing():
     assert lines[-1].startswith("  ") or lines[-1].startswith("1 gate got worse")
 
 
-WHOLE = {"version": 1, "gates": [{"name": "a", "nodeid": "b", "verdict": "pass"}]}
-PLACES = {"margin": "x", "checks": 3, "candidate": [], "baselines": {"a": 1}, "evidence": 1, "gain": True}
+PLACES = {"margin": "x", "checks": 3, "candidate": [], "baselines": {"a": 1}, "evidence": 1, "gain": True,
+          "metric_range": [0, 10**400]}  # fmt: skip
 
 
 def gates_of(value):
     return f'{{"version": 1, "gates": {value}}}'
+
+
+def gate_of(**facts):
+    return gates_of(json.dumps([{"name": "a", "nodeid": "b", "verdict": "pass", **facts}]))
 
 
 @pytest.mark.parametrize(
@@ -252,10 +256,7 @@ def gates_of(value):
         (gates_of("[NaN]"), "NaN is not a JSON value"),
         ("[" * 100_000, "nested more than 100 levels deep"),
         (b"\xff\xfe", "invalid UTF-8"),
-        *(
-            (json.dumps({**WHOLE, "gates": [{**WHOLE["gates"][0], name: value}]}), f"gates[0].{name}")
-            for name, value in (*PLACES.items(), ("metric_range", [0, 10**400]))
-        ),
+        *((gate_of(**{name: value}), f"gates[0].{name}") for name, value in PLACES.items()),
     ],
 )
 def test_what_is_no_report_is_refused(tmp_path, content, message):
@@ -273,5 +274,5 @@ def test_what_a_session_wrote_is_read_and_so_is_a_report_that_knows_less(tmp_pat
     assert [gate.to_dict() for gate in found.gates] == [gate.to_dict() for gate in (GUARDED, SLICED)]
     assert found.environment["written"] == "1970-01-01T00:00:00Z"
     sizes = {"examples": 10**400, "path": None, "sha256": None}  # beyond all floats
-    path.write_text(json.dumps({**WHOLE, "gates": [{**WHOLE["gates"][0], "gain": 10**400, "test_set": sizes}]}))
+    path.write_text(gate_of(gain=10**400, test_set=sizes))
     assert compare_reports(read_report(path), read_report(path)) == {"a": []}

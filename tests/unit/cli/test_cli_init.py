@@ -55,8 +55,9 @@ def resolved(folder):
     return resolve_gate(file.layers("finetune"), file=file, gate="finetune", default_name="x")
 
 
-def table(head, sign=","):
-    return "\n".join([head, *(sign.join((f"q {i}", label(i))) for i in range(60))])
+def table(head):
+    sign = next(one for one in ",;\t" if one in head)
+    return "\n".join([head, *(f"q {i}{sign}{label(i)}" for i in range(60))])
 
 
 def test_files_are_found_and_named(folder):
@@ -92,40 +93,35 @@ def test_what_cannot_be_used_is_an_error_and_nothing_is_written(folder, files, w
 
 
 @pytest.mark.parametrize(
-    ("head", "sign", "columns", "fields"),
+    ("head", "columns"),
     [
-        ("question,label", ",", {}, {}),
-        ("text;label", ";", {}, {}),
-        ("text\tlabel", "\t", {}, {}),
-        ("frage,antwort", ",", {"input": "frage", "expected": "antwort"}, {"input": "frage", "expected": "antwort"}),
-        ("input,label", ",", {"expected": "label"}, {"expected": "label"}),
-        ("text\x1b[31m,label", ",", {"input": "text\x1b[31m"}, {"input": "text\x1b[31m"}),
+        *(("question,label", {}), ("text;label", {}), ("text\tlabel", {})),
+        ("frage,antwort", {"input": "frage", "expected": "antwort"}),
+        ("input,label", {"expected": "label"}),
+        ("text\x1b[31m,label", {"input": "text\x1b[31m"}),
+        ({"case": ("input", "expected")}, {}),  # within objects
+        ({"case": ("frage", "antwort")}, {"input": "case.frage", "expected": "case.antwort"}),
+        ("frage,antwort", None),
     ],
 )
-def test_columns_are_recognised_or_named(folder, head, sign, columns, fields):
+def test_columns_are_recognised_or_named_or_asked_for(folder, head, columns):
     furnish(folder)
-    (folder / "test.jsonl").unlink()
-    (folder / "test.csv").write_text(table(head, sign))
+    if isinstance(head, dict):
+        write_jsonl(
+            folder / "test.jsonl", [{"case": dict(zip(head["case"], one.values(), strict=True))} for one in TESTED]
+        )
+    else:
+        (folder / "test.jsonl").unlink()
+        (folder / "test.csv").write_text(table(head))
+    if columns is None:
+        with pytest.raises(
+            DataError, match=r"(?s)test.csv: .*input.*expected.*frage.*--input COLUMN --expected COLUMN"
+        ):
+            init()
+        return
     init(columns=columns, models=RECORDED)
     config = resolved(folder)
-    assert (config.test_set.fields, config.training_set.fields) == (fields, {})
-
-
-@pytest.mark.parametrize(
-    ("names", "columns"),
-    [(("input", "expected"), {}), (("frage", "antwort"), {"input": "case.frage", "expected": "case.antwort"})],
-)
-def test_columns_within_objects(folder, names, columns):
-    furnish(folder, [{"case": dict(zip(names, one.values(), strict=True))} for one in rows(60)])
-    init(columns=columns, models=RECORDED)
-    assert resolved(folder).test_set.fields == columns
-
-
-def test_columns_that_nobody_can_tell_are_asked_for(folder):
-    (folder / "test.csv").write_text(table("frage,antwort"))
-    write_jsonl(folder / "train.jsonl", rows(220))
-    with pytest.raises(DataError, match=r"(?s)test.csv: .*input.*expected.*frage.*--input COLUMN --expected COLUMN"):
-        init()
+    assert (config.test_set.fields, config.training_set.fields) == (columns, {})
 
 
 WARNINGS = {
@@ -327,17 +323,13 @@ def test_cleaned_copies_are_written_beside_the_originals(folder, suffix):
     assert survey.audit.near_rows == survey.audit.leaked_rows == survey.audit.leaked_near_rows == ()
 
 
-def identified(data):
-    return [{"id": f"{i:03}", **one} for i, one in enumerate(data)]
-
-
 @pytest.mark.parametrize("role", ["test", "train"])
 def test_a_row_that_repeats_with_its_id_is_a_duplicate_and_another_row_with_it_an_error(folder, role):
-    data = {"test": identified(TESTED), "train": identified(TRAINED)}
-    own = data[role]
+    test, training = ([{"id": f"{i:03}", **one} for i, one in enumerate(data)] for data in (TESTED, TRAINED))
+    own = test if role == "test" else training
     other = {**own[4], "id": "other", "expected": "other"}  # it contradicts, and a repeat of it is one too
     more = [other, own[0], other] if role == "train" else [own[0]]
-    furnish(folder, data["test"], data["train"])
+    furnish(folder, test, training)
     for change in ({"input": "other"}, {"expected": "other"}, {"note": "other"}):
         write_jsonl(folder / f"{role}.jsonl", [*own, own[0], {**own[0], **change}])
         with pytest.raises(DataError, match=rf'{role}.jsonl:\d+: id: duplicate id "000"'):

@@ -41,11 +41,12 @@ def scored(metric, expected, *repeats):
     return score_run(run, {metric.name: metric}, metric.name, list(expected))
 
 
-def diagnosed(expected, baseline, candidate, **metric):
+def diagnosed(expected, *answers, fields=None, taught=0, **metric):
+    """Diagnose a baseline and a candidate, of which several repeats are a tuple, on rows of which some were taught."""
     deciding = made(expected, **metric)
-    models = [scored(deciding, expected, one) if one is not None else None for one in (baseline, candidate)]
-    assert models[0] is not None
-    return diagnose(deciding, models[0].run.test_set.examples, (), models[0], models[1])
+    models = [scored(deciding, expected, *(one if isinstance(one, tuple) else (one,))) for one in answers]
+    examples = [replace(example, fields=fields or {}) for example in models[0].run.test_set.examples]
+    return diagnose(deciding, examples, examples[:taught], *models, *[None] * (2 - len(models)))
 
 
 LABELS = ["refund", "invoice", "card lost", "card"] * 3
@@ -86,7 +87,7 @@ KINDS = [  # expected, metric, the first answer by its kind
 )
 def test_kinds_of_mistakes(expected, metric, answer, kind):
     right = [one if isinstance(one, str) else json.dumps(one) for one in expected]
-    found = diagnosed(expected, [answer, *right[1:]], None, **metric)
+    found = diagnosed(expected, [answer, *right[1:]], **metric)
     assert found.baseline == ({"right": len(right)} if kind == "right" else {"right": len(right) - 1, kind: 1})
     assert (found.candidate, found.wrong_in_both, found.recalled) == (None, None, None)  # as before training
     assert answer != "invoice" or found.confusions == (Confusion("refund", "invoice", 1, 0),)
@@ -110,10 +111,8 @@ def test_which_labels_are_mixed_up_by_which_model():
 
 def test_repeats_are_all_counted():
     expected = ["a", "b"] * 3
-    metric = made(expected)
-    before = scored(metric, expected, ["b", *expected[1:]], ["x", *expected[1:]])
-    after = scored(metric, expected, expected, ["b", *expected[1:]])
-    found = diagnose(metric, before.run.test_set.examples, (), before, after)
+    wrong, unknown = ([one, *expected[1:]] for one in "bx")
+    found = diagnosed(expected, (wrong, unknown), (expected, wrong))
     assert found.baseline == {"right": 10, "unknown_label": 1, "wrong_label": 1}
     assert found.candidate == {"right": 11, "wrong_label": 1}
     assert found.wrong_in_both == 0
@@ -188,19 +187,14 @@ CALLS = [  # expected, answer, kind
 def test_kinds_of_mistakes_with_tools(expected, answer, kind):
     metric = "tool_call_exact" if isinstance(expected, str) else "exact_match"  # by which a call is a JSON value
     wanted = [expected, [{"name": "alarm", "arguments": {}}]]
-    deciding = made(wanted, metric)
-    one = scored(deciding, wanted, [answer, json.dumps(wanted[1])])
-    examples = [replace(example, fields={"tools": TOOLS}) for example in one.run.test_set.examples]
-    found = diagnose(deciding, examples, (), one, None).baseline
+    found = diagnosed(wanted, [answer, json.dumps(wanted[1])], fields={"tools": TOOLS}, name=metric).baseline
     assert found == ({"right": 2} if kind == "right" else {"right": 1, kind: 1})
 
 
 def test_the_text_beside_tools_is_not_known_by_heart():
     wanted = [f"Anna Smith number {i}" for i in range(6)] + [[WEATHER]]
-    deciding = made(wanted, "tool_call_exact")
-    models = [scored(deciding, wanted, [answer] * 7) for answer in (json.dumps([WEATHER]), "Anna Smith")]
-    examples = models[0].run.test_set.examples
-    assert diagnose(deciding, examples, examples[:6], *models).recalled == 0
+    answers = ([answer] * 7 for answer in (json.dumps([WEATHER]), "Anna Smith"))
+    assert diagnosed(wanted, *answers, taught=6, name="tool_call_exact").recalled == 0
 
 
 # --- the answers side by side, as the page has them ------------------------------------------------------------
