@@ -99,6 +99,7 @@ def test_everything_that_is_known_is_said_and_nothing_else():
     for facts in ("+10.0 points", "+6.0", "needs +5.0", "p = 0.01", "1 fixed, 1 broken", "few_shot",
                   "1 minute", "1,000"):  # fmt: skip
         assert facts in found.text, facts
+    assert ('<h1 class="fail">' in found.markup, "Verdicts" in found.headings) == (True, False)  # of one gate
     assert {"Checks", "Environment"} <= set(nothing.headings)
     more = {"Mistakes", "Economics", "Near duplicates", "Prompts"}
     assert more <= set(found.headings)
@@ -111,6 +112,7 @@ def test_everything_that_is_known_is_said_and_nothing_else():
 def test_red_gates_come_first():
     verdicts = ["pass", "fail", "inconclusive", "pass", "error"]
     found = written(*((replace(bare(verdict), name=f"gate{i}"), None) for i, verdict in enumerate(verdicts)))
+    assert "Verdicts" in found.headings
     names = [heading.split()[0] for heading in found.headings if heading.startswith("gate")]
     assert names == ["gate4", "gate1", "gate2", "gate0", "gate3"]
 
@@ -147,10 +149,12 @@ def test_hostile_text_stays_text():
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u2028\u202e\ud800-\udfff]", hostile.markup)
 
 
-def test_the_page_loads_nothing_and_only_its_own_script_and_style_may_run():
-    found = written((full(), evidence()))
+def test_the_page_loads_nothing_links_lead_within_it_and_only_its_own_script_and_style_may_run():
+    found = written((full(), evidence()), (full(), evidence()))
     assert not found.attributes("src")
-    assert all(link.startswith("#") for link in found.attributes("href"))
+    ids, links = found.attributes("id"), found.attributes("href")
+    assert len(ids) == len(set(ids))
+    assert {*links, *(f"#{one}" for one in found.attributes("aria-labelledby"))} <= {f"#{one}" for one in ids}
     assert not found.attributes("style")
     assert not any(name.startswith("on") for _, attributes in found.elements for name in attributes)
     assert not re.search(r"url\(|@import|https?:", found.markup)
@@ -161,14 +165,6 @@ def test_the_page_loads_nothing_and_only_its_own_script_and_style_may_run():
     for kind, text in (("script", script), ("style", style)):
         assert f"{kind}-src 'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'" in policy
     assert "unsafe" not in policy
-
-
-def test_ids_are_unique_and_links_lead_somewhere():
-    found = written((full(), evidence()), (full(), evidence()))
-    ids = found.attributes("id")
-    assert len(ids) == len(set(ids))
-    targets = [link.removeprefix("#") for link in found.attributes("href")] + found.attributes("aria-labelledby")
-    assert set(targets) <= set(ids)
 
 
 def test_all_answers_are_in_the_data_and_some_are_readable_without_a_script():
@@ -189,12 +185,6 @@ def test_before_training_there_is_no_candidate_and_parts_with_few_examples_are_g
     assert ("READY" in found.text, "Fixed:" in found.text) == (True, False)
     assert found.data[0][0][5] is None
     assert found.classes("tr").count("noise") == 3  # a guard, a slice and a label
-
-
-def test_one_gate_has_no_table_of_verdicts():
-    red = written((full(), evidence()))
-    assert ('<h1 class="fail">' in red.markup, "Verdicts" in red.headings) == (True, False)
-    assert "Verdicts" in written((full(), None), (bare("pass"), None)).headings
 
 
 def test_a_bound_that_is_not_known_has_no_end_and_each_of_several_baselines_its_row():

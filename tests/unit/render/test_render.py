@@ -1,15 +1,20 @@
+"""What a terminal and a pull request show of a gate: what is open, folded and left out, and that it does no harm."""
+
 import json
 import re
 from dataclasses import replace
 from functools import partial
 
 import pytest
+from html_page import Rendered
 
+from pytest_ftgate import text
 from pytest_ftgate.reports.json import Session, report
-from pytest_ftgate.reports.markdown import document
-from pytest_ftgate.reports.tables import Column, Table, breakdowns, parts
+from pytest_ftgate.reports.markdown import MOST_BYTES, document, table
+from pytest_ftgate.reports.tables import Column, Table, breakdowns, columns, parts
 from pytest_ftgate.reports.text import block, title
 from pytest_ftgate.result import (
+    Advice,
     AttemptResult,
     BreakdownResult,
     Check,
@@ -24,17 +29,6 @@ from pytest_ftgate.result import (
 from pytest_ftgate.statistics.compare import by_exact_test
 from pytest_ftgate.statistics.evidence import Question
 from pytest_ftgate.statistics.planning import chances
-from pytest_ftgate.text import (
-    is_share,
-    plural,
-    show_age,
-    show_amount,
-    show_difference,
-    show_percent,
-    show_seconds,
-    show_usd,
-    show_value,
-)
 
 
 def gate(**changes):
@@ -97,21 +91,18 @@ def test_three_warnings_are_a_line_each_and_the_others_are_counted():
 
 
 def test_of_later_attempts_the_examples_that_may_be_shown_are_not_counted():
-    attempt = AttemptResult(2, 5, 0.95, 0.9875)
-    text = text_of(gate(attempt=attempt), 1)
+    text = text_of(gate(attempt=AttemptResult(2, 5, 0.95, 0.9875)), 1)
     assert "broken by the candidate (9 of those that may be shown)" in text
     assert "31 fixed, 9 broken of 200 examples; attempt 2 of 5: 95 % -> 98.75 %" in text
 
 
 @pytest.mark.parametrize("statuses", [("warning", "warning"), ("fail", "fail"), ("fail", "warning")])
 def test_advice_of_two_checks_is_said_once(statuses):
-    checks = tuple(
-        Check(name, status, name, advice="Use another judge.") for name, status in zip("ab", statuses, strict=True)
-    )
-    checks = (Check("margin", "fail", "no gain"), *checks, Check("c", "warning", "c", advice="Something else."))
-    made = gate(checks=tuple(checks), verdict="fail")
-    for text in (text_of(made, 1), document([made], Session()).partition("<details>")[0]):
-        assert text.count("Use another judge.") == text.count("Something else.") == 1
+    twice = (Check(name, one, name, advice="Use another judge.") for name, one in zip("ab", statuses, strict=True))
+    checks = (Check("margin", "fail", "no gain"), *twice, Check("c", "warning", "c", advice="Something else."))
+    made = gate(checks=checks, verdict="fail")
+    for said in (text_of(made, 1), document([made], Session()).partition("<details>")[0]):
+        assert said.count("Use another judge.") == said.count("Something else.") == 1
 
 
 def test_a_check_is_broken_between_words_and_coloured_by_its_status():
@@ -132,21 +123,20 @@ def test_the_report_carries_every_gate_and_the_versions_of_what_is_optional_too(
         assert document["environment"][name] == f"version of {name}"
 
 
-SHARE, PLAIN = {"share": True}, {"share": False}
 NUMBERS = [
-    (partial(show_value, **SHARE), {0.8125: "81.2 %", None: "-"}),
-    (partial(show_value, **PLAIN), {0.8125: "0.812"}),
-    (partial(show_difference, **SHARE), {-0.0: "+0.0 points"}),
-    (partial(show_difference, **PLAIN), {-0.031: "-0.031"}),
-    (partial(show_amount, **SHARE), {0.05: "5 points", 0.01: "1 point", 0.125: "12.5 points"}),
-    (partial(show_amount, **PLAIN), {0.125: "0.125"}),
-    (show_percent, {0.95: "95 %", 0.975: "97.5 %", 1 - 0.05 / 3: "98.33 %", 0.9999: "99.99 %"}),
-    (show_seconds, {0.0421: "42 ms", 3.21: "3.2 s"}),
-    (show_usd, {None: "unknown", 0: "$0", 0.99999999: "$1.00", 0.000098: "$0.0001", 0.00004: "<$0.0001"}),
-    (show_usd, {0.0756: "$0.0756", 1234.5: "$1,234.50"}),
-    (show_age, {59.9: "59 seconds", 3_700: "1 hour", 3 * 86_400 + 5: "3 days"}),
-    (partial(plural, noun="example"), {1: "1 example", 2000: "2,000 examples"}),
-    (is_share, {(0.0, 1.0): True, (-1.0, 1.0): False, None: False}),
+    (partial(text.show_value, share=True), {0.8125: "81.2 %", None: "-"}),
+    (partial(text.show_value, share=False), {0.8125: "0.812"}),
+    (partial(text.show_difference, share=True), {-0.0: "+0.0 points"}),
+    (partial(text.show_difference, share=False), {-0.031: "-0.031"}),
+    (partial(text.show_amount, share=True), {0.05: "5 points", 0.01: "1 point", 0.125: "12.5 points"}),
+    (partial(text.show_amount, share=False), {0.125: "0.125"}),
+    (text.show_percent, {0.95: "95 %", 0.975: "97.5 %", 1 - 0.05 / 3: "98.33 %", 0.9999: "99.99 %"}),
+    (text.show_seconds, {0.0421: "42 ms", 3.21: "3.2 s"}),
+    (text.show_usd, {None: "unknown", 0: "$0", 0.99999999: "$1.00", 0.000098: "$0.0001", 0.00004: "<$0.0001"}),
+    (text.show_usd, {0.0756: "$0.0756", 1234.5: "$1,234.50"}),
+    (text.show_age, {59.9: "59 seconds", 3_700: "1 hour", 3 * 86_400 + 5: "3 days"}),
+    (partial(text.plural, noun="example"), {1: "1 example", 2000: "2,000 examples"}),
+    (text.is_share, {(0.0, 1.0): True, (-1.0, 1.0): False, None: False}),
 ]
 
 
@@ -182,7 +172,7 @@ def test_foreign_text_cannot_command_a_terminal_or_a_ci_log(hostile):
 
 
 def breakdown_lines(*found, metric="field_f1"):
-    return [line for table in breakdowns(gate(metric=metric, breakdowns=found), 30) for line in table.lines("  ")]
+    return [line for one in breakdowns(gate(metric=metric, breakdowns=found), 30) for line in one.lines("  ")]
 
 
 def test_what_a_model_has_nothing_of_is_a_dash_and_parts_of_the_candidate_come_first():
@@ -204,9 +194,9 @@ def test_only_the_worst_rows_are_shown():
 
 def test_columns_that_say_nothing_are_left_out_but_for_the_first_two():
     headings = (Column("", "text"), Column("model", "text"), Column("gain"), Column("cost"), Column("", "status"))
-    table = Table("t", headings, (("a", "", "-", "unknown", ""), ("b", "", "-", "$1", ""))).compact()
-    assert [column.heading for column in table.columns] == ["", "model", "cost"]
-    assert table.rows == (("a", "", "unknown"), ("b", "", "$1"))
+    left = Table("t", headings, (("a", "", "-", "unknown", ""), ("b", "", "-", "$1", ""))).compact()
+    assert [column.heading for column in left.columns] == ["", "model", "cost"]
+    assert left.rows == (("a", "", "unknown"), ("b", "", "$1"))
 
 
 @pytest.mark.parametrize(
@@ -221,3 +211,97 @@ def test_a_metric_without_an_end_is_drawn_as_far_as_it_goes(values, metric_range
     one = PartResult("lang=en", "accuracy", 0.03, None, "lang", "en", *values, metric_range=metric_range)
     (bars,) = parts(gate(slices=(one,)))[1].bars
     assert bars == (*values, *span)
+
+
+# --- Markdown --------------------------------------------------------------------------------------------------
+
+ELEMENTS = {
+    "h2", "h3", "p", "strong", "code", "table", "thead", "tbody", "tr", "th", "td", "ul", "ol", "li", "br", "details",
+    "summary", "pre",
+}  # fmt: skip
+HOSTILE = (
+    "@everyone", "see #123 and GH-7", "!5 &6 ~bug %next acme/shop#9", ":rocket: :+1:", "https://evil.example/x?a=1",
+    "www.evil.example", "mallory@evil.example", "[x](https://evil.example)", "![x](https://evil.example/x.png)",
+    "a | b || c", "`code` ``` fence", "</details></pre></code>", "<script>alert(1)</script>", "<img src=x onerror=y>",
+    "**bold** _it_ __x__ ~~gone~~", "# title", "- item", "+ item", "1. item", "12) item", "> quote", "---", "===",
+    "    code", "a  \nb\r\nc", "&lt;b&gt; &amp; &#64;", "\\*", "$x^2$", "[^1] [ ] [!NOTE]", "/close",
+    "a\u202eb\u200bc\x1b[31m",
+    "<!-- hidden -->", "| --- |", "xmpp:a@b.example mailto:a@b.example",
+)  # fmt: skip
+REFERENCE = re.compile(r"[@#]\w|[!&]\d|[~%][\w\"]|:\w+:|\bGH-\d|://|www\.", re.IGNORECASE)
+
+
+def red(**changes):
+    checks = (
+        Check("leaked", "pass", "no test example leaked"),
+        Check("margin", "fail", "gain +1.0 points, asked for +5 points", source="marker", advice="Drop it."),
+        Check("slices", "warning", "lang=fr is worse"),
+    )
+    return gate(verdict="fail", checks=checks, **changes)
+
+
+def test_what_is_beside_the_gates_stands_at_the_top():
+    session = Session([("billing", "its test was skipped")], ["the gate old was removed"], ["$1 spent"])
+    text = document([gate()], session)
+    assert text.startswith("## ❌ ")
+    assert text.index("its test was skipped") < text.index("intents")
+    assert Rendered(text).read.index("the gate old was removed") < text.index("intents")
+    assert "--ftgate-allow-missing" not in text
+    waived = document([gate()], replace(session, waived_by="--ftgate-allow-missing"))
+    assert waived.startswith("## ✅")
+    assert all(fact in waived for fact in ("`--ftgate-allow-missing`", "**billing**"))
+    assert document([], Session([("billing", "gone")])).startswith("## ❌ ")
+
+
+def everywhere(text):
+    """One text in every place that is not ours."""
+    checks = tuple(Check(text, status, text, source=text, advice=text) for status in ("fail", "warning", "note"))
+    model = ModelResult(text, metrics={text: 0.5}, price=text)
+    result = red(
+        name=text, nodeid=text, location=text, hypothesis=text, metric=text, note=text, baselines={text: model},
+        candidate=model, broken=(Flip(text, text, text, text, text),), advice=(Advice("x", text, text),),
+        guards=(PartResult(text, text, 0.1, 0.95, note=text),),
+    )  # fmt: skip
+    return [replace(result, checks=checks)], Session([(text, text)], [text], [text])
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_foreign_text_is_read_as_it_stands_and_does_nothing(hostile):
+    page = Rendered(document(*everywhere(hostile)))
+    assert {tag for tag, _ in page.elements} <= ELEMENTS
+    told = text.printable(hostile.strip())
+    assert page.read.count(told) > 20
+    assert page.cells.count(told) >= 8
+    assert not REFERENCE.search(page.loose)
+
+
+def test_of_a_long_table_the_first_rows_are_shown():
+    lines = list(table(Table("t", columns(["label"]), tuple((f"l{i}",) for i in range(60)))))
+    assert (sum(line.startswith("| l") for line in lines[2:]), lines[-2]) == (50, "and 10 more in the JSON report")
+
+
+def test_details_of_green_gates_go_first_then_those_of_red_then_green_gates():
+    gates = [*(gate(name=f"green {i}") for i in range(60)), red(name="red")]
+    whole = document(gates, Session(), most_bytes=10**9)
+    assert whole.index("red: FAIL") < whole.index("green 0: PASS")
+    assert "left out" not in whole
+    less = document(gates, Session(), most_bytes=len(whole.encode()) - 1000)
+    assert "the details of" in less
+    assert less.count("<details>") < whole.count("<details>")
+    assert all(f"green {i}: PASS" in less for i in range(60))
+    assert "<details>" in less.partition("green 0: PASS")[0]
+    little = document(gates, Session(), most_bytes=3000)
+    assert len(little.encode()) <= 3000
+    assert "red: FAIL" in little
+    assert "details of 61 gates" in little
+    assert "green 59: PASS" not in little
+
+
+def test_a_report_fits_a_comment_and_never_takes_more_than_it_may():
+    for most in (0, 50, 200, 400, 1000):
+        text = document([red()], Session([("x", "y" * 500)]), most_bytes=most)
+        assert len(text.encode()) <= most
+        assert not text or "JSON report" in text
+    gates = [red(name=f"red {i}") for i in range(200)]
+    text = document(gates, Session([(f"gate {i}", "x" * 2000) for i in range(100)]))
+    assert len(text.encode()) <= MOST_BYTES
