@@ -42,6 +42,13 @@ def without(counts, drop):
     return float(counts.statistic(tallies)[0])
 
 
+def fields_arm(right, sizes):
+    """Return answers of which so many fields are right, by the share of right fields."""
+    wholes = (np.column_stack(two).astype(float) for two in ((sizes, 0 * sizes), (0 * sizes, sizes)))
+    counts = np.column_stack([right, sizes - right]).astype(float)
+    return PooledCounts(counts, *wholes, right / sizes, lambda counts: counts[:, 0] / counts.sum(axis=1))
+
+
 def ratio(counts):
     """Micro-F1 of (right, wrong, missing)."""
     right, wrong, missing = counts.T

@@ -9,6 +9,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 from scipy.stats import binom
+from set_examples import fields_arm
 
 from pytest_ftgate.statistics.compare import compare_right_wrong, compare_set
 from pytest_ftgate.statistics.exact import disagreement_interval, exact_p_value, tango_score
@@ -16,7 +17,6 @@ from pytest_ftgate.statistics.graded import Sample, graded_lower
 from pytest_ftgate.statistics.groups import sign_flip_p_value
 from pytest_ftgate.statistics.jackknife import jackknife, means_without_a_group
 from pytest_ftgate.statistics.planning import chances, exact_p, fewest_wins
-from pytest_ftgate.statistics.set_level import PooledCounts
 
 SECOND = json.loads(Path(__file__).with_name("known_answers_2.json").read_text(encoding="utf-8"))
 KNOWN = json.loads(Path(__file__).with_name("known_answers.json").read_text(encoding="utf-8"))
@@ -177,12 +177,7 @@ def test_in_a_micro_average_a_document_that_is_lost_whole_may_not_have_been_met(
     (case,) = of_second("field accuracy")
     n, fields, gaining = (case["inputs"][name] for name in ("n", "fields", "gaining_documents"))
     right = np.full(n, fields - 1.0)
-    total, zero = np.full(n, float(fields)), np.zeros(n)
-    perfect, lost = np.column_stack([total, total]), np.column_stack([zero, total])
-    arms = [
-        PooledCounts(np.column_stack([r, total]), perfect, lost, r / fields, lambda c: c[:, 0] / c[:, 1])
-        for r in (right, right + (np.arange(n) < gaining))
-    ]
+    arms = [fields_arm(one, np.full(n, float(fields))) for one in (right, right + (np.arange(n) < gaining))]
     found = compare_set(*arms, margin=0.0, confidence=0.95, evidence="significant")
     assert found.p_zero == pytest.approx(case["expected"]["with_one_lost_document"], abs=case["tolerance"])
     assert found.above_zero is case["expected"]["sure"]

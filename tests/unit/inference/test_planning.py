@@ -75,30 +75,18 @@ def test_equal_differences_need_as_many_as_rule_out_a_loss():
     assert needed_graded(Sample.of(np.array([0.1, -0.1]), -1.0), 0.0, 0.95) is None  # a gain that was not seen
 
 
-@pytest.mark.parametrize(
-    ("n", "margin", "evidence", "wins"),
-    [
-        (60, 0.0, "significant", 4),
-        (60, 0.03, "proven", 6),
-        (60, 0.05, "proven", 8),
-        (100, 0.05, "significant", 5),  # 5 of 100 to reach the margin
-        (100, 0.05, "proven", 10),
-        (100, 0.07, "observed", 7),  # 0.07 * 100 is 7.000000000000001
-        (200, 0.03, "proven", 11),
-        (200, 0.05, "proven", 16),
-        (200, 0.05, "observed", 10),
-        (102, -0.03, "proven", 0),
-        (98, -0.03, "proven", 1),
-        (20, 0.0, "observed", 1),
-        (20, 1.0, "observed", 20),
-        (20, 1.0, "proven", None),
-        (3, 0.0, "significant", None),
-        (1, 0.5, "observed", 1),
-        (0, 0.0, "observed", None),
-    ],
-)
-def test_fewest_wins(n, margin, evidence, wins):
-    assert fewest_wins(n, margin=margin, confidence=0.95, evidence=evidence) == wins
+FEWEST = {  # by evidence: the wins that so many examples need for a margin
+    "significant": {(60, 0.0): 4, (100, 0.05): 5, (3, 0.0): None},  # 5 of 100 reach the margin
+    "proven": {(60, 0.03): 6, (60, 0.05): 8, (100, 0.05): 10, (200, 0.03): 11, (200, 0.05): 16, (102, -0.03): 0,
+               (98, -0.03): 1, (20, 1.0): None},
+    "observed": {(100, 0.07): 7, (200, 0.05): 10, (20, 0.0): 1, (20, 1.0): 20, (1, 0.5): 1, (0, 0.0): None},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("evidence", FEWEST)
+def test_fewest_wins(evidence):
+    asked = {"confidence": 0.95, "evidence": evidence}
+    assert {(n, margin): fewest_wins(n, margin=margin, **asked) for n, margin in FEWEST[evidence]} == FEWEST[evidence]
 
 
 @given(st.integers(1, 80), st.sampled_from([-0.04, 0.0, 0.03, 0.2]), st.sampled_from(["significant", "proven"]))

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from set_examples import accuracy, arms, pooled_arm, ratio, without
+from set_examples import accuracy, arms, fields_arm, pooled_arm, ratio, without
 
 from pytest_ftgate.statistics import set_level
 from pytest_ftgate.statistics.compare import compare_set
@@ -74,11 +74,9 @@ def test_counts_of_labels_give_the_bounds_of_micro_f1_of_labels():
     def both(share):
         predicted = np.where(rng.random(N) < share, gold, (gold + 1) % 3)[None]
         right = (predicted == gold).sum(axis=0).astype(float)
-        zero, one = np.zeros(N), np.ones(N)
-        columns = [np.column_stack(pair) for pair in ((right, 1 - right), (one, zero), (zero, one))]
         labels = LabelCounts(gold, predicted, 3, accuracy)
         assert (labels.scores == right).all()
-        return labels, PooledCounts(*columns, right, lambda c: c[:, 0] / c.sum(axis=1))
+        return labels, fields_arm(right, np.ones(N))
 
     base, cand = both(0.5), both(0.8)
     for margin, groups in ((0.05, None), (-0.3, None), (0.05, np.arange(N) % 12), (-0.3, np.arange(N) % 12)):
@@ -93,13 +91,7 @@ def long_documents(long, short, seed):
     rng = np.random.default_rng(seed)
     sizes = np.array(long + short)
     better = rng.choice([-0.2, 0.2], len(sizes))
-    zero = np.zeros(len(sizes))
-    pair = []
-    for share in (0.7 - better, 0.7 + better):
-        right = rng.binomial(sizes, share)
-        columns = [np.column_stack(two).astype(float) for two in ((right, sizes - right), (sizes, zero), (zero, sizes))]
-        pair.append(PooledCounts(*columns, right / sizes, lambda c: c[:, 0] / c.sum(axis=1)))
-    return pair
+    return [fields_arm(rng.binomial(sizes, share), sizes) for share in (0.7 - better, 0.7 + better)]
 
 
 def test_a_few_long_documents_show_nothing_of_others():
@@ -126,10 +118,6 @@ def test_rare_long_documents_that_are_lost_do_not_pass_unseen():
         sizes = np.where(long, 40, 5)
         before = rng.binomial(sizes, 0.8)
         right = np.where(long & (rng.random(200) < 0.2), 0, before + rng.binomial(sizes - before, 0.165))
-        wholes = [np.column_stack(two).astype(float) for two in ((sizes, 0 * sizes), (0 * sizes, sizes))]
-        arms = [
-            PooledCounts(np.column_stack([one, sizes - one]), *wholes, one / sizes, lambda c: c[:, 0] / c.sum(axis=1))
-            for one in (before, right)
-        ]
+        arms = fields_arm(before, sizes), fields_arm(right, sizes)
         passes += compare_set(*arms, **ASKED).above_zero
     assert passes <= 0.05 * 200

@@ -17,15 +17,12 @@ SCALARS = st.none() | st.booleans() | st.integers(-5, 5) | st.floats(-5, 5) | st
 JSON = st.recursive(
     SCALARS, lambda x: st.lists(x, max_size=3) | st.dictionaries(st.sampled_from("abc"), x, max_size=3), max_leaves=8
 )
+ROOM = {"room": {"enum": ["kitchen", "hall"]}, "level": {"type": "integer", "minimum": 0}}
 SCHEMA = {
     "type": "object",
     "properties": {
         "intent": {"enum": ["light", "heat"]},
-        "slots": {
-            "type": "object",
-            "properties": {"room": {"enum": ["kitchen", "hall"]}, "level": {"type": "integer", "minimum": 0}},
-            "additionalProperties": False,
-        },
+        "slots": {"type": "object", "properties": ROOM, "additionalProperties": False},
         "when": {"type": "string", "format": "date"},
         "tags": {"type": "array", "items": {"type": "string"}, "uniqueItems": True},
     },

@@ -43,16 +43,11 @@ def costing(price):
         (answer(), Price("", 0.0, 0.0), 0.0),
         (answer(1000), Price("", 2.0, 8.0, most_input_tokens=1000), (1000 * 2 + 20 * 8) / 1e6),
         # What is not known is never zero.
-        (answer(None), TOKENS, None),
-        (answer(outputs=None), TOKENS, None),
-        (answer(0, None), TOKENS, None),
-        (answer(), Price(unknown="no"), None),
-        (answer(), Price("", input_per_1m=2.0), None),
-        (answer(), Price("", output_per_1m=2.0), None),
+        *((answer(inputs, outputs), TOKENS, None) for inputs, outputs in ((None, 20), (1000, None), (0, None))),
+        *((answer(), price, None) for price in (Price(unknown="no"), Price("", 2.0), Price("", None, 2.0), MACHINE)),
         (answer(10, cached_input_tokens=11), TOKENS, None),
         (answer(10, cached_input_tokens=6, cache_write_tokens=5), TOKENS, None),
         (answer(1001), Price("", 2.0, 8.0, most_input_tokens=1000), None),
-        (answer(), MACHINE, None),
     ],
 )
 def test_an_answers_cost(completion, price, usd):
