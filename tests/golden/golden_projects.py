@@ -19,14 +19,13 @@ from loopback import LoopbackServer
 
 Build = Callable[[Any], None]
 PROJECTS: dict[str, Callable[[pytest.Pytester, LoopbackServer], Project]] = {}
-LIVE: set[str] = set()
 FACTS = ("prompted", "economics", "guards_and_slices")  # whose JSON report is kept whole
 PAGES = ("guards_and_slices",)  # whose HTML is kept too
 ROOMS = ("kitchen", "hall", "attic")
 
 
-def golden(kind: type[Any] = Project, *, live: bool = False) -> Callable[[Build], Build]:
-    """Keep the reports of a project of this kind; the models of a live one take a time that differs from run to run."""
+def golden(kind: type[Any] = Project) -> Callable[[Build], Build]:
+    """Keep the reports of a project of this kind."""
 
     def keep(build: Build) -> Build:
         def made(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
@@ -35,8 +34,6 @@ def golden(kind: type[Any] = Project, *, live: bool = False) -> Callable[[Build]
             return project
 
         PROJECTS[build.__name__] = made
-        if live:
-            LIVE.add(build.__name__)
         return build
 
     return keep
@@ -213,7 +210,7 @@ def texts(project: Project) -> None:
     project.gate_test(metric=["token_f1", "exact_match", "edit_similarity"], thresholds=thresholds)
 
 
-@golden(ServedJudged, live=True)
+@golden(ServedJudged)
 def judged(project: ServedJudged) -> None:
     project.judged_by()
 
@@ -227,7 +224,7 @@ def preferred(project: PythonJudged) -> None:
 # --- models --------------------------------------------------------------------------------------------------
 
 
-@golden(EndpointProject, live=True)
+@golden(EndpointProject)
 def prompted(project: EndpointProject) -> None:
     """Return all that is part of a question, and so of the key of its answer."""
     project.file("prompt.txt", "Answer with one label.")
@@ -238,7 +235,7 @@ def prompted(project: EndpointProject) -> None:
     )
 
 
-@golden(live=True)
+@golden()
 def python_models(project: Project) -> None:
     project.own(
         "from pytest_ftgate import Completion\n"
@@ -250,12 +247,12 @@ def python_models(project: Project) -> None:
     )
 
 
-@golden(EndpointProject, live=True)
+@golden(EndpointProject)
 def repeated_calls(project: EndpointProject) -> None:
     project.gates(repeats=2)
 
 
-@golden(EndpointProject, live=True)
+@golden(EndpointProject)
 def looked_up(project: EndpointProject) -> None:
     """Find answers by their keys in the folder of recordings, and call no endpoint."""
     project.gates()
@@ -269,7 +266,7 @@ def looked_up(project: EndpointProject) -> None:
 # --- over time, and in a repository --------------------------------------------------------------------------
 
 
-@golden(EndpointProject, live=True)
+@golden(EndpointProject)
 def aged(project: EndpointProject) -> None:
     """Return a gate that was green 100 days ago, on answers of that day; some other answers are worse today."""
     project.gate_test(max_age_days=90)

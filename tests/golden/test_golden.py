@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 from gate_project import Project
-from golden_projects import FACTS, LIVE, PAGES, PROJECTS
+from golden_projects import FACTS, PAGES, PROJECTS
 from jsonschema import Draft202012Validator
 from loopback import LoopbackServer
 from syrupy.assertion import SnapshotAssertion
@@ -51,35 +51,32 @@ class _Json(_Text):
         return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
 
-_ALWAYS = [
+_STEADY = [
     (r"^-+ generated xml file: .* -+\n", ""),
     (r"\b(in) \d\d\.\d+s =", r"\1 <s> =="),  # pytest's last line, one sign shorter from ten seconds on
     (r"\b(in) \d+\.\d+s\b", r"\1 <s>"),  # pytest's last line
     (r">python \d[^<]*pytest \d[^<]*<", "><versions><"),  # how many they are depends on what is installed
-    (
-        r"\bWritten \d{4}-\d\d-\d\d \d\d:\d\d UTC by pytest-ftgate [\w.+]+\w",
-        "Written <time> by pytest-ftgate <version>",
-    ),
+    (r"\b(Written) \d{4}-\d\d-\d\d \d\d:\d\d UTC (by pytest-ftgate) [\w.+]+\w", r"\1 <time> \2 <version>"),
     (r"\b\d{4}-\d\d-\d\d(T[\d:]+Z)?\b", "<date>"),
+    (r"\b\d+ (s|seconds?) old\b", "<time> old"),
 ]
-_OF_LIVE = [(r"\b\d+ (s|seconds?) old\b", "<time> old")]
 
 
-def steady_text(text: str, folder: Path, *, live: bool) -> str:
+def steady_text(text: str, folder: Path) -> str:
     text = text.replace(str(folder), "<folder>")
-    for pattern, replacement in _ALWAYS + (_OF_LIVE if live else []):
+    for pattern, replacement in _STEADY:
         text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
     return text
 
 
-def steady(value: Any, folder: Path, *, live: bool, name: str = "") -> Any:
+def steady(value: Any, folder: Path, name: str = "") -> Any:
     if isinstance(value, dict):
-        return {key: steady(one, folder, live=live, name=key) for key, one in value.items()}
+        return {key: steady(one, folder, key) for key, one in value.items()}
     if isinstance(value, list):
-        return [steady(one, folder, live=live) for one in value]
+        return [steady(one, folder) for one in value]
     if isinstance(value, str):
-        return steady_text(value, folder, live=live)
-    if live and name == "oldest_age_s" and value is not None:
+        return steady_text(value, folder)
+    if name == "oldest_age_s" and value is not None:
         return "<time>"
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
@@ -159,14 +156,13 @@ def test_reports(
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setattr(clock, "perf_counter", lambda: 0.0)  # tables are as wide as the latencies in them
     project = PROJECTS[name](pytester, fixed_port)
-    live = name in LIVE
     reports = [f"--ftgate-report={form}" for form in ("json:report.json", "markdown:report.md", "recordings:kept")]
     reports += ["--ftgate-report=html:report.html"] if name in PAGES else []
     result = project.run(*reports, "--junitxml=junit.xml")
     verbose = project.run("-v")
 
     def text(found: str) -> str:
-        return steady_text(found, project.path, live=live)
+        return steady_text(found, project.path)
 
     report = json.loads((project.path / "report.json").read_text(encoding="utf-8"))
     Draft202012Validator(SCHEMA).validate(report)
@@ -175,7 +171,7 @@ def test_reports(
     if name in FACTS:
         assert report["environment"].keys() >= {"written", "python", "pytest", "pytest-ftgate"}
         lasting = {**report, "environment": "<versions>"}
-        assert steady(lasting, project.path, live=live) == snapshot(name="report", extension_class=_Json)
+        assert steady(lasting, project.path) == snapshot(name="report", extension_class=_Json)
     assert verbose.ret == result.ret, verbose.stderr.str()
     for line in (line for run in (result, verbose) for line in block_lines(run)):
         assert len(line) <= 80, line
