@@ -34,26 +34,15 @@ REFUSED: list[tuple[str, str, tuple[str, ...]]] = [
 if READS_NATIVE:
     REFUSED += [
         ("pyproject.toml", f"{NATIVE}ftgate_requird = 'all'\n", (":2", "did you mean ftgate_required")),
-        *(
-            ("pytest.toml", f"[pytest]\n{key} = {value}\n", (":2", key))
-            for key, value in (
-                ("ftgate_required", "'all'"),
-                ("ftgate_forbid_weakening", "'true'"),
-                ("ftgate_config", 3),
-            )
-        ),
+        ("pytest.toml", "[pytest]\nftgate_required = 'all'\n", (":2", "ftgate_required")),
+        ("pytest.toml", "[pytest]\nftgate_forbid_weakening = 'true'\n", (":2", "ftgate_forbid_weakening")),
+        ("pytest.toml", "[pytest]\nftgate_config = 3\n", (":2", "ftgate_config")),
     ]
 else:
     REFUSED += [
         ("pyproject.toml", f"{NATIVE}ftgate_required = ['all']\n", (":2", "ftgate_required", "pytest 9")),
         ("pytest.toml", "[pytest]\nftgate_required = ['all']\n", (":2", "ftgate_required", "pytest 9")),
     ]
-FINE: list[tuple[str, str]] = [
-    ("pytest.ini", "[pytest]\nmarkers =\n    ftgate_slow: slow\nftgate_forbid_weakening = no\n"),
-    ("pyproject.toml", f"[project]\nname = 'ftgate'\n{OLD}ftgate_required = []\n"),
-    ("pyproject.toml", "[tool.ftgate]\nmodel = 'x'\n"),
-    *([("pytest.toml", "[pytest]\nftgate_forbid_weakening = false\n")] if READS_NATIVE else []),
-]
 
 
 @pytest.mark.parametrize(("name", "text", "parts"), REFUSED)
@@ -66,7 +55,15 @@ def test_a_key_without_effect_is_a_usage_error(
     assert [part for part in (f"{name}{parts[0]}", *parts[1:]) if part not in str(caught.value)] == [], caught.value
 
 
-@pytest.mark.parametrize(("name", "text"), FINE)
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pytest.ini", "[pytest]\nmarkers =\n    ftgate_slow: slow\nftgate_forbid_weakening = no\n"),
+        ("pyproject.toml", f"[project]\nname = 'ftgate'\n{OLD}ftgate_required = []\n"),
+        ("pyproject.toml", "[tool.ftgate]\nmodel = 'x'\n"),
+        *([("pytest.toml", "[pytest]\nftgate_forbid_weakening = false\n")] if READS_NATIVE else []),
+    ],
+)
 def test_keys_that_pytest_reads_are_fine(pytester: pytest.Pytester, name: str, text: str) -> None:
     (pytester.path / name).write_text(text)
     pytester.parseconfigure(*ALONE)

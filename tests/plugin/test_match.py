@@ -35,9 +35,6 @@ def project(project: Project) -> Project:
     return project
 
 
-# --- before any call -----------------------------------------------------------------------------------------
-
-
 # The chance of n examples without a loss is at most (1 - max_drop) ** n where the real drop is larger: 0.95 ** 58 =
 # 0.0510, 0.95 ** 59 = 0.0485; 0.99 ** 299 = 0.0495.
 @pytest.mark.parametrize(
@@ -55,9 +52,6 @@ def test_what_is_foreseen_is_what_decides_in_the_end(
         found = check(ends(gate, verdict), "min_wins")
         assert (gate["models_called"], found["observed"], found["required"]) == (n == needed, n, needed)
     mentions(found, f"{100 * confidence:g} %", str(needed), str(needed - 1), "max_drop")
-
-
-# --- several baselines ---------------------------------------------------------------------------------------
 
 
 def test_of_several_baselines_the_best_needs_a_price_and_all_must_be_matched(project: Project) -> None:
@@ -93,9 +87,6 @@ def test_another_baseline_that_would_do_as_well_is_called_a_rival(
     assert statuses(gate).get("alternatives") == ("warning" if rival else None)
     if rival:
         mentions(check(gate, "alternatives"), "prompt", "few_shot", "5.0")
-
-
-# --- what costs and times are not known ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -143,9 +134,6 @@ def test_latency_samples_are_what_counts_where_they_are_alike(http: EndpointProj
     assert found["observed"] == pytest.approx(gate["baseline"]["latency_p50_s"] / gate["candidate"]["latency_p50_s"])
 
 
-# --- circular labels and identical answers -------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("missed", "n", "metric", "circular"),
     [
@@ -171,9 +159,6 @@ def test_how_many_mistakes_two_models_may_share(project: Project, shared: int, s
         answers(project, name, range(shared))
     found = check(ends(project.judge(), "fail" if shared > 4 else "pass"), "identical_outputs")
     assert (found["status"], found["observed"]) == (status, N)
-
-
-# --- other metrics, guards and slices ------------------------------------------------------------------------
 
 
 def test_macro_f1_and_groups_are_matched(project: Project) -> None:
@@ -207,9 +192,6 @@ def test_where_lower_is_better_worse_is_higher(project: Project, more: tuple[int
     assert stopped(project.judge(**keys), "inconclusive")["required"] == 119
 
 
-# --- the gate file -------------------------------------------------------------------------------------------
-
-
 def test_a_mark_may_allow_more_but_not_ask_for_something_else(project: Project) -> None:
     for standard in ({"max_drop": 0.02, "cheaper_by": 6}, {"margin": 0.05}):
         written = {key: value for key, value in project.keys.items() if key not in ("max_drop", "cheaper_by")}
@@ -220,9 +202,6 @@ def test_a_mark_may_allow_more_but_not_ask_for_something_else(project: Project) 
         else:
             assert gate["loosened"] == ["max_drop: 0.02 -> 0.1", "cheaper_by: 6 -> 2"]
             assert check(gate, "max_drop")["source"] == "marker"
-
-
-# --- a hypothesis --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("to", "reached"), [(0.9, False), (0.89, True), (0.88, True), (0.95, False)])

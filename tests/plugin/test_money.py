@@ -79,9 +79,6 @@ def test_reading_a_file_is_not_what_a_machine_took(project: Project) -> None:
     mentions(check(gate, "thresholds.cost_usd"), "60 of 60")
 
 
-# --- the table -----------------------------------------------------------------------------------------------
-
-
 def test_a_known_endpoint_has_its_price_from_the_table(http: EndpointProject, monkeypatch: pytest.MonkeyPatch) -> None:
     """The model is OpenAI's own in all but the connection, which leads to loopback."""
     pytest.importorskip("genai_prices", reason="genai-prices is not installed: pip install .[prices]")

@@ -139,28 +139,16 @@ def test_the_body_of_the_test_runs_on_the_baseline_and_has_no_candidate(ready: P
     result.stdout.fnmatch_lines_random(["*assert 0.66* > 0.9*", "*no candidate yet*"])
 
 
-def obliged(project: Project, marker: str = "", required: str = "all") -> dict[str, Any]:
-    project.gate_file(yaml.safe_dump({"version": 1, "gates": {"support": project.keys}}))
-    project.ini_file(f"ftgate_required = {required}")
-    project.marked(f"'support'{marker}")
-    return project.report()
-
-
 def test_a_gate_that_is_ready_is_judged_and_one_that_is_accepted_asks_for_more(ready: Project) -> None:
-    assert [one["name"] for one in obliged(ready)["unjudged"]] == ["support"]
-    assert obliged(ready, required="all:ready")["unjudged"] == []
-    assert ready.result.ret == 0
+    ready.gate_file(yaml.safe_dump({"version": 1, "gates": {"support": ready.keys}}))
     ready.predictions("ft.jsonl", 60, wrong_at=(0, 1, 58, 59))
-    report = obliged(ready, ", stage='accept', candidate='recorded:ft.jsonl'")
-    assert (report["gates"][0]["stage"], report["unjudged"], ready.result.ret) == ("accept", [], 0)
-
-
-def test_a_mark_that_makes_it_ready_loosens_the_gate_in_the_file(project: Project) -> None:
-    del project.keys["candidate"]
-    report = obliged(project, ", stage='ready'")
-    assert report["gates"][0]["verdict"] == "pass"
-    assert "stage: accept -> ready" in report["unjudged"][0]["reason"]
-    assert project.result.ret == pytest.ExitCode.TESTS_FAILED
+    accepted = ", stage='accept', candidate='recorded:ft.jsonl'"
+    for required, more, unmet in (("all", "", ["support"]), ("all:ready", "", []), ("all", accepted, [])):
+        ready.ini_file(f"ftgate_required = {required}")
+        ready.marked(f"'support'{more}")
+        report = ready.report()
+        assert ([one["name"] for one in report["unjudged"]], ready.result.ret) == (unmet, len(unmet))
+        assert report["gates"][0]["stage"] == ("accept" if more else "ready")
 
 
 # --- guards and slices ---------------------------------------------------------------------------------------
