@@ -95,7 +95,7 @@ def test_a_mark_on_a_custom_item_is_an_error(project: Project) -> None:
     project.file("a.gate", "")
     result = project.run()
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*cannot judge a gate*"])
+    result.stdout.fnmatch_lines(["ERROR configuration: a.gate::gate cannot judge a gate: *"])
 
 
 @pytest.mark.parametrize("name", ["ftgte", "FTGate", "ft_gate", "ftgates"])
