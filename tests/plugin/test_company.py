@@ -43,6 +43,9 @@ def model(text):
 @pytest.fixture
 def ftgate_candidate(): return model
 
+@pytest.fixture
+def anyio_backend(): return "asyncio"
+
 def pytest_terminal_summary(terminalreporter):
     terminalreporter.write_line(f"asked {len(asked)}")
 """
@@ -67,24 +70,15 @@ def with_plugin(project: Project, plugin: str, *args: str) -> pytest.RunResult:
     return project.run_apart(*others, "-pno:cacheprovider", *args, alone=False)
 
 
-def write(project: Project, body: str, *, red: bool) -> None:
+def write(project: Project, body: str = "def test_gate(ftgate): assert ftgate.n == 60\n", *, red: bool) -> None:
     project.file("conftest.py", CONFTEST)
     project.gate_test(body, candidate=..., **({"margin": 0.4} if red else {}))
 
 
-def judged_in_company(
-    project: Project,
-    plugin: str,
-    *args: str,
-    body: str = "def test_gate(ftgate): assert ftgate.n == 60\n",
-    before: str = "",
-    asked: int | None = 60,
-) -> None:
-    """The green project is green and the red one red, by the gate's word; ``before``: further imports."""
+def judged_in_company(project: Project, plugin: str, *args: str, asked: int | None = 60, **more: str) -> None:
+    """The green project is green and the red one red, by the gate's word."""
     for red in (False, True):
-        write(project, body, red=red)
-        path = project.path / "test_gate.py"
-        path.write_text(before + path.read_text(encoding="utf-8"), encoding="utf-8")
+        write(project, **more, red=red)
         result = with_plugin(project, plugin, *args)
         assert result.ret == int(red), result.stdout.str() + result.stderr.str()
         wanted = [f"asked {asked}"] if asked is not None and not red else []
@@ -95,13 +89,12 @@ def judged_in_company(
 
 ASYNC = "async def test_gate(ftgate):\n    assert ftgate.n == 60\n"
 ASYNCIO = f"@pytest.mark.asyncio\n{ASYNC}"
-BACKEND = "import pytest\n\n\n@pytest.fixture\ndef anyio_backend(): return 'asyncio'\n\n\n"
 LOOP = ("-o", "asyncio_default_fixture_loop_scope=function")
 BENCHMARK = "def test_gate(ftgate, benchmark):\n    assert benchmark(lambda: ftgate.n) == 60\n"
-GIVEN = (
-    "@given(x=st.integers())\n@settings(max_examples=20, database=None)\n"
-    "def test_gate(x):\n    assert isinstance(x, int)\n"
-)
+GIVEN = """@pytest.importorskip("hypothesis").given(x=pytest.importorskip("hypothesis.strategies").integers())
+@pytest.importorskip("hypothesis").settings(max_examples=20, database=None)
+def test_gate(x): assert isinstance(x, int)
+"""
 BESIDE: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
     "xdist": ("xdist", ("-n2",), {"asked": None}),
     "randomly, 1": ("pytest_randomly", ("--randomly-seed=1",), {}),
@@ -111,12 +104,8 @@ BESIDE: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
     "cov": ("pytest_cov", ("--cov=.", "--cov-report=term"), {}),
     "timeout, signal": ("pytest_timeout", ("--timeout=60", "--timeout-method=signal"), {}),
     "benchmark": ("pytest_benchmark", ("--benchmark-max-time=0.01", "--benchmark-min-rounds=1"), {"body": BENCHMARK}),
-    "anyio": ("anyio", (), {"body": f"@pytest.mark.anyio\n{ASYNC}", "before": BACKEND}),
-    "hypothesis": (
-        "hypothesis",
-        (),
-        {"body": GIVEN, "before": "from hypothesis import given, settings, strategies as st\n"},
-    ),
+    "anyio": ("anyio", (), {"body": f"@pytest.mark.anyio\n{ASYNC}"}),
+    "hypothesis": ("hypothesis", (), {"body": GIVEN}),
 }
 
 
@@ -214,7 +203,7 @@ def test_all_of_them_at_once(project: Project) -> None:
         if module != "pytest_benchmark":
             pytest.importorskip(module)
     for red in (False, True):
-        write(project, "def test_gate(ftgate): assert ftgate.n == 60\n", red=red)
+        write(project, red=red)
         result = project.run_apart(
             "-n2", "-pno:benchmark", "--reruns=1", "--cov=.", "--timeout=60", "--html=report.html", alone=False
         )

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 from endpoint_project import EndpointProject, answer, index_of
-from gate_project import Project, check, label, mentions, passed, write_jsonl
+from gate_project import Project, check, label, mentions, passed
 from html_page import Page
 from loopback import Reply, error
 
@@ -28,16 +28,16 @@ LARGEST_REPORT = 100_000
 COMMAND = re.compile(r"^\s*::|##\w*\[")
 
 
-def harmless(project: Project, *args: str, verdict: str | None = "pass") -> dict[str, Any]:
+def harmless(project: Project, verdict: str = "pass") -> dict[str, Any]:
     """Judge one gate with every report there is, and hold all that was written against what must never be written."""
-    (gate,) = all_harmless(project, *args)
-    assert gate["verdict"] == (verdict or gate["verdict"]), gate["checks"]
+    (gate,) = all_harmless(project)
+    assert gate["verdict"] == verdict, gate["checks"]
     return gate
 
 
-def all_harmless(project: Project, *args: str) -> list[dict[str, Any]]:
+def all_harmless(project: Project) -> list[dict[str, Any]]:
     reports = [f"--ftgate-report={one}" for one in ("recordings:recordings", "html:report.html", "markdown:report.md")]
-    gates = project.report("-v", "-rA", "--junitxml=junit.xml", *reports, *args)["gates"]
+    gates = project.report("-v", "-rA", "--junitxml=junit.xml", *reports)["gates"]
     for line in (*project.result.outlines, *project.result.errlines):
         assert line.isprintable(), line[:300]
         assert not COMMAND.search(line), line[:300]
@@ -58,13 +58,6 @@ def all_harmless(project: Project, *args: str) -> list[dict[str, Any]]:
     return whole
 
 
-def recorded_again(project: Project) -> dict[str, Any]:
-    """Judge what the last run has recorded: nothing is lost, and no model is asked."""
-    project.file("pytest.ini", "[pytest]\nftgate_recordings = recordings\n")
-    shutil.rmtree(project.path / ".ftgate")
-    return project.whole()
-
-
 def test_answers_of_a_callable_with_half_characters_can_be_read_again(project: Project) -> None:
     """A lone surrogate is no character: no file can hold it. It becomes U+FFFD, and the answer is wrong."""
     odd = f"{{0: 'half \\ud83d', 1: {HUGE!r}, 2: '\\ud83d\\ude00', 3: '\\udcff'}}"
@@ -74,7 +67,9 @@ def test_answers_of_a_callable_with_half_characters_can_be_read_again(project: P
     assert first["candidate"]["value"] == pytest.approx(56 / 60)
     assert {flip["candidate"][:6] for flip in first["broken"]} == {"half \ufffd", "::erro", "\U0001f600", "\ufffd"}
     assert harmless(project)["candidate"]["n_stored"] == 60
-    again = recorded_again(project)
+    project.ini_file("ftgate_recordings = recordings")
+    shutil.rmtree(project.path / ".ftgate")
+    again = project.whole()  # nothing is lost, and no model is asked
     assert again["candidate"]["n_stored"] == 60
     assert (again["broken"], again["gain"]) == (first["broken"], first["gain"])
 
@@ -109,21 +104,16 @@ def test_answers_and_errors_of_an_endpoint(http: EndpointProject) -> None:
 
 
 def test_ids_inputs_and_labels(project: Project) -> None:
-    rows = [
-        {"id": f"{HOSTILE} {i}", "input": f"{HOSTILE} {i} {HUGE if i < 3 else ''}", "expected": f"{label(i)} {HOSTILE}"}
-        for i in range(60)
-    ]
-    write_jsonl(project.path / "test.jsonl", rows)
-    for name, n_right in (("base.jsonl", 40), ("ft.jsonl", 58)):
-        outputs = [row["expected"] if i < n_right else "?" for i, row in enumerate(rows)]
-        write_jsonl(
-            project.path / name, [{"id": row["id"], "output": out} for row, out in zip(rows, outputs, strict=True)]
-        )
+    ids = f"{HOSTILE} {{}}".format
+    expected = lambda i: f"{label(i)} {HOSTILE}"  # noqa: E731
+    project.test_set(60, id=ids, input=lambda i: f"{HOSTILE} {i} {HUGE if i < 3 else ''}", expected=expected)
+    for name, right in (("base.jsonl", 40), ("ft.jsonl", 58)):
+        project.predictions(name, 60, id=ids, output=lambda i, right=right: expected(i) if i < right else "?")
     project.gate_test()
     gate = harmless(project)
     assert check(gate, "labels_missing")["observed"] == 3
     project.predictions("ft.jsonl", 60)
-    mentions(check(harmless(project, verdict="error"), "candidate_answers"), "60 of 60")
+    mentions(check(harmless(project, "error"), "candidate_answers"), "60 of 60")
 
 
 class Code(str):
