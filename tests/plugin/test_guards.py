@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from endpoint_project import EndpointProject, answer
+from endpoint_project import EndpointProject
 from gate_project import Project, check, label, mentions, passed, stopped
 
 LEAST = 99  # examples that rule out a drop of 3 points where nothing differs
@@ -12,7 +12,7 @@ GENERAL = {"test_set": "general.jsonl", "max_drop": 0.03}
 
 
 def guard_set(project: Project, n: int, **fields: Any) -> None:
-    project.test_set(n, "general.jsonl", **{"prefix": "g", "input": "general item {}".format, **fields})
+    project.test_set(n, "general.jsonl", **{"prefix": "g", "input": "general question {}".format, **fields})
 
 
 def answers(project: Project, n: int, **missed: Any) -> None:
@@ -94,35 +94,23 @@ def test_repeats_hold_for_guards_too(project: Project) -> None:
     assert "exact" in gate["guards"][0]["method"]  # no example has answers of both kinds
 
 
-# --- asked, stored and recorded ------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def http(http: EndpointProject) -> EndpointProject:
-    def guard_answer(body: dict[str, Any]) -> str:
-        text = body["messages"][-1]["content"]
-        return label(int(text.split()[-1])) if "general" in text else answer(body)
-
-    http.server.answer = guard_answer
-    guard_set(http, LEAST)
-    return http
-
-
 def test_guards_are_asked_with_the_rest_stored_and_recorded(http: EndpointProject) -> None:
+    guard_set(http, LEAST)
     http.gate_test(guards={"general": GENERAL})
     first = passed(http.whole("--ftgate-report=recordings:recordings"))
     assert len(http.server.bodies) == 2 * (60 + LEAST)
     assert set(http.asked.values()) == {1}
     assert len(list((http.path / "recordings").glob("*.jsonl"))) == 4
     http.forget()
-    assert judged(http, stored=True)["verdict"] == "pass"
+    passed(judged(http, stored=True))
     http.ini["ftgate_recordings"] = "recordings"
     assert judged(http, offline=True)["guards"] == first["guards"]
     assert not http.server.bodies
 
 
 def test_a_guards_missing_answer_is_an_error(http: EndpointProject) -> None:
-    assert http.judge(stored=True)["verdict"] == "pass"
+    guard_set(http, LEAST)
+    passed(http.judge(stored=True))
     gate = judged(http, stored=True, offline=True)
     assert (gate["verdict"], gate["guards"][0]["verdict"], gate["candidate"]["value"]) == ("error", "error", 56 / 60)
     found = next(one for one in gate["checks"] if one["status"] == "error")
@@ -133,11 +121,13 @@ def test_a_guards_missing_answer_is_an_error(http: EndpointProject) -> None:
 # --- slices --------------------------------------------------------------------------------------------------
 
 
-def sliced(project: Project, n: int, base: Any, ft: Any, lang: Callable[[int], str], **keys: Any) -> dict[str, Any]:
+def sliced(
+    project: Project, n: int, base: Any, ft: Any, lang: Callable[[int], str], expected: Any = label, **keys: Any
+) -> dict[str, Any]:
     """Judge a gate on n examples, of which the models have these wrong, by their language."""
-    project.test_set(n, lang=lang)
-    project.predictions("base.jsonl", n, base)
-    project.predictions("ft.jsonl", n, ft)
+    project.test_set(n, expected=expected, lang=lang)
+    for name, missed in (("base.jsonl", base), ("ft.jsonl", ft)):
+        project.predictions(name, n, output=lambda i, missed=missed: "no" if i in missed else expected(i))
     return project.judge(slices=["lang"], **keys)
 
 
@@ -153,28 +143,10 @@ def test_of_many_slices_one_unlucky_one_is_no_alarm(project: Project, n_slices: 
     assert (first["n"], first["wins"], first["losses"], first["verdict"]) == (40, 0, 5, seen)
 
 
-# --- metrics of the set --------------------------------------------------------------------------------------
-
-
-def by_metric(
-    project: Project, metric: Any, expected: Callable[[int], str], langs: Callable[[int], str], n: int, missed: range
-) -> dict[str, Any]:
-    project.test_set(n, expected=expected, lang=langs)
-    project.predictions("base.jsonl", n, output=lambda i: "no" if i in missed else expected(i))
-    project.predictions("ft.jsonl", n, output=lambda i: "no" if i == 2 else expected(i))
-    return project.judge(metric=metric, slices=["lang"])
-
-
 def test_a_metric_of_the_set_is_computed_on_the_slice_alone(project: Project) -> None:
     """German examples expect two of three labels: the third one counts for neither model there."""
-    gate = by_metric(
-        project,
-        "f1_macro",
-        lambda i: label(i if i % 2 == 0 else i % 4 // 2),
-        lambda i: ("en", "de")[i % 2],
-        120,
-        range(0, 120, 3),
-    )
+    expected, lang = lambda i: label(i if i % 2 == 0 else i % 4 // 2), lambda i: ("en", "de")[i % 2]
+    gate = sliced(project, 120, range(0, 120, 3), (2,), lang, expected, metric="f1_macro")
     de = by_value(gate)["de"]
     assert (gate["verdict"], de["candidate"]) == ("pass", 1.0)
     assert 0.7 < de["baseline"] < 0.9
@@ -188,17 +160,11 @@ def test_a_slice_on_which_everything_is_lost_fails_by_a_metric_of_the_set(projec
 
 
 def test_a_slice_without_the_label_that_the_metric_is_about_is_said(project: Project) -> None:
-    metric = {"name": "f1", "pos_label": "yes"}
-
-    def expected(i: int) -> str:
-        return "yes" if i < 40 and i % 2 else "no"
-
-    gate = passed(by_metric(project, metric, expected, lambda i: "en" if i < 40 else "de", 80, range(1, 10, 2)))
+    expected = lambda i: "yes" if i < 40 and i % 2 else "no"  # noqa: E731
+    keys = {"metric": {"name": "f1", "pos_label": "yes"}}
+    gate = passed(sliced(project, 80, range(1, 10, 2), (), lambda i: "en" if i < 40 else "de", expected, **keys))
     assert check(gate, "slices")["status"] == "warning"
     mentions(check(gate, "slices"), "lang=de", "f1")
-
-
-# --- what cannot be judged -----------------------------------------------------------------------------------
 
 
 def test_values_of_a_field_need_be_no_text_and_where_no_slice_is_judged_that_is_a_warning(project: Project) -> None:
