@@ -345,16 +345,7 @@ def refused(project: Project, verdict: str = "error", *, called: bool = False, a
 # --- in process: the one place that knows the package's inside ------------------------------------------------
 
 
-def _judge(
-    project: Project,
-    gate: str | None,
-    marked: Mapping[str, Any],
-    hook: Any,
-    *,
-    offline: bool,
-    stored: bool,
-    refresh: bool,
-) -> dict[str, Any]:
+def _judge(project: Project, gate: str | None, marked: Mapping[str, Any], hook: Any, **how: bool) -> dict[str, Any]:
     """Return what the plugin does with a marked test, without one: layers, resolution, the use case."""
     from pytest_ftgate import hookspecs
     from pytest_ftgate.checks import weaker
@@ -380,17 +371,17 @@ def _judge(
         plugins.register(own)
     data = DataSets()
     kept = project.ini.get("ftgate_recordings")
-    file = root / ".ftgate" / "predictions.sqlite3" if stored or refresh else None
+    file = root / ".ftgate" / "predictions.sqlite3" if how["stored"] or how["refresh"] else None
     started = time.time()
     with closing(Store(file)) as persistent, closing(Store(None)) as session:
         result = GateResult(gate or nodeid, nodeid, "error", gate=gate)
         try:
-            answers = read_recordings(root / kept) if kept and not refresh else {}
+            answers = read_recordings(root / kept) if kept and not how["refresh"] else {}
             services = Services(
-                stores=Stores(persistent, session, answers, refresh=refresh, started=started),
+                stores=Stores(persistent, session, answers, refresh=how["refresh"], started=started),
                 load=lambda source, origin, **asked: data.load(source, origin, plugins.hook, **asked),
                 hook=plugins.hook,
-                offline=offline,
+                offline=how["offline"],
                 committed=read_notes(root / kept) if kept else {},
                 audit=data.audit,
             )
