@@ -50,8 +50,6 @@ def test_the_terminal_says_what_is_wrong_without_a_traceback(project: Project) -
     assert refused(project).startswith("ftgate.yaml:5")
 
 
-# --- metrics of one's own ------------------------------------------------------------------------------------
-
 METRIC = """import pytest, sys
 from pytest_ftgate import metric
 

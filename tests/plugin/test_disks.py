@@ -52,9 +52,6 @@ def green(project: Project) -> dict[str, Any]:
     return passed(project.judge(stored=True))
 
 
-# --- the place where predictions are kept --------------------------------------------------------------------
-
-
 @pytest.mark.skipif(not os.path.exists("/proc/self"), reason="needs a folder in which nobody can write")
 def test_a_folder_in_which_nobody_can_write(stored: Project) -> None:
     stored.file("pytest.ini", "[pytest]\npythonpath = .\nftgate_state = /proc/self\n")
@@ -73,8 +70,6 @@ def test_at_a_normal_end_the_store_is_one_complete_file(stored: Project, args: t
     with closing(sqlite3.connect(f"{store.as_uri()}?mode=ro&immutable=1", uri=True)) as raw:
         assert raw.execute("SELECT count(*) FROM predictions").fetchone() == (60,)
 
-
-# --- a disk that is full -------------------------------------------------------------------------------------
 
 FULL = """
 import resource, signal

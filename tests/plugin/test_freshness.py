@@ -27,9 +27,6 @@ def greens(project: Project) -> list[dict[str, Any]]:
     return [json.loads(text) for (text,) in project.store("SELECT text FROM notes WHERE name LIKE 'green: %'")]
 
 
-# --- the last green verdict ----------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def other(http: EndpointProject) -> dict[str, Any]:
     """Return changes of a gate that was green, in which another model is the baseline."""
@@ -110,9 +107,6 @@ def test_a_damaged_note_is_as_none(http: EndpointProject, other: dict[str, Any],
     http.store("UPDATE notes SET text = ? WHERE name LIKE 'green: %'", json.dumps(damage and {**kept, **damage}))
     assert "base_changed" not in statuses(green(http, **other))
     assert "base_changed" in statuses(green(http))  # the new one is the reference
-
-
-# --- age -----------------------------------------------------------------------------------------------------
 
 
 def test_old_evidence_fails(http: EndpointProject) -> None:

@@ -118,9 +118,6 @@ def test_a_guards_missing_answer_is_an_error(http: EndpointProject) -> None:
     assert found["name"] == "guards.general"
 
 
-# --- slices --------------------------------------------------------------------------------------------------
-
-
 def sliced(
     project: Project, n: int, base: Any, ft: Any, lang: Callable[[int], str], expected: Any = label, **keys: Any
 ) -> dict[str, Any]:
