@@ -1,15 +1,12 @@
 """Metrics by name, built-in and custom. Each declares its range and direction."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.config import MetricSpec
 from pytest_ftgate.data import Example
-from pytest_ftgate.metrics.custom import CustomMetric, metric
-from pytest_ftgate.metrics.custom import build as build_custom
+from pytest_ftgate.metrics.custom import CustomMetric, build_custom, metric
 from pytest_ftgate.metrics.options import Options, did_you_mean
 from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored
 

@@ -161,9 +161,7 @@ def _error(options: Options, what: str, cure: str, evidence: str | None = None) 
 
 
 def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
-    from jsonschema import Draft3Validator, Draft202012Validator
-    from jsonschema.exceptions import SchemaError
-    from jsonschema.validators import extend, validator_for
+    from jsonschema import Draft3Validator, Draft202012Validator, SchemaError, validators
     from jsonschema_specifications import REGISTRY
     from referencing import Resource
     from referencing.jsonschema import DRAFT202012
@@ -171,7 +169,7 @@ def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
     dialect = schema.get("$schema")
     known = Draft202012Validator if dialect is None else None
     if isinstance(dialect, str):
-        known = validator_for(schema, default=None)
+        known = validators.validator_for(schema, default=None)
     if known is None or known is Draft3Validator:
         what = f"{place} has an unknown dialect: $schema is {dialect!r}"
         raise _error(options, what, "Use https://json-schema.org/draft/2020-12/schema.")
@@ -189,7 +187,8 @@ def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
         evidence = "Schemas are not fetched from the network or other files."
         what = f"{place} refers to {outside!r}, which is not in the schema"
         raise _error(options, what, "Put the referenced schema under $defs.", evidence)
-    return extend(known, {"uniqueItems": _unique_items})(schema, registry=REGISTRY, format_checker=known.FORMAT_CHECKER)
+    extended = validators.extend(known, {"uniqueItems": _unique_items})
+    return extended(schema, registry=REGISTRY, format_checker=known.FORMAT_CHECKER)
 
 
 def _unique_items(validator: Any, unique: Any, instance: Any, schema: Any) -> Iterator[Any]:  # noqa: ARG001

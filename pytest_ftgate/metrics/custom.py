@@ -144,7 +144,7 @@ class ExampleMetric(Metric):
         raise MetricError(what, cure="Fix the metric's function.")
 
 
-def build(options: Options, declared: Any) -> ExampleMetric:
+def build_custom(options: Options, declared: Any) -> ExampleMetric:
     """Build the custom metric of a hook or a marker."""
     options.allow("function")
     if not isinstance(declared, CustomMetric):

@@ -14,7 +14,7 @@ from pytest_ftgate.data.load import Row, read_table
 from pytest_ftgate.errors import ConfigError, DataError, MetricError, Where, shown_path
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, by_example, check_shape
-from pytest_ftgate.models.prompt import read_text
+from pytest_ftgate.models.prompt import read_named
 from pytest_ftgate.result import Check, JudgeResult
 from pytest_ftgate.statistics.arrays import Floats
 from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
@@ -153,7 +153,7 @@ def build(options: Options) -> ModelJudged | HumanPreference:
         return HumanPreference(given["path"], source)
     rubric = given.get("rubric")
     if rubric is None:
-        rubric = read_text(given["rubric_file"], options.spec.source.where("rubric_file"))
+        rubric = read_named(given["rubric_file"], options.spec.source.where("rubric_file"))
     judge, calibration = given["judge"], given.get("calibration")
     if options.metric == PREFERENCE:
         return Preference(judge, rubric, source, calibration=calibration)
@@ -269,17 +269,13 @@ def judged_by_people(
     checks = [Check("evidence", "note", f"the preferences in {path} are attested, not verified", source=source)]
     # First what limits the claim: a short report shows the beginning.
     if ratings.mostly_single and ratings.raters < _FEW_RATERS:
-        message = (
-            f"{plural(ratings.raters, 'rater')} in {path}: the bound assumes that no rater prefers one model's style, "
-            "because so few cannot show otherwise"
-        )
+        message = f"{plural(ratings.raters, 'rater')} in {path}: the bound assumes that no rater prefers "
+        message += "one model's style, because so few cannot show otherwise"
         advice = f"Let at least {_FEW_RATERS} people rate about as many pairs each, and name them in the column rater."
         checks.append(Check("evidence", "warning", message, ratings.raters, _FEW_RATERS, source, advice))
     if moved:
-        message = (
-            f"{plural(len(moved), 'preference')} in {path} {'is' if len(moved) == 1 else 'are'} corrected, the first "
-            f"in {moved[0]}: equal outputs are a tie, and a missing output loses"
-        )
+        message = f"{plural(len(moved), 'preference')} in {path} {'is' if len(moved) == 1 else 'are'} corrected, "
+        message += f"the first in {moved[0]}: equal outputs are a tie, and a missing output loses"
         checks.append(Check("evidence", "warning", message, len(moved), 0, source))
     ratings = replace(ratings, by_example=tuple(corrected))
     facts = JudgeResult(name, pairwise=True, raters=ratings.raters)

@@ -243,11 +243,9 @@ def within_limit(what: str, work: Callable[[], _T], text: str) -> _T:
         signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT_S)
         return work()
     except _OutOfTimeError:
-        raise MetricError(
-            f"{what} did not finish within {LIMIT_S:g} s on one answer",
-            evidence=f"The answer: {printable(text, _SHOWN)!r}",
-            cure="Avoid nested repetition such as (a+)+, which can match the same text in many ways.",
-        ) from None
+        late, evidence = f"{what} did not finish within {LIMIT_S:g} s on one answer", printable(text, _SHOWN)
+        cure = "Avoid nested repetition such as (a+)+, which can match the same text in many ways."
+        raise MetricError(late, evidence=f"The answer: {evidence!r}", cure=cure) from None
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)

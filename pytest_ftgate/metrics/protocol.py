@@ -1,7 +1,5 @@
 """The base class of metrics, and the result of measuring one model's answers."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -57,17 +55,17 @@ class Metric(ABC):
     separator: str | None = None
 
     @abstractmethod
-    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
+    def score(self, expected: Sequence[Any], answers: Answers) -> "Scored":
         """Measure the answers; ``expected`` holds one text or JSON value per example.
 
         Raise :class:`MetricError` if the value is undefined, :class:`ConfigError` if the outputs do not suit it.
         """
 
-    def lenient(self) -> Metric:
+    def lenient(self) -> "Metric":
         """Return the metric for answers that were read leniently: texts are compared under full normalization."""
         return self.bare()
 
-    def bare(self) -> Metric:
+    def bare(self) -> "Metric":
         """Return the metric for answers that are just the expected output: without a pattern or field to extract it."""
         return self
 
@@ -156,7 +154,7 @@ class Scored:
     notes: Sequence[str | None] = ()
     breakdown: Breakdown | None = None
 
-    def drawn(self, rows: Places) -> Scored:
+    def drawn(self, rows: Places) -> "Scored":
         """Return the scores of these examples, any of which may be drawn several times, without their value."""
         per_example = None if self.per_example is None else self.per_example[rows]
         return replace(self, per_example=per_example, statistic=self.statistic and self.statistic.drawn(rows))

@@ -10,8 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeAlias
 
-from pytest_ftgate.data import expected_text
-from pytest_ftgate.data.example import canonical_json
+from pytest_ftgate.data import canonical_json, expected_text
 from pytest_ftgate.data.messages import calls_in, calls_written, tool_named
 from pytest_ftgate.data.strict_json import container_of, json_within, parse_json
 from pytest_ftgate.metrics.labels import MOST_WORDS, NUMBER, LabelSet, leaves_of, tokens_of, without_lead

@@ -17,12 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ftgate.config import ModelSpec
-from pytest_ftgate.data import DataSet, Example, Messages, canonical_json, expected_text, is_blank, normalized_input
-from pytest_ftgate.data.example import content_id
-from pytest_ftgate.data.lines import read_text as read_file
-from pytest_ftgate.data.lines import written_at
+from pytest_ftgate.data.example import DataSet, Example, Messages, canonical_json, content_id, expected_text
+from pytest_ftgate.data.lines import read_text, written_at
 from pytest_ftgate.data.messages import calls_in, declared_tools
-from pytest_ftgate.data.normalize import INSTRUCTIONS, without_instructions
+from pytest_ftgate.data.normalize import INSTRUCTIONS, is_blank, normalized_input, without_instructions
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
 from pytest_ftgate.text import excerpt, listed, nearest
 
@@ -179,7 +177,7 @@ def build_prompt(spec: ModelSpec, training: DataSet | None) -> Prompt:
     """Return the prompt of a model's keys, with examples of the training set. Raises :class:`ConfigError`."""
     options, where, system = spec.options, spec.source.where, spec.options.get("system")
     if options.get("system_file") is not None:
-        system = read_text(Path(options["system_file"]), where("system_file"))
+        system = read_named(Path(options["system_file"]), where("system_file"))
     prompt = Prompt(spec.source.at, system, options.get("template"))
     keys = [key for key in ("few_shot", "retrieval") if options.get(key) is not None]
     pool = usable_examples(training or ()) if keys else []
@@ -264,10 +262,10 @@ def _seeded(text: str) -> str:
     return hashlib.sha256(f"{_SEED}\n{text}".encode()).hexdigest()
 
 
-def read_text(path: Path, where: Where) -> str:
+def read_named(path: Path, where: Where) -> str:
     """Return the text of a file named in the gate, with line feeds as line ends. Raises :class:`DataError`."""
     with written_at(where):
-        text = read_file(path)
+        text = read_text(path)
     if not text.strip():
         raise DataError("is blank", where=where, evidence=shown_path(path))
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -19,22 +19,12 @@ from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.config.keys import token
 from pytest_ftgate.data import Example, canonical_json, expected_text, without_instructions
 from pytest_ftgate.errors import ConfigError, ModelError, guarded, is_cancelled_from_outside
+from pytest_ftgate.models import workers
 from pytest_ftgate.models.price import price_of, written_price
 from pytest_ftgate.models.prompt import Prompt
 from pytest_ftgate.models.protocol import BuiltModel, Completion, Delegate, Model, Question, Surroundings, parts_of
-from pytest_ftgate.models.workers import (
-    CALLS_AT_ONCE,
-    InProcesses,
-    Workers,
-    failed_call,
-    label_of,
-    one_each,
-    predicted,
-    unreadable,
-)
 
-CONCURRENCY_ASYNC = 16
-CONCURRENCY_SYNC = 1
+CONCURRENCY_ASYNC, CONCURRENCY_SYNC = 16, 1
 PREDICTED_AT_ONCE = 256  # inputs that one call of predict gets, unless batch_size says otherwise
 _CHANGE_NO_ANSWER = frozenset(("revision", "concurrency", "timeout_s", "retries", "price", "name"))
 _ANY_MODELS = ("concurrency", "timeout_s", "retries", "price", "strip_reasoning")
@@ -65,11 +55,11 @@ class FunctionModel(BuiltModel):
     exclusive: frozenset[Any] = frozenset()
     numbers: bool = True  # whether a number may be an answer, which it is not where all expected outputs are words
     abandons: bool = field(init=False)
-    _workers: Workers = field(init=False, repr=False)
+    _workers: workers.Workers = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.abandons = not is_async(self.function)
-        self._workers = Workers(f"ftgate {self.name}")
+        self._workers = workers.Workers(f"ftgate {self.name}")
 
     def key(self, example: Example, repeat: int = 0) -> str:
         """Return the SHA-256 (hex) of the callable's identity and the input."""
@@ -94,7 +84,7 @@ class FunctionModel(BuiltModel):
         if not self.batched:
             return [self._completion(found)]
         latency_s = clock.perf_counter() - start
-        return [self._completion(answer, latency_s) for answer in one_each(self.name, found, len(given))]
+        return [self._completion(answer, latency_s) for answer in workers.one_each(self.name, found, len(given))]
 
     def sent(self, example: Example) -> dict[str, Any]:
         """Return what the callable gets, as messages, with tools where it gets them."""
@@ -118,16 +108,16 @@ class FunctionModel(BuiltModel):
             is_closed = isinstance(raised, GeneratorExit) and error is None
             if is_closed or (isinstance(raised, asyncio.CancelledError) and is_cancelled_from_outside()):
                 raise
-            raise failed_call(self.name, raised) from raised
+            raise workers.failed_call(self.name, raised) from raised
 
     def _completion(self, answer: object, latency_s: float | None = None) -> Completion | ModelError:
         if isinstance(answer, ModelError):
             return answer
         if isinstance(answer, Completion):
             return replace(answer, latency_s=latency_s) if answer.latency_s is None else answer
-        label = label_of(answer)
+        label = workers.label_of(answer)
         if label is None:
-            return unreadable(self.name, answer)
+            return workers.unreadable(self.name, answer)
         is_number = isinstance(answer, Number) and not isinstance(answer, bool)
         if self.numbers or not (is_number or re.fullmatch(r"LABEL_\d+", label)):
             return Completion(label, latency_s=latency_s)
@@ -138,7 +128,7 @@ class FunctionModel(BuiltModel):
 
 def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:
     """Return the model ``python:pkg.module:function``. Raises :class:`ConfigError`."""
-    target, workers, where = spec.options["target"], spec.options.get("workers"), spec.source.where
+    target, processes, where = spec.options["target"], spec.options.get("workers"), spec.source.where
     module, _, path = target.partition(":")
     try:
         given = attrgetter(path)(import_module(module))
@@ -153,15 +143,15 @@ def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:
         what = f"{target!r} is of type {type(given).__name__}: neither a function nor an object with predict"
         raise ConfigError(what, where=where("target"))
     model = _function_model(given, spec, target, surroundings)
-    if workers is None:
+    if processes is None:
         return model
     if is_async(model.function):
         cure = "remove workers, and set concurrency: coroutines run concurrently in one process"
         raise ConfigError("a coroutine function cannot be called in processes", where=where("workers"), cure=cure)
-    function = InProcesses(model.function, workers, batched=model.batched)
-    calls = 1 if model.batched else CALLS_AT_ONCE
+    function = workers.InProcesses(model.function, processes, batched=model.batched)
+    calls = 1 if model.batched else workers.CALLS_AT_ONCE
     timeout_s = None if model.timeout_s is None else model.timeout_s * calls  # of one process's calls
-    size = workers * model.batch_size * calls
+    size = processes * model.batch_size * calls
     return replace(model, function=function, batched=True, batch_size=size, timeout_s=timeout_s)
 
 
@@ -224,7 +214,7 @@ def _function_model(given: Any, spec: ModelSpec, target: str, surroundings: Surr
     object, such as a model with another adapter, may have changed.
     """
     options, state, by_list = spec.options, spec.source.state, predicts(given)
-    function: Callable[[Any], Any] = partial(predicted, given) if by_list else given
+    function: Callable[[Any], Any] = partial(workers.predicted, given) if by_list else given
     owners, waits, revision = _owners(function), is_async(function), options.get("revision")
     identity = secrets.token_hex(16) if owners else f"{token(function)} {state}".rstrip()
     if revision is not None:

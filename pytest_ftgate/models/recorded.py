@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pytest_ftgate.config import ModelSpec
-from pytest_ftgate.data import Example, Input, expected_text, input_sha256
-from pytest_ftgate.data.example import content_id
+from pytest_ftgate.data import Example, Input, content_id, expected_text, input_sha256
 from pytest_ftgate.data.lines import open_lines, sha256_of, written_at
 from pytest_ftgate.data.strict_json import parse_object
 from pytest_ftgate.errors import DataError, ModelError, Where, located
@@ -167,11 +166,9 @@ def read_rows(path: Path) -> RecordedFile:
             try:
                 identity, row = _row(text, lines.number)
                 if (first := rows.setdefault(identity, row)) is not row:
-                    raise DataError(
-                        f'the id "{excerpt(identity[0])}" repeats: line {first.line} has it too',
-                        where=Where(key="id"),
-                        cure='keep one of the two; further answers of one example carry "repeat": 1, 2, ...',
-                    )
+                    what = f'the id "{excerpt(identity[0])}" repeats: line {first.line} has it too'
+                    cure = 'keep one of the two; further answers of one example carry "repeat": 1, 2, ...'
+                    raise DataError(what, where=Where(key="id"), cure=cure)
             except DataError as error:
                 raise located(error, Where(path=lines.path, line=lines.number)) from None
         if not rows:

@@ -26,8 +26,7 @@ from pytest_ftgate.models.workers import CALLS_AT_ONCE
 from pytest_ftgate.text import listed
 
 Conversation: TypeAlias = "Sequence[Mapping[str, Any]] | Mapping[str, Any]"  # messages, or {"messages", "tools"}
-BATCH_SIZE = 8
-MAX_NEW_TOKENS = 256
+BATCH_SIZE, MAX_NEW_TOKENS = 8, 256
 _FILES = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model", "*.txt", "*.py")
 """Weights, configuration, tokenizer and chat template; what a training run leaves beside them changes no answer."""
 _OF_TRAINING = frozenset(("trainer_state.json", "training_args.bin", "optimizer.bin", "scheduler.bin"))
@@ -177,10 +176,8 @@ class Weights:
                     self._peft = PeftModel.from_pretrained(self.base, adapter, adapter_name=version)
                 elif version not in self._peft.peft_config:
                     self._peft.load_adapter(adapter, adapter_name=version)
-                needed, taken = (
-                    get_peft_model_state_dict(self._peft, adapter_name=version, save_embedding_layers=also).keys()
-                    for also in (False, True)
-                )
+                state = partial(get_peft_model_state_dict, self._peft, adapter_name=version)
+                needed, taken = (state(save_embedding_layers=also).keys() for also in (False, True))
                 written = load_peft_weights(adapter, device="cpu").keys()
             if misfits := sorted((written - taken) | (needed - written)):
                 raise ValueError(f"it has, or lacks, weights that the model lacks or has: {listed(misfits)}")

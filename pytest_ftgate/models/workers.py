@@ -161,9 +161,7 @@ class InProcesses:
     def __init__(self, function: Callable[[Any], Any], workers: int, *, batched: bool) -> None:
         from joblib.parallel import get_active_backend
 
-        self.__wrapped__ = function
-        self._workers = workers
-        self._batched = batched
+        self.__wrapped__, self._workers, self._batched = function, workers, batched
         # The user's joblib backend, which joblib keeps for the current thread only: models run in another.
         backend, _ = get_active_backend()
         self._backend = {} if type(backend).__name__ == "LokyBackend" else {"backend": backend}

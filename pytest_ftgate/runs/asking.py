@@ -16,8 +16,16 @@ from typing import Any, TypeVar
 
 from pytest_ftgate import clock
 from pytest_ftgate.errors import RAISED_CURE, ModelError, told
-from pytest_ftgate.models import Completion, Model, Question
-from pytest_ftgate.models.protocol import COUNTS, FINISHES, MOST_BYTES, is_count, is_seconds
+from pytest_ftgate.models.protocol import (
+    COUNTS,
+    FINISHES,
+    MOST_BYTES,
+    Completion,
+    Model,
+    Question,
+    is_count,
+    is_seconds,
+)
 from pytest_ftgate.text import show_age
 
 _T = TypeVar("_T")
@@ -238,8 +246,7 @@ class Outage:
         return ModelError(error.what, **error.parts(fatal=True, evidence=evidence))
 
 
-TICK_S = 0.1
-PATIENCE_S = 1.0
+TICK_S, PATIENCE_S = 0.1, 1.0
 OWN_WORK_S = 30.0  # the longest time that our own code may block the loop: the store waits for other processes
 
 

@@ -6,14 +6,12 @@ from math import ceil
 
 from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ModelError, Where
-from pytest_ftgate.models import Completion, Model
 from pytest_ftgate.models.price import PRICE_CURE, cost_of, price_of, tokens_usd
-from pytest_ftgate.models.protocol import Price, output_limit
+from pytest_ftgate.models.protocol import Completion, Model, Price, output_limit
 from pytest_ftgate.text import show_usd
 
 _OPTION = "--ftgate-max-cost"
-_CHARACTERS_PER_TOKEN = 3
-_FIRST_OUTPUT_TOKENS = 1_000
+_CHARACTERS_PER_TOKEN, _FIRST_OUTPUT_TOKENS = 3, 1_000
 _ROUNDING_USD = 1e-9
 
 
@@ -94,10 +92,8 @@ class Budget:
         what = f"{show_usd(taken)} is spent{unsure}, the next call is estimated at {show_usd(sum(made.usd))}"
         cure = "raise it and run again: stored answers are reused"
         if account.most_output is None and account.output_tokens is None and account.price.gpu_hour_usd is None:
-            cure += (
-                "; or limit the answers, for example params: {max_tokens: 100}: the first answer of a model without a "
-                f"limit is estimated at {_FIRST_OUTPUT_TOKENS:,} tokens"
-            )
+            cure += "; or limit the answers, for example params: {max_tokens: 100}: "
+            cure += f"the first answer of a model without a limit is estimated at {_FIRST_OUTPUT_TOKENS:,} tokens"
         raise ModelError(f"{self.name}: {what}", fatal=True, cure=cure)
 
     def settle(self, reserved: Reserved, found: Sequence[object], busy_s: float | None = None) -> None:

@@ -9,16 +9,14 @@ from typing import Any
 
 from pytest_ftgate import clock
 from pytest_ftgate.errors import Interrupted, ModelError, StoreError
-from pytest_ftgate.models import Completion, Model, Question
-from pytest_ftgate.models.protocol import Prediction
+from pytest_ftgate.models.protocol import Completion, Model, Prediction, Question
 from pytest_ftgate.runs import asking
 from pytest_ftgate.runs.asking import LONGEST_WAIT_S, Outage, Throttle, run_in_own_loop, wait_refused
 from pytest_ftgate.runs.budget import Budget
 from pytest_ftgate.runs.jobs import Questions, Stores, TimeLimit
 from pytest_ftgate.runs.store import Store
 
-_CANCEL_S = 0.5
-_CLOSE_S = 5.0
+_CANCEL_S, _CLOSE_S = 0.5, 5.0
 _POLL_S = 0.02  # the wait of a call for the money that others have reserved
 
 

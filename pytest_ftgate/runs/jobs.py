@@ -8,9 +8,8 @@ from typing import Any
 from pytest_ftgate import clock
 from pytest_ftgate.data import DataSet, Example, expected_text
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models import Completion, Model, Question, key_of
 from pytest_ftgate.models.price import cost_of, price_of
-from pytest_ftgate.models.protocol import Prediction, output_limit
+from pytest_ftgate.models.protocol import Completion, Model, Prediction, Question, key_of, output_limit
 from pytest_ftgate.models.reasoning import answer_of, stripping_for
 from pytest_ftgate.models.recorded import Recording
 from pytest_ftgate.runs.store import Store
@@ -195,8 +194,7 @@ class Questions:
     """
 
     def __init__(self, model: Model, found: dict[str, Prediction]) -> None:
-        self.model = model
-        self.found = found
+        self.model, self.found = model, found
         self.open: dict[str, tuple[Question, Job]] = {}
         self.progress = Progress(model.name)
         self.fatal: ModelError | None = None  # the failure that ends the run

@@ -186,10 +186,8 @@ def compare_scored(baseline: Scored, candidate: Scored, **asked: Any) -> Compari
 
 def same_outputs(a: Run, b: Run) -> bool:
     """Return whether all answers of two runs are identical."""
-    return all(
-        x.completion is not None and y.completion is not None and x.completion.text == y.completion.text
-        for x, y in zip(a.all_predictions, b.all_predictions, strict=True)
-    )
+    texts, others = ([one.completion and one.completion.text for one in run.all_predictions] for run in (a, b))
+    return texts == others and None not in texts
 
 
 def is_right(metric: Metric, score: float) -> bool | None:

@@ -33,9 +33,7 @@ MOST_LABELS = 50
 NO_LABEL = "(no known label)"
 """Replaces an answer among confusions that is not a label of the test set."""
 
-_CONFUSIONS_KEPT = 10
-_TELLING_DIGITS = 3
-_TESTS_OF_A_LABEL = 5
+_CONFUSIONS_KEPT, _TELLING_DIGITS, _TESTS_OF_A_LABEL = 10, 3, 5
 _NO_JSON = object()
 _ROUNDING = 1e-9
 _REFUSAL = re.compile(
@@ -91,10 +89,8 @@ def _kinds(
         return _flaw(completion) or wrong(completion.text if completion is not None else "", example)
 
     scores = rightness_by_repeat(one, [example.expected for example in examples], metric)
-    return [
-        [kind(*each) for each in zip(row, (one.completion for one in repeat), examples, strict=True)]
-        for row, repeat in zip(scores.tolist(), one.run.predictions, strict=True)
-    ]
+    answers = [[prediction.completion for prediction in repeat] for repeat in one.run.predictions]
+    return [list(map(kind, *each, examples)) for each in zip(scores.tolist(), answers, strict=True)]
 
 
 def _flaw(completion: Completion | None) -> str | None:

@@ -11,9 +11,7 @@ from pytest_ftgate.text import excerpt, printable, show_seconds, show_usd
 
 EVERY_S = 60.0
 _HOUR_S, _MINUTE_S = 3600, 60
-_NAME_WIDTH, _SHORTEST_NAME = 30, 4
-_FAILURE_WIDTH = 60
-_LOG_COLUMNS = 80
+_NAME_WIDTH, _SHORTEST_NAME, _FAILURE_WIDTH, _LOG_COLUMNS = 30, 4, 60, 80
 
 Uncaptured = Callable[[], AbstractContextManager[Any]]
 
@@ -35,10 +33,7 @@ class ProgressDisplay:
         uncaptured: Uncaptured = nullcontext,
         clock: Callable[[], float] = clock.monotonic,
     ) -> None:
-        self._write = write
-        self._fresh_line = fresh_line
-        self._uncaptured = uncaptured
-        self._clock = clock
+        self._write, self._fresh_line, self._uncaptured, self._clock = write, fresh_line, uncaptured, clock
         self._start()
 
     def _start(self) -> None:

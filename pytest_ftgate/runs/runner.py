@@ -9,8 +9,7 @@ from typing import cast
 from pytest_ftgate import clock
 from pytest_ftgate.data import DataSet, Example, Input
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models import Completion, Model
-from pytest_ftgate.models.protocol import Delegate, Prediction
+from pytest_ftgate.models.protocol import Completion, Delegate, Model, Prediction
 from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.runs.budget import Budget
 from pytest_ftgate.runs.jobs import Job, Progress, Questions, Run, Stores, TimeLimit

@@ -178,10 +178,8 @@ class Store:
         """Connect to a file, and reject one of another program before anything in it is changed."""
         connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
         try:
-            tables, application, version = (
-                connection.execute(one).fetchone()[0]
-                for one in ("SELECT count(*) FROM sqlite_master", "PRAGMA application_id", "PRAGMA user_version")
-            )
+            asked = "SELECT count(*) FROM sqlite_master", "PRAGMA application_id", "PRAGMA user_version"
+            tables, application, version = (connection.execute(one).fetchone()[0] for one in asked)
             if tables and (application != _APPLICATION or version < SCHEMA_VERSION):
                 raise self._damaged("it holds tables of something else")
             if version > SCHEMA_VERSION:

@@ -5,8 +5,6 @@ All functions take the scores of baseline and candidate on the same examples (re
 arguments do not fit together, a score is NaN or outside its range, or the metric is undefined for all answers together.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
@@ -21,7 +19,6 @@ from pytest_ftgate.statistics.arrays import Bools, Codes, Floats
 from pytest_ftgate.statistics.evidence import Comparison, Question, bound, reaches, weigh
 from pytest_ftgate.statistics.graded import Sample
 from pytest_ftgate.statistics.groups import group_codes, group_sizes, sign_flip_p_value, too_few
-from pytest_ftgate.statistics.jackknife import Jackknife
 from pytest_ftgate.statistics.set_level import PooledCounts, SetCounts, same_examples
 
 _FARTHEST = 1_000.0  # standard errors between a gain and its bound: few groups reach no p-value at a high confidence
@@ -45,7 +42,7 @@ class Finding:
     bounds: Callable[[], tuple[float, float]]
     needed: Callable[[float], int | None]
     error: float
-    with_one_lost: Finding | None = None
+    with_one_lost: "Finding | None" = None
 
 
 Found: TypeAlias = "tuple[Finding | None, str | None]"
@@ -76,7 +73,7 @@ class Units:
     owned: tuple[Floats, Floats] | None = None
 
     @classmethod
-    def of_mean(cls, differences: Floats, codes: Codes, scale: float) -> Units:
+    def of_mean(cls, differences: Floats, codes: Codes, scale: float) -> "Units":
         """Return the groups of differences ``(n,)`` as units.
 
         Each difference is at most ``scale`` in size; an infinite scale counts as 1.
@@ -87,7 +84,7 @@ class Units:
         return cls(float(differences.mean()), left_out, weights, weights, n, "group")
 
     @classmethod
-    def of_set(cls, baseline: SetCounts, candidate: SetCounts, gain: float, codes: Codes | None) -> Units:
+    def of_set(cls, baseline: SetCounts, candidate: SetCounts, gain: float, codes: Codes | None) -> "Units":
         """Return the examples of a metric of the whole set as units; with ``codes``, ``(n,)``, the groups."""
         without = [arm.values_without(codes) for arm in (baseline, candidate)]
         before, after = (arm.weights(codes) for arm in (baseline, candidate))
@@ -100,7 +97,7 @@ class Units:
         return found if found.any() else found + 1
 
     @property
-    def opposite(self) -> Units:
+    def opposite(self) -> "Units":
         """Return the units with both models swapped, for upper bounds."""
         owned = self.owned and self.owned[::-1]
         return Units(-self.gain, -self.left_out, self.after, self.before, self.examples, self.name, owned)
@@ -190,11 +187,11 @@ def by_left_out(units: Units, question: Question, *, beside: Finding | None = No
         return (None, note) if question.margin >= 0 or beside is None else (beside, None)
     width = found.half_width(question.alpha)
 
-    def p_value(found: Jackknife, units: Units, target: float) -> float:
+    def p_value(found: jackknife.Jackknife, units: Units, target: float) -> float:
         student = found.p_value(target, corrected=grouped and question.margin >= 0)
         return max(student, sign_flip_p_value(units.totals(target))) if grouped else student
 
-    def lower(found: Jackknife, units: Units) -> float:
+    def lower(found: jackknife.Jackknife, units: Units) -> float:
         if not grouped:
             return found.estimate - width
         lowest, highest = found.estimate - _FARTHEST * error, found.estimate + error
@@ -387,10 +384,8 @@ def _examples_needed(finding: Finding, gain: float, weighed: Comparison, questio
 def _differences(baseline: Floats, candidate: Floats, low: float, high: float) -> Floats:
     """Return candidate minus baseline; all scores must lie in [low, high]."""
     if baseline.ndim != 1 or baseline.shape != candidate.shape or not len(baseline):
-        raise ValueError(
-            f"both models must answer the same examples, but their scores have the shapes {baseline.shape} and "
-            f"{candidate.shape}"
-        )
+        shapes = f"{baseline.shape} and {candidate.shape}"
+        raise ValueError(f"both models must answer the same examples, but their scores have the shapes {shapes}")
     for scores in (baseline, candidate):
         outside = scores[~((scores >= low - _ROUNDING) & (scores <= high + _ROUNDING) & np.isfinite(scores))]
         if len(outside):

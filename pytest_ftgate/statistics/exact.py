@@ -12,10 +12,8 @@ from pytest_ftgate.statistics.evidence import bound, level
 
 METHOD = "exact unconditional score test (Hsueh, Liu & Chen 2001; Berger & Boos 1994)"
 GAMMA = 1e-4
-_GRID = 101
-_FINE_GRID = 21
-_WINDOW_SD = 7.0
-_DEVIATIONS = 8.0
+_GRID, _FINE_GRID = 101, 21
+_WINDOW_SD, _DEVIATIONS = 7.0, 8.0
 _TABLE = 256
 _TINY = 1e-300  # in place of a probability of 0 in a logarithm
 _STEPS = 100  # of Newton's method

@@ -8,12 +8,9 @@ import numpy as np
 from pytest_ftgate.statistics.arrays import Codes, Floats
 
 METHOD = "paired delete-one jackknife, Student's t (Tukey 1958; Efron & Tibshirani 1993)"
-GROUP_METHOD = (
-    "paired delete-a-group jackknife, Student's t (Tukey 1958; Bell & McCaffrey 2002; Hall 1992), sign flips of groups "
-    "(Fisher 1935)"
-)
-_ROUNDING = 1e-12
-_SLACK = 1e-9
+GROUP_METHOD = "paired delete-a-group jackknife, Student's t (Tukey 1958; Bell & McCaffrey 2002; Hall 1992)"
+GROUP_METHOD += ", sign flips of groups (Fisher 1935)"
+_ROUNDING, _SLACK = 1e-12, 1e-9
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,7 @@ _KNOTS = 200  # numbers of losses for which the fewest wins are calculated
 _FEWEST_DRAWN, _MOST_DRAWN, _EXAMPLES_DRAWN = 20, 200, 100_000
 _LARGE = 100_000  # examples from which the large-sample formula needs no check
 _GOLDEN = (math.sqrt(5) - 1) / 2
-_EXTREME = 1e-15
-_ROUNDING = 1e-12
+_EXTREME, _ROUNDING = 1e-15, 1e-12
 
 
 def corrected_confidence(confidence: float, comparisons: int) -> float:

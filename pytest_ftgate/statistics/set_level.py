@@ -1,7 +1,5 @@
 """Evaluate metrics of the whole set, such as macro-F1, with examples left out or wrong."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -75,19 +73,19 @@ class LabelCounts:
             found.append(right - np.minimum(*lost))
         return np.concatenate(found)[unit]
 
-    def with_right_answers(self, fixed: Places) -> LabelCounts:
+    def with_right_answers(self, fixed: Places) -> "LabelCounts":
         """Return the counts with all answers to the examples ``fixed`` made right."""
         predicted = self.predicted.copy()
         predicted[:, fixed] = self.gold[fixed]
         return replace(self, predicted=predicted)
 
-    def with_wrong_answers(self, broken: Places) -> LabelCounts:
+    def with_wrong_answers(self, broken: Places) -> "LabelCounts":
         """Return the counts with all answers to the examples ``broken`` made another label; a single label: unknown."""
         predicted, other = self.predicted.copy(), 1 + np.arange(len(broken)) % max(self.n_labels - 1, 1)
         predicted[:, broken] = (self.gold[broken] + other) % self.n_labels if self.n_labels > 1 else self.n_labels
         return replace(self, predicted=predicted)
 
-    def drawn(self, rows: Places) -> LabelCounts:
+    def drawn(self, rows: Places) -> "LabelCounts":
         """Return the counts of these examples, any of which may be drawn several times."""
         return replace(self, gold=self.gold[rows], predicted=self.predicted[:, rows])
 
@@ -106,7 +104,7 @@ class LabelCounts:
         total: Floats = self.tallies(self.gold * 0, 1)[0]
         return total
 
-    def _units(self, units: Codes | None) -> tuple[LabelCounts, Codes, Places]:
+    def _units(self, units: Codes | None) -> "tuple[LabelCounts, Codes, Places]":
         """Return the examples to evaluate, their units, and the evaluated unit of each unit.
 
         Without units it is one example for each combination of label and answers.
@@ -166,19 +164,19 @@ class PooledCounts:
         """Return the fall of the metric if all answers to an example became wrong, of each example, shape ``(n,)``."""
         return np.maximum(self.value - self._changed(self.lost - self.counts), 0.0)
 
-    def with_right_answers(self, fixed: Places) -> PooledCounts:
+    def with_right_answers(self, fixed: Places) -> "PooledCounts":
         """Return the counts with all answers to the examples ``fixed`` made right."""
         counts, scores = self.counts.copy(), self.scores.copy()
         counts[fixed], scores[fixed] = self.perfect[fixed], 1.0
         return replace(self, counts=counts, scores=scores)
 
-    def with_wrong_answers(self, broken: Places) -> PooledCounts:
+    def with_wrong_answers(self, broken: Places) -> "PooledCounts":
         """Return the counts with all answers to the examples ``broken`` made completely wrong."""
         counts, scores = self.counts.copy(), self.scores.copy()
         counts[broken], scores[broken] = self.lost[broken], 0.0
         return replace(self, counts=counts, scores=scores)
 
-    def drawn(self, rows: Places) -> PooledCounts:
+    def drawn(self, rows: Places) -> "PooledCounts":
         """Return the counts of these examples, any of which may be drawn several times."""
         return replace(self, **{name: getattr(self, name)[rows] for name in ("counts", "perfect", "lost", "scores")})
 

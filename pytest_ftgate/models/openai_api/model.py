@@ -1,7 +1,5 @@
 """Ask models behind an OpenAI-compatible endpoint through the ``openai`` client."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import json
@@ -44,7 +42,7 @@ class OpenAIModel(BuiltModel):
     persistent: bool = True
     until_judged: bool = False
     endpoint: bool = True
-    _clients: dict[asyncio.AbstractEventLoop, ChatClient] = field(default_factory=dict, init=False, repr=False)
+    _clients: "dict[asyncio.AbstractEventLoop, ChatClient]" = field(default_factory=dict, init=False, repr=False)
 
     def key(self, example: Example, repeat: int = 0) -> str:
         """Return the SHA-256 (hex) of the endpoint, the model, its state, the messages and the parameters."""
@@ -143,7 +141,7 @@ class ChatClient:
             raise self._endpoint.error(what, retryable=True, found=text, cure=cure) from None
         return api.read_answer(found, self._endpoint)
 
-    async def _read(self, response: httpx2.Response) -> bytes:
+    async def _read(self, response: "httpx2.Response") -> bytes:
         """Return the body of a response. Raise :class:`ModelError` if it is too large to be an answer."""
         parts, size = list[bytes](), 0
         try:
@@ -162,7 +160,7 @@ class ChatClient:
             await http.aclose()
 
 
-def _opener(timeout_s: float | None) -> Callable[[], httpx2.AsyncClient]:
+def _opener(timeout_s: float | None) -> "Callable[[], httpx2.AsyncClient]":
     """Return what opens an HTTP client; with aiohttp, if installed, a call costs half the CPU time, and one serves all.
 
     Others serve one call at a time: with each call they look at all of their connections.
