@@ -247,7 +247,7 @@ def test_half_a_sentence_beside_the_inputs_must_begin_or_end_there(frame, words,
         lambda text: ("what is it", f"<think>The customer wrote: {text}\nThat is it.</think> it"),
         lambda text: ("write a message", text),
         lambda text: (
-            [{"role": "system", "content": f"Example: {text} -> it"}, {"role": "user", "content": "hm"}],
+            [{"role": "system", "content": f"Example: {text} -> it"}, {"role": "user", "content": "?"}],
             "it",
         ),
         lambda text: {"input": f"number {len(text)}", "expected": "it", "context": f"On Monday: {text}"},
@@ -282,11 +282,9 @@ def test_one_word_changed_in_a_sentence_of_ten_is_a_near_duplicate():
     assert audit(labelled(long), changed).leaked_near == 100
 
 
-SPELLINGS = ("{}", "please: {}", "{}!!", "{} please", "hello, {}")
-
-
 def test_copies_within_the_test_set_are_pairs_that_connect_them():
-    rows = [spelling.format(f"{text} and nobody helps") for text in SAID[:10] for spelling in SPELLINGS]
+    spellings = ("{}", "please: {}", "{}!!", "{} please", "hello, {}")
+    rows = [spelling.format(f"{text} and nobody helps") for text in SAID[:10] for spelling in spellings]
     found = audit(SAID[300:400], [(row, "a") for row in rows])
     parts = Components(len(rows))
     assert all(parts.join(*pair) for pair in found.test_near_rows)
@@ -342,6 +340,8 @@ LOUDER = "increase the volume of the radio in the living room"
 QUIETER = LOUDER.replace("in", "de", 1)
 ANSWER = "It left our house on Monday and should be with you soon."
 ORDER = "What is the status of my order number {}?"
+WHERE = "请问我上个星期在你们网上商店订购的那个蓝色大包裹现在到底在哪里"
+HALF = "a text with half of an emoji \ud83d in the middle of it"
 COPIES = [
     *((PARCEL, PARCEL.lower().removesuffix("?")), (PARCEL, "Where is the parcel, that I ordered last week?!")),
     *((PARCEL, PARCEL.replace(*change)) for change in (("ordered", "ordred"), ("the", "the big"), ("that ", ""))),
@@ -351,16 +351,10 @@ COPIES = [
     *(("lights on", "Lights on!"), ("lights on", "lights, on.")),  # short texts, of which the words are equal
     *(((LOUDER, "up"), (QUIETER, "up")), ((LOUDER, ANSWER), (QUIETER, ANSWER.replace("soon", "very soon")))),
     ((PARCEL, "up"), (f"{PARCEL}!", "down")),
-    (
-        "请问我上个星期在你们网上商店订购的那个蓝色大包裹现在到底在哪里",
-        "请问我上个星期在你们网上商店订购的那个蓝色大包裹现在在哪里",
-    ),
+    (WHERE, WHERE.replace("到底", "")),
     ("พัสดุที่ฉันสั่งซื้อเมื่อสัปดาห์ที่แล้วอยู่ที่ไหน", "พัสดุที่ฉันสั่งซื้อเมื่อสัปดาห์ที่แล้วอยู่ที่ไหนคะ"),
     ("Donaudampfschifffahrtsgesellschaftskapitän gesucht", "Donaudampfschiffahrtsgesellschaftskapitän gesucht"),
-    (
-        "a text with half of an emoji \ud83d in the middle of it",
-        "a text with half of an emoji \ud83d in the middle of it too",
-    ),
+    (HALF, f"{HALF} too"),
 ]
 OTHERS = [
     (PARCEL, "Where is the shop that I visited last year?"),
@@ -374,10 +368,8 @@ OTHERS = [
     ("set a timer for two minutes", "set a timer for ten minutes"),
     *(("great :)", "great :("), ("2 + 2", "2 - 2"), ("?!", "..."), ("", "")),
     (ORDER.format(7), ORDER.format(8)),  # numbers are content
-    *(
-        ((LOUDER, "up"), (QUIETER, "down")),
-        ((LOUDER, ANSWER), (QUIETER, "We cannot find it anywhere, sorry for that.")),
-    ),
+    ((LOUDER, "up"), (QUIETER, "down")),
+    ((LOUDER, ANSWER), (QUIETER, "We cannot find it anywhere, sorry for that.")),
 ]
 
 

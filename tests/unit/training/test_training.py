@@ -42,38 +42,38 @@ VARIANTS = ["Turn on", "turn  on", "\tTURN ON\n", "ｔｕｒｎ　ｏｎ", "turn
 SUM_UP = told(("document 1", "sum up", "x"), ("document 2", "sum up", "y"), ("Document 2", "sum up", "y"))
 
 
-class TestCounts:
-    @pytest.mark.parametrize(
-        ("rows", "usable", "duplicates", "conflicts"),
-        [
-            ([("a", "x"), ("A ", "x"), ("ａ", "y"), ("b", "x"), ("", "x"), ("c", " "), (" ", "")], 2, 2, ((2, 0),)),
-            *(([("turn on", "x"), (variant, "x")], 1, 1, ()) for variant in VARIANTS),
-            ([("a", ""), ("a", "x"), ("a", "y")], 1, 1, ((2, 1),)),  # a blank output hides no usable row
-            *(([("a", one), ("a", other)], 1, 1, ((1, 0),) * differ) for one, other, differ in ANSWERS),
-            ([("a", 0), ("b", False), ("c", [])], 3, 0, ()),  # what is no text is never blank
-            (told(("s", " ", "x"), ("", "a", "x")), 1, 0, ()),  # the last question counts
-            # Other instructions make no other example, unless they decide the answer.
-            *(([(chat("a", i, role), "x") for i in "st"], 1, 1, ()) for role in ("system", "developer")),
-            ([*told(("s", "a", "x"), ("t", "a", "x")), ("A", "x")], 1, 2, ()),
-            (SUM_UP, 2, 1, ()),
-            *(([(first, "x"), (chat("a", "s"), "y")], 1, 1, ((1, 0),)) for first in ("a", chat("a", "s"))),
-        ],
-    )
-    def test_each_row_is_counted_once(self, rows, usable, duplicates, conflicts):
-        found = audit(rows)
-        assert (found.rows, found.usable, found.duplicates) == (len(rows), usable, duplicates)
-        assert (found.conflict_rows, found.conflicts) == (conflicts, len(conflicts))
+@pytest.mark.parametrize(
+    ("rows", "usable", "duplicates", "conflicts"),
+    [
+        ([("a", "x"), ("A ", "x"), ("ａ", "y"), ("b", "x"), ("", "x"), ("c", " "), (" ", "")], 2, 2, ((2, 0),)),
+        *(([("turn on", "x"), (variant, "x")], 1, 1, ()) for variant in VARIANTS),
+        ([("a", ""), ("a", "x"), ("a", "y")], 1, 1, ((2, 1),)),  # a blank output hides no usable row
+        *(([("a", one), ("a", other)], 1, 1, ((1, 0),) * differ) for one, other, differ in ANSWERS),
+        ([("a", 0), ("b", False), ("c", [])], 3, 0, ()),  # what is no text is never blank
+        (told(("s", " ", "x"), ("", "a", "x")), 1, 0, ()),  # the last question counts
+        # Other instructions make no other example, unless they decide the answer.
+        *(([(chat("a", i, role), "x") for i in "st"], 1, 1, ()) for role in ("system", "developer")),
+        ([*told(("s", "a", "x"), ("t", "a", "x")), ("A", "x")], 1, 2, ()),
+        (SUM_UP, 2, 1, ()),
+        *(([(first, "x"), (chat("a", "s"), "y")], 1, 1, ((1, 0),)) for first in ("a", chat("a", "s"))),
+    ],
+)
+def test_each_row_is_counted_once(rows, usable, duplicates, conflicts):
+    found = audit(rows)
+    assert (found.rows, found.usable, found.duplicates) == (len(rows), usable, duplicates)
+    assert (found.conflict_rows, found.conflicts) == (conflicts, len(conflicts))
 
-    @given(MIXED_ROWS, st.randoms(use_true_random=False))
-    def test_the_order_of_rows_does_not_change_the_counts(self, rows, shuffler):
-        shuffled = list(rows)
-        shuffler.shuffle(shuffled)
-        test = [("a", "x"), ("new", "y"), (chat("b", "u"), "x")]
-        counts = [
-            (found.rows, found.usable, found.duplicates, found.conflicts > 0, found.leaked, found.labels.only_in_test)
-            for found in (audit(rows, test), audit(shuffled, test))
-        ]
-        assert counts[0] == counts[1]
+
+@given(MIXED_ROWS, st.randoms(use_true_random=False))
+def test_the_order_of_rows_does_not_change_the_counts(rows, shuffler):
+    shuffled = list(rows)
+    shuffler.shuffle(shuffled)
+    test = [("a", "x"), ("new", "y"), (chat("b", "u"), "x")]
+    counts = [
+        (found.rows, found.usable, found.duplicates, found.conflicts > 0, found.leaked, found.labels.only_in_test)
+        for found in (audit(rows, test), audit(shuffled, test))
+    ]
+    assert counts[0] == counts[1]
 
 
 LONG = [*chat("hello"), {"role": "assistant", "content": "yes?"}, *chat("a")]
@@ -81,39 +81,39 @@ POEM, JOKE = ([{"role": "system", "content": text}] for text in ("write a poem",
 DISGUISES = ["a", chat("A"), chat("a", "s"), chat("a", "t"), chat("a", "d", "developer")]
 
 
-class TestLeakage:
-    @pytest.mark.parametrize(
-        ("training", "test", "pairs"),
-        [
-            *(
-                ([("other", "x"), (variant, "y"), ("turn on", "x")], [("new", "x"), ("turn on", "x")], ((1, 1), (1, 2)))
-                for variant in ("turn on", "TURN  ON", "ｔｕｒｎ on", [{"role": "user", "content": "Turn on"}])
-            ),
-            ([("a", "")], [("a", "x")], ((0, 0),)),  # rows that are not usable leak too, and blank inputs do not
-            ([("", "x")], [(" ", "x")], ()),
-            *(
-                ([(trained, "x")], [(tested, "x")], ((0, 0),))
-                for trained in DISGUISES
-                for tested in ("a", chat("a"), chat("a ", "s"))
-            ),
-            (SUM_UP[:2], told(("document 3", "sum up", "z"), ("Document 2", "Sum up", "y")), ((1, 1),)),
-            (told(("s", "a", "x"), ("s", "a", "y")), [("a", "x")], ((0, 0), (0, 1))),
-            (told(("s", "a", "x"), ("s", "a", "y")), told(("t", "a", "x")), ((0, 0), (0, 1))),
-            ([(LONG, "x")], [("a", "x"), (LONG, "x")], ((1, 0),)),  # conversations leak as a whole
-            ([("a", "x")], [(LONG, "x")], ()),
-            ([(POEM, "x")], [(JOKE, "x")], ()),  # instructions alone are an input of their own
-        ],
-    )
-    def test_a_test_input_in_the_training_set(self, training, test, pairs):
-        found = audit(training, test)
-        assert (found.leaked_rows, found.leaked) == (pairs, len({row for row, _ in pairs}))
+@pytest.mark.parametrize(
+    ("training", "test", "pairs"),
+    [
+        *(
+            ([("other", "x"), (variant, "y"), ("turn on", "x")], [("new", "x"), ("turn on", "x")], ((1, 1), (1, 2)))
+            for variant in ("turn on", "TURN  ON", "ｔｕｒｎ on", [{"role": "user", "content": "Turn on"}])
+        ),
+        ([("a", "")], [("a", "x")], ((0, 0),)),  # rows that are not usable leak too, and blank inputs do not
+        ([("", "x")], [(" ", "x")], ()),
+        *(
+            ([(trained, "x")], [(tested, "x")], ((0, 0),))
+            for trained in DISGUISES
+            for tested in ("a", chat("a"), chat("a ", "s"))
+        ),
+        (SUM_UP[:2], told(("document 3", "sum up", "z"), ("Document 2", "Sum up", "y")), ((1, 1),)),
+        (told(("s", "a", "x"), ("s", "a", "y")), [("a", "x")], ((0, 0), (0, 1))),
+        (told(("s", "a", "x"), ("s", "a", "y")), told(("t", "a", "x")), ((0, 0), (0, 1))),
+        ([(LONG, "x")], [("a", "x"), (LONG, "x")], ((1, 0),)),  # conversations leak as a whole
+        ([("a", "x")], [(LONG, "x")], ()),
+        ([(POEM, "x")], [(JOKE, "x")], ()),  # instructions alone are an input of their own
+    ],
+)
+def test_a_test_input_in_the_training_set(training, test, pairs):
+    found = audit(training, test)
+    assert (found.leaked_rows, found.leaked) == (pairs, len({row for row, _ in pairs}))
 
-    @given(ROWS)
-    def test_every_non_blank_input_leaks_from_its_own_set(self, rows):
-        found = audit(rows, rows)
-        assert found.leaked == sum(1 for given, _ in rows if given.strip())
-        filled = {row for row, (given, _) in enumerate(rows) if given.strip()}
-        assert [{pair[side] for pair in found.leaked_rows} for side in (0, 1)] == [filled] * 2
+
+@given(ROWS)
+def test_every_non_blank_input_leaks_from_its_own_set(rows):
+    found = audit(rows, rows)
+    assert found.leaked == sum(1 for given, _ in rows if given.strip())
+    filled = {row for row, (given, _) in enumerate(rows) if given.strip()}
+    assert [{pair[side] for pair in found.leaked_rows} for side in (0, 1)] == [filled] * 2
 
 
 PAIRS = [("a", "b")] * 40 + [("a", "c")] * 10 + [("b", "d")] * 2
@@ -208,44 +208,39 @@ def test_tokens_are_bytes_by_four(given, output, fields, tokens):
 # --- the test set --------------------------------------------------------------------------------------------
 
 
-class TestCheckTestSet:
-    @pytest.mark.parametrize(
-        ("content", "place", "words"),
-        [
-            ('input,expected\n"a\nb",x\n" ",refund\n', "test.csv:4", ["blank", "refund"]),
-            (
-                "id,input,expected\nx,Turn on,1\ny,b,1\nz,turn  ON,1\n",
-                "test.csv:4",
-                ["line 2", '"z"', '"x"', "turn on"],
-            ),
-            ("input,expected\na,1\na,1\n", "test.csv:3", ["line 2"]),
-        ],
-    )
-    def test_a_blank_or_repeated_input_names_its_lines_and_written_ids(
-        self, tmp_path, monkeypatch, content, place, words
-    ):
-        monkeypatch.chdir(tmp_path)
-        Path("test.csv").write_text(content, encoding="utf-8")
-        with pytest.raises(DataError) as caught:
-            check_test_set(load_examples(Path("test.csv")))
-        assert str(caught.value.where) == place
-        assert all(word in str(caught.value) for word in words)
-        assert ("ids" in caught.value.what) is ("id," in content)
+@pytest.mark.parametrize(
+    ("content", "place", "words"),
+    [
+        ('input,expected\n"a\nb",x\n" ",refund\n', "test.csv:4", ["blank", "refund"]),
+        ("id,input,expected\nx,Turn on,1\ny,b,1\nz,turn  ON,1\n", "test.csv:4", ["line 2", '"z"', '"x"', "turn on"]),
+        ("input,expected\na,1\na,1\n", "test.csv:3", ["line 2"]),
+    ],
+)
+def test_a_blank_or_repeated_input_names_its_lines_and_written_ids(tmp_path, monkeypatch, content, place, words):
+    monkeypatch.chdir(tmp_path)
+    Path("test.csv").write_text(content, encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        check_test_set(load_examples(Path("test.csv")))
+    assert str(caught.value.where) == place
+    assert all(word in str(caught.value) for word in words)
+    assert ("ids" in caught.value.what) is ("id," in content)
 
-    def test_several_repeats_are_counted(self):
-        with pytest.raises(DataError) as caught:
-            check_test_set(data([(chat("a"), "x"), ("b", "x"), ("A", "x"), ("b ", "x")], "fixture ftgate_test_set"))
-        assert str(caught.value.where) == "fixture ftgate_test_set, item 3"
-        assert "item 1" in caught.value.what
-        assert "item 4" in caught.value.evidence
 
-    @given(ROWS)
-    def test_a_test_set_passes_exactly_where_all_its_rows_would_be_usable(self, rows):
-        test = data([(given, "x") for given, _ in rows])
-        all_usable = audit_training_set(test, test).usable == len(rows)
-        try:
-            check_test_set(test)
-        except DataError:
-            assert not all_usable
-        else:
-            assert all_usable
+def test_several_repeats_are_counted():
+    with pytest.raises(DataError) as caught:
+        check_test_set(data([(chat("a"), "x"), ("b", "x"), ("A", "x"), ("b ", "x")], "fixture ftgate_test_set"))
+    assert str(caught.value.where) == "fixture ftgate_test_set, item 3"
+    assert "item 1" in caught.value.what
+    assert "item 4" in caught.value.evidence
+
+
+@given(ROWS)
+def test_a_test_set_passes_exactly_where_all_its_rows_would_be_usable(rows):
+    test = data([(given, "x") for given, _ in rows])
+    all_usable = audit_training_set(test, test).usable == len(rows)
+    try:
+        check_test_set(test)
+    except DataError:
+        assert not all_usable
+    else:
+        assert all_usable
