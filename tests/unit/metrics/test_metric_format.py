@@ -30,11 +30,8 @@ SCHEMA = {
 }
 DEEP = "[" * 100_000 + "]" * 100_000
 TREE = {"$ref": "#/$defs/t", "$defs": {"t": {"type": "array", "items": {"$ref": "#/$defs/t"}}}}
-OLD = {
-    "$schema": "http://json-schema.org/draft-07/schema#",
-    "definitions": {"a": {"type": "string"}},
-    "items": [{"$ref": "#/definitions/a"}],
-}
+OLD = {"$schema": "http://json-schema.org/draft-07/schema#", "items": [{"$ref": "#/definitions/a"}]}
+OLD |= {"definitions": {"a": {"type": "string"}}}
 NAMED = {"$id": "https://example.org/s", "$ref": "t", "$defs": {"t": {"$id": "t", "type": "array"}}}
 
 

@@ -10,10 +10,7 @@ from pytest_ftgate.metrics.text import LONG
 
 SET = [
     *(f"{score}_{average}" for score in ("f1", "precision", "recall") for average in ("macro", "micro", "weighted")),
-    *("f1", "precision", "recall"),
-    "balanced_accuracy",
-    "matthews_corrcoef",
-    "cohen_kappa",
+    *("f1", "precision", "recall", "balanced_accuracy", "matthews_corrcoef", "cohen_kappa"),
 ]
 TEXT = ["token_f1", "rouge_l", "edit_similarity"]
 GRADED = [*TEXT, "tool_call_f1", "field_f1", "labels_f1", "absolute_error"]
@@ -24,15 +21,10 @@ CALLS = (json.dumps([{"name": "weather", "arguments": {"city": "Oslo"}}]), "Hell
 FIELDS = (json.dumps({"intent": "light", "slots": {"room": "hall", "level": 3}, "tags": ["a", "b"]}), "[1]")
 
 
-def options_for(name):
-    needed = {"format": {"max_chars": 9}, "within": {"tolerance": 1}, "absolute_error": {"low": 0, "high": 1}}
-    return {"pos_label": "a"} if name in ("f1", "precision", "recall") else needed.get(name, {})
-
-
-def expected_for(name):
-    if name.startswith("tool_"):
-        return CALLS
-    return {"field_f1": FIELDS, "within": ("1", "2"), "absolute_error": ("0", "1")}.get(name, AB)
+EXPECTED = {"field_f1": FIELDS, "within": ("1", "2"), "absolute_error": ("0", "1")}
+EXPECTED |= dict.fromkeys(("tool_call_exact", "tool_call_f1"), CALLS)
+NEEDED = {"format": {"max_chars": 9}, "within": {"tolerance": 1}, "absolute_error": {"low": 0, "high": 1}}
+NEEDED |= {name: {"pos_label": "a"} for name in ("f1", "precision", "recall")}
 
 
 def test_every_name_of_the_contract_is_there():
@@ -45,7 +37,7 @@ def test_every_name_of_the_contract_is_there():
 @pytest.mark.parametrize("name", [name for name in BUILT_IN if name not in judged.NAMES])
 def test_a_metric_declares_its_kind_range_and_direction(name):
     all_labels = {"labels": ["b", "a"]} if name in (*SET, "accuracy") else {}
-    metric = build(name, expected_for(name), **options_for(name), **all_labels)
+    metric = build(name, EXPECTED.get(name, AB), **NEEDED.get(name, {}), **all_labels)
     assert metric.name == name
     assert metric.kind == ("set" if name in SET else "graded" if name in GRADED else "right_wrong")
     assert metric.low == (-1 if name in ("matthews_corrcoef", "cohen_kappa") else 0)
