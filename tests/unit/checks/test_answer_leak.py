@@ -56,13 +56,11 @@ def test_a_field_that_is_a_code_of_the_answer(expected, code):
 
 
 JSON = [{"label": one, "number": number} for number, one in enumerate(LABELS)]
+BOXES = [f"I would like to order {number} boxes" for number in range(120)]
 TELLS = {  # values of a field, and expected outputs
     "JSON": ([{"number": number, "label": one} for number, one in enumerate(LABELS)], JSON),
     "JSON in a sentence": ([f"the correct output for this row is {canonical_json(one)}" for one in JSON], JSON),
-    "sentences that share words": (
-        [f"gold answer: I would like to order {number} boxes" for number in range(120)],
-        [f"I would like to order {number} boxes" for number in range(120)],
-    ),
+    "sentences that share words": ([f"gold answer: {one}" for one in BOXES], BOXES),
     "outputs that share a word": ([f"it is {one} ok" for one in LABELS], [f"{one} ok" for one in LABELS]),
     "behind all labels": ([f"the one of refund, invoice and shipping is {one}" for one in LABELS], LABELS),
     "the other one of two": ([1 - number % 2 for number in range(120)], [str(number % 2) for number in range(120)]),
@@ -87,10 +85,7 @@ GOES_WITH = {  # values of a field, and expected outputs
     "only one example": (["refund"], ["refund"]),
     "only one": (["no"] * 120, ["no"] * 120),
     "a category that goes with it": ([one if number % 5 else "refund" for number, one in enumerate(LABELS)], LABELS),
-    "within varied words": (
-        [f"{number} {one}s" if number % 2 else f"a lost {one} of {number}" for number, one in enumerate(LABELS)],
-        LABELS,
-    ),
+    "in varied words": ([f"{n} {one}s" if n % 2 else f"a lost {one} of {n}" for n, one in enumerate(LABELS)], LABELS),
     "yes and no in texts": ([f"customer {n} says there is no reason to, {one}" for n, one in enumerate(RARE)], RARE),
     "a document with the answer in it": ([f"In {n} she went to {one} by train." for n, one in enumerate(SPANS)], SPANS),
     "paths without it": ([f"a/{n % 7}/{uuid4().hex}.png" for n in range(120)], LABELS),

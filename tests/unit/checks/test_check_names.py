@@ -29,18 +29,12 @@ def test_the_names_are_those_of_the_list():
     assert len(CHECKS) <= 60
 
 
-def written(tree):
-    """Yield the names of checks that the code spells out; those in variables are seen where they are printed."""
-    for call in ast.walk(tree):
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Check" and call.args:
-            name = call.args[0]
-            if isinstance(name, ast.Constant):
-                yield str(name.value)
-
-
 def test_the_code_writes_no_other_name():
-    package = Path(pytest_ftgate.__file__).parent
-    found = {name for file in package.rglob("*.py") for name in written(ast.parse(file.read_text(encoding="utf-8")))}
+    """Those in variables are seen where they are printed."""
+    trees = (ast.parse(file.read_text("utf-8")) for file in Path(pytest_ftgate.__file__).parent.rglob("*.py"))
+    calls = (one for tree in trees for one in ast.walk(tree) if isinstance(one, ast.Call) and one.args)
+    names = (call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Check")
+    found = {name.value for name in names if isinstance(name, ast.Constant)}
     assert found <= set(CHECKS)
     assert len(found) > 30
 

@@ -107,16 +107,14 @@ def test_what_cannot_be_used_is_an_error_and_nothing_is_written(folder, files, w
 def test_columns_are_recognised_or_named_or_asked_for(folder, head, columns):
     furnish(folder)
     if isinstance(head, dict):
-        write_jsonl(
-            folder / "test.jsonl", [{"case": dict(zip(head["case"], one.values(), strict=True))} for one in TESTED]
-        )
+        cases = [dict(zip(head["case"], one.values(), strict=True)) for one in TESTED]
+        write_jsonl(folder / "test.jsonl", [{"case": one} for one in cases])
     else:
         (folder / "test.jsonl").unlink()
         (folder / "test.csv").write_text(table(head))
     if columns is None:
-        with pytest.raises(
-            DataError, match=r"(?s)test.csv: .*input.*expected.*frage.*--input COLUMN --expected COLUMN"
-        ):
+        asked = r"(?s)test.csv: .*input.*expected.*frage.*--input COLUMN --expected COLUMN"
+        with pytest.raises(DataError, match=asked):
             init()
         return
     init(columns=columns, models=RECORDED)

@@ -14,7 +14,6 @@ from pytest_ftgate.checks.economics import DAYS_PER_MONTH, Costs, no_price
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.plain import Unknown
 from pytest_ftgate.result import ModelResult
-from pytest_ftgate.text import show_dollars
 
 PRICE = Price("p", input_per_1m=1.0, output_per_1m=2.0)
 # A call of the large model has 1,000 tokens in and 50 out: (1000 * 2.00 + 50 * 8.00) / 1e6 = $0.0024.
@@ -122,14 +121,6 @@ def test_the_limit():
     assert check.status == "pass"
     _, check = economics.check(gate(max_break_even_days=160.0, data_cost_usd=None)).checks
     assert (check.status, check.advice) == ("warning", "Set economics.data_cost_usd, to 0 if it cost nothing.")
-
-
-@pytest.mark.parametrize(
-    ("usd", "shown"),
-    [(None, "unknown"), (0, "$0"), (412.3, "$412"), (-12.5, "-$12.50"), (99.99, "$99.99"), (1e6, "$1,000,000")],
-)
-def test_dollars(usd, shown):
-    assert show_dollars(usd) == shown
 
 
 # --- for any amounts -----------------------------------------------------------------------------------------
