@@ -17,8 +17,7 @@ from pytest_ftgate.metrics.labels import LabelSet
 from pytest_ftgate.metrics.reading import Kind, expected_loosely, holds, read_leniently, renamed
 from pytest_ftgate.metrics.text import TextSimilarity
 from pytest_ftgate.models import Completion
-from pytest_ftgate.models.protocol import Stripping
-from pytest_ftgate.models.reasoning import begins_with_reasoning, without_reasoning
+from pytest_ftgate.models.protocol import Stripping, begins_with_reasoning, without_reasoning
 from pytest_ftgate.result import Action, Check, Status, called, opponent
 from pytest_ftgate.runs.measure import rightness
 from pytest_ftgate.runs.mistakes import labels_of

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_ftgate.config import MetricSpec
 from pytest_ftgate.data import Example
@@ -10,8 +10,7 @@ from pytest_ftgate.metrics.custom import CustomMetric, build_custom, metric
 from pytest_ftgate.metrics.options import Options, did_you_mean
 from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored
 
-if TYPE_CHECKING:
-    BUILT_IN: tuple[str, ...]
+BUILT_IN: tuple[str, ...]
 
 __all__ = [
     "BUILT_IN", "Answers", "Breakdown", "CustomMetric", "Metric", "Scored", "build_metric", "metric", "reads_expected",

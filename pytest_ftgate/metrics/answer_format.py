@@ -163,8 +163,7 @@ def _error(options: Options, what: str, cure: str, evidence: str | None = None) 
 def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
     from jsonschema import Draft3Validator, Draft202012Validator, SchemaError, validators
     from jsonschema_specifications import REGISTRY
-    from referencing import Resource
-    from referencing.jsonschema import DRAFT202012
+    from referencing import Resource, jsonschema
 
     dialect = schema.get("$schema")
     known = Draft202012Validator if dialect is None else None
@@ -175,7 +174,7 @@ def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
         raise _error(options, what, "Use https://json-schema.org/draft/2020-12/schema.")
     try:
         known.check_schema(schema)
-        resource = Resource.from_contents(schema, default_specification=DRAFT202012)
+        resource = Resource.from_contents(schema, default_specification=jsonschema.DRAFT202012)
         resolver = REGISTRY.with_resource("", resource).crawl().resolver_with_root(resource)
         outside = next(_dangling(resource, resolver, set()), None)
     except SchemaError as error:
@@ -201,8 +200,7 @@ def _unique_items(validator: Any, unique: Any, instance: Any, schema: Any) -> It
 
 def _dangling(resource: Any, resolver: Any, seen: set[int]) -> Iterator[str]:
     """Yield the unresolved references of a schema, its subschemas, and the schemas it refers to."""
-    from referencing.exceptions import Unresolvable
-    from referencing.jsonschema import DRAFT202012
+    from referencing import exceptions, jsonschema
 
     if id(resource.contents) in seen or not isinstance(resource.contents, Mapping):
         return
@@ -211,9 +209,9 @@ def _dangling(resource: Any, resolver: Any, seen: set[int]) -> Iterator[str]:
         if isinstance(reference, str):
             try:
                 found = resolver.lookup(reference)
-            except Unresolvable:
+            except exceptions.Unresolvable:
                 yield reference
                 continue
-            yield from _dangling(resource.from_contents(found.contents, DRAFT202012), found.resolver, seen)
+            yield from _dangling(resource.from_contents(found.contents, jsonschema.DRAFT202012), found.resolver, seen)
     for part in resource.subresources():
         yield from _dangling(part, resolver.in_subresource(part), seen)

@@ -15,7 +15,7 @@ from pytest_ftgate.data.messages import calls_in, calls_written, tool_named
 from pytest_ftgate.data.strict_json import container_of, json_within, parse_json
 from pytest_ftgate.metrics.labels import MOST_WORDS, NUMBER, LabelSet, leaves_of, tokens_of, without_lead
 from pytest_ftgate.metrics.options import FULL
-from pytest_ftgate.models.reasoning import leading_block
+from pytest_ftgate.models.protocol import leading_block
 
 Kind: TypeAlias = Literal["label", "calls", "whole", "text", "reasoning"]
 """What is compared: a label, tool calls, the whole answer, its words, or what only its author knows."""

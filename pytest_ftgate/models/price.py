@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
 from math import fsum, inf
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from pytest_ftgate import clock
@@ -25,8 +24,7 @@ UNPRICED = f"Give the model a {PRICE_CURE}."
 UNCOUNTED = "Ask again with --ftgate-cache=refresh, or use an endpoint that reports token usage."
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """Hold the cost of a run in US dollars; if ``usd`` is ``None``, ``unknown`` says why."""
 
     usd: float | None

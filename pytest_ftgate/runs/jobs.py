@@ -8,9 +8,9 @@ from typing import Any
 from pytest_ftgate import clock
 from pytest_ftgate.data import DataSet, Example, expected_text
 from pytest_ftgate.errors import ModelError
+from pytest_ftgate.models import Completion, Model, Prediction, Question, key_of
 from pytest_ftgate.models.price import cost_of, price_of
-from pytest_ftgate.models.protocol import Completion, Model, Prediction, Question, key_of, output_limit
-from pytest_ftgate.models.reasoning import answer_of, stripping_for
+from pytest_ftgate.models.protocol import answer_of, output_limit, stripping_for
 from pytest_ftgate.models.recorded import Recording
 from pytest_ftgate.runs.store import Store
 from pytest_ftgate.text import DAY_S

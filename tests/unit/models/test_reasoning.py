@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.models import Completion
-from pytest_ftgate.models.reasoning import answer_of, leading_block, stripping_for, without_reasoning
+from pytest_ftgate.models.protocol import answer_of, leading_block, stripping_for, without_reasoning
 
 HARMONY = "<|channel|>analysis<|message|>They want money.<|end|><|start|>assistant<|channel|>final<|message|>refund"
 
