@@ -11,6 +11,8 @@ from html_page import Page
 from judge_project import HONEST, PythonJudged
 from loopback import Reply
 
+from pytest_ftgate import metric
+
 N = 60
 THOUGHT = "<think>\nWhat is it about?\n</think>\n{}"
 LONG = " ".join(["word"] * 30)
@@ -223,22 +225,12 @@ def test_the_level_and_the_goal_decide(project: Project, keys: Any, verdict: str
 
 
 def test_a_metric_of_ones_own_is_read_without_reasoning_alone(project: Project) -> None:
-    project.file("conftest.py", HOOK)
+    same = metric(low=0, high=1, greater_is_better=True)(lambda expected, answer: float(expected == answer))
     answers(project, "base.jsonl", formed("<analysis>Hm.</analysis>{}"))
-    found = check(project.judge(metric="same"), "formatting_gain")
+    found = check(project.judge(metric=same), "formatting_gain")
     assert (found["status"], found["observed"]) == ("fail", -1 / 60)
     answers(project, "base.jsonl", formed("It is {}."))
-    assert form_checks(passed(project.judge(metric="same"))) == []
-
-
-HOOK = """
-from pytest_ftgate import metric
-
-@metric(low=0, high=1, greater_is_better=True)
-def same(expected, answer): return float(expected == answer)
-
-def pytest_ftgate_metrics(): return {"same": same}
-"""
+    assert form_checks(passed(project.judge(metric=same))) == []
 
 
 def test_the_tags_of_one_model_are_stripped_of_all(project: Project) -> None:
@@ -290,9 +282,6 @@ def test_form_that_hides_what_a_candidate_knows_is_the_headline(project: Project
     assert "Drop this" not in str(gate["advice"])
     answers(project, "ft.jsonl", lambda i: f"Label: {wrong(i)}")
     assert form_checks(ends(project.judge(), "fail")) == []
-
-
-# --- reasoning ---------------------------------------------------------------------------------------------------
 
 
 def thinks(project: Project, file: str, right: int) -> None:

@@ -4,10 +4,14 @@ What else may be broken in data files and recordings: tests/messages, tests/unit
 """
 
 import os
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from gate_project import Project, label, mentions, refusal, refused, stopped
+
+from pytest_ftgate import metric
 
 FILES = {"test_set": "test.jsonl", "training_set": "train.jsonl", "candidate": "ft.jsonl"}
 
@@ -50,46 +54,36 @@ def test_the_terminal_says_what_is_wrong_without_a_traceback(project: Project) -
     assert refused(project).startswith("ftgate.yaml:5")
 
 
-METRIC = """import pytest, sys
-from pytest_ftgate import metric
-
-@metric(low=0, high=1, greater_is_better=True)
-def own(expected, answer):
-    {body}
-
-def pytest_ftgate_metrics():
-    return {{"own": own}}
-"""
-SCORES = {
-    "return float('nan')": "nan",
-    "return None": "returned None",
-    "yield 1": "generator",
-    "return 1 / 0": "ZeroDivisionError",
-    "return own(expected, answer)": "RecursionError",
-    "pytest.skip('not today')": "Skipped",
-    "pytest.xfail('known')": "XFailed",
-    "pytest.exit('bye', returncode=0)": "Exit",
-    "sys.exit(0)": "SystemExit",
+own = metric(low=0, high=1, greater_is_better=True)
+SCORES: dict[str, Callable[..., Any]] = {
+    "nan": lambda *_: float("nan"),
+    "returned None": lambda *_: None,
+    "generator": lambda *_: (yield 1),
+    "ZeroDivisionError": lambda *_: 1 / 0,
+    "RecursionError": lambda *_: SCORES["RecursionError"](),
+    "Skipped": lambda *_: pytest.skip("not today"),
+    "XFailed": lambda *_: pytest.xfail("known"),
+    "Exit": lambda *_: pytest.exit("bye", returncode=0),
+    "SystemExit": lambda *_: sys.exit(0),
 }
 
 
-@pytest.mark.parametrize(("body", "part"), SCORES.items(), ids=SCORES)
-def test_a_metric_that_breaks_its_promise(project: Project, body: str, part: str) -> None:
-    project.file("conftest.py", METRIC.format(body=body))
-    found = stopped(project.judge(metric="own"), called=True)
-    mentions(found, "test.jsonl:1:", "own", "test_set[0]", "base.jsonl", part)
+@pytest.mark.parametrize("part", SCORES)
+def test_a_metric_that_breaks_its_promise(project: Project, part: str) -> None:
+    found = stopped(project.judge(metric=own(SCORES[part])), called=True)
+    mentions(found, "test.jsonl:1:", "<lambda>", "test_set[0]", "base.jsonl", part)
 
 
 def test_of_two_models_one_gives_scores_out_of_range(project: Project) -> None:
-    project.file("conftest.py", METRIC.format(body="return 2 if expected == 'refund' and answer == 'invoice' else 0.5"))
+    twice = own(lambda expected, answer: 2 if (expected, answer) == ("refund", "invoice") else 0.5)
     for parts in (("test.jsonl:43", "test_set[42]", "base.jsonl"), ("test.jsonl:1", "test_set[0]", "ft.jsonl")):
-        mentions(stopped(project.judge(metric="own"), called=True), "returned 2", *parts)
+        mentions(stopped(project.judge(metric=twice), called=True), "returned 2", *parts)
         project.predictions("base.jsonl", 60, wrong_at=(1, 2))
 
 
 def test_a_metric_that_nothing_can_score_on_is_no_pass(project: Project) -> None:
-    project.file("conftest.py", METRIC.format(body="return 1.0"))
-    assert stopped(project.judge(metric="own", margin=0), "fail", called=True)["name"] == "weak_baseline"
+    gate = project.judge(metric=own(lambda *_: 1.0), margin=0)
+    assert stopped(gate, "fail", called=True)["name"] == "weak_baseline"
 
 
 def test_an_expected_output_that_does_not_suit_the_metric_is_named_by_its_place(project: Project) -> None:
@@ -117,12 +111,12 @@ def test_a_hook_that_gives_no_metric(project: Project, body: str, part: str) -> 
 
 
 def test_two_hooks_that_give_one_name(project: Project) -> None:
-    text = METRIC.format(body="return 1.0")
+    text = "def pytest_ftgate_metrics(): return {'own': None}\n"
     project.file("second.py", text)
     project.file("conftest.py", f"pytest_plugins = ['second']\n{text}")
     project.pytester.syspathinsert()
     project.gate_test(metric="own")
-    assert "'own'" in refused(project)
+    assert refused(project).startswith("two hooks pytest_ftgate_metrics return a metric named 'own'")
 
 
 def test_a_folder_of_recordings_that_is_broken_or_not_there(project: Project) -> None:
