@@ -318,28 +318,15 @@ def because(gate: Mapping[str, Any], verdict: str, name: str, *parts: str) -> di
     return found
 
 
-def refusal(project: Project, verdict: str = "error", *, called: bool = False, **changes: Any) -> str:
-    """Judge, see that the gate is red in the way of its verdict, and give the message that says why."""
-    message: str = stopped(project.judge(**changes), verdict, called=called)["message"]
-    return message
-
-
-def refused(project: Project, verdict: str = "error", *, called: bool = False, apart: bool = False) -> str:
-    """Run, see that the gate is red in the way of its verdict, and give the message that says why."""
-    gate = project.gate(apart=apart)
+def refused(project: Project) -> str:
+    """Run, see that the gate is an error before any call, and give the message that says why."""
+    found = stopped(project.gate())
     text = project.result.stdout.str() + project.result.stderr.str()
-    assert gate["verdict"] == verdict, gate["checks"]
-    assert gate["passed"] is False
-    assert gate["models_called"] is called
-    project.result.assert_outcomes(**{"errors" if verdict == "error" else "failed": 1})
+    project.result.assert_outcomes(errors=1)
     assert project.result.ret == pytest.ExitCode.TESTS_FAILED
-    assert "Traceback" not in text
-    assert "pytest_ftgate/" not in text
-    assert "traceback entries are hidden" not in text
-    message: str = next(check["message"] for check in gate["checks"] if check["status"] == verdict)
-    assert "\n" not in message
-    assert message[:40] in text
-    return message
+    assert not [one for one in ("Traceback", "pytest_ftgate/", "traceback entries are hidden") if one in text]
+    assert found["message"][:40] in text
+    return str(found["message"])
 
 
 # --- in process: the one place that knows the package's inside ------------------------------------------------

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gate_project import Project, label, mentions, refusal, refused, stopped
+from gate_project import Project, label, mentions, refused, stopped
 
 from pytest_ftgate import metric
 
@@ -121,6 +121,6 @@ def test_two_hooks_that_give_one_name(project: Project) -> None:
 
 def test_a_folder_of_recordings_that_is_broken_or_not_there(project: Project) -> None:
     project.ini["ftgate_recordings"] = "recorded"
-    assert refusal(project).startswith("recorded:")
+    assert stopped(project.judge())["message"].startswith("recorded:")
     project.file("recorded/a.jsonl", '{"id": "t0"}\n')
-    assert refusal(project).startswith('recorded/a.jsonl:1: no field "output"')
+    assert stopped(project.judge())["message"].startswith('recorded/a.jsonl:1: no field "output"')

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from gate_project import block, check, checks, ends, mentions, passed, read_jsonl, refusal, stopped, write_jsonl
+from gate_project import block, check, checks, ends, mentions, passed, read_jsonl, stopped, write_jsonl
 from judge_project import HONEST, RUBRIC, N, PythonJudged, ServedJudged, asked_of, good, honest, poor, task
 from loopback import LoopbackServer, Reply, error
 
@@ -64,7 +64,7 @@ def test_what_is_expected_need_not_be_known(judged: PythonJudged, name: str, gai
 )
 def test_a_metric_that_compares_needs_what_is_expected(judged: PythonJudged, more: dict[str, Any]) -> None:
     unlabeled(judged)
-    assert refusal(judged, margin=0.3, **more).startswith('test.jsonl:1: no field "expected"')
+    assert stopped(judged.judge(margin=0.3, **more))["message"].startswith('test.jsonl:1: no field "expected"')
 
 
 def test_gates_of_one_session_each_hold_the_test_set_to_their_own_metric(judged: PythonJudged) -> None:
