@@ -8,21 +8,9 @@ from hypothesis import strategies as st
 from set_examples import arms, pooled_arm
 from test_exact import accepted_region
 
+from pytest_ftgate.statistics import planning
 from pytest_ftgate.statistics.exact import exact_p_value
 from pytest_ftgate.statistics.graded import Sample, graded_p_value
-from pytest_ftgate.statistics.planning import (
-    chance_of_proof,
-    chances,
-    detectable_gain,
-    fewest_examples,
-    fewest_wins,
-    hypothetical_scores,
-    hypothetical_set,
-    needed_by_error,
-    needed_graded,
-    needed_right_wrong,
-    redrawn,
-)
 
 
 def power(n, margin, win_rate, loss_rate):
@@ -37,25 +25,25 @@ def power(n, margin, win_rate, loss_rate):
     [(9, 4, 60, 0.03), (9, 4, 60, 0.0), (12, 2, 100, 0.05), (1, 1, 50, -0.05), (8, 8, 100, -0.08)],
 )
 def test_right_wrong_examples_would_do_four_times_out_of_five(wins, losses, n, target):
-    needed = needed_right_wrong(wins, losses, n, target, 0.95)
+    needed = planning.needed_right_wrong(wins, losses, n, target, 0.95)
     assert 0.75 <= power(needed, target, wins / n, losses / n) <= 0.9
 
 
 def test_the_expected_outcome_passes_with_the_examples_needed():
     # With no disagreement at all the large-sample formula says 88: too few to have met a loss of 3 %.
-    needed = needed_right_wrong(0, 0, 60, -0.03, 0.95)
+    needed = planning.needed_right_wrong(0, 0, 60, -0.03, 0.95)
     assert exact_p_value(0, 0, needed, -0.03) <= 0.05
     assert 99 <= needed <= 110
 
 
 @pytest.mark.parametrize(("wins", "losses", "target"), [(4, 4, 0.0), (3, 6, 0.0), (8, 2, 0.06), (8, 2, 0.1)])
 def test_no_number_shows_a_gain_that_was_not_seen(wins, losses, target):
-    assert needed_right_wrong(wins, losses, 100, target, 0.95) is None
+    assert planning.needed_right_wrong(wins, losses, 100, target, 0.95) is None
 
 
 def test_by_error():
-    assert needed_by_error(100, 0.05, 0.04, 0.0, 0.95) == math.ceil(100 * ((1.644854 + 0.841621) * 0.8) ** 2)
-    assert needed_by_error(100, 0.05, 0.04, 0.05, 0.95) is None
+    assert planning.needed_by_error(100, 0.05, 0.04, 0.0, 0.95) == math.ceil(100 * ((1.644854 + 0.841621) * 0.8) ** 2)
+    assert planning.needed_by_error(100, 0.05, 0.04, 0.05, 0.95) is None
 
 
 @pytest.mark.simulation
@@ -64,15 +52,15 @@ def test_graded_examples_would_do_four_times_out_of_five(seed):
     rng = np.random.default_rng(seed)
     seen = np.clip(0.06 + 0.25 * rng.standard_normal(40), -1, 1)
     target = float(seen.mean()) - 0.05
-    needed = needed_graded(Sample.of(seen, -1.0), target, 0.95)
+    needed = planning.needed_graded(Sample.of(seen, -1.0), target, 0.95)
     passed = [graded_p_value(Sample.of(rng.choice(seen, needed), -1.0), target) <= 0.05 for _ in range(400)]
     assert 0.7 <= np.mean(passed) <= 0.9
 
 
 def test_equal_differences_need_as_many_as_rule_out_a_loss():
-    needed = needed_graded(Sample.of(np.full(10, 0.02), -1.0), 0.0, 0.95)
+    needed = planning.needed_graded(Sample.of(np.full(10, 0.02), -1.0), 0.0, 0.95)
     assert needed == math.ceil(math.log(0.05) / math.log(1 - 0.02 / 1.02))
-    assert needed_graded(Sample.of(np.array([0.1, -0.1]), -1.0), 0.0, 0.95) is None  # a gain that was not seen
+    assert planning.needed_graded(Sample.of(np.array([0.1, -0.1]), -1.0), 0.0, 0.95) is None  # a gain that was not seen
 
 
 FEWEST = {  # by evidence: the wins that so many examples need for a margin
@@ -85,13 +73,13 @@ FEWEST = {  # by evidence: the wins that so many examples need for a margin
 
 @pytest.mark.parametrize("evidence", FEWEST)
 def test_fewest_wins(evidence):
-    asked = {"confidence": 0.95, "evidence": evidence}
-    assert {(n, margin): fewest_wins(n, margin=margin, **asked) for n, margin in FEWEST[evidence]} == FEWEST[evidence]
+    wins, asked = FEWEST[evidence], {"confidence": 0.95, "evidence": evidence}
+    assert {(n, margin): planning.fewest_wins(n, margin=margin, **asked) for n, margin in wins} == wins
 
 
 @given(st.integers(1, 80), st.sampled_from([-0.04, 0.0, 0.03, 0.2]), st.sampled_from(["significant", "proven"]))
 def test_one_win_fewer_does_not_do(n, margin, evidence):
-    found = fewest_wins(n, margin=margin, confidence=0.95, evidence=evidence)
+    found = planning.fewest_wins(n, margin=margin, confidence=0.95, evidence=evidence)
     target = 0.0 if evidence == "significant" else margin
 
     def enough(wins):
@@ -111,7 +99,7 @@ def test_one_win_fewer_does_not_do(n, margin, evidence):
     ],
 )
 def test_fewest_examples(max_drop, proven, most, needed, exact):
-    assert fewest_examples(max_drop, confidence=0.95, proven=proven, exact=exact, most=most) == needed
+    assert planning.fewest_examples(max_drop, confidence=0.95, proven=proven, exact=exact, most=most) == needed
 
 
 @pytest.mark.parametrize(
@@ -127,11 +115,11 @@ def test_the_gain_that_passes_four_times_in_five(n, points):
     """The table of README and docs: breaks none, 3 %, 5 %, and 3 % with confidence 0.9. It is rounded up."""
     asked = {"margin": 0.05, "evidence": "significant"}
     columns = ((0.0, 0.95), (0.03, 0.95), (0.05, 0.95), (0.03, 0.9))
-    found = [detectable_gain(n, broken=broken, confidence=confidence, **asked) for broken, confidence in columns]
+    found = [planning.detectable_gain(n, broken=broken, confidence=level, **asked) for broken, level in columns]
     assert [round(100 * gain, 1) for gain in found] == list(points)
-    below = chances(n, gain=found[1] - 0.001, disagreement=found[1] - 0.001 + 0.06, confidence=0.95, **asked)
+    below = planning.chances(n, gain=found[1] - 0.001, disagreement=found[1] - 0.001 + 0.06, confidence=0.95, **asked)
     assert below.passed < 0.8
-    assert detectable_gain(3, broken=0.0, confidence=0.95, **asked) is None  # not even a perfect candidate could
+    assert planning.detectable_gain(3, broken=0.0, confidence=0.95, **asked) is None  # not even a perfect one could
 
 
 FORTY = (np.arange(60) < 40).astype(float)
@@ -149,42 +137,42 @@ FORTY = (np.arange(60) < 40).astype(float)
 )
 def test_as_many_answers_are_mended_as_the_gain_takes_and_none_is_broken(scores, gain, best, mended):
     before = scores.copy()
-    found = hypothetical_scores(scores, gain, best=best, worst=5.0 - 5 * best)
+    found = planning.hypothetical_scores(scores, gain, best=best, worst=5.0 - 5 * best)
     assert (None if found is None else sorted(found, reverse=True)) == mended
     assert (scores == before).all()  # what was given is untouched
     assert found is None or ((found == scores) | (found == best)).all()
 
 
 def test_some_answers_are_broken_and_groups_change_whole():
-    found = hypothetical_scores(FORTY, 0.1, best=1.0, worst=0.0, broken=0.05)
+    found = planning.hypothetical_scores(FORTY, 0.1, best=1.0, worst=0.0, broken=0.05)
     assert ((found < FORTY).sum(), (found > FORTY).sum()) == (3, 9)
     codes = np.arange(60) // 5
-    changed = hypothetical_scores(FORTY, 1 / 12, best=1.0, worst=0.0, broken=1 / 12, codes=codes) - FORTY
+    changed = planning.hypothetical_scores(FORTY, 1 / 12, best=1.0, worst=0.0, broken=1 / 12, codes=codes) - FORTY
     assert sorted(changed.reshape(12, 5).sum(axis=1)) == [-5, *[0] * 9, 5, 5]
 
 
 def test_sets_are_drawn_by_groups():
     codes = np.array([0, 1, 0, 2, 1, 0])
-    for rows, groups in redrawn(6, codes):
+    for rows, groups in planning.redrawn(6, codes):
         assert len(np.unique(groups)) == 3
         for group in range(3):
             (drawn,) = set(codes[rows[groups == group]])
             assert sorted(rows[groups == group]) == list(np.flatnonzero(codes == drawn))
-    assert [len(list(redrawn(n, None))) for n in (60, 1_000, 10_000)] == [200, 100, 20]
+    assert [len(list(planning.redrawn(n, None))) for n in (60, 1_000, 10_000)] == [200, 100, 20]
 
 
 @pytest.mark.parametrize("counts", [arms(60, 60, 3)[0], pooled_arm(1)], ids=["labels", "pooled"])
 def test_the_fewest_answers_of_a_set_are_mended_by_the_metric_all_over_it(counts):
-    mended = hypothetical_set(counts, 0.1)
+    mended = planning.hypothetical_set(counts, 0.1)
     changed = np.flatnonzero(mended.scores != counts.scores)
     assert counts.value + 0.1 - 1e-12 <= mended.value < counts.value + 0.2
     assert 0 < len(changed) < len(counts)
     assert (mended.scores[changed] == 1).all()
-    assert hypothetical_set(mended, 1 - mended.value + 0.01) is None
-    spread = hypothetical_scores(np.zeros(100), 0.1, best=1.0, worst=0.0)
+    assert planning.hypothetical_set(mended, 1 - mended.value + 0.01) is None
+    spread = planning.hypothetical_scores(np.zeros(100), 0.1, best=1.0, worst=0.0)
     assert {int(i) // 25 for i in np.flatnonzero(spread)} == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize(("p", "chance"), [(0.05, 0.5), (1e-9, 1.0), (0.5, 0.05), (0.0063, 0.8)])
 def test_the_chance_of_proof(p, chance):
-    assert chance_of_proof(p, 0.95) == pytest.approx(chance, abs=0.005)
+    assert planning.chance_of_proof(p, 0.95) == pytest.approx(chance, abs=0.005)

@@ -32,12 +32,6 @@ def repo(tmp_path):
     return folder
 
 
-def base_of(folder, ref=None):
-    base = find_base(folder, ref)
-    assert base is not None
-    return base
-
-
 def problem(folder, ref=None):
     with pytest.raises(HistoryError) as caught:
         find_base(folder, ref)
@@ -50,7 +44,7 @@ def test_the_base_is_where_the_branches_parted(repo):
     git(repo, "checkout", "-q", "main")
     commit(repo, "f.txt", "meanwhile")
     git(repo, "checkout", "-q", "work")
-    base = base_of(repo)
+    base = find_base(repo)
     assert (base.ref, base.name, base.commit) == ("refs/heads/main", "main", began)
     assert base.content(repo / "f.txt") == b"one"
     assert base.files == {str(repo / "f.txt"), str(repo / "sub/g.txt")}
@@ -63,7 +57,7 @@ def test_files_come_as_they_were_from_any_folder_of_the_repository(repo):
     (repo / ".gitattributes").write_text("raw.bin -text\n")
     commit(repo, "dätä [1] *.txt", "special")
     git(repo, "branch", "-q", "-f", "main", "work")
-    base = base_of(repo / "sub")
+    base = find_base(repo / "sub")
     (repo.parent / "outside.txt").write_text("x")
     contents = {"f.txt": b"one", "sub/g.txt": b"g", "raw.bin": b"\xff\x00\r\n", "dätä [1] *.txt": b"special"}
     contents["link.txt"] = b"g"  # links are followed as they were
@@ -79,7 +73,7 @@ def test_what_git_does_not_have_cannot_be_compared(repo, target):
     (repo / "loop.txt").symlink_to(target.partition(",")[0])
     commit(repo, "x\n.txt", "x")
     git(repo, "branch", "-q", "-f", "main", "work")
-    base = base_of(repo)
+    base = find_base(repo)
     with pytest.raises(HistoryError, match="line break"):
         base.content(repo / "x\n.txt")
     assert base.tracks(repo / "loop.txt") is target.startswith(("loop", "f"))
@@ -97,11 +91,12 @@ def test_a_named_branch_goes_by_its_full_name_that_of_the_origin_first(repo):
     git(repo, "branch", "-q", "develop", "HEAD")
     for place in ("develop", "origin/develop", "origin/main", "main"):  # each is a tag, too
         git(repo, "tag", place, "HEAD")
-    assert base_of(repo, "develop").ref == "refs/heads/develop"
+    assert find_base(repo, "develop").ref == "refs/heads/develop"
     for name in ("develop", "main"):
         git(repo, "update-ref", f"refs/remotes/origin/{name}", "HEAD~1")
-    assert {base_of(repo, name).ref for name in NAMED} == {"refs/remotes/origin/develop"}
-    assert (base_of(repo).ref, base_of(repo).commit) == ("refs/remotes/origin/main", git(repo, "rev-parse", "HEAD~1"))
+    assert {find_base(repo, name).ref for name in NAMED} == {"refs/remotes/origin/develop"}
+    base = find_base(repo)
+    assert (base.ref, base.commit) == ("refs/remotes/origin/main", git(repo, "rev-parse", "HEAD~1"))
 
 
 @pytest.mark.parametrize("ref", ["no-such-branch", "--upload-pack=touch x", "-h", "main..work", "HEAD", "HEAD~1", "v1"])
@@ -112,9 +107,9 @@ def test_a_named_branch_that_does_not_exist(repo, ref):
 
 def test_what_is_checked_out_is_a_base_only_where_it_is_a_default_branch(repo):
     git(repo, "checkout", "-q", "main")
-    assert (base_of(repo).name, base_of(repo).commit) == ("main", git(repo, "rev-parse", "HEAD"))
+    assert (find_base(repo).name, find_base(repo).commit) == ("main", git(repo, "rev-parse", "HEAD"))
     git(repo, "branch", "-q", "master", "HEAD~1")
-    assert base_of(repo).name == "master"
+    assert find_base(repo).name == "master"
     git(repo, "branch", "-q", "-m", "trunk")
     git(repo, "branch", "-q", "-D", "work", "master")
     assert [name in problem(repo) for name in ("refs/remotes/origin/HEAD", "master", "ftgate_base_ref")] == [True] * 3
@@ -124,8 +119,8 @@ def test_what_is_checked_out_is_a_base_only_where_it_is_a_default_branch(repo):
 def test_the_base_of_a_request_is_that_of_its_ci(repo, monkeypatch, variable):
     git(repo, "update-ref", "refs/remotes/origin/release", "HEAD~1")
     monkeypatch.setenv(variable, "release" if variable != "SYSTEM_PULLREQUEST_TARGETBRANCH" else "refs/heads/release")
-    assert base_of(repo).name == "origin/release"
-    assert base_of(repo, "main").name == "origin/release"  # whatever the ini file says
+    assert find_base(repo).name == "origin/release"
+    assert find_base(repo, "main").name == "origin/release"  # whatever the ini file says
     git(repo, "update-ref", "refs/remotes/origin/release", "HEAD")
     assert "the merge base with origin/release is HEAD" in problem(repo)
 
@@ -133,7 +128,7 @@ def test_the_base_of_a_request_is_that_of_its_ci(repo, monkeypatch, variable):
 def test_a_folder_that_became_a_repository_of_its_own_cannot_be_compared(repo):
     (repo / "sub/deep").mkdir()
     (repo / "linked").symlink_to("sub/deep")
-    assert base_of(repo / "linked").content(repo / "f.txt") == b"one"  # a link within the repository
+    assert find_base(repo / "linked").content(repo / "f.txt") == b"one"  # a link within the repository
     git(repo / "sub", "init", "-q", "-b", "main")
     commit(repo / "sub", "g.txt", "weaker")
     assert "linked is a link to another repository" in problem(repo / "linked")
@@ -142,9 +137,9 @@ def test_a_folder_that_became_a_repository_of_its_own_cannot_be_compared(repo):
     git(repo, "add", "sub")
     git(repo, "commit", "-q", "-m", "submodule")
     assert "sub is a repository of its own" in problem(repo / "sub")
-    assert not base_of(repo).tracks(repo / "sub/g.txt")
+    assert not find_base(repo).tracks(repo / "sub/g.txt")
     git(repo, "branch", "-q", "-f", "main", "work")
-    assert base_of(repo / "sub").content(repo / "sub/g.txt") == b"weaker"  # it was one before
+    assert find_base(repo / "sub").content(repo / "sub/g.txt") == b"weaker"  # it was one before
 
 
 def test_a_history_that_is_cut_off_or_absent_disturbs_nobody_who_tries_it_out(repo, tmp_path):
@@ -155,7 +150,7 @@ def test_a_history_that_is_cut_off_or_absent_disturbs_nobody_who_tries_it_out(re
         assert "this clone is shallow\n  Fetch the whole history: fetch-depth: 0" in problem(tmp_path / name)
         assert find_base(tmp_path / name, in_ci=False) is None
     git(tmp_path, "clone", "-q", repo.as_uri(), "whole")
-    assert base_of(tmp_path / "whole").name == "origin/HEAD"
+    assert find_base(tmp_path / "whole").name == "origin/HEAD"
     assert find_base(tmp_path) is None  # no repository
     git(tmp_path, "init", "-q", "empty")
     assert find_base(tmp_path / "empty") is None
@@ -170,7 +165,7 @@ def test_neither_a_hook_nor_a_replaced_object_leads_elsewhere(repo, monkeypatch)
     git(repo.parent, "init", "-q", "-b", "main", "other")
     monkeypatch.setenv("GIT_DIR", str(repo.parent / "other/.git"))
     monkeypatch.setenv("GIT_INDEX_FILE", str(repo.parent / "other/index"))
-    assert base_of(repo).content(repo / "f.txt") == b"one"
+    assert find_base(repo).content(repo / "f.txt") == b"one"
     assert git_lines(repo, "ls-files", "-z", "--", "f.txt") == ["f.txt"]
 
 
