@@ -55,11 +55,6 @@ def resolved(folder):
     return resolve_gate(file.layers("finetune"), file=file, gate="finetune", default_name="x")
 
 
-def table(head):
-    sign = next(one for one in ",;\t" if one in head)
-    return "\n".join([head, *(f"q {i}{sign}{label(i)}" for i in range(60))])
-
-
 def test_files_are_found_and_named(folder):
     furnish(folder / "data", rows(60, group="g"))
     for name in ("a_long_test", "latest_train"):
@@ -111,7 +106,8 @@ def test_columns_are_recognised_or_named_or_asked_for(folder, head, columns):
         write_jsonl(folder / "test.jsonl", [{"case": one} for one in cases])
     else:
         (folder / "test.jsonl").unlink()
-        (folder / "test.csv").write_text(table(head))
+        sign = next(one for one in ",;\t" if one in head)
+        (folder / "test.csv").write_text("\n".join([head, *(f"q {i}{sign}{label(i)}" for i in range(60))]))
     if columns is None:
         asked = r"(?s)test.csv: .*input.*expected.*frage.*--input COLUMN --expected COLUMN"
         with pytest.raises(DataError, match=asked):

@@ -136,8 +136,7 @@ def test_pairing_within_a_tolerance_is_a_largest_matching(expected, answered, to
 
 
 @pytest.mark.parametrize(
-    ("normalize", "value"),
-    [([], 0), ("case", 1), ({"name": "case"}, 0.5), ({"*": "case", "code": []}, 0.5)],
+    ("normalize", "value"), [([], 0), ("case", 1), ({"name": "case"}, 0.5), ({"*": "case", "code": []}, 0.5)]
 )
 def test_normalize_of_all_texts_or_field_by_field(normalize, value):
     pair = ({"name": "Anna", "code": "AB"}, {"name": "ANNA", "code": "ab"})

@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 
 from pytest_ftgate.metrics.text import words
 
-NAMES = ("token_f1", "rouge_l", "edit_similarity")
 WORDS = ("the", "a", "cat", "sat", "on", "mat", "12", "3.5", "don't", "e-mail", "U.S.", "(yes)", "no,", "maybe;", "x_y")
 texts = st.text(min_size=1, max_size=40).filter(lambda text: text.strip())
 
 
-@pytest.fixture(scope="session", params=NAMES)
+@pytest.fixture(scope="session", params=["token_f1", "rouge_l", "edit_similarity"])
 def name(request):
     return request.param
 

@@ -168,12 +168,12 @@ class Then:
         return path.name != self.untracked and (not path.name.endswith(".dvc") or str(path) in self.files)
 
 
-def compared(root, start, name="ftgate.yaml"):
+def compared(root, start):
     """Compare the gate file of the tests in a folder."""
     inis = list(ini_paths(start))
     used = used_ini(inis, lambda path: path.read_bytes() if path.is_file() else None)
     ini = used.path if used is not None else None
-    home = ini.parent if ini is not None else root
+    home, name = ini.parent if ini is not None else root, "ftgate.yaml"
 
     def gate_file(folder):
         if ini is not None and "ftgate_config" in used.ours:
