@@ -29,18 +29,11 @@ def unlabeled(judged: PythonJudged) -> None:
     write_jsonl(judged.path / "test.jsonl", [{"id": f"t{i}", "input": task(i)} for i in range(N)])
 
 
-STRICT = """
-def strict(messages):
-    assert "known to be right" not in messages[0]["content"]
-    assert "expected" not in messages[1]["content"]
-    return honest(messages)
-"""
-
-
 @pytest.mark.parametrize(("name", "gain"), [("rubric", 1.5), ("preference", 0.25)])
 def test_what_is_expected_need_not_be_known(judged: PythonJudged, name: str, gain: float) -> None:
     unlabeled(judged)
-    judged.file("judges.py", HONEST + STRICT)
+    strict = 'assert "known to be right" not in messages[0]["content"] and "expected" not in messages[1]["content"]'
+    judged.file("judges.py", f"{HONEST}\ndef strict(messages):\n    {strict}\n    return honest(messages)\n")
     judged.judged_by("python:judges:strict", name=name)
     gate = judged.whole("-v", "--ftgate-report=markdown:r.md", "--ftgate-report=html:r.html")
     assert (gate["verdict"], gate["gain"]) == ("pass", gain), gate["checks"]
@@ -50,9 +43,7 @@ def test_what_is_expected_need_not_be_known(judged: PythonJudged, name: str, gai
     page = (judged.path / "r.html").read_text(encoding="utf-8")
     assert 'data-label="expected"' not in page
     for shown in (text, page, (judged.path / "r.md").read_text(encoding="utf-8")):
-        assert "expected ''" not in shown
-        assert "known label" not in shown
-        assert "| expected |" not in shown
+        assert not [part for part in ("expected ''", "known label", "| expected |") if part in shown]
 
 
 @pytest.mark.parametrize(
@@ -118,9 +109,8 @@ def test_the_candidate_must_be_preferred_to_every_baseline(judged: PythonJudged)
     baselines = {"weak": "recorded:base.jsonl", "strong": "recorded:strong.jsonl"}
     gate = ends(judged.by(name="preference", gate={"baseline": ..., "baselines": baselines}), "fail")
     assert (gate["baseline"]["name"], gate["candidate"]["value"]) == ("strong", pytest.approx(0.5 - 5 / 120))
-    assert {role: one["gain"] for role, one in gate["gains"].items()} == {
-        "weak": 0.25, "strong": pytest.approx(-5 / 120)
-    }  # fmt: skip
+    gains = {role: one["gain"] for role, one in gate["gains"].items()}
+    assert gains == {"weak": 0.25, "strong": pytest.approx(-5 / 120)}
     values = {role: one["value"] for role, one in gate["baselines"].items()}
     assert values == {"weak": pytest.approx(0.25 - 5 / 120), "strong": 0.5}
 

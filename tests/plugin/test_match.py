@@ -279,8 +279,10 @@ def test_money_that_cannot_be_judged_is_an_error(project: Project) -> None:
     found = stopped(matched(project, 240, economics=economics, **BEAT, baseline="recorded:base.jsonl"))
     assert found["name"] == "economics"
     mentions(found, "base.jsonl")
-    gate = matched(project, 240, economics=economics, untold=True)  # by token counts that are missing
-    assert stopped(gate, called=True)["name"] == "cheaper_by"
-    for name in ("cheaper_by", "economics"):
-        assert check(gate, name)["status"] == "error"
-        mentions(check(gate, name), "base.jsonl", "240 of 240")
+    for price in ({}, {"candidate_price": SMALL}):
+        gate = matched(project, 240, economics={**economics, **price}, untold=True)  # by token counts that are missing
+        assert stopped(gate, called=True)["name"] == "cheaper_by"
+        for name in ("cheaper_by", "economics"):
+            assert check(gate, name)["status"] == "error"
+            mentions(check(gate, name), "base.jsonl", "240 of 240")
+        assert gate["economics"]["monthly_saving_usd"] is None

@@ -240,13 +240,3 @@ def test_a_smaller_model_is_priced_before_it_is_trained(priced: Project) -> None
         assert sentence in " ".join(html.unescape(text).split())
     page = (priced.path / "r.html").read_text()
     assert all(part in page for part in ("155 days", "1.8 times candidate_price", "about 1,050,000 tokens an epoch"))
-
-
-def test_gpu_hours_are_an_amount_and_an_unknown_price_is_no_saving(priced: Project) -> None:
-    hours = {"gpu_hours": 4, "gpu_hour_usd": 2.5}
-    assert judged(priced, training_cost_usd=hours)["economics"]["training_cost_usd"] == 10
-    priced.predictions("base.jsonl", 60, range(40, 60))
-    priced.keys |= {"stage": "ready", "candidate": ...}
-    gate = judged(priced, candidate_price=SEED["candidate_price"], max_break_even_days=30)
-    assert (gate["verdict"], gate["economics"]["monthly_saving_usd"]) == ("error", None)
-    mentions(check(gate, "economics"), "base.jsonl", "usage")

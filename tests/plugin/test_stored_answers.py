@@ -64,13 +64,6 @@ def test_after_a_verdict_the_next_session_asks_again(http: EndpointProject) -> N
         mentions(found["note"], "this session only: 120 answers of base, ft; a revision would keep them")
 
 
-def test_with_a_revision_they_serve_until_it_changes(http: EndpointProject) -> None:
-    for revision, most in (("1", ALL), ("1", 0), ("2", ALL)):
-        with_revision(http, revision)
-        gate, asked = session(http)
-        assert (asked, notes(gate)) == (most, {})
-
-
 TWO = "def test_gate():\n    pass\n\n\n{mark}\ndef test_again():\n    pass\n"
 
 
