@@ -163,8 +163,7 @@ def matthews_corrcoef(tallies: Floats) -> Floats:
     Source: J. Gorodkin, Computational Biology and Chemistry 28 (2004) 367-374.
     """
     right, gold, answered, n = _margins(tallies)
-    spread_gold = n**2 - (gold**2).sum(axis=1)
-    spread_answered = n**2 - (answered**2).sum(axis=1)
+    spread_gold, spread_answered = (n**2 - (counts**2).sum(axis=1) for counts in (gold, answered))
     return _ratio(n * right - (gold * answered).sum(axis=1), np.sqrt(spread_gold * spread_answered))
 
 

@@ -115,7 +115,12 @@ def build(options: Options) -> ToolCallMetric:
         raise options.error(what, key="ignore_arguments", cure=did_you_mean(unknown[0], sorted(names)))
     kind: Kind = "graded" if options.metric == "tool_call_f1" else "right_wrong"
     order, extra = options.flag("order"), options.choice("extra", EXTRA)
-    return ToolCallMetric(options.metric, kind, order, extra, ignored, _rules(options, names))
+    written = options.spec.options.get("arguments", {})
+    if not isinstance(written, Mapping):
+        raise options.wrong_type("arguments", written, f"a mapping of {', '.join(_ARGUMENTS)}")
+    inner = replace(options, spec=replace(options.spec, options=dict(written)))
+    inner.allow(*_ARGUMENTS)
+    return ToolCallMetric(options.metric, kind, order, extra, ignored, read_rules(inner, names))
 
 
 def _calls_of(options: Options, text: str) -> list[dict[str, Any]]:
@@ -123,12 +128,3 @@ def _calls_of(options: Options, text: str) -> list[dict[str, Any]]:
         return _expected_calls(text)
     except ValueError as error:
         raise options.error(f"{options.metric}: {error}", evidence=text, cure="Correct the test set.") from None
-
-
-def _rules(options: Options, names: frozenset[str]) -> JsonRules:
-    written = options.spec.options.get("arguments", {})
-    if not isinstance(written, Mapping):
-        raise options.wrong_type("arguments", written, f"a mapping of {', '.join(_ARGUMENTS)}")
-    inner = replace(options, spec=replace(options.spec, options=dict(written)))
-    inner.allow(*_ARGUMENTS)
-    return read_rules(inner, names)

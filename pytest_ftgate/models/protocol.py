@@ -242,8 +242,7 @@ class Delegate:
 
 def output_limit(model: Model) -> int | None:
     """Return the limit of output tokens that is sent with each request; None where none is."""
-    given = [model.params.get(name) for name in OUTPUT_LIMITS]
-    return max((limit for limit in given if is_count(limit)), default=None)
+    return max(filter(is_count, map(model.params.get, OUTPUT_LIMITS)), default=None)
 
 
 def key_of(model: Model, example: Example, repeat: int = 0) -> str:

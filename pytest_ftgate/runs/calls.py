@@ -18,6 +18,9 @@ from pytest_ftgate.runs.store import Store
 
 _CANCEL_S, _CLOSE_S = 0.5, 5.0
 _POLL_S = 0.02  # the wait of a call for the money that others have reserved
+_OFFLINE = "no recorded or stored answer has these prompts, model and parameters, and --ftgate-offline forbids calls"
+_OFFLINE_CURE = "Record the answers with a key: `python -m pytest --ftgate-report=recordings:recordings`, "
+_OFFLINE_CURE += "and commit the folder"
 
 
 class StoreWriter:
@@ -93,10 +96,9 @@ class Caller:
         questions: Questions,
         stores: Stores,
         writer: StoreWriter,
-        *,
-        budget: Budget | None = None,
-        limit: TimeLimit | None = None,
-        turn: Throttle | None = None,
+        budget: Budget | None,
+        limit: TimeLimit | None,
+        turn: Throttle | None,
     ) -> None:
         self.questions = questions
         self.model = model = questions.model
@@ -265,16 +267,15 @@ def call_models(
     Raises:
         Interrupted: Ctrl-C.
     """
+    failure = ModelError(_OFFLINE, kind="offline", cure=_OFFLINE_CURE)
     for one in models:
         one.stored(stores.get(one.model, list(one.open)))
-        if offline and one.model.endpoint:
-            _fail_offline(one)
+        for key in list(one.open) if offline and one.model.endpoint else ():
+            one.failed(key, failure)
     writers = {id(stores.of(one.model)): StoreWriter(stores.of(one.model)) for one in models}
     turns = _turns([one.model for one in models])
     callers = [
-        Caller(
-            one, stores, writers[id(stores.of(one.model))], budget=budget, limit=limit, turn=turns.get(id(one.model))
-        )
+        Caller(one, stores, writers[id(stores.of(one.model))], budget, limit, turns.get(id(one.model)))
         for one in models
         if one.open
     ]
@@ -296,15 +297,6 @@ def call_models(
     finally:
         if budget is not None:
             budget.end_run()
-
-
-def _fail_offline(questions: Questions) -> None:
-    what = "no recorded or stored answer has these prompts, model and parameters, and --ftgate-offline forbids calls"
-    command = "`python -m pytest --ftgate-report=recordings:recordings`"
-    cure = f"Record the answers with a key: {command}, and commit the folder"
-    failure = ModelError(what, kind="offline", cure=cure)
-    for key in list(questions.open):
-        questions.failed(key, failure)
 
 
 def _turns(models: Sequence[Model]) -> dict[int, Throttle]:

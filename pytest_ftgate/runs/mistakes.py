@@ -35,6 +35,7 @@ NO_LABEL = "(no known label)"
 
 _CONFUSIONS_KEPT, _TELLING_DIGITS, _TESTS_OF_A_LABEL = 10, 3, 5
 _NO_JSON = object()
+_Wrong = Callable[[str, Example], str]
 _ROUNDING = 1e-9
 _REFUSAL = re.compile(
     r"\W*(?:i['\u2019]?m sorry|i am sorry|sorry,|i apologi[sz]e|i can(?:['\u2019]t|not| not)|"
@@ -77,9 +78,7 @@ def diagnose(
 # --- kinds of mistakes ---------------------------------------------------------------------------------------
 
 
-def _kinds(
-    metric: Metric, examples: Sequence[Example], one: Measured, wrong: Callable[[str, Example], str]
-) -> list[list[str]]:
+def _kinds(metric: Metric, examples: Sequence[Example], one: Measured, wrong: _Wrong) -> list[list[str]]:
     """Return the kind of each answer, ``[repeat][example]``."""
 
     def kind(score: float, completion: Completion | None, example: Example) -> str:
@@ -105,9 +104,7 @@ def _flaw(completion: Completion | None) -> str | None:
     return None if text else "empty"
 
 
-def _kind_of_wrong(
-    metric: Metric, examples: Sequence[Example], labels: LabelSet | None
-) -> Callable[[str, Example], str]:
+def _kind_of_wrong(metric: Metric, examples: Sequence[Example], labels: LabelSet | None) -> _Wrong:
     """Return a function that tells what is wrong with a whole answer to an example."""
     several = metric.separator is not None
     known = {label for one in examples for label in _several(metric, expected_text(one.expected))} if several else set()

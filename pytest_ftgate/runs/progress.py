@@ -110,6 +110,4 @@ def _span(seconds: float) -> str:
     if seconds < _MINUTE_S:
         return show_seconds(float(max(1, round(seconds)))).replace(".0", "")
     minutes = round(seconds / _MINUTE_S)
-    if minutes < _HOUR_S // _MINUTE_S:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min" if minutes < _HOUR_S // _MINUTE_S else f"{minutes // 60} h {minutes % 60} min"

@@ -12,6 +12,7 @@ _DECIMALS = 12
 _EXTREME = 1e-15
 _CERTAIN = 9.0
 _FINE = 0.002  # precision of a bound, in standard errors
+PValue = Callable[[float], float]  # returns the p-value of "the real gain is at most this"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,9 +104,7 @@ class Question:
         return {"observed": None, "significant": 0.0, "proven": self.margin}[self.evidence]
 
 
-def weigh(
-    p_value: Callable[[float], float], question: Question, bounds: tuple[float, float] | None = None
-) -> Comparison:
+def weigh(p_value: PValue, question: Question, bounds: tuple[float, float] | None = None) -> Comparison:
     """Return decisions by p-values, with bounds that agree with them.
 
     The p-value of the larger target is set to at least that of the smaller one, so that a larger gain is never easier
@@ -138,9 +137,7 @@ def weigh(
     )
 
 
-def bound(
-    p_value: Callable[[float], float], *, alpha: float, guess: float, step: float, lowest: float, highest: float
-) -> float:
+def bound(p_value: PValue, *, alpha: float, guess: float, step: float, lowest: float, highest: float) -> float:
     """Return the one-sided lower bound: the largest target whose p-value is at most ``alpha``.
 
     The root is bracketed by steps of doubling size, and found by regula falsi with the Illinois rule.
