@@ -89,9 +89,6 @@ def test_an_alternative_that_closes_most_of_the_gap(http: EndpointProject, wrong
         mentions(one, "few-shot", f"{int(100 * (closed or 0))} %")
 
 
-# --- extends -------------------------------------------------------------------------------------------------
-
-
 def extended(project: EndpointProject, models: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """Judge a gate of a file with these models beside ``prompted``."""
     prompted = project.model("base", system=SYSTEM, few_shot=2, name="written")

@@ -46,9 +46,6 @@ def shown(project: Project) -> set[str]:
     return {row["id"] for row in rows if may_be_shown(Example(row["id"], row["input"], row["expected"]))}
 
 
-# --- levels --------------------------------------------------------------------------------------------------
-
-
 def test_each_attempt_has_half_the_level_and_a_known_candidate_keeps_its_own(project: Project) -> None:
     for number, confidence in ((1, 0.975), (2, 0.9875)):
         gate = attempt(project, number)
@@ -112,9 +109,6 @@ def test_other_answers_of_one_candidate_are_another_attempt(project: Project, mo
     assert most is None or len({str(one["answers"]) for one in ledger(project)}) == len(ledger(project)) == 2
 
 
-# --- test sets -----------------------------------------------------------------------------------------------
-
-
 SAME = [
     *(((0, 100), now, True) for now in ((0, 100), (50, 150), (90, 100))),
     *(((0, 100), now, False) for now in ((51, 151), (0, 201))),
@@ -139,9 +133,6 @@ def test_another_test_set_begins_anew_and_another_gate_does_not(project: Project
     attempt(project, 1)
     project.test_set(200, **fields)
     assert attempt(project, 2, name="another gate")["attempt"]["number"] == number
-
-
-# --- the ledger ----------------------------------------------------------------------------------------------
 
 
 def test_a_damaged_line_is_an_error_that_names_it(project: Project) -> None:
@@ -237,9 +228,6 @@ def test_of_two_processes_one_waits_for_the_ledger(tmp_path: Path) -> None:
     assert sorted((tmp_path / LEDGER).read_text().splitlines()) == ["1", "2", "3"]  # none on the line of another
 
 
-# --- examples ------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("number", "metric"), [(1, "accuracy"), (2, "accuracy"), (2, "f1_macro")])
 def test_only_a_tenth_is_shown_and_it_counts_in_the_first_attempt(project: Project, number: int, metric: str) -> None:
     for before in range(1, number):
@@ -275,9 +263,6 @@ def test_groups_stay_together_and_without_an_example_that_counts_there_is_an_err
     attempt(project, 1)
     project.test_set(200, group=lambda index: known[True])
     mentions(stopped(attempt(project, 2, evidence="observed")), "no test example counts")
-
-
-# --- without max_attempts, and other ways to look at a gate -----------------------------------------------------
 
 
 def test_without_max_attempts_the_second_candidate_is_a_note(project: Project) -> None:
