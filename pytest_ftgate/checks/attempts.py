@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Literal
 
 from pytest_ftgate.config import GateKeys
-from pytest_ftgate.data import DataSet, Example, canonical_json, expected_text, normalized_input
-from pytest_ftgate.data.strict_json import parse_json
+from pytest_ftgate.data import DataSet, Example, canonical_json, expected_text, normalized_input, strict_json
 from pytest_ftgate.errors import ConfigError, DataError, HistoryError, StoreError, Where, shown_path
 from pytest_ftgate.git import find_base
 from pytest_ftgate.metrics import Metric
@@ -236,7 +235,7 @@ def find_attempt(
         with suppress(StoreError):
             for text in notes.notes(_NOTE).values():
                 with suppress(ValueError):
-                    earlier.append(from_plain(Entry, parse_json(text)))
+                    earlier.append(from_plain(Entry, strict_json.parse_json(text)))
         earlier = [one for one in earlier if one.gate == (config.gate or config.name)]
     return Attempt(config, test, metric, name, fingerprint(test), answers=answers).among(earlier)
 
@@ -268,7 +267,7 @@ def _ledger(path: Path) -> list[Entry]:
     found = list[Entry]()
     try:
         for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-            found.append(from_plain(Entry, parse_json(line)))
+            found.append(from_plain(Entry, strict_json.parse_json(line)))
     except (OSError, ValueError) as error:
         what = "the line is not an attempt: the ledger was damaged or edited"
         where, evidence = Where(shown_path(path), len(found) + 1), " ".join(str(error).partition(" [type=")[0].split())

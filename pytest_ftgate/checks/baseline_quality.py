@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.judging import ADAPTER, is_one_model
 from pytest_ftgate.config import ModelSpec
-from pytest_ftgate.data import Example, canonical_json
-from pytest_ftgate.data.normalize import INSTRUCTIONS
+from pytest_ftgate.data import INSTRUCTIONS, Example, canonical_json
 from pytest_ftgate.models import key_of
 from pytest_ftgate.result import Check, called
 from pytest_ftgate.text import listed, printable

@@ -9,8 +9,7 @@ from pytest_ftgate.checks.advice import TOOLS_ADVICE
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
-from pytest_ftgate.metrics import Answers, Metric
-from pytest_ftgate.metrics.tool_calls import NO_CALL
+from pytest_ftgate.metrics import Answers, Metric, tool_calls
 from pytest_ftgate.result import Check, called
 from pytest_ftgate.runs.measure import Measured, compare_scored
 from pytest_ftgate.text import shortened, show_value
@@ -136,7 +135,7 @@ def _refused(gate: Context, role: str, constant: Constant | None, only: str | No
         message += f" is no better than {said}, which scores {best}"
     if only is not None:
         message += f"; it always answers {_said(gate, only)}, but the test set expects {n:,} different outputs"
-    tools = only == NO_CALL and gate.deciding.calls_tools
+    tools = only == tool_calls.NO_CALL and gate.deciding.calls_tools
     advice = TOOLS_ADVICE.format(role=called(role)) if tools else _better(gate, role, constant)
     measured, best_value = (None, None) if constant is None else (value, constant.value)
     if role != "candidate":
@@ -159,7 +158,7 @@ def _shown(gate: Context, role: str, constant: Constant | None) -> tuple[str, st
 def _said(gate: Context, answer: str | None) -> str:
     """Return an answer in words, as the metric reads it."""
     said = repr(shortened(answer or "", _SHOWN))
-    return f"{said} (no tool call)" if gate.deciding.calls_tools and answer == NO_CALL else said
+    return f"{said} (no tool call)" if gate.deciding.calls_tools and answer == tool_calls.NO_CALL else said
 
 
 def _better(gate: Context, role: str, constant: Constant | None = None) -> str:

@@ -11,28 +11,16 @@ from typing import Any, Literal, NamedTuple
 from pytest_ftgate.checks.attempts import Attempt
 from pytest_ftgate.checks.audit import TrainingAudit
 from pytest_ftgate.checks.parts import Parts
-from pytest_ftgate.config import GateKeys, ModelSpec
+from pytest_ftgate.config import GateKeys, ModelSpec, requirements
 from pytest_ftgate.config.keys import BUILT_IN
-from pytest_ftgate.config.requirements import CHANGEABLE
 from pytest_ftgate.data import DataSet
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.metrics.judged import HUMAN_PREFERENCE
 from pytest_ftgate.models import Model
-from pytest_ftgate.result import (
-    STATUS_AT,
-    Check,
-    GateResult,
-    ModelResult,
-    Threshold,
-    Verdict,
-    closed,
-    one_a_name,
-    verdict_of,
-)
+from pytest_ftgate.result import STATUS_AT, Check, GateResult, ModelResult, Threshold, Verdict, one_a_name, verdict_of
+from pytest_ftgate.runs import measure, runner
 from pytest_ftgate.runs.jobs import Job, Run
 from pytest_ftgate.runs.judging import Judging
-from pytest_ftgate.runs.measure import Measured, compare_scored, count_right, forgiven_roles
-from pytest_ftgate.runs.runner import sample_job
 from pytest_ftgate.statistics.evidence import Comparison
 
 Purpose = Literal["latency", "test", "guard"]
@@ -97,7 +85,7 @@ class Context:
     judging: Judging | None = None
     attempt: Attempt | None = None
     runs: Mapping[RunName, Run] = field(default_factory=dict)
-    measured: Mapping[str, Measured] = field(default_factory=dict)
+    measured: Mapping[str, measure.Measured] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
 
@@ -121,7 +109,7 @@ class Context:
     def at_level(self, check: Check) -> Check:
         """Return a check with the status that the gate sets for its name under ``checks``."""
         level, found = self.config.checks.get(check.name), check.status in ("fail", "inconclusive", "warning")
-        if level is None or level == CHANGEABLE[check.name].default or not found:
+        if level is None or level == requirements.CHANGEABLE[check.name].default or not found:
             return check
         return replace(check, status=STATUS_AT[level], source=str(self.config.sources[f"checks.{check.name}"]))
 
@@ -218,10 +206,10 @@ class Context:
     @cached_property
     def forgiven(self) -> tuple[str, ...]:
         """Return the roles whose missing answers count as wrong (``missing_answers: wrong``)."""
-        return forgiven_roles(self.config.missing_answers, self.runs_of("test").values())
+        return measure.forgiven_roles(self.config.missing_answers, self.runs_of("test").values())
 
     @property
-    def scored(self) -> Mapping[str, Measured]:
+    def scored(self) -> Mapping[str, measure.Measured]:
         """Return the scored models by role; empty if they could not be scored."""
         return {role: one for role, one in self.measured.items() if one.scores}
 
@@ -247,7 +235,8 @@ class Context:
     def compare(self, baseline: Any, candidate: Any, role: str) -> Comparison:
         """Compare two scores of one metric on the test set, by the standard of a baseline and the gate's confidence."""
         asked: dict[str, Any] = {"margin": self.config.standard_of(role).gain, "evidence": self.evidence_of(role)}
-        return compare_scored(baseline, candidate, confidence=self.config.confidence, groups=self.groups, **asked)
+        asked |= {"confidence": self.config.confidence, "groups": self.groups}
+        return measure.compare_scored(baseline, candidate, **asked)
 
     def evidence_of(self, role: str) -> str:
         """Return how surely the gain over a baseline must be shown; that it may drop must be proven."""
@@ -270,7 +259,7 @@ class Context:
 
 def result_of(config: GateKeys, facts: Mapping[str, Any], checks: Iterable[Check]) -> GateResult:
     """Return the result of a gate from its keys, the facts that were found, and its checks."""
-    baselines = {role: _described(config, role) for role in config.baselines}
+    baselines, merged = {role: _described(config, role) for role in config.baselines}, one_a_name(checks)
     keys = ("margin", "evidence", "confidence", "goal", "gate", "stage")
     known: dict[str, Any] = {
         **{key: getattr(config, key) for key in keys},
@@ -282,7 +271,7 @@ def result_of(config: GateKeys, facts: Mapping[str, Any], checks: Iterable[Check
         "hypothesis": config.expectation,
         **facts,
     }
-    return closed(GateResult(config.name, verdict="error", **known), checks)
+    return GateResult(config.name, verdict=verdict_of(merged), checks=merged, **known)
 
 
 def _described(config: GateKeys, role: str) -> ModelResult:
@@ -299,9 +288,9 @@ def jobs(gate: Context) -> dict[RunName, Job]:
     found: dict[RunName, Job] = {}
     repeats = gate.config.repeats
     for role, model in gate.models.items():
-        if (sample := sample_job(model, gate.test)) is not None:
+        if (sample := runner.sample_job(model, gate.test)) is not None:
             found[RunName("latency", role)] = sample
-    right = partial(count_right, gate.deciding) if gate.deciding.kind == "right_wrong" else None
+    right = partial(measure.count_right, gate.deciding) if gate.deciding.kind == "right_wrong" else None
     for role, model in gate.models.items():
         found[RunName("test", role)] = Job(model, gate.whole, repeats, right=right)
     for guard in gate.parts.others:

@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from math import ceil, fsum, isnan, nan
 
 from pytest_ftgate.checks.context import Context, Found
-from pytest_ftgate.config import EconomicsKeys
-from pytest_ftgate.config.requirements import TokenCost
+from pytest_ftgate.config import EconomicsKeys, requirements
 from pytest_ftgate.models import Model
 from pytest_ftgate.models.price import UNCOUNTED, UNPRICED, price_of, tokens_usd
 from pytest_ftgate.models.protocol import Price
@@ -182,7 +181,7 @@ def _costs(gate: Context, spec: EconomicsKeys) -> tuple[Costs, Unknown]:
     """Return the costs, and what is unknown of them."""
     baseline, candidate, training = gate.facts_of(gate.best), gate.facts_of("candidate"), spec.training_cost_usd
     per_call, of_candidate = call_usd(candidate), unknown_cost("candidate", candidate)
-    if isinstance(training, TokenCost):  # by the estimated number of tokens
+    if isinstance(training, requirements.TokenCost):  # by the estimated number of tokens
         training = training.usd(sum(gate.audit.tokens))
     if "candidate" not in gate.models:
         per_call, of_candidate = _expected_usd(spec, baseline)
@@ -257,7 +256,7 @@ def _in_words(gate: Context, spec: EconomicsKeys, costs: Costs, *, assumed: bool
     """Return three lines: the cost of calls, the one-time cost, and the monthly cost."""
     old, new = (show_usd(_known(1000 * one)) for one in (costs.baseline, costs.candidate if assumed else nan))
     training = f"training {show_dollars(_known(costs.training))}"
-    if isinstance(spec.training_cost_usd, TokenCost):
+    if isinstance(spec.training_cost_usd, requirements.TokenCost):
         training += f" (about {sum(gate.audit.tokens):,} tokens an epoch, estimated as UTF-8 bytes / 4)"
     training += f" in each of {spec.iterations} iterations" if spec.iterations > 1 else ""
     given = (spec.data_cost_usd, costs.data), (spec.hosting_usd_per_month, costs.hosting)

@@ -9,12 +9,9 @@ from functools import cache, reduce
 from typing import Any, NamedTuple
 
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.data import expected_text
-from pytest_ftgate.data.messages import calls_in, declared_tools
-from pytest_ftgate.metrics import Scored
-from pytest_ftgate.metrics.custom import ExampleMetric
+from pytest_ftgate.data import expected_text, messages
+from pytest_ftgate.metrics import Scored, custom, reading
 from pytest_ftgate.metrics.labels import LabelSet
-from pytest_ftgate.metrics.reading import Kind, expected_loosely, holds, read_leniently, renamed
 from pytest_ftgate.metrics.text import TextSimilarity
 from pytest_ftgate.models import Completion
 from pytest_ftgate.models.protocol import Stripping, begins_with_reasoning, without_reasoning
@@ -71,10 +68,10 @@ class _Reader:
         metric, (kind, labels) = gate.deciding, _kind_of(gate)
         self.gate, self.kind, self.labels = gate, kind, labels
         self.metric = metric if kind == "reasoning" else metric.bare() if labels else metric.lenient()
-        self.expected, self.tools = [expected_loosely(value, kind) for value in gate.expected], frozenset[str]()
+        self.expected, self.tools = [reading.expected_loosely(value, kind) for value in gate.expected], frozenset[str]()
         if kind == "calls":
-            declared = {name for one in gate.test.examples for name in declared_tools(one.fields.get("tools"))}
-            calls = (call for value in gate.expected for call in calls_in(expected_text(value)) or ())
+            declared = {name for one in gate.test.examples for name in messages.declared_tools(one.fields.get("tools"))}
+            calls = (call for value in gate.expected for call in messages.calls_in(expected_text(value)) or ())
             self.tools = frozenset(declared | {call["name"] for call in calls})
         self.said: dict[str, list[list[str | None]]] = {}
         self.cut_off: dict[str, list[list[bool]]] = {}
@@ -85,7 +82,7 @@ class _Reader:
                 [one.text if one and one.finish == "stop" and one.text.strip() else None for one in some]
                 for some in answers
             ]
-        self._label = cache(lambda answer: read_leniently(answer, "label", labels=labels))
+        self._label = cache(lambda answer: reading.read_leniently(answer, "label", labels=labels))
         self.read = {
             role: [list(map(self._read, some, gate.expected)) for some in self.said[role]] for role in self.said
         }
@@ -94,7 +91,7 @@ class _Reader:
         """Return what an answer says."""
         if not answer or self.labels:
             return answer and self._label(answer)
-        return read_leniently(answer, self.kind, expected, tools=self.tools)
+        return reading.read_leniently(answer, self.kind, expected, tools=self.tools)
 
     def compare(self, role: str, held: Sequence[Sequence[bool]] = ()) -> Reread:
         """Return the gain over a baseline, with its answers that are cut off or ``held`` as ties."""
@@ -118,10 +115,10 @@ class _Reader:
         wanted = [(value, expected_text(value)) for value in self.gate.expected]
         said = [[None if one and self._is_label(one) else one for one in repeat] for repeat in self.said[role]]
         pairs = (pair for repeat in said for pair in zip(repeat, (text for _, text in wanted), strict=True))
-        names = renamed((one, text) for one, text in pairs if one) if self.labels else {}
+        names = reading.renamed((one, text) for one, text in pairs if one) if self.labels else {}
         flags = [
             [
-                bool(one and lost) and (names.get(one or "") == text or holds(one or "", value, self.labels))
+                bool(one and lost) and (names.get(one or "") == text or reading.holds(one or "", value, self.labels))
                 for one, (value, text), lost in zip(repeat, wanted, loses, strict=True)
             ]
             for repeat in said
@@ -149,13 +146,13 @@ def _with_reasoning(gate: Context) -> str:
     return next((str(gate.test.where(row)) for row in begins), "")
 
 
-def _kind_of(gate: Context) -> tuple[Kind, LabelSet | None]:
+def _kind_of(gate: Context) -> tuple[reading.Kind, LabelSet | None]:
     """Return what the deciding metric compares, and the labels where it is labels."""
     metric = gate.deciding
     labels = metric.label_set or (labels_of(metric, gate.test.examples) if metric.name == "exact_match" else None)
     if labels is not None:
         return "label", labels
-    if metric.calls_tools or isinstance(metric, ExampleMetric):
+    if metric.calls_tools or isinstance(metric, custom.ExampleMetric):
         return "calls" if metric.calls_tools else "reasoning", None
     return "text" if isinstance(metric, TextSimilarity) else "whole", None
 
@@ -227,7 +224,7 @@ def check_free(gate: Context) -> Iterator[Check]:
             higher = least is not None and least > asked.low
             lower = most is not None and most < asked.high
             metrics += [asked] * (higher if asked.greater_is_better else lower)
-    if not any(one.compares or isinstance(one, ExampleMetric) for one in metrics):
+    if not any(one.compares or isinstance(one, custom.ExampleMetric) for one in metrics):
         message = f"{gate.deciding.name} only checks the form of an answer: no metric checks whether answers are right"
         advice = "Add a metric that compares with the expected output, such as thresholds: {exact_match: {min: ...}}."
         yield Check("formatting_gain", "warning", message, advice=advice)

@@ -14,9 +14,7 @@ from pytest_ftgate.errors import StoreError
 from pytest_ftgate.models.protocol import Prediction
 from pytest_ftgate.plain import from_plain
 from pytest_ftgate.result import Check, called
-from pytest_ftgate.runs.jobs import Run
-from pytest_ftgate.runs.measure import made_at
-from pytest_ftgate.runs.store import Store
+from pytest_ftgate.runs import jobs, measure, store
 from pytest_ftgate.text import DAY_S, day, excerpt, plural, show_age
 
 PREFIX = "green: "
@@ -52,7 +50,7 @@ def filed_as(config: GateKeys, nodeid: str) -> str:
     return f"{config.name} {nodeid}" if own and config.gate is not None else config.name
 
 
-def last_green(gate: Context, committed: Mapping[str, str], notes: Store) -> LastGreen | None:
+def last_green(gate: Context, committed: Mapping[str, str], notes: store.Store) -> LastGreen | None:
     """Return the newest green verdict in committed recordings and the notes of this machine, if one can be read."""
     name, found = _note_name(gate), list[LastGreen]()
     texts = [committed.get(name)]
@@ -69,7 +67,7 @@ def _note_name(gate: Context) -> str:
     return f"{PREFIX}{gate.config.stage} {filed_as(gate.config, gate.facts['nodeid'])}"
 
 
-def keep_green(gate: Context, committed: Mapping[str, str], notes: Store) -> dict[str, str]:
+def keep_green(gate: Context, committed: Mapping[str, str], notes: store.Store) -> dict[str, str]:
     """Store a green verdict; return the note of the last green one, old or new, for recordings."""
     name, last = _note_name(gate), last_green(gate, committed, notes) if gate.runs else None
     if gate.runs and gate.holds:
@@ -135,7 +133,7 @@ def until_judged(gate: Context, started: float) -> Iterator[Check]:
         yield Check("models", "note", message, len(answers), advice=f"{advice}what is new.")
 
 
-def _counted(answers: Sequence[tuple[Run, Prediction]]) -> str:
+def _counted(answers: Sequence[tuple[jobs.Run, Prediction]]) -> str:
     names = dict.fromkeys(excerpt(run.model.name) for run, _ in answers)
     return f"{plural(len(answers), 'answer')} of {', '.join(names)}"
 
@@ -144,7 +142,7 @@ def max_age(gate: Context) -> Iterator[Check]:
     """Check that no answer is older than ``max_age_days``; an unknown age is an error."""
     if gate.config.max_age_days is None or not gate.scored:
         return
-    made = [(role, at) for role, run in gate.all_runs() for _, at in made_at(run)]
+    made = [(role, at) for role, run in gate.all_runs() for _, at in measure.made_at(run)]
     times, undated = [at for _, at in made if at is not None], {role for role, at in made if at is None}
     now, required, unknown = gate.now, gate.requirement("max_age_days"), "the age of the answers is unknown: "
     if undated or not times:

@@ -11,10 +11,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.config import GateKeys, ModelSpec
-from pytest_ftgate.config.model_keys import PROMPT_KEYS
-from pytest_ftgate.data import DataSet, canonical_json
-from pytest_ftgate.data.lines import written_at
+from pytest_ftgate.config import GateKeys, ModelSpec, model_keys
+from pytest_ftgate.data import DataSet, canonical_json, lines
 from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.metrics.judged import HumanPreference, ModelJudged, Preference, Rubric, read_ratings
@@ -51,12 +49,12 @@ def prepare_judging(
             _check_pairwise(config, name)
         if isinstance(metric, HumanPreference):
             _check_people(config, metric)
-            with written_at(_where(config, name, "path")):
+            with lines.written_at(_where(config, name, "path")):
                 people = read_ratings(metric, test)
         elif isinstance(metric, Rubric | Preference):
             _check_judge(metric)
             _refuse_same(metric, None, config, models)
-            with written_at(_where(config, name, "calibration.path")):
+            with lines.written_at(_where(config, name, "calibration.path")):
                 items = read_items(metric)
             judges[name] = Judge(metric, build_model(metric.judge, Surroundings(offline=offline), hook), items)
             _refuse_same(metric, judges[name].model, config, models)
@@ -98,7 +96,7 @@ def _check_people(config: GateKeys, metric: HumanPreference) -> None:
 def _check_judge(metric: ModelJudged) -> None:
     """Refuse a judge with a prompt of its own."""
     spec = metric.judge
-    own = [key for key in PROMPT_KEYS if key in spec.options]
+    own = [key for key in model_keys.PROMPT_KEYS if key in spec.options]
     if spec.provider == "openai" and own:
         what = f"the judge {spec.name} has its own prompt ({', '.join(own)}), and a judge is prompted with the rubric"
         where, evidence = spec.source.where(own[0]), f"judge of {metric.name} ({metric.source})"

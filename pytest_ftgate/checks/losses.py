@@ -4,10 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pytest_ftgate.checks.answers import complete_checks
-from pytest_ftgate.checks.constant_baseline import best_constant, chance
+from pytest_ftgate.checks import answers, constant_baseline, gain
 from pytest_ftgate.checks.context import Context, Found
-from pytest_ftgate.checks.gain import drop_limit, examples_advice
 from pytest_ftgate.checks.parts import MIN_EXAMPLES, SHOWN, Guard, Slice, Tolerance, size_of
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.metrics import Scored
@@ -149,7 +147,7 @@ def check_others(gate: Context) -> Found:
 def _judge_guard(gate: Context, guard: Guard) -> tuple[PartResult, list[Check]]:
     runs, metric = gate.runs_of("guard", guard.name), guard.metric
     measured = {role: measure_run(gate.asked(role).name, run) for role, run in runs.items()}
-    complete = complete_checks(measured, forgiven_roles(gate.config.missing_answers, runs.values()))
+    complete = answers.complete_checks(measured, forgiven_roles(gate.config.missing_answers, runs.values()))
     checks = [replace(check, name=guard.path) for check in complete if check.status != "pass"]
     if any(check.status == "error" for check in checks):
         return replace(guard.facts, verdict="error"), checks
@@ -178,8 +176,8 @@ def _nothing_to_lose(gate: Context, guard: Guard, role: str, baseline: Measured)
     if abs(value - metric.worst) <= most:
         message += f"so no drop can exceed the limit of {show_amount(most, share=metric.share)}"
         return [guard.check("fail", message, **{**gate.requirement(f"{guard.path}.max_drop"), **fields})]
-    constant = best_constant(metric, guard.test.expected) if metric.compares else None
-    p = None if constant is None else chance(metric, constant.answer, baseline, guard.test.groups)
+    constant = constant_baseline.best_constant(metric, guard.test.expected) if metric.compares else None
+    p = None if constant is None else constant_baseline.chance(metric, constant.answer, baseline, guard.test.groups)
     if constant is None or p is None or constant.n_expected == 1:
         return []
     message += f"and one answer to everything {show_value(constant.value, share=metric.share)}: the difference may be "
@@ -195,10 +193,10 @@ def _guard_check(gate: Context, guard: Guard, result: PartResult) -> Check:
         bound = f"{confidence} lower bound {show_difference(result.lower_bound, share=share)}"
     message = f"{guard.metric.name} {before}{_of_role(result.against)} to {after}: "
     message += f"{show_difference(result.gain, share=share)} "
-    message += f"({bound}, {drop_limit(guard.spec.max_drop, share=share)})"
+    message += f"({bound}, {gain.drop_limit(guard.spec.max_drop, share=share)})"
     advice = {
         "fail": "Mix examples of this task into the training data, or train for fewer steps.",
-        "inconclusive": examples_advice(result, "lost less")[0],
+        "inconclusive": gain.examples_advice(result, "lost less")[0],
     }.get(status)
     fields = {**_limit(gate, guard.path), "observed": result.gain}
     return guard.check(status, message, **fields, advice=advice, action="add_examples")
@@ -261,7 +259,7 @@ def _slices_check(
         f"{show_difference(one.gain, share=share)}{_of_role(one.against)} ({plural(one.n or 0, 'example')})"
         for one in (rows[:1] if holds else rows)
     ]
-    limit = drop_limit(tolerance.max_drop, share=share)
+    limit = gain.drop_limit(tolerance.max_drop, share=share)
     limit += "" if holds else f", {show_percent(tolerance.confidence)} confidence each"
     found = f"worst {changes[0]}" if holds else _named(changes)
     message = f"{len(rows):,} of {plural(judged, 'slice')} {outcome} ({limit}): {found}"

@@ -8,10 +8,8 @@ from math import isfinite
 from typing import Any
 
 from pytest_ftgate import text
+from pytest_ftgate.checks import economics, parts, thresholds
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.economics import call_usd, free, no_price, unknown_cost
-from pytest_ftgate.checks.parts import Tolerance, size_of
-from pytest_ftgate.checks.thresholds import shown_by_share
 from pytest_ftgate.plain import Unknown, together
 from pytest_ftgate.result import Check, ModelResult, Status, called
 from pytest_ftgate.runs.measure import UNTIMED
@@ -37,7 +35,7 @@ def check_reach(gate: Context) -> list[Check]:
     if not drops or not n or not known:
         return []
     path, least = max(drops, key=lambda one: one.gain)  # the strictest
-    needed = size_of(metric, gate.groups, Tolerance(-least, gate.config.confidence, proven=True)).needed
+    needed = parts.size_of(metric, gate.groups, parts.Tolerance(-least, gate.config.confidence, proven=True)).needed
     confidence = text.show_percent(gate.config.confidence)
     message = f"{text.plural(needed, 'example')} required to prove at {confidence} confidence that "
     message += f"an equal candidate is at most {text.show_amount(-least, share=gate.share)} worse (max_drop)"
@@ -54,7 +52,7 @@ def check_free(gate: Context) -> Iterator[Check]:
     """Check before any call that costs can be compared, and that latency samples are of one size."""
     candidate = gate.models.get("candidate")
     if gate.config.cheaper_by is not None:
-        unknown = no_price(gate.models) or free(candidate)
+        unknown = economics.no_price(gate.models) or economics.free(candidate)
         yield from () if unknown is None else (_cheaper_unknown(gate, unknown),)
     if gate.config.faster_by is None or candidate is None or not candidate.latency_sample:
         return
@@ -84,10 +82,10 @@ def _cheaper_unknown(gate: Context, unknown: Unknown) -> Check:
 
 def _cheaper(gate: Context) -> Check:
     baseline, candidate = gate.facts_of(gate.best), gate.facts_of("candidate")
-    unknown = together(unknown_cost("baseline", baseline), unknown_cost("candidate", candidate))
-    if unknown.why or (unknown := free(candidate) or unknown).why:
+    unknown = together(economics.unknown_cost("baseline", baseline), economics.unknown_cost("candidate", candidate))
+    if unknown.why or (unknown := economics.free(candidate) or unknown).why:
         return _cheaper_unknown(gate, unknown)
-    old, new = call_usd(baseline) or 0.0, call_usd(candidate) or 0.0  # each is known
+    old, new = economics.call_usd(baseline) or 0.0, economics.call_usd(candidate) or 0.0  # each is known
     hosting = gate.config.economics.hosting_usd_per_month if gate.config.economics else None
     hosting_note = f", without hosting at {text.show_dollars(hosting)} per month" if hosting else ""
     evidence = f"1,000 calls cost {text.show_usd(1000 * new)} instead of {text.show_usd(1000 * old)}{hosting_note}"
@@ -112,7 +110,7 @@ def _faster(gate: Context) -> Check:
     reached = [round(old - factor * new, 12) >= 0 for old, new in pairs if old is not None and new is not None]
     counted = f"only {sum(reached):,} of {text.plural(len(reached), 'answer')} came {factor:g} times faster, which "
     counted += "could be chance (paired sign test"
-    return shown_by_share(gate, _advantage(gate, "faster", old / new, evidence), reached, 0.5, counted)
+    return thresholds.shown_by_share(gate, _advantage(gate, "faster", old / new, evidence), reached, 0.5, counted)
 
 
 def _advantage(gate: Context, word: str, measured: float, evidence: str) -> Check:
@@ -132,7 +130,7 @@ def _rivals(gate: Context) -> Iterator[Check]:
     """
     config, best, most = gate.config, gate.best, gate.config.max_drop
     asked: tuple[tuple[str, Any, Callable[[ModelResult], float | None]], ...] = (
-        ("more expensive", config.cheaper_by, call_usd),
+        ("more expensive", config.cheaper_by, economics.call_usd),
         ("slower", config.faster_by, lambda model: model.latency_p50_s),
     )
     ways = {word: (of, of(gate.facts_of("candidate"))) for word, factor, of in asked if factor is not None}
@@ -158,7 +156,7 @@ def check_headroom(gate: Context) -> Iterator[Check]:
     if gate.config.cheaper_by is None:
         return
     baseline, required = gate.facts_of(gate.best), gate.requirement("cheaper_by")
-    unknown = unknown_cost(gate.best, baseline)
+    unknown = economics.unknown_cost(gate.best, baseline)
     if unknown is not None:
         yield _cheaper_unknown(gate, unknown)
     elif not baseline.cost_usd:

@@ -11,8 +11,7 @@ from pytest_ftgate.config import GateKeys, GuardKeys, SliceKeys
 from pytest_ftgate.config.keys import Source
 from pytest_ftgate.data import DataSet, expected_text
 from pytest_ftgate.errors import ConfigError, Where
-from pytest_ftgate.metrics import Metric, build_metric
-from pytest_ftgate.metrics.judged import refuse_judged
+from pytest_ftgate.metrics import Metric, build_metric, judged
 from pytest_ftgate.metrics.labels import distinct_outputs
 from pytest_ftgate.result import Check, PartResult, Status, TestSetResult
 from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
@@ -192,7 +191,7 @@ def _guard(
     labels, known = distinct_outputs(test), distinct_outputs(training)
     try:
         metric = build(spec.metric, labels=labels, known=known, examples=test.examples)
-        refuse_judged(metric, "the metric of a guard", source=str(spec.sources["metric"]))
+        judged.refuse_judged(metric, "the metric of a guard", source=str(spec.sources["metric"]))
         check_possible(metric, "max_drop", spec.max_drop, spec.sources["max_drop"])
     except ConfigError as error:
         raise ConfigError(f"guard {printable(name, SHOWN)}: {error.what}", **error.parts()) from error

@@ -10,8 +10,7 @@ from math import ceil
 from typing import Any, TypeAlias
 
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.data import canonical_json
-from pytest_ftgate.data.normalize import INSTRUCTIONS
+from pytest_ftgate.data import INSTRUCTIONS, canonical_json
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models.prompt import Prompt
 from pytest_ftgate.result import Check

@@ -13,8 +13,7 @@ from pytest_ftgate.config import GateKeys, HypothesisKeys
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.metrics import Metric, Scored
 from pytest_ftgate.result import Check, called, opponent
-from pytest_ftgate.statistics.evidence import reaches
-from pytest_ftgate.statistics.planning import chance_of_proof, hypothetical_scores, hypothetical_set
+from pytest_ftgate.statistics import evidence, planning
 from pytest_ftgate.text import plural, show_amount, show_difference, show_percent, show_value
 
 FEWEST_CHANCES = 0.5
@@ -41,7 +40,7 @@ def _headroom(gate: Context, best: Scored) -> list[Check]:
     message = f"{called(gate.best)} is at {show_value(best.value, share=share)}, so a candidate can gain at most "
     message += f"{show_difference(float(left), share=share)} ({show_amount(standard.gain, share=share)} required)"
     fields = gate.requirement(standard.path)
-    if reaches(left, standard.gain):
+    if evidence.reaches(left, standard.gain):
         return [Check("headroom", "pass", message, float(left), **fields)]
     advice = "Do not train: the baseline is nearly perfect on this test set. If it is worse in practice, add examples "
     advice += "that it gets wrong to the test set."
@@ -72,7 +71,7 @@ def _power(gate: Context, best: Scored) -> Check:
     if p is None:
         message = f"the power for {expected} is unknown: {comparison.note}"
         return Check("power", "note", message, source=source, advice=state or None)
-    chance, needed = chance_of_proof(p, config.confidence), comparison.examples_needed
+    chance, needed = planning.chance_of_proof(p, config.confidence), comparison.examples_needed
     message = f"with {plural(n, 'test example')}, {expected} that breaks nothing is proven with {100 * chance:.0f} % "
     message += f"power ({show_percent(config.confidence)} lower bound {target})"
     numbers = round(chance, 4), FEWEST_CHANCES, source
@@ -93,11 +92,11 @@ def improved(best: Scored, gain: float, **changes: Any) -> Scored | None:
     """
     metric = best.metric
     if best.statistic is not None:
-        counts = hypothetical_set(best.statistic, gain, **changes)
+        counts = planning.hypothetical_set(best.statistic, gain, **changes)
         return None if counts is None else replace(best, statistic=counts)
     if not isfinite(metric.best) or best.per_example is None:
         return None
-    scores = hypothetical_scores(best.per_example, gain, best=metric.best, worst=metric.worst, **changes)
+    scores = planning.hypothetical_scores(best.per_example, gain, best=metric.best, worst=metric.worst, **changes)
     return None if scores is None else replace(best, per_example=scores)
 
 
@@ -111,7 +110,7 @@ def check_prediction(config: GateKeys, metric: Metric) -> None:
             what = f"hypothesis.{key} {value:g} ({prediction.source}) is impossible"
             raise ConfigError(f"{what}: {metric.name} lies between {metric.low:g} and {metric.high:g}")
     gain = expected_gain(prediction, metric)
-    if reaches(gain, -config.max_drop if config.matches else config.margin):
+    if evidence.reaches(gain, -config.max_drop if config.matches else config.margin):
         return
     what = f"hypothesis: from {prediction.start:g} to {prediction.goal:g} ({prediction.source}) is a gain of "
     what += f"{show_difference(gain, share=metric.share)}, which does not meet {config.quoted(config.asked_by)}"

@@ -9,8 +9,7 @@ from pytest_ftgate.checks.context import Context
 from pytest_ftgate.models.price import UNPRICED, price_of
 from pytest_ftgate.plain import Unknown
 from pytest_ftgate.result import Action, Check, ModelResult, Status, called
-from pytest_ftgate.statistics.evidence import is_sure, level
-from pytest_ftgate.statistics.exact import share_p_value
+from pytest_ftgate.statistics import evidence, exact
 from pytest_ftgate.text import show_percent, show_seconds, show_usd, show_value
 
 RUN_METRICS = {**dict.fromkeys(("latency_p50_s", "latency_p95_s", "cost_usd"), (0.0, inf)), "error_rate": (0.0, 1.0)}
@@ -44,7 +43,7 @@ def check(gate: Context) -> Iterator[Check]:
 
 def _few_latencies(gate: Context, n: int) -> Check | None:
     """Return the objection to fewer latencies than can show that p95 is within its limit, even if all are."""
-    limits, needed = gate.config.thresholds.get(_P95), ceil(log(level(gate.config.confidence)) / log(_SHARE))
+    limits, needed = gate.config.thresholds.get(_P95), ceil(log(evidence.level(gate.config.confidence)) / log(_SHARE))
     if limits is None or limits.max is None or n >= needed:
         return None
     message = f"{'1 latency shows' if n == 1 else f'{n:,} latencies show'} no p95 at "
@@ -59,8 +58,8 @@ def shown_by_share(gate: Context, check: Check, reached: Sequence[bool], share: 
 
     ``doubt`` names the counts and the test. See :func:`~pytest_ftgate.statistics.exact.share_p_value`.
     """
-    p, alpha = share_p_value(sum(reached), len(reached), share), level(gate.config.confidence)
-    if check.status != "pass" or is_sure(p, alpha):
+    p, alpha = exact.share_p_value(sum(reached), len(reached), share), evidence.level(gate.config.confidence)
+    if check.status != "pass" or evidence.is_sure(p, alpha):
         return check
     message = f"{check.message}; {doubt} at {show_percent(gate.config.confidence)} confidence)"
     advice = "Measure more examples: set a larger latency_sample."

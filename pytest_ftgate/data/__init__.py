@@ -11,11 +11,11 @@ from pytest_ftgate.data.example import (
     input_sha256,
 )
 from pytest_ftgate.data.load import FORMATS, SUFFIXES, first_row, load_examples
-from pytest_ftgate.data.normalize import is_blank, normalized_input, visible, without_instructions
+from pytest_ftgate.data.normalize import INSTRUCTIONS, is_blank, normalized_input, visible, without_instructions
 from pytest_ftgate.data.rows import content_of, examples_from
 
 __all__ = [
-    "FORMATS", "SUFFIXES", "DataSet", "Example", "Input", "Messages", "canonical_json", "content_id",
+    "FORMATS", "INSTRUCTIONS", "SUFFIXES", "DataSet", "Example", "Input", "Messages", "canonical_json", "content_id",
     "content_of", "examples_from", "expected_text", "first_row", "input_sha256", "is_blank", "load_examples",
     "normalized_input", "visible", "without_instructions",
 ]  # fmt: skip

@@ -7,13 +7,11 @@ from math import inf
 from typing import Any
 
 from pytest_ftgate import clock
-from pytest_ftgate.checks.attempts import Attempt, find_attempt
+from pytest_ftgate.checks import attempts, ready, thresholds
 from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set, check_test_set, grouped, row_pairs
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.judging import prepare_judging
 from pytest_ftgate.checks.parts import check_possible, prepare_parts
-from pytest_ftgate.checks.ready import check_prediction
-from pytest_ftgate.checks.thresholds import RUN_METRICS
 from pytest_ftgate.config import GateKeys, MetricSpec
 from pytest_ftgate.config.metrics import JUDGED
 from pytest_ftgate.data import DataSet
@@ -24,8 +22,7 @@ from pytest_ftgate.metrics.labels import READING_OPTIONS, distinct_outputs
 from pytest_ftgate.models import Model, Surroundings, build_model
 from pytest_ftgate.models.prompt import refuse_unsent_media
 from pytest_ftgate.result import TestSetResult, TrainingResult
-from pytest_ftgate.runs.jobs import Job
-from pytest_ftgate.runs.runner import stored_runs
+from pytest_ftgate.runs import jobs, runner
 
 
 def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hook: Any | None) -> dict[str, Metric]:
@@ -34,7 +31,7 @@ def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hoo
     custom = custom_metrics(hook)
 
     def build(spec: MetricSpec) -> Metric:
-        others = RUN_METRICS if spec.name in config.thresholds else ()
+        others = thresholds.RUN_METRICS if spec.name in config.thresholds else ()
         return build_metric(spec, labels=labels, custom=custom, known=known, others=others, examples=test.examples)
 
     metrics = {name: build(spec) for name, spec in _by_name(_asked(config)).items()}
@@ -53,7 +50,7 @@ def needs_expected(config: GateKeys, hook: Any | None) -> bool:
 def _asked(config: GateKeys) -> list[MetricSpec]:
     """Return every metric of answers that the gate names, the deciding one first."""
     names = dict.fromkeys((*(one.name for one in config.metrics), *config.thresholds))
-    return [config.metric_named(name) for name in names if name not in RUN_METRICS]
+    return [config.metric_named(name) for name in names if name not in thresholds.RUN_METRICS]
 
 
 def _by_name(asked: Sequence[MetricSpec]) -> dict[str, MetricSpec]:
@@ -88,14 +85,14 @@ def check_keys(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
     path, gain = max(standards, key=lambda one: abs(one.gain))
     check_possible(metric, path, abs(gain), config.sources[path])
     _check_thresholds(config, metrics)
-    check_prediction(config, metric)
+    ready.check_prediction(config, metric)
     _check_errors(config)
 
 
 def _check_thresholds(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
     """Refuse a threshold outside of a metric's range, which always or never holds: 5 for an error rate of 5 %."""
     for name, limits in config.thresholds.items():
-        low, high = RUN_METRICS.get(name) or (metrics[name].low, metrics[name].high)
+        low, high = thresholds.RUN_METRICS.get(name) or (metrics[name].low, metrics[name].high)
         lies = f"is between {low:g} and {high:g}" if high < inf else f"is never below {low:g}"
         for key, value in (("min", limits.min), ("max", limits.max)):
             if value is not None and not low <= value <= high:
@@ -132,7 +129,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: froz
     attempt, custom = None, partial(custom_metrics, services.hook)
     if "candidate" in models:
         asked = models["candidate"], metrics[config.decided_by.name]
-        attempt = find_attempt(config, *asked, test, services.stores.notes, answers)
+        attempt = attempts.find_attempt(config, *asked, test, services.stores.notes, answers)
         if attempt.facts is not None and attempt.number > attempt.facts.most and not answers:
             attempt = _with_known_answers(attempt, models["candidate"], services)
         config = attempt.config
@@ -148,11 +145,11 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: froz
     return gate.with_facts(**_input_facts(gate))
 
 
-def _with_known_answers(attempt: Attempt, model: Model, services: Services) -> Attempt:
+def _with_known_answers(attempt: attempts.Attempt, model: Model, services: Services) -> attempts.Attempt:
     """Return an attempt with its answers if all are recorded or stored: under another name they may be known."""
-    job = Job(model, attempt.whole, attempt.asked.repeats, of_candidate=True)
+    job = jobs.Job(model, attempt.whole, attempt.asked.repeats, of_candidate=True)
     with suppress(FtgateError):  # what is wrong with them is said where they are used
-        (run,) = stored_runs([job], services.stores)
+        (run,) = runner.stored_runs([job], services.stores)
         attempt = attempt if run.unanswered else attempt.answered({"candidate": run}).among(attempt.before)
     return attempt
 

@@ -8,8 +8,7 @@ from typing import Any
 
 from pytest_ftgate.config import GateKeys, Layer, Source, load_gate_file, resolve_gate
 from pytest_ftgate.errors import ConfigError, FtgateError, Where, shown_path
-from pytest_ftgate.gate.run import judge_gate
-from pytest_ftgate.gate.state import DataSets, Services
+from pytest_ftgate.gate import run, state
 from pytest_ftgate.ini_file import find_ini
 from pytest_ftgate.reports import json
 from pytest_ftgate.reports.recordings import read_notes, read_recordings
@@ -49,8 +48,8 @@ def _judged(config: GateKeys, folder: Path, name: str) -> GateResult:
     store = Store(home / str(values.get("ftgate_state") or ".ftgate") / "predictions.sqlite3")
     recordings = home / str(values["ftgate_recordings"]) if values.get("ftgate_recordings") else None
     stores = Stores(store, Store(None), read_recordings(recordings) if recordings is not None else {})
-    data, on_terminal = DataSets(), sys.stderr.isatty()
-    services = Services(
+    data, on_terminal = state.DataSets(), sys.stderr.isatty()
+    services = state.Services(
         stores=stores,
         load=data.load,
         audit=data.audit,
@@ -59,7 +58,7 @@ def _judged(config: GateKeys, folder: Path, name: str) -> GateResult:
         tell=_write,
     )
     try:
-        judged = judge_gate(config, services, nodeid=name)
+        judged = run.judge_gate(config, services, nodeid=name)
         if judged.result.verdict != "error":
             stores.finish(judged.runs.values())
             store.drop(sorted(stores.judged))

@@ -18,10 +18,9 @@ from pytest_ftgate.metrics import Metric, Scored
 from pytest_ftgate.models import Model
 from pytest_ftgate.models.price import price_of, tokens_usd
 from pytest_ftgate.result import RED, Check, Status, called, error_check
+from pytest_ftgate.runs import measure, runner
 from pytest_ftgate.runs.jobs import Job, Run
-from pytest_ftgate.runs.measure import answers_of, compare_scored, measure_run, rightness
-from pytest_ftgate.runs.runner import run_models, stored_runs
-from pytest_ftgate.statistics.arrays import Codes
+from pytest_ftgate.statistics import arrays
 from pytest_ftgate.statistics.groups import group_codes, group_counts
 from pytest_ftgate.statistics.planning import Chances, chances, detectable_gain, redrawn
 
@@ -150,13 +149,13 @@ def _plan(gate: Context, services: Services, preview: int) -> Plan:
     if preview:
         with services.calling(gate) as options:
             few = {role: Job(model, first, of_candidate=role == "candidate") for role, model in gate.models.items()}
-            answered = dict(zip(few, run_models(list(few.values()), **options), strict=True))
+            answered = dict(zip(few, runner.run_models(list(few.values()), **options), strict=True))
         if not any(run.unanswered for run in answered.values()):
             services.stores.finish(answered.values())
     unscored = None
     if metric.judged or metric.pairwise:
         unscored = f"{metric.name} is not scored in a preview, because its judges are not asked"
-    stored = dict(zip(wanted, stored_runs(list(wanted.values()), services.stores), strict=True))
+    stored = dict(zip(wanted, runner.stored_runs(list(wanted.values()), services.stores), strict=True))
     return Plan(
         gate.config.name,
         gate.checks,
@@ -189,7 +188,7 @@ def _calls(gate: Context, wanted: Mapping[RunName, Job], stored: Mapping[RunName
         if not n:
             yield found._replace(unknown=_UNKNOWN)
             continue
-        facts, price = measure_run(found.name, known).facts, price_of(model)
+        facts, price = measure.measure_run(found.name, known).facts, price_of(model)
         inputs, outputs, usd = facts.input_tokens, facts.output_tokens, None
         if inputs is not None:
             sent = sum(job.repeats * sum(map(job.model.characters, job.test_set)) for job in own.values())
@@ -234,7 +233,7 @@ def _stored_scores(gate: Context, stored: Mapping[RunName, Run]) -> dict[str, Sc
     if gate.deciding.pairwise or gate.deciding.judged:
         return {}
     try:
-        return {role: gate.deciding.score(gate.expected, answers_of(run)) for role, run in runs.items()}
+        return {role: gate.deciding.score(gate.expected, measure.answers_of(run)) for role, run in runs.items()}
     except FtgateError:
         return {}
 
@@ -252,7 +251,7 @@ def _prospects(gate: Context, scored: dict[str, Scored]) -> Prospects:
     candidate, baselines = scored.pop("candidate", None), list(scored.values())
     broken, source = _BROKEN, "assumed"
     if candidate is not None and baselines:
-        changes = [metric.sign * (rightness(candidate) - rightness(one)) for one in baselines]
+        changes = [metric.sign * (measure.rightness(candidate) - measure.rightness(one)) for one in baselines]
         broken, source = max(float((one < 0).mean()) for one in changes), "as in the stored answers"
     asked: dict[str, Any] = {"margin": margin, "confidence": config.confidence, "evidence": gate.evidence_of(role)}
     basis = [f"for a candidate that breaks {100 * broken:.2g} % of the examples ({source})"]
@@ -288,11 +287,12 @@ def _assumed(gate: Context) -> Scored | None:
     return improved(nothing, _RIGHT * (metric.high - metric.low)) if isfinite(metric.high - metric.low) else None
 
 
-def _simulated(baseline: Scored, candidate: Scored, codes: Codes | None, asked: Mapping[str, Any]) -> Chances:
+def _simulated(baseline: Scored, candidate: Scored, codes: arrays.Codes | None, asked: Mapping[str, Any]) -> Chances:
     """Return how often each verdict is given on test sets that are drawn from this one."""
     found: Counter[Status] = Counter()
-    for rows, groups in redrawn(len(rightness(baseline)), codes):
-        compared = compare_scored(baseline.drawn(rows), candidate.drawn(rows), groups=groups, bounds=False, **asked)
+    for rows, groups in redrawn(len(measure.rightness(baseline)), codes):
+        drawn = baseline.drawn(rows), candidate.drawn(rows)
+        compared = measure.compare_scored(*drawn, groups=groups, bounds=False, **asked)
         found[compared.status] += 1
     return Chances(*(found[one] / found.total() for one in ("pass", "fail", "inconclusive")))
 
@@ -307,7 +307,7 @@ def _asked(metric: Metric, role: str, model: Model, shown: DataSet, first: DataS
     if run is not None and not (metric.judged or metric.pairwise):
         rest = len(shown) - len(first) if metric.kind == "set" else 0
         with suppress(FtgateError):  # the answers are shown without scores
-            scored = metric.score(shown.expected[: len(first) + rest], [[*answers_of(run)[0], *[None] * rest]])
+            scored = metric.score(shown.expected[: len(first) + rest], [[*measure.answers_of(run)[0], *[None] * rest]])
     tokens = round(model.characters(first.examples[0]) / _CHARACTERS_PER_TOKEN)
     return Asked(called(role), called(role, model.name), prompts, tokens, run, scored)
 

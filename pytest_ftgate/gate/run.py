@@ -6,19 +6,16 @@ from dataclasses import asdict, replace
 from typing import Any, get_args
 
 from pytest_ftgate import clock
-from pytest_ftgate.checks import advice, rules
-from pytest_ftgate.checks.attempts import MovedError
+from pytest_ftgate.checks import advice, attempts, freshness, rules
 from pytest_ftgate.checks.context import Context, RunName, jobs, result_of
-from pytest_ftgate.checks.freshness import base_changed, keep_green, last_green, until_judged
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.errors import ConfigError, FtgateError, guarded
 from pytest_ftgate.gate.inputs import read_inputs
 from pytest_ftgate.gate.state import Judged, Services, uncollected
 from pytest_ftgate.result import RED, Check, Status, error_check
+from pytest_ftgate.runs import measure, runner
 from pytest_ftgate.runs.jobs import Run
 from pytest_ftgate.runs.judging import Judging, ask_judges, calibrate
-from pytest_ftgate.runs.measure import breakdown_results, measure_run, score_run
-from pytest_ftgate.runs.runner import run_models
 from pytest_ftgate.text import timestamp
 
 _HOOK = "the hook pytest_ftgate_checks"
@@ -59,10 +56,10 @@ def _with_known_answers(gate: Context, services: Services) -> Context:
         if any(run.unanswered for _, run in found.all_runs()):
             return gate
         found = check_answers(found, None)
-        unfinished = until_judged(found, services.stores.started)
+        unfinished = freshness.until_judged(found, services.stores.started)
         found = found.with_checks(one for one in unfinished if one.status == "warning")
         found = _kept(found, services)
-    except (FtgateError, MovedError):
+    except (FtgateError, attempts.MovedError):
         return gate
     return found if found.scored and found.verdict != "error" else gate
 
@@ -82,7 +79,8 @@ def read_gate(
     """
     try:
         gate = rules.check(read_inputs(config, services, nodeid, answers).with_checks(reviewed), "free")
-        return gate.with_checks(base_changed(gate, last_green(gate, services.committed, services.stores.notes)))
+        last = freshness.last_green(gate, services.committed, services.stores.notes)
+        return gate.with_checks(freshness.base_changed(gate, last))
     except FtgateError as error:
         return Judged(result_of(config, {"nodeid": nodeid}, (*reviewed, *map(error_check, error.problems))))
 
@@ -126,11 +124,11 @@ def _judge_answers(gate: Context, services: Services) -> Judged | Context:
     gate = check_answers(gate, services.hook)
     try:
         gate = _kept(gate, services)
-    except MovedError:
+    except attempts.MovedError:
         return gate
     except FtgateError as error:
         gate = gate.with_checks([error_check(error, "attempts")])
-    return _close(gate.with_checks(until_judged(gate, services.stores.started)), services)
+    return _close(gate.with_checks(freshness.until_judged(gate, services.stores.started)), services)
 
 
 def _calibrated(gate: Context, options: dict[str, Any]) -> Context:
@@ -145,9 +143,9 @@ def _with_judgements(gate: Context, judging: Judging, checks: Iterable[Check]) -
 def _run(gate: Context, options: dict[str, Any]) -> Context:
     """Take the latency samples one after the other, while nothing else runs, then run all other jobs."""
     wanted = jobs(gate)
-    runs = {name: run_models([job], **options)[0] for name, job in wanted.items() if name.purpose == "latency"}
+    runs = {name: runner.run_models([job], **options)[0] for name, job in wanted.items() if name.purpose == "latency"}
     others = {name: job for name, job in wanted.items() if name not in runs}
-    found = run_models(list(others.values()), **options)
+    found = runner.run_models(list(others.values()), **options)
     return replace(gate, runs=runs | dict(zip(others, found, strict=True)))
 
 
@@ -197,7 +195,7 @@ def _close(gate: Context, services: Services) -> Judged:
         whole = gate.attempt.runs if gate.attempt is not None else {}
         named = {**gate.runs, **{RunName("test", role): run for role, run in whole.items()}}
         runs = {**{name.recorded_as: run for name, run in named.items()}, **gate.judge_runs}
-    return Judged(gate.result, gate, runs, keep_green(gate, services.committed, services.stores.notes))
+    return Judged(gate.result, gate, runs, freshness.keep_green(gate, services.committed, services.stores.notes))
 
 
 def _checks_of_others(gate: Context, hook: Any | None) -> list[Check]:
@@ -221,7 +219,7 @@ def _scored(gate: Context) -> Context:
     """Measure all runs, and score them if no answer and no judgement is missing."""
     specs, samples = gate.config.asked, gate.runs_of("latency")
     measured = {
-        role: measure_run(specs[role].name, run, samples.get(role), forgiven=role in gate.forgiven)
+        role: measure.measure_run(specs[role].name, run, samples.get(role), forgiven=role in gate.forgiven)
         for role, run in gate.runs_of("test").items()
     }
     gate = replace(gate, measured=measured)
@@ -231,10 +229,10 @@ def _scored(gate: Context) -> Context:
         return gate
     asked = gate.deciding.name, gate.expected
     try:
-        scored = {role: score_run(one, gate.metrics_of(role), *asked) for role, one in measured.items()}
+        scored = {role: measure.score_run(one, gate.metrics_of(role), *asked) for role, one in measured.items()}
     except FtgateError as error:
         return gate.with_checks([error_check(error)])
     gate = replace(gate, measured=scored)
     reported = {"baseline": gate.best, "candidate": "candidate"}
     models = {name: gate.scored[role] for name, role in reported.items() if role in gate.scored}
-    return gate.with_facts(breakdowns=breakdown_results(models))
+    return gate.with_facts(breakdowns=measure.breakdown_results(models))

@@ -13,8 +13,7 @@ from pytest_ftgate import clock
 from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config import DataKeys, file_of, keys_of
-from pytest_ftgate.data import DataSet, content_of, examples_from, load_examples
-from pytest_ftgate.data.lines import written_at
+from pytest_ftgate.data import DataSet, content_of, examples_from, lines, load_examples
 from pytest_ftgate.errors import guarded, shown_path
 from pytest_ftgate.result import GateResult
 from pytest_ftgate.runs.budget import Budget
@@ -168,7 +167,7 @@ def _load_file(source: DataKeys, hook: Any | None, *, labeled: bool) -> DataSet:
     if hook is not None:
         rows = guarded(called, hook.pytest_ftgate_load_examples, path=source.path, options=options)
     if rows is None:
-        with written_at(source.source.where()):
+        with lines.written_at(source.source.where()):
             return load_examples(source.path, format=source.format, **asked)
     shown = shown_path(source.path)
     data = examples_from(rows, origin=shown, **asked)

@@ -8,9 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from pytest_ftgate.reports import sentences, tables
-from pytest_ftgate.reports.json import environment
-from pytest_ftgate.reports.markdown import inline, item, table
+from pytest_ftgate.reports import json, markdown, sentences, tables
 from pytest_ftgate.result import GateResult, called
 from pytest_ftgate.text import timestamp
 
@@ -30,9 +28,9 @@ def card(results: Iterable[GateResult], *, written_at: float | None = None) -> s
     lines = ["---", header.rstrip(), "---", ""] if judged else ["No candidate was scored.", ""]
     for result in judged:
         lines += _section(result)
-    versions = ", ".join(f"{name} {version}" for name, version in environment().items())
+    versions = ", ".join(f"{name} {version}" for name, version in json.environment().items())
     when = f" on {timestamp(written_at)}" if written_at is not None else ""
-    return "\n".join([*lines, item(f"Judged by pytest-ftgate{when} with {versions}."), ""])
+    return "\n".join([*lines, markdown.item(f"Judged by pytest-ftgate{when} with {versions}."), ""])
 
 
 def _result(result: GateResult) -> Mapping[str, Any]:
@@ -49,7 +47,7 @@ def _result(result: GateResult) -> Mapping[str, Any]:
 
 def _section(result: GateResult) -> Iterator[str]:
     others, parts, labels = tables.parts(result)
-    yield from (f"## Evaluation: {inline(result.name)}, {result.verdict}", "")
+    yield from (f"## Evaluation: {markdown.inline(result.name)}, {result.verdict}", "")
     yield from _facts("Purpose", _purpose(result))
     yield from _facts("Data", sentences.data_sentences(result, digits=64))
     revisions = {role: one.revision and f"revision {one.revision}" for role, one in result.models.items()}
@@ -58,11 +56,11 @@ def _section(result: GateResult) -> Iterator[str]:
         for role, one in result.models.items()
     )
     yield from _facts("Models", models)
-    yield from ("### Results", "", *table(tables.models(result)))
+    yield from ("### Results", "", *markdown.table(tables.models(result)))
     told = (sentences.gain_sentence, sentences.champion_sentences, sentences.method_sentences)
     yield from _facts("", (fact for sentences_of in told for fact in sentences_of(result)))
     for part in (others, parts, labels):
-        yield from (f"### {part.title}", "", *table(part)) if part else ()
+        yield from (f"### {part.title}", "", *markdown.table(part)) if part else ()
     economics = () if result.economics is None else result.economics.costs
     yield from _facts("Cost", (*economics, *sentences.price_sentences(result)))
     unmeasured = {
@@ -89,7 +87,7 @@ def _purpose(result: GateResult) -> Iterator[str]:
 
 def _facts(title: str, facts: Iterable[str]) -> Iterator[str]:
     """Yield a heading and a list; nothing without facts."""
-    found = [f"- {item(fact)}" for fact in facts]
+    found = [f"- {markdown.item(fact)}" for fact in facts]
     if found:
         yield from ((f"### {title}", "") if title else ())
         yield from (*found, "")

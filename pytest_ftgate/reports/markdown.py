@@ -5,8 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, zip_longest
 
 from pytest_ftgate.checks.advice import most_to_try
-from pytest_ftgate.reports import sentences, tables
-from pytest_ftgate.reports.json import Session
+from pytest_ftgate.reports import json, sentences, tables
 from pytest_ftgate.result import RED, Check, GateResult
 from pytest_ftgate.text import plural, printable
 
@@ -31,7 +30,7 @@ _ENTITIES = {ord(char): f"&#{ord(char)};" for char in f"\\`*[]<>|~&$#@^{_BREAK}"
 _NOTE_BYTES = 200  # of the note that something is left out
 
 
-def document(results: Iterable[GateResult], session: Session, *, most_bytes: int = MOST_BYTES) -> str:
+def document(results: Iterable[GateResult], session: json.Session, *, most_bytes: int = MOST_BYTES) -> str:
     """Return all gates, red ones first, in at most ``most_bytes`` of UTF-8.
 
     A report that is too long omits the folded details of gates first, then whole gates, the green ones before the red
@@ -57,7 +56,7 @@ def _joined(lines: Iterable[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _head(results: Sequence[GateResult], session: Session) -> Iterator[str]:
+def _head(results: Sequence[GateResult], session: json.Session) -> Iterator[str]:
     yield f"## {_SYMBOLS['pass' if session.passed(results) else 'fail']} ftgate: {session.counted(results)}"
     yield ""
     symbol = _SYMBOLS["warning" if session.waived_by else "fail"]

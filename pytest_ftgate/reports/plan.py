@@ -6,8 +6,7 @@ from pytest_ftgate import text
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.gate.plan import Asked, Plan, Prompt, Prospects
-from pytest_ftgate.reports.sentences import FINISHES
-from pytest_ftgate.reports.tables import Table, columns
+from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.text import Line, finding_lines
 from pytest_ftgate.runs.measure import is_right, rightness, shown_input
 
@@ -53,7 +52,7 @@ def _calls(plan: Plan, n: int) -> Iterator[str]:
         (text.printable(name, 60), made, *map(text.show_count, tokens), text.show_usd(usd))
         for name, made, *tokens, usd in told
     )
-    yield from Table("", columns([""], ("calls", "tokens in", "tokens out", "cost")), rows).lines()
+    yield from tables.Table("", tables.columns([""], ("calls", "tokens in", "tokens out", "cost")), rows).lines()
     money = f" ({text.show_usd(left_usd)})" if left and left_usd is not None else ""
     others = ": the other answers are stored" if left < calls else ""
     yield f"this run needs {left:,} of {text.plural(calls, 'call')}{money}{others}"
@@ -78,7 +77,7 @@ def _chances(gate: Context, found: Prospects) -> Iterator[str]:
         shares = (None,) * 3 if one is None else (one.passed, one.failed, one.inconclusive)
         cells = ("-" if share is None else f"{100 * share:.0f} %" for share in shares)
         rows.append((text.show_difference(gain, share=gate.share), *cells))
-    yield from Table("", columns(["real gain"], ("pass", "fail", "inconclusive")), tuple(rows)).lines()
+    yield from tables.Table("", tables.columns(["real gain"], ("pass", "fail", "inconclusive")), tuple(rows)).lines()
     yield from found.basis if rows else [f"how likely each verdict is cannot be said before: {metric} has no bounds"]
     if found.detectable is not None:
         yield f"a real gain of {text.show_difference(found.detectable, share=gate.share)} passes 4 times in 5"
@@ -136,7 +135,7 @@ def _answer(plan: Plan, model: Asked, number: int, *, full: bool) -> Iterator[Li
         score = ("right" if right else "wrong") if plain else text.show_value(value, share=scored.metric.share)
     reasoning = len(answer.completion.reasoning or "")
     thought = f"after {text.plural(reasoning, 'character')} of reasoning" if reasoning else ""
-    label = ", ".join(filter(None, [model.role, FINISHES.get(answer.completion.finish), score, thought]))
+    label = ", ".join(filter(None, [model.role, sentences.FINISHES.get(answer.completion.finish), score, thought]))
     colour = {True: "green", False: "red", None: ""}[right]
     yield from _labelled(label, answer.completion.text or "(empty)", colour, full=full)
     if why:

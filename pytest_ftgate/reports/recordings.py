@@ -8,12 +8,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.data import input_sha256
-from pytest_ftgate.data.strict_json import parse_json
+from pytest_ftgate.data import input_sha256, strict_json
 from pytest_ftgate.errors import DataError, Where, shown_path, write_whole
-from pytest_ftgate.models import key_of
-from pytest_ftgate.models.protocol import COUNTS
-from pytest_ftgate.models.recorded import Recording, read_rows
+from pytest_ftgate.models import key_of, protocol, recorded
 from pytest_ftgate.runs.jobs import Run
 
 _SLUG_CHARACTERS = 80
@@ -21,7 +18,7 @@ _GREEN = ".green.json"
 _CANDIDATES = ".candidate"  # ends the names of what only serves candidates
 
 
-def read_recordings(folder: Path) -> dict[str, Recording]:
+def read_recordings(folder: Path) -> dict[str, recorded.Recording]:
     """Return what all JSONL files below ``folder`` record, by the keys of the calls; rows without a key are skipped.
 
     What only files named ``*.candidate.jsonl`` record serves candidates alone: a change that is judged by the rules of
@@ -32,15 +29,15 @@ def read_recordings(folder: Path) -> dict[str, Recording]:
     if not folder.is_dir():
         cure = "Create it with --ftgate-report=recordings:FOLDER, or remove ftgate_recordings from the ini file."
         raise DataError("folder of recordings not found", where=Where(shown_path(folder)), cure=cure)
-    found: dict[str, Recording] = {}
+    found: dict[str, recorded.Recording] = {}
     theirs = {path: path.stem.endswith(_CANDIDATES) for path in sorted(folder.rglob("*.jsonl"))}
     for path in sorted(theirs, key=theirs.__getitem__):
-        for row in read_rows(path).rows.values():
+        for row in recorded.read_rows(path).rows.values():
             one = row.prediction
             if not one.key or one.completion is None:
                 continue
             where = Where(shown_path(path), row.line)
-            kept = found.setdefault(one.key, Recording(one, where, set(), theirs[path]))
+            kept = found.setdefault(one.key, recorded.Recording(one, where, set(), theirs[path]))
             kept.inputs.update([row.input_sha256] if row.input_sha256 is not None else ())
             first = kept.prediction.completion
             if first is not None and first.text != one.completion.text:
@@ -65,7 +62,7 @@ def read_notes(folder: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted(folder.rglob(f"*{_GREEN}")):
         try:
-            notes = parse_json(path.read_text(encoding="utf-8"))
+            notes = strict_json.parse_json(path.read_text(encoding="utf-8"))
             if not isinstance(notes, dict) or not all(isinstance(text, str) for text in notes.values()):
                 raise ValueError("expected a JSON object of texts")
         except (OSError, ValueError) as error:
@@ -106,7 +103,7 @@ def _rows(run: Run) -> Iterator[dict[str, Any]]:
             completion = prediction.completion
             if completion is None:
                 continue
-            usage = {name: getattr(completion, name) for name in COUNTS}
+            usage = {name: getattr(completion, name) for name in protocol.COUNTS}
             row = {
                 "id": prediction.id,
                 "output": completion.text if completion.original is None else completion.original,  # as it came

@@ -9,7 +9,6 @@ from pytest_ftgate import clock
 from pytest_ftgate.errors import write_whole
 from pytest_ftgate.reports import json
 from pytest_ftgate.reports.html.evidence import Evidence
-from pytest_ftgate.reports.json import Session
 from pytest_ftgate.result import GateResult
 from pytest_ftgate.runs.jobs import Run
 
@@ -20,7 +19,7 @@ class Outcome:
 
     gates: Sequence[tuple[GateResult, Evidence | None]]
     runs: Mapping[str, tuple[Mapping[str, Run], Mapping[str, str]]]
-    session: Session
+    session: json.Session
 
     def write(self, form: str, path: Path) -> list[str]:
         """Write one report: ``json``, ``markdown``, ``card``, ``html`` or ``recordings``. Raises :class:`OSError`.

@@ -12,19 +12,8 @@ from typing import NamedTuple
 from pytest_ftgate.checks.audit.content import Wording, contents, excerpt_from, plain_text, shared_start
 from pytest_ftgate.checks.audit.leaks import copies_but_for_ids, leaks, sharing
 from pytest_ftgate.checks.audit.near import near_copies
-from pytest_ftgate.data import (
-    DataSet,
-    Example,
-    Input,
-    canonical_json,
-    expected_text,
-    is_blank,
-    normalized_input,
-    visible,
-    without_instructions,
-)
-from pytest_ftgate.data.example import Messages
-from pytest_ftgate.data.strict_json import parse_json
+from pytest_ftgate.data import DataSet, Example, Input, Messages, canonical_json, expected_text, strict_json
+from pytest_ftgate.data.normalize import is_blank, normalized_input, visible, without_instructions
 from pytest_ftgate.errors import DataError, raise_together
 from pytest_ftgate.result import RowPair
 from pytest_ftgate.runs.measure import shown_input
@@ -321,7 +310,7 @@ def labels_in(output: str, separator: str | None = None) -> tuple[str, ...] | No
     A blank output has none. None: it is a JSON object or another list, as in extraction and tool calls.
     """
     with suppress(ValueError):
-        value = parse_json(output) if output.startswith(("{", "[")) else None
+        value = strict_json.parse_json(output) if output.startswith(("{", "[")) else None
         if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
             return tuple(dict.fromkeys(part.strip() for part in value))
         if isinstance(value, dict) or (value is not None and all(isinstance(part, dict) for part in value)):

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
+from pytest_ftgate.checks.audit import content, near
 from pytest_ftgate.checks.audit.audit import labels_in
-from pytest_ftgate.checks.audit.content import differing
-from pytest_ftgate.checks.audit.near import NEAR
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config.data import max_tokens
 from pytest_ftgate.config.requirements import CHANGEABLE
@@ -22,7 +21,7 @@ _MOST_CONFLICTS = 100
 """The gate fails if more than one row in this many contradicts an earlier one."""
 _MOST_IMBALANCE = 10
 """Highest ratio of the rows of the most frequent label to those of the rarest that is not reported."""
-_SIMILAR = f"at least {100 * NEAR:g} % similar text"
+_SIMILAR = f"at least {100 * near.NEAR:g} % similar text"
 _NAMED, _REMOVED = 3, 5
 """Rows, pairs or labels that a message names, and rows to remove that an advice names; the rest is counted."""
 _VERBS = {"are": "is", "have": "has", "repeat": "repeats", "belong": "belongs"}
@@ -106,7 +105,7 @@ def _pairs(data: DataSet, pairs: Sequence[tuple[int, int]], sign: str, others: D
     place, count = others.row_name if data is others else others.where, 1 if sign == "~" else _NAMED
     named = ", ".join(f"{data.where(row)} {sign} {place(first)}" for row, first in pairs[:count])
     if sign == "~" and pairs:
-        texts = differing(data.examples[pairs[0][0]].input, others.examples[pairs[0][1]].input)
+        texts = content.differing(data.examples[pairs[0][0]].input, others.examples[pairs[0][1]].input)
         named += f" ({' and '.join(map(_quoted, texts))})"
     return len({row for row, _ in pairs}), named + _more(len(pairs), count)
 

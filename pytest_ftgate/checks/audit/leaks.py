@@ -24,8 +24,7 @@ from pytest_ftgate.checks.audit.content import (
     unescaped,
     words_of,
 )
-from pytest_ftgate.data import DataSet, expected_text, normalized_input
-from pytest_ftgate.data.normalize import INSTRUCTIONS
+from pytest_ftgate.data import INSTRUCTIONS, DataSet, expected_text, normalized_input
 
 K = TypeVar("K", bound=Hashable)
 
