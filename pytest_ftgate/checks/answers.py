@@ -28,11 +28,6 @@ def answers_of(role: str) -> str:
     return "candidate_answers" if role == "candidate" else "baseline_answers"
 
 
-def check_complete(gate: Context) -> list[Check]:
-    """Check that every answer arrived."""
-    return complete_checks(gate.measured, gate.forgiven)
-
-
 def complete_checks(measured: Mapping[str, Measured], forgiven: Collection[str]) -> list[Check]:
     """Check that every answer arrived, and list the model that ended the run first.
 

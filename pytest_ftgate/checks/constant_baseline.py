@@ -75,19 +75,16 @@ def best_constant(metric: Metric, expected: Sequence[Any]) -> Constant:
     over_labels = metric.kind == "set" and metric.uses_labels
     tried = [written[answer] for answer, _ in (counted[:_TRIED] if over_labels else counted[:1])]
     tried += metric.constants(expected)
-    constants = [Constant(answer, *_scored(bare, expected, answer), len(counted)) for answer in tried]
+    constants = []
+    for answer in tried:
+        try:
+            value = bare.score(expected, [[answer] * len(expected)]).value
+        except MetricError as error:
+            evidence = f"it failed on the constant answer {answer[:60]!r}, which the test set expects elsewhere"
+            raise MetricError(error.what, where=error.where, evidence=evidence, cure=error.cure) from error
+        constants.append(Constant(answer, value, not beats(bare, bare.best, value), len(counted)))
     beatable = [one for one in constants if not one.perfect] or constants
     return max(beatable, key=lambda one: one.value if metric.greater_is_better else -one.value)
-
-
-def _scored(metric: Metric, expected: Sequence[Any], answer: str) -> tuple[float, bool]:
-    """Return the value of a constant answer, and whether no value is better."""
-    try:
-        value = metric.score(expected, [[answer] * len(expected)]).value
-    except MetricError as error:
-        evidence = f"it failed on the constant answer {answer[:60]!r}, which the test set expects elsewhere"
-        raise MetricError(error.what, where=error.where, evidence=evidence, cure=error.cure) from error
-    return value, not beats(metric, metric.best, value)
 
 
 def beats(metric: Metric, value: float, other: float) -> bool:

@@ -66,7 +66,7 @@ RULES: tuple[Rule, ...] = (
     Rule("free", thresholds.check_sampled, "accept"),
     Rule("free", judging.check),
     Rule("free", losses.check_free),
-    Rule("answered", answers.check_complete),
+    Rule("answered", lambda gate: answers.complete_checks(gate.measured, gate.forgiven)),
     Rule("answered", answers.check_retries),
     Rule("answered", lambda gate: gate.attempt.check_again() if gate.attempt else (), "accept"),
     Rule("answered", thresholds.check_samples),

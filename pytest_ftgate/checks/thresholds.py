@@ -1,6 +1,6 @@
 """The rules for ``thresholds``, and for the latencies that they limit."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import ceil, inf, log
 
@@ -19,6 +19,14 @@ LATENCIES = ("latency_p50_s", "latency_p95_s")
 _UNREPORTED = "The model does not report what is needed to measure it."
 _P95, _SHARE = "latency_p95_s", 0.95
 _NAMES = {"latency_p50_s": "p50 latency", _P95: "p95 latency", "cost_usd": "cost", "error_rate": "error rate"}
+_LOOK = "Look at the examples that the candidate still gets wrong, and add or correct similar training rows."
+_CURE: tuple[str, Action] = (_LOOK, "fix_data")
+_CURES: Mapping[str, tuple[str, Action]] = {
+    **dict.fromkeys(RUN_METRICS, ("Use a smaller model, or shorten what it reads and writes.", "cut_costs")),
+    "error_rate": ("Find out why the candidate's endpoint fails, then run again.", "measure_again"),
+    "format": ("Train on rows whose outputs follow every rule, or constrain the answers.", "better_prompt"),
+}
+"""What to do about a threshold that is missed, and how; of other metrics :data:`_CURE`."""
 
 
 def check_free(gate: Context) -> Iterator[Check]:
@@ -76,7 +84,7 @@ def _check(gate: Context, name: str, model: ModelResult) -> Check:
     asked += [f"limit {most}"] if most is not None else []
     status: Status = "error"
     advice: str | None
-    (advice, action), shown, why = _what_to_do(name), "unknown", ""
+    (advice, action), shown, why = _CURES.get(name, _CURE), "unknown", ""
     if value is None:
         unknown = model.latency_unknown if name in LATENCIES else model.cost_unknown if name == "cost_usd" else None
         advice, why = _UNREPORTED if unknown is None else unknown.cure, f": {unknown.why}" if unknown else ""
@@ -90,18 +98,6 @@ def _check(gate: Context, name: str, model: ModelResult) -> Check:
     message = f"candidate {_NAMES.get(name, name)} {shown} ({', '.join(asked)}){why}"
     required, source = limits.max if limits.min is None else limits.min, str(limits.source)
     return Check(f"thresholds.{name}", status, message, value, required, source, advice, action, limits.threshold)
-
-
-def _what_to_do(name: str) -> tuple[str, Action]:
-    """Return the advice for a threshold that is missed."""
-    if name == "error_rate":
-        return "Find out why the candidate's endpoint fails, then run again.", "measure_again"
-    if name in RUN_METRICS:
-        return "Use a smaller model, or shorten what it reads and writes.", "cut_costs"
-    if name == "format":
-        return "Train on rows whose outputs follow every rule, or constrain the answers.", "better_prompt"
-    look = "Look at the examples that the candidate still gets wrong, and add or correct similar training rows."
-    return look, "fix_data"
 
 
 def _shown(name: str, value: float, share: bool) -> str:

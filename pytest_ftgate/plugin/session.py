@@ -21,7 +21,6 @@ from pytest_ftgate.plugin.obligations import DESELECTED, Owed, Seen, find_owed, 
 from pytest_ftgate.plugin.terminal import HIDDEN, add_error, display, failed_tests, show_block, show_gates, show_lines
 from pytest_ftgate.reports import json as json_report
 from pytest_ftgate.reports.html.evidence import Evidence, collect
-from pytest_ftgate.reports.json import Session
 from pytest_ftgate.reports.recordings import differing, read_notes, read_recordings
 from pytest_ftgate.reports.session import Outcome
 from pytest_ftgate.reports.text import Line
@@ -336,7 +335,7 @@ class GateSession:
             unwritten = ", ".join(sorted({form for form, _ in reports}))
             yield Line(f"no report is written ({unwritten}): {self.planning} gives no verdict", "yellow")
             return
-        session = Session(
+        session = json_report.Session(
             unjudged=[(one.name, one.reason) for one in self._owed.unmet],
             removed=tuple(self._owed.weaker),
             remarks=[line.text for line in self._notes],

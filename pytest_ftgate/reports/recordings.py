@@ -81,20 +81,19 @@ def missing_answers(runs: Mapping[str, Run]) -> str | None:
     return "; ".join(said) or None
 
 
-def write_recordings(folder: Path, gate: str, runs: Mapping[str, Run], notes: Mapping[str, str]) -> list[Path]:
-    """Write the recordings of one gate and return the files; each is replaced as a whole. Raises :class:`OSError`.
+def write_recordings(folder: Path, gate: str, runs: Mapping[str, Run], notes: Mapping[str, str]) -> None:
+    """Write the recordings of one gate; each file is replaced as a whole. Raises :class:`OSError`.
 
     To be called with complete answers: see :func:`missing_answers`.
 
     ``runs`` are by their names in recordings; ``notes`` are on the last green verdict, by name.
     """
-    written = [folder / f"{_slug(gate)}.{_slug(name)}.jsonl" for name in runs]
-    for path, run in zip(written, runs.values(), strict=True):
-        write_whole(path, (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in _rows(run)))
+    for name, run in runs.items():
+        rows = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in _rows(run))
+        write_whole(folder / f"{_slug(gate)}.{_slug(name)}.jsonl", rows)
     if notes:
-        written.append(folder / f"{_slug(gate)}{_GREEN}")
-        write_whole(written[-1], [json.dumps(dict(notes), indent=2, sort_keys=True) + "\n"])
-    return written
+        text = json.dumps(dict(notes), indent=2, sort_keys=True)
+        write_whole(folder / f"{_slug(gate)}{_GREEN}", [f"{text}\n"])
 
 
 def _rows(run: Run) -> Iterator[dict[str, Any]]:

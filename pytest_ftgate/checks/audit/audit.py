@@ -81,16 +81,11 @@ def outputs_of(data: DataSet) -> list[str]:
 
 def check_test_set(test: DataSet) -> None:
     """Raise :class:`DataError` for a test set with blank or repeated inputs; a repeated one would count twice."""
-    raise_together(_blank_inputs(test))
+    blank = {row: excerpt(expected_text(one.expected)) for row, one in enumerate(test) if is_blank(one.input)}
+    told = ((test.where(row), f"expected output: {output}") for row, output in blank.items())
+    cure = "remove the row, or write its input"
+    raise_together(DataError("the input is blank", where=at, evidence=text, cure=cure) for at, text in told)
     raise_together(_repeated_inputs(test))
-
-
-def _blank_inputs(test: DataSet) -> Iterator[DataError]:
-    for row, example in enumerate(test):
-        if is_blank(example.input):
-            evidence = f"expected output: {excerpt(expected_text(example.expected))}"
-            cure = "remove the row, or write its input"
-            yield DataError("the input is blank", where=test.where(row), evidence=evidence, cure=cure)
 
 
 def _repeated_inputs(test: DataSet) -> Iterator[DataError]:
