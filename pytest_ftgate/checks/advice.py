@@ -252,6 +252,5 @@ def _cure(kind: str, role: str, case: _Case) -> Advice:
         text = _OF_BASELINE.get(kind, text)
     if kind == "form" and 2 * counts.get("unknown_label", 0) >= count:
         what = "are no expected label"
-    return Advice(
-        action, text.format(role=role), f"{count:,} of {plural(sum(counts.values()), 'answer')} of the {role} {what}"
-    )
+    fact = f"{count:,} of {plural(sum(counts.values()), 'answer')} of the {role} {what}"
+    return Advice(action, text.format(role=role), fact)

@@ -66,11 +66,9 @@ def check_format(gate: Context) -> Iterator[Check]:
     """Note the format that was recognised by the keys of the rows, and warn where it leaves test examples out."""
     sets = {"test set": gate.test, "training set": gate.training, **gate.test_sets}
     sets = {name: data for name, data in sets.items() if data.recognised}
-    left_out = {name: f" ({data.told_left_out})" for name, data in sets.items() if data.left_out}
-    told = (
-        f"{name}: {one.recognised}, {plural(len(one), 'row')}{left_out.get(name, '')}" for name, one in sets.items()
-    )
-    lost = left_out.keys() - {"training set"}
+    left = {name: f" ({data.told_left_out})" for name, data in sets.items() if data.left_out}
+    told = (f"{name}: {one.recognised}, {plural(len(one), 'row')}{left.get(name, '')}" for name, one in sets.items())
+    lost = left.keys() - {"training set"}
     cure = "If these rows are test examples, name another format: {path: ..., format: chat}." if lost else None
     if sets:
         count = sum(data.left_out for data in sets.values())

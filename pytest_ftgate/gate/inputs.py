@@ -86,7 +86,11 @@ def check_keys(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
     check_possible(metric, path, abs(gain), config.sources[path])
     _check_thresholds(config, metrics)
     ready.check_prediction(config, metric)
-    _check_errors(config)
+    for name in (spec.name for spec in config.judged_by if config.missing_answers == "wrong"):
+        if name.partition("_")[0] == "precision":  # it rises when answers are missing
+            what = f"missing_answers: wrong cannot be used with {name}, which ignores missing answers"
+            where = config.sources["missing_answers"].where("missing_answers")
+            raise ConfigError(what, where=where, cure="Use f1 or recall, or missing_answers: error.")
 
 
 def _check_thresholds(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
@@ -99,15 +103,6 @@ def _check_thresholds(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
                 what = f"{key} {value:g} ({limits.source}) is impossible: {name} {lies}"
                 cure = f"Did you mean {value / 100:g}?" if high == 1 < value <= 100 else None
                 raise ConfigError(what, where=Where(limits.source.place or None), cure=cure)
-
-
-def _check_errors(config: GateKeys) -> None:
-    """Refuse ``missing_answers: wrong`` with precision, which rises when answers are missing."""
-    for name in (spec.name for spec in config.judged_by if config.missing_answers == "wrong"):
-        if name.partition("_")[0] == "precision":
-            what = f"missing_answers: wrong cannot be used with {name}, which ignores missing answers"
-            where = config.sources["missing_answers"].where("missing_answers")
-            raise ConfigError(what, where=where, cure="Use f1 or recall, or missing_answers: error.")
 
 
 def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: frozenset[str] = frozenset()) -> Context:

@@ -92,10 +92,8 @@ def _first_prompt(model: Asked, *, full: bool) -> Iterator[Line]:
     if not model.prompts:
         yield Line(text.printable(f"{model.name}: recorded answers, so the prompt is not known"), "bold")
         return
-    short = ", -v prints all" if not full else ""
-    yield Line(
-        text.printable(f"first prompt of {model.name} (about {text.plural(model.tokens, 'token')}{short})"), "bold"
-    )
+    size = f"about {text.plural(model.tokens, 'token')}{'' if full else ', -v prints all'}"
+    yield Line(text.printable(f"first prompt of {model.name} ({size})"), "bold")
     yield from _prompt(model.prompts[0], full=full)
 
 

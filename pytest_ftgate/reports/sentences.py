@@ -80,9 +80,8 @@ def _gained(result: GateResult, what: str, metric: str = "") -> str:
     share = text.is_share(result.metric_range)
     facts = [f"{what} {text.show_difference(result.gain, share=share)}{metric}, {required(result)}"]
     if result.lower_bound is not None and result.confidence is not None:
-        facts.append(
-            f"{text.show_percent(result.confidence)} lower bound {text.show_change(result.lower_bound, share=share)}"
-        )
+        bound = text.show_change(result.lower_bound, share=share)
+        facts.append(f"{text.show_percent(result.confidence)} lower bound {bound}")
         if result.max_drop is None and result.passed and result.margin and result.margin_proven is False:
             facts.append("margin not proven")
     return "; ".join(facts)

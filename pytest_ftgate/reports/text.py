@@ -159,9 +159,8 @@ def _examples(result: GateResult, most: int | None) -> Iterator[str]:
     for one in flips:
         place = middle(printable(one.where or one.id), _PLACE)
         yield f"  {place}  {middle(printable(one.input), WIDTH - len(place) - 4)}"
-        expected, baseline, candidate = (
-            repr(middle(printable(text), _EXCERPT)) for text in (one.expected, one.baseline, one.candidate)
-        )
+        texts = one.expected, one.baseline, one.candidate
+        expected, baseline, candidate = (repr(middle(printable(text), _EXCERPT)) for text in texts)
         labelled = f"expected {expected}, " if one.expected else ""  # else the test set has no expected outputs
         red = f"{labelled}baseline {baseline}, candidate {candidate}"
         yield f"      {f'{baseline} -> {candidate}' if result.passed else red}"

@@ -54,9 +54,7 @@ def compare_exactly(training: DataSet, test: DataSet, outputs: Sequence[str]) ->
             ways.update([turns] * (way != whole))
             answers.update([turns] * (answer != output))
     instructed = ways & answers
-    digests, test_digests = (
-        [whole if turns in instructed else turns for whole, turns in some] for some in (keys, test_keys)
-    )
+    digests, test_digests = ([one if turn in instructed else turn for one, turn in some] for some in (keys, test_keys))
     asked = [(row, digests[row]) for row, example in enumerate(training) if not is_blank(example.input)]
     filled = [(row, digest) for row, digest in asked if visible(outputs[row])]
     repeats = _repeats(filled)

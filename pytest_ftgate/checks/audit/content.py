@@ -18,9 +18,9 @@ from pytest_ftgate.text import excerpt
 SHINGLE = 4
 """Characters of a shingle, a run of consecutive characters."""
 
-SIGNS = (
-    "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Chinese and Japanese: each sign is about a word
-)
+SIGNS = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+"""Chinese and Japanese: each sign is about a word."""
+
 _PUNCTUATION = ".,;:!?'\"…“”‘’„«»¿¡。、，！？；：؟،।_*`~"  # punctuation, and emphasis of Markdown
 TOKEN = re.compile(rf"[^\W_{SIGNS}]+|[^\s{_PUNCTUATION}]")
 _EXCERPT = 40  # characters

@@ -88,17 +88,10 @@ def side_by_side(metric: Metric, scored: Mapping[str, Measured], best: str) -> E
     scores = repeats > 1 or metric.kind == "graded" or (metric.kind == "set" and not metric.uses_labels)
     before = _replies(metric, baseline, scores=scores)
     after = repeat((None, None), len(examples)) if candidate is None else _replies(metric, candidate, scores=scores)
-    rows: list[Row] = [
-        (
-            readable(example.name, _ID_CHARACTERS),
-            readable(shown_input(example)),
-            readable(expected_text(example.expected)),
-            _change(metric, was, now),
-            old,
-            new,
-        )
-        for example, (was, old), (now, new) in zip(examples, before, after, strict=True)
-    ]
+    rows: list[Row] = []
+    for one, (was, old), (now, new) in zip(examples, before, after, strict=True):
+        name, asked = readable(one.name, _ID_CHARACTERS), readable(shown_input(one))
+        rows.append((name, asked, readable(expected_text(one.expected)), _change(metric, was, now), old, new))
     return Evidence(tuple(sorted(rows, key=lambda row: get_args(Change).index(row[3]))), repeats)
 
 
