@@ -11,8 +11,7 @@ from typing import Any, Literal, NamedTuple
 from pytest_ftgate.checks.attempts import Attempt
 from pytest_ftgate.checks.audit import TrainingAudit
 from pytest_ftgate.checks.parts import Parts
-from pytest_ftgate.config import GateKeys, ModelSpec, requirements
-from pytest_ftgate.config.keys import BUILT_IN
+from pytest_ftgate.config import GateKeys, ModelSpec, keys, requirements
 from pytest_ftgate.data import DataSet
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.metrics.judged import HUMAN_PREFERENCE
@@ -181,16 +180,16 @@ class Context:
 
     def source(self, path: str) -> str:
         """Return where a key of the gate was written, as ``ftgate.yaml:14``."""
-        keys, key = self._at(path)
-        return str(keys.sources.get(key, BUILT_IN))
+        mapping, key = self._at(path)
+        return str(mapping.sources.get(key, keys.BUILT_IN))
 
     def requirement(self, path: str, **instead: Any) -> dict[str, Any]:
         """Return the fields of a check of a key: the required value, its source, and the threshold.
 
         ``path`` is that of the key, such as ``baselines.champion.max_drop``; ``instead`` replaces some of these fields.
         """
-        keys, key = self._at(path)
-        value = getattr(keys, key)
+        mapping, key = self._at(path)
+        value = getattr(mapping, key)
         return {"required": value, "source": self.source(path), "threshold": Threshold(path, value), **instead}
 
     def _at(self, path: str) -> tuple[Any, str]:
@@ -198,8 +197,9 @@ class Context:
         head, _, rest = path.partition(".")
         if not rest:
             return self.config, path
-        keys, (name, _, key) = getattr(self.config, "standards" if head == "baselines" else head), rest.rpartition(".")
-        return (keys[name] if name else keys), key
+        name, _, key = rest.rpartition(".")
+        mapping = getattr(self.config, "standards" if head == "baselines" else head)
+        return (mapping[name] if name else mapping), key
 
     # --- answers ---------------------------------------------------------------------------------------------
 
@@ -260,9 +260,9 @@ class Context:
 def result_of(config: GateKeys, facts: Mapping[str, Any], checks: Iterable[Check]) -> GateResult:
     """Return the result of a gate from its keys, the facts that were found, and its checks."""
     baselines, merged = {role: _described(config, role) for role in config.baselines}, one_a_name(checks)
-    keys = ("margin", "evidence", "confidence", "goal", "gate", "stage")
+    same = ("margin", "evidence", "confidence", "goal", "gate", "stage")
     known: dict[str, Any] = {
-        **{key: getattr(config, key) for key in keys},
+        **{key: getattr(config, key) for key in same},
         "metric": config.decided_by.name,
         "max_drop": config.max_drop if config.matches else None,
         "baseline": next(iter(baselines.values())),

@@ -6,9 +6,8 @@ from math import ceil, fsum, isnan, nan
 
 from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.config import EconomicsKeys, requirements
-from pytest_ftgate.models import Model
+from pytest_ftgate.models import Model, protocol
 from pytest_ftgate.models.price import UNCOUNTED, UNPRICED, price_of, tokens_usd
-from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.plain import Unknown, together
 from pytest_ftgate.result import Check, Economics, ModelResult, Status, called
 from pytest_ftgate.runs.measure import run_cost
@@ -54,7 +53,7 @@ def free(candidate: Model | ModelResult | None) -> Unknown | None:
     if isinstance(candidate, ModelResult):
         costs_nothing, source = candidate.cost_usd == 0, candidate.price
     else:
-        price = Price() if candidate is None else price_of(candidate)
+        price = protocol.Price() if candidate is None else price_of(candidate)
         costs_nothing, source = price.is_free, price.source
     if candidate is None or not costs_nothing:
         return None
@@ -201,7 +200,7 @@ def _expected_usd(spec: EconomicsKeys, baseline: ModelResult) -> tuple[float | N
         return 0.0, None
     if baseline.input_tokens is None or baseline.output_tokens is None:
         return None, Unknown(f"the tokens of a call of {baseline.name} are unknown", UNCOUNTED)
-    price = Price("candidate_price", **spec.candidate_price.written())
+    price = protocol.Price("candidate_price", **spec.candidate_price.written())
     usd = tokens_usd(price, baseline.input_tokens, baseline.output_tokens) or 0.0  # both prices are written
     return usd / (baseline.n_expected or 1), None
 

@@ -7,8 +7,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from pytest_ftgate.checks.audit import check_test_set, grouped_by_content, leaked_rows
-from pytest_ftgate.config import GateKeys, GuardKeys, SliceKeys
-from pytest_ftgate.config.keys import Source
+from pytest_ftgate.config import GateKeys, GuardKeys, SliceKeys, Source
 from pytest_ftgate.data import DataSet, expected_text
 from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.metrics import Metric, build_metric, judged

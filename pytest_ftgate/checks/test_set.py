@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config import keys_of
 from pytest_ftgate.result import Check
-from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
-from pytest_ftgate.statistics.planning import fewest_wins
+from pytest_ftgate.statistics import groups, planning
 from pytest_ftgate.text import plural
 
 
@@ -31,13 +30,13 @@ def check_size(gate: Context) -> Iterator[Check]:
 def check_reach(gate: Context) -> Iterator[Check]:
     """Check that the test set has enough examples, or groups of them, for the evidence."""
     config, n = gate.config, len(gate.test)
-    groups = group_counts(gate.groups, n)
-    if groups is not None and config.evidence != "observed":
-        yield from [_few_groups(gate, *groups)] if groups[1] < MIN_GROUPS else []
+    counts = groups.group_counts(gate.groups, n)
+    if counts is not None and config.evidence != "observed":
+        yield from [_few_groups(gate, *counts)] if counts[1] < groups.MIN_GROUPS else []
     elif not config.matches and gate.deciding.kind == "right_wrong" and config.repeats == 1 and n:
         standard = max((config.standard_of(role) for role in config.decisive), key=lambda one: one.gain)
-        wins = fewest_wins(n, margin=standard.gain, confidence=config.confidence, evidence=config.evidence)
-        by_evidence = fewest_wins(n, margin=0.0, confidence=config.confidence, evidence=config.evidence)
+        wins = planning.fewest_wins(n, margin=standard.gain, confidence=config.confidence, evidence=config.evidence)
+        by_evidence = planning.fewest_wins(n, margin=0.0, confidence=config.confidence, evidence=config.evidence)
         yield _reach(n, wins, gate.source("evidence" if wins == by_evidence else standard.path))
 
 
@@ -52,12 +51,12 @@ def _reach(examples: int, wins: int | None, source: str | None) -> Check:
     return Check("min_wins", "inconclusive", message, examples, None, source, advice, "add_examples")
 
 
-def _few_groups(gate: Context, groups: int, counted: int) -> Check:
+def _few_groups(gate: Context, n: int, counted: int) -> Check:
     """Refuse too few groups of examples: they do not generalise to other groups."""
     worth, larger = f" of unequal sizes, which count as {counted}", ", or remove some from the largest group"
-    worth, larger = ("", "") if counted == groups else (worth, larger)
-    message = f"{plural(groups, 'group')} of test examples{worth} ({MIN_GROUPS} required)"
-    numbers = counted, MIN_GROUPS, gate.source("test_set")
+    worth, larger = ("", "") if counted == n else (worth, larger)
+    message = f"{plural(n, 'group')} of test examples{worth} ({groups.MIN_GROUPS} required)"
+    numbers = counted, groups.MIN_GROUPS, gate.source("test_set")
     advice = f"Add test examples of new groups{larger}; more of the same groups do not help."
     return Check("min_wins", "inconclusive", message, *numbers, advice, "add_examples")
 

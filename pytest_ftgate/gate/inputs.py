@@ -17,8 +17,7 @@ from pytest_ftgate.config.metrics import JUDGED
 from pytest_ftgate.data import DataSet
 from pytest_ftgate.errors import ConfigError, FtgateError, Where, guarded
 from pytest_ftgate.gate.state import Services
-from pytest_ftgate.metrics import Metric, build_metric, reads_expected
-from pytest_ftgate.metrics.labels import READING_OPTIONS, distinct_outputs
+from pytest_ftgate.metrics import Metric, build_metric, labels, reads_expected
 from pytest_ftgate.models import Model, Surroundings, build_model
 from pytest_ftgate.models.prompt import refuse_unsent_media
 from pytest_ftgate.result import TestSetResult, TrainingResult
@@ -27,16 +26,16 @@ from pytest_ftgate.runs import jobs, runner
 
 def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hook: Any | None) -> dict[str, Metric]:
     """Return the metrics of ``metric`` and ``thresholds``, and accuracy where answers are labels."""
-    labels, known = distinct_outputs(test), distinct_outputs(*([training] if training else []))
+    own, known = labels.distinct_outputs(test), labels.distinct_outputs(*([training] if training else []))
     custom = custom_metrics(hook)
 
     def build(spec: MetricSpec) -> Metric:
         others = thresholds.RUN_METRICS if spec.name in config.thresholds else ()
-        return build_metric(spec, labels=labels, custom=custom, known=known, others=others, examples=test.examples)
+        return build_metric(spec, labels=own, custom=custom, known=known, others=others, examples=test.examples)
 
     metrics = {name: build(spec) for name, spec in _by_name(_asked(config)).items()}
     if metrics[config.decided_by.name].uses_labels and "accuracy" not in metrics:
-        options = {key: value for key, value in config.decided_by.options.items() if key in READING_OPTIONS}
+        options = {key: value for key, value in config.decided_by.options.items() if key in labels.READING_OPTIONS}
         metrics["accuracy"] = build(MetricSpec("accuracy", options, config.decided_by.source))
     return metrics
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pytest_ftgate.config.keys import own_words
-from pytest_ftgate.data.lines import UnopenedError, open_lines
-from pytest_ftgate.data.strict_json import parse_json
+from pytest_ftgate.data import lines, strict_json
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.plain import DIALECT, INNER, about
 from pytest_ftgate.result import GateResult
@@ -88,14 +87,14 @@ def read_report(path: Path) -> Report:
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        with open_lines(path) as lines:
-            document = parse_json("".join(lines))
+        with lines.open_lines(path) as read:
+            document = strict_json.parse_json("".join(read))
         if isinstance(document, dict) and type(document.get("version", 1)) is not int:  # true and 1.0 equal 1
             document["version"] = None
         # As JSON, which has no tuples. A lone surrogate, which an answer may contain, is replaced.
         written = json.dumps(document, ensure_ascii=False).encode(errors="replace")
         return TypeAdapter(Report).validate_json(written, strict=True)
-    except UnopenedError as error:
+    except lines.UnopenedError as error:
         at, what = "", error.what
     except ValidationError as error:
         (places, found), *_ = own_words(error)

@@ -4,11 +4,6 @@ from pytest_ftgate.checks.audit.audit import TrainingAudit, audit_training_set, 
 from pytest_ftgate.checks.audit.near import grouped, grouped_by_content
 
 __all__ = [
-    "TrainingAudit",
-    "audit_training_set",
-    "check_test_set",
-    "grouped",
-    "grouped_by_content",
-    "leaked_rows",
+    "TrainingAudit", "audit_training_set", "check_test_set", "grouped", "grouped_by_content", "leaked_rows",
     "row_pairs",
-]
+]  # fmt: skip
