@@ -157,10 +157,11 @@ def _audited(training: DataSet, test: DataSet, services: Services, deciding: Met
 def _input_facts(gate: Context) -> dict[str, Any]:
     """Return the facts of the data and of the deciding metric that are known before any call."""
     test, training, audit, metric = gate.test, gate.training, gate.audit, gate.deciding
-    counts = audit.path, audit.sha256, audit.rows, audit.usable, audit.duplicates, audit.conflicts, audit.leaked
+    counts = audit.rows, audit.usable, audit.duplicates, audit.conflicts, audit.leaked
     leaked, near = (row_pairs(test, training, rows) for rows in (audit.leaked_rows, audit.leaked_near_rows))
+    trained = TrainingResult(training.path, training.sha256, *counts, leaked, near)
     test_set = TestSetResult(test.path, test.sha256, len(test), row_pairs(test, test, audit.test_near_rows))
-    facts = {"training": TrainingResult(*counts, leaked, near), "test_set": test_set}
+    facts = {"training": trained, "test_set": test_set}
     guards = tuple(one.facts for one in gate.parts.others)
     return {**facts, "metric_range": (metric.low, metric.high), "guards": guards}
 

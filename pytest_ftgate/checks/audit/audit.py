@@ -134,7 +134,6 @@ class TrainingAudit:
     The pairs of ``leaked_rows`` name every row of both sets that is concerned, as do those of ``leaked_near_rows``.
 
     Attributes:
-        path, sha256: of the training set.
         filled: number of rows with a non-blank input.
         usable: number of distinct inputs among the rows whose input and output are both non-blank.
         repeats: further rows with the input of an earlier row, as (row, first row), conflicts included.
@@ -150,8 +149,6 @@ class TrainingAudit:
         tokens: the estimated tokens of each row, tools included: UTF-8 bytes / 4.
     """
 
-    path: str | None
-    sha256: str
     rows: int
     filled: int
     usable: int
@@ -211,8 +208,6 @@ def audit_training_set(training: DataSet, test: DataSet, *, separator: str | Non
     groups, trained = _first_rows(test), _first_rows(training)
     shared = {name: (row, trained[name]) for name, row in groups.items() if name in trained}
     return TrainingAudit(
-        path=training.path,
-        sha256=training.sha256,
         rows=len(training),
         filled=sum(not is_blank(example.input) for example in training),
         usable=len(exact.usable),
