@@ -10,8 +10,7 @@ from statistics import median
 from typing import get_args
 
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.config import ModelSpec
-from pytest_ftgate.data import DataSet, expected_text
+from pytest_ftgate.data import expected_text
 from pytest_ftgate.result import Action, Advice, Check, Diagnosis, GateResult
 from pytest_ftgate.runs.mistakes import OF_FORM, RIGHT
 from pytest_ftgate.statistics.evidence import Comparison, reaches
@@ -29,7 +28,7 @@ Counts = Mapping[str, int]
 
 @dataclass(frozen=True)
 class _Case:
-    """Hold what advice rests on: the result, the mistakes of both models, and the models that made them.
+    """Hold what advice rests on: the gate, its result, and the mistakes of both models.
 
     Attributes:
         unmeasured: the checks which say that the scores do not measure the candidate, those of the form of answers
@@ -37,11 +36,10 @@ class _Case:
         lost: whether the gate failed because of the answers on the test set.
     """
 
+    gate: Context
     result: GateResult
     found: Diagnosis
     unmeasured: list[Check]
-    models: Mapping[str, ModelSpec]
-    training: DataSet
     lost: bool
 
     @property
@@ -55,8 +53,7 @@ def _case(gate: Context, *, lost: bool | None = None) -> _Case:
     models = [check for check in checks if check.kind == "models" and check.action == "measure_again"]
     unmeasured = [*models, *(check for check in checks if check.kind == "form" and check.action)]
     lost = result.models_called and any(map(_on_answers, checks)) if lost is None else lost
-    specs = {**gate.config.asked, "baseline": gate.asked(gate.best)}
-    return _Case(result, result.diagnosis or Diagnosis({}), unmeasured, specs, gate.training, lost)
+    return _Case(gate, result, result.diagnosis or Diagnosis({}), unmeasured, lost)
 
 
 def advise(gate: Context) -> tuple[Advice, ...]:
@@ -162,7 +159,8 @@ def _of_training(case: _Case) -> Iterator[Advice]:
 
 def _thin_labels(case: _Case) -> Iterator[Advice]:
     """Advise on labels that the candidate gets wrong and that have few training rows."""
-    rows = Counter(expected_text(example.expected).strip() for example in case.training) if case.found.labels else {}
+    training = case.gate.training if case.found.labels else ()
+    rows = Counter(expected_text(example.expected).strip() for example in training)
     usual = int(median(rows[score.label] for score in case.found.labels)) if rows else 0
     for score in case.found.labels:
         count, right = rows[score.label], score.answers if score.candidate is None else score.candidate
@@ -246,7 +244,7 @@ def _cure(kind: str, role: str, case: _Case) -> Advice:
     """Return the advice on one kind of answers of a model."""
     counts = case.found.baseline if role == "baseline" else case.found.candidate or {}
     (action, text, what), count = _CURES[kind], _kinds(counts)[kind]
-    if action == "better_prompt" and not case.models[role].has_prompt:
+    if action == "better_prompt" and not case.gate.asked(case.gate.best if role == "baseline" else role).has_prompt:
         action, text = "measure_again", _WITHOUT_PROMPT
     elif role == "baseline":
         text = _OF_BASELINE.get(kind, text)

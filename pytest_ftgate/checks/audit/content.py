@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import unescape
+from itertools import islice
 from urllib.parse import unquote_plus
 
 from pytest_ftgate.data import Input, normalized_input, without_instructions
@@ -133,8 +134,7 @@ def _is_marked(text: str) -> bool:
 
 def says(text: str, least: int) -> bool:
     """Return whether a text has at least so many words with letters."""
-    words = (word for word in _WORD.finditer(text))
-    return sum(1 for _, _ in zip(range(least), words, strict=False)) >= least
+    return len([*islice(_WORD.finditer(text), least)]) >= least
 
 
 def masked(text: str) -> str:
