@@ -16,10 +16,8 @@ Action = Literal[
     "measure_again", "fix_data", "add_examples", "better_prompt", "retrieval", "another_model", "cut_costs", "stop"
 ]
 """The kinds of advice."""
-
 Kind = Literal["data", "models", "gain", "form", "cost", "freshness", "review"]
 """What a check is about."""
-
 _NAMES: Mapping[Kind, str] = {
     "data": "min_training_examples min_test_examples min_wins leaked leaked_near conflicts near_duplicates "
     "test_near_duplicates group_overlap labels_missing imbalance empty_outputs chat_format too_long prompt_leak",
@@ -34,13 +32,10 @@ _NAMES: Mapping[Kind, str] = {
 }
 CHECKS: Mapping[str, Kind] = {name: kind for kind, names in _NAMES.items() for name in names.split()}
 """The names of all checks but those of hooks, with their kind; ``thresholds`` and ``guards`` end in ``.NAME``."""
-
 STATUS_AT: Mapping[str, Status] = {"ignore": "note", "warn": "warning", "fail": "fail"}
 """The status of a check that does not hold, by the level that the gate sets for it."""
-
 RED: tuple[Verdict, ...] = ("error", "fail", "inconclusive")
 """The statuses that end a green verdict, the worst first."""
-
 PROBLEMS_FIRST: tuple[Status, ...] = (*RED, "warning", "pass", "note")
 """All statuses, the worst first."""
 

@@ -209,13 +209,11 @@ _CURES: Mapping[str, tuple[Action, str, str]] = {
     "refusal": ("better_prompt", f"{_TRAINED}, and remove refusals from the outputs of these rows.", "are refusals"),
 }
 """The advice on each kind of answer: what to do, and what such answers are."""
-
 _OF_BASELINE = {
     "form": "Tell the baseline in its prompt how to answer: name the labels, or the format, and allow nothing else.",
     "refusal": "Tell the baseline in its prompt what the task is for, and what to answer in doubtful cases.",
 }
 """What to do about a baseline, which was not trained."""
-
 _WITHOUT_PROMPT = "Check how the {role} is asked, and what it returns: the metric must find the answer in it."
 """What to do about a recording or a function, which has no prompt to change."""
 

@@ -87,11 +87,9 @@ def check(gate: Context) -> Iterator[Check]:
                 many = count >= _MANY * (one.facts.n_expected or 0) and attribute != "n_unknown"
                 prompt = "Correct the baseline's prompt, or raise its max_tokens"
                 cure = prompt if gate.asked(role).has_prompt else "Check how the baseline was asked"
-                if many and role in gate.config.baselines:
-                    advice = f"{cure}: a gain over answers without text proves little."
-                    yield Check("unusable_answers", "warning", message, count, advice=advice)
-                else:
-                    yield Check("unusable_answers", "note", message, count)
+                weak = many and role in gate.config.baselines
+                advice = f"{cure}: a gain over answers without text proves little." if weak else None
+                yield Check("unusable_answers", "warning" if weak else "note", message, count, advice=advice)
         labels = gate.deciding.label_set
         if labels is not None and (several := labels.reading.count_ambiguous(one.answers)):
             message = f"{model}: pattern finds different labels in {plural(several, 'answer')}; the first one counts"

@@ -19,7 +19,6 @@ from pytest_ftgate.text import DAY_S, day, excerpt, plural, show_age
 
 PREFIX = "green: "
 """Prefix of the names of notes on green verdicts."""
-
 _ANSWERED_BY = ("baseline", "candidate", "test_set", "training_set", "repeats", "guards")
 
 

@@ -15,7 +15,6 @@ from pytest_ftgate.text import plural, printable, show_amount, show_difference, 
 
 MOST_SLICES = 200
 """The most slices in a report; the worst are kept."""
-
 _NAMED = 5
 _WORST_LAST: tuple[Status, ...] = ("pass", "warning", "inconclusive", "fail")
 

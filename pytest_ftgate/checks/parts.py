@@ -19,10 +19,8 @@ from pytest_ftgate.text import listed, nearest, printable
 
 NONE = "(none)"
 """The value of a field that is absent."""
-
 MIN_EXAMPLES = 30
 """The fewest examples of a slice that is judged."""
-
 SHOWN = 40
 """The most characters of a name in a message."""
 

@@ -26,7 +26,6 @@ _COMPARED, _RENDERED = 2_000, 20
 """Rows that are compared, and rows that are rendered in a chat template."""
 _PASTED, _SHOWN = 300, 60
 """Characters of a line to paste, and of an excerpt."""
-
 Difference: TypeAlias = tuple[str, str, float, float]
 """What differs, its cure, and the shares of the candidate's calls and of the training rows that have the thing."""
 

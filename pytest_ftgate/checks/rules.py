@@ -30,7 +30,6 @@ from pytest_ftgate.result import Check, error_check
 
 Stage = Literal["free", "answered", "scored"]
 """When a rule is checked: before any model is called, after all models answered, or after all answers are scored."""
-
 Need = Literal["accept", "ready", "margin", "max_drop", None]
 """What a rule needs of a gate: that its candidate is judged or not yet trained, or the key that asks for the gain."""
 

@@ -14,7 +14,6 @@ from pytest_ftgate.text import show_percent, show_seconds, show_usd, show_value
 
 RUN_METRICS = {**dict.fromkeys(("latency_p50_s", "latency_p95_s", "cost_usd"), (0.0, inf)), "error_rate": (0.0, 1.0)}
 """The range of each metric of a run, as opposed to metrics of quality."""
-
 LATENCIES = ("latency_p50_s", "latency_p95_s")
 _UNREPORTED = "The model does not report what is needed to measure it."
 _P95, _SHARE = "latency_p95_s", 0.95

@@ -131,10 +131,8 @@ class DataSets:
         for kept in (self._read.get((key, True)), self._read.get((key, labeled))):
             if kept is not None and kept[1] == state:
                 return kept[2]
-        if file is not None:
-            data = _load_file(file, hook, labeled=labeled)
-        else:
-            data = examples_from(rows, origin=origin, labeled=labeled, **asked)
+        asked["labeled"] = labeled
+        data = examples_from(rows, origin=origin, **asked) if file is None else _load_file(file, hook, asked)
         if kept is not None and (kept[2].sha256, kept[2].examples) == (data.sha256, data.examples):
             data = kept[2]  # rewritten with the same content: audits stay valid
         self._read[key, labeled] = source, state, data
@@ -159,10 +157,9 @@ def _file_state(path: Path) -> tuple[object, ...]:
     return one.st_size, one.st_mtime_ns, one.st_ctime_ns, one.st_ino
 
 
-def _load_file(source: DataKeys, hook: Any | None, *, labeled: bool) -> DataSet:
+def _load_file(source: DataKeys, hook: Any | None, asked: Mapping[str, Any]) -> DataSet:
     """Load a file with a plugin's hook if one knows the format, else with our own readers."""
     options = {"format": source.format, "fields": dict(source.fields), "limit": source.limit}
-    asked: dict[str, Any] = {"fields": source.fields, "limit": source.limit, "labeled": labeled}
     called, rows = "the hook pytest_ftgate_load_examples", None
     if hook is not None:
         rows = guarded(called, hook.pytest_ftgate_load_examples, path=source.path, options=options)

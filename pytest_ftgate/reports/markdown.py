@@ -11,7 +11,6 @@ from pytest_ftgate.text import plural, printable
 
 MOST_BYTES = 60_000
 """The most bytes of a report: a comment on GitHub takes 65,536 characters, some of them for the user's own text."""
-
 _SYMBOLS = {"pass": "✅", "fail": "❌", "inconclusive": "❓", "error": "⛔", "warning": "⚠️", "note": "ℹ️"}
 _NAME_WIDTH, _CELL_WIDTH = 200, 500
 _OBLIGATIONS_SHOWN, _ROWS_SHOWN, _EXAMPLES_SHOWN = 30, 50, 3

@@ -12,7 +12,6 @@ from pytest_ftgate.runs.measure import is_right, rightness, shown_input
 
 _LONGEST, _SHORT = 20_000, 68
 """The most characters of a prompt or an answer, with ``-v`` and without."""
-
 _MESSAGES = 3
 """The number of messages of a prompt that are shown without ``-v``: the first ones and the last."""
 

@@ -27,13 +27,13 @@ class Outcome:
         Returns:
             Sentences about gates whose recordings are not written, so that the files keep the answers that they have.
         """
-        kept: list[str] = []
+        kept, results = list[str](), [result for result, _ in self.gates]
         if form == "json":
-            write_whole(path, [json.report(self._results, self.session, written_at=clock.wall())])
+            write_whole(path, [json.report(results, self.session, written_at=clock.wall())])
         elif form == "markdown":
             from pytest_ftgate.reports.markdown import document
 
-            text = document(self._results, self.session)
+            text = document(results, self.session)
             if path == Path(os.environ.get("GITHUB_STEP_SUMMARY", "")):  # which all commands of the step share
                 with path.open("a", encoding="utf-8", newline="\n") as file:
                     file.write(text)
@@ -42,7 +42,7 @@ class Outcome:
         elif form == "card":
             from pytest_ftgate.reports.card import card
 
-            write_whole(path, [card(self._results, written_at=clock.wall())])
+            write_whole(path, [card(results, written_at=clock.wall())])
         elif form == "html":
             from pytest_ftgate.reports.html.page import page
 
@@ -56,7 +56,3 @@ class Outcome:
                 else:
                     write_recordings(path, name, runs, notes)
         return kept
-
-    @property
-    def _results(self) -> list[GateResult]:
-        return [result for result, _ in self.gates]

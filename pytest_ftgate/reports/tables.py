@@ -13,7 +13,6 @@ UPPER, TOKENS = "upper", "tokens in/out"
 """Headings of the upper bounds and of the tokens, for which a terminal has no room."""
 RUN_COLUMNS = ("answered", "stored", "retries", "p50", "p95", TOKENS, "cost")
 """Headings of the columns about a model's run, next to its scores."""
-
 _EMPTY = {"", "-", "unknown"}
 _NAME_WIDTH, _LABEL_WIDTH, _ANSWER_WIDTH = 40, 74, 100
 _LABELS_SHOWN = 200

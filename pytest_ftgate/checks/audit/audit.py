@@ -241,7 +241,6 @@ def row_pairs(data: DataSet, others: DataSet, pairs: Iterable[tuple[int, int]]) 
 
 HARDLY = 5
 """A label of the test set with fewer training rows than this is reported."""
-
 _ROWS_PER_LABEL = 5
 
 

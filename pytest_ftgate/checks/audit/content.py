@@ -18,10 +18,8 @@ from pytest_ftgate.text import excerpt
 
 SHINGLE = 4
 """Characters of a shingle, a run of consecutive characters."""
-
 SIGNS = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 """Chinese and Japanese: each sign is about a word."""
-
 _PUNCTUATION = ".,;:!?'\"…“”‘’„«»¿¡。、，！？；：؟،।_*`~"  # punctuation, and emphasis of Markdown
 TOKEN = re.compile(rf"[^\W_{SIGNS}]+|[^\s{_PUNCTUATION}]")
 _EXCERPT = 40  # characters
@@ -30,18 +28,14 @@ _CONTEXT = 2  # words before the difference
 _SAMPLE = 2_000
 _LEAST = 10
 """The fewest rows that must contain a text before it counts as shared."""
-
 _INSTRUCTION_WORDS = 15
 """Words of shared text that is certainly an instruction, so that a single word behind it may be all that a row says."""
-
 _LONG_CHARACTERS, _LONG_WORDS = 30, 5
 
 SUBSTANTIAL, SUBSTANTIAL_MASKED = 3, 4
 """Words that say enough to be compared by themselves, and those without ids, long numbers and dates."""
-
 MASK = "¤"
 """What stands for an id, a long number or a date."""
-
 MARKS = (":", ".", "?", "!", ">", "]", "}", "-", "=", "#", '"', "|", "(", ")")
 _WORD = re.compile(rf"[{SIGNS}] ?[{SIGNS}]|[^\W\d_{SIGNS}]{{2,}}")
 _ESCAPE = re.compile(
@@ -52,7 +46,6 @@ _ESCAPE = re.compile(
 _QUOTED = re.compile(r"%[0-9a-f]{2}")
 _DEPTH = 3
 """How often escapes are undone: in HTML within HTML twice."""
-
 _CODE = re.compile(r"u([0-9a-f]{4})")
 _DIGIT = re.compile(r"[\d#]")
 _NUMBERED = re.compile(r"(?<!\S)[^\s\d#]*[\d#]\S*")

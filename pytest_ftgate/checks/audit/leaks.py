@@ -44,7 +44,6 @@ _FEWEST, _SAMPLE = 1_000, 20_000
 """Rows by which it is judged whether words usually follow each other."""
 _FOREIGN = 0.65
 """The share of words around a text that never follow each other elsewhere, from which they belong to no row."""
-
 _STOPS = ".?!。"
 _INNER = re.compile(rf"[ ,;'’*_`~…、{_STOPS}]*")
 """What may stand between two words of one text."""

@@ -24,13 +24,10 @@ from pytest_ftgate.data import DataSet, expected_text, normalized_input
 
 NEAR = 0.75
 """Lowest resemblance of near duplicates, from 0 to 1; how it was chosen: docs/data.md."""
-
 SHORTEST = 20
 """Characters. One letter can change the meaning of a shorter text, so its words must be equal."""
-
 WORDS = 10
 """Words of texts that may differ in one of them."""
-
 _BANDS, _ROWS_PER_BAND = 24, 4
 _LIKELY = 0.45  # share of equal hashes; 3 standard errors of 96 hashes below the resemblance where one word differs
 _LONG, _LIKELY_LONG = 2_000, 0.62  # characters of texts that one word hardly changes: 3 standard errors below NEAR

@@ -29,10 +29,8 @@ _MISSING = Completion("", finish="missing")
 
 Change = Literal["broken", "fixed", "wrong", "right", "same"]
 """What the candidate changes; without a change, whether both are right. ``same``: unchanged, rightness unknown."""
-
 Reply = tuple[str, str, str, str]
 """A model's answer, the first of its repeats; ``right``, ``wrong`` or ``open``; remarks; what it wrote before."""
-
 Row = tuple[str, str, str, Change, Reply, Reply | None]
 """An example: its id, input, expected output and change, the baseline's answer and, after training, the candidate's."""
 
