@@ -136,11 +136,6 @@ class Context:
         """Return the metric that decides."""
         return self.metrics[self.config.decided_by.name]
 
-    def metrics_of(self, role: str) -> Mapping[str, Metric]:
-        """Return the metrics by which a model is scored; judged metrics hold the judges' scores of its answers."""
-        judged = self.judging.metrics if self.judging is not None else {}
-        return {**self.metrics, **judged.get(role, {})}
-
     def asked(self, role: str) -> ModelSpec:
         """Return the keys of a model."""
         return {**self.config.baselines, "candidate": self.config.candidate}[role]

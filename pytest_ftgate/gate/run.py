@@ -227,9 +227,10 @@ def _scored(gate: Context) -> Context:
     judged = gate.holds or (gate.verdict == "fail" and "models_called" not in gate.facts)
     if not judged or any(one.facts.n_errors for one in decisive):
         return gate
-    asked = gate.deciding.name, gate.expected
+    of_judges, asked = gate.judging.metrics if gate.judging else {}, (gate.deciding.name, gate.expected)
+    metrics = {role: {**gate.metrics, **of_judges.get(role, {})} for role in measured}
     try:
-        scored = {role: measure.score_run(one, gate.metrics_of(role), *asked) for role, one in measured.items()}
+        scored = {role: measure.score_run(one, metrics[role], *asked) for role, one in measured.items()}
     except FtgateError as error:
         return gate.with_checks([error_check(error)])
     gate = replace(gate, measured=scored)
