@@ -14,13 +14,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Literal
 
+from pytest_ftgate import git, plain
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.data import DataSet, Example, canonical_json, expected_text, normalized_input, strict_json
 from pytest_ftgate.errors import ConfigError, DataError, HistoryError, StoreError, Where, shown_path
-from pytest_ftgate.git import find_base
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.models import Model, key_of
-from pytest_ftgate.plain import Hashes, from_plain
 from pytest_ftgate.result import AttemptResult, Check, Threshold
 from pytest_ftgate.runs.jobs import Run
 from pytest_ftgate.runs.store import Store
@@ -75,8 +74,8 @@ class Entry:
 
     gate: str
     candidate: str
-    answers: Hashes
-    test_set: Hashes
+    answers: plain.Hashes
+    test_set: plain.Hashes
     gain: float
     verdict: Literal["pass", "fail", "inconclusive"]
     level: float
@@ -235,7 +234,7 @@ def find_attempt(
         with suppress(StoreError):
             for text in notes.notes(_NOTE).values():
                 with suppress(ValueError):
-                    earlier.append(from_plain(Entry, strict_json.parse_json(text)))
+                    earlier.append(plain.from_plain(Entry, strict_json.parse_json(text)))
         earlier = [one for one in earlier if one.gate == (config.gate or config.name)]
     return Attempt(config, test, metric, name, fingerprint(test), answers=answers).among(earlier)
 
@@ -246,7 +245,7 @@ def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
         return
     path = _path(config)
     try:
-        base = find_base(path.parent, ref)
+        base = git.find_base(path.parent, ref)
         then, now = base and base.content(path), path.read_bytes() if path.exists() else b""
     except (HistoryError, OSError) as error:
         yield Check("attempts", "note", f"the ledger of attempts cannot be compared with its earlier version: {error}")
@@ -267,7 +266,7 @@ def _ledger(path: Path) -> list[Entry]:
     found = list[Entry]()
     try:
         for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-            found.append(from_plain(Entry, strict_json.parse_json(line)))
+            found.append(plain.from_plain(Entry, strict_json.parse_json(line)))
     except (OSError, ValueError) as error:
         what = "the line is not an attempt: the ledger was damaged or edited"
         where, evidence = Where(shown_path(path), len(found) + 1), " ".join(str(error).partition(" [type=")[0].split())

@@ -5,14 +5,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_ftgate import errors, text
 from pytest_ftgate.checks.advice import TOOLS_ADVICE
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics import Answers, Metric, tool_calls
 from pytest_ftgate.result import Check, called
 from pytest_ftgate.runs.measure import Measured, compare_scored
-from pytest_ftgate.text import shortened, show_value
 
 _TRIED = 20
 _CONFIDENCE = 0.95
@@ -79,9 +78,9 @@ def best_constant(metric: Metric, expected: Sequence[Any]) -> Constant:
     for answer in tried:
         try:
             value = bare.score(expected, [[answer] * len(expected)]).value
-        except MetricError as error:
+        except errors.MetricError as error:
             evidence = f"it failed on the constant answer {answer[:60]!r}, which the test set expects elsewhere"
-            raise MetricError(error.what, where=error.where, evidence=evidence, cure=error.cure) from error
+            raise errors.MetricError(error.what, where=error.where, evidence=evidence, cure=error.cure) from error
         constants.append(Constant(answer, value, not beats(bare, bare.best, value), len(counted)))
     beatable = [one for one in constants if not one.perfect] or constants
     return max(beatable, key=lambda one: one.value if metric.greater_is_better else -one.value)
@@ -145,16 +144,16 @@ def _refused(gate: Context, role: str, constant: Constant | None, only: str | No
 def _shown(gate: Context, role: str, constant: Constant | None) -> tuple[str, str, str]:
     """Return a model with its value, the constant answer, and the value of that, in words."""
     metric, facts = gate.deciding, gate.scored[role].facts
-    named = f"{called(role, facts.name)}: {metric.name} {show_value(facts.value, share=gate.share)}"
+    named = f"{called(role, facts.name)}: {metric.name} {text.show_value(facts.value, share=gate.share)}"
     if constant is None:
         return named, "", ""
     answer = metric.answers_read([constant.answer])[0] if metric.calls_tools else constant.answer
-    return named, f"always answering {_said(gate, answer)}", show_value(constant.value, share=gate.share)
+    return named, f"always answering {_said(gate, answer)}", text.show_value(constant.value, share=gate.share)
 
 
 def _said(gate: Context, answer: str | None) -> str:
     """Return an answer in words, as the metric reads it."""
-    said = repr(shortened(answer or "", _SHOWN))
+    said = repr(text.shortened(answer or "", _SHOWN))
     return f"{said} (no tool call)" if gate.deciding.calls_tools and answer == tool_calls.NO_CALL else said
 
 

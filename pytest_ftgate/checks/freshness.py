@@ -6,13 +6,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
-from pytest_ftgate import clock
+from pytest_ftgate import clock, errors, plain
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.data.strict_json import parse_json
-from pytest_ftgate.errors import StoreError
 from pytest_ftgate.models.protocol import Prediction
-from pytest_ftgate.plain import from_plain
 from pytest_ftgate.result import Check, called
 from pytest_ftgate.runs import jobs, measure, store
 from pytest_ftgate.text import DAY_S, day, excerpt, plural, show_age
@@ -53,11 +51,11 @@ def last_green(gate: Context, committed: Mapping[str, str], notes: store.Store) 
     """Return the newest green verdict in committed recordings and the notes of this machine, if one can be read."""
     name, found = _note_name(gate), list[LastGreen]()
     texts = [committed.get(name)]
-    with suppress(StoreError):
+    with suppress(errors.StoreError):
         texts.append(notes.note(name))
     for text in filter(None, texts):
         with suppress(ValueError):
-            found.append(from_plain(LastGreen, parse_json(text)))
+            found.append(plain.from_plain(LastGreen, parse_json(text)))
     tomorrow = clock.wall() + DAY_S  # a verdict from a wrong clock or an edited file would stay the newest for ever
     return max((one for one in found if 0 <= one.judged_at < tomorrow), key=lambda one: one.judged_at, default=None)
 
@@ -74,7 +72,7 @@ def keep_green(gate: Context, committed: Mapping[str, str], notes: store.Store) 
     if last is None:
         return {}
     text = json.dumps(asdict(last), sort_keys=True)
-    with suppress(StoreError):  # recordings may still carry it
+    with suppress(errors.StoreError):  # recordings may still carry it
         notes.keep_note(name, text)
     return {name: text}
 

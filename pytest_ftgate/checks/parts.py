@@ -6,16 +6,14 @@ from functools import partial
 from math import isfinite
 from typing import Any, NamedTuple
 
+from pytest_ftgate import errors, result, text
 from pytest_ftgate.checks.audit import check_test_set, grouped_by_content, leaked_rows
 from pytest_ftgate.config import GateKeys, GuardKeys, SliceKeys, Source
 from pytest_ftgate.data import DataSet, expected_text
-from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.metrics import Metric, build_metric, judged
 from pytest_ftgate.metrics.labels import distinct_outputs
-from pytest_ftgate.result import Check, PartResult, Status, TestSetResult
 from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
 from pytest_ftgate.statistics.planning import MOST_EXAMPLES, corrected_confidence, fewest_examples
-from pytest_ftgate.text import listed, nearest, printable
 
 NONE = "(none)"
 """The value of a field that is absent."""
@@ -59,7 +57,7 @@ def check_possible(metric: Metric, key: str, gain: float, source: Source) -> Non
     if gain >= width:
         what = f"{key} {gain:g} ({source}) is impossible: {metric.name} is between {metric.low:g} and {metric.high:g}"
         cure = f"Did you mean {percent:g}?" if percent < width else f"Write {key} in the metric's unit."
-        raise ConfigError(what, where=Where(source.place or None), cure=cure)
+        raise errors.ConfigError(what, where=errors.Where(source.place or None), cure=cure)
 
 
 def size_of(metric: Metric, groups: Sequence[str | None], tolerance: Tolerance) -> Size:
@@ -96,16 +94,16 @@ class Guard:
         """Return the path of its keys in the gate, which is also the name of its check."""
         return f"guards.{self.name}"
 
-    def check(self, status: Status, message: str, **fields: Any) -> Check:
+    def check(self, status: result.Status, message: str, **fields: Any) -> result.Check:
         """Return a check of the guard; its name says which guard, and its source where its test set is written."""
-        return Check(self.path, status, message, **{"source": str(self.spec.sources["test_set"]), **fields})
+        return result.Check(self.path, status, message, **{"source": str(self.spec.sources["test_set"]), **fields})
 
     @property
-    def facts(self) -> PartResult:
+    def facts(self) -> result.PartResult:
         """Return the facts that are known before it is measured."""
-        test_set = TestSetResult(self.test.path, self.test.sha256, len(self.test))
+        test_set = result.TestSetResult(self.test.path, self.test.sha256, len(self.test))
         known: dict[str, Any] = {"test_set": test_set, "metric_range": (self.metric.low, self.metric.high)}
-        return PartResult(self.name, self.metric.name, self.spec.max_drop, self.tolerance.confidence, **known)
+        return result.PartResult(self.name, self.metric.name, self.spec.max_drop, self.tolerance.confidence, **known)
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ class Slice:
     note: str | None = None
 
     def __str__(self) -> str:
-        return f"{printable(self.field, SHOWN)}={printable(self.value, SHOWN)}"
+        return f"{text.printable(self.field, SHOWN)}={text.printable(self.value, SHOWN)}"
 
 
 class Parts(NamedTuple):
@@ -190,8 +188,8 @@ def _guard(
         metric = build(spec.metric, labels=labels, known=known, examples=test.examples)
         judged.refuse_judged(metric, "the metric of a guard", source=str(spec.sources["metric"]))
         check_possible(metric, "max_drop", spec.max_drop, spec.sources["max_drop"])
-    except ConfigError as error:
-        raise ConfigError(f"guard {printable(name, SHOWN)}: {error.what}", **error.parts()) from error
+    except errors.ConfigError as error:
+        raise errors.ConfigError(f"guard {text.printable(name, SHOWN)}: {error.what}", **error.parts()) from error
     tolerance = Tolerance(spec.max_drop, config.confidence, proven=True)
     return Guard(name, spec, grouped_by_content(test), metric, tolerance, leaked_rows(training, test))
 
@@ -201,10 +199,10 @@ def _by_value(spec: SliceKeys, test: DataSet, metric: Metric) -> Iterator[Slice]
     known = {field: None for example in test.examples for field in example.fields}
     for name in spec.fields:
         if name not in known:
-            what = f"no example of the test set has the field {printable(name, SHOWN)!r}"
-            evidence, near = f"the fields of the test set are: {listed(known)}", nearest(name, known)
+            what = f"no example of the test set has the field {text.printable(name, SHOWN)!r}"
+            evidence, near = f"the fields of the test set are: {text.listed(known)}", text.nearest(name, known)
             where, cure = spec.sources["fields"].where("slices.fields"), f"Did you mean {near!r}?" if near else None
-            raise ConfigError(what, where=where, evidence=evidence, cure=cure)
+            raise errors.ConfigError(what, where=where, evidence=evidence, cure=cure)
         rows: dict[str, list[int]] = {}
         for row, example in enumerate(test.examples):
             value = example.fields.get(name)
@@ -229,7 +227,7 @@ def _judgeable(one: Slice, config: GateKeys, test: DataSet, build: Callable[...,
         spec = replace(spec, options={**spec.options, "labels": written})
     try:
         if written == []:
-            raise ConfigError("it has none of the labels that the metric averages over")
+            raise errors.ConfigError("it has none of the labels that the metric averages over")
         return replace(one, metric=build(spec, labels=labels))
-    except ConfigError as error:  # known before any call, such as a missing label
+    except errors.ConfigError as error:  # known before any call, such as a missing label
         return replace(one, note=f"cannot be judged by {one.metric.name}: {error.what}")

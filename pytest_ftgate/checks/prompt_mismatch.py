@@ -9,11 +9,10 @@ from itertools import islice, takewhile
 from math import ceil
 from typing import Any, TypeAlias
 
+from pytest_ftgate import errors, result
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import INSTRUCTIONS, canonical_json
-from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models.prompt import Prompt
-from pytest_ftgate.result import Check
 from pytest_ftgate.text import printable
 
 _RARE = 0.1
@@ -30,7 +29,7 @@ Difference: TypeAlias = tuple[str, str, float, float]
 """What differs, its cure, and the shares of the candidate's calls and of the training rows that have the thing."""
 
 
-def check(gate: Context) -> Iterator[Check]:
+def check(gate: Context) -> Iterator[result.Check]:
     """Compare system message, template, examples and tools of the training rows with those of the candidate's calls.
 
     Only rows that are conversations tell whether training used a system message. A model without a prompt of ours (a
@@ -43,7 +42,7 @@ def check(gate: Context) -> Iterator[Check]:
     for what, cure, asked, trained in (*_differences(gate), *chat_template):
         message = f"the candidate {model.name} is not asked as in training: {what}"
         advice = f"Ask the candidate as in training ({source}): {cure}."
-        yield Check("prompt_mismatch", "warning", message, asked, trained, source, advice, "measure_again")
+        yield result.Check("prompt_mismatch", "warning", message, asked, trained, source, advice, "measure_again")
 
 
 def _sample(rows: Sequence[Any]) -> Sequence[Any]:
@@ -154,7 +153,7 @@ def _chat_template(gate: Context) -> Iterator[Difference]:
     generator: Any = gate.models["candidate"].function
     try:
         rendered = zip(rows, generator.rendered(list(rows.values())), strict=True)
-    except ModelError:  # reported by the call, where such messages are sent
+    except errors.ModelError:  # reported by the call, where such messages are sent
         return
     unlike = [(row, asked, learned) for row, (asked, learned) in rendered if not learned.startswith(asked.rstrip())]
     if len(unlike) > _RARE * len(rows):

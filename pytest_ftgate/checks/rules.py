@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
+from pytest_ftgate import errors, result
 from pytest_ftgate.checks import (
     alternatives,
     answers,
@@ -25,8 +26,6 @@ from pytest_ftgate.checks import (
 )
 from pytest_ftgate.checks.audit import findings
 from pytest_ftgate.checks.context import Context, Found
-from pytest_ftgate.errors import FtgateError
-from pytest_ftgate.result import Check, error_check
 
 Stage = Literal["free", "answered", "scored"]
 """When a rule is checked: before any model is called, after all models answered, or after all answers are scored."""
@@ -41,7 +40,7 @@ class Rule(NamedTuple):
     """
 
     stage: Stage
-    check: Callable[[Context], Found | Iterable[Check]]
+    check: Callable[[Context], Found | Iterable[result.Check]]
     needs: Need = None
     key: Need = None
 
@@ -99,6 +98,6 @@ def check(gate: Context, *stages: Stage) -> Context:
             try:
                 found = rule.check(gate)
                 gate = gate.with_found(found if isinstance(found, Found) else Found({}, found))
-            except FtgateError as error:
-                gate = gate.with_checks([error_check(error)])
+            except errors.FtgateError as error:
+                gate = gate.with_checks([result.error_check(error)])
     return gate

@@ -6,7 +6,7 @@ from functools import partial
 from math import inf
 from typing import Any
 
-from pytest_ftgate import clock
+from pytest_ftgate import clock, result
 from pytest_ftgate.checks import attempts, ready, thresholds
 from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set, check_test_set, grouped, row_pairs
 from pytest_ftgate.checks.context import Context
@@ -20,7 +20,6 @@ from pytest_ftgate.gate.state import Services
 from pytest_ftgate.metrics import Metric, build_metric, labels, reads_expected
 from pytest_ftgate.models import Model, Surroundings, build_model
 from pytest_ftgate.models.prompt import refuse_unsent_media
-from pytest_ftgate.result import TestSetResult, TrainingResult
 from pytest_ftgate.runs import jobs, runner
 
 
@@ -159,8 +158,8 @@ def _input_facts(gate: Context) -> dict[str, Any]:
     test, training, audit, metric = gate.test, gate.training, gate.audit, gate.deciding
     counts = audit.rows, audit.usable, audit.duplicates, audit.conflicts, audit.leaked
     leaked, near = (row_pairs(test, training, rows) for rows in (audit.leaked_rows, audit.leaked_near_rows))
-    trained = TrainingResult(training.path, training.sha256, *counts, leaked, near)
-    test_set = TestSetResult(test.path, test.sha256, len(test), row_pairs(test, test, audit.test_near_rows))
+    trained = result.TrainingResult(training.path, training.sha256, *counts, leaked, near)
+    test_set = result.TestSetResult(test.path, test.sha256, len(test), row_pairs(test, test, audit.test_near_rows))
     facts = {"training": trained, "test_set": test_set}
     guards = tuple(one.facts for one in gate.parts.others)
     return {**facts, "metric_range": (metric.low, metric.high), "guards": guards}

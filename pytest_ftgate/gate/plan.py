@@ -7,17 +7,16 @@ from dataclasses import dataclass, field, replace
 from math import ceil, isfinite
 from typing import Any, NamedTuple
 
+from pytest_ftgate import errors, result
 from pytest_ftgate.checks.context import Context, RunName, jobs
 from pytest_ftgate.checks.ready import improved
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.data import DataSet, Example, expected_text
-from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.gate.run import read_gate
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.metrics import Metric, Scored
 from pytest_ftgate.models import Model
 from pytest_ftgate.models.price import price_of, tokens_usd
-from pytest_ftgate.result import RED, Check, Status, called, error_check
 from pytest_ftgate.runs import measure, runner
 from pytest_ftgate.runs.jobs import Job, Run
 from pytest_ftgate.statistics import arrays
@@ -107,7 +106,7 @@ class Plan:
     """
 
     name: str
-    checks: tuple[Check, ...]
+    checks: tuple[result.Check, ...]
     gate: Context | None = None
     prospects: Prospects | None = None
     calls: tuple[Calls, ...] = ()
@@ -119,7 +118,7 @@ class Plan:
     @property
     def failed(self) -> bool:
         """Return whether a free check fails, so that the gate would call no model, or a call of a preview failed."""
-        return self.n_missing > 0 or any(check.status in RED for check in self.checks)
+        return self.n_missing > 0 or any(check.status in result.RED for check in self.checks)
 
     @property
     def n_missing(self) -> int:
@@ -128,7 +127,7 @@ class Plan:
 
 
 def plan_gate(
-    config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = (), preview: int = 0
+    config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[result.Check, ...] = (), preview: int = 0
 ) -> Plan:
     """Plan a gate. With ``preview`` each model is first asked about so many examples, also where a free check fails.
 
@@ -139,8 +138,8 @@ def plan_gate(
         return Plan(gate.result.name, gate.result.checks)
     try:
         return _plan(gate, services, preview)
-    except FtgateError as error:
-        return Plan(gate.config.name, (*gate.checks, error_check(error)))
+    except errors.FtgateError as error:
+        return Plan(gate.config.name, (*gate.checks, result.error_check(error)))
 
 
 def _plan(gate: Context, services: Services, preview: int) -> Plan:
@@ -182,7 +181,7 @@ def _calls(gate: Context, wanted: Mapping[RunName, Job], stored: Mapping[RunName
             continue
         own = {name: job for name, job in wanted.items() if name.role == role}
         purposes = tuple((name.words, len(job.test_set) * job.repeats) for name, job in own.items())
-        found = Calls(called(role, model.name), purposes, sum(len(stored[name].unanswered) for name in own))
+        found = Calls(result.called(role, model.name), purposes, sum(len(stored[name].unanswered) for name in own))
         known = max((_answered(stored[name]) for name in own), key=lambda run: len(run.test_set))
         n = len(known.test_set)
         if not n:
@@ -234,7 +233,7 @@ def _stored_scores(gate: Context, stored: Mapping[RunName, Run]) -> dict[str, Sc
         return {}
     try:
         return {role: gate.deciding.score(gate.expected, measure.answers_of(run)) for role, run in runs.items()}
-    except FtgateError:
+    except errors.FtgateError:
         return {}
 
 
@@ -282,14 +281,14 @@ def _assumed(gate: Context) -> Scored | None:
     metric = gate.deciding
     try:
         nothing = metric.score(gate.expected, [[None] * len(gate.test)])
-    except FtgateError:
+    except errors.FtgateError:
         return None
     return improved(nothing, _RIGHT * (metric.high - metric.low)) if isfinite(metric.high - metric.low) else None
 
 
 def _simulated(baseline: Scored, candidate: Scored, codes: arrays.Codes | None, asked: Mapping[str, Any]) -> Chances:
     """Return how often each verdict is given on test sets that are drawn from this one."""
-    found: Counter[Status] = Counter()
+    found: Counter[result.Status] = Counter()
     for rows, groups in redrawn(len(measure.rightness(baseline)), codes):
         drawn = baseline.drawn(rows), candidate.drawn(rows)
         compared = measure.compare_scored(*drawn, groups=groups, bounds=False, **asked)
@@ -306,10 +305,10 @@ def _asked(metric: Metric, role: str, model: Model, shown: DataSet, first: DataS
     scored = None
     if run is not None and not (metric.judged or metric.pairwise):
         rest = len(shown) - len(first) if metric.kind == "set" else 0
-        with suppress(FtgateError):  # the answers are shown without scores
+        with suppress(errors.FtgateError):  # the answers are shown without scores
             scored = metric.score(shown.expected[: len(first) + rest], [[*measure.answers_of(run)[0], *[None] * rest]])
     tokens = round(model.characters(first.examples[0]) / _CHARACTERS_PER_TOKEN)
-    return Asked(called(role), called(role, model.name), prompts, tokens, run, scored)
+    return Asked(result.called(role), result.called(role, model.name), prompts, tokens, run, scored)
 
 
 def _prompt(model: Model, example: Example) -> Prompt:

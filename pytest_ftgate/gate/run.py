@@ -5,18 +5,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any, get_args
 
-from pytest_ftgate import clock
+from pytest_ftgate import clock, errors, text
 from pytest_ftgate.checks import advice, attempts, freshness, rules
 from pytest_ftgate.checks.context import Context, RunName, jobs, result_of
 from pytest_ftgate.config import GateKeys
-from pytest_ftgate.errors import ConfigError, FtgateError, guarded
 from pytest_ftgate.gate.inputs import read_inputs
 from pytest_ftgate.gate.state import Judged, Services, uncollected
 from pytest_ftgate.result import RED, Check, Status, error_check
 from pytest_ftgate.runs import measure, runner
 from pytest_ftgate.runs.jobs import Run
 from pytest_ftgate.runs.judging import Judging, ask_judges, calibrate
-from pytest_ftgate.text import timestamp
 
 _HOOK = "the hook pytest_ftgate_checks"
 _MOST_ROUNDS = 10
@@ -59,7 +57,7 @@ def _with_known_answers(gate: Context, services: Services) -> Context:
         unfinished = freshness.until_judged(found, services.stores.started)
         found = found.with_checks(one for one in unfinished if one.status == "warning")
         found = _kept(found, services)
-    except (FtgateError, attempts.MovedError):
+    except (errors.FtgateError, attempts.MovedError):
         return gate
     return found if found.scored and found.verdict != "error" else gate
 
@@ -81,7 +79,7 @@ def read_gate(
         gate = rules.check(read_inputs(config, services, nodeid, answers).with_checks(reviewed), "free")
         last = freshness.last_green(gate, services.committed, services.stores.notes)
         return gate.with_checks(freshness.base_changed(gate, last))
-    except FtgateError as error:
+    except errors.FtgateError as error:
         return Judged(result_of(config, {"nodeid": nodeid}, (*reviewed, *map(error_check, error.problems))))
 
 
@@ -104,8 +102,8 @@ def judge_answers(gate: Context, services: Services, *, reviewed: tuple[Check, .
                 return again
             gate = again.with_facts(models_called=True)
         what = f"this gate was judged {_MOST_ROUNDS} times, and each time another process took its attempt"
-        raise ConfigError(what, cure="Judge the candidates of one test set one after the other.")
-    except FtgateError as error:
+        raise errors.ConfigError(what, cure="Judge the candidates of one test set one after the other.")
+    except errors.FtgateError as error:
         return _close(gate.with_checks(map(error_check, error.problems)), services)
 
 
@@ -119,14 +117,14 @@ def _judge_answers(gate: Context, services: Services) -> Judged | Context:
                 return _close(gate, services)
             gate = _answered(_run(gate, options))
             gate = _judged(gate, options) if gate.holds else gate
-        except FtgateError as error:
+        except errors.FtgateError as error:
             return _close(gate.with_checks(map(error_check, error.problems)), services)
     gate = check_answers(gate, services.hook)
     try:
         gate = _kept(gate, services)
     except attempts.MovedError:
         return gate
-    except FtgateError as error:
+    except errors.FtgateError as error:
         gate = gate.with_checks([error_check(error, "attempts")])
     return _close(gate.with_checks(freshness.until_judged(gate, services.stores.started)), services)
 
@@ -174,7 +172,7 @@ def _kept(gate: Context, services: Services) -> Context:
     attempt, gain = gate.attempt, gate.facts.get("gain")
     if attempt is None or gain is None or gate.verdict == "error":
         return gate
-    at, tell = timestamp(gate.now), services.tell if services.ci else None
+    at, tell = text.timestamp(gate.now), services.tell if services.ci else None
     return gate.with_checks(attempt.keep(gain, gate.verdict, at, services.stores.notes, tell))
 
 
@@ -203,14 +201,14 @@ def _checks_of_others(gate: Context, hook: Any | None) -> list[Check]:
     if hook is None or not gate.scored:
         return []
     try:
-        given = guarded(_HOOK, lambda: [list(checks) for checks in hook.pytest_ftgate_checks(gate=gate)])
+        given = errors.guarded(_HOOK, lambda: [list(checks) for checks in hook.pytest_ftgate_checks(gate=gate)])
         found = [one for checks in given for one in checks]
         for one in found:
             if not isinstance(one, Check) or one.status not in get_args(Status):
-                raise ConfigError(f"{_HOOK} must return checks", evidence=f"it returned {type(one).__name__}")
+                raise errors.ConfigError(f"{_HOOK} must return checks", evidence=f"it returned {type(one).__name__}")
             what = f"the check {one.name} of {_HOOK} holds a value that JSON cannot represent, and"
-            guarded(what, json.dumps, asdict(one))
-    except FtgateError as error:
+            errors.guarded(what, json.dumps, asdict(one))
+    except errors.FtgateError as error:
         return [error_check(error)]
     return found
 
@@ -231,7 +229,7 @@ def _scored(gate: Context) -> Context:
     metrics = {role: {**gate.metrics, **of_judges.get(role, {})} for role in measured}
     try:
         scored = {role: measure.score_run(one, metrics[role], *asked) for role, one in measured.items()}
-    except FtgateError as error:
+    except errors.FtgateError as error:
         return gate.with_checks([error_check(error)])
     gate = replace(gate, measured=scored)
     reported = {"baseline": gate.best, "candidate": "candidate"}

@@ -9,12 +9,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate import clock
+from pytest_ftgate import clock, errors
 from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config import DataKeys, file_of, keys_of
 from pytest_ftgate.data import DataSet, content_of, examples_from, lines, load_examples
-from pytest_ftgate.errors import guarded, shown_path
 from pytest_ftgate.result import GateResult
 from pytest_ftgate.runs.budget import Budget
 from pytest_ftgate.runs.jobs import Run, Stores, TimeLimit
@@ -162,11 +161,11 @@ def _load_file(source: DataKeys, hook: Any | None, asked: Mapping[str, Any]) -> 
     options = {"format": source.format, "fields": dict(source.fields), "limit": source.limit}
     called, rows = "the hook pytest_ftgate_load_examples", None
     if hook is not None:
-        rows = guarded(called, hook.pytest_ftgate_load_examples, path=source.path, options=options)
+        rows = errors.guarded(called, hook.pytest_ftgate_load_examples, path=source.path, options=options)
     if rows is None:
         with lines.written_at(source.source.where()):
             return load_examples(source.path, format=source.format, **asked)
-    shown = shown_path(source.path)
+    shown = errors.shown_path(source.path)
     data = examples_from(rows, origin=shown, **asked)
     if not source.path.is_file():  # a folder of shards, or a name that only the hook understands
         return replace(data, path=shown)

@@ -8,12 +8,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from pytest_ftgate import errors, text
 from pytest_ftgate.config.keys import own_words
 from pytest_ftgate.data import lines, strict_json
-from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.plain import DIALECT, INNER, about
 from pytest_ftgate.result import GateResult
-from pytest_ftgate.text import dotted, one_line, plural, timestamp
 
 REPORT_VERSION = 1
 _CURE = "Write one: python -m pytest --ftgate-report=json:PATH"
@@ -42,8 +41,8 @@ class Session:
     def counted(self, results: Sequence[GateResult]) -> str:
         """Return the outcome: ``2 of 3 gates passed, 1 required gate not met``."""
         passed = sum(result.passed for result in results)
-        counted = f"{passed:,} of {plural(len(results), 'gate')} passed" if results else "no gate was judged"
-        owed = f", {plural(len(self.unjudged), 'required gate')} not met"
+        counted = f"{passed:,} of {text.plural(len(results), 'gate')} passed" if results else "no gate was judged"
+        owed = f", {text.plural(len(self.unjudged), 'required gate')} not met"
         return counted + (owed if self.unjudged and not self.waived_by else "")
 
 
@@ -71,7 +70,7 @@ class Report:
 
 def report(results: Iterable[GateResult], session: Session, *, written_at: float | None = None) -> str:
     """Return the JSON report of the judged gates as text; ``written_at`` is in seconds since the epoch."""
-    written = {} if written_at is None else {"written": timestamp(written_at)}
+    written = {} if written_at is None else {"written": text.timestamp(written_at)}
     document = {
         "version": REPORT_VERSION,
         "gates": [result.to_dict() for result in results],
@@ -99,10 +98,10 @@ def read_report(path: Path) -> Report:
     except ValidationError as error:
         (places, found), *_ = own_words(error)
         found = f"must be {REPORT_VERSION}, the only supported version" if places == ("version",) else found
-        at, what = dotted(places), f"not a report: {found}"
+        at, what = text.dotted(places), f"not a report: {found}"
     except ValueError as error:
-        at, what = "", f"not a report: {one_line(str(error))}"
-    raise DataError(what, where=Where(shown_path(path), key=at or None), cure=_CURE)
+        at, what = "", f"not a report: {text.one_line(str(error))}"
+    raise errors.DataError(what, where=errors.Where(errors.shown_path(path), key=at or None), cure=_CURE)
 
 
 def environment() -> dict[str, str]:

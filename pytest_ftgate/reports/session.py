@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_ftgate import clock
-from pytest_ftgate.errors import write_whole
+from pytest_ftgate import clock, errors
 from pytest_ftgate.reports import json
 from pytest_ftgate.reports.html.evidence import Evidence
 from pytest_ftgate.result import GateResult
@@ -29,7 +28,7 @@ class Outcome:
         """
         kept, results = list[str](), [result for result, _ in self.gates]
         if form == "json":
-            write_whole(path, [json.report(results, self.session, written_at=clock.wall())])
+            errors.write_whole(path, [json.report(results, self.session, written_at=clock.wall())])
         elif form == "markdown":
             from pytest_ftgate.reports.markdown import document
 
@@ -38,15 +37,15 @@ class Outcome:
                 with path.open("a", encoding="utf-8", newline="\n") as file:
                     file.write(text)
             else:
-                write_whole(path, [text])
+                errors.write_whole(path, [text])
         elif form == "card":
             from pytest_ftgate.reports.card import card
 
-            write_whole(path, [card(results, written_at=clock.wall())])
+            errors.write_whole(path, [card(results, written_at=clock.wall())])
         elif form == "html":
             from pytest_ftgate.reports.html.page import page
 
-            write_whole(path, page(self.gates, self.session, written_at=clock.wall()))
+            errors.write_whole(path, page(self.gates, self.session, written_at=clock.wall()))
         else:
             from pytest_ftgate.reports.recordings import missing_answers, write_recordings
 

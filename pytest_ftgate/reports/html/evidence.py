@@ -10,6 +10,7 @@ from itertools import repeat
 from math import isfinite
 from typing import Any, Literal, get_args
 
+from pytest_ftgate import plain, result
 from pytest_ftgate.checks.audit import row_pairs
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.gain import shown_answers
@@ -17,9 +18,7 @@ from pytest_ftgate.data import canonical_json, expected_text
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.models import Completion
 from pytest_ftgate.models.prompt import Prompt
-from pytest_ftgate.plain import from_plain
 from pytest_ftgate.reports.sentences import FINISHES
-from pytest_ftgate.result import RowPair, called
 from pytest_ftgate.runs.measure import Measured, is_right, rightness, shown_input
 from pytest_ftgate.text import plural, readable, show_seconds
 
@@ -47,7 +46,7 @@ class Evidence:
     rows: tuple[Row, ...] = ()
     repeats: int = 1
     prompts: Mapping[str, str] = field(default_factory=dict)
-    near_duplicates: tuple[RowPair, ...] = ()
+    near_duplicates: tuple[result.RowPair, ...] = ()
 
     def to_json(self) -> str:
         """Return it on one line, for another process."""
@@ -56,7 +55,7 @@ class Evidence:
     @classmethod
     def from_json(cls, text: str) -> "Evidence":
         """Return what :meth:`to_json` wrote."""
-        return from_plain(cls, json.loads(text))
+        return plain.from_plain(cls, json.loads(text))
 
 
 def collect(gate: Context) -> Evidence:
@@ -68,7 +67,7 @@ def collect(gate: Context) -> Evidence:
         prompt = getattr(run.model, "prompt", None)
         if isinstance(prompt, Prompt):
             messages = map(_message, prompt.messages(gate.test.examples[0]))
-            roles.setdefault(readable("\n\n".join(messages), _PROMPT_CHARACTERS), []).append(called(role))
+            roles.setdefault(readable("\n\n".join(messages), _PROMPT_CHARACTERS), []).append(result.called(role))
     prompts = {", ".join(models): text for text, models in roles.items()}
     near = row_pairs(gate.training, gate.training, gate.audit.near_rows)
     return replace(answers, prompts=prompts, near_duplicates=near)
