@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pytest_ftgate.checks.audit import audit_training_set
-from pytest_ftgate.checks.audit.content import Wording, resemblance
+from pytest_ftgate.checks.audit.wording import Wording, resemblance
 from pytest_ftgate.data import load_examples, normalized_input
 
 

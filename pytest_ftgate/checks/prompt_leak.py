@@ -13,8 +13,8 @@ from itertools import islice
 from typing import Any
 from urllib.parse import unquote_plus
 
-from pytest_ftgate.checks.audit.content import plain_text, unescaped, words_of
 from pytest_ftgate.checks.audit.leaks import Index
+from pytest_ftgate.checks.audit.wording import plain_text, unescaped, words_of
 from pytest_ftgate.checks.baseline_quality import texts_in
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import Input, expected_text, normalized_input

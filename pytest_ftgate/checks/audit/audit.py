@@ -9,9 +9,9 @@ from functools import lru_cache
 from itertools import chain, pairwise
 from typing import NamedTuple
 
-from pytest_ftgate.checks.audit.content import Wording, contents, excerpt_from, plain_text, shared_start
 from pytest_ftgate.checks.audit.leaks import copies_but_for_ids, leaks, sharing
 from pytest_ftgate.checks.audit.near import near_copies
+from pytest_ftgate.checks.audit.wording import Wording, contents, excerpt_from, plain_text, shared_start
 from pytest_ftgate.data import DataSet, Example, Input, Messages, canonical_json, expected_text, strict_json
 from pytest_ftgate.data.normalize import is_blank, normalized_input, visible, without_instructions
 from pytest_ftgate.errors import DataError, raise_together
@@ -29,7 +29,7 @@ class Exact(NamedTuple):
         repeats: rows with non-blank input and output whose input an earlier such row has, as (row, first row with it).
         usable: all other rows with non-blank input and output.
         leaked: test rows whose input is in the training set, as (test row, training row); all rows of both are named.
-        said, tested: the inputs of both sets as they are compared for similar rows: what they say, see :mod:`.content`.
+        said, tested: the inputs of both sets as they are compared for similar rows: what they say, see :mod:`.wording`.
     """
 
     repeats: Pairs

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from pytest_ftgate.checks.audit import content, near
+from pytest_ftgate.checks.audit import near, wording
 from pytest_ftgate.checks.audit.audit import labels_in
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config.data import max_tokens
@@ -105,7 +105,7 @@ def _pairs(data: DataSet, pairs: Sequence[tuple[int, int]], sign: str, others: D
     place, count = others.row_name if data is others else others.where, 1 if sign == "~" else _NAMED
     named = ", ".join(f"{data.where(row)} {sign} {place(first)}" for row, first in pairs[:count])
     if sign == "~" and pairs:
-        texts = content.differing(data.examples[pairs[0][0]].input, others.examples[pairs[0][1]].input)
+        texts = wording.differing(data.examples[pairs[0][0]].input, others.examples[pairs[0][1]].input)
         named += f" ({' and '.join(map(_quoted, texts))})"
     return len({row for row, _ in pairs}), named + _more(len(pairs), count)
 

@@ -11,19 +11,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from itertools import islice, pairwise
 from typing import NamedTuple, TypeVar
 
-from pytest_ftgate.checks.audit.content import (
-    MARKS,
-    MASK,
-    SIGNS,
-    SUBSTANTIAL,
-    SUBSTANTIAL_MASKED,
-    TOKEN,
-    is_long,
-    masked,
-    says,
-    unescaped,
-    words_of,
-)
+from pytest_ftgate.checks.audit import wording
 from pytest_ftgate.data import INSTRUCTIONS, DataSet, expected_text, normalized_input
 
 K = TypeVar("K", bound=Hashable)
@@ -50,7 +38,7 @@ _INNER = re.compile(rf"[ ,;'’*_`~…、{_STOPS}]*")
 _APART = re.compile(r"(?:[\W_]|\d+(?:[^\w\s]\d+)+(?!\w))*")
 """What is between a content and the next word: signs, dates and times."""
 _ITEM, _NUMBERING = re.compile(r" ?\.\d{1,3}(?!\S)"), re.compile(r"[\d.):*\s-]*")
-_SIGN = re.compile(rf"[{SIGNS}]")
+_SIGN = re.compile(rf"[{wording.SIGNS}]")
 _DIGITS, _LISTED = re.compile(r"\d+"), re.compile(r"[,;|\n]")
 _ANSWER = re.compile(r"[^\w\n]*\nassistant\t([^\n]*)")
 
@@ -127,11 +115,12 @@ def leaks(
 
     ``said`` and ``tested`` are the contents of both sets, ``outputs`` the stripped outputs of the training set.
     """
-    wholes, given = [words_of(masked(content)) for content in said], list(map(normalized_input, outputs))
+    wholes = [wording.words_of(wording.masked(content)) for content in said]
+    given = list(map(normalized_input, outputs))
     parts: dict[str, list[int]] = defaultdict(list)
     for row, content in enumerate(tested):
-        if says(content, 1):
-            parts[words_of(masked(content))].append(row)
+        if wording.says(content, 1):
+            parts[wording.words_of(wording.masked(content))].append(row)
     index = Index(parts, Counter(word for whole in wholes for word in whole.split(" ")))
     answers = [normalized_input(expected_text(example.expected)) for example in test]
     expects = {part: {answers[row] for row in rows} for part, rows in parts.items()}
@@ -144,7 +133,7 @@ def leaks(
             if part == whole:
                 hits[part].append(_Hit(row, said[row], given[row]))
                 continue
-            if says(part, _FEW):
+            if wording.says(part, _FEW):
                 holding.add(row)
             sides, turn, answered = _sides(said[row], at, part, contents)
             equal = expects[part] & _answers(outputs[row])
@@ -157,9 +146,9 @@ def leaks(
                 answer = None
             hits[part].append(_Hit(row, said[row], answer, sides, whole.count(" ") + 1))
     for row, text in _beside(training, outputs):
-        whole = words_of(masked(text))
+        whole = wording.words_of(wording.masked(text))
         for part, at in index.find(whole):
-            if part in certain or says(part, _FEW):
+            if part in certain or wording.says(part, _FEW):
                 sides, *_ = _sides(text, at, part, contents)
                 alone = part in certain or (_weight(part) >= _HALF and not all(side.words for side in sides))
                 hits[part].append(_Hit(row, text, None, () if alone else sides, whole.count(" ") + 1))
@@ -167,7 +156,7 @@ def leaks(
     around = _Around(hits, islice(others, _SAMPLE if hits else 0))
     for part, rows in parts.items():
         found = [hit for hit in hits.get(part, ()) if around.ends(part, hit, expects[part])]
-        decided = says(part, SUBSTANTIAL) and len({hit.answer for hit in found} - {None}) == 1
+        decided = wording.says(part, wording.SUBSTANTIAL) and len({hit.answer for hit in found} - {None}) == 1
         named = set[int]()
         for asked in rows:
             content, answer = tested[asked], answers[asked]
@@ -182,8 +171,8 @@ def leaks(
 
 def _is_said(hit: _Hit, part: str, content: str, answer: str) -> bool:
     """Return whether a text says a content with the same ids; with other ones if its answer is the same."""
-    if MASK in part and f" {words_of(content)} " not in f" {words_of(hit.text)} ":
-        return hit.answer == answer != "" and says(part, SUBSTANTIAL_MASKED)
+    if wording.MASK in part and f" {wording.words_of(content)} " not in f" {wording.words_of(hit.text)} ":
+        return hit.answer == answer != "" and wording.says(part, wording.SUBSTANTIAL_MASKED)
     return True
 
 
@@ -207,7 +196,8 @@ class _Around:
         beside: dict[tuple[int, str], set[str]] = defaultdict(set)
         for part, found in hits.items():
             for number, side in ((number, side) for hit in found for number, side in enumerate(hit.sides)):
-                if side.stops or side.words.startswith(MARKS) or side.words.endswith(MARKS) or is_long(side.words):
+                marked = side.words.startswith(wording.MARKS) or side.words.endswith(wording.MARKS)
+                if marked or side.stops or wording.is_long(side.words):
                     beside[number, side.words].add(part)
         # The sides of contents, 0 or 1, with what many of them have there: a text with a mark, or a long one.
         self._frames = {side for side, some in beside.items() if len(some) >= _SHARED}
@@ -223,11 +213,11 @@ class _Around:
         """
         words = part.count(" ") + 1
         sentence = words >= _RUN and hit.size - words >= _NEXT
-        foreign = hit.size - words >= _RUN and hit.answer is not None and says(part, _FEW)
+        foreign = hit.size - words >= _RUN and hit.answer is not None and wording.says(part, _FEW)
         for number, side in enumerate(hit.sides):
             ends = not side.words or (number, side.words) in self._frames or (side.stops and sentence)
             if side.content is not None:
-                other = says(part, SUBSTANTIAL) and normalized_input(side.content) not in expected
+                other = wording.says(part, wording.SUBSTANTIAL) and normalized_input(side.content) not in expected
                 ends = ends or other or hit.size >= _TWO
             if not ends and foreign and self._texts >= _FEWEST:
                 last, first = side.pairs[0]
@@ -246,8 +236,8 @@ def _sides(
 
     Also whether the part begins a turn of the user, and the answer to that turn.
     """
-    text, words = masked(text), part.split(" ")
-    spans = [match.span() for match in islice(TOKEN.finditer(text), first, first + len(words))]
+    text, words = wording.masked(text), part.split(" ")
+    spans = [match.span() for match in islice(wording.TOKEN.finditer(text), first, first + len(words))]
     before, after = text[: spans[0][0]], text[spans[-1][1] :]
     answered = _ANSWER.match(after)
     sides = _side(before[::-1], words[0], contents, before=True), _side(after, words[-1], contents, before=False)
@@ -265,13 +255,13 @@ def _side(near: str, word: str, contents: Mapping[str, str], *, before: bool) ->
     if item or not _INNER.fullmatch(gap) or (not any(map(str.isalpha, far)) and (gap.strip() or not far)):
         return _Side()
     beside = far[:_NEAR][::-1] if before else far[:_NEAR]
-    words, tokens = _DIGITS.sub(MASK, beside).split(" "), TOKEN.findall(beside)
+    words, tokens = _DIGITS.sub(wording.MASK, beside).split(" "), wording.TOKEN.findall(beside)
     runs = (" ".join(tokens[-size:] if before else tokens[:size]) for size in range(1, len(tokens) + 1))
     whole = len(tokens) if len(far) <= _NEAR else 0
     content = (
         contents[one]
         for size, one in enumerate(runs, 1)
-        if one in contents and (size == whole or says(one, SUBSTANTIAL))
+        if one in contents and (size == whole or wording.says(one, wording.SUBSTANTIAL))
     )
     pairs = list(pairwise([*tokens[-_RUN:], word] if before else [word, *tokens[:_RUN]]))
     shown, stops = " ".join(words[-_NEXT:] if before else words[:_NEXT]), any(sign in gap for sign in _STOPS)
@@ -288,15 +278,15 @@ def _beside(training: DataSet, outputs: Sequence[str]) -> Iterator[tuple[int, st
         for text in texts:
             if ("_" not in text or " " in text) and text not in seen:
                 seen.add(text)
-                yield row, unescaped("\n".join(map(normalized_input, text.splitlines())))
+                yield row, wording.unescaped("\n".join(map(normalized_input, text.splitlines())))
 
 
 def copies_but_for_ids(said: Sequence[str], outputs: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Yield rows that say the same as an earlier one with an equal output, but for ids, long numbers and dates."""
     first_with: dict[tuple[str, str], int] = {}
     for row, (content, output) in enumerate(zip(said, outputs, strict=True)):
-        form = masked(content)
-        if form != content and output and says(form, SUBSTANTIAL_MASKED):
+        form = wording.masked(content)
+        if form != content and output and wording.says(form, wording.SUBSTANTIAL_MASKED):
             first = first_with.setdefault((form, output), row)
             if first != row:
                 yield row, first

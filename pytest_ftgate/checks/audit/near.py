@@ -18,8 +18,8 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_ftgate.checks.audit.content import SHINGLE, Wording, contents, plain_text, resemblance, shingles, words_of
 from pytest_ftgate.checks.audit.leaks import copies_but_for_ids, sharing
+from pytest_ftgate.checks.audit.wording import SHINGLE, Wording, contents, plain_text, resemblance, shingles, words_of
 from pytest_ftgate.data import DataSet, expected_text, normalized_input
 
 NEAR = 0.75

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pytest_ftgate.checks.audit import audit_training_set
-from pytest_ftgate.checks.audit.content import Wording, differing, resemblance, shingles, words_of
 from pytest_ftgate.checks.audit.leaks import Index
 from pytest_ftgate.checks.audit.near import NEAR, SHORTEST, Components, joined_groups, near_copies
 from pytest_ftgate.checks.audit.near import WORDS as LEAST_WORDS
+from pytest_ftgate.checks.audit.wording import Wording, differing, resemblance, shingles, words_of
 from pytest_ftgate.data import examples_from, normalized_input
 
 RNG = random.Random(1)
