@@ -13,8 +13,7 @@ from pytest_ftgate.checks.audit import TrainingAudit
 from pytest_ftgate.checks.parts import Parts
 from pytest_ftgate.config import GateKeys, ModelSpec, keys, requirements
 from pytest_ftgate.data import DataSet
-from pytest_ftgate.metrics import Metric
-from pytest_ftgate.metrics.judged import HUMAN_PREFERENCE
+from pytest_ftgate.metrics import Metric, judged
 from pytest_ftgate.models import Model
 from pytest_ftgate.result import STATUS_AT, Check, GateResult, ModelResult, Threshold, Verdict, one_a_name, verdict_of
 from pytest_ftgate.runs import measure, runner
@@ -163,7 +162,7 @@ class Context:
     @property
     def groups(self) -> list[str | None]:
         """Return the group of each test example; where people decided, perhaps the rater."""
-        people = self.judging.people if self.judging and self.deciding.name == HUMAN_PREFERENCE else None
+        people = self.judging.people if self.judging and self.deciding.name == judged.HUMAN_PREFERENCE else None
         return self.test.groups if people is None else list(people.groups(self.test.groups))
 
     @property

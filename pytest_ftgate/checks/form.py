@@ -13,8 +13,7 @@ from pytest_ftgate.data import expected_text, messages
 from pytest_ftgate.metrics import Scored, custom, reading
 from pytest_ftgate.metrics.labels import LabelSet
 from pytest_ftgate.metrics.text import TextSimilarity
-from pytest_ftgate.models import Completion
-from pytest_ftgate.models.protocol import Stripping, begins_with_reasoning, without_reasoning
+from pytest_ftgate.models import Completion, protocol
 from pytest_ftgate.result import Action, Check, Status, called, opponent
 from pytest_ftgate.runs.measure import rightness
 from pytest_ftgate.runs.mistakes import labels_of
@@ -134,15 +133,15 @@ def _without_reasoning(gate: Context, role: str) -> Iterator[list[Completion | N
     """Yield the answers of a model without reasoning, whatever its own ``strip_reasoning``."""
     run = gate.scored[role].run
     pairs = (one.strip_reasoning for one in gate.models.values())
-    ways: list[Stripping] = [one for one in pairs if isinstance(one, tuple)]
+    ways: list[protocol.Stripping] = [one for one in pairs if isinstance(one, tuple)]
     ways = ways if run.model.strip_reasoning == "auto" and not _with_reasoning(gate) else ["auto", *ways]
     for repeat in run.predictions:
-        yield [one.completion and reduce(without_reasoning, ways, one.completion) for one in repeat]
+        yield [one.completion and reduce(protocol.without_reasoning, ways, one.completion) for one in repeat]
 
 
 def _with_reasoning(gate: Context) -> str:
     """Return the place of the first expected output that begins with reasoning: none is then stripped of answers."""
-    begins = (row for row, value in enumerate(gate.expected) if begins_with_reasoning(expected_text(value)))
+    begins = (row for row, value in enumerate(gate.expected) if protocol.begins_with_reasoning(expected_text(value)))
     return next((str(gate.test.where(row)) for row in begins), "")
 
 
