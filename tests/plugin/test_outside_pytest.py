@@ -96,34 +96,28 @@ BOTH = {"small": "recorded:base.jsonl", "large": "recorded:ft.jsonl"}
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("name", "changes"),
     [
-        {},
-        {"margin": 3, "confidence": 7, "margn": 0},
-        {"candidate": ..., "stage": "ready"},
-        {"metric": "same"},
-        {"baseline": "small", "margin": ...},
+        (None, {}),
+        (None, {"margin": 3, "confidence": 7, "margn": 0}),
+        (None, {"candidate": ..., "stage": "ready"}),
+        (None, {"metric": "same"}),
+        (None, {"baseline": "small", "margin": ...}),
+        *((name, {"margin": 0.01}) for name in ("support", "suport")),
     ],
     ids=str,
 )
-def test_a_mark_is_judged_in_process_as_in_a_run(project: Project, changes: dict[str, Any]) -> None:
+def test_a_mark_is_judged_in_process_as_in_a_run(project: Project, name: str | None, changes: dict[str, Any]) -> None:
     project.file("conftest.py", HOOKS)
-    project.gate_file(f"version: 1\nmodels: {BOTH}\ndefaults: {{margin: 0.1}}\n")
+    written = {"models": BOTH, "defaults": {"margin": 0.1}, "gates": {"support": project.keys}}
+    project.gate_file(yaml.safe_dump({"version": 1, **written}))
+    if name is not None:
+        project.keys = {"gate": name}
     project.gate_test(**changes)
     gate = project.whole()
-    assert project.judge(**changes) == gate
-    assert set(block(gate, width=80)[1:]) <= set(project.result.outlines)
-
-
-@pytest.mark.parametrize("name", ["support", "suport"])
-def test_a_gate_of_the_file_that_a_mark_loosens(project: Project, name: str) -> None:
-    project.gate_file(yaml.safe_dump({"version": 1, "gates": {"support": project.keys}}))
-    project.file(
-        "test_gate.py", f"import pytest\n\n\n@pytest.mark.ftgate({name!r}, margin=0.01)\ndef test_gate(): pass\n"
-    )
-    gate = project.whole()
     assert bool(gate["loosened"]) is (name == "support")
-    assert project.judge(name, margin=0.01) == gate
+    assert project.judge(name, **changes) == gate
+    assert set(block(gate, width=80)[1:]) <= set(project.result.outlines)
 
 
 @pytest.mark.usefixtures("no_ambient_settings")
