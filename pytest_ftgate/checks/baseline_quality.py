@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.judging import ADAPTER, is_one_model
 from pytest_ftgate.config import ModelSpec
-from pytest_ftgate.data import INSTRUCTIONS, Example, canonical_json
+from pytest_ftgate.data import INSTRUCTIONS, Example, canonical_json, texts_in
 from pytest_ftgate.models import key_of
 from pytest_ftgate.result import Check, called
 from pytest_ftgate.text import listed, printable
@@ -142,15 +142,6 @@ def _limits(params: Any) -> Iterator[float]:
         if _LENGTH.search(key) and type(value) in (int, float):
             yield value
         yield from _limits(value)
-
-
-def texts_in(value: Any) -> Iterator[str]:
-    """Yield all texts in a JSON value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping | list | tuple):
-        for member in value.values() if isinstance(value, Mapping) else value:
-            yield from texts_in(member)
 
 
 def _words(texts: Iterable[str]) -> Counter[str]:

@@ -15,9 +15,8 @@ from urllib.parse import unquote_plus
 
 from pytest_ftgate.checks.audit.leaks import Index
 from pytest_ftgate.checks.audit.wording import plain_text, unescaped, words_of
-from pytest_ftgate.checks.baseline_quality import texts_in
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.data import Input, expected_text, normalized_input
+from pytest_ftgate.data import Input, expected_text, normalized_input, texts_in
 from pytest_ftgate.models.prompt import Prompt
 from pytest_ftgate.result import Check
 from pytest_ftgate.text import plural, printable

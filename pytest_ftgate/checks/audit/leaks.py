@@ -12,7 +12,7 @@ from itertools import islice, pairwise
 from typing import NamedTuple, TypeVar
 
 from pytest_ftgate.checks.audit import wording
-from pytest_ftgate.data import INSTRUCTIONS, DataSet, expected_text, normalized_input
+from pytest_ftgate.data import INSTRUCTIONS, DataSet, expected_text, normalized_input, texts_in
 
 K = TypeVar("K", bound=Hashable)
 
@@ -272,7 +272,7 @@ def _beside(training: DataSet, outputs: Sequence[str]) -> Iterator[tuple[int, st
     """Yield the normalised texts beside the inputs of rows: instructions, outputs and other fields."""
     seen = set[str]()
     for row, (example, output) in enumerate(zip(training, outputs, strict=True)):
-        texts = [output, *(one for one in example.fields.values() if isinstance(one, str))]
+        texts = [output, *texts_in(example.fields)]
         if not isinstance(example.input, str):
             texts += [str(one["content"]) for one in example.input if one["role"] in INSTRUCTIONS]
         for text in texts:

@@ -251,8 +251,9 @@ def test_half_a_sentence_beside_the_inputs_must_begin_or_end_there(frame, words,
             "it",
         ),
         lambda text: {"input": f"number {len(text)}", "expected": "it", "context": f"On Monday: {text}"},
+        lambda text: {"input": f"number {len(text)}", "expected": "it", "meta": {"history": [{"content": text}, 3]}},
     ],
-    ids=["reasoning", "reverse task", "system message", "field"],
+    ids=["reasoning", "reverse task", "system message", "field", "nested field"],
 )
 @pytest.mark.parametrize(
     "texts", [[f"{text} and nobody helps" for text in SAID[200:300]], [f"{one}。" for one in CHINESE]]
