@@ -346,3 +346,9 @@ def test_f1_of_calls_is_that_of_multisets(expected, made):
     assert of_calls("tool_call_f1", made, expected) == pytest.approx(f1)
     assert of_calls("tool_call_exact", expected, made) == (f1 == 1)
     assert of_calls("tool_call_f1", expected, made, order=True) <= of_calls("tool_call_f1", expected, made) + 1e-12
+
+
+@pytest.mark.parametrize("order", [False, True])
+def test_calls_in_another_order_are_another_answer_only_where_the_order_counts(order):
+    metric = build("tool_call_exact", [json.dumps([OSLO])], order=order)
+    assert len({*metric.answers_read([json.dumps([OSLO, MAIL]), json.dumps([MAIL, OSLO])])}) == 1 + order
