@@ -12,12 +12,10 @@ from pytest_ftgate.data.strict_json import parse_object, rows_of
 from pytest_ftgate.errors import DataError, Where
 from pytest_ftgate.text import excerpt, kind_of, listed
 
-_SPOKEN = frozenset(
-    (
-        *("messages", "conversations", "contents", "system", "systemInstruction", "system_instruction", "tools"),
-        *("prompt", "completion", "chosen", "rejected", "input"),
-    )
-)
+_SPOKEN = {
+    *("messages", "conversations", "contents", "system", "systemInstruction", "system_instruction", "tools"),
+    *("prompt", "completion", "chosen", "rejected", "input"),
+}
 """Columns that hold messages. Columnar files fill keys that only some messages have with nulls, which mean nothing."""
 
 
@@ -80,15 +78,11 @@ def _sorted_out(row: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, DataE
         cell = None if nothing else value  # a missing value of a table: NaN, or pandas' NA and NaT
         try:
             _json({key: cell})
-        except (TypeError, ValueError, RecursionError) as error:
-            bad[str(key)] = DataError(
-                f"not a JSON value: {error}",
-                where=Where(key=str(key)),
-                evidence=f"found: {_shown(value)}",
-                cure="use text, numbers, booleans, None, and lists or mappings of these",
-            )
-        else:
             good[key] = cell
+        except (TypeError, ValueError, RecursionError) as error:
+            what, found = f"not a JSON value: {error}", f"found: {_shown(value)}"
+            cure = "use text, numbers, booleans, None, and lists or mappings of these"
+            bad[str(key)] = DataError(what, where=Where(key=str(key)), evidence=found, cure=cure)
     return good, bad
 
 
@@ -114,7 +108,7 @@ def table_of(given: Any) -> Table | None:
     """Return the rows of a frame of pandas, polars or Arrow, a ``datasets.Dataset``, or lists of columns; else None."""
     if isinstance(given, Mapping):
         return Table(rows) if (rows := rows_of({key: _listed(one) for key, one in given.items()})) else None
-    if (features := getattr(given, "features", None)) is not None and isinstance(features, Mapping):
+    if isinstance(features := getattr(given, "features", None), Mapping):
         return Table(given, class_labels(features))
     if hasattr(given, "collect") and hasattr(given, "collect_schema"):  # a lazy frame of polars
         given = given.collect()
@@ -132,9 +126,8 @@ def table_of(given: Any) -> Table | None:
 
 def splits_of(given: Any) -> list[str] | None:
     """Return the names of the splits of a ``datasets.DatasetDict`` or a mapping like that; None for other objects."""
-    if not isinstance(given, Mapping) or not given:
-        return None
-    return list(map(str, given)) if all(map(_has_rows, given.values())) else None
+    are_splits = isinstance(given, Mapping) and given and all(map(_has_rows, given.values()))
+    return list(map(str, given)) if are_splits else None
 
 
 def _has_rows(given: Any) -> bool:
@@ -144,20 +137,18 @@ def _has_rows(given: Any) -> bool:
 
 def class_labels(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """Return the labels of the columns that hold their numbers, of the features of ``datasets``: objects or JSON."""
-    found = ((key, next(_label_names(one), None)) for key, one in features.items())
-    return {key: names for key, names in found if names is not None}
+    return {key: names for key, one in features.items() if (names := _label_names(one)) is not None}
 
 
-def _label_names(feature: Any) -> Iterator[tuple[str, ...]]:
+def _label_names(feature: Any) -> tuple[str, ...] | None:
     kind, names, inner = (
         (feature.get("_type"), feature.get("names"), feature.get("feature"))
         if isinstance(feature, Mapping)
         else (type(feature).__name__, getattr(feature, "names", None), getattr(feature, "feature", None))
     )
     if kind == "ClassLabel" and names:
-        yield tuple(names)
-    elif inner is not None:
-        yield from _label_names(inner)
+        return tuple(names)
+    return None if inner is None else _label_names(inner)
 
 
 def read_parquet(lines: Lines) -> Table:

@@ -145,8 +145,7 @@ def checked(data: DataSet, noun: str, absent: DataError, *, repeats: bool = Fals
     its values may stay.
     """
     if not data.examples:
-        evidence = data.told_left_out
-        what = f"no {noun} holds an output to learn"
+        what, evidence = f"no {noun} holds an output to learn", data.told_left_out
         raise DataError(what, where=Where(path=data.origin), evidence=evidence) if evidence else absent
     raise_together(_duplicate_ids(data, repeats=repeats))
     return data
@@ -160,8 +159,6 @@ def _duplicate_ids(data: DataSet, *, repeats: bool) -> Iterator[DataError]:
             continue
         if repeats and data.examples[first] == example:
             continue
-        yield DataError(
-            f'duplicate id "{excerpt(example.id)}", first used on {data.row_name(first)}',
-            where=data.where(index, "id"),
-            cure="give each row its own id, or remove the ids: they are then made from the inputs",
-        )
+        what = f'duplicate id "{excerpt(example.id)}", first used on {data.row_name(first)}'
+        cure = "give each row its own id, or remove the ids: they are then made from the inputs"
+        yield DataError(what, where=data.where(index, "id"), cure=cure)

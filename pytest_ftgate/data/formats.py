@@ -66,17 +66,13 @@ class Format:
 def format_of(row: Row) -> Format | None:
     """Return the format of a row; None if it has the keys of none. Raise :class:`DataError` if it has several's."""
     fitting = [one for one in FORMATS.values() if one.fits(row)]
-    if len(fitting) < 2:
-        return fitting[0] if fitting else None
     covered = {name for one in fitting for name in one.covers}
     left = [one for one in fitting if one.name not in covered]
-    if len(left) == 1:
-        return left[0]
-    raise DataError(
-        f"the row has the keys of several formats: {listed(one.name for one in left)}",
-        evidence=f"found: {listed(row)}",
-        cure=f"name one of them, for example format: {left[0].name}",
-    )
+    if len(left) < 2:
+        return left[0] if left else None
+    what = f"the row has the keys of several formats: {listed(one.name for one in left)}"
+    cure = f"name one of them, for example format: {left[0].name}"
+    raise DataError(what, evidence=f"found: {listed(row)}", cure=cure)
 
 
 # --- values --------------------------------------------------------------------------------------------------------
@@ -144,16 +140,9 @@ class _Words(NamedTuple):
 
 
 _CALLS = "function_call"
-_SHAREGPT = _Words(
-    "conversations",
-    ("from", "role"),
-    ("value", "content"),
-    {
-        "human": "user",
-        **dict.fromkeys(("gpt", "chatgpt", "bot", "model"), "assistant"),
-        **dict.fromkeys(("observation", "tool_response"), "tool"),
-    },
-)
+_MODELS = dict.fromkeys(("gpt", "chatgpt", "bot", "model"), "assistant")
+_SPEAKERS = {"human": "user", "observation": "tool", "tool_response": "tool", **_MODELS}
+_SHAREGPT = _Words("conversations", ("from", "role"), ("value", "content"), _SPEAKERS)
 _GEMINI = _Words("contents", ("role",), ("parts",), {"model": "assistant", "function": "user"})
 _BEDROCK = _Words("messages", ("role",), ("content",), {})
 _SYSTEM = ("system", "systemInstruction", "system_instruction")
@@ -226,14 +215,8 @@ def _said(role: str, content: Any, place: str, before: Sequence[Row]) -> list[di
 
 def _calling(calls: Sequence[Row], number: int) -> dict[str, Any]:
     """Return the message in which the assistant makes these calls, with ids as the OpenAI API asks for."""
-    made = [
-        {
-            "id": f"call_{number}_{index}",
-            "type": "function",
-            "function": {"name": call["name"], "arguments": canonical_json(call["arguments"])},
-        }
-        for index, call in enumerate(calls)
-    ]
+    called = [{"name": call["name"], "arguments": canonical_json(call["arguments"])} for call in calls]
+    made = [{"id": f"call_{number}_{index}", "type": "function", "function": one} for index, one in enumerate(called)]
     return {"role": "assistant", "content": None, "tool_calls": made}
 
 
@@ -278,11 +261,9 @@ _CHAT_KEYS = {"id", "group", "messages", "system"}
 def _chat(row: Row, column: Names) -> Parts | None:
     key, tools = column["messages"], row.get("tools")
     if "input" in row or "expected" in row:
-        raise DataError(
-            f'the row has both "messages" and "{"input" if "input" in row else "expected"}"',
-            evidence=f"found: {listed(row)}",
-            cure="remove one of them, or use the messages as input: fields: {input: messages}",
-        )
+        what = f'the row has both "messages" and "{"input" if "input" in row else "expected"}"'
+        cure = "remove one of them, or use the messages as input: fields: {input: messages}"
+        raise DataError(what, evidence=f"found: {listed(row)}", cure=cure)
     messages = _parsed(row[key])
     if isinstance(messages, list) and row.get("system") and row.keys() <= _CHAT_KEYS:
         messages = [{"role": "system", "content": row["system"]}, *messages]

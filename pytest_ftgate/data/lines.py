@@ -51,8 +51,7 @@ class Lines:
         return self
 
     def __next__(self) -> str:
-        raw = self.file.readline()
-        if not raw:
+        if not (raw := self.file.readline()):
             raise StopIteration
         self.number += 1
         try:
@@ -61,13 +60,10 @@ class Lines:
         except UnicodeDecodeError as error:
             text, flaw = "", ("invalid UTF-8", error.start)
         if flaw is not None:
-            what, at = flaw
-            raise DataError(
-                f"{what} at byte {self._offset + at}",
-                where=Where(path=self.path, line=self.number),
-                evidence=f"found: {raw[max(0, at - 20) : at + 20]!r}",
-                cure="save the file as UTF-8 text; it may be UTF-16, Windows-1252, Latin-1 or compressed now",
-            )
+            (what, at), place = flaw, Where(path=self.path, line=self.number)
+            found = f"found: {raw[max(0, at - 20) : at + 20]!r}"
+            cure = "save the file as UTF-8 text; it may be UTF-16, Windows-1252, Latin-1 or compressed now"
+            raise DataError(f"{what} at byte {self._offset + at}", where=place, evidence=found, cure=cure)
         self._offset += len(raw)
         return text.removeprefix("\ufeff") if self.number == 1 else text
 

@@ -35,7 +35,7 @@ _PLAIN_SUFFIXES = tuple(suffix for suffixes in _FILES.values() for suffix in suf
 SUFFIXES = (*_PLAIN_SUFFIXES, *(suffix + GZIP for suffix in _PLAIN_SUFFIXES))
 """Suffixes that tell how a file is written."""
 
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_DELIMITERS = {"csv": ",", "tsv": "\t"}
 _LARGEST_CELL = 2**31 - 1  # characters; the largest limit that works on every platform
 
 
@@ -59,7 +59,7 @@ def opened(path: Path, file: str | None = None) -> Iterator[Opened]:
             table = read_parquet(lines)
             yield Opened(enumerate(table.rows, 1), lambda row: Where(path=f"{shown}, row {row}"), table)
         else:
-            cells = {"csv": ",", "tsv": "\t"}.get(file)
+            cells = _DELIMITERS.get(file)
             yield Opened(read_cells(lines, cells) if cells else read_objects(lines), partial(Where, shown))
 
 
@@ -84,11 +84,9 @@ def load_examples(
     shown, names = shown_path(path), fields or {}
     file, form = _how(path, format)
     if form and (clash := [name for name in ("input", "expected") if name in names and name not in form.keys]):
-        raise DataError(
-            f"fields names {listed(clash)}, but in the format {form.name} they come from {listed(form.keys)}",
-            where=Where(path=shown, key="fields"),
-            cure="remove format; fields alone says which columns are used, for example fields: {input: messages}",
-        )
+        what = f"fields names {listed(clash)}, but in the format {form.name} they come from {listed(form.keys)}"
+        cure = "remove format; fields alone says which columns are used, for example fields: {input: messages}"
+        raise DataError(what, where=Where(path=shown, key="fields"), cure=cure)
     reader = RowReader(names, form, labeled=labeled)
     with opened(path, file) as found:
         examples, left_out = collected(_examples(found, reader), limit)
@@ -118,13 +116,9 @@ def first_row(path: Path) -> dict[str, Any]:
 def _how(path: Path, written: str | None) -> tuple[str, Format | None]:
     """Return how a file is written, by ``format`` or its suffix, and what ``format`` says of its rows."""
     if written is not None and written not in FORMATS:
-        near = nearest(str(written), FORMATS)
-        raise DataError(
-            f'unknown format "{written}"',
-            where=Where(path=shown_path(path), key="format"),
-            evidence=f"known: {listed(FORMATS, at_most=len(FORMATS))}",
-            cure=f'did you mean "{near}"?' if near else None,
-        )
+        near, known = nearest(str(written), FORMATS), f"known: {listed(FORMATS, at_most=len(FORMATS))}"
+        place, cure = Where(path=shown_path(path), key="format"), f'did you mean "{near}"?' if near else None
+        raise DataError(f'unknown format "{written}"', where=place, evidence=known, cure=cure)
     if written in _FILES:
         return written, None
     suffix, form = suffix_of(path), ROW_FORMATS.get(written or "")
@@ -132,12 +126,10 @@ def _how(path: Path, written: str | None) -> tuple[str, Format | None]:
     if file is None and form is None and not os.path.isdir(path):  # of a folder it is said when it is opened
         if not suffix and not os.path.lexists(path):
             raise missing(path)
-        raise UnopenedError(
-            f'unknown suffix "{path.suffix}"' if suffix else "the format is unknown, because the file has no suffix",
-            where=Where(path=shown_path(path)),
-            evidence=f"known: {', '.join(_PLAIN_SUFFIXES)}, each also with .gz",
-            cure=f"say how it is written: format: {', '.join([*_FILES][:-1])} or {[*_FILES][-1]}",
-        )
+        what = f'unknown suffix "{path.suffix}"' if suffix else "the format is unknown, because the file has no suffix"
+        known = f"known: {', '.join(_PLAIN_SUFFIXES)}, each also with .gz"
+        cure = f"say how it is written: format: {', '.join([*_FILES][:-1])} or {[*_FILES][-1]}"
+        raise UnopenedError(what, where=Where(path=shown_path(path)), evidence=known, cure=cure)
     return file or "jsonl", form
 
 
@@ -162,12 +154,9 @@ def read_cells(lines: Lines, usual: str) -> Iterator[tuple[int, dict[str, str]] 
             elif len(cells) == len(header):
                 yield line, dict(zip(header, cells, strict=True))
             elif cells and (len(cells) > 1 or not cells[0].isspace()):
-                yield DataError(
-                    f"the row has {plural(len(cells), 'cell')}, and the header {len(header)}",
-                    where=place,
-                    evidence=f"found: {excerpt(' | '.join(cells))}",
-                    cure="write every cell, including empty ones, and quote cells that contain the separator",
-                )
+                what = f"the row has {plural(len(cells), 'cell')}, and the header {len(header)}"
+                cure = "write every cell, including empty ones, and quote cells that contain the separator"
+                yield DataError(what, where=place, evidence=f"found: {excerpt(' | '.join(cells))}", cure=cure)
             line = lines.number + 1
     except csv.Error as error:
         cure = 'quote cells that contain line breaks or quotes; a quote within a quoted cell is written ""'
@@ -211,9 +200,9 @@ def read_table(path: Path, required: Collection[str]) -> list[Row]:
     Rows of empty cells, which spreadsheets leave behind, are no rows.
     Raise :class:`DataError` if it cannot be read or has no rows, or rows lack a ``required`` column.
     """
-    cells = suffix_of(path) in DELIMITERS
-    with opened(path, suffix_of(path)[1:] if cells else "jsonl") as found:
-        filled = (one for one in without_faults(found.rows) if not cells or any(one[1].values()))
+    file = suffix_of(path)[1:]
+    with opened(path, file if file in _DELIMITERS else "jsonl") as found:
+        filled = (one for one in without_faults(found.rows) if file not in _DELIMITERS or any(one[1].values()))
         rows = [Row(one, found.place(line)) for line, one in filled]
     if not rows:
         raise DataError("the file has no rows", where=Where(path=shown_path(path)))

@@ -16,10 +16,10 @@ ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
 def checked_messages(value: Any, key: str) -> Messages:
     """Return the messages under a row's ``key``, each with a known role and a content; errors lack file and line."""
-    if not isinstance(value, list):
-        raise DataError(f"must be a list of messages, got {kind_of(value)}", where=Where(key=key))
-    if not value:
-        raise DataError("the list of messages is empty", where=Where(key=key))
+    if not isinstance(value, list) or not value:
+        is_list = isinstance(value, list)
+        what = "the list of messages is empty" if is_list else f"must be a list of messages, got {kind_of(value)}"
+        raise DataError(what, where=Where(key=key))
     for number, message in enumerate(value):
         _check_message(message, f"{key}[{number}]")
     return tuple(value)
@@ -42,12 +42,10 @@ def split_conversation(value: Any, key: str) -> tuple[Messages, Any] | None:
     last = messages[-1]
     place = f"{key}[{len(messages) - 1}]"
     if last["role"] != "assistant":
-        raise DataError(
-            f'the last message must have the role "assistant", got "{last["role"]}"',
-            where=Where(key=place),
-            evidence=f"roles: {listed(message['role'] for message in messages)}",
-            cure="end the conversation with the expected output, as a message of the assistant",
-        )
+        what = f'the last message must have the role "assistant", got "{last["role"]}"'
+        found = f"roles: {listed(message['role'] for message in messages)}"
+        cure = "end the conversation with the expected output, as a message of the assistant"
+        raise DataError(what, where=Where(key=place), evidence=found, cure=cure)
     if len(messages) == 1:
         raise DataError("there is no message before the assistant's answer", where=Where(key=key))
     return messages[:-1], _answer(last, place)
@@ -75,12 +73,8 @@ def _answer(message: Mapping[str, Any], place: str) -> Any:
     parts = content or ()
     texts = [part["text"] for part in parts if part.get("type") == "text" and isinstance(part.get("text"), str)]
     if not texts or len(texts) < len(parts):
-        raise DataError(
-            "the assistant's last message has no text",
-            where=Where(key=place),
-            evidence=f"found: {listed(message)}",
-            cure="write the expected output as its text content",
-        )
+        what, cure = "the assistant's last message has no text", "write the expected output as its text content"
+        raise DataError(what, where=Where(key=place), evidence=f"found: {listed(message)}", cure=cure)
     return "".join(texts)
 
 
@@ -100,12 +94,8 @@ def _check_message(message: Any, place: str) -> None:
     calls_tools = role == "assistant" and ("tool_calls" in message or "function_call" in message)
     for key in ("role", "content"):
         if key not in message and not (key == "content" and calls_tools):
-            raise DataError(
-                f'a message has no "{key}"',
-                where=Where(key=place),
-                evidence=f"found: {listed(message)}",
-                cure='a message looks like this: {"role": "user", "content": "..."}',
-            )
+            found, cure = listed(message), 'a message looks like this: {"role": "user", "content": "..."}'
+            raise DataError(f'a message has no "{key}"', where=Where(key=place), evidence=f"found: {found}", cure=cure)
         if key == "role":
             check_role(role, f"{place}.role")
     are_parts = isinstance(content, list) and all(isinstance(part, dict) and "type" in part for part in content)
@@ -176,7 +166,7 @@ def calls_in(answer: str) -> list[dict[str, Any]] | None:
 
 def calls_written(text: str, tools: Collection[str]) -> list[dict[str, Any]]:
     """Return the calls of known tools that a text writes in whatever form: Python, JSON, or parameters in tags."""
-    in_json = _in_json(text, tools)
+    in_json = [call for _, _, value in json_within(text) for call in _calls_of(value, tools)]
     return in_json or _in_python(text, tools) or _in_tags(text, tools) or _behind_names(text, tools)
 
 
@@ -196,10 +186,6 @@ def tool_named(name: Any, tools: Collection[str]) -> str | None:
 
 
 _LONGEST_NAME = 200
-
-
-def _in_json(text: str, tools: Collection[str]) -> list[dict[str, Any]]:
-    return [call for _, _, value in json_within(text) for call in _calls_of(value, tools)]
 
 
 def _behind_names(text: str, tools: Collection[str]) -> list[dict[str, Any]]:
@@ -223,9 +209,8 @@ def _calls_of(value: Any, tools: Collection[str]) -> Iterator[dict[str, Any]]:
         if names:
             yield {"name": names[0], "arguments": inner[0] if inner else {}}
         elif len(value) == len(inner) and all(tool_named(key, tools) for key in value):
-            yield from (
-                {"name": tool_named(key, tools), "arguments": one} for key, one in zip(value, inner, strict=True)
-            )
+            pairs = zip(value, inner, strict=True)
+            yield from ({"name": tool_named(key, tools), "arguments": one} for key, one in pairs)
         else:
             for one in value.values():
                 yield from _calls_of(one, tools)
@@ -261,10 +246,9 @@ def _in_tags(text: str, tools: Collection[str]) -> list[dict[str, Any]]:
     found, parameters = [], list(_PARAMETER.finditer(text))
     names = [(one.end(), tool) for one in _NAME.finditer(text) if (tool := tool_named(one[0], tools))][:_MOST_CALLS]
     for (start, tool), end in zip(names, [*(one for one, _ in names[1:]), len(text)], strict=False):
-        inside = (
-            (one[1] or one[3], (one[2] or one[4] or "").strip()) for one in parameters if start <= one.start() < end
-        )
-        arguments = {name: json_or(text, text) for name, text in inside}
+        inside = (one for one in parameters if start <= one.start() < end)
+        written = ((one[1] or one[3], (one[2] or one[4] or "").strip()) for one in inside)
+        arguments = {name: json_or(value, value) for name, value in written}
         found += [{"name": tool, "arguments": arguments}] if arguments else []
     return found
 

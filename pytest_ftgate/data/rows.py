@@ -156,11 +156,9 @@ class RowReader:
             self._paths += (path for path in columns.column.values() if "." in path)
             row = self._unpacked(row)
         elif found not in (None, columns.format):
-            raise DataError(
-                f"this row is {found.title}, and the rows before it are {columns.format.title}",
-                evidence=f"found: {listed(row)}",
-                cure=f"all rows need one format: name it, for example format: {found.name}",
-            )
+            what = f"this row is {found.title}, and the rows before it are {columns.format.title}"
+            cure = f"all rows need one format: name it, for example format: {found.name}"
+            raise DataError(what, evidence=f"found: {listed(row)}", cure=cure)
         self._check(row, columns)
         self._first = self._first or columns
         self._known[tuple(row)] = columns

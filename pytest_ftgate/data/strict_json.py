@@ -4,7 +4,7 @@ import ast
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from sys import intern
 from typing import Any, NoReturn
@@ -15,6 +15,8 @@ from pytest_ftgate.text import excerpt, kind_of
 
 MOST_NESTED = 100
 """Nesting levels of a portable value; far below the limit of Python's own JSON reader and writer."""
+
+_TOO_DEEP = f"the value is nested more than {MOST_NESTED} levels deep"
 
 
 class JsonError(DataError, ValueError):
@@ -28,27 +30,15 @@ def parse_json(text: str, *, portable: bool = False) -> Any:
     pair, and more than ``MOST_NESTED`` levels. Raise :class:`json.JSONDecodeError` if the text is not JSON,
     :class:`JsonError` if it has NaN, an infinity, a duplicate key, or too many levels or digits for Python.
     """
-    if portable:
-        return _portable(text, 0, whole=True)[0]
-    try:
-        return _STRICT.decode(text)
-    except json.JSONDecodeError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise _limited(error) from None
+    return _portable(text, 0, whole=True)[0] if portable else _limited(_STRICT.decode, text)
 
 
 def _portable(text: str, at: int, *, whole: bool = False) -> tuple[Any, int]:
     """Return the portable value at a place of a text, or of the ``whole`` text, and where it ends."""
-    try:
-        value, end = (_PORTABLE.decode(text), len(text)) if whole else _PORTABLE.raw_decode(text, at)
-    except json.JSONDecodeError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise _limited(error) from None
+    value, end = (_limited(_PORTABLE.decode, text), len(text)) if whole else _limited(_PORTABLE.raw_decode, text, at)
     written = text[at:end]
     if written.count("[") + written.count("{") > MOST_NESTED and _depth(value) > MOST_NESTED:
-        raise _limited(RecursionError())
+        raise JsonError(_TOO_DEEP)
     try:
         if "\\ud" in written or "\\uD" in written:
             json.dumps(value, ensure_ascii=False).encode()
@@ -58,13 +48,16 @@ def _portable(text: str, at: int, *, whole: bool = False) -> tuple[Any, int]:
     return value, end
 
 
-def _limited(error: Exception) -> JsonError:
-    """Return an error of ours, or that of a limit of Python: on levels, or on the digits of an integer."""
-    if isinstance(error, JsonError):
-        return error
-    if isinstance(error, RecursionError):
-        return JsonError(f"the value is nested more than {MOST_NESTED} levels deep")
-    return JsonError("a number has too many digits", cure="write it as text")
+def _limited(decode: Callable[..., Any], *args: Any) -> Any:
+    """Return what a decoder reads. Raise as :class:`JsonError` what exceeds Python's limits on levels and digits."""
+    try:
+        return decode(*args)
+    except (json.JSONDecodeError, JsonError):
+        raise
+    except RecursionError:
+        raise JsonError(_TOO_DEEP) from None
+    except ValueError:
+        raise JsonError("a number has too many digits", cure="write it as text") from None
 
 
 def _depth(value: Any) -> int:
@@ -271,9 +264,6 @@ def parse_object(text: str, *, looks: str = _ROW) -> dict[str, Any]:
 
 def _broken(text: str, error: json.JSONDecodeError, path: str | None = None) -> DataError:
     """Return why a text is no JSON; ``path``: of a whole file, whose line is named."""
-    return DataError(
-        f"invalid JSON: {error.msg} at column {error.colno if path else error.pos + 1}",
-        where=Where(path, error.lineno) if path else None,
-        evidence=f"found: {excerpt(text, error.pos)}",
-        cure="write one complete JSON object per line, or one array of objects",
-    )
+    what = f"invalid JSON: {error.msg} at column {error.colno if path else error.pos + 1}"
+    place, cure = Where(path, error.lineno), "write one complete JSON object per line, or one array of objects"
+    return DataError(what, where=place if path else None, evidence=f"found: {excerpt(text, error.pos)}", cure=cure)
