@@ -21,7 +21,7 @@ def check_absent(gate: Context) -> Iterator[Check]:
     for role, entry in gate.config.standards.items():
         if entry.model is None:
             message = f"{called(role)} has no model yet, so the candidate is not compared with it"
-            yield Check("max_drop", "note", message, source=gate.source(entry.standard(role).path))
+            yield Check("max_drop", "note", message, source=gate.source(gate.config.standard_of(role).path))
 
 
 def check_reach(gate: Context) -> list[Check]:

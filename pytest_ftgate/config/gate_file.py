@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from pytest_ftgate.config import keys
 from pytest_ftgate.config.gate_keys import GateKeys
@@ -20,12 +20,8 @@ from pytest_ftgate.errors import ConfigError, Where, combined, shown_path
 from pytest_ftgate.plain import DIALECT
 from pytest_ftgate.text import KeyPath, cut, dotted, got, plain_number, quoted, suggestion
 
-
-def _without_colon(values: dict[str, Any]) -> dict[str, Any]:
-    text = "a model's name must not contain a colon, which separates provider and model, as in openai:NAME"
-    if problems := [((name,), text) for name in values if ":" in name]:
-        raise keys.refusals(problems)
-    return values
+_COLON = "a model's name must not contain a colon, which separates provider and model, as in openai:NAME"
+_WithoutColon = keys.refusing(lambda values: [((name,), _COLON) for name in values if ":" in name])
 
 
 class DefaultKeys(GateKeys):
@@ -49,7 +45,7 @@ class FileKeys(keys.Keys):
 
     version: Literal[1] = Field(description="The version of this format.")
     defaults: DefaultKeys = keys.optional("Default values of gate keys, for all gates of the file.")
-    models: Annotated[dict[str, ModelDefinition], keys.Named, AfterValidator(_without_colon)] = keys.optional(
+    models: Annotated[dict[str, ModelDefinition], keys.Named, _WithoutColon] = keys.optional(
         "Models by name, which can be used wherever a model is expected."
     )
     gates: Annotated[dict[str, GateKeys], keys.Named] = keys.optional("Gates by name.")
@@ -90,9 +86,7 @@ class _Written:
             text = wrong if "version" in self.root.value else f"{keys.MISSING}: write version: 1"
             raise ConfigError(text, where=self.where(("version",)))
         reading = keys.Reading(models if isinstance(models, dict) else {})
-        return keys.read_keys(
-            kind, self.root.value, reading=reading, place=lambda below, text: (self.where(below), text)
-        )
+        return keys.read_keys(kind, self.root.value, reading, lambda below, text: (self.where(below), text))
 
 
 @dataclass(frozen=True)
@@ -193,9 +187,8 @@ def _read_policy(written: str, file: Path, where: Where, read: Callable[[Path], 
     try:
         content = read(path)
     except (OSError, ValueError) as error:  # the path may have a NUL character
-        raise ConfigError(
-            f"cannot read the policy {shown_path(path)}: {getattr(error, 'strerror', error)}", where=where
-        ) from None
+        what = f"cannot read the policy {shown_path(path)}: {getattr(error, 'strerror', error)}"
+        raise ConfigError(what, where=where) from None
     policy = _Written(path, shown or shown_path(path), read_yaml(path, content))
     asked: GateKeys = policy.read(PolicyKeys).defaults
     layer = policy.layer("defaults", ("defaults",), policy.root.value["defaults"])

@@ -147,11 +147,9 @@ class GateKeys(keys.Keys):
 
     def standard_of(self, role: str) -> Standard:
         """Return what the candidate must reach against a baseline: its own standard, or the gate's."""
-        if role in self.standards:
-            return self.standards[role].standard(role)
-        if self.max_drop is not None:
-            return Standard("max_drop", -self.max_drop)
-        return Standard("margin", self.margin)
+        own, above = (self.standards[role], f"baselines.{role}.") if role in self.standards else (self, "")
+        key, gain = ("margin", own.margin) if own.max_drop is None else ("max_drop", -own.max_drop)
+        return Standard(f"{above}{key}", gain)
 
     @property
     def decisive(self) -> dict[str, ModelSpec]:

@@ -141,9 +141,10 @@ def refusals(problems: Iterable[tuple[KeyPath, str]]) -> ValidationError:
     return ValidationError.from_exception_data(_OWN, lines)
 
 
-def read_keys(
-    keys: type[KeysT], values: Any, *, reading: Reading, place: Callable[[KeyPath, str], tuple[Where, str]]
-) -> KeysT:
+Place = Callable[[KeyPath, str], tuple[Where, str]]
+
+
+def read_keys(keys: type[KeysT], values: Any, reading: Reading, place: Place) -> KeysT:
     """Validate one mapping of keys. Raise one :class:`ConfigError` with all problems, as ``place`` puts each."""
     try:
         return keys.model_validate(values, context=reading)
@@ -176,9 +177,7 @@ _MUST = {
     "greater_than_equal": "must be at least {ge:g}",
     "less_than": "must be below {lt:g}",
     "less_than_equal": "must be at most {le:,}",
-    "dict_type": "must be a mapping",
-    "model_type": "must be a mapping",
-    "dataclass_type": "must be a mapping",
+    **dict.fromkeys(("dict_type", "model_type"), "must be a mapping"),
     "tuple_type": "must be a list",
     "too_short": "must not be empty",
 }
@@ -317,14 +316,18 @@ def optional(description: str, meaning: Any = None, **more: Any) -> Any:
     return Field(default_factory=lambda: meaning, description=description, **more)
 
 
-def names(values: dict[str, Any]) -> dict[str, Any]:
-    """Refuse blank names in a mapping of names."""
-    if blank := [((name,), "a name must not be blank") for name in values if not name.strip()]:
-        raise refusals(blank)
-    return values
+def refusing(find: Callable[[dict[str, Any]], Iterable[tuple[KeyPath, str]]]) -> AfterValidator:
+    """Return a validator that refuses a mapping for the problems that ``find`` finds in it."""
+
+    def check(values: dict[str, Any]) -> dict[str, Any]:
+        if problems := list(find(values)):
+            raise refusals(problems)
+        return values
+
+    return AfterValidator(check)
 
 
-Named = AfterValidator(names)
+Named = refusing(lambda values: [((name,), "a name must not be blank") for name in values if not name.strip()])
 Listed = pydantic.BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)  # to a tuple
 
 
@@ -332,12 +335,6 @@ def matching(pattern: str, must: str) -> Any:
     """Return the form of a text; messages do not quote another text, which may be a secret."""
     PATTERNS[pattern] = f"must be {must}"
     return Field(pattern=pattern)
-
-
-def _free(values: dict[str, Any]) -> dict[str, Any]:
-    if problems := list(_unfit(values, ())):
-        raise refusals(problems)
-    return values
 
 
 def _unfit(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
@@ -361,7 +358,7 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1, le=10**9)]  # far beyond any use, and within the native integer range
 AboveZero = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-FreeData = Annotated[dict[str, Any], AfterValidator(_free)]
+FreeData = Annotated[dict[str, Any], refusing(lambda values: _unfit(values, ()))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,23 +3,17 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PlainValidator, TypeAdapter, ValidationInfo
+from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationInfo
 
 from pytest_ftgate.config import keys
 from pytest_ftgate.config.keys import BUILT_IN, At, Source
 from pytest_ftgate.config.models import ModelValue
 from pytest_ftgate.text import FARTHEST, got
 
-_PATHS = {
-    "format": ("json_schema",),
-    "rubric": ("rubric_file",),
-    "preference": ("rubric_file",),
-    "human_preference": ("path",),
-}
+_PATH = {"format": "json_schema", "rubric": "rubric_file", "preference": "rubric_file", "human_preference": "path"}
 
 
 @dataclass(frozen=True)
@@ -37,10 +31,9 @@ class MetricSpec(keys.Placeable):
         """Return the metric with its source, also of its paths and judge."""
         source = at()
         options = {key: keys.place(value, lambda *_: source) for key, value in self.options.items()}
-        for key in _PATHS.get(self.name, ()):
-            path = options.get(key)
-            if isinstance(path, str | os.PathLike) and os.fspath(path):
-                options[key] = source.absolute(path)
+        key = _PATH.get(self.name, "")
+        if isinstance(path := options.get(key), str | os.PathLike) and os.fspath(path):
+            options[key] = source.absolute(path)
         return MetricSpec(self.name, options, source)
 
 
@@ -105,11 +98,8 @@ class HumanPreferenceKeys(keys.Keys):
 
 
 JudgedKeys = RubricKeys | PreferenceKeys | HumanPreferenceKeys
-JUDGED: Mapping[str, type[JudgedKeys]] = {
-    "rubric": RubricKeys,
-    "preference": PreferenceKeys,
-    "human_preference": HumanPreferenceKeys,
-}
+JUDGED: Mapping[str, type[JudgedKeys]]
+JUDGED = {"rubric": RubricKeys, "preference": PreferenceKeys, "human_preference": HumanPreferenceKeys}
 
 
 def _read_metric(value: Any, info: ValidationInfo) -> MetricSpec:
@@ -128,11 +118,7 @@ def _read_metric(value: Any, info: ValidationInfo) -> MetricSpec:
 
 
 MetricValue = Annotated[MetricSpec, PlainValidator(_read_metric, json_schema_input_type=str | JudgedKeys | MetricKeys)]
-
-
-@cache
-def _several() -> TypeAdapter[tuple[MetricSpec, ...]]:
-    return TypeAdapter(tuple[MetricValue, ...])
+_SEVERAL = TypeAdapter[tuple[MetricSpec, ...]](tuple[MetricValue, ...], config=ConfigDict(defer_build=True))
 
 
 def _read_metrics(value: Any, info: ValidationInfo) -> MetricSpec | tuple[MetricSpec, ...]:
@@ -141,11 +127,10 @@ def _read_metrics(value: Any, info: ValidationInfo) -> MetricSpec | tuple[Metric
         return _read_metric(value, info)
     if not value:
         raise keys.refusal("must not be empty")
-    metrics = _several().validate_python(value, context=info.context)
+    metrics = _SEVERAL.validate_python(value, context=info.context)
     names = [metric.name for metric in metrics]
-    twice = [(index,) for index, name in enumerate(names) if name in names[:index]]
-    if twice:
-        raise keys.refusals((path, "this metric is listed twice") for path in twice)
+    if twice := [((at,), "this metric is listed twice") for at, name in enumerate(names) if name in names[:at]]:
+        raise keys.refusals(twice)
     return metrics
 
 

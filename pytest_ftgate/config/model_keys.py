@@ -46,27 +46,21 @@ def _read_stripping(value: Any) -> Any:
     raise keys.refusal(f"must be auto, false, or a pair of tags such as ['<think>', '</think>'], {got(value, ())}")
 
 
-_Stripping = Annotated[
-    Any,
-    PlainValidator(
-        _read_stripping,
-        json_schema_input_type=Literal["auto", False] | Annotated[list[str], Field(min_length=2, max_length=2)],
-    ),
-]
-
-
+_WrittenStripping = Literal["auto", False] | Annotated[list[str], Field(min_length=2, max_length=2)]
+_Stripping = Annotated[Any, PlainValidator(_read_stripping, json_schema_input_type=_WrittenStripping)]
 _STRIPPING: Any = keys.optional(
     "The reasoning to remove from the start of an answer. auto (default): that in tags such as <think>, "
     "<thought> or [THINK], and Harmony channels. A pair of tags: those. false: nothing."
 )
 
 
+_MIXED: Any = [{"required": ["gpu_hour_usd", key]} for key in PER_TOKEN]
+
+
 class Price(keys.Keys):
     """The price of the model's tokens, or of the machine that it runs on."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"not": {"anyOf": [{"required": ["gpu_hour_usd", key]} for key in PER_TOKEN]}}
-    )
+    model_config = ConfigDict(json_schema_extra={"not": {"anyOf": _MIXED}})
 
     input_per_1m: keys.Amount = keys.optional("US dollars per million input tokens.")
     output_per_1m: keys.Amount = keys.optional("US dollars per million output tokens.")
@@ -110,6 +104,8 @@ _REQUEST_PARAMETERS = (
 class _Asked(keys.Keys):
     """The keys of a model that takes parameters with each request."""
 
+    short: ClassVar[str] = "model"
+
     @classmethod
     def _objection(cls, key: Any, value: Any) -> str | None:
         if key in _REQUEST_PARAMETERS:
@@ -122,7 +118,6 @@ class OpenAIKeys(_Asked):
     """A model behind any OpenAI-compatible endpoint."""
 
     model_config = ConfigDict(json_schema_extra={"not": {"required": ["system", "system_file"]}})
-    short: ClassVar[str] = "model"
     one_at_most = (("system", "system_file"),)
 
     provider: Literal["openai"] = Field(description="An OpenAI-compatible endpoint.")
@@ -202,8 +197,6 @@ class RecordedKeys(keys.Keys):
 
 class TransformersKeys(_Asked):
     """A model and a LoRA adapter in this process, loaded with transformers and peft (extra local)."""
-
-    short: ClassVar[str] = "model"
 
     provider: Literal["transformers"] = Field(description="A model in this process, loaded with transformers.")
     model: keys.Text = Field(description="The folder of the model, or its name on the Hugging Face hub.")

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import pydantic
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo
+from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo
 
 from pytest_ftgate.config import keys, model_keys
 from pytest_ftgate.text import cut, excerpt, got, quoted, suggestion
@@ -60,10 +60,8 @@ class ModelSpec(keys.Placeable):
             source = replace(source, parameters=given.parameters) if given.parameters else source
         else:
             source = given
-            options = {
-                key: source.absolute(value) if (self.provider, key) in _PATHS else value
-                for key, value in options.items()
-            }
+            for key in (key for key in options if (self.provider, key) in _PATHS):
+                options = {**options, key: source.absolute(options[key])}
         function = options.get("function")  # a model object has a name, a plain function none of its own
         own = options.get("name") or (_text(function, "name") if hasattr(function, "complete") else None)
         return replace(self, options=options, source=source, name=own or name or self.name)
@@ -86,9 +84,8 @@ def read_model(value: Any, info: ValidationInfo) -> ModelSpec:
         return _extended(value, reading) if "extends" in value else _from_mapping(value, reading)
     if reading.objects and value is not None:
         return _from_object(value)
-    raise keys.refusal(
-        f"must be a model: a name under models, a string ({SPELLINGS}), or a mapping with provider or extends"
-    )
+    forms = f"a name under models, a string ({SPELLINGS}), or a mapping with provider or extends"
+    raise keys.refusal(f"must be a model: {forms}")
 
 
 def _read_definition(value: Any, info: ValidationInfo) -> ModelSpec:
@@ -131,10 +128,8 @@ def _extended(values: Mapping[Any, Any], reading: keys.Reading) -> ModelSpec:
     except pydantic.ValidationError as error:
         found = [(path, text) for path, text in keys.own_words(error) if path and path[0] in (*own, "extends")]
         raise keys.refusals(found or [(("extends",), f"the model {quoted(name)} is not valid")]) from None
-    changes = (
-        str(key) if isinstance(value, Mapping) else f"{key} {excerpt(str(value), width=24)}"
-        for key, value in own.items()
-    )
+    told = ("" if isinstance(value, Mapping) else f" {excerpt(str(value), width=24)}" for value in own.values())
+    changes = (f"{key}{value}" for key, value in zip(own, told, strict=True))
     return replace(model, name=model.options.get("name") or " ".join((name, *changes)))
 
 
@@ -196,15 +191,7 @@ def _text(thing: Any, attribute: str) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
-Written = (
-    str
-    | model_keys.OpenAIKeys
-    | model_keys.PythonKeys
-    | model_keys.RecordedKeys
-    | model_keys.TransformersKeys
-    | model_keys.OtherKeys
-    | model_keys.ExtendsKeys
-)
+Written = str | model_keys.ModelKeys | model_keys.ExtendsKeys
 ModelValue = Annotated[ModelSpec, PlainValidator(read_model, json_schema_input_type=Written)]
 ModelDefinition = Annotated[ModelSpec, PlainValidator(_read_definition, json_schema_input_type=Written)]
 
@@ -251,12 +238,6 @@ class BaselineKeys(keys.Keys):
         "How much worse than this baseline the candidate may be: it must be proven to be worse by at most that."
     )
 
-    def standard(self, role: str) -> Standard:
-        """Return the standard of the baseline with this name."""
-        if self.max_drop is not None:
-            return Standard(f"baselines.{role}.max_drop", -self.max_drop)
-        return Standard(f"baselines.{role}.margin", self.margin)
-
     def placed(self, at: keys.At, name: str | None = None) -> BaselineKeys:
         """Return a copy that knows its sources; the model goes by the baseline's name."""
         copy = super().placed(at)
@@ -272,9 +253,8 @@ class BaselineKeys(keys.Keys):
         if not self.model_fields_set & _STANDARDS:
             raise keys.refusal("must have margin or max_drop beside model; without either, write the model alone")
         if self.model is None and self.max_drop is None:
-            raise keys.refusals(
-                [(("margin",), "a baseline without a model cannot be beaten: write max_drop, or a model")]
-            )
+            text = "a baseline without a model cannot be beaten: write max_drop, or a model"
+            raise keys.refusals([(("margin",), text)])
         return self
 
 
@@ -283,9 +263,8 @@ def _read_entry(value: Any, info: ValidationInfo) -> ModelSpec | BaselineKeys:
     own = sorted(_STANDARDS & value.keys()) if isinstance(value, Mapping) else []
     if own and value.keys() & {"provider", "extends"}:
         raise keys.refusals([((own[0],), f"put the model under model: {{model: {{...}}, {own[0]}: ...}}")])
-    if own or (
-        isinstance(value, Mapping) and value.keys() & {*model_keys.OpenAIKeys.model_fields, "extends"} == {"model"}
-    ):
+    known = {*model_keys.OpenAIKeys.model_fields, "extends"}
+    if own or (isinstance(value, Mapping) and value.keys() & known == {"model"}):
         return BaselineKeys.model_validate(value, context=info.context)
     return read_model(value, info)
 
@@ -303,17 +282,13 @@ def _refuse_one(value: Any) -> Any:
     return value
 
 
-def _read_names(values: dict[str, Any]) -> dict[str, Any]:
-    if "candidate" in values:
-        raise keys.refusals([(("candidate",), "a baseline must not be named candidate")])
-    return keys.names(values)
-
-
+_NOT_CANDIDATE = "a baseline must not be named candidate"
+_NoCandidate = keys.refusing(lambda values: [(("candidate",), _NOT_CANDIDATE)] if "candidate" in values else [])
 _Entry = Annotated[ModelSpec | BaselineKeys, PlainValidator(_read_entry, json_schema_input_type=Written | BaselineKeys)]
 
 if TYPE_CHECKING:
     BaselinesValue = dict[str, ModelSpec]  # once all places are merged
 else:
     BaselinesValue = Annotated[
-        dict[str, _Entry], Field(min_length=1), AfterValidator(_read_names), BeforeValidator(_refuse_one)
+        dict[str, _Entry], Field(min_length=1), _NoCandidate, keys.Named, BeforeValidator(_refuse_one)
     ]

@@ -21,7 +21,7 @@ _BY_NAME = ("thresholds", "checks")
 
 LEFT_OPEN = Source("fixture", "not in the gate file", Path())
 _STAND_INS: Mapping[str, Any] = {"test_set": (), "training_set": (), "baseline": str, "candidate": str, "margin": 0.0}
-_OTHERS = {"baseline": ("baselines",), "margin": ("max_drop",)}
+_OTHERS = {"baseline": "baselines", "margin": "max_drop"}
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,7 @@ def resolve_gate(
     entries = values["baselines"].read
     own = isinstance(entries, dict) and all(isinstance(one, BaselineKeys) for one in entries.values())
     left_out |= {"margin"} if own or values["max_drop"].read is not None else set()
-    missing = [key for key in _REQUIRED if values[key].read is None and key not in left_out]
-    if missing:
+    if missing := [key for key in _REQUIRED if values[key].read is None and key not in left_out]:
         raise _missing(missing, layers, file, gate)
     config = _of_one_standard(_merged(values, gate, gate or default_name))
     if file is not None and file.policy is not None:
@@ -68,7 +67,7 @@ def as_written(file: GateFile, gate: str) -> GateKeys:
     """Return a gate as the file alone defines it, with stand-ins, from :data:`LEFT_OPEN`, for keys left to markers."""
     layers = file.layers(gate)
     given = {key for layer in layers for key in layer.values}
-    missing = {key: one for key, one in _STAND_INS.items() if given.isdisjoint({key, *_OTHERS.get(key, ())})}
+    missing = {key: one for key, one in _STAND_INS.items() if given.isdisjoint((key, _OTHERS.get(key)))}
     if any(has_own_standards(layer.values.get("baselines")) for layer in layers):
         missing.pop("margin", None)
     stand_ins = Layer(missing, dict.fromkeys(missing, LEFT_OPEN))
@@ -79,11 +78,9 @@ def _refuse_unjudged(config: GateKeys) -> None:
     """Refuse a candidate that a gate names and does not judge."""
     if config.stage == "ready" and config.has_candidate:
         source = config.sources["candidate"]
-        raise ConfigError(
-            f"{config.quoted('stage')} judges no candidate, and this gate names one: {config.candidate} ({source})",
-            where=Where(source.place or None, key="candidate"),
-            cure="Remove stage to judge the candidate, or remove candidate until it is trained.",
-        )
+        what = f"{config.quoted('stage')} judges no candidate, and this gate names one: {config.candidate} ({source})"
+        cure = "Remove stage to judge the candidate, or remove candidate until it is trained."
+        raise ConfigError(what, where=Where(source.place or None, key="candidate"), cure=cure)
 
 
 def _refuse_outside(spec: ModelSpec, root: Path) -> None:
@@ -91,14 +88,14 @@ def _refuse_outside(spec: ModelSpec, root: Path) -> None:
     if spec.provider != "recorded":
         return
     absolute = Path(spec.spelling.removeprefix("recorded:")).is_absolute()
-    homes = (root, spec.source.base_dir)
-    if absolute or any(spec.options["path"].is_relative_to(os.path.abspath(home)) for home in homes):
-        return
-    raise ConfigError(
-        f"{cut(spec.spelling)} is outside the project ({spec.source})",
-        evidence=f"The project is the folder {cut(os.path.basename(os.path.abspath(root)))}.",
-        cure="Keep recorded answers in the project, or write an absolute path.",
-    )
+    homes = map(os.path.abspath, (root, spec.source.base_dir))
+    if not absolute and not any(spec.options["path"].is_relative_to(home) for home in homes):
+        found = f"The project is the folder {cut(os.path.basename(os.path.abspath(root)))}."
+        what, cure = (
+            f"{cut(spec.spelling)} is outside the project ({spec.source})",
+            "Keep recorded answers in the project",
+        )
+        raise ConfigError(what, evidence=found, cure=f"{cure}, or write an absolute path.")
 
 
 def _nearest(layers: Sequence[Layer], models: Mapping[str, ModelSpec]) -> dict[str, _Value]:
@@ -116,44 +113,35 @@ def _nearest(layers: Sequence[Layer], models: Mapping[str, ModelSpec]) -> dict[s
             far, near = values[key], given[key]
             names = {**far.names, **{name: near.at(name) for name in near.read}}
             given[key] = replace(near, read={**far.read, **place(near.read, near.at)}, names=names)
-        values |= _one_form(given)
+        for form, other in (("baseline", "baselines"), ("baselines", "baseline")):
+            given |= {other: given[form]} if form in given else {}  # two forms of one key: the nearer layer's counts
+        values |= given
     if problems:
         raise combined(problems)
     return values
 
 
-def _one_form(given: dict[str, _Value]) -> dict[str, _Value]:
-    """Treat ``baseline`` and ``baselines`` as two forms of one key: the nearer one replaces the other."""
-    if "baseline" in given:
-        return given | {"baselines": given["baseline"]}
-    return given | {"baseline": given["baselines"]} if "baselines" in given else given
-
-
 def _read(layer: Layer, models: Mapping[str, ModelSpec]) -> GateKeys:
-    reading = Reading(models=models, objects=layer.takes_objects)
-
     def place(path: KeyPath, text: str) -> tuple[Where, str]:
         source = layer.source(path)
         return (source.where(), text) if source.place else (Where(key=source.key), f"{text} ({source})")
 
-    return read_keys(GateKeys, layer.values, reading=reading, place=place)
+    return read_keys(GateKeys, layer.values, Reading(models, layer.takes_objects), place)
 
 
 def _missing(keys: Sequence[str], layers: Sequence[Layer], file: GateFile | None, gate: str | None) -> ConfigError:
     marks = (layer.source((key,)).place for layer in layers for key in layer.values)
-    others = {"baseline": "baseline (or baselines)", "margin": "margin (or max_drop)"}
-    named = [others.get(key, key) for key in keys]
+    named = [f"{key} (or {_OTHERS[key]})" if key in _OTHERS else key for key in keys]
     fixtures = [f"ftgate_{key}" for key in keys if key in _FIXTURES]
     places = ["in the marker"]
     if fixtures:
         places.append(f"with {'the fixtures' if len(fixtures) > 1 else 'the fixture'} {', '.join(fixtures)}")
     if file:
         places.append(f"under {f'gates.{gate}' if gate else 'defaults'} in {shown_path(file.path)}")
-    return ConfigError(
-        f"{'required keys are' if len(keys) > 1 else 'a required key is'} missing: {', '.join(named)}",
-        where=file.where(("gates", gate)) if file and gate else Where(next(filter(None, marks), None)),
-        cure=f"Set {'them' if len(keys) > 1 else 'it'} {' or '.join(places)}.",
-    )
+    what, those = ("required keys are", "them") if len(keys) > 1 else ("a required key is", "it")
+    where = file.where(("gates", gate)) if file and gate else Where(next(filter(None, marks), None))
+    cure = f"Set {those} {' or '.join(places)}."
+    return ConfigError(f"{what} missing: {', '.join(named)}", where=where, cure=cure)
 
 
 def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> GateKeys:

@@ -16,10 +16,10 @@ ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
 def checked_messages(value: Any, key: str) -> Messages:
     """Return the messages under a row's ``key``, each with a known role and a content; errors lack file and line."""
-    if not isinstance(value, list) or not value:
-        is_list = isinstance(value, list)
-        what = "the list of messages is empty" if is_list else f"must be a list of messages, got {kind_of(value)}"
-        raise DataError(what, where=Where(key=key))
+    if not isinstance(value, list):
+        raise DataError(f"must be a list of messages, got {kind_of(value)}", where=Where(key=key))
+    if not value:
+        raise DataError("the list of messages is empty", where=Where(key=key))
     for number, message in enumerate(value):
         _check_message(message, f"{key}[{number}]")
     return tuple(value)
