@@ -73,15 +73,6 @@ def expected_text(expected: Any) -> str:
     return expected if isinstance(expected, str) else canonical_json(expected)
 
 
-def texts_in(value: Any) -> Iterator[str]:
-    """Yield all texts in a JSON value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping | list | tuple):
-        for member in value.values() if isinstance(value, Mapping) else value:
-            yield from texts_in(member)
-
-
 @dataclass(frozen=True)
 class DataSet:
     """The examples of a test or training set, in order; at least one.

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ftgate.config import ModelSpec
+from pytest_ftgate.data import is_blank, normalized_input, without_instructions
 from pytest_ftgate.data.example import DataSet, Example, Messages, canonical_json, content_id, expected_text
 from pytest_ftgate.data.lines import read_text, written_at
-from pytest_ftgate.data.messages import calls_in, declared_tools
-from pytest_ftgate.data.normalize import INSTRUCTIONS, is_blank, normalized_input, without_instructions
+from pytest_ftgate.data.messages import INSTRUCTIONS, calls_in, declared_tools
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
 from pytest_ftgate.text import excerpt, listed, nearest
 

@@ -15,7 +15,7 @@ from math import fsum
 from operator import itemgetter, ne
 from typing import Any, NamedTuple
 
-from pytest_ftgate.data import DataSet, Example, Messages, content_id, expected_text
+from pytest_ftgate.data.example import DataSet, Example, Messages, content_id, expected_text
 from pytest_ftgate.data.load import Row, read_table
 from pytest_ftgate.data.strict_json import parse_object
 from pytest_ftgate.errors import DataError, Where, shown_path

@@ -12,8 +12,9 @@ from typing import NamedTuple
 from pytest_ftgate.checks.audit.leaks import copies_but_for_ids, leaks, sharing
 from pytest_ftgate.checks.audit.near import near_copies
 from pytest_ftgate.checks.audit.wording import Wording, contents, excerpt_from, plain_text, shared_start
-from pytest_ftgate.data import DataSet, Example, Input, Messages, canonical_json, expected_text, strict_json
-from pytest_ftgate.data.normalize import is_blank, normalized_input, visible, without_instructions
+from pytest_ftgate.data import strict_json
+from pytest_ftgate.data.example import DataSet, Example, Input, Messages, canonical_json, expected_text
+from pytest_ftgate.data.messages import is_blank, normalized_input, visible, without_instructions
 from pytest_ftgate.errors import DataError, raise_together
 from pytest_ftgate.result import RowPair
 from pytest_ftgate.runs.measure import shown_input
