@@ -21,8 +21,8 @@ from pytest_ftgate.models.prompt import Prompt
 from pytest_ftgate.result import Check
 from pytest_ftgate.text import plural, printable
 
-_TELLING_CHARACTERS = 16
-"""Shorter inputs may be in a prompt by chance, such as "yes" or "what is it"."""
+_TELLING_CHARACTERS, _FEWEST_SHORT, _SHORT = 16, 10, 0.5
+"""Shorter inputs may be in a prompt by chance, such as "yes" or "what is it"; but not so many, and half of them."""
 _NAME_CHARACTERS = 60
 _ENOUGH = 0.9
 """The share of what chance leaves to reveal."""
@@ -54,7 +54,7 @@ def check(gate: Context) -> Iterator[Check]:
             advice = "Remove the field from the template: it tells the model the answer."
             yield Check("prompt_leak", "fail", message, len(rows), 0, source, advice)
     sent = [prompt.system or "", prompt.template or "", *texts_in(model.params)] if model.prompt else []
-    if rows := _asked_in(" ".join(sent), [example.input for example in examples]):
+    if rows := asked_in(" ".join(sent), [example.input for example in examples], gate.expected):
         message = f"the prompt of the candidate {model.name} contains {_of(rows, gate)}"
         advice = "Use examples from the training set instead (few_shot), or remove these from the test set."
         yield Check("prompt_leak", "fail", message, len(rows), 0, source, advice)
@@ -64,14 +64,22 @@ def _of(rows: Sequence[int], gate: Context) -> str:
     return f"{len(rows):,} of {plural(len(gate.test), 'test example')}, first {gate.test.where(rows[0])}"
 
 
-def _asked_in(sent: str, inputs: Sequence[Input]) -> list[int]:
-    """Return the rows whose last message of the user a prompt holds, found as in the texts of training rows."""
+def asked_in(sent: str, inputs: Sequence[Input], expected: Sequence[Any]) -> list[int]:
+    """Return the rows whose last message of the user a prompt holds, found as in the texts of training rows.
+
+    Short ones count together, without those that name a label.
+    """
     said = words_of(unescaped(normalized_input(sent)))
     last = (
         one if isinstance(one, str) else tuple(turn for turn in one if turn["role"] == "user")[-1:] for one in inputs
     )
-    asked = [words_of(text) if len(text) >= _TELLING_CHARACTERS else "" for text in map(plain_text, last)]
+    texts = list(map(plain_text, last))
+    asked = list(map(words_of, texts))
     found = {part for part, _ in Index({*asked} - {""}, Counter(said.split())).find(said)}
+    short = {part for part, text in zip(asked, texts, strict=True) if len(text) < _TELLING_CHARACTERS}
+    short_found = (found & short) - {words_of(normalized_input(expected_text(one))) for one in expected}
+    if len(short_found) < max(_FEWEST_SHORT, _SHORT * len(short)):
+        found -= short
     return [row for row, part in enumerate(asked) if part in found]
 
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from pytest_ftgate.checks.prompt_leak import telling
+from pytest_ftgate.checks.prompt_leak import asked_in, telling
 from pytest_ftgate.data import canonical_json
 
 LABELS = [("refund", "invoice", "shipping")[number % 3] for number in range(120)]
@@ -104,3 +104,22 @@ GOES_WITH = {  # values of a field, and expected outputs
 @pytest.mark.parametrize(("values", "expected"), GOES_WITH.values(), ids=GOES_WITH)
 def test_a_field_that_only_goes_with_the_answer(values, expected):
     assert telling(values, expected) == []
+
+
+SHORT = [f"{verb} {noun}" for verb in ("play", "stop", "find") for noun in ("jazz", "the bus", "a lamp", "Anna", "it")]
+SHORT += [f"{one} now" for one in SHORT if len(one) < 10]
+
+
+@pytest.mark.parametrize(
+    ("told", "inputs", "expected", "found"),
+    [
+        (SHORT[:15], SHORT, LABELS, 15),
+        (SHORT[:11], SHORT, LABELS, 0),
+        (SHORT[:9], SHORT[:10], LABELS, 0),
+        ([*SHORT[:9], BOXES[0]], [*SHORT, BOXES[0]], LABELS, 1),
+        (SHORT, SHORT, [one.title().replace(" ", "_") for one in SHORT], 0),
+    ],
+    ids=["more than half", "fewer", "few in all", "a long one", "names of labels"],
+)
+def test_short_inputs_in_a_prompt_count_together(told, inputs, expected, found):
+    assert len(asked_in("Such as:\n" + "\n".join(f"- *{one}* -> it" for one in told), inputs, expected)) == found
