@@ -6,6 +6,7 @@ Public names are loaded on first use, so test suites without a gate pay nothing.
 from __future__ import annotations
 
 from importlib import import_module
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,21 +25,16 @@ if TYPE_CHECKING:
     from pytest_ftgate.runs.jobs import Run as Run
 
 _HOMES = {
-    "Check": "pytest_ftgate.result",
-    "Completion": "pytest_ftgate.models",
-    "ConfigError": "pytest_ftgate.errors",
-    "DataError": "pytest_ftgate.errors",
-    "Example": "pytest_ftgate.data",
-    "FtgateError": "pytest_ftgate.errors",
-    "GateResult": "pytest_ftgate.result",
-    "ModelError": "pytest_ftgate.errors",
-    "Run": "pytest_ftgate.runs.jobs",
-    "hookimpl": "pytest_ftgate.hookspecs",
-    "judge": "pytest_ftgate.gate.outside",
-    "metric": "pytest_ftgate.metrics",
-    "read_report": "pytest_ftgate.gate.outside",
+    "pytest_ftgate.data": ("Example",),
+    "pytest_ftgate.errors": ("ConfigError", "DataError", "FtgateError", "ModelError"),
+    "pytest_ftgate.gate.outside": ("judge", "read_report"),
+    "pytest_ftgate.hookspecs": ("hookimpl",),
+    "pytest_ftgate.metrics": ("metric",),
+    "pytest_ftgate.models": ("Completion",),
+    "pytest_ftgate.result": ("Check", "GateResult"),
+    "pytest_ftgate.runs.jobs": ("Run",),
 }
-__all__ = ["__version__", *_HOMES]
+__all__ = ["__version__", *chain.from_iterable(_HOMES.values())]
 
 
 def __getattr__(name: str) -> Any:
@@ -46,8 +42,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("pytest-ftgate")
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+    for home in (home for home, names in _HOMES.items() if name in names):
+        return getattr(import_module(home), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

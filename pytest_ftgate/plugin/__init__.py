@@ -7,6 +7,7 @@ import os
 import sys
 from argparse import ArgumentTypeError
 from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
 from typing import TYPE_CHECKING, Any
@@ -19,11 +20,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_ftgate.data import Example
-    from pytest_ftgate.plugin.fixtures import CallableModel
+    from pytest_ftgate.plugin import ini_keys, layers, outcome, session
+    from pytest_ftgate.plugin.outcome import CallableModel
     from pytest_ftgate.plugin.session import GateSession
     from pytest_ftgate.result import GateResult
     from pytest_ftgate.runs.jobs import Run
+else:
 
+    class _OnFirstUse:
+        """Stands for a module of this folder, and imports it where one of its names is used."""
+
+        def __init__(self, name: str) -> None:
+            self._module = f"pytest_ftgate.plugin.{name}"
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):  # pytest asks each name of a plugin for marks of a fixture
+                raise AttributeError(name)
+            return getattr(import_module(self._module), name)
+
+    ini_keys, layers, outcome, session = map(_OnFirstUse, ("ini_keys", "layers", "outcome", "session"))
 
 SESSION: pytest.StashKey[GateSession] = pytest.StashKey()
 REQUEST: pytest.StashKey[pytest.FixtureRequest] = pytest.StashKey()
@@ -112,13 +127,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("ftgate_config", "gate file (default: ftgate.yaml)", default="ftgate.yaml")
     parser.addini("ftgate_state", "folder of stored answers (default: .ftgate)", default=".ftgate")
     parser.addini("ftgate_recordings", "folder of committed answers, which are used before any model is called")
-    parser.addini(
-        "ftgate_base_ref", "branch that changes are merged into (default: origin's default branch, main or master)"
-    )
-    parser.addini(
-        "ftgate_forbid_weakening", "fail a gate that requires less than it did at the merge base",
-        type="bool", default=False,
-    )  # fmt: skip
+    branch = "branch that changes are merged into (default: origin's default branch, main or master)"
+    parser.addini("ftgate_base_ref", branch)
+    weakening = "fail a gate that requires less than it did at the merge base"
+    parser.addini("ftgate_forbid_weakening", weakening, type="bool", default=False)
     parser.addini("ftgate_required", "gates that must run and pass: names, or all", type="args", default=[])
 
 
@@ -137,9 +149,7 @@ def gate_session(config: pytest.Config) -> GateSession:
     if SESSION not in config.stash:
         if "pytest_ftgate.plugin.session" not in sys.modules:
             _load()
-        from pytest_ftgate.plugin.session import GateSession
-
-        config.stash[SESSION] = GateSession(config)
+        config.stash[SESSION] = session.GateSession(config)
     return config.stash[SESSION]
 
 
@@ -165,9 +175,7 @@ def pytest_configure(config: pytest.Config) -> None:
     check_ini(config)
     checked = ("override_ini", "--ftgate-report", "--ftgate-allow-missing", "--ftgate-plan", "--ftgate-preview")
     if any(config.getoption(name) for name in checked) or config.getini("ftgate_required"):
-        from pytest_ftgate.plugin.ini_keys import check_options
-
-        check_options(config)
+        ini_keys.check_options(config)
 
 
 def check_ini(config: pytest.Config) -> None:
@@ -177,9 +185,7 @@ def check_ini(config: pytest.Config) -> None:
     readable = (path for path in sorted(paths) if path.is_file() and os.access(path, os.R_OK))
     named = [path for path in readable if b"ftgate" in path.read_bytes().lower()]
     if named:
-        from pytest_ftgate.plugin.ini_keys import check_ini_keys
-
-        check_ini_keys(config, named)
+        ini_keys.check_ini_keys(config, named)
 
 
 class _ReportsOfOthers:
@@ -220,9 +226,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     except SystemExit as stop:
         if stop.code or not early_config.getini("ftgate_required"):
             raise
-        raise pytest.UsageError(
-            "a conftest file ended pytest before the gates of ftgate_required were judged"
-        ) from stop
+        told = "a conftest file ended pytest before the gates of ftgate_required were judged"
+        raise pytest.UsageError(told) from stop
     early_config.pluginmanager.unregister(_LAST_WORD)
     early_config.pluginmanager.register(_LAST_WORD)
     return outcome
@@ -233,9 +238,7 @@ def _obliged(config: pytest.Config) -> bool:
     inis = ("ftgate_required", "ftgate_forbid_weakening")
     if not (SESSION in config.stash or config.getoption("--ftgate-report") or any(map(config.getini, inis))):
         return False
-    from pytest_ftgate.plugin.ini_keys import runs_no_test
-
-    return not runs_no_test(config)
+    return not ini_keys.runs_no_test(config)
 
 
 def _claims(report: pytest.TestReport) -> bool:
@@ -263,9 +266,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     names = {mark.name for item in items for mark in item.iter_markers()}
     if not any(len(name) < 10 and len({*name.lower()} & {*"ftgate"}) > 3 for name in names - {"ftgate"}):
         return
-    from pytest_ftgate.plugin.layers import misspelt
-
-    if found := misspelt(items, config.getini("markers")):
+    if found := layers.misspelt(items, config.getini("markers")):
         raise pytest.UsageError(f"unknown marker {found[0]} on {found[1]}; did you mean 'ftgate'?")
 
 
@@ -280,32 +281,31 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         gate_session(item.config).see(item)
 
 
+@contextmanager
+def _exit_held(session: pytest.Session) -> Generator[None]:
+    """Change the exit status with which somebody ends the run, if it says green and a gate does not."""
+    try:
+        yield
+    except pytest.exit.Exception as stop:
+        if stop.returncode is not None and _obliged(session.config):
+            stop.returncode = int(gate_session(session.config).held(stop.returncode))
+        raise
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
-    try:
+    with _exit_held(session):
         return (yield)
-    except pytest.exit.Exception as stop:
-        _hold_exit(session, stop)
-        raise
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
     """Add a failure if a gate failed the run, so that every later hook is given that status."""
-    try:
-        outcome = yield
-    except pytest.exit.Exception as stop:
-        _hold_exit(session, stop)
-        raise
+    with _exit_held(session):
+        result = yield
     if _obliged(session.config) and gate_session(session.config).finish():
         session.testsfailed = session.testsfailed or 1
-    return outcome
-
-
-def _hold_exit(session: pytest.Session, stop: Any) -> None:
-    """Change the exit status with which somebody ends the run, if it says green and a gate does not."""
-    if stop.returncode is not None and _obliged(session.config):
-        stop.returncode = int(gate_session(session.config).held(stop.returncode))
+    return result
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -342,13 +342,11 @@ def _remarked(item: pytest.Item) -> bool:
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
     """Judge the gate after all fixtures of the test were set up."""
-    outcome = yield
+    result = yield
     if _marked(item) or COLLECTED in item.stash:
-        from pytest_ftgate.plugin.outcome import judge_in_setup
-
-        judge_in_setup(item, item.stash.get(REQUEST, None), gate_session(item.config))
+        outcome.judge_in_setup(item, item.stash.get(REQUEST, None), gate_session(item.config))
     item.stash[SET_UP] = True
-    return outcome
+    return result
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -356,9 +354,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Fail the test in its call phase if its gate did not pass."""
     if SESSION not in item.config.stash or item.nodeid not in gate_session(item.config).results:
         return (yield)
-    from pytest_ftgate.plugin.outcome import verdict_after_body
-
-    with verdict_after_body(item, item.stash.get(REQUEST, None), gate_session(item.config)):
+    with outcome.verdict_after_body(item, item.stash.get(REQUEST, None), gate_session(item.config)):
         return (yield)
 
 
@@ -368,14 +364,10 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     late = call.when != "setup" and SET_UP in item.stash and _remarked(item)
     if late:
-        from pytest_ftgate.plugin.outcome import refuse_late_marks
-
-        refuse_late_marks(item, gate_session(item.config))
+        outcome.refuse_late_marks(item, gate_session(item.config))
     report = yield
     if late or _marked(item) or _claims(report):
-        from pytest_ftgate.plugin.outcome import hold_report
-
-        hold_report(item, call, report, gate_session(item.config), late=late)
+        outcome.hold_report(item, call, report, gate_session(item.config), late=late)
     return report
 
 
@@ -391,46 +383,34 @@ def _ftgate_request(request: pytest.FixtureRequest) -> None:
 @pytest.fixture
 def ftgate(request: pytest.FixtureRequest) -> GateResult:
     """Return the result of this test's gate: verdict, both models, gain with its bounds, all checks."""
-    from pytest_ftgate.plugin.outcome import judged_gate
-
-    return judged_gate(request, gate_session(request.config))
+    return outcome.judged_gate(request, gate_session(request.config))
 
 
 @pytest.fixture
 def ftgate_baseline(request: pytest.FixtureRequest) -> CallableModel:
     """Return the baseline of this test's gate, a callable with one input. Override it to supply your own model."""
-    from pytest_ftgate.plugin.fixtures import configured_model
-
-    return configured_model(request, "baseline", gate_session(request.config))
+    return outcome.configured_model(request, "baseline", gate_session(request.config))
 
 
 @pytest.fixture
 def ftgate_candidate(request: pytest.FixtureRequest) -> CallableModel:
     """Return the candidate of this test's gate, a callable with one input. Override it to supply your own model."""
-    from pytest_ftgate.plugin.fixtures import configured_model
-
-    return configured_model(request, "candidate", gate_session(request.config))
+    return outcome.configured_model(request, "candidate", gate_session(request.config))
 
 
 @pytest.fixture
 def ftgate_test_set(request: pytest.FixtureRequest) -> tuple[Example, ...]:
     """Return the examples of the test set. Override it with any iterable of examples, or a path."""
-    from pytest_ftgate.plugin.fixtures import configured_data
-
-    return configured_data(request, "test_set", gate_session(request.config))
+    return outcome.configured_data(request, "test_set", gate_session(request.config))
 
 
 @pytest.fixture
 def ftgate_training_set(request: pytest.FixtureRequest) -> tuple[Example, ...]:
     """Return the examples of the training set. Override it with any iterable of examples, or a path."""
-    from pytest_ftgate.plugin.fixtures import configured_data
-
-    return configured_data(request, "training_set", gate_session(request.config))
+    return outcome.configured_data(request, "training_set", gate_session(request.config))
 
 
 @pytest.fixture
 def ftgate_evaluate(request: pytest.FixtureRequest) -> Callable[..., Run]:
     """Return a function ``(model, test_set, metric="accuracy") -> Run`` that scores any model on labeled examples."""
-    from pytest_ftgate.plugin.fixtures import evaluator
-
-    return evaluator(request, gate_session(request.config))
+    return outcome.evaluator(request, gate_session(request.config))

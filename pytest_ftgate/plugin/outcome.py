@@ -1,22 +1,38 @@
-"""Judge the gate of a marked test in its set-up, and turn the verdict into the test's outcome."""
+"""Judge the gate of a marked test in its set-up, and turn the verdict into the test's outcome; give fixtures values."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
+from pytest_ftgate.checks.audit import check_test_set
 from pytest_ftgate.checks.freshness import filed_as
-from pytest_ftgate.errors import ConfigError, FtgateError, Interrupted
+from pytest_ftgate.config import Layer, Source, resolve_gate
+from pytest_ftgate.data import Example, Input
+from pytest_ftgate.errors import ConfigError, FtgateError, Interrupted, ModelError, Where
+from pytest_ftgate.gate.inputs import build_metrics, needs_expected
 from pytest_ftgate.gate.run import judge_gate
 from pytest_ftgate.gate.state import Judged
-from pytest_ftgate.plugin.layers import MARK, claimed_name, layers_as_judged, test_id, unused_fixtures
+from pytest_ftgate.metrics.judged import refuse_judged
+from pytest_ftgate.models import Model, Surroundings, build_model
+from pytest_ftgate.plugin.layers import (
+    MARK,
+    claimed_name,
+    layers_as_judged,
+    layers_as_written,
+    test_id,
+    unused_fixtures,
+)  # fmt: skip
 from pytest_ftgate.plugin.obligations import BROKEN
 from pytest_ftgate.plugin.session import GateSession, Planned
 from pytest_ftgate.reports.sentences import headline
 from pytest_ftgate.reports.text import failure_text, title
 from pytest_ftgate.result import GateResult, closed, error_check, failed_result
+from pytest_ftgate.runs.jobs import Job, Run
+from pytest_ftgate.runs.measure import answers_of
+from pytest_ftgate.runs.runner import ask, run_models
 from pytest_ftgate.text import plural, printable
 
 __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of our lines
@@ -35,14 +51,12 @@ def judge_in_setup(item: pytest.Item, request: pytest.FixtureRequest | None, ses
     if item.get_closest_marker(MARK) is None:
         what = f"the ftgate marker of {item.nodeid} was removed after the test was collected"
         refused = FtgateError(what, cure="Keep it; to leave the gate out of a run, deselect the test: -m 'not ftgate'.")
-    elif request is None:
-        refused = FtgateError(
-            f"{item.nodeid} cannot judge a gate: the ftgate marker needs a test function or method, "
-            "and the fixture _ftgate_request must not be overridden"
-        )
-    else:
+    elif request is not None:
         _judge(request, session)
         return
+    else:
+        needs = "needs a test function or method, and the fixture _ftgate_request must not be overridden"
+        refused = FtgateError(f"{item.nodeid} cannot judge a gate: the ftgate marker {needs}")
     _refuse(item, session, refused)
     _fail_gate(item, session.results[item.nodeid])
 
@@ -69,7 +83,6 @@ def judged_gate(request: pytest.FixtureRequest, session: GateSession) -> GateRes
 
 def _fail_gate(item: pytest.Item, result: GateResult) -> NoReturn:
     """Fail the test with the block of its gate."""
-    __tracebackhide__ = False  # pytest warns if a failure has no visible frame
     fail(failure_text(result, item.config.get_verbosity()))
 
 
@@ -186,17 +199,16 @@ def hold_report(
     known = session.facts.get(item.nodeid)
     report.user_properties = [one for one in report.user_properties if one[0] != MARK or one[1] == known]
     result = session.results.get(item.nodeid)
+    skipped = f"was skipped: {_why_skipped(report)}" if report.skipped else ""
     if report.when == "setup" and result is None and item.get_closest_marker(MARK) is not None:
-        if report.skipped and call.excinfo is not None and not isinstance(call.excinfo.value, _SKIPPED):
+        if skipped and call.excinfo is not None and not isinstance(call.excinfo.value, _SKIPPED):
             cause = f"{type(call.excinfo.value).__name__}: {call.excinfo.value}"
             hidden = f"xfail hides that the set-up failed before the gate was judged: {cause}"
             _refuse(item, session, FtgateError(hidden))
-        elif report.skipped:
-            session.see_absent(item, f"was skipped: {_why_skipped(report)}")
-        elif report.failed:
-            session.see_absent(item, BROKEN)
+        elif skipped or report.failed:
+            session.see_absent(item, skipped or BROKEN)
     elif report.when == "call":
-        session.see_absent(item, f"was skipped: {_why_skipped(report)}" if report.skipped else "")
+        session.see_absent(item, skipped)
     if result is None or result.passed or (report.when == "teardown" and not late):
         return
     heading, why = title(result).text, printable(headline(result))
@@ -217,11 +229,115 @@ def hold_report(
 
 def _why_skipped(report: pytest.TestReport) -> str:
     """Return the reason that the test gives for skipping; pytest stores that of xfail elsewhere, with a prefix."""
-    expected = getattr(report, "wasxfail", None)
-    if expected is not None:
-        given = str(expected).removeprefix("reason: ")
-        mark = "xfail(run=False)" if given.startswith("[NOTRUN]") else "xfail"
-        text = given.removeprefix("[NOTRUN]").strip()
-        return f"{mark}: {text}" if text else mark
-    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-    return reason.removeprefix("Skipped: ")
+    if (expected := getattr(report, "wasxfail", None)) is None:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        return reason.removeprefix("Skipped: ")
+    given = str(expected).removeprefix("reason: ")
+    text = given.removeprefix("[NOTRUN]")
+    return f"{'xfail' if text == given else 'xfail(run=False)'}: {text.strip()}".removesuffix(": ")
+
+
+# --- values of the fixtures: models and examples of a test's gate, and a function that evaluates any model -------
+
+
+class CallableModel:
+    """A configured model as a function that takes an input and returns the answer's text. Answers are not stored."""
+
+    def __init__(self, model: Model, asked: Callable[[], Iterable[Example]], *, offline: bool) -> None:
+        self.model = model
+        self.name = model.name
+        self._asked = asked
+        self._forbidden = offline and model.endpoint
+
+    def __call__(self, input: Input) -> str:  # noqa: A002  # the public name
+        if self._forbidden:
+            raise ModelError(f"{self.name} is an endpoint, and --ftgate-offline forbids calls")
+        try:
+            return ask(self.model, input, self._asked).text
+        except ModelError as error:
+            raise error.with_traceback(None) from None
+
+    def __repr__(self) -> str:
+        return f"<model {self.name}>"
+
+
+def configured_model(request: pytest.FixtureRequest, key: str, session: GateSession) -> CallableModel:
+    """Return the model that the gate's markers and file configure, ignoring overridden fixtures."""
+    with _as_failure():
+        config, services = layers_as_written(request, key, session.files).config, session.services(request.node.ihook)
+        spec = next(iter(config.baselines.values())) if key == "baseline" else config.candidate
+        if not spec.provider:
+            what = "this gate has no candidate yet, because its stage is ready"
+            raise ConfigError(what, where=Where(key="candidate"))
+        origin, shown = config.sources["training_set"].at, spec.options.keys() & {"few_shot", "retrieval"}
+        training = services.load(config.training_set, origin) if shown else None
+        model = build_model(spec, Surroundings(training, services.offline), services.hook)
+
+        def asked() -> Iterable[Example]:
+            source = config.test_set or request.getfixturevalue("ftgate_test_set")  # overridden
+            return services.load(source, config.sources["test_set"].at, labeled=needs_expected(config, services.hook))
+
+        return CallableModel(model, asked, offline=services.offline)
+
+
+def configured_data(request: pytest.FixtureRequest, key: str, session: GateSession) -> tuple[Example, ...]:
+    """Return the examples that the gate's markers and file configure, ignoring overridden fixtures."""
+    with _as_failure():
+        config = layers_as_written(request, key, session.files).config
+        labeled = key != "test_set" or needs_expected(config, request.node.ihook)
+        source = config.sources[key].at
+        return session.data.load(getattr(config, key), source, request.node.ihook, labeled=labeled).examples
+
+
+@contextmanager
+def _as_failure() -> Iterator[None]:
+    """Turn an :class:`FtgateError` into a failure without a traceback."""
+    try:
+        yield
+    except FtgateError as error:
+        fail(str(error))
+
+
+def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[..., Run]:
+    def evaluate(model: Any, test_set: Any, metric: Any = "accuracy") -> Run:
+        """Run a model on a test set and return the run with the value of the metric.
+
+        All three arguments are written as in a gate. Stored answers are reused.
+
+        Raises:
+            FtgateError: the model, the data or the metric is invalid, or an answer is missing.
+        """
+        if session.planning is not None:  # it would ask about all examples
+            pytest.skip(f"{session.planning} plans only gates")
+        try:
+            # Resolved like a gate, of which only these keys are used, so that every spelling works.
+            keys = {"baseline": model, "candidate": model, "test_set": test_set, "metric": metric}
+            return _evaluate(keys | {"training_set": (), "margin": 0.0}, request, session)
+        except FtgateError as error:
+            raise error.with_traceback(None) from None
+
+    return evaluate
+
+
+def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: GateSession) -> Run:
+    source, services = Source("marker", "ftgate_evaluate", request.path.parent), session.services(request.node.ihook)
+    file, root = session.files.gate_file(request.path.parent), request.config.rootpath
+    layers = [Layer(keys, dict.fromkeys(keys, source))]
+    config = resolve_gate(layers, file=file, gate=None, default_name="ftgate_evaluate", root=root)
+    test = services.load(config.test_set, str(source))
+    check_test_set(test)
+    metrics = build_metrics(config, test, None, services.hook)
+    for one in metrics.values():
+        refuse_judged(one, "measured by ftgate_evaluate", source=str(source))
+    model = build_model(config.candidate, Surroundings(None, services.offline), services.hook)
+    job = Job(model, test, of_candidate=True)
+    (run,) = run_models([job], stores=services.stores, offline=services.offline, budget=services.budget)
+    if run.fatal is not None:
+        raise run.fatal
+    if run.unanswered:
+        cause, cure = (run.failure.cause, run.failure.advice) if run.failure else ("", None)
+        counted = f"{len(run.unanswered):,} of {len(run.test_set):,} answers are missing"
+        raise ModelError(f"{run.model.name}: {cause}; {counted} ({run.unanswered[0].name})", cure=cure)
+    services.stores.finish([run])
+    answers, expected = answers_of(run), [example.expected for example in test.examples]
+    return replace(run, metrics={name: one.score(expected, answers).value for name, one in metrics.items()})
