@@ -61,8 +61,7 @@ def masked(text: str, known: Iterable[str] | None = None) -> str:
 
 def secrets() -> list[str]:
     """Return the values of the variables that are named like a secret, as ``GEMINI_API_KEY``."""
-    values = ((name, value) for name, value in os.environ.items() if len(value) >= SHORTEST_SECRET)
-    return [value for name, value in values if _SECRET_NAME.search(name)]
+    return [value for name, value in os.environ.items() if len(value) >= SHORTEST_SECRET and _SECRET_NAME.search(name)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +73,7 @@ class Where:
     key: str | None = None
 
     def __str__(self) -> str:
-        place = self.path or ""
-        if place and self.line is not None:
-            place = f"{place}:{self.line}"
+        place = f"{self.path}:{self.line}" if self.path and self.line is not None else self.path
         return ": ".join(part for part in (place, self.key) if part)
 
 
@@ -197,12 +194,9 @@ class ModelError(FtgateError):
         **parts: Any,
     ) -> None:
         super().__init__(what, **parts)
-        self.retryable = retryable
-        self.retry_after_s = retry_after_s
+        self.retryable, self.retry_after_s = retryable, retry_after_s
         self.kind: FailureKind = kind
-        self.fatal = fatal
-        self.unpaid = unpaid
-        self.attempts = attempts
+        self.fatal, self.unpaid, self.attempts = fatal, unpaid, attempts
 
     @property
     def cause(self) -> str:
@@ -290,8 +284,7 @@ def is_cancelled_from_outside() -> bool:
 
 def told(error: BaseException) -> str:
     """Return the exception on one line, with the line that raised it in the first file that is not of pytest-ftgate."""
-    text = redacted("".join(traceback.format_exception_only(type(error), error)))
-    text = excerpt(text, width=_LONGEST)
+    text = excerpt(redacted("".join(traceback.format_exception_only(type(error), error))), width=_LONGEST)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(_PASSED_THROUGH)]
     last = next((one for one in reversed(frames) if one.filename == frames[0].filename), None)
     return f"{text} ({shown_path(last.filename)}:{last.lineno})" if last else text

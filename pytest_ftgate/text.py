@@ -20,20 +20,18 @@ _COMMAND_AT_START = re.compile(r"^\s*:(?=:)")  # ::error::, also after white spa
 
 def printable(text: str, most: int = LONGEST) -> str:
     """Return one line that is safe to print: control characters escaped, CI commands broken, cut to ``most``."""
-    text = text[: most + 1]  # first, because a text may have megabytes
-    if not text.isprintable():
-        text = "".join(char if char.isprintable() else _escaped(char) for char in text)
+    text = _escaped(text[: most + 1])  # cut first, because a text may have megabytes
     return shortened(_COMMAND_ANYWHERE.sub("## ", _COMMAND_AT_START.sub(": ", text)), most)
 
 
 def readable(text: str, most: int = LONGEST) -> str:
     """Return the text as :func:`printable` does, but keep line breaks; not for output that a CI log may contain."""
-    text = text[: most + 1].replace("\r\n", "\n")
-    return shortened("".join(char if char in "\n\t" or char.isprintable() else _escaped(char) for char in text), most)
+    return shortened(_escaped(text[: most + 1].replace("\r\n", "\n"), but="\n\t"), most)
 
 
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")
+def _escaped(text: str, but: str = "") -> str:
+    escaped = (one if one in but or one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    return text if text.isprintable() else "".join(escaped)
 
 
 def one_line(text: str) -> str:
@@ -170,11 +168,9 @@ def settled_by(what: str, needed: int, have: int, noun: str) -> str:
 
     ``what`` is ``gain`` or ``difference``, ``needed`` the examples in all, ``have`` those of the test set.
     """
-    more = max(needed - have, 1)
-    return (
-        f"Label about {plural(more, f'more {noun}')} ({needed:,} in all): that decides in 4 of 5 cases "
-        f"if the real {what} is the measured one."
-    )
+    more = plural(max(needed - have, 1), f"more {noun}")
+    decides = f"that decides in 4 of 5 cases if the real {what} is the measured one"
+    return f"Label about {more} ({needed:,} in all): {decides}."
 
 
 def plural(count: int, noun: str, nouns: str | None = None) -> str:

@@ -20,12 +20,6 @@ from pytest_ftgate.ini_file import ini_paths
 from pytest_ftgate.plain import from_plain
 
 
-def ini_path(config: pytest.Config, text: str) -> Path:
-    """Return a path of the ini file, relative to its folder."""
-    folder = config.inipath.parent if config.inipath else config.rootpath
-    return folder / text
-
-
 def option_path(config: pytest.Config, text: str) -> Path:
     """Return a path of the command line, relative to the folder where pytest was started."""
     return Path(config.invocation_params.dir, text)
@@ -33,28 +27,24 @@ def option_path(config: pytest.Config, text: str) -> Path:
 
 def refuse_tracked(state: Path) -> None:
     """Raise :class:`ConfigError` if git tracks the folder of stored answers: answers would arrive unseen."""
-    known: list[str] = []
     with suppress(HistoryError):
-        known = git_lines(state.parent, "ls-files", "-z", "--", state.name) if in_repository(state.parent) else []
-    if known:
-        raise ConfigError(
-            f"git tracks {known[0]}, in the folder of stored answers",
-            where=Where(shown_path(state)),
-            cure=f"Run git rm -r --cached {shown_path(state)}, and add it to .gitignore. To commit answers, use "
-            "--ftgate-report=recordings:FOLDER.",
-        )
+        if in_repository(state.parent) and (known := git_lines(state.parent, "ls-files", "-z", "--", state.name)):
+            what, shown = f"git tracks {known[0]}, in the folder of stored answers", shown_path(state)
+            cure = f"Run git rm -r --cached {shown}, and add it to .gitignore. To commit answers, use "
+            raise ConfigError(what, where=Where(shown), cure=f"{cure}--ftgate-report=recordings:FOLDER.")
 
 
 class GateFiles:
     """The gate files of a session, each read once, and compared with the base branch once, by xdist's controller.
 
-    A test's gate file is the nearest in its folder or above, up to the folder of the ini file.
+    A test's gate file is the nearest in its folder or above, up to ``home``, the folder of the ini file, to which all
+    paths of the ini file are relative.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._name: str = config.getini("ftgate_config")
-        self._home = config.inipath.parent if config.inipath else config.rootpath
+        self.home = config.inipath.parent if config.inipath else config.rootpath
         self.forbids_weakening = bool(config.getini("ftgate_forbid_weakening"))
         self.base_ref: str | None = config.getini("ftgate_base_ref") or None
         self.required: list[str] = config.getini("ftgate_required")
@@ -69,7 +59,7 @@ class GateFiles:
 
     def path(self, folder: Path | None = None) -> Path:
         """Return the gate file of the tests in a folder, of those at the ini file without one; it may not exist."""
-        places = places_of(self._name, folder or self._home, self._home)
+        places = places_of(self._name, folder or self.home, self.home)
         return Path(os.path.abspath(next((place for place in places if os.path.exists(place)), places[-1])))
 
     def path_of(self, test: str) -> Path:
@@ -119,8 +109,8 @@ class GateFiles:
 
     def _missing(self, folder: Path, other: Path) -> ConfigError:
         """Return the error of a missing gate file: the folders searched, and one above or below that has it."""
-        places, name = places_of(self._name, folder, self._home), os.path.basename(self._name)
-        found = (one for one in (other, *(place / name for place in self._home.parents)) if one.is_file())
+        places, name = places_of(self._name, folder, self.home), os.path.basename(self._name)
+        found = (one for one in (other, *(place / name for place in self.home.parents)) if one.is_file())
         elsewhere = next(found, None) or next(self._below(), None)
         cure = "Create it, set another path with ini ftgate_config, or give all keys in the marker."
         if elsewhere is not None:
@@ -133,7 +123,7 @@ class GateFiles:
         """Return what is weaker in a gate file than at the merge base."""
         if file not in self._compared:
             given, in_ci = self._given.get(str(file)), sign_of_ci() is not None
-            args = (file, self.path, self._home, self._inis(), self._config.inipath, self.base_ref)
+            args = (file, self.path, self.home, self._inis(), self._config.inipath, self.base_ref)
             self._compared[file] = from_plain(Compared, given) if given else compare(*args, in_ci=in_ci)
         return self._compared[file]
 

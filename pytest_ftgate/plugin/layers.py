@@ -44,12 +44,10 @@ class Level:
         args, kwargs = self.mark.args, self.mark.kwargs
         named = [*args, *(value for key, value in kwargs.items() if key == GATE and value is not None)]
         if len(named) > 1 or not all(isinstance(name, str) for name in named):
-            raise ConfigError(
-                'the ftgate marker takes one gate name, as ftgate("NAME") or ftgate(gate="NAME")',
-                where=self.where,
-                evidence=f"Got {', '.join(repr(name)[:60] for name in named)}.",
-                cure="Name one gate, and pass everything else by keyword.",
-            )
+            what = 'the ftgate marker takes one gate name, as ftgate("NAME") or ftgate(gate="NAME")'
+            got = f"Got {', '.join(repr(name)[:60] for name in named)}."
+            cure = "Name one gate, and pass everything else by keyword."
+            raise ConfigError(what, where=self.where, evidence=got, cure=cure)
         return named[0] if named else None
 
     @property
@@ -93,25 +91,22 @@ def marked_levels(item: pytest.Item) -> Iterator[Level]:
             file = _file(owner) or Path(item.config.rootpath, item.location[0])
             marked = [Level(file, mark, owner) for mark in marks if mark.name == MARK]
             if len(marked) > 1:
-                raise ConfigError(
-                    f"two ftgate markers on one {'function' if node is item else type(node).__name__.lower()}: "
-                    f"{node.name}",
-                    where=max((level.where for level in marked), key=lambda where: where.line or 0),
-                    cure="Keep one. A marker on the class or the module can give shared keys.",
-                )
+                what = f"two ftgate markers on one {'function' if node is item else type(node).__name__.lower()}"
+                where = max((level.where for level in marked), key=lambda where: where.line or 0)
+                cure = "Keep one. A marker on the class or the module can give shared keys."
+                raise ConfigError(f"{what}: {node.name}", where=where, cure=cure)
             yield from marked
 
 
 def _owners(node: pytest.Item | pytest.Collector | Any) -> Iterator[tuple[Any, list[pytest.Mark]]]:
     """Yield the owners of one node, each with the markers that are written on it together."""
     own, owner = list(node.own_markers), getattr(node, "obj", None)
-    callspec = getattr(node, "callspec", None)
     if isinstance(node, pytest.Class):
         written = [(cls, _as_marks(vars(cls).get("pytestmark", []))) for cls in node.obj.__mro__]
         yield owner, [mark for mark in own if not any(mark is other for _, marks in written for other in marks)]
         yield from written  # and before them those that a hook or a fixture added to the class
     else:
-        on_parameter = set(map(id, callspec.marks)) if callspec is not None else set()
+        on_parameter = set(map(id, getattr(getattr(node, "callspec", None), "marks", ())))
         yield owner, [mark for mark in own if id(mark) in on_parameter]
         yield owner, [mark for mark in own if id(mark) not in on_parameter]
 
@@ -142,9 +137,9 @@ def claimed_name(item: pytest.Item) -> str:
     try:
         named = next((level.keys["name"] for level in marked_levels(item) if "name" in level.keys), None)
         nearest = naming(marked_levels(item))
-        return str((nearest and nearest.gate) or named or test_id(item))
+        return str((nearest and nearest.gate) or named or id_of(item))
     except ConfigError:
-        return test_id(item)
+        return id_of(item)
 
 
 def location(item: pytest.Item) -> str:
@@ -162,15 +157,12 @@ def location(item: pytest.Item) -> str:
     return f"{Path(os.path.relpath(nearest.file, item.config.rootpath)).as_posix()}:{nearest.where.line}"
 
 
-def test_id(item: pytest.Item) -> str:
+def id_of(item: pytest.Item) -> str:
     """Return the test's node id, the default name of its gate.
 
     It is not ``item.nodeid``, because xdist appends the group to that under ``--dist=loadgroup``.
     """
     return f"{item.parent.nodeid}::{item.name}" if item.parent is not None else item.nodeid
-
-
-test_id.__test__ = False  # type: ignore[attr-defined]  # pytest collects functions by their name
 
 
 def misspelt(items: Iterable[pytest.Item], registered: Iterable[str]) -> tuple[str, str] | None:
@@ -183,36 +175,26 @@ def misspelt(items: Iterable[pytest.Item], registered: Iterable[str]) -> tuple[s
 
 __tracebackhide__ = True  # tracebacks of fixtures show none of our lines
 
-FIXTURES = {
-    "ftgate_baseline": "baseline",
-    "ftgate_candidate": "candidate",
-    "ftgate_test_set": "test_set",
-    "ftgate_training_set": "training_set",
-}
+FIXTURES = {f"ftgate_{key}": key for key in ("baseline", "candidate", "test_set", "training_set")}
 _MOVE = "Write it into the gate file: ini ftgate_forbid_weakening compares what stands there."
 
 
-def layers_as_judged(request: pytest.FixtureRequest, files: GateFiles) -> "Layers":
-    """Return the layers of a test's gate; its overridden fixtures are set up for that."""
-    return _layers(request, files, request.getfixturevalue, remarks=tuple(unused_fixtures(request)))
+def layers_of(request: pytest.FixtureRequest, files: GateFiles, *, but: str = "") -> "Layers":
+    """Return the layers of a test's gate; its overridden fixtures are set up for that.
 
-
-def layers_as_written(request: pytest.FixtureRequest, key: str, files: GateFiles) -> "Layers":
-    """Return the layers without an overridden fixture for ``key``, which may be the caller.
-
-    Other overridden fixtures are not set up. A stand-in satisfies "required": a callable, or no examples. Raise
-    :class:`ConfigError` if the test gives it a parameter.
+    With the key ``but`` no fixture that overrides it is used, which may be the caller, and others are not set up. A
+    stand-in satisfies "required": a callable, or no examples. Raise :class:`ConfigError` if the test gives that fixture
+    a parameter.
     """
-    if f"ftgate_{key}" in _parameters(request.node):
-        what, where = f"the fixture ftgate_{key} does not take a parameter", Where(shown_path(request.path))
-        raise ConfigError(what, where=where, cure="Remove indirect: the parameter itself is the model or the examples.")
-    return _layers(request, files, lambda name: () if name.endswith("_set") else str, but=key)
-
-
-def _layers(
-    request: pytest.FixtureRequest, files: GateFiles, value_of: Callable[[str], Any], but: str = "", **more: Any
-) -> "Layers":
     item: pytest.Item = request.node
+    if but and f"ftgate_{but}" in _parameters(item):
+        what, where = f"the fixture ftgate_{but} does not take a parameter", Where(shown_path(request.path))
+        raise ConfigError(what, where=where, cure="Remove indirect: the parameter itself is the model or the examples.")
+    remarks = () if but else tuple(unused_fixtures(request))
+
+    def value_of(name: str) -> Any:
+        return request.getfixturevalue(name) if not but else () if name.endswith("_set") else str
+
     levels, given = list(marked_levels(item)), list(overrides(request))
     known = {but, *(key for level in levels for key in level.keys)}
     used = {one.key: one.value(value_of) for one in given if one.given_by(known) is None}
@@ -223,10 +205,10 @@ def _layers(
         item.path.parent,
         [Layer(values, sources)] if used else [],
         files.gate_file(item.path.parent, required=naming(levels) is not None),
-        test_id(item),
+        id_of(item),
         item.config.rootpath,
-        parameters={name: value for name, value in _parameters(item).items() if name not in themselves},
-        **more,
+        remarks,
+        {name: value for name, value in _parameters(item).items() if name not in themselves},
     )
 
 
@@ -308,8 +290,9 @@ class Layers:
             return
         if self.gate is None:
             yield Finding(None, f"the required gate {self.config.name} is not in the gate file", _MOVE)
+            return
         given = {key: layer.source((key,)) for layer in (*self.fixtures, *self.marks) for key in layer.values}
-        for key, source in given.items() if self.gate is not None else ():
+        for key, source in given.items():
             if key != "candidate":
                 yield Finding(None, f"the {source.kind} gives {key} of a required gate ({source.at})", _MOVE)
 

@@ -26,7 +26,6 @@ class Seen:
     absent: dict[str, str] = field(default_factory=dict)
 
 
-_STOPPED = "was collected but not judged: the run stopped early, or a worker crashed"
 DESELECTED = "was deselected (-k, -m, --deselect, --lf or the like)"
 BROKEN = "was not judged, because its set-up failed"
 
@@ -121,14 +120,10 @@ def find_owed(config: pytest.Config, files: GateFiles, results: Sequence[GateRes
                 unmet = [*(one for one in unmet if one.name != gone), Unmet(gone, finding.text)]
             elif gone or (finding.gate is None and not told):
                 weaker.append(finding.text)
+    waived_by = ALLOW_MISSING if config.getoption(ALLOW_MISSING) else planning_option(config)
     place = f" ({line_of(config.inipath, KEY)})" if config.inipath is not None else ""
     setting = f"{KEY} = {shortened(' '.join(files.required))}{place}" if files.required else f"{KEY} of the base branch"
-    return Owed(unmet, weaker, forbidden, waived_by(config), setting)
-
-
-def waived_by(config: pytest.Config) -> str | None:
-    """Return the option with which required gates are listed, not enforced; None without one."""
-    return ALLOW_MISSING if config.getoption(ALLOW_MISSING) else planning_option(config)
+    return Owed(unmet, weaker, forbidden, waived_by, setting)
 
 
 def _gates_of(files: GateFiles, path: Path) -> Sequence[str]:
@@ -194,7 +189,7 @@ def _unmet(
         elif result.stage == "ready" and not ready:
             yield Unmet(name, f"{test} judged no candidate (stage: ready), which counts only as {name}:ready")
     for test in (one for one, result in tests.items() if result is None or (result.passed and one in seen.absent)):
-        why = seen.absent.get(test, _STOPPED)
+        why = seen.absent.get(test, "was collected but not judged: the run stopped early, or a worker crashed")
         yield Unmet(name, f"{test} {why}", test if why == BROKEN else None)
 
 

@@ -17,16 +17,9 @@ from pytest_ftgate.gate.run import judge_gate
 from pytest_ftgate.gate.state import Judged
 from pytest_ftgate.metrics.judged import refuse_judged
 from pytest_ftgate.models import Model, Surroundings, build_model
-from pytest_ftgate.plugin.layers import (
-    MARK,
-    claimed_name,
-    layers_as_judged,
-    layers_as_written,
-    test_id,
-    unused_fixtures,
-)  # fmt: skip
+from pytest_ftgate.plugin.layers import MARK, claimed_name, id_of, layers_of, unused_fixtures
 from pytest_ftgate.plugin.obligations import BROKEN
-from pytest_ftgate.plugin.session import GateSession, Planned
+from pytest_ftgate.plugin.session import GateSession
 from pytest_ftgate.reports.sentences import headline
 from pytest_ftgate.reports.text import failure_text, title
 from pytest_ftgate.result import GateResult, closed, error_check, failed_result
@@ -63,7 +56,7 @@ def judge_in_setup(item: pytest.Item, request: pytest.FixtureRequest | None, ses
 
 def _refuse(item: pytest.Item, session: GateSession, error: FtgateError) -> None:
     """Make the verdict of a test ``error``, so that the session fails, whatever becomes of the test."""
-    known = session.results.get(item.nodeid) or GateResult(claimed_name(item), test_id(item), "error")
+    known = session.results.get(item.nodeid) or GateResult(claimed_name(item), id_of(item), "error")
     session.keep(Judged(failed_result(known, error)), item)
 
 
@@ -96,12 +89,12 @@ def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
     item: pytest.Item = request.node
     if session.planning is not None:
         _plan_and_leave(request, session)
-    nodeid = test_id(item)
+    nodeid = id_of(item)
     if item.nodeid not in session.results:
         session.judged_with[item.nodeid] = tuple(item.iter_markers(MARK))
         unnamed, config = GateResult(claimed_name(item), nodeid, "error"), None
         try:
-            layers = layers_as_judged(request, session.files)
+            layers = layers_of(request, session.files)
             unnamed = replace(unnamed, gate=layers.gate)
             config = layers.config
             reviewed, services = layers.reviewed(session.files), session.services(item.ihook)
@@ -147,15 +140,16 @@ def _plan_and_leave(request: pytest.FixtureRequest, session: GateSession) -> NoR
     session.see_absent(item, f"was not judged: {session.planning} gives no verdict")
     if item.nodeid not in session.plans:
         try:
-            layers, few = layers_as_judged(request, session.files), item.config.getoption("--ftgate-preview") or 0
+            layers, few = layers_of(request, session.files), item.config.getoption("--ftgate-preview") or 0
             reviewed, services = layers.reviewed(session.files), session.services(item.ihook)
-            plan = plan_gate(layers.config, services, nodeid=test_id(item), reviewed=reviewed, preview=few)
+            plan = plan_gate(layers.config, services, nodeid=id_of(item), reviewed=reviewed, preview=few)
         except FtgateError as error:
             plan = Plan(claimed_name(item), (error_check(error),))
         lines = plan_lines(plan, full=item.config.get_verbosity() > 0)
-        session.plans[item.nodeid] = Planned(lines, plan.failed)
-    if session.plans[item.nodeid].failed:
-        pytest.fail(session.plans[item.nodeid].lines[0].text, pytrace=False)
+        session.plans[item.nodeid] = lines, plan.failed
+    (heading, *_), failed = session.plans[item.nodeid]
+    if failed:
+        pytest.fail(heading.text, pytrace=False)
     pytest.skip(f"{session.planning} gives no verdict")
 
 
@@ -264,7 +258,7 @@ class CallableModel:
 def configured_model(request: pytest.FixtureRequest, key: str, session: GateSession) -> CallableModel:
     """Return the model that the gate's markers and file configure, ignoring overridden fixtures."""
     with _as_failure():
-        config, services = layers_as_written(request, key, session.files).config, session.services(request.node.ihook)
+        config, services = layers_of(request, session.files, but=key).config, session.services(request.node.ihook)
         spec = next(iter(config.baselines.values())) if key == "baseline" else config.candidate
         if not spec.provider:
             what = "this gate has no candidate yet, because its stage is ready"
@@ -283,7 +277,7 @@ def configured_model(request: pytest.FixtureRequest, key: str, session: GateSess
 def configured_data(request: pytest.FixtureRequest, key: str, session: GateSession) -> tuple[Example, ...]:
     """Return the examples that the gate's markers and file configure, ignoring overridden fixtures."""
     with _as_failure():
-        config = layers_as_written(request, key, session.files).config
+        config = layers_of(request, session.files, but=key).config
         labeled = key != "test_set" or needs_expected(config, request.node.ihook)
         source = config.sources[key].at
         return session.data.load(getattr(config, key), source, request.node.ihook, labeled=labeled).examples

@@ -7,18 +7,18 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from pytest_ftgate import clock
 from pytest_ftgate.errors import FtgateError, guarded, shown_path
 from pytest_ftgate.gate.state import DataSets, Judged, Services
-from pytest_ftgate.plugin.gate_files import GateFiles, ini_path, option_path, refuse_tracked
+from pytest_ftgate.plugin.gate_files import GateFiles, option_path, refuse_tracked
 from pytest_ftgate.plugin.ini_keys import planning_option
-from pytest_ftgate.plugin.layers import MARK, claimed_name, location, test_id
-from pytest_ftgate.plugin.obligations import DESELECTED, Owed, Seen, find_owed, unmarked, waived_by
-from pytest_ftgate.plugin.terminal import HIDDEN, add_error, display, failed_tests, show_block, show_gates, show_lines
+from pytest_ftgate.plugin.layers import MARK, claimed_name, id_of, location
+from pytest_ftgate.plugin.obligations import DESELECTED, Owed, Seen, find_owed, unmarked
+from pytest_ftgate.plugin.terminal import HIDDEN, add_error, display, failures, show_block, show_gates, show_lines
 from pytest_ftgate.reports import json as json_report
 from pytest_ftgate.reports.html.evidence import Evidence, collect
 from pytest_ftgate.reports.recordings import differing, read_notes, read_recordings
@@ -36,13 +36,6 @@ _OUTCOMES = ("passed", "skipped", "failed")  # of a phase, the worst last
 _GREEN = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
-class Planned(NamedTuple):
-    """Hold a plan as lines of text, the title first, and whether it makes the session fail."""
-
-    lines: Sequence[Line]
-    failed: bool
-
-
 class GateSession:
     """The state of a session, on the controller and on each xdist worker.
 
@@ -51,7 +44,7 @@ class GateSession:
         results: the first verdict of each test, by node id.
         facts: the same as JSON, of the tests of this process.
         planning: the option with which gates are planned and not judged.
-        plans: by the node id of the test.
+        plans: lines of text, the title first, and whether the plan makes the session fail, by the test's node id.
         judged_with: the markers of judged tests, by node id.
     """
 
@@ -64,17 +57,20 @@ class GateSession:
         self.results: dict[str, GateResult] = {}
         self.facts: dict[str, str] = {}
         self.planning = planning_option(config)
-        self.plans: dict[str, Planned] = {}
+        self.plans: dict[str, tuple[Sequence[Line], bool]] = {}
         self.judged_with: dict[str, tuple[pytest.Mark, ...]] = {}
         self._evidence: dict[str, Evidence] = {}  # of the results, where a report shows it
         self._items: dict[str, pytest.Item] = {}  # the tests whose gates were judged in this process
         self._outcomes: dict[str, str] = {}  # the worst of their phases so far
+        reports = (report.partition(":") for report in config.getoption("--ftgate-report"))
+        self._reports = [(form, option_path(config, target)) for form, _, target in reports]
+        self._refresh = config.getoption("--ftgate-cache") == "refresh"
         self._limit_usd: float | None = config.getoption("--ftgate-max-cost")
         self._runs: dict[str, tuple[Mapping[str, Run], Mapping[str, str]]] = {}
         self._judged: set[str] = set()  # keys of stored answers that no later session may use
         self._seen = Seen()
         self._marked: dict[str, str] = {}  # the names of gates by node id
-        self._owed = Owed(waived_by=waived_by(config))
+        self._owed = Owed()
         self._notes: list[Line] = []
         self._finished = self._summarized = False
 
@@ -105,26 +101,28 @@ class GateSession:
         It does not exist yet in the first run that records into it, and that is no error.
         """
         folder = self._config.getini("ftgate_recordings")
-        path = ini_path(self._config, folder) if folder else None
-        is_new = path is not None and not path.exists() and path.resolve() in report_paths(self._config, "recordings")
+        path = self.files.home / folder if folder else None
+        is_new = path is not None and not path.exists() and self._is_recorded_into(path)
         return None if is_new else path
+
+    def _is_recorded_into(self, folder: Path) -> bool:
+        return ("recordings", folder.resolve()) in ((form, path.resolve()) for form, path in self._reports)
 
     @cached_property
     def _store(self) -> Store:
         """Return the store that outlives the session."""
-        state = ini_path(self._config, self._config.getini("ftgate_state"))
+        state = self.files.home / self._config.getini("ftgate_state")
         refuse_tracked(state)
         return Store(state / "predictions.sqlite3")
 
     @cached_property
     def _stores(self) -> Stores:
         """Return the stores on disk, in memory and in committed recordings; with ``refresh`` only new answers count."""
-        refresh = self._config.getoption("--ftgate-cache") == "refresh"
         return Stores(
             persistent=self._store,
             session=Store(None),
-            recordings=read_recordings(self._recordings) if self._recordings and not refresh else {},
-            refresh=refresh,
+            recordings=read_recordings(self._recordings) if self._recordings and not self._refresh else {},
+            refresh=self._refresh,
             started=self.started,
             judged=self._judged,
         )
@@ -141,7 +139,7 @@ class GateSession:
         self.facts[item.nodeid] = dict(properties)["ftgate"]
         others = [one for one in item.user_properties if one[0] != MARK and not one[0].startswith(f"{MARK}.")]
         item.user_properties[:] = [*others, *properties]
-        if judged.gate is not None and report_paths(self._config, "html"):
+        if judged.gate is not None and any(form == "html" for form, _ in self._reports):
             self._evidence[item.nodeid] = collect(judged.gate)
 
     def record(self, name: str, runs: Mapping[str, Run], notes: Mapping[str, str]) -> None:
@@ -190,17 +188,17 @@ class GateSession:
 
     def see(self, item: pytest.Item, *, deselected: bool = False) -> None:
         """Record a marked test that was collected or deselected."""
-        self._seen.names[test_id(item)] = name = claimed_name(item)
+        self._seen.names[id_of(item)] = name = claimed_name(item)
         if deselected:
-            self._seen.absent[test_id(item)] = DESELECTED
+            self._seen.absent[id_of(item)] = DESELECTED
         else:
             self._marked[item.nodeid] = name
 
     def see_absent(self, item: pytest.Item, why: str) -> None:
         """Record why a marked test was not judged, or did not run to its end; blank: it did, perhaps in a rerun."""
-        self._seen.absent.pop(test_id(item), None)
+        self._seen.absent.pop(id_of(item), None)
         if why:
-            self._seen.absent[test_id(item)] = shortened(why)
+            self._seen.absent[id_of(item)] = shortened(why)
 
     def hear_worker(self, said: str) -> None:
         """Add the results that an xdist worker sends at its end.
@@ -215,7 +213,7 @@ class GateSession:
         self._judged.update(judged)
         for nodeid, (lines, failed) in plans.items():
             if nodeid not in self.plans or failed:
-                self.plans[nodeid] = Planned([Line(*line) for line in lines], failed)
+                self.plans[nodeid] = [Line(*line) for line in lines], failed
         for nodeid, facts in verdicts.items():
             self._hear(nodeid, facts)
             if nodeid in evidence and self.results[nodeid] == GateResult.from_dict(json.loads(facts)):
@@ -236,7 +234,7 @@ class GateSession:
         self._find_owed()
         reporter = self._config.pluginmanager.getplugin("terminalreporter")
         if reporter is not None and self._worker is None:
-            for error in self._owed.errors(failed_tests(reporter)):
+            for error in self._owed.errors({nodeid for nodeid, _ in failures(reporter)}):
                 add_error(reporter, *error)
         self.note(*self._superseded(), *self._write_reports())
         if self._worker is not None:
@@ -248,18 +246,17 @@ class GateSession:
     def _note_costs(self) -> None:
         if self._budget is None or not (self.results or self.plans):
             return
-        unsure = self._budget.unsure_usd
+        spent, unsure = self._budget.spent_usd, self._budget.unsure_usd
         perhaps = f", and perhaps {show_usd(unsure)} for calls whose cost is unknown" if unsure else ""
-        spent = show_usd(self._budget.spent_usd)
-        self.note(Line(f"{spent} spent of --ftgate-max-cost {self._limit_usd:g}{perhaps}"))
+        self.note(Line(f"{show_usd(spent)} spent of --ftgate-max-cost {self._limit_usd:g}{perhaps}"))
         if self._budget.uncounted:
             names = ", ".join(self._budget.uncounted)
             self.note(Line(f"not counted by --ftgate-max-cost, because no price is known: {names}", "yellow"))
 
     def _superseded(self) -> Iterator[Line]:
         """Yield a warning if the recordings that ``refresh`` ignores hold other answers, and are not replaced."""
-        folder, refresh = self._recordings, self._config.getoption("--ftgate-cache") == "refresh"
-        if folder is None or not refresh or folder.resolve() in report_paths(self._config, "recordings"):
+        folder = self._recordings
+        if folder is None or not self._refresh or self._is_recorded_into(folder):
             return
         with suppress(FtgateError):  # the next session reports recordings that cannot be read
             if n := differing(folder, (run for runs, _ in self._runs.values() for run in runs.values())):
@@ -286,7 +283,7 @@ class GateSession:
             self.note(*(Line(text, "yellow") for text in unmarked(self.files, results, self._seen, owed)))
 
     def _red(self) -> bool:
-        failed = [*(one.failed for one in self.plans.values()), *(not one.passed for one in self.results.values())]
+        failed = [*(failed for _, failed in self.plans.values()), *(not one.passed for one in self.results.values())]
         return any(failed) or self._owed.red or any(line.colour == "red" for line in self._notes)
 
     def held(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
@@ -304,7 +301,7 @@ class GateSession:
         found = self.held(status)
         if found != status and not self._summarized and self._worker is None:
             failed = (line for *_, text in self._owed.errors() for line in text.splitlines())
-            for text in (*failed, *(line.text for line in self._lines())):
+            for text in (*failed, *(line.text for line in (*self._owed.lines(), *self._notes))):
                 print(printable(text), file=sys.stderr)
         return found
 
@@ -320,19 +317,15 @@ class GateSession:
         quiet = self.results and not (self.files.required or self.files.forbids_weakening)
         absent = verbosity > 0 and quiet and self.files.compared(self.files.path()).absent
         text = "gates are not compared with an earlier version, because there is no git history"
-        show_lines(reporter, [*self._lines(), *([Line(text)] if absent else [])])
-
-    def _lines(self) -> list[Line]:
-        return [*self._owed.lines(), *self._notes]
+        show_lines(reporter, [*self._owed.lines(), *self._notes, *([Line(text)] if absent else [])])
 
     def _write_reports(self) -> Iterator[Line]:
         """Write the reports, and yield a line for each.
 
         Workers write ``recordings``, the controller all others. A session of plans has no reports.
         """
-        reports = _reports(self._config)
-        if self.planning is not None and reports:
-            unwritten = ", ".join(sorted({form for form, _ in reports}))
+        if self.planning is not None and self._reports:
+            unwritten = ", ".join(sorted({form for form, _ in self._reports}))
             yield Line(f"no report is written ({unwritten}): {self.planning} gives no verdict", "yellow")
             return
         session = json_report.Session(
@@ -343,7 +336,7 @@ class GateSession:
         )
         gates = [(result, self._evidence.get(nodeid)) for nodeid, result in self.results.items()]
         outcome = Outcome(gates, self._runs, session)
-        for form, path in reports:
+        for form, path in self._reports:
             if form == "recordings" or self._worker is None:
                 try:
                     kept = outcome.write(form, path)
@@ -353,14 +346,3 @@ class GateSession:
                 yield from (Line(printable(text), "yellow") for text in kept)
                 if len(kept) < max(1, len(self._runs)):
                     yield Line(f"{form} report: {shown_path(path)}")
-
-
-def _reports(config: pytest.Config) -> list[tuple[str, Path]]:
-    """Return the reports that are asked for: their forms and paths."""
-    reports = (report.partition(":") for report in config.getoption("--ftgate-report"))
-    return [(form, option_path(config, target)) for form, _, target in reports]
-
-
-def report_paths(config: pytest.Config, form: str) -> list[Path]:
-    """Return where reports of this form are written."""
-    return [path.resolve() for name, path in _reports(config) if name == form]

@@ -16,8 +16,6 @@ from pytest_ftgate.text import one_line, printable, wrapped
 HIDDEN = -2
 """The verbosity of ``-qq``, which hides everything."""
 
-_STANDARD_ERROR = 2
-
 
 def display(config: pytest.Config) -> ProgressDisplay | None:
     """Return a display that updates a line on a terminal, and writes a line per minute elsewhere; None with ``-qq``."""
@@ -27,7 +25,7 @@ def display(config: pytest.Config) -> ProgressDisplay | None:
     uncaptured = capture.global_and_fixture_disabled if capture else nullcontext
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if reporter is None or hasattr(config, "workerinput"):  # an xdist worker inherits the controller's standard error
-        return ProgressDisplay(lambda line: os.write(_STANDARD_ERROR, f"{line}\n".encode()), None, uncaptured)
+        return ProgressDisplay(lambda line: os.write(2, f"{line}\n".encode()), None, uncaptured)
     if not reporter.isatty or os.environ.get("TERM") == "dumb":
 
         def write(line: str) -> None:
@@ -42,7 +40,7 @@ def display(config: pytest.Config) -> ProgressDisplay | None:
 
 def show_gates(reporter: "pytest.TerminalReporter", results: Mapping[str, GateResult], *, verbosity: int) -> None:
     """Write the blocks of gates by node id, but those that pytest has printed as failures of their tests."""
-    printed = [] if reporter.config.option.tbstyle == "no" else list(_failures(reporter))
+    printed = [] if reporter.config.option.tbstyle == "no" else list(failures(reporter))
     for nodeid, result in results.items():
         if not any(node == nodeid and title(result).text in text for node, text in printed):
             show_block(reporter, title(result), block(result, verbosity=verbosity))
@@ -55,13 +53,8 @@ def show_block(reporter: "pytest.TerminalReporter", heading: Line, lines: Iterab
         reporter.write_line(line.text, **({line.colour: True} if line.colour else {}))
 
 
-def failed_tests(reporter: "pytest.TerminalReporter") -> set[str]:
-    """Return the ids of the tests that pytest counts as failed or as an error."""
-    return {nodeid for nodeid, _ in _failures(reporter)}
-
-
-def _failures(reporter: "pytest.TerminalReporter") -> Iterator[tuple[str, str]]:
-    """Yield the node id and the text of each failure and error."""
+def failures(reporter: "pytest.TerminalReporter") -> Iterator[tuple[str, str]]:
+    """Yield the node id and the text of each test that pytest counts as failed or as an error."""
     for report in (one for outcome in ("failed", "error") for one in reporter.stats.get(outcome, ())):
         yield report.nodeid.partition("@")[0], report.longreprtext  # xdist appends the name of a group
 
