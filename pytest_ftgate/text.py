@@ -81,9 +81,7 @@ def is_share(metric_range: Sequence[float] | None) -> bool:
 
 def show_value(value: float | None, *, share: bool) -> str:
     """Return 0.8125 as ``81.2 %``, or as ``0.812`` if the metric is not a share."""
-    if value is None:
-        return "-"
-    return f"{100 * value:.1f} %" if share else f"{value:.3f}"
+    return "-" if value is None else f"{100 * value:.1f} %" if share else f"{value:.3f}"
 
 
 def show_difference(value: float | None, *, share: bool) -> str:
@@ -126,9 +124,7 @@ def show_needed(margin: float, *, share: bool) -> str:
 
 def show_seconds(value: float | None) -> str:
     """Return 0.0421 as ``42 ms``, 3.21 as ``3.2 s``."""
-    if value is None:
-        return "-"
-    return f"{1000 * value:.0f} ms" if value < 0.9995 else f"{value:,.1f} s"
+    return "-" if value is None else f"{1000 * value:.0f} ms" if value < 0.9995 else f"{value:,.1f} s"
 
 
 def show_usd(value: float | None) -> str:

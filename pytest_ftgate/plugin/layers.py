@@ -21,7 +21,6 @@ from pytest_ftgate.plugin.gate_files import GateFiles
 from pytest_ftgate.result import Check
 
 MARK = "ftgate"
-GATE = "gate"
 _HEAD_ENDS = re.compile(r"\s*(async\s+def|def|class)\b")
 
 
@@ -42,7 +41,7 @@ class Level:
     def gate(self) -> str | None:
         """Return the gate in the gate file that the marker names, by position or as ``gate=``."""
         args, kwargs = self.mark.args, self.mark.kwargs
-        named = [*args, *(value for key, value in kwargs.items() if key == GATE and value is not None)]
+        named = [*args, *(value for key, value in kwargs.items() if key == "gate" and value is not None)]
         if len(named) > 1 or not all(isinstance(name, str) for name in named):
             what = 'the ftgate marker takes one gate name, as ftgate("NAME") or ftgate(gate="NAME")'
             got = f"Got {', '.join(repr(name)[:60] for name in named)}."
@@ -53,7 +52,7 @@ class Level:
     @property
     def keys(self) -> Mapping[str, Any]:
         """Return the keys of the gate that the marker sets."""
-        return {key: value for key, value in self.mark.kwargs.items() if key != GATE}
+        return {key: value for key, value in self.mark.kwargs.items() if key != "gate"}
 
     @cached_property
     def where(self) -> Where:

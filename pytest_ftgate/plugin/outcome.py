@@ -8,7 +8,6 @@ from typing import Any, NoReturn
 import pytest
 
 from pytest_ftgate.checks.audit import check_test_set
-from pytest_ftgate.checks.freshness import filed_as
 from pytest_ftgate.config import Layer, Source, resolve_gate
 from pytest_ftgate.data import Example, Input
 from pytest_ftgate.errors import ConfigError, FtgateError, Interrupted, ModelError, Where
@@ -102,7 +101,6 @@ def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
             if judged.result.verdict != "error":
                 services.stores.finish(judged.runs.values())
             judged = replace(judged, result=replace(judged.result, loosened=tuple(layers.loosened.values())))
-            session.record(filed_as(config, nodeid), judged.runs, judged.notes)
         except FtgateError as error:
             judged = Judged(failed_result(unnamed, error))
         except Interrupted as error:
@@ -210,15 +208,13 @@ def hold_report(
         crash = getattr(report.longrepr, "reprcrash", None)
         if crash is not None and heading in crash.message:
             crash.message = why
-        return
-    if report.when != "call" and not late:
-        return
-    add_section = getattr(report.longrepr, "addsection", None)
-    if report.outcome == "failed" and add_section is not None:
-        add_section("ftgate", failure_text(result, item.config.get_verbosity()))
-    elif not hasattr(report, "wasxfail"):
-        report.outcome = "failed"
-        report.longrepr = f"{why}\n{failure_text(result, item.config.get_verbosity())}"
+    elif report.when == "call" or late:
+        add_section = getattr(report.longrepr, "addsection", None)
+        whole = failure_text(result, item.config.get_verbosity())
+        if report.outcome == "failed" and add_section is not None:
+            add_section("ftgate", whole)
+        elif not hasattr(report, "wasxfail"):
+            report.outcome, report.longrepr = "failed", f"{why}\n{whole}"
 
 
 def _why_skipped(report: pytest.TestReport) -> str:

@@ -1,39 +1,126 @@
 """Collect the verdicts of one session, of this process and of xdist's workers, and report them."""
 
 import json
+import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from pytest_ftgate import clock
+from pytest_ftgate.checks.freshness import filed_as
 from pytest_ftgate.errors import FtgateError, guarded, shown_path
 from pytest_ftgate.gate.state import DataSets, Judged, Services
 from pytest_ftgate.plugin.gate_files import GateFiles, option_path, refuse_tracked
 from pytest_ftgate.plugin.ini_keys import planning_option
 from pytest_ftgate.plugin.layers import MARK, claimed_name, id_of, location
 from pytest_ftgate.plugin.obligations import DESELECTED, Owed, Seen, find_owed, unmarked
-from pytest_ftgate.plugin.terminal import HIDDEN, add_error, display, failures, show_block, show_gates, show_lines
 from pytest_ftgate.reports import json as json_report
 from pytest_ftgate.reports.html.evidence import Evidence, collect
 from pytest_ftgate.reports.recordings import differing, read_notes, read_recordings
 from pytest_ftgate.reports.session import Outcome
-from pytest_ftgate.reports.text import Line
+from pytest_ftgate.reports.text import Line, block, title
 from pytest_ftgate.result import GateResult, failed_result
 from pytest_ftgate.runs.budget import Budget
 from pytest_ftgate.runs.jobs import Run, Stores
+from pytest_ftgate.runs.progress import ProgressDisplay
 from pytest_ftgate.runs.store import Store
-from pytest_ftgate.text import one_line, printable, shortened, show_usd
+from pytest_ftgate.text import one_line, printable, shortened, show_usd, wrapped
 
 __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of our lines
 
 _OUTCOMES = ("passed", "skipped", "failed")  # of a phase, the worst last
 _GREEN = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+_HIDDEN = -2  # the verbosity of -qq, which hides everything
+
+
+# --- what is written to pytest's terminal: the blocks of gates, lines on the session, progress while tests run ---
+
+
+def _display(config: pytest.Config) -> ProgressDisplay | None:
+    """Return a display that updates a line on a terminal, and writes a line per minute elsewhere; None with ``-qq``."""
+    if config.get_verbosity() <= _HIDDEN:
+        return None
+    capture = config.pluginmanager.getplugin("capturemanager")
+    uncaptured = capture.global_and_fixture_disabled if capture else nullcontext
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    if reporter is None or hasattr(config, "workerinput"):  # an xdist worker inherits the controller's standard error
+        return ProgressDisplay(lambda line: os.write(2, f"{line}\n".encode()), None, uncaptured)
+    if not reporter.isatty or os.environ.get("TERM") == "dumb":
+
+        def write(line: str) -> None:
+            """Write a line of its own, even between pytest's dots."""
+            reporter.ensure_newline()
+            apart = "\n" if config.get_terminal_writer().width_of_current_line else ""
+            reporter.write(f"{apart}{line}\n", flush=True)
+
+        return ProgressDisplay(write, None, uncaptured)
+    return ProgressDisplay(lambda text: reporter.write(text, flush=True), reporter.ensure_newline, uncaptured)
+
+
+def _show_gates(reporter: "pytest.TerminalReporter", results: Mapping[str, GateResult], *, verbosity: int) -> None:
+    """Write the blocks of gates by node id, but those that pytest has printed as failures of their tests."""
+    printed = [] if reporter.config.option.tbstyle == "no" else list(_failures(reporter))
+    for nodeid, result in results.items():
+        if not any(node == nodeid and title(result).text in text for node, text in printed):
+            _show_block(reporter, title(result), block(result, verbosity=verbosity))
+
+
+def _show_block(reporter: "pytest.TerminalReporter", heading: Line, lines: Iterable[Line]) -> None:
+    """Write lines under a heading; a line without a colour has the terminal's own."""
+    reporter.write_sep("-", heading.text, bold=True, **({heading.colour: True} if heading.colour else {}))
+    for line in lines:
+        reporter.write_line(line.text, **({line.colour: True} if line.colour else {}))
+
+
+def _failures(reporter: "pytest.TerminalReporter") -> Iterator[tuple[str, str]]:
+    """Yield the node id and the text of each test that pytest counts as failed or as an error."""
+    for report in (one for outcome in ("failed", "error") for one in reporter.stats.get(outcome, ())):
+        yield report.nodeid.partition("@")[0], report.longreprtext  # xdist appends the name of a group
+
+
+class _Told:
+    """Stands for a traceback: a text, and its message in pytest's short summary."""
+
+    def __init__(self, message: str, text: str) -> None:
+        self.text = text
+        self.reprcrash = SimpleNamespace(message=printable(one_line(message)))
+
+    def toterminal(self, writer: Any) -> None:
+        for line in self.text.splitlines():
+            writer.line(printable(line), red=True)
+
+
+def _add_error(reporter: "pytest.TerminalReporter", key: str, message: str, text: str) -> None:
+    """Add what fails the session, and no test, to the errors in pytest's summary and count, by its ini key."""
+    ini = reporter.config.inipath
+    node = f"{ini.name}::{key}" if ini is not None and ini.parent == reporter.config.rootpath else key
+    location = ("", None, "the session")
+    report = pytest.TestReport(node, location, {}, "failed", cast(Any, _Told(message, text)), "teardown")
+    reporter._add_stats("error", [report])
+
+
+def _show_lines(reporter: "pytest.TerminalReporter", lines: Iterable[Line]) -> None:
+    """Write lines on the session as a whole under a heading; nothing without lines.
+
+    What is after a line break is for copying, and is not wrapped.
+    """
+    shown: list[Line] = []
+    for line in lines:
+        text, _, copied = line.text.partition("\n")
+        shown += [Line(part, line.colour) for part in wrapped(text, break_words=False)]
+        shown += [Line(printable(copied, len(copied)), line.colour)] if copied else []
+    if shown:
+        _show_block(reporter, Line("ftgate"), shown)
+
+
+# --- the session ---------------------------------------------------------------------------------------------
 
 
 class GateSession:
@@ -66,6 +153,8 @@ class GateSession:
         self._reports = [(form, option_path(config, target)) for form, _, target in reports]
         self._refresh = config.getoption("--ftgate-cache") == "refresh"
         self._limit_usd: float | None = config.getoption("--ftgate-max-cost")
+        workers = self._worker["workercount"] if self._worker else 1  # they do not share their costs
+        self._budget = None if self._limit_usd is None else Budget(self._limit_usd, workers)
         self._runs: dict[str, tuple[Mapping[str, Run], Mapping[str, str]]] = {}
         self._judged: set[str] = set()  # keys of stored answers that no later session may use
         self._seen = Seen()
@@ -81,18 +170,12 @@ class GateSession:
             load=lambda source, origin, **asked: self.data.load(source, origin, hook, **asked),
             hook=hook,
             offline=bool(self._config.getoption("--ftgate-offline")),
-            progress=display(self._config),
+            progress=_display(self._config),
             committed=self._committed,
             tell=lambda text: self.note(Line(text, "yellow")),
             budget=self._budget,
             audit=self.data.audit,
         )
-
-    @cached_property
-    def _budget(self) -> Budget | None:
-        """Return the budget of this process; under xdist an even share, because workers do not share their costs."""
-        workers = self._worker["workercount"] if self._worker else 1
-        return None if self._limit_usd is None else Budget(self._limit_usd, workers)
 
     @cached_property
     def _recordings(self) -> Path | None:
@@ -132,7 +215,7 @@ class GateSession:
         return read_notes(self._recordings) if self._recordings else {}
 
     def keep(self, judged: Judged, item: pytest.Item) -> None:
-        """Keep a verdict, and add it to the test's user properties."""
+        """Keep a verdict for the reports, and add it to the test's user properties."""
         result = replace(judged.result, location=location(item))
         properties = json_report.junit_properties(result)
         self._items[item.nodeid], self.results[item.nodeid] = item, result
@@ -141,14 +224,8 @@ class GateSession:
         item.user_properties[:] = [*others, *properties]
         if judged.gate is not None and any(form == "html" for form, _ in self._reports):
             self._evidence[item.nodeid] = collect(judged.gate)
-
-    def record(self, name: str, runs: Mapping[str, Run], notes: Mapping[str, str]) -> None:
-        """Keep the answers of models and the notes of a gate for the report ``recordings``.
-
-        The last call with answers counts for each name.
-        """
-        if runs:
-            self._runs[name] = runs, notes
+        if judged.gate is not None and judged.runs:  # the last of a name counts
+            self._runs[filed_as(judged.gate.config, id_of(item))] = judged.runs, judged.notes
 
     def note(self, *lines: Line) -> None:
         """Add lines for the end of the session, each once even if several workers have it."""
@@ -234,8 +311,8 @@ class GateSession:
         self._find_owed()
         reporter = self._config.pluginmanager.getplugin("terminalreporter")
         if reporter is not None and self._worker is None:
-            for error in self._owed.errors({nodeid for nodeid, _ in failures(reporter)}):
-                add_error(reporter, *error)
+            for error in self._owed.errors({nodeid for nodeid, _ in _failures(reporter)}):
+                _add_error(reporter, *error)
         self.note(*self._superseded(), *self._write_reports())
         if self._worker is not None:
             evidence = {nodeid: one.to_json() for nodeid, one in self._evidence.items()}
@@ -309,15 +386,15 @@ class GateSession:
         """Write a block per gate after the test results unless ``-qq``."""
         self._summarized = True
         verbosity = self._config.get_verbosity()
-        if verbosity <= HIDDEN:
+        if verbosity <= _HIDDEN:
             return
-        show_gates(reporter, self.results, verbosity=verbosity)
+        _show_gates(reporter, self.results, verbosity=verbosity)
         for (heading, *lines), _ in self.plans.values():
-            show_block(reporter, heading, lines)
+            _show_block(reporter, heading, lines)
         quiet = self.results and not (self.files.required or self.files.forbids_weakening)
         absent = verbosity > 0 and quiet and self.files.compared(self.files.path()).absent
         text = "gates are not compared with an earlier version, because there is no git history"
-        show_lines(reporter, [*self._owed.lines(), *self._notes, *([Line(text)] if absent else [])])
+        _show_lines(reporter, [*self._owed.lines(), *self._notes, *([Line(text)] if absent else [])])
 
     def _write_reports(self) -> Iterator[Line]:
         """Write the reports, and yield a line for each.
