@@ -222,8 +222,7 @@ class Interrupted(KeyboardInterrupt):  # not an error
 
     def __init__(self, abandoned: tuple[str, ...] = (), *, kept: tuple[int, int] = (0, 0)) -> None:
         super().__init__()
-        self.abandoned = abandoned
-        self.kept = kept
+        self.abandoned, self.kept = abandoned, kept
 
 
 class MetricError(FtgateError):

@@ -109,9 +109,7 @@ def show_p_value(p: float) -> str:
 
 def show_amount(value: float, *, share: bool) -> str:
     """Return a margin without a sign, as it was written: ``5 points``, ``0.05``."""
-    if not share:
-        return f"{value:g}"
-    return f"{100 * value:.4g} {'point' if 100 * value == 1 else 'points'}"
+    return f"{100 * value:.4g} {'point' if 100 * value == 1 else 'points'}" if share else f"{value:g}"
 
 
 def show_needed(margin: float, *, share: bool) -> str:

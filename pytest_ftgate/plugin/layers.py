@@ -4,6 +4,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -133,12 +134,11 @@ def naming(levels: Iterable[Level]) -> Level | None:
 
 def claimed_name(item: pytest.Item) -> str:
     """Return the name of a marked test's gate for ``ftgate_required``, without reading any file."""
-    try:
+    with suppress(ConfigError):
         named = next((level.keys["name"] for level in marked_levels(item) if "name" in level.keys), None)
         nearest = naming(marked_levels(item))
         return str((nearest and nearest.gate) or named or id_of(item))
-    except ConfigError:
-        return id_of(item)
+    return id_of(item)
 
 
 def location(item: pytest.Item) -> str:
@@ -147,13 +147,11 @@ def location(item: pytest.Item) -> str:
     If the line of the marker is unknown, return that of the test.
     """
     path, first, _ = item.location
-    try:
+    with suppress(ConfigError):
         nearest = next(marked_levels(item), None)
-    except ConfigError:
-        nearest = None
-    if nearest is None or nearest.where.line is None:
-        return f"{Path(path).as_posix()}:{(first or 0) + 1}"
-    return f"{Path(os.path.relpath(nearest.file, item.config.rootpath)).as_posix()}:{nearest.where.line}"
+        if nearest is not None and nearest.where.line is not None:
+            return f"{Path(os.path.relpath(nearest.file, item.config.rootpath)).as_posix()}:{nearest.where.line}"
+    return f"{Path(path).as_posix()}:{(first or 0) + 1}"
 
 
 def id_of(item: pytest.Item) -> str:

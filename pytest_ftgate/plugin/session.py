@@ -64,14 +64,6 @@ def _display(config: pytest.Config) -> ProgressDisplay | None:
     return ProgressDisplay(lambda text: reporter.write(text, flush=True), reporter.ensure_newline, uncaptured)
 
 
-def _show_gates(reporter: "pytest.TerminalReporter", results: Mapping[str, GateResult], *, verbosity: int) -> None:
-    """Write the blocks of gates by node id, but those that pytest has printed as failures of their tests."""
-    printed = [] if reporter.config.option.tbstyle == "no" else list(_failures(reporter))
-    for nodeid, result in results.items():
-        if not any(node == nodeid and title(result).text in text for node, text in printed):
-            _show_block(reporter, title(result), block(result, verbosity=verbosity))
-
-
 def _show_block(reporter: "pytest.TerminalReporter", heading: Line, lines: Iterable[Line]) -> None:
     """Write lines under a heading; a line without a colour has the terminal's own."""
     reporter.write_sep("-", heading.text, bold=True, **({heading.colour: True} if heading.colour else {}))
@@ -388,7 +380,10 @@ class GateSession:
         verbosity = self._config.get_verbosity()
         if verbosity <= _HIDDEN:
             return
-        _show_gates(reporter, self.results, verbosity=verbosity)
+        printed = [] if reporter.config.option.tbstyle == "no" else list(_failures(reporter))
+        for nodeid, result in self.results.items():  # but those that pytest has printed as failures of their tests
+            if not any(node == nodeid and title(result).text in text for node, text in printed):
+                _show_block(reporter, title(result), block(result, verbosity=verbosity))
         for (heading, *lines), _ in self.plans.values():
             _show_block(reporter, heading, lines)
         quiet = self.results and not (self.files.required or self.files.forbids_weakening)
@@ -405,12 +400,9 @@ class GateSession:
             unwritten = ", ".join(sorted({form for form, _ in self._reports}))
             yield Line(f"no report is written ({unwritten}): {self.planning} gives no verdict", "yellow")
             return
-        session = json_report.Session(
-            unjudged=[(one.name, one.reason) for one in self._owed.unmet],
-            removed=tuple(self._owed.weaker),
-            remarks=[line.text for line in self._notes],
-            waived_by=self._owed.waived_by,
-        )
+        owed, remarks = self._owed, [line.text for line in self._notes]
+        unjudged = [(one.name, one.reason) for one in owed.unmet]
+        session = json_report.Session(unjudged=unjudged, removed=owed.weaker, remarks=remarks, waived_by=owed.waived_by)
         gates = [(result, self._evidence.get(nodeid)) for nodeid, result in self.results.items()]
         outcome = Outcome(gates, self._runs, session)
         for form, path in self._reports:
