@@ -120,8 +120,7 @@ class FtgateError(Exception):
         return {**{name: value for name, value in vars(self).items() if name not in ("what", "_several")}, **changed}
 
     def __str__(self) -> str:
-        place = str(self.where) if self.where is not None else ""
-        head = f"{place}: {self.what}" if place else self.what
+        head = f"{place}: {self.what}" if (place := str(self.where or "")) else self.what
         texts = (text.split("\n", _MOST_LINES)[:_MOST_LINES] for text in (self.evidence, self.cure) if text)
         return "\n".join([printable(head), *(f"  {printable(line.strip())}" for lines in texts for line in lines)])
 

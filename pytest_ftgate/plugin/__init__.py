@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_ftgate.data import Example
-    from pytest_ftgate.plugin import ini_keys, layers, outcome, session
+    from pytest_ftgate.plugin import ini_keys as _ini_keys
+    from pytest_ftgate.plugin import layers as _layers
+    from pytest_ftgate.plugin import outcome as _outcome
+    from pytest_ftgate.plugin import session as _session
     from pytest_ftgate.plugin.outcome import CallableModel
-    from pytest_ftgate.plugin.session import GateSession
     from pytest_ftgate.result import GateResult
     from pytest_ftgate.runs.jobs import Run
 else:
@@ -38,9 +40,9 @@ else:
                 raise AttributeError(name)
             return getattr(import_module(self._module), name)
 
-    ini_keys, layers, outcome, session = map(_OnFirstUse, ("ini_keys", "layers", "outcome", "session"))
+    _ini_keys, _layers, _outcome, _session = map(_OnFirstUse, ("ini_keys", "layers", "outcome", "session"))
 
-SESSION: pytest.StashKey[GateSession] = pytest.StashKey()
+SESSION: pytest.StashKey[_session.GateSession] = pytest.StashKey()
 REQUEST: pytest.StashKey[pytest.FixtureRequest] = pytest.StashKey()
 COLLECTED: pytest.StashKey[bool] = pytest.StashKey()  # the test had the marker when it was collected
 SET_UP: pytest.StashKey[bool] = pytest.StashKey()  # the set-up of the test has ended
@@ -144,12 +146,12 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 # --- the session ---------------------------------------------------------------------------------------------
 
 
-def gate_session(config: pytest.Config) -> GateSession:
+def gate_session(config: pytest.Config) -> _session.GateSession:
     """Return the session's gates, created on first use."""
     if SESSION not in config.stash:
         if "pytest_ftgate.plugin.session" not in sys.modules:
             _load()
-        config.stash[SESSION] = session.GateSession(config)
+        config.stash[SESSION] = _session.GateSession(config)
     return config.stash[SESSION]
 
 
@@ -175,7 +177,7 @@ def pytest_configure(config: pytest.Config) -> None:
     check_ini(config)
     checked = ("override_ini", "--ftgate-report", "--ftgate-allow-missing", "--ftgate-plan", "--ftgate-preview")
     if any(config.getoption(name) for name in checked) or config.getini("ftgate_required"):
-        ini_keys.check_options(config)
+        _ini_keys.check_options(config)
 
 
 def check_ini(config: pytest.Config) -> None:
@@ -185,7 +187,7 @@ def check_ini(config: pytest.Config) -> None:
     readable = (path for path in sorted(paths) if path.is_file() and os.access(path, os.R_OK))
     named = [path for path in readable if b"ftgate" in path.read_bytes().lower()]
     if named:
-        ini_keys.check_ini_keys(config, named)
+        _ini_keys.check_ini_keys(config, named)
 
 
 class _ReportsOfOthers:
@@ -238,7 +240,7 @@ def _obliged(config: pytest.Config) -> bool:
     inis = ("ftgate_required", "ftgate_forbid_weakening")
     if not (SESSION in config.stash or config.getoption("--ftgate-report") or any(map(config.getini, inis))):
         return False
-    return not ini_keys.runs_no_test(config)
+    return not _ini_keys.runs_no_test(config)
 
 
 def _claims(report: pytest.TestReport) -> bool:
@@ -266,7 +268,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     names = {mark.name for item in items for mark in item.iter_markers()}
     if not any(len(name) < 10 and len({*name.lower()} & {*"ftgate"}) > 3 for name in names - {"ftgate"}):
         return
-    if found := layers.misspelt(items, config.getini("markers")):
+    if found := _layers.misspelt(items, config.getini("markers")):
         raise pytest.UsageError(f"unknown marker {found[0]} on {found[1]}; did you mean 'ftgate'?")
 
 
@@ -344,7 +346,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
     """Judge the gate after all fixtures of the test were set up."""
     result = yield
     if _marked(item) or COLLECTED in item.stash:
-        outcome.judge_in_setup(item, item.stash.get(REQUEST, None), gate_session(item.config))
+        _outcome.judge_in_setup(item, item.stash.get(REQUEST, None), gate_session(item.config))
     item.stash[SET_UP] = True
     return result
 
@@ -354,7 +356,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Fail the test in its call phase if its gate did not pass."""
     if SESSION not in item.config.stash or item.nodeid not in gate_session(item.config).results:
         return (yield)
-    with outcome.verdict_after_body(item, item.stash.get(REQUEST, None), gate_session(item.config)):
+    with _outcome.verdict_after_body(item, item.stash.get(REQUEST, None), gate_session(item.config)):
         return (yield)
 
 
@@ -364,10 +366,10 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     late = call.when != "setup" and SET_UP in item.stash and _remarked(item)
     if late:
-        outcome.refuse_late_marks(item, gate_session(item.config))
+        _outcome.refuse_late_marks(item, gate_session(item.config))
     report = yield
     if late or _marked(item) or _claims(report):
-        outcome.hold_report(item, call, report, gate_session(item.config), late=late)
+        _outcome.hold_report(item, call, report, gate_session(item.config), late=late)
     return report
 
 
@@ -383,34 +385,34 @@ def _ftgate_request(request: pytest.FixtureRequest) -> None:
 @pytest.fixture
 def ftgate(request: pytest.FixtureRequest) -> GateResult:
     """Return the result of this test's gate: verdict, both models, gain with its bounds, all checks."""
-    return outcome.judged_gate(request, gate_session(request.config))
+    return _outcome.judged_gate(request, gate_session(request.config))
 
 
 @pytest.fixture
 def ftgate_baseline(request: pytest.FixtureRequest) -> CallableModel:
     """Return the baseline of this test's gate, a callable with one input. Override it to supply your own model."""
-    return outcome.configured_model(request, "baseline", gate_session(request.config))
+    return _outcome.configured_model(request, "baseline", gate_session(request.config))
 
 
 @pytest.fixture
 def ftgate_candidate(request: pytest.FixtureRequest) -> CallableModel:
     """Return the candidate of this test's gate, a callable with one input. Override it to supply your own model."""
-    return outcome.configured_model(request, "candidate", gate_session(request.config))
+    return _outcome.configured_model(request, "candidate", gate_session(request.config))
 
 
 @pytest.fixture
 def ftgate_test_set(request: pytest.FixtureRequest) -> tuple[Example, ...]:
     """Return the examples of the test set. Override it with any iterable of examples, or a path."""
-    return outcome.configured_data(request, "test_set", gate_session(request.config))
+    return _outcome.configured_data(request, "test_set", gate_session(request.config))
 
 
 @pytest.fixture
 def ftgate_training_set(request: pytest.FixtureRequest) -> tuple[Example, ...]:
     """Return the examples of the training set. Override it with any iterable of examples, or a path."""
-    return outcome.configured_data(request, "training_set", gate_session(request.config))
+    return _outcome.configured_data(request, "training_set", gate_session(request.config))
 
 
 @pytest.fixture
 def ftgate_evaluate(request: pytest.FixtureRequest) -> Callable[..., Run]:
     """Return a function ``(model, test_set, metric="accuracy") -> Run`` that scores any model on labeled examples."""
-    return outcome.evaluator(request, gate_session(request.config))
+    return _outcome.evaluator(request, gate_session(request.config))
