@@ -5,7 +5,7 @@ Keys with a direction (``Weaker``) are compared by it. All others that a verdict
 
 import re
 import shlex
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,11 +32,12 @@ _REQUIRED, _FORBID, _BASE_REF = "ftgate_required", "ftgate_forbid_weakening", "f
 _NO_PROMISE = ("ftgate_config", "ftgate_recordings", "ftgate_state")  # the gate file is compared itself
 _APPROVED = "Restore it, or merge the change separately, with the approval of someone who may override this gate."
 _CLONE = "Run the gate in a clone with the history (git clone, or fetch-depth: 0 for actions/checkout)."
-_NO_GATES = b"version: 1"
+_NO_GATES, _TRUE = b"version: 1", ("1", "yes", "true", "on")  # as pytest reads it
 _POINTER = re.compile(rb"(?:version https://git-lfs|outs:)(?:.*\n)+?.*(?:sha256:|md5: )([0-9a-f]+)\s*$", re.MULTILINE)
 """The hash of a file in its pointer: that of Git LFS in its place, that of DVC beside it."""
 _OPERATION = {"name", "concurrency", "timeout_s", "retries", "api_key_env"}
 """Keys of a model that do not change its answers; its price counts where the gate limits costs."""
+_TOLD = ("system_file", "rubric_file", "calibration")  # files of what baselines and judges are told
 _COMPARED = ("test_set", "training_set", "thresholds", "guards", "slices", *comparable(GateKeys))
 
 
@@ -94,7 +95,7 @@ def compare(
         if absent := base is None:
             raise HistoryError("there is no git history", cure=_CLONE)
         then, home = (was.ours, was.path.parent) if was is not None else ({}, home)
-        forbade, owed = _is_true(then.get(_FORBID)), _names(then.get(_REQUIRED))
+        forbade, owed = str(then.get(_FORBID)).strip().lower() in _TRUE, _names(then.get(_REQUIRED))
         name = str(then.get("ftgate_config", "ftgate.yaml"))
         above = (one for one in places_of(name, file.parent, home) if base.content(one) is not None)
         below = (Path(one) for one in base.files if one.endswith(name))
@@ -132,14 +133,10 @@ def _ini_keys(base: Base, was: IniFile | None, ini: Path | None, gates: Sequence
     kept = {*_names(now.get(_REQUIRED)), *(gates if "all" in _names(now.get(_REQUIRED)) else ())}
     less = {key: str(then.get(key)) != str(now.get(key)) for key in (*then, _BASE_REF) if key not in _NO_PROMISE}
     less[_REQUIRED] = not {*_names(then.get(_REQUIRED))} <= kept | {f"{one}:ready" for one in kept}
-    less[_FORBID] = _is_true(then.get(_FORBID)) and not _is_true(now.get(_FORBID))
+    less[_FORBID] = [str(one.get(_FORBID)).strip().lower() in _TRUE for one in (then, now)] == [True, False]
     for key in (one for one, is_less in less.items() if is_less):
         old, new = (" ".join(_names(one.get(key))) or "not set" for one in (then, now))
         yield Finding.weaker(base.name, f"ini {key}: {old} -> {new}", str(line_of(ini, key)) if ini is not None else "")
-
-
-def _is_true(value: Any) -> bool:
-    return str(value).strip().lower() in ("1", "yes", "true", "on")  # as pytest reads it
 
 
 def _names(value: Any) -> list[str]:
@@ -174,14 +171,18 @@ def _gates(base: Base, before: GateFile, after: GateFile, required: Sequence[str
             {"test_set": gate.test_set} | {f"guards.{role}.test_set": one.test_set for role, one in gate.guards.items()}
             for gate in (then, now)
         )
-        for key, file in ((key, file_of(data)) for key, data in sets.items()):
-            if file is None or not file.path.is_file():
-                continue  # reported where it is read
+        files = [(key, file) for key, data in sets.items() if (file := file_of(data)) and file.path.is_file()]
+        for key, file in files:  # what is not there is reported where it is read
             if (earlier := file_of(was.get(key))) and earlier.path == file.path:
-                for is_more, text in _examples(base, file, then.slices.fields if then.slices else ()):
+                for is_more, text in _examples(base, file):
                     weaker = Finding.weaker(base.name, f"{key}: {text}", now.place_of(key), name)
                     yield Finding(name, text, name="note") if is_more else weaker
             yield from _untracked(base, file.path, name)
+        models: list[Any] = [*now.baselines.values(), *now.judges, *now.judged_metrics.values()]
+        told = (one for model in models for key, one in model.options.items() if key in _TOLD)
+        for path in (Path(getattr(one, "path", one)) for one in told):
+            if path.is_file() and base.content(path) not in (None, path.read_bytes()):
+                yield Finding.weaker(base.name, f"{shown_path(path)} was changed", gate=name)
 
 
 def _untracked(base: Base, path: Path, gate: str | None = None) -> Iterator[Finding]:
@@ -190,7 +191,7 @@ def _untracked(base: Base, path: Path, gate: str | None = None) -> Iterator[Find
         yield Finding(gate, f"{shown_path(path)} is not in git, so changes cannot be detected", cure, "untracked")
 
 
-def _examples(base: Base, data: DataKeys, sliced: Collection[str]) -> Iterator[tuple[bool, str]]:
+def _examples(base: Base, data: DataKeys) -> Iterator[tuple[bool, str]]:
     """Yield whether the examples of a test set are only more, and what became of them; may raise a FtgateError."""
     path, shown = data.path, shown_path(data.path)
     then, now = base.content(path), path.read_bytes()
@@ -206,18 +207,17 @@ def _examples(base: Base, data: DataKeys, sliced: Collection[str]) -> Iterator[t
         copy = Path(folder, path.name)
         copy.write_bytes(then)
         old, new = read(copy), read(path)
-    grouped = any(one.group is not None for one in old)
 
-    def judged(one: Example) -> str:  # an answer is judged by them
-        return canonical_json([one.expected, one.group if grouped else None, *map(one.fields.get, sliced)])
+    def state(one: Example, like: Example) -> str:  # what is judged; it may get fields, and a group
+        fields = [one.fields.get(key) for key in like.fields]
+        return canonical_json([normalized_input(one.input), one.expected, one.group if like.group else None, fields])
 
-    ids, answers = {one.id for one in new}, {normalized_input(one.input): judged(one) for one in new}
+    later = {one.id if one.has_own_id else normalized_input(one.input): one for one in new}
     counts: dict[str, list[str]] = {}
     for one in old:
-        answer = answers.get(normalized_input(one.input))
-        if answer != judged(one):
-            kept = "with another input" if one.id in ids else "removed"
-            counts.setdefault(kept if answer is None else "relabelled", []).append(one.id)
+        other = later.get(one.id if one.has_own_id else normalized_input(one.input))
+        if other is None or state(one, one) != state(other, one):
+            counts.setdefault("removed" if other is None else "changed", []).append(one.id)
     if counts:
         told = ", ".join(f"{len(those):,} {what} ({listed(those, 3)})" for what, those in counts.items())
         yield False, f"{plural(len(old), 'example')} of {shown} -> {told}"

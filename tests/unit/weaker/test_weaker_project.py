@@ -17,6 +17,8 @@ gates:
   support: {test_set: test.jsonl, training_set: train.jsonl, baseline: 'recorded:base.jsonl',
             candidate: 'recorded:ft.jsonl', margin: 0.05}
 """
+TOLD = GATE.replace("'recorded:base.jsonl'", "{provider: openai, model: m, system_file: p.md}, metric: {name: rubric, "
+    "judge: 'openai:j', rubric_file: r.md, calibration: {path: held.csv, min_kappa: 0.6}}")  # fmt: skip
 READY, OWN = INI.replace("support", "support:ready"), INI.replace("support", "support own")
 EASY = GATE.replace("0.05", "0.01")
 TWO = GATE + GATE.partition("gates:\n")[2].replace("support", "billing")
@@ -111,12 +113,16 @@ CASES = {  # then, now (with the usual test set), findings
     "a policy that git does not have": (
         {"ftgate.yaml": EXTENDED, "rules.yaml": None}, {"rules.yaml": POLICY, "untracked": "rules.yaml"}, ()),
     "a gate file that is not in git": ({}, {"untracked": "ftgate.yaml"}, ("untracked: None: ftgate.yaml is not",)),
+    "what baselines and judges are told": (
+        {"ftgate.yaml": TOLD, "p.md": "a", "r.md": "a", "held.csv": "a"}, {"p.md": "b", "r.md": "b", "held.csv": "b"},
+        ("support: p.md was changed", "support: r.md was changed", "support: held.csv was changed")),
+    "a prompt that is new": ({"ftgate.yaml": TOLD}, {"p.md": "b"}, ()),
     # test sets
     "another order and layout": ({"test.jsonl": "".join(reversed(ROWS)).replace(": ", ":") + "\n"}, {}, ()),
     "removed": ({"test.jsonl": SET + HARD}, {}, ("support: test_set: 6 examples of test.jsonl -> 1 removed (h) (",)),
-    "relabelled": ({"test.jsonl": SET.replace('"refund"', '"b"')}, {}, ("2 relabelled (t0, t3)",)),
+    "relabelled": ({"test.jsonl": SET.replace('"refund"', '"b"')}, {}, ("2 changed (t0, t3)",)),
     "four relabelled": ({"test.jsonl": SET.replace('ed": "', 'ed": "x')}, {}, ("t0, t1, t2 and 2",)),
-    "another input": ({"test.jsonl": SET.replace("question 2", "why 2")}, {}, ("another input (t2)",)),
+    "another input": ({"test.jsonl": SET.replace("question 2", "why 2")}, {}, ("1 changed (t2)",)),
     "added": ({"test.jsonl": "".join(ROWS[:3])}, {}, ("note: support: test.jsonl: 2 examples added",)),
     "new": ({"test.jsonl": None}, {}, ("note: support: test.jsonl is new",)),
     "that cannot be found": ({}, {"test.jsonl": None}, ()),
@@ -126,18 +132,22 @@ CASES = {  # then, now (with the usual test set), findings
     "not in git": ({"test.jsonl": None}, {"untracked": "test.jsonl"}, ("untracked: support: test.jsonl is not",)),
     "unreadable": ({"test.jsonl": "{"}, {}, ("could not compare with main: ",)),
     "another slice": (
-        {"ftgate.yaml": SLICED, "test.jsonl": MORE}, {"test.jsonl": MORE.replace("de", "en", 1)}, ("1 relabelled (t0)",)
+        {"ftgate.yaml": SLICED, "test.jsonl": MORE}, {"test.jsonl": MORE.replace("de", "en", 1)}, ("1 changed (t0)",)
     ),
-    "another field": ({"ftgate.yaml": SLICED, "test.jsonl": MORE}, {"test.jsonl": MORE.replace('"x"', '"y"')}, ()),
-    "a group that is gone": ({"test.jsonl": MORE.replace("lang", "group")}, {"test.jsonl": MORE}, ("5 relabelled",)),
+    "another field, which a prompt may show": (
+        {"test.jsonl": MORE}, {"test.jsonl": MORE.replace('"x"', '"y"', 1)}, ("1 changed (t0)",)),
+    "ids exchanged": (
+        {"test.jsonl": SET.replace("t0", "x").replace("t1", "t0").replace('"x', '"t1')}, {}, ("2 changed (t1, t0)",)),
+    "further fields": ({}, {"test.jsonl": MORE}, ()),
+    "a group that is gone": ({"test.jsonl": MORE.replace("lang", "group")}, {"test.jsonl": MORE}, ("5 changed",)),
     "groups of their own": ({}, {"test.jsonl": MORE.replace("lang", "group")}, ()),
     "labels exchanged in indented JSON": (
         {"ftgate.yaml": data("t.json"), "t.json": PRETTY},
         {"t.json": PRETTY.replace("1", "0").replace("2", "1").replace("0", "2")},
-        ("2 examples of t.json -> 2 relabelled (x, y)",)),
+        ("2 examples of t.json -> 2 changed (x, y)",)),
     "rows quoted away": (
         {"ftgate.yaml": data("t.csv"), "t.csv": SPLIT}, {"t.csv": SPLIT.replace("b,x\n3,c", '"b,x\n3,c"')},
-        ('1 with another input ("2"), 1 removed ("3")',)),
+        ('1 changed ("2"), 1 removed ("3")',)),
     "other first rows": (
         {"ftgate.yaml": data("{path: test.jsonl, limit: 2}"), "test.jsonl": "".join(reversed(ROWS))},
         {}, ("2 removed (t4, t3)",)),
