@@ -1,4 +1,4 @@
-"""Judge the gate of a marked test in its set-up, and turn the verdict into the test's outcome; give fixtures values."""
+"""Judge the gate of a marked test in its set-up, turn the verdict into the test's outcome, and give fixtures values."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -259,8 +259,8 @@ def configured_model(request: pytest.FixtureRequest, key: str, session: GateSess
         if not spec.provider:
             what = "this gate has no candidate yet, because its stage is ready"
             raise ConfigError(what, where=Where(key="candidate"))
-        origin, shown = config.sources["training_set"].at, spec.options.keys() & {"few_shot", "retrieval"}
-        training = services.load(config.training_set, origin) if shown else None
+        shown = spec.options.keys() & {"few_shot", "retrieval"}
+        training = services.load(config.training_set, config.sources["training_set"].at) if shown else None
         model = build_model(spec, Surroundings(training, services.offline), services.hook)
 
         def asked() -> Iterable[Example]:
