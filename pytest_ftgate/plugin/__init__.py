@@ -262,19 +262,22 @@ def pytest_testnodedown(node: Any) -> None:
         gate_session(node.config).hear_worker(output)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuse a marker that is nearly named ``ftgate``: pytest would run its test and judge no gate."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, object, object]:
+    """See which marked tests the hooks take away, and refuse a marker that is nearly named ``ftgate``.
+
+    With such a marker pytest would run its test and judge no gate.
+    """
     names = {mark.name for item in items for mark in item.iter_markers()}
-    if not any(len(name) < 10 and len({*name.lower()} & {*"ftgate"}) > 3 for name in names - {"ftgate"}):
-        return
-    if found := _layers.misspelt(items, config.getini("markers")):
+    near = any(len(name) < 10 and len({*name.lower()} & {*"ftgate"}) > 3 for name in names - {"ftgate"})
+    if near and (found := _layers.misspelt(items, config.getini("markers"))):
         raise pytest.UsageError(f"unknown marker {found[0]} on {found[1]}; did you mean 'ftgate'?")
-
-
-def pytest_deselected(items: Sequence[pytest.Item]) -> None:
-    for item in filter(_marked, items):
-        gate_session(item.config).see(item, deselected=True)
+    marked = list(filter(_marked, items))
+    outcome = yield
+    left = set(map(id, items))
+    for item in (item for item in marked if id(item) not in left):
+        gate_session(config).see(item, deselected=True)
+    return outcome
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -18,6 +18,8 @@ _BARE = ("config", "state", "recordings", "required", "base_ref", "forbid_weaken
 KEYS = tuple(f"ftgate_{one}" for one in _BARE)
 
 ALLOW_MISSING = "--ftgate-allow-missing"
+_PLANS = ("--ftgate-preview", "--ftgate-plan")
+_NO_BODY = ("--setup-only", "--setuponly")
 _NO_TEST = {
     "collectonly": ("--collect-only", "--collectonly", "--co"),
     "showfixtures": ("--fixtures", "--funcargs"),
@@ -33,7 +35,7 @@ _NO_TEST = {
 
 def planning_option(config: pytest.Config) -> str | None:
     """Return the option that asks for plans in place of verdicts; a preview is a plan, too. None without one."""
-    return next((option for option in ("--ftgate-preview", "--ftgate-plan") if config.getoption(option)), None)
+    return next((option for option in _PLANS if config.getoption(option)), None)
 
 
 def runs_no_test(config: pytest.Config) -> bool:
@@ -49,7 +51,7 @@ def check_options(config: pytest.Config) -> None:
 
 def _refused(config: pytest.Config) -> Iterator[str]:
     required, sign = bool(config.getini("ftgate_required")), sign_of_ci()
-    refused = (ALLOW_MISSING, *(chain(*_NO_TEST.values()) if required else ()))
+    refused = [ALLOW_MISSING, *_PLANS, *(chain(_NO_BODY, *_NO_TEST.values()) if required else ())]
     for option in config.getini("addopts"):
         if option.partition("=")[0] in refused:
             yield f"{option} is refused in addopts of the ini file: no required gate would be judged"
