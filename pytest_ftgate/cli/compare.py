@@ -16,6 +16,7 @@ _VERDICTS = ("pass", "inconclusive", "fail", "error")
 _STEADY = 0.2
 """Relative difference up to which two latencies or costs count as equal."""
 _WHAT_WIDTH, _NAME_WIDTH = 24, 50
+_SHOWN = {"latency_p50_s": text.show_seconds, "latency_p95_s": text.show_seconds, "cost_usd": text.show_usd}
 
 
 class Move(NamedTuple):
@@ -66,11 +67,7 @@ def _moves(old: GateResult | None, new: GateResult | None, why: str | None) -> I
         yield Move("verdict", f"{old.verdict} -> {new.verdict}", "worse" if worse else "better")
     yield from _changes(_values(old), _values(new), {"gain": f" {new.metric or ''}{_noise(old, new)}".rstrip()})
     for role in (role for role in new.models if role in old.models):
-        for name, show in (
-            ("latency_p50_s", text.show_seconds),
-            ("latency_p95_s", text.show_seconds),
-            ("cost_usd", text.show_usd),
-        ):
+        for name, show in _SHOWN.items():
             was, now = getattr(old.models[role], name), getattr(new.models[role], name)
             if was != now and (None in (was, now) or abs(was - now) > _STEADY * max(was, now)):
                 yield Move(f"{called(role)} {name}", f"{show(was)} -> {show(now)}")
@@ -117,11 +114,11 @@ def _state(gate: GateResult) -> dict[str, str]:
 
 def _rows(data: TestSetResult | TrainingResult | None) -> str:
     """Return how many rows a data set has, and the beginning of its file's hash; empty if that is unknown."""
-    count = data.usable if isinstance(data, TrainingResult) else data.examples if data is not None else None
-    noun = "usable row" if isinstance(data, TrainingResult) else "example"
-    return (
-        f"{text.plural(count, noun)}{f' (sha256 {data.sha256[:8]})' if data.sha256 else ''}" if data and count else ""
-    )
+    if data is None:
+        return ""
+    count, noun = (data.usable, "usable row") if isinstance(data, TrainingResult) else (data.examples, "example")
+    digest = f" (sha256 {data.sha256[:8]})" if data.sha256 else ""
+    return f"{text.plural(count, noun)}{digest}" if count else ""
 
 
 def _thresholds(before: GateResult, after: GateResult) -> Iterator[Move]:

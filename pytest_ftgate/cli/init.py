@@ -17,9 +17,7 @@ from pytest_ftgate.checks.audit.audit import outputs_of
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.goal import NOT_SERVED, SERVED
 from pytest_ftgate.checks.test_set import check_size
-from pytest_ftgate.config.gate_file import load_gate_file
-from pytest_ftgate.config.gate_keys import GateKeys
-from pytest_ftgate.config.resolve import resolve_gate
+from pytest_ftgate.config import GateKeys, load_gate_file, resolve_gate
 from pytest_ftgate.data import SUFFIXES, DataSet, expected_text, first_row, is_blank, load_examples, normalized_input
 from pytest_ftgate.data.cells import json_row
 from pytest_ftgate.data.load import opened

@@ -132,14 +132,6 @@ class GateKeys(keys.Keys):
         "Default: there is no limit."
     )
 
-    def settled(
-        self, sources: Mapping[str, Source], *, gate: str | None, standards: Mapping[str, BaselineKeys]
-    ) -> "GateKeys":
-        """Return a copy with the source of each key and the values that no key holds."""
-        copy = self.model_copy()
-        copy._sources, copy._gate, copy._standards = sources, gate, standards
-        return copy
-
     @property
     def standards(self) -> Mapping[str, BaselineKeys]:
         """Return the baselines that have a standard of their own, by role; some may have no model yet."""

@@ -62,6 +62,7 @@ class Source:
 
 
 BUILT_IN = Source("default", "default", Path())
+_tokens: dict[int, tuple[Callable[[], Any], str]] = {}
 
 At = Callable[..., Source]  # returns the source of a value (no arguments), or of a part of it (the path of the part)
 
@@ -93,9 +94,6 @@ def _value(parameter: Any) -> str:
         return token(parameter)
 
 
-_tokens: dict[int, tuple[Callable[[], Any], str]] = {}
-
-
 def token(thing: Any) -> str:
     """Return a name for this very object: the same as long as it lives, and never given to another."""
     alive, name = _tokens.get(id(thing), (lambda: None, ""))
@@ -114,8 +112,12 @@ def _reference(value: Any) -> Callable[[], Any]:
 
 
 MISSING = "this required key is missing"
+_IN_PLAIN_SIGHT = "do not write a secret here: name an environment variable with api_key_env"
+_PROSE = ("system", "template", "rubric", "hypothesis", "because", "name")
+_VARIABLE = re.compile(r"\$\{\w+\}|\$[A-Z_]{2,}")
 _OWN = "ftgate"
 KeysT = TypeVar("KeysT", bound=BaseModel)
+Place = Callable[[KeyPath, str], tuple[Where, str]]
 
 
 @dataclass(frozen=True)
@@ -139,9 +141,6 @@ def refusals(problems: Iterable[tuple[KeyPath, str]]) -> ValidationError:
     """Return one exception for several problems, each with its path below the value that is validated."""
     lines = [InitErrorDetails(type=refusal(text), loc=path, input=None) for path, text in problems]
     return ValidationError.from_exception_data(_OWN, lines)
-
-
-Place = Callable[[KeyPath, str], tuple[Where, str]]
 
 
 def read_keys(keys: type[KeysT], values: Any, reading: Reading, place: Place) -> KeysT:
@@ -177,7 +176,7 @@ _MUST = {
     "greater_than_equal": "must be at least {ge:g}",
     "less_than": "must be below {lt:g}",
     "less_than_equal": "must be at most {le:,}",
-    **dict.fromkeys(("dict_type", "model_type"), "must be a mapping"),
+    **dict.fromkeys(("dict_type", "model_type", "dataclass_type"), "must be a mapping"),
     "tuple_type": "must be a list",
     "too_short": "must not be empty",
 }
@@ -204,13 +203,6 @@ def _text(line: ErrorDetails, path: KeyPath) -> str:
     elif kind == "less_than" and context["lt"] == 1 and 50 < value < 100:
         cure = f"; did you mean {value / 100:g}?"
     return f"{_MUST.get(kind, 'is not valid here').format(**context)}, {got(value, path)}{cure}"
-
-
-_IN_PLAIN_SIGHT = "do not write a secret here: name an environment variable with api_key_env"
-
-
-_PROSE = ("system", "template", "rubric", "hypothesis", "because", "name")
-_VARIABLE = re.compile(r"\$\{\w+\}|\$[A-Z_]{2,}")
 
 
 class Placeable:

@@ -52,8 +52,6 @@ _STRIPPING: Any = keys.optional(
     "The reasoning to remove from the start of an answer. auto (default): that in tags such as <think>, "
     "<thought> or [THINK], and Harmony channels. A pair of tags: those. false: nothing."
 )
-
-
 _MIXED: Any = [{"required": ["gpu_hour_usd", key]} for key in PER_TOKEN]
 
 
@@ -92,7 +90,6 @@ _TEMPLATE: Any = keys.optional(
 _PRICE: Any = keys.optional("The model's prices, for cost checks.")
 _NAME: Any = keys.optional("The model's name in reports.")
 _RETRIES: Any = keys.optional("The maximum number of retries of a failed call. Default: 5.")
-
 
 _REQUEST_PARAMETERS = (
     *("temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens", "seed", "stop", "n", "logprobs"),

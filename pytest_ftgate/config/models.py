@@ -16,6 +16,7 @@ from pytest_ftgate.text import cut, excerpt, got, quoted, suggestion
 
 SPELLINGS = "openai:NAME, python:pkg.module:function, recorded:PATH, transformers:NAME"
 
+_STANDARDS = {"margin", "max_drop"}
 _PATHS = {("openai", "system_file"), ("recorded", "path")}
 _BUILT_IN: dict[str, type[model_keys.ModelKeys]] = {
     "openai": model_keys.OpenAIKeys,
@@ -151,8 +152,7 @@ def _inherited(name: str, own: Mapping[Any, Any], reading: keys.Reading, chain: 
 
 
 def _from_mapping(values: Mapping[Any, Any], reading: keys.Reading) -> ModelSpec:
-    provider = values.get("provider")
-    if provider is None:
+    if (provider := values.get("provider")) is None:
         cure = f": one of {', '.join(_BUILT_IN)}, or a provider of a hook; or name a model under models with extends"
         raise keys.refusals([(("provider",), keys.MISSING + cure)])
     if provider == "callable":
@@ -214,9 +214,6 @@ class Standard(NamedTuple):
     def drops(self) -> bool:
         """Return whether the candidate may be worse."""
         return self.key == "max_drop"
-
-
-_STANDARDS = {"margin", "max_drop"}
 
 
 def _read_optional(value: Any, info: ValidationInfo) -> ModelSpec | None:

@@ -110,7 +110,7 @@ SlicesValue = Annotated[
     BeforeValidator(_read_slices, json_schema_input_type=Annotated[list[keys.Text], Field(min_length=1)] | SliceKeys),
 ]
 
-
+_FORMS = (("gpu_hours", "gpu_hour_usd"), ("usd_per_1m_tokens", "epochs"))
 _MOST = 1e12  # far beyond any use; sums of several are still finite
 
 Dollars = Annotated[float, Field(ge=0, le=_MOST, allow_inf_nan=False)]
@@ -138,9 +138,6 @@ class TokenCost:
 
     def __gt__(self, other: object) -> bool:
         return not isinstance(other, TokenCost) or self.usd(1) > other.usd(1)
-
-
-_FORMS = (("gpu_hours", "gpu_hour_usd"), ("usd_per_1m_tokens", "epochs"))
 
 
 class TrainingCostKeys(keys.Keys):
@@ -240,8 +237,7 @@ CHANGEABLE: Mapping[str, Changeable] = {
         "prompt is a warning.",
     ),
     "formatting_gain": Changeable(
-        "fail",
-        "A gain that does not hold where answers are read leniently, whatever their form.",
+        "fail", "A gain that does not hold where answers are read leniently, whatever their form."
     ),
     "prompt_leak": Changeable("fail", "Test examples in a prompt."),
     "rare_group_loss": Changeable(

@@ -161,7 +161,9 @@ def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> GateKe
         sources |= {f"{key}.{name}": source for name, source in values[key].names.items()}
     for role, one in standards.items():
         sources |= {f"baselines.{role}.{key}": source for key, source in one.sources.items()}
-    return GateKeys.model_construct(written, **read).settled(sources, gate=gate, standards=standards)
+    merged = GateKeys.model_construct(written, **read)
+    merged._sources, merged._gate, merged._standards = sources, gate, standards
+    return merged
 
 
 def _of_one_standard(config: GateKeys) -> GateKeys:
@@ -212,6 +214,6 @@ def _adopted(config: GateKeys) -> GateKeys:
         return config
     weakest = min(margins or own, key=lambda one: one.gain)
     key = "margin" if margins else "max_drop"
-    sources = {**config.sources, key: config.sources[weakest.path]}
     adopted = config.model_copy(update={key: abs(weakest.gain)})
-    return adopted.settled(sources, gate=config.gate, standards=config.standards)
+    adopted._sources = {**config.sources, key: config.sources[weakest.path]}
+    return adopted

@@ -36,6 +36,7 @@ _AMBIGUOUS = (
 )
 """The forms of unquoted scalars that YAML 1.1 and 1.2 parsers read differently."""
 
+_HOLDS_VALUE = re.compile(r":\s+[^\s#&|>\[{]")
 _TAG = re.compile(r"(?:&[^\s,\[\]{}]+\s+)?(!\S*)")
 _TOO_DEEP = f"nested more than {DEEPEST} levels deep"
 _QUOTE = (
@@ -114,9 +115,6 @@ def _indentation(lines: Sequence[str], number: int) -> str | None:
             return f"wrong indentation: this line has {depth} spaces, and the line above it has {above}"
         depths, before = [*depths, depth], text
     return None
-
-
-_HOLDS_VALUE = re.compile(r":\s+[^\s#&|>\[{]")
 
 
 class _Reader:

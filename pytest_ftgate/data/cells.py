@@ -45,9 +45,7 @@ def json_row(row: Mapping[Any, Any], table: Table | None = None) -> tuple[dict[s
 def _cell(key: str, value: Any, labels: tuple[str, ...] | None) -> Any:
     if labels is not None:
         return _labeled(value, labels)
-    if key in _SPOKEN and not isinstance(value, str):
-        return _without_nulls(_listed(value))
-    return value
+    return _without_nulls(value) if key in _SPOKEN else value
 
 
 def _labeled(value: Any, labels: tuple[str, ...]) -> Any:
@@ -57,10 +55,11 @@ def _labeled(value: Any, labels: tuple[str, ...]) -> Any:
 
 
 def _without_nulls(value: Any) -> Any:
+    value = _listed(value)
     if isinstance(value, list):
-        return [_without_nulls(_listed(one)) for one in value]
+        return [_without_nulls(one) for one in value]
     if isinstance(value, Mapping):
-        parts = ((key, _without_nulls(_listed(one))) for key, one in value.items())
+        parts = ((key, _without_nulls(one)) for key, one in value.items())
         return {key: one for key, one in parts if one is not None or key == "content"}
     return value
 

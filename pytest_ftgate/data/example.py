@@ -15,6 +15,8 @@ Messages: TypeAlias = tuple[Mapping[str, Any], ...]
 Input: TypeAlias = str | Messages
 """What a model receives."""
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -47,9 +49,6 @@ class Example:
         if self.place is None or (self.place.line is None and self.has_own_id):
             return self.id
         return str(self.place)
-
-
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def canonical_json(value: Any) -> str:

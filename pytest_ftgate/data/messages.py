@@ -14,6 +14,15 @@ from pytest_ftgate.text import excerpt, kind_of, listed
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
+_TAGGED = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
+_NAME = re.compile(r"[\w.-]+")
+_PARAMETER = re.compile(
+    r"<(?:\w+:)?(?:parameter|param|arg)(?:=|\s+name=)[\"']?([\w.-]+)[\"']?\s*>([^<]*)</"
+    r"|<arg_key>\s*([\w.-]+)\s*</arg_key>\s*<arg_value>([^<]*)</arg_value>"
+)
+_CONSTANTS = {"true": True, "false": False, "null": None}
+_LONGEST_NAME, _MOST_CALLS, _MOST_BRACKETS = 200, 50, 20
+
 
 def checked_messages(value: Any, key: str) -> Messages:
     """Return the messages under a row's ``key``, each with a known role and a content; errors lack file and line."""
@@ -113,9 +122,6 @@ def check_role(role: Any, key: str) -> None:
     raise DataError(f"unknown role: {found}", where=Where(key=key), evidence=f"roles: {listed(ROLES)}")
 
 
-_TAGGED = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
-
-
 def canonical_calls(value: Any) -> list[dict[str, Any]]:
     """Return a list of calls, or one call, as names and arguments. Raise :class:`ValueError`, whose text says why.
 
@@ -171,22 +177,11 @@ def calls_written(text: str, tools: Collection[str]) -> list[dict[str, Any]]:
     return in_json or _in_python(text, tools) or _in_tags(text, tools) or _behind_names(text, tools)
 
 
-_NAME = re.compile(r"[\w.-]+")
-_PARAMETER = re.compile(
-    r"<(?:\w+:)?(?:parameter|param|arg)(?:=|\s+name=)[\"']?([\w.-]+)[\"']?\s*>([^<]*)</"
-    r"|<arg_key>\s*([\w.-]+)\s*</arg_key>\s*<arg_value>([^<]*)</arg_value>"
-)
-_CONSTANTS = {"true": True, "false": False, "null": None}
-
-
 def tool_named(name: Any, tools: Collection[str]) -> str | None:
     """Return the tool of a name, which may be qualified: ``functions.f``; None if it is no known one."""
     if not isinstance(name, str) or len(name) > _LONGEST_NAME:
         return None
     return next((one for one in (name.strip(), *re.split(r"[.:]", name.strip())[::-1]) if one in tools), None)
-
-
-_LONGEST_NAME = 200
 
 
 def _behind_names(text: str, tools: Collection[str]) -> list[dict[str, Any]]:
@@ -232,10 +227,6 @@ def _in_python(text: str, tools: Collection[str]) -> list[dict[str, Any]]:
                 found.append({"name": tool, "arguments": arguments})
             break
     return found
-
-
-_MOST_BRACKETS = 20
-_MOST_CALLS = 50
 
 
 def _literal(node: ast.expr) -> Any:

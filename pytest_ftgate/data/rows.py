@@ -25,6 +25,7 @@ _USUAL = {
 """Names of these columns that are understood where exactly one of them is there."""
 
 _ABSENT: Any = object()
+_state = json.JSONEncoder(default=repr).encode
 _NUMBER = re.compile(r"[-\d.]*")
 
 
@@ -343,9 +344,6 @@ def content_of(rows: Iterable[Any]) -> str | None:
     except Exception:  # the values' own code: what is wrong is said when they are read
         return None
     return digest.hexdigest()
-
-
-_state = json.JSONEncoder(default=repr).encode
 
 
 def _items(rows: Any, origin: str) -> Iterator[Any]:

@@ -94,6 +94,11 @@ _PORTABLE = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_ref
 
 # --- JSON within other text --------------------------------------------------------------------------------------
 
+_CONTAINER = re.compile(r"[{\[]")
+_MOST_TRIES = 50
+_LONGEST = 20_000
+_COMMA_TOO_MANY = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
+
 
 def json_or(text: str, otherwise: Any = None) -> Any:
     """Return the value of a JSON text; ``otherwise`` if it is none."""
@@ -108,12 +113,6 @@ def container_of(value: Any) -> Any:
     if isinstance(value, str):
         value = json_or(value) if value.lstrip()[:1] in ("{", "[") else None
     return value if isinstance(value, dict | list) else None
-
-
-_CONTAINER = re.compile(r"[{\[]")
-_MOST_TRIES = 50
-_LONGEST = 20_000
-_COMMA_TOO_MANY = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
 
 
 def json_within(text: str) -> Iterator[tuple[int, int, Any]]:
