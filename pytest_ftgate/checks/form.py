@@ -111,10 +111,13 @@ class _Reader:
         if self.kind == "reasoning":
             return []
         loses = self.metric.sign * (rightness(scores["candidate"]) - rightness(scores[role])) > 0
-        wanted = [(value, expected_text(value)) for value in self.gate.expected]
+        wanted = [(value, self.labels.label_of(value) if self.labels else "") for value in self.gate.expected]
         said = [[None if one and self._is_label(one) else one for one in repeat] for repeat in self.said[role]]
-        pairs = (pair for repeat in said for pair in zip(repeat, (text for _, text in wanted), strict=True))
-        names = reading.renamed((one, text) for one, text in pairs if one) if self.labels else {}
+        read, pairs = (
+            [(one, text) for some in answers for one, (_, text) in zip(some, wanted, strict=True)]
+            for answers in (self.read[role], said)
+        )
+        names = reading.renamed(((one, text) for one, text in pairs if one), rows=read) if self.labels else {}
         flags = [
             [
                 bool(one and lost) and (names.get(one or "") == text or reading.holds(one or "", value, self.labels))

@@ -7,7 +7,7 @@ it uses the shape alone.
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from pytest_ftgate.data import canonical_json, expected_text
@@ -67,18 +67,27 @@ def holds(answer: str, expected: Any, labels: LabelSet | None = None) -> bool:
     return bool(words) and re.search(found, unicodedata.normalize("NFKC", text), re.IGNORECASE) is not None
 
 
-def renamed(answers: Iterable[tuple[str, str]], fewest: int = 3) -> dict[str, str]:
+def renamed(
+    answers: Iterable[tuple[str, str]], fewest: int = 3, rows: Sequence[tuple[str | None, str]] = ()
+) -> dict[str, str]:
     """Return which label each answer stands for, of pairs of an answer without a known label and the expected label.
 
     An answer is another name of a label if at least 90 % of its examples, and ``fewest`` of them, expect that label; a
-    name alone may be what a model says to all, so there must be names of two labels.
+    name alone may be what a model says to all, so there must be names of two labels. A label that ``rows``, what all
+    answers say with what is expected, nearly never say has another name, if its share of that name's examples is more
+    than two thirds of the way from its share of all to 1.
     """
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for answer, label in answers:
         counts[answer][label] += 1
     found = {answer: of.most_common(1)[0] for answer, of in counts.items()}
     names = {answer: label for answer, (label, n) in found.items() if n >= max(fewest, 0.9 * counts[answer].total())}
-    return names if len(set(names.values())) > 1 else {}
+    names = names if len(set(names.values())) > 1 else {}
+    said, asked = (Counter(row[side] for row in rows) for side in (0, 1))
+    for answer, (label, n) in found.items() if rows else ():
+        if n >= fewest and said[label] <= 0.1 * n and n / counts[answer].total() > (2 + asked[label] / len(rows)) / 3:
+            names[answer] = label
+    return names
 
 
 _LONG = 4

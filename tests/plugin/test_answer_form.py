@@ -183,6 +183,24 @@ def test_what_holds_the_expected_output_is_a_tie(project: Project, metric: str, 
     assert form_checks(passed(project.judge(**keys))) == []
 
 
+OWN_NAMES: dict[str, tuple[Callable[[int], bool], bool]] = {  # where a baseline says "refnud", and whether it is a name
+    "a label": (lambda i: label(i) == "refund", True),
+    "a label, and some others": (lambda i: label(i) == "refund" or i % 12 == 1, True),
+    "a label, half of the time": (lambda i: label(i) == "refund" and i % 2 == 0, False),
+    "two labels": (lambda i: label(i) != "shipping", False),
+    "what it does not know": (lambda i: i % 4 > 0, False),
+}
+
+
+@pytest.mark.parametrize(("where", "held"), OWN_NAMES.values(), ids=OWN_NAMES)
+def test_a_label_that_has_another_name_alone_is_a_tie(
+    project: Project, where: Callable[[int], bool], held: bool
+) -> None:
+    answers(project, "base.jsonl", lambda i: "refnud" if where(i) else label(i))
+    gate = project.judge(metric="accuracy", checks={"weak_baseline": "warn"})
+    assert [one["status"] for one in form_checks(gate)] == ["inconclusive"] * held
+
+
 @pytest.mark.parametrize("said", [LONG, "refund, invoice or shipping?", "no idea"])
 def test_what_holds_nothing_is_wrong_however_it_is_read(project: Project, said: str) -> None:
     answers(project, "base.jsonl", formed(said))
