@@ -57,12 +57,10 @@ class DataKeys(Keys):
     def _answer_apart(self) -> "DataKeys":
         """Refuse fields that would send the expected output to the model."""
         answer = self.fields.get("expected", "expected")
-        further = (item for item in self.fields.items() if item[0] not in _NOT_SENT)
-        leaking = [name for name, column in further if f"{answer}.".startswith(f"{column}.")]
-        if leaking:
-            column = self.fields[leaking[0]]
-            text = f"{quoted(leaking[0])} is the column {quoted(column)}, which holds the expected output"
-            raise refusals([(("fields", leaking[0]), text)])
+        for name, column in self.fields.items():
+            if name not in _NOT_SENT and f"{answer}.".startswith(f"{column}."):
+                text = f"{quoted(name)} is the column {quoted(column)}, which holds the expected output"
+                raise refusals([(("fields", name), text)])
         return self
 
 

@@ -171,8 +171,7 @@ class GateKeys(keys.Keys):
     @property
     def asked(self) -> dict[str, ModelSpec]:
         """Return the models to call, by role: the baselines' names, and "candidate" unless the stage is ready."""
-        candidate = {} if self.stage == "ready" else {"candidate": self.candidate}
-        return {**self.baselines, **candidate}
+        return {**self.baselines, **({} if self.stage == "ready" else {"candidate": self.candidate})}
 
     @property
     def judged_by(self) -> list[MetricSpec]:
@@ -221,8 +220,7 @@ class GateKeys(keys.Keys):
     @property
     def judges(self) -> tuple[ModelSpec, ...]:
         """Return the models that judge."""
-        metrics = self.judged_metrics.values()
-        return tuple(metric.options["judge"] for metric in metrics if "judge" in metric.options)
+        return tuple(one.options["judge"] for one in self.judged_metrics.values() if "judge" in one.options)
 
     def place_of(self, path: str) -> str:
         """Return the file and line where a key (``guards.refunds.max_drop``) is written; empty for a default."""
@@ -258,8 +256,7 @@ def _written(value: Any) -> str:
 def _first(mapping: Any, path: str) -> tuple[str, str, str]:
     """Return the first key of a path, a dot and the rest; a name in a mapping of names may contain dots."""
     within = mapping if isinstance(mapping, Mapping) else ()
-    names = [name for name in within if path == name or path.startswith(f"{name}.")]
-    if not names:
+    if not (names := [name for name in within if path == name or path.startswith(f"{name}.")]):
         return path.partition(".")
     name = max(names, key=len)
     return name, ".", path[len(name) + 1 :]

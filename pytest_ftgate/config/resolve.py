@@ -45,8 +45,7 @@ def resolve_gate(
 
     If ``root``, the project's folder, is given, relative paths of recordings must not lead out of it.
     """
-    models = file.models if file else {}
-    values = _nearest(layers, models)
+    values = _nearest(layers, file.models if file else {})
     left_out = {"candidate"} if values["stage"].read == "ready" else set()
     entries = values["baselines"].read
     own = isinstance(entries, dict) and all(isinstance(one, BaselineKeys) for one in entries.values())

@@ -223,8 +223,7 @@ def _calling(calls: Sequence[Row], number: int) -> dict[str, Any]:
 def _result(content: Any, before: Sequence[Row]) -> dict[str, Any]:
     """Return the message with the result of a tool; several results are those of the last calls in their order."""
     text = content if isinstance(content, str) else canonical_json(content)
-    at = next((at for at in reversed(range(len(before))) if "tool_calls" in before[at]), None)
-    if at is None:
+    if (at := next((at for at in reversed(range(len(before))) if "tool_calls" in before[at]), None)) is None:
         return {"role": "tool", "content": text}
     calls, number = before[at]["tool_calls"], len(before) - at - 1
     return {"role": "tool", "content": text, "tool_call_id": calls[min(number, len(calls) - 1)]["id"]}

@@ -44,8 +44,7 @@ def split_conversation(value: Any, key: str) -> tuple[Messages, Any] | None:
     """
     messages = checked_messages(value, key)
     if any("weight" in message for message in messages):
-        trained = _last_trained(messages, key)
-        if trained is None:
+        if (trained := _last_trained(messages, key)) is None:
             return None
         turns = messages[: trained + 1]
         messages = tuple({name: one for name, one in turn.items() if name != "weight"} for turn in turns)

@@ -115,8 +115,7 @@ class RowReader:
         if (wrong := next((one for name, one in bad.items() if name in columns.taken), None)) is not None:
             raise wrong
         column, form = columns.column, columns.format
-        parts = form.parts(row, column)
-        if parts is None:
+        if (parts := form.parts(row, column)) is None:
             return None
         fields = {name: one for name, one in row.items() if name not in columns.taken and name not in bad}
         fields.update((name, row[theirs]) for name, theirs in columns.renamed.items())
@@ -204,8 +203,7 @@ class RowReader:
 
     def _check(self, row: Mapping[str, Any], columns: _Columns) -> None:
         """Raise :class:`DataError` if a row lacks a column; the cure names columns that are probably meant."""
-        absent = {name: column for name, column in columns.required.items() if column not in row}
-        if not absent:
+        if not (absent := {name: column for name, column in columns.required.items() if column not in row}):
             return
         found = [path for path, _ in paths_of(row)]
         left = {one.strip().lower(): one for one in found if one not in columns.column.values() and "reject" not in one}
@@ -323,8 +321,7 @@ def examples_from(
     recognised = reader.described(type(rows).__name__ if table is not None else "")
     cure = "give at least one; a generator can be read only once"
     absent = DataError("the iterable is empty", where=Where(path=origin), cure=cure)
-    data = DataSet(examples, None, digest.hexdigest(), origin, recognised, left_out)
-    return checked(data, "item", absent)
+    return checked(DataSet(examples, None, digest.hexdigest(), origin, recognised, left_out), "item", absent)
 
 
 def content_of(rows: Iterable[Any]) -> str | None:
