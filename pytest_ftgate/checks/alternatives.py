@@ -5,11 +5,10 @@
 
 from math import floor
 
+from pytest_ftgate import result, text
 from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.config import ModelSpec
-from pytest_ftgate.result import Check
 from pytest_ftgate.runs.mistakes import diagnose
-from pytest_ftgate.text import plural
 
 RECALLED_LEAST = 5
 RECALLED_SHARE = 0.5
@@ -24,7 +23,7 @@ _WAYS = {
 """The name of each way to show examples, and the description of a prompt that does so."""
 
 
-def check_examples(gate: Context) -> list[Check]:
+def check_examples(gate: Context) -> list[result.Check]:
     """Warn where examples in the prompt bring most of the candidate's gain over the same model's prompt alone."""
     config, sign = gate.config, gate.deciding.sign
     scored = {role: sign * one.facts.value for role, one in gate.scored.items() if one.facts.value is not None}
@@ -46,14 +45,14 @@ def check_examples(gate: Context) -> list[Check]:
     numbers = closed, MOST_OF_THE_GAP, str(config.baselines[best].source)
     advice = f"Keep the prompt {prompt}, unless the rest of the gain is worth training, hosting and retraining a "
     advice += "model: examples in a prompt can be edited."
-    return [Check("alternatives", "warning", message, *numbers, advice, "better_prompt")]
+    return [result.Check("alternatives", "warning", message, *numbers, advice, "better_prompt")]
 
 
 def _way(spec: ModelSpec) -> tuple[str, str] | None:
     """Return the name and the description of how a model is shown examples; None where it is shown none."""
     for key, (name, prompt) in _WAYS.items():
         if key in spec.options:
-            shown = plural(spec.options[key], "example")
+            shown = text.plural(spec.options[key], "example")
             return name.format(shown), prompt.format(shown)
     return None
 
@@ -67,7 +66,7 @@ def diagnosis(gate: Context) -> Found:
     return Found({"diagnosis": found})
 
 
-def check_knowledge(gate: Context) -> list[Check]:
+def check_knowledge(gate: Context) -> list[result.Check]:
     """Warn where most fixed examples expect an output that is in the training set and not in their own input."""
     found = gate.facts.get("diagnosis")
     if found is None:
@@ -75,6 +74,8 @@ def check_knowledge(gate: Context) -> list[Check]:
     recalled, fixed = found.recalled or 0, gate.comparisons[gate.best].wins or 0
     if fixed < RECALLED_LEAST or recalled < RECALLED_SHARE * fixed:
         return []
-    message = f"the gain looks like memorised facts: {recalled:,} of {plural(fixed, 'fixed example')} expect an output "
+    message = (
+        f"the gain looks like memorised facts: {recalled:,} of {text.plural(fixed, 'fixed example')} expect an output "
+    )
     message += "that is in the training set and not in the input"
-    return [Check("knowledge", "warning", message, recalled, None, None, RAG, "retrieval")]
+    return [result.Check("knowledge", "warning", message, recalled, None, None, RAG, "retrieval")]

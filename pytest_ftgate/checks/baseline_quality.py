@@ -5,8 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.judging import ADAPTER, is_one_model
+from pytest_ftgate.checks import context, judging
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.data import INSTRUCTIONS, Example, canonical_json, texts_in
 from pytest_ftgate.models import key_of
@@ -31,7 +30,7 @@ _HARMLESS = ("seed", "response_format", "reasoning_effort", "metadata", "user")
 _ACCEPT = "or accept it: checks: {baseline_prompt: warn}"
 
 
-def check(gate: Context) -> Iterator[Check]:
+def check(gate: context.Context) -> Iterator[Check]:
     """Check before any call that the candidate is another model, and is given no more than every baseline."""
     compared = _compared(gate)
     for role, spec in gate.config.decisive.items():
@@ -50,19 +49,19 @@ def check(gate: Context) -> Iterator[Check]:
         yield from _other_params(gate)
 
 
-def check_best(gate: Context) -> Iterator[Check]:
+def check_best(gate: context.Context) -> Iterator[Check]:
     """Check once the baselines are scored that the candidate is given no more than the best one."""
     if gate.best in _compared(gate) and (more := list(_more(gate, gate.best))):
         yield _unfair(gate, gate.best, more)
 
 
-def _compared(gate: Context) -> Mapping[str, ModelSpec]:
+def _compared(gate: context.Context) -> Mapping[str, ModelSpec]:
     """Return the baselines that must have a fair chance; a champion with max_drop of its own need not be beaten."""
     own = gate.config.standards
     return {role: spec for role, spec in gate.config.decisive.items() if role not in own or not own[role].max_drop}
 
 
-def _same_model(gate: Context, compared: Mapping[str, ModelSpec]) -> Iterator[Check]:
+def _same_model(gate: context.Context, compared: Mapping[str, ModelSpec]) -> Iterator[Check]:
     """Refuse a baseline that is the candidate, with the same prompt or another one; warn of two that may be swapped.
 
     The same models with the same prompt give the first example the same prediction key.
@@ -80,7 +79,7 @@ def _same_model(gate: Context, compared: Mapping[str, ModelSpec]) -> Iterator[Ch
         if key_of(gate.models[role], example) == key_of(gate.models["candidate"], example):
             message += " with the same prompt"
             yield Check("identical_outputs", "fail", message, source=source, advice=f"{advice}.")
-        elif role in compared and is_one_model(spec, candidate):
+        elif role in compared and judging.is_one_model(spec, candidate):
             message += f" ({candidate.spelling}), so the gain is that of the prompt or of the parameters"
             yield Check("baseline_prompt", "fail", message, source=source, advice=f"{advice}, {_ACCEPT}.")
         elif role in gate.config.decisive and names[0] == "ft:" and names[1] not in ("", "ft:"):
@@ -106,11 +105,11 @@ class Given(NamedTuple):
     limit: float
 
 
-def _sample(gate: Context) -> Sequence[Example]:
+def _sample(gate: context.Context) -> Sequence[Example]:
     return gate.test.examples[:: max(1, len(gate.test) // _COMPARED)]
 
 
-def _given(gate: Context, role: str) -> Given | None:
+def _given(gate: context.Context, role: str) -> Given | None:
     """Return what a model is sent; None of a recording or a function, which do not show their prompt."""
     model, shown, words = gate.models[role], list[Sequence[Any]](), list[Counter[str]]()
     if model.prompt is None or model.ids is not None:
@@ -148,7 +147,7 @@ def _words(texts: Iterable[str]) -> Counter[str]:
     return Counter(_WORD.findall(" ".join(texts).casefold()))
 
 
-def _more(gate: Context, role: str) -> Iterator[str]:
+def _more(gate: context.Context, role: str) -> Iterator[str]:
     """Yield in words what the candidate is given beyond a baseline."""
     ours, theirs = (_given(gate, one) for one in ("candidate", role))
     if ours is None or theirs is None:
@@ -173,21 +172,21 @@ def _more(gate: Context, role: str) -> Iterator[str]:
         yield f"longer answers: {most} (baseline: {theirs.limit:g})"
 
 
-def _unfair(gate: Context, role: str, found: Sequence[str]) -> Check:
+def _unfair(gate: context.Context, role: str, found: Sequence[str]) -> Check:
     less, source = called(role, gate.config.baselines[role].name), str(gate.config.candidate.source)
     message = f"candidate {gate.config.candidate.name} is given more than {less}: {'; '.join(found)}"
     advice = f"Give the baseline the same, {_ACCEPT}."
     return Check("baseline_prompt", "fail", message, None, None, source, advice, "better_prompt")
 
 
-def _other_params(gate: Context) -> Iterator[Check]:
+def _other_params(gate: context.Context) -> Iterator[Check]:
     """Warn of each parameter that a baseline and the candidate are not sent alike, as it may favour the candidate."""
     for role, spec in gate.config.baselines.items():
         theirs, ours = (gate.models[one].params for one in (role, "candidate"))
         other = [
             "{}: {} (candidate: {})".format(name, *(_written(params.get(name)) for params in (theirs, ours)))
             for name in {**theirs, **ours}
-            if theirs.get(name) != ours.get(name) and not (_LENGTH.search(name) or ADAPTER.search(name))
+            if theirs.get(name) != ours.get(name) and not (_LENGTH.search(name) or judging.ADAPTER.search(name))
             if ours.get(name) is not None or (theirs[name] and name not in _HARMLESS)
         ]
         if other and spec.provider == gate.config.candidate.provider and spec.has_prompt:

@@ -5,12 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_ftgate import errors, text
+from pytest_ftgate import errors, result, text
 from pytest_ftgate.checks.advice import TOOLS_ADVICE
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.metrics import Answers, Metric, tool_calls
-from pytest_ftgate.result import Check, called
 from pytest_ftgate.runs.measure import Measured, compare_scored
 
 _TRIED = 20
@@ -18,7 +17,7 @@ _CONFIDENCE = 0.95
 _SHOWN = 60
 
 
-def check(gate: Context) -> Iterator[Check]:
+def check(gate: Context) -> Iterator[result.Check]:
     """Check that every model beats the best constant answer, and does not give one itself.
 
     A baseline that does not is weak: any fine-tune beats it. Where that is accepted the margin does not imply that the
@@ -113,18 +112,20 @@ def constant_answer(metric: Metric, answers: Answers) -> str | None:
     return next(iter(given)) if len(given) == 1 else None
 
 
-def _beaten(gate: Context, role: str, constant: Constant) -> Check:
+def _beaten(gate: Context, role: str, constant: Constant) -> result.Check:
     """Return the check of a baseline that is better than a constant answer, perhaps by chance."""
     value, (named, said, best) = gate.scored[role].scores[gate.deciding.name].value, _shown(gate, role, constant)
     message = f"{named}; {said} scores {best}"
     p = chance(gate.deciding, constant.answer, gate.scored[role], gate.groups)
     if p is None:
-        return Check("weak_baseline", "pass", message, value, constant.value)
+        return result.Check("weak_baseline", "pass", message, value, constant.value)
     message += f", and the difference may be chance (p = {p:.2g}, above 0.05)"
-    return Check("weak_baseline", "warning", message, value, constant.value, None, _better(gate, role), "better_prompt")
+    return result.Check(
+        "weak_baseline", "warning", message, value, constant.value, None, _better(gate, role), "better_prompt"
+    )
 
 
-def _refused(gate: Context, role: str, constant: Constant | None, only: str | None, n: int) -> Check:
+def _refused(gate: Context, role: str, constant: Constant | None, only: str | None, n: int) -> result.Check:
     """Return the check of a model that is no better than a constant answer, or gave ``only`` one of ``n``."""
     (message, said, best), value = _shown(gate, role, constant), gate.scored[role].scores[gate.deciding.name].value
     if constant is not None and not beats(gate.deciding, value, constant.value):
@@ -132,19 +133,19 @@ def _refused(gate: Context, role: str, constant: Constant | None, only: str | No
     if only is not None:
         message += f"; it always answers {_said(gate, only)}, but the test set expects {n:,} different outputs"
     tools = only == tool_calls.NO_CALL and gate.deciding.calls_tools
-    advice = TOOLS_ADVICE.format(role=called(role)) if tools else _better(gate, role, constant)
+    advice = TOOLS_ADVICE.format(role=result.called(role)) if tools else _better(gate, role, constant)
     measured, best_value = (None, None) if constant is None else (value, constant.value)
     if role != "candidate":
-        return Check("weak_baseline", "fail", message, measured, best_value, None, advice, "better_prompt")
+        return result.Check("weak_baseline", "fail", message, measured, best_value, None, advice, "better_prompt")
     cure = "Check the training data: whether most rows have the same output; and what the candidate returns."
     advice = advice if tools else cure
-    return Check("degenerate_candidate", "fail", message, measured, best_value, None, advice, "fix_data")
+    return result.Check("degenerate_candidate", "fail", message, measured, best_value, None, advice, "fix_data")
 
 
 def _shown(gate: Context, role: str, constant: Constant | None) -> tuple[str, str, str]:
     """Return a model with its value, the constant answer, and the value of that, in words."""
     metric, facts = gate.deciding, gate.scored[role].facts
-    named = f"{called(role, facts.name)}: {metric.name} {text.show_value(facts.value, share=gate.share)}"
+    named = f"{result.called(role, facts.name)}: {metric.name} {text.show_value(facts.value, share=gate.share)}"
     if constant is None:
         return named, "", ""
     answer = metric.answers_read([constant.answer])[0] if metric.calls_tools else constant.answer
@@ -158,7 +159,7 @@ def _said(gate: Context, answer: str | None) -> str:
 
 
 def _better(gate: Context, role: str, constant: Constant | None = None) -> str:
-    cure = f"Check the answers of {called(role)} ({gate.asked(role).source}), or use a better one"
+    cure = f"Check the answers of {result.called(role)} ({gate.asked(role).source}), or use a better one"
     if constant is not None and constant.perfect:
         cure = f"Decide by a metric and rows for which no constant is perfect, and {gate.deciding.name} by thresholds"
     elif gate.asked(role).has_prompt:

@@ -4,14 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import ceil, fsum, isnan, nan
 
+from pytest_ftgate import plain, result, text
 from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.config import EconomicsKeys, requirements
 from pytest_ftgate.models import Model, protocol
 from pytest_ftgate.models.price import UNCOUNTED, UNPRICED, price_of, tokens_usd
-from pytest_ftgate.plain import Unknown, together
-from pytest_ftgate.result import Check, Economics, ModelResult, Status, called
 from pytest_ftgate.runs.measure import run_cost
-from pytest_ftgate.text import plural, show_dollars, show_number, show_usd
 
 DAYS_PER_MONTH = 365 / 12
 
@@ -21,36 +19,36 @@ _LIMIT = "economics.max_break_even_days"
 # --- the cost of a call --------------------------------------------------------------------------------------
 
 
-def call_usd(model: ModelResult) -> float | None:
+def call_usd(model: result.ModelResult) -> float | None:
     """Return the mean cost of a call on the test set in US dollars; None where it is unknown."""
     return None if model.cost_usd is None or not model.n_expected else model.cost_usd / model.n_expected
 
 
-def unknown_cost(role: str, model: ModelResult) -> Unknown | None:
+def unknown_cost(role: str, model: result.ModelResult) -> plain.Unknown | None:
     """Return why the cost of a call of a model is unknown after it answered; None where it is known."""
     if call_usd(model) is not None:
         return None
-    why, cure = model.cost_unknown or Unknown("no cost was measured", UNCOUNTED)
-    return Unknown(f"{called(role, model.name)}: {why}", cure)
+    why, cure = model.cost_unknown or plain.Unknown("no cost was measured", UNCOUNTED)
+    return plain.Unknown(f"{result.called(role, model.name)}: {why}", cure)
 
 
-def no_price(models: Mapping[str, Model]) -> Unknown | None:
+def no_price(models: Mapping[str, Model]) -> plain.Unknown | None:
     """Return why the costs of candidate and baseline cannot be compared; None where they may be.
 
     Baselines count only if all of them have no price, because the best one is not known yet.
     """
-    found = dict[str, Unknown]()
+    found = dict[str, plain.Unknown]()
     for role, model in models.items():
         if not (price := price_of(model)).known:
-            found[role] = Unknown(f"{called(role, model.name)}: {price.unknown}", UNPRICED)
+            found[role] = plain.Unknown(f"{result.called(role, model.name)}: {price.unknown}", UNPRICED)
     if "candidate" in found:
         return found["candidate"]
-    return together(*found.values()) if found.keys() >= models.keys() - {"candidate"} else None
+    return plain.together(*found.values()) if found.keys() >= models.keys() - {"candidate"} else None
 
 
-def free(candidate: Model | ModelResult | None) -> Unknown | None:
+def free(candidate: Model | result.ModelResult | None) -> plain.Unknown | None:
     """Return why costs cannot be compared where a call of the candidate costs $0; None where it does not."""
-    if isinstance(candidate, ModelResult):
+    if isinstance(candidate, result.ModelResult):
         costs_nothing, source = candidate.cost_usd == 0, candidate.price
     else:
         price = protocol.Price() if candidate is None else price_of(candidate)
@@ -59,7 +57,7 @@ def free(candidate: Model | ModelResult | None) -> Unknown | None:
         return None
     why = f"a call of candidate {candidate.name} costs nothing by its price ({source})"
     cure = "Your own hardware is not free: set price: {gpu_hour_usd}. Economics also take "
-    return Unknown(why, f"{cure}economics.hosting_usd_per_month in its place.")
+    return plain.Unknown(why, f"{cure}economics.hosting_usd_per_month in its place.")
 
 
 # --- saving and break-even -----------------------------------------------------------------------------------
@@ -130,13 +128,13 @@ class Costs:
 # --- the rule ------------------------------------------------------------------------------------------------
 
 
-def check_free(gate: Context) -> Iterator[Check]:
+def check_free(gate: Context) -> Iterator[result.Check]:
     """Check before any call that the limit can be judged."""
     spec = gate.config.economics
     if spec is None or spec.max_break_even_days is None:
         return
     costs_nothing = None if spec.hosting_usd_per_month else free(gate.models.get("candidate"))
-    unknown = together(*_not_written(spec), no_price(gate.models), costs_nothing)
+    unknown = plain.together(*_not_written(spec), no_price(gate.models), costs_nothing)
     if unknown.why:
         yield _cannot_be_judged(gate, unknown)
 
@@ -152,7 +150,7 @@ def check(gate: Context) -> Found:
     costs, unknown = _costs(gate, spec)
     assumed = "candidate" in gate.models or spec.candidate_price is not None
     shown = costs if assumed else replace(costs, candidate=nan)
-    found = Economics(
+    found = result.Economics(
         baseline_usd_per_1000_calls=_known(1000 * costs.baseline),
         candidate_usd_per_1000_calls=_known(1000 * shown.candidate),
         highest_usd_per_1000_calls=_known(1000 * costs.highest(spec.max_break_even_days)),
@@ -169,14 +167,14 @@ def check(gate: Context) -> Found:
     return Found({"economics": found}, _within_limit(gate, spec, costs, unknown))
 
 
-def _not_written(spec: EconomicsKeys) -> Iterator[Unknown]:
+def _not_written(spec: EconomicsKeys) -> Iterator[plain.Unknown]:
     if spec.calls_per_month is None:
-        yield Unknown("the number of calls is unknown", "Set economics.calls_per_month.")
+        yield plain.Unknown("the number of calls is unknown", "Set economics.calls_per_month.")
     if spec.training_cost_usd is None:
-        yield Unknown("the training cost is unknown", "Set economics.training_cost_usd.")
+        yield plain.Unknown("the training cost is unknown", "Set economics.training_cost_usd.")
 
 
-def _costs(gate: Context, spec: EconomicsKeys) -> tuple[Costs, Unknown]:
+def _costs(gate: Context, spec: EconomicsKeys) -> tuple[Costs, plain.Unknown]:
     """Return the costs, and what is unknown of them."""
     baseline, candidate, training = gate.facts_of(gate.best), gate.facts_of("candidate"), spec.training_cost_usd
     per_call, of_candidate = call_usd(candidate), unknown_cost("candidate", candidate)
@@ -191,15 +189,15 @@ def _costs(gate: Context, spec: EconomicsKeys) -> tuple[Costs, Unknown]:
     numbers += [one or 0.0 for one in (spec.data_cost_usd, spec.hosting_usd_per_month, spec.retrains_per_year)]
     numbers += [_evaluation_usd(gate, spec.iterations, per_call), spec.iterations]
     costs = Costs(*numbers)
-    return costs, together(*_not_written(spec), unknown_cost(gate.best, baseline), of_candidate)
+    return costs, plain.together(*_not_written(spec), unknown_cost(gate.best, baseline), of_candidate)
 
 
-def _expected_usd(spec: EconomicsKeys, baseline: ModelResult) -> tuple[float | None, Unknown | None]:
+def _expected_usd(spec: EconomicsKeys, baseline: result.ModelResult) -> tuple[float | None, plain.Unknown | None]:
     """Return the cost of a candidate's call before training, with the baseline's tokens; 0 without a price of it."""
     if spec.candidate_price is None:
         return 0.0, None
     if baseline.input_tokens is None or baseline.output_tokens is None:
-        return None, Unknown(f"the tokens of a call of {baseline.name} are unknown", UNCOUNTED)
+        return None, plain.Unknown(f"the tokens of a call of {baseline.name} are unknown", UNCOUNTED)
     price = protocol.Price("candidate_price", **spec.candidate_price.written())
     usd = tokens_usd(price, baseline.input_tokens, baseline.output_tokens) or 0.0  # both prices are written
     return usd / (baseline.n_expected or 1), None
@@ -222,7 +220,7 @@ def _known(value: float) -> float | None:
     return None if isnan(value) else round(value, 12)
 
 
-def _within_limit(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: Unknown) -> Iterator[Check]:
+def _within_limit(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: plain.Unknown) -> Iterator[result.Check]:
     """Check the break-even against its limit; before training, whether the candidate that is expected could meet it."""
     days, most = costs.break_even_days, spec.max_break_even_days
     if most is None:
@@ -230,22 +228,22 @@ def _within_limit(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: Unk
     if isnan(days) and costs.breaks_even is not False:
         yield _cannot_be_judged(gate, unknown)
         return
-    status: Status = "pass" if round(days, 12) <= round(most, 12) else "fail"
-    after = "never pays for itself" if isnan(days) else f"pays for itself after {plural(_whole(days), 'day')}"
-    message = f"{after} (limit {show_number(most)} {'day' if most == 1 else 'days'})"
+    status: result.Status = "pass" if round(days, 12) <= round(most, 12) else "fail"
+    after = "never pays for itself" if isnan(days) else f"pays for itself after {text.plural(_whole(days), 'day')}"
+    message = f"{after} (limit {text.show_number(most)} {'day' if most == 1 else 'days'})"
     advice, action = "Keep the baseline until there are more calls, or reduce the cost of training.", "cut_costs"
     if "candidate" not in gate.models:
         advice, action = "Do not train: it would save too little at this number of calls.", "stop"
     required = {**gate.requirement(_LIMIT), "advice": advice if status == "fail" else None, "action": action}
-    yield Check("economics", status, message, _known(days), **required)
+    yield result.Check("economics", status, message, _known(days), **required)
     if spec.data_cost_usd is None and status == "pass":
         message, cure = "preparing the data counts as $0", "Set economics.data_cost_usd, to 0 if it cost nothing."
-        yield Check("economics", "warning", message, source=gate.source(_LIMIT), advice=cure)
+        yield result.Check("economics", "warning", message, source=gate.source(_LIMIT), advice=cure)
 
 
-def _cannot_be_judged(gate: Context, unknown: Unknown) -> Check:
+def _cannot_be_judged(gate: Context, unknown: plain.Unknown) -> result.Check:
     message = f"the break-even cannot be calculated: {unknown.why}"
-    return Check("economics", "error", message, **gate.requirement(_LIMIT), advice=unknown.cure or None)
+    return result.Check("economics", "error", message, **gate.requirement(_LIMIT), advice=unknown.cure or None)
 
 
 # --- in words ------------------------------------------------------------------------------------------------
@@ -253,19 +251,19 @@ def _cannot_be_judged(gate: Context, unknown: Unknown) -> Check:
 
 def _in_words(gate: Context, spec: EconomicsKeys, costs: Costs, *, assumed: bool) -> tuple[str, ...]:
     """Return three lines: the cost of calls, the one-time cost, and the monthly cost."""
-    old, new = (show_usd(_known(1000 * one)) for one in (costs.baseline, costs.candidate if assumed else nan))
-    training = f"training {show_dollars(_known(costs.training))}"
+    old, new = (text.show_usd(_known(1000 * one)) for one in (costs.baseline, costs.candidate if assumed else nan))
+    training = f"training {text.show_dollars(_known(costs.training))}"
     if isinstance(spec.training_cost_usd, requirements.TokenCost):
         training += f" (about {sum(gate.audit.tokens):,} tokens an epoch, estimated as UTF-8 bytes / 4)"
     training += f" in each of {spec.iterations} iterations" if spec.iterations > 1 else ""
     given = (spec.data_cost_usd, costs.data), (spec.hosting_usd_per_month, costs.hosting)
     data, hosting, retraining = (
-        "not declared" if written is None else show_dollars(_known(usd))
+        "not declared" if written is None else text.show_dollars(_known(usd))
         for written, usd in (*given, (spec.retrains_per_year, costs.retraining))
     )
     return (
         f"1,000 calls cost {old} (baseline), {new} (candidate)",
-        f"once: {training}, data preparation {data}, evaluation {show_dollars(_known(costs.evaluation))}",
+        f"once: {training}, data preparation {data}, evaluation {text.show_dollars(_known(costs.evaluation))}",
         f"per month: hosting {hosting}, retraining {retraining}",
     )
 
@@ -279,21 +277,25 @@ def _sentence(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: str) ->
     trained, amount = "candidate" in gate.models, abs(costs.saving)
     price = "whose calls cost nothing" if spec.candidate_price is None else "at candidate_price"
     who = "the fine-tune" if trained else f"a candidate {price}"
-    who = f"At {show_number(costs.calls_per_month)} calls per month {who}"
+    who = f"At {text.show_number(costs.calls_per_month)} calls per month {who}"
     if not costs.breaks_even:
-        more = f"costs {show_dollars(amount)} per month more than the baseline" if round(amount, 9) else "saves nothing"
+        more = (
+            f"costs {text.show_dollars(amount)} per month more than the baseline"
+            if round(amount, 9)
+            else "saves nothing"
+        )
         return f"{who} {more}: it never pays for itself."
-    who += f" saves {show_dollars(amount)} per month"
+    who += f" saves {text.show_dollars(amount)} per month"
     if isnan(costs.upfront):
         return f"{who}; the break-even is unknown: {unknown}."
-    calls = plural(_whole(costs.break_even_calls), "call")
-    who += f" and pays for itself after {plural(_whole(costs.break_even_days), 'day')} ({calls})."
+    calls = text.plural(_whole(costs.break_even_calls), "call")
+    who += f" and pays for itself after {text.plural(_whole(costs.break_even_days), 'day')} ({calls})."
     most, highest = spec.max_break_even_days, costs.highest(spec.max_break_even_days)
     if trained or isnan(highest):
         return who
-    within = "" if most is None else f" within {show_number(most)} days"
+    within = "" if most is None else f" within {text.show_number(most)} days"
     times = f" ({highest / costs.candidate:.1f} times candidate_price)" if costs.candidate else ""
-    return f"{who} Above {show_usd(1000 * highest)} per 1,000 calls{times} it does not{within}."
+    return f"{who} Above {text.show_usd(1000 * highest)} per 1,000 calls{times} it does not{within}."
 
 
 def _whole(number: float) -> int:

@@ -6,12 +6,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
-from pytest_ftgate import clock, errors, plain
+from pytest_ftgate import clock, errors, plain, result
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.models.protocol import Prediction
-from pytest_ftgate.result import Check, called
 from pytest_ftgate.runs import jobs, measure, store
 from pytest_ftgate.text import DAY_S, day, excerpt, plural, show_age
 
@@ -94,7 +93,7 @@ def base_in_name(model: str) -> str | None:
     return parts[1] if len(parts) > 2 and parts[0] == "ft" and parts[1].strip() else None
 
 
-def base_changed(gate: Context, last: LastGreen | None) -> Iterator[Check]:
+def base_changed(gate: Context, last: LastGreen | None) -> Iterator[result.Check]:
     """Check that the base models are those of the last green verdict, and report a changed test set."""
     if last is None:
         return
@@ -103,15 +102,15 @@ def base_changed(gate: Context, last: LastGreen | None) -> Iterator[Check]:
         then = last.models.get(role)
         if then is None or then == now:
             continue
-        what = f"the base model of {called(role)}" if role == "candidate" else called(role)
+        what = f"the base model of {result.called(role)}" if role == "candidate" else result.called(role)
         message = f"{what} is {excerpt(now)}, but was {excerpt(then)} at the last green verdict ({when})"
-        yield Check("base_changed", "warning", message, now, then)
+        yield result.Check("base_changed", "warning", message, now, then)
     if (last.test_set, last.examples) != (gate.whole.sha256, len(gate.whole)):
         message = f"the test set has changed since the last green verdict ({when})"
-        yield Check("test_set_changed", "warning", message, gate.test.sha256, last.test_set)
+        yield result.Check("test_set_changed", "warning", message, gate.test.sha256, last.test_set)
 
 
-def until_judged(gate: Context, started: float) -> Iterator[Check]:
+def until_judged(gate: Context, started: float) -> Iterator[result.Check]:
     """Report answers without a revision: those of earlier runs without a verdict, and all that this verdict ends.
 
     ``started`` is when the session began, in seconds since the epoch.
@@ -123,11 +122,11 @@ def until_judged(gate: Context, started: float) -> Iterator[Check]:
         age = show_age(max(0.0, gate.now - min(one.created_at or 0.0 for _, one in earlier)))
         message = f"{_counted(earlier)} are from a run that did not finish, the oldest {age} old"
         advice = "If the model has changed since, ask again with --ftgate-cache=refresh."
-        yield Check("models", "warning", message, len(earlier), advice=advice)
+        yield result.Check("models", "warning", message, len(earlier), advice=advice)
     if answers and gate.verdict != "error":
         message = f"for this session only: {_counted(answers)}; a revision would keep them"
         advice = "Set revision on the model: a name for its weights, changed with them. Later sessions then ask only "
-        yield Check("models", "note", message, len(answers), advice=f"{advice}what is new.")
+        yield result.Check("models", "note", message, len(answers), advice=f"{advice}what is new.")
 
 
 def _counted(answers: Sequence[tuple[jobs.Run, Prediction]]) -> str:
@@ -135,7 +134,7 @@ def _counted(answers: Sequence[tuple[jobs.Run, Prediction]]) -> str:
     return f"{plural(len(answers), 'answer')} of {', '.join(names)}"
 
 
-def max_age(gate: Context) -> Iterator[Check]:
+def max_age(gate: Context) -> Iterator[result.Check]:
     """Check that no answer is older than ``max_age_days``; an unknown age is an error."""
     if gate.config.max_age_days is None or not gate.scored:
         return
@@ -143,18 +142,18 @@ def max_age(gate: Context) -> Iterator[Check]:
     times, undated = [at for _, at in made if at is not None], {role for role, at in made if at is None}
     now, required, unknown = gate.now, gate.requirement("max_age_days"), "the age of the answers is unknown: "
     if undated or not times:
-        models = [called(role) for role in gate.models if role in undated]
+        models = [result.called(role) for role in gate.models if role in undated]
         roles = ", ".join([*models, *(["the judge"] if undated.intersection(gate.judge_runs) else [])])
         advice = "Record them with --ftgate-report=recordings:FOLDER, which writes created_at, or ask the models anew."
         message = f"{unknown}those of {roles} have no created_at"
-        yield Check("max_age_days", "error", message, **required, advice=advice)
+        yield result.Check("max_age_days", "error", message, **required, advice=advice)
     elif max(times) > now + DAY_S:
         message = f"{unknown}one is dated {day(max(times))}, but today is {day(now)}"
-        yield Check("max_age_days", "error", message, **required, advice="Record the answers again.")
+        yield result.Check("max_age_days", "error", message, **required, advice="Record the answers again.")
     else:
         age, most = max(now - min(times), 0.0) / DAY_S, required["required"]
         message = f"the oldest answer is {plural(int(age), 'day')} old ({day(min(times))}; limit {most:g} days)"
         if age > most:
             advice = "Ask the models again with --ftgate-cache=refresh, or record them again. If the gate then fails, "
             required |= {"advice": f"{advice}retrain.", "action": "measure_again"}
-        yield Check("max_age_days", "pass" if age <= most else "fail", message, round(age, 3), **required)
+        yield result.Check("max_age_days", "pass" if age <= most else "fail", message, round(age, 3), **required)

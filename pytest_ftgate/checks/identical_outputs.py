@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 
+from pytest_ftgate import result, text
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.result import Check, called, opponent
 from pytest_ftgate.runs.measure import rightness, same_outputs
-from pytest_ftgate.text import plural
 
 MIN_CIRCULAR = 50
 """From so many answers on, a model that is always right is suspicious."""
@@ -14,7 +13,7 @@ MOST_SHARED_MISTAKES = 4
 """More identical mistakes are unlikely: two models that share half of their mistakes share 5 of 5 once in 32 times."""
 
 
-def check(gate: Context) -> Iterator[Check]:
+def check(gate: Context) -> Iterator[result.Check]:
     """Check each baseline whose answers equal those of the candidate, or the labels themselves.
 
     Two models with identical answers are one model, or one of them was not called. With ``max_drop`` both may be right
@@ -28,16 +27,16 @@ def check(gate: Context) -> Iterator[Check]:
         best = 1.0 if scored.per_example is None else scored.metric.best
         mistakes = int((rightness(scored).round(12) != round(best, 12)).sum())
         if same_outputs(model.run, gate.scored["candidate"].run):
-            message = f"the candidate gave the same {plural(n, 'answer')} as {opponent(role)}"
+            message = f"the candidate gave the same {text.plural(n, 'answer')} as {result.opponent(role)}"
             message += f", with {mistakes:,} identical mistakes" if drops and mistakes else ""
             advice = "Check whether both names refer to the same model; if not, the fine-tune changed no answer."
             if drops and mistakes <= MOST_SHARED_MISTAKES:
-                yield Check("identical_outputs", "warning", message, n, advice=advice)
+                yield result.Check("identical_outputs", "warning", message, n, advice=advice)
             else:
-                yield Check("identical_outputs", "fail", message, n, advice=advice, action="measure_again")
+                yield result.Check("identical_outputs", "fail", message, n, advice=advice, action="measure_again")
         written = all([(answer or "").strip() for answer in repeat] == labels for repeat in model.answers)
         if drops and n >= MIN_CIRCULAR and (written or (gate.deciding.uses_labels and not mistakes)):
-            message = f"{called(role, model.facts.name)} is right on all {plural(n, 'example')}, so the labels look "
-            message += "like its own outputs: the test measures agreement with this model, not quality"
+            message = f"{result.called(role, model.facts.name)} is right on all {text.plural(n, 'example')}, so the "
+            message += "labels look like its own outputs: the test measures agreement with this model, not quality"
             advice = "Have people check the labels of the test set without seeing the model's answers."
-            yield Check("circular", "warning", message, n, advice=advice)
+            yield result.Check("circular", "warning", message, n, advice=advice)

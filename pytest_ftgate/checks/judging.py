@@ -10,15 +10,13 @@ from socket import inet_aton, inet_ntoa
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from pytest_ftgate import errors, result
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config import GateKeys, ModelSpec, model_keys
 from pytest_ftgate.data import DataSet, canonical_json, lines
-from pytest_ftgate.errors import ConfigError, Where
-from pytest_ftgate.metrics import Metric
-from pytest_ftgate.metrics.judged import HumanPreference, ModelJudged, Preference, Rubric, read_ratings
+from pytest_ftgate.metrics import Metric, judged
 from pytest_ftgate.models import Model, Surroundings, build_model
 from pytest_ftgate.models.openai_api.endpoint import PUBLIC_ENDPOINT, is_same
-from pytest_ftgate.result import Check, called
 from pytest_ftgate.runs.judging import Judge, Judging, read_items
 
 _OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_env", "revision", "served_as", "params")
@@ -47,11 +45,11 @@ def prepare_judging(
     for name, metric in metrics.items():
         if metric.pairwise:
             _check_pairwise(config, name)
-        if isinstance(metric, HumanPreference):
+        if isinstance(metric, judged.HumanPreference):
             _check_people(config, metric)
             with lines.written_at(_where(config, name, "path")):
-                people = read_ratings(metric, test)
-        elif isinstance(metric, Rubric | Preference):
+                people = judged.read_ratings(metric, test)
+        elif isinstance(metric, judged.Rubric | judged.Preference):
             _check_judge(metric)
             _refuse_same(metric, None, config, models)
             with lines.written_at(_where(config, name, "calibration.path")):
@@ -61,15 +59,15 @@ def prepare_judging(
     return Judging(judges, people) if judges or people is not None else None
 
 
-def _where(config: GateKeys, metric: str, option: str) -> Where:
+def _where(config: GateKeys, metric: str, option: str) -> errors.Where:
     """Return the place of an option of a judged metric."""
     source = config.judged_metrics[metric].source
     return source.where(f"{source.key}.{option}")
 
 
 def _check_pairwise(config: GateKeys, name: str) -> None:
-    def refused(key: str, what: str, cure: str) -> ConfigError:
-        return ConfigError(what, where=config.sources[key].where(key), cure=cure)
+    def refused(key: str, what: str, cure: str) -> errors.ConfigError:
+        return errors.ConfigError(what, where=config.sources[key].where(key), cure=cure)
 
     if config.stage == "ready":
         cure = "With stage: ready, use a metric that scores a single model, such as rubric."
@@ -81,38 +79,42 @@ def _check_pairwise(config: GateKeys, name: str) -> None:
         raise refused("metric", what, "Use a metric that scores each answer, such as rubric.")
     if config.margin is not None and config.margin >= 0.5:
         what = f"margin {config.margin:g} ({config.sources['margin']}) is impossible: the gain is the win rate minus "
-        raise ConfigError(f"{what}0.5, so it is at most 0.5", cure="Write 0.05 for a win rate of 55 %.")
+        raise errors.ConfigError(f"{what}0.5, so it is at most 0.5", cure="Write 0.05 for a win rate of 55 %.")
 
 
-def _check_people(config: GateKeys, metric: HumanPreference) -> None:
+def _check_people(config: GateKeys, metric: judged.HumanPreference) -> None:
     """Refuse a gate with several baselines or repeats."""
     if len(config.baselines) > 1 or config.repeats > 1:
         key = "baselines" if len(config.baselines) > 1 else "repeats"
         what = f"human_preference compares one answer each of two models, and the gate has several {key}"
         cure = "Use a separate gate with one baseline, one candidate and repeats: 1."
-        raise ConfigError(what, where=config.sources[key].where(key), evidence=metric.source, cure=cure)
+        raise errors.ConfigError(what, where=config.sources[key].where(key), evidence=metric.source, cure=cure)
 
 
-def _check_judge(metric: ModelJudged) -> None:
+def _check_judge(metric: judged.ModelJudged) -> None:
     """Refuse a judge with a prompt of its own."""
     spec = metric.judge
     own = [key for key in model_keys.PROMPT_KEYS if key in spec.options]
     if spec.provider == "openai" and own:
         what = f"the judge {spec.name} has its own prompt ({', '.join(own)}), and a judge is prompted with the rubric"
         where, evidence = spec.source.where(own[0]), f"judge of {metric.name} ({metric.source})"
-        raise ConfigError(what, where=where, evidence=evidence, cure="Remove it, and put what matters into the rubric.")
+        raise errors.ConfigError(
+            what, where=where, evidence=evidence, cure="Remove it, and put what matters into the rubric."
+        )
 
 
-def _refuse_same(metric: ModelJudged, model: Model | None, config: GateKeys, models: Mapping[str, Model]) -> None:
+def _refuse_same(
+    metric: judged.ModelJudged, model: Model | None, config: GateKeys, models: Mapping[str, Model]
+) -> None:
     """Reject a judge that is also being judged (self-preference bias); ``model`` is None before it is built."""
     for role, spec in config.asked.items():
         one, other = (None if of is None else of.function for of in (model, models[role]))
         same_function = one is not None and other is not None and unwrap(one) == unwrap(other)
         if same_function or is_one_model(metric.judge, spec):
-            what = f"the judge of {metric.name} is the {called(role)} itself ({spec.spelling})"
-            where, evidence = Where(metric.source, key="metric.judge"), f"{called(role)}: {spec.source}"
+            what = f"the judge of {metric.name} is the {result.called(role)} itself ({spec.spelling})"
+            where, evidence = errors.Where(metric.source, key="metric.judge"), f"{result.called(role)}: {spec.source}"
             cure = "Use a third model as the judge: models prefer their own answers (self-preference bias)."
-            raise ConfigError(what, where=where, evidence=evidence, cure=cure)
+            raise errors.ConfigError(what, where=where, evidence=evidence, cure=cure)
 
 
 def is_one_model(one: ModelSpec, other: ModelSpec) -> bool:
@@ -163,11 +165,11 @@ def _host(name: str) -> str:
     return name
 
 
-def check(gate: Context) -> Iterator[Check]:
+def check(gate: Context) -> Iterator[result.Check]:
     """Note which judges are not calibrated with human labels."""
     if gate.judging is None:
         return
     advice = "Add at least 20 items judged by people: calibration: {path: ..., min_kappa: 0.6}."
     for metric in (judge.metric for judge in gate.judging.judges.values() if not judge.items):
         message = f"the judge {metric.judge.name} is not calibrated against human labels; LLM judges are biased and "
-        yield Check("evidence", "note", f"{message}can be manipulated", source=metric.source, advice=advice)
+        yield result.Check("evidence", "note", f"{message}can be manipulated", source=metric.source, advice=advice)

@@ -4,14 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pytest_ftgate.checks import answers, constant_baseline, gain
-from pytest_ftgate.checks.context import Context, Found
-from pytest_ftgate.checks.parts import MIN_EXAMPLES, SHOWN, Guard, Slice, Tolerance, size_of
-from pytest_ftgate.errors import FtgateError
+from pytest_ftgate import errors, text
+from pytest_ftgate.checks import answers, constant_baseline, context, gain, parts
 from pytest_ftgate.metrics import Scored
 from pytest_ftgate.result import Check, PartResult, Status, called, error_check, opponent
 from pytest_ftgate.runs.measure import Measured, compare_scored, forgiven_roles, measure_run, score_run
-from pytest_ftgate.text import plural, printable, show_amount, show_difference, show_percent, show_value
 
 MOST_SLICES = 200
 """The most slices in a report; the worst are kept."""
@@ -26,7 +23,7 @@ def judge_drop(
     part: PartResult,
     baselines: Mapping[str, Scored],
     candidate: Scored,
-    tolerance: Tolerance,
+    tolerance: parts.Tolerance,
     groups: Sequence[str | None],
 ) -> PartResult:
     """Compare the candidate's score with that of every baseline on the same examples, and return the worst outcome.
@@ -59,7 +56,7 @@ def best_first(baselines: Mapping[str, Scored]) -> list[str]:
     return sorted(baselines, key=lambda role: -baselines[role].metric.sign * baselines[role].value)
 
 
-def _limit(gate: Context, path: str) -> dict[str, Any]:
+def _limit(gate: context.Context, path: str) -> dict[str, Any]:
     """Return the fields of a check of a drop under the key ``path``: the limit of the gain."""
     field = gate.requirement(f"{path}.max_drop")
     return {**field, "required": -field["required"] or 0.0}
@@ -73,14 +70,16 @@ def _of_role(role: str | None) -> str:
 # --- before any call -----------------------------------------------------------------------------------------
 
 
-def check_free(gate: Context) -> Iterator[Check]:
+def check_free(gate: context.Context) -> Iterator[Check]:
     """Check before any call which slices will be judged, and that the guards can show what they are for."""
     left_out = [one for one in gate.parts.slices if one.note is not None]
     if left_out:
         all_of_them = "no slice is judged; " if len(left_out) == len(gate.parts.slices) else ""
         message = f"{all_of_them}not judged: {_named(f'{one}: {one.note}' for one in left_out)}"
-        advice = f"Add examples until each has at least {MIN_EXAMPLES:,}, or use a metric with a value on every slice."
-        large = any(len(one.rows) >= MIN_EXAMPLES for one in left_out)
+        advice = (
+            f"Add examples until each has at least {parts.MIN_EXAMPLES:,}, or use a metric with a value on every slice."
+        )
+        large = any(len(one.rows) >= parts.MIN_EXAMPLES for one in left_out)
         status: Status = "warning" if all_of_them or large else "note"
         yield Check("slices", status, message, len(left_out), source=gate.source("slices.fields"), advice=advice)
     if not gate.parts.others:
@@ -90,30 +89,32 @@ def check_free(gate: Context) -> Iterator[Check]:
     yield from _ids_in_two(gate)
 
 
-def _check_guard(gate: Context, guard: Guard) -> Iterator[Check]:
+def _check_guard(gate: context.Context, guard: parts.Guard) -> Iterator[Check]:
     """Check that no example is trained on, that there are enough, and that recorded models answer every one."""
     if rows := guard.leaked_rows:
         verb, first = "is" if len(rows) == 1 else "are", guard.test.where(rows[0][0])
-        message = f"{len(rows):,} of {plural(len(guard.test), 'example')} {verb} in the training set, first {first}"
+        message = (
+            f"{len(rows):,} of {text.plural(len(guard.test), 'example')} {verb} in the training set, first {first}"
+        )
         advice = "Remove them from the guard: examples that were trained on do not show what was forgotten."
         yield guard.check("fail", message, observed=len(rows), required=0, advice=advice, action="fix_data")
-    have, needed, unit = size_of(guard.metric, guard.test.groups, guard.tolerance)
+    have, needed, unit = parts.size_of(guard.metric, guard.test.groups, guard.tolerance)
     if have < needed:
-        most = show_amount(guard.spec.max_drop, share=guard.metric.share)
-        message = f"{plural(have, unit)} cannot rule out a drop of {most} of an equal candidate "
+        most = text.show_amount(guard.spec.max_drop, share=guard.metric.share)
+        message = f"{text.plural(have, unit)} cannot rule out a drop of {most} of an equal candidate "
         message += f"(at least {needed:,} required)"
         numbers = {"observed": have, "required": needed, "action": "add_examples"}
-        advice = f"Add {plural(needed - have, f'more {unit}')} to the guard."
+        advice = f"Add {text.plural(needed - have, f'more {unit}')} to the guard."
         yield guard.check("inconclusive", message, **numbers, advice=advice)
     for role, model in gate.models.items():
         missing = [one.name for one in guard.test if model.ids is not None and one.id not in model.ids]
         if missing and not (role == "candidate" and gate.config.missing_answers == "wrong"):
             message = f"{called(role, model.name)} has no recorded answer for {len(missing):,} of "
-            message += f"{plural(len(guard.test), 'example')}, first {printable(missing[0], SHOWN)}"
+            message += f"{text.plural(len(guard.test), 'example')}, first {text.printable(missing[0], parts.SHOWN)}"
             yield guard.check("error", message, advice="Record the answers to the guard's examples in the same file.")
 
 
-def _ids_in_two(gate: Context) -> Iterator[Check]:
+def _ids_in_two(gate: context.Context) -> Iterator[Check]:
     """Refuse an id that two test sets give to different inputs, since recorded answers are joined by id."""
     recorded = any(model.ids is not None for model in gate.models.values())
     first = {example.id: (example.input, "the test set") for example in gate.test.examples}
@@ -121,10 +122,12 @@ def _ids_in_two(gate: Context) -> Iterator[Check]:
         for row, example in enumerate(guard.test.examples):
             given, place = first.setdefault(example.id, (example.input, f"guard {guard.name}"))
             if given != example.input:
-                message = f"the id {printable(example.id, SHOWN)} belongs to another example in {place}, but recorded "
+                message = f"the id {text.printable(example.id, parts.SHOWN)} belongs to another example in {place}, "
                 advice = "Give the guard's examples unique ids, and record their answers under these."
                 source = str(guard.test.where(row))
-                yield guard.check("error", f"{message}answers are joined by id", source=source, advice=advice)
+                yield guard.check(
+                    "error", f"{message}but recorded answers are joined by id", source=source, advice=advice
+                )
                 break
 
 
@@ -137,13 +140,15 @@ def _named(texts: Iterable[str]) -> str:
 # --- the models over the guards ------------------------------------------------------------------------------
 
 
-def check_others(gate: Context) -> Found:
+def check_others(gate: context.Context) -> context.Found:
     """Check each guard's drop against its limit. A guard that cannot be judged is an error."""
     judged = [_judge_guard(gate, guard) for guard in gate.parts.others]
-    return Found({"guards": tuple(result for result, _ in judged)}, [one for _, checks in judged for one in checks])
+    return context.Found(
+        {"guards": tuple(result for result, _ in judged)}, [one for _, checks in judged for one in checks]
+    )
 
 
-def _judge_guard(gate: Context, guard: Guard) -> tuple[PartResult, list[Check]]:
+def _judge_guard(gate: context.Context, guard: parts.Guard) -> tuple[PartResult, list[Check]]:
     runs, metric = gate.runs_of("guard", guard.name), guard.metric
     measured = {role: measure_run(gate.asked(role).name, run) for role, run in runs.items()}
     complete = answers.complete_checks(measured, forgiven_roles(gate.config.missing_answers, runs.values()))
@@ -160,38 +165,40 @@ def _judge_guard(gate: Context, guard: Guard) -> tuple[PartResult, list[Check]]:
             result = judge_drop(guard.facts, scores, candidate, guard.tolerance, guard.test.groups)
             checks.append(_guard_check(gate, guard, result))
         weak = _nothing_to_lose(gate, guard, best, scored[best])
-    except FtgateError as error:
+    except errors.FtgateError as error:
         return replace(guard.facts, verdict="error"), [*checks, error_check(error, guard.path)]
     useless = any(check.status == "fail" for check in weak)
     return replace(result, verdict="fail") if useless else result, [*weak, *checks]
 
 
-def _nothing_to_lose(gate: Context, guard: Guard, role: str, baseline: Measured) -> list[Check]:
+def _nothing_to_lose(gate: context.Context, guard: parts.Guard, role: str, baseline: Measured) -> list[Check]:
     """Refuse a baseline so bad that no drop can exceed the limit, and warn of one that may be as bad as a constant."""
     metric, value, most = guard.metric, baseline.scores[guard.metric.name].value, guard.spec.max_drop
-    message = f"{called(role, baseline.facts.name)} has {metric.name} {show_value(value, share=metric.share)}, "
+    message = f"{called(role, baseline.facts.name)} has {metric.name} {text.show_value(value, share=metric.share)}, "
     advice = "Check that the metric reads the answers correctly. A guard needs a task that the baseline can do."
     fields = {"observed": value, "advice": advice, "action": "measure_again"}
     if abs(value - metric.worst) <= most:
-        message += f"so no drop can exceed the limit of {show_amount(most, share=metric.share)}"
+        message += f"so no drop can exceed the limit of {text.show_amount(most, share=metric.share)}"
         return [guard.check("fail", message, **{**gate.requirement(f"{guard.path}.max_drop"), **fields})]
     constant = constant_baseline.best_constant(metric, guard.test.expected) if metric.compares else None
     p = None if constant is None else constant_baseline.chance(metric, constant.answer, baseline, guard.test.groups)
     if constant is None or p is None or constant.n_expected == 1:
         return []
-    message += f"and one answer to everything {show_value(constant.value, share=metric.share)}: the difference may be "
+    message += (
+        f"and one answer to everything {text.show_value(constant.value, share=metric.share)}: the difference may be "
+    )
     return [guard.check("warning", f"{message}chance (p = {p:.2g}, above 0.05)", required=constant.value, **fields)]
 
 
-def _guard_check(gate: Context, guard: Guard, result: PartResult) -> Check:
+def _guard_check(gate: context.Context, guard: parts.Guard, result: PartResult) -> Check:
     share, status = guard.metric.share, result.verdict or "error"
-    before, after = (show_value(one, share=share) for one in (result.baseline, result.candidate))
+    before, after = (text.show_value(one, share=share) for one in (result.baseline, result.candidate))
     bound = f"no bound: {result.note or 'the method gives none'}"
     if result.lower_bound is not None:
-        confidence = show_percent(guard.tolerance.confidence)
-        bound = f"{confidence} lower bound {show_difference(result.lower_bound, share=share)}"
+        confidence = text.show_percent(guard.tolerance.confidence)
+        bound = f"{confidence} lower bound {text.show_difference(result.lower_bound, share=share)}"
     message = f"{guard.metric.name} {before}{_of_role(result.against)} to {after}: "
-    message += f"{show_difference(result.gain, share=share)} "
+    message += f"{text.show_difference(result.gain, share=share)} "
     message += f"({bound}, {gain.drop_limit(guard.spec.max_drop, share=share)})"
     advice = {
         "fail": "Mix examples of this task into the training data, or train for fewer steps.",
@@ -211,13 +218,13 @@ _OUTCOMES: tuple[tuple[Status, str, str | None], ...] = (
 """What is said of the slices of each status, and what to do."""
 
 
-def check_fields(gate: Context) -> Found:
+def check_fields(gate: context.Context) -> context.Found:
     """Judge each slice, the worst change first, and check the drops against the limit; one check for each status.
 
     Raise :class:`MetricError` if a metric is undefined for the answers on a slice.
     """
     if gate.parts.tolerance is None:
-        return Found({})
+        return context.Found({})
     results = [_judge_slice(gate, gate.parts.tolerance, one) for one in gate.parts.slices]
     results.sort(key=lambda one: (one.gain is None, -(one.n or 0) if one.gain is None else one.gain))
     checks: list[Check] = []
@@ -225,10 +232,10 @@ def check_fields(gate: Context) -> Found:
         rows = [one for one in results if one.verdict == status]
         if rows and (status != "pass" or not checks):
             checks.append(_slices_check(gate, gate.parts.tolerance, rows, status, outcome, advice))
-    return Found({"slices": tuple(results[:MOST_SLICES])}, checks)
+    return context.Found({"slices": tuple(results[:MOST_SLICES])}, checks)
 
 
-def _judge_slice(gate: Context, tolerance: Tolerance, one: Slice) -> PartResult:
+def _judge_slice(gate: context.Context, tolerance: parts.Tolerance, one: parts.Slice) -> PartResult:
     known: dict[str, Any] = {"field": one.field, "value": one.value, "n": len(one.rows), "note": one.note}
     known["metric_range"] = one.metric.low, one.metric.high
     result = PartResult(f"{one.field}={one.value}", one.metric.name, tolerance.max_drop, **known)
@@ -239,7 +246,7 @@ def _judge_slice(gate: Context, tolerance: Tolerance, one: Slice) -> PartResult:
     return judge_drop(result, scores, candidate, tolerance, [gate.groups[row] for row in one.rows])
 
 
-def _score(one: Slice, measured: Measured, deciding: str) -> Scored:
+def _score(one: parts.Slice, measured: Measured, deciding: str) -> Scored:
     """Return a model's score on a slice: of its examples' scores, or by the metric if only a set has a value."""
     whole, rows = measured.scores[deciding], list(one.rows)
     if whole.per_example is None:
@@ -250,17 +257,22 @@ def _score(one: Slice, measured: Measured, deciding: str) -> Scored:
 
 
 def _slices_check(
-    gate: Context, tolerance: Tolerance, rows: Sequence[PartResult], status: Status, outcome: str, advice: str | None
+    gate: context.Context,
+    tolerance: parts.Tolerance,
+    rows: Sequence[PartResult],
+    status: Status,
+    outcome: str,
+    advice: str | None,
 ) -> Check:
     share, holds, judged = gate.share, status == "pass", sum(one.note is None for one in gate.parts.slices)
     changes = [
-        f"{printable(one.field or '', SHOWN)}={printable(one.value or '', SHOWN)} "
-        f"{show_difference(one.gain, share=share)}{_of_role(one.against)} ({plural(one.n or 0, 'example')})"
+        f"{text.printable(one.field or '', parts.SHOWN)}={text.printable(one.value or '', parts.SHOWN)} "
+        f"{text.show_difference(one.gain, share=share)}{_of_role(one.against)} ({text.plural(one.n or 0, 'example')})"
         for one in (rows[:1] if holds else rows)
     ]
     limit = gain.drop_limit(tolerance.max_drop, share=share)
-    limit += "" if holds else f", {show_percent(tolerance.confidence)} confidence each"
+    limit += "" if holds else f", {text.show_percent(tolerance.confidence)} confidence each"
     found = f"worst {changes[0]}" if holds else _named(changes)
-    message = f"{len(rows):,} of {plural(judged, 'slice')} {outcome} ({limit}): {found}"
+    message = f"{len(rows):,} of {text.plural(judged, 'slice')} {outcome} ({limit}): {found}"
     fields = {**_limit(gate, "slices"), "observed": rows[0].gain, "advice": advice}
     return Check("slices", status, message, **fields, action=None if status == "warning" else "add_examples")

@@ -7,24 +7,21 @@ from collections.abc import Callable, Iterator
 from math import isfinite
 from typing import Any
 
-from pytest_ftgate import text
-from pytest_ftgate.checks import economics, parts, thresholds
-from pytest_ftgate.checks.context import Context
-from pytest_ftgate.plain import Unknown, together
-from pytest_ftgate.result import Check, ModelResult, Status, called
+from pytest_ftgate import plain, result, text
+from pytest_ftgate.checks import context, economics, parts, thresholds
 from pytest_ftgate.runs.measure import UNTIMED
 from pytest_ftgate.statistics.groups import group_codes
 
 
-def check_absent(gate: Context) -> Iterator[Check]:
+def check_absent(gate: context.Context) -> Iterator[result.Check]:
     """Note the baselines that have no model yet: the others alone count."""
     for role, entry in gate.config.standards.items():
         if entry.model is None:
-            message = f"{called(role)} has no model yet, so the candidate is not compared with it"
-            yield Check("max_drop", "note", message, source=gate.source(gate.config.standard_of(role).path))
+            message = f"{result.called(role)} has no model yet, so the candidate is not compared with it"
+            yield result.Check("max_drop", "note", message, source=gate.source(gate.config.standard_of(role).path))
 
 
-def check_reach(gate: Context) -> list[Check]:
+def check_reach(gate: context.Context) -> list[result.Check]:
     """Check before any call that the test set can prove ``max_drop`` for a candidate that is equal to the baseline.
 
     Not for a test set with groups, where the number needed cannot be calculated in advance.
@@ -41,14 +38,14 @@ def check_reach(gate: Context) -> list[Check]:
     message += f"an equal candidate is at most {text.show_amount(-least, share=gate.share)} worse (max_drop)"
     numbers: dict[str, Any] = {"observed": n, "required": needed, "source": gate.source(path)}
     if n >= needed:
-        return [Check("min_wins", "note", message, **numbers)]
+        return [result.Check("min_wins", "note", message, **numbers)]
     message = f"{text.plural(n, 'test example')}, {message}"
     advice = f"Label {text.plural(needed - n, 'more test example')}. If the candidate should be better than the"
     numbers |= {"advice": f"{advice} baseline, write margin in place of max_drop.", "action": "add_examples"}
-    return [Check("min_wins", "inconclusive", message, **numbers)]
+    return [result.Check("min_wins", "inconclusive", message, **numbers)]
 
 
-def check_free(gate: Context) -> Iterator[Check]:
+def check_free(gate: context.Context) -> Iterator[result.Check]:
     """Check before any call that costs can be compared, and that latency samples are of one size."""
     candidate = gate.models.get("candidate")
     if gate.config.cheaper_by is not None:
@@ -58,14 +55,16 @@ def check_free(gate: Context) -> Iterator[Check]:
         return
     for role, model in gate.models.items():
         if model.latency_sample not in (0, candidate.latency_sample):
-            sizes = f"{called(role, model.name)} has {text.plural(model.latency_sample, 'example')}, "
-            sizes += f"{called('candidate', candidate.name)} has {text.plural(candidate.latency_sample, 'example')}"
+            sizes = f"{result.called(role, model.name)} has {text.plural(model.latency_sample, 'example')}, "
+            sizes += (
+                f"{result.called('candidate', candidate.name)} has {text.plural(candidate.latency_sample, 'example')}"
+            )
             message, advice = f"the latency samples of the models differ: {sizes}", "Give both models the same "
             required = gate.requirement("faster_by")
-            yield Check("faster_by", "error", message, **required, advice=f"{advice}latency_sample: 50.")
+            yield result.Check("faster_by", "error", message, **required, advice=f"{advice}latency_sample: 50.")
 
 
-def check(gate: Context) -> Iterator[Check]:
+def check(gate: context.Context) -> Iterator[result.Check]:
     """Check how many times cheaper and faster the candidate is, and whether another baseline would do."""
     if gate.config.cheaper_by is not None:
         yield _cheaper(gate)
@@ -74,15 +73,17 @@ def check(gate: Context) -> Iterator[Check]:
     yield from _rivals(gate)
 
 
-def _cheaper_unknown(gate: Context, unknown: Unknown) -> Check:
+def _cheaper_unknown(gate: context.Context, unknown: plain.Unknown) -> result.Check:
     message = f"the candidate's cost cannot be compared with the baseline's: {unknown.why}"
     required = gate.requirement("cheaper_by")
-    return Check("cheaper_by", "error", message, **required, advice=unknown.cure, action="cut_costs")
+    return result.Check("cheaper_by", "error", message, **required, advice=unknown.cure, action="cut_costs")
 
 
-def _cheaper(gate: Context) -> Check:
+def _cheaper(gate: context.Context) -> result.Check:
     baseline, candidate = gate.facts_of(gate.best), gate.facts_of("candidate")
-    unknown = together(economics.unknown_cost("baseline", baseline), economics.unknown_cost("candidate", candidate))
+    unknown = plain.together(
+        economics.unknown_cost("baseline", baseline), economics.unknown_cost("candidate", candidate)
+    )
     if unknown.why or (unknown := economics.free(candidate) or unknown).why:
         return _cheaper_unknown(gate, unknown)
     old, new = economics.call_usd(baseline) or 0.0, economics.call_usd(candidate) or 0.0  # each is known
@@ -92,18 +93,18 @@ def _cheaper(gate: Context) -> Check:
     return _advantage(gate, "cheaper", old / new, evidence)
 
 
-def _faster(gate: Context) -> Check:
+def _faster(gate: context.Context) -> result.Check:
     """Check the ratio of p50 latencies, and by the sign test those of single examples."""
     models = {"baseline": gate.facts_of(gate.best), "candidate": gate.facts_of("candidate")}
     old, new = (model.latency_p50_s for model in models.values())
     if old is None or not new:
         untimed = [
-            called(role, model.name) + (f" ({model.latency_unknown.why})" if model.latency_unknown else "")
+            result.called(role, model.name) + (f" ({model.latency_unknown.why})" if model.latency_unknown else "")
             for role, model in models.items()
             if not model.latency_p50_s
         ]
         message = f"the speed cannot be compared: no latency is known of {' and '.join(untimed)}"
-        return Check("faster_by", "error", message, **gate.requirement("faster_by"), advice=UNTIMED)
+        return result.Check("faster_by", "error", message, **gate.requirement("faster_by"), advice=UNTIMED)
     evidence = f"p50 latency {text.show_seconds(new)} instead of {text.show_seconds(old)}"
     factor = gate.config.faster_by or 1.0
     pairs = zip(gate.measured[gate.best].seconds, gate.measured["candidate"].seconds, strict=False)
@@ -113,23 +114,23 @@ def _faster(gate: Context) -> Check:
     return thresholds.shown_by_share(gate, _advantage(gate, "faster", old / new, evidence), reached, 0.5, counted)
 
 
-def _advantage(gate: Context, word: str, measured: float, evidence: str) -> Check:
+def _advantage(gate: context.Context, word: str, measured: float, evidence: str) -> result.Check:
     required = gate.requirement(f"{word}_by")
     factor, measured = required["required"], round(measured, 12)
     enough = measured >= round(factor, 12)
     message = f"{measured:.6g} times {word} ({factor:g} times required): {evidence}"
     advice = None if enough else "Use a smaller model, or shorten what it reads: a fine-tune needs fewer instructions."
-    status: Status = "pass" if enough else "fail"
-    return Check(f"{word}_by", status, message, measured, **required, advice=advice, action="cut_costs")
+    status: result.Status = "pass" if enough else "fail"
+    return result.Check(f"{word}_by", status, message, measured, **required, advice=advice, action="cut_costs")
 
 
-def _rivals(gate: Context) -> Iterator[Check]:
+def _rivals(gate: context.Context) -> Iterator[result.Check]:
     """Warn of another baseline that also meets the gate: within ``max_drop`` of the best, and as cheap and fast.
 
     This rests on measured values without bounds, so it is a warning. A baseline of unknown cost is not considered.
     """
     config, best, most = gate.config, gate.best, gate.config.max_drop
-    asked: tuple[tuple[str, Any, Callable[[ModelResult], float | None]], ...] = (
+    asked: tuple[tuple[str, Any, Callable[[result.ModelResult], float | None]], ...] = (
         ("more expensive", config.cheaper_by, economics.call_usd),
         ("slower", config.faster_by, lambda model: model.latency_p50_s),
     )
@@ -143,15 +144,15 @@ def _rivals(gate: Context) -> Iterator[Check]:
             continue
         drop = gate.deciding.sign * (top - one.value)
         if round(drop, 12) <= round(most, 12):
-            message = f"{called(role, one.name)} is only {text.show_difference(abs(drop), share=gate.share)[1:]} worse "
-            message += f"than {called(best)} and not {' or '.join(ways)} than the candidate: it may make the "
-            message += "fine-tune unnecessary"
+            worse = text.show_difference(abs(drop), share=gate.share)[1:]
+            message = f"{result.called(role, one.name)} is only {worse} worse than {result.called(best)} and not "
+            message += f"{' or '.join(ways)} than the candidate: it may make the fine-tune unnecessary"
             advice = "Make it the only baseline, and measure what the fine-tune gains over it."
             source = str(config.baselines[role].source)
-            yield Check("alternatives", "warning", message, -drop, -most, source, advice)
+            yield result.Check("alternatives", "warning", message, -drop, -most, source, advice)
 
 
-def check_headroom(gate: Context) -> Iterator[Check]:
+def check_headroom(gate: context.Context) -> Iterator[result.Check]:
     """Check before training that a call can be cheaper."""
     if gate.config.cheaper_by is None:
         return
@@ -160,7 +161,7 @@ def check_headroom(gate: Context) -> Iterator[Check]:
     if unknown is not None:
         yield _cheaper_unknown(gate, unknown)
     elif not baseline.cost_usd:
-        name = called(gate.best, baseline.name)
+        name = result.called(gate.best, baseline.name)
         message = f"by its price a call of {name} costs nothing, so no candidate can be cheaper"
         advice = "Do not train to save money: there is nothing to save."
-        yield Check("headroom", "fail", message, 0.0, **required, advice=advice, action="stop")
+        yield result.Check("headroom", "fail", message, 0.0, **required, advice=advice, action="stop")

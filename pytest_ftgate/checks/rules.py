@@ -9,6 +9,7 @@ from pytest_ftgate.checks import (
     answers,
     baseline_quality,
     constant_baseline,
+    context,
     economics,
     form,
     freshness,
@@ -25,7 +26,6 @@ from pytest_ftgate.checks import (
     thresholds,
 )
 from pytest_ftgate.checks.audit import findings
-from pytest_ftgate.checks.context import Context, Found
 
 Stage = Literal["free", "answered", "scored"]
 """When a rule is checked: before any model is called, after all models answered, or after all answers are scored."""
@@ -40,7 +40,7 @@ class Rule(NamedTuple):
     """
 
     stage: Stage
-    check: Callable[[Context], Found | Iterable[result.Check]]
+    check: Callable[[context.Context], context.Found | Iterable[result.Check]]
     needs: Need = None
     key: Need = None
 
@@ -90,14 +90,14 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def check(gate: Context, *stages: Stage) -> Context:
+def check(gate: context.Context, *stages: Stage) -> context.Context:
     """Return the gate with what all rules of these stages find. A rule that raises becomes an error."""
     given = {gate.config.stage, gate.config.asked_by, None}
     for rule in RULES:
         if rule.stage in stages and {rule.needs, rule.key} <= given:
             try:
                 found = rule.check(gate)
-                gate = gate.with_found(found if isinstance(found, Found) else Found({}, found))
+                gate = gate.with_found(found if isinstance(found, context.Found) else context.Found({}, found))
             except errors.FtgateError as error:
                 gate = gate.with_checks([result.error_check(error)])
     return gate

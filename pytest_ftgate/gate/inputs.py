@@ -6,16 +6,14 @@ from functools import partial
 from math import inf
 from typing import Any
 
-from pytest_ftgate import clock, result
-from pytest_ftgate.checks import attempts, ready, thresholds
+from pytest_ftgate import clock, errors, result
+from pytest_ftgate.checks import attempts, context, ready, thresholds
 from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set, check_test_set, grouped, row_pairs
-from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.judging import prepare_judging
 from pytest_ftgate.checks.parts import check_possible, prepare_parts
 from pytest_ftgate.config import GateKeys, MetricSpec
 from pytest_ftgate.config.metrics import JUDGED
 from pytest_ftgate.data import DataSet
-from pytest_ftgate.errors import ConfigError, FtgateError, Where, guarded
 from pytest_ftgate.gate.state import Services
 from pytest_ftgate.metrics import Metric, build_metric, labels, reads_expected
 from pytest_ftgate.models import Model, Surroundings, build_model
@@ -62,17 +60,21 @@ def _by_name(asked: Sequence[MetricSpec]) -> dict[str, MetricSpec]:
             what = f"the metric {spec.name} is used twice with different options"
             evidence = f"{first.options} ({first.source}) and {spec.options} ({spec.source})"
             cure = "Use the same options everywhere in one gate."
-            raise ConfigError(what, where=Where(key="metric"), evidence=evidence, cure=cure)
+            raise errors.ConfigError(what, where=errors.Where(key="metric"), evidence=evidence, cure=cure)
     return specs
 
 
 def custom_metrics(hook: Any | None) -> dict[str, Any]:
     """Return the metrics from hooks by name."""
     called, custom = "the hook pytest_ftgate_metrics", dict[str, Any]()
-    given = guarded(called, lambda: [dict(one) for one in hook.pytest_ftgate_metrics()]) if hook is not None else []
+    given = (
+        errors.guarded(called, lambda: [dict(one) for one in hook.pytest_ftgate_metrics()]) if hook is not None else []
+    )
     for mapping in ({str(name): metric for name, metric in one.items()} for one in given):
         for name in mapping.keys() & custom.keys():
-            raise ConfigError(f"two hooks pytest_ftgate_metrics return a metric named {name!r}", cure="Rename one.")
+            raise errors.ConfigError(
+                f"two hooks pytest_ftgate_metrics return a metric named {name!r}", cure="Rename one."
+            )
         custom |= mapping
     return custom
 
@@ -88,7 +90,7 @@ def check_keys(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
         if name.partition("_")[0] == "precision":  # it rises when answers are missing
             what = f"missing_answers: wrong cannot be used with {name}, which ignores missing answers"
             where = config.sources["missing_answers"].where("missing_answers")
-            raise ConfigError(what, where=where, cure="Use f1 or recall, or missing_answers: error.")
+            raise errors.ConfigError(what, where=where, cure="Use f1 or recall, or missing_answers: error.")
 
 
 def _check_thresholds(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
@@ -100,10 +102,12 @@ def _check_thresholds(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
             if value is not None and not low <= value <= high:
                 what = f"{key} {value:g} ({limits.source}) is impossible: {name} {lies}"
                 cure = f"Did you mean {value / 100:g}?" if high == 1 < value <= 100 else None
-                raise ConfigError(what, where=Where(limits.source.place or None), cure=cure)
+                raise errors.ConfigError(what, where=errors.Where(limits.source.place or None), cure=cure)
 
 
-def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: frozenset[str] = frozenset()) -> Context:
+def read_inputs(
+    config: GateKeys, services: Services, nodeid: str, answers: frozenset[str] = frozenset()
+) -> context.Context:
     """Read the data, and build metrics and models; with ``max_attempts`` for this attempt, on the examples that count.
 
     ``answers`` are the hashes of the candidate's, if they are known.
@@ -133,7 +137,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: froz
     facts, now = {"nodeid": nodeid, "attempt": attempt and attempt.facts}, clock.wall()
     parts = prepare_parts(config, services.load, (test, training), metrics[config.decided_by.name], custom)
     judging = prepare_judging(config, test, metrics, models, services.hook, offline=services.offline)
-    gate = Context(config, test, training, audit, metrics, models, now, parts, judging, attempt, facts=facts)
+    gate = context.Context(config, test, training, audit, metrics, models, now, parts, judging, attempt, facts=facts)
     _check_prompts(gate.models, [data for data in gate.test_sets.values() if data is not gate.test])
     return gate.with_facts(**_input_facts(gate))
 
@@ -141,7 +145,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: froz
 def _with_known_answers(attempt: attempts.Attempt, model: Model, services: Services) -> attempts.Attempt:
     """Return an attempt with its answers if all are recorded or stored: under another name they may be known."""
     job = jobs.Job(model, attempt.whole, attempt.asked.repeats, of_candidate=True)
-    with suppress(FtgateError):  # what is wrong with them is said where they are used
+    with suppress(errors.FtgateError):  # what is wrong with them is said where they are used
         (run,) = runner.stored_runs([job], services.stores)
         attempt = attempt if run.unanswered else attempt.answered({"candidate": run}).among(attempt.before)
     return attempt
@@ -153,7 +157,7 @@ def _audited(training: DataSet, test: DataSet, services: Services, deciding: Met
     return grouped(test, audit.test_near_rows) if audit.test_near_rows else test, audit
 
 
-def _input_facts(gate: Context) -> dict[str, Any]:
+def _input_facts(gate: context.Context) -> dict[str, Any]:
     """Return the facts of the data and of the deciding metric that are known before any call."""
     test, training, audit, metric = gate.test, gate.training, gate.audit, gate.deciding
     counts = audit.rows, audit.usable, audit.duplicates, audit.conflicts, audit.leaked

@@ -6,19 +6,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pytest_ftgate import errors, ini_file, result
 from pytest_ftgate.config import GateKeys, Layer, Source, load_gate_file, resolve_gate
-from pytest_ftgate.errors import ConfigError, FtgateError, Where, shown_path
 from pytest_ftgate.gate import run, state
-from pytest_ftgate.ini_file import find_ini
 from pytest_ftgate.reports import json
 from pytest_ftgate.reports.recordings import read_notes, read_recordings
-from pytest_ftgate.result import GateResult, failed_result
-from pytest_ftgate.runs.jobs import Stores
-from pytest_ftgate.runs.progress import ProgressDisplay
+from pytest_ftgate.runs import jobs, progress
 from pytest_ftgate.runs.store import Store
 
 
-def judge(gate: str | None = None, config: str | os.PathLike[str] = "ftgate.yaml", **keys: Any) -> GateResult:
+def judge(gate: str | None = None, config: str | os.PathLike[str] = "ftgate.yaml", **keys: Any) -> result.GateResult:
     """Judge a gate as a test with the marker would, with the same verdict and the same stored answers.
 
     Args:
@@ -33,27 +30,31 @@ def judge(gate: str | None = None, config: str | os.PathLike[str] = "ftgate.yaml
     try:
         file = load_gate_file(path) if path.is_file() else None
         if file is None and gate is not None:
-            raise ConfigError("gate file not found", where=Where(shown_path(path)), cure="Set config to its path.")
+            raise errors.ConfigError(
+                "gate file not found", where=errors.Where(errors.shown_path(path)), cure="Set config to its path."
+            )
         source = Source("marker", "judge()", Path.cwd(), place="judge()")
         layers = [Layer(keys, dict.fromkeys(keys, source)), *(file.layers(gate) if file is not None else ())]
         resolved = resolve_gate(layers, file=file, gate=gate, default_name=name)
         return _judged(resolved, path.absolute().parent, name)
-    except FtgateError as error:
-        return failed_result(GateResult(name, name, "error", gate=gate), error)
+    except errors.FtgateError as error:
+        return result.failed_result(result.GateResult(name, name, "error", gate=gate), error)
 
 
-def _judged(config: GateKeys, folder: Path, name: str) -> GateResult:
-    ini = find_ini(folder)
+def _judged(config: GateKeys, folder: Path, name: str) -> result.GateResult:
+    ini = ini_file.find_ini(folder)
     home, values = (ini.path.parent, ini.values) if ini is not None else (folder, {})
     store = Store(home / str(values.get("ftgate_state") or ".ftgate") / "predictions.sqlite3")
     recordings = home / str(values["ftgate_recordings"]) if values.get("ftgate_recordings") else None
-    stores = Stores(store, Store(None), read_recordings(recordings) if recordings is not None else {})
+    stores = jobs.Stores(store, Store(None), read_recordings(recordings) if recordings is not None else {})
     data, on_terminal = state.DataSets(), sys.stderr.isatty()
     services = state.Services(
         stores=stores,
         load=data.load,
         audit=data.audit,
-        progress=ProgressDisplay(partial(_write, end=""), lambda: None) if on_terminal else ProgressDisplay(_write),
+        progress=progress.ProgressDisplay(partial(_write, end=""), lambda: None)
+        if on_terminal
+        else progress.ProgressDisplay(_write),
         committed=read_notes(recordings) if recordings is not None else {},
         tell=_write,
     )
@@ -72,7 +73,7 @@ def _write(text: str, end: str = "\n") -> None:
     sys.stderr.flush()
 
 
-def read_report(path: str | os.PathLike[str]) -> tuple[GateResult, ...]:
+def read_report(path: str | os.PathLike[str]) -> tuple[result.GateResult, ...]:
     """Return the gates of a JSON report, which ``--ftgate-report=json:PATH`` wrote.
 
     Raises:

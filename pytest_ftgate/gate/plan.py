@@ -8,8 +8,7 @@ from math import ceil, isfinite
 from typing import Any, NamedTuple
 
 from pytest_ftgate import errors, result
-from pytest_ftgate.checks.context import Context, RunName, jobs
-from pytest_ftgate.checks.ready import improved
+from pytest_ftgate.checks import context, ready
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.data import DataSet, Example, expected_text
 from pytest_ftgate.gate.run import read_gate
@@ -17,8 +16,7 @@ from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.metrics import Metric, Scored
 from pytest_ftgate.models import Model
 from pytest_ftgate.models.price import price_of, tokens_usd
-from pytest_ftgate.runs import measure, runner
-from pytest_ftgate.runs.jobs import Job, Run
+from pytest_ftgate.runs import jobs, measure, runner
 from pytest_ftgate.statistics import arrays
 from pytest_ftgate.statistics.groups import group_codes, group_counts
 from pytest_ftgate.statistics.planning import Chances, chances, detectable_gain, redrawn
@@ -72,7 +70,7 @@ class Asked(NamedTuple):
     name: str
     prompts: tuple[Prompt, ...]
     tokens: int
-    run: Run | None
+    run: jobs.Run | None
     scored: Scored | None
 
 
@@ -107,7 +105,7 @@ class Plan:
 
     name: str
     checks: tuple[result.Check, ...]
-    gate: Context | None = None
+    gate: context.Context | None = None
     prospects: Prospects | None = None
     calls: tuple[Calls, ...] = ()
     preview: int = 0
@@ -142,12 +140,14 @@ def plan_gate(
         return Plan(gate.config.name, (*gate.checks, result.error_check(error)))
 
 
-def _plan(gate: Context, services: Services, preview: int) -> Plan:
-    shown, metric, wanted = gate.may_show or gate.test, gate.deciding, jobs(gate)
-    first, answered = replace(shown, examples=shown.examples[: max(1, preview)]), dict[str, Run]()
+def _plan(gate: context.Context, services: Services, preview: int) -> Plan:
+    shown, metric, wanted = gate.may_show or gate.test, gate.deciding, context.jobs(gate)
+    first, answered = replace(shown, examples=shown.examples[: max(1, preview)]), dict[str, jobs.Run]()
     if preview:
         with services.calling(gate) as options:
-            few = {role: Job(model, first, of_candidate=role == "candidate") for role, model in gate.models.items()}
+            few = {
+                role: jobs.Job(model, first, of_candidate=role == "candidate") for role, model in gate.models.items()
+            }
             answered = dict(zip(few, runner.run_models(list(few.values()), **options), strict=True))
         if not any(run.unanswered for run in answered.values()):
             services.stores.finish(answered.values())
@@ -171,7 +171,9 @@ def _plan(gate: Context, services: Services, preview: int) -> Plan:
 # --- costs ---------------------------------------------------------------------------------------------------
 
 
-def _calls(gate: Context, wanted: Mapping[RunName, Job], stored: Mapping[RunName, Run]) -> Iterator[Calls]:
+def _calls(
+    gate: context.Context, wanted: Mapping[context.RunName, jobs.Job], stored: Mapping[context.RunName, jobs.Run]
+) -> Iterator[Calls]:
     """Yield the calls of each model whose answers are not recorded.
 
     Input tokens are projected by the characters that are sent, output tokens and time by the number of answers.
@@ -202,14 +204,14 @@ def _calls(gate: Context, wanted: Mapping[RunName, Job], stored: Mapping[RunName
         yield found._replace(input_tokens=inputs, output_tokens=outputs, usd=usd, unknown=why)
 
 
-def _answered(run: Run) -> Run:
+def _answered(run: jobs.Run) -> jobs.Run:
     """Return the first answers of a run without the missing ones."""
     pairs = zip(run.test_set.examples, run.predictions[0], strict=True)
     known = tuple(example for example, one in pairs if one.completion is not None)
     return replace(run, predictions=run.predictions[:1]).over(replace(run.test_set, examples=known))
 
 
-def _calls_of_judges(gate: Context) -> Iterator[Calls]:
+def _calls_of_judges(gate: context.Context) -> Iterator[Calls]:
     """Yield the most calls of each judge: a pair of answers is judged in both orders."""
     for name, judge in gate.judging.judges.items() if gate.judging is not None else ():
         pairwise, answers = judge.metric.pairwise, len(gate.test) * gate.config.repeats
@@ -225,7 +227,7 @@ def _calls_of_judges(gate: Context) -> Iterator[Calls]:
 # --- what the test set can show ------------------------------------------------------------------------------
 
 
-def _stored_scores(gate: Context, stored: Mapping[RunName, Run]) -> dict[str, Scored]:
+def _stored_scores(gate: context.Context, stored: Mapping[context.RunName, jobs.Run]) -> dict[str, Scored]:
     """Return the scores by role of those models whose answers are all stored."""
     runs = {name.role: run.over(gate.test) for name, run in stored.items() if name.purpose == "test"}
     runs = {role: run for role, run in runs.items() if not run.unanswered}
@@ -237,7 +239,7 @@ def _stored_scores(gate: Context, stored: Mapping[RunName, Run]) -> dict[str, Sc
         return {}
 
 
-def _prospects(gate: Context, scored: dict[str, Scored]) -> Prospects:
+def _prospects(gate: context.Context, scored: dict[str, Scored]) -> Prospects:
     """Return what the test set can show.
 
     The chances are exact where answers are right or wrong, or pairs are won or lost. For all other metrics they are
@@ -270,20 +272,20 @@ def _prospects(gate: Context, scored: dict[str, Scored]) -> Prospects:
     baseline = max(baselines, key=lambda one: metric.sign * one.value) if baselines else _assumed(gate)
     if baseline is None:
         return found
-    better = {gain: improved(baseline, gain, broken=broken, codes=codes) for gain in gains}
+    better = {gain: ready.improved(baseline, gain, broken=broken, codes=codes) for gain in gains}
     start = "with the baseline's stored answers" if baselines else f"for a baseline at {100 * _RIGHT:.0f} % (assumed)"
     simulated = {gain: None if one is None else _simulated(baseline, one, codes, asked) for gain, one in better.items()}
     return replace(found, chances=simulated, basis=[*basis, f"simulated {start}"])
 
 
-def _assumed(gate: Context) -> Scored | None:
+def _assumed(gate: context.Context) -> Scored | None:
     """Return the score of a baseline that is mostly right; None if the metric has no bounds or no value."""
     metric = gate.deciding
     try:
         nothing = metric.score(gate.expected, [[None] * len(gate.test)])
     except errors.FtgateError:
         return None
-    return improved(nothing, _RIGHT * (metric.high - metric.low)) if isfinite(metric.high - metric.low) else None
+    return ready.improved(nothing, _RIGHT * (metric.high - metric.low)) if isfinite(metric.high - metric.low) else None
 
 
 def _simulated(baseline: Scored, candidate: Scored, codes: arrays.Codes | None, asked: Mapping[str, Any]) -> Chances:
@@ -299,7 +301,7 @@ def _simulated(baseline: Scored, candidate: Scored, codes: arrays.Codes | None, 
 # --- what is sent, and what is answered ----------------------------------------------------------------------
 
 
-def _asked(metric: Metric, role: str, model: Model, shown: DataSet, first: DataSet, run: Run | None) -> Asked:
+def _asked(metric: Metric, role: str, model: Model, shown: DataSet, first: DataSet, run: jobs.Run | None) -> Asked:
     """Return what a model is sent and has answered; a set-level metric is scored with all others missing."""
     prompts = () if model.verified is not None else tuple(_prompt(model, example) for example in first)
     scored = None

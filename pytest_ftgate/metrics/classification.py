@@ -14,14 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from pytest_ftgate.data import expected_text
-from pytest_ftgate.data.strict_json import json_or
+from pytest_ftgate.data import expected_text, strict_json
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.labels import READING_OPTIONS, LabelSet, label_set, positive_code, selected_codes
 from pytest_ftgate.metrics.options import FULL, Normalization, Options
 from pytest_ftgate.metrics.protocol import Answers, Kind, Metric, Scored, by_example, check_shape, right_wrong
-from pytest_ftgate.statistics.arrays import Floats
-from pytest_ftgate.statistics.set_level import LabelCounts
+from pytest_ftgate.statistics import arrays, set_level
 from pytest_ftgate.text import excerpt, listed
 
 _AVERAGES = ("macro", "micro", "weighted")
@@ -72,7 +70,7 @@ class LabelMetric(_OfLabels):
     """A metric of all answers together. Repeats are pooled, which averages the confusion matrix."""
 
     name: str
-    statistic: Callable[[Floats], Floats]
+    statistic: Callable[[arrays.Floats], arrays.Floats]
     low: float = field()
     kind = "set"
 
@@ -80,7 +78,7 @@ class LabelMetric(_OfLabels):
         check_shape(self.name, expected, answers)
         gold = self.label_set.gold(self.name, expected)
         predicted, n_unknown = self.label_set.predicted(answers)
-        counts = LabelCounts(gold, predicted, len(self.label_set.texts), self.statistic)
+        counts = set_level.LabelCounts(gold, predicted, len(self.label_set.texts), self.statistic)
         if not math.isfinite(counts.value):
             names = (*self.label_set.texts, "no label of the test set")
             found = [listed(names[code] for code in np.unique(codes)) for codes in (gold, predicted)]
@@ -109,7 +107,7 @@ def build(options: Options) -> Metric:
     return LabelMetric(read, name, _statistic(options, read, over), -1.0 if name in _CHANCE_CORRECTED else 0.0)
 
 
-def _statistic(options: Options, labels: LabelSet, over: Sequence[int]) -> Callable[[Floats], Floats]:
+def _statistic(options: Options, labels: LabelSet, over: Sequence[int]) -> Callable[[arrays.Floats], arrays.Floats]:
     name = options.metric
     if name == "balanced_accuracy":
         return balanced_accuracy
@@ -135,7 +133,7 @@ def _statistic(options: Options, labels: LabelSet, over: Sequence[int]) -> Calla
 _SHARE_OF_EXPECTED = {"f1": 0.5, "precision": 0.0, "recall": 1.0}
 
 
-def averaged(tallies: Floats, *, of: str, average: str, over: Sequence[int]) -> Floats:
+def averaged(tallies: arrays.Floats, *, of: str, average: str, over: Sequence[int]) -> arrays.Floats:
     """Return F1, precision or recall, averaged over the labels with the codes ``over``.
 
     "macro": the unweighted mean; "weighted": weighted by expected frequency; "micro": counts are summed first.
@@ -147,17 +145,17 @@ def averaged(tallies: Floats, *, of: str, average: str, over: Sequence[int]) -> 
     scores = _ratio(right, share * gold + (1 - share) * answered)
     if average == "weighted":
         return _ratio((scores * gold).sum(axis=1), gold.sum(axis=1))
-    mean: Floats = scores.mean(axis=1)
+    mean: arrays.Floats = scores.mean(axis=1)
     return mean
 
 
-def balanced_accuracy(tallies: Floats) -> Floats:
+def balanced_accuracy(tallies: arrays.Floats) -> arrays.Floats:
     """Return the mean recall of the labels that are expected at least once."""
     right, gold, _ = tallies.swapaxes(0, 1)
     return _ratio(_ratio(right, gold).sum(axis=1), (gold > 0).sum(axis=1))
 
 
-def matthews_corrcoef(tallies: Floats) -> Floats:
+def matthews_corrcoef(tallies: arrays.Floats) -> arrays.Floats:
     """Return R_K, the correlation of expected and answered labels; 0 if either is constant.
 
     Source: J. Gorodkin, Computational Biology and Chemistry 28 (2004) 367-374.
@@ -167,7 +165,7 @@ def matthews_corrcoef(tallies: Floats) -> Floats:
     return _ratio(n * right - (gold * answered).sum(axis=1), np.sqrt(spread_gold * spread_answered))
 
 
-def cohen_kappa(tallies: Floats) -> Floats:
+def cohen_kappa(tallies: arrays.Floats) -> arrays.Floats:
     """Return agreement beyond chance; NaN if all expected and answered labels are the same one.
 
     Source: J. Cohen, Educational and Psychological Measurement 20 (1960) 37-46.
@@ -178,13 +176,13 @@ def cohen_kappa(tallies: Floats) -> Floats:
     return np.where(room > 0, _ratio(n * right - by_chance, room), np.nan)
 
 
-def _margins(tallies: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+def _margins(tallies: arrays.Floats) -> tuple[arrays.Floats, arrays.Floats, arrays.Floats, arrays.Floats]:
     right, gold, answered = tallies.swapaxes(0, 1)
     return right.sum(axis=1), gold, answered, gold.sum(axis=1)
 
 
-def _ratio(numerator: Any, denominator: Any) -> Floats:
-    quotient: Floats = np.zeros(np.shape(numerator))
+def _ratio(numerator: Any, denominator: Any) -> arrays.Floats:
+    quotient: arrays.Floats = np.zeros(np.shape(numerator))
     np.divide(numerator, denominator, out=quotient, where=denominator > 0)
     return quotient
 
@@ -220,7 +218,7 @@ class SeveralLabels(Metric):
             text = value.strip()
             if not text:
                 return None
-            value = json_or(text) if text.startswith(("[", "{")) else None
+            value = strict_json.json_or(text) if text.startswith(("[", "{")) else None
             value = text.split(self.separator) if value is None else value
         if not isinstance(value, list) or any(isinstance(one, dict | list) or one is None for one in value):
             return None

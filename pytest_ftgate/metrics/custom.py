@@ -10,11 +10,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from pytest_ftgate import errors, text
 from pytest_ftgate.data import Example
-from pytest_ftgate.errors import ConfigError, MetricError, told
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, by_example
-from pytest_ftgate.text import FARTHEST, kind_of, shortened
 
 ScoreExample: TypeAlias = Callable[[Any, str], float]
 
@@ -51,7 +50,7 @@ class CustomMetric:
     def __post_init__(self) -> None:
         problem = _problem(self)
         if problem is not None:
-            raise ConfigError(f"the metric {self.name} {problem}", cure=_DECLARE)
+            raise errors.ConfigError(f"the metric {self.name} {problem}", cure=_DECLARE)
 
     def __call__(self, expected: Any, answer: str) -> float:
         """Call the decorated function, so that it can be tested."""
@@ -63,11 +62,11 @@ def _problem(metric: CustomMetric) -> str | None:
     low, high, greater = metric.low, metric.high, metric.greater_is_better
     ends = all(isinstance(end, Real) and not isinstance(end, bool) and math.isfinite(end) for end in (low, high))
     if not callable(metric.score):
-        return f"needs a function as score, got {kind_of(metric.score)}"
+        return f"needs a function as score, got {text.kind_of(metric.score)}"
     if inspect.iscoroutinefunction(metric.score):
         return "is async, and a metric must be a plain function"
-    if not ends or low >= high or max(abs(low), abs(high)) > FARTHEST:
-        most = f"between {-FARTHEST:g} and {FARTHEST:g}"
+    if not ends or low >= high or max(abs(low), abs(high)) > text.FARTHEST:
+        most = f"between {-text.FARTHEST:g} and {text.FARTHEST:g}"
         return f"needs a range with low < high {most}, got low={low!r} and high={high!r}"
     if not isinstance(greater, bool):
         return f"needs greater_is_better=True or False, got {greater!r}"
@@ -125,7 +124,7 @@ class ExampleMetric(Metric):
             raise
         except BaseException as error:  # pytest.skip() and sys.exit() too: they must not take the gate out of the run
             what = f"the metric {self.name} raised {type(error).__name__} for test_set[{index}]"
-            raise MetricError(what, evidence=told(error), cure="Fix the metric's function.") from error
+            raise errors.MetricError(what, evidence=errors.told(error), cure="Fix the metric's function.") from error
         return self._checked(index, value)
 
     def _checked(self, index: int, value: Any) -> float:
@@ -139,15 +138,15 @@ class ExampleMetric(Metric):
             wanted, fits = "1 (right) or 0 (wrong)", fits and number in (0, 1)
         if fits:
             return min(max(float(number), self.low), self.high)
-        shown = shortened(repr(value), _SHOWN) if isinstance(value, Real | None) else kind_of(value)
+        shown = text.shortened(repr(value), _SHOWN) if isinstance(value, Real | None) else text.kind_of(value)
         what = f"the metric {self.name} returned {shown} instead of {wanted} for test_set[{index}]"
-        raise MetricError(what, cure="Fix the metric's function.")
+        raise errors.MetricError(what, cure="Fix the metric's function.")
 
 
 def build_custom(options: Options, declared: Any) -> ExampleMetric:
     """Build the custom metric of a hook or a marker."""
     options.allow("function")
     if not isinstance(declared, CustomMetric):
-        what = "does not declare its range and direction" if callable(declared) else f"is {kind_of(declared)}"
+        what = "does not declare its range and direction" if callable(declared) else f"is {text.kind_of(declared)}"
         raise options.error(f"the metric {options.metric} {what}", cure=_DECLARE)
     return ExampleMetric(options.metric, declared, options.examples)

@@ -19,10 +19,9 @@ import numpy as np
 from pytest_ftgate.data.strict_json import container_of, parse_json
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics import json_values as js
+from pytest_ftgate.metrics import protocol
 from pytest_ftgate.metrics.options import Options
-from pytest_ftgate.metrics.protocol import Answers, Breakdown, Kind, Metric, Scored, check_shape
-from pytest_ftgate.statistics.arrays import Floats
-from pytest_ftgate.statistics.set_level import PooledCounts
+from pytest_ftgate.statistics import arrays, set_level
 from pytest_ftgate.text import excerpt, kind_of, printable
 
 NAMES = ("field_f1",)
@@ -36,7 +35,7 @@ _NOTE, _LABEL = 200, 100
 
 
 @dataclass(frozen=True)
-class FieldMetric(Metric):
+class FieldMetric(protocol.Metric):
     """The metric ``field_f1``.
 
     ``fields`` are the names under which values are counted. If ``declared``, the gate lists them and all other fields
@@ -47,22 +46,22 @@ class FieldMetric(Metric):
     rules: js.JsonRules
     fields: tuple[str, ...]
     declared: bool
-    kind: Kind
+    kind: protocol.Kind
     name = "field_f1"
 
-    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        check_shape(self.name, expected, answers)
+    def score(self, expected: Sequence[Any], answers: protocol.Answers) -> protocol.Scored:
+        protocol.check_shape(self.name, expected, answers)
         wanted = [self._container(value, i) for i, value in enumerate(expected)]
         found = [list(map(self._differences, wanted, repeat)) for repeat in answers]
         counts = [_totals(repeat) for repeat in found]
-        scores: Floats = np.array([_f1(one, empty=1.0) for one in counts]).mean(axis=0)
+        scores: arrays.Floats = np.array([_f1(one, empty=1.0) for one in counts]).mean(axis=0)
         if self.average == "samples":
-            scored = Scored(self, float(scores.mean()), per_example=scores)
+            scored = protocol.Scored(self, float(scores.mean()), per_example=scores)
         else:
             whole = [_totals(self._all(kind, one) for one in wanted) for kind in (js.RIGHT, js.WRONG)]
             perfect, lost = (len(found) * counted for counted in whole)
-            pooled = PooledCounts(np.array(counts).sum(axis=0), perfect, lost, scores, _f1)
-            scored = Scored(self, pooled.value, statistic=pooled)
+            pooled = set_level.PooledCounts(np.array(counts).sum(axis=0), perfect, lost, scores, _f1)
+            scored = protocol.Scored(self, pooled.value, statistic=pooled)
         notes = tuple(None if one.note is None else printable(one.note, _NOTE) for one in found[0])
         return replace(scored, notes=notes, breakdown=self._breakdown(one for repeat in found for one in repeat))
 
@@ -106,7 +105,7 @@ class FieldMetric(Metric):
         known = frozenset(self.fields)
         return lambda name: name if name in known else UNEXPECTED
 
-    def _breakdown(self, found: Iterable[js.Differences]) -> Breakdown:
+    def _breakdown(self, found: Iterable[js.Differences]) -> protocol.Breakdown:
         """Return a table with a row per field, the lowest value first."""
         totals = {name: [0, 0, 0, 0] for name in self.fields}
         for one in found:
@@ -115,7 +114,7 @@ class FieldMetric(Metric):
         rows = [(printable(name or _WHOLE, _LABEL), _cells(counts)) for name, counts in totals.items() if any(counts)]
         rows.sort(key=lambda row: (1.0 if row[1][0] is None else row[1][0], row[0]))
         shares = ("F1", "precision", "recall")
-        return Breakdown("field", (*shares, "right", "wrong", "missing", "invented"), tuple(rows), shares)
+        return protocol.Breakdown("field", (*shares, "right", "wrong", "missing", "invented"), tuple(rows), shares)
 
 
 def _cells(counts: Sequence[int]) -> tuple[float | None, ...]:
@@ -124,15 +123,15 @@ def _cells(counts: Sequence[int]) -> tuple[float | None, ...]:
     return (*(right / whole if whole else None for whole in wholes), *counts)
 
 
-def _totals(found: Iterable[js.Differences]) -> Floats:
+def _totals(found: Iterable[js.Differences]) -> arrays.Floats:
     """Return the numbers of right, wrong, missing and spurious values of each answer, shape ``(answers, 4)``."""
     return np.array([one.total for one in found], dtype=np.float64)
 
 
-def _f1(counts: Floats, *, empty: float = 0.0) -> Floats:
+def _f1(counts: arrays.Floats, *, empty: float = 0.0) -> arrays.Floats:
     """Return the F1 of each row of counts, ``(m, 4) -> (m,)``; ``empty`` is that of a row without any value."""
     above, below = 2 * counts[:, js.RIGHT], counts @ np.array([2, 2, 1, 1], dtype=np.float64)
-    ratios: Floats = np.divide(above, below, out=np.full(len(counts), empty), where=below > 0)
+    ratios: arrays.Floats = np.divide(above, below, out=np.full(len(counts), empty), where=below > 0)
     return ratios
 
 
@@ -150,7 +149,7 @@ def build(options: Options) -> FieldMetric:
         if twice is not None:
             raise options.error(f"fields contains {twice!r} twice", key="fields", cure="List each field once.")
     average = options.choice("average", AVERAGES)
-    kind: Kind = "graded" if average == "samples" else "set"
+    kind: protocol.Kind = "graded" if average == "samples" else "set"
     return FieldMetric(average, rules, tuple(known) if declared is None else declared, declared is not None, kind)
 
 

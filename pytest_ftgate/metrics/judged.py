@@ -7,18 +7,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from pytest_ftgate.config import ModelSpec
-from pytest_ftgate.config.metrics import CalibrationKeys
-from pytest_ftgate.data import DataSet
-from pytest_ftgate.data.load import Row, read_table
-from pytest_ftgate.errors import ConfigError, DataError, MetricError, Where, shown_path
+from pytest_ftgate import errors, result, text
+from pytest_ftgate.config import ModelSpec, metrics
+from pytest_ftgate.data import DataSet, load
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, by_example, check_shape
 from pytest_ftgate.models.prompt import read_named
-from pytest_ftgate.result import Check, JudgeResult
 from pytest_ftgate.statistics.arrays import Floats
 from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
-from pytest_ftgate.text import excerpt, nearest, plural, printable
 
 RUBRIC, PREFERENCE, HUMAN_PREFERENCE = NAMES = ("rubric", "preference", "human_preference")
 READS_EXPECTED = False
@@ -35,9 +31,9 @@ class _Judged(Metric):
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:  # noqa: ARG002
         raise self.unasked()
 
-    def unasked(self) -> MetricError:
+    def unasked(self) -> errors.MetricError:
         what = f"{self.name} has no value, because the answers were not judged"
-        return MetricError(what, cure="Use it as the metric of a gate, or list it under metric.")
+        return errors.MetricError(what, cure="Use it as the metric of a gate, or list it under metric.")
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ class _ByModel(_Judged):
     judge: ModelSpec
     rubric: str
     source: str
-    calibration: CalibrationKeys | None = field(default=None, kw_only=True)
+    calibration: metrics.CalibrationKeys | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -139,7 +135,7 @@ def refuse_judged(metric: Metric, what: str, *, source: str) -> None:
     """Raise :class:`ConfigError` if a judged metric is used where no judge is asked."""
     if metric.judged:
         what = f"{metric.name} cannot be {what}: it is only judged on the test set of a gate"
-        raise ConfigError(what, where=Where(source, key="metric"), cure="Use a metric without a judge.")
+        raise errors.ConfigError(what, where=errors.Where(source, key="metric"), cure="Use a metric without a judge.")
 
 
 def build(options: Options) -> ModelJudged | HumanPreference:
@@ -171,7 +167,7 @@ _WORDS = {"candidate": 1.0, "tie": 0.5, "baseline": 0.0}
 class Rating:
     """One person's preference on one example."""
 
-    where: Where
+    where: errors.Where
     rater: str  # empty if it is not stated
     value: float  # 1 for the candidate, 0 for the baseline, 0.5 for a tie
 
@@ -213,36 +209,36 @@ def read_ratings(metric: HumanPreference, test: DataSet) -> Ratings:
     """Return the ratings of a test set; every example needs at least one, and each rater rates it once."""
     places = {example.id: index for index, example in enumerate(test.examples)}
     found: list[dict[str, Rating]] = [{} for _ in test.examples]
-    for row in read_table(metric.path, ("id", "preferred")):
+    for row in load.read_table(metric.path, ("id", "preferred")):
         index, rating = _place(row, places), _rating(row)
         first = found[index].setdefault(rating.rater, rating)
         if first is not rating:
-            who = f" by {printable(rating.rater, 40)}" if rating.rater else " without a rater"
-            what = f'the id "{excerpt(str(row.values["id"]))}" is rated twice{who}, first in {first.where}'
+            who = f" by {text.printable(rating.rater, 40)}" if rating.rater else " without a rater"
+            what = f'the id "{text.excerpt(str(row.values["id"]))}" is rated twice{who}, first in {first.where}'
             cure = "Keep one of the two, or name the raters in the column rater."
-            raise DataError(what, where=row.where, cure=cure)
+            raise errors.DataError(what, where=row.where, cure=cure)
     missing = [row for row, ratings in enumerate(found) if not ratings]
     if missing:
-        counted = f"{len(missing):,} of {plural(len(test), 'test example')} have no preference"
-        what = f'{counted}, the first is "{excerpt(test.examples[missing[0]].id)}" ({test.where(missing[0])})'
+        counted = f"{len(missing):,} of {text.plural(len(test), 'test example')} have no preference"
+        what = f'{counted}, the first is "{text.excerpt(test.examples[missing[0]].id)}" ({test.where(missing[0])})'
         cure = "Let people judge them too: a missing row is not a tie."
-        raise DataError(what, where=Where(path=shown_path(metric.path)), cure=cure)
-    return Ratings(shown_path(metric.path), metric.source, tuple(tuple(ratings.values()) for ratings in found))
+        raise errors.DataError(what, where=errors.Where(path=errors.shown_path(metric.path)), cure=cure)
+    return Ratings(errors.shown_path(metric.path), metric.source, tuple(tuple(ratings.values()) for ratings in found))
 
 
-def _place(row: Row, places: Mapping[str, int]) -> int:
+def _place(row: load.Row, places: Mapping[str, int]) -> int:
     given = row.values["id"]
     id_ = str(given) if isinstance(given, int) and not isinstance(given, bool) else given
     if not isinstance(id_, str):
         raise row.wrong("id", "text or an integer")
     if id_ not in places:
-        near = nearest(id_, places)
+        near = text.nearest(id_, places)
         cure = f'Did you mean "{near}"?' if near else "Use the ids of the test set."
-        raise DataError(f'no test example has the id "{excerpt(id_)}"', where=row.at("id"), cure=cure)
+        raise errors.DataError(f'no test example has the id "{text.excerpt(id_)}"', where=row.at("id"), cure=cure)
     return places[id_]
 
 
-def _rating(row: Row) -> Rating:
+def _rating(row: load.Row) -> Rating:
     rater, word = row.values.get("rater"), row.values["preferred"]
     if rater is not None and not isinstance(rater, str | int):
         raise row.wrong("rater", "text")
@@ -255,7 +251,7 @@ def _rating(row: Row) -> Rating:
 
 def judged_by_people(
     ratings: Ratings, baseline: str, outputs: Sequence[tuple[str | None, ...]]
-) -> tuple[dict[str, Metric], list[Check], JudgeResult]:
+) -> tuple[dict[str, Metric], list[result.Check], result.JudgeResult]:
     """Return the scores by role, the checks, and the facts; equal outputs are a tie, and a missing output loses.
 
     ``outputs`` are those of the candidate and the ``baseline`` to each example.
@@ -266,17 +262,17 @@ def judged_by_people(
         corrected.append(tuple(one if value is None else replace(one, value=value) for one in given))
         moved += [one.where for one in given if value not in (None, one.value)]
     name, path, source = HUMAN_PREFERENCE, ratings.path, ratings.source
-    checks = [Check("evidence", "note", f"the preferences in {path} are attested, not verified", source=source)]
+    checks = [result.Check("evidence", "note", f"the preferences in {path} are attested, not verified", source=source)]
     # First what limits the claim: a short report shows the beginning.
     if ratings.mostly_single and ratings.raters < _FEW_RATERS:
-        message = f"{plural(ratings.raters, 'rater')} in {path}: the bound assumes that no rater prefers "
+        message = f"{text.plural(ratings.raters, 'rater')} in {path}: the bound assumes that no rater prefers "
         message += "one model's style, because so few cannot show otherwise"
         advice = f"Let at least {_FEW_RATERS} people rate about as many pairs each, and name them in the column rater."
-        checks.append(Check("evidence", "warning", message, ratings.raters, _FEW_RATERS, source, advice))
+        checks.append(result.Check("evidence", "warning", message, ratings.raters, _FEW_RATERS, source, advice))
     if moved:
-        message = f"{plural(len(moved), 'preference')} in {path} {'is' if len(moved) == 1 else 'are'} corrected, "
+        message = f"{text.plural(len(moved), 'preference')} in {path} {'is' if len(moved) == 1 else 'are'} corrected, "
         message += f"the first in {moved[0]}: equal outputs are a tie, and a missing output loses"
-        checks.append(Check("evidence", "warning", message, len(moved), 0, source))
+        checks.append(result.Check("evidence", "warning", message, len(moved), 0, source))
     ratings = replace(ratings, by_example=tuple(corrected))
-    facts = JudgeResult(name, pairwise=True, raters=ratings.raters)
+    facts = result.JudgeResult(name, pairwise=True, raters=ratings.raters)
     return paired_metrics(name, {baseline: ratings.values()}, means=ratings.raters > 1), checks, facts

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_ftgate.data import DataSet, expected_text
-from pytest_ftgate.data.strict_json import json_within, parse_json
+from pytest_ftgate.data import DataSet, expected_text, strict_json
 from pytest_ftgate.errors import ConfigError, MetricError
 from pytest_ftgate.metrics.options import AS_WRITTEN, OF_LABELS, Normalization, Options, did_you_mean, within_limit
 from pytest_ftgate.statistics.arrays import Codes
@@ -84,7 +83,7 @@ class Reading:
 def _field_text(answer: str, path: Iterable[str]) -> str | None:
     """Return the text of a field of a JSON answer; None if the answer is not JSON or the field is no single value."""
     try:
-        value = parse_json(answer)
+        value = strict_json.parse_json(answer)
         for part in path:
             value = value[int(part)] if isinstance(value, list) else value[part]
         return None if isinstance(value, dict | list) else expected_text(value)
@@ -184,7 +183,7 @@ class LabelSet:
         label = self.reading.label(answer)
         if label is not None and label in self.codes_known:
             return self.of(answer) or label
-        in_json = (leaf for _, _, value in json_within(text) for leaf in leaves_of(value))
+        in_json = (leaf for _, _, value in strict_json.json_within(text) for leaf in leaves_of(value))
         return self._only([text]) or self._only(in_json) or self._only(_ends(text)) or self._alone(text)
 
     def _only(self, texts: Iterable[str]) -> str | None:

@@ -10,9 +10,8 @@ from typing import Any
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
-from pytest_ftgate.metrics.labels import Reading, read_part
+from pytest_ftgate.metrics import labels, protocol
 from pytest_ftgate.metrics.options import Options
-from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, by_example
 from pytest_ftgate.text import excerpt, show_number
 
 NAMES = ("within", "absolute_error")
@@ -23,14 +22,14 @@ _LONGEST = 400  # of an answer that may be a number; exact arithmetic of longer 
 
 
 @dataclass(frozen=True)
-class _OfNumbers(Metric):
-    reading: Reading
+class _OfNumbers(protocol.Metric):
+    reading: labels.Reading
     of_numbers = True
 
-    def bare(self) -> Metric:
-        return replace(self, reading=Reading())
+    def bare(self) -> protocol.Metric:
+        return replace(self, reading=labels.Reading())
 
-    def lenient(self) -> Metric:
+    def lenient(self) -> protocol.Metric:
         return replace(self, reading=replace(self.reading, or_whole=True))
 
     def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
@@ -74,8 +73,8 @@ class Within(_OfNumbers):
     name = "within"
     kind = "right_wrong"
 
-    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        return by_example(self, [self.wanted(value) for value in expected], answers, self._is_right)
+    def score(self, expected: Sequence[Any], answers: protocol.Answers) -> protocol.Scored:
+        return protocol.by_example(self, [self.wanted(value) for value in expected], answers, self._is_right)
 
     def _is_right(self, wanted: Fraction, answer: str | None) -> bool:
         found = self.number(answer)
@@ -98,8 +97,8 @@ class AbsoluteError(_OfNumbers):
         """Return the largest possible error."""
         return self.most - self.least
 
-    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        return by_example(self, [self._inside(self.wanted(value)) for value in expected], answers, self._error)
+    def score(self, expected: Sequence[Any], answers: protocol.Answers) -> protocol.Scored:
+        return protocol.by_example(self, [self._inside(self.wanted(value)) for value in expected], answers, self._error)
 
     def _error(self, wanted: Fraction, answer: str | None) -> float:
         found = self.number(answer)
@@ -122,7 +121,7 @@ def build(options: Options) -> Within | AbsoluteError:
     """Build the metric of this family that the options name; the expected outputs must be numbers."""
     name = options.metric
     options.allow("pattern", "json_field", *(("tolerance", "relative") if name == "within" else ("low", "high")))
-    reading = read_part(options)
+    reading = labels.read_part(options)
     metric = _within(options, reading) if name == "within" else _absolute_error(options, reading)
     for text in options.expected:
         try:
@@ -132,7 +131,7 @@ def build(options: Options) -> Within | AbsoluteError:
     return metric
 
 
-def _within(options: Options, reading: Reading) -> Within:
+def _within(options: Options, reading: labels.Reading) -> Within:
     given = [key for key in ("tolerance", "relative") if key in options.spec.options]
     if len(given) != 1:
         what = f"within needs {'only one' if given else 'one'} of tolerance and relative"
@@ -144,7 +143,7 @@ def _within(options: Options, reading: Reading) -> Within:
     return Within(reading, Fraction(repr(allowed)), relative=given == ["relative"])
 
 
-def _absolute_error(options: Options, reading: Reading) -> AbsoluteError:
+def _absolute_error(options: Options, reading: labels.Reading) -> AbsoluteError:
     low, high = options.number("low", -math.inf), options.number("high", math.inf)
     if low >= high:
         what = f"low {show_number(low)} is not below high {show_number(high)}"

@@ -10,10 +10,8 @@ import numpy as np
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
-from pytest_ftgate.metrics.labels import LabelSet
-from pytest_ftgate.metrics.options import AS_WRITTEN, FULL, Normalization
-from pytest_ftgate.statistics.arrays import Bools, Floats, Places
-from pytest_ftgate.statistics.set_level import SetCounts
+from pytest_ftgate.metrics import labels, options
+from pytest_ftgate.statistics import arrays, set_level
 from pytest_ftgate.text import is_share
 
 Kind: TypeAlias = Literal["right_wrong", "graded", "set"]
@@ -51,7 +49,7 @@ class Metric(ABC):
     pairwise: bool = False
     judged: bool = False
     means: bool = False
-    label_set: LabelSet | None = None
+    label_set: labels.LabelSet | None = None
     separator: str | None = None
 
     @abstractmethod
@@ -110,13 +108,13 @@ class Metric(ABC):
 class TextMetric(Metric):
     """A metric of texts that are compared after normalization."""
 
-    normalization: Normalization = field(default=AS_WRITTEN, kw_only=True)
+    normalization: options.Normalization = field(default=options.AS_WRITTEN, kw_only=True)
 
     def clean(self, text: str) -> str:
         return self.normalization(text.strip())
 
     def lenient(self) -> Metric:
-        return replace(self, normalization=FULL)
+        return replace(self, normalization=options.FULL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +146,13 @@ class Scored:
     metric: Metric
     value: float
     exact: Fraction | None = None
-    per_example: Floats | None = None
-    statistic: SetCounts | None = None
+    per_example: arrays.Floats | None = None
+    statistic: set_level.SetCounts | None = None
     n_unknown: int = 0
     notes: Sequence[str | None] = ()
     breakdown: Breakdown | None = None
 
-    def drawn(self, rows: Places) -> "Scored":
+    def drawn(self, rows: arrays.Places) -> "Scored":
         """Return the scores of these examples, any of which may be drawn several times, without their value."""
         per_example = None if self.per_example is None else self.per_example[rows]
         return replace(self, per_example=per_example, statistic=self.statistic and self.statistic.drawn(rows))
@@ -183,13 +181,13 @@ def by_example(metric: Metric, expected: Sequence[Any], answers: Answers, score:
     return right_wrong(metric, scores == 1) if metric.kind == "right_wrong" else graded(metric, scores)
 
 
-def graded(metric: Metric, scores: Floats) -> Scored:
+def graded(metric: Metric, scores: arrays.Floats) -> Scored:
     """Return the mean score; ``scores`` has the shape ``(repeats, examples)``."""
     per_example = scores.mean(axis=0)
     return Scored(metric, float(per_example.mean()), per_example=per_example)
 
 
-def right_wrong(metric: Metric, right: Bools, *, n_unknown: int = 0) -> Scored:
+def right_wrong(metric: Metric, right: arrays.Bools, *, n_unknown: int = 0) -> Scored:
     """Return the share of right answers; ``right`` has the shape ``(repeats, examples)``."""
     exact = Fraction(int(right.sum()), right.size)
     return Scored(metric, float(exact), exact, right.mean(axis=0), n_unknown=n_unknown)

@@ -8,18 +8,15 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias
 
-from pytest_ftgate.data import expected_text
-from pytest_ftgate.data.strict_json import container_of, parse_json
-from pytest_ftgate.metrics.json_values import OTHERS, JsonRules
-from pytest_ftgate.metrics.labels import refuse_blank
+from pytest_ftgate.data import expected_text, strict_json
+from pytest_ftgate.metrics import json_values, labels, protocol
 from pytest_ftgate.metrics.options import Options, needed
-from pytest_ftgate.metrics.protocol import Answers, Scored, TextMetric, by_example
 
 _Wanted: TypeAlias = tuple[bool, Any]  # (whether to compare as JSON, the text or the key of the value)
 
 
 @dataclass(frozen=True)
-class ExactMatch(TextMetric):
+class ExactMatch(protocol.TextMetric):
     """The share of answers that equal the expected output.
 
     If the expected output is a JSON value that is not text, or text that contains a JSON object or list, JSON values
@@ -30,18 +27,18 @@ class ExactMatch(TextMetric):
     name = "exact_match"
     kind = "right_wrong"
 
-    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        return by_example(self, [self._wanted(value) for value in expected], answers, self._is_right)
+    def score(self, expected: Sequence[Any], answers: protocol.Answers) -> protocol.Scored:
+        return protocol.by_example(self, [self._wanted(value) for value in expected], answers, self._is_right)
 
     def _wanted(self, expected: Any) -> _Wanted:
-        value = container_of(expected) if isinstance(expected, str) else expected
+        value = strict_json.container_of(expected) if isinstance(expected, str) else expected
         as_text = value is None and isinstance(expected, str)
         return (False, self.clean(expected)) if as_text else (True, self._key(value))
 
     def _key(self, value: Any) -> Any:
         """Return a key that equal JSON values have; a value that is nested too deeply equals none."""
         try:
-            return JsonRules({OTHERS: self.normalization}).key(value)
+            return json_values.JsonRules({json_values.OTHERS: self.normalization}).key(value)
         except RecursionError:
             return object()
 
@@ -52,7 +49,7 @@ class ExactMatch(TextMetric):
         if not as_json:
             return answer.strip() != "" and self.clean(answer) == str(value)
         try:
-            return bool(value == self._key(parse_json(answer)))
+            return bool(value == self._key(strict_json.parse_json(answer)))
         except ValueError:
             return False
 
@@ -104,7 +101,7 @@ _EXTRA = "text"
 
 
 @dataclass(frozen=True)
-class TextSimilarity(TextMetric):
+class TextSimilarity(protocol.TextMetric):
     """The mean similarity of answers to the expected texts, each graded from 0 to 1; a missing answer is 0.
 
     An answer that is longer than `LONG` and more than ten times as long as the expected text is 0 without being
@@ -115,8 +112,8 @@ class TextSimilarity(TextMetric):
     compare: Compare
     kind = "graded"
 
-    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        return by_example(self, [expected_text(value) for value in expected], answers, cache(self._grade))
+    def score(self, expected: Sequence[Any], answers: protocol.Answers) -> protocol.Scored:
+        return protocol.by_example(self, [expected_text(value) for value in expected], answers, cache(self._grade))
 
     def _grade(self, expected: str, answer: str | None) -> float:
         if answer is None or not answer.strip() or len(answer) > max(LONG, _LONGER * len(expected)):
@@ -172,7 +169,7 @@ NAMES = (ExactMatch.name, *_COMPARE)
 def build(options: Options) -> ExactMatch | TextSimilarity:
     """Build the metric of this family that the options name."""
     options.allow("normalize")
-    refuse_blank(options)
+    labels.refuse_blank(options)
     if options.metric == ExactMatch.name:
         return ExactMatch(normalization=options.normalization())
     longest = max(map(len, options.expected), default=0)

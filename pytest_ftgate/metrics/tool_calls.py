@@ -12,12 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pytest_ftgate.data.example import canonical_json
-from pytest_ftgate.data.messages import calls_in, calls_tool, canonical_calls
-from pytest_ftgate.data.strict_json import json_or
-from pytest_ftgate.metrics.json_values import JsonRules, most_pairs, read_rules
+from pytest_ftgate.data import example, messages, strict_json
+from pytest_ftgate.metrics import json_values, protocol
 from pytest_ftgate.metrics.options import Options, did_you_mean
-from pytest_ftgate.metrics.protocol import Answers, Kind, Metric, Scored, by_example
 
 NAMES = ("tool_call_exact", "tool_call_f1")
 NO_CALL = "[]"
@@ -31,19 +28,19 @@ Call = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class ToolCallMetric(Metric):
+class ToolCallMetric(protocol.Metric):
     """One of :data:`NAMES`. ``rules`` say when two values of an argument are the same."""
 
     name: str
-    kind: Kind
+    kind: protocol.Kind
     order: bool
     extra: str
     ignore_arguments: frozenset[str]
-    rules: JsonRules
+    rules: json_values.JsonRules
     calls_tools = True
 
-    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        return by_example(self, [_expected_calls(value) for value in expected], answers, self._score)
+    def score(self, expected: Sequence[Any], answers: protocol.Answers) -> protocol.Scored:
+        return protocol.by_example(self, [_expected_calls(value) for value in expected], answers, self._score)
 
     def lenient(self) -> "ToolCallMetric":
         return replace(self, rules=self.rules.lenient())
@@ -54,7 +51,7 @@ class ToolCallMetric(Metric):
 
     def _read(self, answer: str) -> str:
         calls = _calls_made(answer)
-        texts = [canonical_json({"name": call["name"], "arguments": self._compared(call)}) for call in calls]
+        texts = [example.canonical_json({"name": call["name"], "arguments": self._compared(call)}) for call in calls]
         return f"[{','.join(texts if self.order else sorted(texts))}]"
 
     def _score(self, wanted: Sequence[Call], answer: str | None) -> float:
@@ -64,7 +61,7 @@ class ToolCallMetric(Metric):
         ours, theirs = ([(call["name"], self._compared(call)) for call in calls] for calls in (wanted, made))
         same = [[one[0] == other[0] and self.rules.same(one[1], other[1]) for other in theirs] for one in ours]
         # How many expected calls can be paired with one that was made, each with one at most.
-        pairs = _in_order(same) if self.order else most_pairs(same)
+        pairs = _in_order(same) if self.order else json_values.most_pairs(same)
         surplus = 0 if self.extra == "ignore" else len(made) - pairs
         if self.name != "tool_call_f1":
             return float(pairs == len(wanted) and not surplus)
@@ -87,17 +84,17 @@ def _in_order(same: Sequence[Sequence[bool]]) -> int:
 
 def _calls_made(answer: str) -> list[dict[str, Any]]:
     """Return the calls of an answer; a call that cannot be read is one that equals no expected call."""
-    calls = calls_in(answer)
+    calls = messages.calls_in(answer)
     if calls is None:
-        return [_UNREADABLE] if calls_tool(answer) or "<tool_call>" in answer else []
+        return [_UNREADABLE] if messages.calls_tool(answer) or "<tool_call>" in answer else []
     return calls
 
 
 def _expected_calls(value: Any) -> list[dict[str, Any]]:
     """Return the calls of an expected output; none of plain text, such as ``42``. Raise :class:`ValueError`."""
     if isinstance(value, str):
-        value = json_or(value, calls_in(value))
-    return canonical_calls(value) if isinstance(value, list | Mapping) else []
+        value = strict_json.json_or(value, messages.calls_in(value))
+    return messages.canonical_calls(value) if isinstance(value, list | Mapping) else []
 
 
 def build(options: Options) -> ToolCallMetric:
@@ -113,14 +110,14 @@ def build(options: Options) -> ToolCallMetric:
     if unknown := sorted(ignored - names):
         what = f"ignore_arguments names {unknown[0]!r}, which no expected call has"
         raise options.error(what, key="ignore_arguments", cure=did_you_mean(unknown[0], sorted(names)))
-    kind: Kind = "graded" if options.metric == "tool_call_f1" else "right_wrong"
+    kind: protocol.Kind = "graded" if options.metric == "tool_call_f1" else "right_wrong"
     order, extra = options.flag("order"), options.choice("extra", EXTRA)
     written = options.spec.options.get("arguments", {})
     if not isinstance(written, Mapping):
         raise options.wrong_type("arguments", written, f"a mapping of {', '.join(_ARGUMENTS)}")
     inner = replace(options, spec=replace(options.spec, options=dict(written)))
     inner.allow(*_ARGUMENTS)
-    return ToolCallMetric(options.metric, kind, order, extra, ignored, read_rules(inner, names))
+    return ToolCallMetric(options.metric, kind, order, extra, ignored, json_values.read_rules(inner, names))
 
 
 def _calls_of(options: Options, text: str) -> list[dict[str, Any]]:

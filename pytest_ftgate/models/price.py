@@ -8,12 +8,10 @@ from math import fsum, inf
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from pytest_ftgate import clock
+from pytest_ftgate import clock, errors, text
 from pytest_ftgate.config.model_keys import PER_TOKEN, mixed
-from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.models.protocol import Completion, Model, Price
 from pytest_ftgate.plain import Unknown
-from pytest_ftgate.text import excerpt
 
 _UNPRICED = "no price in the gate"
 _KEYS = (*PER_TOKEN, "gpu_hour_usd")
@@ -50,8 +48,8 @@ def price_of(model: Model) -> Price:
     numbers = isinstance(given, Mapping) and all(type(one) in (int, float) and 0 <= one < inf for one in given.values())
     if not isinstance(given, Mapping) or not numbers or not given.keys() <= {*_KEYS} or mixed(given):
         cure = f"a price is a mapping of {', '.join(_KEYS)} to US dollars: of tokens, or of a machine"
-        what = f"the price of the model {model.name} is {excerpt(repr(given))}"
-        raise ConfigError(what, where=Where(key="price"), cure=cure)
+        what = f"the price of the model {model.name} is {text.excerpt(repr(given))}"
+        raise errors.ConfigError(what, where=errors.Where(key="price"), cure=cure)
     return written_price(given, f"the model {model.name}")
 
 
@@ -103,7 +101,7 @@ _NOT_OF_TEXT = re.compile(r"audio|image|video|document|searches|cache_write_1h")
 
 def table_price(model: str, base_url: str, params: Mapping[str, Any]) -> Price:
     """Return the price of a model that is asked with ``params`` at an endpoint; unknown if the table has none."""
-    at = f"{excerpt(model)!r} at {urlsplit(base_url).netloc.rpartition('@')[2]}"
+    at = f"{text.excerpt(model)!r} at {urlsplit(base_url).netloc.rpartition('@')[2]}"
     if _is_private(base_url):  # the table takes a quarter of a second to load
         return Price(unknown=f"{_UNPRICED}, and genai-prices does not know {at}")
     try:
@@ -126,7 +124,7 @@ def table_price(model: str, base_url: str, params: Mapping[str, Any]) -> Price:
     except LookupError:
         why = f"genai-prices does not know {at}"
     except Exception as error:  # a failure of third-party code must not end the run
-        why = f"genai-prices failed: {excerpt(f'{type(error).__name__}: {error}')}"
+        why = f"genai-prices failed: {text.excerpt(f'{type(error).__name__}: {error}')}"
     return Price(unknown=f"{_UNPRICED}, and {why}")
 
 
@@ -146,7 +144,7 @@ def _rates(found: Any, params: Mapping[str, Any]) -> dict[str, Any] | str:
     listed = {name: rate for name, rate in vars(found.model_price).items() if rate}
     others = [name for name in listed if name not in _RATES and not _NOT_OF_TEXT.search(name)]
     if others:
-        return f"is not paid by tokens alone ({excerpt(', '.join(others))})"
+        return f"is not paid by tokens alone ({text.excerpt(', '.join(others))})"
     named = {key: getattr(found.model_price, name, None) for name, key in _RATES.items()}
     if named["input_per_1m"] is None or named["output_per_1m"] is None:  # free is written as 0
         return "has no price of input and output tokens"

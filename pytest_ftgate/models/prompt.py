@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ftgate.config import ModelSpec
-from pytest_ftgate.data import is_blank, normalized_input, without_instructions
+from pytest_ftgate.data import is_blank, lines, normalized_input, without_instructions
 from pytest_ftgate.data.example import DataSet, Example, Messages, canonical_json, content_id, expected_text
-from pytest_ftgate.data.lines import read_text, written_at
 from pytest_ftgate.data.messages import INSTRUCTIONS, calls_in, declared_tools
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
 from pytest_ftgate.text import excerpt, listed, nearest
@@ -264,8 +263,8 @@ def _seeded(text: str) -> str:
 
 def read_named(path: Path, where: Where) -> str:
     """Return the text of a file named in the gate, with line feeds as line ends. Raises :class:`DataError`."""
-    with written_at(where):
-        text = read_text(path)
+    with lines.written_at(where):
+        text = lines.read_text(path)
     if not text.strip():
         raise DataError("is blank", where=where, evidence=shown_path(path))
     return text.replace("\r\n", "\n").replace("\r", "\n")

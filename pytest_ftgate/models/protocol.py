@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeGuard
 
-from pytest_ftgate.config import ModelSpec
-from pytest_ftgate.config.model_keys import OUTPUT_LIMITS
+from pytest_ftgate.config import ModelSpec, model_keys
 from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.errors import ModelError, guarded
 from pytest_ftgate.models.prompt import Prompt
@@ -242,7 +241,7 @@ class Delegate:
 
 def output_limit(model: Model) -> int | None:
     """Return the limit of output tokens that is sent with each request; None where none is."""
-    return max(filter(is_count, map(model.params.get, OUTPUT_LIMITS)), default=None)
+    return max(filter(is_count, map(model.params.get, model_keys.OUTPUT_LIMITS)), default=None)
 
 
 def key_of(model: Model, example: Example, repeat: int = 0) -> str:

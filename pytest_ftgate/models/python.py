@@ -14,13 +14,10 @@ from numbers import Number
 from operator import attrgetter
 from typing import Any, cast
 
-from pytest_ftgate import clock
-from pytest_ftgate.config import ModelSpec
-from pytest_ftgate.config.keys import token
+from pytest_ftgate import clock, errors
+from pytest_ftgate.config import ModelSpec, keys
 from pytest_ftgate.data import Example, canonical_json, expected_text, without_instructions
-from pytest_ftgate.errors import ConfigError, ModelError, guarded, is_cancelled_from_outside
-from pytest_ftgate.models import workers
-from pytest_ftgate.models.price import price_of, written_price
+from pytest_ftgate.models import price, workers
 from pytest_ftgate.models.prompt import Prompt
 from pytest_ftgate.models.protocol import BuiltModel, Completion, Delegate, Model, Question, Surroundings, parts_of
 
@@ -70,11 +67,11 @@ class FunctionModel(BuiltModel):
     async def complete(self, example: Example, repeat: int = 0) -> Completion:
         """Call the callable once."""
         (answer,) = await self.complete_many([Question("", example, repeat)])
-        if isinstance(answer, ModelError):
+        if isinstance(answer, errors.ModelError):
             raise answer
         return answer
 
-    async def complete_many(self, questions: Sequence[Question]) -> Sequence[Completion | ModelError]:
+    async def complete_many(self, questions: Sequence[Question]) -> Sequence[Completion | errors.ModelError]:
         """Call the callable once with all inputs; the latency of each of several answers is that of the call."""
         start = clock.perf_counter()
         inputs = (self.given(question.example) for question in questions)
@@ -102,16 +99,16 @@ class FunctionModel(BuiltModel):
             if error is not None:
                 raise error
             return await value if inspect.isawaitable(value) else value
-        except (KeyboardInterrupt, ModelError):
+        except (KeyboardInterrupt, errors.ModelError):
             raise
         except BaseException as raised:  # also sys.exit() and pytest.skip()
             is_closed = isinstance(raised, GeneratorExit) and error is None
-            if is_closed or (isinstance(raised, asyncio.CancelledError) and is_cancelled_from_outside()):
+            if is_closed or (isinstance(raised, asyncio.CancelledError) and errors.is_cancelled_from_outside()):
                 raise
             raise workers.failed_call(self.name, raised) from raised
 
-    def _completion(self, answer: object, latency_s: float | None = None) -> Completion | ModelError:
-        if isinstance(answer, ModelError):
+    def _completion(self, answer: object, latency_s: float | None = None) -> Completion | errors.ModelError:
+        if isinstance(answer, errors.ModelError):
             return answer
         if isinstance(answer, Completion):
             return replace(answer, latency_s=latency_s) if answer.latency_s is None else answer
@@ -123,7 +120,7 @@ class FunctionModel(BuiltModel):
             return Completion(label, latency_s=latency_s)
         what = f"{self.name} returned {label}, the number of a label, and the outputs of the test set are words"
         cure = "return the text from the label encoder, encoder.inverse_transform([n])[0], or set id2label of the model"
-        return ModelError(what, cure=cure, fatal=True)
+        return errors.ModelError(what, cure=cure, fatal=True)
 
 
 def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:
@@ -138,16 +135,18 @@ def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:
         evidence = f"{type(error).__name__}: {error}"
         cure = "correct it, or add the module's folder to pytest's ini key pythonpath"
         what = f"{target!r} cannot be imported"
-        raise ConfigError(what, where=where("target"), evidence=evidence, cure=cure) from error
+        raise errors.ConfigError(what, where=where("target"), evidence=evidence, cure=cure) from error
     if not (callable(given) or predicts(given)):
         what = f"{target!r} is of type {type(given).__name__}: neither a function nor an object with predict"
-        raise ConfigError(what, where=where("target"))
+        raise errors.ConfigError(what, where=where("target"))
     model = _function_model(given, spec, target, surroundings)
     if processes is None:
         return model
     if is_async(model.function):
         cure = "remove workers, and set concurrency: coroutines run concurrently in one process"
-        raise ConfigError("a coroutine function cannot be called in processes", where=where("workers"), cure=cure)
+        raise errors.ConfigError(
+            "a coroutine function cannot be called in processes", where=where("workers"), cure=cure
+        )
     function = workers.InProcesses(model.function, processes, batched=model.batched)
     calls = 1 if model.batched else workers.CALLS_AT_ONCE
     timeout_s = None if model.timeout_s is None else model.timeout_s * calls  # of one process's calls
@@ -164,21 +163,21 @@ def adopt(given: Any, spec: ModelSpec, surroundings: Surroundings) -> Model:
             if "revision" in spec.options:  # all keys that can change an answer identify the model with it
                 own = {key: value for key, value in spec.options.items() if key not in _CHANGE_NO_ANSWER}
                 what = f"writing the keys of {spec.spelling} beside its revision"
-                target = guarded(what, canonical_json, [spec.provider, own])
+                target = errors.guarded(what, canonical_json, [spec.provider, own])
             return _function_model(given, spec, target, surroundings)
         cure = "pass a callable (str -> str, sync or async), an object with predict(), or one with complete() and key()"
-        raise ConfigError(f"a value of type {kind} is not a model", where=spec.source.where(), cure=cure)
+        raise errors.ConfigError(f"a value of type {kind} is not a model", where=spec.source.where(), cure=cure)
     lacking = [part for part in _NEEDED if not hasattr(given, part)]
     wrong = [part for part, fits in _LIMITS.items() if not lacking and not fits(getattr(given, part))]
     if lacking or wrong:
         flaw = f"lacks {', '.join(lacking)}" if lacking else f"has the {wrong[0]} {getattr(given, wrong[0])!r}"
         cure = "see pytest_ftgate.models.Model for what a model has"
-        raise ConfigError(f"the model of type {kind} {flaw}", where=spec.source.where(), cure=cure)
+        raise errors.ConfigError(f"the model of type {kind} {flaw}", where=spec.source.where(), cure=cure)
     model = cast("Model", given if Model in type(given).__mro__ else Delegate(given))
-    price_of(model)
+    price.price_of(model)
     changed: dict[str, Any] = {key: spec.options[key] for key in _ANY_MODELS if key in spec.options}
     if "price" in changed:
-        changed["price"] = written_price(changed["price"], str(spec.source))
+        changed["price"] = price.written_price(changed["price"], str(spec.source))
     if state := spec.source.state:
 
         def key(example: Example, repeat: int = 0) -> Any:
@@ -216,7 +215,7 @@ def _function_model(given: Any, spec: ModelSpec, target: str, surroundings: Surr
     options, state, by_list = spec.options, spec.source.state, predicts(given)
     function: Callable[[Any], Any] = partial(workers.predicted, given) if by_list else given
     owners, waits, revision = _owners(function), is_async(function), options.get("revision")
-    identity = secrets.token_hex(16) if owners else f"{token(function)} {state}".rstrip()
+    identity = secrets.token_hex(16) if owners else f"{keys.token(function)} {state}".rstrip()
     if revision is not None:
         identity = canonical_json([target, revision, *([state] if state else [])])
     asked = () if surroundings.asked is None else surroundings.asked.expected
@@ -232,7 +231,7 @@ def _function_model(given: Any, spec: ModelSpec, target: str, surroundings: Surr
         batch_size=batch_size,
         batched=by_list or batch_size > 1,
         given=question if by_list else attrgetter("input"),
-        price=written_price(options.get("price"), str(spec.source)),
+        price=price.written_price(options.get("price"), str(spec.source)),
         numbers=not expected or any(re.search(r"(?<!\w)\d|LABEL_\d", one) for one in expected),
     )
 

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pytest_ftgate.config import ModelSpec
-from pytest_ftgate.data import Example, Input, content_id, expected_text, input_sha256
+from pytest_ftgate.data import Example, Input, content_id, expected_text, input_sha256, strict_json
 from pytest_ftgate.data.lines import open_lines, sha256_of, written_at
-from pytest_ftgate.data.strict_json import parse_object
 from pytest_ftgate.errors import DataError, ModelError, Where, located
-from pytest_ftgate.models import protocol
-from pytest_ftgate.models.price import written_price
+from pytest_ftgate.models import price, protocol
 from pytest_ftgate.text import excerpt, got, listed
 
 _IDS_SHOWN = 3
@@ -151,7 +149,7 @@ def build_recorded(spec: ModelSpec, surroundings: protocol.Surroundings) -> Reco
         spelling=spec.spelling,
         **file._asdict(),
         verified=all(row.input_sha256 is not None for row in file.rows.values()),
-        price=written_price(spec.options.get("price"), str(spec.source)),
+        price=price.written_price(spec.options.get("price"), str(spec.source)),
         strip_reasoning=spec.options.get("strip_reasoning", "auto"),
     )
 
@@ -177,7 +175,7 @@ def read_rows(path: Path) -> RecordedFile:
 
 
 def _row(text: str, line: int) -> tuple[tuple[str, int], RecordedRow]:
-    row = parse_object(text, looks=_LOOKS)
+    row = strict_json.parse_object(text, looks=_LOOKS)
     for name in ("id", "output"):
         if name not in row:
             raise DataError(f'no field "{name}"', evidence=f"found: {listed(row)}", cure=_LOOKS)

@@ -14,11 +14,9 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeAlias
 
-from pytest_ftgate import clock
+from pytest_ftgate import clock, errors, text
 from pytest_ftgate.data import canonical_json
-from pytest_ftgate.errors import RAISED_CURE, ModelError, may_pass, told
 from pytest_ftgate.models.protocol import Completion
-from pytest_ftgate.text import shortened
 
 _CURE = "return text (str), a label (int, float, bool) or a Completion for every input"
 
@@ -39,7 +37,7 @@ def one_each(name: str, answers: object, n: int) -> Sequence[Any]:
             return answers
         found = f"{len(answers):,} answers for {n:,} inputs"
     cure = "with batch_size, return a list with one answer for each input of the list"
-    raise ModelError(f"{name} returned {found}", cure=cure)
+    raise errors.ModelError(f"{name} returned {found}", cure=cure)
 
 
 def label_of(answer: Any) -> str | None:
@@ -68,7 +66,7 @@ def label_of(answer: Any) -> str | None:
     return max(scores, key=scores.__getitem__) if scores else None
 
 
-def unreadable(name: str, answer: object) -> ModelError:
+def unreadable(name: str, answer: object) -> errors.ModelError:
     """Return the error that an answer holds no label, with the value, and how to unpack it."""
     if inspect.iscoroutine(answer):
         answer.close()  # or Python warns that it was never awaited
@@ -82,7 +80,7 @@ def unreadable(name: str, answer: object) -> ModelError:
         what = f"{name} returned a value of type {type(answer).__name__}"
         paths = list(islice(_paths(answer, "answer"), 2))
         cure = f"return its text: {paths[0]}" if len(paths) == 1 else _CURE
-    return ModelError(what, evidence=shortened(repr(answer), 80), cure=cure)
+    return errors.ModelError(what, evidence=text.shortened(repr(answer), 80), cure=cure)
 
 
 def _paths(value: Any, path: str) -> Iterator[str]:
@@ -182,7 +180,7 @@ def _called(function: Callable[[Any], Any], inputs: Sequence[Any], batched: bool
     start = clock.perf_counter()
     try:
         answers = one_each("the function", function(inputs) if batched else [function(inputs[0])], len(inputs))
-    except ModelError as error:
+    except errors.ModelError as error:
         return [error] * len(inputs)
     except BaseException as error:  # also sys.exit() and pytest.skip()
         # The exception itself may not survive pickling.
@@ -196,6 +194,8 @@ def _called(function: Callable[[Any], Any], inputs: Sequence[Any], batched: bool
     return [Completion(answer, latency_s=latency_s) if isinstance(answer, str) else answer for answer in read]
 
 
-def failed_call(name: str, raised: BaseException) -> ModelError:
+def failed_call(name: str, raised: BaseException) -> errors.ModelError:
     """Return what a function raised as the error of its call."""
-    return ModelError(f"{name} raised {told(raised)}", retryable=may_pass(raised), cure=RAISED_CURE)
+    return errors.ModelError(
+        f"{name} raised {errors.told(raised)}", retryable=errors.may_pass(raised), cure=errors.RAISED_CURE
+    )

@@ -11,13 +11,10 @@ from typing import Any
 
 import pytest
 
+from pytest_ftgate import errors, git, ini_file, plain
 from pytest_ftgate.checks.weaker import Compared, compare
 from pytest_ftgate.config import GateFile, load_gate_file, places_of
-from pytest_ftgate.errors import ConfigError, HistoryError, Where, shown_path
 from pytest_ftgate.gate.state import sign_of_ci
-from pytest_ftgate.git import git_lines, in_repository
-from pytest_ftgate.ini_file import ini_paths
-from pytest_ftgate.plain import from_plain
 
 
 def option_path(config: pytest.Config, text: str) -> Path:
@@ -27,11 +24,13 @@ def option_path(config: pytest.Config, text: str) -> Path:
 
 def refuse_tracked(state: Path) -> None:
     """Raise :class:`ConfigError` if git tracks the folder of stored answers: answers would arrive unseen."""
-    with suppress(HistoryError):
-        if in_repository(state.parent) and (known := git_lines(state.parent, "ls-files", "-z", "--", state.name)):
-            what, shown = f"git tracks {known[0]}, in the folder of stored answers", shown_path(state)
+    with suppress(errors.HistoryError):
+        if git.in_repository(state.parent) and (
+            known := git.git_lines(state.parent, "ls-files", "-z", "--", state.name)
+        ):
+            what, shown = f"git tracks {known[0]}, in the folder of stored answers", errors.shown_path(state)
             cure = f"Run git rm -r --cached {shown}, and add it to .gitignore. To commit answers, use "
-            raise ConfigError(what, where=Where(shown), cure=f"{cure}--ftgate-report=recordings:FOLDER.")
+            raise errors.ConfigError(what, where=errors.Where(shown), cure=f"{cure}--ftgate-report=recordings:FOLDER.")
 
 
 class GateFiles:
@@ -107,24 +106,26 @@ class GateFiles:
             self._files[path] = load_gate_file(path)
         return self._files.get(path)
 
-    def _missing(self, folder: Path, other: Path) -> ConfigError:
+    def _missing(self, folder: Path, other: Path) -> errors.ConfigError:
         """Return the error of a missing gate file: the folders searched, and one above or below that has it."""
         places, name = places_of(self._name, folder, self.home), os.path.basename(self._name)
         found = (one for one in (other, *(place / name for place in self.home.parents)) if one.is_file())
         elsewhere = next(found, None) or next(self._below(), None)
         cure = "Create it, set another path with ini ftgate_config, or give all keys in the marker."
         if elsewhere is not None:
-            cure = f"Found {shown_path(elsewhere)}: rename or move it, or move the tests, or set ini ftgate_config."
-        searched = ", ".join(shown_path(place.parent) for place in places)
+            cure = (
+                f"Found {errors.shown_path(elsewhere)}: rename or move it, or move the tests, or set ini ftgate_config."
+            )
+        searched = ", ".join(errors.shown_path(place.parent) for place in places)
         what = f"gate file not found: searched for {name} in {searched}"
-        return ConfigError(what, where=Where(shown_path(places[0])), cure=cure)
+        return errors.ConfigError(what, where=errors.Where(errors.shown_path(places[0])), cure=cure)
 
     def compared(self, file: Path) -> Compared:
         """Return what is weaker in a gate file than at the merge base."""
         if file not in self._compared:
             given, in_ci = self._given.get(str(file)), sign_of_ci() is not None
             args = (file, self.path, self.home, self._inis(), self._config.inipath, self.base_ref)
-            self._compared[file] = from_plain(Compared, given) if given else compare(*args, in_ci=in_ci)
+            self._compared[file] = plain.from_plain(Compared, given) if given else compare(*args, in_ci=in_ci)
         return self._compared[file]
 
     def compared_ahead(self) -> dict[str, Any]:
@@ -141,4 +142,4 @@ class GateFiles:
         paths = [option_path(self._config, one.partition("::")[0]) for one in self._config.getoption("file_or_dir", ())]
         folders = [path if path.is_dir() else path.parent for path in paths if path.exists()]
         start = os.path.commonpath(folders) if folders else self._config.invocation_params.dir
-        return list(ini_paths(Path(os.path.abspath(start))))
+        return list(ini_file.ini_paths(Path(os.path.abspath(start))))

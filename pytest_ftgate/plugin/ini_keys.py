@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ftgate.errors import ConfigError
+from pytest_ftgate import errors, ini_file
 from pytest_ftgate.gate.state import sign_of_ci
-from pytest_ftgate.ini_file import HEADERS, INI_NAMES, IniFile, read_ini, reads_native
 from pytest_ftgate.text import excerpt, nearest
 
 _BARE = ("config", "state", "recordings", "required", "base_ref", "forbid_weakening")
@@ -78,34 +77,36 @@ def check_ini_keys(config: pytest.Config, paths: Iterable[Path]) -> None:
         UsageError: a key is unknown, has an impossible value, or is where pytest does not read it.
     """
     for path in paths:
-        if path == config.inipath or path.name in INI_NAMES:
+        if path == config.inipath or path.name in ini_file.INI_NAMES:
             try:
-                error = next(_problems(config, read_ini(path)), None)
-            except ConfigError as unread:
+                error = next(_problems(config, ini_file.read_ini(path)), None)
+            except errors.ConfigError as unread:
                 error = unread if path == config.inipath else None
             if error is not None:
                 raise pytest.UsageError(str(error))
 
 
-def _problems(config: pytest.Config, file: IniFile) -> Iterator[ConfigError]:
-    unread = file.native and not reads_native()
+def _problems(config: pytest.Config, file: ini_file.IniFile) -> Iterator[errors.ConfigError]:
+    unread = file.native and not ini_file.reads_native()
     for header, key, value in ((header, *one) for header, values in file.tables.items() for one in values.items()):
         is_read = file.path == config.inipath and header == file.header and not unread
         if key in KEYS and (unread or (file.path == config.inipath and not is_read)):
             cure = "install pytest 9" if unread else f"move the key to {file.header or 'the table of pytest'}"
-            yield ConfigError(f"this pytest does not read {header}", where=file.where(key), cure=cure)
-        elif key.lower().startswith("ftgate") and header in HEADERS:
+            yield errors.ConfigError(f"this pytest does not read {header}", where=file.where(key), cure=cure)
+        elif key.lower().startswith("ftgate") and header in ini_file.HEADERS:
             yield from _of_key(config, file, key, value, is_read=is_read)
 
 
-def _of_key(config: pytest.Config, file: IniFile, key: str, value: Any, *, is_read: bool) -> Iterator[ConfigError]:
+def _of_key(
+    config: pytest.Config, file: ini_file.IniFile, key: str, value: Any, *, is_read: bool
+) -> Iterator[errors.ConfigError]:
     try:
         config.getini(key)
     except (ValueError, TypeError, pytest.UsageError) as error:
         if isinstance(error.__cause__, KeyError):  # no plugin has such a key
             near = nearest(key.lower().removeprefix("ftgate").strip("_-."), _BARE)
             cure = f"did you mean ftgate_{near}?" if near else f"known: {', '.join(KEYS)}"
-            yield ConfigError("unknown ini key", where=file.where(key), cure=cure)
+            yield errors.ConfigError("unknown ini key", where=file.where(key), cure=cure)
         elif is_read:
             what, cure = f"invalid value: {excerpt(str(value))}", "write true or false; names are written as a list"
-            yield ConfigError(what, where=file.where(key), evidence=str(error), cure=cure)
+            yield errors.ConfigError(what, where=file.where(key), evidence=str(error), cure=cure)

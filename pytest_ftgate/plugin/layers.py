@@ -14,12 +14,10 @@ from typing import Any
 
 import pytest
 
-from pytest_ftgate.checks.attempts import check_history
-from pytest_ftgate.checks.weaker import Finding, weakenings
+from pytest_ftgate import errors, result
+from pytest_ftgate.checks import attempts, weaker
 from pytest_ftgate.config import GateFile, GateKeys, Layer, Source, as_written, resolve_gate
-from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.plugin.gate_files import GateFiles
-from pytest_ftgate.result import Check
 
 MARK = "ftgate"
 _HEAD_ENDS = re.compile(r"\s*(async\s+def|def|class)\b")
@@ -47,7 +45,7 @@ class Level:
             what = 'the ftgate marker takes one gate name, as ftgate("NAME") or ftgate(gate="NAME")'
             got = f"Got {', '.join(repr(name)[:60] for name in named)}."
             cure = "Name one gate, and pass everything else by keyword."
-            raise ConfigError(what, where=self.where, evidence=got, cure=cure)
+            raise errors.ConfigError(what, where=self.where, evidence=got, cure=cure)
         return named[0] if named else None
 
     @property
@@ -56,11 +54,11 @@ class Level:
         return {key: value for key, value in self.mark.kwargs.items() if key != "gate"}
 
     @cached_property
-    def where(self) -> Where:
+    def where(self) -> errors.Where:
         """Return the place of the marker: its file, and its line if the source shows it."""
         values = [repr(value) for value in (*self.mark.args, *self.mark.kwargs.values())]
         likely = max(_lines_with_marks(self.owner), key=lambda line: sum(map(line[1].count, values)), default=None)
-        return Where(shown_path(self.file), likely[0] if likely else None)
+        return errors.Where(errors.shown_path(self.file), likely[0] if likely else None)
 
 
 def _lines_with_marks(owner: Any) -> Iterator[tuple[int, str]]:
@@ -94,7 +92,7 @@ def marked_levels(item: pytest.Item) -> Iterator[Level]:
                 what = f"two ftgate markers on one {'function' if node is item else type(node).__name__.lower()}"
                 where = max((level.where for level in marked), key=lambda where: where.line or 0)
                 cure = "Keep one. A marker on the class or the module can give shared keys."
-                raise ConfigError(f"{what}: {node.name}", where=where, cure=cure)
+                raise errors.ConfigError(f"{what}: {node.name}", where=where, cure=cure)
             yield from marked
 
 
@@ -134,7 +132,7 @@ def naming(levels: Iterable[Level]) -> Level | None:
 
 def claimed_name(item: pytest.Item) -> str:
     """Return the name of a marked test's gate for ``ftgate_required``, without reading any file."""
-    with suppress(ConfigError):
+    with suppress(errors.ConfigError):
         named = next((level.keys["name"] for level in marked_levels(item) if "name" in level.keys), None)
         nearest = naming(marked_levels(item))
         return str((nearest and nearest.gate) or named or id_of(item))
@@ -147,7 +145,7 @@ def location(item: pytest.Item) -> str:
     If the line of the marker is unknown, return that of the test.
     """
     path, first, _ = item.location
-    with suppress(ConfigError):
+    with suppress(errors.ConfigError):
         nearest = next(marked_levels(item), None)
         if nearest is not None and nearest.where.line is not None:
             return f"{Path(os.path.relpath(nearest.file, item.config.rootpath)).as_posix()}:{nearest.where.line}"
@@ -185,8 +183,13 @@ def layers_of(request: pytest.FixtureRequest, files: GateFiles, *, but: str = ""
     """
     item: pytest.Item = request.node
     if but and f"ftgate_{but}" in _parameters(item):
-        what, where = f"the fixture ftgate_{but} does not take a parameter", Where(shown_path(request.path))
-        raise ConfigError(what, where=where, cure="Remove indirect: the parameter itself is the model or the examples.")
+        what, where = (
+            f"the fixture ftgate_{but} does not take a parameter",
+            errors.Where(errors.shown_path(request.path)),
+        )
+        raise errors.ConfigError(
+            what, where=where, cure="Remove indirect: the parameter itself is the model or the examples."
+        )
     remarks = () if but else tuple(unused_fixtures(request))
 
     def value_of(name: str) -> Any:
@@ -226,7 +229,7 @@ class Layers:
     file: GateFile | None
     nodeid: str
     root: Path
-    remarks: tuple[Check, ...] = ()
+    remarks: tuple[result.Check, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
@@ -263,18 +266,18 @@ class Layers:
 
         Another training set is no weaker gate, but it is not the gate of the file either.
         """
-        return {} if self._in_file is None else weakenings(self._in_file, self.config, of_marker=True)
+        return {} if self._in_file is None else weaker.weakenings(self._in_file, self.config, of_marker=True)
 
-    def reviewed(self, files: GateFiles) -> tuple[Check, ...]:
+    def reviewed(self, files: GateFiles) -> tuple[result.Check, ...]:
         """Return remarks on the layers, and whether the gate requires less than at the merge base or in the file."""
         compared = files.compared(files.path(self.folder))
         forbidden = files.forbids_weakening or compared.forbade
         told = () if compared.absent and not (forbidden or files.required) else compared.findings
         found = [*(one for one in told if one.gate in (None, self.gate)), *self._outside(files, forbidden=forbidden)]
         checks = (one.check(forbidden=forbidden) for one in found)
-        return (*self.remarks, *check_history(self.config, files.base_ref), *checks)
+        return (*self.remarks, *attempts.check_history(self.config, files.base_ref), *checks)
 
-    def _outside(self, files: GateFiles, *, forbidden: bool) -> Iterator[Finding]:
+    def _outside(self, files: GateFiles, *, forbidden: bool) -> Iterator[weaker.Finding]:
         """Yield what markers and fixtures require less than the gate file; where it must not be weaker, all they give.
 
         A required gate must then stand in the gate file, where it can be compared. Its candidate may be a fixture's.
@@ -282,16 +285,16 @@ class Layers:
         for key, text in self.loosened.items():
             places = (keys.place_of(key) for keys in (self._in_file, self.config) if keys is not None)
             where = " -> ".join(dict.fromkeys(filter(None, places)))
-            yield Finding.weaker("the gate file", text, where, self.gate)
+            yield weaker.Finding.weaker("the gate file", text, where, self.gate)
         if not forbidden or not files.requires(self.gate or self.config.name, in_file=self.gate is not None):
             return
         if self.gate is None:
-            yield Finding(None, f"the required gate {self.config.name} is not in the gate file", _MOVE)
+            yield weaker.Finding(None, f"the required gate {self.config.name} is not in the gate file", _MOVE)
             return
         given = {key: layer.source((key,)) for layer in (*self.fixtures, *self.marks) for key in layer.values}
         for key, source in given.items():
             if key != "candidate":
-                yield Finding(None, f"the {source.kind} gives {key} of a required gate ({source.at})", _MOVE)
+                yield weaker.Finding(None, f"the {source.kind} gives {key} of a required gate ({source.at})", _MOVE)
 
 
 # --- fixtures of the project, and parameters in their place ----------------------------------------------------
@@ -322,7 +325,7 @@ class Override:
     def __str__(self) -> str:
         if self.definition is None:
             return f"parameter {self.name}"
-        place = f", {shown_path(self.code.co_filename)}:{self.code.co_firstlineno}" if self.code else ""
+        place = f", {errors.shown_path(self.code.co_filename)}:{self.code.co_firstlineno}" if self.code else ""
         return f"fixture {self.name}{place}"
 
     def given_by(self, keys: Collection[str]) -> str | None:
@@ -342,11 +345,11 @@ class Override:
         elif self.definition.params is not None and self.name not in parameters:
             what = f"the {self} is parametrized, but the test does not request it"
             cure = f"Request it, so that the test runs for each parameter: def test_gate({self.name}): ..."
-            raise ConfigError(what, where=Where(shown_path(self.request.path)), cure=cure)
+            raise errors.ConfigError(what, where=errors.Where(errors.shown_path(self.request.path)), cure=cure)
         else:
             value, folder = value_of(self.name), Path(self.code.co_filename).parent if self.code else Path.cwd()
         if value is None:
-            raise ConfigError(f"the {self} returned None", cure="Return a model, or examples.")
+            raise errors.ConfigError(f"the {self} returned None", cure="Return a model, or examples.")
         return os.fspath(value) if isinstance(value, os.PathLike) else value, Source("fixture", str(self), folder)
 
 
@@ -361,7 +364,7 @@ def overrides(request: pytest.FixtureRequest) -> Iterator[Override]:
             yield Override(request, name, key)
 
 
-def unused_fixtures(request: pytest.FixtureRequest) -> Iterator[Check]:
+def unused_fixtures(request: pytest.FixtureRequest) -> Iterator[result.Check]:
     """Yield a warning for each overridden fixture, or parameter in its place, whose key a marker gives.
 
     Raises:
@@ -375,9 +378,9 @@ def unused_fixtures(request: pytest.FixtureRequest) -> Iterator[Check]:
         marker, cure = given[key], f"Remove {one.key} from the marker, or the {one}."
         if one.name in request.fixturenames:
             what = f"{one.key} is given twice: by the marker, and by the {one}, which the test requests"
-            raise ConfigError(what, where=replace(marker, key=one.key), cure=cure)
+            raise errors.ConfigError(what, where=replace(marker, key=one.key), cure=cure)
         message = f"the {one} is not used, because the marker ({marker}) gives {one.key}"
-        yield Check("configuration", "warning", message, source=str(marker), advice=cure)
+        yield result.Check("configuration", "warning", message, source=str(marker), advice=cure)
 
 
 def _parameters(item: pytest.Item) -> Mapping[str, Any]:

@@ -9,8 +9,7 @@ import pytest
 from pytest_ftgate.errors import FtgateError, shown_path
 from pytest_ftgate.gate.state import sign_of_ci
 from pytest_ftgate.ini_file import line_of
-from pytest_ftgate.plugin.gate_files import GateFiles
-from pytest_ftgate.plugin.ini_keys import ALLOW_MISSING, planning_option
+from pytest_ftgate.plugin import gate_files, ini_keys
 from pytest_ftgate.reports.text import Line, finding
 from pytest_ftgate.result import GateResult
 from pytest_ftgate.text import nearest, shortened
@@ -67,7 +66,7 @@ class Owed:
 
     def lines(self) -> Iterator[Line]:
         """Yield the lines for the terminal that are no errors."""
-        if self.waived_by == ALLOW_MISSING:  # a plan has no verdict to require
+        if self.waived_by == ini_keys.ALLOW_MISSING:  # a plan has no verdict to require
             yield from (Line(f"{told}; not enforced: {self.waived_by}", "yellow") for told in self._told(()).values())
         if not self.forbidden:
             yield from (Line(text, "red") for text in self.weaker)
@@ -78,7 +77,7 @@ class Owed:
         What the tests in ``counted`` failed for pytest has told.
         """
         if not self.waived_by and (told := self._told(counted)):
-            cure = f"for local work add {ALLOW_MISSING} (refused in CI)" if not sign_of_ci() else None
+            cure = f"for local work add {ini_keys.ALLOW_MISSING} (refused in CI)" if not sign_of_ci() else None
             meant = [f"{one.meant} in place of {one.name}" for one in self.unmet if one.meant]
             cure = f"write {', '.join(meant)} in {KEY}" if meant else cure
             whats, by = [f"ERROR {one}" for one in told.values()], f"required by {self.setting}"
@@ -104,7 +103,7 @@ def _joined(findings: Iterable[Iterable[list[str]]]) -> str:
     return "\n".join(line for found in findings for part in found for line in part)
 
 
-def find_owed(config: pytest.Config, files: GateFiles, results: Sequence[GateResult], seen: Seen) -> Owed:
+def find_owed(config: pytest.Config, files: gate_files.GateFiles, results: Sequence[GateResult], seen: Seen) -> Owed:
     """Return the required gates that did not pass in this session, and what is weaker than at the merge base."""
     unmet = _find_unmet(files, results, seen) if files.required else []
     weaker, forbidden = [], files.forbids_weakening
@@ -120,13 +119,13 @@ def find_owed(config: pytest.Config, files: GateFiles, results: Sequence[GateRes
                 unmet = [*(one for one in unmet if one.name != gone), Unmet(gone, finding.text)]
             elif gone or (finding.gate is None and not told):
                 weaker.append(finding.text)
-    waived_by = ALLOW_MISSING if config.getoption(ALLOW_MISSING) else planning_option(config)
+    waived_by = ini_keys.ALLOW_MISSING if config.getoption(ini_keys.ALLOW_MISSING) else ini_keys.planning_option(config)
     place = f" ({line_of(config.inipath, KEY)})" if config.inipath is not None else ""
     setting = f"{KEY} = {shortened(' '.join(files.required))}{place}" if files.required else f"{KEY} of the base branch"
     return Owed(unmet, weaker, forbidden, waived_by, setting)
 
 
-def _gates_of(files: GateFiles, path: Path) -> Sequence[str]:
+def _gates_of(files: gate_files.GateFiles, path: Path) -> Sequence[str]:
     """Return the gates of a file; none where it cannot be read, which the gates that need it tell."""
     try:
         file = files.load(path)
@@ -135,7 +134,7 @@ def _gates_of(files: GateFiles, path: Path) -> Sequence[str]:
     return file.gate_names if file is not None else ()
 
 
-def _find_unmet(files: GateFiles, results: Sequence[GateResult], seen: Seen) -> list[Unmet]:
+def _find_unmet(files: gate_files.GateFiles, results: Sequence[GateResult], seen: Seen) -> list[Unmet]:
     """Return the required gates that did not pass, each with its first reason.
 
     A gate passes if each of its tests was judged and passed, and no marker or fixture required less than the file. A
@@ -193,7 +192,9 @@ def _unmet(
         yield Unmet(name, f"{test} {why}", test if why == BROKEN else None)
 
 
-def unmarked(files: GateFiles, results: Sequence[GateResult], seen: Seen, known: Collection[str]) -> Iterator[str]:
+def unmarked(
+    files: gate_files.GateFiles, results: Sequence[GateResult], seen: Seen, known: Collection[str]
+) -> Iterator[str]:
     """Yield a sentence for each gate file of a judged gate that has gates without a test, but those that are known.
 
     Nothing is said of a file unless its whole folder was collected.

@@ -11,9 +11,8 @@ from pytest_ftgate.checks.audit import check_test_set
 from pytest_ftgate.config import Layer, Source, resolve_gate
 from pytest_ftgate.data import Example, Input
 from pytest_ftgate.errors import ConfigError, FtgateError, Interrupted, ModelError, Where
-from pytest_ftgate.gate.inputs import build_metrics, needs_expected
+from pytest_ftgate.gate import inputs, state
 from pytest_ftgate.gate.run import judge_gate
-from pytest_ftgate.gate.state import Judged
 from pytest_ftgate.metrics.judged import refuse_judged
 from pytest_ftgate.models import Model, Surroundings, build_model
 from pytest_ftgate.plugin.layers import MARK, claimed_name, id_of, layers_of, unused_fixtures
@@ -22,9 +21,7 @@ from pytest_ftgate.plugin.session import GateSession
 from pytest_ftgate.reports.sentences import headline
 from pytest_ftgate.reports.text import failure_text, title
 from pytest_ftgate.result import GateResult, closed, error_check, failed_result
-from pytest_ftgate.runs.jobs import Job, Run
-from pytest_ftgate.runs.measure import answers_of
-from pytest_ftgate.runs.runner import ask, run_models
+from pytest_ftgate.runs import jobs, measure, runner
 from pytest_ftgate.text import plural, printable
 
 __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of our lines
@@ -56,7 +53,7 @@ def judge_in_setup(item: pytest.Item, request: pytest.FixtureRequest | None, ses
 def _refuse(item: pytest.Item, session: GateSession, error: FtgateError) -> None:
     """Make the verdict of a test ``error``, so that the session fails, whatever becomes of the test."""
     known = session.results.get(item.nodeid) or GateResult(claimed_name(item), id_of(item), "error")
-    session.keep(Judged(failed_result(known, error)), item)
+    session.keep(state.Judged(failed_result(known, error)), item)
 
 
 def refuse_late_marks(item: pytest.Item, session: GateSession) -> None:
@@ -102,15 +99,15 @@ def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
                 services.stores.finish(judged.runs.values())
             judged = replace(judged, result=replace(judged.result, loosened=tuple(layers.loosened.values())))
         except FtgateError as error:
-            judged = Judged(failed_result(unnamed, error))
+            judged = state.Judged(failed_result(unnamed, error))
         except Interrupted as error:
             check = error_check(_interruption(error), "interrupted")
-            session.keep(Judged(closed(unnamed, (*unnamed.checks, check))), item)
+            session.keep(state.Judged(closed(unnamed, (*unnamed.checks, check))), item)
             raise
         except BaseException as error:
             if config is not None or not isinstance(error, _SKIPPED):  # only a fixture may skip its test
                 unexpected = FtgateError(f"{type(error).__name__}: {error}")
-                session.keep(Judged(failed_result(unnamed, unexpected)), item)
+                session.keep(state.Judged(failed_result(unnamed, unexpected)), item)
             raise
         session.keep(judged, item)
     result = session.results[item.nodeid]
@@ -243,7 +240,7 @@ class CallableModel:
         if self._forbidden:
             raise ModelError(f"{self.name} is an endpoint, and --ftgate-offline forbids calls")
         try:
-            return ask(self.model, input, self._asked).text
+            return runner.ask(self.model, input, self._asked).text
         except ModelError as error:
             raise error.with_traceback(None) from None
 
@@ -265,7 +262,9 @@ def configured_model(request: pytest.FixtureRequest, key: str, session: GateSess
 
         def asked() -> Iterable[Example]:
             source = config.test_set or request.getfixturevalue("ftgate_test_set")  # overridden
-            return services.load(source, config.sources["test_set"].at, labeled=needs_expected(config, services.hook))
+            return services.load(
+                source, config.sources["test_set"].at, labeled=inputs.needs_expected(config, services.hook)
+            )
 
         return CallableModel(model, asked, offline=services.offline)
 
@@ -274,7 +273,7 @@ def configured_data(request: pytest.FixtureRequest, key: str, session: GateSessi
     """Return the examples that the gate's markers and file configure, ignoring overridden fixtures."""
     with _as_failure():
         config = layers_of(request, session.files, but=key).config
-        labeled = key != "test_set" or needs_expected(config, request.node.ihook)
+        labeled = key != "test_set" or inputs.needs_expected(config, request.node.ihook)
         source = config.sources[key].at
         return session.data.load(getattr(config, key), source, request.node.ihook, labeled=labeled).examples
 
@@ -288,8 +287,8 @@ def _as_failure() -> Iterator[None]:
         fail(str(error))
 
 
-def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[..., Run]:
-    def evaluate(model: Any, test_set: Any, metric: Any = "accuracy") -> Run:
+def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[..., jobs.Run]:
+    def evaluate(model: Any, test_set: Any, metric: Any = "accuracy") -> jobs.Run:
         """Run a model on a test set and return the run with the value of the metric.
 
         All three arguments are written as in a gate. Stored answers are reused.
@@ -309,19 +308,19 @@ def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[
     return evaluate
 
 
-def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: GateSession) -> Run:
+def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: GateSession) -> jobs.Run:
     source, services = Source("marker", "ftgate_evaluate", request.path.parent), session.services(request.node.ihook)
     file, root = session.files.gate_file(request.path.parent), request.config.rootpath
     layers = [Layer(keys, dict.fromkeys(keys, source))]
     config = resolve_gate(layers, file=file, gate=None, default_name="ftgate_evaluate", root=root)
     test = services.load(config.test_set, str(source))
     check_test_set(test)
-    metrics = build_metrics(config, test, None, services.hook)
+    metrics = inputs.build_metrics(config, test, None, services.hook)
     for one in metrics.values():
         refuse_judged(one, "measured by ftgate_evaluate", source=str(source))
     model = build_model(config.candidate, Surroundings(None, services.offline), services.hook)
-    job = Job(model, test, of_candidate=True)
-    (run,) = run_models([job], stores=services.stores, offline=services.offline, budget=services.budget)
+    job = jobs.Job(model, test, of_candidate=True)
+    (run,) = runner.run_models([job], stores=services.stores, offline=services.offline, budget=services.budget)
     if run.fatal is not None:
         raise run.fatal
     if run.unanswered:
@@ -329,5 +328,5 @@ def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: 
         counted = f"{len(run.unanswered):,} of {len(run.test_set):,} answers are missing"
         raise ModelError(f"{run.model.name}: {cause}; {counted} ({run.unanswered[0].name})", cure=cure)
     services.stores.finish([run])
-    answers, expected = answers_of(run), [example.expected for example in test.examples]
+    answers, expected = measure.answers_of(run), [example.expected for example in test.examples]
     return replace(run, metrics={name: one.score(expected, answers).value for name, one in metrics.items()})

@@ -13,24 +13,18 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_ftgate import clock
+from pytest_ftgate import clock, errors
 from pytest_ftgate.checks.freshness import filed_as
-from pytest_ftgate.errors import FtgateError, guarded, shown_path
 from pytest_ftgate.gate.state import DataSets, Judged, Services
-from pytest_ftgate.plugin.gate_files import GateFiles, option_path, refuse_tracked
-from pytest_ftgate.plugin.ini_keys import planning_option
+from pytest_ftgate.plugin import gate_files, ini_keys, obligations
 from pytest_ftgate.plugin.layers import MARK, claimed_name, id_of, location
-from pytest_ftgate.plugin.obligations import DESELECTED, Owed, Seen, find_owed, unmarked
 from pytest_ftgate.reports import json as json_report
+from pytest_ftgate.reports import recordings
 from pytest_ftgate.reports.html.evidence import Evidence, collect
-from pytest_ftgate.reports.recordings import differing, read_notes, read_recordings
 from pytest_ftgate.reports.session import Outcome
 from pytest_ftgate.reports.text import Line, block, title
 from pytest_ftgate.result import GateResult, failed_result
-from pytest_ftgate.runs.budget import Budget
-from pytest_ftgate.runs.jobs import Run, Stores
-from pytest_ftgate.runs.progress import ProgressDisplay
-from pytest_ftgate.runs.store import Store
+from pytest_ftgate.runs import budget, jobs, progress, store
 from pytest_ftgate.text import one_line, printable, shortened, show_usd, wrapped
 
 __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of our lines
@@ -43,7 +37,7 @@ _HIDDEN = -2  # the verbosity of -qq, which hides everything
 # --- what is written to pytest's terminal: the blocks of gates, lines on the session, progress while tests run ---
 
 
-def _display(config: pytest.Config) -> ProgressDisplay | None:
+def _display(config: pytest.Config) -> progress.ProgressDisplay | None:
     """Return a display that updates a line on a terminal, and writes a line per minute elsewhere; None with ``-qq``."""
     if config.get_verbosity() <= _HIDDEN:
         return None
@@ -51,7 +45,7 @@ def _display(config: pytest.Config) -> ProgressDisplay | None:
     uncaptured = capture.global_and_fixture_disabled if capture else nullcontext
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if reporter is None or hasattr(config, "workerinput"):  # an xdist worker inherits the controller's standard error
-        return ProgressDisplay(lambda line: os.write(2, f"{line}\n".encode()), None, uncaptured)
+        return progress.ProgressDisplay(lambda line: os.write(2, f"{line}\n".encode()), None, uncaptured)
     if not reporter.isatty or os.environ.get("TERM") == "dumb":
 
         def write(line: str) -> None:
@@ -60,8 +54,8 @@ def _display(config: pytest.Config) -> ProgressDisplay | None:
             apart = "\n" if config.get_terminal_writer().width_of_current_line else ""
             reporter.write(f"{apart}{line}\n", flush=True)
 
-        return ProgressDisplay(write, None, uncaptured)
-    return ProgressDisplay(lambda text: reporter.write(text, flush=True), reporter.ensure_newline, uncaptured)
+        return progress.ProgressDisplay(write, None, uncaptured)
+    return progress.ProgressDisplay(lambda text: reporter.write(text, flush=True), reporter.ensure_newline, uncaptured)
 
 
 def _show_block(reporter: "pytest.TerminalReporter", heading: Line, lines: Iterable[Line]) -> None:
@@ -131,27 +125,27 @@ class GateSession:
         self._config = config
         self._worker: Mapping[str, Any] | None = getattr(config, "workerinput", None)
         self.started: float = self._worker["ftgate_started"] if self._worker else clock.wall()
-        self.files = GateFiles(config)
+        self.files = gate_files.GateFiles(config)
         self.data = DataSets()
         self.results: dict[str, GateResult] = {}
         self.facts: dict[str, str] = {}
-        self.planning = planning_option(config)
+        self.planning = ini_keys.planning_option(config)
         self.plans: dict[str, tuple[Sequence[Line], bool]] = {}
         self.judged_with: dict[str, tuple[pytest.Mark, ...]] = {}
         self._evidence: dict[str, Evidence] = {}  # of the results, where a report shows it
         self._items: dict[str, pytest.Item] = {}  # the tests whose gates were judged in this process
         self._outcomes: dict[str, str] = {}  # the worst of their phases so far
         reports = (report.partition(":") for report in config.getoption("--ftgate-report"))
-        self._reports = [(form, option_path(config, target)) for form, _, target in reports]
+        self._reports = [(form, gate_files.option_path(config, target)) for form, _, target in reports]
         self._refresh = config.getoption("--ftgate-cache") == "refresh"
         self._limit_usd: float | None = config.getoption("--ftgate-max-cost")
         workers = self._worker["workercount"] if self._worker else 1  # they do not share their costs
-        self._budget = None if self._limit_usd is None else Budget(self._limit_usd, workers)
-        self._runs: dict[str, tuple[Mapping[str, Run], Mapping[str, str]]] = {}
+        self._budget = None if self._limit_usd is None else budget.Budget(self._limit_usd, workers)
+        self._runs: dict[str, tuple[Mapping[str, jobs.Run], Mapping[str, str]]] = {}
         self._judged: set[str] = set()  # keys of stored answers that no later session may use
-        self._seen = Seen()
+        self._seen = obligations.Seen()
         self._marked: dict[str, str] = {}  # the names of gates by node id
-        self._owed = Owed()
+        self._owed = obligations.Owed()
         self._notes: list[Line] = []
         self._finished = self._summarized = False
 
@@ -184,19 +178,19 @@ class GateSession:
         return ("recordings", folder.resolve()) in ((form, path.resolve()) for form, path in self._reports)
 
     @cached_property
-    def _store(self) -> Store:
+    def _store(self) -> store.Store:
         """Return the store that outlives the session."""
         state = self.files.home / self._config.getini("ftgate_state")
-        refuse_tracked(state)
-        return Store(state / "predictions.sqlite3")
+        gate_files.refuse_tracked(state)
+        return store.Store(state / "predictions.sqlite3")
 
     @cached_property
-    def _stores(self) -> Stores:
+    def _stores(self) -> jobs.Stores:
         """Return the stores on disk, in memory and in committed recordings; with ``refresh`` only new answers count."""
-        return Stores(
+        return jobs.Stores(
             persistent=self._store,
-            session=Store(None),
-            recordings=read_recordings(self._recordings) if self._recordings and not self._refresh else {},
+            session=store.Store(None),
+            recordings=recordings.read_recordings(self._recordings) if self._recordings and not self._refresh else {},
             refresh=self._refresh,
             started=self.started,
             judged=self._judged,
@@ -204,7 +198,7 @@ class GateSession:
 
     @cached_property
     def _committed(self) -> dict[str, str]:
-        return read_notes(self._recordings) if self._recordings else {}
+        return recordings.read_notes(self._recordings) if self._recordings else {}
 
     def keep(self, judged: Judged, item: pytest.Item) -> None:
         """Keep a verdict for the reports, and add it to the test's user properties."""
@@ -232,7 +226,7 @@ class GateSession:
                 self._hear(report.nodeid, str(value))
         marked = self._marked.get(report.nodeid)
         if marked is not None and report.when not in ("setup", "teardown") and report.nodeid not in self.results:
-            ended = FtgateError("the process that ran the test ended before the gate was judged")
+            ended = errors.FtgateError("the process that ran the test ended before the gate was judged")
             self.results[report.nodeid] = failed_result(GateResult(marked, report.nodeid, "error"), ended)
         if report.nodeid in self._items:
             self._tell_end(self._items[report.nodeid], report)
@@ -251,15 +245,15 @@ class GateSession:
         if report.when == "teardown" and (result := self.results.get(item.nodeid)) is not None:
             try:
                 hook = item.ihook.pytest_ftgate_gate_finished
-                guarded("the hook pytest_ftgate_gate_finished", hook, result=result, outcome=outcome)
-            except FtgateError as error:  # it changes no verdict, but is reported
+                errors.guarded("the hook pytest_ftgate_gate_finished", hook, result=result, outcome=outcome)
+            except errors.FtgateError as error:  # it changes no verdict, but is reported
                 self.note(Line(one_line(str(error)), "red"))
 
     def see(self, item: pytest.Item, *, deselected: bool = False) -> None:
         """Record a marked test that was collected or deselected."""
         self._seen.names[id_of(item)] = name = claimed_name(item)
         if deselected:
-            self._seen.absent[id_of(item)] = DESELECTED
+            self._seen.absent[id_of(item)] = obligations.DESELECTED
         else:
             self._marked[item.nodeid] = name
 
@@ -327,11 +321,13 @@ class GateSession:
         folder = self._recordings
         if folder is None or not self._refresh or self._is_recorded_into(folder):
             return
-        with suppress(FtgateError):  # the next session reports recordings that cannot be read
-            if n := differing(folder, (run for runs, _ in self._runs.values() for run in runs.values())):
+        with suppress(errors.FtgateError):  # the next session reports recordings that cannot be read
+            if n := recordings.differing(folder, (run for runs, _ in self._runs.values() for run in runs.values())):
                 told = f"holds other answers for {n:,} of these calls, which are used again without"
-                how = f"--ftgate-cache=refresh: record again with --ftgate-report=recordings:{shown_path(folder)}"
-                yield Line(f"{shown_path(folder)} {told} {how}", "yellow")
+                how = (
+                    f"--ftgate-cache=refresh: record again with --ftgate-report=recordings:{errors.shown_path(folder)}"
+                )
+                yield Line(f"{errors.shown_path(folder)} {told} {how}", "yellow")
 
     def close_store(self) -> None:
         """Delete the stored answers that may not outlive the verdicts of this session (a kill leaves them); close."""
@@ -341,15 +337,15 @@ class GateSession:
             if self._worker is None:
                 self._store.drop(sorted(self._judged))
             self._store.close()
-        except FtgateError as error:
+        except errors.FtgateError as error:
             self.note(Line(one_line(str(error)), "red"))
 
     def _find_owed(self) -> None:
         if self._worker is None:
             results = list(self.results.values())
-            self._owed = find_owed(self._config, self.files, results, self._seen)
+            self._owed = obligations.find_owed(self._config, self.files, results, self._seen)
             owed = [one.name for one in self._owed.unmet]
-            self.note(*(Line(text, "yellow") for text in unmarked(self.files, results, self._seen, owed)))
+            self.note(*(Line(text, "yellow") for text in obligations.unmarked(self.files, results, self._seen, owed)))
 
     def _red(self) -> bool:
         failed = [*(failed for _, failed in self.plans.values()), *(not one.passed for one in self.results.values())]
@@ -414,4 +410,4 @@ class GateSession:
                     continue
                 yield from (Line(printable(text), "yellow") for text in kept)
                 if len(kept) < max(1, len(self._runs)):
-                    yield Line(f"{form} report: {shown_path(path)}")
+                    yield Line(f"{form} report: {errors.shown_path(path)}")

@@ -8,10 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pytest_ftgate import errors, text
+from pytest_ftgate import errors, plain, text
 from pytest_ftgate.config.keys import own_words
 from pytest_ftgate.data import lines, strict_json
-from pytest_ftgate.plain import DIALECT, INNER, about
 from pytest_ftgate.result import GateResult
 
 REPORT_VERSION = 1
@@ -59,12 +58,16 @@ class Report:
     """The results of one pytest session. Names may be added within a version; a later version may change them."""
 
     version: Literal[1]
-    gates: Annotated[tuple[GateResult, ...], about("the judged gates")]
-    unjudged: Annotated[tuple[Unjudged, ...], about("required gates (ini ftgate_required) that did not pass")] = ()
-    allowed_missing: Annotated[bool, about("required gates were listed, not enforced (--ftgate-allow-missing)")] = False
+    gates: Annotated[tuple[GateResult, ...], plain.about("the judged gates")]
+    unjudged: Annotated[
+        tuple[Unjudged, ...], plain.about("required gates (ini ftgate_required) that did not pass")
+    ] = ()
+    allowed_missing: Annotated[
+        bool, plain.about("required gates were listed, not enforced (--ftgate-allow-missing)")
+    ] = False
     environment: Annotated[
         Mapping[str, str],
-        about("when the report was written, in UTC, and the versions of the packages that a verdict depends on"),
+        plain.about("when the report was written, in UTC, and the versions of the packages that a verdict depends on"),
     ] = field(default_factory=dict)
 
 
@@ -147,12 +150,12 @@ def render_report_schema() -> str:
             whole = super().dataclass_schema(schema)
             del whole["title"]
             for one in fields(schema["cls"]):
-                if one.metadata == INNER:
+                if one.metadata == plain.INNER:
                     del whole["properties"][one.name]
             description = " ".join(schema["cls"].__doc__.split())
             exact = {"additionalProperties": False, "required": list(whole["properties"])}
             return {**whole, "description": description, **exact}
 
     schema = TypeAdapter(Report).json_schema(mode="serialization", schema_generator=Schema)
-    head = {"$schema": DIALECT, "title": f"JSON report of pytest-ftgate, version {REPORT_VERSION}"}
+    head = {"$schema": plain.DIALECT, "title": f"JSON report of pytest-ftgate, version {REPORT_VERSION}"}
     return json.dumps({**head, **schema}, indent=2, ensure_ascii=False) + "\n"

@@ -14,18 +14,8 @@ from math import ceil
 from threading import Event, Thread
 from typing import Any, TypeVar
 
-from pytest_ftgate import clock
-from pytest_ftgate.errors import RAISED_CURE, ModelError, told
-from pytest_ftgate.models.protocol import (
-    COUNTS,
-    FINISHES,
-    MOST_BYTES,
-    Completion,
-    Model,
-    Question,
-    is_count,
-    is_seconds,
-)
+from pytest_ftgate import clock, errors
+from pytest_ftgate.models import protocol
 from pytest_ftgate.text import show_age
 
 _T = TypeVar("_T")
@@ -46,11 +36,13 @@ def wait_s(failures: int, retry_after_s: float | None) -> float:
     return longest * (1 + random.random()) / 2
 
 
-class AbandonedError(ModelError):
+class AbandonedError(errors.ModelError):
     """Report that a call timed out whose thread cannot be cancelled; retrying would leak threads."""
 
 
-async def call(model: Model, questions: Sequence[Question]) -> list[Completion | ModelError]:
+async def call(
+    model: protocol.Model, questions: Sequence[protocol.Question]
+) -> list[protocol.Completion | errors.ModelError]:
     """Return the answer or the error of each question. Raise :class:`ModelError` if the whole call failed."""
     if model.batch_size <= 1:
         (_, example, repeat), *_ = questions
@@ -58,11 +50,11 @@ async def call(model: Model, questions: Sequence[Question]) -> list[Completion |
     found: object = await _in_time(model, lambda: model.complete_many(questions))
     if not isinstance(found, Sequence) or len(found) != len(questions):
         counted = f"{len(found)} answers" if isinstance(found, Sequence) else type(found).__name__
-        raise ModelError(f"the model returned {counted} for {len(questions)} questions")
+        raise errors.ModelError(f"the model returned {counted} for {len(questions)} questions")
     return [_checked(one) for one in found]
 
 
-async def _in_time(model: Model, ask: Callable[[], Awaitable[_T]]) -> _T:
+async def _in_time(model: protocol.Model, ask: Callable[[], Awaitable[_T]]) -> _T:
     try:
         return await asyncio.wait_for(_guarded(model, ask), model.timeout_s)
     except asyncio.TimeoutError:
@@ -71,46 +63,46 @@ async def _in_time(model: Model, ask: Callable[[], Awaitable[_T]]) -> _T:
             cure = "raise the model's timeout_s, or find out why its calls hang (a thread cannot be cancelled)"
             raise AbandonedError(f"{text}; the call was abandoned", kind="timeout", cure=cure) from None
         cure = "raise the model's timeout_s, or lower concurrency"
-        raise ModelError(text, retryable=True, kind="timeout", cure=cure) from None
+        raise errors.ModelError(text, retryable=True, kind="timeout", cure=cure) from None
 
 
-async def _guarded(model: Model, ask: Callable[[], Awaitable[_T]]) -> _T:
+async def _guarded(model: protocol.Model, ask: Callable[[], Awaitable[_T]]) -> _T:
     """Make one call, and turn any exception of the model into a :class:`ModelError`."""
     note_call(model.name)
     try:
         return await ask()
-    except (ModelError, asyncio.CancelledError, GeneratorExit):
+    except (errors.ModelError, asyncio.CancelledError, GeneratorExit):
         raise
     except BaseException as error:
         # Also sys.exit() and pytest.skip(): a model must not end the run. Ctrl-C does not get here.
-        raise ModelError(f"the model raised {told(error)}", cure=RAISED_CURE) from error
+        raise errors.ModelError(f"the model raised {errors.told(error)}", cure=errors.RAISED_CURE) from error
 
 
-def _checked(found: object) -> Completion | ModelError:
+def _checked(found: object) -> protocol.Completion | errors.ModelError:
     """Return what a model returned, or the error if it is not an answer.
 
     An unpaired surrogate, which UTF-8 cannot encode, becomes U+FFFD: a model may stop within an emoji.
     """
-    if isinstance(found, ModelError):
+    if isinstance(found, errors.ModelError):
         return found
-    if not isinstance(found, Completion):
+    if not isinstance(found, protocol.Completion):
         what = f"the model returned a value of type {type(found).__name__}"
-        return ModelError(what, cure="return a pytest_ftgate.Completion from complete()")
+        return errors.ModelError(what, cure="return a pytest_ftgate.Completion from complete()")
     if flaw := _flaw(found):
         what = f"the model returned an invalid Completion: {flaw}"
-        return ModelError(what, cure="return a Completion with valid fields; leave out what is unknown")
+        return errors.ModelError(what, cure="return a Completion with valid fields; leave out what is unknown")
     whole = found.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return found if whole == found.text else replace(found, text=whole)
 
 
-def _flaw(answer: Completion) -> str | None:
+def _flaw(answer: protocol.Completion) -> str | None:
     if not isinstance(answer.text, str):
         return f"text is of type {type(answer.text).__name__}, not str"
-    if len(answer.text) > MOST_BYTES:
-        return f"text has more than {MOST_BYTES // 1_000_000} MB"
-    if answer.finish not in FINISHES:
-        return f"finish is {answer.finish!r}, not one of {', '.join(FINISHES)}"
-    for name, holds in {**dict.fromkeys(COUNTS, is_count), "latency_s": is_seconds}.items():
+    if len(answer.text) > protocol.MOST_BYTES:
+        return f"text has more than {protocol.MOST_BYTES // 1_000_000} MB"
+    if answer.finish not in protocol.FINISHES:
+        return f"finish is {answer.finish!r}, not one of {', '.join(protocol.FINISHES)}"
+    for name, holds in {**dict.fromkeys(protocol.COUNTS, protocol.is_count), "latency_s": protocol.is_seconds}.items():
         value = getattr(answer, name)
         if value is not None and not holds(value):
             return f"{name} is {value!r}"
@@ -123,13 +115,13 @@ LONGEST_WAIT_S = 120.0
 _ENOUGH = 5  # questions without an answer at the start of a run, or abandoned calls in a row, after which it ends
 
 
-def wait_refused(seconds: float) -> ModelError:
+def wait_refused(seconds: float) -> errors.ModelError:
     """Return the error that ends a run because the endpoint asks for a longer wait than the run may take."""
     wait = show_age(60 * ceil(seconds / 60))
     cure = f"run again in {wait}: stored answers are reused; or let the gate wait longer, "
     cure += f"for example with timeout_s: {ceil(seconds) + 600}"
     what = f"the endpoint accepts no further calls for {wait}"
-    return ModelError(what, kind="busy", fatal=True, unpaid=True, cure=cure)
+    return errors.ModelError(what, kind="busy", fatal=True, unpaid=True, cure=cure)
 
 
 class Throttle:
@@ -183,7 +175,7 @@ class Throttle:
             raise
         return self._window
 
-    def leave(self, window: int, error: ModelError | None) -> None:
+    def leave(self, window: int, error: errors.ModelError | None) -> None:
         """Record that a call of this window has ended, with an answer or with this error."""
         if error is None:
             self.limit = min(self._most, self.limit + 1 / self.limit)
@@ -227,11 +219,13 @@ class Outage:
         """Record that a call was answered."""
         self._given_up, self._abandoned = None, 0
 
-    def failed(self, key: str, error: ModelError, *, given_up: bool) -> ModelError:
+    def failed(self, key: str, error: errors.ModelError, *, given_up: bool) -> errors.ModelError:
         """Record a failed call for a question. Return the error, fatal if it ends the run."""
         self._abandoned = self._abandoned + 1 if isinstance(error, AbandonedError) else 0
         if self._abandoned >= _ENOUGH:
-            return ModelError(f"{error.what}, as were the {_ENOUGH - 1} calls before it", **error.parts(fatal=True))
+            return errors.ModelError(
+                f"{error.what}, as were the {_ENOUGH - 1} calls before it", **error.parts(fatal=True)
+            )
         counts = not self._stored if error.kind in ("refused", "unreadable") else error.retryable
         if self._given_up is None or not counts:
             return error
@@ -243,7 +237,7 @@ class Outage:
         if len(self._given_up) < enough and not waited:
             return error
         evidence = "; ".join(filter(None, (error.evidence, "no call of this run was answered")))
-        return ModelError(error.what, **error.parts(fatal=True, evidence=evidence))
+        return errors.ModelError(error.what, **error.parts(fatal=True, evidence=evidence))
 
 
 TICK_S, PATIENCE_S = 0.1, 1.0
@@ -290,7 +284,7 @@ def run_in_own_loop(work: Coroutine[Any, Any, _T], tick: Callable[[], None], *, 
             if patience_s is not None and pulse.silent * TICK_S > patience_s + OWN_WORK_S:
                 what = f"{pulse.caller} blocked the event loop for {patience_s + OWN_WORK_S:g} s"
                 cure = "await slow work, or use a plain function, which is called in its own thread"
-                raise ModelError(what, fatal=True, cure=cure)
+                raise errors.ModelError(what, fatal=True, cure=cure)
             with contextlib.suppress(RuntimeError):  # the loop has closed in the meantime
                 loop.call_soon_threadsafe(pulse.beat)
     except BaseException:
@@ -306,8 +300,8 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     try:
         loop = asyncio.new_event_loop()
     except Exception as error:  # a plugin forbids the pair of sockets by which threads wake the loop
-        what = f"models cannot be called: there is no event loop ({told(error)})"
-        raise ModelError(what, fatal=True, cure="with pytest-socket, add --allow-unix-socket") from error
+        what = f"models cannot be called: there is no event loop ({errors.told(error)})"
+        raise errors.ModelError(what, fatal=True, cure="with pytest-socket, add --allow-unix-socket") from error
     with contextlib.suppress(AttributeError):  # uvloop has a clock of its own
         loop.time = clock.monotonic  # type: ignore[method-assign]
     return loop

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
+from pytest_ftgate import errors, text
 from pytest_ftgate.data import Example
-from pytest_ftgate.errors import ModelError, Where
 from pytest_ftgate.models.price import PRICE_CURE, cost_of, price_of, tokens_usd
 from pytest_ftgate.models.protocol import Completion, Model, Price, output_limit
-from pytest_ftgate.text import show_usd
 
 _OPTION = "--ftgate-max-cost"
 _CHARACTERS_PER_TOKEN, _FIRST_OUTPUT_TOKENS = 3, 1_000
@@ -53,7 +52,9 @@ class Budget:
 
     def __init__(self, limit_usd: float, workers: int = 1) -> None:
         self.limit_usd = limit_usd / workers
-        shared = f", of which each of {workers} workers may spend {show_usd(self.limit_usd)}" if workers > 1 else ""
+        shared = (
+            f", of which each of {workers} workers may spend {text.show_usd(self.limit_usd)}" if workers > 1 else ""
+        )
         self.name = f"{_OPTION} {limit_usd:g}{shared}"
         self._accounts: dict[tuple[object, ...], _Account] = {}
         self._open: list[Reserved] = []
@@ -88,13 +89,13 @@ class Budget:
             return made
         if self._open:
             return None
-        unsure = f", {show_usd(self.unsure_usd)} of it by estimate" if self.unsure_usd else ""
-        what = f"{show_usd(taken)} is spent{unsure}, the next call is estimated at {show_usd(sum(made.usd))}"
+        unsure = f", {text.show_usd(self.unsure_usd)} of it by estimate" if self.unsure_usd else ""
+        what = f"{text.show_usd(taken)} is spent{unsure}, the next call is estimated at {text.show_usd(sum(made.usd))}"
         cure = "raise it and run again: stored answers are reused"
         if account.most_output is None and account.output_tokens is None and account.price.gpu_hour_usd is None:
             cure += "; or limit the answers, for example params: {max_tokens: 100}: "
             cure += f"the first answer of a model without a limit is estimated at {_FIRST_OUTPUT_TOKENS:,} tokens"
-        raise ModelError(f"{self.name}: {what}", fatal=True, cure=cure)
+        raise errors.ModelError(f"{self.name}: {what}", fatal=True, cure=cure)
 
     def settle(self, reserved: Reserved, found: Sequence[object], busy_s: float | None = None) -> None:
         """Record the cost of each question of a call; without an answer, the estimate, unless it was certainly free.
@@ -111,7 +112,7 @@ class Budget:
                 _learn(account, characters, one, busy_s)
                 cost = cost_of(one, account.price, busy_s)
             else:
-                cost = 0.0 if isinstance(one, ModelError) and one.unpaid else None
+                cost = 0.0 if isinstance(one, errors.ModelError) and one.unpaid else None
             if cost is None:  # it may have been billed
                 self.unsure_usd += usd
             else:
@@ -146,9 +147,9 @@ def _estimate(account: _Account, characters: int) -> float:
     return usd
 
 
-def _unpriced(name: str, price: Price) -> ModelError:
+def _unpriced(name: str, price: Price) -> errors.ModelError:
     why = price.unknown or price.source
     if price.known:
         why += f" has no price above {price.most_input_tokens:,} input tokens, as in the next call"
-    what, where = f"{_OPTION} needs a price for {name}", Where(key="price")
-    return ModelError(what, fatal=True, where=where, evidence=why, cure=f"set {PRICE_CURE}")
+    what, where = f"{_OPTION} needs a price for {name}", errors.Where(key="price")
+    return errors.ModelError(what, fatal=True, where=where, evidence=why, cure=f"set {PRICE_CURE}")

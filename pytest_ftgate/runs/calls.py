@@ -7,13 +7,11 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
-from pytest_ftgate import clock
-from pytest_ftgate.errors import Interrupted, ModelError, StoreError
+from pytest_ftgate import clock, errors
 from pytest_ftgate.models.protocol import Completion, Model, Prediction, Question
-from pytest_ftgate.runs import asking
+from pytest_ftgate.runs import asking, jobs
 from pytest_ftgate.runs.asking import LONGEST_WAIT_S, Outage, Throttle, run_in_own_loop, wait_refused
 from pytest_ftgate.runs.budget import Budget
-from pytest_ftgate.runs.jobs import Questions, Stores, TimeLimit
 from pytest_ftgate.runs.store import Store
 
 _CANCEL_S, _CLOSE_S = 0.5, 5.0
@@ -43,10 +41,10 @@ class StoreWriter:
     def _write(self, written: asyncio.Future[None]) -> None:
         self._written = None
         arrived, self._arrived = self._arrived, []
-        error: StoreError | None = None
+        error: errors.StoreError | None = None
         try:
             self._store.put(arrived)
-        except StoreError as caught:
+        except errors.StoreError as caught:
             error = caught
         if not written.done():  # cancelling a waiter cancels the future
             written.set_exception(error) if error is not None else written.set_result(None)
@@ -93,11 +91,11 @@ class Caller:
 
     def __init__(
         self,
-        questions: Questions,
-        stores: Stores,
+        questions: jobs.Questions,
+        stores: jobs.Stores,
         writer: StoreWriter,
         budget: Budget | None,
-        limit: TimeLimit | None,
+        limit: jobs.TimeLimit | None,
         turn: Throttle | None,
     ) -> None:
         self.questions = questions
@@ -131,7 +129,7 @@ class Caller:
         while not self.stopping and (questions := self._take()):
             try:
                 await self._ask(questions)
-            except ModelError as error:
+            except errors.ModelError as error:
                 self.questions.fatal = self.questions.fatal or error
                 raise
             except asyncio.CancelledError:
@@ -139,7 +137,7 @@ class Caller:
                     self.abandoned = self.model.abandons
                     raise
                 for key in {one.key for one in questions} & self.questions.open.keys():
-                    self.questions.failed(key, ModelError("the model cancelled its own call"))
+                    self.questions.failed(key, errors.ModelError("the model cancelled its own call"))
 
     def _take(self) -> list[Question]:
         """Return the questions of the next call; empty when all is done."""
@@ -177,7 +175,7 @@ class Caller:
                 self.questions.check_use()
             again, wait_s = [], 0.0
             for question, error in zip(questions, outcomes, strict=True):
-                if not isinstance(error, ModelError):
+                if not isinstance(error, errors.ModelError):
                     continue
                 if error.kind != "busy" or self._answers == before:
                     failures[question.key] += 1
@@ -188,7 +186,9 @@ class Caller:
                     wait_s = max(wait_s, asking.wait_s(max(1, failures[question.key]), error.retry_after_s))
                     continue
                 if attempts > 1:
-                    error = ModelError(f"{error.what} (tried {attempts} times)", **error.parts(attempts=attempts))
+                    error = errors.ModelError(
+                        f"{error.what} (tried {attempts} times)", **error.parts(attempts=attempts)
+                    )
                 if error.fatal:  # no other call can succeed either, or none is likely to
                     raise error
                 self.questions.failed(question.key, error)
@@ -196,7 +196,7 @@ class Caller:
             if questions:
                 await asyncio.sleep(wait_s)
 
-    def _judged(self, key: str, error: ModelError, failures: int) -> tuple[bool, ModelError]:
+    def _judged(self, key: str, error: errors.ModelError, failures: int) -> tuple[bool, errors.ModelError]:
         """Return whether a question is given up after so many failures, and the error, fatal if it ends the run."""
         retries = self.model.retries
         if (error.retry_after_s or 0.0) > self._throttle.longest_wait_s():
@@ -206,30 +206,30 @@ class Caller:
         error = self._outage.failed(key, error, given_up=final or hangs)
         return final or error.fatal, error
 
-    async def _call(self, questions: Sequence[Question]) -> Sequence[Prediction | ModelError]:
+    async def _call(self, questions: Sequence[Question]) -> Sequence[Prediction | errors.ModelError]:
         """Make one call as soon as throttle and budget allow it; if it fails, every question gets its error."""
         try:
             window, failure = await self._throttle.enter(), None
             try:
                 return await self._measured(questions)
-            except ModelError as error:
+            except errors.ModelError as error:
                 failure = error
                 raise
             finally:
                 self._throttle.leave(window, failure)
-        except ModelError as error:
+        except errors.ModelError as error:
             return [error] * len(questions)
 
-    async def _measured(self, questions: Sequence[Question]) -> list[Prediction | ModelError]:
+    async def _measured(self, questions: Sequence[Question]) -> list[Prediction | errors.ModelError]:
         model, budget, reserved = self.model, self._budget, None
         while budget and not (reserved := budget.reserve(model, [one.example for one in questions])):
             await asyncio.sleep(_POLL_S)
-        found: Sequence[Completion | ModelError | None] = [None] * len(questions)
+        found: Sequence[Completion | errors.ModelError | None] = [None] * len(questions)
         self._busy.begin()
         begun = clock.perf_counter()
         try:
             found = answers = await asking.call(model, questions)
-        except ModelError as error:
+        except errors.ModelError as error:
             found = [error] * len(questions)
             raise
         finally:
@@ -242,20 +242,20 @@ class Caller:
             taken_s = None  # the time of one answer is unknown
         return [
             one
-            if isinstance(one, ModelError)
+            if isinstance(one, errors.ModelError)
             else Prediction(key, one, taken_s if one.latency_s is None else one.latency_s, now, busy_s)
             for (key, _, _), one in zip(questions, answers, strict=True)
         ]
 
 
 def call_models(
-    models: Sequence[Questions],
-    stores: Stores,
+    models: Sequence[jobs.Questions],
+    stores: jobs.Stores,
     tell: Callable[[], None],
     *,
     ended: bool,
     offline: bool,
-    limit: TimeLimit | None,
+    limit: jobs.TimeLimit | None,
     budget: Budget | None,
 ) -> None:
     """Get the answers that are not recorded from the store, or else by calls: see :func:`run_models`.
@@ -267,7 +267,7 @@ def call_models(
     Raises:
         Interrupted: Ctrl-C.
     """
-    failure = ModelError(_OFFLINE, kind="offline", cure=_OFFLINE_CURE)
+    failure = errors.ModelError(_OFFLINE, kind="offline", cure=_OFFLINE_CURE)
     for one in models:
         one.stored(stores.get(one.model, list(one.open)))
         for key in list(one.open) if offline and one.model.endpoint else ():
@@ -282,7 +282,7 @@ def call_models(
     for caller in callers:  # no short circuit: each model reports its own failure
         try:
             caller.ready()
-        except ModelError as error:
+        except errors.ModelError as error:
             caller.questions.fatal = caller.questions.fatal or error
     if ended or not callers or any(caller.questions.fatal for caller in callers):
         return
@@ -293,7 +293,7 @@ def call_models(
         abandoned = tuple(caller.model.name for caller in callers if caller.abandoned)
         done = [(one.progress.done - one.progress.errors, stores.of(one.model).persistent) for one in models]
         kept = sum(n for n, persistent in done if persistent)
-        raise Interrupted(abandoned, kept=(kept, sum(one.progress.total for one in models))) from None
+        raise errors.Interrupted(abandoned, kept=(kept, sum(one.progress.total for one in models))) from None
     finally:
         if budget is not None:
             budget.end_run()
@@ -315,7 +315,7 @@ def _turns(models: Sequence[Model]) -> dict[int, Throttle]:
     return {id(model): turn for members, turn in shared for model in members}
 
 
-async def _ask_all(callers: Sequence[Caller], limit: TimeLimit | None) -> None:
+async def _ask_all(callers: Sequence[Caller], limit: jobs.TimeLimit | None) -> None:
     """Run all workers until every question is asked, one fails for good, time is up, or we are cancelled."""
     workers = [asyncio.create_task(caller.work()) for caller in callers for _ in range(caller.workers)]
     try:
@@ -332,7 +332,7 @@ async def _ask_all(callers: Sequence[Caller], limit: TimeLimit | None) -> None:
         await asyncio.wait(workers, timeout=_CANCEL_S)
         await asyncio.gather(*(_close(caller.model) for caller in callers))
     for error in [worker.exception() for worker in workers if worker.done() and not worker.cancelled()]:
-        if error is not None and not isinstance(error, ModelError):  # those of models are noted already
+        if error is not None and not isinstance(error, errors.ModelError):  # those of models are noted already
             raise error
 
 

@@ -5,15 +5,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
-from pytest_ftgate import clock
+from pytest_ftgate import clock, text
 from pytest_ftgate.data import DataSet, Example, expected_text
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models import Completion, Model, Prediction, Question, key_of
-from pytest_ftgate.models.price import cost_of, price_of
-from pytest_ftgate.models.protocol import answer_of, output_limit, stripping_for
-from pytest_ftgate.models.recorded import Recording
+from pytest_ftgate.models import Completion, Model, Prediction, Question, key_of, price, protocol, recorded
 from pytest_ftgate.runs.store import Store
-from pytest_ftgate.text import DAY_S
 
 _ENOUGH = 5  # useless answers at the start of a run, after which it ends
 
@@ -81,8 +77,8 @@ class Job:
     def read(self) -> Callable[[Completion], Completion]:
         """Return what gives an answer without the model's reasoning."""
         expected = (expected_text(example.expected) for example in self.test_set.examples)
-        stripping = stripping_for(self.model.strip_reasoning, expected)
-        return partial(answer_of, limit=output_limit(self.model), stripping=stripping)
+        stripping = protocol.stripping_for(self.model.strip_reasoning, expected)
+        return partial(protocol.answer_of, limit=protocol.output_limit(self.model), stripping=stripping)
 
     def answered(self, found: Prediction) -> Prediction:
         """Return a prediction with the answer alone."""
@@ -115,7 +111,7 @@ class Stores:
 
     persistent: Store | None
     session: Store
-    recordings: Mapping[str, Recording] = field(default_factory=dict)
+    recordings: Mapping[str, recorded.Recording] = field(default_factory=dict)
     refresh: bool = False
     started: float = field(default_factory=clock.wall)
     judged: set[str] = field(default_factory=set)
@@ -126,7 +122,7 @@ class Stores:
 
     def get(self, model: Model, keys: Sequence[str]) -> dict[str, Prediction]:
         """Return a model's stored answers that count, by key."""
-        since = self.started - DAY_S if model.until_judged else float("-inf")
+        since = self.started - text.DAY_S if model.until_judged else float("-inf")
         return self.of(model).get(keys, newer_than=self.started if self.refresh else since)
 
     def finish(self, runs: Iterable[Run]) -> None:
@@ -199,7 +195,7 @@ class Questions:
         self.progress = Progress(model.name)
         self.fatal: ModelError | None = None  # the failure that ends the run
         self._useless: int | None = 0  # the answers so far; None: one of them had a value
-        self._price = price_of(model)
+        self._price = price.price_of(model)
         self._rated: Job | None = None  # the job that counts right answers
         self._fresh: list[tuple[Example, Completion]] = []  # its answers that are not counted yet
 
@@ -233,7 +229,7 @@ class Questions:
             progress.done += 1
             progress.retrying = None
             progress.tokens += (completion.input_tokens or 0) + (completion.output_tokens or 0)
-            progress.usd += cost_of(completion, self._price, prediction.busy_s) or 0.0
+            progress.usd += price.cost_of(completion, self._price, prediction.busy_s) or 0.0
             if job is self._rated:
                 self._fresh.append((question.example, completion))
 

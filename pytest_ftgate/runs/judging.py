@@ -15,16 +15,14 @@ from math import fsum
 from operator import itemgetter, ne
 from typing import Any, NamedTuple
 
+from pytest_ftgate.data import load, strict_json
 from pytest_ftgate.data.example import DataSet, Example, Messages, content_id, expected_text
-from pytest_ftgate.data.load import Row, read_table
-from pytest_ftgate.data.strict_json import parse_object
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.metrics import Metric, judged
 from pytest_ftgate.models import Completion, Model
 from pytest_ftgate.result import Check, JudgeResult, Status
+from pytest_ftgate.runs import measure, runner
 from pytest_ftgate.runs.jobs import Job, Run
-from pytest_ftgate.runs.measure import answers_of, measure_run
-from pytest_ftgate.runs.runner import run_models
 from pytest_ftgate.text import excerpt, plural, printable
 
 FEWEST_ITEMS = 20  # minimum number of items: with fewer, the estimate of kappa is useless
@@ -46,7 +44,7 @@ def read_items(metric: judged.ModelJudged) -> tuple[Item, ...]:
     if metric.calibration is None:
         return ()
     path = metric.calibration.path
-    items = [_item(metric, row) for row in read_table(path, _COLUMNS[metric.pairwise])]
+    items = [_item(metric, row) for row in load.read_table(path, _COLUMNS[metric.pairwise])]
     distinct = len({(item.example.input, *item.outputs) for item in items})
     if distinct < FEWEST_ITEMS:
         what = f"a calibration needs at least {FEWEST_ITEMS} distinct items, got {distinct:,} in {len(items):,} rows"
@@ -54,21 +52,21 @@ def read_items(metric: judged.ModelJudged) -> tuple[Item, ...]:
     return tuple(items)
 
 
-def _item(metric: judged.ModelJudged, row: Row) -> Item:
+def _item(metric: judged.ModelJudged, row: load.Row) -> Item:
     given, *outputs = (row.text(column) for column in _COLUMNS[metric.pairwise][:-1])
     expected = row.values.get("expected")
     example = Example(id=str(row.where.line), input=given, expected="" if expected is None else expected)
     return Item(example, tuple(outputs), _side(row) if metric.pairwise else _score(row, metric))
 
 
-def _side(row: Row) -> str:
+def _side(row: load.Row) -> str:
     side = str(row.values["preferred"]).strip().lower()
     if side not in SIDES:
         raise row.wrong("preferred", "a, b or tie")
     return side
 
 
-def _score(row: Row, metric: judged.ModelJudged) -> float:
+def _score(row: load.Row, metric: judged.ModelJudged) -> float:
     value = row.values["score"]
     try:
         score = float(value)
@@ -213,7 +211,7 @@ def read_reply(metric: judged.ModelJudged, text: str) -> Any:
 def _only(text: str, key: str) -> Any:
     """Return the value of ``key`` in a JSON object without other keys; None if the text is anything else."""
     try:
-        found = parse_object(text)
+        found = strict_json.parse_object(text)
     except DataError:
         return None
     return found[key] if found.keys() == {key} else None
@@ -260,7 +258,7 @@ def ask_judges(
 
     Equal questions are asked once, and equal answers are a tie.
     """
-    answers = {role: list(zip(*answers_of(run), strict=True)) for role, run in runs.items()}
+    answers = {role: list(zip(*measure.answers_of(run), strict=True)) for role, run in runs.items()}
     subjects = {name: list(_subjects(judge.metric, test, answers)) for name, judge in judging.judges.items()}
     judging, read, checks = _ask(judging, subjects, options)
     metrics: dict[str, dict[str, Metric]] = {role: {} for role in runs}
@@ -339,7 +337,7 @@ def _ask(
         digest = hashlib.sha256("\n".join(questions).encode()).hexdigest()
         made = DataSet(tuple(questions.values()), None, digest, f"the judge's questions for {name}")
         jobs[name] = Job(judge.model, made, value=partial(_value, judge.metric))
-    runs = dict(zip(jobs, run_models(list(jobs.values()), **options), strict=True))
+    runs = dict(zip(jobs, runner.run_models(list(jobs.values()), **options), strict=True))
     kept = {**judging.runs, **{f"judge_{name}{suffix}": run for name, run in runs.items() if len(run.test_set)}}
     results, failed = dict(judging.results), list[tuple[bool, list[Check]]]()
     read: dict[str, Read] = {}
@@ -401,5 +399,5 @@ def _facts(judge: Judge, runs: Sequence[Run]) -> JudgeResult:
     if not runs:
         return facts
     whole = replace(runs[0], predictions=tuple(row for run in runs for row in run.predictions))
-    seen = measure_run(shown, whole).facts
+    seen = measure.measure_run(shown, whole).facts
     return replace(facts, n_questions=seen.n_expected, **{one: getattr(seen, one) for one in _COUNTED})

@@ -9,27 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from pytest_ftgate import clock
-from pytest_ftgate.data import Example, expected_text
-from pytest_ftgate.data.messages import readable_calls
-from pytest_ftgate.errors import MetricError
+from pytest_ftgate import clock, errors, plain, result, text
+from pytest_ftgate.data import Example, expected_text, messages
 from pytest_ftgate.metrics import Metric, Scored
-from pytest_ftgate.models import Completion, Prediction
-from pytest_ftgate.models.price import Cost, cost_of_run, price_of
+from pytest_ftgate.models import Completion, Prediction, price
 from pytest_ftgate.models.recorded import RecordedModel
-from pytest_ftgate.plain import Unknown
-from pytest_ftgate.result import BreakdownResult, Flip, ModelResult
 from pytest_ftgate.runs.jobs import Run
-from pytest_ftgate.statistics.compare import compare_graded, compare_preferences, compare_right_wrong, compare_set
-from pytest_ftgate.statistics.evidence import Comparison
-from pytest_ftgate.text import plural, shortened
+from pytest_ftgate.statistics import compare, evidence
 
 UNTIMED = "Call the model live, or record latency_s with each answer."
 """How to make a latency known."""
 
 _NO_ANSWER = ("refusal", "filtered", "cut_off")
 
-_short = partial(shortened, most=300)
+_short = partial(text.shortened, most=300)
 
 
 @dataclass(frozen=True)
@@ -37,7 +30,7 @@ class Measured:
     """Hold a run with its facts, its scores by metric name, and the latencies that the facts sum up, in seconds."""
 
     run: Run
-    facts: ModelResult
+    facts: result.ModelResult
     scores: Mapping[str, Scored] = field(default_factory=dict)
     seconds: tuple[float | None, ...] = ()
 
@@ -77,7 +70,7 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
     ]
     stored = [at for p, at in made_at(run) if at is not None and (recorded or p.stored)]
     cost = run_cost(run)
-    facts = ModelResult(
+    facts = result.ModelResult(
         name=name,
         model=run.model.spelling,
         revision=run.model.revision,
@@ -92,7 +85,7 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
         input_tokens=_total([c.input_tokens for c in completions]),
         output_tokens=_total([c.output_tokens for c in completions]),
         cost_usd=cost.usd,
-        price=price_of(run.model).text,
+        price=price.price_of(run.model).text,
         cost_unknown=cost.unknown,
         oldest_age_s=round(max(clock.wall() - min(stored), 0.0), 3) if stored else None,
         verified=run.model.verified,
@@ -106,8 +99,10 @@ def _latencies(seconds: Sequence[float | None]) -> dict[str, Any]:
     untold = sum(one is None for one in seconds)
     if not seconds or untold:
         has = "has" if untold == 1 else "have"
-        why = f"{untold:,} of {plural(len(seconds), 'answer')} {has} no latency" if seconds else "there is no answer"
-        return {"latency_unknown": Unknown(why, UNTIMED)}
+        why = (
+            f"{untold:,} of {text.plural(len(seconds), 'answer')} {has} no latency" if seconds else "there is no answer"
+        )
+        return {"latency_unknown": plain.Unknown(why, UNTIMED)}
     p50, p95 = np.quantile(np.array(seconds, dtype=float), (0.5, 0.95)).round(6).tolist()
     return {"latency_p50_s": p50, "latency_p95_s": p95}
 
@@ -117,11 +112,11 @@ def _total(counts: Sequence[int | None]) -> int | None:
     return sum(known) if known and len(known) == len(counts) else None
 
 
-def run_cost(run: Run) -> Cost:
+def run_cost(run: Run) -> price.Cost:
     """Return what the answers of a run cost, stored ones too."""
     recorded = run.model.verified is not None  # the time to read a file says nothing about the model's machine
     answers = [(one.completion, None if recorded else one.busy_s) for one in run.all_predictions]
-    return cost_of_run(answers, price_of(run.model))
+    return price.cost_of_run(answers, price.price_of(run.model))
 
 
 def forgiven_roles(missing_answers: str, runs: Iterable[Run]) -> tuple[str, ...]:
@@ -150,19 +145,19 @@ def score_run(measured: Measured, metrics: Mapping[str, Metric], deciding: str, 
     answers = measured.answers
     try:
         scores = {name: metric.score(expected, answers) for name, metric in metrics.items()}
-    except MetricError as error:
+    except errors.MetricError as error:
         name, test = measured.facts.name, measured.run.test_set
         what, where = f"{error.what} of {name}", error.where
         if error.example is not None:
             what = error.what if error.unsuited else f"{error.what}, answered by {name}"
             where = test.where(error.example)
-        raise MetricError(what, **error.parts(where=where)) from error
+        raise errors.MetricError(what, **error.parts(where=where)) from error
     decides, values = scores[deciding], {name: scored.value for name, scored in scores.items()}
     facts = replace(measured.facts, value=decides.value, metrics=values, n_unknown=decides.n_unknown)
     return replace(measured, facts=facts, scores=scores)
 
 
-def compare_scored(baseline: Scored, candidate: Scored, **asked: Any) -> Comparison:
+def compare_scored(baseline: Scored, candidate: Scored, **asked: Any) -> evidence.Comparison:
     """Return candidate minus baseline, with the sign turned if lower is better.
 
     The method follows from the metric: right or wrong, graded, or set-level. ``asked`` are margin, confidence,
@@ -173,15 +168,15 @@ def compare_scored(baseline: Scored, candidate: Scored, **asked: Any) -> Compari
     if metric.kind == "set":
         assert worse.statistic is not None  # one of the two is always there
         assert better.statistic is not None
-        return compare_set(worse.statistic, better.statistic, low=metric.low, high=metric.high, **asked)
+        return compare.compare_set(worse.statistic, better.statistic, low=metric.low, high=metric.high, **asked)
     assert worse.per_example is not None
     assert better.per_example is not None
     if metric.pairwise:  # see metrics.judged.Preferred
         preferred = (better.per_example - worse.per_example + 0.5).round(12)
-        return compare_preferences(preferred, means=metric.means, **asked)
+        return compare.compare_preferences(preferred, means=metric.means, **asked)
     if metric.kind == "right_wrong":
-        return compare_right_wrong(worse.per_example, better.per_example, **asked)
-    return compare_graded(worse.per_example, better.per_example, low=metric.low, high=metric.high, **asked)
+        return compare.compare_right_wrong(worse.per_example, better.per_example, **asked)
+    return compare.compare_graded(worse.per_example, better.per_example, low=metric.low, high=metric.high, **asked)
 
 
 def same_outputs(a: Run, b: Run) -> bool:
@@ -246,9 +241,12 @@ def flips(baseline: Measured, candidate: Measured, metric: str, most: int) -> di
     }
 
 
-def _flip(index: int, baseline: Run, candidate: Run, scored: Scored) -> Flip:
-    example, readable = candidate.test_set.examples[index], readable_calls if scored.metric.calls_tools else str
-    return Flip(
+def _flip(index: int, baseline: Run, candidate: Run, scored: Scored) -> result.Flip:
+    example, readable = (
+        candidate.test_set.examples[index],
+        messages.readable_calls if scored.metric.calls_tools else str,
+    )
+    return result.Flip(
         id=_short(example.id),
         where=None if example.place is None else str(example.place),
         input=_short(shown_input(example)),
@@ -274,10 +272,10 @@ def _shown_answer(completion: Completion | None) -> str:
 MOST_ROWS = 200
 
 
-def breakdown_results(scored: Mapping[str, Measured]) -> tuple[BreakdownResult, ...]:
+def breakdown_results(scored: Mapping[str, Measured]) -> tuple[result.BreakdownResult, ...]:
     """Return the tables of all metrics that have one, by metric and role, at most 200 rows each."""
     return tuple(
-        BreakdownResult(metric, role, table.title, table.columns, table.rows[:MOST_ROWS], table.shares)
+        result.BreakdownResult(metric, role, table.title, table.columns, table.rows[:MOST_ROWS], table.shares)
         for metric in next(iter(scored.values())).scores
         for role, one in scored.items()
         if (table := one.scores[metric].breakdown) is not None

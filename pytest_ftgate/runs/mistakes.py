@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 
-from pytest_ftgate.data import Example, expected_text
-from pytest_ftgate.data.messages import calls_tool, canonical_calls
-from pytest_ftgate.data.strict_json import container_of, json_or, parse_json
+from pytest_ftgate.data import Example, expected_text, messages, strict_json
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.metrics.labels import LabelSet, Reading
 from pytest_ftgate.models import Completion
@@ -111,8 +109,8 @@ def _kind_of_wrong(metric: Metric, examples: Sequence[Example], labels: LabelSet
 
     @cache
     def of_labels(text: str, expects_calls: bool, expects_json: bool) -> str:
-        if (expects_calls or metric.calls_tools) and (calls_tool(text) or expects_calls):
-            return "wrong_call" if calls_tool(text) else "no_call"
+        if (expects_calls or metric.calls_tools) and (messages.calls_tool(text) or expects_calls):
+            return "wrong_call" if messages.calls_tool(text) else "no_call"
         if several:
             found = _several(metric, text)  # a wrong label is one of other examples
             return "wrong_label" if found and known.issuperset(found) else "unknown_label"
@@ -121,21 +119,23 @@ def _kind_of_wrong(metric: Metric, examples: Sequence[Example], labels: LabelSet
                 return "wrong_label"
             wrapped = labels.reading.label(text) is None or labels.named_by(text) is not None
             return "wrong_format" if wrapped else "unknown_label"
-        return "wrong_format" if expects_json and json_or(text, _NO_JSON) is _NO_JSON else "wrong"
+        return "wrong_format" if expects_json and strict_json.json_or(text, _NO_JSON) is _NO_JSON else "wrong"
 
-    return lambda text, example: of_labels(text, _expects_calls(example), container_of(example.expected) is not None)
+    return lambda text, example: of_labels(
+        text, _expects_calls(example), strict_json.container_of(example.expected) is not None
+    )
 
 
 def _expects_calls(example: Example) -> bool:
     try:
-        return bool(canonical_calls(example.expected))
+        return bool(messages.canonical_calls(example.expected))
     except ValueError:
         return False
 
 
 def _several(metric: Metric, text: str) -> list[str]:
     (found,) = metric.answers_read([text])
-    return [] if found is None else parse_json(found)
+    return [] if found is None else strict_json.parse_json(found)
 
 
 # --- labels --------------------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ def labels_of(metric: Metric, examples: Sequence[Example]) -> LabelSet | None:
     made = metric.label_set
     if made is None or made.inside is None:
         expected = [example.expected for example in examples]
-        if any(container_of(value) is not None for value in expected):
+        if any(strict_json.container_of(value) is not None for value in expected):
             return None
         texts = tuple(dict.fromkeys(expected_text(value).strip() for value in expected))
         if not any(texts):
@@ -230,7 +230,7 @@ def _words(text: str) -> tuple[str, ...]:
 def _fact(example: Example) -> tuple[str, ...]:
     """Return the words of the expected output; none if it is not a fact, or occurs in the input."""
     text, given = expected_text(example.expected).strip(), example.input
-    if not isinstance(example.expected, str | int | float) or container_of(example.expected) is not None:
+    if not isinstance(example.expected, str | int | float) or strict_json.container_of(example.expected) is not None:
         return ()
     # Several words, a name, or a number too long to be guessed.
     if len(text.split()) < 2 and not any(map(str.isupper, text)) and sum(map(str.isdigit, text)) < _TELLING_DIGITS:

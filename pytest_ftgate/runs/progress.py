@@ -5,9 +5,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from pytest_ftgate import clock
+from pytest_ftgate import clock, text
 from pytest_ftgate.runs.jobs import Progress
-from pytest_ftgate.text import excerpt, printable, show_seconds, show_usd
 
 EVERY_S = 60.0
 _HOUR_S, _MINUTE_S = 3600, 60
@@ -83,7 +82,7 @@ class ProgressDisplay:
 
 def _model(one: Progress, facts: list[str], width: int) -> str:
     shown = f" ({', '.join(facts)})" if facts else ""
-    return f"{printable(one.model, width)} {one.done - one.errors:,}/{one.total:,}{shown}"
+    return f"{text.printable(one.model, width)} {one.done - one.errors:,}/{one.total:,}{shown}"
 
 
 def _facts(one: Progress, seconds: float) -> list[str]:
@@ -92,15 +91,15 @@ def _facts(one: Progress, seconds: float) -> list[str]:
     facts = [
         f"{100 * one.right / one.scored:.0f} % right" if one.scored else "",
         f"{one.errors:,} failed" if one.errors else "",
-        f"{excerpt(one.retrying, width=_FAILURE_WIDTH)}, retrying" if one.retrying else "",
+        f"{text.excerpt(one.retrying, width=_FAILURE_WIDTH)}, retrying" if one.retrying else "",
     ]
     if seconds >= 1 and asked > 0 and left:  # earlier it would be a guess
         rate = asked / seconds
         facts += [f"{_span(left / rate)} left", f"{rate:.0f}/s" if rate >= 1 else f"{rate * _MINUTE_S:.0f}/min"]
     facts += [
-        show_usd(one.usd) if one.usd else "",
+        text.show_usd(one.usd) if one.usd else "",
         f"{one.tokens:,} tokens" if one.tokens else "",
-        f"last failure: {excerpt(one.last_failure, width=_FAILURE_WIDTH)}" if one.last_failure else "",
+        f"last failure: {text.excerpt(one.last_failure, width=_FAILURE_WIDTH)}" if one.last_failure else "",
     ]
     return [fact for fact in facts if fact]
 
@@ -108,6 +107,6 @@ def _facts(one: Progress, seconds: float) -> list[str]:
 def _span(seconds: float) -> str:
     """Return ``18 s``, ``4 min`` or ``2 h 5 min``."""
     if seconds < _MINUTE_S:
-        return show_seconds(float(max(1, round(seconds)))).replace(".0", "")
+        return text.show_seconds(float(max(1, round(seconds)))).replace(".0", "")
     minutes = round(seconds / _MINUTE_S)
     return f"{minutes} min" if minutes < _HOUR_S // _MINUTE_S else f"{minutes // 60} h {minutes % 60} min"

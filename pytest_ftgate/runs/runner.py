@@ -6,9 +6,8 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import cast
 
-from pytest_ftgate import clock
+from pytest_ftgate import clock, errors
 from pytest_ftgate.data import DataSet, Example, Input
-from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models.protocol import Completion, Delegate, Model, Prediction
 from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.runs.budget import Budget
@@ -69,7 +68,9 @@ def run_models(
     tell()
     fatal |= {number: one.fatal for number, one in models.items() if one.fatal is not None}
     name = next((job.model.name for job in jobs if id(job.model) in fatal), None)
-    stopped = None if name is None else ModelError(f"the run was stopped by the failure of {name}", kind="stopped")
+    stopped = (
+        None if name is None else errors.ModelError(f"the run was stopped by the failure of {name}", kind="stopped")
+    )
     own = ((job, fatal.get(id(job.model))) for job in jobs)
     return tuple(recorded.get(id(job)) or job.run(found, why, why or stopped) for job, why in own)
 
@@ -107,7 +108,7 @@ def ask(model: Model, given: Input, recorded_for: Callable[[], Iterable[Example]
 
 def _recorded_run(job: Job, model: RecordedModel) -> Run:
     """Return the run of a recorded model, up to the first failure that ends it."""
-    fatal: ModelError | None = None
+    fatal: errors.ModelError | None = None
 
     def found(example: Example, repeat: int) -> Prediction:
         nonlocal fatal
@@ -115,7 +116,7 @@ def _recorded_run(job: Job, model: RecordedModel) -> Run:
             if fatal is not None:
                 raise fatal
             return job.answered(model.prediction(example, repeat))
-        except ModelError as error:
+        except errors.ModelError as error:
             fatal = error if error.fatal else None
             return Prediction("", id=example.id, failure=error)
 
@@ -131,7 +132,7 @@ def _look_up(questions: Questions, stores: Stores) -> None:
             kept = stores.recordings.get(key)
             if kept is not None and (job.of_candidate or not kept.of_candidate):
                 found[key] = kept.prediction_for(question.example)
-    except ModelError as error:
+    except errors.ModelError as error:
         questions.fatal = error
     questions.stored(found)
 

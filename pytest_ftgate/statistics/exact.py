@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_ftgate.statistics.arrays import Codes, Floats
-from pytest_ftgate.statistics.evidence import bound, level
+from pytest_ftgate.statistics import arrays, evidence
 
 METHOD = "exact unconditional score test (Hsueh, Liu & Chen 2001; Berger & Boos 1994)"
 GAMMA = 1e-4
@@ -39,7 +38,7 @@ def exact_p_value(wins: int, losses: int, n: int, margin: float, *, gamma: float
     losing = losses_that_matter(n, (low - margin) / 2, (high - margin) / 2)
     needed = wins_to_reach(float(half_count_score(wins, losses, n, margin)), losing, n, margin)
 
-    def worst(roots: Floats) -> tuple[int, float]:
+    def worst(roots: arrays.Floats) -> tuple[int, float]:
         tails = chance_of_enough_wins(np.minimum(least + roots**2, 1.0), margin, n, losing, needed)
         top = int(tails.argmax())
         return top, float(tails[top])
@@ -61,7 +60,7 @@ def exact_p(wins: int, losses: int, n: int, *, margin: float, confidence: float)
 
     See :func:`exact_p_value`; the confidence only sets the part of the level that is spent on the rate of disagreement.
     """
-    return exact_p_value(wins, losses, n, margin, gamma=spent_on_rate(level(confidence)))
+    return exact_p_value(wins, losses, n, margin, gamma=spent_on_rate(evidence.level(confidence)))
 
 
 @lru_cache(maxsize=200)  # a gate is often judged twice: as written, and as read leniently
@@ -77,8 +76,8 @@ def exact_lower(wins: int, losses: int, n: int, alpha: float) -> float:
     def by_score(margin: float) -> float:
         return normal.cdf(-float(half_count_score(wins, losses, n, margin)))
 
-    guess = bound(by_score, guess=gain - normal.inv_cdf(1 - alpha) * error, **ends)
-    return bound(lambda margin: exact_p_value(wins, losses, n, margin, gamma=gamma), guess=guess, **ends)
+    guess = evidence.bound(by_score, guess=gain - normal.inv_cdf(1 - alpha) * error, **ends)
+    return evidence.bound(lambda margin: exact_p_value(wins, losses, n, margin, gamma=gamma), guess=guess, **ends)
 
 
 def disagreement_interval(disagreements: int, n: int, gamma: float) -> tuple[float, float]:
@@ -101,14 +100,16 @@ def share_p_value(count: int, n: int, share: float) -> float:
     return float(chance_of_at_least(count, n, np.array([share]), np.array([1 - share]))[0])
 
 
-def losses_that_matter(n: int, lowest_rate: float, highest_rate: float) -> Codes:
+def losses_that_matter(n: int, lowest_rate: float, highest_rate: float) -> arrays.Codes:
     """Return the numbers of losses with a notable probability; all others count as passing, to be on the safe side."""
     first = max(0, math.floor(n * lowest_rate - reach(n, lowest_rate, _WINDOW_SD)))
     last = min(n, math.ceil(n * highest_rate + reach(n, highest_rate, _WINDOW_SD)))
     return np.arange(first, last + 1)
 
 
-def chance_of_enough_wins(rates: Floats, margin: float, n: int, losses: Codes, needed: Codes) -> Floats:
+def chance_of_enough_wins(
+    rates: arrays.Floats, margin: float, n: int, losses: arrays.Codes, needed: arrays.Codes
+) -> arrays.Floats:
     """Return the probability of at least ``needed`` wins at each disagreement rate ``(m,)``, if the gain is the margin.
 
     Losses are Binomial(n, p_l); given the losses, wins are Binomial(n - losses, p_w / (1 - p_l)). ``losses`` and
@@ -118,11 +119,13 @@ def chance_of_enough_wins(rates: Floats, margin: float, n: int, losses: Codes, n
     chance = chance_of(losses, np.full_like(losses, n), losing, 1 - losing)
     given = np.minimum(winning / (1 - losing), 1.0)
     enough = _enough_wins(n - losses, needed, given, (1 - rates) / (1 - losing))
-    passing: Floats = (chance * enough).sum(axis=1) + np.maximum(1 - chance.sum(axis=1), 0)
+    passing: arrays.Floats = (chance * enough).sum(axis=1) + np.maximum(1 - chance.sum(axis=1), 0)
     return passing
 
 
-def _enough_wins(trials: Codes, needed: Codes, winning: Floats, other: Floats) -> Floats:
+def _enough_wins(
+    trials: arrays.Codes, needed: arrays.Codes, winning: arrays.Floats, other: arrays.Floats
+) -> arrays.Floats:
     """Return P(Binomial(trials, winning) >= needed), shape ``(m, k)`` for rates ``(m,)`` and trials ``(k,)``.
 
     The first column is computed directly. Each further one has one trial less and follows from the one before:
@@ -133,7 +136,7 @@ def _enough_wins(trials: Codes, needed: Codes, winning: Floats, other: Floats) -
     lost = winning[:, None] * chance_of(before - 1, fewer, winning, other)
     for step in range(int((after - before).max(initial=0))):
         lost += np.where(before + step < after, chance_of(before + step, fewer, winning, other), 0.0)
-    falling: Floats = np.cumsum(np.concatenate([start[:, None], -lost], axis=1), axis=1)
+    falling: arrays.Floats = np.cumsum(np.concatenate([start[:, None], -lost], axis=1), axis=1)
     return np.clip(falling, 0.0, 1.0)
 
 
@@ -162,7 +165,7 @@ def half_count_score(wins: Any, losses: Any, n: int, margin: float) -> Any:
     return tango_score(wins + 0.5, losses + 0.5, n + 1, margin)
 
 
-def wins_to_reach(score: float, losses: Codes, n: int, margin: float) -> Codes:
+def wins_to_reach(score: float, losses: arrays.Codes, n: int, margin: float) -> arrays.Codes:
     """Return the fewest wins whose half-count score is at least ``score``, for each number of losses, shape ``(k,)``.
 
     The score grows with each win, so bisection finds them. The result is ``n - losses + 1`` if no number is enough.
@@ -176,7 +179,7 @@ def wins_to_reach(score: float, losses: Codes, n: int, margin: float) -> Codes:
     return high
 
 
-def chance_of(counts: Codes, trials: Codes, rates: Floats, others: Floats) -> Floats:
+def chance_of(counts: arrays.Codes, trials: arrays.Codes, rates: arrays.Floats, others: arrays.Floats) -> arrays.Floats:
     """Return P(Binomial(trials, rate) = count), shape ``(m, k)``, of counts and trials ``(k,)`` and rates ``(m,)``.
 
     A count outside 0..trials has the probability 0. ``others`` is ``1 - rates``, computed by the caller without
@@ -189,7 +192,7 @@ def chance_of(counts: Codes, trials: Codes, rates: Floats, others: Floats) -> Fl
     return np.where(possible, np.exp(ways + k * log_rate + (trials - k) * log_other), 0.0)
 
 
-def chance_of_at_least(count: int, trials: int, rates: Floats, others: Floats) -> Floats:
+def chance_of_at_least(count: int, trials: int, rates: arrays.Floats, others: arrays.Floats) -> arrays.Floats:
     """Return P(Binomial(trials, rate) >= count) for each rate, shape ``(m,)``; ``others`` is ``1 - rates``.
 
     The sum runs over the rarer side, counts from ``count`` or counts below it, up to eight standard deviations away.
@@ -202,7 +205,7 @@ def chance_of_at_least(count: int, trials: int, rates: Floats, others: Floats) -
     counts = np.arange(first, last + 1)
     chances = chance_of(counts, np.full_like(counts, trials), rates, others)
     below, above = (part.sum(axis=1) for part in np.split(chances, [count - first], axis=1))
-    reached: Floats = np.where(trials * rates > count, 1 - below, above)
+    reached: arrays.Floats = np.where(trials * rates > count, 1 - below, above)
     return reached
 
 
@@ -232,15 +235,15 @@ def reach(trials: int, rate: float, deviations: float) -> float:
     return deviations * math.sqrt(trials * rate * (1 - rate)) + 2 * deviations
 
 
-def _log_factorial(n: Codes) -> Floats:
+def _log_factorial(n: arrays.Codes) -> arrays.Floats:
     """Return the logarithms of factorials, from a table whose size is a power of two."""
     return _log_factorials(max(_TABLE, 1 << int(n.max(initial=0)).bit_length()))[n]
 
 
 @lru_cache(maxsize=4)
-def _log_factorials(size: int) -> Floats:
+def _log_factorials(size: int) -> arrays.Floats:
     """Return the logarithms of the factorials of all numbers below ``size``: from 256 on by Stirling's series."""
     large = np.arange(_TABLE, size, dtype=np.float64)
     rest = (1 / 12 - (1 / 360 - 1 / 1260 / large**2) / large**2) / large
-    series: Floats = large * np.log(large) - large + np.log(2 * math.pi * large) / 2 + rest
+    series: arrays.Floats = large * np.log(large) - large + np.log(2 * math.pi * large) / 2 + rest
     return np.concatenate([[math.lgamma(n + 1) for n in range(_TABLE)], series])

@@ -6,8 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from pytest_ftgate.statistics.arrays import Floats
-from pytest_ftgate.statistics.evidence import bound
+from pytest_ftgate.statistics import arrays, evidence
 
 METHOD = "Gaffke's bound of a bounded mean (Gaffke 2005; Learned-Miller & Thomas 2019)"
 _NODES = 16  # smallest number of nodes of the integral in one step
@@ -30,12 +29,12 @@ class Sample:
         worst: the smallest possible value, which counts as if it had been seen once.
     """
 
-    values: Floats
-    counts: Floats
+    values: arrays.Floats
+    counts: arrays.Floats
     worst: float
 
     @classmethod
-    def of(cls, differences: Floats, worst: float) -> "Sample":
+    def of(cls, differences: arrays.Floats, worst: float) -> "Sample":
         """Return the sample of differences of shape ``(n,)``.
 
         Of very many distinct values, each is split between its two neighbours on an even grid, in proportion to its
@@ -44,11 +43,11 @@ class Sample:
         values, counts = np.unique(differences, return_counts=True)
         if len(values) <= _MOST_VALUES or not np.isfinite(values).all():
             return cls(values, counts.astype(np.float64), worst)
-        grid: Floats = np.linspace(values[0], values[-1], _MOST_VALUES)
+        grid: arrays.Floats = np.linspace(values[0], values[-1], _MOST_VALUES)
         place = (values - grid[0]) / (grid[-1] - grid[0]) * (_MOST_VALUES - 1)
         lower = np.minimum(place.astype(np.int64), _MOST_VALUES - 2)
         shares = np.concatenate([lower + 1 - place, place - lower]) * np.tile(counts, 2)
-        split: Floats = np.zeros(_MOST_VALUES)
+        split: arrays.Floats = np.zeros(_MOST_VALUES)
         np.add.at(split, np.concatenate([lower, lower + 1]), shares)
         return cls(grid[split > 0], split[split > 0], worst)
 
@@ -91,10 +90,10 @@ def graded_lower(sample: Sample, alpha: float) -> float:
     error = max(sample.spread / math.sqrt(n), (sample.mean - sample.worst) / n, 1e-9)
     p_value, highest = partial(graded_p_value, sample), max(float(sample.values.max()), sample.worst)
     guess, step = sample.mean - 2 * error, error / 4
-    return bound(p_value, alpha=alpha, guess=guess, step=step, lowest=sample.worst, highest=highest)
+    return evidence.bound(p_value, alpha=alpha, guess=guess, step=step, lowest=sample.worst, highest=highest)
 
 
-def _probability_negative(weights: Floats, shapes: Floats) -> float:
+def _probability_negative(weights: arrays.Floats, shapes: arrays.Floats) -> float:
     """Return P(sum of weights * G <= 0) for independent Gamma(shapes) variables G; both arguments have shape ``(k,)``.
 
     The moment generating function is inverted numerically, along a vertical line through its saddle point. There it
@@ -129,7 +128,7 @@ def _probability_negative(weights: Floats, shapes: Floats) -> float:
             return min(max(0.0, -total * scale * _SPACING / math.pi), 1.0)
 
 
-def _saddle_point(weights: Floats, shapes: Floats) -> float:
+def _saddle_point(weights: arrays.Floats, shapes: arrays.Floats) -> float:
     """Return the root in t > 0 of ``sum(shapes * weights / (1 + t * weights))``, kept away from the pole at 0.
 
     The multiplier of empirical likelihood solves the same equation.

@@ -9,11 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pytest_ftgate.statistics.arrays import Bools, Codes, Floats, Places
+from pytest_ftgate.statistics import arrays, graded, set_level
 from pytest_ftgate.statistics.evidence import is_sure, level
 from pytest_ftgate.statistics.exact import chance_of_enough_wins, exact_p, losses_that_matter, null_variance
-from pytest_ftgate.statistics.graded import Sample, graded_p_value
-from pytest_ftgate.statistics.set_level import PooledCounts, SetCounts
 
 POWER = 0.8
 MOST_EXAMPLES = 10**9
@@ -95,7 +93,7 @@ def _passes(wins: int, losses: int, n: int, target: float, confidence: float) ->
     return is_sure(p, level(confidence))
 
 
-def needed_graded(sample: Sample, target: float, confidence: float) -> int | None:
+def needed_graded(sample: graded.Sample, target: float, confidence: float) -> int | None:
     """Return the number of examples that Gaffke's test needs at 80 % power; None if no number is enough.
 
     The mean is taken as low as it is in one of five test sets, approximated by the normal distribution.
@@ -104,7 +102,7 @@ def needed_graded(sample: Sample, target: float, confidence: float) -> int | Non
         return None
 
     def passes(n: int) -> bool:
-        p = graded_p_value(sample.grown(n), target + _LUCK * sample.spread / math.sqrt(n))
+        p = graded.graded_p_value(sample.grown(n), target + _LUCK * sample.spread / math.sqrt(n))
         return is_sure(p, level(confidence))
 
     return fewest(passes, MOST_EXAMPLES, first=8, precision=0.001)
@@ -158,7 +156,7 @@ def chances(n: int, *, gain: float, disagreement: float, margin: float, confiden
     rates, losing = np.array([disagreement]), (disagreement - gain) / 2
     losses = losses_that_matter(n, losing, losing)
 
-    def chance(needed: Codes) -> float:
+    def chance(needed: arrays.Codes) -> float:
         return float(chance_of_enough_wins(rates, gain, n, losses, np.minimum(needed, n - losses + 1))[0])
 
     step = max(1, n // _KNOTS)
@@ -191,8 +189,8 @@ def fewest_examples(
     def enough(n: int) -> bool:
         if exact:
             return _passes(0 if proven else n, 0, n, target, confidence)
-        alike = Sample(np.array([0.0 if proven else 1.0]), np.array([float(n)]), -1.0)
-        return is_sure(graded_p_value(alike, target), level(confidence))
+        alike = graded.Sample(np.array([0.0 if proven else 1.0]), np.array([float(n)]), -1.0)
+        return is_sure(graded.graded_p_value(alike, target), level(confidence))
 
     return fewest(enough, most)
 
@@ -213,7 +211,7 @@ def detectable_gain(n: int, *, broken: float, margin: float, confidence: float, 
     return None if found is None else found / 1000
 
 
-def redrawn(n: int, codes: Codes | None) -> Iterator[tuple[Places, Codes | None]]:
+def redrawn(n: int, codes: arrays.Codes | None) -> Iterator[tuple[arrays.Places, arrays.Codes | None]]:
     """Yield test sets drawn with replacement from one of ``n`` examples, or from its groups: the rows and their groups.
 
     There are at most 200, fewer of more than 500 examples, and the same ones at each call.
@@ -229,18 +227,22 @@ def redrawn(n: int, codes: Codes | None) -> Iterator[tuple[Places, Codes | None]
         yield np.concatenate(drawn), np.repeat(np.arange(len(drawn)), [len(rows) for rows in drawn])
 
 
-def hypothetical_scores(scores: Floats, gain: float, *, best: float, worst: float, **changes: Any) -> Floats | None:
+def hypothetical_scores(
+    scores: arrays.Floats, gain: float, *, best: float, worst: float, **changes: Any
+) -> arrays.Floats | None:
     """Return scores ``(n,)`` of a candidate as :func:`hypothetical_set` does, all between ``best`` and ``worst``."""
     sign, right = (1 if best > worst else -1), np.abs(scores - best) <= _ROUNDING
     whole, column = np.ones((len(scores), 1)), scores[:, None]
-    counts = PooledCounts(column, best * whole, worst * whole, right.astype(float), lambda sums: sign * sums[:, 0])
+    counts = set_level.PooledCounts(
+        column, best * whole, worst * whole, right.astype(float), lambda sums: sign * sums[:, 0]
+    )
     found = hypothetical_set(counts, gain * len(scores), **changes)
-    return found.counts[:, 0] if isinstance(found, PooledCounts) else None
+    return found.counts[:, 0] if isinstance(found, set_level.PooledCounts) else None
 
 
 def hypothetical_set(
-    counts: SetCounts, gain: float, *, broken: float = 0.0, codes: Codes | None = None
-) -> SetCounts | None:
+    counts: set_level.SetCounts, gain: float, *, broken: float = 0.0, codes: arrays.Codes | None = None
+) -> set_level.SetCounts | None:
     """Return counts of a candidate that breaks this share of the examples and gains at least ``gain``.
 
     The broken ones, which were right, become wrong, and as few of the others as possible become right. Both are spread
@@ -263,7 +265,7 @@ def hypothetical_set(
     return None if found is None else start.with_right_answers(order[:found])
 
 
-def _spread(chosen: Bools, codes: Codes | None) -> Places:
+def _spread(chosen: arrays.Bools, codes: arrays.Codes | None) -> arrays.Places:
     """Return the places of the chosen examples in an order that is even over the test set, or over its groups."""
     places = np.flatnonzero(chosen)
     numbers = np.arange(len(places)) if codes is None else codes[places]

@@ -10,9 +10,8 @@ from socket import gaierror
 from typing import Any
 from urllib.parse import urlsplit
 
-from pytest_ftgate import clock
+from pytest_ftgate import clock, errors
 from pytest_ftgate.data.messages import calls_text
-from pytest_ftgate.errors import SHORTEST_SECRET, ModelError, Where, masked, redacted, secrets
 from pytest_ftgate.models.protocol import COUNTS, Completion, finish_in, is_count
 from pytest_ftgate.text import excerpt
 
@@ -54,29 +53,29 @@ class Endpoint:
         what = f"the environment variable {self.key_env} {'does not hold a key' if self.key else 'is not set'}"
         cure = f"set {self.key_env} to a key for {self.host}, or name another variable with api_key_env; "
         cure += "stored and recorded answers need no key"
-        raise ModelError(what, fatal=True, where=Where(path=self.source, key="api_key_env"), cure=cure)
+        raise errors.ModelError(what, fatal=True, where=errors.Where(path=self.source, key="api_key_env"), cure=cure)
 
     def quoted(self, text: str, width: int = 300) -> str:
         """Return the beginning of untrusted text, with the key and other secrets replaced by ``***``."""
         if self.key:
             text = text.replace(self.key, "***")
-        return excerpt(redacted(text), width=width)
+        return excerpt(errors.redacted(text), width=width)
 
     @cached_property
     def _secrets(self) -> list[str]:
-        return [*secrets(), *([self.key] if self.key and len(self.key) >= SHORTEST_SECRET else [])]
+        return [*errors.secrets(), *([self.key] if self.key and len(self.key) >= errors.SHORTEST_SECRET else [])]
 
     def masked(self, text: str) -> str:
         """Return an answer with ``***`` in place of keys of ours: the endpoint may echo the one that it was sent.
 
         The environment is read once for each client: a key that enters it later was not sent.
         """
-        return masked(text, self._secrets)
+        return errors.masked(text, self._secrets)
 
-    def error(self, what: str, *, found: object = "", **facts: Any) -> ModelError:
+    def error(self, what: str, *, found: object = "", **facts: Any) -> errors.ModelError:
         """Return a :class:`ModelError` that names this endpoint; ``found`` is what came in place of an answer."""
         text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, default=str)
-        return ModelError(what, where=Where(path=self.host), evidence=self.quoted(text) or None, **facts)
+        return errors.ModelError(what, where=errors.Where(path=self.host), evidence=self.quoted(text) or None, **facts)
 
 
 def fields(value: object) -> Mapping[str, Any]:
@@ -202,7 +201,7 @@ def _taken_apart(name: str) -> list[tuple[str, str, str]]:
     return [(stem, date.replace("-", "").removeprefix("latest"), form) for stem, date, form in parts]
 
 
-def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None) -> ModelError:
+def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None) -> errors.ModelError:
     """Return an exception of the HTTP client as a :class:`ModelError`; ``timeout_s`` was the call's limit."""
     root = root_cause(error)  # with aiohttp the client reports lost connections as time-outs, too
     name = type(root).__name__
@@ -274,7 +273,9 @@ def read_refusal(status: int, body: str, endpoint: Endpoint, headers: Mapping[st
         facts = {"unpaid": True, "kind": "refused"}
         what = "the request was refused"
         cure = f"check params and the prompt, which are sent as written, and that the key may use {endpoint.model!r}"
-    raise ModelError(f"HTTP {status} from {url}: {what}", evidence=endpoint.quoted(message) or None, cure=cure, **facts)
+    raise errors.ModelError(
+        f"HTTP {status} from {url}: {what}", evidence=endpoint.quoted(message) or None, cure=cure, **facts
+    )
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:

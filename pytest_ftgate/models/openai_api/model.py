@@ -11,11 +11,9 @@ from importlib import import_module
 from os import environ
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate import clock
+from pytest_ftgate import clock, errors
 from pytest_ftgate.config import ModelSpec
-from pytest_ftgate.data import Example, canonical_json
-from pytest_ftgate.data.messages import declared_tools
-from pytest_ftgate.errors import ConfigError, ModelError, guarded, is_cancelled_from_outside
+from pytest_ftgate.data import Example, canonical_json, messages
 from pytest_ftgate.models.openai_api import endpoint as api
 from pytest_ftgate.models.price import table_price, written_price
 from pytest_ftgate.models.prompt import Prompt, build_prompt
@@ -68,7 +66,7 @@ class OpenAIModel(BuiltModel):
     def sent(self, example: Example) -> dict[str, Any]:
         """Return the messages for an example, and what its row says of tools, unless that is another kind of field."""
         sent: dict[str, Any] = {"messages": self.prompt.messages(example)}
-        if isinstance(example.input, str) and not declared_tools(example.fields.get("tools")):
+        if isinstance(example.input, str) and not messages.declared_tools(example.fields.get("tools")):
             return sent
         return sent | {key: example.fields[key] for key in _TOOLS if example.fields.get(key) is not None}
 
@@ -119,10 +117,10 @@ class ChatClient:
         try:
             response = await http.send(request, stream=True)
             content = await self._read(response)
-        except ModelError:
+        except errors.ModelError:
             raise
         except Exception as error:
-            if isinstance(api.root_cause(error), asyncio.CancelledError) and is_cancelled_from_outside():
+            if isinstance(api.root_cause(error), asyncio.CancelledError) and errors.is_cancelled_from_outside():
                 raise asyncio.CancelledError from None  # aiohttp may report it as a lost connection
             # not chained, because its text may quote the key
             raise api.failure(error, self._endpoint, timeout_s=self._timeout_s) from None
@@ -181,8 +179,10 @@ def build_openai(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
     for name in _OURS:
         if name in params and (name, params[name]) != ("n", 1):
             cure = "remove it: the model, its messages and how its answers are read are set by the gate"
-            raise ConfigError(f"params must not hold {name!r}", where=spec.source.where(f"params.{name}"), cure=cure)
-    guarded("writing params", canonical_json, params)
+            raise errors.ConfigError(
+                f"params must not hold {name!r}", where=spec.source.where(f"params.{name}"), cure=cure
+            )
+    errors.guarded("writing params", canonical_json, params)
     model, base_url, served_as = options["model"], options.get("base_url"), options.get("served_as") or ()
     key_env = options.get("api_key_env") or ("OPENAI_API_KEY" if base_url is None else None)
     names = (served_as,) if isinstance(served_as, str) else tuple(served_as)

@@ -163,7 +163,7 @@ def test_an_error_in_an_answer_of_http_200_is_that_error(told, shown, retryable)
 
 
 def test_an_answer_above_20_mb_is_broken(failing, ask, build, server, monkeypatch):
-    for module in ("models.openai_api.model", "runs.asking"):
+    for module in ("models.openai_api.model", "models.protocol"):
         monkeypatch.setattr(f"pytest_ftgate.{module}.MOST_BYTES", 1_000)
     for reply in (Reply("x" * 1_000), Reply(body="x" * 1_001, status=500)):
         found = failing(reply)
