@@ -15,8 +15,7 @@ from pytest_ftgate.metrics.labels import LabelSet
 from pytest_ftgate.metrics.text import TextSimilarity
 from pytest_ftgate.models import Completion, protocol
 from pytest_ftgate.result import Action, Check, Status, called, opponent
-from pytest_ftgate.runs.measure import rightness
-from pytest_ftgate.runs.mistakes import labels_of
+from pytest_ftgate.runs import measure, mistakes
 from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import plural, printable, show_difference
 
@@ -102,7 +101,7 @@ class _Reader:
         scores = {one: self.metric.score(self.expected, some) for one, some in ((role, tied), ("candidate", own))}
         written = {one: self.gate.scored[one].scores[self.gate.deciding.name] for one in scores}
         compared = self.gate.comparisons[role]
-        if any((rightness(scores[one]) != rightness(written[one])).any() for one in scores):
+        if any((measure.rightness(scores[one]) != measure.rightness(written[one])).any() for one in scores):
             compared = self.gate.compare(scores[role], scores["candidate"], role)
         return Reread(compared, scores, bool(held), sum(map(sum, cut_off)))
 
@@ -110,7 +109,7 @@ class _Reader:
         """Return which answers of a baseline lose, but hold what is expected; none where only its author can tell."""
         if self.kind == "reasoning":
             return []
-        loses = self.metric.sign * (rightness(scores["candidate"]) - rightness(scores[role])) > 0
+        loses = self.metric.sign * (measure.rightness(scores["candidate"]) - measure.rightness(scores[role])) > 0
         wanted = [(value, self.labels.label_of(value) if self.labels else "") for value in self.gate.expected]
         said = [[None if one and self._is_label(one) else one for one in repeat] for repeat in self.said[role]]
         read, pairs = (
@@ -151,7 +150,9 @@ def _with_reasoning(gate: Context) -> str:
 def _kind_of(gate: Context) -> tuple[reading.Kind, LabelSet | None]:
     """Return what the deciding metric compares, and the labels where it is labels."""
     metric = gate.deciding
-    labels = metric.label_set or (labels_of(metric, gate.test.examples) if metric.name == "exact_match" else None)
+    labels = metric.label_set or (
+        mistakes.labels_of(metric, gate.test.examples) if metric.name == "exact_match" else None
+    )
     if labels is not None:
         return "label", labels
     if metric.calls_tools or isinstance(metric, custom.ExampleMetric):
@@ -168,7 +169,9 @@ def _check(gate: Context, role: str, found: Reread, after: Status) -> Check:
     improved, shown = [], ""
     for one in (role, "candidate"):
         scored = gate.scored[one]
-        better = gate.deciding.sign * (rightness(found.scores[one]) - rightness(scored.scores[gate.deciding.name]))
+        better = gate.deciding.sign * (
+            measure.rightness(found.scores[one]) - measure.rightness(scored.scores[gate.deciding.name])
+        )
         given = [any(repeat[row] is not None for repeat in scored.answers) for row in range(len(better))]
         rows = [row for row in (better.round(12) > 0).nonzero()[0].tolist() if given[row]]
         if rows:
