@@ -15,22 +15,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from pytest_ftgate import errors, git, ini_file, result
 from pytest_ftgate.checks.goal import not_served
-from pytest_ftgate.config import (
-    DataKeys,
-    GateFile,
-    GateKeys,
-    ModelSpec,
-    file_of,
-    keys,
-    load_gate_file,
-    metrics,
-    places_of,
-    requirements,
-    resolve,
-)
+from pytest_ftgate.config import DataKeys, GateFile, GateKeys, ModelSpec, file_of, load_gate_file, places_of
+from pytest_ftgate.config.keys import Keys, Weaker, comparable, words
+from pytest_ftgate.config.metrics import CalibrationKeys, MetricSpec
+from pytest_ftgate.config.requirements import CHANGEABLE, LEVELS, TokenCost
+from pytest_ftgate.config.resolve import LEFT_OPEN, as_written
 from pytest_ftgate.data import Example, canonical_json, load_examples, normalized_input
+from pytest_ftgate.errors import FtgateError, HistoryError, shown_path
+from pytest_ftgate.git import Base, HiddenHistoryError, find_base
+from pytest_ftgate.ini_file import IniFile, line_of, used_ini
+from pytest_ftgate.result import Check
 from pytest_ftgate.text import excerpt, listed, plain_number, plural
 
 _REQUIRED, _FORBID, _BASE_REF = "ftgate_required", "ftgate_forbid_weakening", "ftgate_base_ref"
@@ -43,7 +38,7 @@ _POINTER = re.compile(rb"(?:version https://git-lfs|outs:)(?:.*\n)+?.*(?:sha256:
 _OPERATION = {"name", "concurrency", "timeout_s", "retries", "api_key_env"}
 """Keys of a model that do not change its answers; its price counts where the gate limits costs."""
 _TOLD = ("system_file", "rubric_file", "calibration")  # files of what baselines and judges are told
-_COMPARED = ("test_set", "training_set", "thresholds", "guards", "slices", *keys.comparable(GateKeys))
+_COMPARED = ("test_set", "training_set", "thresholds", "guards", "slices", *comparable(GateKeys))
 
 
 @dataclass(frozen=True)
@@ -61,12 +56,12 @@ class Finding:
         """Return that something at a ``place`` requires less ``than`` something else."""
         return cls(gate, f"weaker than {than}: {text}{f' ({place})' if place else ''}", owed=owed)
 
-    def check(self, *, forbidden: bool) -> result.Check:
+    def check(self, *, forbidden: bool) -> Check:
         """Return the finding as a check of a gate."""
         if self.name == "note":
-            return result.Check("weakened", "note", self.text)
+            return Check("weakened", "note", self.text)
         source = f"ini {_FORBID}" if forbidden else None
-        return result.Check(self.name, "fail" if forbidden else "warning", self.text, source=source, advice=self.cure)
+        return Check(self.name, "fail" if forbidden else "warning", self.text, source=source, advice=self.cure)
 
 
 @dataclass(frozen=True)
@@ -93,12 +88,12 @@ def compare(
     """
     base, was, found, forbade, absent = None, None, list[Finding](), False, False
     try:
-        with suppress(errors.HistoryError):
+        with suppress(HistoryError):
             base, was = _past(home, inis, None, in_ci)
         if base is None or (was is not None and was.ours.get(_BASE_REF, "") == ref):
             base, was = _past(home, inis, ref, in_ci)
         if absent := base is None:
-            raise errors.HistoryError("there is no git history", cure=_CLONE)
+            raise HistoryError("there is no git history", cure=_CLONE)
         then, home = (was.ours, was.path.parent) if was is not None else ({}, home)
         forbade, owed = str(then.get(_FORBID)).strip().lower() in _TRUE, _names(then.get(_REQUIRED))
         name = str(then.get("ftgate_config", "ftgate.yaml"))
@@ -111,60 +106,52 @@ def compare(
             content, read = base.content(one), partial(_policy_then, base)
             before = load_gate_file(one, _NO_GATES if content is None else content, read=read)
             if one != file and file.exists():
-                text = f"the gate file {errors.shown_path(one)} is no longer used, but {errors.shown_path(file)}"
+                text = f"the gate file {shown_path(one)} is no longer used, but {shown_path(file)}"
                 found.append(Finding.weaker(base.name, text))
             found += _gates(base, before, after, owed)
         found += _untracked(base, file) if file.exists() else ()
-    except errors.FtgateError as error:
-        forbade = forbade or isinstance(error, git.HiddenHistoryError)
+    except FtgateError as error:
+        forbade = forbade or isinstance(error, HiddenHistoryError)
         than = base.name if base is not None else "the base branch"
         found.append(Finding(None, f"could not compare with {than}: {error.headline}", error.cure))
     return Compared(tuple(dict.fromkeys(found)), forbade, absent)
 
 
-def _past(
-    home: Path, inis: Sequence[Path], ref: str | None, in_ci: bool
-) -> tuple[git.Base | None, ini_file.IniFile | None]:
+def _past(home: Path, inis: Sequence[Path], ref: str | None, in_ci: bool) -> tuple[Base | None, IniFile | None]:
     """Return the merge base, and the ini file that pytest would have used there."""
-    base = git.find_base(home, ref, in_ci=in_ci)
-    return base, ini_file.used_ini(inis, base.content) if base else None
+    base = find_base(home, ref, in_ci=in_ci)
+    return base, used_ini(inis, base.content) if base else None
 
 
-def _ini_keys(
-    base: git.Base, was: ini_file.IniFile | None, ini: Path | None, gates: Sequence[str]
-) -> Iterator[Finding]:
+def _ini_keys(base: Base, was: IniFile | None, ini: Path | None, gates: Sequence[str]) -> Iterator[Finding]:
     """Yield the keys that require less than they did, and another ini file; ``gates`` are those of "all" now."""
-    today = ini_file.used_ini([ini] if ini is not None else [], Path.read_bytes)
+    today = used_ini([ini] if ini is not None else [], Path.read_bytes)
     then, now = (one.ours if one is not None else {} for one in (was, today))
     if then and was is not None and was.path != ini:
-        instead = errors.shown_path(ini) if ini is not None else "none"
-        yield Finding.weaker(base.name, f"the ini file {errors.shown_path(was.path)} is no longer used, but {instead}")
+        instead = shown_path(ini) if ini is not None else "none"
+        yield Finding.weaker(base.name, f"the ini file {shown_path(was.path)} is no longer used, but {instead}")
     kept = {*_names(now.get(_REQUIRED)), *(gates if "all" in _names(now.get(_REQUIRED)) else ())}
     less = {key: str(then.get(key)) != str(now.get(key)) for key in (*then, _BASE_REF) if key not in _NO_PROMISE}
     less[_REQUIRED] = not {*_names(then.get(_REQUIRED))} <= kept | {f"{one}:ready" for one in kept}
     less[_FORBID] = [str(one.get(_FORBID)).strip().lower() in _TRUE for one in (then, now)] == [True, False]
     for key in (one for one, is_less in less.items() if is_less):
         old, new = (" ".join(_names(one.get(key))) or "not set" for one in (then, now))
-        yield Finding.weaker(
-            base.name, f"ini {key}: {old} -> {new}", str(ini_file.line_of(ini, key)) if ini is not None else ""
-        )
+        yield Finding.weaker(base.name, f"ini {key}: {old} -> {new}", str(line_of(ini, key)) if ini is not None else "")
 
 
 def _names(value: Any) -> list[str]:
     return shlex.split(value) if isinstance(value, str) else list(map(str, value if isinstance(value, list) else ()))
 
 
-def _policy_then(base: git.Base, path: Path) -> bytes:
+def _policy_then(base: Base, path: Path) -> bytes:
     """Return the content of a policy at the merge base, or as it is installed where git does not have it."""
     content = base.content(path)
     if content is None and base.tracks(path):
-        raise errors.HistoryError(
-            f"the policy {errors.shown_path(path)} is new, and {base.name} extends another one of this name"
-        )
+        raise HistoryError(f"the policy {shown_path(path)} is new, and {base.name} extends another one of this name")
     return path.read_bytes() if content is None else content
 
 
-def _gates(base: git.Base, before: GateFile, after: GateFile, required: Sequence[str]) -> Iterator[Finding]:
+def _gates(base: Base, before: GateFile, after: GateFile, required: Sequence[str]) -> Iterator[Finding]:
     """Yield the findings on the gates of two gate files; ``required`` were these at the merge base."""
     gone = [name for name in before.gate_names if name not in after.gate_names]
     owed = [name for name in gone if not {"all", name}.isdisjoint(required)]
@@ -176,7 +163,7 @@ def _gates(base: git.Base, before: GateFile, after: GateFile, required: Sequence
             lost = f"; gone are the required gates {', '.join(owed)}" if owed else ""
             yield Finding(name, f"the gate {name} is new: {base.name} has nothing to compare with{lost}", name="note")
             continue
-        then, now = resolve.as_written(before, name), resolve.as_written(after, name)
+        then, now = as_written(before, name), as_written(after, name)
         for key, text in weakenings(then, now).items():
             old = then.place_of(key)
             yield Finding.weaker(base.name, text, now.place_of(key) or (old and f"{old} at {base.name}"), name)
@@ -195,24 +182,22 @@ def _gates(base: git.Base, before: GateFile, after: GateFile, required: Sequence
         told = (one for model in models for key, one in model.options.items() if key in _TOLD)
         for path in (Path(getattr(one, "path", one)) for one in told):
             if path.is_file() and base.content(path) not in (None, path.read_bytes()):
-                yield Finding.weaker(base.name, f"{errors.shown_path(path)} was changed", gate=name)
+                yield Finding.weaker(base.name, f"{shown_path(path)} was changed", gate=name)
 
 
-def _untracked(base: git.Base, path: Path, gate: str | None = None) -> Iterator[Finding]:
+def _untracked(base: Base, path: Path, gate: str | None = None) -> Iterator[Finding]:
     if not base.tracks(path) and not base.tracks(path.with_name(f"{path.name}.dvc")):
         cure = "Add it to git, or track it with Git LFS or DVC."
-        yield Finding(
-            gate, f"{errors.shown_path(path)} is not in git, so changes cannot be detected", cure, "untracked"
-        )
+        yield Finding(gate, f"{shown_path(path)} is not in git, so changes cannot be detected", cure, "untracked")
 
 
-def _examples(base: git.Base, data: DataKeys) -> Iterator[tuple[bool, str]]:
+def _examples(base: Base, data: DataKeys) -> Iterator[tuple[bool, str]]:
     """Yield whether the examples of a test set are only more, and what became of them; may raise a FtgateError."""
-    path, shown = data.path, errors.shown_path(data.path)
+    path, shown = data.path, shown_path(data.path)
     then, now = base.content(path), path.read_bytes()
     pointer = _POINTER.match((base.content(path.with_name(f"{path.name}.dvc")) if then is None else then) or b"")
     if pointer and pointer[1].decode() not in (sha256(now).hexdigest(), md5(now, usedforsecurity=False).hexdigest()):
-        raise errors.HistoryError(f"{shown} has changed, and its examples at {base.name} are not in git")
+        raise HistoryError(f"{shown} has changed, and its examples at {base.name} are not in git")
     if then is None and base.tracks(path):
         yield True, f"{shown} is new"
     if pointer or then is None or then == now:
@@ -251,12 +236,12 @@ def weakenings(before: GateKeys, after: GateKeys, *, of_marker: bool = False) ->
     spent = before.economics if before.economics and before.economics.max_break_even_days is not None else None
     priced = before.cheaper_by is not None or "cost_usd" in before.thresholds or spent is not None
     unlike = _OPERATION if priced else {*_OPERATION, "price"}
-    left, leaves = ({key for key, one in gate.sources.items() if one == resolve.LEFT_OPEN} for gate in (before, after))
+    left, leaves = ({key for key, one in gate.sources.items() if one == LEFT_OPEN} for gate in (before, after))
 
-    def walk(key: str, old: Any, new: Any, direction: keys.Weaker | None = None) -> None:
+    def walk(key: str, old: Any, new: Any, direction: Weaker | None = None) -> None:
         (one, inside), (other, within) = _parts(old, unlike), _parts(new, unlike)
         if one == other:
-            directions = keys.comparable(type(old)) if isinstance(old, keys.Keys) else {}
+            directions = comparable(type(old)) if isinstance(old, Keys) else {}
             for name in {**(inside or {}), **(within or {})}:
                 walk(f"{key}.{name}", (inside or {}).get(name), (within or {}).get(name), directions.get(name))
         elif direction.asks_less(one, other) if direction else one is not None or within is None:
@@ -278,17 +263,12 @@ def weakenings(before: GateKeys, after: GateKeys, *, of_marker: bool = False) ->
             found[now.path] = f"{now.path}: {old} -> {'removed' if now.path in leaves else new}"
     apart = {"margin", "max_drop", *([] if before.matches == after.matches else ["evidence"])}
     for key in (one for one in _COMPARED if one not in apart | left):
-        walk(
-            key,
-            getattr(before, key),
-            None if key in leaves else getattr(after, key),
-            keys.comparable(GateKeys).get(key),
-        )
+        walk(key, getattr(before, key), None if key in leaves else getattr(after, key), comparable(GateKeys).get(key))
     if not of_marker:
         found.pop("training_set", None)
     walk("economics", spent, after.economics)
-    for name in requirements.CHANGEABLE:
-        walk(f"checks.{name}", before.level(name), after.level(name), keys.words(*requirements.LEVELS))
+    for name in CHANGEABLE:
+        walk(f"checks.{name}", before.level(name), after.level(name), words(*LEVELS))
     if after.goal == "format" or not_served(before.goal) > not_served(after.goal):  # for a format, form is no flaw
         walk("goal", before.goal, after.goal)
     walk("metric", before.decided_by, after.decided_by)
@@ -305,16 +285,14 @@ def _parts(value: Any, unlike: set[str]) -> tuple[Any, dict[str, Any] | None]:
     if isinstance(value, ModelSpec):
         options = {"provider": value.provider, **value.options}
         return value.spelling, {key: one for key, one in options.items() if key not in unlike and one != {}}
-    if isinstance(value, metrics.MetricSpec):
+    if isinstance(value, MetricSpec):
         return value.name, dict(value.options)
-    if isinstance(value, keys.Keys):
+    if isinstance(value, Keys):
         inner = {name: getattr(value, name) for name in type(value).model_fields if name != "file"}
-        return (value.path if isinstance(value, DataKeys | metrics.CalibrationKeys) else "given"), inner
-    if isinstance(value, Mapping) and all(isinstance(one, keys.Keys) for one in value.values()):
+        return (value.path if isinstance(value, DataKeys | CalibrationKeys) else "given"), inner
+    if isinstance(value, Mapping) and all(isinstance(one, Keys) for one in value.values()):
         return "", dict(value)
-    is_written = value is None or isinstance(
-        value, str | int | float | list | tuple | Mapping | Path | requirements.TokenCost
-    )
+    is_written = value is None or isinstance(value, str | int | float | list | tuple | Mapping | Path | TokenCost)
     return (value if is_written else "a Python object"), None
 
 
@@ -323,10 +301,4 @@ def _shown(value: Any) -> str:
         return ", ".join(map(_shown, value))
     if value is None or isinstance(value, float):
         return "" if value is None else plain_number(value)
-    return (
-        "fail above a limit"
-        if value == "limit"
-        else errors.shown_path(value)
-        if isinstance(value, Path)
-        else str(value)
-    )
+    return "fail above a limit" if value == "limit" else shown_path(value) if isinstance(value, Path) else str(value)
