@@ -13,8 +13,7 @@ from itertools import islice
 from typing import Any
 from urllib.parse import unquote_plus
 
-from pytest_ftgate.checks.audit.leaks import Index
-from pytest_ftgate.checks.audit.wording import plain_text, unescaped, words_of
+from pytest_ftgate.checks.audit import leaks, wording
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import Input, expected_text, normalized_input, texts_in
 from pytest_ftgate.models.prompt import Prompt
@@ -69,15 +68,15 @@ def asked_in(sent: str, inputs: Sequence[Input], expected: Sequence[Any]) -> lis
 
     Short ones count together, without those that name a label.
     """
-    said = words_of(unescaped(normalized_input(sent)))
+    said = wording.words_of(wording.unescaped(normalized_input(sent)))
     last = (
         one if isinstance(one, str) else tuple(turn for turn in one if turn["role"] == "user")[-1:] for one in inputs
     )
-    texts = list(map(plain_text, last))
-    asked = list(map(words_of, texts))
-    found = {part for part, _ in Index({*asked} - {""}, Counter(said.split())).find(said)}
+    texts = list(map(wording.plain_text, last))
+    asked = list(map(wording.words_of, texts))
+    found = {part for part, _ in leaks.Index({*asked} - {""}, Counter(said.split())).find(said)}
     short = {part for part, text in zip(asked, texts, strict=True) if len(text) < _TELLING_CHARACTERS}
-    short_found = (found & short) - {words_of(normalized_input(expected_text(one))) for one in expected}
+    short_found = (found & short) - {wording.words_of(normalized_input(expected_text(one))) for one in expected}
     if len(short_found) < max(_FEWEST_SHORT, _SHORT * len(short)):
         found -= short
     return [row for row, part in enumerate(asked) if part in found]

@@ -18,9 +18,17 @@ from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.goal import NOT_SERVED, SERVED
 from pytest_ftgate.checks.test_set import check_size
 from pytest_ftgate.config import GateKeys, load_gate_file, resolve_gate
-from pytest_ftgate.data import SUFFIXES, DataSet, expected_text, first_row, is_blank, load_examples, normalized_input
-from pytest_ftgate.data.cells import json_row
-from pytest_ftgate.data.load import opened
+from pytest_ftgate.data import (
+    SUFFIXES,
+    DataSet,
+    cells,
+    expected_text,
+    first_row,
+    is_blank,
+    load,
+    load_examples,
+    normalized_input,
+)
 from pytest_ftgate.data.rows import RowReader, paths_of
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path, without_faults, write_whole
 from pytest_ftgate.gate.inputs import build_metrics
@@ -88,11 +96,11 @@ def write_copies(copies: Copies) -> Iterator[str]:
 def _rows_without(source: Source, removed: Collection[int]) -> Iterator[Mapping[str, Any]]:
     """Yield the rows of a file but these examples; a row without an output to learn is no example, and is kept."""
     reader, number = RowReader(source.fields), -1
-    with opened(source.path) as file:
+    with load.opened(source.path) as file:
         for _, raw in without_faults(file.rows):
             row = raw
             if file.table is not None:
-                good, other = json_row(raw, file.table)
+                good, other = cells.json_row(raw, file.table)
                 row = {**raw, **good, **{name: str(raw[name]) for name in other if isinstance(raw[name], float)}}
             found = reader.example(row, Where(source.data.path))
             number += found is not None

@@ -8,8 +8,7 @@ from typing import Annotated, Any, cast
 from pydantic import Field, PlainValidator, PrivateAttr, ValidationInfo, model_validator
 
 from pytest_ftgate.config.keys import Keys, PathText, Positive, Text, Weaker, optional, reading_of, refusal, refusals
-from pytest_ftgate.data import FORMATS
-from pytest_ftgate.data.cells import splits_of
+from pytest_ftgate.data import FORMATS, cells
 from pytest_ftgate.errors import shown_path
 from pytest_ftgate.text import got, listed, quoted
 
@@ -91,7 +90,7 @@ def _read_data(value: Any, info: ValidationInfo) -> DataKeys | Iterable[Any]:
         raise refusal("must be a path or the examples themselves; a number of examples is not data")
     if isinstance(value, str) or (reading.objects and isinstance(value, os.PathLike)):
         return DataKeys.model_validate({"path": value}, context=reading)
-    splits = splits_of(value) if reading.objects else None
+    splits = cells.splits_of(value) if reading.objects else None
     if splits:
         raise refusal(f"is a mapping of the splits {listed(splits)}: give one of them, such as data[{splits[0]!r}]")
     rows = value.get("path") if isinstance(value, Mapping) and reading.objects else None

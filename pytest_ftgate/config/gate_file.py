@@ -11,11 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from pytest_ftgate.config import keys
-from pytest_ftgate.config.gate_keys import GateKeys
+from pytest_ftgate.config import gate_keys, keys, requirements, yaml_nodes
 from pytest_ftgate.config.models import BaselineKeys, ModelDefinition, ModelSpec
-from pytest_ftgate.config.requirements import LEVELS
-from pytest_ftgate.config.yaml_nodes import Node, read_yaml
 from pytest_ftgate.errors import ConfigError, Where, combined, shown_path
 from pytest_ftgate.plain import DIALECT
 from pytest_ftgate.text import KeyPath, cut, dotted, got, plain_number, quoted, suggestion
@@ -24,7 +21,7 @@ _COLON = "a model's name must not contain a colon, which separates provider and 
 _WithoutColon = keys.refusing(lambda values: [((name,), _COLON) for name in values if ":" in name])
 
 
-class DefaultKeys(GateKeys):
+class DefaultKeys(gate_keys.GateKeys):
     """The keys of a gate, as defaults of all gates of the file, and a policy."""
 
     extends: keys.Text = keys.optional(
@@ -37,7 +34,7 @@ class PolicyKeys(keys.Keys):
     """A policy file."""
 
     version: Literal[1] = Field(description="The version of this format.")
-    defaults: GateKeys = Field(description="Keys of all gates that extend the policy.")
+    defaults: gate_keys.GateKeys = Field(description="Keys of all gates that extend the policy.")
 
 
 class FileKeys(keys.Keys):
@@ -48,7 +45,7 @@ class FileKeys(keys.Keys):
     models: Annotated[dict[str, ModelDefinition], keys.Named, _WithoutColon] = keys.optional(
         "Models by name, which can be used wherever a model is expected."
     )
-    gates: Annotated[dict[str, GateKeys], keys.Named] = keys.optional("Gates by name.")
+    gates: Annotated[dict[str, gate_keys.GateKeys], keys.Named] = keys.optional("Gates by name.")
 
 
 def places_of(name: str, folder: Path, home: Path) -> list[Path]:
@@ -67,7 +64,7 @@ class _Written:
 
     path: Path
     shown: str
-    root: Node = field(repr=False)
+    root: yaml_nodes.Node = field(repr=False)
 
     def where(self, below: KeyPath) -> Where:
         return Where(self.shown, self.root.line_of(below), dotted(below) or None)
@@ -122,7 +119,7 @@ def load_gate_file(
     ``read`` returns the content of the policy that it extends.
     """
     path = Path(os.path.abspath(path))
-    file = _Written(path, shown_path(path), read_yaml(path, content))
+    file = _Written(path, shown_path(path), yaml_nodes.read_yaml(path, content))
     written = file.read(FileKeys, file.root.value.get("models"))
     _check_names(file)
     models = {
@@ -153,10 +150,10 @@ def _check_names(file: _Written) -> None:
 class Policy:
     """What a policy file asks of every gate, and the layer that gives its values to gates without their own."""
 
-    asked: GateKeys
+    asked: gate_keys.GateKeys
     layer: keys.Layer
 
-    def check(self, gate: GateKeys) -> None:
+    def check(self, gate: gate_keys.GateKeys) -> None:
         """Raise :class:`ConfigError` with all keys in which a gate requires less, or what they are about differs."""
         problems = []
         for key, least, given in (*_looser(self.asked, gate), *_lower_standards(self.asked, gate)):
@@ -189,8 +186,8 @@ def _read_policy(written: str, file: Path, where: Where, read: Callable[[Path], 
     except (OSError, ValueError) as error:  # the path may have a NUL character
         what = f"cannot read the policy {shown_path(path)}: {getattr(error, 'strerror', error)}"
         raise ConfigError(what, where=where) from None
-    policy = _Written(path, shown or shown_path(path), read_yaml(path, content))
-    asked: GateKeys = policy.read(PolicyKeys).defaults
+    policy = _Written(path, shown or shown_path(path), yaml_nodes.read_yaml(path, content))
+    asked: gate_keys.GateKeys = policy.read(PolicyKeys).defaults
     layer = policy.layer("defaults", ("defaults",), policy.root.value["defaults"])
     return Policy(asked.placed(lambda *below: policy.source("defaults", ("defaults", *below))), layer)
 
@@ -219,13 +216,13 @@ def _looser(before: keys.Keys, after: Any, prefix: str = "") -> Iterator[Loosene
             for place, (one, other) in inner.items():
                 yield from _looser(one, other, place)
             for check, level in old.items() if key == "checks" else ():
-                if LEVELS.index(after.level(check)) < LEVELS.index(level):
+                if requirements.LEVELS.index(after.level(check)) < requirements.LEVELS.index(level):
                     yield f"checks.{check}", level, after.level(check)
         if is_less:
             yield key, old, new
 
 
-def _lower_standards(policy: GateKeys, gate: GateKeys) -> Iterator[Loosened]:
+def _lower_standards(policy: gate_keys.GateKeys, gate: gate_keys.GateKeys) -> Iterator[Loosened]:
     """Yield the standards of single baselines that are lower than the policy's."""
     for role, one in gate.standards.items():
         for name, weaker in keys.comparable(BaselineKeys).items():
@@ -254,7 +251,7 @@ def render_json_schema() -> str:
     schema = FileKeys.model_json_schema(schema_generator=Untitled)
     for one in (schema, *schema["$defs"].values()):
         one.pop("title", None)
-    own, same = (schema["$defs"][kind.__name__]["properties"] for kind in (DefaultKeys, GateKeys))
-    own |= {name: {"$ref": f"#/$defs/{GateKeys.__name__}/properties/{name}"} for name in same}
+    own, same = (schema["$defs"][kind.__name__]["properties"] for kind in (DefaultKeys, gate_keys.GateKeys))
+    own |= {name: {"$ref": f"#/$defs/{gate_keys.GateKeys.__name__}/properties/{name}"} for name in same}
     head = {"$schema": DIALECT, "title": "Gate file of pytest-ftgate (ftgate.yaml)"}
     return json.dumps(head | schema, indent=2, ensure_ascii=False) + "\n"

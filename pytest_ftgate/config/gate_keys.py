@@ -5,11 +5,9 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from pytest_ftgate.config import keys, requirements
-from pytest_ftgate.config.data import DataKeys, DataValue
+from pytest_ftgate.config import data, keys, models, requirements
 from pytest_ftgate.config.keys import Source
 from pytest_ftgate.config.metrics import JUDGED, CalibrationKeys, MetricSpec, MetricsValue
-from pytest_ftgate.config.models import BaselineKeys, BaselinesValue, ModelSpec, ModelValue, Standard
 from pytest_ftgate.text import plain_number
 
 Evidence = Annotated[Literal["observed", "significant", "proven"], keys.words("observed", "significant", "proven")]
@@ -26,24 +24,24 @@ class GateKeys(keys.Keys):
     model_config = ConfigDict(json_schema_extra={"not": {"required": ["baseline", "baselines"]}})
     one_at_most = (("baseline", "baselines"),)
     _gate: str | None = PrivateAttr(None)
-    _standards: Mapping[str, BaselineKeys] = PrivateAttr(default_factory=dict)
+    _standards: Mapping[str, models.BaselineKeys] = PrivateAttr(default_factory=dict)
 
     name: keys.Text = keys.optional(
         "The gate's name in reports and in ftgate_required. Default: its name in this file."
     )
-    test_set: DataValue = keys.optional("The test examples: a path relative to this file, or a mapping. Required.")
-    training_set: DataValue = keys.optional(
+    test_set: data.DataValue = keys.optional("The test examples: a path relative to this file, or a mapping. Required.")
+    training_set: data.DataValue = keys.optional(
         "The examples that the candidate was trained on, as a path or a mapping. Required."
     )
-    baseline: ModelValue = keys.optional(
+    baseline: models.ModelValue = keys.optional(
         "The model to beat: a name under models, a string such as openai:NAME, or a mapping. "
         "Either baseline or baselines is required."
     )
-    baselines: BaselinesValue = keys.optional(
+    baselines: models.BaselinesValue = keys.optional(
         "Several models by name; the candidate must beat each of them. {model, margin} or {model, max_drop} gives one "
         "its own standard: with max_drop, a champion need not be beaten."
     )
-    candidate: ModelValue = keys.optional(
+    candidate: models.ModelValue = keys.optional(
         "The fine-tuned model: a name under models, a string such as openai:NAME, or a mapping. "
         "Required, except at stage: ready."
     )
@@ -133,18 +131,18 @@ class GateKeys(keys.Keys):
     )
 
     @property
-    def standards(self) -> Mapping[str, BaselineKeys]:
+    def standards(self) -> Mapping[str, models.BaselineKeys]:
         """Return the baselines that have a standard of their own, by role; some may have no model yet."""
         return self._standards
 
-    def standard_of(self, role: str) -> Standard:
+    def standard_of(self, role: str) -> models.Standard:
         """Return what the candidate must reach against a baseline: its own standard, or the gate's."""
         own, above = (self.standards[role], f"baselines.{role}.") if role in self.standards else (self, "")
         key, gain = ("margin", own.margin) if own.max_drop is None else ("max_drop", -own.max_drop)
-        return Standard(f"{above}{key}", gain)
+        return models.Standard(f"{above}{key}", gain)
 
     @property
-    def decisive(self) -> dict[str, ModelSpec]:
+    def decisive(self) -> dict[str, models.ModelSpec]:
         """Return the baselines of which the best one decides: not those with max_drop where others have a margin."""
         return {role: one for role, one in self.baselines.items() if self.standard_of(role).drops == self.matches}
 
@@ -169,7 +167,7 @@ class GateKeys(keys.Keys):
         return bool(self.candidate.provider)
 
     @property
-    def asked(self) -> dict[str, ModelSpec]:
+    def asked(self) -> dict[str, models.ModelSpec]:
         """Return the models to call, by role: the baselines' names, and "candidate" unless the stage is ready."""
         return {**self.baselines, **({} if self.stage == "ready" else {"candidate": self.candidate})}
 
@@ -218,7 +216,7 @@ class GateKeys(keys.Keys):
         return {metric.name: metric for metric in self.metrics if metric.name in JUDGED}
 
     @property
-    def judges(self) -> tuple[ModelSpec, ...]:
+    def judges(self) -> tuple[models.ModelSpec, ...]:
         """Return the models that judge."""
         return tuple(one.options["judge"] for one in self.judged_metrics.values() if "judge" in one.options)
 
@@ -265,6 +263,14 @@ def _first(mapping: Any, path: str) -> tuple[str, str, str]:
 def comparison_of(key: str) -> keys.Weaker | None:
     """Return how values of a gate's key compare (``guards.refunds.max_drop``); None if they have no order."""
     of = requirements
-    mappings = (GateKeys, BaselineKeys, DataKeys, CalibrationKeys, of.GuardKeys, of.SliceKeys, of.ThresholdKeys)
+    mappings = (
+        GateKeys,
+        models.BaselineKeys,
+        data.DataKeys,
+        CalibrationKeys,
+        of.GuardKeys,
+        of.SliceKeys,
+        of.ThresholdKeys,
+    )
     every = (*mappings, of.EconomicsKeys, of.CandidatePriceKeys)
     return {name: one for each in every for name, one in keys.comparable(each).items()}.get(key.rpartition(".")[2])

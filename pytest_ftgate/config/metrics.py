@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationInfo
 
-from pytest_ftgate.config import keys
+from pytest_ftgate.config import keys, models
 from pytest_ftgate.config.keys import BUILT_IN, At, Source
-from pytest_ftgate.config.models import ModelValue
 from pytest_ftgate.text import FARTHEST, got
 
 _PATH = {"format": "json_schema", "rubric": "rubric_file", "preference": "rubric_file", "human_preference": "path"}
@@ -67,7 +66,7 @@ class CalibrationKeys(keys.Keys):
 class _JudgeKeys(keys.Keys):
     exactly_one = (("rubric", "rubric_file"),)
     name: str
-    judge: ModelValue = Field(description="The model that judges.")
+    judge: models.ModelValue = Field(description="The model that judges.")
     rubric: keys.Text = keys.optional("The criteria for a good answer. Either rubric or rubric_file is required.")
     rubric_file: keys.PathText = keys.optional("A file with the rubric, relative to this file.")
     calibration: CalibrationKeys = keys.optional(

@@ -7,9 +7,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, ValidationInfo, model_validator
 
-from pytest_ftgate.config import keys
-from pytest_ftgate.config.data import DataValue
-from pytest_ftgate.config.metrics import MetricValue
+from pytest_ftgate.config import data, keys, metrics
 from pytest_ftgate.result import CHECKS, Threshold
 from pytest_ftgate.text import got, plain_number
 
@@ -74,8 +72,8 @@ HypothesisValue = Annotated[Any, PlainValidator(_read_hypothesis, json_schema_in
 class GuardKeys(keys.Keys):
     """Another test set, on which the candidate must be proven not to be worse than the baseline."""
 
-    test_set: DataValue = Field(description="The examples: a path relative to this file, or a mapping.")
-    metric: MetricValue = Field("accuracy", validate_default=True, description="The metric for this test set.")
+    test_set: data.DataValue = Field(description="The examples: a path relative to this file, or a mapping.")
+    metric: metrics.MetricValue = Field("accuracy", validate_default=True, description="The metric for this test set.")
     max_drop: keys.ProvenDrop = Field(
         description="How much worse than the best baseline the candidate may be, in the metric's unit: the upper bound "
         "of the drop, at the level of confidence, is at most this."

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.config.gate_file import GateFile
-from pytest_ftgate.config.gate_keys import GateKeys
+from pytest_ftgate.config import gate_file, gate_keys
 from pytest_ftgate.config.keys import BUILT_IN, Layer, Reading, Source, place, read_keys
 from pytest_ftgate.config.models import BaselineKeys, ModelSpec, has_own_standards, no_candidate
 from pytest_ftgate.errors import ConfigError, FtgateError, Where, combined, shown_path
@@ -39,8 +38,13 @@ class _Value:
 
 
 def resolve_gate(
-    layers: Sequence[Layer], *, file: GateFile | None, gate: str | None, default_name: str, root: Path | None = None
-) -> GateKeys:
+    layers: Sequence[Layer],
+    *,
+    file: gate_file.GateFile | None,
+    gate: str | None,
+    default_name: str,
+    root: Path | None = None,
+) -> gate_keys.GateKeys:
     """Merge all places that configure a gate, the nearest first, and validate the result. Raises :class:`ConfigError`.
 
     If ``root``, the project's folder, is given, relative paths of recordings must not lead out of it.
@@ -62,7 +66,7 @@ def resolve_gate(
     return config
 
 
-def as_written(file: GateFile, gate: str) -> GateKeys:
+def as_written(file: gate_file.GateFile, gate: str) -> gate_keys.GateKeys:
     """Return a gate as the file alone defines it, with stand-ins, from :data:`LEFT_OPEN`, for keys left to markers."""
     layers = file.layers(gate)
     given = {key for layer in layers for key in layer.values}
@@ -73,7 +77,7 @@ def as_written(file: GateFile, gate: str) -> GateKeys:
     return resolve_gate([*layers, stand_ins], file=file, gate=gate, default_name=gate)
 
 
-def _refuse_unjudged(config: GateKeys) -> None:
+def _refuse_unjudged(config: gate_keys.GateKeys) -> None:
     """Refuse a candidate that a gate names and does not judge."""
     if config.stage == "ready" and config.has_candidate:
         source = config.sources["candidate"]
@@ -98,8 +102,8 @@ def _refuse_outside(spec: ModelSpec, root: Path) -> None:
 
 
 def _nearest(layers: Sequence[Layer], models: Mapping[str, ModelSpec]) -> dict[str, _Value]:
-    built_in = GateKeys.model_validate({}, context=Reading())
-    values = {key: _Value(key, getattr(built_in, key), None) for key in GateKeys.model_fields}
+    built_in = gate_keys.GateKeys.model_validate({}, context=Reading())
+    values = {key: _Value(key, getattr(built_in, key), None) for key in gate_keys.GateKeys.model_fields}
     problems: list[FtgateError] = []
     for layer in reversed(layers):
         try:
@@ -120,15 +124,17 @@ def _nearest(layers: Sequence[Layer], models: Mapping[str, ModelSpec]) -> dict[s
     return values
 
 
-def _read(layer: Layer, models: Mapping[str, ModelSpec]) -> GateKeys:
+def _read(layer: Layer, models: Mapping[str, ModelSpec]) -> gate_keys.GateKeys:
     def place(path: KeyPath, text: str) -> tuple[Where, str]:
         source = layer.source(path)
         return (source.where(), text) if source.place else (Where(key=source.key), f"{text} ({source})")
 
-    return read_keys(GateKeys, layer.values, Reading(models, layer.takes_objects), place)
+    return read_keys(gate_keys.GateKeys, layer.values, Reading(models, layer.takes_objects), place)
 
 
-def _missing(keys: Sequence[str], layers: Sequence[Layer], file: GateFile | None, gate: str | None) -> ConfigError:
+def _missing(
+    keys: Sequence[str], layers: Sequence[Layer], file: gate_file.GateFile | None, gate: str | None
+) -> ConfigError:
     marks = (layer.source((key,)).place for layer in layers for key in layer.values)
     named = [f"{key} (or {_OTHERS[key]})" if key in _OTHERS else key for key in keys]
     fixtures = [f"ftgate_{key}" for key in keys if key in _FIXTURES]
@@ -143,7 +149,7 @@ def _missing(keys: Sequence[str], layers: Sequence[Layer], file: GateFile | None
     return ConfigError(f"{what} missing: {', '.join(named)}", where=where, cure=cure)
 
 
-def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> GateKeys:
+def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> gate_keys.GateKeys:
     """Return one gate made of the merged values; each value keeps its source."""
     read = {key: value.read if key in _BY_NAME else place(value.read, value.at) for key, value in values.items()}
     if isinstance(read["baselines"], ModelSpec):
@@ -160,12 +166,12 @@ def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> GateKe
         sources |= {f"{key}.{name}": source for name, source in values[key].names.items()}
     for role, one in standards.items():
         sources |= {f"baselines.{role}.{key}": source for key, source in one.sources.items()}
-    merged = GateKeys.model_construct(written, **read)
+    merged = gate_keys.GateKeys.model_construct(written, **read)
     merged._sources, merged._gate, merged._standards = sources, gate, standards
     return merged
 
 
-def _of_one_standard(config: GateKeys) -> GateKeys:
+def _of_one_standard(config: gate_keys.GateKeys) -> gate_keys.GateKeys:
     """Refuse keys that contradict each other, and ``max_drop`` alone; with it, gains are compared by ``proven``.
 
     A gate whose baselines all have standards of their own takes over the weakest margin, or else the weakest max_drop.
@@ -205,7 +211,7 @@ def _of_one_standard(config: GateKeys) -> GateKeys:
     return config.model_copy(update={"evidence": "proven"})
 
 
-def _adopted(config: GateKeys) -> GateKeys:
+def _adopted(config: gate_keys.GateKeys) -> gate_keys.GateKeys:
     """Return a gate with the margin, or else the max_drop, of its baselines' own standards if it has none itself."""
     own = [config.standard_of(role) for role in config.baselines if role in config.standards]
     margins = [one for one in own if not one.drops]

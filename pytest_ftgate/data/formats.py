@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from pytest_ftgate.data.example import canonical_json
+from pytest_ftgate.data import example, strict_json
 from pytest_ftgate.data.messages import check_role, checked_calls, checked_messages, declared_tools, split_conversation
-from pytest_ftgate.data.strict_json import json_or
 from pytest_ftgate.errors import DataError, Where
 from pytest_ftgate.text import kind_of, listed
 
@@ -87,7 +86,7 @@ def _text(row: Row, key: str) -> str:
 
 def _parsed(value: Any) -> Any:
     """Return the value of a JSON text, as a cell of a table has it; any other value as it is."""
-    return json_or(value, value) if isinstance(value, str) else value
+    return strict_json.json_or(value, value) if isinstance(value, str) else value
 
 
 def _object(value: Any, key: str) -> Row:
@@ -215,14 +214,14 @@ def _said(role: str, content: Any, place: str, before: Sequence[Row]) -> list[di
 
 def _calling(calls: Sequence[Row], number: int) -> dict[str, Any]:
     """Return the message in which the assistant makes these calls, with ids as the OpenAI API asks for."""
-    called = [{"name": call["name"], "arguments": canonical_json(call["arguments"])} for call in calls]
+    called = [{"name": call["name"], "arguments": example.canonical_json(call["arguments"])} for call in calls]
     made = [{"id": f"call_{number}_{index}", "type": "function", "function": one} for index, one in enumerate(called)]
     return {"role": "assistant", "content": None, "tool_calls": made}
 
 
 def _result(content: Any, before: Sequence[Row]) -> dict[str, Any]:
     """Return the message with the result of a tool; several results are those of the last calls in their order."""
-    text = content if isinstance(content, str) else canonical_json(content)
+    text = content if isinstance(content, str) else example.canonical_json(content)
     if (at := next((at for at in reversed(range(len(before))) if "tool_calls" in before[at]), None)) is None:
         return {"role": "tool", "content": text}
     calls, number = before[at]["tool_calls"], len(before) - at - 1

@@ -11,13 +11,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pytest_ftgate.data import example, formats, strict_json
 from pytest_ftgate.data.cells import Table, json_row, read_parquet
-from pytest_ftgate.data.example import DataSet, Example, checked
 from pytest_ftgate.data.formats import FORMATS as ROW_FORMATS
-from pytest_ftgate.data.formats import Format
 from pytest_ftgate.data.lines import GZIP, Lines, UnopenedError, missing, open_lines, sha256_of, suffix_of
 from pytest_ftgate.data.rows import RowReader, collected
-from pytest_ftgate.data.strict_json import read_objects
 from pytest_ftgate.errors import DataError, Where, located, raise_together, shown_path, without_faults
 from pytest_ftgate.text import excerpt, kind_of, listed, nearest, plural
 
@@ -60,7 +58,7 @@ def opened(path: Path, file: str | None = None) -> Iterator[Opened]:
             yield Opened(enumerate(table.rows, 1), lambda row: Where(path=f"{shown}, row {row}"), table)
         else:
             cells = _DELIMITERS.get(file)
-            yield Opened(read_cells(lines, cells) if cells else read_objects(lines), partial(Where, shown))
+            yield Opened(read_cells(lines, cells) if cells else strict_json.read_objects(lines), partial(Where, shown))
 
 
 def load_examples(
@@ -71,7 +69,7 @@ def load_examples(
     limit: int | None = None,
     labeled: bool = True,
     repeats: bool = False,
-) -> DataSet:
+) -> example.DataSet:
     """Return all examples of a file, or the first ``limit``; no row is skipped but those that hold no output to learn.
 
     Args:
@@ -91,11 +89,11 @@ def load_examples(
     with opened(path, file) as found:
         examples, left_out = collected(_examples(found, reader), limit)
     recognised = reader.described("Parquet" if file == "parquet" else file.upper())
-    data = DataSet(examples, shown, sha256_of(path), shown, recognised, left_out)
-    return checked(data, "row", DataError("the file has no rows", where=Where(path=shown)), repeats=repeats)
+    data = example.DataSet(examples, shown, sha256_of(path), shown, recognised, left_out)
+    return example.checked(data, "row", DataError("the file has no rows", where=Where(path=shown)), repeats=repeats)
 
 
-def _examples(found: Opened, reader: RowReader) -> Iterator[Example | DataError | None]:
+def _examples(found: Opened, reader: RowReader) -> Iterator[example.Example | DataError | None]:
     for row in found.rows:
         if isinstance(row, DataError):
             yield row
@@ -113,7 +111,7 @@ def first_row(path: Path) -> dict[str, Any]:
         return json_row(next((row for _, row in without_faults(found.rows)), {}), found.table)[0]
 
 
-def _how(path: Path, written: str | None) -> tuple[str, Format | None]:
+def _how(path: Path, written: str | None) -> tuple[str, formats.Format | None]:
     """Return how a file is written, by ``format`` or its suffix, and what ``format`` says of its rows."""
     if written is not None and written not in FORMATS:
         near, known = nearest(str(written), FORMATS), f"known: {listed(FORMATS, at_most=len(FORMATS))}"

@@ -7,8 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from pytest_ftgate.data.example import Input, Messages, canonical_json
-from pytest_ftgate.data.strict_json import container_of, json_or, json_within, parse_json
+from pytest_ftgate.data import example, strict_json
 from pytest_ftgate.errors import DataError, Where
 from pytest_ftgate.text import excerpt, kind_of, listed
 
@@ -24,7 +23,7 @@ _CONSTANTS = {"true": True, "false": False, "null": None}
 _LONGEST_NAME, _MOST_CALLS, _MOST_BRACKETS = 200, 50, 20
 
 
-def checked_messages(value: Any, key: str) -> Messages:
+def checked_messages(value: Any, key: str) -> example.Messages:
     """Return the messages under a row's ``key``, each with a known role and a content; errors lack file and line."""
     if not isinstance(value, list):
         raise DataError(f"must be a list of messages, got {kind_of(value)}", where=Where(key=key))
@@ -35,7 +34,7 @@ def checked_messages(value: Any, key: str) -> Messages:
     return tuple(value)
 
 
-def split_conversation(value: Any, key: str) -> tuple[Messages, Any] | None:
+def split_conversation(value: Any, key: str) -> tuple[example.Messages, Any] | None:
     """Return the messages before the last one, and the expected output in the last one, which must be the assistant's.
 
     That is its text or, if it calls tools, the list of its calls (see :mod:`pytest_ftgate.data.messages`).
@@ -60,7 +59,7 @@ def split_conversation(value: Any, key: str) -> tuple[Messages, Any] | None:
     return messages[:-1], _answer(last, place)
 
 
-def _last_trained(messages: Messages, key: str) -> int | None:
+def _last_trained(messages: example.Messages, key: str) -> int | None:
     """Return the index of the assistant's last message that is trained on; the last index if it is not of one."""
     for number, message in enumerate(messages):
         if message.get("weight") not in (0, 1, None):
@@ -141,7 +140,7 @@ def _canonical_call(call: Any) -> dict[str, Any]:
         raise ValueError('a tool call must have a "name"')
     arguments = function.get("arguments")
     if isinstance(arguments, str):
-        arguments = parse_json(arguments) if arguments.strip() else {}
+        arguments = strict_json.parse_json(arguments) if arguments.strip() else {}
     if not isinstance(arguments, Mapping | None):
         raise ValueError(f"the arguments of {name} must be an object, got {kind_of(arguments)}")
     return {"name": name, "arguments": dict(arguments or {})}
@@ -153,9 +152,9 @@ def calls_text(value: Any) -> str:
     What a model made up, such as arguments that are not JSON, stays as it is: it is a wrong answer, not an error.
     """
     try:
-        return canonical_json(canonical_calls(value))
+        return example.canonical_json(canonical_calls(value))
     except ValueError:
-        return canonical_json(value)
+        return example.canonical_json(value)
 
 
 def calls_in(answer: str) -> list[dict[str, Any]] | None:
@@ -165,14 +164,14 @@ def calls_in(answer: str) -> list[dict[str, Any]] | None:
     if not tagged and text[:1] not in ("[", "{"):
         return None
     try:
-        return [call for part in tagged or [text] for call in canonical_calls(parse_json(part.strip()))]
+        return [call for part in tagged or [text] for call in canonical_calls(strict_json.parse_json(part.strip()))]
     except ValueError:
         return None
 
 
 def calls_written(text: str, tools: Collection[str]) -> list[dict[str, Any]]:
     """Return the calls of known tools that a text writes in whatever form: Python, JSON, or parameters in tags."""
-    in_json = [call for _, _, value in json_within(text) for call in _calls_of(value, tools)]
+    in_json = [call for _, _, value in strict_json.json_within(text) for call in _calls_of(value, tools)]
     return in_json or _in_python(text, tools) or _in_tags(text, tools) or _behind_names(text, tools)
 
 
@@ -186,7 +185,7 @@ def tool_named(name: Any, tools: Collection[str]) -> str | None:
 def _behind_names(text: str, tools: Collection[str]) -> list[dict[str, Any]]:
     """Return the calls whose arguments are a JSON object behind the name of a tool."""
     found, last = [], 0
-    for start, end, value in json_within(text):
+    for start, end, value in strict_json.json_within(text):
         names = [tool for name in _NAME.findall(text[last:start]) if (tool := tool_named(name, tools))]
         found += [{"name": names[-1], "arguments": value}] if names and isinstance(value, dict) else []
         last = end
@@ -200,7 +199,7 @@ def _calls_of(value: Any, tools: Collection[str]) -> Iterator[dict[str, Any]]:
             yield from _calls_of(one, tools)
     elif isinstance(value, dict):
         names = [tool for one in value.values() if (tool := tool_named(one, tools))]
-        inner = [one for one in map(container_of, value.values()) if isinstance(one, dict)]
+        inner = [one for one in map(strict_json.container_of, value.values()) if isinstance(one, dict)]
         if names:
             yield {"name": names[0], "arguments": inner[0] if inner else {}}
         elif len(value) == len(inner) and all(tool_named(key, tools) for key in value):
@@ -239,7 +238,7 @@ def _in_tags(text: str, tools: Collection[str]) -> list[dict[str, Any]]:
     for (start, tool), end in zip(names, [*(one for one, _ in names[1:]), len(text)], strict=False):
         inside = (one for one in parameters if start <= one.start() < end)
         written = ((one[1] or one[3], (one[2] or one[4] or "").strip()) for one in inside)
-        arguments = {name: json_or(value, value) for name, value in written}
+        arguments = {name: strict_json.json_or(value, value) for name, value in written}
         found += [{"name": tool, "arguments": arguments}] if arguments else []
     return found
 
@@ -247,14 +246,16 @@ def _in_tags(text: str, tools: Collection[str]) -> list[dict[str, Any]]:
 def readable_calls(answer: str) -> str:
     """Return the tool calls of an answer for people, ``get_weather({"city":"Oslo"})``; any other answer as it is."""
     calls = calls_in(answer)
-    return ", ".join(f"{call['name']}({canonical_json(call['arguments'])})" for call in calls) if calls else answer
+    return (
+        ", ".join(f"{call['name']}({example.canonical_json(call['arguments'])})" for call in calls) if calls else answer
+    )
 
 
 def calls_tool(answer: str) -> bool:
     """Return whether an answer calls a tool, also with unreadable arguments."""
     if (calls := calls_in(answer)) is not None:
         return bool(calls)
-    return any(isinstance(part.get("name"), str) for part in _functions(json_or(answer.strip())))
+    return any(isinstance(part.get("name"), str) for part in _functions(strict_json.json_or(answer.strip())))
 
 
 def declared_tools(tools: Any) -> dict[str, Any]:
@@ -292,7 +293,7 @@ def texts_in(value: Any) -> Iterator[str]:
             yield from texts_in(member)
 
 
-def normalized_input(input: Input) -> str:  # noqa: A002
+def normalized_input(input: example.Input) -> str:  # noqa: A002
     """Return the normalised input: two inputs are the same if these texts are equal.
 
     Text is normalised to NFKC and case folded, invisible characters are removed, and white space is collapsed and
@@ -306,7 +307,7 @@ def normalized_input(input: Input) -> str:  # noqa: A002
     return "".join(f"\n{message['role']}\t{_normalized(_text(message))}" for message in input)
 
 
-def without_instructions(input: Input) -> Input:  # noqa: A002
+def without_instructions(input: example.Input) -> example.Input:  # noqa: A002
     """Return the input without its system and developer messages; unchanged if it has no other messages."""
     if isinstance(input, str):
         return input
@@ -314,7 +315,7 @@ def without_instructions(input: Input) -> Input:  # noqa: A002
     return turns if 0 < len(turns) < len(input) else input
 
 
-def is_blank(input: Input) -> bool:  # noqa: A002
+def is_blank(input: example.Input) -> bool:  # noqa: A002
     """Return whether the input is blank text, or a conversation whose last message of the user is blank."""
     if isinstance(input, str):
         return not visible(input)
@@ -353,4 +354,4 @@ def _part_text(part: Any) -> str:
     if isinstance(part, str):
         return part
     text = part.get("text") if isinstance(part, Mapping) and part.get("type") == "text" else None
-    return text if isinstance(text, str) else canonical_json(part)
+    return text if isinstance(text, str) else example.canonical_json(part)

@@ -8,10 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from pytest_ftgate.data.cells import Table, json_row, table_of
+from pytest_ftgate.data import cells, formats, messages
 from pytest_ftgate.data.example import DataSet, Example, Input, canonical_json, checked, content_id, item_place
-from pytest_ftgate.data.formats import PLAIN, Format, format_of
-from pytest_ftgate.data.messages import checked_calls, checked_messages
 from pytest_ftgate.errors import DataError, FtgateError, Where, located, without_faults
 from pytest_ftgate.text import excerpt, kind_of, listed, nearest
 
@@ -56,7 +54,7 @@ class _Columns:
         title: what reports call the rows; empty where they have our own names, or those of the user.
     """
 
-    format: Format
+    format: formats.Format
     column: Mapping[str, str]
     renamed: Mapping[str, str]
     required: Mapping[str, str]
@@ -80,7 +78,7 @@ class RowReader:
     def __init__(
         self,
         fields: Mapping[str, str],
-        form: Format | None = None,
+        form: formats.Format | None = None,
         *,
         mappable: bool = True,
         labeled: bool = True,
@@ -99,7 +97,7 @@ class RowReader:
         return " ".join(filter(None, (self._first.title or form.title, container, form.by and f"({form.by})")))
 
     def example(
-        self, row: Mapping[Any, Any], place: Where, table: Table | None = None, *, parsed: bool = True
+        self, row: Mapping[Any, Any], place: Where, table: cells.Table | None = None, *, parsed: bool = True
     ) -> Example | None:
         """Return the example in a row; None if the row is left out.
 
@@ -110,7 +108,7 @@ class RowReader:
         """
         bad: Mapping[str, DataError] = {}
         if table is not None or not parsed:
-            row, bad = json_row(row, table)
+            row, bad = cells.json_row(row, table)
         row, columns = self.recognised({**row, **bad} if bad else row)
         if (wrong := next((one for name, one in bad.items() if name in columns.taken), None)) is not None:
             raise wrong
@@ -138,7 +136,7 @@ class RowReader:
             cure = 'write the output, or "" if the output should be empty'
             raise DataError("the expected output is null", where=Where(key=key), cure=cure)
         if isinstance(value, list) and value and all(isinstance(one, dict) and "function" in one for one in value):
-            return checked_calls(value, key)
+            return messages.checked_calls(value, key)
         return "" if value is None else value
 
     def recognised(self, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], _Columns]:
@@ -152,7 +150,7 @@ class RowReader:
         found = None if self._given else self._format_of(row)
         columns = self._first
         if columns is None or self._mixed:
-            columns = self._columns_of(self._given or found or PLAIN, row)
+            columns = self._columns_of(self._given or found or formats.PLAIN, row)
             self._paths += (path for path in columns.column.values() if "." in path)
             row = self._unpacked(row)
         elif found not in (None, columns.format):
@@ -171,17 +169,19 @@ class RowReader:
                 row = {**row, path: value}
         return row
 
-    def _format_of(self, row: Mapping[str, Any]) -> Format | None:
+    def _format_of(self, row: Mapping[str, Any]) -> formats.Format | None:
         if "input" in self._fields or "expected" in self._fields:
-            return PLAIN
-        return format_of({**row, **{name: row[theirs] for name, theirs in self._fields.items() if theirs in row}})
+            return formats.PLAIN
+        return formats.format_of(
+            {**row, **{name: row[theirs] for name, theirs in self._fields.items() if theirs in row}}
+        )
 
-    def _columns_of(self, form: Format, row: Mapping[str, Any]) -> _Columns:
+    def _columns_of(self, form: formats.Format, row: Mapping[str, Any]) -> _Columns:
         """Return the columns of rows like this one: those of ``fields``, which must exist, else the usual names.
 
         Where no column has a usual name, two texts may be both parts: in other columns, or within objects.
         """
-        absent = _USUAL.keys() - self._fields.keys() - set(row) if form is PLAIN else ()
+        absent = _USUAL.keys() - self._fields.keys() - set(row) if form is formats.PLAIN else ()
         free = {name: value for name, value in row.items() if name not in self._fields.values()}
         names = {part: [name for name in free if name.strip().lower() in _USUAL[part]] for part in absent}
         if not any(names.values()):
@@ -197,7 +197,9 @@ class RowReader:
         renamed = {name: theirs for name, theirs in fields.items() if name not in column}
         required = {**{name: column[name] for name in form.keys if self._labeled or name != "expected"}, **fields}
         whole = (column[name].partition(".")[0] for name in form.keys)  # what holds the answer is no field
-        title = "/".join(column[name] for name in form.keys) if usual else form.title if form is not PLAIN else ""
+        title = (
+            "/".join(column[name] for name in form.keys) if usual else form.title if form is not formats.PLAIN else ""
+        )
         taken = frozenset((*form.uses, *column.values(), *renamed.values(), *whole))
         return _Columns(form, column, renamed, required, taken, title)
 
@@ -260,7 +262,7 @@ def _checked_input(value: Any, key: str) -> Input:
     if isinstance(value, str | tuple):  # a tuple: messages that the format checked
         return value
     if isinstance(value, list):
-        return checked_messages(value, key)
+        return messages.checked_messages(value, key)
     raise DataError(f"must be text or a list of messages, got {kind_of(value)}", where=Where(key=key))
 
 
@@ -300,9 +302,9 @@ def examples_from(
     For ``fields`` and ``labeled`` see :func:`load_examples`. A :class:`DataError` names the item.
     """
     reader = RowReader(fields or {}, mappable=fields is not None, labeled=labeled, mixed=True)
-    ours = RowReader({}, PLAIN, mappable=False, labeled=labeled)
+    ours = RowReader({}, formats.PLAIN, mappable=False, labeled=labeled)
     try:
-        table = table_of(rows)
+        table = cells.table_of(rows)
     except DataError as error:
         raise located(error, Where(path=origin)) from None
 
@@ -333,7 +335,7 @@ def content_of(rows: Iterable[Any]) -> str | None:
         return None
     digest = hashlib.blake2b(digest_size=16)
     try:
-        table = Table(rows) if isinstance(rows, list | tuple) else table_of(rows)
+        table = cells.Table(rows) if isinstance(rows, list | tuple) else cells.table_of(rows)
         if table is None:
             return None
         for row in table.rows:
@@ -362,9 +364,9 @@ def _items(rows: Any, origin: str) -> Iterator[Any]:
         raise DataError(what, where=item_place(origin, number + 1)) from error
 
 
-def _example(item: Any, reader: RowReader, ours: RowReader, place: Where, table: Table | None) -> Example | None:
+def _example(item: Any, reader: RowReader, ours: RowReader, place: Where, table: cells.Table | None) -> Example | None:
     if isinstance(item, Example):
-        parts, bad = json_row(_parts(item))
+        parts, bad = cells.json_row(_parts(item))
         if bad:
             raise next(iter(bad.values()))
         own = parts.pop("fields")

@@ -10,9 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
-from pytest_ftgate.data import canonical_json, expected_text
-from pytest_ftgate.data.messages import calls_in, calls_written, tool_named
-from pytest_ftgate.data.strict_json import container_of, json_within, parse_json
+from pytest_ftgate.data import canonical_json, expected_text, messages, strict_json
 from pytest_ftgate.metrics.labels import MOST_WORDS, NUMBER, LabelSet, leaves_of, tokens_of, without_lead
 from pytest_ftgate.metrics.options import FULL
 from pytest_ftgate.models.protocol import leading_block
@@ -29,7 +27,7 @@ def read_leniently(
 ) -> str:
     """Return what an answer says, as text that the metric's lenient form compares with the expected output."""
     if kind == "calls":
-        return _calls(answer, tools) if container_of(expected) else answer
+        return _calls(answer, tools) if strict_json.container_of(expected) else answer
     text = without_blocks(answer) if leading_block(expected_text(expected)) is None else answer
     if kind == "reasoning":
         return text
@@ -49,10 +47,10 @@ def holds(answer: str, expected: Any, labels: LabelSet | None = None) -> bool:
     if labels is not None:
         named = labels.named_in(text)
         return labels.label_of(expected) in (*named[:1], *named[-1:])
-    wanted, numbers = container_of(expected), list(map(_numbers, _NUMBER.findall(text)))
+    wanted, numbers = strict_json.container_of(expected), list(map(_numbers, _NUMBER.findall(text)))
     if wanted is not None:
         said = " ".join((_words(text), *(one for meant in numbers for one in meant), ""))
-        given = [pair for _, _, value in json_within(text) for pair in _pairs(value)]
+        given = [pair for _, _, value in strict_json.json_within(text) for pair in _pairs(value)]
         asked = [pair for pair in _pairs(wanted) if pair[1] != " "]
         under = {key: " ".join(leaf for one, leaf in given if one == key) for key, _ in given}
         return bool(asked) and all(leaf in under.get(key, said) for key, leaf in asked)
@@ -141,33 +139,33 @@ def loosened(value: Any) -> Any:
     if isinstance(value, list):
         return [loosened(one) for one in value]
     if isinstance(value, str) and re.fullmatch(r"-?(?:0|[1-9]\d{0,14})(?:\.\d+)?|true|false", value):
-        return parse_json(value)
+        return strict_json.parse_json(value)
     return value
 
 
 def expected_loosely(expected: Any, kind: Kind) -> Any:
     """Return an expected output as :func:`read_leniently` gives answers: with the types of JSON values loosened."""
-    container = container_of(expected) if kind in ("calls", "whole") else None
+    container = strict_json.container_of(expected) if kind in ("calls", "whole") else None
     return expected if container is None else loosened(container)
 
 
 def _calls(answer: str, tools: Collection[str]) -> str:
     """Return the tool calls that an answer makes, or writes as text behind its reasoning."""
     text = answer
-    while (block := leading_block(text)) is not None and not calls_written(block[0], tools):
-        if not calls_written(block[1], tools):
+    while (block := leading_block(text)) is not None and not messages.calls_written(block[0], tools):
+        if not messages.calls_written(block[1], tools):
             break
         text = block[1]
-    made, written = calls_in(answer) or [], calls_written(text, tools)
+    made, written = messages.calls_in(answer) or [], messages.calls_written(text, tools)
     calls = written if len(written) >= len(made) else made
-    named = [{**call, "name": tool_named(call["name"], tools) or call["name"]} for call in calls]
+    named = [{**call, "name": messages.tool_named(call["name"], tools) or call["name"]} for call in calls]
     return canonical_json(loosened(named)) if named else answer
 
 
 def _whole(text: str, expected: Any) -> str:
     """Return the only JSON value of the expected type; for other outputs the value in it, the number, or the line."""
-    wanted = container_of(expected)
-    found = {canonical_json(value): value for _, _, value in json_within(text)}
+    wanted = strict_json.container_of(expected)
+    found = {canonical_json(value): value for _, _, value in strict_json.json_within(text)}
     if wanted is not None:
         one = [value for value in found.values() if isinstance(value, type(wanted))]
         if not one and isinstance(wanted, dict):

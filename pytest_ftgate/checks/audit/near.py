@@ -18,8 +18,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_ftgate.checks.audit.leaks import copies_but_for_ids, sharing
-from pytest_ftgate.checks.audit.wording import SHINGLE, Wording, contents, plain_text, resemblance, shingles, words_of
+from pytest_ftgate.checks.audit import leaks, wording
 from pytest_ftgate.data import DataSet, expected_text, normalized_input
 
 NEAR = 0.75
@@ -63,7 +62,7 @@ class Components:
 
 
 def near_copies(
-    training: Sequence[Wording], test: Sequence[Wording]
+    training: Sequence[wording.Wording], test: Sequence[wording.Wording]
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int]], list[tuple[int, int]]]:
     """Find near duplicates within a training set, across both sets, and within a test set, as positions.
 
@@ -84,7 +83,7 @@ def near_copies(
         if len(text.words) >= SHORTEST:
             kept.setdefault(first_like.setdefault((text.words, text.output), row), []).append(row)
     rows, tested = list(kept), [row for row, one in enumerate(test) if len(one.words) >= SHORTEST]
-    across = set(sharing(enumerate(one.words for one in training), [one.words for one in test]))
+    across = set(leaks.sharing(enumerate(one.words for one in training), [one.words for one in test]))
     named_in_test, named = {row for row, _ in across}, {row for _, row in across}
     parts, first_in_test = Components(len(test)), dict[tuple[str, str], int]()
     pairs = ((row, first_in_test.setdefault((one.words, _answer(one.output)), row)) for row, one in enumerate(test))
@@ -109,32 +108,32 @@ def near_copies(
     return sorted(within.items()), sorted(across), sorted(in_test)
 
 
-def _nearness(texts: Sequence[Wording]) -> Callable[[int, int], bool]:
+def _nearness(texts: Sequence[wording.Wording]) -> Callable[[int, int], bool]:
     """Return whether texts at two positions are near duplicates; shingles are kept while memory allows it."""
     kept = max(8, min(10_000, _KEPT // max((len(one.words) for one in texts), default=1)))
-    of = lru_cache(maxsize=kept)(lambda index: shingles(texts[index].words))
-    said = lru_cache(maxsize=10_000)(shingles)
+    of = lru_cache(maxsize=kept)(lambda index: wording.shingles(texts[index].words))
+    said = lru_cache(maxsize=10_000)(wording.shingles)
 
     def is_near(one: int, other: int) -> bool:
         first, second = texts[one], texts[other]
         answers = _answer(first.output), _answer(second.output)
         long = min(map(len, answers)) >= SHORTEST
-        alike = answers[0] == answers[1] or (long and resemblance(*map(said, answers)) >= NEAR)
+        alike = answers[0] == answers[1] or (long and wording.resemblance(*map(said, answers)) >= NEAR)
         if first.numbers != second.numbers or not alike:
             return False
         words, others = first.words.split(), second.words.split()
         by_one_word = len(words) == len(others) >= WORDS and sum(map(str.__ne__, words, others)) == 1
-        return by_one_word or resemblance(of(one), of(other)) >= NEAR
+        return by_one_word or wording.resemblance(of(one), of(other)) >= NEAR
 
     return is_near
 
 
 @lru_cache(maxsize=10_000)
 def _answer(output: str) -> str:
-    return words_of(normalized_input(output))
+    return wording.words_of(normalized_input(output))
 
 
-def _candidates(texts: Sequence[Wording]) -> Iterator[tuple[int, int]]:
+def _candidates(texts: Sequence[wording.Wording]) -> Iterator[tuple[int, int]]:
     """Yield pairs of positions that may be near duplicates, lower first, ordered by the second and then the first."""
     if len(texts) < 2:
         return
@@ -150,7 +149,7 @@ def _candidates(texts: Sequence[Wording]) -> Iterator[tuple[int, int]]:
                 yield pair % len(texts), pair // len(texts)
 
 
-def _signatures(texts: Sequence[Wording]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+def _signatures(texts: Sequence[wording.Wording]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
     """Return the key of each band and text, ``(bands, n)``, and the last bytes of the minimal hashes, ``(n, m)``."""
     random = np.random.default_rng(_SEED)
     factors = random.integers(0, 2**31, _BANDS * _ROWS_PER_BAND, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
@@ -187,14 +186,14 @@ def _shingle_codes(texts: Sequence[str]) -> tuple[NDArray[np.uint32], Any]:
     """Return the hashes of the shingles of all texts, and the index of the first one of each text."""
     characters = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
     counts = np.fromiter(map(len, texts), np.int64, len(texts))
-    codes = np.zeros(len(characters) - SHINGLE + 1, np.uint32)
+    codes = np.zeros(len(characters) - wording.SHINGLE + 1, np.uint32)
     for place, factor in enumerate((0x85EBCA6B, 0xC2B2AE35, 0x27D4EB2F, 0x165667B1)):
         codes += characters[place : len(codes) + place] * np.uint32(factor)
     ends = np.cumsum(counts)
     inside = np.ones(len(codes), bool)
-    for last in range(1, SHINGLE):
+    for last in range(1, wording.SHINGLE):
         inside[ends[:-1] - last] = False  # these would include characters of the next text
-    codes, starts = _mixed(codes[inside]), np.concatenate([[0], np.cumsum(counts - SHINGLE + 1)[:-1]])
+    codes, starts = _mixed(codes[inside]), np.concatenate([[0], np.cumsum(counts - wording.SHINGLE + 1)[:-1]])
     if len(codes) < _LONG * len(texts):
         return codes, starts
     distinct = [np.unique(codes[start:stop]) for start, stop in pairwise([*starts, len(codes)])]
@@ -257,9 +256,12 @@ def grouped(test: DataSet, pairs: Iterable[tuple[int, int]]) -> DataSet:
 
 def grouped_by_content(test: DataSet) -> DataSet:
     """Return a test set in which examples that are near duplicates of each other have the same group."""
-    said = [similar for _, similar in contents([plain_text(one.input) for one in test])]
+    said = [similar for _, similar in wording.contents([wording.plain_text(one.input) for one in test])]
     outputs = [expected_text(one.expected).strip() for one in test]
-    pairs = (*near_copies([], list(map(Wording.of, said, outputs)))[2], *copies_but_for_ids(said, outputs))
+    pairs = (
+        *near_copies([], list(map(wording.Wording.of, said, outputs)))[2],
+        *leaks.copies_but_for_ids(said, outputs),
+    )
     return grouped(test, pairs) if pairs else test
 
 
