@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pytest_ftgate.errors import HistoryError
+from pytest_ftgate.errors import HiddenHistoryError, HistoryError
 
 _TIMEOUT_S = 10
 _QUIETLY = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZYFETCH": "1", "LC_ALL": "C"}
@@ -55,10 +55,6 @@ REQUESTS = (
 )  # fmt: skip
 """Variables in which a CI system names the target branch of a pull or merge request."""
 _FETCH = "Fetch the whole history: fetch-depth: 0 for actions/checkout, GIT_DEPTH: 0 for GitLab."
-
-
-class HiddenHistoryError(HistoryError):
-    """The change took the project out of the repository that has its past."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +110,8 @@ def find_base(folder: Path, ref: str | None = None, *, in_ci: bool = True) -> Ba
     """
     if not in_repository(folder):
         return None
-    shallow, top = os.fsdecode(git(folder, "rev-parse", "--is-shallow-repository", "--show-toplevel")).split("\n")[:2]
+    told = os.fsdecode(git(folder, "rev-parse", "--is-shallow-repository", "--show-toplevel"))
+    shallow, _, top = told.removesuffix("\n").partition("\n")
     head = "".join(git_lines(folder, "rev-parse", "--verify", "--quiet", "HEAD^{commit}"))
     if not head or (shallow == "true" and not in_ci):
         return None

@@ -69,11 +69,6 @@ def _same_model(gate: context.Context, compared: Mapping[str, ModelSpec]) -> Ite
     candidate, example = gate.config.candidate, gate.test.examples[0]
     advice = "Set the fine-tuned model as candidate, and the prompted one as baseline"
     for role, spec in gate.config.baselines.items():
-        theirs, ours = str(spec.options.get("model")), str(candidate.options.get("model", "ft:"))
-        if role in compared and theirs.startswith("ft:") and not ours.startswith("ft:"):
-            message = f"{called(role, spec.name)} is a fine-tuned model (ft:), and candidate {candidate.name} is not"
-            cure = "Check whether baseline and candidate are swapped."
-            yield Check("models", "warning", message, source=str(spec.source), advice=cure)
         message, source = f"{called(role)} and candidate are the same model", str(candidate.source)
         names = [str(one.options.get("model", ""))[:3] for one in (spec, candidate)]
         if key_of(gate.models[role], example) == key_of(gate.models["candidate"], example):

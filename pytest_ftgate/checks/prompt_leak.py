@@ -101,8 +101,8 @@ def telling(values: Sequence[Any], expected: Sequence[Any]) -> list[int]:
 def _readings(texts: Sequence[tuple[Words, bool]], asked: Sequence[Words]) -> Iterator[list[list[Words]]]:
     """Yield what the texts at one place may say, in each way of reading them, of each text.
 
-    A text may say all of its words, those within the words that are around most outputs, or of a path or record the
-    words from one place on, or up to one, as many as an output has.
+    A text may say all of its words, those within the words that are around most outputs, those that few texts share,
+    or of a path or record the words from one place on, or up to one, as many as an output has.
     """
     sizes = sorted({1, *map(len, asked)} & {*range(_WORDS)})
     around = Counter(
@@ -115,6 +115,8 @@ def _readings(texts: Sequence[tuple[Words, bool]], asked: Sequence[Words]) -> It
     for start, end in (ends for ends, _ in around.most_common(1)):
         said = (words[len(start) : len(words) - len(end)] for words, _ in texts)
         yield [[one if (*start, *one, *end) == words else ()] for one, (words, _) in zip(said, texts, strict=True)]
+    shared = Counter(word for (words, _), one in zip(texts, asked, strict=True) for word in {*words} - {*one})
+    yield [[tuple(word for word in words if shared[word] < _ENOUGH * len(texts))] for words, _ in texts]
     paths = [words if is_path else () for words, is_path in texts]
     for at in range(max(map(len, paths))):
         yield [[words[at : at + size] for size in sizes] for words in paths]

@@ -22,8 +22,8 @@ from pytest_ftgate.config.metrics import CalibrationKeys, MetricSpec
 from pytest_ftgate.config.requirements import CHANGEABLE, LEVELS, TokenCost
 from pytest_ftgate.config.resolve import LEFT_OPEN, as_written
 from pytest_ftgate.data import Example, canonical_json, load_examples, normalized_input
-from pytest_ftgate.errors import FtgateError, HistoryError, shown_path
-from pytest_ftgate.git import Base, HiddenHistoryError, find_base
+from pytest_ftgate.errors import FtgateError, HiddenHistoryError, HistoryError, shown_path
+from pytest_ftgate.git import Base, find_base
 from pytest_ftgate.ini_file import IniFile, line_of, used_ini
 from pytest_ftgate.result import Check
 from pytest_ftgate.text import excerpt, listed, plain_number, plural
@@ -99,7 +99,7 @@ def compare(
         name = str(then.get("ftgate_config", "ftgate.yaml"))
         above = (one for one in places_of(name, file.parent, home) if base.content(one) is not None)
         below = (Path(one) for one in base.files if one.endswith(name))
-        lost = sorted(at for at in below if at.name == name and file.parent in at.parents and used(at.parent) == file)
+        lost = sorted(at for at in below if at.name == name and home in at.parents and used(at.parent) == file)
         after = load_gate_file(file, None if file.exists() else _NO_GATES)
         found += _ini_keys(base, was, ini, after.gate_names)
         for one in dict.fromkeys([*islice(above, 1), *lost] or [file]):
@@ -174,14 +174,14 @@ def _gates(base: Base, before: GateFile, after: GateFile, required: Sequence[str
         files = [(key, file) for key, data in sets.items() if (file := file_of(data)) and file.path.is_file()]
         for key, file in files:  # what is not there is reported where it is read
             if (earlier := file_of(was.get(key))) and earlier.path == file.path:
-                for is_more, text in _examples(base, file):
+                for is_more, text in _examples(base, file, then.slices.fields if then.slices else ()):
                     weaker = Finding.weaker(base.name, f"{key}: {text}", now.place_of(key), name)
                     yield Finding(name, text, name="note") if is_more else weaker
             yield from _untracked(base, file.path, name)
-        models: list[Any] = [*now.baselines.values(), *now.judges, *now.judged_metrics.values()]
-        told = (one for model in models for key, one in model.options.items() if key in _TOLD)
-        for path in (Path(getattr(one, "path", one)) for one in told):
-            if path.is_file() and base.content(path) not in (None, path.read_bytes()):
+        specs: list[Any] = [*now.baselines.values(), *now.judges, *now.judged_metrics.values()]
+        told = [one for spec in specs for key, one in spec.options.items() if key in _TOLD]
+        for path in (path for path in (Path(getattr(one, "path", one)) for one in told) if path.is_file()):
+            if base.content(path) not in (None, path.read_bytes()):
                 yield Finding.weaker(base.name, f"{shown_path(path)} was changed", gate=name)
 
 
@@ -191,7 +191,7 @@ def _untracked(base: Base, path: Path, gate: str | None = None) -> Iterator[Find
         yield Finding(gate, f"{shown_path(path)} is not in git, so changes cannot be detected", cure, "untracked")
 
 
-def _examples(base: Base, data: DataKeys) -> Iterator[tuple[bool, str]]:
+def _examples(base: Base, data: DataKeys, sliced: Sequence[str]) -> Iterator[tuple[bool, str]]:
     """Yield whether the examples of a test set are only more, and what became of them; may raise a FtgateError."""
     path, shown = data.path, shown_path(data.path)
     then, now = base.content(path), path.read_bytes()
@@ -208,14 +208,16 @@ def _examples(base: Base, data: DataKeys) -> Iterator[tuple[bool, str]]:
         copy.write_bytes(then)
         old, new = read(copy), read(path)
 
-    def state(one: Example, like: Example) -> str:  # what is judged; it may get fields, and a group
-        fields = [one.fields.get(key) for key in like.fields]
-        return canonical_json([normalized_input(one.input), one.expected, one.group if like.group else None, fields])
+    grouped, named = any(one.group is not None for one in old), any(one.has_own_id for one in old)
 
-    later = {one.id if one.has_own_id else normalized_input(one.input): one for one in new}
+    def state(one: Example, like: Example) -> str:  # what is judged; it may get fields
+        fields = [one.fields.get(key) for key in (*like.fields, *sliced)]
+        return canonical_json([normalized_input(one.input), one.expected, one.group if grouped else None, fields])
+
+    later = {one.id if named else normalized_input(one.input): one for one in new}
     counts: dict[str, list[str]] = {}
     for one in old:
-        other = later.get(one.id if one.has_own_id else normalized_input(one.input))
+        other = later.get(one.id if named else normalized_input(one.input))
         if other is None or state(one, one) != state(other, one):
             counts.setdefault("removed" if other is None else "changed", []).append(one.id)
     if counts:

@@ -114,7 +114,8 @@ def _answered(asked: Any, row: Row, key: str) -> Parts | None:
     """Return the parts of a prompt, if any, and its answer: a value, or messages that go on from the prompt."""
     answer = _spoken(row, key)
     first = next(iter(answer), None) if isinstance(answer, list) else None
-    if not isinstance(answer, list) or (isinstance(first, Mapping) and "name" in first and "role" not in first):
+    called = isinstance(first, Mapping) and first.keys() & {"name", "function"} and "role" not in first
+    if called or not isinstance(answer, list):
         return Parts(asked, answer)  # a list may be one of tool calls
     before = [{"role": "user", "content": asked}] if isinstance(asked, str) else list(asked or ())
     whole = isinstance(first, Mapping) and first.get("role") in ("system", "developer", "user")  # all of it again
@@ -252,7 +253,7 @@ def _function(spec: Row) -> dict[str, Any]:
 # --- the formats ---------------------------------------------------------------------------------------------------
 
 
-_CHAT_KEYS = {"id", "group", "messages", "system"}
+_CHAT_KEYS = {"id", "group", "messages", "tools", "system"}
 """Keys of a row beside which ``system`` is its system message, as Bedrock has it for Anthropic's models."""
 
 

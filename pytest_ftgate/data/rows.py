@@ -24,7 +24,7 @@ _USUAL = {
 
 _ABSENT: Any = object()
 _state = json.JSONEncoder(default=repr).encode
-_NUMBER = re.compile(r"[-\d.]*")
+_NUMBER = re.compile(r"[-\d.]+")
 
 
 def _part_of(path: str) -> str | None:
@@ -227,7 +227,7 @@ def _check_twin(label: str, row: Mapping[str, Any]) -> None:
     twin = next((name for name in texts if not _NUMBER.fullmatch(row[name])), None)
     if twin is not None and _NUMBER.fullmatch(str(row[label])):
         what = f'the expected output may be the number in "{label}" or the text in "{twin}"'
-        raise DataError(what, cure=f"name one of them: fields: {{expected: {twin}}}")
+        raise DataError(what, cure=f"name one of them: fields: {{expected: {label}}} or {{expected: {twin}}}")
 
 
 def collected(rows: Iterable[Example | DataError | None], limit: int | None) -> tuple[tuple[Example, ...], int]:

@@ -168,7 +168,8 @@ def _end_of_container(text: str, at: int) -> int | None:
 
 _ROW = 'a row looks like this: {"input": "...", "expected": "..."}'
 _TEXT = r'"(?:\\.|[^"\\])*"'
-_ARRAY = re.compile(rf'\s*(\{{(?:\s*{_TEXT}\s*:\s*(?:{_TEXT}|[^"\[\]{{}},]+),)*\s*"data"\s*:\s*)?\[')
+_FLAT = rf'{_TEXT}|\[[^\[\]{{}}]*\]|\{{[^\[\]{{}}]*\}}|[^"\[\]{{}},]+'
+_ARRAY = re.compile(rf'\s*(\{{(?:\s*{_TEXT}\s*:\s*(?:{_FLAT}),)*\s*"data"\s*:\s*)?\[')
 _SEPARATOR = re.compile(r"[ \t\r\n]*([,\]]?)[ \t\r\n]*")
 
 

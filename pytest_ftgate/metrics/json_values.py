@@ -25,6 +25,9 @@ OTHERS = "*"
 _NOTED = 3
 _LONGEST_NAME = 1000
 _MOST_PAIRED = 1000  # items of one list; those beyond it keep their order
+_MOST_MATCHED = (
+    250  # items of one list that are paired so that most agree within a tolerance; else the first fit counts
+)
 _ROUNDING = 1 + 1e-9  # of differences, for the choice of pairs; whether two numbers are equal is decided exactly
 _LARGEST = 1e300
 
@@ -86,6 +89,8 @@ class JsonRules:
             numbers, others = (sorted(filter(_is_finite, one)) for one in (expected, answered))
             count = _near_pairs(numbers, others, allowed)
             expected, answered = ([one for one in values if not _is_finite(one)] for values in (expected, answered))
+        if self.tolerance and max(len(expected), len(answered)) <= _MOST_MATCHED:
+            return count + most_pairs([[self.same(one, other, name) for other in answered] for one in expected])
         found = self.identical(expected, answered, name)
         if self.tolerance:
             used = set(found.values())

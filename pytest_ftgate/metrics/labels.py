@@ -25,7 +25,7 @@ MOST_WORDS = 20
 _LEAD = re.compile(r"\W{0,9}(?:\w+[ \t*]+){0,3}\w+[ \t*]*[:=\uff1a][\s*_]*")  # **Final answer:**
 _IDEOGRAPH = r"\u3040-\u30ff\u3400-\u9fff"
 _TOKEN = re.compile(
-    r"(?<![\w.])[-+\u2212]?\d[\d,]*(?:\.\d+)?(?!\w)"  # a number
+    r"(?<![\w.])[-+\u2212]?\d+(?:,\d+)*(?:\.\d+)?(?!\w)"  # a number
     rf"|[{_IDEOGRAPH}]|[^\W_{_IDEOGRAPH}]+(?:['\u2019][^\W_]+)*"  # a word
     r"|[#%&@+]+"  # a symbol with a meaning: C++, 5 %
 )

@@ -179,5 +179,6 @@ def _whole(text: str, expected: Any) -> str:
     text = (leaves[0] if len(leaves) == 1 else text).strip()
     if len(one := tokens_of(right)) == 1 and NUMBER.fullmatch(one[0]) and len(text.split()) <= MOST_WORDS:
         numbers = {token for token in tokens_of(text) if NUMBER.fullmatch(token)}
-        return right if numbers == {one[0]} else numbers.pop() if len(numbers) == 1 else text
+        if len(numbers) == 1:
+            return right if numbers == {one[0]} else numbers.pop()
     return text if "\n" in right else without_lead(text.partition("\n")[0]) or text

@@ -44,6 +44,7 @@ else:
 
 SESSION: pytest.StashKey[_session.GateSession] = pytest.StashKey()
 REQUEST: pytest.StashKey[pytest.FixtureRequest] = pytest.StashKey()
+MARKED: pytest.StashKey[list[pytest.Item]] = pytest.StashKey()  # the tests that had the marker before all hooks
 COLLECTED: pytest.StashKey[bool] = pytest.StashKey()  # the test had the marker when it was collected
 SET_UP: pytest.StashKey[bool] = pytest.StashKey()  # the set-up of the test has ended
 
@@ -264,7 +265,7 @@ def pytest_testnodedown(node: Any) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, object, object]:
-    """See which marked tests the hooks take away, and refuse a marker that is nearly named ``ftgate``.
+    """Note the marked tests before a hook takes one away, and refuse a marker that is nearly named ``ftgate``.
 
     With such a marker pytest would run its test and judge no gate.
     """
@@ -272,15 +273,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     near = any(len(name) < 10 and len({*name.lower()} & {*"ftgate"}) > 3 for name in names - {"ftgate"})
     if near and (found := _layers.misspelt(items, config.getini("markers"))):
         raise pytest.UsageError(f"unknown marker {found[0]} on {found[1]}; did you mean 'ftgate'?")
-    marked = list(filter(_marked, items))
-    outcome = yield
-    left = set(map(id, items))
-    for item in (item for item in marked if id(item) not in left):
-        gate_session(config).see(item, deselected=True)
-    return outcome
+    config.stash[MARKED] = list(filter(_marked, items))
+    return (yield)
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    for item in filter(_marked, items):
+        gate_session(item.config).see(item, deselected=True)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
+    left = set(map(id, session.items))
+    pytest_deselected([item for item in session.config.stash.get(MARKED, ()) if id(item) not in left])
     for item in filter(_marked, session.items):
         item.stash[COLLECTED] = True
         gate_session(item.config).see(item)

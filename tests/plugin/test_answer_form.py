@@ -67,6 +67,7 @@ FORMS: dict[str, dict[str, Callable[[int], str]]] = {
         "before a unit": lambda i: f"{1000 + i:,}.0 euros in total",
         "behind words": lambda i: f"The answer is {1000 + i}.",
         "behind a sign": lambda i: f"#### {1000 + i}",
+        "before a line of words with a number": lambda i: f"{1000 + i}\nBecause 0 is left.",
     },
     "field_f1": {"among words": lambda i: f"Here is the JSON: {json.dumps(order(i))} That is all."},
     "tool_call_exact": {

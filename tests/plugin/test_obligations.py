@@ -138,7 +138,7 @@ def test_gates_and_other_tests_in_different_jobs(required: Project) -> None:
     assert required.report("gates", "-k", "nothing")["unjudged"][0]["name"] == "support"
 
 
-@pytest.mark.parametrize("left_out", ["skip", "-k", "hook"])
+@pytest.mark.parametrize("left_out", ["skip", "-k", "", "import pytest\n@pytest.hookimpl(wrapper=True)\n"])
 def test_every_case_of_a_required_gate_counts(required: Project, left_out: str) -> None:
     skip = ", marks=pytest.mark.skip(reason='later')" if left_out == "skip" else ""
     cases = f"@pytest.mark.parametrize('name', [pytest.param('ft'), pytest.param('bad'{skip})])\n"
@@ -147,14 +147,14 @@ def test_every_case_of_a_required_gate_counts(required: Project, left_out: str) 
     required.gate_file(f"version: 1\ngates:\n  support: {{{GATE.partition(', candidate')[0]}}}\n")
     required.file("test_gate.py", text)
     required.predictions("bad.jsonl", 60, wrong_at=range(30, 60))
-    if left_out == "hook":
-        required.file("conftest.py", "def pytest_collection_modifyitems(items): items[:] = items[:1]\n")
+    hook = f"def pytest_collection_modifyitems(items): {'yield; ' * ('wrapper' in left_out)}del items[1:]\n"
+    required.file("conftest.py", f"{left_out}{hook}" if left_out not in ("skip", "-k") else "")
     (unjudged,) = required.report(*(["-k", "not bad"] if left_out == "-k" else []))["unjudged"]
     assert unjudged["reason"].startswith("test_gate.py::test_gate[bad] was ")
     assert required.result.ret == 1
     required.predictions("bad.jsonl", 60)
     required.file("test_gate.py", text.replace(skip, ""))
-    assert required.run().ret == (left_out == "hook")
+    assert required.run().ret == (left_out not in ("skip", "-k"))
 
 
 ALL = ("ftgate_required = all",)

@@ -156,7 +156,8 @@ def leaks(
     around = _Around(hits, islice(others, _SAMPLE if hits else 0))
     for part, rows in parts.items():
         found = [hit for hit in hits.get(part, ()) if around.ends(part, hit, expects[part])]
-        decided = wording.says(part, wording.SUBSTANTIAL) and len({hit.answer for hit in found} - {None}) == 1
+        sure = [hit for hit in found if around.ends(part, hit, expects[part], sentences=False)] or found
+        decided = wording.says(part, wording.SUBSTANTIAL) and len({hit.answer for hit in sure} - {None}) == 1
         named = set[int]()
         for asked in rows:
             content, answer = tested[asked], answers[asked]
@@ -205,14 +206,15 @@ class _Around:
         self._texts, self._pairs = len(texts), Counter(pair for words in texts for pair in pairwise(words))
         self._first, self._last = (Counter(words[at] for words in texts) for at in (0, -1))
 
-    def ends(self, part: str, hit: _Hit, expected: Set[str]) -> bool:
+    def ends(self, part: str, hit: _Hit, expected: Set[str], *, sentences: bool = True) -> bool:
         """Return whether a content with these words does not continue in the text around it.
 
-        ``expected`` are its answers. Words around it are foreign if most never follow each other elsewhere; of a long
-        content also if the first two do so more rarely than they would in texts that are joined at random.
+        ``expected`` are its answers; with ``sentences`` it may be one sentence among others. Words around it are
+        foreign if most never follow each other elsewhere; of a long content also if the first two do so more rarely
+        than they would in texts that are joined at random.
         """
         words = part.count(" ") + 1
-        sentence = words >= _RUN and hit.size - words >= _NEXT
+        sentence = sentences and words >= _RUN and hit.size - words >= _NEXT
         foreign = hit.size - words >= _RUN and hit.answer is not None and wording.says(part, _FEW)
         for number, side in enumerate(hit.sides):
             ends = not side.words or (number, side.words) in self._frames or (side.stops and sentence)

@@ -182,7 +182,7 @@ def build_openai(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
             raise errors.ConfigError(
                 f"params must not hold {name!r}", where=spec.source.where(f"params.{name}"), cure=cure
             )
-    errors.guarded("writing params", canonical_json, params)
+    errors.guarded(f"writing params of {spec.name}", canonical_json, params)
     model, base_url, served_as = options["model"], options.get("base_url"), options.get("served_as") or ()
     key_env = options.get("api_key_env") or ("OPENAI_API_KEY" if base_url is None else None)
     names = (served_as,) if isinstance(served_as, str) else tuple(served_as)

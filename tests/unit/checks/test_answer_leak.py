@@ -61,6 +61,7 @@ TELLS = {  # values of a field, and expected outputs
     "JSON": ([{"number": number, "label": one} for number, one in enumerate(LABELS)], JSON),
     "JSON in a sentence": ([f"the correct output for this row is {canonical_json(one)}" for one in JSON], JSON),
     "sentences that share words": ([f"gold answer: {one}" for one in BOXES], BOXES),
+    "words in another order": ([(f"it is {one} now", f"now {one} it is")["9" in one] for one in BOXES], BOXES),
     "outputs that share a word": ([f"it is {one} ok" for one in LABELS], [f"{one} ok" for one in LABELS]),
     "behind all labels": ([f"the one of refund, invoice and shipping is {one}" for one in LABELS], LABELS),
     "the other one of two": ([1 - number % 2 for number in range(120)], [str(number % 2) for number in range(120)]),

@@ -226,6 +226,13 @@ def test_a_whole_sentence_among_others_is_a_leak_in_a_small_set_too(answer, fram
     assert audit([*SAID[200:440], *planted], texts).leaked == leaked
 
 
+def test_a_sentence_with_another_answer_does_not_hide_a_framed_copy():
+    texts = [f"{text} and nobody helps" for text in SAID[:60]]
+    framed = [(f"Please classify this customer message: {text}", "another") for text in texts]
+    mails = [(f"{text}. {other}", "a third") for text, other in zip(texts, SAID[60:], strict=False)]
+    assert audit([*SAID[200:440], *framed, *mails], texts).leaked == 60
+
+
 @pytest.mark.parametrize(
     ("frame", "words", "leaked"),
     [

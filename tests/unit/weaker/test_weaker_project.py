@@ -1,5 +1,6 @@
 """A project against its version at the merge base, without git: the files of both, and what is found."""
 
+import re
 from hashlib import md5, sha256
 from pathlib import Path
 
@@ -7,8 +8,7 @@ import pytest
 from gate_project import NATIVE_TOML, label, write_files
 
 from pytest_ftgate.checks import weaker as project
-from pytest_ftgate.errors import HistoryError
-from pytest_ftgate.git import HiddenHistoryError
+from pytest_ftgate.errors import HiddenHistoryError, HistoryError
 from pytest_ftgate.ini_file import ini_paths, used_ini
 
 INI = "[pytest]\nftgate_required = support\nftgate_forbid_weakening = true\n"
@@ -26,6 +26,7 @@ ROWS = [f'{{"id": "t{i}", "input": "question {i}", "expected": "{label(i)}"}}\n'
 SET = "".join(ROWS)
 HARD = '{"id": "h", "input": "a hard one", "expected": "b"}\n'
 MORE = SET.replace("}", ', "lang": "de", "note": "x"}')
+PLAIN, GROUPED = re.sub('"id": "t.", ', "", SET), '{"id": "g", "input": "x", "expected": "y", "group": "a"}\n'
 SLICED = GATE.replace("0.05", "0.05, slices: [lang]")
 PRETTY = '[\n {"id": "x", "input": "a",\n  "expected": "1"},\n {"id": "y", "input": "b",\n  "expected": "2"}\n]'
 SPLIT = "id,input,expected\n1,a,x\n2,b,x\n3,c,x\n"
@@ -116,7 +117,6 @@ CASES = {  # then, now (with the usual test set), findings
     "what baselines and judges are told": (
         {"ftgate.yaml": TOLD, "p.md": "a", "r.md": "a", "held.csv": "a"}, {"p.md": "b", "r.md": "b", "held.csv": "b"},
         ("support: p.md was changed", "support: r.md was changed", "support: held.csv was changed")),
-    "a prompt that is new": ({"ftgate.yaml": TOLD}, {"p.md": "b"}, ()),
     # test sets
     "another order and layout": ({"test.jsonl": "".join(reversed(ROWS)).replace(": ", ":") + "\n"}, {}, ()),
     "removed": ({"test.jsonl": SET + HARD}, {}, ("support: test_set: 6 examples of test.jsonl -> 1 removed (h) (",)),
@@ -131,14 +131,14 @@ CASES = {  # then, now (with the usual test set), findings
     "other spaces": ({"test.jsonl": SET.replace("question", " question ")}, {}, ()),
     "not in git": ({"test.jsonl": None}, {"untracked": "test.jsonl"}, ("untracked: support: test.jsonl is not",)),
     "unreadable": ({"test.jsonl": "{"}, {}, ("could not compare with main: ",)),
-    "another slice": (
-        {"ftgate.yaml": SLICED, "test.jsonl": MORE}, {"test.jsonl": MORE.replace("de", "en", 1)}, ("1 changed (t0)",)
-    ),
-    "another field, which a prompt may show": (
-        {"test.jsonl": MORE}, {"test.jsonl": MORE.replace('"x"', '"y"', 1)}, ("1 changed (t0)",)),
-    "ids exchanged": (
-        {"test.jsonl": SET.replace("t0", "x").replace("t1", "t0").replace('"x', '"t1')}, {}, ("2 changed (t1, t0)",)),
+    "a slice": ({"ftgate.yaml": SLICED, "test.jsonl": MORE}, {"test.jsonl": MORE.replace("de", "en", 1)}, ("1 c",)),
+    "another field": ({"test.jsonl": MORE}, {"test.jsonl": MORE.replace('"x"', '"y"', 1)}, ("1 changed (t0)",)),
+    "other ids": ({"test.jsonl": SET.replace("t0", "x").replace("t1", "t0").replace('"x', '"t1')}, {}, ("2 cha",)),
     "further fields": ({}, {"test.jsonl": MORE}, ()),
+    "ids of their own": ({"test.jsonl": PLAIN}, {"test.jsonl": SET}, ()),
+    "a slice of their own": ({"ftgate.yaml": SLICED}, {"test.jsonl": MORE}, ("5 changed",)),
+    "groups of others": (
+        {"test.jsonl": SET + GROUPED}, {"test.jsonl": MORE.replace("lang", "group") + GROUPED}, ("5 changed",)),
     "a group that is gone": ({"test.jsonl": MORE.replace("lang", "group")}, {"test.jsonl": MORE}, ("5 changed",)),
     "groups of their own": ({}, {"test.jsonl": MORE.replace("lang", "group")}, ()),
     "labels exchanged in indented JSON": (
