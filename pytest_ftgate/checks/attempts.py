@@ -14,12 +14,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Literal
 
-from pytest_ftgate import errors, git, plain, result
+from pytest_ftgate import git, plain
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.data import DataSet, Example, canonical_json, expected_text, normalized_input, strict_json
+from pytest_ftgate.errors import ConfigError, DataError, HistoryError, StoreError, Where, shown_path
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.models import Model, key_of
-from pytest_ftgate.runs import jobs, store
+from pytest_ftgate.result import AttemptResult, Check, Threshold
+from pytest_ftgate.runs.jobs import Run
+from pytest_ftgate.runs.store import Store
 from pytest_ftgate.text import ordinal, plural
 
 _MOST = 400  # hashes in a line; the smallest ones of a larger test set are a random sample
@@ -101,7 +104,7 @@ class Attempt:
     number: int = 1
     answers: frozenset[str] = frozenset()
     before: tuple[Entry, ...] = ()
-    runs: Mapping[str, jobs.Run] = field(default_factory=dict)
+    runs: Mapping[str, Run] = field(default_factory=dict)
 
     def among(self, entries: Iterable[Entry]) -> "Attempt":
         """Return this attempt after others: the same answers are one, and before they are known one candidate's."""
@@ -112,7 +115,7 @@ class Attempt:
             known = number if own or one.answers == answers else known
         return replace(self, before=tuple(before.values()), number=known)
 
-    def answered(self, runs: Mapping[str, jobs.Run]) -> "Attempt":
+    def answered(self, runs: Mapping[str, Run]) -> "Attempt":
         """Return this attempt with its answers known: a hash of each input with the answers to it."""
         answers = set()
         for example, *given in zip(self.whole, *runs["candidate"].predictions, strict=True):
@@ -127,11 +130,11 @@ class Attempt:
         return bool(self.answers) and self.among(self.before).number == self.number <= len(self.before)
 
     @property
-    def facts(self) -> result.AttemptResult | None:
+    def facts(self) -> AttemptResult | None:
         """Return the facts for the result; None without ``max_attempts``. Attempt k has the gate's level times 2^-k."""
         most, level = self.asked.max_attempts, 1 - self.asked.confidence
         levels = (1 - level * 2.0**-k for k in (self.number - 1, self.number))
-        return None if most is None else result.AttemptResult(self.number, most, *levels)
+        return None if most is None else AttemptResult(self.number, most, *levels)
 
     @property
     def config(self) -> GateKeys:
@@ -147,37 +150,33 @@ class Attempt:
         if counted := tuple(example for example in self.whole if not may_be_shown(example)):
             return replace(self.whole, examples=counted)
         what = "no test example counts: all may be shown, and such examples count in the first attempt only"
-        raise errors.ConfigError(
-            what, where=self.asked.sources["test_set"].where(), cure="Add examples of other groups."
-        )
+        raise ConfigError(what, where=self.asked.sources["test_set"].where(), cure="Add examples of other groups.")
 
     @property
     def shown(self) -> DataSet | None:
         """Return the examples that may be shown, perhaps none; None: all of them, since attempts are not limited."""
         return None if self.facts is None else replace(self.whole, examples=tuple(filter(may_be_shown, self.whole)))
 
-    def check(self) -> Iterator[result.Check]:
+    def check(self) -> Iterator[Check]:
         """Check before any call that the attempt is none beyond ``max_attempts``."""
         if (facts := self.facts) is None:
             return
-        threshold = result.Threshold("max_attempts", facts.most)
+        threshold = Threshold("max_attempts", facts.most)
         limit = facts.number, facts.most, str(self.asked.sources["max_attempts"])
         if facts.number <= facts.most:
             spared = len(self.whole) - len(self.counted)
             message = f"{facts}; {spared:,} of {plural(len(self.whole), 'example')} may be shown and do not count"
-            yield result.Check("max_attempts", "pass", message if spared else str(facts), *limit, threshold=threshold)
+            yield Check("max_attempts", "pass", message if spared else str(facts), *limit, threshold=threshold)
             if self.asked.evidence == "observed":
                 message = "evidence: observed has no level, so max_attempts only limits the number of attempts"
                 source = str(self.asked.sources["evidence"])
-                yield result.Check("attempts", "warning", message, source=source, advice="Set evidence: significant.")
+                yield Check("attempts", "warning", message, source=source, advice="Set evidence: significant.")
             return
-        message = (
-            f"attempt {facts.number:,} of {facts.most:,} on this test set ({errors.shown_path(_path(self.asked))})"
-        )
+        message = f"attempt {facts.number:,} of {facts.most:,} on this test set ({shown_path(_path(self.asked))})"
         cure = "Label a fresh test set, of which less than half is known, or take another approach."
-        yield result.Check("max_attempts", "fail", message, *limit, cure, "stop", threshold)
+        yield Check("max_attempts", "fail", message, *limit, cure, "stop", threshold)
 
-    def check_again(self) -> Iterator[result.Check]:
+    def check_again(self) -> Iterator[Check]:
         """Without ``max_attempts``, warn of other answers than it was judged by before, and note a later candidate."""
         if self.facts is not None or self.number == 1:
             return
@@ -185,14 +184,12 @@ class Attempt:
         cure = "Set max_attempts, which judges each attempt at a stricter level, or label a fresh test set."
         if again := sum(one.candidate == self.candidate for one in self.before[: self.number - 1]):
             message = f"judged again with other answers: {ordinal(again + 1)} time"
-            yield result.Check("attempts", "warning", message, again + 1, *limit, cure)
+            yield Check("attempts", "warning", message, again + 1, *limit, cure)
         else:
             message = f"this is attempt {self.number:,} on this test set: each one makes a lucky pass more likely"
-            yield result.Check("attempts", "note", message, self.number, *limit, cure)
+            yield Check("attempts", "note", message, self.number, *limit, cure)
 
-    def keep(
-        self, gain: float, verdict: Any, at: str, notes: store.Store, tell: Callable[[str], None] | None
-    ) -> list[result.Check]:
+    def keep(self, gain: float, verdict: Any, at: str, notes: Store, tell: Callable[[str], None] | None) -> list[Check]:
         """Add a verdict to the ledger, or ``tell`` the line that is to be committed; without a limit only note it.
 
         Raise :class:`MovedError`, or :class:`DataError` if the ledger is damaged or cannot be written.
@@ -201,11 +198,11 @@ class Attempt:
         name = self.asked.gate or self.asked.name
         line = json.dumps(asdict(Entry(name, self.candidate, answers, self.test_set, gain, verdict, level, at)))
         if self.facts is None:
-            with suppress(errors.StoreError):
+            with suppress(StoreError):
                 if not self.is_known:
                     notes.keep_note(f"{_NOTE}{hash_of(line)}", line)
             return []
-        shown = errors.shown_path(path := _path(self.asked))
+        shown = shown_path(path := _path(self.asked))
         with nullcontext() if tell else _locked(path) as file:
             now = self.among(_ledger(path))
             if now.number != self.number:
@@ -215,16 +212,14 @@ class Attempt:
             if file is not None:
                 file.write(f"{line}\n".encode())
         if not tell:
-            return [result.Check("attempts", "note", f"the attempt was added to {shown}", advice=f"Commit {shown}.")]
+            return [Check("attempts", "note", f"the attempt was added to {shown}", advice=f"Commit {shown}.")]
         tell(f"commit this line to {shown}:\n{line}")
         message = f"this verdict is not in the committed {shown}, so that later attempts would not count it"
-        return [
-            result.Check("attempts", "error", message, advice=f"Commit the line printed after the session to {shown}.")
-        ]
+        return [Check("attempts", "error", message, advice=f"Commit the line printed after the session to {shown}.")]
 
 
 def find_attempt(
-    config: GateKeys, model: Model, metric: Metric, test: DataSet, notes: store.Store, answers: frozenset[str]
+    config: GateKeys, model: Model, metric: Metric, test: DataSet, notes: Store, answers: frozenset[str]
 ) -> Attempt:
     """Return which attempt on the whole test set a model is; ``answers`` are the hashes of its, empty if unknown.
 
@@ -236,7 +231,7 @@ def find_attempt(
     if config.max_attempts is not None:
         earlier = _ledger(_path(config))
     else:
-        with suppress(errors.StoreError):
+        with suppress(StoreError):
             for text in notes.notes(_NOTE).values():
                 with suppress(ValueError):
                     earlier.append(plain.from_plain(Entry, strict_json.parse_json(text)))
@@ -244,7 +239,7 @@ def find_attempt(
     return Attempt(config, test, metric, name, fingerprint(test), answers=answers).among(earlier)
 
 
-def check_history(config: GateKeys, ref: str | None) -> Iterator[result.Check]:
+def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
     """Check that the ledger begins with its lines at the merge base with ``ref``; nothing without git."""
     if config.max_attempts is None:
         return
@@ -252,14 +247,12 @@ def check_history(config: GateKeys, ref: str | None) -> Iterator[result.Check]:
     try:
         base = git.find_base(path.parent, ref)
         then, now = base and base.content(path), path.read_bytes() if path.exists() else b""
-    except (errors.HistoryError, OSError) as error:
-        yield result.Check(
-            "attempts", "note", f"the ledger of attempts cannot be compared with its earlier version: {error}"
-        )
+    except (HistoryError, OSError) as error:
+        yield Check("attempts", "note", f"the ledger of attempts cannot be compared with its earlier version: {error}")
         return
     if now.splitlines()[: len(old := (then or b"").splitlines())] != old:
-        message = f"{errors.shown_path(path)} does not begin with its {plural(len(old), 'line')} at the merge base"
-        yield result.Check("attempts", "error", message, advice="Restore them from git, and add new lines after them.")
+        message = f"{shown_path(path)} does not begin with its {plural(len(old), 'line')} at the merge base"
+        yield Check("attempts", "error", message, advice="Restore them from git, and add new lines after them.")
 
 
 def _path(config: GateKeys) -> Path:
@@ -276,12 +269,9 @@ def _ledger(path: Path) -> list[Entry]:
             found.append(plain.from_plain(Entry, strict_json.parse_json(line)))
     except (OSError, ValueError) as error:
         what = "the line is not an attempt: the ledger was damaged or edited"
-        where, evidence = (
-            errors.Where(errors.shown_path(path), len(found) + 1),
-            " ".join(str(error).partition(" [type=")[0].split()),
-        )
+        where, evidence = Where(shown_path(path), len(found) + 1), " ".join(str(error).partition(" [type=")[0].split())
         cure = "Restore the file from git: lines are only added at its end, by pytest-ftgate."
-        raise errors.DataError(what, where=where, evidence=evidence, cure=cure) from None
+        raise DataError(what, where=where, evidence=evidence, cure=cure) from None
     return found
 
 
@@ -303,6 +293,4 @@ def _locked(path: Path) -> Iterator[BinaryIO]:
                 file.write(b"\n")
             yield file
     except OSError as error:
-        raise errors.DataError(
-            f"the attempt could not be written: {error.strerror}", where=errors.Where(errors.shown_path(path))
-        ) from None
+        raise DataError(f"the attempt could not be written: {error.strerror}", where=Where(shown_path(path))) from None

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 
-from pytest_ftgate import errors, result, text
 from pytest_ftgate.checks.advice import loss_advice
 from pytest_ftgate.checks.context import Context, Found
+from pytest_ftgate.errors import FtgateError
+from pytest_ftgate.result import Action, Check, opponent
 from pytest_ftgate.runs.measure import Measured, flips, measure_run, score_run
 from pytest_ftgate.statistics.evidence import Comparison
+from pytest_ftgate.text import plural, settled_by, show_amount, show_difference, show_needed, show_percent
 
 _BROKEN_KEPT = 10
 _WORSE = (
@@ -51,12 +53,12 @@ def shown_answers(gate: Context) -> Mapping[str, Measured]:
         for role in (gate.best, "candidate"):
             measured = measure_run(gate.asked(role).name, gate.attempt.runs[role].over(shown))
             found[role] = score_run(measured, {metric.name: metric}, metric.name, shown.expected)
-    except errors.FtgateError:  # an answer is missing, or the metric is not defined for so few
+    except FtgateError:  # an answer is missing, or the metric is not defined for so few
         return {}
     return found
 
 
-def _checks(gate: Context, role: str, comparison: Comparison) -> Iterator[result.Check]:
+def _checks(gate: Context, role: str, comparison: Comparison) -> Iterator[Check]:
     """Check one gain against the margin, and where that is reached the evidence; or against the limit of a drop."""
     if gate.config.standard_of(role).drops:
         yield max_drop_check(gate, role, comparison)
@@ -68,55 +70,50 @@ def _checks(gate: Context, role: str, comparison: Comparison) -> Iterator[result
 
 def _gained(gate: Context, role: str, comparison: Comparison) -> str:
     """Return a measured gain in words: ``gain over baseline few_shot +2.0 points``."""
-    over = "" if role == "baseline" else f" over {result.opponent(role)}"
-    return f"gain{over} {text.show_difference(comparison.gain, share=gate.share)}"
+    over = "" if role == "baseline" else f" over {opponent(role)}"
+    return f"gain{over} {show_difference(comparison.gain, share=gate.share)}"
 
 
-def _margin_check(gate: Context, role: str, comparison: Comparison) -> result.Check:
+def _margin_check(gate: Context, role: str, comparison: Comparison) -> Check:
     (path, margin), share = gate.config.standard_of(role), gate.share
-    message = f"{_gained(gate, role, comparison)} {gate.deciding.name}, needs {text.show_needed(margin, share=share)}"
+    message = f"{_gained(gate, role, comparison)} {gate.deciding.name}, needs {show_needed(margin, share=share)}"
     required = gate.requirement(path)
     if comparison.reached:
-        return result.Check("margin", "pass", message, comparison.gain, **required)
+        return Check("margin", "pass", message, comparison.gain, **required)
     advice = "Look at the wrong answers and correct the training data before another attempt, with the same margin."
     if comparison.upper_bound is not None and comparison.upper_bound >= margin:
-        upper, confidence = (
-            text.show_difference(comparison.upper_bound, share=share),
-            text.show_percent(gate.config.confidence),
-        )
+        upper, confidence = show_difference(comparison.upper_bound, share=share), show_percent(gate.config.confidence)
         advice = f"A real gain of up to {upper} is still possible ({confidence} upper bound). {advice}"
     advised = loss_advice(gate, comparison, advice)
-    return result.Check("margin", "fail", message, comparison.gain, **required, advice=advised)
+    return Check("margin", "fail", message, comparison.gain, **required, advice=advised)
 
 
-def _evidence_check(gate: Context, role: str, comparison: Comparison) -> result.Check:
+def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:
     """Check the lower bound, and say what it leaves open: no gain at all, or a gain below the margin."""
     config, share, margin = gate.config, gate.share, gate.config.standard_of(role).gain
-    bound, over = text.show_percent(config.confidence), "" if role == "baseline" else f" over {result.opponent(role)}"
+    bound, over = show_percent(config.confidence), "" if role == "baseline" else f" over {opponent(role)}"
     if comparison.lower_bound is None:
         note = comparison.note or "the method gives none"
-        message = f"the gain over {result.opponent(role)} has no lower bound: {note}"
+        message = f"the gain over {opponent(role)} has no lower bound: {note}"
     else:
-        bound += f" lower bound {text.show_difference(comparison.lower_bound, share=share)}"
+        bound += f" lower bound {show_difference(comparison.lower_bound, share=share)}"
         message = f"{_gained(gate, role, comparison)} {gate.deciding.name}"
-        counted = f"({text.plural(comparison.n or 0, 'example')}): {bound}"
+        counted = f"({plural(comparison.n or 0, 'example')}): {bound}"
         if not margin or comparison.reaches_margin:
             message = f"{bound}{over}"
         elif config.evidence == "significant" and not comparison.shown:
             message += f" could be chance {counted}"
         else:
-            message += f": the margin of {text.show_amount(margin, share=share)} is not proven {counted}"
+            message += f": the margin of {show_amount(margin, share=share)} is not proven {counted}"
     target = {"observed": None, "significant": 0.0, "proven": margin}[config.evidence]
     required = gate.requirement("evidence", required=target)
     if comparison.shown:
-        return result.Check("evidence", "pass", message, comparison.lower_bound, **required)
+        return Check("evidence", "pass", message, comparison.lower_bound, **required)
     advice, action = examples_advice(comparison, "is better", "test example", what="gain")
-    return result.Check(
-        "evidence", "inconclusive", message, comparison.lower_bound, **required, advice=advice, action=action
-    )
+    return Check("evidence", "inconclusive", message, comparison.lower_bound, **required, advice=advice, action=action)
 
 
-def _rare_group_loss(gate: Context, role: str, comparison: Comparison) -> Iterator[result.Check]:
+def _rare_group_loss(gate: Context, role: str, comparison: Comparison) -> Iterator[Check]:
     """Check that the evidence would hold if one more group of examples were lost whole.
 
     A candidate that loses few groups whole passes often, because a test set of few groups shows none of them.
@@ -124,49 +121,47 @@ def _rare_group_loss(gate: Context, role: str, comparison: Comparison) -> Iterat
     lower = comparison.lower_if_lost
     if lower is None or comparison.status != "pass" or comparison.shown_if_lost:
         return
-    message = (
-        f"the gain over {result.opponent(role)} would not be proven if the candidate lost one more group of examples "
-    )
-    bound = f"{text.show_percent(gate.config.confidence)} lower bound {text.show_difference(lower, share=gate.share)}"
+    message = f"the gain over {opponent(role)} would not be proven if the candidate lost one more group of examples "
+    bound = f"{show_percent(gate.config.confidence)} lower bound {show_difference(lower, share=gate.share)}"
     message += f"entirely ({bound})"
     advice = "Add test examples of new groups. If no whole group can be lost, accept this with "
     advice += "checks: {rare_group_loss: warn}."
-    yield result.Check("rare_group_loss", "inconclusive", message, lower, source=gate.source("test_set"), advice=advice)
+    yield Check("rare_group_loss", "inconclusive", message, lower, source=gate.source("test_set"), advice=advice)
 
 
 # --- a drop --------------------------------------------------------------------------------------------------
 
 
-def max_drop_check(gate: Context, role: str, comparison: Comparison) -> result.Check:
+def max_drop_check(gate: Context, role: str, comparison: Comparison) -> Check:
     """Check that the candidate is proven to be at most ``max_drop`` worse than a baseline."""
     (path, least), share, lower = gate.config.standard_of(role), gate.share, comparison.lower_bound
     measured, limit = _gained(gate, role, comparison), drop_limit(-least, share=share)
-    bound, required = f"{text.show_percent(gate.config.confidence)} lower bound", gate.requirement(path, required=least)
+    bound, required = f"{show_percent(gate.config.confidence)} lower bound", gate.requirement(path, required=least)
     if not comparison.reached:
         advised = loss_advice(gate, comparison, _WORSE)
-        return result.Check("max_drop", "fail", f"{measured} ({limit})", comparison.gain, **required, advice=advised)
+        return Check("max_drop", "fail", f"{measured} ({limit})", comparison.gain, **required, advice=advised)
     if lower is None:
         message = f"{measured}, no {bound} ({limit}): {comparison.note or 'the method gives none'}"
-        return result.Check("max_drop", comparison.status, message, **required, advice=_UNBOUNDED)
-    message = f"{measured}, {bound} {text.show_difference(lower, share=share)} ({limit})"
+        return Check("max_drop", comparison.status, message, **required, advice=_UNBOUNDED)
+    message = f"{measured}, {bound} {show_difference(lower, share=share)} ({limit})"
     if comparison.shown:
-        return result.Check("max_drop", "pass", message, lower, **required)
+        return Check("max_drop", "pass", message, lower, **required)
     advice, action = examples_advice(comparison, "is better", "test example")
-    return result.Check("max_drop", comparison.status, message, lower, **required, advice=advice, action=action)
+    return Check("max_drop", comparison.status, message, lower, **required, advice=advice, action=action)
 
 
 def drop_limit(max_drop: float, *, share: bool) -> str:
     """Return a limit on the gain in words: ``limit -2 points``."""
-    return f"limit {'-' if max_drop else ''}{text.show_amount(max_drop, share=share)}"
+    return f"limit {'-' if max_drop else ''}{show_amount(max_drop, share=share)}"
 
 
 def examples_advice(
     compared: Comparison, hope: str, noun: str = "example", *, what: str = "difference"
-) -> tuple[str, result.Action | None]:
+) -> tuple[str, Action | None]:
     """Return how many examples would settle a comparison, and the kind of this advice; None where no number would.
 
     ``hope`` is what must be true of the candidate for more examples to help.
     """
     if compared.examples_needed is None:
         return f"More {noun}s only help if the candidate {hope} than measured here.", None
-    return text.settled_by(what, compared.examples_needed, compared.n or 0, noun), "add_examples"
+    return settled_by(what, compared.examples_needed, compared.n or 0, noun), "add_examples"

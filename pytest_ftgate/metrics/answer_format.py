@@ -9,10 +9,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from pytest_ftgate.data import lines, strict_json
+from pytest_ftgate.data.lines import read_text
+from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import ConfigError, DataError, shown_path
-from pytest_ftgate.metrics import json_values, protocol
+from pytest_ftgate.metrics.json_values import JsonRules, shown_place
 from pytest_ftgate.metrics.options import Options, needed, within_limit
+from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored, by_example
 from pytest_ftgate.text import printable, shortened
 
 Broken: TypeAlias = tuple[str, str]
@@ -25,7 +27,7 @@ _NO_ANSWER: Broken = ("no answer", "no answer")
 
 
 @dataclass(frozen=True)
-class Format(protocol.Metric):
+class Format(Metric):
     """The share of answers that, stripped of white space, satisfy all rules; they are checked in this order.
 
     The answer must be JSON that matches the schema, and ``pattern`` must match the whole answer.
@@ -40,15 +42,15 @@ class Format(protocol.Metric):
     kind = "right_wrong"
     compares = False
 
-    def score(self, expected: Sequence[Any], answers: protocol.Answers) -> protocol.Scored:
+    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         """Measure the share of valid answers, and count the first rule that each other answer breaks."""
         broken = cache(self._broken)
         found = [[broken(answer) for answer in repeat] for repeat in answers]
-        scored = protocol.by_example(self, expected, answers, lambda _, answer: broken(answer) is None)
+        scored = by_example(self, expected, answers, lambda _, answer: broken(answer) is None)
         notes = tuple(None if one is None else printable(one[1], _NOTE) for one in found[0])
         counts = Counter(printable(one[0], _LABEL) for repeat in found for one in repeat if one is not None)
         rows = tuple((label, (count,)) for label, count in sorted(counts.items(), key=lambda x: (-x[1], x[0])))
-        return replace(scored, notes=notes, breakdown=protocol.Breakdown("failing rule", ("answers",), rows))
+        return replace(scored, notes=notes, breakdown=Breakdown("failing rule", ("answers",), rows))
 
     def broken_form(self, answer: str | None) -> str | None:
         broken = self._broken(answer)
@@ -63,7 +65,7 @@ class Format(protocol.Metric):
             return _NO_ANSWER
         if self.schema is not None:
             try:
-                value = strict_json.parse_json(text)
+                value = parse_json(text)
             except ValueError as error:
                 return "json_schema $: not JSON", f"not valid JSON: {error}"
             found = within_limit("json_schema", partial(first_error, self.schema, value), text)
@@ -126,10 +128,7 @@ def first_error(validator: Any, value: Any) -> Broken | None:
         return f"$: {what}", what
     if error is None:
         return None
-    place, kind = (
-        json_values.shown_place(error.absolute_path),
-        json_values.shown_place(error.absolute_path, anywhere=True),
-    )
+    place, kind = shown_place(error.absolute_path), shown_place(error.absolute_path, anywhere=True)
     return f"{kind}: {error.validator}", f"{place}: {error.message}"
 
 
@@ -145,7 +144,7 @@ def read_schema(options: Options) -> Any:
     if isinstance(schema, Path):
         place = f" {shown_path(schema)}"
         try:
-            schema = strict_json.parse_json(lines.read_text(schema))
+            schema = parse_json(read_text(schema))
         except (DataError, ValueError) as error:
             what = error.what if isinstance(error, DataError) else f"not JSON: {error}"
             cure = getattr(error, "cure", None) or "Name a file that contains a JSON Schema."
@@ -179,7 +178,7 @@ def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
         resolver = REGISTRY.with_resource("", resource).crawl().resolver_with_root(resource)
         outside = next(_dangling(resource, resolver, set()), None)
     except SchemaError as error:
-        what = f"{place} is not a valid JSON Schema: {json_values.shown_place(error.absolute_path)}: {error.message}"
+        what = f"{place} is not a valid JSON Schema: {shown_place(error.absolute_path)}: {error.message}"
         raise _error(options, what, "Correct the schema.") from None
     except RecursionError:
         raise _error(options, f"{place} is nested too deeply", "Write a flatter schema.") from None
@@ -195,11 +194,7 @@ def _unique_items(validator: Any, unique: Any, instance: Any, schema: Any) -> It
     """Check uniqueItems in linear time; jsonschema takes quadratic time for lists of objects."""
     from jsonschema.exceptions import ValidationError
 
-    if (
-        unique
-        and validator.is_type(instance, "array")
-        and len(set(map(json_values.JsonRules().key, instance))) < len(instance)
-    ):
+    if unique and validator.is_type(instance, "array") and len(set(map(JsonRules().key, instance))) < len(instance):
         yield ValidationError("contains an item twice")
 
 

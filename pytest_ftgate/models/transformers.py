@@ -13,13 +13,16 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, TypeAlias, cast
 
-from pytest_ftgate import clock, errors
+from pytest_ftgate import clock
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.data import Example, canonical_json, expected_text
 from pytest_ftgate.data.messages import canonical_calls, declared_tools
-from pytest_ftgate.models import protocol, python, workers
+from pytest_ftgate.errors import ConfigError, ModelError
 from pytest_ftgate.models.price import written_price
 from pytest_ftgate.models.prompt import TEXT_PARTS, Prompt, build_prompt
+from pytest_ftgate.models.protocol import Completion, Model, Surroundings, parts_of
+from pytest_ftgate.models.python import FunctionModel, question
+from pytest_ftgate.models.workers import CALLS_AT_ONCE
 from pytest_ftgate.text import listed
 
 Conversation: TypeAlias = "Sequence[Mapping[str, Any]] | Mapping[str, Any]"  # messages, or {"messages", "tools"}
@@ -46,7 +49,7 @@ class Generator:
     def tokenizer(self) -> Any:
         return load_tokenizer(self.adapter or self.model, self.model, "".join(self.versions))
 
-    def __call__(self, conversations: Sequence[Conversation]) -> list[protocol.Completion]:
+    def __call__(self, conversations: Sequence[Conversation]) -> list[Completion]:
         """Return an answer for each conversation. Raise :class:`ModelError` where none can be given."""
         import torch
         from transformers import GenerationConfig
@@ -70,14 +73,14 @@ class Generator:
             length = next((i for i, token in enumerate(tokens) if token in ends), None)
             text = tokenizer.decode(tokens[:length], skip_special_tokens=True, clean_up_tokenization_spaces=False)
             n_output, finish = (len(tokens), "cut_off") if length is None else (length + 1, "stop")
-            found.append(protocol.Completion(text, size, n_output, finish=finish, latency_s=latency_s))
+            found.append(Completion(text, size, n_output, finish=finish, latency_s=latency_s))
         return found
 
     def rendered(self, examples: Sequence[Example]) -> list[tuple[str, str]]:
         """Return what is sent for each conversation, without and with its answer. Raises :class:`ModelError`."""
         tokenizer, found = self.tokenizer, []
         if tokenizer.chat_template is None:
-            raise errors.ModelError("the tokenizer has no chat template", fatal=True)
+            raise ModelError("the tokenizer has no chat template", fatal=True)
         for one in examples:
             given, tools = cast("Sequence[Mapping[str, Any]]", one.input), one.fields.get("tools")
             answered = [*given, {"role": "assistant", "content": one.expected}]
@@ -94,7 +97,7 @@ def _encode(tokenizer: Any, conversations: Sequence[Conversation]) -> Any:
     if any(len(one["messages"]) != 1 or "tools" in one for one in asked):
         what = "the tokenizer has no chat template, so it takes only one text"
         cure = "write the whole text in template, without system and few_shot, or add chat_template.jinja to it"
-        raise errors.ModelError(what, cure=cure, fatal=True)
+        raise ModelError(what, cure=cure, fatal=True)
     return tokenizer([one["messages"][0]["content"] for one in asked], return_tensors="pt", padding=True)
 
 
@@ -108,11 +111,11 @@ def _rendered(tokenizer: Any, messages: Sequence[Mapping[str, Any]], tools: Any,
         )
     except TemplateError as error:
         cure = "send what the template takes: put the instructions into template instead of system"
-        raise errors.ModelError(f"the chat template refuses the messages: {error}", cure=cure, fatal=True) from error
+        raise ModelError(f"the chat template refuses the messages: {error}", cure=cure, fatal=True) from error
     missing = [name for name in declared_tools(tools) if name not in text]
     if missing:
         cure = "save a chat template that takes tools beside the model, or remove tools from the rows"
-        raise errors.ModelError(f"the chat template leaves out the tool {missing[0]}", cure=cure, fatal=True)
+        raise ModelError(f"the chat template leaves out the tool {missing[0]}", cure=cure, fatal=True)
     return text
 
 
@@ -134,7 +137,7 @@ def _given(prompt: Prompt, example: Example) -> Conversation:
     others = (part.get("type") for content in contents if isinstance(content, list) for part in content)
     if other := next((one for one in others if one not in TEXT_PARTS), None):
         what, cure = f"provider transformers sends text, not parts of type {other}", "serve the model at an endpoint"
-        raise errors.ModelError(what, where=example.place, cure=cure, fatal=True)
+        raise ModelError(what, where=example.place, cure=cure, fatal=True)
     return {"messages": messages, "tools": tools} if declared_tools(tools) else messages
 
 
@@ -180,9 +183,7 @@ class Weights:
                 raise ValueError(f"it has, or lacks, weights that the model lacks or has: {listed(misfits)}")
         except Exception as error:
             cure = "name the base model that it was trained on as model"
-            raise errors.ModelError(
-                f"the adapter {adapter} does not fit the model: {error}", cure=cure, fatal=True
-            ) from error
+            raise ModelError(f"the adapter {adapter} does not fit the model: {error}", cure=cure, fatal=True) from error
         self._fitting.add(version)
 
 
@@ -212,7 +213,7 @@ def load_tokenizer(folder: str, base: str, version: str) -> Any:  # noqa: ARG001
         with _quietly():
             tokenizer = AutoTokenizer.from_pretrained(folder if own else base, padding_side="left")
     except Exception as error:
-        raise errors.ModelError(f"the tokenizer cannot be loaded: {error}", fatal=True) from error
+        raise ModelError(f"the tokenizer cannot be loaded: {error}", fatal=True) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -237,7 +238,7 @@ def load(model: str, version: str, dtype: str, device: str | None, head: str = "
             raise ValueError(f"its files do not have the weights {listed(sorted(absent))}")
         return Weights(loaded.to(place).eval())
     except Exception as error:
-        raise errors.ModelError(f"the model {model} cannot be loaded: {error}", fatal=True) from error
+        raise ModelError(f"the model {model} cannot be loaded: {error}", fatal=True) from error
 
 
 @dataclass(frozen=True)
@@ -250,16 +251,16 @@ class Classifier:
     device: str | None
     batch_size: int
 
-    def __call__(self, texts: Sequence[str]) -> list[protocol.Completion]:
+    def __call__(self, texts: Sequence[str]) -> list[Completion]:
         """Return the label of each text. Texts of similar length are classified together, which need little padding."""
         order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
-        found: dict[int, protocol.Completion] = {}
+        found: dict[int, Completion] = {}
         for start in range(0, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
             found.update(zip(rows, self._classified([texts[row] for row in rows]), strict=True))
         return [found[row] for row in range(len(texts))]
 
-    def _classified(self, texts: list[str]) -> list[protocol.Completion]:
+    def _classified(self, texts: list[str]) -> list[Completion]:
         """Return the label of each text; of models for several labels, a JSON list of those above 0.5."""
         import torch
 
@@ -276,10 +277,10 @@ class Classifier:
             labels = [names[i] for i in scores.argmax(dim=-1).tolist()]
         latency_s = clock.perf_counter() - start
         sizes = encoded["attention_mask"].sum(dim=1).tolist()
-        return [protocol.Completion(label, n, 0, latency_s=latency_s) for label, n in zip(labels, sizes, strict=True)]
+        return [Completion(label, n, 0, latency_s=latency_s) for label, n in zip(labels, sizes, strict=True)]
 
 
-def build_transformers(spec: ModelSpec, surroundings: protocol.Surroundings) -> protocol.Model:
+def build_transformers(spec: ModelSpec, surroundings: Surroundings) -> Model:
     """Return the model of a gate's ``transformers`` keys. Raise :class:`ConfigError`."""
     options, where = spec.options, spec.source.where
     folder = find_folder(spec, "model", surroundings)
@@ -289,18 +290,11 @@ def build_transformers(spec: ModelSpec, surroundings: protocol.Surroundings) -> 
         _check_classifier(spec, folder, surroundings)
         classifier = Classifier(str(folder), version, dtype, device, batch_size)
         facts = {"task": options["task"], "files": version, "dtype": dtype}
-        return _local(
-            spec,
-            classifier,
-            facts,
-            batch_size=batch_size * workers.CALLS_AT_ONCE,
-            uses=classifier,
-            given=python.question,
-        )
+        return _local(spec, classifier, facts, batch_size=batch_size * CALLS_AT_ONCE, uses=classifier, given=question)
     made_for = _config_in(folder).get("architectures") or ()
     if any("ForSequenceClassification" in str(one) for one in made_for):
         what = f"{options['model']} is a sequence classifier ({listed(map(str, made_for))}), which writes no text"
-        raise errors.ConfigError(what, where=where("model"), cure="write task: text-classification")
+        raise ConfigError(what, where=where("model"), cure="write task: text-classification")
     adapter = str(find_folder(spec, "adapter", surroundings)) if "adapter" in options else None
     versions = version, fingerprint(Path(adapter)) if adapter else ""
     limits = {"max_new_tokens": options.get("max_new_tokens", MAX_NEW_TOKENS), "params": options.get("params") or {}}
@@ -313,23 +307,23 @@ def build_transformers(spec: ModelSpec, surroundings: protocol.Surroundings) -> 
 
 def _local(
     spec: ModelSpec, function: Callable[[Any], Any], facts: Mapping[str, Any], *, uses: Any, **parts: Any
-) -> python.FunctionModel:
+) -> FunctionModel:
     """Return a model that runs in this process: ``facts`` decide its answers, and it alone ``uses`` its weights."""
-    parts |= {**protocol.parts_of(spec), "timeout_s": None}  # loading is a part of the first call
+    parts |= {**parts_of(spec), "timeout_s": None}  # loading is a part of the first call
     parts |= {"persistent": True, "concurrency": 1, "batched": True, "exclusive": frozenset([uses])}
     identity = canonical_json({"provider": "transformers", **facts})
     price = written_price(spec.options.get("price"), str(spec.source))
-    return python.FunctionModel(function=function, identity=identity, price=price, **parts)
+    return FunctionModel(function=function, identity=identity, price=price, **parts)
 
 
-def _check_classifier(spec: ModelSpec, folder: Path, surroundings: protocol.Surroundings) -> None:
+def _check_classifier(spec: ModelSpec, folder: Path, surroundings: Surroundings) -> None:
     """Raise :class:`ConfigError` for keys that do not suit a classifier, and for labels without names."""
     options, where = spec.options, spec.source.where
     unfit = [key for key in ("adapter", "max_new_tokens", "params", "system", "few_shot", "template") if key in options]
     if unfit:
         what = f"{listed(unfit)} has no meaning with task: {options['task']}"
         cure = "Remove it; an adapter is merged into its model before that is saved."
-        raise errors.ConfigError(what, where=where(unfit[0]), cure=cure)
+        raise ConfigError(what, where=where(unfit[0]), cure=cure)
     config = _config_in(folder)
     names = [str(name) for name in (config.get("id2label") or {"0": "LABEL_0"}).values()]
     asked = () if surroundings.asked is None else surroundings.asked.expected
@@ -337,7 +331,7 @@ def _check_classifier(spec: ModelSpec, folder: Path, surroundings: protocol.Surr
     if config and not named and all(re.fullmatch(r"LABEL_\d+", name) for name in names):
         what = f"the labels of {options['model']} have no names: id2label of its config.json has {listed(names[:3])}"
         cure = "Save them with the model: model.config.id2label = dict(enumerate(encoder.classes_))."
-        raise errors.ConfigError(what, where=where("model"), cure=cure)
+        raise ConfigError(what, where=where("model"), cure=cure)
 
 
 def _config_in(folder: Path) -> Mapping[str, Any]:
@@ -349,7 +343,7 @@ def _config_in(folder: Path) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def find_folder(spec: ModelSpec, key: str, surroundings: protocol.Surroundings) -> Path:
+def find_folder(spec: ModelSpec, key: str, surroundings: Surroundings) -> Path:
     """Return the folder that a key names, else where the Hugging Face hub's files of that name are kept here.
 
     Raise :class:`ConfigError` if there is none, or a package of the extra ``local`` is not installed.
@@ -357,7 +351,7 @@ def find_folder(spec: ModelSpec, key: str, surroundings: protocol.Surroundings) 
     for module in ("torch", "transformers", "peft"):
         if find_spec(module) is None:
             what, cure = f"provider transformers needs the package {module}", 'pip install "pytest-ftgate[local]"'
-            raise errors.ConfigError(what, where=spec.source.where(), cure=cure)
+            raise ConfigError(what, where=spec.source.where(), cure=cure)
     name = spec.options[key]
     written = Path(spec.source.absolute(name))
     if written.is_dir():
@@ -368,7 +362,7 @@ def find_folder(spec: ModelSpec, key: str, surroundings: protocol.Surroundings) 
         return Path(snapshot_download(name, allow_patterns=list(_FILES), local_files_only=surroundings.offline))
     except Exception as error:
         what, evidence = f"{name!r} is neither a folder nor a model of the Hugging Face hub", f"{error!r}"
-        raise errors.ConfigError(what, where=spec.source.where(key), evidence=evidence) from error
+        raise ConfigError(what, where=spec.source.where(key), evidence=evidence) from error
 
 
 def fingerprint(folder: Path) -> str:

@@ -14,9 +14,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from pytest_ftgate.statistics import arrays, evidence, exact, graded, jackknife, planning, set_level
+from pytest_ftgate.statistics import exact, graded, jackknife, planning
+from pytest_ftgate.statistics.arrays import Bools, Codes, Floats
+from pytest_ftgate.statistics.evidence import Comparison, Question, bound, reaches, weigh
 from pytest_ftgate.statistics.graded import Sample
 from pytest_ftgate.statistics.groups import group_codes, group_sizes, sign_flip_p_value, too_few
+from pytest_ftgate.statistics.set_level import PooledCounts, SetCounts, same_examples
 
 _FARTHEST = 1_000.0  # standard errors between a gain and its bound: few groups reach no p-value at a high confidence
 
@@ -62,15 +65,15 @@ class Units:
     """
 
     gain: float
-    left_out: arrays.Floats
-    before: arrays.Floats
-    after: arrays.Floats
+    left_out: Floats
+    before: Floats
+    after: Floats
     examples: int
     name: str
-    owned: tuple[arrays.Floats, arrays.Floats] | None = None
+    owned: tuple[Floats, Floats] | None = None
 
     @classmethod
-    def of_mean(cls, differences: arrays.Floats, codes: arrays.Codes, scale: float) -> "Units":
+    def of_mean(cls, differences: Floats, codes: Codes, scale: float) -> "Units":
         """Return the groups of differences ``(n,)`` as units.
 
         Each difference is at most ``scale`` in size; an infinite scale counts as 1.
@@ -81,18 +84,16 @@ class Units:
         return cls(float(differences.mean()), left_out, weights, weights, n, "group")
 
     @classmethod
-    def of_set(
-        cls, baseline: set_level.SetCounts, candidate: set_level.SetCounts, gain: float, codes: arrays.Codes | None
-    ) -> "Units":
+    def of_set(cls, baseline: SetCounts, candidate: SetCounts, gain: float, codes: Codes | None) -> "Units":
         """Return the examples of a metric of the whole set as units; with ``codes``, ``(n,)``, the groups."""
         without = [arm.values_without(codes) for arm in (baseline, candidate)]
         before, after = (arm.weights(codes) for arm in (baseline, candidate))
         return cls(gain, without[1] - without[0], before, after, len(baseline), "example" if codes is None else "group")
 
     @property
-    def weights(self) -> arrays.Floats:
+    def weights(self) -> Floats:
         """Return the weights of the units, ``(units,)``: not negative, and equal if all are 0."""
-        found: arrays.Floats = np.maximum(self.before, 0) + np.maximum(self.after, 0)
+        found: Floats = np.maximum(self.before, 0) + np.maximum(self.after, 0)
         return found if found.any() else found + 1
 
     @property
@@ -101,15 +102,13 @@ class Units:
         owned = self.owned and self.owned[::-1]
         return Units(-self.gain, -self.left_out, self.after, self.before, self.examples, self.name, owned)
 
-    def totals(self, target: float) -> arrays.Floats:
+    def totals(self, target: float) -> Floats:
         """Return by how much each unit exceeds ``target``, summed over its examples, shape ``(units,)``.
 
         For other metrics than means this is the linear part of the gain.
         """
         share = self.weights / self.weights.sum()
-        found: arrays.Floats = self.examples * (
-            (self.gain - self.left_out) * (1 - share) + (self.gain - target) * share
-        )
+        found: Floats = self.examples * ((self.gain - self.left_out) * (1 - share) + (self.gain - target) * share)
         return found
 
     def with_one_lost(self, unit: float) -> Sample:
@@ -139,7 +138,7 @@ class Units:
         return None if defined else "the metric is undefined with one more wrong answer"
 
 
-def by_exact_test(wins: int, losses: int, n: int, question: evidence.Question) -> Finding:
+def by_exact_test(wins: int, losses: int, n: int, question: Question) -> Finding:
     """Apply the exact test to right and wrong answers."""
     alpha, confidence = question.alpha, question.confidence
     return Finding(
@@ -151,9 +150,7 @@ def by_exact_test(wins: int, losses: int, n: int, question: evidence.Question) -
     )
 
 
-def by_gaffke(
-    sample: Sample, opposite: Sample, unit: float, question: evidence.Question, *, size: float = 1.0
-) -> Finding:
+def by_gaffke(sample: Sample, opposite: Sample, unit: float, question: Question, *, size: float = 1.0) -> Finding:
     """Apply Gaffke's test to bounded differences; ``opposite`` has them with the opposite sign, for the upper bound.
 
     ``unit`` is the size of a difference of 1 in the metric's unit, and ``size`` the number of examples per difference.
@@ -171,13 +168,13 @@ def by_gaffke(
     return Finding(graded.METHOD, lambda target: graded.graded_p_value(sample, target / unit), bounds, needed, error)
 
 
-def with_one_lost(units: Units, unit: float, question: evidence.Question) -> Finding:
+def with_one_lost(units: Units, unit: float, question: Question) -> Finding:
     """Apply Gaffke's bound to pseudo-values, with the loss of a whole unit as the worst value."""
     size = units.examples / len(units.left_out)
     return by_gaffke(units.with_one_lost(unit), units.opposite.with_one_lost(unit), unit, question, size=size)
 
 
-def by_left_out(units: Units, question: evidence.Question, *, beside: Finding | None = None) -> Found:
+def by_left_out(units: Units, question: Question, *, beside: Finding | None = None) -> Found:
     """Apply the jackknife, for groups also the sign-flip test, and combine it with the finding ``beside``.
 
     If leaving out units changes nothing, no gain is shown, and the other finding alone can rule out a drop. For a gain
@@ -199,7 +196,7 @@ def by_left_out(units: Units, question: evidence.Question, *, beside: Finding | 
             return found.estimate - width
         lowest, highest = found.estimate - _FARTHEST * error, found.estimate + error
         ends = {"guess": found.estimate - width, "step": error / 4, "lowest": lowest, "highest": highest}
-        return evidence.bound(partial(p_value, found, units), alpha=question.alpha, **ends)
+        return bound(partial(p_value, found, units), alpha=question.alpha, **ends)
 
     opposite = replace(found, estimate=-found.estimate, skewness=-found.skewness)
     own = Finding(
@@ -212,7 +209,7 @@ def by_left_out(units: Units, question: evidence.Question, *, beside: Finding | 
     return own if beside is None else more_cautious(own, beside), None
 
 
-def of_groups(groups: Units, ungrouped: Finding | None, unit: float, question: evidence.Question) -> Found:
+def of_groups(groups: Units, ungrouped: Finding | None, unit: float, question: Question) -> Found:
     """Apply the tests of groups, beside the method without groups or, for negative margins, a lost group."""
     unknown = too_few(groups.weights) or groups.undefined
     if unknown is not None:
@@ -249,22 +246,15 @@ _ROUNDING = 1e-9
 
 
 def compare_right_wrong(
-    baseline: arrays.Bools | arrays.Floats,
-    candidate: arrays.Bools | arrays.Floats,
-    *,
-    groups: Groups = None,
-    **asked: Any,
-) -> evidence.Comparison:
+    baseline: Bools | Floats, candidate: Bools | Floats, *, groups: Groups = None, **asked: Any
+) -> Comparison:
     """Compare two models by right and wrong answers, or by the share of right answers of each example, ``(n,)`` each.
 
     The method is the exact unconditional test, for any margin, if each difference is -1, 0 or 1: see
     :mod:`~pytest_ftgate.statistics.exact`. Other shares are graded scores. With groups it is the more cautious of the
     exact test and the tests of groups, because these alone pass too often if few answers differ.
     """
-    question, differences = (
-        evidence.Question(**asked),
-        _differences(baseline.astype(float), candidate.astype(float), 0.0, 1.0),
-    )
+    question, differences = Question(**asked), _differences(baseline.astype(float), candidate.astype(float), 0.0, 1.0)
     whole, n = np.rint(differences), len(differences)
     if not np.allclose(differences, whole, rtol=0, atol=_ROUNDING):
         return _compare_graded(differences, 1.0, question, groups)
@@ -277,20 +267,18 @@ def compare_right_wrong(
 
 
 def compare_graded(
-    baseline: arrays.Floats, candidate: arrays.Floats, *, low: float, high: float, groups: Groups = None, **asked: Any
-) -> evidence.Comparison:
+    baseline: Floats, candidate: Floats, *, low: float, high: float, groups: Groups = None, **asked: Any
+) -> Comparison:
     """Compare two models by the score of each example, ``(n,)`` each, in [low, high].
 
     The method is Gaffke's bound, which also holds if large losses are rare: see
     :mod:`~pytest_ftgate.statistics.graded`. With groups it is the more cautious of Gaffke's bound and the tests of
     groups. Metrics without finite bounds use the delete-one jackknife.
     """
-    return _compare_graded(_differences(baseline, candidate, low, high), high - low, evidence.Question(**asked), groups)
+    return _compare_graded(_differences(baseline, candidate, low, high), high - low, Question(**asked), groups)
 
 
-def _compare_graded(
-    differences: arrays.Floats, unit: float, question: evidence.Question, groups: Groups
-) -> evidence.Comparison:
+def _compare_graded(differences: Floats, unit: float, question: Question, groups: Groups) -> Comparison:
     codes, n = group_codes(groups, len(differences)), len(differences)
     if math.isfinite(unit):
         sample, opposite = (Sample.of(one / unit, -1.0) for one in (differences, -differences))
@@ -306,14 +294,14 @@ def _compare_graded(
 
 
 def compare_set(
-    baseline: set_level.SetCounts,
-    candidate: set_level.SetCounts,
+    baseline: SetCounts,
+    candidate: SetCounts,
     *,
     low: float = 0.0,
     high: float = 1.0,
     groups: Groups = None,
     **asked: Any,
-) -> evidence.Comparison:
+) -> Comparison:
     """Compare two models by a metric of all answers together in [low, high], such as macro-F1.
 
     The method is the more cautious of the delete-one jackknife with Student's t, or delete-a-group with groups (see
@@ -322,8 +310,8 @@ def compare_set(
     nothing, as with equal answers, no gain is shown, and Gaffke's bound alone can rule out a drop. Ratios of counts
     need examples equivalent to at least ten of equal size to show a gain.
     """
-    question, differences = evidence.Question(**asked), _differences(baseline.scores, candidate.scores, 0.0, 1.0)
-    if not set_level.same_examples(baseline, candidate):
+    question, differences = Question(**asked), _differences(baseline.scores, candidate.scores, 0.0, 1.0)
+    if not same_examples(baseline, candidate):
         raise ValueError("both models must answer the same examples, but their expected labels differ")
     gain = candidate.value - baseline.value
     if not math.isfinite(gain):
@@ -332,21 +320,11 @@ def compare_set(
     return _comparison(question, differences, found, gain=gain, width=high - low)
 
 
-def _of_set(
-    baseline: set_level.SetCounts,
-    candidate: set_level.SetCounts,
-    gain: float,
-    groups: Groups,
-    question: evidence.Question,
-) -> Found:
+def _of_set(baseline: SetCounts, candidate: SetCounts, gain: float, groups: Groups, question: Question) -> Found:
     examples, codes = Units.of_set(baseline, candidate, gain, None), group_codes(groups, len(baseline))
     if examples.undefined is not None:
         return None, examples.undefined
-    if (
-        isinstance(baseline, set_level.PooledCounts)
-        and isinstance(candidate, set_level.PooledCounts)
-        and question.margin >= 0
-    ):
+    if isinstance(baseline, PooledCounts) and isinstance(candidate, PooledCounts) and question.margin >= 0:
         examples = replace(examples, owned=(baseline.contributions(), candidate.contributions()))
         few = too_few(examples.weights, "example")
         if few is not None and codes is None:
@@ -358,12 +336,12 @@ def _of_set(
 
 
 def _comparison(
-    question: evidence.Question, differences: arrays.Floats, found: Found, *, gain: float | Fraction, width: float
-) -> evidence.Comparison:
+    question: Question, differences: Floats, found: Found, *, gain: float | Fraction, width: float
+) -> Comparison:
     """Return the comparison; ``width`` is the largest possible gain, and limits the bounds."""
     finding, note = found
-    n, weighed = len(differences), evidence.Comparison(shown=question.evidence == "observed")
-    needed, if_lost = None, evidence.Comparison(shown=True)
+    n, weighed = len(differences), Comparison(shown=question.evidence == "observed")
+    needed, if_lost = None, Comparison(shown=True)
     if finding is not None:
         weighed = _weighed(finding, question, width)
         needed = _examples_needed(finding, float(gain), weighed, question, n) if question.bounds else None
@@ -372,7 +350,7 @@ def _comparison(
         weighed,
         gain=float(gain),
         required=question.margin,
-        reached=evidence.reaches(gain, question.margin),
+        reached=reaches(gain, question.margin),
         n=n,
         wins=int((differences > _ROUNDING).sum()),
         losses=int((differences < -_ROUNDING).sum()),
@@ -384,16 +362,14 @@ def _comparison(
     )
 
 
-def _weighed(finding: Finding, question: evidence.Question, width: float) -> evidence.Comparison:
+def _weighed(finding: Finding, question: Question, width: float) -> Comparison:
     if not question.bounds:
-        return evidence.weigh(finding.p_value, question)
+        return weigh(finding.p_value, question)
     lower, upper = finding.bounds()
-    return evidence.weigh(finding.p_value, question, (max(lower, -width), min(upper, width)))
+    return weigh(finding.p_value, question, (max(lower, -width), min(upper, width)))
 
 
-def _examples_needed(
-    finding: Finding, gain: float, weighed: evidence.Comparison, question: evidence.Question, n: int
-) -> int | None:
+def _examples_needed(finding: Finding, gain: float, weighed: Comparison, question: Question, n: int) -> int | None:
     """Return the number of examples needed for the evidence, and for a measured gain that reaches the margin again.
 
     More than ``n`` if ``n`` were not enough.
@@ -405,7 +381,7 @@ def _examples_needed(
     return None if needed is None or again is None else max(needed, again, 0 if weighed.shown else n + 1)
 
 
-def _differences(baseline: arrays.Floats, candidate: arrays.Floats, low: float, high: float) -> arrays.Floats:
+def _differences(baseline: Floats, candidate: Floats, low: float, high: float) -> Floats:
     """Return candidate minus baseline; all scores must lie in [low, high]."""
     if baseline.ndim != 1 or baseline.shape != candidate.shape or not len(baseline):
         shapes = f"{baseline.shape} and {candidate.shape}"
@@ -417,9 +393,7 @@ def _differences(baseline: arrays.Floats, candidate: arrays.Floats, low: float, 
     return candidate - baseline
 
 
-def compare_preferences(
-    preferred: arrays.Floats, *, means: bool = False, margin: float, **asked: Any
-) -> evidence.Comparison:
+def compare_preferences(preferred: Floats, *, means: bool = False, margin: float, **asked: Any) -> Comparison:
     """Compare two models by preferences; the gain is the candidate's win rate minus 0.5.
 
     Wins and losses are the discordant pairs of McNemar's test, and ties are concordant pairs. The win rate (wins plus
