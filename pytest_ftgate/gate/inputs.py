@@ -1,6 +1,6 @@
 """Read the inputs of a gate without calling a model: data, metrics and models."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from math import inf
@@ -12,7 +12,6 @@ from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set, check_
 from pytest_ftgate.checks.judging import prepare_judging
 from pytest_ftgate.checks.parts import check_possible, prepare_parts
 from pytest_ftgate.config import GateKeys, MetricSpec
-from pytest_ftgate.config.metrics import JUDGED
 from pytest_ftgate.data import DataSet
 from pytest_ftgate.gate.state import Services
 from pytest_ftgate.metrics import Metric, build_metric, labels, reads_expected
@@ -30,7 +29,7 @@ def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hoo
         others = thresholds.RUN_METRICS if spec.name in config.thresholds else ()
         return build_metric(spec, labels=own, custom=custom, known=known, others=others, examples=test.examples)
 
-    metrics = {name: build(spec) for name, spec in _by_name(_asked(config)).items()}
+    metrics = {spec.name: build(spec) for spec in _asked(config)}
     if metrics[config.decided_by.name].uses_labels and "accuracy" not in metrics:
         options = {key: value for key, value in config.decided_by.options.items() if key in labels.READING_OPTIONS}
         metrics["accuracy"] = build(MetricSpec("accuracy", options, config.decided_by.source))
@@ -47,21 +46,6 @@ def _asked(config: GateKeys) -> list[MetricSpec]:
     """Return every metric of answers that the gate names, the deciding one first."""
     names = dict.fromkeys((*(one.name for one in config.metrics), *config.thresholds))
     return [config.metric_named(name) for name in names if name not in thresholds.RUN_METRICS]
-
-
-def _by_name(asked: Sequence[MetricSpec]) -> dict[str, MetricSpec]:
-    """Return one spec per metric. Options may be given where it is first named, or be the same everywhere."""
-    specs: dict[str, MetricSpec] = {}
-    for spec in asked:
-        first = specs.setdefault(spec.name, spec)
-        if spec.name in JUDGED and not first.options:  # a judge is named once, wherever that is
-            specs[spec.name] = first = spec
-        if spec.options and spec.options != first.options:
-            what = f"the metric {spec.name} is used twice with different options"
-            evidence = f"{first.options} ({first.source}) and {spec.options} ({spec.source})"
-            cure = "Use the same options everywhere in one gate."
-            raise errors.ConfigError(what, where=errors.Where(key="metric"), evidence=evidence, cure=cure)
-    return specs
 
 
 def custom_metrics(hook: Any | None) -> dict[str, Any]:

@@ -79,6 +79,7 @@ ROWS: list[Sequence[Mapping[str, Any]]] = [  # of JSON Lines
     *([{**ALPACA, "input": value}] for value in (0, [])),
     *([{**PAIR, "completion": value}] for value in ([], ["a", "b"], [{"content": "x"}], [{"from": "gpt"}])),
     *([{"prompt": None, "completion": [Q, A]}], [{"text": "a", "label": 0, "label_text": "b"}]),
+    *([{"messages": [*turns]}] for turns in ([{**BAD, "weight": 0}, Q], [Q, {**A, "tool_calls": "x"}])),
     # no answer to learn
     [{"messages": [Q, {**BAD, "weight": 0}]}] * 2,
     *([{**row, key: True}, {**row, key: unwanted}] for row, key, unwanted in (

@@ -131,7 +131,7 @@ def test_pairing_within_a_tolerance_is_a_largest_matching(expected, answered, to
 
     near = np.abs(np.subtract.outer(expected, answered or [99])) <= tolerance
     most = int(near[linear_sum_assignment(near, maximize=True)].sum())
-    for item in (int, lambda n: {"p": n}):
+    for item in (int, lambda n: {"p": n}, lambda n: [n]):
         pair = ({"t": [*map(item, expected)]}, {"t": [*map(item, answered)]})
         assert counts(score("field_f1", [pair], lists="set", tolerance=tolerance))["t"][0] == most
 
