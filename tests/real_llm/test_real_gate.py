@@ -8,7 +8,7 @@ from typing import Any
 
 import needs
 import pytest
-from gate_project import read_jsonl, refused, statuses
+from gate_project import read_jsonl, statuses, stopped
 
 needs.the_extra()
 
@@ -56,7 +56,7 @@ def test_tokens_are_those_of_the_models_own_tokenizer(voice: VoiceProject, check
 
 def test_a_candidate_trained_on_shuffled_labels_is_refused(voice: VoiceProject) -> None:
     voice.gates(candidate=voice.model("shuffled"))
-    refused(voice, "fail", called=True)
+    stopped(voice.gate(), "fail", called=True)
     gate = voice.gate()
     assert gate["gain"] < 0
     assert statuses(gate)["margin"] == "fail"
@@ -65,7 +65,7 @@ def test_a_candidate_trained_on_shuffled_labels_is_refused(voice: VoiceProject) 
 
 def test_a_baseline_of_random_weights_is_a_straw_man(voice: VoiceProject) -> None:
     voice.gates(baseline=voice.model("random"))
-    refused(voice, "fail", called=True)
+    stopped(voice.gate(), "fail", called=True)
     gate = voice.gate()
     assert gate["candidate"]["metrics"]["accuracy"] >= 0.8
     # It never ends its answers, so that all of them are cut off.
@@ -75,9 +75,9 @@ def test_a_baseline_of_random_weights_is_a_straw_man(voice: VoiceProject) -> Non
 def test_two_names_for_one_server_are_found_out(voice: VoiceProject) -> None:
     """llama.cpp answers with the model it has, whatever the name, and says which one that is."""
     voice.gates(baseline={**voice.model("tuned"), "model": "base"})
-    assert "'tuned' answered" in refused(voice, "error", called=True)
+    assert "'tuned' answered" in stopped(voice.gate(), "error", called=True)["message"]
     voice.gates(baseline={**voice.model("tuned"), "model": "base", "served_as": "tuned"})
-    assert f"the same {N} answers" in refused(voice, "fail", called=True)
+    assert f"the same {N} answers" in stopped(voice.gate(), "fail", called=True)["message"]
 
 
 # --- stored, recorded, offline -------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import needs
 import pytest
-from gate_project import check, read_jsonl, refused
+from gate_project import check, read_jsonl, stopped
 
 needs.the_extra()
 
@@ -76,7 +76,7 @@ def test_what_the_server_refuses_is_quoted(voice: VoiceProject, served: Callable
         ),
     ):
         voice.gates(**keys)
-        message = refused(voice, "error", called=True)
+        message = stopped(voice.gate(), "error", called=True)["message"]
         assert [part for part in parts if part not in message] == []
 
 
@@ -85,10 +85,13 @@ def test_a_server_that_asks_for_a_key(
 ) -> None:
     with serving("tuned", checkpoints.files["tuned"], checkpoints.shape.context, KEY) as locked:
         voice.gates(candidate=voice.at(locked))
-        assert "the endpoint needs a key, and the gate names none" in refused(voice, "error", called=True)
+        assert (
+            "the endpoint needs a key, and the gate names none"
+            in stopped(voice.gate(), "error", called=True)["message"]
+        )
         voice.gates(candidate=voice.at(locked, api_key_env="FTGATE_TEST_KEY"))
         monkeypatch.setenv("FTGATE_TEST_KEY", "a wrong one")
-        assert "the key in FTGATE_TEST_KEY was refused" in refused(voice, "error", called=True)
+        assert "the key in FTGATE_TEST_KEY was refused" in stopped(voice.gate(), "error", called=True)["message"]
         monkeypatch.setenv("FTGATE_TEST_KEY", KEY)
         gate = voice.gate()
     assert gate["verdict"] == "pass"
