@@ -11,10 +11,8 @@ from pytest_ftgate.statistics import groups, planning
 def check_size(gate: Context) -> Iterator[result.Check]:
     """Check that there are enough test examples, and note where a ``limit`` reads only a part of a file."""
     config, needed, examples = gate.config, gate.config.min_test_examples, len(gate.whole)
-    message, fields = (
-        f"{text.plural(examples, 'test example')} ({needed:,} required)",
-        gate.requirement("min_test_examples"),
-    )
+    message = f"{text.plural(examples, 'test example')} ({needed:,} required)"
+    fields = gate.requirement("min_test_examples")
     if examples < needed:
         fields |= {"advice": f"Label {text.plural(needed - examples, 'more test example')}.", "action": "add_examples"}
     yield result.Check("min_test_examples", "pass" if examples >= needed else "fail", message, examples, **fields)

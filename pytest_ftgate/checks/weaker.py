@@ -1,4 +1,4 @@
-"""Compare the project with what it was at the merge base: its ini keys, its gate file, each gate, and its test sets.
+"""Compare the project with what it was at the merge base: its ini keys, gate file, gates, prompts and test sets.
 
 Keys with a direction (``Weaker``) are compared by it. All others that a verdict rests on must be the same.
 """

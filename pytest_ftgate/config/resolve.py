@@ -94,11 +94,9 @@ def _refuse_outside(spec: ModelSpec, root: Path) -> None:
     homes = map(os.path.abspath, (root, spec.source.base_dir))
     if not absolute and not any(spec.options["path"].is_relative_to(home) for home in homes):
         found = f"The project is the folder {cut(os.path.basename(os.path.abspath(root)))}."
-        what, cure = (
-            f"{cut(spec.spelling)} is outside the project ({spec.source})",
-            "Keep recorded answers in the project",
-        )
-        raise ConfigError(what, evidence=found, cure=f"{cure}, or write an absolute path.")
+        what = f"{cut(spec.spelling)} is outside the project ({spec.source})"
+        cure = "Keep recorded answers in the project, or write an absolute path."
+        raise ConfigError(what, evidence=found, cure=cure)
 
 
 def _nearest(layers: Sequence[Layer], models: Mapping[str, ModelSpec]) -> dict[str, _Value]:

@@ -24,13 +24,16 @@ def option_path(config: pytest.Config, text: str) -> Path:
 
 def refuse_tracked(state: Path) -> None:
     """Raise :class:`ConfigError` if git tracks the folder of stored answers: answers would arrive unseen."""
+    known, shown = list[str](), errors.shown_path(state)
     with suppress(errors.HistoryError):
-        if git.in_repository(state.parent) and (
-            known := git.git_lines(state.parent, "ls-files", "-z", "--", state.name)
-        ):
-            what, shown = f"git tracks {known[0]}, in the folder of stored answers", errors.shown_path(state)
-            cure = f"Run git rm -r --cached {shown}, and add it to .gitignore. To commit answers, use "
-            raise errors.ConfigError(what, where=errors.Where(shown), cure=f"{cure}--ftgate-report=recordings:FOLDER.")
+        known = (
+            git.git_lines(state.parent, "ls-files", "-z", "--", state.name) if git.in_repository(state.parent) else []
+        )
+    if known:
+        what = f"git tracks {known[0]}, in the folder of stored answers"
+        cure = f"Run git rm -r --cached {shown}, and add it to .gitignore. "
+        cure += "To commit answers, use --ftgate-report=recordings:FOLDER."
+        raise errors.ConfigError(what, where=errors.Where(shown), cure=cure)
 
 
 class GateFiles:

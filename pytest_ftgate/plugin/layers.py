@@ -183,13 +183,9 @@ def layers_of(request: pytest.FixtureRequest, files: GateFiles, *, but: str = ""
     """
     item: pytest.Item = request.node
     if but and f"ftgate_{but}" in _parameters(item):
-        what, where = (
-            f"the fixture ftgate_{but} does not take a parameter",
-            errors.Where(errors.shown_path(request.path)),
-        )
-        raise errors.ConfigError(
-            what, where=where, cure="Remove indirect: the parameter itself is the model or the examples."
-        )
+        what = f"the fixture ftgate_{but} does not take a parameter"
+        cure = "Remove indirect: the parameter itself is the model or the examples."
+        raise errors.ConfigError(what, where=errors.Where(errors.shown_path(request.path)), cure=cure)
     remarks = () if but else tuple(unused_fixtures(request))
 
     def value_of(name: str) -> Any:

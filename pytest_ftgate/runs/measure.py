@@ -242,10 +242,8 @@ def flips(baseline: Measured, candidate: Measured, metric: str, most: int) -> di
 
 
 def _flip(index: int, baseline: Run, candidate: Run, scored: Scored) -> result.Flip:
-    example, readable = (
-        candidate.test_set.examples[index],
-        messages.readable_calls if scored.metric.calls_tools else str,
-    )
+    example = candidate.test_set.examples[index]
+    readable = messages.readable_calls if scored.metric.calls_tools else str
     return result.Flip(
         id=_short(example.id),
         where=None if example.place is None else str(example.place),
