@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.config import gate_file, gate_keys
-from pytest_ftgate.config.keys import BUILT_IN, Layer, Reading, Source, place, read_keys
+from pytest_ftgate.config import comparing, gate_file, gate_keys
+from pytest_ftgate.config.keys import BUILT_IN, LEFT_OPEN, Layer, Reading, Source, place, read_keys
 from pytest_ftgate.config.models import BaselineKeys, ModelSpec, has_own_standards, no_candidate
 from pytest_ftgate.errors import ConfigError, FtgateError, Where, combined, shown_path
 from pytest_ftgate.text import KeyPath, cut
@@ -18,7 +18,6 @@ _FIXTURES = ("test_set", "training_set", "baseline", "candidate")
 _BY_NAME = ("thresholds", "checks")
 """The mappings of names that are merged: each name is taken from the nearest layer that has it."""
 
-LEFT_OPEN = Source("fixture", "not in the gate file", Path())
 _STAND_INS: Mapping[str, Any] = {"test_set": (), "training_set": (), "baseline": str, "candidate": str, "margin": 0.0}
 _OTHERS = {"baseline": "baselines", "margin": "max_drop"}
 
@@ -58,12 +57,29 @@ def resolve_gate(
         raise _missing(missing, layers, file, gate)
     config = _of_one_standard(_merged(values, gate, gate or default_name))
     if file is not None and file.policy is not None:
-        file.policy.check(config)
+        policy = _by_policy(config, file, file.policy, layers)
+        comparing.check_policy(policy, config, file.policy.values)
     if root is not None:
         _refuse_unjudged(config)
         for spec in (*config.baselines.values(), config.candidate, *config.judges):
             _refuse_outside(spec, root)
     return config
+
+
+def _by_policy(
+    config: gate_keys.GateKeys,
+    file: gate_file.GateFile,
+    policy: Layer,
+    layers: Sequence[Layer],
+) -> gate_keys.GateKeys:
+    """Return a gate with the values of its policy in place of its own."""
+    values = _nearest([policy, *layers], file.models)
+    strict = _adopted(_merged(values, config.gate, config.name))
+
+    # Only the metric that decides is the policy's: the others are of the gate's thresholds.
+    names = [metric.name for metric in strict.metrics]
+    others = [metric for metric in config.metrics if metric.name not in names]
+    return strict.model_copy(update={"metric": (*strict.metrics, *others)})
 
 
 def as_written(file: gate_file.GateFile, gate: str) -> gate_keys.GateKeys:
