@@ -1,6 +1,6 @@
 """Compare the gates that ini ``ftgate_required`` requires with those that this session judged."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -19,10 +19,11 @@ BROKEN = "was not judged, because its set-up failed"
 
 _READY = ":ready"  # after the name of a gate that is met before its model is trained
 _NOT_JUDGED = "was collected but not judged: the run stopped early, or a worker crashed"
+_MOVE_IT = "write the key into the gate file, or remove it from the test"
 _NO_TEST = "no collected test has this marker"
 _RUN_IT = f"run it, or add {ini_keys.ALLOW_MISSING} to a command without the gates"
-_CREATE_IT = (
-    "create it, or, for gates in markers, give each marker name=NAME and write "
+_ADD_GATES = (
+    "add the gates to it, or, for gates in markers, give each marker name=NAME and write "
     "ftgate_required = NAME"
 )
 
@@ -47,16 +48,21 @@ class Unmet:
     Attributes:
         name: of the gate.
         reason: why, as the end of a sentence.
+        cure: what to do.
         did_run: whether the gate was judged.
         test: the test that failed for that.
-        meant: the gate whose name was probably meant.
     """
 
     name: str
     reason: str
+    cure: str | None = _RUN_IT
     did_run: bool = False
     test: str | None = None
-    meant: str | None = None
+
+    @property
+    def verb(self) -> str:
+        """Return what became of the gate."""
+        return "did not pass" if self.did_run else "did not run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +93,8 @@ class Review:
     def lines(self) -> Iterator[Line]:
         """Yield the lines for the terminal that are no errors; a plan has no verdict to require."""
         if self.waived_by == ini_keys.ALLOW_MISSING:
-            for sentence in self._sentences(()).values():
-                yield Line(f"{sentence}; not enforced: {self.waived_by}", "yellow")
+            for group in self._groups(()):
+                yield Line(f"{_sentence(group)}; not enforced: {self.waived_by}", "yellow")
         if not self.forbidden:
             for text in self.weaker:
                 yield Line(text, "red")
@@ -98,39 +104,43 @@ class Review:
 
         Reasons for which the tests in ``counted`` failed are left out: pytest has shown them.
         """
-        sentences = self._sentences(counted)
-        if sentences and not self.waived_by:
-            errors = [f"ERROR {sentence}" for sentence in sentences.values()]
-            last = finding(errors.pop(), f"required by {self.setting}", self._cure())
-            yield KEY, "; ".join(sentences), _joined(*map(finding, errors), last)
+        groups = self._groups(counted)
+        if groups and not self.waived_by:
+            findings = []
+            for number, group in enumerate(groups, 1):
+                is_last = number == len(groups)
+                facts = f"required by {self.setting}" if is_last else ""
+                cure = group[0].cure
+                if not is_last and groups[number][0].cure == cure:
+                    cure = None  # it follows the next one, which has the same
+                findings.append(finding(f"ERROR {_sentence(group)}", facts, cure))
+            reasons = [f"{_names_of(group)}: {group[0].reason}" for group in groups]
+            yield KEY, "; ".join(reasons), _joined(findings)
 
         if self.weaker and self.forbidden:
-            text = _joined(*(finding(f"ERROR {line}") for line in self.weaker))
-            yield "ftgate_forbid_weakening", "; ".join(self.weaker), text
+            findings = [finding(f"ERROR {line}") for line in self.weaker]
+            yield "ftgate_forbid_weakening", "; ".join(self.weaker), _joined(findings)
 
-    def _cure(self) -> str | None:
-        """Return what to do: correct a name, or run what did not run."""
-        corrections = [f"{gate.meant} in place of {gate.name}" for gate in self.unmet if gate.meant]
-        if corrections:
-            return f"write {', '.join(corrections)} in {KEY}"
-        return None if all(gate.did_run for gate in self.unmet) else _RUN_IT
-
-    def _sentences(self, counted: Collection[str]) -> dict[str, str]:
-        """Return a sentence for each reason, by a shorter form of it."""
-        names: dict[tuple[bool, str], list[str]] = {}
+    def _groups(self, counted: Collection[str]) -> list[list[Unmet]]:
+        """Return the gates that are not met for one reason together."""
+        groups: dict[tuple[str, str], list[Unmet]] = {}
         for gate in self.unmet:
             if gate.test is None or gate.test not in counted:
-                names.setdefault((gate.did_run, gate.reason), []).append(gate.name)
-
-        sentences = {}
-        for (did_run, reason), gates in names.items():
-            verb = "did not pass" if did_run else "did not run"
-            listed = ", ".join(gates)
-            sentences[f"{listed}: {reason}"] = f"required gate {listed} {verb}: {reason}"
-        return sentences
+                groups.setdefault((gate.verb, gate.reason), []).append(gate)
+        return list(groups.values())
 
 
-def _joined(*findings: Iterator[list[str]]) -> str:
+def _names_of(group: Sequence[Unmet]) -> str:
+    return ", ".join(gate.name for gate in group)
+
+
+def _sentence(group: Sequence[Unmet]) -> str:
+    noun = "gate" if len(group) == 1 else "gates"
+    return f"required {noun} {_names_of(group)} {group[0].verb}: {group[0].reason}"
+
+
+def _joined(findings: Iterable[Iterable[list[str]]]) -> str:
+    """Return the lines of findings as one text."""
     lines = []
     for parts in findings:
         for part in parts:
@@ -176,7 +186,7 @@ def _findings_on_none(
         elif found.gate not in project.gate_names:
             is_required = found.was_required or project.requires(found.gate, in_file=True)
             if forbidden and is_required:
-                removed.append(Unmet(found.gate, found.text))
+                removed.append(Unmet(found.gate, found.text, found.cure))
             else:
                 weaker.append(found.text)
     return removed, weaker
@@ -192,11 +202,8 @@ def _find_unmet(project: Project, results: Sequence[GateResult], seen: Seen) -> 
 
     unmet: dict[str, Unmet] = {}
     if "all" in names and not project.gate_names:
-        shown = shown_path(project.path)
-        reason = f"{shown} has no gates"
-        if file is None:
-            reason = f"it means the gates of {shown}, which does not exist: {_CREATE_IT}"
-        unmet["all"] = Unmet("all", reason)
+        lack = "does not exist" if file is None else "has no gates"
+        unmet["all"] = Unmet("all", f"{shown_path(project.path)} {lack}", _ADD_GATES)
 
     tests_of = _tests_by_gate(results, seen)
     for required in project.required:
@@ -246,24 +253,29 @@ def _why_unmet(
     in_file = name in project.gate_names
     if not tests:
         near = None if in_file else nearest(name, (*project.gate_names, *seen.names.values()))
-        hint = f"; did you mean '{near}'?" if near else ""
-        return Unmet(name, f"{_NO_TEST}{hint}", meant=near)
+        if near is None:
+            return Unmet(name, _NO_TEST)
+        cure = f"write {near} in place of {name} in {KEY}"
+        return Unmet(name, f"{_NO_TEST}; did you mean '{near}'?", cure)
 
     is_judged = any(result is not None and result.gate == name for result in tests.values())
     for test, result in tests.items():
         if result is None:
             continue
         if not result.passed:
-            return Unmet(name, f"the verdict of {test} is {result.verdict}", True, test)
+            reason = f"the verdict of {test} is {result.verdict}"
+            return Unmet(name, reason, None, did_run=True, test=test)
         if in_file and result.gate != name:
             if not is_judged:
                 return Unmet(name, f"{test} is a different gate with that name")
         elif result.loosened:
             less = "; ".join(result.loosened)
-            return Unmet(name, f"{test} requires less than the gate file: {less}", True)
+            reason = f"{test} requires less than the gate file: {less}"
+            return Unmet(name, reason, _MOVE_IT, did_run=True)
         elif result.stage == "ready" and not ready:
-            text = f"{test} judged no candidate (stage: ready), which counts only as {name}{_READY}"
-            return Unmet(name, text, True)
+            reason = f"{test} has no candidate yet (stage: ready)"
+            cure = f"add the candidate, or write {name}{_READY} in {KEY}"
+            return Unmet(name, reason, cure, did_run=True)
 
     for test, result in tests.items():
         if result is None or test in seen.absent:

@@ -87,7 +87,7 @@ def test_what_tests_may_do_to_their_gate(required: Project) -> None:
 
 OWN = f"{HEAD}@pytest.mark.ftgate(name='orders', {KEYS})\n{TEST}\n"
 Row = tuple[Files, tuple[str, ...], str]
-REQUIRED, NO_FILE = "[pytest]\nftgate_required = ", "all: it means the gates of ftgate.yaml, which does not exist"
+REQUIRED, NO_FILE = "[pytest]\nftgate_required = ", "all: ftgate.yaml does not exist"
 TWICE = {"pytest.ini": f"{REQUIRED}orders\n", "test_easy.py": OWN.replace("test_gate", "test_easy")}
 DESELECTED = "support: test_gate.py::test_gate was deselected"
 OWED: dict[str, Row] = {
