@@ -239,7 +239,6 @@ class HistoryError(FtgateError):
     """Git cannot tell what a file contained where this change began."""
 
 
-
 _T = TypeVar("_T")
 
 _LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)

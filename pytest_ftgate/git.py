@@ -65,16 +65,12 @@ def git_lines(folder: Path, *args: str) -> list[str]:
     return os.fsdecode(git(folder, *args, may_fail=True)).split(separator)[:-1]
 
 
-def _run(
-    folder: Path, args: tuple[str, ...], stdin: bytes = b""
-) -> subprocess.CompletedProcess[bytes]:
+def _run(folder: Path, args: tuple[str, ...], stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Run git, whatever its exit status. Raises :class:`HistoryError` if that is not possible.
 
     Variables such as ``GIT_DIR``, which hooks and rebases set, may name another repository.
     """
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("GIT_")
-    }
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         return subprocess.run(  # noqa: S603  # no shell, and no argument is taken for an option
             [*_COMMAND, *args],

@@ -391,7 +391,7 @@ def _judge(project: Project, gate: str | None, marked: Mapping[str, Any], hook: 
             )
             reviewed = layers.reviewed(stand_in)
             result = judge_gate(config, services, nodeid=nodeid, reviewed=reviewed).result
-            result = replace(result, loosened=tuple(map(str, layers.loosened.values())))
+            result = replace(result, loosened=tuple(f"{key}: {values}" for key, values in layers.loosened.items()))
         except FtgateError as error:
             result = failed_result(result, error)
     facts: dict[str, Any] = json.loads(json.dumps(replace(result, location=place).to_dict(whole=True), allow_nan=False))

@@ -36,21 +36,14 @@ _FORBID = "ftgate_forbid_weakening"
 _BASE_REF = "ftgate_base_ref"
 _TRUE = ("1", "yes", "true", "on")  # as pytest reads it
 
-_APPROVED = (
-    "Restore it, or merge the change separately, with the approval of someone who may override "
-    "this gate."
-)
-_CLONE = (
-    "Run the gate in a clone with the history (git clone, or fetch-depth: 0 for actions/checkout)."
-)
+_APPROVED = "Restore it, or merge the change separately, with the approval of someone who may override this gate."
+_CLONE = "Run the gate in a clone with the history (git clone, or fetch-depth: 0 for actions/checkout)."
 _ADD = "Add it to git, or track it with Git LFS or DVC."
 _NAME_BASE = f"Merge the key first. Or run {SET_HEAD} in place of it: origin's default branch is the base."
 
 _NO_GATES = b"version: 1"
 _PROMPT_FILES = ("system_file", "rubric_file", "calibration")
-_POINTER = re.compile(
-    rb"(?:version https://git-lfs|outs:)(?:.*\n)+?.*(?:sha256:|md5: )([0-9a-f]+)\s*$", re.MULTILINE
-)
+_POINTER = re.compile(rb"(?:version https://git-lfs|outs:)(?:.*\n)+?.*(?:sha256:|md5: )([0-9a-f]+)\s*$", re.MULTILINE)
 """The hash of a file in its pointer: that of Git LFS in its place, that of DVC beside it."""
 
 
@@ -73,9 +66,7 @@ class Finding:
     was_required: bool = False
 
     @classmethod
-    def weaker(
-        cls, than: str, text: str, place: str = "", gate: str | None = None, **more: Any
-    ) -> "Finding":
+    def weaker(cls, than: str, text: str, place: str = "", gate: str | None = None, **more: Any) -> "Finding":
         """Return that something at a ``place`` asks for less ``than`` something else."""
         where = f" ({place})" if place else ""
         return cls(gate, f"weaker than {than}: {text}{where}", **more)
@@ -122,9 +113,7 @@ class _Past:
         return file if self.base.content(path) is None else path
 
 
-def compare(
-    file: Path, home: Path, ini: Path | None, ref: str | None = None, *, in_ci: bool = True
-) -> Compared:
+def compare(file: Path, home: Path, ini: Path | None, ref: str | None = None, *, in_ci: bool = True) -> Compared:
     """Compare a project with what it was at the merge base.
 
     Args:
@@ -216,9 +205,7 @@ def _compare_ini(past: _Past, ini: Path | None, gates: Sequence[str]) -> Iterato
         yield Finding.weaker(past.base.name, f"ini {key}: {old} -> {new}", place, cure=cure)
 
 
-def _weaker_keys(
-    then: Mapping[str, Any], now: Mapping[str, Any], gates: Sequence[str]
-) -> Iterator[str]:
+def _weaker_keys(then: Mapping[str, Any], now: Mapping[str, Any], gates: Sequence[str]) -> Iterator[str]:
     """Yield the keys that require less; all others protect nothing."""
     names = set(_names(now.get(_REQUIRED)))
     if "all" in names:
@@ -290,11 +277,11 @@ def _policy_then(base: Base, path: Path) -> bytes:
 
 def _compare_gate(base: Base, name: str, then: GateKeys, now: GateKeys) -> Iterator[Finding]:
     """Yield where a gate asks for less, and what became of its test sets and prompts."""
-    for key, change in weakenings(then, now).items():
+    for key, values in weakenings(then, now).items():
         place = now.place_of(key)
         if not place and then.place_of(key):
             place = f"{then.place_of(key)} at {base.name}"
-        yield Finding.weaker(base.name, str(change), place, name)
+        yield Finding.weaker(base.name, f"{key}: {values}", place, name)
 
     sets_then = _test_sets(then)
     sliced = then.slices.fields if then.slices else ()
@@ -343,9 +330,7 @@ def _dvc_file(path: Path) -> Path:
 # --- examples -------------------------------------------------------------------------------------
 
 
-def _compare_examples(
-    base: Base, data: DataKeys, sliced: Sequence[str]
-) -> Iterator[tuple[bool, str]]:
+def _compare_examples(base: Base, data: DataKeys, sliced: Sequence[str]) -> Iterator[tuple[bool, str]]:
     """Yield what became of the examples of a test set, and whether that is weaker.
 
     Raises:
@@ -354,9 +339,7 @@ def _compare_examples(
     path = data.path
     shown = shown_path(path)
     content = base.content(path)
-    pointer = _POINTER.match(
-        (base.content(_dvc_file(path)) if content is None else content) or b""
-    )
+    pointer = _POINTER.match((base.content(_dvc_file(path)) if content is None else content) or b"")
     if pointer is not None:
         now = path.read_bytes()
         hashes = (sha256(now).hexdigest(), md5(now, usedforsecurity=False).hexdigest())
@@ -399,9 +382,7 @@ def _read_examples(data: DataKeys, path: Path) -> DataSet:
     )
 
 
-def _lost_examples(
-    old: DataSet, new: DataSet, sliced: Sequence[str]
-) -> tuple[list[str], list[str]]:
+def _lost_examples(old: DataSet, new: DataSet, sliced: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the ids of the examples that were removed, and of those that were changed.
 
     Examples are known by their ids, or by their inputs where the file had no ids. Fields may be

@@ -1,6 +1,6 @@
 """The configuration of a gate: the gate file, markers and fixtures, merged and validated."""
 
-from pytest_ftgate.config.comparing import Change, weakenings
+from pytest_ftgate.config.comparing import weakenings
 from pytest_ftgate.config.data import DataKeys, file_of, keys_of
 from pytest_ftgate.config.gate_file import GateFile, load_gate_file, render_json_schema
 from pytest_ftgate.config.gate_keys import GateKeys
@@ -11,7 +11,7 @@ from pytest_ftgate.config.requirements import EconomicsKeys, GuardKeys, Hypothes
 from pytest_ftgate.config.resolve import as_written, resolve_gate
 
 __all__ = [
-    "Change", "DataKeys", "EconomicsKeys", "GateFile", "GateKeys", "GuardKeys", "HypothesisKeys", "Layer", "MetricSpec",
+    "DataKeys", "EconomicsKeys", "GateFile", "GateKeys", "GuardKeys", "HypothesisKeys", "Layer", "MetricSpec",
     "ModelSpec", "SliceKeys", "Source", "ThresholdKeys", "as_written", "file_of", "keys_of", "load_gate_file",
     "render_json_schema", "resolve_gate", "weakenings",
 ]  # fmt: skip

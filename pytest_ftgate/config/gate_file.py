@@ -140,9 +140,7 @@ def _check_names(file: _Written) -> None:
 # --- a policy that several repositories share, which a gate may only tighten -----------------------------------------
 
 
-def _read_policy(
-    written: str, file: Path, where: Where, read: Callable[[Path], bytes]
-) -> keys.Layer:
+def _read_policy(written: str, file: Path, where: Where, read: Callable[[Path], bytes]) -> keys.Layer:
     """Return the values of a policy, as a layer below the defaults of a gate file.
 
     Args:

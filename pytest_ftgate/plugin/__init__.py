@@ -45,7 +45,6 @@ else:
 SESSION: pytest.StashKey[_session.GateSession] = pytest.StashKey()
 REQUEST: pytest.StashKey[pytest.FixtureRequest] = pytest.StashKey()
 MARKED: pytest.StashKey[list[pytest.Item]] = pytest.StashKey()  # the tests that had the marker before all hooks
-COLLECTED: pytest.StashKey[bool] = pytest.StashKey()  # the test had the marker when it was collected
 SET_UP: pytest.StashKey[bool] = pytest.StashKey()  # the set-up of the test has ended
 
 _FORMATS = ("card", "html", "json", "markdown", "recordings")
@@ -255,10 +254,10 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    left = set(map(id, session.items))
-    pytest_deselected([item for item in session.config.stash.get(MARKED, ()) if id(item) not in left])
+    selected = set(map(id, session.items))
+    marked = session.config.stash.get(MARKED, ())
+    pytest_deselected([item for item in marked if id(item) not in selected])
     for item in filter(_marked, session.items):
-        item.stash[COLLECTED] = True
         gate_session(item.config).see(item)
 
 
@@ -325,7 +324,7 @@ def _remarked(item: pytest.Item) -> bool:
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
     """Judge the gate after all fixtures of the test were set up."""
     result = yield
-    if _marked(item) or COLLECTED in item.stash:
+    if _marked(item):
         _outcome.judge_in_setup(item, item.stash.get(REQUEST, None), gate_session(item.config))
     item.stash[SET_UP] = True
     return result

@@ -16,7 +16,7 @@ import pytest
 
 from pytest_ftgate import errors, result
 from pytest_ftgate.checks import attempts, weaker
-from pytest_ftgate.config import Change, GateFile, GateKeys, Layer, Source, as_written, resolve_gate, weakenings
+from pytest_ftgate.config import GateFile, GateKeys, Layer, Source, as_written, resolve_gate, weakenings
 from pytest_ftgate.plugin.project import Project
 
 MARK = "ftgate"
@@ -257,7 +257,7 @@ class Layers:
         return as_written(self.file, self.gate) if self.gate is not None and self.file is not None else None
 
     @cached_property
-    def loosened(self) -> Mapping[str, Change]:
+    def loosened(self) -> Mapping[str, str]:
         """Return where the test requires less than the gate in the file, by key.
 
         Another training set is no weaker gate, but it is not the gate of the file either.
@@ -283,11 +283,11 @@ class Layers:
 
     def _weaker_than_file(self) -> Iterator[weaker.Finding]:
         """Yield what markers and fixtures require less than the gate file."""
-        for key, change in self.loosened.items():
+        for key, values in self.loosened.items():
             in_file = self._in_file.place_of(key) if self._in_file is not None else ""
             places = dict.fromkeys((in_file, self.config.place_of(key)))
             where = " -> ".join(filter(None, places))
-            yield weaker.Finding.weaker("the gate file", str(change), where, self.gate)
+            yield weaker.Finding.weaker("the gate file", f"{key}: {values}", where, self.gate)
 
     def _outside_file(self) -> Iterator[weaker.Finding]:
         """Yield what a required gate has outside of the gate file, where it could not be compared.

@@ -37,16 +37,11 @@ def judge_in_setup(item: pytest.Item, request: pytest.FixtureRequest | None, ses
     if item.config.getoption("setupplan", False):
         session.judged_with[item.nodeid] = tuple(item.iter_markers(MARK))
         return
-    if item.get_closest_marker(MARK) is None:
-        what = f"the ftgate marker of {item.nodeid} was removed after the test was collected"
-        refused = FtgateError(what, cure="Keep it; to leave the gate out of a run, deselect the test: -m 'not ftgate'.")
-    elif request is not None:
+    if request is not None:
         _judge(request, session)
         return
-    else:
-        needs = "needs a test function or method, and the fixture _ftgate_request must not be overridden"
-        refused = FtgateError(f"{item.nodeid} cannot judge a gate: the ftgate marker {needs}")
-    _refuse(item, session, refused)
+    needs = "needs a test function or method, and the fixture _ftgate_request must not be overridden"
+    _refuse(item, session, FtgateError(f"{item.nodeid} cannot judge a gate: the ftgate marker {needs}"))
     _fail_gate(item, session.results[item.nodeid])
 
 
@@ -97,7 +92,12 @@ def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
             judged = judge_gate(config, services, nodeid=nodeid, reviewed=reviewed)
             if judged.result.verdict != "error":
                 services.stores.finish(judged.runs.values())
-            judged = replace(judged, result=replace(judged.result, loosened=tuple(map(str, layers.loosened.values()))))
+            judged = replace(
+                judged,
+                result=replace(
+                    judged.result, loosened=tuple(f"{key}: {values}" for key, values in layers.loosened.items())
+                ),
+            )
         except FtgateError as error:
             judged = state.Judged(failed_result(unnamed, error))
         except Interrupted as error:

@@ -110,7 +110,11 @@ class Project:
                 cure = f"Found {errors.shown_path(path)}: move it, or write ftgate_config = {written}"
                 break
 
-        text = f"gate file not found: searched for {self.path.name} in {errors.shown_path(self.path.parent)}"
+        folder = errors.shown_path(self.path.parent)
+        if self.path.parent == self.home:
+            ini = self._config.inipath
+            folder = f"the folder of {ini.name}" if ini is not None else "pytest's rootdir"
+        text = f"gate file not found: searched for {self.path.name} in {folder}"
         return errors.ConfigError(text, where=errors.Where(errors.shown_path(self.path)), cure=cure)
 
     def _other_places(self) -> Iterator[Path]:

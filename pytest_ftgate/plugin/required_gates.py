@@ -23,8 +23,7 @@ _MOVE_IT = "write the key into the gate file, or remove it from the test"
 _NO_TEST = "no collected test has this marker"
 _RUN_IT = f"run it, or add {ini_keys.ALLOW_MISSING} to a command without the gates"
 _ADD_GATES = (
-    "add the gates to it, or, for gates in markers, give each marker name=NAME and write "
-    "ftgate_required = NAME"
+    "add the gates to it, or, for gates in markers, give each marker name=NAME and write ftgate_required = NAME"
 )
 
 
@@ -93,7 +92,8 @@ class Review:
     def lines(self) -> Iterator[Line]:
         """Yield the lines for the terminal that are no errors; a plan has no verdict to require."""
         if self.waived_by == ini_keys.ALLOW_MISSING:
-            for group in self._groups(()):
+            failed = {gate.test for gate in self.unmet if gate.test is not None}
+            for group in self._groups(failed):  # a red gate is red in any case
                 yield Line(f"{_sentence(group)}; not enforced: {self.waived_by}", "yellow")
         if not self.forbidden:
             for text in self.weaker:
@@ -148,9 +148,7 @@ def _joined(findings: Iterable[Iterable[list[str]]]) -> str:
     return "\n".join(lines)
 
 
-def review_session(
-    config: pytest.Config, project: Project, results: Sequence[GateResult], seen: Seen
-) -> Review:
+def review_session(config: pytest.Config, project: Project, results: Sequence[GateResult], seen: Seen) -> Review:
     """Return the required gates that did not pass, and what is weaker than at the merge base."""
     unmet = _find_unmet(project, results, seen) if project.required else []
     weaker: list[str] = []
@@ -172,9 +170,7 @@ def review_session(
     return Review(unmet, weaker, forbidden, waived_by, setting)
 
 
-def _findings_on_none(
-    project: Project, *, has_results: bool, forbidden: bool
-) -> tuple[list[Unmet], list[str]]:
+def _findings_on_none(project: Project, *, has_results: bool, forbidden: bool) -> tuple[list[Unmet], list[str]]:
     """Return the findings that no gate of today shows: required gates that are gone, and others."""
     compared = project.compared
     is_silent = has_results or (compared.absent and not forbidden)  # each judged gate shows them
@@ -217,9 +213,7 @@ def _find_unmet(project: Project, results: Sequence[GateResult], seen: Seen) -> 
     return list(unmet.values())
 
 
-def _tests_by_gate(
-    results: Sequence[GateResult], seen: Seen
-) -> dict[str, dict[str, GateResult | None]]:
+def _tests_by_gate(results: Sequence[GateResult], seen: Seen) -> dict[str, dict[str, GateResult | None]]:
     """Return the tests by the name that they give their gate, with their results.
 
     The gate of the file that a test names counts before a name in its marker.
@@ -284,9 +278,7 @@ def _why_unmet(
     return None
 
 
-def unmarked(
-    project: Project, results: Sequence[GateResult], seen: Seen, known: Collection[str]
-) -> Iterator[str]:
+def unmarked(project: Project, results: Sequence[GateResult], seen: Seen, known: Collection[str]) -> Iterator[str]:
     """Yield a sentence on the gates of the file without a test, but those that are ``known``.
 
     Nothing is said unless a gate of the file was judged, and its whole folder was collected.

@@ -2,7 +2,6 @@
 
 import re
 from hashlib import md5, sha256
-from pathlib import Path
 
 import pytest
 from gate_project import NATIVE_TOML, label, write_files
@@ -170,11 +169,16 @@ CASES = {  # then, now (with the usual test set), findings
 
 PROJECTS_BELOW = {  # beside the usual project, which is still there; then, now, findings
     "a new project below": (
-        IN_GATES, {"gates/pytest.ini": INI, "gates/ftgate.yaml": BELOW}, ("note: support: the gate support is new",)),
+        IN_GATES,
+        {"gates/pytest.ini": INI, "gates/ftgate.yaml": BELOW},
+        ("note: support: the gate support is new",),
+    ),
     "a new project below that requires nothing": (
-        IN_GATES, {"gates/pytest.ini": "[pytest]\n", "gates/ftgate.yaml": BELOW}, ("note: support: the gate",)),
-    "a project below": (
-        {**IN_GATES, "gates/pytest.ini": "[pytest]\n", "gates/ftgate.yaml": BELOW}, {}, ()),
+        IN_GATES,
+        {"gates/pytest.ini": "[pytest]\n", "gates/ftgate.yaml": BELOW},
+        ("note: support: the gate",),
+    ),
+    "a project below": ({**IN_GATES, "gates/pytest.ini": "[pytest]\n", "gates/ftgate.yaml": BELOW}, {}, ()),
 }
 
 
