@@ -19,6 +19,7 @@ BROKEN = "was not judged, because its set-up failed"
 
 _READY = ":ready"  # after the name of a gate that is met before its model is trained
 _NOT_JUDGED = "was collected but not judged: the run stopped early, or a worker crashed"
+_OTHERWISE = "was not judged as required"
 _MOVE_IT = "write the key into the gate file, or remove it from the test"
 _NO_TEST = "no collected test has this marker"
 _RUN_IT = f"run it, or add {ini_keys.ALLOW_MISSING} to a command without the gates"
@@ -48,20 +49,15 @@ class Unmet:
         name: of the gate.
         reason: why, as the end of a sentence.
         cure: what to do.
-        did_run: whether the gate was judged.
+        verb: what became of the gate.
         test: the test that failed for that.
     """
 
     name: str
     reason: str
     cure: str | None = _RUN_IT
-    did_run: bool = False
+    verb: str = "did not run"
     test: str | None = None
-
-    @property
-    def verb(self) -> str:
-        """Return what became of the gate."""
-        return "did not pass" if self.did_run else "did not run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,18 +254,18 @@ def _why_unmet(
             continue
         if not result.passed:
             reason = f"the verdict of {test} is {result.verdict}"
-            return Unmet(name, reason, None, did_run=True, test=test)
+            return Unmet(name, reason, None, "did not pass", test)
         if in_file and result.gate != name:
             if not is_judged:
                 return Unmet(name, f"{test} is a different gate with that name")
         elif result.loosened:
             less = "; ".join(result.loosened)
             reason = f"{test} requires less than the gate file: {less}"
-            return Unmet(name, reason, _MOVE_IT, did_run=True)
+            return Unmet(name, reason, _MOVE_IT, _OTHERWISE)
         elif result.stage == "ready" and not ready:
             reason = f"{test} has no candidate yet (stage: ready)"
             cure = f"add the candidate, or write {name}{_READY} in {KEY}"
-            return Unmet(name, reason, cure, did_run=True)
+            return Unmet(name, reason, cure, _OTHERWISE)
 
     for test, result in tests.items():
         if result is None or test in seen.absent:

@@ -210,7 +210,7 @@ def test_recordings_are_looked_up_first_and_two_tests_of_one_gate_do_not_overwri
     shutil.rmtree(http.path / ".ftgate")
     names = sorted(path.name.split("-")[0] for path in (http.path / "recorded").glob("*.jsonl"))
     assert names == ["support", "support", "support.baseline.jsonl", "support.candidate.jsonl"]
-    http.file("pytest.ini", "[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = recorded\n")
+    http.file("tox.ini", "[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = recorded\n")
     http.forget()
     gates = http.report("--ftgate-offline")["gates"]
     assert [(gate["verdict"], notes(gate)) for gate in gates] == [("pass", {})] * 2
