@@ -1,4 +1,4 @@
-"""Ask the local git repository what it has, now and at the merge base with the target branch; nothing is fetched."""
+"""Ask the local git repository what it has, now and at the merge base; nothing is fetched."""
 
 import os
 import re
@@ -25,7 +25,7 @@ _DEFAULTS = (
     "heads/main",
     "heads/master",
 )
-"""Branches to compare with by default, by their full names: a tag with such a name is another ref."""
+"""Branches to compare with by default; a tag with such a name is another ref."""
 
 REQUESTS = (
     "GITHUB_BASE_REF",
@@ -65,7 +65,11 @@ def git_lines(folder: Path, *args: str) -> list[str]:
     return os.fsdecode(git(folder, *args, may_fail=True)).split(separator)[:-1]
 
 
-def _run(folder: Path, args: tuple[str, ...], stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def _run(
+    folder: Path,
+    args: tuple[str, ...],
+    stdin: bytes = b"",
+) -> subprocess.CompletedProcess[bytes]:
     """Run git, whatever its exit status. Raises :class:`HistoryError` if that is not possible.
 
     Variables such as ``GIT_DIR``, which hooks and rebases set, may name another repository.
@@ -169,13 +173,15 @@ class Base:
         return done.returncode == 1
 
     def tracks(self, path: Path) -> bool:
-        """Return whether git has a file in its index, and behind links their target: not that of a submodule."""
+        """Return whether git has a file in its index, and behind links their target."""
         paths = (os.path.abspath(path), os.path.realpath(path))
         return bool(git(self.root, "ls-files", "--error-unmatch", "--", *paths, may_fail=True))
 
 
 def find_base(folder: Path, ref: str | None = None, *, in_ci: bool = True) -> Base | None:
-    """Return the merge base; None without a history: no repository, none with a commit, or locally a shallow clone.
+    """Return the merge base; None without a history.
+
+    That is no repository, one without a commit, or locally a shallow clone.
 
     Args:
         folder: a folder of the working tree.
@@ -211,7 +217,7 @@ def find_base(folder: Path, ref: str | None = None, *, in_ci: bool = True) -> Ba
 
 
 def _as_above(folder: Path, top: str) -> Path:
-    """Return the top folder as it is spelled above ``folder``; git resolves links in its spelling."""
+    """Return the top folder as it is spelled above ``folder``; git has resolved its links."""
     for parent in (folder, *folder.parents):
         if os.path.samefile(parent, top):
             return parent
@@ -225,8 +231,10 @@ def _find_branch(folder: Path, ref: str | None) -> str:
     Raises:
         HistoryError: git has none of them.
     """
-    places = [f"{place}/{_bare(ref)}" for place in ("remotes", "remotes/origin", "heads")] if ref else _DEFAULTS
-    names = [f"refs/{place}" for place in places]
+    names = [f"refs/{branch}" for branch in _DEFAULTS]
+    if ref:
+        places = ("remotes", "remotes/origin", "heads")
+        names = [f"refs/{place}/{_bare(ref)}" for place in places]
     lines = git_lines(folder, "for-each-ref", "--format=%(HEAD)%(refname)", *names)
     for mark in " *":  # the branch that is checked out is marked; it is the last choice
         for name in names:

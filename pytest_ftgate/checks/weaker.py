@@ -1,4 +1,4 @@
-"""Compare the project with what it was at the merge base: its ini keys, gates, prompts and test sets."""
+"""Compare the project with the merge base: its ini keys, gates, prompts and test sets."""
 
 import os
 import re
@@ -39,11 +39,14 @@ _TRUE = ("1", "yes", "true", "on")  # as pytest reads it
 _APPROVED = "Restore it, or merge the change separately, with the approval of someone who may override this gate."
 _CLONE = "Run the gate in a clone with the history (git clone, or fetch-depth: 0 for actions/checkout)."
 _ADD = "Add it to git, or track it with Git LFS or DVC."
-_NAME_BASE = f"Merge the key first. Or run {SET_HEAD} in place of it: origin's default branch is the base."
+_NAME_BASE = f"Merge the key first, or run {SET_HEAD} in place of it."
 
 _NO_GATES = b"version: 1"
 _PROMPT_FILES = ("system_file", "rubric_file", "calibration")
-_POINTER = re.compile(rb"(?:version https://git-lfs|outs:)(?:.*\n)+?.*(?:sha256:|md5: )([0-9a-f]+)\s*$", re.MULTILINE)
+_POINTER = re.compile(
+    rb"(?:version https://git-lfs|outs:)(?:.*\n)+?.*(?:sha256:|md5: )([0-9a-f]+)\s*$",
+    re.MULTILINE,
+)
 """The hash of a file in its pointer: that of Git LFS in its place, that of DVC beside it."""
 
 
@@ -66,7 +69,14 @@ class Finding:
     was_required: bool = False
 
     @classmethod
-    def weaker(cls, than: str, text: str, place: str = "", gate: str | None = None, **more: Any) -> "Finding":
+    def weaker(
+        cls,
+        than: str,
+        text: str,
+        place: str = "",
+        gate: str | None = None,
+        **more: Any,
+    ) -> "Finding":
         """Return that something at a ``place`` asks for less ``than`` something else."""
         where = f" ({place})" if place else ""
         return cls(gate, f"weaker than {than}: {text}{where}", **more)
@@ -113,7 +123,14 @@ class _Past:
         return file if self.base.content(path) is None else path
 
 
-def compare(file: Path, home: Path, ini: Path | None, ref: str | None = None, *, in_ci: bool = True) -> Compared:
+def compare(
+    file: Path,
+    home: Path,
+    ini: Path | None,
+    ref: str | None = None,
+    *,
+    in_ci: bool = True,
+) -> Compared:
     """Compare a project with what it was at the merge base.
 
     Args:
@@ -205,7 +222,11 @@ def _compare_ini(past: _Past, ini: Path | None, gates: Sequence[str]) -> Iterato
         yield Finding.weaker(past.base.name, f"ini {key}: {old} -> {new}", place, cure=cure)
 
 
-def _weaker_keys(then: Mapping[str, Any], now: Mapping[str, Any], gates: Sequence[str]) -> Iterator[str]:
+def _weaker_keys(
+    then: Mapping[str, Any],
+    now: Mapping[str, Any],
+    gates: Sequence[str],
+) -> Iterator[str]:
     """Yield the keys that require less; all others protect nothing."""
     names = set(_names(now.get(_REQUIRED)))
     if "all" in names:
@@ -246,32 +267,29 @@ def _compare_gate_files(past: _Past, after: GateFile) -> Iterator[Finding]:
         yield Finding.weaker(base.name, text)
 
     required = _names(past.keys.get(_REQUIRED))
-    lost = []
     for name in before.gate_names:
         if name not in after.gate_names:
-            was_required = "all" in required or name in required
-            lost += [name] if was_required else []
+            is_required = "all" in required or name in required
             place = f"{replace(before.where(('gates', name)), key=None)} at {base.name}"
             text = f"the gate {name} was removed"
-            yield Finding.weaker(base.name, text, place, name, was_required=was_required)
+            yield Finding.weaker(base.name, text, place, name, was_required=is_required)
 
     for name in after.gate_names:
         if name in before.gate_names:
             yield from _compare_gate(base, name, as_written(before, name), as_written(after, name))
         else:
-            also = f"; gone are the required gates {', '.join(lost)}" if lost else ""
-            text = f"the gate {name} is new: {base.name} has nothing to compare with{also}"
+            text = f"the gate {name} is new: {base.name} has nothing to compare with"
             yield Finding(name, text, name="note")
 
 
 def _policy_then(base: Base, path: Path) -> bytes:
-    """Return the content of a policy at the merge base, or as it is installed where git does not have it."""
+    """Return the content of a policy at the merge base; of an installed one, that of today."""
     content = base.content(path)
     if content is not None:
         return content
     if base.tracks(path):
-        text = f"the policy {shown_path(path)} is new, and {base.name} extends another one of this name"
-        raise HistoryError(text)
+        text = f"the policy {shown_path(path)} is new"
+        raise HistoryError(f"{text}, and {base.name} extends another one of this name")
     return path.read_bytes()
 
 
@@ -330,7 +348,11 @@ def _dvc_file(path: Path) -> Path:
 # --- examples -------------------------------------------------------------------------------------
 
 
-def _compare_examples(base: Base, data: DataKeys, sliced: Sequence[str]) -> Iterator[tuple[bool, str]]:
+def _compare_examples(
+    base: Base,
+    data: DataKeys,
+    sliced: Sequence[str],
+) -> Iterator[tuple[bool, str]]:
     """Yield what became of the examples of a test set, and whether that is weaker.
 
     Raises:
@@ -382,7 +404,11 @@ def _read_examples(data: DataKeys, path: Path) -> DataSet:
     )
 
 
-def _lost_examples(old: DataSet, new: DataSet, sliced: Sequence[str]) -> tuple[list[str], list[str]]:
+def _lost_examples(
+    old: DataSet,
+    new: DataSet,
+    sliced: Sequence[str],
+) -> tuple[list[str], list[str]]:
     """Return the ids of the examples that were removed, and of those that were changed.
 
     Examples are known by their ids, or by their inputs where the file had no ids. Fields may be

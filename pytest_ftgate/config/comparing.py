@@ -1,7 +1,7 @@
 """Compare two gates: in which keys does the second one ask for less than the first?
 
-One comparison serves a gate today and at the merge base, a marker and its gate in the file, and a gate and the policy
-that it extends.
+One comparison serves a gate today and at the merge base, a marker and its gate in the file, and a
+gate and the policy that it extends.
 """
 
 from collections.abc import Collection, Mapping
@@ -31,16 +31,17 @@ _STRICTER = "Remove the key, so that the policy's value applies, or write one th
 
 
 def weakenings(before: GateKeys, after: GateKeys, *, of_marker: bool = False) -> dict[str, str]:
-    """Return the keys in which ``after`` asks for less, or for something else, and both values: ``0.1 -> 0.02``.
+    """Return the keys in which ``after`` asks for less, with both values: ``0.1 -> 0.02``.
 
-    Effective values count, defaults included. Keys that ``before`` leaves to markers are not compared. Another
-    candidate or training set is no weaker gate, because these are judged.
+    Keys that cannot be compared must be the same. Effective values count, defaults included. Keys
+    that ``before`` leaves to markers are not compared. Another candidate or training set is no
+    weaker gate, because these are judged.
 
     Args:
         before: the gate that asks for enough.
         after: the gate that is compared with it.
-        of_marker: ``after`` is the gate of a marker, which is another gate than that of the file if it has another
-            training set.
+        of_marker: ``after`` is the gate of a marker, which is another gate than that of the file
+            if it has another training set.
     """
     comparison = _Comparison(before, after)
     comparison.compare_baselines()
@@ -100,8 +101,10 @@ class _Comparison:
         self.after = after
 
         limits = before.thresholds
-        self.limits_cost = before.cheaper_by is not None or "cost_usd" in limits or _is_limited(before)
-        limits_latency = before.faster_by is not None or any(name.startswith("latency_") for name in limits)
+        is_cheaper = before.cheaper_by is not None
+        self.limits_cost = is_cheaper or "cost_usd" in limits or _is_limited(before)
+        limits_latency = any(name.startswith("latency_") for name in limits)
+        limits_latency = limits_latency or before.faster_by is not None
 
         self.uncounted = set(model_keys.OPERATION_KEYS)
         if not self.limits_cost:
@@ -110,7 +113,7 @@ class _Comparison:
             self.uncounted.update(model_keys.LATENCY_KEYS)
 
     def compare_baselines(self) -> None:
-        """Compare each baseline with the one that is this model now, and the gain that must be reached."""
+        """Compare each baseline with the one that is this model now, and the required gain."""
         before = self.before
         after = self.after
         for role, model in before.baselines.items():
@@ -131,7 +134,7 @@ class _Comparison:
                 self.changes[new.path] = _shown_standards(old, None if is_open else new)
 
     def compare_keys(self) -> None:
-        """Compare the keys that have a direction, test sets, limits, guards, levels of checks and the goal."""
+        """Compare test sets, limits, guards, levels of checks, the goal, and all with a direction."""
         before = self.before
         after = self.after
         apart = {"margin", "max_drop"}  # the gains are compared by baseline
@@ -144,7 +147,8 @@ class _Comparison:
                 new = None if _is_open(after, key) else getattr(after, key)
                 self.compare(key, getattr(before, key), new, directions.get(key))
 
-        self.compare("economics", before.economics if _is_limited(before) else None, after.economics)
+        economics = before.economics if _is_limited(before) else None
+        self.compare("economics", economics, after.economics)
         for name in CHANGEABLE:
             self.compare(f"checks.{name}", before.level(name), after.level(name), words(*LEVELS))
 
@@ -171,8 +175,8 @@ class _Comparison:
     def compare(self, key: str, before: Any, after: Any, direction: Weaker | None = None) -> None:
         """Compare one value, and the values within it where it is still the same thing.
 
-        A value with a direction is compared by it. Another one must stay as it is, but may be added where there was
-        none, if it is a mapping of keys, such as a guard.
+        A value with a direction is compared by it. Another one must stay as it is, but may be added
+        where there was none, if it is a mapping of keys, such as a guard.
         """
         old, old_parts = self.value_of(before)
         new, new_parts = self.value_of(after)
@@ -194,16 +198,21 @@ class _Comparison:
             self.changes[key] = _shown_pair(_shown(old) or unset, _shown(new) or "removed")
 
     def value_of(self, value: Any) -> tuple[Any, Mapping[str, Any] | None]:
-        """Return what a value is, and the values within it that count by key; None if it has no keys."""
+        """Return what a value is, and the values within it by key; None if it has no keys."""
         if isinstance(value, ModelSpec):
             options = {"provider": value.provider, **value.options}
-            counted = {key: option for key, option in options.items() if key not in self.uncounted and option != {}}
-            return value.spelling, counted
+            for key, option in value.options.items():
+                if key in self.uncounted or option == {}:
+                    del options[key]
+            return value.spelling, options
         if isinstance(value, MetricSpec):
             return value.name, value.options
         if isinstance(value, Keys):
-            parts = {name: getattr(value, name) for name in type(value).model_fields if name != "file"}
-            return value.path if isinstance(value, DataKeys | CalibrationKeys) else "given", parts
+            parts = {name: getattr(value, name) for name in type(value).model_fields}
+            if isinstance(value, DataKeys | CalibrationKeys):
+                del parts["file"]  # the path is absolute
+                return value.path, parts
+            return "given", parts
         if isinstance(value, Mapping) and all(isinstance(part, Keys) for part in value.values()):
             return "", value
         is_plain = value is None or isinstance(value, _PLAIN)
@@ -226,12 +235,14 @@ def _is_served(goal: str | None) -> bool:
 
 
 def _shown_standards(old: Standard, new: Standard | None) -> str:
-    """Return two required gains, with their keys if these differ; None: the file no longer has one."""
+    """Return two required gains, with their keys if these differ; None: it was removed."""
     before = plain_number(abs(old.gain))
     if new is None:
         return f"{before} -> removed"
     after = plain_number(abs(new.gain))
-    return f"{before} -> {after}" if old.key == new.key else f"{old.key} {before} -> {new.key} {after}"
+    if old.key == new.key:
+        return f"{before} -> {after}"
+    return f"{old.key} {before} -> {new.key} {after}"
 
 
 def _shown_pair(before: str, after: str) -> str:

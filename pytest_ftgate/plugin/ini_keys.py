@@ -1,4 +1,7 @@
-"""Refuse options, and ini keys that would have no effect: a misspelled ``ftgate_required`` would require nothing."""
+"""Refuse options and ini keys that would have no effect.
+
+A misspelled ``ftgate_required`` would require nothing.
+"""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -27,11 +30,11 @@ _INFORMATION = (
     "help",
     "version",
 )
-"""The options that ask pytest for information in place of a test run, as ``config.option`` names them."""
+"""The options that ask for information in place of a test run, by their names in ``config.option``."""
 
 
 def planning_option(config: pytest.Config) -> str | None:
-    """Return the option that asks for plans in place of verdicts; a preview is a plan, too. None without one."""
+    """Return the option that asks for plans in place of verdicts; None without one."""
     return next((option for option in _PLANS if config.getoption(option)), None)
 
 
@@ -49,11 +52,12 @@ def check_options(config: pytest.Config) -> None:
 def _refused(config: pytest.Config) -> Iterator[str]:
     for option in config.getini("addopts"):
         if option.partition("=")[0] in (ALLOW_MISSING, *_PLANS):
-            yield f"{option} is refused in addopts of the ini file: no required gate would be judged"
+            what = "is refused in addopts of the ini file"
+            yield f"{option} {what}: no required gate would be judged"
     for name in config.getoption("override_ini") or ():
         if name.startswith("ftgate_"):
-            text = "the requirements of a gate come from files under review, not from the command line"
-            yield f"-o {name}: {text}"
+            what = "the requirements of a gate come from files under review"
+            yield f"-o {name}: {what}, not from the command line"
 
     reports = dict.fromkeys(config.getoption("--ftgate-report"))
     paths = {os.path.realpath(report.partition(":")[2]) for report in reports}
@@ -107,7 +111,8 @@ def _unread(
     if is_foreign:
         cure = "install pytest 9"
     elif config.inipath is not None and file.path != config.inipath:
-        text = f"pytest does not read this file, because it reads {errors.shown_path(config.inipath)}"
+        read = errors.shown_path(config.inipath)
+        text = f"pytest does not read this file, because it reads {read}"
         cure = "move our keys to that file"
     return errors.ConfigError(text, where=file.where(key), cure=cure)
 
@@ -123,5 +128,6 @@ def _of_key(
             cure = f"did you mean ftgate_{near}?" if near else f"known: {', '.join(KEYS)}"
             yield errors.ConfigError("unknown ini key", where=file.where(key), cure=cure)
         elif is_read:
-            what, cure = f"invalid value: {excerpt(str(value))}", "write true or false; names are written as a list"
+            what = f"invalid value: {excerpt(str(value))}"
+            cure = "write true or false; names are written as a list"
             yield errors.ConfigError(what, where=file.where(key), evidence=str(error), cure=cure)

@@ -1,4 +1,4 @@
-"""The project of a session: what its ini file says, its gate file, and how that compares with the base branch."""
+"""The project of a session: its ini keys, its gate file, and the comparison with the base branch."""
 
 import os
 from collections.abc import Iterator
@@ -24,7 +24,10 @@ def option_path(config: pytest.Config, text: str) -> Path:
 
 
 def refuse_tracked(state: Path) -> None:
-    """Raise :class:`ConfigError` if git tracks the folder of stored answers: answers would arrive unseen."""
+    """Raise :class:`ConfigError` if git tracks the folder of stored answers.
+
+    Nobody would review answers that arrive in it.
+    """
     paths: list[str] = []
     if git.in_repository(state.parent):
         with suppress(errors.HistoryError):
@@ -107,7 +110,8 @@ class Project:
         for path in self._other_places():
             if path.is_file():
                 written = Path(os.path.relpath(path, self.home)).as_posix()
-                cure = f"Found {errors.shown_path(path)}: move it, or write ftgate_config = {written}"
+                shown = errors.shown_path(path)
+                cure = f"Found {shown}: move it, or write ftgate_config = {written}"
                 break
 
         folder = errors.shown_path(self.path.parent)
@@ -135,7 +139,7 @@ class Project:
 
     @cached_property
     def compared(self) -> Compared:
-        """Return the comparison with the merge base; xdist's workers have that of the controller."""
+        """Return the comparison with the merge base; xdist's controller makes it for all workers."""
         facts = getattr(self._config, "workerinput", {}).get("ftgate_compared")
         if facts:
             return plain.from_plain(Compared, facts)

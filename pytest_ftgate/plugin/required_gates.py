@@ -23,9 +23,7 @@ _OTHERWISE = "was not judged as required"
 _MOVE_IT = "write the key into the gate file, or remove it from the test"
 _NO_TEST = "no collected test has this marker"
 _RUN_IT = f"run it, or add {ini_keys.ALLOW_MISSING} to a command without the gates"
-_ADD_GATES = (
-    "add the gates to it, or, for gates in markers, give each marker name=NAME and write ftgate_required = NAME"
-)
+_ADD_GATES = f"add the gates to it, or, for gates in markers, give each marker name=NAME and write {KEY} = NAME"
 
 
 @dataclass
@@ -144,7 +142,12 @@ def _joined(findings: Iterable[Iterable[list[str]]]) -> str:
     return "\n".join(lines)
 
 
-def review_session(config: pytest.Config, project: Project, results: Sequence[GateResult], seen: Seen) -> Review:
+def review_session(
+    config: pytest.Config,
+    project: Project,
+    results: Sequence[GateResult],
+    seen: Seen,
+) -> Review:
     """Return the required gates that did not pass, and what is weaker than at the merge base."""
     unmet = _find_unmet(project, results, seen) if project.required else []
     weaker: list[str] = []
@@ -166,7 +169,12 @@ def review_session(config: pytest.Config, project: Project, results: Sequence[Ga
     return Review(unmet, weaker, forbidden, waived_by, setting)
 
 
-def _findings_on_none(project: Project, *, has_results: bool, forbidden: bool) -> tuple[list[Unmet], list[str]]:
+def _findings_on_none(
+    project: Project,
+    *,
+    has_results: bool,
+    forbidden: bool,
+) -> tuple[list[Unmet], list[str]]:
     """Return the findings that no gate of today shows: required gates that are gone, and others."""
     compared = project.compared
     is_silent = has_results or (compared.absent and not forbidden)  # each judged gate shows them
@@ -209,7 +217,10 @@ def _find_unmet(project: Project, results: Sequence[GateResult], seen: Seen) -> 
     return list(unmet.values())
 
 
-def _tests_by_gate(results: Sequence[GateResult], seen: Seen) -> dict[str, dict[str, GateResult | None]]:
+def _tests_by_gate(
+    results: Sequence[GateResult],
+    seen: Seen,
+) -> dict[str, dict[str, GateResult | None]]:
     """Return the tests by the name that they give their gate, with their results.
 
     The gate of the file that a test names counts before a name in its marker.
@@ -274,7 +285,12 @@ def _why_unmet(
     return None
 
 
-def unmarked(project: Project, results: Sequence[GateResult], seen: Seen, known: Collection[str]) -> Iterator[str]:
+def unmarked(
+    project: Project,
+    results: Sequence[GateResult],
+    seen: Seen,
+    known: Collection[str],
+) -> Iterator[str]:
     """Yield a sentence on the gates of the file without a test, but those that are ``known``.
 
     Nothing is said unless a gate of the file was judged, and its whole folder was collected.

@@ -92,7 +92,7 @@ def test_a_gate_that_was_removed_is_reported_and_owed_where_that_is_forbidden(tw
     write_files(two.path, {"ftgate.yaml": TWO.replace("billing", "x"), "test_gate.py": TESTS.replace("billing", "x")})
     found = check(two.report()["gates"][1], "weakened")
     assert (found["status"], two.result.ret) == ("note", 0)
-    mentions(found, "the gate x is new", "gone are the required gates billing")
+    mentions(found, "the gate x is new")
     assert sum("the gate billing was removed" in line for line in two.result.outlines) == 1
 
 

@@ -103,7 +103,7 @@ CASES = {  # then, now (with the usual test set), findings
     "a new gate": ({"ftgate.yaml": GATE}, {"ftgate.yaml": TWO}, ("note: billing: the gate billing is new: main",)),
     "a renamed gate": (
         {}, {"ftgate.yaml": GATE.replace("support", "easy")},
-        ("support: the gate support was removed", "to compare with; gone are the required gates support")),
+        ("support: the gate support was removed", "the gate easy is new")),
     "a looser gate": ({}, {"ftgate.yaml": EASY}, ("support: margin: 0.05 -> 0.01 (ftgate.yaml:4)",)),
     "a key that is gone": (
         {"ftgate.yaml": GATE.replace("0.05", "0.05, repeats: 3")}, {"ftgate.yaml": GATE}, ("-> 1 (ftgate.yaml:4 at",)),
