@@ -73,7 +73,8 @@ def same_answers(metric: Metric, baseline: Measured, candidate: Measured) -> Flo
         old_readings = _readings(metric, old_answers)
         new_readings = _readings(metric, new_answers)
         shares.append([old == new for old, new in zip(old_readings, new_readings, strict=True)])
-    return np.mean(np.array(shares, dtype=float), axis=0)
+    means: Floats = np.array(shares, dtype=float).mean(axis=0)
+    return means
 
 
 def _readings(metric: Metric, answers: Sequence[str | None]) -> list[str | None]:
