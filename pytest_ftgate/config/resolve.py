@@ -78,10 +78,8 @@ def _needs_margin(values: Mapping[str, _Value]) -> bool:
     if not isinstance(baselines, dict):
         return True
 
-    for role, entry in baselines.items():
-        if not isinstance(entry, BaselineKeys) and role != copied:
-            return True
-    return False
+    bare = {role for role, entry in baselines.items() if not isinstance(entry, BaselineKeys)}
+    return bool(bare - {copied})
 
 
 def as_written(file: gate_file.GateFile, gate: str) -> gate_keys.GateKeys:

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from gate_project import Project, check, ends, label, passed, recorded, stopped, wrong, write_jsonl
+from gate_project import Project, check, ends, label, passed, recorded, stopped, write_jsonl, wrong
 
 N = 200
 COPY = {"with": "baseline", "min": 0.98}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
-from pytest_ftgate.statistics.share import examples_needed, exact_lower_bound, measure_share, provable_share
+from pytest_ftgate.statistics.share import exact_lower_bound, examples_needed, measure_share, provable_share
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 10), (1, 10), (9, 10), (10, 10), (199, 200), (396, 400)])
