@@ -24,7 +24,7 @@ _NAMES: Mapping[Kind, str] = {
     "models": "models baseline_answers candidate_answers identical_outputs baseline_prompt baseline_params "
     "prompt_mismatch unusable_answers retries",
     "gain": "margin evidence max_drop thresholds guards slices hypothesis weak_baseline degenerate_candidate "
-    "rare_group_loss circular knowledge alternatives headroom power",
+    "rare_group_loss circular knowledge alternatives headroom power agreement",
     "form": "formatting_gain",
     "cost": "cheaper_by faster_by economics",
     "freshness": "max_age_days base_changed test_set_changed",
@@ -276,6 +276,23 @@ class Flip:
 
 
 @dataclass(frozen=True, slots=True)
+class AgreementResult:
+    """How often the candidate gives the same answer as a baseline, as the metric reads it (agreement)."""
+
+    baseline: Annotated[str, about("the name of the baseline")]
+    min: Annotated[float, about("the share that is required")]
+    share: Annotated[float, about("the measured share of examples with the same answer")]
+    lower_bound: Annotated[float | None, about("one-sided bound of the share at the confidence")]
+    n: Annotated[int, about("examples")]
+    n_different: Annotated[int, about("examples with another answer in at least one repeat")]
+    different: Annotated[
+        tuple[Flip, ...], about("some examples with another answer, first those that the baseline has right")
+    ] = ()
+    examples_needed: int | None = field(default=None, metadata=INNER)
+    note: str | None = field(default=None, metadata=INNER)  # what the bound rests on, such as the number of groups
+
+
+@dataclass(frozen=True, slots=True)
 class BreakdownResult:
     """The parts that make up the value of one metric of one model."""
 
@@ -394,6 +411,7 @@ class GateResult(Comparison):
     slices: Annotated[tuple[PartResult, ...], about("compared with the best baseline, the worst change first")] = ()
     judges: Annotated[tuple[JudgeResult, ...], about("one for each judged metric")] = ()
     breakdowns: tuple[BreakdownResult, ...] = field(default=(), metadata=INNER)  # the deciding metric first
+    agreement: Annotated[AgreementResult | None, about("null without agreement")] = None
     attempt: Annotated[AttemptResult | None, about("null without max_attempts")] = None
     location: Annotated[str | None, about("file and line of the marker, relative to pytest's rootdir")] = None
 

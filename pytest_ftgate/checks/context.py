@@ -219,12 +219,16 @@ class Context:
 
     @cached_property
     def comparisons(self) -> Mapping[str, Comparison]:
-        """Return the candidate's gain over each baseline, by role."""
+        """Return the candidate's gain over each baseline that it must beat, or may not be much worse than, by role."""
         scored, name = self.scored, self.deciding.name
         if "candidate" not in scored:
             return {}
         candidate = scored["candidate"].scores[name]
-        return {role: self.compare(scored[role].scores[name], candidate, role) for role in self.config.baselines}
+        comparisons = {}
+        for role in self.config.baselines:
+            if self.config.standard_of(role).key != "agreement":
+                comparisons[role] = self.compare(scored[role].scores[name], candidate, role)
+        return comparisons
 
     def compare(self, baseline: Any, candidate: Any, role: str) -> Comparison:
         """Compare two scores of one metric on the test set, by the standard of a baseline and the gate's confidence."""

@@ -19,6 +19,8 @@ _UNBOUNDED = "Use a metric that scores each answer, such as accuracy, and move t
 
 def check(gate: Context) -> Found:
     """Find the gain over each baseline, that over the best one with its examples, and check each."""
+    if not gate.comparisons:  # the gate asks for agreement alone
+        return Found({})
     decided, matches = gate.comparisons[gate.best], gate.config.matches
     told, shown = flips(gate.scored[gate.best], gate.scored["candidate"], gate.deciding.name, _BROKEN_KEPT), {}
     if gate.may_show is not None:

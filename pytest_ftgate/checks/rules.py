@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 
 from pytest_ftgate import errors, result
 from pytest_ftgate.checks import (
+    agreement,
     alternatives,
     answers,
     baseline_quality,
@@ -29,7 +30,7 @@ from pytest_ftgate.checks.audit import findings
 
 Stage = Literal["free", "answered", "scored"]
 """When a rule is checked: before any model is called, after all models answered, or after all answers are scored."""
-Need = Literal["accept", "ready", "margin", "max_drop", None]
+Need = Literal["accept", "ready", "margin", "max_drop", "agreement", None]
 """What a rule needs of a gate: that its candidate is judged or not yet trained, or the key that asks for the gain."""
 
 
@@ -58,6 +59,7 @@ RULES: tuple[Rule, ...] = (
     Rule("free", match.check_absent),
     Rule("free", match.check_reach),
     Rule("free", match.check_free, key="max_drop"),
+    Rule("free", agreement.check_free, "accept"),
     Rule("free", economics.check_free),
     Rule("free", thresholds.check_free, "accept"),
     Rule("free", baseline_quality.check),
@@ -76,6 +78,7 @@ RULES: tuple[Rule, ...] = (
     Rule("scored", baseline_quality.check_best, "accept"),
     Rule("scored", identical_outputs.check, "accept"),
     Rule("scored", gain.check, "accept"),
+    Rule("scored", agreement.check, "accept"),
     Rule("scored", ready.check, "ready", "margin"),
     Rule("scored", match.check, "accept", "max_drop"),
     Rule("scored", match.check_headroom, "ready", "max_drop"),

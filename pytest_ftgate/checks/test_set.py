@@ -33,7 +33,7 @@ def check_reach(gate: Context) -> Iterator[result.Check]:
     counts = groups.group_counts(gate.groups, n)
     if counts is not None and config.evidence != "observed":
         yield from [_few_groups(gate, *counts)] if counts[1] < groups.MIN_GROUPS else []
-    elif not config.matches and gate.deciding.kind == "right_wrong" and config.repeats == 1 and n:
+    elif config.asked_by == "margin" and gate.deciding.kind == "right_wrong" and config.repeats == 1 and n:
         standard = max((config.standard_of(role) for role in config.decisive), key=lambda one: one.gain)
         wins = planning.fewest_wins(n, margin=standard.gain, confidence=config.confidence, evidence=config.evidence)
         by_evidence = planning.fewest_wins(n, margin=0.0, confidence=config.confidence, evidence=config.evidence)

@@ -99,6 +99,19 @@ class SliceKeys(keys.Keys):
         return self
 
 
+class AgreementKeys(keys.Keys):
+    """The share of examples to which the candidate gives the same answer as a baseline."""
+
+    with_baseline: keys.Text = Field(
+        alias="with",
+        description="The name of the baseline whose answers the candidate must give: the artefact that was judged.",
+    )
+    min: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False), keys.Weaker("lower")] = Field(
+        description="The share of examples with the same answer, as the metric reads it, whose lower bound must reach "
+        "this, at the level of confidence."
+    )
+
+
 def _read_slices(value: Any) -> Any:
     return {"fields": value} if isinstance(value, str | list | tuple) else value
 

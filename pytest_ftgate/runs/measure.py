@@ -236,12 +236,12 @@ def flips(baseline: Measured, candidate: Measured, metric: str, most: int) -> di
         "wins": int((change > 0).sum()),
         "losses": int((change < 0).sum()),
         "n_wrong": len(wrong),
-        "broken": tuple(_flip(index, baseline.run, candidate.run, scored) for index in broken),
-        "wrong": tuple(_flip(index, baseline.run, candidate.run, scored) for index in wrong[:most]),
+        "broken": tuple(flip(index, baseline.run, candidate.run, scored) for index in broken),
+        "wrong": tuple(flip(index, baseline.run, candidate.run, scored) for index in wrong[:most]),
     }
 
 
-def _flip(index: int, baseline: Run, candidate: Run, scored: Scored) -> result.Flip:
+def flip(index: int, baseline: Run, candidate: Run, scored: Scored) -> result.Flip:
     example = candidate.test_set.examples[index]
     readable = messages.readable_calls if scored.metric.calls_tools else str
     return result.Flip(
