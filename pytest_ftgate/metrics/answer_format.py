@@ -13,7 +13,7 @@ from pytest_ftgate.data.lines import read_text
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import ConfigError, DataError, shown_path
 from pytest_ftgate.metrics.json_values import JsonRules, shown_place
-from pytest_ftgate.metrics.options import Options, needed, within_limit
+from pytest_ftgate.metrics.options import Options, needed, within_limit, without_fence
 from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored, by_example
 from pytest_ftgate.text import printable, shortened
 
@@ -41,6 +41,7 @@ class Format(Metric):
     name = "format"
     kind = "right_wrong"
     compares = False
+    of_form = True
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         """Measure the share of valid answers, and count the first rule that each other answer breaks."""
@@ -52,6 +53,9 @@ class Format(Metric):
         rows = tuple((label, (count,)) for label, count in sorted(counts.items(), key=lambda x: (-x[1], x[0])))
         return replace(scored, notes=notes, breakdown=Breakdown("failing rule", ("answers",), rows))
 
+    def has_form(self, answer: str) -> bool:
+        return self._broken(answer) is None
+
     def broken_form(self, answer: str | None) -> str | None:
         broken = self._broken(answer)
         return None if broken is None else broken[1]
@@ -60,7 +64,7 @@ class Format(Metric):
         """Return the first rule that an answer breaks, and how; None if it satisfies all."""
         text = "" if answer is None else answer.strip()
         if self.strip_code_fence:
-            text = _without_fence(text)
+            text = without_fence(text)
         if not text:
             return _NO_ANSWER
         if self.schema is not None:
@@ -87,17 +91,6 @@ class Format(Metric):
 
 
 NAMES = (Format.name,)
-
-
-def _without_fence(text: str) -> str:
-    """Return the content if the text is a single Markdown code fence, else the text itself."""
-    if not (text.startswith("```") and text.endswith("```")):
-        return text
-    head, line_break, rest = text.partition("\n")
-    inner = rest[: -len("```")]
-    if not line_break or not re.fullmatch(r"```[\w+.-]*[ \t\r]*", head) or "```" in inner:
-        return text
-    return inner.strip()
 
 
 def build(options: Options) -> Format:

@@ -20,7 +20,7 @@ from pytest_ftgate.data.strict_json import container_of, parse_json
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics import json_values as js
 from pytest_ftgate.metrics import protocol
-from pytest_ftgate.metrics.options import Options
+from pytest_ftgate.metrics.options import Options, without_fence
 from pytest_ftgate.statistics import arrays, set_level
 from pytest_ftgate.text import excerpt, kind_of, printable
 
@@ -47,7 +47,9 @@ class FieldMetric(protocol.Metric):
     fields: tuple[str, ...]
     declared: bool
     kind: protocol.Kind
+    json_form: js.JsonForm
     name = "field_f1"
+    form = "JSON alone, under the expected keys"
 
     def score(self, expected: Sequence[Any], answers: protocol.Answers) -> protocol.Scored:
         protocol.check_shape(self.name, expected, answers)
@@ -65,8 +67,12 @@ class FieldMetric(protocol.Metric):
         notes = tuple(None if one.note is None else printable(one.note, _NOTE) for one in found[0])
         return replace(scored, notes=notes, breakdown=self._breakdown(one for repeat in found for one in repeat))
 
-    def lenient(self) -> "FieldMetric":
-        return replace(self, rules=self.rules.lenient())
+    def has_form(self, answer: str) -> bool:
+        """Return whether an answer is JSON of an expected type, and its keys are not all strange."""
+        try:
+            return self.json_form.fits(parse_json(without_fence(answer)))
+        except (ValueError, RecursionError):
+            return False
 
     def _container(self, value: Any, index: int) -> Any:
         found = container_of(value)
@@ -79,7 +85,7 @@ class FieldMetric(protocol.Metric):
         remark = "no answer"
         if answer is not None:
             try:
-                return js.Differences(self.rules, self._field_of).compare(expected, parse_json(answer))
+                return js.Differences(self.rules, self._field_of).compare(expected, parse_json(without_fence(answer)))
             except ValueError as error:
                 remark = f"not JSON: {error}"
             except RecursionError:
@@ -150,7 +156,8 @@ def build(options: Options) -> FieldMetric:
             raise options.error(f"fields contains {twice!r} twice", key="fields", cure="List each field once.")
     average = options.choice("average", AVERAGES)
     kind: protocol.Kind = "graded" if average == "samples" else "set"
-    return FieldMetric(average, rules, tuple(known) if declared is None else declared, declared is not None, kind)
+    fields = tuple(known) if declared is None else declared
+    return FieldMetric(average, rules, fields, declared is not None, kind, js.JsonForm.of(values))
 
 
 def _expected(options: Options, text: str) -> Any:

@@ -25,12 +25,14 @@ _LONGEST = 400  # of an answer that may be a number; exact arithmetic of longer 
 class _OfNumbers(protocol.Metric):
     reading: labels.Reading
     of_numbers = True
+    form = "a number alone"
+
+    def has_form(self, answer: str) -> bool:
+        """Return whether an answer is exactly one number."""
+        return self.number(answer) is not None
 
     def bare(self) -> protocol.Metric:
         return replace(self, reading=labels.Reading())
-
-    def lenient(self) -> protocol.Metric:
-        return replace(self, reading=replace(self.reading, or_whole=True))
 
     def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
         """Return the number in each answer as text, so that 1.0 is 1; None if there is none."""
