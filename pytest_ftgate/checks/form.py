@@ -80,7 +80,9 @@ def _message(gate: Context, role: str, tied: Comparison, malformed: Sequence[Com
     message += f", needs {show_needed(standard, share=share)} ({written} as written)"
 
     texts = Counter(printable(shown_answer(completion), _SHOWN) for completion in malformed)
-    shown = [f"{count:,} x '{text}'" for text, count in texts.most_common(_KINDS_SHOWN)]
+    shown: list[str] = []
+    for text, count in texts.most_common(_KINDS_SHOWN):
+        shown.append(f"{count:,} x '{text}'" if count > 1 else f"'{text}'")
     return f"{message}; {', '.join(shown)}"
 
 

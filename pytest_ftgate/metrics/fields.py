@@ -49,7 +49,7 @@ class FieldMetric(protocol.Metric):
     kind: protocol.Kind
     json_form: js.JsonForm
     name = "field_f1"
-    form = "JSON alone, under the expected keys"
+    form = "the expected JSON alone"
 
     def score(self, expected: Sequence[Any], answers: protocol.Answers) -> protocol.Scored:
         protocol.check_shape(self.name, expected, answers)

@@ -46,7 +46,7 @@ class ExactMatch(protocol.TextMetric):
     def form(self) -> str:  # type: ignore[override]
         """Return what the outputs of the test set are."""
         if self.json_form is not None:
-            return "JSON alone, under the expected keys"
+            return "the expected JSON alone"
         return "the expected text alone" if self.outputs is None else "one of the expected outputs alone"
 
     def has_form(self, answer: str) -> bool:

@@ -70,6 +70,7 @@ WANTED: dict[str, Callable[[int], Any]] = {
     "within": lambda i: 1000 + i,
     "tool_call_exact": lambda i: [call(i)],
     "tool_call_f1": lambda i: [call(i)],
+    "tool_call_exact or text": lambda i: [call(i)] if i % 4 == 0 else f"Hello {i}!",
 }
 OF_LABELS: list[Callable[[int], str]] = [
     lambda i: f"Here it is:\n```json\n{label(i)}\n```",
@@ -196,6 +197,7 @@ MALFORMED: dict[str, list[Callable[[int], str]]] = {
     ],
     "tool_call_exact": OF_CALLS,
     "tool_call_f1": OF_CALLS,
+    "tool_call_exact or text": OF_CALLS,
 }
 SPECS = {"within": {"name": "within", "tolerance": 0}}
 
@@ -219,7 +221,8 @@ def test_malformed_answers_of_a_baseline_are_ties(project: Project, metric: str)
         (found,) = malformed(gate)
         assert (found["status"], found["required"]) == ("fail", 0.05)
         assert found["observed"] < 0.05 < gate["gain"]
-        mentions(found, "30 of 60 answers of the baseline", "goal: format", "response_format")
+        cure = "--tool-call-parser" if metric.startswith("tool_call") else "response_format"
+        mentions(found, "of 60 answers of the baseline", "goal: format", cure)
         assert gate["advice"][0]["text"] == found["advice"]
     answers(project, "base.jsonl", lambda i: MALFORMED[metric][0](i) if i % 4 == 0 else say[i % 2 == 1](i))
     assert not decides(passed(project.judge(**keys_for(metric))))
