@@ -43,7 +43,9 @@ def _checked(gate: Context, role: str, flags: Bools) -> Check:
     """Return the check of the gain over a baseline, by the worse of both verdicts."""
     written = gate.comparisons[role].status
     tied = _with_ties(gate, role, flags)
-    decides = _ORDER.index(tied.status) > _ORDER.index(written)
+    is_worse = _ORDER.index(tied.status) > _ORDER.index(written)
+    # A baseline without any answer in the right form has not shown that its prompt is weak.
+    decides = is_worse or (bool(flags.all()) and tied.status != "pass")
     predictions = gate.scored[role].run.predictions
     malformed = [predictions[repeat][row].completion for repeat, row in np.argwhere(flags).tolist()]
     return Check(

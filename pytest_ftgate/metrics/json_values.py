@@ -121,8 +121,8 @@ class JsonForm:
 
     Attributes:
         types: the types of the values themselves.
-        keys: the types under each key of the objects among them.
-        empty: whether one of them is an empty object.
+        keys: the types under each key of the objects that the values are, or list.
+        empty: whether one of the values is an empty object.
     """
 
     types: frozenset[str]
@@ -133,23 +133,30 @@ class JsonForm:
     def of(cls, values: Sequence[Any]) -> "JsonForm":
         """Return the form of some values."""
         keys: dict[str, frozenset[str]] = {}
-        objects = [value for value in values if isinstance(value, Mapping)]
-        for value in objects:
-            for key, part in value.items():
+        for value in values:
+            for key, part in _pairs(value):
                 keys[key] = keys.get(key, frozenset()) | {json_type(part)}
-        return cls(frozenset(map(json_type, values)), keys, not all(objects))
+        return cls(frozenset(map(json_type, values)), keys, {} in values)
 
     def fits(self, value: Any) -> bool:
-        """Return whether a value has an expected type and, as an object, one key with a value of an expected type."""
+        """Return whether a value has an expected type, and objects in it one key with a value of an expected type."""
         if json_type(value) not in self.types:
             return False
-        if not isinstance(value, Mapping) or (self.empty and not value):
-            return True
-        return any(self.fits_under(key, part) for key, part in value.items())
+        if value == {}:
+            return self.empty
+        pairs = list(_pairs(value))
+        return not pairs or any(self.fits_under(key, part) for key, part in pairs)
 
     def fits_under(self, key: str, part: Any) -> bool:
         """Return whether a value has a type that is expected under a key."""
         return json_type(part) in self.keys.get(key, frozenset())
+
+
+def _pairs(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the keys and values of an object, or of the objects in a list."""
+    for part in value if isinstance(value, list) else [value]:
+        if isinstance(part, Mapping):
+            yield from part.items()
 
 
 def json_type(value: Any) -> str:

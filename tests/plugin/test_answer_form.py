@@ -356,6 +356,10 @@ def test_a_form_is_not_called_a_weak_prompt(project: Project) -> None:
     mentions(check(gate, "formatting_gain"), "60 of 60 answers")
     gate = project.judge(checks={"formatting_gain": "warn"})
     assert statuses(gate)["weak_baseline"] == "fail"
+    answers(project, "ft.jsonl", lambda i: f"The answer is: {label(i)}.")
+    gate = ends(project.judge(), "fail")
+    assert decides(gate)
+    assert "weak_baseline" not in statuses(gate)
 
 
 def test_labels_that_no_row_expects_can_be_answers(project: Project) -> None:
