@@ -70,7 +70,7 @@ WANTED: dict[str, Callable[[int], Any]] = {
     "within": lambda i: 1000 + i,
     "tool_call_exact": lambda i: [call(i)],
     "tool_call_f1": lambda i: [call(i)],
-    "tool_call_exact or text": lambda i: [call(i)] if i % 4 == 0 else f"Hello {i}!",
+    "tool_call_exact or text": lambda i: [call(i)] if i % 4 < 2 else f"Hello {i}!",
 }
 OF_LABELS: list[Callable[[int], str]] = [
     lambda i: f"Here it is:\n```json\n{label(i)}\n```",
@@ -224,6 +224,8 @@ def test_malformed_answers_of_a_baseline_are_ties(project: Project, metric: str)
         cure = "--tool-call-parser" if metric.startswith("tool_call") else "response_format"
         mentions(found, "of 60 answers of the baseline", "goal: format", cure)
         assert gate["advice"][0]["text"] == found["advice"]
+    if metric.endswith("or text"):
+        return  # there few rows expect a call
     answers(project, "base.jsonl", lambda i: MALFORMED[metric][0](i) if i % 4 == 0 else say[i % 2 == 1](i))
     assert not decides(passed(project.judge(**keys_for(metric))))
 
@@ -356,7 +358,7 @@ def test_a_form_is_not_called_a_weak_prompt(project: Project) -> None:
     mentions(check(gate, "formatting_gain"), "60 of 60 answers")
     gate = project.judge(checks={"formatting_gain": "warn"})
     assert statuses(gate)["weak_baseline"] == "fail"
-    answers(project, "ft.jsonl", lambda i: f"The answer is: {label(i)}.")
+    answers(project, "ft.jsonl", lambda i: f"The answer is: {label(i if i < 56 else i + 1)}.")
     gate = ends(project.judge(), "fail")
     assert decides(gate)
     assert "weak_baseline" not in statuses(gate)

@@ -34,9 +34,7 @@ DROPPED = 25
     ],
 )
 @pytest.mark.parametrize("name", ["ft", "base"])
-def test_answers_at_the_wrong_rows_fail(
-    project: Project, answered: Callable[[int], str], part: str, name: str
-) -> None:
+def test_answers_at_the_wrong_rows_fail(project: Project, answered: Callable[[int], str], part: str, name: str) -> None:
     project.test_set(N, expected=at)
     says(project, "ft.jsonl", at)
     says(project, "base.jsonl", lambda i: at(i) if i < 40 else "other")
@@ -72,7 +70,9 @@ def drawn(labels: Sequence[str], accuracy: float, seed: int, n: int, order: str)
     if order == "sorted":
         expected.sort()
     guesses = [chance.choice(labels) for _ in range(n)]
-    return expected, [one if chance.random() < accuracy else guess for one, guess in zip(expected, guesses, strict=True)]
+    return expected, [
+        one if chance.random() < accuracy else guess for one, guess in zip(expected, guesses, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("order", ["drawn", "cyclic", "sorted"])

@@ -207,9 +207,7 @@ def test_what_failed_decides_and_not_the_labels_beside_it(name, action):
 def test_a_baseline_that_misses_the_form_has_not_shown_what_the_model_cannot_do():
     mistaken = {"right": 20, "wrong": 20}
     both = {"wrong_in_both": 20, "candidate": mistaken}
-    assert actions(advise(facts(diagnosis={**both, "baseline": {"right": 20, "malformed": 20}}))) == [
-        "better_prompt"
-    ]
+    assert actions(advise(facts(diagnosis={**both, "baseline": {"right": 20, "malformed": 20}}))) == ["better_prompt"]
     for broken, counts in ((0, ["20", "20"]), (4, ["20", "24"])):
         (advice,) = advise(facts(diagnosis={**both, "baseline": mistaken, "broken": broken}))
         assert re.findall(r"\d+", advice.fact) == counts

@@ -124,7 +124,11 @@ def test_expected_outputs_of_which_only_some_hold_more_than_a_label_are_refused(
 @pytest.mark.parametrize(
     ("options", "well_formed", "malformed"),
     [
-        ({}, ["a", " B.", "d", "```\nc\n```", "~~~text\nc\n~~~"], ["x", "unknown", "", " ", None, "a or b", "Label: a"]),
+        (
+            {},
+            ["a", " B.", "d", "```\nc\n```", "~~~text\nc\n~~~"],
+            ["x", "unknown", "", " ", None, "a or b", "Label: a"],
+        ),
         ({"labels": ["unknown"]}, ["unknown", "a"], ["x"]),
         ({"labels": ["a", "b", "c", "none"]}, ["none"], ["unknown"]),
         ({"pattern": "Label: (.*)"}, ["So:\nLabel: a"], ["a", "Label: x", "Label: a b"]),
