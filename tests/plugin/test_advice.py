@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from gate_project import Project, block, check, ends, label, mentions
+from gate_project import Project, block, check, ends, label
 
 
 def actions(gate: dict[str, Any]) -> list[str]:

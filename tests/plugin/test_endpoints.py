@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from endpoint_project import EVERY_REQUEST, EndpointProject, answer, index_of, untimed
-from gate_project import label, words
+from gate_project import label
 from loopback import Reply, error
 
 from pytest_ftgate.runs import asking
