@@ -45,19 +45,20 @@ class _OfNumbers(protocol.Metric):
     def number(self, answer: str | None) -> Fraction | None:
         """Return the number that an answer is, exactly; None if it is missing or no finite number."""
         part = None if answer is None else self.reading.label(answer)
-        return None if part is None else _number(part)
+        return None if part is None else number_in(part)
 
     def wanted(self, value: Any) -> Fraction:
         """Return an expected number, which is read as answers are, or is written without anything around it."""
         text = expected_text(value)
         found = self.number(text)
-        found = _number(text) if found is None else found
+        found = number_in(text) if found is None else found
         if found is None:
             raise MetricError(f"{self.name} compares numbers, and the test set expects {excerpt(str(value))!r}")
         return found
 
 
-def _number(text: str) -> Fraction | None:
+def number_in(text: str) -> Fraction | None:
+    """Return the number that a text is, with a sign of a currency or unit; None if it is none."""
     found = _NUMBER.fullmatch(text.strip()) if len(text) <= _LONGEST else None
     digits = "" if found is None else found[1].replace(",", "")
     try:

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, TypeAlias
 
 from pytest_ftgate.data import expected_text, strict_json
-from pytest_ftgate.metrics import json_values, labels, protocol
+from pytest_ftgate.metrics import json_values, labels, numbers, protocol
 from pytest_ftgate.metrics.options import Options, needed, without_fence
 
 _Wanted: TypeAlias = tuple[bool, Any]  # (whether to compare as JSON, the text or the key of the value)
@@ -40,6 +40,7 @@ class ExactMatch(protocol.TextMetric):
     name = "exact_match"
     kind = "right_wrong"
     json_form: json_values.JsonForm | None = None
+    are_numbers: bool = False
     outputs: frozenset[_Wanted] | None = None
 
     @property
@@ -47,10 +48,14 @@ class ExactMatch(protocol.TextMetric):
         """Return what the outputs of the test set are."""
         if self.json_form is not None:
             return "the expected JSON alone"
+        if self.are_numbers:
+            return "a number alone"
         return "the expected text alone" if self.outputs is None else "one of the expected outputs alone"
 
     def has_form(self, answer: str) -> bool:
-        """Return whether an answer is JSON of the expected form, or one of few outputs; free text always is."""
+        """Return whether an answer is JSON of the expected form, a number, or one of few outputs."""
+        if self.are_numbers:
+            return numbers.number_in(without_fence(answer)) is not None
         if self.outputs is not None:
             return not self.outputs.isdisjoint(self._readings(answer))
         if self.json_form is None:
@@ -62,7 +67,7 @@ class ExactMatch(protocol.TextMetric):
 
     def adds_words(self, expected: Any, answer: str) -> bool:
         """Return whether an answer contains the whole expected output as words, and more: "It is 42."."""
-        if self.outputs is not None or self.json_form is not None:
+        if self.outputs is not None or self.json_form is not None or self.are_numbers:
             return False
         wanted = " ".join(expected_text(expected).casefold().split())
         written = " ".join(answer.casefold().split())
@@ -226,11 +231,15 @@ def build(options: Options) -> ExactMatch | TextSimilarity:
 
 
 def _of_outputs(metric: ExactMatch, options: Options) -> ExactMatch:
-    """Return the metric for the outputs of a test set: JSON, few different ones, or free text."""
+    """Return the metric for the outputs of a test set: JSON, numbers, few different ones, or free text."""
     expected = [example.expected for example in options.examples] or list(options.expected)
+    if not expected:
+        return metric
     containers = list(map(strict_json.container_of, expected))
-    if expected and None not in containers:
+    if None not in containers:
         return replace(metric, json_form=json_values.JsonForm.of(containers))
+    if all(numbers.number_in(expected_text(value)) is not None for value in expected):
+        return replace(metric, are_numbers=True)
     outputs = frozenset(map(metric.wanted, expected))
     if len(outputs) > MOST_OUTPUTS or 2 * len(outputs) > len(expected):
         return metric

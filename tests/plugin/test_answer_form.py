@@ -65,7 +65,8 @@ WANTED: dict[str, Callable[[int], Any]] = {
     "labels_exact": lambda i: [label(i), "urgent"],
     "exact_match of objects": order,
     "exact_match of lists": lambda i: [label(i), i],
-    "exact_match of text": lambda i: f"{1000 + i}",
+    "exact_match of numbers": lambda i: f"{1000 + i}",
+    "exact_match of text": lambda i: f"{label(i)} of box {i}",
     "field_f1": order,
     "within": lambda i: 1000 + i,
     "tool_call_exact": lambda i: [call(i)],
@@ -182,10 +183,16 @@ MALFORMED: dict[str, list[Callable[[int], str]]] = {
         lambda i: f"{label(i)}, {i}",
         lambda i: f"- {label(i)}\n- {i}",
     ],
-    "exact_match of text": [
+    "exact_match of numbers": [
         lambda i: f"The answer is {1000 + i}.",
         lambda i: f"{1000 + i}\nBecause 0 is left.",
         lambda i: f"#### {1000 + i}",
+        lambda i: "Error: 429",
+    ],
+    "exact_match of text": [
+        lambda i: f"The answer is {label(i)} of box {i}.",
+        lambda i: f"{label(i)} of box {i}\nBecause 0 is left.",
+        lambda i: f'"{label(i).upper()} of box {i}"',
     ],
     "within": [
         lambda i: f"The total is {1000 + i:,} of 7.",

@@ -112,7 +112,8 @@ OBJECTS = [{"a": 1, "b": "x"}, {"a": 2, "b": None}]
             ['[{"A": 1}]', '[{"a": "1"}]', '{"a": 1}'],
         ),
         (["yes", "no"] * 2, ["yes", "maybe"], ["Yes", "yes.", "error"]),
-        ([1, 2, 1, 2], ["1", "1.0"], ["3", "one"]),
+        ([1, 2, "3", 4.5], ["1", "1.0", "7", "$8"], ["one", "1 or 2", "null"]),
+        (["1", "x"] * 2, ["1", "x"], ["2"]),
         (["yes", "no", "perhaps"], ["Yes", "anything"], []),
     ],
     ids=str,
@@ -140,4 +141,4 @@ def test_the_form_of_an_output_is_that_of_json_or_of_few_outputs(expected, well_
     ],
 )
 def test_free_text_that_contains_the_output_as_words_and_more(expected, answer, adds):
-    assert build("exact_match", (expected, "x", "y")).adds_words(expected, answer) is adds
+    assert build("exact_match", (expected, "x", "y", "z w")).adds_words(expected, answer) is adds
