@@ -8,8 +8,10 @@ arguments: 2 x pairs / (expected + made). Ragas calls the same measure ToolCallF
 names alone.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from pytest_ftgate.data import example, messages, strict_json
@@ -57,8 +59,14 @@ class ToolCallMetric(protocol.Metric):
         """
         calls = _calls_made(answer)
         if not calls and self.may_be_text:
-            return not any(name in answer for name in self.tools)
+            return self._named.search(answer) is None
         return any(map(self._is_call, calls))
+
+    @cached_property
+    def _named(self) -> re.Pattern[str]:
+        """Return a pattern of the names of all tools, as words."""
+        names = "|".join(map(re.escape, self.tools))
+        return re.compile(rf"(?<!\w)(?:{names})(?!\w)")
 
     def _is_call(self, call: Call) -> bool:
         form = self.tools.get(call["name"])
