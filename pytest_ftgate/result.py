@@ -22,7 +22,7 @@ _NAMES: Mapping[Kind, str] = {
     "data": "min_training_examples min_test_examples min_wins leaked leaked_near conflicts near_duplicates "
     "test_near_duplicates group_overlap labels_missing imbalance empty_outputs chat_format too_long prompt_leak",
     "models": "models baseline_answers candidate_answers identical_outputs baseline_prompt baseline_params "
-    "prompt_mismatch unusable_answers retries",
+    "prompt_mismatch recording_order retries",
     "gain": "margin evidence max_drop thresholds guards slices hypothesis weak_baseline degenerate_candidate "
     "rare_group_loss circular knowledge alternatives headroom power agreement",
     "form": "formatting_gain",
@@ -138,9 +138,6 @@ class ModelResult:
     n_stored: Annotated[int | None, about("answers from the store or a recording")] = None
     n_retries: Annotated[int | None, about("failed calls that were made again")] = None
     n_refused: Annotated[int | None, about("refused and filtered answers")] = None
-    n_empty: Annotated[int | None, about("empty answers")] = None
-    n_cut_off: Annotated[int | None, about("answers that were cut off")] = None
-    n_unknown: Annotated[int | None, about("answers that are not a known label")] = None
     latency_p50_s: float | None = None
     latency_p95_s: float | None = None
     input_tokens: int | None = None

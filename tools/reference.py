@@ -445,7 +445,8 @@ _CURES = {
     "goal": "use what the message suggests",
     "weak_baseline": "describe the task and every answer in its prompt",
     "baseline_prompt": "give the baseline the same",
-    "formatting_gain": "ask the baseline for the bare answer, or `goal: format`",
+    "formatting_gain": "tell the baseline how to answer, or `goal: format`",
+    "recording_order": "correct the ids of the answers, or how they were joined",
     "prompt_leak": "take the test examples out of the prompt",
     "rare_group_loss": "add groups",
     "leaked": "remove the training rows (`init --dedupe`), and train again",
@@ -455,7 +456,6 @@ _CURES = {
     "prompt_mismatch": "paste the line of the message",
     "knowledge": "use retrieval",
     "alternatives": "keep the prompt",
-    "unusable_answers": "look at the raw answers; raise `max_tokens`",
     "retries": "lower `concurrency`, or set `requests_per_minute`",
     "attempts": "commit the ledger; set `max_attempts`",
     "base_changed": "judge again; name a dated snapshot",
@@ -640,8 +640,8 @@ _MODEL_FACTS = {
     "value, metrics": "the deciding metric, and all by name; `score(name)` is a float, or an error that lists what was "
     "measured",
     "n_expected, n_scored, n_errors": "answers expected, scored, missing",
-    "n_stored, n_retries, n_refused, n_empty, n_cut_off, n_unknown": "answers from the store, calls made again, and "
-    "kinds of answers that are scored wrong",
+    "n_stored, n_retries, n_refused": "answers from the store, calls made again, and answers that were refused or "
+    "filtered",
     "latency_p50_s, latency_p95_s, input_tokens, output_tokens, cost_usd": "measured; `null` where one answer lacks it",
 }
 _ROOT = {

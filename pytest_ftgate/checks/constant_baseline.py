@@ -28,7 +28,10 @@ def check(gate: Context) -> Iterator[result.Check]:
     metric = gate.deciding
     constant = None if metric.judged else best_constant(metric, gate.expected)
     n = len({expected_text(value).strip() for value in gate.expected}) if constant is None else constant.n_expected
+    form_decides = any(one.kind == "form" and one.status in ("fail", "inconclusive") for one in gate.checks)
     for role, model in gate.scored.items():
+        if form_decides and role != "candidate":  # its answers are malformed, and no sign of a weak prompt
+            continue
         only = constant_answer(metric, model.answers) if n > 1 else None
         value = model.scores[metric.name].value
         worse = constant is not None and metric.compares and not beats(metric, value, constant.value)

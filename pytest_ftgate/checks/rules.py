@@ -84,7 +84,6 @@ RULES: tuple[Rule, ...] = (
     Rule("scored", match.check_headroom, "ready", "max_drop"),
     Rule("scored", thresholds.check, "accept"),
     Rule("scored", economics.check),
-    Rule("scored", answers.check),
     Rule("scored", alternatives.check_knowledge, "accept"),
     Rule("scored", alternatives.check_examples, "accept", "margin"),
     Rule("scored", losses.check_fields, "accept"),

@@ -248,9 +248,12 @@ CHANGEABLE: Mapping[str, Changeable] = {
         "prompt is a warning.",
     ),
     "formatting_gain": Changeable(
-        "fail", "A gain that does not hold where answers are read leniently, whatever their form."
+        "fail", "A gain that does not hold where the baseline's malformed answers count as ties."
     ),
     "prompt_leak": Changeable("fail", "Test examples in a prompt."),
+    "recording_order": Changeable(
+        "fail", "At least 5 answers of a model, and a tenth, fit another row better than their own."
+    ),
     "rare_group_loss": Changeable(
         "inconclusive", "A gain that would not be proven if the candidate lost one more group of examples entirely."
     ),
@@ -284,7 +287,6 @@ CHANGEABLE: Mapping[str, Changeable] = {
     ),
     "knowledge": Changeable("warn", "A gain that looks like memorised facts."),
     "alternatives": Changeable("warn", "A cheaper model or a prompt that comes near the candidate."),
-    "unusable_answers": Changeable("warn", "Many refused, filtered, cut-off or empty answers of a baseline."),
     "retries": Changeable("warn", "More than 5 % of a model's calls failed and were made again."),
     "attempts": Changeable("warn", "Other answers than a candidate was judged by."),
     "base_changed": Changeable("warn", "A base model that has changed since the last green verdict."),

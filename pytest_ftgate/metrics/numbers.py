@@ -25,12 +25,14 @@ _LONGEST = 400  # of an answer that may be a number; exact arithmetic of longer 
 class _OfNumbers(protocol.Metric):
     reading: labels.Reading
     of_numbers = True
+    form = "a number alone"
+
+    def has_form(self, answer: str) -> bool:
+        """Return whether an answer is exactly one number."""
+        return self.number(answer) is not None
 
     def bare(self) -> protocol.Metric:
         return replace(self, reading=labels.Reading())
-
-    def lenient(self) -> protocol.Metric:
-        return replace(self, reading=replace(self.reading, or_whole=True))
 
     def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
         """Return the number in each answer as text, so that 1.0 is 1; None if there is none."""
@@ -43,19 +45,20 @@ class _OfNumbers(protocol.Metric):
     def number(self, answer: str | None) -> Fraction | None:
         """Return the number that an answer is, exactly; None if it is missing or no finite number."""
         part = None if answer is None else self.reading.label(answer)
-        return None if part is None else _number(part)
+        return None if part is None else number_in(part)
 
     def wanted(self, value: Any) -> Fraction:
         """Return an expected number, which is read as answers are, or is written without anything around it."""
         text = expected_text(value)
         found = self.number(text)
-        found = _number(text) if found is None else found
+        found = number_in(text) if found is None else found
         if found is None:
             raise MetricError(f"{self.name} compares numbers, and the test set expects {excerpt(str(value))!r}")
         return found
 
 
-def _number(text: str) -> Fraction | None:
+def number_in(text: str) -> Fraction | None:
+    """Return the number that a text is, with a sign of a currency or unit; None if it is none."""
     found = _NUMBER.fullmatch(text.strip()) if len(text) <= _LONGEST else None
     digits = "" if found is None else found[1].replace(",", "")
     try:

@@ -70,6 +70,22 @@ OF_LABELS = FULL.steps - {"unicode"}
 """The steps of metrics of labels where the gate names none."""
 
 
+_FENCE_LANGUAGE = re.compile(r"[\w+.-]*[ \t\r]*")
+
+
+def without_fence(answer: str) -> str:
+    """Return the content of an answer that is a single Markdown code fence, else all of it, stripped."""
+    text = answer.strip()
+    fence = text[:3]
+    if fence not in ("```", "~~~") or not text.endswith(fence):
+        return text
+    head, line_break, rest = text.removeprefix(fence).partition("\n")
+    inner = rest.removesuffix(fence)
+    if not line_break or not _FENCE_LANGUAGE.fullmatch(head) or fence in inner:
+        return text
+    return inner.strip()
+
+
 def did_you_mean(word: str, names: Collection[str]) -> str:
     """Return the cure for an unknown name: the nearest valid name, or all valid names."""
     return suggested(word, names, f"Valid names: {listed(names, at_most=40)}.")
@@ -85,8 +101,8 @@ def suggested(word: str, names: Collection[str], otherwise: str) -> str:
 class Options:
     """One metric's written options; every method that reads one raises :class:`ConfigError` with place and key.
 
-    ``expected`` are the distinct expected outputs of the test set as texts; ``known`` are the labels of the training
-    set: wrong as an answer, but not counted as unknown. ``examples`` are those of the test set.
+    ``expected`` are the distinct expected outputs of the test set as texts; ``known`` are those of
+    the training set: wrong as an answer, but not malformed. ``examples`` are those of the test set.
     """
 
     spec: MetricSpec

@@ -319,15 +319,6 @@ def begins_with_reasoning(text: str) -> bool:
     return opening is not None and _OF_REASONING.search(opening["name"]) is not None
 
 
-def leading_block(text: str) -> tuple[str, str] | None:
-    """Return the content of the paired tags that a text begins with, whatever their name, and the text after them."""
-    opening = _OPENING.match(text)
-    end = None if opening is None else _closing(opening).search(text, opening.end())
-    if opening is None or end is None:
-        return None
-    return text[opening.end() : end.start()].strip(), text[end.end() :].strip()
-
-
 def _after_reasoning(text: str, stripping: tuple[str, str] | str) -> tuple[str, str | None]:
     """Return the answer, empty where there is none, and the reasoning, ``None`` where there is none."""
     start, closing = None, _CLOSING

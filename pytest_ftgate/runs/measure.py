@@ -61,7 +61,7 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
     """
     predictions, recorded = run.all_predictions, run.model.verified is not None
     completions = [p.completion for p in predictions if p.completion is not None]
-    ends = Counter(c.finish if c.finish != "stop" or c.text.strip() else "empty" for c in completions)
+    ends = Counter(completion.finish for completion in completions)
     longest_s = None if recorded else run.model.timeout_s
     seconds = [
         longest_s if p.completion is None else p.latency_s
@@ -80,8 +80,6 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
         n_stored=len(completions) if recorded else sum(p.stored for p in predictions),
         n_retries=sum({p.key: p.retries for p in predictions}.values()),
         n_refused=ends["refusal"] + ends["filtered"],
-        n_cut_off=ends["cut_off"],
-        n_empty=ends["empty"],
         input_tokens=_total([c.input_tokens for c in completions]),
         output_tokens=_total([c.output_tokens for c in completions]),
         cost_usd=cost.usd,
@@ -153,7 +151,7 @@ def score_run(measured: Measured, metrics: Mapping[str, Metric], deciding: str, 
             where = test.where(error.example)
         raise errors.MetricError(what, **error.parts(where=where)) from error
     decides, values = scores[deciding], {name: scored.value for name, scored in scores.items()}
-    facts = replace(measured.facts, value=decides.value, metrics=values, n_unknown=decides.n_unknown)
+    facts = replace(measured.facts, value=decides.value, metrics=values)
     return replace(measured, facts=facts, scores=scores)
 
 
@@ -249,8 +247,8 @@ def flip(index: int, baseline: Run, candidate: Run, scored: Scored) -> result.Fl
         where=None if example.place is None else str(example.place),
         input=_short(shown_input(example)),
         expected=_short(readable(expected_text(example.expected))),
-        baseline=_short(readable(_shown_answer(baseline.predictions[0][index].completion))),
-        candidate=_short(readable(_shown_answer(candidate.predictions[0][index].completion))),
+        baseline=_short(readable(shown_answer(baseline.predictions[0][index].completion))),
+        candidate=_short(readable(shown_answer(candidate.predictions[0][index].completion))),
         why=scored.notes[index] if scored.notes else None,
     )
 
@@ -260,7 +258,8 @@ def shown_input(example: Example) -> str:
     return example.input if isinstance(example.input, str) else expected_text(example.input[-1].get("content"))
 
 
-def _shown_answer(completion: Completion | None) -> str:
+def shown_answer(completion: Completion | None) -> str:
+    """Return an answer for reports: why it is not whole, where it is not, and its text."""
     if completion is None:
         return "(no answer)"
     finish = f"({completion.finish.replace('_', ' ')}) " if completion.finish in _NO_ANSWER else ""

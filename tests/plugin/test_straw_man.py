@@ -70,8 +70,8 @@ def test_whatever_metric_decides(project: Project, metric: Any, said: str) -> No
 def test_where_one_output_is_expected_everywhere_nothing_beats_saying_it(project: Project, always: int) -> None:
     """Saying it is perfect: such a gate fails, and a reason lets it pass with the warning. A long answer is cut."""
     project.test_set(60, expected="no" * 99)
-    says(project, "base.jsonl", "none")
-    says(project, "ft.jsonl", lambda i: "no" * 99 if i < always else "none")
+    says(project, "base.jsonl", "refund")
+    says(project, "ft.jsonl", lambda i: "no" * 99 if i < always else "refund")
     found = check(project.judge(), "weak_baseline")
     assert (found["status"], "no" * 31 in found["message"]) == ("fail", False)
     assert statuses(passed(project.judge(checks={"weak_baseline": "warn"})))["weak_baseline"] == "warning"
@@ -299,7 +299,7 @@ def test_a_champion_need_not_be_given_as_much(project: Project) -> None:
 def test_the_best_baseline_must_be_given_as_much(http: EndpointProject) -> None:
     """A weak model with a long prompt beside a good one without is known as such when both have answered."""
     right, shots = {"weak": 30, "good": 40, "tuned": 60}, {"system": "Label.", "few_shot": 2}
-    http.server.answer = lambda body: label(index_of(body)) if index_of(body) < right[body["model"]] else "none"
+    http.server.answer = lambda body: label(index_of(body) + (index_of(body) >= right[body["model"]]))
     baselines = {"good": http.model("good", system="Label."), "weak": http.model("weak", **shots)}
     keys = {"baseline": ..., "candidate": http.model("tuned", **shots)}
     gate = http.judge(baselines=baselines, **keys)
@@ -370,43 +370,3 @@ def test_one_model_under_two_names_is_never_called(project: Project) -> None:
     assert "identical_outputs" not in statuses(free(project, shout, lambda text: shout(text)))
     gate = free(project, ..., {**ENDPOINT, "name": "tuned"}, baselines={"a": TUNED, "b": ENDPOINT})
     mentions(check(gate, "identical_outputs"), "baseline b")
-
-
-@pytest.mark.parametrize(("blank", "status"), [(20, "warning"), (2, "note")])
-def test_a_baseline_that_often_writes_nothing_is_a_warning(project: Project, blank: int, status: str) -> None:
-    """The candidate wins where the baseline's answers are blank, which says little about its prompt."""
-    says(project, "base.jsonl", lambda i: "" if i >= 60 - blank else label(i) if i < 40 else label(i + 1))
-    found = check(project.judge(), "unusable_answers")
-    assert (found["status"], found["observed"]) == (status, blank)
-
-
-@pytest.mark.parametrize(
-    ("answered", "part"),
-    [
-        (lambda i: f"label {(i + 1) * 7 % 23}", "next row"),
-        (lambda i: f"label {(i - 1) * 7 % 23}" if i % 3 else "other", "previous row"),
-        (lambda i: f"label {(i * 17 + 5) % 60 * 7 % 23}", "another order"),
-        (lambda i: f"label {i * 7 % 23}" if i % 3 else f"label {(i + 1) * 7 % 23}", None),
-        (lambda i: f"label {(i + (i > 25)) * 7 % 23}", "from test.jsonl:27 on fit the next row"),
-        (lambda i: f"c{i * 7 % 23}", "'c0' for 'label 0'"),
-        (lambda i: f"label {(i * 7 + 1) % 23}", "'label 1' for 'label 0'"),
-        (lambda i: f"label {i * i % 5}", None),
-        (lambda i: f"unknown {i}", None),
-    ],
-)
-@pytest.mark.parametrize("name", ["ft", "base"])
-def test_answers_that_fit_other_rows_are_said_so(
-    project: Project, answered: Callable[[int], str], part: str | None, name: str
-) -> None:
-    project.test_set(60, expected=lambda i: f"label {i * 7 % 23}")
-    says(project, "ft.jsonl", lambda i: f"label {i * 7 % 23}")
-    says(project, "base.jsonl", lambda i: f"label {i * 7 % 23}" if i < 40 else "other")
-    says(project, f"{name}.jsonl", answered)
-    gate = project.judge()
-    found = check(gate, "candidate_answers" if name == "ft" else "baseline_answers")
-    assert found["status"] == ("pass" if part is None else "warning")
-    advice = " ".join(one["text"] for one in gate["advice"])
-    assert "rompt the" not in advice
-    if part is not None:
-        mentions(found, part, "is right on", "by id" if "row" in part or "order" in part else "names")
-        assert "train a different candidate" not in str(gate["checks"]) + advice
