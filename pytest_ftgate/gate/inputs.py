@@ -89,49 +89,85 @@ def _check_thresholds(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
                 raise errors.ConfigError(what, where=errors.Where(limits.source.place or None), cure=cure)
 
 
-def read_inputs(
-    config: GateKeys, services: Services, nodeid: str, answers: frozenset[str] = frozenset()
-) -> context.Context:
-    """Read the data, and build metrics and models; with ``max_attempts`` for this attempt, on the examples that count.
-
-    ``answers`` are the hashes of the candidate's, if they are known.
+def read_inputs(config: GateKeys, services: Services, nodeid: str) -> context.Context:
+    """Read the data, and build metrics and models; with ``max_attempts`` at the level of the attempt.
 
     Raises:
         FtgateError: an input cannot be read or used.
     """
-    test = services.load(config.test_set, config.sources["test_set"].at, labeled=needs_expected(config, services.hook))
+    # Data, and how answers are scored.
+    is_labeled = needs_expected(config, services.hook)
+    whole = services.load(config.test_set, config.sources["test_set"].at, labeled=is_labeled)
     training = services.load(config.training_set, config.sources["training_set"].at)
-    check_test_set(test)
+    check_test_set(whole)
+    test = whole
+    shown = None
+    if config.max_attempts is not None:
+        test, shown_test = attempts.divide(config, whole)
+        shown = _shown(config, shown_test, whole, training, services)
     metrics = build_metrics(config, test, training, services.hook)
     check_keys(config, metrics)
-    test, audit = _audited(training, test, services, metrics[config.decided_by.name])
-    models = _models(config, training, test, services)
-    _check_prompts(models, [test])
-    attempt, custom = None, partial(custom_metrics, services.hook)
+    deciding = metrics[config.decided_by.name]
+    test, audit = _audited(training, test, services, deciding)
+
+    # Models, and which attempt they are.
+    models = _models(config, training, whole, services)
+    _check_prompts(models, [whole])
+    attempt = None
     if "candidate" in models:
-        asked = models["candidate"], metrics[config.decided_by.name]
-        attempt = attempts.find_attempt(config, *asked, test, services.stores.notes, answers)
-        if attempt.facts is not None and attempt.number > attempt.facts.most and not answers:
-            attempt = _with_known_answers(attempt, models["candidate"], services)
+        attempt = _attempt(config, models, test, services)
         config = attempt.config
-        if (counted := attempt.counted) is not test:
-            test, audit = _audited(training, counted, services, metrics[config.decided_by.name])
-            metrics = build_metrics(config, test, training, services.hook)
-            models = _models(config, training, test, services)
-    facts, now = {"nodeid": nodeid, "attempt": attempt and attempt.facts}, clock.wall()
-    parts = prepare_parts(config, services.load, (test, training), metrics[config.decided_by.name], custom)
+
+    # What needs the level of the attempt.
+    custom = partial(custom_metrics, services.hook)
+    parts = prepare_parts(config, services.load, (test, training), deciding, custom)
     judging = prepare_judging(config, test, metrics, models, services.hook, offline=services.offline)
-    gate = context.Context(config, test, training, audit, metrics, models, now, parts, judging, attempt, facts=facts)
-    _check_prompts(gate.models, [data for data in gate.test_sets.values() if data is not gate.test])
+    _check_prompts(models, [guard.test for guard in parts.others])
+
+    facts = {"nodeid": nodeid, "attempt": attempt and attempt.facts}
+    gate = context.Context(
+        config=config,
+        test=test,
+        training=training,
+        audit=audit,
+        metrics=metrics,
+        models=models,
+        now=clock.wall(),
+        parts=parts,
+        judging=judging,
+        attempt=attempt,
+        shown=shown,
+        facts=facts,
+    )
     return gate.with_facts(**_input_facts(gate))
 
 
-def _with_known_answers(attempt: attempts.Attempt, model: Model, services: Services) -> attempts.Attempt:
-    """Return an attempt with its answers if all are recorded or stored: under another name they may be known."""
-    job = jobs.Job(model, attempt.whole, attempt.asked.repeats, of_candidate=True)
-    with suppress(errors.FtgateError):  # what is wrong with them is said where they are used
-        (run,) = runner.stored_runs([job], services.stores)
-        attempt = attempt if run.unanswered else attempt.answered({"candidate": run}).among(attempt.before)
+def _shown(config: GateKeys, test: DataSet, whole: DataSet, training: DataSet, services: Services) -> attempts.Shown:
+    """Return the examples that may be shown, with the deciding metric for the labels of the whole test set."""
+    metric = build_metric(
+        config.decided_by,
+        labels=labels.distinct_outputs(whole),
+        known=labels.distinct_outputs(training),
+        custom=custom_metrics(services.hook),
+        examples=whole.examples,
+    )
+    return attempts.Shown(test, metric)
+
+
+def _attempt(config: GateKeys, models: Mapping[str, Model], test: DataSet, services: Services) -> attempts.Attempt:
+    """Return which attempt the models are; it is certain only where all answers are recorded or stored."""
+    attempt = attempts.find_attempt(config, models["candidate"], test)
+    if config.max_attempts is None:
+        return attempt
+
+    questions = []
+    for role, model in models.items():
+        questions.append(jobs.Job(model, test, config.repeats, of_candidate=role == "candidate"))
+    with suppress(errors.FtgateError):  # what is wrong with the answers is said where they are used
+        runs = dict(zip(models, runner.stored_runs(questions, services.stores), strict=True))
+        if not any(run.unanswered for run in runs.values()):
+            return attempt.answered(runs)
+
     return attempt
 
 
