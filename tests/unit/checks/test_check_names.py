@@ -14,7 +14,7 @@ DECIDED = """
     max_age_days min_wins headroom power weakened configuration
 """
 CHANGED = """
-    goal weak_baseline baseline_prompt formatting_gain prompt_leak rare_group_loss circular baseline_params
+    goal weak_baseline baseline_prompt formatting_gain prompt_leak rare_group_loss circular
     prompt_mismatch knowledge alternatives unusable_answers attempts base_changed untracked test_set_changed hypothesis
     leaked leaked_near conflicts near_duplicates test_near_duplicates group_overlap labels_missing imbalance
     empty_outputs chat_format too_long retries
