@@ -63,14 +63,18 @@ def divide(config: GateKeys, test: DataSet) -> tuple[DataSet, DataSet]:
     Raises:
         ConfigError: all examples may be shown.
     """
-    counting = tuple(example for example in test if not may_be_shown(example))
+    counting: list[Example] = []
+    showing: list[Example] = []
+    for example in test:
+        examples = showing if may_be_shown(example) else counting
+        examples.append(example)
+
     if not counting:
         what = "no test example counts, because all of them are in the tenth that may be shown"
         where = config.sources["test_set"].where()
         raise ConfigError(what, where=where, cure="Add examples of other groups.")
 
-    showing = tuple(example for example in test if may_be_shown(example))
-    return replace(test, examples=counting), replace(test, examples=showing)
+    return replace(test, examples=tuple(counting)), replace(test, examples=tuple(showing))
 
 
 def fingerprint(examples: Iterable[Example]) -> tuple[str, ...]:
@@ -146,21 +150,18 @@ class Attempt:
     @property
     def number(self) -> int:
         """Return which attempt this is, from 1. Until its answers are known, they are taken for the last known ones."""
-        for number, entry in enumerate(self.before, 1):
-            if entry.answers == self.answers:
-                return number
+        numbers = [number for number, entry in enumerate(self.before, 1) if self._is_like(entry)]
+        return numbers[-1] if numbers else len(self.before) + 1
 
-        if not self.answers:
-            for number in range(len(self.before), 0, -1):
-                if self.before[number - 1].candidate == self.candidate:
-                    return number
-
-        return len(self.before) + 1
+    def _is_like(self, entry: Entry) -> bool:
+        if self.answers:
+            return entry.answers == self.answers
+        return entry.candidate == self.candidate
 
     @property
     def is_known(self) -> bool:
-        """Return whether the ledger has this attempt."""
-        return any(entry.answers == self.answers for entry in self.before)
+        """Return whether the ledger has this attempt, by its answers."""
+        return bool(self.answers) and self.number <= len(self.before)
 
     @property
     def facts(self) -> AttemptResult | None:
@@ -185,36 +186,35 @@ class Attempt:
     def check_number(self) -> Iterator[Check]:
         """Check that the attempt is none beyond ``max_attempts``."""
         facts = self.facts
-        if facts is None or facts.number <= facts.most:
-            return
-
-        path = shown_path(_ledger_path(self.asked))
-        message = f"attempt {facts.number:,} of {facts.most:,} on this test set ({path})"
-        limit = facts.number, facts.most, str(self.asked.sources["max_attempts"])
-        cure = "Label a fresh test set, of which less than half is known, or take another approach."
-        threshold = Threshold("max_attempts", facts.most)
-        yield Check("max_attempts", "fail", message, *limit, cure, "stop", threshold)
+        if facts is not None and facts.number > facts.most:
+            path = shown_path(_ledger_path(self.asked))
+            message = f"attempt {facts.number:,} on this test set, and {facts.most:,} are allowed ({path})"
+            cure = "Label a fresh test set, of which less than half is known, or take another approach."
+            yield self._check("fail", message, cure)
 
     def check(self, shown: Shown | None) -> Iterator[Check]:
         """Check which attempt the answers are, once they are known."""
+        yield from self.check_number()
+
         facts = self.facts
-        if facts is None:
-            return
-        if facts.number > facts.most:
-            yield from self.check_number()
+        if facts is None or facts.number > facts.most:
             return
 
         message = str(facts)
         if shown is not None and len(shown.test):
             message += f"; {plural(len(shown.test), 'example')} may be shown and do not count"
-        limit = facts.number, facts.most, str(self.asked.sources["max_attempts"])
-        threshold = Threshold("max_attempts", facts.most)
-        yield Check("max_attempts", "pass", message, *limit, threshold=threshold)
+        yield self._check("pass", message)
 
         if self.asked.evidence == "observed":
             message = "evidence: observed has no level, so max_attempts only limits the number of attempts"
             source = str(self.asked.sources["evidence"])
             yield Check("attempts", "warning", message, source=source, advice="Set evidence: significant.")
+
+    def _check(self, status: Literal["pass", "fail"], message: str, cure: str | None = None) -> Check:
+        most = self.asked.max_attempts
+        source = str(self.asked.sources["max_attempts"])
+        threshold = Threshold("max_attempts", most)
+        return Check("max_attempts", status, message, self.number, most, source, cure, "stop", threshold)
 
     def check_last(self, notes: Store) -> Iterator[Check]:
         """Without ``max_attempts``, warn of other answers than at the last verdict."""

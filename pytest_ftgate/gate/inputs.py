@@ -1,6 +1,6 @@
 """Read the inputs of a gate without calling a model: data, metrics and models."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from math import inf
@@ -22,57 +22,75 @@ from pytest_ftgate.runs import jobs, runner
 
 def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hook: Any | None) -> dict[str, Metric]:
     """Return the metrics of ``metric`` and ``thresholds``, and accuracy where answers are labels."""
-    own, known = labels.distinct_outputs(test), labels.distinct_outputs(*([training] if training else []))
-    custom = custom_metrics(hook)
-
-    def build(spec: MetricSpec) -> Metric:
+    build = _metric_builder(test, training, hook)
+    metrics: dict[str, Metric] = {}
+    for spec in _metric_specs(config):
         others = thresholds.RUN_METRICS if spec.name in config.thresholds else ()
-        return build_metric(spec, labels=own, custom=custom, known=known, others=others, examples=test.examples)
+        metrics[spec.name] = build(spec, others=others)
 
-    metrics = {spec.name: build(spec) for spec in _asked(config)}
     if metrics[config.decided_by.name].uses_labels and "accuracy" not in metrics:
-        options = {key: value for key, value in config.decided_by.options.items() if key in labels.READING_OPTIONS}
+        written = config.decided_by.options
+        options = {key: written[key] for key in labels.READING_OPTIONS if key in written}
         metrics["accuracy"] = build(MetricSpec("accuracy", options, config.decided_by.source))
+
     return metrics
+
+
+def _metric_builder(test: DataSet, training: DataSet | None, hook: Any | None) -> Callable[..., Metric]:
+    """Return :func:`build_metric` for the labels of a test set; those of the training set are known."""
+    return partial(
+        build_metric,
+        labels=labels.distinct_outputs(test),
+        known=() if training is None else labels.distinct_outputs(training),
+        custom=custom_metrics(hook),
+        examples=test.examples,
+    )
 
 
 def needs_expected(config: GateKeys, hook: Any | None) -> bool:
     """Return whether any metric of a gate needs expected outputs."""
     custom = custom_metrics(hook)
-    return any(reads_expected(spec, custom) for spec in _asked(config))
+    return any(reads_expected(spec, custom) for spec in _metric_specs(config))
 
 
-def _asked(config: GateKeys) -> list[MetricSpec]:
+def _metric_specs(config: GateKeys) -> list[MetricSpec]:
     """Return every metric of answers that the gate names, the deciding one first."""
-    names = dict.fromkeys((*(one.name for one in config.metrics), *config.thresholds))
+    names = dict.fromkeys([*(metric.name for metric in config.metrics), *config.thresholds])
     return [config.metric_named(name) for name in names if name not in thresholds.RUN_METRICS]
 
 
 def custom_metrics(hook: Any | None) -> dict[str, Any]:
     """Return the metrics from hooks by name."""
-    called, custom = "the hook pytest_ftgate_metrics", dict[str, Any]()
-    given = (
-        errors.guarded(called, lambda: [dict(one) for one in hook.pytest_ftgate_metrics()]) if hook is not None else []
+    if hook is None:
+        return {}
+
+    custom: dict[str, Any] = {}
+    mappings = errors.guarded(
+        "the hook pytest_ftgate_metrics", lambda: [dict(metrics) for metrics in hook.pytest_ftgate_metrics()]
     )
-    for mapping in ({str(name): metric for name, metric in one.items()} for one in given):
-        for name in mapping.keys() & custom.keys():
-            raise errors.ConfigError(
-                f"two hooks pytest_ftgate_metrics return a metric named {name!r}", cure="Rename one."
-            )
-        custom |= mapping
+    for name, metric in (pair for mapping in mappings for pair in mapping.items()):
+        if str(name) in custom:
+            what = f"two hooks pytest_ftgate_metrics return a metric named {name!r}"
+            raise errors.ConfigError(what, cure="Rename one.")
+        custom[str(name)] = metric
+
     return custom
 
 
 def check_keys(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
     """Raise :class:`ConfigError` for an impossible margin, threshold or hypothesis, or a meaningless ``errors``."""
-    metric, standards = metrics[config.decided_by.name], map(config.standard_of, config.baselines)
-    path, gain = max(standards, key=lambda one: abs(one.gain))
+    metric = metrics[config.decided_by.name]
+    standards = map(config.standard_of, config.baselines)
+    path, gain = max(standards, key=lambda standard: abs(standard.gain))
     check_possible(metric, path, abs(gain), config.sources[path])
     _check_thresholds(config, metrics)
     ready.check_prediction(config, metric)
-    for name in (spec.name for spec in config.judged_by if config.missing_answers == "wrong"):
-        if name.partition("_")[0] == "precision":  # it rises when answers are missing
-            what = f"missing_answers: wrong cannot be used with {name}, which ignores missing answers"
+    if config.missing_answers != "wrong":
+        return
+
+    for spec in config.judged_by:
+        if spec.name.partition("_")[0] == "precision":  # it rises when answers are missing
+            what = f"missing_answers: wrong cannot be used with {spec.name}, which ignores missing answers"
             where = config.sources["missing_answers"].where("missing_answers")
             raise errors.ConfigError(what, where=where, cure="Use f1 or recall, or missing_answers: error.")
 
@@ -81,12 +99,14 @@ def _check_thresholds(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
     """Refuse a threshold outside of a metric's range, which always or never holds: 5 for an error rate of 5 %."""
     for name, limits in config.thresholds.items():
         low, high = thresholds.RUN_METRICS.get(name) or (metrics[name].low, metrics[name].high)
-        lies = f"is between {low:g} and {high:g}" if high < inf else f"is never below {low:g}"
         for key, value in (("min", limits.min), ("max", limits.max)):
-            if value is not None and not low <= value <= high:
-                what = f"{key} {value:g} ({limits.source}) is impossible: {name} {lies}"
-                cure = f"Did you mean {value / 100:g}?" if high == 1 < value <= 100 else None
-                raise errors.ConfigError(what, where=errors.Where(limits.source.place or None), cure=cure)
+            if value is None or low <= value <= high:
+                continue
+
+            lies = f"is between {low:g} and {high:g}" if high < inf else f"is never below {low:g}"
+            what = f"{key} {value:g} ({limits.source}) is impossible: {name} {lies}"
+            cure = f"Did you mean {value / 100:g}?" if high == 1 < value <= 100 else None
+            raise errors.ConfigError(what, where=errors.Where(limits.source.place or None), cure=cure)
 
 
 def read_inputs(config: GateKeys, services: Services, nodeid: str) -> context.Context:
@@ -104,7 +124,9 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> context.Co
     shown = None
     if config.max_attempts is not None:
         test, shown_test = attempts.divide(config, whole)
-        shown = _shown(config, shown_test, whole, training, services)
+        # A label may be expected in the shown examples alone.
+        build = _metric_builder(whole, training, services.hook)
+        shown = attempts.Shown(shown_test, build(config.decided_by))
     metrics = build_metrics(config, test, training, services.hook)
     check_keys(config, metrics)
     deciding = metrics[config.decided_by.name]
@@ -140,18 +162,6 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> context.Co
         facts=facts,
     )
     return gate.with_facts(**_input_facts(gate))
-
-
-def _shown(config: GateKeys, test: DataSet, whole: DataSet, training: DataSet, services: Services) -> attempts.Shown:
-    """Return the examples that may be shown, with the deciding metric for the labels of the whole test set."""
-    metric = build_metric(
-        config.decided_by,
-        labels=labels.distinct_outputs(whole),
-        known=labels.distinct_outputs(training),
-        custom=custom_metrics(services.hook),
-        examples=whole.examples,
-    )
-    return attempts.Shown(test, metric)
 
 
 def _attempt(config: GateKeys, models: Mapping[str, Model], test: DataSet, services: Services) -> attempts.Attempt:
