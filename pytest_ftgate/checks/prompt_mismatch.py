@@ -63,10 +63,9 @@ def check(gate: Context) -> Iterator[Check]:
             continue
 
         text, asked, trained = found
-        message = f"the candidate {model.name} is not asked as in training: {100 * trained:.0f} % of the training rows "
-        message += f"and {100 * asked:.0f} % of its calls have {part.name}"
-        if text:
-            message += f" {printable(text, _SHOWN_CHARACTERS)!r}"
+        quoted = f" {printable(text, _SHOWN_CHARACTERS)!r}" if text else ""
+        message = f"{part.name}{quoted}: in {100 * trained:.0f} % of the training rows, and in {100 * asked:.0f} % of "
+        message += f"the calls of candidate {model.name}"
         advice = f"Ask the candidate as in training ({source}): {part.cure or f'remove {part.key}'}."
         yield Check("prompt_mismatch", "warning", message, asked, trained, source, advice, "measure_again")
 

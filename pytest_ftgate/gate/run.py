@@ -211,38 +211,47 @@ def _checks_of_others(gate: context.Context, hook: Any | None) -> list[result.Ch
     """Return the checks of the hook ``pytest_ftgate_checks``. They can only make the verdict worse."""
     if hook is None or not gate.scored:
         return []
+
     try:
-        given = errors.guarded(_HOOK, lambda: [list(checks) for checks in hook.pytest_ftgate_checks(gate=gate)])
-        found = [one for checks in given for one in checks]
-        for one in found:
-            if not isinstance(one, result.Check) or one.status not in get_args(result.Status):
-                raise errors.ConfigError(f"{_HOOK} must return checks", evidence=f"it returned {type(one).__name__}")
-            what = f"the check {one.name} of {_HOOK} holds a value that JSON cannot represent, and"
-            errors.guarded(what, json.dumps, asdict(one))
+        answers = errors.guarded(_HOOK, lambda: [list(checks) for checks in hook.pytest_ftgate_checks(gate=gate)])
+        checks = [check for answer in answers for check in answer]
+        for check in checks:
+            if not isinstance(check, result.Check) or check.status not in get_args(result.Status):
+                evidence = f"it returned {type(check).__name__}"
+                raise errors.ConfigError(f"{_HOOK} must return checks", evidence=evidence)
+            what = f"the check {check.name} of {_HOOK} holds a value that JSON cannot represent, and"
+            errors.guarded(what, json.dumps, asdict(check))
     except errors.FtgateError as error:
         return [result.error_check(error)]
-    return found
+
+    return checks
 
 
 def _scored(gate: context.Context) -> context.Context:
     """Measure all runs, and score them if no answer and no judgement is missing."""
-    specs, samples = gate.config.asked, gate.runs_of("latency")
-    measured = {
-        role: measure.measure_run(specs[role].name, run, samples.get(role), forgiven=role in gate.forgiven)
-        for role, run in gate.runs_of("test").items()
-    }
+    samples = gate.runs_of("latency")
+    measured: dict[str, measure.Measured] = {}
+    for role, run in gate.runs_of("test").items():
+        name = gate.asked(role).name
+        is_forgiven = role in gate.forgiven
+        measured[role] = measure.measure_run(name, run, samples.get(role), forgiven=is_forgiven)
+
     gate = replace(gate, measured=measured)
-    decisive = [one for role, one in measured.items() if role not in gate.forgiven]
-    judged = gate.holds or (gate.verdict == "fail" and "models_called" not in gate.facts)
-    if not judged or any(one.facts.n_errors for one in decisive):
+    is_red_by_data = gate.verdict == "fail" and "models_called" not in gate.facts
+    if not (gate.holds or is_red_by_data) or not gate.is_answered:
         return gate
-    of_judges, asked = gate.judging.metrics if gate.judging else {}, (gate.deciding.name, gate.expected)
-    metrics = {role: {**gate.metrics, **of_judges.get(role, {})} for role in measured}
+
+    scored: dict[str, measure.Measured] = {}
     try:
-        scored = {role: measure.score_run(one, metrics[role], *asked) for role, one in measured.items()}
+        for role, facts in measured.items():
+            judged = gate.judging.metrics.get(role, {}) if gate.judging else {}
+            metrics = {**gate.metrics, **judged}
+            scored[role] = measure.score_run(facts, metrics, gate.deciding.name, gate.expected)
     except errors.FtgateError as error:
         return gate.with_checks([result.error_check(error)])
+
     gate = replace(gate, measured=scored)
-    reported = {"baseline": gate.best, "candidate": "candidate"}
-    models = {name: gate.scored[role] for name, role in reported.items() if role in gate.scored}
+    models = {"baseline": scored[gate.best]}
+    if "candidate" in scored:
+        models["candidate"] = scored["candidate"]
     return gate.with_facts(breakdowns=measure.breakdown_results(models))
