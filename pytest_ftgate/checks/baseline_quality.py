@@ -75,20 +75,29 @@ def _same_model(gate: context.Context, compared: Mapping[str, ModelSpec]) -> Ite
 
     The same models with the same prompt give the first example the same prediction key.
     """
-    candidate, example = gate.config.candidate, gate.test.examples[0]
+    candidate = gate.config.candidate
+    source = str(candidate.source)
+    example = gate.test.examples[0]
+    candidate_key = key_of(gate.models["candidate"], example)
     advice = "Set the fine-tuned model as candidate, and the prompted one as baseline"
     for role, spec in gate.config.baselines.items():
-        message, source = f"{called(role)} and candidate are the same model", str(candidate.source)
-        names = [str(one.options.get("model", ""))[:3] for one in (spec, candidate)]
-        if key_of(gate.models[role], example) == key_of(gate.models["candidate"], example):
+        message = f"{called(role)} and candidate are the same model"
+        if key_of(gate.models[role], example) == candidate_key:
             message += " with the same prompt"
             yield Check("identical_outputs", "fail", message, source=source, advice=f"{advice}.")
         elif role in compared and judging.is_one_model(spec, candidate):
             message += f" ({candidate.spelling}), so the gain is that of the prompt or of the parameters"
             yield Check("baseline_prompt", "fail", message, source=source, advice=f"{advice}, {_ACCEPT}.")
-        elif role in gate.config.decisive and names[0] == "ft:" and names[1] not in ("", "ft:"):
+        elif role in gate.config.decisive and _is_swapped(spec, candidate):
             message = f"{called(role, spec.name)} is a fine-tuned model (ft:) and candidate {candidate.name} is not"
             yield Check("models", "warning", message, source=source, advice=f"{advice}.")
+
+
+def _is_swapped(baseline: ModelSpec, candidate: ModelSpec) -> bool:
+    """Return whether by OpenAI's names the baseline is a fine-tuned model and the candidate is none."""
+    name = str(candidate.options.get("model", ""))
+    is_tuned = str(baseline.options.get("model", "")).startswith("ft:")
+    return is_tuned and name != "" and not name.startswith("ft:")
 
 
 # --- what a model is given -----------------------------------------------------------------------------------
