@@ -452,7 +452,6 @@ _CURES = {
     "leaked": "remove the training rows (`init --dedupe`), and train again",
     "leaked_near": "the same; or accept them if they only look alike",
     "circular": "let people check the labels",
-    "baseline_params": "give both models the same parameters",
     "prompt_mismatch": "paste the line of the message",
     "knowledge": "use retrieval",
     "alternatives": "keep the prompt",

@@ -1,6 +1,7 @@
 """The rules for the gain over each baseline: the margin and the evidence for it, or the limit of a drop."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pytest_ftgate.checks.advice import loss_advice
 from pytest_ftgate.checks.context import Context, Found
@@ -21,43 +22,56 @@ def check(gate: Context) -> Found:
     """Find the gain over each baseline, that over the best one with its examples, and check each."""
     if not gate.comparisons:  # the gate asks for agreement alone
         return Found({})
-    decided, matches = gate.comparisons[gate.best], gate.config.matches
-    told, shown = flips(gate.scored[gate.best], gate.scored["candidate"], gate.deciding.name, _BROKEN_KEPT), {}
-    if gate.may_show is not None:
-        shown = {"broken": (), "wrong": ()}
-        if answers := shown_answers(gate):
-            found = flips(answers[gate.best], answers["candidate"], gate.deciding.name, _BROKEN_KEPT)
-            shown = {name: found[name] for name in shown}
+
+    decided = gate.comparisons[gate.best]
+    matches = gate.config.matches
     facts = {
         **vars(decided),
         "margin": None if matches else decided.required,
         "margin_proven": None if matches else decided.reaches_margin,
         "p_value": decided.p_margin if gate.config.evidence == "proven" else decided.p_zero,
         "gains": gate.comparisons,
-        **told,
-        **shown,
+        **_flips(gate),
     }
     best_first = {gate.best: decided, **gate.comparisons}.items()
-    return Found(facts, [one for role, comparison in best_first for one in _checks(gate, role, comparison)])
+    return Found(facts, [check for role, comparison in best_first for check in _checks(gate, role, comparison)])
+
+
+def _flips(gate: Context) -> dict[str, Any]:
+    """Return what the candidate fixed and broke; of examples by name only those that may be shown."""
+    name = gate.deciding.name
+    facts = flips(gate.scored[gate.best], gate.scored["candidate"], name, _BROKEN_KEPT)
+    if gate.shown is None:
+        return facts
+
+    answers = shown_answers(gate)
+    shown: dict[str, Any] = {"broken": (), "wrong": ()}
+    if answers:
+        shown = flips(answers[gate.best], answers["candidate"], name, _BROKEN_KEPT)
+    return {**facts, "broken": shown["broken"], "wrong": shown["wrong"]}
 
 
 def shown_answers(gate: Context) -> Mapping[str, Measured]:
-    """Return the best baseline and the candidate on the examples that may be shown, by role.
+    """Return the scored models on the examples that may be shown, by role.
 
     Empty where these are only some examples, and cannot be scored by themselves, as by a judge.
     """
-    if gate.attempt is None or gate.may_show is None:
+    if gate.shown is None:
         return gate.scored
-    metric, shown, found = gate.attempt.metric, gate.may_show, dict[str, Measured]()
-    if not len(shown) or metric.judged or metric.pairwise:
+
+    test, metric = gate.shown
+    if not len(test) or metric.judged or metric.pairwise:
         return {}
+
+    scored: dict[str, Measured] = {}
     try:
-        for role in (gate.best, "candidate"):
-            measured = measure_run(gate.asked(role).name, gate.attempt.runs[role].over(shown))
-            found[role] = score_run(measured, {metric.name: metric}, metric.name, shown.expected)
+        for role, run in gate.runs_of("shown").items():
+            measured = measure_run(gate.asked(role).name, run)
+            scored[role] = score_run(measured, {metric.name: metric}, metric.name, test.expected)
     except FtgateError:  # an answer is missing, or the metric is not defined for so few
         return {}
-    return found
+
+    return scored
 
 
 def _checks(gate: Context, role: str, comparison: Comparison) -> Iterator[Check]:

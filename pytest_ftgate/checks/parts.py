@@ -98,6 +98,10 @@ class Guard:
         """Return a check of the guard; its name says which guard, and its source where its test set is written."""
         return result.Check(self.path, status, message, **{"source": str(self.spec.sources["test_set"]), **fields})
 
+    def at(self, confidence: float) -> "Guard":
+        """Return the guard at the confidence of another attempt."""
+        return replace(self, tolerance=self.tolerance._replace(confidence=confidence))
+
     @property
     def facts(self) -> result.PartResult:
         """Return the facts that are known before it is measured."""

@@ -49,7 +49,7 @@ class Rule(NamedTuple):
 RULES: tuple[Rule, ...] = (
     Rule("free", test_set.check_format),
     Rule("free", findings.check),
-    Rule("free", lambda gate: gate.attempt.check() if gate.attempt else (), "accept"),
+    Rule("free", lambda gate: gate.attempt.check_number() if gate.attempt else (), "accept"),
     Rule("free", goal.check),
     Rule("free", prompt_leak.check, "accept"),
     Rule("free", prompt_mismatch.check, "accept"),
@@ -68,7 +68,6 @@ RULES: tuple[Rule, ...] = (
     Rule("free", losses.check_free),
     Rule("answered", lambda gate: answers.complete_checks(gate.measured, gate.forgiven)),
     Rule("answered", answers.check_retries),
-    Rule("answered", lambda gate: gate.attempt.check_again() if gate.attempt else (), "accept"),
     Rule("answered", thresholds.check_samples),
     Rule("scored", alternatives.diagnosis),  # the advice of others rests on it
     Rule("scored", answers.check_order),

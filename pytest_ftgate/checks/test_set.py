@@ -10,8 +10,10 @@ from pytest_ftgate.statistics import groups, planning
 
 def check_size(gate: Context) -> Iterator[result.Check]:
     """Check that there are enough test examples, and note where a ``limit`` reads only a part of a file."""
-    config, needed, examples = gate.config, gate.config.min_test_examples, len(gate.whole)
+    config, needed, examples = gate.config, gate.config.min_test_examples, len(gate.test)
     message = f"{text.plural(examples, 'test example')} ({needed:,} required)"
+    if gate.shown is not None:
+        message += f", without {len(gate.shown.test):,} that may be shown"
     fields = gate.requirement("min_test_examples")
     if examples < needed:
         fields |= {"advice": f"Label {text.plural(needed - examples, 'more test example')}.", "action": "add_examples"}

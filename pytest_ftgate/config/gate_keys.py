@@ -129,9 +129,9 @@ class GateKeys(keys.Keys):
         "The maximum age of the oldest answer used for the verdict, in days."
     )
     max_attempts: Annotated[int, Field(ge=1, le=5), keys.Weaker("higher")] = keys.optional(
-        "The number of distinct candidates, or distinct answers of one candidate, that may be judged on this test set. "
-        "Attempt k is judged at the gate's level of error times 2^-k. The same answers judged again are no attempt. "
-        "Default: there is no limit."
+        "The number of distinct sets of answers, of the candidate and of the baselines, that may be judged on this "
+        "test set. Attempt k is judged at the gate's level of error times 2^-k. The same answers judged again are no "
+        "attempt. One example in ten may be shown, and never counts. Default: there is no limit."
     )
 
     @property

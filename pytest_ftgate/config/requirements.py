@@ -244,13 +244,18 @@ CHANGEABLE: Mapping[str, Changeable] = {
     "weak_baseline": Changeable("fail", "A baseline that is no better than always giving the same answer."),
     "baseline_prompt": Changeable(
         "limit",
-        "A candidate that is given more than the best baseline, or is the same model, fails; a baseline without any "
-        "prompt is a warning.",
+        "The candidate is the same model, or has few-shot or retrieval examples, template fields, tools or request "
+        "parameters that the best baseline has not (or less of), a system message more than twice as long, or a higher "
+        "limit of tokens: this fails. A baseline without any prompt is a warning.",
     ),
     "formatting_gain": Changeable(
         "fail", "A gain that does not hold where the baseline's malformed answers count as ties."
     ),
-    "prompt_leak": Changeable("fail", "Test examples in a prompt."),
+    "prompt_leak": Changeable(
+        "fail",
+        "The candidate's prompt holds a test input of at least five words, or half of the shorter ones; or a field of "
+        "its template reveals the expected output.",
+    ),
     "recording_order": Changeable(
         "fail", "At least 5 answers of a model, and a tenth, fit another row better than their own."
     ),
@@ -279,16 +284,15 @@ CHANGEABLE: Mapping[str, Changeable] = {
     "chat_format": Changeable("warn", "Conversations whose turns are out of order."),
     "too_long": Changeable("warn", "Rows with more tokens than training_set.max_tokens."),
     "circular": Changeable("warn", "A baseline that may have written the expected outputs."),
-    "baseline_params": Changeable("warn", "A baseline with weaker parameters than the candidate."),
     "prompt_mismatch": Changeable(
         "warn",
-        "The candidate is asked with another system message, template, tools or chat template than in the training "
-        "rows.",
+        "A system message, tools, or a text around the input that nine in ten training rows have is missing in the "
+        "candidate's calls, or the reverse.",
     ),
     "knowledge": Changeable("warn", "A gain that looks like memorised facts."),
     "alternatives": Changeable("warn", "A cheaper model or a prompt that comes near the candidate."),
     "retries": Changeable("warn", "More than 5 % of a model's calls failed and were made again."),
-    "attempts": Changeable("warn", "Other answers than a candidate was judged by."),
+    "attempts": Changeable("warn", "Other answers than at the last verdict, of either model."),
     "base_changed": Changeable("warn", "A base model that has changed since the last green verdict."),
     "untracked": Changeable("warn", "Data of the gate that git does not have."),
     "test_set_changed": Changeable("warn", "A test set that has changed since the last green verdict."),

@@ -12,7 +12,7 @@ from pytest_ftgate.checks import context, ready
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.data import DataSet, Example, expected_text
 from pytest_ftgate.gate.run import read_gate
-from pytest_ftgate.gate.state import Judged, Services
+from pytest_ftgate.gate.state import Services
 from pytest_ftgate.metrics import Metric, Scored
 from pytest_ftgate.models import Model
 from pytest_ftgate.models.price import price_of, tokens_usd
@@ -131,9 +131,10 @@ def plan_gate(
 
     Answers are taken from the stores and kept there as in any run. Judges are not asked.
     """
-    gate = read_gate(config, services, nodeid=nodeid, reviewed=reviewed)
-    if isinstance(gate, Judged):
-        return Plan(gate.result.name, gate.result.checks)
+    try:
+        gate = read_gate(config, services, nodeid=nodeid, reviewed=reviewed)
+    except errors.FtgateError as error:
+        return Plan(config.name, (*reviewed, *map(result.error_check, error.problems)))
     try:
         return _plan(gate, services, preview)
     except errors.FtgateError as error:
@@ -141,7 +142,8 @@ def plan_gate(
 
 
 def _plan(gate: context.Context, services: Services, preview: int) -> Plan:
-    shown, metric, wanted = gate.may_show or gate.test, gate.deciding, context.jobs(gate)
+    metric, wanted = gate.deciding, context.jobs(gate)
+    shown = gate.shown.test if gate.shown is not None and len(gate.shown.test) else gate.test
     first, answered = replace(shown, examples=shown.examples[: max(1, preview)]), dict[str, jobs.Run]()
     if preview:
         with services.calling(gate) as options:
@@ -229,7 +231,7 @@ def _calls_of_judges(gate: context.Context) -> Iterator[Calls]:
 
 def _stored_scores(gate: context.Context, stored: Mapping[context.RunName, jobs.Run]) -> dict[str, Scored]:
     """Return the scores by role of those models whose answers are all stored."""
-    runs = {name.role: run.over(gate.test) for name, run in stored.items() if name.purpose == "test"}
+    runs = {name.role: run for name, run in stored.items() if name.purpose == "test"}
     runs = {role: run for role, run in runs.items() if not run.unanswered}
     if gate.deciding.pairwise or gate.deciding.judged:
         return {}

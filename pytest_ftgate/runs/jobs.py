@@ -39,6 +39,13 @@ class Run:
         rows = tuple(tuple(row[index] for index in kept) for row in self.predictions)
         return replace(self, test_set=examples, predictions=rows)
 
+    def with_more(self, run: "Run") -> "Run":
+        """Return the run with the answers of the same model to other examples."""
+        test_set = replace(self.test_set, examples=(*self.test_set.examples, *run.test_set.examples))
+        rows = zip(self.predictions, run.predictions, strict=True)
+        predictions = tuple((*first, *second) for first, second in rows)
+        return replace(self, test_set=test_set, predictions=predictions)
+
     @property
     def failure(self) -> ModelError | None:
         """Return why answers are missing: the failure that ended the run, else the first that no new run would cure."""

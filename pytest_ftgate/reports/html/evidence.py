@@ -62,11 +62,12 @@ def collect(gate: Context) -> Evidence:
     """Return the texts of a gate that was judged."""
     shown = shown_answers(gate) if gate.best in gate.scored else {}
     answers = side_by_side(gate.deciding, shown, gate.best) if shown else Evidence()
+    first = (gate.test if gate.shown is None else gate.shown.test).examples[:1]
     roles: dict[str, list[str]] = {}  # by prompt, so that each is there once
     for role, run in gate.runs_of("test").items():
         prompt = getattr(run.model, "prompt", None)
-        if isinstance(prompt, Prompt):
-            messages = map(_message, prompt.messages(gate.test.examples[0]))
+        if first and isinstance(prompt, Prompt):
+            messages = map(_message, prompt.messages(first[0]))
             roles.setdefault(readable("\n\n".join(messages), _PROMPT_CHARACTERS), []).append(result.called(role))
     prompts = {", ".join(models): text for text, models in roles.items()}
     near = row_pairs(gate.training, gate.training, gate.audit.near_rows)

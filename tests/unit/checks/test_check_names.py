@@ -15,7 +15,7 @@ DECIDED = """
 """
 CHANGED = """
     goal weak_baseline baseline_prompt formatting_gain prompt_leak recording_order rare_group_loss circular
-    baseline_params prompt_mismatch knowledge alternatives attempts base_changed untracked test_set_changed hypothesis
+    prompt_mismatch knowledge alternatives attempts base_changed untracked test_set_changed hypothesis
     leaked leaked_near conflicts near_duplicates test_near_duplicates group_overlap labels_missing imbalance
     empty_outputs chat_format too_long retries
 """
