@@ -153,12 +153,11 @@ def test_labels_that_are_the_large_models_own_outputs_are_called_circular(
     assert [(one["status"], one["observed"]) for one in found] == [("warning", n)] * circular
 
 
-@pytest.mark.parametrize(("shared", "status"), [(0, "warning"), (4, "warning"), (5, "fail"), (30, "fail")])
-def test_how_many_mistakes_two_models_may_share(project: Project, shared: int, status: str) -> None:
+@pytest.mark.parametrize("shared", [0, 30])
+def test_equal_answers_are_what_max_drop_asks_for(project: Project, shared: int) -> None:
     for name in ("base.jsonl", "ft.jsonl"):
         answers(project, name, range(shared))
-    found = check(ends(project.judge(), "fail" if shared > 4 else "pass"), "identical_outputs")
-    assert (found["status"], found["observed"]) == (status, N)
+    assert "identical_outputs" not in statuses(passed(project.judge()))
 
 
 def test_macro_f1_and_groups_are_matched(project: Project) -> None:
