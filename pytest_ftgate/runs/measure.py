@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import zip_longest
 from statistics import median
 from typing import Any
 
@@ -101,10 +102,12 @@ def _seconds(run: Run, *, forgiven: bool) -> tuple[float | None, ...]:
     """
     longest_s = None if run.model.verified is not None else run.model.timeout_s
     seconds: list[float | None] = []
-    for repeats in zip(*run.predictions, strict=True):
-        latencies = [prediction.latency_s for prediction in repeats if prediction.completion is not None]
+    # The questions to a judge are not asked equally often.
+    for repeats in zip_longest(*run.predictions):
+        predictions = [prediction for prediction in repeats if prediction is not None]
+        latencies = [prediction.latency_s for prediction in predictions if prediction.completion is not None]
         if forgiven:
-            latencies += [longest_s] * (len(repeats) - len(latencies))
+            latencies += [longest_s] * (len(predictions) - len(latencies))
         known = [latency for latency in latencies if latency is not None]
         if latencies:
             seconds.append(median(known) if len(known) == len(latencies) else None)

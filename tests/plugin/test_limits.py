@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, N, answer, index_of
-from gate_project import write_jsonl, check, ends, label, mentions, passed, statuses, stopped
+from gate_project import check, ends, label, mentions, passed, statuses, stopped, write_jsonl
 from loopback import Reply, error
 
 # --- the pace ---------------------------------------------------------------------------------
