@@ -602,14 +602,26 @@ def test_a_larger_model(ftgate_evaluate: Any) -> None:
     assert first.completion.text != ""
 ```"""
 _JUDGE = """```python
-from pytest_ftgate import judge, read_report
+from pytest_ftgate import judge
 
 result = judge("intents", candidate="recorded:ft.jsonl", margin=0.08)
+print(result)  # the block of the terminal
 if result.passed:
     print(result.gain, result.candidate.score("accuracy"))
 for check in result.checks:
     if check.status == result.verdict:
         print(check.name, check.message, check.advice)
+```"""
+_REPORT = """```python title="deploy.py"
+from pytest_ftgate import read_report
+
+report = read_report("gates.json")
+for gate in report:
+    print(gate.name, gate.verdict)
+for required in report.unjudged:
+    print(required.name, required.reason)
+if not report.passed:
+    raise SystemExit(1)
 ```"""
 _RUN = {
     "metrics": "values by name: the requested metric, and `accuracy` for label metrics",
@@ -637,8 +649,8 @@ _FACTS = {
 }
 _MODEL_FACTS = {
     "name, model, revision": "its name in reports, and at the endpoint",
-    "value, metrics": "the deciding metric, and all by name; `score(name)` is a float, or an error that lists what was "
-    "measured",
+    "value, metrics": "the deciding metric, and all by name; `score(name)` is a float, or a `KeyError` that lists what "
+    "was measured or says why the gate was not judged",
     "n_expected, n_scored, n_errors": "answers expected, scored, missing",
     "n_stored, n_retries, n_refused, n_empty, n_cut_off, n_unknown": "answers from the store, calls made again, and "
     "kinds of answers that are scored wrong",
@@ -680,8 +692,14 @@ def _python_and_json() -> str:
         _table(("attribute of `Run`", "meaning"), _rows(_RUN)),
         "## Outside pytest",
         "`judge` gives the verdict of a test with the marker in a notebook or a training script, from the same gate "
-        "file and the same stored answers; `read_report(path)` reads a JSON report. Both return `GateResult`s.",
+        "file and the same stored answers:",
         _JUDGE,
+        "A `GateResult` has no truth value: `if judge(...)` raises `TypeError`, because it would also be true for a "
+        "gate that failed.",
+        "`read_report(path)` returns the `Report` of a session, a sequence of its gates. `passed` is true only if gates "
+        "were judged, all of them passed, and every required gate was met; it is false where "
+        "`--ftgate-allow-missing` only listed a required gate:",
+        _REPORT,
         "## `GateResult`",
         "The fixture `ftgate`, `judge`, the hooks and the JSON report have the same facts under the same names, always "
         "all of them; what was not measured is `None` (`null`).",

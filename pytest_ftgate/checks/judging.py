@@ -183,7 +183,9 @@ def check_raters(gate: Context) -> Iterator[result.Check]:
     """
     metric = gate.scored["candidate"].scores[gate.deciding.name].metric
     ratings = metric.ratings if isinstance(metric, judged.Preferred) else None
-    if ratings is None or ratings.few_raters or ratings.mostly_single or gate.config.evidence == "observed":
+    if ratings is None or ratings.few_raters or ratings.mostly_single:
+        return
+    if gate.config.evidence == "observed" or not gate.comparisons[gate.best].reached:
         return
 
     required = 0.0
