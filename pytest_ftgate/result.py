@@ -383,6 +383,7 @@ class GateResult(Comparison):
     gate: Annotated[str | None, about("the gate's name in the file")] = None
     loosened: Annotated[tuple[str, ...], about("where the marker requires less than the gate file")] = ()
     metric_range: Range | None = None
+    shares: tuple[str, ...] = field(default=(), metadata=INNER)  # the metrics between 0 and 1
     models_called: bool = False
     broken: tuple[Flip, ...] = field(default=(), metadata=INNER)  # some that the candidate answers worse
     wrong: Annotated[

@@ -74,6 +74,14 @@ def test_a_gate_of_ones_own_runs_when_pasted(pytester: pytest.Pytester) -> None:
     project.run_apart().assert_outcomes(passed=1)
 
 
+def test_the_command_of_one_test_selects_one() -> None:
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (arguments,) = re.findall(r"`python -m pytest (\S+ -k \w+)` \| one test", guide)
+    command = [sys.executable, "-m", "pytest", *arguments.split(), "--collect-only", "-q", "-n0"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout
+
+
 def test_detectable_gains_are_those_of_the_plan() -> None:
     """test_docs.py calculates them."""
     plan = (ROOT / "docs/plan.md").read_text(encoding="utf-8")

@@ -327,9 +327,9 @@ def _watched(name: str) -> tuple[Any, tuple[str, ...], str]:
     def allow(_: Options, *keys: str) -> None:
         allowed.append(keys)
 
-    def load(options: Options, module: str, *, extra: str) -> Any:
-        extras.append(extra)
-        return needed(options, module, extra=extra)
+    def load(options: Options, module: str) -> Any:
+        extras.append("text")  # what text metrics load is the extra of that name
+        return needed(options, module)
 
     spec = MetricSpec(name, _NEEDED_OPTIONS.get(name, {}), Source("file", "the reference", ROOT))
     with (
@@ -556,7 +556,8 @@ def _command_line() -> str:
 
 
 def _with_value(name: str, settings: Mapping[str, Any]) -> str:
-    value = settings.get("metavar") or ",".join(settings.get("choices", ()))
+    choices = ",".join(settings.get("choices", ()))
+    value = settings.get("metavar") or (choices and f"{{{choices}}}")
     return f"{name}={value}" if value else name
 
 
@@ -696,8 +697,8 @@ def _python_and_json() -> str:
         _JUDGE,
         "A `GateResult` has no truth value: `if judge(...)` raises `TypeError`, because it would also be true for a "
         "gate that failed.",
-        "`read_report(path)` returns the `Report` of a session, a sequence of its gates. `passed` is true only if gates "
-        "were judged, all of them passed, and every required gate was met; it is false where "
+        "`read_report(path)` returns the `Report` of a session, a sequence of its gates. `passed` is true only if "
+        "gates were judged, all of them passed, and every required gate was met; it is false where "
         "`--ftgate-allow-missing` only listed a required gate:",
         _REPORT,
         "## `GateResult`",

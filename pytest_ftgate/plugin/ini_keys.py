@@ -62,7 +62,7 @@ def _refused(config: pytest.Config) -> Iterator[str]:
     if len({*paths}) < len(paths):  # the second report would silently replace the first
         yield f"--ftgate-report={next(iter(reports))}: another report is written to the same file"
     if any(one.startswith("html:") for one in reports) and find_spec("jinja2") is None:
-        yield "--ftgate-report=html needs Jinja2, which is not installed: pip install 'pytest-ftgate[report]'"
+        yield "--ftgate-report=html needs Jinja2, which is not installed: pip install jinja2"
     planning = planning_option(config)
     if sign and config.getoption(ALLOW_MISSING):
         yield f"{ALLOW_MISSING} is for local work only; the environment variable {sign} is set"
