@@ -8,6 +8,7 @@
     python benchmarks/evidence.py --adversarial   answers and groups lost whole, baselines, repeats, skewed groups
     python benchmarks/evidence.py --plain         how often the plain comparison of two numbers is wrong
     python benchmarks/evidence.py --power         chance to show a gain that is there
+    python benchmarks/evidence.py --repeated      latencies with repeats, and preferences of people
 
 What is enumerated has no random error; what is simulated names its repetitions. ``docs/methods.md`` quotes the tables.
 """
@@ -17,14 +18,16 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from statistics import NormalDist
 
 import numpy as np
 from scipy.special import gammaln, stdtrit
 
-from pytest_ftgate.statistics.compare import compare_right_wrong, compare_set
-from pytest_ftgate.statistics.exact import exact_lower, exact_p_value, tango_score
+from pytest_ftgate.errors import Where
+from pytest_ftgate.metrics.judged import Rating, Ratings
+from pytest_ftgate.statistics.compare import compare_preferences, compare_right_wrong, compare_set
+from pytest_ftgate.statistics.exact import exact_lower, exact_p_value, share_p_value, tango_score
 from pytest_ftgate.statistics.graded import Sample, graded_p_value
 from pytest_ftgate.statistics.groups import effective_groups, sign_flip_p_value
 from pytest_ftgate.statistics.jackknife import degrees_of_freedom, jackknife
@@ -628,6 +631,95 @@ def adversarial_tables(repetitions: int = 1000) -> None:
     print("\nexamples needed, and chance to pass with so many:", settled(11, 5, 100, 0.05), "(11:5 of 100, margin 5)")
 
 
+# --- latencies with repeats, and preferences of people ---------------------------------------------------------
+
+
+def latency_passes(rng: np.random.Generator, n: int, repeats: int) -> dict[str, bool]:
+    """Return which checks pass where the candidate is at the limit: twice as fast, or p95 at 1 second.
+
+    Latencies vary with a standard deviation of the logarithm of 0.5 between examples and 0.2 between repeats.
+    """
+    example = rng.normal(0, 0.5, (2, n, 1))
+    logs = example + rng.normal(0, 0.2, (2, n, repeats))
+    old, new = np.exp(logs[0]), np.exp(logs[1]) / 2
+    p95 = math.exp(Z95 * math.hypot(0.5, 0.2))  # of single answers
+    medians = rng.normal(0, 0.5, (2_000, 1)) + rng.normal(0, 0.2, (2_000, repeats))
+    p95_median = float(np.quantile(np.exp(np.median(medians, axis=1)), 0.95))
+
+    def faster(slow: np.ndarray, fast: np.ndarray) -> bool:
+        reached = int((slow >= 2 * fast).sum())
+        return bool(np.median(slow) >= 2 * np.median(fast)) and share_p_value(reached, slow.size, 0.5) <= 0.05
+
+    def within(latencies: np.ndarray, limit: float) -> bool:
+        reached = int((latencies <= limit).sum())
+        return share_p_value(reached, latencies.size, 0.95) <= 0.05
+
+    return {
+        "faster_by, every answer": faster(old, new),
+        "faster_by, one latency an example": faster(np.median(old, axis=1), np.median(new, axis=1)),
+        "p95, every answer": within(old, p95),
+        "p95, one latency an example": within(np.median(old, axis=1), p95_median),
+    }
+
+
+def rated(rng: np.random.Generator, pairs: int, raters: Sequence[float], each: int, spread: float) -> Ratings:
+    """Return the ratings of raters whose chance to prefer the candidate is 0.5 and their own taste.
+
+    Args:
+        rng: draws the raters and their ratings.
+        pairs: the number of pairs.
+        raters: the relative share of the pairs of each rater.
+        each: how many raters rate a pair.
+        spread: the standard deviation of the raters' taste.
+    """
+    taste = np.clip(0.5 + rng.normal(0, spread, len(raters)), 0, 1)
+    shares = np.array(raters) / sum(raters)
+    where = Where("prefs.csv")
+    by_example = []
+    for _ in range(pairs):
+        chosen = rng.choice(len(raters), each, replace=False, p=shares)
+        ratings = [Rating(where, str(rater), float(rng.random() < taste[rater])) for rater in chosen]
+        by_example.append(tuple(ratings))
+    return Ratings("prefs.csv", "", tuple(by_example))
+
+
+def preferred(ratings: Ratings) -> dict[str, bool]:
+    """Return whether preferences pass a gate with margin 5 points, before and after raters are observations too."""
+    values = np.array(ratings.values())
+    groups = ratings.groups([None] * len(values))
+    asked = {"margin": 0.05, "confidence": 0.95, "evidence": "significant", "groups": groups}
+    shown = compare_preferences(values.round(12), means=ratings.raters > 1, **asked).status == "pass"
+    tested = not ratings.few_raters and not ratings.mostly_single
+    sure = not tested or ratings.rater_p_value(0.0) <= 0.05
+    return {"pairs alone": shown, "as shipped": shown and sure, "warned": ratings.few_raters}
+
+
+def repeated_tables(repetitions: int = 2_000) -> None:
+    """Print false passes with repeated latencies, and of preferences where the raters as a whole are indifferent."""
+    rng = np.random.default_rng(1)
+    title = f"latency at the limit, passes of {repetitions:,} simulations, nominal 5 %"
+    head(title, "n", "repeats", *latency_passes(rng, 60, 1))
+    for repeats in (1, 3, 5, 10):
+        results = [latency_passes(rng, 60, repeats) for _ in range(repetitions)]
+        row(60, repeats, *percent(*(sum(one[name] for one in results) / repetitions for name in results[0])))
+
+    designs = {
+        "3 raters rate all": (100, [1] * 3, 3, 0.10),
+        "5 raters, 2 a pair": (100, [1] * 5, 2, 0.10),
+        "12 raters, one has 60 %, 1 a pair": (100, [0.6] + [0.4 / 11] * 11, 1, 0.15),
+        "12 raters, 2 a pair": (100, [1] * 12, 2, 0.15),
+        "12 raters rate all": (100, [1] * 12, 12, 0.15),
+        "12 raters, 1 a pair": (100, [1] * 12, 1, 0.15),
+        "30 raters, 2 a pair": (100, [1] * 30, 2, 0.15),
+    }
+    title = f"preferences of indifferent raters, margin 5, n = 100, {repetitions // 4:,} simulations"
+    head(title, "design", "spread", "pairs alone", "as shipped", "warned")
+    for name, design in designs.items():
+        results = [preferred(rated(rng, *design)) for _ in range(repetitions // 4)]
+        shares = (sum(one[column] for one in results) / len(results) for column in results[0])
+        row(name, design[-1], *percent(*shares))
+
+
 # --- speed ---------------------------------------------------------------------------------------------------
 
 
@@ -689,7 +781,7 @@ def main() -> None:
     """Print the tables asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", default="20:200", help="first and last n of --enumerate")
-    for name in ("enumerate", "graded", "sets", "groups", "adversarial", "plain", "power"):
+    for name in ("enumerate", "graded", "sets", "groups", "adversarial", "plain", "power", "repeated"):
         parser.add_argument(f"--{name}", action="store_true")
     chosen = parser.parse_args()
     first, last = map(int, chosen.sizes.split(":"))
@@ -701,6 +793,7 @@ def main() -> None:
         "adversarial": adversarial_tables,
         "plain": plain_table,
         "power": power_table,
+        "repeated": repeated_tables,
     }
     asked = [table for name, table in tables.items() if getattr(chosen, name)]
     for table in asked or [speed_table]:

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import Annotated, Any, Literal
 
 from pytest_ftgate.errors import FtgateError
@@ -149,6 +150,7 @@ class ModelResult:
     price: str | None = field(default=None, metadata=INNER)  # its source, or "unknown: " and the reason
     oldest_age_s: float | None = field(default=None, metadata=INNER)  # of the oldest stored answer
     verified: bool | None = field(default=None, metadata=INNER)  # False: recorded without hashes of inputs
+    unscored: str | None = field(default=None, compare=False, metadata=INNER)  # why the gate was not judged
 
     @property
     def error_rate(self) -> float | None:
@@ -156,11 +158,16 @@ class ModelResult:
         return (self.n_errors or 0) / self.n_expected if self.n_expected else None
 
     def score(self, name: str) -> float:
-        """Return the value of a metric; raise :class:`KeyError`, which lists the measured ones, if there is none."""
+        """Return the value of a metric.
+
+        Raise :class:`KeyError` if there is none: it says why the gate was not judged, or lists the measured metrics.
+        """
         value = self.metrics.get(name)
-        if value is None:
-            raise KeyError(f"{name}: measured are {listed(self.metrics)}; list other metrics under metric")
-        return value
+        if value is not None:
+            return value
+        if self.unscored is not None:
+            raise KeyError(f"{name} was not measured, because the gate was not judged: {self.unscored}")
+        raise KeyError(f"{name}: measured are {listed(self.metrics)}; list other metrics under metric")
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,6 +397,7 @@ class GateResult(Comparison):
     gate: Annotated[str | None, about("the gate's name in the file")] = None
     loosened: Annotated[tuple[str, ...], about("where the marker requires less than the gate file")] = ()
     metric_range: Range | None = None
+    shares: tuple[str, ...] = field(default=(), metadata=INNER)  # the metrics between 0 and 1
     models_called: bool = False
     broken: tuple[Flip, ...] = field(default=(), metadata=INNER)  # some that the candidate answers worse
     wrong: Annotated[
@@ -413,7 +421,28 @@ class GateResult(Comparison):
     location: Annotated[str | None, about("file and line of the marker, relative to pytest's rootdir")] = None
 
     def __post_init__(self) -> None:
+        """Set ``passed``, and tell the models of a gate that was not judged why they have no scores."""
         object.__setattr__(self, "passed", self.verdict == "pass")
+        deciding = [check for check in self.checks if check.status == self.verdict]
+        if self.scored or not deciding:
+            return
+
+        why = f"{deciding[0].name}: {deciding[0].message}"
+        baselines = {role: replace(model, unscored=why) for role, model in self.baselines.items()}
+        object.__setattr__(self, "baselines", baselines)
+        object.__setattr__(self, "baseline", replace(self.baseline, unscored=why))
+        object.__setattr__(self, "candidate", replace(self.candidate, unscored=why))
+
+    def __bool__(self) -> bool:
+        """Refuse to be a truth value, since a result that did not pass would be true, too."""
+        raise TypeError("a GateResult has no truth value: use result.passed, or compare with None by `is None`")
+
+    def __str__(self) -> str:
+        """Return the block that the terminal shows of the gate."""
+        # Reports import this module, so that they are loaded only where a result is printed.
+        text = import_module("pytest_ftgate.reports.text")
+        block: str = text.failure_text(self)
+        return block
 
     @property
     def models(self) -> dict[str, ModelResult]:

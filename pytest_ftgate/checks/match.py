@@ -109,7 +109,7 @@ def _faster(gate: context.Context) -> result.Check:
     factor = gate.config.faster_by or 1.0
     pairs = zip(gate.measured[gate.best].seconds, gate.measured["candidate"].seconds, strict=False)
     reached = [round(old - factor * new, 12) >= 0 for old, new in pairs if old is not None and new is not None]
-    counted = f"only {sum(reached):,} of {text.plural(len(reached), 'answer')} came {factor:g} times faster, which "
+    counted = f"only {sum(reached):,} of {text.plural(len(reached), 'example')} were {factor:g} times faster, which "
     counted += "could be chance (paired sign test"
     return thresholds.shown_by_share(gate, _advantage(gate, "faster", old / new, evidence), reached, 0.5, counted)
 

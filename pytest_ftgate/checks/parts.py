@@ -1,6 +1,6 @@
 """What else must not get worse: guards, which are other test sets, and slices, the parts of the test set by a field."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import isfinite
@@ -17,8 +17,6 @@ from pytest_ftgate.statistics.planning import MOST_EXAMPLES, corrected_confidenc
 
 NONE = "(none)"
 """The value of a field that is absent."""
-MIN_EXAMPLES = 30
-"""The fewest examples of a slice that is judged."""
 SHOWN = 40
 """The most characters of a name in a message."""
 
@@ -118,6 +116,7 @@ class Slice:
         rows: their indices in the test set.
         metric: the deciding metric, built for their labels if it is an average over labels.
         note: why the slice is not judged; None where it is.
+        is_small: whether it is not judged because it has too few examples.
     """
 
     field: str
@@ -125,6 +124,7 @@ class Slice:
     rows: tuple[int, ...]
     metric: Metric
     note: str | None = None
+    is_small: bool = False
 
     def __str__(self) -> str:
         return f"{text.printable(self.field, SHOWN)}={text.printable(self.value, SHOWN)}"
@@ -169,16 +169,41 @@ def prepare_parts(
         return Parts(guards)
     check_possible(metric, "max_drop", spec.max_drop, spec.sources["max_drop"])
     build = partial(build, known=distinct_outputs(test, training))
-    slices = [_judgeable(one, config, test, build) for one in _by_value(spec, test, metric)]
-    # Every slice is compared with every baseline, so the confidence is corrected (Bonferroni): false alarms stay rare.
-    compared = sum(one.note is None for one in slices) * len(config.baselines)
-    confidence = corrected_confidence(config.confidence, max(compared, 1))
-    tolerance = Tolerance(spec.max_drop, confidence, proven=False, alone=config.confidence)
-    for at, one in enumerate(slices):  # those that are too small could never fail
-        have, needed, unit = size_of(one.metric, [test.examples[row].group for row in one.rows], tolerance)
-        if one.note is None and have < needed:
-            slices[at] = replace(one, note=f"too few {unit}s ({have:,} of {needed:,} required)")
-    return Parts(guards, tuple(slices), tolerance)
+    slices = [_judgeable(part, config, test, build) for part in _by_value(spec, test, metric)]
+    tolerance = _slice_tolerance(config, spec, test, slices)
+    return Parts(guards, tuple(_without_small(slices, test, tolerance)), tolerance)
+
+
+def _slice_tolerance(config: GateKeys, spec: SliceKeys, test: DataSet, slices: Sequence[Slice]) -> Tolerance:
+    """Return the limit of the slices, corrected for the number of those that can fail at this limit.
+
+    Every slice is compared with every baseline. A slice that is too small to fail even where all is lost raises no
+    false alarm, and does not count.
+
+    Source: R. E. Tarone, Biometrics 46 (1990) 515-522.
+    """
+    number = 0
+    can_fail = 1
+    while number < can_fail:
+        number += 1
+        confidence = corrected_confidence(config.confidence, number * len(config.baselines))
+        tolerance = Tolerance(spec.max_drop, confidence, proven=False, alone=config.confidence)
+        judged = _without_small(slices, test, tolerance)
+        can_fail = sum(part.note is None for part in judged)
+    return tolerance
+
+
+def _without_small(slices: Iterable[Slice], test: DataSet, tolerance: Tolerance) -> list[Slice]:
+    """Return the slices, with a note on those that have too few examples to fail."""
+    noted = []
+    for part in slices:
+        groups = [test.examples[row].group for row in part.rows]
+        have, needed, unit = size_of(part.metric, groups, tolerance)
+        if part.note is None and have < needed:
+            note = f"too few {unit}s ({have:,} of {needed:,} required)"
+            part = replace(part, note=note, is_small=True)
+        noted.append(part)
+    return noted
 
 
 def _guard(
@@ -219,8 +244,6 @@ def _judgeable(one: Slice, config: GateKeys, test: DataSet, build: Callable[...,
 
     An average over labels is one over the slice's own labels only, since others would score 0.
     """
-    if len(one.rows) < MIN_EXAMPLES:
-        return replace(one, note=f"too few examples ({len(one.rows):,} of {MIN_EXAMPLES:,} required)")
     if one.metric.label_set is None or one.metric.kind != "set":
         return one
     labels, spec = sorted({expected_text(test.examples[row].expected) for row in one.rows}), config.decided_by

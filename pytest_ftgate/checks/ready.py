@@ -42,8 +42,8 @@ def _headroom(gate: Context, best: Scored) -> list[Check]:
     fields = gate.requirement(standard.path)
     if evidence.reaches(left, standard.gain):
         return [Check("headroom", "pass", message, float(left), **fields)]
-    advice = "Do not train: the baseline is nearly perfect on this test set. If it is worse in practice, add examples "
-    advice += "that it gets wrong to the test set."
+    advice = "Do not train for this margin: it is larger than what is left to gain on this test set. Keep the "
+    advice += "baseline; or, if it is worse in practice, add examples that it gets wrong to the test set."
     return [Check("headroom", "fail", message, float(left), **fields, advice=advice, action="stop")]
 
 

@@ -78,6 +78,7 @@ RULES: tuple[Rule, ...] = (
     Rule("scored", identical_outputs.check, "accept"),
     Rule("scored", gain.check, "accept"),
     Rule("scored", agreement.check, "accept"),
+    Rule("scored", judging.check_raters, "accept", "margin"),
     Rule("scored", ready.check, "ready", "margin"),
     Rule("scored", match.check, "accept", "max_drop"),
     Rule("scored", match.check_headroom, "ready", "max_drop"),

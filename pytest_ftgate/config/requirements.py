@@ -241,7 +241,11 @@ class Changeable:
 
 CHANGEABLE: Mapping[str, Changeable] = {
     "goal": Changeable("fail", "A goal that fine-tuning does not serve."),
-    "weak_baseline": Changeable("fail", "A baseline that is no better than always giving the same answer."),
+    "weak_baseline": Changeable(
+        "fail",
+        "The best baseline does not beat always giving the same answer; a worse further one is a warning. A baseline "
+        "with its own max_drop fails if it gives one answer to everything, or none.",
+    ),
     "baseline_prompt": Changeable(
         "limit",
         "The candidate is the same model, or has few-shot or retrieval examples, template fields, tools or request "

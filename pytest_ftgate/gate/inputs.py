@@ -196,7 +196,8 @@ def _input_facts(gate: context.Context) -> dict[str, Any]:
     test_set = result.TestSetResult(test.path, test.sha256, len(test), row_pairs(test, test, audit.test_near_rows))
     facts = {"training": trained, "test_set": test_set}
     guards = tuple(one.facts for one in gate.parts.others)
-    return {**facts, "metric_range": (metric.low, metric.high), "guards": guards}
+    shares = tuple(name for name, measured in gate.metrics.items() if measured.share)
+    return {**facts, "metric_range": (metric.low, metric.high), "shares": shares, "guards": guards}
 
 
 def _models(config: GateKeys, training: DataSet, test: DataSet, services: Services) -> dict[str, Model]:

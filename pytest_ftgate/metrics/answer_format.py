@@ -160,7 +160,7 @@ def read_schema(options: Options) -> Any:
     if not isinstance(schema, Mapping) or not schema:
         found = "empty" if schema in ({}, [], "", None) else "not a mapping"
         raise _error(options, f"{place} is {found}", "Write a JSON Schema as a mapping, or the path of its file.")
-    needed(options, "jsonschema", extra="format", key=_KEY)
+    needed(options, "jsonschema", key=_KEY)
     return _validator(options, dict(schema), place)
 
 

@@ -214,8 +214,8 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def needed(options: Options, module: str, *, extra: str, key: str | None = None) -> Any:
-    """Return a module of an optional library that a metric, or its option ``key``, needs; ``extra`` installs it."""
+def needed(options: Options, module: str, *, key: str | None = None) -> Any:
+    """Return a module of an optional library that a metric, or its option ``key``, needs."""
     library = module.partition(".")[0]
     try:
         import_module(library)
@@ -224,7 +224,7 @@ def needed(options: Options, module: str, *, extra: str, key: str | None = None)
         absent = isinstance(error, ModuleNotFoundError) and error.name == library
         state = "is not installed" if absent else "cannot be imported"
         what = f"{key or f'the metric {options.metric}'} needs {library}, which {state}"
-        raise options.error(what, key=key, evidence=str(error), cure=f'pip install "pytest-ftgate[{extra}]"') from error
+        raise options.error(what, key=key, evidence=str(error), cure=f"pip install {library}") from error
 
 
 # --- a time limit for matching one answer: a pattern can backtrack for years, and a CI job must not hang -------------

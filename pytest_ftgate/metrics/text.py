@@ -147,8 +147,6 @@ LONG = 100_000
 
 _LONGER = 10
 
-_EXTRA = "text"
-
 
 @dataclass(frozen=True)
 class TextSimilarity(protocol.TextMetric):
@@ -187,7 +185,7 @@ def _rouge_l(options: Options) -> Compare:
     Source: C.-Y. Lin, ROUGE: A Package for Automatic Evaluation of Summaries (2004). Equals rouge-score's rougeL
     without stemming, but supports letters beyond a to z, and is faster on long texts.
     """
-    subsequence = needed(options, "rapidfuzz.distance", extra=_EXTRA).LCSseq
+    subsequence = needed(options, "rapidfuzz.distance").LCSseq
 
     def rouge_l(expected: str, answer: str) -> float:
         first, second = words(expected), words(answer)
@@ -203,7 +201,7 @@ def _edit_similarity(options: Options) -> Compare:
 
     Source: V. I. Levenshtein, Soviet Physics Doklady 10 (1966) 707-710.
     """
-    levenshtein = needed(options, "rapidfuzz.distance", extra=_EXTRA).Levenshtein
+    levenshtein = needed(options, "rapidfuzz.distance").Levenshtein
     return lambda expected, answer: float(levenshtein.normalized_similarity(expected, answer))
 
 

@@ -339,7 +339,8 @@ def find_folder(spec: ModelSpec, key: str, surroundings: Surroundings) -> Path:
     """
     for module in ("torch", "transformers", "peft"):
         if find_spec(module) is None:
-            what, cure = f"provider transformers needs the package {module}", 'pip install "pytest-ftgate[local]"'
+            what = f"provider transformers needs the package {module}"
+            cure = "pip install torch transformers peft huggingface-hub"
             raise ConfigError(what, where=spec.source.where(), cure=cure)
     name = spec.options[key]
     written = Path(spec.source.absolute(name))

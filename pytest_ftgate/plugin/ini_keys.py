@@ -64,8 +64,7 @@ def _refused(config: pytest.Config) -> Iterator[str]:
     if len(paths) < len(reports):  # the second report would silently replace the first
         yield f"--ftgate-report={next(iter(reports))}: another report is written to the same file"
     if any(report.startswith("html:") for report in reports) and find_spec("jinja2") is None:
-        cure = "pip install 'pytest-ftgate[report]'"
-        yield f"--ftgate-report=html needs Jinja2, which is not installed: {cure}"
+        yield "--ftgate-report=html needs Jinja2, which is not installed: pip install jinja2"
 
     sign = sign_of_ci()
     option = planning_option(config)

@@ -397,10 +397,10 @@ class GateSession:
         for form, path in self._reports:
             if form == "recordings" or self._worker is None:
                 try:
-                    kept = outcome.write(form, path)
+                    is_written, kept = outcome.write(form, path)
                 except OSError as error:
                     yield Line(f"the {form} report could not be written: {error}", "red")
                     continue
                 yield from (Line(printable(text), "yellow") for text in kept)
-                if len(kept) < max(1, len(self._runs)):
+                if is_written:
                     yield Line(f"{form} report: {errors.shown_path(path)}")

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import zip_longest
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -27,7 +29,10 @@ _short = partial(text.shortened, most=300)
 
 @dataclass(frozen=True)
 class Measured:
-    """Hold a run with its facts, its scores by metric name, and the latencies that the facts sum up, in seconds."""
+    """Hold a run with its facts, its scores by metric name, and the latencies that the facts sum up.
+
+    ``seconds`` has one latency for each example: see :func:`_seconds`.
+    """
 
     run: Run
     facts: result.ModelResult
@@ -62,12 +67,7 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
     predictions, recorded = run.all_predictions, run.model.verified is not None
     completions = [p.completion for p in predictions if p.completion is not None]
     ends = Counter(completion.finish for completion in completions)
-    longest_s = None if recorded else run.model.timeout_s
-    seconds = [
-        longest_s if p.completion is None else p.latency_s
-        for p in (predictions if sample is None else sample.predictions[0])
-        if forgiven or p.completion is not None
-    ]
+    seconds = _seconds(run if sample is None else sample, forgiven=forgiven)
     stored = [at for p, at in made_at(run) if at is not None and (recorded or p.stored)]
     cost = run_cost(run)
     facts = result.ModelResult(
@@ -89,18 +89,40 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
         verified=run.model.verified,
         **_latencies(seconds),
     )
-    return Measured(run, facts, seconds=tuple(seconds))
+    return Measured(run, facts, seconds=seconds)
+
+
+def _seconds(run: Run, *, forgiven: bool) -> tuple[float | None, ...]:
+    """Return one latency for each example, the median of its repeats in seconds; ``None`` if it is not known.
+
+    The repeats of an example are alike, so they are not further observations. A missing answer counts with the model's
+    time limit where it is ``forgiven``. Otherwise it does not count, and neither does an example without any answer.
+    """
+    longest_s = None if run.model.verified is not None else run.model.timeout_s
+    seconds: list[float | None] = []
+    # The questions to a judge are not asked equally often.
+    for repeats in zip_longest(*run.predictions):
+        predictions = [prediction for prediction in repeats if prediction is not None]
+        latencies = [prediction.latency_s for prediction in predictions if prediction.completion is not None]
+        if forgiven:
+            latencies += [longest_s] * (len(predictions) - len(latencies))
+        known = [latency for latency in latencies if latency is not None]
+        if latencies:
+            seconds.append(median(known) if len(known) == len(latencies) else None)
+    return tuple(seconds)
 
 
 def _latencies(seconds: Sequence[float | None]) -> dict[str, Any]:
     """Return p50 and p95 of the seconds; if one of them is unknown, why both are."""
-    untold = sum(one is None for one in seconds)
-    if not seconds or untold:
-        has = "has" if untold == 1 else "have"
-        why = (
-            f"{untold:,} of {text.plural(len(seconds), 'answer')} {has} no latency" if seconds else "there is no answer"
-        )
+    if not seconds:
+        return {"latency_unknown": plain.Unknown("there is no answer", UNTIMED)}
+
+    n_unknown = seconds.count(None)
+    if n_unknown:
+        verb = "has" if n_unknown == 1 else "have"
+        why = f"{n_unknown:,} of {text.plural(len(seconds), 'example')} {verb} no latency"
         return {"latency_unknown": plain.Unknown(why, UNTIMED)}
+
     p50, p95 = np.quantile(np.array(seconds, dtype=float), (0.5, 0.95)).round(6).tolist()
     return {"latency_p50_s": p50, "latency_p95_s": p95}
 
