@@ -11,6 +11,7 @@ from pytest_ftgate.checks import (
     constant_baseline,
     context,
     economics,
+    findings,
     form,
     freshness,
     gain,
@@ -25,7 +26,6 @@ from pytest_ftgate.checks import (
     test_set,
     thresholds,
 )
-from pytest_ftgate.checks.audit import findings
 
 Stage = Literal["free", "answered", "scored"]
 """When a rule is checked: before any model is called, after all models answered, or after all answers are scored."""

@@ -64,7 +64,7 @@ def compare_exactly(
     repeats = _repeats((row, train_keys[row].compared(instructed)) for row in filled)
     repeated = {row for row, _ in repeats}
     new = [row for row in filled if row not in repeated]
-    repeats += _repeats((row, (_distinct(plain[row], trained[row], template), outputs[row])) for row in new)
+    repeats += _repeats((row, (_distinct(plain[row], template), outputs[row])) for row in new)
 
     tested = wording.texts_of(_plain(test_keys, instructed))
     leaked = leaks.find_leaks(training, trained, outputs, tested, answers)
@@ -161,10 +161,10 @@ def _plain(keys: Sequence[_Keys], instructed: Set[str]) -> list[str]:
     return texts
 
 
-def _distinct(plain: str, text: wording.Text, template: wording.Template) -> str:
-    """Return the words by which a row differs from others: without the template and a number at either end."""
-    unnumbered = wording.unnumbered(plain)
-    return text.words if unnumbered == plain else template.text(unnumbered).words or text.words
+def _distinct(plain: str, template: wording.Template) -> str:
+    """Return that by which a row differs from others: without the template and a number at either end."""
+    text = wording.unnumbered(plain) or plain
+    return template.text(text).words if template.start or template.end else text
 
 
 _SHOWN = 500  # characters of an input
