@@ -244,7 +244,7 @@ def _group_overlap(gate: Context) -> Finding | None:
 
 def _labels_in_common(gate: Context) -> Finding | None:
     labels = gate.audit.labels
-    if not labels.apart:
+    if not _apart(gate):
         return None
     tested = _first_rows(gate, gate.test, labels.only_in_test)
     trained = _first_rows(gate, gate.training, labels.counts or {})
@@ -254,7 +254,7 @@ def _labels_in_common(gate: Context) -> Finding | None:
 
 def _labels_missing(gate: Context) -> Finding | None:
     labels = gate.audit.labels
-    if labels.apart or not (labels.only_in_test or labels.rare):
+    if _apart(gate) or not (labels.only_in_test or labels.rare):
         return None
     places = _first_rows(gate, gate.test, labels.only_in_test)
     misspelt = _misspelt(gate)
@@ -270,6 +270,11 @@ def _labels_missing(gate: Context) -> Finding | None:
 
     advice = "Correct the labels that are misspelt." if misspelt else "Add training examples with these labels."
     return Finding("labels_missing", len(places) + len(labels.rare or {}), message, advice=advice)
+
+
+def _apart(gate: Context) -> bool:
+    """Return whether the sets have no label in common; numbers and texts that repeat are no labels."""
+    return gate.audit.labels.apart and gate.deciding.uses_labels
 
 
 def _misspelt(gate: Context) -> dict[str, str]:

@@ -105,8 +105,17 @@ def test_no_label_of_the_test_set_in_the_training_set_fails(project: Project, fo
     assert (found["name"], found["observed"], found["required"]) == ("labels_in_common", 3, 0)
     mentions(found, "'refund' (test.jsonl:1)", "'invoice' (test.jsonl:2)", f"{first} (train.jsonl:1)", "alike")
     assert "labels_missing" not in statuses(gate)
+    assert "labels_in_common" not in statuses(project.judge(metric="rouge_l"))  # of texts
     accepted = passed(project.judge(checks={"labels_in_common": "warn"}))
     assert statuses(accepted)["labels_in_common"] == "warning"
+
+
+def test_labels_that_differ_in_case_alone_are_in_common(project: Project) -> None:
+    rows = [{"input": f"what a person once asked {i}", "expected": label(i).upper()} for i in range(240)]
+    project.training_set(0, rows)
+    gate = passed(project.judge())
+    assert statuses(gate)["labels_missing"] == "warning"
+    assert "labels_in_common" not in statuses(gate)
 
 
 def test_gates_on_one_training_set_have_it_audited_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -327,7 +327,7 @@ class Labels:
         only_in_test: labels without a training row, sorted.
         rare: labels of the test set with fewer than ``HARDLY`` training rows, with their number; rarest first.
         counts: training rows by label, most frequent first; also empty if few labels repeat.
-        apart: whether the test set has several labels, and the training set none of them.
+        apart: whether the test set has several labels, and the training set none of them in any case.
     """
 
     only_in_test: tuple[str, ...] = ()
@@ -349,20 +349,26 @@ def compare_labels(training: Sequence[Sequence[str] | None], test: Sequence[Sequ
     at most two distinct ones, or at most half as many as rows: free text rarely repeats. Labels are counted if the
     training set has at most two, or ``_ROWS_PER_LABEL`` rows for each on average.
     """
-    filled = sum(one != () for one in (*training, *test))
-    training, test = ([one for one in rows if one] for rows in (training, test))
-    counts, in_test = Counter(chain.from_iterable(training)), set(chain.from_iterable(test))
-    if 2 * (len(training) + len(test)) < filled:
+    labeled = [labels for labels in training if labels]
+    test_labeled = [labels for labels in test if labels]
+    counts = Counter(chain.from_iterable(labeled))
+    in_test = set(chain.from_iterable(test_labeled))
+
+    rows = len(labeled) + len(test_labeled)
+    filled = rows + sum(labels is None for labels in (*training, *test))
+    if 2 * rows < filled or len(counts.keys() | in_test) > max(2, rows // 2):
         return Labels()
-    if len(counts.keys() | in_test) > max(2, (len(test) + len(training)) // 2):
-        return Labels()
+
     only_in_test = tuple(sorted(in_test - counts.keys()))
-    if len(counts) > max(2, len(training) // _ROWS_PER_LABEL):
+    if len(counts) > max(2, len(labeled) // _ROWS_PER_LABEL):
         return Labels(only_in_test)
-    rare = sorted((counts[label], label) for label in in_test & counts.keys() if counts[label] < HARDLY)
+
+    rare = [label for label in in_test if 0 < counts[label] < HARDLY]
+    rare.sort(key=lambda label: (counts[label], label))
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    apart = len(only_in_test) == len(in_test) > 1 and bool(counts)
-    return Labels(only_in_test, {label: count for count, label in rare}, dict(ordered), apart)
+    folded = {label.casefold() for label in counts}
+    apart = len(in_test) > 1 and bool(counts) and folded.isdisjoint(label.casefold() for label in in_test)
+    return Labels(only_in_test, {label: counts[label] for label in rare}, dict(ordered), apart)
 
 
 @lru_cache(maxsize=10_000)

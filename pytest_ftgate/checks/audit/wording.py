@@ -183,7 +183,7 @@ class Template(NamedTuple):
 
     def text(self, plain: str) -> Text:
         """Return a plain text without the template; all of it where nothing with a letter would be left."""
-        whole = words_of(plain) or plain
+        whole = words_of(plain) or plain.replace(" ", "")  # punctuation alone is one word
         if not self.start and not self.end:
             return Text.of(whole, whole)
 

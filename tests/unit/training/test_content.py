@@ -181,9 +181,10 @@ HINDI = "मेरा पार्सल कहाँ है जो मैंन
         (labelled(SAID[:200], *SAID[200:400]), labelled(SAID[:100]), LONG_ONES),  # those of eight words
         (BY_TOPIC, [("what is the price of it", "new")], 0),  # six words
         ([*SAID[:99], "no parking > 3 cars"], ["no parking < 3 cars"], 0),  # symbols are no punctuation
+        ([*SAID[:99], ". . . . . . . . <b> . . ."], [". . . . . . . . <b> . . .", "! ! ! !"], 1),  # no word at all
         ([*SAID[:99], ("lights: ON!", "x")], [("Lights, on", "y")], 1),
     ],
-    ids=range(19),
+    ids=range(20),
 )
 def test_what_says_the_same(training, test, leaked):
     assert audit(training, test).leaked == leaked
