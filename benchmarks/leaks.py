@@ -219,8 +219,9 @@ FORMS: dict[str, Hide] = {
     "shuffled": framed(shuffled),
 }
 WHOLE = [
-    *("verbatim", "Alpaca template", "instruction", "ChatML", "Gemma", "Llama 3", "SQL", "YAML", "customer", "classify"),
-    *("label", "fence", "JSON", "JSON with more", "HTML", "HTML tags", "slug", "form", "ticket", "number", "speaker"),
+    *("verbatim", "Alpaca template", "instruction", "ChatML", "Gemma", "Llama 3", "SQL", "YAML", "customer"),
+    *("classify", "label", "fence", "JSON", "JSON with more", "HTML", "HTML tags", "slug", "form", "ticket"),
+    *("number", "speaker"),
 ]
 """Forms in which a whole training set may be written."""
 INSTALLED = ["chat", "Python", "Japanese UI", "Hindi UI", "German UI"]

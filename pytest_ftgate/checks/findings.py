@@ -18,7 +18,7 @@ from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config.data import max_tokens
 from pytest_ftgate.config.requirements import CHANGEABLE
 from pytest_ftgate.data import DataSet, expected_text
-from pytest_ftgate.result import Check, Status, Threshold
+from pytest_ftgate.result import Action, Check, Status, Threshold
 from pytest_ftgate.text import nearest, plural, printable
 
 _MOST_CONFLICTS = 100
@@ -91,7 +91,7 @@ def _check(gate: Context, finding: Finding) -> Check:
         advice += f" To accept this, write checks: {{{finding.name}: warn}}."
     must_change = finding.fails or gate.config.level(finding.name) == "fail"
     fields = {"observed": finding.count, **finding.fields}
-    action = "fix_data" if must_change else None
+    action: Action | None = "fix_data" if must_change else None
     return Check(finding.name, status, finding.message, **fields, advice=advice, action=action)
 
 

@@ -37,9 +37,7 @@ class Exact(NamedTuple):
     tested: list[wording.Text]
 
 
-def compare_exactly(
-    training: DataSet, test: DataSet, outputs: Sequence[str], answers: Sequence[str]
-) -> Exact:
+def compare_exactly(training: DataSet, test: DataSet, outputs: Sequence[str], answers: Sequence[str]) -> Exact:
     """Find usable rows, repeats and leaks.
 
     System and developer messages are no part of an input, so that another system prompt does not hide

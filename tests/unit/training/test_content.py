@@ -147,7 +147,8 @@ BY_TOPIC = [
     *((f"{start}what is the price of it", topic) for start, topic in zip(STARTS, TOPICS, strict=True)),
     *((f"{STARTS[i % 5]}{text}", label(text)) for i, text in enumerate(SAID[:200])),
 ]
-THINGS, STATES, DAYS = ("银行卡", "手机", "订单", "包裹"), ("丢失", "迟到", "损坏", "被盗"), ("星期一", "星期二", "星期三")
+THINGS, STATES = ("银行卡", "手机", "订单", "包裹"), ("丢失", "迟到", "损坏", "被盗")
+DAYS = ("星期一", "星期二", "星期三")
 CHINESE = [
     f"{who}的{thing}{day}{end[0]}{state}{end[1:]}"
     for who in "我你他"
