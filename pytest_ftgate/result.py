@@ -21,7 +21,8 @@ Kind = Literal["data", "models", "gain", "form", "cost", "freshness", "review"]
 """What a check is about."""
 _NAMES: Mapping[Kind, str] = {
     "data": "min_training_examples min_test_examples min_wins leaked leaked_near conflicts near_duplicates "
-    "test_near_duplicates group_overlap labels_missing imbalance empty_outputs chat_format too_long prompt_leak",
+    "test_near_duplicates group_overlap labels_in_common labels_missing imbalance empty_outputs chat_format "
+    "too_long prompt_leak",
     "models": "models baseline_answers candidate_answers identical_outputs baseline_prompt "
     "prompt_mismatch recording_order retries",
     "gain": "margin evidence max_drop thresholds guards slices hypothesis weak_baseline degenerate_candidate "

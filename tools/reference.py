@@ -449,7 +449,7 @@ _CURES = {
     "recording_order": "correct the ids of the answers, or how they were joined",
     "prompt_leak": "take the test examples out of the prompt",
     "rare_group_loss": "add groups",
-    "leaked": "remove the training rows (`init --dedupe`), and train again",
+    "leaked": "remove the training rows (`init --dedupe`) and train again, or remove the test rows",
     "leaked_near": "the same; or accept them if they only look alike",
     "circular": "let people check the labels",
     "prompt_mismatch": "paste the line of the message",
@@ -463,15 +463,15 @@ _CURES = {
     "hypothesis": "write down what was learned",
     "labels_missing": "add training examples; correct misspelt labels",
 }
-"""What helps, where the finding itself (``FINDINGS``) has no general cure."""
+"""What helps, where the finding itself (``CURES``) has no general cure."""
 
 
 def _checks() -> Iterator[str]:
-    from pytest_ftgate.checks.audit.findings import FINDINGS
+    from pytest_ftgate.checks.findings import CURES
     from pytest_ftgate.config.requirements import CHANGEABLE
     from pytest_ftgate.result import CHECKS
 
-    cures = {one.name: one.advice for one in FINDINGS if isinstance(one.advice, str)} | _CURES
+    cures = {**CURES, **_CURES}
     explained = {**_DECIDES, **{name: one.finds for name, one in CHANGEABLE.items()}}
     for found in (explained, cures):
         if set(found) != set(CHECKS):

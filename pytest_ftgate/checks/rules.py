@@ -12,6 +12,7 @@ from pytest_ftgate.checks import (
     constant_baseline,
     context,
     economics,
+    findings,
     form,
     freshness,
     gain,
@@ -26,7 +27,6 @@ from pytest_ftgate.checks import (
     test_set,
     thresholds,
 )
-from pytest_ftgate.checks.audit import findings
 
 Stage = Literal["free", "answered", "scored"]
 """When a rule is checked: before any model is called, after all models answered, or after all answers are scored."""

@@ -12,7 +12,8 @@ from string import Template
 from typing import Any
 
 from pytest_ftgate import clock
-from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set, check_test_set, findings
+from pytest_ftgate.checks import findings
+from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set, check_test_set
 from pytest_ftgate.checks.audit.audit import outputs_of
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.goal import NOT_SERVED, SERVED

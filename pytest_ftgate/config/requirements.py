@@ -282,6 +282,7 @@ CHANGEABLE: Mapping[str, Changeable] = {
     "group_overlap": Changeable(
         "warn", "Groups of the test set (documents, customers) that are also in the training set."
     ),
+    "labels_in_common": Changeable("fail", "No label of the test set is in the training set."),
     "labels_missing": Changeable("warn", "Labels of the test set with fewer than 5 training examples."),
     "imbalance": Changeable("warn", "The most frequent label has more than 10 times as many rows as the rarest one."),
     "empty_outputs": Changeable("warn", "Outputs that are empty."),

@@ -180,7 +180,7 @@ def test_a_slice_on_which_everything_is_lost_fails_by_a_metric_of_the_set(projec
 
 def test_a_slice_without_the_label_that_the_metric_is_about_is_said(project: Project) -> None:
     expected = lambda i: "yes" if i < 40 and i % 2 else "no"  # noqa: E731
-    keys = {"metric": {"name": "f1", "pos_label": "yes"}}
+    keys = {"metric": {"name": "f1", "pos_label": "yes"}, "checks": {"labels_in_common": "warn"}}
     gate = passed(sliced(project, 80, range(1, 10, 2), (), lambda i: "en" if i < 40 else "de", expected, **keys))
     assert check(gate, "slices")["status"] == "warning"
     mentions(check(gate, "slices"), "lang=de", "f1")

@@ -131,7 +131,7 @@ WARNINGS = {
 def test_what_speaks_against_the_data_is_what_the_gate_will_say(folder):
     training = rows(100, "training question")
     training += [training[0], {**training[1], "expected": "other"}, rows(1)[0], {"input": "t", "expected": "rare"}]
-    training.append({"input": PARCEL.format("three") + " Thanks", "expected": label(0)})
+    training.append({"input": PARCEL.format("three").replace("arrive", "arrives"), "expected": label(0)})
     test = [*rows(38), *({"input": f"new {one}", "expected": one} for one in ("unseen", "rare"))]
     furnish(folder, [*test, {"input": PARCEL.format("three"), "expected": label(0)}, test[0]], training)
     said = " ".join(init().partition("wrote ")[0].split())
