@@ -1,11 +1,6 @@
-from statistics import NormalDist
-
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pytest_ftgate.statistics.evidence import Question, bound, is_sure, weigh
 from pytest_ftgate.statistics.groups import group_codes
 from pytest_ftgate.statistics.jackknife import degrees_of_freedom, jackknife
 
@@ -69,54 +64,3 @@ def test_groups_of_different_sizes_pass_falsely_about_five_percent(sizes, allowe
 )
 def test_names_become_codes(names, codes):
     assert list(group_codes(names, len(names))) == codes
-
-
-def normal_p(estimate, error):
-    return lambda target: NormalDist(estimate, error).cdf(target)
-
-
-def weighed(p_value, *, lower=0.0, upper=1.0, margin=0.03):
-    return weigh(p_value, Question(margin, 0.95, "proven"), (lower, upper))
-
-
-def test_a_p_value_exactly_at_the_level_is_enough():
-    assert is_sure(0.05, 1 - 0.95)
-    assert is_sure(0.1, 1 - 0.9)
-    assert not is_sure(0.05 + 1e-11, 1 - 0.95)
-    assert not is_sure(float("nan"), 0.05)
-
-
-@pytest.mark.parametrize(
-    ("estimate", "searched", "shown"),
-    [(0.1, 0.0299, 0.03), (0.06, 0.0301, 0.03), (0.06, -0.0001, 0.0), (0.03, 0.0001, 0.0), (0.1, 0.05, 0.05)],
-)
-def test_the_bound_shown_never_contradicts_a_decision(estimate, searched, shown):
-    assert weighed(normal_p(estimate, 0.03), lower=searched).lower_bound == shown
-    assert weighed(normal_p(estimate, 0.03), lower=searched, upper=-1.0).upper_bound == shown
-
-
-def test_a_larger_gain_is_never_easier_to_prove():
-    uneven = {0.0: 0.06, 0.03: 0.04}
-    found = weighed(uneven.get)
-    assert (found.p_zero, found.p_margin) == (0.06, 0.06)
-    assert not found.reaches_margin
-    uneven = {0.0: 0.04, -0.03: 0.06}
-    found = weighed(uneven.get, margin=-0.03)
-    assert (found.p_zero, found.p_margin) == (0.06, 0.06)
-    assert not found.above_zero
-
-
-@given(st.floats(-0.9, 0.9), st.floats(0.001, 0.3), st.floats(-1, 1), st.sampled_from([0.05, 0.01, 0.2]))
-def test_bound_inverts_a_smooth_p_value(estimate, error, guess, alpha):
-    found = bound(normal_p(estimate, error), alpha=alpha, guess=guess, step=error / 4, lowest=-10.0, highest=10.0)
-    exact = estimate + NormalDist().inv_cdf(alpha) * error
-    assert exact - 0.01 * error <= found <= exact + 1e-9
-
-
-ENDS = {"alpha": 0.05, "guess": -0.5, "step": 0.01, "lowest": -1.0, "highest": 1.0}
-
-
-def test_bound_stays_on_the_safe_side_of_a_jump_and_at_the_ends_where_nothing_or_all_meets_the_level():
-    assert 0.1 - 1e-4 < bound(lambda target: 0.02 if target < 0.1 else 0.3, **ENDS) < 0.1
-    assert bound(lambda _: 0.9, **ENDS) == -1.0
-    assert bound(lambda _: 0.01, **ENDS) == pytest.approx(1.0, abs=1e-4)
