@@ -1,13 +1,15 @@
 """The rules for the gain over each baseline: the margin and the evidence for it, or the limit of a drop."""
 
 from collections.abc import Iterator, Mapping
+from math import ceil, log, log1p
 
 from pytest_ftgate.checks.advice import loss_advice
 from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.result import Action, Check, opponent
 from pytest_ftgate.runs.measure import Measured, flips, measure_run, score_run
-from pytest_ftgate.statistics.evidence import Comparison
+from pytest_ftgate.statistics.evidence import Comparison, level
+from pytest_ftgate.statistics.groups import group_counts
 from pytest_ftgate.text import plural, settled_by, show_amount, show_difference, show_needed, show_percent
 
 _BROKEN_KEPT = 10
@@ -65,7 +67,7 @@ def _checks(gate: Context, role: str, comparison: Comparison) -> Iterator[Check]
         return
     yield _margin_check(gate, role, comparison)
     if comparison.reached:
-        yield from (_evidence_check(gate, role, comparison), *_rare_group_loss(gate, role, comparison))
+        yield from (_evidence_check(gate, role, comparison), *_rare_group_loss(gate, comparison))
 
 
 def _gained(gate: Context, role: str, comparison: Comparison) -> str:
@@ -113,20 +115,31 @@ def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:
     return Check("evidence", "inconclusive", message, comparison.lower_bound, **required, advice=advice, action=action)
 
 
-def _rare_group_loss(gate: Context, role: str, comparison: Comparison) -> Iterator[Check]:
-    """Check that the evidence would hold if one more group of examples were lost whole.
+def _rare_group_loss(gate: Context, comparison: Comparison) -> Iterator[Check]:
+    """Warn where losing as large a share of the groups whole as these cannot exclude would undo the gain.
 
-    A candidate that loses few groups whole passes often, because a test set of few groups shows none of them.
+    With none of n groups lost, a share of 1 - alpha^(1/n) may be lost.
     """
-    lower = comparison.lower_if_lost
-    if lower is None or comparison.status != "pass" or comparison.shown_if_lost:
+    counted = group_counts(gate.groups, len(gate.test))
+    target = {"observed": None, "significant": 0.0, "proven": comparison.required}[gate.config.evidence]
+    if counted is None or target is None or comparison.status != "pass":
         return
-    message = f"the gain over {opponent(role)} would not be proven if the candidate lost one more group of examples "
-    bound = f"{show_percent(gate.config.confidence)} lower bound {show_difference(lower, share=gate.share)}"
-    message += f"entirely ({bound})"
-    advice = "Add test examples of new groups. If no whole group can be lost, accept this with "
-    advice += "checks: {rare_group_loss: warn}."
-    yield Check("rare_group_loss", "inconclusive", message, lower, source=gate.source("test_set"), advice=advice)
+    have = counted[1]
+    alpha = level(gate.config.confidence)
+    gain = comparison.gain or 0.0
+    lost = 1 - alpha ** (1 / have)
+    harmless = (gain - target) / (gain + gate.deciding.high - gate.deciding.low)
+    if lost <= harmless:
+        return
+    gone = "undo the gain" if target == 0 else f"take it below {show_amount(target, share=gate.share)}"
+    groups = plural(have, "group") if have == counted[0] else f"{counted[0]:,} groups, which count as {have:,},"
+    message = f"{groups} cannot exclude that the candidate loses one in {1 / lost:.0f} entirely, which would {gone}"
+    needed = ceil(log(alpha) / log1p(-harmless)) if harmless > 0 else None
+    if needed is not None:
+        message += f"; {needed:,} exclude one in {1 / harmless:.0f}"
+    advice = "Add test examples of new groups, or make sure that no whole group can be lost."
+    source = gate.source("test_set")
+    yield Check("rare_group_loss", "warning", message, have, needed, source, advice, "add_examples")
 
 
 # --- a drop --------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import isfinite
 from typing import Any, NamedTuple
 
 from pytest_ftgate import errors, result, text
@@ -67,7 +66,7 @@ def size_of(metric: Metric, groups: Sequence[str | None], tolerance: Tolerance) 
     """
     grouped = group_counts(groups, len(groups))
     exact = metric.kind == "right_wrong" and grouped is None
-    width = metric.high - metric.low if metric.kind != "set" and isfinite(metric.high - metric.low) else 1.0
+    width = 1.0 if metric.kind == "set" else metric.high - metric.low
     asked: dict[str, Any] = {"confidence": tolerance.confidence, "proven": tolerance.proven, "exact": exact}
     needed = fewest_examples(tolerance.max_drop / width, **asked) or MOST_EXAMPLES
     return Size(grouped[1], max(needed, MIN_GROUPS), "group") if grouped else Size(len(groups), needed, "example")

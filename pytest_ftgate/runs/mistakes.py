@@ -80,8 +80,7 @@ def _kinds(metric: Metric, examples: Sequence[Example], one: Measured, wrong: _W
     """Return the kind of each answer, ``[repeat][example]``."""
 
     def kind(score: float, completion: Completion | None, example: Example) -> str:
-        right = is_right(metric, score)
-        if right or (right is None and completion is not None):  # a graded metric may have no middle
+        if is_right(metric, score):
             return RIGHT
         return _flaw(completion) or wrong(completion.text if completion is not None else "", example)
 

@@ -8,7 +8,7 @@ from pytest_ftgate.checks.parts import Tolerance
 from pytest_ftgate.metrics import Scored
 from pytest_ftgate.metrics.text import ExactMatch
 from pytest_ftgate.result import PartResult
-from pytest_ftgate.statistics.compare import by_exact_test, compare_preferences
+from pytest_ftgate.statistics.compare import ExactTest, compare_preferences
 from pytest_ftgate.statistics.evidence import Question
 from pytest_ftgate.statistics.exact import share_p_value
 from pytest_ftgate.statistics.planning import corrected_confidence
@@ -114,6 +114,6 @@ def test_two_standards_need_no_correction(over_prompt, over_champion):
         if beaten[0] <= beaten[1] or kept[0] - kept[1] < -0.03 * n:
             return False
         proofs = ((beaten, Question(0.0, 0.95, "significant"), 0.0), (kept, Question(-0.03, 0.95, "proven"), -0.03))
-        return all(by_exact_test(*counts, n, asked).p_value(target) <= ALPHA for counts, asked, target in proofs)
+        return all(ExactTest(*counts, n, asked).p_value(target) <= ALPHA for counts, asked, target in proofs)
 
     assert not exceeds(rate(passes, 2_000), ALPHA, 2_000)

@@ -141,7 +141,7 @@ def test_each_standard_of_evidence_asks_for_its_own_target(evidence, estimate, s
 
 
 def test_an_unknown_standard_of_evidence_is_refused():
-    with pytest.raises(ValueError, match="evidence must be .* got 'certain'"):
+    with pytest.raises(ValueError, match="evidence must be"):
         Question(0.0, 0.95, "certain")
 
 
