@@ -1,15 +1,20 @@
 """The rules for the gain over each baseline: the margin and the evidence for it, or the limit of a drop."""
 
 from collections.abc import Iterator, Mapping
-from math import ceil, log, log1p
+from math import ceil
 
 from pytest_ftgate.checks.advice import loss_advice
 from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.result import Action, Check, opponent
 from pytest_ftgate.runs.measure import Measured, flips, measure_run, score_run
-from pytest_ftgate.statistics.evidence import Comparison, level
-from pytest_ftgate.statistics.groups import group_counts
+from pytest_ftgate.statistics.evidence import Comparison
+from pytest_ftgate.statistics.groups import (
+    MIN_GROUPS,
+    group_counts,
+    groups_to_exclude,
+    share_that_may_be_lost,
+)
 from pytest_ftgate.text import plural, settled_by, show_amount, show_difference, show_needed, show_percent
 
 _BROKEN_KEPT = 10
@@ -116,30 +121,32 @@ def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:
 
 
 def _rare_group_loss(gate: Context, comparison: Comparison) -> Iterator[Check]:
-    """Warn where losing as large a share of the groups whole as these cannot exclude would undo the gain.
-
-    With none of n groups lost, a share of 1 - alpha^(1/n) may be lost.
-    """
-    counted = group_counts(gate.groups, len(gate.test))
+    """Warn where losing as large a share of the groups whole as these cannot exclude would undo the gain."""
+    counts = group_counts(gate.groups, len(gate.test))
+    confidence = gate.config.confidence
     target = {"observed": None, "significant": 0.0, "proven": comparison.required}[gate.config.evidence]
-    if counted is None or target is None or comparison.status != "pass":
+    if counts is None or target is None or comparison.status != "pass":
         return
-    have = counted[1]
-    alpha = level(gate.config.confidence)
+    n, counted = counts
     gain = comparison.gain or 0.0
-    lost = 1 - alpha ** (1 / have)
+    share = share_that_may_be_lost(counted, confidence)
     harmless = (gain - target) / (gain + gate.deciding.high - gate.deciding.low)
-    if lost <= harmless:
+    if share <= harmless:
         return
-    gone = "undo the gain" if target == 0 else f"take it below {show_amount(target, share=gate.share)}"
-    groups = plural(have, "group") if have == counted[0] else f"{counted[0]:,} groups, which count as {have:,},"
-    message = f"{groups} cannot exclude that the candidate loses one in {1 / lost:.0f} entirely, which would {gone}"
-    needed = ceil(log(alpha) / log1p(-harmless)) if harmless > 0 else None
-    if needed is not None:
+
+    groups = plural(n, "group")
+    if counted != n:
+        groups += f", which count as {counted:,},"
+    message = f"{groups} cannot exclude that one in {1 / share:.0f} is lost entirely"
+    needed = None
+    if harmless > 0:
+        needed = groups_to_exclude(harmless, confidence)
         message += f"; {needed:,} exclude one in {1 / harmless:.0f}"
-    advice = "Add test examples of new groups, or make sure that no whole group can be lost."
+    undone = "undo the gain" if target == 0 else f"take it below {show_amount(target, share=gate.share)}"
+    advice = f"Losing so many groups would {undone}. Add test examples of new groups, or look whether a whole group "
+    advice += "can be lost."
     source = gate.source("test_set")
-    yield Check("rare_group_loss", "warning", message, have, needed, source, advice, "add_examples")
+    yield Check("rare_group_loss", "warning", message, counted, needed, source, advice, "add_examples")
 
 
 # --- a drop --------------------------------------------------------------------------------------------------
@@ -171,10 +178,15 @@ def drop_limit(max_drop: float, *, share: bool) -> str:
 def examples_advice(
     compared: Comparison, hope: str, noun: str = "example", *, what: str = "difference"
 ) -> tuple[str, Action | None]:
-    """Return how many examples would settle a comparison, and the kind of this advice; None where no number would.
+    """Return how many examples, or groups, would settle a comparison, and the kind of this advice.
 
-    ``hope`` is what must be true of the candidate for more examples to help.
+    ``hope`` is what must be true of the candidate for more examples to help. The kind is None where no number would.
     """
-    if compared.examples_needed is None:
+    needed = compared.examples_needed
+    have = compared.n or 0
+    if needed is None:
         return f"More {noun}s only help if the candidate {hope} than measured here.", None
-    return settled_by(what, compared.examples_needed, compared.n or 0, noun), "add_examples"
+    if compared.n_groups is None:
+        return settled_by(what, needed, have, noun), "add_examples"
+    groups_needed = max(MIN_GROUPS, ceil(needed / have * compared.n_groups))
+    return settled_by(what, groups_needed, compared.n_groups, "group"), "add_examples"

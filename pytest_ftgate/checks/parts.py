@@ -20,6 +20,7 @@ MIN_EXAMPLES = 30
 """The fewest examples of a slice that is judged."""
 SHOWN = 40
 """The most characters of a name in a message."""
+_LEAST_DROP = 1e-12
 
 
 class Tolerance(NamedTuple):
@@ -37,6 +38,11 @@ class Tolerance(NamedTuple):
     confidence: float
     proven: bool
     alone: float | None = None
+
+
+def margin_of(tolerance: Tolerance) -> float:
+    """Return the margin of a drop; a test that rules one out needs a margin below 0, also for ``max_drop: 0``."""
+    return -max(tolerance.max_drop, _LEAST_DROP)
 
 
 class Size(NamedTuple):

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable
 import numpy as np
 
 from pytest_ftgate.statistics.arrays import Codes, Floats
+from pytest_ftgate.statistics.evidence import level
 from pytest_ftgate.statistics.jackknife import degrees_of_freedom
 
 _LARGE = 100_000  # steps in the sum of totals that have a common unit
@@ -65,6 +66,17 @@ def too_few(weights: Floats, unit: str = "group") -> str | None:
         return None
     number = str(n) if counted == n else f"{n} of unequal weight count as {counted}"
     return f"too few {unit}s: {number}, at least {MIN_GROUPS} required"
+
+
+def share_that_may_be_lost(n: int, confidence: float) -> float:
+    """Return the share of all groups that may be lost whole although none of ``n`` was: ``1 - alpha^(1 / n)``."""
+    share: float = 1 - level(confidence) ** (1 / n)
+    return share
+
+
+def groups_to_exclude(share: float, confidence: float) -> int:
+    """Return the least number of groups of which none is lost, that exclude that this share of all groups is lost."""
+    return math.ceil(math.log(level(confidence)) / math.log1p(-share))
 
 
 def chance_of_none_lost(weights: Floats, drop: float) -> float:
