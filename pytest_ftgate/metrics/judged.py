@@ -159,7 +159,7 @@ def build(options: Options) -> ModelJudged | HumanPreference:
 
 # --- preferences of people -----------------------------------------------------------------------------------------
 
-_FEW_RATERS = 10
+_FEW_RATERS = MIN_GROUPS
 _WORDS = {"candidate": 1.0, "tie": 0.5, "baseline": 0.0}
 
 

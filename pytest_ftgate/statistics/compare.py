@@ -281,7 +281,9 @@ class JackknifeTest(Test):
 
 @dataclass(frozen=True)
 class GroupTest(JackknifeTest):
-    """Student's t of groups corrected for skewness, and the sign flips of their totals: the larger p-value.
+    """Student's t of groups, and the sign flips of their totals: the larger p-value.
+
+    For a gain Student's t is corrected for skewness; for a drop the test with a lost group takes care of it.
 
     Attributes:
         unit: the size of a difference of 1 in the metric's unit.
@@ -294,7 +296,9 @@ class GroupTest(JackknifeTest):
         return jackknife.GROUP_METHOD
 
     def p_value(self, target: float) -> float:
-        by_student = self.estimate.corrected_p_value(target)
+        by_student = self.estimate.p_value(target)
+        if self.question.margin >= 0:
+            by_student = self.estimate.corrected_p_value(target)
         return max(by_student, sign_flip_p_value(self.units.totals(target)))
 
     def bounds(self) -> tuple[float, float]:
