@@ -16,9 +16,6 @@ MOST_SLICES = 200
 _NAMED = 5
 _WORST_LAST: tuple[Status, ...] = ("pass", "warning", "inconclusive", "fail")
 
-_NO_MARGIN = -1e-12
-"""The margin for ``max_drop: 0``, since a test that rules out a drop needs a margin below 0."""
-
 
 def judge_drop(
     part: PartResult,
@@ -34,7 +31,7 @@ def judge_drop(
 
     Source: R. L. Berger, Technometrics 24 (1982) 295-300.
     """
-    asked: dict[str, Any] = {"margin": -tolerance.max_drop or _NO_MARGIN, "groups": groups}
+    asked: dict[str, Any] = {"margin": parts.margin_of(tolerance), "groups": groups}
     asked["evidence"] = "proven" if tolerance.proven else "observed"
 
     def against(role: str) -> PartResult:

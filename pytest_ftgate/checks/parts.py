@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import isfinite
 from typing import Any, NamedTuple
 
 from pytest_ftgate import errors, result, text
@@ -19,6 +18,7 @@ NONE = "(none)"
 """The value of a field that is absent."""
 SHOWN = 40
 """The most characters of a name in a message."""
+_LEAST_DROP = 1e-12
 
 
 class Tolerance(NamedTuple):
@@ -36,6 +36,11 @@ class Tolerance(NamedTuple):
     confidence: float
     proven: bool
     alone: float | None = None
+
+
+def margin_of(tolerance: Tolerance) -> float:
+    """Return the margin of a drop; a test that rules one out needs a margin below 0, also for ``max_drop: 0``."""
+    return -max(tolerance.max_drop, _LEAST_DROP)
 
 
 class Size(NamedTuple):
@@ -65,7 +70,7 @@ def size_of(metric: Metric, groups: Sequence[str | None], tolerance: Tolerance) 
     """
     grouped = group_counts(groups, len(groups))
     exact = metric.kind == "right_wrong" and grouped is None
-    width = metric.high - metric.low if metric.kind != "set" and isfinite(metric.high - metric.low) else 1.0
+    width = 1.0 if metric.kind == "set" else metric.high - metric.low
     asked: dict[str, Any] = {"confidence": tolerance.confidence, "proven": tolerance.proven, "exact": exact}
     needed = fewest_examples(tolerance.max_drop / width, **asked) or MOST_EXAMPLES
     return Size(grouped[1], max(needed, MIN_GROUPS), "group") if grouped else Size(len(groups), needed, "example")

@@ -220,9 +220,8 @@ class EconomicsKeys(keys.Keys):
 
 # --- checks: those whose effect on the verdict a gate may change -----------------------------------------------------
 
-LEVELS = ("ignore", "warn", "limit", "inconclusive", "fail")
-"""From lenient to strict. Two are only defaults: ``limit``, a warning up to a built-in limit and a failure above it,
-and ``inconclusive``."""
+LEVELS = ("ignore", "warn", "limit", "fail")
+"""From lenient to strict. ``limit`` is only a default: a warning up to a built-in limit and a failure above it."""
 
 Level = Literal["fail", "warn", "ignore"]
 
@@ -231,7 +230,7 @@ Level = Literal["fail", "warn", "ignore"]
 class Changeable:
     """A check that a gate may change: its level where the gate is silent, and what it finds."""
 
-    default: Literal["fail", "inconclusive", "limit", "warn"]
+    default: Literal["fail", "limit", "warn"]
     finds: str
 
     @property
@@ -264,7 +263,7 @@ CHANGEABLE: Mapping[str, Changeable] = {
         "fail", "At least 5 answers of a model, and a tenth, fit another row better than their own."
     ),
     "rare_group_loss": Changeable(
-        "inconclusive", "A gain that would not be proven if the candidate lost one more group of examples entirely."
+        "warn", "Too few groups to exclude that some are lost entirely, which would undo the gain."
     ),
     "leaked": Changeable("fail", "Test examples that are also in the training set."),
     "leaked_near": Changeable("fail", "Test examples with a near duplicate in the training set."),

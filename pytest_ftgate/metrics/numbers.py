@@ -105,12 +105,7 @@ class AbsoluteError(_OfNumbers):
 
     def _error(self, wanted: Fraction, answer: str | None) -> float:
         found = self.number(answer)
-        if found is not None:
-            return float(abs(self._inside(found) - wanted))
-        if math.isinf(self.high):
-            what = f"{self.name} cannot score an answer without a number: {excerpt(answer or '')!r}"
-            raise MetricError(what, cure="Set low and high: such an answer then has the largest error.")
-        return self.high
+        return self.high if found is None else float(abs(self._inside(found) - wanted))
 
     def _inside(self, number: Fraction) -> Fraction:
         if not self.least <= number <= self.most:
@@ -147,8 +142,15 @@ def _within(options: Options, reading: labels.Reading) -> Within:
 
 
 def _absolute_error(options: Options, reading: labels.Reading) -> AbsoluteError:
-    low, high = options.number("low", -math.inf), options.number("high", math.inf)
+    cure = "Write the least and the greatest number that may be answered: low: 0, high: 100."
+    missing = [key for key in ("low", "high") if key not in options.spec.options]
+    if missing:
+        what = f"absolute_error needs {' and '.join(missing)}: without bounds no gain can be shown"
+        raise options.error(what, cure=cure)
+
+    low = options.number("low")
+    high = options.number("high")
     if low >= high:
         what = f"low {show_number(low)} is not below high {show_number(high)}"
-        raise options.error(what, key="low", cure="Write the least and the greatest number that may be answered.")
+        raise options.error(what, key="low", cure=cure)
     return AbsoluteError(reading, low, high)

@@ -193,10 +193,10 @@ class Options:
             raise self.error(f"unknown value {value!r} of {key}", key=key, cure=did_you_mean(value, known))
         return value
 
-    def number(self, key: str, default: float = math.nan) -> float:
-        """Return a finite number; ``default`` if the option is absent."""
-        found: float = self.read(key, lambda one: is_number(one) and math.isfinite(one), "a finite number", default)
-        return found
+    def number(self, key: str) -> float:
+        """Return a finite number; the option must be there."""
+        number: float = self.read(key, lambda value: is_number(value) and math.isfinite(value), "a finite number")
+        return number
 
     def count(self, key: str) -> int | None:
         found: int | None = self.read(

@@ -1,6 +1,5 @@
 """Measure what one model did on the test set: scores, time, tokens and cost."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -205,12 +204,10 @@ def same_outputs(a: Run, b: Run) -> bool:
     return texts == others and None not in texts
 
 
-def is_right(metric: Metric, score: float) -> bool | None:
-    """Return whether an answer is right: a graded one above the middle of the range, ``None`` without a middle."""
+def is_right(metric: Metric, score: float) -> bool:
+    """Return whether an answer is right: a graded one above the middle of the range."""
     if metric.kind != "graded":
         return score > 0.5
-    if not math.isfinite(metric.high - metric.low):
-        return None
     middle = (metric.low + metric.high) / 2
     return score > middle if metric.greater_is_better else score < middle
 
@@ -244,13 +241,10 @@ def gains(baseline: Measured, candidate: Measured, metric: str) -> np.ndarray[An
 
 
 def flips(baseline: Measured, candidate: Measured, metric: str, most: int) -> dict[str, Any]:
-    """Return wins and losses, and which examples the candidate broke or answers wrong: the ``most`` worst of each.
-
-    With a graded metric without bounds no answer is wrong.
-    """
+    """Return wins and losses, and which examples the candidate broke or answers wrong: the ``most`` worst of each."""
     scored, change = candidate.scores[metric], gains(baseline, candidate, metric)
     scores, worst = rightness(scored).tolist(), np.argsort(change, kind="stable").tolist()
-    wrong = [index for index in worst if is_right(scored.metric, scores[index]) is False]
+    wrong = [index for index in worst if not is_right(scored.metric, scores[index])]
     broken = [index for index in worst[:most] if change[index] < 0]
     return {
         "wins": int((change > 0).sum()),

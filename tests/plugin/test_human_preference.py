@@ -72,7 +72,7 @@ def test_there_is_nothing_to_prefer_between_equal_outputs(judged: Rated) -> None
     mentions(check(gate, "evidence"), "1 rater", "55 preferences", "prefs.csv:7")
 
 
-@pytest.mark.parametrize(("raters", "note", "warns"), [(3, None, True), (12, "12 groups", False)])
+@pytest.mark.parametrize(("raters", "note", "warns"), [(3, None, True), (15, "15 groups", False)])
 def test_with_one_rating_a_pair_raters_are_groups(judged: Rated, raters: int, note: str | None, warns: bool) -> None:
     """Who likes the style of one model votes for it again and again; of few raters this is only said."""
     gate = passed(by_rows(judged, *(f"t{i},{WIN if i < 50 else LOSS},r{i % raters}" for i in range(N))))

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import repeat
-from math import isfinite
 from typing import Any, Literal, get_args
 
 from pytest_ftgate import plain, result
@@ -26,8 +25,8 @@ _PROMPT_CHARACTERS, _ID_CHARACTERS = 50_000, 200
 _ROUNDING = 1e-9
 _MISSING = Completion("", finish="missing")
 
-Change = Literal["broken", "fixed", "wrong", "right", "same"]
-"""What the candidate changes; without a change, whether both are right. ``same``: unchanged, rightness unknown."""
+Change = Literal["broken", "fixed", "wrong", "right"]
+"""What the candidate changes; without a change, whether both are right."""
 Reply = tuple[str, str, str, str]
 """A model's answer, the first of its repeats; ``right``, ``wrong`` or ``open``; remarks; what it wrote before."""
 Row = tuple[str, str, str, Change, Reply, Reply | None]
@@ -99,9 +98,10 @@ def _replies(metric: Metric, one: Measured, *, scores: bool) -> Iterator[tuple[f
     notes = scored.notes or [None] * len(answers)
     for prediction, score, why in zip(answers, rightness(scored).astype(float).tolist(), notes, strict=True):
         found, right = prediction.completion or _MISSING, is_right(metric, score)
-        mark, shown = {None: "open", True: "right", False: "wrong"}[right], round(score, 6) if isfinite(score) else 0.0
+        mark = "right" if right else "wrong"
+        shown = round(score, 6)
         remarks = [
-            mark if right is not None else "",
+            mark,
             f"score {shown:.3g}" if scores else "",
             FINISHES.get(found.finish, ""),
             "" if prediction.latency_s is None else show_seconds(round(prediction.latency_s, 4)),
@@ -116,5 +116,4 @@ def _change(metric: Metric, old: float, new: float | None) -> Change:
     gain = 0.0 if new is None else metric.sign * (new - old)
     if abs(gain) > _ROUNDING:
         return "fixed" if gain > 0 else "broken"
-    right = is_right(metric, old)
-    return "same" if right is None else "right" if right else "wrong"
+    return "right" if is_right(metric, old) else "wrong"

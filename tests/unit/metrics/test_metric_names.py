@@ -64,8 +64,11 @@ ELSEWHERE = {"$ref": "https://example.org/a.json"}
         ("within", ("1",), {"tolerance": -1}, "tolerance", "-1"),
         ("within", ("1",), {"tolerance": "1"}, "tolerance", "number"),
         ("within", ("1",), {"relative": float("inf")}, "relative", "a finite number"),
-        *((name, ("one",), {"tolerance": 1} if name == "within" else {}, None, "'one'") for name in NUMBERS),
+        *((name, ("one",), NEEDED[name], None, "'one'") for name in NUMBERS),
         ("absolute_error", ("1",), {"low": 2, "high": 1}, "low", "not below"),
+        ("absolute_error", ("1",), {}, None, "low and high"),
+        ("absolute_error", ("1",), {"low": 0}, None, "needs high"),
+        ("absolute_error", ("1",), {"high": 9}, None, "needs low"),
         ("absolute_error", ("7",), {"low": 0, "high": 5}, None, "7, outside of low: 0 and high: 5"),
         *((name, ('{"a": 1}',), {}, None, "lists of labels") for name in ("labels_f1", "labels_exact")),
         # how a label is read
