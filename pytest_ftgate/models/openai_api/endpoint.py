@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from functools import cached_property
 from socket import gaierror
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,6 +27,8 @@ _REASONING = re.compile("reason|think|thought")  # DeepSeek's reasoning_content,
 _NO_REASONING = ("role", "content", "refusal", "tool_calls", "function_call", "name", "id", "type", "object", "index")
 _REASONED = re.compile(r'reasoning_tokens": [1-9]')
 _OF_TEXT = ("text", "output_text")
+_SHORTEST_KEY = 8
+"""The least length of a key that is a secret. Servers that need none take a placeholder, such as EMPTY."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +62,6 @@ class Endpoint:
             text = text.replace(self.key, "***")
         return excerpt(errors.redacted(text), width=width)
 
-    @cached_property
-    def _secrets(self) -> list[str]:
-        return [*errors.secrets(), *([self.key] if self.key and len(self.key) >= errors.SHORTEST_SECRET else [])]
-
-    def masked(self, text: str) -> str:
-        """Return an answer with ``***`` in place of keys of ours: the endpoint may echo the one that it was sent.
-
-        The environment is read once for each client: a key that enters it later was not sent.
-        """
-        return errors.masked(text, self._secrets)
-
     def error(self, what: str, *, found: object = "", **facts: Any) -> errors.ModelError:
         """Return a :class:`ModelError` that names this endpoint; ``found`` is what came in place of an answer."""
         text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, default=str)
@@ -99,11 +89,24 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
         raise endpoint.error(what, kind="unreadable", found=body, cure=f"{cure}, and that the model is a chat model")
     _check_served(data.get("model"), endpoint)
     finish = finish_in(choice, data, {"finish_reason": data.get("status")})
-    return _completion(fields(message), *content, finish, fields(data.get("usage")), endpoint)
+    answer = _completion(fields(message), *content, finish, fields(data.get("usage")))
+
+    if _holds_key(answer, endpoint):
+        what = f"the endpoint repeats the key in {endpoint.key_env} in its answer"
+        cure = "find out why the server, or a proxy before it, writes the headers of a request into answers"
+        raise endpoint.error(what, kind="unreadable", cure=cure)
+    return answer
+
+
+def _holds_key(answer: Completion, endpoint: Endpoint) -> bool:
+    """Return whether the key that was sent is in an answer, which is stored and shown in reports."""
+    key = endpoint.key or ""
+    texts = (answer.text, answer.reasoning or "")
+    return len(key) >= _SHORTEST_KEY and any(key in text for text in texts)
 
 
 def _completion(
-    message: Mapping[str, Any], text: str, reasoning: list[str], finish: str, usage: Mapping[str, Any], home: Endpoint
+    message: Mapping[str, Any], text: str, reasoning: list[str], finish: str, usage: Mapping[str, Any]
 ) -> Completion:
     """Return the answer in a message whose content is this text, and this reasoning before it."""
     silent = not text.strip()  # whatever else the message holds is then reasoning
@@ -125,7 +128,7 @@ def _completion(
     tokens = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
     tokens += [details.get(name) for name in ("cached_tokens", "cache_write_tokens")]
     known: dict[str, Any] = {name: count for name, count in zip(COUNTS, tokens, strict=True) if is_count(count)}
-    return Completion(home.masked(text), **known, finish=finish, reasoning=home.masked("\n".join(reasoning)) or None)
+    return Completion(text, **known, finish=finish, reasoning="\n".join(reasoning) or None)
 
 
 def _texts(content: object) -> tuple[str, list[str]] | None:
