@@ -69,11 +69,11 @@ def _depth(value: Any) -> int:
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = {intern(key): value for key, value in pairs}  # saves memory: many rows have the same keys
-    if len(made) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise JsonError("duplicate key in one object", where=Where(key=excerpt(twice)), cure="keep one of the two")
+    made = dict[str, Any]()
+    for key, value in pairs:
+        if key in made:
+            raise JsonError("duplicate key in one object", where=Where(key=excerpt(key)), cure="keep one of the two")
+        made[intern(key)] = value  # saves memory: many rows have the same keys
     return made
 
 
