@@ -43,8 +43,8 @@ class Price:
 
 
 def is_count(value: object) -> TypeGuard[int]:
-    """Return whether an untrusted value is a count."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    """Return whether an untrusted value is a count, of 64 bits at most."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
 def is_seconds(value: object) -> bool:
@@ -67,6 +67,7 @@ _WHOLE = re.compile(
 )
 """What words for a whole answer are made of: ``stop``, ``end_turn``, ``eos_token``, ``FinishReason.STOP``."""
 _WITHHELD = (("refusal", re.compile("refus")), ("filtered", re.compile("filter|safety|blocked|prohibited|guardrail")))
+_FAILED = re.compile("error|abort|cancel|fail|timeout|timedout|insufficient")
 _ENDING = re.compile("(?:finish|done)_?(?:reason|details)$|^incomplete_details$", re.IGNORECASE)
 
 COUNTS = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens")
@@ -89,18 +90,31 @@ class Completion:
 
 
 def finish_of(reason: object) -> str:
-    """Return how an answer ended, one of :data:`FINISHES`: cut off under any word that is none for a whole answer."""
-    reason = reason.get("type", reason) if isinstance(reason, Mapping) else reason
-    word = re.sub(r"[\W_]", "", str("" if reason is None else reason)).lower()
+    """Return how an answer ended: one of :data:`FINISHES`, or ``failed`` for an error or an abort.
+
+    Under any other word that is not usual for a whole answer it is cut off.
+    """
+    if isinstance(reason, Mapping):
+        reason = reason.get("type", reason)
+    text = "" if reason is None else str(reason)
+    word = re.sub(r"[\W_]", "", text).lower()
+
     if _WHOLE.fullmatch(word):
         return "stop"
-    return next((finish for finish, words in _WITHHELD if words.search(word)), "cut_off")
+    for finish, words in (*_WITHHELD, ("failed", _FAILED)):
+        if words.search(word):
+            return finish
+    return "cut_off"
 
 
 def finish_in(*parts: Mapping[str, Any]) -> str:
-    """Return how an answer ended by all that these parts of it say, of which the first that is not whole counts."""
-    said = (finish_of(value) for part in parts for key, value in part.items() if _ENDING.search(key))
-    return next((finish for finish in said if finish != "stop"), "stop")
+    """Return how an answer ended, as :func:`finish_of`, by the first of its endings that is not whole."""
+    for part in parts:
+        for key, value in part.items():
+            finish = finish_of(value) if _ENDING.search(key) else "stop"
+            if finish != "stop":
+                return finish
+    return "stop"
 
 
 class Prediction(NamedTuple):

@@ -115,7 +115,8 @@ class ChatClient:
         http = self._idle.pop() if self._idle else self._open()
         self._clients.add(http)
         try:
-            response = await http.send(request, stream=True)
+            # A redirect would send the prompts to a host that the gate does not name.
+            response = await http.send(request, stream=True, follow_redirects=False)
             content = await self._read(response)
         except errors.ModelError:
             raise
@@ -128,16 +129,10 @@ class ChatClient:
             self._idle.append(http)
         if wait_s := api.pause_s(response.headers):
             self.resume_at = max(self.resume_at, clock.monotonic() + wait_s)
-        if response.is_error:
+        if not response.is_success:
             text = content.decode(errors="replace")
             return api.read_refusal(response.status_code, text, self._endpoint, response.headers)
-        try:
-            found = json.loads(content)
-        except ValueError:  # it may have been truncated
-            what, cure = "the endpoint answered with something that is not JSON", "check base_url: an API ends in /v1"
-            text = content.decode(errors="replace") or "an empty answer"
-            raise self._endpoint.error(what, retryable=True, found=text, cure=cure) from None
-        return api.read_answer(found, self._endpoint)
+        return api.read_body(content, self._endpoint)
 
     async def _read(self, response: "httpx2.Response") -> bytes:
         """Return the body of a response. Raise :class:`ModelError` if it is too large to be an answer."""
