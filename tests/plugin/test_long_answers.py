@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from gate_project import Project, block, write_jsonl
+from gate_project import Project, block, check, write_jsonl
 
 import pytest_ftgate
 from pytest_ftgate import Completion
@@ -133,7 +133,7 @@ GATES: dict[str, tuple[Any, list[Any]]] = {
 }
 
 
-LENIENT = pytest.mark.xfail(hasattr(messages, "calls_written"), reason="calls are read leniently", run=False)
+LENIENT = pytest.mark.xfail(hasattr(messages, "calls_written"), reason="answers are read leniently", run=False)
 KINDS = [pytest.param(kind, marks=LENIENT) if kind == "calls" else kind for kind in GATES]
 
 
@@ -201,3 +201,33 @@ def test_what_reads_an_answer_takes_linear_time(name: str) -> None:
             READERS[name](hostile(text, length))
 
         check_linear(read, (2_000, 8_000, 32_000, 128_000, 1_000_000))
+
+
+# --- what is nested deeply ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", [150, pytest.param(900, marks=LENIENT), 100_000])
+@pytest.mark.parametrize("metric", ["field_f1", "exact_match", {"name": "accuracy", "json_field": "days"}])
+def test_an_answer_that_is_nested_deeply_is_wrong(project: Project, metric: Any, depth: int) -> None:
+    outputs = [{"days": 1}, {"days": 2}]
+    rows = [{"input": f"training question {row}", "expected": outputs[row % 2]} for row in range(200)]
+    project.test_set(60, expected=lambda row: outputs[row % 2])
+    project.training_set(0, rows)
+    project.predictions("base.jsonl", 60, output=lambda row: outputs[row % 2 and row % 3 == 0])
+    text = '{"days":' * depth + "1" + "}" * depth
+    project.predictions("ft.jsonl", 60, output=lambda row: text if row == 5 else outputs[row % 2])
+    gate = project.judge(metric=metric)
+    assert (gate["verdict"], gate["candidate"]["value"]) == ("pass", pytest.approx(59 / 60)), block(gate)
+
+
+def test_a_value_that_is_nested_deeply_is_an_error_of_that_answer(project: Project) -> None:
+    def answer(text: str) -> Any:
+        value: Any = 1
+        for _ in range(100_000):
+            value = [value]
+        return value if text.endswith(" 5") else "refund"
+
+    gate = project.judge(candidate=answer)
+    found = check(gate, "candidate_answers")
+    assert ("nested too deeply" in found["message"], "test.jsonl:6" in found["message"]) == (True, True)
+    assert gate["verdict"] == "error"
