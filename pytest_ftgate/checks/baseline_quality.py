@@ -184,7 +184,7 @@ def _other_params(gate: context.Context) -> Iterator[Check]:
             if theirs.get(name) != ours.get(name) and not (_LENGTH.search(name) or judging.ADAPTER.search(name))
             if ours.get(name) is not None or (theirs[name] and name not in _HARMLESS)
         ]
-        if other and spec.provider == gate.config.candidate.provider and spec.has_prompt:
+        if other and spec.kind is gate.config.candidate.kind and spec.has_prompt:
             message = f"{called(role, spec.name)} has other parameters than the candidate: {'; '.join(other)}"
             advice = "Give both models the same params, unless one of them does not support them."
             yield Check("baseline_params", "warning", message, source=str(spec.source), advice=advice)

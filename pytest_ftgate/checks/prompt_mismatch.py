@@ -38,7 +38,7 @@ def check(gate: Context) -> Iterator[result.Check]:
     model, source = gate.models["candidate"], str(gate.config.candidate.source)
     if model.prompt is None or model.ids is not None:
         return
-    chat_template = _chat_template(gate) if gate.asked("candidate").provider == "transformers" else ()
+    chat_template = _chat_template(gate) if gate.asked("candidate").kind.has_chat_template else ()
     for what, cure, asked, trained in (*_differences(gate), *chat_template):
         message = f"the candidate {model.name} is not asked as in training: {what}"
         advice = f"Ask the candidate as in training ({source}): {cure}."

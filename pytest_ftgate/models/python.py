@@ -163,6 +163,11 @@ def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:
     return replace(model, function=function, batched=True, batch_size=size, timeout_s=timeout_s)
 
 
+def build_callable(spec: ModelSpec, surroundings: Surroundings) -> Model:
+    """Return the model of an object that a marker or a fixture gives. Raise :class:`ConfigError`."""
+    return adopt(spec.options["function"], spec, surroundings)
+
+
 def adopt(given: Any, spec: ModelSpec, surroundings: Surroundings) -> Model:
     """Return a callable as a model, and a model with what the gate says of it; else raise :class:`ConfigError`."""
     kind = type(given).__name__

@@ -15,7 +15,6 @@ from pytest_ftgate.data.messages import calls_text
 from pytest_ftgate.models.protocol import COUNTS, Completion, finish_in, is_count
 from pytest_ftgate.text import excerpt
 
-PUBLIC_ENDPOINT = "https://api.openai.com/v1"
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 _CONTEXT_WORDS = re.compile(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate import clock, errors
 from pytest_ftgate.config import ModelSpec
+from pytest_ftgate.config.model_keys import PUBLIC_ENDPOINT
 from pytest_ftgate.data import Example, canonical_json, messages
 from pytest_ftgate.models.openai_api import endpoint as api
 from pytest_ftgate.models.price import table_price, written_price
@@ -181,8 +182,8 @@ def build_openai(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
     model, base_url, served_as = options["model"], options.get("base_url"), options.get("served_as") or ()
     key_env = options.get("api_key_env") or ("OPENAI_API_KEY" if base_url is None else None)
     names = (served_as,) if isinstance(served_as, str) else tuple(served_as)
-    base_url = (base_url or api.PUBLIC_ENDPOINT).rstrip("/")
-    named = base_url == api.PUBLIC_ENDPOINT or options.get("revision") is not None
+    base_url = (base_url or PUBLIC_ENDPOINT).rstrip("/")
+    named = base_url == PUBLIC_ENDPOINT or options.get("revision") is not None
     return OpenAIModel(
         **parts_of(spec),
         home=api.Endpoint(base_url, model, key_env, served_as=names, source=spec.source.at),
