@@ -40,28 +40,19 @@ _SECRETS = re.compile(
       [^\s"',;)}]{4,}""",
     re.IGNORECASE | re.VERBOSE,
 )
-_SECRET_NAME = re.compile(r"(?:^|_)(?:KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
-SHORTEST_SECRET = 8
 
 
 def redacted(text: str) -> str:
-    """Return the text with ``***`` in place of secrets: in URLs and headers, by their form, or from the environment.
+    """Return the text with ``***`` in place of keys of usual forms, and of secrets in URLs and headers.
 
     Of a very long text only the start is kept; what is shown of it is much shorter.
     """
-    return _SECRETS.sub(lambda found: f"{found['name'] or found['field'] or ''}***", masked(text[: 10 * LONGEST]))
+    return _SECRETS.sub(_without_secret, text[: 10 * LONGEST])
 
 
-def masked(text: str, known: Iterable[str] | None = None) -> str:
-    """Return the text with ``***`` in place of the ``known`` keys, else of those that :func:`secrets` finds."""
-    for secret in secrets() if known is None else known:
-        text = text.replace(secret, "***")
-    return text
-
-
-def secrets() -> list[str]:
-    """Return the values of the variables that are named like a secret, as ``GEMINI_API_KEY``."""
-    return [value for name, value in os.environ.items() if len(value) >= SHORTEST_SECRET and _SECRET_NAME.search(name)]
+def _without_secret(match: re.Match[str]) -> str:
+    name: str = match["name"] or match["field"] or ""
+    return f"{name}***"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +71,7 @@ class Where:
 class FtgateError(Exception):
     """Base of all errors of this package. The first line of the text is complete; evidence and cure follow it.
 
-    The text may quote untrusted input: secrets and control characters are replaced, and long lines are cut.
+    The text may quote untrusted input: keys of usual forms and control characters are replaced, and long lines are cut.
 
     Args:
         what: what is wrong, as one sentence without a final full stop.

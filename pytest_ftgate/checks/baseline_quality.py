@@ -136,7 +136,7 @@ def _advantages(gate: context.Context, role: str) -> Iterator[str]:
     if length > _LONGER * other_length:
         yield f"system message of {plural(length, 'character')} (baseline: {other_length:,})"
 
-    if gate.asked("candidate").provider == gate.asked(role).provider:
+    if gate.asked("candidate").kind is gate.asked(role).kind:
         yield from _other_params(candidate.params, baseline.params)
 
     limit, other_limit = _limit_of(candidate), _limit_of(baseline)

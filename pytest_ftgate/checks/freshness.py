@@ -78,13 +78,19 @@ def keep_green(gate: Context, committed: Mapping[str, str], notes: store.Store) 
 
 def _model_names(gate: Context) -> dict[str, str]:
     """Return the base model of the candidate and the served models of the baselines, by role, as far as known."""
-    found = {}
+    names = {}
     for role in gate.models:
         spec = gate.asked(role)
-        model, revision = spec.options.get("model") if spec.provider == "openai" else None, spec.options.get("revision")
-        served = f"{model} (revision {revision})" if model and revision else model
-        found[role] = base_in_name(model or "") if role == "candidate" else served
-    return {role: name for role, name in found.items() if name is not None}
+        name = spec.served_model
+        revision = spec.options.get("revision")
+
+        if name is not None and role == "candidate":
+            name = base_in_name(name)
+        elif name is not None and revision:
+            name = f"{name} (revision {revision})"
+        if name is not None:
+            names[role] = name
+    return names
 
 
 def base_in_name(model: str) -> str | None:

@@ -1,29 +1,20 @@
 """The free checks of judges: none is also being judged, and each should be calibrated with human labels."""
 
-import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from inspect import unwrap
-from ipaddress import ip_address
-from posixpath import normpath
-from socket import inet_aton, inet_ntoa
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from pytest_ftgate import errors, result
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config import GateKeys, ModelSpec, model_keys
-from pytest_ftgate.data import DataSet, canonical_json, lines
+from pytest_ftgate.data import DataSet, lines
 from pytest_ftgate.metrics import Metric, judged
 from pytest_ftgate.models import Model, Surroundings, build_model
-from pytest_ftgate.models.openai_api.endpoint import PUBLIC_ENDPOINT, is_same
+from pytest_ftgate.models.openai_api.endpoint import is_same
 from pytest_ftgate.runs.judging import Judge, Judging, read_items
 from pytest_ftgate.statistics import evidence
 
-_OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_env", "revision", "served_as", "params")
-ADAPTER = re.compile("lora|adapter", re.IGNORECASE)
-"""Names of parameters that choose weights, such as ``lora`` of llama.cpp."""
-_PORTS = {"http": 80, "https": 443}
+ADAPTER = model_keys.ADAPTER
 
 
 def prepare_judging(
@@ -95,8 +86,8 @@ def _check_people(config: GateKeys, metric: judged.HumanPreference) -> None:
 def _check_judge(metric: judged.ModelJudged) -> None:
     """Refuse a judge with a prompt of its own."""
     spec = metric.judge
-    own = [key for key in model_keys.PROMPT_KEYS if key in spec.options]
-    if spec.provider == "openai" and own:
+    own = [key for key in model_keys.PROMPT_KEYS if key in spec.options and key in spec.kind.model_fields]
+    if own:
         what = f"the judge {spec.name} has its own prompt ({', '.join(own)}), and a judge is prompted with the rubric"
         where, evidence = spec.source.where(own[0]), f"judge of {metric.name} ({metric.source})"
         raise errors.ConfigError(
@@ -123,47 +114,15 @@ def is_one_model(one: ModelSpec, other: ModelSpec) -> bool:
 
     A name without the provider or folder before it may be the other name; two with different ones are two models.
     """
-    if one.provider != "openai" or other.provider != "openai":
-        return _identity(one) == _identity(other)
-    names = [_name_sent(spec) for spec in (one, other)]
-    folders = [name.rpartition("/")[0] for name in names]
+    if one.identity != other.identity:
+        return False
+    name, other_name = (spec.kind.name_sent(spec.options) for spec in (one, other))
+    if name is None or other_name is None:
+        return True
+
+    folders = [sent.rpartition("/")[0] for sent in (name, other_name)]
     alike = folders[0] == folders[1] or "" in folders
-    return alike and is_same(*names) and is_same(*reversed(names)) and _identity(one) == _identity(other)
-
-
-def _identity(spec: ModelSpec) -> tuple[Any, ...]:
-    """Return what identifies a model: of an endpoint its URL, however spelled, and parameters that choose weights."""
-    options = spec.options
-    if spec.provider == "openai":
-        parts = urlsplit(str(options.get("base_url") or PUBLIC_ENDPOINT).lower())
-        port, path = parts.port or _PORTS.get(parts.scheme), normpath(f"/{unquote(parts.path).lstrip('/')}")
-        params = (options.get("params") or {}).items()
-        adapters = canonical_json({name: value for name, value in params if ADAPTER.search(name) and value})
-        return spec.provider, parts.scheme, _host((parts.hostname or "").rstrip(".")), port, path, adapters
-    if spec.provider in ("python", "recorded"):
-        return spec.provider, options.get("target") or options.get("path")
-    if spec.provider == "transformers":
-        names = [str(options.get(key, "")) for key in ("model", "adapter")]
-        return spec.provider, *(str(at) if (at := spec.source.absolute(name)).is_dir() else name for name in names)
-    return spec.provider, *((key, value) for key, value in sorted(options.items()) if key not in _OPERATION)
-
-
-def _name_sent(spec: ModelSpec) -> str:
-    """Return the name that an endpoint is sent, which parameters may replace."""
-    params = spec.options.get("params") or {}
-    extra = params.get("extra_body")
-    return str({**spec.options, **params, **(extra if isinstance(extra, Mapping) else {})}["model"]).strip().lower()
-
-
-def _host(name: str) -> str:
-    """Return a host in one spelling: ``localhost`` for every address of this machine, such as ``0x7f.1``."""
-    with suppress(OSError):
-        name = inet_ntoa(inet_aton(name))
-    with suppress(ValueError):
-        at = ip_address(name)
-        at = getattr(at, "ipv4_mapped", None) or at
-        return "localhost" if at.is_loopback or at.is_unspecified else str(at)
-    return name
+    return alike and is_same(name, other_name) and is_same(other_name, name)
 
 
 def check(gate: Context) -> Iterator[result.Check]:

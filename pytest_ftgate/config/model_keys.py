@@ -1,12 +1,27 @@
 """The keys of a model, by provider."""
 
-from collections.abc import Collection
+import os
+import re
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from ipaddress import ip_address
+from posixpath import normpath
+from socket import inet_aton, inet_ntoa
 from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import unquote, urlsplit
 
 from pydantic import ConfigDict, Field, PlainValidator, model_validator
 
 from pytest_ftgate.config import keys
+from pytest_ftgate.data import canonical_json
 from pytest_ftgate.text import got
+
+PUBLIC_ENDPOINT = "https://api.openai.com/v1"
+ADAPTER = re.compile("lora|adapter", re.IGNORECASE)
+"""Names of parameters that choose weights, such as ``lora`` of llama.cpp."""
+_PORTS = {"http": 80, "https": 443}
+_OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_env", "revision", "served_as", "params")
+"""The keys of a hook's model that change how it is called, and not which model it is."""
 
 PROMPT_KEYS = ("system", "system_file", "few_shot", "retrieval", "template")
 """The keys of a model that say what it is sent around an input."""
@@ -104,10 +119,47 @@ _REQUEST_PARAMETERS = (
 )
 
 
-class _Asked(keys.Keys):
-    """The keys of a model that takes parameters with each request."""
+class Provider:
+    """What the rest of the package must know of a provider beside its keys."""
 
     short: ClassVar[str] = "model"
+    """The key that a spelling such as ``openai:NAME`` gives."""
+    paths: ClassVar[tuple[str, ...]] = ()
+    """The keys that name a file, relative to the file in which they are written."""
+    answers_file: ClassVar[str | None] = None
+    """The key that names a file of answers, which has to be in the project."""
+    has_prompt: ClassVar[bool] = True
+    """Whether the gate sets the model's prompt, which recordings and functions bring themselves."""
+    has_chat_template: ClassVar[bool] = False
+    """Whether the model renders messages in this process."""
+    is_remote: ClassVar[bool] = False
+    """Whether the parameters of a test cannot load other weights into the model."""
+    unwritable: ClassVar[str | None] = None
+    """Why a gate file cannot hold such a model."""
+
+    @classmethod
+    def short_name(cls, value: str) -> str:
+        """Return the model's name in reports, by the value of its short key."""
+        return value
+
+    @classmethod
+    def served_model(cls, options: Mapping[str, Any]) -> str | None:  # noqa: ARG003
+        """Return the name by which an endpoint knows the model; None if there is no endpoint."""
+        return None
+
+    @classmethod
+    def name_sent(cls, options: Mapping[str, Any]) -> str | None:  # noqa: ARG003
+        """Return the name that an endpoint is sent, in lower case; None if there is no endpoint."""
+        return None
+
+    @classmethod
+    def identity(cls, options: Mapping[str, Any], source: keys.Source) -> tuple[Any, ...]:  # noqa: ARG003
+        """Return what tells the model from others of its provider, beside the name that an endpoint is sent."""
+        return tuple((key, value) for key, value in sorted(options.items()) if key not in _OPERATION)
+
+
+class _Asked(Provider, keys.Keys):
+    """The keys of a model that takes parameters with each request."""
 
     @classmethod
     def _objection(cls, key: Any, value: Any) -> str | None:
@@ -122,6 +174,9 @@ class OpenAIKeys(_Asked):
 
     model_config = ConfigDict(json_schema_extra={"not": {"required": ["system", "system_file"]}})
     one_at_most = (("system", "system_file"),)
+
+    paths: ClassVar[tuple[str, ...]] = ("system_file",)
+    is_remote: ClassVar[bool] = True
 
     provider: Literal["openai"] = Field(description="An OpenAI-compatible endpoint.")
     model: keys.Text = Field(description="The model's name at the endpoint.")
@@ -157,11 +212,48 @@ class OpenAIKeys(_Asked):
     strip_reasoning: _Stripping = _STRIPPING
     name: keys.Text = _NAME
 
+    @classmethod
+    def served_model(cls, options: Mapping[str, Any]) -> str | None:
+        model: str | None = options.get("model")
+        return model
 
-class PythonKeys(keys.Keys):
+    @classmethod
+    def name_sent(cls, options: Mapping[str, Any]) -> str | None:
+        params = options.get("params") or {}
+        extra = params.get("extra_body")
+        body = {**options, **params}
+        if isinstance(extra, Mapping):
+            body.update(extra)
+        return str(body["model"]).strip().lower()
+
+    @classmethod
+    def identity(cls, options: Mapping[str, Any], source: keys.Source) -> tuple[Any, ...]:  # noqa: ARG003
+        """Return the URL, however spelled, and the parameters that choose weights."""
+        url = urlsplit(str(options.get("base_url") or PUBLIC_ENDPOINT).lower())
+        port = url.port or _PORTS.get(url.scheme)
+        path = normpath(f"/{unquote(url.path).lstrip('/')}")
+        params = options.get("params") or {}
+        adapters = {name: value for name, value in params.items() if ADAPTER.search(name) and value}
+        return url.scheme, _host((url.hostname or "").rstrip(".")), port, path, canonical_json(adapters)
+
+
+def _host(name: str) -> str:
+    """Return a host in one spelling: ``localhost`` for every address of this machine, such as ``0x7f.1``."""
+    with suppress(OSError):
+        name = inet_ntoa(inet_aton(name))
+    with suppress(ValueError):
+        address = ip_address(name)
+        address = getattr(address, "ipv4_mapped", None) or address
+        is_here = address.is_loopback or address.is_unspecified
+        return "localhost" if is_here else str(address)
+    return name
+
+
+class PythonKeys(Provider, keys.Keys):
     """A Python function used as a model."""
 
     short: ClassVar[str] = "target"
+    has_prompt: ClassVar[bool] = False
     one_at_most = (("concurrency", "workers"),)
 
     provider: Literal["python"] = Field(description="A Python function that takes and returns text.")
@@ -185,11 +277,22 @@ class PythonKeys(keys.Keys):
     strip_reasoning: _Stripping = _STRIPPING
     name: keys.Text = _NAME
 
+    @classmethod
+    def short_name(cls, value: str) -> str:
+        return value.rpartition(":")[2]
 
-class RecordedKeys(keys.Keys):
+    @classmethod
+    def identity(cls, options: Mapping[str, Any], source: keys.Source) -> tuple[Any, ...]:  # noqa: ARG003
+        return (options["target"],)
+
+
+class RecordedKeys(Provider, keys.Keys):
     """Previously recorded answers."""
 
     short: ClassVar[str] = "path"
+    paths: ClassVar[tuple[str, ...]] = ("path",)
+    answers_file: ClassVar[str | None] = "path"
+    has_prompt: ClassVar[bool] = False
 
     provider: Literal["recorded"] = Field(description="Recorded answers, matched to the test set by id.")
     path: keys.PathText = Field(description="A JSONL file of {id, output}, relative to this file.")
@@ -197,9 +300,19 @@ class RecordedKeys(keys.Keys):
     strip_reasoning: _Stripping = _STRIPPING
     name: keys.Text = _NAME
 
+    @classmethod
+    def short_name(cls, value: str) -> str:
+        return os.path.basename(value)
+
+    @classmethod
+    def identity(cls, options: Mapping[str, Any], source: keys.Source) -> tuple[Any, ...]:  # noqa: ARG003
+        return (options["path"],)
+
 
 class TransformersKeys(_Asked):
     """A model and a LoRA adapter in this process, loaded with transformers and peft (extra local)."""
+
+    has_chat_template: ClassVar[bool] = True
 
     provider: Literal["transformers"] = Field(description="A model in this process, loaded with transformers.")
     model: keys.Text = Field(description="The folder of the model, or its name on the Hugging Face hub.")
@@ -220,11 +333,35 @@ class TransformersKeys(_Asked):
     price: Price = keys.optional("The price of the machine: gpu_hour_usd.")
     name: keys.Text = _NAME
 
+    @classmethod
+    def short_name(cls, value: str) -> str:
+        return os.path.basename(value)
 
-class OtherKeys(keys.OpenKeys):
+    @classmethod
+    def identity(cls, options: Mapping[str, Any], source: keys.Source) -> tuple[Any, ...]:
+        """Return the folders of the model and its adapter, or their names on the hub."""
+        places = []
+        for key in ("model", "adapter"):
+            name = str(options.get(key, ""))
+            folder = source.absolute(name)
+            places.append(str(folder) if folder.is_dir() else name)
+        return tuple(places)
+
+
+class CallableKeys(Provider, keys.Keys):
+    """A Python object that a marker or a fixture gives."""
+
+    has_prompt: ClassVar[bool] = False
+    unwritable: ClassVar[str | None] = (
+        "a callable cannot be written in a file: pass the function in a marker or fixture"
+    )
+
+    provider: Literal["callable"] = Field(description="An object that a marker or a fixture gives.")
+    name: keys.Text = _NAME
+
+
+class OtherKeys(Provider, keys.OpenKeys):
     """A model of a provider that a plugin or conftest.py adds with the hook pytest_ftgate_model."""
-
-    short: ClassVar[str] = "model"
 
     provider: keys.Text = Field(
         description="The provider's name, which the hook recognises.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,13 +16,14 @@ from pytest_ftgate.text import cut, excerpt, got, quoted, suggestion
 SPELLINGS = "openai:NAME, python:pkg.module:function, recorded:PATH, transformers:NAME"
 
 _STANDARDS = {"margin", "max_drop"}
-_PATHS = {("openai", "system_file"), ("recorded", "path")}
 _BUILT_IN: dict[str, type[model_keys.ModelKeys]] = {
     "openai": model_keys.OpenAIKeys,
     "python": model_keys.PythonKeys,
     "recorded": model_keys.RecordedKeys,
     "transformers": model_keys.TransformersKeys,
 }
+_AnyKeys = model_keys.ModelKeys | model_keys.CallableKeys
+_KINDS: dict[str, type[_AnyKeys]] = {**_BUILT_IN, "callable": model_keys.CallableKeys}
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,24 @@ class ModelSpec(keys.Placeable):
         return self.spelling
 
     @property
+    def kind(self) -> type[_AnyKeys]:
+        """Return the keys of the model's provider, which say what is particular to it."""
+        return _keys_of(self.provider)
+
+    @property
     def has_prompt(self) -> bool:
         """Return whether the gate sets the model's prompt, which recordings and functions bring themselves."""
-        return self.provider not in ("recorded", "python", "callable")
+        return self.kind.has_prompt
+
+    @property
+    def served_model(self) -> str | None:
+        """Return the name by which an endpoint knows the model; None if there is no endpoint."""
+        return self.kind.served_model(self.options)
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """Return what tells the model from others, beside the name that an endpoint is sent."""
+        return self.provider, *self.kind.identity(self.options, self.source)
 
     def placed(self, at: keys.At, name: str | None = None) -> ModelSpec:
         """Return the model with its source; a named model keeps the source of its definition.
@@ -55,14 +70,15 @@ class ModelSpec(keys.Placeable):
         candidate's is taken for the same under all of them, so that a baseline is asked once.
         """
         options, source, given = self.options, self.source, at()
-        if self.provider == "openai" and given.kind in ("file", "defaults") and given.key != "candidate":
+        if self.kind.is_remote and given.kind in ("file", "defaults") and given.key != "candidate":
             given = replace(given, parameters={})
         if source is not keys.BUILT_IN:
             source = replace(source, parameters=given.parameters) if given.parameters else source
         else:
             source = given
-            for key in (key for key in options if (self.provider, key) in _PATHS):
-                options = {**options, key: source.absolute(options[key])}
+            for key in self.kind.paths:
+                if key in options:
+                    options = {**options, key: source.absolute(options[key])}
         function = options.get("function")  # a model object has a name, a plain function none of its own
         own = options.get("name") or (_text(function, "name") if hasattr(function, "complete") else None)
         return replace(self, options=options, source=source, name=own or name or self.name)
@@ -112,8 +128,11 @@ def _spelled(text: str, reading: keys.Reading) -> dict[str, Any]:
     return {"provider": provider, _keys_of(provider).short: rest}
 
 
-def _keys_of(provider: Any) -> type[model_keys.ModelKeys]:
-    return _BUILT_IN.get(provider, model_keys.OtherKeys) if isinstance(provider, str) else model_keys.OtherKeys
+def _keys_of(provider: Any) -> type[_AnyKeys]:
+    """Return the keys of a provider, which a hook may add; what is no text is refused with them."""
+    if not isinstance(provider, str):
+        return model_keys.OtherKeys
+    return _KINDS.get(provider, model_keys.OtherKeys)
 
 
 def _extended(values: Mapping[Any, Any], reading: keys.Reading) -> ModelSpec:
@@ -155,19 +174,19 @@ def _from_mapping(values: Mapping[Any, Any], reading: keys.Reading) -> ModelSpec
     if (provider := values.get("provider")) is None:
         cure = f": one of {', '.join(_BUILT_IN)}, or a provider of a hook; or name a model under models with extends"
         raise keys.refusals([(("provider",), keys.MISSING + cure)])
-    if provider == "callable":
-        raise keys.refusal("a callable cannot be written in a file: pass the function in a marker or fixture")
-    read = _keys_of(provider).model_validate(values, context=reading)
+    kind = _keys_of(provider)
+    if kind.unwritable is not None:
+        raise keys.refusal(kind.unwritable)
+    read = kind.model_validate(values, context=reading)
     options = {key: value for key, value in read.written().items() if key != "provider"}
     options = {key: value.written() if isinstance(value, keys.Keys) else value for key, value in options.items()}
     options = {key: value for key, value in options.items() if value != 0 or key not in model_keys.COUNTS}
     model = options.get("adapter") if isinstance(read, model_keys.TransformersKeys) else None
     model = model or getattr(read, read.short, None)
-    spelling, short = f"{read.provider}:{model}" if model else read.provider, str(model or read.provider)
-    if isinstance(read, model_keys.RecordedKeys | model_keys.TransformersKeys):
-        short = os.path.basename(short)
-    elif isinstance(read, model_keys.PythonKeys):
-        short = short.rpartition(":")[2]
+    if model:
+        spelling, short = f"{read.provider}:{model}", kind.short_name(str(model))
+    else:
+        spelling = short = read.provider
     return ModelSpec(read.provider, options, spelling, read.name or short, keys.BUILT_IN)
 
 

@@ -120,11 +120,12 @@ def _refuse_unjudged(config: gate_keys.GateKeys) -> None:
 
 def _refuse_outside(spec: ModelSpec, root: Path) -> None:
     """Refuse a relative path that leaves the project: it would be another file on every machine."""
-    if spec.provider != "recorded":
+    key = spec.kind.answers_file
+    if key is None:
         return
-    absolute = Path(spec.spelling.removeprefix("recorded:")).is_absolute()
+    absolute = Path(spec.spelling.removeprefix(f"{spec.provider}:")).is_absolute()
     homes = map(os.path.abspath, (root, spec.source.base_dir))
-    if not absolute and not any(spec.options["path"].is_relative_to(home) for home in homes):
+    if not absolute and not any(spec.options[key].is_relative_to(home) for home in homes):
         found = f"The project is the folder {cut(os.path.basename(os.path.abspath(root)))}."
         what = f"{cut(spec.spelling)} is outside the project ({spec.source})"
         cure = "Keep recorded answers in the project, or write an absolute path."

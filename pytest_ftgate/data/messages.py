@@ -11,7 +11,7 @@ from pytest_ftgate.text import excerpt, kind_of, listed
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
-_TAGGED = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
+_CALL, _END_OF_CALL = "<tool_call>", "</tool_call>"
 
 
 def checked_messages(value: Any, key: str) -> example.Messages:
@@ -151,13 +151,31 @@ def calls_text(value: Any) -> str:
 def calls_in(answer: str) -> list[dict[str, Any]] | None:
     """Return the tool calls that an answer's text makes: JSON, or ``<tool_call>`` tags. ``None``: it is plain text."""
     text = answer.strip()
-    tagged = _TAGGED.findall(text)
-    if not tagged and text[:1] not in ("[", "{"):
+    parts = _tagged_calls(text)
+    if not parts and text[:1] in ("[", "{"):
+        parts = [text]
+    if not parts:
         return None
+
+    calls = list[dict[str, Any]]()
     try:
-        return [call for part in tagged or [text] for call in canonical_calls(strict_json.parse_json(part.strip()))]
+        for part in parts:
+            calls += canonical_calls(strict_json.parse_json(part.strip()))
     except ValueError:
         return None
+    return calls
+
+
+def _tagged_calls(text: str) -> list[str]:
+    """Return the texts between ``<tool_call>`` and the next ``</tool_call>``."""
+    calls, at = list[str](), 0
+    while (start := text.find(_CALL, at)) >= 0:
+        end = text.find(_END_OF_CALL, start)
+        if end < 0:
+            break
+        calls.append(text[start + len(_CALL) : end])
+        at = end + len(_END_OF_CALL)
+    return calls
 
 
 def readable_calls(answer: str) -> str:

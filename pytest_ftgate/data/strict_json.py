@@ -25,19 +25,22 @@ class JsonError(DataError, ValueError):
 def parse_json(text: str, *, portable: bool = False) -> Any:
     """Return the value of a JSON text (RFC 8259).
 
-    ``portable``: also reject what other programs cannot read: numbers beyond the range of floats, half a surrogate
-    pair, and more than ``MOST_NESTED`` levels. Raise :class:`json.JSONDecodeError` if the text is not JSON,
-    :class:`JsonError` if it has NaN, an infinity, a duplicate key, or too many levels or digits for Python.
+    ``portable``: also reject what other programs cannot read: numbers beyond the range of floats, and half a surrogate
+    pair. Raise :class:`json.JSONDecodeError` if the text is not JSON, :class:`JsonError` if it has NaN, an infinity,
+    a duplicate key, more than ``MOST_NESTED`` levels, or too many digits for Python.
     """
-    return _portable(text, 0, whole=True)[0] if portable else _limited(_STRICT.decode, text)
+    if portable:
+        return _portable(text, 0, whole=True)[0]
+    value = _limited(_STRICT.decode, text)
+    _refuse_deep(value, text)
+    return value
 
 
 def _portable(text: str, at: int, *, whole: bool = False) -> tuple[Any, int]:
     """Return the portable value at a place of a text, or of the ``whole`` text, and where it ends."""
     value, end = (_limited(_PORTABLE.decode, text), len(text)) if whole else _limited(_PORTABLE.raw_decode, text, at)
     written = text[at:end]
-    if written.count("[") + written.count("{") > MOST_NESTED and _depth(value) > MOST_NESTED:
-        raise JsonError(_TOO_DEEP)
+    _refuse_deep(value, written)
     try:
         if "\\ud" in written or "\\uD" in written:
             json.dumps(value, ensure_ascii=False).encode()
@@ -45,6 +48,12 @@ def _portable(text: str, at: int, *, whole: bool = False) -> tuple[Any, int]:
         cure = "correct the text: an emoji may have been cut in half"
         raise JsonError("half a surrogate pair, which is not a character", cure=cure) from None
     return value, end
+
+
+def _refuse_deep(value: Any, written: str) -> None:
+    """Raise :class:`JsonError` for a value of too many levels: what reads it recurses, and Python would stop it."""
+    if written.count("[") + written.count("{") > MOST_NESTED and _depth(value) > MOST_NESTED:
+        raise JsonError(_TOO_DEEP)
 
 
 def _limited(decode: Callable[..., Any], *args: Any) -> Any:
@@ -68,11 +77,11 @@ def _depth(value: Any) -> int:
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = {intern(key): value for key, value in pairs}  # saves memory: many rows have the same keys
-    if len(made) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise JsonError("duplicate key in one object", where=Where(key=excerpt(twice)), cure="keep one of the two")
+    made = dict[str, Any]()
+    for key, value in pairs:
+        if key in made:
+            raise JsonError("duplicate key in one object", where=Where(key=excerpt(key)), cure="keep one of the two")
+        made[intern(key)] = value  # saves memory: many rows have the same keys
     return made
 
 

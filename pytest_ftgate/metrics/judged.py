@@ -15,7 +15,7 @@ from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, by_example, check_shape
 from pytest_ftgate.models.prompt import read_named
 from pytest_ftgate.statistics.arrays import Floats
-from pytest_ftgate.statistics.groups import MIN_GROUPS, effective_groups, group_counts, sign_flip_p_value
+from pytest_ftgate.statistics.groups import effective_groups, group_counts, sign_flip_p_value
 
 RUBRIC, PREFERENCE, HUMAN_PREFERENCE = NAMES = ("rubric", "preference", "human_preference")
 READS_EXPECTED = False
@@ -161,6 +161,7 @@ def build(options: Options) -> ModelJudged | HumanPreference:
 
 # --- preferences of people -----------------------------------------------------------------------------------------
 
+FEWEST_RATERS = 10
 _WORDS = {"candidate": 1.0, "tie": 0.5, "baseline": 0.0}
 
 
@@ -203,7 +204,7 @@ class Ratings:
     @property
     def few_raters(self) -> bool:
         """Return whether the raters are too few to show that the gain is not their common taste."""
-        return self.effective_raters < MIN_GROUPS
+        return self.effective_raters < FEWEST_RATERS
 
     @property
     def mostly_single(self) -> bool:
@@ -301,8 +302,8 @@ def judged_by_people(
         if ratings.effective_raters < ratings.raters:
             message += f" who count as {ratings.effective_raters}, because some rate more than others"
         message += ": the bound assumes that no rater prefers one model's style, because so few cannot show otherwise"
-        advice = f"Let at least {MIN_GROUPS} people rate about as many pairs each, and name them in the column rater."
-        numbers = ratings.effective_raters, MIN_GROUPS, source
+        advice = f"Let at least {FEWEST_RATERS} people rate about as many pairs each, and name them in the column rater."
+        numbers = ratings.effective_raters, FEWEST_RATERS, source
         checks.append(result.Check("evidence", "warning", message, *numbers, advice))
     if moved:
         message = f"{text.plural(len(moved), 'preference')} in {path} {'is' if len(moved) == 1 else 'are'} corrected, "

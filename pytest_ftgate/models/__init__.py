@@ -15,6 +15,7 @@ __all__ = ["Completion", "Model", "Prediction", "Question", "Surroundings", "bui
 
 _BUILDERS = {
     "openai": "pytest_ftgate.models.openai_api.model:build_openai",
+    "callable": "pytest_ftgate.models.python:build_callable",
     "python": "pytest_ftgate.models.python:build_target",
     "recorded": "pytest_ftgate.models.recorded:build_recorded",
     "transformers": "pytest_ftgate.models.transformers:build_transformers",
@@ -23,12 +24,12 @@ _BUILDERS = {
 
 def is_built_in(spec: ModelSpec) -> bool:
     """Return whether the provider of a model needs no hook."""
-    return spec.provider in (*_BUILDERS, "callable")
+    return _BUILDERS.get(spec.provider) is not None
 
 
 def unknown_provider(spec: ModelSpec) -> ConfigError:
     """Return the error about a provider that is not built in, where no hook knows it."""
-    known = list(_BUILDERS)
+    known = [name for name in _BUILDERS if name != "callable"]  # which no file can hold
     what = f"unknown provider {spec.provider!r}{suggestion(spec.provider, known)}"
     evidence = f"built in are {', '.join(known)}"
     cure = "other providers come from a hook pytest_ftgate_model in conftest.py or a plugin"
@@ -37,12 +38,14 @@ def unknown_provider(spec: ModelSpec) -> ConfigError:
 
 def build_model(spec: ModelSpec, surroundings: Surroundings, hook: Any | None = None) -> Model:
     """Return the model of a gate; ``hook`` (pluggy's) is asked for other providers. Raises :class:`ConfigError`."""
-    if spec.provider in _BUILDERS:
-        module, _, name = _BUILDERS[spec.provider].partition(":")
+    builder = _BUILDERS.get(spec.provider)
+    if builder is not None:
+        module, _, name = builder.partition(":")
         model: Model = getattr(import_module(module), name)(spec, surroundings)
         return model
-    made = spec.options.get("function") if spec.provider == "callable" else None
-    if made is None and hook is not None:
+
+    made = None
+    if hook is not None:
         made = guarded("the hook pytest_ftgate_model", hook.pytest_ftgate_model, spec=spec)
     if made is None:
         raise unknown_provider(spec)

@@ -18,7 +18,7 @@ from typing import Any
 
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.data import is_blank, lines, normalized_input, without_instructions
-from pytest_ftgate.data.example import DataSet, Example, Messages, canonical_json, content_id, expected_text
+from pytest_ftgate.data.example import DataSet, Example, Input, Messages, canonical_json, content_id, expected_text
 from pytest_ftgate.data.messages import INSTRUCTIONS, calls_in, declared_tools
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
 from pytest_ftgate.text import excerpt, listed, nearest
@@ -119,17 +119,6 @@ _MEDIA_VALUE = re.compile(
     r"|mp4|m4v|mov|avi|mkv|webm|mpe?g|pdf|docx?|pptx?|xlsx?)(?:[?#]\S*)?\s*$",
     re.IGNORECASE,
 )
-_WORDS = (
-    rf"(?:[^\W_]+[\s_:.-]{{1,3}}){{0,2}}(?:(?:begin|start|end)of)?(?:{_MEDIUM})s?"
-    rf"(?:(?:here|[\s_:./-]{{0,3}}\d+|[\s_:./-]{{1,3}}[^\W_]+)){{0,2}}"
-)
-_STANDS_FOR_MEDIA = re.compile(
-    rf"(?<!\w)<\|?\s?(?P<tag>{_WORDS})\s?[|/]?>|^[ \t]*[\[{{]{{1,2}}{_WORDS}[\]}}]{{1,2}}"
-    rf"|(?<!\w)[\[{{]{{1,2}}{_WORDS}[\]}}]{{1,2}}[ \t]*$|!\[[^\]\n]{{0,200}}\]\([^)\n]{{1,300}}\)"
-    rf"|<(?:{_MEDIUM})\s[^<>]*\bsrc\b[^<>]*>(?!.*</)|data:(?:image|audio|video)/",
-    re.IGNORECASE | re.DOTALL | re.MULTILINE,
-)
-"""What stands for a medium in a text: its name as a tag or in brackets, an image of Markdown or HTML, or its data."""
 
 
 def _is_media(name: str, value: Any) -> bool:
@@ -145,31 +134,41 @@ def _is_media(name: str, value: Any) -> bool:
 def refuse_unsent_media(example: Example, sent: Collection[str] = ()) -> None:
     """Raise :class:`DataError` if a row has images, audio, video or documents that the model would not get.
 
-    They get there as parts of a message. ``sent`` are the fields that the template sends.
+    They get there as parts of a message. ``sent`` are the fields that the template sends. A tag such as ``<image>``
+    within a text is text.
     """
-    contents = [example.input] if isinstance(example.input, str) else [one.get("content") for one in example.input]
-    parts = [one for content in contents if isinstance(content, list) for one in content if isinstance(one, Mapping)]
-    media = [part for part in parts if part.get("type") not in TEXT_PARTS]
-    hollow = (part for part in media if not any(value for key, value in part.items() if key != "type"))
-    found = next((f"a part of type {part.get('type')} without content" for part in hollow), None)
-    if found is None and not media:
-        fields = ((name, value) for name, value in example.fields.items() if value and name not in sent)
-        held = (name for name, value in fields if _MEDIA_FIELD.fullmatch(name) or _is_media(name, value))
-        texts = [text for text in (*contents, *(part.get("text") for part in parts)) if isinstance(text, str)]
-        found = next((f"the field {name}" for name in held), None) or next(filter(None, map(_stand_in, texts)), None)
-    if found is not None:
-        what = f"the row has images, audio, video or documents that would not be sent: {found}"
+    parts = list(_media_parts(example.input))
+    medium = None if parts else _media_beside(example, sent)
+    for part in parts:
+        if not any(value for key, value in part.items() if key != "type"):
+            medium = f"a part of type {part.get('type')} without content"
+
+    if medium is not None:
+        what = f"the row has images, audio, video or documents that would not be sent: {medium}"
         cure = 'write them as parts of a message: {"type": "image_url", "image_url": {"url": ...}}, '
         cure += "record the answers where the model sees them, or remove what the answer does not need"
         raise DataError(what, where=example.place, cure=cure)
 
 
-def _stand_in(text: str) -> str | None:
-    """Return what stands for a medium in a text; a tag that is closed is markup."""
-    if _MEDIA_VALUE.search(text) and not re.search(r"\s", text.strip()):
+def _media_parts(given: Input) -> Iterator[Mapping[str, Any]]:
+    """Yield the parts of messages that are not text."""
+    for message in () if isinstance(given, str) else given:
+        content = message.get("content")
+        for part in content if isinstance(content, list) else ():
+            if isinstance(part, Mapping) and part.get("type") not in TEXT_PARTS:
+                yield part
+
+
+def _media_beside(example: Example, sent: Collection[str]) -> str | None:
+    """Return the field that holds a medium, or the input that is nothing but the name or the data of one."""
+    for name, value in example.fields.items():
+        if value and name not in sent and (_MEDIA_FIELD.fullmatch(name) or _is_media(name, value)):
+            return f"the field {name}"
+
+    text = example.input
+    if isinstance(text, str) and len(text.split()) == 1 and _is_media("", text):
         return f"the input {excerpt(text, width=40)}"
-    tags = (tag for tag in _STANDS_FOR_MEDIA.finditer(text) if not tag["tag"] or f"</{tag['tag']}>" not in text)
-    return next((f"the placeholder {excerpt(tag[0].strip(), width=40)}" for tag in tags), None)
+    return None
 
 
 def build_prompt(spec: ModelSpec, training: DataSet | None) -> Prompt:

@@ -43,8 +43,8 @@ class Price:
 
 
 def is_count(value: object) -> TypeGuard[int]:
-    """Return whether an untrusted value is a count."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    """Return whether an untrusted value is a count, of 64 bits at most."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
 def is_seconds(value: object) -> bool:
@@ -67,6 +67,7 @@ _WHOLE = re.compile(
 )
 """What words for a whole answer are made of: ``stop``, ``end_turn``, ``eos_token``, ``FinishReason.STOP``."""
 _WITHHELD = (("refusal", re.compile("refus")), ("filtered", re.compile("filter|safety|blocked|prohibited|guardrail")))
+_FAILED = re.compile("error|abort|cancel|fail|timeout|timedout|insufficient")
 _ENDING = re.compile("(?:finish|done)_?(?:reason|details)$|^incomplete_details$", re.IGNORECASE)
 
 COUNTS = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens")
@@ -89,18 +90,31 @@ class Completion:
 
 
 def finish_of(reason: object) -> str:
-    """Return how an answer ended, one of :data:`FINISHES`: cut off under any word that is none for a whole answer."""
-    reason = reason.get("type", reason) if isinstance(reason, Mapping) else reason
-    word = re.sub(r"[\W_]", "", str("" if reason is None else reason)).lower()
+    """Return how an answer ended: one of :data:`FINISHES`, or ``failed`` for an error or an abort.
+
+    Under any other word that is not usual for a whole answer it is cut off.
+    """
+    if isinstance(reason, Mapping):
+        reason = reason.get("type", reason)
+    text = "" if reason is None else str(reason)
+    word = re.sub(r"[\W_]", "", text).lower()
+
     if _WHOLE.fullmatch(word):
         return "stop"
-    return next((finish for finish, words in _WITHHELD if words.search(word)), "cut_off")
+    for finish, words in (*_WITHHELD, ("failed", _FAILED)):
+        if words.search(word):
+            return finish
+    return "cut_off"
 
 
 def finish_in(*parts: Mapping[str, Any]) -> str:
-    """Return how an answer ended by all that these parts of it say, of which the first that is not whole counts."""
-    said = (finish_of(value) for part in parts for key, value in part.items() if _ENDING.search(key))
-    return next((finish for finish in said if finish != "stop"), "stop")
+    """Return how an answer ended, as :func:`finish_of`, by the first of its endings that is not whole."""
+    for part in parts:
+        for key, value in part.items():
+            finish = finish_of(value) if _ENDING.search(key) else "stop"
+            if finish != "stop":
+                return finish
+    return "stop"
 
 
 class Prediction(NamedTuple):
@@ -265,15 +279,14 @@ class Surroundings:
 # --- reasoning, which a model writes before its answer --------------------------------------------------------------
 
 _LEFT, _RIGHT = r"[<\[\u25c1]\|?", r"\|?[>\]\u25b7]"
-_OPENING = re.compile(rf"\s*(?P<left>{_LEFT})(?P<name>[\w:.-]+)(?:\s[^<>\[\]]*)?(?P<right>{_RIGHT})")
+_OPENING = re.compile(rf"\s*{_LEFT}(?P<name>[\w:.-]+)(?:\s[^<>\[\]]*)?{_RIGHT}")
+_TAG = re.compile(rf"{_LEFT}(?P<name>/?[\w:.-]+){_RIGHT}")
+"""A tag without attributes. Its name holds no bracket, so all tags of a text take linear time."""
 _BRACKET = re.compile(_LEFT)
 _OF_REASONING = re.compile("think|thought|reasoning", re.IGNORECASE)
-_CLOSING = re.compile(rf"{_LEFT}(?:/|end_(?:of_)?)[\w:.-]*?(?:think|thought|reasoning)[\w:.-]*{_RIGHT}", re.IGNORECASE)
-_CHANNEL = re.compile(
-    r"<\|channel\|>\s*(\w+)(?:(?!<\|message\|>).)*<\|message\|>(.*?)"
-    r"(?:<\|(?:end|return|call)\|>|(?=<\|start\|>|<\|channel\|>)|\Z)",
-    re.DOTALL,
-)
+_CHANNEL, _MESSAGE = "<|channel|>", "<|message|>"
+_NAME_OF_CHANNEL = re.compile(r"\s*(\w+)")
+_END_OF_MESSAGE = re.compile(r"<\|(?:end|return|call|start)\|>")
 
 
 def answer_of(completion: Completion, limit: int | None, stripping: Stripping) -> Completion:
@@ -293,10 +306,8 @@ def without_reasoning(completion: Completion, stripping: Stripping) -> Completio
     text, reasoning = completion.text, None
     if completion.reasoning is None and stripping == "auto" and not _BRACKET.search(text):
         return completion
-    if stripping == "auto" and "<|channel|>" in text:
-        parts = [(channel, message.strip()) for channel, message in _CHANNEL.findall(text)]
-        text = next((message for channel, message in reversed(parts) if channel == "final"), "")
-        reasoning = "\n".join(message for channel, message in parts if channel != "final")
+    if stripping == "auto" and _CHANNEL in text:
+        text, reasoning = _from_channels(text)
     elif stripping:
         text, reasoning = _after_reasoning(text, stripping)
     thought = "\n".join(part for part in (completion.reasoning, reasoning) if part is not None)
@@ -319,23 +330,61 @@ def begins_with_reasoning(text: str) -> bool:
     return opening is not None and _OF_REASONING.search(opening["name"]) is not None
 
 
+def _from_channels(text: str) -> tuple[str, str]:
+    """Return the last message of Harmony's channel ``final``, and the messages of other channels."""
+    answer, reasoning = "", list[str]()
+    for part in text.split(_CHANNEL)[1:]:
+        header, mark, rest = part.partition(_MESSAGE)
+        name = _NAME_OF_CHANNEL.match(header)
+        if not mark or name is None:
+            continue
+
+        message = _END_OF_MESSAGE.split(rest, maxsplit=1)[0].strip()
+        if name[1] == "final":
+            answer = message
+        else:
+            reasoning.append(message)
+    return answer, "\n".join(reasoning)
+
+
 def _after_reasoning(text: str, stripping: tuple[str, str] | str) -> tuple[str, str | None]:
-    """Return the answer, empty where there is none, and the reasoning, ``None`` where there is none."""
-    start, closing = None, _CLOSING
-    if not isinstance(stripping, str):
+    """Return the answer, empty if there is none, and the reasoning, ``None`` if there is none."""
+    opening: re.Match[str] | None
+    closing: re.Match[str] | None
+    if isinstance(stripping, str):
+        opening = _OPENING.match(text) if begins_with_reasoning(text) else None
+        closing = _closing_tag(text, opening)
+    else:
         opening = re.match(rf"\s*{re.escape(stripping[0])}", text)
-        start, closing = opening.end() if opening else None, re.compile(re.escape(stripping[1]))
-    elif begins_with_reasoning(text) and (opening := _OPENING.match(text)) is not None:
-        start, closing = opening.end(), _closing(opening)
-    end = closing.search(text, start or 0)
-    if end is not None:
-        return text[end.end() :].strip(), text[start or 0 : end.start()].strip()
-    return (text, None) if start is None else ("", text[start:].strip())
+        after = 0 if opening is None else opening.end()
+        closing = re.compile(re.escape(stripping[1])).search(text, after)
+
+    start = 0 if opening is None else opening.end()
+    if closing is not None:
+        return text[closing.end() :].strip(), text[start : closing.start()].strip()
+    if opening is not None:
+        return "", text[start:].strip()
+    return text, None
 
 
-def _closing(opening: re.Match[str]) -> re.Pattern[str]:
-    """Return what closes a tag: ``</x>``, ``[/x]``, and ``<|end_of_x|>`` for ``<|begin_of_x|>``."""
-    name = opening["name"]
-    ended = re.sub("start|begin", "end", name, count=1, flags=re.IGNORECASE)
-    names = f"/{re.escape(name)}" + (f"|{re.escape(ended)}" if ended != name else "")
-    return re.compile(f"{re.escape(opening['left'])}(?:{names}){re.escape(opening['right'])}", re.IGNORECASE)
+def _closing_tag(text: str, opening: re.Match[str] | None) -> re.Match[str] | None:
+    """Return the first tag that closes the opening one; without one, the first that ends reasoning.
+
+    ``<x>`` is closed by ``</x>``, and ``<|begin_of_x|>`` also by ``<|end_of_x|>``.
+    """
+    start, names = 0, frozenset[str]()
+    if opening is not None:
+        start = opening.end()
+        name = opening["name"].lower()
+        ended = re.sub("start|begin", "end", name, count=1)
+        names = frozenset((f"/{name}", ended)) - {name}
+
+    for tag in _TAG.finditer(text, start):
+        name = tag["name"].lower()
+        if opening is not None:
+            closes = name in names
+        else:
+            closes = name.startswith(("/", "end_")) and _OF_REASONING.search(name) is not None
+        if closes:
+            return tag
+    return None

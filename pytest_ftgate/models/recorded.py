@@ -16,6 +16,7 @@ from pytest_ftgate.text import excerpt, got, listed
 
 _IDS_SHOWN = 3
 _LOOKS = 'a recorded answer looks like this: {"id": "...", "output": "..."}'
+_STATUSES = ("status", "status_code")
 _COUNT = (protocol.is_count, "a whole number from 0")
 _MUST: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(("key", "reasoning", "input_sha256"), (lambda value: isinstance(value, str), "text")),
@@ -35,6 +36,7 @@ class RecordedRow(NamedTuple):
     line: int
     prediction: protocol.Prediction
     input_sha256: str | None
+    failure: str | None = None  # why the recorded call failed, such as "status 500"
 
 
 class Recording(NamedTuple):
@@ -115,7 +117,9 @@ class RecordedModel(protocol.BuiltModel):
             _check_input(example, () if row.input_sha256 is None else (row.input_sha256,), where)
             if row.prediction.completion is None:
                 what = f'the recording with id "{excerpt(example.id)}" holds no answer'
-                raise ModelError(what, where=where, cure="record the example again")
+                if row.failure is not None:
+                    what = f'the recorded call with id "{excerpt(example.id)}" failed'
+                raise ModelError(what, where=where, evidence=row.failure, cure="record the example again")
             return row.prediction
         ids = list(dict.fromkeys(id_ for id_, _ in self.rows))
         evidence = "recorded ids: " + ", ".join(f'"{excerpt(id_)}"' for id_ in ids[:_IDS_SHOWN])
@@ -186,18 +190,39 @@ def _row(text: str, line: int) -> tuple[tuple[str, int], RecordedRow]:
     facts = _checked(row)
     counts = _checked({f"usage.{name}": count for name, count in facts.pop("usage", {}).items()})
     latency_s, answer = facts.get("latency_s"), None
-    if output is not None:
+    failure = _failure_in(row)
+    if output is not None and failure is None:
         output = output if isinstance(output, str) else expected_text(output)
         if not row:
             answer = _bare(output)  # one object for equal texts without further facts saves memory
         else:
-            finish = facts.get("finish") or protocol.finish_in(row, {"finish_reason": row.get("stop_reason")})
+            finish = facts.get("finish") or _finish_in(row)
             known: dict[str, Any] = {name.removeprefix("usage."): count for name, count in counts.items()}
             known |= {"latency_s": latency_s, "reasoning": facts.get("reasoning")}
             answer = protocol.Completion(output, **known, finish=finish)
     moment, busy_s = facts.get("created_at") or None, facts.get("busy_s")
     made = protocol.Prediction(facts.get("key", ""), answer, latency_s, moment, busy_s, id_, stored=True, recorded=True)
-    return (id_, facts.get("repeat", 0)), RecordedRow(line, made, facts.get("input_sha256"))
+    return (id_, facts.get("repeat", 0)), RecordedRow(line, made, facts.get("input_sha256"), failure)
+
+
+def _finish_in(row: Mapping[str, Any]) -> str:
+    return protocol.finish_in(row, {"finish_reason": row.get("stop_reason")})
+
+
+def _failure_in(row: Mapping[str, Any]) -> str | None:
+    """Return why the call of a row failed: its error, a status of 400 or more, or how it ended; else None."""
+    error = row.get("error")
+    if error:
+        return f"error: {excerpt(expected_text(error))}"
+
+    for name in _STATUSES:
+        status = row.get(name)
+        if protocol.is_count(status) and status >= 400:
+            return f"{name}: {status}"
+
+    if row.get("finish") is None and _finish_in(row) == "failed":
+        return "its finish reason is an error"
+    return None
 
 
 def _checked(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_ftgate.data import Example
+    from pytest_ftgate.plugin import clean_exit as _clean_exit
     from pytest_ftgate.plugin import ini_keys as _ini_keys
     from pytest_ftgate.plugin import layers as _layers
     from pytest_ftgate.plugin import outcome as _outcome
@@ -40,6 +41,7 @@ else:
                 raise AttributeError(name)
             return getattr(import_module(self._module), name)
 
+    _clean_exit = _OnFirstUse("clean_exit")
     _ini_keys, _layers, _outcome, _session = map(_OnFirstUse, ("ini_keys", "layers", "outcome", "session"))
 
 SESSION: pytest.StashKey[_session.GateSession] = pytest.StashKey()
@@ -151,6 +153,7 @@ def gate_session(config: pytest.Config) -> _session.GateSession:
         if "pytest_ftgate.plugin.session" not in sys.modules:
             _load()
         config.stash[SESSION] = _session.GateSession(config)
+        config.pluginmanager.register(_clean_exit.CleanExit(config))
     return config.stash[SESSION]
 
 

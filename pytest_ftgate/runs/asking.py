@@ -102,15 +102,25 @@ def _flaw(answer: protocol.Completion) -> str | None:
         return f"text has more than {protocol.MOST_BYTES // 1_000_000} MB"
     if answer.finish not in protocol.FINISHES:
         return f"finish is {answer.finish!r}, not one of {', '.join(protocol.FINISHES)}"
-    for name, holds in {**dict.fromkeys(protocol.COUNTS, protocol.is_count), "latency_s": protocol.is_seconds}.items():
+
+    for name in ("reasoning", "original"):
         value = getattr(answer, name)
-        if value is not None and not holds(value):
-            return f"{name} is {value!r}"
+        if not isinstance(value, str | None):
+            return f"{name} is of type {type(value).__name__}, not str"
+    for name in protocol.COUNTS:
+        count = getattr(answer, name)
+        if count is not None and not protocol.is_count(count):
+            return f"{name} is not a count"
+    if answer.latency_s is not None and not protocol.is_seconds(answer.latency_s):
+        return f"latency_s is {answer.latency_s!r}"
     return None
 
 
 LONGEST_WAIT_S = 120.0
-"""Seconds that a run waits because an endpoint asks it to, unless the gate's ``timeout_s`` leaves more."""
+"""Seconds that a run waits because an endpoint asks it to, unless the gate's ``timeout_s`` leaves more.
+
+A wait that is longer than the run may take counts as this one: a single absurd ``Retry-After`` ends no run.
+"""
 
 _ENOUGH = 5  # questions without an answer at the start of a run, or abandoned calls in a row, after which it ends
 
@@ -183,8 +193,15 @@ class Throttle:
             if window == self._window:
                 self._window += 1
                 self.limit = max(1.0, self.limit / 2)
-            self._resume_at = max(self._resume_at, _now() + (error.retry_after_s or 0.0))
+            wait_s = self.granted_s(error.retry_after_s) or 0.0
+            self._resume_at = max(self._resume_at, _now() + wait_s)
         self._release()
+
+    def granted_s(self, retry_after_s: float | None) -> float | None:
+        """Return the seconds to wait where an endpoint asks for this many."""
+        if retry_after_s is None or retry_after_s <= self.longest_wait_s():
+            return retry_after_s
+        return LONGEST_WAIT_S
 
     def _release(self) -> None:
         """Take back one slot, and give out as many as the limit allows."""
@@ -204,12 +221,16 @@ class Outage:
     Until a call is answered, the run ends once 5 questions were given up: after their retries, or after their second
     timeout; if calls time out, as many as are asked ``at_once``. With ``stored`` answers, what is still missing may be
     what the endpoint cannot answer: then a tenth of these have to fail, and refused requests do not count. Nor do
-    failures of a Python function that may not pass. The run also ends where the endpoint has been busy for 2 minutes;
-    and, after any answer, with 5 abandoned calls in a row: each took its time limit and left a thread behind.
+    failures of a Python function that may not pass. After any answer the run ends where the endpoint has been busy, and
+    has answered nothing, for as long as the run may wait; and with 5 abandoned calls in a row: each took its time limit
+    and left a thread behind.
     """
 
-    def __init__(self, at_once: int = 1, *, stored: int = 0) -> None:
+    def __init__(
+        self, at_once: int = 1, *, stored: int = 0, longest_wait_s: Callable[[], float] = lambda: LONGEST_WAIT_S
+    ) -> None:
         self._few = min(_ENOUGH, max(2, at_once))
+        self._longest_wait_s = longest_wait_s
         self._stored = stored
         self._given_up: set[str] | None = set()  # None: a call was answered
         self._abandoned = 0
@@ -217,7 +238,7 @@ class Outage:
 
     def over(self) -> None:
         """Record that a call was answered."""
-        self._given_up, self._abandoned = None, 0
+        self._given_up, self._abandoned, self._busy_since = None, 0, None
 
     def failed(self, key: str, error: errors.ModelError, *, given_up: bool) -> errors.ModelError:
         """Record a failed call for a question. Return the error, fatal if it ends the run."""
@@ -226,17 +247,30 @@ class Outage:
             return errors.ModelError(
                 f"{error.what}, as were the {_ENOUGH - 1} calls before it", **error.parts(fatal=True)
             )
+        if error.kind == "busy":
+            if self._busy_since is None:
+                self._busy_since = _now()
+            if _now() - self._busy_since >= self._longest_wait_s():
+                return self._unanswered(error)
+
         counts = not self._stored if error.kind in ("refused", "unreadable") else error.retryable
         if self._given_up is None or not counts:
             return error
-        if error.kind == "busy" and self._busy_since is None:
-            self._busy_since = _now()
-        self._given_up |= {key} if given_up else set()
+        if given_up:
+            self._given_up.add(key)
         enough = max(self._few if error.kind == "timeout" else _ENOUGH, self._stored // 10)
-        waited = self._busy_since is not None and _now() - self._busy_since >= LONGEST_WAIT_S
-        if len(self._given_up) < enough and not waited:
+        if len(self._given_up) < enough:
             return error
         evidence = "; ".join(filter(None, (error.evidence, "no call of this run was answered")))
+        return errors.ModelError(error.what, **error.parts(fatal=True, evidence=evidence))
+
+    def _unanswered(self, error: errors.ModelError) -> errors.ModelError:
+        """Return the error that ends the run because the endpoint stays busy."""
+        asked_s = error.retry_after_s or 0.0
+        if asked_s > self._longest_wait_s():
+            return wait_refused(asked_s)
+        minutes = show_age(self._longest_wait_s())
+        evidence = "; ".join(filter(None, (error.evidence, f"no call was answered for {minutes}")))
         return errors.ModelError(error.what, **error.parts(fatal=True, evidence=evidence))
 
 

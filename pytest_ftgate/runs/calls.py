@@ -10,7 +10,7 @@ from typing import Any
 from pytest_ftgate import clock, errors
 from pytest_ftgate.models.protocol import Completion, Model, Prediction, Question
 from pytest_ftgate.runs import asking, jobs
-from pytest_ftgate.runs.asking import LONGEST_WAIT_S, Outage, Throttle, run_in_own_loop, wait_refused
+from pytest_ftgate.runs.asking import LONGEST_WAIT_S, Outage, Throttle, run_in_own_loop
 from pytest_ftgate.runs.budget import Budget
 from pytest_ftgate.runs.store import Store
 
@@ -112,7 +112,8 @@ class Caller:
             pause_s=model.pause_s,
             longest_wait_s=lambda: max(LONGEST_WAIT_S, limit.left_s() if limit is not None else 0.0),
         )
-        self._outage = Outage(self.workers, stored=questions.progress.stored)
+        longest_wait_s = self._throttle.longest_wait_s
+        self._outage = Outage(self.workers, stored=questions.progress.stored, longest_wait_s=longest_wait_s)
         self._busy = BusyTime(clock.perf_counter)
         self._answers = 0
 
@@ -183,7 +184,8 @@ class Caller:
                 if not final:
                     self.questions.progress.retrying = error.what
                     again.append(question)
-                    wait_s = max(wait_s, asking.wait_s(max(1, failures[question.key]), error.retry_after_s))
+                    asked_s = self._throttle.granted_s(error.retry_after_s)
+                    wait_s = max(wait_s, asking.wait_s(max(1, failures[question.key]), asked_s))
                     continue
                 if attempts > 1:
                     error = errors.ModelError(
@@ -199,8 +201,6 @@ class Caller:
     def _judged(self, key: str, error: errors.ModelError, failures: int) -> tuple[bool, errors.ModelError]:
         """Return whether a question is given up after so many failures, and the error, fatal if it ends the run."""
         retries = self.model.retries
-        if (error.retry_after_s or 0.0) > self._throttle.longest_wait_s():
-            error = wait_refused(error.retry_after_s or 0.0)
         final = error.fatal or not error.retryable or not retries or failures > retries
         hangs = error.kind == "timeout" and failures > 1  # waiting once more would take as long again
         error = self._outage.failed(key, error, given_up=final or hangs)

@@ -131,6 +131,18 @@ def test_retries_are_in_every_report(patient: EndpointProject, n: int, statuses:
     assert str(n) in row.split()
 
 
+def test_a_variable_of_the_environment_changes_no_verdict(
+    http: EndpointProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both models know every answer, and one of the labels happens to be the value of a variable."""
+    monkeypatch.setenv("SORT_KEY", "shipping")
+    http.predictions("ft.jsonl", 60)
+    http.server.answer = lambda body: label(index_of(body))
+    gate = http.judge(candidate="recorded:ft.jsonl", stored=True)
+    assert (gate["verdict"], gate["gain"], gate["baseline"]["value"]) == ("fail", 0, 1)
+    assert http.store("SELECT count(*) FROM predictions WHERE value LIKE '%***%'") == [(0,)]
+
+
 TELLING = ("-vv", "-rA", "--showlocals", "--full-trace", "--log-level=DEBUG", "-olog_cli=true", "-ojunit_logging=all")
 
 
@@ -144,12 +156,11 @@ def test_a_key_is_written_nowhere(http: EndpointProject, monkeypatch: pytest.Mon
     reports = ("--junitxml=junit.xml", "--ftgate-report=recordings:recorded", "--ftgate-report=html:report.html")
     gate = http.gate(*TELLING, *reports, apart=True)
     assert http.server.headers[0]["authorization"] == f"Bearer {KEY}"
-    assert gate["verdict"] == ("pass" if answered else "error")
+    assert gate["verdict"] == "error"
     files = [path for path in http.path.rglob("*") if path.is_file()]
     assert {"stdout", "stderr", "report.json", "junit.xml", "predictions.sqlite3"} <= {path.name for path in files}
     assert [path for path in files if KEY.encode() in path.read_bytes()] == []
-    assert bool(list((http.path / "recorded").glob("*.jsonl"))) is answered
-    assert answered or "***" in http.result.stdout.str()
+    assert ("FTGATE_TEST_KEY" if answered else "***") in http.result.stdout.str()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pseudo terminals")

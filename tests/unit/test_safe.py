@@ -122,11 +122,9 @@ SECRET = "Zq9-0123456789abcdefgh"
         f"Client(api_key={SECRET!r}, retries=2)",
         f"invalid key sk-proj-{SECRET}",
         f"no model for hf_{SECRET.replace('-', '')}",
-        f"the environment holds plain-{SECRET}",
     ],
 )
-def test_no_error_tells_a_secret(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ACME_API_KEY", f"plain-{SECRET}")
+def test_no_error_tells_a_secret(text: str) -> None:
     for error in (ConfigError("x", evidence=told(ValueError(text))), DataError(text)):
         assert "0123456789" not in f"{error} {error.what} {error.evidence}"
         assert "***" in str(error)

@@ -2,10 +2,10 @@
 
 import json
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from functools import cached_property
 from socket import gaierror
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +15,6 @@ from pytest_ftgate.data.messages import calls_text
 from pytest_ftgate.models.protocol import COUNTS, Completion, finish_in, is_count
 from pytest_ftgate.text import excerpt
 
-PUBLIC_ENDPOINT = "https://api.openai.com/v1"
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 _CONTEXT_WORDS = re.compile(
@@ -28,6 +27,9 @@ _REASONING = re.compile("reason|think|thought")  # DeepSeek's reasoning_content,
 _NO_REASONING = ("role", "content", "refusal", "tool_calls", "function_call", "name", "id", "type", "object", "index")
 _REASONED = re.compile(r'reasoning_tokens": [1-9]')
 _OF_TEXT = ("text", "output_text")
+_SHOWN_BYTES = 1_000
+_SHORTEST_KEY = 8
+"""The least length of a key that is a secret. Servers that need none take a placeholder, such as EMPTY."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +63,6 @@ class Endpoint:
             text = text.replace(self.key, "***")
         return excerpt(errors.redacted(text), width=width)
 
-    @cached_property
-    def _secrets(self) -> list[str]:
-        return [*errors.secrets(), *([self.key] if self.key and len(self.key) >= errors.SHORTEST_SECRET else [])]
-
-    def masked(self, text: str) -> str:
-        """Return an answer with ``***`` in place of keys of ours: the endpoint may echo the one that it was sent.
-
-        The environment is read once for each client: a key that enters it later was not sent.
-        """
-        return errors.masked(text, self._secrets)
-
     def error(self, what: str, *, found: object = "", **facts: Any) -> errors.ModelError:
         """Return a :class:`ModelError` that names this endpoint; ``found`` is what came in place of an answer."""
         text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, default=str)
@@ -81,6 +72,21 @@ class Endpoint:
 def fields(value: object) -> Mapping[str, Any]:
     """Return untrusted JSON data as an object; empty if it is not one."""
     return value if isinstance(value, Mapping) else {}
+
+
+def read_body(content: bytes, endpoint: Endpoint) -> Completion:
+    """Return the answer in the body of a successful response. Raise :class:`ModelError` if it holds none."""
+    try:
+        body = json.loads(content)
+        return read_answer(body, endpoint)
+    except RecursionError:
+        what, cure = "the endpoint's answer is nested too deeply", "check base_url: an API ends in /v1"
+        shown = content[:_SHOWN_BYTES].decode(errors="replace")
+        raise endpoint.error(what, kind="unreadable", found=shown, cure=cure) from None
+    except ValueError:  # it may have been truncated
+        what, cure = "the endpoint answered with something that is not JSON", "check base_url: an API ends in /v1"
+        text = content.decode(errors="replace") or "an empty answer"
+        raise endpoint.error(what, retryable=True, found=text, cure=cure) from None
 
 
 def read_answer(body: object, endpoint: Endpoint) -> Completion:
@@ -99,11 +105,27 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
         raise endpoint.error(what, kind="unreadable", found=body, cure=f"{cure}, and that the model is a chat model")
     _check_served(data.get("model"), endpoint)
     finish = finish_in(choice, data, {"finish_reason": data.get("status")})
-    return _completion(fields(message), *content, finish, fields(data.get("usage")), endpoint)
+    if finish == "failed":
+        what = "the endpoint ended the answer with an error"
+        raise endpoint.error(what, retryable=True, found={**choice, "status": data.get("status")})
+    answer = _completion(fields(message), *content, finish, fields(data.get("usage")))
+
+    if _holds_key(answer, endpoint):
+        what = f"the endpoint repeats the key in {endpoint.key_env} in its answer"
+        cure = "find out why the server, or a proxy before it, writes the headers of a request into answers"
+        raise endpoint.error(what, kind="unreadable", cure=cure)
+    return answer
+
+
+def _holds_key(answer: Completion, endpoint: Endpoint) -> bool:
+    """Return whether the key that was sent is in an answer, which is stored and shown in reports."""
+    key = endpoint.key or ""
+    texts = (answer.text, answer.reasoning or "")
+    return len(key) >= _SHORTEST_KEY and any(key in text for text in texts)
 
 
 def _completion(
-    message: Mapping[str, Any], text: str, reasoning: list[str], finish: str, usage: Mapping[str, Any], home: Endpoint
+    message: Mapping[str, Any], text: str, reasoning: list[str], finish: str, usage: Mapping[str, Any]
 ) -> Completion:
     """Return the answer in a message whose content is this text, and this reasoning before it."""
     silent = not text.strip()  # whatever else the message holds is then reasoning
@@ -125,7 +147,7 @@ def _completion(
     tokens = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
     tokens += [details.get(name) for name in ("cached_tokens", "cache_write_tokens")]
     known: dict[str, Any] = {name: count for name, count in zip(COUNTS, tokens, strict=True) if is_count(count)}
-    return Completion(home.masked(text), **known, finish=finish, reasoning=home.masked("\n".join(reasoning)) or None)
+    return Completion(text, **known, finish=finish, reasoning="\n".join(reasoning) or None)
 
 
 def _texts(content: object) -> tuple[str, list[str]] | None:
@@ -209,13 +231,36 @@ def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None) ->
         limit = f" within {timeout_s:g} s" if timeout_s is not None else ""
         cure = "raise timeout_s, or lower concurrency"
         return endpoint.error(f"no answer{limit}", retryable=True, kind="timeout", cure=cure)
-    causes = getattr(root, "exceptions", (root,))  # of several addresses of one host
-    is_refused = all(isinstance(one, ConnectionRefusedError) for one in causes)
-    what = "connection refused" if is_refused else "the endpoint cannot be reached, or dropped the connection"
+
     found = f"{name}: {str(root) or 'the connection was closed'}"
+    if "CertVerification" in name or "CertificateError" in name:
+        what = "the certificate of the endpoint is not valid for it, or its authority is unknown"
+        cure = "name the authority's certificate in the environment variable SSL_CERT_FILE, or correct base_url"
+        return endpoint.error(what, found=found, kind="unreachable", fatal=True, unpaid=True, cure=cure)
+    if isinstance(root, zlib.error) or name.endswith(("DecodingError", "ContentEncodingError")):
+        what = "the endpoint's answer cannot be decompressed"
+        cure = "find out what compresses its answers: the server, or a proxy before it"
+        return endpoint.error(what, found=found, retryable=True, kind="unreadable", cure=cure)
+
+    causes = getattr(root, "exceptions", (root,))  # of several addresses of one host
+    is_refused = all(isinstance(cause, ConnectionRefusedError) for cause in causes)
+    is_unconnected = is_refused or isinstance(root, gaierror) or name == "ConnectError"
+    what = "cannot connect to the endpoint" if is_unconnected else "the endpoint dropped the connection"
     cure = "check base_url, and that the server is running"
-    unpaid = is_refused or isinstance(root, gaierror) or name == "ConnectError"
-    return endpoint.error(what, found=found, retryable=True, kind="unreachable", unpaid=unpaid, cure=cure)
+    if proxy := _proxy_before(endpoint):
+        cure += f"; the environment sends calls to it through the proxy {proxy}, unless NO_PROXY names its host"
+    return endpoint.error(what, found=found, retryable=True, kind="unreachable", unpaid=is_unconnected, cure=cure)
+
+
+def _proxy_before(endpoint: Endpoint) -> str | None:
+    """Return the host of the proxy that the environment names for this endpoint; None if there is none."""
+    from urllib.request import getproxies, proxy_bypass
+
+    proxies = getproxies()
+    proxy = proxies.get(urlsplit(endpoint.base_url).scheme) or proxies.get("all")
+    if proxy is None or proxy_bypass(endpoint.host):
+        return None
+    return urlsplit(proxy).netloc.rpartition("@")[2] or "that it names"
 
 
 def root_cause(error: BaseException) -> BaseException:
@@ -236,7 +281,7 @@ def read_refusal(status: int, body: str, endpoint: Endpoint, headers: Mapping[st
     """
     try:
         data = fields(json.loads(body))
-    except ValueError:
+    except (ValueError, RecursionError):
         data = {}
     error = fields(data.get("error", data))
     codes = {code for code in (error.get("code"), error.get("type")) if isinstance(code, str)}
@@ -263,6 +308,9 @@ def read_refusal(status: int, body: str, endpoint: Endpoint, headers: Mapping[st
     elif status in (400, 413, 422) and (codes & _CONTEXT_CODES or _CONTEXT_WORDS.search(message)):
         what = f"a prompt is longer than the context of {endpoint.model!r}"
         cure = "shorten the system message, the few-shot examples or the inputs"
+    elif 300 <= status < 400:
+        what = f"the endpoint redirects to {_host_in(headers, endpoint)}, and redirects are not followed"
+        cure = f"at {endpoint.source}: check base_url, and write the URL that answers"
     elif status in _NOT_BEGUN or status == 408 or status >= 500 or status < 400:
         what, cure = "the endpoint failed", None
         if status == 429:
@@ -278,17 +326,34 @@ def read_refusal(status: int, body: str, endpoint: Endpoint, headers: Mapping[st
     )
 
 
+def _host_in(headers: Mapping[str, str], endpoint: Endpoint) -> str:
+    """Return the host that a redirect names; the endpoint's own for a path."""
+    try:
+        netloc = urlsplit(headers.get("location", "")).netloc
+    except ValueError:
+        netloc = "an invalid URL"
+    return endpoint.quoted(netloc.rpartition("@")[2], 120) or endpoint.host
+
+
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds that a response asks to wait, by its ``Retry-After``; ``None``: it does not say."""
+    """Return the seconds that a response asks to wait, by its ``Retry-After``; ``None``: it does not say.
+
+    Azure and OpenAI have milliseconds in ``retry-after-ms``, which is more exact.
+    """
+    milliseconds = headers.get("retry-after-ms", "").strip()
+    if _SECONDS_WRITTEN.fullmatch(milliseconds):
+        return min(float(milliseconds), _MOST_S) / 1000
     text = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d{1,9}(\.\d+)?", text):
-        return float(text)
+    if _SECONDS_WRITTEN.fullmatch(text):
+        return min(float(text), _MOST_S)
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - now) if text else None
     except (ValueError, OverflowError):
         return None
 
 
+_SECONDS_WRITTEN = re.compile(r"\d+(\.\d+)?", re.ASCII)
+_MOST_S = 1e9  # so that a header of a thousand digits is a long wait, and not an infinite one
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "": 1.0}
 
 

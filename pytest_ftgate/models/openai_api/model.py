@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate import clock, errors
 from pytest_ftgate.config import ModelSpec
+from pytest_ftgate.config.model_keys import PUBLIC_ENDPOINT
 from pytest_ftgate.data import Example, canonical_json, messages
 from pytest_ftgate.models.openai_api import endpoint as api
 from pytest_ftgate.models.price import table_price, written_price
@@ -115,7 +116,8 @@ class ChatClient:
         http = self._idle.pop() if self._idle else self._open()
         self._clients.add(http)
         try:
-            response = await http.send(request, stream=True)
+            # A redirect would send the prompts to a host that the gate does not name.
+            response = await http.send(request, stream=True, follow_redirects=False)
             content = await self._read(response)
         except errors.ModelError:
             raise
@@ -128,16 +130,10 @@ class ChatClient:
             self._idle.append(http)
         if wait_s := api.pause_s(response.headers):
             self.resume_at = max(self.resume_at, clock.monotonic() + wait_s)
-        if response.is_error:
+        if not response.is_success:
             text = content.decode(errors="replace")
             return api.read_refusal(response.status_code, text, self._endpoint, response.headers)
-        try:
-            found = json.loads(content)
-        except ValueError:  # it may have been truncated
-            what, cure = "the endpoint answered with something that is not JSON", "check base_url: an API ends in /v1"
-            text = content.decode(errors="replace") or "an empty answer"
-            raise self._endpoint.error(what, retryable=True, found=text, cure=cure) from None
-        return api.read_answer(found, self._endpoint)
+        return api.read_body(content, self._endpoint)
 
     async def _read(self, response: "httpx2.Response") -> bytes:
         """Return the body of a response. Raise :class:`ModelError` if it is too large to be an answer."""
@@ -186,8 +182,8 @@ def build_openai(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
     model, base_url, served_as = options["model"], options.get("base_url"), options.get("served_as") or ()
     key_env = options.get("api_key_env") or ("OPENAI_API_KEY" if base_url is None else None)
     names = (served_as,) if isinstance(served_as, str) else tuple(served_as)
-    base_url = (base_url or api.PUBLIC_ENDPOINT).rstrip("/")
-    named = base_url == api.PUBLIC_ENDPOINT or options.get("revision") is not None
+    base_url = (base_url or PUBLIC_ENDPOINT).rstrip("/")
+    named = base_url == PUBLIC_ENDPOINT or options.get("revision") is not None
     return OpenAIModel(
         **parts_of(spec),
         home=api.Endpoint(base_url, model, key_env, served_as=names, source=spec.source.at),

@@ -1,6 +1,7 @@
 """What an endpoint's answers and refusals come to."""
 
 import json
+import ssl
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from email.utils import formatdate
@@ -8,11 +9,11 @@ from email.utils import formatdate
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from loopback import Reply, error
+from loopback import LoopbackServer, Reply, error
 
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion
-from pytest_ftgate.models.openai_api.endpoint import Endpoint, is_same, pause_s, read_answer, retry_after_s
+from pytest_ftgate.models.openai_api.endpoint import Endpoint, failure, is_same, pause_s, read_answer, retry_after_s
 from pytest_ftgate.models.protocol import finish_of
 from pytest_ftgate.runs.asking import _checked
 
@@ -79,11 +80,12 @@ def test_an_answer(data, answer):
 ENDINGS = {
     "stop": "STOP stop_sequence end_turn EndTurn tool_use toolUse TOOL_CALL function_call COMPLETE completed eos "
     "eos_token endoftext end_of_turn eosFound stop_words end_id FINISH_REASON_STOP FinishReason.STOP done",
-    "cut_off": "length MAX_TOKENS max-tokens MAX_OUTPUT maxTokens model_length token_limit truncated incomplete abort "
-    "error timeout cancelled RECITATION insufficient_system_resource model_context_window_exceeded user_stopped "
+    "cut_off": "length MAX_TOKENS max-tokens MAX_OUTPUT maxTokens model_length token_limit truncated incomplete "
+    "RECITATION model_context_window_exceeded user_stopped "
     "malformed_function_call not_finished max_words other FINISH_REASON_UNSPECIFIED in_progress cut_off 2",
     "filtered": "content_filter ContentFiltered SAFETY guardrail_intervened PROHIBITED_CONTENT filtered",
     "refusal": "refusal refused",
+    "failed": "error ERROR abort aborted timeout cancelled FAILED insufficient_system_resource finish_reason_error",
 }
 WAYS = [(word, finish) for finish, words in ENDINGS.items() for word in words.split()]
 OTHER_WAYS = [
@@ -112,6 +114,16 @@ def test_an_answer_ends_by_all_that_is_said_of_it(choice, beside, finish):
     data = body("hi")
     data["choices"][0].update(choice)
     assert read_answer({**data, **beside}, HERE).finish == finish
+
+
+@pytest.mark.parametrize("beside", [{}, {"status": "failed"}])
+@pytest.mark.parametrize("content", ["hi", "", None])
+def test_an_answer_that_ends_in_an_error_is_a_failed_call(content, beside):
+    data = {**body(content, "stop" if beside else "error"), **beside}
+    with pytest.raises(ModelError, match="ended the answer with an error") as caught:
+        read_answer(data, HERE)
+    assert (caught.value.retryable, caught.value.kind, caught.value.fatal) == (True, "other", False)
+    assert ("failed" if beside else "error") in caught.value.evidence
 
 
 NO_COUNTS = {"prompt_tokens": "7", "completion_tokens": -1, "prompt_tokens_details": {"cached_tokens": True}}
@@ -244,6 +256,20 @@ def test_a_body_that_is_no_json(failing, reply, evidence):
     assert len(found.evidence) < 400
 
 
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"choices":' * 100_000, '{"error":' * 100_000])
+def test_a_body_that_is_nested_too_deeply(failing, text):
+    found = failing(Reply(body=text))
+    assert ("nested too deeply" in found.what, found.kind, found.retryable) == (True, "unreadable", False)
+    assert str(found.where).startswith("127.0.0.1")
+    assert "HTTP 500" in failing(Reply(body=text, status=500)).what
+
+
+def test_a_body_that_cannot_be_decompressed(failing, backend):
+    found = failing(Reply("hi", headers={"Content-Encoding": "gzip"}))
+    assert ("decompressed" in found.what, found.retryable, found.kind) == (True, True, "unreadable")
+    assert "running" not in found.cure
+
+
 # --- refusals ------------------------------------------------------------------------------------------------
 
 VLLM_TOO_LONG = {"object": "error", "message": "This model's maximum context length is 8 tokens.", "code": 400}
@@ -294,14 +320,69 @@ def test_a_refusal_that_may_pass(failing, status):
     assert found.kind == ("busy" if status in (429, 503) else "other")
 
 
+@pytest.mark.parametrize("status", [600, 999])
+def test_a_status_beyond_those_of_http_is_named(failing, status):
+    found = failing(Reply("hi", status=status))
+    assert (f"HTTP {status}" in found.what, found.retryable) == (True, True)
+
+
+PLACES = [("https://elsewhere.example:8443/v1?key=x", "elsewhere.example:8443"), ("/v2/chat", "127.0.0.1")]
+PLACES += [
+    ("http://[::x", "invalid URL"),
+    ("https://me:hidden@other.example/", "to other.example,"),
+    (None, "127.0.0.1"),
+]
+
+
+@pytest.mark.parametrize(("place", "shown"), PLACES)
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_refused_and_names_the_host(failing, server, backend, status, place, shown):
+    found = failing(Reply(status=status, headers={} if place is None else {"Location": place}))
+    assert found.what.startswith(f"HTTP {status} from http://127.0.0.1:{server.port}: ")
+    assert shown in found.what
+    assert "hidden" not in str(found)
+    assert (found.fatal, found.retryable, found.unpaid) == (True, False, True)
+    assert "base_url" in found.cure
+    assert len(server.requests) == 1
+
+
+def test_prompts_go_to_no_host_but_the_one_that_is_named(failing):
+    with LoopbackServer() as other:
+        found = failing(Reply(status=307, headers={"Location": f"{other.url}/chat/completions"}))
+        assert f"127.0.0.1:{other.port}" in found.what
+        assert other.requests == []
+
+
+# --- connections that fail -----------------------------------------------------------------------------------
+
+
+def test_a_proxy_of_the_environment_is_named_where_there_is_no_connection(ask, build, server, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://me:hidden@127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with pytest.raises(ModelError) as caught:
+        ask(build(base_url=server.url))
+    assert ("127.0.0.1:9" in caught.value.cure, "hidden" in str(caught.value)) == (True, False)
+    assert server.requests == []
+
+
+def test_a_certificate_that_is_not_valid_ends_the_run():
+    error = OSError("all attempts failed")
+    error.__cause__ = ssl.SSLCertVerificationError("self-signed certificate")
+    found = failure(error, HERE, timeout_s=1.0)
+    assert ("certificate" in found.what, found.fatal, found.retryable) == (True, True, False)
+
+
 # --- Retry-After ---------------------------------------------------------------------------------------------
 
 NOW = 1_700_000_000.0
 
 
-AFTER = {"3": 3.0, "0.5": 0.5, **dict.fromkeys(("soon", "", "nan", "inf", "-3", "9" * 400))}
+AFTER = {"3": 3.0, "0.5": 0.5, **dict.fromkeys(("soon", "", "nan", "inf", "-3"))}
+AFTER |= {"99999999999": 1e9, "9" * 400: 1e9}
 AFTER |= {formatdate(NOW + 20, usegmt=True): 20.0, formatdate(NOW - 20, usegmt=True): 0.0}
 HEADERS = [({"retry-after": value}, seconds) for value, seconds in AFTER.items()]
+HEADERS += [({"retry-after": "1", "retry-after-ms": "250"}, 0.25), ({"retry-after": "1", "retry-after-ms": "x"}, 1.0)]
 
 
 @pytest.mark.parametrize(("headers", "seconds"), [*HEADERS, ({}, None)])

@@ -120,6 +120,34 @@ def test_no_error_tells_the_key(failing, monkeypatch, fault, key):
     assert key[:9] not in shown
 
 
+def test_an_answer_comes_as_the_endpoint_gave_it(ask, build, server, monkeypatch):
+    for name in ("SORT_KEY", "BASIC_TOKEN", "MY_KEY"):
+        monkeypatch.setenv(name, "shipping")
+    server.answer = lambda body: Reply("shipping", message={"reasoning": "by its shipping"})
+    answer = ask(build(base_url=server.url))
+    assert (answer.text, answer.reasoning) == ("shipping", "by its shipping")
+
+
+CALLS = [{"function": {"name": "f", "arguments": {"key": KEY}}}]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [Reply(f"Your key is {KEY}."), Reply("hi", message={"reasoning": KEY}), Reply("", message={"tool_calls": CALLS})],
+)
+def test_an_answer_that_repeats_the_key_it_was_sent_is_an_error(failing, monkeypatch, reply):
+    monkeypatch.setenv("MY_KEY", KEY)
+    error = failing(reply, api_key_env="MY_KEY")
+    assert ("key" in error.what, error.kind, error.retryable) == (True, "unreadable", False)
+    assert "MY_KEY" in error.what
+    assert KEY not in str(error)
+
+
+def test_a_placeholder_of_a_key_may_be_in_an_answer(ask, build, server, monkeypatch):
+    monkeypatch.setenv("MY_KEY", "EMPTY")
+    assert ask(build(base_url=server.url, api_key_env="MY_KEY"), "EMPTY").text == "EMPTY"
+
+
 # --- what fails ----------------------------------------------------------------------------------------------
 
 

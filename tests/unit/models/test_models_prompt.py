@@ -192,11 +192,8 @@ def test_shots_that_cannot_be_given(spec, options, rows, words):
 
 # --- images, audio, video ------------------------------------------------------------------------------------
 
-TAGS = (
-    "<image> <Image> <img> <start_of_image> <|AUDIO|> <|vision_start|> <ImageHere> [IMG] {image} {{image}} [Photo_1] "
-)
-TAGS += "<|image_1|> <image_soft_token> <|endofimage|> ![scan](a.png) data:image/png;base64,iVBOR"
-WORDS = "a[image] [INST] <|im_start|> <photographer> List<Image> {x} [1] [a](b.png) <image>a</image>"
+TEXTS = """<image> <Image> <img> <start_of_image> <|AUDIO|> <video> <ImageHere> [IMG] {image} {{image}} [Photo_1]
+<|image_1|> ![scan](a.png) <img/src=x> a[image] <|im_start|> List<Image> [a](b.png) <image>a</image>"""
 MEDIA = [
     *({name: "x"} for name in ("image", "images", "audio", "videos")),
     *({"f": name} for name in ("https://x.y/a.png?size=1", "my scan.TIFF", "x.pdf", "clips/a.mp3", "iVBORw0KGgoAAA")),
@@ -210,24 +207,19 @@ OTHERS |= {"images": [], "image_tags": ["cat"], "speech": "Four score", "embeddi
 
 @pytest.mark.parametrize(
     ("text", "fields"),
-    [
-        *((f"{tag} what is it?", {}) for tag in (*TAGS.split(), "<img src='a.png'>")),
-        *(("hi", one) for one in MEDIA),
-        ("scans/7.png", {}),
-    ],
+    [*(("hi", one) for one in MEDIA), *((text, {}) for text in ("scans/7.png", "data:image/png;base64,iVBOR"))],
 )
 def test_media_that_would_not_be_sent_are_refused(text, fields):
     with pytest.raises(DataError, match="would not be sent"):
         refuse_unsent_media(Example("a", text, "x", fields=fields))
 
 
-@pytest.mark.parametrize(
-    ("text", "fields"), [*((word, {}) for word in (*WORDS.split(), "<p><img src='a'></p>")), ("see a.png", OTHERS)]
-)
-def test_what_only_looks_like_media_is_not_refused(text, fields):
-    refuse_unsent_media(Example("a", f"what is {text} for?", "x", fields=fields))
+@pytest.mark.parametrize("text", [*TEXTS.split(), "<img src='a.png'>", "<p><img src=x></p>", "data:image/png,x"])
+def test_a_tag_of_an_image_in_a_text_is_text(text):
+    refuse_unsent_media(Example("a", f"{text} what is it?", "x"))
+    turns = ({"role": "user", "content": [{"type": "text", "text": f"what is {text}"}]},)
+    refuse_unsent_media(Example("a", turns, "x"))
 
 
-@pytest.mark.parametrize("part", ["<", "[a_", "![", "<img ", "{a ", " ", "[image] x", "<a-", "<img src='"])
-def test_long_texts_are_searched_in_linear_time(part):
-    refuse_unsent_media(Example("a", f"x {part * 100_000} x", "x"))
+def test_fields_that_only_look_like_media_are_not_refused():
+    refuse_unsent_media(Example("a", "see a.png", "x", fields=OTHERS))

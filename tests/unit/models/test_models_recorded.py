@@ -67,6 +67,32 @@ def test_repeats_are_rows_of_their_own(record, ask):
     assert model.ids == {"e1"}
 
 
+FAILED = [
+    ({"error": "429 Too Many Requests"}, "error: 429 Too Many Requests"),
+    ({"error": {"code": 500}}, 'error: {"code":500}'),
+    ({"error": True}, "error: true"),
+    ({"status": 500}, "status: 500"),
+    ({"status_code": 429}, "status_code: 429"),
+    ({"finish_reason": "error"}, "finish reason"),
+    ({"output": "", "finish_reason": "abort"}, "finish reason"),
+]
+FINE = [{"error": None}, {"error": ""}, {"error": False}, {"status": 200}, {"status": "reviewed"}, {"status": True}]
+
+
+@pytest.mark.parametrize(("more", "evidence"), FAILED)
+def test_a_row_of_a_failed_call_holds_no_answer(record, ask, more, evidence):
+    model = record({**ROW, "id": "e0"}, {**ROW, **more})
+    with pytest.raises(ModelError, match='the recorded call with id "e1" failed') as caught:
+        ask(model)
+    assert str(caught.value.where) == "r.jsonl:2"
+    assert evidence in caught.value.evidence
+
+
+@pytest.mark.parametrize("more", FINE)
+def test_a_row_without_an_error_is_an_answer(record, ask, more):
+    assert ask(record({**ROW, **more})).text == "refund"
+
+
 # --- verified ------------------------------------------------------------------------------------------------
 
 

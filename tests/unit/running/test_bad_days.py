@@ -41,6 +41,12 @@ TOO_MANY = ModelError("too many", retryable=True, kind="busy")
 REVOKED = ModelError("key revoked", fatal=True)
 BUSY = ModelError("busy", retryable=True, where=Where("f.yaml", 3), evidence="503", cure="wait")
 PATIENT = ModelError("not today", retryable=True, kind="busy", retry_after_s=3600)
+ABSURD = ModelError("not today", retryable=True, kind="busy", retry_after_s=1e9)
+
+
+def replaced(error, **facts):
+    return ModelError(error.what, **error.parts(**facts))
+
 
 BAD_DAYS = [  # what happens at each call, the keys of the model; the answer or the error, calls, seconds at most
     ([DOWN, DOWN, YES], {"retries": 2}, YES, 3, 1.5),
@@ -50,7 +56,9 @@ BAD_DAYS = [  # what happens at each call, the keys of the model; the answer or 
     ([ModelError("no"), YES], {"retries": 5}, "no", 1, 0),
     ([ModelError("no", retryable=True, fatal=True), YES], {"retries": 5}, "no", 1, 0),
     ([DOWN, REVOKED], {"retries": 5}, "key revoked (tried 2 times)", 2, 0.5),
-    ([PATIENT, YES], {"retries": 5}, "no further calls for 1 hour", 1, 0),
+    *(([wait, YES], {"retries": 5}, YES, 2, 121) for wait in (PATIENT, ABSURD, replaced(ABSURD, kind="other"))),
+    ([PATIENT], {"retries": 5}, "no further calls for 1 hour", 2, 121),
+    ([ABSURD], {"retries": 5}, "no further calls for", 2, 121),
     *(([TOO_MANY], {"retries": retries}, "too many", 1 + retries, 1.5) for retries in (2, 0)),
     ([for_ever, YES], {"retries": 1}, YES, 2, 60.5),
     ([for_ever], {"retries": 1}, "60 s", 2, 120.5),
@@ -75,6 +83,9 @@ BAD_DAYS = [  # what happens at each call, the keys of the model; the answer or 
             (Completion(7), "int"),
             (Completion("x", finish="length"), "cut_off"),
             (Completion("x", input_tokens=-1), "input_tokens"),
+            (Completion("x", input_tokens=10**5000), "input_tokens"),
+            (Completion("x", reasoning=["a"]), "reasoning is of type list"),
+            (Completion("x", original=b"x"), "original is of type bytes"),
             (Completion("x", output_tokens=1.5), "output_tokens"),
             (Completion("x", cached_input_tokens=True), "cached_input_tokens"),
             *((Completion("x", latency_s=value), "latency_s") for value in (float("nan"), "1")),
