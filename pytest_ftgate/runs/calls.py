@@ -4,8 +4,7 @@ import asyncio
 import contextlib
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -51,24 +50,18 @@ class RunStore:
             self._next_write = None
             arrived = self._arrived
             self._arrived = []
-            await _while_locked(partial(self._store.put, arrived, patience_s=0.0))
+            await _while_locked(self._store.put, arrived)
 
     async def claim(self, keys: Sequence[str]) -> set[str]:
         """Return the keys of the questions that this run may ask, and no other process does."""
-        claim = partial(self._store.claim, keys, self._owner, patience_s=0.0)
-        return await _while_locked(claim)
-
-    async def release(self, keys: Iterable[str]) -> None:
-        """Let other processes ask questions that this run gave up."""
-        release = partial(self._store.release, self._owner, list(keys), patience_s=0.0)
-        await _while_locked(release)
+        return await _while_locked(self._store.claim, keys, self._owner)
 
     async def renew(self) -> None:
         """Renew the claims of the run, until it is cancelled."""
         while self._store.persistent:
             await asyncio.sleep(CLAIM_S / 4)
             with contextlib.suppress(errors.StoreError):  # a claim that ends costs a second call
-                await _while_locked(partial(self._store.renew, self._owner, patience_s=0.0))
+                await _while_locked(self._store.renew, self._owner)
 
     def end(self) -> None:
         """Release all claims of the run."""
@@ -77,12 +70,12 @@ class RunStore:
                 self._store.release(self._owner, patience_s=0.0)
 
 
-async def _while_locked(step: Callable[[], _T]) -> _T:
-    """Return what a step of the store gives, which is tried again while another process holds it."""
+async def _while_locked(step: Callable[..., _T], *args: Any) -> _T:
+    """Take a step of the store, again while another process holds the file, and return what it gives."""
     ends_at = clock.monotonic() + PATIENCE_S
     while True:
         try:
-            return step()
+            return step(*args, patience_s=0.0)
         except BusyError:
             if clock.monotonic() >= ends_at:
                 raise
@@ -206,8 +199,7 @@ class Caller:
         claimed = await self._store.claim(keys)
 
         # Only now: an answer that was stored before the claim has to be seen.
-        get = partial(self._stores.get, self.model, keys, patience_s=0.0)
-        answers = await _while_locked(get)
+        answers = await _while_locked(self._stores.get, self.model, keys)
         self.questions.stored(answers)
 
         open_ = [question for question in block if question.key not in answers]
@@ -260,7 +252,6 @@ class Caller:
                 if error.fatal:  # no other call can succeed either, or none is likely to
                     raise error
                 self.questions.failed(question.key, error)
-                await self._store.release([question.key])
             questions = again
             if questions:
                 await asyncio.sleep(wait_s)

@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -124,8 +124,8 @@ class Store:
     def claim(self, keys: Sequence[str], owner: str, *, patience_s: float = PATIENCE_S) -> set[str]:
         """Claim questions, which no other owner then asks, and return the keys that are claimed.
 
-        A claim lasts until the answer is put, the claim is released, or it was not renewed for
-        ``CLAIM_S`` seconds. In memory, where no other process looks, nothing has to be claimed.
+        A claim lasts until the answer is put, its owner releases all claims, or has not renewed
+        them for ``CLAIM_S`` seconds. In memory no other process looks, and nothing is claimed.
         """
         if not self.persistent:
             return set(keys)
@@ -147,13 +147,10 @@ class Store:
     def _is_in_use(self) -> bool:
         """Return whether a process is asking models."""
         now = clock.monotonic()
-        select = "SELECT count(*) FROM claims WHERE renewed_at BETWEEN ? AND ?"
-
-        def count(connection: sqlite3.Connection) -> int:
-            row = connection.execute(select, (now - CLAIM_S, now + CLAIM_S)).fetchone()
-            return int(row[0])
-
-        return self._patiently(count) > 0
+        select = "SELECT 1 FROM claims WHERE renewed_at BETWEEN ? AND ?"
+        times = (now - CLAIM_S, now + CLAIM_S)
+        row = self._patiently(lambda connection: connection.execute(select, times).fetchone())
+        return row is not None
 
     def renew(self, owner: str, *, patience_s: float = PATIENCE_S) -> None:
         """Renew all claims of an owner."""
@@ -161,34 +158,25 @@ class Store:
         now = clock.monotonic()
         self._write(lambda connection: connection.execute(update, (now, owner)), patience_s)
 
-    def release(
-        self,
-        owner: str,
-        keys: Collection[str] | None = None,
-        *,
-        patience_s: float = PATIENCE_S,
-    ) -> None:
-        """Give up an owner's claims of these keys, or all of them."""
+    def release(self, owner: str, *, patience_s: float = PATIENCE_S) -> None:
+        """Give up all claims of an owner."""
         delete = "DELETE FROM claims WHERE owner = ?"
-        rows: list[tuple[str, ...]] = [(owner,)]
-        if keys is not None:
-            delete += " AND key = ?"
-            rows = [(owner, key) for key in keys]
-        self._write(lambda connection: connection.executemany(delete, rows), patience_s)
+        self._write(lambda connection: connection.execute(delete, (owner,)), patience_s)
 
     def drop(self, keys: Sequence[str]) -> None:
         """Delete the predictions of these keys.
 
         Another process may be about to look them up: a run that is going on gets a few seconds.
         """
+        rows = [(key,) for key in self.get(keys)]
+        if not rows:
+            return
+
         ends_at = clock.monotonic() + _HAND_OVER_S
         while self._is_in_use() and clock.monotonic() < ends_at:
             time.sleep(_PAUSE_S)
-
-        rows = [(key,) for key in self.get(keys)]
-        if rows:
-            delete = "DELETE FROM predictions WHERE key = ?"
-            self._write(lambda connection: connection.executemany(delete, rows))
+        delete = "DELETE FROM predictions WHERE key = ?"
+        self._write(lambda connection: connection.executemany(delete, rows))
 
     def note(self, name: str) -> str | None:
         """Return the text of this name."""
