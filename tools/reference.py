@@ -32,6 +32,7 @@ _GATE_DEFS = {
     "HypothesisKeys": "`hypothesis`",
     "GuardKeys": "A guard",
     "SliceKeys": "`slices`",
+    "AgreementKeys": "`agreement`",
     "EconomicsKeys": "`economics`",
     "TrainingCostKeys": "A training cost",
     "CandidatePriceKeys": "A price of the candidate",

@@ -96,10 +96,8 @@ def _flips(gate: Context, baseline: Measured, candidate: Measured, different: Se
     name = gate.deciding.name
     sign = gate.deciding.sign
     change = sign * (rightness(candidate.scores[name]) - rightness(baseline.scores[name]))
-    shown = gate.may_show
-    if shown is not None:
-        visible = {example.id for example in shown}
-        different = [row for row in different if gate.test.examples[row].id in visible]
+    if gate.shown is not None:  # the examples that count are not shown where attempts are limited
+        return ()
 
     worst_first = sorted(different, key=lambda row: change[row])
     flips = []

@@ -69,9 +69,9 @@ def diagnosis(gate: Context) -> Found:
 def check_knowledge(gate: Context) -> list[result.Check]:
     """Warn where most fixed examples expect an output that is in the training set and not in their own input."""
     found = gate.facts.get("diagnosis")
-    if found is None:
+    if found is None or not gate.comparisons:
         return []
-    recalled, fixed = found.recalled or 0, gate.facts.get("wins") or 0
+    recalled, fixed = found.recalled or 0, gate.comparisons[gate.best].wins or 0
     if fixed < RECALLED_LEAST or recalled < RECALLED_SHARE * fixed:
         return []
     message = (

@@ -40,9 +40,7 @@ def check(gate: Context) -> Iterator[result.Check]:
             yield candidate.degenerate()
 
 
-def _of_baselines(
-    gate: Context, models: Mapping[str, "_Model"], constant: "Constant | None"
-) -> list[result.Check]:
+def _of_baselines(gate: Context, models: Mapping[str, "_Model"], constant: "Constant | None") -> list[result.Check]:
     """Return the checks of the baselines; none where their form decides, which is no sign of a weak prompt."""
     if any(check.kind == "form" and check.status in result.RED for check in gate.checks):
         return []

@@ -302,7 +302,8 @@ def judged_by_people(
         if ratings.effective_raters < ratings.raters:
             message += f" who count as {ratings.effective_raters}, because some rate more than others"
         message += ": the bound assumes that no rater prefers one model's style, because so few cannot show otherwise"
-        advice = f"Let at least {FEWEST_RATERS} people rate about as many pairs each, and name them in the column rater."
+        advice = f"Let at least {FEWEST_RATERS} people rate about as many pairs each, and name them in the column "
+        advice += "rater."
         numbers = ratings.effective_raters, FEWEST_RATERS, source
         checks.append(result.Check("evidence", "warning", message, *numbers, advice))
     if moved:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.data import Example, Input, content_id, expected_text, input_sha256, strict_json
 from pytest_ftgate.data.lines import open_lines, sha256_of, written_at
-from pytest_ftgate.errors import DataError, ModelError, Where, located
-from pytest_ftgate.models import price, protocol
+from pytest_ftgate.errors import DataError, ModelError, Where, located, shown_path
+from pytest_ftgate.models import logs, price, protocol
 from pytest_ftgate.text import excerpt, got, listed
 
 _IDS_SHOWN = 3
@@ -218,6 +218,10 @@ def build_recorded(spec: ModelSpec, surroundings: protocol.Surroundings) -> Reco
 
 def read_rows(path: Path) -> RecordedFile:
     """Return the predictions of one file. Raises :class:`DataError` if there are none, or a row is not a prediction."""
+    log = logs.rows_of_log(path)
+    if log is not None:
+        return _read_log(path, log)
+
     rows = Rows()
     with open_lines(path) as lines:
         for text in lines:
@@ -234,6 +238,24 @@ def read_rows(path: Path) -> RecordedFile:
         return RecordedFile(lines.path, sha256_of(path), rows)
 
 
+def _read_log(path: Path, log: Iterable[logs.LogRow]) -> RecordedFile:
+    """Return the predictions in a log of another tool."""
+    shown = shown_path(path)
+    rows = Rows()
+    for where, values in log:
+        try:
+            identity, row = _row_of(dict(values), where.line)
+        except DataError as error:
+            raise located(error, where) from None
+        if identity in rows.others:
+            cure = "name a log that holds each answer once"
+            raise DataError(f'the id "{excerpt(identity[0])}" repeats', where=where, cure=cure)
+        rows.others[identity] = row
+    if not rows:
+        raise DataError("holds no answers", where=Where(path=shown))
+    return RecordedFile(shown, sha256_of(path), rows)
+
+
 def _repeated(path: Path, identity: tuple[str, int], where: Where) -> DataError:
     """Return the error that an earlier row, which is looked for again, has the id of a row."""
     first = None
@@ -248,7 +270,11 @@ def _repeated(path: Path, identity: tuple[str, int], where: Where) -> DataError:
 
 
 def _row(text: str, line: int) -> tuple[tuple[str, int], RecordedRow]:
-    row = strict_json.parse_object(text, looks=_LOOKS)
+    return _row_of(strict_json.parse_object(text, looks=_LOOKS), line)
+
+
+def _row_of(row: dict[str, Any], line: int | None) -> tuple[tuple[str, int], RecordedRow]:
+    """Return the id and the repeat of a recorded answer, and the answer; values are taken out of ``row``."""
     for name in ("id", "output"):
         if name not in row:
             raise DataError(f'no field "{name}"', evidence=f"found: {listed(row)}", cure=_LOOKS)

@@ -181,7 +181,6 @@ READERS: dict[str, Callable[[str], object]] = {
     "reasoning after a tag": lambda text: protocol.without_reasoning(Completion(f"<think>{text}"), "auto"),
     "reasoning in the tag": lambda text: protocol.without_reasoning(Completion(f"<think {text}>"), "auto"),
     "reasoning in given tags": lambda text: protocol.without_reasoning(Completion(text), ("<a>", "</a>")),
-    "block": protocol.leading_block,
     "ending": protocol.finish_of,
     "calls": messages.calls_in,
     "calls for people": messages.readable_calls,

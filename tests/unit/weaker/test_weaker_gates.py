@@ -42,6 +42,8 @@ OWN = f"{{baselines: {{prompt: 'recorded:prompt.jsonl', live: {BASE}}}}}"
 MARGIN = OWN.replace("live: {", "live: {margin: 0.08, model: {").replace("0}}}}", "0}}}}}")
 DROP = MARGIN.replace("margin: 0.08", "max_drop: 0.02")
 SLICES = "{slices: {fields: [lang]}}"
+COPIED = "{baselines: {prompt: 'recorded:base.jsonl', live: 'recorded:live.jsonl'}}"
+AGREEMENT = COPIED.replace("}}", "}, agreement: {with: live, min: 0.98}}")
 
 
 @pytest.fixture(autouse=True)
@@ -127,6 +129,8 @@ ONE_WAY = [  # keys before, those after, and what is found
     (SLICES, "", "slices: given -> removed"),
     (SLICES.replace("lang", "lang, area"), SLICES, "slices.fields: lang, area -> lang"),
     (SLICES, SLICES.replace("]", "], max_drop: 0.05"), "slices.max_drop: 0.03 -> 0.05"),
+    (AGREEMENT, COPIED, "agreement: given -> removed"),
+    (AGREEMENT, AGREEMENT.replace("0.98", "0.9"), "agreement.min: 0.98 -> 0.9"),
     *map(levels, CHANGEABLE),
 ]  # fmt: skip
 
@@ -165,7 +169,7 @@ def test_no_key_is_left_out():
         first, last = key.split(".")[0], key.split(".")[-1]
         assert any((one[0], one[-1]) == (first, last) for one in told), key
     others = {"name", "test_set", "training_set", "baseline", "baselines", "candidate"}
-    others |= {"metric", "thresholds", "economics", "checks", "guards", "slices", "timeout_s", "hypothesis", "goal"}
+    others |= {"metric", "thresholds", "economics", "checks", "guards", "slices", "agreement", "timeout_s", "hypothesis", "goal"}
     assert set(GateKeys.model_fields) - set(comparable(GateKeys)) == others
 
 
