@@ -170,7 +170,7 @@ def oldest(session: nox.Session) -> None:
     install(
         session,
         *("pytest-ftgate[format,report,text]", "pytest==8.0.0", "pydantic==2.11.0", "numpy==1.24.4", "scipy==1.10.1"),
-        *("scikit-learn==1.4.0", "joblib==1.3.0", "hypothesis>=6.100", "jsonschema>=4.21"),
+        *("scikit-learn==1.4.0", "joblib==1.4.0", "hypothesis>=6.100", "jsonschema>=4.21"),
         *("pytest-rerunfailures>=14", "pytest-xdist>=3.6"),
     )
     session.run(

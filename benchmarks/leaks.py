@@ -1,25 +1,34 @@
 """Which test rows are found in a training set, by the form in which they are hidden there.
 
-60 test rows of each of four public data sets are planted into its training set in one form after another: labels of
-bank questions (Banking77) and of voice commands (CLINC150), code (codealpaca) and Japanese questions (JCommonsenseQA).
-"300 rows" are whole sentences of Banking77 with too few rows to know which words usually follow each other.
+60 test rows of each data set are planted into its training set in one form after another; then the whole training set
+is written in one form, and 60 test rows stand in it. "long" are those of the 60 rows with eight words, or twelve signs.
 The column "clean" counts the reported test rows that were not planted; with no row planted it is that of "none".
 
-python benchmarks/leaks.py                                      # downloads the data sets
-python benchmarks/leaks.py --folder FOLDER                      # which has the files
-python benchmarks/leaks.py --folder FOLDER --form JSON --show   # one form, with what was missed
+Five data sets are of installed packages: chat messages (``pip install chitchat-dataset``), Python's standard library,
+and texts of user interfaces in Japanese, Hindi and German (``pip install django``). Four are downloaded: labels of bank
+questions (Banking77) and of voice commands (CLINC150), code (codealpaca) and Japanese questions (JCommonsenseQA).
+
+python benchmarks/leaks.py                                            # of installed packages
+python benchmarks/leaks.py --data Banking77 CLINC150                  # downloads these
+python benchmarks/leaks.py --data Banking77 --folder FOLDER           # which has the files
+python benchmarks/leaks.py --data chat --form JSON --show             # one form, with what was missed
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import csv
+import gettext
 import html
+import importlib
 import io
 import json
 import random
+import sysconfig
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -185,6 +194,22 @@ FORMS: dict[str, Hide] = {
         f"1. {(row := rng.choice(rows))[0]}\n2. {text}",
         f"1. {row[1]}\n2. {answer}",
     ),
+    "ChatML": framed(lambda text, _: f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"),
+    "Gemma": framed(lambda text, _: f"<start_of_turn>user\n{text}<end_of_turn>\n<start_of_turn>model\n"),
+    "Llama 3": framed(lambda text, _: f"<|start_header_id|>user<|end_header_id|>\n\n{text}<|eot_id|>"),
+    "SQL": lambda text, answer, rng, _rows: (
+        f"INSERT INTO rows VALUES ({rng.randint(1, 999)}, '{text}', 'en');",
+        answer,
+    ),
+    "YAML": framed(lambda text, rng: f"id: {rng.randint(1, 999)}\ntext: {text}\nlang: en"),
+    "customer": framed(lambda text, rng: f"Customer {rng.randint(1, 99)} says {text}"),
+    "classify": behind("classify {}"),
+    "label": behind("{} label"),
+    "fence": behind("Look at this: ```text\n{}\n``` What is it?"),
+    "slug": framed(lambda text, _: text.replace(" ", "-")),
+    "HTML tags": framed(lambda text, _: " ".join(f"<b>{word}</b>" for word in text.split(" "))),
+    "HTML line breaks": framed(lambda text, _: text.replace(" ", "<br/>")),
+    "letter": framed(lambda text, rng: f"Hi {rng.choice(SPEAKERS)}, {text} Cheers {rng.choice(SPEAKERS)}"),
     "look-alike letters": framed(lambda text, _: text.translate(LOOKALIKES)),
     "one typo": framed(typo),
     "two typos": framed(lambda text, rng: typo(typo(text, rng), rng)),
@@ -193,17 +218,23 @@ FORMS: dict[str, Hide] = {
     "two other words": framed(lambda text, rng: replaced(replaced(text, rng), rng)),
     "shuffled": framed(shuffled),
 }
-SHORT = ["verbatim", "upper case", "Alpaca template", "instruction", "number", "Q and number", "date", "speaker"]
+WHOLE = [
+    *("verbatim", "Alpaca template", "instruction", "ChatML", "Gemma", "Llama 3", "SQL", "YAML", "customer"),
+    *("classify", "label", "fence", "JSON", "JSON with more", "HTML", "HTML tags", "slug", "form", "ticket"),
+    *("number", "speaker"),
+]
+"""Forms in which a whole training set may be written."""
+INSTALLED = ["chat", "Python", "Japanese UI", "Hindi UI", "German UI"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, help="where the files are; otherwise they are downloaded")
     parser.add_argument("--form", nargs="+", default=list(FORMS))
-    parser.add_argument("--data", nargs="+", default=list(DATA))
+    parser.add_argument("--data", nargs="+", default=INSTALLED)
     parser.add_argument("--show", action="store_true", help="print what was missed, and clean rows that were reported")
     options = parser.parse_args()
-    print(f"{'':<18}{'form':<30}{'leaked':>8}{'or near':>9}{'clean':>7}")
+    print(f"{'':<14}{'form':<30}{'leaked':>8}{'or near':>9}{'clean':>7}")
     for name in options.data:
         measure(name, *DATA[name](options.folder), options.form, show=options.show)
 
@@ -213,30 +244,41 @@ def measure(name: str, training: list[Row], test: list[Row], forms: Sequence[str
 
     Rows that are reported where these are planted verbatim, or nothing is, do not count as others.
     """
-    seen = set[str]()
-    test = [row for row in test if (key := normalized_input(row[0])) not in seen and not seen.add(key)]
+    test = list({normalized_input(row[0]): row for row in reversed(test)}.values())[::-1]
     clean = reported(training, test)
-    known, dirty = {normalized_input(text) for text, _ in training}, clean[0] | clean[1]
-    print(f"{name:<18}{f'none of {len(test):,}':<30}{len(clean[0]):>8}{len(dirty):>9}", flush=True)
+    dirty = clean[0] | clean[1]
+    print(f"{name:<14}{f'none of {len(test):,}':<30}{len(clean[0]):>8}{len(dirty):>9}", flush=True)
+
+    known = {normalized_input(text) for text, _ in training}
     rows = [row for row in range(len(test)) if row not in dirty and normalized_input(test[row][0]) not in known]
-    short = [row for row in rows if len(test[row][0]) <= 24 and len(test[row][0].split()) <= 4]
-    for title, some, tried in ((name, rows, forms), (f"{name}, short", short, [one for one in SHORT if one in forms])):
-        if len(some) < PLANTED:
-            continue
-        planted = sorted(random.Random(1).sample(some, PLANTED))
-        same = set[int]().union(*reported([*training, *(test[row] for row in planted)], test))
-        for form in tried:
-            rng = random.Random(form)
-            copies = [FORMS[form](*test[row], rng, training) for row in planted]
-            leaked, near = reported([*training, *copies], test)
-            missed = [at for at, row in enumerate(planted) if row not in leaked | near]
-            others = (leaked | near) - {*planted} - dirty - same
-            counts = len(leaked & {*planted}), PLANTED - len(missed), len(others)
-            print(f"{title:<18}{form:<30}{counts[0]:>8}{counts[1]:>9}{counts[2]:>7}", flush=True)
-            for at in missed if show else ():
-                print("    missed", test[planted[at]], "in", copies[at])
-            for row in sorted(others) if show else ():
-                print("    clean ", test[row])
+    planted = sorted(random.Random(1).sample(rows, min(PLANTED, len(rows))))
+    long = sum(len(words(test[row][0])) >= (8 if " " in test[row][0] else 12) for row in planted)
+    print(f"{name:<14}{f'planted: {len(planted)}, long: {long}':<30}", flush=True)
+
+    same = set[int]().union(*reported([*training, *(test[row] for row in planted)], test))
+    for form in forms:
+        rng = random.Random(form)
+        copies = [FORMS[form](*test[row], rng, training) for row in planted]
+        tell(name, form, [*training, *copies], test, planted, dirty | same, show=show)
+    for form in (form for form in WHOLE if form in forms):
+        rng = random.Random(form)
+        dressed = [FORMS[form](*row, rng, training) for row in (*training, *(test[row] for row in planted))]
+        tell(name, f"whole set: {form}", dressed, test, planted, dirty | same, show=show)
+
+
+def tell(
+    name: str, form: str, training: list[Row], test: list[Row], planted: list[int], known: set[int], *, show: bool
+) -> None:
+    """Print what is found of the planted rows in a training set, and how many others are reported."""
+    leaked, near = reported(training, test)
+    missed = [row for row in planted if row not in leaked | near]
+    others = (leaked | near) - {*planted} - known
+    counts = len(leaked & {*planted}), len(planted) - len(missed), len(others)
+    print(f"{name:<14}{form:<30}{counts[0]:>8}{counts[1]:>9}{counts[2]:>7}", flush=True)
+    for row in missed if show else ():
+        print("    missed", test[row])
+    for row in sorted(others) if show else ():
+        print("    clean ", test[row])
 
 
 def reported(training: Sequence[Any], test: Sequence[Row]) -> tuple[set[int], set[int]]:
@@ -295,7 +337,56 @@ def japanese(folder: Path | None) -> Iterator[list[Row]]:
     yield pairs[:2_500]
 
 
+def chat_messages(_folder: Path | None) -> Iterator[list[Row]]:
+    """Yield messages of people with the answer to each: 10,000 to train on, and 3,000 to test."""
+    dataset = importlib.import_module("chitchat_dataset").Dataset()
+    pairs = []
+    for conversation in dataset.values():
+        texts = [" ".join(message["text"] for message in turn) for turn in conversation["messages"]]
+        pairs += list(pairwise(texts))
+    pairs = [(text, answer) for text, answer in pairs if text.strip() and answer.strip()]
+    random.Random(1).shuffle(pairs)
+    yield pairs[3_000:13_000]
+    yield pairs[:3_000]
+
+
+def library(_folder: Path | None) -> Iterator[list[Row]]:
+    """Yield functions of the standard library: what the docstring says first, with the code."""
+    pairs = []
+    for path in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef) and (text := ast.get_docstring(node)):
+                pairs.append((text.split("\n\n")[0], ast.get_source_segment(source, node.body[-1]) or "pass"))
+    random.Random(1).shuffle(pairs)
+    yield pairs[600:]
+    yield pairs[:600]
+
+
+def interface(language: str) -> Callable[[Path | None], Iterator[list[Row]]]:
+    """Return a data set of texts of user interfaces in this language, with the English ones."""
+
+    def rows(_folder: Path | None) -> Iterator[list[Row]]:
+        root = Path(importlib.import_module("django").__file__).parent
+        pairs: dict[str, str] = {}
+        for path in sorted(root.rglob(f"locale/{language}/LC_MESSAGES/*.mo")):
+            with path.open("rb") as file:
+                catalog = gettext.GNUTranslations(file)._catalog
+            pairs |= {text: key for key, text in catalog.items() if isinstance(key, str) and key and text.strip()}
+        rows = list(pairs.items())
+        random.Random(1).shuffle(rows)
+        yield rows[300:]
+        yield rows[:300]
+
+    return rows
+
+
 DATA: dict[str, Callable[[Path | None], Iterator[list[Row]]]] = {
+    "chat": chat_messages,
+    "Python": library,
+    "Japanese UI": interface("ja"),
+    "Hindi UI": interface("hi"),
+    "German UI": interface("de"),
     "Banking77": banking,
     "300 rows": small,
     "CLINC150": clinc,

@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pytest_ftgate.checks.audit import audit_training_set
-from pytest_ftgate.checks.audit.wording import Wording, resemblance
+from pytest_ftgate.checks.audit.near import Row
+from pytest_ftgate.checks.audit.wording import resemblance, words_of
 from pytest_ftgate.data import load_examples, normalized_input
 
 
@@ -153,7 +154,7 @@ def print_planted(title: str, texts: Sequence[str]) -> None:
 
 
 def alike(one: str, other: str, shingles: Shingles) -> float:
-    first, second = (Wording.of(normalized_input(text), "") for text in (one, other))
+    first, second = (Row.of(words_of(normalized_input(text)), "") for text in (one, other))
     return resemblance(shingles(first.words), shingles(second.words)) if first.numbers == second.numbers else 0
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.hookspecs import hookimpl as hookimpl
     from pytest_ftgate.metrics import metric as metric
     from pytest_ftgate.models import Completion as Completion
+    from pytest_ftgate.reports.json import Report as Report
     from pytest_ftgate.result import Check as Check
     from pytest_ftgate.result import GateResult as GateResult
     from pytest_ftgate.runs.jobs import Run as Run
@@ -31,6 +32,7 @@ _HOMES = {
     "pytest_ftgate.hookspecs": ("hookimpl",),
     "pytest_ftgate.metrics": ("metric",),
     "pytest_ftgate.models": ("Completion",),
+    "pytest_ftgate.reports.json": ("Report",),
     "pytest_ftgate.result": ("Check", "GateResult"),
     "pytest_ftgate.runs.jobs": ("Run",),
 }

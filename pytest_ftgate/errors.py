@@ -230,10 +230,6 @@ class HistoryError(FtgateError):
     """Git cannot tell what a file contained where this change began."""
 
 
-class HiddenHistoryError(HistoryError):
-    """The change took the project out of the repository that has its past."""
-
-
 _T = TypeVar("_T")
 
 _LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)

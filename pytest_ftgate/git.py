@@ -1,44 +1,103 @@
-"""Ask the local git repository what it has, now and at the merge base with the target branch; nothing is fetched."""
+"""Ask the local git repository what it has, now and at the merge base; nothing is fetched."""
 
 import os
 import re
 import subprocess
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pytest_ftgate.errors import HiddenHistoryError, HistoryError
+from pytest_ftgate.errors import HistoryError
 
 _TIMEOUT_S = 10
-_QUIETLY = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZYFETCH": "1", "LC_ALL": "C"}
+_QUIETLY = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_NO_LAZYFETCH": "1",
+    "LC_ALL": "C",
+}
+_COMMAND = ("git", "--no-pager", "-c", "core.fsmonitor=false", "--literal-pathspecs")
+
+_DEFAULTS = (
+    "remotes/origin/HEAD",
+    "remotes/origin/main",
+    "remotes/origin/master",
+    "heads/main",
+    "heads/master",
+)
+"""Branches to compare with by default; a tag with such a name is another ref."""
+
+REQUESTS = (
+    "GITHUB_BASE_REF",
+    "CI_MERGE_REQUEST_TARGET_BRANCH_NAME",
+    "BITBUCKET_PR_DESTINATION_BRANCH",
+    "CHANGE_TARGET",
+    "SYSTEM_PULLREQUEST_TARGETBRANCH",
+    "BUILDKITE_PULL_REQUEST_BASE_BRANCH",
+    "CIRRUS_BASE_BRANCH",
+    "CODEBUILD_WEBHOOK_BASE_REF",
+)
+"""Variables in which a CI system names the target branch of a pull or merge request."""
+
+SET_HEAD = "git remote set-head origin --auto"
+"""The command with which a clone learns what origin's default branch is."""
+
+_FETCH = "Fetch the whole history: fetch-depth: 0 for actions/checkout, GIT_DEPTH: 0 for GitLab."
 
 
-def git(folder: Path, *args: str, given: bytes = b"", may_fail: bool = False) -> bytes:
-    """Run git and return its output; nothing where it fails and may. ``given`` is its input.
+def git(folder: Path, *args: str, stdin: bytes = b"", may_fail: bool = False) -> bytes:
+    """Run git and return its output; nothing if it fails and ``may_fail`` is set.
 
-    Variables such as ``GIT_DIR``, which hooks and rebases set, are removed, since they may name another repository.
-    Replaced objects and the file system monitor are disabled. Raises :class:`HistoryError` if git fails, cannot be run,
-    or takes too long.
+    Raises:
+        HistoryError: git fails, cannot be run, or takes too long.
     """
-    command = ["git", "--no-pager", "--no-replace-objects", "-c", "core.fsmonitor=false", "--literal-pathspecs", *args]
-    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | _QUIETLY
-    try:  # no shell, and no argument can be taken for an option
-        done = subprocess.run(command, cwd=folder, env=own, input=given, capture_output=True, timeout=_TIMEOUT_S)  # noqa: S603
+    done = _run(folder, args, stdin)
+    if done.returncode == 0:
+        return done.stdout
+    if may_fail:
+        return b""
+    raise _refusal(done)
+
+
+def git_lines(folder: Path, *args: str) -> list[str]:
+    """Return the lines that git prints, or with ``-z`` the paths; none if it fails."""
+    separator = "\0" if "-z" in args else "\n"
+    return os.fsdecode(git(folder, *args, may_fail=True)).split(separator)[:-1]
+
+
+def _run(
+    folder: Path,
+    args: tuple[str, ...],
+    stdin: bytes = b"",
+) -> subprocess.CompletedProcess[bytes]:
+    """Run git, whatever its exit status. Raises :class:`HistoryError` if that is not possible.
+
+    Variables such as ``GIT_DIR``, which hooks and rebases set, may name another repository.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    try:
+        return subprocess.run(  # noqa: S603  # no shell, and no argument is taken for an option
+            [*_COMMAND, *args],
+            cwd=folder,
+            env=environment | _QUIETLY,
+            input=stdin,
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+        )
     except subprocess.TimeoutExpired:
         raise HistoryError(f"git did not answer within {_TIMEOUT_S} s") from None
     except OSError as error:
         cure = "Install git where the tests run."
         raise HistoryError(f"git cannot be run: {error.strerror or error}", cure=cure) from None
-    if done.returncode and not may_fail:
-        complaint = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0].removeprefix("fatal: ")
-        raise HistoryError(f"git cannot read this repository: {complaint}")
-    return b"" if done.returncode else done.stdout
 
 
-def git_lines(folder: Path, *args: str) -> list[str]:
-    """Return the lines that git prints, or with ``-z`` the paths; none where it fails."""
-    return os.fsdecode(git(folder, *args, may_fail=True)).split("\0" if "-z" in args else "\n")[:-1]
+def _refusal(done: subprocess.CompletedProcess[bytes]) -> HistoryError:
+    """Return the error of a command that failed, with the command that git itself recommends."""
+    lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it gives no reason"]
+    commands = [line.strip() for line in lines[1:] if line.strip().startswith("git ")]
+    cure = f"Run {commands[0]}" if commands else None
+    complaint = lines[0].removeprefix("fatal: ")
+    return HistoryError(f"git cannot read this repository: {complaint}", cure=cure)
 
 
 def in_repository(folder: Path) -> bool:
@@ -46,20 +105,15 @@ def in_repository(folder: Path) -> bool:
     return any((parent / ".git").exists() for parent in (folder, *folder.parents))
 
 
-_DEFAULTS = ("remotes/origin/HEAD", "remotes/origin/main", "remotes/origin/master", "heads/main", "heads/master")
-"""Branches to compare with by default, by their full names: a tag with such a name is another ref."""
-REQUESTS = (
-    "GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "BITBUCKET_PR_DESTINATION_BRANCH", "CHANGE_TARGET",
-    "SYSTEM_PULLREQUEST_TARGETBRANCH", "BUILDKITE_PULL_REQUEST_BASE_BRANCH", "CIRRUS_BASE_BRANCH",
-    "CODEBUILD_WEBHOOK_BASE_REF",
-)  # fmt: skip
-"""Variables in which a CI system names the target branch of a pull or merge request."""
-_FETCH = "Fetch the whole history: fetch-depth: 0 for actions/checkout, GIT_DEPTH: 0 for GitLab."
-
-
 @dataclass(frozen=True)
 class Base:
-    """The commit at which this change left its target branch: ``root`` is the top folder of the working tree."""
+    """The commit at which this change left its target branch.
+
+    Attributes:
+        root: the top folder of the working tree.
+        ref: the full name of the target branch.
+        commit: the merge base.
+    """
 
     root: Path
     ref: str
@@ -68,76 +122,130 @@ class Base:
     @property
     def name(self) -> str:
         """Return the target branch as people call it: ``origin/main``."""
-        return re.sub(r"^refs/(remotes|heads)/", "", self.ref)
+        return _bare(self.ref)
 
     @cached_property
     def files(self) -> frozenset[str]:
         """Return the absolute paths of all files and links of the commit; not of submodules."""
-        listed = os.fsdecode(git(self.root, "ls-tree", "-r", "-z", "--full-tree", self.commit))
-        names = (name for entry in listed.split("\0") for kind, _, name in [entry.partition("\t")] if " blob " in kind)
-        return frozenset(os.path.join(self.root, os.path.normpath(name)) for name in names)
+        listed = git(self.root, "ls-tree", "-r", "-z", "--full-tree", self.commit)
+        paths = set()
+        for entry in os.fsdecode(listed).split("\0"):
+            kind, _, name = entry.partition("\t")
+            if " blob " in kind:
+                paths.add(os.path.join(self.root, os.path.normpath(name)))
+        return frozenset(paths)
 
     def content(self, path: Path) -> bytes | None:
-        """Return the bytes of a file at that commit, behind links within git; None if it does not exist there.
+        """Return the bytes of a file at that commit, behind links within git; None without it.
 
-        Raises :class:`HistoryError` if git fails, a link leads out of git, or the object of the file is missing.
+        Raises:
+            HistoryError: git fails, a link leads out of git, or the file's object is missing.
         """
-        if self.files.isdisjoint(map(str, (path, *path.parents))):  # none of them is a file or a link
-            return None
+        if self.files.isdisjoint(map(str, (path, *path.parents))):
+            return None  # neither it nor a folder above is a file or a link
         name = path.relative_to(self.root).as_posix()
         if "\n" in name:
-            raise HistoryError(f"git cannot be asked for a file with a line break in its name: {name!r}")
-        asked = os.fsencode(f"{self.commit}:{name}\n")
-        head, _, rest = git(self.root, "cat-file", "--batch", "--follow-symlinks", given=asked).partition(b"\n")
-        if found := re.fullmatch(rb"[0-9a-f]+ blob (\d+)", head):
-            return rest[: int(found[1])]
-        if os.fspath(path) in self.files or re.match(rb"(symlink|dangling|loop) \d+$", head):
-            raise HistoryError(f"{name}: its object is missing, or it was a link to a file that git does not have")
+            text = f"git cannot be asked for a file with a line break in its name: {name!r}"
+            raise HistoryError(text)
+
+        question = os.fsencode(f"{self.commit}:{name}\n")
+        answer = git(self.root, "cat-file", "--batch", "--follow-symlinks", stdin=question)
+        head, _, content = answer.partition(b"\n")
+        blob = re.fullmatch(rb"[0-9a-f]+ blob (\d+)", head)
+        if blob is not None:
+            return content[: int(blob[1])]
+
+        is_broken_link = re.match(rb"(symlink|dangling|loop) \d+$", head)
+        if is_broken_link or os.fspath(path) in self.files:
+            text = "its object is missing, or it was a link to a file that git does not have"
+            raise HistoryError(f"{name}: {text}")
         return None
 
+    def changed(self, path: Path) -> bool:
+        """Return whether a file differs from the commit as git compares it, or its link's target.
+
+        Line endings and other filters do not count. Raises :class:`HistoryError` if git fails.
+        """
+        paths = (os.path.abspath(path), os.path.realpath(path))
+        done = _run(self.root, ("diff", "--quiet", "--no-ext-diff", self.commit, "--", *paths))
+        if done.returncode not in (0, 1):
+            raise _refusal(done)
+        return done.returncode == 1
+
     def tracks(self, path: Path) -> bool:
-        """Return whether git has a file in its index, and behind links their target: not that of a submodule."""
+        """Return whether git has a file in its index, and behind links their target."""
         paths = (os.path.abspath(path), os.path.realpath(path))
         return bool(git(self.root, "ls-files", "--error-unmatch", "--", *paths, may_fail=True))
 
 
 def find_base(folder: Path, ref: str | None = None, *, in_ci: bool = True) -> Base | None:
-    """Return the merge base; None without a history: no repository, none with a commit, or locally a shallow clone.
+    """Return the merge base; None without a history.
 
-    Outside of pull and merge requests ``ref`` is the target branch, by default the first of the usual ones that
-    exists, that of HEAD last. With ``in_ci`` a shallow clone is to be mended. Raises :class:`HistoryError` if git is
-    not installed, or the repository has no merge base, or one that hides the change.
+    That is no repository, one without a commit, or locally a shallow clone.
+
+    Args:
+        folder: a folder of the working tree.
+        ref: the target branch outside of pull and merge requests; by default the first of the
+            usual ones that exists, that of HEAD last.
+        in_ci: a shallow clone is an error that says how to fetch the history.
+
+    Raises:
+        HistoryError: git is not installed, or the repository has no merge base with that branch.
     """
     if not in_repository(folder):
         return None
-    told = os.fsdecode(git(folder, "rev-parse", "--is-shallow-repository", "--show-toplevel"))
-    shallow, _, top = told.removesuffix("\n").partition("\n")
+    printed = os.fsdecode(git(folder, "rev-parse", "--is-shallow-repository", "--show-toplevel"))
+    shallow, _, top = printed.removesuffix("\n").partition("\n")
     head = "".join(git_lines(folder, "rev-parse", "--verify", "--quiet", "HEAD^{commit}"))
-    if not head or (shallow == "true" and not in_ci):
+    if not head:
         return None
     if shallow == "true":
+        if not in_ci:
+            return None
         raise HistoryError("this clone is shallow", cure=_FETCH)
-    root = next((one for one in (folder, *folder.parents) if os.path.samefile(one, top)), None)
-    if root is None:
-        raise HiddenHistoryError(f"{folder.name} is a link to another repository", cure="Make it a folder again.")
-    ref = (request := next(filter(None, map(os.environ.get, REQUESTS)), None)) or ref
-    bare = re.sub(r"^refs/(remotes|heads)/", "", ref or "")
-    ends = [f"{place}/{bare}" for place in ("remotes", "remotes/origin", "heads")] if ref else _DEFAULTS
-    names = [f"refs/{one}" for one in ends]
-    found = git_lines(folder, "for-each-ref", "--format=%(HEAD)%(refname)", *names)  # " refs/...", or "*refs/..."
-    named = next((one for mark in " *" for one in names if f"{mark}{one}" in found), None)
-    if named is None:
-        what = f"git has no branch {ref or 'to compare with'}; tried {', '.join(names)}"
-        raise HistoryError(what, cure=f"{_FETCH} Or name the target branch with ini ftgate_base_ref.")
-    base = Base(root, named, "".join(git_lines(folder, "merge-base", head, named)))
-    if not base.commit:
+
+    request = next(filter(None, map(os.environ.get, REQUESTS)), None)
+    base_ref = _find_branch(folder, request or ref)
+    commit = "".join(git_lines(folder, "merge-base", head, base_ref))
+    base = Base(_as_above(folder, top), base_ref, commit)
+    if not commit:
         raise HistoryError(f"HEAD and {base.name} have no common ancestor in git", cure=_FETCH)
-    if request and base.commit == head:
-        raise HistoryError(f"the merge base with {base.name} is HEAD, so nothing of the request is seen", cure=_FETCH)
-    past = None
-    with suppress(HistoryError):  # a repository that cannot be compared, perhaps that of a home folder
-        past = find_base(base.root.parent, ref)
-    if past is not None and any(one.startswith(f"{base.root}{os.sep}") for one in past.files):
-        what = f"{base.root.name} is a repository of its own, and was a folder of {past.root.name} at {past.name}"
-        raise HiddenHistoryError(what, cure="Make it a folder of that repository again.")
+    if request and commit == head:
+        text = f"the merge base with {base.name} is HEAD, so nothing of the request is seen"
+        raise HistoryError(text, cure=_FETCH)
     return base
+
+
+def _as_above(folder: Path, top: str) -> Path:
+    """Return the top folder as it is spelled above ``folder``; git has resolved its links."""
+    for parent in (folder, *folder.parents):
+        if os.path.samefile(parent, top):
+            return parent
+    cure = "Start pytest in the folder that is in git."
+    raise HistoryError(f"{folder.name} is a link to a folder of another place", cure=cure)
+
+
+def _find_branch(folder: Path, ref: str | None) -> str:
+    """Return the full name of a branch, origin's first; without ``ref`` that of a usual one.
+
+    Raises:
+        HistoryError: git has none of them.
+    """
+    names = [f"refs/{branch}" for branch in _DEFAULTS]
+    if ref:
+        places = ("remotes", "remotes/origin", "heads")
+        names = [f"refs/{place}/{_bare(ref)}" for place in places]
+    lines = git_lines(folder, "for-each-ref", "--format=%(HEAD)%(refname)", *names)
+    for mark in " *":  # the branch that is checked out is marked; it is the last choice
+        for name in names:
+            if f"{mark}{name}" in lines:
+                return name
+
+    text = f"git has no branch {ref or 'to compare with'}; tried {', '.join(names)}"
+    cure = f"{_FETCH} Or run {SET_HEAD}, or name the target branch with ini ftgate_base_ref."
+    raise HistoryError(text, cure=cure)
+
+
+def _bare(ref: str) -> str:
+    """Return the name of a branch without the folder of its ref."""
+    return re.sub(r"^refs/(remotes|heads)/", "", ref)

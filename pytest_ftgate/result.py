@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import Annotated, Any, Literal
 
 from pytest_ftgate.errors import FtgateError
@@ -20,11 +21,12 @@ Kind = Literal["data", "models", "gain", "form", "cost", "freshness", "review"]
 """What a check is about."""
 _NAMES: Mapping[Kind, str] = {
     "data": "min_training_examples min_test_examples min_wins leaked leaked_near conflicts near_duplicates "
-    "test_near_duplicates group_overlap labels_missing imbalance empty_outputs chat_format too_long prompt_leak",
-    "models": "models baseline_answers candidate_answers identical_outputs baseline_prompt baseline_params "
-    "prompt_mismatch unusable_answers retries",
+    "test_near_duplicates group_overlap labels_in_common labels_missing imbalance empty_outputs chat_format "
+    "too_long prompt_leak",
+    "models": "models baseline_answers candidate_answers identical_outputs baseline_prompt "
+    "prompt_mismatch recording_order retries",
     "gain": "margin evidence max_drop thresholds guards slices hypothesis weak_baseline degenerate_candidate "
-    "rare_group_loss circular knowledge alternatives headroom power",
+    "rare_group_loss circular knowledge alternatives headroom power agreement",
     "form": "formatting_gain",
     "cost": "cheaper_by faster_by economics",
     "freshness": "max_age_days base_changed test_set_changed",
@@ -138,9 +140,6 @@ class ModelResult:
     n_stored: Annotated[int | None, about("answers from the store or a recording")] = None
     n_retries: Annotated[int | None, about("failed calls that were made again")] = None
     n_refused: Annotated[int | None, about("refused and filtered answers")] = None
-    n_empty: Annotated[int | None, about("empty answers")] = None
-    n_cut_off: Annotated[int | None, about("answers that were cut off")] = None
-    n_unknown: Annotated[int | None, about("answers that are not a known label")] = None
     latency_p50_s: float | None = None
     latency_p95_s: float | None = None
     input_tokens: int | None = None
@@ -152,6 +151,7 @@ class ModelResult:
     price: str | None = field(default=None, metadata=INNER)  # its source, or "unknown: " and the reason
     oldest_age_s: float | None = field(default=None, metadata=INNER)  # of the oldest stored answer
     verified: bool | None = field(default=None, metadata=INNER)  # False: recorded without hashes of inputs
+    unscored: str | None = field(default=None, compare=False, metadata=INNER)  # why the gate was not judged
 
     @property
     def error_rate(self) -> float | None:
@@ -159,11 +159,16 @@ class ModelResult:
         return (self.n_errors or 0) / self.n_expected if self.n_expected else None
 
     def score(self, name: str) -> float:
-        """Return the value of a metric; raise :class:`KeyError`, which lists the measured ones, if there is none."""
+        """Return the value of a metric.
+
+        Raise :class:`KeyError` if there is none: it says why the gate was not judged, or lists the measured metrics.
+        """
         value = self.metrics.get(name)
-        if value is None:
-            raise KeyError(f"{name}: measured are {listed(self.metrics)}; list other metrics under metric")
-        return value
+        if value is not None:
+            return value
+        if self.unscored is not None:
+            raise KeyError(f"{name} was not measured, because the gate was not judged: {self.unscored}")
+        raise KeyError(f"{name}: measured are {listed(self.metrics)}; list other metrics under metric")
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +281,23 @@ class Flip:
 
 
 @dataclass(frozen=True, slots=True)
+class AgreementResult:
+    """How often the candidate gives the same answer as a baseline, as the metric reads it (agreement)."""
+
+    baseline: Annotated[str, about("the name of the baseline")]
+    min: Annotated[float, about("the share that is required")]
+    share: Annotated[float, about("the measured share of examples with the same answer")]
+    lower_bound: Annotated[float | None, about("one-sided bound of the share at the confidence")]
+    n: Annotated[int, about("examples")]
+    n_different: Annotated[int, about("examples with another answer in at least one repeat")]
+    different: Annotated[
+        tuple[Flip, ...], about("some examples with another answer, first those that the baseline has right")
+    ] = ()
+    examples_needed: int | None = field(default=None, metadata=INNER)
+    note: str | None = field(default=None, metadata=INNER)  # what the bound rests on, such as the number of groups
+
+
+@dataclass(frozen=True, slots=True)
 class BreakdownResult:
     """The parts that make up the value of one metric of one model."""
 
@@ -376,6 +398,7 @@ class GateResult(Comparison):
     gate: Annotated[str | None, about("the gate's name in the file")] = None
     loosened: Annotated[tuple[str, ...], about("where the marker requires less than the gate file")] = ()
     metric_range: Range | None = None
+    shares: tuple[str, ...] = field(default=(), metadata=INNER)  # the metrics between 0 and 1
     models_called: bool = False
     broken: tuple[Flip, ...] = field(default=(), metadata=INNER)  # some that the candidate answers worse
     wrong: Annotated[
@@ -394,11 +417,33 @@ class GateResult(Comparison):
     slices: Annotated[tuple[PartResult, ...], about("compared with the best baseline, the worst change first")] = ()
     judges: Annotated[tuple[JudgeResult, ...], about("one for each judged metric")] = ()
     breakdowns: tuple[BreakdownResult, ...] = field(default=(), metadata=INNER)  # the deciding metric first
+    agreement: Annotated[AgreementResult | None, about("null without agreement")] = None
     attempt: Annotated[AttemptResult | None, about("null without max_attempts")] = None
     location: Annotated[str | None, about("file and line of the marker, relative to pytest's rootdir")] = None
 
     def __post_init__(self) -> None:
+        """Set ``passed``, and tell the models of a gate that was not judged why they have no scores."""
         object.__setattr__(self, "passed", self.verdict == "pass")
+        deciding = [check for check in self.checks if check.status == self.verdict]
+        if self.scored or not deciding:
+            return
+
+        why = f"{deciding[0].name}: {deciding[0].message}"
+        baselines = {role: replace(model, unscored=why) for role, model in self.baselines.items()}
+        object.__setattr__(self, "baselines", baselines)
+        object.__setattr__(self, "baseline", replace(self.baseline, unscored=why))
+        object.__setattr__(self, "candidate", replace(self.candidate, unscored=why))
+
+    def __bool__(self) -> bool:
+        """Refuse to be a truth value, since a result that did not pass would be true, too."""
+        raise TypeError("a GateResult has no truth value: use result.passed, or compare with None by `is None`")
+
+    def __str__(self) -> str:
+        """Return the block that the terminal shows of the gate."""
+        # Reports import this module, so that they are loaded only where a result is printed.
+        text = import_module("pytest_ftgate.reports.text")
+        block: str = text.failure_text(self)
+        return block
 
     @property
     def models(self) -> dict[str, ModelResult]:

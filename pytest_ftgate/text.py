@@ -172,12 +172,6 @@ def plural(count: int, noun: str, nouns: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
 
 
-def ordinal(number: int) -> str:
-    """Return ``2nd``."""
-    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number:,}{ending}"
-
-
 # --- times ---------------------------------------------------------------------------------------------------
 
 DAY_S = 86_400.0

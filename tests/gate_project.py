@@ -340,7 +340,6 @@ def _judge(project: Project, gate: str | None, marked: Mapping[str, Any], hook: 
     from pytest_ftgate.errors import FtgateError, Where
     from pytest_ftgate.gate.run import judge_gate
     from pytest_ftgate.gate.state import DataSets, Services
-    from pytest_ftgate.ini_file import ini_paths
     from pytest_ftgate.plugin.layers import Layers, Level
     from pytest_ftgate.reports.recordings import read_notes, read_recordings
     from pytest_ftgate.result import GateResult, failed_result
@@ -382,13 +381,17 @@ def _judge(project: Project, gate: str | None, marked: Mapping[str, Any], hook: 
             ini = root / "pytest.ini" if (root / "pytest.ini").exists() else None
             ref = project.ini.get("ftgate_base_ref")
             if (root / ".git").exists():
-                compared = weaker.compare(path, lambda folder: path, root, list(ini_paths(root)), ini, ref=ref)
-            forbids = project.ini.get("ftgate_forbid_weakening", False)
-            files: Any = SimpleNamespace(path=Path, forbids_weakening=forbids, required=[], base_ref=ref)
-            files.compared, files.requires = lambda file: compared, lambda name, in_file: False
-            reviewed = layers.reviewed(files)
+                compared = weaker.compare(path, root, ini, ref)
+            stand_in: Any = SimpleNamespace(
+                compared=compared,
+                forbids_weakening=project.ini.get("ftgate_forbid_weakening", False),
+                required=[],
+                base_ref=ref,
+                requires=lambda name, in_file: False,
+            )
+            reviewed = layers.reviewed(stand_in)
             result = judge_gate(config, services, nodeid=nodeid, reviewed=reviewed).result
-            result = replace(result, loosened=tuple(layers.loosened.values()))
+            result = replace(result, loosened=tuple(f"{key}: {values}" for key, values in layers.loosened.items()))
         except FtgateError as error:
             result = failed_result(result, error)
     facts: dict[str, Any] = json.loads(json.dumps(replace(result, location=place).to_dict(whole=True), allow_nan=False))

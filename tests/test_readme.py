@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from doc_pages import ROOT, blocks
-from gate_project import Project
+from gate_project import Project, statuses
 
 BLOCKS = list(blocks(ROOT / "README.md"))
 
@@ -71,7 +71,18 @@ def test_the_test_command_is_what_our_own_gate_runs() -> None:
 def test_a_gate_of_ones_own_runs_when_pasted(pytester: pytest.Pytester) -> None:
     project = Project(pytester)
     project.file("test_orders.py", named("test_orders.py"))
-    project.run_apart().assert_outcomes(passed=1)
+    gate = project.gate(apart=True)
+    project.result.assert_outcomes(passed=1)
+    assert gate["note"] == "22 groups"  # as the page says of sentences of one template
+    assert "warning" not in statuses(gate).values()
+
+
+def test_the_command_of_one_test_selects_one() -> None:
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (arguments,) = re.findall(r"`python -m pytest (\S+ -k \w+)` \| one test", guide)
+    command = [sys.executable, "-m", "pytest", *arguments.split(), "--collect-only", "-q", "-n0"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout
 
 
 def test_detectable_gains_are_those_of_the_plan() -> None:

@@ -299,8 +299,8 @@ _OPTION_MEANINGS = {
     "`sequence` compares by position, `set` whole items in any order",
     "tolerance": "allowed difference between numbers: one number, or for fields a mapping of field to number",
     "relative": "allowed difference as a share of the expected number",
-    "low": "least number that may be expected or answered; with `high` it bounds the error",
-    "high": "greatest number that may be expected or answered",
+    "low": "least number that may be expected or answered; required",
+    "high": "greatest number that may be expected or answered; required",
     "separator": "between labels that are not a JSON list; default `,`",
 }
 _NEEDED_OPTIONS: dict[str, dict[str, Any]] = {
@@ -327,9 +327,9 @@ def _watched(name: str) -> tuple[Any, tuple[str, ...], str]:
     def allow(_: Options, *keys: str) -> None:
         allowed.append(keys)
 
-    def load(options: Options, module: str, *, extra: str) -> Any:
-        extras.append(extra)
-        return needed(options, module, extra=extra)
+    def load(options: Options, module: str) -> Any:
+        extras.append("text")  # what text metrics load is the extra of that name
+        return needed(options, module)
 
     spec = MetricSpec(name, _NEEDED_OPTIONS.get(name, {}), Source("file", "the reference", ROOT))
     with (
@@ -405,8 +405,8 @@ _DECIDES = {
     "min_test_examples": "too few test examples",
     "baseline_answers": "an answer of a baseline is missing",
     "candidate_answers": "an answer of the candidate is missing",
-    "identical_outputs": "both models are one, or answer alike throughout",
-    "degenerate_candidate": "the candidate always answers the same",
+    "identical_outputs": "the candidate and a baseline with a margin answer alike throughout, or are one model",
+    "degenerate_candidate": "the candidate gives one answer to everything, or none",
     "guards": "another task got worse, or may have",
     "slices": "a part of the test set got significantly worse",
     "economics": "it does not pay within the limit, or the cost is unknown",
@@ -445,17 +445,16 @@ _CURES = {
     "goal": "use what the message suggests",
     "weak_baseline": "describe the task and every answer in its prompt",
     "baseline_prompt": "give the baseline the same",
-    "formatting_gain": "ask the baseline for the bare answer, or `goal: format`",
+    "formatting_gain": "tell the baseline how to answer, or `goal: format`",
+    "recording_order": "correct the ids of the answers, or how they were joined",
     "prompt_leak": "take the test examples out of the prompt",
     "rare_group_loss": "add groups",
-    "leaked": "remove the training rows (`init --dedupe`), and train again",
+    "leaked": "remove the training rows (`init --dedupe`) and train again, or remove the test rows",
     "leaked_near": "the same; or accept them if they only look alike",
     "circular": "let people check the labels",
-    "baseline_params": "give both models the same parameters",
     "prompt_mismatch": "paste the line of the message",
     "knowledge": "use retrieval",
     "alternatives": "keep the prompt",
-    "unusable_answers": "look at the raw answers; raise `max_tokens`",
     "retries": "lower `concurrency`, or set `requests_per_minute`",
     "attempts": "commit the ledger; set `max_attempts`",
     "base_changed": "judge again; name a dated snapshot",
@@ -464,15 +463,15 @@ _CURES = {
     "hypothesis": "write down what was learned",
     "labels_missing": "add training examples; correct misspelt labels",
 }
-"""What helps, where the finding itself (``FINDINGS``) has no general cure."""
+"""What helps, where the finding itself (``CURES``) has no general cure."""
 
 
 def _checks() -> Iterator[str]:
-    from pytest_ftgate.checks.audit.findings import FINDINGS
+    from pytest_ftgate.checks.findings import CURES
     from pytest_ftgate.config.requirements import CHANGEABLE
     from pytest_ftgate.result import CHECKS
 
-    cures = {one.name: one.advice for one in FINDINGS if isinstance(one.advice, str)} | _CURES
+    cures = {**CURES, **_CURES}
     explained = {**_DECIDES, **{name: one.finds for name, one in CHANGEABLE.items()}}
     for found in (explained, cures):
         if set(found) != set(CHECKS):
@@ -556,7 +555,8 @@ def _command_line() -> str:
 
 
 def _with_value(name: str, settings: Mapping[str, Any]) -> str:
-    value = settings.get("metavar") or ",".join(settings.get("choices", ()))
+    choices = ",".join(settings.get("choices", ()))
+    value = settings.get("metavar") or (choices and f"{{{choices}}}")
     return f"{name}={value}" if value else name
 
 
@@ -602,14 +602,26 @@ def test_a_larger_model(ftgate_evaluate: Any) -> None:
     assert first.completion.text != ""
 ```"""
 _JUDGE = """```python
-from pytest_ftgate import judge, read_report
+from pytest_ftgate import judge
 
 result = judge("intents", candidate="recorded:ft.jsonl", margin=0.08)
+print(result)  # the block of the terminal
 if result.passed:
     print(result.gain, result.candidate.score("accuracy"))
 for check in result.checks:
     if check.status == result.verdict:
         print(check.name, check.message, check.advice)
+```"""
+_REPORT = """```python title="deploy.py"
+from pytest_ftgate import read_report
+
+report = read_report("gates.json")
+for gate in report:
+    print(gate.name, gate.verdict)
+for required in report.unjudged:
+    print(required.name, required.reason)
+if not report.passed:
+    raise SystemExit(1)
 ```"""
 _RUN = {
     "metrics": "values by name: the requested metric, and `accuracy` for label metrics",
@@ -637,11 +649,11 @@ _FACTS = {
 }
 _MODEL_FACTS = {
     "name, model, revision": "its name in reports, and at the endpoint",
-    "value, metrics": "the deciding metric, and all by name; `score(name)` is a float, or an error that lists what was "
-    "measured",
+    "value, metrics": "the deciding metric, and all by name; `score(name)` is a float, or a `KeyError` that lists what "
+    "was measured or says why the gate was not judged",
     "n_expected, n_scored, n_errors": "answers expected, scored, missing",
-    "n_stored, n_retries, n_refused, n_empty, n_cut_off, n_unknown": "answers from the store, calls made again, and "
-    "kinds of answers that are scored wrong",
+    "n_stored, n_retries, n_refused": "answers from the store, calls made again, and answers that were refused or "
+    "filtered",
     "latency_p50_s, latency_p95_s, input_tokens, output_tokens, cost_usd": "measured; `null` where one answer lacks it",
 }
 _ROOT = {
@@ -680,8 +692,14 @@ def _python_and_json() -> str:
         _table(("attribute of `Run`", "meaning"), _rows(_RUN)),
         "## Outside pytest",
         "`judge` gives the verdict of a test with the marker in a notebook or a training script, from the same gate "
-        "file and the same stored answers; `read_report(path)` reads a JSON report. Both return `GateResult`s.",
+        "file and the same stored answers:",
         _JUDGE,
+        "A `GateResult` has no truth value: `if judge(...)` raises `TypeError`, because it would also be true for a "
+        "gate that failed.",
+        "`read_report(path)` returns the `Report` of a session, a sequence of its gates. `passed` is true only if "
+        "gates were judged, all of them passed, and every required gate was met; it is false where "
+        "`--ftgate-allow-missing` only listed a required gate:",
+        _REPORT,
         "## `GateResult`",
         "The fixture `ftgate`, `judge`, the hooks and the JSON report have the same facts under the same names, always "
         "all of them; what was not measured is `None` (`null`).",

@@ -12,7 +12,7 @@ from typing import get_args
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.result import Action, Advice, Check, Diagnosis, GateResult
-from pytest_ftgate.runs.mistakes import OF_FORM, RIGHT
+from pytest_ftgate.runs.mistakes import RIGHT
 from pytest_ftgate.statistics.evidence import Comparison, reaches
 from pytest_ftgate.text import is_share, plural, printable, show_amount, show_difference, show_percent
 
@@ -192,7 +192,7 @@ TOOLS_ADVICE = (
 _LENGTH = "max_completion_tokens (or max_tokens)"
 _TRAINED = "Prompt the {role} as in its training rows"
 _CURES: Mapping[str, tuple[Action, str, str]] = {
-    "form": ("better_prompt", f"{_TRAINED}: with the same system message and template.", "are in the wrong format"),
+    "malformed": ("better_prompt", f"{_TRAINED}: with the same system message and template.", "are malformed"),
     "empty": (
         "measure_again",
         "Find out why the {role} answers nothing: look at a raw answer of its endpoint (curl), raise "
@@ -205,12 +205,11 @@ _CURES: Mapping[str, tuple[Action, str, str]] = {
         "Find out why the {role}'s endpoint does not answer: with missing_answers: wrong a missing answer is wrong.",
         "are missing",
     ),
-    "no_call": ("better_prompt", TOOLS_ADVICE, "call no tool where one is due"),
     "refusal": ("better_prompt", f"{_TRAINED}, and remove refusals from the outputs of these rows.", "are refusals"),
 }
 """The advice on each kind of answer: what to do, and what such answers are."""
 _OF_BASELINE = {
-    "form": "Tell the baseline in its prompt how to answer: name the labels, or the format, and allow nothing else.",
+    "malformed": "Tell the baseline in its prompt how to answer: name the labels or the format, and nothing else.",
     "refusal": "Tell the baseline in its prompt what the task is for, and what to answer in doubtful cases.",
 }
 """What to do about a baseline, which was not trained."""
@@ -219,9 +218,8 @@ _WITHOUT_PROMPT = "Check how the {role} is asked, and what it returns: the metri
 
 
 def _kinds(counts: Counts) -> dict[str, int]:
-    """Return the numbers of answers that do not show what a model knows, by kind; of the form empty ones are apart."""
-    form = sum(counts.get(kind, 0) for kind in OF_FORM if kind != "empty")
-    return {kind: form if kind == "form" else counts.get(kind, 0) for kind in _CURES}
+    """Return the numbers of answers that do not show what a model knows, by kind."""
+    return {kind: counts.get(kind, 0) for kind in _CURES}
 
 
 def _mostly_unusable(counts: Counts) -> bool:
@@ -246,7 +244,7 @@ def _cure(kind: str, role: str, case: _Case) -> Advice:
         action, text = "measure_again", _WITHOUT_PROMPT
     elif role == "baseline":
         text = _OF_BASELINE.get(kind, text)
-    if kind == "form" and 2 * counts.get("unknown_label", 0) >= count:
-        what = "are no expected label"
+    if kind == "malformed" and case.gate.deciding.calls_tools:
+        text = TOOLS_ADVICE
     fact = f"{count:,} of {plural(sum(counts.values()), 'answer')} of the {role} {what}"
     return Advice(action, text.format(role=role), fact)

@@ -71,7 +71,7 @@ def check_knowledge(gate: Context) -> list[result.Check]:
     found = gate.facts.get("diagnosis")
     if found is None:
         return []
-    recalled, fixed = found.recalled or 0, gate.comparisons[gate.best].wins or 0
+    recalled, fixed = found.recalled or 0, gate.facts.get("wins") or 0
     if fixed < RECALLED_LEAST or recalled < RECALLED_SHARE * fixed:
         return []
     message = (

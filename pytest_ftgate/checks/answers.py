@@ -1,26 +1,22 @@
-"""The answers of the models: whether all arrived, and whether they are answers."""
+"""The answers of the models: whether all arrived, each at its own row."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import accumulate
+from operator import eq
 
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.metrics.labels import LabelSet
-from pytest_ftgate.metrics.reading import holds, read_leniently, renamed
+from pytest_ftgate.data import DataSet
 from pytest_ftgate.result import Check, called
 from pytest_ftgate.runs.measure import Measured
-from pytest_ftgate.text import plural, printable, quoted, shortened
+from pytest_ftgate.text import plural, printable, shortened
 
 _PLACES_SHOWN, _ID_CHARACTERS, _CAUSE_CHARACTERS = 3, 40, 1_000
-_NO_ANSWERS = {"n_unknown": "without a known label", "n_refused": "refused or filtered"}
-_NO_ANSWERS |= {"n_cut_off": "cut off", "n_empty": "empty"}
 _MANY = 0.05
-"""The share of retried calls, and of a baseline's answers without text, from which measures may be wrong."""
-_FEWEST, _BETTER, _SAME, _FEW_LABELS = 20, 1.5, 0.9, 0.15
-"""The fewest examples, how many times as many answers must fit another row, the share that fits in any order or under
-other names, and the share that is right by chance from which on labels are few: then answers of another row are right
-by chance, or wrong alike."""
+"""The share of retried calls from which latencies and costs may be wrong."""
+_FEWEST = 5
+_ONE_IN = 10
+"""At least so many answers, and one in so many, must fit another row than their own."""
 
 
 def answers_of(role: str) -> str:
@@ -77,96 +73,61 @@ def check_retries(gate: Context) -> Iterator[Check]:
             yield Check("retries", "warning", message, retries, advice=cure)
 
 
-def check(gate: Context) -> Iterator[Check]:
-    """Note how many answers are unusable, and so wrong; many of a baseline that have no text are a warning."""
-    for role, one in gate.scored.items():
-        model = called(role, one.facts.name)
-        for attribute, what in _NO_ANSWERS.items():
-            if count := getattr(one.facts, attribute):
-                message = f"{model}: {plural(count, 'answer')} {what}, scored as wrong"
-                many = count >= _MANY * (one.facts.n_expected or 0) and attribute != "n_unknown"
-                prompt = "Correct the baseline's prompt, or raise its max_tokens"
-                cure = prompt if gate.asked(role).has_prompt else "Check how the baseline was asked"
-                weak = many and role in gate.config.baselines
-                advice = f"{cure}: a gain over answers without text proves little." if weak else None
-                yield Check("unusable_answers", "warning" if weak else "note", message, count, advice=advice)
-        labels = gate.deciding.label_set
-        if labels is not None and (several := labels.reading.count_ambiguous(one.answers)):
-            message = f"{model}: pattern finds different labels in {plural(several, 'answer')}; the first one counts"
-            advice = "Write a pattern that only the final answer matches, such as 'Label: (.*)$'."
-            yield Check("unusable_answers", "warning", message, several, advice=advice)
-
-
 def check_order(gate: Context) -> Iterator[Check]:
-    """Warn of answers that fit other examples, those of the next or previous row or in any order, or other labels.
+    """Check that no answers fit the rows of others: at least 5 of a model, and a tenth.
 
-    No more of them are right than by chance: than if the same answers were dealt to the examples at random.
+    The other row is the next or the previous one, or the one at the same place where the rows are
+    sorted by id. What few rows expect counts alone: a label that one in ten rows expects is right
+    elsewhere by chance.
     """
-    metric, n = gate.deciding, len(gate.test)
-    if metric.judged or not metric.compares or n < _FEWEST:
+    metric = gate.deciding
+    if metric.judged or not metric.compares:
         return
-    expected = metric.bare().answers_read([metric.right_answer(value) for value in gate.expected])
-    for role, one in gate.scored.items():
-        read = metric.answers_read(one.answers[0])
-        found = _fitting(gate, read, expected)
-        cure = "how these answers were joined to the examples, by id or in order"
-        if found is None and (names := _other_names(metric.label_set, one.answers[0], read, expected)):
-            (answer, label), count = next(iter(names.items())), sum(text in names for text in one.answers[0])
-            found = count, f"answers are other names of labels, such as {quoted(answer)} for {quoted(label)}"
-            cure = "the names of the labels"
-        if found is not None:
-            message = f"{called(role, one.facts.name)} is right on {_same(read, expected):,} of {plural(n, 'example')}"
-            message += f", but {found[0]:,} {found[1]}"
-            advice = f"Check {cure} ({gate.asked(role).source})."
-            yield Check(answers_of(role), "warning", message, found[0], advice=advice, action="measure_again")
+    expected = metric.bare().answers_read(map(metric.right_answer, gate.expected))
+    orders = _orders(gate.test).items()
+    for role, model in gate.scored.items():
+        answers = metric.answers_read(model.answers[0])
+        count, start, words = max((*_misplaced(answers, expected, rows), words) for words, rows in orders)
+        if count >= max(_FEWEST, len(expected) / _ONE_IN):
+            right = sum(map(eq, answers, expected))
+            message = f"{called(role, model.facts.name)}: from {gate.test.where(start)} on, {count:,} "
+            message += f"more answers fit the {words} than their own; "
+            message += f"{right:,} of {plural(len(expected), 'answer')} are right"
+            cure = "Correct the ids of these answers, or how they were joined to the examples"
+            cure += f" ({gate.asked(role).source})."
+            yield Check("recording_order", "fail", message, count, 0, None, cure, "measure_again")
+
+
+def _orders(test: DataSet) -> dict[str, list[int]]:
+    """Return the row whose answer each row may have got by mistake, by words for it."""
+    rows = list(range(len(test)))
+    by_id = sorted(rows, key=lambda row: test.examples[row].id)
+    places = sorted(rows, key=by_id.__getitem__)
+    return {
+        "next row": [*rows[1:], *rows[:1]],
+        "previous row": [*rows[-1:], *rows[:-1]],
+        "row in the order of sorted ids": by_id,
+        "row at its place among sorted ids": places,
+    }
 
 
 Answers = Sequence[str | None]
 
 
-def _fitting(gate: Context, read: Answers, expected: Answers) -> tuple[int, str] | None:
-    """Return how many answers fit other examples, with words for them; None unless only chance makes some right."""
-    found, n = [], len(read)
-    for place, by in (("next", 1), ("previous", -1)):
-        other = [*expected[by:], *expected[:by]]
-        rows = zip(read, expected, other, strict=True)
-        better = [(one is not None) * ((one == there) - (one == here)) for one, here, there in rows]
-        sums = list(accumulate(reversed(better)))[_FEWEST - 1 :]
-        start = n - _FEWEST - sums.index(max(sums))  # from which on most more answers fit the other row
-        fit, right, chance = _same(read[start:], other[start:]), *_by_chance(read[start:], expected[start:])
-        few = chance > _FEW_LABELS * (n - start)
-        enough = _SAME * n if few else max(_FEWEST / 2, _BETTER * right, _BETTER * chance)
-        if right <= chance + 2 * chance**0.5 and fit >= enough and len({*expected[start:]}) > 1:
-            where = f" from {gate.test.where(start)} on" if start else ""
-            found.append((fit, f"answers{where} fit the {place} row"))
-    right, chance = _by_chance(read, expected)
-    dealt = (Counter(read) & Counter(expected)).total()
-    if not found and right <= chance + 2 * chance**0.5 and chance <= _FEW_LABELS * n and dealt >= _SAME * n:
-        found.append((dealt, "answers fit the examples in another order"))
-    return max(found, default=None)
-
-
-def _by_chance(read: Answers, expected: Answers) -> tuple[int, float]:
-    """Return how many answers are right, and how many would be if they were dealt to the examples at random."""
-    wanted = Counter(expected)
-    return _same(read, expected), sum(wanted[one] for one in read if one is not None) / len(read)
-
-
-def _same(answers: Answers, expected: Answers) -> int:
-    return sum(one is not None and one == other for one, other in zip(answers, expected, strict=True))
-
-
-def _other_names(labels: LabelSet | None, answers: Answers, read: Answers, expected: Answers) -> dict[str, str]:
-    """Return the label that each answer stands for, if nearly all wrong ones have one; none that is right somewhere."""
-    if labels is None:
-        return {}
-    rows = list(zip(answers, read, expected, strict=True))
-    wrong = [(answer, label) for answer, one, label in rows if one != label and answer and label]
-    right = {answer for answer, one, label in rows if one == label}
-    names = {
-        answer: label
-        for answer, label in renamed(wrong, fewest=2).items()
-        if answer not in right  # nor one that says a label in whatever form
-        and not (read_leniently(answer, "label", labels=labels) == label or holds(answer, label, labels))
-    }
-    return names if wrong and sum(answer in names for answer, _ in wrong) >= _SAME * len(wrong) else {}
+def _misplaced(answers: Answers, expected: Answers, rows: Sequence[int]) -> tuple[int, int]:
+    """Return how many more answers fit ``rows`` than their own row, and from which row on most do."""
+    counts = Counter(expected)
+    most = excess = start = 0
+    for row in reversed(range(len(answers))):
+        answer = answers[row]
+        other = expected[rows[row]]
+        if answer is None or expected[row] == other:
+            continue
+        if answer == expected[row]:
+            excess -= 1
+        elif answer == other and _ONE_IN * counts[other] <= len(expected):
+            excess += 1
+        if excess > most:
+            most = excess
+            start = row
+    return most, start

@@ -1,18 +1,21 @@
 """Several attempts on one test set: each is judged at half the level of the one before, and has a line in the ledger.
 
-Other answers are another attempt, and so is another candidate until its answers are known. A tenth of the examples,
-chosen by hash, may be shown; it does not count from the second attempt on, because it can be mended without any gain
-elsewhere. ``benchmarks/attempts.py`` measures what this prevents. Without ``max_attempts`` attempts are only noted.
+The attempts on a test set are the distinct sets of answers, of the candidate and of the baselines. Attempt k is judged
+at the gate's level times 2^-k, so that all of them together pass a useless candidate no more often than one alone (a
+union bound). A tenth of the examples, chosen by hash, may be shown. It never counts, because what is shown can be
+corrected without any gain elsewhere. ``benchmarks/attempts.py`` measures what this prevents.
+
+Without ``max_attempts``, other answers than at the last verdict are a warning.
 """
 
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from pytest_ftgate import git, plain
 from pytest_ftgate.config import GateKeys
@@ -23,11 +26,21 @@ from pytest_ftgate.models import Model, key_of
 from pytest_ftgate.result import AttemptResult, Check, Threshold
 from pytest_ftgate.runs.jobs import Run
 from pytest_ftgate.runs.store import Store
-from pytest_ftgate.text import ordinal, plural
+from pytest_ftgate.text import plural
 
-_MOST = 400  # hashes in a line; the smallest ones of a larger test set are a random sample
+_MOST = 400  # hashes of a test set in a line; the smallest ones of a larger set are a random sample
 _SHOWN_ONE_IN = 10
 _NOTE = "attempt: "
+
+
+# --- the test set --------------------------------------------------------------------------------------------
+
+
+class Shown(NamedTuple):
+    """Hold the examples that may be shown, and the deciding metric for them. They do not count."""
+
+    test: DataSet
+    metric: Metric
 
 
 def hash_of(text: str) -> str:
@@ -35,26 +48,51 @@ def hash_of(text: str) -> str:
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
+def may_be_shown(example: Example) -> bool:
+    """Return whether an example is in the tenth that may be shown. Examples of one group stay together."""
+    text = f"group {example.group}"
+    if example.group is None:
+        text = normalized_input(example.input)
+
+    return int(hash_of(text), 16) % _SHOWN_ONE_IN == 0
+
+
+def divide(config: GateKeys, test: DataSet) -> tuple[DataSet, DataSet]:
+    """Return the examples that count, and those that may be shown and do not count.
+
+    Raises:
+        ConfigError: all examples may be shown.
+    """
+    counting: list[Example] = []
+    showing: list[Example] = []
+    for example in test:
+        examples = showing if may_be_shown(example) else counting
+        examples.append(example)
+
+    if not counting:
+        what = "no test example counts, because all of them are in the tenth that may be shown"
+        where = config.sources["test_set"].where()
+        raise ConfigError(what, where=where, cure="Add examples of other groups.")
+
+    return replace(test, examples=tuple(counting)), replace(test, examples=tuple(showing))
+
+
 def fingerprint(examples: Iterable[Example]) -> tuple[str, ...]:
     """Return what identifies a test set: the hashes of its inputs with their expected outputs."""
-    hashes = {hash_of(f"{normalized_input(one.input)}\n{expected_text(one.expected)}") for one in examples}
+    hashes = set()
+    for example in examples:
+        hashes.add(hash_of(f"{normalized_input(example.input)}\n{expected_text(example.expected)}"))
+
     return tuple(sorted(hashes)[:_MOST])
 
 
 def same_test_set(now: tuple[str, ...], then: tuple[str, ...]) -> bool:
     """Return whether at least half of the examples were there before, as far as both kept their hashes."""
-    own = {one for one in now if len(then) < _MOST or one <= then[-1]}
-    return bool(own) and 2 * len(own.intersection(then)) >= len(own)
+    comparable = {example for example in now if len(then) < _MOST or example <= then[-1]}
+    return bool(comparable) and 2 * len(comparable.intersection(then)) >= len(comparable)
 
 
-def may_be_shown(example: Example) -> bool:
-    """Return whether an example is in the tenth that may be shown. Examples of one group stay together."""
-    text = normalized_input(example.input) if example.group is None else f"group {example.group}"
-    return int(hash_of(text), 16) % _SHOWN_ONE_IN == 0
-
-
-class MovedError(Exception):
-    """Report that this is another attempt than it was judged as: by its answers, or since another process took it."""
+# --- attempts ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -63,7 +101,7 @@ class Entry:
 
     Attributes:
         candidate: its spelling, and a hash of the key of its first answer.
-        answers: the hashes of its answers.
+        answers: a hash of all answers of the candidate, then of those of each baseline, which are sorted.
         test_set: the fingerprint of the test set.
         gain: the measured gain, in the metric's unit.
         level: the probability of a false pass that the attempt was allowed, such as 0.0125.
@@ -84,213 +122,298 @@ class Entry:
 
 @dataclass(frozen=True)
 class Attempt:
-    """Hold which attempt on its test set a candidate is.
+    """Hold which attempt on its test set a gate judges.
 
     Attributes:
         asked: the keys of the gate, before the level of the attempt.
-        whole: the test set with the examples that do not count.
-        metric: the deciding metric, for any part of the test set.
-        candidate, test_set: as in the ledger.
-        number, before: which attempt on the test set this is, from 1, and the distinct ones before, in their order.
-        answers: the hashes of its answers; empty: not known yet, and expected to be those that were judged last.
-        runs: those over the whole test set, by role.
+        candidate, answers, test_set: as in the ledger; ``answers`` is empty until all answers are known.
+        before: the attempts on this test set in the ledger, in their order; none without ``max_attempts``.
     """
 
     asked: GateKeys
-    whole: DataSet
-    metric: Metric
     candidate: str
     test_set: tuple[str, ...]
-    number: int = 1
-    answers: frozenset[str] = frozenset()
+    answers: tuple[str, ...] = ()
     before: tuple[Entry, ...] = ()
-    runs: Mapping[str, Run] = field(default_factory=dict)
-
-    def among(self, entries: Iterable[Entry]) -> "Attempt":
-        """Return this attempt after others: the same answers are one, and before they are known one candidate's."""
-        before = {(one.candidate, one.answers): one for one in entries if same_test_set(self.test_set, one.test_set)}
-        known, answers = len(before) + 1, tuple(sorted(self.answers)[:_MOST])
-        for number, one in enumerate(before.values(), 1):
-            own = one.candidate == self.candidate and self.answers.issuperset(one.answers if answers else ())
-            known = number if own or one.answers == answers else known
-        return replace(self, before=tuple(before.values()), number=known)
 
     def answered(self, runs: Mapping[str, Run]) -> "Attempt":
-        """Return this attempt with its answers known: a hash of each input with the answers to it."""
-        answers = set()
-        for example, *given in zip(self.whole, *runs["candidate"].predictions, strict=True):
-            texts = [one.completion and one.completion.text for one in given]
-            answers.add(hash_of(canonical_json([normalized_input(example.input), *texts])))
-        found = replace(self, runs=runs, answers=frozenset(answers))
-        return found if self.facts else found.among(self.before)
+        """Return the attempt with its answers, by the runs over the test set, among those of the ledger as it is now.
+
+        Raises:
+            DataError: the ledger is damaged.
+        """
+        candidate = _hash_of_answers(runs["candidate"])
+        baselines = [_hash_of_answers(run) for role, run in runs.items() if role != "candidate"]
+        answers = (candidate, *sorted(baselines))
+        return replace(self, answers=answers, before=_attempts_on(self.test_set, self.asked))
+
+    @property
+    def number(self) -> int:
+        """Return which attempt this is, from 1. Until its answers are known, they are taken for the last known ones."""
+        numbers = [number for number, entry in enumerate(self.before, 1) if self._is_like(entry)]
+        return numbers[-1] if numbers else len(self.before) + 1
+
+    def _is_like(self, entry: Entry) -> bool:
+        if self.answers:
+            return entry.answers == self.answers
+        return entry.candidate == self.candidate
 
     @property
     def is_known(self) -> bool:
-        """Return whether it was judged before: this candidate, by these answers, as this attempt."""
-        return bool(self.answers) and self.among(self.before).number == self.number <= len(self.before)
+        """Return whether the ledger has this attempt, by its answers."""
+        return bool(self.answers) and self.number <= len(self.before)
 
     @property
     def facts(self) -> AttemptResult | None:
         """Return the facts for the result; None without ``max_attempts``. Attempt k has the gate's level times 2^-k."""
-        most, level = self.asked.max_attempts, 1 - self.asked.confidence
-        levels = (1 - level * 2.0**-k for k in (self.number - 1, self.number))
-        return None if most is None else AttemptResult(self.number, most, *levels)
+        if self.asked.max_attempts is None:
+            return None
+
+        level = 1 - self.asked.confidence
+        before = 1 - level * 2.0 ** (1 - self.number)
+        confidence = 1 - level * 2.0**-self.number
+        return AttemptResult(self.number, self.asked.max_attempts, before, confidence)
 
     @property
     def config(self) -> GateKeys:
-        """Return the keys that this attempt is judged by. They have no ``max_attempts``, so that it counts once."""
-        level = {} if self.facts is None else {"confidence": self.facts.confidence, "max_attempts": None}
-        return self.asked.model_copy(update=level) if level else self.asked
+        """Return the keys that this attempt is judged by."""
+        facts = self.facts
+        if facts is None:
+            return self.asked
 
-    @property
-    def counted(self) -> DataSet:
-        """Return the examples that count: with ``max_attempts`` from the second attempt on none that may be shown."""
-        if self.facts is None or self.number == 1:
-            return self.whole
-        if counted := tuple(example for example in self.whole if not may_be_shown(example)):
-            return replace(self.whole, examples=counted)
-        what = "no test example counts: all may be shown, and such examples count in the first attempt only"
-        raise ConfigError(what, where=self.asked.sources["test_set"].where(), cure="Add examples of other groups.")
+        return self.asked.model_copy(update={"confidence": facts.confidence})
 
-    @property
-    def shown(self) -> DataSet | None:
-        """Return the examples that may be shown, perhaps none; None: all of them, since attempts are not limited."""
-        return None if self.facts is None else replace(self.whole, examples=tuple(filter(may_be_shown, self.whole)))
+    def check_number(self) -> Iterator[Check]:
+        """Check that the attempt is none beyond ``max_attempts``."""
+        facts = self.facts
+        if facts is not None and facts.number > facts.most:
+            path = shown_path(_ledger_path(self.asked))
+            message = f"attempt {facts.number:,} on this test set, and {facts.most:,} are allowed ({path})"
+            cure = "Label a fresh test set, of which less than half is known, or take another approach."
+            yield self._check("fail", message, cure)
 
-    def check(self) -> Iterator[Check]:
-        """Check before any call that the attempt is none beyond ``max_attempts``."""
-        if (facts := self.facts) is None:
+    def check(self, shown: Shown | None) -> Iterator[Check]:
+        """Check which attempt the answers are, once they are known."""
+        yield from self.check_number()
+
+        facts = self.facts
+        if facts is None or facts.number > facts.most:
             return
-        threshold = Threshold("max_attempts", facts.most)
-        limit = facts.number, facts.most, str(self.asked.sources["max_attempts"])
-        if facts.number <= facts.most:
-            spared = len(self.whole) - len(self.counted)
-            message = f"{facts}; {spared:,} of {plural(len(self.whole), 'example')} may be shown and do not count"
-            yield Check("max_attempts", "pass", message if spared else str(facts), *limit, threshold=threshold)
-            if self.asked.evidence == "observed":
-                message = "evidence: observed has no level, so max_attempts only limits the number of attempts"
-                source = str(self.asked.sources["evidence"])
-                yield Check("attempts", "warning", message, source=source, advice="Set evidence: significant.")
-            return
-        message = f"attempt {facts.number:,} of {facts.most:,} on this test set ({shown_path(_path(self.asked))})"
-        cure = "Label a fresh test set, of which less than half is known, or take another approach."
-        yield Check("max_attempts", "fail", message, *limit, cure, "stop", threshold)
 
-    def check_again(self) -> Iterator[Check]:
-        """Without ``max_attempts``, warn of other answers than it was judged by before, and note a later candidate."""
-        if self.facts is not None or self.number == 1:
+        message = str(facts)
+        if shown is not None and len(shown.test):
+            message += f"; {plural(len(shown.test), 'example')} may be shown and do not count"
+        yield self._check("pass", message)
+
+        if self.asked.evidence == "observed":
+            message = "evidence: observed has no level, so max_attempts only limits the number of attempts"
+            source = str(self.asked.sources["evidence"])
+            yield Check("attempts", "warning", message, source=source, advice="Set evidence: significant.")
+
+    def _check(self, status: Literal["pass", "fail"], message: str, cure: str | None = None) -> Check:
+        most = self.asked.max_attempts
+        source = str(self.asked.sources["max_attempts"])
+        threshold = Threshold("max_attempts", most)
+        return Check("max_attempts", status, message, self.number, most, source, cure, "stop", threshold)
+
+    def check_last(self, notes: Store) -> Iterator[Check]:
+        """Without ``max_attempts``, warn of other answers than at the last verdict."""
+        if self.asked.max_attempts is not None:
             return
-        limit = 1, str(self.asked.sources["max_attempts"])
+
+        last = self._last_verdict(notes)
+        if last is None or last.answers == self.answers or not same_test_set(self.test_set, last.test_set):
+            return
+
+        models = "the candidate" if last.answers[0] != self.answers[0] else "a baseline"
+        message = (
+            f"the answers of {models} are not those of the last verdict ({last.at[:10]}): each new set of answers "
+        )
+        message += "makes a lucky pass more likely"
+        source = str(self.asked.sources["max_attempts"])
         cure = "Set max_attempts, which judges each attempt at a stricter level, or label a fresh test set."
-        if again := sum(one.candidate == self.candidate for one in self.before[: self.number - 1]):
-            message = f"judged again with other answers: {ordinal(again + 1)} time"
-            yield Check("attempts", "warning", message, again + 1, *limit, cure)
-        else:
-            message = f"this is attempt {self.number:,} on this test set: each one makes a lucky pass more likely"
-            yield Check("attempts", "note", message, self.number, *limit, cure)
+        yield Check("attempts", "warning", message, source=source, advice=cure)
 
-    def keep(self, gain: float, verdict: Any, at: str, notes: Store, tell: Callable[[str], None] | None) -> list[Check]:
-        """Add a verdict to the ledger, or ``tell`` the line that is to be committed; without a limit only note it.
+    def _last_verdict(self, notes: Store) -> Entry | None:
+        """Return the last verdict of this gate on this machine; None where there is none that can be read."""
+        with suppress(StoreError, ValueError):
+            text = notes.note(self._note)
+            if text is not None:
+                return plain.from_plain(Entry, strict_json.parse_json(text))
 
-        Raise :class:`MovedError`, or :class:`DataError` if the ledger is damaged or cannot be written.
+        return None
+
+    @property
+    def _name(self) -> str:
+        return self.asked.gate or self.asked.name
+
+    @property
+    def _note(self) -> str:
+        return f"{_NOTE}{self._name}"
+
+    def keep(
+        self,
+        gain: float,
+        verdict: Literal["pass", "fail", "inconclusive"],
+        at: str,
+        notes: Store,
+        tell: Callable[[str], None] | None,
+    ) -> Iterator[Check]:
+        """Add a new attempt to the ledger; without ``max_attempts`` only note its answers.
+
+        Args:
+            gain: the measured gain, in the metric's unit.
+            verdict: of the gate.
+            at: when it was judged.
+            notes: the notes of this machine.
+            tell: in a CI job, tells people the line that they have to commit; None: it is written.
+
+        Raises:
+            DataError: the ledger cannot be written.
         """
-        answers, level = tuple(sorted(self.answers)[:_MOST]), round(1 - self.config.confidence, 12)
-        name = self.asked.gate or self.asked.name
-        line = json.dumps(asdict(Entry(name, self.candidate, answers, self.test_set, gain, verdict, level, at)))
-        if self.facts is None:
-            with suppress(StoreError):
-                if not self.is_known:
-                    notes.keep_note(f"{_NOTE}{hash_of(line)}", line)
-            return []
-        shown = shown_path(path := _path(self.asked))
-        with nullcontext() if tell else _locked(path) as file:
-            now = self.among(_ledger(path))
-            if now.number != self.number:
-                raise MovedError
-            if now.is_known:
-                return []
-            if file is not None:
-                file.write(f"{line}\n".encode())
-        if not tell:
-            return [Check("attempts", "note", f"the attempt was added to {shown}", advice=f"Commit {shown}.")]
-        tell(f"commit this line to {shown}:\n{line}")
-        message = f"this verdict is not in the committed {shown}, so that later attempts would not count it"
-        return [Check("attempts", "error", message, advice=f"Commit the line printed after the session to {shown}.")]
+        level = round(1 - self.config.confidence, 12)
+        entry = Entry(self._name, self.candidate, self.answers, self.test_set, gain, verdict, level, at)
+        line = json.dumps(asdict(entry))
+
+        if self.asked.max_attempts is None:
+            with suppress(StoreError):  # the verdict does not depend on it
+                notes.keep_note(self._note, line)
+            return
+        if self.is_known:
+            return
+
+        path = _ledger_path(self.asked)
+        if tell is None:
+            _add_line(path, line)
+            message = f"the attempt was added to {shown_path(path)}"
+            yield Check("attempts", "note", message, advice=f"Commit {shown_path(path)}.")
+            return
+
+        tell(f"commit this line to {shown_path(path)}:\n{line}")
+        message = f"this verdict is not in the committed {shown_path(path)}, so that later attempts would not count it"
+        advice = f"Commit the line printed after the session to {shown_path(path)}."
+        yield Check("attempts", "error", message, advice=advice)
 
 
-def find_attempt(
-    config: GateKeys, model: Model, metric: Metric, test: DataSet, notes: Store, answers: frozenset[str]
-) -> Attempt:
-    """Return which attempt on the whole test set a model is; ``answers`` are the hashes of its, empty if unknown.
+def find_attempt(config: GateKeys, model: Model, test: DataSet) -> Attempt:
+    """Return which attempt on the test set a candidate is, as far as that is known before its answers.
 
-    It is known by the key of its first answer, a callable by its spelling. :class:`DataError`: the ledger is damaged.
+    It is known by the key of its first answer, a callable by its spelling.
+
+    Raises:
+        DataError: the ledger is damaged.
     """
-    name, earlier = config.candidate.spelling, list[Entry]()
+    name = config.candidate.spelling
     if model.persistent or model.function is None:
         name += f" {hash_of(key_of(model, test.examples[0]))}"
-    if config.max_attempts is not None:
-        earlier = _ledger(_path(config))
-    else:
-        with suppress(StoreError):
-            for text in notes.notes(_NOTE).values():
-                with suppress(ValueError):
-                    earlier.append(plain.from_plain(Entry, strict_json.parse_json(text)))
-        earlier = [one for one in earlier if one.gate == (config.gate or config.name)]
-    return Attempt(config, test, metric, name, fingerprint(test), answers=answers).among(earlier)
+
+    test_set = fingerprint(test)
+    return Attempt(config, name, test_set, before=_attempts_on(test_set, config))
+
+
+def _hash_of_answers(run: Run) -> str:
+    """Return a hash of all answers of a model, whatever the order of the examples."""
+    hashes = []
+    for example, *predictions in zip(run.test_set, *run.predictions, strict=True):
+        texts = [prediction.completion and prediction.completion.text for prediction in predictions]
+        hashes.append(hash_of(canonical_json([normalized_input(example.input), *texts])))
+
+    return hash_of(" ".join(sorted(hashes)))
+
+
+# --- the ledger ----------------------------------------------------------------------------------------------
 
 
 def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
     """Check that the ledger begins with its lines at the merge base with ``ref``; nothing without git."""
     if config.max_attempts is None:
         return
-    path = _path(config)
+
+    path = _ledger_path(config)
     try:
         base = git.find_base(path.parent, ref)
-        then, now = base and base.content(path), path.read_bytes() if path.exists() else b""
+        then = base and base.content(path)
+        now = path.read_bytes() if path.exists() else b""
     except (HistoryError, OSError) as error:
         yield Check("attempts", "note", f"the ledger of attempts cannot be compared with its earlier version: {error}")
         return
-    if now.splitlines()[: len(old := (then or b"").splitlines())] != old:
-        message = f"{shown_path(path)} does not begin with its {plural(len(old), 'line')} at the merge base"
+
+    lines = (then or b"").splitlines()
+    if now.splitlines()[: len(lines)] != lines:
+        message = f"{shown_path(path)} does not begin with its {plural(len(lines), 'line')} at the merge base"
         yield Check("attempts", "error", message, advice="Restore them from git, and add new lines after them.")
 
 
-def _path(config: GateKeys) -> Path:
+def _ledger_path(config: GateKeys) -> Path:
     """Return the path of the ledger: beside the gate file; for a gate without one, beside its marker."""
-    of_file = (one for one in config.sources.values() if one.kind in ("file", "defaults"))
+    of_file = (source for source in config.sources.values() if source.kind in ("file", "defaults"))
     return next(of_file, config.sources["max_attempts"]).absolute("ftgate-attempts.jsonl")
 
 
-def _ledger(path: Path) -> list[Entry]:
-    """Return the lines of the ledger. Raises :class:`DataError` if it cannot be read, or a line is damaged."""
-    found = list[Entry]()
+def _attempts_on(test_set: tuple[str, ...], config: GateKeys) -> tuple[Entry, ...]:
+    """Return the first line of each set of answers that the ledger has to a test set; none without ``max_attempts``."""
+    if config.max_attempts is None:
+        return ()
+
+    attempts: dict[tuple[str, ...], Entry] = {}
+    for entry in _read_ledger(_ledger_path(config)):
+        if same_test_set(test_set, entry.test_set):
+            attempts.setdefault(entry.answers, entry)
+
+    return tuple(attempts.values())
+
+
+def _read_ledger(path: Path) -> list[Entry]:
+    """Return the lines of the ledger. Raise :class:`DataError` if it cannot be read, or a line is damaged."""
+    entries: list[Entry] = []
     try:
-        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-            found.append(plain.from_plain(Entry, strict_json.parse_json(line)))
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        for line in lines:
+            entries.append(plain.from_plain(Entry, strict_json.parse_json(line)))
     except (OSError, ValueError) as error:
         what = "the line is not an attempt: the ledger was damaged or edited"
-        where, evidence = Where(shown_path(path), len(found) + 1), " ".join(str(error).partition(" [type=")[0].split())
+        where = Where(shown_path(path), len(entries) + 1)
+        evidence = " ".join(str(error).partition(" [type=")[0].split())
         cure = "Restore the file from git: lines are only added at its end, by pytest-ftgate."
         raise DataError(what, where=where, evidence=evidence, cure=cure) from None
-    return found
+
+    return entries
+
+
+def _add_line(path: Path, line: str) -> None:
+    try:
+        ends_whole = not path.exists() or path.read_bytes()[-1:] in (b"", b"\n")
+        with path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(f"{line}\n" if ends_whole else f"\n{line}\n")
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> DataError:
+    return DataError(f"the attempt could not be written: {error.strerror}", where=Where(shown_path(path)))
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[BinaryIO]:
-    """Give the ledger for adding to it, while other processes wait, so that no two of them take one attempt."""
+def locked(config: GateKeys) -> Iterator[None]:
+    """Let other processes wait that judge attempts of the same ledger, so that no two of them take one place.
+
+    Raises:
+        DataError: the ledger cannot be opened.
+    """
+    path = _ledger_path(config)
     try:
-        with path.open("a+b") as file:
-            if sys.platform == "win32":
-                import msvcrt
+        file = path.open("ab")
+        if sys.platform == "win32":
+            import msvcrt
 
-                file.seek(1 << 40)  # the locked byte cannot be read
-                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-            else:
-                import fcntl
+            file.seek(1 << 40)  # the locked byte cannot be read
+            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+        else:
+            import fcntl
 
-                fcntl.flock(file, fcntl.LOCK_EX)
-            if path.read_bytes()[-1:] not in (b"", b"\n"):
-                file.write(b"\n")
-            yield file
+            fcntl.flock(file, fcntl.LOCK_EX)
     except OSError as error:
-        raise DataError(f"the attempt could not be written: {error.strerror}", where=Where(shown_path(path))) from None
+        raise _unwritable(path, error) from None
+
+    with file:  # closing it ends the lock
+        yield

@@ -1,8 +1,8 @@
 """The rule that a model must beat always giving the same answer."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_ftgate import errors, result, text
@@ -18,28 +18,43 @@ _SHOWN = 60
 
 
 def check(gate: Context) -> Iterator[result.Check]:
-    """Check that every model beats the best constant answer, and does not give one itself.
+    """Check that the best baseline beats always giving the same answer.
 
-    A baseline that does not is weak: any fine-tune beats it. Where that is accepted the margin does not imply that the
-    candidate does, so it is checked, too. Where the metric does not compare with the expected output, a constant answer
-    may score best, and then as for judged metrics, whose judges of a constant cost money, only a model that gives one
-    answer to everything is refused.
+    A further baseline that does not is a warning. A baseline with a ``max_drop`` of its own, and the candidate, fail
+    where they give one answer to everything, or none. Where a weak baseline is accepted the margin does not imply that
+    the candidate beats the constant answer, so it is checked, too.
+
+    Where the metric does not compare with the expected output, a constant answer may score best, and then, as for
+    judged metrics, whose judges of a constant cost money, only one answer to everything counts.
     """
-    metric = gate.deciding
-    constant = None if metric.judged else best_constant(metric, gate.expected)
-    n = len({expected_text(value).strip() for value in gate.expected}) if constant is None else constant.n_expected
-    for role, model in gate.scored.items():
-        only = constant_answer(metric, model.answers) if n > 1 else None
-        value = model.scores[metric.name].value
-        worse = constant is not None and metric.compares and not beats(metric, value, constant.value)
-        if role == "candidate":
-            worse = worse and gate.config.accepts("weak_baseline") and constant is not None and not constant.perfect
-        elif constant is not None and role not in gate.config.decisive:
-            continue
-        elif constant is not None and metric.compares and not worse and only is None:
-            yield _beaten(gate, role, constant)
-        if only is not None or worse:
-            yield _refused(gate, role, constant, only, n)
+    constant = None if gate.deciding.judged else best_constant(gate.deciding, gate.expected)
+    models = {role: _Model(gate, role, constant) for role in gate.scored}
+
+    yield from _of_baselines(gate, models, constant)
+
+    candidate = models.get("candidate")
+    if candidate is not None:
+        can_be_beaten = constant is not None and not constant.perfect
+        is_accepted = can_be_beaten and gate.config.accepts("weak_baseline")
+        if candidate.is_dead or (is_accepted and candidate.is_worse):
+            yield candidate.degenerate()
+
+
+def _of_baselines(
+    gate: Context, models: Mapping[str, "_Model"], constant: "Constant | None"
+) -> list[result.Check]:
+    """Return the checks of the baselines; none where their form decides, which is no sign of a weak prompt."""
+    if any(check.kind == "form" and check.status in result.RED for check in gate.checks):
+        return []
+
+    weak: list[result.Check] = []
+    for role, model in models.items():
+        decides = role in gate.config.decisive
+        if role != "candidate" and (model.is_dead or (decides and model.is_worse)):
+            weak.append(model.weak("warning" if decides and role != gate.best else "fail"))
+    if not weak and constant is not None and gate.deciding.compares:
+        weak.append(models[gate.best].strong(constant))
+    return weak
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +96,8 @@ def best_constant(metric: Metric, expected: Sequence[Any]) -> Constant:
             evidence = f"it failed on the constant answer {answer[:60]!r}, which the test set expects elsewhere"
             raise errors.MetricError(error.what, where=error.where, evidence=evidence, cure=error.cure) from error
         constants.append(Constant(answer, value, not beats(bare, bare.best, value), len(counted)))
-    beatable = [one for one in constants if not one.perfect] or constants
-    return max(beatable, key=lambda one: one.value if metric.greater_is_better else -one.value)
+    beatable = [constant for constant in constants if not constant.perfect] or constants
+    return max(beatable, key=lambda constant: metric.sign * constant.value)
 
 
 def beats(metric: Metric, value: float, other: float) -> bool:
@@ -103,65 +118,120 @@ def chance(metric: Metric, answer: str, model: Measured, groups: Sequence[str | 
     return None if compared.above_zero else compared.p_zero
 
 
-def constant_answer(metric: Metric, answers: Answers) -> str | None:
-    """Return the only answer that a model gave; None where its answers differ or are all missing.
+def answers_given(metric: Metric, answers: Answers) -> set[str]:
+    """Return the different answers of a model, without those that are missing.
 
     Labels are compared as the metric reads them, other answers as stripped text.
     """
-    given = {answer for repeat in answers for answer in metric.answers_read(repeat) if answer is not None}
-    return next(iter(given)) if len(given) == 1 else None
+    given: set[str] = set()
+    for repeat in answers:
+        given.update(answer for answer in metric.answers_read(repeat) if answer is not None)
+    return given
 
 
-def _beaten(gate: Context, role: str, constant: Constant) -> result.Check:
-    """Return the check of a baseline that is better than a constant answer, perhaps by chance."""
-    value, (named, said, best) = gate.scored[role].scores[gate.deciding.name].value, _shown(gate, role, constant)
-    message = f"{named}; {said} scores {best}"
-    p = chance(gate.deciding, constant.answer, gate.scored[role], gate.groups)
-    if p is None:
-        return result.Check("weak_baseline", "pass", message, value, constant.value)
-    message += f", and the difference may be chance (p = {p:.2g}, above 0.05)"
-    return result.Check(
-        "weak_baseline", "warning", message, value, constant.value, None, _better(gate, role), "better_prompt"
-    )
+class _Model:
+    """Compare one model with the constant answer; ``constant`` is None for a judged metric.
 
+    Attributes:
+        n_expected: the number of different outputs that the test set expects.
+        is_dead: whether the model gives no answer, or one answer where several are expected.
+        is_worse: whether its value is no better than that of the constant answer.
+    """
 
-def _refused(gate: Context, role: str, constant: Constant | None, only: str | None, n: int) -> result.Check:
-    """Return the check of a model that is no better than a constant answer, or gave ``only`` one of ``n``."""
-    (message, said, best), value = _shown(gate, role, constant), gate.scored[role].scores[gate.deciding.name].value
-    if constant is not None and not beats(gate.deciding, value, constant.value):
-        message += f" is no better than {said}, which scores {best}"
-    if only is not None:
-        message += f"; it always answers {_said(gate, only)}, but the test set expects {n:,} different outputs"
-    tools = only == tool_calls.NO_CALL and gate.deciding.calls_tools
-    advice = TOOLS_ADVICE.format(role=result.called(role)) if tools else _better(gate, role, constant)
-    measured, best_value = (None, None) if constant is None else (value, constant.value)
-    if role != "candidate":
-        return result.Check("weak_baseline", "fail", message, measured, best_value, None, advice, "better_prompt")
-    cure = "Check the training data: whether most rows have the same output; and what the candidate returns."
-    advice = advice if tools else cure
-    return result.Check("degenerate_candidate", "fail", message, measured, best_value, None, advice, "fix_data")
+    def __init__(self, gate: Context, role: str, constant: Constant | None) -> None:
+        self.gate = gate
+        self.role = role
+        self.constant = constant
+        self.measured = gate.scored[role]
+        self.value = self.measured.scores[gate.deciding.name].value
+        if constant is None:
+            self.n_expected = len({expected_text(value).strip() for value in gate.expected})
+        else:
+            self.n_expected = constant.n_expected
 
+        self.answers = answers_given(gate.deciding, self.measured.answers)
+        self.is_dead = not self.answers or (len(self.answers) == 1 and self.n_expected > 1)
+        self.is_worse = False
+        if constant is not None and gate.deciding.compares:
+            self.is_worse = not beats(gate.deciding, self.value, constant.value)
 
-def _shown(gate: Context, role: str, constant: Constant | None) -> tuple[str, str, str]:
-    """Return a model with its value, the constant answer, and the value of that, in words."""
-    metric, facts = gate.deciding, gate.scored[role].facts
-    named = f"{result.called(role, facts.name)}: {metric.name} {text.show_value(facts.value, share=gate.share)}"
-    if constant is None:
-        return named, "", ""
-    answer = metric.answers_read([constant.answer])[0] if metric.calls_tools else constant.answer
-    return named, f"always answering {_said(gate, answer)}", text.show_value(constant.value, share=gate.share)
+    def strong(self, constant: Constant) -> result.Check:
+        """Return the check of a baseline that is better than the constant answer, perhaps by chance."""
+        message = f"{self._shown()}; {self._shown_constant(constant)}"
+        p = chance(self.gate.deciding, constant.answer, self.measured, self.gate.groups)
+        if p is None:
+            return result.Check("weak_baseline", "pass", message, self.value, constant.value)
 
+        message += f", and the difference may be chance (p = {p:.2g}, above 0.05)"
+        return self._check("weak_baseline", "warning", message, self._cure(), "better_prompt")
 
-def _said(gate: Context, answer: str | None) -> str:
-    """Return an answer in words, as the metric reads it."""
-    said = repr(text.shortened(answer or "", _SHOWN))
-    return f"{said} (no tool call)" if gate.deciding.calls_tools and answer == tool_calls.NO_CALL else said
+    def weak(self, status: result.Status) -> result.Check:
+        """Return the check of a baseline that is no better than a constant answer."""
+        cure = self._cure()
+        if status == "fail" and not self.gate.config.accepts("weak_baseline"):
+            cure += " Or accept a weak baseline: checks: {weak_baseline: warn}."
+        check = self._check("weak_baseline", status, self._finding(), cure, "better_prompt")
+        return replace(check, source=str(self.gate.asked(self.role).source))
 
+    def degenerate(self) -> result.Check:
+        """Return the check of a candidate that is no better than a constant answer."""
+        cure = "Check the training data: whether most rows have the same output; and what the candidate returns."
+        if self._calls_no_tool:
+            cure = TOOLS_ADVICE.format(role="candidate")
+        return self._check("degenerate_candidate", "fail", self._finding(), cure, "fix_data")
 
-def _better(gate: Context, role: str, constant: Constant | None = None) -> str:
-    cure = f"Check the answers of {result.called(role)} ({gate.asked(role).source}), or use a better one"
-    if constant is not None and constant.perfect:
-        cure = f"Decide by a metric and rows for which no constant is perfect, and {gate.deciding.name} by thresholds"
-    elif gate.asked(role).has_prompt:
-        cure = "Describe the task and every possible answer in the baseline's prompt, with a few examples"
-    return f"{cure}; or accept a weak baseline: checks: {{weak_baseline: warn}}."
+    def _check(self, name: str, status: result.Status, message: str, cure: str, action: result.Action) -> result.Check:
+        observed = None if self.constant is None else self.value
+        required = None if self.constant is None else self.constant.value
+        return result.Check(name, status, message, observed, required, advice=cure, action=action)
+
+    def _finding(self) -> str:
+        """Return why a model is refused, in one sentence."""
+        message = self._shown()
+        if self.is_dead and self.answers:
+            message += f"; it always answers {self._quoted(*self.answers)}, but the test set expects "
+            return message + f"{self.n_expected:,} different outputs"
+
+        if self.is_dead:
+            answers = sum(map(len, self.measured.answers))
+            return message + f"; {answers:,} of {text.plural(answers, 'answer')} are empty or unreadable"
+
+        assert self.constant is not None  # else the value is compared with nothing
+        return f"{message}, and {self._shown_constant(self.constant)}"
+
+    def _shown(self) -> str:
+        """Return the model with its value: ``baseline few_shot: accuracy 41.7 %``."""
+        facts = self.measured.facts
+        value = text.show_value(self.value, share=self.gate.share)
+        return f"{result.called(self.role, facts.name)}: {self.gate.deciding.name} {value}"
+
+    def _shown_constant(self, constant: Constant) -> str:
+        """Return the constant answer with its value: ``always answering 'refund' scores 33.3 %``."""
+        metric = self.gate.deciding
+        answer = metric.answers_read([constant.answer])[0] if metric.calls_tools else constant.answer
+        value = text.show_value(constant.value, share=self.gate.share)
+        return f"always answering {self._quoted(answer or '')} scores {value}"
+
+    def _quoted(self, answer: str) -> str:
+        quoted = repr(text.shortened(answer, _SHOWN))
+        no_call = self.gate.deciding.calls_tools and answer == tool_calls.NO_CALL
+        return f"{quoted} (no tool call)" if no_call else quoted
+
+    @property
+    def _calls_no_tool(self) -> bool:
+        return self.gate.deciding.calls_tools and self.answers == {tool_calls.NO_CALL}
+
+    def _cure(self) -> str:
+        """Return what to do about a weak baseline."""
+        asked = self.gate.asked(self.role)
+        named = result.called(self.role)
+        if self._calls_no_tool:
+            return TOOLS_ADVICE.format(role=named)
+        if self.constant is not None and self.constant.perfect:
+            metric = self.gate.deciding.name
+            return f"Decide by a metric and rows for which no constant is perfect, and {metric} by thresholds."
+        if self.is_dead:
+            return f"Check what {named} ({asked.spelling}) returns, and measure again."
+        if asked.has_prompt:
+            return "Describe the task and every possible answer in the baseline's prompt, with a few examples."
+        return f"Check the answers of {named} ({asked.spelling}), or use a better one."

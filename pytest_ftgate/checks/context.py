@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, Literal, NamedTuple
 
-from pytest_ftgate.checks.attempts import Attempt
+from pytest_ftgate.checks.attempts import Attempt, Shown
 from pytest_ftgate.checks.audit import TrainingAudit
 from pytest_ftgate.checks.parts import Parts
 from pytest_ftgate.config import GateKeys, ModelSpec, keys, requirements
@@ -21,7 +21,7 @@ from pytest_ftgate.runs.jobs import Job, Run
 from pytest_ftgate.runs.judging import Judging
 from pytest_ftgate.statistics.evidence import Comparison
 
-Purpose = Literal["latency", "test", "guard"]
+Purpose = Literal["latency", "test", "shown", "guard"]
 
 
 class RunName(NamedTuple):
@@ -34,11 +34,17 @@ class RunName(NamedTuple):
     @property
     def words(self) -> str:
         """Return what the run is for, as people read it."""
-        return {"latency": "latency sample", "test": "test set"}.get(self.purpose, f"guard {self.part}")
+        if self.purpose == "guard":
+            return f"guard {self.part}"
+
+        return {"latency": "latency sample", "test": "test set", "shown": "examples that may be shown"}[self.purpose]
 
     @property
     def recorded_as(self) -> str:
-        """Return the name of the run in recordings; the candidate's names, and no others, end in ``candidate``."""
+        """Return the name of the run in recordings; the candidate's names, and no others, end in ``candidate``.
+
+        The examples that may be shown are recorded with the rest of the test set.
+        """
         own = {"latency": "latency", "guard": f"guard {self.part}"}.get(self.purpose)
         if self.role == "candidate":
             return f"{own}.candidate" if own else self.role
@@ -66,6 +72,7 @@ class Context:
         parts: what else must not get worse: other test sets, and parts of this one.
         judging: the judges and the human labels.
         attempt: which attempt on its test set the candidate is; None before training.
+        shown: the examples that may be shown, where attempts are limited; None: all may be shown, and count.
         runs: the runs of all models by name.
         measured: the runs with their facts, by role, and with scores if all could be scored.
         facts: fields of the result that are known so far, by name.
@@ -82,6 +89,7 @@ class Context:
     parts: Parts = field(default_factory=Parts)
     judging: Judging | None = None
     attempt: Attempt | None = None
+    shown: Shown | None = None
     runs: Mapping[RunName, Run] = field(default_factory=dict)
     measured: Mapping[str, measure.Measured] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -140,16 +148,6 @@ class Context:
         return {**self.config.baselines, "candidate": self.config.candidate}[role]
 
     @property
-    def whole(self) -> DataSet:
-        """Return the test set with the examples that do not count from the second attempt on."""
-        return self.test if self.attempt is None else self.attempt.whole
-
-    @property
-    def may_show(self) -> DataSet | None:
-        """Return the test examples that may be shown, where attempts are limited; None: all of them."""
-        return None if self.attempt is None else self.attempt.shown
-
-    @property
     def test_sets(self) -> dict[str, DataSet]:
         """Return the test set and the others, by what messages call them."""
         return {"test set": self.test, **{f"guard {one.name}": one.test for one in self.parts.others}}
@@ -197,6 +195,12 @@ class Context:
 
     # --- answers ---------------------------------------------------------------------------------------------
 
+    @property
+    def is_answered(self) -> bool:
+        """Return whether no answer is missing that the verdict needs."""
+        runs = self.runs_of("test")
+        return not any(run.unanswered for role, run in runs.items() if role not in self.forgiven)
+
     @cached_property
     def forgiven(self) -> tuple[str, ...]:
         """Return the roles whose missing answers count as wrong (``missing_answers: wrong``)."""
@@ -219,12 +223,16 @@ class Context:
 
     @cached_property
     def comparisons(self) -> Mapping[str, Comparison]:
-        """Return the candidate's gain over each baseline, by role."""
+        """Return the candidate's gain over each baseline that it must beat, or may not be much worse than, by role."""
         scored, name = self.scored, self.deciding.name
         if "candidate" not in scored:
             return {}
         candidate = scored["candidate"].scores[name]
-        return {role: self.compare(scored[role].scores[name], candidate, role) for role in self.config.baselines}
+        comparisons = {}
+        for role in self.config.baselines:
+            if self.config.standard_of(role).key != "agreement":
+                comparisons[role] = self.compare(scored[role].scores[name], candidate, role)
+        return comparisons
 
     def compare(self, baseline: Any, candidate: Any, role: str) -> Comparison:
         """Compare two scores of one metric on the test set, by the standard of a baseline and the gate's confidence."""
@@ -275,10 +283,7 @@ def _described(config: GateKeys, role: str) -> ModelResult:
 
 
 def jobs(gate: Context) -> dict[RunName, Job]:
-    """Return all that the models of a gate are asked, in the order in which they are asked.
-
-    They are asked the whole test set, also where the examples that may be shown do not count.
-    """
+    """Return all that the models of a gate are asked, in the order in which they are asked."""
     found: dict[RunName, Job] = {}
     repeats = gate.config.repeats
     for role, model in gate.models.items():
@@ -286,7 +291,9 @@ def jobs(gate: Context) -> dict[RunName, Job]:
             found[RunName("latency", role)] = sample
     right = partial(measure.count_right, gate.deciding) if gate.deciding.kind == "right_wrong" else None
     for role, model in gate.models.items():
-        found[RunName("test", role)] = Job(model, gate.whole, repeats, right=right)
+        found[RunName("test", role)] = Job(model, gate.test, repeats, right=right)
+        if gate.shown is not None:
+            found[RunName("shown", role)] = Job(model, gate.shown.test, repeats)
     for guard in gate.parts.others:
         for role, model in gate.models.items():
             found[RunName("guard", role, guard.name)] = Job(model, guard.test, repeats)

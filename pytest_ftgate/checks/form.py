@@ -1,235 +1,152 @@
-"""The rules for the form of answers: a gain must hold as the answers are written, and as they are read leniently.
+"""The rules for the form of answers.
 
-A baseline that answers "The intent is refund." or runs into its own length limit loses by its form. A fine-tune that
-only answers shorter then looks better, although a line in the prompt would do.
+A baseline that answers "The intent is refund." or runs into its own length limit loses by its form.
+A fine-tune that only answers in the right form then looks better, although a line in the prompt
+would do. So the malformed answers of a baseline count as ties.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache, reduce
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
+import numpy as np
+
+from pytest_ftgate.checks.advice import TOOLS_ADVICE
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.data import expected_text, messages
-from pytest_ftgate.metrics import Scored, custom, reading
-from pytest_ftgate.metrics.labels import LabelSet
-from pytest_ftgate.metrics.text import TextSimilarity
-from pytest_ftgate.models import Completion, protocol
-from pytest_ftgate.result import Action, Check, Status, called, opponent
-from pytest_ftgate.runs import measure, mistakes
+from pytest_ftgate.data import expected_text
+from pytest_ftgate.metrics import Metric, custom
+from pytest_ftgate.models import Completion
+from pytest_ftgate.result import Check, Status, opponent
+from pytest_ftgate.runs.measure import shown_answer
+from pytest_ftgate.runs.mistakes import malformed_answers
+from pytest_ftgate.statistics.arrays import Bools
 from pytest_ftgate.statistics.evidence import Comparison
-from pytest_ftgate.text import plural, printable, show_difference
+from pytest_ftgate.text import plural, printable, show_difference, show_needed
 
-_SHOWN, _FLAW_SHOWN = 60, 150
+_KINDS_SHOWN = 2
+_SHOWN = 40
+_FLAW_SHOWN = 150
 _ORDER: tuple[Status, ...] = ("pass", "inconclusive", "fail")
 
 
-class Reread(NamedTuple):
-    """Hold the gain over one baseline by answers that are read leniently.
-
-    Attributes:
-        scores: those of the baseline, under its role, and of the candidate.
-        held: whether answers of the baseline that hold the expected output in a form that is not read are ties.
-        cut_off: the number of answers of the baseline that are ties because they are cut off.
-    """
-
-    compared: Comparison
-    scores: Mapping[str, Scored]
-    held: bool
-    cut_off: int
-
-
 def check(gate: Context) -> Iterator[Check]:
-    """Check that each gain is the same as written and as read leniently; where they differ the worse one decides."""
-    if gate.config.goal == "format" or gate.deciding.judged or not gate.deciding.compares:
-        return
-    reader = _Reader(gate)
-    for role, written in gate.comparisons.items():
-        found = reader.compare(role)
-        after = found.compared.status
-        if after == "pass" and (held := reader.held(role, found.scores)):
-            again = reader.compare(role, held)
-            found, after = (found, after) if again.compared.status == "pass" else (again, "inconclusive")
-        if written.status != after:
-            yield _check(gate, role, found, after)
-
-
-class _Reader:
-    """Read the answers of a gate's models leniently, all of them alike.
-
-    Attributes:
-        said: the answers of each role without reasoning, ``[repeat][example]``; None where none came, or not whole.
-        cut_off: which of them are cut off.
-        read: what they say.
-    """
-
-    def __init__(self, gate: Context) -> None:
-        metric, (kind, labels) = gate.deciding, _kind_of(gate)
-        self.gate, self.kind, self.labels = gate, kind, labels
-        self.metric = metric if kind == "reasoning" else metric.bare() if labels else metric.lenient()
-        self.expected, self.tools = [reading.expected_loosely(value, kind) for value in gate.expected], frozenset[str]()
-        if kind == "calls":
-            declared = {name for one in gate.test.examples for name in messages.declared_tools(one.fields.get("tools"))}
-            calls = (call for value in gate.expected for call in messages.calls_in(expected_text(value)) or ())
-            self.tools = frozenset(declared | {call["name"] for call in calls})
-        self.said: dict[str, list[list[str | None]]] = {}
-        self.cut_off: dict[str, list[list[bool]]] = {}
-        for role in (*gate.comparisons, "candidate"):
-            answers = list(_without_reasoning(gate, role))
-            self.cut_off[role] = [[one is not None and one.finish == "cut_off" for one in some] for some in answers]
-            self.said[role] = [
-                [one.text if one and one.finish == "stop" and one.text.strip() else None for one in some]
-                for some in answers
-            ]
-        self._label = cache(lambda answer: reading.read_leniently(answer, "label", labels=labels))
-        self.read = {
-            role: [list(map(self._read, some, gate.expected)) for some in self.said[role]] for role in self.said
-        }
-
-    def _read(self, answer: str | None, expected: Any) -> str | None:
-        """Return what an answer says."""
-        if not answer or self.labels:
-            return answer and self._label(answer)
-        return reading.read_leniently(answer, self.kind, expected, tools=self.tools)
-
-    def compare(self, role: str, held: Sequence[Sequence[bool]] = ()) -> Reread:
-        """Return the gain over a baseline, with its answers that are cut off or ``held`` as ties."""
-        own, cut_off = self.read["candidate"], self.cut_off[role]
-        tied = [
-            [b if cut or hold else a for a, b, cut, hold in zip(*rows, strict=True)]
-            for rows in zip(self.read[role], own, cut_off, held or cut_off, strict=True)
-        ]
-        scores = {one: self.metric.score(self.expected, some) for one, some in ((role, tied), ("candidate", own))}
-        written = {one: self.gate.scored[one].scores[self.gate.deciding.name] for one in scores}
-        compared = self.gate.comparisons[role]
-        if any((measure.rightness(scores[one]) != measure.rightness(written[one])).any() for one in scores):
-            compared = self.gate.compare(scores[role], scores["candidate"], role)
-        return Reread(compared, scores, bool(held), sum(map(sum, cut_off)))
-
-    def held(self, role: str, scores: Mapping[str, Scored]) -> list[list[bool]]:
-        """Return which answers of a baseline lose, but hold what is expected; none where only its author can tell."""
-        if self.kind == "reasoning":
-            return []
-        loses = self.metric.sign * (measure.rightness(scores["candidate"]) - measure.rightness(scores[role])) > 0
-        wanted = [(value, self.labels.label_of(value) if self.labels else "") for value in self.gate.expected]
-        said = [[None if one and self._is_label(one) else one for one in repeat] for repeat in self.said[role]]
-        read, pairs = (
-            [(one, text) for some in answers for one, (_, text) in zip(some, wanted, strict=True)]
-            for answers in (self.read[role], said)
-        )
-        names = reading.renamed(((one, text) for one, text in pairs if one), rows=read) if self.labels else {}
-        flags = [
-            [
-                bool(one and lost) and (names.get(one or "") == text or reading.holds(one or "", value, self.labels))
-                for one, (value, text), lost in zip(repeat, wanted, loses, strict=True)
-            ]
-            for repeat in said
-        ]
-        return flags if any(map(any, flags)) else []
-
-    def _is_label(self, answer: str) -> bool:
-        """Return whether an answer is read as a label."""
-        return self.labels is not None and self.labels.reading.clean(self._label(answer)) in self.labels.codes_known
-
-
-def _without_reasoning(gate: Context, role: str) -> Iterator[list[Completion | None]]:
-    """Yield the answers of a model without reasoning, whatever its own ``strip_reasoning``."""
-    run = gate.scored[role].run
-    pairs = (one.strip_reasoning for one in gate.models.values())
-    ways: list[protocol.Stripping] = [one for one in pairs if isinstance(one, tuple)]
-    ways = ways if run.model.strip_reasoning == "auto" and not _with_reasoning(gate) else ["auto", *ways]
-    for repeat in run.predictions:
-        yield [one.completion and reduce(protocol.without_reasoning, ways, one.completion) for one in repeat]
-
-
-def _with_reasoning(gate: Context) -> str:
-    """Return the place of the first expected output that begins with reasoning: none is then stripped of answers."""
-    begins = (row for row, value in enumerate(gate.expected) if protocol.begins_with_reasoning(expected_text(value)))
-    return next((str(gate.test.where(row)) for row in begins), "")
-
-
-def _kind_of(gate: Context) -> tuple[reading.Kind, LabelSet | None]:
-    """Return what the deciding metric compares, and the labels where it is labels."""
+    """Check that each gain holds where the malformed answers of the baseline count as ties."""
     metric = gate.deciding
-    labels = metric.label_set or (
-        mistakes.labels_of(metric, gate.test.examples) if metric.name == "exact_match" else None
+    if gate.config.goal == "format" or metric.judged or metric.of_form:
+        return
+    for role in gate.comparisons:
+        flags = malformed_answers(metric, gate.scored[role], gate.expected)
+        if flags.any():
+            yield _checked(gate, role, flags)
+
+
+def _checked(gate: Context, role: str, flags: Bools) -> Check:
+    """Return the check of the gain over a baseline, by the worse of both verdicts."""
+    written = gate.comparisons[role].status
+    tied = _with_ties(gate, role, flags)
+    is_worse = _ORDER.index(tied.status) > _ORDER.index(written)
+    # A baseline without any answer in the right form has not shown that its prompt is weak.
+    decides = is_worse or (bool(flags.all()) and tied.status != "pass")
+    predictions = gate.scored[role].run.predictions
+    malformed = [predictions[repeat][row].completion for repeat, row in np.argwhere(flags).tolist()]
+    return Check(
+        "formatting_gain",
+        tied.status if decides else "note",
+        _message(gate, role, tied, malformed),
+        tied.gain,
+        gate.config.standard_of(role).gain,
+        advice=_cure(gate, role, malformed) if decides else None,
+        action="better_prompt",
     )
-    if labels is not None:
-        return "label", labels
-    if metric.calls_tools or isinstance(metric, custom.ExampleMetric):
-        return "calls" if metric.calls_tools else "reasoning", None
-    return "text" if isinstance(metric, TextSimilarity) else "whole", None
 
 
-def _check(gate: Context, role: str, found: Reread, after: Status) -> Check:
-    before, baseline = gate.comparisons[role], opponent(role)
-    again, written = (show_difference(one.gain, share=gate.share) for one in (found.compared, before))
-    how = "with what is right in another form as ties" if found.held else "read leniently"
-    message = f"the form of answers decides: {how}, the gain over {baseline} is {again} instead of {written}"
-    message += f" ({after} instead of {before.status})"
-    improved, shown = [], ""
-    for one in (role, "candidate"):
-        scored = gate.scored[one]
-        better = gate.deciding.sign * (
-            measure.rightness(found.scores[one]) - measure.rightness(scored.scores[gate.deciding.name])
-        )
-        given = [any(repeat[row] is not None for repeat in scored.answers) for row in range(len(better))]
-        rows = [row for row in (better.round(12) > 0).nonzero()[0].tolist() if given[row]]
-        if rows:
-            improved.append(one)
-            message += f"{' and' if shown else '; then also right:'} {plural(len(rows), 'answer')} of "
-            message += called(one, scored.facts.name)
-            answer = next(repeat[rows[0]] for repeat in scored.answers if repeat[rows[0]] is not None)
-            texts = (printable(text.strip(), _SHOWN) for text in (answer or "", expected_text(gate.expected[rows[0]])))
-            shown = shown or ", such as '{}' for '{}' ({})".format(*texts, gate.test.where(rows[0]))
-    message += shown
-    if found.cut_off:
-        message += f"; {plural(found.cut_off, 'answer')} of {baseline} cut off, counted as ties"
-    advice = list(_advice(gate, role, found, improved, after))
-    action: Action = "measure_again" if after == "pass" else "better_prompt"
-    required = gate.config.standard_of(role).gain
-    status = max(before.status, after, key=_ORDER.index)
-    return Check("formatting_gain", status, message, found.compared.gain, required, None, " ".join(advice), action)
+def _with_ties(gate: Context, role: str, flags: Bools) -> Comparison:
+    """Return the gain over a baseline that answers what the candidate does where it is malformed."""
+    metric = gate.deciding
+    candidate = gate.scored["candidate"]
+    answers: list[list[str | None]] = []
+    for repeat in zip(gate.scored[role].answers, candidate.answers, flags.tolist(), strict=True):
+        rows = zip(*repeat, strict=True)
+        answers.append([theirs if is_malformed else ours for ours, theirs, is_malformed in rows])
+    scored = metric.score(gate.expected, answers)
+    return gate.compare(scored, candidate.scores[metric.name], role)
 
 
-def _advice(gate: Context, role: str, found: Reread, improved: Sequence[str], after: Status) -> Iterator[str]:
-    """Yield for a gain of form alone both ways out, and else how to let a candidate show what it knows."""
+def _message(gate: Context, role: str, tied: Comparison, malformed: Sequence[Completion | None]) -> str:
+    """Return how many answers are malformed, both gains, and the most frequent of these answers."""
+    share = gate.share
+    standard = gate.config.standard_of(role).gain
+    total = len(gate.scored[role].run.all_predictions)
+    written = show_difference(gate.comparisons[role].gain, share=share).removesuffix(" points")
+    message = f"{len(malformed):,} of {plural(total, 'answer')} of {opponent(role)} are malformed"
+    message += f"; as ties: gain {show_difference(tied.gain, share=share)}"
+    message += f", needs {show_needed(standard, share=share)} ({written} as written)"
+
+    texts = Counter(printable(shown_answer(completion), _SHOWN) for completion in malformed)
+    shown: list[str] = []
+    for text, count in texts.most_common(_KINDS_SHOWN):
+        shown.append(f"{count:,} x '{text}'" if count > 1 else f"'{text}'")
+    return f"{message}; {', '.join(shown)}"
+
+
+def _cure(gate: Context, role: str, malformed: Sequence[Completion | None]) -> str:
+    """Return how to get whole answers in the form of the task, and what to write if the form is the goal."""
+    metric = gate.deciding
     baseline = opponent(role)
-    if found.cut_off:
-        yield f"Raise the length limit of {baseline} ({gate.asked(role).source}), and ask it again."
-    if kept := [one for one in improved if gate.models[one].strip_reasoning != "auto"]:
-        yield f"Write strip_reasoning: auto in {' and '.join(map(called, kept))}."
-    if place := _with_reasoning(gate):
-        yield f"Remove the reasoning from the expected outputs, first {place}: while one has it, no answer is stripped."
-    if after == "pass":
-        text = "Make the models answer with the expected text alone; or let the metric read such answers "
-        yield f"{text}(pattern, json_field or normalize)."
-    else:
-        yield f"Ask {baseline} for the bare answer; or, if the form itself is what you train, write goal: format."
+    cut_off = [completion for completion in malformed if completion and completion.finish == "cut_off"]
+    cures: list[str] = []
+    if cut_off:
+        cures.append(f"raise the length limit of {baseline} ({gate.asked(role).source})")
+    if len(cut_off) < len(malformed) and metric.calls_tools:
+        cures.append(TOOLS_ADVICE.format(role=baseline.removeprefix("the ")).rstrip("."))
+    elif len(cut_off) < len(malformed):
+        cures.append(f"tell {baseline} to answer with {metric.form}")
+        cures.append("constrain its output (response_format)")
+        if metric.uses_labels or metric.of_numbers:
+            cures.append("let the metric read it (pattern, json_field)")
+    cures.append("or, if the form is what you train, write goal: format")
+    cure = ", ".join(cures)
+    return f"{cure[0].upper()}{cure[1:]}."
 
 
-# --- before any call -----------------------------------------------------------------------------------------
+# --- before any call -----------------------------------------------------------------------------
 
 
 def check_free(gate: Context) -> Iterator[Check]:
     """Warn of expected outputs that break the metric ``format``, and where no metric compares with them."""
-    metric, rows = gate.metrics.get("format"), enumerate(map(expected_text, gate.expected))
-    if metric is not None:
-        given = {row: text for row, text in rows if text.strip()}
-        broken = {row: flaw for row, text in given.items() if (flaw := metric.broken_form(text)) is not None}
-        if broken:
-            row, flaw = next(iter(broken.items()))
-            message = f"{len(broken):,} of {plural(len(given), 'expected output')} do not have the required format, "
-            message += f"first {gate.test.where(row)}: {printable(flaw, _FLAW_SHOWN)}"
-            advice = "Correct these rows, or the rules of the metric format if they do not describe the task."
-            yield Check("formatting_gain", "warning", message, len(broken), advice=advice)
-    metrics = [gate.deciding]
-    for name, limits in gate.config.thresholds.items():
-        asked, least, most = gate.metrics.get(name), limits.min, limits.max
-        if asked is not None:  # it must exceed the worst value, which any answers reach
-            higher = least is not None and least > asked.low
-            lower = most is not None and most < asked.high
-            metrics += [asked] * (higher if asked.greater_is_better else lower)
-    if not any(one.compares or isinstance(one, custom.ExampleMetric) for one in metrics):
+    yield from _broken_outputs(gate)
+    if not any(map(_compares, _needed_metrics(gate))):
         message = f"{gate.deciding.name} only checks the form of an answer: no metric checks whether answers are right"
         advice = "Add a metric that compares with the expected output, such as thresholds: {exact_match: {min: ...}}."
         yield Check("formatting_gain", "warning", message, advice=advice)
+
+
+def _broken_outputs(gate: Context) -> Iterator[Check]:
+    metric = gate.metrics.get("format")
+    if metric is None:
+        return
+    texts = {row: expected_text(value) for row, value in enumerate(gate.expected)}
+    outputs = {row: text for row, text in texts.items() if text.strip()}
+    flaws = {row: metric.broken_form(text) for row, text in outputs.items()}
+    broken = {row: flaw for row, flaw in flaws.items() if flaw is not None}
+    if broken:
+        row, flaw = next(iter(broken.items()))
+        message = f"{len(broken):,} of {plural(len(outputs), 'expected output')} do not have the required format, "
+        message += f"first {gate.test.where(row)}: {printable(flaw, _FLAW_SHOWN)}"
+        advice = "Correct these rows, or the rules of the metric format if they do not describe the task."
+        yield Check("formatting_gain", "warning", message, len(broken), advice=advice)
+
+
+def _needed_metrics(gate: Context) -> Iterator[Metric]:
+    """Yield the deciding metric, and those with a limit that not every answer is within."""
+    yield gate.deciding
+    for name, limits in gate.config.thresholds.items():
+        metric = gate.metrics.get(name)
+        if metric is None:
+            continue
+        limit = limits.min if metric.greater_is_better else limits.max
+        if limit is not None and metric.sign * (limit - metric.worst) > 0:
+            yield metric
+
+
+def _compares(metric: Metric) -> bool:
+    return metric.compares or isinstance(metric, custom.ExampleMetric)

@@ -67,7 +67,7 @@ def keep_green(gate: Context, committed: Mapping[str, str], notes: store.Store) 
     """Store a green verdict; return the note of the last green one, old or new, for recordings."""
     name, last = _note_name(gate), last_green(gate, committed, notes) if gate.runs else None
     if gate.runs and gate.holds:
-        last = LastGreen(gate.now, gate.whole.sha256, len(gate.whole), _model_names(gate))
+        last = LastGreen(gate.now, gate.test.sha256, len(gate.test), _model_names(gate))
     if last is None:
         return {}
     text = json.dumps(asdict(last), sort_keys=True)
@@ -111,7 +111,7 @@ def base_changed(gate: Context, last: LastGreen | None) -> Iterator[result.Check
         what = f"the base model of {result.called(role)}" if role == "candidate" else result.called(role)
         message = f"{what} is {excerpt(now)}, but was {excerpt(then)} at the last green verdict ({when})"
         yield result.Check("base_changed", "warning", message, now, then)
-    if (last.test_set, last.examples) != (gate.whole.sha256, len(gate.whole)):
+    if (last.test_set, last.examples) != (gate.test.sha256, len(gate.test)):
         message = f"the test set has changed since the last green verdict ({when})"
         yield result.Check("test_set_changed", "warning", message, gate.test.sha256, last.test_set)
 

@@ -1,6 +1,8 @@
 """The rules for the gain over each baseline: the margin and the evidence for it, or the limit of a drop."""
 
 from collections.abc import Iterator, Mapping
+from math import ceil
+from typing import Any
 
 from pytest_ftgate.checks.advice import loss_advice
 from pytest_ftgate.checks.context import Context, Found
@@ -8,6 +10,12 @@ from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.result import Action, Check, opponent
 from pytest_ftgate.runs.measure import Measured, flips, measure_run, score_run
 from pytest_ftgate.statistics.evidence import Comparison
+from pytest_ftgate.statistics.groups import (
+    MIN_GROUPS,
+    group_counts,
+    groups_to_exclude,
+    share_that_may_be_lost,
+)
 from pytest_ftgate.text import plural, settled_by, show_amount, show_difference, show_needed, show_percent
 
 _BROKEN_KEPT = 10
@@ -19,43 +27,58 @@ _UNBOUNDED = "Use a metric that scores each answer, such as accuracy, and move t
 
 def check(gate: Context) -> Found:
     """Find the gain over each baseline, that over the best one with its examples, and check each."""
-    decided, matches = gate.comparisons[gate.best], gate.config.matches
-    told, shown = flips(gate.scored[gate.best], gate.scored["candidate"], gate.deciding.name, _BROKEN_KEPT), {}
-    if gate.may_show is not None:
-        shown = {"broken": (), "wrong": ()}
-        if answers := shown_answers(gate):
-            found = flips(answers[gate.best], answers["candidate"], gate.deciding.name, _BROKEN_KEPT)
-            shown = {name: found[name] for name in shown}
+    if not gate.comparisons:  # the gate asks for agreement alone
+        return Found({})
+
+    decided = gate.comparisons[gate.best]
+    matches = gate.config.matches
     facts = {
         **vars(decided),
         "margin": None if matches else decided.required,
         "margin_proven": None if matches else decided.reaches_margin,
         "p_value": decided.p_margin if gate.config.evidence == "proven" else decided.p_zero,
         "gains": gate.comparisons,
-        **told,
-        **shown,
+        **_flips(gate),
     }
     best_first = {gate.best: decided, **gate.comparisons}.items()
-    return Found(facts, [one for role, comparison in best_first for one in _checks(gate, role, comparison)])
+    return Found(facts, [check for role, comparison in best_first for check in _checks(gate, role, comparison)])
+
+
+def _flips(gate: Context) -> dict[str, Any]:
+    """Return what the candidate fixed and broke; of examples by name only those that may be shown."""
+    name = gate.deciding.name
+    facts = flips(gate.scored[gate.best], gate.scored["candidate"], name, _BROKEN_KEPT)
+    if gate.shown is None:
+        return facts
+
+    answers = shown_answers(gate)
+    shown: dict[str, Any] = {"broken": (), "wrong": ()}
+    if answers:
+        shown = flips(answers[gate.best], answers["candidate"], name, _BROKEN_KEPT)
+    return {**facts, "broken": shown["broken"], "wrong": shown["wrong"]}
 
 
 def shown_answers(gate: Context) -> Mapping[str, Measured]:
-    """Return the best baseline and the candidate on the examples that may be shown, by role.
+    """Return the scored models on the examples that may be shown, by role.
 
     Empty where these are only some examples, and cannot be scored by themselves, as by a judge.
     """
-    if gate.attempt is None or gate.may_show is None:
+    if gate.shown is None:
         return gate.scored
-    metric, shown, found = gate.attempt.metric, gate.may_show, dict[str, Measured]()
-    if not len(shown) or metric.judged or metric.pairwise:
+
+    test, metric = gate.shown
+    if not len(test) or metric.judged or metric.pairwise:
         return {}
+
+    scored: dict[str, Measured] = {}
     try:
-        for role in (gate.best, "candidate"):
-            measured = measure_run(gate.asked(role).name, gate.attempt.runs[role].over(shown))
-            found[role] = score_run(measured, {metric.name: metric}, metric.name, shown.expected)
+        for role, run in gate.runs_of("shown").items():
+            measured = measure_run(gate.asked(role).name, run)
+            scored[role] = score_run(measured, {metric.name: metric}, metric.name, test.expected)
     except FtgateError:  # an answer is missing, or the metric is not defined for so few
         return {}
-    return found
+
+    return scored
 
 
 def _checks(gate: Context, role: str, comparison: Comparison) -> Iterator[Check]:
@@ -65,7 +88,7 @@ def _checks(gate: Context, role: str, comparison: Comparison) -> Iterator[Check]
         return
     yield _margin_check(gate, role, comparison)
     if comparison.reached:
-        yield from (_evidence_check(gate, role, comparison), *_rare_group_loss(gate, role, comparison))
+        yield from (_evidence_check(gate, role, comparison), *_rare_group_loss(gate, comparison))
 
 
 def _gained(gate: Context, role: str, comparison: Comparison) -> str:
@@ -113,20 +136,33 @@ def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:
     return Check("evidence", "inconclusive", message, comparison.lower_bound, **required, advice=advice, action=action)
 
 
-def _rare_group_loss(gate: Context, role: str, comparison: Comparison) -> Iterator[Check]:
-    """Check that the evidence would hold if one more group of examples were lost whole.
-
-    A candidate that loses few groups whole passes often, because a test set of few groups shows none of them.
-    """
-    lower = comparison.lower_if_lost
-    if lower is None or comparison.status != "pass" or comparison.shown_if_lost:
+def _rare_group_loss(gate: Context, comparison: Comparison) -> Iterator[Check]:
+    """Warn where losing as large a share of the groups whole as these cannot exclude would undo the gain."""
+    counts = group_counts(gate.groups, len(gate.test))
+    confidence = gate.config.confidence
+    target = {"observed": None, "significant": 0.0, "proven": comparison.required}[gate.config.evidence]
+    if counts is None or target is None or comparison.status != "pass":
         return
-    message = f"the gain over {opponent(role)} would not be proven if the candidate lost one more group of examples "
-    bound = f"{show_percent(gate.config.confidence)} lower bound {show_difference(lower, share=gate.share)}"
-    message += f"entirely ({bound})"
-    advice = "Add test examples of new groups. If no whole group can be lost, accept this with "
-    advice += "checks: {rare_group_loss: warn}."
-    yield Check("rare_group_loss", "inconclusive", message, lower, source=gate.source("test_set"), advice=advice)
+    n, counted = counts
+    gain = comparison.gain or 0.0
+    share = share_that_may_be_lost(counted, confidence)
+    harmless = (gain - target) / (gain + gate.deciding.high - gate.deciding.low)
+    if share <= harmless:
+        return
+
+    groups = plural(n, "group")
+    if counted != n:
+        groups += f", which count as {counted:,},"
+    message = f"{groups} cannot exclude that one in {1 / share:.0f} is lost entirely"
+    needed = None
+    if harmless > 0:
+        needed = groups_to_exclude(harmless, confidence)
+        message += f"; {needed:,} exclude one in {1 / harmless:.0f}"
+    undone = "undo the gain" if target == 0 else f"take it below {show_amount(target, share=gate.share)}"
+    advice = f"Losing so many groups would {undone}. Add test examples of new groups, or look whether a whole group "
+    advice += "can be lost."
+    source = gate.source("test_set")
+    yield Check("rare_group_loss", "warning", message, counted, needed, source, advice, "add_examples")
 
 
 # --- a drop --------------------------------------------------------------------------------------------------
@@ -158,10 +194,15 @@ def drop_limit(max_drop: float, *, share: bool) -> str:
 def examples_advice(
     compared: Comparison, hope: str, noun: str = "example", *, what: str = "difference"
 ) -> tuple[str, Action | None]:
-    """Return how many examples would settle a comparison, and the kind of this advice; None where no number would.
+    """Return how many examples, or groups, would settle a comparison, and the kind of this advice.
 
-    ``hope`` is what must be true of the candidate for more examples to help.
+    ``hope`` is what must be true of the candidate for more examples to help. The kind is None where no number would.
     """
-    if compared.examples_needed is None:
+    needed = compared.examples_needed
+    have = compared.n or 0
+    if needed is None:
         return f"More {noun}s only help if the candidate {hope} than measured here.", None
-    return settled_by(what, compared.examples_needed, compared.n or 0, noun), "add_examples"
+    if compared.n_groups is None:
+        return settled_by(what, needed, have, noun), "add_examples"
+    groups_needed = max(MIN_GROUPS, ceil(needed / have * compared.n_groups))
+    return settled_by(what, groups_needed, compared.n_groups, "group"), "add_examples"

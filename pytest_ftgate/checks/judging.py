@@ -12,6 +12,7 @@ from pytest_ftgate.metrics import Metric, judged
 from pytest_ftgate.models import Model, Surroundings, build_model
 from pytest_ftgate.models.openai_api.endpoint import is_same
 from pytest_ftgate.runs.judging import Judge, Judging, read_items
+from pytest_ftgate.statistics import evidence
 
 ADAPTER = model_keys.ADAPTER
 
@@ -132,3 +133,31 @@ def check(gate: Context) -> Iterator[result.Check]:
     for metric in (judge.metric for judge in gate.judging.judges.values() if not judge.items):
         message = f"the judge {metric.judge.name} is not calibrated against human labels; LLM judges are biased and "
         yield result.Check("evidence", "note", f"{message}can be manipulated", source=metric.source, advice=advice)
+
+
+def check_raters(gate: Context) -> Iterator[result.Check]:
+    """Check that the gain is no taste of a few raters, where most pairs have several ratings by enough people.
+
+    The gain is tested again with the raters as the observations. With one rating a pair they are its groups.
+    """
+    metric = gate.scored["candidate"].scores[gate.deciding.name].metric
+    ratings = metric.ratings if isinstance(metric, judged.Preferred) else None
+    if ratings is None or ratings.few_raters or ratings.mostly_single:
+        return
+    if gate.config.evidence == "observed" or not gate.comparisons[gate.best].reached:
+        return
+
+    required = 0.0
+    if gate.config.evidence == "proven":
+        required = gate.config.standard_of(gate.best).gain
+    p = ratings.rater_p_value(required)
+    message = f"with the {ratings.raters:,} raters as the observations the gain is not chance (p = {p:.2g})"
+    numbers = gate.requirement("evidence", required=required)
+    if evidence.is_sure(p, evidence.level(gate.config.confidence)):
+        yield result.Check("evidence", "pass", message, **numbers)
+        return
+
+    message = f"with the {ratings.raters:,} raters as the observations the gain could be chance (p = {p:.2g}, sign "
+    message += "flips): some prefer the candidate and some the baseline"
+    advice = "Let more people rate, about as many pairs each."
+    yield result.Check("evidence", "inconclusive", message, **numbers, advice=advice, action="add_examples")

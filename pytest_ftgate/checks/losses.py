@@ -16,9 +16,6 @@ MOST_SLICES = 200
 _NAMED = 5
 _WORST_LAST: tuple[Status, ...] = ("pass", "warning", "inconclusive", "fail")
 
-_NO_MARGIN = -1e-12
-"""The margin for ``max_drop: 0``, since a test that rules out a drop needs a margin below 0."""
-
 
 def judge_drop(
     part: PartResult,
@@ -34,7 +31,7 @@ def judge_drop(
 
     Source: R. L. Berger, Technometrics 24 (1982) 295-300.
     """
-    asked: dict[str, Any] = {"margin": -tolerance.max_drop or _NO_MARGIN, "groups": groups}
+    asked: dict[str, Any] = {"margin": parts.margin_of(tolerance), "groups": groups}
     asked["evidence"] = "proven" if tolerance.proven else "observed"
 
     def against(role: str) -> PartResult:
@@ -73,15 +70,16 @@ def _of_role(role: str | None) -> str:
 
 def check_free(gate: context.Context) -> Iterator[Check]:
     """Check before any call which slices will be judged, and that the guards can show what they are for."""
-    left_out = [one for one in gate.parts.slices if one.note is not None]
+    left_out = [part for part in gate.parts.slices if part.note is not None]
     if left_out:
-        all_of_them = "no slice is judged; " if len(left_out) == len(gate.parts.slices) else ""
-        message = f"{all_of_them}not judged: {_named(f'{one}: {one.note}' for one in left_out)}"
-        advice = (
-            f"Add examples until each has at least {parts.MIN_EXAMPLES:,}, or use a metric with a value on every slice."
-        )
-        large = any(len(one.rows) >= parts.MIN_EXAMPLES for one in left_out)
-        status: Status = "warning" if all_of_them or large else "note"
+        none_judged = len(left_out) == len(gate.parts.slices)
+        unsuited = [part for part in left_out if not part.is_small]
+        message = "no slice is judged; " if none_judged else ""
+        message += f"not judged: {_named(f'{part}: {part.note}' for part in left_out)}"
+        advice = "Add examples of these slices."
+        if unsuited:
+            advice = "Use a metric that has a value on every slice."
+        status: Status = "warning" if none_judged or unsuited else "note"
         yield Check("slices", status, message, len(left_out), source=gate.source("slices.fields"), advice=advice)
     if not gate.parts.others:
         yield Check("guards", "note", "no guards configured: other tasks were not tested for regressions")

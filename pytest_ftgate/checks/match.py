@@ -4,7 +4,6 @@ They warn where another baseline is as good and as cheap.
 """
 
 from collections.abc import Callable, Iterator
-from math import isfinite
 from typing import Any
 
 from pytest_ftgate import plain, result, text
@@ -28,7 +27,7 @@ def check_reach(gate: context.Context) -> list[result.Check]:
     """
     drops = [one for one in map(gate.config.standard_of, gate.config.baselines) if one.drops]
     metric, n = gate.deciding, len(gate.test)
-    known = isfinite(metric.high - metric.low) and metric.kind != "set" and group_codes(gate.groups, n) is None
+    known = metric.kind != "set" and group_codes(gate.groups, n) is None
     if not drops or not n or not known:
         return []
     path, least = max(drops, key=lambda one: one.gain)  # the strictest
@@ -109,7 +108,7 @@ def _faster(gate: context.Context) -> result.Check:
     factor = gate.config.faster_by or 1.0
     pairs = zip(gate.measured[gate.best].seconds, gate.measured["candidate"].seconds, strict=False)
     reached = [round(old - factor * new, 12) >= 0 for old, new in pairs if old is not None and new is not None]
-    counted = f"only {sum(reached):,} of {text.plural(len(reached), 'answer')} came {factor:g} times faster, which "
+    counted = f"only {sum(reached):,} of {text.plural(len(reached), 'example')} were {factor:g} times faster, which "
     counted += "could be chance (paired sign test"
     return thresholds.shown_by_share(gate, _advantage(gate, "faster", old / new, evidence), reached, 0.5, counted)
 

@@ -1,9 +1,8 @@
 """What else must not get worse: guards, which are other test sets, and slices, the parts of the test set by a field."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import isfinite
 from typing import Any, NamedTuple
 
 from pytest_ftgate import errors, result, text
@@ -17,10 +16,9 @@ from pytest_ftgate.statistics.planning import MOST_EXAMPLES, corrected_confidenc
 
 NONE = "(none)"
 """The value of a field that is absent."""
-MIN_EXAMPLES = 30
-"""The fewest examples of a slice that is judged."""
 SHOWN = 40
 """The most characters of a name in a message."""
+_LEAST_DROP = 1e-12
 
 
 class Tolerance(NamedTuple):
@@ -38,6 +36,11 @@ class Tolerance(NamedTuple):
     confidence: float
     proven: bool
     alone: float | None = None
+
+
+def margin_of(tolerance: Tolerance) -> float:
+    """Return the margin of a drop; a test that rules one out needs a margin below 0, also for ``max_drop: 0``."""
+    return -max(tolerance.max_drop, _LEAST_DROP)
 
 
 class Size(NamedTuple):
@@ -67,7 +70,7 @@ def size_of(metric: Metric, groups: Sequence[str | None], tolerance: Tolerance) 
     """
     grouped = group_counts(groups, len(groups))
     exact = metric.kind == "right_wrong" and grouped is None
-    width = metric.high - metric.low if metric.kind != "set" and isfinite(metric.high - metric.low) else 1.0
+    width = 1.0 if metric.kind == "set" else metric.high - metric.low
     asked: dict[str, Any] = {"confidence": tolerance.confidence, "proven": tolerance.proven, "exact": exact}
     needed = fewest_examples(tolerance.max_drop / width, **asked) or MOST_EXAMPLES
     return Size(grouped[1], max(needed, MIN_GROUPS), "group") if grouped else Size(len(groups), needed, "example")
@@ -98,6 +101,10 @@ class Guard:
         """Return a check of the guard; its name says which guard, and its source where its test set is written."""
         return result.Check(self.path, status, message, **{"source": str(self.spec.sources["test_set"]), **fields})
 
+    def at(self, confidence: float) -> "Guard":
+        """Return the guard at the confidence of another attempt."""
+        return replace(self, tolerance=self.tolerance._replace(confidence=confidence))
+
     @property
     def facts(self) -> result.PartResult:
         """Return the facts that are known before it is measured."""
@@ -114,6 +121,7 @@ class Slice:
         rows: their indices in the test set.
         metric: the deciding metric, built for their labels if it is an average over labels.
         note: why the slice is not judged; None where it is.
+        is_small: whether it is not judged because it has too few examples.
     """
 
     field: str
@@ -121,6 +129,7 @@ class Slice:
     rows: tuple[int, ...]
     metric: Metric
     note: str | None = None
+    is_small: bool = False
 
     def __str__(self) -> str:
         return f"{text.printable(self.field, SHOWN)}={text.printable(self.value, SHOWN)}"
@@ -165,16 +174,41 @@ def prepare_parts(
         return Parts(guards)
     check_possible(metric, "max_drop", spec.max_drop, spec.sources["max_drop"])
     build = partial(build, known=distinct_outputs(test, training))
-    slices = [_judgeable(one, config, test, build) for one in _by_value(spec, test, metric)]
-    # Every slice is compared with every baseline, so the confidence is corrected (Bonferroni): false alarms stay rare.
-    compared = sum(one.note is None for one in slices) * len(config.baselines)
-    confidence = corrected_confidence(config.confidence, max(compared, 1))
-    tolerance = Tolerance(spec.max_drop, confidence, proven=False, alone=config.confidence)
-    for at, one in enumerate(slices):  # those that are too small could never fail
-        have, needed, unit = size_of(one.metric, [test.examples[row].group for row in one.rows], tolerance)
-        if one.note is None and have < needed:
-            slices[at] = replace(one, note=f"too few {unit}s ({have:,} of {needed:,} required)")
-    return Parts(guards, tuple(slices), tolerance)
+    slices = [_judgeable(part, config, test, build) for part in _by_value(spec, test, metric)]
+    tolerance = _slice_tolerance(config, spec, test, slices)
+    return Parts(guards, tuple(_without_small(slices, test, tolerance)), tolerance)
+
+
+def _slice_tolerance(config: GateKeys, spec: SliceKeys, test: DataSet, slices: Sequence[Slice]) -> Tolerance:
+    """Return the limit of the slices, corrected for the number of those that can fail at this limit.
+
+    Every slice is compared with every baseline. A slice that is too small to fail even where all is lost raises no
+    false alarm, and does not count.
+
+    Source: R. E. Tarone, Biometrics 46 (1990) 515-522.
+    """
+    number = 0
+    can_fail = 1
+    while number < can_fail:
+        number += 1
+        confidence = corrected_confidence(config.confidence, number * len(config.baselines))
+        tolerance = Tolerance(spec.max_drop, confidence, proven=False, alone=config.confidence)
+        judged = _without_small(slices, test, tolerance)
+        can_fail = sum(part.note is None for part in judged)
+    return tolerance
+
+
+def _without_small(slices: Iterable[Slice], test: DataSet, tolerance: Tolerance) -> list[Slice]:
+    """Return the slices, with a note on those that have too few examples to fail."""
+    noted = []
+    for part in slices:
+        groups = [test.examples[row].group for row in part.rows]
+        have, needed, unit = size_of(part.metric, groups, tolerance)
+        if part.note is None and have < needed:
+            note = f"too few {unit}s ({have:,} of {needed:,} required)"
+            part = replace(part, note=note, is_small=True)
+        noted.append(part)
+    return noted
 
 
 def _guard(
@@ -215,8 +249,6 @@ def _judgeable(one: Slice, config: GateKeys, test: DataSet, build: Callable[...,
 
     An average over labels is one over the slice's own labels only, since others would score 0.
     """
-    if len(one.rows) < MIN_EXAMPLES:
-        return replace(one, note=f"too few examples ({len(one.rows):,} of {MIN_EXAMPLES:,} required)")
     if one.metric.label_set is None or one.metric.kind != "set":
         return one
     labels, spec = sorted({expected_text(test.examples[row].expected) for row in one.rows}), config.decided_by

@@ -1,165 +1,177 @@
-"""The rule that the candidate is asked in the way in which its training rows ask."""
+"""The rule that the candidate is asked in the way in which its training rows ask.
+
+It is a mismatch where a system message, tools, or a text around the input that nine in ten training rows have is
+missing in the candidate's calls, or the reverse: nine in ten of one side have what nine in ten of the other side lack.
+"""
 
 import json
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice, takewhile
+from itertools import takewhile
 from math import ceil
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
-from pytest_ftgate import errors, result
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.data import INSTRUCTIONS, canonical_json
-from pytest_ftgate.models.prompt import Prompt
+from pytest_ftgate.data import INSTRUCTIONS, Example, canonical_json
+from pytest_ftgate.data.messages import declared_tools
+from pytest_ftgate.result import Check
 from pytest_ftgate.text import printable
 
-_RARE = 0.1
-"""The share of rows or calls up to which something is an exception."""
-_HEAD, _TAIL = re.compile(r"(.*(?::|\S\s*\n)[^\S\n]*)?", re.DOTALL), re.compile(r"(\n\s*\S.*)?\Z", re.DOTALL)
-"""The part of a shared start or end that is no part of inputs which happen to begin or end alike."""
-_TEMPLATE = re.compile(r":|\S\s+\S+\s+\S")
-"""What makes other shared text a template: a colon, or three words."""
-_COMPARED, _RENDERED = 2_000, 20
-"""Rows that are compared, and rows that are rendered in a chat template."""
-_PASTED, _SHOWN = 300, 60
-"""Characters of a line to paste, and of an excerpt."""
-Difference: TypeAlias = tuple[str, str, float, float]
-"""What differs, its cure, and the shares of the candidate's calls and of the training rows that have the thing."""
+_MOST = 0.9
+_PASTED_CHARACTERS, _SHOWN_CHARACTERS = 300, 60
 
 
-def check(gate: Context) -> Iterator[result.Check]:
-    """Compare system message, template, examples and tools of the training rows with those of the candidate's calls.
+class Part(NamedTuple):
+    """Hold one part of what a model is sent, in training and in the candidate's calls.
 
-    Only rows that are conversations tell whether training used a system message. A model without a prompt of ours (a
-    recording, a function) and the baselines, which may be asked in any way, are not compared.
+    Attributes:
+        name: what people call it, such as "a system message".
+        key: the key of a model that gives it to a call.
+        trained, asked: the text of each training row, and of each call; empty where there is none.
+        compared: the texts that are looked for; an empty one stands for any.
+        has: says whether a row or call has a text.
+        cure: what gives the part to a call as in training; empty where training has none.
     """
-    model, source = gate.models["candidate"], str(gate.config.candidate.source)
-    if model.prompt is None or model.ids is not None:
-        return
-    chat_template = _chat_template(gate) if gate.asked("candidate").kind.has_chat_template else ()
-    for what, cure, asked, trained in (*_differences(gate), *chat_template):
-        message = f"the candidate {model.name} is not asked as in training: {what}"
-        advice = f"Ask the candidate as in training ({source}): {cure}."
-        yield result.Check("prompt_mismatch", "warning", message, asked, trained, source, advice, "measure_again")
+
+    name: str
+    key: str
+    trained: Sequence[str]
+    asked: Sequence[str]
+    compared: Sequence[str]
+    has: Callable[[str, str], bool]
+    cure: str
 
 
-def _sample(rows: Sequence[Any]) -> Sequence[Any]:
-    """Return at most about ``_COMPARED`` rows, evenly spaced."""
-    return rows[:: max(1, len(rows) // _COMPARED)]
+def check(gate: Context) -> Iterator[Check]:
+    """Compare system message, tools and template of the training rows with those of the candidate's calls.
 
-
-def _differences(gate: Context) -> Iterator[Difference]:
-    """Yield the differences; an empty text stands for something that rows and calls have, whatever it is."""
-    model, where = gate.models["candidate"], gate.training.where
-    prompt = model.prompt or Prompt()
-    lessons: dict[int, Any] = dict(_sample(list(enumerate(gate.training))))
-    sent = list(map(model.sent, _sample(gate.test.examples)))
-    if chats := {row: one for row, one in lessons.items() if not isinstance(one.input, str)}:
-        system = {row: _system(one.input) for row, one in chats.items()}
-        yield from _compared("a system message", "system", system, [_system(one["messages"]) for one in sent], where)
-        if keys := [key for key, has in (("few_shot", prompt.shots), ("retrieval", prompt.neighbours)) if has]:
-            turns = {row: sum(turn["role"] not in INSTRUCTIONS for turn in one.input) for row, one in chats.items()}
-            several = {row: "" if count > 1 else None for row, count in turns.items()}
-            yield from _compared("earlier turns", " and ".join(keys), several, [""], where)
-        tools = {row: "" if one.fields.get("tools") else None for row, one in chats.items()}
-        declared = ["" if one.get("tools") or model.params.get("tools") else None for one in sent]
-        yield from _compared("tools", "tools", tools, declared, where)
-    learned = {row: text for row, one in lessons.items() if (text := question_of(one.input))}
-    posed = dict(enumerate(text for one in sent if (text := question_of(one["messages"]))))
-    for framed in (learned, posed if prompt.template is not None and chats else {}) if learned and posed else ():
-        start, end = _around([*framed.values()])
-        form, kind = f"{start}{{input}}{end}", ("the same text around the input", "template")
-        known, asked = (
-            {row: form if text.startswith(start) and text.endswith(end) else None for row, text in texts.items()}
-            for texts in (learned, posed)
-        )
-        if (start or end) and (found := [*_compared(*kind, known, [*asked.values()], where)]):
-            yield from found
-            return
-
-
-def _compared(
-    name: str, key: str, trained: Mapping[int, str | None], asked: Sequence[str | None], where: Callable[[int], object]
-) -> Iterator[Difference]:
-    """Compare what training rows and calls have, None where they have nothing; ``key`` is what gives it to a call.
-
-    If more than one training row in ten has any, all of theirs are known; where each row has its own, any is.
+    Only training rows that are conversations tell how training asked. A model without a prompt of ours (a recording, a
+    function) and the baselines, which may be asked in any way, are not compared.
     """
-    having = {row: text for row, text in trained.items() if text is not None}
-    texts, share = Counter(having.values()), len(having) / len(trained)
-    varied = len(texts) > max(1, _RARE * len(having))
-    known: set[str | None] = {*texts, *(asked if varied else ())} - {None} if share > _RARE else set()
-    unknown = Counter(way for way in asked if way not in known and (way is not None or 1 - share <= _RARE))
-    if unknown.total() <= _RARE * len(asked):
+    model = gate.models["candidate"]
+    rows = [example for example in gate.training if not isinstance(example.input, str)]
+    if model.prompt is None or model.ids is not None or not rows:
         return
-    way, shown = unknown.most_common(1)[0][0], 1 - asked.count(None) / len(asked)
-    what, cure = f"{100 * share:.0f} % of the training rows have {name}", f"remove {key}"
-    if known:
-        usual, _ = texts.most_common(1)[0]
-        place = where(next(row for row, text in having.items() if text == usual))
+
+    calls = [model.sent(example) for example in gate.test]
+    declared = [call.get("tools") or model.params.get("tools") for call in calls]
+    source = str(gate.config.candidate.source)
+    for part in (_systems(rows, calls), _tools(rows, declared), *_templates(rows, calls)):
+        found = _difference(part)
+        if found is None:
+            continue
+
+        text, asked, trained = found
+        quoted = f" {printable(text, _SHOWN_CHARACTERS)!r}" if text else ""
+        message = f"{part.name}{quoted}: in {100 * trained:.0f} % of the training rows, and in {100 * asked:.0f} % of "
+        message += f"the calls of candidate {model.name}"
+        advice = f"Ask the candidate as in training ({source}): {part.cure or f'remove {part.key}'}."
+        yield Check("prompt_mismatch", "warning", message, asked, trained, source, advice, "measure_again")
+
+
+def _difference(part: Part) -> tuple[str, float, float] | None:
+    """Return the first text that nine in ten of one side have and nine in ten of the other side lack.
+
+    Beside it stand the shares of the calls and of the training rows that have it.
+    """
+    for text in part.compared:
+        asked = sum(part.has(call, text) for call in part.asked) / len(part.asked)
+        trained = sum(part.has(row, text) for row in part.trained) / len(part.trained)
+        if max(asked, trained) >= _MOST and min(asked, trained) <= 1 - _MOST:
+            return text, asked, trained
+
+    return None
+
+
+# --- system messages and tools -------------------------------------------------------------------------------
+
+
+def _systems(rows: Sequence[Example], calls: Sequence[Mapping[str, Any]]) -> Part:
+    trained = [_system_of(example.input) for example in rows]
+    asked = [_system_of(call["messages"]) for call in calls]
+    usual = _usual(trained)
+    cure = ""
+    if usual:
         line = json.dumps(usual, ensure_ascii=False)
-        what += f", most often {_quoted(usual)}" if usual else ""
-        cure = f"{key}: {line if len(line) <= _PASTED else f'that of {place}'}"
-        cure = cure if usual and not varied else f"write {name} into each test row, as in {place}"
-    such = f", such as {_quoted(way)}" if way else ""
-    yield f"{what}, and {100 * shown:.0f} % of its calls{such}", cure, shown, share
+        place = _first_place(rows, trained, usual)
+        cure = f"system: {line}" if len(line) <= _PASTED_CHARACTERS else f"system: that of {place}"
+
+    return Part("a system message", "system", trained, asked, [usual, _usual(asked), ""], _is_or_any, cure)
 
 
-def _system(messages: Any) -> str | None:
-    """Return the instructions at the start of a conversation, with white space collapsed at its ends."""
+def _tools(rows: Sequence[Example], declared: Sequence[Any]) -> Part:
+    trained = [", ".join(sorted(declared_tools(example.fields.get("tools")))) for example in rows]
+    asked = [", ".join(sorted(declared_tools(tools))) for tools in declared]
+    usual = _usual(trained)
+    cure = f"write tools into each test row, as in {_first_place(rows, trained, usual)}" if usual else ""
+    return Part("tools", "tools", trained, asked, [usual, _usual(asked), ""], _is_or_any, cure)
+
+
+def _system_of(messages: Any) -> str:
+    """Return the instructions at the start of a conversation."""
     leading = takewhile(lambda message: message["role"] in INSTRUCTIONS, messages)
-    contents = (message.get("content") for message in leading)
-    return "\n".join(one if isinstance(one, str) else canonical_json(one) for one in contents).strip() or None
+    contents = [message.get("content") for message in leading]
+    texts = [content if isinstance(content, str) else canonical_json(content) for content in contents]
+    return "\n".join(texts).strip()
 
 
-def question_of(given: Any) -> str | None:
-    """Return the last message of the user, if that is text."""
-    if isinstance(given, str):
-        return given
-    last = next((one["content"] for one in reversed(given) if one["role"] in ("user", "input")), None)
-    return last if isinstance(last, str) else None
+def _usual(texts: Sequence[str]) -> str:
+    """Return the most frequent text that is not empty; empty where there is none."""
+    counts = Counter(filter(None, texts))
+    return counts.most_common(1)[0][0] if counts else ""
 
 
-def _quoted(text: str) -> str:
-    return repr(printable(text, _SHOWN))
+def _first_place(rows: Sequence[Example], texts: Sequence[str], text: str) -> str:
+    example = rows[texts.index(text)]
+    return str(example.place or example.name)
 
 
-def _around(texts: Sequence[str]) -> tuple[str, str]:
-    """Return the text with which nine in ten texts begin, and with which they end; empty where it may be chance."""
-    start, end = _shared(texts), _shared([text[::-1] for text in texts])[::-1]
-    parts = (_HEAD.match(start), start), (_TAIL.search(end), end)
-    start, end = (mark[0] or text * bool(_TEMPLATE.search(text)) for mark, text in parts if mark)
-    framed = sum(text.startswith(start) and text.endswith(end) for text in texts)
-    end = end if framed >= (1 - _RARE) * len(texts) else ""
-    longer = sum(len(text) > len(start) + len(end) for text in texts)
-    return (start, end) if longer >= (1 - _RARE) * len(texts) else ("", "")  # equal rows
+def _is_or_any(text: str, compared: str) -> bool:
+    return text == compared if compared else bool(text)
 
 
-def _shared(texts: Sequence[str]) -> str:
-    """Return the longest whole words with which nine in ten texts begin: neighbours in sorted order."""
-    ordered, width = sorted(texts), max(2, ceil((1 - _RARE) * len(texts)))
-    pairs = zip(ordered, ordered[width - 1 :], strict=False)
-    shared = max((os.path.commonprefix(pair) for pair in pairs), key=len, default="")  # noqa: RUF071  # texts
-    within = any(text.startswith(shared) and text[len(shared) :][:1].isalnum() for text in texts)
-    return shared.rstrip("".join(filter(str.isalnum, shared))) if within else shared
+# --- the text around the input -------------------------------------------------------------------------------
 
 
-def _chat_template(gate: Context) -> Iterator[Difference]:
-    """Compare rendered conversations: a training row must begin with what the model is given to answer it."""
-    chats = ((row, one) for row, one in enumerate(gate.training) if not isinstance(one.input, str))
-    rows = dict(islice(((row, one) for row, one in chats if isinstance(one.expected, str)), _RENDERED))
-    generator: Any = gate.models["candidate"].function
-    try:
-        rendered = zip(rows, generator.rendered(list(rows.values())), strict=True)
-    except errors.ModelError:  # reported by the call, where such messages are sent
-        return
-    unlike = [(row, asked, learned) for row, (asked, learned) in rendered if not learned.startswith(asked.rstrip())]
-    if len(unlike) > _RARE * len(rows):
-        row, *texts = unlike[0]
-        same = len(os.path.commonprefix(texts))  # noqa: RUF071  # texts
-        asked, learned = (_quoted(text[same:]) for text in texts)
-        what = f"the chat template ends the prompt with {asked}, where {gate.training.where(row)} has {learned}"
-        cure = "save the chat template that it was trained with as chat_template.jinja in the adapter's folder"
-        yield what, cure, 1.0, 1 - len(unlike) / len(rows)
+def _templates(rows: Sequence[Example], calls: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
+    """Yield the texts before and after the input; the cure restores both."""
+    trained = [_question_of(example.input) for example in rows]
+    asked = [_question_of(call["messages"]) for call in calls]
+    start, end = shared_start(trained), shared_end(trained)
+    cure = ""
+    if start.strip() or end.strip():
+        cure = f"template: {json.dumps(f'{start}{{input}}{end}', ensure_ascii=False)}"
+
+    starts = [text for text in (start, shared_start(asked)) if text.strip()]
+    ends = [text for text in (end, shared_end(asked)) if text.strip()]
+    yield Part("the text before the input", "template", trained, asked, starts, str.startswith, cure)
+    yield Part("the text after the input", "template", trained, asked, ends, str.endswith, cure)
+
+
+def _question_of(messages: Any) -> str:
+    """Return the last message of the user; empty if that is not text."""
+    contents = [message["content"] for message in messages if message["role"] in ("user", "input")]
+    return contents[-1] if contents and isinstance(contents[-1], str) else ""
+
+
+def shared_start(texts: Sequence[str]) -> str:
+    """Return the longest whole words with which nine in ten texts begin.
+
+    Texts with a common start are neighbours in sorted order, so only the ends of each run are compared.
+    """
+    ordered = sorted(texts)
+    width = max(2, ceil(_MOST * len(texts)))
+    runs = zip(ordered, ordered[width - 1 :], strict=False)
+    prefixes = [os.path.commonprefix(run) for run in runs]  # noqa: RUF071  # texts
+    shared = max(prefixes, key=len, default="")
+
+    ends_in_word = any(text.startswith(shared) and text[len(shared) :][:1].isalnum() for text in texts)
+    while ends_in_word and shared[-1:].isalnum():
+        shared = shared[:-1]
+    return shared
+
+
+def shared_end(texts: Sequence[str]) -> str:
+    """Return the longest whole words with which nine in ten texts end."""
+    return shared_start([text[::-1] for text in texts])[::-1]

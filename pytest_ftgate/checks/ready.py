@@ -3,18 +3,16 @@
 A hypothesis is refused where the gate would fail even if it came true; else it is reported as reached or not.
 """
 
-from dataclasses import replace
 from fractions import Fraction
-from math import isfinite
-from typing import Any
 
+from pytest_ftgate.checks import prospects
 from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.config import GateKeys, HypothesisKeys
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.metrics import Metric, Scored
 from pytest_ftgate.result import Check, called, opponent
-from pytest_ftgate.statistics import evidence, planning
-from pytest_ftgate.text import plural, show_amount, show_difference, show_percent, show_value
+from pytest_ftgate.statistics import evidence
+from pytest_ftgate.text import plural, show_amount, show_difference, show_value
 
 FEWEST_CHANCES = 0.5
 """The least power: below it a good candidate would more often than not stay unproven."""
@@ -30,10 +28,8 @@ def check(gate: Context) -> list[Check]:
 
 
 def _headroom(gate: Context, best: Scored) -> list[Check]:
-    """Check that the baseline leaves room for the margin; nothing where the metric has no best value."""
+    """Check that the baseline leaves room for the margin."""
     metric, standard, share = gate.deciding, gate.config.standard_of(gate.best), gate.share
-    if not isfinite(metric.best):
-        return []
     left: float | Fraction = abs(metric.best - best.value)
     if best.exact is not None:
         left = 1 - best.exact if metric.greater_is_better else best.exact
@@ -42,62 +38,56 @@ def _headroom(gate: Context, best: Scored) -> list[Check]:
     fields = gate.requirement(standard.path)
     if evidence.reaches(left, standard.gain):
         return [Check("headroom", "pass", message, float(left), **fields)]
-    advice = "Do not train: the baseline is nearly perfect on this test set. If it is worse in practice, add examples "
-    advice += "that it gets wrong to the test set."
+    advice = "Do not train for this margin: it is larger than what is left to gain on this test set. Keep the "
+    advice += "baseline; or, if it is worse in practice, add examples that it gets wrong to the test set."
     return [Check("headroom", "fail", message, float(left), **fields, advice=advice, action="stop")]
 
 
 def _power(gate: Context, best: Scored) -> Check:
-    """Check the power: how often the expected gain would be proven if the candidate breaks nothing.
+    """Check the power: how often a gate passes whose candidate gains what is expected, and breaks nothing.
 
-    The expected gain is that of the hypothesis, or else the margin. The margin is not expected but the least gain, so
-    low power for it is a warning.
+    Without a hypothesis twice the margin is taken, because a gain of the margin passes half of the time at most. Low
+    power for that is a warning, since nobody expects it.
     """
-    config, metric, prediction, n = gate.config, gate.deciding, gate.config.prediction, len(gate.test)
+    config = gate.config
+    prediction = config.prediction
     standard = config.standard_of(gate.best)
-    gain, source, basis = standard.gain, gate.source(standard.path), "the margin"
     if prediction is not None:
-        gain, source, basis = expected_gain(prediction, metric), str(prediction.source), "the hypothesis"
-    state = "State the expected gain: hypothesis: {from: ..., to: ...}." if prediction is None else ""
+        gain = expected_gain(prediction, gate.deciding)
+        source = str(prediction.source)
+        basis = "the hypothesis"
+        cure = None
+    else:
+        gain = 2 * standard.gain
+        source = gate.source(standard.path)
+        basis = "twice the margin"
+        cure = "State the expected gain: hypothesis: {from: ..., to: ...}."
+
+    if gain == 0:
+        message = "the power is unknown: no expected gain is stated"
+        return Check("power", "note", message, source=source, advice=cure)
     expected = f"a gain of {show_amount(gain, share=gate.share)} ({basis})"
-    # No gain of just the margin is proven to reach it.
-    nothing = prediction is None and (gain == 0 or config.evidence == "proven")
-    candidate = None if nothing else improved(best, gain)
-    if candidate is None:
-        why = "no expected gain is stated" if nothing else f"{expected} is more than this baseline leaves room for"
-        return Check("power", "note", f"the power is unknown: {why}", source=source, advice=state or None)
-    comparison, significant = gate.compare(best, candidate, gate.best), config.evidence == "significant"
-    p, target = (comparison.p_zero, "above 0") if significant else (comparison.p_margin, "at the margin or above")
-    if p is None:
-        message = f"the power for {expected} is unknown: {comparison.note}"
-        return Check("power", "note", message, source=source, advice=state or None)
-    chance, needed = planning.chance_of_proof(p, config.confidence), comparison.examples_needed
-    message = f"with {plural(n, 'test example')}, {expected} that breaks nothing is proven with {100 * chance:.0f} % "
-    message += f"power ({show_percent(config.confidence)} lower bound {target})"
-    numbers = round(chance, 4), FEWEST_CHANCES, source
-    if chance >= FEWEST_CHANCES:
+    candidate = prospects.improved(best, gain)
+    chances = prospects.chances_of_gain(gate, gate.best, gain, best, broken=0.0)
+    if candidate is None or chances is None:
+        why = f"{expected} is more than this baseline leaves room for"
+        return Check("power", "note", f"the power is unknown: {why}", source=source, advice=cure)
+
+    n = len(gate.test)
+    power = f"{100 * chances.passed:.0f} % power"
+    message = f"with {plural(n, 'test example')}, {expected} that breaks nothing passes with {power}"
+    numbers = round(chances.passed, 4), FEWEST_CHANCES, source
+    if chances.passed >= FEWEST_CHANCES:
         return Check("power", "note", message, *numbers)
-    more = "A candidate that gains just this passes half of the time at most, with any number of test examples."
+
+    needed = gate.compare(best, candidate, gate.best).examples_needed
+    advice = "A candidate that gains just the margin passes half of the time at most, with any number of examples."
     if needed is not None:
-        more = f"Label {plural(max(needed - n, 1), 'more test example')}: about {needed:,} in all give 80 % power."
+        more = plural(max(needed - n, 1), "more test example")
+        advice = f"Label {more}: about {needed:,} in all give 80 % power."
     if prediction is None:
-        return Check("power", "warning", message, *numbers, f"{more} {state}")
-    return Check("power", "inconclusive", message, *numbers, more, "add_examples")
-
-
-def improved(best: Scored, gain: float, **changes: Any) -> Scored | None:
-    """Return the score of a candidate that gains at least so much; None if that is more than there is to gain.
-
-    ``changes`` are further arguments of :func:`~pytest_ftgate.statistics.planning.hypothetical_scores`.
-    """
-    metric = best.metric
-    if best.statistic is not None:
-        counts = planning.hypothetical_set(best.statistic, gain, **changes)
-        return None if counts is None else replace(best, statistic=counts)
-    if not isfinite(metric.best) or best.per_example is None:
-        return None
-    scores = planning.hypothetical_scores(best.per_example, gain, best=metric.best, worst=metric.worst, **changes)
-    return None if scores is None else replace(best, per_example=scores)
+        return Check("power", "warning", message, *numbers, f"{advice} {cure}")
+    return Check("power", "inconclusive", message, *numbers, advice, "add_examples")
 
 
 def check_prediction(config: GateKeys, metric: Metric) -> None:

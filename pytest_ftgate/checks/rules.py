@@ -5,12 +5,14 @@ from typing import Literal, NamedTuple
 
 from pytest_ftgate import errors, result
 from pytest_ftgate.checks import (
+    agreement,
     alternatives,
     answers,
     baseline_quality,
     constant_baseline,
     context,
     economics,
+    findings,
     form,
     freshness,
     gain,
@@ -25,11 +27,10 @@ from pytest_ftgate.checks import (
     test_set,
     thresholds,
 )
-from pytest_ftgate.checks.audit import findings
 
 Stage = Literal["free", "answered", "scored"]
 """When a rule is checked: before any model is called, after all models answered, or after all answers are scored."""
-Need = Literal["accept", "ready", "margin", "max_drop", None]
+Need = Literal["accept", "ready", "margin", "max_drop", "agreement", None]
 """What a rule needs of a gate: that its candidate is judged or not yet trained, or the key that asks for the gain."""
 
 
@@ -48,7 +49,7 @@ class Rule(NamedTuple):
 RULES: tuple[Rule, ...] = (
     Rule("free", test_set.check_format),
     Rule("free", findings.check),
-    Rule("free", lambda gate: gate.attempt.check() if gate.attempt else (), "accept"),
+    Rule("free", lambda gate: gate.attempt.check_number() if gate.attempt else (), "accept"),
     Rule("free", goal.check),
     Rule("free", prompt_leak.check, "accept"),
     Rule("free", prompt_mismatch.check, "accept"),
@@ -58,6 +59,7 @@ RULES: tuple[Rule, ...] = (
     Rule("free", match.check_absent),
     Rule("free", match.check_reach),
     Rule("free", match.check_free, key="max_drop"),
+    Rule("free", agreement.check_free, "accept"),
     Rule("free", economics.check_free),
     Rule("free", thresholds.check_free, "accept"),
     Rule("free", baseline_quality.check),
@@ -66,7 +68,6 @@ RULES: tuple[Rule, ...] = (
     Rule("free", losses.check_free),
     Rule("answered", lambda gate: answers.complete_checks(gate.measured, gate.forgiven)),
     Rule("answered", answers.check_retries),
-    Rule("answered", lambda gate: gate.attempt.check_again() if gate.attempt else (), "accept"),
     Rule("answered", thresholds.check_samples),
     Rule("scored", alternatives.diagnosis),  # the advice of others rests on it
     Rule("scored", answers.check_order),
@@ -76,12 +77,13 @@ RULES: tuple[Rule, ...] = (
     Rule("scored", baseline_quality.check_best, "accept"),
     Rule("scored", identical_outputs.check, "accept"),
     Rule("scored", gain.check, "accept"),
+    Rule("scored", agreement.check, "accept"),
+    Rule("scored", judging.check_raters, "accept", "margin"),
     Rule("scored", ready.check, "ready", "margin"),
     Rule("scored", match.check, "accept", "max_drop"),
     Rule("scored", match.check_headroom, "ready", "max_drop"),
     Rule("scored", thresholds.check, "accept"),
     Rule("scored", economics.check),
-    Rule("scored", answers.check),
     Rule("scored", alternatives.check_knowledge, "accept"),
     Rule("scored", alternatives.check_examples, "accept", "margin"),
     Rule("scored", losses.check_fields, "accept"),

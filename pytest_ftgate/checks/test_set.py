@@ -10,8 +10,10 @@ from pytest_ftgate.statistics import groups, planning
 
 def check_size(gate: Context) -> Iterator[result.Check]:
     """Check that there are enough test examples, and note where a ``limit`` reads only a part of a file."""
-    config, needed, examples = gate.config, gate.config.min_test_examples, len(gate.whole)
+    config, needed, examples = gate.config, gate.config.min_test_examples, len(gate.test)
     message = f"{text.plural(examples, 'test example')} ({needed:,} required)"
+    if gate.shown is not None:
+        message += f", without {len(gate.shown.test):,} that may be shown"
     fields = gate.requirement("min_test_examples")
     if examples < needed:
         fields |= {"advice": f"Label {text.plural(needed - examples, 'more test example')}.", "action": "add_examples"}
@@ -33,7 +35,7 @@ def check_reach(gate: Context) -> Iterator[result.Check]:
     counts = groups.group_counts(gate.groups, n)
     if counts is not None and config.evidence != "observed":
         yield from [_few_groups(gate, *counts)] if counts[1] < groups.MIN_GROUPS else []
-    elif not config.matches and gate.deciding.kind == "right_wrong" and config.repeats == 1 and n:
+    elif config.asked_by == "margin" and gate.deciding.kind == "right_wrong" and config.repeats == 1 and n:
         standard = max((config.standard_of(role) for role in config.decisive), key=lambda one: one.gain)
         wins = planning.fewest_wins(n, margin=standard.gain, confidence=config.confidence, evidence=config.evidence)
         by_evidence = planning.fewest_wins(n, margin=0.0, confidence=config.confidence, evidence=config.evidence)

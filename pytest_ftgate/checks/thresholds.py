@@ -33,8 +33,9 @@ def check_free(gate: Context) -> Iterator[Check]:
     limits, model = gate.config.thresholds.get("cost_usd"), gate.models["candidate"]
     if limits is not None and not (price := price_of(model)).known:
         yield _check(gate, "cost_usd", ModelResult(model.name, cost_unknown=Unknown(price.unknown or "", UNPRICED)))
-    if found := _few_latencies(gate, min(model.latency_sample, len(gate.test)) or len(gate.test) * gate.config.repeats):
-        yield found
+    few = _few_latencies(gate, min(model.latency_sample, len(gate.test)) or len(gate.test))
+    if few is not None:
+        yield few
 
 
 def check(gate: Context) -> Iterator[Check]:

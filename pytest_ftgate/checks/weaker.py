@@ -1,306 +1,438 @@
-"""Compare the project with what it was at the merge base: its ini keys, gate file, gates, prompts and test sets.
+"""Compare the project with the merge base: its ini keys, gates, prompts and test sets."""
 
-Keys with a direction (``Weaker``) are compared by it. All others that a verdict rests on must be the same.
-"""
-
+import os
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import md5, sha256
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from pytest_ftgate.checks.goal import not_served
-from pytest_ftgate.config import DataKeys, GateFile, GateKeys, ModelSpec, file_of, load_gate_file, places_of
-from pytest_ftgate.config.keys import Keys, Weaker, comparable, words
-from pytest_ftgate.config.metrics import CalibrationKeys, MetricSpec
-from pytest_ftgate.config.requirements import CHANGEABLE, LEVELS, TokenCost
-from pytest_ftgate.config.resolve import LEFT_OPEN, as_written
-from pytest_ftgate.data import Example, canonical_json, load_examples, normalized_input
-from pytest_ftgate.errors import FtgateError, HiddenHistoryError, HistoryError, shown_path
-from pytest_ftgate.git import Base, find_base
-from pytest_ftgate.ini_file import IniFile, line_of, used_ini
+from pytest_ftgate.config import (
+    DataKeys,
+    GateFile,
+    GateKeys,
+    as_written,
+    file_of,
+    load_gate_file,
+    weakenings,
+)
+from pytest_ftgate.data import DataSet, Example, canonical_json, load_examples, normalized_input
+from pytest_ftgate.errors import FtgateError, HistoryError, shown_path
+from pytest_ftgate.git import SET_HEAD, Base, find_base
+from pytest_ftgate.ini_file import IniFile, ini_paths, line_of, read_ini, used_ini
 from pytest_ftgate.result import Check
-from pytest_ftgate.text import excerpt, listed, plain_number, plural
+from pytest_ftgate.text import listed, plural
 
-_REQUIRED, _FORBID, _BASE_REF = "ftgate_required", "ftgate_forbid_weakening", "ftgate_base_ref"
-_NO_PROMISE = ("ftgate_config", "ftgate_recordings", "ftgate_state")  # the gate file is compared itself
+GATE_FILE = "ftgate.yaml"
+
+_CONFIG = "ftgate_config"
+_REQUIRED = "ftgate_required"
+_FORBID = "ftgate_forbid_weakening"
+_BASE_REF = "ftgate_base_ref"
+_TRUE = ("1", "yes", "true", "on")  # as pytest reads it
+
 _APPROVED = "Restore it, or merge the change separately, with the approval of someone who may override this gate."
 _CLONE = "Run the gate in a clone with the history (git clone, or fetch-depth: 0 for actions/checkout)."
-_NO_GATES, _TRUE = b"version: 1", ("1", "yes", "true", "on")  # as pytest reads it
-_POINTER = re.compile(rb"(?:version https://git-lfs|outs:)(?:.*\n)+?.*(?:sha256:|md5: )([0-9a-f]+)\s*$", re.MULTILINE)
+_ADD = "Add it to git, or track it with Git LFS or DVC."
+_NAME_BASE = f"Merge the key first, or run {SET_HEAD} in place of it."
+
+_NO_GATES = b"version: 1"
+_PROMPT_FILES = ("system_file", "rubric_file", "calibration")
+_POINTER = re.compile(
+    rb"(?:version https://git-lfs|outs:)(?:.*\n)+?.*(?:sha256:|md5: )([0-9a-f]+)\s*$",
+    re.MULTILINE,
+)
 """The hash of a file in its pointer: that of Git LFS in its place, that of DVC beside it."""
-_OPERATION = {"name", "concurrency", "timeout_s", "retries", "api_key_env"}
-"""Keys of a model that do not change its answers; its price counts where the gate limits costs."""
-_TOLD = ("system_file", "rubric_file", "calibration")  # files of what baselines and judges are told
-_COMPARED = ("test_set", "training_set", "thresholds", "guards", "slices", *comparable(GateKeys))
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What is weaker, could not be compared, is not in git, or is only a note; on one gate, or on all (None)."""
+    """What is weaker, could not be compared, is not in git, or is only a note.
+
+    Attributes:
+        gate: the gate that it is about; None for all.
+        text: what was found, with both values and the place.
+        cure: what to do.
+        name: the name of the check that reports it; "note" for a note.
+        was_required: the gate was removed, and was required at the merge base.
+    """
 
     gate: str | None
     text: str
     cure: str | None = _APPROVED
     name: Literal["weakened", "untracked", "note"] = "weakened"
-    owed: bool = False  # the gate is gone, and was required at the merge base
+    was_required: bool = False
 
     @classmethod
-    def weaker(cls, than: str, text: str, place: str = "", gate: str | None = None, *, owed: bool = False) -> "Finding":
-        """Return that something at a ``place`` requires less ``than`` something else."""
-        return cls(gate, f"weaker than {than}: {text}{f' ({place})' if place else ''}", owed=owed)
+    def weaker(
+        cls,
+        than: str,
+        text: str,
+        place: str = "",
+        gate: str | None = None,
+        **more: Any,
+    ) -> "Finding":
+        """Return that something at a ``place`` asks for less ``than`` something else."""
+        where = f" ({place})" if place else ""
+        return cls(gate, f"weaker than {than}: {text}{where}", **more)
 
     def check(self, *, forbidden: bool) -> Check:
         """Return the finding as a check of a gate."""
         if self.name == "note":
             return Check("weakened", "note", self.text)
+        status: Literal["fail", "warning"] = "fail" if forbidden else "warning"
         source = f"ini {_FORBID}" if forbidden else None
-        return Check(self.name, "fail" if forbidden else "warning", self.text, source=source, advice=self.cure)
+        return Check(self.name, status, self.text, source=source, advice=self.cure)
 
 
 @dataclass(frozen=True)
 class Compared:
-    """What was found of one gate file, and whether weakening was forbidden at the merge base."""
+    """The findings on a gate file.
+
+    Attributes:
+        findings: all of them.
+        forbade: whether weakening was forbidden at the merge base.
+        absent: whether there is no history, which is no problem where nothing is required.
+    """
 
     findings: tuple[Finding, ...] = ()
     forbade: bool = False
-    absent: bool = False  # there is no history, which is no problem where nothing is required
+    absent: bool = False
+
+
+@dataclass(frozen=True)
+class _Past:
+    """The merge base, and the ini file that pytest would have read there."""
+
+    base: Base
+    ini: IniFile | None
+
+    @property
+    def keys(self) -> Mapping[str, Any]:
+        """Return our keys of the ini file."""
+        return self.ini.ours if self.ini is not None else {}
+
+    def gate_file(self, file: Path) -> Path:
+        """Return the gate file of the ini file; ``file``, that of today, if there was none."""
+        path = _gate_file_of(self.ini) if self.ini is not None else file
+        return file if self.base.content(path) is None else path
 
 
 def compare(
-    file: Path, used: Callable[[Path], Path], home: Path, inis: Sequence[Path], ini: Path | None,
-    ref: str | None = None, *, in_ci: bool = True,
-) -> Compared:  # fmt: skip
-    """Compare a gate file, which may have been deleted, with those that its tests had at the merge base.
+    file: Path,
+    home: Path,
+    ini: Path | None,
+    ref: str | None = None,
+    *,
+    in_ci: bool = True,
+) -> Compared:
+    """Compare a project with what it was at the merge base.
 
     Args:
-        used: returns the gate file of the tests in a folder today; tests below may have lost a nearer one.
+        file: the gate file, which may have been deleted.
         home: the folder of the ini file, or pytest's rootdir without one.
-        inis: where pytest looks for its ini file, in its order; ``ini`` is the one of today.
-        ref: its ``ftgate_base_ref``, which counts once the base that a change cannot choose names it, too.
-        in_ci: a shallow clone is to be mended, and not that of somebody who tries the project out.
+        ini: the ini file.
+        ref: its ``ftgate_base_ref``.
+        in_ci: whether a shallow clone is to be mended.
     """
-    base, was, found, forbade, absent = None, None, list[Finding](), False, False
+    past = None
+    findings: list[Finding] = []
     try:
-        with suppress(HistoryError):
-            base, was = _past(home, inis, None, in_ci)
-        if base is None or (was is not None and was.ours.get(_BASE_REF, "") == ref):
-            base, was = _past(home, inis, ref, in_ci)
-        if absent := base is None:
-            raise HistoryError("there is no git history", cure=_CLONE)
-        then, home = (was.ours, was.path.parent) if was is not None else ({}, home)
-        forbade, owed = str(then.get(_FORBID)).strip().lower() in _TRUE, _names(then.get(_REQUIRED))
-        name = str(then.get("ftgate_config", "ftgate.yaml"))
-        above = (one for one in places_of(name, file.parent, home) if base.content(one) is not None)
-        below = (Path(one) for one in base.files if one.endswith(name))
-        lost = sorted(at for at in below if at.name == name and home in at.parents and used(at.parent) == file)
-        after = load_gate_file(file, None if file.exists() else _NO_GATES)
-        found += _ini_keys(base, was, ini, after.gate_names)
-        for one in dict.fromkeys([*islice(above, 1), *lost] or [file]):
-            content, read = base.content(one), partial(_policy_then, base)
-            before = load_gate_file(one, _NO_GATES if content is None else content, read=read)
-            if one != file and file.exists():
-                text = f"the gate file {shown_path(one)} is no longer used, but {shown_path(file)}"
-                found.append(Finding.weaker(base.name, text))
-            found += _gates(base, before, after, owed)
-        found += _untracked(base, file) if file.exists() else ()
+        past = _find_past(file, home, ref, in_ci=in_ci)
+        if past is None:
+            text = "could not compare with the base branch: there is no git history"
+            return Compared((Finding(None, text, _CLONE),), absent=True)
+
+        gates_now = load_gate_file(file, None if file.exists() else _NO_GATES)
+        findings += _compare_ini(past, ini, gates_now.gate_names)
+        findings += _compare_gate_files(past, gates_now)
+        if file.exists():
+            findings += _untracked(past.base, file)
     except FtgateError as error:
-        forbade = forbade or isinstance(error, HiddenHistoryError)
-        than = base.name if base is not None else "the base branch"
-        found.append(Finding(None, f"could not compare with {than}: {error.headline}", error.cure))
-    return Compared(tuple(dict.fromkeys(found)), forbade, absent)
+        than = past.base.name if past is not None else "the base branch"
+        text = f"could not compare with {than}: {error.headline}"
+        findings.append(Finding(None, text, error.cure))
+    forbade = past is not None and _forbids(past.keys)
+    return Compared(tuple(dict.fromkeys(findings)), forbade)
 
 
-def _past(home: Path, inis: Sequence[Path], ref: str | None, in_ci: bool) -> tuple[Base | None, IniFile | None]:
-    """Return the merge base, and the ini file that pytest would have used there."""
-    base = find_base(home, ref, in_ci=in_ci)
-    return base, used_ini(inis, base.content) if base else None
+def _find_past(file: Path, home: Path, ref: str | None, *, in_ci: bool) -> _Past | None:
+    """Return the merge base and the ini file of that time; None without a history.
+
+    ``ref`` counts once the usual base names it, too: a change cannot choose what it is compared
+    with.
+    """
+    usual = None
+    with suppress(HistoryError):
+        usual = _past_at(find_base(home, None, in_ci=in_ci), file, home)
+    if usual is not None and (ref is None or usual.keys.get(_BASE_REF) != ref):
+        return usual
+    return _past_at(find_base(home, ref, in_ci=in_ci), file, home)
 
 
-def _ini_keys(base: Base, was: IniFile | None, ini: Path | None, gates: Sequence[str]) -> Iterator[Finding]:
-    """Yield the keys that require less than they did, and another ini file; ``gates`` are those of "all" now."""
-    today = used_ini([ini] if ini is not None else [], Path.read_bytes)
-    then, now = (one.ours if one is not None else {} for one in (was, today))
-    if then and was is not None and was.path != ini:
+def _past_at(base: Base | None, file: Path, home: Path) -> _Past | None:
+    """Return a base with its ini file: the one in the folder of today's, or of the gate file.
+
+    Without one there, the next folder above counts, as for pytest. If its gate file is another
+    one that is still there, it belongs to another project.
+    """
+    if base is None:
+        return None
+    folder = max(home, file.parent, key=_depth)
+    ini = used_ini(ini_paths(folder), base.content)
+    if ini is not None and ini.path.parent != home:
+        gate_file = _gate_file_of(ini)
+        if gate_file != file and gate_file.exists():
+            ini = None
+    return _Past(base, ini)
+
+
+def _depth(folder: Path) -> int:
+    return len(folder.parts)
+
+
+def _gate_file_of(ini: IniFile) -> Path:
+    """Return the path of the gate file that an ini file names."""
+    name = str(ini.ours.get(_CONFIG, GATE_FILE))
+    return Path(os.path.abspath(ini.path.parent / name))
+
+
+# --- ini files ------------------------------------------------------------------------------------
+
+
+def _compare_ini(past: _Past, ini: Path | None, gates: Sequence[str]) -> Iterator[Finding]:
+    """Yield the ini keys that require less than they did; ``gates`` are those of "all" now."""
+    then = past.keys
+    now = read_ini(ini).ours if ini is not None and ini.is_file() else {}
+    if past.ini is not None and then and past.ini.path != ini and past.ini.path.is_file():
         instead = shown_path(ini) if ini is not None else "none"
-        yield Finding.weaker(base.name, f"the ini file {shown_path(was.path)} is no longer used, but {instead}")
-    kept = {*_names(now.get(_REQUIRED)), *(gates if "all" in _names(now.get(_REQUIRED)) else ())}
-    less = {key: str(then.get(key)) != str(now.get(key)) for key in (*then, _BASE_REF) if key not in _NO_PROMISE}
-    less[_REQUIRED] = not {*_names(then.get(_REQUIRED))} <= kept | {f"{one}:ready" for one in kept}
-    less[_FORBID] = [str(one.get(_FORBID)).strip().lower() in _TRUE for one in (then, now)] == [True, False]
-    for key in (one for one, is_less in less.items() if is_less):
-        old, new = (" ".join(_names(one.get(key))) or "not set" for one in (then, now))
-        yield Finding.weaker(base.name, f"ini {key}: {old} -> {new}", str(line_of(ini, key)) if ini is not None else "")
+        text = f"the ini file {shown_path(past.ini.path)} is no longer used, but {instead}"
+        yield Finding.weaker(past.base.name, text)
+
+    for key in _weaker_keys(then, now, gates):
+        old = " ".join(_names(then.get(key))) or "not set"
+        new = " ".join(_names(now.get(key))) or "not set"
+        place = str(line_of(ini, key)) if ini is not None else ""
+        cure = _NAME_BASE if key == _BASE_REF else _APPROVED
+        yield Finding.weaker(past.base.name, f"ini {key}: {old} -> {new}", place, cure=cure)
+
+
+def _weaker_keys(
+    then: Mapping[str, Any],
+    now: Mapping[str, Any],
+    gates: Sequence[str],
+) -> Iterator[str]:
+    """Yield the keys that require less; all others protect nothing."""
+    names = set(_names(now.get(_REQUIRED)))
+    if "all" in names:
+        names.update(gates)
+    names.update([f"{name}:ready" for name in names])  # which requires less
+    if not names.issuperset(_names(then.get(_REQUIRED))):
+        yield _REQUIRED
+    if _forbids(then) and not _forbids(now):
+        yield _FORBID
+    if str(then.get(_BASE_REF)) != str(now.get(_BASE_REF)):
+        yield _BASE_REF
 
 
 def _names(value: Any) -> list[str]:
-    return shlex.split(value) if isinstance(value, str) else list(map(str, value if isinstance(value, list) else ()))
+    """Return the names of a list, or of a text in which blanks separate them."""
+    if isinstance(value, str):
+        return shlex.split(value)
+    return [str(name) for name in value] if isinstance(value, list) else []
+
+
+def _forbids(keys: Mapping[str, Any]) -> bool:
+    return str(keys.get(_FORBID)).strip().lower() in _TRUE
+
+
+# --- gates ----------------------------------------------------------------------------------------
+
+
+def _compare_gate_files(past: _Past, after: GateFile) -> Iterator[Finding]:
+    """Yield the findings on all gates, those that are gone first."""
+    base = past.base
+    path = past.gate_file(after.path)
+    content = base.content(path)
+    read = partial(_policy_then, base)
+    before = load_gate_file(path, _NO_GATES if content is None else content, read=read)
+
+    if path != after.path and path.exists() and after.path.exists():
+        text = f"the gate file {shown_path(path)} is no longer used, but {shown_path(after.path)}"
+        yield Finding.weaker(base.name, text)
+
+    required = _names(past.keys.get(_REQUIRED))
+    for name in before.gate_names:
+        if name not in after.gate_names:
+            is_required = "all" in required or name in required
+            place = f"{replace(before.where(('gates', name)), key=None)} at {base.name}"
+            text = f"the gate {name} was removed"
+            yield Finding.weaker(base.name, text, place, name, was_required=is_required)
+
+    for name in after.gate_names:
+        if name in before.gate_names:
+            yield from _compare_gate(base, name, as_written(before, name), as_written(after, name))
+        else:
+            text = f"the gate {name} is new: {base.name} has nothing to compare with"
+            yield Finding(name, text, name="note")
 
 
 def _policy_then(base: Base, path: Path) -> bytes:
-    """Return the content of a policy at the merge base, or as it is installed where git does not have it."""
+    """Return the content of a policy at the merge base; of an installed one, that of today."""
     content = base.content(path)
-    if content is None and base.tracks(path):
-        raise HistoryError(f"the policy {shown_path(path)} is new, and {base.name} extends another one of this name")
-    return path.read_bytes() if content is None else content
+    if content is not None:
+        return content
+    if base.tracks(path):
+        text = f"the policy {shown_path(path)} is new"
+        raise HistoryError(f"{text}, and {base.name} extends another one of this name")
+    return path.read_bytes()
 
 
-def _gates(base: Base, before: GateFile, after: GateFile, required: Sequence[str]) -> Iterator[Finding]:
-    """Yield the findings on the gates of two gate files; ``required`` were these at the merge base."""
-    gone = [name for name in before.gate_names if name not in after.gate_names]
-    owed = [name for name in gone if not {"all", name}.isdisjoint(required)]
-    for name in gone:
-        place = f"{replace(before.where(('gates', name)), key=None)} at {base.name}"
-        yield Finding.weaker(base.name, f"the gate {name} was removed", place, name, owed=name in owed)
-    for name in after.gate_names:
-        if name not in before.gate_names:
-            lost = f"; gone are the required gates {', '.join(owed)}" if owed else ""
-            yield Finding(name, f"the gate {name} is new: {base.name} has nothing to compare with{lost}", name="note")
-            continue
-        then, now = as_written(before, name), as_written(after, name)
-        for key, text in weakenings(then, now).items():
-            old = then.place_of(key)
-            yield Finding.weaker(base.name, text, now.place_of(key) or (old and f"{old} at {base.name}"), name)
-        was, sets = (
-            {"test_set": gate.test_set} | {f"guards.{role}.test_set": one.test_set for role, one in gate.guards.items()}
-            for gate in (then, now)
-        )
-        files = [(key, file) for key, data in sets.items() if (file := file_of(data)) and file.path.is_file()]
-        for key, file in files:  # what is not there is reported where it is read
-            if (earlier := file_of(was.get(key))) and earlier.path == file.path:
-                for is_more, text in _examples(base, file, then.slices.fields if then.slices else ()):
-                    weaker = Finding.weaker(base.name, f"{key}: {text}", now.place_of(key), name)
-                    yield Finding(name, text, name="note") if is_more else weaker
-            yield from _untracked(base, file.path, name)
-        specs: list[Any] = [*now.baselines.values(), *now.judges, *now.judged_metrics.values()]
-        told = [one for spec in specs for key, one in spec.options.items() if key in _TOLD]
-        for path in (path for path in (Path(getattr(one, "path", one)) for one in told) if path.is_file()):
-            if base.content(path) not in (None, path.read_bytes()):
-                yield Finding.weaker(base.name, f"{shown_path(path)} was changed", gate=name)
+def _compare_gate(base: Base, name: str, then: GateKeys, now: GateKeys) -> Iterator[Finding]:
+    """Yield where a gate asks for less, and what became of its test sets and prompts."""
+    for key, values in weakenings(then, now).items():
+        place = now.place_of(key)
+        if not place and then.place_of(key):
+            place = f"{then.place_of(key)} at {base.name}"
+        yield Finding.weaker(base.name, f"{key}: {values}", place, name)
+
+    sets_then = _test_sets(then)
+    sliced = then.slices.fields if then.slices else ()
+    for key, data in _test_sets(now).items():
+        if not data.path.is_file():
+            continue  # which is reported where it is read
+        if key in sets_then and sets_then[key].path == data.path:
+            for is_weaker, text in _compare_examples(base, data, sliced):
+                weaker = Finding.weaker(base.name, f"{key}: {text}", now.place_of(key), name)
+                yield weaker if is_weaker else Finding(name, text, name="note")
+        yield from _untracked(base, data.path, name)
+
+    for path in _prompt_files(now):
+        if path.is_file() and base.content(path) is not None and base.changed(path):
+            yield Finding.weaker(base.name, f"{shown_path(path)} was changed", gate=name)
+
+
+def _test_sets(gate: GateKeys) -> dict[str, DataKeys]:
+    """Return the test sets of a gate that are files, by key."""
+    sets = {"test_set": file_of(gate.test_set)}
+    for name, guard in gate.guards.items():
+        sets[f"guards.{name}.test_set"] = file_of(guard.test_set)
+    return {key: data for key, data in sets.items() if data is not None}
+
+
+def _prompt_files(gate: GateKeys) -> Iterator[Path]:
+    """Yield the files with what baselines and judges are told."""
+    specs: list[Any] = [*gate.baselines.values(), *gate.judges, *gate.judged_metrics.values()]
+    for spec in specs:
+        for key in _PROMPT_FILES:
+            value = spec.options.get(key)
+            if value is not None:
+                yield Path(getattr(value, "path", value))
 
 
 def _untracked(base: Base, path: Path, gate: str | None = None) -> Iterator[Finding]:
-    if not base.tracks(path) and not base.tracks(path.with_name(f"{path.name}.dvc")):
-        cure = "Add it to git, or track it with Git LFS or DVC."
-        yield Finding(gate, f"{shown_path(path)} is not in git, so changes cannot be detected", cure, "untracked")
+    if not base.tracks(path) and not base.tracks(_dvc_file(path)):
+        text = f"{shown_path(path)} is not in git, so changes cannot be detected"
+        yield Finding(gate, text, _ADD, "untracked")
 
 
-def _examples(base: Base, data: DataKeys, sliced: Sequence[str]) -> Iterator[tuple[bool, str]]:
-    """Yield whether the examples of a test set are only more, and what became of them; may raise a FtgateError."""
-    path, shown = data.path, shown_path(data.path)
-    then, now = base.content(path), path.read_bytes()
-    pointer = _POINTER.match((base.content(path.with_name(f"{path.name}.dvc")) if then is None else then) or b"")
-    if pointer and pointer[1].decode() not in (sha256(now).hexdigest(), md5(now, usedforsecurity=False).hexdigest()):
-        raise HistoryError(f"{shown} has changed, and its examples at {base.name} are not in git")
-    if then is None and base.tracks(path):
-        yield True, f"{shown} is new"
-    if pointer or then is None or then == now:
+def _dvc_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.dvc")
+
+
+# --- examples -------------------------------------------------------------------------------------
+
+
+def _compare_examples(
+    base: Base,
+    data: DataKeys,
+    sliced: Sequence[str],
+) -> Iterator[tuple[bool, str]]:
+    """Yield what became of the examples of a test set, and whether that is weaker.
+
+    Raises:
+        FtgateError: one of the two files cannot be read.
+    """
+    path = data.path
+    shown = shown_path(path)
+    content = base.content(path)
+    pointer = _POINTER.match((base.content(_dvc_file(path)) if content is None else content) or b"")
+    if pointer is not None:
+        now = path.read_bytes()
+        hashes = (sha256(now).hexdigest(), md5(now, usedforsecurity=False).hexdigest())
+        if pointer[1].decode() not in hashes:
+            text = f"{shown} has changed, and its examples at {base.name} are not in git"
+            raise HistoryError(text)
         return
-    read = partial(load_examples, format=data.format, fields=data.fields, limit=data.limit, labeled=False, repeats=True)
+    if content is None:
+        if base.tracks(path):
+            yield False, f"{shown} is new"
+        return
+    if not base.changed(path):
+        return
+
     with TemporaryDirectory() as folder:
         copy = Path(folder, path.name)
-        copy.write_bytes(then)
-        old, new = read(copy), read(path)
+        copy.write_bytes(content)
+        old = _read_examples(data, copy)
+    new = _read_examples(data, path)
 
-    grouped, named = any(one.group is not None for one in old), any(one.has_own_id for one in old)
-
-    def state(one: Example, like: Example) -> str:  # what is judged; it may get fields
-        fields = [one.fields.get(key) for key in (*like.fields, *sliced)]
-        return canonical_json([normalized_input(one.input), one.expected, one.group if grouped else None, fields])
-
-    later = {one.id if named else normalized_input(one.input): one for one in new}
-    counts: dict[str, list[str]] = {}
-    for one in old:
-        other = later.get(one.id if named else normalized_input(one.input))
-        if other is None or state(one, one) != state(other, one):
-            counts.setdefault("removed" if other is None else "changed", []).append(one.id)
-    if counts:
-        told = ", ".join(f"{len(those):,} {what} ({listed(those, 3)})" for what, those in counts.items())
-        yield False, f"{plural(len(old), 'example')} of {shown} -> {told}"
+    removed, changed = _lost_examples(old, new, sliced)
+    losses = []
+    for ids, verb in ((changed, "changed"), (removed, "removed")):
+        if ids:
+            losses.append(f"{len(ids):,} {verb} ({listed(ids, 3)})")
+    if losses:
+        yield True, f"{plural(len(old), 'example')} of {shown} -> {', '.join(losses)}"
     elif len(new) > len(old):
-        yield True, f"{shown}: {plural(len(new) - len(old), 'example')} added"
+        yield False, f"{shown}: {plural(len(new) - len(old), 'example')} added"
 
 
-def weakenings(before: GateKeys, after: GateKeys, *, of_marker: bool = False) -> dict[str, str]:
-    """Return the keys in which ``after`` is weaker, and both values: ``{"margin": "margin: 0.1 -> 0.02"}``.
+def _read_examples(data: DataKeys, path: Path) -> DataSet:
+    return load_examples(
+        path,
+        format=data.format,
+        fields=data.fields,
+        limit=data.limit,
+        labeled=False,
+        repeats=True,
+    )
 
-    Effective values count, defaults included. What ``before`` leaves to markers is not compared. Another candidate or
-    training set is not weaker, because these are judged; ``of_marker``: the gate after is that of a marker, for which
-    another training set counts, too.
+
+def _lost_examples(
+    old: DataSet,
+    new: DataSet,
+    sliced: Sequence[str],
+) -> tuple[list[str], list[str]]:
+    """Return the ids of the examples that were removed, and of those that were changed.
+
+    Examples are known by their ids, or by their inputs where the file had no ids. Fields may be
+    added, and groups where there were none.
     """
-    found: dict[str, str] = {}
-    spent = before.economics if before.economics and before.economics.max_break_even_days is not None else None
-    priced = before.cheaper_by is not None or "cost_usd" in before.thresholds or spent is not None
-    unlike = _OPERATION if priced else {*_OPERATION, "price"}
-    left, leaves = ({key for key, one in gate.sources.items() if one == LEFT_OPEN} for gate in (before, after))
+    has_ids = any(example.has_own_id for example in old)
+    has_groups = any(example.group is not None for example in old)
 
-    def walk(key: str, old: Any, new: Any, direction: Weaker | None = None) -> None:
-        (one, inside), (other, within) = _parts(old, unlike), _parts(new, unlike)
-        if one == other:
-            directions = comparable(type(old)) if isinstance(old, Keys) else {}
-            for name in {**(inside or {}), **(within or {})}:
-                walk(f"{key}.{name}", (inside or {}).get(name), (within or {}).get(name), directions.get(name))
-        elif direction.asks_less(one, other) if direction else one is not None or within is None:
-            texts = [_shown(one) or (direction and direction.unwritten) or "not given", _shown(other) or "removed"]
-            # of long texts what is near the first difference
-            at = next((at for at, pair in enumerate(zip(*texts, strict=False)) if len({*pair}) > 1), 0)
-            found[key] = f"{key}: {' -> '.join(excerpt(text, at) for text in texts)}"
+    def name_of(example: Example) -> str:
+        return example.id if has_ids else normalized_input(example.input)
 
-    for name, model in before.baselines.items():
-        like = [role for role, one in after.baselines.items() if _parts(one, unlike) == _parts(model, unlike)]
-        role = max(like, key=lambda one: after.standard_of(one).gain, default=name)
-        if "baselines" not in left:
-            later = None if "baselines" in leaves else after.baselines.get(role)
-            walk("baseline" if name == "baseline" else f"baselines.{name}", model, later)
-        was, now = before.standard_of(name), after.standard_of(role)
-        if was.path not in left and (now.path in leaves or now.gain < was.gain):
-            named = "{1}" if was.key == now.key else "{0} {1}"
-            old, new = (named.format(one.key, plain_number(abs(one.gain))) for one in (was, now))
-            found[now.path] = f"{now.path}: {old} -> {'removed' if now.path in leaves else new}"
-    apart = {"margin", "max_drop", *([] if before.matches == after.matches else ["evidence"])}
-    for key in (one for one in _COMPARED if one not in apart | left):
-        walk(key, getattr(before, key), None if key in leaves else getattr(after, key), comparable(GateKeys).get(key))
-    if not of_marker:
-        found.pop("training_set", None)
-    walk("economics", spent, after.economics)
-    for name in CHANGEABLE:
-        walk(f"checks.{name}", before.level(name), after.level(name), words(*LEVELS))
-    if after.goal == "format" or not_served(before.goal) > not_served(after.goal):  # for a format, form is no flaw
-        walk("goal", before.goal, after.goal)
-    walk("metric", before.decided_by, after.decided_by)
-    for name in {**before.thresholds, **before.judged_metrics}:
-        if name != before.decided_by.name and name in {**after.thresholds, **after.judged_metrics}:
-            walk(name, before.metric_named(name), after.metric_named(name))
-    if priced and before.candidate.spelling == after.candidate.spelling:
-        walk("candidate.price", *(one.candidate.options.get("price") for one in (before, after)))
-    return found
+    def state_of(example: Example, names: Iterable[str]) -> str:
+        fields = [example.fields.get(name) for name in names]
+        group = example.group if has_groups else None
+        return canonical_json([normalized_input(example.input), example.expected, group, fields])
 
-
-def _parts(value: Any, unlike: set[str]) -> tuple[Any, dict[str, Any] | None]:
-    """Return what a value is, and the values within it by key; None within what has no keys, and for nothing."""
-    if isinstance(value, ModelSpec):
-        options = {"provider": value.provider, **value.options}
-        return value.spelling, {key: one for key, one in options.items() if key not in unlike and one != {}}
-    if isinstance(value, MetricSpec):
-        return value.name, dict(value.options)
-    if isinstance(value, Keys):
-        inner = {name: getattr(value, name) for name in type(value).model_fields if name != "file"}
-        return (value.path if isinstance(value, DataKeys | CalibrationKeys) else "given"), inner
-    if isinstance(value, Mapping) and all(isinstance(one, Keys) for one in value.values()):
-        return "", dict(value)
-    is_written = value is None or isinstance(value, str | int | float | list | tuple | Mapping | Path | TokenCost)
-    return (value if is_written else "a Python object"), None
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(map(_shown, value))
-    if value is None or isinstance(value, float):
-        return "" if value is None else plain_number(value)
-    return "fail above a limit" if value == "limit" else shown_path(value) if isinstance(value, Path) else str(value)
+    later = {name_of(example): example for example in new}
+    removed = []
+    changed = []
+    for example in old:
+        names = (*example.fields, *sliced)
+        example_now = later.get(name_of(example))
+        if example_now is None:
+            removed.append(example.id)
+        elif state_of(example, names) != state_of(example_now, names):
+            changed.append(example.id)
+    return removed, changed

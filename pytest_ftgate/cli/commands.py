@@ -44,7 +44,10 @@ def _parser() -> argparse.ArgumentParser:
     schema = commands.add_parser("schema", help="print the JSON Schema of the gate file or of the report")
     for command, run in ((init, _init), (compare, _compare), (schema, _schema)):
         command.set_defaults(run=run)
-    copies = "write copies without duplicates and leaks beside the data files (train.deduped.jsonl), and use these"
+    copies = (
+        "write copies without duplicates and leaks beside the data files (train.deduped.jsonl), and use these; "
+        "beside an existing ftgate.yaml, write the copies and nothing else"
+    )
     for command, name, metavar, said in (
         (init, "--test-set", "PATH", "the examples that both models answer (default: a *test* file in the folder)"),
         (init, "--training-set", "PATH", "the examples that the model is trained on (default: a *train* file)"),

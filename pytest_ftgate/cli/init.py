@@ -12,7 +12,8 @@ from string import Template
 from typing import Any
 
 from pytest_ftgate import clock
-from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set, check_test_set, findings
+from pytest_ftgate.checks import findings
+from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set, check_test_set
 from pytest_ftgate.checks.audit.audit import outputs_of
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.goal import NOT_SERVED, SERVED
@@ -167,11 +168,17 @@ def write_project(
 ) -> None:
     """Inspect the data of the working folder, report, and write the files. On an error, nothing is written.
 
+    With ``dedupe`` beside an existing gate file only the copies of the data are written, unless ``force`` is set.
+
     Args:
         say: called with each line of the report.
         columns: the columns of ``input`` and ``expected``, where the user names them.
         models: ``baseline`` and ``candidate`` as strings, where they are given.
     """
+    if dedupe and not force and os.path.lexists(_GATE_FILE):
+        _dedupe_beside_gate(say, test_set, training_set, columns)
+        return
+
     ini = find_ini(Path.cwd())
     written = {Path(_GATE_FILE): "", _test_file(ini): _TEST}
     written |= {Path(_INI_FILE): "\n".join(["[pytest]", *ini_lines(None), ""])} if ini is None else {}
@@ -200,6 +207,37 @@ def write_project(
     for line in (*report, *_next(models, ini, train_on)):
         is_copied = line.startswith(f"{_COLUMN} ")
         for part in [printable(line)] if is_copied else wrapped(line, "", _COLUMN, break_words=False):
+            say(part)
+
+
+def _dedupe_beside_gate(
+    say: Callable[[str], None],
+    test_set: Path | None,
+    training_set: Path | None,
+    columns: Mapping[str, str],
+) -> None:
+    """Write copies of the data without duplicates and leaks, and nothing else; say what to change in the gate."""
+    survey = look(test_set, training_set, columns, repeats=True)
+    copies = removable(survey.test, survey.training, survey.audit)
+    if not copies:
+        say("removed     nothing, so no copies were written")
+        return
+
+    try:
+        sentences = list(write_copies(copies))
+    except OSError as error:
+        raise ConfigError(f"cannot write the copies: {error}") from None
+
+    lines = [*sentences, f"wrote       {'  '.join(map(shown_path, copies))}"]
+    for number, (copy, (source, _)) in enumerate(copies.items(), start=1):
+        key = "test_set" if source is survey.test else "training_set"
+        margin = "next" if number == 1 else ""
+        step = f"{number}. write {key}: {shown_path(copy)} in {_GATE_FILE}"
+        if source is survey.training:
+            step += ", and train on it"
+        lines.append(f"{margin:<12}{step}")
+    for line in lines:
+        for part in wrapped(line, "", _COLUMN, break_words=False):
             say(part)
 
 

@@ -1,7 +1,8 @@
 """The configuration of a gate: the gate file, markers and fixtures, merged and validated."""
 
+from pytest_ftgate.config.comparing import weakenings
 from pytest_ftgate.config.data import DataKeys, file_of, keys_of
-from pytest_ftgate.config.gate_file import GateFile, load_gate_file, places_of, render_json_schema
+from pytest_ftgate.config.gate_file import GateFile, load_gate_file, render_json_schema
 from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.keys import Layer, Source
 from pytest_ftgate.config.metrics import MetricSpec
@@ -12,5 +13,5 @@ from pytest_ftgate.config.resolve import as_written, resolve_gate
 __all__ = [
     "DataKeys", "EconomicsKeys", "GateFile", "GateKeys", "GuardKeys", "HypothesisKeys", "Layer", "MetricSpec",
     "ModelSpec", "SliceKeys", "Source", "ThresholdKeys", "as_written", "file_of", "keys_of", "load_gate_file",
-    "places_of", "render_json_schema", "resolve_gate",
+    "render_json_schema", "resolve_gate", "weakenings",
 ]  # fmt: skip

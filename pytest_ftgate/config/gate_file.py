@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from pytest_ftgate.config import gate_keys, keys, requirements, yaml_nodes
-from pytest_ftgate.config.models import BaselineKeys, ModelDefinition, ModelSpec
-from pytest_ftgate.errors import ConfigError, Where, combined, shown_path
+from pytest_ftgate.config import gate_keys, keys, yaml_nodes
+from pytest_ftgate.config.models import ModelDefinition, ModelSpec
+from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.plain import DIALECT
-from pytest_ftgate.text import KeyPath, cut, dotted, got, plain_number, quoted, suggestion
+from pytest_ftgate.text import KeyPath, cut, dotted, got, quoted, suggestion
 
 _COLON = "a model's name must not contain a colon, which separates provider and model, as in openai:NAME"
 _WithoutColon = keys.refusing(lambda values: [((name,), _COLON) for name in values if ":" in name])
@@ -46,16 +46,6 @@ class FileKeys(keys.Keys):
         "Models by name, which can be used wherever a model is expected."
     )
     gates: Annotated[dict[str, gate_keys.GateKeys], keys.Named] = keys.optional("Gates by name.")
-
-
-def places_of(name: str, folder: Path, home: Path) -> list[Path]:
-    """Return where a gate file may be, nearest first: in a test's ``folder`` or above, up to ``home``.
-
-    ``name`` is that of the ini file in ``home``. A path with a folder is one place.
-    """
-    if os.path.basename(name) != name or not folder.is_relative_to(home):
-        return [Path(os.path.abspath(home / name))]
-    return [place / name for place in (folder, *folder.parents) if place.is_relative_to(home)]
 
 
 @dataclass(frozen=True)
@@ -91,7 +81,7 @@ class GateFile(_Written):
     """A gate file whose keys and types are valid; its path is absolute."""
 
     models: Mapping[str, ModelSpec] = field(default_factory=dict)
-    policy: "Policy | None" = None
+    policy: keys.Layer | None = None
 
     @property
     def gate_names(self) -> tuple[str, ...]:
@@ -100,8 +90,12 @@ class GateFile(_Written):
 
     def layers(self, gate: str | None, *, named_at: Where | None = None) -> list[keys.Layer]:
         """Return the file's layers for a gate (None: a marker alone defines it). Raises :class:`ConfigError`."""
-        own = {key: value for key, value in self.root.value.get("defaults", {}).items() if key != "extends"}
-        defaults = [self.layer("defaults", ("defaults",), own), *([self.policy.layer] if self.policy else [])]
+        values = dict(self.root.value.get("defaults", {}))
+        values.pop("extends", None)
+        defaults = [self.layer("defaults", ("defaults",), values)]
+        if self.policy is not None:
+            defaults.append(self.policy)
+
         if gate is None:
             return defaults
         if gate not in self.gate_names:
@@ -146,95 +140,51 @@ def _check_names(file: _Written) -> None:
 # --- a policy that several repositories share, which a gate may only tighten -----------------------------------------
 
 
-@dataclass(frozen=True)
-class Policy:
-    """What a policy file asks of every gate, and the layer that gives its values to gates without their own."""
+def _read_policy(written: str, file: Path, where: Where, read: Callable[[Path], bytes]) -> keys.Layer:
+    """Return the values of a policy, as a layer below the defaults of a gate file.
 
-    asked: gate_keys.GateKeys
-    layer: keys.Layer
+    Args:
+        written: ``PATH``, relative to the folder of the gate file, or ``PACKAGE:FILE``.
+        file: the gate file.
+        where: the place that names the policy.
+        read: returns the content of a file.
 
-    def check(self, gate: gate_keys.GateKeys) -> None:
-        """Raise :class:`ConfigError` with all keys in which a gate requires less, or what they are about differs."""
-        problems = []
-        for key, least, given in (*_looser(self.asked, gate), *_lower_standards(self.asked, gate)):
-            there = self.asked.place_of(key) or self.asked.place_of(key.rpartition(".")[2])
-            how = "differs from" if key in ("metric", "goal") else "requires less than"
-            place = gate.place_of(key) or gate.place_of(key.rpartition(".")[0])
-            what = f"{_shown(given)} {how} the policy, {_shown(least)} ({there})"
-            cure = "Remove the key, so that the policy's value applies"
-            cure += "." if key in ("metric", "goal") else ", or write one that is at least as strict."
-            problems.append(ConfigError(what, where=Where(place or None, key=key), cure=cure))
-        if problems:
-            raise combined(problems)
+    Raises:
+        ConfigError: the policy does not exist, or is not valid.
+    """
+    path = Path(os.path.abspath(file.parent / written))
+    shown = shown_path(path)
 
-
-def _read_policy(written: str, file: Path, where: Where, read: Callable[[Path], bytes]) -> Policy:
-    """Return the policy in ``PATH``, relative to the gate file's folder, or in ``PACKAGE:FILE``."""
     package, colon, name = written.partition(":")
-    path, shown = Path(os.path.abspath(file.parent / written)), ""
-    if colon and len(package) > 1:  # a letter is a drive
-        try:
-            spec = find_spec(package)
-        except (ImportError, ValueError):
-            spec = None
-        if spec is None or not spec.submodule_search_locations:
-            cure = "Install the package of the policy, or write the path of a file."
-            raise ConfigError(f"there is no installed package {cut(package)}", where=where, cure=cure)
-        path, shown = Path(os.path.abspath(Path(next(iter(spec.submodule_search_locations))) / name)), written
+    if colon and len(package) > 1:  # one letter is a drive of Windows
+        path = _package_folder(package, where) / name
+        shown = written
+
     try:
         content = read(path)
     except (OSError, ValueError) as error:  # the path may have a NUL character
-        what = f"cannot read the policy {shown_path(path)}: {getattr(error, 'strerror', error)}"
-        raise ConfigError(what, where=where) from None
-    policy = _Written(path, shown or shown_path(path), yaml_nodes.read_yaml(path, content))
-    asked: gate_keys.GateKeys = policy.read(PolicyKeys).defaults
-    layer = policy.layer("defaults", ("defaults",), policy.root.value["defaults"])
-    return Policy(asked.placed(lambda *below: policy.source("defaults", ("defaults", *below))), layer)
+        reason = getattr(error, "strerror", error)
+        text = f"cannot read the policy {shown_path(path)}: {reason}"
+        raise ConfigError(text, where=where) from None
+
+    policy = _Written(path, shown, yaml_nodes.read_yaml(path, content))
+    policy.read(PolicyKeys)
+    return policy.layer("defaults", ("defaults",), policy.root.value["defaults"])
 
 
-Loosened = tuple[str, Any, Any]
-"""A key, the value that the policy asks for, and that of the gate."""
+def _package_folder(package: str, where: Where) -> Path:
+    """Return the folder of an installed package. Raises :class:`ConfigError`."""
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError):
+        spec = None
 
-
-def _looser(before: keys.Keys, after: Any, prefix: str = "") -> Iterator[Loosened]:
-    """Yield the written keys of a mapping in which another one requires less, or has another metric or goal."""
-    directions = keys.comparable(type(before))
-    for name, old in before.written().items():
-        new, key = getattr(after, name, None), f"{prefix}{name}"
-        if name in directions:
-            is_less = directions[name].asks_less(old, new)
-        elif key == "metric":
-            old, new = before.decided_by, after.decided_by  # type: ignore[attr-defined]
-            is_less = (old.name, old.options) != (new.name, new.options)
-        elif key == "goal":
-            is_less = new != old
-        else:
-            is_less = False
-            inner = {f"{key}.": (old, new)} if isinstance(old, keys.Keys) else {}
-            if name in ("thresholds", "guards"):
-                inner = {f"{key}.{part}.": (one, (new or {}).get(part)) for part, one in old.items()}
-            for place, (one, other) in inner.items():
-                yield from _looser(one, other, place)
-            for check, level in old.items() if key == "checks" else ():
-                if requirements.LEVELS.index(after.level(check)) < requirements.LEVELS.index(level):
-                    yield f"checks.{check}", level, after.level(check)
-        if is_less:
-            yield key, old, new
-
-
-def _lower_standards(policy: gate_keys.GateKeys, gate: gate_keys.GateKeys) -> Iterator[Loosened]:
-    """Yield the standards of single baselines that are lower than the policy's."""
-    for role, one in gate.standards.items():
-        for name, weaker in keys.comparable(BaselineKeys).items():
-            old, new = getattr(policy, name), getattr(one, name)
-            if None not in (old, new) and weaker.asks_less(old, new):
-                yield f"baselines.{role}.{name}", old, new
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, tuple):
-        return cut(f"[{', '.join(map(str, value))}]")
-    return plain_number(value) if isinstance(value, int | float) else "none" if value is None else cut(str(value))
+    folders = spec.submodule_search_locations if spec is not None else None
+    if not folders:
+        text = f"there is no installed package {cut(package)}"
+        cure = "Install the package of the policy, or write the path of a file."
+        raise ConfigError(text, where=where, cure=cure)
+    return Path(os.path.abspath(next(iter(folders))))
 
 
 # --- the schema for editors ------------------------------------------------------------------------------------------

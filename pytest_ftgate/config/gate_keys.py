@@ -121,13 +121,17 @@ class GateKeys(keys.Keys):
         {}, description="Other test sets by name, on which the candidate must not get worse."
     )
     slices: requirements.SlicesValue = keys.optional("Parts of the test set on which the candidate must not get worse.")
+    agreement: requirements.AgreementKeys = keys.optional(
+        "For an artefact that must be what was judged: merged, quantised, converted or served elsewhere. The baseline "
+        "that it names need not be beaten, so that such a gate needs no margin."
+    )
     max_age_days: Annotated[keys.AboveZero, keys.Weaker("higher")] = keys.optional(
         "The maximum age of the oldest answer used for the verdict, in days."
     )
     max_attempts: Annotated[int, Field(ge=1, le=5), keys.Weaker("higher")] = keys.optional(
-        "The number of distinct candidates, or distinct answers of one candidate, that may be judged on this test set. "
-        "Attempt k is judged at the gate's level of error times 2^-k. The same answers judged again are no attempt. "
-        "Default: there is no limit."
+        "The number of distinct sets of answers, of the candidate and of the baselines, that may be judged on this "
+        "test set. Attempt k is judged at the gate's level of error times 2^-k. The same answers judged again are no "
+        "attempt. One example in ten may be shown, and never counts. Default: there is no limit."
     )
 
     @property
@@ -136,15 +140,32 @@ class GateKeys(keys.Keys):
         return self._standards
 
     def standard_of(self, role: str) -> models.Standard:
-        """Return what the candidate must reach against a baseline: its own standard, or the gate's."""
-        own, above = (self.standards[role], f"baselines.{role}.") if role in self.standards else (self, "")
-        key, gain = ("margin", own.margin) if own.max_drop is None else ("max_drop", -own.max_drop)
-        return models.Standard(f"{above}{key}", gain)
+        """Return what the candidate must reach against a baseline: its own standard, or the gate's.
+
+        The baseline of ``agreement`` need not be beaten by the gate's margin.
+        """
+        if role in self.standards:
+            holder: Any = self.standards[role]
+            above = f"baselines.{role}."
+        else:
+            holder = self
+            above = ""
+            is_copied = self.agreement is not None and role == self.agreement.with_baseline
+            if is_copied and self.max_drop is None:
+                return models.Standard("agreement", 0.0)
+
+        if holder.max_drop is not None:
+            return models.Standard(f"{above}max_drop", -holder.max_drop)
+        return models.Standard(f"{above}margin", holder.margin)
 
     @property
     def decisive(self) -> dict[str, models.ModelSpec]:
         """Return the baselines of which the best one decides: not those with max_drop where others have a margin."""
-        return {role: one for role, one in self.baselines.items() if self.standard_of(role).drops == self.matches}
+        decisive = {}
+        for role, spec in self.baselines.items():
+            if self.standard_of(role).key == self.asked_by:
+                decisive[role] = spec
+        return decisive
 
     @property
     def gate(self) -> str | None:
@@ -193,12 +214,14 @@ class GateKeys(keys.Keys):
     @property
     def matches(self) -> bool:
         """Return whether the candidate must be cheaper or faster, and may be worse than every baseline."""
-        return self.margin is None
+        return self.asked_by == "max_drop"
 
     @property
-    def asked_by(self) -> Literal["margin", "max_drop"]:
-        """Return the key that sets the required gain."""
-        return "max_drop" if self.matches else "margin"
+    def asked_by(self) -> Literal["margin", "max_drop", "agreement"]:
+        """Return the key that sets the required gain; ``agreement`` where no gain is required."""
+        if self.margin is not None:
+            return "margin"
+        return "agreement" if self.max_drop is None else "max_drop"
 
     @property
     def metrics(self) -> tuple[MetricSpec, ...]:

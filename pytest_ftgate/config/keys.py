@@ -62,6 +62,7 @@ class Source:
 
 
 BUILT_IN = Source("default", "default", Path())
+LEFT_OPEN = Source("fixture", "not in the gate file", Path())  # a key that the gate file leaves to markers
 _tokens: dict[int, tuple[Callable[[], Any], str]] = {}
 
 At = Callable[..., Source]  # returns the source of a value (no arguments), or of a part of it (the path of the part)

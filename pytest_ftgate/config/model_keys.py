@@ -29,6 +29,12 @@ PROMPT_KEYS = ("system", "system_file", "few_shot", "retrieval", "template")
 OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens")
 """The parameters that limit an answer's length, the new name and the old."""
 
+OPERATION_KEYS = ("name", "timeout_s", "retries", "api_key_env")
+"""The keys of a model that change none of its answers."""
+
+LATENCY_KEYS = ("concurrency", "requests_per_minute", "latency_sample", "batch_size", "workers", "device")
+"""The keys of a model that change how long its answers take, and nothing else."""
+
 COUNTS = ("few_shot", "retrieval", "latency_sample")
 """The keys of a model that count examples; 0 is the same as no key."""
 

@@ -226,7 +226,7 @@ class Standard(NamedTuple):
 
     @property
     def key(self) -> str:
-        """Return ``margin`` or ``max_drop``."""
+        """Return ``margin`` or ``max_drop``; ``agreement`` where the baseline need not be beaten."""
         return self.path.rpartition(".")[2]
 
     @property

@@ -99,6 +99,19 @@ class SliceKeys(keys.Keys):
         return self
 
 
+class AgreementKeys(keys.Keys):
+    """The share of examples to which the candidate gives the same answer as a baseline."""
+
+    with_baseline: keys.Text = Field(
+        alias="with",
+        description="The name of the baseline whose answers the candidate must give: the artefact that was judged.",
+    )
+    min: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False), keys.Weaker("lower")] = Field(
+        description="The share of examples with the same answer, as the metric reads it, whose lower bound must reach "
+        "this, at the level of confidence."
+    )
+
+
 def _read_slices(value: Any) -> Any:
     return {"fields": value} if isinstance(value, str | list | tuple) else value
 
@@ -207,9 +220,8 @@ class EconomicsKeys(keys.Keys):
 
 # --- checks: those whose effect on the verdict a gate may change -----------------------------------------------------
 
-LEVELS = ("ignore", "warn", "limit", "inconclusive", "fail")
-"""From lenient to strict. Two are only defaults: ``limit``, a warning up to a built-in limit and a failure above it,
-and ``inconclusive``."""
+LEVELS = ("ignore", "warn", "limit", "fail")
+"""From lenient to strict. ``limit`` is only a default: a warning up to a built-in limit and a failure above it."""
 
 Level = Literal["fail", "warn", "ignore"]
 
@@ -218,7 +230,7 @@ Level = Literal["fail", "warn", "ignore"]
 class Changeable:
     """A check that a gate may change: its level where the gate is silent, and what it finds."""
 
-    default: Literal["fail", "inconclusive", "limit", "warn"]
+    default: Literal["fail", "limit", "warn"]
     finds: str
 
     @property
@@ -228,18 +240,30 @@ class Changeable:
 
 CHANGEABLE: Mapping[str, Changeable] = {
     "goal": Changeable("fail", "A goal that fine-tuning does not serve."),
-    "weak_baseline": Changeable("fail", "A baseline that is no better than always giving the same answer."),
+    "weak_baseline": Changeable(
+        "fail",
+        "The best baseline does not beat always giving the same answer; a worse further one is a warning. A baseline "
+        "with its own max_drop fails if it gives one answer to everything, or none.",
+    ),
     "baseline_prompt": Changeable(
         "limit",
-        "A candidate that is given more than the best baseline, or is the same model, fails; a baseline without any "
-        "prompt is a warning.",
+        "The candidate is the same model, or has few-shot or retrieval examples, template fields, tools or request "
+        "parameters that the best baseline has not (or less of), a system message more than twice as long, or a higher "
+        "limit of tokens: this fails. A baseline without any prompt is a warning.",
     ),
     "formatting_gain": Changeable(
-        "fail", "A gain that does not hold where answers are read leniently, whatever their form."
+        "fail", "A gain that does not hold where the baseline's malformed answers count as ties."
     ),
-    "prompt_leak": Changeable("fail", "Test examples in a prompt."),
+    "prompt_leak": Changeable(
+        "fail",
+        "The candidate's prompt holds a test input of at least five words, or half of the shorter ones; or a field of "
+        "its template reveals the expected output.",
+    ),
+    "recording_order": Changeable(
+        "fail", "At least 5 answers of a model, and a tenth, fit another row better than their own."
+    ),
     "rare_group_loss": Changeable(
-        "inconclusive", "A gain that would not be proven if the candidate lost one more group of examples entirely."
+        "warn", "Too few groups to exclude that some are lost entirely, which would undo the gain."
     ),
     "leaked": Changeable("fail", "Test examples that are also in the training set."),
     "leaked_near": Changeable("fail", "Test examples with a near duplicate in the training set."),
@@ -257,23 +281,22 @@ CHANGEABLE: Mapping[str, Changeable] = {
     "group_overlap": Changeable(
         "warn", "Groups of the test set (documents, customers) that are also in the training set."
     ),
+    "labels_in_common": Changeable("fail", "No label of the test set is in the training set."),
     "labels_missing": Changeable("warn", "Labels of the test set with fewer than 5 training examples."),
     "imbalance": Changeable("warn", "The most frequent label has more than 10 times as many rows as the rarest one."),
     "empty_outputs": Changeable("warn", "Outputs that are empty."),
     "chat_format": Changeable("warn", "Conversations whose turns are out of order."),
     "too_long": Changeable("warn", "Rows with more tokens than training_set.max_tokens."),
     "circular": Changeable("warn", "A baseline that may have written the expected outputs."),
-    "baseline_params": Changeable("warn", "A baseline with weaker parameters than the candidate."),
     "prompt_mismatch": Changeable(
         "warn",
-        "The candidate is asked with another system message, template, tools or chat template than in the training "
-        "rows.",
+        "A system message, tools, or a text around the input that nine in ten training rows have is missing in the "
+        "candidate's calls, or the reverse.",
     ),
     "knowledge": Changeable("warn", "A gain that looks like memorised facts."),
     "alternatives": Changeable("warn", "A cheaper model or a prompt that comes near the candidate."),
-    "unusable_answers": Changeable("warn", "Many refused, filtered, cut-off or empty answers of a baseline."),
     "retries": Changeable("warn", "More than 5 % of a model's calls failed and were made again."),
-    "attempts": Changeable("warn", "Other answers than a candidate was judged by."),
+    "attempts": Changeable("warn", "Other answers than at the last verdict, of either model."),
     "base_changed": Changeable("warn", "A base model that has changed since the last green verdict."),
     "untracked": Changeable("warn", "Data of the gate that git does not have."),
     "test_set_changed": Changeable("warn", "A test set that has changed since the last green verdict."),

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.config import gate_file, gate_keys
-from pytest_ftgate.config.keys import BUILT_IN, Layer, Reading, Source, place, read_keys
+from pytest_ftgate.config import comparing, gate_file, gate_keys
+from pytest_ftgate.config.keys import BUILT_IN, LEFT_OPEN, Layer, Reading, Source, place, read_keys
 from pytest_ftgate.config.models import BaselineKeys, ModelSpec, has_own_standards, no_candidate
 from pytest_ftgate.errors import ConfigError, FtgateError, Where, combined, shown_path
-from pytest_ftgate.text import KeyPath, cut
+from pytest_ftgate.text import KeyPath, cut, listed, suggestion
 
 _REQUIRED = ("test_set", "training_set", "baseline", "candidate", "margin")
 _FACTORS = ("cheaper_by", "faster_by")
@@ -18,7 +18,6 @@ _FIXTURES = ("test_set", "training_set", "baseline", "candidate")
 _BY_NAME = ("thresholds", "checks")
 """The mappings of names that are merged: each name is taken from the nearest layer that has it."""
 
-LEFT_OPEN = Source("fixture", "not in the gate file", Path())
 _STAND_INS: Mapping[str, Any] = {"test_set": (), "training_set": (), "baseline": str, "candidate": str, "margin": 0.0}
 _OTHERS = {"baseline": "baselines", "margin": "max_drop"}
 
@@ -51,19 +50,52 @@ def resolve_gate(
     """
     values = _nearest(layers, file.models if file else {})
     left_out = {"candidate"} if values["stage"].read == "ready" else set()
-    entries = values["baselines"].read
-    own = isinstance(entries, dict) and all(isinstance(one, BaselineKeys) for one in entries.values())
-    left_out |= {"margin"} if own or values["max_drop"].read is not None else set()
+    if not _needs_margin(values):
+        left_out.add("margin")
     if missing := [key for key in _REQUIRED if values[key].read is None and key not in left_out]:
         raise _missing(missing, layers, file, gate)
     config = _of_one_standard(_merged(values, gate, gate or default_name))
     if file is not None and file.policy is not None:
-        file.policy.check(config)
+        policy = _by_policy(config, file, file.policy, layers)
+        comparing.check_policy(policy, config, file.policy.values)
     if root is not None:
         _refuse_unjudged(config)
         for spec in (*config.baselines.values(), config.candidate, *config.judges):
             _refuse_outside(spec, root)
     return config
+
+
+def _by_policy(
+    config: gate_keys.GateKeys,
+    file: gate_file.GateFile,
+    policy: Layer,
+    layers: Sequence[Layer],
+) -> gate_keys.GateKeys:
+    """Return a gate with the values of its policy in place of its own."""
+    values = _nearest([policy, *layers], file.models)
+    strict = _adopted(_merged(values, config.gate, config.name))
+
+    # Only the metric that decides is the policy's: the others are of the gate's thresholds.
+    names = [metric.name for metric in strict.metrics]
+    others = [metric for metric in config.metrics if metric.name not in names]
+    return strict.model_copy(update={"metric": (*strict.metrics, *others)})
+
+
+def _needs_margin(values: Mapping[str, _Value]) -> bool:
+    """Return whether the gate needs a margin: a baseline has no standard of its own, and is not to be copied."""
+    if values["max_drop"].read is not None:
+        return False
+
+    agreement = values["agreement"].read
+    copied = agreement.with_baseline if agreement is not None else None
+    baselines = values["baselines"].read
+    if isinstance(baselines, ModelSpec):
+        baselines = {values["baselines"].key: baselines}
+    if not isinstance(baselines, dict):
+        return True
+
+    bare = {role for role, entry in baselines.items() if not isinstance(entry, BaselineKeys)}
+    return bool(bare - {copied})
 
 
 def as_written(file: gate_file.GateFile, gate: str) -> gate_keys.GateKeys:
@@ -189,17 +221,18 @@ def _of_one_standard(config: gate_keys.GateKeys) -> gate_keys.GateKeys:
         text = f"{config.quoted('margin')} and {config.quoted('max_drop')} are both set: keep one"
         raise refused("margin", text, f"{cure}. With max_drop the candidate may be worse, and no gain is required.")
     config = _adopted(config)
+    _check_agreement(config)
     if not config.decisive:
-        text = f"{config.quoted('margin')} applies to no baseline, because each has max_drop"
+        text = f"{config.quoted('margin')} applies to no baseline, because each has max_drop or agreement"
         cure = "Add the prompt that the candidate must beat to baselines, or write cheaper_by or faster_by in place of"
         raise refused("margin", text, f"{cure} margin.")
     if not config.matches:
         for key in _FACTORS:
             if getattr(config, key) is not None:
-                text = f"{config.quoted(key)} needs max_drop, and this gate has a margin"
-                raise refused(key, text, f"Write max_drop in place of margin, or remove {key}.")
+                text = f"{config.quoted(key)} needs max_drop, and this gate has {config.asked_by}"
+                raise refused(key, text, f"Write max_drop, without a margin, or remove {key}.")
         return config
-    if all(getattr(config, key) is None for key in _FACTORS):
+    if all(getattr(config, key) is None for key in _FACTORS) and config.agreement is None:
         text = f"{config.quoted('max_drop')} needs cheaper_by or faster_by: a candidate that is only as good is no "
         cure = "Write cheaper_by: 5 for a fifth of the cost per call, faster_by: 2 for half the time, or both"
         cure += "; or add the prompt to baselines, with a margin." if config.standards else "."
@@ -208,6 +241,23 @@ def _of_one_standard(config: gate_keys.GateKeys) -> gate_keys.GateKeys:
         text = f"{config.quoted('evidence')} contradicts {config.quoted('max_drop')}, which needs evidence: proven"
         raise refused("evidence", text, "Remove evidence, or write evidence: proven.")
     return config.model_copy(update={"evidence": "proven"})
+
+
+def _check_agreement(config: gate_keys.GateKeys) -> None:
+    """Refuse an agreement with what is not a baseline of the gate, or with one that has no model yet."""
+    if config.agreement is None:
+        return
+
+    name = config.agreement.with_baseline
+    where = config.agreement.sources["with"].where()
+    if name in config.baselines:
+        return
+    if name in config.standards:
+        what = f"the baseline {name!r} has no model yet, so no candidate can agree with it"
+        raise ConfigError(what, where=where, cure="Write its model, or remove agreement.")
+    roles = list(config.baselines)
+    what = f"{name!r} is not a baseline of this gate{suggestion(name, roles)}"
+    raise ConfigError(what, where=where, cure=f"Name one of its baselines: {listed(roles)}.")
 
 
 def _adopted(config: gate_keys.GateKeys) -> gate_keys.GateKeys:

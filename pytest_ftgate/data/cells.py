@@ -155,8 +155,8 @@ def read_parquet(lines: Lines) -> Table:
     try:
         from pyarrow.parquet import ParquetFile
     except ImportError:
-        cure = 'pip install "pytest-ftgate[parquet]"'
-        raise DataError("reading this file needs PyArrow", where=Where(path=lines.path), cure=cure) from None
+        where = Where(path=lines.path)
+        raise DataError("reading this file needs PyArrow", where=where, cure="pip install pyarrow") from None
     with _readable(lines.path):
         file = ParquetFile(io.BytesIO(lines.file.read()))
         return Table(_batches(file, lines.path), _noted_labels(file.schema_arrow))

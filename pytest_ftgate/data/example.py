@@ -111,7 +111,7 @@ class DataSet:
     def told_left_out(self) -> str:
         """Return how many rows are left out, and why; nothing if none are."""
         rows = plural(self.left_out, "row")
-        return f"{rows} left out: no turn of the assistant has a weight above 0" if self.left_out else ""
+        return f"{rows} left out, whose answer is not to be learned" if self.left_out else ""
 
     def where(self, index: int, key: str | None = None) -> Where:
         """Return the place of the example at ``index``, from 0; lines and items are counted from 1."""

@@ -33,8 +33,8 @@ class Format:
         name: as ``format:`` takes it.
         title: as reports call it.
         keys: that every row has.
-        read: returns the parts of a row; None if no turn of the assistant has a weight above 0. Raises
-            :class:`DataError` without file and line.
+        read: returns the parts of a row; None if it holds no answer to learn from. Raises :class:`DataError`
+            without file and line.
         uses: further keys that it reads.
         covers: formats whose keys such rows may have too.
         when: what the values must be, besides the keys.
@@ -53,13 +53,22 @@ class Format:
         return all(key in row for key in self.keys) and self.when(row)
 
     def parts(self, row: Row, column: Names) -> Parts | None:
-        """Return the parts of a row. Refuse one whose answer is not wanted, as data for KTO marks it."""
-        for key in ("label", "kto_tag") if self is not PLAIN else ():
-            value = row.get(key)  # beside messages a text or a number is a field
-            if value is False or ("messages" not in row and str(value).strip().lower() in ("false", "0")):
-                cure = "remove such rows, or rename the key"
-                raise DataError("the answer of this row is not wanted", where=Where(key=key), cure=cure)
+        """Return the parts of a row; None where its answer is not wanted, as data for KTO marks it."""
+        if self is not PLAIN and _is_unwanted(row):
+            return None
         return self.read(row, column)
+
+
+def _is_unwanted(row: Row) -> bool:
+    """Return whether a row says that its answer is not wanted (``label`` or ``kto_tag`` is false)."""
+    for key in ("label", "kto_tag"):
+        mark = row.get(key)
+        if mark is False:
+            return True
+        # Beside messages a text or a number is a field of the user's.
+        if "messages" not in row and str(mark).strip().lower() in ("false", "0"):
+            return True
+    return False
 
 
 def format_of(row: Row) -> Format | None:
@@ -293,6 +302,14 @@ def _preference(row: Row, column: Names) -> Parts | None:
     return _answered(prompt, row, key)
 
 
+def _preferred(row: Row, column: Names) -> Parts | None:
+    """Return the parts of a preference row of OpenAI or Together, whose input holds messages and tools."""
+    asked = _object(_parsed(row[column["input"]]), column["input"])
+    messages = checked_messages(asked.get("messages"), f"{column['input']}.messages")
+    parts = _answered(messages, row, column["preferred_output"])
+    return parts and parts._replace(tools=_tools(asked.get("tools")))
+
+
 def _plain(row: Row, column: Names) -> Parts:
     tools = _tools(row.get("tools"))
     return Parts(row[column["input"]], row.get(column["expected"]), tools if declared_tools(tools) else None)
@@ -301,6 +318,7 @@ def _plain(row: Row, column: Names) -> Parts:
 _OTHERS = ("sharegpt", "gemini", "bedrock", "alpaca", "prompt_completion", "preference")
 _BESIDE = (*_SYSTEM, "tools", "toolConfig")
 _BEDROCK_KEYS = ("schemaVersion", "messages")
+_PREFERRED_KEYS = ("input", "preferred_output")
 _ALL = (
     Format("plain", "input/expected", "", ("input", "expected"), _plain, covers=_OTHERS),
     Format("chat", "chat", "OpenAI", ("messages",), _chat, when=lambda row: "input" not in row),
@@ -310,6 +328,7 @@ _ALL = (
     Format("alpaca", "instruction", "Alpaca", ("instruction", "output"), _alpaca, ("input",)),
     Format("prompt_completion", "prompt/completion", "TRL, Bedrock", ("prompt", "completion"), _prompted),
     Format("preference", "preference", "TRL", ("chosen", "rejected"), _preference, ("prompt", "messages"), ("chat",)),
+    Format("preferred", "preference", "OpenAI, Together", _PREFERRED_KEYS, _preferred, ("non_preferred_output",)),
 )
 FORMATS: Mapping[str, Format] = {one.name: one for one in _ALL}
 """All formats by name."""

@@ -1,10 +1,8 @@
 """Check chat messages, split conversations into input and expected output, and normalise inputs to compare them."""
 
-import ast
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_ftgate.data import example, strict_json
@@ -14,13 +12,6 @@ from pytest_ftgate.text import excerpt, kind_of, listed
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
 _CALL, _END_OF_CALL = "<tool_call>", "</tool_call>"
-_NAME = re.compile(r"[\w.-]+")
-_PARAMETER = re.compile(
-    r"<(?:\w+:)?(?:parameter|param|arg)(?:=|\s+name=)[\"']?([\w.-]+)[\"']?\s*>([^<]*)</"
-    r"|<arg_key>\s*([\w.-]+)\s*</arg_key>\s*<arg_value>([^<]*)</arg_value>"
-)
-_CONSTANTS = {"true": True, "false": False, "null": None}
-_LONGEST_NAME, _MOST_CALLS, _MOST_BRACKETS = 200, 50, 20
 
 
 def checked_messages(value: Any, key: str) -> example.Messages:
@@ -185,80 +176,6 @@ def _tagged_calls(text: str) -> list[str]:
         calls.append(text[start + len(_CALL) : end])
         at = end + len(_END_OF_CALL)
     return calls
-
-
-def calls_written(text: str, tools: Collection[str]) -> list[dict[str, Any]]:
-    """Return the calls of known tools that a text writes in whatever form: Python, JSON, or parameters in tags."""
-    in_json = [call for _, _, value in strict_json.json_within(text) for call in _calls_of(value, tools)]
-    return in_json or _in_python(text, tools) or _in_tags(text, tools) or _behind_names(text, tools)
-
-
-def tool_named(name: Any, tools: Collection[str]) -> str | None:
-    """Return the tool of a name, which may be qualified: ``functions.f``; None if it is no known one."""
-    if not isinstance(name, str) or len(name) > _LONGEST_NAME:
-        return None
-    return next((one for one in (name.strip(), *re.split(r"[.:]", name.strip())[::-1]) if one in tools), None)
-
-
-def _behind_names(text: str, tools: Collection[str]) -> list[dict[str, Any]]:
-    """Return the calls whose arguments are a JSON object behind the name of a tool."""
-    found, last = [], 0
-    for start, end, value in strict_json.json_within(text):
-        names = [tool for name in _NAME.findall(text[last:start]) if (tool := tool_named(name, tools))]
-        found += [{"name": names[-1], "arguments": value}] if names and isinstance(value, dict) else []
-        last = end
-    return found
-
-
-def _calls_of(value: Any, tools: Collection[str]) -> Iterator[dict[str, Any]]:
-    """Yield the calls in a JSON value: objects with the name of a tool, and one object, or its text, beside it."""
-    if isinstance(value, list):
-        for one in value:
-            yield from _calls_of(one, tools)
-    elif isinstance(value, dict):
-        names = [tool for one in value.values() if (tool := tool_named(one, tools))]
-        inner = [one for one in map(strict_json.container_of, value.values()) if isinstance(one, dict)]
-        if names:
-            yield {"name": names[0], "arguments": inner[0] if inner else {}}
-        elif len(value) == len(inner) and all(tool_named(key, tools) for key in value):
-            pairs = zip(value, inner, strict=True)
-            yield from ({"name": tool_named(key, tools), "arguments": one} for key, one in pairs)
-        else:
-            for one in value.values():
-                yield from _calls_of(one, tools)
-
-
-def _in_python(text: str, tools: Collection[str]) -> list[dict[str, Any]]:
-    """Return the calls that are written as in Python, with arguments by name: ``get_weather(city="Oslo")``."""
-    found = []
-    for start in islice(re.finditer(r"([\w.-]+)\(", text), _MOST_CALLS):
-        tool, ends = tool_named(start[1], tools), re.finditer(r"\)", text[start.end() :])
-        for end in islice(ends, _MOST_BRACKETS) if tool else ():
-            try:
-                call = ast.parse(f"f({text[start.end() : start.end() + end.end()]}", mode="eval").body
-                arguments = {one.arg: _literal(one.value) for one in getattr(call, "keywords", ())}
-            except (SyntaxError, ValueError, RecursionError, MemoryError):
-                continue
-            if isinstance(call, ast.Call) and not call.args:
-                found.append({"name": tool, "arguments": arguments})
-            break
-    return found
-
-
-def _literal(node: ast.expr) -> Any:
-    return _CONSTANTS[node.id] if isinstance(node, ast.Name) and node.id in _CONSTANTS else ast.literal_eval(node)
-
-
-def _in_tags(text: str, tools: Collection[str]) -> list[dict[str, Any]]:
-    """Return the calls whose parameters are in tags behind the name of a tool."""
-    found, parameters = [], list(_PARAMETER.finditer(text))
-    names = [(one.end(), tool) for one in _NAME.finditer(text) if (tool := tool_named(one[0], tools))][:_MOST_CALLS]
-    for (start, tool), end in zip(names, [*(one for one, _ in names[1:]), len(text)], strict=False):
-        inside = (one for one in parameters if start <= one.start() < end)
-        written = ((one[1] or one[3], (one[2] or one[4] or "").strip()) for one in inside)
-        arguments = {name: strict_json.json_or(value, value) for name, value in written}
-        found += [{"name": tool, "arguments": arguments}] if arguments else []
-    return found
 
 
 def readable_calls(answer: str) -> str:

@@ -1,6 +1,5 @@
 """Read JSON and JSON Lines strictly: reject texts that JSON readers do not agree about."""
 
-import ast
 import json
 import math
 import re
@@ -101,14 +100,6 @@ _STRICT = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_refus
 _PORTABLE = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_refuse_constant, parse_float=_finite)
 
 
-# --- JSON within other text --------------------------------------------------------------------------------------
-
-_CONTAINER = re.compile(r"[{\[]")
-_MOST_TRIES = 50
-_LONGEST = 20_000
-_COMMA_TOO_MANY = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
-
-
 def json_or(text: str, otherwise: Any = None) -> Any:
     """Return the value of a JSON text; ``otherwise`` if it is none."""
     try:
@@ -122,55 +113,6 @@ def container_of(value: Any) -> Any:
     if isinstance(value, str):
         value = json_or(value) if value.lstrip()[:1] in ("{", "[") else None
     return value if isinstance(value, dict | list) else None
-
-
-def json_within(text: str) -> Iterator[tuple[int, int, Any]]:
-    """Yield the objects and lists in a text with their places; a comma too many and Python's quotes are forgiven."""
-    at, tries = 0, _MOST_TRIES
-    while tries and (start := _CONTAINER.search(text, at)):
-        at, tries = start.start(), tries - 1
-        found = _container_at(text, at)
-        if found is None:
-            at += 1
-        else:
-            yield at, found[1], found[0]
-            at = found[1]
-
-
-def _container_at(text: str, at: int) -> tuple[Any, int] | None:
-    """Return the object or list that begins at a place of a text, and where it ends; None if there is none."""
-    try:
-        return _STRICT.raw_decode(text, at)
-    except (ValueError, RecursionError):
-        end = _end_of_container(text, at)
-    if end is None:
-        return None
-    part = text[at:end]
-    for read, loose in ((parse_json, _COMMA_TOO_MANY.sub(lambda one: one[1] or "", part)), (ast.literal_eval, part)):
-        try:
-            value = read(loose)
-            json.dumps(value, allow_nan=False)
-        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-            continue
-        return (value, end) if isinstance(value, dict | list) else None
-    return None
-
-
-def _end_of_container(text: str, at: int) -> int | None:
-    """Return where the brackets that open at a place are closed; None if they are not."""
-    depth, quote = 0, ""
-    for place, character in enumerate(text[at : at + _LONGEST], at):
-        if quote:
-            quote = "" if character == quote and text[place - 1] != "\\" else quote
-        elif character in "\"'":
-            quote = character
-        elif character in "[{":
-            depth += 1
-        elif character in "]}":
-            depth -= 1
-            if not depth:
-                return place + 1
-    return None
 
 
 # --- JSON Lines and JSON arrays --------------------------------------------------------------------------------------

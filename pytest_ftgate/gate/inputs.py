@@ -1,6 +1,6 @@
 """Read the inputs of a gate without calling a model: data, metrics and models."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from math import inf
@@ -22,57 +22,75 @@ from pytest_ftgate.runs import jobs, runner
 
 def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hook: Any | None) -> dict[str, Metric]:
     """Return the metrics of ``metric`` and ``thresholds``, and accuracy where answers are labels."""
-    own, known = labels.distinct_outputs(test), labels.distinct_outputs(*([training] if training else []))
-    custom = custom_metrics(hook)
-
-    def build(spec: MetricSpec) -> Metric:
+    build = _metric_builder(test, training, hook)
+    metrics: dict[str, Metric] = {}
+    for spec in _metric_specs(config):
         others = thresholds.RUN_METRICS if spec.name in config.thresholds else ()
-        return build_metric(spec, labels=own, custom=custom, known=known, others=others, examples=test.examples)
+        metrics[spec.name] = build(spec, others=others)
 
-    metrics = {spec.name: build(spec) for spec in _asked(config)}
     if metrics[config.decided_by.name].uses_labels and "accuracy" not in metrics:
-        options = {key: value for key, value in config.decided_by.options.items() if key in labels.READING_OPTIONS}
+        written = config.decided_by.options
+        options = {key: written[key] for key in labels.READING_OPTIONS if key in written}
         metrics["accuracy"] = build(MetricSpec("accuracy", options, config.decided_by.source))
+
     return metrics
+
+
+def _metric_builder(test: DataSet, training: DataSet | None, hook: Any | None) -> Callable[..., Metric]:
+    """Return :func:`build_metric` for the labels of a test set; those of the training set are known."""
+    return partial(
+        build_metric,
+        labels=labels.distinct_outputs(test),
+        known=() if training is None else labels.distinct_outputs(training),
+        custom=custom_metrics(hook),
+        examples=test.examples,
+    )
 
 
 def needs_expected(config: GateKeys, hook: Any | None) -> bool:
     """Return whether any metric of a gate needs expected outputs."""
     custom = custom_metrics(hook)
-    return any(reads_expected(spec, custom) for spec in _asked(config))
+    return any(reads_expected(spec, custom) for spec in _metric_specs(config))
 
 
-def _asked(config: GateKeys) -> list[MetricSpec]:
+def _metric_specs(config: GateKeys) -> list[MetricSpec]:
     """Return every metric of answers that the gate names, the deciding one first."""
-    names = dict.fromkeys((*(one.name for one in config.metrics), *config.thresholds))
+    names = dict.fromkeys([*(metric.name for metric in config.metrics), *config.thresholds])
     return [config.metric_named(name) for name in names if name not in thresholds.RUN_METRICS]
 
 
 def custom_metrics(hook: Any | None) -> dict[str, Any]:
     """Return the metrics from hooks by name."""
-    called, custom = "the hook pytest_ftgate_metrics", dict[str, Any]()
-    given = (
-        errors.guarded(called, lambda: [dict(one) for one in hook.pytest_ftgate_metrics()]) if hook is not None else []
+    if hook is None:
+        return {}
+
+    custom: dict[str, Any] = {}
+    mappings = errors.guarded(
+        "the hook pytest_ftgate_metrics", lambda: [dict(metrics) for metrics in hook.pytest_ftgate_metrics()]
     )
-    for mapping in ({str(name): metric for name, metric in one.items()} for one in given):
-        for name in mapping.keys() & custom.keys():
-            raise errors.ConfigError(
-                f"two hooks pytest_ftgate_metrics return a metric named {name!r}", cure="Rename one."
-            )
-        custom |= mapping
+    for name, metric in (pair for mapping in mappings for pair in mapping.items()):
+        if str(name) in custom:
+            what = f"two hooks pytest_ftgate_metrics return a metric named {name!r}"
+            raise errors.ConfigError(what, cure="Rename one.")
+        custom[str(name)] = metric
+
     return custom
 
 
 def check_keys(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
     """Raise :class:`ConfigError` for an impossible margin, threshold or hypothesis, or a meaningless ``errors``."""
-    metric, standards = metrics[config.decided_by.name], map(config.standard_of, config.baselines)
-    path, gain = max(standards, key=lambda one: abs(one.gain))
+    metric = metrics[config.decided_by.name]
+    standards = map(config.standard_of, config.baselines)
+    path, gain = max(standards, key=lambda standard: abs(standard.gain))
     check_possible(metric, path, abs(gain), config.sources[path])
     _check_thresholds(config, metrics)
     ready.check_prediction(config, metric)
-    for name in (spec.name for spec in config.judged_by if config.missing_answers == "wrong"):
-        if name.partition("_")[0] == "precision":  # it rises when answers are missing
-            what = f"missing_answers: wrong cannot be used with {name}, which ignores missing answers"
+    if config.missing_answers != "wrong":
+        return
+
+    for spec in config.judged_by:
+        if spec.name.partition("_")[0] == "precision":  # it rises when answers are missing
+            what = f"missing_answers: wrong cannot be used with {spec.name}, which ignores missing answers"
             where = config.sources["missing_answers"].where("missing_answers")
             raise errors.ConfigError(what, where=where, cure="Use f1 or recall, or missing_answers: error.")
 
@@ -81,57 +99,85 @@ def _check_thresholds(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
     """Refuse a threshold outside of a metric's range, which always or never holds: 5 for an error rate of 5 %."""
     for name, limits in config.thresholds.items():
         low, high = thresholds.RUN_METRICS.get(name) or (metrics[name].low, metrics[name].high)
-        lies = f"is between {low:g} and {high:g}" if high < inf else f"is never below {low:g}"
         for key, value in (("min", limits.min), ("max", limits.max)):
-            if value is not None and not low <= value <= high:
-                what = f"{key} {value:g} ({limits.source}) is impossible: {name} {lies}"
-                cure = f"Did you mean {value / 100:g}?" if high == 1 < value <= 100 else None
-                raise errors.ConfigError(what, where=errors.Where(limits.source.place or None), cure=cure)
+            if value is None or low <= value <= high:
+                continue
+
+            lies = f"is between {low:g} and {high:g}" if high < inf else f"is never below {low:g}"
+            what = f"{key} {value:g} ({limits.source}) is impossible: {name} {lies}"
+            cure = f"Did you mean {value / 100:g}?" if high == 1 < value <= 100 else None
+            raise errors.ConfigError(what, where=errors.Where(limits.source.place or None), cure=cure)
 
 
-def read_inputs(
-    config: GateKeys, services: Services, nodeid: str, answers: frozenset[str] = frozenset()
-) -> context.Context:
-    """Read the data, and build metrics and models; with ``max_attempts`` for this attempt, on the examples that count.
-
-    ``answers`` are the hashes of the candidate's, if they are known.
+def read_inputs(config: GateKeys, services: Services, nodeid: str) -> context.Context:
+    """Read the data, and build metrics and models; with ``max_attempts`` at the level of the attempt.
 
     Raises:
         FtgateError: an input cannot be read or used.
     """
-    test = services.load(config.test_set, config.sources["test_set"].at, labeled=needs_expected(config, services.hook))
+    # Data, and how answers are scored.
+    is_labeled = needs_expected(config, services.hook)
+    whole = services.load(config.test_set, config.sources["test_set"].at, labeled=is_labeled)
     training = services.load(config.training_set, config.sources["training_set"].at)
-    check_test_set(test)
+    check_test_set(whole)
+    test = whole
+    shown = None
+    if config.max_attempts is not None:
+        test, shown_test = attempts.divide(config, whole)
+        # A label may be expected in the shown examples alone.
+        build = _metric_builder(whole, training, services.hook)
+        shown = attempts.Shown(shown_test, build(config.decided_by))
     metrics = build_metrics(config, test, training, services.hook)
     check_keys(config, metrics)
-    test, audit = _audited(training, test, services, metrics[config.decided_by.name])
-    models = _models(config, training, test, services)
-    _check_prompts(models, [test])
-    attempt, custom = None, partial(custom_metrics, services.hook)
+    deciding = metrics[config.decided_by.name]
+    test, audit = _audited(training, test, services, deciding)
+
+    # Models, and which attempt they are.
+    models = _models(config, training, whole, services)
+    _check_prompts(models, [whole])
+    attempt = None
     if "candidate" in models:
-        asked = models["candidate"], metrics[config.decided_by.name]
-        attempt = attempts.find_attempt(config, *asked, test, services.stores.notes, answers)
-        if attempt.facts is not None and attempt.number > attempt.facts.most and not answers:
-            attempt = _with_known_answers(attempt, models["candidate"], services)
+        attempt = _attempt(config, models, test, services)
         config = attempt.config
-        if (counted := attempt.counted) is not test:
-            test, audit = _audited(training, counted, services, metrics[config.decided_by.name])
-            metrics = build_metrics(config, test, training, services.hook)
-            models = _models(config, training, test, services)
-    facts, now = {"nodeid": nodeid, "attempt": attempt and attempt.facts}, clock.wall()
-    parts = prepare_parts(config, services.load, (test, training), metrics[config.decided_by.name], custom)
+
+    # What needs the level of the attempt.
+    custom = partial(custom_metrics, services.hook)
+    parts = prepare_parts(config, services.load, (test, training), deciding, custom)
     judging = prepare_judging(config, test, metrics, models, services.hook, offline=services.offline)
-    gate = context.Context(config, test, training, audit, metrics, models, now, parts, judging, attempt, facts=facts)
-    _check_prompts(gate.models, [data for data in gate.test_sets.values() if data is not gate.test])
+    _check_prompts(models, [guard.test for guard in parts.others])
+
+    facts = {"nodeid": nodeid, "attempt": attempt and attempt.facts}
+    gate = context.Context(
+        config=config,
+        test=test,
+        training=training,
+        audit=audit,
+        metrics=metrics,
+        models=models,
+        now=clock.wall(),
+        parts=parts,
+        judging=judging,
+        attempt=attempt,
+        shown=shown,
+        facts=facts,
+    )
     return gate.with_facts(**_input_facts(gate))
 
 
-def _with_known_answers(attempt: attempts.Attempt, model: Model, services: Services) -> attempts.Attempt:
-    """Return an attempt with its answers if all are recorded or stored: under another name they may be known."""
-    job = jobs.Job(model, attempt.whole, attempt.asked.repeats, of_candidate=True)
-    with suppress(errors.FtgateError):  # what is wrong with them is said where they are used
-        (run,) = runner.stored_runs([job], services.stores)
-        attempt = attempt if run.unanswered else attempt.answered({"candidate": run}).among(attempt.before)
+def _attempt(config: GateKeys, models: Mapping[str, Model], test: DataSet, services: Services) -> attempts.Attempt:
+    """Return which attempt the models are; it is certain only where all answers are recorded or stored."""
+    attempt = attempts.find_attempt(config, models["candidate"], test)
+    if config.max_attempts is None:
+        return attempt
+
+    questions = []
+    for role, model in models.items():
+        questions.append(jobs.Job(model, test, config.repeats, of_candidate=role == "candidate"))
+    with suppress(errors.FtgateError):  # what is wrong with the answers is said where they are used
+        runs = dict(zip(models, runner.stored_runs(questions, services.stores), strict=True))
+        if not any(run.unanswered for run in runs.values()):
+            return attempt.answered(runs)
+
     return attempt
 
 
@@ -150,7 +196,8 @@ def _input_facts(gate: context.Context) -> dict[str, Any]:
     test_set = result.TestSetResult(test.path, test.sha256, len(test), row_pairs(test, test, audit.test_near_rows))
     facts = {"training": trained, "test_set": test_set}
     guards = tuple(one.facts for one in gate.parts.others)
-    return {**facts, "metric_range": (metric.low, metric.high), "guards": guards}
+    shares = tuple(name for name, measured in gate.metrics.items() if measured.share)
+    return {**facts, "metric_range": (metric.low, metric.high), "shares": shares, "guards": guards}
 
 
 def _models(config: GateKeys, training: DataSet, test: DataSet, services: Services) -> dict[str, Model]:

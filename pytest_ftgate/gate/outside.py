@@ -73,10 +73,13 @@ def _write(text: str, end: str = "\n") -> None:
     sys.stderr.flush()
 
 
-def read_report(path: str | os.PathLike[str]) -> tuple[result.GateResult, ...]:
-    """Return the gates of a JSON report, which ``--ftgate-report=json:PATH`` wrote.
+def read_report(path: str | os.PathLike[str]) -> json.Report:
+    """Return a JSON report, which ``--ftgate-report=json:PATH`` wrote: a sequence of its gates.
+
+    Its ``passed`` is true only if gates were judged, all of them passed, and every required gate was met; ``unjudged``
+    has the required gates that were not, each with ``name`` and ``reason``.
 
     Raises:
         DataError: the file cannot be read, or is no such report.
     """
-    return json.read_report(Path(path)).gates
+    return json.read_report(Path(path))

@@ -1,28 +1,26 @@
 """Say what a gate costs and what it can show, without a verdict; a preview also asks its models a few examples."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from math import ceil, isfinite
+from math import ceil
 from typing import Any, NamedTuple
 
 from pytest_ftgate import errors, result
-from pytest_ftgate.checks import context, ready
+from pytest_ftgate.checks import context, prospects
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.data import DataSet, Example, expected_text
 from pytest_ftgate.gate.run import read_gate
-from pytest_ftgate.gate.state import Judged, Services
+from pytest_ftgate.gate.state import Services
 from pytest_ftgate.metrics import Metric, Scored
 from pytest_ftgate.models import Model
 from pytest_ftgate.models.price import price_of, tokens_usd
 from pytest_ftgate.runs import jobs, measure, runner
-from pytest_ftgate.statistics import arrays
-from pytest_ftgate.statistics.groups import group_codes, group_counts
-from pytest_ftgate.statistics.planning import Chances, chances, detectable_gain, redrawn
+from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
+from pytest_ftgate.statistics.planning import Chances, detectable_gain
 
 _MARGINS, _MARGIN = (0.0, 1.0, 2.0), 0.05  # the gains in margins; what stands for a margin of 0
-_BROKEN, _RIGHT = 0.03, 0.8  # the shares that are assumed where no answers are stored
+_BROKEN = 0.03  # the share of the examples that is assumed where no answers are stored
 _CHARACTERS_PER_TOKEN = 4
 _UNKNOWN = "no answer is stored (--ftgate-preview=3)"
 _OF_JUDGES = "a judge is asked about the answers, which are not known yet"
@@ -79,18 +77,36 @@ class Prospects:
     """Hold what a test set can show, for the baseline that asks for most.
 
     Attributes:
-        units: independent examples at least, which is groups where there are any.
-        basis: what the chances rest on.
+        basis: what the chances rest on, a sentence a line.
         chances: how likely each verdict is, by real gain; None where there is not so much to gain.
         detectable: the real gain that passes 4 times in 5.
+        guards: how likely each verdict of each guard is, by name, included in ``chances``; None if it is not known.
+        groups: of a test set with groups.
     """
 
     margin: float
     evidence: str
-    units: int
     basis: Sequence[str]
-    chances: Mapping[float, Chances | None] = field(default_factory=dict)
+    chances: Mapping[float, Chances | None]
     detectable: float | None = None
+    guards: Mapping[str, Chances | None] = field(default_factory=dict)
+    groups: "Groups | None" = None
+
+
+class Groups(NamedTuple):
+    """Hold what the groups of a test set can show.
+
+    Attributes:
+        gain: the real gain that the other attributes are about, the largest of the plan.
+        together: how likely each verdict is if the answers of a group change together; None if it is not known.
+        needed: the number of groups like these that pass 4 times in 5 if they do not; None if it is not known.
+    """
+
+    n: int
+    counted: int
+    gain: float
+    together: Chances | None
+    needed: int | None
 
 
 @dataclass(frozen=True)
@@ -131,9 +147,10 @@ def plan_gate(
 
     Answers are taken from the stores and kept there as in any run. Judges are not asked.
     """
-    gate = read_gate(config, services, nodeid=nodeid, reviewed=reviewed)
-    if isinstance(gate, Judged):
-        return Plan(gate.result.name, gate.result.checks)
+    try:
+        gate = read_gate(config, services, nodeid=nodeid, reviewed=reviewed)
+    except errors.FtgateError as error:
+        return Plan(config.name, (*reviewed, *map(result.error_check, error.problems)))
     try:
         return _plan(gate, services, preview)
     except errors.FtgateError as error:
@@ -141,7 +158,8 @@ def plan_gate(
 
 
 def _plan(gate: context.Context, services: Services, preview: int) -> Plan:
-    shown, metric, wanted = gate.may_show or gate.test, gate.deciding, context.jobs(gate)
+    metric, wanted = gate.deciding, context.jobs(gate)
+    shown = gate.shown.test if gate.shown is not None and len(gate.shown.test) else gate.test
     first, answered = replace(shown, examples=shown.examples[: max(1, preview)]), dict[str, jobs.Run]()
     if preview:
         with services.calling(gate) as options:
@@ -229,7 +247,7 @@ def _calls_of_judges(gate: context.Context) -> Iterator[Calls]:
 
 def _stored_scores(gate: context.Context, stored: Mapping[context.RunName, jobs.Run]) -> dict[str, Scored]:
     """Return the scores by role of those models whose answers are all stored."""
-    runs = {name.role: run.over(gate.test) for name, run in stored.items() if name.purpose == "test"}
+    runs = {name.role: run for name, run in stored.items() if name.purpose == "test"}
     runs = {role: run for role, run in runs.items() if not run.unanswered}
     if gate.deciding.pairwise or gate.deciding.judged:
         return {}
@@ -240,62 +258,88 @@ def _stored_scores(gate: context.Context, stored: Mapping[context.RunName, jobs.
 
 
 def _prospects(gate: context.Context, scored: dict[str, Scored]) -> Prospects:
-    """Return what the test set can show.
-
-    The chances are exact where answers are right or wrong, or pairs are won or lost. For all other metrics they are
-    simulated.
-    """
-    config, metric, n = gate.config, gate.deciding, len(gate.test)
-    counts, codes = group_counts(gate.groups, n), group_codes(gate.groups, n)
-    units = n if counts is None else counts[1]  # unequal groups count as fewer
-    role, margin = max(((role, config.standard_of(role).gain) for role in config.decisive), key=lambda one: one[1])
-    candidate, baselines = scored.pop("candidate", None), list(scored.values())
-    broken, source = _BROKEN, "assumed"
-    if candidate is not None and baselines:
-        changes = [metric.sign * (measure.rightness(candidate) - measure.rightness(one)) for one in baselines]
-        broken, source = max(float((one < 0).mean()) for one in changes), "as in the stored answers"
-    asked: dict[str, Any] = {"margin": margin, "confidence": config.confidence, "evidence": gate.evidence_of(role)}
-    basis = [f"for a candidate that breaks {100 * broken:.2g} % of the examples ({source})"]
-    found = Prospects(margin, asked["evidence"], units, basis)
-    unit = margin or _MARGIN * (metric.high - metric.low)
-    gains = sorted({factor * unit for factor in _MARGINS} if isfinite(unit) else {0.0})
-    if metric.pairwise:  # a win rate of 55 % is 10 % more wins than losses
-        asked["margin"] = 2 * margin
-        won = {gain: chances(units, gain=2 * gain, disagreement=1.0, **asked) for gain in gains}
-        return replace(found, chances=won, basis=["if no pair is a tie"])
-    if metric.kind == "right_wrong" and config.repeats == 1:
-        rates = {gain: gain + 2 * max(broken, -gain) for gain in gains}
-        possible = {gain: rate for gain, rate in rates.items() if rate <= 1}
-        exact = {gain: chances(units, gain=gain, disagreement=rate, **asked) for gain, rate in possible.items()}
-        detectable = detectable_gain(units, broken=broken, **asked) if margin >= 0 else None
-        return replace(found, chances={gain: exact.get(gain) for gain in gains}, detectable=detectable)
-    baseline = max(baselines, key=lambda one: metric.sign * one.value) if baselines else _assumed(gate)
-    if baseline is None:
-        return found
-    better = {gain: ready.improved(baseline, gain, broken=broken, codes=codes) for gain in gains}
-    start = "with the baseline's stored answers" if baselines else f"for a baseline at {100 * _RIGHT:.0f} % (assumed)"
-    simulated = {gain: None if one is None else _simulated(baseline, one, codes, asked) for gain, one in better.items()}
-    return replace(found, chances=simulated, basis=[*basis, f"simulated {start}"])
-
-
-def _assumed(gate: context.Context) -> Scored | None:
-    """Return the score of a baseline that is mostly right; None if the metric has no bounds or no value."""
+    """Return how likely each verdict on the gain and the guards is, by the real gain."""
+    config = gate.config
     metric = gate.deciding
-    try:
-        nothing = metric.score(gate.expected, [[None] * len(gate.test)])
-    except errors.FtgateError:
+    standards = {role: config.standard_of(role).gain for role in config.decisive}
+    role = max(standards, key=lambda name: standards[name])
+    margin = standards[role]
+    unit = margin or _MARGIN * (metric.high - metric.low)
+    gains = sorted({factor * unit for factor in _MARGINS})
+
+    candidate = scored.pop("candidate", None)
+    baselines = sorted(scored.values(), key=lambda score: metric.sign * score.value)
+    broken = _BROKEN
+    source = "assumed"
+    if candidate is not None and baselines:
+        broken = max(_share_broken(candidate, baseline) for baseline in baselines)
+        source = "as in the stored answers"
+    baseline = baselines[-1] if baselines else prospects.assumed(metric, gate.expected)
+
+    guards = {
+        guard.name: prospects.chances_of_guard(guard, broken=broken, repeats=config.repeats)
+        for guard in gate.parts.others
+    }
+    of_guards = [chance for chance in guards.values() if chance is not None]
+    of_gains: dict[float, Chances | None] = {}
+    for gain in gains:
+        chance = prospects.chances_of_gain(gate, role, gain, baseline, broken=broken)
+        of_gains[gain] = None if chance is None else prospects.all_of([chance, *of_guards])
+
+    grouped = group_counts(gate.groups, len(gate.test))
+    exact = metric.kind == "right_wrong" and config.repeats == 1 and grouped is None
+    if metric.pairwise:
+        basis = ["if no pair is a tie"]
+    else:
+        basis = [f"for a candidate that breaks {100 * broken:.2g} % of the examples ({source})"]
+        if not exact:
+            start = "with the baseline's stored answers"
+            if not baselines:
+                start = f"for a baseline at {100 * prospects.ASSUMED_VALUE:.0f} % (assumed)"
+            basis.append(f"simulated {start}")
+    return Prospects(
+        margin,
+        gate.evidence_of(role),
+        basis,
+        of_gains,
+        detectable=_detectable(gate, role, broken) if exact and not guards else None,
+        guards=guards,
+        groups=_of_groups(gate, role, gains[-1], baseline, broken, grouped) if grouped else None,
+    )
+
+
+def _share_broken(candidate: Scored, baseline: Scored) -> float:
+    """Return the share of the examples that the candidate answers worse."""
+    change = candidate.metric.sign * (measure.rightness(candidate) - measure.rightness(baseline))
+    return float((change < 0).mean())
+
+
+def _detectable(gate: context.Context, role: str, broken: float) -> float | None:
+    """Return the real gain in right answers that passes 4 times in 5."""
+    margin = gate.config.standard_of(role).gain
+    if margin < 0:
         return None
-    return ready.improved(nothing, _RIGHT * (metric.high - metric.low)) if isfinite(metric.high - metric.low) else None
+    confidence = gate.config.confidence
+    evidence = gate.evidence_of(role)
+    n = len(gate.test)
+    return detectable_gain(n, broken=broken, margin=margin, confidence=confidence, evidence=evidence)
 
 
-def _simulated(baseline: Scored, candidate: Scored, codes: arrays.Codes | None, asked: Mapping[str, Any]) -> Chances:
-    """Return how often each verdict is given on test sets that are drawn from this one."""
-    found: Counter[result.Status] = Counter()
-    for rows, groups in redrawn(len(measure.rightness(baseline)), codes):
-        drawn = baseline.drawn(rows), candidate.drawn(rows)
-        compared = measure.compare_scored(*drawn, groups=groups, bounds=False, **asked)
-        found[compared.status] += 1
-    return Chances(*(found[one] / found.total() for one in ("pass", "fail", "inconclusive")))
+def _of_groups(
+    gate: context.Context,
+    role: str,
+    gain: float,
+    baseline: Scored | None,
+    broken: float,
+    counts: tuple[int, int],
+) -> Groups:
+    together = prospects.chances_of_gain(gate, role, gain, baseline, broken=broken, together=True)
+    candidate = None if baseline is None else prospects.improved(baseline, gain, broken=broken)
+    needed = None
+    if candidate is not None:
+        examples = gate.compare(baseline, candidate, role).examples_needed
+        needed = None if examples is None else max(MIN_GROUPS, ceil(examples / len(gate.test) * counts[0]))
+    return Groups(*counts, gain, together, needed)
 
 
 # --- what is sent, and what is answered ----------------------------------------------------------------------

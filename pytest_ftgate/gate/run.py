@@ -1,7 +1,8 @@
 """Judge one gate: read its inputs, run the free checks, call its models, score them, and reach the verdict."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import Any, get_args
 
@@ -13,7 +14,6 @@ from pytest_ftgate.runs import jobs, measure, runner
 from pytest_ftgate.runs.judging import Judging, ask_judges, calibrate
 
 _HOOK = "the hook pytest_ftgate_checks"
-_MOST_ROUNDS = 10
 
 
 def judge_gate(
@@ -24,111 +24,88 @@ def judge_gate(
     No model is called where a free check fails. ``reviewed`` are the checks of the comparison with the base branch,
     which come first.
     """
-    gate = read_gate(config, services, nodeid=nodeid, reviewed=reviewed)
-    if isinstance(gate, state.Judged):
-        return gate
+    try:
+        gate = read_gate(config, services, nodeid=nodeid, reviewed=reviewed)
+    except errors.FtgateError as error:
+        checks = (*reviewed, *map(result.error_check, error.problems))
+        return state.Judged(context.result_of(config, {"nodeid": nodeid}, checks))
+
     if gate.holds:
-        return judge_answers(gate, services, reviewed=reviewed)
-    gate = _with_known_answers(gate, services)
-    known = "; the scores are those of stored or recorded answers" if gate.scored else ""
-    note = result.Check("models", "note", f"no model was called, because a data check failed{known}")
-    return _close(gate.with_checks([note]), services)
+        gate = _judge_models(gate, services)
+    else:
+        gate = _judge_known_answers(gate, services)
+        message = "no model was called, because a data check failed"
+        if gate.scored:
+            message += "; the scores are those of stored or recorded answers"
+        gate = gate.with_checks([result.Check("models", "note", message)])
+
+    return _close(gate, services)
 
 
-def _with_known_answers(gate: context.Context, services: state.Services) -> context.Context:
+@state.uncollected()
+def read_gate(
+    config: GateKeys, services: state.Services, *, nodeid: str, reviewed: tuple[result.Check, ...] = ()
+) -> context.Context:
+    """Read the inputs and run the free checks, also where one fails.
+
+    Raises:
+        FtgateError: an input cannot be read or used.
+    """
+    gate = inputs.read_inputs(config, services, nodeid)
+    gate = rules.check(gate.with_checks(reviewed), "free")
+    last = freshness.last_green(gate, services.committed, services.stores.notes)
+    return gate.with_checks(freshness.base_changed(gate, last))
+
+
+def _judge_models(gate: context.Context, services: state.Services) -> context.Context:
+    """Call the models of a gate whose free checks hold, and judge their answers."""
+    gate = gate.with_facts(models_called=True)
+    with services.calling(gate) as options:
+        try:
+            gate = _calibrated(gate, options)
+            if not gate.holds:
+                return gate
+            gate = _answered(gate, options)
+            gate = _judged(gate, options)
+        except errors.FtgateError as error:
+            return gate.with_checks(map(result.error_check, error.problems))
+
+    gate = _decided(gate, services, services.hook)
+    return gate.with_checks(freshness.until_judged(gate, services.stores.started))
+
+
+def _judge_known_answers(gate: context.Context, services: state.Services) -> context.Context:
     """Return a gate that only its data fail with what its answers show, if all of them are recorded or stored.
 
     No call is made, and the verdict stays red. Where anything is missing or in error, the gate is returned as it is;
     so is an attempt that the ledger does not have, since ``max_attempts`` limits looks at the gain.
     """
-    if gate.verdict != "fail" or any(one.kind != "data" for one in gate.checks if one.status in result.RED):
+    causes = [check for check in gate.checks if check.status in result.RED]
+    if gate.verdict != "fail" or any(check.kind != "data" for check in causes):
         return gate
+
+    attempt = gate.attempt
+    if attempt is not None and attempt.facts is not None and not attempt.is_known:
+        return gate
+
     options: dict[str, Any] = {"stores": services.stores, "ask": False}
     try:
-        found = _answered(_run(gate, options))
-        if found.may_show is not None and not (found.attempt and found.attempt.is_known):
-            return gate
-        found = _judged(_calibrated(found, options), options)
-        if any(run.unanswered for _, run in found.all_runs()):
-            return gate
-        found = check_answers(found, None)
-        unfinished = freshness.until_judged(found, services.stores.started)
-        found = found.with_checks(one for one in unfinished if one.status == "warning")
-        found = _kept(found, services)
-    except (errors.FtgateError, attempts.MovedError):
+        answered = _answered(_calibrated(gate, options), options)
+        answered = _judged(answered, options)
+    except errors.FtgateError:
         return gate
-    return found if found.scored and found.verdict != "error" else gate
-
-
-@state.uncollected()
-def read_gate(
-    config: GateKeys,
-    services: state.Services,
-    *,
-    nodeid: str,
-    reviewed: tuple[result.Check, ...] = (),
-    answers: frozenset[str] = frozenset(),
-) -> context.Context | state.Judged:
-    """Read the inputs and run the free checks, also where one fails; return a judged gate if inputs are unusable.
-
-    ``answers`` are the hashes of the candidate's, if they are known.
-    """
-    try:
-        gate = rules.check(inputs.read_inputs(config, services, nodeid, answers).with_checks(reviewed), "free")
-        last = freshness.last_green(gate, services.committed, services.stores.notes)
-        return gate.with_checks(freshness.base_changed(gate, last))
-    except errors.FtgateError as error:
-        return state.Judged(
-            context.result_of(config, {"nodeid": nodeid}, (*reviewed, *map(result.error_check, error.problems)))
-        )
-
-
-def judge_answers(
-    gate: context.Context, services: state.Services, *, reviewed: tuple[result.Check, ...] = ()
-) -> state.Judged:
-    """Call the models of a gate whose free checks hold, and judge their answers.
-
-    Where the answers are another attempt than expected, or another process takes the attempt meanwhile, the gate is
-    judged once more, from the answers that it has: 10 times at most, and then it is an error.
-    """
-    try:
-        for _ in range(_MOST_ROUNDS):
-            found = _judge_answers(gate, services)
-            if isinstance(found, state.Judged):
-                return found
-            attempt = found.attempt
-            assert attempt is not None
-            asked = {"nodeid": found.facts["nodeid"], "reviewed": reviewed, "answers": attempt.answers}
-            again = read_gate(attempt.asked, services, **asked)
-            if isinstance(again, state.Judged):
-                return again
-            gate = again.with_facts(models_called=True)
-        what = f"this gate was judged {_MOST_ROUNDS} times, and each time another process took its attempt"
-        raise errors.ConfigError(what, cure="Judge the candidates of one test set one after the other.")
-    except errors.FtgateError as error:
-        return _close(gate.with_checks(map(result.error_check, error.problems)), services)
-
-
-def _judge_answers(gate: context.Context, services: state.Services) -> state.Judged | context.Context:
-    """Return a judged gate, or an unjudged one whose answers are another attempt than expected."""
-    gate = gate.with_facts(models_called=True)
-    with services.calling(gate) as options:
-        try:
-            before, gate = gate.verdict, _calibrated(gate, options)
-            if gate.verdict != before:
-                return _close(gate, services)
-            gate = _answered(_run(gate, options))
-            gate = _judged(gate, options) if gate.holds else gate
-        except errors.FtgateError as error:
-            return _close(gate.with_checks(map(result.error_check, error.problems)), services)
-    gate = check_answers(gate, services.hook)
-    try:
-        gate = _kept(gate, services)
-    except attempts.MovedError:
+    if any(run.unanswered for _, run in answered.all_runs()):
         return gate
-    except errors.FtgateError as error:
-        gate = gate.with_checks([result.error_check(error, "attempts")])
-    return _close(gate.with_checks(freshness.until_judged(gate, services.stores.started)), services)
+
+    decided = _decided(answered, services, None)
+    if not decided.scored or decided.verdict == "error":
+        return gate
+
+    unfinished = freshness.until_judged(decided, services.stores.started)
+    return decided.with_checks(check for check in unfinished if check.status == "warning")
+
+
+# --- the answers ---------------------------------------------------------------------------------------------
 
 
 def _calibrated(gate: context.Context, options: dict[str, Any]) -> context.Context:
@@ -140,42 +117,71 @@ def _with_judgements(gate: context.Context, judging: Judging, checks: Iterable[r
     return replace(gate, judging=judging).with_facts(judges=tuple(judging.results.values())).with_checks(checks)
 
 
-def _run(gate: context.Context, options: dict[str, Any]) -> context.Context:
+def _answered(gate: context.Context, options: dict[str, Any]) -> context.Context:
     """Take the latency samples one after the other, while nothing else runs, then run all other jobs."""
-    wanted = context.jobs(gate)
-    runs = {name: runner.run_models([job], **options)[0] for name, job in wanted.items() if name.purpose == "latency"}
-    others = {name: job for name, job in wanted.items() if name not in runs}
-    found = runner.run_models(list(others.values()), **options)
-    return replace(gate, runs=runs | dict(zip(others, found, strict=True)))
+    runs: dict[context.RunName, jobs.Run] = {}
+    others: dict[context.RunName, jobs.Job] = {}
+    for name, job in context.jobs(gate).items():
+        if name.purpose == "latency":
+            runs[name] = runner.run_models([job], **options)[0]
+        else:
+            others[name] = job
+
+    answers = runner.run_models(list(others.values()), **options)
+    runs |= zip(others, answers, strict=True)
+    return replace(gate, runs=runs)
 
 
 def _judged(gate: context.Context, options: dict[str, Any]) -> context.Context:
     """Ask the judges about the answers; none is called where a missing answer makes the gate an error."""
-    runs = gate.runs_of("test")
-    if gate.judging is None or any(run.unanswered for role, run in runs.items() if role not in gate.forgiven):
+    if gate.judging is None or not gate.is_answered:
         return gate
-    judging, checks = ask_judges(gate.judging, gate.test, runs, options)
+
+    judging, checks = ask_judges(gate.judging, gate.test, gate.runs_of("test"), options)
     # The candidate's judged metrics represent those of all models.
     shown = judging.metrics.get("candidate") or next(iter(judging.metrics.values()), {})
     return replace(_with_judgements(gate, judging, checks), metrics={**gate.metrics, **shown})
 
 
-def _answered(gate: context.Context) -> context.Context:
-    """Return the gate with the candidate's answers known to its attempt, and its runs over the examples that count."""
-    if gate.attempt is None:
-        return gate
-    whole = gate.runs_of("test")
-    counted = {context.RunName("test", role): run.over(gate.test) for role, run in whole.items()}
-    return replace(gate, runs={**gate.runs, **counted}, attempt=gate.attempt.answered(whole))
+# --- the verdict ---------------------------------------------------------------------------------------------
+
+
+def _decided(gate: context.Context, services: state.Services, hook: Any | None) -> context.Context:
+    """Judge the answers at the level of their attempt, and keep the attempt.
+
+    Other processes that judge attempts of the same ledger wait meanwhile, so that each has a place of its own.
+    """
+    if gate.attempt is None or not gate.is_answered:
+        return check_answers(gate, hook)
+
+    is_kept = gate.attempt.facts is not None and not services.ci
+    try:
+        with attempts.locked(gate.config) if is_kept else nullcontext():
+            gate = _at_level(gate, gate.attempt.answered(gate.runs_of("test")), services)
+            gate = check_answers(gate, hook)
+            return _kept(gate, services)
+    except errors.FtgateError as error:
+        return gate.with_checks([result.error_check(error, "attempts")])
+
+
+def _at_level(gate: context.Context, attempt: attempts.Attempt, services: state.Services) -> context.Context:
+    """Return the gate with its attempt, at the confidence of it."""
+    guards = tuple(guard.at(attempt.config.confidence) for guard in gate.parts.others)
+    parts = gate.parts._replace(others=guards)
+    gate = replace(gate, config=attempt.config, attempt=attempt, parts=parts)
+    gate = gate.with_facts(attempt=attempt.facts)
+    return gate.with_checks([*attempt.check(gate.shown), *attempt.check_last(services.stores.notes)])
 
 
 def _kept(gate: context.Context, services: state.Services) -> context.Context:
     """Return the gate with what the ledger of attempts says of its verdict, once it has one."""
-    attempt, gain = gate.attempt, gate.facts.get("gain")
-    if attempt is None or gain is None or gate.verdict == "error":
+    gain = gate.facts.get("gain")
+    if gate.attempt is None or gain is None or gate.verdict == "error":
         return gate
-    at, tell = text.timestamp(gate.now), services.tell if services.ci else None
-    return gate.with_checks(attempt.keep(gain, gate.verdict, at, services.stores.notes, tell))
+
+    at = text.timestamp(gate.now)
+    tell = services.tell if services.ci else None
+    return gate.with_checks(gate.attempt.keep(gain, gate.verdict, at, services.stores.notes, tell))
 
 
 @state.uncollected()
@@ -190,50 +196,62 @@ def check_answers(gate: context.Context, hook: Any | None) -> context.Context:
 def _close(gate: context.Context, services: state.Services) -> state.Judged:
     """Add the advice, and store a green verdict for later sessions."""
     gate = gate.with_facts(advice=advice.advise(gate))
-    runs: Mapping[str, jobs.Run] = {}
-    if "models_called" in gate.facts:  # those over the test set with all of its examples
-        whole = gate.attempt.runs if gate.attempt is not None else {}
-        named = {**gate.runs, **{context.RunName("test", role): run for role, run in whole.items()}}
-        runs = {**{name.recorded_as: run for name, run in named.items()}, **gate.judge_runs}
-    return state.Judged(gate.result, gate, runs, freshness.keep_green(gate, services.committed, services.stores.notes))
+    notes = freshness.keep_green(gate, services.committed, services.stores.notes)
+    runs: dict[str, jobs.Run] = {}
+    if "models_called" in gate.facts:
+        for name, run in gate.runs.items():
+            known = runs.get(name.recorded_as)
+            runs[name.recorded_as] = run if known is None else known.with_more(run)
+        runs |= gate.judge_runs
+
+    return state.Judged(gate.result, gate, runs, notes)
 
 
 def _checks_of_others(gate: context.Context, hook: Any | None) -> list[result.Check]:
     """Return the checks of the hook ``pytest_ftgate_checks``. They can only make the verdict worse."""
     if hook is None or not gate.scored:
         return []
+
     try:
-        given = errors.guarded(_HOOK, lambda: [list(checks) for checks in hook.pytest_ftgate_checks(gate=gate)])
-        found = [one for checks in given for one in checks]
-        for one in found:
-            if not isinstance(one, result.Check) or one.status not in get_args(result.Status):
-                raise errors.ConfigError(f"{_HOOK} must return checks", evidence=f"it returned {type(one).__name__}")
-            what = f"the check {one.name} of {_HOOK} holds a value that JSON cannot represent, and"
-            errors.guarded(what, json.dumps, asdict(one))
+        answers = errors.guarded(_HOOK, lambda: [list(checks) for checks in hook.pytest_ftgate_checks(gate=gate)])
+        checks = [check for answer in answers for check in answer]
+        for check in checks:
+            if not isinstance(check, result.Check) or check.status not in get_args(result.Status):
+                evidence = f"it returned {type(check).__name__}"
+                raise errors.ConfigError(f"{_HOOK} must return checks", evidence=evidence)
+            what = f"the check {check.name} of {_HOOK} holds a value that JSON cannot represent, and"
+            errors.guarded(what, json.dumps, asdict(check))
     except errors.FtgateError as error:
         return [result.error_check(error)]
-    return found
+
+    return checks
 
 
 def _scored(gate: context.Context) -> context.Context:
     """Measure all runs, and score them if no answer and no judgement is missing."""
-    specs, samples = gate.config.asked, gate.runs_of("latency")
-    measured = {
-        role: measure.measure_run(specs[role].name, run, samples.get(role), forgiven=role in gate.forgiven)
-        for role, run in gate.runs_of("test").items()
-    }
+    samples = gate.runs_of("latency")
+    measured: dict[str, measure.Measured] = {}
+    for role, run in gate.runs_of("test").items():
+        name = gate.asked(role).name
+        is_forgiven = role in gate.forgiven
+        measured[role] = measure.measure_run(name, run, samples.get(role), forgiven=is_forgiven)
+
     gate = replace(gate, measured=measured)
-    decisive = [one for role, one in measured.items() if role not in gate.forgiven]
-    judged = gate.holds or (gate.verdict == "fail" and "models_called" not in gate.facts)
-    if not judged or any(one.facts.n_errors for one in decisive):
+    is_red_by_data = gate.verdict == "fail" and "models_called" not in gate.facts
+    if not (gate.holds or is_red_by_data) or not gate.is_answered:
         return gate
-    of_judges, asked = gate.judging.metrics if gate.judging else {}, (gate.deciding.name, gate.expected)
-    metrics = {role: {**gate.metrics, **of_judges.get(role, {})} for role in measured}
+
+    scored: dict[str, measure.Measured] = {}
     try:
-        scored = {role: measure.score_run(one, metrics[role], *asked) for role, one in measured.items()}
+        for role, facts in measured.items():
+            judged = gate.judging.metrics.get(role, {}) if gate.judging else {}
+            metrics = {**gate.metrics, **judged}
+            scored[role] = measure.score_run(facts, metrics, gate.deciding.name, gate.expected)
     except errors.FtgateError as error:
         return gate.with_checks([result.error_check(error)])
+
     gate = replace(gate, measured=scored)
-    reported = {"baseline": gate.best, "candidate": "candidate"}
-    models = {name: gate.scored[role] for name, role in reported.items() if role in gate.scored}
+    models = {"baseline": scored[gate.best]}
+    if "candidate" in scored:
+        models["candidate"] = scored["candidate"]
     return gate.with_facts(breakdowns=measure.breakdown_results(models))

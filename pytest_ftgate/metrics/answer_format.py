@@ -13,8 +13,16 @@ from pytest_ftgate.data.lines import read_text
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import ConfigError, DataError, shown_path
 from pytest_ftgate.metrics.json_values import JsonRules, shown_place
-from pytest_ftgate.metrics.options import Options, needed, within_limit
-from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored, by_example
+from pytest_ftgate.metrics.options import Options, needed, within_limit, without_fence
+from pytest_ftgate.metrics.protocol import (
+    LONGEST_LABEL,
+    LONGEST_NOTE,
+    Answers,
+    Breakdown,
+    Metric,
+    Scored,
+    by_example,
+)
 from pytest_ftgate.text import printable, shortened
 
 Broken: TypeAlias = tuple[str, str]
@@ -22,7 +30,6 @@ Broken: TypeAlias = tuple[str, str]
 
 READS_EXPECTED = False
 RULES = ("json_schema", "pattern", "allowed", "max_chars")
-_NOTE, _LABEL = 200, 100
 _NO_ANSWER: Broken = ("no answer", "no answer")
 
 
@@ -41,16 +48,28 @@ class Format(Metric):
     name = "format"
     kind = "right_wrong"
     compares = False
+    of_form = True
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         """Measure the share of valid answers, and count the first rule that each other answer breaks."""
         broken = cache(self._broken)
-        found = [[broken(answer) for answer in repeat] for repeat in answers]
         scored = by_example(self, expected, answers, lambda _, answer: broken(answer) is None)
-        notes = tuple(None if one is None else printable(one[1], _NOTE) for one in found[0])
-        counts = Counter(printable(one[0], _LABEL) for repeat in found for one in repeat if one is not None)
-        rows = tuple((label, (count,)) for label, count in sorted(counts.items(), key=lambda x: (-x[1], x[0])))
+
+        counts = Counter[str]()
+        for repeat in answers:
+            flaws = filter(None, map(broken, repeat))
+            counts.update(printable(group, LONGEST_LABEL) for group, _ in flaws)
+        by_count = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        rows = tuple((label, (count,)) for label, count in by_count)
+
+        notes: list[str | None] = []
+        for answer in answers[0]:
+            flaw = broken(answer)
+            notes.append(None if flaw is None else printable(flaw[1], LONGEST_NOTE))
         return replace(scored, notes=notes, breakdown=Breakdown("failing rule", ("answers",), rows))
+
+    def has_form(self, answer: str) -> bool:
+        return self._broken(answer) is None
 
     def broken_form(self, answer: str | None) -> str | None:
         broken = self._broken(answer)
@@ -60,7 +79,7 @@ class Format(Metric):
         """Return the first rule that an answer breaks, and how; None if it satisfies all."""
         text = "" if answer is None else answer.strip()
         if self.strip_code_fence:
-            text = _without_fence(text)
+            text = without_fence(text)
         if not text:
             return _NO_ANSWER
         if self.schema is not None:
@@ -74,7 +93,7 @@ class Format(Metric):
         return self._of_text(text)
 
     def _of_text(self, text: str) -> Broken | None:
-        quoted = repr(shortened(text, _LABEL))
+        quoted = repr(shortened(text, LONGEST_LABEL))
         if self.pattern is not None:
             match = partial(self.pattern.fullmatch, text)
             if within_limit(f"pattern {self.pattern.pattern!r}", match, text) is None:
@@ -87,17 +106,6 @@ class Format(Metric):
 
 
 NAMES = (Format.name,)
-
-
-def _without_fence(text: str) -> str:
-    """Return the content if the text is a single Markdown code fence, else the text itself."""
-    if not (text.startswith("```") and text.endswith("```")):
-        return text
-    head, line_break, rest = text.partition("\n")
-    inner = rest[: -len("```")]
-    if not line_break or not re.fullmatch(r"```[\w+.-]*[ \t\r]*", head) or "```" in inner:
-        return text
-    return inner.strip()
 
 
 def build(options: Options) -> Format:
@@ -152,7 +160,7 @@ def read_schema(options: Options) -> Any:
     if not isinstance(schema, Mapping) or not schema:
         found = "empty" if schema in ({}, [], "", None) else "not a mapping"
         raise _error(options, f"{place} is {found}", "Write a JSON Schema as a mapping, or the path of its file.")
-    needed(options, "jsonschema", extra="format", key=_KEY)
+    needed(options, "jsonschema", key=_KEY)
     return _validator(options, dict(schema), place)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from pytest_ftgate.data import expected_text, strict_json
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.labels import READING_OPTIONS, LabelSet, label_set, positive_code, selected_codes
-from pytest_ftgate.metrics.options import FULL, Normalization, Options
+from pytest_ftgate.metrics.options import FULL, Normalization, Options, without_fence
 from pytest_ftgate.metrics.protocol import Answers, Kind, Metric, Scored, by_example, check_shape, right_wrong
 from pytest_ftgate.statistics import arrays, set_level
 from pytest_ftgate.text import excerpt, listed
@@ -39,6 +39,11 @@ MOST_LABELS = 2000
 class _OfLabels(Metric):
     label_set: LabelSet = field()
     uses_labels = True
+    form = "a label alone"
+
+    def has_form(self, answer: str) -> bool:
+        """Return whether an answer is one of the labels of the test or training set, or of ``labels``."""
+        return self.label_set.reading.label(answer) in self.label_set.accepted
 
     def bare(self) -> Metric:
         return replace(self, label_set=self.label_set.bare())
@@ -61,8 +66,8 @@ class Accuracy(_OfLabels):
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         check_shape(self.name, expected, answers)
-        predicted, n_unknown = self.label_set.predicted(answers)
-        return right_wrong(self, predicted == self.label_set.gold(self.name, expected), n_unknown=n_unknown)
+        predicted = self.label_set.predicted(answers)
+        return right_wrong(self, predicted == self.label_set.gold(self.name, expected))
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class LabelMetric(_OfLabels):
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         check_shape(self.name, expected, answers)
         gold = self.label_set.gold(self.name, expected)
-        predicted, n_unknown = self.label_set.predicted(answers)
+        predicted = self.label_set.predicted(answers)
         counts = set_level.LabelCounts(gold, predicted, len(self.label_set.texts), self.statistic)
         if not math.isfinite(counts.value):
             names = (*self.label_set.texts, "no label of the test set")
@@ -85,7 +90,7 @@ class LabelMetric(_OfLabels):
             evidence = f"Expected labels: {found[0]}. Answers: {found[1]}."
             cure = "Use a test set with several labels, or another metric such as accuracy."
             raise MetricError(f"{self.name} is undefined for these answers", evidence=evidence, cure=cure)
-        return Scored(self, counts.value, statistic=counts, n_unknown=n_unknown)
+        return Scored(self, counts.value, statistic=counts)
 
 
 def build(options: Options) -> Metric:
@@ -197,12 +202,15 @@ class SeveralLabels(Metric):
     """``labels_f1``, the F1 of the labels of each example, averaged over examples; ``labels_exact``: all are right.
 
     A list of labels is JSON (``["a", "b"]``), or text with a label in each part. No label at all is written ``[]``.
+    ``known`` are the labels of the test and training set.
     """
 
     name: str
     kind: Kind
     separator: str = SEPARATOR
     normalization: Normalization = field(default=FULL)
+    known: frozenset[str] = frozenset()
+    form = "the labels alone"
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         return by_example(self, [self._wanted(one, i) for i, one in enumerate(expected)], answers, self._score)
@@ -212,10 +220,15 @@ class SeveralLabels(Metric):
         read = (None if answer is None else self.labels(answer) for answer in answers)
         return [None if one is None else json.dumps(sorted(one), ensure_ascii=False) for one in read]
 
+    def has_form(self, answer: str) -> bool:
+        """Return whether an answer is a list of known labels."""
+        labels = self.labels(answer)
+        return labels is not None and labels <= self.known
+
     def labels(self, value: Any) -> frozenset[str] | None:
         """Return the labels in an answer or expected output; None if it is blank or no list of labels."""
         if isinstance(value, str):
-            text = value.strip()
+            text = without_fence(value)
             if not text:
                 return None
             value = strict_json.json_or(text) if text.startswith(("[", "{")) else None
@@ -250,4 +263,8 @@ def _several(options: Options) -> SeveralLabels:
             what = f"{name} compares lists of labels, and the test set expects {excerpt(text)!r}"
             cure = 'Write a list such as ["billing", "refund"] as the expected output; no label at all is [].'
             raise options.error(what, cure=cure)
-    return metric
+
+    known = frozenset[str]()
+    for text in (*options.expected, *options.known):
+        known |= metric.labels(text) or frozenset()
+    return replace(metric, known=known)

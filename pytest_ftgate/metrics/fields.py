@@ -12,6 +12,7 @@ is not JSON are missing.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from pytest_ftgate.data.strict_json import container_of, parse_json
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics import json_values as js
 from pytest_ftgate.metrics import protocol
-from pytest_ftgate.metrics.options import Options
+from pytest_ftgate.metrics.options import Options, without_fence
 from pytest_ftgate.statistics import arrays, set_level
 from pytest_ftgate.text import excerpt, kind_of, printable
 
@@ -31,7 +32,6 @@ LISTS: tuple[js.Lists, ...] = ("match", "sequence", "set")
 UNEXPECTED = "(invented)"
 
 _WHOLE = "(the answer)"
-_NOTE, _LABEL = 200, 100
 
 
 @dataclass(frozen=True)
@@ -47,26 +47,36 @@ class FieldMetric(protocol.Metric):
     fields: tuple[str, ...]
     declared: bool
     kind: protocol.Kind
+    json_form: js.JsonForm
     name = "field_f1"
+    form = "the expected JSON alone"
 
     def score(self, expected: Sequence[Any], answers: protocol.Answers) -> protocol.Scored:
         protocol.check_shape(self.name, expected, answers)
         wanted = [self._container(value, i) for i, value in enumerate(expected)]
-        found = [list(map(self._differences, wanted, repeat)) for repeat in answers]
-        counts = [_totals(repeat) for repeat in found]
-        scores: arrays.Floats = np.array([_f1(one, empty=1.0) for one in counts]).mean(axis=0)
+        differences = [list(map(self._differences, wanted, repeat)) for repeat in answers]
+        counts = np.array([_totals(repeat) for repeat in differences])
+        scores: arrays.Floats = np.array([_f1(repeat, empty=1.0) for repeat in counts]).mean(axis=0)
         if self.average == "samples":
             scored = protocol.Scored(self, float(scores.mean()), per_example=scores)
         else:
-            whole = [_totals(self._all(kind, one) for one in wanted) for kind in (js.RIGHT, js.WRONG)]
-            perfect, lost = (len(found) * counted for counted in whole)
-            pooled = set_level.PooledCounts(np.array(counts).sum(axis=0), perfect, lost, scores, _f1)
+            perfect = len(answers) * _totals(self._all(js.RIGHT, value) for value in wanted)
+            lost = len(answers) * _totals(self._all(js.WRONG, value) for value in wanted)
+            pooled = set_level.PooledCounts(counts.sum(axis=0), perfect, lost, scores, _f1)
             scored = protocol.Scored(self, pooled.value, statistic=pooled)
-        notes = tuple(None if one.note is None else printable(one.note, _NOTE) for one in found[0])
-        return replace(scored, notes=notes, breakdown=self._breakdown(one for repeat in found for one in repeat))
 
-    def lenient(self) -> "FieldMetric":
-        return replace(self, rules=self.rules.lenient())
+        notes: list[str | None] = []
+        for answer in differences[0]:
+            notes.append(None if answer.note is None else printable(answer.note, protocol.LONGEST_NOTE))
+        breakdown = self._breakdown(chain.from_iterable(differences))
+        return replace(scored, notes=notes, breakdown=breakdown)
+
+    def has_form(self, answer: str) -> bool:
+        """Return whether an answer is JSON of an expected type, and its keys are not all strange."""
+        try:
+            return self.json_form.fits(parse_json(without_fence(answer)))
+        except (ValueError, RecursionError):
+            return False
 
     def _container(self, value: Any, index: int) -> Any:
         found = container_of(value)
@@ -79,7 +89,7 @@ class FieldMetric(protocol.Metric):
         remark = "no answer"
         if answer is not None:
             try:
-                return js.Differences(self.rules, self._field_of).compare(expected, parse_json(answer))
+                return js.Differences(self.rules, self._field_of).compare(expected, parse_json(without_fence(answer)))
             except ValueError as error:
                 remark = f"not JSON: {error}"
             except RecursionError:
@@ -107,11 +117,16 @@ class FieldMetric(protocol.Metric):
 
     def _breakdown(self, found: Iterable[js.Differences]) -> protocol.Breakdown:
         """Return a table with a row per field, the lowest value first."""
-        totals = {name: [0, 0, 0, 0] for name in self.fields}
-        for one in found:
-            for name, counts in one.counts.items():
-                totals[name] = [a + b for a, b in zip(totals.get(name, (0, 0, 0, 0)), counts, strict=True)]
-        rows = [(printable(name or _WHOLE, _LABEL), _cells(counts)) for name, counts in totals.items() if any(counts)]
+        totals: dict[str, arrays.Floats] = {name: np.zeros(4) for name in self.fields}
+        for answer in found:
+            for name, counts in answer.counts.items():
+                totals[name] = totals.get(name, np.zeros(4)) + counts
+
+        rows: list[tuple[str, tuple[float | None, ...]]] = []
+        for name, counted in totals.items():
+            if counted.any():
+                label = printable(name or _WHOLE, protocol.LONGEST_LABEL)
+                rows.append((label, _cells(list(map(int, counted)))))
         rows.sort(key=lambda row: (1.0 if row[1][0] is None else row[1][0], row[0]))
         shares = ("F1", "precision", "recall")
         return protocol.Breakdown("field", (*shares, "right", "wrong", "missing", "invented"), tuple(rows), shares)
@@ -150,7 +165,8 @@ def build(options: Options) -> FieldMetric:
             raise options.error(f"fields contains {twice!r} twice", key="fields", cure="List each field once.")
     average = options.choice("average", AVERAGES)
     kind: protocol.Kind = "graded" if average == "samples" else "set"
-    return FieldMetric(average, rules, tuple(known) if declared is None else declared, declared is not None, kind)
+    fields = tuple(known) if declared is None else declared
+    return FieldMetric(average, rules, fields, declared is not None, kind, js.JsonForm.of(values))
 
 
 def _expected(options: Options, text: str) -> Any:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import zip_longest
 from math import isfinite
@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from pytest_ftgate.metrics.options import AS_WRITTEN, FULL, STEPS, Normalization, Options, did_you_mean, is_number
+from pytest_ftgate.metrics.options import AS_WRITTEN, STEPS, Normalization, Options, did_you_mean, is_number
 from pytest_ftgate.statistics.arrays import Codes, Floats
 from pytest_ftgate.text import kind_of, shortened
 
@@ -114,9 +114,54 @@ class JsonRules:
         """Return the largest difference of two equal numbers of a field."""
         return _for_field(self.tolerance, name) or 0.0
 
-    def lenient(self) -> "JsonRules":
-        """Return the rules with all texts fully normalized."""
-        return replace(self, texts={OTHERS: FULL})
+
+@dataclass(frozen=True)
+class JsonForm:
+    """The JSON types of some expected values: what an answer must have to be in their form.
+
+    Attributes:
+        types: the types of the values themselves.
+        keys: the types under each key of the objects that the values are, or list.
+        empty: whether one of the values is an empty object.
+    """
+
+    types: frozenset[str]
+    keys: Mapping[str, frozenset[str]]
+    empty: bool
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> "JsonForm":
+        """Return the form of some values."""
+        keys: dict[str, frozenset[str]] = {}
+        for value in values:
+            for key, part in _pairs(value):
+                keys[key] = keys.get(key, frozenset()) | {json_type(part)}
+        return cls(frozenset(map(json_type, values)), keys, {} in values)
+
+    def fits(self, value: Any) -> bool:
+        """Return whether a value has an expected type, and objects in it one key with a value of an expected type."""
+        if json_type(value) not in self.types:
+            return False
+        if value == {}:
+            return self.empty
+        pairs = list(_pairs(value))
+        return not pairs or any(self.fits_under(key, part) for key, part in pairs)
+
+    def fits_under(self, key: str, part: Any) -> bool:
+        """Return whether a value has a type that is expected under a key."""
+        return json_type(part) in self.keys.get(key, frozenset())
+
+
+def _pairs(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the keys and values of an object, or of the objects in a list."""
+    for part in value if isinstance(value, list) else [value]:
+        if isinstance(part, Mapping):
+            yield from part.items()
+
+
+def json_type(value: Any) -> str:
+    """Return the JSON type of a value."""
+    return "a boolean" if isinstance(value, bool) else kind_of(value)
 
 
 def child_name(name: str, key: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,7 +15,7 @@ from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, by_example, check_shape
 from pytest_ftgate.models.prompt import read_named
 from pytest_ftgate.statistics.arrays import Floats
-from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
+from pytest_ftgate.statistics.groups import effective_groups, group_counts, sign_flip_p_value
 
 RUBRIC, PREFERENCE, HUMAN_PREFERENCE = NAMES = ("rubric", "preference", "human_preference")
 READS_EXPECTED = False
@@ -103,12 +104,13 @@ class Preferred(_Judged):
     minus a baseline's, plus 0.5, is the candidate's win rate against that baseline.
 
     ``scores`` has the shape ``(examples,)``; ``means``: they are means over repeats or people instead of plain wins,
-    ties and losses.
+    ties and losses. ``ratings`` are those of people that the candidate's scores are made of.
     """
 
     name: str
     scores: Floats
     means: bool = field()
+    ratings: "Ratings | None" = None
     pairwise = True
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
@@ -159,7 +161,7 @@ def build(options: Options) -> ModelJudged | HumanPreference:
 
 # --- preferences of people -----------------------------------------------------------------------------------------
 
-_FEW_RATERS = 10
+FEWEST_RATERS = 10
 _WORDS = {"candidate": 1.0, "tie": 0.5, "baseline": 0.0}
 
 
@@ -182,7 +184,27 @@ class Ratings:
 
     @property
     def raters(self) -> int:
-        return len({one.rater for ratings in self.by_example for one in ratings})
+        """Return the number of different raters."""
+        return len(self.weights)
+
+    @cached_property
+    def weights(self) -> dict[str, float]:
+        """Return how many pairs each rater decides; a rating is the share of its pair that its raters leave it."""
+        weights: dict[str, float] = {}
+        for ratings in self.by_example:
+            for rating in ratings:
+                weights[rating.rater] = weights.get(rating.rater, 0.0) + 1 / len(ratings)
+        return weights
+
+    @property
+    def effective_raters(self) -> int:
+        """Return the number of raters of equal weight that hold as much information."""
+        return effective_groups(np.array(list(self.weights.values())))
+
+    @property
+    def few_raters(self) -> bool:
+        """Return whether the raters are too few to show that the gain is not their common taste."""
+        return self.effective_raters < FEWEST_RATERS
 
     @property
     def mostly_single(self) -> bool:
@@ -195,14 +217,25 @@ class Ratings:
         A rater who likes the style of one model votes for it again and again. ``of_test`` are the groups of the test
         set, which stay where it has some.
         """
-        raters = [ratings[0].rater for ratings in self.by_example]
-        counted = group_counts(raters, len(raters))
-        few = counted is not None and counted[1] < MIN_GROUPS
-        return of_test if few or not self.mostly_single or group_counts(of_test, len(raters)) else raters
+        if self.few_raters or not self.mostly_single or group_counts(of_test, len(of_test)):
+            return of_test
+        return [ratings[0].rater for ratings in self.by_example]
+
+    def rater_p_value(self, gain: float) -> float:
+        """Return the one-sided p-value of "the real gain is at most this", with the raters as the observations.
+
+        Each rater's total is as likely to have the opposite sign: see
+        :func:`~pytest_ftgate.statistics.groups.sign_flip_p_value`.
+        """
+        totals = dict.fromkeys(self.weights, 0.0)
+        for ratings in self.by_example:
+            for rating in ratings:
+                totals[rating.rater] += (rating.value - 0.5 - gain) / len(ratings)
+        return sign_flip_p_value(np.array(list(totals.values())))
 
     def values(self) -> list[float]:
         """Return the candidate's score on each example: the mean over its raters."""
-        return [sum(one.value for one in ratings) / len(ratings) for ratings in self.by_example]
+        return [sum(rating.value for rating in ratings) / len(ratings) for ratings in self.by_example]
 
 
 def read_ratings(metric: HumanPreference, test: DataSet) -> Ratings:
@@ -264,15 +297,20 @@ def judged_by_people(
     name, path, source = HUMAN_PREFERENCE, ratings.path, ratings.source
     checks = [result.Check("evidence", "note", f"the preferences in {path} are attested, not verified", source=source)]
     # First what limits the claim: a short report shows the beginning.
-    if ratings.mostly_single and ratings.raters < _FEW_RATERS:
-        message = f"{text.plural(ratings.raters, 'rater')} in {path}: the bound assumes that no rater prefers "
-        message += "one model's style, because so few cannot show otherwise"
-        advice = f"Let at least {_FEW_RATERS} people rate about as many pairs each, and name them in the column rater."
-        checks.append(result.Check("evidence", "warning", message, ratings.raters, _FEW_RATERS, source, advice))
+    if ratings.few_raters:
+        message = f"{text.plural(ratings.raters, 'rater')} in {path}"
+        if ratings.effective_raters < ratings.raters:
+            message += f" who count as {ratings.effective_raters}, because some rate more than others"
+        message += ": the bound assumes that no rater prefers one model's style, because so few cannot show otherwise"
+        advice = f"Let at least {FEWEST_RATERS} people rate about as many pairs each, and name them in the column rater."
+        numbers = ratings.effective_raters, FEWEST_RATERS, source
+        checks.append(result.Check("evidence", "warning", message, *numbers, advice))
     if moved:
         message = f"{text.plural(len(moved), 'preference')} in {path} {'is' if len(moved) == 1 else 'are'} corrected, "
         message += f"the first in {moved[0]}: equal outputs are a tie, and a missing output loses"
         checks.append(result.Check("evidence", "warning", message, len(moved), 0, source))
     ratings = replace(ratings, by_example=tuple(corrected))
     facts = result.JudgeResult(name, pairwise=True, raters=ratings.raters)
-    return paired_metrics(name, {baseline: ratings.values()}, means=ratings.raters > 1), checks, facts
+    scores = paired_metrics(name, {baseline: ratings.values()}, means=ratings.raters > 1)
+    scores["candidate"] = Preferred(name, np.array(ratings.values()), ratings.raters > 1, ratings)
+    return scores, checks, facts

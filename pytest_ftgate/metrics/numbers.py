@@ -25,12 +25,14 @@ _LONGEST = 400  # of an answer that may be a number; exact arithmetic of longer 
 class _OfNumbers(protocol.Metric):
     reading: labels.Reading
     of_numbers = True
+    form = "a number alone"
+
+    def has_form(self, answer: str) -> bool:
+        """Return whether an answer is exactly one number."""
+        return self.number(answer) is not None
 
     def bare(self) -> protocol.Metric:
         return replace(self, reading=labels.Reading())
-
-    def lenient(self) -> protocol.Metric:
-        return replace(self, reading=replace(self.reading, or_whole=True))
 
     def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
         """Return the number in each answer as text, so that 1.0 is 1; None if there is none."""
@@ -43,19 +45,20 @@ class _OfNumbers(protocol.Metric):
     def number(self, answer: str | None) -> Fraction | None:
         """Return the number that an answer is, exactly; None if it is missing or no finite number."""
         part = None if answer is None else self.reading.label(answer)
-        return None if part is None else _number(part)
+        return None if part is None else number_in(part)
 
     def wanted(self, value: Any) -> Fraction:
         """Return an expected number, which is read as answers are, or is written without anything around it."""
         text = expected_text(value)
         found = self.number(text)
-        found = _number(text) if found is None else found
+        found = number_in(text) if found is None else found
         if found is None:
             raise MetricError(f"{self.name} compares numbers, and the test set expects {excerpt(str(value))!r}")
         return found
 
 
-def _number(text: str) -> Fraction | None:
+def number_in(text: str) -> Fraction | None:
+    """Return the number that a text is, with a sign of a currency or unit; None if it is none."""
     found = _NUMBER.fullmatch(text.strip()) if len(text) <= _LONGEST else None
     digits = "" if found is None else found[1].replace(",", "")
     try:
@@ -102,12 +105,7 @@ class AbsoluteError(_OfNumbers):
 
     def _error(self, wanted: Fraction, answer: str | None) -> float:
         found = self.number(answer)
-        if found is not None:
-            return float(abs(self._inside(found) - wanted))
-        if math.isinf(self.high):
-            what = f"{self.name} cannot score an answer without a number: {excerpt(answer or '')!r}"
-            raise MetricError(what, cure="Set low and high: such an answer then has the largest error.")
-        return self.high
+        return self.high if found is None else float(abs(self._inside(found) - wanted))
 
     def _inside(self, number: Fraction) -> Fraction:
         if not self.least <= number <= self.most:
@@ -144,8 +142,15 @@ def _within(options: Options, reading: labels.Reading) -> Within:
 
 
 def _absolute_error(options: Options, reading: labels.Reading) -> AbsoluteError:
-    low, high = options.number("low", -math.inf), options.number("high", math.inf)
+    cure = "Write the least and the greatest number that may be answered: low: 0, high: 100."
+    missing = [key for key in ("low", "high") if key not in options.spec.options]
+    if missing:
+        what = f"absolute_error needs {' and '.join(missing)}: without bounds no gain can be shown"
+        raise options.error(what, cure=cure)
+
+    low = options.number("low")
+    high = options.number("high")
     if low >= high:
         what = f"low {show_number(low)} is not below high {show_number(high)}"
-        raise options.error(what, key="low", cure="Write the least and the greatest number that may be answered.")
+        raise options.error(what, key="low", cure=cure)
     return AbsoluteError(reading, low, high)

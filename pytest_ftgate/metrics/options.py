@@ -70,6 +70,22 @@ OF_LABELS = FULL.steps - {"unicode"}
 """The steps of metrics of labels where the gate names none."""
 
 
+_FENCE_LANGUAGE = re.compile(r"[\w+.-]*[ \t\r]*")
+
+
+def without_fence(answer: str) -> str:
+    """Return the content of an answer that is a single Markdown code fence, else all of it, stripped."""
+    text = answer.strip()
+    fence = text[:3]
+    if fence not in ("```", "~~~") or not text.endswith(fence):
+        return text
+    head, line_break, rest = text.removeprefix(fence).partition("\n")
+    inner = rest.removesuffix(fence)
+    if not line_break or not _FENCE_LANGUAGE.fullmatch(head) or fence in inner:
+        return text
+    return inner.strip()
+
+
 def did_you_mean(word: str, names: Collection[str]) -> str:
     """Return the cure for an unknown name: the nearest valid name, or all valid names."""
     return suggested(word, names, f"Valid names: {listed(names, at_most=40)}.")
@@ -85,8 +101,8 @@ def suggested(word: str, names: Collection[str], otherwise: str) -> str:
 class Options:
     """One metric's written options; every method that reads one raises :class:`ConfigError` with place and key.
 
-    ``expected`` are the distinct expected outputs of the test set as texts; ``known`` are the labels of the training
-    set: wrong as an answer, but not counted as unknown. ``examples`` are those of the test set.
+    ``expected`` are the distinct expected outputs of the test set as texts; ``known`` are those of
+    the training set: wrong as an answer, but not malformed. ``examples`` are those of the test set.
     """
 
     spec: MetricSpec
@@ -177,10 +193,10 @@ class Options:
             raise self.error(f"unknown value {value!r} of {key}", key=key, cure=did_you_mean(value, known))
         return value
 
-    def number(self, key: str, default: float = math.nan) -> float:
-        """Return a finite number; ``default`` if the option is absent."""
-        found: float = self.read(key, lambda one: is_number(one) and math.isfinite(one), "a finite number", default)
-        return found
+    def number(self, key: str) -> float:
+        """Return a finite number; the option must be there."""
+        number: float = self.read(key, lambda value: is_number(value) and math.isfinite(value), "a finite number")
+        return number
 
     def count(self, key: str) -> int | None:
         found: int | None = self.read(
@@ -198,8 +214,8 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def needed(options: Options, module: str, *, extra: str, key: str | None = None) -> Any:
-    """Return a module of an optional library that a metric, or its option ``key``, needs; ``extra`` installs it."""
+def needed(options: Options, module: str, *, key: str | None = None) -> Any:
+    """Return a module of an optional library that a metric, or its option ``key``, needs."""
     library = module.partition(".")[0]
     try:
         import_module(library)
@@ -208,7 +224,7 @@ def needed(options: Options, module: str, *, extra: str, key: str | None = None)
         absent = isinstance(error, ModuleNotFoundError) and error.name == library
         state = "is not installed" if absent else "cannot be imported"
         what = f"{key or f'the metric {options.metric}'} needs {library}, which {state}"
-        raise options.error(what, key=key, evidence=str(error), cure=f'pip install "pytest-ftgate[{extra}]"') from error
+        raise options.error(what, key=key, evidence=str(error), cure=f"pip install {library}") from error
 
 
 # --- a time limit for matching one answer: a pattern can backtrack for years, and a CI job must not hang -------------

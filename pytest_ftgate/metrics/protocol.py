@@ -15,6 +15,10 @@ from pytest_ftgate.statistics import arrays, set_level
 from pytest_ftgate.text import is_share
 
 Kind: TypeAlias = Literal["right_wrong", "graded", "set"]
+LONGEST_NOTE = 200
+"""Characters of a note on one answer."""
+LONGEST_LABEL = 100
+"""Characters of a row's label in a breakdown."""
 Answers: TypeAlias = Sequence[Sequence[str | None]]
 """``[repeat][example]``; None: a missing answer, which gets the worst score."""
 
@@ -30,6 +34,8 @@ class Metric(ABC):
         of_numbers: outputs are compared as numbers, and are no labels.
         calls_tools: answers are compared as tool calls, and the text of an answer without any is not compared.
         compares: answers are compared with the expected outputs; otherwise any answer may have the best score.
+        of_form: only the form of answers is measured.
+        form: the form of the task, as the end of "Tell the model to answer with ...".
         pairwise: the answers of two models are compared, so one model alone has no score.
         judged: a model or people judge the answers.
         means: for pairwise metrics: preferences may be means over repeats or over several people.
@@ -46,6 +52,8 @@ class Metric(ABC):
     of_numbers: bool = False
     calls_tools: bool = False
     compares: bool = True
+    of_form: bool = False
+    form: str = "the bare answer"
     pairwise: bool = False
     judged: bool = False
     means: bool = False
@@ -59,9 +67,21 @@ class Metric(ABC):
         Raise :class:`MetricError` if the value is undefined, :class:`ConfigError` if the outputs do not suit it.
         """
 
-    def lenient(self) -> "Metric":
-        """Return the metric for answers that were read leniently: texts are compared under full normalization."""
-        return self.bare()
+    def malformed(self, answer: str | None) -> bool:
+        """Return whether an answer is not in the form of the task; none, and an empty one, never is.
+
+        Reasoning before an answer, which models take off, is no part of its form, and neither is
+        one Markdown fence around all of it.
+        """
+        return answer is None or not answer.strip() or not self.has_form(answer)
+
+    def has_form(self, answer: str) -> bool:  # noqa: ARG002
+        """Return whether an answer that is not empty has the form that the metric compares."""
+        return True
+
+    def adds_words(self, expected: Any, answer: str) -> bool:  # noqa: ARG002
+        """Return whether an answer contains the whole expected output and more: free text alone can."""
+        return False
 
     def bare(self) -> "Metric":
         """Return the metric for answers that are just the expected output: without a pattern or field to extract it."""
@@ -111,10 +131,8 @@ class TextMetric(Metric):
     normalization: options.Normalization = field(default=options.AS_WRITTEN, kw_only=True)
 
     def clean(self, text: str) -> str:
-        return self.normalization(text.strip())
-
-    def lenient(self) -> Metric:
-        return replace(self, normalization=options.FULL)
+        """Return a text as it is compared: without a fence around all of it, and normalized."""
+        return self.normalization(options.without_fence(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +157,6 @@ class Scored:
         value: the metric, never NaN; ``exact``: of right/wrong metrics, right answers by all answers.
         per_example: scores, shape ``(examples,)``, averaged over repeats; None for set-level metrics.
         statistic: of set-level metrics, what a resampling method needs to compute the value again.
-        n_unknown: answers, over all repeats, that are no known label. A missing answer is not counted here.
         notes: why the answer to each example of the first repeat is not right, harmless to print; None where it is.
     """
 
@@ -148,7 +165,6 @@ class Scored:
     exact: Fraction | None = None
     per_example: arrays.Floats | None = None
     statistic: set_level.SetCounts | None = None
-    n_unknown: int = 0
     notes: Sequence[str | None] = ()
     breakdown: Breakdown | None = None
 
@@ -187,7 +203,7 @@ def graded(metric: Metric, scores: arrays.Floats) -> Scored:
     return Scored(metric, float(per_example.mean()), per_example=per_example)
 
 
-def right_wrong(metric: Metric, right: arrays.Bools, *, n_unknown: int = 0) -> Scored:
+def right_wrong(metric: Metric, right: arrays.Bools) -> Scored:
     """Return the share of right answers; ``right`` has the shape ``(repeats, examples)``."""
     exact = Fraction(int(right.sum()), right.size)
-    return Scored(metric, float(exact), exact, right.mean(axis=0), n_unknown=n_unknown)
+    return Scored(metric, float(exact), exact, right.mean(axis=0))

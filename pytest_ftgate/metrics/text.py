@@ -3,16 +3,29 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, TypeAlias
 
 from pytest_ftgate.data import expected_text, strict_json
-from pytest_ftgate.metrics import json_values, labels, protocol
-from pytest_ftgate.metrics.options import Options, needed
+from pytest_ftgate.metrics import json_values, labels, numbers, protocol
+from pytest_ftgate.metrics.options import Options, needed, without_fence
 
 _Wanted: TypeAlias = tuple[bool, Any]  # (whether to compare as JSON, the text or the key of the value)
+
+MOST_OUTPUTS = 50
+"""With more different outputs, or each but once or twice, exact_match compares free text."""
+
+
+# Scripts without spaces between words (Thai, Lao; Myanmar; Khmer; Hiragana, Katakana; Han). Each letter counts as a
+# word, because word boundaries are unknown.
+_UNSPACED_LETTERS = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+)
+_UNSPACED = re.compile(f"[{_UNSPACED_LETTERS}]")
+_LETTER = rf"[^\W{_UNSPACED_LETTERS}]"  # of a word between spaces
 
 
 @dataclass(frozen=True)
@@ -26,11 +39,46 @@ class ExactMatch(protocol.TextMetric):
 
     name = "exact_match"
     kind = "right_wrong"
+    json_form: json_values.JsonForm | None = None
+    are_numbers: bool = False
+    outputs: frozenset[_Wanted] | None = None
+
+    @property
+    def form(self) -> str:  # type: ignore[override]
+        """Return what the outputs of the test set are."""
+        if self.json_form is not None:
+            return "the expected JSON alone"
+        if self.are_numbers:
+            return "a number alone"
+        return "the expected text alone" if self.outputs is None else "one of the expected outputs alone"
+
+    def has_form(self, answer: str) -> bool:
+        """Return whether an answer is JSON of the expected form, a number, or one of few outputs."""
+        if self.are_numbers:
+            return numbers.number_in(without_fence(answer)) is not None
+        if self.outputs is not None:
+            return not self.outputs.isdisjoint(self._readings(answer))
+        if self.json_form is None:
+            return True
+        try:
+            return self.json_form.fits(strict_json.parse_json(without_fence(answer)))
+        except (ValueError, RecursionError):
+            return False
+
+    def adds_words(self, expected: Any, answer: str) -> bool:
+        """Return whether an answer contains the whole expected output as words, and more: "It is 42."."""
+        if self.outputs is not None or self.json_form is not None or self.are_numbers:
+            return False
+        wanted = " ".join(expected_text(expected).casefold().split())
+        written = " ".join(answer.casefold().split())
+        whole = rf"(?<!{_LETTER}){re.escape(wanted)}(?!{_LETTER})"
+        return len(written) > len(wanted) and re.search(whole, written) is not None
 
     def score(self, expected: Sequence[Any], answers: protocol.Answers) -> protocol.Scored:
-        return protocol.by_example(self, [self._wanted(value) for value in expected], answers, self._is_right)
+        return protocol.by_example(self, [self.wanted(value) for value in expected], answers, self._is_right)
 
-    def _wanted(self, expected: Any) -> _Wanted:
+    def wanted(self, expected: Any) -> _Wanted:
+        """Return an expected output as answers are compared with it."""
         value = strict_json.container_of(expected) if isinstance(expected, str) else expected
         as_text = value is None and isinstance(expected, str)
         return (False, self.clean(expected)) if as_text else (True, self._key(value))
@@ -49,17 +97,19 @@ class ExactMatch(protocol.TextMetric):
         if not as_json:
             return answer.strip() != "" and self.clean(answer) == str(value)
         try:
-            return bool(value == self._key(strict_json.parse_json(answer)))
+            return bool(value == self._key(strict_json.parse_json(without_fence(answer))))
         except ValueError:
             return False
 
+    def _readings(self, answer: str) -> Iterator[_Wanted]:
+        """Yield an answer as it is compared with text, and as JSON if it is."""
+        yield False, self.clean(answer)
+        try:
+            yield True, self._key(strict_json.parse_json(without_fence(answer)))
+        except ValueError:
+            return
 
-# Scripts without spaces between words (Thai, Lao; Myanmar; Khmer; Hiragana, Katakana; Han). Each letter counts as a
-# word, because word boundaries are unknown.
-_UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
-    "\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
-)
+
 _ASCII_WORD = re.compile("[a-z0-9]+")
 
 
@@ -96,8 +146,6 @@ LONG = 100_000
 """Maximum length of an expected text, in characters: two such texts are compared within seconds."""
 
 _LONGER = 10
-
-_EXTRA = "text"
 
 
 @dataclass(frozen=True)
@@ -137,7 +185,7 @@ def _rouge_l(options: Options) -> Compare:
     Source: C.-Y. Lin, ROUGE: A Package for Automatic Evaluation of Summaries (2004). Equals rouge-score's rougeL
     without stemming, but supports letters beyond a to z, and is faster on long texts.
     """
-    subsequence = needed(options, "rapidfuzz.distance", extra=_EXTRA).LCSseq
+    subsequence = needed(options, "rapidfuzz.distance").LCSseq
 
     def rouge_l(expected: str, answer: str) -> float:
         first, second = words(expected), words(answer)
@@ -153,7 +201,7 @@ def _edit_similarity(options: Options) -> Compare:
 
     Source: V. I. Levenshtein, Soviet Physics Doklady 10 (1966) 707-710.
     """
-    levenshtein = needed(options, "rapidfuzz.distance", extra=_EXTRA).Levenshtein
+    levenshtein = needed(options, "rapidfuzz.distance").Levenshtein
     return lambda expected, answer: float(levenshtein.normalized_similarity(expected, answer))
 
 
@@ -170,10 +218,27 @@ def build(options: Options) -> ExactMatch | TextSimilarity:
     """Build the metric of this family that the options name."""
     options.allow("normalize")
     labels.refuse_blank(options)
+    normalization = options.normalization()
     if options.metric == ExactMatch.name:
-        return ExactMatch(normalization=options.normalization())
+        return _of_outputs(ExactMatch(normalization=normalization), options)
     longest = max(map(len, options.expected), default=0)
     if longest > LONG:
         what = f"{options.metric} supports expected texts of up to {LONG:,} characters, and one has {longest:,}"
         raise options.error(what, cure="Split the example, or use a custom metric.")
-    return TextSimilarity(options.metric, _COMPARE[options.metric](options), normalization=options.normalization())
+    return TextSimilarity(options.metric, _COMPARE[options.metric](options), normalization=normalization)
+
+
+def _of_outputs(metric: ExactMatch, options: Options) -> ExactMatch:
+    """Return the metric for the outputs of a test set: JSON, numbers, few different ones, or free text."""
+    expected = [example.expected for example in options.examples] or list(options.expected)
+    if not expected:
+        return metric
+    containers = list(map(strict_json.container_of, expected))
+    if None not in containers:
+        return replace(metric, json_form=json_values.JsonForm.of(containers))
+    if all(numbers.number_in(expected_text(value)) is not None for value in expected):
+        return replace(metric, are_numbers=True)
+    outputs = frozenset(map(metric.wanted, expected))
+    if len(outputs) > MOST_OUTPUTS or 2 * len(outputs) > len(expected):
+        return metric
+    return replace(metric, outputs=outputs.union(map(metric.wanted, options.known)))

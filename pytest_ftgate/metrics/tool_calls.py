@@ -8,13 +8,15 @@ arguments: 2 x pairs / (expected + made). Ragas calls the same measure ToolCallF
 names alone.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from pytest_ftgate.data import example, messages, strict_json
 from pytest_ftgate.metrics import json_values, protocol
-from pytest_ftgate.metrics.options import Options, did_you_mean
+from pytest_ftgate.metrics.options import Options, did_you_mean, without_fence
 
 NAMES = ("tool_call_exact", "tool_call_f1")
 NO_CALL = "[]"
@@ -29,7 +31,12 @@ Call = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class ToolCallMetric(protocol.Metric):
-    """One of :data:`NAMES`. ``rules`` say when two values of an argument are the same."""
+    """One of :data:`NAMES`.
+
+    ``rules`` say when two values of an argument are the same; ``tools`` has the form of the
+    arguments that the test set expects, by the names of the tools that it declares or calls;
+    ``may_be_text``: some rows expect no call.
+    """
 
     name: str
     kind: protocol.Kind
@@ -37,13 +44,37 @@ class ToolCallMetric(protocol.Metric):
     extra: str
     ignore_arguments: frozenset[str]
     rules: json_values.JsonRules
+    tools: Mapping[str, json_values.JsonForm]
+    may_be_text: bool
     calls_tools = True
+    form = "calls of the declared tools"
 
     def score(self, expected: Sequence[Any], answers: protocol.Answers) -> protocol.Scored:
         return protocol.by_example(self, [_expected_calls(value) for value in expected], answers, self._score)
 
-    def lenient(self) -> "ToolCallMetric":
-        return replace(self, rules=self.rules.lenient())
+    def has_form(self, answer: str) -> bool:
+        """Return whether one of an answer's calls names a declared tool with arguments of the expected types.
+
+        Where some rows expect no call, a text that names no tool has the form of the task, too.
+        """
+        calls = _calls_made(answer)
+        if not calls and self.may_be_text:
+            return self._named.search(answer) is None
+        return any(map(self._is_call, calls))
+
+    @cached_property
+    def _named(self) -> re.Pattern[str]:
+        """Return a pattern of the names of all tools, as words."""
+        names = "|".join(map(re.escape, self.tools))
+        return re.compile(rf"(?<!\w)(?:{names})(?!\w)")
+
+    def _is_call(self, call: Call) -> bool:
+        form = self.tools.get(call["name"])
+        if form is None or not form.keys:
+            return call["name"] in self.tools
+        arguments = call["arguments"]
+        expected = {key: value for key, value in arguments.items() if key in form.keys}
+        return form.fits(arguments) and all(form.fits_under(*pair) for pair in expected.items())
 
     def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
         """Return the calls of each answer as they are compared: an answer without any is ``[]``."""
@@ -84,7 +115,7 @@ def _in_order(same: Sequence[Sequence[bool]]) -> int:
 
 def _calls_made(answer: str) -> list[dict[str, Any]]:
     """Return the calls of an answer; a call that cannot be read is one that equals no expected call."""
-    calls = messages.calls_in(answer)
+    calls = messages.calls_in(without_fence(answer))
     if calls is None:
         return [_UNREADABLE] if messages.calls_tool(answer) or "<tool_call>" in answer else []
     return calls
@@ -117,7 +148,21 @@ def build(options: Options) -> ToolCallMetric:
         raise options.wrong_type("arguments", written, f"a mapping of {', '.join(_ARGUMENTS)}")
     inner = replace(options, spec=replace(options.spec, options=dict(written)))
     inner.allow(*_ARGUMENTS)
-    return ToolCallMetric(options.metric, kind, order, extra, ignored, json_values.read_rules(inner, names))
+    rules = json_values.read_rules(inner, names)
+    calls = [call for answer in expected for call in answer]
+    tools = _tools(options, calls)
+    return ToolCallMetric(options.metric, kind, order, extra, ignored, rules, tools, not all(expected))
+
+
+def _tools(options: Options, calls: Sequence[Call]) -> dict[str, json_values.JsonForm]:
+    """Return the form of the arguments of each tool that the rows declare or the expected calls name."""
+    arguments: dict[str, list[Any]] = {}
+    for row in options.examples:
+        for name in messages.declared_tools(row.fields.get("tools")):
+            arguments.setdefault(name, [])
+    for call in calls:
+        arguments.setdefault(call["name"], []).append(call["arguments"])
+    return {name: json_values.JsonForm.of(values) for name, values in arguments.items()}
 
 
 def _calls_of(options: Options, text: str) -> list[dict[str, Any]]:

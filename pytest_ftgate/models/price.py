@@ -107,7 +107,7 @@ def table_price(model: str, base_url: str, params: Mapping[str, Any]) -> Price:
     try:
         from genai_prices import Usage, calc_price
     except ImportError:
-        return Price(unknown=f"{_UNPRICED}, and genai-prices is not installed (pip install pytest-ftgate[prices])")
+        return Price(unknown=f"{_UNPRICED}, and genai-prices is not installed (pip install genai-prices)")
     now = datetime.fromtimestamp(clock.wall(), timezone.utc)
     try:
         one = Usage(input_tokens=1, output_tokens=1)

@@ -330,18 +330,6 @@ def begins_with_reasoning(text: str) -> bool:
     return opening is not None and _OF_REASONING.search(opening["name"]) is not None
 
 
-def leading_block(text: str) -> tuple[str, str] | None:
-    """Return the content of the paired tags that a text begins with, and the text after them."""
-    opening = _OPENING.match(text)
-    if opening is None:
-        return None
-
-    closing = _closing_tag(text, opening)
-    if closing is None:
-        return None
-    return text[opening.end() : closing.start()].strip(), text[closing.end() :].strip()
-
-
 def _from_channels(text: str) -> tuple[str, str]:
     """Return the last message of Harmony's channel ``final``, and the messages of other channels."""
     answer, reasoning = "", list[str]()

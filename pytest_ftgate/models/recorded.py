@@ -1,10 +1,12 @@
 """Answer from recorded answers, joined to the examples by id."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from sys import intern
 from typing import Any, NamedTuple
 
 from pytest_ftgate.config import ModelSpec
@@ -30,10 +32,14 @@ _MUST: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 """What the value of each fact must be that a row may have, unless it is null."""
 
 
+_BARE = re.compile(r'{"id": *"([^"\\\x00-\x1f]+)", *"output": *"([^"\\\x00-\x1f]*)"}[ \t\r\n]*')
+"""A row that has an id and a text, and no escape: what is read without a JSON parser."""
+
+
 class RecordedRow(NamedTuple):
     """Hold one row of a file, and the hash of its input if stated. A prediction without a key has no answer."""
 
-    line: int
+    line: int | None  # None for a row that has an id and a text, and nothing that could be wrong
     prediction: protocol.Prediction
     input_sha256: str | None
     failure: str | None = None  # why the recorded call failed, such as "status 500"
@@ -68,12 +74,61 @@ def _check_input(example: Example, stated: Iterable[str], where: Where) -> None:
         raise ModelError(what, where=where, fatal=True, evidence=evidence, cure=cure)
 
 
+class Rows(Mapping[tuple[str, int], RecordedRow]):
+    """Hold the rows of a file by id and repeat.
+
+    Of rows with nothing but an id and a text there may be a hundred thousand: they are kept as texts by id, and made
+    into rows when they are looked up.
+    """
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+        self.others: dict[tuple[str, int], RecordedRow] = {}
+
+    def add(self, text: str, line: int) -> tuple[str, int] | None:
+        """Add the row in a line of the file; return its id and repeat if there is one with them already."""
+        bare = _BARE.fullmatch(text)
+        if bare is None or bare[1].isspace():
+            identity, row = _row(text, line)
+            if identity in self.others or (identity[1] == 0 and identity[0] in self.texts):
+                return identity
+            self.others[identity] = row
+            return None
+
+        id_, output = bare.groups()
+        if id_ in self.texts or (id_, 0) in self.others:
+            return id_, 0
+        self.texts[id_] = intern(output)  # many answers are one of few labels
+        return None
+
+    def answer(self, id_: str) -> protocol.Completion | None:
+        """Return the answer of a row that has nothing else; None if there is no such row."""
+        text = self.texts.get(id_)
+        return None if text is None else _bare(text)
+
+    def __getitem__(self, identity: tuple[str, int]) -> RecordedRow:
+        id_, repeat = identity
+        answer = None if repeat else self.answer(id_)
+        if answer is None:
+            return self.others[identity]
+        prediction = protocol.Prediction("", answer, id=id_, stored=True, recorded=True)
+        return RecordedRow(None, prediction, None)
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        for id_ in self.texts:
+            yield id_, 0
+        yield from self.others
+
+    def __len__(self) -> int:
+        return len(self.texts) + len(self.others)
+
+
 class RecordedFile(NamedTuple):
     """Hold all rows of one file by id and repeat, with its path for messages and the hash of its bytes, in hex."""
 
     path: str
     sha256: str
-    rows: Mapping[tuple[str, int], RecordedRow]
+    rows: Rows
 
 
 @dataclass(eq=False, kw_only=True)
@@ -82,7 +137,7 @@ class RecordedModel(protocol.BuiltModel):
 
     path: str
     sha256: str
-    rows: Mapping[tuple[str, int], RecordedRow]
+    rows: Rows
     verified: bool | None  # whether every row states the input it was made for, which is checked when the row is used
     concurrency: int = 16
     timeout_s: float | None = None
@@ -111,6 +166,9 @@ class RecordedModel(protocol.BuiltModel):
 
     def prediction(self, example: Example, repeat: int = 0) -> protocol.Prediction:
         """Return the row with this id. Raise :class:`ModelError`: a fatal one if it was made for another input."""
+        answer = None if repeat else self.rows.answer(example.id)
+        if answer is not None:
+            return protocol.Prediction("", answer, id=example.id, stored=True, recorded=True)
         row = self.rows.get((example.id, repeat))
         if row is not None:
             where = Where(self.path, row.line)
@@ -160,22 +218,33 @@ def build_recorded(spec: ModelSpec, surroundings: protocol.Surroundings) -> Reco
 
 def read_rows(path: Path) -> RecordedFile:
     """Return the predictions of one file. Raises :class:`DataError` if there are none, or a row is not a prediction."""
-    rows: dict[tuple[str, int], RecordedRow] = {}
+    rows = Rows()
     with open_lines(path) as lines:
         for text in lines:
             if text.isspace():
                 continue
             try:
-                identity, row = _row(text, lines.number)
-                if (first := rows.setdefault(identity, row)) is not row:
-                    what = f'the id "{excerpt(identity[0])}" repeats: line {first.line} has it too'
-                    cure = 'keep one of the two; further answers of one example carry "repeat": 1, 2, ...'
-                    raise DataError(what, where=Where(key="id"), cure=cure)
+                identity = rows.add(text, lines.number)
             except DataError as error:
                 raise located(error, Where(path=lines.path, line=lines.number)) from None
+            if identity is not None:
+                raise _repeated(path, identity, Where(lines.path, lines.number, "id"))
         if not rows:
             raise DataError("holds no answers", where=Where(path=lines.path))
         return RecordedFile(lines.path, sha256_of(path), rows)
+
+
+def _repeated(path: Path, identity: tuple[str, int], where: Where) -> DataError:
+    """Return the error that an earlier row, which is looked for again, has the id of a row."""
+    first = None
+    with open_lines(path) as lines:
+        for text in lines:
+            if not text.isspace() and _row(text, lines.number)[0] == identity:
+                first = lines.number
+                break
+    what = f'the id "{excerpt(identity[0])}" repeats: line {first} has it too'
+    cure = 'keep one of the two; further answers of one example carry "repeat": 1, 2, ...'
+    return DataError(what, where=where, cure=cure)
 
 
 def _row(text: str, line: int) -> tuple[tuple[str, int], RecordedRow]:

@@ -11,7 +11,7 @@ from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from pytest_ftgate import clock
 from pytest_ftgate.config import ModelSpec
@@ -76,17 +76,6 @@ class Generator:
             found.append(Completion(text, size, n_output, finish=finish, latency_s=latency_s))
         return found
 
-    def rendered(self, examples: Sequence[Example]) -> list[tuple[str, str]]:
-        """Return what is sent for each conversation, without and with its answer. Raises :class:`ModelError`."""
-        tokenizer, found = self.tokenizer, []
-        if tokenizer.chat_template is None:
-            raise ModelError("the tokenizer has no chat template", fatal=True)
-        for one in examples:
-            given, tools = cast("Sequence[Mapping[str, Any]]", one.input), one.fields.get("tools")
-            answered = [*given, {"role": "assistant", "content": one.expected}]
-            found.append((_rendered(tokenizer, given, tools), _rendered(tokenizer, answered, tools, asks=False)))
-        return found
-
 
 def _encode(tokenizer: Any, conversations: Sequence[Conversation]) -> Any:
     """Return the token ids of the conversations, padded on the left to one length."""
@@ -101,13 +90,13 @@ def _encode(tokenizer: Any, conversations: Sequence[Conversation]) -> Any:
     return tokenizer([one["messages"][0]["content"] for one in asked], return_tensors="pt", padding=True)
 
 
-def _rendered(tokenizer: Any, messages: Sequence[Mapping[str, Any]], tools: Any, *, asks: bool = True) -> str:
+def _rendered(tokenizer: Any, messages: Sequence[Mapping[str, Any]], tools: Any) -> str:
     """Return a conversation in the chat template. Raise :class:`ModelError` if that has no place for a part of it."""
     from jinja2.exceptions import TemplateError
 
     try:
         text: str = tokenizer.apply_chat_template(
-            list(map(_as_templates_take_it, messages)), tools=tools, add_generation_prompt=asks, tokenize=False
+            list(map(_as_templates_take_it, messages)), tools=tools, add_generation_prompt=True, tokenize=False
         )
     except TemplateError as error:
         cure = "send what the template takes: put the instructions into template instead of system"
@@ -350,7 +339,8 @@ def find_folder(spec: ModelSpec, key: str, surroundings: Surroundings) -> Path:
     """
     for module in ("torch", "transformers", "peft"):
         if find_spec(module) is None:
-            what, cure = f"provider transformers needs the package {module}", 'pip install "pytest-ftgate[local]"'
+            what = f"provider transformers needs the package {module}"
+            cure = "pip install torch transformers peft huggingface-hub"
             raise ConfigError(what, where=spec.source.where(), cure=cure)
     name = spec.options[key]
     written = Path(spec.source.absolute(name))

@@ -4,6 +4,7 @@ What classifiers of common libraries return is read: a label, or what holds one;
 """
 
 import asyncio
+import contextlib
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -148,6 +149,13 @@ def _work(jobs: SimpleQueue[_Job | None]) -> None:
         del job, call, future, value, raised  # an idle thread must not keep data alive
 
 
+_KILLED = errors.ModelError(
+    "the process that called the function ended before it answered",
+    retryable=True,
+    cure="lower workers if the machine has too little memory, or find out what ends the process",
+)
+
+
 class InProcesses:
     """Call a function in processes: takes a list of inputs, returns a list of answers and errors.
 
@@ -163,35 +171,71 @@ class InProcesses:
         # The user's joblib backend, which joblib keeps for the current thread only: models run in another.
         backend, _ = get_active_backend()
         self._backend = {} if type(backend).__name__ == "LokyBackend" else {"backend": backend}
+        as_they_come = getattr(backend, "supports_return_generator", False)
+        self._return_as = "generator_unordered" if as_they_come else "list"
 
     def __call__(self, inputs: Sequence[Any]) -> list[Any]:
+        size = -(-len(inputs) // self._workers) if self._batched else 1
+        starts = range(0, len(inputs), size)
+        parts = [list(inputs[start : start + size]) for start in starts]
+        answers = self._answers(dict(enumerate(parts)))
+
+        # A process that is killed takes what all others are doing with it. What is left is called
+        # part by part, so that only the call that gets its process killed has no answer.
+        for number, part in enumerate(parts):
+            if number not in answers:
+                answers |= self._answers({number: part})
+
+        outcomes: list[Any] = []
+        for number, part in enumerate(parts):
+            outcomes += answers.get(number, [_KILLED] * len(part))
+        return outcomes
+
+    def _answers(self, parts: Mapping[int, list[Any]]) -> dict[int, list[Any]]:
+        """Return the outcomes of these parts by number, without those that were not finished when a process died."""
+        from concurrent.futures.process import BrokenProcessPool
+
         from joblib import Parallel, delayed, parallel_config
 
         call = delayed(_called)
-        size = -(-len(inputs) // self._workers) if self._batched else 1
-        parts = [list(inputs[start : start + size]) for start in range(0, len(inputs), size)]
-        with parallel_config(**self._backend):
-            found = Parallel(n_jobs=self._workers)(call(self.__wrapped__, part, self._batched) for part in parts)
-        return [answer for answers in found for answer in answers]
+        calls = [call(self.__wrapped__, number, part, self._batched) for number, part in parts.items()]
+        answers: dict[int, list[Any]] = {}
+        with parallel_config(**self._backend), contextlib.suppress(BrokenProcessPool):
+            for number, outcomes in Parallel(n_jobs=self._workers, return_as=self._return_as)(calls):
+                answers[number] = outcomes
+        return answers
 
 
-def _called(function: Callable[[Any], Any], inputs: Sequence[Any], batched: bool) -> list[Any]:
-    """Call the function in the other process, and return an answer with its latency, or an error, for each input."""
+def _called(
+    function: Callable[[Any], Any],
+    number: int,
+    inputs: list[Any],
+    batched: bool,
+) -> tuple[int, list[Any]]:
+    """Call the function in the other process, and return the part's number with an outcome for each input.
+
+    An outcome is an answer with its latency, or an error.
+    """
     start = clock.perf_counter()
     try:
-        answers = one_each("the function", function(inputs) if batched else [function(inputs[0])], len(inputs))
+        returned = function(inputs) if batched else [function(inputs[0])]
+        answers = one_each("the function", returned, len(inputs))
     except errors.ModelError as error:
-        return [error] * len(inputs)
+        return number, [error] * len(inputs)
     except BaseException as error:  # also sys.exit() and pytest.skip()
         # The exception itself may not survive pickling.
-        return [failed_call("the function", error)] * len(inputs)
+        return number, [failed_call("the function", error)] * len(inputs)
     latency_s = clock.perf_counter() - start
-    # What holds no answer, such as a coroutine, may not survive pickling either.
-    read = (
-        answer if isinstance(answer, Completion) or label_of(answer) is not None else unreadable("the function", answer)
-        for answer in answers
-    )
-    return [Completion(answer, latency_s=latency_s) if isinstance(answer, str) else answer for answer in read]
+    return number, [_outcome(answer, latency_s) for answer in answers]
+
+
+def _outcome(answer: Any, latency_s: float) -> Any:
+    """Return an answer as it travels between processes; what holds none may not survive pickling."""
+    if isinstance(answer, str):
+        return Completion(answer, latency_s=latency_s)
+    if isinstance(answer, Completion) or label_of(answer) is not None:
+        return answer
+    return unreadable("the function", answer)
 
 
 def failed_call(name: str, raised: BaseException) -> errors.ModelError:

@@ -47,7 +47,6 @@ else:
 SESSION: pytest.StashKey[_session.GateSession] = pytest.StashKey()
 REQUEST: pytest.StashKey[pytest.FixtureRequest] = pytest.StashKey()
 MARKED: pytest.StashKey[list[pytest.Item]] = pytest.StashKey()  # the tests that had the marker before all hooks
-COLLECTED: pytest.StashKey[bool] = pytest.StashKey()  # the test had the marker when it was collected
 SET_UP: pytest.StashKey[bool] = pytest.StashKey()  # the set-up of the test has ended
 
 _FORMATS = ("card", "html", "json", "markdown", "recordings")
@@ -113,7 +112,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )  # fmt: skip
     group.addoption(
         "--ftgate-allow-missing", action="store_true",
-        help="list the gates that ini ftgate_required requires instead of enforcing them; refused in CI",
+        help="list required gates that did not run instead of failing, for a command without the gates",
     )  # fmt: skip
     group.addoption(
         "--ftgate-max-cost", metavar="USD", type=_positive(float, "a positive number of US dollars"),
@@ -143,7 +142,6 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     from pytest_ftgate import hookspecs
 
     pluginmanager.add_hookspecs(hookspecs)
-    pluginmanager.register(_LAST_WORD)
 
 
 # --- the session ---------------------------------------------------------------------------------------------
@@ -208,43 +206,15 @@ class _ReportsOfOthers:
             gate_session(self._config).hear_report(report)
 
 
-class _LastWord:
-    """Holds the exit status. It is registered again after the first conftest files, so that it wraps their hooks."""
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, Any, Any]:
-        try:
-            status = yield
-        except SystemExit as stop:  # raised by a hook
-            if not stop.code and _obliged(config):
-                stop.code = gate_session(config).last_status(0)
-            raise
-        return gate_session(config).last_status(status) if _obliged(config) else status
-
-
-_LAST_WORD = _LastWord()
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
-    try:
-        outcome = yield
-    except SystemExit as stop:
-        if stop.code or not early_config.getini("ftgate_required"):
-            raise
-        told = "a conftest file ended pytest before the gates of ftgate_required were judged"
-        raise pytest.UsageError(told) from stop
-    early_config.pluginmanager.unregister(_LAST_WORD)
-    early_config.pluginmanager.register(_LAST_WORD)
-    return outcome
-
-
-def _obliged(config: pytest.Config) -> bool:
-    """Return whether tests are run, and there are gates, obligations to enforce, or reports to write."""
-    inis = ("ftgate_required", "ftgate_forbid_weakening")
-    if not (SESSION in config.stash or config.getoption("--ftgate-report") or any(map(config.getini, inis))):
-        return False
-    return not _ini_keys.runs_no_test(config)
+def _takes_part(config: pytest.Config) -> bool:
+    """Return whether tests are run, and there are gates, required gates, or reports to write."""
+    is_needed = (
+        SESSION in config.stash
+        or config.getoption("--ftgate-report")
+        or config.getini("ftgate_required")
+        or config.getini("ftgate_forbid_weakening")
+    )
+    return bool(is_needed) and not _ini_keys.runs_no_test(config)
 
 
 def _claims(report: pytest.TestReport) -> bool:
@@ -256,7 +226,8 @@ def _claims(report: pytest.TestReport) -> bool:
 def pytest_configure_node(node: Any) -> None:
     """Tell xdist's workers when the run started, so that younger answers are fresh, and what is weaker than before."""
     gates = gate_session(node.config)
-    node.workerinput |= {"ftgate_started": gates.started, "ftgate_compared": gates.files.compared_ahead()}
+    node.workerinput["ftgate_started"] = gates.started
+    node.workerinput["ftgate_compared"] = gates.project.compared_ahead()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -286,10 +257,10 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    left = set(map(id, session.items))
-    pytest_deselected([item for item in session.config.stash.get(MARKED, ()) if id(item) not in left])
+    selected = set(map(id, session.items))
+    marked = session.config.stash.get(MARKED, ())
+    pytest_deselected([item for item in marked if id(item) not in selected])
     for item in filter(_marked, session.items):
-        item.stash[COLLECTED] = True
         gate_session(item.config).see(item)
 
 
@@ -299,7 +270,7 @@ def _exit_held(session: pytest.Session) -> Generator[None]:
     try:
         yield
     except pytest.exit.Exception as stop:
-        if stop.returncode is not None and _obliged(session.config):
+        if stop.returncode is not None and _takes_part(session.config):
             stop.returncode = int(gate_session(session.config).held(stop.returncode))
         raise
 
@@ -315,7 +286,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
     """Add a failure if a gate failed the run, so that every later hook is given that status."""
     with _exit_held(session):
         result = yield
-    if _obliged(session.config) and gate_session(session.config).finish():
+    if _takes_part(session.config) and gate_session(session.config).finish():
         session.testsfailed = session.testsfailed or 1
     return result
 
@@ -324,9 +295,10 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
     """Finish a session whose tests did not run, and set the status again, which other plugins may have changed."""
     try:
-        return (yield)
+        with _exit_held(session):
+            return (yield)
     finally:
-        if _obliged(session.config):
+        if _takes_part(session.config):
             gates = gate_session(session.config)
             gates.finish()
             gates.close_store()
@@ -355,7 +327,7 @@ def _remarked(item: pytest.Item) -> bool:
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
     """Judge the gate after all fixtures of the test were set up."""
     result = yield
-    if _marked(item) or COLLECTED in item.stash:
+    if _marked(item):
         _outcome.judge_in_setup(item, item.stash.get(REQUEST, None), gate_session(item.config))
     item.stash[SET_UP] = True
     return result

@@ -16,8 +16,8 @@ import pytest
 
 from pytest_ftgate import errors, result
 from pytest_ftgate.checks import attempts, weaker
-from pytest_ftgate.config import GateFile, GateKeys, Layer, Source, as_written, resolve_gate
-from pytest_ftgate.plugin.gate_files import GateFiles
+from pytest_ftgate.config import GateFile, GateKeys, Layer, Source, as_written, resolve_gate, weakenings
+from pytest_ftgate.plugin.project import Project
 
 MARK = "ftgate"
 _HEAD_ENDS = re.compile(r"\s*(async\s+def|def|class)\b")
@@ -171,10 +171,10 @@ def misspelt(items: Iterable[pytest.Item], registered: Iterable[str]) -> tuple[s
 __tracebackhide__ = True  # tracebacks of fixtures show none of our lines
 
 FIXTURES = {f"ftgate_{key}": key for key in ("baseline", "candidate", "test_set", "training_set")}
-_MOVE = "Write it into the gate file: ini ftgate_forbid_weakening compares what stands there."
+_MOVE = "Write it into the gate file, so that it can be compared with the base branch."
 
 
-def layers_of(request: pytest.FixtureRequest, files: GateFiles, *, but: str = "") -> "Layers":
+def layers_of(request: pytest.FixtureRequest, project: Project, *, but: str = "") -> "Layers":
     """Return the layers of a test's gate; its overridden fixtures are set up for that.
 
     With the key ``but`` no fixture that overrides it is used, which may be the caller, and others are not set up. A
@@ -200,7 +200,7 @@ def layers_of(request: pytest.FixtureRequest, files: GateFiles, *, but: str = ""
         levels,
         item.path.parent,
         [Layer(values, sources)] if used else [],
-        files.gate_file(item.path.parent, required=naming(levels) is not None),
+        project.gate_file(required=naming(levels) is not None),
         id_of(item),
         item.config.rootpath,
         remarks,
@@ -257,40 +257,55 @@ class Layers:
         return as_written(self.file, self.gate) if self.gate is not None and self.file is not None else None
 
     @cached_property
-    def loosened(self) -> dict[str, str]:
+    def loosened(self) -> Mapping[str, str]:
         """Return where the test requires less than the gate in the file, by key.
 
         Another training set is no weaker gate, but it is not the gate of the file either.
         """
-        return {} if self._in_file is None else weaker.weakenings(self._in_file, self.config, of_marker=True)
+        if self._in_file is None:
+            return {}
+        return weakenings(self._in_file, self.config, of_marker=True)
 
-    def reviewed(self, files: GateFiles) -> tuple[result.Check, ...]:
+    def reviewed(self, project: Project) -> tuple[result.Check, ...]:
         """Return remarks on the layers, and whether the gate requires less than at the merge base or in the file."""
-        compared = files.compared(files.path(self.folder))
-        forbidden = files.forbids_weakening or compared.forbade
-        told = () if compared.absent and not (forbidden or files.required) else compared.findings
-        found = [*(one for one in told if one.gate in (None, self.gate)), *self._outside(files, forbidden=forbidden)]
-        checks = (one.check(forbidden=forbidden) for one in found)
-        return (*self.remarks, *attempts.check_history(self.config, files.base_ref), *checks)
+        compared = project.compared
+        forbidden = project.forbids_weakening or compared.forbade
 
-    def _outside(self, files: GateFiles, *, forbidden: bool) -> Iterator[weaker.Finding]:
-        """Yield what markers and fixtures require less than the gate file; where it must not be weaker, all they give.
+        findings: list[weaker.Finding] = []
+        if forbidden or project.required or not compared.absent:
+            findings += [found for found in compared.findings if found.gate in (None, self.gate)]
+        findings += self._weaker_than_file()
+        if forbidden and project.requires(self.gate or self.config.name, in_file=bool(self.gate)):
+            findings += self._outside_file()
 
-        A required gate must then stand in the gate file, where it can be compared. Its candidate may be a fixture's.
+        checks = [found.check(forbidden=forbidden) for found in findings]
+        return (*self.remarks, *attempts.check_history(self.config, project.base_ref), *checks)
+
+    def _weaker_than_file(self) -> Iterator[weaker.Finding]:
+        """Yield what markers and fixtures require less than the gate file."""
+        for key, values in self.loosened.items():
+            in_file = self._in_file.place_of(key) if self._in_file is not None else ""
+            places = dict.fromkeys((in_file, self.config.place_of(key)))
+            where = " -> ".join(filter(None, places))
+            yield weaker.Finding.weaker("the gate file", f"{key}: {values}", where, self.gate)
+
+    def _outside_file(self) -> Iterator[weaker.Finding]:
+        """Yield what a required gate has outside of the gate file, where it could not be compared.
+
+        Its candidate may be a fixture's.
         """
-        for key, text in self.loosened.items():
-            places = (keys.place_of(key) for keys in (self._in_file, self.config) if keys is not None)
-            where = " -> ".join(dict.fromkeys(filter(None, places)))
-            yield weaker.Finding.weaker("the gate file", text, where, self.gate)
-        if not forbidden or not files.requires(self.gate or self.config.name, in_file=self.gate is not None):
-            return
         if self.gate is None:
-            yield weaker.Finding(None, f"the required gate {self.config.name} is not in the gate file", _MOVE)
+            text = f"the required gate {self.config.name} is not in the gate file"
+            yield weaker.Finding(None, text, _MOVE)
             return
-        given = {key: layer.source((key,)) for layer in (*self.fixtures, *self.marks) for key in layer.values}
-        for key, source in given.items():
-            if key != "candidate":
-                yield weaker.Finding(None, f"the {source.kind} gives {key} of a required gate ({source.at})", _MOVE)
+
+        sources: dict[str, Source] = {}
+        for layer in (*self.fixtures, *self.marks):
+            sources.update({key: layer.source((key,)) for key in layer.values})
+        sources.pop("candidate", None)
+        for key, source in sources.items():
+            text = f"the {source.kind} gives {key} of a required gate ({source.at})"
+            yield weaker.Finding(None, text, _MOVE)
 
 
 # --- fixtures of the project, and parameters in their place ----------------------------------------------------

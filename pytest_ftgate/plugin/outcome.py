@@ -16,7 +16,7 @@ from pytest_ftgate.gate.run import judge_gate
 from pytest_ftgate.metrics.judged import refuse_judged
 from pytest_ftgate.models import Model, Surroundings, build_model
 from pytest_ftgate.plugin.layers import MARK, claimed_name, id_of, layers_of, unused_fixtures
-from pytest_ftgate.plugin.obligations import BROKEN
+from pytest_ftgate.plugin.required_gates import BROKEN
 from pytest_ftgate.plugin.session import GateSession
 from pytest_ftgate.reports.sentences import headline
 from pytest_ftgate.reports.text import failure_text, title
@@ -37,16 +37,11 @@ def judge_in_setup(item: pytest.Item, request: pytest.FixtureRequest | None, ses
     if item.config.getoption("setupplan", False):
         session.judged_with[item.nodeid] = tuple(item.iter_markers(MARK))
         return
-    if item.get_closest_marker(MARK) is None:
-        what = f"the ftgate marker of {item.nodeid} was removed after the test was collected"
-        refused = FtgateError(what, cure="Keep it; to leave the gate out of a run, deselect the test: -m 'not ftgate'.")
-    elif request is not None:
+    if request is not None:
         _judge(request, session)
         return
-    else:
-        needs = "needs a test function or method, and the fixture _ftgate_request must not be overridden"
-        refused = FtgateError(f"{item.nodeid} cannot judge a gate: the ftgate marker {needs}")
-    _refuse(item, session, refused)
+    needs = "needs a test function or method, and the fixture _ftgate_request must not be overridden"
+    _refuse(item, session, FtgateError(f"{item.nodeid} cannot judge a gate: the ftgate marker {needs}"))
     _fail_gate(item, session.results[item.nodeid])
 
 
@@ -90,14 +85,19 @@ def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
         session.judged_with[item.nodeid] = tuple(item.iter_markers(MARK))
         unnamed, config = GateResult(claimed_name(item), nodeid, "error"), None
         try:
-            layers = layers_of(request, session.files)
+            layers = layers_of(request, session.project)
             unnamed = replace(unnamed, gate=layers.gate)
             config = layers.config
-            reviewed, services = layers.reviewed(session.files), session.services(item.ihook)
+            reviewed, services = layers.reviewed(session.project), session.services(item.ihook)
             judged = judge_gate(config, services, nodeid=nodeid, reviewed=reviewed)
             if judged.result.verdict != "error":
                 services.stores.finish(judged.runs.values())
-            judged = replace(judged, result=replace(judged.result, loosened=tuple(layers.loosened.values())))
+            judged = replace(
+                judged,
+                result=replace(
+                    judged.result, loosened=tuple(f"{key}: {values}" for key, values in layers.loosened.items())
+                ),
+            )
         except FtgateError as error:
             judged = state.Judged(failed_result(unnamed, error))
         except Interrupted as error:
@@ -135,8 +135,8 @@ def _plan_and_leave(request: pytest.FixtureRequest, session: GateSession) -> NoR
     session.see_absent(item, f"was not judged: {session.planning} gives no verdict")
     if item.nodeid not in session.plans:
         try:
-            layers, few = layers_of(request, session.files), item.config.getoption("--ftgate-preview") or 0
-            reviewed, services = layers.reviewed(session.files), session.services(item.ihook)
+            layers, few = layers_of(request, session.project), item.config.getoption("--ftgate-preview") or 0
+            reviewed, services = layers.reviewed(session.project), session.services(item.ihook)
             plan = plan_gate(layers.config, services, nodeid=id_of(item), reviewed=reviewed, preview=few)
         except FtgateError as error:
             plan = Plan(claimed_name(item), (error_check(error),))
@@ -251,7 +251,7 @@ class CallableModel:
 def configured_model(request: pytest.FixtureRequest, key: str, session: GateSession) -> CallableModel:
     """Return the model that the gate's markers and file configure, ignoring overridden fixtures."""
     with _as_failure():
-        config, services = layers_of(request, session.files, but=key).config, session.services(request.node.ihook)
+        config, services = layers_of(request, session.project, but=key).config, session.services(request.node.ihook)
         spec = next(iter(config.baselines.values())) if key == "baseline" else config.candidate
         if not spec.provider:
             what = "this gate has no candidate yet, because its stage is ready"
@@ -272,7 +272,7 @@ def configured_model(request: pytest.FixtureRequest, key: str, session: GateSess
 def configured_data(request: pytest.FixtureRequest, key: str, session: GateSession) -> tuple[Example, ...]:
     """Return the examples that the gate's markers and file configure, ignoring overridden fixtures."""
     with _as_failure():
-        config = layers_of(request, session.files, but=key).config
+        config = layers_of(request, session.project, but=key).config
         labeled = key != "test_set" or inputs.needs_expected(config, request.node.ihook)
         source = config.sources[key].at
         return session.data.load(getattr(config, key), source, request.node.ihook, labeled=labeled).examples
@@ -310,7 +310,7 @@ def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[
 
 def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: GateSession) -> jobs.Run:
     source, services = Source("marker", "ftgate_evaluate", request.path.parent), session.services(request.node.ihook)
-    file, root = session.files.gate_file(request.path.parent), request.config.rootpath
+    file, root = session.project.gate_file(), request.config.rootpath
     layers = [Layer(keys, dict.fromkeys(keys, source))]
     config = resolve_gate(layers, file=file, gate=None, default_name="ftgate_evaluate", root=root)
     test = services.load(config.test_set, str(source))

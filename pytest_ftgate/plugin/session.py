@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, replace
@@ -16,7 +15,7 @@ import pytest
 from pytest_ftgate import clock, errors
 from pytest_ftgate.checks.freshness import filed_as
 from pytest_ftgate.gate.state import DataSets, Judged, Services
-from pytest_ftgate.plugin import gate_files, ini_keys, obligations
+from pytest_ftgate.plugin import ini_keys, project, required_gates
 from pytest_ftgate.plugin.layers import MARK, claimed_name, id_of, location
 from pytest_ftgate.reports import json as json_report
 from pytest_ftgate.reports import recordings
@@ -125,7 +124,7 @@ class GateSession:
         self._config = config
         self._worker: Mapping[str, Any] | None = getattr(config, "workerinput", None)
         self.started: float = self._worker["ftgate_started"] if self._worker else clock.wall()
-        self.files = gate_files.GateFiles(config)
+        self.project = project.Project(config)
         self.data = DataSets()
         self.results: dict[str, GateResult] = {}
         self.facts: dict[str, str] = {}
@@ -136,18 +135,18 @@ class GateSession:
         self._items: dict[str, pytest.Item] = {}  # the tests whose gates were judged in this process
         self._outcomes: dict[str, str] = {}  # the worst of their phases so far
         reports = (report.partition(":") for report in config.getoption("--ftgate-report"))
-        self._reports = [(form, gate_files.option_path(config, target)) for form, _, target in reports]
+        self._reports = [(form, project.option_path(config, target)) for form, _, target in reports]
         self._refresh = config.getoption("--ftgate-cache") == "refresh"
         self._limit_usd: float | None = config.getoption("--ftgate-max-cost")
         workers = self._worker["workercount"] if self._worker else 1  # they do not share their costs
         self._budget = None if self._limit_usd is None else budget.Budget(self._limit_usd, workers)
         self._runs: dict[str, tuple[Mapping[str, jobs.Run], Mapping[str, str]]] = {}
         self._judged: set[str] = set()  # keys of stored answers that no later session may use
-        self._seen = obligations.Seen()
+        self._seen = required_gates.Seen()
         self._marked: dict[str, str] = {}  # the names of gates by node id
-        self._owed = obligations.Owed()
+        self._review = required_gates.Review()
         self._notes: list[Line] = []
-        self._finished = self._summarized = False
+        self._finished = False
 
     def services(self, hook: Any) -> Services:
         """Return the services of this session for a gate; ``hook`` has the plugins of the test."""
@@ -170,7 +169,7 @@ class GateSession:
         It does not exist yet in the first run that records into it, and that is no error.
         """
         folder = self._config.getini("ftgate_recordings")
-        path = self.files.home / folder if folder else None
+        path = self.project.home / folder if folder else None
         is_new = path is not None and not path.exists() and self._is_recorded_into(path)
         return None if is_new else path
 
@@ -180,8 +179,8 @@ class GateSession:
     @cached_property
     def _store(self) -> store.Store:
         """Return the store that outlives the session."""
-        state = self.files.home / self._config.getini("ftgate_state")
-        gate_files.refuse_tracked(state)
+        state = self.project.home / self._config.getini("ftgate_state")
+        project.refuse_tracked(state)
         return store.Store(state / "predictions.sqlite3")
 
     @cached_property
@@ -253,7 +252,7 @@ class GateSession:
         """Record a marked test that was collected or deselected."""
         self._seen.names[id_of(item)] = name = claimed_name(item)
         if deselected:
-            self._seen.absent[id_of(item)] = obligations.DESELECTED
+            self._seen.absent[id_of(item)] = required_gates.DESELECTED
         else:
             self._marked[item.nodeid] = name
 
@@ -294,10 +293,10 @@ class GateSession:
             return self._red()
         self._finished = True
         self._note_costs()
-        self._find_owed()
+        self._review_session()
         reporter = self._config.pluginmanager.getplugin("terminalreporter")
         if reporter is not None and self._worker is None:
-            for error in self._owed.errors({nodeid for nodeid, _ in _failures(reporter)}):
+            for error in self._review.errors({nodeid for nodeid, _ in _failures(reporter)}):
                 _add_error(reporter, *error)
         self.note(*self._superseded(), *self._write_reports())
         if self._worker is not None:
@@ -340,39 +339,30 @@ class GateSession:
         except errors.FtgateError as error:
             self.note(Line(one_line(str(error)), "red"))
 
-    def _find_owed(self) -> None:
-        if self._worker is None:
-            results = list(self.results.values())
-            self._owed = obligations.find_owed(self._config, self.files, results, self._seen)
-            owed = [one.name for one in self._owed.unmet]
-            self.note(*(Line(text, "yellow") for text in obligations.unmarked(self.files, results, self._seen, owed)))
+    def _review_session(self) -> None:
+        """Find the required gates that did not pass, on the controller only."""
+        if self._worker is not None:
+            return
+        results = list(self.results.values())
+        review = required_gates.review_session(self._config, self.project, results, self._seen)
+        self._review = review
+
+        names = [gate.name for gate in review.unmet]
+        for text in required_gates.unmarked(self.project, results, self._seen, names):
+            self.note(Line(text, "yellow"))
 
     def _red(self) -> bool:
         failed = [*(failed for _, failed in self.plans.values()), *(not one.passed for one in self.results.values())]
-        return any(failed) or self._owed.red or any(line.colour == "red" for line in self._notes)
+        return any(failed) or self._review.red or any(line.colour == "red" for line in self._notes)
 
     def held(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
         """Return the exit status: that of a failure if the session is red, even if pytest found none."""
         if not self._finished:
-            self._find_owed()
+            self._review_session()
         return pytest.ExitCode.TESTS_FAILED if status in _GREEN and self._red() else status
-
-    def last_status(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
-        """Return the exit status after all hooks, and finish a session whose tests did not run.
-
-        What failed it is written to standard error if pytest has ended without a summary.
-        """
-        self.finish()
-        found = self.held(status)
-        if found != status and not self._summarized and self._worker is None:
-            failed = (line for *_, text in self._owed.errors() for line in text.splitlines())
-            for text in (*failed, *(line.text for line in (*self._owed.lines(), *self._notes))):
-                print(printable(text), file=sys.stderr)
-        return found
 
     def summarize(self, reporter: "pytest.TerminalReporter") -> None:
         """Write a block per gate after the test results unless ``-qq``."""
-        self._summarized = True
         verbosity = self._config.get_verbosity()
         if verbosity <= _HIDDEN:
             return
@@ -382,10 +372,10 @@ class GateSession:
                 _show_block(reporter, title(result), block(result, verbosity=verbosity))
         for (heading, *lines), _ in self.plans.values():
             _show_block(reporter, heading, lines)
-        quiet = self.results and not (self.files.required or self.files.forbids_weakening)
-        absent = verbosity > 0 and quiet and self.files.compared(self.files.path()).absent
+        quiet = self.results and not (self.project.required or self.project.forbids_weakening)
+        absent = verbosity > 0 and quiet and self.project.compared.absent
         text = "gates are not compared with an earlier version, because there is no git history"
-        _show_lines(reporter, [*self._owed.lines(), *self._notes, *([Line(text)] if absent else [])])
+        _show_lines(reporter, [*self._review.lines(), *self._notes, *([Line(text)] if absent else [])])
 
     def _write_reports(self) -> Iterator[Line]:
         """Write the reports, and yield a line for each.
@@ -396,18 +386,21 @@ class GateSession:
             unwritten = ", ".join(sorted({form for form, _ in self._reports}))
             yield Line(f"no report is written ({unwritten}): {self.planning} gives no verdict", "yellow")
             return
-        owed, remarks = self._owed, [line.text for line in self._notes]
-        unjudged = [(one.name, one.reason) for one in owed.unmet]
-        session = json_report.Session(unjudged=unjudged, removed=owed.weaker, remarks=remarks, waived_by=owed.waived_by)
+        session = json_report.Session(
+            unjudged=[(gate.name, gate.reason) for gate in self._review.unmet],
+            removed=self._review.weaker,
+            remarks=[line.text for line in self._notes],
+            waived_by=self._review.waived_by,
+        )
         gates = [(result, self._evidence.get(nodeid)) for nodeid, result in self.results.items()]
         outcome = Outcome(gates, self._runs, session)
         for form, path in self._reports:
             if form == "recordings" or self._worker is None:
                 try:
-                    kept = outcome.write(form, path)
+                    is_written, kept = outcome.write(form, path)
                 except OSError as error:
                     yield Line(f"the {form} report could not be written: {error}", "red")
                     continue
                 yield from (Line(printable(text), "yellow") for text in kept)
-                if len(kept) < max(1, len(self._runs)):
+                if is_written:
                     yield Line(f"{form} report: {errors.shown_path(path)}")

@@ -57,7 +57,12 @@ def _section(result: GateResult) -> Iterator[str]:
     )
     yield from _facts("Models", models)
     yield from ("### Results", "", *markdown.table(tables.models(result)))
-    told = (sentences.gain_sentence, sentences.champion_sentences, sentences.method_sentences)
+    told = (
+        sentences.gain_sentence,
+        sentences.agreement_sentence,
+        sentences.champion_sentences,
+        sentences.method_sentences,
+    )
     yield from _facts("", (fact for sentences_of in told for fact in sentences_of(result)))
     for part in (others, parts, labels):
         yield from (f"### {part.title}", "", *markdown.table(part)) if part else ()
@@ -81,8 +86,10 @@ def _purpose(result: GateResult) -> Iterator[str]:
     yield from (hypothesis[0].upper() + hypothesis[1:] for hypothesis in sentences.hypothesis_sentence(result))
     if result.max_drop is not None:
         yield f"The candidate may be worse by {result.max_drop:g} in {result.metric} (proven)."
-    else:
+    elif result.margin is not None:
         yield f"The candidate must beat the baseline by {result.margin:g} in {result.metric} ({result.evidence})."
+    if (agreement := result.agreement) is not None:
+        yield f"At least {agreement.min:.4g} of its answers must be those of {agreement.baseline} (proven)."
 
 
 def _facts(title: str, facts: Iterable[str]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, overload
 
 from pytest_ftgate import errors, plain, text
 from pytest_ftgate.config.keys import own_words
@@ -54,7 +54,7 @@ class Unjudged:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Sequence[GateResult]):
     """The results of one pytest session. Names may be added within a version; a later version may change them."""
 
     version: Literal[1]
@@ -69,6 +69,26 @@ class Report:
         Mapping[str, str],
         plain.about("when the report was written, in UTC, and the versions of the packages that a verdict depends on"),
     ] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        """Return whether gates were judged, all of them passed, and every required gate was met.
+
+        It is false where ``--ftgate-allow-missing`` only listed a required gate.
+        """
+        return bool(self.gates) and all(gate.passed for gate in self.gates) and not self.unjudged
+
+    def __len__(self) -> int:
+        return len(self.gates)
+
+    @overload
+    def __getitem__(self, index: int) -> GateResult: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[GateResult]: ...
+
+    def __getitem__(self, index: int | slice) -> GateResult | Sequence[GateResult]:
+        return self.gates[index]
 
 
 def report(results: Iterable[GateResult], session: Session, *, written_at: float | None = None) -> str:

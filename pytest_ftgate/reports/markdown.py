@@ -84,6 +84,7 @@ def _open(result: GateResult) -> Iterator[str]:
     yield from table(tables.models(result))
     for gain in sentences.gain_sentence(result):
         yield from (f"**{inline(gain)}**; {inline(sentences.changed(result))}", "")
+    yield from _paragraphs(sentences.agreement_sentence(result), "**")
     yield from _paragraphs((*sentences.detectable_sentence(result), *sentences.champion_sentences(result)))
     shown = most_to_try(result)
     yield from ("More advice:", "") if shown else ()

@@ -5,13 +5,17 @@ from collections.abc import Iterator
 from pytest_ftgate import text
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.gate.plan import Asked, Plan, Prompt, Prospects
+from pytest_ftgate.gate.plan import Asked, Groups, Plan, Prompt, Prospects
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.text import Line, finding_lines
 from pytest_ftgate.runs.measure import is_right, rightness, shown_input
+from pytest_ftgate.statistics.groups import share_that_may_be_lost
+from pytest_ftgate.statistics.planning import Chances
 
 _LONGEST, _SHORT = 20_000, 68
 """The most characters of a prompt or an answer, with ``-v`` and without."""
+_LEFT_OUT = ("slices", "thresholds", "cheaper_by", "faster_by", "economics")
+"""The keys of a gate whose verdicts are not among the chances."""
 _MESSAGES = 3
 """The number of messages of a prompt that are shown without ``-v``: the first ones and the last."""
 
@@ -63,27 +67,58 @@ def _calls(plan: Plan, n: int) -> Iterator[str]:
         yield from text.wrapped(f"cost of {names} unknown: {why}")
 
 
-def _chances(gate: Context, found: Prospects) -> Iterator[str]:
+def _chances(gate: Context, prospects: Prospects) -> Iterator[str]:
     """Yield how likely each verdict is, by the real gain."""
-    config, metric, attempt = gate.config, gate.deciding.name, gate.facts.get("attempt")
-    key, examples = "margin" if found.margin >= 0 else "max_drop", text.plural(len(gate.test), "example")
-    margin = f"{key} {text.show_amount(abs(found.margin), share=gate.share)}"
-    yield f"{metric}, {examples}, {margin}, {found.evidence} at {text.show_percent(config.confidence)}"
+    metric = gate.deciding.name
+    attempt = gate.facts.get("attempt")
+    key = "margin" if prospects.margin >= 0 else "max_drop"
+    margin = f"{key} {text.show_amount(abs(prospects.margin), share=gate.share)}"
+    evidence = f"{prospects.evidence} at {text.show_percent(gate.config.confidence)}"
+    yield f"{metric}, {text.plural(len(gate.test), 'example')}, {margin}, {evidence}"
     if attempt is not None:
         yield str(attempt)
-    rows = []
-    for gain, one in found.chances.items():
-        shares = (None,) * 3 if one is None else (one.passed, one.failed, one.inconclusive)
-        cells = ("-" if share is None else f"{100 * share:.0f} %" for share in shares)
-        rows.append((text.show_difference(gain, share=gate.share), *cells))
-    yield from tables.Table("", tables.columns(["real gain"], ("pass", "fail", "inconclusive")), tuple(rows)).lines()
-    yield from found.basis if rows else [f"how likely each verdict is cannot be said before: {metric} has no bounds"]
-    if found.detectable is not None:
-        yield f"a real gain of {text.show_difference(found.detectable, share=gate.share)} passes 4 times in 5"
-    if found.margin > 0 and found.evidence != "proven":
+
+    rows = tuple(
+        (text.show_difference(gain, share=gate.share), *_shares(chance)) for gain, chance in prospects.chances.items()
+    )
+    columns = tables.columns(["real gain"], ("pass", "fail", "inconclusive"))
+    yield from tables.Table("", columns, rows).lines()
+    yield from prospects.basis
+    for name, chance in prospects.guards.items():
+        guard = f"guard {text.printable(name, 40)}"
+        if chance is None:
+            yield f"{guard} not included: its metric has no value before there are answers"
+        else:
+            yield f"{guard} included: an equal candidate passes in {_shares(chance)[0]}"
+    left_out = [key for key in _LEFT_OUT if getattr(gate.config, key)]
+    if left_out:
+        yield f"not included: {', '.join(left_out)}"
+    if prospects.detectable is not None:
+        yield f"a real gain of {text.show_difference(prospects.detectable, share=gate.share)} passes 4 times in 5"
+    if prospects.margin > 0 and prospects.evidence != "proven":
         yield "A candidate that gains exactly the margin passes at most half of the time."
-    if found.units != len(gate.test):
-        yield f"{examples} in groups count as at least {found.units:,} independent ones"
+    if prospects.groups is not None:
+        yield from _groups(gate, prospects.groups)
+
+
+def _shares(chances: Chances | None) -> tuple[str, ...]:
+    """Return the shares of pass, fail and inconclusive as cells."""
+    if chances is None:
+        return ("-",) * 3
+    return tuple(f"{100 * share:.0f} %" for share in chances)
+
+
+def _groups(gate: Context, groups: Groups) -> Iterator[str]:
+    """Yield what the groups can show, and how many are needed."""
+    counted = "" if groups.counted == groups.n else f", which count as {groups.counted:,} of equal size"
+    yield f"{text.plural(len(gate.test), 'example')} in {text.plural(groups.n, 'group')}{counted}"
+    share = share_that_may_be_lost(groups.counted, gate.config.confidence)
+    yield f"these cannot exclude that one in {1 / share:.0f} is lost entirely"
+    gain = f"a real gain of {text.show_difference(groups.gain, share=gate.share)}"
+    if groups.needed is not None:
+        yield f"{gain} passes 4 times in 5 with about {text.plural(groups.needed, 'group')} like these"
+    if groups.together is not None:
+        yield f"{gain} passes in {_shares(groups.together)[0]} if the answers of a group change together"
 
 
 def _first_prompt(model: Asked, *, full: bool) -> Iterator[Line]:
@@ -128,7 +163,7 @@ def _answer(plan: Plan, model: Asked, number: int, *, full: bool) -> Iterator[Li
     if scored is not None:
         value, why = float(rightness(scored)[number]), scored.notes[number] if scored.notes else None
         right = is_right(scored.metric, value)
-        plain = right is not None and value in (0.0, 1.0)
+        plain = value in (0.0, 1.0)
         score = ("right" if right else "wrong") if plain else text.show_value(value, share=scored.metric.share)
     reasoning = len(answer.completion.reasoning or "")
     thought = f"after {text.plural(reasoning, 'character')} of reasoning" if reasoning else ""

@@ -6,7 +6,7 @@ from math import inf
 from statistics import NormalDist
 
 from pytest_ftgate import text
-from pytest_ftgate.result import RED, Check, Flip, GateResult
+from pytest_ftgate.result import RED, AgreementResult, Check, Flip, GateResult
 
 FINISHES = {"refusal": "refused", "filtered": "filtered", "cut_off": "cut off", "missing": "no answer"}
 
@@ -74,6 +74,36 @@ def champion_sentences(result: GateResult) -> Iterator[str]:
         if result.max_drop is None and (drop := -(one.required or 0)) > 0:
             own = replace(result, gain=one.gain, lower_bound=one.lower_bound, max_drop=drop)
             yield _gained(own, f"gain over {role}")
+
+
+def agreement_sentence(result: GateResult) -> Iterator[str]:
+    """Yield the share of examples with the same answer as a baseline, what is required, and its lower bound.
+
+    ``agreement 99.5 % with adapter, needs 98 %; 95 % lower bound 97.6 %; 1 of 200 examples differs``
+    """
+    agreement = result.agreement
+    if agreement is None:
+        return
+
+    share = text.show_percent(agreement.share)
+    measured = f"agreement {share} with {agreement.baseline}, needs {text.show_percent(agreement.min)}"
+    yield "; ".join([measured, *agreement_facts(result, agreement)])
+
+
+def agreement_facts(result: GateResult, agreement: AgreementResult) -> Iterator[str]:
+    """Yield the lower bound of an agreement, and how many examples differ: ``1 of 200 examples differs``."""
+    if agreement.lower_bound is not None and result.confidence is not None:
+        bound = text.show_percent(agreement.lower_bound)
+        yield f"{text.show_percent(result.confidence)} lower bound {bound}"
+    verb = "differs" if agreement.n_different == 1 else "differ"
+    note = f" ({agreement.note})" if agreement.note else ""
+    yield f"{agreement.n_different:,} of {text.plural(agreement.n, 'example')} {verb}{note}"
+
+
+def is_of_agreement(result: GateResult, check: Check) -> bool:
+    """Return whether a check observed the agreement with a baseline."""
+    agreement = result.agreement
+    return agreement is not None and check.observed in (agreement.share, agreement.lower_bound)
 
 
 def _gained(result: GateResult, what: str, metric: str = "") -> str:
@@ -155,6 +185,12 @@ def examples(result: GateResult, most: int | None = None) -> tuple[str, tuple[Fl
 
     ``wrong answers of the candidate (3 of 88)``
     """
+    agreement = result.agreement
+    deciding = deciding_checks(result)
+    if agreement is not None and (result.gain is None or any(is_of_agreement(result, check) for check in deciding)):
+        flips = agreement.different[:most]
+        return f"answers that differ ({len(flips):,} of {agreement.n_different:,})", flips
+
     pairs = _is_of_pairs(result)
     if result.wrong and not result.passed:
         what, found, count = "pairs not won by" if pairs else "wrong answers of", result.wrong, result.n_wrong

@@ -20,13 +20,16 @@ class Outcome:
     runs: Mapping[str, tuple[Mapping[str, Run], Mapping[str, str]]]
     session: json.Session
 
-    def write(self, form: str, path: Path) -> list[str]:
+    def write(self, form: str, path: Path) -> tuple[bool, list[str]]:
         """Write one report: ``json``, ``markdown``, ``card``, ``html`` or ``recordings``. Raises :class:`OSError`.
 
         Returns:
-            Sentences about gates whose recordings are not written, so that the files keep the answers that they have.
+            Whether anything was written, and sentences about the recordings that were not.
         """
-        kept, results = list[str](), [result for result, _ in self.gates]
+        if form == "recordings":
+            return self._write_recordings(path)
+
+        results = [result for result, _ in self.gates]
         if form == "json":
             errors.write_whole(path, [json.report(results, self.session, written_at=clock.wall())])
         elif form == "markdown":
@@ -42,16 +45,25 @@ class Outcome:
             from pytest_ftgate.reports.card import card
 
             errors.write_whole(path, [card(results, written_at=clock.wall())])
-        elif form == "html":
+        else:
             from pytest_ftgate.reports.html.page import page
 
             errors.write_whole(path, page(self.gates, self.session, written_at=clock.wall()))
-        else:
-            from pytest_ftgate.reports.recordings import missing_answers, write_recordings
+        return True, []
 
-            for name, (runs, notes) in self.runs.items():
-                if missing := missing_answers(runs):
-                    kept.append(f"no recordings of {name} were written, and older ones are unchanged: {missing}")
-                else:
-                    write_recordings(path, name, runs, notes)
-        return kept
+    def _write_recordings(self, folder: Path) -> tuple[bool, list[str]]:
+        """Write the recordings of all gates whose models gave all answers; the others keep the files that they have."""
+        from pytest_ftgate.reports.recordings import missing_answers, write_recordings
+
+        is_written = False
+        kept: list[str] = []
+        for name, (runs, notes) in self.runs.items():
+            missing = missing_answers(runs)
+            if missing:
+                kept.append(f"no recordings of {name} were written, and older ones are unchanged: {missing}")
+                continue
+            write_recordings(folder, name, runs, notes)
+            is_written = True
+        if not self.runs:
+            kept.append("no recordings were written, and older ones are unchanged: no model was called")
+        return is_written, kept

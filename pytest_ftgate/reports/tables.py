@@ -149,7 +149,7 @@ def models(result: GateResult) -> Table:
 
 def _model(result: GateResult, role: str, model: ModelResult, names: Sequence[str]) -> tuple[str, ...]:
     share, gain, tokens = is_share(result.metric_range), "-", "-"
-    shares = [share if name == result.metric else 0 <= (model.metrics.get(name) or 0) <= 1 for name in names]
+    shares = [name in result.shares or (share and name == result.metric) for name in names]
     if len(result.gains) > 1 and role in result.gains:  # the gain over a single baseline has its own line
         gain = show_change(result.gains[role].gain, share=share)
     if model.input_tokens is not None and model.output_tokens is not None:

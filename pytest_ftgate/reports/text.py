@@ -48,6 +48,9 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     measured = () if result.gain is None else (result.gain, result.lower_bound)
     told = any(one.kind == "gain" and one.observed in measured for one in deciding[:1])  # what the gain is, too
     facts = "; ".join((*sentences.bounds(result), sentences.changed(result))) if told else ""
+    is_agreement_told = any(sentences.is_of_agreement(result, check) for check in deciding[:1])
+    if is_agreement_told and result.agreement is not None:
+        facts = "; ".join(sentences.agreement_facts(result, result.agreement))
     lines = [*_checks(deciding[:1], said, facts), *_checks(deciding[1:], said)]
     red = [check for check in others if check.status in RED]
     if result.verdict == "error" and not full:
@@ -57,6 +60,8 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
         lines += [*([Line(""), *answers] if answers else []), Line("")]
     gain = () if told or result.gain is None else (*sentences.gain_sentence(result), sentences.changed(result))
     lines += _lines(gain, "bold")
+    if not is_agreement_told:
+        lines += _lines(sentences.agreement_sentence(result), "bold")
     lines += _lines((
         *sentences.detectable_sentence(result),
         *(sentences.method_sentences(result) if full else ()),

@@ -2,52 +2,84 @@
 
 import asyncio
 import contextlib
+import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from pytest_ftgate import clock, errors
 from pytest_ftgate.models.protocol import Completion, Model, Prediction, Question
 from pytest_ftgate.runs import asking, jobs
 from pytest_ftgate.runs.asking import LONGEST_WAIT_S, Outage, Throttle, run_in_own_loop
 from pytest_ftgate.runs.budget import Budget
-from pytest_ftgate.runs.store import Store
+from pytest_ftgate.runs.store import CLAIM_S, PATIENCE_S, BusyError, Store, encoded
+
+_T = TypeVar("_T")
 
 _CANCEL_S, _CLOSE_S = 0.5, 5.0
 _POLL_S = 0.02  # the wait of a call for the money that others have reserved
+_ELSEWHERE_S = 0.1  # the wait for answers that another process has asked for
 _OFFLINE = "no recorded or stored answer has these prompts, model and parameters, and --ftgate-offline forbids calls"
 _OFFLINE_CURE = "Record the answers with a key: `python -m pytest --ftgate-report=recordings:recordings`, "
 _OFFLINE_CURE += "and commit the folder"
 
 
-class StoreWriter:
-    """Batch the writes of one run: one transaction per event-loop iteration."""
+class RunStore:
+    """Use a store in one run: write in batches, and claim questions that no other process then asks.
+
+    While another process holds the file, the run's other calls go on.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._owner = secrets.token_hex(8)
         self._arrived: list[Prediction] = []
-        self._written: asyncio.Future[None] | None = None
+        self._turn = asyncio.Lock()  # for one transaction at a time
+        self._next_write: asyncio.Task[None] | None = None
 
     async def keep(self, predictions: Sequence[Prediction]) -> None:
-        """Return once the predictions are stored. Raises :class:`StoreError`."""
+        """Return once the predictions are stored, with all that arrived meanwhile. Raises :class:`StoreError`."""
         self._arrived += predictions
-        if self._written is None:
-            loop = asyncio.get_running_loop()
-            self._written = loop.create_future()
-            loop.call_soon(self._write, self._written)
-        await self._written
+        if self._next_write is None:
+            self._next_write = asyncio.create_task(self._write())
+        await asyncio.shield(self._next_write)  # others wait for it too
 
-    def _write(self, written: asyncio.Future[None]) -> None:
-        self._written = None
-        arrived, self._arrived = self._arrived, []
-        error: errors.StoreError | None = None
+    async def _write(self) -> None:
+        async with self._turn:
+            self._next_write = None
+            arrived = self._arrived
+            self._arrived = []
+            await _while_locked(self._store.put, arrived)
+
+    async def claim(self, keys: Sequence[str]) -> set[str]:
+        """Return the keys of the questions that this run may ask, and no other process does."""
+        return await _while_locked(self._store.claim, keys, self._owner)
+
+    async def renew(self) -> None:
+        """Renew the claims of the run, until it is cancelled."""
+        while self._store.persistent:
+            await asyncio.sleep(CLAIM_S / 4)
+            with contextlib.suppress(errors.StoreError):  # a claim that ends costs a second call
+                await _while_locked(self._store.renew, self._owner)
+
+    def end(self) -> None:
+        """Release all claims of the run."""
+        with contextlib.suppress(errors.StoreError):
+            if self._store.persistent:
+                self._store.release(self._owner, patience_s=0.0)
+
+
+async def _while_locked(step: Callable[..., _T], *args: Any) -> _T:
+    """Take a step of the store, again while another process holds the file, and return what it gives."""
+    ends_at = clock.monotonic() + PATIENCE_S
+    while True:
         try:
-            self._store.put(arrived)
-        except errors.StoreError as caught:
-            error = caught
-        if not written.done():  # cancelling a waiter cancels the future
-            written.set_exception(error) if error is not None else written.set_result(None)
+            return step(*args, patience_s=0.0)
+        except BusyError:
+            if clock.monotonic() >= ends_at:
+                raise
+        await asyncio.sleep(_ELSEWHERE_S)
 
 
 class BusyTime:
@@ -93,7 +125,7 @@ class Caller:
         self,
         questions: jobs.Questions,
         stores: jobs.Stores,
-        writer: StoreWriter,
+        store: RunStore,
         budget: Budget | None,
         limit: jobs.TimeLimit | None,
         turn: Throttle | None,
@@ -102,10 +134,13 @@ class Caller:
         self.model = model = questions.model
         self.workers = min(model.concurrency, -(-len(questions.open) // model.batch_size))
         self.stopping = self.abandoned = False
-        self._stores, self._writer = stores, writer
+        self._stores = stores
+        self._store = store
         self._budget = budget
         self._unasked = iter([question for question, _ in questions.open.values()])
-        self._next: list[Question] = []
+        self._next: list[Question] = []  # claimed
+        self._elsewhere: list[Question] = []  # claimed by other processes
+        self._taking = asyncio.Lock()
         self._throttle = turn or Throttle(
             model.concurrency,
             requests_per_minute=model.requests_per_minute,
@@ -119,7 +154,7 @@ class Caller:
 
     def ready(self) -> None:
         """Raise the fatal :class:`ModelError` of a model that cannot be called, or :class:`StoreError`."""
-        self._stores.of(self.model).put([])  # raises StoreError if answers could not be stored
+        self._stores.of(self.model).check_room()
         self.model.ready()
         self.questions.check_use()
         if self._budget is not None and not self._budget.counts(self.model):
@@ -127,7 +162,7 @@ class Caller:
 
     async def work(self) -> None:
         """Ask until no question is left. Raises a fatal :class:`ModelError`."""
-        while not self.stopping and (questions := self._take()):
+        while not self.stopping and (questions := await self._take()):
             try:
                 await self._ask(questions)
             except errors.ModelError as error:
@@ -140,19 +175,44 @@ class Caller:
                 for key in {one.key for one in questions} & self.questions.open.keys():
                     self.questions.failed(key, errors.ModelError("the model cancelled its own call"))
 
-    def _take(self) -> list[Question]:
+    async def _take(self) -> list[Question]:
         """Return the questions of the next call; empty when all is done."""
-        while not self._next:
-            # Few, so that answers are seen that another process has stored meanwhile.
-            few = list(islice(self._unasked, 2 * self.model.concurrency * self.model.batch_size))
-            if not few:
-                return []
-            found = self._stores.get(self.model, [one.key for one in few])
-            self.questions.stored(found)
-            self._next = [one for one in few if one.key not in found]
-        taken = self._next[: self.model.batch_size]
-        del self._next[: self.model.batch_size]
+        size = self.model.batch_size
+        few = 2 * self.model.concurrency * size  # so that several processes share the work
+        async with self._taking:
+            while not self._next:
+                block = list(islice(self._unasked, few))
+                if block:
+                    self._elsewhere += await self._claim(block)
+                elif self._elsewhere:
+                    await self._take_over()
+                else:
+                    return []
+                self.questions.progress.elsewhere = len(self._elsewhere)
+
+            taken = self._next[:size]
+            del self._next[:size]
         return taken
+
+    async def _claim(self, block: Sequence[Question]) -> list[Question]:
+        """Claim what is not stored of these questions, and return those that other processes have claimed."""
+        keys = [question.key for question in block]
+        claimed = await self._store.claim(keys)
+
+        # Only now: an answer that was stored before the claim has to be seen.
+        answers = await _while_locked(self._stores.get, self.model, keys)
+        self.questions.stored(answers)
+
+        open_ = [question for question in block if question.key not in answers]
+        self._next = [question for question in open_ if question.key in claimed]
+        return [question for question in open_ if question.key not in claimed]
+
+    async def _take_over(self) -> None:
+        """Find the answers to what other processes have claimed, or claim what they gave up."""
+        before = len(self._elsewhere)
+        self._elsewhere = await self._claim(self._elsewhere)
+        if len(self._elsewhere) == before:
+            await asyncio.sleep(_ELSEWHERE_S)
 
     async def _ask(self, questions: Sequence[Question]) -> None:
         """Ask in one call, and what failed and may pass in the next, until each question has its outcome.
@@ -172,7 +232,7 @@ class Caller:
                 self._outage.over()
                 answered = [one._replace(retries=attempts - 1) for one in answered]
                 self.questions.answered(answered)
-                await self._writer.keep(answered)
+                await self._store.keep(answered)
                 self.questions.check_use()
             again, wait_s = [], 0.0
             for question, error in zip(questions, outcomes, strict=True):
@@ -240,12 +300,26 @@ class Caller:
         now = max(clock.wall(), self._stores.started)  # new answers count if the clock is set back
         if model.batch_size > 1 or model.verified is not None:
             taken_s = None  # the time of one answer is unknown
-        return [
-            one
-            if isinstance(one, errors.ModelError)
-            else Prediction(key, one, taken_s if one.latency_s is None else one.latency_s, now, busy_s)
-            for (key, _, _), one in zip(questions, answers, strict=True)
-        ]
+
+        outcomes: list[Prediction | errors.ModelError] = []
+        for question, answer in zip(questions, answers, strict=True):
+            if isinstance(answer, errors.ModelError):
+                outcomes.append(answer)
+                continue
+            latency_s = taken_s if answer.latency_s is None else answer.latency_s
+            prediction = Prediction(question.key, answer, latency_s, now, busy_s)
+            outcomes.append(_unstorable(prediction) or prediction)
+        return outcomes
+
+
+def _unstorable(prediction: Prediction) -> errors.ModelError | None:
+    """Return the error of an answer with a fact that JSON cannot hold, such as bytes."""
+    try:
+        encoded(prediction)
+    except Exception as error:  # a type of the user's can raise anything
+        cure = "return a pytest_ftgate.Completion whose fields have the documented types"
+        return errors.ModelError(f"the answer cannot be stored: {errors.told(error)}", cure=cure)
+    return None
 
 
 def call_models(
@@ -272,10 +346,13 @@ def call_models(
         one.stored(stores.get(one.model, list(one.open)))
         for key in list(one.open) if offline and one.model.endpoint else ():
             one.failed(key, failure)
-    writers = {id(stores.of(one.model)): StoreWriter(stores.of(one.model)) for one in models}
+    run_stores: dict[int, RunStore] = {}
+    for questions in models:
+        store = stores.of(questions.model)
+        run_stores.setdefault(id(store), RunStore(store))
     turns = _turns([one.model for one in models])
     callers = [
-        Caller(one, stores, writers[id(stores.of(one.model))], budget, limit, turns.get(id(one.model)))
+        Caller(one, stores, run_stores[id(stores.of(one.model))], budget, limit, turns.get(id(one.model)))
         for one in models
         if one.open
     ]
@@ -288,7 +365,8 @@ def call_models(
         return
     longest_s = max((one.model.timeout_s for one in models if one.model.timeout_s is not None), default=None)
     try:
-        run_in_own_loop(_ask_all(callers, limit), tell, patience_s=longest_s)
+        work = _ask_all(callers, list(run_stores.values()), limit)
+        run_in_own_loop(work, tell, patience_s=longest_s)
     except KeyboardInterrupt:
         abandoned = tuple(caller.model.name for caller in callers if caller.abandoned)
         done = [(one.progress.done - one.progress.errors, stores.of(one.model).persistent) for one in models]
@@ -315,9 +393,14 @@ def _turns(models: Sequence[Model]) -> dict[int, Throttle]:
     return {id(model): turn for members, turn in shared for model in members}
 
 
-async def _ask_all(callers: Sequence[Caller], limit: jobs.TimeLimit | None) -> None:
+async def _ask_all(
+    callers: Sequence[Caller],
+    stores: Sequence[RunStore],
+    limit: jobs.TimeLimit | None,
+) -> None:
     """Run all workers until every question is asked, one fails for good, time is up, or we are cancelled."""
     workers = [asyncio.create_task(caller.work()) for caller in callers for _ in range(caller.workers)]
+    renewals = [asyncio.create_task(store.renew()) for store in stores]
     try:
         left_s = limit.left_s() if limit is not None else None
         _, working = await asyncio.wait(workers, timeout=left_s, return_when=asyncio.FIRST_EXCEPTION)
@@ -327,9 +410,11 @@ async def _ask_all(callers: Sequence[Caller], limit: jobs.TimeLimit | None) -> N
     finally:
         for caller in callers:
             caller.stopping = True
-        for task in workers:
+        for task in (*workers, *renewals):
             task.cancel()
-        await asyncio.wait(workers, timeout=_CANCEL_S)
+        await asyncio.wait((*workers, *renewals), timeout=_CANCEL_S)
+        for store in stores:
+            store.end()
         await asyncio.gather(*(_close(caller.model) for caller in callers))
     for error in [worker.exception() for worker in workers if worker.done() and not worker.cancelled()]:
         if error is not None and not isinstance(error, errors.ModelError):  # those of models are noted already

@@ -9,7 +9,7 @@ from pytest_ftgate import clock, text
 from pytest_ftgate.data import DataSet, Example, expected_text
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion, Model, Prediction, Question, key_of, price, protocol, recorded
-from pytest_ftgate.runs.store import Store
+from pytest_ftgate.runs.store import PATIENCE_S, Store
 
 _ENOUGH = 5  # useless answers at the start of a run, after which it ends
 
@@ -38,6 +38,13 @@ class Run:
         kept = [index for index, example in enumerate(self.test_set) if example.id in wanted]
         rows = tuple(tuple(row[index] for index in kept) for row in self.predictions)
         return replace(self, test_set=examples, predictions=rows)
+
+    def with_more(self, run: "Run") -> "Run":
+        """Return the run with the answers of the same model to other examples."""
+        test_set = replace(self.test_set, examples=(*self.test_set.examples, *run.test_set.examples))
+        rows = zip(self.predictions, run.predictions, strict=True)
+        predictions = tuple((*first, *second) for first, second in rows)
+        return replace(self, test_set=test_set, predictions=predictions)
 
     @property
     def failure(self) -> ModelError | None:
@@ -120,10 +127,20 @@ class Stores:
         """Return the store that keeps the answers of a model."""
         return self.persistent if model.persistent and self.persistent is not None else self.session
 
-    def get(self, model: Model, keys: Sequence[str]) -> dict[str, Prediction]:
+    def get(
+        self,
+        model: Model,
+        keys: Sequence[str],
+        *,
+        patience_s: float = PATIENCE_S,
+    ) -> dict[str, Prediction]:
         """Return a model's stored answers that count, by key."""
-        since = self.started - text.DAY_S if model.until_judged else float("-inf")
-        return self.of(model).get(keys, newer_than=self.started if self.refresh else since)
+        since = float("-inf")
+        if self.refresh:
+            since = self.started
+        elif model.until_judged:
+            since = self.started - text.DAY_S
+        return self.of(model).get(keys, newer_than=since, patience_s=patience_s)
 
     def finish(self, runs: Iterable[Run]) -> None:
         """Note that runs have reached their purpose: what may not outlive that is deleted when the session ends."""
@@ -166,6 +183,7 @@ class Progress:
         last_failure: what the last failed question failed with.
         retrying: what the last call failed with that is made again; ``None`` once a call is answered.
         scored: answers of this run that were scored as they came, ``right`` of them right.
+        elsewhere: questions that another process asks, whose answers are waited for.
     """
 
     model: str
@@ -179,6 +197,7 @@ class Progress:
     retrying: str | None = None
     scored: int = 0
     right: int = 0
+    elsewhere: int = 0
 
 
 class Questions:

@@ -1,10 +1,11 @@
 """Measure what one model did on the test set: scores, time, tokens and cost."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import zip_longest
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,10 @@ _short = partial(text.shortened, most=300)
 
 @dataclass(frozen=True)
 class Measured:
-    """Hold a run with its facts, its scores by metric name, and the latencies that the facts sum up, in seconds."""
+    """Hold a run with its facts, its scores by metric name, and the latencies that the facts sum up.
+
+    ``seconds`` has one latency for each example: see :func:`_seconds`.
+    """
 
     run: Run
     facts: result.ModelResult
@@ -61,13 +65,8 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
     """
     predictions, recorded = run.all_predictions, run.model.verified is not None
     completions = [p.completion for p in predictions if p.completion is not None]
-    ends = Counter(c.finish if c.finish != "stop" or c.text.strip() else "empty" for c in completions)
-    longest_s = None if recorded else run.model.timeout_s
-    seconds = [
-        longest_s if p.completion is None else p.latency_s
-        for p in (predictions if sample is None else sample.predictions[0])
-        if forgiven or p.completion is not None
-    ]
+    ends = Counter(completion.finish for completion in completions)
+    seconds = _seconds(run if sample is None else sample, forgiven=forgiven)
     stored = [at for p, at in made_at(run) if at is not None and (recorded or p.stored)]
     cost = run_cost(run)
     facts = result.ModelResult(
@@ -80,8 +79,6 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
         n_stored=len(completions) if recorded else sum(p.stored for p in predictions),
         n_retries=sum({p.key: p.retries for p in predictions}.values()),
         n_refused=ends["refusal"] + ends["filtered"],
-        n_cut_off=ends["cut_off"],
-        n_empty=ends["empty"],
         input_tokens=_total([c.input_tokens for c in completions]),
         output_tokens=_total([c.output_tokens for c in completions]),
         cost_usd=cost.usd,
@@ -91,18 +88,40 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
         verified=run.model.verified,
         **_latencies(seconds),
     )
-    return Measured(run, facts, seconds=tuple(seconds))
+    return Measured(run, facts, seconds=seconds)
+
+
+def _seconds(run: Run, *, forgiven: bool) -> tuple[float | None, ...]:
+    """Return one latency for each example, the median of its repeats in seconds; ``None`` if it is not known.
+
+    The repeats of an example are alike, so they are not further observations. A missing answer counts with the model's
+    time limit where it is ``forgiven``. Otherwise it does not count, and neither does an example without any answer.
+    """
+    longest_s = None if run.model.verified is not None else run.model.timeout_s
+    seconds: list[float | None] = []
+    # The questions to a judge are not asked equally often.
+    for repeats in zip_longest(*run.predictions):
+        predictions = [prediction for prediction in repeats if prediction is not None]
+        latencies = [prediction.latency_s for prediction in predictions if prediction.completion is not None]
+        if forgiven:
+            latencies += [longest_s] * (len(predictions) - len(latencies))
+        known = [latency for latency in latencies if latency is not None]
+        if latencies:
+            seconds.append(median(known) if len(known) == len(latencies) else None)
+    return tuple(seconds)
 
 
 def _latencies(seconds: Sequence[float | None]) -> dict[str, Any]:
     """Return p50 and p95 of the seconds; if one of them is unknown, why both are."""
-    untold = sum(one is None for one in seconds)
-    if not seconds or untold:
-        has = "has" if untold == 1 else "have"
-        why = (
-            f"{untold:,} of {text.plural(len(seconds), 'answer')} {has} no latency" if seconds else "there is no answer"
-        )
+    if not seconds:
+        return {"latency_unknown": plain.Unknown("there is no answer", UNTIMED)}
+
+    n_unknown = seconds.count(None)
+    if n_unknown:
+        verb = "has" if n_unknown == 1 else "have"
+        why = f"{n_unknown:,} of {text.plural(len(seconds), 'example')} {verb} no latency"
         return {"latency_unknown": plain.Unknown(why, UNTIMED)}
+
     p50, p95 = np.quantile(np.array(seconds, dtype=float), (0.5, 0.95)).round(6).tolist()
     return {"latency_p50_s": p50, "latency_p95_s": p95}
 
@@ -153,7 +172,7 @@ def score_run(measured: Measured, metrics: Mapping[str, Metric], deciding: str, 
             where = test.where(error.example)
         raise errors.MetricError(what, **error.parts(where=where)) from error
     decides, values = scores[deciding], {name: scored.value for name, scored in scores.items()}
-    facts = replace(measured.facts, value=decides.value, metrics=values, n_unknown=decides.n_unknown)
+    facts = replace(measured.facts, value=decides.value, metrics=values)
     return replace(measured, facts=facts, scores=scores)
 
 
@@ -185,12 +204,10 @@ def same_outputs(a: Run, b: Run) -> bool:
     return texts == others and None not in texts
 
 
-def is_right(metric: Metric, score: float) -> bool | None:
-    """Return whether an answer is right: a graded one above the middle of the range, ``None`` without a middle."""
+def is_right(metric: Metric, score: float) -> bool:
+    """Return whether an answer is right: a graded one above the middle of the range."""
     if metric.kind != "graded":
         return score > 0.5
-    if not math.isfinite(metric.high - metric.low):
-        return None
     middle = (metric.low + metric.high) / 2
     return score > middle if metric.greater_is_better else score < middle
 
@@ -224,24 +241,21 @@ def gains(baseline: Measured, candidate: Measured, metric: str) -> np.ndarray[An
 
 
 def flips(baseline: Measured, candidate: Measured, metric: str, most: int) -> dict[str, Any]:
-    """Return wins and losses, and which examples the candidate broke or answers wrong: the ``most`` worst of each.
-
-    With a graded metric without bounds no answer is wrong.
-    """
+    """Return wins and losses, and which examples the candidate broke or answers wrong: the ``most`` worst of each."""
     scored, change = candidate.scores[metric], gains(baseline, candidate, metric)
     scores, worst = rightness(scored).tolist(), np.argsort(change, kind="stable").tolist()
-    wrong = [index for index in worst if is_right(scored.metric, scores[index]) is False]
+    wrong = [index for index in worst if not is_right(scored.metric, scores[index])]
     broken = [index for index in worst[:most] if change[index] < 0]
     return {
         "wins": int((change > 0).sum()),
         "losses": int((change < 0).sum()),
         "n_wrong": len(wrong),
-        "broken": tuple(_flip(index, baseline.run, candidate.run, scored) for index in broken),
-        "wrong": tuple(_flip(index, baseline.run, candidate.run, scored) for index in wrong[:most]),
+        "broken": tuple(flip(index, baseline.run, candidate.run, scored) for index in broken),
+        "wrong": tuple(flip(index, baseline.run, candidate.run, scored) for index in wrong[:most]),
     }
 
 
-def _flip(index: int, baseline: Run, candidate: Run, scored: Scored) -> result.Flip:
+def flip(index: int, baseline: Run, candidate: Run, scored: Scored) -> result.Flip:
     example = candidate.test_set.examples[index]
     readable = messages.readable_calls if scored.metric.calls_tools else str
     return result.Flip(
@@ -249,8 +263,8 @@ def _flip(index: int, baseline: Run, candidate: Run, scored: Scored) -> result.F
         where=None if example.place is None else str(example.place),
         input=_short(shown_input(example)),
         expected=_short(readable(expected_text(example.expected))),
-        baseline=_short(readable(_shown_answer(baseline.predictions[0][index].completion))),
-        candidate=_short(readable(_shown_answer(candidate.predictions[0][index].completion))),
+        baseline=_short(readable(shown_answer(baseline.predictions[0][index].completion))),
+        candidate=_short(readable(shown_answer(candidate.predictions[0][index].completion))),
         why=scored.notes[index] if scored.notes else None,
     )
 
@@ -260,7 +274,8 @@ def shown_input(example: Example) -> str:
     return example.input if isinstance(example.input, str) else expected_text(example.input[-1].get("content"))
 
 
-def _shown_answer(completion: Completion | None) -> str:
+def shown_answer(completion: Completion | None) -> str:
+    """Return an answer for reports: why it is not whole, where it is not, and its text."""
     if completion is None:
         return "(no answer)"
     finish = f"({completion.finish.replace('_', ' ')}) " if completion.finish in _NO_ANSWER else ""

@@ -2,28 +2,25 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
-from pytest_ftgate.data import Example, expected_text, messages, strict_json
+import numpy as np
+
+from pytest_ftgate.data import Example, expected_text, strict_json
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.metrics.labels import LabelSet, Reading
 from pytest_ftgate.models import Completion
 from pytest_ftgate.result import Confusion, Diagnosis, LabelScore
 from pytest_ftgate.runs.measure import Measured, gains, is_right, rightness_by_repeat
+from pytest_ftgate.statistics.arrays import Bools
 
 RIGHT = "right"
 
-KINDS = (
-    *("missing", "refusal", "cut_off", "empty"),
-    *("no_call", "wrong_call"),
-    *("wrong_format", "unknown_label", "wrong_label", "wrong"),
-)
+KINDS = ("missing", "refusal", "cut_off", "empty", "malformed", "wrong")
 """Kinds of mistakes; the first that applies counts: missing, then form, then content."""
-
-OF_FORM = ("empty", "wrong_format", "unknown_label")
-"""Kinds of mistakes that an instruction may fix: the answer is not one that the task allows."""
 
 MOST_LABELS = 50
 """With more different outputs, they are not a small set of labels."""
@@ -32,8 +29,6 @@ NO_LABEL = "(no known label)"
 """Replaces an answer among confusions that is not a label of the test set."""
 
 _CONFUSIONS_KEPT, _TELLING_DIGITS, _TESTS_OF_A_LABEL = 10, 3, 5
-_NO_JSON = object()
-_Wrong = Callable[[str, Example], str]
 _ROUNDING = 1e-9
 _REFUSAL = re.compile(
     r"\W*(?:i['\u2019]?m sorry|i am sorry|sorry,|i apologi[sz]e|i can(?:['\u2019]t|not| not)|"
@@ -53,8 +48,7 @@ def diagnose(
     """Diagnose every answer that the metric has scored; there is no candidate before training."""
     models = [baseline] if candidate is None else [baseline, candidate]
     labels = labels_of(metric, examples)
-    wrong = _kind_of_wrong(metric, examples, labels)
-    kinds = [_kinds(metric, examples, one, wrong) for one in models]
+    kinds = [_kinds(metric, examples, model) for model in models]
     counts = [Counter(kind for repeat in one for kind in repeat) for one in kinds]
     counted = [{RIGHT: one[RIGHT]} | {kind: one[kind] for kind in KINDS if one[kind]} for one in counts]
     never = [{i for i, answers in enumerate(zip(*one, strict=True)) if RIGHT not in answers} for one in kinds]
@@ -76,18 +70,42 @@ def diagnose(
 # --- kinds of mistakes ---------------------------------------------------------------------------------------
 
 
-def _kinds(metric: Metric, examples: Sequence[Example], one: Measured, wrong: _Wrong) -> list[list[str]]:
+def _kinds(metric: Metric, examples: Sequence[Example], measured: Measured) -> list[list[str]]:
     """Return the kind of each answer, ``[repeat][example]``."""
+    expected = [example.expected for example in examples]
+    scores = rightness_by_repeat(measured, expected, metric).tolist()
+    malformed = malformed_answers(metric, measured, expected).tolist()
+    kinds: list[list[str]] = []
+    for predictions, *repeat in zip(measured.run.predictions, scores, malformed, strict=True):
+        completions = [prediction.completion for prediction in predictions]
+        kinds.append([_kind(metric, *answer) for answer in zip(completions, *repeat, strict=True)])
+    return kinds
 
-    def kind(score: float, completion: Completion | None, example: Example) -> str:
-        right = is_right(metric, score)
-        if right or (right is None and completion is not None):  # a graded metric may have no middle
-            return RIGHT
-        return _flaw(completion) or wrong(completion.text if completion is not None else "", example)
 
-    scores = rightness_by_repeat(one, [example.expected for example in examples], metric)
-    answers = [[prediction.completion for prediction in repeat] for repeat in one.run.predictions]
-    return [list(map(kind, *each, examples)) for each in zip(scores.tolist(), answers, strict=True)]
+def _kind(metric: Metric, completion: Completion | None, score: float, is_malformed: bool) -> str:
+    right = is_right(metric, score)
+    if right or (right is None and completion is not None):  # a graded metric may have no middle
+        return RIGHT
+    return _flaw(completion) or ("malformed" if is_malformed else "wrong")
+
+
+def malformed_answers(metric: Metric, measured: Measured, expected: Sequence[Any]) -> Bools:
+    """Return which answers of a model are malformed, shape ``(repeats, examples)``; a right one never is.
+
+    Free text that contains the whole expected output and more is malformed where a third of the
+    mistakes are: once it is a mistake like any other, often it is how this model answers.
+    """
+    mistakes: Bools = rightness_by_repeat(measured, expected, metric) != metric.best
+    malformed = np.zeros_like(mistakes)
+    longer = np.zeros_like(mistakes)
+    for repeat, row in np.argwhere(mistakes).tolist():
+        answer = measured.answers[repeat][row]
+        malformed[repeat, row] = metric.malformed(answer)
+        longer[repeat, row] = answer is not None and metric.adds_words(expected[row], answer)
+
+    if 3 * longer.sum() >= mistakes.sum():
+        malformed |= longer
+    return malformed
 
 
 def _flaw(completion: Completion | None) -> str | None:
@@ -100,42 +118,6 @@ def _flaw(completion: Completion | None) -> str | None:
     if completion.finish == "cut_off":
         return "cut_off"
     return None if text else "empty"
-
-
-def _kind_of_wrong(metric: Metric, examples: Sequence[Example], labels: LabelSet | None) -> _Wrong:
-    """Return a function that tells what is wrong with a whole answer to an example."""
-    several = metric.separator is not None
-    known = {label for one in examples for label in _several(metric, expected_text(one.expected))} if several else set()
-
-    @cache
-    def of_labels(text: str, expects_calls: bool, expects_json: bool) -> str:
-        if (expects_calls or metric.calls_tools) and (messages.calls_tool(text) or expects_calls):
-            return "wrong_call" if messages.calls_tool(text) else "no_call"
-        if several:
-            found = _several(metric, text)  # a wrong label is one of other examples
-            return "wrong_label" if found and known.issuperset(found) else "unknown_label"
-        if labels is not None:
-            if labels.of(text) is not None:
-                return "wrong_label"
-            wrapped = labels.reading.label(text) is None or labels.named_by(text) is not None
-            return "wrong_format" if wrapped else "unknown_label"
-        return "wrong_format" if expects_json and strict_json.json_or(text, _NO_JSON) is _NO_JSON else "wrong"
-
-    return lambda text, example: of_labels(
-        text, _expects_calls(example), strict_json.container_of(example.expected) is not None
-    )
-
-
-def _expects_calls(example: Example) -> bool:
-    try:
-        return bool(messages.canonical_calls(example.expected))
-    except ValueError:
-        return False
-
-
-def _several(metric: Metric, text: str) -> list[str]:
-    (found,) = metric.answers_read([text])
-    return [] if found is None else strict_json.parse_json(found)
 
 
 # --- labels --------------------------------------------------------------------------------------------------

@@ -92,6 +92,7 @@ def _facts(one: Progress, seconds: float) -> list[str]:
         f"{100 * one.right / one.scored:.0f} % right" if one.scored else "",
         f"{one.errors:,} failed" if one.errors else "",
         f"{text.excerpt(one.retrying, width=_FAILURE_WIDTH)}, retrying" if one.retrying else "",
+        f"{one.elsewhere:,} asked by another process" if one.elsewhere else "",
     ]
     if seconds >= 1 and asked > 0 and left:  # earlier it would be a guess
         rate = asked / seconds

@@ -5,27 +5,39 @@ import json
 import sqlite3
 import threading
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pytest_ftgate import clock
 from pytest_ftgate.errors import StoreError, Where, shown_path
 from pytest_ftgate.models import Completion, Prediction
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # version 1 has neither claims nor checksums, and is read as well
 
 _T = TypeVar("_T")
 _Work = Callable[[sqlite3.Connection], _T]
 
 _CHUNK = 800  # older SQLite builds take at most 999 parameters
-# SQLite itself waits this long for another process. Some "busy" errors (a switch of the journal mode, a recovery)
-# come without any wait, so the whole step is retried after a pause.
-_BUSY_S = 5.0
-_PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.4)
+# SQLite itself waits this long for another process. Some "busy" errors (a switch of the journal
+# mode, a recovery) come without any wait, so the whole step is retried after a pause.
+_BUSY_S = 0.1
+_PAUSE_S = 0.05
+
+PATIENCE_S = 30.0
+"""Seconds for which a step is retried while another process holds the file."""
+
+CLAIM_S = 20.0
+"""Seconds after which a claim ends that is not renewed: its process was killed, or hangs."""
+
+_HAND_OVER_S = 5.0  # for which answers are not deleted while other processes ask models
+_ROOM_TESTED = 100_000  # bytes that are written, and deleted, to see whether there is room
 
 _APPLICATION = 0x66746731  # in the file's header, by which no file of another program is taken for ours
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS predictions (key TEXT PRIMARY KEY, value TEXT NOT NULL, created_at REAL NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS claims (key TEXT PRIMARY KEY, owner TEXT NOT NULL, renewed_at REAL NOT NULL)",
     "CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT NOT NULL)",
     # Write even if nothing changes: this detects a file that only looks writable before a call is paid.
     f"PRAGMA application_id = {_APPLICATION}",
@@ -36,6 +48,7 @@ _SCHEMA = (
 _MOVE = "Move the file away (its answers are then asked for again)."
 _ROOM = "Check the space, the quota and the permissions of its disk (stored answers are kept)."
 _WRITABLE = "Make the folder writable, or set another one with ini ftgate_state."
+_MOVE_FOLDER = "Move the folder away, or set another one with ini ftgate_state."
 _READ_ONLY = "answers cannot be stored here"
 _DAMAGED = "this is not a sound file of stored answers"
 # Matched by SQLite's texts, which have not changed for decades: Python has its error codes only since 3.11.
@@ -48,6 +61,11 @@ _CAUSES = (
 )
 _FACTS = tuple(field.name for field in dataclasses.fields(Completion))
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+_CHECKSUM = ',"crc32":'
+
+
+class BusyError(StoreError):
+    """Another process holds the file."""
 
 
 class Store:
@@ -67,29 +85,98 @@ class Store:
         self._connection: sqlite3.Connection | None = None
         self._refusal: str | None = None
 
-    def get(self, keys: Sequence[str], *, newer_than: float = float("-inf")) -> dict[str, Prediction]:
+    def get(
+        self,
+        keys: Sequence[str],
+        *,
+        newer_than: float = float("-inf"),
+        patience_s: float = PATIENCE_S,
+    ) -> dict[str, Prediction]:
         """Return the predictions that are stored, by key; those made before ``newer_than`` count as absent."""
+        select = "SELECT key, value, created_at FROM predictions WHERE created_at >= ? AND key IN"
 
-        def found(connection: sqlite3.Connection) -> dict[str, Prediction]:
+        def read(connection: sqlite3.Connection) -> dict[str, Prediction]:
             rows: list[tuple[str, str, float]] = []
             for start in range(0, len(keys), _CHUNK):
                 chunk = keys[start : start + _CHUNK]
-                select = "SELECT key, value, created_at FROM predictions WHERE created_at >= ? AND key IN"
-                rows += connection.execute(f"{select} ({','.join('?' * len(chunk))})", (newer_than, *chunk))
+                places = ",".join("?" * len(chunk))
+                rows += connection.execute(f"{select} ({places})", (newer_than, *chunk))
             return {row[0]: self._prediction(*row) for row in rows}
 
-        return self._patiently(found) if keys else {}
+        return self._patiently(read, patience_s) if keys else {}
 
-    def put(self, predictions: Sequence[Prediction]) -> None:
-        """Keep predictions, all or none, in place of older ones; with none, check that some could be kept."""
-        rows = [(p.key, _value(p), p.created_at) for p in predictions]
-        self._write("INSERT OR REPLACE INTO predictions VALUES (?, ?, ?)", rows)
+    def put(self, predictions: Sequence[Prediction], *, patience_s: float = PATIENCE_S) -> None:
+        """Keep predictions, all or none, in place of older ones. What was claimed is free again."""
+        rows = [(p.key, encoded(p), p.created_at) for p in predictions]
+        keys = [(p.key,) for p in predictions]
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.executemany("INSERT OR REPLACE INTO predictions VALUES (?, ?, ?)", rows)
+            connection.executemany("DELETE FROM claims WHERE key = ?", keys)
+
+        self._write(write, patience_s)
+
+    def check_room(self) -> None:
+        """Raise :class:`StoreError` if no answer could be stored, before one is paid for."""
+        self.keep_note("room", "x" * _ROOM_TESTED)
+        self._write(lambda connection: connection.execute("DELETE FROM notes WHERE name = 'room'"))
+
+    def claim(self, keys: Sequence[str], owner: str, *, patience_s: float = PATIENCE_S) -> set[str]:
+        """Claim questions, which no other owner then asks, and return the keys that are claimed.
+
+        A claim lasts until the answer is put, its owner releases all claims, or has not renewed
+        them for ``CLAIM_S`` seconds. In memory no other process looks, and nothing is claimed.
+        """
+        if not self.persistent:
+            return set(keys)
+
+        # All processes of a machine share this clock, and nobody sets it. After a restart it begins
+        # anew, so that a claim may seem to come from the future.
+        now = clock.monotonic()
+        expired = "DELETE FROM claims WHERE renewed_at NOT BETWEEN ? AND ?"
+        rows = [(key, owner, now) for key in (*keys, owner)]  # its own name: it is asking
+
+        def write(connection: sqlite3.Connection) -> set[str]:
+            connection.execute(expired, (now - CLAIM_S, now + CLAIM_S))
+            connection.executemany("INSERT OR IGNORE INTO claims VALUES (?, ?, ?)", rows)
+            claims = connection.execute("SELECT key FROM claims WHERE owner = ?", (owner,))
+            return {key for (key,) in claims}
+
+        return self._write(write, patience_s).intersection(keys)
+
+    def _is_in_use(self) -> bool:
+        """Return whether a process is asking models."""
+        now = clock.monotonic()
+        select = "SELECT 1 FROM claims WHERE renewed_at BETWEEN ? AND ?"
+        times = (now - CLAIM_S, now + CLAIM_S)
+        row = self._patiently(lambda connection: connection.execute(select, times).fetchone())
+        return row is not None
+
+    def renew(self, owner: str, *, patience_s: float = PATIENCE_S) -> None:
+        """Renew all claims of an owner."""
+        update = "UPDATE claims SET renewed_at = ? WHERE owner = ?"
+        now = clock.monotonic()
+        self._write(lambda connection: connection.execute(update, (now, owner)), patience_s)
+
+    def release(self, owner: str, *, patience_s: float = PATIENCE_S) -> None:
+        """Give up all claims of an owner."""
+        delete = "DELETE FROM claims WHERE owner = ?"
+        self._write(lambda connection: connection.execute(delete, (owner,)), patience_s)
 
     def drop(self, keys: Sequence[str]) -> None:
-        """Delete the predictions of these keys."""
-        found = self.get(keys)
-        if found:
-            self._write("DELETE FROM predictions WHERE key = ?", [(key,) for key in found])
+        """Delete the predictions of these keys.
+
+        Another process may be about to look them up: a run that is going on gets a few seconds.
+        """
+        rows = [(key,) for key in self.get(keys)]
+        if not rows:
+            return
+
+        ends_at = clock.monotonic() + _HAND_OVER_S
+        while self._is_in_use() and clock.monotonic() < ends_at:
+            time.sleep(_PAUSE_S)
+        delete = "DELETE FROM predictions WHERE key = ?"
+        self._write(lambda connection: connection.executemany(delete, rows))
 
     def note(self, name: str) -> str | None:
         """Return the text of this name."""
@@ -102,7 +189,8 @@ class Store:
 
     def keep_note(self, name: str, text: str) -> None:
         """Keep a text, replacing an older one; it is on disk when this returns."""
-        self._write("INSERT OR REPLACE INTO notes VALUES (?, ?)", [(name, text)])
+        insert = "INSERT OR REPLACE INTO notes VALUES (?, ?)"
+        self._write(lambda connection: connection.execute(insert, (name, text)))
 
     def close(self) -> None:
         """Close the file; the next use opens it again. A store in memory is emptied.
@@ -119,34 +207,45 @@ class Store:
         if self._connection is not None:
             self._connection.close()
 
-    def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Execute a statement for all rows, in one exclusive transaction."""
+    def _write(self, work: _Work[_T], patience_s: float = PATIENCE_S) -> _T:
+        """Do work that changes the file, in one exclusive transaction."""
 
-        def write(connection: sqlite3.Connection) -> None:
+        def write(connection: sqlite3.Connection) -> _T:
             if self._refusal is not None:
                 raise self._error(_READ_ONLY, self._refusal, _WRITABLE)
-            _in_transaction(connection, lambda: connection.executemany(statement, rows))
+            return _in_transaction(connection, work)
 
-        self._patiently(write)
+        return self._patiently(write, patience_s)
 
-    def _patiently(self, work: _Work[_T]) -> _T:
-        """Work on the open file, again where another process holds it; errors of SQLite are ours from here on."""
+    def _patiently(self, work: _Work[_T], patience_s: float = PATIENCE_S) -> _T:
+        """Work on the open file, again while another process holds it.
+
+        Raises:
+            BusyError: another process has held the file for ``patience_s`` seconds.
+            StoreError: SQLite cannot do it.
+        """
+        ends_at = clock.monotonic() + patience_s
         with self._lock:
-            for pause_s in (*_PAUSES_S, None):
+            while True:
                 try:
                     if self._connection is None:
                         self._connection = self._open()
                     return work(self._connection)
                 except sqlite3.Error as error:
-                    if pause_s is None or not _says(error, ("locked",)):
-                        what, cure = next((what, cure) for parts, what, cure in _CAUSES if _says(error, parts))
-                        raise self._error(what, f"SQLite says: {error}", cure) from error
-                    time.sleep(pause_s)
-        raise AssertionError
+                    is_locked = _says(error, ("locked",))
+                    if not is_locked or clock.monotonic() >= ends_at:
+                        causes = ((what, cure) for parts, what, cure in _CAUSES if _says(error, parts))
+                        what, cure = next(causes)
+                        failure = BusyError if is_locked else StoreError
+                        raise self._error(what, f"SQLite says: {error}", cure, failure) from error
+                time.sleep(_PAUSE_S)
 
     def _open(self) -> sqlite3.Connection:
         if self._path is None:
             return self._made(":memory:")
+        if self._path.is_dir():
+            what = "a folder stands where the file of stored answers belongs"
+            raise self._error(what, None, _MOVE_FOLDER)
         uri = self._path.absolute().as_uri()
         try:
             _make_folder(self._path.parent)
@@ -168,7 +267,7 @@ class Store:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
-            _in_transaction(connection, lambda: [connection.execute(one) for one in _SCHEMA])
+            _in_transaction(connection, _make_tables)
         except BaseException:
             connection.close()
             raise
@@ -180,7 +279,7 @@ class Store:
         try:
             asked = "SELECT count(*) FROM sqlite_master", "PRAGMA application_id", "PRAGMA user_version"
             tables, application, version = (connection.execute(one).fetchone()[0] for one in asked)
-            if tables and (application != _APPLICATION or version < SCHEMA_VERSION):
+            if tables and (application != _APPLICATION or version < 1):
                 raise self._damaged("it holds tables of something else")
             if version > SCHEMA_VERSION:
                 what = "the stored answers were written by a newer pytest-ftgate"
@@ -193,8 +292,9 @@ class Store:
 
     def _prediction(self, key: str, value: str, created_at: float) -> Prediction:
         try:
-            facts = json.loads(value)
-            latency_s, busy_s = facts.pop("measured_s", None), facts.pop("busy_s", None)
+            facts = _decoded(key, value)
+            latency_s = facts.pop("measured_s", None)
+            busy_s = facts.pop("busy_s", None)
             completion = Completion(**facts)
             if not isinstance(completion.text, str):
                 raise TypeError("its text is not a string")
@@ -206,41 +306,72 @@ class Store:
         """Return the error for content that this version cannot have written."""
         return self._error(_DAMAGED, what, _MOVE)
 
-    def _error(self, what: str, evidence: str, cure: str) -> StoreError:
+    def _error(
+        self,
+        what: str,
+        evidence: str | None,
+        cure: str,
+        failure: type[StoreError] = StoreError,
+    ) -> StoreError:
         place = "stored answers in memory" if self._path is None else shown_path(self._path)
-        return StoreError(what, where=Where(place), evidence=evidence, cure=cure)
+        return failure(what, where=Where(place), evidence=evidence, cure=cure)
 
 
-def _value(prediction: Prediction) -> str:
-    """Return the answer as JSON, without what is absent."""
+def encoded(prediction: Prediction) -> str:
+    """Return the answer as JSON with a checksum, without what is absent.
+
+    Raises:
+        TypeError, ValueError: JSON cannot hold one of its facts.
+    """
     completion = prediction.completion
     assert completion is not None  # missing answers are not stored
     facts = {name: getattr(completion, name) for name in _FACTS}
     facts |= {"measured_s": prediction.latency_s, "busy_s": prediction.busy_s}
     if completion.finish == "stop":
         del facts["finish"]
-    return _encode({name: value for name, value in facts.items() if value is not None})
+    body = _encode({name: value for name, value in facts.items() if value is not None})
+    return f"{body[:-1]}{_CHECKSUM}{_checksum(prediction.key, body[:-1])}}}"
+
+
+def _decoded(key: str, value: str) -> dict[str, Any]:
+    """Return the facts of a stored answer. Raise :class:`ValueError` if they were damaged."""
+    facts: dict[str, Any] = json.loads(value)
+    checksum = facts.pop("crc32", None)  # answers of version 1 have none
+    if checksum is not None and checksum != _checksum(key, value.rpartition(_CHECKSUM)[0]):
+        raise ValueError("its checksum is another one")
+    return facts
+
+
+def _checksum(key: str, body: str) -> int:
+    return zlib.crc32(f"{key}{body}".encode())
 
 
 def _make_folder(folder: Path) -> None:
-    """Create the folder and keep it out of version control; an existing folder is left alone."""
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
-        return
-    (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+    """Create the folder, and keep an empty one out of version control.
+
+    A process that is killed in between leaves an empty folder, which the next one completes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if not any(folder.iterdir()):
+        (folder / ".gitignore").write_text("*\n", encoding="utf-8")
 
 
-def _in_transaction(connection: sqlite3.Connection, work: Callable[[], object]) -> None:
+def _make_tables(connection: sqlite3.Connection) -> None:
+    for statement in _SCHEMA:
+        connection.execute(statement)
+
+
+def _in_transaction(connection: sqlite3.Connection, work: _Work[_T]) -> _T:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        work()
+        value = work(connection)
         connection.execute("COMMIT")
     except BaseException:
         # SQLite has already rolled back after a full disk.
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+    return value
 
 
 def _says(error: Exception, parts: tuple[str, ...]) -> bool:

@@ -1,15 +1,17 @@
 """Compare two models on the same examples; the kind of metric and the groups choose the method.
 
-All functions take the scores of baseline and candidate on the same examples (repeats are averaged before), and
-``asked``, the fields of :class:`~pytest_ftgate.statistics.evidence.Question`. They raise :class:`ValueError` if the
-arguments do not fit together, a score is NaN or outside its range, or the metric is undefined for all answers together.
+All functions take the scores of baseline and candidate on the same examples (repeats are averaged
+before), and ``asked``, the fields of :class:`~pytest_ftgate.statistics.evidence.Question`. They
+raise :class:`ValueError` if the arguments do not fit together, a score is NaN or outside its range,
+or the metric is undefined for all answers together.
 """
 
 import math
-from collections.abc import Callable, Hashable, Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,35 +20,124 @@ from pytest_ftgate.statistics import exact, graded, jackknife, planning
 from pytest_ftgate.statistics.arrays import Bools, Codes, Floats
 from pytest_ftgate.statistics.evidence import Comparison, Question, bound, reaches, weigh
 from pytest_ftgate.statistics.graded import Sample
-from pytest_ftgate.statistics.groups import group_codes, group_sizes, sign_flip_p_value, too_few
+from pytest_ftgate.statistics.groups import (
+    chance_of_none_lost,
+    group_codes,
+    group_sizes,
+    sign_flip_p_value,
+    too_few,
+)
 from pytest_ftgate.statistics.set_level import PooledCounts, SetCounts, same_examples
 
-_FARTHEST = 1_000.0  # standard errors between a gain and its bound: few groups reach no p-value at a high confidence
+Groups: TypeAlias = Iterable[Hashable] | None
+
+_ROUNDING = 1e-9
+# Standard errors between a gain and its bound: few groups reach no p-value at a high confidence.
+_FARTHEST = 1_000.0
+
+
+class Test(ABC):
+    """Test a gain; all values are in the metric's unit."""
+
+    @property
+    @abstractmethod
+    def method(self) -> str:
+        """Return the name and the source of the test."""
+
+    @property
+    @abstractmethod
+    def error(self) -> float:
+        """Return the standard error of the gain."""
+
+    @abstractmethod
+    def p_value(self, target: float) -> float:
+        """Return the one-sided p-value of "the real gain is at most ``target``"."""
+
+    @abstractmethod
+    def bounds(self) -> tuple[float, float]:
+        """Return the one-sided bounds of the gain at the confidence of the question."""
+
+    @abstractmethod
+    def needed(self, target: float) -> int | None:
+        """Return how many examples would show a gain above ``target``; None if no number would."""
+
+
+# --- single examples ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Finding:
-    """The result of a method.
+class ExactTest(Test):
+    """The exact test of right and wrong answers."""
+
+    wins: int
+    losses: int
+    n: int
+    question: Question
+
+    @property
+    def method(self) -> str:
+        return exact.METHOD
+
+    @property
+    def error(self) -> float:
+        gain = (self.wins - self.losses) / self.n
+        variance = (self.wins + self.losses) / self.n - gain**2
+        return math.sqrt(max(variance, 0.0) / self.n)
+
+    def p_value(self, target: float) -> float:
+        confidence = self.question.confidence
+        return exact.exact_p(self.wins, self.losses, self.n, margin=target, confidence=confidence)
+
+    def bounds(self) -> tuple[float, float]:
+        alpha = self.question.alpha
+        lower = exact.exact_lower(self.wins, self.losses, self.n, alpha)
+        return lower, -exact.exact_lower(self.losses, self.wins, self.n, alpha)
+
+    def needed(self, target: float) -> int | None:
+        confidence = self.question.confidence
+        return planning.needed_right_wrong(self.wins, self.losses, self.n, target, confidence)
+
+
+@dataclass(frozen=True)
+class GaffkeTest(Test):
+    """Gaffke's test of bounded differences.
 
     Attributes:
-        method: name and source.
-        p_value: returns the one-sided p-value of "the real gain is at most this".
-        bounds: returns the one-sided bounds at the confidence of the question, in the metric's unit.
-        needed: returns the number of examples that would show a gain above a target; None if no number would.
-        error: the standard error of the gain, in the metric's unit.
-        with_one_lost: the finding if one more group were lost whole; None without groups.
+        sample: the differences, in multiples of ``unit``.
+        opposite: the differences with the opposite sign, for the upper bound.
+        unit: the size of a difference of 1 in the metric's unit.
+        size: the number of examples per difference.
     """
 
-    method: str
-    p_value: Callable[[float], float]
-    bounds: Callable[[], tuple[float, float]]
-    needed: Callable[[float], int | None]
-    error: float
-    with_one_lost: "Finding | None" = None
+    sample: Sample
+    opposite: Sample
+    unit: float
+    question: Question
+    size: float = 1.0
+
+    @property
+    def method(self) -> str:
+        return graded.METHOD
+
+    @property
+    def error(self) -> float:
+        return self.sample.spread * self.unit / math.sqrt(float(self.sample.counts.sum()))
+
+    def p_value(self, target: float) -> float:
+        return graded.graded_p_value(self.sample, target / self.unit)
+
+    def bounds(self) -> tuple[float, float]:
+        lower = graded.graded_lower(self.sample, self.question.alpha)
+        opposite = graded.graded_lower(self.opposite, self.question.alpha)
+        return lower * self.unit, -opposite * self.unit
+
+    def needed(self, target: float) -> int | None:
+        confidence = self.question.confidence
+        differences = planning.needed_graded(self.sample, target / self.unit, confidence)
+        return None if differences is None else math.ceil(differences * self.size)
 
 
-Found: TypeAlias = "tuple[Finding | None, str | None]"
-"""The result of a method, None if none applies; and a remark for the reader."""
+# --- units of a jackknife -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -60,8 +151,8 @@ class Units:
         after: the same of the candidate's score.
         examples: number of examples in all units.
         name: "example" or "group".
-        owned: what the answers of the baseline, and those of the candidate, contribute in each unit, ``(units,)``; None
-            if the loss of a whole unit is to be ruled out.
+        contributions: what the answers of the baseline, and those of the candidate, contribute in each unit,
+            ``(units,)``; None if the loss of a whole unit is to be ruled out.
     """
 
     gain: float
@@ -70,37 +161,59 @@ class Units:
     after: Floats
     examples: int
     name: str
-    owned: tuple[Floats, Floats] | None = None
+    contributions: tuple[Floats, Floats] | None = None
 
     @classmethod
-    def of_mean(cls, differences: Floats, codes: Codes, scale: float) -> "Units":
-        """Return the groups of differences ``(n,)`` as units.
-
-        Each difference is at most ``scale`` in size; an infinite scale counts as 1.
-        """
+    def of_mean(cls, differences: Floats, codes: Codes, unit: float) -> "Units":
+        """Return the groups of differences ``(n,)`` as units; a difference is at most ``unit`` in size."""
         n = len(differences)
-        weights = group_sizes(codes) / n * (scale if math.isfinite(scale) else 1.0)
+        weights = group_sizes(codes) / n * unit
         left_out = jackknife.means_without_a_group(differences, codes)
         return cls(float(differences.mean()), left_out, weights, weights, n, "group")
 
     @classmethod
-    def of_set(cls, baseline: SetCounts, candidate: SetCounts, gain: float, codes: Codes | None) -> "Units":
+    def of_set(cls, baseline: SetCounts, candidate: SetCounts, codes: Codes | None) -> "Units":
         """Return the examples of a metric of the whole set as units; with ``codes``, ``(n,)``, the groups."""
-        without = [arm.values_without(codes) for arm in (baseline, candidate)]
-        before, after = (arm.weights(codes) for arm in (baseline, candidate))
-        return cls(gain, without[1] - without[0], before, after, len(baseline), "example" if codes is None else "group")
+        gain = candidate.value - baseline.value
+        left_out = candidate.values_without(codes) - baseline.values_without(codes)
+        name = "example" if codes is None else "group"
+        return cls(gain, left_out, baseline.weights(codes), candidate.weights(codes), len(baseline), name)
 
     @property
     def weights(self) -> Floats:
         """Return the weights of the units, ``(units,)``: not negative, and equal if all are 0."""
-        found: Floats = np.maximum(self.before, 0) + np.maximum(self.after, 0)
-        return found if found.any() else found + 1
+        weights: Floats = np.maximum(self.before, 0) + np.maximum(self.after, 0)
+        return weights if weights.any() else weights + 1
 
     @property
     def opposite(self) -> "Units":
         """Return the units with both models swapped, for upper bounds."""
-        owned = self.owned and self.owned[::-1]
-        return Units(-self.gain, -self.left_out, self.after, self.before, self.examples, self.name, owned)
+        swapped = self.contributions and self.contributions[::-1]
+        return Units(-self.gain, -self.left_out, self.after, self.before, self.examples, self.name, swapped)
+
+    @property
+    def estimate(self) -> jackknife.Estimate:
+        """Return the gain with its standard error."""
+        return jackknife.jackknife(self.gain, self.left_out, self.weights)
+
+    @property
+    def pseudo_values(self) -> Floats:
+        """Return Tukey's pseudo-values, ``(units,)``, whose mean is about the gain.
+
+        Source: J. W. Tukey, Annals of Mathematical Statistics 29 (1958) 614.
+        """
+        n = len(self.left_out)
+        values: Floats = n * self.gain - (n - 1) * self.left_out
+        return values
+
+    @property
+    def undefined(self) -> str | None:
+        """Return why the metric is undefined without one unit or with one unit wrong; None if it is defined."""
+        if not math.isfinite(self.left_out.sum()):
+            return f"the metric is undefined with one {self.name} left out"
+        if not math.isfinite(self.before.sum() + self.after.sum()):
+            return "the metric is undefined with one more wrong answer"
+        return None
 
     def totals(self, target: float) -> Floats:
         """Return by how much each unit exceeds ``target``, summed over its examples, shape ``(units,)``.
@@ -108,141 +221,195 @@ class Units:
         For other metrics than means this is the linear part of the gain.
         """
         share = self.weights / self.weights.sum()
-        found: Floats = self.examples * ((self.gain - self.left_out) * (1 - share) + (self.gain - target) * share)
-        return found
+        excess = (self.gain - self.left_out) * (1 - share) + (self.gain - target) * share
+        totals: Floats = self.examples * excess
+        return totals
 
-    def with_one_lost(self, unit: float) -> Sample:
-        """Return Tukey's pseudo-values, whose mean is about the gain, with the loss of a whole unit as the worst value.
+    def heaviest_loss(self) -> float:
+        """Return the fall of the gain if a unit that no example shows were lost whole: the heaviest one.
 
-        That unit is the heaviest, such as an example of a rare label in macro averages or the largest group, since all
-        losses that were not seen may be of its kind. In ratios of pooled counts only the share of it that the baseline
-        has right can be lost: its share in the unit to which a random one of its right counts belongs. ``unit`` is the
-        size of a difference of 1 in the metric's unit.
-
-        Source of the pseudo-values: J. W. Tukey, Annals of Mathematical Statistics 29 (1958) 614. Their combination
-        with Gaffke's bound is our own.
+        It is heavy such as an example of a rare label in macro averages, since all losses that were not seen may be
+        of its kind. In ratios of pooled counts only the share of it that the baseline has right can be lost: its
+        share in the unit to which a random one of its right counts belongs.
         """
-        pieces, lost = len(self.left_out), float(self.after.max())
-        values = (pieces * self.gain - (pieces - 1) * self.left_out) / unit
-        if self.owned is not None and (owned := self.owned[0]).any():
-            right = np.divide(owned, self.before, out=np.zeros_like(owned), where=self.before > 0)
-            lost = float(self.before.max() * (owned @ right) / owned.sum())
-        return Sample.of(values, min(-pieces * lost / unit, float(values.min())))
+        if self.contributions is None or not self.contributions[0].any():
+            return float(self.after.max())
+        right = self.contributions[0]
+        share = np.divide(right, self.before, out=np.zeros_like(right), where=self.before > 0)
+        return float(self.before.max() * (right @ share) / right.sum())
+
+    def with_one_lost(self, loss: float, unit: float) -> Sample:
+        """Return the pseudo-values in multiples of ``unit``, with the loss of a whole unit as the worst value.
+
+        Their combination with Gaffke's bound is our own.
+        """
+        values = self.pseudo_values / unit
+        return Sample.of(values, min(-len(values) * loss / unit, float(values.min())))
+
+
+@dataclass(frozen=True)
+class JackknifeTest(Test):
+    """Student's t with the jackknife's standard error."""
+
+    units: Units
+    question: Question
 
     @property
-    def undefined(self) -> str | None:
-        """Return why the metric is undefined without one unit or with one unit wrong; None if it is defined."""
-        if not math.isfinite(self.left_out.sum()):
-            return f"the metric is undefined with one {self.name} left out"
-        defined = math.isfinite(self.before.sum() + self.after.sum())
-        return None if defined else "the metric is undefined with one more wrong answer"
+    def method(self) -> str:
+        return jackknife.METHOD
+
+    @cached_property
+    def estimate(self) -> jackknife.Estimate:
+        return self.units.estimate
+
+    @property
+    def error(self) -> float:
+        return self.estimate.standard_error
+
+    def p_value(self, target: float) -> float:
+        return self.estimate.p_value(target)
+
+    def bounds(self) -> tuple[float, float]:
+        width = self.estimate.half_width(self.question.alpha)
+        return self.units.gain - width, self.units.gain + width
+
+    def needed(self, target: float) -> int | None:
+        n = self.units.examples
+        confidence = self.question.confidence
+        return planning.needed_by_error(n, self.units.gain, self.error, target, confidence)
 
 
-def by_exact_test(wins: int, losses: int, n: int, question: Question) -> Finding:
-    """Apply the exact test to right and wrong answers."""
-    alpha, confidence = question.alpha, question.confidence
-    return Finding(
-        exact.METHOD,
-        lambda target: exact.exact_p(wins, losses, n, margin=target, confidence=confidence),
-        lambda: (exact.exact_lower(wins, losses, n, alpha), -exact.exact_lower(losses, wins, n, alpha)),
-        lambda target: planning.needed_right_wrong(wins, losses, n, target, confidence),
-        math.sqrt(max((wins + losses) / n - ((wins - losses) / n) ** 2, 0.0) / n),
-    )
+@dataclass(frozen=True)
+class GroupTest(JackknifeTest):
+    """Student's t of groups, and the sign flips of their totals: the larger p-value.
 
+    For a gain Student's t is corrected for skewness; for a drop the test with a lost group takes care of it.
 
-def by_gaffke(sample: Sample, opposite: Sample, unit: float, question: Question, *, size: float = 1.0) -> Finding:
-    """Apply Gaffke's test to bounded differences; ``opposite`` has them with the opposite sign, for the upper bound.
-
-    ``unit`` is the size of a difference of 1 in the metric's unit, and ``size`` the number of examples per difference.
+    Attributes:
+        unit: the size of a difference of 1 in the metric's unit.
     """
 
-    def needed(target: float) -> int | None:
-        differences = planning.needed_graded(sample, target / unit, question.confidence)
-        return None if differences is None else math.ceil(differences * size)
+    unit: float
 
-    def bounds() -> tuple[float, float]:
-        lower, upper = (graded.graded_lower(one, question.alpha) * unit for one in (sample, opposite))
-        return lower, -upper
+    @property
+    def method(self) -> str:
+        return jackknife.GROUP_METHOD
 
-    error = sample.spread * unit / math.sqrt(float(sample.counts.sum()))
-    return Finding(graded.METHOD, lambda target: graded.graded_p_value(sample, target / unit), bounds, needed, error)
+    def p_value(self, target: float) -> float:
+        by_student = self.estimate.p_value(target)
+        if self.question.margin >= 0:
+            by_student = self.estimate.corrected_p_value(target)
+        return max(by_student, sign_flip_p_value(self.units.totals(target)))
+
+    def bounds(self) -> tuple[float, float]:
+        opposite = replace(self, units=self.units.opposite)
+        return self._lower(), -opposite._lower()
+
+    def _lower(self) -> float:
+        gain = self.units.gain
+        alpha = self.question.alpha
+        step = self.error / 4 or self.unit / 1_000
+        return bound(
+            self.p_value,
+            alpha=alpha,
+            guess=gain - self.estimate.half_width(alpha),
+            step=step,
+            lowest=gain - max(_FARTHEST * self.error, 2 * self.unit),
+            highest=gain + self.error,
+        )
 
 
-def with_one_lost(units: Units, unit: float, question: Question) -> Finding:
-    """Apply Gaffke's bound to pseudo-values, with the loss of a whole unit as the worst value."""
-    size = units.examples / len(units.left_out)
-    return by_gaffke(units.with_one_lost(unit), units.opposite.with_one_lost(unit), unit, question, size=size)
+@dataclass(frozen=True)
+class LostGroupTest(Test):
+    """Gaffke's test of groups for a drop, with the loss of a whole group counted as if it had been seen.
 
+    That group is as heavy as makes the test agree with the largest chance that none of the groups that are there is
+    lost, where losses cost the drop on average.
 
-def by_left_out(units: Units, question: Question, *, beside: Finding | None = None) -> Found:
-    """Apply the jackknife, for groups also the sign-flip test, and combine it with the finding ``beside``.
-
-    If leaving out units changes nothing, no gain is shown, and the other finding alone can rule out a drop. For a gain
-    of groups Student's t is corrected for skewness; for a drop Gaffke's bound with a lost group takes care of it.
+    Attributes:
+        unit: the size of a difference of 1 in the metric's unit.
     """
-    found = jackknife.jackknife(units.gain, units.left_out, units.weights)
-    error, grouped = found.standard_error, units.name == "group"
-    if error == 0:
-        note = f"no bound: leaving out any {units.name} does not change the gain"
-        return (None, note) if question.margin >= 0 or beside is None else (beside, None)
-    width = found.half_width(question.alpha)
 
-    def p_value(found: jackknife.Jackknife, units: Units, target: float) -> float:
-        student = found.p_value(target, corrected=grouped and question.margin >= 0)
-        return max(student, sign_flip_p_value(units.totals(target))) if grouped else student
+    units: Units
+    unit: float
+    question: Question
 
-    def lower(found: jackknife.Jackknife, units: Units) -> float:
-        if not grouped:
-            return found.estimate - width
-        lowest, highest = found.estimate - _FARTHEST * error, found.estimate + error
-        ends = {"guess": found.estimate - width, "step": error / 4, "lowest": lowest, "highest": highest}
-        return bound(partial(p_value, found, units), alpha=question.alpha, **ends)
+    @property
+    def method(self) -> str:
+        return graded.METHOD
 
-    opposite = replace(found, estimate=-found.estimate, skewness=-found.skewness)
-    own = Finding(
-        jackknife.GROUP_METHOD if grouped else jackknife.METHOD,
-        partial(p_value, found, units),
-        lambda: (lower(found, units), -lower(opposite, units.opposite)),
-        lambda target: planning.needed_by_error(units.examples, units.gain, error, target, question.confidence),
-        error,
-    )
-    return own if beside is None else more_cautious(own, beside), None
+    @property
+    def error(self) -> float:
+        sample = self._sample(self.units.gain)
+        return sample.spread * self.unit / math.sqrt(float(sample.counts.sum()))
+
+    def p_value(self, target: float) -> float:
+        return graded.graded_p_value(self._sample(target), target / self.unit)
+
+    def bounds(self) -> tuple[float, float]:
+        opposite = replace(self, units=self.units.opposite)
+        return self._lower(), -opposite._lower()
+
+    def needed(self, target: float) -> int | None:
+        confidence = self.question.confidence
+        number = planning.needed_graded(self._sample(target), target / self.unit, confidence)
+        size = self.units.examples / len(self.units.left_out)
+        return None if number is None else math.ceil(number * size)
+
+    def _sample(self, target: float) -> Sample:
+        """Return the sample of groups, with the lost one, that is tested against ``target``."""
+        weights = self.units.after
+        loss = float(weights.max())
+        drop = self.units.gain - target
+        if drop > 0 and loss > 0:
+            n = len(weights)
+            chance = chance_of_none_lost(weights, drop)
+            loss = drop / n / (1 - chance ** (1 / n))
+        return self.units.with_one_lost(loss, self.unit)
+
+    def _lower(self) -> float:
+        heaviest = self._sample(self.units.gain)
+        alpha = self.question.alpha
+        return bound(
+            self.p_value,
+            alpha=alpha,
+            guess=graded.graded_lower(heaviest, alpha) * self.unit,
+            step=max(self.error, self.unit / 1_000) / 4,
+            lowest=heaviest.worst * self.unit,
+            highest=max(float(heaviest.values.max()), heaviest.worst) * self.unit,
+        )
 
 
-def of_groups(groups: Units, ungrouped: Finding | None, unit: float, question: Question) -> Found:
-    """Apply the tests of groups, beside the method without groups or, for negative margins, a lost group."""
-    unknown = too_few(groups.weights) or groups.undefined
-    if unknown is not None:
-        return None, unknown
-    lost = with_one_lost(groups, unit, question) if math.isfinite(unit) else None
-    beside = lost if question.margin < 0 and lost is not None else ungrouped
-    found, note = by_left_out(groups, question, beside=beside)
-    return found and replace(found, with_one_lost=lost), note or f"{len(groups.left_out)} groups"
+@dataclass(frozen=True)
+class CautiousTest(Test):
+    """The combination of two tests: the larger p-value and the wider bounds."""
 
+    first: Test
+    second: Test
 
-def more_cautious(first: Finding, second: Finding) -> Finding:
-    """Return the combination of two findings: the larger p-value and the wider bounds."""
+    @property
+    def method(self) -> str:
+        return f"{self.first.method}, and {self.second.method}; the more cautious counts"
 
-    def needed(target: float) -> int | None:
-        one, other = first.needed(target), second.needed(target)
-        return None if one is None or other is None else max(one, other)
+    @property
+    def error(self) -> float:
+        return max(self.first.error, self.second.error)
 
-    def bounds() -> tuple[float, float]:
-        (low, high), (lower, higher) = first.bounds(), second.bounds()
+    def p_value(self, target: float) -> float:
+        return max(self.first.p_value(target), self.second.p_value(target))
+
+    def bounds(self) -> tuple[float, float]:
+        low, high = self.first.bounds()
+        lower, higher = self.second.bounds()
         return min(low, lower), max(high, higher)
 
-    return Finding(
-        f"{first.method}, and {second.method}; the more cautious counts",
-        lambda target: max(first.p_value(target), second.p_value(target)),
-        bounds,
-        needed,
-        max(first.error, second.error),
-    )
+    def needed(self, target: float) -> int | None:
+        numbers = [self.first.needed(target), self.second.needed(target)]
+        known = [number for number in numbers if number is not None]
+        return max(known) if len(known) == len(numbers) else None
 
 
-Groups = Iterable[Hashable] | None
-NO_BOUNDS = "the metric has no bounds, so rare large losses cannot be ruled out"
-_ROUNDING = 1e-9
+# --- the comparisons ----------------------------------------------------------------------------------------
 
 
 def compare_right_wrong(
@@ -254,16 +421,17 @@ def compare_right_wrong(
     :mod:`~pytest_ftgate.statistics.exact`. Other shares are graded scores. With groups it is the more cautious of the
     exact test and the tests of groups, because these alone pass too often if few answers differ.
     """
-    question, differences = Question(**asked), _differences(baseline.astype(float), candidate.astype(float), 0.0, 1.0)
-    whole, n = np.rint(differences), len(differences)
+    question = Question(**asked)
+    differences = _differences(baseline.astype(float), candidate.astype(float), 0.0, 1.0)
+    whole = np.rint(differences)
     if not np.allclose(differences, whole, rtol=0, atol=_ROUNDING):
         return _compare_graded(differences, 1.0, question, groups)
-    wins, losses, codes = int((whole > 0).sum()), int((whole < 0).sum()), group_codes(groups, n)
-    finding = by_exact_test(wins, losses, n, question)
-    found: Found = finding, None
-    if codes is not None:
-        found = of_groups(Units.of_mean(whole, codes, 1.0), finding, 1.0, question)
-    return _comparison(question, whole, found, gain=Fraction(wins - losses, n), width=1.0)
+
+    n = len(differences)
+    wins = int((whole > 0).sum())
+    losses = int((whole < 0).sum())
+    alone = ExactTest(wins, losses, n, question)
+    return _compare_means(whole, Fraction(wins - losses, n), alone, 1.0, question, groups)
 
 
 def compare_graded(
@@ -273,24 +441,36 @@ def compare_graded(
 
     The method is Gaffke's bound, which also holds if large losses are rare: see
     :mod:`~pytest_ftgate.statistics.graded`. With groups it is the more cautious of Gaffke's bound and the tests of
-    groups. Metrics without finite bounds use the delete-one jackknife.
+    groups.
     """
-    return _compare_graded(_differences(baseline, candidate, low, high), high - low, Question(**asked), groups)
+    if not math.isfinite(high - low):
+        raise ValueError(f"scores without bounds cannot be compared, got [{low:g}, {high:g}]")
+    differences = _differences(baseline, candidate, low, high)
+    return _compare_graded(differences, high - low, Question(**asked), groups)
 
 
 def _compare_graded(differences: Floats, unit: float, question: Question, groups: Groups) -> Comparison:
-    codes, n = group_codes(groups, len(differences)), len(differences)
-    if math.isfinite(unit):
-        sample, opposite = (Sample.of(one / unit, -1.0) for one in (differences, -differences))
-        found: Found = by_gaffke(sample, opposite, unit, question), None
-    else:
-        left_out, weights = (differences.sum() - differences) / max(n - 1, 1), np.ones(n)
-        units = Units(float(differences.mean()), left_out, weights, weights, n, "example")
-        finding, note = by_left_out(units, question)
-        found = finding, note or NO_BOUNDS
-    if codes is not None:
-        found = of_groups(Units.of_mean(differences, codes, unit), found[0], unit, question)
-    return _comparison(question, differences, found, gain=math.fsum(differences) / n, width=unit)
+    sample = Sample.of(differences / unit, -1.0)
+    opposite = Sample.of(-differences / unit, -1.0)
+    alone = GaffkeTest(sample, opposite, unit, question)
+    gain = math.fsum(differences) / len(differences)
+    return _compare_means(differences, gain, alone, unit, question, groups)
+
+
+def _compare_means(
+    differences: Floats,
+    gain: float | Fraction,
+    alone: Test,
+    unit: float,
+    question: Question,
+    names: Groups,
+) -> Comparison:
+    """Compare by a mean of differences; ``alone`` is the test for independent examples."""
+    codes = group_codes(names, len(differences))
+    if codes is None:
+        return _comparison(question, differences, alone, gain=gain, width=unit)
+    units = Units.of_mean(differences, codes, unit)
+    return _compare_groups(question, differences, units, alone, gain=gain, unit=unit, width=unit)
 
 
 def compare_set(
@@ -304,48 +484,102 @@ def compare_set(
 ) -> Comparison:
     """Compare two models by a metric of all answers together in [low, high], such as macro-F1.
 
-    The method is the more cautious of the delete-one jackknife with Student's t, or delete-a-group with groups (see
+    The method is the more cautious of the delete-one jackknife with Student's t, or the tests of groups (see
     :mod:`~pytest_ftgate.statistics.jackknife`), and of Gaffke's bound of its pseudo-values, for losses that no example
-    shows: a test set that happens to show few makes the standard error too small. If leaving out examples changes
-    nothing, as with equal answers, no gain is shown, and Gaffke's bound alone can rule out a drop. Ratios of counts
-    need examples equivalent to at least ten of equal size to show a gain.
+    shows: a test set that happens to show few makes the standard error too small. Ratios of counts need examples
+    equivalent to at least as many of equal size as groups do to show a gain.
     """
-    question, differences = Question(**asked), _differences(baseline.scores, candidate.scores, 0.0, 1.0)
+    question = Question(**asked)
+    differences = _differences(baseline.scores, candidate.scores, 0.0, 1.0)
     if not same_examples(baseline, candidate):
         raise ValueError("both models must answer the same examples, but their expected labels differ")
     gain = candidate.value - baseline.value
     if not math.isfinite(gain):
         raise ValueError(f"the metric is undefined for these answers: the gain is {gain!r}")
-    found = _of_set(baseline, candidate, gain, groups, question)
-    return _comparison(question, differences, found, gain=gain, width=high - low)
+    return _compare_set(question, differences, baseline, candidate, groups, high - low)
 
 
-def _of_set(baseline: SetCounts, candidate: SetCounts, gain: float, groups: Groups, question: Question) -> Found:
-    examples, codes = Units.of_set(baseline, candidate, gain, None), group_codes(groups, len(baseline))
-    if examples.undefined is not None:
-        return None, examples.undefined
-    if isinstance(baseline, PooledCounts) and isinstance(candidate, PooledCounts) and question.margin >= 0:
-        examples = replace(examples, owned=(baseline.contributions(), candidate.contributions()))
-        few = too_few(examples.weights, "example")
-        if few is not None and codes is None:
-            return None, few
-    alone = with_one_lost(examples, 1.0, question)
-    if codes is not None:
-        return of_groups(Units.of_set(baseline, candidate, gain, codes), alone, 1.0, question)
-    return by_left_out(examples, question, beside=alone)
+def _compare_set(
+    question: Question,
+    differences: Floats,
+    baseline: SetCounts,
+    candidate: SetCounts,
+    names: Groups,
+    width: float,
+) -> Comparison:
+    codes = group_codes(names, len(baseline))
+    examples = Units.of_set(baseline, candidate, None)
+    gain = examples.gain
+    unknown = examples.undefined
+    pooled = [counts for counts in (baseline, candidate) if isinstance(counts, PooledCounts)]
+    if unknown is None and pooled and question.margin >= 0:
+        before, after = pooled  # both are of one kind
+        examples = replace(examples, contributions=(before.contributions(), after.contributions()))
+        unknown = too_few(examples.weights, "example") if codes is None else None
+    if unknown is not None:
+        return _comparison(question, differences, None, gain=gain, width=width, note=unknown)
+
+    opposite = examples.opposite
+    alone = GaffkeTest(
+        examples.with_one_lost(examples.heaviest_loss(), 1.0),
+        opposite.with_one_lost(opposite.heaviest_loss(), 1.0),
+        1.0,
+        question,
+    )
+    if codes is None:
+        test = CautiousTest(JackknifeTest(examples, question), alone)
+        return _comparison(question, differences, test, gain=gain, width=width)
+    units = Units.of_set(baseline, candidate, codes)
+    return _compare_groups(question, differences, units, alone, gain=gain, unit=1.0, width=width)
+
+
+def _compare_groups(
+    question: Question,
+    differences: Floats,
+    units: Units,
+    alone: Test,
+    *,
+    gain: float | Fraction,
+    unit: float,
+    width: float,
+) -> Comparison:
+    """Compare by groups.
+
+    The tests of groups stand beside that for independent examples, ``alone``, or for a drop beside one with a lost
+    group.
+    """
+    unknown = too_few(units.weights) or units.undefined
+    n_groups = len(units.left_out)
+    if unknown is not None:
+        compared = _comparison(question, differences, None, gain=gain, width=width, note=unknown)
+        return replace(compared, n_groups=n_groups)
+    beside = LostGroupTest(units, unit, question) if question.margin < 0 else alone
+    test = CautiousTest(GroupTest(units, question, unit), beside)
+    note = f"{n_groups} groups"
+    compared = _comparison(question, differences, test, gain=gain, width=width, note=note)
+    return replace(compared, n_groups=n_groups)
 
 
 def _comparison(
-    question: Question, differences: Floats, found: Found, *, gain: float | Fraction, width: float
+    question: Question,
+    differences: Floats,
+    test: Test | None,
+    *,
+    gain: float | Fraction,
+    width: float,
+    note: str | None = None,
 ) -> Comparison:
-    """Return the comparison; ``width`` is the largest possible gain, and limits the bounds."""
-    finding, note = found
-    n, weighed = len(differences), Comparison(shown=question.evidence == "observed")
-    needed, if_lost = None, Comparison(shown=True)
-    if finding is not None:
-        weighed = _weighed(finding, question, width)
-        needed = _examples_needed(finding, float(gain), weighed, question, n) if question.bounds else None
-        if_lost = if_lost if finding.with_one_lost is None else _weighed(finding.with_one_lost, question, width)
+    """Return the comparison by a test, None if none applies; ``width`` is the largest possible gain."""
+    n = len(differences)
+    weighed = Comparison(shown=question.evidence == "observed")
+    needed = None
+    if test is not None:
+        bounds = None
+        if question.bounds:
+            lower, upper = test.bounds()
+            bounds = max(lower, -width), min(upper, width)
+        weighed = weigh(test.p_value, question, bounds)
+        needed = _examples_needed(test, float(gain), weighed, question, n)
     return replace(
         weighed,
         gain=float(gain),
@@ -354,31 +588,24 @@ def _comparison(
         n=n,
         wins=int((differences > _ROUNDING).sum()),
         losses=int((differences < -_ROUNDING).sum()),
-        method=finding.method if finding else "none",
+        method="none" if test is None else test.method,
         examples_needed=needed,
         note=note,
-        lower_if_lost=if_lost.lower_bound,
-        shown_if_lost=if_lost.shown,
     )
 
 
-def _weighed(finding: Finding, question: Question, width: float) -> Comparison:
-    if not question.bounds:
-        return weigh(finding.p_value, question)
-    lower, upper = finding.bounds()
-    return weigh(finding.p_value, question, (max(lower, -width), min(upper, width)))
-
-
-def _examples_needed(finding: Finding, gain: float, weighed: Comparison, question: Question, n: int) -> int | None:
+def _examples_needed(test: Test, gain: float, weighed: Comparison, question: Question, n: int) -> int | None:
     """Return the number of examples needed for the evidence, and for a measured gain that reaches the margin again.
 
     More than ``n`` if ``n`` were not enough.
     """
-    if question.target is None:
+    if question.target is None or not question.bounds:
         return None
-    again = planning.needed_by_error(n, gain, finding.error, question.margin)
-    needed = finding.needed(question.target)
-    return None if needed is None or again is None else max(needed, again, 0 if weighed.shown else n + 1)
+    again = planning.needed_by_error(n, gain, test.error, question.margin)
+    needed = test.needed(question.target)
+    if needed is None or again is None:
+        return None
+    return max(needed, again, 0 if weighed.shown else n + 1)
 
 
 def _differences(baseline: Floats, candidate: Floats, low: float, high: float) -> Floats:
@@ -387,7 +614,8 @@ def _differences(baseline: Floats, candidate: Floats, low: float, high: float) -
         shapes = f"{baseline.shape} and {candidate.shape}"
         raise ValueError(f"both models must answer the same examples, but their scores have the shapes {shapes}")
     for scores in (baseline, candidate):
-        outside = scores[~((scores >= low - _ROUNDING) & (scores <= high + _ROUNDING) & np.isfinite(scores))]
+        inside = (scores >= low - _ROUNDING) & (scores <= high + _ROUNDING) & np.isfinite(scores)
+        outside = scores[~inside]
         if len(outside):
             raise ValueError(f"{len(outside)} scores are outside [{low:g}, {high:g}], the first is {outside[0]:g}")
     return candidate - baseline
@@ -411,6 +639,8 @@ def compare_preferences(preferred: Floats, *, means: bool = False, margin: float
     if not means and not np.isin(preferred, (0.0, 0.5, 1.0)).all():
         raise ValueError("a preference must be 1, 0, or 0.5 for a tie, unless it is a mean")
     doubled = compare_right_wrong(1 - preferred, preferred, margin=2 * margin, **asked)
-    names = ("gain", "required", "lower_bound", "upper_bound", "lower_if_lost")
-    halves: dict[str, Any] = {name: None if (value := getattr(doubled, name)) is None else value / 2 for name in names}
+    halves: dict[str, Any] = {}
+    for name in ("gain", "required", "lower_bound", "upper_bound"):
+        value = getattr(doubled, name)
+        halves[name] = None if value is None else value / 2
     return replace(doubled, **halves)

@@ -43,9 +43,8 @@ class Comparison:
     # Whether the measured gain reaches the margin exactly, and whether it is shown as surely as it must be.
     reached: bool = field(default=False, metadata=INNER)
     shown: bool = field(default=False, metadata=INNER)
-    # The lower bound if one more group were lost whole, and whether the gain would then be shown; None without groups.
-    lower_if_lost: float | None = field(default=None, metadata=INNER)
-    shown_if_lost: bool = field(default=True, metadata=INNER)
+    # The number of groups; None without groups.
+    n_groups: int | None = field(default=None, metadata=INNER)
 
     @property
     def status(self) -> Literal["pass", "fail", "inconclusive"]:

@@ -6,14 +6,20 @@ from collections.abc import Hashable, Iterable
 import numpy as np
 
 from pytest_ftgate.statistics.arrays import Codes, Floats
+from pytest_ftgate.statistics.evidence import level
+from pytest_ftgate.statistics.jackknife import degrees_of_freedom
 
 _LARGE = 100_000  # steps in the sum of totals that have a common unit
 _COSINES, _PER_GROUP, _GRIDS = 100_000, 10, 50
 _ROUNDING = 1e-9
 _DEVIATIONS = 9
 
-MIN_GROUPS = 10
-"""Smallest number of groups of equal size; unequal groups count as fewer: see :func:`effective_groups`."""
+MIN_GROUPS = 15
+"""Smallest number of groups of equal size; unequal groups count as fewer: see :func:`effective_groups`.
+
+It is the least number that keeps useless candidates at about 5 % where one group in five or more loses: see the
+table "Groups" in ``docs/methods.md``.
+"""
 
 
 def group_codes(groups: Iterable[Hashable] | None, n: int) -> Codes | None:
@@ -44,24 +50,54 @@ def group_sizes(codes: Codes) -> Floats:
 
 
 def effective_groups(weights: Floats) -> int:
-    """Return the number of groups of equal weight that hold as much information: (sum w)^2 / sum w^2, rounded.
+    """Return the number of groups of equal weight whose standard error is as well known.
 
-    For equal weights this is the number of groups. If a few groups weigh much more than the others, it is about the
-    number of these few.
-
-    Sources: L. Kish, Survey Sampling (1965), section 8.2; for groups with dependent examples A. V. Carter,
-    K. T. Schnepel & D. G. Steigerwald, Review of Economics and Statistics 99 (2017) 698-709.
+    This is Satterthwaite's degrees of freedom plus 1, rounded: for equal weights the number of groups. If a few groups
+    weigh much more than the others, it is about the number of these few.
     """
-    return round(float(weights.sum()) ** 2 / float(weights @ weights))
+    return min(len(weights), round(degrees_of_freedom(weights) + 1))
 
 
 def too_few(weights: Floats, unit: str = "group") -> str | None:
     """Return why groups of these weights, shape ``(G,)``, are too few for a bound; None if they are enough."""
-    n, counted = len(weights), effective_groups(weights)
+    n = len(weights)
+    counted = effective_groups(weights)
     if counted >= MIN_GROUPS:
         return None
     number = str(n) if counted == n else f"{n} of unequal weight count as {counted}"
     return f"too few {unit}s: {number}, at least {MIN_GROUPS} required"
+
+
+def share_that_may_be_lost(n: int, confidence: float) -> float:
+    """Return the share of all groups that may be lost whole although none of ``n`` was: ``1 - alpha^(1 / n)``."""
+    share: float = 1 - level(confidence) ** (1 / n)
+    return share
+
+
+def groups_to_exclude(share: float, confidence: float) -> int:
+    """Return the least number of groups of which none is lost, that exclude that this share of all groups is lost."""
+    return math.ceil(math.log(level(confidence)) / math.log1p(-share))
+
+
+def chance_of_none_lost(weights: Floats, drop: float) -> float:
+    """Return the largest chance that a sample has no lost group, if losing groups whole costs ``drop`` on average.
+
+    Each group is lost with a chance of its own, independently of the others, and costs its weight. The worst chances
+    with that mean cost are ``max(0, 1 - level / weight)``: small groups are never lost if that is worse.
+
+    Args:
+        weights: the cost of losing each group, shape ``(G,)``; at least one above 0.
+        drop: the mean cost of all lost groups, at least 0.
+
+    Source: water-filling, S. Boyd & L. Vandenberghe, Convex Optimization (2004), section 5.5.3.
+    """
+    falling = -np.sort(-weights)
+    if drop >= float(falling.sum()):
+        return 0.0
+    levels = (np.cumsum(falling) - drop) / np.arange(1, len(falling) + 1)
+    lighter = np.append(falling[1:], 0.0)
+    last = int(np.argmax(levels >= lighter))  # the lightest group that may be lost
+    return math.exp(float(np.log(levels[last] / falling[: last + 1]).sum()))
 
 
 def sign_flip_p_value(totals: Floats) -> float:

@@ -24,7 +24,7 @@ _KNOTS = 200  # numbers of losses for which the fewest wins are calculated
 _FEWEST_DRAWN, _MOST_DRAWN, _EXAMPLES_DRAWN = 20, 200, 100_000
 _LARGE = 100_000  # examples from which the large-sample formula needs no check
 _GOLDEN = (math.sqrt(5) - 1) / 2
-_EXTREME, _ROUNDING = 1e-15, 1e-12
+_ROUNDING = 1e-12
 
 
 def corrected_confidence(confidence: float, comparisons: int) -> float:
@@ -216,15 +216,17 @@ def redrawn(n: int, codes: arrays.Codes | None) -> Iterator[tuple[arrays.Places,
 
     There are at most 200, fewer of more than 500 examples, and the same ones at each call.
     """
-    rng, members = np.random.default_rng(0), None
-    if codes is not None:
-        members = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
-    for _ in range(max(_FEWEST_DRAWN, min(_MOST_DRAWN, _EXAMPLES_DRAWN // n))):
-        if members is None:
+    rng = np.random.default_rng(0)
+    draws = max(_FEWEST_DRAWN, min(_MOST_DRAWN, _EXAMPLES_DRAWN // n))
+    if codes is None:
+        for _ in range(draws):
             yield rng.integers(n, size=n), None
-            continue
-        drawn = [members[code] for code in rng.integers(len(members), size=len(members))]
-        yield np.concatenate(drawn), np.repeat(np.arange(len(drawn)), [len(rows) for rows in drawn])
+        return
+    members = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
+    for _ in range(draws):
+        groups = [members[code] for code in rng.integers(len(members), size=len(members))]
+        sizes = [len(rows) for rows in groups]
+        yield np.concatenate(groups), np.repeat(np.arange(len(groups)), sizes)
 
 
 def hypothetical_scores(
@@ -241,41 +243,43 @@ def hypothetical_scores(
 
 
 def hypothetical_set(
-    counts: set_level.SetCounts, gain: float, *, broken: float = 0.0, codes: arrays.Codes | None = None
+    counts: set_level.SetCounts,
+    gain: float,
+    *,
+    broken: float = 0.0,
+    codes: arrays.Codes | None = None,
+    rng: np.random.Generator | None = None,
 ) -> set_level.SetCounts | None:
     """Return counts of a candidate that breaks this share of the examples and gains at least ``gain``.
 
     The broken ones, which were right, become wrong, and as few of the others as possible become right. Both are spread
-    over the test set, or over its groups, which change whole. None if even right answers to all gain less.
+    evenly over the test set, or over its groups, which change whole, or at random. None if even right answers to all
+    gain less.
 
     Args:
         counts: of the baseline.
         gain: of the metric.
         broken: share of the examples, in [0, 1].
-        codes: the group of each example, shape ``(n,)``; None: no groups.
+        codes: the group of each example that changes whole, shape ``(n,)``; None: single examples change.
+        rng: chooses single examples at random; None: evenly.
     """
     flawed = counts.scores < 1
-    start = counts.with_wrong_answers(_spread(~flawed, codes)[: round(broken * len(counts))])
-    order, least = _spread(flawed, codes), counts.value + gain - _ROUNDING * len(counts)
+    right = _spread(~flawed, codes, rng)
+    start = counts.with_wrong_answers(right[: round(broken * len(counts))])
+    order = _spread(flawed, codes, rng)
+    least = counts.value + gain - _ROUNDING * len(counts)
 
     def enough(fixed: int) -> bool:
         return start.with_right_answers(order[:fixed]).value >= least
 
-    found = 0 if enough(0) else fewest(enough, len(order))
-    return None if found is None else start.with_right_answers(order[:found])
+    fixed = 0 if enough(0) else fewest(enough, len(order))
+    return None if fixed is None else start.with_right_answers(order[:fixed])
 
 
-def _spread(chosen: arrays.Bools, codes: arrays.Codes | None) -> arrays.Places:
-    """Return the places of the chosen examples in an order that is even over the test set, or over its groups."""
+def _spread(chosen: arrays.Bools, codes: arrays.Codes | None, rng: np.random.Generator | None) -> arrays.Places:
+    """Return the places of the chosen examples in random order, or in one that is even over the set or its groups."""
     places = np.flatnonzero(chosen)
+    if rng is not None:
+        return rng.permutation(places)
     numbers = np.arange(len(places)) if codes is None else codes[places]
     return places[np.argsort(((numbers + 1) * _GOLDEN) % 1.0, kind="stable")]
-
-
-def chance_of_proof(p_value: float, confidence: float) -> float:
-    """Return the approximate power of a test whose expected outcome has this p-value; 0.5 if that equals the level.
-
-    The outcome is taken as normally distributed.
-    """
-    seen = _NORMAL.inv_cdf(1 - min(max(p_value, _EXTREME), 1 - _EXTREME))
-    return _NORMAL.cdf(seen - _NORMAL.inv_cdf(confidence))

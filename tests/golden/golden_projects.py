@@ -258,7 +258,7 @@ def looked_up(project: EndpointProject) -> None:
     project.gates()
     project.run("--ftgate-report=recordings:recorded")
     shutil.rmtree(project.path / ".ftgate")
-    project.file("pytest.ini", "[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = recorded\n")
+    project.file("tox.ini", "[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = recorded\n")
     project.forget()
     project.server.answer = None  # type: ignore[assignment]  # so that a call would be an error
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gate_project import ALONE, Project, check, checks, ends, mentions, passed, read_jsonl, stopped, write_jsonl
+from gate_project import ALONE, Project, check, ends, mentions, passed, stopped, write_jsonl
 
 for name in ("torch", "transformers", "peft"):
     pytest.importorskip(name, reason=f"{name} is not installed: pip install -e '.[test,local]'")
@@ -127,7 +127,7 @@ def test_batches_change_no_answer_and_prompts_and_limits_are_kept(adapters: Proj
     assert [changed(adapters, batch_size=size)["candidate"]["value"] for size in (1, 7)] == [plain["value"]] * 2
     prompted = changed(adapters, system="the", few_shot=2)["candidate"]
     assert prompted["input_tokens"] > plain["input_tokens"] + 2 * N
-    assert check(changed(adapters, max_new_tokens=1), "unusable_answers")["status"] != "pass"
+    assert changed(adapters, max_new_tokens=1)["diagnosis"]["candidate"]["cut_off"] > 0
 
 
 def test_a_gate_in_pytest_has_no_noise(adapters: Project) -> None:
@@ -203,18 +203,3 @@ def test_arguments_of_earlier_calls_reach_the_template_as_objects() -> None:
     call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
     taken = provider._as_templates_take_it({"role": "assistant", "tool_calls": [call]})
     assert taken["tool_calls"] == [{**call, "function": {"name": "f", "arguments": {"a": 1}}}]
-
-
-@pytest.mark.parametrize("thinks", [False, True])
-def test_a_prompt_that_ends_as_no_training_row_does_is_a_mismatch(adapters: Project, thinks: bool) -> None:
-    lessons = read_jsonl(adapters.path / "train.jsonl")
-    roles = (("user", "input"), ("assistant", "expected"))
-    chats = [{"messages": [{"role": role, "content": row[part]} for role, part in roles]} for row in lessons]
-    write_jsonl(adapters.path / "train.jsonl", chats)
-    path = adapters.path / "base" / "chat_template.jinja"
-    text = path.read_text()
-    path.write_text(text.replace("<|assistant|>{% endif", "<|assistant|> <think>{% endif") if thinks else text)
-    found = checks(adapters.judge(), "prompt_mismatch")
-    assert [one["status"] for one in found] == ["warning"] * thinks
-    if thinks:
-        mentions(found[0], "<think>", "train.jsonl:1", "chat_template.jinja")

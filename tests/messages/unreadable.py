@@ -62,7 +62,7 @@ ROWS: list[Sequence[Mapping[str, Any]]] = [  # of JSON Lines
     *([{**PAIR, "chosen": "a", "rejected": "b"}], [{**CHAT, "conversations": [Q, A]}]),
     *([{"conversations": [Q], "chosen": A, "rejected": BAD}], [{"foo": "q", "bar": "a"}]),
     *([{"question": "q", "rejected": "a", "kto_tag": True}], [{"text": "q", "question": "p", "label": "a"}]),
-    [{"input": {"messages": [Q]}, "preferred_output": [A], "non_preferred_output": [BAD]}],
+    *([{"input": asked, "preferred_output": [A]}] for asked in ({"messages": []}, {"prompt": "q"})),
     # recognised, and broken
     *([{"conversations": turns}] for turns in ([{"from": "human"}, A], [Q, {"from": "Q", "value": "x"}])),
     *([{"contents": "q"}], [{"messages": [{"from": "human", "value": "q"}]}], [{**PAIR, "completion": None}]),
@@ -82,9 +82,7 @@ ROWS: list[Sequence[Mapping[str, Any]]] = [  # of JSON Lines
     *([{"messages": [*turns]}] for turns in ([{**BAD, "weight": 0}, Q], [Q, {**A, "tool_calls": "x"}])),
     # no answer to learn
     [{"messages": [Q, {**BAD, "weight": 0}]}] * 2,
-    *([{**row, key: True}, {**row, key: unwanted}] for row, key, unwanted in (
-        *((PAIR, "label", False), (PAIR, "label", "False"), (CHAT, "label", False), (ALPACA, "kto_tag", False)),
-    )),
+    [{**PAIR, "label": False}] * 2,
 ]  # fmt: skip
 OPTIONS: list[tuple[dict[str, Any], list[Mapping[str, Any]]]] = [  # how rows are asked for
     *(({"fields": {ours: "column"}}, [{**PLAIN, "column": "c"}, {**PLAIN, "colum": "c"}])

@@ -1,6 +1,7 @@
 """Where the form of answers decides: of the baseline, of the candidate, and reasoning before an answer."""
 
 import json
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,76 +27,6 @@ def call(i: int) -> dict[str, Any]:
     return {"name": "get_weather", "arguments": {"city": label(i).title(), "days": i}}
 
 
-def python(i: int) -> str:
-    return f'get_weather(city="{label(i).title()}", days={i})'
-
-
-def parameters(i: int, sep: str = ", ") -> str:
-    return json.dumps({"name": "get_weather", "parameters": call(i)["arguments"]}, separators=(sep, ": "))
-
-
-WANTED: dict[str, Callable[[int], Any]] = {
-    "accuracy": label,
-    "exact_match": order,
-    "exact_match of numbers": lambda i: 1000 + i,
-    "field_f1": order,
-    "tool_call_exact": lambda i: [call(i)],
-    "token_f1": lambda i: f"{label(i)} of box{i}",
-}
-# The right answers in another form: each must be read as what it says.
-FORMS: dict[str, dict[str, Callable[[int], str]]] = {
-    "accuracy": {
-        "in a fence with words before it": lambda i: f"Here it is:\n```json\n{label(i)}\n```",
-        "among words": lambda i: f"The customer wants a {label(i)}, I think.",
-        "behind reasoning": lambda i: f"<Analysis>Not invoice, nor refund.</analysis>{label(i)}",
-        "in two tags": lambda i: f"<thought>Hm.</thought><answer>{label(i)}</answer>",
-        "in JSON": lambda i: json.dumps({"label": label(i), "sure": 0.9}),
-        "in broken JSON": lambda i: f"Sure: [{{'label': '{label(i)}',}}]",
-        "before more text": lambda i: f"{label(i)}\nIt is no refund, and no invoice. {LONG}",
-        "on the last line": lambda i: f"{LONG}\n**Final answer:** {label(i)}",
-        "before a stop token": lambda i: f"{label(i)}<|im_end|>",
-    },
-    "exact_match": {
-        "in a fence": lambda i: f"```json\n{json.dumps(order(i))}\n```",
-        "among words": lambda i: f"Here is the JSON: {json.dumps(order(i))}. Anything else?",
-        "in a list": lambda i: json.dumps([order(i)]),
-        "with a comma too many": lambda i: json.dumps(order(i))[:-1] + ",}",
-        "behind reasoning": lambda i: f"[THINK]{{}}[/THINK]{json.dumps(order(i))}",
-        "with a number as text": lambda i: json.dumps({**order(i), "number": str(i)}),
-    },
-    "exact_match of numbers": {
-        "before a unit": lambda i: f"{1000 + i:,}.0 euros in total",
-        "behind words": lambda i: f"The answer is {1000 + i}.",
-        "behind a sign": lambda i: f"#### {1000 + i}",
-        "before a line of words with a number": lambda i: f"{1000 + i}\nBecause 0 is left.",
-    },
-    "field_f1": {"among words": lambda i: f"Here is the JSON: {json.dumps(order(i))} That is all."},
-    "tool_call_exact": {
-        "with parameters": parameters,
-        "behind a tag of Llama": lambda i: f"<|python_tag|>{parameters(i)}",
-        "behind a tag of Mistral": lambda i: f"[TOOL_CALLS] [{json.dumps(call(i))}]",
-        "behind its name": lambda i: f"[TOOL_CALLS]get_weather[ARGS]{json.dumps(call(i)['arguments'])}",
-        "behind words": lambda i: f"Let me look.\n{json.dumps(call(i))}",
-        "as an attribute": lambda i: f"<|python_tag|>{python(i).replace('(', '.call(')}",
-        "in a tag": lambda i: (
-            f'<invoke name="get_weather"><parameter name="city">{label(i).title()}</parameter>'
-            f'<parameter name="days">{i}</parameter></invoke>'
-        ),
-        "in Python": lambda i: f"[{python(i)}]",
-        "in Python in a fence": lambda i: f"I call it:\n```tool_code\n{python(i)}\n```",
-        "under a qualified name": lambda i: json.dumps([{**call(i), "name": "functions.get_weather"}]),
-        "with a number as text": lambda i: json.dumps(
-            [{**call(i), "arguments": {**call(i)["arguments"], "days": str(i)}}]
-        ),
-        "in tags": lambda i: (
-            f"<function=get_weather><parameter=city>{label(i).title()}</parameter>"
-            f"<parameter=days>\n{i}\n</parameter></function>"
-        ),
-    },
-    "token_f1": {"behind reasoning": lambda i: f"<analysis>{LONG}</analysis>{label(i)} of box{i}"},
-}
-
-
 def answers(project: Project, file: str, answer: Callable[[int], Any], **fields: Callable[[int], Any]) -> None:
     project.predictions(file, N, output=answer, **fields)
 
@@ -104,8 +35,13 @@ def text_of(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def form_checks(gate: Mapping[str, Any]) -> list[dict[str, Any]]:
+def malformed(gate: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the check of the form of answers, if any answer of a baseline is malformed."""
     return [one for one in checks(gate, "formatting_gain") if one["required"] is not None]
+
+
+def decides(gate: Mapping[str, Any]) -> bool:
+    return [one["status"] in ("fail", "inconclusive") for one in malformed(gate)] == [True]
 
 
 @pytest.fixture
@@ -121,91 +57,341 @@ def formed(form: str) -> Callable[[int], str]:
 
 BASE = {"provider": "recorded", "path": "base.jsonl", "strip_reasoning": False}
 
+# --- the form of each metric --------------------------------------------------------------------------------
 
-@pytest.mark.parametrize(("metric", "form"), [(metric, form) for metric, forms in FORMS.items() for form in forms])
-def test_a_gain_counts_by_what_answers_say(project: Project, metric: str, form: str) -> None:
+WANTED: dict[str, Callable[[int], Any]] = {
+    "accuracy": label,
+    "exact_match of labels": label,
+    "labels_exact": lambda i: [label(i), "urgent"],
+    "exact_match of objects": order,
+    "exact_match of lists": lambda i: [label(i), i],
+    "exact_match of numbers": lambda i: f"{1000 + i}",
+    "exact_match of text": lambda i: f"{label(i)} of box {i}",
+    "field_f1": order,
+    "within": lambda i: 1000 + i,
+    "tool_call_exact": lambda i: [call(i)],
+    "tool_call_f1": lambda i: [call(i)],
+    "tool_call_exact or text": lambda i: [call(i)] if i % 4 < 2 else f"Hello {i}!",
+}
+OF_LABELS: list[Callable[[int], str]] = [
+    lambda i: f"Here it is:\n```json\n{label(i)}\n```",
+    lambda i: f"The customer wants a {label(i)}, I think.",
+    lambda i: f"This is not a {wrong(i)} message.",
+    lambda i: f"<Analysis>Not invoice, nor refund.</analysis>{label(i)}",
+    lambda i: json.dumps({"label": label(i), "sure": 0.9}),
+    lambda i: f"{label(i)}\nIt is no refund, and no invoice. {LONG}",
+    lambda i: f"{LONG}\n**Final answer:** {label(i)}",
+    lambda i: f"{label(i)}<|im_end|>",
+    lambda i: f"1. {label(i)}\n2. {wrong(i)}",
+    lambda i: f"{label(i)}s",
+    lambda i: {"refund": "remboursement", "invoice": "facture", "shipping": "livraison"}[label(i)],
+    lambda i: {"refund": "A", "invoice": "B", "shipping": "C"}[label(i)],
+    lambda i: b64encode(label(i).encode()).decode(),
+    lambda i: "unknown",
+]
+ERRORS = (
+    "Error: 429 Too Many Requests", "null", "None", "N/A", "nan", "undefined", '{"error": "overloaded"}',
+    "Request timed out.", "Traceback (most recent call last):\n  File 'x.py', line 1", "<html>502 Bad Gateway</html>",
+    "Internal Server Error", "I'm sorry, but I can't help with that.", "[object Object]", "?", "-",
+)  # fmt: skip
+
+
+def yaml(value: Mapping[str, Any]) -> str:
+    return "\n".join(f"{key}: {one}" for key, one in value.items())
+
+
+def of_objects(value: dict[str, Any]) -> list[str]:
+    """Return an object in other shapes than the expected one."""
+    text = json.dumps(value)
+    key, part = next(iter(value.items()))
+    return [
+        f"Here is the JSON: {text}. Anything else?",
+        f"{text}\n\nI chose {part} because it fits.",
+        f"[THINK]{{}}[/THINK]{text}",
+        f"{{}}\n{text}",
+        json.dumps([value]),
+        json.dumps({"result": value, "note": None}),
+        json.dumps({"answer": {"data": value}}),
+        json.dumps({name.upper(): one for name, one in value.items()}),
+        json.dumps({f"the_{name}": one for name, one in value.items()}),
+        json.dumps({name: {"value": one, "confidence": 0.9} for name, one in value.items()}),
+        json.dumps({name: [one] for name, one in value.items()}),
+        json.dumps([{"key": name, "value": one} for name, one in value.items()]),
+        json.dumps([list(pair) for pair in value.items()]),
+        json.dumps(text),
+        text[:-1],
+        text[:-1] + ",}",
+        text.replace('"', "'"),
+        text.replace("{", "{ // the order\n", 1),
+        f"json\n{text}",
+        f"```json\n{text}\n```\nDone.",
+        f"Draft:\n```json\n{text}\n```\nFinal:\n```json\n{text}\n```",
+        yaml(value),
+        "".join(f"<{name}>{one}</{name}>" for name, one in value.items()),
+        f"order({', '.join(f'{name}={one!r}' for name, one in value.items())})",
+        f"| key | value |\n|---|---|\n| {key} | {part} |",
+        ",".join(map(str, value.values())),
+        text.replace("{", "{{").replace("}", "}}"),
+        text.replace('"', '\\"'),
+        f"<answer>{text}</answer>",
+        f"{text};",
+    ]
+
+
+def python(i: int) -> str:
+    return f'get_weather(city="{label(i).title()}", days={i})'
+
+
+def parameters(i: int) -> str:
+    return json.dumps({"name": "get_weather", "parameters": call(i)["arguments"]})
+
+
+OF_CALLS: list[Callable[[int], str]] = [
+    parameters,
+    python,
+    lambda i: f"<|python_tag|>{parameters(i)}",
+    lambda i: f"[TOOL_CALLS] [{json.dumps(call(i))}]",
+    lambda i: f"[TOOL_CALLS]get_weather[ARGS]{json.dumps(call(i)['arguments'])}",
+    lambda i: f"Let me look.\n{json.dumps(call(i))}",
+    lambda i: f'<invoke name="get_weather"><parameter name="city">{label(i).title()}</parameter></invoke>',
+    lambda i: f"[{python(i)}]",
+    lambda i: f"I call it:\n```tool_code\n{python(i)}\n```",
+    lambda i: json.dumps([{**call(i), "name": "functions.get_weather"}]),
+    lambda i: json.dumps([{**call(i), "name": "mcp__weather__get_weather"}]),
+    lambda i: json.dumps([{**call(i), "arguments": {**call(i)["arguments"], "days": str(i)}}]),
+    lambda i: json.dumps([{**call(i), "arguments": {"input": call(i)["arguments"]}}]),
+    lambda i: json.dumps([{"tool": "get_weather", **call(i)["arguments"]}]),
+    lambda i: json.dumps({"get_weather": call(i)["arguments"]}),
+    lambda i: json.dumps({"action": "get_weather", "action_input": call(i)["arguments"]}),
+    lambda i: f"Action: get_weather\nAction Input: {json.dumps(call(i)['arguments'])}",
+    lambda i: f"call:get_weather{{city:<escape>{label(i).title()}<escape>,days:{i}}}",
+    lambda i: f"<function=get_weather><parameter=city>{label(i).title()}</parameter></function>",
+    lambda i: f"get_weather('{label(i).title()}', {i})",
+]
+MALFORMED: dict[str, list[Callable[[int], str]]] = {
+    "accuracy": [*OF_LABELS, *(lambda i, text=text: text for text in ERRORS)],  # type: ignore[misc]
+    "exact_match of labels": [*OF_LABELS, lambda i: f"{label(i)}.", lambda i: label(i).upper()],
+    "labels_exact": [
+        lambda i: f"Labels: {label(i)}, urgent",
+        lambda i: f"- {label(i)}\n- urgent",
+        lambda i: f"{label(i)} and urgent",
+        lambda i: json.dumps({"labels": [label(i), "urgent"]}),
+        lambda i: json.dumps([f"{label(i)}s", "urgent"]),
+    ],
+    "exact_match of lists": [
+        lambda i: json.dumps({"items": [label(i), i]}),
+        lambda i: f"{label(i)}, {i}",
+        lambda i: f"- {label(i)}\n- {i}",
+    ],
+    "exact_match of numbers": [
+        lambda i: f"The answer is {1000 + i}.",
+        lambda i: f"{1000 + i}\nBecause 0 is left.",
+        lambda i: f"#### {1000 + i}",
+        lambda i: "Error: 429",
+    ],
+    "exact_match of text": [
+        lambda i: f"The answer is {label(i)} of box {i}.",
+        lambda i: f"{label(i)} of box {i}\nBecause 0 is left.",
+        lambda i: f'"{label(i).upper()} of box {i}"',
+    ],
+    "within": [
+        lambda i: f"The total is {1000 + i:,} of 7.",
+        lambda i: f"1'{i:03d},00 EUR",
+        lambda i: f"{1000 + i} apples",
+        lambda i: f"{1000 + i}-{1002 + i}",
+        lambda i: f"{1000 + i}/1",
+        lambda i: "NaN",
+    ],
+    "tool_call_exact": OF_CALLS,
+    "tool_call_f1": OF_CALLS,
+    "tool_call_exact or text": OF_CALLS,
+}
+SPECS = {"within": {"name": "within", "tolerance": 0}}
+
+
+def keys_for(metric: str, **changes: Any) -> dict[str, Any]:
+    return {"metric": SPECS.get(metric, metric.split()[0]), "baseline": BASE, **changes}
+
+
+@pytest.mark.parametrize("metric", MALFORMED)
+def test_malformed_answers_of_a_baseline_are_ties(project: Project, metric: str) -> None:
     """One baseline knows as much as the candidate, and one a good deal less: only there is a gain."""
-    wanted, other = WANTED[metric], FORMS[metric][form]
+    wanted = WANTED[metric]
     project.test_set(N, expected=wanted)
+    project.training_set(0, [{"input": f"training question {i}", "expected": wanted(i)} for i in range(200)])
     say = {True: lambda i: text_of(wanted(i)), False: lambda i: text_of(wanted(i + 1))}
     answers(project, "ft.jsonl", lambda i: say[i < 57](i))
-    answers(project, "base.jsonl", lambda i: other(i) if i % 2 == 0 else say[i < 57](i))
-    keys = {"metric": metric.split()[0], "baseline": BASE, "checks": {"weak_baseline": "warn"}}
-    gate = ends(project.judge(**keys), "fail")
-    (found,) = form_checks(gate)
-    assert (found["status"], found["required"]) == ("fail", 0.05)
-    assert found["observed"] < 0.05 < gate["gain"]
-    mentions(found, "fail instead of pass", "strip_reasoning: auto", "goal: format", "bare answer", "test.jsonl:1")
-    assert gate["advice"][0]["text"] == found["advice"]
-    answers(project, "base.jsonl", lambda i: other(i) if i % 4 == 0 else say[i % 2 == 1](i))
-    assert form_checks(passed(project.judge(**keys))) == []
+    for form in MALFORMED[metric]:
+        answers(project, "base.jsonl", lambda i, form=form: form(i) if i % 2 == 0 else say[i < 57](i))
+        gate = project.judge(**keys_for(metric))
+        assert gate["verdict"] == "fail", form(0)
+        (found,) = malformed(gate)
+        assert (found["status"], found["required"]) == ("fail", 0.05)
+        assert found["observed"] < 0.05 < gate["gain"]
+        cure = "--tool-call-parser" if metric.startswith("tool_call") else "response_format"
+        mentions(found, "of 60 answers of the baseline", "goal: format", cure)
+        assert gate["advice"][0]["text"] == found["advice"]
+    if metric.endswith("or text"):
+        return  # there few rows expect a call
+    answers(project, "base.jsonl", lambda i: MALFORMED[metric][0](i) if i % 4 == 0 else say[i % 2 == 1](i))
+    assert not decides(passed(project.judge(**keys_for(metric))))
 
 
-# The right answers in a form that is not read: they hold all that is expected.
-HELD: dict[str, list[Callable[[int], str]]] = {
-    "accuracy": [
-        lambda i: f"1. {label(i)}\n2. {wrong(i)}",
-        lambda i: f"{label(i)} (not {wrong(i)})",
-        lambda i: f"<result><intent>{label(i)}</intent><confidence>0.9</confidence></result>",
-        lambda i: json.dumps({label(i): 0.8, wrong(i): 0.2}),
-        lambda i: f"{LONG} {label(i)}",
-        lambda i: {"refund": "remboursement", "invoice": "facture", "shipping": "livraison"}[label(i)],
-    ],
-    "exact_match": [
-        lambda i: f"intent: {label(i)}\nnumber: {i}",
-        lambda i: f"<intent>{label(i)}</intent><number>{i}</number>",
-        lambda i: json.dumps({"result": order(i), "note": None}),
-        lambda i: json.dumps(order(i))[:-1],
-        lambda i: json.dumps({key.upper(): value for key, value in order(i).items()}),
-    ],
-    "tool_call_exact": [
-        lambda i: json.dumps([{"tool": "getWeather", **call(i)["arguments"]}]),
-        lambda i: f"call:get_weather{{city:<escape>{label(i).title()}<escape>,days:{i}}}",
-        lambda i: json.dumps([{**call(i), "name": "mcp__weather__get_weather"}]),
-        lambda i: f"get_weather('{label(i).title()}', {i})",
-    ],
-    "token_f1": [lambda i: f"Sure! Here is what you asked for: {label(i)} of box{i}. Is there anything else?"],
-    "within": [lambda i: f"The total is {1000 + i:,} of 7.", lambda i: f"1'{i:03d},00 EUR", lambda i: f"1.{i:03d},00"],
-}
+@pytest.mark.parametrize("metric", ["exact_match", "field_f1", {"name": "field_f1", "average": "micro"}], ids=str)
+def test_an_object_in_another_shape_is_a_tie_however_much_of_it_is_right(project: Project, metric: Any) -> None:
+    """Both models get the same field of every answer wrong, or none."""
+    project.test_set(N, expected=order)
+    for exact in (True, False):
+        said = [order(i) if exact else {**order(i), "number": i + 1} for i in range(N)]
+        plain = list(map(json.dumps, said))
+        answers(project, "ft.jsonl", plain.__getitem__)
+        for shape in zip(*map(of_objects, said), strict=True):
+            mixed = [text for pair in zip(plain[::2], shape[1::2], strict=True) for text in pair]
+            answers(project, "base.jsonl", mixed.__getitem__)
+            gate = project.judge(metric=metric, baseline=BASE)
+            assert gate["verdict"] != "pass", shape[0]
+            assert decides(gate) or not gate["gain"], shape[0]
 
 
-@pytest.mark.parametrize(("metric", "form"), [(metric, form) for metric, forms in HELD.items() for form in forms])
-def test_what_holds_the_expected_output_is_a_tie(project: Project, metric: str, form: Callable[[int], str]) -> None:
-    """One baseline knows as much as the candidate in another form, and one answers otherwise in that form."""
-    wanted = {**WANTED, "within": lambda i: 1000 + i}[metric]
+@pytest.mark.parametrize("metric", WANTED)
+def test_one_fence_around_an_answer_is_no_part_of_it(project: Project, metric: str) -> None:
+    wanted = WANTED[metric]
     project.test_set(N, expected=wanted)
-    answers(project, "ft.jsonl", lambda i: text_of(wanted(i if i < 57 else i + 1)))
-    answers(project, "base.jsonl", lambda i: form(i) if i % 2 == 0 else text_of(wanted(i)))
-    spec = {"name": "within", "tolerance": 0} if metric == "within" else metric
-    keys = {"metric": spec, "baseline": BASE, "checks": {"weak_baseline": "warn"}}
-    (found,) = form_checks(ends(project.judge(**keys), "inconclusive"))
-    mentions(found, "right in another form as ties", "answers of baseline", "goal: format", "bare answer")
-    answers(project, "base.jsonl", lambda i: form(i + 1 + i % 4 // 2) if i % 2 == 0 else text_of(wanted(i)))
-    assert form_checks(passed(project.judge(**keys))) == []
+    answers(project, "ft.jsonl", lambda i: text_of(wanted(i)))
+    answers(project, "base.jsonl", lambda i: f"```json\n{text_of(wanted(i))}\n```" if i % 2 else text_of(wanted(i)))
+    gate = project.judge(**keys_for(metric))
+    assert (gate["baseline"]["value"], gate["candidate"]["value"], malformed(gate)) == (1, 1, [])
 
 
-OWN_NAMES: dict[str, tuple[Callable[[int], bool], bool]] = {  # where a baseline says "refnud", and whether it is a name
-    "a label": (lambda i: label(i) == "refund", True),
-    "a label, and some others": (lambda i: label(i) == "refund" or i % 12 == 1, True),
-    "a label, half of the time": (lambda i: label(i) == "refund" and i % 2 == 0, False),
-    "two labels": (lambda i: label(i) != "shipping", False),
-    "what it does not know": (lambda i: i % 4 > 0, False),
+# --- ten honest and ten unfair baselines ----------------------------------------------------------------------
+
+Answer = Callable[[int], Any]
+
+
+def mistakes(expected: Answer, mistake: Answer, share: int = 2) -> tuple[Answer, Answer]:
+    """Return what is expected, and the answers of a baseline whose every ``share``-th answer is this mistake."""
+    return expected, lambda i: text_of(mistake(i) if i % share == 0 else expected(i))
+
+
+def skills(i: int) -> dict[str, Any]:
+    return {"name": f"person {i}", "skills": ["a", f"b{i}"]}
+
+
+def items(i: int) -> dict[str, Any]:
+    return {"items": [{"sku": "x", "qty": i}, {"sku": "y", "qty": i + 3}]}
+
+
+def query(i: int) -> str:
+    return f"SELECT * FROM orders WHERE id = {i}"
+
+
+def push(i: int) -> list[dict[str, Any]]:
+    return [{"name": "push", "arguments": {"remote": f"origin{i}"}}]
+
+
+FAIR: dict[str, tuple[Any, tuple[Answer, Answer]]] = {
+    "one more list item": ("exact_match", mistakes(skills, lambda i: {**skills(i), "skills": ["a", f"b{i}", "z"]})),
+    "an invented field": ("field_f1", mistakes(order, lambda i: {**order(i), "urgent": True, "to": "me", "by": 1})),
+    "exchanged quantities": (
+        "field_f1",
+        mistakes(items, lambda i: {"items": [{"sku": "x", "qty": i + 3}, {"sku": "y", "qty": i}]}),
+    ),
+    "an invented text where none is expected": (
+        "exact_match",
+        mistakes(lambda i: {"note": "", "n": i}, lambda i: {"note": "invented text", "n": i}),
+    ),
+    "a wrong call beside the right one": (
+        "tool_call_exact",
+        mistakes(push, lambda i: [*push(i), {"name": "delete_all", "arguments": {"n": 1}}]),
+    ),
+    "an argument too many": (
+        "tool_call_exact",
+        mistakes(push, lambda i: [{"name": "push", "arguments": {"remote": f"origin{i}", "force": True}}]),
+    ),
+    "wrong numbers": ({"name": "within", "tolerance": 0}, mistakes(lambda i: i, lambda i: i + 7)),
+    "another operator": ("exact_match", mistakes(query, lambda i: query(i).replace("=", ">"))),
+    "a third of the mistakes are longer commands, and more are others": (
+        "exact_match",
+        mistakes(query, lambda i: f"{query(i)} AND deleted = 0" if i % 8 == 0 else f"SELECT id FROM orders # {i}"),
+    ),
+    "other labels": ("accuracy", mistakes(label, wrong)),
+    "other labels of several": (
+        "labels_exact",
+        mistakes(lambda i: [label(i), "urgent"], lambda i: [wrong(i), "urgent"]),
+    ),
+}
+UNFAIR: dict[str, tuple[Any, tuple[Answer, Answer]]] = {
+    "an error of the endpoint": ("accuracy", mistakes(label, lambda i: "Error: 429 Too Many Requests", 3)),
+    "a label in a sentence": ("f1_macro", mistakes(label, lambda i: f"The category is {label(i)}.")),
+    "a negation": ("accuracy", mistakes(label, lambda i: f"This is not {wrong(i)}.")),
+    "another name": ("accuracy", mistakes(label, lambda i: f"{label(i)} request")),
+    "a nested object": ("field_f1", mistakes(order, lambda i: {"result": order(i)})),
+    "other keys": ("exact_match", mistakes(order, lambda i: {"Intent": label(i), "Number": i})),
+    "a number with words": ({"name": "within", "tolerance": 0}, mistakes(lambda i: i, lambda i: f"It is {i}")),
+    "a call as text": ("tool_call_f1", mistakes(push, lambda i: f"push(remote='origin{i}')")),
+    "labels in a sentence": (
+        "labels_f1",
+        mistakes(lambda i: [label(i), "urgent"], lambda i: f"It is {label(i)}, urgent"),
+    ),
+    "free text in a sentence": ("exact_match", mistakes(query, lambda i: f"You can use {query(i)}")),
+    "an empty answer": ("rouge_l", mistakes(query, lambda i: "")),
 }
 
 
-@pytest.mark.parametrize(("where", "held"), OWN_NAMES.values(), ids=OWN_NAMES)
-def test_a_label_that_has_another_name_alone_is_a_tie(
-    project: Project, where: Callable[[int], bool], held: bool
-) -> None:
-    answers(project, "base.jsonl", lambda i: "refnud" if where(i) else label(i))
-    gate = project.judge(metric="accuracy", checks={"weak_baseline": "warn"})
-    assert [one["status"] for one in form_checks(gate)] == ["inconclusive"] * held
+@pytest.mark.parametrize("case", [*FAIR, *UNFAIR])
+def test_real_mistakes_are_mistakes_and_form_is_form(project: Project, case: str) -> None:
+    metric, (expected, baseline) = {**FAIR, **UNFAIR}[case]
+    project.test_set(N, expected=expected)
+    answers(project, "ft.jsonl", lambda i: text_of(expected(i) if i < 57 else expected(i + 1)))
+    answers(project, "base.jsonl", baseline)
+    gate = project.judge(metric=metric, margin=0.03)
+    assert (gate["verdict"] == "pass", decides(gate)) == (case in FAIR, case in UNFAIR), gate["checks"]
 
 
-@pytest.mark.parametrize("said", [LONG, "refund, invoice or shipping?", "no idea"])
-def test_what_holds_nothing_is_wrong_however_it_is_read(project: Project, said: str) -> None:
-    answers(project, "base.jsonl", formed(said))
-    assert form_checks(passed(project.judge())) == []
+def test_the_message_counts_malformed_answers_and_shows_the_most_frequent(project: Project) -> None:
+    said = {0: "Error: 429", 1: "The label is refund"}
+    answers(project, "base.jsonl", lambda i: said.get(i % 3, label(i)))
+    found = check(ends(project.judge(), "fail"), "formatting_gain")
+    mentions(found, "40 of 60 answers of the baseline", "as ties", "20 x 'Error: 429', 20 x 'The label is refund'")
+    mentions(found, "-1.7 points" if found["observed"] < 0 else "+0.0 points", "+61.7 as written", "a label alone")
+
+
+def test_a_form_is_not_called_a_weak_prompt(project: Project) -> None:
+    """Every answer of the baseline is malformed, so that it is no better than a constant answer, too."""
+    answers(project, "base.jsonl", lambda i: f"The answer is: {label(i)}.")
+    gate = ends(project.judge(), "fail")
+    assert decides(gate)
+    assert "weak_baseline" not in statuses(gate)
+    mentions(check(gate, "formatting_gain"), "60 of 60 answers")
+    gate = project.judge(checks={"formatting_gain": "warn"})
+    assert statuses(gate)["weak_baseline"] == "fail"
+    answers(project, "ft.jsonl", lambda i: f"The answer is: {label(i if i < 56 else i + 1)}.")
+    gate = ends(project.judge(), "fail")
+    assert decides(gate)
+    assert "weak_baseline" not in statuses(gate)
+
+
+def test_labels_that_no_row_expects_can_be_answers(project: Project) -> None:
+    """A label of the training set, or of the option ``labels``, is a wrong answer in the right form."""
+    answers(project, "base.jsonl", lambda i: label(i) if i % 3 else "unknown")
+    assert decides(project.judge())
+    assert not malformed(passed(project.judge(metric={"name": "accuracy", "labels": ["unknown"]})))
+    project.training_set(200, [{"input": "what?", "expected": "unknown"}])
+    assert not malformed(passed(project.judge()))
+
+
+def test_malformed_answers_that_do_not_decide_are_a_note(project: Project) -> None:
+    answers(project, "base.jsonl", lambda i: "none" if i < 3 else label(i) if i < 40 else wrong(i))
+    (found,) = malformed(passed(project.judge()))
+    assert (found["status"], found["observed"], found["advice"]) == ("note", pytest.approx(17 / 60), None)
+
+
+def test_malformed_answers_of_a_candidate_are_wrong(project: Project) -> None:
+    answers(project, "base.jsonl", lambda i: label(i) if i < 40 else wrong(i))
+    answers(project, "ft.jsonl", lambda i: f"Label: {label(i)}")
+    gate = ends(project.judge(), "fail")
+    assert (gate["candidate"]["value"], malformed(gate)) == (0, [])
+    assert gate["diagnosis"]["candidate"] == {"right": 0, "malformed": 60}
 
 
 CUT_OFF = ("length", "MAX_OUTPUT", "cancelled")
@@ -224,7 +410,7 @@ def test_answers_cut_off_show_no_gain(project: Project, answer: Any, fields: Any
     answers(project, "base.jsonl", answer, **fields)
     found = check(project.judge(), "formatting_gain")
     assert (found["status"], found["observed"]) == ("fail", observed)
-    mentions(found, f"{n} answers of the baseline cut off", "length limit")
+    mentions(found, f"{n} of 60 answers of the baseline", "cut off", "length limit")
 
 
 @pytest.mark.parametrize(
@@ -240,30 +426,15 @@ def test_the_level_and_the_goal_decide(project: Project, keys: Any, verdict: str
     answers(project, "base.jsonl", formed("The intent is {}."))
     project.predictions("ft.jsonl", N, wrong_at=range(50, 60))
     gate = project.judge(**keys)
-    assert (gate["verdict"], [one["status"] for one in form_checks(gate)]) == (verdict, [status] if status else [])
+    assert (gate["verdict"], [one["status"] for one in malformed(gate)]) == (verdict, [status] if status else [])
 
 
-def test_a_metric_of_ones_own_is_read_without_reasoning_alone(project: Project) -> None:
+def test_a_metric_of_ones_own_knows_of_no_form_but_an_answer(project: Project) -> None:
     same = metric(low=0, high=1, greater_is_better=True)(lambda expected, answer: float(expected == answer))
-    answers(project, "base.jsonl", formed("<analysis>Hm.</analysis>{}"))
-    found = check(project.judge(metric=same), "formatting_gain")
-    assert (found["status"], found["observed"]) == ("fail", -1 / 60)
     answers(project, "base.jsonl", formed("It is {}."))
-    assert form_checks(passed(project.judge(metric=same))) == []
-
-
-def test_the_tags_of_one_model_are_stripped_of_all(project: Project) -> None:
-    answers(project, "base.jsonl", formed("## Plan: shipping, or invoice? ## End {}"))
-    tags = {"provider": "recorded", "path": "ft.jsonl", "strip_reasoning": ["## Plan", "## End"]}
-    found = [form_checks(project.judge(candidate=one)) for one in ("recorded:ft.jsonl", tags)]
-    assert [[one["status"] for one in some] for some in found] == [["inconclusive"], ["fail"]]
-
-
-def test_a_pattern_that_finds_several_labels_is_a_warning(project: Project) -> None:
-    answers(project, "base.jsonl", lambda i: f"{label(i)}, not {wrong(i)}" if i < 40 else wrong(i))
-    gate = passed(project.judge(metric={"name": "accuracy", "pattern": "refund|invoice|shipping"}))
-    (found,) = [one for one in checks(gate, "unusable_answers") if "pattern" in one["message"]]
-    assert (found["status"], found["observed"]) == ("warning", 40)
+    assert not malformed(passed(project.judge(metric=same)))
+    answers(project, "base.jsonl", formed(" "))
+    assert decides(project.judge(metric=same))
 
 
 def test_every_baseline_is_looked_at(project: Project) -> None:
@@ -285,48 +456,11 @@ def test_the_limit_of_an_endpoint_is_raised(http: EndpointProject, reason: str |
     gate = http.judge(baseline=base, candidate=ft, evidence="observed")
     found = check(gate, "formatting_gain")
     assert (found["status"], round(found["observed"], 3)) == ("fail", 0)
-    mentions(found, "30 answers", "cut off", "length limit", "marker")
-
-
-@pytest.mark.parametrize("both", [False, True])
-def test_form_that_hides_what_a_candidate_knows_is_the_headline(project: Project, both: bool) -> None:
-    for file, right in (("base.jsonl", 40), ("ft.jsonl", 56)):
-        form = "Label: {}" if both or file == "ft.jsonl" else "{}"
-        answers(project, file, lambda i, form=form, right=right: form.format(label(i) if i < right else wrong(i)))
-    gate = ends(project.judge(), "fail")
-    first = next(one for one in gate["checks"] if one["status"] == "fail")
-    assert (first["name"], round(first["observed"], 3)) == ("formatting_gain", 0.267)
-    mentions(first, "pass instead of fail", "56 answers", "pattern")
-    assert gate["advice"][0]["text"] == first["advice"]
-    assert "Drop this" not in str(gate["advice"])
-    answers(project, "ft.jsonl", lambda i: f"Label: {wrong(i)}")
-    assert form_checks(ends(project.judge(), "fail")) == []
+    mentions(found, "30 of 60 answers", "cut off", "length limit", "marker")
 
 
 def thinks(project: Project, file: str, right: int) -> None:
     project.predictions(file, N, output=lambda i: THOUGHT.format(label(i) if i < right else wrong(i)))
-
-
-def test_reasoning_that_is_kept_is_the_headline_of_a_red_gate_where_it_changed_the_verdict(project: Project) -> None:
-    kept = {"provider": "recorded", "path": "ft.jsonl", "strip_reasoning": False}
-    thinks(project, "ft.jsonl", 56)
-    assert project.judge()["verdict"] == "pass"
-    gate = project.judge(candidate=kept)
-    assert gate["candidate"]["value"] == 0
-    first = next(one for one in gate["checks"] if one["status"] == "fail")
-    assert (first["name"], first["observed"]) == ("formatting_gain", pytest.approx(16 / 60))
-    mentions(first, "strip_reasoning: auto", "56 answers")
-    thinks(project, "ft.jsonl", 0)
-    assert "formatting_gain" not in statuses(project.judge(candidate=kept))
-
-
-def test_an_output_that_begins_with_reasoning_is_named(project: Project) -> None:
-    """One such row of the test set, and no answer is stripped."""
-    project.test_set(N, expected=lambda i: label(i) if i != 3 else THOUGHT.format(label(i)))
-    thinks(project, "ft.jsonl", 56)
-    found = check(project.judge(), "formatting_gain")
-    assert found["status"] == "fail"
-    mentions(found, "test.jsonl:4")
 
 
 def test_a_model_called_in_a_test_body_gives_its_answer_alone(project: Project) -> None:

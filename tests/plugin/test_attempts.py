@@ -1,20 +1,22 @@
 """``max_attempts``: several candidates on one test set, each judged at half the level of the one before."""
 
+import json
 import re
 import shutil
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from pathlib import Path
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject
 from gate_project import Project, block, check, checks, mentions, on_a_branch, passed, read_jsonl, statuses, stopped
 
-from pytest_ftgate.checks.attempts import Attempt, MovedError, _locked, fingerprint, may_be_shown, same_test_set
+from pytest_ftgate.checks import attempts
+from pytest_ftgate.checks.attempts import fingerprint, may_be_shown, same_test_set
 from pytest_ftgate.data import Example
 
 LEDGER = "ftgate-attempts.jsonl"
@@ -76,12 +78,20 @@ def test_beyond_the_budget_the_gate_fails_before_any_call_and_the_same_answers_a
     assert len(ledger(project)) == 1
 
 
-def test_a_candidate_is_the_same_one_when_asked_again_about_more(http: EndpointProject) -> None:
+def test_a_candidate_beyond_the_budget_is_not_asked(http: EndpointProject) -> None:
+    http.judge(stored=True, max_attempts=1)
+    assert passed(http.judge(stored=True, max_attempts=1))["attempt"]["number"] == 1
+    http.forget()
+    gate = http.judge(candidate=http.model("ft", revision="2"), max_attempts=1)
+    assert stopped(gate, "fail")["observed"] == gate["attempt"]["number"] == 2
+    assert not http.server.requests
+
+
+def test_more_examples_are_another_attempt(http: EndpointProject) -> None:
+    """Whoever adds examples until the gate is green looks at it several times."""
     http.judge(stored=True, max_attempts=2)
     http.test_set(80)
-    http.judge(refresh=True, max_attempts=2)
-    assert len(ledger(http)) == 1
-    assert http.judge(candidate=http.model("ft", revision="2"), max_attempts=2)["attempt"]["number"] == 2
+    assert http.judge(refresh=True, max_attempts=2)["attempt"]["number"] == 2
 
 
 def test_evidence_without_a_level_is_said(project: Project) -> None:
@@ -90,23 +100,35 @@ def test_evidence_without_a_level_is_said(project: Project) -> None:
     mentions(found, "level", "evidence: significant")
 
 
+@pytest.mark.parametrize("role", ["candidate", "baseline"])
 @pytest.mark.parametrize("most", [2, None])
-def test_other_answers_of_one_candidate_are_another_attempt(project: Project, most: int | None) -> None:
+def test_other_answers_of_either_model_are_another_attempt(project: Project, role: str, most: int | None) -> None:
     code, answer = "def answer(text): return Path({!r}).read_text()", project.path / "answer"
+    model = {role: "python:own:answer"}
+    last = None
     for text, number in (("refund", 1), ("invoice", 2), ("refund", 1), ("shipping", 3)):
         answer.write_text(text)
         project.file("own.py", f"from pathlib import Path\n{code.format(str(answer))}\n")
         sys.modules.pop("own", None)
-        gate = project.judge(candidate="python:own:answer", max_attempts=most or ..., stored=True)
+        gate = project.judge(**model, checks={"weak_baseline": "warn"}, max_attempts=most or ..., stored=True)
         if most is None:
             found = checks(gate, "attempts")
-            assert [one["status"] for one in found] == ["warning"] * (number > 1)
-            assert all(f"other answers: {['2nd', '3rd'][number - 2]} time" in one["message"] for one in found)
+            assert [one["status"] for one in found] == ["warning"] * (last not in (None, text))
+            assert all(role in one["message"] for one in found)
         elif number <= most:
             assert gate["attempt"]["number"] == number
         else:
             assert stopped(gate, "fail", called=True)["observed"] == 3
+        last = text
     assert most is None or len({str(one["answers"]) for one in ledger(project)}) == len(ledger(project)) == 2
+
+
+def test_the_names_and_the_order_of_baselines_are_no_part_of_an_attempt(project: Project) -> None:
+    project.predictions("more.jsonl", 200, wrong_at=range(110, 200))
+    two = ["recorded:base.jsonl", "recorded:more.jsonl"]
+    for models, number in ((two, 1), (two[::-1], 1), (two[:1], 2)):
+        gate = project.judge(baseline=..., baselines=dict(zip(("a", "b"), models, strict=False)))
+        assert gate["attempt"]["number"] == number
 
 
 SAME = [
@@ -198,38 +220,45 @@ def test_a_ci_job_prints_the_line_to_commit(project: Project, monkeypatch: pytes
     assert project.gate()["verdict"] == "pass"
 
 
-@pytest.mark.parametrize(("taken", "number"), [(1, 2), (99, None)])
-def test_an_attempt_that_another_process_takes(project: Project, monkeypatch: Any, taken: int, number: Any) -> None:
-    real, times = Attempt.keep, iter(range(taken))
+def test_an_attempt_that_another_process_takes_meanwhile(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The place in the ledger counts, so the gate is judged at the level of the next one."""
+    attempt(project, 1, BETTER)
+    (line,) = ledger(project)
+    (project.path / LEDGER).unlink()
+    real = attempts.locked
 
-    def keep(attempt: Attempt, *args: Any) -> Any:
-        if next(times, None) is not None:
-            if number is not None:
-                real(replace(attempt, candidate="another", answers=frozenset({"0" * 8})), *args)
-            raise MovedError
-        return real(attempt, *args)
+    @contextmanager
+    def locked(config: Any) -> Iterator[None]:
+        with real(config):
+            project.file(LEDGER, json.dumps({**line, "answers": ["0" * 8, "1" * 8]}) + "\n")
+            yield
 
-    monkeypatch.setattr(Attempt, "keep", keep)
-    if number is None:
-        mentions(stopped(project.judge(), called=True), "10 times", "attempt")
-    else:
-        assert passed(project.judge())["attempt"]["number"] == number
-        assert [one["level"] for one in ledger(project)] == [0.025, 0.0125]
+    monkeypatch.setattr(attempts, "locked", locked)
+    gate = passed(project.judge())
+    assert (gate["attempt"]["number"], gate["confidence"]) == (2, 0.9875)
+    assert [one["level"] for one in ledger(project)] == [0.025, 0.0125]
 
 
-def test_of_two_processes_one_waits_for_the_ledger(tmp_path: Path) -> None:
-    def add(text: bytes) -> None:
-        with _locked(tmp_path / LEDGER) as file:
+def test_of_two_processes_one_waits_for_the_ledger(project: Project) -> None:
+    """Each adds a line after the number of those that it has read, as if it judged in between."""
+    path = project.path / LEDGER
+
+    source = SimpleNamespace(kind="marker", absolute=lambda name: project.path / name)
+    keys: Any = SimpleNamespace(sources={"max_attempts": source})
+
+    def add(_: int) -> None:
+        with attempts.locked(keys):
+            before = len(path.read_text().splitlines())
             time.sleep(0.02)
-            file.write(text)
+            attempts._add_line(path, str(before))
 
     with ThreadPoolExecutor(3) as pool:
-        list(pool.map(add, (b"1", b"2", b"3")))
-    assert sorted((tmp_path / LEDGER).read_text().splitlines()) == ["1", "2", "3"]  # none on the line of another
+        list(pool.map(add, range(3)))
+    assert path.read_text().splitlines() == ["0", "1", "2"]
 
 
 @pytest.mark.parametrize(("number", "metric"), [(1, "accuracy"), (2, "accuracy"), (2, "f1_macro")])
-def test_only_a_tenth_is_shown_and_it_counts_in_the_first_attempt(project: Project, number: int, metric: str) -> None:
+def test_only_a_tenth_is_shown_and_it_never_counts(project: Project, number: int, metric: str) -> None:
     for before in range(1, number):
         attempt(project, before)
     gate, tenth = attempt(project, number, metric=metric), shown(project)
@@ -237,7 +266,7 @@ def test_only_a_tenth_is_shown_and_it_counts_in_the_first_attempt(project: Proje
     assert named
     assert named <= tenth
     assert 10 < len(tenth) < 32
-    assert gate["n"] == gate["candidate"]["n_expected"] == (200 if number == 1 else 200 - len(tenth))
+    assert gate["n"] == gate["candidate"]["n_expected"] == gate["test_set"]["examples"] == 200 - len(tenth)
     assert (gate["verdict"], gate["attempt"]["number"]) == ("fail", number)
 
 
@@ -265,14 +294,43 @@ def test_groups_stay_together_and_without_an_example_that_counts_there_is_an_err
     mentions(stopped(attempt(project, 2, evidence="observed")), "no test example counts")
 
 
-def test_without_max_attempts_the_second_candidate_is_a_note(project: Project) -> None:
+def test_what_is_shown_changes_no_verdict(project: Project) -> None:
+    """A candidate that knows all of it by heart has the gain of one that has all of it wrong."""
+    tenth = [int(name[1:]) for name in shown(project)]
+    kept = [index for index in BETTER if index not in tenth]
+    project.predictions("mended.jsonl", 200, wrong_at=kept)
+    project.predictions("broken.jsonl", 200, wrong_at=[*kept, *tenth])
+    found = [project.judge(candidate=f"recorded:{name}.jsonl") for name in ("mended", "broken")]
+    assert found[0]["gain"] == found[1]["gain"]
+    assert [gate["attempt"]["number"] for gate in found] == [1, 1]
+
+
+def test_examples_that_may_be_shown_do_not_make_a_test_set_large_enough(project: Project) -> None:
+    found = check(project.judge(min_test_examples=200), "min_test_examples")
+    assert (found["status"], found["observed"]) == ("fail", 200 - len(shown(project)))
+    mentions(found, str(len(shown(project))))
+
+
+def test_without_max_attempts_other_answers_are_a_warning(project: Project) -> None:
     assert "attempts" not in statuses(attempt(project, 1, stored=True, max_attempts=...))
-    project.store("INSERT INTO notes VALUES ('attempt: 0', 'of a later version')")
     found = check(attempt(project, 2, BETTER, stored=True, max_attempts=...), "attempts")
-    assert (found["status"], found["observed"]) == ("note", 2)
-    mentions(found, "max_attempts")
+    assert found["status"] == "warning"
+    mentions(found, "max_attempts", "candidate")
+    assert "attempts" not in statuses(attempt(project, 2, BETTER, stored=True, max_attempts=...))
     assert "attempts" not in statuses(attempt(project, 3, stored=True, max_attempts=..., name="another gate"))
+    project.store("UPDATE notes SET text = 'of a later version' WHERE name LIKE 'attempt: %'")
+    assert "attempts" not in statuses(attempt(project, 1, stored=True, max_attempts=...))
+    project.test_set(200, input="fresh question {}".format)
+    assert "attempts" not in statuses(attempt(project, 2, stored=True, max_attempts=...))
     assert not (project.path / LEDGER).exists()
     gate = passed(attempt(project, 2, BETTER, stored=True))  # it was green before, and gets its ledger now
     assert (gate["attempt"]["number"], len(ledger(project))) == (1, 1)
-    assert "test_set_changed" not in statuses(attempt(project, 1, BETTER, stored=True))  # although a tenth is spared
+
+
+def test_a_red_gate_of_the_data_shows_the_gain_of_a_known_attempt_only(project: Project) -> None:
+    attempt(project, 1, BETTER)
+    project.training_set(100)
+    known, new = attempt(project, 1, BETTER), attempt(project, 2, BETTER)
+    assert [gate["verdict"] for gate in (known, new)] == ["fail", "fail"]
+    assert [gate["gain"] is None for gate in (known, new)] == [False, True]
+    assert len(ledger(project)) == 1

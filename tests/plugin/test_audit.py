@@ -85,17 +85,37 @@ def test_each_finding_is_judged_as_the_gate_says(project: Project, level: str | 
         ("card_loan", "card_lost", ("'card_loan' (test.jsonl:1), ", "Add training examples")),
         ("level_1_2", "level_2_1", ("'level_1_2' (test.jsonl:1), ", "Add training examples")),
         ("+", "-", ("Add training examples",)),
-        (None, "intent/{}", ("against 'intent/", "'refund' (test.jsonl:1)", "'invoice' (test.jsonl:2)", "alike")),
-        (None, "{:.1}", ("no label of the test set is in the training set", "against '", "'r' (train.jsonl:1)")),
     ],
 )
-def test_labels_that_are_written_in_another_way(project: Project, tested: str | None, trained: str, parts: Any) -> None:
-    project.test_set(60, expected=lambda i: label(i) if i or tested is None else tested)
-    names = [trained.format(label(i)) if tested is None else trained if i % 4 == 3 else label(i) for i in range(240)]
+def test_labels_that_are_written_in_another_way(project: Project, tested: str, trained: str, parts: Any) -> None:
+    project.test_set(60, expected=lambda i: label(i) if i else tested)
+    names = [trained if i % 4 == 3 else label(i) for i in range(240)]
     project.training_set(
-        0, ({"input": f"what a person once asked {i}", "expected": one} for i, one in enumerate(names))
+        0, ({"input": f"what a person once asked {i}", "expected": name} for i, name in enumerate(names))
     )
     mentions(check(project.judge(), "labels_missing"), *parts)
+
+
+@pytest.mark.parametrize(("form", "first"), [("intent/{}", "'intent/refund'"), ("{:.1}", "'r'")])
+def test_no_label_of_the_test_set_in_the_training_set_fails(project: Project, form: str, first: str) -> None:
+    rows = [{"input": f"what a person once asked {i}", "expected": form.format(label(i))} for i in range(240)]
+    project.training_set(0, rows)
+    gate = project.judge()
+    found = stopped(gate, "fail")
+    assert (found["name"], found["observed"], found["required"]) == ("labels_in_common", 3, 0)
+    mentions(found, "'refund' (test.jsonl:1)", "'invoice' (test.jsonl:2)", f"{first} (train.jsonl:1)", "alike")
+    assert "labels_missing" not in statuses(gate)
+    assert "labels_in_common" not in statuses(project.judge(metric="rouge_l"))  # of texts
+    accepted = passed(project.judge(checks={"labels_in_common": "warn"}))
+    assert statuses(accepted)["labels_in_common"] == "warning"
+
+
+def test_labels_that_differ_in_case_alone_are_in_common(project: Project) -> None:
+    rows = [{"input": f"what a person once asked {i}", "expected": label(i).upper()} for i in range(240)]
+    project.training_set(0, rows)
+    gate = passed(project.judge())
+    assert statuses(gate)["labels_missing"] == "warning"
+    assert "labels_in_common" not in statuses(gate)
 
 
 def test_gates_on_one_training_set_have_it_audited_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +146,8 @@ def test_gates_on_one_training_set_have_it_audited_once(project: Project, monkey
         (LEAK, "refund", "leaked"),
         ("where is the lamp that I bought last year from your shop in the new mall", "refund", None),
         (LEAK.replace("week", "month"), "shipping", None),  # another answer
-        (LEAK + " 17", "refund", None),  # another number
+        (LEAK.replace("week", "month") + " 17", "refund", None),  # another number
+        (f"please tell me {LEAK}, or when it comes", "shipping", "leaked"),  # within a longer one
     ],
 )
 def test_a_copy_of_a_test_example_is_a_leak(project: Project, text: str, expected: str, name: str | None) -> None:
@@ -156,7 +177,7 @@ def test_every_training_row_to_remove_is_named_at_once(project: Project) -> None
     assert (training["leaked"], check(gate, "leaked_near")["observed"]) == (1, 1)
     named = {pair["other"] for pair in (*training["leaked_pairs"], *training["near_pairs"])}
     assert named == {f"train.jsonl:{line}" for line in range(201, 208)}
-    mentions(check(gate, "leaked"), "these 5", "train.jsonl:201", "train.jsonl:202", "train.jsonl:203")
+    mentions(check(gate, "leaked"), "these 6", "train.jsonl:201", "train.jsonl:202", "train.jsonl:203")
     shown = "\n".join(block(gate, verbose=True))
     for pair in training["near_pairs"]:
         assert f"{pair['row']} ~ {pair['other']}: {pair['text']!r} and {pair['other_text']!r}" in shown

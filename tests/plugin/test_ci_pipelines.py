@@ -189,7 +189,7 @@ class Checkout:
         others = {
             "FTGATE_TOKEN || github.token": known.get("FTGATE_TOKEN", "github-token"),
             "github.action_path": str(ACTION.parent),
-            "github.base_ref": "main",
+            "github.event.merge_group.base_sha || github.base_ref": "main",
             "github.token": "github-token",
             "github.event.pull_request.number": "7",
             "OPENAI_API_KEY": "",
@@ -200,7 +200,9 @@ class Checkout:
         """Run a job as a runner does: all lines in one shell that stops at the first that fails."""
         self.checkout()
         keys = yaml.safe_load(GITLAB.read_text(encoding="utf-8"))[job]
-        variables = {"CI_MERGE_REQUEST_DIFF_BASE_SHA": "origin/main", **variables}
+        if job == "ftgate":
+            self.git("commit", "-q", "--allow-empty", "-m", "a merge request")
+            variables = {"CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main", **variables}
         done = self.run("\n".join(keys["script"]), "-eo", "pipefail", **variables)
         for line in keys.get("after_script", ()):
             self.after = self.run(line, "-eo", "pipefail", **variables)
@@ -346,6 +348,21 @@ def test_github_what_could_not_be_judged_is_not_recorded(checkout: Checkout) -> 
     assert (checkout.branches(), checkout.asked("gh")) == ({"main"}, [])
 
 
+def test_github_in_a_merge_queue_the_base_is_the_commit_that_it_merges_into(checkout: Checkout) -> None:
+    """The branch may be behind it, and ``github.base_ref`` is empty; other events have no base."""
+    checkout.checkout()
+    queued = checkout.git("rev-parse", "origin/main")
+    checkout.change("gates/test_later.py", "def test_later(): pass\n")
+    checkout.checkout()
+    (step,) = (one for one in yaml.safe_load(ACTION.read_text())["runs"]["steps"] if "BASE" in one.get("env", {}))
+    candidate = {"CANDIDATE": "ftgate.yaml recordings/*.candidate.jsonl"}
+    done = checkout.run(step["run"], shell="python", BASE=queued, **candidate)
+    assert done.returncode == 0, done.stderr
+    assert not (checkout.path / "gates/test_later.py").exists()
+    done = checkout.run(step["run"], shell="python", BASE="", **candidate)
+    assert (done.returncode, "pull_request or merge_group" in done.stderr) == (1, True)
+
+
 # --- GitLab CI -----------------------------------------------------------------------------------------------
 
 
@@ -437,7 +454,7 @@ def test_a_workflow_has_limits_and_no_right_or_secret_too_many(path: Path, conte
         "!cancelled() && steps.gate.outcome != 'skipped'",
     }  # fmt: skip
     if path == PULL_REQUEST:
-        assert workflow[True] == {"pull_request": None}  # "on" is true in YAML 1.1
+        assert workflow[True] == {"pull_request": None, "merge_group": None}  # "on" is true in YAML 1.1
         assert "secrets" not in text
 
 

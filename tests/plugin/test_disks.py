@@ -82,8 +82,8 @@ resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, resource.RLIM_INFINITY))
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits on the size of files")
 def test_a_disk_that_fills_up_while_models_answer(stored: Project) -> None:
     """What was kept before stays kept, and is not asked for again once there is room."""
-    model(stored, "+ ' ' * 5_000")
-    stored.file("conftest.py", FULL.format(size=150_000))
+    model(stored, "+ ' ' * 10_000")
+    stored.file("conftest.py", FULL.format(size=500_000))
     found = stopped(stored.gate(apart=True), called=True)
     mentions(found, STORE, "disk", "quota")
     assert "elete" not in found["advice"]
@@ -94,6 +94,13 @@ def test_a_disk_that_fills_up_while_models_answer(stored: Project) -> None:
     again = asked(stored)
     assert set(again.values()) == {1}
     assert 0 < gate["candidate"]["n_stored"] == 60 - len(again)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits on the size of files")
+def test_a_disk_without_room_is_noticed_before_a_call_is_paid(stored: Project) -> None:
+    stored.file("conftest.py", FULL.format(size=80_000))
+    mentions(stopped(stored.gate(apart=True), called=True), STORE, "disk", "quota")
+    assert not asked(stored)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits on the size of files")

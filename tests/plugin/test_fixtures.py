@@ -47,7 +47,7 @@ def test_the_default_fixtures_give_models_and_examples_and_evaluate_runs_any_mod
         "    assert 0.1 < run.metrics['f1_macro'] < 0.2\n",
         baseline="python:own:shout",
         candidate="python:own:good",
-        checks={"weak_baseline": "warn"},
+        checks={"weak_baseline": "warn", "formatting_gain": "warn"},
     )
     project.run().assert_outcomes(passed=2)
 

@@ -140,6 +140,28 @@ def test_of_many_slices_one_unlucky_one_is_no_alarm(project: Project, n_slices: 
     assert (first["n"], first["wins"], first["losses"], first["verdict"]) == (40, 0, 5, seen)
 
 
+@pytest.mark.parametrize(
+    ("size", "lost", "verdict", "confidence"),
+    [
+        (25, 25, "fail", 0.975),
+        (25, 5, "fail", 0.975),
+        (25, 4, "warning", 0.975),
+        (6, 6, "fail", 0.975),
+        (5, 5, None, 0.975),  # it could fail if it were the only slice
+        (4, 4, None, 0.95),  # it could never fail, and does not count
+    ],
+)
+def test_a_slice_has_no_minimum_of_examples(
+    project: Project, size: int, lost: int, verdict: str | None, confidence: float
+) -> None:
+    langs = (["de"] * size + ["en"] * (200 - size)).__getitem__
+    gate = sliced(project, 200, range(120, 200), range(lost), langs)
+    de = by_value(gate)["de"]
+    assert (de["n"], de["losses"], de["verdict"]) == (size, verdict and lost, verdict)
+    assert gate["verdict"] == ("fail" if verdict == "fail" else "pass")
+    assert by_value(gate)["en"]["confidence"] == pytest.approx(confidence)
+
+
 def test_a_metric_of_the_set_is_computed_on_the_slice_alone(project: Project) -> None:
     """German examples expect two of three labels: the third one counts for neither model there."""
     expected, lang = lambda i: label(i if i % 2 == 0 else i % 4 // 2), lambda i: ("en", "de")[i % 2]
@@ -158,19 +180,19 @@ def test_a_slice_on_which_everything_is_lost_fails_by_a_metric_of_the_set(projec
 
 def test_a_slice_without_the_label_that_the_metric_is_about_is_said(project: Project) -> None:
     expected = lambda i: "yes" if i < 40 and i % 2 else "no"  # noqa: E731
-    keys = {"metric": {"name": "f1", "pos_label": "yes"}}
+    keys = {"metric": {"name": "f1", "pos_label": "yes"}, "checks": {"labels_in_common": "warn"}}
     gate = passed(sliced(project, 80, range(1, 10, 2), (), lambda i: "en" if i < 40 else "de", expected, **keys))
     assert check(gate, "slices")["status"] == "warning"
     mentions(check(gate, "slices"), "lang=de", "f1")
 
 
 def test_values_of_a_field_need_be_no_text_and_where_no_slice_is_judged_that_is_a_warning(project: Project) -> None:
-    project.test_set(60, vip=lambda i: i % 2 == 0, tier=None, size=lambda i: i % 4)
+    project.test_set(60, vip=lambda i: i % 2 == 0, tier=None, size=lambda i: i % 20)
     gate = passed(project.judge(slices=["vip", "tier"]))
     found = {(one["field"], one["value"]) for one in gate["slices"]}
     assert {("vip", "true"), ("vip", "false"), ("tier", "(none)")} <= found
     found = check(passed(project.judge(slices=["size"])), "slices")
-    assert (found["status"], found["observed"]) == ("warning", 4)
+    assert (found["status"], found["observed"]) == ("warning", 20)
     mentions(found, "no slice is judged")
 
 

@@ -72,12 +72,40 @@ def test_there_is_nothing_to_prefer_between_equal_outputs(judged: Rated) -> None
     mentions(check(gate, "evidence"), "1 rater", "55 preferences", "prefs.csv:7")
 
 
-@pytest.mark.parametrize(("raters", "note", "warns"), [(3, None, True), (12, "12 groups", False)])
+@pytest.mark.parametrize(("raters", "note", "warns"), [(3, None, True), (15, "15 groups", False)])
 def test_with_one_rating_a_pair_raters_are_groups(judged: Rated, raters: int, note: str | None, warns: bool) -> None:
     """Who likes the style of one model votes for it again and again; of few raters this is only said."""
     gate = passed(by_rows(judged, *(f"t{i},{WIN if i < 50 else LOSS},r{i % raters}" for i in range(N))))
     assert gate["note"] == note
     assert [one["status"] for one in gate["checks"] if "3 raters" in one["message"]] == ["warning"] * warns
+
+
+def everyone(raters: int, likes: int) -> list[str]:
+    """All rate all pairs: ``likes`` of the raters prefer the candidate in all of them, the others in every third."""
+    return [f"t{i},{WIN if r < likes or i % 3 == 0 else LOSS},r{r}" for i in range(N) for r in range(raters)]
+
+
+@pytest.mark.parametrize(
+    ("raters", "likes", "verdict", "warns"),
+    [(3, 3, "pass", True), (9, 9, "pass", True), (12, 12, "pass", False), (12, 6, "inconclusive", False)],
+)
+def test_raters_who_rate_every_pair_are_the_observations(
+    judged: Rated, raters: int, likes: int, verdict: str, warns: bool
+) -> None:
+    """Few are warned of in every design; of enough raters the gain must not be the taste of some."""
+    gate = ends(by_rows(judged, *everyone(raters, likes)), verdict)
+    found = check(gate, "evidence")
+    assert (found["status"] == "warning", f"{raters} raters in" in found["message"]) == (warns, warns)
+    if verdict == "inconclusive":
+        mentions(found, "12 raters", "p = ")
+
+
+def test_raters_count_by_how_much_they_rate(judged: Rated) -> None:
+    """One of twelve rates three pairs in five."""
+    rows = [f"t{i},{WIN if i < 45 else LOSS},r{i % 11 if i % 5 < 2 else 11}" for i in range(N)]
+    found = check(passed(by_rows(judged, *rows)), "evidence")
+    assert (found["status"], found["observed"], found["required"]) == ("warning", 3, 10)
+    mentions(found, "12 raters")
 
 
 def test_a_missing_answer_is_preferred_by_nobody(judged: Rated) -> None:

@@ -69,6 +69,26 @@ def test_keys_that_pytest_reads_are_fine(pytester: pytest.Pytester, name: str, t
     pytester.parseconfigure(*ALONE)
 
 
+HIDDEN = {  # the file that pytest reads, and one beside it that it does not read
+    "pytest.ini beside pyproject.toml": (("pytest.ini", "[pytest]\nasyncio_mode = auto\n"), "pyproject.toml"),
+    "an empty pytest.ini": (("pytest.ini", ""), "setup.cfg"),
+    "pyproject.toml before tox.ini": (("pyproject.toml", OLD), "tox.ini"),
+}
+
+
+@pytest.mark.parametrize(("read", "hidden"), HIDDEN.values(), ids=HIDDEN)
+def test_a_key_in_a_file_that_another_one_hides_is_a_usage_error(
+    pytester: pytest.Pytester, read: tuple[str, str], hidden: str
+) -> None:
+    """It would require nothing, in silence."""
+    name, text = read
+    (pytester.path / name).write_text(text)
+    (pytester.path / hidden).write_text(LANGUAGES[hidden].format("ftgate_required", "all"))
+    with pytest.raises(pytest.UsageError) as caught:
+        pytester.parseconfigure(*ALONE)
+    assert [part for part in (f"{hidden}:2", "ftgate_required", name) if part not in str(caught.value)] == []
+
+
 def test_an_unknown_key_of_a_file_that_another_one_hides_ends_the_run(project: Project) -> None:
     project.ini_file()
     project.file("pyproject.toml", f"{OLD}ftgate_requird = 'all'\n")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, N, answer, index_of
-from gate_project import check, ends, label, mentions, passed, statuses, stopped
+from gate_project import check, ends, label, mentions, passed, statuses, stopped, write_jsonl
 from loopback import Reply, error
 
 # --- the pace ---------------------------------------------------------------------------------
@@ -151,6 +151,29 @@ def test_enough_latencies_must_be_within_the_limit_of_p95(
     recorded = {"baseline": "recorded:base.jsonl", "candidate": "recorded:ft.jsonl"}
     gate = ends(http.judge(**recorded, thresholds={"latency_p95_s": {"max": 1}}), verdict)
     mentions(check(gate, "thresholds.latency_p95_s"), *words)
+
+
+@pytest.mark.parametrize(
+    ("n", "verdict", "words"), [(58, "inconclusive", ["58 latencies", "59 are needed"]), (59, "pass", [])]
+)
+def test_the_repeats_of_an_example_are_one_latency(
+    http: EndpointProject, n: int, verdict: str, words: list[str]
+) -> None:
+    """Of five answers to an example two are slow: its median is within the limit."""
+    http.test_set(n)
+    http.predictions("base.jsonl", n, wrong_at=range(n // 2), latency_s=0.5, repeats=5)
+    rows = [
+        {"id": f"t{i}", "output": label(i), "repeat": repeat, "latency_s": 2.0 if repeat < 2 else 0.5}
+        for i in range(n)
+        for repeat in range(5)
+    ]
+    write_jsonl(http.path / "ft.jsonl", rows)
+    recorded = {"baseline": "recorded:base.jsonl", "candidate": "recorded:ft.jsonl"}
+    gate = ends(http.judge(**recorded, repeats=5, thresholds={"latency_p95_s": {"max": 1}}), verdict)
+    found = check(gate, "thresholds.latency_p95_s")
+    mentions(found, *words)
+    if verdict == "pass":
+        assert (found["observed"], gate["candidate"]["latency_p50_s"]) == (0.5, 0.5)
 
 
 def test_a_model_that_only_hangs_is_wrong_where_missing_answers_are(http: EndpointProject) -> None:

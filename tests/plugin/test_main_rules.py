@@ -136,9 +136,15 @@ def propose(project: Project, files: dict[str, str]) -> None:
     git(project.path, "commit", "-q", "-m", "change")
 
 
+def restored(project: Project) -> subprocess.CompletedProcess[str]:
+    """Bring back main's rules as the documentation says."""
+    command = ["bash", "-ec", RECIPE]
+    return subprocess.run(command, cwd=project.path, check=False, capture_output=True, encoding="utf-8")
+
+
 def restore(project: Project) -> int:
-    """Bring back main's rules as the documentation says; return the exit status."""
-    return subprocess.run(["bash", "-ec", RECIPE], cwd=project.path, check=False, capture_output=True).returncode
+    """Bring back main's rules; return the exit status."""
+    return restored(project).returncode
 
 
 def test_an_honest_better_candidate_with_new_training_rows_is_green(repo: Project) -> None:
@@ -146,6 +152,38 @@ def test_an_honest_better_candidate_with_new_training_rows_is_green(repo: Projec
     propose(repo, BETTER)
     assert restore(repo) == 0
     repo.run(*ARGS).assert_outcomes(passed=1)
+
+
+def test_in_a_merge_queue_the_base_of_the_request_is_empty(repo: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    propose(repo, BETTER)
+    monkeypatch.setenv("GITHUB_BASE_REF", "")
+    assert restore(repo) == 0
+    repo.run(*ARGS).assert_outcomes(passed=1)
+
+
+def test_names_beyond_ascii(repo: Project) -> None:
+    propose(repo, {**BETTER, "recordings/größe.candidate.jsonl": BEST[ANSWERS]})
+    assert restore(repo) == 0
+    repo.run(*ARGS).assert_outcomes(passed=1)
+
+
+def test_a_new_gate_is_listed_and_those_of_main_are_judged(repo: Project) -> None:
+    """Its test comes from the change, so it judges once that is merged."""
+    second = GATE.partition("gates:\n")[2].replace("support", "orders", 1)
+    new = {"ftgate.yaml": GATE + second, "gates/test_orders.py": TEST.replace("support", "orders")}
+    propose(repo, {**BETTER, **new})
+    assert restore(repo) == 0
+    report = repo.report(*ARGS)
+    repo.result.assert_outcomes(passed=1)
+    assert [one["name"] for one in report["unjudged"]] == ["orders"]
+    propose(repo, POOR)
+    assert repo.run(*ARGS).ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_a_gate_that_is_removed_is_missed(repo: Project) -> None:
+    propose(repo, {"ftgate.yaml": GATE.replace("support:", "easy:")})
+    assert restore(repo) == 0
+    assert repo.run(*ARGS).ret == pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.mark.parametrize("files", SEEN_BY_THE_RECIPE.values(), ids=SEEN_BY_THE_RECIPE)
@@ -169,7 +207,9 @@ def test_the_gate_file_is_the_changes_and_compared_by_the_plugin(repo: Project, 
 @pytest.mark.parametrize("files", REFUSED.values(), ids=REFUSED)
 def test_what_stays_the_changes_is_files(repo: Project, files: dict[str, str]) -> None:
     propose(repo, files)
-    assert restore(repo) == 1
+    done = restored(repo)
+    assert done.returncode == 1
+    assert next(iter(files)) in done.stdout
 
 
 # --- recorded answers ------------------------------------------------------------------------------------------

@@ -108,20 +108,24 @@ def test_a_misspelt_marker_is_an_error(project: Project, name: str) -> None:
     assert project.run().ret == 0
 
 
-def test_two_projects_under_one_root(green: Project) -> None:
-    """Each test has the nearest gate file in its folder or above, and ``all`` means the gates of each."""
+def test_a_session_has_one_gate_file(green: Project) -> None:
+    """It is beside the ini file; those of other folders are not read, and a missing one names them."""
     green.ini_file("ftgate_required = all")
-    for name in ("test_gate.py", "test.jsonl", "train.jsonl", "base.jsonl", "ft.jsonl", "ftgate.yaml"):
-        (green.path / "b/tests").mkdir(exist_ok=True, parents=True)
-        text = (green.path / name).read_text()
-        green.file(f"b/{'tests/test_b.py' if name == 'test_gate.py' else name}", text)
-    green.file("b/ftgate.yaml", text.replace("margin: 0.05", "margin: 0.9"))
-    assert [one["verdict"] for one in green.report()["gates"]] == ["fail", "pass"]
-    green.file("b/ftgate.yaml", text)
-    assert ([one["passed"] for one in green.report()["gates"]], green.result.ret) == ([True, True], 0)
-    (green.path / "b/tests/test_b.py").unlink()
-    assert [one["reason"] for one in green.report()["unjudged"]] == ["no collected test has this marker"]
-    (green.path / "ftgate.yaml").rename(green.path / "b/ftgate.yaml")
-    (check,) = green.gate()["checks"]
-    assert "searched for ftgate.yaml in ." in check["message"]
+    text = (green.path / "ftgate.yaml").read_text()
+    strict = text.replace("margin: 0.05", "margin: 0.9")
+    green.file("b/ftgate.yaml", strict.replace("support", "another"))
+    green.file("b/test_b.py", (green.path / "test_gate.py").read_text())
+    gates = green.report()["gates"]
+    assert ([(gate["verdict"], gate["margin"]) for gate in gates], green.result.ret) == ([("pass", 0.05)] * 2, 0)
+    (green.path / "ftgate.yaml").unlink()
+    check, _ = (gate["checks"][0] for gate in green.report()["gates"])
+    assert "searched for ftgate.yaml in the folder of pytest.ini" in check["message"]
     assert "Found b/ftgate.yaml" in check["advice"]
+    assert "ftgate_config = b/ftgate.yaml" in check["advice"]
+    green.file("ftgate.yaml", text)
+    green.file("b/pytest.ini", "[pytest]\nftgate_required = another\n")
+    assert [one["name"] for one in green.report("b")["unjudged"]] == ["another"]
+    green.file("b/pytest.ini", "[pytest]\nftgate_config = lost.yaml\n")
+    green.file("lost.yaml", text)
+    (gate,) = green.report("b")["gates"]
+    assert "Found" in gate["checks"][0]["advice"]

@@ -115,6 +115,17 @@ def test_where_costs_or_times_are_no_numbers_there_is_no_factor(
     mentions(found, "ft.jsonl", *parts)
 
 
+@pytest.mark.parametrize(("repeats", "verdict"), [(1, "inconclusive"), (5, "inconclusive")])
+def test_repeats_do_not_multiply_the_evidence_of_being_faster(project: Project, repeats: int, verdict: str) -> None:
+    """160 of 300 examples are fast enough, which could be chance, however often each is asked."""
+    answers(project, "base.jsonl", WRONG_LARGE, repeats=repeats, latency_s=1.0)
+    answers(project, "ft.jsonl", WRONG_SMALL, repeats=repeats, latency_s=lambda i: 0.5 if i < 160 else 0.6)
+    gate = ends(project.judge(repeats=repeats, cheaper_by=..., faster_by=2), verdict)
+    found = check(gate, "faster_by")
+    assert (found["status"], found["observed"]) == ("inconclusive", 2)
+    mentions(found, "160 of 300")
+
+
 def test_latency_samples_are_what_counts_where_they_are_alike(http: EndpointProject) -> None:
     """Only answers that were asked for one at a time; unlike samples are refused, and nothing is asked."""
     usage = {"prompt_tokens": 1000, "completion_tokens": 20}
@@ -153,12 +164,11 @@ def test_labels_that_are_the_large_models_own_outputs_are_called_circular(
     assert [(one["status"], one["observed"]) for one in found] == [("warning", n)] * circular
 
 
-@pytest.mark.parametrize(("shared", "status"), [(0, "warning"), (4, "warning"), (5, "fail"), (30, "fail")])
-def test_how_many_mistakes_two_models_may_share(project: Project, shared: int, status: str) -> None:
+@pytest.mark.parametrize("shared", [0, 30])
+def test_equal_answers_are_what_max_drop_asks_for(project: Project, shared: int) -> None:
     for name in ("base.jsonl", "ft.jsonl"):
         answers(project, name, range(shared))
-    found = check(ends(project.judge(), "fail" if shared > 4 else "pass"), "identical_outputs")
-    assert (found["status"], found["observed"]) == (status, N)
+    assert "identical_outputs" not in statuses(passed(project.judge()))
 
 
 def test_macro_f1_and_groups_are_matched(project: Project) -> None:

@@ -234,7 +234,6 @@ def pytest_runtest_protocol(item):
 """
 XFAIL = "@pytest.mark.xfail\n@pytest.mark.ftgate('support')\ndef test_gate"
 UNJUDGED = {  # a file with which a gate cannot be judged, and what pytest says of its test
-    "taken away": ("conftest.py", "def pytest_runtest_setup(item): item.own_markers.clear()\n", "errors"),
     "xfail": ("test_gate.py", f"@pytest.fixture\ndef broken(): 1 / 0\n{XFAIL}(broken): pass\n", "xfailed"),
     "xfail, and a fixture of ours is another": (
         "test_gate.py", f"@pytest.fixture(autouse=True)\ndef _ftgate_request(): pass\n{XFAIL}(): pass\n", "xfailed",

@@ -10,7 +10,7 @@ from endpoint_project import EndpointProject, untimed
 from gate_project import Project, block, label
 from loopback import LoopbackServer
 
-from pytest_ftgate import DataError, GateResult, judge, read_report
+from pytest_ftgate import DataError, GateResult, Report, judge, read_report
 
 
 @pytest.fixture
@@ -85,6 +85,60 @@ def test_a_score_is_a_number_or_says_which_there_are(here: Project) -> None:
         candidate.score("f1_macro")
     with pytest.raises(DataError, match=r"other\.json"):
         read_report("other.json")
+
+
+def test_a_result_has_no_truth_value(here: Project) -> None:
+    """Otherwise ``if judge(...)`` would deploy a model that failed."""
+    result = judge("support", margin=0.9)
+    with pytest.raises(TypeError, match=r"result\.passed"):
+        bool(result)
+    assert result == result
+
+
+@pytest.mark.parametrize("keys", [{}, {"margin": 0.9}, {"marginn": 0.9}], ids=["pass", "fail", "error"])
+def test_a_printed_result_is_the_block_of_the_terminal(here: Project, keys: dict[str, Any]) -> None:
+    result = judge("support", **keys)
+    title, *lines = str(result).splitlines()
+    assert title == f"ftgate {result.name}: {result.verdict.upper()}"
+    assert lines == block(result.to_dict(whole=True), width=80)[1:]
+
+
+def test_the_score_of_a_gate_that_was_not_judged_says_why(here: Project) -> None:
+    here.training_set(10)
+    here.own()
+    result = judge("support", candidate="python:own:good")
+    for model in (result.candidate, result.baseline, result.baselines["baseline"]):
+        with pytest.raises(KeyError, match=r"accuracy was not measured.*min_training_examples: 10 usable"):
+            model.score("accuracy")
+    read = GateResult.from_dict(result.to_dict())
+    with pytest.raises(KeyError, match="min_training_examples"):
+        read.candidate.score("accuracy")
+
+
+@pytest.mark.parametrize(
+    ("required", "args", "margin", "passed", "unjudged"),
+    [
+        ("", (), 0.05, True, []),
+        ("", (), 0.9, False, []),
+        ("all", (), 0.05, True, []),
+        ("all", ("-k", "nothing"), 0.05, False, ["support"]),
+        ("all", ("-k", "nothing", "--ftgate-allow-missing"), 0.05, False, ["support"]),
+        ("", ("-k", "nothing"), 0.05, False, []),  # nothing was judged
+    ],
+)
+def test_a_report_passes_only_if_every_required_gate_was_judged(
+    project: Project, required: str, args: tuple[str, ...], margin: float, passed: bool, unjudged: list[str]
+) -> None:
+    project.keys["margin"] = margin
+    project.gate_file(yaml.safe_dump({"version": 1, "gates": {"support": project.keys}}))
+    project.marked()
+    project.ini_file(f"ftgate_required = {required}")
+    project.report(*args)
+    report = read_report(project.path / "report.json")
+    assert isinstance(report, Report)
+    assert (report.passed, [gate.name for gate in report.unjudged]) == (passed, unjudged)
+    assert list(report) == list(report.gates) == [report[at] for at in range(len(report))]
+    assert len(report) == (0 if args else 1)
 
 
 HOOKS = (

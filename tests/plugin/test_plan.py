@@ -69,15 +69,13 @@ def test_calls_tokens_and_money_before_and_after_answers_are_stored(http: Endpoi
     assert needed(after) == "0 of 120 calls"
 
 
-def test_latency_samples_and_guards_are_part_of_the_calls_and_groups_count_as_fewer(http: EndpointProject) -> None:
-    http.test_set(60, group=lambda i: f"g{i // 3}")
+def test_latency_samples_and_guards_are_part_of_the_calls(http: EndpointProject) -> None:
     http.test_set(99, "general.jsonl", prefix="g", input="general question {}".format)
     guards = {"general": {"test_set": "general.jsonl", "max_drop": 0.03}}
     http.gate_test(candidate=http.model("ft", latency_sample=10), guards=guards)
     lines = plan(http)
     assert (row(lines, "baseline base")[0], row(lines, "candidate ft")[0]) == ("159", "169")
     assert "candidate ft: 10 latency sample, 60 test set, 99 guard general" in lines
-    assert "60 examples in groups count as at least 20 independent ones" in lines
 
 
 @pytest.mark.parametrize("name", ["rubric", "preference"])
@@ -112,6 +110,41 @@ def test_the_chances_are_those_of_the_exact_test(project: Project) -> None:
     assert chances_shown(lines) == expected
     gain = detectable_gain(60, broken=2 / 60, **asked)
     assert f"a real gain of +{100 * gain:.1f} points passes 4 times in 5" in lines
+
+
+def test_guards_are_part_of_the_chances(project: Project) -> None:
+    """A candidate that gains nothing on the guard breaks as much there as on the test set, 2 of 60."""
+    project.test_set(99, "general.jsonl", prefix="g", input="general question {}".format)
+    project.predictions("base.jsonl", 99, prefix="g", add=True)
+    project.predictions("ft.jsonl", 99, prefix="g", add=True)
+    project.gate_test(
+        guards={"general": {"test_set": "general.jsonl", "max_drop": 0.03}}, thresholds={"accuracy": {"min": 0.5}}
+    )
+    lines = plan(project)
+    asked: dict[str, Any] = {"gain": 0.0, "disagreement": 2 * 2 / 60, "confidence": 0.95}
+    guard = chances(99, margin=-0.03, evidence="proven", **asked)
+    assert f"guard general included: an equal candidate passes in {100 * guard.passed:.0f} %" in lines
+    assert "not included: thresholds" in lines
+    asked |= {"gain": 0.1, "disagreement": 0.1 + 2 * 2 / 60}
+    gain = chances(60, margin=0.05, evidence="significant", **asked)
+    passed, failed = gain.passed * guard.passed, 1 - (1 - gain.failed) * (1 - guard.failed)
+    expected = [f"{100 * share:.0f}" for share in (passed, failed, 1 - passed - failed)]
+    assert chances_shown(lines)["+10.0"] == expected
+
+
+@pytest.mark.parametrize(("metric", "groups"), [("accuracy", 20), ("f1_macro", 20), ("accuracy", 12)])
+def test_the_chances_of_groups_are_those_of_the_verdict(project: Project, metric: str, groups: int) -> None:
+    """Answers that change together are less evidence, and fewer than 15 groups are never enough."""
+    project.test_set(60, group=lambda i: f"g{i % groups}")
+    project.gate_test(metric=metric)
+    lines = plan(project, status=0 if groups >= 15 else 1)
+    assert f"60 examples in {groups} groups" in lines
+    shown = chances_shown(lines)
+    (together,) = [line for line in lines if line.endswith("if the answers of a group change together")]
+    assert int(together.split(" passes in ")[1].split(" %")[0]) <= int(shown["+10.0"][0]) + 10
+    assert (int(shown["+10.0"][0]) > 50) is (groups >= 15)
+    assert [line for line in lines if "passes 4 times in 5 with about " in line or groups < 15]
+    assert f"one in {'7' if groups == 20 else '5'} is lost entirely" in " ".join(lines)
 
 
 @pytest.mark.parametrize(

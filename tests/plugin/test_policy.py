@@ -4,7 +4,7 @@ import shutil
 from typing import Any
 
 import pytest
-from gate_project import Project, check, git, mentions, on_a_branch, passed, stopped
+from gate_project import Project, check, checks, git, mentions, on_a_branch, passed, stopped
 
 POLICY = """version: 1
 defaults:
@@ -47,28 +47,57 @@ def test_its_values_are_defaults_that_a_gate_may_tighten(governed: Project) -> N
     mentions(stopped(governed.judge("support", extends="rules/policy.yaml")), "extends")  # not a key of a gate
 
 
-LOOSER: list[tuple[dict[str, Any], str, int]] = [  # in the marker: the key and the line of the policy
-    ({"margin": 0.04}, "margin: 0.04", 3),
-    ({"min_test_examples": 54}, "min_test_examples: 54", 4),
-    ({"evidence": "observed"}, "evidence: observed", 5),
-    ({"thresholds": {"accuracy": {"min": 0.7}}}, "thresholds.accuracy.min: 0.7", 7),
-    ({"thresholds": {"accuracy": {"max": 1}}}, "thresholds.accuracy.min: none", 7),
-    ({"checks": {"leaked_near": "warn"}}, "checks.leaked_near: warn", 8),
-    ({"checks": {"imbalance": "ignore"}}, "checks.imbalance: ignore", 8),
-    ({"slices": ["topic"]}, "slices.fields: [topic] requires less than the policy, [lang]", 9),
-    ({"metric": "accuracy"}, "metric: accuracy differs from the policy, f1_macro", 10),
-    ({"goal": "format"}, "goal: format differs from the policy, classification", 11),
-    ({"baselines": {"a": {"model": "recorded:base.jsonl", "margin": 0.01}}}, "baselines.a.margin: 0.01", 3),
+LOOSER: list[tuple[dict[str, Any], str, int]] = [  # in the marker: the key with both values, and the policy's line
+    ({"margin": 0.04}, "margin: 0.05 -> 0.04", 3),
+    ({"min_test_examples": 54}, "min_test_examples: 55 -> 54", 4),
+    ({"evidence": "observed"}, "evidence: significant -> observed", 5),
+    ({"thresholds": {"accuracy": {"min": 0.7}}}, "thresholds.accuracy.min: 0.8 -> 0.7", 7),
+    ({"thresholds": {"accuracy": {"max": 1}}}, "thresholds.accuracy.min: 0.8 -> removed", 7),
+    ({"checks": {"leaked_near": "warn"}}, "checks.leaked_near: fail -> warn", 8),
+    ({"checks": {"imbalance": "ignore"}}, "checks.imbalance: warn -> ignore", 8),
+    ({"slices": ["topic"]}, "slices.fields: lang -> topic", 9),
+    ({"metric": "accuracy"}, "metric: f1_macro -> accuracy", 10),
+    ({"goal": "format"}, "goal: classification -> format", 11),
+    ({"baselines": {"a": {"model": "recorded:base.jsonl", "margin": 0.01}}}, "baselines.a.margin: 0.05 -> 0.01", 3),
 ]
 
 
-@pytest.mark.parametrize(("keys", "key", "line"), LOOSER, ids=str)
-def test_a_looser_key_is_an_error_with_both_places(governed: Project, keys: Any, key: str, line: int) -> None:
-    mentions(stopped(governed.judge("support", **keys)), "test_gate.py:4", key, f"rules/policy.yaml:{line}")
+@pytest.mark.parametrize(("keys", "values", "line"), LOOSER, ids=[values for _, values, _ in LOOSER])
+def test_a_looser_key_is_an_error_with_both_places(governed: Project, keys: Any, values: str, line: int) -> None:
+    parts = (*values.split(": "), f"rules/policy.yaml:{line}")
+    mentions(stopped(governed.judge("support", **keys)), "test_gate.py:4", *parts)
     if "baselines" not in keys:
         written = "".join(f"    {name}: {value}\n" for name, value in keys.items())
         governed.gate_file(GATE.format(extends="rules/policy.yaml") + written)
-        mentions(stopped(governed.judge("support")), "ftgate.yaml:9", key, f"rules/policy.yaml:{line}")
+        mentions(stopped(governed.judge("support")), "ftgate.yaml:9", *parts)
+
+
+GUARD = {"test_set": "test.jsonl", "metric": "f1_macro", "max_drop": 0.5}
+LOOSER_GUARDS: list[tuple[dict[str, Any], str]] = [
+    ({"old": {**GUARD, "test_set": "easy.jsonl"}}, "guards.old.test_set: test.jsonl -> easy.jsonl"),
+    ({"old": {**GUARD, "metric": "accuracy"}}, "guards.old.metric: f1_macro -> accuracy"),
+    ({"old": {**GUARD, "max_drop": 0.6}}, "guards.old.max_drop: 0.5 -> 0.6"),
+    ({"new": GUARD}, "guards.old: given -> removed"),
+]
+
+
+def test_a_guard_is_compared_whole(governed: Project) -> None:
+    """Its test set and its metric say what it guards, and not only its max_drop."""
+    written = str(GUARD).replace("'test.jsonl'", "../test.jsonl").replace("'", "")
+    governed.file("rules/policy.yaml", f"{POLICY}  guards: {{old: {written}}}\n")
+    passed(governed.judge("support"))
+    passed(governed.judge("support", guards={"old": {**GUARD, "max_drop": 0.4}, "new": GUARD}))
+    for guards, values in LOOSER_GUARDS:
+        found = stopped(governed.judge("support", guards=guards))
+        mentions(found, *values.split(": "), "rules/policy.yaml:12")
+
+
+def test_a_further_metric_and_a_champion_are_the_gates_own(governed: Project) -> None:
+    case = {"name": "accuracy", "normalize": ["case"]}
+    passed(governed.judge("support", metric=["f1_macro", case], thresholds={"accuracy": {"min": 0.9}}))
+    champion = {"model": "recorded:ft.jsonl", "max_drop": 0.1}
+    baselines = {"prompt": "recorded:base.jsonl", "champion": champion}
+    assert checks(governed.judge("support", baselines=baselines), "configuration") == []
 
 
 def test_a_file_in_a_package(governed: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,9 @@ from endpoint_project import EndpointProject, N, answer
 from gate_project import because, check, ends, label, mentions, passed, read_jsonl, statuses, stopped, write_jsonl
 
 SYSTEM = "You route support messages. Answer with one label."
+FIRST = ("order", "parcel", "bill", "card", "door", "shoe", "phone")
 TOOLS = [{"type": "function", "function": {"name": "route", "parameters": {"type": "object"}}}]
+OTHER_TOOLS = [{"type": "function", "function": {"name": "refund", "parameters": {"type": "object"}}}]
 WRAP = "### Message\n{}\n### Label:"
 
 
@@ -90,20 +92,20 @@ def test_media_that_are_sent_are_not_refused(http: EndpointProject) -> None:
 # --- asked as in training ------------------------------------------------------------------------------------
 
 
-def _train(
-    project: EndpointProject, *, system: Any = None, wrap: str = "{}", tools: Any = (), shots: int = 0, form: Any = str
-) -> None:
+def _train(project: EndpointProject, *, system: Any = None, wrap: str = "{}", tools: Any = (), form: Any = str) -> None:
     """Write 200 conversations; ``system`` may be a text, or a function of the row's number."""
     rows = []
     for i in range(200):
         said = system(i) if callable(system) else system
         turns = [{"role": "system", "content": said}] if said else []
-        for shot in range(shots):
-            turns += [{"role": "user", "content": f"shot {i} {shot}"}, {"role": "assistant", "content": "refund"}]
-        turns.append({"role": "user", "content": form(wrap.format(f"training question {i}"))})
+        turns.append({"role": "user", "content": form(wrap.format(f"{FIRST[i % 7]} question {i}"))})
         turns.append({"role": "assistant", "content": label(i)})
         rows.append({"messages": turns, **({"tools": tools} if tools else {})})
     write_jsonl(project.path / "train.jsonl", rows)
+
+
+def varied(number: int) -> str:
+    return f"{FIRST[number % 7]} customer question {number}"
 
 
 def most(text: str) -> str:
@@ -116,26 +118,29 @@ def most(text: str) -> str:
     ("trained", "keys", "line", "shares"),
     [
         ({"system": SYSTEM}, {}, f'system: "{SYSTEM}"', (0, 1)),
-        ({"system": SYSTEM}, {"system": "Something else."}, f'system: "{SYSTEM}"', (1, 1)),
-        ({"system": lambda i: SYSTEM if i % 2 else None}, {"system": "Else."}, f'system: "{SYSTEM}"', (1, 0.5)),
+        ({"system": SYSTEM}, {"system": "Something else."}, f'system: "{SYSTEM}"', (0, 1)),
+        ({"system": lambda i: SYSTEM if i % 2 else None}, {"system": "Else."}, f'system: "{SYSTEM}"', (1, 0)),
         ({"system": "word " * 200}, {}, "system: that of train.jsonl:1", (0, 1)),
-        ({"system": lambda i: f"{SYSTEM} The customer is {i}."}, {}, "train.jsonl:1", (0, 1)),
+        ({"system": lambda i: f"{SYSTEM} The customer is {i}."}, {}, "100 %", (0, 1)),
+        ({"system": lambda i: f"{SYSTEM} The customer is {i}."}, {"system": SYSTEM}, "customer is 0", (1, 0)),
         ({}, {"system": SYSTEM}, "remove system", (1, 0)),
         ({"wrap": WRAP}, {}, 'template: "### Message\\n{input}\\n### Label:"', (0, 1)),
         ({"wrap": "Q: {}"}, {}, 'template: "Q: {input}"', (0, 1)),
+        ({"wrap": "classify {}"}, {}, 'template: "classify {input}"', (0, 1)),
         ({"wrap": "{} Answer:"}, {}, 'template: "{input} Answer:"', (0, 1)),
-        ({"form": most}, {}, 'template: "Q: {input}"', (0, 0.925)),
-        ({"wrap": "Q: {}"}, {"template": "Q: {input}\nAnswer in French."}, "remove template", (1, 0)),
+        ({"form": most}, {}, 'template: "Q: {input} Answer:"', (0, 0.925)),
+        ({"wrap": "Q: {}"}, {"template": "{input}\nAnswer in French."}, 'template: "Q: {input}"', (0, 1)),
         ({}, {"template": "Classify this message: {input}"}, "remove template", (1, 0)),
         ({"tools": TOOLS}, {}, "tools", (0, 1)),
-        ({}, {"few_shot": 2}, "remove few_shot", (1, 0)),
-        ({}, {"retrieval": 2}, "remove retrieval", (1, 0)),
+        ({"tools": TOOLS}, {"params": {"tools": OTHER_TOOLS}}, "tools", (0, 1)),
+        ({}, {"params": {"tools": TOOLS}}, "remove tools", (1, 0)),
     ],
 )
 def test_a_candidate_that_is_not_asked_as_in_training(
     http: EndpointProject, trained: dict[str, Any], keys: dict[str, Any], line: str, shares: tuple[float, float]
 ) -> None:
     _train(http, **trained)
+    http.test_set(N, input=varied)
     gate = http.judge(baseline=http.model("base", **keys), candidate=http.model("ft", **keys))
     found = check(gate, "prompt_mismatch")
     assert (found["status"], found["observed"], found["required"]) == ("warning", *shares)
@@ -150,12 +155,10 @@ def test_a_candidate_that_is_not_asked_as_in_training(
         ({"system": f" {SYSTEM}\n"}, {"system": SYSTEM}, {}),
         ({"system": lambda i: SYSTEM if i % 2 else None}, {}, {}),
         ({"system": lambda i: f"{SYSTEM} Version {i % 3}."}, {"system": f"{SYSTEM} Version 1."}, {}),
-        ({"system": lambda i: f"{SYSTEM} The customer is {i}."}, {"system": f"{SYSTEM} The customer is 999."}, {}),
         ({"wrap": WRAP}, {"template": WRAP.replace("{}", "{input}")}, {}),
         ({"wrap": WRAP}, {}, {"wrap": WRAP}),
         ({"tools": TOOLS}, {}, {"tools": TOOLS}),
-        ({"shots": 2}, {"few_shot": 2}, {}),
-        ({"form": lambda text: [{"type": "text", "text": text}]}, {"template": "Q: {input}"}, {}),
+        ({}, {"few_shot": 2}, {}),
         ({}, {}, {}),
         (None, {"system": SYSTEM, "template": "Q: {input}", "few_shot": 1}, {}),  # rows of plain text
     ],
@@ -166,7 +169,7 @@ def test_a_candidate_that_is_asked_as_in_training(
     if trained is not None:
         _train(http, **trained)
         wrap = test.get("wrap", "{}")
-        http.test_set(N, input=lambda i: [{"role": "user", "content": wrap.format(f"customer question {i}")}], **test)
+        http.test_set(N, input=lambda i: [{"role": "user", "content": wrap.format(varied(i))}], **test)
     gate = http.judge(candidate=http.model("ft", **keys), baseline=http.model("base", system="Be terse."))
     assert "prompt_mismatch" not in statuses(gate)
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from gate_project import OWN, Project, check, label, mentions, read_jsonl, words, write_jsonl
 
+from pytest_ftgate import read_report
 from pytest_ftgate.data import input_sha256
 
 
@@ -151,3 +152,31 @@ def test_a_recording_is_held_to_the_inputs_of_every_gate(project: Project, names
     gates = {gate["name"].rpartition("::")[2]: gate for gate in project.report()["gates"]}
     assert {name: gate["verdict"] for name, gate in gates.items()} == {"test_old": "pass", "test_new": "error"}
     assert check(gates["test_new"], "baseline_answers")["status"] == "error"
+
+
+def test_a_secondary_metric_in_another_unit_is_no_percentage(project: Project) -> None:
+    """A mean error of 0.888 minutes is not 88.8 %, in whatever report."""
+    project.test_set(60, expected=lambda i: str(i % 7))
+    for name, error in (("base.jsonl", 2.5), ("ft.jsonl", 0.888)):
+        project.predictions(name, 60, output=lambda i, error=error: str(i % 7 + (0 if i % 2 else error)))
+    metrics = [{"name": "within", "tolerance": 0.9}, {"name": "absolute_error", "low": 0, "high": 10}]
+    project.gate_test(metric=metrics)
+    printed = project.run("--ftgate-report=markdown:report.md", "--ftgate-report=json:report.json")
+    printed.assert_outcomes(passed=1)
+    markdown = (project.path / "report.md").read_text(encoding="utf-8")
+    (gate,) = read_report(project.path / "report.json")
+    assert gate.candidate.score("absolute_error") == pytest.approx(0.444)
+    for text in (markdown, str(gate), printed.stdout.str()):
+        assert "0.444" in text
+        assert "44.4 %" not in text
+
+
+@pytest.mark.parametrize("red", [True, False])
+def test_recordings_are_named_only_where_some_were_written(project: Project, red: bool) -> None:
+    project.own()
+    project.training_set(10 if red else 200)
+    project.gate_test(baseline="python:own:weak", candidate="python:own:good")
+    lines = project.run("--ftgate-report=recordings:kept").outlines
+    assert (project.path / "kept").exists() is not red
+    assert ("recordings report: kept" in lines) is not red
+    assert any("no recordings" in line and "no model was called" in line for line in lines) is red

@@ -9,7 +9,7 @@ import threading
 from typing import Any
 
 import pytest
-from endpoint_project import EVERY_REQUEST, EndpointProject, N, answer, index_of
+from endpoint_project import EVERY_REQUEST, EndpointProject, Meeting, N, answer, index_of
 from gate_project import check, ends, mentions, passed
 from loopback import Reply, error
 
@@ -82,6 +82,25 @@ def test_a_look_at_a_few_answers_and_ftgate_evaluate_are_finished_runs(http: End
     http.file("test_gate.py", f"def test(ftgate_evaluate):\n{body}\n")
     http.run().assert_outcomes(passed=1)
     assert (len(http.server.bodies), kept(http)) == (N, 0)
+
+
+@pytest.mark.parametrize("revision", ["1", ...])
+def test_sessions_that_run_at_once_ask_each_question_once(
+    http: EndpointProject, revision: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No answer comes before both sessions have asked, so that neither has to wait for nothing."""
+    models = {"baseline": "base", "candidate": "ft"}
+    options = {"revision": revision, "concurrency": 4, "api_key_env": "FTGATE_TEST_KEY"}
+    http.keys |= {role: http.model(name, **options) for role, name in models.items()}
+    http.gate_test()
+    http.server.answer = Meeting(http.server)
+    sessions = []
+    for key in ("one", "two"):
+        monkeypatch.setenv("FTGATE_TEST_KEY", key)
+        sessions.append(http.start(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+    assert [process.wait(60) for process in sessions] == [0, 0]
+    assert http.asked == EVERY_REQUEST
+    assert kept(http) == (0 if revision is ... else ALL)
 
 
 # --- a run that did not finish -----------------------------------------------------------------------------------
@@ -210,7 +229,7 @@ def test_recordings_are_looked_up_first_and_two_tests_of_one_gate_do_not_overwri
     shutil.rmtree(http.path / ".ftgate")
     names = sorted(path.name.split("-")[0] for path in (http.path / "recorded").glob("*.jsonl"))
     assert names == ["support", "support", "support.baseline.jsonl", "support.candidate.jsonl"]
-    http.file("pytest.ini", "[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = recorded\n")
+    http.file("tox.ini", "[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = recorded\n")
     http.forget()
     gates = http.report("--ftgate-offline")["gates"]
     assert [(gate["verdict"], notes(gate)) for gate in gates] == [("pass", {})] * 2

@@ -70,8 +70,8 @@ def test_whatever_metric_decides(project: Project, metric: Any, said: str) -> No
 def test_where_one_output_is_expected_everywhere_nothing_beats_saying_it(project: Project, always: int) -> None:
     """Saying it is perfect: such a gate fails, and a reason lets it pass with the warning. A long answer is cut."""
     project.test_set(60, expected="no" * 99)
-    says(project, "base.jsonl", "none")
-    says(project, "ft.jsonl", lambda i: "no" * 99 if i < always else "none")
+    says(project, "base.jsonl", "refund")
+    says(project, "ft.jsonl", lambda i: "no" * 99 if i < always else "refund")
     found = check(project.judge(), "weak_baseline")
     assert (found["status"], "no" * 31 in found["message"]) == ("fail", False)
     assert statuses(passed(project.judge(checks={"weak_baseline": "warn"})))["weak_baseline"] == "warning"
@@ -176,82 +176,43 @@ def test_each_of_several_baselines_is_looked_at(project: Project) -> None:
     mentions(check(free(project, ..., baselines=several), "baseline_prompt"), "baseline bare", "baseline nano")
 
 
-JSON = {"type": "json_object"}
-SCHEMA = {"type": "json_schema", "json_schema": {"name": "x"}}
-
-
-@pytest.mark.parametrize(
-    ("baseline", "candidate", "parts"),
-    [
-        ({}, {"response_format": JSON}, ["response_format: not set", "json_object"]),
-        ({"response_format": JSON}, {"response_format": SCHEMA}, ["json_object", "json_schema"]),
-        ({"reasoning_effort": "own"}, {"reasoning_effort": "high"}, ["reasoning_effort: own", "high"]),
-        ({"stop": ["\n"]}, {}, ["stop: ['\\n']", "not set"]),
-        ({"stop": "a", "temperature": 2}, {"temperature": 1}, ["temperature: 2 (candidate: 1)", "stop: a"]),
-        ({"frequency_penalty": 2}, {}, ["frequency_penalty: 2"]),
-        ({"logit_bias": {"17": -100}}, {"logit_bias": {}}, ["logit_bias: {'17': -100}"]),
-        ({}, {"chat_template_kwargs": {"enable_thinking": True}}, ["enable_thinking"]),
-    ],
-)
-def test_every_parameter_that_differs_is_called_out(
-    project: Project, baseline: dict[str, Any], candidate: dict[str, Any], parts: list[str]
-) -> None:
-    found = check(free(project, {**PROMPTED, "params": baseline}, {**TUNED, "params": candidate}), "baseline_params")
-    assert found["status"] == "warning"
-    mentions(found, "mini", *parts)
-    for params in (baseline, candidate):
-        gate = project.judge(baseline={**PROMPTED, "params": params}, candidate={**TUNED, "params": params})
-        assert "baseline_params" not in statuses(gate)
-
-
-@pytest.mark.parametrize(
-    ("baseline", "candidate"),
-    [
-        ({**PROMPTED, "params": {"max_tokens": "5"}}, {**TUNED, "params": {"temperature": None}}),
-        ("recorded:base.jsonl", {**TUNED, "params": {"temperature": 0}}),
-        ({**PROMPTED, "params": {"max_tokens": 1}}, "recorded:ft.jsonl"),
-        ({**PROMPTED, "params": {}}, {**TUNED, "params": {"lora": [{"id": 0, "scale": 1}]}}),
-        ({**PROMPTED, "params": {"temperature": 0, "seed": 7, "response_format": JSON}}, TUNED),
-    ],
-)
-def test_what_favours_no_candidate_is_not_called_out(project: Project, baseline: Any, candidate: Any) -> None:
-    assert "baseline_params" not in statuses(free(project, baseline, candidate))
-
-
 LONG = {**ENDPOINT, "system": "Route the message of a customer of our shop. Answer with one label, in lower case."}
 SHOTS = {**PROMPTED, "few_shot": 2}
-DOCUMENTS = [{"text": "Refunds are about money, invoices about paper, shipping about parcels."}]
+JSON = {"type": "json_object"}
+SEARCH = {"search_context_size": "high"}
+SEARCH_TOOLS = [{"type": "function", "function": {"name": "search", "parameters": {"type": "object"}}}]
 
 
-def rules(**more: Any) -> dict[str, Any]:
-    return {**PROMPTED, "params": {**PROMPTED["params"], **more}}
+def sends(**more: Any) -> dict[str, Any]:
+    """Return the prompted model with more request parameters; one that is ``None`` is left out."""
+    params = {"temperature": 0, **more}
+    return {**PROMPTED, "params": {name: value for name, value in params.items() if value is not None}}
 
 
 @pytest.mark.parametrize(
     ("baseline", "candidate", "parts"),
     [
-        (PROMPTED, SHOTS, ["examples", "4"]),
-        (SHOTS, {**PROMPTED, "few_shot": 3}, ["6", "4"]),
+        (PROMPTED, SHOTS, ["2 examples", "baseline: 0"]),
+        (SHOTS, {**PROMPTED, "few_shot": 3}, ["3 examples", "baseline: 2"]),
         (PROMPTED, {**PROMPTED, "retrieval": 1}, ["each input"]),
         ({**PROMPTED, "few_shot": 8}, {**PROMPTED, "retrieval": 1}, ["each input"]),
-        (ENDPOINT, {**ENDPOINT, "system": "Label."}, ["instructions"]),
-        (SHOTS, LONG, ["instructions"]),
-        (PROMPTED, {**PROMPTED, "system": f"{PROMPTED['system']} {LONG['system']}"}, ["instructions"]),
-        (PROMPTED, {**PROMPTED, "template": "Labels: refund, invoice, shipping\n{input}"}, ["instructions"]),
-        (PROMPTED, {**PROMPTED, "template": "{area} {input}"}, ["the fields area"]),
+        (ENDPOINT, {**ENDPOINT, "system": "Label."}, ["6 characters", "baseline: 0"]),
+        (SHOTS, {**LONG, "params": PROMPTED["params"]}, ["characters", "baseline: 22"]),
+        (PROMPTED, {**PROMPTED, "template": "{area} {input}"}, ["area"]),
         ({**PROMPTED, "template": "{area} {input}"}, {**PROMPTED, "template": "{area} {lang} {input}"}, ["lang"]),
-        (PROMPTED, {**PROMPTED, "template": "{input} {input}"}, ["text of the rows"]),
-        (rules(), rules(documents=DOCUMENTS), ["instructions"]),
-        (rules(), rules(chat_template="Answer with refund, invoice or shipping: {{ messages }}"), ["instructions"]),
-        (rules(max_tokens=5), rules(max_tokens=50), ["50", "5"]),
-        (rules(max_tokens=5), {**PROMPTED, "params": {"temperature": 0}}, ["no limit", "5"]),
-        (rules(max_tokens=5), {**PROMPTED, "params": {"max_completion_tokens": 6}}, ["6", "5"]),
-        (rules(max_completion_tokens=3), rules(max_tokens=4), ["4", "3"]),
-        (rules(max_output_tokens=3, max_tokens=9), rules(options={"num_predict": 4}), ["4", "3"]),
-        (rules(thinking={"budget_tokens": 3}), rules(thinking={"budget_tokens": 7}), ["7", "3"]),
+        (sends(), sends(tools=SEARCH_TOOLS), ["tools"]),
+        (sends(), sends(web_search_options=SEARCH), ["web_search_options", "not set"]),
+        (sends(), sends(extra_body={"guided_choice": ["a", "b"]}), ["guided_choice"]),
+        (sends(), sends(response_format=JSON), ["response_format", "json_object", "not set"]),
+        (sends(reasoning_effort="none"), sends(reasoning_effort="high"), ["reasoning_effort: high (baseline: none)"]),
+        (sends(temperature=2), sends(), ["temperature: 0 (baseline: 2)"]),
+        (sends(), sends(chat_template_kwargs={"enable_thinking": True}), ["enable_thinking"]),
+        (sends(max_tokens=5), sends(max_tokens=50), ["50", "5"]),
+        (sends(max_tokens=5), sends(), ["no limit", "5"]),
+        (sends(max_tokens=5), sends(max_completion_tokens=6), ["6", "5"]),
     ],
 )
-def test_a_candidate_that_is_given_more_is_refused_and_one_that_is_given_less_is_not(
+def test_a_candidate_that_is_given_more_is_refused_and_one_that_is_given_as_much_is_not(
     project: Project, baseline: dict[str, Any], candidate: dict[str, Any], parts: list[str]
 ) -> None:
     project.test_set(60, area=lambda i: f"zone{i % 7}x{i}", lang=lambda i: ("de", "en", "fr")[i // 20])
@@ -262,9 +223,7 @@ def test_a_candidate_that_is_given_more_is_refused_and_one_that_is_given_less_is
     because(gate, "fail", "baseline_prompt", "checks: {baseline_prompt: warn}", *parts)
     gate = project.judge(baseline=baseline, candidate=tuned, checks={"baseline_prompt": "warn"})
     assert statuses(gate)["baseline_prompt"] == "warning"
-    for other in (candidate, candidate if "few_shot" in baseline else baseline):  # as much, and less
-        gate = project.judge(baseline=candidate, candidate={**other, "model": "ft:mini:acme::1"})
-        assert "baseline_prompt" not in statuses(gate)
+    assert "baseline_prompt" not in statuses(project.judge(baseline=candidate, candidate=tuned))
     gate = project.judge(baseline=..., baselines={"a": baseline, "b": candidate}, candidate=tuned)
     assert "baseline_prompt" not in [name for name, status in statuses(gate).items() if status == "fail"]
 
@@ -272,21 +231,22 @@ def test_a_candidate_that_is_given_more_is_refused_and_one_that_is_given_less_is
 @pytest.mark.parametrize(
     ("baseline", "candidate"),
     [
-        (LONG, {**TUNED, "system": "Label the message with one label of ours, please. Lower case only, as always."}),
+        (LONG, {**TUNED, "system": f"{LONG['system']} Label the message with one label of ours, please."}),
         (LONG, {**TUNED, "system": "Label it."}),
         (LONG, TUNED),
         (SHOTS, {**PROMPTED, **TUNED}),
         ({**ENDPOINT, "retrieval": 3, "few_shot": 2}, {**TUNED, "retrieval": 3}),
+        ({**ENDPOINT, "retrieval": 8}, {**TUNED, "few_shot": 8}),
         (PROMPTED, {**PROMPTED, **TUNED, "template": "Message: {input}"}),
-        (rules(lora=[{"id": 0, "scale": 0}]), rules(lora=[{"id": 0, "scale": 1}])),
+        (sends(lora=[{"id": 0, "scale": 0}]), sends(lora=[{"id": 0, "scale": 1}])),
+        (sends(stop="\n", seed=7, max_tokens=5), {**sends(max_tokens=4), "model": TUNED["model"]}),
+        (sends(max_tokens=1), "recorded:ft.jsonl"),
         ("recorded:base.jsonl", SHOTS),
         (PROMPTED, "recorded:ft.jsonl"),
         (lambda text: "refund", {**TUNED, "few_shot": 2}),
     ],
 )
-def test_other_words_fewer_words_and_unknown_prompts_are_no_more(
-    project: Project, baseline: Any, candidate: Any
-) -> None:
+def test_as_much_less_and_unknown_prompts_are_no_more(project: Project, baseline: Any, candidate: Any) -> None:
     assert "baseline_prompt" not in statuses(free(project, baseline, candidate))
 
 
@@ -299,7 +259,7 @@ def test_a_champion_need_not_be_given_as_much(project: Project) -> None:
 def test_the_best_baseline_must_be_given_as_much(http: EndpointProject) -> None:
     """A weak model with a long prompt beside a good one without is known as such when both have answered."""
     right, shots = {"weak": 30, "good": 40, "tuned": 60}, {"system": "Label.", "few_shot": 2}
-    http.server.answer = lambda body: label(index_of(body)) if index_of(body) < right[body["model"]] else "none"
+    http.server.answer = lambda body: label(index_of(body) + (index_of(body) >= right[body["model"]]))
     baselines = {"good": http.model("good", system="Label."), "weak": http.model("weak", **shots)}
     keys = {"baseline": ..., "candidate": http.model("tuned", **shots)}
     gate = http.judge(baselines=baselines, **keys)
@@ -370,43 +330,3 @@ def test_one_model_under_two_names_is_never_called(project: Project) -> None:
     assert "identical_outputs" not in statuses(free(project, shout, lambda text: shout(text)))
     gate = free(project, ..., {**ENDPOINT, "name": "tuned"}, baselines={"a": TUNED, "b": ENDPOINT})
     mentions(check(gate, "identical_outputs"), "baseline b")
-
-
-@pytest.mark.parametrize(("blank", "status"), [(20, "warning"), (2, "note")])
-def test_a_baseline_that_often_writes_nothing_is_a_warning(project: Project, blank: int, status: str) -> None:
-    """The candidate wins where the baseline's answers are blank, which says little about its prompt."""
-    says(project, "base.jsonl", lambda i: "" if i >= 60 - blank else label(i) if i < 40 else label(i + 1))
-    found = check(project.judge(), "unusable_answers")
-    assert (found["status"], found["observed"]) == (status, blank)
-
-
-@pytest.mark.parametrize(
-    ("answered", "part"),
-    [
-        (lambda i: f"label {(i + 1) * 7 % 23}", "next row"),
-        (lambda i: f"label {(i - 1) * 7 % 23}" if i % 3 else "other", "previous row"),
-        (lambda i: f"label {(i * 17 + 5) % 60 * 7 % 23}", "another order"),
-        (lambda i: f"label {i * 7 % 23}" if i % 3 else f"label {(i + 1) * 7 % 23}", None),
-        (lambda i: f"label {(i + (i > 25)) * 7 % 23}", "from test.jsonl:27 on fit the next row"),
-        (lambda i: f"c{i * 7 % 23}", "'c0' for 'label 0'"),
-        (lambda i: f"label {(i * 7 + 1) % 23}", "'label 1' for 'label 0'"),
-        (lambda i: f"label {i * i % 5}", None),
-        (lambda i: f"unknown {i}", None),
-    ],
-)
-@pytest.mark.parametrize("name", ["ft", "base"])
-def test_answers_that_fit_other_rows_are_said_so(
-    project: Project, answered: Callable[[int], str], part: str | None, name: str
-) -> None:
-    project.test_set(60, expected=lambda i: f"label {i * 7 % 23}")
-    says(project, "ft.jsonl", lambda i: f"label {i * 7 % 23}")
-    says(project, "base.jsonl", lambda i: f"label {i * 7 % 23}" if i < 40 else "other")
-    says(project, f"{name}.jsonl", answered)
-    gate = project.judge()
-    found = check(gate, "candidate_answers" if name == "ft" else "baseline_answers")
-    assert found["status"] == ("pass" if part is None else "warning")
-    advice = " ".join(one["text"] for one in gate["advice"])
-    assert "rompt the" not in advice
-    if part is not None:
-        mentions(found, part, "is right on", "by id" if "row" in part or "order" in part else "names")
-        assert "train a different candidate" not in str(gate["checks"]) + advice

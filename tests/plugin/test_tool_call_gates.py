@@ -70,7 +70,7 @@ def test_a_better_caller_passes_and_its_training_rows_are_in_order(project: Proj
     assert gate["training"]["usable"] == 300
     audited = {"chat_format", "empty_outputs", "labels_missing", "imbalance", "conflicts", "leaked_near"}
     assert not audited & {name for name, status in statuses(gate).items() if status not in ("pass", "note")}
-    assert gate["diagnosis"]["baseline"] == {"right": 50, "no_call": 10}
+    assert gate["diagnosis"]["baseline"] == {"right": 50, "wrong": 10}
 
 
 def test_other_ids_of_calls_do_not_hide_a_leak(project: Project) -> None:
@@ -85,9 +85,9 @@ def test_a_model_that_calls_nothing_is_told_to_send_tools(project: Project, file
     says(project, file, lambda i: f"I would look up number {i}.")
     gate = ends(project.judge(), "fail")
     mentions(check(gate, name), "--tool-call-parser")
-    if name == "weak_baseline":
+    if file == "base.jsonl":
         assert "prompt" not in check(gate, name)["advice"]
-        assert gate["diagnosis"]["baseline"] == {"right": 30, "no_call": 30}
+        assert gate["diagnosis"]["baseline"] == {"right": 30, "wrong": 30}
 
 
 def test_calls_are_shown_by_the_name_of_the_tool(project: Project) -> None:

@@ -206,7 +206,7 @@ def test_a_system_message_that_holds_the_test_set(http: EndpointProject) -> None
     told = "Answer like this:\n" + "\n".join(f"Customer  question {i} -> {label(i)}" for i in range(60))
     http.file("prompt.md", told)
     http.keys["baseline"] = "recorded:base.jsonl"
-    marked = "\n".join(f"- **Customer**&nbsp;_question {i}_: {label(i)}" for i in range(60))
+    marked = "\n".join(f"- **Customer** _question {i}_: {label(i)}" for i in range(60))
     hidden = ({"system": told}, {"system_file": "prompt.md"}, {"system": marked}, {"params": {"documents": [told]}})
     parts = [{"type": "text", "text": "customer question {}"}]
     for asked in ("customer question {}", [{"role": "user", "content": parts}]):

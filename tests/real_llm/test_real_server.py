@@ -26,7 +26,7 @@ def test_answers_that_are_cut_off_are_counted(voice: VoiceProject) -> None:
     voice.gates(candidate=voice.model("tuned", params={"max_tokens": 1}))
     gate = voice.gate()
     assert gate["candidate"]["output_tokens"] == N
-    assert gate["candidate"]["n_cut_off"] > N / 2  # of a name that is one token the end is missing, too
+    assert gate["diagnosis"]["candidate"]["cut_off"] > N / 2  # of a name that is one token the end is missing, too
     assert gate["verdict"] == "fail"
 
 

@@ -1,6 +1,5 @@
 """The audit of a training set: everything that can be counted before a model is called."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
@@ -9,9 +8,7 @@ from functools import lru_cache
 from itertools import chain, pairwise
 from typing import NamedTuple
 
-from pytest_ftgate.checks.audit.leaks import copies_but_for_ids, leaks, sharing
-from pytest_ftgate.checks.audit.near import near_copies
-from pytest_ftgate.checks.audit.wording import Wording, contents, excerpt_from, plain_text, shared_start
+from pytest_ftgate.checks.audit import leaks, near, wording
 from pytest_ftgate.data import strict_json
 from pytest_ftgate.data.example import DataSet, Example, Input, Messages, canonical_json, expected_text
 from pytest_ftgate.data.messages import is_blank, normalized_input, visible, without_instructions
@@ -30,46 +27,53 @@ class Exact(NamedTuple):
         repeats: rows with non-blank input and output whose input an earlier such row has, as (row, first row with it).
         usable: all other rows with non-blank input and output.
         leaked: test rows whose input is in the training set, as (test row, training row); all rows of both are named.
-        said, tested: the inputs of both sets as they are compared for similar rows: what they say, see :mod:`.wording`.
+        trained, tested: the inputs of both sets as they are compared.
     """
 
     repeats: Pairs
     usable: tuple[int, ...]
     leaked: Pairs
-    said: list[str]
-    tested: list[str]
+    trained: list[wording.Text]
+    tested: list[wording.Text]
 
 
-def compare_exactly(training: DataSet, test: DataSet, outputs: Sequence[str]) -> Exact:
-    """Find usable rows, repeats and leaks. ``outputs`` are those of the training set as stripped text.
+def compare_exactly(training: DataSet, test: DataSet, outputs: Sequence[str], answers: Sequence[str]) -> Exact:
+    """Find usable rows, repeats and leaks.
 
-    Two inputs are the same if their normalised forms are equal. System and developer messages are left out, so that
-    another system prompt does not hide a leak. They are compared only for questions that the training set answers
-    differently under different instructions, as when these hold the document that the question is about.
+    System and developer messages are no part of an input, so that another system prompt does not hide
+    a leak. They are a part of questions that the training set answers differently under different
+    instructions, as when these hold the document that the question is about.
+
+    Args:
+        training, test: both sets.
+        outputs, answers: their expected outputs, as stripped text.
     """
-    keys, test_keys = ([_keys(example.input) for example in data] for data in (training, test))
-    first, ways, answers = dict[bytes, tuple[bytes, str]](), set[bytes](), set[bytes]()
-    for (whole, turns), output in zip(keys, outputs, strict=True):
-        if whole != turns:
-            way, answer = first.setdefault(turns, (whole, output))
-            ways.update([turns] * (way != whole))
-            answers.update([turns] * (answer != output))
-    instructed = ways & answers
-    digests, test_digests = ([one if turn in instructed else turn for one, turn in some] for some in (keys, test_keys))
-    asked = [(row, digests[row]) for row, example in enumerate(training) if not is_blank(example.input)]
-    filled = [(row, digest) for row, digest in asked if visible(outputs[row])]
-    repeats = _repeats(filled)
-    said, tested = (_said(data, some, instructed) for data, some in ((training, keys), (test, test_keys)))
-    leaked = set(leaks(training, test, [one for one, _ in said], outputs, [one for one, _ in tested]))
-    leaked.update(sharing(asked, test_digests))
-    usable = {row for row, _ in filled} - {row for row, _ in repeats}
-    similar = [[one for _, one in some] for some in (said, tested)]
-    return Exact(tuple(repeats), tuple(sorted(usable)), tuple(sorted(leaked)), *similar)
+    train_keys = [_Keys.of(example.input) for example in training]
+    test_keys = [_Keys.of(example.input) for example in test]
+    instructed = _instructed(train_keys, outputs)
+
+    plain = _plain(train_keys, instructed)
+    template = wording.Template.of(plain)
+    trained = [template.text(text) for text in plain]
+    filled = []
+    for row, example in enumerate(training):
+        if visible(outputs[row]) and not is_blank(example.input):
+            filled.append(row)
+    repeats = _repeats((row, train_keys[row].compared(instructed)) for row in filled)
+    repeated = {row for row, _ in repeats}
+    new = [row for row in filled if row not in repeated]
+    repeats += _repeats((row, (_distinct(plain[row], template), outputs[row])) for row in new)
+
+    tested = wording.texts_of(_plain(test_keys, instructed))
+    leaked = leaks.find_leaks(training, trained, outputs, tested, answers)
+    repeated = {row for row, _ in repeats}
+    usable = tuple(row for row in filled if row not in repeated)
+    return Exact(tuple(sorted(repeats)), usable, tuple(sorted(leaked)), trained, tested)
 
 
 def leaked_rows(training: DataSet, test: DataSet) -> Pairs:
     """Return the test rows whose input is in the training set, each with the first such training row."""
-    leaked = compare_exactly(training, test, outputs_of(training)).leaked
+    leaked = compare_exactly(training, test, outputs_of(training), outputs_of(test)).leaked
     return tuple(sorted(dict(reversed(leaked)).items()))
 
 
@@ -80,33 +84,64 @@ def outputs_of(data: DataSet) -> list[str]:
 
 def check_test_set(test: DataSet) -> None:
     """Raise :class:`DataError` for a test set with blank or repeated inputs; a repeated one would count twice."""
-    blank = {row: excerpt(expected_text(one.expected)) for row, one in enumerate(test) if is_blank(one.input)}
-    told = ((test.where(row), f"expected output: {output}") for row, output in blank.items())
-    cure = "remove the row, or write its input"
-    raise_together(DataError("the input is blank", where=at, evidence=text, cure=cure) for at, text in told)
+    raise_together(_blank_inputs(test))
     raise_together(_repeated_inputs(test))
+
+
+def _blank_inputs(test: DataSet) -> Iterator[DataError]:
+    for row, example in enumerate(test):
+        if is_blank(example.input):
+            evidence = f"expected output: {excerpt(expected_text(example.expected))}"
+            cure = "remove the row, or write its input"
+            yield DataError("the input is blank", where=test.where(row), evidence=evidence, cure=cure)
 
 
 def _repeated_inputs(test: DataSet) -> Iterator[DataError]:
     texts = [normalized_input(example.input).strip() for example in test]
     repeats = _repeats(enumerate(texts))
-    start = shared_start(texts) if repeats else 0
+    start = wording.shared_start(texts) if repeats else 0
     for row, first in repeats:
-        ids = [f'"{excerpt(one.id)}"' for one in (test.examples[row], test.examples[first]) if one.has_own_id]
-        what = f"the input is the same as on {test.row_name(first)}" + (f" (ids {' and '.join(ids)})" if ids else "")
-        evidence = f"input: {excerpt_from(texts[row], start)}"
+        pair = test.examples[row], test.examples[first]
+        ids = [f'"{excerpt(example.id)}"' for example in pair if example.has_own_id]
+        what = f"the input is the same as on {test.row_name(first)}"
+        if ids:
+            what += f" (ids {' and '.join(ids)})"
+        evidence = f"input: {wording.excerpt_from(texts[row], start)}"
         cure = "keep one of the rows; case, width and white space are ignored in this comparison"
         yield DataError(what, where=test.where(row), evidence=evidence, cure=cure)
 
 
-def _keys(given: Input) -> tuple[bytes, bytes]:
-    """Return the digests of a normalised input, with and without its instructions."""
-    turns = without_instructions(given)
-    whole, *rest = (
-        hashlib.blake2b(normalized_input(one).encode(), digest_size=16).digest()
-        for one in ((given,) if turns is given else (given, turns))
-    )
-    return whole, rest[0] if rest else whole
+class _Keys(NamedTuple):
+    """The normalised input of a row, with its instructions and without them."""
+
+    whole: str
+    turns: str
+
+    @classmethod
+    def of(cls, given: Input) -> "_Keys":
+        whole = normalized_input(given)
+        turns = without_instructions(given)
+        return cls(whole, whole if turns is given else normalized_input(turns))
+
+    def compared(self, instructed: Set[str]) -> str:
+        """Return what is compared: the instructions count for these turns only."""
+        return self.whole if self.turns in instructed else self.turns
+
+
+def _instructed(keys: Sequence[_Keys], outputs: Sequence[str]) -> set[str]:
+    """Return the turns that have different outputs under different instructions."""
+    first: dict[str, tuple[str, str]] = {}
+    asked_differently: set[str] = set()
+    answered_differently: set[str] = set()
+    for key, output in zip(keys, outputs, strict=True):
+        if key.whole == key.turns:
+            continue  # no instructions
+        instructed, answer = first.setdefault(key.turns, (key.whole, output))
+        if instructed != key.whole:
+            asked_differently.add(key.turns)
+        if answer != output:
+            answered_differently.add(key.turns)
+    return asked_differently & answered_differently
 
 
 def _repeats(rows: Iterable[tuple[int, Hashable]]) -> list[tuple[int, int]]:
@@ -116,13 +151,18 @@ def _repeats(rows: Iterable[tuple[int, Hashable]]) -> list[tuple[int, int]]:
     return [(row, first) for row, first in pairs if row != first]
 
 
-def _said(data: DataSet, keys: Sequence[tuple[bytes, bytes]], instructed: Set[bytes]) -> list[tuple[str, str]]:
-    """Return what each row says, for equal and for similar rows; with its instructions if these count."""
-    said = contents([plain_text(example.input) for example in data])
-    return [
-        (normalized_input(example.input),) * 2 if turns in instructed else content
-        for example, (_, turns), content in zip(data, keys, said, strict=True)
-    ]
+def _plain(keys: Sequence[_Keys], instructed: Set[str]) -> list[str]:
+    """Return the input of each row without escapes and tags; those with instructions as they are."""
+    texts = []
+    for key in keys:
+        texts.append(key.whole if key.turns in instructed else wording.unescaped(key.turns))
+    return texts
+
+
+def _distinct(plain: str, template: wording.Template) -> str:
+    """Return that by which a row differs from others: without the template and a number at either end."""
+    text = wording.unnumbered(plain) or plain
+    return template.text(text).words if template.start or template.end else text
 
 
 _SHOWN = 500  # characters of an input
@@ -197,17 +237,17 @@ def audit_training_set(training: DataSet, test: DataSet, *, separator: str | Non
 
     ``separator`` is what separates several labels in one output; None: an output is one label, or a list of labels.
     """
-    outputs, test_outputs = outputs_of(training), outputs_of(test)
-    exact = compare_exactly(training, test, outputs)
+    outputs = outputs_of(training)
+    answers = outputs_of(test)
+    exact = compare_exactly(training, test, outputs, answers)
+    similar = _similar_rows(exact, outputs, answers)
+
+    shared = _shared_groups(training, test)
     repeated = {row for row, _ in exact.repeats}
-    leaked, leaking = ({pair[side] for pair in exact.leaked} for side in (0, 1))
-    # Exact repeats and exact leaks are not near duplicates.
-    rows = sorted((*exact.usable, *repeated))
-    wordings = [Wording.of(exact.said[row], outputs[row]) for row in rows]
-    within, across, in_test = near_copies(wordings, list(map(Wording.of, exact.tested, test_outputs)))
-    near = ((row, rows[one]) for row, one in across)
-    groups, trained = _first_rows(test), _first_rows(training)
-    shared = {name: (row, trained[name]) for name, row in groups.items() if name in trained}
+    labels = compare_labels(
+        [labels_in(output, separator) for output in outputs],
+        [labels_in(answer, separator) for answer in answers],
+    )
     return TrainingAudit(
         rows=len(training),
         filled=sum(not is_blank(example.input) for example in training),
@@ -215,16 +255,48 @@ def audit_training_set(training: DataSet, test: DataSet, *, separator: str | Non
         repeats=exact.repeats,
         conflict_rows=tuple((row, first) for row, first in exact.repeats if outputs[row] != outputs[first]),
         leaked_rows=exact.leaked,
-        near_rows=tuple((rows[one], rows[first]) for one, first in within if rows[one] not in repeated),
-        leaked_near_rows=tuple(pair for pair in near if pair[0] not in leaked or pair[1] not in leaking),
-        test_near_rows=tuple(sorted({*in_test, *copies_but_for_ids(exact.tested, test_outputs)})),
+        near_rows=tuple(pair for pair in similar.training if pair[0] not in repeated),
+        leaked_near_rows=similar.leaked,
+        test_near_rows=similar.test,
         shared_groups=shared,
         in_shared_groups=sum(example.group in shared for example in test),
         empty_outputs=tuple(row for row, output in enumerate(outputs) if not output),
         chat_errors=chat_errors([example.input for example in training]),
         tokens=tuple(map(estimated_tokens, training, outputs)),
-        labels=compare_labels(*([labels_in(one, separator) for one in some] for some in (outputs, test_outputs))),
+        labels=labels,
     )
+
+
+class _Similar(NamedTuple):
+    """Rows that are near duplicates: within the training set, across both sets, and within the test set."""
+
+    training: Pairs
+    leaked: Pairs
+    test: Pairs
+
+
+def _similar_rows(exact: Exact, outputs: Sequence[str], answers: Sequence[str]) -> _Similar:
+    """Return near duplicates; exact leaks are none."""
+    rows = sorted((*exact.usable, *(row for row, _ in exact.repeats)))
+    training = [near.Row.of(exact.trained[row].words, outputs[row]) for row in rows]
+    test = [near.Row.of(text.words, answer) for text, answer in zip(exact.tested, answers, strict=True)]
+    within, across, in_test = near.near_copies(training, test)
+
+    leaked = {row for row, _ in exact.leaked}
+    leaking = {row for _, row in exact.leaked}
+    pairs = [(test_row, rows[position]) for test_row, position in across]
+    copies = leaks.copies_but_for_digits(exact.tested, answers)
+    return _Similar(
+        training=tuple((rows[later], rows[earlier]) for later, earlier in within),
+        leaked=tuple(pair for pair in pairs if pair[0] not in leaked or pair[1] not in leaking),
+        test=tuple(sorted({*in_test, *copies})),
+    )
+
+
+def _shared_groups(training: DataSet, test: DataSet) -> dict[str, tuple[int, int]]:
+    """Return the groups of both sets, with the first test row and the first training row of each."""
+    trained = _first_rows(training)
+    return {name: (row, trained[name]) for name, row in _first_rows(test).items() if name in trained}
 
 
 def _first_rows(data: DataSet) -> dict[str, int]:
@@ -253,7 +325,7 @@ class Labels:
         only_in_test: labels without a training row, sorted.
         rare: labels of the test set with fewer than ``HARDLY`` training rows, with their number; rarest first.
         counts: training rows by label, most frequent first; also empty if few labels repeat.
-        apart: whether the test set has several labels, and the training set none of them.
+        apart: whether the test set has several labels, and the training set none of them in any case.
     """
 
     only_in_test: tuple[str, ...] = ()
@@ -275,20 +347,26 @@ def compare_labels(training: Sequence[Sequence[str] | None], test: Sequence[Sequ
     at most two distinct ones, or at most half as many as rows: free text rarely repeats. Labels are counted if the
     training set has at most two, or ``_ROWS_PER_LABEL`` rows for each on average.
     """
-    filled = sum(one != () for one in (*training, *test))
-    training, test = ([one for one in rows if one] for rows in (training, test))
-    counts, in_test = Counter(chain.from_iterable(training)), set(chain.from_iterable(test))
-    if 2 * (len(training) + len(test)) < filled:
+    labeled = [labels for labels in training if labels]
+    test_labeled = [labels for labels in test if labels]
+    counts = Counter(chain.from_iterable(labeled))
+    in_test = set(chain.from_iterable(test_labeled))
+
+    rows = len(labeled) + len(test_labeled)
+    filled = rows + sum(labels is None for labels in (*training, *test))
+    if 2 * rows < filled or len(counts.keys() | in_test) > max(2, rows // 2):
         return Labels()
-    if len(counts.keys() | in_test) > max(2, (len(test) + len(training)) // 2):
-        return Labels()
+
     only_in_test = tuple(sorted(in_test - counts.keys()))
-    if len(counts) > max(2, len(training) // _ROWS_PER_LABEL):
+    if len(counts) > max(2, len(labeled) // _ROWS_PER_LABEL):
         return Labels(only_in_test)
-    rare = sorted((counts[label], label) for label in in_test & counts.keys() if counts[label] < HARDLY)
+
+    rare = [label for label in in_test if 0 < counts[label] < HARDLY]
+    rare.sort(key=lambda label: (counts[label], label))
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    apart = len(only_in_test) == len(in_test) > 1 and bool(counts)
-    return Labels(only_in_test, {label: count for count, label in rare}, dict(ordered), apart)
+    folded = {label.casefold() for label in counts}
+    apart = len(in_test) > 1 and bool(counts) and folded.isdisjoint(label.casefold() for label in in_test)
+    return Labels(only_in_test, {label: counts[label] for label in rare}, dict(ordered), apart)
 
 
 @lru_cache(maxsize=10_000)

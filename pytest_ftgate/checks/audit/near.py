@@ -1,18 +1,19 @@
-"""Find near duplicates: rows with similar text, the same numbers and the same answer.
+"""Find near duplicates: rows with similar inputs and outputs, and the same numbers.
 
-MinHash with banding finds candidate pairs, which are then checked by their exact resemblance. So no pair below the
-threshold is reported, about one in 10,000 pairs at the threshold is missed, and fewer above it. The time is linear in
-the characters of the rows.
+One-permutation hashing with banding finds candidate pairs, which are then checked by their exact
+resemblance. So no pair below the threshold is reported, about one in 10,000 pairs at the threshold is
+missed, and fewer above it. The time is linear in the characters of the rows.
 
-Sources: A. Broder, On the resemblance and containment of documents (1997); P. Indyk & R. Motwani, Approximate nearest
-neighbors (1998).
+Sources: A. Broder, On the resemblance and containment of documents (1997); P. Indyk & R. Motwani,
+Approximate nearest neighbors (1998); P. Li, A. Owen & C.-H. Zhang, One permutation hashing (2012);
+A. Shrivastava, Optimal densification for fast and accurate minwise hashing (2017).
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from itertools import pairwise
-from typing import Any
+from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -23,18 +24,40 @@ from pytest_ftgate.data import DataSet, expected_text, normalized_input
 
 NEAR = 0.75
 """Lowest resemblance of near duplicates, from 0 to 1; how it was chosen: docs/data.md."""
-SHORTEST = 20
-"""Characters. One letter can change the meaning of a shorter text, so its words must be equal."""
-WORDS = 10
-"""Words of texts that may differ in one of them."""
-_BANDS, _ROWS_PER_BAND = 24, 4
-_LIKELY = 0.45  # share of equal hashes; 3 standard errors of 96 hashes below the resemblance where one word differs
-_LONG, _LIKELY_LONG = 2_000, 0.62  # characters of texts that one word hardly changes: 3 standard errors below NEAR
-_KEPT = 4_000_000  # characters of texts whose shingles are kept
+_BINS = 64
+_BANDS, _BINS_PER_BAND = 24, 4
+_LIKELY = 0.45  # share of equal hashes: 3 standard errors of the hashes of a short text below NEAR
 _PAIRS_PER_TEXT = 8  # and band; of texts with thousands of candidates only some are compared
 _AT_ONCE = 100_000
-_CHARACTERS_AT_ONCE = 2_000_000
+_CHARACTERS_AT_ONCE = 500_000
 _SEED = 20_261_124
+_NO_HASH = np.uint32(0xFFFFFFFF)
+_DIGIT = re.compile(r"\d")
+_NUMBER = re.compile(r"\S*\d\S*")
+
+
+class Row(NamedTuple):
+    """A row as it is compared: the words of its input and of its output, and the numbers in both."""
+
+    words: str
+    output: str
+    numbers: str
+
+    @classmethod
+    def of(cls, words: str, output: str) -> "Row":
+        """Return the form of a row with these words in its input, and this output."""
+        output_words = _output_words(output)
+        numbers = [*_numbers(words), *_numbers(output_words)]
+        return cls(words, output_words, " ".join(sorted(numbers)))
+
+
+@lru_cache(maxsize=10_000)
+def _output_words(output: str) -> str:
+    return wording.words_of(normalized_input(output))
+
+
+def _numbers(words: str) -> list[str]:
+    return _NUMBER.findall(words) if _DIGIT.search(words) else []
 
 
 class Components:
@@ -54,158 +77,197 @@ class Components:
             item = parents[item]
         return item
 
-    def join(self, one: int, other: int) -> bool:
+    def join(self, item: int, other_item: int) -> bool:
         """Connect two items, and return whether they were apart."""
-        low, high = sorted((self.first(one), self.first(other)))
-        self._parents[high] = low
-        return low != high
+        first = self.first(item)
+        second = self.first(other_item)
+        self._parents[max(first, second)] = min(first, second)
+        return first != second
 
 
-def near_copies(
-    training: Sequence[wording.Wording], test: Sequence[wording.Wording]
-) -> tuple[list[tuple[int, int]], list[tuple[int, int]], list[tuple[int, int]]]:
+Pairs = list[tuple[int, int]]
+
+
+def near_copies(training: Sequence[Row], test: Sequence[Row]) -> tuple[Pairs, Pairs, Pairs]:
     """Find near duplicates within a training set, across both sets, and within a test set, as positions.
 
-    Two rows are near duplicates if their words are equal. If both have at least ``SHORTEST`` characters, it is enough
-    that the resemblance of their words reaches ``NEAR`` or only one of at least ``WORDS`` words differs, their numbers
-    are equal and their outputs are similar.
+    Two rows are near duplicates if their numbers are equal, and the resemblance of their inputs and
+    that of their outputs reach ``NEAR``.
 
-    Within a set the pairs are (row, earlier row that is kept), across them (test row, training row): these name all
-    such rows of both sets, but not all pairs of them: there are no more pairs than rows. Pairs of a test set connect
-    all such rows.
+    Within a set the pairs are (row, earlier row that is kept), across them (test row, training row):
+    these name all such rows of both sets, but not all pairs of them: there are no more pairs than rows.
+    Pairs of a test set connect all such rows.
     """
-    first_with: dict[str, int] = {}
-    firsts = [(row, first_with.setdefault(text.words, row)) for row, text in enumerate(training) if text.words]
-    within = {row: first for row, first in firsts if row != first}
-    kept: dict[int, list[int]] = {}  # the first row with some words and output, with all such rows
-    first_like: dict[tuple[str, str], int] = {}
-    for row, text in enumerate(training):
-        if len(text.words) >= SHORTEST:
-            kept.setdefault(first_like.setdefault((text.words, text.output), row), []).append(row)
-    rows, tested = list(kept), [row for row, one in enumerate(test) if len(one.words) >= SHORTEST]
-    across = set(leaks.sharing(enumerate(one.words for one in training), [one.words for one in test]))
-    named_in_test, named = {row for row, _ in across}, {row for _, row in across}
-    parts, first_in_test = Components(len(test)), dict[tuple[str, str], int]()
-    pairs = ((row, first_in_test.setdefault((one.words, _answer(one.output)), row)) for row, one in enumerate(test))
-    in_test = [(row, first) for row, first in pairs if test[row].words and parts.join(row, first)]
-    texts = [training[row] for row in rows] + [test[row] for row in tested]
+    trained = _rows_by_text(training)
+    tested = _rows_by_text(test)
+    texts = [*trained, *tested]
+    rows = [*trained.values(), *tested.values()]
+
+    within = dict(_repeats(trained.values()))
+    across = _Across()
+    in_test = list(_repeats(tested.values()))
+    parts = Components(len(test))
+    for pair in in_test:
+        parts.join(*pair)
+
     is_near = _nearness(texts)
-    for one, other in _candidates(texts):
-        if other < len(rows):
-            if rows[one] not in within and rows[other] not in within and is_near(one, other):
-                within[rows[other]] = rows[one]
-        elif one < len(rows):
-            row, first = tested[other - len(rows)], rows[one]
-            if (row not in named_in_test or first not in named) and is_near(one, other):
-                across.update((row, copy) for copy in ([first] if first in named else kept[first]))
-                named_in_test.add(row)
-                named.update(kept[first])
-        else:
-            first, row = tested[one - len(rows)], tested[other - len(rows)]
-            if parts.first(first) != parts.first(row) and is_near(one, other):
-                parts.join(first, row)
-                in_test.append((row, first))
-    return sorted(within.items()), sorted(across), sorted(in_test)
+    for first, second in _candidates(texts):
+        row, earlier = rows[second][0], rows[first][0]
+        if second < len(trained):
+            if row not in within and earlier not in within and is_near(first, second):
+                within[row] = earlier
+        elif first < len(trained):
+            if not across.names(rows[second], rows[first]) and is_near(first, second):
+                across.add(rows[second], rows[first])
+        elif parts.first(earlier) != parts.first(row) and is_near(first, second):
+            parts.join(earlier, row)
+            in_test.append((row, earlier))
+    return sorted(within.items()), sorted(across.pairs), sorted(in_test)
 
 
-def _nearness(texts: Sequence[wording.Wording]) -> Callable[[int, int], bool]:
-    """Return whether texts at two positions are near duplicates; shingles are kept while memory allows it."""
-    kept = max(8, min(10_000, _KEPT // max((len(one.words) for one in texts), default=1)))
-    of = lru_cache(maxsize=kept)(lambda index: wording.shingles(texts[index].words))
-    said = lru_cache(maxsize=10_000)(wording.shingles)
+def _rows_by_text(rows: Sequence[Row]) -> dict[Row, list[int]]:
+    """Return the positions of equal rows that have words, in order."""
+    positions: dict[Row, list[int]] = {}
+    for position, row in enumerate(rows):
+        if row.words:
+            positions.setdefault(row, []).append(position)
+    return positions
 
-    def is_near(one: int, other: int) -> bool:
-        first, second = texts[one], texts[other]
-        answers = _answer(first.output), _answer(second.output)
-        long = min(map(len, answers)) >= SHORTEST
-        alike = answers[0] == answers[1] or (long and wording.resemblance(*map(said, answers)) >= NEAR)
-        if first.numbers != second.numbers or not alike:
+
+def _repeats(copies: Iterable[Sequence[int]]) -> Iterator[tuple[int, int]]:
+    """Yield each position but the first of equal rows, with the first."""
+    for first, *others in copies:
+        for position in others:
+            yield position, first
+
+
+class _Across:
+    """Pairs of test rows and training rows that name each row of equal ones, but not each pair of them."""
+
+    def __init__(self) -> None:
+        self.pairs: set[tuple[int, int]] = set()
+        self._test: set[int] = set()
+        self._training: set[int] = set()
+
+    def names(self, tests: Sequence[int], trainings: Sequence[int]) -> bool:
+        """Return whether the rows of both sets are named already."""
+        return tests[0] in self._test and trainings[0] in self._training
+
+    def add(self, tests: Sequence[int], trainings: Sequence[int]) -> None:
+        """Name rows of both sets, the equal ones of each."""
+        if trainings[0] not in self._training:
+            self.pairs.update((tests[0], row) for row in trainings)
+        if tests[0] not in self._test:
+            self.pairs.update((row, trainings[0]) for row in tests)
+        self._test.add(tests[0])
+        self._training.add(trainings[0])
+
+
+def _nearness(texts: Sequence[Row]) -> Callable[[int, int], bool]:
+    """Return whether texts at two positions are near duplicates."""
+    shingles = lru_cache(maxsize=256)(wording.shingles)
+
+    def are_similar(first: str, second: str) -> bool:
+        return first == second or wording.resemblance(shingles(first), shingles(second)) >= NEAR
+
+    def is_near(position: int, other_position: int) -> bool:
+        first = texts[position]
+        second = texts[other_position]
+        if first.numbers != second.numbers:
             return False
-        words, others = first.words.split(), second.words.split()
-        by_one_word = len(words) == len(others) >= WORDS and sum(map(str.__ne__, words, others)) == 1
-        return by_one_word or wording.resemblance(of(one), of(other)) >= NEAR
+        return are_similar(first.output, second.output) and are_similar(first.words, second.words)
 
     return is_near
 
 
-@lru_cache(maxsize=10_000)
-def _answer(output: str) -> str:
-    return wording.words_of(normalized_input(output))
-
-
-def _candidates(texts: Sequence[wording.Wording]) -> Iterator[tuple[int, int]]:
+def _candidates(texts: Sequence[Row]) -> Iterator[tuple[int, int]]:
     """Yield pairs of positions that may be near duplicates, lower first, ordered by the second and then the first."""
     if len(texts) < 2:
         return
     keys, hashes = _signatures(texts)
     random = np.random.default_rng(_SEED)
-    likely = np.where([len(one.words) > _LONG for one in texts], _LIKELY_LONG, _LIKELY) * hashes.shape[1]
-    found = [_likely(pairs, hashes, likely) for band in range(_BANDS) for pairs in _sharing(keys[band], random)]
-    if found:
-        pairs = np.sort(np.concatenate(found))  # np.unique would import numpy.ma, which takes 15 ms
-        pairs = pairs[np.diff(pairs, prepend=-1) > 0]
-        for start in range(0, len(pairs), _AT_ONCE):
-            for pair in pairs[start : start + _AT_ONCE].tolist():
-                yield pair % len(texts), pair // len(texts)
+    likely = [_likely(pairs, hashes) for band in keys for pairs in _sharing(band, random)]
+    if not likely:
+        return
+
+    pairs = np.sort(np.concatenate(likely))  # np.unique would import numpy.ma, which takes 15 ms
+    pairs = pairs[np.diff(pairs, prepend=-1) > 0]
+    for start in range(0, len(pairs), _AT_ONCE):
+        for pair in pairs[start : start + _AT_ONCE].tolist():
+            yield pair % len(texts), pair // len(texts)
 
 
-def _signatures(texts: Sequence[wording.Wording]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-    """Return the key of each band and text, ``(bands, n)``, and the last bytes of the minimal hashes, ``(n, m)``."""
+def _signatures(texts: Sequence[Row]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+    """Return the key of each band and text, ``(bands, n)``, and the last bytes of the least hashes, ``(n, bins)``."""
     random = np.random.default_rng(_SEED)
-    factors = random.integers(0, 2**31, _BANDS * _ROWS_PER_BAND, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
-    offsets = random.integers(0, 2**32, len(factors), dtype=np.uint32)
+    bands = [random.choice(_BINS, _BINS_PER_BAND, replace=False) for _ in range(_BANDS)]
     keys = np.empty((_BANDS, len(texts)), np.uint64)
-    # What near duplicates have in common: their numbers, and a short output.
-    both = ((one.numbers, _answer(one.output)) for one in texts)
-    common = (f"{numbers}\n{answer if len(answer) < SHORTEST else ''}" for numbers, answer in both)
-    keys[:] = np.fromiter((crc32(one.encode("utf-8", "surrogatepass")) for one in common), np.uint64, len(texts))
-    hashes = np.empty((len(texts), len(factors)), np.uint8)
-    for start, stop in _portions([one.words for one in texts]):
-        codes, starts = _shingle_codes([texts[index].words for index in range(start, stop)])
-        for number, (factor, offset) in enumerate(zip(factors, offsets, strict=True)):
-            least = np.minimum.reduceat(_mixed(codes * factor + offset), starts)
-            hashes[start:stop, number] = least & np.uint32(255)
-            band = keys[number // _ROWS_PER_BAND, start:stop]
-            band *= np.uint64(0x9E3779B97F4A7C15)
-            band ^= least
+    keys[:] = [crc32(row.numbers.encode("utf-8", "surrogatepass")) for row in texts]
+    hashes = np.empty((len(texts), _BINS), np.uint8)
+    for start, stop in _portions([row.words for row in texts]):
+        least = _least_hashes([row.words for row in texts[start:stop]])
+        hashes[start:stop] = least & np.uint32(255)
+        for key, bins in zip(keys[:, start:stop], bands, strict=True):
+            for number in bins:
+                key *= np.uint64(0x9E3779B97F4A7C15)
+                key ^= least[:, number]
     return keys, hashes
 
 
 def _portions(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Yield the first and last position of runs of texts that fit into memory."""
-    start, count = 0, 0
+    start = 0
+    count = 0
     for stop, text in enumerate(texts):
         if count > _CHARACTERS_AT_ONCE:
             yield start, stop
-            start, count = stop, 0
+            start = stop
+            count = 0
         count += len(text)
     yield start, len(texts)
 
 
-def _shingle_codes(texts: Sequence[str]) -> tuple[NDArray[np.uint32], Any]:
-    """Return the hashes of the shingles of all texts, and the index of the first one of each text."""
+def _least_hashes(texts: Sequence[str]) -> NDArray[np.uint32]:
+    """Return the least hash of the shingles of each text in each bin, ``(n, bins)``.
+
+    The hash of a shingle decides its bin, so that each shingle is hashed once. An empty bin borrows
+    from another one, the same for all texts in which that one has a hash.
+    """
+    hashes, owners = _shingle_hashes([text.ljust(wording.SHINGLE) for text in texts])
+    bins = owners * _BINS + (hashes.astype(np.int64) * _BINS >> 32)
+    least = np.full(len(texts) * _BINS, _NO_HASH)
+    np.minimum.at(least, bins, hashes)
+    full = least != _NO_HASH
+
+    random = np.random.default_rng(_SEED)
+    empty = np.flatnonzero(~full)
+    numbers = empty % _BINS
+    while len(empty):
+        lenders = empty - numbers + random.permutation(_BINS)[numbers]
+        lent = full.take(lenders)
+        least[empty[lent]] = least.take(lenders[lent])
+        empty = empty[~lent]
+        numbers = numbers[~lent]
+    return least.reshape(-1, _BINS)
+
+
+def _shingle_hashes(texts: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Return the hash of each shingle of the texts, and the position of its text."""
     characters = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
-    counts = np.fromiter(map(len, texts), np.int64, len(texts))
-    codes = np.zeros(len(characters) - wording.SHINGLE + 1, np.uint32)
+    counts = np.array([len(text) for text in texts])
+    hashes = np.zeros(len(characters) - wording.SHINGLE + 1, np.uint32)
     for place, factor in enumerate((0x85EBCA6B, 0xC2B2AE35, 0x27D4EB2F, 0x165667B1)):
-        codes += characters[place : len(codes) + place] * np.uint32(factor)
-    ends = np.cumsum(counts)
-    inside = np.ones(len(codes), bool)
+        hashes += characters[place : len(hashes) + place] * np.uint32(factor)
+    for shift, factor in ((15, 0x2C1B3C6D), (13, 0x297A2D39), (16, 1)):
+        hashes ^= hashes >> np.uint32(shift)
+        hashes *= np.uint32(factor)
+
+    inside = np.ones(len(hashes), bool)
+    ends = np.cumsum(counts)[:-1]
     for last in range(1, wording.SHINGLE):
-        inside[ends[:-1] - last] = False  # these would include characters of the next text
-    codes, starts = _mixed(codes[inside]), np.concatenate([[0], np.cumsum(counts - wording.SHINGLE + 1)[:-1]])
-    if len(codes) < _LONG * len(texts):
-        return codes, starts
-    distinct = [np.unique(codes[start:stop]) for start, stop in pairwise([*starts, len(codes)])]
-    return np.concatenate(distinct), np.concatenate([[0], np.cumsum(list(map(len, distinct)))[:-1]])
-
-
-def _mixed(codes: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Mix the bits of each code in place, and return the array."""
-    codes ^= codes >> np.uint32(15)
-    codes *= np.uint32(0x2C1B3C6D)
-    codes ^= codes >> np.uint32(13)
-    return codes
+        inside[ends - last] = False  # these would include characters of the next text
+    owners = np.repeat(np.arange(len(texts)), counts - wording.SHINGLE + 1)
+    return hashes[inside], owners
 
 
 def _sharing(keys: NDArray[np.uint64], random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
@@ -214,34 +276,42 @@ def _sharing(keys: NDArray[np.uint64], random: np.random.Generator) -> Iterator[
     If thousands of texts share a key, each is paired with the first of them and with some others, by chance.
     """
     n = len(keys)
-    order = np.argsort(keys, kind="stable")
-    shared = keys[order[1:]] == keys[order[:-1]]
+    bits = np.uint64(n.bit_length())  # of a position, which take the place of the last bits of its key
+    ordered = np.sort(keys >> bits << bits | np.arange(n, dtype=np.uint64))
+    order = (ordered & (np.uint64(1) << bits) - np.uint64(1)).astype(np.int64)
+    shared = np.diff(ordered >> bits) == 0
+    if not shared.any():
+        return
     new = np.concatenate([[True], ~shared])
     firsts = order[np.maximum.accumulate(np.where(new, np.arange(n), 0))]
     yield (order * n + firsts)[~new]
+
     (several,) = np.nonzero(np.concatenate([shared, [False]]) | ~new)
     order = random.permutation(order[several])
     order = order[np.argsort(keys[order], kind="stable")]
-    ordered, count = keys[order], 0
+    ordered = keys[order]
+    count = 0
     for distance in range(1, len(order)):
         equal = np.flatnonzero(ordered[distance:] == ordered[:-distance])
         count += len(equal)
         if not len(equal):
             return
-        one, other = order[equal + distance], order[equal]
-        yield np.maximum(one, other) * n + np.minimum(one, other)
+        later = order[equal + distance]
+        earlier = order[equal]
+        yield np.maximum(later, earlier) * n + np.minimum(later, earlier)
         if count > _PAIRS_PER_TEXT * n:
             return
 
 
-def _likely(pairs: NDArray[np.int64], hashes: NDArray[np.uint8], least: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the pairs with enough equal hashes, the ``least`` of either text, to compute their exact resemblance."""
-    n, kept = len(hashes), []
+def _likely(pairs: NDArray[np.int64], hashes: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return the pairs with enough equal hashes to compute their exact resemblance."""
+    n = len(hashes)
+    likely = [pairs[:0]]
     for start in range(0, len(pairs), _AT_ONCE):
         some = pairs[start : start + _AT_ONCE]
-        agree = np.count_nonzero(hashes[some % n] == hashes[some // n], axis=1)
-        kept.append(some[agree >= np.minimum(least[some % n], least[some // n])])
-    return np.concatenate(kept) if kept else pairs
+        agreeing = np.count_nonzero(hashes[some % n] == hashes[some // n], axis=1)
+        likely.append(some[agreeing >= _LIKELY * _BINS])
+    return np.concatenate(likely)
 
 
 # --- groups of near duplicates, which count as one piece of evidence ----------------------------------------------
@@ -256,12 +326,11 @@ def grouped(test: DataSet, pairs: Iterable[tuple[int, int]]) -> DataSet:
 
 def grouped_by_content(test: DataSet) -> DataSet:
     """Return a test set in which examples that are near duplicates of each other have the same group."""
-    said = [similar for _, similar in wording.contents([wording.plain_text(one.input) for one in test])]
-    outputs = [expected_text(one.expected).strip() for one in test]
-    pairs = (
-        *near_copies([], list(map(wording.Wording.of, said, outputs)))[2],
-        *leaks.copies_but_for_ids(said, outputs),
-    )
+    texts = wording.texts_of([wording.plain_text(example.input) for example in test])
+    outputs = [expected_text(example.expected).strip() for example in test]
+    rows = [Row.of(text.words, output) for text, output in zip(texts, outputs, strict=True)]
+    _, _, near = near_copies([], rows)
+    pairs = [*near, *leaks.copies_but_for_digits(texts, outputs)]
     return grouped(test, pairs) if pairs else test
 
 

@@ -1,159 +1,98 @@
-"""Find what a row says behind the text that many rows share: an instruction, a template, a header, a signature.
-
-Shared text makes different rows look alike and hides equal ones. The longest common starts and ends are removed before
-rows are compared, as data-juicer and text-dedup do with headers and boilerplate. A start is shared if it is a common
-prefix of ``need`` consecutive texts in sorted order, which finds all of them in one pass; ends likewise, reversed.
-"""
+"""Compare texts by their words, without the template that nine in ten rows of their set have."""
 
 import os
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
 from html import unescape
-from itertools import islice
+from typing import NamedTuple
 from urllib.parse import unquote_plus
 
 from pytest_ftgate.data import Input, normalized_input, without_instructions
 from pytest_ftgate.text import excerpt
 
-SHINGLE = 4
-"""Characters of a shingle, a run of consecutive characters."""
-SIGNS = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-"""Chinese and Japanese: each sign is about a word."""
-_PUNCTUATION = ".,;:!?'\"…“”‘’„«»¿¡。、，！？；：؟،।_*`~"  # punctuation, and emphasis of Markdown
-TOKEN = re.compile(rf"[^\W_{SIGNS}]+|[^\s{_PUNCTUATION}]")
-_EXCERPT = 40  # characters
-_CONTEXT = 2  # words before the difference
-
-_SAMPLE = 2_000
-_LEAST = 10
-"""The fewest rows that must contain a text before it counts as shared."""
-_INSTRUCTION_WORDS = 15
-"""Words of shared text that is certainly an instruction, so that a single word behind it may be all that a row says."""
-_LONG_CHARACTERS, _LONG_WORDS = 30, 5
-
-SUBSTANTIAL, SUBSTANTIAL_MASKED = 3, 4
-"""Words that say enough to be compared by themselves, and those without ids, long numbers and dates."""
+LONG_WORDS, LONG_SIGNS = 8, 12
+"""Words, or signs of a script without spaces, of a text that nobody writes again by chance."""
 MASK = "¤"
-"""What stands for an id, a long number or a date."""
-MARKS = (":", ".", "?", "!", ">", "]", "}", "-", "=", "#", '"', "|", "(", ")")
-_WORD = re.compile(rf"[{SIGNS}] ?[{SIGNS}]|[^\W\d_{SIGNS}]{{2,}}")
+"""What stands for a word with a digit where such words are equal."""
+
+SIGNS = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
+    "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Chinese, Japanese
+)
+_LETTER = (  # of any script, and combining marks: whatever is neither a space nor a symbol nor one of the signs
+    r"[^\s\x00-/:-@\[-`{-\u00bf\u00d7\u00f7\u05be\u060c\u061b\u061f\u06d4\u0964\u0965"
+    rf"\u2000-\u2bff\u2e00-\u2e7f\u3000-\u303f\U0001f000-\U0001faff{SIGNS}]"
+)
+_PUNCTUATION = ".,;:!?'\"…“”‘’„«»¿¡。、，！？；：؟،।_*`~"  # and the emphasis of Markdown
+_TOKEN = re.compile(
+    rf"{_LETTER}+(?:[-./:](?={_LETTER}*\d){_LETTER}+)*"  # a word; an id, a date or a time is one word
+    rf"|(?!(?<={_LETTER})-(?={_LETTER}))[^\s{_PUNCTUATION}]"  # a symbol, or a sign; no hyphen within words
+)
+_SIGN = re.compile(f"[{SIGNS}]")
+_DIGIT = re.compile(r"\d")
+_WITH_DIGIT = re.compile(r"\S*\d\S*")
+
+_SHARE = 0.9
+"""The share of rows that begin or end alike from which this is their template."""
+_FEWEST, _SAMPLE = 10, 2_000
+"""Rows of which a template can be told, and rows that are read for it."""
+
+_NUMBERED = re.compile(
+    r"^\W*(?:[^\W\d]+ )?\d+(?:/\d+)?[.:)\]](?!\d) ?"  # "Example 2: ", "2. ", "[2/4] "
+    r"|^#\d+ | ?#\d+$| v\d+$"
+    r"| ?[(\[](?:[^\W\d]+ )?\d+(?:/\d+)?[)\]]$"  # "(variant 2)"
+)
+_TAG = re.compile(r"</?[a-z][a-z0-9]*(?: [^<>]*)?/?>")
 _ESCAPE = re.compile(
     r"\\+(?:u[0-9a-f]{4}(?:\\+u[0-9a-f]{4})*|[nrt])?"  # JSON, however deep
     r"|&(?:#\d+|#x[0-9a-f]+|[a-z]+);"  # HTML
     r"|(?<=[^\W\d])\+(?=\w)|(?<=\w)\+(?=[^\W\d])"  # forms
 )
 _QUOTED = re.compile(r"%[0-9a-f]{2}")
+_CODE = re.compile(r"u([0-9a-f]{4})")
 _DEPTH = 3
 """How often escapes are undone: in HTML within HTML twice."""
-_CODE = re.compile(r"u([0-9a-f]{4})")
-_DIGIT = re.compile(r"[\d#]")
-_NUMBERED = re.compile(r"(?<!\S)[^\s\d#]*[\d#]\S*")
-_DATED = re.compile(r"\b\d{4}-\d{2}-\d{2} \d{2}:\d{2}(?::\d{2})?\b")
-_VARIABLE = re.compile(
-    r"\b\d{4}-\d{2}-\d{2}(?:t\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:z|[+-]\d{2}:?\d{2})?)?\b"  # dates and times
-    r"|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}\b"
-    r"|\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}\b"  # UUIDs
-    r"|#\w+"  # ticket numbers
-    r"|\b(?=(?:[\w-]*\d){3})(?![\w-]*[^\W\d_]{5})[\w-]{4,}\b"  # other ids: at least three digits, and no whole word
-)
+
+_EXCERPT = 40  # characters
+_CONTEXT = 2  # words before the difference
 
 
-def contents(texts: Sequence[str]) -> list[tuple[str, str]]:
-    """Return what each plain text says without the start and end that many share, for equal rows and for similar ones.
-
-    The whole text if what is left says too little: no word; for similar rows, fewer than three words, unless they
-    stand behind an instruction or a mark such as ``question:``.
-    """
-    sample = [masked(text) for text in texts[:: -(-len(texts) // _SAMPLE) or 1]]
-    starts = _distinct(_common_starts(sample))
-    ends = [end[::-1] for end in _distinct(_common_starts([text[::-1] for text in sample], reverse=True))]
-    return [_content(text, starts, ends) for text in texts]
-
-
-def _content(text: str, starts: Sequence[str], ends: Sequence[str]) -> tuple[str, str]:
-    form = masked(text) if starts or ends else text
-    start = next((one for one in starts if form.startswith(one)), "")
-    end = next((one for one in ends if form.endswith(one) and len(one) <= len(form) - len(start)), "")
-    content = text[len(start) : len(text) - len(end)].strip()
-    if form != text:  # a mask replaces whole words
-        words = text.split(" ")
-        content = " ".join(words[len(start.split()) : len(words) - len(end.split())])
-    if not (start or end) or not says(content, 1):
-        return text, text
-    framed = all(not one or _is_marked(one) for one in (start, end))
-    framed = framed or len(start.split()) + len(end.split()) >= _INSTRUCTION_WORDS
-    return content, content if framed or says(content, SUBSTANTIAL) else text
-
-
-def _distinct(starts: Iterable[str]) -> list[str]:
-    """Return starts, longest first, without those that only add a few words of content to a shorter one."""
-    kept: list[str] = []
-    for start in sorted(starts, key=len):
-        if all(is_long(start[len(one) :]) for one in kept if start.startswith(one)):
-            kept.append(start)
-    return kept[::-1]
-
-
-def _common_starts(texts: Sequence[str], *, reverse: bool = False) -> set[str]:
-    """Return the starts that enough of the texts share; ``reverse``: the texts are written backwards.
-
-    A tenth of them for an instruction, three tenths for another long text, half for one with a mark.
-    """
-    ordered, found = sorted(texts), set[str]()
-    for share, words, least in ((0.1, _INSTRUCTION_WORDS, 29), (0.3, _LONG_WORDS, 29), (0.5, 0, 1)):
-        need = max(_LEAST, int(share * len(ordered)))
-        pairs = {*zip(ordered, ordered[need - 1 :], strict=False)}
-        for first, last in (pair for pair in pairs if pair[0][:least] == pair[1][:least]):  # most share nothing
-            start = os.path.commonprefix([first, last])  # noqa: RUF071  # of texts: no paths
-            if len(start) != len(first) and first[len(start)] != " " and not start.endswith(" "):
-                start = start[: start.rfind(" ") + 1]  # whole words
-            text = start[::-1] if reverse else start
-            if len(text.split()) >= words and (is_long(text) if words else _is_marked(text)):
-                found.add(start)
-    return found
-
-
-def is_long(text: str) -> bool:
-    """Return whether a text is a frame even where no mark separates it from what it stands around."""
-    return len(text) >= _LONG_CHARACTERS and len(text.split()) >= _LONG_WORDS
-
-
-def _is_marked(text: str) -> bool:
-    """Return whether a text has a word and a mark, such as ``question:``; the full stop of a sentence has none."""
-    marked = text.rstrip().endswith(MARKS) or text.lstrip().startswith(MARKS)
-    return marked and any(map(str.isalnum, text))
-
-
-def says(text: str, least: int) -> bool:
-    """Return whether a text has at least so many words with letters."""
-    return len([*islice(_WORD.finditer(text), least)]) >= least
-
-
-def masked(text: str) -> str:
-    """Return a normalised text with ``MASK`` in place of each id, long number and date; it has as many words."""
-    if not _DIGIT.search(text):
-        return text
-    return _NUMBERED.sub(lambda word: _VARIABLE.sub(MASK, word[0]), _DATED.sub(f"{MASK} {MASK}", text))
+# --- texts as they are compared ----------------------------------------------------------------------------------
 
 
 def plain_text(given: Input) -> str:
-    """Return an input as it is compared: normalised, without instructions, and without JSON, HTML and URL escapes."""
+    """Return an input as it is compared: normalised, without instructions, escapes and tags."""
     return unescaped(normalized_input(without_instructions(given)))
 
 
 def unescaped(text: str) -> str:
-    """Return a normalised text without JSON, HTML and URL escapes."""
+    """Return a normalised text without the escapes of JSON, HTML and URLs, and without HTML tags."""
     for _ in range(_DEPTH):
         if not any(sign in text for sign in "\\&%+"):
             break
-        words = (unquote_plus(word) if _QUOTED.search(word) else word for word in text.split(" "))
-        meant = _ESCAPE.sub(_meant, " ".join(words) if "%" in text else text)
+        meant = _ESCAPE.sub(_meant, _unquoted(text))
         if meant == text:
             break
-        lines = (line.split("\t") for line in meant.split("\n"))  # which end and begin the messages of a conversation
-        text = "\n".join("\t".join(map(normalized_input, parts)) for parts in lines)
-    return text
+        text = _normalized_again(meant)
+
+    return _TAG.sub(" ", text) if "<" in text else text
+
+
+def _unquoted(text: str) -> str:
+    """Return a text in which the words that are quoted for a URL are as they were."""
+    if "%" not in text:
+        return text
+    words = text.split(" ")
+    return " ".join(unquote_plus(word) if _QUOTED.search(word) else word for word in words)
+
+
+def _normalized_again(text: str) -> str:
+    """Return a text with each part normalised; line feeds and tabs divide the messages of a conversation."""
+    lines = []
+    for line in text.split("\n"):
+        lines.append("\t".join(map(normalized_input, line.split("\t"))))
+    return "\n".join(lines)
 
 
 def _meant(escape: re.Match[str]) -> str:
@@ -170,25 +109,123 @@ def _meant(escape: re.Match[str]) -> str:
     return meant.replace("\n", " ").replace("\t", " ")
 
 
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """A row as it is compared: the words of its input, the numbers among them, and its output."""
+def words_of(text: str) -> str:
+    """Return the words and symbols of a normalised text, separated by single spaces, without punctuation."""
+    return " ".join(_TOKEN.findall(text))
 
+
+def masked(words: str) -> str:
+    """Return words with ``MASK`` in place of each one that has a digit."""
+    return _WITH_DIGIT.sub(MASK, words) if _DIGIT.search(words) else words
+
+
+def is_long(words: str) -> bool:
+    """Return whether a text has at least ``LONG_WORDS`` words, or ``LONG_SIGNS`` signs of a script without spaces."""
+    tokens = words.split(" ")
+    if len(tokens) < LONG_WORDS:
+        return False
+    joined = words.replace(" ", "")
+    if joined.isascii() and joined.isalnum():
+        return True
+
+    signs = len(_SIGN.findall(words))
+    others = len([token for token in tokens if token[0].isalnum()]) - signs
+    return others / LONG_WORDS + signs / LONG_SIGNS >= 1
+
+
+def unnumbered(text: str) -> str:
+    """Return a plain text without a number that a mark sets off at its start or end, such as ``2. `` or ``#2``."""
+    return _NUMBERED.sub("", text) if _DIGIT.search(text) else text
+
+
+# --- templates ---------------------------------------------------------------------------------------------------
+
+
+class Text(NamedTuple):
+    """The words of an input as they are compared.
+
+    Attributes:
+        whole: all of them.
+        words: those without the template.
+        exact: the same, and the words with a digit that are part of the template.
+        form: the same as ``words``, in a long text with ``MASK`` in place of each word with a digit.
+        is_long: whether they are enough to be looked for in other texts.
+    """
+
+    whole: str
     words: str
-    numbers: str
-    output: str
+    exact: str
+    form: str
+    is_long: bool
 
     @classmethod
-    def of(cls, content: str, output: str) -> "Wording":
-        """Return the form of a row with this normalised input and this output."""
-        words = words_of(content)
-        numbers = sorted(word for word in words.split() if not word.isalpha() and re.search(r"\d", word))
-        return cls(words, " ".join(numbers), output)
+    def of(cls, whole: str, words: str, numbers: Sequence[str] = ()) -> "Text":
+        """Return a text with these words, and with these numbers in its template."""
+        exact = " ".join([*numbers, words]) if numbers else words
+        long = is_long(words)
+        return cls(whole, words, exact, masked(words) if long else words, long)
 
 
-def words_of(text: str) -> str:
-    """Return the words and signs of a normalised text, separated by single spaces, without punctuation."""
-    return " ".join(TOKEN.findall(text))
+class Template(NamedTuple):
+    """What nine in ten rows begin and end with, word for word; words with a digit are equal."""
+
+    start: Sequence[str]
+    end: Sequence[str]
+
+    @classmethod
+    def of(cls, plain: Sequence[str]) -> "Template":
+        """Return the template of the plain texts of a set."""
+        step = -(-len(plain) // _SAMPLE) or 1
+        rows = [masked(words_of(text)).split(" ") for text in plain[::step]]
+        start = _shared_start(rows)
+        end = _shared_start([row[::-1] for row in rows])
+        return cls(start, end[::-1])
+
+    def text(self, plain: str) -> Text:
+        """Return a plain text without the template; all of it where nothing with a letter would be left."""
+        whole = words_of(plain) or plain.replace(" ", "")  # punctuation alone is one word
+        if not self.start and not self.end:
+            return Text.of(whole, whole)
+
+        words = whole.split(" ")
+        form = masked(whole).split(" ")
+        first = len(self.start) if form[: len(self.start)] == self.start else 0
+        last = len(words) - len(self.end)
+        if form[max(last, 0) :] != self.end:
+            last = len(words)
+
+        content = " ".join(words[first:last])
+        if not any(map(str.isalpha, content)):
+            return Text.of(whole, whole)
+
+        numbers = [word for word in words[:first] + words[last:] if _DIGIT.search(word)]
+        return Text.of(whole, content, numbers)
+
+
+def texts_of(plain: Sequence[str]) -> list[Text]:
+    """Return each of the plain texts of a set as it is compared."""
+    template = Template.of(plain)
+    return [template.text(text) for text in plain]
+
+
+def _shared_start(rows: list[list[str]]) -> list[str]:
+    """Return the words that nine in ten rows begin with; none if there are too few rows."""
+    start: list[str] = []
+    needed = max(_FEWEST, _SHARE * len(rows))
+    while True:
+        rows = [row for row in rows if len(row) > len(start)]
+        following = Counter(row[len(start)] for row in rows)
+        word, count = following.most_common(1)[0] if following else ("", 0)
+        if count < needed:
+            return start
+        rows = [row for row in rows if row[len(start)] == word]
+        start.append(word)
+
+
+# --- similar texts -----------------------------------------------------------------------------------------------
+
+SHINGLE = 4
+"""Characters of a shingle, a run of consecutive characters."""
 
 
 def shingles(words: str) -> frozenset[str]:
@@ -196,13 +233,16 @@ def shingles(words: str) -> frozenset[str]:
     return frozenset(words[at : at + SHINGLE] for at in range(max(len(words) - SHINGLE, 0) + 1))
 
 
-def resemblance(one: frozenset[str], other: frozenset[str]) -> float:
+def resemblance(first: frozenset[str], second: frozenset[str]) -> float:
     """Return the share of common shingles, from 0 to 1: Broder's resemblance, also called the Jaccard index.
 
     Source: A. Broder, On the resemblance and containment of documents (1997).
     """
-    shared = len(one & other)
-    return shared / (len(one) + len(other) - shared)
+    shared = len(first & second)
+    return shared / (len(first) + len(second) - shared)
+
+
+# --- excerpts ----------------------------------------------------------------------------------------------------
 
 
 def shared_start(texts: Sequence[str]) -> int:
@@ -212,11 +252,11 @@ def shared_start(texts: Sequence[str]) -> int:
     return max(sum(len(word) + 1 for word in words[: -1 - _CONTEXT]), len(shared) - _EXCERPT // 2)
 
 
-def differing(one: Input, other: Input) -> tuple[str, str]:
+def differing(first: Input, second: Input) -> tuple[str, str]:
     """Return two inputs; long ones as excerpts from where the two differ."""
-    texts = [normalized_input(given).strip() for given in (one, other)]
-    first, second = (excerpt_from(text, shared_start(texts)) for text in texts)
-    return first, second
+    texts = [normalized_input(first).strip(), normalized_input(second).strip()]
+    start = shared_start(texts)
+    return excerpt_from(texts[0], start), excerpt_from(texts[1], start)
 
 
 def excerpt_from(text: str, start: int) -> str:

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import repeat
-from math import isfinite
 from typing import Any, Literal, get_args
 
 from pytest_ftgate import plain, result
@@ -26,8 +25,8 @@ _PROMPT_CHARACTERS, _ID_CHARACTERS = 50_000, 200
 _ROUNDING = 1e-9
 _MISSING = Completion("", finish="missing")
 
-Change = Literal["broken", "fixed", "wrong", "right", "same"]
-"""What the candidate changes; without a change, whether both are right. ``same``: unchanged, rightness unknown."""
+Change = Literal["broken", "fixed", "wrong", "right"]
+"""What the candidate changes; without a change, whether both are right."""
 Reply = tuple[str, str, str, str]
 """A model's answer, the first of its repeats; ``right``, ``wrong`` or ``open``; remarks; what it wrote before."""
 Row = tuple[str, str, str, Change, Reply, Reply | None]
@@ -62,11 +61,12 @@ def collect(gate: Context) -> Evidence:
     """Return the texts of a gate that was judged."""
     shown = shown_answers(gate) if gate.best in gate.scored else {}
     answers = side_by_side(gate.deciding, shown, gate.best) if shown else Evidence()
+    first = (gate.test if gate.shown is None else gate.shown.test).examples[:1]
     roles: dict[str, list[str]] = {}  # by prompt, so that each is there once
     for role, run in gate.runs_of("test").items():
         prompt = getattr(run.model, "prompt", None)
-        if isinstance(prompt, Prompt):
-            messages = map(_message, prompt.messages(gate.test.examples[0]))
+        if first and isinstance(prompt, Prompt):
+            messages = map(_message, prompt.messages(first[0]))
             roles.setdefault(readable("\n\n".join(messages), _PROMPT_CHARACTERS), []).append(result.called(role))
     prompts = {", ".join(models): text for text, models in roles.items()}
     near = row_pairs(gate.training, gate.training, gate.audit.near_rows)
@@ -98,9 +98,10 @@ def _replies(metric: Metric, one: Measured, *, scores: bool) -> Iterator[tuple[f
     notes = scored.notes or [None] * len(answers)
     for prediction, score, why in zip(answers, rightness(scored).astype(float).tolist(), notes, strict=True):
         found, right = prediction.completion or _MISSING, is_right(metric, score)
-        mark, shown = {None: "open", True: "right", False: "wrong"}[right], round(score, 6) if isfinite(score) else 0.0
+        mark = "right" if right else "wrong"
+        shown = round(score, 6)
         remarks = [
-            mark if right is not None else "",
+            mark,
             f"score {shown:.3g}" if scores else "",
             FINISHES.get(found.finish, ""),
             "" if prediction.latency_s is None else show_seconds(round(prediction.latency_s, 4)),
@@ -115,5 +116,4 @@ def _change(metric: Metric, old: float, new: float | None) -> Change:
     gain = 0.0 if new is None else metric.sign * (new - old)
     if abs(gain) > _ROUNDING:
         return "fixed" if gain > 0 else "broken"
-    right = is_right(metric, old)
-    return "same" if right is None else "right" if right else "wrong"
+    return "right" if is_right(metric, old) else "wrong"

@@ -76,7 +76,12 @@ def _view(result: GateResult, evidence: Evidence, anchor: str) -> Mapping[str, A
     return {
         "anchor": anchor,
         "result": result,
-        "headline": [*sentences.gain_sentence(result), *sentences.champion_sentences(result), *reached],
+        "headline": [
+            *sentences.gain_sentence(result),
+            *sentences.agreement_sentence(result),
+            *sentences.champion_sentences(result),
+            *reached,
+        ],
         "plot": None if result.gain is None else _plot(result),
         "advice": most_to_try(result),
         "sections": [(title, content) for title, content in told if any(content)],

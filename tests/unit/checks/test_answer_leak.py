@@ -1,12 +1,10 @@
-"""Which fields tell the expected output, and which merely go with it or have it somewhere in them."""
+"""Which fields reveal the expected output, and which merely go with it or have it somewhere in them."""
 
-from base64 import b64encode, urlsafe_b64encode
-from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
 
-from pytest_ftgate.checks.prompt_leak import asked_in, telling
+from pytest_ftgate.checks.prompt_leak import held_inputs, revealing_rows
 from pytest_ftgate.data import canonical_json
 
 LABELS = [("refund", "invoice", "shipping")[number % 3] for number in range(120)]
@@ -31,18 +29,12 @@ def but_one(values):
         lambda one: {"label": one},
         lambda one: {"meta": [{"label": f"<{one}>"}], "id": id(one) % 1000},
         *(lambda one, form=form: form.format(one, uuid4().hex) for form in (*PATHS, *RECORDS)),
-        lambda one: b64encode(f"{one}|{uuid4().hex}".encode()).decode(),
-        lambda one: urlsafe_b64encode(f"{uuid4().hex}:{one}".encode()).decode().rstrip("="),
-        lambda one: f"{one} {uuid4().hex}".replace(" ", "_").encode().hex(),
-        lambda one: f"a/{b64encode(one.encode()).decode()}/{uuid4().hex}.png",
-        lambda one: f"https://x.org/?q={quote(one)}&v={uuid4().hex}",
-        lambda one: f"{uuid4().hex}/{one}"[::-1],
     ],
 )
 def test_a_field_that_is_the_answer(expected, form):
     values = [form(one) for one in expected]
-    assert telling(values, expected) == [*range(120)]
-    assert telling(but_one(values), expected) == [*range(7), *range(8, 120)]
+    assert revealing_rows(values, expected) == [*range(120)]
+    assert revealing_rows(but_one(values), expected) == [*range(7), *range(8, 120)]
 
 
 @pytest.mark.parametrize("expected", [LABELS, RARE], ids=["labels", "a rare label"])
@@ -52,7 +44,9 @@ def test_a_field_that_is_the_answer(expected, form):
     ids=["a number", "a name", "in an object"],
 )
 def test_a_field_that_is_a_code_of_the_answer(expected, code):
-    assert telling(but_one([code(one) for one in expected]), expected) == [*range(7), *range(8, 120)]
+    values = [code(one) for one in expected]
+    assert revealing_rows(values, expected) == [*range(120)]
+    assert revealing_rows(but_one(values), expected) == []
 
 
 JSON = [{"label": one, "number": number} for number, one in enumerate(LABELS)]
@@ -63,16 +57,14 @@ TELLS = {  # values of a field, and expected outputs
     "sentences that share words": ([f"gold answer: {one}" for one in BOXES], BOXES),
     "words in another order": ([(f"it is {one} now", f"now {one} it is")["9" in one] for one in BOXES], BOXES),
     "outputs that share a word": ([f"it is {one} ok" for one in LABELS], [f"{one} ok" for one in LABELS]),
-    "behind all labels": ([f"the one of refund, invoice and shipping is {one}" for one in LABELS], LABELS),
     "the other one of two": ([1 - number % 2 for number in range(120)], [str(number % 2) for number in range(120)]),
-    "several codes of one answer": ([f"{len(one)}{number % 2}" for number, one in enumerate(LABELS)], LABELS),
     "digits backwards": ([9 - number % 10 for number in range(120)], [number % 10 for number in range(120)]),
 }
 
 
 @pytest.mark.parametrize(("values", "expected"), TELLS.values(), ids=TELLS)
 def test_a_field_that_tells_the_answer(values, expected):
-    assert telling(values, expected) == [*range(len(expected))]
+    assert revealing_rows(values, expected) == [*range(len(expected))]
 
 
 GOES_WITH = {  # values of a field, and expected outputs
@@ -88,13 +80,11 @@ GOES_WITH = {  # values of a field, and expected outputs
     "a category that goes with it": ([one if number % 5 else "refund" for number, one in enumerate(LABELS)], LABELS),
     "in varied words": ([f"{n} {one}s" if n % 2 else f"a lost {one} of {n}" for n, one in enumerate(LABELS)], LABELS),
     "yes and no in texts": ([f"customer {n} says there is no reason to, {one}" for n, one in enumerate(RARE)], RARE),
-    "a document with the answer in it": ([f"In {n} she went to {one} by train." for n, one in enumerate(SPANS)], SPANS),
+    "options": ([f"A refund {n} B invoice C shipping" for n in range(120)], LABELS),
+    "ids of free text": (list(range(120)), SPANS),
+    "a product with one label each": ([f"item {number % 12}" for number in range(120)], LABELS),
     "paths without it": ([f"a/{n % 7}/{uuid4().hex}.png" for n in range(120)], LABELS),
     "paths of a language": ([f"{'en' if n % 20 else 'fr'}/{uuid4().hex}.png" for n in range(120)], RARE),
-    "records of documents": (
-        [f"He said {one}, then {n} went to town; it rained." for n, one in enumerate(SPANS)],
-        SPANS,
-    ),
     "absent": ([None] * 120, LABELS),
     "absent from a quarter": ([None] * 30 + LABELS[30:], LABELS),
     "no expected output": (LABELS, [""] * 120),
@@ -104,7 +94,7 @@ GOES_WITH = {  # values of a field, and expected outputs
 
 @pytest.mark.parametrize(("values", "expected"), GOES_WITH.values(), ids=GOES_WITH)
 def test_a_field_that_only_goes_with_the_answer(values, expected):
-    assert telling(values, expected) == []
+    assert revealing_rows(values, expected) == []
 
 
 SHORT = [f"{verb} {noun}" for verb in ("play", "stop", "find") for noun in ("jazz", "the bus", "a lamp", "Anna", "it")]
@@ -112,15 +102,17 @@ SHORT += [f"{one} now" for one in SHORT if len(one) < 10]
 
 
 @pytest.mark.parametrize(
-    ("told", "inputs", "expected", "found"),
+    ("told", "inputs", "found"),
     [
-        (SHORT[:15], SHORT, LABELS, 15),
-        (SHORT[:11], SHORT, LABELS, 0),
-        (SHORT[:9], SHORT[:10], LABELS, 0),
-        ([*SHORT[:9], BOXES[0]], [*SHORT, BOXES[0]], LABELS, 1),
-        (SHORT, SHORT, [one.title().replace(" ", "_") for one in SHORT], 0),
+        (SHORT[:15], SHORT, 15),
+        (SHORT[:7], SHORT, 0),
+        (SHORT[:5], SHORT[:10], 5),
+        ([*SHORT[:7], BOXES[0]], [*SHORT, BOXES[0]], 1),
+        ([BOXES[1]], [[{"role": "system", "content": "x"}, {"role": "user", "content": BOXES[1]}]], 1),
+        (["order 7 boxes"], [*BOXES, "7 boxes now"], 0),
+        (["play"], ["play", *BOXES], 1),
     ],
-    ids=["more than half", "fewer", "few in all", "a long one", "names of labels"],
+    ids=["more than half", "fewer", "half of few", "a long one", "a conversation", "words of others", "the only one"],
 )
-def test_short_inputs_in_a_prompt_count_together(told, inputs, expected, found):
-    assert len(asked_in("Such as:\n" + "\n".join(f"- *{one}* -> it" for one in told), inputs, expected)) == found
+def test_a_prompt_holds_inputs_of_five_words_or_half_of_the_shorter_ones(told, inputs, found):
+    assert len(held_inputs("Such as:\n" + "\n".join(f"- *{one}* -> it" for one in told), inputs)) == found

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import pytest_ftgate
-from pytest_ftgate.checks.constant_baseline import Constant, beats, best_constant, constant_answer
+from pytest_ftgate.checks.constant_baseline import Constant, answers_given, beats, best_constant
 from pytest_ftgate.config import MetricSpec, Source
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
@@ -88,21 +88,21 @@ def test_a_rounding_error_beats_nothing(seen, held):
 
 
 @pytest.mark.parametrize(
-    ("answers", "only"),
+    ("answers", "given"),
     [
-        ([["a", " a ", "a"]], "a"),
-        ([["a", None, "a"]], "a"),
-        ([["a", "a", "a"], ["a", "a", "b"]], None),
-        ([["a", "b", "a"]], None),
-        ([[None, None, None]], None),
+        ([["a", " a ", "a"]], {"a"}),
+        ([["a", None, "a"]], {"a"}),
+        ([["a", "a", "a"], ["a", "a", "b"]], {"a", "b"}),
+        ([["a", "b", "a"]], {"a", "b"}),
+        ([[None, None, None]], set()),
     ],
 )
-def test_one_answer_to_everything(answers, only):
-    assert constant_answer(built("exact_match", THREE), answers) == only
+def test_the_different_answers_of_a_model(answers, given):
+    assert answers_given(built("exact_match", THREE), answers) == given
 
 
 def test_labels_are_compared_as_the_metric_reads_them():
-    assert constant_answer(built("accuracy", THREE), [["A.", "a", "a!"]]) == "a"
-    assert constant_answer(built("accuracy", THREE, normalize=[]), [["A.", "a", "a!"]]) is None
+    assert answers_given(built("accuracy", THREE), [["A.", "a", "a!"]]) == {"a"}
+    assert len(answers_given(built("accuracy", THREE, normalize=[]), [["A.", "a", "a!"]])) == 3
     field = built("f1_macro", THREE, json_field="x")
-    assert constant_answer(field, [['{"x": "b", "why": 1}', '{"x": "b", "why": 2}', "no JSON"]]) == "b"
+    assert answers_given(field, [['{"x": "b", "why": 1}', '{"x": "b", "why": 2}', "no JSON"]]) == {"b"}

@@ -131,7 +131,7 @@ WARNINGS = {
 def test_what_speaks_against_the_data_is_what_the_gate_will_say(folder):
     training = rows(100, "training question")
     training += [training[0], {**training[1], "expected": "other"}, rows(1)[0], {"input": "t", "expected": "rare"}]
-    training.append({"input": PARCEL.format("three") + " Thanks", "expected": label(0)})
+    training.append({"input": PARCEL.format("three").replace("arrive", "arrives"), "expected": label(0)})
     test = [*rows(38), *({"input": f"new {one}", "expected": one} for one in ("unseen", "rare"))]
     furnish(folder, [*test, {"input": PARCEL.format("three"), "expected": label(0)}, test[0]], training)
     said = " ".join(init().partition("wrote ")[0].split())
@@ -387,3 +387,22 @@ def test_without_duplicates_the_originals_stay(folder):
     assert "removed nothing" in deduped()
     assert 'training_set: "train.jsonl"' in (folder / "ftgate.yaml").read_text()
     assert {path.name for path in folder.glob("*.jsonl")} == {"test.jsonl", "train.jsonl"}
+
+
+def test_beside_a_gate_file_only_the_copies_are_written(folder):
+    furnish(folder, training=[*TRAINED, TRAINED[0], {"input": TESTED[0]["input"], "expected": "refund"}])
+    (folder / "ftgate.yaml").write_text("version: 1\n", encoding="utf-8")
+    said = deduped()
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "ftgate.yaml", "test.jsonl", "train.deduped.jsonl", "train.jsonl"
+    ]  # fmt: skip
+    assert (folder / "ftgate.yaml").read_text(encoding="utf-8") == "version: 1\n"
+    assert read_jsonl(folder / "train.deduped.jsonl") == TRAINED
+    assert "write training_set: train.deduped.jsonl in ftgate.yaml" in said
+
+
+def test_beside_a_gate_file_clean_data_need_no_copies(folder):
+    furnish(folder)
+    (folder / "ftgate.yaml").write_text("version: 1\n", encoding="utf-8")
+    assert "no copies were written" in deduped()
+    assert len(list(folder.iterdir())) == 3

@@ -43,6 +43,7 @@ def said(role, text):
 
 
 BEDROCK = {"schemaVersion": "bedrock-conversation-2024", "messages": [said("user", "q"), said("assistant", "good")]}
+PREFERRED = {"input": {"messages": [SYSTEM, Q]}, "preferred_output": [A]}
 # name, row, input, expected output
 ROWS = [
     ("plain", {"input": "q", "expected": "good", "messages": [BAD]}, "q", "good"),
@@ -79,6 +80,8 @@ ROWS = [
     ("gemini", {"contents": [turn("user", "q"), turn("model", {"functionCall": {"name": "f", "args": {"x": 1}}})]},
      (Q,), [CALL]),
     ("bedrock", {**BEDROCK, "system": [{"text": "s"}]}, (SYSTEM, Q), "good"),
+    ("preferred", {**PREFERRED, "non_preferred_output": [BAD]}, (SYSTEM, Q), "good"),
+    ("preferred", {**PREFERRED, "preferred_output": [CALLING]}, (SYSTEM, Q), [CALL]),
 ]  # fmt: skip
 
 
@@ -110,9 +113,24 @@ OF_BEDROCK = {"name": "f", "description": "d", "inputSchema": {"json": {"type": 
     {"conversations": [Q, A], "tools": json.dumps([FUNCTION])},
     {"contents": [turn("user", "q"), turn("model", "good")], "tools": [{"functionDeclarations": [FUNCTION]}]},
     {**BEDROCK, "toolConfig": {"tools": [{"toolSpec": OF_BEDROCK}]}},
+    {**PREFERRED, "input": {"messages": [Q], "tools": TOOLS}},
 ])  # fmt: skip
 def test_tools_in_the_shape_of_the_openai_api(load, row):
     assert load(lines(row)).examples[0].fields == {"tools": TOOLS}
+
+
+PROMPTED = {"prompt": "q", "completion": "good"}
+CONVERSED = {"messages": [Q, A]}
+
+
+@pytest.mark.parametrize(("row", "mark", "unwanted"), [
+    (PROMPTED, "label", False), (PROMPTED, "label", "False"), (CONVERSED, "label", False),
+    (ALPACA, "kto_tag", False),
+])  # fmt: skip
+def test_rows_of_kto_count_where_the_answer_is_wanted(load, row, mark, unwanted):
+    data = load(lines({**row, mark: True}, {**row, mark: unwanted}, {**row, mark: unwanted}))
+    assert [example.expected for example in data] == ["good"]
+    assert data.left_out == 2
 
 
 def test_each_of_several_results_names_its_call(load):

@@ -14,6 +14,7 @@ from pytest_ftgate.statistics.evidence import Comparison
 
 MARGIN = Check("margin", "fail", "gain too small")
 MODEL = SimpleNamespace(has_prompt=True, options={})
+METRIC = SimpleNamespace(calls_tools=False)
 
 
 def facts(*checks, diagnosis=(), labels=(), failed=(MARGIN,), **changes):
@@ -28,7 +29,7 @@ def facts(*checks, diagnosis=(), labels=(), failed=(MARGIN,), **changes):
     taught = [SimpleNamespace(expected=label) for label, count in dict(labels).items() for _ in range(count)]
     config = SimpleNamespace(asked={"candidate": MODEL}, confidence=0.95)
     parts = {"checks": result.checks, "training": taught, "config": config, "verdict": result.verdict}
-    return SimpleNamespace(result=result, best="baseline", asked=lambda _: MODEL, share=True, **parts)
+    return SimpleNamespace(result=result, best="baseline", asked=lambda _: MODEL, share=True, deciding=METRIC, **parts)
 
 
 HELD = Check("evidence", "inconclusive", "not sure enough")
@@ -69,7 +70,6 @@ def bound(name, action="cut_costs"):
 
 
 WARNED = ("baseline_prompt", "warning")
-FORM = {"wrong_format": 3, "unknown_label": 2}
 SPEAKS = {  # the action, a gate of which it is said, and a near miss
     "a failed check": ("fix_data", saw("leaked", "fail", "fix_data"), saw("leaked", "pass", "fix_data")),
     "a warning": ("better_prompt", saw(*WARNED, "better_prompt"), saw(*WARNED)),
@@ -79,9 +79,9 @@ SPEAKS = {  # the action, a gate of which it is said, and a near miss
     "a label hardly seen": ("add_examples", hardly(2, 6, a=9), hardly(2, 6, a=10)),
     "a label hardly seen and mostly wrong": ("add_examples", hardly(2, 6), hardly(3, 6)),
     "a label that is rare in the test set": ("add_examples", hardly(0, 3), hardly(0, 2)),
-    "form of the baseline": ("better_prompt", baseline(**FORM, wrong_label=5), baseline(**FORM, wrong_label=6)),
-    "form of the candidate": ("better_prompt", candidate(wrong_format=5), candidate(wrong_label=5)),
-    "refusals of the candidate": ("better_prompt", candidate(refusal=8, wrong_label=20), candidate(refusal=2)),
+    "form of the baseline": ("better_prompt", baseline(malformed=5, wrong=5), baseline(malformed=5, wrong=6)),
+    "form of the candidate": ("better_prompt", candidate(malformed=5), candidate(wrong=5)),
+    "refusals of the candidate": ("better_prompt", candidate(refusal=8, wrong=20), candidate(refusal=2)),
     "refusals of the baseline": ("better_prompt", baseline(refusal=8), baseline(refusal=2)),
     "missing of the candidate": ("measure_again", candidate(right=27, missing=3), candidate(right=28, missing=3)),
     "empty of the baseline": ("measure_again", baseline(right=27, empty=3), baseline(right=28, empty=3)),
@@ -109,7 +109,7 @@ def test_recordings_and_functions_get_no_advice_about_prompts():
     given = SimpleNamespace(has_prompt=False, options={})
     config = SimpleNamespace(asked={"candidate": given}, confidence=0.95)
     better = facts(gain=0.236, lower_bound=0.164, upper_bound=0.3, margin=0.4)
-    calls = [model(right=27, no_call=3) for model in (baseline, candidate)]
+    calls = [model(right=27, malformed=3) for model in (baseline, candidate)]
     for gate in (better, *calls, *(speaks for name, (_, speaks, _) in SPEAKS.items() if name != "a warning")):
         said = advise(SimpleNamespace(**{**vars(gate), "config": config, "asked": lambda _: given}))
         assert said
@@ -157,11 +157,11 @@ def actions(found):
     return [one.action for one in found]
 
 
-@pytest.mark.parametrize("kind", ["wrong_format", "unknown_label", "empty", "cut_off", "refusal", "missing"])
+@pytest.mark.parametrize("kind", ["malformed", "empty", "cut_off", "refusal", "missing"])
 def test_where_most_mistakes_are_of_form_nothing_else_is_learned_from_them(kind):
-    mostly = lost_much(candidate={"right": 20, kind: 20, "wrong_label": 20})
+    mostly = lost_much(candidate={"right": 20, kind: 20, "wrong": 20})
     assert actions(advise(mostly)) == ["measure_again" if kind in ("missing", "empty") else "better_prompt"]
-    less = advise(lost_much(candidate={"right": 20, kind: 19, "wrong_label": 20}))
+    less = advise(lost_much(candidate={"right": 20, kind: 19, "wrong": 20}))
     assert {"fix_data", "another_model", "stop"} <= set(actions(less))
     assert actions(less)[0] == "stop"
 
@@ -169,10 +169,10 @@ def test_where_most_mistakes_are_of_form_nothing_else_is_learned_from_them(kind)
 def test_of_several_kinds_of_form_the_most_frequent_is_mended_first():
     found = advise(lost_much(CONFLICTS, candidate={"right": 20, "cut_off": 40}))
     assert actions(found) == ["better_prompt", "fix_data"]  # before what a check of the data says
-    found = advise(candidate(cut_off=9, wrong_format=12, refusal=8))
+    found = advise(candidate(cut_off=9, malformed=12, refusal=8))
     assert ["max_completion_tokens" in one.text for one in found] == [False, True, False]
     assert re.findall(r"\d+", found[0].fact) == ["12", "69"]
-    assert "wrong format" in found[0].fact
+    assert "malformed" in found[0].fact
 
 
 @pytest.mark.parametrize("name", ["identical_outputs", "formatting_gain"])
@@ -180,7 +180,7 @@ def test_where_scores_do_not_measure_the_candidate_nothing_else_is_said_of_it(na
     found = Check(name, "fail", "60 of 60", advice="Check the names.", action="measure_again")
     weak = Check("weak_baseline", "fail", "m", action="better_prompt")
     degenerate = Check("degenerate_candidate", "fail", "m", action="fix_data")
-    (advice,) = advise(lost_much(found, weak, degenerate, HELD, candidate={"right": 30, "wrong_label": 30}))
+    (advice,) = advise(lost_much(found, weak, degenerate, HELD, candidate={"right": 30, "wrong": 30}))
     assert (advice.action, advice.text, advice.fact) == ("measure_again", "Check the names.", f"{name}: 60 of 60")
 
 
@@ -196,7 +196,7 @@ def test_where_scores_do_not_measure_the_candidate_nothing_else_is_said_of_it(na
 def test_what_failed_decides_and_not_the_labels_beside_it(name, action):
     failed = Check(name, "fail", "m", action=action, threshold=Threshold(f"{name}.min", 0.9))
     prompt = Check("baseline_prompt", "warning", "m", advice="Give it one.", action="better_prompt")
-    beside = {"candidate": {"right": 20, "wrong_label": 20}}
+    beside = {"candidate": {"right": 20, "wrong": 20}}
     (advice,) = advise(lost_much(prompt, CONFLICTS, failed=(failed,), **beside))
     assert advice.fact == f"{name}: m"
     both = advise(lost_much(prompt, CONFLICTS, failed=(failed, MARGIN), **beside))
@@ -205,13 +205,11 @@ def test_what_failed_decides_and_not_the_labels_beside_it(name, action):
 
 
 def test_a_baseline_that_misses_the_form_has_not_shown_what_the_model_cannot_do():
-    wrong_label = {"right": 20, "wrong_label": 20}
-    both = {"wrong_in_both": 20, "candidate": wrong_label}
-    assert actions(advise(facts(diagnosis={**both, "baseline": {"right": 20, "wrong_format": 20}}))) == [
-        "better_prompt"
-    ]
+    mistaken = {"right": 20, "wrong": 20}
+    both = {"wrong_in_both": 20, "candidate": mistaken}
+    assert actions(advise(facts(diagnosis={**both, "baseline": {"right": 20, "malformed": 20}}))) == ["better_prompt"]
     for broken, counts in ((0, ["20", "20"]), (4, ["20", "24"])):
-        (advice,) = advise(facts(diagnosis={**both, "baseline": wrong_label, "broken": broken}))
+        (advice,) = advise(facts(diagnosis={**both, "baseline": mistaken, "broken": broken}))
         assert re.findall(r"\d+", advice.fact) == counts
 
 
@@ -221,7 +219,7 @@ def test_what_is_to_be_mended_before_a_candidate_is_dropped():
 
     same = Check("identical_outputs", "fail", "60 of 60", advice="Check the names.", action="measure_again")
     assert of(facts(same)) is None
-    cut = facts(diagnosis={"baseline": {"right": 40, "wrong_label": 20}, "candidate": {"cut_off": 60}})
+    cut = facts(diagnosis={"baseline": {"right": 40, "wrong": 20}, "candidate": {"cut_off": 60}})
     assert "max_completion_tokens" in (of(cut, 0.04) or "")
     less = candidate(right=20, cut_off=20, wrong=21)
     assert (of(less), of(less, 0.05)) == ("other", "other")

@@ -56,9 +56,8 @@ NUMBERS = [float(i % 3) for i in range(12)]
 TEXTS = [f"sentence number {i}" for i in range(6)]
 OF_A_LABEL = {
     "right": ["refund", "Refund."],
-    "wrong_label": ["invoice"],
-    "unknown_label": ["greeting", "refund or invoice", "sorry refunds"],
-    "wrong_format": ["The label is: card lost"],
+    "wrong": ["invoice"],
+    "malformed": ["greeting", "refund or invoice", "sorry refunds", "The label is: card lost"],
     "refusal": [
         *("I'm sorry, but I can't help with a refund.", "I cannot answer"),
         *(Completion("refund", finish=finish) for finish in ("refusal", "filtered")),
@@ -67,11 +66,11 @@ OF_A_LABEL = {
     "empty": ["  "],
     "missing": [None],
 }
-OF_SEVERAL = {"unknown_label": ["b, zz", '{"a": 1}', "[]"], "wrong_label": ["C"], "empty": [""]}
-OF_JSON = {"wrong": ['{"total": 7}'], "wrong_format": ["total: 7", '```json\n{"total": 0}\n```']}
+OF_SEVERAL = {"malformed": ["b, zz", '{"a": 1}'], "wrong": ["C", "[]"], "empty": [""]}
+OF_JSON = {"wrong": ['{"total": 7}'], "malformed": ["total: 7", '{"sum": 0}'], "right": ['```json\n{"total": 0}\n```']}
 KINDS = [  # expected, metric, the first answer by its kind
     (LABELS, {}, OF_A_LABEL),
-    (LABELS, {"pattern": "^([a-z ]+)$"}, {"wrong_format": ["4: unclear"]}),
+    (LABELS, {"pattern": "^([a-z ]+)$"}, {"malformed": ["4: unclear"]}),
     (JSON, {"name": "exact_match"}, OF_JSON),
     *((SEVERAL, {"name": name}, OF_SEVERAL) for name in ("labels_f1", "labels_exact")),
     (NUMBERS, {"name": "absolute_error", "low": 0, "high": 20}, {"wrong": ["19"]}),
@@ -113,8 +112,8 @@ def test_repeats_are_all_counted():
     expected = ["a", "b"] * 3
     wrong, unknown = ([one, *expected[1:]] for one in "bx")
     found = diagnosed(expected, (wrong, unknown), (expected, wrong))
-    assert found.baseline == {"right": 10, "unknown_label": 1, "wrong_label": 1}
-    assert found.candidate == {"right": 11, "wrong_label": 1}
+    assert found.baseline == {"right": 10, "malformed": 1, "wrong": 1}
+    assert found.candidate == {"right": 11, "wrong": 1}
     assert found.wrong_in_both == 0
 
 
@@ -168,16 +167,16 @@ TOOLS = [
     {"type": "function", "function": {"name": "alarm"}},
 ]
 CALLS = [  # expected, answer, kind
-    ([WEATHER], "I will look it up.", "no_call"),
-    ("Hello!", json.dumps([WEATHER]), "wrong_call"),
-    ("Hello!", Completion(json.dumps([WEATHER]), reasoning="Hello!"), "wrong_call"),
-    ("Hello!", f"Hello! <tool_call>{json.dumps(WEATHER)}</tool_call>", "wrong_call"),
-    ([WEATHER], json.dumps([{**WEATHER, "name": "forecast"}]), "wrong_call"),
-    ([WEATHER], json.dumps([{**WEATHER, "arguments": {"town": "Oslo"}}]), "wrong_call"),
-    ([WEATHER], json.dumps([{**WEATHER, "arguments": "{broken"}]), "wrong_call"),
-    ([WEATHER], json.dumps([{**WEATHER, "name": "alarm"}]), "wrong_call"),
-    ([WEATHER], json.dumps([WEATHER, WEATHER]), "wrong_call"),
-    ([WEATHER], json.dumps([{**WEATHER, "arguments": {"city": "Rome"}}]), "wrong_call"),
+    ([WEATHER], "I will look it up.", "malformed"),
+    ("Hello!", json.dumps([WEATHER]), "malformed"),
+    ("Hello!", Completion(json.dumps([WEATHER]), reasoning="Hello!"), "malformed"),
+    ("Hello!", f"Hello! <tool_call>{json.dumps(WEATHER)}</tool_call>", "malformed"),
+    ([WEATHER], json.dumps([{**WEATHER, "name": "forecast"}]), "wrong"),
+    ([WEATHER], json.dumps([{**WEATHER, "arguments": {"town": "Oslo"}}]), "wrong"),
+    ([WEATHER], json.dumps([{**WEATHER, "arguments": "{broken"}]), "wrong"),
+    ([WEATHER], json.dumps([{**WEATHER, "name": "alarm"}]), "wrong"),
+    ([WEATHER], json.dumps([WEATHER, WEATHER]), "wrong"),
+    ([WEATHER], json.dumps([{**WEATHER, "arguments": {"city": "Rome"}}]), "wrong"),
     ([WEATHER], Completion("[", finish="cut_off"), "cut_off"),
     ([WEATHER], json.dumps([WEATHER]), "right"),
 ]

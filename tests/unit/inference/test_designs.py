@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
+from pytest_ftgate.checks import prospects
 from pytest_ftgate.checks.losses import judge_drop
 from pytest_ftgate.checks.parts import Tolerance
 from pytest_ftgate.metrics import Scored
 from pytest_ftgate.metrics.text import ExactMatch
 from pytest_ftgate.result import PartResult
-from pytest_ftgate.statistics.compare import by_exact_test, compare_preferences
+from pytest_ftgate.statistics.compare import ExactTest, compare_preferences, compare_right_wrong
 from pytest_ftgate.statistics.evidence import Question
 from pytest_ftgate.statistics.exact import share_p_value
 from pytest_ftgate.statistics.planning import corrected_confidence
@@ -37,6 +38,27 @@ def faster(rng, n, factor, real, sd):
     old *= real
     reached = int((old >= factor * new).sum())
     return bool(np.median(old) >= factor * np.median(new)) and share_p_value(reached, n, 0.5) <= ALPHA
+
+
+@pytest.mark.simulation
+@pytest.mark.parametrize(("groups", "size", "gain"), [(20, 10, 0.1), (20, 10, 0.05), (40, 5, 0.1), (12, 20, 0.1)])
+def test_a_plan_promises_what_the_gate_gives(groups, size, gain):
+    """The chance of a pass is that of test sets whose answers change independently of their group."""
+    runs, n = 300, groups * size
+    codes = np.repeat(np.arange(groups), size)
+    asked = {"margin": 0.05, "confidence": 0.95, "evidence": "significant"}
+    right = (np.arange(n) % 10 < 7).astype(float)
+    baseline = Scored(ExactMatch(), 0.7, per_example=right)
+    promised = prospects._simulated(baseline, gain, codes, asked, broken=0.03).passed
+
+    def passes(rng):
+        change = rng.random(n)
+        fixed = (right == 0) & (change < (gain + 0.03) / 0.3)
+        lost = (right == 1) & (change < 0.03 / 0.7)
+        after = np.where(fixed, 1.0, np.where(lost, 0.0, right))
+        return compare_right_wrong(right, after, groups=codes, bounds=False, **asked).status == "pass"
+
+    assert promised == pytest.approx(rate(passes, runs), abs=0.12)
 
 
 @pytest.mark.simulation
@@ -114,6 +136,6 @@ def test_two_standards_need_no_correction(over_prompt, over_champion):
         if beaten[0] <= beaten[1] or kept[0] - kept[1] < -0.03 * n:
             return False
         proofs = ((beaten, Question(0.0, 0.95, "significant"), 0.0), (kept, Question(-0.03, 0.95, "proven"), -0.03))
-        return all(by_exact_test(*counts, n, asked).p_value(target) <= ALPHA for counts, asked, target in proofs)
+        return all(ExactTest(*counts, n, asked).p_value(target) <= ALPHA for counts, asked, target in proofs)
 
     assert not exceeds(rate(passes, 2_000), ALPHA, 2_000)

@@ -51,10 +51,10 @@ FIVES = [f"g{i // 5}" for i in range(50)]
     [
         ([None] * 50, 0.03, True, (50, 99, "example")),
         (FIVES, 0.03, True, (10, 99, "group")),
-        (FIVES, 0.03, False, (10, 10, "group")),
+        (FIVES, 0.03, False, (10, 15, "group")),
         ([None] * 50, 0.03, False, (50, 5, "example")),
         # groups of different sizes count as fewer
-        (["long"] * 20 + ["longer"] * 30 + [f"g{i}" for i in range(12)], 0.1, False, (3, 10, "group")),
+        (["long"] * 20 + ["longer"] * 30 + [f"g{i}" for i in range(12)], 0.1, False, (2, 15, "group")),
     ],
 )
 def test_how_many_are_needed(names, max_drop, proven, told):

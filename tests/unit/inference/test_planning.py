@@ -145,6 +145,10 @@ def test_some_answers_are_broken_and_groups_change_whole():
     codes = np.arange(60) // 5
     changed = planning.hypothetical_scores(FORTY, 1 / 12, best=1.0, worst=0.0, broken=1 / 12, codes=codes) - FORTY
     assert sorted(changed.reshape(12, 5).sum(axis=1)) == [-5, *[0] * 9, 5, 5]
+    rng = np.random.default_rng(0)
+    drawn = [planning.hypothetical_scores(FORTY, 0.1, best=1.0, worst=0.0, broken=0.05, rng=rng) for _ in range(2)]
+    assert [((scores < FORTY).sum(), (scores > FORTY).sum()) for scores in drawn] == [(3, 9)] * 2
+    assert (drawn[0] != drawn[1]).any()
 
 
 def test_sets_are_drawn_by_groups():
@@ -167,8 +171,3 @@ def test_the_fewest_answers_of_a_set_are_mended_by_the_metric_all_over_it(counts
     assert planning.hypothetical_set(mended, 1 - mended.value + 0.01) is None
     spread = planning.hypothetical_scores(np.zeros(100), 0.1, best=1.0, worst=0.0)
     assert {int(i) // 25 for i in np.flatnonzero(spread)} == {0, 1, 2, 3}
-
-
-@pytest.mark.parametrize(("p", "chance"), [(0.05, 0.5), (1e-9, 1.0), (0.5, 0.05), (0.0063, 0.8)])
-def test_the_chance_of_proof(p, chance):
-    assert planning.chance_of_proof(p, 0.95) == pytest.approx(chance, abs=0.005)

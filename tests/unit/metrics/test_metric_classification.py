@@ -89,12 +89,11 @@ def test_the_counts_give_the_value_again(name):
     assert counts.statistic(tallied[None])[0] == pytest.approx(scored.value, abs=1e-12)
     assert scored.value == pytest.approx(oracle(name, gold * 3, [a for r in repeats for a in r]), abs=1e-12)
     assert (scored.exact, scored.per_example) == (None, None)
-    assert scored.n_unknown == sum(repeat.count("x") for repeat in repeats)
 
 
 def test_accuracy_is_an_exact_fraction_and_averages_repeats_within_the_example():
     scored = build("accuracy").score(["a", "b", "c"], [["a", "x", None]])
-    assert (scored.value, scored.exact, scored.statistic, scored.n_unknown) == (1 / 3, Fraction(1, 3), None, 1)
+    assert (scored.value, scored.exact, scored.statistic) == (1 / 3, Fraction(1, 3), None)
     assert (scored.per_example.tolist(), scored.per_example.dtype) == ([1, 0, 0], np.float64)
     scored = build("accuracy").score(["a", "b"], [["a", "b"], ["a", "c"], ["b", "c"]])
     assert (scored.exact, scored.per_example.tolist()) == (Fraction(3, 6), [2 / 3, 1 / 3])

@@ -32,7 +32,7 @@ def test_a_custom_metric_can_be_called_and_scores_each_example_under_the_name_of
     assert (built.greater_is_better, built.uses_labels) == (False, False)
     scored = built.score(["aaa", "b"], [["a", "b"], ["aa", "bbbb"]])
     assert scored.per_example.tolist() == [1.5, 1.5]
-    assert (scored.value, scored.exact, scored.statistic, scored.n_unknown) == (1.5, None, None, 0)
+    assert (scored.value, scored.exact, scored.statistic) == (1.5, None, None)
     of_a_marker = build("distance", custom={"distance": returning(1)}, function=distance)
     assert of_a_marker.score(["aaa"], [["a"]]).value == 2
 

@@ -7,6 +7,8 @@ from building import build
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_ftgate.data import Example, expected_text
+
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.recursive(
     st.none() | st.booleans() | NUMBERS | st.text(),
@@ -34,7 +36,8 @@ VALUES = [
     ('{"a": 1, "b": [2]}', ['{"b": [2], "a": 1}'], []),
     ("[1, 2]", ["[1,2]"], ["[2, 1]", "[1, 1, 2]"]),
     ({"a": 1}, ['{"a": 1.0}'], ['{"a": 1, "b": 1}', '{"A": 1}', '{"a": "1"}', '{"a": 2, "a": 1}', "", None]),
-    ({"a": 1}, [], ['```json\n{"a": 1}\n```', '{"a": 1} done', '{"a": 1', "[]"]),
+    ({"a": 1}, ['```json\n{"a": 1}\n```'], ['{"a": 1} done', '{"a": 1', "[]", '```json {"a": 1}```']),
+    ("x\ny", ["```\nx\ny\n```"], ["So:\n```\nx\ny\n```"]),
     ({"a": None}, ['{"a": null}'], ['{"a": 0}']),
     ({"a": 0}, [], ['{"a": null}']),
     ({"a": "x "}, [], ['{"a": "x"}']),
@@ -88,3 +91,54 @@ def test_normalize_applies_to_text_and_inside_json_to_values_but_not_to_keys():
     assert not right("?", " ", normalize="punctuation")
     assert right({"city": "Bonn"}, '{"city": "BONN"}', normalize="case")
     assert not right({"city": "Bonn"}, '{"CITY": "bonn"}', normalize="case")
+
+
+OBJECTS = [{"a": 1, "b": "x"}, {"a": 2, "b": None}]
+
+
+@pytest.mark.parametrize(
+    ("expected", "well_formed", "malformed"),
+    [
+        (
+            OBJECTS,
+            ['{"a": 9}', '{"b": "y", "c": 1}', '{"a": "1", "b": null}'],
+            ['{"a": "1"}', '{"c": 1}', "{}", "[]", "1"],
+        ),
+        ([{}, {"a": 1}], ["{}", '{"a": 1}'], ['{"b": 1}']),
+        ([[1], [2]], ["[]", '["x", {}]'], ["{}", "1, 2"]),
+        (
+            [[{"a": 1}], [{"a": 2, "b": "x"}]],
+            ["[]", '[{"a": 9}, {"c": 1}]'],
+            ['[{"A": 1}]', '[{"a": "1"}]', '{"a": 1}'],
+        ),
+        (["yes", "no"] * 2, ["yes", "maybe"], ["Yes", "yes.", "error"]),
+        ([1, 2, "3", 4.5], ["1", "1.0", "7", "$8"], ["one", "1 or 2", "null"]),
+        (["1", "x"] * 2, ["1", "x"], ["2"]),
+        (["yes", "no", "perhaps"], ["Yes", "anything"], []),
+    ],
+    ids=str,
+)
+def test_the_form_of_an_output_is_that_of_json_or_of_few_outputs(expected, well_formed, malformed):
+    examples = [Example(f"t{i}", f"input {i}", value) for i, value in enumerate(expected)]
+    texts = tuple(sorted(set(map(expected_text, expected))))
+    metric = build("exact_match", texts, known=("maybe",), examples=examples)
+    assert [answer for answer in (*well_formed, *malformed) if metric.malformed(answer)] == malformed
+
+
+@pytest.mark.parametrize(
+    ("expected", "answer", "adds"),
+    [
+        ("42", "The answer is 42.", True),
+        ("42", "#### 42", True),
+        ("Paris", "it is paris, I think", True),
+        ("a = b", "Use a = b here", True),
+        ("a = b", "a > b", False),
+        ("42", "142", False),
+        ("42", "42", False),
+        ("\u8fd4\u91d1", "\u3053\u308c\u306f\u8fd4\u91d1\u3067\u3059", True),
+        ("one two", "one\n two three", True),
+        ("one two", "two one", False),
+    ],
+)
+def test_free_text_that_contains_the_output_as_words_and_more(expected, answer, adds):
+    assert build("exact_match", (expected, "x", "y", "z w")).adds_words(expected, answer) is adds

@@ -69,7 +69,7 @@ COUNTED = [  # expected, answer, options; right, wrong, missing, invented
     (E, {**E, "tags": ["a", "b", "b"]}, {}, (5, 0, 0, 1)),
     *((E, text, {}, (0, 0, 5, 1)) for text in ("{}", "[]", '{"intent": ' + "[" * 900 + "]" * 900 + "}")),
     *((E, text, {}, (0, 0, 5, 0)) for text in (
-        *("not json", json.dumps(E) + " done", "```json\n" + json.dumps(E) + "\n```", "", None, DEEP),
+        *("not json", json.dumps(E) + " done", "So: ```json\n" + json.dumps(E) + "\n```", "", None, DEEP),
         *('{"intent": "light", "intent": "light"}', '{"intent": NaN}'),
     )),
     ({"t": ["a", "b"]}, {"t": ["b", "a"]}, SETS, (2, 0, 0, 0)),

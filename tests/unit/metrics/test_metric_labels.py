@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from pytest_ftgate.data import Example, expected_text
 from pytest_ftgate.errors import Where
 from pytest_ftgate.metrics.options import AS_WRITTEN, FULL, Normalization
-from pytest_ftgate.metrics.reading import read_leniently
 
 TEXT = st.text(alphabet=st.characters(codec="utf-8"))
 
@@ -52,7 +51,7 @@ def test_case_and_punctuation_do_not_count_unless_the_gate_or_the_labels_say_so(
     assert metric.score(expected, [[*same, *others]]).per_example.tolist() == [1] * len(same) + [0] * len(others)
 
 
-BROKEN = ['"yes"', "yes", '```json\n{"label": "yes"}\n```', '{"label": "no", "label": "yes"}', '{"label": NaN}']
+BROKEN = ['"yes"', "yes", 'So:\n```json\n{"label": "yes"}\n```', '{"label": "no", "label": "yes"}', '{"label": NaN}']
 BROKEN += ['{"label": 1e999}', '{"label": "yes"} and more', "[" * 200_000, '{"label": ' + "9" * 5000 + "}"]
 BROKEN += ['{"label": {"a": 1}}', '{"label": ["yes"]}', '{"other": "yes"}']
 
@@ -77,13 +76,11 @@ def test_pattern_and_json_field_find_the_label_and_forgive_nothing(option, place
     assert {answer: metric.answers_read([answer]) for answer in labels} == {one: [labels[one]] for one in labels}
 
 
-def test_answers_that_are_no_known_label_are_counted_over_all_repeats():
+def test_a_label_that_no_row_expects_is_wrong():
     metric = build("accuracy", known=("d ", "a"))
     scored = metric.score(["a", "b", "c", "a", "b", "c"], [["d", "b", "x", None, "", "b"]])
-    assert scored.n_unknown == 2  # "x" and the empty answer; "d" is a label of the training set, None is no answer
     assert scored.per_example.tolist() == [0, 1, 0, 0, 0, 0]
-    assert build("accuracy", known=("Delta",), normalize="case").score(["a"], [["DELTA"]]).n_unknown == 0
-    assert build("f1_macro").label_set.predicted([["x", "a"], ["y", "x"]])[1] == 3
+    assert build("f1_macro").label_set.predicted([["x", "a"], ["y", None]]).tolist() == [[3, 0], [3, 3]]
 
 
 @pytest.mark.parametrize("value", [{"a": 1}, ["a"]])
@@ -124,49 +121,31 @@ def test_expected_outputs_of_which_only_some_hold_more_than_a_label_are_refused(
     assert (error.where.key, "2 + 2" in error.what, other in error.what) == ("pattern", True, True)
 
 
-def test_answers_with_several_matches_are_counted():
-    reading = build("accuracy", pattern="[abc]").label_set.reading
-    assert reading.count_ambiguous([["a", "a or a", "a or b", None], ["none", "c b a", "A", "b"]]) == 2
-
-
-LABELS = ("card_arrival", "lost card", "refund", "partial refund", "C", "C++", "0", "-1", "10", "\u8fd4\u91d1")
-NAMED = {
-    "card_arrival": [
-        *("card arrival", "card-arrival", "CardArrival", "CARD ARRIVAL!", "**card_arrival**", "card.arrival"),
-        *("card_arrival\n\nThe customer asks about the refund of a lost card.", "Intent: Card Arrival"),
-        *("It is about CardArrival.", '{"label": "card-arrival", "sure": 0.9}', "word " * 50 + "\nLabel: card_arrival"),
-        *('```json\n{"label": "card arrival",}\n```', "['card_arrival']", "<label>card_arrival</label>"),
-    ],
-    "refund": ["Refund.", "A refund it is", "refund<|im_end|>"],
-    "partial refund": ["This is a partial refund."],
-    "C": ["c", "The answer is C."],
-    "C++": ["It is C++."],
-    "0": ["0.0", "The answer is 0", "-0"],
-    "-1": ["-1.0", "It is \u22121."],
-    "10": ["10.00", "1e1 or 10"],
-    "chargeback": ["a chargeback"],  # a label of the training set
-    "\u8fd4\u91d1": ["\u3053\u308c\u306f\u8fd4\u91d1\u3067\u3059"],
-    None: [
-        *("card", "arrival card", "1", "1.0", "100", "refundable", "refund or lost card", "nothing", ""),
-        "a refund or a chargeback",
-        *("word " * 30 + "refund", '{"refund": 7, "C": 8}', "refund\nno: C", "c is a letter of the alphabet"),
-    ],
-}
-
-
 @pytest.mark.parametrize(
-    ("label", "answer"), [(label, answer) for label, answers in NAMED.items() for answer in answers]
+    ("options", "well_formed", "malformed"),
+    [
+        (
+            {},
+            ["a", " B.", "d", "```\nc\n```", "~~~text\nc\n~~~"],
+            ["x", "unknown", "", " ", None, "a or b", "Label: a"],
+        ),
+        ({"labels": ["unknown"]}, ["unknown", "a"], ["x"]),
+        ({"labels": ["a", "b", "c", "none"]}, ["none"], ["unknown"]),
+        ({"pattern": "Label: (.*)"}, ["So:\nLabel: a"], ["a", "Label: x", "Label: a b"]),
+        ({"json_field": "label"}, ['{"label": "a"}', '```json\n{"label": "a"}\n```'], ["a", '{"label": "x"}']),
+        ({"normalize": []}, ["a"], ["A", "a."]),
+    ],
+    ids=str,
 )
-def test_the_label_that_an_answer_names(label, answer):
-    labels = build("accuracy", LABELS, known=("chargeback",)).label_set
-    found = read_leniently(answer, "label", labels=labels)
-    assert found == (answer if label is None else label)
+@pytest.mark.parametrize("name", ["accuracy", "f1_macro"])
+def test_an_answer_that_is_no_label_is_malformed(name, options, well_formed, malformed):
+    """A label of the training set, or of the option ``labels``, is one."""
+    metric = build(name, known=("d",), **options)
+    assert [answer for answer in (*well_formed, *malformed) if metric.malformed(answer)] == malformed
 
 
-@given(
-    st.lists(st.sampled_from(["a-b", "ab", "a b", "A_B", "1", "1.0", "01", "a", "-1", "+"]), min_size=2, unique=True)
-)
-def test_labels_stay_apart_when_they_are_read_leniently(texts):
-    labels = build("accuracy", tuple(texts), normalize=[]).label_set
-    assert labels.named_by("A B") is None or not {"a-b", "ab"} <= {*texts}
-    assert [read_leniently(text, "label", labels=labels) for text in texts] == texts
+def test_labels_that_no_row_expects_are_not_averaged_over_and_a_misspelt_one_is_refused():
+    answers = ["a", "unknown", "c"]
+    plain = build("f1_macro").score(["a", "b", "c"], [answers])
+    assert build("f1_macro", labels=["unknown"]).score(["a", "b", "c"], [answers]).value == plain.value
+    assert "unknown" in refusal("f1_macro", labels=["a", "unknown"]).what

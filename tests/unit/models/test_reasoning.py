@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.models import Completion
-from pytest_ftgate.models.protocol import answer_of, leading_block, stripping_for, without_reasoning
+from pytest_ftgate.models.protocol import answer_of, stripping_for, without_reasoning
 
 HARMONY = "<|channel|>analysis<|message|>They want money.<|end|><|start|>assistant<|channel|>final<|message|>refund"
 
@@ -68,21 +68,6 @@ def test_what_is_answer_and_what_is_reasoning(text, stripping, found):
 )
 def test_an_answer_that_never_came_or_is_as_long_as_the_limit_is_cut_off(answer, finish):
     assert answer_of(answer, 9, False).finish == finish
-
-
-@pytest.mark.parametrize(
-    ("text", "block"),
-    [
-        ("<Analysis>money</analysis> refund", ("money", "refund")),
-        ("<answer>refund</answer>", ("refund", "")),
-        ("<|start_response|>refund<|end_response|>", ("refund", "")),
-        ("[x] refund", None),
-        ("refund <b>x</b>", None),
-        ("<b>refund", None),
-    ],
-)
-def test_the_block_that_a_text_begins_with(text, block):
-    assert leading_block(text) == block
 
 
 def test_outputs_that_begin_with_a_tag_are_no_reasoning():

@@ -198,7 +198,7 @@ def listed(**prices):
 
 def test_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "genai_prices", None)
-    assert reason(listed_price()) == "genai-prices is not installed (pip install pytest-ftgate[prices])"
+    assert reason(listed_price()) == "genai-prices is not installed (pip install genai-prices)"
     for host in ("127.0.0.1:8000", "[::1]:8000", "vllm"):  # no table has these, which is said without loading it
         assert reason(listed_price("m", f"http://{host}/v1")) == f"genai-prices does not know 'm' at {host}"
 

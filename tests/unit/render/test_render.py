@@ -28,7 +28,7 @@ from pytest_ftgate.result import (
     ModelResult,
     PartResult,
 )
-from pytest_ftgate.statistics.compare import by_exact_test
+from pytest_ftgate.statistics.compare import ExactTest
 from pytest_ftgate.statistics.evidence import Question
 from pytest_ftgate.statistics.planning import chances
 
@@ -69,7 +69,7 @@ def test_a_green_block_says_where_the_margin_is_not_proven(proven):
 def test_a_small_test_set_says_which_gain_it_can_show(n, wins, losses, evidence):
     """That gain passes in about four of five runs, by the exact test, if the models differ as often as measured."""
     asked = {"margin": 0.05, "confidence": 0.95, "evidence": evidence}
-    found = by_exact_test(wins, losses, n, Question(**asked))
+    found = ExactTest(wins, losses, n, Question(**asked))
     facts = {"baseline": ModelResult("b", value=0.5), "lower_bound": found.bounds()[0], "evidence": evidence}
     result = gate(n=n, gain=(wins - losses) / n, **facts)
     (shown,) = re.findall(rf"with {n} examples, a real gain of \+(\S+) points passes 4 times in 5", text_of(result))

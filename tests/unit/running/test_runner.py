@@ -5,6 +5,7 @@ import contextlib
 import gc
 import os
 import signal
+import sqlite3
 import threading
 import time
 from contextlib import closing
@@ -16,8 +17,9 @@ from fakes import THREE, Fake, errors, questions, run, texts
 from pytest_ftgate.errors import Interrupted, ModelError
 from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.runs import asking, calls
-from pytest_ftgate.runs.calls import StoreWriter
-from pytest_ftgate.runs.jobs import Job, Progress, Stores
+from pytest_ftgate.runs import store as store_module
+from pytest_ftgate.runs.calls import RunStore
+from pytest_ftgate.runs.jobs import Job, Progress, Stores, TimeLimit
 from pytest_ftgate.runs.runner import ask, run_models
 from pytest_ftgate.runs.store import Store
 
@@ -167,6 +169,68 @@ def test_what_another_process_stores_meanwhile_is_not_asked(stores, path):
     assert (stored(found), model.calls) == ([False, False, True], ["model/a/0", "model/b/0"])
 
 
+def test_two_processes_ask_each_question_once_also_with_models_in_opposite_order(stores, path):
+    """Each run has a store of its own on the file, as another process has; none waits for the other for ever."""
+    asked = []
+
+    async def slow(model, key):
+        asked.append(key)
+        await asyncio.sleep(0.005)
+        return key
+
+    def judge(names, found):
+        with closing(Store(path)) as persistent:
+            jobs = [Job(Fake(slow, name=name, concurrency=2), questions(*range(30))) for name in names]
+            found += run_models(jobs, stores=Stores(persistent, stores.session))
+
+    runs = []
+    threads = [threading.Thread(target=judge, args=(names, runs)) for names in (("a", "b"), ("b", "a"), ("b", "a"))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(asked) == sorted(f"{name}/{number}/0" for name in "ab" for number in range(30))
+    assert [None in texts(found) for found in runs] == [False] * 6
+
+
+@pytest.mark.parametrize("end", ["answered", "given up", "killed"])
+def test_a_question_that_another_process_asks_is_waited_for_or_taken_over(stores, path, monkeypatch, end):
+    told = []
+    with closing(Store(path)) as other:
+        other.claim(["model/b/0"], "another process")
+        if end == "killed":
+            monkeypatch.setattr(store_module, "CLAIM_S", 0.2)
+
+        def progress(now):
+            told.append(now.elsewhere)
+            if now.elsewhere and end == "answered":
+                other.put([Prediction("model/b/0", Completion("the other's"), 1.0, 5.0)])
+            if now.elsewhere and end == "given up":
+                other.release("another process")
+
+        model = Fake(concurrency=1)
+        found = run(model, stores, progress=progress)
+    taken_over = end != "answered"
+    assert texts(found) == ["model/a/0", "model/b/0" if taken_over else "the other's", "model/c/0"]
+    assert model.calls == ["model/a/0", "model/c/0", *(["model/b/0"] if taken_over else [])]
+    assert (max(told), told[-1]) == (1, 0)
+
+
+def test_what_a_run_gave_up_is_free_for_others(stores, path):
+    run(Fake(failing("model/b/0")), stores)
+    with closing(Store(path)) as other:
+        assert other.claim(["model/a/0", "model/b/0"], "another process") == {"model/a/0", "model/b/0"}
+
+
+def test_a_gate_s_time_limit_ends_the_wait_for_another_process(stores, path):
+    with closing(Store(path)) as other:
+        other.claim(["model/b/0"], "another process")
+        limit = TimeLimit(0.3, "here", time.monotonic() + 0.3)
+        found = run(Fake(), stores, limit=limit)
+    assert texts(found) == ["model/a/0", None, "model/c/0"]
+    assert "timeout_s" in found.fatal.what
+
+
 # --- what fails ------------------------------------------------------------------------------------------------
 
 
@@ -297,7 +361,7 @@ def test_calls_that_hold_up_the_loop_one_after_the_other_are_no_standstill(store
 
 
 def test_a_worker_cancelled_while_its_answer_is_written_takes_nothing_with_it(stores):
-    kept = StoreWriter(stores.persistent)
+    kept = RunStore(stores.persistent)
     complaints = []
 
     async def cancelled():
@@ -309,6 +373,42 @@ def test_a_worker_cancelled_while_its_answer_is_written_takes_nothing_with_it(st
     asyncio.run(cancelled())
     assert complaints == []
     assert set(stores.persistent.get(["k"])) == {"k"}
+
+
+@pytest.mark.parametrize("fact", [{"original": b"bytes"}, {"input_tokens": 10**5000}])
+def test_an_answer_that_cannot_be_stored_is_an_error_and_those_beside_it_are_kept(stores, fact):
+    async def answer(model, key):
+        return Completion(key, **(fact if key == "model/b/0" else {}))
+
+    found = run(Fake(answer), stores)
+    assert texts(found) == ["model/a/0", None, "model/c/0"]
+    assert stores.persistent.get(["model/a/0", "model/c/0"]).keys() == {"model/a/0", "model/c/0"}
+
+
+def test_whatever_the_store_raises_ends_the_run_and_holds_it_up_no_longer(stores, monkeypatch):
+    def broken(predictions, **options):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(stores.persistent, "put", broken)
+    with pytest.raises(RuntimeError, match="broken"):
+        run(Fake(), stores)
+
+
+def test_a_locked_store_stops_no_other_call(stores, path):
+    stores.persistent.get(["k"])  # makes the file
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+
+        async def locking(model, key):
+            if key == "model/a/0":
+                other.execute("BEGIN IMMEDIATE")
+                return key
+            if key == "model/b/0":
+                await asyncio.sleep(0.5)  # the first answer cannot be stored in this time
+                other.rollback()
+            return key
+
+        found = run(Fake(locking), stores)
+    assert None not in texts(found)
 
 
 def test_offline_an_endpoint_is_not_asked_and_everything_else_is(stores):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pytest_ftgate.errors import StoreError
 from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.runs import store as module
-from pytest_ftgate.runs.store import Store
+from pytest_ftgate.runs.store import BusyError, Store
 
 
 def prediction(key, text="yes", created_at=100.0):
@@ -52,7 +52,9 @@ def test_it_outlives_the_process_that_put_it_and_is_plain_json(path):
     with closing(sqlite3.connect(path)) as raw:
         key, value, created_at = raw.execute("SELECT key, value, created_at FROM predictions").fetchone()
     assert (key, created_at) == ("k", 7.0)
-    assert json.loads(value) == {"text": "yes", "input_tokens": 10, "finish": "cut_off", "measured_s": 0.25}
+    facts = json.loads(value)
+    assert facts.pop("crc32") > 0
+    assert facts == {"text": "yes", "input_tokens": 10, "finish": "cut_off", "measured_s": 0.25}
     with closing(Store(path)) as store:
         assert store.get(["k"])["k"].completion == Completion("yes", 10, finish="cut_off")
 
@@ -137,11 +139,11 @@ def test_a_file_of_something_else_is_not_touched(path, tables):
 
 
 def refusal(store):
-    """Return the error of writing, also of nothing: a run finds out before it makes a call."""
+    """Return the error of writing, and of the look that a run takes before it makes a call."""
     with pytest.raises(StoreError) as caught:
         store.put([prediction("k")])
     with pytest.raises(StoreError) as again:
-        store.put([])
+        store.check_room()
     assert (str(again.value), str(again.value.where)) == (str(caught.value), ".ftgate/predictions.sqlite3")
     return caught.value
 
@@ -149,12 +151,16 @@ def refusal(store):
 @pytest.mark.parametrize(
     ("statements", "evidence"),
     [
-        (["PRAGMA user_version = 2"], "schema 2"),
+        (["PRAGMA user_version = 3"], "schema 3"),
         *(([f"PRAGMA user_version = {version}"], "something else") for version in (0, -1)),
         (["DROP TABLE predictions", "CREATE TABLE predictions (key)"], "no such column: value"),
         *(
             ([f"UPDATE predictions SET value = '{value}'"], "stored answer k")
             for value in ("{", "7", "{}", '{"text": 7}')
+        ),
+        *(
+            ([f"UPDATE predictions SET value = replace(value, '{old}', '{new}')"], "stored answer k")
+            for old, new in (("yes", "yez"), ("crc32", "crc33"), ('"crc32":', '"crc32":1'), ("0.5", "0.7"))
         ),
     ],
 )
@@ -163,6 +169,14 @@ def test_what_is_newer_or_damaged_is_not_guessed_at(path, statements, evidence):
     with closing(Store(path)) as store, pytest.raises(StoreError) as caught:
         store.get(["k"])
     assert evidence in caught.value.evidence
+
+
+def test_answers_of_the_first_version_are_read(path):
+    text = """UPDATE predictions SET value = '{"text":"yes","measured_s":0.5}'"""
+    stored_file(path, "DROP TABLE claims", "PRAGMA user_version = 1", text)
+    with closing(Store(path)) as store:
+        assert store.get(["k"]) == {"k": prediction("k")}
+        assert store.claim(["a"], "me") == {"a"}
 
 
 def test_a_damaged_page(path):
@@ -174,22 +188,97 @@ def test_a_damaged_page(path):
         store.get(["k1"])
 
 
-@pytest.mark.parametrize("for_good", [True, False])
-def test_somebody_who_holds_the_file(path, monkeypatch, for_good):
+def test_somebody_who_holds_the_file(path, monkeypatch):
     monkeypatch.setattr(module, "_BUSY_S", 0.0)
-    pauses = []
     stored_file(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as other, closing(Store(path)) as store:
         store.get(["k"])
         other.execute("BEGIN IMMEDIATE")
         assert set(store.get(["k"])) == {"k"}, "many may read while one writes"
-        monkeypatch.setattr(time, "sleep", pauses.append if for_good else lambda _: other.rollback())
-        if not for_good:
-            store.put([prediction("k", "new")])
-            assert store.get(["k"])["k"].completion.text == "new"
-            return
-        assert "database is locked" in refusal(store).evidence
-        assert len(pauses) == 2 * len(module._PAUSES_S)
+        with pytest.raises(BusyError) as caught:
+            store.put([prediction("k", "new")], patience_s=0.01)
+        assert "database is locked" in caught.value.evidence
+        monkeypatch.setattr(time, "sleep", lambda _: other.rollback())
+        store.put([prediction("k", "new")])
+        assert store.get(["k"])["k"].completion.text == "new"
+
+
+# --- claims of questions, which no other process asks meanwhile ------------------------------------------------
+
+
+@pytest.fixture
+def pair(path):
+    """Yield two stores of one file, as two processes have them."""
+    with closing(Store(path)) as store, closing(Store(path)) as other:
+        yield store, other
+
+
+def test_a_question_is_claimed_by_one_until_it_is_answered_or_given_up(pair):
+    store, other = pair
+    assert store.claim(["a", "b", "c"], "one") == {"a", "b", "c"}
+    assert other.claim(["b", "c", "d"], "two") == {"d"}
+    assert store.claim(["a", "d"], "one") == {"a"}
+    store.put([prediction("a")])
+    assert other.claim(["a", "b", "c"], "two") == {"a"}
+    store.release("one")
+    assert other.claim(["b", "c"], "two") == {"b", "c"}
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_claim_that_nobody_renews_ends(pair, monkeypatch, restarted):
+    store, other = pair
+    now = [1_000_000.0]
+    monkeypatch.setattr(module.clock, "monotonic", lambda: now[0])
+    store.claim(["a", "b"], "killed")
+    store.claim(["c"], "alive")
+    now[0] += module.CLAIM_S - 1
+    store.renew("alive")
+    assert other.claim(["a", "b", "c"], "two") == set()
+    now[0] = 5.0 if restarted else now[0] + 2  # the clock begins anew
+    assert other.claim(["a", "b", "c"], "two") == {"a", "b", *(["c"] if restarted else [])}
+
+
+def test_answers_are_not_deleted_while_another_process_may_want_them(pair, monkeypatch):
+    store, other = pair
+    store.put([prediction("a")])
+    other.claim(["b"], "asking")
+    kept = []
+
+    def wait(_):
+        kept.append(set(other.get(["a"])))
+        if len(kept) == 2:
+            other.release("asking")
+
+    monkeypatch.setattr(time, "sleep", wait)
+    store.drop(["a"])
+    assert kept == [{"a"}, {"a"}]
+    assert store.get(["a"]) == {}
+
+
+def test_in_memory_every_question_is_free(stores):
+    assert stores.session.claim(["a"], "one") == stores.session.claim(["a"], "two") == {"a"}
+
+
+# --- the disk --------------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_is_seen_before_an_answer_is_paid_for(store):
+    store.put([prediction("k")])
+    store.check_room()
+    store.check_room()
+    pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
+    store.put([prediction(str(number), "x" * 3000) for number in range(pages)])  # nothing is free any more
+    pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
+    store._connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StoreError, match="no room"):
+        store.check_room()
+    assert set(store.get(["k"])) == {"k"}
+
+
+def test_a_folder_that_a_killed_process_has_left_empty_ignores_itself_too(path):
+    path.parent.mkdir()
+    stored_file(path)
+    assert (path.parent / ".gitignore").read_text() == "*\n"
 
 
 # --- where nothing may be written ------------------------------------------------------------------------------
@@ -229,10 +318,10 @@ def test_a_read_only_folder_is_read_and_not_written(checkout):
             store.put([prediction("k")])
 
 
-@pytest.mark.parametrize("name", ["predictions.sqlite3", ""])
-def test_a_folder_in_place_of_the_file_and_a_file_in_place_of_the_folder(path, name):
+@pytest.mark.parametrize(("name", "word"), [("predictions.sqlite3", "a folder"), ("", "cannot be stored")])
+def test_a_folder_in_place_of_the_file_and_a_file_in_place_of_the_folder(path, name, word):
     if name:
         path.mkdir(parents=True)
     else:
         path.parent.write_text("")
-    refusal(Store(path))
+    assert word in refusal(Store(path)).what

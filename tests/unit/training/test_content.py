@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from pytest_ftgate.checks.audit import audit_training_set
 from pytest_ftgate.checks.audit.leaks import Index
-from pytest_ftgate.checks.audit.near import NEAR, SHORTEST, Components, joined_groups, near_copies
-from pytest_ftgate.checks.audit.near import WORDS as LEAST_WORDS
-from pytest_ftgate.checks.audit.wording import Wording, differing, resemblance, shingles, words_of
+from pytest_ftgate.checks.audit.near import NEAR, Components, Row, joined_groups, near_copies
+from pytest_ftgate.checks.audit.wording import differing, resemblance, shingles, words_of
 from pytest_ftgate.data import examples_from, normalized_input
 
 RNG = random.Random(1)
@@ -28,6 +27,10 @@ INSTRUCTION = (
     "You are the assistant of a bank. Read the message of the customer carefully, and answer with exactly one of the "
     "categories that you know, in one line and without an explanation, because another program reads it. Message: "
 )
+
+
+MORE = ("and nobody helps me", "so please call me back", "what can i do now", "although it was paid")
+LONG = [f"{text} {MORE[i % 4]}" for i, text in enumerate(SAID)]  # ten words or more
 
 
 def label(text):
@@ -54,19 +57,13 @@ FRAMES = [
     "Question: {}\nAnswer:",
     INSTRUCTION + "{}\n\n### Response:",
     "{} -- sent from my phone today.",
+    "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n",
+    "<start_of_turn>user\n{}<end_of_turn>\n<start_of_turn>model\n",
+    "<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|>",
+    "classify {}",
+    "{} label",
+    "```text\n{}\n``` What is it?",
 ]
-
-
-@pytest.mark.parametrize(
-    "frame", [*FRAMES, "Ticket #48211 of 2026-03-04: {} (order AB-1234)", "{} -- thanks, Jo, 5th floor"]
-)
-def test_a_frame_around_the_leaked_rows_only(frame):
-    """Rows that share it are too few to make it text that most rows share."""
-    training, planted = SAID[:300] * 5, SHORT[:40] + SAID[300:360]
-    training = [f"{text} {number}" for number, text in enumerate(training)]
-    assert audit(training + behind(frame, planted), planted).leaked == 100
-    assert audit(training + planted, behind(frame, planted)).leaked == 100
-    assert audit(training + behind(frame, SAID[360:420]), planted).leaked == 0
 
 
 AB = st.lists(st.sampled_from("ab"), min_size=1, max_size=20).map(" ".join)
@@ -83,9 +80,40 @@ def test_texts_within_others_are_those_that_a_comparison_of_all_finds(parts, who
 
 
 def test_a_test_set_without_outputs():
-    training = examples_from(behind("Note to Jo: {} (signed)", SAID[:60]) + labelled(SAID[60:200]), origin="")
-    test = examples_from([{"input": text} for text in SHORT[:5] + SAID[:50]], origin="fixture", labeled=False)
+    training = examples_from(behind("Note to Jo: {} (signed)", LONG[:60]) + labelled(SAID[60:200]), origin="")
+    test = examples_from([{"input": text} for text in SHORT[:5] + LONG[:50]], origin="fixture", labeled=False)
     assert audit_training_set(training, test).leaked == 50
+
+
+NUMBERED = {
+    "customer": "Customer {n} says {text}",
+    "number and language": "{n} {text} en",
+    "YAML": "id: {n}\ntext: {text}\nlang: en",
+    "ticket": "Ticket #{n} of 2026-03-{day}: {text} (order AB-{n})",
+}
+
+
+@pytest.mark.parametrize("frame", [*FRAMES, *NUMBERED.values()], ids=[*map(str, range(len(FRAMES))), *NUMBERED])
+def test_a_template_around_nine_in_ten_rows_hides_nothing(frame):
+    """Of either set, and of short inputs too."""
+    texts = SHORT[:40] + SAID[:260]
+
+    def framed(some):
+        return [(frame.format(text, text=text, n=417 + i, day=10 + i % 9), label(text)) for i, text in enumerate(some)]
+
+    assert audit(framed(texts), texts[:100]).leaked == 100
+    assert audit(texts, framed(texts[:100])).leaked == 100
+    assert audit(framed(texts), framed(texts[:100])[::-1]).leaked == 100
+    plain = audit(texts, SHORT[40:60] + SAID[300:360])
+    apart = audit(framed(texts), SHORT[40:60] + SAID[300:360])
+    assert (apart.leaked, apart.leaked_near_rows) == (plain.leaked, plain.leaked_near_rows)
+    assert plain.leaked == 0
+
+
+@pytest.mark.parametrize(("framed", "leaked"), [(90, 10), (89, 0)])
+def test_fewer_than_nine_in_ten_rows_have_no_template(framed, leaked):
+    training = behind("Question: {}\nAnswer:", SHORT[:10] + SAID[: framed - 10]) + labelled(SAID[framed:100])
+    assert audit(training, labelled(SHORT[:10])).leaked == leaked
 
 
 @pytest.mark.parametrize("frame", FRAMES)
@@ -112,6 +140,7 @@ def sums(start, stop):
     return [(f"what is the sum of {1000 + i} and {2000 + i}", str(3000 + 2 * i)) for i in range(start, stop)]
 
 
+LONG_ONES = sum(len(text.split()) >= 8 for text in SAID[:100])
 TOPICS = ("loans", "cards", "savings", "insurance", "mortgages")
 STARTS = [f"Answer the question of the customer from our document on {topic}. Question: " for topic in TOPICS]
 BY_TOPIC = [
@@ -119,154 +148,131 @@ BY_TOPIC = [
     *((f"{STARTS[i % 5]}{text}", label(text)) for i, text in enumerate(SAID[:200])),
 ]
 THINGS, STATES = ("银行卡", "手机", "订单", "包裹"), ("丢失", "迟到", "损坏", "被盗")
-CHINESE = [f"{who}的{thing}{state}了" for who in "我你他她" for thing in THINGS for state in STATES]
+DAYS = ("星期一", "星期二", "星期三")
+CHINESE = [
+    f"{who}的{thing}{day}{end[0]}{state}{end[1:]}"
+    for who in "我你他"
+    for thing in THINGS
+    for state, end in zip(STATES, ("又了怎么办好呢", "就请问能退款吗", "还没有人来帮忙", "可我已经付钱了"), strict=True)
+    for day in DAYS
+]
+THAI = "พัสดุที่ฉันสั่งซื้อเมื่อสัปดาห์ที่แล้วอยู่ที่ไหน"
+HINDI = "मेरा पार्सल कहाँ है जो मैंने पिछले हफ्ते मंगवाया था"
 
 
 @pytest.mark.parametrize(
     ("training", "test", "leaked"),
     [
-        (SAID[:200] + behind("请阅读客户的留言并给出类别：{}", CHINESE), CHINESE, 64),  # without spaces
-        # Another ticket number, id or date of the same message, but not numbers that decide the output.
+        (SAID[:200] + behind("请阅读客户的留言并给出类别：{}", CHINESE[:60]), CHINESE[:60], 60),  # without spaces
+        (SAID[:200] + behind("请阅读客户的留言并给出类别：{}", ["包裹在哪里"]), ["包裹在哪里"], 0),  # five signs
+        (SAID[:20] + behind("คำถาม {} ขอบคุณ", [THAI]), [THAI], 1),
+        (SAID[:20] + behind("प्रश्न {} धन्यवाद", [HINDI]), [HINDI], 1),
+        (SAID[:20] + behind("प्रश्न {} धन्यवाद", [HINDI]), [HINDI.split(" जो")[0]], 0),  # four words
+        # Words with a digit are equal if the outputs are.
         ([numbered(text, 1) for text in SAID[:300]], [numbered(text, 2) for text in SAID[200:360]], 100),
+        ([*SAID[:99], numbered(SAID[600], 1)], [numbered(SAID[600], 2)], 1),
+        ([*SAID[:99], (numbered(SAID[600], 1)[0], "another")], [numbered(SAID[600], 2)], 0),
+        ([*SAID[:99], (numbered(SAID[600], 1)[0], "another")], [numbered(SAID[600], 1)], 1),
         (sums(0, 200), sums(500, 560), 0),
-        ([*SAID[:200], *map(conversation, SAID[200:300])], SAID[200:360], 100),  # an earlier turn with its answer
-        # A row within another one: a new text continues it, or another content stands beside it.
-        ([*SAID[600:800], (f"{SAID[0]} {SAID[600]}", label(SAID[0]))], SAID[:60], 1),
-        (labelled(SAID[:200], *SAID[200:400]), labelled(SAID[:100]), 0),
-        ([(f"please {text}", "other") for text in SAID[:200]], labelled(SAID[:100]), 0),
-        (BY_TOPIC, [("what is the price of it", "new")], 0),  # the instruction decides the answer
+        ([*SAID[:200], *map(conversation, LONG[200:300])], LONG[200:360], 100),  # an earlier turn with its answer
+        ([*SAID[:200], *map(conversation, SHORT[:60])], SHORT[:60], 0),  # too short in a row of its own
+        ([*SAID[600:800], (f"{LONG[0]} {SAID[600]}", label(SAID[0]))], LONG[:60], 1),  # a row within another one
+        ([*SAID[600:800], (f"{SAID[600]} {LONG[0]}", "another")], LONG[:60], 1),
+        ([*SAID[600:800], " ".join(LONG[0].split()[:-1])], LONG[:60], 0),  # not all of its words
+        (labelled(SAID[:200], *SAID[200:400]), labelled(SAID[:100]), LONG_ONES),  # those of eight words
+        (BY_TOPIC, [("what is the price of it", "new")], 0),  # six words
+        ([*SAID[:99], "no parking > 3 cars"], ["no parking < 3 cars"], 0),  # symbols are no punctuation
+        ([*SAID[:99], ". . . . . . . . <b> . . ."], [". . . . . . . . <b> . . .", "! ! ! !"], 1),  # no word at all
+        ([*SAID[:99], ("lights: ON!", "x")], [("Lights, on", "y")], 1),
     ],
-    ids=["Chinese", "ids", "sums", "turns", "two", "within", "other answer", "instruction"],
+    ids=range(20),
 )
 def test_what_says_the_same(training, test, leaked):
     assert audit(training, test).leaked == leaked
 
 
-PLANTED = SHORT[:30] + SAID[200:300]
-FORMS = {  # of a text and its number: an input, or an input and an output
+PLANTED = LONG[200:260]
+CHAT = [{"role": "system", "content": "{}"}, {"role": "user", "content": "so what"}]
+FORMS = {  # of a text and its number: an input, a row of an input and an output, or a mapping
     "enumerated": lambda text, i: f"{i}. {text}",
     "numbered": lambda text, i: f"Q{i}: {text}",
     "dated": lambda text, i: f"2026-03-{i % 28 + 1:02} {text}",
     "at a time": lambda text, i: f"2026-03-{i % 28 + 1:02}T14:{i % 60:02}:00Z {text}",
-    "timed": lambda text, i: f"[14:{i % 60:02}] {text}",
     "speaker and time": lambda text, i: f"[{('Anna', 'Boris')[i % 2]} 14:{i % 60:02}] {text}",
-    "speaker": lambda text, i: f"{('Anna', 'Boris', 'Clara')[i % 3]}: {text}",
+    "customer": lambda text, i: f"Customer {i} says {text}",
+    "ChatML": lambda text, _: FRAMES[4].format(text),
+    "Gemma": lambda text, _: FRAMES[5].format(text),
+    "Llama 3": lambda text, _: FRAMES[6].format(text),
+    "SQL": lambda text, i: f"INSERT INTO questions VALUES ({i}, '{text}', '{label(text)}');",
+    "YAML": lambda text, i: f"id: {i}\ntext: {text}\nlang: en",
     "JSON": lambda text, _: json.dumps({"text": f"\n{text}"}),
+    "JSON in JSON": lambda text, _: json.dumps({"body": json.dumps({"text": f'"{text}" é'})}),
     "a form": lambda text, _: f"q={quote_plus(text)}&lang=en",
     "a URL": lambda text, _: quote(text),
-    "the second of two": lambda text, i: f"1. {SAID[i + 700]}\n2. {text}",
-    "JSON in JSON": lambda text, _: json.dumps({"body": json.dumps({"text": f'"{text}" é'})}),
+    "a slug": lambda text, _: text.replace(" ", "-"),
+    "underscores": lambda text, _: text.replace(" ", "_"),
     "HTML in HTML": lambda text, _: html.escape(html.escape(f'"{text}"')).replace("e", "&#101;", 1),
+    "HTML tags": lambda text, _: "".join(f"<b>{word}</b> " for word in text.split()),
+    "HTML with attributes": lambda text, _: f'<p class="x">{text.replace(" ", "<br/>", 2)}</p>',
+    "escaped HTML tags": lambda text, _: html.escape(f"<p><em>{text}</em></p>"),
     "marked": lambda text, _: f"**Question:** _{text}_",
     "partly marked": lambda text, _: text.replace(" ", " **", 1).replace(" ", "** ", 2),
-    "thanks": lambda text, _: f"{text} Thanks!",
-    "varied": lambda text, i: f"{SAID[i + 700]} and then {SAID[i + 900]} before: {text}",
+    "fence": lambda text, _: f"Look at this: ```text {text} ``` What is it?",
+    "letter": lambda text, i: f"Hi Anna, {text} Cheers {i}",
+    "the second of two": lambda text, i: f"1. {SAID[i + 700]}\n2. {text}",
+    "sentences": lambda text, i: (f"{SAID[i + 700]}. {text}? {SAID[i + 300]}!", "another"),
+    "reasoning": lambda text, i: (f"what is it {i}", f"<think>They wrote: {text}\nThat is it.</think> it"),
+    "within a sentence": lambda text, i: (f"what is it {i}", f"They ask {text} so it is that"),
+    "reverse task": lambda text, i: (f"write message {i}", text),
+    "system message": lambda text, i: ([{**CHAT[0], "content": f"Example: {text} -> it"}, CHAT[1]], "it"),
+    "field": lambda text, i: {"input": f"number {i}", "expected": "it", "context": f"On Monday: {text}"},
+    "nested field": lambda text, i: {"input": f"number {i}", "expected": "it", "meta": {"h": [{"c": text}, 3]}},
 }
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_row_in_another_form_is_a_leak_and_its_neighbour_is_none(form):
+def test_a_long_row_in_a_dress_is_a_leak_and_its_neighbour_is_none(form):
+    def dressed(texts):
+        rows = [FORMS[form](text, i) for i, text in enumerate(texts)]
+        return [(row, label(text)) if isinstance(row, str) else row for row, text in zip(rows, texts, strict=True)]
+
     training = [f"{text} {number}" for number, text in enumerate(SAID[300:400] * 3)]
-    planted, others = (
-        [(FORMS[form](text, i), label(text)) for i, text in enumerate(texts)]
-        for texts in (PLANTED, SHORT[30:] + SAID[400:500])
-    )
-    assert audit(training + planted, PLANTED).leaked == len(PLANTED)
-    assert audit(training + others, PLANTED).leaked == 0
+    assert audit(training + dressed(PLANTED), PLANTED).leaked == len(PLANTED)
+    assert audit(training + dressed(LONG[400:460]), PLANTED).leaked == 0
 
 
-LONG_ONES = sum(len(text.split()) >= 8 for text in SAID[:60])  # so much is not said again by chance
-FOREIGN = ["Anna", "Boris", "Clara", "Dmitri", "Emine", "Farid", "Greta", "Hector", "Ingrid", "Jamal"]
-AROUND = {  # of a text and its number, with the answer of the text or another one
-    "foreign words before": (lambda text, i: f"{' '.join(RNG.sample(FOREIGN, 9))} wrote {text}", label, 60),
-    "foreign words after": (lambda text, i: f"{text} {' '.join(RNG.sample(FOREIGN, 9))}", label, 60),
-    "other rows before": (lambda text, i: f"{SAID[i + 600]} {SAID[i + 700]} {text}", label, 60),
-    "another row after": (lambda text, i: f"{text} {SAID[i + 600]} today", label, 60),
-    "another row and its answer": (lambda text, i: f"{SAID[i + 600]} {text}", lambda _: "other", 60),
-    "two answers": (lambda text, i: f"{SAID[i + 600]} {text}", lambda text: f"other, {label(text)}", 60),
-    "numbered answers": (
-        lambda text, i: f"1. {SAID[i + 600]} 2. {text}",
-        lambda text: f"1. other\n2. {label(text)}",
-        60,
-    ),
-    "foreign words in an instruction": (
-        lambda text, i: [{"role": role, "content": f"{' '.join(FOREIGN)} {text} {i}"} for role in ("system", "user")],
-        lambda _: "other",
-        LONG_ONES,
-    ),
-    "foreign words, another answer": (lambda text, i: f"{' '.join(FOREIGN)} {text}", lambda _: "other", LONG_ONES),
-    "usual words": (lambda text, i: f"{text} and {' '.join(SAID[i + 600].split()[:2])} is blocked, too", label, 0),
-}
+def test_chinese_beside_the_inputs():
+    for form in ("reasoning", "reverse task", "field", "sentences"):
+        planted = [FORMS[form](text, i) for i, text in enumerate(CHINESE[:60])]
+        assert audit([*SAID[:200], *planted], CHINESE[:60]).leaked == 60
 
 
-@pytest.mark.parametrize(("form", "answer", "leaked"), AROUND.values(), ids=AROUND)
-def test_a_short_text_within_others(form, answer, leaked):
-    """Words that never follow each other in other rows are no part of a question, and another row is none, either."""
-    planted = [(form(text, i), answer(text)) for i, text in enumerate(SAID[:60])]
-    more = [f"{text} and {who} {what} is blocked, too" for text in SAID[300:400] for who in WHO for what in WHAT[:2]]
-    assert audit([*SAID[600:], *more, *planted], SAID[:60]).leaked == leaked
+NUMBERS = ["Example {n}: {text}", "{text} #{n}", "{text} (variant {n})", "[{n}/4] {text}", "{n}. {text}", "{text} v{n}"]
 
 
-@pytest.mark.parametrize("answer", [label, lambda _: "other"])
-@pytest.mark.parametrize(
-    ("frame", "more", "leaked"),
-    [
-        ("{0}. {1}? {2}!", " and nobody helps", 60),
-        ("{1}? {0} {2}.", " and nobody helps", 60),
-        ("{0} {2}! {1}?", " and nobody helps", 60),
-        ("{0}. {1}? {2}!", "", LONG_ONES),
-        ("{1}. {2:.9}", " and nobody helps", 0),  # few words, which may go on
-    ],
-    ids=["within", "first", "last", "short", "little more"],
-)
-def test_a_whole_sentence_among_others_is_a_leak_in_a_small_set_too(answer, frame, more, leaked):
-    """In so few rows no words are known to be foreign."""
-    texts = [f"{text}{more}" for text in SAID[:60]]
-    planted = [(frame.format(SAID[i + 60], text, SAID[i + 120]), answer(text)) for i, text in enumerate(texts)]
-    assert audit([*SAID[200:440], *planted], texts).leaked == leaked
-
-
-def test_a_sentence_with_another_answer_does_not_hide_a_framed_copy():
-    texts = [f"{text} and nobody helps" for text in SAID[:60]]
-    framed = [(f"Please classify this customer message: {text}", "another") for text in texts]
-    mails = [(f"{text}. {other}", "a third") for text, other in zip(texts, SAID[60:], strict=False)]
-    assert audit([*SAID[200:440], *framed, *mails], texts).leaked == 60
+@pytest.mark.parametrize("form", NUMBERS)
+@pytest.mark.parametrize("plain", [True, False])
+def test_rows_that_differ_in_a_number_at_an_end_are_one_usable_row(form, plain):
+    rows = labelled(SAID[:60]) if plain else []
+    for number in range(2, 5):
+        rows += [(form.format(text=text, n=number), label(text)) for text in SAID[:60]]
+    found = audit(rows, SAID[300:360])
+    assert (found.usable, found.conflicts) == (60, 0)
 
 
 @pytest.mark.parametrize(
-    ("frame", "words", "leaked"),
+    ("rows", "usable"),
     [
-        ("so they say {}", (4, 8), 60),
-        ("{} is what they say", (4, 8), 60),
-        ("They ask {} so it is that", (4, 8), 0),
-        ("so they say {}", (2, 4), 0),
+        ([(f"training question {i}", "x") for i in range(50)], 50),  # a number that nothing sets off
+        ([(f"{i}:30 call mum", "x") for i in range(10, 20)], 10),
+        ([(f"{i}. what is it", str(i)) for i in range(50)], 50),  # with other outputs
+        (sums(0, 50), 50),
+        ([(f"#{i}", "x") for i in range(50)], 50),
     ],
 )
-def test_half_a_sentence_beside_the_inputs_must_begin_or_end_there(frame, words, leaked):
-    some = [text for text in SAID + SHORT if len(text.split()) in range(*words)][:60]
-    planted = [(f"{text[::-1]} {number}", frame.format(text)) for number, text in enumerate(some)]
-    assert audit([*SAID[900:], *planted], some).leaked == leaked
-
-
-@pytest.mark.parametrize(
-    "row",
-    [
-        lambda text: ("what is it", f"<think>The customer wrote: {text}\nThat is it.</think> it"),
-        lambda text: ("write a message", text),
-        lambda text: (
-            [{"role": "system", "content": f"Example: {text} -> it"}, {"role": "user", "content": "?"}],
-            "it",
-        ),
-        lambda text: {"input": f"number {len(text)}", "expected": "it", "context": f"On Monday: {text}"},
-        lambda text: {"input": f"number {len(text)}", "expected": "it", "meta": {"history": [{"content": text}, 3]}},
-    ],
-    ids=["reasoning", "reverse task", "system message", "field", "nested field"],
-)
-@pytest.mark.parametrize(
-    "texts", [[f"{text} and nobody helps" for text in SAID[200:300]], [f"{one}。" for one in CHINESE]]
-)
-def test_a_leak_beside_the_inputs(row, texts):
-    assert audit([*SAID[:200], *map(row, texts[:60])], texts).leaked == 60
+def test_a_number_that_may_be_content_counts(rows, usable):
+    found = audit(rows, SAID[300:360])
+    assert (found.usable, found.conflicts) == (usable, 0)
 
 
 @pytest.mark.parametrize(
@@ -282,12 +288,6 @@ def test_a_small_number_may_be_all_that_tells_rows_apart(trained, tested):
     training = [(trained.format(i), "abc"[i % 3]) for i in range(200)]
     found = audit(training, [(tested.format(i), "x") for i in range(60, 99)])
     assert (found.leaked, found.leaked_near_rows) == (0, ())
-
-
-def test_one_word_changed_in_a_sentence_of_ten_is_a_near_duplicate():
-    long = [f"{text} and nobody could help me" for text in SAID[:300]]
-    changed = [(text.replace("nobody", "none"), label(text)) for text in long[:100]]
-    assert audit(labelled(long), changed).leaked_near == 100
 
 
 def test_copies_within_the_test_set_are_pairs_that_connect_them():
@@ -333,7 +333,7 @@ PARCEL = "Where is the parcel that I ordered last week?"
 
 def wordings(rows):
     pairs = [(row, "label") if isinstance(row, str) else row for row in rows]
-    return [Wording.of(normalized_input(text), output) for text, output in pairs]
+    return [Row.of(words(text), output) for text, output in pairs]
 
 
 def words(text):
@@ -358,7 +358,6 @@ COPIES = [
     (ORDER.format(7), ORDER.format(7).replace("status", "statuss")),
     *(("lights on", "Lights on!"), ("lights on", "lights, on.")),  # short texts, of which the words are equal
     *(((LOUDER, "up"), (QUIETER, "up")), ((LOUDER, ANSWER), (QUIETER, ANSWER.replace("soon", "very soon")))),
-    ((PARCEL, "up"), (f"{PARCEL}!", "down")),
     (WHERE, WHERE.replace("到底", "")),
     ("พัสดุที่ฉันสั่งซื้อเมื่อสัปดาห์ที่แล้วอยู่ที่ไหน", "พัสดุที่ฉันสั่งซื้อเมื่อสัปดาห์ที่แล้วอยู่ที่ไหนคะ"),
     ("Donaudampfschifffahrtsgesellschaftskapitän gesucht", "Donaudampfschiffahrtsgesellschaftskapitän gesucht"),
@@ -370,7 +369,9 @@ OTHERS = [
     (PARCEL, "I ordered a parcel, where is it?"),
     ("请问我上个星期订购的包裹现在在哪里可以查到呢谢谢", "我想退回昨天收到的那件衣服请问应该怎么办理手续"),
     ("turn on the light", "turn off the light"),
-    *(("lights on", "lights off"), ("lights on", "lights on please"), ("pause radio", "unpause radio")),
+    *(("lights on", "lights off"), ("lights on", "lights on please"), ("like it", "dislike it")),
+    ((PARCEL, "up"), (f"{PARCEL}!", "down")),
+    ((LOUDER, "level 7 of the volume"), (QUIETER, "level 8 of the volume")),
     ("turn on the kitchen light", "turn on the bedroom light"),
     ("make the hallway lamp a bit brighter", "make the bedroom lamp a bit brighter"),
     ("set a timer for two minutes", "set a timer for ten minutes"),
@@ -436,26 +437,20 @@ def test_the_search_finds_what_comparing_all_pairs_finds(training, test):
 
 
 def brute_force_near(one, other):
-    if words(one) == words(other):
-        return True
     numbers = [sorted(word for word in text.split() if word.isdigit()) for text in (one, other)]
-    long = min(len(words(one)), len(words(other))) >= SHORTEST
-    return long and numbers[0] == numbers[1] and resemblance(shingles(words(one)), shingles(words(other))) >= NEAR
+    return numbers[0] == numbers[1] and resemblance(shingles(words(one)), shingles(words(other))) >= NEAR
 
 
 def test_of_many_pairs_at_the_threshold_none_is_missed():
     """With a fixed seed on both sides: 1,000 sentences with a word changed, of which those that are near are found."""
     rng = random.Random(3)
     vocabulary = ["".join(rng.choices("abcdefghij", k=rng.randint(3, 8))) for _ in range(500)]
-    originals = [rng.choices(vocabulary, k=rng.randint(7, 16)) for _ in range(1000)]
-    copies = [[*words[:3], rng.choice(vocabulary), *words[4:]] for words in originals]
+    originals = [rng.choices(vocabulary, k=rng.randint(3, 16)) for _ in range(1000)]
+    copies = [[*words[:2], rng.choice(vocabulary), *words[3:]] for words in originals]
     training, test = ([" ".join(words) for words in rows] for rows in (originals, copies))
     near = {row for row in range(1000) if brute_force_near(training[row], test[row])}
     assert 300 < len(near) < 900
-    found = {row for row, _ in near_copies(wordings(training), wordings(test))[1]}
-    assert near <= found
-    assert all(len(originals[row]) >= LEAST_WORDS for row in found - near)
-    assert len(found) > 0.95 * len(near | {row for row in range(1000) if len(originals[row]) >= LEAST_WORDS})
+    assert {row for row, _ in near_copies(wordings(training), wordings(test))[1]} == near
 
 
 def test_a_word_that_thousands_share_does_not_stop_the_search():

@@ -7,10 +7,20 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from pytest_ftgate.checks.weaker import weakenings
-from pytest_ftgate.config import GateKeys, Layer, Source, as_written, load_gate_file, resolve_gate
+from pytest_ftgate.config import (
+    GateKeys,
+    Layer,
+    Source,
+    as_written,
+    load_gate_file,
+    model_keys,
+    resolve_gate,
+    weakenings,
+)
 from pytest_ftgate.config.keys import comparable
 from pytest_ftgate.config.requirements import CHANGEABLE
+from pytest_ftgate.data import examples_from
+from pytest_ftgate.models import Surroundings, build_model
 
 BASE = "{provider: openai, model: mini, system: Answer with one label., params: {temperature: 0}}"
 BARE = BASE.replace(", params: {temperature: 0}", "")
@@ -51,7 +61,7 @@ def written(text, place="gates"):
 
 
 def found(before, after):
-    return list(weakenings(written(before), written(after)).values())
+    return [f"{key}: {values}" for key, values in weakenings(written(before), written(after)).items()]
 
 
 def levels(name):
@@ -126,8 +136,8 @@ def test_asking_for_less_is_found_and_asking_for_more_is_not(before, after, told
     assert found(after, before) == []
     for place in ("gates", "defaults"):
         old, new = written(before, place), written(after, place)
-        ((key, text),) = weakenings(old, new).items()
-        assert text == told
+        ((key, values),) = weakenings(old, new).items()
+        assert f"{key}: {values}" == told
         assert (new.place_of(key) or old.place_of(key)).startswith("ftgate.yaml:")
 
 
@@ -198,13 +208,16 @@ def test_what_cannot_be_compared_is_found_both_ways(before, after, told):
 PRICES = f"""{{max_drop: 0.02, cheaper_by: 6, baseline: {BASE[:-1]}, price: {{input_per_1m: 4, output_per_1m: 8}}}},
 candidate: {{provider: openai, model: ft, price: {{input_per_1m: 1, output_per_1m: 2}}}}}}"""
 DEARER, CHEAPER = PRICES.replace(": 4", ": 5"), PRICES.replace(": 1,", ": 0.5,")
+FAST = f"{{max_drop: 0.02, faster_by: 2, baseline: {BASE[:-1]}, concurrency: 1}}}}"
+LIMITED = FAST.replace("max_drop: 0.02, faster_by: 2", "thresholds: {latency_p95_s: {max: 1}}")
 KEPT = f"{{max_drop: 0.02, cheaper_by: 6, {GUARD[1:-1]}, {SLICES[1:-1]}}}"
 AMONG = [  # what is found, and the other way round
     # what is judged may change, and a gate may ask for more
     *(("", after, [], []) for after in (
         "", "candidate: recorded:other.jsonl", "training_set: more.jsonl", "hypothesis: It rises.", "name: another",
         "hypothesis: {from: 0.8, to: 0.9}", "goal: style", "metric: [accuracy, f1_macro]",
-        f"baseline: {BASE[:-1]}, concurrency: 1, timeout_s: 9, retries: 0, name: m, api_key_env: KEY}}",
+        f"baseline: {BASE[:-1]}, concurrency: 1, timeout_s: 9, retries: 0, name: m, api_key_env: KEY, "
+        "requests_per_minute: 9, latency_sample: 5}",
         f"baseline: {BASE[:-1]}, price: {{input_per_1m: 1}}}}", f"baselines: {{base: {BASE}}}",
         f"baselines: {{prompted: {BASE}, more: 'recorded:more.jsonl'}}",
         f"baselines: {{base: {BASE}, easy: {{model: {BASE}, margin: 0.01}}}}",
@@ -221,6 +234,10 @@ AMONG = [  # what is found, and the other way round
     (PRICES, CHEAPER.replace("model: ft", "model: other"), [], []),
     (*(one.replace("max_drop: 0.02, cheaper_by: 6", f"{SPEND}}}") for one in (PRICES, DEARER)),
      ["baseline.price: "], ["baseline.price: "]),
+    # how fast a model is asked, only where latency is limited
+    (FAST, FAST.replace("y: 1", "y: 32"), ["baseline.concurrency: 1 -> 32"], ["baseline.concurrency: 32 -> 1"]),
+    (LIMITED, LIMITED.replace("y: 1", "y: 2"), ["baseline.concurrency: 1 -> 2"], ["baseline.concurrency: 2 -> 1"]),
+    (FAST.replace("faster_by", "cheaper_by"), FAST.replace("faster_by", "cheaper_by").replace("y: 1", "y: 32"), [], []),
     # with max_drop guards and slices are promises too; a margin asks for more, and for no lower cost
     (KEPT, KEPT.replace("0.03", "0.1").replace("0.02", "0.01"), ["guards.general.max_drop: 0.03 ->"], ["max_drop: 0."]),
     ("", MATCH, ["max_drop: margin 0.05 -> max_drop 0.02"], ["cheaper_by: 6 -> removed"]),
@@ -248,6 +265,30 @@ def test_what_only_a_marker_can_give():
     """Examples and functions are another set and model, and so is another training set."""
     changes = {"test_set": iter([("a", "b")]), "baseline": len}
     told = ["baseline: openai:mini -> builtins.len", "test_set: test.jsonl -> a Python object"]
-    assert list(weakenings(marked(), marked(**changes)).values()) == told
+    assert [f"{key}: {values}" for key, values in weakenings(marked(), marked(**changes)).items()] == told
     assert weakenings(marked(**changes), marked(**changes)) == {}
     assert list(weakenings(marked(), marked(training_set="other.jsonl"), of_marker=True)) == ["training_set"]
+
+
+VALUES = {  # of each key of a model at an endpoint, another one than the usual
+    "model": "other", "base_url": "https://example.org/v1", "api_key_env": "KEY", "system": "x", "few_shot": 1,
+    "retrieval": 1, "template": "Say {input}", "params": {"seed": 1}, "concurrency": 2, "timeout_s": 1.0, "retries": 1,
+    "requests_per_minute": 1.0, "latency_sample": 1, "revision": "2", "served_as": "x",
+    "price": {"input_per_1m": 1.0}, "strip_reasoning": False, "name": "x",
+}  # fmt: skip
+
+
+def test_a_key_that_does_not_count_is_in_no_key_of_stored_answers():
+    """What may change an answer counts; two further keys say which answers are taken, and how they are read."""
+    assert {*VALUES, "provider", "system_file"} == set(model_keys.OpenAIKeys.model_fields)
+    training = examples_from([{"input": f"question {i}", "expected": "a"} for i in range(3)], origin="x")
+    example = training.examples[0]
+
+    def key(**changes):
+        baseline = yaml.safe_dump({"baseline": {"provider": "openai", "model": "m", **changes}})
+        return build_model(written(baseline).baselines["baseline"], Surroundings(training)).key(example)
+
+    same = {name for name, value in VALUES.items() if key(**{name: value}) == key()}
+    counted = {"price", "served_as", "strip_reasoning"}
+    uncounted = {*model_keys.OPERATION_KEYS, *model_keys.LATENCY_KEYS} & set(VALUES)
+    assert same == counted | uncounted

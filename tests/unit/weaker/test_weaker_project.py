@@ -2,13 +2,12 @@
 
 import re
 from hashlib import md5, sha256
-from pathlib import Path
 
 import pytest
 from gate_project import NATIVE_TOML, label, write_files
 
 from pytest_ftgate.checks import weaker as project
-from pytest_ftgate.errors import HiddenHistoryError, HistoryError
+from pytest_ftgate.errors import HistoryError
 from pytest_ftgate.ini_file import ini_paths, used_ini
 
 INI = "[pytest]\nftgate_required = support\nftgate_forbid_weakening = true\n"
@@ -58,13 +57,17 @@ CASES = {  # then, now (with the usual test set), findings
     "an ini file that comes first": (
         {}, {"pytest.toml": ""}, ("the ini file pytest.ini is no longer used, but pytest.toml", "-> not set", "true ->")
     ),
+    "an ini file that moved": ({}, {"pytest.ini": None, "tox.ini": INI}, ()),
     "an ini file without our keys": ({"pytest.ini": "[pytest]\n"}, {"pytest.ini": None, "tox.ini": "[pytest]\n"}, ()),
-    "an ini file that is gone": ({}, {"pytest.ini": None}, ("pytest.ini is no longer used, but none", "-> not", "->")),
-    "a nearer ini file": (IN_GATES, {"gates/pytest.ini": f"{ABOVE}{INI[9:]}"}, ("pytest.ini is no longer used",)),
-    "a nearer ini file that is gone": (
-        {**IN_GATES, "pytest.ini": "[pytest]\n", "gates/pytest.ini": INI + ABOVE.partition("\n")[2]},
-        {"gates/pytest.ini": None},
-        ("the ini file gates/pytest.ini is no longer used, but pytest.ini", "support -> not set", "true -> not set")),
+    "an ini file that is gone": ({}, {"pytest.ini": None}, ("support -> not set", "true -> not set")),
+    "a nearer ini file for the same gate file": (
+        IN_GATES, {"gates/pytest.ini": f"{ABOVE}{INI[9:]}"}, ("pytest.ini is no longer used",)),
+    "a nearer ini file that requires less": (
+        IN_GATES, {"gates/pytest.ini": ABOVE}, ("no longer used", "support -> not set", "true -> not set")),
+    "an ini file in the gate file's folder that is gone": (
+        {"gates/pytest.ini": INI, "gates/ftgate.yaml": BELOW, "pytest.ini": "[pytest]\n"},
+        {"gates/pytest.ini": None, "pytest.ini": "[pytest]\nftgate_config = gates/ftgate.yaml\n"},
+        ("support -> not set", "true -> not set")),
     "an ini file behind a linked folder": (
         {"conf/test_gate.py": "", "conf/pytest.ini": f"{ABOVE}{INI[9:]}", "pytest.ini": None},
         {"conf/pytest.ini": ABOVE}, ("ini ftgate_required: support -> not set (conf/pytest.ini)", "true -> not set")),
@@ -77,22 +80,22 @@ CASES = {  # then, now (with the usual test set), findings
         {"pytest.ini": f"{INI}ftgate_config = easy.yaml\n", "easy.yaml": EASY},
         ("the gate file conf/ftgate.yaml is no longer used, but easy.yaml", "base.jsonl", "0.05 -> 0.01 (easy.yaml:4)"),
     ),
-    "a nearer gate file": (
-        IN_GATES, {"gates/ftgate.yaml": BELOW.replace("0.05", "0.01")},
-        ("ftgate.yaml is no longer used, but gates/ftgate.yaml", "base.jsonl", "0.05 -> 0.01 (gates/ftgate.yaml:4)")),
-    "nearer ones of another name": (
-        {"gates/ftgate.yaml": BELOW}, {"pytest.ini": f"{INI}ftgate_config = easy.yaml\n", "easy.yaml": GATE},
-        ("ftgate.yaml is no longer used, but easy", "gates/ftgate.yaml is no longer used, but easy", "base.jsonl")),
-    "a gate file below": ({"gates/ftgate.yaml": BELOW}, {}, ()),
-    "a gate file above": ({**IN_GATES, "gates/ftgate.yaml": BELOW}, {}, ()),
-    "one below that never was one": (
-        {"pytest.ini": f"{INI}ftgate_config = ./ftgate.yaml\n", "gates/ftgate.yaml": BELOW}, {}, ()),
-    "one of the folder beside it": (
-        {**IN_GATES, "gates/pytest.ini": INI, "gates/ftgate.yaml": BELOW, "gates2/ftgate.yaml": BELOW,
-         "ftgate.yaml": None}, {"gates2/ftgate.yaml": None}, ()),
-    "a nearer one that is gone, and none above": (
-        {**IN_GATES, "gates/ftgate.yaml": BELOW, "ftgate.yaml": None}, {"gates/ftgate.yaml": None},
-        ("the gate support was removed (gates/ftgate.yaml:3 at main)",)),
+    "a gate file that moved with all it asks for": (
+        {"pytest.ini": f"{INI}ftgate_config = gates/ftgate.yaml\n", "gates/ftgate.yaml": BELOW, "ftgate.yaml": None},
+        {"pytest.ini": f"{INI}ftgate_config = checks/ftgate.yaml\n", "checks/ftgate.yaml": BELOW,
+         "gates/ftgate.yaml": None},
+        ()),
+    "a gate file that moved and asks for less": (
+        {"pytest.ini": f"{INI}ftgate_config = gates/ftgate.yaml\n", "gates/ftgate.yaml": BELOW, "ftgate.yaml": None},
+        {"pytest.ini": f"{INI}ftgate_config = checks/ftgate.yaml\n", "gates/ftgate.yaml": None,
+         "checks/ftgate.yaml": BELOW.replace("0.05", "0.01")},
+        ("support: margin: 0.05 -> 0.01 (checks/ftgate.yaml:4)",)),
+    "a gate file below is not read": ({"gates/ftgate.yaml": BELOW}, {"gates/ftgate.yaml": None}, ()),
+    "a project that moved into a folder": (
+        IN_GATES,
+        {"pytest.ini": None, "ftgate.yaml": None, "gates/pytest.ini": INI,
+         "gates/ftgate.yaml": BELOW.replace("0.05", "0.01")},
+        ("base.jsonl", "support: margin: 0.05 -> 0.01 (gates/ftgate.yaml:4)")),
     "the first gate file": ({"ftgate.yaml": None}, {"ftgate.yaml": GATE}, ("note: support: the gate support is new",)),
     "a removed gate": ({"ftgate.yaml": TWO}, {"ftgate.yaml": GATE}, ("billing: the gate billing was removed (ftgate",)),
     "no gates": ({}, {"ftgate.yaml": "version: 1\n"}, ("the gate support was removed (ftgate.yaml:3 at main)",)),
@@ -100,7 +103,7 @@ CASES = {  # then, now (with the usual test set), findings
     "a new gate": ({"ftgate.yaml": GATE}, {"ftgate.yaml": TWO}, ("note: billing: the gate billing is new: main",)),
     "a renamed gate": (
         {}, {"ftgate.yaml": GATE.replace("support", "easy")},
-        ("support: the gate support was removed", "to compare with; gone are the required gates support")),
+        ("support: the gate support was removed", "the gate easy is new")),
     "a looser gate": ({}, {"ftgate.yaml": EASY}, ("support: margin: 0.05 -> 0.01 (ftgate.yaml:4)",)),
     "a key that is gone": (
         {"ftgate.yaml": GATE.replace("0.05", "0.05, repeats: 3")}, {"ftgate.yaml": GATE}, ("-> 1 (ftgate.yaml:4 at",)),
@@ -114,11 +117,14 @@ CASES = {  # then, now (with the usual test set), findings
     "a policy that git does not have": (
         {"ftgate.yaml": EXTENDED, "rules.yaml": None}, {"rules.yaml": POLICY, "untracked": "rules.yaml"}, ()),
     "a gate file that is not in git": ({}, {"untracked": "ftgate.yaml"}, ("untracked: None: ftgate.yaml is not",)),
+    "prompts with other line endings": (
+        {"ftgate.yaml": TOLD, "p.md": "a\nb\n", "r.md": "a", "held.csv": "a"}, {"p.md": "a\r\nb\r\n"}, ()),
     "what baselines and judges are told": (
         {"ftgate.yaml": TOLD, "p.md": "a", "r.md": "a", "held.csv": "a"}, {"p.md": "b", "r.md": "b", "held.csv": "b"},
         ("support: p.md was changed", "support: r.md was changed", "support: held.csv was changed")),
     # test sets
     "another order and layout": ({"test.jsonl": "".join(reversed(ROWS)).replace(": ", ":") + "\n"}, {}, ()),
+    "other line endings": ({"test.jsonl": SET}, {"test.jsonl": SET.replace("\n", "\r\n")}, ()),
     "removed": ({"test.jsonl": SET + HARD}, {}, ("support: test_set: 6 examples of test.jsonl -> 1 removed (h) (",)),
     "relabelled": ({"test.jsonl": SET.replace('"refund"', '"b"')}, {}, ("2 changed (t0, t3)",)),
     "four relabelled": ({"test.jsonl": SET.replace('ed": "', 'ed": "x')}, {}, ("t0, t1, t2 and 2",)),
@@ -161,6 +167,20 @@ CASES = {  # then, now (with the usual test set), findings
         {"test.jsonl": None, "test.jsonl.dvc": DVC}, {"test.jsonl": HARD, "untracked": "test.jsonl"}, ("has changed",)),
 }  # fmt: skip
 
+PROJECTS_BELOW = {  # beside the usual project, which is still there; then, now, findings
+    "a new project below": (
+        IN_GATES,
+        {"gates/pytest.ini": INI, "gates/ftgate.yaml": BELOW},
+        ("note: support: the gate support is new",),
+    ),
+    "a new project below that requires nothing": (
+        IN_GATES,
+        {"gates/pytest.ini": "[pytest]\n", "gates/ftgate.yaml": BELOW},
+        ("note: support: the gate",),
+    ),
+    "a project below": ({**IN_GATES, "gates/pytest.ini": "[pytest]\n", "gates/ftgate.yaml": BELOW}, {}, ()),
+}
+
 
 class Then:
     """The base branch as a mapping of files."""
@@ -174,23 +194,19 @@ class Then:
     def content(self, path):
         return self.kept.get(path)
 
+    def changed(self, path):
+        return path.read_bytes().replace(b"\r\n", b"\n") != self.kept[path]
+
     def tracks(self, path):
         return path.name != self.untracked and (not path.name.endswith(".dvc") or str(path) in self.files)
 
 
 def compared(root, start):
-    """Compare the gate file of the tests in a folder."""
-    inis = list(ini_paths(start))
-    used = used_ini(inis, lambda path: path.read_bytes() if path.is_file() else None)
-    ini = used.path if used is not None else None
-    home, name = ini.parent if ini is not None else root, "ftgate.yaml"
-
-    def gate_file(folder):
-        if ini is not None and "ftgate_config" in used.ours:
-            return (home / used.ours["ftgate_config"]).resolve()
-        return next((one / name for one in (folder, *folder.parents) if (one / name).exists()), home / name)
-
-    return project.compare(gate_file(start), gate_file, home, inis, ini)
+    """Compare the project of a session that is started in a folder."""
+    used = used_ini(ini_paths(start), lambda path: path.read_bytes() if path.is_file() else None)
+    home = used.path.parent if used is not None else root
+    name = used.ours.get("ftgate_config", "ftgate.yaml") if used is not None else "ftgate.yaml"
+    return project.compare((home / name).resolve(), home, used.path if used is not None else None)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +225,19 @@ def test_what_is_found(tmp_path, monkeypatch, then, now, parts):
     assert len(told) == len(parts), told
     assert [part for part, one in zip(parts, told, strict=True) if part not in one] == [], told
     assert found.forbade is any("forbid" in (text or "") for text in {**USUAL, **then}.values())
-    assert any(one.owed for one in found.findings) is ("gate support was removed" in "".join(told))
+    assert any(one.was_required for one in found.findings) is ("gate support was removed" in "".join(told))
+
+
+@pytest.mark.parametrize(("then", "now", "parts"), PROJECTS_BELOW.values(), ids=PROJECTS_BELOW)
+def test_a_project_in_a_folder_below_another_one_is_a_project_of_its_own(tmp_path, monkeypatch, then, now, parts):
+    monkeypatch.chdir(tmp_path)
+    base = Then(tmp_path, {**USUAL, **then}, None)
+    monkeypatch.setattr(project, "find_base", lambda home, ref, in_ci: base)
+    write_files(tmp_path, {**USUAL, **then, **now})
+    found = compared(tmp_path, tmp_path / "gates")
+    told = [f"{one.name}: {one.gate}: {one.text}" for one in found.findings]
+    assert [part in text for part, text in zip(parts, told, strict=True)] == [True] * len(parts), told
+    assert found.forbade is False
 
 
 def test_ones_own_base_counts_once_the_usual_one_names_it(tmp_path, monkeypatch):
@@ -220,22 +248,23 @@ def test_ones_own_base_counts_once_the_usual_one_names_it(tmp_path, monkeypatch)
     for usual, told in ((USUAL, ["base_ref: not set -> develop", "0.05 -> 0.01"]), ({**USUAL, "pytest.ini": own}, [])):
         bases = {None: Then(tmp_path, usual, None), "develop": Then(tmp_path, today, None)}
         monkeypatch.setattr(project, "find_base", lambda home, ref, in_ci, bases=bases: bases[ref])
-        found = project.compare(tmp_path / "ftgate.yaml", Path, tmp_path, [ini], ini, "develop").findings
+        found = project.compare(tmp_path / "ftgate.yaml", tmp_path, ini, "develop").findings
         assert [part in one.text for part, one in zip(told, found, strict=True)] == [True] * len(told)
+        assert all("git remote set-head origin --auto" in one.cure for one in found if "base_ref" in one.text)
 
 
 def test_what_git_does_not_say(tmp_path, monkeypatch):
-    """A repository that hides the past may have forbidden weakening; of two bases the own one comes second."""
+    """Of two bases the own one comes second."""
     asked = []
 
     def fails(home, ref, *, in_ci):
         asked.append(ref)
-        raise HiddenHistoryError("gates is a repository of its own") if ref else HistoryError("git has no branch")
+        raise HistoryError(f"git has no branch {ref}")
 
     monkeypatch.setattr(project, "find_base", fails)
-    found = project.compare(tmp_path / "ftgate.yaml", Path, tmp_path, [], None, "develop")
+    found = project.compare(tmp_path / "ftgate.yaml", tmp_path, None, "develop")
     (finding,) = found.findings
-    assert finding.text == "could not compare with the base branch: gates is a repository of its own"
-    assert (found.forbade, found.absent, asked) == (True, False, [None, "develop"])
+    assert finding.text == "could not compare with the base branch: git has no branch develop"
+    assert (found.forbade, found.absent, asked) == (False, False, [None, "develop"])
     monkeypatch.setattr(project, "find_base", lambda *_, **__: None)
-    assert project.compare(tmp_path / "ftgate.yaml", Path, tmp_path, [], None).absent
+    assert project.compare(tmp_path / "ftgate.yaml", tmp_path, None).absent

@@ -1,0 +1,136 @@
+"""The rule ``agreement``: the candidate gives the same answer as a baseline, as the metric reads it.
+
+It is for an artefact that must be what was judged: an adapter that was merged, quantised, converted or moved to another
+server. The lower bound of the share of examples with the same answer must reach ``min``.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from pytest_ftgate.checks.context import Context, Found
+from pytest_ftgate.data import canonical_json, strict_json
+from pytest_ftgate.metrics import Metric
+from pytest_ftgate.result import AgreementResult, Check, Flip, Status, opponent
+from pytest_ftgate.runs.measure import Measured, flip, rightness
+from pytest_ftgate.statistics import evidence, share
+from pytest_ftgate.statistics.arrays import Floats
+from pytest_ftgate.statistics.groups import group_codes
+from pytest_ftgate.text import plural, settled_by, show_percent
+
+_FLIPS_KEPT = 10
+
+
+def check_free(gate: Context) -> Iterator[Check]:
+    """Check before any call that the test set can prove the share for a candidate that always agrees."""
+    agreement = gate.config.agreement
+    n = len(gate.test)
+    if agreement is None or group_codes(gate.groups, n) is not None:
+        return
+
+    provable = share.provable_share(n, gate.config.confidence)
+    needed = share.examples_needed(1.0, agreement.min, gate.config.confidence) or n
+    required = gate.requirement("agreement.min")
+    message = f"{plural(n, 'example')} can prove an agreement of at most {show_percent(provable)}"
+    message += f", needs {show_percent(agreement.min)}"
+    if evidence.reaches(provable, agreement.min):
+        yield Check("min_wins", "note", message, provable, **required)
+    else:
+        advice = f"Label {plural(needed - n, 'more test example')} ({needed:,} in all)."
+        yield Check("min_wins", "inconclusive", message, provable, **required, advice=advice, action="add_examples")
+
+
+def check(gate: Context) -> Found:
+    """Find the share of examples with the same answer, and check that its lower bound reaches ``min``."""
+    agreement = gate.config.agreement
+    if agreement is None:
+        return Found({})
+
+    baseline = gate.scored[agreement.with_baseline]
+    candidate = gate.scored["candidate"]
+    same = same_answers(gate.deciding, baseline, candidate)
+    measured = share.measure_share(same, agreement.min, gate.config.confidence, gate.groups)
+
+    different = [int(row) for row in np.flatnonzero(same < 1)]
+    facts = AgreementResult(
+        baseline=agreement.with_baseline,
+        min=agreement.min,
+        share=measured.share,
+        lower_bound=measured.lower_bound,
+        n=measured.n,
+        n_different=len(different),
+        different=_flips(gate, baseline, candidate, different),
+        examples_needed=measured.needed,
+        note=measured.note,
+    )
+    return Found({"agreement": facts}, [_check(gate, facts)])
+
+
+def same_answers(metric: Metric, baseline: Measured, candidate: Measured) -> Floats:
+    """Return for each example the share of repeats with the same answer, shape ``(examples,)``."""
+    shares = []
+    for old_answers, new_answers in zip(baseline.answers, candidate.answers, strict=True):
+        old_readings = _readings(metric, old_answers)
+        new_readings = _readings(metric, new_answers)
+        shares.append([old == new for old, new in zip(old_readings, new_readings, strict=True)])
+    means: Floats = np.array(shares, dtype=float).mean(axis=0)
+    return means
+
+
+def _readings(metric: Metric, answers: Sequence[str | None]) -> list[str | None]:
+    """Return what the metric compares of each answer; of an answer that it cannot read, the text.
+
+    JSON is compared by value, so that its layout and the order of its keys do not count.
+    """
+    readings = []
+    for answer, reading in zip(answers, metric.answers_read(answers), strict=True):
+        if reading is None:
+            reading = answer and answer.strip()
+        container = strict_json.container_of(reading or "")
+        readings.append(reading if container is None else canonical_json(container))
+    return readings
+
+
+def _flips(gate: Context, baseline: Measured, candidate: Measured, different: Sequence[int]) -> tuple[Flip, ...]:
+    """Return some examples with another answer, first those that the baseline has right and the candidate wrong."""
+    name = gate.deciding.name
+    sign = gate.deciding.sign
+    change = sign * (rightness(candidate.scores[name]) - rightness(baseline.scores[name]))
+    shown = gate.may_show
+    if shown is not None:
+        visible = {example.id for example in shown}
+        different = [row for row in different if gate.test.examples[row].id in visible]
+
+    worst_first = sorted(different, key=lambda row: change[row])
+    flips = []
+    for row in worst_first[:_FLIPS_KEPT]:
+        flips.append(flip(row, baseline.run, candidate.run, candidate.scores[name]))
+    return tuple(flips)
+
+
+def _check(gate: Context, facts: AgreementResult) -> Check:
+    message = f"agreement {show_percent(facts.share)} with {opponent(facts.baseline)}"
+    message += f", needs {show_percent(facts.min)}"
+    required = gate.requirement("agreement.min")
+    status = _status(facts)
+    if status == "pass":
+        return Check("agreement", "pass", message, facts.lower_bound, **required)
+    if status == "fail":
+        advice = "Compare prompt, chat template, precision and parameters of both artefacts, beginning with the "
+        advice += "answers that differ."
+        return Check("agreement", "fail", message, facts.share, **required, advice=advice, action="measure_again")
+
+    advice = "More test examples only help if the candidate agrees more often than measured here."
+    if facts.examples_needed is not None:
+        advice = settled_by("share", facts.examples_needed, facts.n, "test example")
+    return Check(
+        "agreement", "inconclusive", message, facts.lower_bound, **required, advice=advice, action="add_examples"
+    )
+
+
+def _status(facts: AgreementResult) -> Status:
+    if not evidence.reaches(facts.share, facts.min):
+        return "fail"
+    if facts.lower_bound is None or not evidence.reaches(facts.lower_bound, facts.min):
+        return "inconclusive"
+    return "pass"

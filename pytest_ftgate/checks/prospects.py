@@ -1,0 +1,165 @@
+"""How likely each verdict of a gate is, if the candidate's real gain were this one."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from pytest_ftgate import errors, result
+from pytest_ftgate.checks import parts
+from pytest_ftgate.checks.context import Context
+from pytest_ftgate.metrics import Metric, Scored
+from pytest_ftgate.runs import measure
+from pytest_ftgate.statistics import arrays, planning
+from pytest_ftgate.statistics.compare import compare_preferences
+from pytest_ftgate.statistics.groups import group_codes
+from pytest_ftgate.statistics.planning import Chances, chances
+
+ASSUMED_VALUE = 0.8
+"""How good a baseline is taken to be whose answers are not known, as a share of the metric's range."""
+
+
+def improved(best: Scored, gain: float, **changes: Any) -> Scored | None:
+    """Return the score of a candidate that gains at least so much; None if that is more than there is to gain.
+
+    ``changes`` are further arguments of :func:`~pytest_ftgate.statistics.planning.hypothetical_scores`.
+    """
+    metric = best.metric
+    if best.statistic is not None:
+        counts = planning.hypothetical_set(best.statistic, gain, **changes)
+        return None if counts is None else replace(best, statistic=counts)
+    if best.per_example is None:
+        return None
+    scores = planning.hypothetical_scores(best.per_example, gain, best=metric.best, worst=metric.worst, **changes)
+    return None if scores is None else replace(best, per_example=scores)
+
+
+def assumed(metric: Metric, expected: list[Any]) -> Scored | None:
+    """Return the score of a baseline that is mostly right; None if the metric has no value before any answer."""
+    try:
+        nothing = metric.score(expected, [[None] * len(expected)])
+    except errors.FtgateError:
+        return None
+    return improved(nothing, ASSUMED_VALUE * (metric.high - metric.low))
+
+
+def chances_of_gain(
+    gate: Context,
+    role: str,
+    gain: float,
+    baseline: Scored | None,
+    *,
+    broken: float,
+    together: bool = False,
+) -> Chances | None:
+    """Return how likely each verdict on the gain over a baseline is, if the real gain were this one.
+
+    The chances are added up where single answers are right or wrong, or pairs won or lost, without groups. Otherwise
+    they are the share of verdicts on test sets that are drawn from this one.
+
+    Args:
+        gain: in the metric's unit.
+        baseline: the score of the baseline; None if it is not known, which only a simulation needs.
+        broken: the share of the examples that the candidate breaks.
+        together: whether the answers of a group change together.
+
+    Returns:
+        None if there is not so much to gain, or nothing to draw from.
+    """
+    metric = gate.deciding
+    n = len(gate.test)
+    codes = group_codes(gate.groups, n)
+    asked: dict[str, Any] = {
+        "margin": gate.config.standard_of(role).gain,
+        "confidence": gate.config.confidence,
+        "evidence": gate.evidence_of(role),
+    }
+    if metric.pairwise:
+        return _chances_of_pairs(n, gain, codes, asked)
+    if metric.kind == "right_wrong" and gate.config.repeats == 1 and codes is None:
+        disagreement = gain + 2 * max(broken, -gain)
+        return chances(n, gain=gain, disagreement=disagreement, **asked) if disagreement <= 1 else None
+    if baseline is None:
+        return None
+    return _simulated(baseline, gain, codes, asked, broken=broken, together=together)
+
+
+def chances_of_guard(guard: parts.Guard, *, broken: float, repeats: int) -> Chances | None:
+    """Return how likely each verdict of a guard is, for a candidate that fixes as much as it breaks.
+
+    None if it cannot be said before any answer is known.
+    """
+    metric = guard.metric
+    n = len(guard.test)
+    codes = group_codes(guard.test.groups, n)
+    asked: dict[str, Any] = {
+        "margin": parts.margin_of(guard.tolerance),
+        "confidence": guard.tolerance.confidence,
+        "evidence": "proven",
+    }
+    if metric.kind == "right_wrong" and repeats == 1 and codes is None:
+        return chances(n, gain=0.0, disagreement=2 * broken, **asked)
+    baseline = assumed(metric, guard.test.expected)
+    return None if baseline is None else _simulated(baseline, 0.0, codes, asked, broken=broken)
+
+
+def all_of(verdicts: Iterable[Chances]) -> Chances:
+    """Return how likely each verdict of a gate is that rests on independent ones: the worst of them."""
+    each = list(verdicts)
+    passed = prod(chance.passed for chance in each)
+    failed = 1 - prod(1 - chance.failed for chance in each)
+    return Chances(passed, failed, max(0.0, 1 - passed - failed))
+
+
+def _chances_of_pairs(n: int, gain: float, codes: arrays.Codes | None, asked: dict[str, Any]) -> Chances | None:
+    """Return the chances of a win rate that is ``gain`` above a half, if no pair is a tie."""
+    if abs(gain) > 0.5:
+        return None
+    if codes is None:
+        doubled = {**asked, "margin": 2 * asked["margin"]}
+        return chances(n, gain=2 * gain, disagreement=1.0, **doubled)
+
+    rng = np.random.default_rng(0)
+
+    verdicts = Counter[result.Status]()
+    for rows, groups in planning.redrawn(n, codes):
+        preferred = (rng.random(len(rows)) < 0.5 + gain).astype(float)
+        verdicts[compare_preferences(preferred, groups=groups, bounds=False, **asked).status] += 1
+    return _shares(verdicts)
+
+
+def _simulated(
+    baseline: Scored,
+    gain: float,
+    codes: arrays.Codes | None,
+    asked: dict[str, Any],
+    *,
+    broken: float,
+    together: bool = False,
+) -> Chances | None:
+    """Return how often each verdict is given on test sets that are drawn from this one, as groups where it has some.
+
+    Where the answers of a group do not change together, other examples of it change each time. None if there is not
+    so much to gain.
+    """
+    candidate = improved(baseline, gain, broken=broken, codes=codes if together else None)
+    if candidate is None:
+        return None
+
+    rng = np.random.default_rng(1)
+    verdicts = Counter[result.Status]()
+    for rows, groups in planning.redrawn(len(measure.rightness(baseline)), codes):
+        if codes is not None and not together:
+            candidate = improved(baseline, gain, broken=broken, rng=rng) or candidate
+        drawn = baseline.drawn(rows), candidate.drawn(rows)
+        compared = measure.compare_scored(*drawn, groups=groups, bounds=False, **asked)
+        verdicts[compared.status] += 1
+    return _shares(verdicts)
+
+
+def _shares(verdicts: Counter[result.Status]) -> Chances:
+    n = verdicts.total()
+    return Chances(verdicts["pass"] / n, verdicts["fail"] / n, verdicts["inconclusive"] / n)

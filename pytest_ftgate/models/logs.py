@@ -1,0 +1,270 @@
+"""Read the logs of evaluation tools as recorded answers: lm-evaluation-harness, inspect_ai and MLflow.
+
+Every log is turned into rows as our own recordings have them: ``{"id": ..., "output": ...}``, with ``repeat``,
+``usage``, ``latency_s``, ``finish_reason`` or ``error`` where the log states them. The answer of a row is what the
+model wrote, before a filter or a scorer of the other tool changed it.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from pytest_ftgate.data import canonical_json, strict_json
+from pytest_ftgate.data.lines import missing, open_lines, suffix_of
+from pytest_ftgate.data.rows import RowReader
+from pytest_ftgate.errors import DataError, Where, located, shown_path
+
+Values = Mapping[str, Any]
+ReadRows = Callable[[Values, Where], Iterator[Values]]
+"""Turn one object of a log into rows of a recording."""
+
+_FINISHES = {"max_tokens": "length", "model_length": "length", "content_filter": "content_filter"}
+"""The finish reason for each stop reason of inspect_ai that is not the usual one."""
+
+
+class LogRow(NamedTuple):
+    """Hold the values of one recorded answer, as a row of our own recordings has them, and its place."""
+
+    where: Where
+    values: Values
+
+
+def rows_of_log(path: Path) -> Iterable[LogRow] | None:
+    """Return the answers in a log of another tool; None if the file is a recording of our own.
+
+    Raises:
+        DataError: the file looks like a log and cannot be read as one.
+    """
+    suffix = suffix_of(path)
+
+    if suffix == ".eval":
+        return _inspect_archive(path)
+    if suffix == ".json":
+        document = _document(path)
+        if {"eval", "samples"} <= document.keys():
+            return _inspect_samples(path, document["samples"] or ())
+        if {"columns", "data"} <= document.keys():
+            return _mlflow_table(path, document)
+
+    first = _first_line(path)
+    for keys, make_reader in _LINES.items():
+        if keys <= first.keys():
+            return _lines(path, make_reader)
+    return None
+
+
+def _first_line(path: Path) -> Values:
+    """Return the object in the first line of a file; an empty one if there is none."""
+    with open_lines(path) as lines:
+        text = next((line for line in lines if not line.isspace()), "")
+
+    with suppress(ValueError):
+        values = strict_json.parse_json(text)
+        if isinstance(values, dict):
+            return values
+    return {}
+
+
+def _document(path: Path) -> Values:
+    """Return the object that a whole file is; an empty one if it is not one JSON object."""
+    with open_lines(path) as lines:
+        text = "".join(lines)
+
+    with suppress(ValueError, RecursionError):
+        document = json.loads(text)
+        if isinstance(document, dict):
+            return document
+    return {}
+
+
+def _lines(path: Path, make_reader: Callable[[], ReadRows]) -> Iterator[LogRow]:
+    """Yield the answers in a log of one JSON object a line."""
+    read_rows = make_reader()
+
+    with open_lines(path) as lines:
+        for text in lines:
+            if text.isspace():
+                continue
+            where = Where(path=lines.path, line=lines.number)
+            try:
+                values = strict_json.parse_object(text, looks="a log has one JSON object a line")
+                for row in read_rows(values, where):
+                    yield LogRow(where, row)
+            except DataError as error:
+                raise located(error, where) from None
+
+
+def _id_in(values: Values, where: Where, other: Any) -> Any:
+    """Return the id that a row of a data set has as an example; ``other`` if it is not one that we can read."""
+    if values.get("id") is not None:
+        return values["id"]
+    with suppress(DataError):
+        example = RowReader({}, labeled=False).example(values, where)
+        if example is not None:
+            return example.id
+    return other
+
+
+# --- lm-evaluation-harness: samples_TASK_TIME.jsonl, by --log_samples ------------------------------------------
+
+
+def _lm_eval() -> ReadRows:
+    """Return a reader of the rows of one file, which has each document once for each filter of its task."""
+    first_filter: list[Any] = []
+
+    def read(values: Values, where: Where) -> Iterator[Values]:
+        if not first_filter:
+            first_filter.append(values.get("filter"))
+        if values.get("filter") != first_filter[0]:
+            return
+
+        document = values.get("doc")
+        document = document if isinstance(document, Mapping) else {}
+        id_ = _id_in(document, where, values["doc_id"])
+        for repeat, output in enumerate(_lm_eval_outputs(values)):
+            yield {"id": id_, "output": output, "repeat": repeat}
+
+    return read
+
+
+def _lm_eval_outputs(values: Values) -> list[str]:
+    """Return the answers to one document: generated texts, or the choice with the highest likelihood."""
+    responses = values["resps"]
+    first = responses[0][0] if responses and responses[0] else None
+
+    if isinstance(first, str):
+        return [text for texts in responses for text in texts]
+    if isinstance(first, list | tuple) and len(first) == 2:
+        likelihoods = [float(response[0][0]) for response in responses]
+        best = likelihoods.index(max(likelihoods))
+        return [_lm_eval_choices(values)[best].strip()]
+
+    cure = "log a task with output_type generate_until or multiple_choice, and --log_samples"
+    raise DataError("holds no text and no likelihoods", where=Where(key="resps"), cure=cure)
+
+
+def _lm_eval_choices(values: Values) -> list[str]:
+    """Return the continuations whose likelihoods were asked for. Earlier versions have lists in place of objects."""
+    arguments = values["arguments"]
+    requests = arguments.values() if isinstance(arguments, Mapping) else arguments
+    choices = []
+    for request in requests:
+        parts = list(request.values()) if isinstance(request, Mapping) else list(request)
+        choices.append(str(parts[1]))
+    return choices
+
+
+# --- inspect_ai: logs as .eval archives, or as .json -----------------------------------------------------------
+
+
+def _inspect_archive(path: Path) -> Iterator[LogRow]:
+    """Yield the answers in an ``.eval`` file, which is a ZIP archive of one JSON document a sample."""
+    shown = shown_path(path)
+    zipfile = _zipfile()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.startswith("samples/")]
+            for name in names:
+                sample = json.loads(archive.read(name))
+                yield _inspect_row(sample, Where(f"{shown}, {name}"))
+    except NotImplementedError:
+        what = "is compressed by Zstandard, which this Python does not read"
+        cure = "pip install backports.zstd, or convert the log: inspect log convert --to json"
+        raise DataError(what, where=Where(shown), cure=cure) from None
+    except (zipfile.BadZipFile, ValueError, RecursionError) as error:
+        what = f"is not a readable log of inspect_ai: {error}"
+        raise DataError(what, where=Where(shown)) from None
+    except FileNotFoundError:
+        raise missing(path) from None
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", where=Where(shown)) from None
+
+
+def _zipfile() -> ModuleType:
+    """Return the module ``zipfile``, with Zstandard where it is installed; Python has it from 3.14 on."""
+    try:
+        return import_module("backports.zstd.zipfile")
+    except ImportError:
+        return import_module("zipfile")
+
+
+def _inspect_samples(path: Path, samples: Iterable[Values]) -> Iterator[LogRow]:
+    for number, sample in enumerate(samples):
+        yield _inspect_row(sample, Where(f"{shown_path(path)}, samples[{number}]"))
+
+
+def _inspect_row(sample: Values, where: Where) -> LogRow:
+    """Return the answer in one sample of a log; its epochs are repeats."""
+    for key in ("id", "epoch", "output"):
+        if key not in sample:
+            raise DataError(f'the sample has no "{key}"', where=where)
+
+    row: dict[str, Any] = {"id": sample["id"], "repeat": sample["epoch"] - 1}
+    if sample.get("error"):
+        row |= {"output": None, "error": sample["error"].get("message")}
+        return LogRow(where, row)
+
+    output = sample["output"]
+    choices = output.get("choices") or [{}]
+    row["output"] = _inspect_text(output, choices[0])
+    row["finish_reason"] = _FINISHES.get(choices[0].get("stop_reason"), "stop")
+    row["latency_s"] = output.get("time")
+    usage = output.get("usage") or {}
+    row["usage"] = {name: usage[name] for name in ("input_tokens", "output_tokens") if name in usage}
+    return LogRow(where, row)
+
+
+def _inspect_text(output: Values, choice: Values) -> str:
+    """Return the text of an answer; where it calls tools, the JSON list of the calls."""
+    calls = choice.get("message", {}).get("tool_calls")
+    if calls:
+        return canonical_json([{"name": call["function"], "arguments": call["arguments"]} for call in calls])
+    completion = output.get("completion")
+    return completion if isinstance(completion, str) else ""
+
+
+# --- MLflow: eval_results_table.json, and rows of result.tables["eval_results"] --------------------------------
+
+
+def _mlflow_table(path: Path, document: Values) -> Iterator[LogRow]:
+    """Yield the answers in a table of ``mlflow.models.evaluate``, whose column ``outputs`` has them."""
+    shown = shown_path(path)
+    columns = document["columns"]
+    if "outputs" not in columns:
+        found = f"found: {', '.join(map(str, columns))}"
+        raise DataError('the table has no column "outputs"', where=Where(shown), evidence=found)
+
+    for number, cells in enumerate(document["data"]):
+        where = Where(f"{shown}, row {number}")
+        values = dict(zip(columns, cells, strict=True))
+        output = values.pop("outputs")
+        yield LogRow(where, {"id": _id_in(values, where, number), "output": output})
+
+
+def _mlflow() -> ReadRows:
+    """Return a reader of the rows that ``mlflow.genai.evaluate`` returns, written by ``to_json(lines=True)``."""
+
+    def read(values: Values, where: Where) -> Iterator[Values]:
+        request = values["request"]
+        request = request if isinstance(request, Mapping) else {"input": request}
+        id_ = values.get("client_request_id")
+        if id_ is None:
+            id_ = _id_in(request, where, values["trace_id"])
+
+        if values.get("state", "OK") != "OK":
+            yield {"id": id_, "output": None, "error": f"the trace is in the state {values['state']}"}
+        else:
+            yield {"id": id_, "output": values["response"]}
+
+    return read
+
+
+_LINES: Mapping[frozenset[str], Callable[[], ReadRows]] = {
+    frozenset(("doc_id", "resps", "arguments")): _lm_eval,
+    frozenset(("trace_id", "request", "response")): _mlflow,
+}
+"""The reader of a log of one JSON object a line, by the keys that tell it."""

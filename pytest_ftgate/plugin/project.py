@@ -1,0 +1,153 @@
+"""The project of a session: its ini keys, its gate file, and the comparison with the base branch."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_ftgate import errors, git, plain
+from pytest_ftgate.checks.weaker import Compared, compare
+from pytest_ftgate.config import GateFile, load_gate_file
+from pytest_ftgate.gate.state import sign_of_ci
+
+_SUFFIXES = {".yaml": ".yml", ".yml": ".yaml"}
+
+
+def option_path(config: pytest.Config, text: str) -> Path:
+    """Return a path of the command line, relative to the folder where pytest was started."""
+    return Path(config.invocation_params.dir, text)
+
+
+def refuse_tracked(state: Path) -> None:
+    """Raise :class:`ConfigError` if git tracks the folder of stored answers.
+
+    Nobody would review answers that arrive in it.
+    """
+    paths: list[str] = []
+    if git.in_repository(state.parent):
+        with suppress(errors.HistoryError):
+            paths = git.git_lines(state.parent, "ls-files", "-z", "--", state.name)
+    if paths:
+        shown = errors.shown_path(state)
+        text = f"git tracks {paths[0]}, in the folder of stored answers"
+        cure = (
+            f"Run git rm -r --cached {shown}, and add it to .gitignore. "
+            "To commit answers, use --ftgate-report=recordings:FOLDER."
+        )
+        raise errors.ConfigError(text, where=errors.Where(shown), cure=cure)
+
+
+class Project:
+    """The project of a session.
+
+    Attributes:
+        home: the folder of the ini file, to which its paths are relative; pytest's rootdir
+            without one.
+        path: the gate file, which may not exist.
+        required: the gates that ini ``ftgate_required`` requires.
+        forbids_weakening: ini ``ftgate_forbid_weakening``.
+        base_ref: ini ``ftgate_base_ref``.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self.home = config.inipath.parent if config.inipath else config.rootpath
+        self.path = Path(os.path.abspath(self.home / config.getini("ftgate_config")))
+        self.required: list[str] = config.getini("ftgate_required")
+        self.forbids_weakening = bool(config.getini("ftgate_forbid_weakening"))
+        self.base_ref: str | None = config.getini("ftgate_base_ref") or None
+
+    def requires(self, name: str, *, in_file: bool) -> bool:
+        """Return whether a gate is required: by its name, or as one of the gate file's."""
+        names = {required.removesuffix(":ready") for required in self.required}
+        return name in names or (in_file and "all" in names)
+
+    @cached_property
+    def _file(self) -> GateFile | errors.ConfigError | None:
+        """Return the gate file, or the error of reading it; None if it does not exist."""
+        if not os.path.exists(self.path):  # false for an invalid path, too
+            return None
+        try:
+            return load_gate_file(self.path)
+        except errors.ConfigError as error:
+            return error
+
+    def load(self) -> GateFile | None:
+        """Return the gate file; None if it does not exist. Raises :class:`ConfigError`."""
+        if isinstance(self._file, errors.ConfigError):
+            raise self._file
+        return self._file
+
+    @property
+    def gate_names(self) -> tuple[str, ...]:
+        """Return the gates of the file; none if it cannot be read, which each of its gates says."""
+        return self._file.gate_names if isinstance(self._file, GateFile) else ()
+
+    def gate_file(self, *, required: bool = False) -> GateFile | None:
+        """Return the gate file, or None if there is none.
+
+        Raises:
+            ConfigError: the file cannot be read; or it is missing, and ``required`` or there with
+                another suffix.
+        """
+        file = self.load()
+        if file is None and (required or self._other_suffix().is_file()):
+            raise self._missing()
+        return file
+
+    def _other_suffix(self) -> Path:
+        """Return the path with the other usual suffix."""
+        return self.path.with_suffix(_SUFFIXES.get(self.path.suffix, self.path.suffix))
+
+    def _missing(self) -> errors.ConfigError:
+        """Return the error of a missing gate file, with one in another place that may be meant."""
+        cure = "Create it, set another path with ini ftgate_config, or give all keys in the marker."
+        for path in self._other_places():
+            if path.is_file():
+                written = Path(os.path.relpath(path, self.home)).as_posix()
+                shown = errors.shown_path(path)
+                cure = f"Found {shown}: move it, or write ftgate_config = {written}"
+                break
+
+        folder = errors.shown_path(self.path.parent)
+        if self.path.parent == self.home:
+            ini = self._config.inipath
+            folder = f"the folder of {ini.name}" if ini is not None else "pytest's rootdir"
+        text = f"gate file not found: searched for {self.path.name} in {folder}"
+        return errors.ConfigError(text, where=errors.Where(errors.shown_path(self.path)), cure=cure)
+
+    def _other_places(self) -> Iterator[Path]:
+        """Yield where the gate file may be instead: beside it, in a folder above, or below."""
+        yield self._other_suffix()
+        for folder in self.path.parent.parents:
+            yield folder / self.path.name
+        for depth in ("*", "*/*"):
+            yield from sorted(self.path.parent.glob(f"{depth}/{self.path.name}"))
+
+    def collects_all(self) -> bool:
+        """Return whether pytest was asked to collect all tests of the gate file's folder."""
+        for argument in self._config.args:
+            start = os.path.abspath(option_path(self._config, argument.partition("::")[0]))
+            if os.path.isdir(start) and self.path.is_relative_to(start):
+                return True
+        return False
+
+    @cached_property
+    def compared(self) -> Compared:
+        """Return the comparison with the merge base; xdist's controller makes it for all workers."""
+        facts = getattr(self._config, "workerinput", {}).get("ftgate_compared")
+        if facts:
+            return plain.from_plain(Compared, facts)
+        in_ci = sign_of_ci() is not None
+        return compare(self.path, self.home, self._config.inipath, self.base_ref, in_ci=in_ci)
+
+    def compared_ahead(self) -> dict[str, Any] | None:
+        """Return the comparison as builtins, for xdist's workers; None if nothing needs it."""
+        if self.required or self.forbids_weakening or self.path.exists():
+            return asdict(self.compared)
+        return None

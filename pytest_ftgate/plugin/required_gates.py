@@ -1,0 +1,301 @@
+"""Compare the gates that ini ``ftgate_required`` requires with those that this session judged."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from pytest_ftgate.errors import FtgateError, shown_path
+from pytest_ftgate.ini_file import line_of
+from pytest_ftgate.plugin import ini_keys
+from pytest_ftgate.plugin.project import Project
+from pytest_ftgate.reports.text import Line, finding
+from pytest_ftgate.result import GateResult
+from pytest_ftgate.text import nearest, shortened
+
+KEY = "ftgate_required"
+DESELECTED = "was deselected (-k, -m, --deselect, --lf or the like)"
+BROKEN = "was not judged, because its set-up failed"
+
+_READY = ":ready"  # after the name of a gate that is met before its model is trained
+_NOT_JUDGED = "was collected but not judged: the run stopped early, or a worker crashed"
+_OTHERWISE = "was not judged as required"
+_MOVE_IT = "write the key into the gate file, or remove it from the test"
+_NO_TEST = "no collected test has this marker"
+_RUN_IT = f"run it, or add {ini_keys.ALLOW_MISSING} to a command without the gates"
+_ADD_GATES = f"add the gates to it, or, for gates in markers, give each marker name=NAME and write {KEY} = NAME"
+
+
+@dataclass
+class Seen:
+    """The tests with an ftgate marker that this session collected.
+
+    Attributes:
+        names: the names of their gates, by the ids of the tests.
+        absent: why a test was not judged, by its id.
+    """
+
+    names: dict[str, str] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Unmet:
+    """A required gate that did not pass.
+
+    Attributes:
+        name: of the gate.
+        reason: why, as the end of a sentence.
+        cure: what to do.
+        verb: what became of the gate.
+        test: the test that failed for that.
+    """
+
+    name: str
+    reason: str
+    cure: str | None = _RUN_IT
+    verb: str = "did not run"
+    test: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What fails a session, or is to be said of it, besides its single gates.
+
+    Attributes:
+        unmet: the required gates that did not pass.
+        weaker: what is weaker than at the merge base, in no gate of today, one a line.
+        forbidden: whether that fails the session.
+        waived_by: the option with which required gates are listed, not enforced.
+        setting: the ini key as written, and where.
+    """
+
+    unmet: Sequence[Unmet] = ()
+    weaker: Sequence[str] = ()
+    forbidden: bool = False
+    waived_by: str | None = None
+    setting: str = ""
+
+    @property
+    def red(self) -> bool:
+        """Return whether the session fails."""
+        if self.unmet and self.waived_by is None:
+            return True
+        return bool(self.weaker) and self.forbidden
+
+    def lines(self) -> Iterator[Line]:
+        """Yield the lines for the terminal that are no errors; a plan has no verdict to require."""
+        if self.waived_by == ini_keys.ALLOW_MISSING:
+            failed = {gate.test for gate in self.unmet if gate.test is not None}
+            for group in self._groups(failed):  # a red gate is red in any case
+                yield Line(f"{_sentence(group)}; not enforced: {self.waived_by}", "yellow")
+        if not self.forbidden:
+            for text in self.weaker:
+                yield Line(text, "red")
+
+    def errors(self, counted: Collection[str] = ()) -> Iterator[tuple[str, str, str]]:
+        """Yield what fails the session: the ini key, the reasons, and the whole text.
+
+        Reasons for which the tests in ``counted`` failed are left out: pytest has shown them.
+        """
+        groups = self._groups(counted)
+        if groups and not self.waived_by:
+            findings = []
+            for number, group in enumerate(groups, 1):
+                is_last = number == len(groups)
+                facts = f"required by {self.setting}" if is_last else ""
+                cure = group[0].cure
+                if not is_last and groups[number][0].cure == cure:
+                    cure = None  # it follows the next one, which has the same
+                findings.append(finding(f"ERROR {_sentence(group)}", facts, cure))
+            reasons = [f"{_names_of(group)}: {group[0].reason}" for group in groups]
+            yield KEY, "; ".join(reasons), _joined(findings)
+
+        if self.weaker and self.forbidden:
+            findings = [finding(f"ERROR {line}") for line in self.weaker]
+            yield "ftgate_forbid_weakening", "; ".join(self.weaker), _joined(findings)
+
+    def _groups(self, counted: Collection[str]) -> list[list[Unmet]]:
+        """Return the gates that are not met for one reason together."""
+        groups: dict[tuple[str, str], list[Unmet]] = {}
+        for gate in self.unmet:
+            if gate.test is None or gate.test not in counted:
+                groups.setdefault((gate.verb, gate.reason), []).append(gate)
+        return list(groups.values())
+
+
+def _names_of(group: Sequence[Unmet]) -> str:
+    return ", ".join(gate.name for gate in group)
+
+
+def _sentence(group: Sequence[Unmet]) -> str:
+    noun = "gate" if len(group) == 1 else "gates"
+    return f"required {noun} {_names_of(group)} {group[0].verb}: {group[0].reason}"
+
+
+def _joined(findings: Iterable[Iterable[list[str]]]) -> str:
+    """Return the lines of findings as one text."""
+    lines = []
+    for parts in findings:
+        for part in parts:
+            lines += part
+    return "\n".join(lines)
+
+
+def review_session(
+    config: pytest.Config,
+    project: Project,
+    results: Sequence[GateResult],
+    seen: Seen,
+) -> Review:
+    """Return the required gates that did not pass, and what is weaker than at the merge base."""
+    unmet = _find_unmet(project, results, seen) if project.required else []
+    weaker: list[str] = []
+    forbidden = project.forbids_weakening
+    if results or project.required or forbidden:
+        forbidden = forbidden or project.compared.forbade
+        removed, weaker = _findings_on_none(project, has_results=bool(results), forbidden=forbidden)
+        names = [gate.name for gate in removed]
+        unmet = [gate for gate in unmet if gate.name not in names] + removed
+
+    waived_by = ini_keys.planning_option(config)
+    if config.getoption(ini_keys.ALLOW_MISSING):
+        waived_by = ini_keys.ALLOW_MISSING
+
+    setting = f"{KEY} of the base branch"
+    if project.required:
+        place = f" ({line_of(config.inipath, KEY)})" if config.inipath is not None else ""
+        setting = f"{KEY} = {shortened(' '.join(project.required))}{place}"
+    return Review(unmet, weaker, forbidden, waived_by, setting)
+
+
+def _findings_on_none(
+    project: Project,
+    *,
+    has_results: bool,
+    forbidden: bool,
+) -> tuple[list[Unmet], list[str]]:
+    """Return the findings that no gate of today shows: required gates that are gone, and others."""
+    compared = project.compared
+    is_silent = has_results or (compared.absent and not forbidden)  # each judged gate shows them
+    removed = []
+    weaker = []
+    for found in compared.findings:
+        if found.gate is None:
+            weaker += [] if is_silent else [found.text]
+        elif found.gate not in project.gate_names:
+            is_required = found.was_required or project.requires(found.gate, in_file=True)
+            if forbidden and is_required:
+                removed.append(Unmet(found.gate, found.text, found.cure))
+            else:
+                weaker.append(found.text)
+    return removed, weaker
+
+
+def _find_unmet(project: Project, results: Sequence[GateResult], seen: Seen) -> list[Unmet]:
+    """Return the required gates that did not pass, each with its first reason."""
+    names = list(dict.fromkeys(name.removesuffix(_READY) for name in project.required))
+    try:
+        file = project.load()
+    except FtgateError as error:
+        return [Unmet(name, error.headline) for name in names]
+
+    unmet: dict[str, Unmet] = {}
+    if "all" in names and not project.gate_names:
+        lack = "does not exist" if file is None else "has no gates"
+        unmet["all"] = Unmet("all", f"{shown_path(project.path)} {lack}", _ADD_GATES)
+
+    tests_of = _tests_by_gate(results, seen)
+    for required in project.required:
+        name = required.removesuffix(_READY)
+        gates = project.gate_names if name == "all" else (name,)
+        for gate in gates:
+            tests = tests_of.get(gate, {})
+            found = _why_unmet(project, gate, tests, seen, ready=required != name)
+            if found is not None:
+                unmet.setdefault(gate, found)
+    return list(unmet.values())
+
+
+def _tests_by_gate(
+    results: Sequence[GateResult],
+    seen: Seen,
+) -> dict[str, dict[str, GateResult | None]]:
+    """Return the tests by the name that they give their gate, with their results.
+
+    The gate of the file that a test names counts before a name in its marker.
+    """
+    judged = {result.nodeid: result for result in results}
+    names = {test: result.name for test, result in judged.items()}
+    names.update(seen.names)
+    for test, result in judged.items():
+        if result.gate is not None:
+            names[test] = result.gate
+
+    tests: dict[str, dict[str, GateResult | None]] = {}
+    for test, name in names.items():
+        tests.setdefault(name, {})[test] = judged.get(test)
+    return tests
+
+
+def _why_unmet(
+    project: Project,
+    name: str,
+    tests: Mapping[str, GateResult | None],
+    seen: Seen,
+    *,
+    ready: bool,
+) -> Unmet | None:
+    """Return why a gate is not met, or None.
+
+    It is met if each of its tests was judged and passed, and no marker or fixture required less
+    than the file. A gate of the file is not met by one that only has its name in a marker.
+    """
+    in_file = name in project.gate_names
+    if not tests:
+        near = None if in_file else nearest(name, (*project.gate_names, *seen.names.values()))
+        if near is None:
+            return Unmet(name, _NO_TEST)
+        cure = f"write {near} in place of {name} in {KEY}"
+        return Unmet(name, f"{_NO_TEST}; did you mean '{near}'?", cure)
+
+    is_judged = any(result is not None and result.gate == name for result in tests.values())
+    for test, result in tests.items():
+        if result is None:
+            continue
+        if not result.passed:
+            reason = f"the verdict of {test} is {result.verdict}"
+            return Unmet(name, reason, None, "did not pass", test)
+        if in_file and result.gate != name:
+            if not is_judged:
+                return Unmet(name, f"{test} is a different gate with that name")
+        elif result.loosened:
+            less = "; ".join(result.loosened)
+            reason = f"{test} requires less than the gate file: {less}"
+            return Unmet(name, reason, _MOVE_IT, _OTHERWISE)
+        elif result.stage == "ready" and not ready:
+            reason = f"{test} has no candidate yet (stage: ready)"
+            cure = f"add the candidate, or write {name}{_READY} in {KEY}"
+            return Unmet(name, reason, cure, _OTHERWISE)
+
+    for test, result in tests.items():
+        if result is None or test in seen.absent:
+            reason = seen.absent.get(test, _NOT_JUDGED)
+            return Unmet(name, f"{test} {reason}", test=test if reason == BROKEN else None)
+    return None
+
+
+def unmarked(
+    project: Project,
+    results: Sequence[GateResult],
+    seen: Seen,
+    known: Collection[str],
+) -> Iterator[str]:
+    """Yield a sentence on the gates of the file without a test, but those that are ``known``.
+
+    Nothing is said unless a gate of the file was judged, and its whole folder was collected.
+    """
+    names = {*seen.names.values(), *known}
+    missing = [name for name in project.gate_names if name not in names]
+    if missing and project.collects_all() and any(result.gate is not None for result in results):
+        yield f"no collected test marks {', '.join(missing)} of {shown_path(project.path)}"

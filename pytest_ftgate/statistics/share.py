@@ -1,0 +1,144 @@
+"""The lower bound of a share, such as of the examples to which two models give the same answer.
+
+Source: C. J. Clopper & E. S. Pearson, The use of confidence or fiducial limits illustrated in the case of the
+binomial, Biometrika 26 (1934) 404-413. The bound holds for every sample size and every share.
+"""
+
+import math
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pytest_ftgate.statistics import evidence
+from pytest_ftgate.statistics.arrays import Floats
+from pytest_ftgate.statistics.compare import compare_graded
+from pytest_ftgate.statistics.groups import group_codes
+
+METHOD = "exact binomial bound (Clopper & Pearson 1934)"
+_POWER = 0.8
+_MOST_EXAMPLES = 10_000_000
+
+
+@dataclass(frozen=True)
+class Share:
+    """Hold a measured share and its one-sided lower bound, both in [0, 1].
+
+    Attributes:
+        needed: the examples with which the bound reaches the required share with 80 % power if the true share is the
+            measured one; None if no number would do.
+        note: what the bound rests on, such as the number of groups; None for single examples.
+    """
+
+    share: float
+    lower_bound: float | None
+    n: int
+    needed: int | None
+    method: str
+    note: str | None = None
+
+
+def measure_share(
+    values: Floats,
+    required: float,
+    confidence: float,
+    groups: Iterable[Hashable] | None = None,
+) -> Share:
+    """Return the mean of values in [0, 1], shape ``(examples,)``, with its lower bound.
+
+    Values that are all 0 or 1 get the exact binomial bound. Shares of repeats, and examples in groups, are compared as
+    graded scores are, with 0: see :func:`~pytest_ftgate.statistics.compare.compare_graded`.
+    """
+    n = len(values)
+    share = math.fsum(values) / n
+    is_counted = bool(np.isin(values, (0.0, 1.0)).all())
+
+    if is_counted and group_codes(groups, n) is None:
+        successes = int(values.sum())
+        bound = exact_lower_bound(successes, n, confidence)
+        needed = examples_needed(share, required, confidence)
+        return Share(share, bound, n, needed, METHOD)
+
+    compared = compare_graded(
+        np.zeros(n),
+        values,
+        low=0.0,
+        high=1.0,
+        groups=groups,
+        margin=required,
+        confidence=confidence,
+        evidence="proven",
+    )
+    return Share(
+        share,
+        compared.lower_bound,
+        n,
+        compared.examples_needed,
+        compared.method or "none",
+        compared.note,
+    )
+
+
+def exact_lower_bound(successes: int, n: int, confidence: float) -> float:
+    """Return the one-sided lower bound of a share of ``successes`` in ``n`` independent examples."""
+    from scipy.special import betaincinv
+
+    if successes == 0:
+        return 0.0
+    alpha = evidence.level(confidence)
+    return float(betaincinv(successes, n - successes + 1, alpha))
+
+
+def provable_share(n: int, confidence: float) -> float:
+    """Return the largest share that ``n`` examples can prove: the bound where every one of them agrees."""
+    return exact_lower_bound(n, n, confidence)
+
+
+def examples_needed(share: float, required: float, confidence: float) -> int | None:
+    """Return how many examples prove a required share with 80 % power; None if the true share is not above it."""
+    if share <= required:
+        return None
+    if required <= 0:
+        return 1
+
+    # With fewer examples not even one that all agree reaches the required share.
+    low = math.ceil(math.log(evidence.level(confidence)) / math.log(required) - 1e-9)
+    high = low
+    while not _is_powerful(high, share, required, confidence):
+        low, high = high, 2 * high
+        if high > _MOST_EXAMPLES:
+            return None
+
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _is_powerful(middle, share, required, confidence):
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _is_powerful(n: int, share: float, required: float, confidence: float) -> bool:
+    """Return whether ``n`` examples prove the required share in 80 % of samples with this true share."""
+    from scipy.special import bdtr
+
+    fewest = _fewest_successes(n, required, confidence)
+    if fewest is None:
+        return False
+    missed = float(bdtr(fewest - 1, n, share))
+    return 1 - missed >= _POWER
+
+
+def _fewest_successes(n: int, required: float, confidence: float) -> int | None:
+    """Return the fewest of ``n`` that prove the required share; None if not even all of them do."""
+    if exact_lower_bound(n, n, confidence) < required:
+        return None
+
+    low, high = 0, n
+    while high - low > 1:
+        middle = (low + high) // 2
+        if exact_lower_bound(middle, n, confidence) >= required:
+            high = middle
+        else:
+            low = middle
+    return high

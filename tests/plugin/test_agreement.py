@@ -1,0 +1,106 @@
+"""``agreement``: the artefact that ships gives the answers of the one that was judged."""
+
+import json
+
+import pytest
+from gate_project import Project, check, ends, label, passed, recorded, stopped, write_jsonl, wrong
+
+N = 200
+COPY = {"with": "baseline", "min": 0.98}
+
+
+@pytest.fixture
+def shipped(project: Project) -> Project:
+    """Return a gate that asks for agreement alone, of 200 examples, with equal answers of both artefacts."""
+    project.test_set(N)
+    answers(project, "base.jsonl", {})
+    answers(project, "ft.jsonl", {})
+    project.keys.update(margin=..., agreement=COPY)
+    return project
+
+
+def answers(project: Project, name: str, other: dict) -> None:
+    """Record answers of which every tenth is wrong, but for ``other`` ones by the number of their example."""
+    usual = {i: wrong(i) if i % 10 == 0 else label(i) for i in range(N)}
+    if name == "ft.jsonl":
+        usual = dict(reversed(usual.items()))  # a file with the same bytes is the same recording
+    write_jsonl(
+        project.path / name,
+        ({"id": f"t{i}", "output": output} for i, output in {**usual, **other}.items()),
+    )
+
+
+def test_an_exact_copy_passes_without_a_margin(shipped: Project) -> None:
+    gate = passed(shipped.judge())
+    facts = gate["agreement"]
+    assert (facts["baseline"], facts["min"], facts["share"], facts["n"]) == ("baseline", 0.98, 1, N)
+    assert (facts["lower_bound"], facts["n_different"]) == (pytest.approx(0.9851, abs=1e-4), 0)
+    assert (gate["gain"], gate["margin"], gate["max_drop"]) == (None, None, None)
+
+
+@pytest.mark.parametrize(("changed", "verdict"), [(0, "pass"), (1, "inconclusive"), (4, "inconclusive"), (5, "fail")])
+def test_the_lower_bound_must_reach_the_share(shipped: Project, changed: int, verdict: str) -> None:
+    answers(shipped, "ft.jsonl", {i: wrong(i) for i in range(1, 1 + changed)})
+    gate = shipped.judge()
+    assert gate["verdict"] == verdict
+    found = check(gate, "agreement")
+    assert (found["status"], found["required"]) == (verdict, 0.98)
+    assert gate["agreement"]["n_different"] == changed
+
+
+def test_a_changed_answer_counts_also_where_it_is_right(shipped: Project) -> None:
+    answers(shipped, "ft.jsonl", {i: label(i) for i in range(0, 100, 10)})  # ten wrong answers become right
+    gate = ends(shipped.judge(), "fail")
+    assert gate["agreement"]["share"] == 0.95
+
+
+def test_those_that_were_right_are_shown_first(shipped: Project) -> None:
+    answers(shipped, "ft.jsonl", {0: "other", 10: label(10), 21: "other", 22: "other"})
+    gate = shipped.judge()
+    rows = [(flip["id"], flip["baseline"], flip["candidate"]) for flip in gate["agreement"]["different"]]
+    assert rows[:2] == [("t21", label(21), "other"), ("t22", label(22), "other")]
+    assert rows[-1][0] == "t10"
+
+
+def test_too_few_examples_are_told_before_any_call(shipped: Project) -> None:
+    shipped.test_set(148)
+    found = stopped(shipped.judge(), "inconclusive")
+    assert (found["name"], found["required"]) == ("min_wins", 0.98)
+    assert "149" in found["advice"]
+
+
+@pytest.mark.parametrize(("metric", "expected", "old", "new"), [
+    ("accuracy", "refund", "Refund.", "refund"),
+    ({"name": "within", "tolerance": 0}, 3, "3", "3.0"),
+    ("exact_match", {"a": 1, "b": 2}, '{"a": 1, "b": 2}', '{"b":2,"a":1}'),
+    ("field_f1", {"a": 1, "b": 2}, '{"a": 1}', '{ "a": 1 }'),
+])  # fmt: skip
+def test_answers_are_the_same_as_the_metric_reads_them(shipped: Project, metric, expected, old, new) -> None:
+    shipped.test_set(N, expected=lambda i: expected if i else "other" if metric == "accuracy" else expected)
+    for name, output in (("base.jsonl", old), ("ft.jsonl", new)):
+        write_jsonl(shipped.path / name, ({"id": f"t{i}", "output": output} for i in range(N)))
+    gate = shipped.judge(metric=metric, checks={"weak_baseline": "ignore"})
+    assert check(gate, "agreement")["status"] == "pass"
+
+
+def test_a_margin_over_the_prompt_and_a_copy_of_the_adapter(shipped: Project) -> None:
+    answers(shipped, "prompt.jsonl", {i: wrong(i) for i in range(0, N, 3)})
+    both = {"prompt": recorded("prompt.jsonl"), "adapter": recorded("base.jsonl")}
+    keys = {"baseline": ..., "baselines": both, "agreement": {"with": "adapter", "min": 0.98}, "margin": 0.05}
+    gate = passed(shipped.judge(**keys))
+    assert gate["baseline"]["name"] == "prompt"
+    assert list(gate["gains"]) == ["prompt"]
+    assert check(gate, "agreement")["observed"] > 0.98
+    answers(shipped, "ft.jsonl", {i: label(i) for i in range(N)})  # better than the adapter, and no copy
+    assert check(ends(shipped.judge(**keys), "fail"), "agreement")["status"] == "fail"
+
+
+@pytest.mark.parametrize(("keys", "words"), [
+    ({"agreement": {"with": "adapter", "min": 0.98}, "margin": 0.05}, "'adapter'"),
+    ({"agreement": {"with": "baseline", "min": 98}}, "0.98"),
+    ({"agreement": {"with": "baseline"}}, "min"),
+    ({"margin": 0.05}, "margin"),
+])  # fmt: skip
+def test_what_cannot_be_asked_is_refused(shipped: Project, keys, words) -> None:
+    found = stopped(shipped.judge(**keys))
+    assert words in json.dumps(found)

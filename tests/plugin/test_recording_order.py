@@ -1,0 +1,101 @@
+"""Answers at the wrong rows: next ones, previous ones, those in the order of sorted ids; and honest answers."""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from gate_project import Project, because, check, ends, label, mentions, statuses
+
+N = 60
+
+
+def at(row: int) -> str:
+    return f"label {row * 7 % 23}"
+
+
+def says(project: Project, name: str, output: str | Callable[[int], str], n: int = N) -> None:
+    project.predictions(name, n, output=output)
+
+
+BY_ID = sorted(range(N), key=lambda row: f"t{row}")
+DROPPED = 25
+
+
+@pytest.mark.parametrize(
+    ("answered", "part"),
+    [
+        (lambda i: at(i + 1), "next row"),
+        (lambda i: at(i - 1) if i % 3 else "other", "previous row"),
+        (lambda i: at(i + (i > DROPPED)), "test.jsonl:27 on"),
+        (lambda i: at(i + (i > DROPPED)) if i % 2 else "other", "next row"),
+        (lambda i: at(BY_ID[i]), "sorted ids"),
+        (lambda i: at(BY_ID.index(i)), "sorted ids"),
+    ],
+)
+@pytest.mark.parametrize("name", ["ft", "base"])
+def test_answers_at_the_wrong_rows_fail(project: Project, answered: Callable[[int], str], part: str, name: str) -> None:
+    project.test_set(N, expected=at)
+    says(project, "ft.jsonl", at)
+    says(project, "base.jsonl", lambda i: at(i) if i < 40 else "other")
+    says(project, f"{name}.jsonl", answered)
+    gate = project.judge()
+    because(gate, "fail", "recording_order", part, "candidate" if name == "ft" else "baseline", "ids")
+    assert "rompt the" not in " ".join(one["text"] for one in gate["advice"])
+    gate = project.judge(checks={"recording_order": "warn"})
+    assert statuses(gate)["recording_order"] == "warning"
+
+
+@pytest.mark.parametrize(("shifted", "fails"), [(6, False), (7, True)])
+def test_a_tenth_of_the_answers_must_be_at_the_wrong_row(project: Project, shifted: int, fails: bool) -> None:
+    project.test_set(N, expected=at)
+    says(project, "base.jsonl", lambda i: at(i + (i >= N - shifted)))
+    assert (statuses(project.judge()).get("recording_order") == "fail") is fails
+
+
+def test_a_gain_over_answers_at_the_wrong_rows_is_none(project: Project) -> None:
+    """Both models know the same, and one answer of the baseline is lost."""
+    project.test_set(200, expected=at)
+    says(project, "ft.jsonl", lambda i: at(i) if i % 10 else "label 0", 200)
+    says(project, "base.jsonl", lambda i: at(i + (i > 60)) if i % 10 else "label 0", 200)
+    gate = ends(project.judge(), "fail")
+    assert gate["gain"] > 0.5
+    mentions(check(gate, "recording_order"), "test.jsonl:62")
+
+
+def drawn(labels: Sequence[str], accuracy: float, seed: int, n: int, order: str) -> tuple[list[str], list[str]]:
+    """Return expected labels in some order, and the answers of an honest model; at accuracy 0 it only guesses."""
+    chance = random.Random(seed)
+    expected = [chance.choice(labels) if order == "drawn" else labels[i % len(labels)] for i in range(n)]
+    if order == "sorted":
+        expected.sort()
+    guesses = [chance.choice(labels) for _ in range(n)]
+    return expected, [
+        one if chance.random() < accuracy else guess for one, guess in zip(expected, guesses, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("order", ["drawn", "cyclic", "sorted"])
+@pytest.mark.parametrize("n_labels", [2, 3, 5, 9, 23, 77])
+def test_honest_answers_are_never_at_the_wrong_row(project: Project, n_labels: int, order: str) -> None:
+    labels = [f"label {i}" for i in range(n_labels)]
+    for seed, accuracy in enumerate((0.0, 0.5, 0.6, 0.7, 0.8, 0.9)):
+        expected, answers = drawn(labels, accuracy, seed, 100, order)
+        project.test_set(100, expected=expected.__getitem__)
+        says(project, "base.jsonl", answers.__getitem__, 100)
+        says(project, "ft.jsonl", expected.__getitem__, 100)
+        assert "recording_order" not in statuses(project.judge()), accuracy
+
+
+def test_three_labels_in_turn_whose_wrong_answers_are_all_those_of_the_next_row_are_honest(project: Project) -> None:
+    for right in (0, 20, 40):
+        project.predictions("base.jsonl", N, wrong_at=range(right, N))
+        assert "recording_order" not in statuses(project.judge(checks={"weak_baseline": "warn"}))
+
+
+@pytest.mark.parametrize("other", [lambda i: at(i) if i % 3 else at(i + 1), lambda i: f"c{i * 7 % 23}", label])
+def test_other_answers_are_wrong_and_not_at_the_wrong_row(project: Project, other: Any) -> None:
+    project.test_set(N, expected=at)
+    says(project, "ft.jsonl", at)
+    says(project, "base.jsonl", other)
+    assert "recording_order" not in statuses(project.judge())

@@ -1,0 +1,125 @@
+"""Logs of other evaluation tools as recorded answers. The files in ``logs/`` were written by these tools."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from pytest_ftgate.data import content_id
+from pytest_ftgate.errors import DataError
+from pytest_ftgate.models import logs
+from pytest_ftgate.models.logs import rows_of_log
+
+LOGS = Path(__file__).parent / "logs"
+
+INSPECT = [
+    {"id": 1, "repeat": 0, "output": "invo", "finish_reason": "length"},
+    {"id": "t0", "repeat": 0, "output": "refund", "finish_reason": "stop"},
+    {"id": 1, "repeat": 1, "output": "invoice", "finish_reason": "stop"},
+    {"id": "t0", "repeat": 1, "output": '[{"arguments":{"x":1},"name":"find"}]', "finish_reason": "stop"},
+]
+
+
+def read(path):
+    rows = rows_of_log(path)
+    assert rows is not None
+    return [dict(row.values) for row in rows]
+
+
+def main_facts(rows):
+    return [{key: row[key] for key in ("id", "repeat", "output", "finish_reason")} for row in rows]
+
+
+@pytest.mark.parametrize(("name", "rows"), [
+    ("lm_eval_generated.jsonl", [{"id": f"t{n}", "output": "lol", "repeat": 0} for n in range(3)]),
+    ("lm_eval_choices.jsonl", [{"id": f"t{n}", "output": label, "repeat": 0}
+                               for n, label in enumerate(("refund", "shipping", "shipping"))]),
+    ("mlflow_table.json", [{"id": f"t{n}", "output": "refund"} for n in range(3)]),
+    ("mlflow_genai.jsonl", [{"id": "t0", "output": "refund"}, {"id": "t1", "output": "refund"},
+                            {"id": "t2", "output": None, "error": "the trace is in the state ERROR"}]),
+])  # fmt: skip
+def test_a_log_is_read_as_recorded_answers(name, rows):
+    assert read(LOGS / name) == rows
+
+
+def test_a_log_of_inspect_has_epochs_usage_and_latencies():
+    rows = read(LOGS / "inspect.json")
+    assert main_facts(rows) == INSPECT
+    assert rows[0]["usage"] == {"input_tokens": 3, "output_tokens": 4}
+    assert rows[0]["latency_s"] > 0
+
+
+def test_an_archive_of_inspect_holds_the_same_as_its_json(tmp_path):
+    samples = json.loads((LOGS / "inspect.json").read_text(encoding="utf-8"))["samples"]
+    with zipfile.ZipFile(tmp_path / "a.eval", "w") as archive:
+        archive.writestr("header.json", "{}")
+        for sample in samples:
+            archive.writestr(f"samples/{sample['id']}_epoch_{sample['epoch']}.json", json.dumps(sample))
+    assert read(tmp_path / "a.eval") == read(LOGS / "inspect.json")
+
+
+def test_a_failed_sample_has_no_answer(tmp_path):
+    sample = {"id": "t0", "epoch": 1, "output": {"choices": []}, "error": {"message": "out of memory"}}
+    (tmp_path / "a.json").write_text(json.dumps({"eval": {}, "samples": [sample]}), encoding="utf-8")
+    assert read(tmp_path / "a.json") == [{"id": "t0", "repeat": 0, "output": None, "error": "out of memory"}]
+
+
+def lm_eval_row(**values):
+    row = {"doc_id": 7, "doc": {"question": "q"}, "arguments": [["q", {}]], "resps": [["a"]], "filter": "none"}
+    return json.dumps({**row, **values}) + "\n"
+
+
+@pytest.mark.parametrize(("text", "rows"), [
+    # several answers to a document are repeats; the first of several filters counts
+    (lm_eval_row(resps=[["a", "b"]], doc={"id": "x"}),
+     [{"id": "x", "output": "a", "repeat": 0}, {"id": "x", "output": "b", "repeat": 1}]),
+    (lm_eval_row(doc={"id": "x"}) + lm_eval_row(doc={"id": "x"}, filter="strict"),
+     [{"id": "x", "output": "a", "repeat": 0}]),
+    # the id of a document without one is that of an example without one, or else its number
+    (lm_eval_row(doc={"question": "customer question 0", "answer": "x"}),
+     [{"id": content_id("customer question 0"), "output": "a", "repeat": 0}]),
+    (lm_eval_row(doc={"foo": 1}), [{"id": 7, "output": "a", "repeat": 0}]),
+    # earlier versions write requests as lists
+    (lm_eval_row(doc={"id": "x"}, arguments=[["q", " a"], ["q", " b"]], resps=[[[-2.0, False]], [[-1.0, False]]]),
+     [{"id": "x", "output": "b", "repeat": 0}]),
+])  # fmt: skip
+def test_rows_of_lm_eval(tmp_path, text, rows):
+    (tmp_path / "samples.jsonl").write_text(text, encoding="utf-8")
+    assert read(tmp_path / "samples.jsonl") == rows
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("a.jsonl", '{"id": "t0", "output": "a"}\n'),
+    ("a.json", '{"id": "t0", "output": "a"}\n{"id": "t1", "output": "a"}\n'),
+    ("a.jsonl", ""), ("a.jsonl", "no JSON"),
+])  # fmt: skip
+def test_a_recording_of_our_own_is_not_a_log(tmp_path, name, text):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    assert rows_of_log(tmp_path / name) is None
+
+
+@pytest.mark.parametrize(("name", "text", "words"), [
+    ("a.eval", "no archive", "not a readable log of inspect_ai"),
+    ("a.json", '{"eval": {}, "samples": [{"id": 1}]}', "samples[0]"),
+    ("a.json", '{"columns": ["id"], "data": []}', '"outputs"'),
+    ("a.jsonl", lm_eval_row(resps=[[3]]), "a.jsonl:1"),
+])  # fmt: skip
+def test_a_log_that_cannot_be_read_is_an_error_with_its_place(tmp_path, name, text, words):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        read(tmp_path / name)
+    assert words in str(caught.value)
+
+
+def test_zstandard_names_what_reads_it(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise NotImplementedError("compression type 93 (zstd)")
+
+    monkeypatch.setattr(logs, "_zipfile", lambda: zipfile)
+    monkeypatch.setattr(zipfile.ZipFile, "read", refuse)
+    with zipfile.ZipFile(tmp_path / "a.eval", "w") as archive:
+        archive.writestr("samples/1.json", "{}")
+    with pytest.raises(DataError) as caught:
+        read(tmp_path / "a.eval")
+    assert "backports.zstd" in str(caught.value)
