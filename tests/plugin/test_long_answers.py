@@ -133,11 +133,7 @@ GATES: dict[str, tuple[Any, list[Any]]] = {
 }
 
 
-LENIENT = pytest.mark.xfail(hasattr(messages, "calls_written"), reason="answers are read leniently", run=False)
-KINDS = [pytest.param(kind, marks=LENIENT) if kind == "calls" else kind for kind in GATES]
-
-
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", GATES)
 def test_a_gate_on_hostile_answers_takes_linear_time(project: Project, kind: str) -> None:
     outputs, metrics = GATES[kind]
     texts = beginnings()
@@ -181,7 +177,6 @@ READERS: dict[str, Callable[[str], object]] = {
     "reasoning after a tag": lambda text: protocol.without_reasoning(Completion(f"<think>{text}"), "auto"),
     "reasoning in the tag": lambda text: protocol.without_reasoning(Completion(f"<think {text}>"), "auto"),
     "reasoning in given tags": lambda text: protocol.without_reasoning(Completion(text), ("<a>", "</a>")),
-    "block": protocol.leading_block,
     "ending": protocol.finish_of,
     "calls": messages.calls_in,
     "calls for people": messages.readable_calls,
@@ -206,7 +201,7 @@ def test_what_reads_an_answer_takes_linear_time(name: str) -> None:
 # --- what is nested deeply ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("depth", [150, pytest.param(900, marks=LENIENT), 100_000])
+@pytest.mark.parametrize("depth", [150, 900, 100_000])
 @pytest.mark.parametrize("metric", ["field_f1", "exact_match", {"name": "accuracy", "json_field": "days"}])
 def test_an_answer_that_is_nested_deeply_is_wrong(project: Project, metric: Any, depth: int) -> None:
     outputs = [{"days": 1}, {"days": 2}]
@@ -223,7 +218,7 @@ def test_an_answer_that_is_nested_deeply_is_wrong(project: Project, metric: Any,
 def test_a_value_that_is_nested_deeply_is_an_error_of_that_answer(project: Project) -> None:
     def answer(text: str) -> Any:
         value: Any = 1
-        for _ in range(100_000):
+        for _ in range(5_000):
             value = [value]
         return value if text.endswith(" 5") else "refund"
 
