@@ -133,11 +133,7 @@ GATES: dict[str, tuple[Any, list[Any]]] = {
 }
 
 
-LENIENT = pytest.mark.xfail(hasattr(messages, "calls_written"), reason="answers are read leniently", run=False)
-KINDS = [pytest.param(kind, marks=LENIENT) if kind == "calls" else kind for kind in GATES]
-
-
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", GATES)
 def test_a_gate_on_hostile_answers_takes_linear_time(project: Project, kind: str) -> None:
     outputs, metrics = GATES[kind]
     texts = beginnings()
@@ -205,7 +201,7 @@ def test_what_reads_an_answer_takes_linear_time(name: str) -> None:
 # --- what is nested deeply ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("depth", [150, pytest.param(900, marks=LENIENT), 100_000])
+@pytest.mark.parametrize("depth", [150, 900, 100_000])
 @pytest.mark.parametrize("metric", ["field_f1", "exact_match", {"name": "accuracy", "json_field": "days"}])
 def test_an_answer_that_is_nested_deeply_is_wrong(project: Project, metric: Any, depth: int) -> None:
     outputs = [{"days": 1}, {"days": 2}]
@@ -222,7 +218,7 @@ def test_an_answer_that_is_nested_deeply_is_wrong(project: Project, metric: Any,
 def test_a_value_that_is_nested_deeply_is_an_error_of_that_answer(project: Project) -> None:
     def answer(text: str) -> Any:
         value: Any = 1
-        for _ in range(100_000):
+        for _ in range(5_000):
             value = [value]
         return value if text.endswith(" 5") else "refund"
 

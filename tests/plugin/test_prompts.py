@@ -57,8 +57,7 @@ def test_braces_that_name_nothing_are_text(http: EndpointProject) -> None:
     ("content", "fields", "found"),
     [
         (None, {"images": ["a.png"]}, "the field images"),
-        ("<Image>\ncustomer question 7", {}, "the placeholder <Image>"),
-        ([{"type": "text", "text": "<|image_1|> customer question 7"}], {}, "the placeholder <|image_1|>"),
+        ("scans/7.png", {}, "the input scans/7.png"),
         ([{"type": "image"}, {"type": "text", "text": "customer question 7"}], {}, "type image without content"),
     ],
 )

@@ -27,7 +27,7 @@ _REASONING = re.compile("reason|think|thought")  # DeepSeek's reasoning_content,
 _NO_REASONING = ("role", "content", "refusal", "tool_calls", "function_call", "name", "id", "type", "object", "index")
 _REASONED = re.compile(r'reasoning_tokens": [1-9]')
 _OF_TEXT = ("text", "output_text")
-_SHOWN_BYTES = 1_000
+_SHOWN_BYTES = 60  # of a body that is nested too deeply
 _SHORTEST_KEY = 8
 """The least length of a key that is a secret. Servers that need none take a placeholder, such as EMPTY."""
 
@@ -107,7 +107,10 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
     finish = finish_in(choice, data, {"finish_reason": data.get("status")})
     if finish == "failed":
         what = "the endpoint ended the answer with an error"
-        raise endpoint.error(what, retryable=True, found={**choice, "status": data.get("status")})
+        ending = {name: value for name, value in choice.items() if name not in ("index", "message")}
+        if data.get("status") is not None:
+            ending["status"] = data["status"]
+        raise endpoint.error(what, retryable=True, found=ending)
     answer = _completion(fields(message), *content, finish, fields(data.get("usage")))
 
     if _holds_key(answer, endpoint):
@@ -311,6 +314,7 @@ def read_refusal(status: int, body: str, endpoint: Endpoint, headers: Mapping[st
     elif 300 <= status < 400:
         what = f"the endpoint redirects to {_host_in(headers, endpoint)}, and redirects are not followed"
         cure = f"at {endpoint.source}: check base_url, and write the URL that answers"
+        message = ""  # a page for people
     elif status in _NOT_BEGUN or status == 408 or status >= 500 or status < 400:
         what, cure = "the endpoint failed", None
         if status == 429:
