@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -21,6 +22,7 @@ class Killing:
 
     def __call__(self, given):
         inputs = given if self.batched else [given]
+        time.sleep(0.25)  # joblib puts calls that take less together
         with open(os.path.join(self.folder, "calls"), "a") as file:
             file.write("".join(f"{text}\n" for text in inputs))
         if "5" in inputs:
