@@ -275,6 +275,8 @@ def preview_block(block: Block, project: Project) -> None:
         asked = EndpointProject(project.pytester, server)
         baseline = asked.model("base", system="Answer with one label.", price=price)
         asked.gate_test(baseline=baseline, candidate=asked.model("ft", price=price))
+        if " groups" in block.text:
+            asked.test_set(60, group=lambda i: f"customer {i % 20}")
         printed = {line for option in ("--ftgate-plan", "--ftgate-preview=3") for line in asked.run(option).outlines}
     assert not set(block.text.splitlines()) - printed
 

@@ -308,6 +308,7 @@ _NEEDED_OPTIONS: dict[str, dict[str, Any]] = {
     **{name: {"pos_label": "yes"} for name in ("f1", "precision", "recall")},
     "format": {"max_chars": 80},
     "within": {"tolerance": 1},
+    "absolute_error": {"low": 0, "high": 10},
 }
 _EXPECTED = {
     "field_f1": ('{"a": 1}', '{"a": 2}'),
@@ -359,7 +360,9 @@ def _metrics(schema: _Schema) -> Iterator[str]:
         for option in options:
             takers.setdefault(option, []).append(name)
         measures = [_MEASURES[name]]
-        if name != "rubric" and (metric.low, metric.high) != (0, 1):
+        if name == "absolute_error":
+            measures.append("from 0 to `high` minus `low`")
+        elif name != "rubric" and (metric.low, metric.high) != (0, 1):
             measures.append(f"from {metric.low:g} to {metric.high:g}")
         if extra or name == "format":
             measures.append(f"extra `{extra}`" if extra else "extra `format` for `json_schema`")
