@@ -332,6 +332,8 @@ def test_troubleshooting_quotes_messages_that_exist() -> None:
         for message in re.findall(r"`([^`]*)`", row):
             parts = [
                 part.strip(" ()")
-                for part in re.split(r"NAME|\.\.\.|OPENAI_API_KEY|candidate: |['\"]|line 2|marker ftgates", message)
+                for part in re.split(
+                    r"NAME|\.\.\.|OPENAI_API_KEY|candidate: |-o ftgate_|['\"]|line 2|marker ftgates", message
+                )
             ]
             assert not [part for part in parts if part not in source], message
