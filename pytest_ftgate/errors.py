@@ -68,6 +68,12 @@ class Where:
         return ": ".join(part for part in (place, self.key) if part)
 
 
+def _first_lines(text: str | None) -> str:
+    """Return the first lines of a text, each safe to print."""
+    lines = (text or "").split("\n", _MOST_LINES)[:_MOST_LINES]
+    return "\n".join(printable(line.strip()) for line in lines)
+
+
 class FtgateError(Exception):
     """Base of all errors of this package. The first line of the text is complete; evidence and cure follow it.
 
@@ -102,9 +108,14 @@ class FtgateError(Exception):
         return str(self).partition("\n")[0]
 
     @property
-    def rest(self) -> str:
-        """Return the lines after the first: the evidence and the cure."""
-        return str(self).partition("\n")[2]
+    def evidence_shown(self) -> str:
+        """Return the first lines of the evidence, safe to print."""
+        return _first_lines(self.evidence)
+
+    @property
+    def cure_shown(self) -> str:
+        """Return the first lines of the cure, safe to print."""
+        return _first_lines(self.cure)
 
     def parts(self, **changed: Any) -> dict[str, Any]:
         """Return the keyword arguments that make a similar error, with these changes; ``what`` is not among them."""
@@ -112,8 +123,8 @@ class FtgateError(Exception):
 
     def __str__(self) -> str:
         head = f"{place}: {self.what}" if (place := str(self.where or "")) else self.what
-        texts = (text.split("\n", _MOST_LINES)[:_MOST_LINES] for text in (self.evidence, self.cure) if text)
-        return "\n".join([printable(head), *(f"  {printable(line.strip())}" for lines in texts for line in lines)])
+        lines = [*self.evidence_shown.splitlines(), *self.cure_shown.splitlines()]
+        return "\n".join([printable(head), *(f"  {line}" for line in lines)])
 
 
 class ConfigError(FtgateError):

@@ -480,8 +480,11 @@ def closed(result: GateResult, checks: Iterable[Check]) -> GateResult:
 
 
 def error_check(error: FtgateError, name: str = "configuration") -> Check:
-    """Return a check with the status ``error`` from an error, its place and its cure."""
-    return Check(name, "error", error.headline or type(error).__name__, advice=one_line(error.rest) or None)
+    """Return a check with the status ``error`` from an error: its place, its evidence, and its cure."""
+    message = error.headline or type(error).__name__
+    if error.evidence:
+        message = one_line(f"{message}\n{error.evidence_shown}")
+    return Check(name, "error", message, advice=one_line(error.cure_shown) or None)
 
 
 def failed_result(result: GateResult, error: FtgateError) -> GateResult:

@@ -324,3 +324,18 @@ def anchors(page: Path) -> set[str]:
     """Return the anchors that GitHub makes of the headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def test_troubleshooting_quotes_messages_that_exist() -> None:
+    """People search for these words."""
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "pytest_ftgate").rglob("*.py"))
+    page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    for row in re.findall(r"^\|(`.*?)\|", page, flags=re.MULTILINE):
+        for message in re.findall(r"`([^`]*)`", row):
+            parts = [
+                part.strip(" ()")
+                for part in re.split(
+                    r"NAME|\.\.\.|OPENAI_API_KEY|candidate: |-o ftgate_|['\"]|line 2|marker ftgates", message
+                )
+            ]
+            assert not [part for part in parts if part not in source], message

@@ -195,7 +195,7 @@ class _Model:
             return message + f"; {answers:,} of {text.plural(answers, 'answer')} are empty or unreadable"
 
         assert self.constant is not None  # else the value is compared with nothing
-        return f"{message}, and {self._shown_constant(self.constant)}"
+        return f"{message}, no better than a constant: {self._shown_constant(self.constant)}"
 
     def _shown(self) -> str:
         """Return the model with its value: ``baseline few_shot: accuracy 41.7 %``."""

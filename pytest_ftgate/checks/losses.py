@@ -76,7 +76,7 @@ def check_free(gate: context.Context) -> Iterator[Check]:
         unsuited = [part for part in left_out if not part.is_small]
         message = "no slice is judged; " if none_judged else ""
         message += f"not judged: {_named(f'{part}: {part.note}' for part in left_out)}"
-        advice = "Add examples of these slices."
+        advice = "Add test examples of these slices."
         if unsuited:
             advice = "Use a metric that has a value on every slice."
         status: Status = "warning" if none_judged or unsuited else "note"

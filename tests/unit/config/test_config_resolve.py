@@ -255,3 +255,17 @@ def test_paths_of_judged_metrics_are_relative_to_the_place():
     first, second = marked(metric=[by_model, {"name": "human_preference", "path": "prefs.csv"}]).metrics
     assert (first.options["rubric_file"], second.options["path"]) == (Path("/gates/kind.md"), Path("/gates/prefs.csv"))
     assert first.options["calibration"].path == Path("/gates/labels.csv")
+
+
+def test_a_wrong_item_of_a_list_is_one_problem():
+    """Pydantic also says that a list whose items are all wrong is too short."""
+    error = refusal(layer({**SELF_CONTAINED, "slices": [5]}))
+    assert [problem.where.key for problem in error.problems] == ["slices.fields[0]"]
+    assert refusal(layer({**SELF_CONTAINED, "slices": []})).where.key == "slices.fields"
+
+
+@pytest.mark.parametrize("key", ["few_shot", "retrieval"])
+def test_a_count_of_zero_is_as_if_it_were_not_written(key):
+    model = {"provider": "openai", "model": "m"}
+    assert key not in marked(candidate={**model, key: 0}).candidate.options
+    assert marked(candidate={**model, key: 1}).candidate.options[key] == 1

@@ -53,7 +53,8 @@ class TestNormalizedInput:
         assert normalized_input(variant) == "turn on"
 
     @pytest.mark.parametrize(
-        ("one", "other"), [("Straße", "STRASSE"), ("e\u0301", "É"), ("ﬁne", "FINE"), ("ΌΣΟΣ", "όσος")]
+        ("one", "other"),
+        [("Straße", "STRASSE"), ("e\u0301", "É"), ("ﬁne", "FINE"), ("ΌΣΟΣ", "όσος"), ("ß\u0301", "sś")],
     )
     def test_folding_is_unicodes(self, one, other):
         assert normalized_input(one) == normalized_input(other)

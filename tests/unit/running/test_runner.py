@@ -14,6 +14,7 @@ from dataclasses import replace
 import pytest
 from fakes import THREE, Fake, errors, questions, run, texts
 
+from pytest_ftgate import clock
 from pytest_ftgate.errors import Interrupted, ModelError
 from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.runs import asking, calls
@@ -50,6 +51,13 @@ def test_every_example_is_asked_as_often_as_it_is_repeated_and_told_in_full(stor
     assert sorted(model.calls) == sorted(texts(found))
     assert run_models([], stores=stores) == ()
     assert run(Fake(), stores, questions()).predictions == ((),)
+
+
+def test_answers_are_not_older_than_their_session_where_the_clock_is_set_back(stores, monkeypatch):
+    """Otherwise --ftgate-cache=refresh would take its own answers for those of an earlier run."""
+    monkeypatch.setattr(clock, "wall", lambda: stores.started - 3600)
+    found = run(Fake(), stores)
+    assert {prediction.created_at for prediction in found.predictions[0]} == {stores.started}
 
 
 def test_results_keep_the_order_of_the_test_set_whatever_that_of_the_answers(stores):
