@@ -355,9 +355,12 @@ def library(_folder: Path | None) -> Iterator[list[Row]]:
     pairs = []
     for path in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")):
         source = path.read_text(encoding="utf-8")
+        lines = source.splitlines()
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.FunctionDef) and (text := ast.get_docstring(node)):
-                pairs.append((text.split("\n\n")[0], ast.get_source_segment(source, node.body[-1]) or "pass"))
+                last = node.body[-1]
+                code = "\n".join(lines[last.lineno - 1 : last.end_lineno]).strip()
+                pairs.append((text.split("\n\n")[0], code))
     random.Random(1).shuffle(pairs)
     yield pairs[600:]
     yield pairs[:600]
