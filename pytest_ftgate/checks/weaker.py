@@ -207,36 +207,36 @@ def _gate_file_of(ini: IniFile) -> Path:
 
 def _compare_ini(past: _Past, ini: Path | None, gates: Sequence[str]) -> Iterator[Finding]:
     """Yield the ini keys that require less than they did; ``gates`` are those of "all" now."""
-    then = past.keys
-    now = read_ini(ini).ours if ini is not None and ini.is_file() else {}
-    if past.ini is not None and then and past.ini.path != ini and past.ini.path.is_file():
+    keys_then = past.keys
+    keys_now = read_ini(ini).ours if ini is not None and ini.is_file() else {}
+    if past.ini is not None and keys_then and past.ini.path != ini and past.ini.path.is_file():
         instead = shown_path(ini) if ini is not None else "none"
         text = f"the ini file {shown_path(past.ini.path)} is no longer used, but {instead}"
         yield Finding.weaker(past.base.name, text)
 
-    for key in _weaker_keys(then, now, gates):
-        old = " ".join(_names(then.get(key))) or "not set"
-        new = " ".join(_names(now.get(key))) or "not set"
+    for key in _weaker_keys(keys_then, keys_now, gates):
+        old = " ".join(_names(keys_then.get(key))) or "not set"
+        new = " ".join(_names(keys_now.get(key))) or "not set"
         place = str(line_of(ini, key)) if ini is not None else ""
         cure = _NAME_BASE if key == _BASE_REF else _APPROVED
         yield Finding.weaker(past.base.name, f"ini {key}: {old} -> {new}", place, cure=cure)
 
 
 def _weaker_keys(
-    then: Mapping[str, Any],
-    now: Mapping[str, Any],
+    keys_then: Mapping[str, Any],
+    keys_now: Mapping[str, Any],
     gates: Sequence[str],
 ) -> Iterator[str]:
     """Yield the keys that require less; all others protect nothing."""
-    names = set(_names(now.get(_REQUIRED)))
+    names = set(_names(keys_now.get(_REQUIRED)))
     if "all" in names:
         names.update(gates)
     names.update([f"{name}:ready" for name in names])  # which requires less
-    if not names.issuperset(_names(then.get(_REQUIRED))):
+    if not names.issuperset(_names(keys_then.get(_REQUIRED))):
         yield _REQUIRED
-    if _forbids(then) and not _forbids(now):
+    if _forbids(keys_then) and not _forbids(keys_now):
         yield _FORBID
-    if str(then.get(_BASE_REF)) != str(now.get(_BASE_REF)):
+    if str(keys_then.get(_BASE_REF)) != str(keys_now.get(_BASE_REF)):
         yield _BASE_REF
 
 
@@ -293,26 +293,26 @@ def _policy_then(base: Base, path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _compare_gate(base: Base, name: str, then: GateKeys, now: GateKeys) -> Iterator[Finding]:
+def _compare_gate(base: Base, name: str, gate_then: GateKeys, gate_now: GateKeys) -> Iterator[Finding]:
     """Yield where a gate asks for less, and what became of its test sets and prompts."""
-    for key, values in weakenings(then, now).items():
-        place = now.place_of(key)
-        if not place and then.place_of(key):
-            place = f"{then.place_of(key)} at {base.name}"
+    for key, values in weakenings(gate_then, gate_now).items():
+        place = gate_now.place_of(key)
+        if not place and gate_then.place_of(key):
+            place = f"{gate_then.place_of(key)} at {base.name}"
         yield Finding.weaker(base.name, f"{key}: {values}", place, name)
 
-    sets_then = _test_sets(then)
-    sliced = then.slices.fields if then.slices else ()
-    for key, data in _test_sets(now).items():
+    sets_then = _test_sets(gate_then)
+    sliced = gate_then.slices.fields if gate_then.slices else ()
+    for key, data in _test_sets(gate_now).items():
         if not data.path.is_file():
             continue  # which is reported where it is read
         if key in sets_then and sets_then[key].path == data.path:
             for is_weaker, text in _compare_examples(base, data, sliced):
-                weaker = Finding.weaker(base.name, f"{key}: {text}", now.place_of(key), name)
+                weaker = Finding.weaker(base.name, f"{key}: {text}", gate_now.place_of(key), name)
                 yield weaker if is_weaker else Finding(name, text, name="note")
         yield from _untracked(base, data.path, name)
 
-    for path in _prompt_files(now):
+    for path in _prompt_files(gate_now):
         if path.is_file() and base.content(path) is not None and base.changed(path):
             yield Finding.weaker(base.name, f"{shown_path(path)} was changed", gate=name)
 
@@ -363,8 +363,8 @@ def _compare_examples(
     content = base.content(path)
     pointer = _POINTER.match((base.content(_dvc_file(path)) if content is None else content) or b"")
     if pointer is not None:
-        now = path.read_bytes()
-        hashes = (sha256(now).hexdigest(), md5(now, usedforsecurity=False).hexdigest())
+        data_now = path.read_bytes()
+        hashes = (sha256(data_now).hexdigest(), md5(data_now, usedforsecurity=False).hexdigest())
         if pointer[1].decode() not in hashes:
             text = f"{shown} has changed, and its examples at {base.name} are not in git"
             raise HistoryError(text)

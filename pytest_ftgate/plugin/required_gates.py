@@ -180,15 +180,15 @@ def _findings_on_none(
     is_silent = has_results or (compared.absent and not forbidden)  # each judged gate shows them
     removed = []
     weaker = []
-    for found in compared.findings:
-        if found.gate is None:
-            weaker += [] if is_silent else [found.text]
-        elif found.gate not in project.gate_names:
-            is_required = found.was_required or project.requires(found.gate, in_file=True)
+    for remark in compared.findings:
+        if remark.gate is None:
+            weaker += [] if is_silent else [remark.text]
+        elif remark.gate not in project.gate_names:
+            is_required = remark.was_required or project.requires(remark.gate, in_file=True)
             if forbidden and is_required:
-                removed.append(Unmet(found.gate, found.text, found.cure))
+                removed.append(Unmet(remark.gate, remark.text, remark.cure))
             else:
-                weaker.append(found.text)
+                weaker.append(remark.text)
     return removed, weaker
 
 
@@ -211,9 +211,9 @@ def _find_unmet(project: Project, results: Sequence[GateResult], seen: Seen) -> 
         gates = project.gate_names if name == "all" else (name,)
         for gate in gates:
             tests = tests_of.get(gate, {})
-            found = _why_unmet(project, gate, tests, seen, ready=required != name)
-            if found is not None:
-                unmet.setdefault(gate, found)
+            gate_unmet = _why_unmet(project, gate, tests, seen, ready=required != name)
+            if gate_unmet is not None:
+                unmet.setdefault(gate, gate_unmet)
     return list(unmet.values())
 
 
