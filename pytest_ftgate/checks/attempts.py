@@ -2,9 +2,9 @@
 
 The attempts on a test set are the distinct sets of answers, of the candidate and of the baselines.
 Attempt k is judged at the gate's level times 2^-k, so that all of them together pass a useless
-candidate no more often than one alone (a union bound). Each has a line in the ledger. A tenth of the examples, chosen by hash, may
-be shown. It never counts, because what is shown can be corrected without any gain elsewhere.
-``benchmarks/attempts.py`` measures what this prevents.
+candidate no more often than one alone (a union bound). Each has a line in the ledger. A tenth of
+the examples, chosen by hash, may be shown. It never counts, because what is shown can be corrected
+without any gain elsewhere. ``benchmarks/attempts.py`` measures what this prevents.
 
 Without ``max_attempts``, other answers than at the last verdict are a warning.
 """
