@@ -1,9 +1,10 @@
-"""Several attempts on one test set: each is judged at half the level of the one before, and has a line in the ledger.
+"""Several attempts on one test set: each is judged at half the level of the one before.
 
-The attempts on a test set are the distinct sets of answers, of the candidate and of the baselines. Attempt k is judged
-at the gate's level times 2^-k, so that all of them together pass a useless candidate no more often than one alone (a
-union bound). A tenth of the examples, chosen by hash, may be shown. It never counts, because what is shown can be
-corrected without any gain elsewhere. ``benchmarks/attempts.py`` measures what this prevents.
+The attempts on a test set are the distinct sets of answers, of the candidate and of the baselines.
+Attempt k is judged at the gate's level times 2^-k, so that all of them together pass a useless
+candidate no more often than one alone (a union bound). Each has a line in the ledger. A tenth of
+the examples, chosen by hash, may be shown. It never counts, because what is shown can be corrected
+without any gain elsewhere. ``benchmarks/attempts.py`` measures what this prevents.
 
 Without ``max_attempts``, other answers than at the last verdict are a warning.
 """
@@ -49,7 +50,7 @@ def hash_of(text: str) -> str:
 
 
 def may_be_shown(example: Example) -> bool:
-    """Return whether an example is in the tenth that may be shown. Examples of one group stay together."""
+    """Return whether an example is in the tenth that may be shown, as all of its group are."""
     text = f"group {example.group}"
     if example.group is None:
         text = normalized_input(example.input)
@@ -87,7 +88,7 @@ def fingerprint(examples: Iterable[Example]) -> tuple[str, ...]:
 
 
 def same_test_set(now: tuple[str, ...], then: tuple[str, ...]) -> bool:
-    """Return whether at least half of the examples were there before, as far as both kept their hashes."""
+    """Return whether half of the examples were there before, as far as both kept their hashes."""
     comparable = {example for example in now if len(then) < _MOST or example <= then[-1]}
     return bool(comparable) and 2 * len(comparable.intersection(then)) >= len(comparable)
 
@@ -101,7 +102,8 @@ class Entry:
 
     Attributes:
         candidate: its spelling, and a hash of the key of its first answer.
-        answers: a hash of all answers of the candidate, then of those of each baseline, which are sorted.
+        answers: a hash of all answers of the candidate, then of those of each baseline, which are
+            sorted.
         test_set: the fingerprint of the test set.
         gain: the measured gain, in the metric's unit.
         level: the probability of a false pass that the attempt was allowed, such as 0.0125.
@@ -126,8 +128,10 @@ class Attempt:
 
     Attributes:
         asked: the keys of the gate, before the level of the attempt.
-        candidate, answers, test_set: as in the ledger; ``answers`` is empty until all answers are known.
-        before: the attempts on this test set in the ledger, in their order; none without ``max_attempts``.
+        candidate, answers, test_set: as in the ledger; ``answers`` is empty until all answers are
+            known.
+        before: the attempts on this test set in the ledger, in their order; none without
+            ``max_attempts``.
     """
 
     asked: GateKeys
@@ -137,7 +141,7 @@ class Attempt:
     before: tuple[Entry, ...] = ()
 
     def answered(self, runs: Mapping[str, Run]) -> "Attempt":
-        """Return the attempt with its answers, by the runs over the test set, among those of the ledger as it is now.
+        """Return the attempt with the answers of its runs, among those of the ledger as it is now.
 
         Raises:
             DataError: the ledger is damaged.
@@ -149,7 +153,7 @@ class Attempt:
 
     @property
     def number(self) -> int:
-        """Return which attempt this is, from 1. Until its answers are known, they are taken for the last known ones."""
+        """Return which attempt this is, from 1; before its answers, the last of its candidate."""
         numbers = [number for number, entry in enumerate(self.before, 1) if self._is_like(entry)]
         return numbers[-1] if numbers else len(self.before) + 1
 
@@ -165,7 +169,10 @@ class Attempt:
 
     @property
     def facts(self) -> AttemptResult | None:
-        """Return the facts for the result; None without ``max_attempts``. Attempt k has the gate's level times 2^-k."""
+        """Return the facts for the result; None without ``max_attempts``.
+
+        Attempt k has the gate's level times 2^-k.
+        """
         if self.asked.max_attempts is None:
             return None
 
@@ -235,7 +242,7 @@ class Attempt:
         yield Check("attempts", "warning", message, source=source, advice=cure)
 
     def _last_verdict(self, notes: Store) -> Entry | None:
-        """Return the last verdict of this gate on this machine; None where there is none that can be read."""
+        """Return the last verdict of this gate on this machine, if there is one to be read."""
         with suppress(StoreError, ValueError):
             text = notes.note(self._note)
             if text is not None:
@@ -296,7 +303,7 @@ class Attempt:
 
 
 def find_attempt(config: GateKeys, model: Model, test: DataSet) -> Attempt:
-    """Return which attempt on the test set a candidate is, as far as that is known before its answers.
+    """Return which attempt a candidate is, as far as that is known before its answers.
 
     It is known by the key of its first answer, a callable by its spelling.
 
@@ -325,7 +332,7 @@ def _hash_of_answers(run: Run) -> str:
 
 
 def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
-    """Check that the ledger begins with its lines at the merge base with ``ref``; nothing without git."""
+    """Check that the ledger begins with its lines at the merge base with ``ref``, if there is git."""
     if config.max_attempts is None:
         return
 
@@ -345,13 +352,13 @@ def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
 
 
 def _ledger_path(config: GateKeys) -> Path:
-    """Return the path of the ledger: beside the gate file; for a gate without one, beside its marker."""
+    """Return the path of the ledger: beside the gate file, or else beside the marker."""
     of_file = (source for source in config.sources.values() if source.kind in ("file", "defaults"))
     return next(of_file, config.sources["max_attempts"]).absolute("ftgate-attempts.jsonl")
 
 
 def _attempts_on(test_set: tuple[str, ...], config: GateKeys) -> tuple[Entry, ...]:
-    """Return the first line of each set of answers that the ledger has to a test set; none without ``max_attempts``."""
+    """Return the first line of each set of answers to a test set; none without ``max_attempts``."""
     if config.max_attempts is None:
         return ()
 
@@ -364,7 +371,7 @@ def _attempts_on(test_set: tuple[str, ...], config: GateKeys) -> tuple[Entry, ..
 
 
 def _read_ledger(path: Path) -> list[Entry]:
-    """Return the lines of the ledger. Raise :class:`DataError` if it cannot be read, or a line is damaged."""
+    """Return the lines of the ledger. Raise :class:`DataError` if one cannot be read."""
     entries: list[Entry] = []
     try:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
@@ -395,7 +402,7 @@ def _unwritable(path: Path, error: OSError) -> DataError:
 
 @contextmanager
 def locked(config: GateKeys) -> Iterator[None]:
-    """Let other processes wait that judge attempts of the same ledger, so that no two of them take one place.
+    """Let other processes wait that judge attempts of the same ledger: each has its own place.
 
     Raises:
         DataError: the ledger cannot be opened.

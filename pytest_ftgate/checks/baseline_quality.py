@@ -1,7 +1,8 @@
-"""A fair chance for the baseline, before any call: it is another model, is given as much, and is not held back.
+"""A fair chance for the baseline: it is another model, and is given as much as the candidate.
 
-It is unfair where the candidate has few-shot or retrieval examples, template fields, tools or request parameters that
-the best baseline has not (or less of), a system message more than twice as long, or a higher limit of tokens.
+It is unfair where the candidate has few-shot or retrieval examples, template fields, tools or
+request parameters that the best baseline has not (or less of), a system message more than twice as
+long, or a higher limit of tokens.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ _ACCEPT = "or accept it: checks: {baseline_prompt: warn}"
 
 
 def check(gate: context.Context) -> Iterator[Check]:
-    """Check before any call that the candidate is another model, and is given no more than every baseline."""
+    """Check that the candidate is another model than each baseline, and is given no more."""
     compared = _compared(gate)
     for role, spec in gate.config.decisive.items():
         prompt = _prompt_of(gate.models[role])
@@ -53,7 +54,7 @@ def check_best(gate: context.Context) -> Iterator[Check]:
 
 
 def _compared(gate: context.Context) -> Mapping[str, ModelSpec]:
-    """Return the baselines that must have a fair chance; a champion with max_drop of its own need not be beaten."""
+    """Return the baselines that must be beaten: those without a max_drop of their own."""
     standards = gate.config.standards
     return {
         role: spec
@@ -71,7 +72,7 @@ def _unfair(gate: context.Context, role: str, advantages: Sequence[str]) -> Chec
 
 
 def _same_model(gate: context.Context, compared: Mapping[str, ModelSpec]) -> Iterator[Check]:
-    """Refuse a baseline that is the candidate, with the same prompt or another one; warn of two that may be swapped.
+    """Refuse a baseline that is the candidate, and warn of two models that may be swapped.
 
     The same models with the same prompt give the first example the same prediction key.
     """
@@ -94,7 +95,7 @@ def _same_model(gate: context.Context, compared: Mapping[str, ModelSpec]) -> Ite
 
 
 def _is_swapped(baseline: ModelSpec, candidate: ModelSpec) -> bool:
-    """Return whether by OpenAI's names the baseline is a fine-tuned model and the candidate is none."""
+    """Return whether the baseline is a fine-tuned model and the candidate none, by OpenAI's names."""
     name = str(candidate.options.get("model", ""))
     is_tuned = str(baseline.options.get("model", "")).startswith("ft:")
     return is_tuned and name != "" and not name.startswith("ft:")
@@ -109,7 +110,7 @@ def _prompt_of(model: Model) -> Prompt | None:
 
 
 def _system_of(gate: context.Context, role: str) -> str:
-    """Return the instructions that a model is sent with the first test example: its own, or those of the row."""
+    """Return the instructions that a model is sent with the first test example."""
     messages = gate.models[role].sent(gate.test.examples[0])["messages"]
     instructions = [turn for turn in messages if turn["role"] in INSTRUCTIONS]
     return "\n".join(text for turn in instructions for text in texts_in(turn.get("content")))
@@ -146,7 +147,7 @@ def _advantages(gate: context.Context, role: str) -> Iterator[str]:
 
 
 def _more_examples(options: Mapping[str, Any], other_options: Mapping[str, Any]) -> Iterator[str]:
-    """Yield in words which examples are more than the baseline's: all of them, or those chosen for each input."""
+    """Yield in words which examples are more: all of them, or those chosen for each input."""
     chosen, other_chosen = options.get("retrieval") or 0, other_options.get("retrieval") or 0
     total = chosen + (options.get("few_shot") or 0)
     other_total = other_chosen + (other_options.get("few_shot") or 0)
@@ -157,7 +158,7 @@ def _more_examples(options: Mapping[str, Any], other_options: Mapping[str, Any])
 
 
 def _other_params(params: Mapping[str, Any], other_params: Mapping[str, Any]) -> Iterator[str]:
-    """Yield in words each parameter with a value that the baseline is not sent; adapters make the candidate."""
+    """Yield in words each value that the baseline is not sent. An adapter makes the candidate."""
     for name, value in params.items():
         other_value = other_params.get(name)
         if not (name in _LIMITS or judging.ADAPTER.search(name) or value in (None, other_value)):

@@ -1,8 +1,9 @@
 """The rule that the candidate's prompt holds neither test inputs nor expected outputs.
 
-It is a leak where the prompt holds a test input of at least five words, or half of the shorter ones; where a field of
-its template is, or holds as words, the expected output and no other one of nine in ten examples, each output weighing
-the same; or where each value of the field always stands for one output, and there are no more values than outputs.
+It is a leak where the prompt holds a test input of at least five words, or half of the shorter
+ones; where a field of its template is, or holds as words, the expected output and no other one of
+nine in ten examples, each output weighing the same; or where each value of the field always stands
+for one output, and there are no more values than outputs.
 """
 
 import re
@@ -25,7 +26,7 @@ _BETWEEN_WORDS = re.compile(r"[\W_]+")
 
 
 def check(gate: Context) -> Iterator[Check]:
-    """Check that the candidate's own prompt does not hold the test set. Few-shot turns are training rows."""
+    """Check that the candidate's prompt, without its training rows, does not hold the test set."""
     model = gate.models["candidate"]
     source = str(gate.config.candidate.source)
     prompt = model.prompt
@@ -69,7 +70,7 @@ def _texts_of(prompt: Prompt, params: Any) -> str:
 
 
 def held_inputs(prompt: str, inputs: Sequence[Input]) -> list[int]:
-    """Return the rows whose input a prompt holds as words: of at least five words each, of shorter ones only if half.
+    """Return the rows whose input a prompt holds as words; those of short inputs only if half.
 
     The input of a conversation is the last message of the user.
     """
@@ -117,9 +118,10 @@ def revealing_rows(values: Sequence[Any], expected: Sequence[Any]) -> list[int]:
 
 
 def _holding_rows(texts: Sequence[str], outputs: Sequence[str]) -> list[int]:
-    """Return the rows whose text holds the output as words, and no other label, if they are nine in ten.
+    """Return the rows whose text holds the output and no other label, if they are nine in ten.
 
-    Each output weighs the same: a field that often says "no" does not reveal an output that is nearly always "no".
+    Each output weighs the same: a field that often says "no" does not reveal an output that is
+    nearly always "no".
     """
     rows = [row for row, output in enumerate(outputs) if output and f" {output} " in f" {texts[row]} "]
     if _share_of_outputs(rows, outputs) < _OUTPUT_SHARE:
@@ -136,14 +138,14 @@ def _holding_rows(texts: Sequence[str], outputs: Sequence[str]) -> list[int]:
 
 
 def _share_of_outputs(rows: Sequence[int], outputs: Sequence[str]) -> float:
-    """Return the share of the examples of an output that are among the rows, as a mean over the outputs."""
+    """Return the share of each output's examples that are among the rows, on average."""
     counts = Counter(outputs)
     among = Counter(outputs[row] for row in rows)
     return sum(among[output] / count for output, count in counts.items()) / len(counts)
 
 
 def _coding_rows(texts: Sequence[str], outputs: Sequence[str]) -> list[int]:
-    """Return all rows if each text always stands for one output, and there are no more texts than outputs."""
+    """Return all rows if each text always stands for one output, and there are no more texts."""
     output_of: dict[str, str] = {}
     for text, output in zip(texts, outputs, strict=True):
         if output_of.setdefault(text, output) != output:
@@ -155,11 +157,16 @@ def _coding_rows(texts: Sequence[str], outputs: Sequence[str]) -> list[int]:
 
 
 def _are_labels(outputs: Sequence[str]) -> bool:
-    """Return whether outputs repeat, each at least twice on average. Of others every field has a value for each."""
+    """Return whether outputs repeat, each at least twice on average.
+
+    Of other outputs many a field has a value of its own for each.
+    """
     return 2 * len(set(outputs)) <= len(outputs)
 
 
 def _words_of(text: str) -> str:
-    """Return the words of a text, case folded, with one space between them; of a text without words its characters."""
+    """Return the words of a text, case folded, with one space between them; of a text without words
+    its characters.
+    """
     normalized = normalized_input(text)
     return _BETWEEN_WORDS.sub(" ", normalized).strip() or normalized

@@ -1,7 +1,8 @@
 """The rule that the candidate is asked in the way in which its training rows ask.
 
-It is a mismatch where a system message, tools, or a text around the input that nine in ten training rows have is
-missing in the candidate's calls, or the reverse: nine in ten of one side have what nine in ten of the other side lack.
+It is a mismatch where a system message, tools, or a text around the input that nine in ten training
+rows have is missing in the candidate's calls, or the reverse: nine in ten of one side have what
+nine in ten of the other side lack.
 """
 
 import json
@@ -44,10 +45,11 @@ class Part(NamedTuple):
 
 
 def check(gate: Context) -> Iterator[Check]:
-    """Compare system message, tools and template of the training rows with those of the candidate's calls.
+    """Compare what the training rows have around their inputs with the candidate's calls.
 
-    Only training rows that are conversations tell how training asked. A model without a prompt of ours (a recording, a
-    function) and the baselines, which may be asked in any way, are not compared.
+    Only training rows that are conversations tell how training asked. A model without a prompt of
+    ours (a recording, a function) and the baselines, which may be asked in any way, are not
+    compared.
     """
     model = gate.models["candidate"]
     rows = [example for example in gate.training if not isinstance(example.input, str)]
@@ -71,7 +73,7 @@ def check(gate: Context) -> Iterator[Check]:
 
 
 def _difference(part: Part) -> tuple[str, float, float] | None:
-    """Return the first text that nine in ten of one side have and nine in ten of the other side lack.
+    """Return the first text that nine in ten of one side have, and nine in ten of the other lack.
 
     Beside it stand the shares of the calls and of the training rows that have it.
     """
@@ -158,7 +160,8 @@ def _question_of(messages: Any) -> str:
 def shared_start(texts: Sequence[str]) -> str:
     """Return the longest whole words with which nine in ten texts begin.
 
-    Texts with a common start are neighbours in sorted order, so only the ends of each run are compared.
+    Texts with a common start are neighbours in sorted order, so only the ends of each run are
+    compared.
     """
     ordered = sorted(texts)
     width = max(2, ceil(_MOST * len(texts)))

@@ -37,7 +37,7 @@ def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hoo
 
 
 def _metric_builder(test: DataSet, training: DataSet | None, hook: Any | None) -> Callable[..., Metric]:
-    """Return :func:`build_metric` for the labels of a test set; those of the training set are known."""
+    """Return :func:`build_metric` for the labels of a test set and a training set."""
     return partial(
         build_metric,
         labels=labels.distinct_outputs(test),
@@ -78,7 +78,7 @@ def custom_metrics(hook: Any | None) -> dict[str, Any]:
 
 
 def check_keys(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
-    """Raise :class:`ConfigError` for an impossible margin, threshold or hypothesis, or a meaningless ``errors``."""
+    """Raise :class:`ConfigError` for a value that is impossible or has no meaning for a metric."""
     metric = metrics[config.decided_by.name]
     standards = map(config.standard_of, config.baselines)
     path, gain = max(standards, key=lambda standard: abs(standard.gain))
@@ -96,7 +96,7 @@ def check_keys(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
 
 
 def _check_thresholds(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
-    """Refuse a threshold outside of a metric's range, which always or never holds: 5 for an error rate of 5 %."""
+    """Refuse a threshold outside of a metric's range: 5 for an error rate of 5 %."""
     for name, limits in config.thresholds.items():
         low, high = thresholds.RUN_METRICS.get(name) or (metrics[name].low, metrics[name].high)
         for key, value in (("min", limits.min), ("max", limits.max)):
@@ -110,7 +110,7 @@ def _check_thresholds(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
 
 
 def read_inputs(config: GateKeys, services: Services, nodeid: str) -> context.Context:
-    """Read the data, and build metrics and models; with ``max_attempts`` at the level of the attempt.
+    """Read the data, and build metrics and models, at the level of the attempt.
 
     Raises:
         FtgateError: an input cannot be read or used.
@@ -165,7 +165,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> context.Co
 
 
 def _attempt(config: GateKeys, models: Mapping[str, Model], test: DataSet, services: Services) -> attempts.Attempt:
-    """Return which attempt the models are; it is certain only where all answers are recorded or stored."""
+    """Return which attempt the models are, for certain where all answers are known."""
     attempt = attempts.find_attempt(config, models["candidate"], test)
     if config.max_attempts is None:
         return attempt
@@ -182,7 +182,7 @@ def _attempt(config: GateKeys, models: Mapping[str, Model], test: DataSet, servi
 
 
 def _audited(training: DataSet, test: DataSet, services: Services, deciding: Metric) -> tuple[DataSet, TrainingAudit]:
-    """Return the test set, whose near copies count as one group, and the audit of the training set for it."""
+    """Return the test set with near copies in one group, and the audit of the training set."""
     audit = (services.audit or audit_training_set)(training, test, separator=deciding.separator)
     return grouped(test, audit.test_near_rows) if audit.test_near_rows else test, audit
 
@@ -207,10 +207,11 @@ def _models(config: GateKeys, training: DataSet, test: DataSet, services: Servic
 
 
 def _check_prompts(models: Mapping[str, Model], test_sets: Iterable[DataSet]) -> None:
-    """Render each template for each row that it is used for, and look for what a model would not be sent.
+    """Render each template for each of its rows, and look for what a model would not be sent.
 
     Raises:
-        ConfigError: a placeholder names no field of a row, which would be sent with the placeholder in it.
+        ConfigError: a placeholder names no field of a row, which would be sent with the placeholder
+            in it.
         DataError: a row has images, audio or video that are not sent.
     """
     for model in models.values():

@@ -1,4 +1,4 @@
-"""Judge one gate: read its inputs, run the free checks, call its models, score them, and reach the verdict."""
+"""Judge one gate: read its inputs, run the free checks, call its models, and judge their answers."""
 
 import json
 from collections.abc import Iterable
@@ -19,10 +19,11 @@ _HOOK = "the hook pytest_ftgate_checks"
 def judge_gate(
     config: GateKeys, services: state.Services, *, nodeid: str, reviewed: tuple[result.Check, ...] = ()
 ) -> state.Judged:
-    """Judge one gate, whose keys are merged and checked. Any failure of ours or of a model is the verdict ``error``.
+    """Judge one gate, whose keys are merged and checked.
 
-    No model is called where a free check fails. ``reviewed`` are the checks of the comparison with the base branch,
-    which come first.
+    Any failure of ours or of a model is the verdict ``error``.
+    No model is called where a free check fails. ``reviewed`` are the checks of the comparison with
+    the base branch, which come first.
     """
     try:
         gate = read_gate(config, services, nodeid=nodeid, reviewed=reviewed)
@@ -75,10 +76,11 @@ def _judge_models(gate: context.Context, services: state.Services) -> context.Co
 
 
 def _judge_known_answers(gate: context.Context, services: state.Services) -> context.Context:
-    """Return a gate that only its data fail with what its answers show, if all of them are recorded or stored.
+    """Return a gate that only its data fail with what its stored or recorded answers show.
 
-    No call is made, and the verdict stays red. Where anything is missing or in error, the gate is returned as it is;
-    so is an attempt that the ledger does not have, since ``max_attempts`` limits looks at the gain.
+    No call is made, and the verdict stays red. Where anything is missing or in error, the gate is
+    returned as it is; so is an attempt that the ledger does not have, since ``max_attempts`` limits
+    looks at the gain.
     """
     causes = [check for check in gate.checks if check.status in result.RED]
     if gate.verdict != "fail" or any(check.kind != "data" for check in causes):
@@ -118,7 +120,7 @@ def _with_judgements(gate: context.Context, judging: Judging, checks: Iterable[r
 
 
 def _answered(gate: context.Context, options: dict[str, Any]) -> context.Context:
-    """Take the latency samples one after the other, while nothing else runs, then run all other jobs."""
+    """Take the latency samples one by one, while nothing else runs, then run all other jobs."""
     runs: dict[context.RunName, jobs.Run] = {}
     others: dict[context.RunName, jobs.Job] = {}
     for name, job in context.jobs(gate).items():
@@ -133,7 +135,7 @@ def _answered(gate: context.Context, options: dict[str, Any]) -> context.Context
 
 
 def _judged(gate: context.Context, options: dict[str, Any]) -> context.Context:
-    """Ask the judges about the answers; none is called where a missing answer makes the gate an error."""
+    """Ask the judges about the answers, unless a missing answer makes the gate an error."""
     if gate.judging is None or not gate.is_answered:
         return gate
 
@@ -149,7 +151,8 @@ def _judged(gate: context.Context, options: dict[str, Any]) -> context.Context:
 def _decided(gate: context.Context, services: state.Services, hook: Any | None) -> context.Context:
     """Judge the answers at the level of their attempt, and keep the attempt.
 
-    Other processes that judge attempts of the same ledger wait meanwhile, so that each has a place of its own.
+    Other processes that judge attempts of the same ledger wait meanwhile, so that each has a place
+    of its own.
     """
     if gate.attempt is None or not gate.is_answered:
         return check_answers(gate, hook)

@@ -222,7 +222,7 @@ def test_recordings_are_looked_up_first_and_two_tests_of_one_gate_do_not_overwri
     http: EndpointProject,
 ) -> None:
     http.gates()
-    mark = f"@pytest.mark.ftgate('support', candidate={http.model('ft', params={'seed': 1}, revision=...)})"
+    mark = f"@pytest.mark.ftgate('support', candidate={http.model('ft', params={'max_tokens': 9}, revision=...)})"
     code = (http.path / "test_gate.py").read_text(encoding="utf-8")
     http.file("test_gate.py", f"{code}\n\n{mark}\ndef test_again(): pass\n")
     http.run("--ftgate-report=recordings:recorded").assert_outcomes(passed=2)
