@@ -24,6 +24,7 @@ _COMPARED = (
     "thresholds",
     "guards",
     "slices",
+    "agreement",
     *comparable(GateKeys),
 )
 _PLAIN = (str, int, float, list, tuple, Mapping, Path, TokenCost)
@@ -208,7 +209,8 @@ class _Comparison:
         if isinstance(value, MetricSpec):
             return value.name, value.options
         if isinstance(value, Keys):
-            parts = {name: getattr(value, name) for name in type(value).model_fields}
+            fields = type(value).model_fields
+            parts = {field.alias or name: getattr(value, name) for name, field in fields.items()}
             if isinstance(value, DataKeys | CalibrationKeys):
                 del parts["file"]  # the path is absolute
                 return value.path, parts

@@ -42,8 +42,8 @@ OWN = f"{{baselines: {{prompt: 'recorded:prompt.jsonl', live: {BASE}}}}}"
 MARGIN = OWN.replace("live: {", "live: {margin: 0.08, model: {").replace("0}}}}", "0}}}}}")
 DROP = MARGIN.replace("margin: 0.08", "max_drop: 0.02")
 SLICES = "{slices: {fields: [lang]}}"
-COPIED = "{baselines: {prompt: 'recorded:base.jsonl', live: 'recorded:live.jsonl'}}"
-AGREEMENT = COPIED.replace("}}", "}, agreement: {with: live, min: 0.98}}")
+COPIED = "{baselines: {prompt: 'recorded:base.jsonl', live: {model: 'recorded:live.jsonl', max_drop: 0.02}}}"
+AGREEMENT = COPIED.replace("}}}", "}}, agreement: {with: live, min: 0.98}}")
 
 
 @pytest.fixture(autouse=True)
@@ -169,7 +169,18 @@ def test_no_key_is_left_out():
         first, last = key.split(".")[0], key.split(".")[-1]
         assert any((one[0], one[-1]) == (first, last) for one in told), key
     others = {"name", "test_set", "training_set", "baseline", "baselines", "candidate"}
-    others |= {"metric", "thresholds", "economics", "checks", "guards", "slices", "agreement", "timeout_s", "hypothesis", "goal"}
+    others |= {
+        "metric",
+        "thresholds",
+        "economics",
+        "checks",
+        "guards",
+        "slices",
+        "agreement",
+        "timeout_s",
+        "hypothesis",
+        "goal",
+    }
     assert set(GateKeys.model_fields) - set(comparable(GateKeys)) == others
 
 
