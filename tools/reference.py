@@ -413,6 +413,8 @@ _DECIDES = {
     "degenerate_candidate": "the candidate gives one answer to everything, or none",
     "guards": "another task got worse, or may have",
     "slices": "a part of the test set got significantly worse",
+    "agreement": "the candidate gives other answers than the baseline that it must copy, or too few examples show that "
+    "it does not",
     "economics": "it does not pay within the limit, or the cost is unknown",
     "max_attempts": "the attempts on this test set are used up, or the ledger is damaged",
     "max_age_days": "the oldest answer is too old, or has no date",
@@ -438,6 +440,7 @@ _CURES = {
     "degenerate_candidate": "look at the outputs of the training set",
     "guards": "add training examples of that task, or examples to the guard",
     "slices": "add training examples of that part",
+    "agreement": "compare prompt, chat template, precision and parameters of both artefacts",
     "economics": "write prices; compare the costs",
     "max_attempts": "label a fresh test set",
     "max_age_days": "`--ftgate-cache=refresh`",

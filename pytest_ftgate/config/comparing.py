@@ -212,7 +212,7 @@ class _Comparison:
             fields = type(value).model_fields
             parts = {field.alias or name: getattr(value, name) for name, field in fields.items()}
             if isinstance(value, DataKeys | CalibrationKeys):
-                del parts["file"]  # the path is absolute
+                del parts["path"]  # it is absolute
                 return value.path, parts
             return "given", parts
         if isinstance(value, Mapping) and all(isinstance(part, Keys) for part in value.values()):
