@@ -123,6 +123,7 @@ def sliced(
 ) -> dict[str, Any]:
     """Judge a gate on n examples, of which the models have these wrong, by their language."""
     project.test_set(n, expected=expected, lang=lang)
+    project.training_set(200, [{"input": "what?", "expected": "no"}])  # a label, and so no malformed answer
     for name, missed in (("base.jsonl", base), ("ft.jsonl", ft)):
         project.predictions(name, n, output=lambda i, missed=missed: "no" if i in missed else expected(i))
     return project.judge(slices=["lang"], **keys)
