@@ -158,16 +158,19 @@ def _removal(gate: Context, pairs: Sequence[tuple[int, int]]) -> str:
     trained = sorted({row for _, row in pairs})
     tested = sorted({row for row, _ in pairs})
     return (
-        f"Remove {_these(gate.training, trained, 'training row')} and train again (`python -m pytest_ftgate init "
-        f"--dedupe` writes a copy without them); or, without training, remove "
-        f"{_these(gate.test, tested, 'test row')}. -v lists all pairs."
+        f"Remove {_these(trained, 'training row')} and train again: {_places(gate.training, trained)} "
+        f"(python -m pytest_ftgate init --dedupe writes such a copy). Or remove {_these(tested, 'test row')}, which "
+        f"needs no training: {_places(gate.test, tested)}. -v lists all pairs."
     )
 
 
-def _these(data: DataSet, rows: Sequence[int], noun: str) -> str:
-    these = f"this {noun}" if len(rows) == 1 else f"these {len(rows):,} {noun}s"
-    named = ", ".join(str(data.where(row)) for row in rows[:_NAMED])
-    return f"{these}: {named}{_more(len(rows))}"
+def _these(rows: Sequence[int], noun: str) -> str:
+    return f"this {noun}" if len(rows) == 1 else f"these {len(rows):,} {noun}s"
+
+
+def _places(data: DataSet, rows: Sequence[int]) -> str:
+    """Return the places of the first of these rows, and the number of the others."""
+    return ", ".join(str(data.where(row)) for row in rows[:_NAMED]) + _more(len(rows))
 
 
 def _conflicts(gate: Context) -> Finding | None:

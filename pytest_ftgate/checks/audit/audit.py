@@ -160,9 +160,12 @@ def _plain(keys: Sequence[_Keys], instructed: Set[str]) -> list[str]:
 
 
 def _distinct(plain: str, template: wording.Template) -> str:
-    """Return that by which a row differs from others: without the template and a number at either end."""
+    """Return that by which a row differs from others: without the template and a number at either end.
+
+    Another number within the template is content: ``cancel order number 7 today``.
+    """
     text = wording.unnumbered(plain) or plain
-    return template.text(text).words if template.start or template.end else text
+    return template.text(text).exact if template.start or template.end else text
 
 
 _SHOWN = 500  # characters of an input

@@ -267,6 +267,8 @@ def test_rows_that_differ_in_a_number_at_an_end_are_one_usable_row(form, plain):
         ([(f"{i}:30 call mum", "x") for i in range(10, 20)], 10),
         ([(f"{i}. what is it", str(i)) for i in range(50)], 50),  # with other outputs
         (sums(0, 50), 50),
+        ([(f"please cancel order number {i} today", "x") for i in range(50)] + [("pay it", "y")], 51),
+        ([(f"please {('cancel', 'pay')[i % 2]} order number {i} today", "x") for i in range(50)], 50),
         ([(f"#{i}", "x") for i in range(50)], 50),
     ],
 )
