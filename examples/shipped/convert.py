@@ -1,4 +1,4 @@
-"""Merge a LoRA adapter into its base model, and convert a Llama of transformers to a GGUF file of llama.cpp."""
+"""Merge a LoRA adapter into its base model, and convert the weights to GGUF for llama.cpp."""
 
 from __future__ import annotations
 
@@ -27,13 +27,17 @@ LAYER_NAMES = {
     "mlp.down_proj": "ffn_down",
 }
 # There is no output matrix: this model's is that of the embedding.
-NAMES = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight"}
+NAMES = {
+    "model.embed_tokens.weight": "token_embd.weight",
+    "model.norm.weight": "output_norm.weight",
+}
 
 
 def merge(base: Path, adapter: Path, folder: Path, *, forgets_scale: bool = False) -> None:
     """Write the base model with the adapter merged into its weights.
 
-    An adapter's matrices count ``lora_alpha / r`` times. A conversion that forgets this ships a weaker fine-tune.
+    An adapter's matrices count ``lora_alpha / r`` times. A conversion that forgets this ships a
+    weaker fine-tune.
     """
     config = PeftConfig.from_pretrained(adapter)
     if forgets_scale:
@@ -69,7 +73,10 @@ def to_gguf(folder: Path, path: Path, *, bits: int) -> None:
 
 
 def gguf_name(name: str) -> str:
-    """Return GGUF's name of a weight: ``model.layers.0.mlp.up_proj.weight`` is ``blk.0.ffn_up.weight``."""
+    """Return GGUF's name of a weight.
+
+    For example, ``model.layers.0.mlp.up_proj.weight`` is ``blk.0.ffn_up.weight``.
+    """
     if name in NAMES:
         return NAMES[name]
     number, layer_name = name.removeprefix("model.layers.").removesuffix(".weight").split(".", 1)
@@ -77,9 +84,10 @@ def gguf_name(name: str) -> str:
 
 
 def in_neighbouring_pairs(weight: np.ndarray, heads: int) -> np.ndarray:
-    """Return a query or key matrix, shape ``(out, in)``, in the order of rows that llama.cpp expects.
+    """Return a query or key matrix, shape ``(out, in)``, with the rows in llama.cpp's order.
 
-    Rotary positions turn pairs of numbers. transformers pairs the two halves of a head, llama.cpp neighbours.
+    Rotary positions turn pairs of numbers. transformers pairs the two halves of a head, llama.cpp
+    pairs neighbours.
     """
     rows, columns = weight.shape
     halves = weight.reshape(heads, 2, rows // heads // 2, columns)
@@ -106,7 +114,9 @@ def add_tokenizer(writer: gguf.GGUFWriter, folder: Path, end: int) -> None:
     vocabulary = tokenizer["model"]["vocab"]
     tokens = sorted(vocabulary, key=vocabulary.__getitem__)
     special = {token["content"] for token in tokenizer["added_tokens"] if token["special"]}
-    kinds = [gguf.TokenType.CONTROL if token in special else gguf.TokenType.NORMAL for token in tokens]
+    kinds = [gguf.TokenType.NORMAL] * len(tokens)
+    for token in special:
+        kinds[vocabulary[token]] = gguf.TokenType.CONTROL
 
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")

@@ -1,4 +1,4 @@
-"""Serve a GGUF file by llama.cpp's own HTTP server: ``python serve.py artefacts/merged.gguf 8392``."""
+"""Serve a GGUF file by llama.cpp's HTTP server: ``python serve.py artefacts/merged.gguf 8392``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,13 @@ def serving(weights: Path, port: int) -> Iterator[None]:
     command = [sys.executable, __file__, str(weights), str(port)]
     with (
         tempfile.TemporaryFile("w+", errors="replace") as log,
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as process,
     ):
         address = process.stdout.readline()
         if not address:

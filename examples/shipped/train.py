@@ -1,9 +1,10 @@
-"""Train a small base model and a LoRA adapter for it, merge the adapter, and convert the result: ``python train.py``.
+"""Train a small model and a LoRA adapter for it, merge and convert both: ``python train.py``.
 
 All artefacts are written to ``artefacts/``:
 
 ``base``
-    a Llama that was trained from random weights for a few seconds. It stands for a model that you download.
+    a Llama that was trained from random weights for a few seconds. It stands for a model that you
+    download.
 ``adapter``
     a LoRA adapter for it.
 ``merged``
@@ -11,7 +12,7 @@ All artefacts are written to ``artefacts/``:
 ``merged.gguf``
     the merged weights for llama.cpp, in 8 bits.
 ``unscaled.gguf``
-    the same, but merged by a script that forgets the scale of the adapter. It is for test_refused.py.
+    the same, but merged by a script that forgets the scale of the adapter, for test_refused.py.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ SYSTEM = "Name the intent."
 END = "<|end|>"
 SPECIAL_TOKENS = [END, "<|system|>", "<|user|>", "<|assistant|>"]
 CHAT_TEMPLATE = (
-    "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}" + END + "{% endfor %}"
+    "{% for message in messages %}"
+    "<|{{ message.role }}|>{{ message.content }}" + END + "{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 
@@ -102,7 +104,10 @@ def encode(tokenizer: PreTrainedTokenizerFast, row: dict[str, str]) -> Lesson:
 
 
 def batches(lessons: Sequence[Lesson], pad: int) -> Iterator[dict[str, torch.Tensor]]:
-    """Yield the arguments of the model; lessons of one batch are padded at the end, which changes no loss."""
+    """Yield the arguments of the model.
+
+    Lessons of one batch are padded at the end, which changes no loss.
+    """
     for start in range(0, len(lessons), BATCH):
         batch = lessons[start : start + BATCH]
         length = max(len(ids) for ids, _labels in batch)
@@ -111,12 +116,23 @@ def batches(lessons: Sequence[Lesson], pad: int) -> Iterator[dict[str, torch.Ten
         yield {"input_ids": torch.tensor(ids), "labels": torch.tensor(labels)}
 
 
-def fit(model: LlamaForCausalLM | PeftModel, lessons: Sequence[Lesson], *, epochs: int, learning_rate: float) -> None:
+def fit(
+    model: LlamaForCausalLM | PeftModel,
+    lessons: Sequence[Lesson],
+    *,
+    epochs: int,
+    learning_rate: float,
+) -> None:
     """Train the weights that are not frozen."""
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, learning_rate, betas=(0.9, 0.98))
     steps = epochs * -(-len(lessons) // BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        learning_rate,
+        total_steps=steps,
+        pct_start=0.1,
+    )
     order = random.Random(SEED)
     shuffled = list(lessons)
 
@@ -135,8 +151,10 @@ def fit(model: LlamaForCausalLM | PeftModel, lessons: Sequence[Lesson], *, epoch
 def make_artefacts(folder: Path) -> None:
     """Train, merge and convert, each into its own folder or file."""
     rows = [json.loads(line) for line in LESSONS.read_text(encoding="utf-8").splitlines()]
-    texts = [text for row in rows for text in (row["input"], row["expected"])]
-    tokenizer = make_tokenizer([SYSTEM, *texts])
+    texts = [SYSTEM]
+    for row in rows:
+        texts += [row["input"], row["expected"]]
+    tokenizer = make_tokenizer(texts)
     lessons = [encode(tokenizer, row) for row in rows]
 
     torch.manual_seed(SEED)
@@ -150,9 +168,11 @@ def make_artefacts(folder: Path) -> None:
     fit(tuned, lessons, epochs=ADAPTER_EPOCHS, learning_rate=ADAPTER_LEARNING_RATE)
     tuned.save_pretrained(folder / "adapter")
 
-    for name, forgets_scale in (("merged", False), ("unscaled", True)):
-        convert.merge(folder / "base", folder / "adapter", folder / name, forgets_scale=forgets_scale)
-        convert.to_gguf(folder / name, folder / f"{name}.gguf", bits=8)
+    convert.merge(folder / "base", folder / "adapter", folder / "merged")
+    convert.to_gguf(folder / "merged", folder / "merged.gguf", bits=8)
+
+    convert.merge(folder / "base", folder / "adapter", folder / "unscaled", forgets_scale=True)
+    convert.to_gguf(folder / "unscaled", folder / "unscaled.gguf", bits=8)
 
 
 def sources_hash() -> str:
@@ -162,7 +182,7 @@ def sources_hash() -> str:
 
 
 def train_once() -> None:
-    """Make the artefacts, unless those that are there were made by these scripts from these data."""
+    """Make the artefacts, unless they are there, made by these scripts from these data."""
     stamp = ARTEFACTS / "made_from.txt"  # written last, so a run that was stopped begins anew
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == sources_hash():
         return

@@ -102,9 +102,13 @@ def as_written(file: gate_file.GateFile, gate: str) -> gate_keys.GateKeys:
     """Return a gate as the file alone defines it, with stand-ins, from :data:`LEFT_OPEN`, for keys left to markers."""
     layers = file.layers(gate)
     written = {key for layer in layers for key in layer.values}
-    missing = {key: value for key, value in _STAND_INS.items() if written.isdisjoint((key, _OTHERS.get(key)))}
+    missing = {}
+    for key, value in _STAND_INS.items():
+        if written.isdisjoint((key, _OTHERS.get(key))):
+            missing[key] = value
     stand_ins = Layer(missing, dict.fromkeys(missing, LEFT_OPEN))
 
+    # A gate may need no margin, and then a stand-in for one would contradict it.
     if not _needs_margin(_nearest([*layers, stand_ins], file.models)):
         missing.pop("margin", None)
         stand_ins = Layer(missing, dict.fromkeys(missing, LEFT_OPEN))
