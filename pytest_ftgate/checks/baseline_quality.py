@@ -15,9 +15,8 @@ from pytest_ftgate.data import INSTRUCTIONS, texts_in
 from pytest_ftgate.models import Model, key_of
 from pytest_ftgate.models.prompt import Prompt
 from pytest_ftgate.result import Check, called
-from pytest_ftgate.text import listed, plural, printable
+from pytest_ftgate.text import EXCERPT, listed, plural, printable
 
-_SHOWN_CHARACTERS = 60
 _LONGER = 2
 _LIMITS = (*model_keys.OUTPUT_LIMITS, "max_new_tokens")
 """The parameters that limit the tokens of an answer."""
@@ -166,7 +165,7 @@ def _other_params(params: Mapping[str, Any], other_params: Mapping[str, Any]) ->
 
 
 def _written(value: Any) -> str:
-    return "not set" if value is None else printable(str(value), _SHOWN_CHARACTERS)
+    return "not set" if value is None else printable(str(value), EXCERPT)
 
 
 def _limit_of(model: Model) -> float:

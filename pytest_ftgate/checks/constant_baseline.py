@@ -14,7 +14,6 @@ from pytest_ftgate.runs.measure import Measured, compare_scored
 
 _TRIED = 20
 _CONFIDENCE = 0.95
-_SHOWN = 60
 
 
 def check(gate: Context) -> Iterator[result.Check]:
@@ -91,7 +90,9 @@ def best_constant(metric: Metric, expected: Sequence[Any]) -> Constant:
         try:
             value = bare.score(expected, [[answer] * len(expected)]).value
         except errors.MetricError as error:
-            evidence = f"it failed on the constant answer {answer[:60]!r}, which the test set expects elsewhere"
+            evidence = (
+                f"it failed on the constant answer {answer[: text.EXCERPT]!r}, which the test set expects elsewhere"
+            )
             raise errors.MetricError(error.what, where=error.where, evidence=evidence, cure=error.cure) from error
         constants.append(Constant(answer, value, not beats(bare, bare.best, value), len(counted)))
     beatable = [constant for constant in constants if not constant.perfect] or constants
@@ -211,7 +212,7 @@ class _Model:
         return f"always answering {self._quoted(answer or '')} scores {value}"
 
     def _quoted(self, answer: str) -> str:
-        quoted = repr(text.shortened(answer, _SHOWN))
+        quoted = repr(text.shortened(answer, text.EXCERPT))
         no_call = self.gate.deciding.calls_tools and answer == tool_calls.NO_CALL
         return f"{quoted} (no tool call)" if no_call else quoted
 

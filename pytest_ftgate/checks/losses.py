@@ -13,7 +13,6 @@ from pytest_ftgate.runs.measure import Measured, compare_scored, forgiven_roles,
 
 MOST_SLICES = 200
 """The most slices in a report; the worst are kept."""
-_NAMED = 5
 _WORST_LAST: tuple[Status, ...] = ("pass", "warning", "inconclusive", "fail")
 
 
@@ -109,7 +108,7 @@ def _check_guard(gate: context.Context, guard: parts.Guard) -> Iterator[Check]:
         missing = [one.name for one in guard.test if model.ids is not None and one.id not in model.ids]
         if missing and not (role == "candidate" and gate.config.missing_answers == "wrong"):
             message = f"{called(role, model.name)} has no recorded answer for {len(missing):,} of "
-            message += f"{text.plural(len(guard.test), 'example')}, first {text.printable(missing[0], parts.SHOWN)}"
+            message += f"{text.plural(len(guard.test), 'example')}, first {text.printable(missing[0], text.EXCERPT)}"
             yield guard.check("error", message, advice="Record the answers to the guard's examples in the same file.")
 
 
@@ -121,7 +120,7 @@ def _ids_in_two(gate: context.Context) -> Iterator[Check]:
         for row, example in enumerate(guard.test.examples):
             given, place = first.setdefault(example.id, (example.input, f"guard {guard.name}"))
             if given != example.input:
-                message = f"the id {text.printable(example.id, parts.SHOWN)} belongs to another example in {place}, "
+                message = f"the id {text.printable(example.id, text.EXCERPT)} belongs to another example in {place}, "
                 advice = "Give the guard's examples unique ids, and record their answers under these."
                 source = str(guard.test.where(row))
                 yield guard.check(
@@ -132,8 +131,8 @@ def _ids_in_two(gate: context.Context) -> Iterator[Check]:
 
 def _named(texts: Iterable[str]) -> str:
     names = list(texts)
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f", and {more:,} more" if more > 0 else "")
+    more = len(names) - text.NAMED
+    return ", ".join(names[: text.NAMED]) + (f", and {more:,} more" if more > 0 else "")
 
 
 # --- the models over the guards ------------------------------------------------------------------------------
@@ -267,7 +266,7 @@ def _slices_check(
 ) -> Check:
     share, holds, judged = gate.share, status == "pass", sum(one.note is None for one in gate.parts.slices)
     changes = [
-        f"{text.printable(one.field or '', parts.SHOWN)}={text.printable(one.value or '', parts.SHOWN)} "
+        f"{text.printable(one.field or '', text.EXCERPT)}={text.printable(one.value or '', text.EXCERPT)} "
         f"{text.show_difference(one.gain, share=share)}{_of_role(one.against)} ({text.plural(one.n or 0, 'example')})"
         for one in (rows[:1] if holds else rows)
     ]

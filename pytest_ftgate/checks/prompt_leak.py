@@ -15,13 +15,12 @@ from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import Input, expected_text, normalized_input, texts_in
 from pytest_ftgate.models.prompt import Prompt
 from pytest_ftgate.result import Check
-from pytest_ftgate.text import plural, printable
+from pytest_ftgate.text import EXCERPT, plural, printable
 
 _WORDS = 5
 """The fewest words of an input that is in no prompt by chance."""
 _SHORT_SHARE = 0.5
 _OUTPUT_SHARE = 0.9
-_SHOWN_CHARACTERS = 60
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
 
 
@@ -50,9 +49,9 @@ def check(gate: Context) -> Iterator[Check]:
 
 def _field_message(gate: Context, name: str, rows: Sequence[int]) -> str:
     example = gate.test.examples[rows[0]]
-    field = printable(name, _SHOWN_CHARACTERS)
-    value = printable(expected_text(example.fields.get(name)), _SHOWN_CHARACTERS)
-    output = printable(expected_text(example.expected), _SHOWN_CHARACTERS)
+    field = printable(name, EXCERPT)
+    value = printable(expected_text(example.fields.get(name)), EXCERPT)
+    output = printable(expected_text(example.expected), EXCERPT)
     candidate = gate.models["candidate"].name
     return (
         f"the template of the candidate {candidate} uses {{{field}}}, which reveals the expected output of "

@@ -12,7 +12,7 @@ import numpy as np
 
 from pytest_ftgate.metrics.options import AS_WRITTEN, STEPS, Normalization, Options, did_you_mean, is_number
 from pytest_ftgate.statistics.arrays import Codes, Floats
-from pytest_ftgate.text import kind_of, shortened
+from pytest_ftgate.text import EXCERPT, NAMED, kind_of, shortened
 
 Lists = Literal["match", "sequence", "set"]
 Path: TypeAlias = tuple[str | int, ...]
@@ -22,7 +22,6 @@ ABSENT: Any = object()
 OTHERS = "*"
 """The key for all other fields in a mapping of fields."""
 
-_NOTED = 3
 _LONGEST_NAME = 1000
 _MOST_PAIRED = 1000  # items of one list; those beyond it keep their order
 _MOST_MATCHED = (
@@ -287,7 +286,7 @@ class Differences:
         return [sum(column) for column in zip(*self.counts.values(), strict=True)] or [0, 0, 0, 0]
 
     def _remark(self, path: Path, text: str) -> None:
-        if len(self.remarks) < _NOTED:
+        if len(self.remarks) < NAMED:
             self.remarks.append(f"{shown_place(path)}: {text}")
         else:
             self.more += 1
@@ -403,7 +402,7 @@ def shown_place(path: Iterable[str | int], *, anywhere: bool = False) -> str:
 
 
 def _quoted(value: Any) -> str:
-    return shortened(repr(value[:60] if isinstance(value, str) else value), 60)
+    return shortened(repr(value[:EXCERPT] if isinstance(value, str) else value), EXCERPT)
 
 
 # --- the rules of a gate ---------------------------------------------------------------------------------------------

@@ -240,18 +240,22 @@ def gains(baseline: Measured, candidate: Measured, metric: str) -> np.ndarray[An
     return better
 
 
-def flips(baseline: Measured, candidate: Measured, metric: str, most: int) -> dict[str, Any]:
-    """Return wins and losses, and which examples the candidate broke or answers wrong: the ``most`` worst of each."""
+FLIPS_KEPT = 10
+"""The most examples of a kind that a report shows."""
+
+
+def flips(baseline: Measured, candidate: Measured, metric: str) -> dict[str, Any]:
+    """Return wins and losses, and the worst examples that the candidate broke, and that it answers wrong."""
     scored, change = candidate.scores[metric], gains(baseline, candidate, metric)
     scores, worst = rightness(scored).tolist(), np.argsort(change, kind="stable").tolist()
     wrong = [index for index in worst if not is_right(scored.metric, scores[index])]
-    broken = [index for index in worst[:most] if change[index] < 0]
+    broken = [index for index in worst[:FLIPS_KEPT] if change[index] < 0]
     return {
         "wins": int((change > 0).sum()),
         "losses": int((change < 0).sum()),
         "n_wrong": len(wrong),
         "broken": tuple(flip(index, baseline.run, candidate.run, scored) for index in broken),
-        "wrong": tuple(flip(index, baseline.run, candidate.run, scored) for index in wrong[:most]),
+        "wrong": tuple(flip(index, baseline.run, candidate.run, scored) for index in wrong[:FLIPS_KEPT]),
     }
 
 

@@ -54,9 +54,6 @@ _CODE = re.compile(r"u([0-9a-f]{4})")
 _DEPTH = 3
 """How often escapes are undone: in HTML within HTML twice."""
 
-_EXCERPT = 40  # characters
-_CONTEXT = 2  # words before the difference
-
 
 # --- texts as they are compared ----------------------------------------------------------------------------------
 
@@ -245,20 +242,13 @@ def resemblance(first: frozenset[str], second: frozenset[str]) -> float:
 # --- excerpts ----------------------------------------------------------------------------------------------------
 
 
-def shared_start(texts: Sequence[str]) -> int:
-    """Return where an excerpt begins that shows what differs: after the shared start, without its last words."""
-    shared = os.path.commonprefix([min(texts), max(texts)])  # noqa: RUF071  # of texts: no paths
-    words = shared.split(" ")
-    return max(sum(len(word) + 1 for word in words[: -1 - _CONTEXT]), len(shared) - _EXCERPT // 2)
+def first_difference(texts: Sequence[str]) -> int:
+    """Return the position up to which all of these texts are the same."""
+    return len(os.path.commonprefix([min(texts), max(texts)]))  # noqa: RUF071  # of texts: no paths
 
 
 def differing(first: Input, second: Input) -> tuple[str, str]:
-    """Return two inputs; long ones as excerpts from where the two differ."""
+    """Return two inputs; long ones as excerpts around the place where the two differ."""
     texts = [normalized_input(first).strip(), normalized_input(second).strip()]
-    start = shared_start(texts)
-    return excerpt_from(texts[0], start), excerpt_from(texts[1], start)
-
-
-def excerpt_from(text: str, start: int) -> str:
-    """Return a short text, or an excerpt of a longer one from ``start``."""
-    return text if len(text) <= _EXCERPT or not text[start:] else "..." + excerpt(text[start:], width=_EXCERPT)
+    place = first_difference(texts)
+    return excerpt(texts[0], place), excerpt(texts[1], place)
