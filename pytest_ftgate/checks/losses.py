@@ -170,24 +170,27 @@ def _judge_guard(gate: context.Context, guard: parts.Guard) -> tuple[PartResult,
 
 
 def _nothing_to_lose(gate: context.Context, guard: parts.Guard, role: str, baseline: Measured) -> list[Check]:
-    """Refuse a baseline so bad that no drop can exceed the limit, and warn of one that may be as bad as a constant."""
-    metric, value, most = guard.metric, baseline.scores[guard.metric.name].value, guard.spec.max_drop
+    """Refuse a baseline so bad that no drop can exceed the limit, and warn of one that a constant answer equals."""
+    metric = guard.metric
+    value = baseline.scores[metric.name].value
+    most = guard.spec.max_drop
     message = f"{called(role, baseline.facts.name)} has {metric.name} {text.show_value(value, share=metric.share)}, "
     advice = "Check that the metric reads the answers correctly. A guard needs a task that the baseline can do."
     fields = {"observed": value, "advice": advice, "action": "measure_again"}
     if abs(value - metric.worst) <= most:
         message += f"so no drop can exceed the limit of {text.show_amount(most, share=metric.share)}"
         return [guard.check("fail", message, **{**gate.requirement(f"{guard.path}.max_drop"), **fields})]
-    constant = p = None
-    with suppress(errors.MetricError):  # what an example expects may be no answer to another one
-        constant = constant_baseline.best_constant(metric, guard.test.expected) if metric.compares else None
-        p = constant and constant_baseline.chance(metric, constant.answer, baseline, guard.test.groups)
-    if constant is None or p is None or constant.n_expected == 1:
+    if not metric.compares:
         return []
-    message += (
-        f"and one answer to everything {text.show_value(constant.value, share=metric.share)}: the difference may be "
-    )
-    return [guard.check("warning", f"{message}chance (p = {p:.2g}, above 0.05)", required=constant.value, **fields)]
+
+    with suppress(errors.MetricError):  # what an example expects may be no answer to another one
+        constant = constant_baseline.best_constant(metric, guard.test.expected)
+        if constant.n_expected > 1 and not constant_baseline.beats(metric, value, constant.value):
+            message += (
+                f"no better than one answer to everything ({text.show_value(constant.value, share=metric.share)})"
+            )
+            return [guard.check("warning", message, required=constant.value, **fields)]
+    return []
 
 
 def _guard_check(gate: context.Context, guard: parts.Guard, result: PartResult) -> Check:

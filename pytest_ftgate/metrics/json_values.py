@@ -23,10 +23,7 @@ OTHERS = "*"
 """The key for all other fields in a mapping of fields."""
 
 _LONGEST_NAME = 1000
-_MOST_PAIRED = 1000  # items of one list; those beyond it keep their order
-_MOST_MATCHED = (
-    250  # items of one list that are paired so that most agree within a tolerance; else the first fit counts
-)
+_MOST_PAIRED = 500  # items of one list; those beyond it keep their order, or must be equal without a tolerance
 _ROUNDING = 1 + 1e-9  # of differences, for the choice of pairs; whether two numbers are equal is decided exactly
 _LARGEST = 1e300
 
@@ -80,26 +77,17 @@ class JsonRules:
     def count_matches(self, expected: list[Any], answered: list[Any], name: str) -> int:
         """Return how many elements of two lists can be matched in pairs of equal elements.
 
-        With a tolerance, numbers are matched in order of size, which finds the most pairs. Other elements are matched
-        with an identical one, else with the first that is equal within the tolerance.
+        With a tolerance, numbers are matched in order of size, which finds the most pairs, and others so that most are
+        equal within it; where there are too many of those, only identical ones match.
         """
         count = 0
         if allowed := self.allowed(name):
             numbers, others = (sorted(filter(_is_finite, one)) for one in (expected, answered))
             count = _near_pairs(numbers, others, allowed)
             expected, answered = ([one for one in values if not _is_finite(one)] for values in (expected, answered))
-        if self.tolerance and max(len(expected), len(answered)) <= _MOST_MATCHED:
+        if self.tolerance and max(len(expected), len(answered)) <= _MOST_PAIRED:
             return count + most_pairs([[self.same(one, other, name) for other in answered] for one in expected])
-        found = self.identical(expected, answered, name)
-        if self.tolerance:
-            used = set(found.values())
-            rest = [value for place, value in enumerate(answered) if place not in used][:_MOST_PAIRED]
-            for value in [value for place, value in enumerate(expected) if place not in found][:_MOST_PAIRED]:
-                like = next((place for place, other in enumerate(rest) if self.same(value, other, name)), None)
-                if like is not None:
-                    del rest[like]
-                    count += 1
-        return count + len(found)
+        return count + len(self.identical(expected, answered, name))
 
     def identical(self, expected: Sequence[Any], answered: Sequence[Any], name: str) -> dict[int, int]:
         """Return the place of an answered element for each expected one that has an equal one without a tolerance."""
@@ -349,8 +337,8 @@ class Differences:
             return {place: place for place in range(min(len(expected), len(answered)))}
         found = self.rules.identical(expected, answered, name)
         used = set(found.values())
-        left = [place for place in range(len(expected)) if place not in found][: 2 * _MOST_PAIRED]
-        rest = [place for place in range(len(answered)) if place not in used][: 2 * _MOST_PAIRED]
+        left = [place for place in range(len(expected)) if place not in found][:_MOST_PAIRED]
+        rest = [place for place in range(len(answered)) if place not in used][:_MOST_PAIRED]
         if len(left) > 1 or len(rest) > 1:
             from scipy.optimize import linear_sum_assignment
 
