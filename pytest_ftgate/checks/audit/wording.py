@@ -33,8 +33,8 @@ _SIGN = re.compile(f"[{SIGNS}]")
 _DIGIT = re.compile(r"\d")
 _WITH_DIGIT = re.compile(r"\S*\d\S*")
 
-_SHARE = 0.9
-"""The share of rows that begin or end alike from which this is their template."""
+MOST = 0.9
+"""The share of rows, nine in ten, from which on what they have in common is their template."""
 _FEWEST, _SAMPLE = 10, 2_000
 """Rows of which a template can be told, and rows that are read for it."""
 
@@ -174,8 +174,8 @@ class Template(NamedTuple):
         """Return the template of the plain texts of a set."""
         step = -(-len(plain) // _SAMPLE) or 1
         rows = [masked(words_of(text)).split(" ") for text in plain[::step]]
-        start = _shared_start(rows)
-        end = _shared_start([row[::-1] for row in rows])
+        start = shared_start(rows)
+        end = shared_start([row[::-1] for row in rows])
         return cls(start, end[::-1])
 
     def text(self, plain: str) -> Text:
@@ -205,10 +205,10 @@ def texts_of(plain: Sequence[str]) -> list[Text]:
     return [template.text(text) for text in plain]
 
 
-def _shared_start(rows: list[list[str]]) -> list[str]:
+def shared_start(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the words that nine in ten rows begin with; none if there are too few rows."""
     start: list[str] = []
-    needed = max(_FEWEST, _SHARE * len(rows))
+    needed = max(_FEWEST, MOST * len(rows))
     while True:
         rows = [row for row in rows if len(row) > len(start)]
         following = Counter(row[len(start)] for row in rows)
