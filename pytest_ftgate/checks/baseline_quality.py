@@ -71,7 +71,7 @@ def _unfair(gate: context.Context, role: str, advantages: Sequence[str]) -> Chec
 
 
 def _same_model(gate: context.Context, compared: Mapping[str, ModelSpec]) -> Iterator[Check]:
-    """Refuse a baseline that is the candidate, and warn of two models that may be swapped.
+    """Refuse a baseline that is the candidate.
 
     The same models with the same prompt give the first example the same prediction key.
     """
@@ -88,16 +88,6 @@ def _same_model(gate: context.Context, compared: Mapping[str, ModelSpec]) -> Ite
         elif role in compared and judging.is_one_model(spec, candidate):
             message += f" ({candidate.spelling}), so the gain is that of the prompt or of the parameters"
             yield Check("baseline_prompt", "fail", message, source=source, advice=f"{advice}, {_ACCEPT}.")
-        elif role in gate.config.decisive and _is_swapped(spec, candidate):
-            message = f"{called(role, spec.name)} is a fine-tuned model (ft:) and candidate {candidate.name} is not"
-            yield Check("models", "warning", message, source=source, advice=f"{advice}.")
-
-
-def _is_swapped(baseline: ModelSpec, candidate: ModelSpec) -> bool:
-    """Return whether the baseline is a fine-tuned model and the candidate none, by OpenAI's names."""
-    name = str(candidate.options.get("model", ""))
-    is_tuned = str(baseline.options.get("model", "")).startswith("ft:")
-    return is_tuned and name != "" and not name.startswith("ft:")
 
 
 # --- what a model is given -----------------------------------------------------------------------------------
