@@ -212,12 +212,6 @@ def is_right(metric: Metric, score: float) -> bool:
     return score > middle if metric.greater_is_better else score < middle
 
 
-def count_right(metric: Metric, asked: Sequence[tuple[Example, Completion]]) -> int:
-    """Return how many answers are right by a metric that scores each alone."""
-    answers = [[_readable(completion) for _, completion in asked]]
-    return int(rightness(metric.score([example.expected for example, _ in asked], answers)).sum())
-
-
 def rightness(scored: Scored) -> np.ndarray[Any, Any]:
     """Return how right each answer is, shape ``(examples,)``: the metric's score, or a set-level metric's share."""
     if scored.per_example is not None:
