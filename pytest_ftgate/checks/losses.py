@@ -9,10 +9,8 @@ from pytest_ftgate import errors, text
 from pytest_ftgate.checks import answers, constant_baseline, context, gain, parts
 from pytest_ftgate.metrics import Scored
 from pytest_ftgate.result import Check, PartResult, Status, called, error_check, opponent
-from pytest_ftgate.runs.measure import Measured, compare_scored, forgiven_roles, measure_run, score_run
+from pytest_ftgate.runs.measure import MOST_ROWS, Measured, compare_scored, forgiven_roles, measure_run, score_run
 
-MOST_SLICES = 200
-"""The most slices in a report; the worst are kept."""
 _WORST_LAST: tuple[Status, ...] = ("pass", "warning", "inconclusive", "fail")
 
 
@@ -235,7 +233,7 @@ def check_fields(gate: context.Context) -> context.Found:
         rows = [one for one in results if one.verdict == status]
         if rows and (status != "pass" or not checks):
             checks.append(_slices_check(gate, gate.parts.tolerance, rows, status, outcome, advice))
-    return context.Found({"slices": tuple(results[:MOST_SLICES])}, checks)
+    return context.Found({"slices": tuple(results[:MOST_ROWS])}, checks)
 
 
 def _judge_slice(gate: context.Context, tolerance: parts.Tolerance, one: parts.Slice) -> PartResult:

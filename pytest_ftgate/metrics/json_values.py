@@ -1,5 +1,6 @@
 """Comparison of JSON values: which two are equal, and what differs between an expected and an answered one."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import numpy as np
 
 from pytest_ftgate.metrics.options import AS_WRITTEN, STEPS, Normalization, Options, did_you_mean, is_number
 from pytest_ftgate.statistics.arrays import Codes, Floats
-from pytest_ftgate.text import EXCERPT, NAMED, kind_of, shortened
+from pytest_ftgate.text import EXCERPT, LONGEST, NAMED, kind_of, shortened
 
 Lists = Literal["match", "sequence", "set"]
 Path: TypeAlias = tuple[str | int, ...]
@@ -22,10 +23,8 @@ ABSENT: Any = object()
 OTHERS = "*"
 """The key for all other fields in a mapping of fields."""
 
-_LONGEST_NAME = 1000
 _MOST_PAIRED = 500  # items of one list; those beyond it keep their order, or must be equal without a tolerance
 _ROUNDING = 1 + 1e-9  # of differences, for the choice of pairs; whether two numbers are equal is decided exactly
-_LARGEST = 1e300
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ def child_name(name: str, key: str) -> str:
     Names stop growing at a maximum length: a key of an answer may be megabytes long, and every value below it would
     hold a copy.
     """
-    return name if len(name) > _LONGEST_NAME else f"{name}.{key}" if name else key
+    return name if len(name) > LONGEST else f"{name}.{key}" if name else key
 
 
 def innermost_field(fields: Iterable[str], name: str) -> str | None:
@@ -379,7 +378,7 @@ class Differences:
 def _numbers(items: Sequence[Sequence[tuple[str, Any]]], name: str) -> tuple[Codes, Floats]:
     """Return the places of the items that have a number under a name, and the numbers, shape ``(numbers,)`` each."""
     found = [(i, value) for i, values in enumerate(items) for at, value in values if at == name and is_number(value)]
-    found = [(i, float(value)) for i, value in found if abs(value) < _LARGEST]
+    found = [(i, float(value)) for i, value in found if abs(value) < sys.float_info.max / 2]
     places, numbers = zip(*found, strict=True) if found else ((), ())
     return np.array(places, np.int64), np.array(numbers, np.float64)
 

@@ -281,6 +281,7 @@ def shown_answer(completion: Completion | None) -> str:
 
 
 MOST_ROWS = 200
+"""The most rows of a table, or slices, in a report."""
 
 
 def breakdown_results(scored: Mapping[str, Measured]) -> tuple[result.BreakdownResult, ...]:
