@@ -266,11 +266,10 @@ def _slices_check(
     advice: str | None,
 ) -> Check:
     share, holds, judged = gate.share, status == "pass", sum(one.note is None for one in gate.parts.slices)
-    changes = [
-        f"{text.printable(one.field or '', text.EXCERPT)}={text.printable(one.value or '', text.EXCERPT)} "
-        f"{text.show_difference(one.gain, share=share)}{_of_role(one.against)} ({text.plural(one.n or 0, 'example')})"
-        for one in (rows[:1] if holds else rows)
-    ]
+    changes = []
+    for part in rows[:1] if holds else rows:
+        change = text.show_difference(part.gain, share=share) + _of_role(part.against)
+        changes.append(f"{text.cut(part.name)} {change} ({text.plural(part.n or 0, 'example')})")
     limit = gain.drop_limit(tolerance.max_drop, share=share)
     limit += "" if holds else f", {text.show_percent(tolerance.confidence)} confidence each"
     found = f"worst {changes[0]}" if holds else _named(changes)

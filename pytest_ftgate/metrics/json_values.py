@@ -227,9 +227,9 @@ def leaves(value: Any, *, unordered: bool, path: Path = (), name: str = "") -> I
             yield path, name, len(part) if isinstance(part, list) and part else 1
 
 
-def names_in(value: Any, name: str = "") -> Iterator[str]:
+def names_in(value: Any) -> Iterator[str]:
     """Yield the names of all fields of a value, including those inside lists and the objects that contain them."""
-    waiting = [(name, value)]
+    waiting = [("", value)]
     while waiting:
         name, part = waiting.pop()
         if name:
