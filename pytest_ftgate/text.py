@@ -13,6 +13,10 @@ KeyPath = tuple[str | int, ...]
 
 LONGEST = 2000
 """The most characters of one text in a message or a report."""
+EXCERPT = 60
+"""The most characters of a text that a message quotes."""
+NAMED = 3
+"""The most rows, labels or other things that a message names; the rest is counted."""
 
 _COMMAND_ANYWHERE = re.compile(r"##(?=\w*\[)")  # ##[error], ##vso[, ##teamcity[
 _COMMAND_AT_START = re.compile(r"^\s*:(?=:)")  # ::error::, also after white space
@@ -283,7 +287,7 @@ def _shown(value: Any) -> str:
     return "a mapping" if isinstance(value, Mapping) else names.get(type(value)) or kind_of(value)
 
 
-def excerpt(text: str, at: int = 0, width: int = 60) -> str:
+def excerpt(text: str, at: int = 0, width: int = EXCERPT) -> str:
     """Return at most ``width`` characters around position ``at`` as one printable line."""
     start = max(0, min(at - width // 2, len(text) - width))
     piece = "".join(c if c.isprintable() else " " for c in text[start : start + width]).strip()

@@ -9,9 +9,8 @@ from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import DataSet
 from pytest_ftgate.result import Check, called
 from pytest_ftgate.runs.measure import Measured
-from pytest_ftgate.text import plural, printable, shortened
+from pytest_ftgate.text import EXCERPT, NAMED, plural, printable, shortened
 
-_PLACES_SHOWN, _ID_CHARACTERS, _CAUSE_CHARACTERS = 3, 40, 1_000
 _MANY = 0.05
 """The share of retried calls from which latencies and costs may be wrong."""
 _FEWEST = 5
@@ -52,9 +51,9 @@ def _complete(role: str, measured: Measured, *, forgiven: bool) -> Check:
         message += "; attested, not verified (they have no input_sha256)" if model.verified is False else ""
         return Check(name, "pass", message, n, n)
     failure = run.failure
-    cause = shortened(failure.cause, _CAUSE_CHARACTERS) if failure else "no cause is known"
-    names = [printable(one, _ID_CHARACTERS) for one in dict.fromkeys(example.name for example in run.unanswered)]
-    shown = [*names[:_PLACES_SHOWN], *(["..."] if len(names) > _PLACES_SHOWN else [])]
+    cause = shortened(failure.cause) if failure else "no cause is known"
+    names = [printable(one, EXCERPT) for one in dict.fromkeys(example.name for example in run.unanswered)]
+    shown = [*names[:NAMED], *(["..."] if len(names) > NAMED else [])]
     places = f" ({', '.join(shown)})" if missing < n else ""
     message = f"{called(role, model.name)}: {cause}; {missing:,} of {plural(n, 'answer')} missing{places}"
     if forgiven:

@@ -15,9 +15,8 @@ from pytest_ftgate.data import INSTRUCTIONS, texts_in
 from pytest_ftgate.models import Model, key_of
 from pytest_ftgate.models.prompt import Prompt
 from pytest_ftgate.result import Check, called
-from pytest_ftgate.text import listed, plural, printable
+from pytest_ftgate.text import EXCERPT, listed, plural, printable
 
-_SHOWN_CHARACTERS = 60
 _LONGER = 2
 _LIMITS = (*model_keys.OUTPUT_LIMITS, "max_new_tokens")
 """The parameters that limit the tokens of an answer."""
@@ -72,7 +71,7 @@ def _unfair(gate: context.Context, role: str, advantages: Sequence[str]) -> Chec
 
 
 def _same_model(gate: context.Context, compared: Mapping[str, ModelSpec]) -> Iterator[Check]:
-    """Refuse a baseline that is the candidate, and warn of two models that may be swapped.
+    """Refuse a baseline that is the candidate.
 
     The same models with the same prompt give the first example the same prediction key.
     """
@@ -89,16 +88,6 @@ def _same_model(gate: context.Context, compared: Mapping[str, ModelSpec]) -> Ite
         elif role in compared and judging.is_one_model(spec, candidate):
             message += f" ({candidate.spelling}), so the gain is that of the prompt or of the parameters"
             yield Check("baseline_prompt", "fail", message, source=source, advice=f"{advice}, {_ACCEPT}.")
-        elif role in gate.config.decisive and _is_swapped(spec, candidate):
-            message = f"{called(role, spec.name)} is a fine-tuned model (ft:) and candidate {candidate.name} is not"
-            yield Check("models", "warning", message, source=source, advice=f"{advice}.")
-
-
-def _is_swapped(baseline: ModelSpec, candidate: ModelSpec) -> bool:
-    """Return whether the baseline is a fine-tuned model and the candidate none, by OpenAI's names."""
-    name = str(candidate.options.get("model", ""))
-    is_tuned = str(baseline.options.get("model", "")).startswith("ft:")
-    return is_tuned and name != "" and not name.startswith("ft:")
 
 
 # --- what a model is given -----------------------------------------------------------------------------------
@@ -166,7 +155,7 @@ def _other_params(params: Mapping[str, Any], other_params: Mapping[str, Any]) ->
 
 
 def _written(value: Any) -> str:
-    return "not set" if value is None else printable(str(value), _SHOWN_CHARACTERS)
+    return "not set" if value is None else printable(str(value), EXCERPT)
 
 
 def _limit_of(model: Model) -> float:

@@ -10,11 +10,6 @@ from pytest_ftgate.checks.advice import TOOLS_ADVICE
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.metrics import Answers, Metric, tool_calls
-from pytest_ftgate.runs.measure import Measured, compare_scored
-
-_TRIED = 20
-_CONFIDENCE = 0.95
-_SHOWN = 60
 
 
 def check(gate: Context) -> Iterator[result.Check]:
@@ -73,8 +68,7 @@ class Constant:
 def best_constant(metric: Metric, expected: Sequence[Any]) -> Constant:
     """Return the best constant answer: the most frequent expected output, as the metric reads it.
 
-    By metrics over all labels another label may score better (F1 of a rare positive label), so the 20 most frequent
-    ones are tried; a metric may name others, such as the median of numbers. A perfect one (recall of the positive
+    A metric may name others: the positive label, or the median of numbers. A perfect one (recall of the positive
     label) is left out where there is another, because no model could beat it.
 
     Raise :class:`MetricError` if the metric cannot score an output that its own test set expects elsewhere.
@@ -83,15 +77,16 @@ def best_constant(metric: Metric, expected: Sequence[Any]) -> Constant:
     texts = [metric.right_answer(value) for value in expected]
     read = bare.answers_read(texts)
     counted, written = Counter(read).most_common(), dict(zip(reversed(read), reversed(texts), strict=True))
-    over_labels = metric.kind == "set" and metric.uses_labels
-    tried = [written[answer] for answer, _ in (counted[:_TRIED] if over_labels else counted[:1])]
+    tried = [written[answer] for answer, _ in counted[:1]]
     tried += metric.constants(expected)
     constants = []
     for answer in tried:
         try:
             value = bare.score(expected, [[answer] * len(expected)]).value
         except errors.MetricError as error:
-            evidence = f"it failed on the constant answer {answer[:60]!r}, which the test set expects elsewhere"
+            evidence = (
+                f"it failed on the constant answer {answer[: text.EXCERPT]!r}, which the test set expects elsewhere"
+            )
             raise errors.MetricError(error.what, where=error.where, evidence=evidence, cure=error.cure) from error
         constants.append(Constant(answer, value, not beats(bare, bare.best, value), len(counted)))
     beatable = [constant for constant in constants if not constant.perfect] or constants
@@ -102,18 +97,6 @@ def beats(metric: Metric, value: float, other: float) -> bool:
     """Return whether a value is better after rounding to 12 decimals, so that 40 of 60 does not beat 2/3."""
     one, two = round(value, 12), round(other, 12)
     return one > two if metric.greater_is_better else one < two
-
-
-def chance(metric: Metric, answer: str, model: Measured, groups: Sequence[str | None]) -> float | None:
-    """Return the one-sided p-value of "the model is no better than a constant answer", at most 5 % if it is better.
-
-    The test is that of a gate's gain. None: it shows at 5 % that the model is better, or there is no such test.
-    """
-    expected, repeats = model.run.test_set.expected, len(model.run.predictions)
-    constant = metric.bare().score(expected, [[answer] * len(expected)] * repeats)
-    asked: dict[str, Any] = {"margin": 0.0, "confidence": _CONFIDENCE, "evidence": "significant", "bounds": False}
-    compared = compare_scored(constant, model.scores[metric.name], groups=groups, **asked)
-    return None if compared.above_zero else compared.p_zero
 
 
 def answers_given(metric: Metric, answers: Answers) -> set[str]:
@@ -154,14 +137,9 @@ class _Model:
             self.is_worse = not beats(gate.deciding, self.value, constant.value)
 
     def strong(self, constant: Constant) -> result.Check:
-        """Return the check of a baseline that is better than the constant answer, perhaps by chance."""
+        """Return the check of a baseline that is better than the constant answer."""
         message = f"{self._shown()}; {self._shown_constant(constant)}"
-        p = chance(self.gate.deciding, constant.answer, self.measured, self.gate.groups)
-        if p is None:
-            return result.Check("weak_baseline", "pass", message, self.value, constant.value)
-
-        message += f", and the difference may be chance (p = {p:.2g}, above 0.05)"
-        return self._check("weak_baseline", "warning", message, self._cure(), "better_prompt")
+        return result.Check("weak_baseline", "pass", message, self.value, constant.value)
 
     def weak(self, status: result.Status) -> result.Check:
         """Return the check of a baseline that is no better than a constant answer."""
@@ -211,7 +189,7 @@ class _Model:
         return f"always answering {self._quoted(answer or '')} scores {value}"
 
     def _quoted(self, answer: str) -> str:
-        quoted = repr(text.shortened(answer, _SHOWN))
+        quoted = repr(text.shortened(answer, text.EXCERPT))
         no_call = self.gate.deciding.calls_tools and answer == tool_calls.NO_CALL
         return f"{quoted} (no tool call)" if no_call else quoted
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from pytest_ftgate.checks.attempts import Attempt, Shown
@@ -289,9 +289,8 @@ def jobs(gate: Context) -> dict[RunName, Job]:
     for role, model in gate.models.items():
         if (sample := runner.sample_job(model, gate.test)) is not None:
             found[RunName("latency", role)] = sample
-    right = partial(measure.count_right, gate.deciding) if gate.deciding.kind == "right_wrong" else None
     for role, model in gate.models.items():
-        found[RunName("test", role)] = Job(model, gate.test, repeats, right=right)
+        found[RunName("test", role)] = Job(model, gate.test, repeats)
         if gate.shown is not None:
             found[RunName("shown", role)] = Job(model, gate.shown.test, repeats)
     for guard in gate.parts.others:

@@ -19,15 +19,13 @@ from pytest_ftgate.config.data import max_tokens
 from pytest_ftgate.config.requirements import CHANGEABLE
 from pytest_ftgate.data import DataSet, expected_text
 from pytest_ftgate.result import Action, Check, Status, Threshold
-from pytest_ftgate.text import nearest, plural, printable
+from pytest_ftgate.text import EXCERPT, NAMED, nearest, plural, printable, show_percent
 
 _MOST_CONFLICTS = 100
 """The gate fails if more than one row in this many contradicts an earlier one."""
 _MOST_IMBALANCE = 10
 """Highest ratio of the rows of the most frequent label to those of the rarest that is not reported."""
-_SIMILAR = f"at least {100 * near.NEAR:g} % similar text"
-_NAMED = 3
-"""Rows, pairs or labels that a message names; the rest is counted."""
+_SIMILAR = f"at least {show_percent(near.NEAR)} similar text"
 _MISSPELT = 0.8  # least similarity, from 0 to 1, of a label to the one that was meant
 _DIGITS = re.compile(r"\d+")
 _WORDS = re.compile(r"[^\W_]+")
@@ -137,7 +135,7 @@ def _leaked(gate: Context) -> Finding | None:
     if not pairs:
         return None
     message = f"{_of(gate.audit.leaked, 'test example', gate.test)} also in the training set"
-    named = [f"{gate.test.where(row)} = {gate.training.where(other)}" for row, other in pairs[:_NAMED]]
+    named = [f"{gate.test.where(row)} = {gate.training.where(other)}" for row, other in pairs[:NAMED]]
     fields = {"required": 0, "source": gate.source("training_set")}
     message += f": {', '.join(named)}{_more(len(pairs))}"
     return Finding("leaked", gate.audit.leaked, message, advice=_removal(gate, pairs), fields=fields)
@@ -170,7 +168,7 @@ def _these(rows: Sequence[int], noun: str) -> str:
 
 def _places(data: DataSet, rows: Sequence[int]) -> str:
     """Return the places of the first of these rows, and the number of the others."""
-    return ", ".join(str(data.where(row)) for row in rows[:_NAMED]) + _more(len(rows))
+    return ", ".join(str(data.where(row)) for row in rows[:NAMED]) + _more(len(rows))
 
 
 def _conflicts(gate: Context) -> Finding | None:
@@ -180,7 +178,7 @@ def _conflicts(gate: Context) -> Finding | None:
     filled = gate.audit.filled
     count = len(pairs)
     verb = "repeats" if count == 1 else "repeat"
-    named = [f"{gate.training.where(row)} vs {gate.training.row_name(first)}" for row, first in pairs[:_NAMED]]
+    named = [f"{gate.training.where(row)} vs {gate.training.row_name(first)}" for row, first in pairs[:NAMED]]
     message = (
         f"{count:,} of {plural(filled, 'training row')} {verb} an input with a different output (built-in limit "
         f"{100 / _MOST_CONFLICTS:g} %): {', '.join(named)}{_more(count)}"
@@ -224,7 +222,7 @@ def _near_pairs(data: DataSet, pairs: Sequence[tuple[int, int]], others: DataSet
     row, other_row = pairs[0]
     place = others.row_name(other_row) if data is others else str(others.where(other_row))
     texts = wording.differing(data.examples[row].input, others.examples[other_row].input)
-    return f"{data.where(row)} ~ {place} ({_quoted(texts[0])} and {_quoted(texts[1])}){_more(len(pairs), 1)}"
+    return f"{data.where(row)} ~ {place} ({texts[0]!r} and {texts[1]!r}){_more(len(pairs), 1)}"
 
 
 def _group_overlap(gate: Context) -> Finding | None:
@@ -356,7 +354,7 @@ def _rows_finding(
     if not remarks:
         return None
     named = []
-    for row, remark in islice(remarks.items(), _NAMED):
+    for row, remark in islice(remarks.items(), NAMED):
         named.append(f"{gate.training.where(row)} ({remark})" if remark else str(gate.training.where(row)))
     message = (
         f"{_of(len(remarks), 'training row', gate.training, 'has', 'have')} {words}: {', '.join(named)}"
@@ -373,18 +371,18 @@ def _of(count: int, noun: str, data: DataSet, single: str = "is", several: str =
     return f"{count:,} of {plural(len(data), noun)} {single if count == 1 else several}"
 
 
-def _more(count: int, named: int = _NAMED) -> str:
+def _more(count: int, named: int = NAMED) -> str:
     """Return how many of ``count`` are not named."""
     return f" and {count - named:,} more" if count > named else ""
 
 
 def _quoted(label: str) -> str:
-    return repr(printable(label, 60))
+    return repr(printable(label, EXCERPT))
 
 
 def _names(labels: Mapping[str, str]) -> str:
     """Return the first labels, or other names, each with its remark."""
-    named = [f"{_quoted(label)} ({remark})" for label, remark in islice(labels.items(), _NAMED)]
+    named = [f"{_quoted(label)} ({remark})" for label, remark in islice(labels.items(), NAMED)]
     return ", ".join(named) + _more(len(labels))
 
 

@@ -20,11 +20,8 @@ from pytest_ftgate.runs.measure import shown_answer
 from pytest_ftgate.runs.mistakes import malformed_answers
 from pytest_ftgate.statistics.arrays import Bools
 from pytest_ftgate.statistics.evidence import Comparison
-from pytest_ftgate.text import plural, printable, show_difference, show_needed
+from pytest_ftgate.text import EXCERPT, NAMED, cut, plural, printable, show_difference, show_needed
 
-_KINDS_SHOWN = 2
-_SHOWN = 40
-_FLAW_SHOWN = 150
 _ORDER: tuple[Status, ...] = ("pass", "inconclusive", "fail")
 
 
@@ -81,9 +78,9 @@ def _message(gate: Context, role: str, tied: Comparison, malformed: Sequence[Com
     message += f"; as ties: gain {show_difference(tied.gain, share=share)}"
     message += f", needs {show_needed(standard, share=share)} ({written} as written)"
 
-    texts = Counter(printable(shown_answer(completion), _SHOWN) for completion in malformed)
+    texts = Counter(printable(shown_answer(completion), EXCERPT) for completion in malformed)
     shown: list[str] = []
-    for text, count in texts.most_common(_KINDS_SHOWN):
+    for text, count in texts.most_common(NAMED):
         shown.append(f"{count:,} x '{text}'" if count > 1 else f"'{text}'")
     return f"{message}; {', '.join(shown)}"
 
@@ -131,7 +128,7 @@ def _broken_outputs(gate: Context) -> Iterator[Check]:
     if broken:
         row, flaw = next(iter(broken.items()))
         message = f"{len(broken):,} of {plural(len(outputs), 'expected output')} do not have the required format, "
-        message += f"first {gate.test.where(row)}: {printable(flaw, _FLAW_SHOWN)}"
+        message += f"first {gate.test.where(row)}: {cut(flaw)}"
         advice = "Correct these rows, or the rules of the metric format if they do not describe the task."
         yield Check("formatting_gain", "warning", message, len(broken), advice=advice)
 

@@ -18,7 +18,6 @@ from pytest_ftgate.statistics.groups import (
 )
 from pytest_ftgate.text import plural, settled_by, show_amount, show_difference, show_needed, show_percent
 
-_BROKEN_KEPT = 10
 _WORSE = (
     "Keep the baseline, or look at the examples that it broke and correct the training data before another attempt."
 )
@@ -47,14 +46,14 @@ def check(gate: Context) -> Found:
 def _flips(gate: Context) -> dict[str, Any]:
     """Return what the candidate fixed and broke; of examples by name only those that may be shown."""
     name = gate.deciding.name
-    facts = flips(gate.scored[gate.best], gate.scored["candidate"], name, _BROKEN_KEPT)
+    facts = flips(gate.scored[gate.best], gate.scored["candidate"], name)
     if gate.shown is None:
         return facts
 
     answers = shown_answers(gate)
     shown: dict[str, Any] = {"broken": (), "wrong": ()}
     if answers:
-        shown = flips(answers[gate.best], answers["candidate"], name, _BROKEN_KEPT)
+        shown = flips(answers[gate.best], answers["candidate"], name)
     return {**facts, "broken": shown["broken"], "wrong": shown["wrong"]}
 
 

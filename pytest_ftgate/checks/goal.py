@@ -39,19 +39,15 @@ NOT_SERVED: Mapping[str, tuple[str, str, Action]] = {
 _ADVICE = "To fine-tune all the same, write checks: {goal: warn}."
 
 
-def not_served(goal: str | None) -> bool:
-    """Return whether something other than training serves this goal better."""
-    return goal in NOT_SERVED
-
-
 def check(gate: Context) -> list[Check]:
     """Check that fine-tuning serves the goal, if one is set."""
     goal = gate.config.goal
     if goal is None:
         return []
+
+    source = gate.source("goal")
     if goal in NOT_SERVED:
         why, instead, action = NOT_SERVED[goal]
         message = f"fine-tuning does not serve the goal {goal}: {why}"
-        return [Check("goal", "fail", message, goal, None, gate.source("goal"), f"{instead} {_ADVICE}", action)]
-    message = f"fine-tuning serves the goal {goal}: {SERVED[goal]}"
-    return [Check("goal", "pass", message, goal, None, gate.source("goal"))]
+        return [Check("goal", "fail", message, goal, None, source, f"{instead} {_ADVICE}", action)]
+    return [Check("goal", "pass", f"fine-tuning serves the goal {goal}: {SERVED[goal]}", goal, None, source)]

@@ -7,9 +7,6 @@ from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.runs.measure import Measured, rightness, same_outputs
 
-MIN_CIRCULAR = 50
-"""From so many answers on, a model that is always right is suspicious."""
-
 
 def check(gate: Context) -> Iterator[result.Check]:
     """Check each baseline whose answers equal those of the candidate, or the labels themselves.
@@ -28,7 +25,7 @@ def check(gate: Context) -> Iterator[result.Check]:
             message = f"the candidate gave the same {text.plural(n, 'answer')} as {result.opponent(role)}"
             advice = "Check whether both names refer to the same model; if not, the fine-tune changed no answer."
             yield result.Check("identical_outputs", "fail", message, n, advice=advice, action="measure_again")
-        if drops and n >= MIN_CIRCULAR and _wrote_the_labels(gate, model):
+        if drops and _wrote_the_labels(gate, model):
             message = f"{result.called(role, model.facts.name)} is right on all {text.plural(n, 'example')}, so the "
             message += "labels look like its own outputs: the test measures agreement with this model, not quality"
             advice = "Have people check the labels of the test set without seeing the model's answers."

@@ -9,11 +9,8 @@ from pytest_ftgate import errors, text
 from pytest_ftgate.checks import answers, constant_baseline, context, gain, parts
 from pytest_ftgate.metrics import Scored
 from pytest_ftgate.result import Check, PartResult, Status, called, error_check, opponent
-from pytest_ftgate.runs.measure import Measured, compare_scored, forgiven_roles, measure_run, score_run
+from pytest_ftgate.runs.measure import MOST_ROWS, Measured, compare_scored, forgiven_roles, measure_run, score_run
 
-MOST_SLICES = 200
-"""The most slices in a report; the worst are kept."""
-_NAMED = 5
 _WORST_LAST: tuple[Status, ...] = ("pass", "warning", "inconclusive", "fail")
 
 
@@ -109,7 +106,7 @@ def _check_guard(gate: context.Context, guard: parts.Guard) -> Iterator[Check]:
         missing = [one.name for one in guard.test if model.ids is not None and one.id not in model.ids]
         if missing and not (role == "candidate" and gate.config.missing_answers == "wrong"):
             message = f"{called(role, model.name)} has no recorded answer for {len(missing):,} of "
-            message += f"{text.plural(len(guard.test), 'example')}, first {text.printable(missing[0], parts.SHOWN)}"
+            message += f"{text.plural(len(guard.test), 'example')}, first {text.printable(missing[0], text.EXCERPT)}"
             yield guard.check("error", message, advice="Record the answers to the guard's examples in the same file.")
 
 
@@ -121,7 +118,7 @@ def _ids_in_two(gate: context.Context) -> Iterator[Check]:
         for row, example in enumerate(guard.test.examples):
             given, place = first.setdefault(example.id, (example.input, f"guard {guard.name}"))
             if given != example.input:
-                message = f"the id {text.printable(example.id, parts.SHOWN)} belongs to another example in {place}, "
+                message = f"the id {text.printable(example.id, text.EXCERPT)} belongs to another example in {place}, "
                 advice = "Give the guard's examples unique ids, and record their answers under these."
                 source = str(guard.test.where(row))
                 yield guard.check(
@@ -132,8 +129,8 @@ def _ids_in_two(gate: context.Context) -> Iterator[Check]:
 
 def _named(texts: Iterable[str]) -> str:
     names = list(texts)
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f", and {more:,} more" if more > 0 else "")
+    more = len(names) - text.NAMED
+    return ", ".join(names[: text.NAMED]) + (f", and {more:,} more" if more > 0 else "")
 
 
 # --- the models over the guards ------------------------------------------------------------------------------
@@ -171,24 +168,27 @@ def _judge_guard(gate: context.Context, guard: parts.Guard) -> tuple[PartResult,
 
 
 def _nothing_to_lose(gate: context.Context, guard: parts.Guard, role: str, baseline: Measured) -> list[Check]:
-    """Refuse a baseline so bad that no drop can exceed the limit, and warn of one that may be as bad as a constant."""
-    metric, value, most = guard.metric, baseline.scores[guard.metric.name].value, guard.spec.max_drop
+    """Refuse a baseline so bad that no drop can exceed the limit, and warn of one that a constant answer equals."""
+    metric = guard.metric
+    value = baseline.scores[metric.name].value
+    most = guard.spec.max_drop
     message = f"{called(role, baseline.facts.name)} has {metric.name} {text.show_value(value, share=metric.share)}, "
     advice = "Check that the metric reads the answers correctly. A guard needs a task that the baseline can do."
     fields = {"observed": value, "advice": advice, "action": "measure_again"}
     if abs(value - metric.worst) <= most:
         message += f"so no drop can exceed the limit of {text.show_amount(most, share=metric.share)}"
         return [guard.check("fail", message, **{**gate.requirement(f"{guard.path}.max_drop"), **fields})]
-    constant = p = None
-    with suppress(errors.MetricError):  # what an example expects may be no answer to another one
-        constant = constant_baseline.best_constant(metric, guard.test.expected) if metric.compares else None
-        p = constant and constant_baseline.chance(metric, constant.answer, baseline, guard.test.groups)
-    if constant is None or p is None or constant.n_expected == 1:
+    if not metric.compares:
         return []
-    message += (
-        f"and one answer to everything {text.show_value(constant.value, share=metric.share)}: the difference may be "
-    )
-    return [guard.check("warning", f"{message}chance (p = {p:.2g}, above 0.05)", required=constant.value, **fields)]
+
+    with suppress(errors.MetricError):  # what an example expects may be no answer to another one
+        constant = constant_baseline.best_constant(metric, guard.test.expected)
+        if constant.n_expected > 1 and not constant_baseline.beats(metric, value, constant.value):
+            message += (
+                f"no better than one answer to everything ({text.show_value(constant.value, share=metric.share)})"
+            )
+            return [guard.check("warning", message, required=constant.value, **fields)]
+    return []
 
 
 def _guard_check(gate: context.Context, guard: parts.Guard, result: PartResult) -> Check:
@@ -233,7 +233,7 @@ def check_fields(gate: context.Context) -> context.Found:
         rows = [one for one in results if one.verdict == status]
         if rows and (status != "pass" or not checks):
             checks.append(_slices_check(gate, gate.parts.tolerance, rows, status, outcome, advice))
-    return context.Found({"slices": tuple(results[:MOST_SLICES])}, checks)
+    return context.Found({"slices": tuple(results[:MOST_ROWS])}, checks)
 
 
 def _judge_slice(gate: context.Context, tolerance: parts.Tolerance, one: parts.Slice) -> PartResult:
@@ -266,11 +266,10 @@ def _slices_check(
     advice: str | None,
 ) -> Check:
     share, holds, judged = gate.share, status == "pass", sum(one.note is None for one in gate.parts.slices)
-    changes = [
-        f"{text.printable(one.field or '', parts.SHOWN)}={text.printable(one.value or '', parts.SHOWN)} "
-        f"{text.show_difference(one.gain, share=share)}{_of_role(one.against)} ({text.plural(one.n or 0, 'example')})"
-        for one in (rows[:1] if holds else rows)
-    ]
+    changes = []
+    for part in rows[:1] if holds else rows:
+        change = text.show_difference(part.gain, share=share) + _of_role(part.against)
+        changes.append(f"{text.cut(part.name)} {change} ({text.plural(part.n or 0, 'example')})")
     limit = gain.drop_limit(tolerance.max_drop, share=share)
     limit += "" if holds else f", {text.show_percent(tolerance.confidence)} confidence each"
     found = f"worst {changes[0]}" if holds else _named(changes)

@@ -16,8 +16,6 @@ from pytest_ftgate.statistics.planning import MOST_EXAMPLES, corrected_confidenc
 
 NONE = "(none)"
 """The value of a field that is absent."""
-SHOWN = 40
-"""The most characters of a name in a message."""
 _LEAST_DROP = 1e-12
 
 
@@ -132,7 +130,7 @@ class Slice:
     is_small: bool = False
 
     def __str__(self) -> str:
-        return f"{text.printable(self.field, SHOWN)}={text.printable(self.value, SHOWN)}"
+        return f"{text.printable(self.field, text.EXCERPT)}={text.printable(self.value, text.EXCERPT)}"
 
 
 class Parts(NamedTuple):
@@ -223,7 +221,9 @@ def _guard(
         judged.refuse_judged(metric, "the metric of a guard", source=str(spec.sources["metric"]))
         check_possible(metric, "max_drop", spec.max_drop, spec.sources["max_drop"])
     except errors.ConfigError as error:
-        raise errors.ConfigError(f"guard {text.printable(name, SHOWN)}: {error.what}", **error.parts()) from error
+        raise errors.ConfigError(
+            f"guard {text.printable(name, text.EXCERPT)}: {error.what}", **error.parts()
+        ) from error
     tolerance = Tolerance(spec.max_drop, config.confidence, proven=True)
     return Guard(name, spec, grouped_by_content(test), metric, tolerance, leaked_rows(training, test))
 
@@ -233,7 +233,7 @@ def _by_value(spec: SliceKeys, test: DataSet, metric: Metric) -> Iterator[Slice]
     known = {field: None for example in test.examples for field in example.fields}
     for name in spec.fields:
         if name not in known:
-            what = f"no example of the test set has the field {text.printable(name, SHOWN)!r}"
+            what = f"no example of the test set has the field {text.printable(name, text.EXCERPT)!r}"
             evidence, near = f"the fields of the test set are: {text.listed(known)}", text.nearest(name, known)
             where, cure = spec.sources["fields"].where("slices.fields"), f"Did you mean {near!r}?" if near else None
             raise errors.ConfigError(what, where=where, evidence=evidence, cure=cure)

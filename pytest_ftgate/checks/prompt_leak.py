@@ -11,17 +11,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pytest_ftgate.checks.audit.wording import MOST
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import Input, expected_text, normalized_input, texts_in
 from pytest_ftgate.models.prompt import Prompt
 from pytest_ftgate.result import Check
-from pytest_ftgate.text import plural, printable
+from pytest_ftgate.text import EXCERPT, plural, printable
 
 _WORDS = 5
 """The fewest words of an input that is in no prompt by chance."""
 _SHORT_SHARE = 0.5
-_OUTPUT_SHARE = 0.9
-_SHOWN_CHARACTERS = 60
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
 
 
@@ -50,9 +49,9 @@ def check(gate: Context) -> Iterator[Check]:
 
 def _field_message(gate: Context, name: str, rows: Sequence[int]) -> str:
     example = gate.test.examples[rows[0]]
-    field = printable(name, _SHOWN_CHARACTERS)
-    value = printable(expected_text(example.fields.get(name)), _SHOWN_CHARACTERS)
-    output = printable(expected_text(example.expected), _SHOWN_CHARACTERS)
+    field = printable(name, EXCERPT)
+    value = printable(expected_text(example.fields.get(name)), EXCERPT)
+    output = printable(expected_text(example.expected), EXCERPT)
     candidate = gate.models["candidate"].name
     return (
         f"the template of the candidate {candidate} uses {{{field}}}, which reveals the expected output of "
@@ -124,7 +123,7 @@ def _holding_rows(texts: Sequence[str], outputs: Sequence[str]) -> list[int]:
     nearly always "no".
     """
     rows = [row for row, output in enumerate(outputs) if output and f" {output} " in f" {texts[row]} "]
-    if _share_of_outputs(rows, outputs) < _OUTPUT_SHARE:
+    if _share_of_outputs(rows, outputs) < MOST:
         return []
 
     labels = set(outputs) if _are_labels(outputs) else set()
@@ -134,7 +133,7 @@ def _holding_rows(texts: Sequence[str], outputs: Sequence[str]) -> list[int]:
         if not any(f" {label} " in rest for label in labels):
             alone.append(row)
 
-    return alone if _share_of_outputs(alone, outputs) >= _OUTPUT_SHARE else []
+    return alone if _share_of_outputs(alone, outputs) >= MOST else []
 
 
 def _share_of_outputs(rows: Sequence[int], outputs: Sequence[str]) -> float:

@@ -6,21 +6,21 @@ nine in ten of the other side lack.
 """
 
 import json
-import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import takewhile
-from math import ceil
 from typing import Any, NamedTuple
 
+from pytest_ftgate.checks.audit.wording import MOST, shared_start
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import INSTRUCTIONS, Example, canonical_json
 from pytest_ftgate.data.messages import declared_tools
 from pytest_ftgate.result import Check
-from pytest_ftgate.text import printable
+from pytest_ftgate.text import EXCERPT, LONGEST_SHOWN, printable
 
-_MOST = 0.9
-_PASTED_CHARACTERS, _SHOWN_CHARACTERS = 300, 60
+_PIECE = re.compile(r"\w+|\W")
+"""A word, or a character between words."""
 
 
 class Part(NamedTuple):
@@ -65,7 +65,7 @@ def check(gate: Context) -> Iterator[Check]:
             continue
 
         text, asked, trained = found
-        quoted = f" {printable(text, _SHOWN_CHARACTERS)!r}" if text else ""
+        quoted = f" {printable(text, EXCERPT)!r}" if text else ""
         message = f"{part.name}{quoted}: in {100 * trained:.0f} % of the training rows, and in {100 * asked:.0f} % of "
         message += f"the calls of candidate {model.name}"
         advice = f"Ask the candidate as in training ({source}): {part.cure or f'remove {part.key}'}."
@@ -80,7 +80,7 @@ def _difference(part: Part) -> tuple[str, float, float] | None:
     for text in part.compared:
         asked = sum(part.has(call, text) for call in part.asked) / len(part.asked)
         trained = sum(part.has(row, text) for row in part.trained) / len(part.trained)
-        if max(asked, trained) >= _MOST and min(asked, trained) <= 1 - _MOST:
+        if max(asked, trained) >= MOST and min(asked, trained) <= 1 - MOST:
             return text, asked, trained
 
     return None
@@ -97,7 +97,7 @@ def _systems(rows: Sequence[Example], calls: Sequence[Mapping[str, Any]]) -> Par
     if usual:
         line = json.dumps(usual, ensure_ascii=False)
         place = _first_place(rows, trained, usual)
-        cure = f"system: {line}" if len(line) <= _PASTED_CHARACTERS else f"system: that of {place}"
+        cure = f"system: {line}" if len(line) <= LONGEST_SHOWN else f"system: that of {place}"
 
     return Part("a system message", "system", trained, asked, [usual, _usual(asked), ""], _is_or_any, cure)
 
@@ -140,13 +140,14 @@ def _templates(rows: Sequence[Example], calls: Sequence[Mapping[str, Any]]) -> I
     """Yield the texts before and after the input; the cure restores both."""
     trained = [_question_of(example.input) for example in rows]
     asked = [_question_of(call["messages"]) for call in calls]
-    start, end = shared_start(trained), shared_end(trained)
+    start, end = _template(trained)
+    asked_start, asked_end = _template(asked)
     cure = ""
     if start.strip() or end.strip():
         cure = f"template: {json.dumps(f'{start}{{input}}{end}', ensure_ascii=False)}"
 
-    starts = [text for text in (start, shared_start(asked)) if text.strip()]
-    ends = [text for text in (end, shared_end(asked)) if text.strip()]
+    starts = [text for text in (start, asked_start) if text.strip()]
+    ends = [text for text in (end, asked_end) if text.strip()]
     yield Part("the text before the input", "template", trained, asked, starts, str.startswith, cure)
     yield Part("the text after the input", "template", trained, asked, ends, str.endswith, cure)
 
@@ -157,24 +158,9 @@ def _question_of(messages: Any) -> str:
     return contents[-1] if contents and isinstance(contents[-1], str) else ""
 
 
-def shared_start(texts: Sequence[str]) -> str:
-    """Return the longest whole words with which nine in ten texts begin.
-
-    Texts with a common start are neighbours in sorted order, so only the ends of each run are
-    compared.
-    """
-    ordered = sorted(texts)
-    width = max(2, ceil(_MOST * len(texts)))
-    runs = zip(ordered, ordered[width - 1 :], strict=False)
-    prefixes = [os.path.commonprefix(run) for run in runs]  # noqa: RUF071  # texts
-    shared = max(prefixes, key=len, default="")
-
-    ends_in_word = any(text.startswith(shared) and text[len(shared) :][:1].isalnum() for text in texts)
-    while ends_in_word and shared[-1:].isalnum():
-        shared = shared[:-1]
-    return shared
-
-
-def shared_end(texts: Sequence[str]) -> str:
-    """Return the longest whole words with which nine in ten texts end."""
-    return shared_start([text[::-1] for text in texts])[::-1]
+def _template(texts: Sequence[str]) -> tuple[str, str]:
+    """Return what nine in ten texts begin and end with, in whole words."""
+    rows = [_PIECE.findall(text) for text in texts]
+    start = shared_start(rows)
+    end = shared_start([row[::-1] for row in rows])
+    return "".join(start), "".join(end[::-1])

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,7 +14,6 @@ from pytest_ftgate.errors import ConfigError, DataError, shown_path
 from pytest_ftgate.metrics.json_values import JsonRules, shown_place
 from pytest_ftgate.metrics.options import Options, needed, within_limit, without_fence
 from pytest_ftgate.metrics.protocol import (
-    LONGEST_LABEL,
     LONGEST_NOTE,
     Answers,
     Breakdown,
@@ -23,7 +21,7 @@ from pytest_ftgate.metrics.protocol import (
     Scored,
     by_example,
 )
-from pytest_ftgate.text import printable, shortened
+from pytest_ftgate.text import LONGEST_SHOWN, cut, printable, shortened
 
 Broken: TypeAlias = tuple[str, str]
 """The group of an error (place with ``[*]`` for list positions, and keyword), and its message."""
@@ -58,7 +56,7 @@ class Format(Metric):
         counts = Counter[str]()
         for repeat in answers:
             flaws = filter(None, map(broken, repeat))
-            counts.update(printable(group, LONGEST_LABEL) for group, _ in flaws)
+            counts.update(cut(group) for group, _ in flaws)
         by_count = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         rows = tuple((label, (count,)) for label, count in by_count)
 
@@ -93,7 +91,7 @@ class Format(Metric):
         return self._of_text(text)
 
     def _of_text(self, text: str) -> Broken | None:
-        quoted = repr(shortened(text, LONGEST_LABEL))
+        quoted = repr(shortened(text, LONGEST_SHOWN))
         if self.pattern is not None:
             match = partial(self.pattern.fullmatch, text)
             if within_limit(f"pattern {self.pattern.pattern!r}", match, text) is None:
@@ -121,16 +119,15 @@ def build(options: Options) -> Format:
 # --- JSON Schema, which is checked before any call, without network access --------------------------------------------
 
 _KEY = "json_schema"
-_ERRORS_LOOKED_AT = 20
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
 def first_error(validator: Any, value: Any) -> Broken | None:
-    """Return the most relevant of the first twenty errors of a value; None if it is valid."""
+    """Return the most relevant error of a value; None if it is valid."""
     from jsonschema.exceptions import best_match
 
     try:
-        error = best_match(islice(validator.iter_errors(value), _ERRORS_LOOKED_AT))
+        error = best_match(validator.iter_errors(value))
     except (RecursionError, ArithmeticError) as failure:  # an integer that is too large for a float is divided
         what = "nested too deeply" if isinstance(failure, RecursionError) else "a number that is too large"
         return f"$: {what}", what

@@ -72,12 +72,23 @@ class Accuracy(_OfLabels):
 
 @dataclass(frozen=True)
 class LabelMetric(_OfLabels):
-    """A metric of all answers together. Repeats are pooled, which averages the confusion matrix."""
+    """A metric of all answers together. Repeats are pooled, which averages the confusion matrix.
+
+    ``counted`` are the codes of the labels that it averages over, such as the positive one.
+    """
 
     name: str
     statistic: Callable[[arrays.Floats], arrays.Floats]
     low: float = field()
+    counted: Sequence[int] = ()
     kind = "set"
+
+    def constants(self, expected: Sequence[Any]) -> list[str]:
+        """Return the most frequent label that counts, and the most frequent one that does not."""
+        by_count = np.argsort(-np.bincount(self.label_set.gold(self.name, expected)), kind="stable").tolist()
+        counting = [code for code in by_count if code in self.counted]
+        others = [code for code in by_count if code not in self.counted]
+        return [self.label_set.texts[code] for code in (*counting[:1], *others[:1])]
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         check_shape(self.name, expected, answers)
@@ -109,7 +120,10 @@ def build(options: Options) -> Metric:
     if len(read.texts) > MOST_LABELS:
         what = f"{name} supports up to {MOST_LABELS:,} labels, and the test set has {len(read.texts):,}"
         raise options.error(what, cure="Use accuracy or exact_match.")
-    return LabelMetric(read, name, _statistic(options, read, over), -1.0 if name in _CHANCE_CORRECTED else 0.0)
+    if name in _BINARY:
+        over = (positive_code(options, read),)
+    low = -1.0 if name in _CHANCE_CORRECTED else 0.0
+    return LabelMetric(read, name, _statistic(options, read, over), low, over)
 
 
 def _statistic(options: Options, labels: LabelSet, over: Sequence[int]) -> Callable[[arrays.Floats], arrays.Floats]:
@@ -122,9 +136,7 @@ def _statistic(options: Options, labels: LabelSet, over: Sequence[int]) -> Calla
             raise options.error(what, cure="Add examples with other labels, or use accuracy.")
         return cohen_kappa if name == "cohen_kappa" else matthews_corrcoef
     score, _, average = name.partition("_")
-    if not average:
-        return partial(averaged, of=score, average="macro", over=[positive_code(options, labels)])
-    return partial(averaged, of=score, average=average, over=over)
+    return partial(averaged, of=score, average=average or "macro", over=list(over))
 
 
 # --- tallies ----------------------------------------------------------------------------------------------------------

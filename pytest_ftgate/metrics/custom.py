@@ -18,7 +18,6 @@ from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, by_example
 ScoreExample: TypeAlias = Callable[[Any, str], float]
 
 _DECLARE = "Decorate it with @pytest_ftgate.metric(low=0, high=1, greater_is_better=True)."
-_SHOWN = 40
 _ROUNDING = 1e-9  # relative to the range: rounding may put a mean this far outside it
 
 
@@ -138,7 +137,7 @@ class ExampleMetric(Metric):
             wanted, fits = "1 (right) or 0 (wrong)", fits and number in (0, 1)
         if fits:
             return min(max(float(number), self.low), self.high)
-        shown = text.shortened(repr(value), _SHOWN) if isinstance(value, Real | None) else text.kind_of(value)
+        shown = text.shortened(repr(value), text.EXCERPT) if isinstance(value, Real | None) else text.kind_of(value)
         what = f"the metric {self.name} returned {shown} instead of {wanted} for test_set[{index}]"
         raise errors.MetricError(what, cure="Fix the metric's function.")
 

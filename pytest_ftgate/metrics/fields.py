@@ -23,7 +23,7 @@ from pytest_ftgate.metrics import json_values as js
 from pytest_ftgate.metrics import protocol
 from pytest_ftgate.metrics.options import Options, without_fence
 from pytest_ftgate.statistics import arrays, set_level
-from pytest_ftgate.text import excerpt, kind_of, printable
+from pytest_ftgate.text import cut, excerpt, kind_of, printable
 
 NAMES = ("field_f1",)
 AVERAGES = ("samples", "micro")
@@ -125,7 +125,7 @@ class FieldMetric(protocol.Metric):
         rows: list[tuple[str, tuple[float | None, ...]]] = []
         for name, counted in totals.items():
             if counted.any():
-                label = printable(name or _WHOLE, protocol.LONGEST_LABEL)
+                label = cut(name or _WHOLE)
                 rows.append((label, _cells(list(map(int, counted)))))
         rows.sort(key=lambda row: (1.0 if row[1][0] is None else row[1][0], row[0]))
         shares = ("F1", "precision", "recall")

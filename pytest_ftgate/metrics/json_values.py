@@ -1,5 +1,6 @@
 """Comparison of JSON values: which two are equal, and what differs between an expected and an answered one."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import numpy as np
 
 from pytest_ftgate.metrics.options import AS_WRITTEN, STEPS, Normalization, Options, did_you_mean, is_number
 from pytest_ftgate.statistics.arrays import Codes, Floats
-from pytest_ftgate.text import kind_of, shortened
+from pytest_ftgate.text import EXCERPT, LONGEST, NAMED, kind_of, shortened
 
 Lists = Literal["match", "sequence", "set"]
 Path: TypeAlias = tuple[str | int, ...]
@@ -22,14 +23,8 @@ ABSENT: Any = object()
 OTHERS = "*"
 """The key for all other fields in a mapping of fields."""
 
-_NOTED = 3
-_LONGEST_NAME = 1000
-_MOST_PAIRED = 1000  # items of one list; those beyond it keep their order
-_MOST_MATCHED = (
-    250  # items of one list that are paired so that most agree within a tolerance; else the first fit counts
-)
+_MOST_PAIRED = 500  # items of one list; those beyond it keep their order, or must be equal without a tolerance
 _ROUNDING = 1 + 1e-9  # of differences, for the choice of pairs; whether two numbers are equal is decided exactly
-_LARGEST = 1e300
 
 
 @dataclass(frozen=True)
@@ -81,26 +76,17 @@ class JsonRules:
     def count_matches(self, expected: list[Any], answered: list[Any], name: str) -> int:
         """Return how many elements of two lists can be matched in pairs of equal elements.
 
-        With a tolerance, numbers are matched in order of size, which finds the most pairs. Other elements are matched
-        with an identical one, else with the first that is equal within the tolerance.
+        With a tolerance, numbers are matched in order of size, which finds the most pairs, and others so that most are
+        equal within it; where there are too many of those, only identical ones match.
         """
         count = 0
         if allowed := self.allowed(name):
             numbers, others = (sorted(filter(_is_finite, one)) for one in (expected, answered))
             count = _near_pairs(numbers, others, allowed)
             expected, answered = ([one for one in values if not _is_finite(one)] for values in (expected, answered))
-        if self.tolerance and max(len(expected), len(answered)) <= _MOST_MATCHED:
+        if self.tolerance and max(len(expected), len(answered)) <= _MOST_PAIRED:
             return count + most_pairs([[self.same(one, other, name) for other in answered] for one in expected])
-        found = self.identical(expected, answered, name)
-        if self.tolerance:
-            used = set(found.values())
-            rest = [value for place, value in enumerate(answered) if place not in used][:_MOST_PAIRED]
-            for value in [value for place, value in enumerate(expected) if place not in found][:_MOST_PAIRED]:
-                like = next((place for place, other in enumerate(rest) if self.same(value, other, name)), None)
-                if like is not None:
-                    del rest[like]
-                    count += 1
-        return count + len(found)
+        return count + len(self.identical(expected, answered, name))
 
     def identical(self, expected: Sequence[Any], answered: Sequence[Any], name: str) -> dict[int, int]:
         """Return the place of an answered element for each expected one that has an equal one without a tolerance."""
@@ -170,7 +156,7 @@ def child_name(name: str, key: str) -> str:
     Names stop growing at a maximum length: a key of an answer may be megabytes long, and every value below it would
     hold a copy.
     """
-    return name if len(name) > _LONGEST_NAME else f"{name}.{key}" if name else key
+    return name if len(name) > LONGEST else f"{name}.{key}" if name else key
 
 
 def innermost_field(fields: Iterable[str], name: str) -> str | None:
@@ -241,9 +227,9 @@ def leaves(value: Any, *, unordered: bool, path: Path = (), name: str = "") -> I
             yield path, name, len(part) if isinstance(part, list) and part else 1
 
 
-def names_in(value: Any, name: str = "") -> Iterator[str]:
+def names_in(value: Any) -> Iterator[str]:
     """Yield the names of all fields of a value, including those inside lists and the objects that contain them."""
-    waiting = [(name, value)]
+    waiting = [("", value)]
     while waiting:
         name, part = waiting.pop()
         if name:
@@ -287,7 +273,7 @@ class Differences:
         return [sum(column) for column in zip(*self.counts.values(), strict=True)] or [0, 0, 0, 0]
 
     def _remark(self, path: Path, text: str) -> None:
-        if len(self.remarks) < _NOTED:
+        if len(self.remarks) < NAMED:
             self.remarks.append(f"{shown_place(path)}: {text}")
         else:
             self.more += 1
@@ -350,8 +336,8 @@ class Differences:
             return {place: place for place in range(min(len(expected), len(answered)))}
         found = self.rules.identical(expected, answered, name)
         used = set(found.values())
-        left = [place for place in range(len(expected)) if place not in found][: 2 * _MOST_PAIRED]
-        rest = [place for place in range(len(answered)) if place not in used][: 2 * _MOST_PAIRED]
+        left = [place for place in range(len(expected)) if place not in found][:_MOST_PAIRED]
+        rest = [place for place in range(len(answered)) if place not in used][:_MOST_PAIRED]
         if len(left) > 1 or len(rest) > 1:
             from scipy.optimize import linear_sum_assignment
 
@@ -392,7 +378,7 @@ class Differences:
 def _numbers(items: Sequence[Sequence[tuple[str, Any]]], name: str) -> tuple[Codes, Floats]:
     """Return the places of the items that have a number under a name, and the numbers, shape ``(numbers,)`` each."""
     found = [(i, value) for i, values in enumerate(items) for at, value in values if at == name and is_number(value)]
-    found = [(i, float(value)) for i, value in found if abs(value) < _LARGEST]
+    found = [(i, float(value)) for i, value in found if abs(value) < sys.float_info.max / 2]
     places, numbers = zip(*found, strict=True) if found else ((), ())
     return np.array(places, np.int64), np.array(numbers, np.float64)
 
@@ -403,7 +389,7 @@ def shown_place(path: Iterable[str | int], *, anywhere: bool = False) -> str:
 
 
 def _quoted(value: Any) -> str:
-    return shortened(repr(value[:60] if isinstance(value, str) else value), 60)
+    return shortened(repr(value[:EXCERPT] if isinstance(value, str) else value), EXCERPT)
 
 
 # --- the rules of a gate ---------------------------------------------------------------------------------------------

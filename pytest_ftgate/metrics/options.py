@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pytest_ftgate.config import MetricSpec
 from pytest_ftgate.data import Example, expected_text
 from pytest_ftgate.errors import ConfigError, MetricError, combined
-from pytest_ftgate.text import kind_of, listed, nearest, printable
+from pytest_ftgate.text import EXCERPT, kind_of, listed, nearest, printable
 
 # --- normalization of texts before they are compared -----------------------------------------------------------------
 
@@ -232,7 +232,6 @@ def needed(options: Options, module: str, *, key: str | None = None) -> Any:
 LIMIT_S = 30.0
 """CPU seconds of this process; waiting does not count, so a busy machine does not change the verdict."""
 
-_SHOWN = 60
 _T = TypeVar("_T")
 
 
@@ -259,7 +258,7 @@ def within_limit(what: str, work: Callable[[], _T], text: str) -> _T:
         signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT_S)
         return work()
     except _OutOfTimeError:
-        late, evidence = f"{what} did not finish within {LIMIT_S:g} s on one answer", printable(text, _SHOWN)
+        late, evidence = f"{what} did not finish within {LIMIT_S:g} s on one answer", printable(text, EXCERPT)
         cure = "Avoid nested repetition such as (a+)+, which can match the same text in many ways."
         raise MetricError(late, evidence=f"The answer: {evidence!r}", cure=cure) from None
     finally:

@@ -17,8 +17,6 @@ from pytest_ftgate.text import is_share
 Kind: TypeAlias = Literal["right_wrong", "graded", "set"]
 LONGEST_NOTE = 200
 """Characters of a note on one answer."""
-LONGEST_LABEL = 100
-"""Characters of a row's label in a breakdown."""
 Answers: TypeAlias = Sequence[Sequence[str | None]]
 """``[repeat][example]``; None: a missing answer, which gets the worst score."""
 

@@ -143,17 +143,15 @@ Compare: TypeAlias = Callable[[str, str], float]
 """Returns the similarity, in [0, 1], of the expected and the answered text, both normalized and not blank."""
 
 LONG = 100_000
-"""Maximum length of an expected text, in characters: two such texts are compared within seconds."""
-
-_LONGER = 10
+"""Maximum length of a text, in characters: two such texts are compared within seconds."""
 
 
 @dataclass(frozen=True)
 class TextSimilarity(protocol.TextMetric):
     """The mean similarity of answers to the expected texts, each graded from 0 to 1; a missing answer is 0.
 
-    An answer that is longer than `LONG` and more than ten times as long as the expected text is 0 without being
-    compared: it is a runaway generation, and comparing it could take minutes.
+    An answer that is longer than `LONG` is 0 without being compared: it is a runaway generation, and comparing it could
+    take minutes.
     """
 
     name: str
@@ -164,7 +162,7 @@ class TextSimilarity(protocol.TextMetric):
         return protocol.by_example(self, [expected_text(value) for value in expected], answers, cache(self._grade))
 
     def _grade(self, expected: str, answer: str | None) -> float:
-        if answer is None or not answer.strip() or len(answer) > max(LONG, _LONGER * len(expected)):
+        if answer is None or not answer.strip() or len(answer) > LONG:
             return 0.0
         return min(max(self.compare(self.clean(expected), self.clean(answer)), 0.0), 1.0)
 

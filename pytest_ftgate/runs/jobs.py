@@ -8,7 +8,7 @@ from typing import Any
 from pytest_ftgate import clock, text
 from pytest_ftgate.data import DataSet, Example, expected_text
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models import Completion, Model, Prediction, Question, key_of, price, protocol, recorded
+from pytest_ftgate.models import Completion, Model, Prediction, Question, key_of, protocol, recorded
 from pytest_ftgate.runs.store import PATIENCE_S, Store
 
 _ENOUGH = 5  # useless answers at the start of a run, after which it ends
@@ -64,14 +64,13 @@ class Run:
 class Job:
     """Describe a model that answers every example of a test set ``repeats`` times.
 
-    ``right`` counts right answers, to show a score while the model is asked. ``of_candidate`` says that the model is
-    judged, so that recordings of candidates serve it. The run ends early if ``value`` is None for all first answers.
+    ``of_candidate`` says that the model is judged, so that recordings of candidates serve it. The run ends early if
+    ``value`` is None for all first answers.
     """
 
     model: Model
     test_set: DataSet
     repeats: int = 1
-    right: Callable[[Sequence[tuple[Example, Completion]]], int] | None = None
     of_candidate: bool = False
     value: Callable[[Completion | None], Any] = bool
 
@@ -179,10 +178,8 @@ class Progress:
         total: all questions.
         stored: answers that were stored or recorded.
         errors: questions that failed for good.
-        tokens: of the answers asked for in this run, as far as they are known; likewise ``usd``.
         last_failure: what the last failed question failed with.
         retrying: what the last call failed with that is made again; ``None`` once a call is answered.
-        scored: answers of this run that were scored as they came, ``right`` of them right.
         elsewhere: questions that another process asks, whose answers are waited for.
     """
 
@@ -191,12 +188,8 @@ class Progress:
     total: int = 0
     stored: int = 0
     errors: int = 0
-    tokens: int = 0
-    usd: float = 0.0
     last_failure: str | None = None
     retrying: str | None = None
-    scored: int = 0
-    right: int = 0
     elsewhere: int = 0
 
 
@@ -214,13 +207,9 @@ class Questions:
         self.progress = Progress(model.name)
         self.fatal: ModelError | None = None  # the failure that ends the run
         self._useless: int | None = 0  # the answers so far; None: one of them had a value
-        self._price = price.price_of(model)
-        self._rated: Job | None = None  # the job that counts right answers
-        self._fresh: list[tuple[Example, Completion]] = []  # its answers that are not counted yet
 
     def add(self, job: Job, asked: set[str]) -> None:
         """Add the questions of a job that are not ``asked`` yet."""
-        self._rated = job if job.right is not None else self._rated
         for repeat, row in enumerate(job.keys):
             for key, example in zip(row, job.test_set.examples, strict=True):
                 if key not in asked:
@@ -240,17 +229,11 @@ class Questions:
     def answered(self, predictions: Iterable[Prediction]) -> None:
         """Record answers of this run."""
         for prediction in predictions:
-            completion, progress = prediction.completion, self.progress
-            assert completion is not None
             self.found[prediction.key] = prediction
-            question, job = self.open.pop(prediction.key)
-            self._count_useless(job, completion)
-            progress.done += 1
-            progress.retrying = None
-            progress.tokens += (completion.input_tokens or 0) + (completion.output_tokens or 0)
-            progress.usd += price.cost_of(completion, self._price, prediction.busy_s) or 0.0
-            if job is self._rated:
-                self._fresh.append((question.example, completion))
+            _, job = self.open.pop(prediction.key)
+            self._count_useless(job, prediction.completion)
+            self.progress.done += 1
+            self.progress.retrying = None
 
     def _count_useless(self, job: Job, completion: Completion | None) -> None:
         if self._useless is not None:
@@ -268,10 +251,3 @@ class Questions:
         self.progress.done += 1
         self.progress.errors += 1
         self.progress.last_failure = failure.what
-
-    def score(self) -> None:
-        """Score the answers that have come since the last time."""
-        job, new = self._rated, [self._fresh.pop() for _ in range(len(self._fresh))]  # another thread adds to them
-        if new and job is not None and job.right is not None:
-            self.progress.right += job.right([(example, job.read(completion)) for example, completion in new])
-            self.progress.scored += len(new)

@@ -212,12 +212,6 @@ def is_right(metric: Metric, score: float) -> bool:
     return score > middle if metric.greater_is_better else score < middle
 
 
-def count_right(metric: Metric, asked: Sequence[tuple[Example, Completion]]) -> int:
-    """Return how many answers are right by a metric that scores each alone."""
-    answers = [[_readable(completion) for _, completion in asked]]
-    return int(rightness(metric.score([example.expected for example, _ in asked], answers)).sum())
-
-
 def rightness(scored: Scored) -> np.ndarray[Any, Any]:
     """Return how right each answer is, shape ``(examples,)``: the metric's score, or a set-level metric's share."""
     if scored.per_example is not None:
@@ -240,18 +234,22 @@ def gains(baseline: Measured, candidate: Measured, metric: str) -> np.ndarray[An
     return better
 
 
-def flips(baseline: Measured, candidate: Measured, metric: str, most: int) -> dict[str, Any]:
-    """Return wins and losses, and which examples the candidate broke or answers wrong: the ``most`` worst of each."""
+FLIPS_KEPT = 10
+"""The most examples of a kind that a report shows."""
+
+
+def flips(baseline: Measured, candidate: Measured, metric: str) -> dict[str, Any]:
+    """Return wins and losses, and the worst examples that the candidate broke, and that it answers wrong."""
     scored, change = candidate.scores[metric], gains(baseline, candidate, metric)
     scores, worst = rightness(scored).tolist(), np.argsort(change, kind="stable").tolist()
     wrong = [index for index in worst if not is_right(scored.metric, scores[index])]
-    broken = [index for index in worst[:most] if change[index] < 0]
+    broken = [index for index in worst[:FLIPS_KEPT] if change[index] < 0]
     return {
         "wins": int((change > 0).sum()),
         "losses": int((change < 0).sum()),
         "n_wrong": len(wrong),
         "broken": tuple(flip(index, baseline.run, candidate.run, scored) for index in broken),
-        "wrong": tuple(flip(index, baseline.run, candidate.run, scored) for index in wrong[:most]),
+        "wrong": tuple(flip(index, baseline.run, candidate.run, scored) for index in wrong[:FLIPS_KEPT]),
     }
 
 
@@ -283,6 +281,7 @@ def shown_answer(completion: Completion | None) -> str:
 
 
 MOST_ROWS = 200
+"""The most rows of a table, or slices, in a report."""
 
 
 def breakdown_results(scored: Mapping[str, Measured]) -> tuple[result.BreakdownResult, ...]:

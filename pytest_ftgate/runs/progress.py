@@ -10,7 +10,7 @@ from pytest_ftgate.runs.jobs import Progress
 
 EVERY_S = 60.0
 _HOUR_S, _MINUTE_S = 3600, 60
-_NAME_WIDTH, _SHORTEST_NAME, _FAILURE_WIDTH, _LOG_COLUMNS = 30, 4, 60, 80
+_NAME_WIDTH, _SHORTEST_NAME, _LOG_COLUMNS = 30, 4, 80
 
 Uncaptured = Callable[[], AbstractContextManager[Any]]
 
@@ -89,19 +89,15 @@ def _facts(one: Progress, seconds: float) -> list[str]:
     """Return what else is known of a model, the most important first: ``3 failed``, ``18 s left``, ``45/s``."""
     asked, left = one.done - one.stored, one.total - one.done
     facts = [
-        f"{100 * one.right / one.scored:.0f} % right" if one.scored else "",
         f"{one.errors:,} failed" if one.errors else "",
-        f"{text.excerpt(one.retrying, width=_FAILURE_WIDTH)}, retrying" if one.retrying else "",
+        f"{text.excerpt(one.retrying)}, retrying" if one.retrying else "",
         f"{one.elsewhere:,} asked by another process" if one.elsewhere else "",
     ]
     if seconds >= 1 and asked > 0 and left:  # earlier it would be a guess
         rate = asked / seconds
         facts += [f"{_span(left / rate)} left", f"{rate:.0f}/s" if rate >= 1 else f"{rate * _MINUTE_S:.0f}/min"]
-    facts += [
-        text.show_usd(one.usd) if one.usd else "",
-        f"{one.tokens:,} tokens" if one.tokens else "",
-        f"last failure: {text.excerpt(one.last_failure, width=_FAILURE_WIDTH)}" if one.last_failure else "",
-    ]
+    if one.last_failure:
+        facts.append(f"last failure: {text.excerpt(one.last_failure)}")
     return [fact for fact in facts if fact]
 
 

@@ -148,8 +148,6 @@ def _teller(progress: Callable[[Progress], None] | None, models: Sequence[Questi
             return
         still = clock.monotonic() - last > _STILL_S
         for number, one in enumerate(models):
-            with contextlib.suppress(Exception):  # a score that cannot be shown is no error
-                one.score()
             now = replace(one.progress)
             if still or latest.get(number) != now:
                 latest[number], last = now, clock.monotonic()

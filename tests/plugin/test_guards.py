@@ -71,17 +71,17 @@ def test_a_guard_holds_against_every_baseline(project: Project) -> None:
 
 @pytest.mark.parametrize(
     ("right", "expected", "status"),
-    [(38, label, "warning"), (60, label, "pass"), (60, "refund", "pass"), (0, label, "fail")],
+    [(33, label, "warning"), (34, label, "pass"), (60, label, "pass"), (60, "refund", "pass"), (0, label, "fail")],
 )
 def test_who_may_know_nothing_has_nothing_to_lose(project: Project, right: int, expected: Any, status: str) -> None:
-    """It is right on 38 of 99 examples, and always answering 'refund' on 33."""
+    """Always answering 'refund' is right on 33 of 99 examples."""
     guard_set(project, LEAST, expected=expected)
     answers(project, LEAST, base=range(right, LEAST), ft=range(right, LEAST))
     gate = judged(project)
     found = check(gate, "guards.general")
     assert (gate["verdict"], found["status"]) == ("fail" if status == "fail" else "pass", status)
     if status == "warning":
-        assert (found["observed"], found["required"]) == (38 / 99, 33 / 99)
+        assert (found["observed"], found["required"]) == (33 / 99, 33 / 99)
 
 
 def test_repeats_hold_for_guards_too(project: Project) -> None:

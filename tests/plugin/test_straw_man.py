@@ -26,8 +26,7 @@ def says(project: Project, name: str, output: str | Callable[[int], str]) -> Non
     [
         (40, None, "pass"),
         (40, "warn", "pass"),
-        (26, None, "warning"),
-        (26, "warn", "warning"),
+        (21, None, "pass"),
         (20, None, "fail"),
         (0, None, "fail"),
         (20, "warn", "warning"),
@@ -147,21 +146,6 @@ def test_an_endpoint_without_a_prompt_is_called_out(project: Project, baseline: 
     project.file("p.md", "Answer.")
     found = checks(free(project, baseline), "baseline_prompt")
     assert [(one["status"], one["source"]) for one in found] == [("warning", "marker")] * called_out
-
-
-@pytest.mark.parametrize(
-    ("baseline", "candidate", "called_out"),
-    [
-        (TUNED, ENDPOINT, True),
-        (TUNED, PROMPTED, True),
-        *((TUNED, {**TUNED, "model": model}, False) for model in ("ft:mini:acme::2", "ft:m")),
-        (TUNED, "recorded:ft.jsonl", False),
-        (ENDPOINT, TUNED, False),
-    ],
-)
-def test_swapped_models_are_called_out(project: Project, baseline: Any, candidate: Any, called_out: bool) -> None:
-    found = check(free(project, baseline, candidate), "models")
-    assert (found["status"] == "warning", "is a fine-tuned model" in found["message"]) == (called_out, called_out)
 
 
 @pytest.mark.parametrize(("role", "called_out"), [("system", False), ("developer", False), ("user", True)])

@@ -99,14 +99,14 @@ def _blank_inputs(test: DataSet) -> Iterator[DataError]:
 def _repeated_inputs(test: DataSet) -> Iterator[DataError]:
     texts = [normalized_input(example.input).strip() for example in test]
     repeats = _repeats(enumerate(texts))
-    start = wording.shared_start(texts) if repeats else 0
+    place = wording.first_difference(texts) if repeats else 0
     for row, first in repeats:
         pair = test.examples[row], test.examples[first]
         ids = [f'"{excerpt(example.id)}"' for example in pair if example.has_own_id]
         what = f"the input is the same as on {test.row_name(first)}"
         if ids:
             what += f" (ids {' and '.join(ids)})"
-        evidence = f"input: {wording.excerpt_from(texts[row], start)}"
+        evidence = f"input: {excerpt(texts[row], place)}"
         cure = "keep one of the rows; case, width and white space are ignored in this comparison"
         yield DataError(what, where=test.where(row), evidence=evidence, cure=cure)
 
@@ -166,9 +166,6 @@ def _distinct(plain: str, template: wording.Template) -> str:
     """
     text = wording.unnumbered(plain) or plain
     return template.text(text).exact if template.start or template.end else text
-
-
-_SHOWN = 500  # characters of an input
 
 
 @dataclass(frozen=True)
@@ -310,14 +307,13 @@ def row_pairs(data: DataSet, others: DataSet, pairs: Iterable[tuple[int, int]]) 
     """Return pairs of rows of two sets as reports show them."""
 
     def shown(rows: DataSet, row: int) -> tuple[str, str]:
-        return str(rows.where(row)), readable(shown_input(rows.examples[row]), _SHOWN)
+        return str(rows.where(row)), readable(shown_input(rows.examples[row]))
 
     return tuple(RowPair(*shown(data, row), *shown(others, other)) for row, other in pairs)
 
 
 HARDLY = 5
-"""A label of the test set with fewer training rows than this is reported."""
-_ROWS_PER_LABEL = 5
+"""The training rows that a label needs; a label of the test set with fewer is reported."""
 
 
 @dataclass(frozen=True)
@@ -348,7 +344,7 @@ def compare_labels(training: Sequence[Sequence[str] | None], test: Sequence[Sequ
 
     Where most outputs have none, the others are no labels either. Otherwise they are labels if both sets together have
     at most two distinct ones, or at most half as many as rows: free text rarely repeats. Labels are counted if the
-    training set has at most two, or ``_ROWS_PER_LABEL`` rows for each on average.
+    training set has at most two, or ``HARDLY`` rows for each on average.
     """
     labeled = [labels for labels in training if labels]
     test_labeled = [labels for labels in test if labels]
@@ -361,7 +357,7 @@ def compare_labels(training: Sequence[Sequence[str] | None], test: Sequence[Sequ
         return Labels()
 
     only_in_test = tuple(sorted(in_test - counts.keys()))
-    if len(counts) > max(2, len(labeled) // _ROWS_PER_LABEL):
+    if len(counts) > max(2, len(labeled) // HARDLY):
         return Labels(only_in_test)
 
     rare = [label for label in in_test if 0 < counts[label] < HARDLY]

@@ -28,10 +28,9 @@ _BINS = 64
 _BANDS, _BINS_PER_BAND = 24, 4
 _LIKELY = 0.45  # share of equal hashes: 3 standard errors of the hashes of a short text below NEAR
 _PAIRS_PER_TEXT = 8  # and band; of texts with thousands of candidates only some are compared
-_AT_ONCE = 100_000
-_CHARACTERS_AT_ONCE = 500_000
+_AT_ONCE = 500_000  # pairs, or characters: few enough for memory
 _SEED = 20_261_124
-_NO_HASH = np.uint32(0xFFFFFFFF)
+_NO_HASH = np.uint32(np.iinfo(np.uint32).max)
 _DIGIT = re.compile(r"\d")
 _NUMBER = re.compile(r"\S*\d\S*")
 
@@ -219,7 +218,7 @@ def _portions(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
     start = 0
     count = 0
     for stop, text in enumerate(texts):
-        if count > _CHARACTERS_AT_ONCE:
+        if count > _AT_ONCE:
             yield start, stop
             start = stop
             count = 0

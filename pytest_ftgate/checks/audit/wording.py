@@ -33,8 +33,8 @@ _SIGN = re.compile(f"[{SIGNS}]")
 _DIGIT = re.compile(r"\d")
 _WITH_DIGIT = re.compile(r"\S*\d\S*")
 
-_SHARE = 0.9
-"""The share of rows that begin or end alike from which this is their template."""
+MOST = 0.9
+"""The share of rows, nine in ten, from which on what they have in common is their template."""
 _FEWEST, _SAMPLE = 10, 2_000
 """Rows of which a template can be told, and rows that are read for it."""
 
@@ -53,9 +53,6 @@ _QUOTED = re.compile(r"%[0-9a-f]{2}")
 _CODE = re.compile(r"u([0-9a-f]{4})")
 _DEPTH = 3
 """How often escapes are undone: in HTML within HTML twice."""
-
-_EXCERPT = 40  # characters
-_CONTEXT = 2  # words before the difference
 
 
 # --- texts as they are compared ----------------------------------------------------------------------------------
@@ -177,8 +174,8 @@ class Template(NamedTuple):
         """Return the template of the plain texts of a set."""
         step = -(-len(plain) // _SAMPLE) or 1
         rows = [masked(words_of(text)).split(" ") for text in plain[::step]]
-        start = _shared_start(rows)
-        end = _shared_start([row[::-1] for row in rows])
+        start = shared_start(rows)
+        end = shared_start([row[::-1] for row in rows])
         return cls(start, end[::-1])
 
     def text(self, plain: str) -> Text:
@@ -208,10 +205,10 @@ def texts_of(plain: Sequence[str]) -> list[Text]:
     return [template.text(text) for text in plain]
 
 
-def _shared_start(rows: list[list[str]]) -> list[str]:
+def shared_start(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the words that nine in ten rows begin with; none if there are too few rows."""
     start: list[str] = []
-    needed = max(_FEWEST, _SHARE * len(rows))
+    needed = max(_FEWEST, MOST * len(rows))
     while True:
         rows = [row for row in rows if len(row) > len(start)]
         following = Counter(row[len(start)] for row in rows)
@@ -245,20 +242,13 @@ def resemblance(first: frozenset[str], second: frozenset[str]) -> float:
 # --- excerpts ----------------------------------------------------------------------------------------------------
 
 
-def shared_start(texts: Sequence[str]) -> int:
-    """Return where an excerpt begins that shows what differs: after the shared start, without its last words."""
-    shared = os.path.commonprefix([min(texts), max(texts)])  # noqa: RUF071  # of texts: no paths
-    words = shared.split(" ")
-    return max(sum(len(word) + 1 for word in words[: -1 - _CONTEXT]), len(shared) - _EXCERPT // 2)
+def first_difference(texts: Sequence[str]) -> int:
+    """Return the position up to which all of these texts are the same."""
+    return len(os.path.commonprefix([min(texts), max(texts)]))  # noqa: RUF071  # of texts: no paths
 
 
 def differing(first: Input, second: Input) -> tuple[str, str]:
-    """Return two inputs; long ones as excerpts from where the two differ."""
+    """Return two inputs; long ones as excerpts around the place where the two differ."""
     texts = [normalized_input(first).strip(), normalized_input(second).strip()]
-    start = shared_start(texts)
-    return excerpt_from(texts[0], start), excerpt_from(texts[1], start)
-
-
-def excerpt_from(text: str, start: int) -> str:
-    """Return a short text, or an excerpt of a longer one from ``start``."""
-    return text if len(text) <= _EXCERPT or not text[start:] else "..." + excerpt(text[start:], width=_EXCERPT)
+    place = first_difference(texts)
+    return excerpt(texts[0], place), excerpt(texts[1], place)

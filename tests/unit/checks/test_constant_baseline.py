@@ -39,6 +39,7 @@ BEST = {  # metric, expected outputs, options
         )
     },
     "a rare positive label": ("f1", ["no"] * 3 + ["yes"], {"pos_label": "yes"}, Constant("yes", 0.4, False, 2)),
+    "a label that counts": ("f1_macro", [*"aaabbc"], {"labels": ["b", "c"]}, Constant("b", 0.25, False, 3)),
     "nothing can beat it": ("recall", ["yes", "yes", "no"], {"pos_label": "yes"}, NOTHING),
     "nothing can beat a frequent one": ("recall", ["yes", "no", "no"], {"pos_label": "yes"}, NOTHING),
     "one label": ("accuracy", ["a", "a"], {}, Constant("a", 1.0, True, 1)),
