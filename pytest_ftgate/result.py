@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Annotated, Any, Literal
 
+from pytest_ftgate.check_names import Kind, described
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.plain import INNER, Range, Unknown, about, from_plain, to_plain
 from pytest_ftgate.statistics.evidence import Comparison
@@ -17,23 +18,6 @@ Action = Literal[
     "measure_again", "fix_data", "add_examples", "better_prompt", "retrieval", "another_model", "cut_costs", "stop"
 ]
 """The kinds of advice."""
-Kind = Literal["data", "models", "gain", "form", "cost", "freshness", "review"]
-"""What a check is about."""
-_NAMES: Mapping[Kind, str] = {
-    "data": "min_training_examples min_test_examples min_wins leaked leaked_near conflicts near_duplicates "
-    "test_near_duplicates group_overlap labels_in_common labels_missing imbalance empty_outputs chat_format "
-    "too_long prompt_leak",
-    "models": "models baseline_answers candidate_answers identical_outputs baseline_prompt "
-    "prompt_mismatch recording_order retries",
-    "gain": "margin evidence max_drop thresholds guards slices hypothesis weak_baseline degenerate_candidate "
-    "rare_group_loss circular knowledge alternatives headroom power agreement",
-    "form": "formatting_gain",
-    "cost": "cheaper_by faster_by economics",
-    "freshness": "max_age_days base_changed test_set_changed",
-    "review": "goal max_attempts attempts weakened untracked configuration",
-}
-CHECKS: Mapping[str, Kind] = {name: kind for kind, names in _NAMES.items() for name in names.split()}
-"""The names of all checks but those of hooks, with their kind; ``thresholds`` and ``guards`` end in ``.NAME``."""
 STATUS_AT: Mapping[str, Status] = {"ignore": "note", "warn": "warning", "fail": "fail"}
 """The status of a check that does not hold, by the level that the gate sets for it."""
 RED: tuple[Verdict, ...] = ("error", "fail", "inconclusive")
@@ -94,8 +78,9 @@ class Check:
 
     def __post_init__(self) -> None:
         """Drop the action of a check that holds, and set its kind."""
-        if self.kind is None:
-            object.__setattr__(self, "kind", CHECKS.get(self.name.partition(".")[0]))
+        entry = described(self.name)
+        if self.kind is None and entry is not None:
+            object.__setattr__(self, "kind", entry.kind)
         if self.status in ("pass", "note"):
             object.__setattr__(self, "action", None)
 
