@@ -161,14 +161,14 @@ class _Model:
             return result.Check("weak_baseline", "pass", message, self.value, constant.value)
 
         message += f", and the difference may be chance (p = {p:.2g}, above 0.05)"
-        return self._check("weak_baseline", "warning", message, self._cure(), "better_prompt")
+        return self._check("weak_baseline", "warning", message, self._cure())
 
     def weak(self, status: result.Status) -> result.Check:
         """Return the check of a baseline that is no better than a constant answer."""
         cure = self._cure()
         if status == "fail" and not self.gate.config.accepts("weak_baseline"):
             cure += " Or accept a weak baseline: checks: {weak_baseline: warn}."
-        check = self._check("weak_baseline", status, self._finding(), cure, "better_prompt")
+        check = self._check("weak_baseline", status, self._finding(), cure)
         return replace(check, source=str(self.gate.asked(self.role).source))
 
     def degenerate(self) -> result.Check:
@@ -176,12 +176,12 @@ class _Model:
         cure = "Check the training data: whether most rows have the same output; and what the candidate returns."
         if self._calls_no_tool:
             cure = TOOLS_ADVICE.format(role="candidate")
-        return self._check("degenerate_candidate", "fail", self._finding(), cure, "fix_data")
+        return self._check("degenerate_candidate", "fail", self._finding(), cure)
 
-    def _check(self, name: str, status: result.Status, message: str, cure: str, action: result.Action) -> result.Check:
+    def _check(self, name: str, status: result.Status, message: str, cure: str) -> result.Check:
         observed = None if self.constant is None else self.value
         required = None if self.constant is None else self.constant.value
-        return result.Check(name, status, message, observed, required, advice=cure, action=action)
+        return result.Check(name, status, message, observed, required, advice=cure)
 
     def _finding(self) -> str:
         """Return why a model is refused, in one sentence."""

@@ -18,7 +18,7 @@ from pytest_ftgate.checks.audit.audit import labels_in
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config.data import max_tokens
 from pytest_ftgate.data import DataSet, expected_text
-from pytest_ftgate.result import Action, Check, Status, Threshold
+from pytest_ftgate.result import Check, Status, Threshold
 from pytest_ftgate.text import nearest, plural, printable
 
 _MOST_CONFLICTS = 100
@@ -74,10 +74,8 @@ def _check(gate: Context, finding: Finding) -> Check:
     advice = finding.advice or CHECKS[finding.name].cure
     if status == "fail" and not gate.config.accepts(finding.name):
         advice += f" To accept this, write checks: {{{finding.name}: warn}}."
-    must_change = finding.fails or gate.config.level(finding.name) == "fail"
     fields = {"observed": finding.count, **finding.fields}
-    action: Action | None = "fix_data" if must_change else None
-    return Check(finding.name, status, finding.message, **fields, advice=advice, action=action)
+    return Check(finding.name, status, finding.message, **fields, advice=advice)
 
 
 def _status(gate: Context, finding: Finding) -> Status:
@@ -100,7 +98,7 @@ def _usable(gate: Context) -> Check:
         left_out = " and ".join(plural(count, what) for what, count in counts.items() if count)
         message += f" ({audit.rows:,} rows minus {left_out})"
 
-    fields = {"observed": audit.usable, **gate.requirement("min_training_examples"), "action": "add_examples"}
+    fields = {"observed": audit.usable, **gate.requirement("min_training_examples")}
     if audit.usable >= needed:
         return Check("min_training_examples", "pass", message, **fields)
     more = plural(needed - audit.usable, "distinct example")

@@ -92,7 +92,7 @@ def sections(result: GateResult, most: int | None = None) -> Iterator[tuple[str,
     economics = result.economics
     told: dict[str, Iterable[Table | str]] = {
         "Breakdown": (*parts(result), *breakdowns(result, most)),
-        "Mistakes": (mistakes(result), confusions(result)),
+        "Mistakes": (mistakes(result),),
         "Economics": () if economics is None else (economics.sentence, *economics.costs),
         "Judges": sentences.judge_sentences(result),
     }
@@ -263,16 +263,6 @@ def mistakes(result: GateResult) -> Table:
 
 def _most(kind: str, *counts: Mapping[str, int]) -> int:
     return max(one.get(kind, 0) for one in counts)
-
-
-def confusions(result: GateResult) -> Table:
-    """Return a row per pair of labels that were confused, most often first."""
-    found = result.diagnosis
-    alone = found is not None and found.candidate is None
-    rows = tuple((one.expected, one.answered, *_counts(one.baseline, None if alone else one.candidate))
-                 for one in (found.confusions if found is not None else ()))  # fmt: skip
-    headings = columns(("expected", "answered"), ("baseline", "candidate", "change"))
-    return Table("Labels that were confused", headings, rows).compact()
 
 
 def _counts(old: int, new: int | None) -> tuple[str, str, str]:

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from pytest_ftgate.check_names import described
-from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.result import PROBLEMS_FIRST, RED, Check, GateResult
 from pytest_ftgate.text import middle, plural, printable, shortened, wrapped
@@ -196,11 +195,6 @@ def _details(result: GateResult) -> Iterator[str]:
     for _, content in tables.sections(result, _ROWS_SHOWN):
         for part in content:
             yield from (part,) if isinstance(part, str) else (part.title, *_table_lines(part))
-    shown = most_to_try(result)
-    yield from ("more advice:",) if shown else ()
-    for number, one in enumerate(shown, start=1):
-        yield f"  {number}. {one.action.replace('_', ' ')}: {one.text}"
-        yield f"     because {one.fact}"
 
 
 def _table_lines(table: tables.Table) -> list[str]:

@@ -2,9 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,22 +12,21 @@ from pytest_ftgate.data import Example, expected_text, strict_json
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.metrics.labels import LabelSet, Reading
 from pytest_ftgate.models import Completion
-from pytest_ftgate.result import Confusion, Diagnosis, LabelScore
+from pytest_ftgate.result import Diagnosis, LabelScore
 from pytest_ftgate.runs.measure import Measured, gains, is_right, rightness_by_repeat
 from pytest_ftgate.statistics.arrays import Bools
 
 RIGHT = "right"
+WRONG = "wrong"
 
-KINDS = ("missing", "refusal", "cut_off", "empty", "malformed", "wrong")
+KINDS = ("missing", "refusal", "cut_off", "empty", "malformed", WRONG)
 """Kinds of mistakes; the first that applies counts: missing, then form, then content."""
 
 MOST_LABELS = 50
 """With more different outputs, they are not a small set of labels."""
 
-NO_LABEL = "(no known label)"
-"""Replaces an answer among confusions that is not a label of the test set."""
-
-_CONFUSIONS_KEPT, _TELLING_DIGITS, _TESTS_OF_A_LABEL = 10, 3, 5
+_TELLING_DIGITS = 3
+_TESTS_OF_A_LABEL = 5
 _ROUNDING = 1e-9
 _REFUSAL = re.compile(
     r"\W*(?:i['\u2019]?m sorry|i am sorry|sorry,|i apologi[sz]e|i can(?:['\u2019]t|not| not)|"
@@ -54,7 +52,6 @@ def diagnose(
     never = [{i for i, answers in enumerate(zip(*one, strict=True)) if RIGHT not in answers} for one in kinds]
     found = Diagnosis(
         baseline=counted[0],
-        confusions=_confusions(examples, models, labels) if labels else (),
         labels=_label_scores(examples, kinds, labels) if labels else (),
     )
     if candidate is None:
@@ -86,7 +83,7 @@ def _kind(metric: Metric, completion: Completion | None, score: float, is_malfor
     right = is_right(metric, score)
     if right or (right is None and completion is not None):  # a graded metric may have no middle
         return RIGHT
-    return _flaw(completion) or ("malformed" if is_malformed else "wrong")
+    return _flaw(completion) or ("malformed" if is_malformed else WRONG)
 
 
 def malformed_answers(metric: Metric, measured: Measured, expected: Sequence[Any]) -> Bools:
@@ -146,24 +143,6 @@ def labels_of(metric: Metric, examples: Sequence[Example]) -> LabelSet | None:
 def _are_labels(texts: Iterable[str], rows: int) -> bool:
     """Return whether there are few enough different outputs to be labels: free text hardly repeats."""
     return len(set(texts)) <= max(2, rows // 2)
-
-
-def _confusions(examples: Sequence[Example], models: Sequence[Measured], labels: LabelSet) -> tuple[Confusion, ...]:
-    """Return the pairs of expected and answered labels that either model confuses most."""
-    counts = [Counter(_confused(examples, one, labels)) for one in models]
-    counts += [Counter()] * (2 - len(counts))
-    pairs = sorted({*counts[0], *counts[1]}, key=lambda pair: (-max(one[pair] for one in counts), pair))
-    return tuple(Confusion(*pair, counts[0][pair], counts[1][pair]) for pair in pairs[:_CONFUSIONS_KEPT])
-
-
-def _confused(examples: Sequence[Example], one: Measured, labels: LabelSet) -> Iterator[tuple[str, str]]:
-    """Yield the expected and the answered label of each whole answer with another label."""
-    said = cache(lambda text: labels.of(text) or NO_LABEL)
-    for repeat in one.run.predictions:
-        for example, prediction in zip(examples, repeat, strict=True):
-            completion, expected = prediction.completion, labels.label_of(example.expected)
-            if completion is not None and completion.finish == "stop" and said(completion.text) != expected:
-                yield expected, said(completion.text)
 
 
 def _label_scores(
