@@ -10,7 +10,6 @@ import numpy as np
 
 from pytest_ftgate.data import Example, expected_text, strict_json
 from pytest_ftgate.metrics import Metric
-from pytest_ftgate.metrics.labels import LabelSet, Reading
 from pytest_ftgate.models import Completion
 from pytest_ftgate.result import Diagnosis, LabelScore
 from pytest_ftgate.runs.measure import Measured, gains, is_right, rightness_by_repeat
@@ -22,17 +21,15 @@ WRONG = "wrong"
 KINDS = ("missing", "refusal", "cut_off", "empty", "malformed", WRONG)
 """Kinds of mistakes; the first that applies counts: missing, then form, then content."""
 
+Kinds = list[list[str]]
+"""The kind of each answer, ``[repeat][example]``."""
+
 MOST_LABELS = 50
 """With more different outputs, they are not a small set of labels."""
 
 _TELLING_DIGITS = 3
 _TESTS_OF_A_LABEL = 5
 _ROUNDING = 1e-9
-_REFUSAL = re.compile(
-    r"\W*(?:i['\u2019]?m sorry|i am sorry|sorry,|i apologi[sz]e|i can(?:['\u2019]t|not| not)|"
-    r"i(?:['\u2019]m| am) (?:unable|not able)|as an ai)\b",
-    re.IGNORECASE,
-)
 _WORD = re.compile(r"\w+")
 
 
@@ -44,38 +41,53 @@ def diagnose(
     candidate: Measured | None,
 ) -> Diagnosis:
     """Diagnose every answer that the metric has scored; there is no candidate before training."""
-    models = [baseline] if candidate is None else [baseline, candidate]
-    labels = labels_of(metric, examples)
-    kinds = [_kinds(metric, examples, model) for model in models]
-    counts = [Counter(kind for repeat in one for kind in repeat) for one in kinds]
-    counted = [{RIGHT: one[RIGHT]} | {kind: one[kind] for kind in KINDS if one[kind]} for one in counts]
-    never = [{i for i, answers in enumerate(zip(*one, strict=True)) if RIGHT not in answers} for one in kinds]
-    found = Diagnosis(
-        baseline=counted[0],
-        labels=_label_scores(examples, kinds, labels) if labels else (),
-    )
+    labels = _labels(metric, examples)
+    old_kinds = _kinds(metric, examples, baseline)
+    new_kinds = [] if candidate is None else _kinds(metric, examples, candidate)
+    scores = () if labels is None else _label_scores(labels, old_kinds, new_kinds)
+    diagnosis = Diagnosis(baseline=_counted(old_kinds), labels=scores)
     if candidate is None:
-        return found
+        return diagnosis
+
     fixed: list[Example] = []
     if not metric.calls_tools:  # calls are behaviour, not knowledge
         better = (gains(baseline, candidate, metric.name) > _ROUNDING).nonzero()[0]
         fixed = [candidate.run.test_set.examples[i] for i in better]
-    both, known = len(set.intersection(*never)), recalled(fixed, examples, list(training))
-    return replace(found, candidate=counted[1], wrong_in_both=both, recalled=known)
+
+    return replace(
+        diagnosis,
+        candidate=_counted(new_kinds),
+        wrong_in_both=len(_never_right(old_kinds) & _never_right(new_kinds)),
+        recalled=recalled(fixed, examples, list(training)),
+    )
+
+
+def _counted(kinds: Kinds) -> dict[str, int]:
+    """Return the number of answers of each kind that occurs, the right ones first."""
+    counts = Counter(kind for repeat in kinds for kind in repeat)
+    flaws = {kind: counts[kind] for kind in KINDS if counts[kind]}
+    return {RIGHT: counts[RIGHT], **flaws}
+
+
+def _never_right(kinds: Kinds) -> set[int]:
+    """Return the examples that are not answered right in any repeat."""
+    answers = zip(*kinds, strict=True)
+    return {index for index, repeats in enumerate(answers) if RIGHT not in repeats}
 
 
 # --- kinds of mistakes ---------------------------------------------------------------------------------------
 
 
-def _kinds(metric: Metric, examples: Sequence[Example], measured: Measured) -> list[list[str]]:
+def _kinds(metric: Metric, examples: Sequence[Example], measured: Measured) -> Kinds:
     """Return the kind of each answer, ``[repeat][example]``."""
     expected = [example.expected for example in examples]
     scores = rightness_by_repeat(measured, expected, metric).tolist()
     malformed = malformed_answers(metric, measured, expected).tolist()
-    kinds: list[list[str]] = []
+    kinds: Kinds = []
     for predictions, *repeat in zip(measured.run.predictions, scores, malformed, strict=True):
         completions = [prediction.completion for prediction in predictions]
-        kinds.append([_kind(metric, *answer) for answer in zip(completions, *repeat, strict=True)])
+        answers = zip(completions, *repeat, strict=True)
+        kinds.append([_kind(metric, *answer) for answer in answers])
     return kinds
 
 
@@ -109,35 +121,34 @@ def _flaw(completion: Completion | None) -> str | None:
     """Return why an answer cannot be right, whatever is expected."""
     if completion is None:
         return "missing"
-    text = completion.text.strip()
-    if completion.finish in ("refusal", "filtered") or _REFUSAL.match(text):
+    if completion.finish in ("refusal", "filtered"):
         return "refusal"
     if completion.finish == "cut_off":
         return "cut_off"
-    return None if text else "empty"
+    return None if completion.text.strip() else "empty"
 
 
 # --- labels --------------------------------------------------------------------------------------------------
 
 
-def labels_of(metric: Metric, examples: Sequence[Example]) -> LabelSet | None:
-    """Return the labels of the test set; None if its outputs are not labels.
+def _labels(metric: Metric, examples: Sequence[Example]) -> list[str] | None:
+    """Return the label that each test example expects; None if the outputs are not labels.
 
-    They are not labels if most of them differ, some are not plain values, all are blank, or they are compared as
-    numbers or as several labels.
+    They are not if they are compared as numbers or as several labels, some are no plain values,
+    all are blank, or most of them differ.
     """
     if metric.of_numbers or metric.separator is not None:
         return None
-    made = metric.label_set
-    if made is None or made.inside is None:
-        expected = [example.expected for example in examples]
-        if any(strict_json.container_of(value) is not None for value in expected):
-            return None
-        texts = tuple(dict.fromkeys(expected_text(value).strip() for value in expected))
-        if not any(texts):
-            return None
-        made = made or LabelSet(Reading(), texts)
-    return made if _are_labels(made.texts, len(examples)) else None
+
+    label_set = metric.label_set
+    if label_set is not None and label_set.inside is not None:
+        labels = [label_set.label_of(example.expected) for example in examples]
+    elif any(strict_json.container_of(example.expected) is not None for example in examples):
+        return None
+    else:
+        labels = [expected_text(example.expected).strip() for example in examples]
+
+    return labels if any(labels) and _are_labels(labels, len(examples)) else None
 
 
 def _are_labels(texts: Iterable[str], rows: int) -> bool:
@@ -145,17 +156,24 @@ def _are_labels(texts: Iterable[str], rows: int) -> bool:
     return len(set(texts)) <= max(2, rows // 2)
 
 
-def _label_scores(
-    examples: Sequence[Example], kinds: Sequence[Sequence[Sequence[str]]], labels: LabelSet
-) -> tuple[LabelScore, ...]:
+def _label_scores(labels: Sequence[str], old_kinds: Kinds, new_kinds: Kinds) -> tuple[LabelScore, ...]:
     """Return how many answers to examples of each label are right, the rarest label first."""
-    expected = [labels.label_of(example.expected) for example in examples]
-    right = [Counter(label for repeat in one for label, kind in zip(expected, repeat, strict=True) if kind == RIGHT)
-             for one in kinds]  # fmt: skip
-    return tuple(
-        LabelScore(label, n * len(kinds[0]), right[0][label], right[1][label] if len(right) > 1 else None)
-        for label, n in sorted(Counter(expected).items(), key=lambda item: (item[1], item[0]))
-    )
+    counts = Counter(labels)
+    baseline = _right_by_label(labels, old_kinds)
+    candidate = _right_by_label(labels, new_kinds)
+    scores: list[LabelScore] = []
+    for label in sorted(counts, key=lambda label: (counts[label], label)):
+        answers = counts[label] * len(old_kinds)
+        scores.append(LabelScore(label, answers, baseline[label], candidate[label] if new_kinds else None))
+    return tuple(scores)
+
+
+def _right_by_label(labels: Sequence[str], kinds: Kinds) -> Counter[str]:
+    """Return the number of right answers to examples of each label."""
+    right: Counter[str] = Counter()
+    for repeat in kinds:
+        right.update(label for label, kind in zip(labels, repeat, strict=True) if kind == RIGHT)
+    return right
 
 
 # --- knowledge -----------------------------------------------------------------------------------------------

@@ -57,11 +57,8 @@ TEXTS = [f"sentence number {i}" for i in range(6)]
 OF_A_LABEL = {
     "right": ["refund", "Refund."],
     "wrong": ["invoice"],
-    "malformed": ["greeting", "refund or invoice", "sorry refunds", "The label is: card lost"],
-    "refusal": [
-        *("I'm sorry, but I can't help with a refund.", "I cannot answer"),
-        *(Completion("refund", finish=finish) for finish in ("refusal", "filtered")),
-    ],
+    "malformed": ["greeting", "refund or invoice", "sorry refunds", "The label is: card lost", "I cannot answer"],
+    "refusal": [Completion("refund", finish=finish) for finish in ("refusal", "filtered")],
     "cut_off": [Completion("refu", finish="cut_off")],
     "empty": ["  "],
     "missing": [None],
