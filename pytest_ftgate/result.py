@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Annotated, Any, Literal
 
+from pytest_ftgate.check_names import Kind, described
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.plain import INNER, Range, Unknown, about, from_plain, to_plain
 from pytest_ftgate.statistics.evidence import Comparison
@@ -13,27 +14,6 @@ from pytest_ftgate.text import listed, one_line, printable, show_percent
 
 Verdict = Literal["pass", "fail", "inconclusive", "error"]
 Status = Literal["pass", "fail", "inconclusive", "error", "warning", "note"]
-Action = Literal[
-    "measure_again", "fix_data", "add_examples", "better_prompt", "retrieval", "another_model", "cut_costs", "stop"
-]
-"""The kinds of advice."""
-Kind = Literal["data", "models", "gain", "form", "cost", "freshness", "review"]
-"""What a check is about."""
-_NAMES: Mapping[Kind, str] = {
-    "data": "min_training_examples min_test_examples min_wins leaked leaked_near conflicts near_duplicates "
-    "test_near_duplicates group_overlap labels_in_common labels_missing imbalance empty_outputs chat_format "
-    "too_long prompt_leak",
-    "models": "models baseline_answers candidate_answers identical_outputs baseline_prompt "
-    "prompt_mismatch recording_order retries",
-    "gain": "margin evidence max_drop thresholds guards slices hypothesis weak_baseline degenerate_candidate "
-    "rare_group_loss circular knowledge alternatives headroom power agreement",
-    "form": "formatting_gain",
-    "cost": "cheaper_by faster_by economics",
-    "freshness": "max_age_days base_changed test_set_changed",
-    "review": "goal max_attempts attempts weakened untracked configuration",
-}
-CHECKS: Mapping[str, Kind] = {name: kind for kind, names in _NAMES.items() for name in names.split()}
-"""The names of all checks but those of hooks, with their kind; ``thresholds`` and ``guards`` end in ``.NAME``."""
 STATUS_AT: Mapping[str, Status] = {"ignore": "note", "warn": "warning", "fail": "fail"}
 """The status of a check that does not hold, by the level that the gate sets for it."""
 RED: tuple[Verdict, ...] = ("error", "fail", "inconclusive")
@@ -86,18 +66,16 @@ class Check:
     required: Annotated[Any, about("the required value, null if nothing is required")] = None
     source: Annotated[str | None, about("where the required value was written, such as ftgate.yaml:14")] = None
     advice: Annotated[str | None, about("what to do, null if nothing is to be done")] = None
-    action: Action | None = field(default=None, metadata=INNER)  # None if the advice does not lead to a better result
     threshold: Annotated[
         Threshold | None, about("the required value with its key and direction, if a single value is required")
     ] = None
     kind: Annotated[Kind | None, about("what the check is about, null for a check of a hook")] = None
 
     def __post_init__(self) -> None:
-        """Drop the action of a check that holds, and set its kind."""
-        if self.kind is None:
-            object.__setattr__(self, "kind", CHECKS.get(self.name.partition(".")[0]))
-        if self.status in ("pass", "note"):
-            object.__setattr__(self, "action", None)
+        """Set the kind of a check by its name."""
+        entry = described(self.name)
+        if self.kind is None and entry is not None:
+            object.__setattr__(self, "kind", entry.kind)
 
 
 def verdict_of(checks: tuple[Check, ...]) -> Verdict:
@@ -120,7 +98,7 @@ def _with(one: Check, other: Check) -> Check:
     advice = [text for text in (worse.advice, better.advice) if text]
     if len(advice) == 2 and advice[1] in advice[0]:
         advice.pop()
-    left = ("observed", "required", "source", "action", "threshold")
+    left = ("observed", "required", "source", "threshold")
     filled = {name: getattr(better, name) for name in left if getattr(worse, name) is None}
     message = worse.message if better.message in worse.message else f"{worse.message}; {better.message}"
     return replace(worse, message=message, advice=" ".join(advice) or None, **filled)
@@ -240,15 +218,6 @@ class TestSetResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Advice:
-    """Advice for a gate that did not pass."""
-
-    action: Annotated[str, about("one of the actions of a check")]
-    text: Annotated[str, about("what to do")]
-    fact: Annotated[str, about("the fact behind the advice")]
-
-
-@dataclass(frozen=True, slots=True)
 class JudgeResult:
     """One metric judged by a model or by people. Cost (US dollars), tokens and questions are those of the judge and are
     not part of any model's cost_usd."""
@@ -310,16 +279,6 @@ class BreakdownResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Confusion:
-    """How often each model answers one label where another is expected."""
-
-    expected: str
-    answered: str
-    baseline: int
-    candidate: int
-
-
-@dataclass(frozen=True, slots=True)
 class LabelScore:
     """The answers to examples of one label, and how many of them each model gets right."""
 
@@ -337,7 +296,6 @@ class Diagnosis:
         Mapping[str, int], about("answers of the best baseline by kind: right, and each kind of mistake")
     ]
     candidate: Mapping[str, int] | None = None
-    confusions: Annotated[tuple[Confusion, ...], about("empty if outputs are not labels")] = ()
     labels: Annotated[tuple[LabelScore, ...], about("empty if outputs are not labels")] = ()
     wrong_in_both: Annotated[int | None, about("examples that neither model gets right in any repeat")] = None
     recalled: Annotated[
@@ -407,7 +365,6 @@ class GateResult(Comparison):
     n_wrong: Annotated[int | None, about("examples that the candidate answers wrong")] = None
     stage: Annotated[str | None, about("accept, or ready if there is no candidate yet")] = None
     diagnosis: Diagnosis | None = field(default=None, metadata=INNER)
-    advice: tuple[Advice, ...] = field(default=(), metadata=INNER)
     max_drop: Annotated[float | None, about("how much worse the candidate may be, in place of margin")] = None
     economics: Economics | None = None
     gains: Annotated[Mapping[str, Comparison], about("the gain over each baseline, by name")] = field(

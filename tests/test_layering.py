@@ -103,7 +103,7 @@ def test_only_the_face_knows_pytest_and_no_import_is_relative() -> None:
 
 
 LAYERS = (
-    "clock text statistics plain",
+    "clock text statistics plain check_names",
     "errors",
     "data",
     "result ini_file git",

@@ -5,8 +5,8 @@ import reference
 from doc_pages import DOCS
 
 from pytest_ftgate import metrics
+from pytest_ftgate.check_names import CHECKS
 from pytest_ftgate.config.gate_keys import GateKeys
-from pytest_ftgate.result import CHECKS
 
 PAGES = reference.pages()
 

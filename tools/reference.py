@@ -397,106 +397,26 @@ def _named(names: Sequence[str]) -> str:
 
 # --- checks --------------------------------------------------------------------------------------------------
 
-_DECIDES = {
-    "models": "the two models cannot be compared",
-    "margin": "the measured gain is below the margin",
-    "evidence": "the gain reaches the margin, but could be chance",
-    "max_drop": "the candidate is worse than allowed, or may be",
-    "cheaper_by": "a call is not that much cheaper",
-    "faster_by": "p50 latency is not that much lower, or may not be",
-    "thresholds": "a value of the candidate is outside its limits",
-    "min_training_examples": "too few distinct inputs with an output",
-    "min_test_examples": "too few test examples",
-    "baseline_answers": "an answer of a baseline is missing",
-    "candidate_answers": "an answer of the candidate is missing",
-    "identical_outputs": "the candidate and a baseline with a margin answer alike throughout, or are one model",
-    "degenerate_candidate": "the candidate gives one answer to everything, or none",
-    "guards": "another task got worse, or may have",
-    "slices": "a part of the test set got significantly worse",
-    "agreement": "the candidate gives other answers than the baseline that it must copy, or too few examples show that "
-    "it does not",
-    "economics": "it does not pay within the limit, or the cost is unknown",
-    "max_attempts": "the attempts on this test set are used up, or the ledger is damaged",
-    "max_age_days": "the oldest answer is too old, or has no date",
-    "min_wins": "so few examples or groups cannot pass, whatever the answers",
-    "headroom": "the baseline leaves less than the margin to gain",
-    "power": "the expected gain would be shown in less than half of all runs",
-    "weakened": "the gate asks for less than on the main branch; a warning without `ftgate_forbid_weakening`",
-    "configuration": "a key, a file or a hook is wrong",
-}
-_CURES = {
-    "models": "name the fine-tuned model as candidate, the prompted one as baseline",
-    "margin": "follow the advice, or keep the prompt",
-    "evidence": "label more test examples",
-    "max_drop": "improve the candidate, or label more test examples",
-    "cheaper_by": "use a smaller model or a shorter prompt",
-    "faster_by": "use a smaller model; measure with `latency_sample: 60`",
-    "thresholds": "look at the wrong answers; correct or add training rows",
-    "min_training_examples": "add distinct examples",
-    "min_test_examples": "label more",
-    "baseline_answers": "follow the message; run again for the rest",
-    "candidate_answers": "the same, or `missing_answers: wrong`",
-    "identical_outputs": "check model names and the adapter",
-    "degenerate_candidate": "look at the outputs of the training set",
-    "guards": "add training examples of that task, or examples to the guard",
-    "slices": "add training examples of that part",
-    "agreement": "compare prompt, chat template, precision and parameters of both artefacts",
-    "economics": "write prices; compare the costs",
-    "max_attempts": "label a fresh test set",
-    "max_age_days": "`--ftgate-cache=refresh`",
-    "min_wins": "add examples, or groups",
-    "headroom": "keep the prompt, or choose a harder test set",
-    "power": "label more test examples",
-    "weakened": "undo it, or let a reviewer merge it",
-    "configuration": "the message names file, line and key",
-    "goal": "use what the message suggests",
-    "weak_baseline": "describe the task and every answer in its prompt",
-    "baseline_prompt": "give the baseline the same",
-    "formatting_gain": "tell the baseline how to answer, or `goal: format`",
-    "recording_order": "correct the ids of the answers, or how they were joined",
-    "prompt_leak": "take the test examples out of the prompt",
-    "rare_group_loss": "add groups",
-    "leaked": "remove the training rows (`init --dedupe`) and train again, or remove the test rows",
-    "leaked_near": "the same; or accept them if they only look alike",
-    "circular": "let people check the labels",
-    "prompt_mismatch": "paste the line of the message",
-    "knowledge": "use retrieval",
-    "alternatives": "keep the prompt",
-    "retries": "lower `concurrency`, or set `requests_per_minute`",
-    "attempts": "commit the ledger; set `max_attempts`",
-    "base_changed": "judge again; name a dated snapshot",
-    "untracked": "add the file to git, Git LFS or DVC",
-    "test_set_changed": "compare with the earlier report",
-    "hypothesis": "write down what was learned",
-    "labels_missing": "add training examples; correct misspelt labels",
-}
-"""What helps, where the finding itself (``CURES``) has no general cure."""
-
 
 def _checks() -> Iterator[str]:
-    from pytest_ftgate.checks.findings import CURES
-    from pytest_ftgate.config.requirements import CHANGEABLE
-    from pytest_ftgate.result import CHECKS
+    from pytest_ftgate.check_names import CHECKS
 
-    cures = {**CURES, **_CURES}
-    explained = {**_DECIDES, **{name: one.finds for name, one in CHANGEABLE.items()}}
-    for found in (explained, cures):
-        if set(found) != set(CHECKS):
-            raise ValueError(f"checks and explanations differ: {set(found) ^ set(CHECKS)}")
+    levels = {"limit": "warn, fail above a limit"}
+    stages = {"free": "before any call", "answered": "after the answers", "scored": "after the scores"}
     rows = []
-    for name in CHECKS:
-        level = CHANGEABLE[name].default if name in CHANGEABLE else "decides"
+    for name, check in CHECKS.items():
         shown = f"{name}.NAME" if name in ("thresholds", "guards") else name
-        default = {"limit": "warn, fail above a limit"}.get(level, level)
-        when, cure = (text[0].upper() + text[1:].rstrip(".") for text in (explained[name], cures[name]))
-        rows.append((f'<a id="check-{name}"></a>`{shown}`<br>{default}', when, cure))
+        level = levels.get(check.default, check.default)
+        head = f'<a id="check-{name}"></a>`{shown}`<br>{level}; {stages[check.stage]}'
+        rows.append((head, check.rule, check.cure))
     yield "## Checks"
     yield (
         "Each is printed under its name. One that *decides* is `fail`, `inconclusive` or `error`. The others have a "
         "default, and `checks: {NAME: fail}` (or `warn`, `ignore`) in the gate changes it. A level below the default "
-        "is reported in every run."
+        "is reported in every run. Those *before any call* are free. Under `-v` a check that does not hold shows this "
+        "sentence."
     )
-    yield _table(("name, default", "does not hold when", "cure"), rows)
+    yield _table(("name, default, stage", "does not hold when", "cure"), rows)
 
 
 def _metrics_and_checks() -> str:

@@ -37,7 +37,7 @@ def check_free(gate: Context) -> Iterator[Check]:
         yield Check("min_wins", "note", message, provable, **required)
     else:
         advice = f"Label {plural(needed - n, 'more test example')} ({needed:,} in all)."
-        yield Check("min_wins", "inconclusive", message, provable, **required, advice=advice, action="add_examples")
+        yield Check("min_wins", "inconclusive", message, provable, **required, advice=advice)
 
 
 def check(gate: Context) -> Found:
@@ -116,14 +116,12 @@ def _check(gate: Context, facts: AgreementResult) -> Check:
     if status == "fail":
         advice = "Compare prompt, chat template, precision and parameters of both artefacts, beginning with the "
         advice += "answers that differ."
-        return Check("agreement", "fail", message, facts.share, **required, advice=advice, action="measure_again")
+        return Check("agreement", "fail", message, facts.share, **required, advice=advice)
 
     advice = "More test examples only help if the candidate agrees more often than measured here."
     if facts.examples_needed is not None:
         advice = settled_by("share", facts.examples_needed, facts.n, "test example")
-    return Check(
-        "agreement", "inconclusive", message, facts.lower_bound, **required, advice=advice, action="add_examples"
-    )
+    return Check("agreement", "inconclusive", message, facts.lower_bound, **required, advice=advice)
 
 
 def _status(facts: AgreementResult) -> Status:

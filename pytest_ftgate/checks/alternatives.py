@@ -45,7 +45,7 @@ def check_examples(gate: Context) -> list[result.Check]:
     numbers = closed, MOST_OF_THE_GAP, str(config.baselines[best].source)
     advice = f"Keep the prompt {prompt}, unless the rest of the gain is worth training, hosting and retraining a "
     advice += "model: examples in a prompt can be edited."
-    return [result.Check("alternatives", "warning", message, *numbers, advice, "better_prompt")]
+    return [result.Check("alternatives", "warning", message, *numbers, advice)]
 
 
 def _way(spec: ModelSpec) -> tuple[str, str] | None:
@@ -78,4 +78,4 @@ def check_knowledge(gate: Context) -> list[result.Check]:
         f"the gain looks like memorised facts: {recalled:,} of {text.plural(fixed, 'fixed example')} expect an output "
     )
     message += "that is in the training set and not in the input"
-    return [result.Check("knowledge", "warning", message, recalled, None, None, RAG, "retrieval")]
+    return [result.Check("knowledge", "warning", message, recalled, None, None, RAG)]

@@ -94,7 +94,7 @@ def check_order(gate: Context) -> Iterator[Check]:
             message += f"{right:,} of {plural(len(expected), 'answer')} are right"
             cure = "Correct the ids of these answers, or how they were joined to the examples"
             cure += f" ({gate.asked(role).source})."
-            yield Check("recording_order", "fail", message, count, 0, None, cure, "measure_again")
+            yield Check("recording_order", "fail", message, count, 0, None, cure)
 
 
 def _orders(test: DataSet) -> dict[str, list[int]]:

@@ -221,7 +221,7 @@ class Attempt:
         most = self.asked.max_attempts
         source = str(self.asked.sources["max_attempts"])
         threshold = Threshold("max_attempts", most)
-        return Check("max_attempts", status, message, self.number, most, source, cure, "stop", threshold)
+        return Check("max_attempts", status, message, self.number, most, source, cure, threshold)
 
     def check_last(self, notes: Store) -> Iterator[Check]:
         """Without ``max_attempts``, warn of other answers than at the last verdict."""

@@ -33,7 +33,7 @@ def check(gate: context.Context) -> Iterator[Check]:
             advice = "Give it the best prompt you have (system_file, few_shot: 8): "
             advice += "that is what the candidate has to beat."
             source = str(spec.source)
-            yield Check("baseline_prompt", "warning", message, None, None, source, advice, "better_prompt")
+            yield Check("baseline_prompt", "warning", message, None, None, source, advice)
 
     if "candidate" in gate.models:
         yield from _same_model(gate, compared)
@@ -67,7 +67,7 @@ def _unfair(gate: context.Context, role: str, advantages: Sequence[str]) -> Chec
     source = str(gate.config.candidate.source)
     message = f"candidate {gate.config.candidate.name} is given more than {baseline}: {'; '.join(advantages)}"
     advice = f"Give the baseline the same, {_ACCEPT}."
-    return Check("baseline_prompt", "fail", message, None, None, source, advice, "better_prompt")
+    return Check("baseline_prompt", "fail", message, None, None, source, advice)
 
 
 def _same_model(gate: context.Context, compared: Mapping[str, ModelSpec]) -> Iterator[Check]:

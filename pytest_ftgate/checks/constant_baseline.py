@@ -146,7 +146,7 @@ class _Model:
         cure = self._cure()
         if status == "fail" and not self.gate.config.accepts("weak_baseline"):
             cure += " Or accept a weak baseline: checks: {weak_baseline: warn}."
-        check = self._check("weak_baseline", status, self._finding(), cure, "better_prompt")
+        check = self._check("weak_baseline", status, self._finding(), cure)
         return replace(check, source=str(self.gate.asked(self.role).source))
 
     def degenerate(self) -> result.Check:
@@ -154,12 +154,12 @@ class _Model:
         cure = "Check the training data: whether most rows have the same output; and what the candidate returns."
         if self._calls_no_tool:
             cure = TOOLS_ADVICE.format(role="candidate")
-        return self._check("degenerate_candidate", "fail", self._finding(), cure, "fix_data")
+        return self._check("degenerate_candidate", "fail", self._finding(), cure)
 
-    def _check(self, name: str, status: result.Status, message: str, cure: str, action: result.Action) -> result.Check:
+    def _check(self, name: str, status: result.Status, message: str, cure: str) -> result.Check:
         observed = None if self.constant is None else self.value
         required = None if self.constant is None else self.constant.value
-        return result.Check(name, status, message, observed, required, advice=cure, action=action)
+        return result.Check(name, status, message, observed, required, advice=cure)
 
     def _finding(self) -> str:
         """Return why a model is refused, in one sentence."""

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
+from pytest_ftgate.check_names import CHANGEABLE
 from pytest_ftgate.checks.attempts import Attempt, Shown
 from pytest_ftgate.checks.audit import TrainingAudit
 from pytest_ftgate.checks.parts import Parts
-from pytest_ftgate.config import GateKeys, ModelSpec, keys, requirements
+from pytest_ftgate.config import GateKeys, ModelSpec, keys
 from pytest_ftgate.data import DataSet
 from pytest_ftgate.metrics import Metric, judged
 from pytest_ftgate.models import Model
@@ -115,7 +116,7 @@ class Context:
     def at_level(self, check: Check) -> Check:
         """Return a check with the status that the gate sets for its name under ``checks``."""
         level, found = self.config.checks.get(check.name), check.status in ("fail", "inconclusive", "warning")
-        if level is None or level == requirements.CHANGEABLE[check.name].default or not found:
+        if level is None or level == CHANGEABLE[check.name].default or not found:
             return check
         return replace(check, status=STATUS_AT[level], source=str(self.config.sources[f"checks.{check.name}"]))
 

@@ -231,10 +231,10 @@ def _within_limit(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: pla
     status: result.Status = "pass" if round(days, 12) <= round(most, 12) else "fail"
     after = "never pays for itself" if isnan(days) else f"pays for itself after {text.plural(_whole(days), 'day')}"
     message = f"{after} (limit {text.show_number(most)} {'day' if most == 1 else 'days'})"
-    advice, action = "Keep the baseline until there are more calls, or reduce the cost of training.", "cut_costs"
+    advice = "Keep the baseline until there are more calls, or reduce the cost of training."
     if "candidate" not in gate.models:
-        advice, action = "Do not train: it would save too little at this number of calls.", "stop"
-    required = {**gate.requirement(_LIMIT), "advice": advice if status == "fail" else None, "action": action}
+        advice = "Do not train: it would save too little at this number of calls."
+    required = {**gate.requirement(_LIMIT), "advice": advice if status == "fail" else None}
     yield result.Check("economics", status, message, _known(days), **required)
     if spec.data_cost_usd is None and status == "pass":
         message, cure = "preparing the data counts as $0", "Set economics.data_cost_usd, to 0 if it cost nothing."

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from pytest_ftgate.check_names import CHECKS
 from pytest_ftgate.checks.audit import near, wording
 from pytest_ftgate.checks.audit.audit import labels_in
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config.data import max_tokens
-from pytest_ftgate.config.requirements import CHANGEABLE
 from pytest_ftgate.data import DataSet, expected_text
-from pytest_ftgate.result import Action, Check, Status, Threshold
+from pytest_ftgate.result import Check, Status, Threshold
 from pytest_ftgate.text import EXCERPT, NAMED, nearest, plural, printable, show_percent
 
 _MOST_CONFLICTS = 100
@@ -29,21 +29,6 @@ _SIMILAR = f"at least {show_percent(near.NEAR)} similar text"
 _MISSPELT = 0.8  # least similarity, from 0 to 1, of a label to the one that was meant
 _DIGITS = re.compile(r"\d+")
 _WORDS = re.compile(r"[^\W_]+")
-
-CURES: Mapping[str, str] = {
-    "conflicts": "Keep the correct output of each pair: contradictions teach the model to guess.",
-    "near_duplicates": "Replace them with different examples: a sentence with one word changed adds little.",
-    "test_near_duplicates": "Replace them with different examples: copies add no evidence.",
-    "group_overlap": "Split the data by group, so that all rows of a group are in one set.",
-    "labels_in_common": "Write the labels alike in both sets.",
-    "imbalance": "Add examples of the rare labels, or remove some of the frequent ones.",
-    "empty_outputs": "Complete or remove these rows: they teach the model to say nothing.",
-    "chat_format": "Put instructions first, then alternate user and assistant messages: chat templates reject or "
-    "rewrite other orders.",
-    "too_long": "Shorten them, or set training_set.max_tokens to the limit of your trainer: most trainers truncate "
-    "longer rows.",
-}
-"""What helps, by the name of the check; where the cure depends on the data, its finding has it."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +41,7 @@ class Finding:
         message: what is wrong, and the first rows that it is about.
         total: the number of such rows; a finding about fewer than 1 % of them is a note. None: it always warns.
         fails: whether it exceeds its built-in limit.
-        advice: the cure; empty: that of ``CURES``.
+        advice: the cure; empty: that of the table of checks.
         fields: further fields of the check.
     """
 
@@ -84,18 +69,16 @@ def check(gate: Context) -> Iterator[Check]:
 def _check(gate: Context, finding: Finding) -> Check:
     """Return the check of a finding."""
     status = _status(gate, finding)
-    advice = finding.advice or CURES[finding.name]
+    advice = finding.advice or CHECKS[finding.name].cure
     if status == "fail" and not gate.config.accepts(finding.name):
         advice += f" To accept this, write checks: {{{finding.name}: warn}}."
-    must_change = finding.fails or gate.config.level(finding.name) == "fail"
     fields = {"observed": finding.count, **finding.fields}
-    action: Action | None = "fix_data" if must_change else None
-    return Check(finding.name, status, finding.message, **fields, advice=advice, action=action)
+    return Check(finding.name, status, finding.message, **fields, advice=advice)
 
 
 def _status(gate: Context, finding: Finding) -> Status:
     """Return the status of a finding where the gate does not say another one."""
-    if finding.fails or CHANGEABLE[finding.name].default == "fail":
+    if finding.fails or CHECKS[finding.name].default == "fail":
         return "fail"
     if finding.total is not None and 100 * finding.count < finding.total and finding.name not in gate.config.checks:
         return "note"
@@ -113,7 +96,7 @@ def _usable(gate: Context) -> Check:
         left_out = " and ".join(plural(count, what) for what, count in counts.items() if count)
         message += f" ({audit.rows:,} rows minus {left_out})"
 
-    fields = {"observed": audit.usable, **gate.requirement("min_training_examples"), "action": "add_examples"}
+    fields = {"observed": audit.usable, **gate.requirement("min_training_examples")}
     if audit.usable >= needed:
         return Check("min_training_examples", "pass", message, **fields)
     more = plural(needed - audit.usable, "distinct example")

@@ -52,7 +52,6 @@ def _checked(gate: Context, role: str, flags: Bools) -> Check:
         tied.gain,
         gate.config.standard_of(role).gain,
         advice=_cure(gate, role, malformed) if decides else None,
-        action="better_prompt",
     )
 
 

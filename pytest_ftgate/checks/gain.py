@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from math import ceil
 from typing import Any
 
-from pytest_ftgate.checks.advice import loss_advice
+from pytest_ftgate.checks.advice import cure_of_a_loss
 from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.errors import FtgateError
-from pytest_ftgate.result import Action, Check, opponent
+from pytest_ftgate.result import Check, opponent
 from pytest_ftgate.runs.measure import Measured, flips, measure_run, score_run
 from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.statistics.groups import (
@@ -106,8 +106,8 @@ def _margin_check(gate: Context, role: str, comparison: Comparison) -> Check:
     if comparison.upper_bound is not None and comparison.upper_bound >= margin:
         upper, confidence = show_difference(comparison.upper_bound, share=share), show_percent(gate.config.confidence)
         advice = f"A real gain of up to {upper} is still possible ({confidence} upper bound). {advice}"
-    advised = loss_advice(gate, comparison, advice)
-    return Check("margin", "fail", message, comparison.gain, **required, advice=advised)
+    cure = cure_of_a_loss(gate, comparison, advice)
+    return Check("margin", "fail", message, comparison.gain, **required, advice=cure)
 
 
 def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:
@@ -131,8 +131,8 @@ def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:
     required = gate.requirement("evidence", required=target)
     if comparison.shown:
         return Check("evidence", "pass", message, comparison.lower_bound, **required)
-    advice, action = examples_advice(comparison, "is better", "test example", what="gain")
-    return Check("evidence", "inconclusive", message, comparison.lower_bound, **required, advice=advice, action=action)
+    advice = examples_advice(comparison, "is better", "test example", what="gain")
+    return Check("evidence", "inconclusive", message, comparison.lower_bound, **required, advice=advice)
 
 
 def _rare_group_loss(gate: Context, comparison: Comparison) -> Iterator[Check]:
@@ -161,7 +161,7 @@ def _rare_group_loss(gate: Context, comparison: Comparison) -> Iterator[Check]:
     advice = f"Losing so many groups would {undone}. Add test examples of new groups, or look whether a whole group "
     advice += "can be lost."
     source = gate.source("test_set")
-    yield Check("rare_group_loss", "warning", message, counted, needed, source, advice, "add_examples")
+    yield Check("rare_group_loss", "warning", message, counted, needed, source, advice)
 
 
 # --- a drop --------------------------------------------------------------------------------------------------
@@ -173,16 +173,16 @@ def max_drop_check(gate: Context, role: str, comparison: Comparison) -> Check:
     measured, limit = _gained(gate, role, comparison), drop_limit(-least, share=share)
     bound, required = f"{show_percent(gate.config.confidence)} lower bound", gate.requirement(path, required=least)
     if not comparison.reached:
-        advised = loss_advice(gate, comparison, _WORSE)
-        return Check("max_drop", "fail", f"{measured} ({limit})", comparison.gain, **required, advice=advised)
+        cure = cure_of_a_loss(gate, comparison, _WORSE)
+        return Check("max_drop", "fail", f"{measured} ({limit})", comparison.gain, **required, advice=cure)
     if lower is None:
         message = f"{measured}, no {bound} ({limit}): {comparison.note or 'the method gives none'}"
         return Check("max_drop", comparison.status, message, **required, advice=_UNBOUNDED)
     message = f"{measured}, {bound} {show_difference(lower, share=share)} ({limit})"
     if comparison.shown:
         return Check("max_drop", "pass", message, lower, **required)
-    advice, action = examples_advice(comparison, "is better", "test example")
-    return Check("max_drop", comparison.status, message, lower, **required, advice=advice, action=action)
+    advice = examples_advice(comparison, "is better", "test example")
+    return Check("max_drop", comparison.status, message, lower, **required, advice=advice)
 
 
 def drop_limit(max_drop: float, *, share: bool) -> str:
@@ -190,18 +190,16 @@ def drop_limit(max_drop: float, *, share: bool) -> str:
     return f"limit {'-' if max_drop else ''}{show_amount(max_drop, share=share)}"
 
 
-def examples_advice(
-    compared: Comparison, hope: str, noun: str = "example", *, what: str = "difference"
-) -> tuple[str, Action | None]:
-    """Return how many examples, or groups, would settle a comparison, and the kind of this advice.
+def examples_advice(compared: Comparison, hope: str, noun: str = "example", *, what: str = "difference") -> str:
+    """Return how many examples, or groups, would settle a comparison.
 
-    ``hope`` is what must be true of the candidate for more examples to help. The kind is None where no number would.
+    ``hope`` is what must be true of the candidate for more examples to help.
     """
     needed = compared.examples_needed
     have = compared.n or 0
     if needed is None:
-        return f"More {noun}s only help if the candidate {hope} than measured here.", None
+        return f"More {noun}s only help if the candidate {hope} than measured here."
     if compared.n_groups is None:
-        return settled_by(what, needed, have, noun), "add_examples"
+        return settled_by(what, needed, have, noun)
     groups_needed = max(MIN_GROUPS, ceil(needed / have * compared.n_groups))
-    return settled_by(what, groups_needed, compared.n_groups, "group"), "add_examples"
+    return settled_by(what, groups_needed, compared.n_groups, "group")

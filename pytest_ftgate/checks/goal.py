@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.result import Action, Check
+from pytest_ftgate.result import Check
 
 SERVED = {
     "style": "training teaches tone and wording",
@@ -13,27 +13,23 @@ SERVED = {
     "latency": "a smaller model can be trained to answer as a larger one does",
     "cost": "a smaller model can be trained to answer as a larger one does",
 }
-NOT_SERVED: Mapping[str, tuple[str, str, Action]] = {
+NOT_SERVED: Mapping[str, tuple[str, str]] = {
     "knowledge": (
         "training teaches behaviour, and a model recalls trained facts unreliably",
         "Use retrieval (RAG): give the model the facts with each question.",
-        "retrieval",
     ),
-    "reasoning": ("training on examples does not improve general reasoning", "Use a better model.", "another_model"),
+    "reasoning": ("training on examples does not improve general reasoning", "Use a better model."),
     "one_off": (
         "for a task that is done once, collecting examples and training cost more than they save",
         "Use a few-shot prompt.",
-        "stop",
     ),
     "safety": (
         "training weakens a model's alignment more easily than it improves it",
         "Use guardrails: filter inputs and outputs, and use a system prompt.",
-        "stop",
     ),
     "new_modality": (
         "training does not add kinds of input to a model",
         "Use a multimodal model, or another one made for this kind of input.",
-        "another_model",
     ),
 }
 _ADVICE = "To fine-tune all the same, write checks: {goal: warn}."
@@ -47,7 +43,8 @@ def check(gate: Context) -> list[Check]:
 
     source = gate.source("goal")
     if goal in NOT_SERVED:
-        why, instead, action = NOT_SERVED[goal]
+        why, instead = NOT_SERVED[goal]
         message = f"fine-tuning does not serve the goal {goal}: {why}"
-        return [Check("goal", "fail", message, goal, None, source, f"{instead} {_ADVICE}", action)]
-    return [Check("goal", "pass", f"fine-tuning serves the goal {goal}: {SERVED[goal]}", goal, None, source)]
+        return [Check("goal", "fail", message, goal, None, source, f"{instead} {_ADVICE}")]
+    message = f"fine-tuning serves the goal {goal}: {SERVED[goal]}"
+    return [Check("goal", "pass", message, goal, None, source)]

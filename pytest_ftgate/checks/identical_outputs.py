@@ -24,7 +24,7 @@ def check(gate: Context) -> Iterator[result.Check]:
         if not drops and same_outputs(model.run, candidate.run):
             message = f"the candidate gave the same {text.plural(n, 'answer')} as {result.opponent(role)}"
             advice = "Check whether both names refer to the same model; if not, the fine-tune changed no answer."
-            yield result.Check("identical_outputs", "fail", message, n, advice=advice, action="measure_again")
+            yield result.Check("identical_outputs", "fail", message, n, advice=advice)
         if drops and _wrote_the_labels(gate, model):
             message = f"{result.called(role, model.facts.name)} is right on all {text.plural(n, 'example')}, so the "
             message += "labels look like its own outputs: the test measures agreement with this model, not quality"

@@ -160,4 +160,4 @@ def check_raters(gate: Context) -> Iterator[result.Check]:
     message = f"with the {ratings.raters:,} raters as the observations the gain could be chance (p = {p:.2g}, sign "
     message += "flips): some prefer the candidate and some the baseline"
     advice = "Let more people rate, about as many pairs each."
-    yield result.Check("evidence", "inconclusive", message, **numbers, advice=advice, action="add_examples")
+    yield result.Check("evidence", "inconclusive", message, **numbers, advice=advice)

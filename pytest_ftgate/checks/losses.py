@@ -93,13 +93,13 @@ def _check_guard(gate: context.Context, guard: parts.Guard) -> Iterator[Check]:
             f"{len(rows):,} of {text.plural(len(guard.test), 'example')} {verb} in the training set, first {first}"
         )
         advice = "Remove them from the guard: examples that were trained on do not show what was forgotten."
-        yield guard.check("fail", message, observed=len(rows), required=0, advice=advice, action="fix_data")
+        yield guard.check("fail", message, observed=len(rows), required=0, advice=advice)
     have, needed, unit = parts.size_of(guard.metric, guard.test.groups, guard.tolerance)
     if have < needed:
         most = text.show_amount(guard.spec.max_drop, share=guard.metric.share)
         message = f"{text.plural(have, unit)} cannot rule out a drop of {most} of an equal candidate "
         message += f"(at least {needed:,} required)"
-        numbers = {"observed": have, "required": needed, "action": "add_examples"}
+        numbers = {"observed": have, "required": needed}
         advice = f"Add {text.plural(needed - have, f'more {unit}')} to the guard."
         yield guard.check("inconclusive", message, **numbers, advice=advice)
     for role, model in gate.models.items():
@@ -174,7 +174,7 @@ def _nothing_to_lose(gate: context.Context, guard: parts.Guard, role: str, basel
     most = guard.spec.max_drop
     message = f"{called(role, baseline.facts.name)} has {metric.name} {text.show_value(value, share=metric.share)}, "
     advice = "Check that the metric reads the answers correctly. A guard needs a task that the baseline can do."
-    fields = {"observed": value, "advice": advice, "action": "measure_again"}
+    fields = {"observed": value, "advice": advice}
     if abs(value - metric.worst) <= most:
         message += f"so no drop can exceed the limit of {text.show_amount(most, share=metric.share)}"
         return [guard.check("fail", message, **{**gate.requirement(f"{guard.path}.max_drop"), **fields})]
@@ -203,10 +203,10 @@ def _guard_check(gate: context.Context, guard: parts.Guard, result: PartResult) 
     message += f"({bound}, {gain.drop_limit(guard.spec.max_drop, share=share)})"
     advice = {
         "fail": "Mix examples of this task into the training data, or train for fewer steps.",
-        "inconclusive": gain.examples_advice(result, "lost less")[0],
+        "inconclusive": gain.examples_advice(result, "lost less"),
     }.get(status)
     fields = {**_limit(gate, guard.path), "observed": result.gain}
-    return guard.check(status, message, **fields, advice=advice, action="add_examples")
+    return guard.check(status, message, **fields, advice=advice)
 
 
 # --- slices -------------------------------------------------------------------------------------------------------
@@ -275,4 +275,4 @@ def _slices_check(
     found = f"worst {changes[0]}" if holds else _named(changes)
     message = f"{len(rows):,} of {text.plural(judged, 'slice')} {outcome} ({limit}): {found}"
     fields = {**_limit(gate, "slices"), "observed": rows[0].gain, "advice": advice}
-    return Check("slices", status, message, **fields, action=None if status == "warning" else "add_examples")
+    return Check("slices", status, message, **fields)

@@ -40,7 +40,7 @@ def check_reach(gate: context.Context) -> list[result.Check]:
         return [result.Check("min_wins", "note", message, **numbers)]
     message = f"{text.plural(n, 'test example')}, {message}"
     advice = f"Label {text.plural(needed - n, 'more test example')}. If the candidate should be better than the"
-    numbers |= {"advice": f"{advice} baseline, write margin in place of max_drop.", "action": "add_examples"}
+    numbers |= {"advice": f"{advice} baseline, write margin in place of max_drop."}
     return [result.Check("min_wins", "inconclusive", message, **numbers)]
 
 
@@ -75,7 +75,7 @@ def check(gate: context.Context) -> Iterator[result.Check]:
 def _cheaper_unknown(gate: context.Context, unknown: plain.Unknown) -> result.Check:
     message = f"the candidate's cost cannot be compared with the baseline's: {unknown.why}"
     required = gate.requirement("cheaper_by")
-    return result.Check("cheaper_by", "error", message, **required, advice=unknown.cure, action="cut_costs")
+    return result.Check("cheaper_by", "error", message, **required, advice=unknown.cure)
 
 
 def _cheaper(gate: context.Context) -> result.Check:
@@ -120,7 +120,7 @@ def _advantage(gate: context.Context, word: str, measured: float, evidence: str)
     message = f"{measured:.6g} times {word} ({factor:g} times required): {evidence}"
     advice = None if enough else "Use a smaller model, or shorten what it reads: a fine-tune needs fewer instructions."
     status: result.Status = "pass" if enough else "fail"
-    return result.Check(f"{word}_by", status, message, measured, **required, advice=advice, action="cut_costs")
+    return result.Check(f"{word}_by", status, message, measured, **required, advice=advice)
 
 
 def _rivals(gate: context.Context) -> Iterator[result.Check]:
@@ -163,4 +163,4 @@ def check_headroom(gate: context.Context) -> Iterator[result.Check]:
         name = result.called(gate.best, baseline.name)
         message = f"by its price a call of {name} costs nothing, so no candidate can be cheaper"
         advice = "Do not train to save money: there is nothing to save."
-        yield result.Check("headroom", "fail", message, 0.0, **required, advice=advice, action="stop")
+        yield result.Check("headroom", "fail", message, 0.0, **required, advice=advice)

@@ -69,7 +69,7 @@ def check(gate: Context) -> Iterator[Check]:
         message = f"{part.name}{quoted}: in {100 * trained:.0f} % of the training rows, and in {100 * asked:.0f} % of "
         message += f"the calls of candidate {model.name}"
         advice = f"Ask the candidate as in training ({source}): {part.cure or f'remove {part.key}'}."
-        yield Check("prompt_mismatch", "warning", message, asked, trained, source, advice, "measure_again")
+        yield Check("prompt_mismatch", "warning", message, asked, trained, source, advice)
 
 
 def _difference(part: Part) -> tuple[str, float, float] | None:

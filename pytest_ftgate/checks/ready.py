@@ -40,7 +40,7 @@ def _headroom(gate: Context, best: Scored) -> list[Check]:
         return [Check("headroom", "pass", message, float(left), **fields)]
     advice = "Do not train for this margin: it is larger than what is left to gain on this test set. Keep the "
     advice += "baseline; or, if it is worse in practice, add examples that it gets wrong to the test set."
-    return [Check("headroom", "fail", message, float(left), **fields, advice=advice, action="stop")]
+    return [Check("headroom", "fail", message, float(left), **fields, advice=advice)]
 
 
 def _power(gate: Context, best: Scored) -> Check:
@@ -87,7 +87,7 @@ def _power(gate: Context, best: Scored) -> Check:
         advice = f"Label {more}: about {needed:,} in all give 80 % power."
     if prediction is None:
         return Check("power", "warning", message, *numbers, f"{advice} {cure}")
-    return Check("power", "inconclusive", message, *numbers, advice, "add_examples")
+    return Check("power", "inconclusive", message, *numbers, advice)
 
 
 def check_prediction(config: GateKeys, metric: Metric) -> None:

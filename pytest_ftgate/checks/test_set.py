@@ -16,7 +16,7 @@ def check_size(gate: Context) -> Iterator[result.Check]:
         message += f", without {len(gate.shown.test):,} that may be shown"
     fields = gate.requirement("min_test_examples")
     if examples < needed:
-        fields |= {"advice": f"Label {text.plural(needed - examples, 'more test example')}.", "action": "add_examples"}
+        fields |= {"advice": f"Label {text.plural(needed - examples, 'more test example')}."}
     yield result.Check("min_test_examples", "pass" if examples >= needed else "fail", message, examples, **fields)
     test, training = (keys.limit if keys else None for keys in map(keys_of, (config.test_set, config.training_set)))
     if test is not None:
@@ -50,7 +50,7 @@ def _reach(examples: int, wins: int | None, source: str | None) -> result.Check:
         return result.Check("min_wins", "note", message, observed=examples, required=wins, source=source)
     message = f"{counted} are too few: even a perfect candidate could not pass"
     advice = "Label more test examples."
-    return result.Check("min_wins", "inconclusive", message, examples, None, source, advice, "add_examples")
+    return result.Check("min_wins", "inconclusive", message, examples, None, source, advice)
 
 
 def _few_groups(gate: Context, n: int, counted: int) -> result.Check:
@@ -60,7 +60,7 @@ def _few_groups(gate: Context, n: int, counted: int) -> result.Check:
     message = f"{text.plural(n, 'group')} of test examples{worth} ({groups.MIN_GROUPS} required)"
     numbers = counted, groups.MIN_GROUPS, gate.source("test_set")
     advice = f"Add test examples of new groups{larger}; more of the same groups do not help."
-    return result.Check("min_wins", "inconclusive", message, *numbers, advice, "add_examples")
+    return result.Check("min_wins", "inconclusive", message, *numbers, advice)
 
 
 def check_format(gate: Context) -> Iterator[result.Check]:

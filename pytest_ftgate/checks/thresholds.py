@@ -8,7 +8,7 @@ from pytest_ftgate.checks.answers import answers_of
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.models.price import UNPRICED, price_of
 from pytest_ftgate.plain import Unknown
-from pytest_ftgate.result import Action, Check, ModelResult, Status, called
+from pytest_ftgate.result import Check, ModelResult, Status, called
 from pytest_ftgate.statistics import evidence, exact
 from pytest_ftgate.text import show_percent, show_seconds, show_usd, show_value
 
@@ -19,13 +19,12 @@ _UNREPORTED = "The model does not report what is needed to measure it."
 _P95, _SHARE = "latency_p95_s", 0.95
 _NAMES = {"latency_p50_s": "p50 latency", _P95: "p95 latency", "cost_usd": "cost", "error_rate": "error rate"}
 _LOOK = "Look at the examples that the candidate still gets wrong, and add or correct similar training rows."
-_CURE: tuple[str, Action] = (_LOOK, "fix_data")
-_CURES: Mapping[str, tuple[str, Action]] = {
-    **dict.fromkeys(RUN_METRICS, ("Use a smaller model, or shorten what it reads and writes.", "cut_costs")),
-    "error_rate": ("Find out why the candidate's endpoint fails, then run again.", "measure_again"),
-    "format": ("Train on rows whose outputs follow every rule, or constrain the answers.", "better_prompt"),
+_CURES: Mapping[str, str] = {
+    **dict.fromkeys(RUN_METRICS, "Use a smaller model, or shorten what it reads and writes."),
+    "error_rate": "Find out why the candidate's endpoint fails, then run again.",
+    "format": "Train on rows whose outputs follow every rule, or constrain the answers.",
 }
-"""What to do about a threshold that is missed, and how; of other metrics :data:`_CURE`."""
+"""What to do about a threshold that is missed; of other metrics :data:`_LOOK`."""
 
 
 def check_free(gate: Context) -> Iterator[Check]:
@@ -58,7 +57,7 @@ def _few_latencies(gate: Context, n: int) -> Check | None:
     message += f"{show_percent(gate.config.confidence)} confidence: {needed:,} are needed, all of them within the limit"
     advice = f"Set latency_sample: {needed} or more, with as many test examples; or limit latency_p50_s."
     source = str(limits.source)
-    return Check(f"thresholds.{_P95}", "inconclusive", message, n, needed, source, advice, "add_examples")
+    return Check(f"thresholds.{_P95}", "inconclusive", message, n, needed, source, advice)
 
 
 def shown_by_share(gate: Context, check: Check, reached: Sequence[bool], share: float, doubt: str) -> Check:
@@ -71,7 +70,7 @@ def shown_by_share(gate: Context, check: Check, reached: Sequence[bool], share: 
         return check
     message = f"{check.message}; {doubt} at {show_percent(gate.config.confidence)} confidence)"
     advice = "Measure more examples: set a larger latency_sample."
-    return replace(check, status="inconclusive", message=message, advice=advice, action="add_examples")
+    return replace(check, status="inconclusive", message=message, advice=advice)
 
 
 def _check(gate: Context, name: str, model: ModelResult) -> Check:
@@ -83,8 +82,9 @@ def _check(gate: Context, name: str, model: ModelResult) -> Check:
     asked = [f"at least {least} required"] if least is not None else []
     asked += [f"limit {most}"] if most is not None else []
     status: Status = "error"
-    advice: str | None
-    (advice, action), shown, why = _CURES.get(name, _CURE), "unknown", ""
+    advice: str | None = _CURES.get(name, _LOOK)
+    shown = "unknown"
+    why = ""
     if value is None:
         unknown = model.latency_unknown if name in LATENCIES else model.cost_unknown if name == "cost_usd" else None
         advice, why = _UNREPORTED if unknown is None else unknown.cure, f": {unknown.why}" if unknown else ""
@@ -97,7 +97,7 @@ def _check(gate: Context, name: str, model: ModelResult) -> Check:
             shown = f"{value:.6g}"
     message = f"candidate {_NAMES.get(name, name)} {shown} ({', '.join(asked)}){why}"
     required, source = limits.max if limits.min is None else limits.min, str(limits.source)
-    return Check(f"thresholds.{name}", status, message, value, required, source, advice, action, limits.threshold)
+    return Check(f"thresholds.{name}", status, message, value, required, source, advice, limits.threshold)
 
 
 def _shown(name: str, value: float, share: bool) -> str:

@@ -311,7 +311,7 @@ def _gate_file(survey: Survey, models: Mapping[str, str]) -> str:
         {role: f"{role}: {_quoted(models[role])}" if role in models else absent for role, absent in _ABSENT.items()},
         gate=_GATE,
         good_reasons=", ".join(SERVED),
-        bad_reasons="\n    #   ".join(f"{goal}: {instead}" for goal, (_, instead, _) in NOT_SERVED.items()),
+        bad_reasons="\n    #   ".join(f"{goal}: {instead}" for goal, (_, instead) in NOT_SERVED.items()),
         goal=goal,
         test_seen=plural(len(survey.test.data), "example") + labels,
         test_set=_yaml(survey.test),

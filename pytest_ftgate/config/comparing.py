@@ -8,13 +8,14 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
+from pytest_ftgate.check_names import CHANGEABLE
 from pytest_ftgate.config import model_keys
 from pytest_ftgate.config.data import DataKeys
 from pytest_ftgate.config.gate_keys import GateKeys, Served
 from pytest_ftgate.config.keys import LEFT_OPEN, Keys, Weaker, comparable, words
 from pytest_ftgate.config.metrics import CalibrationKeys, MetricSpec
 from pytest_ftgate.config.models import BaselineKeys, ModelSpec, Standard
-from pytest_ftgate.config.requirements import CHANGEABLE, LEVELS, TokenCost
+from pytest_ftgate.config.requirements import LEVELS, TokenCost
 from pytest_ftgate.errors import ConfigError, Where, combined, shown_path
 from pytest_ftgate.text import excerpt, plain_number
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import ConfigDict, Field, PrivateAttr
 
+from pytest_ftgate.check_names import CHANGEABLE
 from pytest_ftgate.config import data, keys, models, requirements
 from pytest_ftgate.config.keys import Source
 from pytest_ftgate.config.metrics import JUDGED, CalibrationKeys, MetricSpec, MetricsValue
@@ -205,7 +206,7 @@ class GateKeys(keys.Keys):
 
     def level(self, check: str) -> str:
         """Return what a check does to the verdict: ``fail``, ``warn``, ``ignore``, or ``limit`` for some defaults."""
-        return self.checks.get(check) or requirements.CHANGEABLE[check].default
+        return self.checks.get(check) or CHANGEABLE[check].default
 
     def accepts(self, check: str) -> bool:
         """Return whether the gate is not to fail for what a check finds."""

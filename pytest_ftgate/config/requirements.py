@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, ValidationInfo, model_validator
 
+from pytest_ftgate.check_names import CHANGEABLE, CheckName, described
 from pytest_ftgate.config import data, keys, metrics
-from pytest_ftgate.result import CHECKS, Threshold
+from pytest_ftgate.result import Threshold
 from pytest_ftgate.text import got, plain_number
 
 
@@ -226,87 +227,6 @@ LEVELS = ("ignore", "warn", "limit", "fail")
 Level = Literal["fail", "warn", "ignore"]
 
 
-@dataclass(frozen=True, slots=True)
-class Changeable:
-    """A check that a gate may change: its level where the gate is silent, and what it finds."""
-
-    default: Literal["fail", "limit", "warn"]
-    finds: str
-
-    @property
-    def description(self) -> str:
-        return self.finds if self.default == "limit" else f"{self.finds} Default: {self.default}."
-
-
-CHANGEABLE: Mapping[str, Changeable] = {
-    "goal": Changeable("fail", "A goal that fine-tuning does not serve."),
-    "weak_baseline": Changeable(
-        "fail",
-        "The best baseline does not beat always giving the same answer; a worse further one is a warning. A baseline "
-        "with its own max_drop fails if it gives one answer to everything, or none.",
-    ),
-    "baseline_prompt": Changeable(
-        "limit",
-        "The candidate is the same model, or has few-shot or retrieval examples, template fields, tools or request "
-        "parameters that the best baseline has not (or less of), a system message more than twice as long, or a higher "
-        "limit of tokens: this fails. A baseline without any prompt is a warning.",
-    ),
-    "formatting_gain": Changeable(
-        "fail", "A gain that does not hold where the baseline's malformed answers count as ties."
-    ),
-    "prompt_leak": Changeable(
-        "fail",
-        "The candidate's prompt holds a test input of at least five words, or half of the shorter ones; or a field of "
-        "its template reveals the expected output.",
-    ),
-    "recording_order": Changeable(
-        "fail", "At least 5 answers of a model, and a tenth, fit another row better than their own."
-    ),
-    "rare_group_loss": Changeable(
-        "warn", "Too few groups to exclude that some are lost entirely, which would undo the gain."
-    ),
-    "leaked": Changeable("fail", "Test examples that are also in the training set."),
-    "leaked_near": Changeable("fail", "Test examples with a near duplicate in the training set."),
-    "conflicts": Changeable(
-        "limit", "Rows that repeat an input with a different output are a warning; more than 1 % of the rows fail."
-    ),
-    "near_duplicates": Changeable(
-        "limit",
-        "Near duplicates within the training set are a warning; they fail where fewer than min_training_examples "
-        "remain without them.",
-    ),
-    "test_near_duplicates": Changeable(
-        "warn", "Near duplicates within the test set. They count as one group in any case."
-    ),
-    "group_overlap": Changeable(
-        "warn", "Groups of the test set (documents, customers) that are also in the training set."
-    ),
-    "labels_in_common": Changeable("fail", "No label of the test set is in the training set."),
-    "labels_missing": Changeable("warn", "Labels of the test set with fewer than 5 training examples."),
-    "imbalance": Changeable("warn", "The most frequent label has more than 10 times as many rows as the rarest one."),
-    "empty_outputs": Changeable("warn", "Outputs that are empty."),
-    "chat_format": Changeable("warn", "Conversations whose turns are out of order."),
-    "too_long": Changeable("warn", "Rows with more tokens than training_set.max_tokens."),
-    "circular": Changeable("warn", "A baseline that may have written the expected outputs."),
-    "prompt_mismatch": Changeable(
-        "warn",
-        "A system message, tools, or a text around the input that nine in ten training rows have is missing in the "
-        "candidate's calls, or the reverse.",
-    ),
-    "knowledge": Changeable("warn", "A gain that looks like memorised facts."),
-    "alternatives": Changeable("warn", "A cheaper model or a prompt that comes near the candidate."),
-    "retries": Changeable("warn", "More than 5 % of a model's calls failed and were made again."),
-    "attempts": Changeable("warn", "Other answers than at the last verdict, of either model."),
-    "base_changed": Changeable("warn", "A base model that has changed since the last green verdict."),
-    "untracked": Changeable("warn", "Data of the gate that git does not have."),
-    "test_set_changed": Changeable("warn", "A test set that has changed since the last green verdict."),
-    "hypothesis": Changeable("warn", "A candidate that does not reach the hypothesis."),
-}
-"""By the name that the check is printed under."""
-
-DECISIVE = tuple(name for name in CHECKS if name not in CHANGEABLE)
-"""Checks that decide the verdict, and cannot be changed. Those of a threshold or a guard go by ``thresholds.NAME``."""
-
 _DECIDES = "this check decides the verdict and cannot be changed; those that can are: " + ", ".join(CHANGEABLE)
 
 
@@ -315,12 +235,18 @@ class _Checks(keys.Keys):
 
     @classmethod
     def _objection(cls, key: Any, value: Any) -> str | None:
-        if isinstance(key, str) and key.partition(".")[0] in DECISIVE:
+        check = described(key) if isinstance(key, str) else None
+        if check is not None and check.default == "decides":
             return _DECIDES
         return super()._objection(key, value)
 
 
-_Fields: dict[str, Any] = {name: (Level, keys.optional(one.description)) for name, one in CHANGEABLE.items()}
+def _description(check: CheckName) -> str:
+    """Return what the schema says of a check's key."""
+    return check.rule if check.default == "limit" else f"{check.rule} Default: {check.default}."
+
+
+_Fields: dict[str, Any] = {name: (Level, keys.optional(_description(check))) for name, check in CHANGEABLE.items()}
 ChecksKeys: type[keys.Keys] = pydantic.create_model("ChecksKeys", __base__=_Checks, __doc__=_Checks.__doc__, **_Fields)
 
 

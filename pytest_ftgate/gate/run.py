@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any, get_args
 
 from pytest_ftgate import clock, errors, result, text
-from pytest_ftgate.checks import advice, attempts, context, freshness, rules
+from pytest_ftgate.checks import attempts, context, freshness, rules
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.gate import inputs, state
 from pytest_ftgate.runs import jobs, measure, runner
@@ -197,8 +197,7 @@ def check_answers(gate: context.Context, hook: Any | None) -> context.Context:
 
 
 def _close(gate: context.Context, services: state.Services) -> state.Judged:
-    """Add the advice, and store a green verdict for later sessions."""
-    gate = gate.with_facts(advice=advice.advise(gate))
+    """Store a green verdict for later sessions."""
     notes = freshness.keep_green(gate, services.committed, services.stores.notes)
     runs: dict[str, jobs.Run] = {}
     if "models_called" in gate.facts:

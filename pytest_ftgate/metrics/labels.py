@@ -118,11 +118,6 @@ class LabelSet:
         text = expected_text(expected)
         return (text if self.inside is None else self.inside.label(text) or text).strip()
 
-    def of(self, answer: str) -> str | None:
-        """Return the label of an answer, as written in the test set; None if it is not one of those."""
-        code = self.codes.get(self.reading.label(answer) or "")
-        return None if code is None else self.texts[code]
-
     def gold(self, metric: str, expected: Sequence[Any]) -> Codes:
         """Return the code of each expected label, shape ``(examples,)``."""
         code = cache(lambda text: self.codes.get(self.reading.clean(self.label_of(text)), -1))

@@ -107,7 +107,7 @@ class Review:
                 cure = group[0].cure
                 if not is_last and groups[number][0].cure == cure:
                     cure = None  # it follows the next one, which has the same
-                findings.append(finding(f"ERROR {_sentence(group)}", facts, cure))
+                findings.append(finding(f"ERROR {_sentence(group)}", facts, cure=cure))
             reasons = [f"{_names_of(group)}: {group[0].reason}" for group in groups]
             yield KEY, "; ".join(reasons), _joined(findings)
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, zip_longest
 
-from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import json, sentences, tables
 from pytest_ftgate.result import RED, Check, GateResult
 from pytest_ftgate.text import plural, printable
@@ -86,12 +85,6 @@ def _open(result: GateResult) -> Iterator[str]:
         yield from (f"**{inline(gain)}**; {inline(sentences.changed(result))}", "")
     yield from _paragraphs(sentences.agreement_sentence(result), "**")
     yield from _paragraphs((*sentences.detectable_sentence(result), *sentences.champion_sentences(result)))
-    shown = most_to_try(result)
-    yield from ("More advice:", "") if shown else ()
-    for number, one in enumerate(shown, start=1):
-        action = inline(one.action.replace("_", " "))
-        yield f"{number}. **{action}**: {inline(one.text)}<br>because {inline(one.fact)}"
-    yield from [""] if shown else ()
     others = [check for check in result.checks if check.status in (*RED, "warning") and check not in deciding]
     yield from _checks(sorted(others, key=lambda check: (*RED, "warning").index(check.status)), said)
 

@@ -1,11 +1,11 @@
 """The tables of a result, and their layout as lines of text. Reports escape the cells themselves."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from pytest_ftgate.reports import sentences
-from pytest_ftgate.result import PROBLEMS_FIRST, RED, GateResult, ModelResult, PartResult, RowPair
+from pytest_ftgate.result import PROBLEMS_FIRST, RED, Diagnosis, GateResult, ModelResult, PartResult, RowPair
 from pytest_ftgate.runs.mistakes import KINDS
 from pytest_ftgate.text import is_share, plural, printable, show_change, show_count, show_seconds, show_usd, show_value
 
@@ -92,7 +92,7 @@ def sections(result: GateResult, most: int | None = None) -> Iterator[tuple[str,
     economics = result.economics
     told: dict[str, Iterable[Table | str]] = {
         "Breakdown": (*parts(result), *breakdowns(result, most)),
-        "Mistakes": (mistakes(result), confusions(result)),
+        "Mistakes": (mistakes(result),),
         "Economics": () if economics is None else (economics.sentence, *economics.costs),
         "Judges": sentences.judge_sentences(result),
     }
@@ -189,14 +189,18 @@ def _slices(shown: Sequence[PartResult]) -> Table:
 
 
 def _labels(result: GateResult) -> Table:
-    found = [
-        PartResult(one.label, "recall", 0.0, n=one.answers, baseline=old, candidate=new, gain=new - old,
-                   metric_range=(0.0, 1.0))
-        for one in (result.diagnosis.labels if result.diagnosis is not None else ()) if one.candidate is not None
-        for old, new in [(one.baseline / one.answers, one.candidate / one.answers)]
-    ]  # fmt: skip
-    worst = sorted(found, key=lambda one: round(one.gain or 0.0, 12))[:_LABELS_SHOWN]
-    return _parts("Labels: recall, worst change first", "label", worst, n="answers")
+    """Return the recall of each expected label, the worst change first."""
+    scores = () if result.diagnosis is None else result.diagnosis.labels
+    parts: list[PartResult] = []
+    for score in scores:
+        if score.candidate is None:
+            continue
+        old = score.baseline / score.answers
+        new = score.candidate / score.answers
+        part = PartResult(score.label, "recall", 0.0, n=score.answers, baseline=old, candidate=new)
+        parts.append(replace(part, gain=new - old, metric_range=(0.0, 1.0)))
+    worst = sorted(parts, key=lambda part: round(part.gain or 0.0, 12))
+    return _parts("Labels: recall, worst change first", "label", worst[:_LABELS_SHOWN], n="answers")
 
 
 def _parts(title: str, what: str, parts: Sequence[PartResult], *, n: str = "n") -> Table:
@@ -250,29 +254,18 @@ def breakdowns(result: GateResult, most: int | None = None) -> Iterator[Table]:
 
 def mistakes(result: GateResult) -> Table:
     """Return a row per kind of mistake, most frequent first."""
-    found = result.diagnosis
-    old, new = ({}, {}) if found is None else (found.baseline, found.candidate or {})
-    kinds = sorted((kind for kind in KINDS if kind in old or kind in new), key=lambda one: -_most(one, old, new))
-    alone = found is not None and found.candidate is None
-    pairs = [(old.get(kind, 0), None if alone else new.get(kind, 0)) for kind in kinds]
-    rows = tuple((kind.replace("_", " "), *_counts(*pair)) for kind, pair in zip(kinds, pairs, strict=True))
-    bars = tuple(Bars(*pair, 0.0, float(_most(kinds[0], old, new))) for pair in pairs)
+    diagnosis = result.diagnosis or Diagnosis({})
+    old = diagnosis.baseline
+    new = diagnosis.candidate
+    most = {kind: max(old.get(kind, 0), (new or {}).get(kind, 0)) for kind in KINDS}
+    rows: list[tuple[str, ...]] = []
+    bars: list[Bars] = []
+    for kind in sorted(filter(most.get, KINDS), key=most.__getitem__, reverse=True):
+        counts = old.get(kind, 0), None if new is None else new.get(kind, 0)
+        rows.append((kind.replace("_", " "), *_counts(*counts)))
+        bars.append(Bars(*counts, 0.0, float(max(most.values()))))
     headings = columns(["mistakes"], ("baseline", "candidate", "change"))
-    return Table("Kinds of mistakes", headings, rows, bars).compact()
-
-
-def _most(kind: str, *counts: Mapping[str, int]) -> int:
-    return max(one.get(kind, 0) for one in counts)
-
-
-def confusions(result: GateResult) -> Table:
-    """Return a row per pair of labels that were confused, most often first."""
-    found = result.diagnosis
-    alone = found is not None and found.candidate is None
-    rows = tuple((one.expected, one.answered, *_counts(one.baseline, None if alone else one.candidate))
-                 for one in (found.confusions if found is not None else ()))  # fmt: skip
-    headings = columns(("expected", "answered"), ("baseline", "candidate", "change"))
-    return Table("Labels that were confused", headings, rows).compact()
+    return Table("Kinds of mistakes", headings, tuple(rows), tuple(bars)).compact()
 
 
 def _counts(old: int, new: int | None) -> tuple[str, str, str]:

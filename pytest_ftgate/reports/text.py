@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from pytest_ftgate.checks.advice import most_to_try
+from pytest_ftgate.check_names import described
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.result import PROBLEMS_FIRST, RED, Check, GateResult
 from pytest_ftgate.text import middle, plural, printable, shortened, wrapped
@@ -51,7 +51,7 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     is_agreement_told = any(sentences.is_of_agreement(result, check) for check in deciding[:1])
     if is_agreement_told and result.agreement is not None:
         facts = "; ".join(sentences.agreement_facts(result, result.agreement))
-    lines = [*_checks(deciding[:1], said, facts), *_checks(deciding[1:], said)]
+    lines = [*_checks(deciding[:1], said, facts, rules=full), *_checks(deciding[1:], said, rules=full)]
     red = [check for check in others if check.status in RED]
     if result.verdict == "error" and not full:
         return [*lines, *_checks(red, said), *_lines((*sentences.stage_sentence(result), *_counted(others)), "red")]
@@ -71,7 +71,7 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     lines += _lines(() if result.models_called else ("no model was called",))
     lines += _lines((*_model_table(result, full=full), *sentences.hypothesis_sentence(result)))
     if full:
-        lines += [*_lines(_details(result)), *(() if deciding else answers), *_checks(others, said)]
+        lines += [*_lines(_details(result)), *(() if deciding else answers), *_checks(others, said, rules=full)]
         return [*lines, *_lines((*_row_pairs(result), *_inputs(result)))]
     lines += _lines(() if result.economics is None else (result.economics.sentence,))
     lines += _lines(_table_lines(tables.red_parts(result, _SLICES_SHOWN)))
@@ -91,22 +91,38 @@ def _fold(text: str, then: str) -> list[str]:
 # --- checks --------------------------------------------------------------------------------------------------
 
 
-def finding(what: str, facts: str = "", cure: str | None = None) -> Iterator[list[str]]:
+def finding(what: str, *facts: str, cure: str | None = None) -> Iterator[list[str]]:
     """Yield the wrapped lines of a finding, which begins with its status, of further facts, and of the cure."""
-    for text in (what, f"{_BELOW}{facts}" if facts else "", f"fix:  {cure}" if cure else ""):
-        if text:
-            yield _fold(text, _BELOW)
+    yield _fold(what, _BELOW)
+    for fact in facts:
+        if fact:
+            yield _fold(f"{_BELOW}{fact}", _BELOW)
+    if cure:
+        yield _fold(f"fix:  {cure}", _BELOW)
 
 
-def _checks(checks: Iterable[Check], said: set[str], facts: str = "") -> Iterator[Line]:
-    """Yield checks, each with further facts, and with its cure unless that was ``said``."""
+def _checks(checks: Iterable[Check], said: set[str], facts: str = "", *, rules: bool = False) -> Iterator[Line]:
+    """Yield checks, each with further facts, and with its cure unless that was ``said``.
+
+    ``rules`` adds the sentence of its rule to each that does not hold.
+    """
     for check in sentences.advised_once(checks, said):
         status = check.status.upper() if check.status in RED else check.status
         # A weakened gate passes by its own weaker threshold: make sure that warnings of the review are seen.
         colour = "red" if (check.kind, check.status) == ("review", "warning") else _COLOURS[check.status]
-        first, *others = finding(f"{status:<5} {check.name}: {sentences.with_source(check)}", facts, check.advice)
+        what = f"{status:<5} {check.name}: {sentences.with_source(check)}"
+        rule = _rule(check) if rules else ""
+        first, *others = finding(what, facts, rule, cure=check.advice)
         yield from (Line(text, colour) for text in first)
         yield from (Line(text) for part in others for text in part)
+
+
+def _rule(check: Check) -> str:
+    """Return the sentence of the rule that a check does not hold, as a line of its own."""
+    entry = described(check.name)
+    if entry is None or check.status not in (*RED, "warning"):
+        return ""
+    return f"rule: {entry.rule}"
 
 
 def finding_lines(checks: Iterable[Check]) -> Iterator[Line]:
@@ -179,11 +195,6 @@ def _details(result: GateResult) -> Iterator[str]:
     for _, content in tables.sections(result, _ROWS_SHOWN):
         for part in content:
             yield from (part,) if isinstance(part, str) else (part.title, *_table_lines(part))
-    shown = most_to_try(result)
-    yield from ("more advice:",) if shown else ()
-    for number, one in enumerate(shown, start=1):
-        yield f"  {number}. {one.action.replace('_', ' ')}: {one.text}"
-        yield f"     because {one.fact}"
 
 
 def _table_lines(table: tables.Table) -> list[str]:

@@ -2,39 +2,34 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from pytest_ftgate.data import Example, expected_text, strict_json
 from pytest_ftgate.metrics import Metric
-from pytest_ftgate.metrics.labels import LabelSet, Reading
 from pytest_ftgate.models import Completion
-from pytest_ftgate.result import Confusion, Diagnosis, LabelScore
+from pytest_ftgate.result import Diagnosis, LabelScore
 from pytest_ftgate.runs.measure import Measured, gains, is_right, rightness_by_repeat
 from pytest_ftgate.statistics.arrays import Bools
 
 RIGHT = "right"
+WRONG = "wrong"
 
-KINDS = ("missing", "refusal", "cut_off", "empty", "malformed", "wrong")
+KINDS = ("missing", "refusal", "cut_off", "empty", "malformed", WRONG)
 """Kinds of mistakes; the first that applies counts: missing, then form, then content."""
+
+Kinds = list[list[str]]
+"""The kind of each answer, ``[repeat][example]``."""
 
 MOST_LABELS = 50
 """With more different outputs, they are not a small set of labels."""
 
-NO_LABEL = "(no known label)"
-"""Replaces an answer among confusions that is not a label of the test set."""
-
-_CONFUSIONS_KEPT, _TELLING_DIGITS, _TESTS_OF_A_LABEL = 10, 3, 5
+_TELLING_DIGITS = 3
+_TESTS_OF_A_LABEL = 5
 _ROUNDING = 1e-9
-_REFUSAL = re.compile(
-    r"\W*(?:i['\u2019]?m sorry|i am sorry|sorry,|i apologi[sz]e|i can(?:['\u2019]t|not| not)|"
-    r"i(?:['\u2019]m| am) (?:unable|not able)|as an ai)\b",
-    re.IGNORECASE,
-)
 _WORD = re.compile(r"\w+")
 
 
@@ -46,39 +41,53 @@ def diagnose(
     candidate: Measured | None,
 ) -> Diagnosis:
     """Diagnose every answer that the metric has scored; there is no candidate before training."""
-    models = [baseline] if candidate is None else [baseline, candidate]
-    labels = labels_of(metric, examples)
-    kinds = [_kinds(metric, examples, model) for model in models]
-    counts = [Counter(kind for repeat in one for kind in repeat) for one in kinds]
-    counted = [{RIGHT: one[RIGHT]} | {kind: one[kind] for kind in KINDS if one[kind]} for one in counts]
-    never = [{i for i, answers in enumerate(zip(*one, strict=True)) if RIGHT not in answers} for one in kinds]
-    found = Diagnosis(
-        baseline=counted[0],
-        confusions=_confusions(examples, models, labels) if labels else (),
-        labels=_label_scores(examples, kinds, labels) if labels else (),
-    )
+    labels = _labels(metric, examples)
+    old_kinds = _kinds(metric, examples, baseline)
+    new_kinds = [] if candidate is None else _kinds(metric, examples, candidate)
+    scores = () if labels is None else _label_scores(labels, old_kinds, new_kinds)
+    diagnosis = Diagnosis(baseline=_counted(old_kinds), labels=scores)
     if candidate is None:
-        return found
+        return diagnosis
+
     fixed: list[Example] = []
     if not metric.calls_tools:  # calls are behaviour, not knowledge
         better = (gains(baseline, candidate, metric.name) > _ROUNDING).nonzero()[0]
         fixed = [candidate.run.test_set.examples[i] for i in better]
-    both, known = len(set.intersection(*never)), recalled(fixed, examples, list(training))
-    return replace(found, candidate=counted[1], wrong_in_both=both, recalled=known)
+
+    return replace(
+        diagnosis,
+        candidate=_counted(new_kinds),
+        wrong_in_both=len(_never_right(old_kinds) & _never_right(new_kinds)),
+        recalled=recalled(fixed, examples, list(training)),
+    )
+
+
+def _counted(kinds: Kinds) -> dict[str, int]:
+    """Return the number of answers of each kind that occurs, the right ones first."""
+    counts = Counter(kind for repeat in kinds for kind in repeat)
+    flaws = {kind: counts[kind] for kind in KINDS if counts[kind]}
+    return {RIGHT: counts[RIGHT], **flaws}
+
+
+def _never_right(kinds: Kinds) -> set[int]:
+    """Return the examples that are not answered right in any repeat."""
+    answers = zip(*kinds, strict=True)
+    return {index for index, repeats in enumerate(answers) if RIGHT not in repeats}
 
 
 # --- kinds of mistakes ---------------------------------------------------------------------------------------
 
 
-def _kinds(metric: Metric, examples: Sequence[Example], measured: Measured) -> list[list[str]]:
+def _kinds(metric: Metric, examples: Sequence[Example], measured: Measured) -> Kinds:
     """Return the kind of each answer, ``[repeat][example]``."""
     expected = [example.expected for example in examples]
     scores = rightness_by_repeat(measured, expected, metric).tolist()
     malformed = malformed_answers(metric, measured, expected).tolist()
-    kinds: list[list[str]] = []
+    kinds: Kinds = []
     for predictions, *repeat in zip(measured.run.predictions, scores, malformed, strict=True):
         completions = [prediction.completion for prediction in predictions]
-        kinds.append([_kind(metric, *answer) for answer in zip(completions, *repeat, strict=True)])
+        answers = zip(completions, *repeat, strict=True)
+        kinds.append([_kind(metric, *answer) for answer in answers])
     return kinds
 
 
@@ -86,7 +95,7 @@ def _kind(metric: Metric, completion: Completion | None, score: float, is_malfor
     right = is_right(metric, score)
     if right or (right is None and completion is not None):  # a graded metric may have no middle
         return RIGHT
-    return _flaw(completion) or ("malformed" if is_malformed else "wrong")
+    return _flaw(completion) or ("malformed" if is_malformed else WRONG)
 
 
 def malformed_answers(metric: Metric, measured: Measured, expected: Sequence[Any]) -> Bools:
@@ -112,35 +121,34 @@ def _flaw(completion: Completion | None) -> str | None:
     """Return why an answer cannot be right, whatever is expected."""
     if completion is None:
         return "missing"
-    text = completion.text.strip()
-    if completion.finish in ("refusal", "filtered") or _REFUSAL.match(text):
+    if completion.finish in ("refusal", "filtered"):
         return "refusal"
     if completion.finish == "cut_off":
         return "cut_off"
-    return None if text else "empty"
+    return None if completion.text.strip() else "empty"
 
 
 # --- labels --------------------------------------------------------------------------------------------------
 
 
-def labels_of(metric: Metric, examples: Sequence[Example]) -> LabelSet | None:
-    """Return the labels of the test set; None if its outputs are not labels.
+def _labels(metric: Metric, examples: Sequence[Example]) -> list[str] | None:
+    """Return the label that each test example expects; None if the outputs are not labels.
 
-    They are not labels if most of them differ, some are not plain values, all are blank, or they are compared as
-    numbers or as several labels.
+    They are not if they are compared as numbers or as several labels, some are no plain values,
+    all are blank, or most of them differ.
     """
     if metric.of_numbers or metric.separator is not None:
         return None
-    made = metric.label_set
-    if made is None or made.inside is None:
-        expected = [example.expected for example in examples]
-        if any(strict_json.container_of(value) is not None for value in expected):
-            return None
-        texts = tuple(dict.fromkeys(expected_text(value).strip() for value in expected))
-        if not any(texts):
-            return None
-        made = made or LabelSet(Reading(), texts)
-    return made if _are_labels(made.texts, len(examples)) else None
+
+    label_set = metric.label_set
+    if label_set is not None and label_set.inside is not None:
+        labels = [label_set.label_of(example.expected) for example in examples]
+    elif any(strict_json.container_of(example.expected) is not None for example in examples):
+        return None
+    else:
+        labels = [expected_text(example.expected).strip() for example in examples]
+
+    return labels if any(labels) and _are_labels(labels, len(examples)) else None
 
 
 def _are_labels(texts: Iterable[str], rows: int) -> bool:
@@ -148,35 +156,24 @@ def _are_labels(texts: Iterable[str], rows: int) -> bool:
     return len(set(texts)) <= max(2, rows // 2)
 
 
-def _confusions(examples: Sequence[Example], models: Sequence[Measured], labels: LabelSet) -> tuple[Confusion, ...]:
-    """Return the pairs of expected and answered labels that either model confuses most."""
-    counts = [Counter(_confused(examples, one, labels)) for one in models]
-    counts += [Counter()] * (2 - len(counts))
-    pairs = sorted({*counts[0], *counts[1]}, key=lambda pair: (-max(one[pair] for one in counts), pair))
-    return tuple(Confusion(*pair, counts[0][pair], counts[1][pair]) for pair in pairs[:_CONFUSIONS_KEPT])
-
-
-def _confused(examples: Sequence[Example], one: Measured, labels: LabelSet) -> Iterator[tuple[str, str]]:
-    """Yield the expected and the answered label of each whole answer with another label."""
-    said = cache(lambda text: labels.of(text) or NO_LABEL)
-    for repeat in one.run.predictions:
-        for example, prediction in zip(examples, repeat, strict=True):
-            completion, expected = prediction.completion, labels.label_of(example.expected)
-            if completion is not None and completion.finish == "stop" and said(completion.text) != expected:
-                yield expected, said(completion.text)
-
-
-def _label_scores(
-    examples: Sequence[Example], kinds: Sequence[Sequence[Sequence[str]]], labels: LabelSet
-) -> tuple[LabelScore, ...]:
+def _label_scores(labels: Sequence[str], old_kinds: Kinds, new_kinds: Kinds) -> tuple[LabelScore, ...]:
     """Return how many answers to examples of each label are right, the rarest label first."""
-    expected = [labels.label_of(example.expected) for example in examples]
-    right = [Counter(label for repeat in one for label, kind in zip(expected, repeat, strict=True) if kind == RIGHT)
-             for one in kinds]  # fmt: skip
-    return tuple(
-        LabelScore(label, n * len(kinds[0]), right[0][label], right[1][label] if len(right) > 1 else None)
-        for label, n in sorted(Counter(expected).items(), key=lambda item: (item[1], item[0]))
-    )
+    counts = Counter(labels)
+    baseline = _right_by_label(labels, old_kinds)
+    candidate = _right_by_label(labels, new_kinds)
+    scores: list[LabelScore] = []
+    for label in sorted(counts, key=lambda label: (counts[label], label)):
+        answers = counts[label] * len(old_kinds)
+        scores.append(LabelScore(label, answers, baseline[label], candidate[label] if new_kinds else None))
+    return tuple(scores)
+
+
+def _right_by_label(labels: Sequence[str], kinds: Kinds) -> Counter[str]:
+    """Return the number of right answers to examples of each label."""
+    right: Counter[str] = Counter()
+    for repeat in kinds:
+        right.update(label for label, kind in zip(labels, repeat, strict=True) if kind == RIGHT)
+    return right
 
 
 # --- knowledge -----------------------------------------------------------------------------------------------

@@ -29,9 +29,6 @@ def told(gate: dict[str, Any], known: set[str]) -> list[str]:
         said += [f"  cure: {check['advice']}"] if check["advice"] else []
         lines += said if said[0] not in known else []
         known.add(said[0])
-    advice = [f"advice {one['action']}: {one['text']} ({one['fact']})" for one in gate["advice"]]
-    lines += [line for line in advice if line not in known]
-    known.update(advice)
     return lines
 
 

@@ -61,8 +61,7 @@ def test_beating_the_prompt_is_not_enough(http: EndpointProject) -> None:
     assert (found["name"], round(60 * found["observed"])) == ("margin", -2)
     mentions(found, "retrieval -3.3", "few_shot +18.3", "prompt +26.7", "5")
     assert check(gate, "alternatives")["observed"] >= 1
-    advised = [(one["action"], one["fact"].partition(": ")[0]) for one in gate["advice"]]
-    assert ("better_prompt", "alternatives") in advised
+    assert "Keep the prompt" in str(check(gate, "alternatives")["advice"])
 
 
 # Between the prompt's 40 and the candidate's 56 of 60 lie 16; 80 % of them are 12.8.

@@ -230,7 +230,6 @@ def test_malformed_answers_of_a_baseline_are_ties(project: Project, metric: str)
         assert found["observed"] < 0.05 < gate["gain"]
         cure = "--tool-call-parser" if metric.startswith("tool_call") else "response_format"
         mentions(found, "of 60 answers of the baseline", "goal: format", cure)
-        assert gate["advice"][0]["text"] == found["advice"]
     if metric.endswith("or text"):
         return  # there few rows expect a call
     answers(project, "base.jsonl", lambda i: MALFORMED[metric][0](i) if i % 4 == 0 else say[i % 2 == 1](i))

@@ -280,7 +280,7 @@ def test_what_even_a_free_candidate_could_not_save(
     assert observed is None or found["observed"] == pytest.approx(observed)
     assert statuses(gate).get("headroom") == ("pass" if standard else None)
     mentions(found, f"{required:g}")
-    assert [one["action"] for one in gate["advice"]] == ["stop"] * (verdict == "fail")
+    assert (found["advice"] is not None) is (verdict == "fail")
 
 
 def test_money_that_cannot_be_judged_is_an_error(project: Project) -> None:

@@ -174,12 +174,10 @@ def test_a_candidate_that_is_asked_as_in_training(
     assert "prompt_mismatch" not in statuses(gate)
 
 
-def test_the_mismatch_is_the_first_advice_of_a_red_gate(http: EndpointProject) -> None:
+def test_the_mismatch_is_the_cure_of_a_red_gate(http: EndpointProject) -> None:
     _train(http, system=SYSTEM)
-    gate = ends(http.judge(margin=0.9), "fail")
-    assert gate["advice"][0]["action"] == "measure_again"
-    assert f'system: "{SYSTEM}"' in gate["advice"][0]["text"]
-    assert not [one for one in gate["advice"] if one["action"] == "stop"]
+    gate = ends(http.judge(margin=0.9, checks={"near_duplicates": "warn"}), "fail")
+    assert f'system: "{SYSTEM}"' in str(check(gate, "margin")["advice"])
 
 
 def test_the_gate_decides_what_a_mismatch_means(http: EndpointProject) -> None:

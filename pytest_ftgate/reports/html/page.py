@@ -8,7 +8,6 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
-from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.html.evidence import Evidence
 from pytest_ftgate.reports.json import Session, environment
@@ -83,7 +82,6 @@ def _view(result: GateResult, evidence: Evidence, anchor: str) -> Mapping[str, A
             *reached,
         ],
         "plot": None if result.gain is None else _plot(result),
-        "advice": most_to_try(result),
         "sections": [(title, content) for title, content in told if any(content)],
         "prompts": evidence.prompts,
         "rows": evidence.rows,

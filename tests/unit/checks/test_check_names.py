@@ -4,9 +4,12 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
 import pytest_ftgate
-from pytest_ftgate.config.requirements import CHANGEABLE, DECISIVE
-from pytest_ftgate.result import CHECKS, Check, Threshold, one_a_name, verdict_of
+from pytest_ftgate.check_names import CHANGEABLE, CHECKS, CheckName
+from pytest_ftgate.reports.text import block
+from pytest_ftgate.result import Check, GateResult, Threshold, one_a_name, verdict_of
 
 DECIDED = """
     models margin evidence max_drop cheaper_by faster_by thresholds min_training_examples min_test_examples
@@ -23,9 +26,8 @@ MESSAGES = Path(__file__).parents[2] / "messages/__snapshots__/test_messages/tes
 
 
 def test_the_names_are_those_of_the_list():
-    assert set(DECISIVE) == set(DECIDED.split())
     assert set(CHANGEABLE) == set(CHANGED.split())
-    assert set(CHECKS) == {*DECISIVE, *CHANGEABLE}
+    assert set(CHECKS) == {*DECIDED.split(), *CHANGED.split()}
     assert len(CHECKS) <= 60
 
 
@@ -55,10 +57,29 @@ def test_a_check_has_the_kind_of_its_name_and_one_of_a_hook_has_none():
 def test_of_several_checks_of_one_name_the_worst_remains_and_says_what_the_others_found():
     bound = Threshold("margin", 0.05)
     first = Check("margin", "pass", "a", 0.2, 0.05, "f.yaml:1", threshold=bound)
-    second = Check("margin", "fail", "b", 0.01, advice="Do more.", action="fix_data")
+    second = Check("margin", "fail", "b", 0.01, advice="Do more.")
     third = Check("margin", "warning", "c", advice="Do.")
     (one,) = one_a_name([first, second, third])
-    assert (one.status, one.message, one.advice, one.action) == ("fail", "b; a; c", "Do more. Do.", "fix_data")
+    assert (one.status, one.message, one.advice) == ("fail", "b; a; c", "Do more. Do.")
     assert (one.observed, one.required, one.source, one.threshold) == (0.01, 0.05, "f.yaml:1", bound)
     assert [check.name for check in one_a_name([first, Check("power", "note", ""), second])] == ["margin", "power"]
     assert verdict_of(one_a_name([first, second])) == verdict_of((first, second)) == "fail"
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=list(CHECKS))
+def test_each_rule_is_a_whole_sentence_of_one_line(check: CheckName) -> None:
+    for text in (check.rule, check.cure):
+        assert text[0].isupper()
+        assert text.endswith(".")
+        assert "\n" not in text
+        assert "`" not in text
+
+
+def test_verbose_blocks_say_the_sentence_of_each_rule_that_does_not_hold() -> None:
+    checks = (Check("leaked", "fail", "7 of 9"), Check("guards.refunds", "warning", "m"), Check("power", "pass", "m"))
+    result = GateResult("g", "n", "fail", checks=checks)
+    lines = " ".join(line.text.strip() for line in block(result, verbosity=1))
+    for name in ("leaked", "guards"):
+        assert f"rule: {CHECKS[name].rule}" in lines
+    assert lines.count("rule: ") == 2
+    assert "rule: " not in " ".join(line.text for line in block(result))

@@ -14,7 +14,7 @@ from pytest_ftgate.metrics import metric as custom_metric
 from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.reports.html.evidence import Evidence, side_by_side
-from pytest_ftgate.result import Confusion, LabelScore, RowPair
+from pytest_ftgate.result import LabelScore, RowPair
 from pytest_ftgate.runs.jobs import Run
 from pytest_ftgate.runs.measure import measure_run, score_run
 from pytest_ftgate.runs.mistakes import diagnose, recalled
@@ -57,11 +57,8 @@ TEXTS = [f"sentence number {i}" for i in range(6)]
 OF_A_LABEL = {
     "right": ["refund", "Refund."],
     "wrong": ["invoice"],
-    "malformed": ["greeting", "refund or invoice", "sorry refunds", "The label is: card lost"],
-    "refusal": [
-        *("I'm sorry, but I can't help with a refund.", "I cannot answer"),
-        *(Completion("refund", finish=finish) for finish in ("refusal", "filtered")),
-    ],
+    "malformed": ["greeting", "refund or invoice", "sorry refunds", "The label is: card lost", "I cannot answer"],
+    "refusal": [Completion("refund", finish=finish) for finish in ("refusal", "filtered")],
     "cut_off": [Completion("refu", finish="cut_off")],
     "empty": ["  "],
     "missing": [None],
@@ -89,21 +86,14 @@ def test_kinds_of_mistakes(expected, metric, answer, kind):
     found = diagnosed(expected, [answer, *right[1:]], **metric)
     assert found.baseline == ({"right": len(right)} if kind == "right" else {"right": len(right) - 1, kind: 1})
     assert (found.candidate, found.wrong_in_both, found.recalled) == (None, None, None)  # as before training
-    assert answer != "invoice" or found.confusions == (Confusion("refund", "invoice", 1, 0),)
     assert bool(found.labels) is (expected is LABELS)
-    assert not found.confusions or expected is LABELS
 
 
-def test_which_labels_are_mixed_up_by_which_model():
+def test_right_answers_are_counted_by_label_and_model():
     expected = ["a"] * 6 + ["b"] * 6
     baseline = ["b"] * 1 + ["a"] * 5 + ["a"] * 2 + ["x"] * 1 + ["b"] * 3
     candidate = ["b"] * 4 + ["a"] * 2 + ["b"] * 6
     found = diagnosed(expected, baseline, candidate)
-    assert found.confusions == (
-        Confusion("a", "b", 1, 4),
-        Confusion("b", "a", 2, 0),
-        Confusion("b", "(no known label)", 1, 0),
-    )
     assert found.labels == (LabelScore("a", 6, 5, 2), LabelScore("b", 6, 3, 6))
     assert found.wrong_in_both == 1
 

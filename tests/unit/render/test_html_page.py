@@ -12,9 +12,7 @@ from pytest_ftgate.reports.html.evidence import Evidence
 from pytest_ftgate.reports.html.page import page
 from pytest_ftgate.reports.json import Session
 from pytest_ftgate.result import (
-    Advice,
     Check,
-    Confusion,
     Diagnosis,
     Economics,
     Flip,
@@ -74,9 +72,9 @@ def full(text="words"):
         test_set=TestSetResult(text, text, 4),
         checks=(Check("margin", "pass", text), Check("slices", "fail", text, 1, 2, text, text)),
         hypothesis=text, gate=text, loosened=(text,), metric_range=(0.0, 1.0), models_called=True, stage="accept",
-        diagnosis=Diagnosis({"right": 2, "wrong": 2}, {"right": 3, "refusal": 1}, (Confusion(text, text, 2, 1),),
+        diagnosis=Diagnosis({"right": 2, "wrong": 2}, {"right": 3, "refusal": 1},
                             (LabelScore(text, 4, 2, 3), LabelScore("frequent", 40, 20, 30))),
-        advice=(Advice("add_examples", text, f"because {text}"),), economics=economics,
+        economics=economics,
         gains=dict.fromkeys(("prompted", "few_shot"), Comparison(gain=0.1, lower_bound=0.06, upper_bound=0.2)),
         guards=(PartResult(text, text, 0.02, 0.95, gain=0.01, n=3, baseline=0.7, candidate=0.8),),
         slices=(PartResult(text, "accuracy", 0.03, 0.9, text, text, 0.7, 0.8, "fail", n=4, gain=0.1, lower_bound=0.0),),

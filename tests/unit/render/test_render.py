@@ -16,7 +16,6 @@ from pytest_ftgate.reports.markdown import MOST_BYTES, document, table
 from pytest_ftgate.reports.tables import Column, Table, breakdowns, columns, parts
 from pytest_ftgate.reports.text import block, title
 from pytest_ftgate.result import (
-    Advice,
     AttemptResult,
     BreakdownResult,
     Check,
@@ -263,7 +262,7 @@ def everywhere(text):
     model = ModelResult(text, metrics={text: 0.5}, price=text)
     result = red(
         name=text, nodeid=text, location=text, hypothesis=text, metric=text, note=text, baselines={text: model},
-        candidate=model, broken=(Flip(text, text, text, text, text),), advice=(Advice("x", text, text),),
+        candidate=model, broken=(Flip(text, text, text, text, text),),
         guards=(PartResult(text, text, 0.1, 0.95, note=text),),
     )  # fmt: skip
     return [replace(result, checks=checks)], Session([(text, text)], [text], [text])

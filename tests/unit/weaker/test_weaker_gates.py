@@ -7,6 +7,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from pytest_ftgate.check_names import CHANGEABLE
 from pytest_ftgate.config import (
     GateKeys,
     Layer,
@@ -18,7 +19,6 @@ from pytest_ftgate.config import (
     weakenings,
 )
 from pytest_ftgate.config.keys import comparable
-from pytest_ftgate.config.requirements import CHANGEABLE
 from pytest_ftgate.data import examples_from
 from pytest_ftgate.models import Surroundings, build_model
 

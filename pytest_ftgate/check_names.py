@@ -1,0 +1,497 @@
+"""The table of all checks: the name, what it is about, what it does, and the sentence of its rule.
+
+The keys under ``checks``, their JSON Schema, ``docs/reference/`` and ``-v`` are made from it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["data", "models", "gain", "form", "cost", "freshness", "review"]
+"""What a check is about."""
+
+Default = Literal["decides", "fail", "limit", "warn"]
+"""What a check does where a gate is silent: ``decides`` cannot be changed by ``checks``, ``limit``
+is a warning up to a limit in its sentence and a failure above it."""
+
+Stage = Literal["free", "answered", "scored"]
+"""When a check can be decided first: before any model is called, with all answers, or with scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckName:
+    """Describe all checks of one name.
+
+    Attributes:
+        name: the name; those of a threshold or a guard are ``thresholds.NAME`` and ``guards.NAME``.
+        kind: what the check is about.
+        default: what it does to the verdict where the gate is silent.
+        stage: when it can be decided first.
+        rule: the sentence that says when it does not hold.
+        cure: what helps in general; a check that knows more about its case prints that instead.
+    """
+
+    name: str
+    kind: Kind
+    default: Default
+    stage: Stage
+    rule: str
+    cure: str
+
+
+_TABLE = (
+    CheckName(
+        "min_training_examples",
+        "data",
+        "decides",
+        "free",
+        "There are too few distinct inputs with an output. Inputs are the same if they are equal "
+        "without what nine in ten rows begin or end with, and without a number at either end.",
+        "Add distinct examples.",
+    ),
+    CheckName(
+        "min_test_examples",
+        "data",
+        "decides",
+        "free",
+        "There are too few test examples.",
+        "Label more test examples.",
+    ),
+    CheckName(
+        "min_wins",
+        "data",
+        "decides",
+        "free",
+        "With so few examples or groups no candidate can pass, whatever it answers.",
+        "Add test examples, or groups of them.",
+    ),
+    CheckName(
+        "leaked",
+        "data",
+        "fail",
+        "free",
+        "All words of a test input, at least eight (or twelve characters of a script without "
+        "spaces), stand in a row in one text of the training set; or the whole input is equal to "
+        "a training input, both without what nine in ten rows of their set begin or end with.",
+        "Remove the training rows (init --dedupe) and train again, or remove the test rows.",
+    ),
+    CheckName(
+        "leaked_near",
+        "data",
+        "fail",
+        "free",
+        "At least 75 % of the 4-character runs of a test input and a training input are the same.",
+        "Remove the training rows (init --dedupe) and train again, remove the test rows, or "
+        "accept them if they only look alike.",
+    ),
+    CheckName(
+        "conflicts",
+        "data",
+        "limit",
+        "free",
+        "Rows that repeat an input with a different output are a warning; more than 1 % of the rows fail.",
+        "Keep the correct output of each pair: contradictions teach the model to guess.",
+    ),
+    CheckName(
+        "near_duplicates",
+        "data",
+        "limit",
+        "free",
+        "Near duplicates within the training set are a warning; they fail where fewer than "
+        "min_training_examples remain without them.",
+        "Replace them with different examples: a sentence with one word changed adds little.",
+    ),
+    CheckName(
+        "test_near_duplicates",
+        "data",
+        "warn",
+        "free",
+        "The test set has near duplicates. They count as one group in any case.",
+        "Replace them with different examples: copies add no evidence.",
+    ),
+    CheckName(
+        "group_overlap",
+        "data",
+        "warn",
+        "free",
+        "Groups of the test set (documents, customers) are also in the training set.",
+        "Split the data by group, so that all rows of a group are in one set.",
+    ),
+    CheckName(
+        "labels_in_common",
+        "data",
+        "fail",
+        "free",
+        "No label of the test set is in the training set.",
+        "Write the labels alike in both sets.",
+    ),
+    CheckName(
+        "labels_missing",
+        "data",
+        "warn",
+        "free",
+        "Labels of the test set have fewer than 5 training examples.",
+        "Add training examples of these labels, and correct misspelt labels.",
+    ),
+    CheckName(
+        "imbalance",
+        "data",
+        "warn",
+        "free",
+        "The most frequent label has more than 10 times as many rows as the rarest one.",
+        "Add examples of the rare labels, or remove some of the frequent ones.",
+    ),
+    CheckName(
+        "empty_outputs",
+        "data",
+        "warn",
+        "free",
+        "Outputs are empty.",
+        "Complete or remove these rows: they teach the model to say nothing.",
+    ),
+    CheckName(
+        "chat_format",
+        "data",
+        "warn",
+        "free",
+        "Turns of conversations are out of order.",
+        "Put instructions first, then alternate user and assistant messages: chat templates "
+        "reject or rewrite other orders.",
+    ),
+    CheckName(
+        "too_long",
+        "data",
+        "warn",
+        "free",
+        "Rows have more tokens than training_set.max_tokens.",
+        "Shorten them, or set training_set.max_tokens to the limit of your trainer: most trainers"
+        " truncate longer rows.",
+    ),
+    CheckName(
+        "prompt_leak",
+        "data",
+        "fail",
+        "free",
+        "The candidate's prompt holds a test input of at least five words, or half of the shorter"
+        " ones; or a field of its template is, or holds as words, the expected output of nine in "
+        "ten examples; or each value of the field always stands for one output, and there are no "
+        "more values than outputs.",
+        "Take the test examples, or the field, out of the prompt.",
+    ),
+    CheckName(
+        "models",
+        "models",
+        "decides",
+        "free",
+        "The two models cannot be compared.",
+        "Name the fine-tuned model as the candidate and the prompted one as the baseline.",
+    ),
+    CheckName(
+        "baseline_answers",
+        "models",
+        "decides",
+        "answered",
+        "An answer of a baseline is missing.",
+        "Follow the message, and run again for the missing answers.",
+    ),
+    CheckName(
+        "candidate_answers",
+        "models",
+        "decides",
+        "answered",
+        "An answer of the candidate is missing.",
+        "Follow the message, and run again for the missing answers; or set missing_answers: wrong.",
+    ),
+    CheckName(
+        "identical_outputs",
+        "models",
+        "decides",
+        "free",
+        "The candidate gives the same answers as a baseline with a margin, or they are one model.",
+        "Check the names of the models and the adapter.",
+    ),
+    CheckName(
+        "baseline_prompt",
+        "models",
+        "limit",
+        "free",
+        "The candidate is the same model, or has few-shot or retrieval examples, template fields,"
+        " tools or request parameters that the best baseline has not (or less of), a system "
+        "message more than twice as long, or a higher limit of tokens: this fails. A baseline "
+        "without any prompt is a warning.",
+        "Give the baseline the same.",
+    ),
+    CheckName(
+        "prompt_mismatch",
+        "models",
+        "warn",
+        "free",
+        "A system message, tools, or a text around the input that nine in ten training rows have "
+        "is missing in the candidate's calls, or the reverse.",
+        "Paste the line of the message into the candidate's keys.",
+    ),
+    CheckName(
+        "recording_order",
+        "models",
+        "fail",
+        "scored",
+        "At least 5 answers of a model, and a tenth, fit another row better than their own.",
+        "Correct the ids of the answers, or how they were joined.",
+    ),
+    CheckName(
+        "retries",
+        "models",
+        "warn",
+        "answered",
+        "More than 5 % of a model's calls failed and were made again.",
+        "Lower concurrency, or set requests_per_minute.",
+    ),
+    CheckName(
+        "margin",
+        "gain",
+        "decides",
+        "scored",
+        "The measured gain is below the margin.",
+        "Look at the wrong answers and correct the training data before another attempt, with the same margin.",
+    ),
+    CheckName(
+        "evidence",
+        "gain",
+        "decides",
+        "scored",
+        "The gain reaches the margin, but could be chance.",
+        "Label more test examples.",
+    ),
+    CheckName(
+        "max_drop",
+        "gain",
+        "decides",
+        "scored",
+        "The candidate is worse than max_drop allows, or may be.",
+        "Improve the candidate, or label more test examples.",
+    ),
+    CheckName(
+        "thresholds",
+        "gain",
+        "decides",
+        "free",
+        "A value of the candidate is outside its limits.",
+        "Look at the wrong answers, and correct or add training rows.",
+    ),
+    CheckName(
+        "guards",
+        "gain",
+        "decides",
+        "free",
+        "The candidate is more than max_drop worse on another test set, or may be.",
+        "Add training examples of that task, or examples to the guard.",
+    ),
+    CheckName(
+        "slices",
+        "gain",
+        "decides",
+        "free",
+        "A part of the test set got significantly worse than its max_drop, corrected for the number of parts.",
+        "Add training examples of that part.",
+    ),
+    CheckName(
+        "hypothesis",
+        "gain",
+        "warn",
+        "scored",
+        "The candidate does not reach the hypothesis.",
+        "Write down what was learned.",
+    ),
+    CheckName(
+        "weak_baseline",
+        "gain",
+        "fail",
+        "scored",
+        "The best baseline does not beat always giving the same answer; a worse further one is a "
+        "warning. A baseline with its own max_drop fails if it gives one answer to everything, or"
+        " none.",
+        "Describe the task and every possible answer in the baseline's prompt.",
+    ),
+    CheckName(
+        "degenerate_candidate",
+        "gain",
+        "decides",
+        "scored",
+        "The candidate gives one answer to everything, or none.",
+        "Look at the outputs of the training set, and at what the candidate returns.",
+    ),
+    CheckName(
+        "rare_group_loss",
+        "gain",
+        "warn",
+        "scored",
+        "There are too few groups to exclude that some are lost entirely, which would undo the gain.",
+        "Add test examples of new groups.",
+    ),
+    CheckName(
+        "circular",
+        "gain",
+        "warn",
+        "scored",
+        "A baseline may have written the expected outputs.",
+        "Let people check the labels.",
+    ),
+    CheckName(
+        "knowledge",
+        "gain",
+        "warn",
+        "scored",
+        "Most fixed examples expect an output that is in the training set and not in their own input.",
+        "Use retrieval (RAG).",
+    ),
+    CheckName(
+        "alternatives",
+        "gain",
+        "warn",
+        "scored",
+        "Examples in the prompt close at least 80 % of the gap between the prompt and the "
+        "candidate; or, with max_drop, another baseline is as good and as cheap or fast as the "
+        "candidate.",
+        "Keep the prompt.",
+    ),
+    CheckName(
+        "headroom",
+        "gain",
+        "decides",
+        "scored",
+        "The baseline leaves less than the margin to gain.",
+        "Keep the prompt, or choose a harder test set.",
+    ),
+    CheckName(
+        "power",
+        "gain",
+        "decides",
+        "scored",
+        "The expected gain would be shown in less than half of all runs.",
+        "Label more test examples.",
+    ),
+    CheckName(
+        "agreement",
+        "gain",
+        "decides",
+        "free",
+        "The candidate gives other answers than the baseline that it must copy, or too few "
+        "examples show that it does not.",
+        "Compare prompt, chat template, precision and parameters of both artefacts.",
+    ),
+    CheckName(
+        "formatting_gain",
+        "form",
+        "fail",
+        "free",
+        "The gate does not pass where the baseline's malformed answers count as ties.",
+        "Tell the baseline how to answer, constrain its output, or write goal: format.",
+    ),
+    CheckName(
+        "cheaper_by",
+        "cost",
+        "decides",
+        "free",
+        "A call of the candidate is not cheaper by this factor.",
+        "Use a smaller model, or shorten what it reads: a fine-tune needs fewer instructions.",
+    ),
+    CheckName(
+        "faster_by",
+        "cost",
+        "decides",
+        "free",
+        "The candidate's p50 latency is not lower by this factor, or may not be.",
+        "Use a smaller model, and measure with latency_sample: 60.",
+    ),
+    CheckName(
+        "economics",
+        "cost",
+        "decides",
+        "free",
+        "The fine-tune does not pay for itself within the limit, or its cost is unknown.",
+        "Write the prices, and compare the costs.",
+    ),
+    CheckName(
+        "max_age_days",
+        "freshness",
+        "decides",
+        "answered",
+        "The oldest answer is too old, or has no date.",
+        "Ask the models again with --ftgate-cache=refresh.",
+    ),
+    CheckName(
+        "base_changed",
+        "freshness",
+        "warn",
+        "free",
+        "A base model has changed since the last green verdict.",
+        "Judge again, and name a dated snapshot.",
+    ),
+    CheckName(
+        "test_set_changed",
+        "freshness",
+        "warn",
+        "free",
+        "The test set has changed since the last green verdict.",
+        "Compare with the earlier report.",
+    ),
+    CheckName(
+        "goal",
+        "review",
+        "fail",
+        "free",
+        "Fine-tuning does not serve the goal.",
+        "Use what the message suggests.",
+    ),
+    CheckName(
+        "max_attempts",
+        "review",
+        "decides",
+        "free",
+        "The attempts on this test set, the distinct sets of answers of the candidate and the baselines, are used up.",
+        "Label a fresh test set.",
+    ),
+    CheckName(
+        "attempts",
+        "review",
+        "warn",
+        "free",
+        "The answers of a model are not those of the last verdict, or the ledger of attempts is damaged.",
+        "Set max_attempts, and commit the ledger.",
+    ),
+    CheckName(
+        "weakened",
+        "review",
+        "decides",
+        "free",
+        "The gate asks for less than on the main branch; this is a warning without ftgate_forbid_weakening.",
+        "Undo the change, or let a reviewer merge it.",
+    ),
+    CheckName(
+        "untracked",
+        "review",
+        "warn",
+        "free",
+        "Git does not have data of the gate.",
+        "Add the file to git, Git LFS or DVC.",
+    ),
+    CheckName(
+        "configuration",
+        "review",
+        "decides",
+        "free",
+        "A key, a file or a hook is wrong.",
+        "Correct what the message names: a file, a line and a key.",
+    ),
+)
+
+CHECKS: Mapping[str, CheckName] = {entry.name: entry for entry in _TABLE}
+"""All checks by name, but those of hooks."""
+
+CHANGEABLE: Mapping[str, CheckName] = {name: entry for name, entry in CHECKS.items() if entry.default != "decides"}
+"""The checks whose effect on the verdict a gate may change."""
+
+
+def described(name: str) -> CheckName | None:
+    """Return the entry of a check's name, such as ``guards.refunds``; None for a check of a hook."""
+    return CHECKS.get(name.partition(".")[0])
