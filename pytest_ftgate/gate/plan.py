@@ -177,7 +177,7 @@ def _plan(gate: context.Context, services: Services, preview: int) -> Plan:
         gate.config.name,
         gate.checks,
         gate,
-        _prospects(gate, _stored_scores(gate, stored)),
+        None if gate.config.asked_by == "agreement" else _prospects(gate, _stored_scores(gate, stored)),
         (*_calls(gate, wanted, stored), *_calls_of_judges(gate)),
         len(first) if preview else 0,
         first.examples,

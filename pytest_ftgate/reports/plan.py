@@ -26,9 +26,11 @@ def plan_lines(plan: Plan, *, full: bool) -> list[Line]:
     what = f"{'PREVIEW' if plan.preview else 'PLAN'}{failed}"
     lines = [Line(f"ftgate {text.printable(plan.name)}: {what}", "red" if plan.failed else "yellow")]
     lines += finding_lines(plan.checks)
-    if plan.gate is None or plan.prospects is None:
+    if plan.gate is None:
         return [*lines, Line("no model was called")]
-    lines += map(Line, (*_calls(plan, len(plan.gate.test)), "", *_chances(plan.gate, plan.prospects)))
+    lines += map(Line, _calls(plan, len(plan.gate.test)))
+    if plan.prospects is not None:
+        lines += map(Line, ("", *_chances(plan.gate, plan.prospects)))
     for model in plan.models:
         lines += _first_prompt(model, full=full)
     for number in range(plan.preview):
