@@ -56,11 +56,7 @@ def check_best(gate: context.Context) -> Iterator[Check]:
 def _compared(gate: context.Context) -> Mapping[str, ModelSpec]:
     """Return the baselines that must be beaten: those without a max_drop of their own."""
     standards = gate.config.standards
-    return {
-        role: spec
-        for role, spec in _beaten(gate).items()
-        if role not in standards or not standards[role].max_drop
-    }
+    return {role: spec for role, spec in _beaten(gate).items() if role not in standards or not standards[role].max_drop}
 
 
 def _beaten(gate: context.Context) -> Mapping[str, ModelSpec]:

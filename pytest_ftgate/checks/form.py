@@ -46,7 +46,7 @@ def _checked(gate: Context, role: str, flags: Bools) -> Check:
     is_worse = _ORDER.index(tied.status) > _ORDER.index(written)
     # A baseline without any answer in the right form has not shown that its prompt is weak.
     decides = is_worse or (bool(flags.all()) and tied.status != "pass")
-    status = tied.status if decides else "note"
+    status: Status = tied.status if decides else "note"
     if decides and role in gate.config.decisive and role != gate.best:
         status = "warning"  # a further baseline that is useless changes no verdict
     predictions = gate.scored[role].run.predictions

@@ -210,8 +210,9 @@ def _from_python(values: Mapping[Any, Any], reading: keys.Reading) -> ModelSpec:
         if key in values:
             raise keys.refusals([((key,), "needs a target that is written as pkg.module:function")])
     read = _from_mapping({**values, "target": "callable:target"}, reading)
-    options = {key: value for key, value in read.options.items() if key != "target"}
-    return replace(model, options=options | model.options, name=options.get("name") or model.name)
+    options = {**read.options, **model.options}
+    del options["target"]
+    return replace(model, options=options, name=options.get("name") or model.name)
 
 
 def _from_object(function: Any) -> ModelSpec:

@@ -20,15 +20,15 @@ test_split: test
 doc_to_text: "{{{{input}}}}"
 doc_to_target: "{{{{expected}}}}"
 """
-GENERATED = TASK + """\
+GENERATED = """\
 output_type: generate_until
-generation_kwargs: {{until: ["\\n"], max_gen_toks: 5}}
-metric_list: [{{metric: exact_match}}]
+generation_kwargs: {until: ["\\n"], max_gen_toks: 5}
+metric_list: [{metric: exact_match}]
 """
-CHOICES = TASK + """\
+CHOICES = """\
 output_type: multiple_choice
 doc_to_choice: [refund, invoice, shipping]
-metric_list: [{{metric: acc}}]
+metric_list: [{metric: acc}]
 """
 
 
@@ -103,7 +103,7 @@ def lm_eval_log(folder: Path, task: str, seed: int) -> Path:
     folder.mkdir()
     rows = [{"id": f"t{i}", "input": f"customer question {i}", "expected": label(i)} for i in range(N)]
     data = write_jsonl(folder / "data.jsonl", rows)
-    (folder / "intents.yaml").write_text(task.format(path=data), encoding="utf-8")
+    (folder / "intents.yaml").write_text(TASK.format(path=data) + task, encoding="utf-8")
     main = import_module("lm_eval.__main__").cli_evaluate
     command = ["lm_eval", "--model", "dummy", "--tasks", "intents", "--include_path", str(folder)]
     command += ["--log_samples", "--output_path", str(folder / "out"), "--seed", str(seed)]
