@@ -211,6 +211,16 @@ def local(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def shipped(session: nox.Session) -> None:
+    """Judge an adapter, its merged weights and a server of them, where the packages can be had."""
+    if not install(session, group="shipped", limit=400):
+        session.skip("the dependency group shipped could not be installed")
+    for name in (".ftgate", "artefacts"):
+        shutil.rmtree(Path("examples", "shipped", name), ignore_errors=True)
+    session.run("python", "-m", "pytest", "-q", "examples", "-k", "shipped")
+
+
+@nox.session(default=False)
 def promotion(session: nox.Session) -> None:
     """Run the recipe that promotes a model with the real library, where it can be had."""
     if not install(session, "mlflow>=3", group="test", limit=400):

@@ -82,7 +82,7 @@ def whole(text: str) -> dict[str, Any]:
 def completed(gate: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
     """Add to a gate what the page leaves out."""
     out = {"baseline"} if "baselines" in gate else set()
-    out |= {"margin"} if "max_drop" in gate else set()
+    out |= {"margin"} if "max_drop" in gate or "agreement" in gate else set()
     out |= {"candidate"} if gate.get("stage") == "ready" else set()
     return {key: value for key, value in usual.items() if key not in out} | gate
 
@@ -268,6 +268,14 @@ REASONS = {
 """What an example prints although its page does not show it. Its green gate warns of nothing."""
 
 
+def trained_block(block: Block, project: Project) -> None:
+    """Check that the gates of a page are those of its example, whose models are trained in the session ``shipped``."""
+    gates = yaml.safe_load((block.page.parent / "ftgate.yaml").read_text(encoding="utf-8"))["gates"]
+    verdicts = dict(re.findall(r"ftgate (\w+): (\w+)", block.text))
+    assert verdicts
+    assert verdicts == {name: "FAIL" if name == "unscaled" else "PASS" for name in gates if name in verdicts}
+
+
 def preview_block(block: Block, project: Project) -> None:
     """Check that a plan and a preview print every line that the page shows."""
     price = {"input_per_1m": 0.8, "output_per_1m": 3.2}
@@ -291,6 +299,7 @@ OUTPUTS = {
     "plan.md": preview_block,
     "examples/extraction/README.md": example_block,
     "examples/style_preference/README.md": example_block,
+    "examples/shipped/README.md": trained_block,
     "judges.md": ratings_block,
 }
 

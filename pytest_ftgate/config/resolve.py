@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_ftgate.config import comparing, gate_file, gate_keys
 from pytest_ftgate.config.keys import BUILT_IN, LEFT_OPEN, Layer, Reading, Source, place, read_keys
-from pytest_ftgate.config.models import BaselineKeys, ModelSpec, has_own_standards, no_candidate
+from pytest_ftgate.config.models import BaselineKeys, ModelSpec, no_candidate
 from pytest_ftgate.errors import ConfigError, FtgateError, Where, combined, shown_path
 from pytest_ftgate.text import KeyPath, cut, listed, suggestion
 
@@ -101,11 +101,17 @@ def _needs_margin(values: Mapping[str, _Value]) -> bool:
 def as_written(file: gate_file.GateFile, gate: str) -> gate_keys.GateKeys:
     """Return a gate as the file alone defines it, with stand-ins, from :data:`LEFT_OPEN`, for keys left to markers."""
     layers = file.layers(gate)
-    given = {key for layer in layers for key in layer.values}
-    missing = {key: one for key, one in _STAND_INS.items() if given.isdisjoint((key, _OTHERS.get(key)))}
-    if any(has_own_standards(layer.values.get("baselines")) for layer in layers):
-        missing.pop("margin", None)
+    written = {key for layer in layers for key in layer.values}
+    missing = {}
+    for key, value in _STAND_INS.items():
+        if written.isdisjoint((key, _OTHERS.get(key))):
+            missing[key] = value
     stand_ins = Layer(missing, dict.fromkeys(missing, LEFT_OPEN))
+
+    # A gate may need no margin, and then a stand-in for one would contradict it.
+    if not _needs_margin(_nearest([*layers, stand_ins], file.models)):
+        missing.pop("margin", None)
+        stand_ins = Layer(missing, dict.fromkeys(missing, LEFT_OPEN))
     return resolve_gate([*layers, stand_ins], file=file, gate=gate, default_name=gate)
 
 

@@ -37,6 +37,19 @@ def test_an_exact_copy_passes_without_a_margin(shipped: Project) -> None:
     assert (gate["gain"], gate["margin"], gate["max_drop"]) == (None, None, None)
 
 
+@pytest.mark.parametrize(("role", "baseline"), [
+    ("baseline", "baseline: 'recorded:base.jsonl'"),
+    ("adapter", "baselines: {adapter: 'recorded:base.jsonl'}"),
+])  # fmt: skip
+def test_a_gate_of_the_file_needs_no_margin_either(shipped: Project, role: str, baseline: str) -> None:
+    keys = f"test_set: test.jsonl, training_set: train.jsonl, candidate: 'recorded:ft.jsonl', {baseline}"
+    agreement = f"agreement: {{with: {role}, min: 0.98}}"
+    shipped.gate_file(f"version: 1\ngates: {{served: {{{keys}, {agreement}}}}}\n")
+    shipped.marked("'served'")
+    gate = passed(shipped.gate())
+    assert gate["agreement"]["share"] == 1
+
+
 @pytest.mark.parametrize(("changed", "verdict"), [(0, "pass"), (1, "inconclusive"), (4, "inconclusive"), (5, "fail")])
 def test_the_lower_bound_must_reach_the_share(shipped: Project, changed: int, verdict: str) -> None:
     answers(shipped, "ft.jsonl", {i: wrong(i) for i in range(1, 1 + changed)})

@@ -394,7 +394,7 @@ def test_malformed_answers_of_a_candidate_are_wrong(project: Project) -> None:
     assert gate["diagnosis"]["candidate"] == {"right": 0, "malformed": 60}
 
 
-CUT_OFF = ("length", "MAX_OUTPUT", "cancelled")
+CUT_OFF = ("length", "MAX_OUTPUT")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ from judge_project import ServedJudged
 from loopback import LoopbackServer
 
 NAMES = ["Anna", "Boris", "Clara", "Dmitri", "Emine", "Farid", "Greta", "Hector", "Ingrid", "Jamal"]
+NAMES += ["Karin", "Lars", "Meera", "Nadia", "Oskar"]
 ITEMS = ["lamp", "carpet", "bicycle", "wardrobe", "telescope", "keyboard", "umbrella", "mattress", "saucepan", "violin"]
+ITEMS += ["armchair", "blanket", "hammock", "trumpet", "backpack"]
 LEAK = "where is the parcel that I ordered last week from your shop in the old town"
 
 
@@ -322,24 +324,22 @@ def test_where_a_finding_begins(project: Project, more: Any, verdict: str, name:
 
 
 def test_copies_within_the_test_set_count_as_one_group(project: Project) -> None:
-    """Ten questions in six spellings are ten groups, which join written groups."""
-    said = ("{}", "please, {}", "{} please", "{}!!", "hello, {}", "so, {}")
+    """Fifteen questions in four spellings are fifteen groups, which join written groups."""
+    spellings = ("{}", "please, {}", "{} please", "{}!!")
 
     def asked(i: int) -> str:
-        return said[i % 6].format(f"where is the {ITEMS[i // 6]} that {NAMES[i // 6]} ordered from your shop")
+        return spellings[i % 4].format(f"where is the {ITEMS[i // 4]} that {NAMES[i // 4]} ordered from your shop")
 
-    project.test_set(60, input=asked, expected=lambda i: label(i // 6))
-    for name, wrong_at in (("base.jsonl", [i for i in range(60) if i % 6 < 2 + i // 6 % 3]), ("ft.jsonl", ())):
-        project.predictions(
-            name, 60, wrong_at=wrong_at, output=lambda i, at=wrong_at: "x" if i in at else label(i // 6)
-        )
+    project.test_set(60, input=asked, expected=lambda i: label(i // 4))
+    for name, wrong_at in (("base.jsonl", [i for i in range(60) if i % 4 < 2 + i // 4 % 2]), ("ft.jsonl", ())):
+        project.predictions(name, 60, wrong_at=wrong_at, output=lambda i, at=wrong_at: label(i // 4 + (i in at)))
     gate = passed(project.judge())
     warned = check(gate, "test_near_duplicates")
-    assert (warned["status"], warned["observed"]) == ("warning", 50)
+    assert (warned["status"], warned["observed"]) == ("warning", 45)
     mentions(warned, "test.jsonl:2 ~ line 1")
-    assert len(gate["test_set"]["near_pairs"]) == 50
+    assert len(gate["test_set"]["near_pairs"]) == 45
     assert "group" in gate["method"]
-    project.test_set(60, input=asked, expected=lambda i: label(i // 6), group=lambda i: f"customer {i // 12}")
+    project.test_set(60, input=asked, expected=lambda i: label(i // 4), group=lambda i: f"customer {i // 12}")
     assert check(project.judge(), "min_wins")["observed"] == 5
     assert statuses(project.judge(checks={"test_near_duplicates": "ignore"}))["test_near_duplicates"] == "note"
 

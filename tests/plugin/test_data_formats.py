@@ -21,7 +21,7 @@ def test_what_was_recognised_is_said_with_what_was_left_out(project):
     assert (gate["verdict"], gate["training"]["usable"], gate["training"]["conflicts"]) == ("pass", 200, 0)
     found = check(gate, "chat_format")
     assert (found["status"], found["observed"]) == ("note", 30)
-    assert "chat JSONL (OpenAI), 200 rows (30 rows left out: " in found["message"]
+    assert "chat JSONL (OpenAI), 200 rows (30 rows left out, " in found["message"]
     assert [line for line in block(gate, verbose=True) if "chat_format" in line]
 
 

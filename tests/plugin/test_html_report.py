@@ -37,9 +37,10 @@ def test_every_kind_of_gate_has_a_page(project: Project) -> None:
 
 
 def test_every_near_duplicate_is_there_with_both_texts(project: Project) -> None:
-    def text(index: int, last: str) -> str:
-        words = Random(index)
-        return " ".join([*("".join(words.choices("bdfgklmnprst", k=5)) for _ in range(11)), last])
+    def text(index: int, middle: str) -> str:
+        dice = Random(index)
+        words = ["".join(dice.choices("bdfgklmnprst", k=5)) for _ in range(11)]
+        return " ".join([*words[:5], middle, *words[5:]])
 
     rows = [{"input": text(i, "elm"), "expected": label(i)} for i in range(200)]
     copies = [{**rows[i], "input": text(i, "oak")} for i in range(7)]
@@ -76,7 +77,7 @@ def test_without_jinja_it_is_refused_before_any_call(project: Project, monkeypat
     project.gate_test()
     result = project.run("--ftgate-report=html:report.html")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*needs Jinja2, which is not installed: pip install 'pytest-ftgate?report?'*"])
+    result.stderr.fnmatch_lines(["*needs Jinja2, which is not installed: pip install jinja2*"])
     assert not (project.path / "report.html").exists()
 
 

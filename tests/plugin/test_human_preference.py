@@ -104,7 +104,7 @@ def test_raters_count_by_how_much_they_rate(judged: Rated) -> None:
     """One of twelve rates three pairs in five."""
     rows = [f"t{i},{WIN if i < 45 else LOSS},r{i % 11 if i % 5 < 2 else 11}" for i in range(N)]
     found = check(passed(by_rows(judged, *rows)), "evidence")
-    assert (found["status"], found["observed"], found["required"]) == ("warning", 3, 10)
+    assert (found["status"], found["observed"], found["required"]) == ("warning", 2, 10)
     mentions(found, "12 raters")
 
 

@@ -372,7 +372,7 @@ def test_recordings_hold_the_judges_answers_so_that_ci_needs_no_key(
     write_jsonl(served.path / "gates/labelled.jsonl", rows)
     options = {"calibration": {"path": "labelled.jsonl", "min_kappa": 0.5}} if name == "rubric" else {}
     served.judged_by(served.model("judge", api_key_env="THE_KEY"), name=name, **options)
-    served.ini_file("ftgate_config = gates/ftgate.yaml", "ftgate_recordings = kept")
+    served.file("tox.ini", "[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = kept\n")
     (served.path / "kept").mkdir()
     gate = passed(served.gate("--ftgate-report=recordings:kept"))
     names = {path.name for path in (served.path / "kept").iterdir()}
