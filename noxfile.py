@@ -184,6 +184,17 @@ def oldest(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def pytest_9_0(session: nox.Session) -> None:
+    """Run a part of the suite with pytest 9.0, which ignores strict options in addopts (pytest#14442)."""
+    install(session, "pytest==9.0.*", group="test")
+    session.run(
+        *("python", "-m", "pytest", "-q", "-n", "auto"),
+        *(f"tests/plugin/test_{name}.py" for name in ("ini_keys", "outcomes", "marks", "fixtures")),
+        "tests/unit/cli/test_cli_init.py",
+    )
+
+
+@nox.session(default=False)
 def real_llm(session: nox.Session) -> None:
     """Judge a real language model, where its packages can be had."""
     if not install(session, group="real-llm", limit=240):
@@ -215,6 +226,14 @@ def promotion(session: nox.Session) -> None:
     if not install(session, "mlflow>=3", group="test", limit=400):
         session.skip("mlflow could not be installed")
     session.run("python", "-m", "pytest", "-q", "tests/promotion")
+
+
+@nox.session(default=False)
+def logs(session: nox.Session) -> None:
+    """Judge logs of other evaluation tools, which they write here, where they can be had."""
+    if not install(session, group="logs", limit=400):
+        session.skip("the dependency group logs could not be installed")
+    session.run("python", "-m", "pytest", "-q", "tests/logs")
 
 
 if __name__ == "__main__":

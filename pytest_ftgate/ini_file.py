@@ -100,6 +100,11 @@ def reads_native() -> bool:
     return int(version("pytest").partition(".")[0]) >= 9
 
 
+def ignores_strict_addopts() -> bool:
+    """Return whether this pytest ignores ``--strict-markers`` and ``--strict-config`` in addopts (pytest#14442)."""
+    return version("pytest").startswith("9.0.")
+
+
 def find_ini(folder: Path) -> IniFile | None:
     """Return the ini file that pytest will use: the nearest in this folder or above. Raises :class:`ConfigError`."""
     return used_ini(ini_paths(folder), lambda path: path.read_bytes() if path.is_file() else None)

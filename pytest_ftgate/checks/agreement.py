@@ -12,10 +12,9 @@ from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.data import canonical_json, strict_json
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.result import AgreementResult, Check, Flip, Status, opponent
-from pytest_ftgate.runs.measure import Measured, flip, rightness
+from pytest_ftgate.runs.measure import Measured, flip, gains
 from pytest_ftgate.statistics import evidence, share
-from pytest_ftgate.statistics.arrays import Floats
-from pytest_ftgate.statistics.groups import group_codes
+from pytest_ftgate.statistics.arrays import Bools, Floats
 from pytest_ftgate.text import plural, settled_by, show_percent
 
 _FLIPS_KEPT = 10
@@ -24,20 +23,24 @@ _FLIPS_KEPT = 10
 def check_free(gate: Context) -> Iterator[Check]:
     """Check before any call that the test set can prove the share for a candidate that always agrees."""
     agreement = gate.config.agreement
-    n = len(gate.test)
-    if agreement is None or group_codes(gate.groups, n) is not None:
+    if agreement is None:
         return
 
-    provable = share.provable_share(n, gate.config.confidence)
-    needed = share.examples_needed(1.0, agreement.min, gate.config.confidence) or n
+    n = len(gate.test)
+    best = share.measure_share(np.ones(n), agreement.min, gate.config.confidence, gate.groups)
+    provable = best.lower_bound or 0.0
     required = gate.requirement("agreement.min")
-    message = f"{plural(n, 'example')} can prove an agreement of at most {show_percent(provable)}"
+    note = f" in {best.note}" if best.note else ""
+    message = f"{plural(n, 'example')}{note} can prove an agreement of at most {show_percent(provable)}"
     message += f", needs {show_percent(agreement.min)}"
     if evidence.reaches(provable, agreement.min):
         yield Check("min_wins", "note", message, provable, **required)
-    else:
-        advice = f"Label {plural(needed - n, 'more test example')} ({needed:,} in all)."
-        yield Check("min_wins", "inconclusive", message, provable, **required, advice=advice)
+        return
+
+    advice = "Add test examples of more groups."
+    if best.needed is not None:
+        advice = f"Label {plural(best.needed - n, 'more test example')} ({best.needed:,} in all)."
+    yield Check("min_wins", "inconclusive", message, provable, **required, advice=advice)
 
 
 def check(gate: Context) -> Found:
@@ -49,32 +52,31 @@ def check(gate: Context) -> Found:
     baseline = gate.scored[agreement.with_baseline]
     candidate = gate.scored["candidate"]
     same = same_answers(gate.deciding, baseline, candidate)
-    measured = share.measure_share(same, agreement.min, gate.config.confidence, gate.groups)
+    shares: Floats = same.mean(axis=0)
+    measured = share.measure_share(shares, agreement.min, gate.config.confidence, gate.groups)
 
-    different = [int(row) for row in np.flatnonzero(same < 1)]
     facts = AgreementResult(
         baseline=agreement.with_baseline,
         min=agreement.min,
         share=measured.share,
         lower_bound=measured.lower_bound,
         n=measured.n,
-        n_different=len(different),
-        different=_flips(gate, baseline, candidate, different),
+        n_different=int((shares < 1).sum()),
+        different=_flips(gate, baseline, candidate, same),
         examples_needed=measured.needed,
         note=measured.note,
     )
     return Found({"agreement": facts}, [_check(gate, facts)])
 
 
-def same_answers(metric: Metric, baseline: Measured, candidate: Measured) -> Floats:
-    """Return for each example the share of repeats with the same answer, shape ``(examples,)``."""
-    shares = []
+def same_answers(metric: Metric, baseline: Measured, candidate: Measured) -> Bools:
+    """Return whether both give the same answer, shape ``(repeats, examples)``."""
+    repeats = []
     for old_answers, new_answers in zip(baseline.answers, candidate.answers, strict=True):
         old_readings = _readings(metric, old_answers)
         new_readings = _readings(metric, new_answers)
-        shares.append([old == new for old, new in zip(old_readings, new_readings, strict=True)])
-    means: Floats = np.array(shares, dtype=float).mean(axis=0)
-    return means
+        repeats.append([old == new for old, new in zip(old_readings, new_readings, strict=True)])
+    return np.array(repeats)
 
 
 def _readings(metric: Metric, answers: Sequence[str | None]) -> list[str | None]:
@@ -91,18 +93,22 @@ def _readings(metric: Metric, answers: Sequence[str | None]) -> list[str | None]
     return readings
 
 
-def _flips(gate: Context, baseline: Measured, candidate: Measured, different: Sequence[int]) -> tuple[Flip, ...]:
-    """Return some examples with another answer, first those that the baseline has right and the candidate wrong."""
-    name = gate.deciding.name
-    sign = gate.deciding.sign
-    change = sign * (rightness(candidate.scores[name]) - rightness(baseline.scores[name]))
+def _flips(gate: Context, baseline: Measured, candidate: Measured, same: Bools) -> tuple[Flip, ...]:
+    """Return some examples with another answer, first those that the baseline has right and the candidate wrong.
+
+    Of several repeats the first one with another answer is shown.
+    """
     if gate.shown is not None:  # the examples that count are not shown where attempts are limited
         return ()
 
+    name = gate.deciding.name
+    change = gains(baseline, candidate, name)
+    different = np.flatnonzero(~same.all(axis=0)).tolist()
     worst_first = sorted(different, key=lambda row: change[row])
     flips = []
     for row in worst_first[:_FLIPS_KEPT]:
-        flips.append(flip(row, baseline.run, candidate.run, candidate.scores[name]))
+        repeat = int(same[:, row].argmin())
+        flips.append(flip(row, baseline.run, candidate.run, candidate.scores[name], repeat))
     return tuple(flips)
 
 

@@ -26,7 +26,7 @@ _ACCEPT = "or accept it: checks: {baseline_prompt: warn}"
 def check(gate: context.Context) -> Iterator[Check]:
     """Check that the candidate is another model than each baseline, and is given no more."""
     compared = _compared(gate)
-    for role, spec in gate.config.decisive.items():
+    for role, spec in _beaten(gate).items():
         prompt = _prompt_of(gate.models[role])
         if prompt is not None and not _says_anything(prompt, _system_of(gate, role)):
             message = f"{called(role, spec.name)} has no prompt: no system message, template or few-shot examples"
@@ -55,11 +55,12 @@ def check_best(gate: context.Context) -> Iterator[Check]:
 def _compared(gate: context.Context) -> Mapping[str, ModelSpec]:
     """Return the baselines that must be beaten: those without a max_drop of their own."""
     standards = gate.config.standards
-    return {
-        role: spec
-        for role, spec in gate.config.decisive.items()
-        if role not in standards or not standards[role].max_drop
-    }
+    return {role: spec for role, spec in _beaten(gate).items() if role not in standards or not standards[role].max_drop}
+
+
+def _beaten(gate: context.Context) -> Mapping[str, ModelSpec]:
+    """Return the baselines that decide; none of a gate that asks for agreement alone."""
+    return {} if gate.config.asked_by == "agreement" else gate.config.decisive
 
 
 def _unfair(gate: context.Context, role: str, advantages: Sequence[str]) -> Check:
@@ -82,12 +83,20 @@ def _same_model(gate: context.Context, compared: Mapping[str, ModelSpec]) -> Ite
     advice = "Set the fine-tuned model as candidate, and the prompted one as baseline"
     for role, spec in gate.config.baselines.items():
         message = f"{called(role)} and candidate are the same model"
-        if key_of(gate.models[role], example) == candidate_key:
+        if key_of(gate.models[role], example) == candidate_key and not _is_equal_copy(gate, role):
             message += " with the same prompt"
             yield Check("identical_outputs", "fail", message, source=source, advice=f"{advice}.")
         elif role in compared and judging.is_one_model(spec, candidate):
             message += f" ({candidate.spelling}), so the gain is that of the prompt or of the parameters"
             yield Check("baseline_prompt", "fail", message, source=source, advice=f"{advice}, {_ACCEPT}.")
+
+
+def _is_equal_copy(gate: context.Context, role: str) -> bool:
+    """Return whether a baseline that need not be beaten is another recording, whose answers may be the same."""
+    standard = gate.config.standard_of(role)
+    spec = gate.config.baselines[role]
+    is_other_file = gate.models[role].ids is not None and spec.identity != gate.config.candidate.identity
+    return is_other_file and standard.key != "margin"
 
 
 # --- what a model is given -----------------------------------------------------------------------------------

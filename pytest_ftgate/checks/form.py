@@ -43,11 +43,14 @@ def _checked(gate: Context, role: str, flags: Bools) -> Check:
     is_worse = _ORDER.index(tied.status) > _ORDER.index(written)
     # A baseline without any answer in the right form has not shown that its prompt is weak.
     decides = is_worse or (bool(flags.all()) and tied.status != "pass")
+    status: Status = tied.status if decides else "note"
+    if decides and role in gate.config.decisive and role != gate.best:
+        status = "warning"  # a further baseline that is useless changes no verdict
     predictions = gate.scored[role].run.predictions
     malformed = [predictions[repeat][row].completion for repeat, row in np.argwhere(flags).tolist()]
     return Check(
         "formatting_gain",
-        tied.status if decides else "note",
+        status,
         _message(gate, role, tied, malformed),
         tied.gain,
         gate.config.standard_of(role).gain,

@@ -33,7 +33,7 @@ from pytest_ftgate.data import (
 from pytest_ftgate.data.rows import RowReader, paths_of
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path, without_faults, write_whole
 from pytest_ftgate.gate.inputs import build_metrics
-from pytest_ftgate.ini_file import IniFile, find_ini
+from pytest_ftgate.ini_file import IniFile, find_ini, ignores_strict_addopts
 from pytest_ftgate.models import is_built_in, unknown_provider
 from pytest_ftgate.text import plural, printable, suggestion, wrapped
 
@@ -359,8 +359,17 @@ def _test_file(ini: IniFile | None) -> Path:
 def ini_lines(ini: IniFile | None) -> list[str]:
     """Return the lines that an ini file lacks to make a gate required, in the language of the file."""
     there, is_toml = (ini.values, ini.path.suffix == ".toml") if ini is not None else ({}, False)
-    keys = {key: words for key, words in _INI.items() if key not in there}
-    return [f"{key} = {json.dumps(words.split()) if is_toml else words}" for key, words in keys.items()]
+    keys = dict(_INI)
+    if ignores_strict_addopts():
+        del keys["addopts"]
+        keys |= {"strict_markers": "true", "strict_config": "true"}
+
+    lines = []
+    for key, words in keys.items():
+        written = json.dumps(words.split()) if is_toml and words != "true" else words
+        if key not in there:
+            lines.append(f"{key} = {written}")
+    return lines
 
 
 # --- what is printed -----------------------------------------------------------------------------------------

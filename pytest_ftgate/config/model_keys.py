@@ -381,8 +381,7 @@ class ExtendsKeys(keys.OpenKeys):
     model_config = ConfigDict(json_schema_extra={"not": {"required": ["provider"]}})
 
     extends: keys.Text = Field(
-        description="A name under models. Beside it stand the keys to replace; few_shot: 0 and retrieval: 0 turn them "
-        "off."
+        description="A name under models. Beside it stand the keys to replace; null removes a key (system: null)."
     )
 
 

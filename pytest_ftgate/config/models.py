@@ -98,6 +98,8 @@ def read_model(value: Any, info: ValidationInfo) -> ModelSpec:
     if isinstance(value, str):
         return reading.models[value] if value in reading.models else _from_mapping(_spelled(value, reading), reading)
     if isinstance(value, Mapping):
+        if reading.objects and value.get("provider") == "python" and not isinstance(value.get("target"), str | None):
+            return _from_python(value, reading)
         return _extended(value, reading) if "extends" in value else _from_mapping(value, reading)
     if reading.objects and value is not None:
         return _from_object(value)
@@ -148,13 +150,22 @@ def _extended(values: Mapping[Any, Any], reading: keys.Reading) -> ModelSpec:
     except pydantic.ValidationError as error:
         found = [(path, text) for path, text in keys.own_words(error) if path and path[0] in (*own, "extends")]
         raise keys.refusals(found or [(("extends",), f"the model {quoted(name)} is not valid")]) from None
-    told = ("" if isinstance(value, Mapping) else f" {excerpt(str(value), width=24)}" for value in own.values())
-    changes = (f"{key}{value}" for key, value in zip(own, told, strict=True))
+    changes = (_change(key, value) for key, value in own.items())
     return replace(model, name=model.options.get("name") or " ".join((name, *changes)))
 
 
+def _change(key: Any, value: Any) -> str:
+    """Return a replaced key in the name of a model."""
+    if value is None:
+        return f"without {key}"
+    return str(key) if isinstance(value, Mapping) else f"{key} {excerpt(str(value), width=24)}"
+
+
 def _inherited(name: str, own: Mapping[Any, Any], reading: keys.Reading, chain: tuple[str, ...]) -> dict[Any, Any]:
-    """Return the keys of a named model, ``own`` in place of some of them; ``chain`` are models that extend it."""
+    """Return the keys of a named model, ``own`` in place of some of them; ``chain`` are models that extend it.
+
+    A key that is null removes that of the named model; where that has no such key, it is refused as any null is.
+    """
     if name in chain:
         raise keys.refusals([(("extends",), f"models extend each other: {cut(' -> '.join((*chain, name)))}")])
     base = reading.models.get(name)
@@ -167,7 +178,9 @@ def _inherited(name: str, own: Mapping[Any, Any], reading: keys.Reading, chain: 
         merged = _inherited(further, merged, reading, (*chain, name))
     kind = _keys_of(merged.get("provider"))
     replaced = {other for pair in (*kind.one_at_most, *kind.exactly_one) if {*pair} & own.keys() for other in pair}
-    return {key: value for key, value in merged.items() if key not in replaced and key != "name"} | dict(own)
+    kept = {key: value for key, value in merged.items() if key not in replaced and key not in own and key != "name"}
+    changed = {key: value for key, value in own.items() if value is not None or key not in merged}
+    return kept | changed
 
 
 def _from_mapping(values: Mapping[Any, Any], reading: keys.Reading) -> ModelSpec:
@@ -188,6 +201,18 @@ def _from_mapping(values: Mapping[Any, Any], reading: keys.Reading) -> ModelSpec
     else:
         spelling = short = read.provider
     return ModelSpec(read.provider, options, spelling, read.name or short, keys.BUILT_IN)
+
+
+def _from_python(values: Mapping[Any, Any], reading: keys.Reading) -> ModelSpec:
+    """Return a model of a mapping in a marker or fixture whose target is an object, with the other keys of its kind."""
+    model = _from_object(values["target"])
+    for key in ("revision", "workers"):
+        if key in values:
+            raise keys.refusals([((key,), "needs a target that is written as pkg.module:function")])
+    read = _from_mapping({**values, "target": "callable:target"}, reading)
+    options = {**read.options, **model.options}
+    del options["target"]
+    return replace(model, options=options, name=options.get("name") or model.name)
 
 
 def _from_object(function: Any) -> ModelSpec:

@@ -254,6 +254,11 @@ def _check_agreement(config: gate_keys.GateKeys) -> None:
     if config.agreement is None:
         return
 
+    if config.stage == "ready" and config.asked_by == "agreement":
+        what = f"{config.quoted('stage')} judges no candidate, and this gate asks for agreement alone"
+        cure = "Remove stage, or write the margin by which the candidate is to beat a baseline."
+        raise ConfigError(what, where=config.sources["stage"].where(), cure=cure)
+
     name = config.agreement.with_baseline
     where = config.agreement.sources["with"].where()
     if name in config.baselines:

@@ -1,6 +1,6 @@
 """Say what a gate costs and what it can show, without a verdict; a preview also asks its models a few examples."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import ceil
@@ -15,13 +15,15 @@ from pytest_ftgate.gate.state import Services
 from pytest_ftgate.metrics import Metric, Scored
 from pytest_ftgate.models import Model
 from pytest_ftgate.models.price import price_of, tokens_usd
+from pytest_ftgate.models.protocol import output_limit
 from pytest_ftgate.runs import jobs, measure, runner
 from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
 from pytest_ftgate.statistics.planning import Chances, detectable_gain
 
 _MARGINS, _MARGIN = (0.0, 1.0, 2.0), 0.05  # the gains in margins; what stands for a margin of 0
 _BROKEN = 0.03  # the share of the examples that is assumed where no answers are stored
-_CHARACTERS_PER_TOKEN = 4
+CHARACTERS_PER_TOKEN = 4
+_TOKENS_PER_MESSAGE = 4  # what a chat template writes around a message
 _UNKNOWN = "no answer is stored (--ftgate-preview=3)"
 _OF_JUDGES = "a judge is asked about the answers, which are not known yet"
 
@@ -30,13 +32,16 @@ Prompt = tuple[tuple[str, str], ...]
 
 
 class Calls(NamedTuple):
-    """Hold the calls of one model, with tokens and US dollars projected from answers that it gave before.
+    """Hold the calls of one model, with their tokens and US dollars.
+
+    They are projected from answers that the model gave before, and estimated from its prompts where there are none.
 
     Attributes:
         purposes: what the answers are needed for, with their number; those that are stored already are counted.
         left: the number of answers that are not stored.
         unknown: why the cost is unknown.
         most: the numbers are upper limits: a judge is not asked the same question twice.
+        outputs: of an estimate, the length of its outputs in words.
     """
 
     name: str
@@ -47,6 +52,7 @@ class Calls(NamedTuple):
     usd: float | None = None
     unknown: str | None = None
     most: bool = False
+    outputs: str | None = None
 
     @property
     def calls(self) -> int:
@@ -177,7 +183,7 @@ def _plan(gate: context.Context, services: Services, preview: int) -> Plan:
         gate.config.name,
         gate.checks,
         gate,
-        _prospects(gate, _stored_scores(gate, stored)),
+        None if gate.config.asked_by == "agreement" else _prospects(gate, _stored_scores(gate, stored)),
         (*_calls(gate, wanted, stored), *_calls_of_judges(gate)),
         len(first) if preview else 0,
         first.examples,
@@ -205,7 +211,7 @@ def _calls(
         known = max((_answered(stored[name]) for name in own), key=lambda run: len(run.test_set))
         n = len(known.test_set)
         if not n:
-            yield found._replace(unknown=_UNKNOWN)
+            yield _estimated(found, model, own.values())
             continue
         facts, price = measure.measure_run(found.name, known).facts, price_of(model)
         inputs, outputs, usd = facts.input_tokens, facts.output_tokens, None
@@ -220,6 +226,37 @@ def _calls(
             usd = tokens_usd(replace(price, most_input_tokens=None), inputs, outputs)
         why = facts.cost_unknown and facts.cost_unknown.why
         yield found._replace(input_tokens=inputs, output_tokens=outputs, usd=usd, unknown=why)
+
+
+def _estimated(calls: Calls, model: Model, asked: Iterable[jobs.Job]) -> Calls:
+    """Return the calls of a model that is paid by tokens with an estimate from its prompts.
+
+    An output is as long as the limit of the model's requests, or else as the expected one.
+    """
+    price = price_of(model)
+    if price.gpu_hour_usd is not None or not (model.endpoint or price.known):
+        return calls._replace(unknown=_UNKNOWN)
+
+    limit = output_limit(model)
+    inputs = 0.0
+    outputs = 0.0
+    for job in asked:
+        for example in job.test_set:
+            expected = 0 if example.expected is None else len(expected_text(example.expected))
+            inputs += job.repeats * _tokens_sent(model, example)
+            outputs += job.repeats * (limit or max(1, expected / CHARACTERS_PER_TOKEN))
+
+    words = "outputs as long as the expected ones" if limit is None else f"outputs of at most {limit:,} tokens"
+    usd = tokens_usd(replace(price, most_input_tokens=None), ceil(inputs), ceil(outputs))
+    return calls._replace(
+        input_tokens=ceil(inputs), output_tokens=ceil(outputs), usd=usd, unknown=price.unknown, outputs=words
+    )
+
+
+def _tokens_sent(model: Model, example: Example) -> float:
+    """Return an estimate of the tokens that a model is sent for an example, with those of its chat template."""
+    messages = model.sent(example)["messages"]
+    return model.characters(example) / CHARACTERS_PER_TOKEN + _TOKENS_PER_MESSAGE * len(messages)
 
 
 def _answered(run: jobs.Run) -> jobs.Run:
@@ -353,7 +390,7 @@ def _asked(metric: Metric, role: str, model: Model, shown: DataSet, first: DataS
         rest = len(shown) - len(first) if metric.kind == "set" else 0
         with suppress(errors.FtgateError):  # the answers are shown without scores
             scored = metric.score(shown.expected[: len(first) + rest], [[*measure.answers_of(run)[0], *[None] * rest]])
-    tokens = round(model.characters(first.examples[0]) / _CHARACTERS_PER_TOKEN)
+    tokens = round(_tokens_sent(model, first.examples[0]))
     return Asked(result.called(role), result.called(role, model.name), prompts, tokens, run, scored)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_ftgate.reports import json, markdown, sentences, tables
 from pytest_ftgate.result import GateResult, called
-from pytest_ftgate.text import timestamp
+from pytest_ftgate.text import show_percent, timestamp
 
 _TASK = "text-generation"  # the Hub's name for models that answer text with text
 
@@ -89,7 +89,7 @@ def _purpose(result: GateResult) -> Iterator[str]:
     elif result.margin is not None:
         yield f"The candidate must beat the baseline by {result.margin:g} in {result.metric} ({result.evidence})."
     if (agreement := result.agreement) is not None:
-        yield f"At least {agreement.min:.4g} of its answers must be those of {agreement.baseline} (proven)."
+        yield f"At least {show_percent(agreement.min)} of its answers must be those of {agreement.baseline} (proven)."
 
 
 def _facts(title: str, facts: Iterable[str]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pytest_ftgate import text
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.gate.plan import Asked, Groups, Plan, Prompt, Prospects
+from pytest_ftgate.gate.plan import CHARACTERS_PER_TOKEN, Asked, Groups, Plan, Prompt, Prospects
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.text import Line, finding_lines
 from pytest_ftgate.runs.measure import is_right, rightness, shown_input
@@ -26,9 +26,14 @@ def plan_lines(plan: Plan, *, full: bool) -> list[Line]:
     what = f"{'PREVIEW' if plan.preview else 'PLAN'}{failed}"
     lines = [Line(f"ftgate {text.printable(plan.name)}: {what}", "red" if plan.failed else "yellow")]
     lines += finding_lines(plan.checks)
-    if plan.gate is None or plan.prospects is None:
+    if plan.gate is None:
         return [*lines, Line("no model was called")]
-    lines += map(Line, (*_calls(plan, len(plan.gate.test)), "", *_chances(plan.gate, plan.prospects)))
+    lines += map(Line, _calls(plan, len(plan.gate.test)))
+    for check in plan.checks:
+        if check.name == "min_wins" and check.status == "note":
+            lines += map(Line, text.wrapped(check.message))
+    if plan.prospects is not None:
+        lines += map(Line, ("", *_chances(plan.gate, plan.prospects)))
     for model in plan.models:
         lines += _first_prompt(model, full=full)
     for number in range(plan.preview):
@@ -56,12 +61,17 @@ def _calls(plan: Plan, n: int) -> Iterator[str]:
         for name, made, *tokens, usd in told
     )
     yield from tables.Table("", tables.columns([""], ("calls", "tokens in", "tokens out", "cost")), rows).lines()
-    money = f" ({text.show_usd(left_usd)})" if left and left_usd is not None else ""
+    about = "about " if any(one.outputs for one in plan.calls) else ""
+    money = f" ({about}{text.show_usd(left_usd)})" if left and left_usd is not None else ""
     others = ": the other answers are stored" if left < calls else ""
     yield f"this run needs {left:,} of {text.plural(calls, 'call')}{money}{others}"
     for one in plan.calls:
         if len(one.purposes) > 1:
             yield text.printable(f"{one.name}: {', '.join(f'{count:,} {purpose}' for purpose, count in one.purposes)}")
+    for outputs in dict.fromkeys(model.outputs for model in plan.calls if model.outputs):
+        names = ", ".join(model.name for model in plan.calls if model.outputs == outputs)
+        estimate = f"estimate for {names}: {CHARACTERS_PER_TOKEN} characters a token, {outputs}"
+        yield from text.wrapped(f"{estimate} (--ftgate-preview=3 measures both)")
     for why in dict.fromkeys(one.unknown for one in plan.calls if one.usd is None and one.unknown):
         names = ", ".join(one.name for one in plan.calls if one.unknown == why)
         yield from text.wrapped(f"cost of {names} unknown: {why}")

@@ -253,7 +253,7 @@ def flips(baseline: Measured, candidate: Measured, metric: str) -> dict[str, Any
     }
 
 
-def flip(index: int, baseline: Run, candidate: Run, scored: Scored) -> result.Flip:
+def flip(index: int, baseline: Run, candidate: Run, scored: Scored, repeat: int = 0) -> result.Flip:
     example = candidate.test_set.examples[index]
     readable = messages.readable_calls if scored.metric.calls_tools else str
     return result.Flip(
@@ -261,8 +261,8 @@ def flip(index: int, baseline: Run, candidate: Run, scored: Scored) -> result.Fl
         where=None if example.place is None else str(example.place),
         input=_short(shown_input(example)),
         expected=_short(readable(expected_text(example.expected))),
-        baseline=_short(readable(shown_answer(baseline.predictions[0][index].completion))),
-        candidate=_short(readable(shown_answer(candidate.predictions[0][index].completion))),
+        baseline=_short(readable(shown_answer(baseline.predictions[repeat][index].completion))),
+        candidate=_short(readable(shown_answer(candidate.predictions[repeat][index].completion))),
         why=scored.notes[index] if scored.notes else None,
     )
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from pytest_ftgate.statistics import evidence
 from pytest_ftgate.statistics.arrays import Floats
-from pytest_ftgate.statistics.compare import compare_graded
+from pytest_ftgate.statistics.compare import compare_right_wrong
 from pytest_ftgate.statistics.groups import group_codes
 
 METHOD = "exact binomial bound (Clopper & Pearson 1934)"
@@ -46,8 +46,8 @@ def measure_share(
 ) -> Share:
     """Return the mean of values in [0, 1], shape ``(examples,)``, with its lower bound.
 
-    Values that are all 0 or 1 get the exact binomial bound. Shares of repeats, and examples in groups, are compared as
-    graded scores are, with 0: see :func:`~pytest_ftgate.statistics.compare.compare_graded`.
+    Values that are all 0 or 1 get the exact binomial bound. Shares of repeats, and examples in groups, are a drop from
+    1: see :func:`~pytest_ftgate.statistics.compare.compare_right_wrong`.
     """
     n = len(values)
     share = math.fsum(values) / n
@@ -59,19 +59,17 @@ def measure_share(
         needed = examples_needed(share, required, confidence)
         return Share(share, bound, n, needed, METHOD)
 
-    compared = compare_graded(
-        np.zeros(n),
+    compared = compare_right_wrong(
+        np.ones(n),
         values,
-        low=0.0,
-        high=1.0,
         groups=groups,
-        margin=required,
+        margin=required - 1,
         confidence=confidence,
         evidence="proven",
     )
     return Share(
         share,
-        compared.lower_bound,
+        None if compared.lower_bound is None else 1 + compared.lower_bound,
         n,
         compared.examples_needed,
         compared.method or "none",

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from endpoint_project import EndpointProject
 from gate_project import Project, check, ends, label, passed, recorded, stopped, write_jsonl, wrong
 
 N = 200
@@ -22,8 +23,6 @@ def shipped(project: Project) -> Project:
 def answers(project: Project, name: str, other: dict) -> None:
     """Record answers of which every tenth is wrong, but for ``other`` ones by the number of their example."""
     usual = {i: wrong(i) if i % 10 == 0 else label(i) for i in range(N)}
-    if name == "ft.jsonl":
-        usual = dict(reversed(usual.items()))  # a file with the same bytes is the same recording
     write_jsonl(
         project.path / name,
         ({"id": f"t{i}", "output": output} for i, output in {**usual, **other}.items()),
@@ -113,7 +112,70 @@ def test_a_margin_over_the_prompt_and_a_copy_of_the_adapter(shipped: Project) ->
     ({"agreement": {"with": "baseline", "min": 98}}, "0.98"),
     ({"agreement": {"with": "baseline"}}, "min"),
     ({"margin": 0.05}, "margin"),
+    ({"stage": "ready", "candidate": ..., "agreement": COPY}, "stage"),
 ])  # fmt: skip
 def test_what_cannot_be_asked_is_refused(shipped: Project, keys, words) -> None:
     found = stopped(shipped.judge(**keys))
     assert words in json.dumps(found)
+
+
+def test_the_same_file_as_both_artefacts_is_a_mistake(shipped: Project) -> None:
+    failed = stopped(shipped.judge(candidate="recorded:base.jsonl"), "fail")
+    assert failed["name"] == "identical_outputs"
+
+
+@pytest.mark.parametrize("keys", [
+    {"baseline": ..., "baselines": {"prompt": recorded("prompt.jsonl"),
+                                    "adapter": {"model": recorded("base.jsonl"), "max_drop": 0.02}},
+     "agreement": ..., "margin": 0.05},
+])  # fmt: skip
+def test_equal_recordings_are_what_a_champion_with_max_drop_asks_for(shipped: Project, keys: dict) -> None:
+    answers(shipped, "prompt.jsonl", {i: wrong(i) for i in range(0, N, 3)})
+    passed(shipped.judge(**keys))
+
+
+def test_equal_recordings_prove_no_gain(shipped: Project) -> None:
+    failed = stopped(shipped.judge(agreement=..., margin=0.05), "fail")
+    assert failed["name"] == "identical_outputs"
+
+
+@pytest.mark.parametrize(("n_groups", "verdict"), [(200, "pass"), (40, "inconclusive")])
+def test_groups_count_once(shipped: Project, n_groups: int, verdict: str) -> None:
+    """Forty groups that agree cannot exclude that a fourteenth of all groups differs."""
+    shipped.test_set(N, group=lambda i: f"g{i % n_groups}")
+    gate = shipped.judge()
+    assert gate["verdict"] == verdict
+    if verdict != "pass":
+        assert check(gate, "min_wins")["observed"] == pytest.approx(0.05 ** (1 / 40), abs=1e-4)
+
+
+def test_the_repeat_that_differs_is_shown(shipped: Project) -> None:
+    for name in ("base.jsonl", "ft.jsonl"):
+        rows = []
+        for repeat in range(3):
+            for i in range(N):
+                differs = (i, repeat, name) == (7, 2, "ft.jsonl")
+                rows.append({"id": f"t{i}", "output": "other" if differs else label(i), "repeat": repeat})
+        write_jsonl(shipped.path / name, rows)
+    gate = shipped.judge(repeats=3)
+    (flip,) = gate["agreement"]["different"]
+    assert (flip["id"], flip["baseline"], flip["candidate"]) == ("t7", label(7), "other")
+    assert gate["agreement"]["share"] == pytest.approx(1 - 1 / 600)
+
+
+def test_limited_attempts_show_no_example_that_counts(shipped: Project) -> None:
+    shipped.test_set(2 * N)
+    for name, output in (("base.jsonl", "a"), ("ft.jsonl", "b")):
+        rows = [{"id": f"t{i}", "output": output if i % 9 == 1 else label(i)} for i in range(2 * N)]
+        write_jsonl(shipped.path / name, rows)
+    gate = ends(shipped.judge(max_attempts=2), "fail")
+    assert gate["agreement"]["n_different"] > 20
+    assert gate["agreement"]["different"] == []
+
+
+def test_an_agreement_asks_for_no_prompt_and_no_equal_terms(http: EndpointProject) -> None:
+    """A merged model may be served under another name, and with its own system message."""
+    http.keys.update(margin=..., agreement={"with": "baseline", "min": 0.5})
+    long = http.model("merged", system="Answer with one label, as you have learned it. " * 3)
+    gate = http.judge(baseline=http.model("ft:adapter", system=...), candidate=long)
+    assert {"baseline_prompt", "models"}.isdisjoint(one["name"] for one in gate["checks"])

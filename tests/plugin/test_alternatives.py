@@ -116,6 +116,7 @@ def test_a_model_extends_another_whose_nearest_keys_win(http: EndpointProject) -
         ({"template": "Q: {input}", "name": "mine"}, "mine", SYSTEM),
         ({"system_file": "prompts/other.md", "name": "x"}, "x", "Other."),  # a path starts where it is written
         ({"extends": "filed", "few_shot": 1}, "filed few_shot 1", "Other."),
+        ({"system": "Other.", "few_shot": None}, "prompted system Other. without few_shot", "Other."),
     ],
 )
 def test_an_extended_model_has_its_own_name_and_text(http: EndpointProject, more: Any, name: str, system: str) -> None:
@@ -123,6 +124,22 @@ def test_an_extended_model_has_its_own_name_and_text(http: EndpointProject, more
     gate = passed(extended(http, {"filed": filed}, baseline={"extends": "prompted", **more}))
     assert gate["baseline"]["name"] == name
     assert {one["messages"][0]["content"] for one in http.server.bodies if one["model"] == "base"} == {system}
+
+
+def test_null_removes_a_key_of_the_extended_model(http: EndpointProject) -> None:
+    """A fine-tune on the same server needs no prompt."""
+    tuned = {"extends": "prompted", "model": "ft", "system": None, "few_shot": None, "name": "ft"}
+    again = {"extends": "tuned", "system": None, "name": "again"}
+    bare = {**tuned, "system": "Other."}
+    gate = passed(extended(http, {"tuned": bare, "again": again}, candidate="again"))
+    assert gate["candidate"]["name"] == "again"
+    sent = [one["messages"] for one in http.server.bodies if one["model"] == "ft"]
+    assert {len(messages) for messages in sent} == {1}
+
+
+@pytest.mark.parametrize("key", ["price", "sytem"])
+def test_null_removes_nothing_that_is_not_there(http: EndpointProject, key: str) -> None:
+    mentions(stopped(extended(http, {}, baseline={"extends": "prompted", key: None})), key)
 
 
 # --- a champion: a retrained candidate beats the prompt, and is proven not to be worse than what runs today ----

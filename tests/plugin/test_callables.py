@@ -6,9 +6,9 @@ import textwrap
 from typing import Any
 
 import pytest
-from gate_project import Project, check, label, mentions, passed, stopped, words
+from gate_project import SMALL, Project, check, label, mentions, passed, stopped, words
 
-from pytest_ftgate import hookspecs
+from pytest_ftgate import Completion, hookspecs
 
 LABELS = "LABELS = ('refund', 'invoice', 'shipping')\ndef right(text): return LABELS[int(text.split()[-1]) % 3]\n"
 RIGHT = f"import asyncio, pytest, sys, threading, time; from pytest_ftgate import Completion\n{LABELS}"
@@ -333,3 +333,35 @@ def test_hooks_of_a_folder_are_seen_by_its_tests_alone(project: Project) -> None
     mentions(check(report["gates"][1], "configuration"), "outside/test_outside.py:2: metric[1]", "'brevity'")
     heard = [line.partition("finished: ")[2] for line in project.result.outlines if "finished:" in line]
     assert heard == ["inside/test_inside.py::test_gate"]
+
+
+def priced(text: str) -> Completion:
+    """Answer as a fine-tune does that reports its tokens."""
+    return Completion(label(int(text.split()[-1])), input_tokens=1_000, output_tokens=20)
+
+
+class Pipeline:
+    """A model as those of scikit-learn are."""
+
+    def predict(self, texts: list[str]) -> list[str]:
+        return [priced(text).text for text in texts]
+
+
+def test_a_callable_in_a_marker_has_a_price(project: Project) -> None:
+    candidate = {"provider": "python", "target": priced, "price": SMALL, "name": "tuned"}
+    gate = passed(project.judge(candidate=candidate))
+    model = gate["candidate"]
+    assert (model["name"], model["cost_usd"]) == ("tuned", pytest.approx(60 * 0.000324))
+
+
+def test_an_object_in_a_marker_has_the_keys_of_a_function(project: Project) -> None:
+    candidate = {"provider": "python", "target": Pipeline(), "batch_size": 7, "price": {"gpu_hour_usd": 1}}
+    assert passed(project.judge(candidate=candidate))["candidate"]["cost_usd"] > 0
+
+
+@pytest.mark.parametrize(("keys", "words"), [
+    ({"target": 3}, "callable"), ({"target": priced, "workers": 2}, "workers"),
+    ({"target": priced, "revision": "1"}, "revision"), ({"target": priced, "prize": SMALL}, "price"),
+])  # fmt: skip
+def test_a_callable_with_keys_that_do_not_fit_is_refused(project: Project, keys: dict[str, Any], words: str) -> None:
+    mentions(stopped(project.judge(candidate={"provider": "python", **keys})), words)

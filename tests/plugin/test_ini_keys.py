@@ -3,6 +3,7 @@
 import pytest
 from gate_project import ALONE, Project
 
+from pytest_ftgate import ini_file
 from pytest_ftgate.plugin.ini_keys import KEYS
 
 READS_NATIVE = pytest.version_tuple >= (9,)
@@ -106,3 +107,27 @@ def test_a_key_of_another_plugin_is_its_own_and_all_of_ours_are_known(
     assert project.run().ret == 0
     registered = [key for key in vars(pytestconfig._parser)["_inidict"] if key.startswith("ftgate")]
     assert set(registered) <= set(KEYS)
+
+
+STRICT = "addopts = --strict-markers --strict-config\n"
+
+
+@pytest.mark.parametrize(("version", "lines", "refused"), [
+    ("9.0.2", f"{STRICT}ftgate_required = all\n", True),
+    ("9.0.2", "strict_markers = true\nstrict_config = true\nftgate_required = all\n", False),
+    ("9.0.2", STRICT, False),
+    ("9.1.0", f"{STRICT}ftgate_required = all\n", False),
+    ("8.4.2", f"{STRICT}ftgate_required = all\n", False),
+])  # fmt: skip
+def test_strict_options_that_pytest_9_0_ignores_are_a_usage_error(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, version: str, lines: str, refused: bool
+) -> None:
+    """Where gates are required, a misspelt marker or key of pytest must not be green."""
+    monkeypatch.setattr(ini_file, "version", lambda _: version)
+    pytester.makeini(f"[pytest]\n{lines}")
+    if not refused:
+        pytester.parseconfigure(*ALONE)
+        return
+    with pytest.raises(pytest.UsageError) as caught:
+        pytester.parseconfigure(*ALONE)
+    assert "strict_markers = true" in str(caught.value)

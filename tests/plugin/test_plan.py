@@ -55,7 +55,7 @@ def test_calls_tokens_and_money_before_and_after_answers_are_stored(http: Endpoi
         http.keys[role] = {**http.keys[role], "price": PRICE}
     http.gate_test()
     before = plan(http)
-    assert (row(before, "all"), needed(before)) == (["120", "-", "-", "unknown"], "120 of 120 calls")
+    assert (row(before, "all"), needed(before)) == (["120", "1,076", "210", "$2.13"], "120 of 120 calls (about $2.13)")
     assert http.server.requests == []
     plan(http, "--ftgate-preview=6")
     asked = len(http.server.bodies)

@@ -71,6 +71,14 @@ GOOD = [
     whole(candidate={"provider": "openai", "model": "m", "retrieval": 8, "few_shot": 2}),
     {"version": 1, "gates": {"a": {"baselines": {"base": "openai:y"}}}},
     whole(candidate={"extends": "tuned", "few_shot": 0}),
+    {
+        "version": 1,
+        "models": {
+            "a": {"provider": "openai", "model": "m", "system": "Answer."},
+            "b": {"extends": "a", "system": None},
+        },
+        "gates": {"a": {"baseline": "b"}},
+    },
     {"version": 1, "gates": {"a": {"baselines": {"x": "openai:y", "z": {"provider": "recorded", "path": "p"}}}}},
 ]
 

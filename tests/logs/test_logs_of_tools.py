@@ -1,0 +1,134 @@
+"""Logs that other evaluation tools write here, judged by one command, without a network: nox -s logs."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gate_project import Project, label, write_jsonl, wrong
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries
+N = 60
+TASK = """\
+task: intents
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {path}}}}}
+test_split: test
+doc_to_text: "{{{{input}}}}"
+doc_to_target: "{{{{expected}}}}"
+"""
+GENERATED = """\
+output_type: generate_until
+generation_kwargs: {until: ["\\n"], max_gen_toks: 5}
+metric_list: [{metric: exact_match}]
+"""
+CHOICES = """\
+output_type: multiple_choice
+doc_to_choice: [refund, invoice, shipping]
+metric_list: [{metric: acc}]
+"""
+
+
+def needs(library: str) -> None:
+    if find_spec(library) is None:
+        pytest.skip(f"{library} is not installed: nox -s logs")
+
+
+def judged(project: Project, baseline: Path, candidate: Path, *args: str, **keys: Any) -> dict[str, Any]:
+    """Judge two logs by one command in a process of its own; return the gate of its JSON report."""
+    recorded = {"baseline": f"recorded:{baseline}", "candidate": f"recorded:{candidate}"}
+    project.gate_test(**{**recorded, **keys})
+    return project.gate(*args, "-W", "ignore", apart=True)
+
+
+# --- inspect_ai ------------------------------------------------------------------------------------------------
+
+
+class Words:
+    """Stand for a tokenizer, which inspect_ai would download."""
+
+    def encode(self, text: str, **_: Any) -> list[str]:
+        return text.split()
+
+    encode_ordinary = encode
+
+
+def inspect_log(folder: Path, answers: Sequence[str], form: str) -> Path:
+    """Let inspect_ai write the log of a task with these answers."""
+    inspect_ai = import_module("inspect_ai")
+    models = import_module("inspect_ai.model")
+    sample = import_module("inspect_ai.dataset").Sample
+    outputs = [models.ModelOutput.from_content("mockllm/model", answer) for answer in answers]
+    (log,) = inspect_ai.eval(
+        inspect_ai.Task(
+            dataset=[sample(id=f"t{i}", input=f"customer question {i}", target=label(i)) for i in range(N)],
+            solver=[import_module("inspect_ai.solver").generate()],
+            scorer=import_module("inspect_ai.scorer").match(),
+            name="intents",
+        ),
+        model=models.get_model("mockllm/model", custom_outputs=outputs, memoize=False),
+        log_dir=str(folder),
+        log_format=form,
+        display="none",
+        max_samples=1,
+    )
+    assert log.status == "success"
+    return Path(str(log.location).removeprefix("file://"))
+
+
+@pytest.mark.parametrize("form", ["eval", "json"])
+def test_logs_of_inspect_are_judged(project: Project, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    needs("inspect_ai")
+    monkeypatch.setattr(import_module("tiktoken"), "get_encoding", lambda _: Words())
+    answers = {
+        "base": [label(i) if i < 40 else wrong(i) for i in range(N)],
+        "ft": [label(i) if i < 56 else wrong(i) for i in range(N)],
+    }
+    logs = {name: inspect_log(project.path / name, answers[name], form) for name in answers}
+    assert {log.suffix for log in logs.values()} == {f".{form}"}
+
+    gate = judged(project, logs["base"], logs["ft"])
+    assert (gate["verdict"], gate["gain"]) == ("pass", pytest.approx(16 / 60))
+    assert gate["candidate"]["n_scored"] == N
+
+
+# --- lm-evaluation-harness -------------------------------------------------------------------------------------
+
+
+def lm_eval_log(folder: Path, task: str, seed: int) -> Path:
+    """Let lm-eval write the samples of a task, answered at random by its model ``dummy``."""
+    folder.mkdir()
+    rows = [{"id": f"t{i}", "input": f"customer question {i}", "expected": label(i)} for i in range(N)]
+    data = write_jsonl(folder / "data.jsonl", rows)
+    (folder / "intents.yaml").write_text(TASK.format(path=data) + task, encoding="utf-8")
+    main = import_module("lm_eval.__main__").cli_evaluate
+    command = ["lm_eval", "--model", "dummy", "--tasks", "intents", "--include_path", str(folder)]
+    command += ["--log_samples", "--output_path", str(folder / "out"), "--seed", str(seed)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", command)
+        main()
+    (log,) = folder.glob("out/**/samples_intents_*.jsonl")
+    return log
+
+
+@pytest.mark.parametrize("task", [GENERATED, CHOICES], ids=["generated", "choices"])
+def test_logs_of_lm_eval_are_judged(project: Project, monkeypatch: pytest.MonkeyPatch, task: str) -> None:
+    """The model ``dummy`` always generates one text, and chooses at random: neither is worth a fine-tune."""
+    needs("lm_eval")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(project.path / "hub"))
+    log = lm_eval_log(project.path / "task", task, 1)
+
+    accept = {"weak_baseline": "warn", "formatting_gain": "warn"}
+    perfect = write_jsonl(project.path / "ft.jsonl", [{"id": f"t{i}", "output": label(i)} for i in range(N)])
+    gate = judged(project, log, perfect, checks=accept)
+    assert gate["verdict"] == "pass"
+    assert gate["baseline"]["n_scored"] == N
+    assert gate["baseline"]["value"] < 0.7
+
+    gate = judged(project, perfect, log, checks=accept)
+    assert gate["verdict"] == "fail"
+    assert gate["candidate"]["n_scored"] == N
