@@ -97,15 +97,13 @@ class Groups(NamedTuple):
     """Hold what the groups of a test set can show.
 
     Attributes:
-        gain: the real gain that the other attributes are about, the largest of the plan.
-        together: how likely each verdict is if the answers of a group change together; None if it is not known.
-        needed: the number of groups like these that pass 4 times in 5 if they do not; None if it is not known.
+        gain: the largest real gain of the plan.
+        needed: the number of groups like these with which it passes 4 times in 5; None if it is not known.
     """
 
     n: int
     counted: int
     gain: float
-    together: Chances | None
     needed: int | None
 
 
@@ -333,13 +331,12 @@ def _of_groups(
     broken: float,
     counts: tuple[int, int],
 ) -> Groups:
-    together = prospects.chances_of_gain(gate, role, gain, baseline, broken=broken, together=True)
     candidate = None if baseline is None else prospects.improved(baseline, gain, broken=broken)
     needed = None
     if candidate is not None:
         examples = gate.compare(baseline, candidate, role).examples_needed
         needed = None if examples is None else max(MIN_GROUPS, ceil(examples / len(gate.test) * counts[0]))
-    return Groups(*counts, gain, together, needed)
+    return Groups(*counts, gain, needed)
 
 
 # --- what is sent, and what is answered ----------------------------------------------------------------------

@@ -9,7 +9,6 @@ from pytest_ftgate.gate.plan import Asked, Groups, Plan, Prompt, Prospects
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.text import Line, finding_lines
 from pytest_ftgate.runs.measure import is_right, rightness, shown_input
-from pytest_ftgate.statistics.groups import share_that_may_be_lost
 from pytest_ftgate.statistics.planning import Chances
 
 _LONGEST, _SHORT = 20_000, 68
@@ -112,13 +111,10 @@ def _groups(gate: Context, groups: Groups) -> Iterator[str]:
     """Yield what the groups can show, and how many are needed."""
     counted = "" if groups.counted == groups.n else f", which count as {groups.counted:,} of equal size"
     yield f"{text.plural(len(gate.test), 'example')} in {text.plural(groups.n, 'group')}{counted}"
-    share = share_that_may_be_lost(groups.counted, gate.config.confidence)
-    yield f"these cannot exclude that one in {1 / share:.0f} is lost entirely"
-    gain = f"a real gain of {text.show_difference(groups.gain, share=gate.share)}"
     if groups.needed is not None:
-        yield f"{gain} passes 4 times in 5 with about {text.plural(groups.needed, 'group')} like these"
-    if groups.together is not None:
-        yield f"{gain} passes in {_shares(groups.together)[0]} if the answers of a group change together"
+        gain = text.show_difference(groups.gain, share=gate.share)
+        needed = text.plural(groups.needed, "group")
+        yield f"a real gain of {gain} passes 4 times in 5 with about {needed} like these"
 
 
 def _first_prompt(model: Asked, *, full: bool) -> Iterator[Line]:

@@ -134,17 +134,14 @@ def test_guards_are_part_of_the_chances(project: Project) -> None:
 
 @pytest.mark.parametrize(("metric", "groups"), [("accuracy", 20), ("f1_macro", 20), ("accuracy", 12)])
 def test_the_chances_of_groups_are_those_of_the_verdict(project: Project, metric: str, groups: int) -> None:
-    """Answers that change together are less evidence, and fewer than 15 groups are never enough."""
+    """Fewer than 15 groups are never enough."""
     project.test_set(60, group=lambda i: f"g{i % groups}")
     project.gate_test(metric=metric)
     lines = plan(project, status=0 if groups >= 15 else 1)
     assert f"60 examples in {groups} groups" in lines
     shown = chances_shown(lines)
-    (together,) = [line for line in lines if line.endswith("if the answers of a group change together")]
-    assert int(together.split(" passes in ")[1].split(" %")[0]) <= int(shown["+10.0"][0]) + 10
     assert (int(shown["+10.0"][0]) > 50) is (groups >= 15)
     assert [line for line in lines if "passes 4 times in 5 with about " in line or groups < 15]
-    assert f"one in {'7' if groups == 20 else '5'} is lost entirely" in " ".join(lines)
 
 
 @pytest.mark.parametrize(
