@@ -47,8 +47,10 @@ def judge_in_setup(item: pytest.Item, request: pytest.FixtureRequest | None, ses
 
 def _refuse(item: pytest.Item, session: GateSession, error: FtgateError) -> None:
     """Make the verdict of a test ``error``, so that the session fails, whatever becomes of the test."""
-    known = session.results.get(item.nodeid) or GateResult(claimed_name(item), id_of(item), "error")
-    session.keep(state.Judged(failed_result(known, error)), item)
+    result = session.results.get(item.nodeid)
+    if result is None:
+        result = GateResult(claimed_name(item), id_of(item), "error")
+    session.keep(state.Judged(failed_result(result, error)), item)
 
 
 def refuse_late_marks(item: pytest.Item, session: GateSession) -> None:
