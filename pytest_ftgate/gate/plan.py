@@ -33,24 +33,20 @@ class Calls(NamedTuple):
     """Hold the calls of one model, with tokens and US dollars projected from answers that it gave before.
 
     Attributes:
-        purposes: what the answers are needed for, with their number; those that are stored already are counted.
+        calls: the number of answers, of which some may be stored.
         left: the number of answers that are not stored.
         unknown: why the cost is unknown.
         most: the numbers are upper limits: a judge is not asked the same question twice.
     """
 
     name: str
-    purposes: tuple[tuple[str, int], ...]
+    calls: int
     left: int
     input_tokens: int | None = None
     output_tokens: int | None = None
     usd: float | None = None
     unknown: str | None = None
     most: bool = False
-
-    @property
-    def calls(self) -> int:
-        return sum(count for _, count in self.purposes)
 
     @property
     def left_usd(self) -> float | None:
@@ -198,8 +194,8 @@ def _calls(
         if model.verified is not None:
             continue
         own = {name: job for name, job in wanted.items() if name.role == role}
-        purposes = tuple((name.words, len(job.test_set) * job.repeats) for name, job in own.items())
-        found = Calls(result.called(role, model.name), purposes, sum(len(stored[name].unanswered) for name in own))
+        calls = sum(len(job.test_set) * job.repeats for job in own.values())
+        found = Calls(result.called(role, model.name), calls, sum(len(stored[name].unanswered) for name in own))
         known = max((_answered(stored[name]) for name in own), key=lambda run: len(run.test_set))
         n = len(known.test_set)
         if not n:
@@ -232,12 +228,9 @@ def _calls_of_judges(gate: context.Context) -> Iterator[Calls]:
     for name, judge in gate.judging.judges.items() if gate.judging is not None else ():
         pairwise, answers = judge.metric.pairwise, len(gate.test) * gate.config.repeats
         answers *= 2 * len(gate.config.baselines) if pairwise else len(gate.models)
-        calibration = len(judge.items) * (2 if pairwise else 1)
-        counted = {"calibration": calibration, "answers to the test set": answers}
-        purposes = tuple((purpose, count) for purpose, count in counted.items() if count)
+        calls = answers + len(judge.items) * (2 if pairwise else 1)
         if judge.model.verified is None:
-            called_ = f"judge {name} ({judge.model.name})"
-            yield Calls(called_, purposes, answers + calibration, unknown=_OF_JUDGES, most=True)
+            yield Calls(f"judge {name} ({judge.model.name})", calls, calls, unknown=_OF_JUDGES, most=True)
 
 
 # --- what the test set can show ------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pytest_ftgate import text
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.gate.plan import Asked, Groups, Plan, Prompt, Prospects
+from pytest_ftgate.gate.plan import Asked, Calls, Groups, Plan, Prompt, Prospects
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.text import Line, finding_lines
 from pytest_ftgate.runs.measure import is_right, rightness, shown_input
@@ -36,34 +36,39 @@ def plan_lines(plan: Plan, *, full: bool) -> list[Line]:
 
 
 def _calls(plan: Plan, n: int) -> Iterator[str]:
-    """Yield the calls that each model, and all together, need; ``n`` is the size of the test set."""
+    """Yield the calls that each model needs; ``n`` is the size of the test set."""
     unscored = f"; {plan.unscored}" if plan.unscored else ""
     asked = f"the models were asked about the first {plan.preview:,} of {text.plural(n, 'example')}{unscored}"
     yield asked if plan.preview else "no model was called"
     if not plan.calls:
         yield "no calls are needed: all answers are recorded in files"
         return
-    calls, left = (sum(counts) for counts in zip(*((one.calls, one.left) for one in plan.calls), strict=True))
-    keys = ("input_tokens", "output_tokens", "usd", "left_usd")
-    amounts = [[getattr(one, key) for one in plan.calls] for key in keys]
-    *totals, left_usd = (None if None in each else sum(each) for each in amounts)
-    most = [f"{'at most ' if one.most else ''}{one.calls:,}" for one in plan.calls]
-    told = [*zip((one.name for one in plan.calls), most, *amounts[:3], strict=True)]
-    told += [("all", text.show_count(calls), *totals)] if len(told) > 1 else []
-    rows = tuple(
-        (text.printable(name, 60), made, *map(text.show_count, tokens), text.show_usd(usd))
-        for name, made, *tokens, usd in told
-    )
-    yield from tables.Table("", tables.columns([""], ("calls", "tokens in", "tokens out", "cost")), rows).lines()
-    money = f" ({text.show_usd(left_usd)})" if left and left_usd is not None else ""
-    others = ": the other answers are stored" if left < calls else ""
-    yield f"this run needs {left:,} of {text.plural(calls, 'call')}{money}{others}"
-    for one in plan.calls:
-        if len(one.purposes) > 1:
-            yield text.printable(f"{one.name}: {', '.join(f'{count:,} {purpose}' for purpose, count in one.purposes)}")
-    for why in dict.fromkeys(one.unknown for one in plan.calls if one.usd is None and one.unknown):
-        names = ", ".join(one.name for one in plan.calls if one.unknown == why)
+
+    rows = tuple(_cells(model) for model in plan.calls)
+    columns = tables.columns([""], ("calls", "tokens in", "tokens out", "cost"))
+    yield from tables.Table("", columns, rows).lines()
+
+    calls = sum(model.calls for model in plan.calls)
+    left = sum(model.left for model in plan.calls)
+    costs = [model.left_usd for model in plan.calls if model.left_usd is not None]
+    is_known = left > 0 and len(costs) == len(plan.calls)
+    money = f" ({text.show_usd(sum(costs))})" if is_known else ""
+    stored = ": the other answers are stored" if left < calls else ""
+    yield f"this run needs {left:,} of {text.plural(calls, 'call')}{money}{stored}"
+    for why in dict.fromkeys(model.unknown for model in plan.calls if model.usd is None and model.unknown):
+        names = ", ".join(model.name for model in plan.calls if model.unknown == why)
         yield from text.wrapped(f"cost of {names} unknown: {why}")
+
+
+def _cells(model: Calls) -> tuple[str, ...]:
+    most = "at most " if model.most else ""
+    return (
+        text.printable(model.name, 60),
+        f"{most}{model.calls:,}",
+        text.show_count(model.input_tokens),
+        text.show_count(model.output_tokens),
+        text.show_usd(model.usd),
+    )
 
 
 def _chances(gate: Context, prospects: Prospects) -> Iterator[str]:
@@ -161,9 +166,7 @@ def _answer(plan: Plan, model: Asked, number: int, *, full: bool) -> Iterator[Li
         right = is_right(scored.metric, value)
         plain = value in (0.0, 1.0)
         score = ("right" if right else "wrong") if plain else text.show_value(value, share=scored.metric.share)
-    reasoning = len(answer.completion.reasoning or "")
-    thought = f"after {text.plural(reasoning, 'character')} of reasoning" if reasoning else ""
-    label = ", ".join(filter(None, [model.role, sentences.FINISHES.get(answer.completion.finish), score, thought]))
+    label = ", ".join(filter(None, [model.role, sentences.FINISHES.get(answer.completion.finish), score]))
     colour = {True: "green", False: "red", None: ""}[right]
     yield from _labelled(label, answer.completion.text or "(empty)", colour, full=full)
     if why:
