@@ -127,11 +127,10 @@ def required(result: GateResult) -> str:
 
 def changed(result: GateResult) -> str:
     """Return how many examples changed: ``40 fixed, 10 broken of 60 examples (12 groups)``."""
-    better, worse = ("won", "lost") if _is_of_pairs(result) else ("fixed", "broken")
     note = f" ({result.note})" if result.note else ""
     attempt = "" if result.attempt is None else f"; {result.attempt}"
     examples = text.plural(result.n or 0, "example")
-    return f"{result.wins or 0:,} {better}, {result.losses or 0:,} {worse} of {examples}{note}{attempt}"
+    return f"{result.wins or 0:,} fixed, {result.losses or 0:,} broken of {examples}{note}{attempt}"
 
 
 def bounds(result: GateResult) -> Iterator[str]:
@@ -191,19 +190,17 @@ def examples(result: GateResult, most: int | None = None) -> tuple[str, tuple[Fl
         flips = agreement.different[:most]
         return f"answers that differ ({len(flips):,} of {agreement.n_different:,})", flips
 
-    pairs = _is_of_pairs(result)
     if result.wrong and not result.passed:
-        what, found, count = "pairs not won by" if pairs else "wrong answers of", result.wrong, result.n_wrong
+        what = "wrong answers of"
+        answers = result.wrong
+        count = result.n_wrong
     else:
-        what, found, count = f"{'lost' if pairs else 'broken'} by", result.broken, result.losses
-    shown = found[:most]
-    of = f"{len(found) if count is None else count:,}" if result.attempt is None else "those that may be shown"
+        what = "broken by"
+        answers = result.broken
+        count = result.losses
+    shown = answers[:most]
+    of = f"{len(answers) if count is None else count:,}" if result.attempt is None else "those that may be shown"
     return f"{what} the candidate ({len(shown):,} of {of})", shown
-
-
-def _is_of_pairs(result: GateResult) -> bool:
-    """Return whether answers were compared in pairs, each won, lost or a tie."""
-    return any(one.metric == result.metric and one.pairwise for one in result.judges)
 
 
 # --- models and data -----------------------------------------------------------------------------------------
