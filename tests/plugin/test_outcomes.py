@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from gate_project import Project, because, check, checks, mentions, write_jsonl
+from gate_project import Project, because, checks, write_jsonl
 
 from pytest_ftgate.errors import Interrupted
 from pytest_ftgate.result import GateResult
