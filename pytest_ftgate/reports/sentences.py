@@ -144,7 +144,7 @@ def bounds(result: GateResult) -> Iterator[str]:
 def detectable_sentence(result: GateResult) -> Iterator[str]:
     """Yield the real gain that passes in four of five runs if the models differ as often as measured.
 
-    Nothing if no bound was measured, from 200 examples on, and where that is more than the baseline leaves.
+    Nothing if no bound was measured, from 200 examples on, and where it is wider than the metric's range.
     """
     n, lower, confidence = result.n or _ENOUGH, result.lower_bound, result.confidence
     if n >= _ENOUGH or result.gain is None or lower is None or confidence is None:
@@ -154,12 +154,8 @@ def detectable_sentence(result: GateResult) -> Iterator[str]:
     target = {"observed": -inf, "significant": below, "proven": least + below}
     evidence = "proven" if result.max_drop is not None else result.evidence or "proven"
     gain = max(least, target[evidence]) + below * normal.inv_cdf(0.8) / normal.inv_cdf(confidence)
-    (low, high), old, new = result.metric_range or (-inf, inf), result.baseline.value, result.candidate.value
-    room = high - low
-    if old is not None and new is not None:
-        rising = result.gain * (new - old)  # negative where lower is better, 0 where that cannot be told
-        room = max(high - old if rising >= 0 else -inf, old - low if rising <= 0 else -inf)
-    if gain <= room:
+    low, high = result.metric_range or (-inf, inf)
+    if gain <= high - low:
         shown = text.show_difference(gain, share=text.is_share(result.metric_range))
         yield f"with {text.plural(n, 'example')}, a real gain of {shown} passes 4 times in 5"
 
@@ -227,6 +223,15 @@ def data_sentences(result: GateResult, digits: int = 12) -> Iterator[str]:
         yield f"training set: {training.path or 'iterable'}, {counts}, sha256 {training.sha256[:digits]}"
         size = f"{text.show_count(test.examples)} examples"
         yield f"test set: {test.path or 'iterable'}, {size}, sha256 {test.sha256[:digits]}"
+
+
+def input_sentences(result: GateResult) -> Iterator[str]:
+    """Yield the data and the marker that the verdict is based on, and what the marker requires less than the file."""
+    yield from data_sentences(result)
+    if result.location:
+        yield f"marker: {result.location}"
+    for change in result.loosened:
+        yield f"weaker than the gate file: {change}"
 
 
 def judge_sentences(result: GateResult) -> Iterator[str]:
