@@ -144,7 +144,7 @@ def bounds(result: GateResult) -> Iterator[str]:
 def detectable_sentence(result: GateResult) -> Iterator[str]:
     """Yield the real gain that passes in four of five runs if the models differ as often as measured.
 
-    Nothing if no bound was measured, from 200 examples on, and where it is wider than the metric's range.
+    Nothing if no bound was measured, from 200 examples on, and where that is more than the baseline leaves.
     """
     n, lower, confidence = result.n or _ENOUGH, result.lower_bound, result.confidence
     if n >= _ENOUGH or result.gain is None or lower is None or confidence is None:
@@ -154,10 +154,23 @@ def detectable_sentence(result: GateResult) -> Iterator[str]:
     target = {"observed": -inf, "significant": below, "proven": least + below}
     evidence = "proven" if result.max_drop is not None else result.evidence or "proven"
     gain = max(least, target[evidence]) + below * normal.inv_cdf(0.8) / normal.inv_cdf(confidence)
-    low, high = result.metric_range or (-inf, inf)
-    if gain <= high - low:
+    if gain <= _room(result):
         shown = text.show_difference(gain, share=text.is_share(result.metric_range))
         yield f"with {text.plural(n, 'example')}, a real gain of {shown} passes 4 times in 5"
+
+
+def _room(result: GateResult) -> float:
+    """Return how much better than the baseline a candidate can be; the larger side where the direction is unknown."""
+    low, high = result.metric_range or (-inf, inf)
+    old = result.baseline.value
+    new = result.candidate.value
+    if old is None or new is None:
+        return high - low
+
+    rising = (result.gain or 0.0) * (new - old)  # negative where lower is better
+    if rising > 0:
+        return high - old
+    return old - low if rising < 0 else max(high - old, old - low)
 
 
 def hypothesis_sentence(result: GateResult) -> Iterator[str]:
