@@ -225,7 +225,6 @@ class JudgeResult:
     metric: str
     judge: Annotated[str | None, about("the judge's name; null for people")] = None
     model: Annotated[str | None, about("null for people")] = None
-    pairwise: Annotated[bool, about("answers of two models are compared")] = False
     n_questions: Annotated[int | None, about("distinct questions to the judge, with those of the calibration")] = None
     n_stored: Annotated[int | None, about("questions answered from the store")] = None
     input_tokens: int | None = None

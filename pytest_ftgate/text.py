@@ -130,20 +130,19 @@ def show_seconds(value: float | None) -> str:
 
 
 def show_usd(value: float | None) -> str:
-    """Return an amount as ``$1,234.50``, below a dollar as ``$0.0756``; ``unknown`` is not ``$0``."""
+    """Return an amount as ``$12.50``, from $100 on as ``$412``, below $1 as ``$0.0756``; ``unknown`` is not ``$0``."""
     if value is None:
         return "unknown"
-    if round(value, 4) >= 1:
-        return f"${value:,.2f}"
-    return "$0" if not value else "<$0.0001" if 0 < value < 0.00005 else f"${value:.4f}"
 
-
-def show_dollars(usd: float | None) -> str:
-    """Return an amount of a budget: without cents from $100 on, a loss as ``-$5.00``, or ``unknown``."""
-    if usd is None:
-        return "unknown"
-    shown = f"${abs(usd):,.0f}" if abs(usd) >= 100 else show_usd(abs(usd))
-    return f"-{shown}" if usd < 0 else shown
+    sign = "-" if value < 0 else ""
+    amount = abs(value)
+    if amount >= 100:
+        return f"{sign}${amount:,.0f}"
+    if round(amount, 4) >= 1:
+        return f"{sign}${amount:.2f}"
+    if 0 < amount < 0.00005:
+        return "<$0.0001"
+    return f"{sign}${amount:.4f}" if amount else "$0"
 
 
 def show_count(value: int | None) -> str:
@@ -237,7 +236,7 @@ def dotted(path: KeyPath) -> str:
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the valid word that was probably meant, ignoring case; None if no word is similar.
 
-    A misspelling comes first, then a word that contains the other (``max``: ``max_drop``) or has the same parts.
+    A misspelling comes first, then a word that contains the other (``max``: ``max_drop``).
     """
     word = word[:LONGEST_SHOWN].lower()
 
@@ -245,7 +244,6 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
         name = name.lower()
         short, long = sorted((word, name), key=len)
         related = short in long if len(short) > 2 else short in re.split(r"[\W_]+", long)
-        related |= sorted(re.split(r"[\W_]+", word)) == sorted(re.split(r"[\W_]+", name))
         ratio = difflib.SequenceMatcher(None, name, word).ratio()
         return max(ratio, min(ratio + 0.25, 0.85)) if related else ratio
 

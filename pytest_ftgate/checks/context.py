@@ -33,14 +33,6 @@ class RunName(NamedTuple):
     part: str = ""
 
     @property
-    def words(self) -> str:
-        """Return what the run is for, as people read it."""
-        if self.purpose == "guard":
-            return f"guard {self.part}"
-
-        return {"latency": "latency sample", "test": "test set", "shown": "examples that may be shown"}[self.purpose]
-
-    @property
     def recorded_as(self) -> str:
         """Return the name of the run in recordings; the candidate's names, and no others, end in ``candidate``.
 

@@ -252,18 +252,18 @@ def _cannot_be_judged(gate: Context, unknown: plain.Unknown) -> result.Check:
 def _in_words(gate: Context, spec: EconomicsKeys, costs: Costs, *, assumed: bool) -> tuple[str, ...]:
     """Return three lines: the cost of calls, the one-time cost, and the monthly cost."""
     old, new = (text.show_usd(_known(1000 * one)) for one in (costs.baseline, costs.candidate if assumed else nan))
-    training = f"training {text.show_dollars(_known(costs.training))}"
+    training = f"training {text.show_usd(_known(costs.training))}"
     if isinstance(spec.training_cost_usd, requirements.TokenCost):
         training += f" (about {sum(gate.audit.tokens):,} tokens an epoch, estimated as UTF-8 bytes / 4)"
     training += f" in each of {spec.iterations} iterations" if spec.iterations > 1 else ""
     given = (spec.data_cost_usd, costs.data), (spec.hosting_usd_per_month, costs.hosting)
     data, hosting, retraining = (
-        "not declared" if written is None else text.show_dollars(_known(usd))
+        "not declared" if written is None else text.show_usd(_known(usd))
         for written, usd in (*given, (spec.retrains_per_year, costs.retraining))
     )
     return (
         f"1,000 calls cost {old} (baseline), {new} (candidate)",
-        f"once: {training}, data preparation {data}, evaluation {text.show_dollars(_known(costs.evaluation))}",
+        f"once: {training}, data preparation {data}, evaluation {text.show_usd(_known(costs.evaluation))}",
         f"per month: hosting {hosting}, retraining {retraining}",
     )
 
@@ -280,12 +280,10 @@ def _sentence(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: str) ->
     who = f"At {text.show_number(costs.calls_per_month)} calls per month {who}"
     if not costs.breaks_even:
         more = (
-            f"costs {text.show_dollars(amount)} per month more than the baseline"
-            if round(amount, 9)
-            else "saves nothing"
+            f"costs {text.show_usd(amount)} per month more than the baseline" if round(amount, 9) else "saves nothing"
         )
         return f"{who} {more}: it never pays for itself."
-    who += f" saves {text.show_dollars(amount)} per month"
+    who += f" saves {text.show_usd(amount)} per month"
     if isnan(costs.upfront):
         return f"{who}; the break-even is unknown: {unknown}."
     calls = text.plural(_whole(costs.break_even_calls), "call")

@@ -87,7 +87,7 @@ def _cheaper(gate: context.Context) -> result.Check:
         return _cheaper_unknown(gate, unknown)
     old, new = economics.call_usd(baseline) or 0.0, economics.call_usd(candidate) or 0.0  # each is known
     hosting = gate.config.economics.hosting_usd_per_month if gate.config.economics else None
-    hosting_note = f", without hosting at {text.show_dollars(hosting)} per month" if hosting else ""
+    hosting_note = f", without hosting at {text.show_usd(hosting)} per month" if hosting else ""
     evidence = f"1,000 calls cost {text.show_usd(1000 * new)} instead of {text.show_usd(1000 * old)}{hosting_note}"
     return _advantage(gate, "cheaper", old / new, evidence)
 

@@ -53,7 +53,6 @@ def chances_of_gain(
     baseline: Scored | None,
     *,
     broken: float,
-    together: bool = False,
 ) -> Chances | None:
     """Return how likely each verdict on the gain over a baseline is, if the real gain were this one.
 
@@ -64,7 +63,6 @@ def chances_of_gain(
         gain: in the metric's unit.
         baseline: the score of the baseline; None if it is not known, which only a simulation needs.
         broken: the share of the examples that the candidate breaks.
-        together: whether the answers of a group change together.
 
     Returns:
         None if there is not so much to gain, or nothing to draw from.
@@ -84,7 +82,7 @@ def chances_of_gain(
         return chances(n, gain=gain, disagreement=disagreement, **asked) if disagreement <= 1 else None
     if baseline is None:
         return None
-    return _simulated(baseline, gain, codes, asked, broken=broken, together=together)
+    return _simulated(baseline, gain, codes, asked, broken=broken)
 
 
 def chances_of_guard(guard: parts.Guard, *, broken: float, repeats: int) -> Chances | None:
@@ -138,21 +136,19 @@ def _simulated(
     asked: dict[str, Any],
     *,
     broken: float,
-    together: bool = False,
 ) -> Chances | None:
     """Return how often each verdict is given on test sets that are drawn from this one, as groups where it has some.
 
-    Where the answers of a group do not change together, other examples of it change each time. None if there is not
-    so much to gain.
+    Where it has groups, other examples change each time. None if there is not so much to gain.
     """
-    candidate = improved(baseline, gain, broken=broken, codes=codes if together else None)
+    candidate = improved(baseline, gain, broken=broken)
     if candidate is None:
         return None
 
     rng = np.random.default_rng(1)
     verdicts = Counter[result.Status]()
     for rows, groups in planning.redrawn(len(measure.rightness(baseline)), codes):
-        if codes is not None and not together:
+        if codes is not None:
             candidate = improved(baseline, gain, broken=broken, rng=rng) or candidate
         drawn = baseline.drawn(rows), candidate.drawn(rows)
         compared = measure.compare_scored(*drawn, groups=groups, bounds=False, **asked)

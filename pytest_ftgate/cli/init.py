@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -175,70 +175,52 @@ def write_project(
         columns: the columns of ``input`` and ``expected``, where the user names them.
         models: ``baseline`` and ``candidate`` as strings, where they are given.
     """
-    if dedupe and not force and os.path.lexists(_GATE_FILE):
-        _dedupe_beside_gate(say, test_set, training_set, columns)
-        return
-
     ini = find_ini(Path.cwd())
-    written = {Path(_GATE_FILE): "", _test_file(ini): _TEST}
-    written |= {Path(_INI_FILE): "\n".join(["[pytest]", *ini_lines(None), ""])} if ini is None else {}
-    for path in written:
-        if os.path.lexists(path) and not force:
-            what, place = "the file exists, and nothing was written", Where(shown_path(path))
-            raise ConfigError(what, where=place, cure="Use --force to overwrite it.")
+    is_beside_gate = dedupe and not force and os.path.lexists(_GATE_FILE)
+    written = {} if is_beside_gate else _new_files(ini, force=force)
     survey = look(test_set, training_set, columns, repeats=dedupe)
-    config = _checked_gate(survey, models, ini)
-    report, train_on = list(_findings(survey)), list[Path]()
-    copies: Copies = {}
+    config = None if is_beside_gate else _checked_gate(survey, models, ini)
+    report = list(_findings(survey))
+    copies = removable(survey.test, survey.training, survey.audit) if dedupe else {}
     try:
         if dedupe:
-            copies = removable(survey.test, survey.training, survey.audit)
             report += write_copies(copies) if copies else ["removed     nothing, so no copies were written"]
-            again = {one.path: Source(copy, load_examples(copy, fields=one.fields), one.fields)
-                     for copy, (one, _) in copies.items()}  # fmt: skip
-            train_on = [source.path for path, source in again.items() if path == survey.training.path]
-            survey = Survey(*(again.get(one.path, one) for one in (survey.test, survey.training)))
-        written[Path(_GATE_FILE)] = _gate_file(survey, models)
+        if config is not None:
+            gate_of = _with_copies(survey, copies)
+            report += _warnings(gate_of, config)
+            written[Path(_GATE_FILE)] = _gate_file(gate_of, models)
         for path, content in written.items():
             write_whole(path, [content])
     except OSError as error:
         raise ConfigError(f"cannot write the files: {error}") from None
-    report += [*_warnings(survey, config), f"wrote       {'  '.join(map(shown_path, (*written, *copies)))}"]
-    for line in (*report, *_next(models, ini, train_on)):
+
+    if written or copies:
+        report.append(f"wrote       {'  '.join(map(shown_path, (*written, *copies)))}")
+    steps = _steps_beside_gate(survey, copies) if config is None else _steps(survey, copies, models, ini)
+    for line in (*report, *_numbered(steps)):
         is_copied = line.startswith(f"{_COLUMN} ")
         for part in [printable(line)] if is_copied else wrapped(line, "", _COLUMN, break_words=False):
             say(part)
 
 
-def _dedupe_beside_gate(
-    say: Callable[[str], None],
-    test_set: Path | None,
-    training_set: Path | None,
-    columns: Mapping[str, str],
-) -> None:
-    """Write copies of the data without duplicates and leaks, and nothing else; say what to change in the gate."""
-    survey = look(test_set, training_set, columns, repeats=True)
-    copies = removable(survey.test, survey.training, survey.audit)
-    if not copies:
-        say("removed     nothing, so no copies were written")
-        return
+def _new_files(ini: IniFile | None, *, force: bool) -> dict[Path, str]:
+    """Return the files to write, with their content, which the gate file has not yet."""
+    files = {Path(_GATE_FILE): "", _test_file(ini): _TEST}
+    if ini is None:
+        files[Path(_INI_FILE)] = "\n".join(["[pytest]", *ini_lines(None), ""])
+    for path in files:
+        if os.path.lexists(path) and not force:
+            what = "the file exists, and nothing was written"
+            raise ConfigError(what, where=Where(shown_path(path)), cure="Use --force to overwrite it.")
+    return files
 
-    try:
-        sentences = list(write_copies(copies))
-    except OSError as error:
-        raise ConfigError(f"cannot write the copies: {error}") from None
 
-    lines = [*sentences, f"wrote       {'  '.join(map(shown_path, copies))}"]
-    for number, (copy, (source, _)) in enumerate(copies.items(), start=1):
-        key = "test_set" if source is survey.test else "training_set"
-        margin = "next" if number == 1 else ""
-        step = f"{number}. write {key}: {shown_path(copy)} in {_GATE_FILE}"
-        if source is survey.training:
-            step += ", and train on it"
-        lines.append(f"{margin:<12}{step}")
-    for line in lines:
-        for part in wrapped(line, "", _COLUMN, break_words=False):
-            say(part)
+def _with_copies(survey: Survey, copies: Copies) -> Survey:
+    """Return a survey of the copies, where there are some, in place of the originals."""
+    sources = {survey.test.path: survey.test, survey.training.path: survey.training}
+    for copy, (source, _) in copies.items():
+        sources[source.path] = Source(copy, load_examples(copy, fields=source.fields), source.fields)
+    return Survey(*sources.values()) if copies else survey
 
 
 # --- the data ------------------------------------------------------------------------------------------------
@@ -385,16 +367,12 @@ def _findings(survey: Survey) -> Iterator[str]:
         more = len(survey.labels) - len(shown)
         outputs = f"labels {', '.join(shown)}{f' and {more:,} more' if more else ''}"
     grouped = f" in {plural(groups, 'group')}" if groups else ""
+    yield f"{shown_path(survey.test.path):<11} {plural(len(data), 'example')}{grouped}, {outputs}"
+
     usable = "all usable" if audit.usable == audit.rows else f"{audit.usable:,} usable"
-    leaks = f"{audit.leaked + audit.leaked_near:,} leaked" if audit.leaked or audit.leaked_near else "no leaks"
-    copies = f"{plural(audit.duplicates, 'duplicate')}, {plural(len(audit.near_rows), 'near duplicate')}"
-    for source, holds in (
-        (survey.test, f"{plural(len(data), 'example')}{grouped}, {outputs}"),
-        (survey.training, f"{plural(audit.rows, 'row')}, {usable}, {copies}, {leaks}"),
-    ):
-        yield f"{shown_path(source.path):<11} {holds}"
-        if source.data.recognised:
-            yield f"{_COLUMN}format: {source.data.recognised}"
+    leaked = audit.leaked + audit.leaked_near
+    leaks = f"{leaked:,} leaked" if leaked else "no leaks"
+    yield f"{shown_path(survey.training.path):<11} {plural(audit.rows, 'row')}, {usable}, {leaks}"
 
 
 def _warnings(survey: Survey, config: GateKeys) -> Iterator[str]:
@@ -413,18 +391,33 @@ def _warnings(survey: Survey, config: GateKeys) -> Iterator[str]:
         yield f"{_COLUMN}fix: --dedupe writes copies without duplicates and leaks{accepted}"
 
 
-def _next(models: Mapping[str, str], ini: IniFile | None, train_on: Sequence[Path]) -> Iterator[str]:
-    """Yield the next steps; an existing ini file is left to the user."""
-    missing = [role for role in _ABSENT if role not in models]
-    steps = [[f"put your models into {_GATE_FILE}:" if missing else f"review {_GATE_FILE}"]]
-    steps[0] += [f"     {role + ':':<10} {{provider: openai, model: ...}}" for role in missing]
-    if ini is not None and (lacking := ini_lines(ini)):
+def _steps(survey: Survey, copies: Copies, models: Mapping[str, str], ini: IniFile | None) -> Iterator[Sequence[str]]:
+    """Yield the next steps, each with the lines below it; an existing ini file is left to the user."""
+    missing = [f"     {role + ':':<10} {{provider: openai, model: ...}}" for role in _ABSENT if role not in models]
+    yield [f"put your models into {_GATE_FILE}:", *missing] if missing else [f"review {_GATE_FILE}"]
+    lacking = ini_lines(ini) if ini is not None else []
+    if ini is not None and lacking:
         table = f" in {ini.header}" if ini.path.suffix == ".toml" else ""
-        lines = f"{shown_path(ini.path)} exists. Set these lines{table}, so that a missing gate fails the run:"
-        steps.append([lines, *(f" {line}" for line in lacking)])
-    steps += [[f"train on {shown_path(path)}, not on the original"] for path in train_on]
+        what = f"{shown_path(ini.path)} exists. Set these lines{table}, so that a missing gate fails the run:"
+        yield [what, *(f" {line}" for line in lacking)]
+    for copy, (source, _) in copies.items():
+        if source is survey.training:
+            yield [f"train on {shown_path(copy)}, not on the original"]
     test = shlex.quote(shown_path(_test_file(ini)))
-    steps += [[f"python -m pytest {test} --ftgate-plan    # free"], [f"python -m pytest {test}"]]
+    yield [f"python -m pytest {test} --ftgate-plan    # free"]
+    yield [f"python -m pytest {test}"]
+
+
+def _steps_beside_gate(survey: Survey, copies: Copies) -> Iterator[Sequence[str]]:
+    """Yield what to change in a gate file that exists."""
+    for copy, (source, _) in copies.items():
+        if source is survey.test:
+            yield [f"write test_set: {shown_path(copy)} in {_GATE_FILE}"]
+        else:
+            yield [f"write training_set: {shown_path(copy)} in {_GATE_FILE}, and train on it"]
+
+
+def _numbered(steps: Iterable[Sequence[str]]) -> Iterator[str]:
     for number, (first, *others) in enumerate(steps, start=1):
         yield f"{'next' if number == 1 else '':<12}{number}. {first}"
         yield from (f"{_COLUMN}{line}" for line in others)

@@ -37,7 +37,7 @@ class Calls(NamedTuple):
     They are projected from answers that the model gave before, and estimated from its prompts where there are none.
 
     Attributes:
-        purposes: what the answers are needed for, with their number; those that are stored already are counted.
+        calls: the number of answers, of which some may be stored.
         left: the number of answers that are not stored.
         unknown: why the cost is unknown.
         most: the numbers are upper limits: a judge is not asked the same question twice.
@@ -45,7 +45,7 @@ class Calls(NamedTuple):
     """
 
     name: str
-    purposes: tuple[tuple[str, int], ...]
+    calls: int
     left: int
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -53,10 +53,6 @@ class Calls(NamedTuple):
     unknown: str | None = None
     most: bool = False
     outputs: str | None = None
-
-    @property
-    def calls(self) -> int:
-        return sum(count for _, count in self.purposes)
 
     @property
     def left_usd(self) -> float | None:
@@ -103,15 +99,13 @@ class Groups(NamedTuple):
     """Hold what the groups of a test set can show.
 
     Attributes:
-        gain: the real gain that the other attributes are about, the largest of the plan.
-        together: how likely each verdict is if the answers of a group change together; None if it is not known.
-        needed: the number of groups like these that pass 4 times in 5 if they do not; None if it is not known.
+        gain: the largest real gain of the plan.
+        needed: the number of groups like these with which it passes 4 times in 5; None if it is not known.
     """
 
     n: int
     counted: int
     gain: float
-    together: Chances | None
     needed: int | None
 
 
@@ -206,8 +200,8 @@ def _calls(
         if model.verified is not None:
             continue
         own = {name: job for name, job in wanted.items() if name.role == role}
-        purposes = tuple((name.words, len(job.test_set) * job.repeats) for name, job in own.items())
-        found = Calls(result.called(role, model.name), purposes, sum(len(stored[name].unanswered) for name in own))
+        calls = sum(len(job.test_set) * job.repeats for job in own.values())
+        found = Calls(result.called(role, model.name), calls, sum(len(stored[name].unanswered) for name in own))
         known = max((_answered(stored[name]) for name in own), key=lambda run: len(run.test_set))
         n = len(known.test_set)
         if not n:
@@ -271,12 +265,9 @@ def _calls_of_judges(gate: context.Context) -> Iterator[Calls]:
     for name, judge in gate.judging.judges.items() if gate.judging is not None else ():
         pairwise, answers = judge.metric.pairwise, len(gate.test) * gate.config.repeats
         answers *= 2 * len(gate.config.baselines) if pairwise else len(gate.models)
-        calibration = len(judge.items) * (2 if pairwise else 1)
-        counted = {"calibration": calibration, "answers to the test set": answers}
-        purposes = tuple((purpose, count) for purpose, count in counted.items() if count)
+        calls = answers + len(judge.items) * (2 if pairwise else 1)
         if judge.model.verified is None:
-            called_ = f"judge {name} ({judge.model.name})"
-            yield Calls(called_, purposes, answers + calibration, unknown=_OF_JUDGES, most=True)
+            yield Calls(f"judge {name} ({judge.model.name})", calls, calls, unknown=_OF_JUDGES, most=True)
 
 
 # --- what the test set can show ------------------------------------------------------------------------------
@@ -370,13 +361,12 @@ def _of_groups(
     broken: float,
     counts: tuple[int, int],
 ) -> Groups:
-    together = prospects.chances_of_gain(gate, role, gain, baseline, broken=broken, together=True)
     candidate = None if baseline is None else prospects.improved(baseline, gain, broken=broken)
     needed = None
     if candidate is not None:
         examples = gate.compare(baseline, candidate, role).examples_needed
         needed = None if examples is None else max(MIN_GROUPS, ceil(examples / len(gate.test) * counts[0]))
-    return Groups(*counts, gain, together, needed)
+    return Groups(*counts, gain, needed)
 
 
 # --- what is sent, and what is answered ----------------------------------------------------------------------

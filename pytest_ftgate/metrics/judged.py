@@ -311,7 +311,7 @@ def judged_by_people(
         message += f"the first in {moved[0]}: equal outputs are a tie, and a missing output loses"
         checks.append(result.Check("evidence", "warning", message, len(moved), 0, source))
     ratings = replace(ratings, by_example=tuple(corrected))
-    facts = result.JudgeResult(name, pairwise=True, raters=ratings.raters)
+    facts = result.JudgeResult(name, raters=ratings.raters)
     scores = paired_metrics(name, {baseline: ratings.values()}, means=ratings.raters > 1)
     scores["candidate"] = Preferred(name, np.array(ratings.values()), ratings.raters > 1, ratings)
     return scores, checks, facts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import sys
 from argparse import ArgumentTypeError
 from collections.abc import Generator, Sequence
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.data import Example
     from pytest_ftgate.plugin import clean_exit as _clean_exit
     from pytest_ftgate.plugin import ini_keys as _ini_keys
-    from pytest_ftgate.plugin import layers as _layers
     from pytest_ftgate.plugin import outcome as _outcome
     from pytest_ftgate.plugin import session as _session
     from pytest_ftgate.plugin.outcome import CallableModel
@@ -42,13 +42,14 @@ else:
             return getattr(import_module(self._module), name)
 
     _clean_exit = _OnFirstUse("clean_exit")
-    _ini_keys, _layers, _outcome, _session = map(_OnFirstUse, ("ini_keys", "layers", "outcome", "session"))
+    _ini_keys, _outcome, _session = map(_OnFirstUse, ("ini_keys", "outcome", "session"))
 
 SESSION: pytest.StashKey[_session.GateSession] = pytest.StashKey()
 REQUEST: pytest.StashKey[pytest.FixtureRequest] = pytest.StashKey()
 MARKED: pytest.StashKey[list[pytest.Item]] = pytest.StashKey()  # the tests that had the marker before all hooks
 SET_UP: pytest.StashKey[bool] = pytest.StashKey()  # the set-up of the test has ended
 
+_LIKE_OURS = 0.8  # the similarity from which a marker is taken for a misspelt one of ours
 _FORMATS = ("card", "html", "json", "markdown", "recordings")
 _MARK_HELP = (
     "ftgate(gate=None, *, test_set, training_set, baseline, candidate, metric='accuracy', margin, ...): "
@@ -243,10 +244,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     With such a marker pytest would run its test and judge no gate.
     """
-    names = {mark.name for item in items for mark in item.iter_markers()}
-    near = any(len(name) < 10 and len({*name.lower()} & {*"ftgate"}) > 3 for name in names - {"ftgate"})
-    if near and (found := _layers.misspelt(items, config.getini("markers"))):
-        raise pytest.UsageError(f"unknown marker {found[0]} on {found[1]}; did you mean 'ftgate'?")
+    tests = {mark.name: item.nodeid for item in items for mark in item.iter_markers()}
+    lines: list[str] = config.getini("markers")
+    registered = {re.split(r"[(:]", line, maxsplit=1)[0].strip() for line in lines}
+    for name in tests.keys() - registered:
+        if _is_like_ours(name):
+            raise pytest.UsageError(f"unknown marker {name} on {tests[name]}; did you mean 'ftgate'?")
+
     config.stash[MARKED] = list(filter(_marked, items))
     return (yield)
 
@@ -311,6 +315,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 # --- a test with the mark ------------------------------------------------------------------------------------
+
+
+def _is_like_ours(marker: str) -> bool:
+    from difflib import SequenceMatcher
+
+    return SequenceMatcher(None, "ftgate", marker.lower()).ratio() > _LIKE_OURS
 
 
 def _marked(item: pytest.Item) -> bool:

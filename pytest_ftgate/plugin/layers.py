@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from types import CodeType
@@ -160,14 +159,6 @@ def id_of(item: pytest.Item) -> str:
     return f"{item.parent.nodeid}::{item.name}" if item.parent is not None else item.nodeid
 
 
-def misspelt(items: Iterable[pytest.Item], registered: Iterable[str]) -> tuple[str, str] | None:
-    """Return a marker that is named nearly as ours and is not registered, and a test that has it; None without one."""
-    known = {MARK, *(re.split(r"[(:]", line, maxsplit=1)[0].strip() for line in registered)}
-    named = {mark.name: item.nodeid for item in items for mark in item.iter_markers()}
-    close = get_close_matches(MARK, [name.lower() for name in named if name not in known], n=1, cutoff=0.81)
-    return next(((name, test) for name, test in named.items() if close and name.lower() == close[0]), None)
-
-
 __tracebackhide__ = True  # tracebacks of fixtures show none of our lines
 
 FIXTURES = {f"ftgate_{key}": key for key in ("baseline", "candidate", "test_set", "training_set")}
@@ -186,7 +177,8 @@ def layers_of(request: pytest.FixtureRequest, project: Project, *, but: str = ""
         what = f"the fixture ftgate_{but} does not take a parameter"
         cure = "Remove indirect: the parameter itself is the model or the examples."
         raise errors.ConfigError(what, where=errors.Where(errors.shown_path(request.path)), cure=cure)
-    remarks = () if but else tuple(unused_fixtures(request))
+    if not but:
+        refuse_unused_fixtures(request)
 
     def value_of(name: str) -> Any:
         return request.getfixturevalue(name) if not but else () if name.endswith("_set") else str
@@ -203,7 +195,6 @@ def layers_of(request: pytest.FixtureRequest, project: Project, *, but: str = ""
         project.gate_file(required=naming(levels) is not None),
         id_of(item),
         item.config.rootpath,
-        remarks,
         {name: value for name, value in _parameters(item).items() if name not in themselves},
     )
 
@@ -215,7 +206,6 @@ class Layers:
     Attributes:
         folder: where relative paths in markers start.
         nodeid: the test, whose id is the default name of its gate.
-        remarks: checks of the overridden fixtures.
         parameters: of the test, without those that are a model or examples themselves.
     """
 
@@ -225,7 +215,6 @@ class Layers:
     file: GateFile | None
     nodeid: str
     root: Path
-    remarks: tuple[result.Check, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
@@ -267,7 +256,7 @@ class Layers:
         return weakenings(self._in_file, self.config, of_marker=True)
 
     def reviewed(self, project: Project) -> tuple[result.Check, ...]:
-        """Return remarks on the layers, and whether the gate requires less than at the merge base or in the file."""
+        """Return checks of whether the gate requires less than at the merge base or in the file."""
         compared = project.compared
         forbidden = project.forbids_weakening or compared.forbade
 
@@ -279,7 +268,7 @@ class Layers:
             findings += self._outside_file()
 
         checks = [found.check(forbidden=forbidden) for found in findings]
-        return (*self.remarks, *attempts.check_history(self.config, project.base_ref), *checks)
+        return (*attempts.check_history(self.config, project.base_ref), *checks)
 
     def _weaker_than_file(self) -> Iterator[weaker.Finding]:
         """Yield what markers and fixtures require less than the gate file."""
@@ -375,23 +364,23 @@ def overrides(request: pytest.FixtureRequest) -> Iterator[Override]:
             yield Override(request, name, key)
 
 
-def unused_fixtures(request: pytest.FixtureRequest) -> Iterator[result.Check]:
-    """Yield a warning for each overridden fixture, or parameter in its place, whose key a marker gives.
+def refuse_unused_fixtures(request: pytest.FixtureRequest) -> None:
+    """Raise :class:`ConfigError` if the test requests an overridden fixture whose key a marker gives.
 
-    Raises:
-        ConfigError: the test requests it, so the gate would judge another value than the test is given.
+    The gate would judge another value than the test is given. The fixture may be a parameter.
     """
-    given = {key: level.where for level in reversed(list(marked_levels(request.node))) for key in level.keys}
-    for one in overrides(request):
-        key = one.given_by(given)
-        if key is None:
-            continue
-        marker, cure = given[key], f"Remove {one.key} from the marker, or the {one}."
-        if one.name in request.fixturenames:
-            what = f"{one.key} is given twice: by the marker, and by the {one}, which the test requests"
-            raise errors.ConfigError(what, where=replace(marker, key=one.key), cure=cure)
-        message = f"the {one} is not used, because the marker ({marker}) gives {one.key}"
-        yield result.Check("configuration", "warning", message, source=str(marker), advice=cure)
+    markers: dict[str, errors.Where] = {}
+    for level in marked_levels(request.node):
+        for marked_key in level.keys:
+            markers.setdefault(marked_key, level.where)
+
+    for override in overrides(request):
+        key = override.given_by(markers)
+        if key is not None and override.name in request.fixturenames:
+            where = replace(markers[key], key=override.key)
+            what = f"{override.key} is given twice: by the marker, and by the {override}, which the test requests"
+            cure = f"Remove {override.key} from the marker, or the {override}."
+            raise errors.ConfigError(what, where=where, cure=cure)
 
 
 def _parameters(item: pytest.Item) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from pytest_ftgate.gate import inputs, state
 from pytest_ftgate.gate.run import judge_gate
 from pytest_ftgate.metrics.judged import refuse_judged
 from pytest_ftgate.models import Model, Surroundings, build_model
-from pytest_ftgate.plugin.layers import MARK, claimed_name, id_of, layers_of, unused_fixtures
+from pytest_ftgate.plugin.layers import MARK, claimed_name, id_of, layers_of, refuse_unused_fixtures
 from pytest_ftgate.plugin.required_gates import BROKEN
 from pytest_ftgate.plugin.session import GateSession
 from pytest_ftgate.reports.sentences import headline
@@ -47,10 +47,10 @@ def judge_in_setup(item: pytest.Item, request: pytest.FixtureRequest | None, ses
 
 def _refuse(item: pytest.Item, session: GateSession, error: FtgateError) -> None:
     """Make the verdict of a test ``error``, so that the session fails, whatever becomes of the test."""
-    known = session.results.get(item.nodeid)
-    if known is None:
-        known = GateResult(claimed_name(item), id_of(item), "error")
-    session.keep(state.Judged(failed_result(known, error)), item)
+    result = session.results.get(item.nodeid)
+    if result is None:
+        result = GateResult(claimed_name(item), id_of(item), "error")
+    session.keep(state.Judged(failed_result(result, error)), item)
 
 
 def refuse_late_marks(item: pytest.Item, session: GateSession) -> None:
@@ -166,7 +166,7 @@ def verdict_after_body(
             skipped = error
         if request is not None:
             try:
-                list(unused_fixtures(request))
+                refuse_unused_fixtures(request)
             except ConfigError as error:
                 _refuse(item, session, error)
                 result = session.results[item.nodeid]
@@ -217,13 +217,14 @@ def hold_report(
 
 
 def _why_skipped(report: pytest.TestReport) -> str:
-    """Return the reason that the test gives for skipping; pytest stores that of xfail elsewhere, with a prefix."""
-    if (expected := getattr(report, "wasxfail", None)) is None:
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        return reason.removeprefix("Skipped: ")
-    given = str(expected).removeprefix("reason: ")
-    text = given.removeprefix("[NOTRUN]")
-    return f"{'xfail' if text == given else 'xfail(run=False)'}: {text.strip()}".removesuffix(": ")
+    """Return the reason that the test gives for skipping, which pytest stores elsewhere for xfail."""
+    expected = getattr(report, "wasxfail", None)
+    if expected is not None:
+        reason = str(expected).removeprefix("reason: ")
+        return f"xfail: {reason}".rstrip(": ")
+
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return reason.removeprefix("Skipped: ")
 
 
 # --- values of the fixtures: models and examples of a test's gate, and a function that evaluates any model -------

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -170,11 +170,11 @@ class GateSession:
         """
         folder = self._config.getini("ftgate_recordings")
         path = self.project.home / folder if folder else None
-        is_new = path is not None and not path.exists() and self._is_recorded_into(path)
-        return None if is_new else path
+        if path is None or path.exists():
+            return path
 
-    def _is_recorded_into(self, folder: Path) -> bool:
-        return ("recordings", folder.resolve()) in ((form, path.resolve()) for form, path in self._reports)
+        written = [target.resolve() for form, target in self._reports if form == "recordings"]
+        return None if path.resolve() in written else path
 
     @cached_property
     def _store(self) -> store.Store:
@@ -298,7 +298,7 @@ class GateSession:
         if reporter is not None and self._worker is None:
             for error in self._review.errors({nodeid for nodeid, _ in _failures(reporter)}):
                 _add_error(reporter, *error)
-        self.note(*self._superseded(), *self._write_reports())
+        self.note(*self._write_reports())
         if self._worker is not None:
             evidence = {nodeid: one.to_json() for nodeid, one in self._evidence.items()}
             said = [self._notes, asdict(self._seen), sorted(self._judged), self.plans, self.facts, evidence]
@@ -314,19 +314,6 @@ class GateSession:
         if self._budget.uncounted:
             names = ", ".join(self._budget.uncounted)
             self.note(Line(f"not counted by --ftgate-max-cost, because no price is known: {names}", "yellow"))
-
-    def _superseded(self) -> Iterator[Line]:
-        """Yield a warning if the recordings that ``refresh`` ignores hold other answers, and are not replaced."""
-        folder = self._recordings
-        if folder is None or not self._refresh or self._is_recorded_into(folder):
-            return
-        with suppress(errors.FtgateError):  # the next session reports recordings that cannot be read
-            if n := recordings.differing(folder, (run for runs, _ in self._runs.values() for run in runs.values())):
-                told = f"holds other answers for {n:,} of these calls, which are used again without"
-                how = (
-                    f"--ftgate-cache=refresh: record again with --ftgate-report=recordings:{errors.shown_path(folder)}"
-                )
-                yield Line(f"{errors.shown_path(folder)} {told} {how}", "yellow")
 
     def close_store(self) -> None:
         """Delete the stored answers that may not outlive the verdicts of this session (a kill leaves them); close."""
@@ -372,10 +359,7 @@ class GateSession:
                 _show_block(reporter, title(result), block(result, verbosity=verbosity))
         for (heading, *lines), _ in self.plans.values():
             _show_block(reporter, heading, lines)
-        quiet = self.results and not (self.project.required or self.project.forbids_weakening)
-        absent = verbosity > 0 and quiet and self.project.compared.absent
-        text = "gates are not compared with an earlier version, because there is no git history"
-        _show_lines(reporter, [*self._review.lines(), *self._notes, *([Line(text)] if absent else [])])
+        _show_lines(reporter, [*self._review.lines(), *self._notes])
 
     def _write_reports(self) -> Iterator[Line]:
         """Write the reports, and yield a line for each.

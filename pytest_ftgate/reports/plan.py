@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from pytest_ftgate import text
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.gate.plan import CHARACTERS_PER_TOKEN, Asked, Groups, Plan, Prompt, Prospects
+from pytest_ftgate.gate.plan import CHARACTERS_PER_TOKEN, Asked, Calls, Groups, Plan, Prompt, Prospects
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.text import Line, finding_lines
 from pytest_ftgate.runs.measure import is_right, rightness, shown_input
-from pytest_ftgate.statistics.groups import share_that_may_be_lost
 from pytest_ftgate.statistics.planning import Chances
 
 _LONGEST, _SHORT = 20_000, 68
@@ -42,39 +41,44 @@ def plan_lines(plan: Plan, *, full: bool) -> list[Line]:
 
 
 def _calls(plan: Plan, n: int) -> Iterator[str]:
-    """Yield the calls that each model, and all together, need; ``n`` is the size of the test set."""
+    """Yield the calls that each model needs; ``n`` is the size of the test set."""
     unscored = f"; {plan.unscored}" if plan.unscored else ""
     asked = f"the models were asked about the first {plan.preview:,} of {text.plural(n, 'example')}{unscored}"
     yield asked if plan.preview else "no model was called"
     if not plan.calls:
         yield "no calls are needed: all answers are recorded in files"
         return
-    calls, left = (sum(counts) for counts in zip(*((one.calls, one.left) for one in plan.calls), strict=True))
-    keys = ("input_tokens", "output_tokens", "usd", "left_usd")
-    amounts = [[getattr(one, key) for one in plan.calls] for key in keys]
-    *totals, left_usd = (None if None in each else sum(each) for each in amounts)
-    most = [f"{'at most ' if one.most else ''}{one.calls:,}" for one in plan.calls]
-    told = [*zip((one.name for one in plan.calls), most, *amounts[:3], strict=True)]
-    told += [("all", text.show_count(calls), *totals)] if len(told) > 1 else []
-    rows = tuple(
-        (text.printable(name, 60), made, *map(text.show_count, tokens), text.show_usd(usd))
-        for name, made, *tokens, usd in told
-    )
-    yield from tables.Table("", tables.columns([""], ("calls", "tokens in", "tokens out", "cost")), rows).lines()
-    about = "about " if any(one.outputs for one in plan.calls) else ""
-    money = f" ({about}{text.show_usd(left_usd)})" if left and left_usd is not None else ""
-    others = ": the other answers are stored" if left < calls else ""
-    yield f"this run needs {left:,} of {text.plural(calls, 'call')}{money}{others}"
-    for one in plan.calls:
-        if len(one.purposes) > 1:
-            yield text.printable(f"{one.name}: {', '.join(f'{count:,} {purpose}' for purpose, count in one.purposes)}")
+
+    rows = tuple(_cells(model) for model in plan.calls)
+    columns = tables.columns([""], ("calls", "tokens in", "tokens out", "cost"))
+    yield from tables.Table("", columns, rows).lines()
+
+    calls = sum(model.calls for model in plan.calls)
+    left = sum(model.left for model in plan.calls)
+    costs = [model.left_usd for model in plan.calls if model.left_usd is not None]
+    is_known = left > 0 and len(costs) == len(plan.calls)
+    about = "about " if any(model.outputs for model in plan.calls) else ""
+    money = f" ({about}{text.show_usd(sum(costs))})" if is_known else ""
+    stored = ": the other answers are stored" if left < calls else ""
+    yield f"this run needs {left:,} of {text.plural(calls, 'call')}{money}{stored}"
     for outputs in dict.fromkeys(model.outputs for model in plan.calls if model.outputs):
         names = ", ".join(model.name for model in plan.calls if model.outputs == outputs)
         estimate = f"estimate for {names}: {CHARACTERS_PER_TOKEN} characters a token, {outputs}"
         yield from text.wrapped(f"{estimate} (--ftgate-preview=3 measures both)")
-    for why in dict.fromkeys(one.unknown for one in plan.calls if one.usd is None and one.unknown):
-        names = ", ".join(one.name for one in plan.calls if one.unknown == why)
+    for why in dict.fromkeys(model.unknown for model in plan.calls if model.usd is None and model.unknown):
+        names = ", ".join(model.name for model in plan.calls if model.unknown == why)
         yield from text.wrapped(f"cost of {names} unknown: {why}")
+
+
+def _cells(model: Calls) -> tuple[str, ...]:
+    most = "at most " if model.most else ""
+    return (
+        text.printable(model.name, 60),
+        f"{most}{model.calls:,}",
+        text.show_count(model.input_tokens),
+        text.show_count(model.output_tokens),
+        text.show_usd(model.usd),
+    )
 
 
 def _chances(gate: Context, prospects: Prospects) -> Iterator[str]:
@@ -122,13 +126,10 @@ def _groups(gate: Context, groups: Groups) -> Iterator[str]:
     """Yield what the groups can show, and how many are needed."""
     counted = "" if groups.counted == groups.n else f", which count as {groups.counted:,} of equal size"
     yield f"{text.plural(len(gate.test), 'example')} in {text.plural(groups.n, 'group')}{counted}"
-    share = share_that_may_be_lost(groups.counted, gate.config.confidence)
-    yield f"these cannot exclude that one in {1 / share:.0f} is lost entirely"
-    gain = f"a real gain of {text.show_difference(groups.gain, share=gate.share)}"
     if groups.needed is not None:
-        yield f"{gain} passes 4 times in 5 with about {text.plural(groups.needed, 'group')} like these"
-    if groups.together is not None:
-        yield f"{gain} passes in {_shares(groups.together)[0]} if the answers of a group change together"
+        gain = text.show_difference(groups.gain, share=gate.share)
+        needed = text.plural(groups.needed, "group")
+        yield f"a real gain of {gain} passes 4 times in 5 with about {needed} like these"
 
 
 def _first_prompt(model: Asked, *, full: bool) -> Iterator[Line]:
@@ -175,9 +176,7 @@ def _answer(plan: Plan, model: Asked, number: int, *, full: bool) -> Iterator[Li
         right = is_right(scored.metric, value)
         plain = value in (0.0, 1.0)
         score = ("right" if right else "wrong") if plain else text.show_value(value, share=scored.metric.share)
-    reasoning = len(answer.completion.reasoning or "")
-    thought = f"after {text.plural(reasoning, 'character')} of reasoning" if reasoning else ""
-    label = ", ".join(filter(None, [model.role, sentences.FINISHES.get(answer.completion.finish), score, thought]))
+    label = ", ".join(filter(None, [model.role, sentences.FINISHES.get(answer.completion.finish), score]))
     colour = {True: "green", False: "red", None: ""}[right]
     yield from _labelled(label, answer.completion.text or "(empty)", colour, full=full)
     if why:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -45,13 +45,6 @@ def read_recordings(folder: Path) -> dict[str, recorded.Recording]:
                 cure = "Delete the older of the two files and record it again."
                 raise DataError(what, where=replace(where, key="key"), cure=cure)
     return found
-
-
-def differing(folder: Path, runs: Iterable[Run]) -> int:
-    """Return how many calls of the runs have another answer in the recordings of a folder. Raise like reading them."""
-    found = {row["key"]: row["output"] for run in runs for row in _rows(run)}
-    kept = ((key, one.prediction.completion) for key, one in read_recordings(folder).items())
-    return sum(one is not None and one.text != found.get(key, one.text) for key, one in kept)
 
 
 def read_notes(folder: Path) -> dict[str, str]:

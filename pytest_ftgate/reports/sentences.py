@@ -127,11 +127,10 @@ def required(result: GateResult) -> str:
 
 def changed(result: GateResult) -> str:
     """Return how many examples changed: ``40 fixed, 10 broken of 60 examples (12 groups)``."""
-    better, worse = ("won", "lost") if _is_of_pairs(result) else ("fixed", "broken")
     note = f" ({result.note})" if result.note else ""
     attempt = "" if result.attempt is None else f"; {result.attempt}"
     examples = text.plural(result.n or 0, "example")
-    return f"{result.wins or 0:,} {better}, {result.losses or 0:,} {worse} of {examples}{note}{attempt}"
+    return f"{result.wins or 0:,} fixed, {result.losses or 0:,} broken of {examples}{note}{attempt}"
 
 
 def bounds(result: GateResult) -> Iterator[str]:
@@ -155,14 +154,23 @@ def detectable_sentence(result: GateResult) -> Iterator[str]:
     target = {"observed": -inf, "significant": below, "proven": least + below}
     evidence = "proven" if result.max_drop is not None else result.evidence or "proven"
     gain = max(least, target[evidence]) + below * normal.inv_cdf(0.8) / normal.inv_cdf(confidence)
-    (low, high), old, new = result.metric_range or (-inf, inf), result.baseline.value, result.candidate.value
-    room = high - low
-    if old is not None and new is not None:
-        rising = result.gain * (new - old)  # negative where lower is better, 0 where that cannot be told
-        room = max(high - old if rising >= 0 else -inf, old - low if rising <= 0 else -inf)
-    if gain <= room:
+    if gain <= _room(result):
         shown = text.show_difference(gain, share=text.is_share(result.metric_range))
         yield f"with {text.plural(n, 'example')}, a real gain of {shown} passes 4 times in 5"
+
+
+def _room(result: GateResult) -> float:
+    """Return how much better than the baseline a candidate can be; the larger side where the direction is unknown."""
+    low, high = result.metric_range or (-inf, inf)
+    old = result.baseline.value
+    new = result.candidate.value
+    if old is None or new is None:
+        return high - low
+
+    rising = (result.gain or 0.0) * (new - old)  # negative where lower is better
+    if rising > 0:
+        return high - old
+    return old - low if rising < 0 else max(high - old, old - low)
 
 
 def hypothesis_sentence(result: GateResult) -> Iterator[str]:
@@ -191,19 +199,17 @@ def examples(result: GateResult, most: int | None = None) -> tuple[str, tuple[Fl
         flips = agreement.different[:most]
         return f"answers that differ ({len(flips):,} of {agreement.n_different:,})", flips
 
-    pairs = _is_of_pairs(result)
     if result.wrong and not result.passed:
-        what, found, count = "pairs not won by" if pairs else "wrong answers of", result.wrong, result.n_wrong
+        what = "wrong answers of"
+        answers = result.wrong
+        count = result.n_wrong
     else:
-        what, found, count = f"{'lost' if pairs else 'broken'} by", result.broken, result.losses
-    shown = found[:most]
-    of = f"{len(found) if count is None else count:,}" if result.attempt is None else "those that may be shown"
+        what = "broken by"
+        answers = result.broken
+        count = result.losses
+    shown = answers[:most]
+    of = f"{len(answers) if count is None else count:,}" if result.attempt is None else "those that may be shown"
     return f"{what} the candidate ({len(shown):,} of {of})", shown
-
-
-def _is_of_pairs(result: GateResult) -> bool:
-    """Return whether answers were compared in pairs, each won, lost or a tie."""
-    return any(one.metric == result.metric and one.pairwise for one in result.judges)
 
 
 # --- models and data -----------------------------------------------------------------------------------------
@@ -230,6 +236,15 @@ def data_sentences(result: GateResult, digits: int = 12) -> Iterator[str]:
         yield f"training set: {training.path or 'iterable'}, {counts}, sha256 {training.sha256[:digits]}"
         size = f"{text.show_count(test.examples)} examples"
         yield f"test set: {test.path or 'iterable'}, {size}, sha256 {test.sha256[:digits]}"
+
+
+def input_sentences(result: GateResult) -> Iterator[str]:
+    """Yield the data and the marker that the verdict is based on, and what the marker requires less than the file."""
+    yield from data_sentences(result)
+    if result.location:
+        yield f"marker: {result.location}"
+    for change in result.loosened:
+        yield f"weaker than the gate file: {change}"
 
 
 def judge_sentences(result: GateResult) -> Iterator[str]:

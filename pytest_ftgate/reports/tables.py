@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from pytest_ftgate.reports import sentences
-from pytest_ftgate.result import PROBLEMS_FIRST, RED, Diagnosis, GateResult, ModelResult, PartResult, RowPair
+from pytest_ftgate.result import PROBLEMS_FIRST, RED, Diagnosis, GateResult, ModelResult, PartResult
 from pytest_ftgate.runs.mistakes import KINDS
 from pytest_ftgate.text import is_share, plural, printable, show_change, show_count, show_seconds, show_usd, show_value
 
@@ -118,7 +118,7 @@ def examples(result: GateResult, most: int | None = None) -> Table:
     return Table(title, columns(names), tuple(rows))
 
 
-def row_pairs(result: GateResult, near_in_training: Sequence[RowPair] = ()) -> Iterator[Table]:
+def row_pairs(result: GateResult) -> Iterator[Table]:
     """Yield tables of equal and similar rows, each with the texts of both."""
     for title, names, pairs in (
         ("Test examples in the training set", ("test example", "training row"), result.training.leaked_pairs),
@@ -126,7 +126,6 @@ def row_pairs(result: GateResult, near_in_training: Sequence[RowPair] = ()) -> I
          result.training.near_pairs),
         ("Test examples with an earlier near duplicate", ("test example", "earlier example"),
          result.test_set.near_pairs),
-        ("Training rows with an earlier near duplicate", ("training row", "earlier row"), near_in_training),
     ):  # fmt: skip
         if pairs:
             rows = tuple((one.row, one.text, one.other, one.other_text) for one in pairs)

@@ -72,7 +72,8 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     lines += _lines((*_model_table(result, full=full), *sentences.hypothesis_sentence(result)))
     if full:
         lines += [*_lines(_details(result)), *(() if deciding else answers), *_checks(others, said, rules=full)]
-        return [*lines, *_lines((*_row_pairs(result), *_inputs(result)))]
+        inputs = [f"  {sentence}" for sentence in sentences.input_sentences(result)]
+        return [*lines, *_lines((*_row_pairs(result), *(["inputs:", *inputs] if inputs else [])))]
     lines += _lines(() if result.economics is None else (result.economics.sentence,))
     lines += _lines(_table_lines(tables.red_parts(result, _SLICES_SHOWN)))
     lines += [*_checks(red, said), *_warnings([one for one in others if one.status == "warning"])]
@@ -208,9 +209,3 @@ def _row_pairs(result: GateResult) -> Iterator[str]:
         for row, text, other, other_text in table.rows:
             texts = dict.fromkeys(repr(printable(one, _PAIR)) for one in (text, other_text))
             yield f"  {row} ~ {other}: {' and '.join(texts)}"
-
-
-def _inputs(result: GateResult) -> Iterator[str]:
-    """Yield the data and the marker that the verdict is based on."""
-    facts = [*sentences.data_sentences(result), *([f"marker: {result.location}"] if result.location else [])]
-    yield from ("inputs:", *(f"  {fact}" for fact in facts)) if facts else ()

@@ -395,7 +395,7 @@ def _shown(name: str) -> str:
 def _facts(judge: Judge, runs: Sequence[Run]) -> JudgeResult:
     """Return the judge, the number of its calls in these runs, and their cost."""
     metric, shown = judge.metric, judge.metric.judge.name
-    facts = JudgeResult(metric.name, shown, judge.model.spelling, metric.pairwise, 0, 0, 0, 0, 0.0)
+    facts = JudgeResult(metric.name, shown, judge.model.spelling, 0, 0, 0, 0, 0.0)
     if not runs:
         return facts
     whole = replace(runs[0], predictions=tuple(row for run in runs for row in run.predictions))

@@ -247,26 +247,23 @@ def hypothetical_set(
     gain: float,
     *,
     broken: float = 0.0,
-    codes: arrays.Codes | None = None,
     rng: np.random.Generator | None = None,
 ) -> set_level.SetCounts | None:
     """Return counts of a candidate that breaks this share of the examples and gains at least ``gain``.
 
     The broken ones, which were right, become wrong, and as few of the others as possible become right. Both are spread
-    evenly over the test set, or over its groups, which change whole, or at random. None if even right answers to all
-    gain less.
+    evenly over the test set, or at random. None if even right answers to all gain less.
 
     Args:
         counts: of the baseline.
         gain: of the metric.
         broken: share of the examples, in [0, 1].
-        codes: the group of each example that changes whole, shape ``(n,)``; None: single examples change.
-        rng: chooses single examples at random; None: evenly.
+        rng: chooses the examples at random; None: evenly.
     """
     flawed = counts.scores < 1
-    right = _spread(~flawed, codes, rng)
+    right = _spread(~flawed, rng)
     start = counts.with_wrong_answers(right[: round(broken * len(counts))])
-    order = _spread(flawed, codes, rng)
+    order = _spread(flawed, rng)
     least = counts.value + gain - _ROUNDING * len(counts)
 
     def enough(fixed: int) -> bool:
@@ -276,10 +273,10 @@ def hypothetical_set(
     return None if fixed is None else start.with_right_answers(order[:fixed])
 
 
-def _spread(chosen: arrays.Bools, codes: arrays.Codes | None, rng: np.random.Generator | None) -> arrays.Places:
-    """Return the places of the chosen examples in random order, or in one that is even over the set or its groups."""
+def _spread(chosen: arrays.Bools, rng: np.random.Generator | None) -> arrays.Places:
+    """Return the places of the chosen examples in random order, or in one that is even over the set."""
     places = np.flatnonzero(chosen)
     if rng is not None:
         return rng.permutation(places)
-    numbers = np.arange(len(places)) if codes is None else codes[places]
-    return places[np.argsort(((numbers + 1) * _GOLDEN) % 1.0, kind="stable")]
+    numbers = np.arange(1, len(places) + 1)
+    return places[np.argsort((numbers * _GOLDEN) % 1.0, kind="stable")]

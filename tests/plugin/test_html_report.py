@@ -6,7 +6,6 @@ from importlib.machinery import PathFinder
 from random import Random
 
 import pytest
-from endpoint_project import EndpointProject
 from gate_project import Project, label, write_jsonl
 from html_page import Page
 
@@ -36,35 +35,22 @@ def test_every_kind_of_gate_has_a_page(project: Project) -> None:
     assert (found.headings[0], len(found.data)) == ("1 of 3 gates passed", 2)  # that were scored
 
 
-def test_every_near_duplicate_is_there_with_both_texts(project: Project) -> None:
-    def text(index: int, middle: str) -> str:
-        dice = Random(index)
-        words = ["".join(dice.choices("bdfgklmnprst", k=5)) for _ in range(11)]
-        return " ".join([*words[:5], middle, *words[5:]])
+def test_every_leaked_near_duplicate_is_there_with_both_texts(project: Project) -> None:
+    def text(index: int, last: str) -> str:
+        words = Random(index)
+        return " ".join([*("".join(words.choices("bdfgklmnprst", k=5)) for _ in range(11)), last])
 
-    rows = [{"input": text(i, "elm"), "expected": label(i)} for i in range(200)]
-    copies = [{**rows[i], "input": text(i, "oak")} for i in range(7)]
-    write_jsonl(project.path / "train.jsonl", [*rows, *copies])
-    project.test_set(60, input=lambda i: text(i, "ash"))
+    rows = [{"input": text(i, "elm" if i % 2 else "fir"), "expected": label(i)} for i in range(200)]
+    write_jsonl(project.path / "train.jsonl", rows)
+    project.test_set(60, input=lambda i: text(i, "ash" if i % 2 else "oak"))
     project.gate_test()
     found = page(project)
     assert found.headings[0] == "0 of 1 gate passed"
     for words in (
-        "Test examples with a near duplicate in the training set (67)",
+        "Test examples with a near duplicate in the training set (60)",
         f"test.jsonl:60 {text(59, 'ash')} train.jsonl:60 {text(59, 'elm')}",
-        "(7)",
-        f"train.jsonl:207 {text(6, 'oak')} train.jsonl:7 {text(6, 'elm')}",
     ):
         assert words in found.text, words
-
-
-def test_each_prompt_that_was_sent_is_there_once(http: EndpointProject) -> None:
-    base = http.model("base", system="Sort the mail.")
-    http.gate_test(baselines={"one": base, "two": base}, baseline=...)
-    found = page(http)
-    assert found.markup.count("Sort the mail.") == 1
-    assert "baseline one, baseline two [system] Sort the mail. [user] customer question 0" in found.text
-    assert "candidate [user] customer question 0" in found.text
 
 
 def test_without_jinja_it_is_refused_before_any_call(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,9 @@ def previewed(project: Project, *args: str, status: int = 0, n: int = 2, **chang
     return plan(project, f"--ftgate-preview={n}", *args, status=status)
 
 
+MODELS = ("baseline base", "candidate ft")
+
+
 def row(lines: list[str], name: str) -> list[str]:
     """Return the cells of a model's calls."""
     (found,) = [line.removeprefix(f"{name} ").split() for line in lines if line.startswith(f"{name}  ")]
@@ -55,17 +58,19 @@ def test_calls_tokens_and_money_before_and_after_answers_are_stored(http: Endpoi
         http.keys[role] = {**http.keys[role], "price": PRICE}
     http.gate_test()
     before = plan(http)
-    assert (row(before, "all"), needed(before)) == (["120", "1,076", "210", "$2.13"], "120 of 120 calls (about $2.13)")
+    assert [row(before, name) for name in MODELS] == [["60", "538", "105", "$1.06"]] * 2
+    assert needed(before) == "120 of 120 calls (about $2.13)"
     assert http.server.requests == []
     plan(http, "--ftgate-preview=6")
     asked = len(http.server.bodies)
     some = plan(http)
-    assert (row(some, "all")[0], needed(some)) == ("120", "108 of 120 calls ($2.21)")
+    assert needed(some) == "108 of 120 calls ($2.21)"
     assert len(http.server.bodies) == asked
     spent = [http.gate()[role] for role in ("baseline", "candidate")]
-    tokens = [f"{sum(one[key] for one in spent):,}" for key in ("input_tokens", "output_tokens")]
     after = plan(http)
-    assert row(after, "all") == ["120", *tokens, show_usd(sum(one["cost_usd"] for one in spent))]
+    for name, one in zip(MODELS, spent, strict=True):
+        tokens = [f"{one[key]:,}" for key in ("input_tokens", "output_tokens")]
+        assert row(after, name) == ["60", *tokens, show_usd(one["cost_usd"])]
     assert needed(after) == "0 of 120 calls"
 
 
@@ -75,7 +80,6 @@ def test_latency_samples_and_guards_are_part_of_the_calls(http: EndpointProject)
     http.gate_test(candidate=http.model("ft", latency_sample=10), guards=guards)
     lines = plan(http)
     assert (row(lines, "baseline base")[0], row(lines, "candidate ft")[0]) == ("159", "169")
-    assert "candidate ft: 10 latency sample, 60 test set, 99 guard general" in lines
 
 
 @pytest.mark.parametrize("name", ["rubric", "preference"])
@@ -134,17 +138,14 @@ def test_guards_are_part_of_the_chances(project: Project) -> None:
 
 @pytest.mark.parametrize(("metric", "groups"), [("accuracy", 20), ("f1_macro", 20), ("accuracy", 12)])
 def test_the_chances_of_groups_are_those_of_the_verdict(project: Project, metric: str, groups: int) -> None:
-    """Answers that change together are less evidence, and fewer than 15 groups are never enough."""
+    """Fewer than 15 groups are never enough."""
     project.test_set(60, group=lambda i: f"g{i % groups}")
     project.gate_test(metric=metric)
     lines = plan(project, status=0 if groups >= 15 else 1)
     assert f"60 examples in {groups} groups" in lines
     shown = chances_shown(lines)
-    (together,) = [line for line in lines if line.endswith("if the answers of a group change together")]
-    assert int(together.split(" passes in ")[1].split(" %")[0]) <= int(shown["+10.0"][0]) + 10
     assert (int(shown["+10.0"][0]) > 50) is (groups >= 15)
     assert [line for line in lines if "passes 4 times in 5 with about " in line or groups < 15]
-    assert f"one in {'7' if groups == 20 else '5'} is lost entirely" in " ".join(lines)
 
 
 @pytest.mark.parametrize(
@@ -226,8 +227,8 @@ def test_all_that_is_sent_and_answered_is_shown_and_no_unknown_cost_is_zero(http
     lines = previewed(http, "-v", baseline=http.model("base", retrieval=1, price=PRICE))
     assert len([line for line in lines if "assistant:" in line]) == 2, "a prompt that depends on the input"
     assert [line for line in lines if "get_weather" in line]
-    assert "  baseline, right, after 5 characters of reasoning: refund" in lines
-    assert row(lines, "candidate ft")[-1] == row(lines, "all")[-1] == "unknown"
+    assert "  baseline, right: refund" in lines
+    assert row(lines, "candidate ft")[-1] == "unknown"
 
 
 @pytest.mark.parametrize(

@@ -64,15 +64,6 @@ def test_the_folder_of_recordings_need_not_exist_where_this_run_writes_it(projec
     project.own()
     assert project.gate("--ftgate-cache=refresh")["candidate"]["n_stored"] == 0
 
-    def warned(*args: str) -> list[str]:
-        told = words(project.run(*args))
-        return re.findall(r"recorded holds other answers for (\d+) of .* --ftgate-report=recordings:recorded", told)
-
-    assert warned("--ftgate-cache=refresh") == []
-    project.own("right = good\ndef good(text): return 'refund' if '7' in text else right(text)\n")
-    assert warned("--ftgate-cache=refresh") == ["4"]
-    assert warned() == warned("--ftgate-cache=refresh", "--ftgate-report=recordings:recorded") == []
-
 
 def recorded_by(project: Project, *args: str, **changes: Any) -> tuple[dict[str, int], dict[str, Any]]:
     """Judge two Python models and write recordings; give the rows of each file, and the gate."""

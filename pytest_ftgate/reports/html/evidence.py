@@ -5,23 +5,21 @@ The answers of both models stand side by side.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from itertools import repeat
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from pytest_ftgate import plain, result
-from pytest_ftgate.checks.audit import row_pairs
+from pytest_ftgate import plain
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.gain import shown_answers
-from pytest_ftgate.data import canonical_json, expected_text
+from pytest_ftgate.data import expected_text
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.models import Completion
-from pytest_ftgate.models.prompt import Prompt
 from pytest_ftgate.reports.sentences import FINISHES
 from pytest_ftgate.runs.measure import Measured, is_right, rightness, shown_input
 from pytest_ftgate.text import plural, readable, show_seconds
 
-_PROMPT_CHARACTERS, _ID_CHARACTERS = 50_000, 200
+_ID_CHARACTERS = 200
 _ROUNDING = 1e-9
 _MISSING = Completion("", finish="missing")
 
@@ -38,14 +36,11 @@ class Evidence:
     """Hold the texts of one gate.
 
     ``rows`` are the answers of the best baseline and of the candidate, those that changed first; empty where the models
-    were not scored. ``prompts`` are the messages that were sent for the first test example, by the models that were
-    sent them. ``near_duplicates`` pairs a training row with an earlier one.
+    were not scored.
     """
 
     rows: tuple[Row, ...] = ()
     repeats: int = 1
-    prompts: Mapping[str, str] = field(default_factory=dict)
-    near_duplicates: tuple[result.RowPair, ...] = ()
 
     def to_json(self) -> str:
         """Return it on one line, for another process."""
@@ -60,22 +55,7 @@ class Evidence:
 def collect(gate: Context) -> Evidence:
     """Return the texts of a gate that was judged."""
     shown = shown_answers(gate) if gate.best in gate.scored else {}
-    answers = side_by_side(gate.deciding, shown, gate.best) if shown else Evidence()
-    first = (gate.test if gate.shown is None else gate.shown.test).examples[:1]
-    roles: dict[str, list[str]] = {}  # by prompt, so that each is there once
-    for role, run in gate.runs_of("test").items():
-        prompt = getattr(run.model, "prompt", None)
-        if first and isinstance(prompt, Prompt):
-            messages = map(_message, prompt.messages(first[0]))
-            roles.setdefault(readable("\n\n".join(messages), _PROMPT_CHARACTERS), []).append(result.called(role))
-    prompts = {", ".join(models): text for text, models in roles.items()}
-    near = row_pairs(gate.training, gate.training, gate.audit.near_rows)
-    return replace(answers, prompts=prompts, near_duplicates=near)
-
-
-def _message(message: Mapping[str, Any]) -> str:
-    content = message.get("content")
-    return f"[{message['role']}]\n{content if isinstance(content, str) else canonical_json(dict(message))}"
+    return side_by_side(gate.deciding, shown, gate.best) if shown else Evidence()
 
 
 def side_by_side(metric: Metric, scored: Mapping[str, Measured], best: str) -> Evidence:

@@ -68,9 +68,14 @@ def page(gates: Sequence[tuple[GateResult, Evidence | None]], session: Session, 
 def _view(result: GateResult, evidence: Evidence, anchor: str) -> Mapping[str, Any]:
     """Return what the page shows of one gate, by the names in its template; sections without facts are left out."""
     models = (tables.models(result), *sentences.price_sentences(result), *sentences.detectable_sentence(result))
-    near = tuple(tables.row_pairs(result, evidence.near_duplicates))
+    near = tuple(tables.row_pairs(result))
     first = [("Checks", (tables.checks(result),)), ("Models", models)]
-    told = [*first, *tables.sections(result), ("Near duplicates", near), ("Inputs", _inputs(result))]
+    told = [
+        *first,
+        *tables.sections(result),
+        ("Near duplicates", near),
+        ("Inputs", tuple(sentences.input_sentences(result))),
+    ]
     reached = [check.message for check in result.checks if (check.kind, check.status) == ("cost", "pass")]
     return {
         "anchor": anchor,
@@ -83,22 +88,10 @@ def _view(result: GateResult, evidence: Evidence, anchor: str) -> Mapping[str, A
         ],
         "plot": None if result.gain is None else _plot(result),
         "sections": [(title, content) for title, content in told if any(content)],
-        "prompts": evidence.prompts,
         "rows": evidence.rows,
         "repeats": evidence.repeats,
         "counts": Counter(row[3] for row in evidence.rows),
     }
-
-
-def _inputs(result: GateResult) -> list[str]:
-    """Return what identifies this run, to compare it with another."""
-    facts = {"test": result.nodeid, "marker": result.location, "gate in the file": result.gate, "stage": result.stage}
-    known = [f"{name}: {value}" for name, value in facts.items() if value is not None]
-    return [
-        *known,
-        *sentences.data_sentences(result),
-        *(f"weaker than the gate file: {one}" for one in result.loosened),
-    ]
 
 
 def _plot(result: GateResult) -> Mapping[str, Any]:

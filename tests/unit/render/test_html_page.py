@@ -51,11 +51,6 @@ def answers(text="refund"):
     )
 
 
-def evidence(shown=None, text="refund"):
-    pairs = (RowPair(text, text, text, text),)
-    return replace(shown or answers(text), prompts={text: text}, near_duplicates=pairs)
-
-
 def full(text="words"):
     """Return a gate of which everything is known, with ``text`` wherever text can be."""
     model = ModelResult(
@@ -93,13 +88,13 @@ def written(*gates, session=None):
 
 
 def test_everything_that_is_known_is_said_and_nothing_else():
-    found, nothing = written((full(), evidence())), written((bare(), None))
+    found, nothing = written((full(), answers())), written((bare(), None))
     for facts in ("+10.0 points", "+6.0", "needs +5.0", "p = 0.01", "1 fixed, 1 broken", "few_shot",
                   "1 minute", "1,000"):  # fmt: skip
         assert facts in found.text, facts
     assert ('<h1 class="fail">' in found.markup, "Verdicts" in found.headings) == (True, False)  # of one gate
     assert {"Checks", "Environment"} <= set(nothing.headings)
-    more = {"Mistakes", "Economics", "Near duplicates", "Prompts"}
+    more = {"Mistakes", "Economics", "Near duplicates"}
     assert more <= set(found.headings)
     assert more.isdisjoint(nothing.headings)
     assert not nothing.data
@@ -135,7 +130,7 @@ def test_a_green_gate_does_not_hide_an_obligation():
 
 
 def test_hostile_text_stays_text():
-    tame, hostile = written((full("x"), evidence(text="x"))), written((full(HOSTILE), evidence(text=HOSTILE)))
+    tame, hostile = written((full("x"), answers("x"))), written((full(HOSTILE), answers(HOSTILE)))
     assert [tag for tag, _ in hostile.elements] == [tag for tag, _ in tame.elements]
     for (_, attributes), (_, others) in zip(hostile.elements, tame.elements, strict=True):
         assert attributes.keys() == others.keys()
@@ -148,7 +143,7 @@ def test_hostile_text_stays_text():
 
 
 def test_the_page_loads_nothing_links_lead_within_it_and_only_its_own_script_and_style_may_run():
-    found = written((full(), evidence()), (full(), evidence()))
+    found = written((full(), answers()), (full(), answers()))
     assert not found.attributes("src")
     ids, links = found.attributes("id"), found.attributes("href")
     assert len(ids) == len(set(ids))
@@ -167,7 +162,7 @@ def test_the_page_loads_nothing_links_lead_within_it_and_only_its_own_script_and
 
 def test_all_answers_are_in_the_data_and_some_are_readable_without_a_script():
     flips = tuple(Flip(f"t{number}", f"question {number}", "refund", "refund", "invoice") for number in range(3))
-    found = written((replace(full(), wrong=flips, n_wrong=2), evidence(replace(answers(), repeats=3))))
+    found = written((replace(full(), wrong=flips, n_wrong=2), replace(answers(), repeats=3)))
     (data,) = found.data
     assert [one[3] for one in data] == ["broken", "fixed", "wrong", "right"]
     assert data[0] == ["t0", "question 0", "refund", "broken",
@@ -179,7 +174,7 @@ def test_all_answers_are_in_the_data_and_some_are_readable_without_a_script():
 
 def test_before_training_there_is_no_candidate_and_parts_with_few_examples_are_grey():
     alone = replace(answers(), rows=tuple((*one[:5], None) for one in answers().rows))
-    found = written((replace(full(), stage="ready", verdict="pass", gain=None), evidence(alone)))
+    found = written((replace(full(), stage="ready", verdict="pass", gain=None), alone))
     assert ("READY" in found.text, "Fixed:" in found.text) == (True, False)
     assert found.data[0][0][5] is None
     assert found.classes("tr").count("noise") == 3  # a guard, a slice and a label
