@@ -298,6 +298,21 @@ class Keys(Placeable, BaseModel):
         return "unknown key" + suggestion(key, known, f"; the known keys are {', '.join(known)}")
 
 
+def sources_within(value: Any, path: str) -> Iterator[tuple[str, Source]]:
+    """Yield the path and the source of each value in a mapping of keys, or in a mapping of names."""
+    sources = value.sources if isinstance(value, Keys) else {}
+    for key, source in sources.items():
+        yield f"{path}.{key}", source
+        yield from sources_within(getattr(value, key, None), f"{path}.{key}")
+
+    parts = value if isinstance(value, Mapping) else {}
+    for name, part in parts.items():
+        source = getattr(part, "source", None)
+        if isinstance(source, Source):
+            yield f"{path}.{name}", source
+        yield from sources_within(part, f"{path}.{name}")
+
+
 class OpenKeys(Keys):
     """A mapping whose unknown keys are kept unchanged and validated elsewhere."""
 

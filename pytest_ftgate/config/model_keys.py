@@ -127,10 +127,8 @@ class Provider:
     """The key that names a file of answers, which has to be in the project."""
     has_prompt: ClassVar[bool] = True
     """Whether the gate sets the model's prompt, which recordings and functions bring themselves."""
-    has_chat_template: ClassVar[bool] = False
-    """Whether the model renders messages in this process."""
     is_remote: ClassVar[bool] = False
-    """Whether the parameters of a test cannot load other weights into the model."""
+    """Whether an endpoint answers, into which the parameters of a test cannot load other weights."""
     unwritable: ClassVar[str | None] = None
     """Why a gate file cannot hold such a model."""
 
@@ -138,11 +136,6 @@ class Provider:
     def short_name(cls, value: str) -> str:
         """Return the model's name in reports, by the value of its short key."""
         return value
-
-    @classmethod
-    def served_model(cls, options: Mapping[str, Any]) -> str | None:  # noqa: ARG003
-        """Return the name by which an endpoint knows the model; None if there is no endpoint."""
-        return None
 
     @classmethod
     def name_sent(cls, options: Mapping[str, Any]) -> str | None:  # noqa: ARG003
@@ -208,11 +201,6 @@ class OpenAIKeys(_Asked):
     price: Price = _PRICE
     strip_reasoning: _Stripping = _STRIPPING
     name: keys.Text = _NAME
-
-    @classmethod
-    def served_model(cls, options: Mapping[str, Any]) -> str | None:
-        model: str | None = options.get("model")
-        return model
 
     @classmethod
     def name_sent(cls, options: Mapping[str, Any]) -> str | None:
@@ -298,8 +286,6 @@ class RecordedKeys(Provider, keys.Keys):
 
 class TransformersKeys(_Asked):
     """A model and a LoRA adapter in this process, loaded with transformers and peft (extra local)."""
-
-    has_chat_template: ClassVar[bool] = True
 
     provider: Literal["transformers"] = Field(description="A model in this process, loaded with transformers.")
     model: keys.Text = Field(description="The folder of the model, or its name on the Hugging Face hub.")
