@@ -254,20 +254,9 @@ class GateKeys(keys.Keys):
 
     def quoted(self, key: str) -> str:
         """Return the key with its value and source, as messages quote it: ``margin 0.05 (ftgate.yaml:14)``."""
-        return f"{key} {_written(getattr(self, key))} ({self.sources[key]})"
-
-
-def _written(value: Any) -> str:
-    """Return a value as messages quote it."""
-    if isinstance(value, float):
-        return plain_number(value)
-    if value is None or value == ():
-        return "none"
-    if isinstance(value, Mapping):
-        return ", ".join(map(str, value.values()))
-    if isinstance(value, tuple) and all(isinstance(part, keys.Placeable) for part in value):
-        return ", ".join(map(str, value))
-    return str(value) if isinstance(value, str | int | keys.Placeable) else "a Python object"
+        value = getattr(self, key)
+        shown = plain_number(value) if isinstance(value, float) else str(value)
+        return f"{key} {shown} ({self.sources[key]})"
 
 
 def comparison_of(key: str) -> keys.Weaker | None:
