@@ -285,12 +285,6 @@ def _read_entry(value: Any, info: ValidationInfo) -> ModelSpec | BaselineKeys:
     return read_model(value, info)
 
 
-def has_own_standards(baselines: Any) -> bool:
-    """Return whether each of the baselines, as written, has a standard of its own, so that the gate needs none."""
-    entries = list(baselines.values()) if isinstance(baselines, Mapping) else []
-    return bool(entries) and all(isinstance(one, Mapping) and one.keys() & _STANDARDS for one in entries)
-
-
 def _refuse_one(value: Any) -> Any:
     """Refuse a single model where a mapping of models is expected."""
     if isinstance(value, str) or (isinstance(value, Mapping) and value.keys() & {"provider", "extends"}):

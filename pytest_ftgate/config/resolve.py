@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_ftgate.config import comparing, gate_file, gate_keys
 from pytest_ftgate.config.keys import BUILT_IN, LEFT_OPEN, Layer, Reading, Source, place, read_keys, sources_within
-from pytest_ftgate.config.models import BaselineKeys, ModelSpec, has_own_standards, no_candidate
+from pytest_ftgate.config.models import BaselineKeys, ModelSpec, no_candidate
 from pytest_ftgate.errors import ConfigError, FtgateError, Where, combined, shown_path
 from pytest_ftgate.text import KeyPath, cut, listed, suggestion
 
@@ -103,7 +103,7 @@ def as_written(file: gate_file.GateFile, gate: str) -> gate_keys.GateKeys:
     layers = file.layers(gate)
     given = {key for layer in layers for key in layer.values}
     missing = {key: one for key, one in _STAND_INS.items() if given.isdisjoint((key, _OTHERS.get(key)))}
-    if any(has_own_standards(layer.values.get("baselines")) for layer in layers):
+    if not _needs_margin(_nearest(layers, file.models)):
         missing.pop("margin", None)
     stand_ins = Layer(missing, dict.fromkeys(missing, LEFT_OPEN))
     return resolve_gate([*layers, stand_ins], file=file, gate=gate, default_name=gate)

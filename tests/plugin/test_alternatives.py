@@ -8,8 +8,6 @@ import pytest
 from endpoint_project import EndpointProject, N, index_of
 from gate_project import Project, block, check, checks, ends, label, mentions, passed, statuses, stopped, wrong
 
-from pytest_ftgate.config.models import has_own_standards
-
 SYSTEM = "Answer with one label."
 WAYS = {"prompt": {}, "few_shot": {"few_shot": 4}, "retrieval": {"retrieval": 2}}
 KINDS = {2: "prompt", 2 + 2 * 4: "few_shot", 2 + 2 * 2: "retrieval"}
@@ -236,5 +234,3 @@ def test_at_least_one_baseline_must_be_beaten(project: Project) -> None:
         mentions(stopped(judged(project, baselines={"champion": champion})), words)
     mentions(stopped(judged(project, baselines={"champion": CHAMPION}, margin=...)), "needs cheaper_by or faster_by")
     mentions(stopped(judged(project, {"model": LIVE, "max_drop": 3})), "Did you mean 0.03?")
-    owns = [has_own_standards({"champion": CHAMPION, **more}) for more in ({}, {"prompt": LIVE})]
-    assert owns == [True, False]
