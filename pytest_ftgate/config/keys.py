@@ -297,9 +297,9 @@ def sources_within(value: Any, path: str) -> Iterator[tuple[str, Source]]:
 
     parts = value if isinstance(value, Mapping) else {}
     for name, part in parts.items():
-        source = getattr(part, "source", None)
-        if isinstance(source, Source):
-            yield f"{path}.{name}", source
+        own_source = getattr(part, "source", None)
+        if isinstance(own_source, Source):
+            yield f"{path}.{name}", own_source
         yield from sources_within(part, f"{path}.{name}")
 
 
