@@ -195,7 +195,9 @@ def _text(line: ErrorDetails, path: KeyPath) -> str:
     if kind == "literal_error":
         choices = re.findall(r"'([^']*)'", context["expected"])  # pydantic has them in this form alone
         return f"must be one of {', '.join(choices)}, {got(value, path)}{suggestion(str(value), choices)}"
-    return f"{_MUST.get(kind, 'is not valid here').format(**context)}, {got(value, path)}"
+    text = f"{_MUST.get(kind, 'is not valid here').format(**context)}, {got(value, path)}"
+    is_percentage = kind == "less_than" and context["lt"] == 1 and 50 < value < 100
+    return f"{text}; did you mean {value / 100:g}?" if is_percentage else text
 
 
 class Placeable:
