@@ -8,9 +8,9 @@ from typing import Annotated, Any, cast
 from pydantic import Field, PlainValidator, PrivateAttr, ValidationInfo, model_validator
 
 from pytest_ftgate.config.keys import Keys, PathText, Positive, Text, Weaker, optional, reading_of, refusal, refusals
-from pytest_ftgate.data import FORMATS, cells
+from pytest_ftgate.data import FORMATS
 from pytest_ftgate.errors import shown_path
-from pytest_ftgate.text import got, listed, quoted
+from pytest_ftgate.text import got, quoted
 
 MAX_TOKENS = 65_536  # OpenAI's limit for one training example of its gpt-4o and gpt-4.1 models
 
@@ -86,13 +86,8 @@ def _is_iterable(value: Any) -> bool:
 
 def _read_data(value: Any, info: ValidationInfo) -> DataKeys | Iterable[Any]:
     reading = reading_of(info)
-    if isinstance(value, bool | int | float):
-        raise refusal("must be a path or the examples themselves; a number of examples is not data")
     if isinstance(value, str) or (reading.objects and isinstance(value, os.PathLike)):
         return DataKeys.model_validate({"path": value}, context=reading)
-    splits = cells.splits_of(value) if reading.objects else None
-    if splits:
-        raise refusal(f"is a mapping of the splits {listed(splits)}: give one of them, such as data[{splits[0]!r}]")
     rows = value.get("path") if isinstance(value, Mapping) and reading.objects else None
     if rows is not None and not isinstance(rows, str | os.PathLike | Mapping) and _is_iterable(rows):
         if "format" in value:

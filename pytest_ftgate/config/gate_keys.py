@@ -1,13 +1,12 @@
 """The keys of a gate and of the gate file."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from pytest_ftgate.check_names import CHANGEABLE
 from pytest_ftgate.config import data, keys, models, requirements
-from pytest_ftgate.config.keys import Source
 from pytest_ftgate.config.metrics import JUDGED, CalibrationKeys, MetricSpec, MetricsValue
 from pytest_ftgate.text import plain_number
 
@@ -245,43 +244,20 @@ class GateKeys(keys.Keys):
         return tuple(one.options["judge"] for one in self.judged_metrics.values() if "judge" in one.options)
 
     def place_of(self, path: str) -> str:
-        """Return the file and line where a key (``guards.refunds.max_drop``) is written; empty for a default."""
-        source = self.sources.get(path) or self.sources.get(path.partition(".")[0])
-        rest, inner = path, cast(Any, self)
-        source = source or self.sources["metric"]  # of a judged metric, which goes by its name
-        while rest:
-            key, _, rest = _first(inner, rest)
-            value = inner.get(key) if isinstance(inner, Mapping) else getattr(inner, key, None)
-            own = getattr(value, "source", None)
-            found = getattr(inner, "sources", {}).get(key) or (own if isinstance(own, Source) else None)
-            source, inner = found or source, value
+        """Return the file and line where a key (``guards.refunds.max_drop``), or the one above it, is written.
+
+        Return an empty text for a default.
+        """
+        while path and path not in self.sources:
+            path = path.rpartition(".")[0]
+        source = self.sources[path or "metric"]  # a judged metric goes by its name
         return "" if source.kind == "default" else source.at
 
     def quoted(self, key: str) -> str:
         """Return the key with its value and source, as messages quote it: ``margin 0.05 (ftgate.yaml:14)``."""
-        return f"{key} {_written(getattr(self, key))} ({self.sources[key]})"
-
-
-def _written(value: Any) -> str:
-    """Return a value as messages quote it."""
-    if isinstance(value, float):
-        return plain_number(value)
-    if value is None or value == ():
-        return "none"
-    if isinstance(value, Mapping):
-        return ", ".join(map(str, value.values()))
-    if isinstance(value, tuple) and all(isinstance(part, keys.Placeable) for part in value):
-        return ", ".join(map(str, value))
-    return str(value) if isinstance(value, str | int | keys.Placeable) else "a Python object"
-
-
-def _first(mapping: Any, path: str) -> tuple[str, str, str]:
-    """Return the first key of a path, a dot and the rest; a name in a mapping of names may contain dots."""
-    within = mapping if isinstance(mapping, Mapping) else ()
-    if not (names := [name for name in within if path == name or path.startswith(f"{name}.")]):
-        return path.partition(".")
-    name = max(names, key=len)
-    return name, ".", path[len(name) + 1 :]
+        value = getattr(self, key)
+        shown = plain_number(value) if isinstance(value, float) else str(value)
+        return f"{key} {shown} ({self.sources[key]})"
 
 
 def comparison_of(key: str) -> keys.Weaker | None:

@@ -20,7 +20,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from pytest_ftgate.data import canonical_json
 from pytest_ftgate.errors import ConfigError, Where, combined
-from pytest_ftgate.text import KeyPath, dotted, got, holds_literal_key, is_numeral, suggestion
+from pytest_ftgate.text import KeyPath, dotted, got, holds_literal_key, suggestion
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -114,8 +114,6 @@ def _reference(value: Any) -> Callable[[], Any]:
 
 MISSING = "this required key is missing"
 _IN_PLAIN_SIGHT = "do not write a secret here: name an environment variable with api_key_env"
-_PROSE = ("system", "template", "rubric", "hypothesis", "because", "name")
-_VARIABLE = re.compile(r"\$\{\w+\}|\$[A-Z_]{2,}")
 _OWN = "ftgate"
 KeysT = TypeVar("KeysT", bound=BaseModel)
 Place = Callable[[KeyPath, str], tuple[Where, str]]
@@ -184,8 +182,10 @@ _MUST = {
 
 
 def _text(line: ErrorDetails, path: KeyPath) -> str:
-    """Return a problem of pydantic in our words, with what was probably meant."""
-    kind, value, context, cure = line["type"], line["input"], line.get("ctx", {}), ""
+    """Return a problem of pydantic in our words."""
+    kind = line["type"]
+    value = line["input"]
+    context = line.get("ctx", {})
     if kind == _OWN:
         return str(context["text"])
     if kind == "missing":
@@ -195,15 +195,9 @@ def _text(line: ErrorDetails, path: KeyPath) -> str:
     if kind == "literal_error":
         choices = re.findall(r"'([^']*)'", context["expected"])  # pydantic has them in this form alone
         return f"must be one of {', '.join(choices)}, {got(value, path)}{suggestion(str(value), choices)}"
-    if kind in ("int_type", "float_type") and isinstance(value, str) and is_numeral(value.removesuffix("%")):
-        cure = f"; did you mean {float(value[:-1]) / 100:g}?" if value.endswith("%") else ": remove the quotes"
-    elif kind == "string_type" and isinstance(value, int | float):
-        cure = ": quote it"
-    elif kind in ("dict_type", "model_type") and isinstance(value, list) and value and isinstance(value[0], Mapping):
-        cure = ": write a name and a colon in place of each dash"
-    elif kind == "less_than" and context["lt"] == 1 and 50 < value < 100:
-        cure = f"; did you mean {value / 100:g}?"
-    return f"{_MUST.get(kind, 'is not valid here').format(**context)}, {got(value, path)}{cure}"
+    text = f"{_MUST.get(kind, 'is not valid here').format(**context)}, {got(value, path)}"
+    is_percentage = kind == "less_than" and context["lt"] == 1 and 50 < value < 100
+    return f"{text}; did you mean {value / 100:g}?" if is_percentage else text
 
 
 class Placeable:
@@ -290,12 +284,25 @@ class Keys(Placeable, BaseModel):
             return _IN_PLAIN_SIGHT
         known = [field.alias or name for name, field in cls.model_fields.items()]
         if key in known:
-            if isinstance(value, str) and key not in _PROSE and (variable := _VARIABLE.search(value)):
-                return f"variables such as {variable[0]} are not expanded: write the value"
             return "has no value: set one (in YAML, indented below it), or remove the key" if value is None else None
         if cls.model_config["extra"] == "allow":
             return next((text for _, text in _unfit(value, (key,))), None)
         return "unknown key" + suggestion(key, known, f"; the known keys are {', '.join(known)}")
+
+
+def sources_within(value: Any, path: str) -> Iterator[tuple[str, Source]]:
+    """Yield the path and the source of each value in a mapping of keys, or in a mapping of names."""
+    sources = value.sources if isinstance(value, Keys) else {}
+    for key, source in sources.items():
+        yield f"{path}.{key}", source
+        yield from sources_within(getattr(value, key, None), f"{path}.{key}")
+
+    parts = value if isinstance(value, Mapping) else {}
+    for name, part in parts.items():
+        own_source = getattr(part, "source", None)
+        if isinstance(own_source, Source):
+            yield f"{path}.{name}", own_source
+        yield from sources_within(part, f"{path}.{name}")
 
 
 class OpenKeys(Keys):

@@ -3,12 +3,8 @@
 import os
 import re
 from collections.abc import Collection, Mapping
-from contextlib import suppress
-from ipaddress import ip_address
-from posixpath import normpath
-from socket import inet_aton, inet_ntoa
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, PlainValidator, model_validator
 
@@ -20,6 +16,7 @@ PUBLIC_ENDPOINT = "https://api.openai.com/v1"
 ADAPTER = re.compile("lora|adapter", re.IGNORECASE)
 """Names of parameters that choose weights, such as ``lora`` of llama.cpp."""
 _PORTS = {"http": 80, "https": 443}
+_THIS_MACHINE = ("127.0.0.1", "0.0.0.0", "::1")  # noqa: S104  # names, which are not listened on
 _OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_env", "revision", "served_as", "params")
 """The keys of a hook's model that change how it is called, and not which model it is."""
 
@@ -130,10 +127,8 @@ class Provider:
     """The key that names a file of answers, which has to be in the project."""
     has_prompt: ClassVar[bool] = True
     """Whether the gate sets the model's prompt, which recordings and functions bring themselves."""
-    has_chat_template: ClassVar[bool] = False
-    """Whether the model renders messages in this process."""
     is_remote: ClassVar[bool] = False
-    """Whether the parameters of a test cannot load other weights into the model."""
+    """Whether an endpoint answers, into which the parameters of a test cannot load other weights."""
     unwritable: ClassVar[str | None] = None
     """Why a gate file cannot hold such a model."""
 
@@ -141,11 +136,6 @@ class Provider:
     def short_name(cls, value: str) -> str:
         """Return the model's name in reports, by the value of its short key."""
         return value
-
-    @classmethod
-    def served_model(cls, options: Mapping[str, Any]) -> str | None:  # noqa: ARG003
-        """Return the name by which an endpoint knows the model; None if there is no endpoint."""
-        return None
 
     @classmethod
     def name_sent(cls, options: Mapping[str, Any]) -> str | None:  # noqa: ARG003
@@ -213,11 +203,6 @@ class OpenAIKeys(_Asked):
     name: keys.Text = _NAME
 
     @classmethod
-    def served_model(cls, options: Mapping[str, Any]) -> str | None:
-        model: str | None = options.get("model")
-        return model
-
-    @classmethod
     def name_sent(cls, options: Mapping[str, Any]) -> str | None:
         params = options.get("params") or {}
         extra = params.get("extra_body")
@@ -228,25 +213,15 @@ class OpenAIKeys(_Asked):
 
     @classmethod
     def identity(cls, options: Mapping[str, Any], source: keys.Source) -> tuple[Any, ...]:  # noqa: ARG003
-        """Return the URL, however spelled, and the parameters that choose weights."""
+        """Return the parts of the URL, and the parameters that choose weights."""
         url = urlsplit(str(options.get("base_url") or PUBLIC_ENDPOINT).lower())
+        host = (url.hostname or "").rstrip(".")
+        if host in _THIS_MACHINE:
+            host = "localhost"
         port = url.port or _PORTS.get(url.scheme)
-        path = normpath(f"/{unquote(url.path).lstrip('/')}")
         params = options.get("params") or {}
         adapters = {name: value for name, value in params.items() if ADAPTER.search(name) and value}
-        return url.scheme, _host((url.hostname or "").rstrip(".")), port, path, canonical_json(adapters)
-
-
-def _host(name: str) -> str:
-    """Return a host in one spelling: ``localhost`` for every address of this machine, such as ``0x7f.1``."""
-    with suppress(OSError):
-        name = inet_ntoa(inet_aton(name))
-    with suppress(ValueError):
-        address = ip_address(name)
-        address = getattr(address, "ipv4_mapped", None) or address
-        is_here = address.is_loopback or address.is_unspecified
-        return "localhost" if is_here else str(address)
-    return name
+        return url.scheme, host, port, url.path.strip("/"), canonical_json(adapters)
 
 
 class PythonKeys(Provider, keys.Keys):
@@ -311,8 +286,6 @@ class RecordedKeys(Provider, keys.Keys):
 
 class TransformersKeys(_Asked):
     """A model and a LoRA adapter in this process, loaded with transformers and peft (extra local)."""
-
-    has_chat_template: ClassVar[bool] = True
 
     provider: Literal["transformers"] = Field(description="A model in this process, loaded with transformers.")
     model: keys.Text = Field(description="The folder of the model, or its name on the Hugging Face hub.")

@@ -56,7 +56,7 @@ class ModelSpec(keys.Placeable):
     @property
     def served_model(self) -> str | None:
         """Return the name by which an endpoint knows the model; None if there is no endpoint."""
-        return self.kind.served_model(self.options)
+        return self.options["model"] if self.kind.is_remote else None
 
     @property
     def identity(self) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ftgate.config import comparing, gate_file, gate_keys
-from pytest_ftgate.config.keys import BUILT_IN, LEFT_OPEN, Layer, Reading, Source, place, read_keys
+from pytest_ftgate.config.keys import BUILT_IN, LEFT_OPEN, Layer, Reading, Source, place, read_keys, sources_within
 from pytest_ftgate.config.models import BaselineKeys, ModelSpec, no_candidate
 from pytest_ftgate.errors import ConfigError, FtgateError, Where, combined, shown_path
 from pytest_ftgate.text import KeyPath, cut, listed, suggestion
@@ -199,6 +199,8 @@ def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> gate_k
     read["name"] = read["name"] or name
     written = {key for key, value in values.items() if value.layer}
     sources = {key: value.at() for key, value in values.items()}
+    for key, value in read.items():
+        sources.update(sources_within(value, key))
     for key in _BY_NAME:
         sources |= {f"{key}.{name}": source for name, source in values[key].names.items()}
     for role, one in standards.items():

@@ -17,7 +17,6 @@ from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
 from pytest_ftgate.text import KeyPath, cut, dotted, quoted
 
 DEEPEST = 50  # maximum nesting: far more than any gate needs, and far below Python's recursion limit
-MOST_VALUES = 100_000  # maximum number of values once aliases are expanded: anchors can double the size with every line
 
 _PLAIN: Sequence[tuple[re.Pattern[str], Callable[[str], Any]]] = (
     (re.compile("|~|null|Null|NULL"), lambda _: None),
@@ -36,12 +35,12 @@ _AMBIGUOUS = (
 )
 """The forms of unquoted scalars that YAML 1.1 and 1.2 parsers read differently."""
 
-_HOLDS_VALUE = re.compile(r":\s+[^\s#&|>\[{]")
 _TAG = re.compile(r"(?:&[^\s,\[\]{}]+\s+)?(!\S*)")
 _TOO_DEEP = f"nested more than {DEEPEST} levels deep"
 _QUOTE = (
-    "Write a space behind the colon of a key; quote text that holds a colon and a space or ${NAME}, or begins with a "
-    "sign of YAML such as @, %, [ or {; close quotes and brackets."
+    "Indent with spaces only, and the keys of one mapping alike; write a space behind the colon of a "
+    "key; quote text that holds a colon and a space or ${NAME}, or begins with a sign of YAML such as "
+    "@, %, [ or {; close quotes and brackets."
 )
 
 
@@ -86,8 +85,7 @@ def read_yaml(path: Path, content: bytes | None = None) -> Node:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        problem = _indentation(text.splitlines(), line) or f"invalid YAML: {error.problem}"
-        raise unusable(problem, line, _QUOTE if problem.startswith("invalid") else None) from None
+        raise unusable(f"invalid YAML: {error.problem}", line, _QUOTE) from None
     except (ValueError, OverflowError, RecursionError) as error:  # of PyYAML's own code: chr(0xFFFFFFFF)
         what = _TOO_DEEP if isinstance(error, RecursionError) else "not a valid escape or number"
         raise unusable(what, loader.get_mark().line + 1) from None
@@ -99,62 +97,32 @@ def read_yaml(path: Path, content: bytes | None = None) -> Node:
     return found
 
 
-def _indentation(lines: Sequence[str], number: int) -> str | None:
-    """Return what is wrong with the white space up to a line; None if nothing is."""
-    depths, before = [0], ""  # of the blocks that are open
-    for at, line in enumerate(lines[:number], 1):
-        text = line.lstrip(" ")
-        if not text.strip() or text.startswith("#"):
-            continue
-        if text[0].isspace() or (at == number and "\t" in text):
-            sign = "a tab" if "\t" in line else f"the character U+{ord(text[0]):04X}"
-            return f"line {at} has {sign} where YAML allows spaces only"
-        depth, above = len(line) - len(text), depths[-1]
-        depths = [one for one in depths if one <= depth]
-        if at == number and (_HOLDS_VALUE.search(before) if depth > above else depth not in depths):
-            return f"wrong indentation: this line has {depth} spaces, and the line above it has {above}"
-        depths, before = [*depths, depth], text
-    return None
-
-
 class _Reader:
     """Turn the nodes of PyYAML into ours, aliases expanded, and refuse what is not plain data."""
 
     def __init__(self, text: str, shown: str) -> None:
-        self._text, self._shown = text, shown
-        self._seen, self._open = set[int](), set[int]()  # ids of PyYAML's nodes; an alias is the node of its anchor
-        self._count = 0
+        self._text = text
+        self._shown = shown
 
     def read(self, node: Any, path: KeyPath) -> Node:
-        self._count += 1
-        if len(path) > DEEPEST:
+        if len(path) > DEEPEST:  # also an alias within its own anchor
             raise self._refused(_TOO_DEEP, node, path[:3])
-        if id(node) in self._open:
-            raise self._refused("an alias is inside its own anchor", node, path)
-        if self._count > MOST_VALUES:
-            raise self._refused(f"more than {MOST_VALUES:,} values once aliases are expanded", node, path[:1])
         if tag := _TAG.match(self._text, node.start_mark.index):
             raise self._refused(f"YAML tags are not supported: remove {quoted(tag[1])}", node, path)
-        known = id(node) in self._seen  # an alias, or a part of one, whose keys were checked at its anchor
-        self._seen.add(id(node))
         if isinstance(node.value, str):
             return Node(self._scalar(node, path), _line(node))
-        self._open.add(id(node))
+
         parts: dict[str | int, tuple[int, Node]] = {}
         is_mapping = node.id == "mapping"
         for key, value in node.value if is_mapping else enumerate(node.value):
-            name = self._key(key, value, path, parts, known=known) if is_mapping else key
+            name = self._key(key, path, parts) if is_mapping else key
             parts[name] = _line(key if is_mapping else value), self.read(value, (*path, name))
-        self._open.remove(id(node))
         values = {key: part.value for key, (_, part) in parts.items()}
         return Node(values if is_mapping else list(values.values()), _line(node), parts)
 
-    def _key(
-        self, node: Any, value: Any, path: KeyPath, parts: Mapping[str | int, tuple[int, Node]], *, known: bool
-    ) -> str:
-        if not isinstance(node.value, str) or (id(node) in self._seen and not known):
-            at = value if isinstance(node.value, str) else node  # an alias has the place of its anchor
-            raise self._refused("a key must be text, not a list, a mapping or an alias", at, path)
+    def _key(self, node: Any, path: KeyPath, parts: Mapping[str | int, tuple[int, Node]]) -> str:
+        if not isinstance(node.value, str):
+            raise self._refused("a key must be text, not a list or a mapping", node, path)
         if node.value == "<<" and node.style is None:
             raise self._refused("merge keys (<<) are not supported: repeat the keys", node, path)
         key = self.read(node, path).value

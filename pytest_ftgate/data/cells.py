@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from pytest_ftgate.data.lines import Lines
-from pytest_ftgate.data.strict_json import parse_object, rows_of
+from pytest_ftgate.data.strict_json import parse_object
 from pytest_ftgate.errors import DataError, Where
 from pytest_ftgate.text import excerpt, kind_of, listed
 
@@ -104,9 +104,7 @@ def _shown(value: Any) -> str:
 
 
 def table_of(given: Any) -> Table | None:
-    """Return the rows of a frame of pandas, polars or Arrow, a ``datasets.Dataset``, or lists of columns; else None."""
-    if isinstance(given, Mapping):
-        return Table(rows) if (rows := rows_of({key: _listed(one) for key, one in given.items()})) else None
+    """Return the rows of a frame of pandas, polars or Arrow, or a ``datasets.Dataset``; else None."""
     if isinstance(features := getattr(given, "features", None), Mapping):
         return Table(given, class_labels(features))
     if hasattr(given, "collect") and hasattr(given, "collect_schema"):  # a lazy frame of polars
@@ -121,17 +119,6 @@ def table_of(given: Any) -> Table | None:
             raise DataError("two columns have the same name", evidence=f"found: {listed(names)}")
         return Table({str(key): value for key, value in row.items()} for row in given.to_dict("records"))
     return None
-
-
-def splits_of(given: Any) -> list[str] | None:
-    """Return the names of the splits of a ``datasets.DatasetDict`` or a mapping like that; None for other objects."""
-    are_splits = isinstance(given, Mapping) and given and all(map(_has_rows, given.values()))
-    return list(map(str, given)) if are_splits else None
-
-
-def _has_rows(given: Any) -> bool:
-    is_list = isinstance(given, list | tuple) and len(given) > 0 and isinstance(given[0], Mapping | list | tuple)
-    return is_list or hasattr(given, "features") or table_of(given) is not None
 
 
 def class_labels(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

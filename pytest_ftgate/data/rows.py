@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -24,7 +23,6 @@ _USUAL = {
 
 _ABSENT: Any = object()
 _state = json.JSONEncoder(default=repr).encode
-_NUMBER = re.compile(r"[-\d.]+")
 
 
 def _part_of(path: str) -> str | None:
@@ -173,8 +171,6 @@ class RowReader:
         columns = self._first
         if columns is None or self._mixed:
             columns = self._columns_of(self._given or found or formats.PLAIN, row)
-            self._paths += (path for path in columns.column.values() if "." in path)
-            row = self._unpacked(row)
         elif found not in (None, columns.format):
             what = f"this row is {found.title}, and the rows before it are {columns.format.title}"
             cure = f"all rows need one format: name it, for example format: {found.name}"
@@ -199,20 +195,11 @@ class RowReader:
         )
 
     def _columns_of(self, form: formats.Format, row: Mapping[str, Any]) -> _Columns:
-        """Return the columns of rows like this one: those of ``fields``, which must exist, else the usual names.
-
-        Where no column has a usual name, two texts may be both parts: in other columns, or within objects.
-        """
+        """Return the columns of rows like this one: those of ``fields``, which must exist, else the usual names."""
         absent = _USUAL.keys() - self._fields.keys() - set(row) if form is formats.PLAIN else ()
-        free = {name: value for name, value in row.items() if name not in self._fields.values()}
+        free = [name for name in row if name not in self._fields.values()]
         names = {part: [name for name in free if name.strip().lower() in _USUAL[part]] for part in absent}
-        if not any(names.values()):
-            texts = [path for path, value in paths_of(free) if isinstance(value, str)]
-            inner = {part: [path for path in texts if _part_of(path) == part] for part in absent}
-            names = inner if [*map(len, inner.values())] == [1, 1] else {}
         usual = {part: found[0] for part, found in names.items() if len(found) == 1}
-        if label := usual.get("expected"):
-            _check_twin(label, free)
         fields = {**usual, **self._fields}
         own = (name for name in ("id", "group") if name in fields or name not in fields.values())
         column = {name: fields.get(name, name) for name in (*form.keys, *own)}
@@ -241,15 +228,6 @@ class RowReader:
             cure = f"rename the keys, or give {{path: ROWS, fields: {{{pairs}}}}} in place of the rows"
         what = "; ".join(f'no field "{one}"' + f' for "{name}"' * (name != one) for name, one in absent.items())
         raise DataError(what, evidence=f"found: {listed(found)}", cure=cure)
-
-
-def _check_twin(label: str, row: Mapping[str, Any]) -> None:
-    """Raise :class:`DataError` if the label is a number, and beside it is a text of that name, as ``label_text``."""
-    texts = (name for name, value in row.items() if name.startswith(f"{label}_") and isinstance(value, str))
-    twin = next((name for name in texts if not _NUMBER.fullmatch(row[name])), None)
-    if twin is not None and _NUMBER.fullmatch(str(row[label])):
-        what = f'the expected output may be the number in "{label}" or the text in "{twin}"'
-        raise DataError(what, cure=f"name one of them: fields: {{expected: {label}}} or {{expected: {twin}}}")
 
 
 def collected(rows: Iterable[Example | DataError | None], limit: int | None) -> tuple[tuple[Example, ...], int]:

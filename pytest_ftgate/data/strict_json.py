@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from sys import intern
 from typing import Any, NoReturn
@@ -118,57 +118,29 @@ def container_of(value: Any) -> Any:
 # --- JSON Lines and JSON arrays --------------------------------------------------------------------------------------
 
 _ROW = 'a row looks like this: {"input": "...", "expected": "..."}'
-_TEXT = r'"(?:\\.|[^"\\])*"'
-_FLAT = rf'{_TEXT}|\[[^\[\]{{}}]*\]|\{{[^\[\]{{}}]*\}}|[^"\[\]{{}},]+'
-_ARRAY = re.compile(rf'\s*(\{{(?:\s*{_TEXT}\s*:\s*(?:{_FLAT}),)*\s*"data"\s*:\s*)?\[')
 _SEPARATOR = re.compile(r"[ \t\r\n]*([,\]]?)[ \t\r\n]*")
 
 
 def read_objects(lines: Lines) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
-    """Yield the line number and the object of each row, or why it could not be read; blank lines are not rows.
+    """Yield the line number and the object of each row, or why it could not be read.
 
-    A file has an object per line, or is an array of objects, which may be the value of "data" in one object, or has a
-    list for each column.
+    Blank lines are not rows. A file has an object per line, or is one array of objects.
     """
-    head, filled = list[str](), list[str]()
-    for line in lines:
-        head.append(line)
-        filled += [line.strip()] if line.strip() else []
-        if len(filled) == 2:
+    first = ""
+    for first in lines:
+        if not first.isspace():
             break
-    if len(filled) == 2 and filled[0].startswith("{") and filled[0].endswith("}"):
-        yield from _objects(chain(head, lines), lines.path)
-        return
-    rows, whole, flaw = [*head, *lines], None, None
-    text = "".join(rows)
-    array = _ARRAY.match(text)
-    try:
-        whole = parse_json(text) if filled and (array is None or array[1]) else None
-    except json.JSONDecodeError as error:
-        raise _broken(text, error, lines.path) from None
-    except JsonError as error:
-        flaw = error  # which is said of its row, if it is in one
-    if array and (whole is None or isinstance(whole.get("data"), list)):
-        yield from _items(text, array.end(), lines.path, alone=not array[1])
-        if flaw is not None:
-            raise located(flaw, Where(path=lines.path))
-    elif isinstance(whole, dict) and (table := rows_of(whole)):
-        yield from ((1, row) for row in table)
+
+    if first.lstrip().startswith("["):
+        blank_lines = "\n" * (lines.number - 1)
+        text = "".join([blank_lines, first, *lines])
+        yield from _items(text, text.index("[") + 1, lines.path)
     else:
-        yield from _objects([text] if len(filled) > 1 else rows, lines.path)
+        yield from _objects(chain([first], lines), lines)
 
 
-def rows_of(columns: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-    """Return the rows of a table that is given by columns: lists of values, or objects as pandas writes them."""
-    lists = [[*one.values()] if isinstance(one, Mapping) and "0" in one else one for one in columns.values()]
-    sizes = {len(one) if isinstance(one, list) else 0 for one in lists}
-    if len(sizes) != 1 or max(sizes) < 2 or any(isinstance(one, Mapping) for values in lists for one in values):
-        return None  # a conversation is a list of objects
-    return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
-
-
-def _items(text: str, at: int, path: str, *, alone: bool) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
-    """Yield the line and the object of each item of the array that begins before ``at``; ``alone``: nothing follows."""
+def _items(text: str, at: int, path: str) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
+    """Yield the line and the object of each item of the array that begins before ``at``."""
     line, counted, comma = 1, 0, False
     try:
         while (found := _SEPARATOR.match(text, at)) and found[1] != "]":
@@ -181,7 +153,7 @@ def _items(text: str, at: int, path: str, *, alone: bool) -> Iterator[tuple[int,
             else:
                 what = f"a row must be a JSON object, got {kind_of(row)}"
                 yield DataError(what, where=Where(path=path, line=line), cure=_ROW)
-        if alone and found and text[found.end() :]:
+        if found and text[found.end() :]:
             raise json.JSONDecodeError("Extra data", text, found.end())
     except json.JSONDecodeError as error:
         raise _broken(text, error, path) from None
@@ -189,13 +161,17 @@ def _items(text: str, at: int, path: str, *, alone: bool) -> Iterator[tuple[int,
         raise located(error, Where(path=path, line=line)) from None
 
 
-def _objects(rows: Iterable[str], path: str) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
-    for number, line in enumerate(rows, 1):
+def _objects(
+    rows: Iterable[str],
+    lines: Lines,
+) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
+    """Yield the line and the object of each row, which is read from ``lines``."""
+    for row in rows:
         try:
-            if line.strip():
-                yield number, parse_object(line)
+            if row.strip():
+                yield lines.number, parse_object(row)
         except DataError as error:
-            yield located(error, Where(path=path, line=number))
+            yield located(error, Where(path=lines.path, line=lines.number))
 
 
 def parse_object(text: str, *, looks: str = _ROW) -> dict[str, Any]:

@@ -108,11 +108,7 @@ class Prompt:
         return ConfigError(what, where=Where(path=self.source, key="template"), evidence=evidence, cure=cure)
 
 
-_MEDIUM = "image|img|picture|photo|pixel|vision|audio|speech|video"
-_MEDIA_FIELD = re.compile("(?:image|audio|video)s?")
-_NUMBERS = re.compile(f"{_MEDIUM}|^array$", re.IGNORECASE)
-"""The names of a field whose nested numbers, or more than these, are pixels or samples."""
-_FEW = 16
+_MEDIA_FIELD = re.compile("(?:image|audio|video)s?|pixel_values")
 _MEDIA_VALUE = re.compile(
     r"^\s*data:(?:image|audio|video|application)/|^(?:iVBORw0KGgo|/9j/|R0lGOD|UklGR|JVBERi0)"
     r"|^[^\n]{1,300}\.(?:png|jpe?g|gif|webp|bmp|tiff?|svg|hei[cf]|avif|dcm|wav|mp3|flac|og[ag]|opus|m4a|aac|wma|aiff?"
@@ -121,13 +117,12 @@ _MEDIA_VALUE = re.compile(
 )
 
 
-def _is_media(name: str, value: Any) -> bool:
-    """Return whether a field holds an image, audio, video or document: its data, or the name of a file of it."""
+def _is_media(value: Any) -> bool:
+    """Return whether a value is an image, audio, video or document: its data, or the name of a file of it."""
     if isinstance(value, Mapping):
-        return bool(value.get("bytes")) or any(_is_media(key, one) for key, one in value.items())
-    if isinstance(value, list) and value:
-        numbers = isinstance(value[0], list) or (isinstance(value[0], int | float) and len(value) > _FEW)
-        return bool(numbers and _NUMBERS.search(name)) or any(_is_media("", one) for one in value)
+        return bool(value.get("bytes")) or any(map(_is_media, value.values()))
+    if isinstance(value, list):
+        return any(map(_is_media, value))
     return isinstance(value, bytes) or (isinstance(value, str) and _MEDIA_VALUE.search(value) is not None)
 
 
@@ -162,11 +157,11 @@ def _media_parts(given: Input) -> Iterator[Mapping[str, Any]]:
 def _media_beside(example: Example, sent: Collection[str]) -> str | None:
     """Return the field that holds a medium, or the input that is nothing but the name or the data of one."""
     for name, value in example.fields.items():
-        if value and name not in sent and (_MEDIA_FIELD.fullmatch(name) or _is_media(name, value)):
+        if value and name not in sent and (_MEDIA_FIELD.fullmatch(name) or _is_media(value)):
             return f"the field {name}"
 
     text = example.input
-    if isinstance(text, str) and len(text.split()) == 1 and _is_media("", text):
+    if isinstance(text, str) and len(text.split()) == 1 and _is_media(text):
         return f"the input {excerpt(text, width=40)}"
     return None
 

@@ -215,10 +215,6 @@ class Model(Protocol):
         parts = [one.get(key) for one in sent.pop("messages", ()) for key in ("content", "tool_calls")]
         return sum(len(str(part)) for part in (*parts, sent) if part)
 
-    def pause_s(self) -> float:
-        """Return for how many seconds the endpoint accepts no further call."""
-        return 0.0
-
 
 @dataclass(eq=False, kw_only=True)
 class BuiltModel(Model):

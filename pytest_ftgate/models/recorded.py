@@ -232,7 +232,7 @@ def read_rows(path: Path) -> RecordedFile:
             except DataError as error:
                 raise located(error, Where(path=lines.path, line=lines.number)) from None
             if identity is not None:
-                raise _repeated(path, identity, Where(lines.path, lines.number, "id"))
+                raise _repeated(identity[0], Where(lines.path, lines.number, "id"))
         if not rows:
             raise DataError("holds no answers", where=Where(path=lines.path))
         return RecordedFile(lines.path, sha256_of(path), rows)
@@ -248,25 +248,17 @@ def _read_log(path: Path, log: Iterable[logs.LogRow]) -> RecordedFile:
         except DataError as error:
             raise located(error, where) from None
         if identity in rows.others:
-            cure = "name a log that holds each answer once"
-            raise DataError(f'the id "{excerpt(identity[0])}" repeats', where=where, cure=cure)
+            raise _repeated(identity[0], where)
         rows.others[identity] = row
     if not rows:
         raise DataError("holds no answers", where=Where(path=shown))
     return RecordedFile(shown, sha256_of(path), rows)
 
 
-def _repeated(path: Path, identity: tuple[str, int], where: Where) -> DataError:
-    """Return the error that an earlier row, which is looked for again, has the id of a row."""
-    first = None
-    with open_lines(path) as lines:
-        for text in lines:
-            if not text.isspace() and _row(text, lines.number)[0] == identity:
-                first = lines.number
-                break
-    what = f'the id "{excerpt(identity[0])}" repeats: line {first} has it too'
-    cure = 'keep one of the two; further answers of one example carry "repeat": 1, 2, ...'
-    return DataError(what, where=where, cure=cure)
+def _repeated(id_: str, where: Where) -> DataError:
+    """Return the error that an earlier row has the id of this one."""
+    cure = 'keep one row of each id; further answers of one example carry "repeat": 1, 2, ...'
+    return DataError(f'the id "{excerpt(id_)}" repeats', where=where, cure=cure)
 
 
 def _row(text: str, line: int) -> tuple[tuple[str, int], RecordedRow]:

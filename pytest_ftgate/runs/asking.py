@@ -144,7 +144,6 @@ class Throttle:
     Args:
         most: the largest number of calls in flight.
         requests_per_minute: calls that may begin within a minute, evenly spread; ``None``: no limit.
-        pause_s: returns for how many seconds the endpoint accepts no further call, according to its last answers.
         longest_wait_s: returns how many seconds the endpoint may hold up the run.
     """
 
@@ -153,7 +152,6 @@ class Throttle:
         most: int,
         *,
         requests_per_minute: float | None = None,
-        pause_s: Callable[[], float] = lambda: 0.0,
         longest_wait_s: Callable[[], float] = lambda: LONGEST_WAIT_S,
     ) -> None:
         self.longest_wait_s = longest_wait_s
@@ -163,22 +161,15 @@ class Throttle:
         self._free = asyncio.Semaphore(most)
         self._interval_s = 60.0 / requests_per_minute if requests_per_minute else 0.0
         self._next_at = self._resume_at = 0.0
-        self._pause_s = pause_s
 
     async def enter(self) -> int:
-        """Wait until a call may begin, and return its window, which :meth:`leave` takes.
-
-        Raises:
-            ModelError: the endpoint asks for a longer wait than the run may take.
-        """
+        """Wait until a call may begin, and return its window, which :meth:`leave` takes."""
         await self._free.acquire()
         try:
             begins = max(_now(), self._next_at)
             self._next_at = begins + self._interval_s
             await asyncio.sleep(begins - _now())
-            while (pause_s := max(self._pause_s(), self._resume_at - _now())) > 0:
-                if pause_s > self.longest_wait_s():
-                    raise wait_refused(pause_s)
+            while (pause_s := self._resume_at - _now()) > 0:
                 await asyncio.sleep(pause_s)
         except BaseException:
             self._release()

@@ -144,7 +144,6 @@ class Caller:
         self._throttle = turn or Throttle(
             model.concurrency,
             requests_per_minute=model.requests_per_minute,
-            pause_s=model.pause_s,
             longest_wait_s=lambda: max(LONGEST_WAIT_S, limit.left_s() if limit is not None else 0.0),
         )
         longest_wait_s = self._throttle.longest_wait_s

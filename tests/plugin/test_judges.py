@@ -173,7 +173,7 @@ OTHER_KEYS = {"params": {"temperature": 0}, "revision": "2", "name": "impartial"
                 ("http://127.0.0.1:80/v1", "M", "http://127.0.0.1/v1"),
                 ("http://h/v1/", "m", "http://h/v1"),
                 ("https://EXAMPLE.com.:443//v1/", "m", "https://example.com/v1"),
-                ("http://localhost:9/./%761", "m", "http://127.0.0.1:9/v1"),
+                ("http://localhost:9/v1", "m", "http://127.0.0.1:9/v1"),
                 ("http://[::1]:9/v1?x=1", "m", "http://127.0.0.1:9/v1"),
             )
         ),

@@ -358,17 +358,3 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
 
 _SECONDS_WRITTEN = re.compile(r"\d+(\.\d+)?", re.ASCII)
 _MOST_S = 1e9  # so that a header of a thousand digits is a long wait, and not an infinite one
-_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "": 1.0}
-
-
-def pause_s(headers: Mapping[str, str]) -> float:
-    """Return the seconds until the endpoint accepts another request, by OpenAI's headers; 0 if they do not say."""
-    spent = (kind for kind in ("requests", "tokens") if headers.get(f"x-ratelimit-remaining-{kind}", "").strip() == "0")
-    return max((_duration_s(headers.get(f"x-ratelimit-reset-{kind}", "").strip()) for kind in spent), default=0.0)
-
-
-def _duration_s(text: str) -> float:
-    """Return the seconds of a duration written as ``1s``, ``6m0s``, ``88ms``, or a bare number of seconds; else 0."""
-    parts = re.findall(r"(\d{1,9}(?:\.\d+)?)(ms|h|m|s|$)", text)
-    is_whole = "".join(number + unit for number, unit in parts) == text
-    return sum(float(number) * _SECONDS[unit] for number, unit in parts) if is_whole else 0.0

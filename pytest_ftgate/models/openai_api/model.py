@@ -11,7 +11,7 @@ from importlib import import_module
 from os import environ
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate import clock, errors
+from pytest_ftgate import errors
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.config.model_keys import PUBLIC_ENDPOINT
 from pytest_ftgate.data import Example, canonical_json, messages
@@ -76,11 +76,6 @@ class OpenAIModel(BuiltModel):
         name = self.home.key_env
         return replace(self.home, key=None if name is None else environ.get(name, "").strip())
 
-    def pause_s(self) -> float:
-        """Return for how many seconds the endpoint accepts no further request, by the headers of its answers."""
-        resume_at = max((client.resume_at for client in self._clients.values()), default=0.0)
-        return max(0.0, resume_at - clock.monotonic()) if resume_at else 0.0
-
     async def aclose(self) -> None:
         """Close the connections that were opened in this event loop."""
         client = self._clients.pop(asyncio.get_running_loop(), None)
@@ -95,8 +90,6 @@ class ChatClient:
     time of a call, and would send what nobody asked for: account, machine, headers of the environment. ``timeout_s``
     limits the wait for a connection, or for the next part of an answer, in seconds.
     """
-
-    resume_at = 0.0  # the endpoint accepts no request before, by the monotonic clock
 
     def __init__(self, endpoint: api.Endpoint, timeout_s: float | None) -> None:
         self._endpoint, self._timeout_s = endpoint, timeout_s
@@ -128,8 +121,6 @@ class ChatClient:
             raise api.failure(error, self._endpoint, timeout_s=self._timeout_s) from None
         finally:
             self._idle.append(http)
-        if wait_s := api.pause_s(response.headers):
-            self.resume_at = max(self.resume_at, clock.monotonic() + wait_s)
         if not response.is_success:
             text = content.decode(errors="replace")
             return api.read_refusal(response.status_code, text, self._endpoint, response.headers)

@@ -1,11 +1,13 @@
 """Many places may speak about a gate: key by key the nearest wins, and each value remembers its source."""
 
 import functools
+import json
 from pathlib import Path
 
 import pytest
 
-from pytest_ftgate.config import DataKeys, Layer, Source, resolve_gate
+from pytest_ftgate.config import DataKeys, Layer, Source, as_written, load_gate_file, resolve_gate
+from pytest_ftgate.config.keys import LEFT_OPEN
 from pytest_ftgate.errors import ConfigError
 
 SELF_CONTAINED = {
@@ -123,12 +125,10 @@ def test_of_several_models_each_goes_by_the_name_that_the_gate_gives_it(load):
     assert (alone.baselines["baseline"].name, alone.candidate.name) == ("a", "len")
 
 
-def test_whole_numbers_and_objects_are_quoted_plainly():
-    config = marked(margin=2, test_set=[("a", "b")])
+def test_numbers_and_words_are_quoted_plainly():
+    config = marked(margin=2)
     assert config.quoted("margin") == "margin 2 (marker)"
-    assert config.quoted("baseline") == "baseline recorded:base.jsonl (marker)"
-    assert config.quoted("hypothesis") == "hypothesis none (default)"
-    assert config.quoted("test_set") == "test_set a Python object (marker)"
+    assert config.quoted("stage") == "stage accept (default)"
 
 
 def test_a_path_may_be_a_path_object():
@@ -269,3 +269,16 @@ def test_a_count_of_zero_is_as_if_it_were_not_written(key):
     model = {"provider": "openai", "model": "m"}
     assert key not in marked(candidate={**model, key: 0}).candidate.options
     assert marked(candidate={**model, key: 1}).candidate.options[key] == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "keys", "is_left_open"),
+    [({}, {"cheaper_by": 5}, False), ({"prompt": "recorded:live.jsonl"}, {}, True)],
+)
+def test_a_gate_of_the_file_leaves_its_margin_to_markers_if_a_baseline_needs_it(folder, more, keys, is_left_open):
+    champion = {"model": "recorded:base.jsonl", "max_drop": 0.02}
+    gate = {"baselines": {"champion": champion, **more}, **keys}
+    path = folder / "ftgate.yaml"
+    path.write_text(json.dumps({"version": 1, "gates": {"intents": gate}}), encoding="utf-8")
+    config = as_written(load_gate_file(path), "intents")
+    assert (config.sources.get("margin") == LEFT_OPEN) is is_left_open

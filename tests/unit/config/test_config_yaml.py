@@ -5,7 +5,7 @@ import math
 import pytest
 
 from pytest_ftgate.config import load_gate_file
-from pytest_ftgate.config.yaml_nodes import DEEPEST, MOST_VALUES, read_yaml
+from pytest_ftgate.config.yaml_nodes import DEEPEST, read_yaml
 from pytest_ftgate.errors import ConfigError
 
 
@@ -98,5 +98,4 @@ def test_a_missing_file_and_a_folder_are_refused(folder):
 def test_nesting_is_bounded_long_before_python_gives_up_and_so_are_aliases(folder):
     chain = "".join(f"k{i}: &a{i} [*a{i - 1}]\n" for i in range(1, DEEPEST + 5))
     assert str(DEEPEST) in refusal(folder, f"k0: &a0 x\n{chain}").what
-    doubling = "".join(f"k{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 40))
-    assert f"{MOST_VALUES:,}" in refusal(folder, f"k0: &a0 x\n{doubling}").what
+    assert str(DEEPEST) in refusal(folder, "a: &x [*x]\n").what

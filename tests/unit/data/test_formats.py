@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -220,7 +219,6 @@ FILES = {
 }
 
 
-COLUMNS = {key: [row[key] for row in PAIRS] for key in PAIRS[0]}
 OTHERWISE = [  # the same rows, written in other ways
     (".csv", table(";")),
     (".csv", table("\t")),
@@ -228,11 +226,6 @@ OTHERWISE = [  # the same rows, written in other ways
     (".csv", table("|")),
     (".jsonl", FILES[".json"][0]),
     (".json", lines(*PAIRS)),
-    (".json", json.dumps({"data": PAIRS})),
-    (".jsonl", json.dumps({"version": "1.1", "n": 2, "data": PAIRS, "more": [{}]}, indent=2)),
-    (".json", json.dumps(COLUMNS)),
-    (".jsonl", json.dumps(COLUMNS, indent=2)),
-    (".json", json.dumps({key: dict(enumerate(one)) for key, one in COLUMNS.items()})),  # as pandas writes it
 ]
 
 
@@ -265,25 +258,6 @@ def test_usual_names_of_columns(load, asked, answer, form):
 
 META = {"meta": {"lang": "en"}}
 SQUAD = {"question": "q", "answers": {"text": ["good", "good"], "start": [1, 3]}, **META}
-
-
-def test_the_rows_of_lists_of_columns(load):
-    for columns in (COLUMNS, {key: np.array(one) for key, one in COLUMNS.items()}):
-        assert [one.expected for one in examples_from(columns, origin="x")] == COLUMNS["completion"]
-    assert len(load(json.dumps({"messages": [Q, A]}))) == 1
-
-
-@pytest.mark.parametrize(("row", "title"), [
-    ({"inputs": {"question": "q"}, "outputs": {"answer": "good"}}, "inputs.question/outputs.answer"),
-    ({"item": {"input": "q", "expected": "good"}, "split": "test"}, "item.input/item.expected"),
-    ({"inputs": "q", "targets": "good", "n": 3}, "inputs/targets"),
-    *(({"text": "q", "label": answer, **more}, "text/label")
-      for answer, more in (("good", {"label_text": "text"}), ("good", {"label_id": 3}), (1, {"label_score": "0.9"}))),
-])  # fmt: skip
-def test_usual_names_within_objects(load, row, title):
-    for data in (load(lines(row, row)), examples_from([row, row], origin="list")):
-        assert {(one.input, one.expected) for one in data} == {("q", row.get("label", "good"))}
-        assert title in data.recognised
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from loopback import LoopbackServer, Reply, error
 
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion
-from pytest_ftgate.models.openai_api.endpoint import Endpoint, failure, is_same, pause_s, read_answer, retry_after_s
+from pytest_ftgate.models.openai_api.endpoint import Endpoint, failure, is_same, read_answer, retry_after_s
 from pytest_ftgate.models.protocol import finish_of
 from pytest_ftgate.runs.asking import _checked
 
@@ -394,29 +394,6 @@ def test_retry_after(headers, seconds):
 def test_any_retry_after_is_a_wait_or_none(text):
     wait = retry_after_s({"retry-after": text}, NOW)
     assert wait is None or wait >= 0
-
-
-# --- what the headers of an answer say about the next one ------------------------------------------------------
-
-
-def said(kind, remaining, reset):
-    return {f"x-ratelimit-remaining-{kind}": remaining, f"x-ratelimit-reset-{kind}": reset}
-
-
-WAITS = {"1s": 1.0, "6m0s": 360.0, "88ms": 0.088, "1h2m3.5s": 3723.5, "7.66s": 7.66, "12": 12.0, "0.5": 0.5}
-UNREADABLE = ["", "soon", "1x", "s", "1s later", "-5s", "nan", "9" * 400, "2026-11-24T00:00:00Z"]
-
-
-@pytest.mark.parametrize(("reset", "seconds"), [*WAITS.items(), *((reset, 0.0) for reset in UNREADABLE)])
-def test_where_nothing_is_left_the_reset_is_waited_for_if_it_can_be_read(reset, seconds):
-    assert pause_s(said("requests", "0", reset)) == pytest.approx(seconds)
-    assert pause_s({**said("requests", "0", "1ms"), **said("tokens", "0", reset)}) == pytest.approx(seconds or 0.001)
-
-
-@pytest.mark.parametrize("remaining", ["1", "59", "", "none", "-1"])
-def test_where_something_is_left_or_nothing_is_said_nobody_waits(remaining):
-    assert pause_s(said("requests", remaining, "30s")) == 0.0
-    assert pause_s({}) == pause_s({"x-ratelimit-remaining-requests": "0"}) == 0.0
 
 
 @pytest.mark.parametrize(

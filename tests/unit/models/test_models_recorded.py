@@ -161,7 +161,7 @@ NUMBERS += [("created_at", "-1"), ("key", "1"), ("usage", "1"), ("repeat", "1.5"
         ('{"id": "a", "output": "x", "usage": {"input_tokens": -1}}\n', "r.jsonl:1: usage.input_tokens", ["-1"]),
         ('{"id": "a", "output": "x", "usage": {"output_tokens": "3"}}\n', "r.jsonl:1: usage.output_tokens", ["text"]),
         ('{"id": "a", "output": "x", "finish": "stopp"}\n', "r.jsonl:1: finish", ["one of stop", "cut_off", "stopp"]),
-        ('{"id": "a", "output": "x"}\n\n{"id": "a", "output": "y"}\n', "r.jsonl:3: id", ['"a"', "line 1", '"repeat"']),
+        ('{"id": "a", "output": "x"}\n\n{"id": "a", "output": "y"}\n', "r.jsonl:3: id", ['"a"', '"repeat"']),
         ('{"id": "a", "id": "b", "output": "x"}\n', "r.jsonl:1: id", ["duplicate"]),
     ],
 )
