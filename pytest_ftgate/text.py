@@ -212,6 +212,7 @@ def _utc(seconds: float) -> datetime:
 LONGEST_SHOWN = 100
 _SECRET = re.compile(r"key|token(?!s_per_minute)|secret|passw|credential|auth", re.IGNORECASE)
 _LITERAL_KEY = re.compile(r"(api_?key|secret|password|authorization|(access|auth|bearer)_?token)$")
+_NUMERAL = re.compile(r"\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*")
 
 
 def cut(text: str) -> str:
@@ -265,6 +266,11 @@ def got(value: Any, path: KeyPath) -> str:
     """Return the end of a message that quotes the value found, unless its key may hold a secret."""
     last = next((part for part in reversed(path) if isinstance(part, str)), "")
     return "got a value that is not shown" if _SECRET.search(last) else f"got {_shown(value)}"
+
+
+def is_numeral(text: str) -> bool:
+    """Return whether a quoted text would be a number without its quotes."""
+    return _NUMERAL.fullmatch(text) is not None
 
 
 def _shown(value: Any) -> str:

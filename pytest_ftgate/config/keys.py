@@ -20,7 +20,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from pytest_ftgate.data import canonical_json
 from pytest_ftgate.errors import ConfigError, Where, combined
-from pytest_ftgate.text import KeyPath, dotted, got, holds_literal_key, suggestion
+from pytest_ftgate.text import KeyPath, dotted, got, holds_literal_key, is_numeral, suggestion
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -114,6 +114,8 @@ def _reference(value: Any) -> Callable[[], Any]:
 
 MISSING = "this required key is missing"
 _IN_PLAIN_SIGHT = "do not write a secret here: name an environment variable with api_key_env"
+_PROSE = ("system", "template", "rubric", "hypothesis", "because", "name")
+_VARIABLE = re.compile(r"\$\{\w+\}|\$[A-Z_]{2,}")
 _OWN = "ftgate"
 KeysT = TypeVar("KeysT", bound=BaseModel)
 Place = Callable[[KeyPath, str], tuple[Where, str]]
@@ -182,7 +184,7 @@ _MUST = {
 
 
 def _text(line: ErrorDetails, path: KeyPath) -> str:
-    """Return a problem of pydantic in our words."""
+    """Return a problem of pydantic in our words, with what was probably meant."""
     kind = line["type"]
     value = line["input"]
     context = line.get("ctx", {})
@@ -195,9 +197,22 @@ def _text(line: ErrorDetails, path: KeyPath) -> str:
     if kind == "literal_error":
         choices = re.findall(r"'([^']*)'", context["expected"])  # pydantic has them in this form alone
         return f"must be one of {', '.join(choices)}, {got(value, path)}{suggestion(str(value), choices)}"
-    text = f"{_MUST.get(kind, 'is not valid here').format(**context)}, {got(value, path)}"
-    is_percentage = kind == "less_than" and context["lt"] == 1 and 50 < value < 100
-    return f"{text}; did you mean {value / 100:g}?" if is_percentage else text
+    must = _MUST.get(kind, "is not valid here").format(**context)
+    return f"{must}, {got(value, path)}{_cure(kind, value, context)}"
+
+
+def _cure(kind: str, value: Any, context: Mapping[str, Any]) -> str:
+    """Return what was probably meant by a value of a wrong type or size; empty where nothing suggests it."""
+    is_number = kind in ("int_type", "float_type")
+    if is_number and isinstance(value, str) and is_numeral(value.removesuffix("%")):
+        return f"; did you mean {float(value[:-1]) / 100:g}?" if value.endswith("%") else ": remove the quotes"
+    if kind == "string_type" and isinstance(value, int | float):
+        return ": quote it"
+    if kind in ("dict_type", "model_type") and isinstance(value, list) and value and isinstance(value[0], Mapping):
+        return ": write a name and a colon in place of each dash"
+    if kind == "less_than" and context["lt"] == 1 and 50 < value < 100:
+        return f"; did you mean {value / 100:g}?"
+    return ""
 
 
 class Placeable:
@@ -284,6 +299,8 @@ class Keys(Placeable, BaseModel):
             return _IN_PLAIN_SIGHT
         known = [field.alias or name for name, field in cls.model_fields.items()]
         if key in known:
+            if isinstance(value, str) and key not in _PROSE and (variable := _VARIABLE.search(value)):
+                return f"variables such as {variable[0]} are not expanded: write the value"
             return "has no value: set one (in YAML, indented below it), or remove the key" if value is None else None
         if cls.model_config["extra"] == "allow":
             return next((text for _, text in _unfit(value, (key,))), None)
