@@ -1,5 +1,7 @@
 """Logs that other evaluation tools write here, judged by one command, without a network: nox -s logs."""
 
+import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -104,22 +106,17 @@ def lm_eval_log(folder: Path, task: str, seed: int) -> Path:
     rows = [{"id": f"t{i}", "input": f"customer question {i}", "expected": label(i)} for i in range(N)]
     data = write_jsonl(folder / "data.jsonl", rows)
     (folder / "intents.yaml").write_text(TASK.format(path=data) + task, encoding="utf-8")
-    main = import_module("lm_eval.__main__").cli_evaluate
-    command = ["lm_eval", "--model", "dummy", "--tasks", "intents", "--include_path", str(folder)]
+    command = [sys.executable, "-m", "lm_eval", "--model", "dummy", "--tasks", "intents", "--include_path", str(folder)]
     command += ["--log_samples", "--output_path", str(folder / "out"), "--seed", str(seed)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", command)
-        main()
+    subprocess.run(command, check=True, env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hub")})
     (log,) = folder.glob("out/**/samples_intents_*.jsonl")
     return log
 
 
 @pytest.mark.parametrize("task", [GENERATED, CHOICES], ids=["generated", "choices"])
-def test_logs_of_lm_eval_are_judged(project: Project, monkeypatch: pytest.MonkeyPatch, task: str) -> None:
+def test_logs_of_lm_eval_are_judged(project: Project, task: str) -> None:
     """The model ``dummy`` always generates one text, and chooses at random: neither is worth a fine-tune."""
     needs("lm_eval")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("HF_HOME", str(project.path / "hub"))
     log = lm_eval_log(project.path / "task", task, 1)
 
     accept = {"weak_baseline": "warn", "formatting_gain": "warn"}
