@@ -6,6 +6,7 @@ import re
 import runpy
 import shlex
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -227,7 +228,11 @@ def test_recorded_by_the_gate(endpoint: EndpointProject) -> None:
 def test_recorded_by_oneself(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     shown(project, "models.md", script="record.py", gate="ftgate.yaml")
     money = (" about money", "", "")
-    rows = [{"id": f"t{i}", "input": f"question {i}{money[i % 3]}", "expected": label(i)} for i in range(60)]
+    letters = [Random(i).choices("bdfgklmnprst", k=24) for i in range(60)]  # else the questions are copies
+    rows = [
+        {"id": f"t{i}", "input": f"{''.join(letters[i])} is the question{money[i % 3]}", "expected": label(i)}
+        for i in range(60)
+    ]
     write_jsonl(project.path / "test.jsonl", rows)
     monkeypatch.chdir(project.path)
     runpy.run_path("record.py")

@@ -73,7 +73,7 @@ def test_a_gate_of_ones_own_runs_when_pasted(pytester: pytest.Pytester) -> None:
     project.file("test_orders.py", named("test_orders.py"))
     gate = project.gate(apart=True)
     project.result.assert_outcomes(passed=1)
-    assert gate["note"] == "22 groups"  # as the page says of sentences of one template
+    assert gate["note"] == "26 groups"  # as the page says of sentences of one template
     assert "warning" not in statuses(gate).values()
 
 

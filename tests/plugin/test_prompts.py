@@ -1,5 +1,6 @@
 """The prompts of a gate before any call: templates that rows cannot fill, and a candidate not asked as in training."""
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -98,10 +99,15 @@ def _train(project: EndpointProject, *, system: Any = None, wrap: str = "{}", to
     for i in range(200):
         said = system(i) if callable(system) else system
         turns = [{"role": "system", "content": said}] if said else []
-        turns.append({"role": "user", "content": form(wrap.format(f"{FIRST[i % 7]} question {i}"))})
+        turns.append({"role": "user", "content": form(wrap.format(f"{FIRST[i % 7]} {_letters(i)} question {i}"))})
         turns.append({"role": "assistant", "content": label(i)})
         rows.append({"messages": turns, **({"tools": tools} if tools else {})})
     write_jsonl(project.path / "train.jsonl", rows)
+
+
+def _letters(number: int) -> str:
+    """Return a word that no other row has: rows that differ in a number alone are copies of each other."""
+    return "".join(Random(number).choices("bdfgklmnprst", k=24))
 
 
 def varied(number: int) -> str:
