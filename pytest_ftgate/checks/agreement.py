@@ -12,12 +12,10 @@ from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.data import canonical_json, strict_json
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.result import AgreementResult, Check, Flip, Status, opponent
-from pytest_ftgate.runs.measure import Measured, flip, gains
+from pytest_ftgate.runs.measure import FLIPS_KEPT, Measured, flip, gains
 from pytest_ftgate.statistics import evidence, share
 from pytest_ftgate.statistics.arrays import Bools, Floats
 from pytest_ftgate.text import plural, settled_by, show_percent
-
-_FLIPS_KEPT = 10
 
 
 def check_free(gate: Context) -> Iterator[Check]:
@@ -106,7 +104,7 @@ def _flips(gate: Context, baseline: Measured, candidate: Measured, same: Bools) 
     different = np.flatnonzero(~same.all(axis=0)).tolist()
     worst_first = sorted(different, key=lambda row: change[row])
     flips = []
-    for row in worst_first[:_FLIPS_KEPT]:
+    for row in worst_first[:FLIPS_KEPT]:
         repeat = int(same[:, row].argmin())
         flips.append(flip(row, baseline.run, candidate.run, candidate.scores[name], repeat))
     return tuple(flips)
