@@ -32,7 +32,6 @@ _AT_ONCE = 500_000  # pairs, or characters: few enough for memory
 _SEED = 20_261_124
 _NO_HASH = np.uint32(np.iinfo(np.uint32).max)
 _DIGIT = re.compile(r"\d")
-_NUMBER = re.compile(r"\S*\d\S*")
 
 
 class Row(NamedTuple):
@@ -56,7 +55,9 @@ def _output_words(output: str) -> str:
 
 
 def _numbers(words: str) -> list[str]:
-    return _NUMBER.findall(words) if _DIGIT.search(words) else []
+    if not _DIGIT.search(words):
+        return []
+    return [word for word in words.split(" ") if _DIGIT.search(word)]
 
 
 class Components:

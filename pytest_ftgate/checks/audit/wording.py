@@ -31,7 +31,6 @@ _TOKEN = re.compile(
 )
 _SIGN = re.compile(f"[{SIGNS}]")
 _DIGIT = re.compile(r"\d")
-_WITH_DIGIT = re.compile(r"\S*\d\S*")
 
 MOST = 0.9
 """The share of rows, nine in ten, from which on what they have in common is their template."""
@@ -113,7 +112,9 @@ def words_of(text: str) -> str:
 
 def masked(words: str) -> str:
     """Return words with ``MASK`` in place of each one that has a digit."""
-    return _WITH_DIGIT.sub(MASK, words) if _DIGIT.search(words) else words
+    if not _DIGIT.search(words):
+        return words
+    return " ".join([MASK if _DIGIT.search(word) else word for word in words.split(" ")])
 
 
 def is_long(words: str) -> bool:
