@@ -79,17 +79,19 @@ def same_answers(metric: Metric, baseline: Measured, candidate: Measured) -> Boo
     return np.array(repeats)
 
 
-def _readings(metric: Metric, answers: Sequence[str | None]) -> list[str | None]:
-    """Return what the metric compares of each answer; of an answer that it cannot read, the text.
+def _readings(metric: Metric, answers: Sequence[str | None]) -> list[tuple[bool, str | None]]:
+    """Return whether the metric reads each answer, and what it compares; of one that it cannot read, the text.
 
     JSON is compared by value, so that its layout and the order of its keys do not count.
     """
     readings = []
     for answer, reading in zip(answers, metric.answers_read(answers), strict=True):
-        if reading is None:
-            reading = answer and answer.strip()
-        container = strict_json.container_of(reading or "")
-        readings.append(reading if container is None else canonical_json(container))
+        is_read = reading is not None
+        text = reading
+        if reading is None and answer is not None:
+            text = answer.strip()
+        container = strict_json.container_of(text or "")
+        readings.append((is_read, text if container is None else canonical_json(container)))
     return readings
 
 

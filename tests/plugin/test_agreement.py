@@ -4,7 +4,7 @@ import json
 
 import pytest
 from endpoint_project import EndpointProject
-from gate_project import Project, check, ends, label, passed, recorded, stopped, write_jsonl, wrong
+from gate_project import Project, check, ends, label, passed, read_jsonl, recorded, stopped, write_jsonl, wrong
 
 N = 200
 COPY = {"with": "baseline", "min": 0.98}
@@ -93,6 +93,23 @@ def test_answers_are_the_same_as_the_metric_reads_them(shipped: Project, metric,
         write_jsonl(shipped.path / name, ({"id": f"t{i}", "output": output} for i in range(N)))
     gate = shipped.judge(metric=metric, checks={"weak_baseline": "ignore"})
     assert check(gate, "agreement")["status"] == "pass"
+
+
+def test_an_answer_without_the_part_that_is_read_is_another_answer(shipped: Project) -> None:
+    for name, missing in (("base.jsonl", range(0)), ("ft.jsonl", range(20))):
+        answers(shipped, name, {i: f"Answer: {label(i)}" for i in range(N) if i not in missing})
+    gate = shipped.judge(metric={"name": "accuracy", "pattern": "Answer: (.*)"})
+    assert (gate["agreement"]["share"], gate["verdict"]) == (0.9, "fail")
+
+
+def test_attempts_are_counted_without_a_gain(shipped: Project) -> None:
+    keys = {"agreement": {"with": "baseline", "min": 0.8}, "max_attempts": 1}
+    passed(shipped.judge(**keys))
+    (line,) = read_jsonl(shipped.path / "ftgate-attempts.jsonl")
+    assert (line["gain"], line["verdict"]) == (None, "pass")
+    answers(shipped, "ft.jsonl", {1: wrong(1)})
+    found = check(ends(shipped.judge(**keys), "fail"), "max_attempts")
+    assert (found["observed"], found["required"]) == (2, 1)
 
 
 def test_a_margin_over_the_prompt_and_a_copy_of_the_adapter(shipped: Project) -> None:
