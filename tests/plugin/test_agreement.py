@@ -157,7 +157,7 @@ def test_a_margin_over_the_prompt_and_a_copy_of_the_adapter(shipped: Project) ->
     ({"agreement": {"with": "adapter", "min": 0.98}, "margin": 0.05}, "'adapter'"),
     ({"agreement": {"with": "baseline", "min": 98}}, "0.98"),
     ({"agreement": {"with": "baseline"}}, "min"),
-    ({"margin": 0.05}, "margin"),
+    ({"margin": 0.05}, "remove margin"),
     ({"stage": "ready", "candidate": ..., "agreement": COPY}, "stage"),
 ])  # fmt: skip
 def test_what_cannot_be_asked_is_refused(shipped: Project, keys, words) -> None:
