@@ -4,13 +4,16 @@ It is for an artefact that must be what was judged: an adapter that was merged, 
 server. The lower bound of the share of examples with the same answer must reach ``min``.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from pytest_ftgate.checks.context import Context, Found
-from pytest_ftgate.data import canonical_json, strict_json
+from pytest_ftgate.data import strict_json
 from pytest_ftgate.metrics import Metric
+from pytest_ftgate.metrics.json_values import JsonRules
+from pytest_ftgate.metrics.options import without_fence
 from pytest_ftgate.result import AgreementResult, Check, Flip, Status, opponent
 from pytest_ftgate.runs.measure import FLIPS_KEPT, Measured, flip, gains
 from pytest_ftgate.statistics import evidence, share
@@ -69,26 +72,40 @@ def check(gate: Context) -> Found:
 
 def same_answers(metric: Metric, baseline: Measured, candidate: Measured) -> Bools:
     """Return whether both give the same answer, shape ``(repeats, examples)``."""
+    old_readings = _readings(metric, baseline)
+    new_readings = _readings(metric, candidate)
     repeats = []
-    for old_answers, new_answers in zip(baseline.answers, candidate.answers, strict=True):
-        old_readings = _readings(metric, old_answers)
-        new_readings = _readings(metric, new_answers)
-        repeats.append([old == new for old, new in zip(old_readings, new_readings, strict=True)])
+    for old_repeat, new_repeat in zip(old_readings, new_readings, strict=True):
+        repeats.append([old == new for old, new in zip(old_repeat, new_repeat, strict=True)])
     return np.array(repeats)
 
 
-def _readings(metric: Metric, answers: Sequence[str | None]) -> list[str | None]:
-    """Return what the metric compares of each answer; of an answer that it cannot read, the text.
+Reading: TypeAlias = tuple[bool, Any]
+"""Whether the metric reads an answer, and what is compared of it."""
 
-    JSON is compared by value, so that its layout and the order of its keys do not count.
+
+def _readings(metric: Metric, measured: Measured) -> list[list[Reading]]:
+    """Return what is compared of each answer of a model, ``[repeat][example]``.
+
+    It is what the metric reads, and of an answer that it cannot read, such as one that was cut off, the text.
     """
-    readings = []
-    for answer, reading in zip(answers, metric.answers_read(answers), strict=True):
-        if reading is None:
-            reading = answer and answer.strip()
-        container = strict_json.container_of(reading or "")
-        readings.append(reading if container is None else canonical_json(container))
-    return readings
+    repeats = []
+    for answers, predictions in zip(measured.answers, measured.run.predictions, strict=True):
+        readings = []
+        for text, prediction in zip(metric.answers_read(answers), predictions, strict=True):
+            if text is not None:
+                readings.append((True, _compared(text)))
+            else:
+                written = prediction.completion and prediction.completion.text
+                readings.append((False, written and _compared(written.strip())))
+        repeats.append(readings)
+    return repeats
+
+
+def _compared(text: str) -> Any:
+    """Return a text; of JSON its value, so that its layout and the order of its keys do not count."""
+    container = strict_json.container_of(without_fence(text))
+    return text if container is None else JsonRules().key(container)
 
 
 def _flips(gate: Context, baseline: Measured, candidate: Measured, same: Bools) -> tuple[Flip, ...]:

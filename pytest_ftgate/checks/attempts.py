@@ -105,7 +105,7 @@ class Entry:
         answers: a hash of all answers of the candidate, then of those of each baseline, which are
             sorted.
         test_set: the fingerprint of the test set.
-        gain: the measured gain, in the metric's unit.
+        gain: the measured gain, in the metric's unit; None where the gate asks for agreement alone.
         level: the probability of a false pass that the attempt was allowed, such as 0.0125.
         at: when it was judged, as ``2026-08-01T14:05:09Z``.
     """
@@ -116,7 +116,7 @@ class Entry:
     candidate: str
     answers: plain.Hashes
     test_set: plain.Hashes
-    gain: float
+    gain: float | None
     verdict: Literal["pass", "fail", "inconclusive"]
     level: float
     at: str
@@ -260,7 +260,7 @@ class Attempt:
 
     def keep(
         self,
-        gain: float,
+        gain: float | None,
         verdict: Literal["pass", "fail", "inconclusive"],
         at: str,
         notes: Store,
@@ -269,7 +269,7 @@ class Attempt:
         """Add a new attempt to the ledger; without ``max_attempts`` only note its answers.
 
         Args:
-            gain: the measured gain, in the metric's unit.
+            gain: the measured gain, in the metric's unit; None where none is asked for.
             verdict: of the gate.
             at: when it was judged.
             notes: the notes of this machine.

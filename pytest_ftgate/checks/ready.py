@@ -99,6 +99,9 @@ def check_prediction(config: GateKeys, metric: Metric) -> None:
         if not metric.low <= value <= metric.high:
             what = f"hypothesis.{key} {value:g} ({prediction.source}) is impossible"
             raise ConfigError(f"{what}: {metric.name} lies between {metric.low:g} and {metric.high:g}")
+    if config.asked_by == "agreement":  # no gain is required
+        return
+
     gain = expected_gain(prediction, metric)
     if evidence.reaches(gain, -config.max_drop if config.matches else config.margin):
         return

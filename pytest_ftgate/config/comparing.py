@@ -242,10 +242,16 @@ def _shown_standards(old: Standard, new: Standard | None) -> str:
     before = plain_number(abs(old.gain))
     if new is None:
         return f"{before} -> removed"
-    after = plain_number(abs(new.gain))
     if old.key == new.key:
-        return f"{before} -> {after}"
-    return f"{old.key} {before} -> {new.key} {after}"
+        return f"{before} -> {plain_number(abs(new.gain))}"
+    return f"{_shown_standard(old)} -> {_shown_standard(new)}"
+
+
+def _shown_standard(standard: Standard) -> str:
+    """Return a required gain with its key; an agreement requires none."""
+    if standard.key == "agreement":
+        return standard.key
+    return f"{standard.key} {plain_number(abs(standard.gain))}"
 
 
 def _shown_pair(before: str, after: str) -> str:

@@ -232,8 +232,12 @@ def _of_one_standard(config: gate_keys.GateKeys) -> gate_keys.GateKeys:
     _check_agreement(config)
     if not config.decisive:
         text = f"{config.quoted('margin')} applies to no baseline, because each has max_drop or agreement"
-        cure = "Add the prompt that the candidate must beat to baselines, or write cheaper_by or faster_by in place of"
-        raise refused("margin", text, f"{cure} margin.")
+        cure = "Add the prompt that the candidate must beat to baselines, or "
+        if config.agreement is None:
+            cure += "write cheaper_by or faster_by in place of margin."
+        else:
+            cure += "remove margin: agreement needs none."
+        raise refused("margin", text, cure)
     if not config.matches:
         for key in _FACTORS:
             if getattr(config, key) is not None:

@@ -178,10 +178,10 @@ def _at_level(gate: context.Context, attempt: attempts.Attempt, services: state.
 
 def _kept(gate: context.Context, services: state.Services) -> context.Context:
     """Return the gate with what the ledger of attempts says of its verdict, once it has one."""
-    gain = gate.facts.get("gain")
-    if gate.attempt is None or gain is None or gate.verdict == "error":
+    if gate.attempt is None or not gate.scored or gate.verdict == "error":
         return gate
 
+    gain = gate.facts.get("gain")
     at = text.timestamp(gate.now)
     tell = services.tell if services.ci else None
     return gate.with_checks(gate.attempt.keep(gain, gate.verdict, at, services.stores.notes, tell))

@@ -132,6 +132,10 @@ class TextMetric(Metric):
         """Return a text as it is compared: without a fence around all of it, and normalized."""
         return self.normalization(options.without_fence(text))
 
+    def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
+        """Return each answer as it is compared; None if there is none."""
+        return [None if answer is None else self.clean(answer) for answer in answers]
+
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:

@@ -7,7 +7,7 @@ model wrote, before a filter or a scorer of the other tool changed it.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -90,12 +90,25 @@ def _lines(path: Path, make_reader: Callable[[], ReadRows]) -> Iterator[LogRow]:
             if text.isspace():
                 continue
             where = Where(path=lines.path, line=lines.number)
-            try:
+            with _reading(where):
                 values = strict_json.parse_object(text, looks="a log has one JSON object a line")
-                for row in read_rows(values, where):
-                    yield LogRow(where, row)
-            except DataError as error:
-                raise located(error, where) from None
+                rows = list(read_rows(values, where))
+            for row in rows:
+                yield LogRow(where, row)
+
+
+@contextmanager
+def _reading(where: Where) -> Iterator[None]:
+    """Name the place of a row that is not as its tool writes it."""
+    try:
+        yield
+    except DataError as error:
+        raise located(error, where) from None
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        what = "the row is not as the tool of this log writes it"
+        evidence = f"{type(error).__name__}: {error}"
+        cure = 'write the log again, or convert it to rows such as {"id": "...", "output": "..."}'
+        raise DataError(what, where=where, evidence=evidence, cure=cure) from None
 
 
 def _id_in(values: Values, where: Where, other: Any) -> Any:
@@ -199,14 +212,19 @@ def _inspect_samples(path: Path, samples: Iterable[Values]) -> Iterator[LogRow]:
 
 def _inspect_row(sample: Values, where: Where) -> LogRow:
     """Return the answer in one sample of a log; its epochs are repeats."""
+    with _reading(where):
+        return LogRow(where, _inspect_values(sample, where))
+
+
+def _inspect_values(sample: Values, where: Where) -> Values:
+    """Return the values of a sample as a row of our own recordings has them."""
     for key in ("id", "epoch", "output"):
         if key not in sample:
             raise DataError(f'the sample has no "{key}"', where=where)
 
     row: dict[str, Any] = {"id": sample["id"], "repeat": sample["epoch"] - 1}
     if sample.get("error"):
-        row |= {"output": None, "error": sample["error"].get("message")}
-        return LogRow(where, row)
+        return {**row, "output": None, "error": sample["error"]["message"]}
 
     output = sample["output"]
     choices = output.get("choices") or [{}]
@@ -215,7 +233,7 @@ def _inspect_row(sample: Values, where: Where) -> LogRow:
     row["latency_s"] = output.get("time")
     usage = output.get("usage") or {}
     row["usage"] = {name: usage[name] for name in ("input_tokens", "output_tokens") if name in usage}
-    return LogRow(where, row)
+    return row
 
 
 def _inspect_text(output: Values, choice: Values) -> str:
@@ -223,8 +241,8 @@ def _inspect_text(output: Values, choice: Values) -> str:
     calls = choice.get("message", {}).get("tool_calls")
     if calls:
         return canonical_json([{"name": call["function"], "arguments": call["arguments"]} for call in calls])
-    completion = output.get("completion")
-    return completion if isinstance(completion, str) else ""
+    completion: str = output["completion"]
+    return completion
 
 
 # --- MLflow: eval_results_table.json, and rows of result.tables["eval_results"] --------------------------------
@@ -238,11 +256,15 @@ def _mlflow_table(path: Path, document: Values) -> Iterator[LogRow]:
         found = f"found: {', '.join(map(str, columns))}"
         raise DataError('the table has no column "outputs"', where=Where(shown), evidence=found)
 
-    for number, cells in enumerate(document["data"]):
+    with _reading(Where(shown)):
+        rows = list(document["data"])
+    for number, cells in enumerate(rows):
         where = Where(f"{shown}, row {number}")
-        values = dict(zip(columns, cells, strict=True))
-        output = values.pop("outputs")
-        yield LogRow(where, {"id": _id_in(values, where, number), "output": output})
+        with _reading(where):
+            values = dict(zip(columns, cells, strict=True))
+            output = values.pop("outputs")
+            row = {"id": _id_in(values, where, number), "output": output}
+        yield LogRow(where, row)
 
 
 def _mlflow() -> ReadRows:

@@ -304,6 +304,8 @@ def _failure_in(row: Mapping[str, Any]) -> str | None:
 
     for name in _STATUSES:
         status = row.get(name)
+        if isinstance(status, str) and status.isdecimal():  # tables are exported as text
+            status = int(status)
         if protocol.is_count(status) and status >= 400:
             return f"{name}: {status}"
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from endpoint_project import EndpointProject
-from gate_project import Project, check, ends, label, passed, recorded, stopped, write_jsonl, wrong
+from gate_project import Project, check, ends, label, passed, read_jsonl, recorded, stopped, write_jsonl, wrong
 
 N = 200
 COPY = {"with": "baseline", "min": 0.98}
@@ -86,6 +86,12 @@ def test_too_few_examples_are_told_before_any_call(shipped: Project) -> None:
     ({"name": "within", "tolerance": 0}, 3, "3", "3.0"),
     ("exact_match", {"a": 1, "b": 2}, '{"a": 1, "b": 2}', '{"b":2,"a":1}'),
     ("field_f1", {"a": 1, "b": 2}, '{"a": 1}', '{ "a": 1 }'),
+    ("field_f1", {"a": 1, "b": 2}, '{"a": 1}', '{"a": 1.0}'),
+    ("field_f1", {"a": 1, "b": 2}, '{"a": 1}', '```json\n{"a": 1}\n```'),
+    ({"name": "exact_match", "normalize": ["case"]}, "refund", "refund", "REFUND"),
+    ("exact_match", "refund", "refund", "```\nrefund\n```"),
+    ("tool_call_exact", [{"name": "f", "arguments": {"a": 1}}], '[{"name": "f", "arguments": {"a": 1}}]',
+     '[{"name": "f", "arguments": {"a": 1.0}}]'),
 ])  # fmt: skip
 def test_answers_are_the_same_as_the_metric_reads_them(shipped: Project, metric, expected, old, new) -> None:
     shipped.test_set(N, expected=lambda i: expected if i else "other" if metric == "accuracy" else expected)
@@ -93,6 +99,46 @@ def test_answers_are_the_same_as_the_metric_reads_them(shipped: Project, metric,
         write_jsonl(shipped.path / name, ({"id": f"t{i}", "output": output} for i in range(N)))
     gate = shipped.judge(metric=metric, checks={"weak_baseline": "ignore"})
     assert check(gate, "agreement")["status"] == "pass"
+
+
+def test_an_answer_without_the_part_that_is_read_is_another_answer(shipped: Project) -> None:
+    for name, missing in (("base.jsonl", range(0)), ("ft.jsonl", range(20))):
+        answers(shipped, name, {i: f"Answer: {label(i)}" for i in range(N) if i not in missing})
+    gate = shipped.judge(metric={"name": "accuracy", "pattern": "Answer: (.*)"})
+    assert (gate["agreement"]["share"], gate["verdict"]) == (0.9, "fail")
+
+
+def row(number: int, output: str | None, **fields) -> dict:
+    return {"id": f"t{number}", "output": output, **fields}
+
+
+@pytest.mark.parametrize(("old", "new", "share"), [
+    (row(1, ""), row(1, None), 0.995),
+    (row(1, "ref", finish_reason="length"), row(1, "inv", finish_reason="length"), 0.995),
+    (row(1, "ref", finish_reason="length"), row(1, "ref", finish_reason="length"), 1),
+    (row(1, '{"a": true}'), row(1, '{"a": 1}'), 0.995),
+])  # fmt: skip
+def test_what_cannot_be_scored_is_compared_as_written(shipped: Project, old: dict, new: dict, share: float) -> None:
+    for name, changed in (("base.jsonl", old), ("ft.jsonl", new)):
+        rows = read_jsonl(shipped.path / name)
+        write_jsonl(shipped.path / name, [changed if row["id"] == changed["id"] else row for row in rows])
+    gate = shipped.judge(missing_answers="wrong")
+    assert gate["agreement"]["share"] == share
+
+
+def test_a_hypothesis_needs_no_margin_beside_an_agreement(shipped: Project) -> None:
+    gate = passed(shipped.judge(hypothesis={"from": 0.9, "to": 0.9}))
+    assert check(gate, "hypothesis")["status"] == "pass"
+
+
+def test_attempts_are_counted_without_a_gain(shipped: Project) -> None:
+    keys = {"agreement": {"with": "baseline", "min": 0.8}, "max_attempts": 1}
+    passed(shipped.judge(**keys))
+    (line,) = read_jsonl(shipped.path / "ftgate-attempts.jsonl")
+    assert (line["gain"], line["verdict"]) == (None, "pass")
+    answers(shipped, "ft.jsonl", {1: wrong(1)})
+    found = check(ends(shipped.judge(**keys), "fail"), "max_attempts")
+    assert (found["observed"], found["required"]) == (2, 1)
 
 
 def test_a_margin_over_the_prompt_and_a_copy_of_the_adapter(shipped: Project) -> None:
@@ -111,7 +157,7 @@ def test_a_margin_over_the_prompt_and_a_copy_of_the_adapter(shipped: Project) ->
     ({"agreement": {"with": "adapter", "min": 0.98}, "margin": 0.05}, "'adapter'"),
     ({"agreement": {"with": "baseline", "min": 98}}, "0.98"),
     ({"agreement": {"with": "baseline"}}, "min"),
-    ({"margin": 0.05}, "margin"),
+    ({"margin": 0.05}, "remove margin"),
     ({"stage": "ready", "candidate": ..., "agreement": COPY}, "stage"),
 ])  # fmt: skip
 def test_what_cannot_be_asked_is_refused(shipped: Project, keys, words) -> None:

@@ -99,11 +99,28 @@ def test_a_recording_of_our_own_is_not_a_log(tmp_path, name, text):
     assert rows_of_log(tmp_path / name) is None
 
 
+def inspect_log(**values):
+    output = {"choices": [{"message": {"content": "a"}, "stop_reason": "stop"}], "completion": "a"}
+    sample = {"id": "t0", "epoch": 1, "output": output, **values}
+    return json.dumps({"eval": {}, "samples": [sample]})
+
+
 @pytest.mark.parametrize(("name", "text", "words"), [
     ("a.eval", "no archive", "not a readable log of inspect_ai"),
     ("a.json", '{"eval": {}, "samples": [{"id": 1}]}', "samples[0]"),
     ("a.json", '{"columns": ["id"], "data": []}', '"outputs"'),
     ("a.jsonl", lm_eval_row(resps=[[3]]), "a.jsonl:1"),
+    ("a.jsonl", lm_eval_row() + '{"doc_id": 8, "filter": "none"}\n', "a.jsonl:2"),
+    ("a.jsonl", lm_eval_row(resps=[[[None, False]]]), "a.jsonl:1"),
+    ("a.jsonl", lm_eval_row(resps=[[[-1.0, False]], [[-2.0, False]]], arguments={}), "a.jsonl:1"),
+    ("a.jsonl", '{"trace_id": "x", "request": "q", "response": "a"}\n{"trace_id": "y", "request": "q"}\n', "a.jsonl:2"),
+    ("a.json", '{"columns": ["id", "outputs"], "data": [["t0", "a"], ["t1"]]}', "row 1"),
+    ("a.json", '{"columns": ["id", "outputs"], "data": null}', "a.json"),
+    ("a.json", inspect_log(output=None), "samples[0]"),
+    ("a.json", inspect_log(epoch=None), "samples[0]"),
+    ("a.json", inspect_log(error="boom"), "samples[0]"),
+    ("a.json", inspect_log(output={"choices": [{"message": None}]}), "samples[0]"),
+    ("a.json", inspect_log(output={"choices": [{"message": {"content": [{"text": "a"}]}}]}), "samples[0]"),
 ])  # fmt: skip
 def test_a_log_that_cannot_be_read_is_an_error_with_its_place(tmp_path, name, text, words):
     (tmp_path / name).write_text(text, encoding="utf-8")

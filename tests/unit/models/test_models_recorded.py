@@ -72,6 +72,7 @@ FAILED = [
     ({"error": {"code": 500}}, 'error: {"code":500}'),
     ({"error": True}, "error: true"),
     ({"status": 500}, "status: 500"),
+    ({"status": "500"}, "status: 500"),
     ({"status_code": 429}, "status_code: 429"),
     ({"finish_reason": "error"}, "finish reason"),
     ({"output": "", "finish_reason": "abort"}, "finish reason"),
