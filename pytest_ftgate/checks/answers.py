@@ -9,7 +9,7 @@ from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import DataSet
 from pytest_ftgate.result import Check, called
 from pytest_ftgate.runs.measure import Measured
-from pytest_ftgate.text import EXCERPT, NAMED, plural, printable, shortened
+from pytest_ftgate.text import EXCERPT, LONGEST, NAMED, plural, printable, shortened
 
 _MANY = 0.05
 """The share of retried calls from which latencies and costs may be wrong."""
@@ -51,7 +51,7 @@ def _complete(role: str, measured: Measured, *, forgiven: bool) -> Check:
         message += "; attested, not verified (they have no input_sha256)" if model.verified is False else ""
         return Check(name, "pass", message, n, n)
     failure = run.failure
-    cause = shortened(failure.cause) if failure else "no cause is known"
+    cause = shortened(failure.cause, LONGEST // 2) if failure else "no cause is known"
     names = [printable(one, EXCERPT) for one in dict.fromkeys(example.name for example in run.unanswered)]
     shown = [*names[:NAMED], *(["..."] if len(names) > NAMED else [])]
     places = f" ({', '.join(shown)})" if missing < n else ""

@@ -78,6 +78,10 @@ class Report(Sequence[GateResult]):
         """
         return bool(self.gates) and all(gate.passed for gate in self.gates) and not self.unjudged
 
+    def __bool__(self) -> bool:
+        """Refuse to be a condition: a report of failed gates is not empty, but nothing to rely on."""
+        raise TypeError("a Report has no truth value: use report.passed, or len(report)")
+
     def __len__(self) -> int:
         return len(self.gates)
 

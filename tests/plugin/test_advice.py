@@ -10,7 +10,7 @@ from gate_project import Project, block, check, ends, label
     ("question", "rows", "tests", "goal", "names"),
     [
         ("training", 150, 60, "knowledge", {"goal", "min_training_examples"}),
-        ("customer", 3, 40, "reasoning", {"goal", "min_training_examples", "min_test_examples", "leaked_near"}),
+        ("customer", 3, 40, "reasoning", {"goal", "min_training_examples", "min_test_examples", "leaked"}),
     ],
 )
 def test_each_failed_free_check_prints_its_own_cure_once(
