@@ -1,6 +1,6 @@
-"""Generate docs/reference/ from the code: python tools/reference.py
+"""Generate docs/reference/ and both JSON Schemas from the code: python tools/reference.py
 
-The tests generate these pages again and compare them with the files.
+The tests generate them again and compare them with the files.
 """
 
 from __future__ import annotations
@@ -398,25 +398,30 @@ def _named(names: Sequence[str]) -> str:
 # --- checks --------------------------------------------------------------------------------------------------
 
 
+_STAGES = {"free": "Before any call", "answered": "After the answers", "scored": "After the scores"}
+
+
 def _checks() -> Iterator[str]:
+    """Return the section of the checks, with a table for each stage."""
     from pytest_ftgate.check_names import CHECKS
 
     levels = {"limit": "warn, fail above a limit"}
-    stages = {"free": "before any call", "answered": "after the answers", "scored": "after the scores"}
-    rows = []
-    for name, check in CHECKS.items():
-        shown = f"{name}.NAME" if name in ("thresholds", "guards") else name
-        level = levels.get(check.default, check.default)
-        head = f'<a id="check-{name}"></a>`{shown}`<br>{level}; {stages[check.stage]}'
-        rows.append((head, check.rule, check.cure))
     yield "## Checks"
     yield (
-        "Each is printed under its name. One that *decides* is `fail`, `inconclusive` or `error`. The others have a "
-        "default, and `checks: {NAME: fail}` (or `warn`, `ignore`) in the gate changes it. A level below the default "
-        "is reported in every run. Those *before any call* are free. Under `-v` a check that does not hold shows this "
-        "sentence."
+        "A check is printed under its name, with a cure. One that *decides* is `fail`, `inconclusive` or `error`. The "
+        "others have a default, and `checks: {NAME: fail}` (or `warn`, `ignore`) in the gate changes it. A level below "
+        "the default is reported in every run. Under `-v` a check that does not hold shows its sentence."
     )
-    yield _table(("name, default, stage", "does not hold when", "cure"), rows)
+    for stage, heading in _STAGES.items():
+        rows = []
+        for name, check in CHECKS.items():
+            if check.stage == stage:
+                shown = f"{name}.NAME" if name in ("thresholds", "guards") else name
+                level = levels.get(check.default, check.default)
+                anchor = f'<a id="check-{name}"></a>'
+                rows.append((f"{anchor}`{shown}`<br>{level}", check.rule))
+        yield f"### {heading}"
+        yield _table(("name, default", "does not hold when"), rows)
 
 
 def _metrics_and_checks() -> str:
@@ -676,8 +681,15 @@ def _prose(text: str) -> str:
 
 
 def main() -> None:
-    for name, text in pages().items():
-        path = ROOT / "docs" / name
+    """Write the pages, and the schemas that ship with the package."""
+    from pytest_ftgate.config import render_json_schema
+    from pytest_ftgate.reports.json import render_report_schema
+
+    files = {f"docs/{name}": text for name, text in pages().items()}
+    files["pytest_ftgate/ftgate.schema.json"] = render_json_schema()
+    files["pytest_ftgate/report.schema.json"] = render_report_schema()
+    for name, text in files.items():
+        path = ROOT / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
