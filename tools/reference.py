@@ -505,7 +505,7 @@ _ABOUT = {
     "required gate that is no longer met, or a weaker threshold. Other changes are shown and do not count; latencies "
     "and costs only if they changed by more than 20 %. A gain that lies within the other's bounds is called noise. If "
     "the test set changed, values are not compared.",
-    "schema": "Both also ship with the package, as `ftgate.schema.json` and `report.schema.json`.",
+    "schema": "Both ship with the package.",
 }
 
 
@@ -556,7 +556,7 @@ if not report.passed:
     raise SystemExit(1)
 ```"""
 _RUN = {
-    "metrics": "values by name: the requested metric, and `accuracy` for label metrics",
+    "metrics": "values by name",
     "predictions": "`predictions[repeat][example]`, each with `id` and `completion` (`text`, `finish`, "
     "`input_tokens`, `output_tokens`, `latency_s`)",
     "test_set": "`test_set.examples` have `id`, `input` and `expected`",
@@ -629,8 +629,7 @@ def _python_and_json() -> str:
         "A `GateResult` has no truth value: `if judge(...)` raises `TypeError`, because it would also be true for a "
         "gate that failed.",
         "`read_report(path)` returns the `Report` of a session, a sequence of its gates. `passed` is true only if "
-        "gates were judged, all of them passed, and every required gate was met; it is false where "
-        "`--ftgate-allow-missing` only listed a required gate:",
+        "gates were judged, all of them passed, and every required gate was met, not only listed:",
         _REPORT,
         "## `GateResult`",
         "The fixture `ftgate`, `judge`, the hooks and the JSON report have the same facts under the same names, always "
