@@ -196,13 +196,13 @@ def test_commands_are_known(block: Block, project: Project) -> None:
 def test_the_tables_of_examples_are_right() -> None:
     """Each gain passes 4 times in 5, and a tenth of a point less does not; the other table is the planner's."""
     gains, sizes = (
-        re.findall(r"^\| ([\d,]+)(?: points)? \| (.*) \|$", part, flags=re.MULTILINE)
+        re.findall(r"^\|([\d,]+)(?: points)?\|(.*)\|$", part, flags=re.MULTILINE)
         for part in (DOCS / "plan.md").read_text("utf-8").partition("The other way round")[::2]
     )
     asked: dict[str, Any] = {"margin": 0.05, "evidence": "significant"}
     for n, row in gains:
         designs = ((0.0, 0.95), (0.03, 0.95), (0.05, 0.95), (0.03, 0.9))
-        for (broken, confidence), found in zip(designs, row.split(" | "), strict=True):
+        for (broken, confidence), found in zip(designs, row.split("|"), strict=True):
             shown = float(found) / 100
             low, enough = (
                 chances(int(n), gain=gain, disagreement=gain + 2 * broken, confidence=confidence, **asked).passed
@@ -212,7 +212,7 @@ def test_the_tables_of_examples_are_right() -> None:
     for gain, row in sizes:
         designs = ((0, 0.0), (5, 0.0), (5, 0.05))
         needed = [needed_right_wrong(10 * (int(gain) + lost), 10 * lost, 1000, above, 0.95) for lost, above in designs]
-        assert ["never" if one is None else f"{one:,}" for one in needed] == row.split(" | ")
+        assert ["never" if one is None else f"{one:,}" for one in needed] == row.split("|")
     assert (len(gains), len(sizes)) == (5, 6)
     asked = {"confidence": 0.95, "proven": True, "exact": True}
     assert [fewest_examples(drop, **asked) for drop in (0.05, 0.03, 0.02, 0.01, 0.1)] == [59, 99, 149, 299, 29]

@@ -1,6 +1,6 @@
-"""Generate docs/reference/ from the code: python tools/reference.py
+"""Generate docs/reference/ and both JSON Schemas from the code: python tools/reference.py
 
-The tests generate these pages again and compare them with the files.
+The tests generate them again and compare them with the files.
 """
 
 from __future__ import annotations
@@ -398,25 +398,30 @@ def _named(names: Sequence[str]) -> str:
 # --- checks --------------------------------------------------------------------------------------------------
 
 
+_STAGES = {"free": "Before any call", "answered": "After the answers", "scored": "After the scores"}
+
+
 def _checks() -> Iterator[str]:
+    """Return the section of the checks, with a table for each stage."""
     from pytest_ftgate.check_names import CHECKS
 
     levels = {"limit": "warn, fail above a limit"}
-    stages = {"free": "before any call", "answered": "after the answers", "scored": "after the scores"}
-    rows = []
-    for name, check in CHECKS.items():
-        shown = f"{name}.NAME" if name in ("thresholds", "guards") else name
-        level = levels.get(check.default, check.default)
-        head = f'<a id="check-{name}"></a>`{shown}`<br>{level}; {stages[check.stage]}'
-        rows.append((head, check.rule, check.cure))
     yield "## Checks"
     yield (
-        "Each is printed under its name. One that *decides* is `fail`, `inconclusive` or `error`. The others have a "
-        "default, and `checks: {NAME: fail}` (or `warn`, `ignore`) in the gate changes it. A level below the default "
-        "is reported in every run. Those *before any call* are free. Under `-v` a check that does not hold shows this "
-        "sentence."
+        "A check is printed under its name, with a cure. One that *decides* is `fail`, `inconclusive` or `error`. The "
+        "others have a default, and `checks: {NAME: fail}` (or `warn`, `ignore`) in the gate changes it. A level below "
+        "the default is reported in every run. Under `-v` a check that does not hold shows its sentence."
     )
-    yield _table(("name, default, stage", "does not hold when", "cure"), rows)
+    for stage, heading in _STAGES.items():
+        rows = []
+        for name, check in CHECKS.items():
+            if check.stage == stage:
+                shown = f"{name}.NAME" if name in ("thresholds", "guards") else name
+                level = levels.get(check.default, check.default)
+                anchor = f'<a id="check-{name}"></a>'
+                rows.append((f"{anchor}`{shown}`<br>{level}", check.rule))
+        yield f"### {heading}"
+        yield _table(("name, default", "does not hold when"), rows)
 
 
 def _metrics_and_checks() -> str:
@@ -500,7 +505,7 @@ _ABOUT = {
     "required gate that is no longer met, or a weaker threshold. Other changes are shown and do not count; latencies "
     "and costs only if they changed by more than 20 %. A gain that lies within the other's bounds is called noise. If "
     "the test set changed, values are not compared.",
-    "schema": "Both also ship with the package, as `ftgate.schema.json` and `report.schema.json`.",
+    "schema": "Both ship with the package.",
 }
 
 
@@ -551,7 +556,7 @@ if not report.passed:
     raise SystemExit(1)
 ```"""
 _RUN = {
-    "metrics": "values by name: the requested metric, and `accuracy` for label metrics",
+    "metrics": "values by name",
     "predictions": "`predictions[repeat][example]`, each with `id` and `completion` (`text`, `finish`, "
     "`input_tokens`, `output_tokens`, `latency_s`)",
     "test_set": "`test_set.examples` have `id`, `input` and `expected`",
@@ -624,8 +629,7 @@ def _python_and_json() -> str:
         "A `GateResult` has no truth value: `if judge(...)` raises `TypeError`, because it would also be true for a "
         "gate that failed.",
         "`read_report(path)` returns the `Report` of a session, a sequence of its gates. `passed` is true only if "
-        "gates were judged, all of them passed, and every required gate was met; it is false where "
-        "`--ftgate-allow-missing` only listed a required gate:",
+        "gates were judged, all of them passed, and every required gate was met, not only listed:",
         _REPORT,
         "## `GateResult`",
         "The fixture `ftgate`, `judge`, the hooks and the JSON report have the same facts under the same names, always "
@@ -676,8 +680,15 @@ def _prose(text: str) -> str:
 
 
 def main() -> None:
-    for name, text in pages().items():
-        path = ROOT / "docs" / name
+    """Write the pages, and the schemas that ship with the package."""
+    from pytest_ftgate.config import render_json_schema
+    from pytest_ftgate.reports.json import render_report_schema
+
+    files = {f"docs/{name}": text for name, text in pages().items()}
+    files["pytest_ftgate/ftgate.schema.json"] = render_json_schema()
+    files["pytest_ftgate/report.schema.json"] = render_report_schema()
+    for name, text in files.items():
+        path = ROOT / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 

@@ -14,9 +14,9 @@ from gate_project import Project, git, label, on_a_branch, wrong
 
 pytestmark = pytest.mark.skipif(not shutil.which("git") or not shutil.which("bash"), reason="there is no git or bash")
 
-DOCS = (Path(__file__).parents[2] / "docs" / "ci.md").read_text(encoding="utf-8")
-(INI,) = re.findall(r"```ini title=\"pytest.ini\"\n(.*?)```", DOCS, re.DOTALL)
-((RECIPE, COMMAND),) = re.findall(r"```sh\n([^`]*git restore.*?)python -m pytest (.*?)\n```", DOCS, re.DOTALL)
+PAGE = (Path(__file__).parents[2] / "examples" / "ci" / "README.md").read_text(encoding="utf-8")
+(INI,) = re.findall(r"```ini\n(.*?)```", PAGE, re.DOTALL)
+((RECIPE, COMMAND),) = re.findall(r"```sh\n([^`]*git restore.*?)python -m pytest (.*?)\n```", PAGE, re.DOTALL)
 ARGS = COMMAND.split()
 GATE = """version: 1
 gates:

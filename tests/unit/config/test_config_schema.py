@@ -33,7 +33,7 @@ def whole(**changes):
 
 @pytest.mark.skipif(pydantic.VERSION < "2.12", reason="pydantic wrote bounds of such types in words of its own")
 def test_the_shipped_schema_is_the_one_of_the_models():
-    """Regenerate: python -c "from pytest_ftgate.config import render_json_schema as r; print(r(), end='')" """
+    """If this fails, run: python tools/reference.py"""
     assert render_json_schema() == SHIPPED
 
 

@@ -1,10 +1,12 @@
 """What a fine-tune costs and saves: answers computed by hand, and what holds for any amounts."""
 
 import math
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from doc_pages import DOCS
 from gate_context import context
 from hypothesis import given
 from hypothesis import strategies as st
@@ -140,3 +142,17 @@ def test_nothing_unknown_turns_into_a_number(some, more):
     if not math.isnan(some.break_even_days):
         assert some.break_even_days / DAYS_PER_MONTH * some.saving == pytest.approx(some.upfront, rel=1e-6, abs=1e-6)
     assert not replace(some, hosting=some.hosting + more).saving > some.saving
+
+
+def test_the_table_of_the_page_on_cost() -> None:
+    """Compare the days of docs/cost.md, "Does it pay?", with those of its gate."""
+    page = (DOCS / "cost.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\|([\d,]+)\|.*\|(never|\d+ days)\|$", page, flags=re.MULTILINE)
+    large = (1000 * 2.00 + 50 * 8.00) / 1e6
+    tuned = (1000 * 0.30 + 50 * 1.20) / 1e6
+
+    assert len(rows) == 4
+    for calls, shown in rows:
+        costs = Costs(int(calls.replace(",", "")), large, tuned, training=37.80, data=2000, retrains_per_year=4)
+        days = f"{math.ceil(costs.break_even_days)} days" if costs.breaks_even else "never"
+        assert days == shown

@@ -320,7 +320,7 @@ def written(*results):
 
 
 def test_the_shipped_schema_is_the_one_of_the_code():
-    """Regenerate: python -c "from pytest_ftgate.reports.json import render_report_schema as r; print(r(), end='')" """
+    """If this fails, run: python tools/reference.py"""
     shipped = files("pytest_ftgate").joinpath("report.schema.json").read_text(encoding="utf-8")
     assert shipped == render_report_schema()
 
