@@ -14,7 +14,7 @@ from pytest_ftgate.metrics import metric as custom_metric
 from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.reports.html.evidence import Evidence, side_by_side
-from pytest_ftgate.result import LabelScore, RowPair
+from pytest_ftgate.result import LabelScore
 from pytest_ftgate.runs.jobs import Run
 from pytest_ftgate.runs.measure import measure_run, score_run
 from pytest_ftgate.runs.mistakes import diagnose, recalled
@@ -245,6 +245,4 @@ def test_before_training_the_page_has_a_baseline_alone_whose_text_is_harmless_an
 @pytest.mark.parametrize("candidate", [None, ["refund", Completion("", finish="cut_off")]])
 def test_another_process_reads_the_same(candidate):
     found = answered([Completion("refund", 1, 2, latency_s=0.5), "\ud83d \u2028"], candidate)
-    prompts, near = {"baseline": "[user]\n?"}, (RowPair("a:1", "x", "b:2", "y"),)
-    evidence = replace(found, prompts=prompts, near_duplicates=near)
-    assert Evidence.from_json(evidence.to_json()) == evidence
+    assert Evidence.from_json(found.to_json()) == found
