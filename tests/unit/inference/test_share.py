@@ -19,6 +19,7 @@ def test_the_fewest_examples_that_can_prove_a_share(required, n):
     assert examples_needed(1.0, required, 0.95) == n
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of an old scipy
 @pytest.mark.parametrize(("share", "required"), [(0.99, 0.98), (0.995, 0.98), (0.97, 0.9)])
 def test_the_examples_that_are_needed_have_80_percent_power(share, required):
     n = examples_needed(share, required, 0.95)

