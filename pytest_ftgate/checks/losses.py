@@ -265,14 +265,19 @@ def _slices_check(
     outcome: str,
     advice: str | None,
 ) -> Check:
-    share, holds, judged = gate.share, status == "pass", sum(one.note is None for one in gate.parts.slices)
     changes = []
-    for part in rows[:1] if holds else rows:
-        change = text.show_difference(part.gain, share=share) + _of_role(part.against)
+    for part in rows:
+        change = text.show_difference(part.gain, share=gate.share) + _of_role(part.against)
         changes.append(f"{text.cut(part.name)} {change} ({text.plural(part.n or 0, 'example')})")
-    limit = gain.drop_limit(tolerance.max_drop, share=share)
-    limit += "" if holds else f", {text.show_percent(tolerance.confidence)} confidence each"
-    found = f"worst {changes[0]}" if holds else _named(changes)
-    message = f"{len(rows):,} of {text.plural(judged, 'slice')} {outcome} ({limit}): {found}"
+
+    limit = gain.drop_limit(tolerance.max_drop, share=gate.share)
+    if status == "pass":
+        losses = f"worst {changes[0]}"
+    else:
+        limit += f", {text.show_percent(tolerance.confidence)} confidence each"
+        losses = _named(changes)
+
+    judged = sum(part.note is None for part in gate.parts.slices)
+    message = f"{len(rows):,} of {text.plural(judged, 'slice')} {outcome} ({limit}): {losses}"
     fields = {**_limit(gate, "slices"), "observed": rows[0].gain, "advice": advice}
     return Check("slices", status, message, **fields)

@@ -370,22 +370,31 @@ def _value(metric: judged.ModelJudged, completion: Completion | None) -> Any:
 
 def _errors(metric: judged.ModelJudged, run: Run, read: Mapping[str, Any], about: Mapping[str, str]) -> Iterator[Check]:
     """Yield an error for missing replies, and one for those that cannot be read."""
-    replies, n = run.predictions[0], len(run.test_set)
-    missing = [one for one in replies if one.completion is None]
-    unread = [(one, one.completion) for one in replies if one.completion is not None and read[one.id] is None]
-    judge, source = f"judge {metric.judge.name}", metric.source
+    missing = []
+    unread = []
+    for prediction in run.predictions[0]:
+        if prediction.completion is None:
+            missing.append(prediction)
+        elif read[prediction.id] is None:
+            unread.append((prediction.id, prediction.completion))
+
+    n = len(run.test_set)
+    judge = f"judge {metric.judge.name}"
     if missing and run.failure is not None:
-        counted = f"{len(missing):,} of {plural(n, 'answer')} missing (first about {_shown(about[missing[0].id])})"
+        example = _shown(about[missing[0].id])
+        counted = f"{len(missing):,} of {plural(n, 'answer')} missing (first about {example})"
         message = f"{judge}: {run.failure.cause}; {counted}"
-        yield Check("models", "error", message, n - len(missing), n, source, run.failure.advice)
+        yield Check("models", "error", message, n - len(missing), n, metric.source, run.failure.advice)
+
     if unread:
-        first, reply = unread[0]
-        how = "" if reply.finish == "stop" else f" ({reply.finish})"
+        name, reply = unread[0]
+        finish = "" if reply.finish == "stop" else f" ({reply.finish})"
         quoted = excerpt(reply.text, width=80) if reply.text.strip() else "nothing"
-        what = f"cannot read {len(unread):,} of {plural(n, 'reply', 'replies')}"
-        message = f"{judge}: {what}; the first, about {_shown(about[first.id])}{how}: {quoted}"
-        advice = _UNREAD_ADVICE.format('{"better": "A"}' if metric.pairwise else f'{{"score": {metric.high:g}}}')
-        yield Check("models", "error", message, n - len(unread) - len(missing), n, source, advice)
+        counted = f"cannot read {len(unread):,} of {plural(n, 'reply', 'replies')}"
+        message = f"{judge}: {counted}; the first, about {_shown(about[name])}{finish}: {quoted}"
+        right = '{"better": "A"}' if metric.pairwise else f'{{"score": {metric.high:g}}}'
+        advice = _UNREAD_ADVICE.format(right)
+        yield Check("models", "error", message, n - len(unread) - len(missing), n, metric.source, advice)
 
 
 def _shown(name: str) -> str:

@@ -4,7 +4,7 @@ The answers of both models stand side by side.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import repeat
 from typing import Literal, get_args
@@ -60,16 +60,28 @@ def collect(gate: Context) -> Evidence:
 
 def side_by_side(metric: Metric, scored: Mapping[str, Measured], best: str) -> Evidence:
     """Return the answers of the best baseline and of the candidate, scored by the deciding metric."""
-    baseline, candidate = scored[best], scored.get("candidate")
-    examples, repeats = baseline.run.test_set.examples, len(baseline.run.predictions)
+    baseline = scored[best]
+    candidate = scored.get("candidate")
+    examples = baseline.run.test_set.examples
+    repeats = len(baseline.run.predictions)
     scores = repeats > 1 or metric.kind == "graded" or (metric.kind == "set" and not metric.uses_labels)
+
     before = _replies(metric, baseline, scores=scores)
-    after = repeat((None, None), len(examples)) if candidate is None else _replies(metric, candidate, scores=scores)
+    after: Iterable[tuple[float | None, Reply | None]] = repeat((None, None), len(examples))
+    if candidate is not None:
+        after = _replies(metric, candidate, scores=scores)
+
     rows: list[Row] = []
-    for one, (was, old), (now, new) in zip(examples, before, after, strict=True):
-        name, asked = readable(one.name, _ID_CHARACTERS), readable(shown_input(one))
-        rows.append((name, asked, readable(expected_text(one.expected)), _change(metric, was, now), old, new))
-    return Evidence(tuple(sorted(rows, key=lambda row: get_args(Change).index(row[3]))), repeats)
+    for example, (old_score, old_reply), (new_score, new_reply) in zip(examples, before, after, strict=True):
+        name = readable(example.name, _ID_CHARACTERS)
+        question = readable(shown_input(example))
+        expected = readable(expected_text(example.expected))
+        change = _change(metric, old_score, new_score)
+        rows.append((name, question, expected, change, old_reply, new_reply))
+
+    order = get_args(Change)
+    rows.sort(key=lambda row: order.index(row[3]))
+    return Evidence(tuple(rows), repeats)
 
 
 def _replies(metric: Metric, one: Measured, *, scores: bool) -> Iterator[tuple[float, Reply]]:
