@@ -359,20 +359,28 @@ def ini_lines(ini: IniFile | None) -> list[str]:
 
 def _findings(survey: Survey) -> Iterator[str]:
     """Yield what is in the files."""
-    data, audit = survey.test.data, survey.audit
+    data = survey.test.data
     groups = len({example.group for example in data if example.group is not None})
-    outputs = f"outputs {'JSON' if survey.is_json else 'text'}"
-    if survey.labels:
-        shown = [f"{printable(label, 40)} {count:,}" for label, count in survey.labels.most_common(_LABELS_SHOWN)]
-        more = len(survey.labels) - len(shown)
-        outputs = f"labels {', '.join(shown)}{f' and {more:,} more' if more else ''}"
     grouped = f" in {plural(groups, 'group')}" if groups else ""
-    yield f"{shown_path(survey.test.path):<11} {plural(len(data), 'example')}{grouped}, {outputs}"
+    yield f"{shown_path(survey.test.path):<11} {plural(len(data), 'example')}{grouped}, {_outputs(survey)}"
 
+    audit = survey.audit
     usable = "all usable" if audit.usable == audit.rows else f"{audit.usable:,} usable"
     leaked = audit.leaked + audit.leaked_near
     leaks = f"{leaked:,} leaked" if leaked else "no leaks"
     yield f"{shown_path(survey.training.path):<11} {plural(audit.rows, 'row')}, {usable}, {leaks}"
+
+
+def _outputs(survey: Survey) -> str:
+    """Return the most frequent labels of the test set with their numbers, or what its outputs are."""
+    if not survey.labels:
+        return "outputs JSON" if survey.is_json else "outputs text"
+
+    labels = []
+    for label, count in survey.labels.most_common(_LABELS_SHOWN):
+        labels.append(f"{printable(label, 40)} {count:,}")
+    more = len(survey.labels) - len(labels)
+    return f"labels {', '.join(labels)}" + (f" and {more:,} more" if more else "")
 
 
 def _warnings(survey: Survey, config: GateKeys) -> Iterator[str]:

@@ -196,21 +196,40 @@ class RowReader:
 
     def _columns_of(self, form: formats.Format, row: Mapping[str, Any]) -> _Columns:
         """Return the columns of rows like this one: those of ``fields``, which must exist, else the usual names."""
-        absent = _USUAL.keys() - self._fields.keys() - set(row) if form is formats.PLAIN else ()
-        free = [name for name in row if name not in self._fields.values()]
-        names = {part: [name for name in free if name.strip().lower() in _USUAL[part]] for part in absent}
-        usual = {part: found[0] for part, found in names.items() if len(found) == 1}
+        usual = self._usual_columns(row) if form is formats.PLAIN else {}
         fields = {**usual, **self._fields}
-        own = (name for name in ("id", "group") if name in fields or name not in fields.values())
-        column = {name: fields.get(name, name) for name in (*form.keys, *own)}
-        renamed = {name: theirs for name, theirs in fields.items() if name not in column}
-        required = {**{name: column[name] for name in form.keys if self._labeled or name != "expected"}, **fields}
-        whole = (column[name].partition(".")[0] for name in form.keys)  # what holds the answer is no field
-        title = (
-            "/".join(column[name] for name in form.keys) if usual else form.title if form is not formats.PLAIN else ""
-        )
-        taken = frozenset((*form.uses, *column.values(), *renamed.values(), *whole))
-        return _Columns(form, column, renamed, required, taken, title)
+
+        column = {name: fields.get(name, name) for name in form.keys}
+        for name in ("id", "group"):
+            # A column of this name that another part is read from is neither.
+            if name in fields or name not in fields.values():
+                column[name] = fields.get(name, name)
+        renamed = {name: path for name, path in fields.items() if name not in column}
+
+        required = {name: column[name] for name in form.keys if self._labeled or name != "expected"}
+        required.update(fields)
+
+        taken = {*form.uses, *column.values(), *renamed.values()}
+        for name in form.keys:
+            # An object that holds the answer is no further field.
+            taken.add(column[name].partition(".")[0])
+
+        title = "" if form is formats.PLAIN else form.title
+        if usual:
+            title = "/".join(column[name] for name in form.keys)
+        return _Columns(form, column, renamed, required, frozenset(taken), title)
+
+    def _usual_columns(self, row: Mapping[str, Any]) -> dict[str, str]:
+        """Return the column of each part that exactly one column of the row is usually called by."""
+        columns = {}
+        for part, usual_names in _USUAL.items():
+            if part in row or part in self._fields:
+                continue
+
+            likely = [name for name in row if name.strip().lower() in usual_names and name not in self._fields.values()]
+            if len(likely) == 1:
+                columns[part] = likely[0]
+        return columns
 
     def _check(self, row: Mapping[str, Any], columns: _Columns) -> None:
         """Raise :class:`DataError` if a row lacks a column; the cure names columns that are probably meant."""

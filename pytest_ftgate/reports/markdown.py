@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, zip_longest
+from itertools import accumulate
 
 from pytest_ftgate.reports import json, sentences, tables
 from pytest_ftgate.result import RED, Check, GateResult
@@ -34,20 +34,36 @@ def document(results: Iterable[GateResult], session: json.Session, *, most_bytes
     A report that is too long omits the folded details of gates first, then whole gates, the green ones before the red
     ones, and says so.
     """
-    known = sorted(results, key=lambda result: result.passed)
-    head, *shown = (_joined(lines) for lines in (_head(known, session), *map(_open, known)))
-    folded = [_joined(_folded(result)) for result in known]
-    sizes = list(accumulate(len(piece.encode()) for piece in (head, *shown, *folded)))  # the most important first
-    fitting = len(sizes) if sizes[-1] <= most_bytes else sum(size <= most_bytes - _NOTE_BYTES for size in sizes)
-    del shown[max(fitting - 1, 0) :], folded[max(fitting - 1 - len(known), 0) :]
-    text = (head if fitting else "") + "".join(map("".join, zip_longest(shown, folded, fillvalue="")))
-    if fitting < len(sizes):
-        text += f"\nThe report is too long: the details of {plural(len(known) - len(folded), 'gate')} are left out"
-        if hidden := known[len(shown) :]:
-            red = sum(not result.passed for result in hidden)
-            text += f", and all of {plural(len(hidden), 'gate')}, {red:,} of which did not pass"
-        text += ". The JSON report is complete.\n"
+    gates = sorted(results, key=lambda result: result.passed)
+    head = _joined(_head(gates, session))
+    visible = [_joined(_open(result)) for result in gates]
+    folded = [_joined(_folded(result)) for result in gates]
+
+    # The most important pieces first: the head, what is visible of each gate, then the details.
+    pieces = [head, *visible, *folded]
+    sizes = list(accumulate(len(piece.encode()) for piece in pieces))
+    fitting = len(pieces)
+    if sizes[-1] > most_bytes:
+        fitting = sum(size <= most_bytes - _NOTE_BYTES for size in sizes)
+    pieces[fitting:] = [""] * (len(pieces) - fitting)
+
+    text = pieces[0]
+    for i in range(1, len(gates) + 1):
+        text += pieces[i] + pieces[i + len(gates)]
+    if fitting < len(pieces):
+        text += _left_out(gates, fitting - 1)
     return text if len(text.encode()) <= most_bytes else ""
+
+
+def _left_out(gates: Sequence[GateResult], pieces: int) -> str:
+    """Return the note on a report that holds so many pieces: what is visible of each gate, then its details."""
+    hidden = gates[max(pieces, 0) :]
+    unfolded = len(gates) - max(pieces - len(gates), 0)
+    note = f"\nThe report is too long: the details of {plural(unfolded, 'gate')} are left out"
+    if hidden:
+        red = sum(not result.passed for result in hidden)
+        note += f", and all of {plural(len(hidden), 'gate')}, {red:,} of which did not pass"
+    return f"{note}. The JSON report is complete.\n"
 
 
 def _joined(lines: Iterable[str]) -> str:

@@ -97,26 +97,55 @@ def _view(result: GateResult, evidence: Evidence, anchor: str) -> Mapping[str, A
 def _plot(result: GateResult) -> Mapping[str, Any]:
     """Return the gain over each baseline as places on a chart, in percent of its width, and in words."""
     share = is_share(result.metric_range)
-    compared: Mapping[str, Comparison] = {"": result}
-    if len(result.gains) > 1:
-        drops = {role: " (max_drop)" if (one.required or 0) < 0 else "" for role, one in result.gains.items()}
-        compared = {f"over {role}{drops[role]}": one for role, one in result.gains.items()}
-    asked = (result.margin or 0.0) if result.max_drop is None else -result.max_drop
-    known = ((one.gain, one.lower_bound, one.upper_bound) for one in compared.values())
-    values = [0.0, asked, *(value for row in known for value in row if value is not None)]
-    least, width = min(values), (max(values) - min(values)) or 1.0
+    compared = _compared(result)
+    required = (result.margin or 0.0) if result.max_drop is None else -result.max_drop
+
+    values = [0.0, required]
+    for comparison in compared.values():
+        measured = (comparison.gain, comparison.lower_bound, comparison.upper_bound)
+        values.extend(value for value in measured if value is not None)
+    least = min(values)
+    width = (max(values) - least) or 1.0
 
     def at(value: float | None) -> float | None:
         if value is None:
             return None
         return round(_SIDE + (100 - 2 * _SIDE) * ((value - least) / width + _AIR) / (1 + 2 * _AIR), 2)
 
-    rows, words = [], []
-    for name, one in compared.items():
-        gain, low, high = at(one.gain or 0.0), at(one.lower_bound), at(one.upper_bound)
-        rows.append({"name": name, "gain": gain, "low": low, "high": high, "shown": show_change(one.gain, share=share)})
-        bounds = (("lower bound", one.lower_bound), ("upper bound", one.upper_bound))
-        said = [f"{word} {show_change(bound, share=share)}" for word, bound in bounds if bound is not None]
-        words.append(", ".join([f"{name} {show_difference(one.gain, share=share)}".strip(), *said]))
-    level = f"each bound one-sided at {show_percent(result.confidence or 0)}"
-    return {"rows": rows, "zero": at(0.0), "asked": at(asked), "words": "; ".join([*words, level])}
+    rows = []
+    words = []
+    for name, comparison in compared.items():
+        rows.append(
+            {
+                "name": name,
+                "gain": at(comparison.gain or 0.0),
+                "low": at(comparison.lower_bound),
+                "high": at(comparison.upper_bound),
+                "shown": show_change(comparison.gain, share=share),
+            }
+        )
+        words.append(_in_words(name, comparison, share=share))
+    words.append(f"each bound one-sided at {show_percent(result.confidence or 0)}")
+    return {"rows": rows, "zero": at(0.0), "asked": at(required), "words": "; ".join(words)}
+
+
+def _compared(result: GateResult) -> Mapping[str, Comparison]:
+    """Return the comparison with each baseline by its title, which is empty where there is one baseline."""
+    if len(result.gains) <= 1:
+        return {"": result}
+
+    compared: dict[str, Comparison] = {}
+    for role, comparison in result.gains.items():
+        standard = " (max_drop)" if (comparison.required or 0) < 0 else ""
+        compared[f"over {role}{standard}"] = comparison
+    return compared
+
+
+def _in_words(name: str, comparison: Comparison, *, share: bool) -> str:
+    """Return a gain and its bounds: ``over rag +4.0 points, lower bound +1.2``."""
+    words = [f"{name} {show_difference(comparison.gain, share=share)}".strip()]
+    if comparison.lower_bound is not None:
+        words.append(f"lower bound {show_change(comparison.lower_bound, share=share)}")
+    if comparison.upper_bound is not None:
+        words.append(f"upper bound {show_change(comparison.upper_bound, share=share)}")
+    return ", ".join(words)
