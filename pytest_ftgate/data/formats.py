@@ -65,8 +65,8 @@ def _is_unwanted(row: Row) -> bool:
         mark = row.get(key)
         if mark is False:
             return True
-        # Beside messages a text or a number is a field of the user's.
-        if "messages" not in row and str(mark).strip().lower() in ("false", "0"):
+        # A table has it as text; beside messages a text is a field of the user's.
+        if "messages" not in row and isinstance(mark, str) and mark.strip().lower() == "false":
             return True
     return False
 

@@ -59,6 +59,12 @@ class _Columns:
     taken: frozenset[str]
     title: str
 
+    @property
+    def is_bare(self) -> bool:
+        """Return whether the rows hold each part of an example in a column of its own, and no further field."""
+        columns = set(self.column.values())
+        return self.format is formats.PLAIN and not self.renamed and len(columns) == len(self.column)
+
 
 class RowReader:
     """Read the rows of a data set, in the format and the columns of the first row unless the format is given.
@@ -138,7 +144,7 @@ class RowReader:
         It is what :meth:`example` returns, in half the time.
         """
         columns = self._known.get(tuple(row))
-        if columns is None or columns.format is not formats.PLAIN or self._paths:
+        if columns is None or not columns.is_bare or self._paths:
             return None
         given = row.get(columns.column["input"])
         expected = row.get(columns.column["expected"])

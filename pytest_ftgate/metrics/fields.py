@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_ftgate.data.strict_json import container_of, parse_json
+from pytest_ftgate.data.strict_json import container_of, json_or, parse_json
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics import json_values as js
 from pytest_ftgate.metrics import protocol
@@ -73,10 +73,7 @@ class FieldMetric(protocol.Metric):
 
     def has_form(self, answer: str) -> bool:
         """Return whether an answer is JSON of an expected type, and its keys are not all strange."""
-        try:
-            return self.json_form.fits(parse_json(without_fence(answer)))
-        except (ValueError, RecursionError):
-            return False
+        return self.json_form.fits(json_or(without_fence(answer), js.ABSENT))
 
     def _container(self, value: Any, index: int) -> Any:
         found = container_of(value)

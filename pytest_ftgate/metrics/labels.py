@@ -20,7 +20,7 @@ from pytest_ftgate.metrics.options import (
     without_fence,
 )
 from pytest_ftgate.statistics.arrays import Codes
-from pytest_ftgate.text import kind_of, listed
+from pytest_ftgate.text import kind_of, listed, nearest
 
 READING_OPTIONS = ("normalize", "pattern", "json_field")
 """The options that define how a label is read from an answer."""
@@ -219,8 +219,8 @@ def refuse_blank(options: Options) -> None:
 def selected_codes(options: Options, labels: LabelSet) -> tuple[int, ...]:
     """Return the codes of the labels to average over: those of the test set in the option ``labels``, else all.
 
-    Others in it, such as ``unknown``, are labels that an answer may be. Beside some, but not all
-    labels of the test set they are refused: one may be misspelt.
+    Others in it, such as ``unknown``, are labels that an answer may be. One that may be misspelt is
+    refused: it resembles a label of the test set, or stands beside some of these, but not all.
     """
     codes: list[int] = []
     others: list[str] = []
@@ -231,8 +231,10 @@ def selected_codes(options: Options, labels: LabelSet) -> tuple[int, ...]:
         else:
             codes.append(code)
 
-    if others and 0 < len(codes) < len(labels.texts):
-        raise _unknown(options, "labels", others[0], labels)
+    is_partial = 0 < len(codes) < len(labels.texts)
+    for label in others:
+        if is_partial or nearest(label, labels.texts) is not None:
+            raise _unknown(options, "labels", label, labels)
     if len(set(codes)) < len(codes):
         raise options.error("labels contains a label twice", key="labels", cure="List each label once.")
     return tuple(codes) or tuple(range(len(labels.texts)))

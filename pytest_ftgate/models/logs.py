@@ -14,16 +14,15 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from pytest_ftgate.data import canonical_json, strict_json
-from pytest_ftgate.data.lines import missing, open_lines, suffix_of
+from pytest_ftgate.data.lines import missing, open_lines, read_text, suffix_of
 from pytest_ftgate.data.rows import RowReader
 from pytest_ftgate.errors import DataError, Where, located, shown_path
+
+_UNKNOWN = object()
 
 Values = Mapping[str, Any]
 ReadRows = Callable[[Values, Where], Iterator[Values]]
 """Turn one object of a log into rows of a recording."""
-
-_FINISHES = {"max_tokens": "length", "model_length": "length", "content_filter": "content_filter"}
-"""The finish reason for each stop reason of inspect_ai that is not the usual one."""
 
 
 class LogRow(NamedTuple):
@@ -71,9 +70,7 @@ def _first_line(path: Path) -> Values:
 
 def _document(path: Path) -> Values:
     """Return the object that a whole file is; an empty one if it is not one JSON object."""
-    with open_lines(path) as lines:
-        text = "".join(lines)
-
+    text = read_text(path)
     with suppress(ValueError, RecursionError):
         document = json.loads(text)
         if isinstance(document, dict):
@@ -125,23 +122,33 @@ def _id_in(values: Values, where: Where, other: Any) -> Any:
 # --- lm-evaluation-harness: samples_TASK_TIME.jsonl, by --log_samples ------------------------------------------
 
 
-def _lm_eval() -> ReadRows:
-    """Return a reader of the rows of one file, which has each document once for each filter of its task."""
-    first_filter: list[Any] = []
+class _LmEval:
+    """Read the rows of one file, which has each document once for each filter of its task.
 
-    def read(values: Values, where: Where) -> Iterator[Values]:
-        if not first_filter:
-            first_filter.append(values.get("filter"))
-        if values.get("filter") != first_filter[0]:
+    Attributes:
+        filter: of the first row; rows of another filter are passed over.
+        documents: the number of the document by the id of its example.
+    """
+
+    def __init__(self) -> None:
+        self.filter: Any = _UNKNOWN
+        self.documents: dict[Any, Any] = {}
+
+    def __call__(self, values: Values, where: Where) -> Iterator[Values]:
+        if self.filter is _UNKNOWN:
+            self.filter = values.get("filter")
+        if values.get("filter") != self.filter:
             return
 
+        number = values["doc_id"]
         document = values.get("doc")
-        document = document if isinstance(document, Mapping) else {}
-        id_ = _id_in(document, where, values["doc_id"])
-        for repeat, output in enumerate(_lm_eval_outputs(values)):
-            yield {"id": id_, "output": output, "repeat": repeat}
+        name = _id_in(document if isinstance(document, Mapping) else {}, where, number)
+        if self.documents.setdefault(name, number) != number:
+            what = f"documents {self.documents[name]} and {number} have the same question, and so the same id"
+            raise DataError(what, where=where, cure='give each document of the task, and each test row, a field "id"')
 
-    return read
+        for repeat, output in enumerate(_lm_eval_outputs(values)):
+            yield {"id": name, "output": output, "repeat": repeat}
 
 
 def _lm_eval_outputs(values: Values) -> list[str]:
@@ -229,7 +236,8 @@ def _inspect_values(sample: Values, where: Where) -> Values:
     output = sample["output"]
     choices = output.get("choices") or [{}]
     row["output"] = _inspect_text(output, choices[0])
-    row["finish_reason"] = _FINISHES.get(choices[0].get("stop_reason"), "stop")
+    reason = choices[0].get("stop_reason")
+    row["finish_reason"] = None if reason == "unknown" else reason
     row["latency_s"] = output.get("time")
     usage = output.get("usage") or {}
     row["usage"] = {name: usage[name] for name in ("input_tokens", "output_tokens") if name in usage}
@@ -286,7 +294,7 @@ def _mlflow() -> ReadRows:
 
 
 _LINES: Mapping[frozenset[str], Callable[[], ReadRows]] = {
-    frozenset(("doc_id", "resps", "arguments")): _lm_eval,
+    frozenset(("doc_id", "resps", "arguments")): _LmEval,
     frozenset(("trace_id", "request", "response")): _mlflow,
 }
 """The reader of a log of one JSON object a line, by the keys that tell it."""

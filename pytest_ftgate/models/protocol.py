@@ -275,8 +275,8 @@ class Surroundings:
 # --- reasoning, which a model writes before its answer --------------------------------------------------------------
 
 _LEFT, _RIGHT = r"[<\[\u25c1]\|?", r"\|?[>\]\u25b7]"
-_OPENING = re.compile(rf"\s*{_LEFT}(?P<name>[\w:.-]+)(?:\s[^<>\[\]]*)?{_RIGHT}")
-_TAG = re.compile(rf"{_LEFT}(?P<name>/?[\w:.-]+){_RIGHT}")
+_OPENING = re.compile(rf"\s*(?P<left>{_LEFT})(?P<name>[\w:.-]+)(?:\s[^<>\[\]]*)?{_RIGHT}")
+_TAG = re.compile(rf"(?P<left>{_LEFT})(?P<name>/?[\w:.-]+){_RIGHT}")
 """A tag without attributes. Its name holds no bracket, so all tags of a text take linear time."""
 _BRACKET = re.compile(_LEFT)
 _OF_REASONING = re.compile("think|thought|reasoning", re.IGNORECASE)
@@ -378,7 +378,7 @@ def _closing_tag(text: str, opening: re.Match[str] | None) -> re.Match[str] | No
     for tag in _TAG.finditer(text, start):
         name = tag["name"].lower()
         if opening is not None:
-            closes = name in names
+            closes = name in names and tag["left"] == opening["left"]
         else:
             closes = name.startswith(("/", "end_")) and _OF_REASONING.search(name) is not None
         if closes:

@@ -114,22 +114,13 @@ class FunctionModel(BuiltModel):
             return replace(answer, latency_s=latency_s) if answer.latency_s is None else answer
         label = workers.label_of(answer)
         if label is None:
-            return _unreadable(self.name, answer)
+            return workers.unreadable(self.name, answer)
         is_number = isinstance(answer, Number) and not isinstance(answer, bool)
         if self.numbers or not (is_number or re.fullmatch(r"LABEL_\d+", label)):
             return Completion(label, latency_s=latency_s)
         what = f"{self.name} returned {label}, the number of a label, and the outputs of the test set are words"
         cure = "return the text from the label encoder, encoder.inverse_transform([n])[0], or set id2label of the model"
         return errors.ModelError(what, cure=cure, fatal=True)
-
-
-def _unreadable(name: str, answer: object) -> errors.ModelError:
-    """Return the error that an answer holds no label, however deeply it is nested."""
-    try:
-        return workers.unreadable(name, answer)
-    except RecursionError:
-        what = f"{name} returned a value of type {type(answer).__name__} that is nested too deeply"
-        return errors.ModelError(what, cure="return text (str), a label or a Completion for every input")
 
 
 def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:

@@ -68,6 +68,15 @@ def label_of(answer: Any) -> str | None:
 
 
 def unreadable(name: str, answer: object) -> errors.ModelError:
+    """Return the error that an answer holds no label, however deeply it is nested."""
+    try:
+        return _unreadable(name, answer)
+    except RecursionError:
+        what = f"{name} returned a value of type {type(answer).__name__} that is nested too deeply"
+        return errors.ModelError(what, cure="return text (str), a label or a Completion for every input")
+
+
+def _unreadable(name: str, answer: object) -> errors.ModelError:
     """Return the error that an answer holds no label, with the value, and how to unpack it."""
     if inspect.iscoroutine(answer):
         answer.close()  # or Python warns that it was never awaited

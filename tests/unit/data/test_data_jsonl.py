@@ -95,6 +95,13 @@ def test_names_are_mapped_and_the_rest_are_fields(load, row, fields, example):
     assert load(lines(row), fields=fields).examples == (example,)
 
 
+@pytest.mark.parametrize("further", ["group", "intent"])
+def test_one_column_serves_twice_in_every_row(load, further):
+    rows = [{"input": text, "label": "b"} for text in ("a", "c", "d")]
+    data = load(lines(*rows), fields={"expected": "label", further: "label"})
+    assert [example.group or example.fields.get("intent") for example in data] == ["b", "b", "b"]
+
+
 def test_what_is_expected_may_be_absent_where_nobody_compares_with_it(load):
     content = lines({"input": "a"}, {"input": "b", "expected": None}, {"input": "c", "expected": 1})
     assert [example.expected for example in load(content, labeled=False)] == ["", "", 1]

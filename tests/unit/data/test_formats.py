@@ -141,6 +141,11 @@ def test_rows_of_kto_count_where_the_answer_is_wanted(load, row, mark, unwanted)
     assert data.left_out == 2
 
 
+def test_the_number_of_a_class_is_no_mark_of_kto(load):
+    data = load(lines({**PROMPTED, "label": 1}, {**PROMPTED, "label": 0}, {**PROMPTED, "label": "0"}))
+    assert (len(data), data.left_out) == (3, 0)
+
+
 def test_each_of_several_results_names_its_call(load):
     calls = [CALL, {"name": "f", "arguments": {"x": 2}}]
     said = [("human", "q"), ("function_call", json.dumps(calls)), ("observation", "7"), ("observation", "8"),

@@ -149,3 +149,4 @@ def test_labels_that_no_row_expects_are_not_averaged_over_and_a_misspelt_one_is_
     plain = build("f1_macro").score(["a", "b", "c"], [answers])
     assert build("f1_macro", labels=["unknown"]).score(["a", "b", "c"], [answers]).value == plain.value
     assert "unknown" in refusal("f1_macro", labels=["a", "unknown"]).what
+    assert "refudn" in refusal("f1_macro", ["card", "refund"], labels=["refudn"]).what

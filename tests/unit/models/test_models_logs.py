@@ -10,14 +10,15 @@ from pytest_ftgate.data import content_id
 from pytest_ftgate.errors import DataError
 from pytest_ftgate.models import logs
 from pytest_ftgate.models.logs import rows_of_log
+from pytest_ftgate.models.protocol import finish_of
 
 LOGS = Path(__file__).parent / "logs"
 
 INSPECT = [
-    {"id": 1, "repeat": 0, "output": "invo", "finish_reason": "length"},
+    {"id": 1, "repeat": 0, "output": "invo", "finish_reason": "max_tokens"},
     {"id": "t0", "repeat": 0, "output": "refund", "finish_reason": "stop"},
     {"id": 1, "repeat": 1, "output": "invoice", "finish_reason": "stop"},
-    {"id": "t0", "repeat": 1, "output": '[{"arguments":{"x":1},"name":"find"}]', "finish_reason": "stop"},
+    {"id": "t0", "repeat": 1, "output": '[{"arguments":{"x":1},"name":"find"}]', "finish_reason": "tool_calls"},
 ]
 
 
@@ -57,6 +58,17 @@ def test_an_archive_of_inspect_holds_the_same_as_its_json(tmp_path):
         for sample in samples:
             archive.writestr(f"samples/{sample['id']}_epoch_{sample['epoch']}.json", json.dumps(sample))
     assert read(tmp_path / "a.eval") == read(LOGS / "inspect.json")
+
+
+@pytest.mark.parametrize(("reason", "finish"), [
+    ("stop", "stop"), ("tool_calls", "stop"), ("unknown", "stop"), (None, "stop"), ("max_tokens", "cut_off"),
+    ("model_length", "cut_off"), ("content_filter", "filtered"),
+])  # fmt: skip
+def test_how_an_answer_of_inspect_ended(tmp_path, reason, finish):
+    output = {"choices": [{"message": {"content": "a"}, "stop_reason": reason}], "completion": "a"}
+    (tmp_path / "a.json").write_text(inspect_log(output=output), encoding="utf-8")
+    (row,) = read(tmp_path / "a.json")
+    assert finish_of(row["finish_reason"]) == finish
 
 
 def test_a_failed_sample_has_no_answer(tmp_path):
@@ -110,6 +122,7 @@ def inspect_log(**values):
     ("a.json", '{"eval": {}, "samples": [{"id": 1}]}', "samples[0]"),
     ("a.json", '{"columns": ["id"], "data": []}', '"outputs"'),
     ("a.jsonl", lm_eval_row(resps=[[3]]), "a.jsonl:1"),
+    ("a.jsonl", lm_eval_row() + lm_eval_row(doc_id=8), "documents 7 and 8"),
     ("a.jsonl", lm_eval_row() + '{"doc_id": 8, "filter": "none"}\n', "a.jsonl:2"),
     ("a.jsonl", lm_eval_row(resps=[[[None, False]]]), "a.jsonl:1"),
     ("a.jsonl", lm_eval_row(resps=[[[-1.0, False]], [[-2.0, False]]], arguments={}), "a.jsonl:1"),

@@ -35,6 +35,7 @@ READ = [  # text, stripping; the answer, the reasoning, how it ended
             ("", "[/THINK]"),
         )
     ),
+    ("<think>a [/think] b</think>refund", "auto", ("refund", "a [/think] b", "stop")),
     ("<b>money</b> refund", "auto", ("<b>money</b> refund", None, "stop")),
     ("use <think> for this", "auto", ("use <think> for this", None, "stop")),
     (HARMONY, "auto", ("refund", "They want money.", "stop")),
