@@ -24,7 +24,7 @@ from pytest_ftgate.config import (
 from pytest_ftgate.data import DataSet, Example, canonical_json, load_examples, normalized_input
 from pytest_ftgate.errors import FtgateError, HistoryError, shown_path
 from pytest_ftgate.git import SET_HEAD, Base, find_base
-from pytest_ftgate.ini_file import IniFile, ini_paths, line_of, read_ini, used_ini
+from pytest_ftgate.ini_file import INI_NAMES, IniFile, line_of, read_ini, used_ini
 from pytest_ftgate.result import Check
 from pytest_ftgate.text import listed, plural
 
@@ -107,15 +107,28 @@ class Compared:
 
 @dataclass(frozen=True)
 class _Past:
-    """The merge base, and the ini file that pytest would have read there."""
+    """The merge base, and its ini files that name this project's gate file, the nearest first."""
 
     base: Base
-    ini: IniFile | None
+    inis: tuple[IniFile, ...]
 
     @property
-    def keys(self) -> Mapping[str, Any]:
-        """Return our keys of the ini file."""
-        return self.ini.ours if self.ini is not None else {}
+    def keys(self) -> dict[str, Any]:
+        """Return our keys of the ini files: every one binds."""
+        keys: dict[str, Any] = {}
+        for ini in reversed(self.inis):
+            keys.update(ini.ours)
+        required = [name for ini in self.inis for name in _names(ini.ours.get(_REQUIRED))]
+        if required:
+            keys[_REQUIRED] = list(dict.fromkeys(required))
+        if any(_forbids(ini.ours) for ini in self.inis):
+            keys[_FORBID] = "true"
+        return keys
+
+    @property
+    def ini(self) -> IniFile | None:
+        """Return the nearest ini file."""
+        return self.inis[0] if self.inis else None
 
     def gate_file(self, file: Path) -> Path:
         """Return the gate file of the ini file; ``file``, that of today, if there was none."""
@@ -184,12 +197,15 @@ def _past_at(base: Base | None, file: Path, home: Path) -> _Past | None:
     if base is None:
         return None
     folder = max(home, file.parent, key=_depth)
-    ini = used_ini(ini_paths(folder), base.content)
-    if ini is not None and ini.path.parent != home:
+    inis = []
+    for place in (folder, *folder.parents):
+        ini = used_ini((place / name for name in INI_NAMES), base.content)
+        if ini is None:
+            continue
         gate_file = _gate_file_of(ini)
-        if gate_file != file and gate_file.exists():
-            ini = None
-    return _Past(base, ini)
+        if place == home or gate_file == file or not gate_file.exists():
+            inis.append(ini)
+    return _Past(base, tuple(inis))
 
 
 def _depth(folder: Path) -> int:

@@ -5,6 +5,7 @@ gate and the policy that it extends.
 """
 
 from collections.abc import Collection, Mapping
+from math import inf
 from pathlib import Path
 from typing import Any, get_args
 
@@ -122,7 +123,7 @@ class _Comparison:
             value = self.value_of(model)
             roles = [name for name, spec in after.baselines.items() if self.value_of(spec) == value]
             # Of several roles of one model the one that asks for most counts.
-            role_now = max(roles, key=lambda name: after.standard_of(name).gain, default=role)
+            role_now = max(roles, key=lambda name: _required_gain(after.standard_of(name)), default=role)
 
             if not _is_open(before, "baselines"):
                 key = "baseline" if role == "baseline" else f"baselines.{role}"
@@ -132,7 +133,7 @@ class _Comparison:
             old = before.standard_of(role)
             new = after.standard_of(role_now)
             is_open = _is_open(after, new.path)
-            if not _is_open(before, old.path) and (is_open or new.gain < old.gain):
+            if not _is_open(before, old.path) and (is_open or _required_gain(new) < _required_gain(old)):
                 self.changes[new.path] = _shown_standards(old, None if is_open else new)
 
     def compare_keys(self) -> None:
@@ -235,6 +236,11 @@ def _is_limited(gate: GateKeys) -> bool:
 def _is_served(goal: str | None) -> bool:
     """Return whether training serves this goal, or none is given."""
     return goal is None or goal in get_args(Served)
+
+
+def _required_gain(standard: Standard) -> float:
+    """Return the required gain; an agreement limits no loss of its baseline."""
+    return -inf if standard.key == "agreement" else standard.gain
 
 
 def _shown_standards(old: Standard, new: Standard | None) -> str:

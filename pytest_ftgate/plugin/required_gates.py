@@ -154,7 +154,7 @@ def review_session(
     forbidden = project.forbids_weakening
     if results or project.required or forbidden:
         forbidden = forbidden or project.compared.forbade
-        removed, weaker = _findings_on_none(project, has_results=bool(results), forbidden=forbidden)
+        removed, weaker = _findings_on_none(project, results, forbidden=forbidden)
         names = [gate.name for gate in removed]
         unmet = [gate for gate in unmet if gate.name not in names] + removed
 
@@ -171,13 +171,14 @@ def review_session(
 
 def _findings_on_none(
     project: Project,
+    results: Sequence[GateResult],
     *,
-    has_results: bool,
     forbidden: bool,
 ) -> tuple[list[Unmet], list[str]]:
     """Return the findings that no gate of today shows: required gates that are gone, and others."""
     compared = project.compared
-    is_silent = has_results or (compared.absent and not forbidden)  # each judged gate shows them
+    judged = {result.gate for result in results}
+    is_silent = bool(results) or (compared.absent and not forbidden)  # each judged gate shows them
     removed = []
     weaker = []
     for remark in compared.findings:
@@ -189,6 +190,8 @@ def _findings_on_none(
                 removed.append(Unmet(remark.gate, remark.text, remark.cure))
             else:
                 weaker.append(remark.text)
+        elif remark.name == "weakened" and remark.gate not in judged:
+            weaker.append(f"{remark.gate}: {remark.text}")
     return removed, weaker
 
 
