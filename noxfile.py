@@ -4,7 +4,8 @@
 # ///
 """Check the project as CI does: `nox` runs lint, types and tests, `nox -s NAME` one session, `nox -l` lists them.
 
-`.ci/run` runs all sessions, in this order. A session installs what it needs into an environment of its own.
+`.ci/run` runs all sessions, in this order. A session installs what it needs into an environment of
+its own.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ def python(version: str) -> str | None:
     A shim of pyenv answers to the name, but may have no interpreter behind it.
     """
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    found = [shutil.which(f"python{version}"), *map(str, root.glob(f"versions/{version}*/bin/python"))]
+    found = [
+        shutil.which(f"python{version}"),
+        *map(str, root.glob(f"versions/{version}*/bin/python")),
+    ]
     code = f"import ensurepip, sys; sys.exit('%d.%d' % sys.version_info[:2] != '{version}')"
     for path in filter(None, found):
         if not subprocess.run([path, "-c", code], capture_output=True).returncode:
@@ -54,7 +58,9 @@ def shell(session: nox.Session, command: str) -> None:
     session.run("bash", "-euo", "pipefail", "-c", command, external=True)
 
 
-def install(session: nox.Session, *what: str, group: str | None = None, limit: int | None = None) -> bool:
+def install(
+    session: nox.Session, *what: str, group: str | None = None, limit: int | None = None
+) -> bool:
     """Install the project with this dependency group; return whether it went well within `limit` seconds, if given."""
     session.install(*PIP)
     command = [f"{session.bin}/python", "-m", "pip", "install", "-e", ".", *what]
@@ -82,12 +88,17 @@ def types(session: nox.Session) -> None:
     """Check types, those of the Python in README and the docs, too."""
     install(session, "pytest", group="lint")
     session.run("mypy")
-    session.run("python", "-m", "pytest", "-q", "--noconftest", "-c", os.devnull, "tests/test_typed_docs.py")
+    session.run(
+        "python", "-m", "pytest", "-q", "--noconftest", "-c", os.devnull, "tests/test_typed_docs.py"
+    )
 
 
 @nox.session(python=NEWEST or sys.executable)
 def tests(session: nox.Session) -> None:
-    """Run the whole suite by README's command, on the newest Python there is. Arguments go to pytest."""
+    """Run the whole suite by README's command, on the newest Python there is.
+
+    Arguments go to pytest.
+    """
     if session.posargs:
         install(session, group="test")
         session.run("python", "-m", "pytest", *session.posargs)
@@ -108,7 +119,15 @@ def docs(session: nox.Session) -> None:
     install(session, group="test")
     install(session, group="docs")
     site = session.create_tmp()
-    session.run("mkdocs", "build", "--strict", "--quiet", "--site-dir", site, env={"NO_MKDOCS_2_WARNING": "1"})
+    session.run(
+        "mkdocs",
+        "build",
+        "--strict",
+        "--quiet",
+        "--site-dir",
+        site,
+        env={"NO_MKDOCS_2_WARNING": "1"},
+    )
     session.run("python", "-m", "pytest", "-q", "tests/test_site.py")
 
 
@@ -143,7 +162,9 @@ def build(session: nox.Session) -> None:
     session.run("python", "-m", "venv", "--clear", str(folder / "clean"))
     clean = str(folder / "clean" / "bin" / "python")
     session.run(clean, "-m", "pip", "install", "-q", *PIP, external=True)
-    session.run(clean, "-m", "pip", "install", "-q", f"{wheel}[format]", "--group", "example", external=True)
+    session.run(
+        clean, "-m", "pip", "install", "-q", f"{wheel}[format]", "--group", "example", external=True
+    )
     shutil.copytree("examples", folder / "examples", dirs_exist_ok=True)
     session.chdir(folder)
     for example in EXAMPLES:
@@ -155,7 +176,15 @@ def company(session: nox.Session) -> None:
     """Run beside other plugins."""
     install(session, group="company")
     session.run(
-        "python", "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:benchmark", "tests/plugin/test_company.py"
+        "python",
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:randomly",
+        "-p",
+        "no:benchmark",
+        "tests/plugin/test_company.py",
     )
 
 
@@ -163,18 +192,38 @@ def company(session: nox.Session) -> None:
 def oldest(session: nox.Session) -> None:
     """Run a part of the suite with the oldest Python, pytest and libraries.
 
-    pytest-asyncio and syrupy take no pytest 8.0, and the options of our ini are unknown without them.
+    pytest-asyncio and syrupy take no pytest 8.0, and the options of our ini are unknown without
+    them.
     """
     if OLDEST is None:
         session.skip("there is no Python 3.10")
     install(
         session,
-        *("pytest-ftgate[format,report,text]", "pytest==8.0.0", "pydantic==2.11.0", "numpy==1.24.4", "scipy==1.10.1"),
+        *(
+            "pytest-ftgate[format,report,text]",
+            "pytest==8.0.0",
+            "pydantic==2.11.0",
+            "numpy==1.24.4",
+            "scipy==1.10.1",
+        ),
         *("scikit-learn==1.4.0", "joblib==1.4.0", "hypothesis>=6.100", "jsonschema>=4.21"),
         *("pytest-rerunfailures>=14", "pytest-xdist>=3.6"),
     )
     session.run(
-        *("python", "-m", "pytest", "-q", "-n", "auto", "-m", "not simulation", "-o", "addopts=", "-p", "pytester"),
+        *(
+            "python",
+            "-m",
+            "pytest",
+            "-q",
+            "-n",
+            "auto",
+            "-m",
+            "not simulation",
+            "-o",
+            "addopts=",
+            "-p",
+            "pytester",
+        ),
         *("-W", "ignore::pytest.PytestConfigWarning"),
         *(f"tests/unit/{name}" for name in ("config", "models", "inference")),
         *(f"tests/unit/running/test_{name}.py" for name in ("runner", "bad_days")),

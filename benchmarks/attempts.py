@@ -5,11 +5,13 @@
 
 Every candidate is exactly as good as the baseline in truth.
 
-In the first table the team climbs: it keeps the candidate with the best reported gain, and the next attempt redraws
-30 % of its answers. It also mends what the gate shows: up to ten of the candidate's wrong answers, the broken ones
-first, of which half, or all, are right from then on, without any gain elsewhere.
+In the first table the team climbs: it keeps the candidate with the best reported gain, and the next
+attempt redraws 30 % of its answers. It also mends what the gate shows: up to ten of the candidate's
+wrong answers, the broken ones first, of which half, or all, are right from then on, without any
+gain elsewhere.
 
-In the second table nothing is trained: a model is asked again until the gate passes, and answers otherwise each time.
+In the second table nothing is trained: a model is asked again until the gate passes, and answers
+otherwise each time.
 """
 
 from __future__ import annotations
@@ -63,7 +65,12 @@ SCHEMES = (
     Scheme("5 % each, all examples shown", halved=False, shown=N),
     Scheme("5 % * 2^-k, all examples shown", halved=True, shown=N),
     Scheme("5 % * 2^-k, a tenth shown", halved=True, shown=TENTH),
-    Scheme("5 % * 2^-k, a tenth shown, which never counts (as shipped)", halved=True, shown=TENTH, spared=True),
+    Scheme(
+        "5 % * 2^-k, a tenth shown, which never counts (as shipped)",
+        halved=True,
+        shown=TENTH,
+        spared=True,
+    ),
 )
 
 
@@ -79,7 +86,9 @@ def passes(change: np.ndarray, alpha: float, margin: float = 0.0) -> np.ndarray:
     return (wins >= region(n, alpha)[losses]) & (wins - losses >= margin * n) & (wins > losses)
 
 
-def candidates(rng: np.random.Generator, baseline: np.ndarray, disagreement: float, gain: float = 0.0) -> np.ndarray:
+def candidates(
+    rng: np.random.Generator, baseline: np.ndarray, disagreement: float, gain: float = 0.0
+) -> np.ndarray:
     """Return which answers of new candidates are right: with this rate of disagreement, and this real gain."""
     wins, losses = (disagreement + gain) / 2, (disagreement - gain) / 2
     chance = np.where(baseline, 1 - losses / BASELINE_RIGHT, wins / (1 - BASELINE_RIGHT))
@@ -96,13 +105,15 @@ def shown(baseline: np.ndarray, candidate: np.ndarray, until: int) -> np.ndarray
     return found
 
 
-def false_passes(scheme: Scheme, mended: float, disagreement: float, simulations: int, seed: int) -> np.ndarray:
+def false_passes(
+    scheme: Scheme, mended: float, disagreement: float, simulations: int, seed: int
+) -> np.ndarray:
     """Return the share of simulations in which one of the first k attempts passes, for each k.
 
     Args:
         scheme: how attempts are treated.
-        mended: the share of the shown examples that the next candidate answers right; above 1: it answers all examples
-            right that may be shown.
+        mended: the share of the shown examples that the next candidate answers right; above 1: it
+            answers all examples right that may be shown.
         disagreement: the share of the examples on which only one model is right.
         simulations: how many.
         seed: of the random numbers.
@@ -121,11 +132,16 @@ def false_passes(scheme: Scheme, mended: float, disagreement: float, simulations
         rates.append(passed.mean())
         gain = change.mean(axis=1)
         better = gain > best_gain
-        best, best_gain = np.where(better[:, None], candidate, best), np.where(better, gain, best_gain)
+        best, best_gain = (
+            np.where(better[:, None], candidate, best),
+            np.where(better, gain, best_gain),
+        )
         if mended > 1:
             learned[:, : scheme.shown] = True
         else:
-            learned |= shown(baseline, candidate, scheme.shown) & (rng.random(baseline.shape) < mended)
+            learned |= shown(baseline, candidate, scheme.shown) & (
+                rng.random(baseline.shape) < mended
+            )
         fresh = candidates(rng, baseline, disagreement)
         candidate = np.where(rng.random(baseline.shape) < REDRAWN, fresh, best) | learned
     return np.array(rates)
@@ -136,10 +152,15 @@ def power(scheme: Scheme, simulations: int, seed: int) -> list[float]:
     rng = np.random.default_rng(seed)
     baseline = rng.random((simulations, N)) < BASELINE_RIGHT
     change = candidates(rng, baseline, 0.2, 0.1).astype(np.int8) - baseline
-    return [float(passes(change[:, scheme.first :], scheme.level(attempt), 0.05).mean()) for attempt in (1, 3, 5)]
+    return [
+        float(passes(change[:, scheme.first :], scheme.level(attempt), 0.05).mean())
+        for attempt in (1, 3, 5)
+    ]
 
 
-def asked_again(roles: tuple[str, ...], counted: tuple[str, ...] | None, simulations: int, seed: int) -> np.ndarray:
+def asked_again(
+    roles: tuple[str, ...], counted: tuple[str, ...] | None, simulations: int, seed: int
+) -> np.ndarray:
     """Return the share of simulations in which one of the first k runs passes, for each k of ``RUNS``.
 
     Args:
@@ -172,8 +193,12 @@ def asked_again(roles: tuple[str, ...], counted: tuple[str, ...] | None, simulat
 
 def main(simulations: int) -> None:
     """Print the table: the worst of three rates of disagreement."""
-    print(f"n = {N}, {simulations:,} simulations each, worst of disagreement .1, .2 and .3; false passes after 1, 3, 5")
-    print("| scheme | climbing | half of ten mended | all ten mended | real +10 at attempt 1, 3, 5 |")
+    print(
+        f"n = {N}, {simulations:,} simulations each, worst of disagreement .1, .2 and .3; false passes after 1, 3, 5"
+    )
+    print(
+        "| scheme | climbing | half of ten mended | all ten mended | real +10 at attempt 1, 3, 5 |"
+    )
     print("| --- | --- | --- | --- | --- |")
     for scheme in SCHEMES:
         cells = []
@@ -185,14 +210,22 @@ def main(simulations: int) -> None:
         print(f"| {scheme.name} | {' | '.join(cells)} | {chances} |", flush=True)
     strongest = [false_passes(SCHEMES[3], 2.0, psi, simulations, 9) for psi in (0.1, 0.2, 0.3)]
     worst = np.max(strongest, axis=0)
-    print(f"shipped, and every example that may be shown learned by heart: {100 * worst[-1]:.1f} % after 5")
+    print(
+        f"shipped, and every example that may be shown learned by heart: {100 * worst[-1]:.1f} % after 5"
+    )
     print_asked_again(simulations)
 
 
 def print_asked_again(simulations: int) -> None:
     """Print how often the gate has passed when a model was asked again and again."""
-    ways = {"no max_attempts": None, "by the candidate's answers": ("candidate",), "as shipped": BOTH}
-    print(f"\nn = {ASKED_N}, max_attempts: {ATTEMPTS}; false passes after {', '.join(map(str, RUNS))} runs")
+    ways = {
+        "no max_attempts": None,
+        "by the candidate's answers": ("candidate",),
+        "as shipped": BOTH,
+    }
+    print(
+        f"\nn = {ASKED_N}, max_attempts: {ATTEMPTS}; false passes after {', '.join(map(str, RUNS))} runs"
+    )
     print(f"| asked again | {' | '.join(ways)} |")
     print("| --- | --- | --- | --- |")
     for roles in (("baseline",), ("candidate",), BOTH):

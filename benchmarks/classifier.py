@@ -3,9 +3,10 @@
     python benchmarks/classifier.py                       # needs the extra "local"
     python benchmarks/classifier.py --layers 12 --texts 256 --rounds 5
 
-``loop`` tokenizes and classifies batch by batch, as a script by hand does; ``gate`` asks the model of ``provider:
-transformers, task: text-classification`` through the runner. Texts have equal lengths, so that neither gains by sorting
-them; both answer in turn, and the printed ratios of texts per second are medians over the rounds.
+``loop`` tokenizes and classifies batch by batch, as a script by hand does; ``gate`` asks the model
+of ``provider: transformers, task: text-classification`` through the runner. Texts have equal
+lengths, so that neither gains by sorting them; both answer in turn, and the printed ratios of texts
+per second are medians over the rounds.
 """
 
 from __future__ import annotations
@@ -34,10 +35,14 @@ def make_model(folder: Path, layers: int) -> None:
     """Save a BERT of the base size, with so many layers, whose tokenizer knows our words."""
     from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
-    (folder / "vocab.txt").write_text("\n".join(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS)))
+    (folder / "vocab.txt").write_text(
+        "\n".join(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS))
+    )
     BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
     names = dict(enumerate(LABELS))
-    config = BertConfig(num_hidden_layers=layers, id2label=names, label2id={name: i for i, name in names.items()})
+    config = BertConfig(
+        num_hidden_layers=layers, id2label=names, label2id={name: i for i, name in names.items()}
+    )
     BertForSequenceClassification(config).save_pretrained(folder)
 
 
@@ -52,7 +57,12 @@ def loop(folder: Path, texts: list[str], batch_size: int) -> Callable[[], list[s
     def classify() -> list[str]:
         labels: list[str] = []
         for start in range(0, len(texts), batch_size):
-            encoded = tokenizer(texts[start : start + batch_size], return_tensors="pt", padding=True, truncation=True)
+            encoded = tokenizer(
+                texts[start : start + batch_size],
+                return_tensors="pt",
+                padding=True,
+                truncation=True,
+            )
             with torch.inference_mode():
                 scores = model(**encoded).logits
             labels += [model.config.id2label[i] for i in scores.argmax(dim=-1).tolist()]
@@ -65,7 +75,12 @@ def gate(folder: Path, texts: list[str], batch_size: int) -> Callable[[], list[s
     """Return the same by this package."""
     options = {"model": str(folder), "task": "text-classification", "batch_size": batch_size}
     spec = ModelSpec("transformers", options, "bert", "bert", Source("file", "benchmark", Path()))
-    test = DataSet(tuple(Example(str(i), text, LABELS[0]) for i, text in enumerate(texts)), None, "", "benchmark")
+    test = DataSet(
+        tuple(Example(str(i), text, LABELS[0]) for i, text in enumerate(texts)),
+        None,
+        "",
+        "benchmark",
+    )
     model = build_model(spec, Surroundings(asked=test))
 
     def classify() -> list[str]:
@@ -76,7 +91,9 @@ def gate(folder: Path, texts: list[str], batch_size: int) -> Callable[[], list[s
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--layers", type=int, default=4, help="of 768 units; BERT-base has 12")
     parser.add_argument("--texts", type=int, default=512)
     parser.add_argument("--words", type=int, default=32, help="of each text")
@@ -99,7 +116,9 @@ def main() -> None:
             rounds.append(rate)
     for way in ways:
         print(f"{way}: {statistics.median(rate[way] for rate in rounds):,.0f} texts/s")
-    print(f"gate beside loop: {statistics.median(rate['gate'] / rate['loop'] for rate in rounds):.2f}")
+    print(
+        f"gate beside loop: {statistics.median(rate['gate'] / rate['loop'] for rate in rounds):.2f}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,19 +1,21 @@
 """How fast and how honest the methods of ``pytest_ftgate.statistics`` are, measured in one run.
 
-    python benchmarks/evidence.py                 speed, side by side with the usual ways (about 20 seconds)
-    python benchmarks/evidence.py --enumerate     worst false-pass rate of right/wrong metrics, every n from 20 to 200
-    python benchmarks/evidence.py --graded        false-pass rate of graded metrics
-    python benchmarks/evidence.py --sets          false-pass rate of macro-F1, with rare labels, and what that costs
-    python benchmarks/evidence.py --groups        false-pass rate with groups, of one size and of very different ones
-    python benchmarks/evidence.py --drops         how often a drop on the limit passes where groups are lost
-    python benchmarks/evidence.py --plan          what the plan promises for groups and guards, and what the gate gives
-    python benchmarks/evidence.py --adversarial   answers and groups lost whole, baselines, repeats, skewed groups
-    python benchmarks/evidence.py --plain         how often the plain comparison of two numbers is wrong
-    python benchmarks/evidence.py --power         chance to show a gain that is there
-    python benchmarks/evidence.py --repeated      latencies with repeats, and preferences of people
+    python benchmarks/evidence.py                 speed, side by side with the usual ways (about 20
+    seconds) python benchmarks/evidence.py --enumerate     worst false-pass rate of right/wrong
+    metrics, every n from 20 to 200 python benchmarks/evidence.py --graded        false-pass rate of
+    graded metrics python benchmarks/evidence.py --sets          false-pass rate of macro-F1, with
+    rare labels, and what that costs python benchmarks/evidence.py --groups        false-pass rate
+    with groups, of one size and of very different ones python benchmarks/evidence.py --drops
+    how often a drop on the limit passes where groups are lost python benchmarks/evidence.py --plan
+    what the plan promises for groups and guards, and what the gate gives python
+    benchmarks/evidence.py --adversarial   answers and groups lost whole, baselines, repeats, skewed
+    groups python benchmarks/evidence.py --plain         how often the plain comparison of two
+    numbers is wrong python benchmarks/evidence.py --power         chance to show a gain that is
+    there python benchmarks/evidence.py --repeated      latencies with repeats, and preferences of
+    people
 
-What is enumerated has no random error; what is simulated names its repetitions. "As shipped" and "the verdict" mean the
-whole decision of a gate on its gain. ``docs/methods.md`` quotes the tables.
+What is enumerated has no random error; what is simulated names its repetitions. "As shipped" and
+"the verdict" mean the whole decision of a gate on its gain. ``docs/methods.md`` quotes the tables.
 """
 
 from __future__ import annotations
@@ -59,24 +61,30 @@ def percent(*shares: float, digits: int = 1) -> list[str]:
     return [f"{share:.{digits}%}" for share in shares]
 
 
-# --- complete enumeration of wins and losses -----------------------------------------------------------------
+# --- complete enumeration of wins and losses
+# -----------------------------------------------------------------
 
 
 def outcomes(n: int) -> tuple[np.ndarray, np.ndarray]:
     """Return all numbers of wins and losses among n pairs."""
-    wins, losses = (grid.ravel() for grid in np.meshgrid(np.arange(n + 1), np.arange(n + 1), indexing="ij"))
+    wins, losses = (
+        grid.ravel() for grid in np.meshgrid(np.arange(n + 1), np.arange(n + 1), indexing="ij")
+    )
     possible = wins + losses <= n
     return wins[possible], losses[possible]
 
 
-def probabilities(wins: np.ndarray, losses: np.ndarray, n: int, winning: np.ndarray, losing: np.ndarray) -> np.ndarray:
+def probabilities(
+    wins: np.ndarray, losses: np.ndarray, n: int, winning: np.ndarray, losing: np.ndarray
+) -> np.ndarray:
     """Return trinomial probabilities, a row for each outcome, a column for each pair of rates."""
     ties = n - wins - losses
     ways = gammaln(n + 1) - gammaln(wins + 1) - gammaln(losses + 1) - gammaln(ties + 1)
     rates = (winning, losing, np.maximum(1 - winning - losing, 0))
     logs = [np.log(np.maximum(rate, 1e-300)) for rate in rates]
     return np.exp(
-        ways[:, None] + sum(np.outer(count, log) for count, log in zip((wins, losses, ties), logs, strict=True))
+        ways[:, None]
+        + sum(np.outer(count, log) for count, log in zip((wins, losses, ties), logs, strict=True))
     )
 
 
@@ -107,14 +115,20 @@ def accepted(n: int, margin: float, wins: np.ndarray, losses: np.ndarray) -> dic
     with np.errstate(divide="ignore", invalid="ignore"):
         tango = np.nan_to_num(tango_score(wins, losses, n, margin), nan=-1.0) >= Z95
         error = np.sqrt(np.maximum(spread - gain**2, 0) / (n - 1))
-        student = gain - stdtrit(n - 1, 0.95) * error >= margin if margin else gain - stdtrit(n - 1, 0.95) * error > 0
+        student = (
+            gain - stdtrit(n - 1, 0.95) * error >= margin
+            if margin
+            else gain - stdtrit(n - 1, 0.95) * error > 0
+        )
     return {"exact": wins >= exact_region(n, margin)[losses], "Tango": tango, "paired t": student}
 
 
 def enumerate_false_passes(sizes: Iterable[int]) -> None:
     """Print the worst false-pass rate of three methods for each margin, over sizes and disagreement rates."""
     sizes = list(sizes)
-    title = f"worst false-pass rate at nominal 5 %, n = {sizes[0]}..{sizes[-1]} ({len(sizes)} sizes), "
+    title = (
+        f"worst false-pass rate at nominal 5 %, n = {sizes[0]}..{sizes[-1]} ({len(sizes)} sizes), "
+    )
     title += f"{RATES} disagreement rates up to 100 %"
     head(title, "margin", "exact", "at n", "Tango", "at n", "paired t", "at n")
     for margin in MARGINS:
@@ -128,7 +142,8 @@ def enumerate_false_passes(sizes: Iterable[int]) -> None:
         row(f"{margin:+.2f}", *(cell for rate, n in worst.values() for cell in (f"{rate:.4f}", n)))
 
 
-# --- the plain comparison, and power -------------------------------------------------------------------------
+# --- the plain comparison, and power
+# -------------------------------------------------------------------------
 
 
 def plain_passes(n: int, margin: float, gain: float, disagreement: float) -> float:
@@ -150,13 +165,26 @@ def plain_table() -> None:
         gains = [(margin, margin * share) for margin in (0.05, 0.02) for share in (0, 0.5, 1)]
         head(title, "n", *(f"+{100 * margin:g}: gain {100 * gain:g}" for margin, gain in gains))
         for n in (50, 100, 200, 500, 1000):
-            row(n, *percent(*(plain_passes(n, margin, gain, disagreement) for margin, gain in gains)))
+            row(
+                n,
+                *percent(*(plain_passes(n, margin, gain, disagreement) for margin, gain in gains)),
+            )
 
 
 def power_table() -> None:
     """Print the chance that the exact test shows a gain that is there."""
-    columns = ("gain 5, above 0", "gain 10, above 0", "gain 10, at least 5", "gain 15, at least 5", "gain 0, drop < 5")
-    head("chance of evidence by the exact test, models disagreeing on 16 % (enumerated)", "n", *columns)
+    columns = (
+        "gain 5, above 0",
+        "gain 10, above 0",
+        "gain 10, at least 5",
+        "gain 15, at least 5",
+        "gain 0, drop < 5",
+    )
+    head(
+        "chance of evidence by the exact test, models disagreeing on 16 % (enumerated)",
+        "n",
+        *columns,
+    )
     for n in (50, 100, 200, 500):
         wins, losses = outcomes(n)
         cells = []
@@ -166,7 +194,8 @@ def power_table() -> None:
         row(n, *percent(*cells, digits=0))
 
 
-# --- graded metrics ------------------------------------------------------------------------------------------
+# --- graded metrics
+# ------------------------------------------------------------------------------------------
 
 
 def by_student(differences: np.ndarray, margin: float) -> bool:
@@ -185,7 +214,9 @@ def by_half_count_likelihood(differences: np.ndarray, margin: float) -> bool:
         return False
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if weights @ (shifts / (1 + middle * shifts)) > 0 else (low, middle)
+        low, high = (
+            (middle, high) if weights @ (shifts / (1 + middle * shifts)) > 0 else (low, middle)
+        )
     return math.sqrt(2 * float(weights @ np.log1p(low * shifts))) >= Z95
 
 
@@ -230,8 +261,12 @@ def rare_losses(n: int, size: float, margin: float) -> dict[str, float]:
 
 SHAPES: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
     "normal, sd 0.2": lambda rng, n: np.clip(0.2 * rng.standard_normal(n), -0.9, 0.9),
-    "3 % lose 1, others +0.05": lambda rng, n: np.where(rng.random(n) < 0.03, -1.0, 0.05 * (rng.random(n) < 0.9)),
-    "five-point scale": lambda rng, n: rng.choice([-0.5, -0.25, 0, 0.25, 0.5], n, p=[0.02, 0.13, 0.55, 0.2, 0.1]),
+    "3 % lose 1, others +0.05": lambda rng, n: np.where(
+        rng.random(n) < 0.03, -1.0, 0.05 * (rng.random(n) < 0.9)
+    ),
+    "five-point scale": lambda rng, n: rng.choice(
+        [-0.5, -0.25, 0, 0.25, 0.5], n, p=[0.02, 0.13, 0.55, 0.2, 0.1]
+    ),
     "rare big gains": lambda rng, n: np.where(rng.random(n) < 0.05, 0.8, -0.02),
     "long left tail": lambda rng, n: 0.1 - np.minimum(rng.exponential(0.1, n), 1.0),
 }
@@ -265,12 +300,18 @@ def graded_power_table(repetitions: int = 1000) -> None:
     for gain, spread in ((0.05, 0.2), (0.10, 0.2), (0.05, 0.1)):
         for n in (50, 100, 200, 500):
             rng = np.random.default_rng(n)
-            samples = [np.clip(gain + spread * rng.standard_normal(n), -1, 1) for _ in range(repetitions)]
-            shown = [sum(passes(sample, 0.0) for sample in samples) / repetitions for passes in GRADED.values()]
+            samples = [
+                np.clip(gain + spread * rng.standard_normal(n), -1, 1) for _ in range(repetitions)
+            ]
+            shown = [
+                sum(passes(sample, 0.0) for sample in samples) / repetitions
+                for passes in GRADED.values()
+            ]
             row(gain, spread, n, *percent(*shown, digits=0))
 
 
-# --- metrics of the whole set, and groups --------------------------------------------------------------------
+# --- metrics of the whole set, and groups
+# --------------------------------------------------------------------
 
 
 def macro_f1(tallies: np.ndarray) -> np.ndarray:
@@ -280,7 +321,9 @@ def macro_f1(tallies: np.ndarray) -> np.ndarray:
     return np.divide(2 * right, both, out=np.zeros_like(right), where=both > 0).mean(axis=1)
 
 
-def cells_of(wins: float, losses: float, losing_labels: tuple[int, ...] = (0, 1, 2)) -> tuple[np.ndarray, np.ndarray]:
+def cells_of(
+    wins: float, losses: float, losing_labels: tuple[int, ...] = (0, 1, 2)
+) -> tuple[np.ndarray, np.ndarray]:
     """Return kinds of examples (label, baseline, candidate) with rates: labels of 70/20/10 %, 90 % agreed right."""
     shares = np.array([0.7, 0.2, 0.1])
     lost = np.array([shares[label] if label in losing_labels else 0.0 for label in range(3)])
@@ -289,7 +332,12 @@ def cells_of(wins: float, losses: float, losing_labels: tuple[int, ...] = (0, 1,
     for label in range(3):
         other = (label + 1) % 3
         agreed = (1 - wins - losses) * shares[label]
-        kinds += [(label, label, label), (label, other, other), (label, label, other), (label, other, label)]
+        kinds += [
+            (label, label, label),
+            (label, other, other),
+            (label, label, other),
+            (label, other, label),
+        ]
         rates += [0.9 * agreed, 0.1 * agreed, losses * lost[label], wins * shares[label]]
     return np.array(kinds), np.array(rates)
 
@@ -299,7 +347,9 @@ def real_gain(kinds: np.ndarray, rates: np.ndarray) -> float:
     tallies = np.zeros((2, 3, 4))
     for (label, *answers), rate in zip(kinds, rates, strict=True):
         for model, answer in enumerate(answers):
-            tallies[model, [0, 1, 2], [label, label, answer]] += np.array([label == answer, 1, 1]) * rate
+            tallies[model, [0, 1, 2], [label, label, answer]] += (
+                np.array([label == answer, 1, 1]) * rate
+            )
     before, after = macro_f1(tallies)
     return float(after - before)
 
@@ -314,13 +364,17 @@ def sure(baseline: LabelCounts, candidate: LabelCounts, margin: float) -> tuple[
     return alone.standard_error > 0, shipped.reaches_margin
 
 
-def set_passes(kinds: np.ndarray, rates: np.ndarray, n: int, margin: float, repetitions: int) -> np.ndarray:
+def set_passes(
+    kinds: np.ndarray, rates: np.ndarray, n: int, margin: float, repetitions: int
+) -> np.ndarray:
     """Return the rates at which the jackknife alone, and the package's method, pass the margin."""
     rng = np.random.default_rng(n)
     passed = np.zeros(2)
     for _ in range(repetitions):
         label, before, after = kinds[rng.choice(len(kinds), n, p=rates)].T
-        passed += sure(*(LabelCounts(label, answers[None], 3, macro_f1) for answers in (before, after)), margin)
+        passed += sure(
+            *(LabelCounts(label, answers[None], 3, macro_f1) for answers in (before, after)), margin
+        )
     return passed / repetitions
 
 
@@ -353,39 +407,87 @@ def rare_table(repetitions: int = 1000) -> None:
     title = "false-pass rate of recall_macro at nominal 5 %, real gain = margin = 0: the common label gains a share, "
     title += f"the rarest loses as much; the worst of four shares from 4 to 20 %, simulated ({repetitions} repetitions)"
     head(title, "examples of each label", "jackknife alone", "as shipped")
-    for sizes in ((88, 8, 4), (84, 10, 6), (80, 10, 10), (160, 20, 20), (240, 30, 30), (60, 20, 20), (40, 20, 20)):
+    for sizes in (
+        (88, 8, 4),
+        (84, 10, 6),
+        (80, 10, 10),
+        (160, 20, 20),
+        (240, 30, 30),
+        (60, 20, 20),
+        (40, 20, 20),
+    ):
         worst = np.zeros(2)
         for share in (0.04, 0.08, 0.12, 0.2):
-            rng, gold, passed = np.random.default_rng(0), np.repeat(np.arange(3), sizes), np.zeros(2)
+            rng, gold, passed = (
+                np.random.default_rng(0),
+                np.repeat(np.arange(3), sizes),
+                np.zeros(2),
+            )
             for _ in range(repetitions):
                 before = np.where((gold == 0) & (rng.random(len(gold)) < 0.5), 1, gold)
                 fixed = (before != gold) & (rng.random(len(gold)) < 2 * share)
                 lost = (gold == 2) & (rng.random(len(gold)) < share)
                 after = np.where(lost, 0, np.where(fixed, gold, before))
-                passed += sure(*(LabelCounts(gold, arm[None], 3, macro_recall) for arm in (before, after)), 0.0)
+                passed += sure(
+                    *(LabelCounts(gold, arm[None], 3, macro_recall) for arm in (before, after)), 0.0
+                )
             worst = np.maximum(worst, passed / repetitions)
         row(", ".join(map(str, sizes)), *percent(*worst))
 
 
 def set_power_table(repetitions: int = 400) -> None:
     """Print what it costs to count a loss that nobody met: the chance to show that macro-F1 rose."""
-    columns = ("labels", "examples", "of the rarest", "wins and losses", "jackknife alone", "as shipped")
-    head(f"chance to show that macro-F1 rose above 0, simulated ({repetitions} repetitions)", *columns)
+    columns = (
+        "labels",
+        "examples",
+        "of the rarest",
+        "wins and losses",
+        "jackknife alone",
+        "as shipped",
+    )
+    head(
+        f"chance to show that macro-F1 rose above 0, simulated ({repetitions} repetitions)",
+        *columns,
+    )
     many = np.linspace(12, 5, 26).round().astype(int)
     few = np.maximum(2, np.linspace(15, 2, 26).round().astype(int))
-    for sizes in ([20] * 3, [34] * 3, [67] * 3, many, few, [42, 12, 6], [70, 20, 10], [140, 40, 20]):
+    for sizes in (
+        [20] * 3,
+        [34] * 3,
+        [67] * 3,
+        many,
+        few,
+        [42, 12, 6],
+        [70, 20, 10],
+        [140, 40, 20],
+    ):
         for wins, losses in ((0.10, 0.05), (0.13, 0.03), (0.22, 0.02)):
-            rng, gold, shown = np.random.default_rng(1), np.repeat(np.arange(len(sizes)), sizes), np.zeros(2)
+            rng, gold, shown = (
+                np.random.default_rng(1),
+                np.repeat(np.arange(len(sizes)), sizes),
+                np.zeros(2),
+            )
             for _ in range(repetitions):
                 other = (gold + 1 + rng.integers(0, len(sizes) - 1, len(gold))) % len(sizes)
                 before = np.where(rng.random(len(gold)) < 0.75, gold, other)
                 change = rng.random(len(gold))
-                fixed, lost = (before != gold) & (change < 4 * wins), (before == gold) & (change < losses / 0.75)
+                fixed, lost = (
+                    (before != gold) & (change < 4 * wins),
+                    (before == gold) & (change < losses / 0.75),
+                )
                 after = np.where(lost, other, np.where(fixed, gold, before))
-                arms = (LabelCounts(gold, arm[None], len(sizes), macro_f1) for arm in (before, after))
+                arms = (
+                    LabelCounts(gold, arm[None], len(sizes), macro_f1) for arm in (before, after)
+                )
                 shown += sure(*arms, 0.0)
             change = f"{wins:.0%} and {losses:.0%}"
-            row(len(sizes), len(gold), min(sizes), change, *percent(*(shown / repetitions), digits=0))
+            row(
+                len(sizes),
+                len(gold),
+                min(sizes),
+                change,
+                *percent(*(shown / repetitions), digits=0),
+            )
 
 
 def zipf(groups: int, examples: int) -> list[int]:
@@ -408,7 +510,11 @@ UNLIKE = {
 
 
 def is_passed(
-    before: np.ndarray, after: np.ndarray, groups: np.ndarray | None, margin: float, evidence: str = "significant"
+    before: np.ndarray,
+    after: np.ndarray,
+    groups: np.ndarray | None,
+    margin: float,
+    evidence: str = "significant",
 ) -> bool:
     """Return whether a gate on right and wrong answers passes: its whole decision on the gain."""
     if (after.mean() - before.mean()) < margin:
@@ -417,7 +523,9 @@ def is_passed(
     return compare_right_wrong(before, after, bounds=False, **asked).status == "pass"
 
 
-def in_groups(rng: np.random.Generator, better: np.ndarray, sizes: list[int], disagreement: float) -> tuple:
+def in_groups(
+    rng: np.random.Generator, better: np.ndarray, sizes: list[int], disagreement: float
+) -> tuple:
     """Return answers of two models: in each group the candidate is better by so much, and others are won and lost."""
     gain = np.repeat(better, sizes)
     other = disagreement / 2 * (1 - np.abs(gain))
@@ -442,9 +550,20 @@ def unlike_group_table(repetitions: int = 400) -> None:
     title = "accuracy in groups: one group in five loses 40 points and the others gain 10, or half of them lose 40 and "
     title += "half gain 40 (false passes of margin 0); each gains 10, and answers differ on 10 % besides (margin 5); "
     title += f"simulated ({repetitions} repetitions, standard error)"
-    columns = ("simple t, one in five", "verdict", "the same, 15 % differ besides", "half and half", "power")
+    columns = (
+        "simple t, one in five",
+        "verdict",
+        "the same, 15 % differ besides",
+        "half and half",
+        "power",
+    )
     head(title, "groups", "count as", *columns)
-    designs = ((one_in_five, 0.0, 0.0), (one_in_five, 0.15, 0.0), (either, 0.0, 0.0), (None, 0.1, 0.05))
+    designs = (
+        (one_in_five, 0.0, 0.0),
+        (one_in_five, 0.15, 0.0),
+        (either, 0.0, 0.0),
+        (None, 0.1, 0.05),
+    )
     for name, sizes in UNLIKE.items():
         weights, cells = np.array(sizes, dtype=float), []
         for draw, disagreement, margin in designs:
@@ -453,7 +572,9 @@ def unlike_group_table(repetitions: int = 400) -> None:
                 better = np.full(len(sizes), 0.1) if draw is None else draw(rng, len(sizes))
                 before, after, groups = in_groups(rng, better, sizes, disagreement)
                 sums = np.bincount(groups, weights=after.astype(float) - before)
-                alone = jackknife(sums.sum() / weights.sum(), (sums.sum() - sums) / (weights.sum() - weights))
+                alone = jackknife(
+                    sums.sum() / weights.sum(), (sums.sum() - sums) / (weights.sum() - weights)
+                )
                 passed += alone.p_value(0.0) <= 0.05, is_passed(before, after, groups, margin)
             cells += [with_error(share, repetitions) for share in passed / repetitions]
         row(name, effective_groups(weights), *(cells[place] for place in (0, 1, 3, 5, 7)))
@@ -480,10 +601,15 @@ DROPS = {
 def drop_table(repetitions: int = 300) -> None:
     """Print how often a drop of exactly ``max_drop`` passes, where groups are lost whole."""
     title = f"a candidate on the limit of max_drop, which loses groups whole, simulated ({repetitions} repetitions)"
-    head(title, "groups, and which are lost", "lower bound of equal answers", "limit", "false passes")
+    head(
+        title, "groups, and which are lost", "lower bound of equal answers", "limit", "false passes"
+    )
     for name, (sizes, chances_of_loss) in DROPS.items():
         sizes_, lost = np.array(sizes), np.resize(chances_of_loss, len(sizes))
-        limit, groups = -float(sizes_ @ lost / sizes_.sum()), np.repeat(np.arange(len(sizes)), sizes)
+        limit, groups = (
+            -float(sizes_ @ lost / sizes_.sum()),
+            np.repeat(np.arange(len(sizes)), sizes),
+        )
         right = np.ones(len(groups), dtype=bool)
         asked = {"confidence": 0.95, "evidence": "proven", "groups": groups}
         equal = compare_right_wrong(right, right, margin=-0.02, **asked)
@@ -505,7 +631,13 @@ def plan_table(repetitions: int = 300) -> None:
     from pytest_ftgate.metrics.text import ExactMatch
 
     title = "a baseline at 70 %, the candidate breaks 3 %, margin 5, answers change independently of their group; "
-    head(f"{title}simulated ({repetitions} repetitions)", "groups", "real gain", "the plan", "the verdict")
+    head(
+        f"{title}simulated ({repetitions} repetitions)",
+        "groups",
+        "real gain",
+        "the plan",
+        "the verdict",
+    )
     asked = {"margin": 0.05, "confidence": 0.95, "evidence": "significant"}
     for groups, size in ((20, 10), (40, 5), (100, 2), (12, 20)):
         codes = np.repeat(np.arange(groups), size)
@@ -519,22 +651,47 @@ def plan_table(repetitions: int = 300) -> None:
                 fixed, lost = ~right & (change < (gain + 0.03) / 0.3), right & (change < 0.03 / 0.7)
                 passed += is_passed(right, (right | fixed) & ~lost, codes, 0.05)
             promise = "-" if promised is None else f"{100 * promised.passed:.0f}"
-            row(f"{groups} of {size}", f"{100 * gain:+.0f}", promise, with_error(passed / repetitions, repetitions))
-    head("an equal candidate passes a guard with max_drop 0.03 (enumerated)", "examples", "differ on 0 %", "4 %", "6 %")
+            row(
+                f"{groups} of {size}",
+                f"{100 * gain:+.0f}",
+                promise,
+                with_error(passed / repetitions, repetitions),
+            )
+    head(
+        "an equal candidate passes a guard with max_drop 0.03 (enumerated)",
+        "examples",
+        "differ on 0 %",
+        "4 %",
+        "6 %",
+    )
     for n in (99, 149, 200, 300, 500):
         of_guard = {"margin": -0.03, "confidence": 0.95, "evidence": "proven", "gain": 0.0}
-        row(n, *percent(*(chances(n, disagreement=share, **of_guard).passed for share in (0.0, 0.04, 0.06)), digits=0))
+        row(
+            n,
+            *percent(
+                *(chances(n, disagreement=share, **of_guard).passed for share in (0.0, 0.04, 0.06)),
+                digits=0,
+            ),
+        )
 
 
 def same_everywhere_table() -> None:
     """Print what is decided where every unit gains the same."""
     head("every unit gains the same, margin 5", "units", "gain", "95 % lower bound", "verdict")
     asked = {"margin": 0.05, "confidence": 0.95, "evidence": "significant"}
-    for name, sizes, of_group in (("60 groups of 2", 2, 1), ("40 groups of 5", 5, 5), ("60 examples", 1, 1)):
+    for name, sizes, of_group in (
+        ("60 groups of 2", 2, 1),
+        ("40 groups of 5", 5, 5),
+        ("60 examples", 1, 1),
+    ):
         groups = np.repeat(np.arange(40 if sizes == 5 else 60), sizes)
         right = np.tile(np.arange(sizes) >= of_group, len(groups) // sizes)
-        found = compare_right_wrong(right, right | True, groups=groups if sizes > 1 else None, **asked)
-        row(name, f"{100 * found.gain:+.1f}", f"{100 * (found.lower_bound or 0):+.1f}", found.status)
+        found = compare_right_wrong(
+            right, right | True, groups=groups if sizes > 1 else None, **asked
+        )
+        row(
+            name, f"{100 * found.gain:+.1f}", f"{100 * (found.lower_bound or 0):+.1f}", found.status
+        )
 
 
 def micro_table(repetitions: int = 500) -> None:
@@ -553,7 +710,10 @@ def micro_table(repetitions: int = 500) -> None:
             rng, passed = np.random.default_rng(1), 0
             for _ in range(repetitions):
                 better = rng.choice([-spread, spread], len(sizes)) / 2
-                arms = (pooled(rng.binomial(sizes, share), total) for share in (0.7 - better, 0.7 + better))
+                arms = (
+                    pooled(rng.binomial(sizes, share), total)
+                    for share in (0.7 - better, 0.7 + better)
+                )
                 passed += compare_set(*arms, **ASKED, bounds=False).status == "pass"
             cells.append(passed / repetitions)
         row(name, effective_groups(total), *percent(*cells))
@@ -563,7 +723,9 @@ def pooled(right: np.ndarray, sizes: np.ndarray) -> PooledCounts:
     """Return the counts of field accuracy, micro, of documents of these sizes."""
     right, sizes = right.astype(float), sizes.astype(float)
     counts, perfect, lost = (np.column_stack([one, sizes]) for one in (right, sizes, 0 * sizes))
-    return PooledCounts(counts, perfect, lost, right / sizes, lambda total: total[:, 0] / total[:, 1])
+    return PooledCounts(
+        counts, perfect, lost, right / sizes, lambda total: total[:, 0] / total[:, 1]
+    )
 
 
 def group_table(repetitions: int = 500) -> None:
@@ -588,10 +750,16 @@ def group_table(repetitions: int = 500) -> None:
             asked = {"margin": winning - losing, "confidence": 0.95, "evidence": "observed"}
             unsaid += compare_right_wrong(lost, won, **asked).reaches_margin
             said += compare_right_wrong(lost, won, **asked, groups=groups).reaches_margin
-        row(n_groups, together, f"{winning - losing:+.2f}", *percent(unsaid / repetitions, said / repetitions))
+        row(
+            n_groups,
+            together,
+            f"{winning - losing:+.2f}",
+            *percent(unsaid / repetitions, said / repetitions),
+        )
 
 
-# --- designs in which a method that looks calm is wrong --------------------------------------------------------
+# --- designs in which a method that looks calm is wrong
+# --------------------------------------------------------
 
 ASKED = {"margin": 0.0, "confidence": 0.95, "evidence": "significant"}
 Design = Callable[[np.random.Generator], bool]
@@ -603,17 +771,24 @@ def rate(passes: Design, repetitions: int) -> str:
     return with_error(sum(passes(rng) for _ in range(repetitions)) / repetitions, repetitions)
 
 
-def documents(n: int, fields: int, *, lost: float = 0.0, gain: float = 0.0, long: float = 0.0) -> Design:
+def documents(
+    n: int, fields: int, *, lost: float = 0.0, gain: float = 0.0, long: float = 0.0
+) -> Design:
     """Field accuracy, micro, of documents of which 80 % of the fields are right: a share of them is lost whole.
 
-    All others gain as much as that, so that the real gain is ``gain``. Of documents of which a share is ``long``, with
-    40 fields, only long ones are lost.
+    All others gain as much as that, so that the real gain is ``gain``. Of documents of which a
+    share is ``long``, with 40 fields, only long ones are lost.
     """
-    of_all = (40 * long / (40 * long + fields * (1 - long)) if long else 1) * lost  # the share of all fields
+    # the share of all fields
+    of_all = (40 * long / (40 * long + fields * (1 - long)) if long else 1) * lost
 
     def passes(rng: np.random.Generator) -> bool:
         sizes = np.where(rng.random(n) < long, 40, fields) if long else np.full(n, fields)
-        gone = (rng.random(n) < lost) & (sizes > fields if long else True) if lost else np.zeros(n, bool)
+        gone = (
+            (rng.random(n) < lost) & (sizes > fields if long else True)
+            if lost
+            else np.zeros(n, bool)
+        )
         before = rng.binomial(sizes, 0.8)
         fixed = rng.binomial(sizes - before, (gain + 0.8 * of_all / (1 - of_all)) / 0.2)
         arms = (pooled(right, sizes) for right in (before, np.where(gone, 0, before + fixed)))
@@ -644,8 +819,12 @@ def two_baselines(n: int, *, every: bool, worse: float = 0.03) -> Design:
         bad = (kind >= 0.15 + worse / 2) & (kind < 0.3)
         both = kind >= 0.3
         better, other = good | both, bad | both
-        arms = sorted((better, other), key=np.sum, reverse=True)  # the candidate answers as the other baseline does
-        return all(compare_right_wrong(arm, other, **asked).reaches_margin for arm in (arms if every else arms[:1]))
+        # the candidate answers as the other baseline does
+        arms = sorted((better, other), key=np.sum, reverse=True)
+        return all(
+            compare_right_wrong(arm, other, **asked).reaches_margin
+            for arm in (arms if every else arms[:1])
+        )
 
     return passes
 
@@ -666,7 +845,9 @@ def told_to_stop(n: int, gain: float, disagreement: float, *, by_bound: bool) ->
     """Tell to drop a fine-tune where no gain was measured or, as shipped, where the upper bound is below 5 points."""
 
     def passes(rng: np.random.Generator) -> bool:
-        wins, losses, _ = rng.multinomial(n, [(disagreement + gain) / 2, (disagreement - gain) / 2, 1 - disagreement])
+        wins, losses, _ = rng.multinomial(
+            n, [(disagreement + gain) / 2, (disagreement - gain) / 2, 1 - disagreement]
+        )
         return -exact_lower(losses, wins, n, 0.05) < 0.05 if by_bound else wins <= losses
 
     return passes
@@ -690,7 +871,9 @@ def adversarial_tables(repetitions: int = 1000) -> None:
         "micro, 20 fields, 1 % lost whole, n = 100": documents(100, 20, lost=0.01),
         "micro, 6 fields, 1 % lost whole, n = 100": documents(100, 6, lost=0.01),
         "micro, 20 fields, 3 % lost whole, n = 100": documents(100, 20, lost=0.03),
-        "micro, 5 or 40 fields, 5 % of the long lost, n = 200": documents(200, 5, lost=0.05, long=0.1),
+        "micro, 5 or 40 fields, 5 % of the long lost, n = 200": documents(
+            200, 5, lost=0.05, long=0.1
+        ),
         "20 groups of 10, 3 % lost whole": lost_groups(20, 10, 0.03),
         "100 groups of 10, 3 % lost whole": lost_groups(100, 10, 0.03),
         "guard, the better of two baselines only, n = 100": two_baselines(100, every=False),
@@ -699,30 +882,44 @@ def adversarial_tables(repetitions: int = 1000) -> None:
         "no gain measured, real gain 5, n = 50": told_to_stop(50, 0.05, 0.16, by_bound=False),
         "no gain measured, real gain 5, n = 100": told_to_stop(100, 0.05, 0.16, by_bound=False),
         "told to stop, real gain 5, margin 5, n = 50": told_to_stop(50, 0.05, 0.16, by_bound=True),
-        "told to stop, real gain 5, margin 5, n = 100": told_to_stop(100, 0.05, 0.16, by_bound=True),
+        "told to stop, real gain 5, margin 5, n = 100": told_to_stop(
+            100, 0.05, 0.16, by_bound=True
+        ),
     }
     power = {
         "micro, 5 fields, +5, n = 50": documents(50, 5, gain=0.05),
         "micro, 5 fields, +5, n = 100": documents(100, 5, gain=0.05),
         "micro, 5 fields, +5, n = 200": documents(200, 5, gain=0.05),
-        "guard, every baseline, candidate as the better, n = 200": two_baselines(200, every=True, worse=-0.03),
+        "guard, every baseline, candidate as the better, n = 200": two_baselines(
+            200, every=True, worse=-0.03
+        ),
         "three equal answers, +10, 16 % differ, n = 50": repeated(50, 0.1, 0.16),
         "three equal answers, +10, 16 % differ, n = 100": repeated(100, 0.1, 0.16),
     }
     for title, designs in (("false passes", false), ("power", power)):
-        head(f"{title} in percent, nominal 5 %, {repetitions:,} simulations (standard error)", "design", "passes")
+        head(
+            f"{title} in percent, nominal 5 %, {repetitions:,} simulations (standard error)",
+            "design",
+            "passes",
+        )
         for name, design in designs.items():
             row(name, rate(design, repetitions))
-    print("\nexamples needed, and chance to pass with so many:", settled(11, 5, 100, 0.05), "(11:5 of 100, margin 5)")
+    print(
+        "\nexamples needed, and chance to pass with so many:",
+        settled(11, 5, 100, 0.05),
+        "(11:5 of 100, margin 5)",
+    )
 
 
-# --- latencies with repeats, and preferences of people ---------------------------------------------------------
+# --- latencies with repeats, and preferences of people
+# ---------------------------------------------------------
 
 
 def latency_passes(rng: np.random.Generator, n: int, repeats: int) -> dict[str, bool]:
     """Return which checks pass where the candidate is at the limit: twice as fast, or p95 at 1 second.
 
-    Latencies vary with a standard deviation of the logarithm of 0.5 between examples and 0.2 between repeats.
+    Latencies vary with a standard deviation of the logarithm of 0.5 between examples and 0.2
+    between repeats.
     """
     example = rng.normal(0, 0.5, (2, n, 1))
     logs = example + rng.normal(0, 0.2, (2, n, repeats))
@@ -733,7 +930,10 @@ def latency_passes(rng: np.random.Generator, n: int, repeats: int) -> dict[str, 
 
     def faster(slow: np.ndarray, fast: np.ndarray) -> bool:
         reached = int((slow >= 2 * fast).sum())
-        return bool(np.median(slow) >= 2 * np.median(fast)) and share_p_value(reached, slow.size, 0.5) <= 0.05
+        return (
+            bool(np.median(slow) >= 2 * np.median(fast))
+            and share_p_value(reached, slow.size, 0.5) <= 0.05
+        )
 
     def within(latencies: np.ndarray, limit: float) -> bool:
         reached = int((latencies <= limit).sum())
@@ -747,7 +947,9 @@ def latency_passes(rng: np.random.Generator, n: int, repeats: int) -> dict[str, 
     }
 
 
-def rated(rng: np.random.Generator, pairs: int, raters: Sequence[float], each: int, spread: float) -> Ratings:
+def rated(
+    rng: np.random.Generator, pairs: int, raters: Sequence[float], each: int, spread: float
+) -> Ratings:
     """Return the ratings of raters whose chance to prefer the candidate is 0.5 and their own taste.
 
     Args:
@@ -763,7 +965,9 @@ def rated(rng: np.random.Generator, pairs: int, raters: Sequence[float], each: i
     by_example = []
     for _ in range(pairs):
         chosen = rng.choice(len(raters), each, replace=False, p=shares)
-        ratings = [Rating(where, str(rater), float(rng.random() < taste[rater])) for rater in chosen]
+        ratings = [
+            Rating(where, str(rater), float(rng.random() < taste[rater])) for rater in chosen
+        ]
         by_example.append(tuple(ratings))
     return Ratings("prefs.csv", "", tuple(by_example))
 
@@ -773,7 +977,9 @@ def preferred(ratings: Ratings) -> dict[str, bool]:
     values = np.array(ratings.values())
     groups = ratings.groups([None] * len(values))
     asked = {"margin": 0.05, "confidence": 0.95, "evidence": "significant", "groups": groups}
-    shown = compare_preferences(values.round(12), means=ratings.raters > 1, **asked).status == "pass"
+    shown = (
+        compare_preferences(values.round(12), means=ratings.raters > 1, **asked).status == "pass"
+    )
     tested = not ratings.few_raters and not ratings.mostly_single
     sure = not tested or ratings.rater_p_value(0.0) <= 0.05
     return {"pairs alone": shown, "as shipped": shown and sure, "warned": ratings.few_raters}
@@ -786,7 +992,11 @@ def repeated_tables(repetitions: int = 2_000) -> None:
     head(title, "n", "repeats", *latency_passes(rng, 60, 1))
     for repeats in (1, 3, 5, 10):
         results = [latency_passes(rng, 60, repeats) for _ in range(repetitions)]
-        row(60, repeats, *percent(*(sum(one[name] for one in results) / repetitions for name in results[0])))
+        row(
+            60,
+            repeats,
+            *percent(*(sum(one[name] for one in results) / repetitions for name in results[0])),
+        )
 
     designs = {
         "3 raters rate all": (100, [1] * 3, 3, 0.10),
@@ -797,7 +1007,9 @@ def repeated_tables(repetitions: int = 2_000) -> None:
         "12 raters, 1 a pair": (100, [1] * 12, 1, 0.15),
         "30 raters, 2 a pair": (100, [1] * 30, 2, 0.15),
     }
-    title = f"preferences of indifferent raters, margin 5, n = 100, {repetitions // 4:,} simulations"
+    title = (
+        f"preferences of indifferent raters, margin 5, n = 100, {repetitions // 4:,} simulations"
+    )
     head(title, "design", "spread", "pairs alone", "as shipped", "warned")
     for name, design in designs.items():
         results = [preferred(rated(rng, *design)) for _ in range(repetitions // 4)]
@@ -805,7 +1017,8 @@ def repeated_tables(repetitions: int = 2_000) -> None:
         row(name, design[-1], *percent(*shares))
 
 
-# --- speed ---------------------------------------------------------------------------------------------------
+# --- speed
+# ---------------------------------------------------------------------------------------------------
 
 
 def seconds(call: Callable[[], object], rounds: int = 5) -> float:
@@ -825,7 +1038,11 @@ def speed_rows() -> Iterator[tuple[str, float, float | None]]:
 
     for n in (200, 2_000, 100_000):
         wins, losses = round(0.13 * n), round(0.05 * n)
-        yield f"exact p-value, n = {n:,}", seconds(lambda w=wins, x=losses, n=n: exact_p_value(w, x, n, 0.05)), None
+        yield (
+            f"exact p-value, n = {n:,}",
+            seconds(lambda w=wins, x=losses, n=n: exact_p_value(w, x, n, 0.05)),
+            None,
+        )
     n = 2000
     right = [np.arange(n) < 0.8 * n, (np.arange(n) < 0.9 * n) & (np.arange(n) >= 0.04 * n)]
     asked = {"margin": 0.02, "confidence": 0.95, "evidence": "proven"}
@@ -837,7 +1054,9 @@ def speed_rows() -> Iterator[tuple[str, float, float | None]]:
 
     rng = np.random.default_rng(0)
     gold = rng.integers(0, 5, n)
-    answers = [np.where(rng.random(n) < accuracy, gold, rng.integers(0, 5, n)) for accuracy in (0.8, 0.85)]
+    answers = [
+        np.where(rng.random(n) < accuracy, gold, rng.integers(0, 5, n)) for accuracy in (0.8, 0.85)
+    ]
     arms = [LabelCounts(gold, one[None], 5, macro_f1) for one in answers]
 
     def leave_one_out(examples: int = 25) -> None:
@@ -866,7 +1085,18 @@ def main() -> None:
     """Print the tables asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", default="20:200", help="first and last n of --enumerate")
-    for name in ("enumerate", "graded", "sets", "groups", "drops", "plan", "adversarial", "plain", "power", "repeated"):
+    for name in (
+        "enumerate",
+        "graded",
+        "sets",
+        "groups",
+        "drops",
+        "plan",
+        "adversarial",
+        "plain",
+        "power",
+        "repeated",
+    ):
         parser.add_argument(f"--{name}", action="store_true")
     chosen = parser.parse_args()
     first, last = map(int, chosen.sizes.split(":"))
@@ -874,7 +1104,12 @@ def main() -> None:
         "enumerate": lambda: enumerate_false_passes(range(first, last + 1)),
         "graded": lambda: (graded_table(), graded_power_table()),
         "sets": lambda: (set_table(), rare_table(), set_power_table()),
-        "groups": lambda: (same_everywhere_table(), group_table(), unlike_group_table(), micro_table()),
+        "groups": lambda: (
+            same_everywhere_table(),
+            group_table(),
+            unlike_group_table(),
+            micro_table(),
+        ),
         "drops": drop_table,
         "plan": plan_table,
         "adversarial": adversarial_tables,

@@ -1,17 +1,19 @@
 """Which test rows are found in a training set, by the form in which they are hidden there.
 
-60 test rows of each data set are planted into its training set in one form after another; then the whole training set
-is written in one form, and 60 test rows stand in it. "long" are those of the 60 rows with eight words, or twelve signs.
-The column "clean" counts the reported test rows that were not planted; with no row planted it is that of "none".
+60 test rows of each data set are planted into its training set in one form after another; then the
+whole training set is written in one form, and 60 test rows stand in it. "long" are those of the 60
+rows with eight words, or twelve signs. The column "clean" counts the reported test rows that were
+not planted; with no row planted it is that of "none".
 
-Five data sets are of installed packages: chat messages (``pip install chitchat-dataset``), Python's standard library,
-and texts of user interfaces in Japanese, Hindi and German (``pip install django``). Four are downloaded: labels of bank
-questions (Banking77) and of voice commands (CLINC150), code (codealpaca) and Japanese questions (JCommonsenseQA).
+Five data sets are of installed packages: chat messages (``pip install chitchat-dataset``), Python's
+standard library, and texts of user interfaces in Japanese, Hindi and German (``pip install
+django``). Four are downloaded: labels of bank questions (Banking77) and of voice commands
+(CLINC150), code (codealpaca) and Japanese questions (JCommonsenseQA).
 
-python benchmarks/leaks.py                                            # of installed packages
-python benchmarks/leaks.py --data Banking77 CLINC150                  # downloads these
-python benchmarks/leaks.py --data Banking77 --folder FOLDER           # which has the files
-python benchmarks/leaks.py --data chat --form JSON --show             # one form, with what was missed
+python benchmarks/leaks.py                                            # of installed packages python
+benchmarks/leaks.py --data Banking77 CLINC150                  # downloads these python
+benchmarks/leaks.py --data Banking77 --folder FOLDER           # which has the files python
+benchmarks/leaks.py --data chat --form JSON --show             # one form, with what was missed
 """
 
 from __future__ import annotations
@@ -57,8 +59,30 @@ ALPACA = (
     "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
     "### Instruction:\n{}\n\n### Response:"
 )
-SPEAKERS = ["Anna", "Boris", "Clara", "Dmitri", "Emine", "Farid", "Greta", "Hector", "Ingrid", "Jamal"]
-MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October"]
+SPEAKERS = [
+    "Anna",
+    "Boris",
+    "Clara",
+    "Dmitri",
+    "Emine",
+    "Farid",
+    "Greta",
+    "Hector",
+    "Ingrid",
+    "Jamal",
+]
+MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+]
 LOOKALIKES = str.maketrans("aeopcx", "аеорсх")  # Cyrillic letters
 
 
@@ -137,7 +161,9 @@ FORMS: dict[str, Hide] = {
     "Q and number": framed(lambda text, rng: f"Q{rng.randint(1, 99)}: {text}"),
     "date": framed(lambda text, rng: f"{date(rng)} {text}"),
     "date and time": framed(lambda text, rng: f"{date(rng)}T{hour(rng)}:00Z {text}"),
-    "written date": framed(lambda text, rng: f"{rng.randint(1, 28)} {rng.choice(MONTHS)} 2026, {hour(rng)}: {text}"),
+    "written date": framed(
+        lambda text, rng: f"{rng.randint(1, 28)} {rng.choice(MONTHS)} 2026, {hour(rng)}: {text}"
+    ),
     "time": framed(lambda text, rng: f"[{hour(rng)}] {text}"),
     "time at the end": framed(lambda text, rng: f"{text} ({hour(rng)})"),
     "speaker and time": framed(lambda text, rng: f"[{rng.choice(SPEAKERS)} {hour(rng)}] {text}"),
@@ -146,10 +172,14 @@ FORMS: dict[str, Hide] = {
     "speaker in tags": framed(lambda text, rng: f"<{rng.choice(SPEAKERS)}> {text}"),
     "ticket": framed(ticket),
     "JSON": framed(lambda text, _: json.dumps({"text": text})),
-    "JSON with more": framed(lambda text, rng: json.dumps({"id": rng.random(), "text": text, "lang": "en"})),
+    "JSON with more": framed(
+        lambda text, rng: json.dumps({"id": rng.random(), "text": text, "lang": "en"})
+    ),
     "JSON in JSON": framed(lambda text, _: json.dumps({"body": json.dumps({"q": text})})),
     "HTML": framed(lambda text, _: f"<p>{html.escape(text)}</p>"),
-    "HTML signs": framed(lambda text, _: "".join(f"&#{ord(sign)};" if sign in "aeo'のは" else sign for sign in text)),
+    "HTML signs": framed(
+        lambda text, _: "".join(f"&#{ord(sign)};" if sign in "aeo'のは" else sign for sign in text)
+    ),
     "URL": framed(lambda text, _: quote(text)),
     "form": framed(lambda text, _: f"q={quote_plus(text)}&lang=en"),
     "Markdown": behind("**Question:** _{}_"),
@@ -166,7 +196,10 @@ FORMS: dict[str, Hide] = {
         other(rows, rng) + f" {rng.random()}",
         f'Okay, the user asks "{text}", so the answer must be this one. {answer}',
     ),
-    "reverse task": lambda text, answer, rng, _rows: (f"Write message {rng.random()} for {answer}", text),
+    "reverse task": lambda text, answer, rng, _rows: (
+        f"Write message {rng.random()} for {answer}",
+        text,
+    ),
     "system message": lambda text, answer, rng, rows: (
         chat(("system", f"Example: {text} -> {answer}"), ("user", other(rows, rng))),
         rng.choice(rows)[1],
@@ -176,16 +209,27 @@ FORMS: dict[str, Hide] = {
         "expected": answer,
         "context": f"As asked before: {text}",
     },
-    "varied text before": lambda text, answer, rng, rows: (f"{other(rows, rng)} {other(rows, rng)} {text}", answer),
-    "varied text after": lambda text, answer, rng, rows: (f"{text} {other(rows, rng)} {other(rows, rng)}", answer),
-    "varied words before": framed(lambda text, rng: f"{' '.join(rng.choices(SPEAKERS, k=8))} met and wrote {text}"),
+    "varied text before": lambda text, answer, rng, rows: (
+        f"{other(rows, rng)} {other(rows, rng)} {text}",
+        answer,
+    ),
+    "varied text after": lambda text, answer, rng, rows: (
+        f"{text} {other(rows, rng)} {other(rows, rng)}",
+        answer,
+    ),
+    "varied words before": framed(
+        lambda text, rng: f"{' '.join(rng.choices(SPEAKERS, k=8))} met and wrote {text}"
+    ),
     "among sentences": lambda text, answer, rng, rows: (
         f"{other(rows, rng)[9:]}. {text}. {other(rows, rng)[9:]}.",
         answer,
     ),
     "two questions": lambda text, answer, rng, rows: (f"{text} {other(rows, rng)}", answer),
     "two questions, second": lambda text, answer, rng, rows: (f"{other(rows, rng)} {text}", answer),
-    "two questions, lines": lambda text, _answer, rng, rows: ((row := rng.choice(rows))[0] + "\n" + text, row[1]),
+    "two questions, lines": lambda text, _answer, rng, rows: (
+        (row := rng.choice(rows))[0] + "\n" + text,
+        row[1],
+    ),
     "two questions, both answers": lambda text, answer, rng, rows: (
         f"{(row := rng.choice(rows))[0]} {text}",
         f"{row[1]}, {answer}",
@@ -194,9 +238,15 @@ FORMS: dict[str, Hide] = {
         f"1. {(row := rng.choice(rows))[0]}\n2. {text}",
         f"1. {row[1]}\n2. {answer}",
     ),
-    "ChatML": framed(lambda text, _: f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"),
-    "Gemma": framed(lambda text, _: f"<start_of_turn>user\n{text}<end_of_turn>\n<start_of_turn>model\n"),
-    "Llama 3": framed(lambda text, _: f"<|start_header_id|>user<|end_header_id|>\n\n{text}<|eot_id|>"),
+    "ChatML": framed(
+        lambda text, _: f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
+    ),
+    "Gemma": framed(
+        lambda text, _: f"<start_of_turn>user\n{text}<end_of_turn>\n<start_of_turn>model\n"
+    ),
+    "Llama 3": framed(
+        lambda text, _: f"<|start_header_id|>user<|end_header_id|>\n\n{text}<|eot_id|>"
+    ),
     "SQL": lambda text, answer, rng, _rows: (
         f"INSERT INTO rows VALUES ({rng.randint(1, 999)}, '{text}', 'en');",
         answer,
@@ -209,7 +259,9 @@ FORMS: dict[str, Hide] = {
     "slug": framed(lambda text, _: text.replace(" ", "-")),
     "HTML tags": framed(lambda text, _: " ".join(f"<b>{word}</b>" for word in text.split(" "))),
     "HTML line breaks": framed(lambda text, _: text.replace(" ", "<br/>")),
-    "letter": framed(lambda text, rng: f"Hi {rng.choice(SPEAKERS)}, {text} Cheers {rng.choice(SPEAKERS)}"),
+    "letter": framed(
+        lambda text, rng: f"Hi {rng.choice(SPEAKERS)}, {text} Cheers {rng.choice(SPEAKERS)}"
+    ),
     "look-alike letters": framed(lambda text, _: text.translate(LOOKALIKES)),
     "one typo": framed(typo),
     "two typos": framed(lambda text, rng: typo(typo(text, rng), rng)),
@@ -219,8 +271,29 @@ FORMS: dict[str, Hide] = {
     "shuffled": framed(shuffled),
 }
 WHOLE = [
-    *("verbatim", "Alpaca template", "instruction", "ChatML", "Gemma", "Llama 3", "SQL", "YAML", "customer"),
-    *("classify", "label", "fence", "JSON", "JSON with more", "HTML", "HTML tags", "slug", "form", "ticket"),
+    *(
+        "verbatim",
+        "Alpaca template",
+        "instruction",
+        "ChatML",
+        "Gemma",
+        "Llama 3",
+        "SQL",
+        "YAML",
+        "customer",
+    ),
+    *(
+        "classify",
+        "label",
+        "fence",
+        "JSON",
+        "JSON with more",
+        "HTML",
+        "HTML tags",
+        "slug",
+        "form",
+        "ticket",
+    ),
     *("number", "speaker"),
 ]
 """Forms in which a whole training set may be written."""
@@ -228,18 +301,28 @@ INSTALLED = ["chat", "Python", "Japanese UI", "Hindi UI", "German UI"]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, help="where the files are; otherwise they are downloaded")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="where the files are; otherwise they are downloaded"
+    )
     parser.add_argument("--form", nargs="+", default=list(FORMS))
     parser.add_argument("--data", nargs="+", default=INSTALLED)
-    parser.add_argument("--show", action="store_true", help="print what was missed, and clean rows that were reported")
+    parser.add_argument(
+        "--show",
+        action="store_true",
+        help="print what was missed, and clean rows that were reported",
+    )
     options = parser.parse_args()
     print(f"{'':<14}{'form':<30}{'leaked':>8}{'or near':>9}{'clean':>7}")
     for name in options.data:
         measure(name, *DATA[name](options.folder), options.form, show=options.show)
 
 
-def measure(name: str, training: list[Row], test: list[Row], forms: Sequence[str], *, show: bool) -> None:
+def measure(
+    name: str, training: list[Row], test: list[Row], forms: Sequence[str], *, show: bool
+) -> None:
     """Print how many of the planted rows are found in each form, and how many others are reported.
 
     Rows that are reported where these are planted verbatim, or nothing is, do not count as others.
@@ -250,7 +333,11 @@ def measure(name: str, training: list[Row], test: list[Row], forms: Sequence[str
     print(f"{name:<14}{f'none of {len(test):,}':<30}{len(clean[0]):>8}{len(dirty):>9}", flush=True)
 
     known = {normalized_input(text) for text, _ in training}
-    rows = [row for row in range(len(test)) if row not in dirty and normalized_input(test[row][0]) not in known]
+    rows = [
+        row
+        for row in range(len(test))
+        if row not in dirty and normalized_input(test[row][0]) not in known
+    ]
     planted = sorted(random.Random(1).sample(rows, min(PLANTED, len(rows))))
     long = sum(len(words(test[row][0])) >= (8 if " " in test[row][0] else 12) for row in planted)
     print(f"{name:<14}{f'planted: {len(planted)}, long: {long}':<30}", flush=True)
@@ -262,12 +349,21 @@ def measure(name: str, training: list[Row], test: list[Row], forms: Sequence[str
         tell(name, form, [*training, *copies], test, planted, dirty | same, show=show)
     for form in (form for form in WHOLE if form in forms):
         rng = random.Random(form)
-        dressed = [FORMS[form](*row, rng, training) for row in (*training, *(test[row] for row in planted))]
+        dressed = [
+            FORMS[form](*row, rng, training) for row in (*training, *(test[row] for row in planted))
+        ]
         tell(name, f"whole set: {form}", dressed, test, planted, dirty | same, show=show)
 
 
 def tell(
-    name: str, form: str, training: list[Row], test: list[Row], planted: list[int], known: set[int], *, show: bool
+    name: str,
+    form: str,
+    training: list[Row],
+    test: list[Row],
+    planted: list[int],
+    known: set[int],
+    *,
+    show: bool,
 ) -> None:
     """Print what is found of the planted rows in a training set, and how many others are reported."""
     leaked, near = reported(training, test)
@@ -291,7 +387,8 @@ def reported(training: Sequence[Any], test: Sequence[Row]) -> tuple[set[int], se
     return {row for row, _ in found.leaked_rows}, {row for row, _ in found.leaked_near_rows}
 
 
-# --- the data sets -----------------------------------------------------------------------------------------------
+# --- the data sets
+# -----------------------------------------------------------------------------------------------
 
 
 def read(folder: Path | None, url: str, name: str) -> str:
@@ -322,7 +419,9 @@ def clinc(folder: Path | None) -> Iterator[list[Row]]:
 
 def code(folder: Path | None) -> Iterator[list[Row]]:
     rows = json.loads(read(folder, CODE, "new_codealpaca.json"))
-    pairs = [("\n".join(filter(None, (row["instruction"], row["input"]))), row["output"]) for row in rows]
+    pairs = [
+        ("\n".join(filter(None, (row["instruction"], row["input"]))), row["output"]) for row in rows
+    ]
     pairs = [(text, answer) for text, answer in pairs if text.strip() and answer.strip()]
     random.Random(1).shuffle(pairs)
     yield pairs[1_500:]
@@ -375,7 +474,11 @@ def interface(language: str) -> Callable[[Path | None], Iterator[list[Row]]]:
         for path in sorted(root.rglob(f"locale/{language}/LC_MESSAGES/*.mo")):
             with path.open("rb") as file:
                 catalog = gettext.GNUTranslations(file)._catalog
-            pairs |= {text: key for key, text in catalog.items() if isinstance(key, str) and key and text.strip()}
+            pairs |= {
+                text: key
+                for key, text in catalog.items()
+                if isinstance(key, str) and key and text.strip()
+            }
         rows = list(pairs.items())
         random.Random(1).shuffle(rows)
         yield rows[300:]

@@ -2,7 +2,8 @@
 
     python benchmarks/server.py 50     # milliseconds until an answer
 
-prints its port. The answer is the word after the last "#" of the request; the model ``base`` gets every fifth wrong.
+prints its port. The answer is the word after the last "#" of the request; the model ``base`` gets
+every fifth wrong.
 """
 
 from __future__ import annotations
@@ -22,11 +23,20 @@ def _response(text: bytes) -> bytes:
         "id": "chatcmpl-1",
         "object": "chat.completion",
         "created": 1,
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": text.decode()}, "finish_reason": "stop"}],
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": text.decode()},
+                "finish_reason": "stop",
+            }
+        ],
         "usage": {"prompt_tokens": 20, "completion_tokens": 2, "total_tokens": 22},
     }
     body = json.dumps(completion).encode()
-    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
+        len(body),
+        body,
+    )
 
 
 class Connection(asyncio.Protocol):
@@ -58,7 +68,9 @@ def _answer(request: bytes) -> bytes:
 
 
 async def serve(delay_s: float) -> None:
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(delay_s), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Connection(delay_s), "127.0.0.1", 0
+    )
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.Event().wait()
 

@@ -2,18 +2,17 @@
 
     python benchmarks/startup.py --rounds 20
 
-``pytest``     one empty test, without this plugin
-``nothing``    the same, with a plugin that does nothing
-``unused``     the same, with this plugin installed and unused
-``first``      the gate of ``accuracy`` as in CI, where pytest has compiled none of our modules yet
-``accuracy``   one gate on the recorded answers of two models, 1,000 examples, that decides by accuracy
-``f1_macro``   the same gate, decided by macro-F1, whose bound is a jackknife over the examples
-``sklearn``    no plugin and no test: ``import pytest, sklearn.metrics``
+``pytest``     one empty test, without this plugin ``nothing``    the same, with a plugin that does
+nothing ``unused``     the same, with this plugin installed and unused ``first``      the gate of
+``accuracy`` as in CI, where pytest has compiled none of our modules yet ``accuracy``   one gate on
+the recorded answers of two models, 1,000 examples, that decides by accuracy ``f1_macro``   the same
+gate, decided by macro-F1, whose bound is a jackknife over the examples ``sklearn``    no plugin and
+no test: ``import pytest, sklearn.metrics``
 
-Printed are medians over the rounds, each taken round by round: CPU seconds, user and system, and their ratio to
-``pytest``; wall seconds and their ratio to ``sklearn``; then the share that a gate has of its own, ``accuracy`` less
-``pytest``, beside what importing scikit-learn takes. Last come the modules that loaded for ``unused``, and the
-libraries for each gate.
+Printed are medians over the rounds, each taken round by round: CPU seconds, user and system, and
+their ratio to ``pytest``; wall seconds and their ratio to ``sklearn``; then the share that a gate
+has of its own, ``accuracy`` less ``pytest``, beside what importing scikit-learn takes. Last come
+the modules that loaded for ``unused``, and the libraries for each gate.
 """
 
 from __future__ import annotations
@@ -35,7 +34,19 @@ import pytest_ftgate
 LABELS = ("refund", "invoice", "shipping")
 EXAMPLES = 1000
 TRAINING = 1000
-HEAVY = ["numpy", "scipy", "sklearn", "pydantic", "yaml", "openai", "httpx", "httpx2", "jinja2", "asyncio", "sqlite3"]
+HEAVY = [
+    "numpy",
+    "scipy",
+    "sklearn",
+    "pydantic",
+    "yaml",
+    "openai",
+    "httpx",
+    "httpx2",
+    "jinja2",
+    "asyncio",
+    "sqlite3",
+]
 
 _GATE = """
 import pytest
@@ -65,7 +76,9 @@ WAYS: Mapping[str, tuple[str, ...]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=20)
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as folder:
@@ -82,22 +95,32 @@ def write(project: Path) -> None:
     """Write a project with an empty test, and a gate for each metric on the recorded answers of two models."""
 
     def write_jsonl(name: str, rows: Iterable[Mapping[str, str]]) -> None:
-        (project / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        (project / name).write_text(
+            "".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8"
+        )
 
     def answers(wrong: Iterable[int]) -> list[Mapping[str, str]]:
         labels = [LABELS[(i + (i in wrong)) % len(LABELS)] for i in range(EXAMPLES)]
         return [{"id": f"t{i}", "output": label} for i, label in enumerate(labels)]
 
     expected = [LABELS[i % len(LABELS)] for i in range(TRAINING)]
-    rows = [{"id": f"t{i}", "input": f"customer question {i}", "expected": expected[i]} for i in range(EXAMPLES)]
+    rows = [
+        {"id": f"t{i}", "input": f"customer question {i}", "expected": expected[i]}
+        for i in range(EXAMPLES)
+    ]
     write_jsonl("test.jsonl", rows)
-    write_jsonl("train.jsonl", ({"input": f"training question {i}", "expected": one} for i, one in enumerate(expected)))
+    write_jsonl(
+        "train.jsonl",
+        ({"input": f"training question {i}", "expected": one} for i, one in enumerate(expected)),
+    )
     write_jsonl("base.jsonl", answers(range(800, EXAMPLES)))
     write_jsonl("tuned.jsonl", answers((0, 1, 998, 999)))
     for metric in ("accuracy", "f1_macro"):
         (project / f"test_{metric}.py").write_text(_GATE.format(metric=metric), encoding="utf-8")
     (project / "test_empty.py").write_text("def test_empty(): pass\n", encoding="utf-8")
-    (project / "does_nothing.py").write_text("def pytest_configure(config): pass\n", encoding="utf-8")
+    (project / "does_nothing.py").write_text(
+        "def pytest_configure(config): pass\n", encoding="utf-8"
+    )
     (project / "tells_what_loaded.py").write_text(_LOADED, encoding="utf-8")
     (project / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
 
@@ -108,15 +131,22 @@ def report(costs: list[dict[str, Cost]]) -> None:
 
     print(f"{len(costs)} rounds        CPU seconds   beside pytest   wall seconds   beside sklearn")
     for name in WAYS:
-        cpu, wall = (statistics.median(getattr(one[name], kind) for one in costs) for kind in ("cpu_s", "wall_s"))
+        cpu, wall = (
+            statistics.median(getattr(one[name], kind) for one in costs)
+            for kind in ("cpu_s", "wall_s")
+        )
         cpu_ratio = statistics.median(one[name].cpu_s / one["pytest"].cpu_s for one in costs)
         wall_ratio = statistics.median(one[name].wall_s / one["sklearn"].wall_s for one in costs)
         print(f"  {name:<16} {cpu:>9.3f} {cpu_ratio:>14.2f}x {wall:>14.3f} {wall_ratio:>15.2f}x")
     unused = statistics.median(one["unused"].cpu_s / one["nothing"].cpu_s for one in costs)
-    accuracy, sklearn = (statistics.median(own(one, name) for one in costs) for name in ("accuracy", "sklearn"))
+    accuracy, sklearn = (
+        statistics.median(own(one, name) for one in costs) for name in ("accuracy", "sklearn")
+    )
     ratio = statistics.median(own(one, "accuracy") / own(one, "sklearn") for one in costs)
     print(f"  unused beside nothing: {unused:.3f}x")
-    print(f"  own share of accuracy {accuracy:.3f} s, of importing scikit-learn {sklearn:.3f} s: {ratio:.2f}x")
+    print(
+        f"  own share of accuracy {accuracy:.3f} s, of importing scikit-learn {sklearn:.3f} s: {ratio:.2f}x"
+    )
 
 
 def cost(project: Path, name: str) -> Cost:
@@ -130,7 +160,9 @@ def cost(project: Path, name: str) -> Cost:
 def loaded(project: Path, arguments: Iterable[str], *, modules: bool) -> list[str]:
     """Return the lines that say which libraries, and which modules of ours, a run has loaded."""
     command = [sys.executable, *arguments, "-p", "tells_what_loaded"]
-    run = subprocess.run(command, cwd=project, env=_environment(project), capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        command, cwd=project, env=_environment(project), capture_output=True, text=True, check=True
+    )
     wanted = ("ours:", "libraries:") if modules else ("libraries:",)
     return [line for line in run.stdout.splitlines() if line.startswith(wanted)]
 

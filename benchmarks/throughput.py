@@ -1,21 +1,23 @@
 """What a gate costs beyond the calls it makes: whole processes, beside a plain script around ``AsyncOpenAI``.
 
-    pip install -e '.[fast]'
-    python benchmarks/throughput.py                     # 1,000 examples, 2 models, 32 calls at a time; 0, 50, 200 ms
-    python benchmarks/throughput.py --delay-ms 200 --runs 5
+    pip install -e '.[fast]' python benchmarks/throughput.py                     # 1,000 examples, 2
+    models, 32 calls at a time; 0, 50, 200 ms python benchmarks/throughput.py --delay-ms 200 --runs
+    5
 
-Each contender asks the same two models for the same answers, at the same concurrency and with the same HTTP backend:
+Each contender asks the same two models for the same answers, at the same concurrency and with the
+same HTTP backend:
 
-``script``   reads the test set, asks with ``chat.completions.create`` under a semaphore, compares two accuracies
-``loop``     the same with aiohttp alone: the least that Python can do (no retries, nothing checked, nothing stored)
-``runner``   this package without pytest: data, models, runner, store
-``gate``     pytest with a gate: all checks, both models, the verdict
-``again``    the same gate once more: nothing is asked, everything is stored
+``script``   reads the test set, asks with ``chat.completions.create`` under a semaphore, compares
+two accuracies ``loop``     the same with aiohttp alone: the least that Python can do (no retries,
+nothing checked, nothing stored) ``runner``   this package without pytest: data, models, runner,
+store ``gate``     pytest with a gate: all checks, both models, the verdict ``again``    the same
+gate once more: nothing is asked, everything is stored
 
-Printed are medians over the runs: wall-clock seconds, CPU seconds and peak memory of the process, the ratios to
-``script``, and the ideal: examples / concurrency x delay, both models at once. To that ideal ``gate`` adds what
-``again`` takes, its start and its judgement; the last line says how much more it takes than the two together.
-Another process serves the answers, so two free cores are the least for figures that mean something.
+Printed are medians over the runs: wall-clock seconds, CPU seconds and peak memory of the process,
+the ratios to ``script``, and the ideal: examples / concurrency x delay, both models at once. To
+that ideal ``gate`` adds what ``again`` takes, its start and its judgement; the last line says how
+much more it takes than the two together. Another process serves the answers, so two free cores are
+the least for figures that mean something.
 """
 
 from __future__ import annotations
@@ -49,11 +51,14 @@ class Cost(NamedTuple):
     peak_mib: float
 
 
-# --- contenders, each in a process of its own ----------------------------------------------------------------
+# --- contenders, each in a process of its own
+# ----------------------------------------------------------------
 
 
 def questions() -> list[dict[str, str]]:
-    return [json.loads(line) for line in Path("test.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [
+        json.loads(line) for line in Path("test.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
 
 
 def script(url: str, concurrency: int) -> None:
@@ -140,7 +145,8 @@ def runner(url: str, concurrency: int) -> None:
 CHILDREN: dict[str, Callable[[str, int], None]] = {"script": script, "loop": loop, "runner": runner}
 
 
-# --- measuring -----------------------------------------------------------------------------------------------
+# --- measuring
+# -----------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -165,13 +171,19 @@ def write_project(folder: Path, url: str, examples: int, concurrency: int) -> No
     )
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     (folder / "test_speed.py").write_text(
-        "import pytest\n\n\n@pytest.mark.ftgate('speed')\ndef test_gate():\n    pass\n", encoding="utf-8"
+        "import pytest\n\n\n@pytest.mark.ftgate('speed')\ndef test_gate():\n    pass\n",
+        encoding="utf-8",
     )
 
 
 def write_rows(path: Path, text: str, n: int) -> None:
     rows = (
-        {"id": f"{path.stem}{i}", "input": f"{text} #{LABELS[i % 4]}-{i}", "expected": LABELS[i % 4]} for i in range(n)
+        {
+            "id": f"{path.stem}{i}",
+            "input": f"{text} #{LABELS[i % 4]}-{i}",
+            "expected": LABELS[i % 4],
+        }
+        for i in range(n)
     )
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
@@ -188,14 +200,18 @@ def serving(delay_ms: float) -> Iterator[str]:
             process.terminate()
 
 
-def cost_of(command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> Cost:
+def cost_of(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
+) -> Cost:
     """Run a command that must succeed, and ask the system what it took."""
     log = folder / "log.txt"
     path = os.pathsep.join([str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     env = environment or {**os.environ, "PYTHONPATH": path}
     with log.open("w") as output:
         start = time.perf_counter()
-        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, env=env)
+        process = subprocess.Popen(
+            command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, env=env
+        )
         _, status, usage = os.wait4(process.pid, 0)
         wall_s = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -211,7 +227,16 @@ def one_run(url: str, examples: int, concurrency: int, who: Sequence[str]) -> di
     for name in CHILDREN:
         if name in who:
             with project(url, examples, concurrency) as folder:
-                child = [sys.executable, __file__, "--child", name, "--url", url, "--concurrency", str(concurrency)]
+                child = [
+                    sys.executable,
+                    __file__,
+                    "--child",
+                    name,
+                    "--url",
+                    url,
+                    "--concurrency",
+                    str(concurrency),
+                ]
                 costs[name] = cost_of(child, folder)
     if "gate" in who:
         with project(url, examples, concurrency) as folder:
@@ -229,20 +254,30 @@ def print_table(delay_ms: float, ideal_s: float, costs: dict[str, Cost]) -> None
     print(f"\n{delay_ms:g} ms a call; ideal {ideal_s:.2f} s")
     print(f"{'':8} {'wall s':>8} {'CPU s':>8} {'MiB':>6} {'wall x':>8} {'CPU x':>8} {'MiB x':>8}")
     for name, c in costs.items():
-        ratios = "".join(f" {one / other:8.2f}" for one, other in zip(c, costs["script"], strict=True))
+        ratios = "".join(
+            f" {one / other:8.2f}" for one, other in zip(c, costs["script"], strict=True)
+        )
         print(f"{name:8} {c.wall_s:8.2f} {c.cpu_s:8.2f} {c.peak_mib:6.0f}{ratios}")
     if "gate" in costs:
         least_s = ideal_s + costs["again"].wall_s
-        print(f"gate against the ideal and its own start and judgement: {costs['gate'].wall_s / least_s:.2f}")
+        print(
+            f"gate against the ideal and its own start and judgement: {costs['gate'].wall_s / least_s:.2f}"
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--delay-ms", type=float, nargs="+", default=[0.0, 50.0, 200.0], help="the server's delays")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--delay-ms", type=float, nargs="+", default=[0.0, 50.0, 200.0], help="the server's delays"
+    )
     parser.add_argument("--examples", type=int, default=1000, help="a multiple of 20")
     parser.add_argument("--concurrency", type=int, default=32, help="of each model")
     parser.add_argument("--runs", type=int, default=3, help="of which the medians are shown")
-    parser.add_argument("--who", nargs="+", choices=["loop", "runner", "gate"], default=["loop", "runner", "gate"])
+    parser.add_argument(
+        "--who", nargs="+", choices=["loop", "runner", "gate"], default=["loop", "runner", "gate"]
+    )
     parser.add_argument("--child", choices=list(CHILDREN), help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -251,9 +286,14 @@ def main() -> None:
         return
     for delay_ms in args.delay_ms:
         with serving(delay_ms) as url:
-            runs = [one_run(url, args.examples, args.concurrency, ["script", *args.who]) for _ in range(args.runs)]
+            runs = [
+                one_run(url, args.examples, args.concurrency, ["script", *args.who])
+                for _ in range(args.runs)
+            ]
         ideal_s = args.examples / args.concurrency * delay_ms / 1000
-        print_table(delay_ms, ideal_s, {name: median([run[name] for run in runs]) for name in runs[0]})
+        print_table(
+            delay_ms, ideal_s, {name: median([run[name] for run in runs]) for name in runs[0]}
+        )
 
 
 if __name__ == "__main__":

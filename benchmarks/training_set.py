@@ -1,8 +1,8 @@
 """What the audit of a training set costs, and from which resemblance on rows are near copies.
 
-python benchmarks/training_set.py time --rows 10000 100000 1000000
-python benchmarks/training_set.py time --rows 10000 100000 1000000 --instruction 80    # words that all rows share
-python benchmarks/training_set.py copies tweets.txt reviews.txt
+python benchmarks/training_set.py time --rows 10000 100000 1000000 python benchmarks/training_set.py
+time --rows 10000 100000 1000000 --instruction 80    # words that all rows share python
+benchmarks/training_set.py copies tweets.txt reviews.txt
 """
 
 from __future__ import annotations
@@ -25,13 +25,19 @@ from pytest_ftgate.data import load_examples, normalized_input
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     measures = parser.add_subparsers(dest="measure", required=True)
     timed = measures.add_parser("time")
     timed.add_argument("--rows", type=int, nargs="+", default=[10_000])
-    timed.add_argument("--instruction", type=int, default=0, help="words of an instruction before each input")
+    timed.add_argument(
+        "--instruction", type=int, default=0, help="words of an instruction before each input"
+    )
     timed.add_argument("--one", type=Path, help=argparse.SUPPRESS)
-    measures.add_parser("copies").add_argument("texts", nargs="*", type=Path, help="one text a line")
+    measures.add_parser("copies").add_argument(
+        "texts", nargs="*", type=Path, help="one text a line"
+    )
     arguments = parser.parse_args()
     if arguments.measure == "time" and arguments.one:
         measure_time(arguments.one)
@@ -44,7 +50,8 @@ def main() -> None:
         measure_copies(arguments.texts)
 
 
-# --- time and memory: made-up sentences with planted copies, each size in a process of its own ----------------------
+# --- time and memory: made-up sentences with planted copies, each size in a process of its own
+# ----------------------
 
 LABELS = [f"intent {number}" for number in range(20)]
 WORDS = 30_000
@@ -54,7 +61,9 @@ NEAR_SHARE = 0.02
 
 def sentences(rows: int, rng: random.Random) -> Iterator[str]:
     """Return sentences with word frequencies of Zipf's law; every fiftieth is an earlier one with an extra word."""
-    words = ["".join(rng.choices("abcdefghijklmnoprstuvw", k=rng.randint(2, 9))) for _ in range(WORDS)]
+    words = [
+        "".join(rng.choices("abcdefghijklmnoprstuvw", k=rng.randint(2, 9))) for _ in range(WORDS)
+    ]
     weights = [1 / (rank + 3) for rank in range(WORDS)]
     drawn = iter(rng.choices(words, weights, k=rows * 14))
     last = "nothing was said before this"
@@ -72,7 +81,9 @@ def write(folder: Path, rows: int, instruction: str) -> None:
         with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as file:
             for sentence in sentences(count, rng):
                 label = LABELS[len(sentence.split()[0]) % len(LABELS)]
-                file.write(json.dumps({"input": f"{instruction} {sentence}", "expected": label}) + "\n")
+                file.write(
+                    json.dumps({"input": f"{instruction} {sentence}", "expected": label}) + "\n"
+                )
 
 
 def measure_time(folder: Path) -> None:
@@ -92,10 +103,11 @@ def measure_time(folder: Path) -> None:
     )
 
 
-# --- copies: from which resemblance on two texts are near copies -----------------------------------------------------
-# Copies are planted into the commands of examples/voice_commands and into each file that is named. Then all pairs
-# between the example's training and test set are held against each threshold: each is a false alarm, since they were
-# made from different templates.
+# --- copies: from which resemblance on two texts are near copies
+# ----------------------------------------------------- Copies are planted into the commands of
+# examples/voice_commands and into each file that is named. Then all pairs between the example's
+# training and test set are held against each threshold: each is a false alarm, since they were made
+# from different templates.
 
 ROOT = Path(__file__).parents[1]
 THRESHOLDS = (0.6, 0.65, 0.7, 0.75, 0.8, 0.85)
@@ -105,13 +117,17 @@ Shingles = Callable[[str], frozenset[str]]
 
 
 def characters(size: int) -> Shingles:
-    return lambda words: frozenset(words[at : at + size] for at in range(max(len(words) - size, 0) + 1))
+    return lambda words: frozenset(
+        words[at : at + size] for at in range(max(len(words) - size, 0) + 1)
+    )
 
 
 def runs_of_words(size: int) -> Shingles:
     def shingles(words: str) -> frozenset[str]:
         parts = words.split()
-        return frozenset(" ".join(parts[at : at + size]) for at in range(max(len(parts) - size, 0) + 1))
+        return frozenset(
+            " ".join(parts[at : at + size]) for at in range(max(len(parts) - size, 0) + 1)
+        )
 
     return shingles
 
@@ -130,10 +146,16 @@ def measure_copies(paths: Sequence[Path]) -> None:
     header = "".join(f"{threshold:>7}" for threshold in THRESHOLDS)
     print_planted(f"voice commands{header}", training)
     for path in paths:
-        print_planted(f"{path.name:<14}{header}", path.read_text(encoding="utf-8", errors="replace").splitlines())
+        print_planted(
+            f"{path.name:<14}{header}",
+            path.read_text(encoding="utf-8", errors="replace").splitlines(),
+        )
     print(f"\ntest commands that resemble a training command{header}")
     for name, shingles in MEASURES.items():
-        best = [max((pair for one in training if (pair := alike(one, text, shingles))), default=0) for text in test]
+        best = [
+            max((pair for one in training if (pair := alike(one, text, shingles))), default=0)
+            for text in test
+        ]
         counts = [sum(value >= threshold for value in best) for threshold in THRESHOLDS]
         print(f"  {name:<44}" + "".join(f"{count:>7}" for count in counts))
 
@@ -149,13 +171,20 @@ def print_planted(title: str, texts: Sequence[str]) -> None:
         pairs = [(text, " ".join(change(text.split(), rng, vocabulary))) for text in chosen]
         for name, shingles in MEASURES.items():
             values = [alike(one, other, shingles) for one, other in pairs]
-            found = [100 * sum(value >= threshold for value in values) / len(values) for threshold in THRESHOLDS]
+            found = [
+                100 * sum(value >= threshold for value in values) / len(values)
+                for threshold in THRESHOLDS
+            ]
             print(f"  {kind:<10} {name:<14}" + "".join(f"{share:>7.0f}" for share in found))
 
 
 def alike(one: str, other: str, shingles: Shingles) -> float:
     first, second = (Row.of(words_of(normalized_input(text)), "") for text in (one, other))
-    return resemblance(shingles(first.words), shingles(second.words)) if first.numbers == second.numbers else 0
+    return (
+        resemblance(shingles(first.words), shingles(second.words))
+        if first.numbers == second.numbers
+        else 0
+    )
 
 
 def misspelled(words: list[str], rng: random.Random, _vocabulary: Sequence[str]) -> list[str]:
@@ -185,7 +214,9 @@ def swapped(words: list[str], rng: random.Random, _vocabulary: Sequence[str]) ->
 
 
 def polite(words: list[str], rng: random.Random, _vocabulary: Sequence[str]) -> list[str]:
-    return rng.choice([["please", *words], [*words, "please"], ["could", "you", *words], [*words, "thanks"]])
+    return rng.choice(
+        [["please", *words], [*words, "please"], ["could", "you", *words], [*words, "thanks"]]
+    )
 
 
 CHANGES = {

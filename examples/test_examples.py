@@ -17,7 +17,9 @@ NEEDS = {"shipped": ("torch", "transformers", "peft", "gguf", "xllamacpp")}  # p
 
 def pytest_of(path: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "-q", path.name]
-    return subprocess.run(command, cwd=FOLDER / path.parent, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(
+        command, cwd=FOLDER / path.parent, capture_output=True, text=True, timeout=300, check=False
+    )
 
 
 @pytest.mark.parametrize("path", GATES, ids=str)

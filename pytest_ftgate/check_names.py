@@ -488,7 +488,9 @@ _TABLE = (
 CHECKS: Mapping[str, CheckName] = {entry.name: entry for entry in _TABLE}
 """All checks by name, but those of hooks."""
 
-CHANGEABLE: Mapping[str, CheckName] = {name: entry for name, entry in CHECKS.items() if entry.default != "decides"}
+CHANGEABLE: Mapping[str, CheckName] = {
+    name: entry for name, entry in CHECKS.items() if entry.default != "decides"
+}
 """The checks whose effect on the verdict a gate may change."""
 
 

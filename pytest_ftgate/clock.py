@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from importlib.util import find_spec, module_from_spec
 
-# freezegun replaces the functions of the module ``time``, and wherever they were imported; a second copy of the module
-# keeps its own. time-machine moves ``wall`` in every copy, and leaves the others alone.
+# freezegun replaces the functions of the module ``time``, and wherever they were imported; a second
+# copy of the module keeps its own. time-machine moves ``wall`` in every copy, and leaves the others
+# alone.
 _spec = find_spec("time")
 assert _spec is not None
 assert _spec.loader is not None

@@ -75,9 +75,12 @@ def _first_lines(text: str | None) -> str:
 
 
 class FtgateError(Exception):
-    """Base of all errors of this package. The first line of the text is complete; evidence and cure follow it.
+    """Base of all errors of this package.
 
-    The text may quote untrusted input: keys of usual forms and control characters are replaced, and long lines are cut.
+    The first line of the text is complete; evidence and cure follow it.
+
+    The text may quote untrusted input: keys of usual forms and control characters are replaced, and
+    long lines are cut.
 
     Args:
         what: what is wrong, as one sentence without a final full stop.
@@ -89,7 +92,12 @@ class FtgateError(Exception):
     _several: tuple[FtgateError, ...] = ()
 
     def __init__(
-        self, what: str, *, where: Where | None = None, evidence: str | None = None, cure: str | None = None
+        self,
+        what: str,
+        *,
+        where: Where | None = None,
+        evidence: str | None = None,
+        cure: str | None = None,
     ) -> None:
         self.what = what = redacted(what)
         self.where = where
@@ -119,7 +127,14 @@ class FtgateError(Exception):
 
     def parts(self, **changed: Any) -> dict[str, Any]:
         """Return the keyword arguments that make a similar error, with these changes; ``what`` is not among them."""
-        return {**{name: value for name, value in vars(self).items() if name not in ("what", "_several")}, **changed}
+        return {
+            **{
+                name: value
+                for name, value in vars(self).items()
+                if name not in ("what", "_several")
+            },
+            **changed,
+        }
 
     def __str__(self) -> str:
         head = f"{place}: {self.what}" if (place := str(self.where or "")) else self.what
@@ -134,8 +149,8 @@ class ConfigError(FtgateError):
 def combined(problems: Sequence[FtgateError]) -> FtgateError:
     """Return one error that reports all problems, of which there is at least one.
 
-    The text begins with the first and lists the others. ``problems`` has each as an error; after `MOST_LISTED` of them,
-    one that counts the rest.
+    The text begins with the first and lists the others. ``problems`` has each as an error; after
+    `MOST_LISTED` of them, one that counts the rest.
     """
     first, more = problems[0], len(problems) - MOST_LISTED
     if len(problems) == 1:
@@ -163,7 +178,9 @@ class StoreError(FtgateError):
 
 RAISED_CURE = "fix the exception: it is not scored as a wrong answer"
 
-FailureKind = Literal["busy", "unreachable", "timeout", "refused", "unreadable", "offline", "stopped", "other"]
+FailureKind = Literal[
+    "busy", "unreachable", "timeout", "refused", "unreadable", "offline", "stopped", "other"
+]
 
 
 class ModelError(FtgateError):
@@ -172,12 +189,14 @@ class ModelError(FtgateError):
     Args:
         retryable: the same call may succeed later.
         retry_after_s: how many seconds the endpoint asked to wait.
-        kind: ``busy``: the endpoint has too many calls; ``unreachable``: there was no connection; ``timeout``: there
-            was no answer in time; ``refused``: the endpoint rejects this request, and would again; ``unreadable``: it
-            answered with something that is not an answer of the model, and would again; ``offline``: the call was
-            forbidden by ``--ftgate-offline``; ``stopped``: the call was not made, because another model ended the run;
-            ``other``.
-        fatal: no other call can succeed either (a wrong key, an unknown model): the run stops at once.
+        kind: ``busy``: the endpoint has too many calls; ``unreachable``: there was no connection;
+            ``timeout``: there was no answer in time; ``refused``: the endpoint rejects this
+            request, and would again; ``unreadable``: it answered with something that is not an
+            answer of the model, and would again; ``offline``: the call was forbidden by
+            ``--ftgate-offline``; ``stopped``: the call was not made, because another model ended
+            the run; ``other``.
+        fatal: no other call can succeed either (a wrong key, an unknown model): the run stops at
+            once.
         unpaid: the call cannot have cost anything: it was not sent, or was rejected.
         attempts: how often the call was made.
     """
@@ -208,7 +227,11 @@ class ModelError(FtgateError):
     @property
     def advice(self) -> str | None:
         """Return the cure. Only a failure that may pass also says to run again."""
-        again = "Run again: stored answers are reused, only missing ones are asked for." if self.retryable else None
+        again = (
+            "Run again: stored answers are reused, only missing ones are asked for."
+            if self.retryable
+            else None
+        )
         cure = f"{one_line(self.cure).removesuffix('.')}." if self.cure else ""
         if cure.partition(" ")[0].isalpha():  # not a key such as base_url
             cure = cure[:1].upper() + cure[1:]
@@ -232,7 +255,9 @@ class MetricError(FtgateError):
     ``unsuited``: what the example expects does not suit the metric, whatever is answered.
     """
 
-    def __init__(self, what: str, *, example: int | None = None, unsuited: bool = False, **parts: Any) -> None:
+    def __init__(
+        self, what: str, *, example: int | None = None, unsuited: bool = False, **parts: Any
+    ) -> None:
         super().__init__(what, **parts)
         self.example, self.unsuited = example, unsuited
 
@@ -243,19 +268,27 @@ class HistoryError(FtgateError):
 
 _T = TypeVar("_T")
 
-_LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
+_LASTING = (
+    FileNotFoundError,
+    PermissionError,
+    IsADirectoryError,
+    NotADirectoryError,
+    FileExistsError,
+)
 
 _LONGEST = 200  # of an exception's text, in characters
 
-_PASSED_THROUGH = tuple(os.path.join(os.path.dirname(file), "") for file in (__file__, pluggy.__file__))
+_PASSED_THROUGH = tuple(
+    os.path.join(os.path.dirname(file), "") for file in (__file__, pluggy.__file__)
+)
 
 
 def guarded(called: str, function: Callable[..., _T], /, *args: Any, **kwargs: Any) -> _T:
     """Call a function that is not ours and return its value; messages name it ``called``.
 
     Raises:
-        ConfigError: the function raised anything. ``pytest.skip()`` and ``sys.exit()`` count too, because they would
-            otherwise take the gate out of the run.
+        ConfigError: the function raised anything. ``pytest.skip()`` and ``sys.exit()`` count too,
+            because they would otherwise take the gate out of the run.
     """
     try:
         return function(*args, **kwargs)
@@ -263,7 +296,9 @@ def guarded(called: str, function: Callable[..., _T], /, *args: Any, **kwargs: A
         raise
     except BaseException as error:
         cure = f"Fix the exception in {called}."
-        raise ConfigError(f"{called} raised {type(error).__name__}", evidence=told(error), cure=cure) from error
+        raise ConfigError(
+            f"{called} raised {type(error).__name__}", evidence=told(error), cure=cure
+        ) from error
 
 
 def may_pass(error: BaseException) -> bool:
@@ -284,8 +319,14 @@ def is_cancelled_from_outside() -> bool:
 
 def told(error: BaseException) -> str:
     """Return the exception on one line, with the line that raised it in the first file that is not of pytest-ftgate."""
-    text = excerpt(redacted("".join(traceback.format_exception_only(type(error), error))), width=_LONGEST)
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(_PASSED_THROUGH)]
+    text = excerpt(
+        redacted("".join(traceback.format_exception_only(type(error), error))), width=_LONGEST
+    )
+    frames = [
+        f
+        for f in traceback.extract_tb(error.__traceback__)
+        if not f.filename.startswith(_PASSED_THROUGH)
+    ]
     last = next((one for one in reversed(frames) if one.filename == frames[0].filename), None)
     return f"{text} ({shown_path(last.filename)}:{last.lineno})" if last else text
 
@@ -294,7 +335,11 @@ def write_whole(path: Path, parts: Iterable[str]) -> None:
     """Write text in UTF-8 to a file, creating its folder; on :class:`OSError` the file is left unchanged."""
     path = path.resolve()  # the target of a symbolic link
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path if path.exists() and not path.is_file() else path.with_name(f".{path.name}.{os.getpid()}")
+    draft = (
+        path
+        if path.exists() and not path.is_file()
+        else path.with_name(f".{path.name}.{os.getpid()}")
+    )
     try:
         with draft.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(parts)
@@ -305,7 +350,8 @@ def write_whole(path: Path, parts: Iterable[str]) -> None:
         raise
 
 
-# --- the errors of all rows of a file, raised as one error ---------------------------------------------------
+# --- the errors of all rows of a file, raised as one error
+# ---------------------------------------------------
 
 
 _NAMED = 3
@@ -334,7 +380,16 @@ def raise_together(errors: Iterable[DataError]) -> None:
     errors = iter(errors)
     if (first := next(errors, None)) is None:
         return
-    others = [f"{one.where}" + (f" ({one.what})" if one.what != first.what else "") for one in islice(errors, _NAMED)]
+    others = [
+        f"{one.where}" + (f" ({one.what})" if one.what != first.what else "")
+        for one in islice(errors, _NAMED)
+    ]
     rest = sum(1 for _ in errors)
-    also = f"also wrong: {', '.join(others)}{f' and {rest:,} more' if rest else ''}" if others else None
-    raise DataError(first.what, **first.parts(evidence="\n".join(filter(None, (first.evidence, also))) or None))
+    also = (
+        f"also wrong: {', '.join(others)}{f' and {rest:,} more' if rest else ''}"
+        if others
+        else None
+    )
+    raise DataError(
+        first.what, **first.parts(evidence="\n".join(filter(None, (first.evidence, also))) or None)
+    )

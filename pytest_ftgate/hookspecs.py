@@ -1,6 +1,9 @@
-"""Hooks for model providers, data loaders, metrics, rules and observers. No hook can make a gate easier to pass.
+"""Hooks for model providers, data loaders, metrics, rules and observers.
 
-Implement a hook as a function in ``conftest.py``. In other modules decorate it with :data:`hookimpl`.
+No hook can make a gate easier to pass.
+
+Implement a hook as a function in ``conftest.py``. In other modules decorate it with
+:data:`hookimpl`.
 """
 
 from __future__ import annotations
@@ -25,8 +28,9 @@ def pytest_ftgate_model(spec: ModelSpec) -> Any | None:
     """Build the model of a provider that this package does not know.
 
     Return a callable (``str -> str``, sync or async) or an object with the protocol
-    :class:`pytest_ftgate.models.Model`. Return ``None`` for providers of other plugins. ``spec.options`` has the
-    keys of the model as written, and ``{"model": "greeter"}`` for the string ``echo:greeter``::
+    :class:`pytest_ftgate.models.Model`. Return ``None`` for providers of other plugins.
+    ``spec.options`` has the keys of the model as written, and ``{"model": "greeter"}`` for the
+    string ``echo:greeter``::
 
         # conftest.py
         from typing import Any
@@ -41,9 +45,9 @@ def pytest_ftgate_model(spec: ModelSpec) -> Any | None:
 def pytest_ftgate_load_examples(path: Path, options: Mapping[str, Any]) -> Iterable[Any] | None:
     """Read a data file in a format that this package does not know.
 
-    Return an iterable of examples (mappings with ``input`` and ``expected``), or ``None`` for formats of other
-    plugins. ``options`` has ``format``, ``fields`` and ``limit`` of the gate; ``fields`` and ``limit`` are applied
-    to the returned examples::
+    Return an iterable of examples (mappings with ``input`` and ``expected``), or ``None`` for
+    formats of other plugins. ``options`` has ``format``, ``fields`` and ``limit`` of the gate;
+    ``fields`` and ``limit`` are applied to the returned examples::
 
         # conftest.py
         from typing import Any
@@ -58,7 +62,9 @@ def pytest_ftgate_load_examples(path: Path, options: Mapping[str, Any]) -> Itera
 
 @hookspec
 def pytest_ftgate_metrics() -> Mapping[str, Any]:  # type: ignore[empty-body]
-    """Add metrics by name. The mappings of all plugins are merged; a name that is given twice is an error.
+    """Add metrics by name.
+
+    The mappings of all plugins are merged; a name that is given twice is an error.
 
     A metric scores one example, and declares its range and direction::
 
@@ -78,13 +84,14 @@ def pytest_ftgate_metrics() -> Mapping[str, Any]:  # type: ignore[empty-body]
 def pytest_ftgate_checks(gate: Context) -> Iterable[Check] | None:
     """Add checks to a gate after its models are scored.
 
-    Return an iterable of :class:`pytest_ftgate.Check`, or ``None`` if there is nothing to check. Reports list these
-    checks with all others, and the worst status is the verdict, so that a hook can only make a verdict worse. The
-    status is ``note``, ``warning``, ``pass``, ``inconclusive``, ``fail`` or ``error``; the first three do not affect
-    the verdict.
+    Return an iterable of :class:`pytest_ftgate.Check`, or ``None`` if there is nothing to check.
+    Reports list these checks with all others, and the worst status is the verdict, so that a hook
+    can only make a verdict worse. The status is ``note``, ``warning``, ``pass``, ``inconclusive``,
+    ``fail`` or ``error``; the first three do not affect the verdict.
 
-    ``gate`` is read-only: ``config`` has its keys, ``test`` and ``training`` its examples, ``runs`` the answers of the
-    models, ``scored`` their scores, and ``result`` the facts so far as a :class:`pytest_ftgate.GateResult`::
+    ``gate`` is read-only: ``config`` has its keys, ``test`` and ``training`` its examples, ``runs``
+    the answers of the models, ``scored`` their scores, and ``result`` the facts so far as a
+    :class:`pytest_ftgate.GateResult`::
 
         # conftest.py
         from typing import Any
@@ -99,11 +106,13 @@ def pytest_ftgate_checks(gate: Context) -> Iterable[Check] | None:
 
 
 @hookspec
-def pytest_ftgate_gate_finished(result: GateResult, outcome: Literal["passed", "failed", "skipped"]) -> None:
+def pytest_ftgate_gate_finished(
+    result: GateResult, outcome: Literal["passed", "failed", "skipped"]
+) -> None:
     """Receive the result of a gate when its test has ended, for example to send it to a dashboard.
 
-    ``outcome`` is that of the test: it can fail although its gate passed, by an assertion in its body. The hook cannot
-    change the verdict. It is called again if the test is run again::
+    ``outcome`` is that of the test: it can fail although its gate passed, by an assertion in its
+    body. The hook cannot change the verdict. It is called again if the test is run again::
 
         # conftest.py
         from pytest_ftgate import GateResult

@@ -1,6 +1,7 @@
 """Read the ini files of pytest: INI files, ``pyproject.toml`` and, from pytest 9, native TOML.
 
-Source: https://docs.pytest.org/en/stable/reference/customize.html (which file wins, and the tables that count).
+Source: https://docs.pytest.org/en/stable/reference/customize.html (which file wins, and the tables
+that count).
 """
 
 import re
@@ -14,7 +15,12 @@ from typing import Any
 
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 
-HEADERS = _INI, _NATIVE, _OLD, _CFG = "[pytest]", "[tool.pytest]", "[tool.pytest.ini_options]", "[tool:pytest]"
+HEADERS = _INI, _NATIVE, _OLD, _CFG = (
+    "[pytest]",
+    "[tool.pytest]",
+    "[tool.pytest.ini_options]",
+    "[tool:pytest]",
+)
 """The tables that pytest reads, by the language of the file."""
 _ALWAYS = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini")
 INI_NAMES = (*_ALWAYS, "pyproject.toml", "tox.ini", "setup.cfg")
@@ -54,7 +60,9 @@ class IniFile:
 
 def line_of(path: Path, key: str) -> Where:
     """Return the file, and the line that begins with a key."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ()
+    lines = (
+        path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ()
+    )
     begins = re.compile(rf"""[ \t'"]*{re.escape(key)}(?![\w-])""")
     found = (number for number, line in enumerate(lines, 1) if begins.match(line))
     return Where(shown_path(path), line=next(found, None))
@@ -74,7 +82,10 @@ def read_ini(path: Path, content: bytes | None = None) -> IniFile:
         if path.suffix == ".toml":
             tables = dict(_tables(tomllib.loads(text), ""))
         else:
-            tables = {f"[{one.name}]": dict(one.items()) for one in iniconfig.IniConfig(path.name, data=text)}
+            tables = {
+                f"[{one.name}]": dict(one.items())
+                for one in iniconfig.IniConfig(path.name, data=text)
+            }
     except (OSError, UnicodeDecodeError, iniconfig.ParseError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"cannot be read: {error}", where=Where(shown_path(path))) from error
     if path.suffix != ".toml":
@@ -83,8 +94,14 @@ def read_ini(path: Path, content: bytes | None = None) -> IniFile:
         header, native = _INI, True
     else:
         native = bool(tables.get(_NATIVE)) or _OLD not in tables
-        header = (_NATIVE if tables.get(_NATIVE) or path.name == "pyproject.toml" else _INI) if native else _OLD
-    return IniFile(path, header if header in tables or path.name in _ALWAYS else None, native, tables)
+        header = (
+            (_NATIVE if tables.get(_NATIVE) or path.name == "pyproject.toml" else _INI)
+            if native
+            else _OLD
+        )
+    return IniFile(
+        path, header if header in tables or path.name in _ALWAYS else None, native, tables
+    )
 
 
 def _tables(table: Mapping[str, Any], name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -106,7 +123,10 @@ def ignores_strict_addopts() -> bool:
 
 
 def find_ini(folder: Path) -> IniFile | None:
-    """Return the ini file that pytest will use: the nearest in this folder or above. Raises :class:`ConfigError`."""
+    """Return the ini file that pytest will use: the nearest in this folder or above.
+
+    Raises :class:`ConfigError`.
+    """
     return used_ini(ini_paths(folder), lambda path: path.read_bytes() if path.is_file() else None)
 
 
@@ -123,4 +143,7 @@ def used_ini(paths: Iterable[Path], content: Callable[[Path], bytes | None]) -> 
     """
     written = ((path, content(path)) for path in paths)
     found = (read_ini(path, text) for path, text in written if text is not None)
-    return next((one for one in found if one.header is not None and (reads_native() or not one.native)), None)
+    return next(
+        (one for one in found if one.header is not None and (reads_native() or not one.native)),
+        None,
+    )

@@ -75,4 +75,6 @@ class Unknown(NamedTuple):
 def together(*several: Unknown | None) -> Unknown:
     """Return one unknown for several, each of whose cures is named once; without any both texts are empty."""
     found = [one for one in several if one is not None]
-    return Unknown("; ".join(one.why for one in found), " ".join(dict.fromkeys(one.cure for one in found)))
+    return Unknown(
+        "; ".join(one.why for one in found), " ".join(dict.fromkeys(one.cure for one in found))
+    )

@@ -21,7 +21,8 @@ RED: tuple[Verdict, ...] = ("error", "fail", "inconclusive")
 PROBLEMS_FIRST: tuple[Status, ...] = (*RED, "warning", "pass", "note")
 """All statuses, the worst first."""
 
-# The docstrings of these classes are descriptions in the JSON Schema of the report: plain text without mark-up.
+# The docstrings of these classes are descriptions in the JSON Schema of the report: plain text
+# without mark-up.
 
 
 @dataclass(frozen=True)
@@ -32,19 +33,25 @@ class Economics:
     candidate_usd_per_1000_calls: float | None
     highest_usd_per_1000_calls: Annotated[
         float | None,
-        about("above this cost of its calls the candidate does not pay for itself (in max_break_even_days)"),
+        about(
+            "above this cost of its calls the candidate does not pay for itself (in max_break_even_days)"
+        ),
     ]
     training_cost_usd: Annotated[float | None, about("the cost of one training")]
     iterations: int
     evaluation_cost_usd: Annotated[
-        float | None, about("the cost of the answers to all test sets, the candidate's in each iteration")
+        float | None,
+        about("the cost of the answers to all test sets, the candidate's in each iteration"),
     ]
     monthly_saving_usd: float | None
-    breaks_even: Annotated[bool | None, about("false if the fine-tune never pays for itself, null if unknown")]
+    breaks_even: Annotated[
+        bool | None, about("false if the fine-tune never pays for itself, null if unknown")
+    ]
     break_even_days: float | None
     break_even_calls: float | None
     sentence: Annotated[str, about("the result in one sentence, or why it is unknown")]
-    costs: tuple[str, ...] = field(default=(), metadata=INNER)  # what the sentence is based on, in words
+    # what the sentence is based on, in words
+    costs: tuple[str, ...] = field(default=(), metadata=INNER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +66,28 @@ class Threshold:
 class Check:
     """One check: what was observed, what is required, and what to do."""
 
-    name: Annotated[str, about("the name of the check; of a threshold or a guard thresholds.NAME or guards.NAME")]
-    status: Annotated[Status, about("one of the four verdicts, or warning or note, which do not affect the verdict")]
+    name: Annotated[
+        str,
+        about("the name of the check; of a threshold or a guard thresholds.NAME or guards.NAME"),
+    ]
+    status: Annotated[
+        Status,
+        about("one of the four verdicts, or warning or note, which do not affect the verdict"),
+    ]
     message: Annotated[str, about("the finding in one sentence")]
     observed: Annotated[Any, about("the measured value, null if it could not be measured")] = None
     required: Annotated[Any, about("the required value, null if nothing is required")] = None
-    source: Annotated[str | None, about("where the required value was written, such as ftgate.yaml:14")] = None
+    source: Annotated[
+        str | None, about("where the required value was written, such as ftgate.yaml:14")
+    ] = None
     advice: Annotated[str | None, about("what to do, null if nothing is to be done")] = None
     threshold: Annotated[
-        Threshold | None, about("the required value with its key and direction, if a single value is required")
+        Threshold | None,
+        about("the required value with its key and direction, if a single value is required"),
     ] = None
-    kind: Annotated[Kind | None, about("what the check is about, null for a check of a hook")] = None
+    kind: Annotated[Kind | None, about("what the check is about, null for a check of a hook")] = (
+        None
+    )
 
     def __post_init__(self) -> None:
         """Set the kind of a check by its name."""
@@ -79,7 +97,10 @@ class Check:
 
 
 def verdict_of(checks: tuple[Check, ...]) -> Verdict:
-    """Return the worst status: error > fail > inconclusive > pass. Warnings and notes do not count."""
+    """Return the worst status: error > fail > inconclusive > pass.
+
+    Warnings and notes do not count.
+    """
     statuses = {check.status for check in checks}
     return next((verdict for verdict in RED if verdict in statuses), "pass")
 
@@ -100,13 +121,18 @@ def _with(one: Check, other: Check) -> Check:
         advice.pop()
     left = ("observed", "required", "source", "threshold")
     filled = {name: getattr(better, name) for name in left if getattr(worse, name) is None}
-    message = worse.message if better.message in worse.message else f"{worse.message}; {better.message}"
+    message = (
+        worse.message if better.message in worse.message else f"{worse.message}; {better.message}"
+    )
     return replace(worse, message=message, advice=" ".join(advice) or None, **filled)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelResult:
-    """The results of one model on the test set. Latencies in seconds, cost in US dollars; null if not measured."""
+    """The results of one model on the test set.
+
+    Latencies in seconds, cost in US dollars; null if not measured.
+    """
 
     name: str
     model: str | None = None
@@ -123,13 +149,18 @@ class ModelResult:
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
-    revision: Annotated[str | None, about("the state of its weights, where the gate names it")] = None
+    revision: Annotated[str | None, about("the state of its weights, where the gate names it")] = (
+        None
+    )
     latency_unknown: Unknown | None = field(default=None, metadata=INNER)
     cost_unknown: Unknown | None = field(default=None, metadata=INNER)
-    price: str | None = field(default=None, metadata=INNER)  # its source, or "unknown: " and the reason
+    # its source, or "unknown: " and the reason
+    price: str | None = field(default=None, metadata=INNER)
     oldest_age_s: float | None = field(default=None, metadata=INNER)  # of the oldest stored answer
-    verified: bool | None = field(default=None, metadata=INNER)  # False: recorded without hashes of inputs
-    unscored: str | None = field(default=None, compare=False, metadata=INNER)  # why the gate was not judged
+    # False: recorded without hashes of inputs
+    verified: bool | None = field(default=None, metadata=INNER)
+    # why the gate was not judged
+    unscored: str | None = field(default=None, compare=False, metadata=INNER)
 
     @property
     def error_rate(self) -> float | None:
@@ -139,14 +170,19 @@ class ModelResult:
     def score(self, name: str) -> float:
         """Return the value of a metric.
 
-        Raise :class:`KeyError` if there is none: it says why the gate was not judged, or lists the measured metrics.
+        Raise :class:`KeyError` if there is none: it says why the gate was not judged, or lists the
+        measured metrics.
         """
         value = self.metrics.get(name)
         if value is not None:
             return value
         if self.unscored is not None:
-            raise KeyError(f"{name} was not measured, because the gate was not judged: {self.unscored}")
-        raise KeyError(f"{name}: measured are {listed(self.metrics)}; list other metrics under metric")
+            raise KeyError(
+                f"{name} was not measured, because the gate was not judged: {self.unscored}"
+            )
+        raise KeyError(
+            f"{name}: measured are {listed(self.metrics)}; list other metrics under metric"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +191,9 @@ class AttemptResult:
 
     number: Annotated[int, about("from 1")]
     most: Annotated[int, about("max_attempts")]
-    before: Annotated[float, about("confidence of the attempt before, and of the gate for the first one")]
+    before: Annotated[
+        float, about("confidence of the attempt before, and of the gate for the first one")
+    ]
     confidence: Annotated[float, about("confidence at which this attempt is judged")]
 
     def __str__(self) -> str:
@@ -171,7 +209,8 @@ def opponent(role: str) -> str:
 def called(role: str, name: str = "") -> str:
     """Return what messages call a model: ``candidate``, ``baseline``, or ``baseline few_shot`` if there are several.
 
-    With ``name`` it is ``candidate tuned`` or ``baseline few_shot (gpt few_shot 8)``, unless role and name are equal.
+    With ``name`` it is ``candidate tuned`` or ``baseline few_shot (gpt few_shot 8)``, unless role
+    and name are equal.
     """
     own = "" if name == role else name
     if role in ("baseline", "candidate"):
@@ -185,7 +224,9 @@ class RowPair:
 
     row: Annotated[str, about("file and line of the test example")]
     text: Annotated[str, about("its input")]
-    other: Annotated[str, about("file and line of the training row, or of the earlier test example")]
+    other: Annotated[
+        str, about("file and line of the training row, or of the earlier test example")
+    ]
     other_text: Annotated[str, about("its input")]
 
 
@@ -214,24 +255,31 @@ class TestSetResult:
     path: str | None = None
     sha256: str | None = None
     examples: int | None = None
-    near_pairs: tuple[RowPair, ...] = field(default=(), metadata=INNER)  # near duplicates, each with the earlier one
+    # near duplicates, each with the earlier one
+    near_pairs: tuple[RowPair, ...] = field(default=(), metadata=INNER)
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeResult:
-    """One metric judged by a model or by people. Cost (US dollars), tokens and questions are those of the judge and are
+    """One metric judged by a model or by people.
+
+    Cost (US dollars), tokens and questions are those of the judge and are
     not part of any model's cost_usd."""
 
     metric: str
     judge: Annotated[str | None, about("the judge's name; null for people")] = None
     model: Annotated[str | None, about("null for people")] = None
-    n_questions: Annotated[int | None, about("distinct questions to the judge, with those of the calibration")] = None
+    n_questions: Annotated[
+        int | None, about("distinct questions to the judge, with those of the calibration")
+    ] = None
     n_stored: Annotated[int | None, about("questions answered from the store")] = None
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
     cost_unknown: Unknown | None = field(default=None, metadata=INNER)
-    kappa: Annotated[float | None, about("agreement with the human labels of the calibration")] = None
+    kappa: Annotated[float | None, about("agreement with the human labels of the calibration")] = (
+        None
+    )
     raters: int | None = field(default=None, metadata=INNER)  # of people
 
 
@@ -245,7 +293,9 @@ class Flip:
     baseline: str
     candidate: str
     why: Annotated[str | None, about("what the metric says of the candidate's answer")] = None
-    where: Annotated[str | None, about("file and line of the example, or the item of an iterable")] = None
+    where: Annotated[
+        str | None, about("file and line of the example, or the item of an iterable")
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,10 +309,12 @@ class AgreementResult:
     n: Annotated[int, about("examples")]
     n_different: Annotated[int, about("examples with another answer in at least one repeat")]
     different: Annotated[
-        tuple[Flip, ...], about("some examples with another answer, first those that the baseline has right")
+        tuple[Flip, ...],
+        about("some examples with another answer, first those that the baseline has right"),
     ] = ()
     examples_needed: int | None = field(default=None, metadata=INNER)
-    note: str | None = field(default=None, metadata=INNER)  # what the bound rests on, such as the number of groups
+    # what the bound rests on, such as the number of groups
+    note: str | None = field(default=None, metadata=INNER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,13 +344,19 @@ class Diagnosis:
     """Kinds of mistakes in the answers of both models."""
 
     baseline: Annotated[
-        Mapping[str, int], about("answers of the best baseline by kind: right, and each kind of mistake")
+        Mapping[str, int],
+        about("answers of the best baseline by kind: right, and each kind of mistake"),
     ]
     candidate: Mapping[str, int] | None = None
     labels: Annotated[tuple[LabelScore, ...], about("empty if outputs are not labels")] = ()
-    wrong_in_both: Annotated[int | None, about("examples that neither model gets right in any repeat")] = None
+    wrong_in_both: Annotated[
+        int | None, about("examples that neither model gets right in any repeat")
+    ] = None
     recalled: Annotated[
-        int | None, about("fixed examples whose output is in the training set but does not follow from their input")
+        int | None,
+        about(
+            "fixed examples whose output is in the training set but does not follow from their input"
+        ),
     ] = None
 
 
@@ -313,7 +371,10 @@ class PartResult(Comparison):
     metric: str
     max_drop: float
     confidence: Annotated[
-        float | None, about("the confidence of the bounds, corrected for the number of slices; null if not judged")
+        float | None,
+        about(
+            "the confidence of the bounds, corrected for the number of slices; null if not judged"
+        ),
     ] = None
     field: Annotated[str | None, about("the field of the slice; null for a guard")] = None
     value: Annotated[str | None, about("the value of the field; null for a guard")] = None
@@ -333,7 +394,9 @@ class GateResult(Comparison):
     name: str
     nodeid: str
     verdict: Verdict
-    passed: Annotated[bool, about("true only for the verdict pass")] = field(init=False, default=False)
+    passed: Annotated[bool, about("true only for the verdict pass")] = field(
+        init=False, default=False
+    )
     metric: str | None = None
     margin: Annotated[float | None, about("null with max_drop")] = None
     evidence: str | None = None
@@ -353,29 +416,40 @@ class GateResult(Comparison):
     hypothesis_reached: bool | None = field(default=None, metadata=INNER)
     goal: str | None = field(default=None, metadata=INNER)
     gate: Annotated[str | None, about("the gate's name in the file")] = None
-    loosened: Annotated[tuple[str, ...], about("where the marker requires less than the gate file")] = ()
+    loosened: Annotated[
+        tuple[str, ...], about("where the marker requires less than the gate file")
+    ] = ()
     metric_range: Range | None = None
     shares: tuple[str, ...] = field(default=(), metadata=INNER)  # the metrics between 0 and 1
     models_called: bool = False
-    broken: tuple[Flip, ...] = field(default=(), metadata=INNER)  # some that the candidate answers worse
+    # some that the candidate answers worse
+    broken: tuple[Flip, ...] = field(default=(), metadata=INNER)
     wrong: Annotated[
-        tuple[Flip, ...], about("some examples that the candidate answers wrong, the broken ones first")
+        tuple[Flip, ...],
+        about("some examples that the candidate answers wrong, the broken ones first"),
     ] = ()
     n_wrong: Annotated[int | None, about("examples that the candidate answers wrong")] = None
     stage: Annotated[str | None, about("accept, or ready if there is no candidate yet")] = None
     diagnosis: Diagnosis | None = field(default=None, metadata=INNER)
-    max_drop: Annotated[float | None, about("how much worse the candidate may be, in place of margin")] = None
+    max_drop: Annotated[
+        float | None, about("how much worse the candidate may be, in place of margin")
+    ] = None
     economics: Economics | None = None
-    gains: Annotated[Mapping[str, Comparison], about("the gain over each baseline, by name")] = field(
-        default_factory=dict
+    gains: Annotated[Mapping[str, Comparison], about("the gain over each baseline, by name")] = (
+        field(default_factory=dict)
     )
     guards: tuple[PartResult, ...] = ()
-    slices: Annotated[tuple[PartResult, ...], about("compared with the best baseline, the worst change first")] = ()
+    slices: Annotated[
+        tuple[PartResult, ...], about("compared with the best baseline, the worst change first")
+    ] = ()
     judges: Annotated[tuple[JudgeResult, ...], about("one for each judged metric")] = ()
-    breakdowns: tuple[BreakdownResult, ...] = field(default=(), metadata=INNER)  # the deciding metric first
+    # the deciding metric first
+    breakdowns: tuple[BreakdownResult, ...] = field(default=(), metadata=INNER)
     agreement: Annotated[AgreementResult | None, about("null without agreement")] = None
     attempt: Annotated[AttemptResult | None, about("null without max_attempts")] = None
-    location: Annotated[str | None, about("file and line of the marker, relative to pytest's rootdir")] = None
+    location: Annotated[
+        str | None, about("file and line of the marker, relative to pytest's rootdir")
+    ] = None
 
     def __post_init__(self) -> None:
         """Set ``passed``, and tell the models of a gate that was not judged why they have no scores."""
@@ -392,7 +466,9 @@ class GateResult(Comparison):
 
     def __bool__(self) -> bool:
         """Refuse to be a truth value, since a result that did not pass would be true, too."""
-        raise TypeError("a GateResult has no truth value: use result.passed, or compare with None by `is None`")
+        raise TypeError(
+            "a GateResult has no truth value: use result.passed, or compare with None by `is None`"
+        )
 
     def __str__(self) -> str:
         """Return the block that the terminal shows of the gate."""

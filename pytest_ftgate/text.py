@@ -34,7 +34,10 @@ def readable(text: str, most: int = LONGEST) -> str:
 
 
 def _escaped(text: str, but: str = "") -> str:
-    escaped = (one if one in but or one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    escaped = (
+        one if one in but or one.isprintable() else one.encode("unicode_escape").decode()
+        for one in text
+    )
     return text if text.isprintable() else "".join(escaped)
 
 
@@ -42,7 +45,13 @@ def one_line(text: str) -> str:
     """Join the lines of a text with the punctuation that sentences need."""
     joined, *rest = [line.strip() for line in text.splitlines()] or [""]
     for line in rest:
-        joined += " " if joined.endswith((".", "!", "?", ":", ";", ",")) else ". " if line[:1].isupper() else "; "
+        joined += (
+            " "
+            if joined.endswith((".", "!", "?", ":", ";", ","))
+            else ". "
+            if line[:1].isupper()
+            else "; "
+        )
         joined += line
     return joined
 
@@ -55,22 +64,34 @@ def shortened(text: str, most: int = LONGEST) -> str:
 def middle(text: str, most: int) -> str:
     """Return the text, cut to ``most`` characters with three dots in the middle, so that a line number stays."""
     half = max(most - 3, 0) // 2
-    return text if len(text) <= most else f"{text[: max(most - 3 - half, 0)]}...{text[len(text) - half :]}"
+    return (
+        text
+        if len(text) <= most
+        else f"{text[: max(most - 3 - half, 0)]}...{text[len(text) - half :]}"
+    )
 
 
-def wrapped(text: str, first: str = "", then: str = "  ", *, width: int = 80, break_words: bool = True) -> list[str]:
+def wrapped(
+    text: str, first: str = "", then: str = "  ", *, width: int = 80, break_words: bool = True
+) -> list[str]:
     """Wrap a text into printable lines of ``width`` characters.
 
     The first line begins with ``first``, the others with ``then``.
     """
     lines = textwrap.wrap(
-        printable(text), width, initial_indent=first, subsequent_indent=then,
-        break_on_hyphens=False, break_long_words=break_words,
-    )  # fmt: skip
-    return [printable(line.rstrip()) for line in lines]  # a later line could begin with a command, too
+        printable(text),
+        width,
+        initial_indent=first,
+        subsequent_indent=then,
+        break_on_hyphens=False,
+        break_long_words=break_words,
+    )
+    # a later line could begin with a command, too
+    return [printable(line.rstrip()) for line in lines]
 
 
-# --- numbers -------------------------------------------------------------------------------------------------
+# --- numbers
+# -------------------------------------------------------------------------------------------------
 
 _SMALLEST_P = 0.0001
 
@@ -113,7 +134,9 @@ def show_p_value(p: float) -> str:
 
 def show_amount(value: float, *, share: bool) -> str:
     """Return a margin without a sign, as it was written: ``5 points``, ``0.05``."""
-    return f"{100 * value:.4g} {'point' if 100 * value == 1 else 'points'}" if share else f"{value:g}"
+    return (
+        f"{100 * value:.4g} {'point' if 100 * value == 1 else 'points'}" if share else f"{value:g}"
+    )
 
 
 def show_needed(margin: float, *, share: bool) -> str:
@@ -126,7 +149,9 @@ def show_needed(margin: float, *, share: bool) -> str:
 
 def show_seconds(value: float | None) -> str:
     """Return 0.0421 as ``42 ms``, 3.21 as ``3.2 s``."""
-    return "-" if value is None else f"{1000 * value:.0f} ms" if value < 0.9995 else f"{value:,.1f} s"
+    return (
+        "-" if value is None else f"{1000 * value:.0f} ms" if value < 0.9995 else f"{value:,.1f} s"
+    )
 
 
 def show_usd(value: float | None) -> str:
@@ -163,7 +188,8 @@ def plain_number(value: float) -> str:
 def settled_by(what: str, needed: int, have: int, noun: str) -> str:
     """Return the advice how many examples would settle a question with a power of 0.8.
 
-    ``what`` is ``gain`` or ``difference``, ``needed`` the examples in all, ``have`` those of the test set.
+    ``what`` is ``gain`` or ``difference``, ``needed`` the examples in all, ``have`` those of the
+    test set.
     """
     more = plural(max(needed - have, 1), f"more {noun}")
     decides = f"that decides in 4 of 5 cases if the real {what} is the measured one"
@@ -175,7 +201,8 @@ def plural(count: int, noun: str, nouns: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
 
 
-# --- times ---------------------------------------------------------------------------------------------------
+# --- times
+# ---------------------------------------------------------------------------------------------------
 
 DAY_S = 86_400.0
 
@@ -207,7 +234,8 @@ def _utc(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, timezone.utc)
 
 
-# --- values in messages --------------------------------------------------------------------------------------
+# --- values in messages
+# --------------------------------------------------------------------------------------
 
 LONGEST_SHOWN = 100
 _SECRET = re.compile(r"key|token(?!s_per_minute)|secret|passw|credential|auth", re.IGNORECASE)
@@ -296,7 +324,9 @@ def excerpt(text: str, at: int = 0, width: int = EXCERPT) -> str:
 def listed(names: Iterable[Any], at_most: int = 12) -> str:
     """Return names separated by commas, quoted if they are not identifiers."""
     all_names = [str(name) for name in names]
-    shown = [name if name.isidentifier() else excerpt(json.dumps(name)) for name in all_names[:at_most]]
+    shown = [
+        name if name.isidentifier() else excerpt(json.dumps(name)) for name in all_names[:at_most]
+    ]
     more = len(all_names) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "") if shown else "none"
 
@@ -305,6 +335,11 @@ def kind_of(value: Any) -> str:
     """Return the JSON type of a value in words; for other values the Python type."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
-    kinds = ((str, "text"), (int | float, "a number"), (list | tuple, "a list"), (Mapping, "an object"))
+    kinds = (
+        (str, "text"),
+        (int | float, "a number"),
+        (list | tuple, "a list"),
+        (Mapping, "an object"),
+    )
     other = f"a value of type {type(value).__name__}"
     return next((words for kind, words in kinds if isinstance(value, kind)), other)

@@ -31,13 +31,19 @@ def terminal(text: str) -> str:
     height, width = len(lines) * LINE + 2 * MARGIN, round(80 * COLUMN + 2 * MARGIN)
     rows = []
     for number, line in enumerate(lines):
-        colour = next((colour for pattern, colour in COLOURS if re.search(pattern, line)), "#c9d1d9")
+        colour = next(
+            (colour for pattern, colour in COLOURS if re.search(pattern, line)), "#c9d1d9"
+        )
         y = MARGIN + (number + 1) * LINE - 5
-        rows.append(f'<text x="{MARGIN}" y="{y}" style="fill:{colour}" xml:space="preserve">{escape(line)}</text>')
+        rows.append(
+            f'<text x="{MARGIN}" y="{y}" style="fill:{colour}" xml:space="preserve">{escape(line)}</text>'
+        )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
         'style="font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace">\n'
-        f'<rect width="{width}" height="{height}" rx="8" fill="#0d1117"/>\n' + "\n".join(rows) + "\n</svg>\n"
+        f'<rect width="{width}" height="{height}" rx="8" fill="#0d1117"/>\n'
+        + "\n".join(rows)
+        + "\n</svg>\n"
     )
 
 
@@ -45,7 +51,9 @@ def run(folder: Path, *args: str) -> str:
     """Run pytest in a folder, and return what it prints from the first test on."""
     command = [sys.executable, "-m", "pytest", "-p", "no:randomly", *args]
     environment = {**os.environ, "COLUMNS": "80", "GITHUB_ACTIONS": ""}
-    found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
+    found = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, env=environment
+    )
     start = re.search(r"^test_\S+ [.FE]", found.stdout, flags=re.MULTILINE)
     assert start, found.stdout + found.stderr
     return found.stdout[start.start() :]
@@ -56,7 +64,9 @@ def screenshot(page: Path, target: Path) -> None:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
         window = browser.new_page(viewport={"width": 1280, "height": 800})
         window.goto(page.as_uri())
         window.screenshot(path=target)
@@ -68,7 +78,9 @@ def main() -> None:
     ASSETS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "voice_commands"
-        shutil.copytree(ROOT / "examples" / "voice_commands", folder, ignore=shutil.ignore_patterns(".ftgate"))
+        shutil.copytree(
+            ROOT / "examples" / "voice_commands", folder, ignore=shutil.ignore_patterns(".ftgate")
+        )
         tests = ("test_gate.py", "test_refused.py::test_gain_is_below_the_margin")
         (ASSETS / "terminal.svg").write_text(terminal(run(folder, *tests)), encoding="utf-8")
         run(folder, "test_gate.py", "--ftgate-report=html:report.html")

@@ -103,7 +103,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"|{'|'.join(line)}|" for line in lines)
 
 
-# --- keys ----------------------------------------------------------------------------------------------------
+# --- keys
+# ----------------------------------------------------------------------------------------------------
 
 
 class _Schema:
@@ -123,7 +124,11 @@ class _Schema:
 
     def table(self, part: Mapping[str, Any]) -> str:
         required = part.get("required", ())
-        own = ((key, one) for key, one in part["properties"].items() if "/properties/" not in one.get("$ref", ""))
+        own = (
+            (key, one)
+            for key, one in part["properties"].items()
+            if "/properties/" not in one.get("$ref", "")
+        )
         rows = ((self.key(key, one, required), self.meaning(one)) for key, one in own)
         return _table(("key", "meaning"), rows)
 
@@ -134,7 +139,10 @@ class _Schema:
         return f"`{key}`<br>{self.kind(part)}{state}"
 
     def meaning(self, part: Mapping[str, Any]) -> str:
-        text: str = part.get("description") or self.whole["$defs"][part["$ref"].rpartition("/")[2]]["description"]
+        text: str = (
+            part.get("description")
+            or self.whole["$defs"][part["$ref"].rpartition("/")[2]]["description"]
+        )
         return text
 
     def kind(self, part: Mapping[str, Any]) -> str:
@@ -142,16 +150,26 @@ class _Schema:
         if "$ref" in part:
             return self._link(part["$ref"].rpartition("/")[2])
         if "const" in part:
-            return f"`{json.dumps(part['const'])}`" if not isinstance(part["const"], str) else f"`{part['const']}`"
+            return (
+                f"`{json.dumps(part['const'])}`"
+                if not isinstance(part["const"], str)
+                else f"`{part['const']}`"
+            )
         if "enum" in part:
-            return ", ".join(f"`{one if isinstance(one, str) else json.dumps(one)}`" for one in part["enum"])
+            return ", ".join(
+                f"`{one if isinstance(one, str) else json.dumps(one)}`" for one in part["enum"]
+            )
         if "anyOf" in part:
             return self._any_of(part["anyOf"])
         if part.get("type") == "array":
             return f"list of {self.kind(part['items'])}" if part.get("items") else "list"
         if part.get("type") == "object":
             values = part.get("additionalProperties")
-            return f"mapping of names to {self.kind(values)}" if isinstance(values, Mapping) and values else "mapping"
+            return (
+                f"mapping of names to {self.kind(values)}"
+                if isinstance(values, Mapping) and values
+                else "mapping"
+            )
         words = {
             "string": "text",
             "integer": "whole number",
@@ -167,7 +185,9 @@ class _Schema:
         general = {"[a model](#models)": _MODELS, "[a metric](metrics-and-checks.md)": _METRICS}
         for link, forms in general.items():
             if names >= forms:
-                others = [part for part in parts if "$ref" not in part and part.get("type") != "string"]
+                others = [
+                    part for part in parts if "$ref" not in part and part.get("type") != "string"
+                ]
                 place = "gate-file.md" if "#" in link and self.page != "gate-file.md" else ""
                 return " or ".join([link.replace("#", f"{place}#"), *map(self.kind, others)])
         return " or ".join(dict.fromkeys(self.kind(part) for part in parts))
@@ -183,8 +203,15 @@ def _anchor(title: str) -> str:
 
 
 def _limits_of(part: Mapping[str, Any]) -> str:
-    words = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
-    found = [f"{words[name]} {part[name]:g}" for name in words if name in part and part[name] < _HUGE]
+    words = {
+        "minimum": "at least",
+        "exclusiveMinimum": "above",
+        "maximum": "at most",
+        "exclusiveMaximum": "below",
+    }
+    found = [
+        f"{words[name]} {part[name]:g}" for name in words if name in part and part[name] < _HUGE
+    ]
     return f", {' and '.join(found)}" if found else ""
 
 
@@ -208,7 +235,7 @@ def _gate_file() -> str:
         *(schema.section(name) for name in list(_GATE_DEFS)[:-1]),
         _models(schema),
         schema.section("Price"),
-    )  # fmt: skip
+    )
 
 
 def _models(schema: _Schema) -> str:
@@ -220,30 +247,46 @@ def _models(schema: _Schema) -> str:
     for key in dict.fromkeys(key for part in every.values() for key in part["properties"]):
         if key == "provider":
             continue
-        given = {provider: part["properties"][key] for provider, part in every.items() if key in part["properties"]}
-        told = {provider: schema.meaning(one).partition(" Default: ") for provider, one in given.items()}
+        given = {
+            provider: part["properties"][key]
+            for provider, part in every.items()
+            if key in part["properties"]
+        }
+        told = {
+            provider: schema.meaning(one).partition(" Default: ") for provider, one in given.items()
+        }
         more = (text.partition(". ")[2] for _, _, text in told.values())  # what follows the default
-        meaning = " ".join(filter(None, (" Or: ".join(dict.fromkeys(text for text, _, _ in told.values())), *more)))
+        meaning = " ".join(
+            filter(None, (" Or: ".join(dict.fromkeys(text for text, _, _ in told.values())), *more))
+        )
         cells = []
         for provider, part in every.items():
             default = told[provider][2].partition(". ")[0].rstrip(".") if provider in told else ""
             cells.append(
-                "required" if key in part.get("required", ()) else default or ("yes" if provider in given else "")
+                "required"
+                if key in part.get("required", ())
+                else default or ("yes" if provider in given else "")
             )
         rows.append((schema.key(key, next(iter(given.values()))), meaning, *cells))
     spellings = ", ".join(f"`{one}`" for one in SPELLINGS.split(", "))
-    return "\n\n".join((
-        "## Models",
-        f"A model is a name under `models` in the gate file, a string ({spellings}), a mapping with one `provider` of "
-        "the columns, or in Python code a callable. `{extends: NAME, ...}` takes the keys of a model of the file and "
-        "replaces some; `few_shot: 0` and `retrieval: 0` turn them off. *Others* are providers of the hook "
-        "`pytest_ftgate_model`, to which further keys are passed on. A cell has the default, or says that the key is "
-        "possible.",
-        _table(("key", "meaning", *(f"`{name}`" if name != "others" else name for name in every)), rows),
-    ))  # fmt: skip
+    return "\n\n".join(
+        (
+            "## Models",
+            f"A model is a name under `models` in the gate file, a string ({spellings}), a mapping with one `provider` of "
+            "the columns, or in Python code a callable. `{extends: NAME, ...}` takes the keys of a model of the file and "
+            "replaces some; `few_shot: 0` and `retrieval: 0` turn them off. *Others* are providers of the hook "
+            "`pytest_ftgate_model`, to which further keys are passed on. A cell has the default, or says that the key is "
+            "possible.",
+            _table(
+                ("key", "meaning", *(f"`{name}`" if name != "others" else name for name in every)),
+                rows,
+            ),
+        )
+    )
 
 
-# --- metrics -------------------------------------------------------------------------------------------------
+# --- metrics
+# -------------------------------------------------------------------------------------------------
 
 _MEASURES = {
     "accuracy": "share of answers that equal the expected label",
@@ -313,7 +356,9 @@ _NEEDED_OPTIONS: dict[str, dict[str, Any]] = {
 _EXPECTED = {
     "field_f1": ('{"a": 1}', '{"a": 2}'),
     **dict.fromkeys(("within", "absolute_error"), ("1", "2")),
-    **dict.fromkeys(("tool_call_exact", "tool_call_f1"), ('[{"name": "f", "arguments": {"a": 1}}]',)),
+    **dict.fromkeys(
+        ("tool_call_exact", "tool_call_f1"), ('[{"name": "f", "arguments": {"a": 1}}]',)
+    ),
 }
 
 
@@ -339,14 +384,22 @@ def _watched(name: str) -> tuple[Any, tuple[str, ...], str]:
         mock.patch.object(text, "needed", load),
     ):
         metric = build_metric(spec, labels=_EXPECTED.get(name, ("no", "yes")), custom={})
-    return metric, allowed[0], extras[-1]  # the first options: a mapping within may allow keys of its own
+    # the first options: a mapping within may allow keys of its own
+    return metric, allowed[0], extras[-1]
 
 
 def _judged(name: str) -> Any:
-    """Return the class of a judged metric, which cannot be built without its judge. Its keys are in the schema."""
+    """Return the class of a judged metric, which cannot be built without its judge.
+
+    Its keys are in the schema.
+    """
     from pytest_ftgate.metrics import judged
 
-    return {"rubric": judged.Rubric, "preference": judged.Preference, "human_preference": judged.HumanPreference}[name]
+    return {
+        "rubric": judged.Rubric,
+        "preference": judged.Preference,
+        "human_preference": judged.HumanPreference,
+    }[name]
 
 
 def _metrics(schema: _Schema) -> Iterator[str]:
@@ -381,7 +434,10 @@ def _metrics(schema: _Schema) -> Iterator[str]:
     yield "## Options"
     yield _table(
         ("option", "meaning"),
-        ((f"`{option}`<br>{_named(takers[option])}", meaning) for option, meaning in _OPTION_MEANINGS.items()),
+        (
+            (f"`{option}`<br>{_named(takers[option])}", meaning)
+            for option, meaning in _OPTION_MEANINGS.items()
+        ),
     )
     yield from (schema.section(name) for name in _METRIC_DEFS)
 
@@ -395,7 +451,8 @@ def _named(names: Sequence[str]) -> str:
     return ", ".join(name if " " in name else f"`{name}`" for name in names)
 
 
-# --- checks --------------------------------------------------------------------------------------------------
+# --- checks
+# --------------------------------------------------------------------------------------------------
 
 
 _STAGES = {"free": "Before any call", "answered": "After the answers", "scored": "After the scores"}
@@ -434,7 +491,8 @@ def _metrics_and_checks() -> str:
     )
 
 
-# --- options, fixtures, hooks --------------------------------------------------------------------------------
+# --- options, fixtures, hooks
+# --------------------------------------------------------------------------------
 
 
 class _Parser:
@@ -460,7 +518,10 @@ def _command_line() -> str:
 
     recorder = _Parser()
     plugin.pytest_addoption(recorder)  # type: ignore[arg-type]
-    options = ((f"`{_with_value(name, settings)}`", settings["help"]) for name, settings in recorder.options)
+    options = (
+        (f"`{_with_value(name, settings)}`", settings["help"])
+        for name, settings in recorder.options
+    )
     kinds = {"bool": "`true` or `false`", "args": "words"}
     ini = (
         (f"`{name}`<br>{kinds.get(settings.get('type', ''), 'text')}", meaning)
@@ -510,14 +571,21 @@ _ABOUT = {
 
 
 def _commands(parser: argparse.ArgumentParser) -> Iterator[str]:
-    (commands,) = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    (commands,) = [
+        action for action in parser._actions if isinstance(action, argparse._SubParsersAction)
+    ]
     for choice in commands._choices_actions:
         command = commands.choices[choice.dest]
         rows = []
         for action in command._actions:
             if not isinstance(action, argparse._HelpAction):
                 value = f" {action.metavar}" if action.metavar and action.option_strings else ""
-                rows.append((f"`{', '.join(action.option_strings) or action.metavar}{value}`", action.help or ""))
+                rows.append(
+                    (
+                        f"`{', '.join(action.option_strings) or action.metavar}{value}`",
+                        action.help or "",
+                    )
+                )
         summary = f"{str(choice.help).capitalize()}."
         yield f"### `{choice.dest}`\n\n{summary}\n\n{_table(('argument', 'meaning'), rows)}"
         yield _ABOUT[choice.dest]
@@ -603,7 +671,9 @@ def _python_and_json() -> str:
     from pytest_ftgate.runs.runner import Run
 
     if set(_RUN) != {field.name for field in fields(Run)}:
-        raise ValueError(f"attributes of Run and explanations differ: {set(_RUN) ^ {one.name for one in fields(Run)}}")
+        raise ValueError(
+            f"attributes of Run and explanations differ: {set(_RUN) ^ {one.name for one in fields(Run)}}"
+        )
     schema = json.loads(render_report_schema())
     parts = (schema, schema["$defs"]["GateResult"], schema["$defs"]["ModelResult"])
     for part, facts in zip(parts, (_ROOT, _FACTS, _MODEL_FACTS), strict=True):
@@ -644,7 +714,7 @@ def _python_and_json() -> str:
         _table(("name", "meaning"), _rows(_ROOT)),
         "## Hooks",
         *_hooks(),
-    )  # fmt: skip
+    )
 
 
 def _rows(facts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -653,13 +723,18 @@ def _rows(facts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _fixtures() -> Iterator[tuple[str, str]]:
-    tree = ast.parse((ROOT / "pytest_ftgate" / "plugin" / "__init__.py").read_text(encoding="utf-8"))
+    tree = ast.parse(
+        (ROOT / "pytest_ftgate" / "plugin" / "__init__.py").read_text(encoding="utf-8")
+    )
     for node in tree.body:
         if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
             continue
         if any("pytest.fixture" in ast.unparse(one) for one in node.decorator_list):
             kind = ast.unparse(node.returns) if node.returns else ""
-            yield f"`{node.name}`<br>`{kind}`", _prose(ast.get_docstring(node) or "").removeprefix("Return ")
+            yield (
+                f"`{node.name}`<br>`{kind}`",
+                _prose(ast.get_docstring(node) or "").removeprefix("Return "),
+            )
 
 
 def _hooks() -> Iterator[str]:

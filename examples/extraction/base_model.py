@@ -1,8 +1,9 @@
 """A stand-in for a base language model that knows only its prompt.
 
-It finds the example most similar to the command and replaces the values in its answer by the words at the same place
-in the command. Values listed in the prompt, such as rooms, are found anywhere. If no example is similar, it adds
-chatter to its answer, as chat models do. A better prompt makes it better.
+It finds the example most similar to the command and replaces the values in its answer by the words
+at the same place in the command. Values listed in the prompt, such as rooms, are found anywhere. If
+no example is similar, it adds chatter to its answer, as chat models do. A better prompt makes it
+better.
 """
 
 from __future__ import annotations
@@ -27,21 +28,33 @@ class BaseModel:
 
         system, *turns = [message["content"] for message in prompt]
         self._listed = listed_values(system)
-        self._shown = [(text, json.loads(answer)) for text, answer in zip(turns[::2], turns[1::2], strict=True)]
+        self._shown = [
+            (text, json.loads(answer)) for text, answer in zip(turns[::2], turns[1::2], strict=True)
+        ]
         # Without idf: a prompt is too short to estimate how rare an n-gram is.
         self._letters = TfidfVectorizer(
-            analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, use_idf=False, preprocessor=without_numbers
+            analyzer="char_wb",
+            ngram_range=(2, 4),
+            sublinear_tf=True,
+            use_idf=False,
+            preprocessor=without_numbers,
         )
         self._known = self._letters.fit_transform([text for text, _answer in self._shown])
 
     def __call__(self, command: str) -> str:
         similarity = (self._letters.transform([command]) @ self._known.T).toarray()[0]
         text, example = self._shown[int(similarity.argmax())]
-        slots = {slot: self._filled(value, text, command) for slot, value in example["slots"].items()}
+        slots = {
+            slot: self._filled(value, text, command) for slot, value in example["slots"].items()
+        }
         slots |= {slot: self._named(slot, command) for slot in self._listed}
         slots = {slot: value for slot, value in sorted(slots.items()) if value is not None}
         answer = json.dumps({"intent": example["intent"], "slots": slots})
-        return answer if similarity.max() >= UNSURE else f"I am not sure, but perhaps this is meant:\n{answer}"
+        return (
+            answer
+            if similarity.max() >= UNSURE
+            else f"I am not sure, but perhaps this is meant:\n{answer}"
+        )
 
     @staticmethod
     def _filled(value: Any, text: str, command: str) -> Any:
@@ -59,7 +72,11 @@ class BaseModel:
 
     def _named(self, slot: str, command: str) -> str | None:
         """Return the longest value listed in the prompt for this slot that occurs in the command."""
-        named = [value for value in self._listed[slot] if find(value.split(), command.split()) is not None]
+        named = [
+            value
+            for value in self._listed[slot]
+            if find(value.split(), command.split()) is not None
+        ]
         return max(named, key=len, default=None)
 
 
@@ -81,7 +98,9 @@ def find(some: Sequence[str], words: Sequence[str]) -> tuple[int, int] | None:
     return None
 
 
-def counterpart(place: tuple[int, int], words: Sequence[str], now: Sequence[str]) -> tuple[int, int]:
+def counterpart(
+    place: tuple[int, int], words: Sequence[str], now: Sequence[str]
+) -> tuple[int, int]:
     """Return the place in the other sentence that has the same neighbours."""
     start, end = 0, len(now)
     for same in SequenceMatcher(None, words, now, autojunk=False).get_matching_blocks():

@@ -1,12 +1,13 @@
 """Build data/train.jsonl and data/test.jsonl: English voice commands with their intents and slot values.
 
-The sentence templates come from Home Assistant (``home-assistant-intents``) and are parsed by ``hassil``. One template,
-such as ``<brightness> [<of>] {area} <to> {brightness}``, generates many sentences and knows the value of each slot.
-Rooms, devices and songs are defined below.
+The sentence templates come from Home Assistant (``home-assistant-intents``) and are parsed by
+``hassil``. One template, such as ``<brightness> [<of>] {area} <to> {brightness}``, generates many
+sentences and knows the value of each slot. Rooms, devices and songs are defined below.
 
-Sentences from one template are similar, so the sets are split by template, not by sentence. Templates that differ
-only in their slots (another unit of time, a floor instead of a room) count as one. The template is also the ``group``
-of each row, so that the gate does not treat its sentences as independent.
+Sentences from one template are similar, so the sets are split by template, not by sentence.
+Templates that differ only in their slots (another unit of time, a floor instead of a room) count as
+one. The template is also the ``group`` of each row, so that the gate does not treat its sentences
+as independent.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ NAMES = {
     "weather": "London|New York|Amsterdam",
 }
 
-SUBJECTS = {"timers": "Timer", "media": "Media|Volume", "climate": "Climate|Weather|Fan"}  # everything else is "home"
+# everything else is "home"
+SUBJECTS = {"timers": "Timer", "media": "Media|Volume", "climate": "Climate|Weather|Fan"}
 
 Row = dict[str, Any]
 Slots = dict[str, str | int | float]
@@ -130,7 +132,10 @@ def templates() -> Iterator[Template]:
 
 
 def say(template: Template, rng: random.Random) -> tuple[str, Slots]:
-    """Return a random sentence of the template and its slots. Some templates have millions, so they are not listed."""
+    """Return a random sentence of the template and its slots.
+
+    Some templates have millions, so they are not listed.
+    """
     slots: Slots = dict(template.slots)
 
     def words(part: expression.Expression) -> str:
@@ -193,10 +198,17 @@ def draw(pool: Sequence[list[Template]], cap: int, turns: int, rng: random.Rando
                 seen.append(normalized(sentence))
                 expected = {"intent": template.intent, "slots": dict(sorted(slots.items()))}
                 about = subject(template.intent)
-                yield {"input": sentence, "expected": expected, "about": about, "group": template.family}
+                yield {
+                    "input": sentence,
+                    "expected": expected,
+                    "about": about,
+                    "group": template.family,
+                }
 
 
-def rows_of(families: Mapping[str, list[Template]], rng: random.Random) -> tuple[list[Row], list[Row]]:
+def rows_of(
+    families: Mapping[str, list[Template]], rng: random.Random
+) -> tuple[list[Row], list[Row]]:
     """Return the training and test rows of one intent."""
     for_training, for_test = split(list(families), rng)
     train = draw([families[key] for key in for_training], TRAIN_CAP, TRAIN_CAP, rng)

@@ -1,8 +1,8 @@
 """The fine-tuned model: classifiers trained on commands and answers, which predict the intent and the slots.
 
-Most values occur literally in the command ("kitchen", 40): a classifier predicts for each word which slot it fills,
-if any. Others do not ("the lights" has the domain light, "max" is a brightness of 100): for each such slot a second
-classifier chooses one of the values seen in training, or none.
+Most values occur literally in the command ("kitchen", 40): a classifier predicts for each word
+which slot it fills, if any. Others do not ("the lights" has the domain light, "max" is a brightness
+of 100): for each such slot a second classifier chooses one of the values seen in training, or none.
 """
 
 from __future__ import annotations
@@ -25,13 +25,19 @@ class FineTuned:
 
     Args:
         rows: mappings with ``input`` and ``expected``.
-        words_without_slot: also learn from words that fill no slot; otherwise it invents a slot for every word.
+        words_without_slot: also learn from words that fill no slot; otherwise it invents a slot for
+            every word.
     """
 
     def __init__(self, rows: Sequence[Row], *, words_without_slot: bool = True) -> None:
         commands, answers = [row["input"] for row in rows], [row["expected"] for row in rows]
-        intents, slots = [answer["intent"] for answer in answers], [answer["slots"] for answer in answers]
-        tags = [tags_of(command, its_slots) for command, its_slots in zip(commands, slots, strict=True)]
+        intents, slots = (
+            [answer["intent"] for answer in answers],
+            [answer["slots"] for answer in answers],
+        )
+        tags = [
+            tags_of(command, its_slots) for command, its_slots in zip(commands, slots, strict=True)
+        ]
         self._intent = of_text().fit(commands, intents)
         seen = [
             pair
@@ -41,10 +47,15 @@ class FineTuned:
         ]
         self._tag = of_words().fit(*zip(*seen, strict=True))
         self._letters = letters()
-        hints = self._letters.fit_transform([hint(*pair) for pair in zip(commands, intents, strict=True)])
+        hints = self._letters.fit_transform(
+            [hint(*pair) for pair in zip(commands, intents, strict=True)]
+        )
         self._choose = {}
         for slot in sorted({slot for its_slots in slots for slot in its_slots}):
-            choices = [choice(slot, its_slots, its_tags) for its_slots, its_tags in zip(slots, tags, strict=True)]
+            choices = [
+                choice(slot, its_slots, its_tags)
+                for its_slots, its_tags in zip(slots, tags, strict=True)
+            ]
             if len(set(choices)) > 1:
                 self._choose[slot] = classifier(3).fit(hints, choices)
 
@@ -53,7 +64,9 @@ class FineTuned:
         hints = self._letters.transform([hint(command, intent)])
         chosen = {slot: str(model.predict(hints)[0]) for slot, model in self._choose.items()}
         slots = {slot: json.loads(value) for slot, value in chosen.items() if value != NONE}
-        slots |= read(command, [str(tag) for tag in self._tag.predict(features_of(command, intent))])
+        slots |= read(
+            command, [str(tag) for tag in self._tag.predict(features_of(command, intent))]
+        )
         return json.dumps({"intent": intent, "slots": dict(sorted(slots.items()))})
 
 
@@ -61,7 +74,9 @@ def letters() -> Any:
     """Return a vectorizer of character n-grams."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    return TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, preprocessor=without_numbers)
+    return TfidfVectorizer(
+        analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, preprocessor=without_numbers
+    )
 
 
 def classifier(c: float) -> Any:

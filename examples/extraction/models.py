@@ -1,4 +1,7 @@
-"""The models of this example as Python functions from command to answer. Yours would call your model."""
+"""The models of this example as Python functions from command to answer.
+
+Yours would call your model.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,12 @@ def training_rows() -> list[dict[str, Any]]:
 
 def prompt() -> list[Message]:
     """Return the system message and the first training examples of each intent."""
-    messages = [{"role": "system", "content": (FOLDER / "prompts" / "extract.md").read_text(encoding="utf-8")}]
+    messages = [
+        {
+            "role": "system",
+            "content": (FOLDER / "prompts" / "extract.md").read_text(encoding="utf-8"),
+        }
+    ]
     shown: Counter[str] = Counter()
     for row in training_rows():
         intent = row["expected"]["intent"]

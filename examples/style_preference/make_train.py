@@ -1,7 +1,7 @@
 """Write train.jsonl: 240 conversations in the house style, generated from hand-written parts.
 
-Real training data would be good replies by your own staff. Copy the last step, which leaves out near duplicates of
-earlier questions.
+Real training data would be good replies by your own staff. Copy the last step, which leaves out
+near duplicates of earlier questions.
 """
 
 from __future__ import annotations
@@ -19,14 +19,22 @@ ALIKE = 0.65  # share of common 4-letter pieces above which two questions are ne
 # Questions, and replies in the house style: the answer first, no apology, one next step.
 TOPICS: list[tuple[list[str], list[str]]] = [
     (
-        ["where is {order}?", "I still wait for {order}. Any news?", "{order} should have been here on {day}"],
+        [
+            "where is {order}?",
+            "I still wait for {order}. Any news?",
+            "{order} should have been here on {day}",
+        ],
         [
             "On the road, with you on {day2}. The link in your mail shows the van.",
             "It left {city} this morning. Expect it on {day2}.",
         ],
     ),
     (
-        ["Does the {wear} come in {colour}?", "is there a {colour} {wear}", "I would love the {wear}, but in {colour}"],
+        [
+            "Does the {wear} come in {colour}?",
+            "is there a {colour} {wear}",
+            "I would love the {wear}, but in {colour}",
+        ],
         [
             "Yes, {colour} and black. Pick it under Colour.",
             "Not this year: {colour} is sold out. Press Remind me for the next batch.",
@@ -38,7 +46,10 @@ TOPICS: list[tuple[list[str], list[str]]] = [
             "weight of your {gear}? counting grams for {trip}",
             "Is the {gear} under {grams} grams?",
         ],
-        ["{grams} grams, weighed in size M.", "{grams} grams with everything, {less} if you leave the bag at home."],
+        [
+            "{grams} grams, weighed in size M.",
+            "{grams} grams with everything, {less} if you leave the bag at home.",
+        ],
     ),
     (
         [
@@ -115,14 +126,22 @@ TOPICS: list[tuple[list[str], list[str]]] = [
         ],
     ),
     (
-        ["Can I cancel {order}?", "please stop {order}, I found it cheaper", "changed my mind about {order}"],
+        [
+            "Can I cancel {order}?",
+            "please stop {order}, I found it cheaper",
+            "changed my mind about {order}",
+        ],
         [
             "Done, and the money is back by {day2}.",
             "Too late, it left {city}. Refuse it at the door and we refund everything.",
         ],
     ),
     (
-        ["What is the {wear} made of?", "is there leather in the {wear}", "Vegan, the {wear}? Asking for my sister"],
+        [
+            "What is the {wear} made of?",
+            "is there leather in the {wear}",
+            "Vegan, the {wear}? Asking for my sister",
+        ],
         [
             "Recycled nylon, nothing of animals. The label lists each layer.",
             "{material}. Where it was made stands under Where from.",
@@ -156,7 +175,10 @@ TOPICS: list[tuple[list[str], list[str]]] = [
             "please deliver {order} to the {city} store",
             "nobody home on {day}: can {order} go to {city}?",
         ],
-        ["Yes. Choose {city} under Delivery before we pack.", "Yes, from {day2} on. Bring the code from your mail."],
+        [
+            "Yes. Choose {city} under Delivery before we pack.",
+            "Yes, from {day2} on. Bring the code from your mail.",
+        ],
     ),
     (
         [
@@ -195,31 +217,72 @@ TOPICS: list[tuple[list[str], list[str]]] = [
 
 FILLERS: dict[str, list[str]] = {
     "wear": [
-        "Gale jacket", "Tarn down jacket", "Bracken fleece", "Fjell shirt", "Ymir parka", "Scree rain skirt",
-        "Vidda vest", "Merle base layer", "Harrier wind shell", "Juniper cardigan",
+        "Gale jacket",
+        "Tarn down jacket",
+        "Bracken fleece",
+        "Fjell shirt",
+        "Ymir parka",
+        "Scree rain skirt",
+        "Vidda vest",
+        "Merle base layer",
+        "Harrier wind shell",
+        "Juniper cardigan",
     ],
     "gear": [
-        "Moss tent", "Skar pack", "Lynx stove", "Ode headlamp", "Plume mat", "Birk knife", "Alder hammock",
-        "Kestrel drybag", "Rill water filter", "Vidda sleeping bag", "Ermine rope bag", "Osprey trolley",
+        "Moss tent",
+        "Skar pack",
+        "Lynx stove",
+        "Ode headlamp",
+        "Plume mat",
+        "Birk knife",
+        "Alder hammock",
+        "Kestrel drybag",
+        "Rill water filter",
+        "Vidda sleeping bag",
+        "Ermine rope bag",
+        "Osprey trolley",
     ],
     "order": [
-        "my order 7{n}", "parcel 5{n}", "order no. 9{n}", "the exchange for 4{n}", "my replacement {part}",
+        "my order 7{n}",
+        "parcel 5{n}",
+        "order no. 9{n}",
+        "the exchange for 4{n}",
+        "my replacement {part}",
         "the second half of order 6{n}",
     ],
     "colour": ["moss green", "rust", "sand", "ice blue", "plum", "signal orange", "slate"],
     "city": ["Graz", "Bern", "Innsbruck", "Munich", "Trento", "Ljubljana", "Chur", "Salzburg"],
     "trip": [
-        "a week in Lapland", "the Via Alpina", "two nights on Corsica", "a school trip", "bikepacking in Georgia",
-        "one rainy Sunday", "kayaking in Croatia", "a winter on a sailing boat", "the Tour du Mont Blanc",
+        "a week in Lapland",
+        "the Via Alpina",
+        "two nights on Corsica",
+        "a school trip",
+        "bikepacking in Georgia",
+        "one rainy Sunday",
+        "kayaking in Croatia",
+        "a winter on a sailing boat",
+        "the Tour du Mont Blanc",
     ],
     "part": ["buckle", "strap", "clip", "toggle", "seam", "label", "handle", "cord", "cover"],
     "day": ["Monday", "Tuesday", "last week", "the 3rd"],
     "day2": ["Wednesday", "Thursday", "Friday", "Saturday"],
     "month": ["March", "May", "September", "November"],
     "size": ["S", "M", "L", "M long", "L short"],
-    "material": ["Merino from Biella and a thread of nylon", "Waxed cotton", "Recycled polyester", "Hemp"],
-    "group": ["mountain rescue", "a scout group", "students", "a kindergarten", "ski teachers", "a mountain hut"],
-}  # fmt: skip
+    "material": [
+        "Merino from Biella and a thread of nylon",
+        "Waxed cotton",
+        "Recycled polyester",
+        "Hemp",
+    ],
+    "group": [
+        "mountain rescue",
+        "a scout group",
+        "students",
+        "a kindergarten",
+        "ski teachers",
+        "a mountain hut",
+    ],
+}
 
 
 def filled(template: str, chosen: dict[str, str]) -> str:
@@ -232,9 +295,15 @@ def filled(template: str, chosen: dict[str, str]) -> str:
 
 def choice_of(rng: random.Random) -> dict[str, str]:
     grams = rng.randrange(120, 1900, 10)
-    numbers = {"n": rng.randrange(1000, 9999), "grams": grams, "less": grams - rng.randrange(10, 90, 10)}
+    numbers = {
+        "n": rng.randrange(1000, 9999),
+        "grams": grams,
+        "less": grams - rng.randrange(10, 90, 10),
+    }
     numbers |= {"height": rng.randrange(152, 204), "years": rng.randrange(2, 19)}
-    return {name: rng.choice(values) for name, values in FILLERS.items()} | {k: str(v) for k, v in numbers.items()}
+    return {name: rng.choice(values) for name, values in FILLERS.items()} | {
+        k: str(v) for k, v in numbers.items()
+    }
 
 
 def pieces(text: str) -> set[str]:
@@ -262,7 +331,12 @@ def rows() -> list[dict[str, object]]:
         if len(kept) == N:
             break
     return [
-        {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": reply}]}
+        {
+            "messages": [
+                {"role": "user", "content": question},
+                {"role": "assistant", "content": reply},
+            ]
+        }
         for _pieces, question, reply in kept
     ]
 

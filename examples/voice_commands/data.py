@@ -1,12 +1,13 @@
 """Build data/train.jsonl and data/test.jsonl: English voice commands with their intents.
 
-The sentence templates and labels come from Home Assistant (``home-assistant-intents``) and are parsed by ``hassil``.
-One template, such as ``<turn> on [<the>] {area} <light>``, generates many sentences. Rooms, devices and songs are
-defined below.
+The sentence templates and labels come from Home Assistant (``home-assistant-intents``) and are
+parsed by ``hassil``. One template, such as ``<turn> on [<the>] {area} <light>``, generates many
+sentences. Rooms, devices and songs are defined below.
 
-Sentences from one template are similar, so the sets are split by template, not by sentence. Templates that differ
-only in their slots (another unit of time, a floor instead of a room) count as one. The template is also the ``group``
-of each row, so that the gate does not treat its sentences as independent.
+Sentences from one template are similar, so the sets are split by template, not by sentence.
+Templates that differ only in their slots (another unit of time, a floor instead of a room) count as
+one. The template is also the ``group`` of each row, so that the gate does not treat its sentences
+as independent.
 """
 
 from __future__ import annotations
@@ -120,7 +121,10 @@ def templates() -> Iterator[Template]:
 
 
 def say(template: Template, rng: random.Random) -> str:
-    """Return a random sentence of the template. Some templates have millions, so they are not listed."""
+    """Return a random sentence of the template.
+
+    Some templates have millions, so they are not listed.
+    """
 
     def words(part: expression.Expression) -> str:
         if isinstance(part, expression.TextChunk):
@@ -178,7 +182,9 @@ def draw(pool: Sequence[list[Template]], cap: int, turns: int, rng: random.Rando
                 yield {"input": sentence, "expected": template.intent, "group": template.family}
 
 
-def rows_of(families: Mapping[str, list[Template]], rng: random.Random) -> tuple[list[Row], list[Row]]:
+def rows_of(
+    families: Mapping[str, list[Template]], rng: random.Random
+) -> tuple[list[Row], list[Row]]:
     """Return the training and test rows of one intent."""
     for_training, for_test = split(list(families), rng)
     train = draw([families[key] for key in for_training], TRAIN_CAP, TRAIN_CAP, rng)

@@ -18,7 +18,8 @@ import server
 
 START_S = 60
 
-# A server outlives its first session while others hold a lease; Python warns of a running process that is forgotten.
+# A server outlives its first session while others hold a lease; Python warns of a running process
+# that is forgotten.
 _started: list[subprocess.Popen[bytes]] = []
 
 
@@ -37,16 +38,27 @@ def ask(port: int, train: Path) -> http.client.HTTPConnection | None:
         return None
     except (http.client.HTTPException, ValueError):
         facts = None
-    if facts == {"service": server.SERVICE, "trained_on": hashlib.sha256(train.read_bytes()).hexdigest()}:
+    if facts == {
+        "service": server.SERVICE,
+        "trained_on": hashlib.sha256(train.read_bytes()).hexdigest(),
+    }:
         return connection
     connection.close()
     ours = isinstance(facts, dict) and facts.get("service") == server.SERVICE
     who = "this example's server, trained on other data" if ours else "another program"
-    raise RuntimeError(f"port {port} is in use by {who}: stop it, or change PORT in server.py and ftgate.yaml")
+    raise RuntimeError(
+        f"port {port} is in use by {who}: stop it, or change PORT in server.py and ftgate.yaml"
+    )
 
 
 def start(port: int, train: Path, output: IO[bytes]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, server.__file__, f"--port={port}", f"--train={train}", "--while-leased"]
+    command = [
+        sys.executable,
+        server.__file__,
+        f"--port={port}",
+        f"--train={train}",
+        "--while-leased",
+    ]
     _started.append(subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True))
     return _started[-1]
 
@@ -67,7 +79,9 @@ def obtain(
     return connection, process
 
 
-def did_not_start(port: int, process: subprocess.Popen[bytes] | None, output: IO[bytes]) -> RuntimeError:
+def did_not_start(
+    port: int, process: subprocess.Popen[bytes] | None, output: IO[bytes]
+) -> RuntimeError:
     if process is not None:
         process.kill()
         process.wait()

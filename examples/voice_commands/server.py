@@ -24,7 +24,11 @@ from stand_ins import Answer, Turns, base_answer, fine_tuned
 HOST, PORT = "127.0.0.1", 8391
 TRAIN = Path(__file__).parent / "data" / "train.jsonl"
 SERVICE = "ftgate voice commands"
-BASE, TUNED, LIVE = "assistant-base", "ft:assistant-base:voice-commands", "ft:assistant-base:voice-commands-1"
+BASE, TUNED, LIVE = (
+    "assistant-base",
+    "ft:assistant-base:voice-commands",
+    "ft:assistant-base:voice-commands-1",
+)
 UNLEASED_S = 60  # how long --while-leased waits for the first lease
 PORT_TAKEN = 75  # exit code
 MESSAGE_TOKENS = 4  # what a chat template writes around a message
@@ -34,7 +38,9 @@ TOKEN = re.compile(r"[^\W_]{1,6}|[^\w\s]|_")
 class RefusedError(Exception):
     """A request that is refused with an error in the format of OpenAI's API."""
 
-    def __init__(self, code: str, message: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
+    def __init__(
+        self, code: str, message: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST
+    ) -> None:
         super().__init__(message)
         self.status = status
         error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
@@ -46,7 +52,9 @@ def turns_of(request: Any) -> Turns:
     try:
         turns = tuple((message["role"], message["content"]) for message in request["messages"])
     except (KeyError, TypeError):
-        raise RefusedError("invalid_messages", "'messages' must be a list of roles and contents") from None
+        raise RefusedError(
+            "invalid_messages", "'messages' must be a list of roles and contents"
+        ) from None
     if not all(isinstance(part, str) for turn in turns for part in turn):
         raise RefusedError("invalid_messages", "this server reads plain text only")
     if not turns or turns[-1][0] != "user":
@@ -78,15 +86,21 @@ def complete(models: Mapping[str, Answer], request: Any) -> dict[str, Any]:
         "created": int(time.time()),
         "model": name,
         "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": asked, "completion_tokens": answered, "total_tokens": asked + answered},
+        "usage": {
+            "prompt_tokens": asked,
+            "completion_tokens": answered,
+            "total_tokens": asked + answered,
+        },
     }
 
 
 class Assistant(ThreadingHTTPServer):
-    """The HTTP server. It takes the port immediately, so that a second server fails, and answers after ``load``.
+    """The HTTP server.
 
-    A lease is an open connection to ``/lease``. With ``while_leased`` the server ends when the last one closes, so
-    parallel sessions share a server and leave none behind, even after a crash.
+    It takes the port immediately, so that a second server fails, and answers after ``load``.
+
+    A lease is an open connection to ``/lease``. With ``while_leased`` the server ends when the last
+    one closes, so parallel sessions share a server and leave none behind, even after a crash.
     """
 
     allow_reuse_address = os.name != "nt"  # on Windows two servers could share the port
@@ -102,8 +116,15 @@ class Assistant(ThreadingHTTPServer):
         self._lock = threading.Lock()
 
     def load(self, train: Path) -> None:
-        self.models = {BASE: base_answer, TUNED: fine_tuned(train), LIVE: fine_tuned(train, share=0.25)}
-        self.facts = {"service": SERVICE, "trained_on": hashlib.sha256(train.read_bytes()).hexdigest()}
+        self.models = {
+            BASE: base_answer,
+            TUNED: fine_tuned(train),
+            LIVE: fine_tuned(train, share=0.25),
+        }
+        self.facts = {
+            "service": SERVICE,
+            "trained_on": hashlib.sha256(train.read_bytes()).hexdigest(),
+        }
 
     def serve(self) -> None:
         unused = threading.Timer(UNLEASED_S, self._end_if_unused)
@@ -195,14 +216,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Serve the models of the voice command example.")
     parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument("--train", type=Path, default=TRAIN, help="JSONL with input and expected")
-    parser.add_argument("--while-leased", action="store_true", help="end with the last connection to /lease")
+    parser.add_argument(
+        "--while-leased", action="store_true", help="end with the last connection to /lease"
+    )
     options = parser.parse_args()
     try:
         server = Assistant(options.port, while_leased=options.while_leased)
     except OSError as error:
         parser.exit(PORT_TAKEN, f"cannot listen on {HOST}:{options.port}: {error.strerror}\n")
     server.load(options.train)
-    print(f"serving {', '.join(server.models)} on http://{HOST}:{server.server_port}/v1", flush=True)
+    print(
+        f"serving {', '.join(server.models)} on http://{HOST}:{server.server_port}/v1", flush=True
+    )
     server.serve()
 
 

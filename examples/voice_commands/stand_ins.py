@@ -1,13 +1,14 @@
 """Stand-ins for language models: one uses only its prompt, the others are trained on the training set.
 
 ``assistant-base``
-    answers with the label of the example in the prompt that is most similar to the last user message. Examples are
-    the few-shot turns and the lines ``- LABEL: description. "phrase"`` of the system message. A better prompt makes
-    it better.
+    answers with the label of the example in the prompt that is most similar to the last user
+    message. Examples are the few-shot turns and the lines ``- LABEL: description. "phrase"`` of the
+    system message. A better prompt makes it better.
 ``ft:assistant-base:voice-commands``
     is trained on the training file when the server starts, and uses only the last user message.
 ``ft:assistant-base:voice-commands-1``
-    is the same, trained on the first quarter of the file: the model that runs until there are more rows.
+    is the same, trained on the first quarter of the file: the model that runs until there are more
+    rows.
 """
 
 from __future__ import annotations
@@ -52,7 +53,11 @@ def nearest_example(prompt: Turns) -> Callable[[str], str]:
 
     # Without idf: a prompt is too short to estimate how rare an n-gram is.
     vectorizer = TfidfVectorizer(
-        analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, use_idf=False, preprocessor=without_numbers
+        analyzer="char_wb",
+        ngram_range=(2, 4),
+        sublinear_tf=True,
+        use_idf=False,
+        preprocessor=without_numbers,
     )
     known = vectorizer.fit_transform([text for text, _label in shown])
 
@@ -75,7 +80,9 @@ def fine_tuned(train: Path, share: float = 1.0) -> Answer:
 
     rows = [json.loads(line) for line in train.read_text(encoding="utf-8").splitlines()]
     model = make_pipeline(
-        TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, preprocessor=without_numbers),
+        TfidfVectorizer(
+            analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, preprocessor=without_numbers
+        ),
         LogisticRegression(C=30, max_iter=2000),
     )
     rows = rows[: round(len(rows) * share)]

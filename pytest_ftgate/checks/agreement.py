@@ -1,7 +1,8 @@
 """The rule ``agreement``: the candidate gives the same answer as a baseline, as the metric reads it.
 
-It is for an artefact that must be what was judged: an adapter that was merged, quantised, converted or moved to another
-server. The lower bound of the share of examples with the same answer must reach ``min``.
+It is for an artefact that must be what was judged: an adapter that was merged, quantised, converted
+or moved to another server. The lower bound of the share of examples with the same answer must reach
+``min``.
 """
 
 from collections.abc import Iterator
@@ -32,7 +33,9 @@ def check_free(gate: Context) -> Iterator[Check]:
     provable = best.lower_bound or 0.0
     required = gate.requirement("agreement.min")
     note = f" in {best.note}" if best.note else ""
-    message = f"{plural(n, 'example')}{note} can prove an agreement of at most {show_percent(provable)}"
+    message = (
+        f"{plural(n, 'example')}{note} can prove an agreement of at most {show_percent(provable)}"
+    )
     message += f", needs {show_percent(agreement.min)}"
     if evidence.reaches(provable, agreement.min):
         yield Check("min_wins", "note", message, provable, **required)
@@ -87,7 +90,8 @@ Reading: TypeAlias = tuple[bool, Any]
 def _readings(metric: Metric, measured: Measured) -> list[list[Reading]]:
     """Return what is compared of each answer of a model, ``[repeat][example]``.
 
-    It is what the metric reads, and of an answer that it cannot read, such as one that was cut off, the text.
+    It is what the metric reads, and of an answer that it cannot read, such as one that was cut off,
+    the text.
     """
     repeats = []
     for answers, predictions in zip(measured.answers, measured.run.predictions, strict=True):

@@ -26,14 +26,22 @@ _WAYS = {
 def check_examples(gate: Context) -> list[result.Check]:
     """Warn where examples in the prompt bring most of the candidate's gain over the same model's prompt alone."""
     config, sign = gate.config, gate.deciding.sign
-    scored = {role: sign * one.facts.value for role, one in gate.scored.items() if one.facts.value is not None}
+    scored = {
+        role: sign * one.facts.value
+        for role, one in gate.scored.items()
+        if one.facts.value is not None
+    }
     prompted = {role: spec for role, spec in config.decisive.items() if role in scored}
     ways = {role: way for role, spec in prompted.items() if (way := _way(spec))}
     if not ways:
         return []
     best = max(ways, key=lambda role: scored[role])
     model = config.baselines[best].spelling
-    prompts = [scored[role] for role, spec in prompted.items() if role not in ways and spec.spelling == model]
+    prompts = [
+        scored[role]
+        for role, spec in prompted.items()
+        if role not in ways and spec.spelling == model
+    ]
     if not prompts:
         return []
     gap = scored["candidate"] - max(prompts)
@@ -74,8 +82,6 @@ def check_knowledge(gate: Context) -> list[result.Check]:
     recalled, fixed = found.recalled or 0, gate.comparisons[gate.best].wins or 0
     if fixed < RECALLED_LEAST or recalled < RECALLED_SHARE * fixed:
         return []
-    message = (
-        f"the gain looks like memorised facts: {recalled:,} of {text.plural(fixed, 'fixed example')} expect an output "
-    )
+    message = f"the gain looks like memorised facts: {recalled:,} of {text.plural(fixed, 'fixed example')} expect an output "
     message += "that is in the training set and not in the input"
     return [result.Check("knowledge", "warning", message, recalled, None, None, RAG)]

@@ -26,7 +26,8 @@ def answers_of(role: str) -> str:
 def complete_checks(measured: Mapping[str, Measured], forgiven: Collection[str]) -> list[Check]:
     """Check that every answer arrived, and list the model that ended the run first.
 
-    What other models were not asked because of its error is a note, and so is the same error of another model.
+    What other models were not asked because of its error is a note, and so is the same error of
+    another model.
     """
     roles = sorted(measured, key=lambda role: measured[role].run.fatal is None)
     checks, causes = list[Check](), set[str]()
@@ -34,7 +35,11 @@ def complete_checks(measured: Mapping[str, Measured], forgiven: Collection[str])
         check = _complete(role, measured[role], forgiven=role in forgiven)
         if check.status == "error":
             failures = [one.failure for one in measured[role].run.all_predictions if one.failure]
-            told = causes and {one.kind for one in failures} == {"stopped"} and measured[role].run.fatal is None
+            told = (
+                causes
+                and {one.kind for one in failures} == {"stopped"}
+                and measured[role].run.fatal is None
+            )
             cause = f"{failures[0].what} {failures[0].advice}" if failures else role
             check = replace(check, status="note", advice=None) if told or cause in causes else check
             causes |= {cause} if measured[role].run.fatal else set()
@@ -48,16 +53,26 @@ def _complete(role: str, measured: Measured, *, forgiven: bool) -> Check:
     n, missing, name = model.n_expected or 0, model.n_errors or 0, answers_of(role)
     if not missing:
         message = f"{called(role)}: all {plural(n, 'answer')} arrived"
-        message += "; attested, not verified (they have no input_sha256)" if model.verified is False else ""
+        message += (
+            "; attested, not verified (they have no input_sha256)"
+            if model.verified is False
+            else ""
+        )
         return Check(name, "pass", message, n, n)
     failure = run.failure
     cause = shortened(failure.cause, LONGEST // 2) if failure else "no cause is known"
-    names = [printable(one, EXCERPT) for one in dict.fromkeys(example.name for example in run.unanswered)]
+    names = [
+        printable(one, EXCERPT) for one in dict.fromkeys(example.name for example in run.unanswered)
+    ]
     shown = [*names[:NAMED], *(["..."] if len(names) > NAMED else [])]
     places = f" ({', '.join(shown)})" if missing < n else ""
-    message = f"{called(role, model.name)}: {cause}; {missing:,} of {plural(n, 'answer')} missing{places}"
+    message = (
+        f"{called(role, model.name)}: {cause}; {missing:,} of {plural(n, 'answer')} missing{places}"
+    )
     if forgiven:
-        return Check(name, "warning", f"{message}, counted as wrong (missing_answers: wrong)", n - missing, n)
+        return Check(
+            name, "warning", f"{message}, counted as wrong (missing_answers: wrong)", n - missing, n
+        )
     return Check(name, "error", message, n - missing, n, advice=failure.advice if failure else None)
 
 
@@ -86,10 +101,14 @@ def check_order(gate: Context) -> Iterator[Check]:
     orders = _orders(gate.test).items()
     for role, model in gate.scored.items():
         answers = metric.answers_read(model.answers[0])
-        count, start, words = max((*_misplaced(answers, expected, rows), words) for words, rows in orders)
+        count, start, words = max(
+            (*_misplaced(answers, expected, rows), words) for words, rows in orders
+        )
         if count >= max(_FEWEST, len(expected) / _ONE_IN):
             right = sum(map(eq, answers, expected))
-            message = f"{called(role, model.facts.name)}: from {gate.test.where(start)} on, {count:,} "
+            message = (
+                f"{called(role, model.facts.name)}: from {gate.test.where(start)} on, {count:,} "
+            )
             message += f"more answers fit the {words} than their own; "
             message += f"{right:,} of {plural(len(expected), 'answer')} are right"
             cure = "Correct the ids of these answers, or how they were joined to the examples"

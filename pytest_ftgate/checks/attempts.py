@@ -20,7 +20,14 @@ from typing import ClassVar, Literal, NamedTuple
 
 from pytest_ftgate import git, plain
 from pytest_ftgate.config import GateKeys
-from pytest_ftgate.data import DataSet, Example, canonical_json, expected_text, normalized_input, strict_json
+from pytest_ftgate.data import (
+    DataSet,
+    Example,
+    canonical_json,
+    expected_text,
+    normalized_input,
+    strict_json,
+)
 from pytest_ftgate.errors import ConfigError, DataError, HistoryError, StoreError, Where, shown_path
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.models import Model, key_of
@@ -34,7 +41,8 @@ _SHOWN_ONE_IN = 10
 _NOTE = "attempt: "
 
 
-# --- the test set --------------------------------------------------------------------------------------------
+# --- the test set
+# --------------------------------------------------------------------------------------------
 
 
 class Shown(NamedTuple):
@@ -93,7 +101,8 @@ def same_test_set(now: tuple[str, ...], then: tuple[str, ...]) -> bool:
     return bool(comparable) and 2 * len(comparable.intersection(then)) >= len(comparable)
 
 
-# --- attempts ------------------------------------------------------------------------------------------------
+# --- attempts
+# ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -215,9 +224,13 @@ class Attempt:
         if self.asked.evidence == "observed":
             message = "evidence: observed has no level, so max_attempts only limits the number of attempts"
             source = str(self.asked.sources["evidence"])
-            yield Check("attempts", "warning", message, source=source, advice="Set evidence: significant.")
+            yield Check(
+                "attempts", "warning", message, source=source, advice="Set evidence: significant."
+            )
 
-    def _check(self, status: Literal["pass", "fail"], message: str, cure: str | None = None) -> Check:
+    def _check(
+        self, status: Literal["pass", "fail"], message: str, cure: str | None = None
+    ) -> Check:
         most = self.asked.max_attempts
         source = str(self.asked.sources["max_attempts"])
         threshold = Threshold("max_attempts", most)
@@ -229,13 +242,15 @@ class Attempt:
             return
 
         last = self._last_verdict(notes)
-        if last is None or last.answers == self.answers or not same_test_set(self.test_set, last.test_set):
+        if (
+            last is None
+            or last.answers == self.answers
+            or not same_test_set(self.test_set, last.test_set)
+        ):
             return
 
         models = "the candidate" if last.answers[0] != self.answers[0] else "a baseline"
-        message = (
-            f"the answers of {models} are not those of the last verdict ({last.at[:10]}): each new set of answers "
-        )
+        message = f"the answers of {models} are not those of the last verdict ({last.at[:10]}): each new set of answers "
         message += "makes a lucky pass more likely"
         source = str(self.asked.sources["max_attempts"])
         cure = "Set max_attempts, which judges each attempt at a stricter level, or label a fresh test set."
@@ -279,7 +294,9 @@ class Attempt:
             DataError: the ledger cannot be written.
         """
         level = round(1 - self.config.confidence, 12)
-        entry = Entry(self._name, self.candidate, self.answers, self.test_set, gain, verdict, level, at)
+        entry = Entry(
+            self._name, self.candidate, self.answers, self.test_set, gain, verdict, level, at
+        )
         line = json.dumps(asdict(entry))
 
         if self.asked.max_attempts is None:
@@ -328,7 +345,8 @@ def _hash_of_answers(run: Run) -> str:
     return hash_of(" ".join(sorted(hashes)))
 
 
-# --- the ledger ----------------------------------------------------------------------------------------------
+# --- the ledger
+# ----------------------------------------------------------------------------------------------
 
 
 def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
@@ -342,13 +360,22 @@ def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
         then = base and base.content(path)
         now = path.read_bytes() if path.exists() else b""
     except (HistoryError, OSError) as error:
-        yield Check("attempts", "note", f"the ledger of attempts cannot be compared with its earlier version: {error}")
+        yield Check(
+            "attempts",
+            "note",
+            f"the ledger of attempts cannot be compared with its earlier version: {error}",
+        )
         return
 
     lines = (then or b"").splitlines()
     if now.splitlines()[: len(lines)] != lines:
         message = f"{shown_path(path)} does not begin with its {plural(len(lines), 'line')} at the merge base"
-        yield Check("attempts", "error", message, advice="Restore them from git, and add new lines after them.")
+        yield Check(
+            "attempts",
+            "error",
+            message,
+            advice="Restore them from git, and add new lines after them.",
+        )
 
 
 def _ledger_path(config: GateKeys) -> Path:
@@ -397,7 +424,9 @@ def _add_line(path: Path, line: str) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> DataError:
-    return DataError(f"the attempt could not be written: {error.strerror}", where=Where(shown_path(path)))
+    return DataError(
+        f"the attempt could not be written: {error.strerror}", where=Where(shown_path(path))
+    )
 
 
 @contextmanager

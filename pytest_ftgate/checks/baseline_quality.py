@@ -55,7 +55,11 @@ def check_best(gate: context.Context) -> Iterator[Check]:
 def _compared(gate: context.Context) -> Mapping[str, ModelSpec]:
     """Return the baselines that must be beaten: those without a max_drop of their own."""
     standards = gate.config.standards
-    return {role: spec for role, spec in _beaten(gate).items() if role not in standards or not standards[role].max_drop}
+    return {
+        role: spec
+        for role, spec in _beaten(gate).items()
+        if role not in standards or not standards[role].max_drop
+    }
 
 
 def _beaten(gate: context.Context) -> Mapping[str, ModelSpec]:
@@ -87,19 +91,26 @@ def _same_model(gate: context.Context, compared: Mapping[str, ModelSpec]) -> Ite
             message += " with the same prompt"
             yield Check("identical_outputs", "fail", message, source=source, advice=f"{advice}.")
         elif role in compared and judging.is_one_model(spec, candidate):
-            message += f" ({candidate.spelling}), so the gain is that of the prompt or of the parameters"
-            yield Check("baseline_prompt", "fail", message, source=source, advice=f"{advice}, {_ACCEPT}.")
+            message += (
+                f" ({candidate.spelling}), so the gain is that of the prompt or of the parameters"
+            )
+            yield Check(
+                "baseline_prompt", "fail", message, source=source, advice=f"{advice}, {_ACCEPT}."
+            )
 
 
 def _is_equal_copy(gate: context.Context, role: str) -> bool:
     """Return whether a baseline that need not be beaten is another recording, whose answers may be the same."""
     standard = gate.config.standard_of(role)
     spec = gate.config.baselines[role]
-    is_other_file = gate.models[role].ids is not None and spec.identity != gate.config.candidate.identity
+    is_other_file = (
+        gate.models[role].ids is not None and spec.identity != gate.config.candidate.identity
+    )
     return is_other_file and standard.key != "margin"
 
 
-# --- what a model is given -----------------------------------------------------------------------------------
+# --- what a model is given
+# -----------------------------------------------------------------------------------
 
 
 def _prompt_of(model: Model) -> Prompt | None:

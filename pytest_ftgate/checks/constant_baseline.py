@@ -15,12 +15,14 @@ from pytest_ftgate.metrics import Answers, Metric, tool_calls
 def check(gate: Context) -> Iterator[result.Check]:
     """Check that the best baseline beats always giving the same answer.
 
-    A further baseline that does not is a warning. A baseline with a ``max_drop`` of its own, and the candidate, fail
-    where they give one answer to everything, or none. Where a weak baseline is accepted the margin does not imply that
-    the candidate beats the constant answer, so it is checked, too.
+    A further baseline that does not is a warning. A baseline with a ``max_drop`` of its own, and
+    the candidate, fail where they give one answer to everything, or none. Where a weak baseline is
+    accepted the margin does not imply that the candidate beats the constant answer, so it is
+    checked, too.
 
-    Where the metric does not compare with the expected output, a constant answer may score best, and then, as for
-    judged metrics, whose judges of a constant cost money, only one answer to everything counts.
+    Where the metric does not compare with the expected output, a constant answer may score best,
+    and then, as for judged metrics, whose judges of a constant cost money, only one answer to
+    everything counts.
     """
     constant = None if gate.deciding.judged else best_constant(gate.deciding, gate.expected)
     models = {role: _Model(gate, role, constant) for role in gate.scored}
@@ -35,7 +37,9 @@ def check(gate: Context) -> Iterator[result.Check]:
             yield candidate.degenerate()
 
 
-def _of_baselines(gate: Context, models: Mapping[str, "_Model"], constant: "Constant | None") -> list[result.Check]:
+def _of_baselines(
+    gate: Context, models: Mapping[str, "_Model"], constant: "Constant | None"
+) -> list[result.Check]:
     """Return the checks of the baselines; none where their form decides, which is no sign of a weak prompt."""
     if any(check.kind == "form" and check.status in result.RED for check in gate.checks):
         return []
@@ -56,7 +60,8 @@ class Constant:
 
     Attributes:
         perfect: whether nothing scores better.
-        n_expected: the number of different outputs that the test set expects, as the metric reads them.
+        n_expected: the number of different outputs that the test set expects, as the metric reads
+            them.
     """
 
     answer: str
@@ -68,15 +73,19 @@ class Constant:
 def best_constant(metric: Metric, expected: Sequence[Any]) -> Constant:
     """Return the best constant answer: the most frequent expected output, as the metric reads it.
 
-    A metric may name others: the positive label, or the median of numbers. A perfect one (recall of the positive
-    label) is left out where there is another, because no model could beat it.
+    A metric may name others: the positive label, or the median of numbers. A perfect one (recall of
+    the positive label) is left out where there is another, because no model could beat it.
 
-    Raise :class:`MetricError` if the metric cannot score an output that its own test set expects elsewhere.
+    Raise :class:`MetricError` if the metric cannot score an output that its own test set expects
+    elsewhere.
     """
     bare = metric.bare()
     texts = [metric.right_answer(value) for value in expected]
     read = bare.answers_read(texts)
-    counted, written = Counter(read).most_common(), dict(zip(reversed(read), reversed(texts), strict=True))
+    counted, written = (
+        Counter(read).most_common(),
+        dict(zip(reversed(read), reversed(texts), strict=True)),
+    )
     tried = [written[answer] for answer, _ in counted[:1]]
     tried += metric.constants(expected)
     constants = []
@@ -84,10 +93,10 @@ def best_constant(metric: Metric, expected: Sequence[Any]) -> Constant:
         try:
             value = bare.score(expected, [[answer] * len(expected)]).value
         except errors.MetricError as error:
-            evidence = (
-                f"it failed on the constant answer {answer[: text.EXCERPT]!r}, which the test set expects elsewhere"
-            )
-            raise errors.MetricError(error.what, where=error.where, evidence=evidence, cure=error.cure) from error
+            evidence = f"it failed on the constant answer {answer[: text.EXCERPT]!r}, which the test set expects elsewhere"
+            raise errors.MetricError(
+                error.what, where=error.where, evidence=evidence, cure=error.cure
+            ) from error
         constants.append(Constant(answer, value, not beats(bare, bare.best, value), len(counted)))
     beatable = [constant for constant in constants if not constant.perfect] or constants
     return max(beatable, key=lambda constant: metric.sign * constant.value)
@@ -165,12 +174,17 @@ class _Model:
         """Return why a model is refused, in one sentence."""
         message = self._shown()
         if self.is_dead and self.answers:
-            message += f"; it always answers {self._quoted(*self.answers)}, but the test set expects "
+            message += (
+                f"; it always answers {self._quoted(*self.answers)}, but the test set expects "
+            )
             return message + f"{self.n_expected:,} different outputs"
 
         if self.is_dead:
             answers = sum(map(len, self.measured.answers))
-            return message + f"; {answers:,} of {text.plural(answers, 'answer')} are empty or unreadable"
+            return (
+                message
+                + f"; {answers:,} of {text.plural(answers, 'answer')} are empty or unreadable"
+            )
 
         assert self.constant is not None  # else the value is compared with nothing
         return f"{message}, no better than a constant: {self._shown_constant(self.constant)}"
@@ -184,7 +198,9 @@ class _Model:
     def _shown_constant(self, constant: Constant) -> str:
         """Return the constant answer with its value: ``always answering 'refund' scores 33.3 %``."""
         metric = self.gate.deciding
-        answer = metric.answers_read([constant.answer])[0] if metric.calls_tools else constant.answer
+        answer = (
+            metric.answers_read([constant.answer])[0] if metric.calls_tools else constant.answer
+        )
         value = text.show_value(constant.value, share=self.gate.share)
         return f"always answering {self._quoted(answer or '')} scores {value}"
 

@@ -16,7 +16,16 @@ from pytest_ftgate.config import GateKeys, ModelSpec, keys
 from pytest_ftgate.data import DataSet
 from pytest_ftgate.metrics import Metric, judged
 from pytest_ftgate.models import Model
-from pytest_ftgate.result import STATUS_AT, Check, GateResult, ModelResult, Threshold, Verdict, one_a_name, verdict_of
+from pytest_ftgate.result import (
+    STATUS_AT,
+    Check,
+    GateResult,
+    ModelResult,
+    Threshold,
+    Verdict,
+    one_a_name,
+    verdict_of,
+)
 from pytest_ftgate.runs import measure, runner
 from pytest_ftgate.runs.jobs import Job, Run
 from pytest_ftgate.runs.judging import Judging
@@ -54,18 +63,22 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True)
 class Context:
-    """Hold everything that rules use. It grows from inputs through runs to scores; no rule changes it.
+    """Hold everything that rules use.
+
+    It grows from inputs through runs to scores; no rule changes it.
 
     Attributes:
         config: the keys of the gate.
         audit: the counts and findings in the training set.
         metrics: the metrics by name, the deciding one first.
-        models: the models by role: the baselines' names, then "candidate", which the stage ready leaves out.
+        models: the models by role: the baselines' names, then "candidate", which the stage ready
+            leaves out.
         now: the time of judgement, in seconds since the epoch.
         parts: what else must not get worse: other test sets, and parts of this one.
         judging: the judges and the human labels.
         attempt: which attempt on its test set the candidate is; None before training.
-        shown: the examples that may be shown, where attempts are limited; None: all may be shown, and count.
+        shown: the examples that may be shown, where attempts are limited; None: all may be shown,
+            and count.
         runs: the runs of all models by name.
         measured: the runs with their facts, by role, and with scores if all could be scored.
         facts: fields of the result that are known so far, by name.
@@ -88,7 +101,8 @@ class Context:
     facts: Mapping[str, Any] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
 
-    # --- copies with more in them ----------------------------------------------------------------------------------
+    # --- copies with more in them
+    # ----------------------------------------------------------------------------------
 
     def with_facts(self, **facts: Any) -> Context:
         """Return the context with more facts of the result."""
@@ -102,15 +116,22 @@ class Context:
         """Return the context with what a rule found. Cached values of runs and scores are kept."""
         changed = copy(self)
         object.__setattr__(changed, "facts", {**self.facts, **found.facts})
-        object.__setattr__(changed, "checks", one_a_name((*self.checks, *map(self.at_level, found.checks))))
+        object.__setattr__(
+            changed, "checks", one_a_name((*self.checks, *map(self.at_level, found.checks)))
+        )
         return changed
 
     def at_level(self, check: Check) -> Check:
         """Return a check with the status that the gate sets for its name under ``checks``."""
-        level, found = self.config.checks.get(check.name), check.status in ("fail", "inconclusive", "warning")
+        level, found = (
+            self.config.checks.get(check.name),
+            check.status in ("fail", "inconclusive", "warning"),
+        )
         if level is None or level == CHANGEABLE[check.name].default or not found:
             return check
-        return replace(check, status=STATUS_AT[level], source=str(self.config.sources[f"checks.{check.name}"]))
+        return replace(
+            check, status=STATUS_AT[level], source=str(self.config.sources[f"checks.{check.name}"])
+        )
 
     @property
     def holds(self) -> bool:
@@ -126,10 +147,15 @@ class Context:
     def result(self) -> GateResult:
         """Return the result of all facts and checks so far; its ``baseline`` is the best one."""
         baselines = {role: self.facts_of(role) for role in self.config.baselines}
-        models = {"baselines": baselines, "baseline": baselines[self.best], "candidate": self.facts_of("candidate")}
+        models = {
+            "baselines": baselines,
+            "baseline": baselines[self.best],
+            "candidate": self.facts_of("candidate"),
+        }
         return result_of(self.config, {**models, **self.facts}, self.checks)
 
-    # --- inputs ----------------------------------------------------------------------------------------------
+    # --- inputs
+    # ----------------------------------------------------------------------------------------------
 
     @property
     def deciding(self) -> Metric:
@@ -143,7 +169,10 @@ class Context:
     @property
     def test_sets(self) -> dict[str, DataSet]:
         """Return the test set and the others, by what messages call them."""
-        return {"test set": self.test, **{f"guard {one.name}": one.test for one in self.parts.others}}
+        return {
+            "test set": self.test,
+            **{f"guard {one.name}": one.test for one in self.parts.others},
+        }
 
     @property
     def expected(self) -> list[Any]:
@@ -153,7 +182,11 @@ class Context:
     @property
     def groups(self) -> list[str | None]:
         """Return the group of each test example; where people decided, perhaps the rater."""
-        people = self.judging.people if self.judging and self.deciding.name == judged.HUMAN_PREFERENCE else None
+        people = (
+            self.judging.people
+            if self.judging and self.deciding.name == judged.HUMAN_PREFERENCE
+            else None
+        )
         return self.test.groups if people is None else list(people.groups(self.test.groups))
 
     @property
@@ -161,7 +194,8 @@ class Context:
         """Return whether the deciding metric lies in [0, 1], so that differences are shown in points."""
         return self.deciding.share
 
-    # --- thresholds -----------------------------------------------------------------------------------
+    # --- thresholds
+    # -----------------------------------------------------------------------------------
 
     def source(self, path: str) -> str:
         """Return where a key of the gate was written, as ``ftgate.yaml:14``."""
@@ -171,14 +205,23 @@ class Context:
     def requirement(self, path: str, **instead: Any) -> dict[str, Any]:
         """Return the fields of a check of a key: the required value, its source, and the threshold.
 
-        ``path`` is that of the key, such as ``baselines.champion.max_drop``; ``instead`` replaces some of these fields.
+        ``path`` is that of the key, such as ``baselines.champion.max_drop``; ``instead`` replaces
+        some of these fields.
         """
         mapping, key = self._at(path)
         value = getattr(mapping, key)
-        return {"required": value, "source": self.source(path), "threshold": Threshold(path, value), **instead}
+        return {
+            "required": value,
+            "source": self.source(path),
+            "threshold": Threshold(path, value),
+            **instead,
+        }
 
     def _at(self, path: str) -> tuple[Any, str]:
-        """Return the mapping that holds a key, and the key. A name within the path may contain dots."""
+        """Return the mapping that holds a key, and the key.
+
+        A name within the path may contain dots.
+        """
         head, _, rest = path.partition(".")
         if not rest:
             return self.config, path
@@ -186,7 +229,8 @@ class Context:
         mapping = getattr(self.config, "standards" if head == "baselines" else head)
         return (mapping[name] if name else mapping), key
 
-    # --- answers ---------------------------------------------------------------------------------------------
+    # --- answers
+    # ---------------------------------------------------------------------------------------------
 
     @property
     def is_answered(self) -> bool:
@@ -229,7 +273,10 @@ class Context:
 
     def compare(self, baseline: Any, candidate: Any, role: str) -> Comparison:
         """Compare two scores of one metric on the test set, by the standard of a baseline and the gate's confidence."""
-        asked: dict[str, Any] = {"margin": self.config.standard_of(role).gain, "evidence": self.evidence_of(role)}
+        asked: dict[str, Any] = {
+            "margin": self.config.standard_of(role).gain,
+            "evidence": self.evidence_of(role),
+        }
         asked |= {"confidence": self.config.confidence, "groups": self.groups}
         return measure.compare_scored(baseline, candidate, **asked)
 
@@ -239,7 +286,11 @@ class Context:
 
     def runs_of(self, purpose: Purpose, part: str = "") -> dict[str, Run]:
         """Return the runs for one purpose by role; ``part`` names the guard whose test set they are over."""
-        return {name.role: run for name, run in self.runs.items() if (name.purpose, name.part) == (purpose, part)}
+        return {
+            name.role: run
+            for name, run in self.runs.items()
+            if (name.purpose, name.part) == (purpose, part)
+        }
 
     def all_runs(self) -> Iterator[tuple[str, Run]]:
         """Yield every run that the verdict depends on, with the role of its model or the name of its judge."""
@@ -254,7 +305,10 @@ class Context:
 
 def result_of(config: GateKeys, facts: Mapping[str, Any], checks: Iterable[Check]) -> GateResult:
     """Return the result of a gate from its keys, the facts that were found, and its checks."""
-    baselines, merged = {role: _described(config, role) for role in config.baselines}, one_a_name(checks)
+    baselines, merged = (
+        {role: _described(config, role) for role in config.baselines},
+        one_a_name(checks),
+    )
     same = ("margin", "evidence", "confidence", "goal", "gate", "stage")
     known: dict[str, Any] = {
         **{key: getattr(config, key) for key in same},
@@ -272,7 +326,9 @@ def result_of(config: GateKeys, facts: Mapping[str, Any], checks: Iterable[Check
 def _described(config: GateKeys, role: str) -> ModelResult:
     """Return what is known of a model before it is asked."""
     spec = {**config.baselines, "candidate": config.candidate}[role]
-    return ModelResult(spec.name, spec.spelling if role != "candidate" or config.has_candidate else None)
+    return ModelResult(
+        spec.name, spec.spelling if role != "candidate" or config.has_candidate else None
+    )
 
 
 def jobs(gate: Context) -> dict[RunName, Job]:
@@ -289,4 +345,6 @@ def jobs(gate: Context) -> dict[RunName, Job]:
     for guard in gate.parts.others:
         for role, model in gate.models.items():
             found[RunName("guard", role, guard.name)] = Job(model, guard.test, repeats)
-    return {name: replace(job, of_candidate=name.role == "candidate") for name, job in found.items()}
+    return {
+        name: replace(job, of_candidate=name.role == "candidate") for name, job in found.items()
+    }

@@ -1,4 +1,7 @@
-"""What calls and a fine-tune cost, and the limit on its break-even. An unknown cost is an error, never zero."""
+"""What calls and a fine-tune cost, and the limit on its break-even.
+
+An unknown cost is an error, never zero.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,12 +19,17 @@ DAYS_PER_MONTH = 365 / 12
 _LIMIT = "economics.max_break_even_days"
 
 
-# --- the cost of a call --------------------------------------------------------------------------------------
+# --- the cost of a call
+# --------------------------------------------------------------------------------------
 
 
 def call_usd(model: result.ModelResult) -> float | None:
     """Return the mean cost of a call on the test set in US dollars; None where it is unknown."""
-    return None if model.cost_usd is None or not model.n_expected else model.cost_usd / model.n_expected
+    return (
+        None
+        if model.cost_usd is None or not model.n_expected
+        else model.cost_usd / model.n_expected
+    )
 
 
 def unknown_cost(role: str, model: result.ModelResult) -> plain.Unknown | None:
@@ -40,10 +48,14 @@ def no_price(models: Mapping[str, Model]) -> plain.Unknown | None:
     found = dict[str, plain.Unknown]()
     for role, model in models.items():
         if not (price := price_of(model)).known:
-            found[role] = plain.Unknown(f"{result.called(role, model.name)}: {price.unknown}", UNPRICED)
+            found[role] = plain.Unknown(
+                f"{result.called(role, model.name)}: {price.unknown}", UNPRICED
+            )
     if "candidate" in found:
         return found["candidate"]
-    return plain.together(*found.values()) if found.keys() >= models.keys() - {"candidate"} else None
+    return (
+        plain.together(*found.values()) if found.keys() >= models.keys() - {"candidate"} else None
+    )
 
 
 def free(candidate: Model | result.ModelResult | None) -> plain.Unknown | None:
@@ -60,7 +72,8 @@ def free(candidate: Model | result.ModelResult | None) -> plain.Unknown | None:
     return plain.Unknown(why, f"{cure}economics.hosting_usd_per_month in its place.")
 
 
-# --- saving and break-even -----------------------------------------------------------------------------------
+# --- saving and break-even
+# -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +104,22 @@ class Costs:
 
     @property
     def upfront(self) -> float:
-        """Return what is paid once. An evaluation of unknown cost counts as $0: it is little beside the training."""
-        return self.iterations * self.training + self.data + (0.0 if isnan(self.evaluation) else self.evaluation)
+        """Return what is paid once.
+
+        An evaluation of unknown cost counts as $0: it is little beside the training.
+        """
+        return (
+            self.iterations * self.training
+            + self.data
+            + (0.0 if isnan(self.evaluation) else self.evaluation)
+        )
 
     @property
     def saving(self) -> float:
         """Return what a month saves, negative where it costs more."""
-        return self.calls_per_month * (self.baseline - self.candidate) - self.hosting - self.retraining
+        return (
+            self.calls_per_month * (self.baseline - self.candidate) - self.hosting - self.retraining
+        )
 
     @property
     def breaks_even(self) -> bool | None:
@@ -125,7 +147,8 @@ class Costs:
         return highest if highest > 0 else nan
 
 
-# --- the rule ------------------------------------------------------------------------------------------------
+# --- the rule
+# ------------------------------------------------------------------------------------------------
 
 
 def check_free(gate: Context) -> Iterator[result.Check]:
@@ -142,7 +165,8 @@ def check_free(gate: Context) -> Iterator[result.Check]:
 def check(gate: Context) -> Found:
     """Find what the fine-tune costs and saves, as far as that is known, and check the break-even against its limit.
 
-    Before training they are those of a candidate at ``candidate_price``, or else of one whose calls are free.
+    Before training they are those of a candidate at ``candidate_price``, or else of one whose calls
+    are free.
     """
     spec = gate.config.economics
     if spec is None:
@@ -176,7 +200,11 @@ def _not_written(spec: EconomicsKeys) -> Iterator[plain.Unknown]:
 
 def _costs(gate: Context, spec: EconomicsKeys) -> tuple[Costs, plain.Unknown]:
     """Return the costs, and what is unknown of them."""
-    baseline, candidate, training = gate.facts_of(gate.best), gate.facts_of("candidate"), spec.training_cost_usd
+    baseline, candidate, training = (
+        gate.facts_of(gate.best),
+        gate.facts_of("candidate"),
+        spec.training_cost_usd,
+    )
     per_call, of_candidate = call_usd(candidate), unknown_cost("candidate", candidate)
     if isinstance(training, requirements.TokenCost):  # by the estimated number of tokens
         training = training.usd(sum(gate.audit.tokens))
@@ -186,33 +214,49 @@ def _costs(gate: Context, spec: EconomicsKeys) -> tuple[Costs, plain.Unknown]:
         per_call, of_candidate = None, free(candidate)
     known = [spec.calls_per_month, call_usd(baseline), per_call, training]
     numbers = [nan if one is None else one for one in known]
-    numbers += [one or 0.0 for one in (spec.data_cost_usd, spec.hosting_usd_per_month, spec.retrains_per_year)]
+    numbers += [
+        one or 0.0
+        for one in (spec.data_cost_usd, spec.hosting_usd_per_month, spec.retrains_per_year)
+    ]
     numbers += [_evaluation_usd(gate, spec.iterations, per_call), spec.iterations]
     costs = Costs(*numbers)
-    return costs, plain.together(*_not_written(spec), unknown_cost(gate.best, baseline), of_candidate)
+    return costs, plain.together(
+        *_not_written(spec), unknown_cost(gate.best, baseline), of_candidate
+    )
 
 
-def _expected_usd(spec: EconomicsKeys, baseline: result.ModelResult) -> tuple[float | None, plain.Unknown | None]:
+def _expected_usd(
+    spec: EconomicsKeys, baseline: result.ModelResult
+) -> tuple[float | None, plain.Unknown | None]:
     """Return the cost of a candidate's call before training, with the baseline's tokens; 0 without a price of it."""
     if spec.candidate_price is None:
         return 0.0, None
     if baseline.input_tokens is None or baseline.output_tokens is None:
-        return None, plain.Unknown(f"the tokens of a call of {baseline.name} are unknown", UNCOUNTED)
+        return None, plain.Unknown(
+            f"the tokens of a call of {baseline.name} are unknown", UNCOUNTED
+        )
     price = protocol.Price("candidate_price", **spec.candidate_price.written())
-    usd = tokens_usd(price, baseline.input_tokens, baseline.output_tokens) or 0.0  # both prices are written
+    # both prices are written
+    usd = tokens_usd(price, baseline.input_tokens, baseline.output_tokens) or 0.0
     return usd / (baseline.n_expected or 1), None
 
 
 def _evaluation_usd(gate: Context, iterations: int, per_call: float | None) -> float:
     """Return what the answers to all test sets cost: those of baselines once, the candidate's in each iteration.
 
-    Before training a candidate is expected to be asked as often as the best baseline. Judges are not counted.
+    Before training a candidate is expected to be asked as often as the best baseline. Judges are
+    not counted.
     """
     spent = [(name.role, run_cost(run).usd) for name, run in gate.runs.items()]
     if "candidate" not in gate.models:
-        calls = sum(len(run.all_predictions) for name, run in gate.runs.items() if name.role == gate.best)
+        calls = sum(
+            len(run.all_predictions) for name, run in gate.runs.items() if name.role == gate.best
+        )
         spent.append(("candidate", per_call and per_call * calls))
-    return fsum(nan if usd is None else usd * (iterations if role == "candidate" else 1) for role, usd in spent)
+    return fsum(
+        nan if usd is None else usd * (iterations if role == "candidate" else 1)
+        for role, usd in spent
+    )
 
 
 def _known(value: float) -> float | None:
@@ -220,7 +264,9 @@ def _known(value: float) -> float | None:
     return None if isnan(value) else round(value, 12)
 
 
-def _within_limit(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: plain.Unknown) -> Iterator[result.Check]:
+def _within_limit(
+    gate: Context, spec: EconomicsKeys, costs: Costs, unknown: plain.Unknown
+) -> Iterator[result.Check]:
     """Check the break-even against its limit; before training, whether the candidate that is expected could meet it."""
     days, most = costs.break_even_days, spec.max_break_even_days
     if most is None:
@@ -229,7 +275,11 @@ def _within_limit(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: pla
         yield _cannot_be_judged(gate, unknown)
         return
     status: result.Status = "pass" if round(days, 12) <= round(most, 12) else "fail"
-    after = "never pays for itself" if isnan(days) else f"pays for itself after {text.plural(_whole(days), 'day')}"
+    after = (
+        "never pays for itself"
+        if isnan(days)
+        else f"pays for itself after {text.plural(_whole(days), 'day')}"
+    )
     message = f"{after} (limit {text.show_number(most)} {'day' if most == 1 else 'days'})"
     advice = "Keep the baseline until there are more calls, or reduce the cost of training."
     if "candidate" not in gate.models:
@@ -237,24 +287,37 @@ def _within_limit(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: pla
     required = {**gate.requirement(_LIMIT), "advice": advice if status == "fail" else None}
     yield result.Check("economics", status, message, _known(days), **required)
     if spec.data_cost_usd is None and status == "pass":
-        message, cure = "preparing the data counts as $0", "Set economics.data_cost_usd, to 0 if it cost nothing."
+        message, cure = (
+            "preparing the data counts as $0",
+            "Set economics.data_cost_usd, to 0 if it cost nothing.",
+        )
         yield result.Check("economics", "warning", message, source=gate.source(_LIMIT), advice=cure)
 
 
 def _cannot_be_judged(gate: Context, unknown: plain.Unknown) -> result.Check:
     message = f"the break-even cannot be calculated: {unknown.why}"
-    return result.Check("economics", "error", message, **gate.requirement(_LIMIT), advice=unknown.cure or None)
+    return result.Check(
+        "economics", "error", message, **gate.requirement(_LIMIT), advice=unknown.cure or None
+    )
 
 
-# --- in words ------------------------------------------------------------------------------------------------
+# --- in words
+# ------------------------------------------------------------------------------------------------
 
 
-def _in_words(gate: Context, spec: EconomicsKeys, costs: Costs, *, assumed: bool) -> tuple[str, ...]:
+def _in_words(
+    gate: Context, spec: EconomicsKeys, costs: Costs, *, assumed: bool
+) -> tuple[str, ...]:
     """Return three lines: the cost of calls, the one-time cost, and the monthly cost."""
-    old, new = (text.show_usd(_known(1000 * one)) for one in (costs.baseline, costs.candidate if assumed else nan))
+    old, new = (
+        text.show_usd(_known(1000 * one))
+        for one in (costs.baseline, costs.candidate if assumed else nan)
+    )
     training = f"training {text.show_usd(_known(costs.training))}"
     if isinstance(spec.training_cost_usd, requirements.TokenCost):
-        training += f" (about {sum(gate.audit.tokens):,} tokens an epoch, estimated as UTF-8 bytes / 4)"
+        training += (
+            f" (about {sum(gate.audit.tokens):,} tokens an epoch, estimated as UTF-8 bytes / 4)"
+        )
     training += f" in each of {spec.iterations} iterations" if spec.iterations > 1 else ""
     given = (spec.data_cost_usd, costs.data), (spec.hosting_usd_per_month, costs.hosting)
     data, hosting, retraining = (
@@ -280,20 +343,26 @@ def _sentence(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: str) ->
     who = f"At {text.show_number(costs.calls_per_month)} calls per month {who}"
     if not costs.breaks_even:
         more = (
-            f"costs {text.show_usd(amount)} per month more than the baseline" if round(amount, 9) else "saves nothing"
+            f"costs {text.show_usd(amount)} per month more than the baseline"
+            if round(amount, 9)
+            else "saves nothing"
         )
         return f"{who} {more}: it never pays for itself."
     who += f" saves {text.show_usd(amount)} per month"
     if isnan(costs.upfront):
         return f"{who}; the break-even is unknown: {unknown}."
     calls = text.plural(_whole(costs.break_even_calls), "call")
-    who += f" and pays for itself after {text.plural(_whole(costs.break_even_days), 'day')} ({calls})."
+    who += (
+        f" and pays for itself after {text.plural(_whole(costs.break_even_days), 'day')} ({calls})."
+    )
     most, highest = spec.max_break_even_days, costs.highest(spec.max_break_even_days)
     if trained or isnan(highest):
         return who
     within = "" if most is None else f" within {text.show_number(most)} days"
     times = f" ({highest / costs.candidate:.1f} times candidate_price)" if costs.candidate else ""
-    return f"{who} Above {text.show_usd(1000 * highest)} per 1,000 calls{times} it does not{within}."
+    return (
+        f"{who} Above {text.show_usd(1000 * highest)} per 1,000 calls{times} it does not{within}."
+    )
 
 
 def _whole(number: float) -> int:

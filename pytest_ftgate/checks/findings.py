@@ -39,7 +39,8 @@ class Finding:
         name: the name of its check.
         count: how many rows, pairs or labels it is about.
         message: what is wrong, and the first rows that it is about.
-        total: the number of such rows; a finding about fewer than 1 % of them is a note. None: it always warns.
+        total: the number of such rows; a finding about fewer than 1 % of them is a note. None: it
+            always warns.
         fails: whether it exceeds its built-in limit.
         advice: the cure; empty: that of the table of checks.
         fields: further fields of the check.
@@ -80,7 +81,11 @@ def _status(gate: Context, finding: Finding) -> Status:
     """Return the status of a finding where the gate does not say another one."""
     if finding.fails or CHECKS[finding.name].default == "fail":
         return "fail"
-    if finding.total is not None and 100 * finding.count < finding.total and finding.name not in gate.config.checks:
+    if (
+        finding.total is not None
+        and 100 * finding.count < finding.total
+        and finding.name not in gate.config.checks
+    ):
         return "note"
     return "warning"
 
@@ -107,10 +112,13 @@ def _usable(gate: Context) -> Check:
 def _no_leaks(gate: Context) -> Check:
     only_exact = gate.audit.leaked_near_rows or gate.config.level("leaked_near") == "ignore"
     kind = "exact" if only_exact else "exact or near"
-    return Check("leaked", "pass", f"no {kind} duplicate of a test example in the training set", 0, 0)
+    return Check(
+        "leaked", "pass", f"no {kind} duplicate of a test example in the training set", 0, 0
+    )
 
 
-# --- leaks and duplicates ----------------------------------------------------------------------------------------
+# --- leaks and duplicates
+# ----------------------------------------------------------------------------------------
 
 
 def _leaked(gate: Context) -> Finding | None:
@@ -118,10 +126,14 @@ def _leaked(gate: Context) -> Finding | None:
     if not pairs:
         return None
     message = f"{_of(gate.audit.leaked, 'test example', gate.test)} also in the training set"
-    named = [f"{gate.test.where(row)} = {gate.training.where(other)}" for row, other in pairs[:NAMED]]
+    named = [
+        f"{gate.test.where(row)} = {gate.training.where(other)}" for row, other in pairs[:NAMED]
+    ]
     fields = {"required": 0, "source": gate.source("training_set")}
     message += f": {', '.join(named)}{_more(len(pairs))}"
-    return Finding("leaked", gate.audit.leaked, message, advice=_removal(gate, pairs), fields=fields)
+    return Finding(
+        "leaked", gate.audit.leaked, message, advice=_removal(gate, pairs), fields=fields
+    )
 
 
 def _leaked_near(gate: Context) -> Finding | None:
@@ -131,7 +143,9 @@ def _leaked_near(gate: Context) -> Finding | None:
     count = gate.audit.leaked_near
     message = f"{_of(count, 'test example', gate.test, 'has', 'have')} a near duplicate in the training set"
     message += f" ({_SIMILAR}): {_near_pairs(gate.test, pairs, gate.training)}"
-    return Finding("leaked_near", count, message, advice=_removal(gate, pairs), fields={"required": 0})
+    return Finding(
+        "leaked_near", count, message, advice=_removal(gate, pairs), fields={"required": 0}
+    )
 
 
 def _removal(gate: Context, pairs: Sequence[tuple[int, int]]) -> str:
@@ -161,7 +175,10 @@ def _conflicts(gate: Context) -> Finding | None:
     filled = gate.audit.filled
     count = len(pairs)
     verb = "repeats" if count == 1 else "repeat"
-    named = [f"{gate.training.where(row)} vs {gate.training.row_name(first)}" for row, first in pairs[:NAMED]]
+    named = [
+        f"{gate.training.where(row)} vs {gate.training.row_name(first)}"
+        for row, first in pairs[:NAMED]
+    ]
     message = (
         f"{count:,} of {plural(filled, 'training row')} {verb} an input with a different output (built-in limit "
         f"{100 / _MOST_CONFLICTS:g} %): {', '.join(named)}{_more(count)}"
@@ -184,7 +201,9 @@ def _near_duplicates(gate: Context) -> Finding | None:
         f"distinct{required}: {_near_pairs(gate.training, pairs, gate.training)}"
     )
     fields = gate.requirement("min_training_examples") if too_few else {}
-    return Finding("near_duplicates", len(pairs), message, total=usable, fails=too_few, fields=fields)
+    return Finding(
+        "near_duplicates", len(pairs), message, total=usable, fails=too_few, fields=fields
+    )
 
 
 def _test_near_duplicates(gate: Context) -> Finding | None:
@@ -223,7 +242,8 @@ def _group_overlap(gate: Context) -> Finding | None:
     return Finding("group_overlap", count, message, total=len(gate.test))
 
 
-# --- labels ------------------------------------------------------------------------------------------------------
+# --- labels
+# ------------------------------------------------------------------------------------------------------
 
 
 def _labels_in_common(gate: Context) -> Finding | None:
@@ -242,17 +262,26 @@ def _labels_missing(gate: Context) -> Finding | None:
         return None
     places = _first_rows(gate, gate.test, labels.only_in_test)
     misspelt = _misspelt(gate)
-    meant = {label: f"{places[label]}; did you mean {_quoted(right)}?" for label, right in misspelt.items()}
+    meant = {
+        label: f"{places[label]}; did you mean {_quoted(right)}?"
+        for label, right in misspelt.items()
+    }
 
     parts = []
     if places:
-        parts.append(f"no example of {_names({**meant, **places, **meant})}, which the test set expects")
+        parts.append(
+            f"no example of {_names({**meant, **places, **meant})}, which the test set expects"
+        )
     if labels.rare:
         counts = {label: plural(count, "row") for label, count in labels.rare.items()}
         parts.append(f"few examples of {_names(counts)}")
     message = f"the training set lacks labels: {'; '.join(parts)}"
 
-    advice = "Correct the labels that are misspelt." if misspelt else "Add training examples with these labels."
+    advice = (
+        "Correct the labels that are misspelt."
+        if misspelt
+        else "Add training examples with these labels."
+    )
     return Finding("labels_missing", len(places) + len(labels.rare or {}), message, advice=advice)
 
 
@@ -304,14 +333,17 @@ def _first_rows(gate: Context, data: DataSet, labels: Iterable[str]) -> dict[str
     missing = set(wanted)
     places = {}
     for row, example in enumerate(data):
-        row_labels = labels_in(expected_text(example.expected).strip(), gate.deciding.separator) or ()
+        row_labels = (
+            labels_in(expected_text(example.expected).strip(), gate.deciding.separator) or ()
+        )
         for label in missing.intersection(row_labels):
             places[label] = str(data.where(row))
             missing.discard(label)
     return {label: places[label] for label in wanted if label in places}
 
 
-# --- malformed rows ----------------------------------------------------------------------------------------------
+# --- malformed rows
+# ----------------------------------------------------------------------------------------------
 
 
 def _empty_outputs(gate: Context) -> Finding | None:
@@ -325,20 +357,30 @@ def _chat_format(gate: Context) -> Finding | None:
 
 def _too_long(gate: Context) -> Finding | None:
     most = max_tokens(gate.config.training_set)
-    remarks = {row: f"about {tokens:,}" for row, tokens in enumerate(gate.audit.tokens) if tokens > most}
+    remarks = {
+        row: f"about {tokens:,}" for row, tokens in enumerate(gate.audit.tokens) if tokens > most
+    }
     fields = {"required": most, "threshold": Threshold("training_set.max_tokens", most)}
-    return _rows_finding(gate, "too_long", f"more than {most:,} tokens (UTF-8 bytes / 4)", remarks, fields)
+    return _rows_finding(
+        gate, "too_long", f"more than {most:,} tokens (UTF-8 bytes / 4)", remarks, fields
+    )
 
 
 def _rows_finding(
-    gate: Context, name: str, words: str, remarks: Mapping[int, str], fields: Mapping[str, Any] | None = None
+    gate: Context,
+    name: str,
+    words: str,
+    remarks: Mapping[int, str],
+    fields: Mapping[str, Any] | None = None,
 ) -> Finding | None:
     """Return a finding about these training rows, each with its remark if it has one."""
     if not remarks:
         return None
     named = []
     for row, remark in islice(remarks.items(), NAMED):
-        named.append(f"{gate.training.where(row)} ({remark})" if remark else str(gate.training.where(row)))
+        named.append(
+            f"{gate.training.where(row)} ({remark})" if remark else str(gate.training.where(row))
+        )
     message = (
         f"{_of(len(remarks), 'training row', gate.training, 'has', 'have')} {words}: {', '.join(named)}"
         f"{_more(len(remarks))}"
@@ -346,7 +388,8 @@ def _rows_finding(
     return Finding(name, len(remarks), message, total=len(gate.training), fields=fields or {})
 
 
-# --- words -------------------------------------------------------------------------------------------------------
+# --- words
+# -------------------------------------------------------------------------------------------------------
 
 
 def _of(count: int, noun: str, data: DataSet, single: str = "is", several: str = "are") -> str:

@@ -70,7 +70,9 @@ def _with_ties(gate: Context, role: str, flags: Bools) -> Comparison:
     return gate.compare(scored, candidate.scores[metric.name], role)
 
 
-def _message(gate: Context, role: str, tied: Comparison, malformed: Sequence[Completion | None]) -> str:
+def _message(
+    gate: Context, role: str, tied: Comparison, malformed: Sequence[Completion | None]
+) -> str:
     """Return how many answers are malformed, both gains, and the most frequent of these answers."""
     share = gate.share
     standard = gate.config.standard_of(role).gain
@@ -91,7 +93,9 @@ def _cure(gate: Context, role: str, malformed: Sequence[Completion | None]) -> s
     """Return how to get whole answers in the form of the task, and what to write if the form is the goal."""
     metric = gate.deciding
     baseline = opponent(role)
-    cut_off = [completion for completion in malformed if completion and completion.finish == "cut_off"]
+    cut_off = [
+        completion for completion in malformed if completion and completion.finish == "cut_off"
+    ]
     cures: list[str] = []
     if cut_off:
         cures.append(f"raise the length limit of {baseline} ({gate.asked(role).source})")

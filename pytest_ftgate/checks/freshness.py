@@ -55,8 +55,13 @@ def last_green(gate: Context, committed: Mapping[str, str], notes: store.Store) 
     for text in filter(None, texts):
         with suppress(ValueError):
             found.append(plain.from_plain(LastGreen, parse_json(text)))
-    tomorrow = clock.wall() + DAY_S  # a verdict from a wrong clock or an edited file would stay the newest for ever
-    return max((one for one in found if 0 <= one.judged_at < tomorrow), key=lambda one: one.judged_at, default=None)
+    # a verdict from a wrong clock or an edited file would stay the newest for ever
+    tomorrow = clock.wall() + DAY_S
+    return max(
+        (one for one in found if 0 <= one.judged_at < tomorrow),
+        key=lambda one: one.judged_at,
+        default=None,
+    )
 
 
 def _note_name(gate: Context) -> str:
@@ -108,8 +113,14 @@ def base_changed(gate: Context, last: LastGreen | None) -> Iterator[result.Check
         then = last.models.get(role)
         if then is None or then == now:
             continue
-        what = f"the base model of {result.called(role)}" if role == "candidate" else result.called(role)
-        message = f"{what} is {excerpt(now)}, but was {excerpt(then)} at the last green verdict ({when})"
+        what = (
+            f"the base model of {result.called(role)}"
+            if role == "candidate"
+            else result.called(role)
+        )
+        message = (
+            f"{what} is {excerpt(now)}, but was {excerpt(then)} at the last green verdict ({when})"
+        )
         yield result.Check("base_changed", "warning", message, now, then)
     if (last.test_set, last.examples) != (gate.test.sha256, len(gate.test)):
         message = f"the test set has changed since the last green verdict ({when})"
@@ -122,8 +133,15 @@ def until_judged(gate: Context, started: float) -> Iterator[result.Check]:
     ``started`` is when the session began, in seconds since the epoch.
     """
     runs = [run for _, run in gate.all_runs() if run.model.until_judged]
-    answers = [(run, one) for run in runs for one in run.all_predictions if one.completion and not one.recorded]
-    earlier = [(run, one) for run, one in answers if one.stored and (one.created_at or 0.0) < started]
+    answers = [
+        (run, one)
+        for run in runs
+        for one in run.all_predictions
+        if one.completion and not one.recorded
+    ]
+    earlier = [
+        (run, one) for run, one in answers if one.stored and (one.created_at or 0.0) < started
+    ]
     if earlier:
         age = show_age(max(0.0, gate.now - min(one.created_at or 0.0 for _, one in earlier)))
         message = f"{_counted(earlier)} are from a run that did not finish, the oldest {age} old"
@@ -145,21 +163,34 @@ def max_age(gate: Context) -> Iterator[result.Check]:
     if gate.config.max_age_days is None or not gate.scored:
         return
     made = [(role, at) for role, run in gate.all_runs() for _, at in measure.made_at(run)]
-    times, undated = [at for _, at in made if at is not None], {role for role, at in made if at is None}
-    now, required, unknown = gate.now, gate.requirement("max_age_days"), "the age of the answers is unknown: "
+    times, undated = (
+        [at for _, at in made if at is not None],
+        {role for role, at in made if at is None},
+    )
+    now, required, unknown = (
+        gate.now,
+        gate.requirement("max_age_days"),
+        "the age of the answers is unknown: ",
+    )
     if undated or not times:
         models = [result.called(role) for role in gate.models if role in undated]
-        roles = ", ".join([*models, *(["the judge"] if undated.intersection(gate.judge_runs) else [])])
+        roles = ", ".join(
+            [*models, *(["the judge"] if undated.intersection(gate.judge_runs) else [])]
+        )
         advice = "Record them with --ftgate-report=recordings:FOLDER, which writes created_at, or ask the models anew."
         message = f"{unknown}those of {roles} have no created_at"
         yield result.Check("max_age_days", "error", message, **required, advice=advice)
     elif max(times) > now + DAY_S:
         message = f"{unknown}one is dated {day(max(times))}, but today is {day(now)}"
-        yield result.Check("max_age_days", "error", message, **required, advice="Record the answers again.")
+        yield result.Check(
+            "max_age_days", "error", message, **required, advice="Record the answers again."
+        )
     else:
         age, most = max(now - min(times), 0.0) / DAY_S, required["required"]
         message = f"the oldest answer is {plural(int(age), 'day')} old ({day(min(times))}; limit {most:g} days)"
         if age > most:
             advice = "Ask the models again with --ftgate-cache=refresh, or record them again. If the gate then fails, "
             required |= {"advice": f"{advice}retrain."}
-        yield result.Check("max_age_days", "pass" if age <= most else "fail", message, round(age, 3), **required)
+        yield result.Check(
+            "max_age_days", "pass" if age <= most else "fail", message, round(age, 3), **required
+        )

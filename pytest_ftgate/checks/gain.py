@@ -16,12 +16,19 @@ from pytest_ftgate.statistics.groups import (
     groups_to_exclude,
     share_that_may_be_lost,
 )
-from pytest_ftgate.text import plural, settled_by, show_amount, show_difference, show_needed, show_percent
-
-_WORSE = (
-    "Keep the baseline, or look at the examples that it broke and correct the training data before another attempt."
+from pytest_ftgate.text import (
+    plural,
+    settled_by,
+    show_amount,
+    show_difference,
+    show_needed,
+    show_percent,
 )
-_UNBOUNDED = "Use a metric that scores each answer, such as accuracy, and move the other to thresholds."
+
+_WORSE = "Keep the baseline, or look at the examples that it broke and correct the training data before another attempt."
+_UNBOUNDED = (
+    "Use a metric that scores each answer, such as accuracy, and move the other to thresholds."
+)
 
 
 def check(gate: Context) -> Found:
@@ -40,7 +47,10 @@ def check(gate: Context) -> Found:
         **_flips(gate),
     }
     best_first = {gate.best: decided, **gate.comparisons}.items()
-    return Found(facts, [check for role, comparison in best_first for check in _checks(gate, role, comparison)])
+    return Found(
+        facts,
+        [check for role, comparison in best_first for check in _checks(gate, role, comparison)],
+    )
 
 
 def _flips(gate: Context) -> dict[str, Any]:
@@ -104,8 +114,13 @@ def _margin_check(gate: Context, role: str, comparison: Comparison) -> Check:
         return Check("margin", "pass", message, comparison.gain, **required)
     advice = "Look at the wrong answers and correct the training data before another attempt, with the same margin."
     if comparison.upper_bound is not None and comparison.upper_bound >= margin:
-        upper, confidence = show_difference(comparison.upper_bound, share=share), show_percent(gate.config.confidence)
-        advice = f"A real gain of up to {upper} is still possible ({confidence} upper bound). {advice}"
+        upper, confidence = (
+            show_difference(comparison.upper_bound, share=share),
+            show_percent(gate.config.confidence),
+        )
+        advice = (
+            f"A real gain of up to {upper} is still possible ({confidence} upper bound). {advice}"
+        )
     cure = cure_of_a_loss(gate, comparison, advice)
     return Check("margin", "fail", message, comparison.gain, **required, advice=cure)
 
@@ -113,7 +128,10 @@ def _margin_check(gate: Context, role: str, comparison: Comparison) -> Check:
 def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:
     """Check the lower bound, and say what it leaves open: no gain at all, or a gain below the margin."""
     config, share, margin = gate.config, gate.share, gate.config.standard_of(role).gain
-    bound, over = show_percent(config.confidence), "" if role == "baseline" else f" over {opponent(role)}"
+    bound, over = (
+        show_percent(config.confidence),
+        "" if role == "baseline" else f" over {opponent(role)}",
+    )
     if comparison.lower_bound is None:
         note = comparison.note or "the method gives none"
         message = f"the gain over {opponent(role)} has no lower bound: {note}"
@@ -132,14 +150,18 @@ def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:
     if comparison.shown:
         return Check("evidence", "pass", message, comparison.lower_bound, **required)
     advice = examples_advice(comparison, "is better", "test example", what="gain")
-    return Check("evidence", "inconclusive", message, comparison.lower_bound, **required, advice=advice)
+    return Check(
+        "evidence", "inconclusive", message, comparison.lower_bound, **required, advice=advice
+    )
 
 
 def _rare_group_loss(gate: Context, comparison: Comparison) -> Iterator[Check]:
     """Warn where losing as large a share of the groups whole as these cannot exclude would undo the gain."""
     counts = group_counts(gate.groups, len(gate.test))
     confidence = gate.config.confidence
-    target = {"observed": None, "significant": 0.0, "proven": comparison.required}[gate.config.evidence]
+    target = {"observed": None, "significant": 0.0, "proven": comparison.required}[
+        gate.config.evidence
+    ]
     if counts is None or target is None or comparison.status != "pass":
         return
     n, counted = counts
@@ -157,24 +179,32 @@ def _rare_group_loss(gate: Context, comparison: Comparison) -> Iterator[Check]:
     if harmless > 0:
         needed = groups_to_exclude(harmless, confidence)
         message += f"; {needed:,} exclude one in {1 / harmless:.0f}"
-    undone = "undo the gain" if target == 0 else f"take it below {show_amount(target, share=gate.share)}"
+    undone = (
+        "undo the gain" if target == 0 else f"take it below {show_amount(target, share=gate.share)}"
+    )
     advice = f"Losing so many groups would {undone}. Add test examples of new groups, or look whether a whole group "
     advice += "can be lost."
     source = gate.source("test_set")
     yield Check("rare_group_loss", "warning", message, counted, needed, source, advice)
 
 
-# --- a drop --------------------------------------------------------------------------------------------------
+# --- a drop
+# --------------------------------------------------------------------------------------------------
 
 
 def max_drop_check(gate: Context, role: str, comparison: Comparison) -> Check:
     """Check that the candidate is proven to be at most ``max_drop`` worse than a baseline."""
     (path, least), share, lower = gate.config.standard_of(role), gate.share, comparison.lower_bound
     measured, limit = _gained(gate, role, comparison), drop_limit(-least, share=share)
-    bound, required = f"{show_percent(gate.config.confidence)} lower bound", gate.requirement(path, required=least)
+    bound, required = (
+        f"{show_percent(gate.config.confidence)} lower bound",
+        gate.requirement(path, required=least),
+    )
     if not comparison.reached:
         cure = cure_of_a_loss(gate, comparison, _WORSE)
-        return Check("max_drop", "fail", f"{measured} ({limit})", comparison.gain, **required, advice=cure)
+        return Check(
+            "max_drop", "fail", f"{measured} ({limit})", comparison.gain, **required, advice=cure
+        )
     if lower is None:
         message = f"{measured}, no {bound} ({limit}): {comparison.note or 'the method gives none'}"
         return Check("max_drop", comparison.status, message, **required, advice=_UNBOUNDED)
@@ -190,7 +220,9 @@ def drop_limit(max_drop: float, *, share: bool) -> str:
     return f"limit {'-' if max_drop else ''}{show_amount(max_drop, share=share)}"
 
 
-def examples_advice(compared: Comparison, hope: str, noun: str = "example", *, what: str = "difference") -> str:
+def examples_advice(
+    compared: Comparison, hope: str, noun: str = "example", *, what: str = "difference"
+) -> str:
     """Return how many examples, or groups, would settle a comparison.
 
     ``hope`` is what must be true of the candidate for more examples to help.

@@ -11,10 +11,10 @@ from pytest_ftgate.runs.measure import Measured, rightness, same_outputs
 def check(gate: Context) -> Iterator[result.Check]:
     """Check each baseline whose answers equal those of the candidate, or the labels themselves.
 
-    Of two models with identical answers one was not called, where a gain is required of the candidate.
-    With ``max_drop`` equal answers are what the gate asks for, and labels that the baseline wrote
-    itself are a warning: a candidate that agrees with its teacher is not much worse, but how good
-    either of them is remains unknown.
+    Of two models with identical answers one was not called, where a gain is required of the
+    candidate. With ``max_drop`` equal answers are what the gate asks for, and labels that the
+    baseline wrote itself are a warning: a candidate that agrees with its teacher is not much worse,
+    but how good either of them is remains unknown.
     """
     candidate = gate.scored["candidate"]
     n = len(gate.test)
@@ -22,13 +22,17 @@ def check(gate: Context) -> Iterator[result.Check]:
         model = gate.scored[role]
         drops = gate.config.standard_of(role).drops
         if not drops and same_outputs(model.run, candidate.run):
-            message = f"the candidate gave the same {text.plural(n, 'answer')} as {result.opponent(role)}"
+            message = (
+                f"the candidate gave the same {text.plural(n, 'answer')} as {result.opponent(role)}"
+            )
             advice = "Check whether both names refer to the same model; if not, the fine-tune changed no answer."
             yield result.Check("identical_outputs", "fail", message, n, advice=advice)
         if drops and _wrote_the_labels(gate, model):
             message = f"{result.called(role, model.facts.name)} is right on all {text.plural(n, 'example')}, so the "
             message += "labels look like its own outputs: the test measures agreement with this model, not quality"
-            advice = "Have people check the labels of the test set without seeing the model's answers."
+            advice = (
+                "Have people check the labels of the test set without seeing the model's answers."
+            )
             yield result.Check("circular", "warning", message, n, advice=advice)
 
 
@@ -37,4 +41,6 @@ def _wrote_the_labels(gate: Context, model: Measured) -> bool:
     if gate.deciding.uses_labels:
         return bool((rightness(model.scores[gate.deciding.name]).round(12) == 1.0).all())
     expected = [expected_text(value).strip() for value in gate.expected]
-    return all([(answer or "").strip() for answer in repeat] == expected for repeat in model.answers)
+    return all(
+        [(answer or "").strip() for answer in repeat] == expected for repeat in model.answers
+    )

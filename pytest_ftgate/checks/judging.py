@@ -46,7 +46,9 @@ def prepare_judging(
             _refuse_same(metric, None, config, models)
             with lines.written_at(_where(config, name, "calibration.path")):
                 items = read_items(metric)
-            judges[name] = Judge(metric, build_model(metric.judge, Surroundings(offline=offline), hook), items)
+            judges[name] = Judge(
+                metric, build_model(metric.judge, Surroundings(offline=offline), hook), items
+            )
             _refuse_same(metric, judges[name].model, config, models)
     return Judging(judges, people) if judges or people is not None else None
 
@@ -63,7 +65,9 @@ def _check_pairwise(config: GateKeys, name: str) -> None:
 
     if config.stage == "ready":
         cure = "With stage: ready, use a metric that scores a single model, such as rubric."
-        raise refused("stage", f"{name} compares two models, and before training there is only one", cure)
+        raise refused(
+            "stage", f"{name} compares two models, and before training there is only one", cure
+        )
     if config.decided_by.name != name:
         return
     if config.matches:
@@ -71,7 +75,9 @@ def _check_pairwise(config: GateKeys, name: str) -> None:
         raise refused("metric", what, "Use a metric that scores each answer, such as rubric.")
     if config.margin is not None and config.margin >= 0.5:
         what = f"margin {config.margin:g} ({config.sources['margin']}) is impossible: the gain is the win rate minus "
-        raise errors.ConfigError(f"{what}0.5, so it is at most 0.5", cure="Write 0.05 for a win rate of 55 %.")
+        raise errors.ConfigError(
+            f"{what}0.5, so it is at most 0.5", cure="Write 0.05 for a win rate of 55 %."
+        )
 
 
 def _check_people(config: GateKeys, metric: judged.HumanPreference) -> None:
@@ -80,18 +86,27 @@ def _check_people(config: GateKeys, metric: judged.HumanPreference) -> None:
         key = "baselines" if len(config.baselines) > 1 else "repeats"
         what = f"human_preference compares one answer each of two models, and the gate has several {key}"
         cure = "Use a separate gate with one baseline, one candidate and repeats: 1."
-        raise errors.ConfigError(what, where=config.sources[key].where(key), evidence=metric.source, cure=cure)
+        raise errors.ConfigError(
+            what, where=config.sources[key].where(key), evidence=metric.source, cure=cure
+        )
 
 
 def _check_judge(metric: judged.ModelJudged) -> None:
     """Refuse a judge with a prompt of its own."""
     spec = metric.judge
-    own = [key for key in model_keys.PROMPT_KEYS if key in spec.options and key in spec.kind.model_fields]
+    own = [
+        key
+        for key in model_keys.PROMPT_KEYS
+        if key in spec.options and key in spec.kind.model_fields
+    ]
     if own:
         what = f"the judge {spec.name} has its own prompt ({', '.join(own)}), and a judge is prompted with the rubric"
         where, evidence = spec.source.where(own[0]), f"judge of {metric.name} ({metric.source})"
         raise errors.ConfigError(
-            what, where=where, evidence=evidence, cure="Remove it, and put what matters into the rubric."
+            what,
+            where=where,
+            evidence=evidence,
+            cure="Remove it, and put what matters into the rubric.",
         )
 
 
@@ -103,8 +118,13 @@ def _refuse_same(
         one, other = (None if of is None else of.function for of in (model, models[role]))
         same_function = one is not None and other is not None and unwrap(one) == unwrap(other)
         if same_function or is_one_model(metric.judge, spec):
-            what = f"the judge of {metric.name} is the {result.called(role)} itself ({spec.spelling})"
-            where, evidence = errors.Where(metric.source, key="metric.judge"), f"{result.called(role)}: {spec.source}"
+            what = (
+                f"the judge of {metric.name} is the {result.called(role)} itself ({spec.spelling})"
+            )
+            where, evidence = (
+                errors.Where(metric.source, key="metric.judge"),
+                f"{result.called(role)}: {spec.source}",
+            )
             cure = "Use a third model as the judge: models prefer their own answers (self-preference bias)."
             raise errors.ConfigError(what, where=where, evidence=evidence, cure=cure)
 
@@ -112,7 +132,8 @@ def _refuse_same(
 def is_one_model(one: ModelSpec, other: ModelSpec) -> bool:
     """Return whether two models are one, whatever their names in the gate, prompts, and spellings of URL and model.
 
-    A name without the provider or folder before it may be the other name; two with different ones are two models.
+    A name without the provider or folder before it may be the other name; two with different ones
+    are two models.
     """
     if one.identity != other.identity:
         return False
@@ -132,13 +153,16 @@ def check(gate: Context) -> Iterator[result.Check]:
     advice = "Add at least 20 items judged by people: calibration: {path: ..., min_kappa: 0.6}."
     for metric in (judge.metric for judge in gate.judging.judges.values() if not judge.items):
         message = f"the judge {metric.judge.name} is not calibrated against human labels; LLM judges are biased and "
-        yield result.Check("evidence", "note", f"{message}can be manipulated", source=metric.source, advice=advice)
+        yield result.Check(
+            "evidence", "note", f"{message}can be manipulated", source=metric.source, advice=advice
+        )
 
 
 def check_raters(gate: Context) -> Iterator[result.Check]:
     """Check that the gain is no taste of a few raters, where most pairs have several ratings by enough people.
 
-    The gain is tested again with the raters as the observations. With one rating a pair they are its groups.
+    The gain is tested again with the raters as the observations. With one rating a pair they are
+    its groups.
     """
     metric = gate.scored["candidate"].scores[gate.deciding.name].metric
     ratings = metric.ratings if isinstance(metric, judged.Preferred) else None

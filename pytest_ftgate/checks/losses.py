@@ -9,7 +9,14 @@ from pytest_ftgate import errors, text
 from pytest_ftgate.checks import answers, constant_baseline, context, gain, parts
 from pytest_ftgate.metrics import Scored
 from pytest_ftgate.result import Check, PartResult, Status, called, error_check, opponent
-from pytest_ftgate.runs.measure import MOST_ROWS, Measured, compare_scored, forgiven_roles, measure_run, score_run
+from pytest_ftgate.runs.measure import (
+    MOST_ROWS,
+    Measured,
+    compare_scored,
+    forgiven_roles,
+    measure_run,
+    score_run,
+)
 
 _WORST_LAST: tuple[Status, ...] = ("pass", "warning", "inconclusive", "fail")
 
@@ -23,8 +30,9 @@ def judge_drop(
 ) -> PartResult:
     """Compare the candidate's score with that of every baseline on the same examples, and return the worst outcome.
 
-    To pass, the candidate must pass against every baseline. This needs no correction of the confidence. The best
-    measured baseline alone would not do: it is often not the best one in reality.
+    To pass, the candidate must pass against every baseline. This needs no correction of the
+    confidence. The best measured baseline alone would not do: it is often not the best one in
+    reality.
 
     Source: R. L. Berger, Technometrics 24 (1982) 295-300.
     """
@@ -33,8 +41,14 @@ def judge_drop(
 
     def against(role: str) -> PartResult:
         found = compare_scored(baselines[role], candidate, confidence=tolerance.confidence, **asked)
-        values: dict[str, Any] = {"baseline": baselines[role].value, "candidate": candidate.value, "against": role}
-        result = replace(part, **vars(found), **values, confidence=tolerance.confidence, verdict=found.status)
+        values: dict[str, Any] = {
+            "baseline": baselines[role].value,
+            "candidate": candidate.value,
+            "against": role,
+        }
+        result = replace(
+            part, **vars(found), **values, confidence=tolerance.confidence, verdict=found.status
+        )
         if found.reached or tolerance.proven or (found.upper_bound or 0.0) < 0:  # surely worse
             return result
         if tolerance.alone is not None:
@@ -43,7 +57,9 @@ def judge_drop(
         return replace(result, verdict="warning" if warned else "pass")
 
     results = map(against, best_first(baselines))
-    return max(results, key=lambda one: (_WORST_LAST.index(one.verdict or "pass"), -(one.gain or 0.0)))
+    return max(
+        results, key=lambda one: (_WORST_LAST.index(one.verdict or "pass"), -(one.gain or 0.0))
+    )
 
 
 def best_first(baselines: Mapping[str, Scored]) -> list[str]:
@@ -62,7 +78,8 @@ def _of_role(role: str | None) -> str:
     return "" if role in (None, "baseline") else f" ({opponent(role)})"
 
 
-# --- before any call -----------------------------------------------------------------------------------------
+# --- before any call
+# -----------------------------------------------------------------------------------------
 
 
 def check_free(gate: context.Context) -> Iterator[Check]:
@@ -77,9 +94,18 @@ def check_free(gate: context.Context) -> Iterator[Check]:
         if unsuited:
             advice = "Use a metric that has a value on every slice."
         status: Status = "warning" if none_judged or unsuited else "note"
-        yield Check("slices", status, message, len(left_out), source=gate.source("slices.fields"), advice=advice)
+        yield Check(
+            "slices",
+            status,
+            message,
+            len(left_out),
+            source=gate.source("slices.fields"),
+            advice=advice,
+        )
     if not gate.parts.others:
-        yield Check("guards", "note", "no guards configured: other tasks were not tested for regressions")
+        yield Check(
+            "guards", "note", "no guards configured: other tasks were not tested for regressions"
+        )
     for guard in gate.parts.others:
         yield from _check_guard(gate, guard)
     yield from _ids_in_two(gate)
@@ -89,25 +115,31 @@ def _check_guard(gate: context.Context, guard: parts.Guard) -> Iterator[Check]:
     """Check that no example is trained on, that there are enough, and that recorded models answer every one."""
     if rows := guard.leaked_rows:
         verb, first = "is" if len(rows) == 1 else "are", guard.test.where(rows[0][0])
-        message = (
-            f"{len(rows):,} of {text.plural(len(guard.test), 'example')} {verb} in the training set, first {first}"
-        )
+        message = f"{len(rows):,} of {text.plural(len(guard.test), 'example')} {verb} in the training set, first {first}"
         advice = "Remove them from the guard: examples that were trained on do not show what was forgotten."
         yield guard.check("fail", message, observed=len(rows), required=0, advice=advice)
     have, needed, unit = parts.size_of(guard.metric, guard.test.groups, guard.tolerance)
     if have < needed:
         most = text.show_amount(guard.spec.max_drop, share=guard.metric.share)
-        message = f"{text.plural(have, unit)} cannot rule out a drop of {most} of an equal candidate "
+        message = (
+            f"{text.plural(have, unit)} cannot rule out a drop of {most} of an equal candidate "
+        )
         message += f"(at least {needed:,} required)"
         numbers = {"observed": have, "required": needed}
         advice = f"Add {text.plural(needed - have, f'more {unit}')} to the guard."
         yield guard.check("inconclusive", message, **numbers, advice=advice)
     for role, model in gate.models.items():
-        missing = [one.name for one in guard.test if model.ids is not None and one.id not in model.ids]
+        missing = [
+            one.name for one in guard.test if model.ids is not None and one.id not in model.ids
+        ]
         if missing and not (role == "candidate" and gate.config.missing_answers == "wrong"):
             message = f"{called(role, model.name)} has no recorded answer for {len(missing):,} of "
             message += f"{text.plural(len(guard.test), 'example')}, first {text.printable(missing[0], text.EXCERPT)}"
-            yield guard.check("error", message, advice="Record the answers to the guard's examples in the same file.")
+            yield guard.check(
+                "error",
+                message,
+                advice="Record the answers to the guard's examples in the same file.",
+            )
 
 
 def _ids_in_two(gate: context.Context) -> Iterator[Check]:
@@ -119,10 +151,15 @@ def _ids_in_two(gate: context.Context) -> Iterator[Check]:
             given, place = first.setdefault(example.id, (example.input, f"guard {guard.name}"))
             if given != example.input:
                 message = f"the id {text.printable(example.id, text.EXCERPT)} belongs to another example in {place}, "
-                advice = "Give the guard's examples unique ids, and record their answers under these."
+                advice = (
+                    "Give the guard's examples unique ids, and record their answers under these."
+                )
                 source = str(guard.test.where(row))
                 yield guard.check(
-                    "error", f"{message}but recorded answers are joined by id", source=source, advice=advice
+                    "error",
+                    f"{message}but recorded answers are joined by id",
+                    source=source,
+                    advice=advice,
                 )
                 break
 
@@ -133,27 +170,34 @@ def _named(texts: Iterable[str]) -> str:
     return ", ".join(names[: text.NAMED]) + (f", and {more:,} more" if more > 0 else "")
 
 
-# --- the models over the guards ------------------------------------------------------------------------------
+# --- the models over the guards
+# ------------------------------------------------------------------------------
 
 
 def check_others(gate: context.Context) -> context.Found:
     """Check each guard's drop against its limit. A guard that cannot be judged is an error."""
     judged = [_judge_guard(gate, guard) for guard in gate.parts.others]
     return context.Found(
-        {"guards": tuple(result for result, _ in judged)}, [one for _, checks in judged for one in checks]
+        {"guards": tuple(result for result, _ in judged)},
+        [one for _, checks in judged for one in checks],
     )
 
 
 def _judge_guard(gate: context.Context, guard: parts.Guard) -> tuple[PartResult, list[Check]]:
     runs, metric = gate.runs_of("guard", guard.name), guard.metric
     measured = {role: measure_run(gate.asked(role).name, run) for role, run in runs.items()}
-    complete = answers.complete_checks(measured, forgiven_roles(gate.config.missing_answers, runs.values()))
+    complete = answers.complete_checks(
+        measured, forgiven_roles(gate.config.missing_answers, runs.values())
+    )
     checks = [replace(check, name=guard.path) for check in complete if check.status != "pass"]
     if any(check.status == "error" for check in checks):
         return replace(guard.facts, verdict="error"), checks
     try:
         expected = guard.test.expected
-        scored = {role: score_run(one, {metric.name: metric}, metric.name, expected) for role, one in measured.items()}
+        scored = {
+            role: score_run(one, {metric.name: metric}, metric.name, expected)
+            for role, one in measured.items()
+        }
         scores = {role: one.scores[metric.name] for role, one in scored.items()}
         candidate, best = scores.pop("candidate", None), best_first(scores)[0]
         result = replace(guard.facts, against=best, baseline=scores[best].value)
@@ -167,7 +211,9 @@ def _judge_guard(gate: context.Context, guard: parts.Guard) -> tuple[PartResult,
     return replace(result, verdict="fail") if useless else result, [*weak, *checks]
 
 
-def _nothing_to_lose(gate: context.Context, guard: parts.Guard, role: str, baseline: Measured) -> list[Check]:
+def _nothing_to_lose(
+    gate: context.Context, guard: parts.Guard, role: str, baseline: Measured
+) -> list[Check]:
     """Refuse a baseline so bad that no drop can exceed the limit, and warn of one that a constant answer equals."""
     metric = guard.metric
     value = baseline.scores[metric.name].value
@@ -176,24 +222,28 @@ def _nothing_to_lose(gate: context.Context, guard: parts.Guard, role: str, basel
     advice = "Check that the metric reads the answers correctly. A guard needs a task that the baseline can do."
     fields = {"observed": value, "advice": advice}
     if abs(value - metric.worst) <= most:
-        message += f"so no drop can exceed the limit of {text.show_amount(most, share=metric.share)}"
-        return [guard.check("fail", message, **{**gate.requirement(f"{guard.path}.max_drop"), **fields})]
+        message += (
+            f"so no drop can exceed the limit of {text.show_amount(most, share=metric.share)}"
+        )
+        return [
+            guard.check("fail", message, **{**gate.requirement(f"{guard.path}.max_drop"), **fields})
+        ]
     if not metric.compares:
         return []
 
     with suppress(errors.MetricError):  # what an example expects may be no answer to another one
         constant = constant_baseline.best_constant(metric, guard.test.expected)
         if constant.n_expected > 1 and not constant_baseline.beats(metric, value, constant.value):
-            message += (
-                f"no better than one answer to everything ({text.show_value(constant.value, share=metric.share)})"
-            )
+            message += f"no better than one answer to everything ({text.show_value(constant.value, share=metric.share)})"
             return [guard.check("warning", message, required=constant.value, **fields)]
     return []
 
 
 def _guard_check(gate: context.Context, guard: parts.Guard, result: PartResult) -> Check:
     share, status = guard.metric.share, result.verdict or "error"
-    before, after = (text.show_value(one, share=share) for one in (result.baseline, result.candidate))
+    before, after = (
+        text.show_value(one, share=share) for one in (result.baseline, result.candidate)
+    )
     bound = f"no bound: {result.note or 'the method gives none'}"
     if result.lower_bound is not None:
         confidence = text.show_percent(guard.tolerance.confidence)
@@ -209,11 +259,20 @@ def _guard_check(gate: context.Context, guard: parts.Guard, result: PartResult) 
     return guard.check(status, message, **fields, advice=advice)
 
 
-# --- slices -------------------------------------------------------------------------------------------------------
+# --- slices
+# -------------------------------------------------------------------------------------------------------
 
 _OUTCOMES: tuple[tuple[Status, str, str | None], ...] = (
-    ("fail", "dropped beyond the limit", "Add training examples like the broken ones in these slices."),
-    ("warning", "dropped beyond the limit, perhaps by chance among many slices", "Add test examples of these slices."),
+    (
+        "fail",
+        "dropped beyond the limit",
+        "Add training examples like the broken ones in these slices.",
+    ),
+    (
+        "warning",
+        "dropped beyond the limit, perhaps by chance among many slices",
+        "Add test examples of these slices.",
+    ),
     ("pass", "show no significant drop beyond the limit", None),
 )
 """What is said of the slices of each status, and what to do."""
@@ -227,7 +286,9 @@ def check_fields(gate: context.Context) -> context.Found:
     if gate.parts.tolerance is None:
         return context.Found({})
     results = [_judge_slice(gate, gate.parts.tolerance, one) for one in gate.parts.slices]
-    results.sort(key=lambda one: (one.gain is None, -(one.n or 0) if one.gain is None else one.gain))
+    results.sort(
+        key=lambda one: (one.gain is None, -(one.n or 0) if one.gain is None else one.gain)
+    )
     checks: list[Check] = []
     for status, outcome, advice in _OUTCOMES:
         rows = [one for one in results if one.verdict == status]
@@ -237,12 +298,19 @@ def check_fields(gate: context.Context) -> context.Found:
 
 
 def _judge_slice(gate: context.Context, tolerance: parts.Tolerance, one: parts.Slice) -> PartResult:
-    known: dict[str, Any] = {"field": one.field, "value": one.value, "n": len(one.rows), "note": one.note}
+    known: dict[str, Any] = {
+        "field": one.field,
+        "value": one.value,
+        "n": len(one.rows),
+        "note": one.note,
+    }
     known["metric_range"] = one.metric.low, one.metric.high
     result = PartResult(f"{one.field}={one.value}", one.metric.name, tolerance.max_drop, **known)
     if one.note is not None:
         return result
-    scores = {role: _score(one, measured, gate.deciding.name) for role, measured in gate.scored.items()}
+    scores = {
+        role: _score(one, measured, gate.deciding.name) for role, measured in gate.scored.items()
+    }
     candidate = scores.pop("candidate")
     return judge_drop(result, scores, candidate, tolerance, [gate.groups[row] for row in one.rows])
 
@@ -252,7 +320,9 @@ def _score(one: parts.Slice, measured: Measured, deciding: str) -> Scored:
     whole, rows = measured.scores[deciding], list(one.rows)
     if whole.per_example is None:
         expected = [measured.run.test_set.examples[row].expected for row in rows]
-        return one.metric.score(expected, [[repeat[row] for row in rows] for repeat in measured.answers])
+        return one.metric.score(
+            expected, [[repeat[row] for row in rows] for repeat in measured.answers]
+        )
     scores = whole.per_example[rows]
     return Scored(whole.metric, float(scores.mean()), per_example=scores)
 

@@ -16,8 +16,12 @@ def check_absent(gate: context.Context) -> Iterator[result.Check]:
     """Note the baselines that have no model yet: the others alone count."""
     for role, entry in gate.config.standards.items():
         if entry.model is None:
-            message = f"{result.called(role)} has no model yet, so the candidate is not compared with it"
-            yield result.Check("max_drop", "note", message, source=gate.source(gate.config.standard_of(role).path))
+            message = (
+                f"{result.called(role)} has no model yet, so the candidate is not compared with it"
+            )
+            yield result.Check(
+                "max_drop", "note", message, source=gate.source(gate.config.standard_of(role).path)
+            )
 
 
 def check_reach(gate: context.Context) -> list[result.Check]:
@@ -31,7 +35,9 @@ def check_reach(gate: context.Context) -> list[result.Check]:
     if not drops or not n or not known:
         return []
     path, least = max(drops, key=lambda one: one.gain)  # the strictest
-    needed = parts.size_of(metric, gate.groups, parts.Tolerance(-least, gate.config.confidence, proven=True)).needed
+    needed = parts.size_of(
+        metric, gate.groups, parts.Tolerance(-least, gate.config.confidence, proven=True)
+    ).needed
     confidence = text.show_percent(gate.config.confidence)
     message = f"{text.plural(needed, 'example')} required to prove at {confidence} confidence that "
     message += f"an equal candidate is at most {text.show_amount(-least, share=gate.share)} worse (max_drop)"
@@ -55,12 +61,15 @@ def check_free(gate: context.Context) -> Iterator[result.Check]:
     for role, model in gate.models.items():
         if model.latency_sample not in (0, candidate.latency_sample):
             sizes = f"{result.called(role, model.name)} has {text.plural(model.latency_sample, 'example')}, "
-            sizes += (
-                f"{result.called('candidate', candidate.name)} has {text.plural(candidate.latency_sample, 'example')}"
+            sizes += f"{result.called('candidate', candidate.name)} has {text.plural(candidate.latency_sample, 'example')}"
+            message, advice = (
+                f"the latency samples of the models differ: {sizes}",
+                "Give both models the same ",
             )
-            message, advice = f"the latency samples of the models differ: {sizes}", "Give both models the same "
             required = gate.requirement("faster_by")
-            yield result.Check("faster_by", "error", message, **required, advice=f"{advice}latency_sample: 50.")
+            yield result.Check(
+                "faster_by", "error", message, **required, advice=f"{advice}latency_sample: 50."
+            )
 
 
 def check(gate: context.Context) -> Iterator[result.Check]:
@@ -85,7 +94,8 @@ def _cheaper(gate: context.Context) -> result.Check:
     )
     if unknown.why or (unknown := economics.free(candidate) or unknown).why:
         return _cheaper_unknown(gate, unknown)
-    old, new = economics.call_usd(baseline) or 0.0, economics.call_usd(candidate) or 0.0  # each is known
+    # each is known
+    old, new = economics.call_usd(baseline) or 0.0, economics.call_usd(candidate) or 0.0
     hosting = gate.config.economics.hosting_usd_per_month if gate.config.economics else None
     hosting_note = f", without hosting at {text.show_usd(hosting)} per month" if hosting else ""
     evidence = f"1,000 calls cost {text.show_usd(1000 * new)} instead of {text.show_usd(1000 * old)}{hosting_note}"
@@ -98,19 +108,28 @@ def _faster(gate: context.Context) -> result.Check:
     old, new = (model.latency_p50_s for model in models.values())
     if old is None or not new:
         untimed = [
-            result.called(role, model.name) + (f" ({model.latency_unknown.why})" if model.latency_unknown else "")
+            result.called(role, model.name)
+            + (f" ({model.latency_unknown.why})" if model.latency_unknown else "")
             for role, model in models.items()
             if not model.latency_p50_s
         ]
         message = f"the speed cannot be compared: no latency is known of {' and '.join(untimed)}"
-        return result.Check("faster_by", "error", message, **gate.requirement("faster_by"), advice=UNTIMED)
+        return result.Check(
+            "faster_by", "error", message, **gate.requirement("faster_by"), advice=UNTIMED
+        )
     evidence = f"p50 latency {text.show_seconds(new)} instead of {text.show_seconds(old)}"
     factor = gate.config.faster_by or 1.0
     pairs = zip(gate.measured[gate.best].seconds, gate.measured["candidate"].seconds, strict=False)
-    reached = [round(old - factor * new, 12) >= 0 for old, new in pairs if old is not None and new is not None]
+    reached = [
+        round(old - factor * new, 12) >= 0
+        for old, new in pairs
+        if old is not None and new is not None
+    ]
     counted = f"only {sum(reached):,} of {text.plural(len(reached), 'example')} were {factor:g} times faster, which "
     counted += "could be chance (paired sign test"
-    return thresholds.shown_by_share(gate, _advantage(gate, "faster", old / new, evidence), reached, 0.5, counted)
+    return thresholds.shown_by_share(
+        gate, _advantage(gate, "faster", old / new, evidence), reached, 0.5, counted
+    )
 
 
 def _advantage(gate: context.Context, word: str, measured: float, evidence: str) -> result.Check:
@@ -118,7 +137,11 @@ def _advantage(gate: context.Context, word: str, measured: float, evidence: str)
     factor, measured = required["required"], round(measured, 12)
     enough = measured >= round(factor, 12)
     message = f"{measured:.6g} times {word} ({factor:g} times required): {evidence}"
-    advice = None if enough else "Use a smaller model, or shorten what it reads: a fine-tune needs fewer instructions."
+    advice = (
+        None
+        if enough
+        else "Use a smaller model, or shorten what it reads: a fine-tune needs fewer instructions."
+    )
     status: result.Status = "pass" if enough else "fail"
     return result.Check(f"{word}_by", status, message, measured, **required, advice=advice)
 
@@ -126,26 +149,36 @@ def _advantage(gate: context.Context, word: str, measured: float, evidence: str)
 def _rivals(gate: context.Context) -> Iterator[result.Check]:
     """Warn of another baseline that also meets the gate: within ``max_drop`` of the best, and as cheap and fast.
 
-    This rests on measured values without bounds, so it is a warning. A baseline of unknown cost is not considered.
+    This rests on measured values without bounds, so it is a warning. A baseline of unknown cost is
+    not considered.
     """
     config, best, most = gate.config, gate.best, gate.config.max_drop
     asked: tuple[tuple[str, Any, Callable[[result.ModelResult], float | None]], ...] = (
         ("more expensive", config.cheaper_by, economics.call_usd),
         ("slower", config.faster_by, lambda model: model.latency_p50_s),
     )
-    ways = {word: (of, of(gate.facts_of("candidate"))) for word, factor, of in asked if factor is not None}
+    ways = {
+        word: (of, of(gate.facts_of("candidate")))
+        for word, factor, of in asked
+        if factor is not None
+    }
     models = {role: gate.facts_of(role) for role in config.decisive}
     top = models[best].value
     for role, one in models.items():
         pairs = [(of(one), new) for of, new in ways.values()]
-        as_cheap = all(old is not None and new is not None and round(old, 12) <= round(new, 12) for old, new in pairs)
+        as_cheap = all(
+            old is not None and new is not None and round(old, 12) <= round(new, 12)
+            for old, new in pairs
+        )
         if role == best or top is None or one.value is None or not as_cheap:
             continue
         drop = gate.deciding.sign * (top - one.value)
         if round(drop, 12) <= round(most, 12):
             worse = text.show_difference(abs(drop), share=gate.share)[1:]
             message = f"{result.called(role, one.name)} is only {worse} worse than {result.called(best)} and not "
-            message += f"{' or '.join(ways)} than the candidate: it may make the fine-tune unnecessary"
+            message += (
+                f"{' or '.join(ways)} than the candidate: it may make the fine-tune unnecessary"
+            )
             advice = "Make it the only baseline, and measure what the fine-tune gains over it."
             source = str(config.baselines[role].source)
             yield result.Check("alternatives", "warning", message, -drop, -most, source, advice)

@@ -25,8 +25,8 @@ class Tolerance(NamedTuple):
     Attributes:
         max_drop: how much worse than the baseline the candidate may be, in the metric's unit.
         confidence: one-sided, and corrected where several drops are judged at once.
-        proven: the lower bound of the gain must be within the limit. Otherwise a measured drop beyond the limit fails
-            only where the upper bound is below 0.
+        proven: the lower bound of the gain must be within the limit. Otherwise a measured drop
+            beyond the limit fails only where the upper bound is below 0.
         alone: the confidence before that correction.
     """
 
@@ -57,7 +57,11 @@ def check_possible(metric: Metric, key: str, gain: float, source: Source) -> Non
     width, percent = metric.high - metric.low, gain / 100
     if gain >= width:
         what = f"{key} {gain:g} ({source}) is impossible: {metric.name} is between {metric.low:g} and {metric.high:g}"
-        cure = f"Did you mean {percent:g}?" if percent < width else f"Write {key} in the metric's unit."
+        cure = (
+            f"Did you mean {percent:g}?"
+            if percent < width
+            else f"Write {key} in the metric's unit."
+        )
         raise errors.ConfigError(what, where=errors.Where(source.place or None), cure=cure)
 
 
@@ -69,9 +73,17 @@ def size_of(metric: Metric, groups: Sequence[str | None], tolerance: Tolerance) 
     grouped = group_counts(groups, len(groups))
     exact = metric.kind == "right_wrong" and grouped is None
     width = 1.0 if metric.kind == "set" else metric.high - metric.low
-    asked: dict[str, Any] = {"confidence": tolerance.confidence, "proven": tolerance.proven, "exact": exact}
+    asked: dict[str, Any] = {
+        "confidence": tolerance.confidence,
+        "proven": tolerance.proven,
+        "exact": exact,
+    }
     needed = fewest_examples(tolerance.max_drop / width, **asked) or MOST_EXAMPLES
-    return Size(grouped[1], max(needed, MIN_GROUPS), "group") if grouped else Size(len(groups), needed, "example")
+    return (
+        Size(grouped[1], max(needed, MIN_GROUPS), "group")
+        if grouped
+        else Size(len(groups), needed, "example")
+    )
 
 
 @dataclass(frozen=True)
@@ -80,7 +92,8 @@ class Guard:
 
     Attributes:
         metric: its metric, built for its labels.
-        leaked_rows: examples that are in the training set: row of the guard, row of the training set.
+        leaked_rows: examples that are in the training set: row of the guard, row of the training
+            set.
     """
 
     name: str
@@ -97,7 +110,9 @@ class Guard:
 
     def check(self, status: result.Status, message: str, **fields: Any) -> result.Check:
         """Return a check of the guard; its name says which guard, and its source where its test set is written."""
-        return result.Check(self.path, status, message, **{"source": str(self.spec.sources["test_set"]), **fields})
+        return result.Check(
+            self.path, status, message, **{"source": str(self.spec.sources["test_set"]), **fields}
+        )
 
     def at(self, confidence: float) -> "Guard":
         """Return the guard at the confidence of another attempt."""
@@ -107,8 +122,13 @@ class Guard:
     def facts(self) -> result.PartResult:
         """Return the facts that are known before it is measured."""
         test_set = result.TestSetResult(self.test.path, self.test.sha256, len(self.test))
-        known: dict[str, Any] = {"test_set": test_set, "metric_range": (self.metric.low, self.metric.high)}
-        return result.PartResult(self.name, self.metric.name, self.spec.max_drop, self.tolerance.confidence, **known)
+        known: dict[str, Any] = {
+            "test_set": test_set,
+            "metric_range": (self.metric.low, self.metric.high),
+        }
+        return result.PartResult(
+            self.name, self.metric.name, self.spec.max_drop, self.tolerance.confidence, **known
+        )
 
 
 @dataclass(frozen=True)
@@ -130,7 +150,9 @@ class Slice:
     is_small: bool = False
 
     def __str__(self) -> str:
-        return f"{text.printable(self.field, text.EXCERPT)}={text.printable(self.value, text.EXCERPT)}"
+        return (
+            f"{text.printable(self.field, text.EXCERPT)}={text.printable(self.value, text.EXCERPT)}"
+        )
 
 
 class Parts(NamedTuple):
@@ -139,7 +161,8 @@ class Parts(NamedTuple):
     Attributes:
         others: the guards, which have test sets of their own.
         slices: of the test set, in the order of fields and values.
-        tolerance: the limit of the slices; its confidence is corrected for the number of those that are judged.
+        tolerance: the limit of the slices; its confidence is corrected for the number of those that
+            are judged.
     """
 
     others: tuple[Guard, ...] = ()
@@ -177,11 +200,13 @@ def prepare_parts(
     return Parts(guards, tuple(_without_small(slices, test, tolerance)), tolerance)
 
 
-def _slice_tolerance(config: GateKeys, spec: SliceKeys, test: DataSet, slices: Sequence[Slice]) -> Tolerance:
+def _slice_tolerance(
+    config: GateKeys, spec: SliceKeys, test: DataSet, slices: Sequence[Slice]
+) -> Tolerance:
     """Return the limit of the slices, corrected for the number of those that can fail at this limit.
 
-    Every slice is compared with every baseline. A slice that is too small to fail even where all is lost raises no
-    false alarm, and does not count.
+    Every slice is compared with every baseline. A slice that is too small to fail even where all is
+    lost raises no false alarm, and does not count.
 
     Source: R. E. Tarone, Biometrics 46 (1990) 515-522.
     """
@@ -210,7 +235,11 @@ def _without_small(slices: Iterable[Slice], test: DataSet, tolerance: Tolerance)
 
 
 def _guard(
-    config: GateKeys, name: str, load: Callable[[Any, str], DataSet], training: DataSet, build: Callable[..., Metric]
+    config: GateKeys,
+    name: str,
+    load: Callable[[Any, str], DataSet],
+    training: DataSet,
+    build: Callable[..., Metric],
 ) -> Guard:
     spec = config.guards[name]
     test = load(spec.test_set, f"guard {name}, {spec.sources['test_set'].at}")
@@ -225,7 +254,9 @@ def _guard(
             f"guard {text.printable(name, text.EXCERPT)}: {error.what}", **error.parts()
         ) from error
     tolerance = Tolerance(spec.max_drop, config.confidence, proven=True)
-    return Guard(name, spec, grouped_by_content(test), metric, tolerance, leaked_rows(training, test))
+    return Guard(
+        name, spec, grouped_by_content(test), metric, tolerance, leaked_rows(training, test)
+    )
 
 
 def _by_value(spec: SliceKeys, test: DataSet, metric: Metric) -> Iterator[Slice]:
@@ -233,9 +264,17 @@ def _by_value(spec: SliceKeys, test: DataSet, metric: Metric) -> Iterator[Slice]
     known = {field: None for example in test.examples for field in example.fields}
     for name in spec.fields:
         if name not in known:
-            what = f"no example of the test set has the field {text.printable(name, text.EXCERPT)!r}"
-            evidence, near = f"the fields of the test set are: {text.listed(known)}", text.nearest(name, known)
-            where, cure = spec.sources["fields"].where("slices.fields"), f"Did you mean {near!r}?" if near else None
+            what = (
+                f"no example of the test set has the field {text.printable(name, text.EXCERPT)!r}"
+            )
+            evidence, near = (
+                f"the fields of the test set are: {text.listed(known)}",
+                text.nearest(name, known),
+            )
+            where, cure = (
+                spec.sources["fields"].where("slices.fields"),
+                f"Did you mean {near!r}?" if near else None,
+            )
             raise errors.ConfigError(what, where=where, evidence=evidence, cure=cure)
         rows: dict[str, list[int]] = {}
         for row, example in enumerate(test.examples):
@@ -251,7 +290,10 @@ def _judgeable(one: Slice, config: GateKeys, test: DataSet, build: Callable[...,
     """
     if one.metric.label_set is None or one.metric.kind != "set":
         return one
-    labels, spec = sorted({expected_text(test.examples[row].expected) for row in one.rows}), config.decided_by
+    labels, spec = (
+        sorted({expected_text(test.examples[row].expected) for row in one.rows}),
+        config.decided_by,
+    )
     code, written = one.metric.label_set.code, spec.options.get("labels")
     if written is not None:
         codes = {code(one.metric.label_set.label_of(label)) for label in labels}

@@ -122,7 +122,9 @@ def _holding_rows(texts: Sequence[str], outputs: Sequence[str]) -> list[int]:
     Each output weighs the same: a field that often says "no" does not reveal an output that is
     nearly always "no".
     """
-    rows = [row for row, output in enumerate(outputs) if output and f" {output} " in f" {texts[row]} "]
+    rows = [
+        row for row, output in enumerate(outputs) if output and f" {output} " in f" {texts[row]} "
+    ]
     if _share_of_outputs(rows, outputs) < MOST:
         return []
 

@@ -68,7 +68,9 @@ def check(gate: Context) -> Iterator[Check]:
         quoted = f" {printable(text, EXCERPT)!r}" if text else ""
         message = f"{part.name}{quoted}: in {100 * trained:.0f} % of the training rows, and in {100 * asked:.0f} % of "
         message += f"the calls of candidate {model.name}"
-        advice = f"Ask the candidate as in training ({source}): {part.cure or f'remove {part.key}'}."
+        advice = (
+            f"Ask the candidate as in training ({source}): {part.cure or f'remove {part.key}'}."
+        )
         yield Check("prompt_mismatch", "warning", message, asked, trained, source, advice)
 
 
@@ -86,7 +88,8 @@ def _difference(part: Part) -> tuple[str, float, float] | None:
     return None
 
 
-# --- system messages and tools -------------------------------------------------------------------------------
+# --- system messages and tools
+# -------------------------------------------------------------------------------
 
 
 def _systems(rows: Sequence[Example], calls: Sequence[Mapping[str, Any]]) -> Part:
@@ -99,14 +102,20 @@ def _systems(rows: Sequence[Example], calls: Sequence[Mapping[str, Any]]) -> Par
         place = _first_place(rows, trained, usual)
         cure = f"system: {line}" if len(line) <= LONGEST_SHOWN else f"system: that of {place}"
 
-    return Part("a system message", "system", trained, asked, [usual, _usual(asked), ""], _is_or_any, cure)
+    return Part(
+        "a system message", "system", trained, asked, [usual, _usual(asked), ""], _is_or_any, cure
+    )
 
 
 def _tools(rows: Sequence[Example], declared: Sequence[Any]) -> Part:
     trained = [", ".join(sorted(declared_tools(example.fields.get("tools")))) for example in rows]
     asked = [", ".join(sorted(declared_tools(tools))) for tools in declared]
     usual = _usual(trained)
-    cure = f"write tools into each test row, as in {_first_place(rows, trained, usual)}" if usual else ""
+    cure = (
+        f"write tools into each test row, as in {_first_place(rows, trained, usual)}"
+        if usual
+        else ""
+    )
     return Part("tools", "tools", trained, asked, [usual, _usual(asked), ""], _is_or_any, cure)
 
 
@@ -114,7 +123,9 @@ def _system_of(messages: Any) -> str:
     """Return the instructions at the start of a conversation."""
     leading = takewhile(lambda message: message["role"] in INSTRUCTIONS, messages)
     contents = [message.get("content") for message in leading]
-    texts = [content if isinstance(content, str) else canonical_json(content) for content in contents]
+    texts = [
+        content if isinstance(content, str) else canonical_json(content) for content in contents
+    ]
     return "\n".join(texts).strip()
 
 
@@ -133,7 +144,8 @@ def _is_or_any(text: str, compared: str) -> bool:
     return text == compared if compared else bool(text)
 
 
-# --- the text around the input -------------------------------------------------------------------------------
+# --- the text around the input
+# -------------------------------------------------------------------------------
 
 
 def _templates(rows: Sequence[Example], calls: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
@@ -148,7 +160,9 @@ def _templates(rows: Sequence[Example], calls: Sequence[Mapping[str, Any]]) -> I
 
     starts = [text for text in (start, asked_start) if text.strip()]
     ends = [text for text in (end, asked_end) if text.strip()]
-    yield Part("the text before the input", "template", trained, asked, starts, str.startswith, cure)
+    yield Part(
+        "the text before the input", "template", trained, asked, starts, str.startswith, cure
+    )
     yield Part("the text after the input", "template", trained, asked, ends, str.endswith, cure)
 
 

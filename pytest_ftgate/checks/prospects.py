@@ -25,7 +25,8 @@ ASSUMED_VALUE = 0.8
 def improved(best: Scored, gain: float, **changes: Any) -> Scored | None:
     """Return the score of a candidate that gains at least so much; None if that is more than there is to gain.
 
-    ``changes`` are further arguments of :func:`~pytest_ftgate.statistics.planning.hypothetical_scores`.
+    ``changes`` are further arguments of
+    :func:`~pytest_ftgate.statistics.planning.hypothetical_scores`.
     """
     metric = best.metric
     if best.statistic is not None:
@@ -33,7 +34,9 @@ def improved(best: Scored, gain: float, **changes: Any) -> Scored | None:
         return None if counts is None else replace(best, statistic=counts)
     if best.per_example is None:
         return None
-    scores = planning.hypothetical_scores(best.per_example, gain, best=metric.best, worst=metric.worst, **changes)
+    scores = planning.hypothetical_scores(
+        best.per_example, gain, best=metric.best, worst=metric.worst, **changes
+    )
     return None if scores is None else replace(best, per_example=scores)
 
 
@@ -56,8 +59,8 @@ def chances_of_gain(
 ) -> Chances | None:
     """Return how likely each verdict on the gain over a baseline is, if the real gain were this one.
 
-    The chances are added up where single answers are right or wrong, or pairs won or lost, without groups. Otherwise
-    they are the share of verdicts on test sets that are drawn from this one.
+    The chances are added up where single answers are right or wrong, or pairs won or lost, without
+    groups. Otherwise they are the share of verdicts on test sets that are drawn from this one.
 
     Args:
         gain: in the metric's unit.
@@ -79,7 +82,9 @@ def chances_of_gain(
         return _chances_of_pairs(n, gain, codes, asked)
     if metric.kind == "right_wrong" and gate.config.repeats == 1 and codes is None:
         disagreement = gain + 2 * max(broken, -gain)
-        return chances(n, gain=gain, disagreement=disagreement, **asked) if disagreement <= 1 else None
+        return (
+            chances(n, gain=gain, disagreement=disagreement, **asked) if disagreement <= 1 else None
+        )
     if baseline is None:
         return None
     return _simulated(baseline, gain, codes, asked, broken=broken)
@@ -112,7 +117,9 @@ def all_of(verdicts: Iterable[Chances]) -> Chances:
     return Chances(passed, failed, max(0.0, 1 - passed - failed))
 
 
-def _chances_of_pairs(n: int, gain: float, codes: arrays.Codes | None, asked: dict[str, Any]) -> Chances | None:
+def _chances_of_pairs(
+    n: int, gain: float, codes: arrays.Codes | None, asked: dict[str, Any]
+) -> Chances | None:
     """Return the chances of a win rate that is ``gain`` above a half, if no pair is a tie."""
     if abs(gain) > 0.5:
         return None

@@ -1,6 +1,7 @@
 """The rules for ``stage: ready``, that there is room for the gain and the test set can prove it, and the hypothesis.
 
-A hypothesis is refused where the gate would fail even if it came true; else it is reported as reached or not.
+A hypothesis is refused where the gate would fail even if it came true; else it is reported as
+reached or not.
 """
 
 from fractions import Fraction
@@ -39,15 +40,17 @@ def _headroom(gate: Context, best: Scored) -> list[Check]:
     if evidence.reaches(left, standard.gain):
         return [Check("headroom", "pass", message, float(left), **fields)]
     advice = "Do not train for this margin: it is larger than what is left to gain on this test set. Keep the "
-    advice += "baseline; or, if it is worse in practice, add examples that it gets wrong to the test set."
+    advice += (
+        "baseline; or, if it is worse in practice, add examples that it gets wrong to the test set."
+    )
     return [Check("headroom", "fail", message, float(left), **fields, advice=advice)]
 
 
 def _power(gate: Context, best: Scored) -> Check:
     """Check the power: how often a gate passes whose candidate gains what is expected, and breaks nothing.
 
-    Without a hypothesis twice the margin is taken, because a gain of the margin passes half of the time at most. Low
-    power for that is a warning, since nobody expects it.
+    Without a hypothesis twice the margin is taken, because a gain of the margin passes half of the
+    time at most. Low power for that is a warning, since nobody expects it.
     """
     config = gate.config
     prediction = config.prediction
@@ -75,7 +78,9 @@ def _power(gate: Context, best: Scored) -> Check:
 
     n = len(gate.test)
     power = f"{100 * chances.passed:.0f} % power"
-    message = f"with {plural(n, 'test example')}, {expected} that breaks nothing passes with {power}"
+    message = (
+        f"with {plural(n, 'test example')}, {expected} that breaks nothing passes with {power}"
+    )
     numbers = round(chances.passed, 4), FEWEST_CHANCES, source
     if chances.passed >= FEWEST_CHANCES:
         return Check("power", "note", message, *numbers)
@@ -98,7 +103,9 @@ def check_prediction(config: GateKeys, metric: Metric) -> None:
     for key, value in (("from", prediction.start), ("to", prediction.goal)):
         if not metric.low <= value <= metric.high:
             what = f"hypothesis.{key} {value:g} ({prediction.source}) is impossible"
-            raise ConfigError(f"{what}: {metric.name} lies between {metric.low:g} and {metric.high:g}")
+            raise ConfigError(
+                f"{what}: {metric.name} lies between {metric.low:g} and {metric.high:g}"
+            )
     if config.asked_by == "agreement":  # no gain is required
         return
 
@@ -107,7 +114,10 @@ def check_prediction(config: GateKeys, metric: Metric) -> None:
         return
     what = f"hypothesis: from {prediction.start:g} to {prediction.goal:g} ({prediction.source}) is a gain of "
     what += f"{show_difference(gain, share=metric.share)}, which does not meet {config.quoted(config.asked_by)}"
-    raise ConfigError(what, cure="Correct the hypothesis, or do not train: the gate would fail even if it came true.")
+    raise ConfigError(
+        what,
+        cure="Correct the hypothesis, or do not train: the gate would fail even if it came true.",
+    )
 
 
 def expected_gain(prediction: HypothesisKeys, metric: Metric) -> float:

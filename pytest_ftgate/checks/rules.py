@@ -93,13 +93,18 @@ RULES: tuple[Rule, ...] = (
 
 
 def check(gate: context.Context, *stages: Stage) -> context.Context:
-    """Return the gate with what all rules of these stages find. A rule that raises becomes an error."""
+    """Return the gate with what all rules of these stages find.
+
+    A rule that raises becomes an error.
+    """
     given = {gate.config.stage, gate.config.asked_by, None}
     for rule in RULES:
         if rule.stage in stages and {rule.needs, rule.key} <= given:
             try:
                 found = rule.check(gate)
-                gate = gate.with_found(found if isinstance(found, context.Found) else context.Found({}, found))
+                gate = gate.with_found(
+                    found if isinstance(found, context.Found) else context.Found({}, found)
+                )
             except errors.FtgateError as error:
                 gate = gate.with_checks([result.error_check(error)])
     return gate

@@ -17,16 +17,30 @@ def check_size(gate: Context) -> Iterator[result.Check]:
     fields = gate.requirement("min_test_examples")
     if examples < needed:
         fields |= {"advice": f"Label {text.plural(needed - examples, 'more test example')}."}
-    yield result.Check("min_test_examples", "pass" if examples >= needed else "fail", message, examples, **fields)
-    test, training = (keys.limit if keys else None for keys in map(keys_of, (config.test_set, config.training_set)))
+    yield result.Check(
+        "min_test_examples", "pass" if examples >= needed else "fail", message, examples, **fields
+    )
+    test, training = (
+        keys.limit if keys else None
+        for keys in map(keys_of, (config.test_set, config.training_set))
+    )
     if test is not None:
         message = f"only the first {text.plural(test, 'row')} of {config.test_set} are used (limit)"
-        yield result.Check("min_test_examples", "note", message, observed=test, source=gate.source("test_set"))
+        yield result.Check(
+            "min_test_examples", "note", message, observed=test, source=gate.source("test_set")
+        )
     if training is not None:
         message = f"only the first {text.plural(training, 'row')} of {config.training_set} were checked (limit)"
         advice = "Remove limit from training_set, so that all rows that the candidate was trained on are checked."
         source = gate.source("training_set")
-        yield result.Check("min_training_examples", "warning", message, observed=training, source=source, advice=advice)
+        yield result.Check(
+            "min_training_examples",
+            "warning",
+            message,
+            observed=training,
+            source=source,
+            advice=advice,
+        )
 
 
 def check_reach(gate: Context) -> Iterator[result.Check]:
@@ -35,10 +49,21 @@ def check_reach(gate: Context) -> Iterator[result.Check]:
     counts = groups.group_counts(gate.groups, n)
     if counts is not None and config.evidence != "observed":
         yield from [_few_groups(gate, *counts)] if counts[1] < groups.MIN_GROUPS else []
-    elif config.asked_by == "margin" and gate.deciding.kind == "right_wrong" and config.repeats == 1 and n:
-        standard = max((config.standard_of(role) for role in config.decisive), key=lambda one: one.gain)
-        wins = planning.fewest_wins(n, margin=standard.gain, confidence=config.confidence, evidence=config.evidence)
-        by_evidence = planning.fewest_wins(n, margin=0.0, confidence=config.confidence, evidence=config.evidence)
+    elif (
+        config.asked_by == "margin"
+        and gate.deciding.kind == "right_wrong"
+        and config.repeats == 1
+        and n
+    ):
+        standard = max(
+            (config.standard_of(role) for role in config.decisive), key=lambda one: one.gain
+        )
+        wins = planning.fewest_wins(
+            n, margin=standard.gain, confidence=config.confidence, evidence=config.evidence
+        )
+        by_evidence = planning.fewest_wins(
+            n, margin=0.0, confidence=config.confidence, evidence=config.evidence
+        )
         yield _reach(n, wins, gate.source("evidence" if wins == by_evidence else standard.path))
 
 
@@ -47,7 +72,9 @@ def _reach(examples: int, wins: int | None, source: str | None) -> result.Check:
     counted = text.plural(examples, "example")
     if wins is not None:
         message = f"to pass with {counted}, fix at least {wins:,} and break none"
-        return result.Check("min_wins", "note", message, observed=examples, required=wins, source=source)
+        return result.Check(
+            "min_wins", "note", message, observed=examples, required=wins, source=source
+        )
     message = f"{counted} are too few: even a perfect candidate could not pass"
     advice = "Label more test examples."
     return result.Check("min_wins", "inconclusive", message, examples, None, source, advice)
@@ -55,7 +82,10 @@ def _reach(examples: int, wins: int | None, source: str | None) -> result.Check:
 
 def _few_groups(gate: Context, n: int, counted: int) -> result.Check:
     """Refuse too few groups of examples: they do not generalise to other groups."""
-    worth, larger = f" of unequal sizes, which count as {counted}", ", or remove some from the largest group"
+    worth, larger = (
+        f" of unequal sizes, which count as {counted}",
+        ", or remove some from the largest group",
+    )
     worth, larger = ("", "") if counted == n else (worth, larger)
     message = f"{text.plural(n, 'group')} of test examples{worth} ({groups.MIN_GROUPS} required)"
     numbers = counted, groups.MIN_GROUPS, gate.source("test_set")
@@ -69,10 +99,17 @@ def check_format(gate: Context) -> Iterator[result.Check]:
     sets = {name: data for name, data in sets.items() if data.recognised}
     left = {name: f" ({data.told_left_out})" for name, data in sets.items() if data.left_out}
     told = (
-        f"{name}: {one.recognised}, {text.plural(len(one), 'row')}{left.get(name, '')}" for name, one in sets.items()
+        f"{name}: {one.recognised}, {text.plural(len(one), 'row')}{left.get(name, '')}"
+        for name, one in sets.items()
     )
     lost = left.keys() - {"training set"}
-    cure = "If these rows are test examples, name another format: {path: ..., format: chat}." if lost else None
+    cure = (
+        "If these rows are test examples, name another format: {path: ..., format: chat}."
+        if lost
+        else None
+    )
     if sets:
         count = sum(data.left_out for data in sets.values())
-        yield result.Check("chat_format", "warning" if lost else "note", "; ".join(told), count, advice=cure)
+        yield result.Check(
+            "chat_format", "warning" if lost else "note", "; ".join(told), count, advice=cure
+        )

@@ -37,7 +37,9 @@ _BASE_REF = "ftgate_base_ref"
 _TRUE = ("1", "yes", "true", "on")  # as pytest reads it
 
 _APPROVED = "Restore it, or merge the change separately, with the approval of someone who may override this gate."
-_CLONE = "Run the gate in a clone with the history (git clone, or fetch-depth: 0 for actions/checkout)."
+_CLONE = (
+    "Run the gate in a clone with the history (git clone, or fetch-depth: 0 for actions/checkout)."
+)
 _ADD = "Add it to git, or track it with Git LFS or DVC."
 _NAME_BASE = f"Merge the key first, or run {SET_HEAD} in place of it."
 
@@ -309,7 +311,9 @@ def _policy_then(base: Base, path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _compare_gate(base: Base, name: str, gate_then: GateKeys, gate_now: GateKeys) -> Iterator[Finding]:
+def _compare_gate(
+    base: Base, name: str, gate_then: GateKeys, gate_now: GateKeys
+) -> Iterator[Finding]:
     """Yield where a gate asks for less, and what became of its test sets and prompts."""
     for key, values in weakenings(gate_then, gate_now).items():
         place = gate_now.place_of(key)

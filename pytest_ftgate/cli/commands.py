@@ -39,9 +39,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     init = commands.add_parser("init", help="inspect your data and write a gate for it")
     compare = commands.add_parser(
-        "compare", help="show what changed between two JSON reports; exit status 1 if a gate got worse"
+        "compare",
+        help="show what changed between two JSON reports; exit status 1 if a gate got worse",
     )
-    schema = commands.add_parser("schema", help="print the JSON Schema of the gate file or of the report")
+    schema = commands.add_parser(
+        "schema", help="print the JSON Schema of the gate file or of the report"
+    )
     for command, run in ((init, _init), (compare, _compare), (schema, _schema)):
         command.set_defaults(run=run)
     copies = (
@@ -49,27 +52,64 @@ def _parser() -> argparse.ArgumentParser:
         "beside an existing ftgate.yaml, write the copies and nothing else"
     )
     for command, name, metavar, said in (
-        (init, "--test-set", "PATH", "the examples that both models answer (default: a *test* file in the folder)"),
-        (init, "--training-set", "PATH", "the examples that the model is trained on (default: a *train* file)"),
+        (
+            init,
+            "--test-set",
+            "PATH",
+            "the examples that both models answer (default: a *test* file in the folder)",
+        ),
+        (
+            init,
+            "--training-set",
+            "PATH",
+            "the examples that the model is trained on (default: a *train* file)",
+        ),
         (init, "--input", "COLUMN", "the column with the input, if it is not detected"),
-        (init, "--expected", "COLUMN", "the column with the expected output, if it is not detected"),
-        (init, "--baseline", "MODEL", "the current model: openai:NAME, python:pkg.module:function, recorded:PATH"),
+        (
+            init,
+            "--expected",
+            "COLUMN",
+            "the column with the expected output, if it is not detected",
+        ),
+        (
+            init,
+            "--baseline",
+            "MODEL",
+            "the current model: openai:NAME, python:pkg.module:function, recorded:PATH",
+        ),
         (init, "--candidate", "MODEL", "the fine-tuned model"),
         (init, "--dedupe", None, copies),
         (init, "--force", None, "overwrite ftgate.yaml and the test file"),
-        (compare, "before", "BEFORE.json", "the earlier report, written by --ftgate-report=json:PATH"),
+        (
+            compare,
+            "before",
+            "BEFORE.json",
+            "the earlier report, written by --ftgate-report=json:PATH",
+        ),
         (compare, "after", "AFTER.json", "the later report"),
-        (schema, "--report", None, "print the schema of the JSON report (--ftgate-report=json:PATH)"),
+        (
+            schema,
+            "--report",
+            None,
+            "print the schema of the JSON report (--ftgate-report=json:PATH)",
+        ),
     ):
         if metavar is None:
             command.add_argument(name, action="store_true", help=said)
         else:
-            command.add_argument(name, metavar=metavar, type=str if metavar in ("COLUMN", "MODEL") else Path, help=said)
+            command.add_argument(
+                name,
+                metavar=metavar,
+                type=str if metavar in ("COLUMN", "MODEL") else Path,
+                help=said,
+            )
     return parser
 
 
 def _schema(asked: argparse.Namespace) -> int:
-    shipped = files("pytest_ftgate") / ("report.schema.json" if asked.report else "ftgate.schema.json")
+    shipped = files("pytest_ftgate") / (
+        "report.schema.json" if asked.report else "ftgate.schema.json"
+    )
     print(shipped.read_text(encoding="utf-8"), end="")
     return 0
 
@@ -92,6 +132,8 @@ def _init(asked: argparse.Namespace) -> int:
         {name: value for name in names if (value := getattr(asked, name)) is not None}
         for names in (("input", "expected"), ("baseline", "candidate"))
     )
-    settings = {name: getattr(asked, name) for name in ("test_set", "training_set", "dedupe", "force")}
+    settings = {
+        name: getattr(asked, name) for name in ("test_set", "training_set", "dedupe", "force")
+    }
     write_project(print, columns=columns, models=models, **settings)
     return 0

@@ -31,7 +31,14 @@ from pytest_ftgate.data import (
     normalized_input,
 )
 from pytest_ftgate.data.rows import RowReader, paths_of
-from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path, without_faults, write_whole
+from pytest_ftgate.errors import (
+    ConfigError,
+    DataError,
+    Where,
+    shown_path,
+    without_faults,
+    write_whole,
+)
 from pytest_ftgate.gate.inputs import build_metrics
 from pytest_ftgate.ini_file import IniFile, find_ini, ignores_strict_addopts
 from pytest_ftgate.models import is_built_in, unknown_provider
@@ -54,25 +61,43 @@ Copies = Mapping[Path, tuple[Source, Mapping[str, set[int]]]]
 def removable(test: Source, training: Source, audit: TrainingAudit) -> Copies:
     """Return which copies to write: without repeats with the same output, near duplicates, and rows of the test set.
 
-    A repeat with another output stays: which of the two is right is for a person to decide. A copy is written as JSON
-    Lines, whatever the original is; it must not exist yet.
+    A repeat with another output stays: which of the two is right is for a person to decide. A copy
+    is written as JSON Lines, whatever the original is; it must not exist yet.
     """
     outputs, first = outputs_of(test.data), dict[str, int]()
-    pairs = [(row, first.setdefault(normalized_input(one.input), row)) for row, one in enumerate(test.data)]
+    pairs = [
+        (row, first.setdefault(normalized_input(one.input), row))
+        for row, one in enumerate(test.data)
+    ]
     same = {row for row, other in pairs if row != other and outputs[row] == outputs[other]}
     leaks = {row for _, row in (*audit.leaked_rows, *audit.leaked_near_rows)}
-    repeats = {row for row, _ in {*audit.repeats} - {*audit.conflict_rows}} | _repeated_ids(training.data)
+    repeats = {row for row, _ in {*audit.repeats} - {*audit.conflict_rows}} | _repeated_ids(
+        training.data
+    )
     near = {row for row, _ in audit.near_rows} - repeats
-    of_training = {"exact duplicate": repeats - leaks, "near duplicate": near - leaks, "leaked row": leaks}
+    of_training = {
+        "exact duplicate": repeats - leaks,
+        "near duplicate": near - leaks,
+        "leaked row": leaks,
+    }
     copies = {}
-    for source, removed in ((test, {"exact duplicate": same | _repeated_ids(test.data)}), (training, of_training)):
-        copy = source.path.with_name(f"{Path(source.path.name.removesuffix('.gz')).stem}.deduped.jsonl")
+    for source, removed in (
+        (test, {"exact duplicate": same | _repeated_ids(test.data)}),
+        (training, of_training),
+    ):
+        copy = source.path.with_name(
+            f"{Path(source.path.name.removesuffix('.gz')).stem}.deduped.jsonl"
+        )
         if copy in copies:
             copy = source.path.with_name(f"{source.path.name}.deduped.jsonl")
         if any(removed.values()):
             if os.path.lexists(copy):
                 cure = "Move or delete it, or leave out --dedupe to use the original."
-                raise ConfigError("the file exists, and nothing was written", where=Where(shown_path(copy)), cure=cure)
+                raise ConfigError(
+                    "the file exists, and nothing was written",
+                    where=Where(shown_path(copy)),
+                    cure=cure,
+                )
             copies[copy] = source, removed
     return copies
 
@@ -80,7 +105,11 @@ def removable(test: Source, training: Source, audit: TrainingAudit) -> Copies:
 def _repeated_ids(data: DataSet) -> set[int]:
     """Return the rows with an own id that an earlier row has; the other values are the same, as was checked."""
     first: dict[str, int] = {}
-    return {row for row, one in enumerate(data) if first.setdefault(one.id, row) != row and one.has_own_id}
+    return {
+        row
+        for row, one in enumerate(data)
+        if first.setdefault(one.id, row) != row and one.has_own_id
+    }
 
 
 def write_copies(copies: Copies) -> Iterator[str]:
@@ -102,7 +131,11 @@ def _rows_without(source: Source, removed: Collection[int]) -> Iterator[Mapping[
             row = raw
             if file.table is not None:
                 good, other = cells.json_row(raw, file.table)
-                row = {**raw, **good, **{name: str(raw[name]) for name in other if isinstance(raw[name], float)}}
+                row = {
+                    **raw,
+                    **good,
+                    **{name: str(raw[name]) for name in other if isinstance(raw[name], float)},
+                }
             found = reader.example(row, Where(source.data.path))
             number += found is not None
             if found is None or number not in removed:
@@ -132,14 +165,19 @@ _ABSENT = {
     # candidate: {{{_ENDPOINT}, model: task-v1}}""",
 }
 """What the gate file has in the place of a model that was not given."""
-_INI = {"required_plugins": "pytest-ftgate", "addopts": "--strict-markers --strict-config", "ftgate_required": "all"}
+_INI = {
+    "required_plugins": "pytest-ftgate",
+    "addopts": "--strict-markers --strict-config",
+    "ftgate_required": "all",
+}
 
 
 @dataclass
 class Survey:
     """Both data sets, and what they hold.
 
-    ``labels`` are those of the test set with their counts; none for JSON and for texts, which do not repeat.
+    ``labels`` are those of the test set with their counts; none for JSON and for texts, which do
+    not repeat.
     """
 
     test: Source
@@ -150,7 +188,9 @@ class Survey:
         self.audit = audit_training_set(self.training.data, self.test.data)
         expected = [*self.test.data.expected, *self.training.data.expected]
         outputs = [expected_text(one).strip() for one in expected]
-        self.is_json = all(isinstance(one, dict | list) or str(one).lstrip()[:1] in ("{", "[") for one in expected)
+        self.is_json = all(
+            isinstance(one, dict | list) or str(one).lstrip()[:1] in ("{", "[") for one in expected
+        )
         distinct = {one for one in outputs if not is_blank(one)}
         is_text = self.is_json or len(distinct) * _ROWS_PER_LABEL > len(outputs)
         self.labels = Counter[str]() if is_text else Counter(outputs[: len(self.test.data)])
@@ -166,9 +206,12 @@ def write_project(
     dedupe: bool = False,
     force: bool = False,
 ) -> None:
-    """Inspect the data of the working folder, report, and write the files. On an error, nothing is written.
+    """Inspect the data of the working folder, report, and write the files.
 
-    With ``dedupe`` beside an existing gate file only the copies of the data are written, unless ``force`` is set.
+    On an error, nothing is written.
+
+    With ``dedupe`` beside an existing gate file only the copies of the data are written, unless
+    ``force`` is set.
 
     Args:
         say: called with each line of the report.
@@ -184,7 +227,11 @@ def write_project(
     copies = removable(survey.test, survey.training, survey.audit) if dedupe else {}
     try:
         if dedupe:
-            report += write_copies(copies) if copies else ["removed     nothing, so no copies were written"]
+            report += (
+                write_copies(copies)
+                if copies
+                else ["removed     nothing, so no copies were written"]
+            )
         if config is not None:
             gate_of = _with_copies(survey, copies)
             report += _warnings(gate_of, config)
@@ -196,10 +243,16 @@ def write_project(
 
     if written or copies:
         report.append(f"wrote       {'  '.join(map(shown_path, (*written, *copies)))}")
-    steps = _steps_beside_gate(survey, copies) if config is None else _steps(survey, copies, models, ini)
+    steps = (
+        _steps_beside_gate(survey, copies)
+        if config is None
+        else _steps(survey, copies, models, ini)
+    )
     for line in (*report, *_numbered(steps)):
         is_copied = line.startswith(f"{_COLUMN} ")
-        for part in [printable(line)] if is_copied else wrapped(line, "", _COLUMN, break_words=False):
+        for part in (
+            [printable(line)] if is_copied else wrapped(line, "", _COLUMN, break_words=False)
+        ):
             say(part)
 
 
@@ -211,7 +264,9 @@ def _new_files(ini: IniFile | None, *, force: bool) -> dict[Path, str]:
     for path in files:
         if os.path.lexists(path) and not force:
             what = "the file exists, and nothing was written"
-            raise ConfigError(what, where=Where(shown_path(path)), cure="Use --force to overwrite it.")
+            raise ConfigError(
+                what, where=Where(shown_path(path)), cure="Use --force to overwrite it."
+            )
     return files
 
 
@@ -219,18 +274,28 @@ def _with_copies(survey: Survey, copies: Copies) -> Survey:
     """Return a survey of the copies, where there are some, in place of the originals."""
     sources = {survey.test.path: survey.test, survey.training.path: survey.training}
     for copy, (source, _) in copies.items():
-        sources[source.path] = Source(copy, load_examples(copy, fields=source.fields), source.fields)
+        sources[source.path] = Source(
+            copy, load_examples(copy, fields=source.fields), source.fields
+        )
     return Survey(*sources.values()) if copies else survey
 
 
-# --- the data ------------------------------------------------------------------------------------------------
+# --- the data
+# ------------------------------------------------------------------------------------------------
 
 
 def look(
-    test_set: Path | None, training_set: Path | None, columns: Mapping[str, str], *, repeats: bool = False
+    test_set: Path | None,
+    training_set: Path | None,
+    columns: Mapping[str, str],
+    *,
+    repeats: bool = False,
 ) -> Survey:
     """Find and read both files. ``repeats``: rows may repeat with all their values, the id too."""
-    paths = (test_set or _file("test", "--test-set"), training_set or _file("train", "--training-set"))
+    paths = (
+        test_set or _file("test", "--test-set"),
+        training_set or _file("train", "--training-set"),
+    )
     if len({os.path.realpath(path) for path in paths}) == 1:
         cure = "Set aside at least 50 examples that are not used for training."
         what = "the test set and the training set are the same file"
@@ -245,12 +310,18 @@ def look(
             RowReader(fields).recognised(row)
         except DataError as error:
             cure = "Name the columns: --input COLUMN --expected COLUMN"
-            raise DataError(error.what, where=Where(shown_path(path)), evidence=error.evidence, cure=cure) from None
+            raise DataError(
+                error.what, where=Where(shown_path(path)), evidence=error.evidence, cure=cure
+            ) from None
         sources.append(Source(path, load_examples(path, fields=fields, repeats=repeats), fields))
     for part, column in columns.items():
         if column not in known:
             evidence = f"Columns: {', '.join(known)}{suggestion(column, known)}"
-            raise DataError(f"no column {column!r} in the data files", where=Where(key=f"--{part}"), evidence=evidence)
+            raise DataError(
+                f"no column {column!r} in the data files",
+                where=Where(key=f"--{part}"),
+                evidence=evidence,
+            )
     return Survey(*sources)
 
 
@@ -281,19 +352,30 @@ def propose(survey: Survey) -> tuple[str, str, str]:
     return "accuracy", f"{labels}, balanced: the share of right answers", "classification"
 
 
-# --- the files -----------------------------------------------------------------------------------------------
+# --- the files
+# -----------------------------------------------------------------------------------------------
 
 
 def _gate_file(survey: Survey, models: Mapping[str, str]) -> str:
-    """Return the gate file. It is valid; without its models, the gate is an error that names the missing ones."""
-    template = Template((files("pytest_ftgate.cli") / "ftgate.yaml.template").read_text(encoding="utf-8"))
+    """Return the gate file.
+
+    It is valid; without its models, the gate is an error that names the missing ones.
+    """
+    template = Template(
+        (files("pytest_ftgate.cli") / "ftgate.yaml.template").read_text(encoding="utf-8")
+    )
     labels = f" with {plural(len(survey.labels), 'label')}" if survey.labels else ""
     metric, why, goal = propose(survey)
     return template.substitute(
-        {role: f"{role}: {_quoted(models[role])}" if role in models else absent for role, absent in _ABSENT.items()},
+        {
+            role: f"{role}: {_quoted(models[role])}" if role in models else absent
+            for role, absent in _ABSENT.items()
+        },
         gate=_GATE,
         good_reasons=", ".join(SERVED),
-        bad_reasons="\n    #   ".join(f"{goal}: {instead}" for goal, (_, instead) in NOT_SERVED.items()),
+        bad_reasons="\n    #   ".join(
+            f"{goal}: {instead}" for goal, (_, instead) in NOT_SERVED.items()
+        ),
         goal=goal,
         test_seen=plural(len(survey.test.data), "example") + labels,
         test_set=_yaml(survey.test),
@@ -320,7 +402,9 @@ def _checked_gate(survey: Survey, models: Mapping[str, str], ini: IniFile | None
     try:
         file = load_gate_file(Path(_GATE_FILE), text.encode())
         root = Path.cwd() if ini is None else ini.path.parent
-        config = resolve_gate(file.layers(_GATE), file=file, gate=_GATE, default_name=_GATE, root=root)
+        config = resolve_gate(
+            file.layers(_GATE), file=file, gate=_GATE, default_name=_GATE, root=root
+        )
         for spec in config.asked.values():
             if not is_built_in(spec):
                 raise unknown_provider(spec)
@@ -333,7 +417,9 @@ def _checked_gate(survey: Survey, models: Mapping[str, str], ini: IniFile | None
 
 def _test_file(ini: IniFile | None) -> Path:
     """Return where pytest collects a new test: in the first folder of ini ``testpaths``, or in this folder."""
-    written = ini.values.get("testpaths") if ini is not None and ini.path.parent == Path.cwd() else None
+    written = (
+        ini.values.get("testpaths") if ini is not None and ini.path.parent == Path.cwd() else None
+    )
     named = shlex.split(written) if isinstance(written, str) else list(written or ())
     return Path(next((folder for folder in named if Path(folder).is_dir()), ""), _TEST_FILE)
 
@@ -354,7 +440,8 @@ def ini_lines(ini: IniFile | None) -> list[str]:
     return lines
 
 
-# --- what is printed -----------------------------------------------------------------------------------------
+# --- what is printed
+# -----------------------------------------------------------------------------------------
 
 
 def _findings(survey: Survey) -> Iterator[str]:
@@ -390,18 +477,28 @@ def _warnings(survey: Survey, config: GateKeys) -> Iterator[str]:
         check_test_set(test)
     except DataError as error:
         yield f"{_COLUMN}error: {error.headline}"
-    gate = Context(config, test, training, audit, build_metrics(config, test, training, None), {}, clock.wall())
+    gate = Context(
+        config, test, training, audit, build_metrics(config, test, training, None), {}, clock.wall()
+    )
     for check in (*findings.check(gate), *check_size(gate)):
         if check.status in ("fail", "warning"):
             yield f"{_COLUMN}warning {check.name}: {check.message}"
     if audit.leaked or audit.leaked_near:
-        accepted = "; checks: {leaked_near: warn} accepts near duplicates" if audit.leaked_near else ""
+        accepted = (
+            "; checks: {leaked_near: warn} accepts near duplicates" if audit.leaked_near else ""
+        )
         yield f"{_COLUMN}fix: --dedupe writes copies without duplicates and leaks{accepted}"
 
 
-def _steps(survey: Survey, copies: Copies, models: Mapping[str, str], ini: IniFile | None) -> Iterator[Sequence[str]]:
+def _steps(
+    survey: Survey, copies: Copies, models: Mapping[str, str], ini: IniFile | None
+) -> Iterator[Sequence[str]]:
     """Yield the next steps, each with the lines below it; an existing ini file is left to the user."""
-    missing = [f"     {role + ':':<10} {{provider: openai, model: ...}}" for role in _ABSENT if role not in models]
+    missing = [
+        f"     {role + ':':<10} {{provider: openai, model: ...}}"
+        for role in _ABSENT
+        if role not in models
+    ]
     yield [f"put your models into {_GATE_FILE}:", *missing] if missing else [f"review {_GATE_FILE}"]
     lacking = ini_lines(ini) if ini is not None else []
     if ini is not None and lacking:

@@ -7,11 +7,33 @@ from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.keys import Layer, Source
 from pytest_ftgate.config.metrics import MetricSpec
 from pytest_ftgate.config.models import ModelSpec
-from pytest_ftgate.config.requirements import EconomicsKeys, GuardKeys, HypothesisKeys, SliceKeys, ThresholdKeys
+from pytest_ftgate.config.requirements import (
+    EconomicsKeys,
+    GuardKeys,
+    HypothesisKeys,
+    SliceKeys,
+    ThresholdKeys,
+)
 from pytest_ftgate.config.resolve import as_written, resolve_gate
 
 __all__ = [
-    "DataKeys", "EconomicsKeys", "GateFile", "GateKeys", "GuardKeys", "HypothesisKeys", "Layer", "MetricSpec",
-    "ModelSpec", "SliceKeys", "Source", "ThresholdKeys", "as_written", "file_of", "keys_of", "load_gate_file",
-    "render_json_schema", "resolve_gate", "weakenings",
-]  # fmt: skip
+    "DataKeys",
+    "EconomicsKeys",
+    "GateFile",
+    "GateKeys",
+    "GuardKeys",
+    "HypothesisKeys",
+    "Layer",
+    "MetricSpec",
+    "ModelSpec",
+    "SliceKeys",
+    "Source",
+    "ThresholdKeys",
+    "as_written",
+    "file_of",
+    "keys_of",
+    "load_gate_file",
+    "render_json_schema",
+    "resolve_gate",
+    "weakenings",
+]

@@ -30,7 +30,9 @@ _COMPARED = (
     *comparable(GateKeys),
 )
 _PLAIN = (str, int, float, list, tuple, Mapping, Path, TokenCost)
-_STRICTER = "Remove the key, so that the policy's value applies, or write one that is at least as strict."
+_STRICTER = (
+    "Remove the key, so that the policy's value applies, or write one that is at least as strict."
+)
 
 
 def weakenings(before: GateKeys, after: GateKeys, *, of_marker: bool = False) -> dict[str, str]:
@@ -123,7 +125,9 @@ class _Comparison:
             value = self.value_of(model)
             roles = [name for name, spec in after.baselines.items() if self.value_of(spec) == value]
             # Of several roles of one model the one that asks for most counts.
-            role_now = max(roles, key=lambda name: _required_gain(after.standard_of(name)), default=role)
+            role_now = max(
+                roles, key=lambda name: _required_gain(after.standard_of(name)), default=role
+            )
 
             if not _is_open(before, "baselines"):
                 key = "baseline" if role == "baseline" else f"baselines.{role}"
@@ -133,7 +137,9 @@ class _Comparison:
             old = before.standard_of(role)
             new = after.standard_of(role_now)
             is_open = _is_open(after, new.path)
-            if not _is_open(before, old.path) and (is_open or _required_gain(new) < _required_gain(old)):
+            if not _is_open(before, old.path) and (
+                is_open or _required_gain(new) < _required_gain(old)
+            ):
                 self.changes[new.path] = _shown_standards(old, None if is_open else new)
 
     def compare_keys(self) -> None:

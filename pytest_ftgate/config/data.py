@@ -7,7 +7,17 @@ from typing import Annotated, Any, cast
 
 from pydantic import Field, PlainValidator, PrivateAttr, ValidationInfo, model_validator
 
-from pytest_ftgate.config.keys import Keys, PathText, Positive, Text, Weaker, optional, reading_of, refusal, refusals
+from pytest_ftgate.config.keys import (
+    Keys,
+    PathText,
+    Positive,
+    Text,
+    Weaker,
+    optional,
+    reading_of,
+    refusal,
+    refusals,
+)
 from pytest_ftgate.data import FORMATS
 from pytest_ftgate.errors import shown_path
 from pytest_ftgate.text import got, quoted
@@ -89,9 +99,15 @@ def _read_data(value: Any, info: ValidationInfo) -> DataKeys | Iterable[Any]:
     if isinstance(value, str) or (reading.objects and isinstance(value, os.PathLike)):
         return DataKeys.model_validate({"path": value}, context=reading)
     rows = value.get("path") if isinstance(value, Mapping) and reading.objects else None
-    if rows is not None and not isinstance(rows, str | os.PathLike | Mapping) and _is_iterable(rows):
+    if (
+        rows is not None
+        and not isinstance(rows, str | os.PathLike | Mapping)
+        and _is_iterable(rows)
+    ):
         if "format" in value:
-            raise refusals([(("format",), "is for files, and the path is an object: remove this key")])
+            raise refusals(
+                [(("format",), "is for files, and the path is an object: remove this key")]
+            )
         keys = DataKeys.model_validate({**value, "path": "objects"}, context=reading)
         keys._rows = rows
         return keys

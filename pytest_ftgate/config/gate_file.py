@@ -17,7 +17,9 @@ from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.plain import DIALECT
 from pytest_ftgate.text import KeyPath, cut, dotted, got, quoted, suggestion
 
-_COLON = "a model's name must not contain a colon, which separates provider and model, as in openai:NAME"
+_COLON = (
+    "a model's name must not contain a colon, which separates provider and model, as in openai:NAME"
+)
 _WithoutColon = keys.refusing(lambda values: [((name,), _COLON) for name in values if ":" in name])
 
 
@@ -60,9 +62,13 @@ class _Written:
         return Where(self.shown, self.root.line_of(below), dotted(below) or None)
 
     def source(self, kind: Literal["file", "defaults"], below: KeyPath) -> keys.Source:
-        return keys.Source(kind, f"{self.shown}:{self.root.line_of(below)}", self.path.parent, key=dotted(below))
+        return keys.Source(
+            kind, f"{self.shown}:{self.root.line_of(below)}", self.path.parent, key=dotted(below)
+        )
 
-    def layer(self, kind: Literal["file", "defaults"], prefix: KeyPath, values: Mapping[str, Any]) -> keys.Layer:
+    def layer(
+        self, kind: Literal["file", "defaults"], prefix: KeyPath, values: Mapping[str, Any]
+    ) -> keys.Layer:
         return keys.Layer(values, lambda path: self.source(kind, (*prefix, *path)))
 
     def read(self, kind: type[Any], models: Any = None) -> Any:
@@ -73,7 +79,9 @@ class _Written:
             text = wrong if "version" in self.root.value else f"{keys.MISSING}: write version: 1"
             raise ConfigError(text, where=self.where(("version",)))
         reading = keys.Reading(models if isinstance(models, dict) else {})
-        return keys.read_keys(kind, self.root.value, reading, lambda below, text: (self.where(below), text))
+        return keys.read_keys(
+            kind, self.root.value, reading, lambda below, text: (self.where(below), text)
+        )
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,10 @@ class GateFile(_Written):
         return tuple(self.root.value.get("gates", {}))
 
     def layers(self, gate: str | None, *, named_at: Where | None = None) -> list[keys.Layer]:
-        """Return the file's layers for a gate (None: a marker alone defines it). Raises :class:`ConfigError`."""
+        """Return the file's layers for a gate (None: a marker alone defines it).
+
+        Raises :class:`ConfigError`.
+        """
         values = dict(self.root.value.get("defaults", {}))
         values.pop("extends", None)
         defaults = [self.layer("defaults", ("defaults",), values)]
@@ -108,7 +119,9 @@ class GateFile(_Written):
 def load_gate_file(
     path: Path, content: bytes | None = None, *, read: Callable[[Path], bytes] = Path.read_bytes
 ) -> GateFile:
-    """Read and validate a gate file; ``content`` replaces what is on disk. Raise all problems as one ConfigError.
+    """Read and validate a gate file; ``content`` replaces what is on disk.
+
+    Raise all problems as one ConfigError.
 
     ``read`` returns the content of the policy that it extends.
     """
@@ -117,11 +130,17 @@ def load_gate_file(
     written = file.read(FileKeys, file.root.value.get("models"))
     _check_names(file)
     models = {
-        name: model.placed(partial(lambda name, *below: file.source("file", ("models", name, *below)), name), name)
+        name: model.placed(
+            partial(lambda name, *below: file.source("file", ("models", name, *below)), name), name
+        )
         for name, model in (written.models or {}).items()
     }
     extends = file.root.value.get("defaults", {}).get("extends")
-    policy = None if extends is None else _read_policy(extends, path, file.where(("defaults", "extends")), read)
+    policy = (
+        None
+        if extends is None
+        else _read_policy(extends, path, file.where(("defaults", "extends")), read)
+    )
     return GateFile(path, file.shown, file.root, models, policy)
 
 
@@ -137,10 +156,13 @@ def _check_names(file: _Written) -> None:
         taken[name] = gate
 
 
-# --- a policy that several repositories share, which a gate may only tighten -----------------------------------------
+# --- a policy that several repositories share, which a gate may only tighten
+# -----------------------------------------
 
 
-def _read_policy(written: str, file: Path, where: Where, read: Callable[[Path], bytes]) -> keys.Layer:
+def _read_policy(
+    written: str, file: Path, where: Where, read: Callable[[Path], bytes]
+) -> keys.Layer:
     """Return the values of a policy, as a layer below the defaults of a gate file.
 
     Args:
@@ -187,7 +209,8 @@ def _package_folder(package: str, where: Where) -> Path:
     return Path(os.path.abspath(next(iter(folders))))
 
 
-# --- the schema for editors ------------------------------------------------------------------------------------------
+# --- the schema for editors
+# ------------------------------------------------------------------------------------------
 
 
 def render_json_schema() -> str:
@@ -201,7 +224,11 @@ def render_json_schema() -> str:
     schema = FileKeys.model_json_schema(schema_generator=Untitled)
     for one in (schema, *schema["$defs"].values()):
         one.pop("title", None)
-    own, same = (schema["$defs"][kind.__name__]["properties"] for kind in (DefaultKeys, gate_keys.GateKeys))
-    own |= {name: {"$ref": f"#/$defs/{gate_keys.GateKeys.__name__}/properties/{name}"} for name in same}
+    own, same = (
+        schema["$defs"][kind.__name__]["properties"] for kind in (DefaultKeys, gate_keys.GateKeys)
+    )
+    own |= {
+        name: {"$ref": f"#/$defs/{gate_keys.GateKeys.__name__}/properties/{name}"} for name in same
+    }
     head = {"$schema": DIALECT, "title": "Gate file of pytest-ftgate (ftgate.yaml)"}
     return json.dumps(head | schema, indent=2, ensure_ascii=False) + "\n"

@@ -10,7 +10,9 @@ from pytest_ftgate.config import data, keys, models, requirements
 from pytest_ftgate.config.metrics import JUDGED, CalibrationKeys, MetricSpec, MetricsValue
 from pytest_ftgate.text import plain_number
 
-Evidence = Annotated[Literal["observed", "significant", "proven"], keys.words("observed", "significant", "proven")]
+Evidence = Annotated[
+    Literal["observed", "significant", "proven"], keys.words("observed", "significant", "proven")
+]
 Served = Literal["style", "format", "classification", "extraction", "latency", "cost"]
 Goal = Literal[Served, "knowledge", "reasoning", "one_off", "safety", "new_modality"]
 Factor = Annotated[float, Field(gt=1, allow_inf_nan=False), keys.Weaker("lower")]
@@ -19,7 +21,8 @@ Factor = Annotated[float, Field(gt=1, allow_inf_nan=False), keys.Weaker("lower")
 class GateKeys(keys.Keys):
     """One gate: the fine-tuned model, the models it must beat, the data, and the required gain."""
 
-    # Once all places are merged, ``baselines`` holds models only, also a single baseline, under the name "baseline".
+    # Once all places are merged, ``baselines`` holds models only, also a single baseline, under the
+    # name "baseline".
 
     model_config = ConfigDict(json_schema_extra={"not": {"required": ["baseline", "baselines"]}})
     one_at_most = (("baseline", "baselines"),)
@@ -29,7 +32,9 @@ class GateKeys(keys.Keys):
     name: keys.Text = keys.optional(
         "The gate's name in reports and in ftgate_required. Default: its name in this file."
     )
-    test_set: data.DataValue = keys.optional("The test examples: a path relative to this file, or a mapping. Required.")
+    test_set: data.DataValue = keys.optional(
+        "The test examples: a path relative to this file, or a mapping. Required."
+    )
     training_set: data.DataValue = keys.optional(
         "The examples that the candidate was trained on, as a path or a mapping. Required."
     )
@@ -72,11 +77,12 @@ class GateKeys(keys.Keys):
         "gain is above zero. proven: the lower bound of the gain reaches the margin. The bound is one-sided, at the "
         "level of confidence.",
     )
-    confidence: Annotated[float, Field(gt=0.5, lt=1, allow_inf_nan=False), keys.Weaker("lower")] = Field(
-        0.95, description="The one-sided confidence level of the evidence."
+    confidence: Annotated[float, Field(gt=0.5, lt=1, allow_inf_nan=False), keys.Weaker("lower")] = (
+        Field(0.95, description="The one-sided confidence level of the evidence.")
     )
     min_training_examples: Annotated[keys.Count, keys.Weaker("lower")] = Field(
-        200, description="The minimum number of usable training examples: distinct inputs with an output."
+        200,
+        description="The minimum number of usable training examples: distinct inputs with an output.",
     )
     min_test_examples: Annotated[keys.Count, keys.Weaker("lower")] = Field(
         50, description="The minimum number of test examples."
@@ -111,7 +117,9 @@ class GateKeys(keys.Keys):
         description="accept: judge the candidate. ready: there is no candidate yet; run all checks that are possible "
         "before training, where green means that it is worth training.",
     )
-    economics: requirements.EconomicsKeys = keys.optional("The costs and savings of the fine-tune, and their limits.")
+    economics: requirements.EconomicsKeys = keys.optional(
+        "The costs and savings of the fine-tune, and their limits."
+    )
     checks: requirements.ChecksValue = Field(
         {},
         description="fail, warn or ignore, by the name that a check is printed under. Merged by name with the levels "
@@ -120,7 +128,9 @@ class GateKeys(keys.Keys):
     guards: Annotated[dict[str, requirements.GuardKeys], keys.Named] = Field(
         {}, description="Other test sets by name, on which the candidate must not get worse."
     )
-    slices: requirements.SlicesValue = keys.optional("Parts of the test set on which the candidate must not get worse.")
+    slices: requirements.SlicesValue = keys.optional(
+        "Parts of the test set on which the candidate must not get worse."
+    )
     agreement: requirements.AgreementKeys = keys.optional(
         "For an artefact that must be what was judged: merged, quantised, converted or served elsewhere. The baseline "
         "that it names need not be beaten, so that such a gate needs no margin."
@@ -190,7 +200,10 @@ class GateKeys(keys.Keys):
     @property
     def asked(self) -> dict[str, models.ModelSpec]:
         """Return the models to call, by role: the baselines' names, and "candidate" unless the stage is ready."""
-        return {**self.baselines, **({} if self.stage == "ready" else {"candidate": self.candidate})}
+        return {
+            **self.baselines,
+            **({} if self.stage == "ready" else {"candidate": self.candidate}),
+        }
 
     @property
     def judged_by(self) -> list[MetricSpec]:
@@ -241,7 +254,9 @@ class GateKeys(keys.Keys):
     @property
     def judges(self) -> tuple[models.ModelSpec, ...]:
         """Return the models that judge."""
-        return tuple(one.options["judge"] for one in self.judged_metrics.values() if "judge" in one.options)
+        return tuple(
+            one.options["judge"] for one in self.judged_metrics.values() if "judge" in one.options
+        )
 
     def place_of(self, path: str) -> str:
         """Return the file and line where a key (``guards.refunds.max_drop``), or the one above it, is written.
@@ -273,4 +288,6 @@ def comparison_of(key: str) -> keys.Weaker | None:
         of.ThresholdKeys,
     )
     every = (*mappings, of.EconomicsKeys, of.CandidatePriceKeys)
-    return {name: one for each in every for name, one in keys.comparable(each).items()}.get(key.rpartition(".")[2])
+    return {name: one for each in every for name, one in keys.comparable(each).items()}.get(
+        key.rpartition(".")[2]
+    )

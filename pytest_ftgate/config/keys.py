@@ -30,12 +30,14 @@ if TYPE_CHECKING:
 class Source:
     """The place that set a value."""
 
-    kind: Literal["marker", "fixture", "file", "defaults", "default"]  # "defaults" is in the file, "default" built in
+    # "defaults" is in the file, "default" built in
+    kind: Literal["marker", "fixture", "file", "defaults", "default"]
     text: str  # as quoted in messages: ``marker``, ``ftgate.yaml:14``, ``default``
     base_dir: Path  # the folder that relative paths in the value start from
     # Parameters of the test, its fixtures' ones too, that may decide what a model answers.
     parameters: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    place: str = field(default="", compare=False)  # of a marker, whose text is only "marker": ``test_intents.py:12``
+    # of a marker, whose text is only "marker": ``test_intents.py:12``
+    place: str = field(default="", compare=False)
     key: str = field(default="", compare=False)  # the value's key in messages: ``baselines.prompt``
 
     def where(self, key: str | None = None) -> Where:
@@ -62,10 +64,12 @@ class Source:
 
 
 BUILT_IN = Source("default", "default", Path())
-LEFT_OPEN = Source("fixture", "not in the gate file", Path())  # a key that the gate file leaves to markers
+# a key that the gate file leaves to markers
+LEFT_OPEN = Source("fixture", "not in the gate file", Path())
 _tokens: dict[int, tuple[Callable[[], Any], str]] = {}
 
-At = Callable[..., Source]  # returns the source of a value (no arguments), or of a part of it (the path of the part)
+# returns the source of a value (no arguments), or of a part of it (the path of the part)
+At = Callable[..., Source]
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,8 @@ Place = Callable[[KeyPath, str], tuple[Where, str]]
 class Reading:
     """Context that validators need besides the value."""
 
-    models: Mapping[str, Any] = field(default_factory=dict)  # models of the gate file; as written while that is read
+    # models of the gate file; as written while that is read
+    models: Mapping[str, Any] = field(default_factory=dict)
     objects: bool = False  # whether models, metrics and data may be Python objects
 
 
@@ -145,11 +150,16 @@ def refusals(problems: Iterable[tuple[KeyPath, str]]) -> ValidationError:
 
 
 def read_keys(keys: type[KeysT], values: Any, reading: Reading, place: Place) -> KeysT:
-    """Validate one mapping of keys. Raise one :class:`ConfigError` with all problems, as ``place`` puts each."""
+    """Validate one mapping of keys.
+
+    Raise one :class:`ConfigError` with all problems, as ``place`` puts each.
+    """
     try:
         return keys.model_validate(values, context=reading)
     except ValidationError as error:
-        found = sorted((place(*problem) for problem in own_words(error)), key=lambda one: one[0].line or 0)
+        found = sorted(
+            (place(*problem) for problem in own_words(error)), key=lambda one: one[0].line or 0
+        )
     raise combined([ConfigError(text, where=where) for where, text in found])
 
 
@@ -158,8 +168,10 @@ def own_words(error: ValidationError) -> list[tuple[KeyPath, str]]:
     problems = []
     for line in error.errors(include_url=False):
         if line["type"] == "too_short" and line["input"]:
-            continue  # pydantic counts only the valid items of a tuple, and reports the others one by one
-        path = tuple(part for part in line["loc"] if part != "[key]")  # pydantic adds it where the key itself is wrong
+            # pydantic counts only the valid items of a tuple, and reports the others one by one
+            continue
+        # pydantic adds it where the key itself is wrong
+        path = tuple(part for part in line["loc"] if part != "[key]")
         problems.append((path, _text(line, path)))
     return problems
 
@@ -195,7 +207,8 @@ def _text(line: ErrorDetails, path: KeyPath) -> str:
     if kind == "string_pattern_mismatch":
         return PATTERNS[context["pattern"]]
     if kind == "literal_error":
-        choices = re.findall(r"'([^']*)'", context["expected"])  # pydantic has them in this form alone
+        # pydantic has them in this form alone
+        choices = re.findall(r"'([^']*)'", context["expected"])
         return f"must be one of {', '.join(choices)}, {got(value, path)}{suggestion(str(value), choices)}"
     must = _MUST.get(kind, "is not valid here").format(**context)
     return f"{must}, {got(value, path)}{_cure(kind, value, context)}"
@@ -205,10 +218,19 @@ def _cure(kind: str, value: Any, context: Mapping[str, Any]) -> str:
     """Return what was probably meant by a value of a wrong type or size; empty where nothing suggests it."""
     is_number = kind in ("int_type", "float_type")
     if is_number and isinstance(value, str) and is_numeral(value.removesuffix("%")):
-        return f"; did you mean {float(value[:-1]) / 100:g}?" if value.endswith("%") else ": remove the quotes"
+        return (
+            f"; did you mean {float(value[:-1]) / 100:g}?"
+            if value.endswith("%")
+            else ": remove the quotes"
+        )
     if kind == "string_type" and isinstance(value, int | float):
         return ": quote it"
-    if kind in ("dict_type", "model_type") and isinstance(value, list) and value and isinstance(value[0], Mapping):
+    if (
+        kind in ("dict_type", "model_type")
+        and isinstance(value, list)
+        and value
+        and isinstance(value[0], Mapping)
+    ):
         return ": write a name and a colon in place of each dash"
     if kind == "less_than" and context["lt"] == 1 and 50 < value < 100:
         return f"; did you mean {value / 100:g}?"
@@ -237,14 +259,17 @@ def place(value: Any, at: At, name: str | None = None) -> Any:
 class Keys(Placeable, BaseModel):
     """A mapping in which every key must be known. Its fields' defaults are the built-in defaults.
 
-    A key without a default is None unless it is written; ``model_fields_set`` holds the written keys.
+    A key without a default is None unless it is written; ``model_fields_set`` holds the written
+    keys.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
     one_at_most: ClassVar[tuple[tuple[str, str], ...]] = ()
     exactly_one: ClassVar[tuple[tuple[str, str], ...]] = ()
     _place: Source = pydantic.PrivateAttr(default_factory=lambda: BUILT_IN)
-    _sources: Mapping[str, Source] = pydantic.PrivateAttr(default_factory=lambda: MappingProxyType({}))
+    _sources: Mapping[str, Source] = pydantic.PrivateAttr(
+        default_factory=lambda: MappingProxyType({})
+    )
 
     @property
     def source(self) -> Source:
@@ -277,16 +302,25 @@ class Keys(Placeable, BaseModel):
         if not isinstance(values, Mapping):
             return handler(values)
         objections = {key: text for key in values if (text := cls._objection(key, values[key]))}
-        problems: list[tuple[KeyPath, str]] = [((str(key),), text) for key, text in objections.items()]
+        problems: list[tuple[KeyPath, str]] = [
+            ((str(key),), text) for key, text in objections.items()
+        ]
         for a, b in (*cls.one_at_most, *cls.exactly_one):
-            problems += [((b,), f"{a} and {b} are both set: keep one")] if {a, b} <= values.keys() else []
+            problems += (
+                [((b,), f"{a} and {b} are both set: keep one")] if {a, b} <= values.keys() else []
+            )
         problems += [((a,), MISSING) for a, b in cls.exactly_one if not {a, b} & values.keys()]
         try:
             read = handler({key: value for key, value in values.items() if key not in objections})
         except pydantic.ValidationError as error:
-            # A missing key, or a problem with the mapping as a whole, may be a consequence of a misspelled key.
+            # A missing key, or a problem with the mapping as a whole, may be a consequence of a
+            # misspelled key.
             found = own_words(error)
-            problems += [(at, text) for at, text in found if not objections or at[1:] or (at and text != MISSING)]
+            problems += [
+                (at, text)
+                for at, text in found
+                if not objections or at[1:] or (at and text != MISSING)
+            ]
         if problems:
             raise refusals(problems)
         return read
@@ -299,9 +333,17 @@ class Keys(Placeable, BaseModel):
             return _IN_PLAIN_SIGHT
         known = [field.alias or name for name, field in cls.model_fields.items()]
         if key in known:
-            if isinstance(value, str) and key not in _PROSE and (variable := _VARIABLE.search(value)):
+            if (
+                isinstance(value, str)
+                and key not in _PROSE
+                and (variable := _VARIABLE.search(value))
+            ):
                 return f"variables such as {variable[0]} are not expanded: write the value"
-            return "has no value: set one (in YAML, indented below it), or remove the key" if value is None else None
+            return (
+                "has no value: set one (in YAML, indented below it), or remove the key"
+                if value is None
+                else None
+            )
         if cls.model_config["extra"] == "allow":
             return next((text for _, text in _unfit(value, (key,))), None)
         return "unknown key" + suggestion(key, known, f"; the known keys are {', '.join(known)}")
@@ -344,8 +386,11 @@ def refusing(find: Callable[[dict[str, Any]], Iterable[tuple[KeyPath, str]]]) ->
     return AfterValidator(check)
 
 
-Named = refusing(lambda values: [((name,), "a name must not be blank") for name in values if not name.strip()])
-Listed = pydantic.BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)  # to a tuple
+Named = refusing(
+    lambda values: [((name,), "a name must not be blank") for name in values if not name.strip()]
+)
+# to a tuple
+Listed = pydantic.BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 
 
 def matching(pattern: str, must: str) -> Any:
@@ -361,19 +406,24 @@ def _unfit(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
     elif isinstance(value, Mapping):
         for key, part in value.items():
             below = (*path, str(key))
-            yield from [(below, _IN_PLAIN_SIGHT)] if holds_literal_key(str(key)) else _unfit(part, below)
+            yield from (
+                [(below, _IN_PLAIN_SIGHT)] if holds_literal_key(str(key)) else _unfit(part, below)
+            )
     elif isinstance(value, list | tuple):
         for index, part in enumerate(value):
             yield from _unfit(part, (*path, index))
 
 
 Text = Annotated[str, Field(pattern=r"\S")]
-_PlainPath = pydantic.BeforeValidator(lambda value: os.fspath(value) if isinstance(value, os.PathLike) else value)
+_PlainPath = pydantic.BeforeValidator(
+    lambda value: os.fspath(value) if isinstance(value, os.PathLike) else value
+)
 PathText = Annotated[Text, _PlainPath]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1, le=10**9)]  # far beyond any use, and within the native integer range
+# far beyond any use, and within the native integer range
+Positive = Annotated[int, Field(ge=1, le=10**9)]
 AboveZero = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 FreeData = Annotated[dict[str, Any], refusing(lambda values: _unfit(values, ()))]
 
@@ -399,7 +449,8 @@ class Weaker:
         return bool(new < old if self.direction == "lower" else new > old)
 
 
-ProvenDrop = Annotated[float, Field(gt=0, allow_inf_nan=False), Weaker("higher")]  # none can be proven to be equal
+# none can be proven to be equal
+ProvenDrop = Annotated[float, Field(gt=0, allow_inf_nan=False), Weaker("higher")]
 
 
 def words(*weakest_first: str) -> Weaker:

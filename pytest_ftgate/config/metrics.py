@@ -12,7 +12,12 @@ from pytest_ftgate.config import keys, models
 from pytest_ftgate.config.keys import BUILT_IN, At, Source
 from pytest_ftgate.text import FARTHEST, got
 
-_PATH = {"format": "json_schema", "rubric": "rubric_file", "preference": "rubric_file", "human_preference": "path"}
+_PATH = {
+    "format": "json_schema",
+    "rubric": "rubric_file",
+    "preference": "rubric_file",
+    "human_preference": "path",
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,9 @@ class MetricSpec(keys.Placeable):
 class MetricKeys(keys.OpenKeys):
     """A metric and its options."""
 
-    name: keys.Text = Field(description="The metric's name, such as accuracy, f1_macro or exact_match.")
+    name: keys.Text = Field(
+        description="The metric's name, such as accuracy, f1_macro or exact_match."
+    )
 
 
 def _ends(values: tuple[float, ...]) -> tuple[float, ...]:
@@ -53,9 +60,11 @@ def _ends(values: tuple[float, ...]) -> tuple[float, ...]:
 class CalibrationKeys(keys.Keys):
     """Items that people have judged, on which the judge must agree with them."""
 
-    file: keys.PathText = Field(alias="path", description="A CSV or JSONL file of judged items, relative to this file.")
-    min_kappa: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), keys.Weaker("lower")] = Field(
-        description="The minimum agreement with people (Cohen's kappa)."
+    file: keys.PathText = Field(
+        alias="path", description="A CSV or JSONL file of judged items, relative to this file."
+    )
+    min_kappa: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), keys.Weaker("lower")] = (
+        Field(description="The minimum agreement with people (Cohen's kappa).")
     )
 
     @property
@@ -67,7 +76,9 @@ class _JudgeKeys(keys.Keys):
     exactly_one = (("rubric", "rubric_file"),)
     name: str
     judge: models.ModelValue = Field(description="The model that judges.")
-    rubric: keys.Text = keys.optional("The criteria for a good answer. Either rubric or rubric_file is required.")
+    rubric: keys.Text = keys.optional(
+        "The criteria for a good answer. Either rubric or rubric_file is required."
+    )
     rubric_file: keys.PathText = keys.optional("A file with the rubric, relative to this file.")
     calibration: CalibrationKeys = keys.optional(
         "Items judged by people, on which the judge must agree with them first."
@@ -93,20 +104,30 @@ class HumanPreferenceKeys(keys.Keys):
     """Pairs of answers, of which people preferred one."""
 
     name: Literal["human_preference"] = Field(description="The metric.")
-    path: keys.PathText = Field(description="A CSV or JSONL file of {id, preferred, rater}, relative to this file.")
+    path: keys.PathText = Field(
+        description="A CSV or JSONL file of {id, preferred, rater}, relative to this file."
+    )
 
 
 JudgedKeys = RubricKeys | PreferenceKeys | HumanPreferenceKeys
 JUDGED: Mapping[str, type[JudgedKeys]]
-JUDGED = {"rubric": RubricKeys, "preference": PreferenceKeys, "human_preference": HumanPreferenceKeys}
+JUDGED = {
+    "rubric": RubricKeys,
+    "preference": PreferenceKeys,
+    "human_preference": HumanPreferenceKeys,
+}
 
 
 def _read_metric(value: Any, info: ValidationInfo) -> MetricSpec:
     values = dict(value) if isinstance(value, Mapping) else {"name": value}
     name = values.get("name")
-    if keys.reading_of(info).objects and not isinstance(name, str | int | float | list | tuple | None):
+    if keys.reading_of(info).objects and not isinstance(
+        name, str | int | float | list | tuple | None
+    ):
         names = (getattr(name, key, None) for key in ("name", "__name__"))
-        found = next((one for one in names if isinstance(one, str) and one.strip()), type(name).__name__)
+        found = next(
+            (one for one in names if isinstance(one, str) and one.strip()), type(name).__name__
+        )
         values |= {"name": found, "function": name}
     if not isinstance(value, Mapping) and not isinstance(values["name"], str):
         raise keys.refusal(f"must be a metric's name, or a mapping with a name, {got(value, ())}")
@@ -116,8 +137,12 @@ def _read_metric(value: Any, info: ValidationInfo) -> MetricSpec:
     return MetricSpec(read.name, read.model_extra or {}, BUILT_IN)
 
 
-MetricValue = Annotated[MetricSpec, PlainValidator(_read_metric, json_schema_input_type=str | JudgedKeys | MetricKeys)]
-_SEVERAL = TypeAdapter[tuple[MetricSpec, ...]](tuple[MetricValue, ...], config=ConfigDict(defer_build=True))
+MetricValue = Annotated[
+    MetricSpec, PlainValidator(_read_metric, json_schema_input_type=str | JudgedKeys | MetricKeys)
+]
+_SEVERAL = TypeAdapter[tuple[MetricSpec, ...]](
+    tuple[MetricValue, ...], config=ConfigDict(defer_build=True)
+)
 
 
 def _read_metrics(value: Any, info: ValidationInfo) -> MetricSpec | tuple[MetricSpec, ...]:
@@ -128,7 +153,11 @@ def _read_metrics(value: Any, info: ValidationInfo) -> MetricSpec | tuple[Metric
         raise keys.refusal("must not be empty")
     metrics = _SEVERAL.validate_python(value, context=info.context)
     names = [metric.name for metric in metrics]
-    if twice := [((at,), "this metric is listed twice") for at, name in enumerate(names) if name in names[:at]]:
+    if twice := [
+        ((at,), "this metric is listed twice")
+        for at, name in enumerate(names)
+        if name in names[:at]
+    ]:
         raise keys.refusals(twice)
     return metrics
 

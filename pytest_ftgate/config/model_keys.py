@@ -17,7 +17,17 @@ ADAPTER = re.compile("lora|adapter", re.IGNORECASE)
 """Names of parameters that choose weights, such as ``lora`` of llama.cpp."""
 _PORTS = {"http": 80, "https": 443}
 _THIS_MACHINE = ("127.0.0.1", "0.0.0.0", "::1")  # noqa: S104  # names, which are not listened on
-_OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_env", "revision", "served_as", "params")
+_OPERATION = (
+    "name",
+    "price",
+    "concurrency",
+    "timeout_s",
+    "retries",
+    "api_key_env",
+    "revision",
+    "served_as",
+    "params",
+)
 """The keys of a hook's model that change how it is called, and not which model it is."""
 
 PROMPT_KEYS = ("system", "system_file", "few_shot", "retrieval", "template")
@@ -29,7 +39,14 @@ OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens")
 OPERATION_KEYS = ("name", "timeout_s", "retries", "api_key_env")
 """The keys of a model that change none of its answers."""
 
-LATENCY_KEYS = ("concurrency", "requests_per_minute", "latency_sample", "batch_size", "workers", "device")
+LATENCY_KEYS = (
+    "concurrency",
+    "requests_per_minute",
+    "latency_sample",
+    "batch_size",
+    "workers",
+    "device",
+)
 """The keys of a model that change how long its answers take, and nothing else."""
 
 COUNTS = ("few_shot", "retrieval", "latency_sample")
@@ -41,31 +58,45 @@ PER_TOKEN = ("input_per_1m", "output_per_1m", "cached_input_per_1m")
 def mixed(given: Collection[str]) -> str | None:
     """Return why these keys must not be set together in one price; None if they may."""
     both = [key for key in PER_TOKEN if key in given] if "gpu_hour_usd" in given else []
-    return f"sets both gpu_hour_usd (price of a machine) and {both[0]} (price of tokens)" if both else None
+    return (
+        f"sets both gpu_hour_usd (price of a machine) and {both[0]} (price of tokens)"
+        if both
+        else None
+    )
 
 
 _NAME_OF_VARIABLE = keys.matching(
-    "^[A-Za-z_][A-Za-z0-9_]*$", "the name of an environment variable, such as OPENAI_API_KEY, never the key itself"
+    "^[A-Za-z_][A-Za-z0-9_]*$",
+    "the name of an environment variable, such as OPENAI_API_KEY, never the key itself",
 )
 _URL = keys.matching(
     "^https?://[^/@]+(/.*)?$",
     "a URL that begins with http:// or https://, without a user or password (name a variable with api_key_env)",
 )
 _TARGET = keys.matching(
-    r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$", "a function, written as pkg.module:function"
+    r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$",
+    "a function, written as pkg.module:function",
 )
 
 
 def _read_stripping(value: Any) -> Any:
     if value == "auto" or value is False:
         return value
-    if isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(tag, str) and tag for tag in value):
+    if (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and all(isinstance(tag, str) and tag for tag in value)
+    ):
         return tuple(value)
-    raise keys.refusal(f"must be auto, false, or a pair of tags such as ['<think>', '</think>'], {got(value, ())}")
+    raise keys.refusal(
+        f"must be auto, false, or a pair of tags such as ['<think>', '</think>'], {got(value, ())}"
+    )
 
 
 _WrittenStripping = Literal["auto", False] | Annotated[list[str], Field(min_length=2, max_length=2)]
-_Stripping = Annotated[Any, PlainValidator(_read_stripping, json_schema_input_type=_WrittenStripping)]
+_Stripping = Annotated[
+    Any, PlainValidator(_read_stripping, json_schema_input_type=_WrittenStripping)
+]
 _STRIPPING: Any = keys.optional(
     "The reasoning to remove from the start of an answer. auto (default): that in tags such as <think>, "
     "<thought> or [THINK], and Harmony channels. A pair of tags: those. false: nothing."
@@ -110,8 +141,25 @@ _NAME: Any = keys.optional("The model's name in reports.")
 _RETRIES: Any = keys.optional("The maximum number of retries of a failed call. Default: 5.")
 
 _REQUEST_PARAMETERS = (
-    *("temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens", "seed", "stop", "n", "logprobs"),
-    *("frequency_penalty", "presence_penalty", "logit_bias", "response_format", "reasoning_effort", "tool_choice"),
+    *(
+        "temperature",
+        "top_p",
+        "top_k",
+        "max_tokens",
+        "max_completion_tokens",
+        "seed",
+        "stop",
+        "n",
+        "logprobs",
+    ),
+    *(
+        "frequency_penalty",
+        "presence_penalty",
+        "logit_bias",
+        "response_format",
+        "reasoning_effort",
+        "tool_choice",
+    ),
     *("tools", "extra_body", "verbosity", "repetition_penalty", "do_sample"),
 )
 
@@ -145,7 +193,9 @@ class Provider:
     @classmethod
     def identity(cls, options: Mapping[str, Any], source: keys.Source) -> tuple[Any, ...]:  # noqa: ARG003
         """Return what tells the model from others of its provider, beside the name that an endpoint is sent."""
-        return tuple((key, value) for key, value in sorted(options.items()) if key not in _OPERATION)
+        return tuple(
+            (key, value) for key, value in sorted(options.items()) if key not in _OPERATION
+        )
 
 
 class _Asked(Provider, keys.Keys):
@@ -181,11 +231,17 @@ class OpenAIKeys(_Asked):
     few_shot: keys.Count = _FEW_SHOT
     retrieval: keys.Count = _RETRIEVAL
     template: keys.Text = _TEMPLATE
-    params: keys.FreeData = keys.optional("Request parameters, sent unchanged, for example temperature: 0.")
-    concurrency: keys.Positive = keys.optional("The maximum number of concurrent calls. Default: 16.")
+    params: keys.FreeData = keys.optional(
+        "Request parameters, sent unchanged, for example temperature: 0."
+    )
+    concurrency: keys.Positive = keys.optional(
+        "The maximum number of concurrent calls. Default: 16."
+    )
     timeout_s: keys.AboveZero = keys.optional("Timeout of one attempt, in seconds. Default: 60.")
     retries: keys.Count = _RETRIES
-    requests_per_minute: keys.AboveZero = keys.optional("The maximum number of calls per minute, in each process.")
+    requests_per_minute: keys.AboveZero = keys.optional(
+        "The maximum number of calls per minute, in each process."
+    )
     latency_sample: keys.Count = keys.optional(
         "Measure latency on the first so many test examples, asked one at a time before the run, instead of on all "
         "answers."
@@ -231,8 +287,12 @@ class PythonKeys(Provider, keys.Keys):
     has_prompt: ClassVar[bool] = False
     one_at_most = (("concurrency", "workers"),)
 
-    provider: Literal["python"] = Field(description="A Python function that takes and returns text.")
-    target: Annotated[str, _TARGET] = Field(description="The function, written as pkg.module:function.")
+    provider: Literal["python"] = Field(
+        description="A Python function that takes and returns text."
+    )
+    target: Annotated[str, _TARGET] = Field(
+        description="The function, written as pkg.module:function."
+    )
     concurrency: keys.Positive = keys.optional(
         "The maximum number of concurrent calls. Default: 16 for async functions, 1 for others."
     )
@@ -269,7 +329,9 @@ class RecordedKeys(Provider, keys.Keys):
     answers_file: ClassVar[str | None] = "path"
     has_prompt: ClassVar[bool] = False
 
-    provider: Literal["recorded"] = Field(description="Recorded answers, matched to the test set by id.")
+    provider: Literal["recorded"] = Field(
+        description="Recorded answers, matched to the test set by id."
+    )
     path: keys.PathText = Field(description="A JSONL file of {id, output}, relative to this file.")
     price: Price = _PRICE
     strip_reasoning: _Stripping = _STRIPPING
@@ -287,16 +349,28 @@ class RecordedKeys(Provider, keys.Keys):
 class TransformersKeys(_Asked):
     """A model and a LoRA adapter in this process, loaded with transformers and peft (extra local)."""
 
-    provider: Literal["transformers"] = Field(description="A model in this process, loaded with transformers.")
-    model: keys.Text = Field(description="The folder of the model, or its name on the Hugging Face hub.")
-    adapter: keys.Text = keys.optional("The folder of a peft adapter, such as a LoRA adapter, or its name on the hub.")
-    task: Literal["text-classification"] = keys.optional("Of a fine-tuned classifier, whose id2label names the labels.")
+    provider: Literal["transformers"] = Field(
+        description="A model in this process, loaded with transformers."
+    )
+    model: keys.Text = Field(
+        description="The folder of the model, or its name on the Hugging Face hub."
+    )
+    adapter: keys.Text = keys.optional(
+        "The folder of a peft adapter, such as a LoRA adapter, or its name on the hub."
+    )
+    task: Literal["text-classification"] = keys.optional(
+        "Of a fine-tuned classifier, whose id2label names the labels."
+    )
     batch_size: keys.Positive = keys.optional("The number of examples per batch. Default: 8.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = keys.optional(
         "The data type of the weights. Default: auto, that of their files."
     )
-    device: keys.Text = keys.optional("The device, such as cpu or cuda:1. Default: a GPU if there is one.")
-    max_new_tokens: keys.Positive = keys.optional("The maximum length of an answer in tokens. Default: 256.")
+    device: keys.Text = keys.optional(
+        "The device, such as cpu or cuda:1. Default: a GPU if there is one."
+    )
+    max_new_tokens: keys.Positive = keys.optional(
+        "The maximum length of an answer in tokens. Default: 256."
+    )
     params: keys.FreeData = keys.optional(
         "Generation parameters, such as repetition_penalty. Default: greedy decoding."
     )
@@ -338,7 +412,9 @@ class OtherKeys(Provider, keys.OpenKeys):
 
     provider: keys.Text = Field(
         description="The provider's name, which the hook recognises.",
-        json_schema_extra={"not": {"enum": ["openai", "python", "recorded", "transformers", "callable"]}},
+        json_schema_extra={
+            "not": {"enum": ["openai", "python", "recorded", "transformers", "callable"]}
+        },
     )
     concurrency: keys.Positive = keys.optional("The maximum number of concurrent calls.")
     timeout_s: keys.AboveZero = keys.optional("Timeout of one attempt, in seconds.")

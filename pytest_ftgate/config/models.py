@@ -35,8 +35,10 @@ class ModelSpec(keys.Placeable):
     """
 
     provider: str  # "openai", "python", "recorded", "callable", or a provider of a hook
-    options: Mapping[str, Any]  # without ``provider``; paths are absolute; {"function": object} of "callable"
-    spelling: str  # shown in reports: ``openai:gpt-5.4-mini``, ``python:pkg.mod:fn``, ``conftest.my_model``
+    # without ``provider``; paths are absolute; {"function": object} of "callable"
+    options: Mapping[str, Any]
+    # shown in reports: ``openai:gpt-5.4-mini``, ``python:pkg.mod:fn``, ``conftest.my_model``
+    spelling: str
     name: str
     source: keys.Source  # where it is defined; for a named model, under ``models``
 
@@ -66,8 +68,9 @@ class ModelSpec(keys.Placeable):
     def placed(self, at: keys.At, name: str | None = None) -> ModelSpec:
         """Return the model with its source; a named model keeps the source of its definition.
 
-        Parameters of the test may load other weights into any model. Only an endpoint in the gate file that is not the
-        candidate's is taken for the same under all of them, so that a baseline is asked once.
+        Parameters of the test may load other weights into any model. Only an endpoint in the gate
+        file that is not the candidate's is taken for the same under all of them, so that a baseline
+        is asked once.
         """
         options, source, given = self.options, self.source, at()
         if self.kind.is_remote and given.kind in ("file", "defaults") and given.key != "candidate":
@@ -79,8 +82,11 @@ class ModelSpec(keys.Placeable):
             for key in self.kind.paths:
                 if key in options:
                     options = {**options, key: source.absolute(options[key])}
-        function = options.get("function")  # a model object has a name, a plain function none of its own
-        own = options.get("name") or (_text(function, "name") if hasattr(function, "complete") else None)
+        # a model object has a name, a plain function none of its own
+        function = options.get("function")
+        own = options.get("name") or (
+            _text(function, "name") if hasattr(function, "complete") else None
+        )
         return replace(self, options=options, source=source, name=own or name or self.name)
 
 
@@ -89,16 +95,25 @@ def no_candidate(source: keys.Source) -> ModelSpec:
     return ModelSpec("", {}, "none yet", "candidate", source)
 
 
-# --- the forms in which a model may be written ---------------------------------------------------------------------
+# --- the forms in which a model may be written
+# ---------------------------------------------------------------------
 
 
 def read_model(value: Any, info: ValidationInfo) -> ModelSpec:
     """Return a model that is written as a name under models, a spelling or a mapping, or in Python code an object."""
     reading = keys.reading_of(info)
     if isinstance(value, str):
-        return reading.models[value] if value in reading.models else _from_mapping(_spelled(value, reading), reading)
+        return (
+            reading.models[value]
+            if value in reading.models
+            else _from_mapping(_spelled(value, reading), reading)
+        )
     if isinstance(value, Mapping):
-        if reading.objects and value.get("provider") == "python" and not isinstance(value.get("target"), str | None):
+        if (
+            reading.objects
+            and value.get("provider") == "python"
+            and not isinstance(value.get("target"), str | None)
+        ):
             return _from_python(value, reading)
         return _extended(value, reading) if "extends" in value else _from_mapping(value, reading)
     if reading.objects and value is not None:
@@ -109,14 +124,18 @@ def read_model(value: Any, info: ValidationInfo) -> ModelSpec:
 
 def _read_definition(value: Any, info: ValidationInfo) -> ModelSpec:
     if isinstance(value, str) and value in keys.reading_of(info).models:
-        raise keys.refusal(f"a named model must not be another name: write {{extends: {cut(value)}}}")
+        raise keys.refusal(
+            f"a named model must not be another name: write {{extends: {cut(value)}}}"
+        )
     return read_model(value, info)
 
 
 def _known(name: str, reading: keys.Reading) -> str:
     """Return the end of a message about an unknown name of a model."""
     known = cut(", ".join(sorted(reading.models)))
-    return suggestion(name, reading.models, f"; the names under models are {known}" if known else "")
+    return suggestion(
+        name, reading.models, f"; the names under models are {known}" if known else ""
+    )
 
 
 def _spelled(text: str, reading: keys.Reading) -> dict[str, Any]:
@@ -142,14 +161,24 @@ def _extended(values: Mapping[Any, Any], reading: keys.Reading) -> ModelSpec:
     name, own = values["extends"], {key: value for key, value in values.items() if key != "extends"}
     if not isinstance(name, str) or name not in reading.models:
         known = _known(name, reading) if isinstance(name, str) else ""
-        raise keys.refusals([(("extends",), f"must be the name of a model under models, {got(name, ())}{known}")])
+        raise keys.refusals(
+            [(("extends",), f"must be the name of a model under models, {got(name, ())}{known}")]
+        )
     if "provider" in own:
-        raise keys.refusals([(("provider",), "the provider is that of the model that is extended: remove this key")])
+        raise keys.refusals(
+            [(("provider",), "the provider is that of the model that is extended: remove this key")]
+        )
     try:
         model = _from_mapping(_inherited(name, own, reading, ()), reading)
     except pydantic.ValidationError as error:
-        found = [(path, text) for path, text in keys.own_words(error) if path and path[0] in (*own, "extends")]
-        raise keys.refusals(found or [(("extends",), f"the model {quoted(name)} is not valid")]) from None
+        found = [
+            (path, text)
+            for path, text in keys.own_words(error)
+            if path and path[0] in (*own, "extends")
+        ]
+        raise keys.refusals(
+            found or [(("extends",), f"the model {quoted(name)} is not valid")]
+        ) from None
     changes = (_change(key, value) for key, value in own.items())
     return replace(model, name=model.options.get("name") or " ".join((name, *changes)))
 
@@ -161,13 +190,18 @@ def _change(key: Any, value: Any) -> str:
     return str(key) if isinstance(value, Mapping) else f"{key} {excerpt(str(value), width=24)}"
 
 
-def _inherited(name: str, own: Mapping[Any, Any], reading: keys.Reading, chain: tuple[str, ...]) -> dict[Any, Any]:
+def _inherited(
+    name: str, own: Mapping[Any, Any], reading: keys.Reading, chain: tuple[str, ...]
+) -> dict[Any, Any]:
     """Return the keys of a named model, ``own`` in place of some of them; ``chain`` are models that extend it.
 
-    A key that is null removes that of the named model; where that has no such key, it is refused as any null is.
+    A key that is null removes that of the named model; where that has no such key, it is refused as
+    any null is.
     """
     if name in chain:
-        raise keys.refusals([(("extends",), f"models extend each other: {cut(' -> '.join((*chain, name)))}")])
+        raise keys.refusals(
+            [(("extends",), f"models extend each other: {cut(' -> '.join((*chain, name)))}")]
+        )
     base = reading.models.get(name)
     merged: dict[Any, Any] = dict(base) if isinstance(base, Mapping) else {}
     if isinstance(base, ModelSpec):
@@ -177,8 +211,17 @@ def _inherited(name: str, own: Mapping[Any, Any], reading: keys.Reading, chain: 
     elif isinstance(further := merged.pop("extends", None), str):
         merged = _inherited(further, merged, reading, (*chain, name))
     kind = _keys_of(merged.get("provider"))
-    replaced = {other for pair in (*kind.one_at_most, *kind.exactly_one) if {*pair} & own.keys() for other in pair}
-    kept = {key: value for key, value in merged.items() if key not in replaced and key not in own and key != "name"}
+    replaced = {
+        other
+        for pair in (*kind.one_at_most, *kind.exactly_one)
+        if {*pair} & own.keys()
+        for other in pair
+    }
+    kept = {
+        key: value
+        for key, value in merged.items()
+        if key not in replaced and key not in own and key != "name"
+    }
     changed = {key: value for key, value in own.items() if value is not None or key not in merged}
     return kept | changed
 
@@ -192,8 +235,13 @@ def _from_mapping(values: Mapping[Any, Any], reading: keys.Reading) -> ModelSpec
         raise keys.refusal(kind.unwritable)
     read = kind.model_validate(values, context=reading)
     options = {key: value for key, value in read.written().items() if key != "provider"}
-    options = {key: value.written() if isinstance(value, keys.Keys) else value for key, value in options.items()}
-    options = {key: value for key, value in options.items() if value != 0 or key not in model_keys.COUNTS}
+    options = {
+        key: value.written() if isinstance(value, keys.Keys) else value
+        for key, value in options.items()
+    }
+    options = {
+        key: value for key, value in options.items() if value != 0 or key not in model_keys.COUNTS
+    }
     model = options.get("adapter") if isinstance(read, model_keys.TransformersKeys) else None
     model = model or getattr(read, read.short, None)
     if model:
@@ -218,7 +266,9 @@ def _from_python(values: Mapping[Any, Any], reading: keys.Reading) -> ModelSpec:
 def _from_object(function: Any) -> ModelSpec:
     is_model = hasattr(function, "complete") and hasattr(function, "key")
     if is_model and isinstance(function, type):
-        raise keys.refusal(f"expected a model, got the class {function.__name__}: pass an instance of it")
+        raise keys.refusal(
+            f"expected a model, got the class {function.__name__}: pass an instance of it"
+        )
     if not (is_model or callable(function) or callable(getattr(function, "predict", None))):
         cure = "pass a callable, an object with predict, or a string such as `openai:NAME`"
         raise keys.refusal(f"expected a model, {got(function, ())}: {cure}")
@@ -237,10 +287,13 @@ def _text(thing: Any, attribute: str) -> str | None:
 
 Written = str | model_keys.ModelKeys | model_keys.ExtendsKeys
 ModelValue = Annotated[ModelSpec, PlainValidator(read_model, json_schema_input_type=Written)]
-ModelDefinition = Annotated[ModelSpec, PlainValidator(_read_definition, json_schema_input_type=Written)]
+ModelDefinition = Annotated[
+    ModelSpec, PlainValidator(_read_definition, json_schema_input_type=Written)
+]
 
 
-# --- baselines: models by name, some with a standard of their own ----------------------------------------------------
+# --- baselines: models by name, some with a standard of their own
+# ----------------------------------------------------
 
 
 class Standard(NamedTuple):
@@ -269,9 +322,9 @@ class BaselineKeys(keys.Keys):
 
     one_at_most = (("margin", "max_drop"),)
 
-    model: Annotated[ModelSpec | None, PlainValidator(_read_optional, json_schema_input_type=Written | None)] = Field(
-        description="The model; null where there is none yet, such as no champion."
-    )
+    model: Annotated[
+        ModelSpec | None, PlainValidator(_read_optional, json_schema_input_type=Written | None)
+    ] = Field(description="The model; null where there is none yet, such as no champion.")
     margin: Annotated[keys.Amount, keys.Weaker("lower")] = keys.optional(
         "How much better than this baseline the candidate must be."
     )
@@ -292,7 +345,9 @@ class BaselineKeys(keys.Keys):
     @pydantic.model_validator(mode="after")
     def _has_standard(self) -> BaselineKeys:
         if not self.model_fields_set & _STANDARDS:
-            raise keys.refusal("must have margin or max_drop beside model; without either, write the model alone")
+            raise keys.refusal(
+                "must have margin or max_drop beside model; without either, write the model alone"
+            )
         if self.model is None and self.max_drop is None:
             text = "a baseline without a model cannot be beaten: write max_drop, or a model"
             raise keys.refusals([(("margin",), text)])
@@ -303,7 +358,9 @@ def _read_entry(value: Any, info: ValidationInfo) -> ModelSpec | BaselineKeys:
     """Return a model, or an entry with its own standard: a mapping that is no model."""
     own = sorted(_STANDARDS & value.keys()) if isinstance(value, Mapping) else []
     if own and value.keys() & {"provider", "extends"}:
-        raise keys.refusals([((own[0],), f"put the model under model: {{model: {{...}}, {own[0]}: ...}}")])
+        raise keys.refusals(
+            [((own[0],), f"put the model under model: {{model: {{...}}, {own[0]}: ...}}")]
+        )
     known = {*model_keys.OpenAIKeys.model_fields, "extends"}
     if own or (isinstance(value, Mapping) and value.keys() & known == {"model"}):
         return BaselineKeys.model_validate(value, context=info.context)
@@ -312,18 +369,29 @@ def _read_entry(value: Any, info: ValidationInfo) -> ModelSpec | BaselineKeys:
 
 def _refuse_one(value: Any) -> Any:
     """Refuse a single model where a mapping of models is expected."""
-    if isinstance(value, str) or (isinstance(value, Mapping) and value.keys() & {"provider", "extends"}):
+    if isinstance(value, str) or (
+        isinstance(value, Mapping) and value.keys() & {"provider", "extends"}
+    ):
         raise keys.refusal("must be a mapping of names to models; for a single model use baseline")
     return value
 
 
 _NOT_CANDIDATE = "a baseline must not be named candidate"
-_NoCandidate = keys.refusing(lambda values: [(("candidate",), _NOT_CANDIDATE)] if "candidate" in values else [])
-_Entry = Annotated[ModelSpec | BaselineKeys, PlainValidator(_read_entry, json_schema_input_type=Written | BaselineKeys)]
+_NoCandidate = keys.refusing(
+    lambda values: [(("candidate",), _NOT_CANDIDATE)] if "candidate" in values else []
+)
+_Entry = Annotated[
+    ModelSpec | BaselineKeys,
+    PlainValidator(_read_entry, json_schema_input_type=Written | BaselineKeys),
+]
 
 if TYPE_CHECKING:
     BaselinesValue = dict[str, ModelSpec]  # once all places are merged
 else:
     BaselinesValue = Annotated[
-        dict[str, _Entry], Field(min_length=1), _NoCandidate, keys.Named, BeforeValidator(_refuse_one)
+        dict[str, _Entry],
+        Field(min_length=1),
+        _NoCandidate,
+        keys.Named,
+        BeforeValidator(_refuse_one),
     ]

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, ValidationInfo, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    model_validator,
+)
 
 from pytest_ftgate.check_names import CHANGEABLE, CheckName, described
 from pytest_ftgate.config import data, keys, metrics
@@ -16,7 +23,9 @@ from pytest_ftgate.text import got, plain_number
 class ThresholdKeys(keys.Keys):
     """The limits of one measured value of the candidate."""
 
-    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["min"]}, {"required": ["max"]}]})
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["min"]}, {"required": ["max"]}]}
+    )
 
     min: Annotated[keys.Number, keys.Weaker("lower")] = keys.optional("The minimum value.")
     max: Annotated[keys.Number, keys.Weaker("higher")] = keys.optional("The maximum value.")
@@ -32,7 +41,9 @@ class ThresholdKeys(keys.Keys):
     @property
     def ends(self) -> dict[str, float]:
         """Return the limits that are written, by name."""
-        return {name: end for name, end in (("min", self.min), ("max", self.max)) if end is not None}
+        return {
+            name: end for name, end in (("min", self.min), ("max", self.max)) if end is not None
+        }
 
     @property
     def threshold(self) -> Threshold:
@@ -46,9 +57,12 @@ class ThresholdKeys(keys.Keys):
 class HypothesisKeys(keys.Keys):
     """The expected effect of the fine-tune on the deciding metric, in numbers."""
 
-    start: keys.Number = Field(alias="from", description="The expected value of the baseline, in the metric's unit.")
+    start: keys.Number = Field(
+        alias="from", description="The expected value of the baseline, in the metric's unit."
+    )
     goal: keys.Number = Field(
-        alias="to", description="The expected value of the candidate; it is reported and does not affect the verdict."
+        alias="to",
+        description="The expected value of the candidate; it is reported and does not affect the verdict.",
     )
     because: keys.Text = keys.optional("The reason for the expectation.")
 
@@ -67,14 +81,20 @@ def _read_hypothesis(value: Any, info: ValidationInfo) -> HypothesisKeys | str:
     return value
 
 
-HypothesisValue = Annotated[Any, PlainValidator(_read_hypothesis, json_schema_input_type=keys.Text | HypothesisKeys)]
+HypothesisValue = Annotated[
+    Any, PlainValidator(_read_hypothesis, json_schema_input_type=keys.Text | HypothesisKeys)
+]
 
 
 class GuardKeys(keys.Keys):
     """Another test set, on which the candidate must be proven not to be worse than the baseline."""
 
-    test_set: data.DataValue = Field(description="The examples: a path relative to this file, or a mapping.")
-    metric: metrics.MetricValue = Field("accuracy", validate_default=True, description="The metric for this test set.")
+    test_set: data.DataValue = Field(
+        description="The examples: a path relative to this file, or a mapping."
+    )
+    metric: metrics.MetricValue = Field(
+        "accuracy", validate_default=True, description="The metric for this test set."
+    )
     max_drop: keys.ProvenDrop = Field(
         description="How much worse than the best baseline the candidate may be, in the metric's unit: the upper bound "
         "of the drop, at the level of confidence, is at most this."
@@ -84,7 +104,9 @@ class GuardKeys(keys.Keys):
 class SliceKeys(keys.Keys):
     """Parts of the test set, on which the candidate must not get significantly worse than the baseline."""
 
-    fields: Annotated[tuple[keys.Text, ...], Field(min_length=1), keys.Listed, keys.Weaker("fewer")] = Field(
+    fields: Annotated[
+        tuple[keys.Text, ...], Field(min_length=1), keys.Listed, keys.Weaker("fewer")
+    ] = Field(
         description="Fields of the examples; the examples that share a value of a field form a slice."
     )
     max_drop: Annotated[keys.Amount, keys.Weaker("higher")] = Field(
@@ -119,7 +141,10 @@ def _read_slices(value: Any) -> Any:
 
 SlicesValue = Annotated[
     SliceKeys,
-    BeforeValidator(_read_slices, json_schema_input_type=Annotated[list[keys.Text], Field(min_length=1)] | SliceKeys),
+    BeforeValidator(
+        _read_slices,
+        json_schema_input_type=Annotated[list[keys.Text], Field(min_length=1)] | SliceKeys,
+    ),
 ]
 
 _FORMS = (("gpu_hours", "gpu_hour_usd"), ("usd_per_1m_tokens", "epochs"))
@@ -155,7 +180,9 @@ class TokenCost:
 class TrainingCostKeys(keys.Keys):
     """What one training costs: GPU hours, or tokens of the training set in each epoch."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": list(form)} for form in _FORMS]})
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": list(form)} for form in _FORMS]}
+    )
 
     gpu_hours: Dollars = keys.optional("The hours of the machine.")
     gpu_hour_usd: Dollars = keys.optional("US dollars per hour of the machine.")
@@ -180,7 +207,11 @@ def _read_training_cost(
         return amount
     cost = TrainingCostKeys.model_validate(value, context=info.context)
     by_tokens = cost.epochs is not None
-    return TokenCost(cost.usd_per_1m_tokens, cost.epochs) if by_tokens else cost.gpu_hours * cost.gpu_hour_usd
+    return (
+        TokenCost(cost.usd_per_1m_tokens, cost.epochs)
+        if by_tokens
+        else cost.gpu_hours * cost.gpu_hour_usd
+    )
 
 
 TrainingCost = Annotated[
@@ -200,7 +231,9 @@ class CandidatePriceKeys(keys.Keys):
 class EconomicsKeys(keys.Keys):
     """The costs of fine-tuning besides its answers, and the required savings."""
 
-    calls_per_month: Annotated[Rate, keys.Weaker("higher")] = keys.optional("The expected number of calls per month.")
+    calls_per_month: Annotated[Rate, keys.Weaker("higher")] = keys.optional(
+        "The expected number of calls per month."
+    )
     candidate_price: CandidatePriceKeys = keys.optional(
         "The expected price of the candidate, for stage: ready, where a call is taken to have as many tokens as one of "
         "the baseline. At stage: accept the candidate's own price counts."
@@ -212,14 +245,17 @@ class EconomicsKeys(keys.Keys):
         1, description="How often the model is trained and evaluated until it is good enough."
     )
     data_cost_usd: Spending = keys.optional("The cost of preparing the training data.")
-    hosting_usd_per_month: Spending = keys.optional("The fixed monthly cost of hosting the candidate.")
+    hosting_usd_per_month: Spending = keys.optional(
+        "The fixed monthly cost of hosting the candidate."
+    )
     retrains_per_year: Spending = keys.optional("Retrainings per year, each at training_cost_usd.")
     max_break_even_days: Annotated[Dollars, keys.Weaker("higher")] = keys.optional(
         "The maximum number of days until the savings have paid for the fine-tune."
     )
 
 
-# --- checks: those whose effect on the verdict a gate may change -----------------------------------------------------
+# --- checks: those whose effect on the verdict a gate may change
+# -----------------------------------------------------
 
 LEVELS = ("ignore", "warn", "limit", "fail")
 """From lenient to strict. ``limit`` is only a default: a warning up to a built-in limit and a failure above it."""
@@ -227,7 +263,9 @@ LEVELS = ("ignore", "warn", "limit", "fail")
 Level = Literal["fail", "warn", "ignore"]
 
 
-_DECIDES = "this check decides the verdict and cannot be changed; those that can are: " + ", ".join(CHANGEABLE)
+_DECIDES = "this check decides the verdict and cannot be changed; those that can are: " + ", ".join(
+    CHANGEABLE
+)
 
 
 class _Checks(keys.Keys):
@@ -246,8 +284,12 @@ def _description(check: CheckName) -> str:
     return check.rule if check.default == "limit" else f"{check.rule} Default: {check.default}."
 
 
-_Fields: dict[str, Any] = {name: (Level, keys.optional(_description(check))) for name, check in CHANGEABLE.items()}
-ChecksKeys: type[keys.Keys] = pydantic.create_model("ChecksKeys", __base__=_Checks, __doc__=_Checks.__doc__, **_Fields)
+_Fields: dict[str, Any] = {
+    name: (Level, keys.optional(_description(check))) for name, check in CHANGEABLE.items()
+}
+ChecksKeys: type[keys.Keys] = pydantic.create_model(
+    "ChecksKeys", __base__=_Checks, __doc__=_Checks.__doc__, **_Fields
+)
 
 
 def _read_checks(value: Any, info: ValidationInfo) -> dict[str, Level]:
@@ -255,4 +297,6 @@ def _read_checks(value: Any, info: ValidationInfo) -> dict[str, Level]:
     return ChecksKeys.model_validate(value, context=info.context).written()
 
 
-ChecksValue = Annotated[dict[str, Level], PlainValidator(_read_checks, json_schema_input_type=ChecksKeys)]
+ChecksValue = Annotated[
+    dict[str, Level], PlainValidator(_read_checks, json_schema_input_type=ChecksKeys)
+]

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ftgate.config import comparing, gate_file, gate_keys
-from pytest_ftgate.config.keys import BUILT_IN, LEFT_OPEN, Layer, Reading, Source, place, read_keys, sources_within
+from pytest_ftgate.config.keys import (
+    BUILT_IN,
+    LEFT_OPEN,
+    Layer,
+    Reading,
+    Source,
+    place,
+    read_keys,
+    sources_within,
+)
 from pytest_ftgate.config.models import BaselineKeys, ModelSpec, no_candidate
 from pytest_ftgate.errors import ConfigError, FtgateError, Where, combined, shown_path
 from pytest_ftgate.text import KeyPath, cut, listed, suggestion
@@ -18,7 +27,13 @@ _FIXTURES = ("test_set", "training_set", "baseline", "candidate")
 _BY_NAME = ("thresholds", "checks")
 """The mappings of names that are merged: each name is taken from the nearest layer that has it."""
 
-_STAND_INS: Mapping[str, Any] = {"test_set": (), "training_set": (), "baseline": str, "candidate": str, "margin": 0.0}
+_STAND_INS: Mapping[str, Any] = {
+    "test_set": (),
+    "training_set": (),
+    "baseline": str,
+    "candidate": str,
+    "margin": 0.0,
+}
 _OTHERS = {"baseline": "baselines", "margin": "max_drop"}
 
 
@@ -44,9 +59,12 @@ def resolve_gate(
     default_name: str,
     root: Path | None = None,
 ) -> gate_keys.GateKeys:
-    """Merge all places that configure a gate, the nearest first, and validate the result. Raises :class:`ConfigError`.
+    """Merge all places that configure a gate, the nearest first, and validate the result.
 
-    If ``root``, the project's folder, is given, relative paths of recordings must not lead out of it.
+    Raises :class:`ConfigError`.
+
+    If ``root``, the project's folder, is given, relative paths of recordings must not lead out of
+    it.
     """
     values = _nearest(layers, file.models if file else {})
     left_out = {"candidate"} if values["stage"].read == "ready" else set()
@@ -140,7 +158,9 @@ def _refuse_outside(spec: ModelSpec, root: Path) -> None:
 
 def _nearest(layers: Sequence[Layer], models: Mapping[str, ModelSpec]) -> dict[str, _Value]:
     built_in = gate_keys.GateKeys.model_validate({}, context=Reading())
-    values = {key: _Value(key, getattr(built_in, key), None) for key in gate_keys.GateKeys.model_fields}
+    values = {
+        key: _Value(key, getattr(built_in, key), None) for key in gate_keys.GateKeys.model_fields
+    }
     problems: list[FtgateError] = []
     for layer in reversed(layers):
         try:
@@ -154,7 +174,8 @@ def _nearest(layers: Sequence[Layer], models: Mapping[str, ModelSpec]) -> dict[s
             names = {**far.names, **{name: near.at(name) for name in near.read}}
             given[key] = replace(near, read={**far.read, **place(near.read, near.at)}, names=names)
         for form, other in (("baseline", "baselines"), ("baselines", "baseline")):
-            given |= {other: given[form]} if form in given else {}  # two forms of one key: the nearer layer's counts
+            # two forms of one key: the nearer layer's counts
+            given |= {other: given[form]} if form in given else {}
         values |= given
     if problems:
         raise combined(problems)
@@ -164,7 +185,11 @@ def _nearest(layers: Sequence[Layer], models: Mapping[str, ModelSpec]) -> dict[s
 def _read(layer: Layer, models: Mapping[str, ModelSpec]) -> gate_keys.GateKeys:
     def place(path: KeyPath, text: str) -> tuple[Where, str]:
         source = layer.source(path)
-        return (source.where(), text) if source.place else (Where(key=source.key), f"{text} ({source})")
+        return (
+            (source.where(), text)
+            if source.place
+            else (Where(key=source.key), f"{text} ({source})")
+        )
 
     return read_keys(gate_keys.GateKeys, layer.values, Reading(models, layer.takes_objects), place)
 
@@ -177,7 +202,9 @@ def _missing(
     fixtures = [f"ftgate_{key}" for key in keys if key in _FIXTURES]
     places = ["in the marker"]
     if fixtures:
-        places.append(f"with {'the fixtures' if len(fixtures) > 1 else 'the fixture'} {', '.join(fixtures)}")
+        places.append(
+            f"with {'the fixtures' if len(fixtures) > 1 else 'the fixture'} {', '.join(fixtures)}"
+        )
     if file:
         places.append(f"under {f'gates.{gate}' if gate else 'defaults'} in {shown_path(file.path)}")
     what, those = ("required keys are", "them") if len(keys) > 1 else ("a required key is", "it")
@@ -188,12 +215,22 @@ def _missing(
 
 def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> gate_keys.GateKeys:
     """Return one gate made of the merged values; each value keeps its source."""
-    read = {key: value.read if key in _BY_NAME else place(value.read, value.at) for key, value in values.items()}
+    read = {
+        key: value.read if key in _BY_NAME else place(value.read, value.at)
+        for key, value in values.items()
+    }
     if isinstance(read["baselines"], ModelSpec):
         read["baselines"] = {values["baselines"].key: read["baselines"]}
-    standards = {role: one for role, one in read["baselines"].items() if isinstance(one, BaselineKeys)}
-    models = {role: standards[role].model if role in standards else one for role, one in read["baselines"].items()}
-    read["baseline"] = read["baselines"] = {role: model for role, model in models.items() if model is not None}
+    standards = {
+        role: one for role, one in read["baselines"].items() if isinstance(one, BaselineKeys)
+    }
+    models = {
+        role: standards[role].model if role in standards else one
+        for role, one in read["baselines"].items()
+    }
+    read["baseline"] = read["baselines"] = {
+        role: model for role, model in models.items() if model is not None
+    }
     if read["candidate"] is None:
         read["candidate"] = no_candidate(values["candidate"].at())
     read["name"] = read["name"] or name
@@ -213,7 +250,8 @@ def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> gate_k
 def _of_one_standard(config: gate_keys.GateKeys) -> gate_keys.GateKeys:
     """Refuse keys that contradict each other, and ``max_drop`` alone; with it, gains are compared by ``proven``.
 
-    A gate whose baselines all have standards of their own takes over the weakest margin, or else the weakest max_drop.
+    A gate whose baselines all have standards of their own takes over the weakest margin, or else
+    the weakest max_drop.
     """
 
     def refused(key: str, text: str, cure: str) -> ConfigError:
@@ -222,12 +260,24 @@ def _of_one_standard(config: gate_keys.GateKeys) -> gate_keys.GateKeys:
 
     if not config.baselines:
         text = f"no baseline has a model yet ({config.sources['baselines']}), so there is nothing to compare with"
-        raise refused("baselines", text, "Add the prompt that the candidate must beat: baselines: {prompt: NAME, ...}.")
+        raise refused(
+            "baselines",
+            text,
+            "Add the prompt that the candidate must beat: baselines: {prompt: NAME, ...}.",
+        )
     if config.margin is not None and config.max_drop is not None:
         moved = config.sources["margin"].kind == "defaults"
-        cure = "Move the margin from defaults to the gates that need it" if moved else "Remove one of them"
+        cure = (
+            "Move the margin from defaults to the gates that need it"
+            if moved
+            else "Remove one of them"
+        )
         text = f"{config.quoted('margin')} and {config.quoted('max_drop')} are both set: keep one"
-        raise refused("margin", text, f"{cure}. With max_drop the candidate may be worse, and no gain is required.")
+        raise refused(
+            "margin",
+            text,
+            f"{cure}. With max_drop the candidate may be worse, and no gain is required.",
+        )
     config = _adopted(config)
     _check_agreement(config)
     if not config.decisive:
@@ -261,7 +311,9 @@ def _check_agreement(config: gate_keys.GateKeys) -> None:
         return
 
     if config.stage == "ready" and config.asked_by == "agreement":
-        what = f"{config.quoted('stage')} judges no candidate, and this gate asks for agreement alone"
+        what = (
+            f"{config.quoted('stage')} judges no candidate, and this gate asks for agreement alone"
+        )
         cure = "Remove stage, or write the margin by which the candidate is to beat a baseline."
         raise ConfigError(what, where=config.sources["stage"].where(), cure=cure)
 

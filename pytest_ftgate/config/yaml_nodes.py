@@ -1,8 +1,9 @@
 """A strict YAML reader for gate files; its nodes know their lines.
 
-Scalars follow the core schema of YAML 1.2, so ``1e-2`` is a number and ``1:30`` is text. Tags, duplicate keys, keys
-that are not text, a second document, and values that YAML 1.1 and 1.2 read differently (``yes``, dates, ``010``) are
-refused. PyYAML's constructors are never called, and no message quotes a line, which may contain secrets.
+Scalars follow the core schema of YAML 1.2, so ``1e-2`` is a number and ``1:30`` is text. Tags,
+duplicate keys, keys that are not text, a second document, and values that YAML 1.1 and 1.2 read
+differently (``yes``, dates, ``010``) are refused. PyYAML's constructors are never called, and no
+message quotes a line, which may contain secrets.
 """
 
 import re
@@ -16,7 +17,8 @@ from pytest_ftgate.data.lines import Lines, read_text
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
 from pytest_ftgate.text import KeyPath, cut, dotted, quoted
 
-DEEPEST = 50  # maximum nesting: far more than any gate needs, and far below Python's recursion limit
+# maximum nesting: far more than any gate needs, and far below Python's recursion limit
+DEEPEST = 50
 
 _PLAIN: Sequence[tuple[re.Pattern[str], Callable[[str], Any]]] = (
     (re.compile("|~|null|Null|NULL"), lambda _: None),
@@ -24,7 +26,10 @@ _PLAIN: Sequence[tuple[re.Pattern[str], Callable[[str], Any]]] = (
     (re.compile("false|False|FALSE"), lambda _: False),
     (re.compile("[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"), lambda text: int(text, 0)),
     (re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"), float),
-    (re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"), lambda text: float(text.replace(".", ""))),
+    (
+        re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"),
+        lambda text: float(text.replace(".", "")),
+    ),
 )
 """The forms of unquoted scalars that are not text, and their values."""
 
@@ -50,7 +55,8 @@ class Node:
 
     value: Any
     line: int
-    parts: "Mapping[str | int, tuple[int, Node]]" = field(default_factory=dict)  # by key or position, with its line
+    # by key or position, with its line
+    parts: "Mapping[str | int, tuple[int, Node]]" = field(default_factory=dict)
 
     def line_of(self, path: KeyPath) -> int:
         """Return the line of the key at ``path``, or of the nearest existing key above it."""
@@ -63,21 +69,30 @@ class Node:
 
 
 def read_yaml(path: Path, content: bytes | None = None) -> Node:
-    """Read a file of one YAML mapping; ``content`` replaces what is on disk. Raises :class:`ConfigError`."""
+    """Read a file of one YAML mapping; ``content`` replaces what is on disk.
+
+    Raises :class:`ConfigError`.
+    """
     import yaml
 
     def unusable(what: str, line: int | None = None, cure: str | None = None) -> ConfigError:
         return ConfigError(what, where=Where(shown_path(path), line), cure=cure)
 
     try:
-        text = read_text(path) if content is None else "".join(Lines(BytesIO(content), shown_path(path)))
+        text = (
+            read_text(path)
+            if content is None
+            else "".join(Lines(BytesIO(content), shown_path(path)))
+        )
     except DataError as error:
         raise ConfigError(error.what, where=error.where, cure=error.cure) from None
     try:
         loader = yaml.SafeLoader(text)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise unusable("invalid YAML: contains a control character, which YAML does not allow", line) from None
+        raise unusable(
+            "invalid YAML: contains a control character, which YAML does not allow", line
+        ) from None
     try:
         root = loader.get_node() if loader.check_node() else None
         if root is not None and loader.check_node():
@@ -86,7 +101,11 @@ def read_yaml(path: Path, content: bytes | None = None) -> Node:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         raise unusable(f"invalid YAML: {error.problem}", line, _QUOTE) from None
-    except (ValueError, OverflowError, RecursionError) as error:  # of PyYAML's own code: chr(0xFFFFFFFF)
+    except (
+        ValueError,
+        OverflowError,
+        RecursionError,
+    ) as error:  # of PyYAML's own code: chr(0xFFFFFFFF)
         what = _TOO_DEEP if isinstance(error, RecursionError) else "not a valid escape or number"
         raise unusable(what, loader.get_mark().line + 1) from None
     found = None if root is None else _Reader(text, shown_path(path)).read(root, ())
@@ -142,7 +161,9 @@ class _Reader:
             return text
         if kind := next((kind for form, kind in _AMBIGUOUS if form.fullmatch(text)), None):
             what = f"unquoted {cut(text)} is {kind} to some YAML parsers and not to others: quote it ('{cut(text)}')"
-            raise self._refused(f"{what} or write true or false" if kind == "a boolean" else what, node, path)
+            raise self._refused(
+                f"{what} or write true or false" if kind == "a boolean" else what, node, path
+            )
         try:
             return next((read(text) for form, read in _PLAIN if form.fullmatch(text)), text)
         except ValueError:  # Python refuses integers with thousands of digits

@@ -13,7 +13,15 @@ from pytest_ftgate.errors import DataError, Where
 from pytest_ftgate.text import excerpt, kind_of, listed
 
 _SPOKEN = {
-    *("messages", "conversations", "contents", "system", "systemInstruction", "system_instruction", "tools"),
+    *(
+        "messages",
+        "conversations",
+        "contents",
+        "system",
+        "systemInstruction",
+        "system_instruction",
+        "tools",
+    ),
     *("prompt", "completion", "chosen", "rejected", "input"),
 }
 """Columns that hold messages. Columnar files fill keys that only some messages have with nulls, which mean nothing."""
@@ -26,10 +34,13 @@ class Table(NamedTuple):
     labels: Mapping[str, tuple[str, ...]] = {}
 
 
-def json_row(row: Mapping[Any, Any], table: Table | None = None) -> tuple[dict[str, Any], dict[str, DataError]]:
+def json_row(
+    row: Mapping[Any, Any], table: Table | None = None
+) -> tuple[dict[str, Any], dict[str, DataError]]:
     """Return a copy of the row as if read from a JSONL file, and the errors of its values that are not JSON values.
 
-    Scalars and arrays of NumPy are values; a NaN in a cell is a missing value. ``table`` is what the row is from.
+    Scalars and arrays of NumPy are values; a NaN in a cell is a missing value. ``table`` is what
+    the row is from.
     """
     bad: dict[str, DataError] = {}
     if table is not None:
@@ -73,7 +84,10 @@ def _sorted_out(row: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, DataE
     good: dict[str, Any] = {}
     bad: dict[str, DataError] = {}
     for key, value in row.items():
-        nothing = (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in ("NAType", "NaTType")
+        nothing = (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in (
+            "NAType",
+            "NaTType",
+        )
         cell = None if nothing else value  # a missing value of a table: NaN, or pandas' NA and NaT
         try:
             _json({key: cell})
@@ -117,7 +131,9 @@ def table_of(given: Any) -> Table | None:
         names = [str(name) for name in given.columns]
         if len(set(names)) < len(names):
             raise DataError("two columns have the same name", evidence=f"found: {listed(names)}")
-        return Table({str(key): value for key, value in row.items()} for row in given.to_dict("records"))
+        return Table(
+            {str(key): value for key, value in row.items()} for row in given.to_dict("records")
+        )
     return None
 
 
@@ -130,7 +146,11 @@ def _label_names(feature: Any) -> tuple[str, ...] | None:
     kind, names, inner = (
         (feature.get("_type"), feature.get("names"), feature.get("feature"))
         if isinstance(feature, Mapping)
-        else (type(feature).__name__, getattr(feature, "names", None), getattr(feature, "feature", None))
+        else (
+            type(feature).__name__,
+            getattr(feature, "names", None),
+            getattr(feature, "feature", None),
+        )
     )
     if kind == "ClassLabel" and names:
         return tuple(names)
@@ -143,7 +163,9 @@ def read_parquet(lines: Lines) -> Table:
         from pyarrow.parquet import ParquetFile
     except ImportError:
         where = Where(path=lines.path)
-        raise DataError("reading this file needs PyArrow", where=where, cure="pip install pyarrow") from None
+        raise DataError(
+            "reading this file needs PyArrow", where=where, cure="pip install pyarrow"
+        ) from None
     with _readable(lines.path):
         file = ParquetFile(io.BytesIO(lines.file.read()))
         return Table(_batches(file, lines.path), _noted_labels(file.schema_arrow))

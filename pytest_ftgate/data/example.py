@@ -15,7 +15,9 @@ Messages: TypeAlias = tuple[Mapping[str, Any], ...]
 Input: TypeAlias = str | Messages
 """What a model receives."""
 
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +28,11 @@ class Example:
         id: joins recorded answers to the example; a hash of the input where the data has no ids.
         input: text, or the messages of a conversation up to the answer.
         expected: text, or any other JSON value except null.
-        group: name shared by examples that are not independent (one document, one speaker); None: independent.
+        group: name shared by examples that are not independent (one document, one speaker); None:
+            independent.
         fields: all other values of the row, as JSON values by name.
-        place: file and line, or the item of an iterable; None for an example that was not read from anywhere.
+        place: file and line, or the item of an iterable; None for an example that was not read from
+            anywhere.
     """
 
     id: str
@@ -78,9 +82,11 @@ class DataSet:
 
     Attributes:
         path: the file as messages show it; None for an iterable.
-        sha256: hex digest of the whole file, whatever the limit, or of the canonical JSON of an iterable's examples.
+        sha256: hex digest of the whole file, whatever the limit, or of the canonical JSON of an
+            iterable's examples.
         origin: the path, or the source of the iterable, such as ``fixture ftgate_test_set``.
-        recognised: the format of the rows and of the file, ``chat JSONL``; empty for rows in our own words.
+        recognised: the format of the rows and of the file, ``chat JSONL``; empty for rows in our
+            own words.
         left_out: how many rows hold no output to learn.
     """
 
@@ -129,14 +135,20 @@ def item_place(origin: str, number: int) -> Where:
 
 
 def checked(data: DataSet, noun: str, absent: DataError, *, repeats: bool = False) -> DataSet:
-    """Return the data. Raise :class:`DataError` for duplicate ids; if there are no examples, ``absent``.
+    """Return the data.
 
-    Ids made from equal inputs may repeat: the audit counts these. ``repeats``: a row that repeats another one with all
-    its values may stay.
+    Raise :class:`DataError` for duplicate ids; if there are no examples, ``absent``.
+
+    Ids made from equal inputs may repeat: the audit counts these. ``repeats``: a row that repeats
+    another one with all its values may stay.
     """
     if not data.examples:
         what, evidence = f"no {noun} holds an output to learn", data.told_left_out
-        raise DataError(what, where=Where(path=data.origin), evidence=evidence) if evidence else absent
+        raise (
+            DataError(what, where=Where(path=data.origin), evidence=evidence)
+            if evidence
+            else absent
+        )
     raise_together(_duplicate_ids(data, repeats=repeats))
     return data
 
@@ -145,7 +157,9 @@ def _duplicate_ids(data: DataSet, *, repeats: bool) -> Iterator[DataError]:
     first_with: dict[str, int] = {}
     for index, example in enumerate(data.examples):
         first = first_with.setdefault(example.id, index)
-        if first == index or (data.examples[first].input == example.input and not example.has_own_id):
+        if first == index or (
+            data.examples[first].input == example.input and not example.has_own_id
+        ):
             continue
         if repeats and data.examples[first] == example:
             continue

@@ -5,7 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from pytest_ftgate.data import example, strict_json
-from pytest_ftgate.data.messages import check_role, checked_calls, checked_messages, declared_tools, split_conversation
+from pytest_ftgate.data.messages import (
+    check_role,
+    checked_calls,
+    checked_messages,
+    declared_tools,
+    split_conversation,
+)
 from pytest_ftgate.errors import DataError, Where
 from pytest_ftgate.text import kind_of, listed
 
@@ -33,8 +39,8 @@ class Format:
         name: as ``format:`` takes it.
         title: as reports call it.
         keys: that every row has.
-        read: returns the parts of a row; None if it holds no answer to learn from. Raises :class:`DataError`
-            without file and line.
+        read: returns the parts of a row; None if it holds no answer to learn from. Raises
+            :class:`DataError` without file and line.
         uses: further keys that it reads.
         covers: formats whose keys such rows may have too.
         when: what the values must be, besides the keys.
@@ -72,7 +78,10 @@ def _is_unwanted(row: Row) -> bool:
 
 
 def format_of(row: Row) -> Format | None:
-    """Return the format of a row; None if it has the keys of none. Raise :class:`DataError` if it has several's."""
+    """Return the format of a row; None if it has the keys of none.
+
+    Raise :class:`DataError` if it has several's.
+    """
     fitting = [one for one in FORMATS.values() if one.fits(row)]
     covered = {name for one in fitting for name in one.covers}
     left = [one for one in fitting if one.name not in covered]
@@ -83,7 +92,8 @@ def format_of(row: Row) -> Format | None:
     raise DataError(what, evidence=f"found: {listed(row)}", cure=cure)
 
 
-# --- values --------------------------------------------------------------------------------------------------------
+# --- values
+# --------------------------------------------------------------------------------------------------------
 
 
 def _text(row: Row, key: str) -> str:
@@ -123,11 +133,14 @@ def _answered(asked: Any, row: Row, key: str) -> Parts | None:
     """Return the parts of a prompt, if any, and its answer: a value, or messages that go on from the prompt."""
     answer = _spoken(row, key)
     first = next(iter(answer), None) if isinstance(answer, list) else None
-    called = isinstance(first, Mapping) and first.keys() & {"name", "function"} and "role" not in first
+    called = (
+        isinstance(first, Mapping) and first.keys() & {"name", "function"} and "role" not in first
+    )
     if called or not isinstance(answer, list):
         return Parts(asked, answer)  # a list may be one of tool calls
     before = [{"role": "user", "content": asked}] if isinstance(asked, str) else list(asked or ())
-    whole = isinstance(first, Mapping) and first.get("role") in ("system", "developer", "user")  # all of it again
+    # all of it again
+    whole = isinstance(first, Mapping) and first.get("role") in ("system", "developer", "user")
     return _split(answer if whole else [*before, *answer], key)
 
 
@@ -136,7 +149,8 @@ def _split(messages: Any, key: str, tools: Any = None) -> Parts | None:
     return None if found is None else Parts(*found, tools)
 
 
-# --- conversations in the words of others --------------------------------------------------------------------------
+# --- conversations in the words of others
+# --------------------------------------------------------------------------
 
 
 class _Words(NamedTuple):
@@ -173,7 +187,11 @@ def _conversation(words: _Words) -> Read:
         for number, turn in enumerate(turns):
             messages += _turn(turn, f"{key}[{number}]", words, messages)
         config = row.get("toolConfig")
-        return _split(messages, key, _tools(_object(config, "toolConfig").get("tools") if config else row.get("tools")))
+        return _split(
+            messages,
+            key,
+            _tools(_object(config, "toolConfig").get("tools") if config else row.get("tools")),
+        )
 
     return read
 
@@ -186,7 +204,9 @@ def _turn(turn: Any, place: str, words: _Words, before: Sequence[Row]) -> list[d
     if not isinstance(role, str) or content is None:
         absent = words.role if not isinstance(role, str) else words.content
         found, cure = f"found: {listed(turn)}", f"a turn has {words.role[0]} and {words.content[0]}"
-        raise DataError(f'a turn has no "{absent[0]}"', where=Where(key=place), evidence=found, cure=cure)
+        raise DataError(
+            f'a turn has no "{absent[0]}"', where=Where(key=place), evidence=found, cure=cure
+        )
     role = words.roles.get(role, role)
     if role != _CALLS:
         check_role(role, place)
@@ -207,35 +227,54 @@ def _said(role: str, content: Any, place: str, before: Sequence[Row]) -> list[di
         part = _object(part, place)
         if call := part.get("functionCall") or part.get("toolUse"):
             call = _object(call, place)
-            calls.append({"name": call.get("name"), "arguments": call.get("args", call.get("input"))})
+            calls.append(
+                {"name": call.get("name"), "arguments": call.get("args", call.get("input"))}
+            )
         elif result := part.get("functionResponse") or part.get("toolResult"):
             result = _object(result, place)
-            results.append(_result(result.get("response", result.get("content")), [*before, *results]))
+            results.append(
+                _result(result.get("response", result.get("content")), [*before, *results])
+            )
         else:
             said.append(part)
     if calls:
         return [_calling(checked_calls(calls, place), len(before))]
     texts = [part["text"] for part in said if isinstance(part.get("text"), str)]
     if len(texts) == len(said):
-        return [*results, *([{"role": role, "content": "".join(texts)}] if said or not results else [])]
+        return [
+            *results,
+            *([{"role": role, "content": "".join(texts)}] if said or not results else []),
+        ]
     typed = [part if "type" in part else {"type": next(iter(part), ""), **part} for part in said]
     return [*results, {"role": role, "content": typed}]
 
 
 def _calling(calls: Sequence[Row], number: int) -> dict[str, Any]:
     """Return the message in which the assistant makes these calls, with ids as the OpenAI API asks for."""
-    called = [{"name": call["name"], "arguments": example.canonical_json(call["arguments"])} for call in calls]
-    made = [{"id": f"call_{number}_{index}", "type": "function", "function": one} for index, one in enumerate(called)]
+    called = [
+        {"name": call["name"], "arguments": example.canonical_json(call["arguments"])}
+        for call in calls
+    ]
+    made = [
+        {"id": f"call_{number}_{index}", "type": "function", "function": one}
+        for index, one in enumerate(called)
+    ]
     return {"role": "assistant", "content": None, "tool_calls": made}
 
 
 def _result(content: Any, before: Sequence[Row]) -> dict[str, Any]:
     """Return the message with the result of a tool; several results are those of the last calls in their order."""
     text = content if isinstance(content, str) else example.canonical_json(content)
-    if (at := next((at for at in reversed(range(len(before))) if "tool_calls" in before[at]), None)) is None:
+    if (
+        at := next((at for at in reversed(range(len(before))) if "tool_calls" in before[at]), None)
+    ) is None:
         return {"role": "tool", "content": text}
     calls, number = before[at]["tool_calls"], len(before) - at - 1
-    return {"role": "tool", "content": text, "tool_call_id": calls[min(number, len(calls) - 1)]["id"]}
+    return {
+        "role": "tool",
+        "content": text,
+        "tool_call_id": calls[min(number, len(calls) - 1)]["id"],
+    }
 
 
 def _tools(value: Any) -> Any:
@@ -245,7 +284,11 @@ def _tools(value: Any) -> Any:
     for one in value if isinstance(value, list) else [value] if value else []:
         if not isinstance(one, Mapping):
             return value
-        specs = one.get("functionDeclarations") or one.get("function_declarations") or [one.get("toolSpec", one)]
+        specs = (
+            one.get("functionDeclarations")
+            or one.get("function_declarations")
+            or [one.get("toolSpec", one)]
+        )
         if not (isinstance(specs, list) and all(isinstance(spec, Mapping) for spec in specs)):
             return value
         tools += [one if spec is one and "function" in one else _function(spec) for spec in specs]
@@ -259,7 +302,8 @@ def _function(spec: Row) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-# --- the formats ---------------------------------------------------------------------------------------------------
+# --- the formats
+# ---------------------------------------------------------------------------------------------------
 
 
 _CHAT_KEYS = {"id", "group", "messages", "tools", "system"}
@@ -283,10 +327,16 @@ def _alpaca(row: Row, column: Names) -> Parts:
     asked, output = (_text(row, key) for key in keys), row[column["output"]]
     if isinstance(output, list):
         cure = "write the good answer as output, or both as chosen and rejected"
-        raise DataError("must be one output, got a list", where=Where(key=column["output"]), cure=cure)
+        raise DataError(
+            "must be one output, got a list", where=Where(key=column["output"]), cure=cure
+        )
     for key in ("system", "history"):
         if row.get(key):
-            raise DataError("no model would be told this", where=Where(key=key), cure="write the row as messages")
+            raise DataError(
+                "no model would be told this",
+                where=Where(key=key),
+                cure="write the row as messages",
+            )
     return Parts("\n".join(filter(None, asked)), output)
 
 
@@ -312,7 +362,9 @@ def _preferred(row: Row, column: Names) -> Parts | None:
 
 def _plain(row: Row, column: Names) -> Parts:
     tools = _tools(row.get("tools"))
-    return Parts(row[column["input"]], row.get(column["expected"]), tools if declared_tools(tools) else None)
+    return Parts(
+        row[column["input"]], row.get(column["expected"]), tools if declared_tools(tools) else None
+    )
 
 
 _OTHERS = ("sharegpt", "gemini", "bedrock", "alpaca", "prompt_completion", "preference")
@@ -322,13 +374,49 @@ _PREFERRED_KEYS = ("input", "preferred_output")
 _ALL = (
     Format("plain", "input/expected", "", ("input", "expected"), _plain, covers=_OTHERS),
     Format("chat", "chat", "OpenAI", ("messages",), _chat, when=lambda row: "input" not in row),
-    Format("bedrock", "conversation", "Bedrock", _BEDROCK_KEYS, _conversation(_BEDROCK), _BESIDE, ("chat",)),
-    Format("sharegpt", "conversations", "ShareGPT", ("conversations",), _conversation(_SHAREGPT), _BESIDE),
+    Format(
+        "bedrock",
+        "conversation",
+        "Bedrock",
+        _BEDROCK_KEYS,
+        _conversation(_BEDROCK),
+        _BESIDE,
+        ("chat",),
+    ),
+    Format(
+        "sharegpt",
+        "conversations",
+        "ShareGPT",
+        ("conversations",),
+        _conversation(_SHAREGPT),
+        _BESIDE,
+    ),
     Format("gemini", "contents", "Gemini", ("contents",), _conversation(_GEMINI), _BESIDE),
     Format("alpaca", "instruction", "Alpaca", ("instruction", "output"), _alpaca, ("input",)),
-    Format("prompt_completion", "prompt/completion", "TRL, Bedrock", ("prompt", "completion"), _prompted),
-    Format("preference", "preference", "TRL", ("chosen", "rejected"), _preference, ("prompt", "messages"), ("chat",)),
-    Format("preferred", "preference", "OpenAI, Together", _PREFERRED_KEYS, _preferred, ("non_preferred_output",)),
+    Format(
+        "prompt_completion",
+        "prompt/completion",
+        "TRL, Bedrock",
+        ("prompt", "completion"),
+        _prompted,
+    ),
+    Format(
+        "preference",
+        "preference",
+        "TRL",
+        ("chosen", "rejected"),
+        _preference,
+        ("prompt", "messages"),
+        ("chat",),
+    ),
+    Format(
+        "preferred",
+        "preference",
+        "OpenAI, Together",
+        _PREFERRED_KEYS,
+        _preferred,
+        ("non_preferred_output",),
+    ),
 )
 FORMATS: Mapping[str, Format] = {one.name: one for one in _ALL}
 """All formats by name."""

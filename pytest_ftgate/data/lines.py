@@ -63,7 +63,9 @@ class Lines:
             (what, at), place = flaw, Where(path=self.path, line=self.number)
             found = f"found: {raw[max(0, at - 20) : at + 20]!r}"
             cure = "save the file as UTF-8 text; it may be UTF-16, Windows-1252, Latin-1 or compressed now"
-            raise DataError(f"{what} at byte {self._offset + at}", where=place, evidence=found, cure=cure)
+            raise DataError(
+                f"{what} at byte {self._offset + at}", where=place, evidence=found, cure=cure
+            )
         self._offset += len(raw)
         return text.removeprefix("\ufeff") if self.number == 1 else text
 
@@ -77,7 +79,9 @@ def open_lines(path: Path) -> Iterator[Lines]:
             yield Lines(gzip.GzipFile(fileobj=stored) if packed else stored, shown)  # type: ignore[arg-type]
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             cure = "compress the file again"
-            raise DataError(f"cannot be decompressed: {error}", where=Where(path=shown), cure=cure) from error
+            raise DataError(
+                f"cannot be decompressed: {error}", where=Where(path=shown), cure=cure
+            ) from error
         except OSError as error:
             raise _unreadable(path, error) from error
 
@@ -111,8 +115,11 @@ def sha256_of(path: Path) -> str:
 
 def _opened(path: Path) -> BinaryIO:
     try:
-        if os.path.exists(path) and not (path.is_file() or path.is_dir()):  # which may block, or never end
-            raise UnopenedError("is a device or a pipe, not a file", where=Where(path=shown_path(path)))
+        # which may block, or never end
+        if os.path.exists(path) and not (path.is_file() or path.is_dir()):
+            raise UnopenedError(
+                "is a device or a pipe, not a file", where=Where(path=shown_path(path))
+            )
         return path.open("rb")
     except FileNotFoundError:
         raise missing(path) from None
@@ -128,7 +135,11 @@ def _unreadable(path: Path, error: Exception) -> UnopenedError:
 def missing(path: Path) -> UnopenedError:
     """Return the error that a file does not exist, with what was probably meant."""
     shown, cure = shown_path(path), "paths are relative to the file in which they are written"
-    near = nearest(path.name, sorted(os.listdir(path.parent))) if os.access(path.parent, os.R_OK) else None
+    near = (
+        nearest(path.name, sorted(os.listdir(path.parent)))
+        if os.access(path.parent, os.R_OK)
+        else None
+    )
     if url := re.search(r"(?:^|/)(\w[\w+.-]+:)/", shown):
         cure = f"{url[1]}// is not read: download the data, and write the path of the file"
     elif near:

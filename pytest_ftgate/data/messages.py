@@ -28,16 +28,19 @@ def checked_messages(value: Any, key: str) -> example.Messages:
 def split_conversation(value: Any, key: str) -> tuple[example.Messages, Any] | None:
     """Return the messages before the last one, and the expected output in the last one, which must be the assistant's.
 
-    That is its text or, if it calls tools, the list of its calls (see :mod:`pytest_ftgate.data.messages`).
-    A message with ``weight: 0`` is not trained on: the last one of the assistant with another weight is the expected
-    output, and None is returned if there is none. Weights are removed from the input.
+    That is its text or, if it calls tools, the list of its calls (see
+    :mod:`pytest_ftgate.data.messages`). A message with ``weight: 0`` is not trained on: the last
+    one of the assistant with another weight is the expected output, and None is returned if there
+    is none. Weights are removed from the input.
     """
     messages = checked_messages(value, key)
     if any("weight" in message for message in messages):
         if (trained := _last_trained(messages, key)) is None:
             return None
         turns = messages[: trained + 1]
-        messages = tuple({name: one for name, one in turn.items() if name != "weight"} for turn in turns)
+        messages = tuple(
+            {name: one for name, one in turn.items() if name != "weight"} for turn in turns
+        )
     last = messages[-1]
     place = f"{key}[{len(messages) - 1}]"
     if last["role"] != "assistant":
@@ -58,7 +61,9 @@ def _last_trained(messages: example.Messages, key: str) -> int | None:
             raise DataError(f"must be 0 or 1, got {excerpt(str(message['weight']))}", where=place)
     if messages[-1]["role"] != "assistant":
         return len(messages) - 1
-    answers = (n for n, one in enumerate(messages) if one["role"] == "assistant" and one.get("weight") != 0)
+    answers = (
+        n for n, one in enumerate(messages) if one["role"] == "assistant" and one.get("weight") != 0
+    )
     return max(answers, default=None)
 
 
@@ -70,10 +75,19 @@ def _answer(message: Mapping[str, Any], place: str) -> Any:
     if isinstance(content, str):
         return content
     parts = content or ()
-    texts = [part["text"] for part in parts if part.get("type") == "text" and isinstance(part.get("text"), str)]
+    texts = [
+        part["text"]
+        for part in parts
+        if part.get("type") == "text" and isinstance(part.get("text"), str)
+    ]
     if not texts or len(texts) < len(parts):
-        what, cure = "the assistant's last message has no text", "write the expected output as its text content"
-        raise DataError(what, where=Where(key=place), evidence=f"found: {listed(message)}", cure=cure)
+        what, cure = (
+            "the assistant's last message has no text",
+            "write the expected output as its text content",
+        )
+        raise DataError(
+            what, where=Where(key=place), evidence=f"found: {listed(message)}", cure=cure
+        )
     return "".join(texts)
 
 
@@ -88,16 +102,28 @@ def checked_calls(value: Any, key: str) -> list[dict[str, Any]]:
 
 def _check_message(message: Any, place: str) -> None:
     if not isinstance(message, dict):
-        raise DataError(f"a message must be an object, got {kind_of(message)}", where=Where(key=place))
+        raise DataError(
+            f"a message must be an object, got {kind_of(message)}", where=Where(key=place)
+        )
     content, role = message.get("content"), message.get("role")
     calls_tools = role == "assistant" and ("tool_calls" in message or "function_call" in message)
     for key in ("role", "content"):
         if key not in message and not (key == "content" and calls_tools):
-            found, cure = listed(message), 'a message looks like this: {"role": "user", "content": "..."}'
-            raise DataError(f'a message has no "{key}"', where=Where(key=place), evidence=f"found: {found}", cure=cure)
+            found, cure = (
+                listed(message),
+                'a message looks like this: {"role": "user", "content": "..."}',
+            )
+            raise DataError(
+                f'a message has no "{key}"',
+                where=Where(key=place),
+                evidence=f"found: {found}",
+                cure=cure,
+            )
         if key == "role":
             check_role(role, f"{place}.role")
-    are_parts = isinstance(content, list) and all(isinstance(part, dict) and "type" in part for part in content)
+    are_parts = isinstance(content, list) and all(
+        isinstance(part, dict) and "type" in part for part in content
+    )
     if not isinstance(content, str) and not are_parts and not (content is None and calls_tools):
         what = f'must be text or a list of parts with a "type", got {kind_of(content)}'
         raise DataError(what, where=Where(key=f"{place}.content"))
@@ -108,14 +134,19 @@ def check_role(role: Any, key: str) -> None:
     if isinstance(role, str) and role in ROLES:
         return
     found = f'"{excerpt(role)}"' if isinstance(role, str) else kind_of(role)
-    raise DataError(f"unknown role: {found}", where=Where(key=key), evidence=f"roles: {listed(ROLES)}")
+    raise DataError(
+        f"unknown role: {found}", where=Where(key=key), evidence=f"roles: {listed(ROLES)}"
+    )
 
 
 def canonical_calls(value: Any) -> list[dict[str, Any]]:
-    """Return a list of calls, or one call, as names and arguments. Raise :class:`ValueError`, whose text says why.
+    """Return a list of calls, or one call, as names and arguments.
 
-    A call is ``{"name", "arguments"}`` or, as the OpenAI API has it, ``{"type": "function", "function": {"name",
-    "arguments"}}``, with arguments as JSON text or as an object. Arguments that are absent, null or blank are none.
+    Raise :class:`ValueError`, whose text says why.
+
+    A call is ``{"name", "arguments"}`` or, as the OpenAI API has it, ``{"type": "function",
+    "function": {"name", "arguments"}}``, with arguments as JSON text or as an object. Arguments
+    that are absent, null or blank are none.
     """
     if isinstance(value, Mapping):
         value = [value]
@@ -140,7 +171,8 @@ def _canonical_call(call: Any) -> dict[str, Any]:
 def calls_text(value: Any) -> str:
     """Return the tool calls of an answer as canonical JSON.
 
-    What a model made up, such as arguments that are not JSON, stays as it is: it is a wrong answer, not an error.
+    What a model made up, such as arguments that are not JSON, stays as it is: it is a wrong answer,
+    not an error.
     """
     try:
         return example.canonical_json(canonical_calls(value))
@@ -149,7 +181,10 @@ def calls_text(value: Any) -> str:
 
 
 def calls_in(answer: str) -> list[dict[str, Any]] | None:
-    """Return the tool calls that an answer's text makes: JSON, or ``<tool_call>`` tags. ``None``: it is plain text."""
+    """Return the tool calls that an answer's text makes: JSON, or ``<tool_call>`` tags.
+
+    ``None``: it is plain text.
+    """
     text = answer.strip()
     parts = _tagged_calls(text)
     if not parts and text[:1] in ("[", "{"):
@@ -182,7 +217,9 @@ def readable_calls(answer: str) -> str:
     """Return the tool calls of an answer for people, ``get_weather({"city":"Oslo"})``; any other answer as it is."""
     calls = calls_in(answer)
     return (
-        ", ".join(f"{call['name']}({example.canonical_json(call['arguments'])})" for call in calls) if calls else answer
+        ", ".join(f"{call['name']}({example.canonical_json(call['arguments'])})" for call in calls)
+        if calls
+        else answer
     )
 
 
@@ -190,14 +227,21 @@ def calls_tool(answer: str) -> bool:
     """Return whether an answer calls a tool, also with unreadable arguments."""
     if (calls := calls_in(answer)) is not None:
         return bool(calls)
-    return any(isinstance(part.get("name"), str) for part in _functions(strict_json.json_or(answer.strip())))
+    return any(
+        isinstance(part.get("name"), str)
+        for part in _functions(strict_json.json_or(answer.strip()))
+    )
 
 
 def declared_tools(tools: Any) -> dict[str, Any]:
     """Return the parameters of each tool by its name, of a row's ``tools`` in the shape of the OpenAI API."""
     if not tools:
         return {}
-    return {part["name"]: part.get("parameters") for part in _functions(tools) if isinstance(part.get("name"), str)}
+    return {
+        part["name"]: part.get("parameters")
+        for part in _functions(tools)
+        if isinstance(part.get("name"), str)
+    }
 
 
 def _functions(value: Any) -> list[dict[str, Any]]:
@@ -207,7 +251,8 @@ def _functions(value: Any) -> list[dict[str, Any]]:
     return [part for part in found if isinstance(part, dict)]
 
 
-# --- inputs in the form in which they are compared -----------------------------------------------------------------
+# --- inputs in the form in which they are compared
+# -----------------------------------------------------------------
 
 INSTRUCTIONS = frozenset({"system", "developer"})
 """Roles of messages that instruct the model."""
@@ -231,8 +276,9 @@ def texts_in(value: Any) -> Iterator[str]:
 def normalized_input(input: example.Input) -> str:  # noqa: A002
     """Return the normalised input: two inputs are the same if these texts are equal.
 
-    Text is normalised to NFKC and case folded, invisible characters are removed, and white space is collapsed and
-    stripped. Messages keep their order and roles. A single message of the user is the same as its plain text.
+    Text is normalised to NFKC and case folded, invisible characters are removed, and white space is
+    collapsed and stripped. Messages keep their order and roles. A single message of the user is the
+    same as its plain text.
     """
     if isinstance(input, str):
         return _normalized(input)

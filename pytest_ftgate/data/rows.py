@@ -8,14 +8,42 @@ from itertools import islice
 from typing import Any
 
 from pytest_ftgate.data import cells, formats, messages
-from pytest_ftgate.data.example import DataSet, Example, Input, canonical_json, checked, content_id, item_place
+from pytest_ftgate.data.example import (
+    DataSet,
+    Example,
+    Input,
+    canonical_json,
+    checked,
+    content_id,
+    item_place,
+)
 from pytest_ftgate.errors import DataError, FtgateError, Where, located, without_faults
 from pytest_ftgate.text import excerpt, kind_of, listed, nearest
 
 _USUAL = {
-    "input": ("input", "text", "question", "prompt", "query", "instruction", "utterance", "sentence"),
+    "input": (
+        "input",
+        "text",
+        "question",
+        "prompt",
+        "query",
+        "instruction",
+        "utterance",
+        "sentence",
+    ),
     "expected": (
-        *("expected", "label", "answer", "output", "completion", "response", "target", "intent", "category", "class"),
+        *(
+            "expected",
+            "label",
+            "answer",
+            "output",
+            "completion",
+            "response",
+            "target",
+            "intent",
+            "category",
+            "class",
+        ),
         "labels",
     ),
 }
@@ -28,7 +56,9 @@ _state = json.JSONEncoder(default=repr).encode
 def _part_of(path: str) -> str | None:
     """Return the part of an example that a path names: its first word, or its singular, which is a usual name."""
     words = [{word, word.removesuffix("s")} for word in path.strip().lower().split(".")]
-    return next((part for one in words for part, names in _USUAL.items() if not one.isdisjoint(names)), None)
+    return next(
+        (part for one in words for part, names in _USUAL.items() if not one.isdisjoint(names)), None
+    )
 
 
 def paths_of(row: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -49,7 +79,8 @@ class _Columns:
         renamed: the columns of further fields that have another name in the row.
         required: the columns that every row must have, by the name of their part or field.
         taken: all columns that are not further fields under their own name.
-        title: what reports call the rows; empty where they have our own names, or those of the user.
+        title: what reports call the rows; empty where they have our own names, or those of the
+            user.
     """
 
     format: formats.Format
@@ -63,7 +94,9 @@ class _Columns:
     def is_bare(self) -> bool:
         """Return whether the rows hold each part of an example in a column of its own, and no further field."""
         columns = set(self.column.values())
-        return self.format is formats.PLAIN and not self.renamed and len(columns) == len(self.column)
+        return (
+            self.format is formats.PLAIN and not self.renamed and len(columns) == len(self.column)
+        )
 
 
 class RowReader:
@@ -72,7 +105,8 @@ class RowReader:
     Errors lack file and line.
 
     Args:
-        fields: what the rows call the parts of an example; ``answers.text`` is a value within a value.
+        fields: what the rows call the parts of an example; ``answers.text`` is a value within a
+            value.
         form: the format of all rows; None: that of the first row.
         mappable: the user can name columns beside the rows.
         labeled: every row must have an expected output.
@@ -88,26 +122,41 @@ class RowReader:
         labeled: bool = True,
         mixed: bool = False,
     ) -> None:
-        self._fields, self._given, self._mappable, self._labeled, self._mixed = fields, form, mappable, labeled, mixed
+        self._fields, self._given, self._mappable, self._labeled, self._mixed = (
+            fields,
+            form,
+            mappable,
+            labeled,
+            mixed,
+        )
         self._paths = [path for path in fields.values() if "." in path]
         self._known: dict[tuple[str, ...], _Columns] = {}
         self._first: _Columns | None = None
 
     def described(self, container: str) -> str:
         """Return what was recognised: ``chat JSONL (OpenAI)``; empty for rows as we write them ourselves."""
-        if self._first is None or (not self._first.title and container in ("JSONL", "CSV", "TSV", "")):
+        if self._first is None or (
+            not self._first.title and container in ("JSONL", "CSV", "TSV", "")
+        ):
             return ""
         form = self._first.format
-        return " ".join(filter(None, (self._first.title or form.title, container, form.by and f"({form.by})")))
+        return " ".join(
+            filter(None, (self._first.title or form.title, container, form.by and f"({form.by})"))
+        )
 
     def example(
-        self, row: Mapping[Any, Any], place: Where, table: cells.Table | None = None, *, parsed: bool = True
+        self,
+        row: Mapping[Any, Any],
+        place: Where,
+        table: cells.Table | None = None,
+        *,
+        parsed: bool = True,
     ) -> Example | None:
         """Return the example in a row; None if the row is left out.
 
         Args:
-            row: JSON values; Python values where it is not ``parsed``, or from a ``table``. Those that are not used may
-                be of any type.
+            row: JSON values; Python values where it is not ``parsed``, or from a ``table``. Those
+                that are not used may be of any type.
             place: of the row.
         """
         if table is None and parsed and (simple := self._simple(row, place)) is not None:
@@ -117,12 +166,16 @@ class RowReader:
         if table is not None or not parsed:
             row, bad = cells.json_row(row, table)
         row, columns = self.recognised({**row, **bad} if bad else row)
-        if (wrong := next((one for name, one in bad.items() if name in columns.taken), None)) is not None:
+        if (
+            wrong := next((one for name, one in bad.items() if name in columns.taken), None)
+        ) is not None:
             raise wrong
         column, form = columns.column, columns.format
         if (parts := form.parts(row, column)) is None:
             return None
-        fields = {name: one for name, one in row.items() if name not in columns.taken and name not in bad}
+        fields = {
+            name: one for name, one in row.items() if name not in columns.taken and name not in bad
+        }
         fields.update((name, row[theirs]) for name, theirs in columns.renamed.items())
         if parts.tools is not None:
             fields["tools"] = parts.tools
@@ -130,7 +183,9 @@ class RowReader:
         group = row[column["group"]] if column.get("group") in row else None
         group = "" if group is None else _text_of(group, column["group"])
         return Example(
-            id=_checked_id(row[column["id"]], column["id"]) if column.get("id") in row else content_id(given),
+            id=_checked_id(row[column["id"]], column["id"])
+            if column.get("id") in row
+            else content_id(given),
             input=given,
             expected=self._checked_expected(parts.expected, column.get("expected", form.keys[-1])),
             group=group if group.strip() else None,
@@ -161,7 +216,11 @@ class RowReader:
         if value is None and self._labeled:
             cure = 'write the output, or "" if the output should be empty'
             raise DataError("the expected output is null", where=Where(key=key), cure=cure)
-        if isinstance(value, list) and value and all(isinstance(one, dict) and "function" in one for one in value):
+        if (
+            isinstance(value, list)
+            and value
+            and all(isinstance(one, dict) and "function" in one for one in value)
+        ):
             return messages.checked_calls(value, key)
         return "" if value is None else value
 
@@ -232,31 +291,54 @@ class RowReader:
             if part in row or part in self._fields:
                 continue
 
-            likely = [name for name in row if name.strip().lower() in usual_names and name not in self._fields.values()]
+            likely = [
+                name
+                for name in row
+                if name.strip().lower() in usual_names and name not in self._fields.values()
+            ]
             if len(likely) == 1:
                 columns[part] = likely[0]
         return columns
 
     def _check(self, row: Mapping[str, Any], columns: _Columns) -> None:
         """Raise :class:`DataError` if a row lacks a column; the cure names columns that are probably meant."""
-        if not (absent := {name: column for name, column in columns.required.items() if column not in row}):
+        if not (
+            absent := {
+                name: column for name, column in columns.required.items() if column not in row
+            }
+        ):
             return
         found = [path for path, _ in paths_of(row)]
-        left = {one.strip().lower(): one for one in found if one not in columns.column.values() and "reject" not in one}
+        left = {
+            one.strip().lower(): one
+            for one in found
+            if one not in columns.column.values() and "reject" not in one
+        }
         likely = {}
         for name, column in absent.items():
-            guess = nearest(column.lower(), left) or next((one for one in left if _part_of(one) == name), None)
+            guess = nearest(column.lower(), left) or next(
+                (one for one in left if _part_of(one) == name), None
+            )
             likely[name] = listed([left.pop(guess)]) if guess is not None else "NAME"
         pairs = ", ".join(f"{name}: {one}" for name, one in likely.items())
         cure = f"map the columns: fields: {{{pairs}}}"
         if not self._mappable:
-            cure = f"rename the keys, or give {{path: ROWS, fields: {{{pairs}}}}} in place of the rows"
-        what = "; ".join(f'no field "{one}"' + f' for "{name}"' * (name != one) for name, one in absent.items())
+            cure = (
+                f"rename the keys, or give {{path: ROWS, fields: {{{pairs}}}}} in place of the rows"
+            )
+        what = "; ".join(
+            f'no field "{one}"' + f' for "{name}"' * (name != one) for name, one in absent.items()
+        )
         raise DataError(what, evidence=f"found: {listed(found)}", cure=cure)
 
 
-def collected(rows: Iterable[Example | DataError | None], limit: int | None) -> tuple[tuple[Example, ...], int]:
-    """Return the first examples, and how many rows before the last one hold no output. Raise all errors together."""
+def collected(
+    rows: Iterable[Example | DataError | None], limit: int | None
+) -> tuple[tuple[Example, ...], int]:
+    """Return the first examples, and how many rows before the last one hold no output.
+
+    Raise all errors together.
+    """
     left_out = 0
 
     def kept() -> Iterator[Example | DataError]:
@@ -279,7 +361,9 @@ def _value_at(row: Any, path: str) -> Any:
             row = row[part]
         else:
             return _ABSENT
-    one_text = isinstance(row, list) and all(isinstance(one, str) for one in row) and len(set(row)) == 1
+    one_text = (
+        isinstance(row, list) and all(isinstance(one, str) for one in row) and len(set(row)) == 1
+    )
     return row[0] if one_text else row
 
 
@@ -288,7 +372,9 @@ def _checked_input(value: Any, key: str) -> Input:
         return value
     if isinstance(value, list):
         return messages.checked_messages(value, key)
-    raise DataError(f"must be text or a list of messages, got {kind_of(value)}", where=Where(key=key))
+    raise DataError(
+        f"must be text or a list of messages, got {kind_of(value)}", where=Where(key=key)
+    )
 
 
 def _checked_id(value: Any, key: str) -> str:
@@ -307,7 +393,8 @@ def _text_of(value: Any, key: str) -> str:
     raise DataError(f"must be text or an integer, got {kind_of(value)}", where=Where(key=key))
 
 
-# --- iterables -------------------------------------------------------------------------------------------------------
+# --- iterables
+# -------------------------------------------------------------------------------------------------------
 
 _ITEMS = 'each item must be an Example, a mapping {"input": ..., "expected": ...}, or a pair (input, expected)'
 
@@ -322,9 +409,10 @@ def examples_from(
 ) -> DataSet:
     """Return all examples of an iterable, or the first ``limit``; it is iterated once, and not beyond the limit.
 
-    Items are ``Example`` objects, mappings with the keys of a JSONL row (conversations included), or pairs ``(input,
-    expected)``, of JSON values, which are copied. ``origin`` is the source in messages: ``fixture ftgate_test_set``.
-    For ``fields`` and ``labeled`` see :func:`load_examples`. A :class:`DataError` names the item.
+    Items are ``Example`` objects, mappings with the keys of a JSONL row (conversations included),
+    or pairs ``(input, expected)``, of JSON values, which are copied. ``origin`` is the source in
+    messages: ``fixture ftgate_test_set``. For ``fields`` and ``labeled`` see :func:`load_examples`.
+    A :class:`DataError` names the item.
     """
     reader = RowReader(fields or {}, mappable=fields is not None, labeled=labeled, mixed=True)
     ours = RowReader({}, formats.PLAIN, mappable=False, labeled=labeled)
@@ -348,13 +436,16 @@ def examples_from(
     recognised = reader.described(type(rows).__name__ if table is not None else "")
     cure = "give at least one; a generator can be read only once"
     absent = DataError("the iterable is empty", where=Where(path=origin), cure=cure)
-    return checked(DataSet(examples, None, digest.hexdigest(), origin, recognised, left_out), "item", absent)
+    return checked(
+        DataSet(examples, None, digest.hexdigest(), origin, recognised, left_out), "item", absent
+    )
 
 
 def content_of(rows: Iterable[Any]) -> str | None:
     """Return a hash of the contents of a list, tuple or table, which shows whether it was changed in place.
 
-    Return None for other iterables, which cannot be changed or can be read only once, and for values without a text.
+    Return None for other iterables, which cannot be changed or can be read only once, and for
+    values without a text.
     """
     if hasattr(rows, "features"):  # of ``datasets``
         return None
@@ -377,7 +468,9 @@ def _items(rows: Any, origin: str) -> Iterator[Any]:
     if not iterates or isinstance(rows, str | bytes | bytearray | Mapping | set | frozenset):
         kind = "None" if rows is None else f"a value of type {type(rows).__name__}"
         cure = "give a list, a tuple or a generator of examples; or the path of a file as test_set or training_set"
-        raise DataError(f"must be an iterable of examples, got {kind}", where=Where(path=origin), cure=cure)
+        raise DataError(
+            f"must be an iterable of examples, got {kind}", where=Where(path=origin), cure=cure
+        )
     try:
         for item in rows:
             number += 1
@@ -389,7 +482,9 @@ def _items(rows: Any, origin: str) -> Iterator[Any]:
         raise DataError(what, where=item_place(origin, number + 1)) from error
 
 
-def _example(item: Any, reader: RowReader, ours: RowReader, place: Where, table: cells.Table | None) -> Example | None:
+def _example(
+    item: Any, reader: RowReader, ours: RowReader, place: Where, table: cells.Table | None
+) -> Example | None:
     if isinstance(item, Example):
         parts, bad = cells.json_row(_parts(item))
         if bad:

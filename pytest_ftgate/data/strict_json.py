@@ -25,9 +25,10 @@ class JsonError(DataError, ValueError):
 def parse_json(text: str, *, portable: bool = False) -> Any:
     """Return the value of a JSON text (RFC 8259).
 
-    ``portable``: also reject what other programs cannot read: numbers beyond the range of floats, and half a surrogate
-    pair. Raise :class:`json.JSONDecodeError` if the text is not JSON, :class:`JsonError` if it has NaN, an infinity,
-    a duplicate key, more than ``MOST_NESTED`` levels, or too many digits for Python.
+    ``portable``: also reject what other programs cannot read: numbers beyond the range of floats,
+    and half a surrogate pair. Raise :class:`json.JSONDecodeError` if the text is not JSON,
+    :class:`JsonError` if it has NaN, an infinity, a duplicate key, more than ``MOST_NESTED``
+    levels, or too many digits for Python.
     """
     if portable:
         return _portable(text, 0, whole=True)[0]
@@ -38,7 +39,11 @@ def parse_json(text: str, *, portable: bool = False) -> Any:
 
 def _portable(text: str, at: int, *, whole: bool = False) -> tuple[Any, int]:
     """Return the portable value at a place of a text, or of the ``whole`` text, and where it ends."""
-    value, end = (_limited(_PORTABLE.decode, text), len(text)) if whole else _limited(_PORTABLE.raw_decode, text, at)
+    value, end = (
+        (_limited(_PORTABLE.decode, text), len(text))
+        if whole
+        else _limited(_PORTABLE.raw_decode, text, at)
+    )
     written = text[at:end]
     _refuse_deep(value, written)
     try:
@@ -57,7 +62,10 @@ def _refuse_deep(value: Any, written: str) -> None:
 
 
 def _limited(decode: Callable[..., Any], *args: Any) -> Any:
-    """Return what a decoder reads. Raise as :class:`JsonError` what exceeds Python's limits on levels and digits."""
+    """Return what a decoder reads.
+
+    Raise as :class:`JsonError` what exceeds Python's limits on levels and digits.
+    """
     try:
         return decode(*args)
     except (json.JSONDecodeError, JsonError):
@@ -72,7 +80,9 @@ def _depth(value: Any) -> int:
     level, depth = [value], 0
     while level := [one for one in level if isinstance(one, dict | list)]:
         depth += 1
-        level = [child for one in level for child in (one.values() if isinstance(one, dict) else one)]
+        level = [
+            child for one in level for child in (one.values() if isinstance(one, dict) else one)
+        ]
     return depth
 
 
@@ -80,13 +90,19 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict[str, Any]()
     for key, value in pairs:
         if key in made:
-            raise JsonError("duplicate key in one object", where=Where(key=excerpt(key)), cure="keep one of the two")
+            raise JsonError(
+                "duplicate key in one object",
+                where=Where(key=excerpt(key)),
+                cure="keep one of the two",
+            )
         made[intern(key)] = value  # saves memory: many rows have the same keys
     return made
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise JsonError(f"{name} is not a JSON value", cure="write a number, or null for a missing value")
+    raise JsonError(
+        f"{name} is not a JSON value", cure="write a number, or null for a missing value"
+    )
 
 
 def _finite(digits: str) -> float:
@@ -97,7 +113,9 @@ def _finite(digits: str) -> float:
 
 
 _STRICT = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
-_PORTABLE = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_refuse_constant, parse_float=_finite)
+_PORTABLE = json.JSONDecoder(
+    object_pairs_hook=_unique_keys, parse_constant=_refuse_constant, parse_float=_finite
+)
 
 
 def json_or(text: str, otherwise: Any = None) -> Any:
@@ -115,7 +133,8 @@ def container_of(value: Any) -> Any:
     return value if isinstance(value, dict | list) else None
 
 
-# --- JSON Lines and JSON arrays --------------------------------------------------------------------------------------
+# --- JSON Lines and JSON arrays
+# --------------------------------------------------------------------------------------
 
 _ROW = 'a row looks like this: {"input": "...", "expected": "..."}'
 _SEPARATOR = re.compile(r"[ \t\r\n]*([,\]]?)[ \t\r\n]*")
@@ -185,12 +204,22 @@ def parse_object(text: str, *, looks: str = _ROW) -> dict[str, Any]:
         raise _broken(text, error) from None
     if not isinstance(row, dict):
         found = f"found: {excerpt(text)}"
-        raise DataError(f"a row must be a JSON object, got {kind_of(row)}", evidence=found, cure=looks)
+        raise DataError(
+            f"a row must be a JSON object, got {kind_of(row)}", evidence=found, cure=looks
+        )
     return row
 
 
 def _broken(text: str, error: json.JSONDecodeError, path: str | None = None) -> DataError:
     """Return why a text is no JSON; ``path``: of a whole file, whose line is named."""
     what = f"invalid JSON: {error.msg} at column {error.colno if path else error.pos + 1}"
-    place, cure = Where(path, error.lineno), "write one complete JSON object per line, or one array of objects"
-    return DataError(what, where=place if path else None, evidence=f"found: {excerpt(text, error.pos)}", cure=cure)
+    place, cure = (
+        Where(path, error.lineno),
+        "write one complete JSON object per line, or one array of objects",
+    )
+    return DataError(
+        what,
+        where=place if path else None,
+        evidence=f"found: {excerpt(text, error.pos)}",
+        cure=cure,
+    )

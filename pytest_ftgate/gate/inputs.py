@@ -8,7 +8,13 @@ from typing import Any
 
 from pytest_ftgate import clock, errors, result
 from pytest_ftgate.checks import attempts, context, ready, thresholds
-from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set, check_test_set, grouped, row_pairs
+from pytest_ftgate.checks.audit import (
+    TrainingAudit,
+    audit_training_set,
+    check_test_set,
+    grouped,
+    row_pairs,
+)
 from pytest_ftgate.checks.judging import prepare_judging
 from pytest_ftgate.checks.parts import check_possible, prepare_parts
 from pytest_ftgate.config import GateKeys, MetricSpec
@@ -20,7 +26,9 @@ from pytest_ftgate.models.prompt import refuse_unsent_media
 from pytest_ftgate.runs import jobs, runner
 
 
-def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hook: Any | None) -> dict[str, Metric]:
+def build_metrics(
+    config: GateKeys, test: DataSet, training: DataSet | None, hook: Any | None
+) -> dict[str, Metric]:
     """Return the metrics of ``metric`` and ``thresholds``, and accuracy where answers are labels."""
     build = _metric_builder(test, training, hook)
     metrics: dict[str, Metric] = {}
@@ -36,7 +44,9 @@ def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hoo
     return metrics
 
 
-def _metric_builder(test: DataSet, training: DataSet | None, hook: Any | None) -> Callable[..., Metric]:
+def _metric_builder(
+    test: DataSet, training: DataSet | None, hook: Any | None
+) -> Callable[..., Metric]:
     """Return :func:`build_metric` for the labels of a test set and a training set."""
     return partial(
         build_metric,
@@ -66,7 +76,8 @@ def custom_metrics(hook: Any | None) -> dict[str, Any]:
 
     custom: dict[str, Any] = {}
     mappings = errors.guarded(
-        "the hook pytest_ftgate_metrics", lambda: [dict(metrics) for metrics in hook.pytest_ftgate_metrics()]
+        "the hook pytest_ftgate_metrics",
+        lambda: [dict(metrics) for metrics in hook.pytest_ftgate_metrics()],
     )
     for name, metric in (pair for mapping in mappings for pair in mapping.items()):
         if str(name) in custom:
@@ -92,7 +103,9 @@ def check_keys(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
         if spec.name.partition("_")[0] == "precision":  # it rises when answers are missing
             what = f"missing_answers: wrong cannot be used with {spec.name}, which ignores missing answers"
             where = config.sources["missing_answers"].where("missing_answers")
-            raise errors.ConfigError(what, where=where, cure="Use f1 or recall, or missing_answers: error.")
+            raise errors.ConfigError(
+                what, where=where, cure="Use f1 or recall, or missing_answers: error."
+            )
 
 
 def _check_thresholds(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
@@ -106,7 +119,9 @@ def _check_thresholds(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
             lies = f"is between {low:g} and {high:g}" if high < inf else f"is never below {low:g}"
             what = f"{key} {value:g} ({limits.source}) is impossible: {name} {lies}"
             cure = f"Did you mean {value / 100:g}?" if high == 1 < value <= 100 else None
-            raise errors.ConfigError(what, where=errors.Where(limits.source.place or None), cure=cure)
+            raise errors.ConfigError(
+                what, where=errors.Where(limits.source.place or None), cure=cure
+            )
 
 
 def read_inputs(config: GateKeys, services: Services, nodeid: str) -> context.Context:
@@ -143,7 +158,9 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> context.Co
     # What needs the level of the attempt.
     custom = partial(custom_metrics, services.hook)
     parts = prepare_parts(config, services.load, (test, training), deciding, custom)
-    judging = prepare_judging(config, test, metrics, models, services.hook, offline=services.offline)
+    judging = prepare_judging(
+        config, test, metrics, models, services.hook, offline=services.offline
+    )
     _check_prompts(models, [guard.test for guard in parts.others])
 
     facts = {"nodeid": nodeid, "attempt": attempt and attempt.facts}
@@ -164,7 +181,9 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> context.Co
     return gate.with_facts(**_input_facts(gate))
 
 
-def _attempt(config: GateKeys, models: Mapping[str, Model], test: DataSet, services: Services) -> attempts.Attempt:
+def _attempt(
+    config: GateKeys, models: Mapping[str, Model], test: DataSet, services: Services
+) -> attempts.Attempt:
     """Return which attempt the models are, for certain where all answers are known."""
     attempt = attempts.find_attempt(config, models["candidate"], test)
     if config.max_attempts is None:
@@ -181,7 +200,9 @@ def _attempt(config: GateKeys, models: Mapping[str, Model], test: DataSet, servi
     return attempt
 
 
-def _audited(training: DataSet, test: DataSet, services: Services, deciding: Metric) -> tuple[DataSet, TrainingAudit]:
+def _audited(
+    training: DataSet, test: DataSet, services: Services, deciding: Metric
+) -> tuple[DataSet, TrainingAudit]:
     """Return the test set with near copies in one group, and the audit of the training set."""
     audit = (services.audit or audit_training_set)(training, test, separator=deciding.separator)
     return grouped(test, audit.test_near_rows) if audit.test_near_rows else test, audit
@@ -191,19 +212,27 @@ def _input_facts(gate: context.Context) -> dict[str, Any]:
     """Return the facts of the data and of the deciding metric that are known before any call."""
     test, training, audit, metric = gate.test, gate.training, gate.audit, gate.deciding
     counts = audit.rows, audit.usable, audit.duplicates, audit.conflicts, audit.leaked
-    leaked, near = (row_pairs(test, training, rows) for rows in (audit.leaked_rows, audit.leaked_near_rows))
+    leaked, near = (
+        row_pairs(test, training, rows) for rows in (audit.leaked_rows, audit.leaked_near_rows)
+    )
     trained = result.TrainingResult(training.path, training.sha256, *counts, leaked, near)
-    test_set = result.TestSetResult(test.path, test.sha256, len(test), row_pairs(test, test, audit.test_near_rows))
+    test_set = result.TestSetResult(
+        test.path, test.sha256, len(test), row_pairs(test, test, audit.test_near_rows)
+    )
     facts = {"training": trained, "test_set": test_set}
     guards = tuple(one.facts for one in gate.parts.others)
     shares = tuple(name for name, measured in gate.metrics.items() if measured.share)
     return {**facts, "metric_range": (metric.low, metric.high), "shares": shares, "guards": guards}
 
 
-def _models(config: GateKeys, training: DataSet, test: DataSet, services: Services) -> dict[str, Model]:
+def _models(
+    config: GateKeys, training: DataSet, test: DataSet, services: Services
+) -> dict[str, Model]:
     """Build each model, by role."""
     surroundings = Surroundings(training, services.offline, test)
-    return {role: build_model(spec, surroundings, services.hook) for role, spec in config.asked.items()}
+    return {
+        role: build_model(spec, surroundings, services.hook) for role, spec in config.asked.items()
+    }
 
 
 def _check_prompts(models: Mapping[str, Model], test_sets: Iterable[DataSet]) -> None:
@@ -216,7 +245,8 @@ def _check_prompts(models: Mapping[str, Model], test_sets: Iterable[DataSet]) ->
     """
     for model in models.values():
         prompt = model.prompt
-        if prompt is None and model.function is None:  # it is a recording, or gets the whole example
+        # it is a recording, or gets the whole example
+        if prompt is None and model.function is None:
             continue
         for example in (example for data in test_sets for example in data):
             refuse_unsent_media(example, prompt.fields if prompt is not None else ())

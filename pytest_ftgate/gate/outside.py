@@ -15,13 +15,16 @@ from pytest_ftgate.runs import jobs, progress
 from pytest_ftgate.runs.store import Store
 
 
-def judge(gate: str | None = None, config: str | os.PathLike[str] = "ftgate.yaml", **keys: Any) -> result.GateResult:
+def judge(
+    gate: str | None = None, config: str | os.PathLike[str] = "ftgate.yaml", **keys: Any
+) -> result.GateResult:
     """Judge a gate as a test with the marker would, with the same verdict and the same stored answers.
 
     Args:
         gate: the gate's name in the gate file; ``None``: all keys are given here.
         config: the gate file, relative to the working directory.
-        keys: keys of the gate, such as ``candidate=my_model.generate`` or ``margin=0.08``; they replace the file's.
+        keys: keys of the gate, such as ``candidate=my_model.generate`` or ``margin=0.08``; they
+            replace the file's.
 
     Returns:
         the facts and checks; what could not be judged has the verdict ``error``, and is not raised.
@@ -31,10 +34,15 @@ def judge(gate: str | None = None, config: str | os.PathLike[str] = "ftgate.yaml
         file = load_gate_file(path) if path.is_file() else None
         if file is None and gate is not None:
             raise errors.ConfigError(
-                "gate file not found", where=errors.Where(errors.shown_path(path)), cure="Set config to its path."
+                "gate file not found",
+                where=errors.Where(errors.shown_path(path)),
+                cure="Set config to its path.",
             )
         source = Source("marker", "judge()", Path.cwd(), place="judge()")
-        layers = [Layer(keys, dict.fromkeys(keys, source)), *(file.layers(gate) if file is not None else ())]
+        layers = [
+            Layer(keys, dict.fromkeys(keys, source)),
+            *(file.layers(gate) if file is not None else ()),
+        ]
         resolved = resolve_gate(layers, file=file, gate=gate, default_name=name)
         return _judged(resolved, path.absolute().parent, name)
     except errors.FtgateError as error:
@@ -45,8 +53,12 @@ def _judged(config: GateKeys, folder: Path, name: str) -> result.GateResult:
     ini = ini_file.find_ini(folder)
     home, values = (ini.path.parent, ini.values) if ini is not None else (folder, {})
     store = Store(home / str(values.get("ftgate_state") or ".ftgate") / "predictions.sqlite3")
-    recordings = home / str(values["ftgate_recordings"]) if values.get("ftgate_recordings") else None
-    stores = jobs.Stores(store, Store(None), read_recordings(recordings) if recordings is not None else {})
+    recordings = (
+        home / str(values["ftgate_recordings"]) if values.get("ftgate_recordings") else None
+    )
+    stores = jobs.Stores(
+        store, Store(None), read_recordings(recordings) if recordings is not None else {}
+    )
     data, on_terminal = state.DataSets(), sys.stderr.isatty()
     services = state.Services(
         stores=stores,
@@ -76,8 +88,8 @@ def _write(text: str, end: str = "\n") -> None:
 def read_report(path: str | os.PathLike[str]) -> json.Report:
     """Return a JSON report, which ``--ftgate-report=json:PATH`` wrote: a sequence of its gates.
 
-    Its ``passed`` is true only if gates were judged, all of them passed, and every required gate was met; ``unjudged``
-    has the required gates that were not, each with ``name`` and ``reason``.
+    Its ``passed`` is true only if gates were judged, all of them passed, and every required gate
+    was met; ``unjudged`` has the required gates that were not, each with ``name`` and ``reason``.
 
     Raises:
         DataError: the file cannot be read, or is no such report.

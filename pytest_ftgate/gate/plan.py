@@ -34,7 +34,8 @@ Prompt = tuple[tuple[str, str], ...]
 class Calls(NamedTuple):
     """Hold the calls of one model, with their tokens and US dollars.
 
-    They are projected from answers that the model gave before, and estimated from its prompts where there are none.
+    They are projected from answers that the model gave before, and estimated from its prompts where
+    there are none.
 
     Attributes:
         calls: the number of answers, of which some may be stored.
@@ -57,7 +58,13 @@ class Calls(NamedTuple):
     @property
     def left_usd(self) -> float | None:
         """Return the cost of the answers that are not stored, in proportion."""
-        return 0.0 if not self.left else None if self.usd is None else self.usd * self.left / self.calls
+        return (
+            0.0
+            if not self.left
+            else None
+            if self.usd is None
+            else self.usd * self.left / self.calls
+        )
 
 
 class Asked(NamedTuple):
@@ -82,7 +89,8 @@ class Prospects:
         basis: what the chances rest on, a sentence a line.
         chances: how likely each verdict is, by real gain; None where there is not so much to gain.
         detectable: the real gain that passes 4 times in 5.
-        guards: how likely each verdict of each guard is, by name, included in ``chances``; None if it is not known.
+        guards: how likely each verdict of each guard is, by name, included in ``chances``; None if
+            it is not known.
         groups: of a test set with groups.
     """
 
@@ -100,7 +108,8 @@ class Groups(NamedTuple):
 
     Attributes:
         gain: the largest real gain of the plan.
-        needed: the number of groups like these with which it passes 4 times in 5; None if it is not known.
+        needed: the number of groups like these with which it passes 4 times in 5; None if it is not
+            known.
     """
 
     n: int
@@ -115,7 +124,8 @@ class Plan:
 
     Attributes:
         checks: the free checks.
-        preview: the number of examples that the models were asked about; ``shown``: the first examples.
+        preview: the number of examples that the models were asked about; ``shown``: the first
+            examples.
         unscored: why answers are not scored.
     """
 
@@ -141,9 +151,17 @@ class Plan:
 
 
 def plan_gate(
-    config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[result.Check, ...] = (), preview: int = 0
+    config: GateKeys,
+    services: Services,
+    *,
+    nodeid: str,
+    reviewed: tuple[result.Check, ...] = (),
+    preview: int = 0,
 ) -> Plan:
-    """Plan a gate. With ``preview`` each model is first asked about so many examples, also where a free check fails.
+    """Plan a gate.
+
+    With ``preview`` each model is first asked about so many examples, also where a free check
+    fails.
 
     Answers are taken from the stores and kept there as in any run. Judges are not asked.
     """
@@ -160,11 +178,15 @@ def plan_gate(
 def _plan(gate: context.Context, services: Services, preview: int) -> Plan:
     metric, wanted = gate.deciding, context.jobs(gate)
     shown = gate.shown.test if gate.shown is not None and len(gate.shown.test) else gate.test
-    first, answered = replace(shown, examples=shown.examples[: max(1, preview)]), dict[str, jobs.Run]()
+    first, answered = (
+        replace(shown, examples=shown.examples[: max(1, preview)]),
+        dict[str, jobs.Run](),
+    )
     if preview:
         with services.calling(gate) as options:
             few = {
-                role: jobs.Job(model, first, of_candidate=role == "candidate") for role, model in gate.models.items()
+                role: jobs.Job(model, first, of_candidate=role == "candidate")
+                for role, model in gate.models.items()
             }
             answered = dict(zip(few, runner.run_models(list(few.values()), **options), strict=True))
         if not any(run.unanswered for run in answered.values()):
@@ -172,36 +194,51 @@ def _plan(gate: context.Context, services: Services, preview: int) -> Plan:
     unscored = None
     if metric.judged or metric.pairwise:
         unscored = f"{metric.name} is not scored in a preview, because its judges are not asked"
-    stored = dict(zip(wanted, runner.stored_runs(list(wanted.values()), services.stores), strict=True))
+    stored = dict(
+        zip(wanted, runner.stored_runs(list(wanted.values()), services.stores), strict=True)
+    )
     return Plan(
         gate.config.name,
         gate.checks,
         gate,
-        None if gate.config.asked_by == "agreement" else _prospects(gate, _stored_scores(gate, stored)),
+        None
+        if gate.config.asked_by == "agreement"
+        else _prospects(gate, _stored_scores(gate, stored)),
         (*_calls(gate, wanted, stored), *_calls_of_judges(gate)),
         len(first) if preview else 0,
         first.examples,
         unscored,
-        tuple(_asked(metric, role, model, shown, first, answered.get(role)) for role, model in gate.models.items()),
+        tuple(
+            _asked(metric, role, model, shown, first, answered.get(role))
+            for role, model in gate.models.items()
+        ),
     )
 
 
-# --- costs ---------------------------------------------------------------------------------------------------
+# --- costs
+# ---------------------------------------------------------------------------------------------------
 
 
 def _calls(
-    gate: context.Context, wanted: Mapping[context.RunName, jobs.Job], stored: Mapping[context.RunName, jobs.Run]
+    gate: context.Context,
+    wanted: Mapping[context.RunName, jobs.Job],
+    stored: Mapping[context.RunName, jobs.Run],
 ) -> Iterator[Calls]:
     """Yield the calls of each model whose answers are not recorded.
 
-    Input tokens are projected by the characters that are sent, output tokens and time by the number of answers.
+    Input tokens are projected by the characters that are sent, output tokens and time by the number
+    of answers.
     """
     for role, model in gate.models.items():
         if model.verified is not None:
             continue
         own = {name: job for name, job in wanted.items() if name.role == role}
         calls = sum(len(job.test_set) * job.repeats for job in own.values())
-        found = Calls(result.called(role, model.name), calls, sum(len(stored[name].unanswered) for name in own))
+        found = Calls(
+            result.called(role, model.name),
+            calls,
+            sum(len(stored[name].unanswered) for name in own),
+        )
         known = max((_answered(stored[name]) for name in own), key=lambda run: len(run.test_set))
         n = len(known.test_set)
         if not n:
@@ -210,7 +247,9 @@ def _calls(
         facts, price = measure.measure_run(found.name, known).facts, price_of(model)
         inputs, outputs, usd = facts.input_tokens, facts.output_tokens, None
         if inputs is not None:
-            sent = sum(job.repeats * sum(map(job.model.characters, job.test_set)) for job in own.values())
+            sent = sum(
+                job.repeats * sum(map(job.model.characters, job.test_set)) for job in own.values()
+            )
             inputs = ceil(inputs * sent / max(1, sum(map(model.characters, known.test_set))))
         if outputs is not None:
             outputs = ceil(outputs / n * found.calls)
@@ -240,10 +279,18 @@ def _estimated(calls: Calls, model: Model, asked: Iterable[jobs.Job]) -> Calls:
             inputs += job.repeats * _tokens_sent(model, example)
             outputs += job.repeats * (limit or max(1, expected / CHARACTERS_PER_TOKEN))
 
-    words = "outputs as long as the expected ones" if limit is None else f"outputs of at most {limit:,} tokens"
+    words = (
+        "outputs as long as the expected ones"
+        if limit is None
+        else f"outputs of at most {limit:,} tokens"
+    )
     usd = tokens_usd(replace(price, most_input_tokens=None), ceil(inputs), ceil(outputs))
     return calls._replace(
-        input_tokens=ceil(inputs), output_tokens=ceil(outputs), usd=usd, unknown=price.unknown, outputs=words
+        input_tokens=ceil(inputs),
+        output_tokens=ceil(outputs),
+        usd=usd,
+        unknown=price.unknown,
+        outputs=words,
     )
 
 
@@ -267,20 +314,28 @@ def _calls_of_judges(gate: context.Context) -> Iterator[Calls]:
         answers *= 2 * len(gate.config.baselines) if pairwise else len(gate.models)
         calls = answers + len(judge.items) * (2 if pairwise else 1)
         if judge.model.verified is None:
-            yield Calls(f"judge {name} ({judge.model.name})", calls, calls, unknown=_OF_JUDGES, most=True)
+            yield Calls(
+                f"judge {name} ({judge.model.name})", calls, calls, unknown=_OF_JUDGES, most=True
+            )
 
 
-# --- what the test set can show ------------------------------------------------------------------------------
+# --- what the test set can show
+# ------------------------------------------------------------------------------
 
 
-def _stored_scores(gate: context.Context, stored: Mapping[context.RunName, jobs.Run]) -> dict[str, Scored]:
+def _stored_scores(
+    gate: context.Context, stored: Mapping[context.RunName, jobs.Run]
+) -> dict[str, Scored]:
     """Return the scores by role of those models whose answers are all stored."""
     runs = {name.role: run for name, run in stored.items() if name.purpose == "test"}
     runs = {role: run for role, run in runs.items() if not run.unanswered}
     if gate.deciding.pairwise or gate.deciding.judged:
         return {}
     try:
-        return {role: gate.deciding.score(gate.expected, measure.answers_of(run)) for role, run in runs.items()}
+        return {
+            role: gate.deciding.score(gate.expected, measure.answers_of(run))
+            for role, run in runs.items()
+        }
     except errors.FtgateError:
         return {}
 
@@ -350,7 +405,9 @@ def _detectable(gate: context.Context, role: str, broken: float) -> float | None
     confidence = gate.config.confidence
     evidence = gate.evidence_of(role)
     n = len(gate.test)
-    return detectable_gain(n, broken=broken, margin=margin, confidence=confidence, evidence=evidence)
+    return detectable_gain(
+        n, broken=broken, margin=margin, confidence=confidence, evidence=evidence
+    )
 
 
 def _of_groups(
@@ -365,21 +422,32 @@ def _of_groups(
     needed = None
     if candidate is not None:
         examples = gate.compare(baseline, candidate, role).examples_needed
-        needed = None if examples is None else max(MIN_GROUPS, ceil(examples / len(gate.test) * counts[0]))
+        needed = (
+            None
+            if examples is None
+            else max(MIN_GROUPS, ceil(examples / len(gate.test) * counts[0]))
+        )
     return Groups(*counts, gain, needed)
 
 
-# --- what is sent, and what is answered ----------------------------------------------------------------------
+# --- what is sent, and what is answered
+# ----------------------------------------------------------------------
 
 
-def _asked(metric: Metric, role: str, model: Model, shown: DataSet, first: DataSet, run: jobs.Run | None) -> Asked:
+def _asked(
+    metric: Metric, role: str, model: Model, shown: DataSet, first: DataSet, run: jobs.Run | None
+) -> Asked:
     """Return what a model is sent and has answered; a set-level metric is scored with all others missing."""
-    prompts = () if model.verified is not None else tuple(_prompt(model, example) for example in first)
+    prompts = (
+        () if model.verified is not None else tuple(_prompt(model, example) for example in first)
+    )
     scored = None
     if run is not None and not (metric.judged or metric.pairwise):
         rest = len(shown) - len(first) if metric.kind == "set" else 0
         with suppress(errors.FtgateError):  # the answers are shown without scores
-            scored = metric.score(shown.expected[: len(first) + rest], [[*measure.answers_of(run)[0], *[None] * rest]])
+            scored = metric.score(
+                shown.expected[: len(first) + rest], [[*measure.answers_of(run)[0], *[None] * rest]]
+            )
     tokens = round(_tokens_sent(model, first.examples[0]))
     return Asked(result.called(role), result.called(role, model.name), prompts, tokens, run, scored)
 
@@ -387,7 +455,10 @@ def _asked(metric: Metric, role: str, model: Model, shown: DataSet, first: DataS
 def _prompt(model: Model, example: Example) -> Prompt:
     parts: dict[str, Any] = dict(model.sent(example))
     messages: Sequence[Mapping[str, Any]] = parts.pop("messages")
-    return (*((name, expected_text(value)) for name, value in parts.items()), *map(_message, messages))
+    return (
+        *((name, expected_text(value)) for name, value in parts.items()),
+        *map(_message, messages),
+    )
 
 
 def _message(message: Mapping[str, Any]) -> tuple[str, str]:

@@ -17,7 +17,11 @@ _HOOK = "the hook pytest_ftgate_checks"
 
 
 def judge_gate(
-    config: GateKeys, services: state.Services, *, nodeid: str, reviewed: tuple[result.Check, ...] = ()
+    config: GateKeys,
+    services: state.Services,
+    *,
+    nodeid: str,
+    reviewed: tuple[result.Check, ...] = (),
 ) -> state.Judged:
     """Judge one gate, whose keys are merged and checked.
 
@@ -45,7 +49,11 @@ def judge_gate(
 
 @state.uncollected()
 def read_gate(
-    config: GateKeys, services: state.Services, *, nodeid: str, reviewed: tuple[result.Check, ...] = ()
+    config: GateKeys,
+    services: state.Services,
+    *,
+    nodeid: str,
+    reviewed: tuple[result.Check, ...] = (),
 ) -> context.Context:
     """Read the inputs and run the free checks, also where one fails.
 
@@ -107,16 +115,25 @@ def _judge_known_answers(gate: context.Context, services: state.Services) -> con
     return decided.with_checks(check for check in unfinished if check.status == "warning")
 
 
-# --- the answers ---------------------------------------------------------------------------------------------
+# --- the answers
+# ---------------------------------------------------------------------------------------------
 
 
 def _calibrated(gate: context.Context, options: dict[str, Any]) -> context.Context:
     """Calibrate the judges on items with human labels."""
-    return gate if gate.judging is None else _with_judgements(gate, *calibrate(gate.judging, options))
+    return (
+        gate if gate.judging is None else _with_judgements(gate, *calibrate(gate.judging, options))
+    )
 
 
-def _with_judgements(gate: context.Context, judging: Judging, checks: Iterable[result.Check]) -> context.Context:
-    return replace(gate, judging=judging).with_facts(judges=tuple(judging.results.values())).with_checks(checks)
+def _with_judgements(
+    gate: context.Context, judging: Judging, checks: Iterable[result.Check]
+) -> context.Context:
+    return (
+        replace(gate, judging=judging)
+        .with_facts(judges=tuple(judging.results.values()))
+        .with_checks(checks)
+    )
 
 
 def _answered(gate: context.Context, options: dict[str, Any]) -> context.Context:
@@ -145,7 +162,8 @@ def _judged(gate: context.Context, options: dict[str, Any]) -> context.Context:
     return replace(_with_judgements(gate, judging, checks), metrics={**gate.metrics, **shown})
 
 
-# --- the verdict ---------------------------------------------------------------------------------------------
+# --- the verdict
+# ---------------------------------------------------------------------------------------------
 
 
 def _decided(gate: context.Context, services: state.Services, hook: Any | None) -> context.Context:
@@ -167,13 +185,17 @@ def _decided(gate: context.Context, services: state.Services, hook: Any | None) 
         return gate.with_checks([result.error_check(error, "attempts")])
 
 
-def _at_level(gate: context.Context, attempt: attempts.Attempt, services: state.Services) -> context.Context:
+def _at_level(
+    gate: context.Context, attempt: attempts.Attempt, services: state.Services
+) -> context.Context:
     """Return the gate with its attempt, at the confidence of it."""
     guards = tuple(guard.at(attempt.config.confidence) for guard in gate.parts.others)
     parts = gate.parts._replace(others=guards)
     gate = replace(gate, config=attempt.config, attempt=attempt, parts=parts)
     gate = gate.with_facts(attempt=attempt.facts)
-    return gate.with_checks([*attempt.check(gate.shown), *attempt.check_last(services.stores.notes)])
+    return gate.with_checks(
+        [*attempt.check(gate.shown), *attempt.check_last(services.stores.notes)]
+    )
 
 
 def _kept(gate: context.Context, services: state.Services) -> context.Context:
@@ -210,18 +232,25 @@ def _close(gate: context.Context, services: state.Services) -> state.Judged:
 
 
 def _checks_of_others(gate: context.Context, hook: Any | None) -> list[result.Check]:
-    """Return the checks of the hook ``pytest_ftgate_checks``. They can only make the verdict worse."""
+    """Return the checks of the hook ``pytest_ftgate_checks``.
+
+    They can only make the verdict worse.
+    """
     if hook is None or not gate.scored:
         return []
 
     try:
-        answers = errors.guarded(_HOOK, lambda: [list(checks) for checks in hook.pytest_ftgate_checks(gate=gate)])
+        answers = errors.guarded(
+            _HOOK, lambda: [list(checks) for checks in hook.pytest_ftgate_checks(gate=gate)]
+        )
         checks = [check for answer in answers for check in answer]
         for check in checks:
             if not isinstance(check, result.Check) or check.status not in get_args(result.Status):
                 evidence = f"it returned {type(check).__name__}"
                 raise errors.ConfigError(f"{_HOOK} must return checks", evidence=evidence)
-            what = f"the check {check.name} of {_HOOK} holds a value that JSON cannot represent, and"
+            what = (
+                f"the check {check.name} of {_HOOK} holds a value that JSON cannot represent, and"
+            )
             errors.guarded(what, json.dumps, asdict(check))
     except errors.FtgateError as error:
         return [result.error_check(error)]

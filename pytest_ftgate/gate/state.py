@@ -33,10 +33,25 @@ def uncollected() -> Iterator[None]:
 
 
 SIGNS_OF_CI = (
-    "CI", "BUILD_NUMBER", "JENKINS_URL", "TF_BUILD", "TEAMCITY_VERSION", "CODEBUILD_BUILD_ID", "GITHUB_ACTIONS",
-    "GITLAB_CI", "BUILDKITE", "CIRCLECI", "TRAVIS", "APPVEYOR", "DRONE", "BITBUCKET_BUILD_NUMBER", "bamboo_buildKey",
-    "GO_PIPELINE_NAME", "CIRRUS_CI", "SEMAPHORE",
-)  # fmt: skip
+    "CI",
+    "BUILD_NUMBER",
+    "JENKINS_URL",
+    "TF_BUILD",
+    "TEAMCITY_VERSION",
+    "CODEBUILD_BUILD_ID",
+    "GITHUB_ACTIONS",
+    "GITLAB_CI",
+    "BUILDKITE",
+    "CIRCLECI",
+    "TRAVIS",
+    "APPVEYOR",
+    "DRONE",
+    "BITBUCKET_BUILD_NUMBER",
+    "bamboo_buildKey",
+    "GO_PIPELINE_NAME",
+    "CIRRUS_CI",
+    "SEMAPHORE",
+)
 
 
 def sign_of_ci() -> str | None:
@@ -63,8 +78,8 @@ class Services:
 
     Attributes:
         stores: the stores of predictions.
-        load: reads a data source, given with its origin, into a data set, once per session. With ``labeled=False``
-            examples need no expected output.
+        load: reads a data source, given with its origin, into a data set, once per session. With
+            ``labeled=False`` examples need no expected output.
         hook: pluggy's hook callers; None outside pytest.
         offline: whether no endpoint may be called.
         progress: displays the progress of the models.
@@ -92,7 +107,9 @@ class Services:
         given, limit_s = ("stores", "offline", "progress", "budget"), gate.config.timeout_s
         options: dict[str, Any] = {name: getattr(self, name) for name in given}
         if limit_s is not None:
-            options["limit"] = TimeLimit(limit_s, gate.source("timeout_s"), clock.monotonic() + limit_s)
+            options["limit"] = TimeLimit(
+                limit_s, gate.source("timeout_s"), clock.monotonic() + limit_s
+            )
         try:
             yield options
         finally:
@@ -109,10 +126,17 @@ class DataSets:
     def __init__(self) -> None:
         # The source, whose id may be the key, is kept alive; then its state, and the data.
         self._read: dict[tuple[Any, bool], tuple[Any, Any, DataSet]] = {}
-        self._audits: dict[tuple[str, str, str, str | None], tuple[DataSet, DataSet, TrainingAudit]] = {}
+        self._audits: dict[
+            tuple[str, str, str, str | None], tuple[DataSet, DataSet, TrainingAudit]
+        ] = {}
 
     def load(
-        self, source: DataKeys | Iterable[Any], origin: str, hook: Any | None = None, *, labeled: bool = True
+        self,
+        source: DataKeys | Iterable[Any],
+        origin: str,
+        hook: Any | None = None,
+        *,
+        labeled: bool = True,
     ) -> DataSet:
         """Return a data source, which is read again only if it changed: an iterator can be consumed only once.
 
@@ -120,7 +144,8 @@ class DataSets:
             source: the keys of a data file, or an iterable of examples.
             origin: what messages call an iterable.
             hook: pytest's hooks, for formats of other plugins.
-            labeled: every example must have an expected output. A labeled set is reused for unlabeled requests.
+            labeled: every example must have an expected output. A labeled set is reused for
+                unlabeled requests.
         """
         file, keys = file_of(source), keys_of(source)
         rows: Any = source if keys is None else keys.rows
@@ -131,17 +156,26 @@ class DataSets:
             if kept is not None and kept[1] == state:
                 return kept[2]
         asked["labeled"] = labeled
-        data = examples_from(rows, origin=origin, **asked) if file is None else _load_file(file, hook, asked)
+        data = (
+            examples_from(rows, origin=origin, **asked)
+            if file is None
+            else _load_file(file, hook, asked)
+        )
         if kept is not None and (kept[2].sha256, kept[2].examples) == (data.sha256, data.examples):
             data = kept[2]  # rewritten with the same content: audits stay valid
         self._read[key, labeled] = source, state, data
         return data
 
-    def audit(self, training: DataSet, test: DataSet, *, separator: str | None = None) -> TrainingAudit:
+    def audit(
+        self, training: DataSet, test: DataSet, *, separator: str | None = None
+    ) -> TrainingAudit:
         """Return the audit of a training set and a test set, computed once for equal ones of several gates."""
         key = (training.sha256, training.origin, test.sha256, separator)
         known = self._audits.get(key)
-        if known is None or (known[0].examples, known[1].examples) != (training.examples, test.examples):
+        if known is None or (known[0].examples, known[1].examples) != (
+            training.examples,
+            test.examples,
+        ):
             known = training, test, audit_training_set(training, test, separator=separator)
             self._audits[key] = known
         return known[2]
@@ -161,7 +195,9 @@ def _load_file(source: DataKeys, hook: Any | None, asked: Mapping[str, Any]) -> 
     options = {"format": source.format, "fields": dict(source.fields), "limit": source.limit}
     called, rows = "the hook pytest_ftgate_load_examples", None
     if hook is not None:
-        rows = errors.guarded(called, hook.pytest_ftgate_load_examples, path=source.path, options=options)
+        rows = errors.guarded(
+            called, hook.pytest_ftgate_load_examples, path=source.path, options=options
+        )
     if rows is None:
         with lines.written_at(source.source.where()):
             return load_examples(source.path, format=source.format, **asked)

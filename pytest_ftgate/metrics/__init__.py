@@ -13,8 +13,16 @@ from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored
 BUILT_IN: tuple[str, ...]
 
 __all__ = [
-    "BUILT_IN", "Answers", "Breakdown", "CustomMetric", "Metric", "Scored", "build_metric", "metric", "reads_expected",
-]  # fmt: skip
+    "BUILT_IN",
+    "Answers",
+    "Breakdown",
+    "CustomMetric",
+    "Metric",
+    "Scored",
+    "build_metric",
+    "metric",
+    "reads_expected",
+]
 
 _FAMILIES = ("classification", "text", "answer_format", "fields", "tool_calls", "numbers", "judged")
 """Modules of this package. Each has ``NAMES``, the names of its metrics, and ``build(options)``, which builds one of
@@ -60,9 +68,9 @@ def build_metric(
 ) -> Metric:
     """Build a gate's metric, ready to score answers on its test set, or raise :class:`ConfigError`.
 
-    ``labels`` are the distinct expected outputs as texts; averages over labels run over all of them for every model.
-    ``known`` and ``examples`` are those of :class:`Options`, ``custom`` the metrics of hooks by name, and
-    ``others`` further valid names, for suggestions.
+    ``labels`` are the distinct expected outputs as texts; averages over labels run over all of them
+    for every model. ``known`` and ``examples`` are those of :class:`Options`, ``custom`` the
+    metrics of hooks by name, and ``others`` further valid names, for suggestions.
     """
     options, name = Options(spec, tuple(labels), tuple(known), examples), spec.name
     function = spec.options.get("function")
@@ -73,6 +81,8 @@ def build_metric(
     if own:
         return build_custom(options, function if callable(function) else custom[name])
     if family is None:
-        raise options.error(f"unknown metric {name!r}", cure=did_you_mean(name, (*_names(), *custom, *others)))
+        raise options.error(
+            f"unknown metric {name!r}", cure=did_you_mean(name, (*_names(), *custom, *others))
+        )
     found: Metric = family.build(options)
     return found

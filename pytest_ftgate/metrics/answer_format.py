@@ -109,14 +109,23 @@ NAMES = (Format.name,)
 def build(options: Options) -> Format:
     options.allow(*RULES, "strip_code_fence")
     if not any(rule in options.spec.options for rule in RULES):
-        raise options.error("format needs at least one rule", cure=f"Set one or more of {', '.join(RULES)}.")
+        raise options.error(
+            "format needs at least one rule", cure=f"Set one or more of {', '.join(RULES)}."
+        )
     schema = read_schema(options)
     allowed = options.labels("allowed", "allowed answers")
     texts = None if allowed is None else frozenset(value.strip() for value in allowed)
-    return Format(schema, options.pattern(), texts, options.count("max_chars"), options.flag("strip_code_fence"))
+    return Format(
+        schema,
+        options.pattern(),
+        texts,
+        options.count("max_chars"),
+        options.flag("strip_code_fence"),
+    )
 
 
-# --- JSON Schema, which is checked before any call, without network access --------------------------------------------
+# --- JSON Schema, which is checked before any call, without network access
+# --------------------------------------------
 
 _KEY = "json_schema"
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
@@ -128,8 +137,15 @@ def first_error(validator: Any, value: Any) -> Broken | None:
 
     try:
         error = best_match(validator.iter_errors(value))
-    except (RecursionError, ArithmeticError) as failure:  # an integer that is too large for a float is divided
-        what = "nested too deeply" if isinstance(failure, RecursionError) else "a number that is too large"
+    except (
+        RecursionError,
+        ArithmeticError,
+    ) as failure:  # an integer that is too large for a float is divided
+        what = (
+            "nested too deeply"
+            if isinstance(failure, RecursionError)
+            else "a number that is too large"
+        )
         return f"$: {what}", what
     if error is None:
         return None
@@ -156,7 +172,11 @@ def read_schema(options: Options) -> Any:
             raise _error(options, f":{place}: {what}", cure) from None
     if not isinstance(schema, Mapping) or not schema:
         found = "empty" if schema in ({}, [], "", None) else "not a mapping"
-        raise _error(options, f"{place} is {found}", "Write a JSON Schema as a mapping, or the path of its file.")
+        raise _error(
+            options,
+            f"{place} is {found}",
+            "Write a JSON Schema as a mapping, or the path of its file.",
+        )
     needed(options, "jsonschema", key=_KEY)
     return _validator(options, dict(schema), place)
 
@@ -199,7 +219,11 @@ def _unique_items(validator: Any, unique: Any, instance: Any, schema: Any) -> It
     """Check uniqueItems in linear time; jsonschema takes quadratic time for lists of objects."""
     from jsonschema.exceptions import ValidationError
 
-    if unique and validator.is_type(instance, "array") and len(set(map(JsonRules().key, instance))) < len(instance):
+    if (
+        unique
+        and validator.is_type(instance, "array")
+        and len(set(map(JsonRules().key, instance))) < len(instance)
+    ):
         yield ValidationError("contains an item twice")
 
 
@@ -217,6 +241,8 @@ def _dangling(resource: Any, resolver: Any, seen: set[int]) -> Iterator[str]:
             except exceptions.Unresolvable:
                 yield reference
                 continue
-            yield from _dangling(resource.from_contents(found.contents, jsonschema.DRAFT202012), found.resolver, seen)
+            yield from _dangling(
+                resource.from_contents(found.contents, jsonschema.DRAFT202012), found.resolver, seen
+            )
     for part in resource.subresources():
         yield from _dangling(part, resolver.in_subresource(part), seen)

@@ -1,8 +1,8 @@
 """Scikit-learn's classification metrics, with scikit-learn's names; and those of several labels for one example.
 
-``accuracy`` scores each example; all others have a value only for a whole test set: a function of tallies of labels,
-which is used for the confidence bound too. The tests compare each with scikit-learn, whose import takes longer than a
-gate.
+``accuracy`` scores each example; all others have a value only for a whole test set: a function of
+tallies of labels, which is used for the confidence bound too. The tests compare each with
+scikit-learn, whose import takes longer than a gate.
 """
 
 import json
@@ -16,14 +16,30 @@ import numpy as np
 
 from pytest_ftgate.data import expected_text, strict_json
 from pytest_ftgate.errors import MetricError
-from pytest_ftgate.metrics.labels import READING_OPTIONS, LabelSet, label_set, positive_code, selected_codes
+from pytest_ftgate.metrics.labels import (
+    READING_OPTIONS,
+    LabelSet,
+    label_set,
+    positive_code,
+    selected_codes,
+)
 from pytest_ftgate.metrics.options import FULL, Normalization, Options, without_fence
-from pytest_ftgate.metrics.protocol import Answers, Kind, Metric, Scored, by_example, check_shape, right_wrong
+from pytest_ftgate.metrics.protocol import (
+    Answers,
+    Kind,
+    Metric,
+    Scored,
+    by_example,
+    check_shape,
+    right_wrong,
+)
 from pytest_ftgate.statistics import arrays, set_level
 from pytest_ftgate.text import excerpt, listed
 
 _AVERAGES = ("macro", "micro", "weighted")
-_AVERAGED = tuple(f"{score}_{average}" for score in ("f1", "precision", "recall") for average in _AVERAGES)
+_AVERAGED = tuple(
+    f"{score}_{average}" for score in ("f1", "precision", "recall") for average in _AVERAGES
+)
 _BINARY = ("f1", "precision", "recall")
 _CHANCE_CORRECTED = ("matthews_corrcoef", "cohen_kappa")
 ONE_LABEL = ("accuracy", "balanced_accuracy", *_BINARY, *_AVERAGED, *_CHANCE_CORRECTED)
@@ -85,7 +101,9 @@ class LabelMetric(_OfLabels):
 
     def constants(self, expected: Sequence[Any]) -> list[str]:
         """Return the most frequent label that counts, and the most frequent one that does not."""
-        by_count = np.argsort(-np.bincount(self.label_set.gold(self.name, expected)), kind="stable").tolist()
+        by_count = np.argsort(
+            -np.bincount(self.label_set.gold(self.name, expected)), kind="stable"
+        ).tolist()
         counting = [code for code in by_count if code in self.counted]
         others = [code for code in by_count if code not in self.counted]
         return [self.label_set.texts[code] for code in (*counting[:1], *others[:1])]
@@ -97,10 +115,14 @@ class LabelMetric(_OfLabels):
         counts = set_level.LabelCounts(gold, predicted, len(self.label_set.texts), self.statistic)
         if not math.isfinite(counts.value):
             names = (*self.label_set.texts, "no label of the test set")
-            found = [listed(names[code] for code in np.unique(codes)) for codes in (gold, predicted)]
+            found = [
+                listed(names[code] for code in np.unique(codes)) for codes in (gold, predicted)
+            ]
             evidence = f"Expected labels: {found[0]}. Answers: {found[1]}."
             cure = "Use a test set with several labels, or another metric such as accuracy."
-            raise MetricError(f"{self.name} is undefined for these answers", evidence=evidence, cure=cure)
+            raise MetricError(
+                f"{self.name} is undefined for these answers", evidence=evidence, cure=cure
+            )
         return Scored(self, counts.value, statistic=counts)
 
 
@@ -114,7 +136,9 @@ def build(options: Options) -> Metric:
     over = selected_codes(options, read)
     if name not in _AVERAGED and len(over) < len(read.texts):
         cure = f"List all labels of the test set ({listed(read.texts)}), or remove the option."
-        raise options.error(f"{name} is about all labels, and labels leaves some out", key="labels", cure=cure)
+        raise options.error(
+            f"{name} is about all labels, and labels leaves some out", key="labels", cure=cure
+        )
     if name == "accuracy":
         return Accuracy(read)
     if len(read.texts) > MOST_LABELS:
@@ -126,7 +150,9 @@ def build(options: Options) -> Metric:
     return LabelMetric(read, name, _statistic(options, read, over), low, over)
 
 
-def _statistic(options: Options, labels: LabelSet, over: Sequence[int]) -> Callable[[arrays.Floats], arrays.Floats]:
+def _statistic(
+    options: Options, labels: LabelSet, over: Sequence[int]
+) -> Callable[[arrays.Floats], arrays.Floats]:
     name = options.metric
     if name == "balanced_accuracy":
         return balanced_accuracy
@@ -139,25 +165,30 @@ def _statistic(options: Options, labels: LabelSet, over: Sequence[int]) -> Calla
     return partial(averaged, of=score, average=average or "macro", over=list(over))
 
 
-# --- tallies ----------------------------------------------------------------------------------------------------------
-#
-# Every function takes tallies of shape ``(m, 3, K + 1)``, the diagonal and the margins of confusion matrices, and
-# returns ``(m,)`` values. The rows are, for each label, how often it is a right answer, expected, and answered; the
-# last column is for answers that are no label of the test set. A ratio with denominator 0 is 0, as with scikit-learn's
-# ``zero_division=0``.
+# --- tallies
+# ----------------------------------------------------------------------------------------------------------
+# Every function takes tallies of shape ``(m, 3, K + 1)``, the diagonal and the margins of confusion
+# matrices, and returns ``(m,)`` values. The rows are, for each label, how often it is a right
+# answer, expected, and answered; the last column is for answers that are no label of the test set.
+# A ratio with denominator 0 is 0, as with scikit-learn's ``zero_division=0``.
 
 # Each score is right / (share * expected + (1 - share) * answered).
 _SHARE_OF_EXPECTED = {"f1": 0.5, "precision": 0.0, "recall": 1.0}
 
 
-def averaged(tallies: arrays.Floats, *, of: str, average: str, over: Sequence[int]) -> arrays.Floats:
+def averaged(
+    tallies: arrays.Floats, *, of: str, average: str, over: Sequence[int]
+) -> arrays.Floats:
     """Return F1, precision or recall, averaged over the labels with the codes ``over``.
 
-    "macro": the unweighted mean; "weighted": weighted by expected frequency; "micro": counts are summed first.
+    "macro": the unweighted mean; "weighted": weighted by expected frequency; "micro": counts are
+    summed first.
     """
     right, gold, answered = tallies[:, :, over].swapaxes(0, 1)
     if average == "micro":
-        right, gold, answered = (counts.sum(axis=1, keepdims=True) for counts in (right, gold, answered))
+        right, gold, answered = (
+            counts.sum(axis=1, keepdims=True) for counts in (right, gold, answered)
+        )
     share = _SHARE_OF_EXPECTED[of]
     scores = _ratio(right, share * gold + (1 - share) * answered)
     if average == "weighted":
@@ -193,7 +224,9 @@ def cohen_kappa(tallies: arrays.Floats) -> arrays.Floats:
     return np.where(room > 0, _ratio(n * right - by_chance, room), np.nan)
 
 
-def _margins(tallies: arrays.Floats) -> tuple[arrays.Floats, arrays.Floats, arrays.Floats, arrays.Floats]:
+def _margins(
+    tallies: arrays.Floats,
+) -> tuple[arrays.Floats, arrays.Floats, arrays.Floats, arrays.Floats]:
     right, gold, answered = tallies.swapaxes(0, 1)
     return right.sum(axis=1), gold, answered, gold.sum(axis=1)
 
@@ -204,7 +237,8 @@ def _ratio(numerator: Any, denominator: Any) -> arrays.Floats:
     return quotient
 
 
-# --- several labels for one example -----------------------------------------------------------------------------------
+# --- several labels for one example
+# -----------------------------------------------------------------------------------
 
 SEPARATOR = ","
 
@@ -213,8 +247,8 @@ SEPARATOR = ","
 class SeveralLabels(Metric):
     """``labels_f1``, the F1 of the labels of each example, averaged over examples; ``labels_exact``: all are right.
 
-    A list of labels is JSON (``["a", "b"]``), or text with a label in each part. No label at all is written ``[]``.
-    ``known`` are the labels of the test and training set.
+    A list of labels is JSON (``["a", "b"]``), or text with a label in each part. No label at all is
+    written ``[]``. ``known`` are the labels of the test and training set.
     """
 
     name: str
@@ -225,12 +259,16 @@ class SeveralLabels(Metric):
     form = "the labels alone"
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        return by_example(self, [self._wanted(one, i) for i, one in enumerate(expected)], answers, self._score)
+        return by_example(
+            self, [self._wanted(one, i) for i, one in enumerate(expected)], answers, self._score
+        )
 
     def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
         """Return the labels of each answer, sorted, as a JSON list; None if there is no list in it."""
         read = (None if answer is None else self.labels(answer) for answer in answers)
-        return [None if one is None else json.dumps(sorted(one), ensure_ascii=False) for one in read]
+        return [
+            None if one is None else json.dumps(sorted(one), ensure_ascii=False) for one in read
+        ]
 
     def has_form(self, answer: str) -> bool:
         """Return whether an answer is a list of known labels."""
@@ -245,9 +283,13 @@ class SeveralLabels(Metric):
                 return None
             value = strict_json.json_or(text) if text.startswith(("[", "{")) else None
             value = text.split(self.separator) if value is None else value
-        if not isinstance(value, list) or any(isinstance(one, dict | list) or one is None for one in value):
+        if not isinstance(value, list) or any(
+            isinstance(one, dict | list) or one is None for one in value
+        ):
             return None
-        return frozenset(filter(None, (self.normalization(expected_text(one).strip()) for one in value)))
+        return frozenset(
+            filter(None, (self.normalization(expected_text(one).strip()) for one in value))
+        )
 
     def _wanted(self, value: Any, index: int) -> frozenset[str]:
         found = self.labels(value)

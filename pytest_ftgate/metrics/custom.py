@@ -25,15 +25,17 @@ _ROUNDING = 1e-9  # relative to the range: rounding may put a mean this far outs
 class CustomMetric:
     """A custom metric, as the hook ``pytest_ftgate_metrics`` returns it or a marker contains it.
 
-    Custom metrics score single examples: the confidence bound of a set-level metric would need a resampling formula.
+    Custom metrics score single examples: the confidence bound of a set-level metric would need a
+    resampling formula.
 
     Attributes:
         name: the metric's name; in the hook's mapping, the key is the name.
-        score: called with the expected output (text or a JSON value) and the unchanged answer; returns a number.
+        score: called with the expected output (text or a JSON value) and the unchanged answer;
+            returns a number.
         low, high: the range of the number. A missing answer gets the worst end.
         right_wrong: the number is either 1 (right) or 0 (wrong).
-        whole_example: ``score`` is called with the whole :class:`~pytest_ftgate.Example` in place of its expected
-            output, which the test set need not have.
+        whole_example: ``score`` is called with the whole :class:`~pytest_ftgate.Example` in place
+            of its expected output, which the test set need not have.
 
     Raise :class:`ConfigError` if the range, the direction or the function is invalid.
     """
@@ -59,7 +61,10 @@ class CustomMetric:
 def _problem(metric: CustomMetric) -> str | None:
     """Return what is wrong with a declaration, as the end of a sentence; None if it is valid."""
     low, high, greater = metric.low, metric.high, metric.greater_is_better
-    ends = all(isinstance(end, Real) and not isinstance(end, bool) and math.isfinite(end) for end in (low, high))
+    ends = all(
+        isinstance(end, Real) and not isinstance(end, bool) and math.isfinite(end)
+        for end in (low, high)
+    )
     if not callable(metric.score):
         return f"needs a function as score, got {text.kind_of(metric.score)}"
     if inspect.iscoroutinefunction(metric.score):
@@ -93,8 +98,14 @@ def metric(
     """
 
     def declare(function: ScoreExample) -> CustomMetric:
-        called = name if name is not None else str(getattr(function, "__name__", type(function).__name__))
-        return CustomMetric(called, function, low, high, greater_is_better, right_wrong, whole_example)
+        called = (
+            name
+            if name is not None
+            else str(getattr(function, "__name__", type(function).__name__))
+        )
+        return CustomMetric(
+            called, function, low, high, greater_is_better, right_wrong, whole_example
+        )
 
     return declare
 
@@ -121,23 +132,38 @@ class ExampleMetric(Metric):
             value = self.declared.score(deepcopy(given), answer)  # other metrics are given it, too
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # pytest.skip() and sys.exit() too: they must not take the gate out of the run
+        except (
+            BaseException
+        ) as error:  # pytest.skip() and sys.exit() too: they must not take the gate out of the run
             what = f"the metric {self.name} raised {type(error).__name__} for test_set[{index}]"
-            raise errors.MetricError(what, evidence=errors.told(error), cure="Fix the metric's function.") from error
+            raise errors.MetricError(
+                what, evidence=errors.told(error), cure="Fix the metric's function."
+            ) from error
         return self._checked(index, value)
 
     def _checked(self, index: int, value: Any) -> float:
-        """Return the number that the function returned. Raise :class:`MetricError` if it breaks the declaration."""
-        slack, wanted = _ROUNDING * (self.high - self.low), f"a number from {self.low:g} to {self.high:g}"
+        """Return the number that the function returned.
+
+        Raise :class:`MetricError` if it breaks the declaration.
+        """
+        slack, wanted = (
+            _ROUNDING * (self.high - self.low),
+            f"a number from {self.low:g} to {self.high:g}",
+        )
         number: Any = value if isinstance(value, Real) else math.nan
-        if isinstance(value, float | np.floating | np.bool_):  # numpy would convert the bounds to a narrow type
+        # numpy would convert the bounds to a narrow type
+        if isinstance(value, float | np.floating | np.bool_):
             number = float(value)
         fits = self.low - slack <= number <= self.high + slack
         if self.kind == "right_wrong":
             wanted, fits = "1 (right) or 0 (wrong)", fits and number in (0, 1)
         if fits:
             return min(max(float(number), self.low), self.high)
-        shown = text.shortened(repr(value), text.EXCERPT) if isinstance(value, Real | None) else text.kind_of(value)
+        shown = (
+            text.shortened(repr(value), text.EXCERPT)
+            if isinstance(value, Real | None)
+            else text.kind_of(value)
+        )
         what = f"the metric {self.name} returned {shown} instead of {wanted} for test_set[{index}]"
         raise errors.MetricError(what, cure="Fix the metric's function.")
 
@@ -146,6 +172,10 @@ def build_custom(options: Options, declared: Any) -> ExampleMetric:
     """Build the custom metric of a hook or a marker."""
     options.allow("function")
     if not isinstance(declared, CustomMetric):
-        what = "does not declare its range and direction" if callable(declared) else f"is {text.kind_of(declared)}"
+        what = (
+            "does not declare its range and direction"
+            if callable(declared)
+            else f"is {text.kind_of(declared)}"
+        )
         raise options.error(f"the metric {options.metric} {what}", cure=_DECLARE)
     return ExampleMetric(options.metric, declared, options.examples)

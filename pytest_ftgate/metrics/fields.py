@@ -1,12 +1,12 @@
 """F1 of the fields of JSON answers.
 
-Each expected or answered value is right, wrong (another value is expected), missing, or spurious (nothing is expected;
-reports call it invented). With R, W, M and S of them, precision is R / (R + W + S), recall is R / (R + W + M), and F1
-is their harmonic mean, 2 R / (2 R + 2 W + M + S).
+Each expected or answered value is right, wrong (another value is expected), missing, or spurious
+(nothing is expected; reports call it invented). With R, W, M and S of them, precision is R / (R + W
++ S), recall is R / (R + W + M), and F1 is their harmonic mean, 2 R / (2 R + 2 W + M + S).
 
-``average`` is one of ``samples``: for each example, then the mean over examples, so that an answer that is lost whole
-counts as one example; ``micro``: over all values of all examples, as slot F1 is reported. All fields of an answer that
-is not JSON are missing.
+``average`` is one of ``samples``: for each example, then the mean over examples, so that an answer
+that is lost whole counts as one example; ``micro``: over all values of all examples, as slot F1 is
+reported. All fields of an answer that is not JSON are missing.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -38,8 +38,8 @@ _WHOLE = "(the answer)"
 class FieldMetric(protocol.Metric):
     """The metric ``field_f1``.
 
-    ``fields`` are the names under which values are counted. If ``declared``, the gate lists them and all other fields
-    are ignored.
+    ``fields`` are the names under which values are counted. If ``declared``, the gate lists them
+    and all other fields are ignored.
     """
 
     average: str
@@ -67,7 +67,9 @@ class FieldMetric(protocol.Metric):
 
         notes: list[str | None] = []
         for answer in differences[0]:
-            notes.append(None if answer.note is None else printable(answer.note, protocol.LONGEST_NOTE))
+            notes.append(
+                None if answer.note is None else printable(answer.note, protocol.LONGEST_NOTE)
+            )
         breakdown = self._breakdown(chain.from_iterable(differences))
         return replace(scored, notes=notes, breakdown=breakdown)
 
@@ -86,7 +88,9 @@ class FieldMetric(protocol.Metric):
         remark = "no answer"
         if answer is not None:
             try:
-                return js.Differences(self.rules, self._field_of).compare(expected, parse_json(without_fence(answer)))
+                return js.Differences(self.rules, self._field_of).compare(
+                    expected, parse_json(without_fence(answer))
+                )
             except ValueError as error:
                 remark = f"not JSON: {error}"
             except RecursionError:
@@ -126,12 +130,18 @@ class FieldMetric(protocol.Metric):
                 rows.append((label, _cells(list(map(int, counted)))))
         rows.sort(key=lambda row: (1.0 if row[1][0] is None else row[1][0], row[0]))
         shares = ("F1", "precision", "recall")
-        return protocol.Breakdown("field", (*shares, "right", "wrong", "missing", "invented"), tuple(rows), shares)
+        return protocol.Breakdown(
+            "field", (*shares, "right", "wrong", "missing", "invented"), tuple(rows), shares
+        )
 
 
 def _cells(counts: Sequence[int]) -> tuple[float | None, ...]:
     right, wrong, missing, spurious = counts
-    wholes = (right + wrong + (missing + spurious) / 2, right + wrong + spurious, right + wrong + missing)
+    wholes = (
+        right + wrong + (missing + spurious) / 2,
+        right + wrong + spurious,
+        right + wrong + missing,
+    )
     return (*(right / whole if whole else None for whole in wholes), *counts)
 
 
@@ -143,7 +153,9 @@ def _totals(found: Iterable[js.Differences]) -> arrays.Floats:
 def _f1(counts: arrays.Floats, *, empty: float = 0.0) -> arrays.Floats:
     """Return the F1 of each row of counts, ``(m, 4) -> (m,)``; ``empty`` is that of a row without any value."""
     above, below = 2 * counts[:, js.RIGHT], counts @ np.array([2, 2, 1, 1], dtype=np.float64)
-    ratios: arrays.Floats = np.divide(above, below, out=np.full(len(counts), empty), where=below > 0)
+    ratios: arrays.Floats = np.divide(
+        above, below, out=np.full(len(counts), empty), where=below > 0
+    )
     return ratios
 
 
@@ -151,15 +163,27 @@ def build(options: Options) -> FieldMetric:
     """Build ``field_f1``."""
     options.allow("fields", "average", "lists", "tolerance", "normalize")
     values = [_expected(options, text) for text in options.expected]
-    rules = js.read_rules(options, frozenset(name for value in values for name in js.names_in(value)), LISTS)
-    known = {name: None for value in values for _, name, _ in js.leaves(value, unordered=rules.lists == "set")}
+    rules = js.read_rules(
+        options, frozenset(name for value in values for name in js.names_in(value)), LISTS
+    )
+    known = {
+        name: None
+        for value in values
+        for _, name, _ in js.leaves(value, unordered=rules.lists == "set")
+    }
     declared = options.labels("fields", "fields")
     if declared is not None and values:
-        names = {name.rsplit(".", depth)[0] for name in known for depth in range(name.count(".") + 1)}
+        names = {
+            name.rsplit(".", depth)[0] for name in known for depth in range(name.count(".") + 1)
+        }
         js.refuse_unknown(options, "fields", declared, names)
-        twice = next((name for place, name in enumerate(declared) if name in declared[:place]), None)
+        twice = next(
+            (name for place, name in enumerate(declared) if name in declared[:place]), None
+        )
         if twice is not None:
-            raise options.error(f"fields contains {twice!r} twice", key="fields", cure="List each field once.")
+            raise options.error(
+                f"fields contains {twice!r} twice", key="fields", cure="List each field once."
+            )
     average = options.choice("average", AVERAGES)
     kind: protocol.Kind = "graded" if average == "samples" else "set"
     fields = tuple(known) if declared is None else declared
@@ -170,5 +194,8 @@ def _expected(options: Options, text: str) -> Any:
     found = container_of(text)
     if found is None:
         what = f"{options.metric} compares JSON fields, and the test set expects {excerpt(text)!r}"
-        raise options.error(what, cure="Every expected output must be a JSON object or list; for text use exact_match.")
+        raise options.error(
+            what,
+            cure="Every expected output must be a JSON object or list; for text use exact_match.",
+        )
     return found

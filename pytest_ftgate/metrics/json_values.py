@@ -11,7 +11,14 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from pytest_ftgate.metrics.options import AS_WRITTEN, STEPS, Normalization, Options, did_you_mean, is_number
+from pytest_ftgate.metrics.options import (
+    AS_WRITTEN,
+    STEPS,
+    Normalization,
+    Options,
+    did_you_mean,
+    is_number,
+)
 from pytest_ftgate.statistics.arrays import Codes, Floats
 from pytest_ftgate.text import EXCERPT, LONGEST, NAMED, kind_of, shortened
 
@@ -23,17 +30,21 @@ ABSENT: Any = object()
 OTHERS = "*"
 """The key for all other fields in a mapping of fields."""
 
-_MOST_PAIRED = 500  # items of one list; those beyond it keep their order, or must be equal without a tolerance
-_ROUNDING = 1 + 1e-9  # of differences, for the choice of pairs; whether two numbers are equal is decided exactly
+# items of one list; those beyond it keep their order, or must be equal without a tolerance
+_MOST_PAIRED = 500
+# of differences, for the choice of pairs; whether two numbers are equal is decided exactly
+_ROUNDING = 1 + 1e-9
 
 
 @dataclass(frozen=True)
 class JsonRules:
-    """Rules that decide whether two values of a field are equal. Fields are dotted names without list positions.
+    """Rules that decide whether two values of a field are equal.
 
-    ``texts`` has the normalization and ``tolerance`` the maximum difference of two numbers, by field ("*" for all
-    others). ``lists``: "match": compare items in pairs that have most in common; "sequence": compare by position;
-    "set": ignore the order; a repeated element counts each time.
+    Fields are dotted names without list positions.
+
+    ``texts`` has the normalization and ``tolerance`` the maximum difference of two numbers, by
+    field ("*" for all others). ``lists``: "match": compare items in pairs that have most in common;
+    "sequence": compare by position; "set": ignore the order; a repeated element counts each time.
     """
 
     texts: Mapping[str, Normalization] = field(default_factory=dict)
@@ -43,14 +54,18 @@ class JsonRules:
     def key(self, value: Any, name: str = "") -> Any:
         """Return a key that is equal for values that are equal without a tolerance.
 
-        1 equals 1.0, true does not equal 1, and infinities equal nothing. Raise :class:`RecursionError` if the value
-        is nested too deeply.
+        1 equals 1.0, true does not equal 1, and infinities equal nothing. Raise
+        :class:`RecursionError` if the value is nested too deeply.
         """
         if isinstance(value, dict):
-            return "object", frozenset((key, self.key(part, child_name(name, key))) for key, part in value.items())
+            return "object", frozenset(
+                (key, self.key(part, child_name(name, key))) for key, part in value.items()
+            )
         if isinstance(value, list):
             parts = [self.key(part, name) for part in value]
-            return "list", frozenset(Counter(parts).items()) if self.lists == "set" else tuple(parts)
+            return "list", frozenset(Counter(parts).items()) if self.lists == "set" else tuple(
+                parts
+            )
         if isinstance(value, str):
             return "text", (_for_field(self.texts, name) or AS_WRITTEN)(value)
         if is_number(value):
@@ -68,7 +83,9 @@ class JsonRules:
             return expected.keys() == answered.keys() and all(self.same(*one) for one in inner)
         if isinstance(expected, list) and isinstance(answered, list):
             if self.lists == "set":
-                return len(expected) == len(answered) == self.count_matches(expected, answered, name)
+                return (
+                    len(expected) == len(answered) == self.count_matches(expected, answered, name)
+                )
             pairs = zip(expected, answered, strict=False)
             return len(expected) == len(answered) and all(self.same(*pair, name) for pair in pairs)
         return bool(self.key(expected, name) == self.key(answered, name))
@@ -76,24 +93,33 @@ class JsonRules:
     def count_matches(self, expected: list[Any], answered: list[Any], name: str) -> int:
         """Return how many elements of two lists can be matched in pairs of equal elements.
 
-        With a tolerance, numbers are matched in order of size, which finds the most pairs, and others so that most are
-        equal within it; where there are too many of those, only identical ones match.
+        With a tolerance, numbers are matched in order of size, which finds the most pairs, and
+        others so that most are equal within it; where there are too many of those, only identical
+        ones match.
         """
         count = 0
         if allowed := self.allowed(name):
             numbers, others = (sorted(filter(_is_finite, one)) for one in (expected, answered))
             count = _near_pairs(numbers, others, allowed)
-            expected, answered = ([one for one in values if not _is_finite(one)] for values in (expected, answered))
+            expected, answered = (
+                [one for one in values if not _is_finite(one)] for values in (expected, answered)
+            )
         if self.tolerance and max(len(expected), len(answered)) <= _MOST_PAIRED:
-            return count + most_pairs([[self.same(one, other, name) for other in answered] for one in expected])
+            return count + most_pairs(
+                [[self.same(one, other, name) for other in answered] for one in expected]
+            )
         return count + len(self.identical(expected, answered, name))
 
-    def identical(self, expected: Sequence[Any], answered: Sequence[Any], name: str) -> dict[int, int]:
+    def identical(
+        self, expected: Sequence[Any], answered: Sequence[Any], name: str
+    ) -> dict[int, int]:
         """Return the place of an answered element for each expected one that has an equal one without a tolerance."""
         waiting: dict[Any, list[int]] = {}
         for place in reversed(range(len(answered))):
             waiting.setdefault(self.key(answered[place], name), []).append(place)
-        places = ((place, waiting.get(self.key(value, name))) for place, value in enumerate(expected))
+        places = (
+            (place, waiting.get(self.key(value, name))) for place, value in enumerate(expected)
+        )
         return {place: equal.pop() for place, equal in places if equal}
 
     def allowed(self, name: str) -> float:
@@ -153,8 +179,8 @@ def json_type(value: Any) -> str:
 def child_name(name: str, key: str) -> str:
     """Return the dotted name of a field of an object.
 
-    Names stop growing at a maximum length: a key of an answer may be megabytes long, and every value below it would
-    hold a copy.
+    Names stop growing at a maximum length: a key of an answer may be megabytes long, and every
+    value below it would hold a copy.
     """
     return name if len(name) > LONGEST else f"{name}.{key}" if name else key
 
@@ -164,7 +190,11 @@ def innermost_field(fields: Iterable[str], name: str) -> str | None:
 
     The name comes from an answer and may be megabytes of dots, so it is not split.
     """
-    return max((field for field in fields if name == field or name.startswith(f"{field}.")), key=len, default=None)
+    return max(
+        (field for field in fields if name == field or name.startswith(f"{field}.")),
+        key=len,
+        default=None,
+    )
 
 
 def _for_field(by_field: Mapping[str, Any], name: str) -> Any:
@@ -207,20 +237,26 @@ def most_pairs(same: Sequence[Sequence[bool]]) -> int:
     return int((maximum_bipartite_matching(csr_array(same)) >= 0).sum())
 
 
-# --- differences -----------------------------------------------------------------------------------------------------
+# --- differences
+# -----------------------------------------------------------------------------------------------------
 
 
-def leaves(value: Any, *, unordered: bool, path: Path = (), name: str = "") -> Iterator[tuple[Path, str, int]]:
+def leaves(
+    value: Any, *, unordered: bool, path: Path = (), name: str = ""
+) -> Iterator[tuple[Path, str, int]]:
     """Yield the path, the name of the field and the size of each value that is compared as a unit.
 
-    That is a scalar, or an empty object or list; if lists are ``unordered``, also a list, which counts as many values
-    as it has elements, and at least one.
+    That is a scalar, or an empty object or list; if lists are ``unordered``, also a list, which
+    counts as many values as it has elements, and at least one.
     """
     waiting = [(path, name, value)]
     while waiting:
         path, name, part = waiting.pop()
         if isinstance(part, dict) and part:
-            waiting += (((*path, key), child_name(name, key), inner) for key, inner in reversed(part.items()))
+            waiting += (
+                ((*path, key), child_name(name, key), inner)
+                for key, inner in reversed(part.items())
+            )
         elif isinstance(part, list) and part and not unordered:
             waiting += (((*path, i), name, part[i]) for i in reversed(range(len(part))))
         else:
@@ -244,8 +280,9 @@ def names_in(value: Any) -> Iterator[str]:
 class Differences:
     """The differences between an expected and an answered value, or of several, added up.
 
-    ``field_of`` returns the field under which a value with a name is counted; None if it is ignored. ``counts`` are
-    the numbers of right, wrong, missing and spurious values by field; ``remarks`` describe what is not right.
+    ``field_of`` returns the field under which a value with a name is counted; None if it is
+    ignored. ``counts`` are the numbers of right, wrong, missing and spurious values by field;
+    ``remarks`` describe what is not right.
     """
 
     rules: JsonRules
@@ -265,7 +302,9 @@ class Differences:
     @property
     def note(self) -> str | None:
         """Return one line that describes what is not right; None if everything is."""
-        return "; ".join([*self.remarks, *([f"and {self.more:,} more"] if self.more else [])]) or None
+        return (
+            "; ".join([*self.remarks, *([f"and {self.more:,} more"] if self.more else [])]) or None
+        )
 
     @property
     def total(self) -> list[int]:
@@ -282,39 +321,65 @@ class Differences:
         """Count the leaves of a value that only one side has."""
         if value is ABSENT:
             return
-        for place, inner, size in leaves(value, unordered=self.rules.lists == "set", path=path, name=name):
+        for place, inner, size in leaves(
+            value, unordered=self.rules.lists == "set", path=path, name=name
+        ):
             if (counted := self.field_of(inner)) is not None:
                 self.add(counted, kind, size)
                 self._remark(place, "missing" if kind == MISSING else "not expected")
 
-    def compare(self, expected: Any, answered: Any, path: Path = (), name: str = "") -> "Differences":
-        """Compare two values, leaf by leaf. Raise :class:`RecursionError` if both are nested too deeply."""
+    def compare(
+        self, expected: Any, answered: Any, path: Path = (), name: str = ""
+    ) -> "Differences":
+        """Compare two values, leaf by leaf.
+
+        Raise :class:`RecursionError` if both are nested too deeply.
+        """
         both, unordered = (expected, answered), self.rules.lists == "set"
         if all(isinstance(one, dict) and one for one in both):
             for key in dict.fromkeys((*expected, *answered)):
-                self.compare(expected.get(key, ABSENT), answered.get(key, ABSENT), (*path, key), child_name(name, key))
-        elif all(isinstance(one, list) for one in both) and not unordered and expected and (answered or self._pairs):
+                self.compare(
+                    expected.get(key, ABSENT),
+                    answered.get(key, ABSENT),
+                    (*path, key),
+                    child_name(name, key),
+                )
+        elif (
+            all(isinstance(one, list) for one in both)
+            and not unordered
+            and expected
+            and (answered or self._pairs)
+        ):
             partners = self._partners(expected, answered, name)
             used = set(partners.values())
-            others = [*(answered[partners[i]] if i in partners else ABSENT for i in range(len(expected)))]
+            others = [
+                *(answered[partners[i]] if i in partners else ABSENT for i in range(len(expected)))
+            ]
             others += (part for i, part in enumerate(answered) if i not in used)
             for i, (part, other) in enumerate(zip_longest(expected, others, fillvalue=ABSENT)):
                 self.compare(part, other, (*path, i), name)
-        elif any(one is ABSENT or (one and isinstance(one, dict if unordered else dict | list)) for one in both):
+        elif any(
+            one is ABSENT or (one and isinstance(one, dict if unordered else dict | list))
+            for one in both
+        ):
             self._lacking(MISSING, path, name, expected)
             self._lacking(SPURIOUS, path, name, answered)
         elif (counted := self.field_of(name)) is not None:
             self._compare_leaves(counted, path, name, expected, answered)
         return self
 
-    def _compare_leaves(self, counted: str, path: Path, name: str, expected: Any, answered: Any) -> None:
+    def _compare_leaves(
+        self, counted: str, path: Path, name: str, expected: Any, answered: Any
+    ) -> None:
         if isinstance(expected, list) and isinstance(answered, list) and (expected or answered):
             right = self.rules.count_matches(expected, answered, name)
             missing, spurious = len(expected) - right, len(answered) - right
             for kind, count in ((RIGHT, right), (MISSING, missing), (SPURIOUS, spurious)):
                 self.add(counted, kind, count)
             if missing or spurious:
-                self._remark(path, f"{missing:,} of {len(expected):,} missing, {spurious:,} not expected")
+                self._remark(
+                    path, f"{missing:,} of {len(expected):,} missing, {spurious:,} not expected"
+                )
         elif isinstance(expected, list) and expected:
             self.add(counted, MISSING, len(expected))
             self.add(counted, SPURIOUS)
@@ -325,12 +390,16 @@ class Differences:
             self.add(counted, WRONG)
             self._remark(path, f"{_quoted(answered)}, expected {_quoted(expected)}")
 
-    # --- pairs of items ----------------------------------------------------------------------------------------------
+    # --- pairs of items
+    # ----------------------------------------------------------------------------------------------
 
-    def _partners(self, expected: Sequence[Any], answered: Sequence[Any], name: str) -> dict[int, int]:
+    def _partners(
+        self, expected: Sequence[Any], answered: Sequence[Any], name: str
+    ) -> dict[int, int]:
         """Return the place of the partner of each expected item: by position, or an equal one, else by agreement.
 
-        Equal items first loses nothing: no other pairs of the four items have more fields in common.
+        Equal items first loses nothing: no other pairs of the four items have more fields in
+        common.
         """
         if not self._pairs:
             return {place: place for place in range(min(len(expected), len(answered)))}
@@ -349,17 +418,24 @@ class Differences:
     def _agreement(self, expected: Sequence[Any], answered: Sequence[Any], name: str) -> Floats:
         """Return how many values each expected item shares with each answered one, shape ``(expected, answered)``."""
         agreed = np.zeros((len(expected), len(answered)))
-        ours, theirs = ([list(self._values(item, name)) for item in items] for items in (expected, answered))
+        ours, theirs = (
+            [list(self._values(item, name)) for item in items] for items in (expected, answered)
+        )
         columns: dict[Any, list[tuple[int, int]]] = {}
         for column, values in enumerate(theirs):
-            for key, count in Counter((at, self.rules.key(value, at)) for at, value in values).items():
+            for key, count in Counter(
+                (at, self.rules.key(value, at)) for at, value in values
+            ).items():
                 columns.setdefault(key, []).append((column, count))
         arrays = {key: np.array(found).T for key, found in columns.items()}
         for row, values in enumerate(ours):
-            for key, count in Counter((at, self.rules.key(value, at)) for at, value in values).items():
+            for key, count in Counter(
+                (at, self.rules.key(value, at)) for at, value in values
+            ).items():
                 if key in arrays:
                     agreed[row, arrays[key][0]] += np.minimum(count, arrays[key][1])
-        for at in {at for values in ours for at, _ in values if self.rules.allowed(at)}:  # equal ones are counted above
+        # equal ones are counted above
+        for at in {at for values in ours for at, _ in values if self.rules.allowed(at)}:
             (rows, numbers), (others, answers) = (_numbers(values, at) for values in (ours, theirs))
             apart = np.abs(numbers[:, None] - answers)
             near = (apart > 0) & (apart <= self.rules.allowed(at) * _ROUNDING)
@@ -369,7 +445,9 @@ class Differences:
     def _values(self, item: Any, name: str) -> Iterator[tuple[str, Any]]:
         """Yield the values inside an item with the names of their fields, without positions in lists."""
         if isinstance(item, dict | list) and item:
-            for key, part in item.items() if isinstance(item, dict) else ((None, part) for part in item):
+            for key, part in (
+                item.items() if isinstance(item, dict) else ((None, part) for part in item)
+            ):
                 yield from self._values(part, name if key is None else child_name(name, key))
         elif self.field_of(name) is not None:
             yield name, item
@@ -377,7 +455,12 @@ class Differences:
 
 def _numbers(items: Sequence[Sequence[tuple[str, Any]]], name: str) -> tuple[Codes, Floats]:
     """Return the places of the items that have a number under a name, and the numbers, shape ``(numbers,)`` each."""
-    found = [(i, value) for i, values in enumerate(items) for at, value in values if at == name and is_number(value)]
+    found = [
+        (i, value)
+        for i, values in enumerate(items)
+        for at, value in values
+        if at == name and is_number(value)
+    ]
     found = [(i, float(value)) for i, value in found if abs(value) < sys.float_info.max / 2]
     places, numbers = zip(*found, strict=True) if found else ((), ())
     return np.array(places, np.int64), np.array(numbers, np.float64)
@@ -385,24 +468,34 @@ def _numbers(items: Sequence[Sequence[tuple[str, Any]]], name: str) -> tuple[Cod
 
 def shown_place(path: Iterable[str | int], *, anywhere: bool = False) -> str:
     """Return a path such as ``$.orders[0].id``; with ``anywhere``, ``$.orders[*].id``."""
-    return "$" + "".join(f".{part}" if isinstance(part, str) else "[*]" if anywhere else f"[{part}]" for part in path)
+    return "$" + "".join(
+        f".{part}" if isinstance(part, str) else "[*]" if anywhere else f"[{part}]" for part in path
+    )
 
 
 def _quoted(value: Any) -> str:
     return shortened(repr(value[:EXCERPT] if isinstance(value, str) else value), EXCERPT)
 
 
-# --- the rules of a gate ---------------------------------------------------------------------------------------------
+# --- the rules of a gate
+# ---------------------------------------------------------------------------------------------
 
 
-def read_rules(options: Options, names: frozenset[str], lists: Sequence[Lists] = ("sequence", "set")) -> JsonRules:
+def read_rules(
+    options: Options, names: frozenset[str], lists: Sequence[Lists] = ("sequence", "set")
+) -> JsonRules:
     """Return the rules in a gate's options; raise :class:`ConfigError` if an option is invalid.
 
-    ``names`` are all fields in the test set and the objects that contain them; the first of ``lists`` is the default.
+    ``names`` are all fields in the test set and the objects that contain them; the first of
+    ``lists`` is the default.
     """
     chosen: Any = options.choice("lists", lists)
     steps, more = _by_field(options, "normalize", (), names), ", or a mapping of fields to them"
-    texts = {name: Normalization(frozenset(options.steps(of, STEPS, more))) for name, of in steps.items() if of != ()}
+    texts = {
+        name: Normalization(frozenset(options.steps(of, STEPS, more)))
+        for name, of in steps.items()
+        if of != ()
+    }
     tolerance = _by_field(options, "tolerance", {}, names)
     for amount in tolerance.values():
         if not _is_finite(amount) or amount < 0:
@@ -419,7 +512,9 @@ def _by_field(options: Options, key: str, default: Any, names: frozenset[str]) -
     return by_field
 
 
-def refuse_unknown(options: Options, key: str, fields: Collection[str], names: Collection[str]) -> None:
+def refuse_unknown(
+    options: Options, key: str, fields: Collection[str], names: Collection[str]
+) -> None:
     """Refuse a field that is not in the test set, whose fields are ``names``."""
     unknown = next((name for name in fields if name not in names), None)
     if unknown is not None:

@@ -34,7 +34,9 @@ class _Judged(Metric):
 
     def unasked(self) -> errors.MetricError:
         what = f"{self.name} has no value, because the answers were not judged"
-        return errors.MetricError(what, cure="Use it as the metric of a gate, or list it under metric.")
+        return errors.MetricError(
+            what, cure="Use it as the metric of a gate, or list it under metric."
+        )
 
 
 @dataclass(frozen=True)
@@ -99,12 +101,14 @@ class Graded(_Judged):
 class Preferred(_Judged):
     """The scores of one model from pairwise judgements.
 
-    The candidate's value is its win rate against the hardest baseline. That baseline's value is 0.5 by definition, and
-    another baseline's is lower by as much as the candidate's win rate against it is higher. So the candidate's score
-    minus a baseline's, plus 0.5, is the candidate's win rate against that baseline.
+    The candidate's value is its win rate against the hardest baseline. That baseline's value is 0.5
+    by definition, and another baseline's is lower by as much as the candidate's win rate against it
+    is higher. So the candidate's score minus a baseline's, plus 0.5, is the candidate's win rate
+    against that baseline.
 
-    ``scores`` has the shape ``(examples,)``; ``means``: they are means over repeats or people instead of plain wins,
-    ties and losses. ``ratings`` are those of people that the candidate's scores are made of.
+    ``scores`` has the shape ``(examples,)``; ``means``: they are means over repeats or people
+    instead of plain wins, ties and losses. ``ratings`` are those of people that the candidate's
+    scores are made of.
     """
 
     name: str
@@ -118,11 +122,15 @@ class Preferred(_Judged):
         return Scored(self, round(float(self.scores.mean()), 12), per_example=self.scores)
 
 
-def paired_metrics(name: str, preferred: Mapping[str, Sequence[float]], *, means: bool) -> dict[str, Metric]:
+def paired_metrics(
+    name: str, preferred: Mapping[str, Sequence[float]], *, means: bool
+) -> dict[str, Metric]:
     """Return the scores of all models by role, from those of the candidate against each baseline on each example."""
     scores = {role: np.array(values, dtype=float) for role, values in preferred.items()}
     hardest = scores[min(scores, key=lambda role: round(float(scores[role].mean()), 12))]
-    made: dict[str, Metric] = {role: Preferred(name, 0.5 + (hardest - one), means) for role, one in scores.items()}
+    made: dict[str, Metric] = {
+        role: Preferred(name, 0.5 + (hardest - one), means) for role, one in scores.items()
+    }
     return {**made, "candidate": Preferred(name, hardest, means)}
 
 
@@ -137,7 +145,9 @@ def refuse_judged(metric: Metric, what: str, *, source: str) -> None:
     """Raise :class:`ConfigError` if a judged metric is used where no judge is asked."""
     if metric.judged:
         what = f"{metric.name} cannot be {what}: it is only judged on the test set of a gate"
-        raise errors.ConfigError(what, where=errors.Where(source, key="metric"), cure="Use a metric without a judge.")
+        raise errors.ConfigError(
+            what, where=errors.Where(source, key="metric"), cure="Use a metric without a judge."
+        )
 
 
 def build(options: Options) -> ModelJudged | HumanPreference:
@@ -159,7 +169,8 @@ def build(options: Options) -> ModelJudged | HumanPreference:
     return Rubric(judge, rubric, source, float(low), float(high), calibration=calibration)
 
 
-# --- preferences of people -----------------------------------------------------------------------------------------
+# --- preferences of people
+# -----------------------------------------------------------------------------------------
 
 FEWEST_RATERS = 10
 _WORDS = {"candidate": 1.0, "tie": 0.5, "baseline": 0.0}
@@ -214,8 +225,8 @@ class Ratings:
     def groups(self, of_test: Sequence[str | None]) -> Sequence[str | None]:
         """Return what a preference belongs to: its rater where most pairs have one rating, by enough raters.
 
-        A rater who likes the style of one model votes for it again and again. ``of_test`` are the groups of the test
-        set, which stay where it has some.
+        A rater who likes the style of one model votes for it again and again. ``of_test`` are the
+        groups of the test set, which stay where it has some.
         """
         if self.few_raters or not self.mostly_single or group_counts(of_test, len(of_test)):
             return of_test
@@ -235,7 +246,9 @@ class Ratings:
 
     def values(self) -> list[float]:
         """Return the candidate's score on each example: the mean over its raters."""
-        return [sum(rating.value for rating in ratings) / len(ratings) for ratings in self.by_example]
+        return [
+            sum(rating.value for rating in ratings) / len(ratings) for ratings in self.by_example
+        ]
 
 
 def read_ratings(metric: HumanPreference, test: DataSet) -> Ratings:
@@ -255,8 +268,14 @@ def read_ratings(metric: HumanPreference, test: DataSet) -> Ratings:
         counted = f"{len(missing):,} of {text.plural(len(test), 'test example')} have no preference"
         what = f'{counted}, the first is "{text.excerpt(test.examples[missing[0]].id)}" ({test.where(missing[0])})'
         cure = "Let people judge them too: a missing row is not a tie."
-        raise errors.DataError(what, where=errors.Where(path=errors.shown_path(metric.path)), cure=cure)
-    return Ratings(errors.shown_path(metric.path), metric.source, tuple(tuple(ratings.values()) for ratings in found))
+        raise errors.DataError(
+            what, where=errors.Where(path=errors.shown_path(metric.path)), cure=cure
+        )
+    return Ratings(
+        errors.shown_path(metric.path),
+        metric.source,
+        tuple(tuple(ratings.values()) for ratings in found),
+    )
 
 
 def _place(row: load.Row, places: Mapping[str, int]) -> int:
@@ -267,7 +286,9 @@ def _place(row: load.Row, places: Mapping[str, int]) -> int:
     if id_ not in places:
         near = text.nearest(id_, places)
         cure = f'Did you mean "{near}"?' if near else "Use the ids of the test set."
-        raise errors.DataError(f'no test example has the id "{text.excerpt(id_)}"', where=row.at("id"), cure=cure)
+        raise errors.DataError(
+            f'no test example has the id "{text.excerpt(id_)}"', where=row.at("id"), cure=cure
+        )
     return places[id_]
 
 
@@ -278,7 +299,8 @@ def _rating(row: load.Row) -> Rating:
     word = word.strip().lower() if isinstance(word, str) else word
     if not isinstance(word, str) or word not in _WORDS:
         raise row.wrong("preferred", "candidate, baseline or tie")
-    name = "" if rater is None else str(rater).strip().casefold()  # "Anna" and "anna" are one person
+    # "Anna" and "anna" are one person
+    name = "" if rater is None else str(rater).strip().casefold()
     return Rating(row.where, name, _WORDS[word])
 
 
@@ -292,15 +314,26 @@ def judged_by_people(
     corrected, moved = [], []
     for both, given in zip(outputs, ratings.by_example, strict=True):
         value = value_unasked(*both)
-        corrected.append(tuple(one if value is None else replace(one, value=value) for one in given))
+        corrected.append(
+            tuple(one if value is None else replace(one, value=value) for one in given)
+        )
         moved += [one.where for one in given if value not in (None, one.value)]
     name, path, source = HUMAN_PREFERENCE, ratings.path, ratings.source
-    checks = [result.Check("evidence", "note", f"the preferences in {path} are attested, not verified", source=source)]
+    checks = [
+        result.Check(
+            "evidence",
+            "note",
+            f"the preferences in {path} are attested, not verified",
+            source=source,
+        )
+    ]
     # First what limits the claim: a short report shows the beginning.
     if ratings.few_raters:
         message = f"{text.plural(ratings.raters, 'rater')} in {path}"
         if ratings.effective_raters < ratings.raters:
-            message += f" who count as {ratings.effective_raters}, because some rate more than others"
+            message += (
+                f" who count as {ratings.effective_raters}, because some rate more than others"
+            )
         message += ": the bound assumes that no rater prefers one model's style, because so few cannot show otherwise"
         advice = f"Let at least {FEWEST_RATERS} people rate about as many pairs each, and name them in the column "
         advice += "rater."

@@ -37,7 +37,8 @@ class Reading:
 
     The label is the match of ``pattern`` (its first group, if it has one), or the value of
     ``json_field``, or the whole answer. It is then stripped of surrounding white space and
-    normalized. A Markdown fence around all of an answer is no part of it, unless ``pattern`` reads it.
+    normalized. A Markdown fence around all of an answer is no part of it, unless ``pattern`` reads
+    it.
     """
 
     normalization: Normalization = AS_WRITTEN
@@ -81,7 +82,9 @@ def _field_text(answer: str, path: Iterable[str]) -> str | None:
 
 @dataclass(frozen=True)
 class LabelSet:
-    """The labels of a test set: stripped, distinct and not blank. A label's code is its index in ``texts``.
+    """The labels of a test set: stripped, distinct and not blank.
+
+    A label's code is its index in ``texts``.
 
     ``known`` are labels that no example expects, of the training set or of the metric's option
     ``labels``: wrong as an answer, but not malformed. ``inside`` reads the label of an expected
@@ -121,7 +124,9 @@ class LabelSet:
     def gold(self, metric: str, expected: Sequence[Any]) -> Codes:
         """Return the code of each expected label, shape ``(examples,)``."""
         code = cache(lambda text: self.codes.get(self.reading.clean(self.label_of(text)), -1))
-        gold = np.fromiter((code(expected_text(value)) for value in expected), np.int64, len(expected))
+        gold = np.fromiter(
+            (code(expected_text(value)) for value in expected), np.int64, len(expected)
+        )
         if gold.min() < 0:
             index = int(gold.argmin())
             label = listed([expected_text(expected[index])])
@@ -140,14 +145,17 @@ class LabelSet:
             label = None if answer is None else self.reading.label(answer)
             return len(self.texts) if label is None else self.codes.get(label, len(self.texts))
 
-        return np.array([np.fromiter(map(code, repeat), np.int64, len(repeat)) for repeat in answers])
+        return np.array(
+            [np.fromiter(map(code, repeat), np.int64, len(repeat)) for repeat in answers]
+        )
 
     def bare(self) -> "LabelSet":
         """Return the same labels for answers that are just a label, without a pattern or field."""
         return replace(self, reading=replace(self.reading, pattern=None, json_field=()))
 
 
-# --- the labels of a gate ------------------------------------------------------------------------------------
+# --- the labels of a gate
+# ------------------------------------------------------------------------------------
 
 
 def read_part(options: Options) -> Reading:
@@ -177,7 +185,10 @@ def label_set(options: Options) -> LabelSet:
     made = replace(made, texts=texts, known=tuple(dict.fromkeys(known)))
     if "normalize" not in options.spec.options:
         fewer = (OF_LABELS, OF_LABELS - {"punctuation"}, OF_LABELS - {"case"}, ())
-        sets = (replace(made, reading=replace(reading, normalization=Normalization(frozenset(one)))) for one in fewer)
+        sets = (
+            replace(made, reading=replace(reading, normalization=Normalization(frozenset(one))))
+            for one in fewer
+        )
         return next(one for one in sets if one.confused() is None)
     if (pair := made.confused()) is not None:
         what = f"normalize makes the labels {listed(pair[:1])} and {listed(pair[1:])} equal"
@@ -197,11 +208,15 @@ def _inside(options: Options, reading: Reading) -> Reading | None:
     longer = [text for text, label in labels.items() if label not in (None, reading.clean(text))]
     if not longer:
         return None
-    other = next((text for text, label in labels.items() if label in (None, reading.clean(text))), None)
+    other = next(
+        (text for text, label in labels.items() if label in (None, reading.clean(text))), None
+    )
     if other is not None:
         key = "pattern" if reading.pattern is not None else "json_field"
         what = f"{key} reads {listed([labels[longer[0]] or ''])} in the expected output {listed(longer[:1])}"
-        what += f", but {'nothing' if labels[other] is None else 'the whole text'} in {listed([other])}"
+        what += (
+            f", but {'nothing' if labels[other] is None else 'the whole text'} in {listed([other])}"
+        )
         cure = f"Write outputs that all hold just the label, or more that {key} reads in each; or correct {key}."
         raise options.error(what, key=key, cure=cure)
     return reading
@@ -210,7 +225,11 @@ def _inside(options: Options, reading: Reading) -> Reading | None:
 def refuse_blank(options: Options) -> None:
     """Refuse an empty expected output, because an empty answer counts as wrong."""
     if any(not text.strip() for text in options.expected):
-        blank = (example.place for example in options.examples if not expected_text(example.expected).strip())
+        blank = (
+            example.place
+            for example in options.examples
+            if not expected_text(example.expected).strip()
+        )
         what = f"{options.metric} cannot score a blank expected output, because an empty answer counts as wrong"
         place = next(blank, None) or options.spec.source.where()
         raise ConfigError(what, where=place, cure="Use an explicit label such as `none`.")
@@ -236,7 +255,9 @@ def selected_codes(options: Options, labels: LabelSet) -> tuple[int, ...]:
         if is_partial or nearest(label, labels.texts) is not None:
             raise _unknown(options, "labels", label, labels)
     if len(set(codes)) < len(codes):
-        raise options.error("labels contains a label twice", key="labels", cure="List each label once.")
+        raise options.error(
+            "labels contains a label twice", key="labels", cure="List each label once."
+        )
     return tuple(codes) or tuple(range(len(labels.texts)))
 
 

@@ -16,7 +16,9 @@ from pytest_ftgate.text import excerpt, show_number
 
 NAMES = ("within", "absolute_error")
 
-_NUMBER = re.compile(r"[^\w\s.+-]?\s*([+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][+-]?\d{1,3})?)\s*[^\w\s.]?\.?")
+_NUMBER = re.compile(
+    r"[^\w\s.+-]?\s*([+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][+-]?\d{1,3})?)\s*[^\w\s.]?\.?"
+)
 """A number with or without separators of thousands, between a sign of a currency and one of a unit, as in "$1,200"."""
 _LONGEST = 400  # of an answer that may be a number; exact arithmetic of longer ones takes minutes
 
@@ -36,7 +38,9 @@ class _OfNumbers(protocol.Metric):
 
     def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
         """Return the number in each answer as text, so that 1.0 is 1; None if there is none."""
-        return [None if one is None else show_number(float(one)) for one in map(self.number, answers)]
+        return [
+            None if one is None else show_number(float(one)) for one in map(self.number, answers)
+        ]
 
     def constants(self, expected: Sequence[Any]) -> list[str]:
         """Return the median of the expected numbers, which no other constant is nearer to."""
@@ -53,7 +57,9 @@ class _OfNumbers(protocol.Metric):
         found = self.number(text)
         found = number_in(text) if found is None else found
         if found is None:
-            raise MetricError(f"{self.name} compares numbers, and the test set expects {excerpt(str(value))!r}")
+            raise MetricError(
+                f"{self.name} compares numbers, and the test set expects {excerpt(str(value))!r}"
+            )
         return found
 
 
@@ -77,7 +83,9 @@ class Within(_OfNumbers):
     kind = "right_wrong"
 
     def score(self, expected: Sequence[Any], answers: protocol.Answers) -> protocol.Scored:
-        return protocol.by_example(self, [self.wanted(value) for value in expected], answers, self._is_right)
+        return protocol.by_example(
+            self, [self.wanted(value) for value in expected], answers, self._is_right
+        )
 
     def _is_right(self, wanted: Fraction, answer: str | None) -> bool:
         found = self.number(answer)
@@ -101,7 +109,9 @@ class AbsoluteError(_OfNumbers):
         return self.most - self.least
 
     def score(self, expected: Sequence[Any], answers: protocol.Answers) -> protocol.Scored:
-        return protocol.by_example(self, [self._inside(self.wanted(value)) for value in expected], answers, self._error)
+        return protocol.by_example(
+            self, [self._inside(self.wanted(value)) for value in expected], answers, self._error
+        )
 
     def _error(self, wanted: Fraction, answer: str | None) -> float:
         found = self.number(answer)
@@ -111,21 +121,30 @@ class AbsoluteError(_OfNumbers):
         if not self.least <= number <= self.most:
             bounds = f"low: {show_number(self.least)} and high: {show_number(self.most)}"
             what = f"{self.name} met the number {show_number(float(number))}, outside of {bounds}"
-            raise MetricError(what, cure="Set low and high so that they hold every number that a model may answer.")
+            raise MetricError(
+                what,
+                cure="Set low and high so that they hold every number that a model may answer.",
+            )
         return number
 
 
 def build(options: Options) -> Within | AbsoluteError:
     """Build the metric of this family that the options name; the expected outputs must be numbers."""
     name = options.metric
-    options.allow("pattern", "json_field", *(("tolerance", "relative") if name == "within" else ("low", "high")))
+    options.allow(
+        "pattern",
+        "json_field",
+        *(("tolerance", "relative") if name == "within" else ("low", "high")),
+    )
     reading = labels.read_part(options)
     metric = _within(options, reading) if name == "within" else _absolute_error(options, reading)
     for text in options.expected:
         try:
             metric.score([text], [[text]])
         except MetricError as error:
-            raise options.error(error.what, cure=error.cure or "Write a number as the expected output.") from error
+            raise options.error(
+                error.what, cure=error.cure or "Write a number as the expected output."
+            ) from error
     return metric
 
 
@@ -137,7 +156,11 @@ def _within(options: Options, reading: labels.Reading) -> Within:
         raise options.error(what, key=given[-1] if given else None, cure=cure)
     allowed = options.number(given[0])
     if allowed < 0:
-        raise options.error(f"{given[0]} is {show_number(allowed)}", key=given[0], cure="Write a number of at least 0.")
+        raise options.error(
+            f"{given[0]} is {show_number(allowed)}",
+            key=given[0],
+            cure="Write a number of at least 0.",
+        )
     return Within(reading, Fraction(repr(allowed)), relative=given == ["relative"])
 
 

@@ -16,7 +16,8 @@ from pytest_ftgate.data import Example, expected_text
 from pytest_ftgate.errors import ConfigError, MetricError, combined
 from pytest_ftgate.text import EXCERPT, kind_of, listed, nearest, printable
 
-# --- normalization of texts before they are compared -----------------------------------------------------------------
+# --- normalization of texts before they are compared
+# -----------------------------------------------------------------
 
 # Characters that have a meaning at the edge of a text: "C#", "5%", "-1", "@ana".
 _MEANT = frozenset("#%‰&@/\\-")
@@ -25,7 +26,9 @@ _MEANT = frozenset("#%‰&@/\\-")
 def _is_edge(character: str) -> bool:
     if character in _MEANT:
         return False
-    return character.isspace() or character == "`" or unicodedata.category(character).startswith("P")
+    return (
+        character.isspace() or character == "`" or unicodedata.category(character).startswith("P")
+    )
 
 
 def _punctuation(text: str) -> str:
@@ -114,7 +117,9 @@ class Options:
     def metric(self) -> str:
         return self.spec.name
 
-    def error(self, what: str, *, key: str | None = None, evidence: str | None = None, cure: str) -> ConfigError:
+    def error(
+        self, what: str, *, key: str | None = None, evidence: str | None = None, cure: str
+    ) -> ConfigError:
         return ConfigError(what, where=self.spec.source.where(key), evidence=evidence, cure=cure)
 
     def allow(self, *keys: str) -> None:
@@ -123,22 +128,34 @@ class Options:
         if unknown:
             what, cure = f"{self.metric} has no option", f"Its options are: {listed(keys)}."
             # pos_label is no misspelt "labels"
-            cures = {key: suggested(key, () if key == "pos_label" else keys, cure) for key in unknown}
-            raise combined([self.error(f"{what} {key!r}", key=key, cure=cures[key]) for key in unknown])
+            cures = {
+                key: suggested(key, () if key == "pos_label" else keys, cure) for key in unknown
+            }
+            raise combined(
+                [self.error(f"{what} {key!r}", key=key, cure=cures[key]) for key in unknown]
+            )
 
     def normalization(self, otherwise: Collection[str] = ()) -> Normalization:
         """Return the steps of ``normalize``; where it is absent, those of ``otherwise``."""
-        return Normalization(frozenset(self.steps(self.spec.options.get("normalize", tuple(otherwise)), STEPS)))
+        return Normalization(
+            frozenset(self.steps(self.spec.options.get("normalize", tuple(otherwise)), STEPS))
+        )
 
     def steps(self, value: Any, known: Sequence[str], otherwise: str = "") -> tuple[str, ...]:
         """Return the names in ``normalize``, one or a list; ``otherwise`` describes what else it may be."""
         names = (value,) if isinstance(value, str) else value
         if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
             a_list = "a list of them" if otherwise else "or a list of them"
-            raise self.wrong_type("normalize", value, f"one of {', '.join(known)}, {a_list}{otherwise}")
+            raise self.wrong_type(
+                "normalize", value, f"one of {', '.join(known)}, {a_list}{otherwise}"
+            )
         for name in names:
             if name not in known:
-                raise self.error(f"unknown step {name!r} in normalize", key="normalize", cure=did_you_mean(name, known))
+                raise self.error(
+                    f"unknown step {name!r} in normalize",
+                    key="normalize",
+                    cure=did_you_mean(name, known),
+                )
         return tuple(names)
 
     def pattern(self) -> re.Pattern[str] | None:
@@ -164,7 +181,9 @@ class Options:
         return None if value is None else expected_text(value)
 
     def labels(self, key: str, of: str = "labels") -> tuple[str, ...] | None:
-        value = self.read(key, lambda value: isinstance(value, list | tuple) and value, f"a list of {of}")
+        value = self.read(
+            key, lambda value: isinstance(value, list | tuple) and value, f"a list of {of}"
+        )
         for part in value or ():
             if not isinstance(part, str | int | float):
                 raise self.wrong_type(key, part, "a label")
@@ -188,24 +207,34 @@ class Options:
 
     def choice(self, key: str, known: Sequence[str]) -> str:
         """Return an option that must be one of the known names, of which the first is the default."""
-        value: str = self.read(key, lambda value: isinstance(value, str), f"one of {', '.join(known)}", known[0])
+        value: str = self.read(
+            key, lambda value: isinstance(value, str), f"one of {', '.join(known)}", known[0]
+        )
         if value not in known:
-            raise self.error(f"unknown value {value!r} of {key}", key=key, cure=did_you_mean(value, known))
+            raise self.error(
+                f"unknown value {value!r} of {key}", key=key, cure=did_you_mean(value, known)
+            )
         return value
 
     def number(self, key: str) -> float:
         """Return a finite number; the option must be there."""
-        number: float = self.read(key, lambda value: is_number(value) and math.isfinite(value), "a finite number")
+        number: float = self.read(
+            key, lambda value: is_number(value) and math.isfinite(value), "a finite number"
+        )
         return number
 
     def count(self, key: str) -> int | None:
         found: int | None = self.read(
-            key, lambda value: is_number(value) and isinstance(value, int) and value > 0, "a whole number above 0"
+            key,
+            lambda value: is_number(value) and isinstance(value, int) and value > 0,
+            "a whole number above 0",
         )
         return found
 
     def wrong_type(self, key: str, value: Any, wanted: str) -> ConfigError:
-        found = "empty" if value in ("", [], ()) else f"{value}" if is_number(value) else kind_of(value)
+        found = (
+            "empty" if value in ("", [], ()) else f"{value}" if is_number(value) else kind_of(value)
+        )
         return self.error(f"{key} is {found}", key=key, cure=f"Write {wanted}.")
 
 
@@ -224,10 +253,13 @@ def needed(options: Options, module: str, *, key: str | None = None) -> Any:
         absent = isinstance(error, ModuleNotFoundError) and error.name == library
         state = "is not installed" if absent else "cannot be imported"
         what = f"{key or f'the metric {options.metric}'} needs {library}, which {state}"
-        raise options.error(what, key=key, evidence=str(error), cure=f"pip install {library}") from error
+        raise options.error(
+            what, key=key, evidence=str(error), cure=f"pip install {library}"
+        ) from error
 
 
-# --- a time limit for matching one answer: a pattern can backtrack for years, and a CI job must not hang -------------
+# --- a time limit for matching one answer: a pattern can backtrack for years, and a CI job must not
+# hang -------------
 
 LIMIT_S = 30.0
 """CPU seconds of this process; waiting does not count, so a busy machine does not change the verdict."""
@@ -240,17 +272,20 @@ class _OutOfTimeError(BaseException):
 
 
 def within_limit(what: str, work: Callable[[], _T], text: str) -> _T:
-    """Return ``work()``; raise :class:`MetricError` after :data:`LIMIT_S`. ``what`` and ``text`` are for the message.
+    """Return ``work()``; raise :class:`MetricError` after :data:`LIMIT_S`.
 
-    Python's regular expressions check for signals while they search, so a timer can end them. It is the virtual timer,
-    which test runners and timeout plugins do not use. There is no limit where signals are not available: outside the
-    main thread, on Windows, or if other code uses the timer.
+    ``what`` and ``text`` are for the message.
+
+    Python's regular expressions check for signals while they search, so a timer can end them. It is
+    the virtual timer, which test runners and timeout plugins do not use. There is no limit where
+    signals are not available: outside the main thread, on Windows, or if other code uses the timer.
     """
     if (
         not hasattr(signal, "setitimer")
         or threading.current_thread() is not threading.main_thread()
         or signal.getitimer(signal.ITIMER_VIRTUAL)[0] != 0
-        or signal.getsignal(signal.SIGVTALRM) is None  # a handler that Python did not set cannot be restored
+        # a handler that Python did not set cannot be restored
+        or signal.getsignal(signal.SIGVTALRM) is None
     ):
         return work()
     before = signal.signal(signal.SIGVTALRM, _out_of_time)
@@ -258,7 +293,10 @@ def within_limit(what: str, work: Callable[[], _T], text: str) -> _T:
         signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT_S)
         return work()
     except _OutOfTimeError:
-        late, evidence = f"{what} did not finish within {LIMIT_S:g} s on one answer", printable(text, EXCERPT)
+        late, evidence = (
+            f"{what} did not finish within {LIMIT_S:g} s on one answer",
+            printable(text, EXCERPT),
+        )
         cure = "Avoid nested repetition such as (a+)+, which can match the same text in many ways."
         raise MetricError(late, evidence=f"The answer: {evidence!r}", cure=cure) from None
     finally:

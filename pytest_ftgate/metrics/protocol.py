@@ -25,13 +25,15 @@ class Metric(ABC):
     """A measure of answers against the expected outputs. The defaults suit most metrics.
 
     Attributes:
-        kind: "right_wrong": each answer is right or wrong; "graded": each gets a number; "set": only all answers
-            together have a value, as for averages over labels.
+        kind: "right_wrong": each answer is right or wrong; "graded": each gets a number; "set":
+            only all answers together have a value, as for averages over labels.
         low, high: the range of the value, and of the score of one example.
         uses_labels: the expected outputs are labels from a small set.
         of_numbers: outputs are compared as numbers, and are no labels.
-        calls_tools: answers are compared as tool calls, and the text of an answer without any is not compared.
-        compares: answers are compared with the expected outputs; otherwise any answer may have the best score.
+        calls_tools: answers are compared as tool calls, and the text of an answer without any is
+            not compared.
+        compares: answers are compared with the expected outputs; otherwise any answer may have the
+            best score.
         of_form: only the form of answers is measured.
         form: the form of the task, as the end of "Tell the model to answer with ...".
         pairwise: the answers of two models are compared, so one model alone has no score.
@@ -62,7 +64,8 @@ class Metric(ABC):
     def score(self, expected: Sequence[Any], answers: Answers) -> "Scored":
         """Measure the answers; ``expected`` holds one text or JSON value per example.
 
-        Raise :class:`MetricError` if the value is undefined, :class:`ConfigError` if the outputs do not suit it.
+        Raise :class:`MetricError` if the value is undefined, :class:`ConfigError` if the outputs do
+        not suit it.
         """
 
     def malformed(self, answer: str | None) -> bool:
@@ -141,8 +144,9 @@ class TextMetric(Metric):
 class Breakdown:
     """What a metric's value is made of, as a table.
 
-    ``title`` is what its rows are, such as ``field``; a row is a label, which may come from an answer, and a number per
-    column, the worst first. A short report shows the first column. ``shares`` are the columns that lie in [0, 1].
+    ``title`` is what its rows are, such as ``field``; a row is a label, which may come from an
+    answer, and a number per column, the worst first. A short report shows the first column.
+    ``shares`` are the columns that lie in [0, 1].
     """
 
     title: str
@@ -156,10 +160,13 @@ class Scored:
     """One model's answers, measured.
 
     Attributes:
-        value: the metric, never NaN; ``exact``: of right/wrong metrics, right answers by all answers.
-        per_example: scores, shape ``(examples,)``, averaged over repeats; None for set-level metrics.
+        value: the metric, never NaN; ``exact``: of right/wrong metrics, right answers by all
+            answers.
+        per_example: scores, shape ``(examples,)``, averaged over repeats; None for set-level
+            metrics.
         statistic: of set-level metrics, what a resampling method needs to compute the value again.
-        notes: why the answer to each example of the first repeat is not right, harmless to print; None where it is.
+        notes: why the answer to each example of the first repeat is not right, harmless to print;
+            None where it is.
     """
 
     metric: Metric
@@ -173,7 +180,9 @@ class Scored:
     def drawn(self, rows: arrays.Places) -> "Scored":
         """Return the scores of these examples, any of which may be drawn several times, without their value."""
         per_example = None if self.per_example is None else self.per_example[rows]
-        return replace(self, per_example=per_example, statistic=self.statistic and self.statistic.drawn(rows))
+        return replace(
+            self, per_example=per_example, statistic=self.statistic and self.statistic.drawn(rows)
+        )
 
 
 def check_shape(name: str, expected: Sequence[Any], answers: Answers) -> None:
@@ -182,11 +191,18 @@ def check_shape(name: str, expected: Sequence[Any], answers: Answers) -> None:
         raise MetricError(f"{name} has nothing to measure: there are no examples")
     for repeat in answers:
         if len(repeat) != len(expected):
-            raise MetricError(f"{name} was given {len(repeat)} answers for {len(expected)} examples")
+            raise MetricError(
+                f"{name} was given {len(repeat)} answers for {len(expected)} examples"
+            )
 
 
-def by_example(metric: Metric, expected: Sequence[Any], answers: Answers, score: Callable[[Any, Any], float]) -> Scored:
-    """Measure by the score of each answer, which of right/wrong metrics is 1 or 0. An error names the example."""
+def by_example(
+    metric: Metric, expected: Sequence[Any], answers: Answers, score: Callable[[Any, Any], float]
+) -> Scored:
+    """Measure by the score of each answer, which of right/wrong metrics is 1 or 0.
+
+    An error names the example.
+    """
     check_shape(metric.name, expected, answers)
     scores = np.empty((len(answers), len(expected)))
     for repeat, given_answers in enumerate(answers):
@@ -196,7 +212,9 @@ def by_example(metric: Metric, expected: Sequence[Any], answers: Answers, score:
             except MetricError as error:
                 error.example = row
                 raise
-    return right_wrong(metric, scores == 1) if metric.kind == "right_wrong" else graded(metric, scores)
+    return (
+        right_wrong(metric, scores == 1) if metric.kind == "right_wrong" else graded(metric, scores)
+    )
 
 
 def graded(metric: Metric, scores: arrays.Floats) -> Scored:

@@ -12,14 +12,15 @@ from pytest_ftgate.data import expected_text, strict_json
 from pytest_ftgate.metrics import json_values, labels, numbers, protocol
 from pytest_ftgate.metrics.options import Options, needed, without_fence
 
-_Wanted: TypeAlias = tuple[bool, Any]  # (whether to compare as JSON, the text or the key of the value)
+# (whether to compare as JSON, the text or the key of the value)
+_Wanted: TypeAlias = tuple[bool, Any]
 
 MOST_OUTPUTS = 50
 """With more different outputs, or each but once or twice, exact_match compares free text."""
 
 
-# Scripts without spaces between words (Thai, Lao; Myanmar; Khmer; Hiragana, Katakana; Han). Each letter counts as a
-# word, because word boundaries are unknown.
+# Scripts without spaces between words (Thai, Lao; Myanmar; Khmer; Hiragana, Katakana; Han). Each
+# letter counts as a word, because word boundaries are unknown.
 _UNSPACED_LETTERS = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
@@ -32,9 +33,10 @@ _LETTER = rf"[^\W{_UNSPACED_LETTERS}]"  # of a word between spaces
 class ExactMatch(protocol.TextMetric):
     """The share of answers that equal the expected output.
 
-    If the expected output is a JSON value that is not text, or text that contains a JSON object or list, JSON values
-    are compared: key order and layout do not matter, and an answer that is not JSON is wrong. Text is compared without
-    surrounding white space. Normalization applies to text, and to text values inside JSON.
+    If the expected output is a JSON value that is not text, or text that contains a JSON object or
+    list, JSON values are compared: key order and layout do not matter, and an answer that is not
+    JSON is wrong. Text is compared without surrounding white space. Normalization applies to text,
+    and to text values inside JSON.
     """
 
     name = "exact_match"
@@ -50,7 +52,11 @@ class ExactMatch(protocol.TextMetric):
             return "the expected JSON alone"
         if self.are_numbers:
             return "a number alone"
-        return "the expected text alone" if self.outputs is None else "one of the expected outputs alone"
+        return (
+            "the expected text alone"
+            if self.outputs is None
+            else "one of the expected outputs alone"
+        )
 
     def has_form(self, answer: str) -> bool:
         """Return whether an answer is JSON of the expected form, a number, or one of few outputs."""
@@ -72,7 +78,9 @@ class ExactMatch(protocol.TextMetric):
         return len(written) > len(wanted) and re.search(whole, written) is not None
 
     def score(self, expected: Sequence[Any], answers: protocol.Answers) -> protocol.Scored:
-        return protocol.by_example(self, [self.wanted(value) for value in expected], answers, self._is_right)
+        return protocol.by_example(
+            self, [self.wanted(value) for value in expected], answers, self._is_right
+        )
 
     def wanted(self, expected: Any) -> _Wanted:
         """Return an expected output as answers are compared with it."""
@@ -113,7 +121,8 @@ _ASCII_WORD = re.compile("[a-z0-9]+")
 def words(text: str) -> list[str]:
     """Split a text into lower-case runs of letters, marks and digits; in scripts without spaces, into single letters.
 
-    For ASCII these are the tokens of rouge-score. A text without such a run is a single word, stripped.
+    For ASCII these are the tokens of rouge-score. A text without such a run is a single word,
+    stripped.
     """
     if text.isascii():
         return _ASCII_WORD.findall(text.lower()) or [text.lower().strip()]
@@ -123,7 +132,9 @@ def words(text: str) -> list[str]:
     for character in composed:
         kind = unicodedata.category(character)[0]
         alone = _UNSPACED.match(current)
-        if kind == "M" or (kind in "LN" and not alone and not (kind == "L" and _UNSPACED.match(character))):
+        if kind == "M" or (
+            kind in "LN" and not alone and not (kind == "L" and _UNSPACED.match(character))
+        ):
             current += character
             continue
         found.append(current)
@@ -147,8 +158,8 @@ LONG = 100_000
 class TextSimilarity(protocol.TextMetric):
     """The mean similarity of answers to the expected texts, each graded from 0 to 1; a missing answer is 0.
 
-    An answer that is longer than `LONG` is 0 without being compared: it is a runaway generation, and comparing it could
-    take minutes.
+    An answer that is longer than `LONG` is 0 without being compared: it is a runaway generation,
+    and comparing it could take minutes.
     """
 
     name: str
@@ -156,7 +167,9 @@ class TextSimilarity(protocol.TextMetric):
     kind = "graded"
 
     def score(self, expected: Sequence[Any], answers: protocol.Answers) -> protocol.Scored:
-        return protocol.by_example(self, [expected_text(value) for value in expected], answers, cache(self._grade))
+        return protocol.by_example(
+            self, [expected_text(value) for value in expected], answers, cache(self._grade)
+        )
 
     def _grade(self, expected: str, answer: str | None) -> float:
         if answer is None or not answer.strip() or len(answer) > LONG:
@@ -167,8 +180,9 @@ class TextSimilarity(protocol.TextMetric):
 def token_f1(expected: str, answer: str) -> float:
     """Return the F1 of the two bags of tokens, split on white space.
 
-    Source: P. Rajpurkar, J. Zhang, K. Lopyrev & P. Liang, SQuAD: 100,000+ Questions for Machine Comprehension of
-    Text, EMNLP (2016). SQuAD's further normalization is left to the gate's ``normalize``.
+    Source: P. Rajpurkar, J. Zhang, K. Lopyrev & P. Liang, SQuAD: 100,000+ Questions for Machine
+    Comprehension of Text, EMNLP (2016). SQuAD's further normalization is left to the gate's
+    ``normalize``.
     """
     first, second = expected.split(), answer.split()
     return f_measure((Counter(first) & Counter(second)).total(), len(first), len(second))
@@ -177,8 +191,9 @@ def token_f1(expected: str, answer: str) -> float:
 def _rouge_l(options: Options) -> Compare:
     """Return a function for the F-measure of the longest common subsequence of words, over the whole text.
 
-    Source: C.-Y. Lin, ROUGE: A Package for Automatic Evaluation of Summaries (2004). Equals rouge-score's rougeL
-    without stemming, but supports letters beyond a to z, and is faster on long texts.
+    Source: C.-Y. Lin, ROUGE: A Package for Automatic Evaluation of Summaries (2004). Equals
+    rouge-score's rougeL without stemming, but supports letters beyond a to z, and is faster on long
+    texts.
     """
     subsequence = needed(options, "rapidfuzz.distance").LCSseq
 
@@ -220,7 +235,9 @@ def build(options: Options) -> ExactMatch | TextSimilarity:
     if longest > LONG:
         what = f"{options.metric} supports expected texts of up to {LONG:,} characters, and one has {longest:,}"
         raise options.error(what, cure="Split the example, or use a custom metric.")
-    return TextSimilarity(options.metric, _COMPARE[options.metric](options), normalization=normalization)
+    return TextSimilarity(
+        options.metric, _COMPARE[options.metric](options), normalization=normalization
+    )
 
 
 def _of_outputs(metric: ExactMatch, options: Options) -> ExactMatch:

@@ -1,11 +1,12 @@
 """Tool calls of an answer against those that are expected: whether all are the same, and the F1 of calls.
 
-Expected are calls (``[{"name", "arguments"}]``, or the shape of the OpenAI API), or text or ``[]`` where no tool is to
-be called. By default the order of calls does not matter, and a call too many is wrong.
+Expected are calls (``[{"name", "arguments"}]``, or the shape of the OpenAI API), or text or ``[]``
+where no tool is to be called. By default the order of calls does not matter, and a call too many is
+wrong.
 
-``tool_call_f1`` counts, for each example, the calls that can be paired with an expected one of the same name and
-arguments: 2 x pairs / (expected + made). Ragas calls the same measure ToolCallF1; promptfoo's ``tool-call-f1`` compares
-names alone.
+``tool_call_f1`` counts, for each example, the calls that can be paired with an expected one of the
+same name and arguments: 2 x pairs / (expected + made). Ragas calls the same measure ToolCallF1;
+promptfoo's ``tool-call-f1`` compares names alone.
 """
 
 import re
@@ -50,7 +51,9 @@ class ToolCallMetric(protocol.Metric):
     form = "calls of the declared tools"
 
     def score(self, expected: Sequence[Any], answers: protocol.Answers) -> protocol.Scored:
-        return protocol.by_example(self, [_expected_calls(value) for value in expected], answers, self._score)
+        return protocol.by_example(
+            self, [_expected_calls(value) for value in expected], answers, self._score
+        )
 
     def has_form(self, answer: str) -> bool:
         """Return whether one of an answer's calls names a declared tool with arguments of the expected types.
@@ -82,15 +85,23 @@ class ToolCallMetric(protocol.Metric):
 
     def _read(self, answer: str) -> str:
         calls = _calls_made(answer)
-        texts = [example.canonical_json({"name": call["name"], "arguments": self._compared(call)}) for call in calls]
+        texts = [
+            example.canonical_json({"name": call["name"], "arguments": self._compared(call)})
+            for call in calls
+        ]
         return f"[{','.join(texts if self.order else sorted(texts))}]"
 
     def _score(self, wanted: Sequence[Call], answer: str | None) -> float:
         if answer is None:
             return 0.0
         made = _calls_made(answer)
-        ours, theirs = ([(call["name"], self._compared(call)) for call in calls] for calls in (wanted, made))
-        same = [[one[0] == other[0] and self.rules.same(one[1], other[1]) for other in theirs] for one in ours]
+        ours, theirs = (
+            [(call["name"], self._compared(call)) for call in calls] for calls in (wanted, made)
+        )
+        same = [
+            [one[0] == other[0] and self.rules.same(one[1], other[1]) for other in theirs]
+            for one in ours
+        ]
         # How many expected calls can be paired with one that was made, each with one at most.
         pairs = _in_order(same) if self.order else json_values.most_pairs(same)
         surplus = 0 if self.extra == "ignore" else len(made) - pairs
@@ -100,7 +111,11 @@ class ToolCallMetric(protocol.Metric):
         return 2 * pairs / total if total else 1.0
 
     def _compared(self, call: Call) -> dict[str, Any]:
-        return {key: value for key, value in call["arguments"].items() if key not in self.ignore_arguments}
+        return {
+            key: value
+            for key, value in call["arguments"].items()
+            if key not in self.ignore_arguments
+        }
 
 
 def _in_order(same: Sequence[Sequence[bool]]) -> int:
@@ -122,7 +137,10 @@ def _calls_made(answer: str) -> list[dict[str, Any]]:
 
 
 def _expected_calls(value: Any) -> list[dict[str, Any]]:
-    """Return the calls of an expected output; none of plain text, such as ``42``. Raise :class:`ValueError`."""
+    """Return the calls of an expected output; none of plain text, such as ``42``.
+
+    Raise :class:`ValueError`.
+    """
     if isinstance(value, str):
         value = strict_json.json_or(value, messages.calls_in(value))
     return messages.canonical_calls(value) if isinstance(value, list | Mapping) else []
@@ -140,7 +158,9 @@ def build(options: Options) -> ToolCallMetric:
     ignored = frozenset(options.labels("ignore_arguments", "argument names") or ())
     if unknown := sorted(ignored - names):
         what = f"ignore_arguments names {unknown[0]!r}, which no expected call has"
-        raise options.error(what, key="ignore_arguments", cure=did_you_mean(unknown[0], sorted(names)))
+        raise options.error(
+            what, key="ignore_arguments", cure=did_you_mean(unknown[0], sorted(names))
+        )
     kind: protocol.Kind = "graded" if options.metric == "tool_call_f1" else "right_wrong"
     order, extra = options.flag("order"), options.choice("extra", EXTRA)
     written = options.spec.options.get("arguments", {})
@@ -151,7 +171,9 @@ def build(options: Options) -> ToolCallMetric:
     rules = json_values.read_rules(inner, names)
     calls = [call for answer in expected for call in answer]
     tools = _tools(options, calls)
-    return ToolCallMetric(options.metric, kind, order, extra, ignored, rules, tools, not all(expected))
+    return ToolCallMetric(
+        options.metric, kind, order, extra, ignored, rules, tools, not all(expected)
+    )
 
 
 def _tools(options: Options, calls: Sequence[Call]) -> dict[str, json_values.JsonForm]:
@@ -169,4 +191,6 @@ def _calls_of(options: Options, text: str) -> list[dict[str, Any]]:
     try:
         return _expected_calls(text)
     except ValueError as error:
-        raise options.error(f"{options.metric}: {error}", evidence=text, cure="Correct the test set.") from None
+        raise options.error(
+            f"{options.metric}: {error}", evidence=text, cure="Correct the test set."
+        ) from None

@@ -1,6 +1,7 @@
 """Provide models, which complete examples; the model that a gate's keys describe is built here.
 
-Built-in providers are registered like those of others. Modules of this package do not use these names.
+Built-in providers are registered like those of others. Modules of this package do not use these
+names.
 """
 
 from importlib import import_module
@@ -8,7 +9,14 @@ from typing import Any
 
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.errors import ConfigError, guarded
-from pytest_ftgate.models.protocol import Completion, Model, Prediction, Question, Surroundings, key_of
+from pytest_ftgate.models.protocol import (
+    Completion,
+    Model,
+    Prediction,
+    Question,
+    Surroundings,
+    key_of,
+)
 from pytest_ftgate.text import suggestion
 
 __all__ = ["Completion", "Model", "Prediction", "Question", "Surroundings", "build_model", "key_of"]
@@ -37,7 +45,10 @@ def unknown_provider(spec: ModelSpec) -> ConfigError:
 
 
 def build_model(spec: ModelSpec, surroundings: Surroundings, hook: Any | None = None) -> Model:
-    """Return the model of a gate; ``hook`` (pluggy's) is asked for other providers. Raises :class:`ConfigError`."""
+    """Return the model of a gate; ``hook`` (pluggy's) is asked for other providers.
+
+    Raises :class:`ConfigError`.
+    """
     builder = _BUILDERS.get(spec.provider)
     if builder is not None:
         module, _, name = builder.partition(":")

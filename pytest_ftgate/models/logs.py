@@ -1,8 +1,8 @@
 """Read the logs of evaluation tools as recorded answers: lm-evaluation-harness, inspect_ai and MLflow.
 
-Every log is turned into rows as our own recordings have them: ``{"id": ..., "output": ...}``, with ``repeat``,
-``usage``, ``latency_s``, ``finish_reason`` or ``error`` where the log states them. The answer of a row is what the
-model wrote, before a filter or a scorer of the other tool changed it.
+Every log is turned into rows as our own recordings have them: ``{"id": ..., "output": ...}``, with
+``repeat``, ``usage``, ``latency_s``, ``finish_reason`` or ``error`` where the log states them. The
+answer of a row is what the model wrote, before a filter or a scorer of the other tool changed it.
 """
 
 import json
@@ -119,7 +119,8 @@ def _id_in(values: Values, where: Where, other: Any) -> Any:
     return other
 
 
-# --- lm-evaluation-harness: samples_TASK_TIME.jsonl, by --log_samples ------------------------------------------
+# --- lm-evaluation-harness: samples_TASK_TIME.jsonl, by --log_samples
+# ------------------------------------------
 
 
 class _LmEval:
@@ -145,7 +146,11 @@ class _LmEval:
         name = _id_in(document if isinstance(document, Mapping) else {}, where, number)
         if self.documents.setdefault(name, number) != number:
             what = f"documents {self.documents[name]} and {number} have the same question, and so the same id"
-            raise DataError(what, where=where, cure='give each document of the task, and each test row, a field "id"')
+            raise DataError(
+                what,
+                where=where,
+                cure='give each document of the task, and each test row, a field "id"',
+            )
 
         for repeat, output in enumerate(_lm_eval_outputs(values)):
             yield {"id": name, "output": output, "repeat": repeat}
@@ -168,7 +173,10 @@ def _lm_eval_outputs(values: Values) -> list[str]:
 
 
 def _lm_eval_choices(values: Values) -> list[str]:
-    """Return the continuations whose likelihoods were asked for. Earlier versions have lists in place of objects."""
+    """Return the continuations whose likelihoods were asked for.
+
+    Earlier versions have lists in place of objects.
+    """
     arguments = values["arguments"]
     requests = arguments.values() if isinstance(arguments, Mapping) else arguments
     choices = []
@@ -178,7 +186,8 @@ def _lm_eval_choices(values: Values) -> list[str]:
     return choices
 
 
-# --- inspect_ai: logs as .eval archives, or as .json -----------------------------------------------------------
+# --- inspect_ai: logs as .eval archives, or as .json
+# -----------------------------------------------------------
 
 
 def _inspect_archive(path: Path) -> Iterator[LogRow]:
@@ -240,7 +249,9 @@ def _inspect_values(sample: Values, where: Where) -> Values:
     row["finish_reason"] = None if reason == "unknown" else reason
     row["latency_s"] = output.get("time")
     usage = output.get("usage") or {}
-    row["usage"] = {name: usage[name] for name in ("input_tokens", "output_tokens") if name in usage}
+    row["usage"] = {
+        name: usage[name] for name in ("input_tokens", "output_tokens") if name in usage
+    }
     return row
 
 
@@ -248,12 +259,15 @@ def _inspect_text(output: Values, choice: Values) -> str:
     """Return the text of an answer; where it calls tools, the JSON list of the calls."""
     calls = choice.get("message", {}).get("tool_calls")
     if calls:
-        return canonical_json([{"name": call["function"], "arguments": call["arguments"]} for call in calls])
+        return canonical_json(
+            [{"name": call["function"], "arguments": call["arguments"]} for call in calls]
+        )
     completion: str = output["completion"]
     return completion
 
 
-# --- MLflow: eval_results_table.json, and rows of result.tables["eval_results"] --------------------------------
+# --- MLflow: eval_results_table.json, and rows of result.tables["eval_results"]
+# --------------------------------
 
 
 def _mlflow_table(path: Path, document: Values) -> Iterator[LogRow]:
@@ -286,7 +300,11 @@ def _mlflow() -> ReadRows:
             id_ = _id_in(request, where, values["trace_id"])
 
         if values.get("state", "OK") != "OK":
-            yield {"id": id_, "output": None, "error": f"the trace is in the state {values['state']}"}
+            yield {
+                "id": id_,
+                "output": None,
+                "error": f"the trace is in the state {values['state']}",
+            }
         else:
             yield {"id": id_, "output": values["response"]}
 

@@ -1,4 +1,7 @@
-"""Price answers, by the gate or the package ``genai-prices``. An unknown price or cost is never taken for zero."""
+"""Price answers, by the gate or the package ``genai-prices``.
+
+An unknown price or cost is never taken for zero.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -36,7 +39,9 @@ def written_price(keys: Mapping[str, Any] | None, source: str) -> Price:
     price = Price(source, **keys)
     if price.known:
         return price
-    missing = " and ".join(key for key in ("input_per_1m", "output_per_1m") if keys.get(key) is None)
+    missing = " and ".join(
+        key for key in ("input_per_1m", "output_per_1m") if keys.get(key) is None
+    )
     return Price(unknown=f"the price at {source} has no {missing}", **keys)
 
 
@@ -45,9 +50,18 @@ def price_of(model: Model) -> Price:
     given: object = model.price
     if given is None or isinstance(given, Price):
         return given or Price(unknown=_UNPRICED)
-    numbers = isinstance(given, Mapping) and all(type(one) in (int, float) and 0 <= one < inf for one in given.values())
-    if not isinstance(given, Mapping) or not numbers or not given.keys() <= {*_KEYS} or mixed(given):
-        cure = f"a price is a mapping of {', '.join(_KEYS)} to US dollars: of tokens, or of a machine"
+    numbers = isinstance(given, Mapping) and all(
+        type(one) in (int, float) and 0 <= one < inf for one in given.values()
+    )
+    if (
+        not isinstance(given, Mapping)
+        or not numbers
+        or not given.keys() <= {*_KEYS}
+        or mixed(given)
+    ):
+        cure = (
+            f"a price is a mapping of {', '.join(_KEYS)} to US dollars: of tokens, or of a machine"
+        )
         what = f"the price of the model {model.name} is {text.excerpt(repr(given))}"
         raise errors.ConfigError(what, where=errors.Where(key="price"), cure=cure)
     return written_price(given, f"the model {model.name}")
@@ -64,15 +78,26 @@ def cost_of(completion: Completion, price: Price, busy_s: float | None = None) -
     return tokens_usd(price, inputs, outputs, cached=cached, written=written)
 
 
-def tokens_usd(price: Price, inputs: int, outputs: int, *, cached: int = 0, written: int = 0) -> float | None:
+def tokens_usd(
+    price: Price, inputs: int, outputs: int, *, cached: int = 0, written: int = 0
+) -> float | None:
     """Return the US dollars for these tokens; ``cached`` and ``written`` (to the cache) are parts of ``inputs``."""
     plain = inputs - cached - written
     is_unpriced = price.most_input_tokens is not None and inputs > price.most_input_tokens
     if price.input_per_1m is None or price.output_per_1m is None or plain < 0 or is_unpriced:
         return None
-    cached_price = price.input_per_1m if price.cached_input_per_1m is None else price.cached_input_per_1m
-    written_at = price.input_per_1m if price.cache_write_per_1m is None else price.cache_write_per_1m
-    usd = plain * price.input_per_1m + cached * cached_price + written * written_at + outputs * price.output_per_1m
+    cached_price = (
+        price.input_per_1m if price.cached_input_per_1m is None else price.cached_input_per_1m
+    )
+    written_at = (
+        price.input_per_1m if price.cache_write_per_1m is None else price.cache_write_per_1m
+    )
+    usd = (
+        plain * price.input_per_1m
+        + cached * cached_price
+        + written * written_at
+        + outputs * price.output_per_1m
+    )
     return usd / 1e6
 
 
@@ -84,9 +109,15 @@ def cost_of_run(answers: Sequence[tuple[Completion | None, float | None]], price
     known = [cost for cost in costs if cost is not None]
     if known and len(known) == len(costs):
         return Cost(round(fsum(known), 12))
-    least = "" if price.most_input_tokens is None else f", or have more than {price.most_input_tokens:,} input tokens"
+    least = (
+        ""
+        if price.most_input_tokens is None
+        else f", or have more than {price.most_input_tokens:,} input tokens"
+    )
     lacking = f"are missing, or have no usable token counts or time{least}"
-    return Cost(None, Unknown(f"{len(costs) - len(known):,} of {len(costs):,} answers {lacking}", UNCOUNTED))
+    return Cost(
+        None, Unknown(f"{len(costs) - len(known):,} of {len(costs):,} answers {lacking}", UNCOUNTED)
+    )
 
 
 _RATES = {
@@ -107,12 +138,15 @@ def table_price(model: str, base_url: str, params: Mapping[str, Any]) -> Price:
     try:
         from genai_prices import Usage, calc_price
     except ImportError:
-        return Price(unknown=f"{_UNPRICED}, and genai-prices is not installed (pip install genai-prices)")
+        return Price(
+            unknown=f"{_UNPRICED}, and genai-prices is not installed (pip install genai-prices)"
+        )
     now = datetime.fromtimestamp(clock.wall(), timezone.utc)
     try:
         one = Usage(input_tokens=1, output_tokens=1)
         found = calc_price(one, model, provider_api_url=base_url, genai_request_timestamp=now)
-        tuned = model.startswith("ft:") and not found.model.id.startswith("ft:")  # the price is that of its base
+        # the price is that of its base
+        tuned = model.startswith("ft:") and not found.model.id.startswith("ft:")
         if tuned or not _is_host_of(found.provider.api_pattern, base_url):
             raise LookupError
         rates = _rates(found, params)
@@ -148,7 +182,9 @@ def _rates(found: Any, params: Mapping[str, Any]) -> dict[str, Any] | str:
     named = {key: getattr(found.model_price, name, None) for name, key in _RATES.items()}
     if named["input_per_1m"] is None or named["output_per_1m"] is None:  # free is written as 0
         return "has no price of input and output tokens"
-    rates: dict[str, Any] = {key: float(getattr(one, "base", one)) for key, one in named.items() if one is not None}
+    rates: dict[str, Any] = {
+        key: float(getattr(one, "base", one)) for key, one in named.items() if one is not None
+    }
     steps = [tier.start for rate in listed.values() for tier in getattr(rate, "tiers", ())]
     return {**rates, "most_input_tokens": min(steps) - 1} if steps else rates
 
@@ -159,4 +195,5 @@ def _is_host_of(pattern: str, base_url: str) -> bool:
     if match is None:
         return False
     rest = base_url[match.end() :]
-    return not rest or rest[0] in "/:?#" or match[0][-1:] in "./"  # a dot leaves the end of the host open
+    # a dot leaves the end of the host open
+    return not rest or rest[0] in "/:?#" or match[0][-1:] in "./"

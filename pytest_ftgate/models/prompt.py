@@ -1,8 +1,9 @@
 """Build the messages for a chat model: instructions, few-shot turns, and the input in its template.
 
-Few-shot examples may be chosen for each input by the cosine of TF-IDF weights of character n-grams within words, which
-needs no model, no network and no language settings. Source of the method: Liu et al. (2022), What Makes Good In-Context
-Examples for GPT-3? (DeeLIO), there with sentence embeddings; the most similar example comes last, next to the question.
+Few-shot examples may be chosen for each input by the cosine of TF-IDF weights of character n-grams
+within words, which needs no model, no network and no language settings. Source of the method: Liu
+et al. (2022), What Makes Good In-Context Examples for GPT-3? (DeeLIO), there with sentence
+embeddings; the most similar example comes last, next to the question.
 """
 
 import hashlib
@@ -18,7 +19,15 @@ from typing import Any
 
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.data import is_blank, lines, normalized_input, without_instructions
-from pytest_ftgate.data.example import DataSet, Example, Input, Messages, canonical_json, content_id, expected_text
+from pytest_ftgate.data.example import (
+    DataSet,
+    Example,
+    Input,
+    Messages,
+    canonical_json,
+    content_id,
+    expected_text,
+)
 from pytest_ftgate.data.messages import INSTRUCTIONS, calls_in, declared_tools
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
 from pytest_ftgate.text import excerpt, listed, nearest
@@ -36,27 +45,44 @@ class Prompt:
     """Turn examples into messages."""
 
     source: str = ""  # where the model is written
-    system: str | None = None  # replaces the instructions (system and developer messages) of the data
+    # replaces the instructions (system and developer messages) of the data
+    system: str | None = None
     template: str | None = None  # the user message, with {input} and {FIELD}; None: the input
     shots: Messages = ()  # user and assistant turns between the instructions and the input
-    neighbours: "Neighbours | None" = None  # training examples that follow them, chosen for each input
+    # training examples that follow them, chosen for each input
+    neighbours: "Neighbours | None" = None
 
     @property
     def fields(self) -> tuple[str, ...]:
         """Return the names in the template besides ``input``: fields of the examples."""
-        return tuple(name for name in dict.fromkeys(_PLACEHOLDER.findall(self.template or "")) if name != "input")
+        return tuple(
+            name
+            for name in dict.fromkeys(_PLACEHOLDER.findall(self.template or ""))
+            if name != "input"
+        )
 
     def messages(self, example: Example) -> list[Mapping[str, Any]]:
-        """Return the messages for this example, without its output. Raise :class:`ConfigError` about the template."""
+        """Return the messages for this example, without its output.
+
+        Raise :class:`ConfigError` about the template.
+        """
         instructions, turns = self._split(example)
         if self.system is not None:
             instructions = [{"role": "system", "content": self.system}]
             turns = [turn for turn in turns if turn["role"] not in INSTRUCTIONS]
         near = self.neighbours.of(example) if self.neighbours is not None else ()
-        return [*instructions, *self.shots, *(turn for shot in near for turn in self.shot(shot)), *turns]
+        return [
+            *instructions,
+            *self.shots,
+            *(turn for shot in near for turn in self.shot(shot)),
+            *turns,
+        ]
 
     def shot(self, example: Example) -> Iterator[Mapping[str, Any]]:
-        """Yield a training example as turns before an input. Raise :class:`ConfigError` about the template."""
+        """Yield a training example as turns before an input.
+
+        Raise :class:`ConfigError` about the template.
+        """
         yield from (turn for turn in self._split(example)[1] if turn["role"] not in INSTRUCTIONS)
         text = expected_text(example.expected)
         calls = calls_in(text) if declared_tools(example.fields.get("tools")) else None
@@ -64,8 +90,13 @@ class Prompt:
             yield {"role": "assistant", "content": text}
             return
         ids = [f"call_{content_id(example.input)}_{n}" for n in range(len(calls))]
-        functions = [{"name": call["name"], "arguments": canonical_json(call["arguments"])} for call in calls]
-        made = [{"id": id_, "type": "function", "function": one} for id_, one in zip(ids, functions, strict=True)]
+        functions = [
+            {"name": call["name"], "arguments": canonical_json(call["arguments"])} for call in calls
+        ]
+        made = [
+            {"id": id_, "type": "function", "function": one}
+            for id_, one in zip(ids, functions, strict=True)
+        ]
         yield {"role": "assistant", "content": "", "tool_calls": made}
         # The API refuses calls without results.
         yield from ({"role": "tool", "tool_call_id": id_, "content": "ok"} for id_ in ids)
@@ -91,7 +122,9 @@ class Prompt:
             return text
         values = {**example.fields, "input": text}
         names = _PLACEHOLDER.findall(self.template)
-        unknown = next((name for name in names if name not in values and _NAME.fullmatch(name)), None)
+        unknown = next(
+            (name for name in names if name not in values and _NAME.fullmatch(name)), None
+        )
         if unknown is not None:
             near, fields = nearest(unknown, values), f"fields of {example.name}: {listed(values)}"
             otherwise = "write {input} or a field; literal text in braces belongs in system"
@@ -105,7 +138,9 @@ class Prompt:
         return rendered
 
     def _template_error(self, what: str, evidence: str, cure: str | None = None) -> ConfigError:
-        return ConfigError(what, where=Where(path=self.source, key="template"), evidence=evidence, cure=cure)
+        return ConfigError(
+            what, where=Where(path=self.source, key="template"), evidence=evidence, cure=cure
+        )
 
 
 _MEDIA_FIELD = re.compile("(?:image|audio|video)s?|pixel_values")
@@ -123,14 +158,16 @@ def _is_media(value: Any) -> bool:
         return bool(value.get("bytes")) or any(map(_is_media, value.values()))
     if isinstance(value, list):
         return any(map(_is_media, value))
-    return isinstance(value, bytes) or (isinstance(value, str) and _MEDIA_VALUE.search(value) is not None)
+    return isinstance(value, bytes) or (
+        isinstance(value, str) and _MEDIA_VALUE.search(value) is not None
+    )
 
 
 def refuse_unsent_media(example: Example, sent: Collection[str] = ()) -> None:
     """Raise :class:`DataError` if a row has images, audio, video or documents that the model would not get.
 
-    They get there as parts of a message. ``sent`` are the fields that the template sends. A tag such as ``<image>``
-    within a text is text.
+    They get there as parts of a message. ``sent`` are the fields that the template sends. A tag
+    such as ``<image>`` within a text is text.
     """
     parts = list(_media_parts(example.input))
     medium = None if parts else _media_beside(example, sent)
@@ -140,8 +177,12 @@ def refuse_unsent_media(example: Example, sent: Collection[str] = ()) -> None:
 
     if medium is not None:
         what = f"the row has images, audio, video or documents that would not be sent: {medium}"
-        cure = 'write them as parts of a message: {"type": "image_url", "image_url": {"url": ...}}, '
-        cure += "record the answers where the model sees them, or remove what the answer does not need"
+        cure = (
+            'write them as parts of a message: {"type": "image_url", "image_url": {"url": ...}}, '
+        )
+        cure += (
+            "record the answers where the model sees them, or remove what the answer does not need"
+        )
         raise DataError(what, where=example.place, cure=cure)
 
 
@@ -167,7 +208,10 @@ def _media_beside(example: Example, sent: Collection[str]) -> str | None:
 
 
 def build_prompt(spec: ModelSpec, training: DataSet | None) -> Prompt:
-    """Return the prompt of a model's keys, with examples of the training set. Raises :class:`ConfigError`."""
+    """Return the prompt of a model's keys, with examples of the training set.
+
+    Raises :class:`ConfigError`.
+    """
     options, where, system = spec.options, spec.source.where, spec.options.get("system")
     if options.get("system_file") is not None:
         system = read_named(Path(options["system_file"]), where("system_file"))
@@ -182,10 +226,14 @@ def build_prompt(spec: ModelSpec, training: DataSet | None) -> Prompt:
             raise ConfigError(what, where=where(key), evidence=evidence, cure=cure)
         if key == "few_shot":
             shots = choose_shots(pool, k)
-            prompt = replace(prompt, shots=tuple(turn for shot in shots for turn in prompt.shot(shot)))
+            prompt = replace(
+                prompt, shots=tuple(turn for shot in shots for turn in prompt.shot(shot))
+            )
             pool = [one for one in pool if one not in shots]
         elif k and not any(_text_of(one).strip() for one in pool):
-            raise ConfigError("retrieval compares text, and no usable training input has any", where=where(key))
+            raise ConfigError(
+                "retrieval compares text, and no usable training input has any", where=where(key)
+            )
         else:
             prompt = replace(prompt, neighbours=Neighbours(pool, k))
     return prompt
@@ -203,7 +251,11 @@ class Neighbours:
         asked = _text_of(example)
         if asked not in self._found:
             vectorizer, transposed = self._index
-            apart = (-(vectorizer.transform([asked]) @ transposed).toarray()[0]).round(_DECIMALS).tolist()
+            apart = (
+                (-(vectorizer.transform([asked]) @ transposed).toarray()[0])
+                .round(_DECIMALS)
+                .tolist()
+            )
             rows = nsmallest(self._k, range(len(apart)), key=apart.__getitem__)
             self._found[asked] = tuple(self._pool[row] for row in reversed(rows))
         return self._found[asked]
@@ -222,8 +274,16 @@ def _text_of(example: Example) -> str:
     """Return the text by which inputs are compared: without instructions and non-text parts."""
     given = without_instructions(example.input)
     contents = [given] if isinstance(given, str) else [message.get("content") for message in given]
-    parts = (part for one in contents for part in ([{"text": one}] if isinstance(one, str) else one or ()))
-    return "\n".join(part["text"] for part in parts if isinstance(part, Mapping) and isinstance(part.get("text"), str))
+    parts = (
+        part
+        for one in contents
+        for part in ([{"text": one}] if isinstance(one, str) else one or ())
+    )
+    return "\n".join(
+        part["text"]
+        for part in parts
+        if isinstance(part, Mapping) and isinstance(part.get("text"), str)
+    )
 
 
 def usable_examples(training: DataSet | Collection[Example]) -> list[Example]:
@@ -238,13 +298,15 @@ def usable_examples(training: DataSet | Collection[Example]) -> list[Example]:
 def choose_shots(usable: Sequence[Example], k: int) -> list[Example]:
     """Return at most ``k`` usable examples, stratified by label: labels take turns, frequent ones first.
 
-    Within a label, and between labels of one frequency, the order is that of a seeded hash of the content: the same
-    on every machine, whatever the order of the rows.
+    Within a label, and between labels of one frequency, the order is that of a seeded hash of the
+    content: the same on every machine, whatever the order of the rows.
     """
     labels = [expected_text(example.expected) for example in usable]
     frequency, taken = Counter(labels), Counter[str]()
     turns = []
-    for _, row in sorted((_seeded(normalized_input(example.input)), row) for row, example in enumerate(usable)):
+    for _, row in sorted(
+        (_seeded(normalized_input(example.input)), row) for row, example in enumerate(usable)
+    ):
         label = labels[row]
         turns.append((taken[label], -frequency[label], _seeded(label), row))
         taken[label] += 1
@@ -256,7 +318,10 @@ def _seeded(text: str) -> str:
 
 
 def read_named(path: Path, where: Where) -> str:
-    """Return the text of a file named in the gate, with line feeds as line ends. Raises :class:`DataError`."""
+    """Return the text of a file named in the gate, with line feeds as line ends.
+
+    Raises :class:`DataError`.
+    """
     with lines.written_at(where):
         text = lines.read_text(path)
     if not text.strip():

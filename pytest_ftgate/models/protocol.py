@@ -19,10 +19,13 @@ class Price:
     source: str = ""  # where the price comes from, such as ftgate.yaml:14
     input_per_1m: float | None = None
     output_per_1m: float | None = None
-    cached_input_per_1m: float | None = None  # for input that the endpoint had cached; if absent, as for other input
+    # for input that the endpoint had cached; if absent, as for other input
+    cached_input_per_1m: float | None = None
     gpu_hour_usd: float | None = None  # of the machine; prices of tokens are then ignored
-    cache_write_per_1m: float | None = None  # for input written to the endpoint's cache; if absent, as for other input
-    most_input_tokens: int | None = None  # the price of a call with more input tokens is unknown; None: no limit
+    # for input written to the endpoint's cache; if absent, as for other input
+    cache_write_per_1m: float | None = None
+    # the price of a call with more input tokens is unknown; None: no limit
+    most_input_tokens: int | None = None
     unknown: str | None = None  # why there is no price
 
     @property
@@ -66,7 +69,10 @@ _WHOLE = re.compile(
     "|function|complet(?:ed?|ion)|done|ok|succe(?:ss(?:ful)?|eded)|ids?|none|null|natural|1|200)*"
 )
 """What words for a whole answer are made of: ``stop``, ``end_turn``, ``eos_token``, ``FinishReason.STOP``."""
-_WITHHELD = (("refusal", re.compile("refus")), ("filtered", re.compile("filter|safety|blocked|prohibited|guardrail")))
+_WITHHELD = (
+    ("refusal", re.compile("refus")),
+    ("filtered", re.compile("filter|safety|blocked|prohibited|guardrail")),
+)
 _FAILED = re.compile("error|abort|cancel|fail|timeout|timedout|insufficient")
 _ENDING = re.compile("(?:finish|done)_?(?:reason|details)$|^incomplete_details$", re.IGNORECASE)
 
@@ -83,8 +89,10 @@ class Completion:
     output_tokens: int | None = None  # of the answer, hidden reasoning included
     cached_input_tokens: int | None = None  # the part of input_tokens that the endpoint had cached
     finish: str = "stop"  # one of FINISHES
-    latency_s: float | None = None  # seconds the answer took; None leaves it to the runner's own measurement
-    cache_write_tokens: int | None = None  # the part of input_tokens written to the cache, if that has its own price
+    # seconds the answer took; None leaves it to the runner's own measurement
+    latency_s: float | None = None
+    # the part of input_tokens written to the cache, if that has its own price
+    cache_write_tokens: int | None = None
     reasoning: str | None = None  # what the model wrote before its answer, or beside its tool calls
     original: str | None = None  # the text as it came, where reasoning was taken off its front
 
@@ -118,16 +126,22 @@ def finish_in(*parts: Mapping[str, Any]) -> str:
 
 
 class Prediction(NamedTuple):
-    """Hold one answer of a model, or why it is missing. Numbers are ``None`` if they are unknown."""
+    """Hold one answer of a model, or why it is missing.
+
+    Numbers are ``None`` if they are unknown.
+    """
 
     key: str  # SHA-256 (hex) of everything that can change the answer
     completion: Completion | None = None  # the answer; None if it is missing after all retries
-    latency_s: float | None = None  # seconds of the successful attempt, without queueing and waiting
+    # seconds of the successful attempt, without queueing and waiting
+    latency_s: float | None = None
     created_at: float | None = None  # when the answer was made, seconds since the epoch
     busy_s: float | None = None  # its share of the seconds in which the model was busy
-    id: str = ""  # the example's id; empty in the store, where any example with this key may use the answer
+    # the example's id; empty in the store, where any example with this key may use the answer
+    id: str = ""
     failure: ModelError | None = None  # why the answer is missing
-    stored: bool = False  # it came from the store or the recordings, and was not asked for in this run
+    # it came from the store or the recordings, and was not asked for in this run
+    stored: bool = False
     recorded: bool = False  # it came from a recording
     retries: int = 0  # failed calls of this run that were made again
 
@@ -138,7 +152,13 @@ class Prediction(NamedTuple):
 
 def parts_of(spec: ModelSpec) -> dict[str, Any]:
     """Return the arguments of a :class:`BuiltModel` that all providers read from a gate's keys alike."""
-    defaults = {"timeout_s": 60.0, "retries": 5, "latency_sample": 0, "strip_reasoning": "auto", "revision": None}
+    defaults = {
+        "timeout_s": 60.0,
+        "retries": 5,
+        "latency_sample": 0,
+        "strip_reasoning": "auto",
+        "revision": None,
+    }
     written = {key: spec.options.get(key, default) for key, default in defaults.items()}
     return {"name": spec.name, "spelling": spec.spelling, **written}
 
@@ -152,7 +172,10 @@ class Question(NamedTuple):
 
 
 class Model(Protocol):
-    """Answer examples. Attributes and methods with a value or a body here are optional, and this is their default."""
+    """Answer examples.
+
+    Attributes and methods with a value or a body here are optional, and this is their default.
+    """
 
     name: str  # what tables call it
     spelling: str  # the model as written in the gate, for reports
@@ -160,20 +183,26 @@ class Model(Protocol):
     timeout_s: float | None  # seconds after which the runner gives up a call; None: never
     retries: int  # how often a failed call is retried, if that may help
     persistent: bool  # whether its answers may be stored on disk for later sessions
-    until_judged: bool = False  # they serve a later session only if no gate was judged by them, and only for a day
-    verified: bool | None = None  # recordings only: whether every answer states the input it was made for
+    # they serve a later session only if no gate was judged by them, and only for a day
+    until_judged: bool = False
+    # recordings only: whether every answer states the input it was made for
+    verified: bool | None = None
     price: Price | Mapping[str, float] | None = None  # a mapping has the keys of a gate's price
-    endpoint: bool = False  # a call leaves the machine or costs money, so that offline runs forbid it
+    # a call leaves the machine or costs money, so that offline runs forbid it
+    endpoint: bool = False
     abandons: bool = False  # a call that is given up goes on in the background
-    revision: str | None = None  # stands for the state of the weights; part of the key of every answer
+    # stands for the state of the weights; part of the key of every answer
+    revision: str | None = None
     batch_size: int = 1  # how many questions complete_many() takes; 1: complete() is called instead
-    latency_sample: int = 0  # the number of examples that latencies are measured on; 0: they are taken from all answers
+    # the number of examples that latencies are measured on; 0: they are taken from all answers
+    latency_sample: int = 0
     params: Mapping[str, Any] = MappingProxyType({})  # sent with each request
     prompt: Prompt | None = None  # what is sent around the input, if we know it
     requests_per_minute: float | None = None  # see pytest_ftgate.runs.asking.Throttle
     function: Callable[..., Any] | None = None  # the user's code behind it
     strip_reasoning: Stripping = "auto"  # which reasoning is taken off the front of its answers
-    exclusive: frozenset[Any] = frozenset()  # what it uses alone: models with one in common are not called together
+    # what it uses alone: models with one in common are not called together
+    exclusive: frozenset[Any] = frozenset()
 
     @property
     def ids(self) -> Collection[str] | None:
@@ -185,10 +214,15 @@ class Model(Protocol):
         ...
 
     async def complete(self, example: Example, repeat: int = 0) -> Completion:
-        """Answer one example. Raises :class:`~pytest_ftgate.errors.ModelError`, and nothing else."""
+        """Answer one example.
+
+        Raises :class:`~pytest_ftgate.errors.ModelError`, and nothing else.
+        """
         ...
 
-    async def complete_many(self, questions: Sequence[Question]) -> Sequence[Completion | ModelError]:
+    async def complete_many(
+        self, questions: Sequence[Question]
+    ) -> Sequence[Completion | ModelError]:
         """Answer questions, in their order; an error in place of an answer is about that question alone.
 
         An answer's ``latency_s`` is its seconds; ``None``: unknown. Raises
@@ -206,13 +240,19 @@ class Model(Protocol):
 
     def sent(self, example: Example) -> dict[str, Any]:
         """Return what is sent for an example, for people to read: ``messages``, beside them ``tools`` and the like."""
-        messages = [{"role": "input", "content": example.input}] if isinstance(example.input, str) else example.input
+        messages = (
+            [{"role": "input", "content": example.input}]
+            if isinstance(example.input, str)
+            else example.input
+        )
         return {"messages": messages if self.prompt is None else self.prompt.messages(example)}
 
     def characters(self, example: Example) -> int:
         """Return the length of what is sent for an example, for estimates of its tokens."""
         sent = dict(self.sent(example))
-        parts = [one.get(key) for one in sent.pop("messages", ()) for key in ("content", "tool_calls")]
+        parts = [
+            one.get(key) for one in sent.pop("messages", ()) for key in ("content", "tool_calls")
+        ]
         return sum(len(str(part)) for part in (*parts, sent) if part)
 
 
@@ -272,7 +312,8 @@ class Surroundings:
     asked: DataSet | None = None  # the examples that the model will be asked about, as far as known
 
 
-# --- reasoning, which a model writes before its answer --------------------------------------------------------------
+# --- reasoning, which a model writes before its answer
+# --------------------------------------------------------------
 
 _LEFT, _RIGHT = r"[<\[\u25c1]\|?", r"\|?[>\]\u25b7]"
 _OPENING = re.compile(rf"\s*(?P<left>{_LEFT})(?P<name>[\w:.-]+)(?:\s[^<>\[\]]*)?{_RIGHT}")
@@ -295,9 +336,10 @@ def answer_of(completion: Completion, limit: int | None, stripping: Stripping) -
 def without_reasoning(completion: Completion, stripping: Stripping) -> Completion:
     """Return the completion whose ``text`` is the answer alone, and whose ``reasoning`` is what came before it.
 
-    Reasoning with nothing after it is no answer, also where it came apart: the text is empty, and it counts as cut
-    off. A closing tag alone ends reasoning too, since some chat templates write the opening one into the prompt.
-    Channels are those of OpenAI's Harmony format: the answer is in ``final``.
+    Reasoning with nothing after it is no answer, also where it came apart: the text is empty, and
+    it counts as cut off. A closing tag alone ends reasoning too, since some chat templates write
+    the opening one into the prompt. Channels are those of OpenAI's Harmony format: the answer is in
+    ``final``.
     """
     text, reasoning = completion.text, None
     if completion.reasoning is None and stripping == "auto" and not _BRACKET.search(text):
@@ -307,7 +349,9 @@ def without_reasoning(completion: Completion, stripping: Stripping) -> Completio
     elif stripping:
         text, reasoning = _after_reasoning(text, stripping)
     thought = "\n".join(part for part in (completion.reasoning, reasoning) if part is not None)
-    never_came = completion.finish == "stop" and bool(thought or reasoning is not None) and not text.strip()
+    never_came = (
+        completion.finish == "stop" and bool(thought or reasoning is not None) and not text.strip()
+    )
     if reasoning is None and not never_came:
         return completion
     original = completion.original if reasoning is None else completion.text

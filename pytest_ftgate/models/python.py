@@ -19,13 +19,22 @@ from pytest_ftgate.config import ModelSpec, keys
 from pytest_ftgate.data import Example, canonical_json, expected_text, without_instructions
 from pytest_ftgate.models import price, workers
 from pytest_ftgate.models.prompt import Prompt
-from pytest_ftgate.models.protocol import BuiltModel, Completion, Delegate, Model, Question, Surroundings, parts_of
+from pytest_ftgate.models.protocol import (
+    BuiltModel,
+    Completion,
+    Delegate,
+    Model,
+    Question,
+    Surroundings,
+    parts_of,
+)
 
 CONCURRENCY_ASYNC, CONCURRENCY_SYNC = 16, 1
 PREDICTED_AT_ONCE = 256  # inputs that one call of predict gets, unless batch_size says otherwise
 _CHANGE_NO_ANSWER = frozenset(("revision", "concurrency", "timeout_s", "retries", "price", "name"))
 _ANY_MODELS = ("concurrency", "timeout_s", "retries", "price", "strip_reasoning")
-_NEEDED = ("name", "spelling", "concurrency", "timeout_s", "retries", "persistent")  # of a model object
+# of a model object
+_NEEDED = ("name", "spelling", "concurrency", "timeout_s", "retries", "persistent")
 _LIMITS: Mapping[str, Callable[[Any], bool]] = {
     "concurrency": lambda value: type(value) is int and value > 0,
     "retries": lambda value: type(value) is int and value >= 0,
@@ -38,8 +47,9 @@ _CONSTANTS = (str, bytes, int, float, complex, tuple, frozenset, type(None), re.
 class FunctionModel(BuiltModel):
     """Call ``input -> str`` (or :class:`Completion`) with the input as the example has it.
 
-    An exception of the callable is a failed call, which is retried if it is about a connection or a time-out. The
-    callable may be a coroutine function; if it takes a list of inputs, it returns a list of as many answers.
+    An exception of the callable is a failed call, which is retried if it is about a connection or a
+    time-out. The callable may be a coroutine function; if it takes a list of inputs, it returns a
+    list of as many answers.
     """
 
     function: Callable[[Any], Any]
@@ -50,7 +60,8 @@ class FunctionModel(BuiltModel):
     prompt: Prompt | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     exclusive: frozenset[Any] = frozenset()
-    numbers: bool = True  # whether a number may be an answer, which it is not where all expected outputs are words
+    # whether a number may be an answer, which it is not where all expected outputs are words
+    numbers: bool = True
     abandons: bool = field(init=False)
     _workers: workers.Workers = field(init=False, repr=False)
 
@@ -71,7 +82,9 @@ class FunctionModel(BuiltModel):
             raise answer
         return answer
 
-    async def complete_many(self, questions: Sequence[Question]) -> Sequence[Completion | errors.ModelError]:
+    async def complete_many(
+        self, questions: Sequence[Question]
+    ) -> Sequence[Completion | errors.ModelError]:
         """Call the callable once with all inputs; the latency of each of several answers is that of the call."""
         start = clock.perf_counter()
         inputs = (self.given(question.example) for question in questions)
@@ -81,7 +94,10 @@ class FunctionModel(BuiltModel):
         if not self.batched:
             return [self._completion(found)]
         latency_s = clock.perf_counter() - start
-        return [self._completion(answer, latency_s) for answer in workers.one_each(self.name, found, len(given))]
+        return [
+            self._completion(answer, latency_s)
+            for answer in workers.one_each(self.name, found, len(given))
+        ]
 
     def sent(self, example: Example) -> dict[str, Any]:
         """Return what the callable gets, as messages, with tools where it gets them."""
@@ -103,11 +119,15 @@ class FunctionModel(BuiltModel):
             raise
         except BaseException as raised:  # also sys.exit() and pytest.skip()
             is_closed = isinstance(raised, GeneratorExit) and error is None
-            if is_closed or (isinstance(raised, asyncio.CancelledError) and errors.is_cancelled_from_outside()):
+            if is_closed or (
+                isinstance(raised, asyncio.CancelledError) and errors.is_cancelled_from_outside()
+            ):
                 raise
             raise workers.failed_call(self.name, raised) from raised
 
-    def _completion(self, answer: object, latency_s: float | None = None) -> Completion | errors.ModelError:
+    def _completion(
+        self, answer: object, latency_s: float | None = None
+    ) -> Completion | errors.ModelError:
         if isinstance(answer, errors.ModelError):
             return answer
         if isinstance(answer, Completion):
@@ -125,7 +145,11 @@ class FunctionModel(BuiltModel):
 
 def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:
     """Return the model ``python:pkg.module:function``. Raises :class:`ConfigError`."""
-    target, processes, where = spec.options["target"], spec.options.get("workers"), spec.source.where
+    target, processes, where = (
+        spec.options["target"],
+        spec.options.get("workers"),
+        spec.source.where,
+    )
     module, _, path = target.partition(":")
     try:
         given = attrgetter(path)(import_module(module))
@@ -135,7 +159,9 @@ def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:
         evidence = f"{type(error).__name__}: {error}"
         cure = "correct it, or add the module's folder to pytest's ini key pythonpath"
         what = f"{target!r} cannot be imported"
-        raise errors.ConfigError(what, where=where("target"), evidence=evidence, cure=cure) from error
+        raise errors.ConfigError(
+            what, where=where("target"), evidence=evidence, cure=cure
+        ) from error
     if not (callable(given) or predicts(given)):
         what = f"{target!r} is of type {type(given).__name__}: neither a function nor an object with predict"
         raise errors.ConfigError(what, where=where("target"))
@@ -149,13 +175,17 @@ def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:
         )
     function = workers.InProcesses(model.function, processes, batched=model.batched)
     calls = 1 if model.batched else workers.CALLS_AT_ONCE
-    timeout_s = None if model.timeout_s is None else model.timeout_s * calls  # of one process's calls
+    # of one process's calls
+    timeout_s = None if model.timeout_s is None else model.timeout_s * calls
     size = processes * model.batch_size * calls
     return replace(model, function=function, batched=True, batch_size=size, timeout_s=timeout_s)
 
 
 def build_callable(spec: ModelSpec, surroundings: Surroundings) -> Model:
-    """Return the model of an object that a marker or a fixture gives. Raise :class:`ConfigError`."""
+    """Return the model of an object that a marker or a fixture gives.
+
+    Raise :class:`ConfigError`.
+    """
     return adopt(spec.options["function"], spec, surroundings)
 
 
@@ -165,19 +195,34 @@ def adopt(given: Any, spec: ModelSpec, surroundings: Surroundings) -> Model:
     if not (hasattr(given, "complete") and hasattr(given, "key")):
         if callable(given) or predicts(given):
             target = spec.spelling
-            if "revision" in spec.options:  # all keys that can change an answer identify the model with it
-                own = {key: value for key, value in spec.options.items() if key not in _CHANGE_NO_ANSWER}
+            # all keys that can change an answer identify the model with it
+            if "revision" in spec.options:
+                own = {
+                    key: value
+                    for key, value in spec.options.items()
+                    if key not in _CHANGE_NO_ANSWER
+                }
                 what = f"writing the keys of {spec.spelling} beside its revision"
                 target = errors.guarded(what, canonical_json, [spec.provider, own])
             return _function_model(given, spec, target, surroundings)
         cure = "pass a callable (str -> str, sync or async), an object with predict(), or one with complete() and key()"
-        raise errors.ConfigError(f"a value of type {kind} is not a model", where=spec.source.where(), cure=cure)
+        raise errors.ConfigError(
+            f"a value of type {kind} is not a model", where=spec.source.where(), cure=cure
+        )
     lacking = [part for part in _NEEDED if not hasattr(given, part)]
-    wrong = [part for part, fits in _LIMITS.items() if not lacking and not fits(getattr(given, part))]
+    wrong = [
+        part for part, fits in _LIMITS.items() if not lacking and not fits(getattr(given, part))
+    ]
     if lacking or wrong:
-        flaw = f"lacks {', '.join(lacking)}" if lacking else f"has the {wrong[0]} {getattr(given, wrong[0])!r}"
+        flaw = (
+            f"lacks {', '.join(lacking)}"
+            if lacking
+            else f"has the {wrong[0]} {getattr(given, wrong[0])!r}"
+        )
         cure = "see pytest_ftgate.models.Model for what a model has"
-        raise errors.ConfigError(f"the model of type {kind} {flaw}", where=spec.source.where(), cure=cure)
+        raise errors.ConfigError(
+            f"the model of type {kind} {flaw}", where=spec.source.where(), cure=cure
+        )
     model = cast("Model", given if Model in type(given).__mro__ else Delegate(given))
     price.price_of(model)
     changed: dict[str, Any] = {key: spec.options[key] for key in _ANY_MODELS if key in spec.options}
@@ -188,7 +233,11 @@ def adopt(given: Any, spec: ModelSpec, surroundings: Surroundings) -> Model:
         def key(example: Example, repeat: int = 0) -> Any:
             """Return the model's own key with the parameters of the fixture that gave it; what is no text as it is."""
             own = model.key(example, repeat)
-            return hashlib.sha256(f"{state}\n{own}".encode()).hexdigest() if isinstance(own, str) else own
+            return (
+                hashlib.sha256(f"{state}\n{own}".encode()).hexdigest()
+                if isinstance(own, str)
+                else own
+            )
 
         changed["key"] = key
     return cast("Model", Delegate(model, **changed)) if changed else model
@@ -200,7 +249,10 @@ def is_async(function: Callable[..., Any]) -> bool:
 
 
 def predicts(given: object) -> bool:
-    """Return whether an object is called by its ``predict``, as a scikit-learn pipeline is. A callable is called."""
+    """Return whether an object is called by its ``predict``, as a scikit-learn pipeline is.
+
+    A callable is called.
+    """
     return not callable(given) and callable(getattr(given, "predict", None))
 
 
@@ -210,12 +262,15 @@ def question(example: Example) -> Any:
     return turns if isinstance(turns, str) or len(turns) > 1 else turns[0]["content"]
 
 
-def _function_model(given: Any, spec: ModelSpec, target: str, surroundings: Surroundings) -> FunctionModel:
+def _function_model(
+    given: Any, spec: ModelSpec, target: str, surroundings: Surroundings
+) -> FunctionModel:
     """Return a callable as a model.
 
-    Without a revision it is known by itself, and by the parameters of the fixture that returned it. One that holds an
-    object (a bound method, a closure, a partial, an object with ``__call__``) gets a new name each time, because the
-    object, such as a model with another adapter, may have changed.
+    Without a revision it is known by itself, and by the parameters of the fixture that returned it.
+    One that holds an object (a bound method, a closure, a partial, an object with ``__call__``)
+    gets a new name each time, because the object, such as a model with another adapter, may have
+    changed.
     """
     options, state, by_list = spec.options, spec.source.state, predicts(given)
     function: Callable[[Any], Any] = partial(workers.predicted, given) if by_list else given
@@ -231,7 +286,8 @@ def _function_model(given: Any, spec: ModelSpec, target: str, surroundings: Surr
         function=function,
         identity=identity,
         persistent=revision is not None,
-        concurrency=options.get("concurrency") or (CONCURRENCY_ASYNC if waits else CONCURRENCY_SYNC),
+        concurrency=options.get("concurrency")
+        or (CONCURRENCY_ASYNC if waits else CONCURRENCY_SYNC),
         exclusive=frozenset() if waits or "concurrency" in options else owners,
         batch_size=batch_size,
         batched=by_list or batch_size > 1,
@@ -245,11 +301,23 @@ def _owners(function: Any) -> frozenset[int]:
     """Return the ids of the objects that a callable holds, whose state may decide what it answers."""
     if isinstance(function, partial):
         held = [function.func, *function.args, *function.keywords.values()]
-    elif (owner := getattr(function, "__self__", None)) is not None:  # a bound method, or its like of C code
+    elif (
+        owner := getattr(function, "__self__", None)
+    ) is not None:  # a bound method, or its like of C code
         held = [owner, getattr(function, "__func__", None)]
     elif inspect.isfunction(function):
-        held = [cell.cell_contents for cell in function.__closure__ or () if cell.cell_contents is not function]
+        held = [
+            cell.cell_contents
+            for cell in function.__closure__ or ()
+            if cell.cell_contents is not function
+        ]
     else:
-        stateless = inspect.ismodule(function) or inspect.isclass(function) or inspect.isroutine(function)
-        return frozenset() if stateless or isinstance(function, _CONSTANTS) else frozenset([id(function)])
+        stateless = (
+            inspect.ismodule(function) or inspect.isclass(function) or inspect.isroutine(function)
+        )
+        return (
+            frozenset()
+            if stateless or isinstance(function, _CONSTANTS)
+            else frozenset([id(function)])
+        )
     return frozenset().union(*map(_owners, held))

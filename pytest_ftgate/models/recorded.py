@@ -21,7 +21,9 @@ _LOOKS = 'a recorded answer looks like this: {"id": "...", "output": "..."}'
 _STATUSES = ("status", "status_code")
 _COUNT = (protocol.is_count, "a whole number from 0")
 _MUST: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    **dict.fromkeys(("key", "reasoning", "input_sha256"), (lambda value: isinstance(value, str), "text")),
+    **dict.fromkeys(
+        ("key", "reasoning", "input_sha256"), (lambda value: isinstance(value, str), "text")
+    ),
     **dict.fromkeys(("latency_s", "busy_s"), (protocol.is_seconds, "a number of seconds")),
     "created_at": (protocol.is_seconds, "a number of seconds since 1970"),
     "finish": (lambda value: value in protocol.FINISHES, f"one of {listed(protocol.FINISHES)}"),
@@ -37,7 +39,10 @@ _BARE = re.compile(r'{"id": *"([^"\\\x00-\x1f]+)", *"output": *"([^"\\\x00-\x1f]
 
 
 class RecordedRow(NamedTuple):
-    """Hold one row of a file, and the hash of its input if stated. A prediction without a key has no answer."""
+    """Hold one row of a file, and the hash of its input if stated.
+
+    A prediction without a key has no answer.
+    """
 
     line: int | None  # None for a row that has an id and a text, and nothing that could be wrong
     prediction: protocol.Prediction
@@ -77,8 +82,8 @@ def _check_input(example: Example, stated: Iterable[str], where: Where) -> None:
 class Rows(Mapping[tuple[str, int], RecordedRow]):
     """Hold the rows of a file by id and repeat.
 
-    Of rows with nothing but an id and a text there may be a hundred thousand: they are kept as texts by id, and made
-    into rows when they are looked up.
+    Of rows with nothing but an id and a text there may be a hundred thousand: they are kept as
+    texts by id, and made into rows when they are looked up.
     """
 
     def __init__(self) -> None:
@@ -138,7 +143,8 @@ class RecordedModel(protocol.BuiltModel):
     path: str
     sha256: str
     rows: Rows
-    verified: bool | None  # whether every row states the input it was made for, which is checked when the row is used
+    # whether every row states the input it was made for, which is checked when the row is used
+    verified: bool | None
     concurrency: int = 16
     timeout_s: float | None = None
     retries: int = 0
@@ -154,9 +160,13 @@ class RecordedModel(protocol.BuiltModel):
 
         It tells models apart; recorded answers are neither asked for nor stored.
         """
-        text, row = f"recorded\n{self.sha256}\n{repeat}\n{example.id}", self.rows.get((example.id, repeat))
+        text, row = (
+            f"recorded\n{self.sha256}\n{repeat}\n{example.id}",
+            self.rows.get((example.id, repeat)),
+        )
         if row is not None and row.input_sha256 is not None:
-            text += f"\n{input_sha256(example.input)}"  # a row checked against one input is never used for another
+            # a row checked against one input is never used for another
+            text += f"\n{input_sha256(example.input)}"
         return hashlib.sha256(text.encode()).hexdigest()
 
     async def complete(self, example: Example, repeat: int = 0) -> protocol.Completion:
@@ -165,7 +175,10 @@ class RecordedModel(protocol.BuiltModel):
         return completion
 
     def prediction(self, example: Example, repeat: int = 0) -> protocol.Prediction:
-        """Return the row with this id. Raise :class:`ModelError`: a fatal one if it was made for another input."""
+        """Return the row with this id.
+
+        Raise :class:`ModelError`: a fatal one if it was made for another input.
+        """
         answer = None if repeat else self.rows.answer(example.id)
         if answer is not None:
             return protocol.Prediction("", answer, id=example.id, stored=True, recorded=True)
@@ -177,7 +190,9 @@ class RecordedModel(protocol.BuiltModel):
                 what = f'the recording with id "{excerpt(example.id)}" holds no answer'
                 if row.failure is not None:
                     what = f'the recorded call with id "{excerpt(example.id)}" failed'
-                raise ModelError(what, where=where, evidence=row.failure, cure="record the example again")
+                raise ModelError(
+                    what, where=where, evidence=row.failure, cure="record the example again"
+                )
             return row.prediction
         ids = list(dict.fromkeys(id_ for id_, _ in self.rows))
         evidence = "recorded ids: " + ", ".join(f'"{excerpt(id_)}"' for id_ in ids[:_IDS_SHOWN])
@@ -191,11 +206,22 @@ class RecordedModel(protocol.BuiltModel):
         raise ModelError(what, where=Where(path=self.path), evidence=evidence, cure=cure)
 
     def answer_to(self, given: Input, examples: Iterable[Example]) -> protocol.Completion:
-        """Return the answer to an input, found by a row's hash or by the example. Raises :class:`ModelError`."""
+        """Return the answer to an input, found by a row's hash or by the example.
+
+        Raises :class:`ModelError`.
+        """
         given = given if isinstance(given, str) else tuple(given)
         sha256 = input_sha256(given)
-        stated = (id_ for (id_, repeat), row in self.rows.items() if not repeat and row.input_sha256 == sha256)
-        ids = (*stated, *(example.id for example in examples if example.input == given), content_id(given))
+        stated = (
+            id_
+            for (id_, repeat), row in self.rows.items()
+            if not repeat and row.input_sha256 == sha256
+        )
+        ids = (
+            *stated,
+            *(example.id for example in examples if example.input == given),
+            content_id(given),
+        )
         id_ = next((id_ for id_ in ids if (id_, 0) in self.rows), ids[-1])
         completion = self.prediction(Example(id_, given, "")).completion
         assert completion is not None
@@ -217,7 +243,10 @@ def build_recorded(spec: ModelSpec, surroundings: protocol.Surroundings) -> Reco
 
 
 def read_rows(path: Path) -> RecordedFile:
-    """Return the predictions of one file. Raises :class:`DataError` if there are none, or a row is not a prediction."""
+    """Return the predictions of one file.
+
+    Raises :class:`DataError` if there are none, or a row is not a prediction.
+    """
     log = logs.rows_of_log(path)
     if log is not None:
         return _read_log(path, log)
@@ -273,7 +302,9 @@ def _row_of(row: dict[str, Any], line: int | None) -> tuple[tuple[str, int], Rec
     id_, output = row.pop("id"), row.pop("output")
     id_ = str(id_) if isinstance(id_, int) and not isinstance(id_, bool) else id_
     if not isinstance(id_, str) or not id_.strip():
-        raise DataError(f"must be text that is not blank, {got(id_, ('id',))}", where=Where(key="id"))
+        raise DataError(
+            f"must be text that is not blank, {got(id_, ('id',))}", where=Where(key="id")
+        )
     facts = _checked(row)
     counts = _checked({f"usage.{name}": count for name, count in facts.pop("usage", {}).items()})
     latency_s, answer = facts.get("latency_s"), None
@@ -284,12 +315,18 @@ def _row_of(row: dict[str, Any], line: int | None) -> tuple[tuple[str, int], Rec
             answer = _bare(output)  # one object for equal texts without further facts saves memory
         else:
             finish = facts.get("finish") or _finish_in(row)
-            known: dict[str, Any] = {name.removeprefix("usage."): count for name, count in counts.items()}
+            known: dict[str, Any] = {
+                name.removeprefix("usage."): count for name, count in counts.items()
+            }
             known |= {"latency_s": latency_s, "reasoning": facts.get("reasoning")}
             answer = protocol.Completion(output, **known, finish=finish)
     moment, busy_s = facts.get("created_at") or None, facts.get("busy_s")
-    made = protocol.Prediction(facts.get("key", ""), answer, latency_s, moment, busy_s, id_, stored=True, recorded=True)
-    return (id_, facts.get("repeat", 0)), RecordedRow(line, made, facts.get("input_sha256"), failure)
+    made = protocol.Prediction(
+        facts.get("key", ""), answer, latency_s, moment, busy_s, id_, stored=True, recorded=True
+    )
+    return (id_, facts.get("repeat", 0)), RecordedRow(
+        line, made, facts.get("input_sha256"), failure
+    )
 
 
 def _finish_in(row: Mapping[str, Any]) -> str:
@@ -320,7 +357,9 @@ def _checked(row: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in facts.items():
         fits, words = _MUST[name]
         if not fits(value):
-            raise DataError(f"must be {words}, {got(value, (name.split('.')[0],))}", where=Where(key=name))
+            raise DataError(
+                f"must be {words}, {got(value, (name.split('.')[0],))}", where=Where(key=name)
+            )
     return facts
 
 

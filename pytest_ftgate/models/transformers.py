@@ -25,11 +25,14 @@ from pytest_ftgate.models.python import FunctionModel, question
 from pytest_ftgate.models.workers import CALLS_AT_ONCE
 from pytest_ftgate.text import listed
 
-Conversation: TypeAlias = "Sequence[Mapping[str, Any]] | Mapping[str, Any]"  # messages, or {"messages", "tools"}
+# messages, or {"messages", "tools"}
+Conversation: TypeAlias = "Sequence[Mapping[str, Any]] | Mapping[str, Any]"
 BATCH_SIZE, MAX_NEW_TOKENS = 8, 256
 _FILES = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model", "*.txt", "*.py")
 """Weights, configuration, tokenizer and chat template; what a training run leaves beside them changes no answer."""
-_OF_TRAINING = frozenset(("trainer_state.json", "training_args.bin", "optimizer.bin", "scheduler.bin"))
+_OF_TRAINING = frozenset(
+    ("trainer_state.json", "training_args.bin", "optimizer.bin", "scheduler.bin")
+)
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p")
 
 
@@ -39,29 +42,43 @@ class Generator:
 
     model: str  # a folder
     adapter: str | None = None  # the folder of a peft adapter; None: the model as it is
-    versions: tuple[str, str]  # hashes of the files of both: new files under an old name are loaded anew
+    # hashes of the files of both: new files under an old name are loaded anew
+    versions: tuple[str, str]
     dtype: str = "auto"  # that of the weights
     device: str | None = None  # None: a GPU where there is one
     max_new_tokens: int = MAX_NEW_TOKENS
-    params: Mapping[str, Any] = field(default_factory=dict)  # generation parameters of transformers; else greedy
+    # generation parameters of transformers; else greedy
+    params: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def tokenizer(self) -> Any:
         return load_tokenizer(self.adapter or self.model, self.model, "".join(self.versions))
 
     def __call__(self, conversations: Sequence[Conversation]) -> list[Completion]:
-        """Return an answer for each conversation. Raise :class:`ModelError` where none can be given."""
+        """Return an answer for each conversation.
+
+        Raise :class:`ModelError` where none can be given.
+        """
         import torch
         from transformers import GenerationConfig
 
-        weights, tokenizer = load(self.model, self.versions[0], self.dtype, self.device), self.tokenizer
+        weights, tokenizer = (
+            load(self.model, self.versions[0], self.dtype, self.device),
+            self.tokenizer,
+        )
         encoded = _encode(tokenizer, conversations).to(weights.base.device)
         with weights.using(self.adapter, self.versions[1]) as model, torch.inference_mode():
             start = clock.perf_counter()
             # The model's own settings without their sampling, and with the gate's parameters.
             config = {**model.generation_config.to_diff_dict(), "do_sample": False}
-            config = {key: value for key, value in config.items() if key not in (*_SAMPLING, "max_length")}
-            config |= {"max_new_tokens": self.max_new_tokens, "pad_token_id": tokenizer.pad_token_id, **self.params}
+            config = {
+                key: value for key, value in config.items() if key not in (*_SAMPLING, "max_length")
+            }
+            config |= {
+                "max_new_tokens": self.max_new_tokens,
+                "pad_token_id": tokenizer.pad_token_id,
+                **self.params,
+            }
             if config.get("eos_token_id") is None:
                 config["eos_token_id"] = tokenizer.eos_token_id
             generated = model.generate(**encoded, generation_config=GenerationConfig(**config))
@@ -69,9 +86,13 @@ class Generator:
         ends, found = config["eos_token_id"], []
         ends = ends if isinstance(ends, list) else [ends]
         answers = generated[:, encoded["input_ids"].shape[1] :].tolist()
-        for size, tokens in zip(encoded["attention_mask"].sum(dim=1).tolist(), answers, strict=True):
+        for size, tokens in zip(
+            encoded["attention_mask"].sum(dim=1).tolist(), answers, strict=True
+        ):
             length = next((i for i, token in enumerate(tokens) if token in ends), None)
-            text = tokenizer.decode(tokens[:length], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+            text = tokenizer.decode(
+                tokens[:length], skip_special_tokens=True, clean_up_tokenization_spaces=False
+            )
             n_output, finish = (len(tokens), "cut_off") if length is None else (length + 1, "stop")
             found.append(Completion(text, size, n_output, finish=finish, latency_s=latency_s))
         return found
@@ -87,24 +108,38 @@ def _encode(tokenizer: Any, conversations: Sequence[Conversation]) -> Any:
         what = "the tokenizer has no chat template, so it takes only one text"
         cure = "write the whole text in template, without system and few_shot, or add chat_template.jinja to it"
         raise ModelError(what, cure=cure, fatal=True)
-    return tokenizer([one["messages"][0]["content"] for one in asked], return_tensors="pt", padding=True)
+    return tokenizer(
+        [one["messages"][0]["content"] for one in asked], return_tensors="pt", padding=True
+    )
 
 
 def _rendered(tokenizer: Any, messages: Sequence[Mapping[str, Any]], tools: Any) -> str:
-    """Return a conversation in the chat template. Raise :class:`ModelError` if that has no place for a part of it."""
+    """Return a conversation in the chat template.
+
+    Raise :class:`ModelError` if that has no place for a part of it.
+    """
     from jinja2.exceptions import TemplateError
 
     try:
         text: str = tokenizer.apply_chat_template(
-            list(map(_as_templates_take_it, messages)), tools=tools, add_generation_prompt=True, tokenize=False
+            list(map(_as_templates_take_it, messages)),
+            tools=tools,
+            add_generation_prompt=True,
+            tokenize=False,
         )
     except TemplateError as error:
         cure = "send what the template takes: put the instructions into template instead of system"
-        raise ModelError(f"the chat template refuses the messages: {error}", cure=cure, fatal=True) from error
+        raise ModelError(
+            f"the chat template refuses the messages: {error}", cure=cure, fatal=True
+        ) from error
     missing = [name for name in declared_tools(tools) if name not in text]
     if missing:
-        cure = "save a chat template that takes tools beside the model, or remove tools from the rows"
-        raise ModelError(f"the chat template leaves out the tool {missing[0]}", cure=cure, fatal=True)
+        cure = (
+            "save a chat template that takes tools beside the model, or remove tools from the rows"
+        )
+        raise ModelError(
+            f"the chat template leaves out the tool {missing[0]}", cure=cure, fatal=True
+        )
     return text
 
 
@@ -123,15 +158,23 @@ def _given(prompt: Prompt, example: Example) -> Conversation:
     """Return the messages for an example, with the tools of its row if there are any."""
     messages, tools = prompt.messages(example), example.fields.get("tools")
     contents = (message.get("content") for message in messages)
-    others = (part.get("type") for content in contents if isinstance(content, list) for part in content)
+    others = (
+        part.get("type") for content in contents if isinstance(content, list) for part in content
+    )
     if other := next((one for one in others if one not in TEXT_PARTS), None):
-        what, cure = f"provider transformers sends text, not parts of type {other}", "serve the model at an endpoint"
+        what, cure = (
+            f"provider transformers sends text, not parts of type {other}",
+            "serve the model at an endpoint",
+        )
         raise ModelError(what, where=example.place, cure=cure, fatal=True)
     return {"messages": messages, "tools": tools} if declared_tools(tools) else messages
 
 
 class Weights:
-    """One base model in memory, with the adapters that were loaded onto it. One caller uses it at a time."""
+    """One base model in memory, with the adapters that were loaded onto it.
+
+    One caller uses it at a time.
+    """
 
     def __init__(self, base: Any) -> None:
         self.base = base
@@ -169,10 +212,14 @@ class Weights:
                 needed, taken = (state(save_embedding_layers=also).keys() for also in (False, True))
                 written = load_peft_weights(adapter, device="cpu").keys()
             if misfits := sorted((written - taken) | (needed - written)):
-                raise ValueError(f"it has, or lacks, weights that the model lacks or has: {listed(misfits)}")
+                raise ValueError(
+                    f"it has, or lacks, weights that the model lacks or has: {listed(misfits)}"
+                )
         except Exception as error:
             cure = "name the base model that it was trained on as model"
-            raise ModelError(f"the adapter {adapter} does not fit the model: {error}", cure=cure, fatal=True) from error
+            raise ModelError(
+                f"the adapter {adapter} does not fit the model: {error}", cure=cure, fatal=True
+            ) from error
         self._fitting.add(version)
 
 
@@ -209,8 +256,16 @@ def load_tokenizer(folder: str, base: str, version: str) -> Any:  # noqa: ARG001
 
 
 @cache
-def load(model: str, version: str, dtype: str, device: str | None, head: str = "CausalLM") -> Weights:  # noqa: ARG001
-    """Return the weights of a folder; this process loads them once. Raise a fatal :class:`ModelError`.
+def load(
+    model: str,
+    version: str,  # noqa: ARG001
+    dtype: str,
+    device: str | None,
+    head: str = "CausalLM",
+) -> Weights:
+    """Return the weights of a folder; this process loads them once.
+
+    Raise a fatal :class:`ModelError`.
 
     ``head`` names the class of transformers by what follows ``AutoModelFor``.
     """
@@ -241,7 +296,10 @@ class Classifier:
     batch_size: int
 
     def __call__(self, texts: Sequence[str]) -> list[Completion]:
-        """Return the label of each text. Texts of similar length are classified together, which need little padding."""
+        """Return the label of each text.
+
+        Texts of similar length are classified together, which need little padding.
+        """
         order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
         found: dict[int, Completion] = {}
         for start in range(0, len(order), self.batch_size):
@@ -256,46 +314,89 @@ class Classifier:
         weights = load(self.model, self.version, self.dtype, self.device, "SequenceClassification")
         tokenizer = load_tokenizer(self.model, self.model, self.version)
         start = clock.perf_counter()
-        encoded = tokenizer(texts, return_tensors="pt", padding=True, padding_side="right", truncation=True)
+        encoded = tokenizer(
+            texts, return_tensors="pt", padding=True, padding_side="right", truncation=True
+        )
         with weights.using(None, "") as model, torch.inference_mode():
             scores = model(**encoded.to(model.device)).logits
         names = model.config.id2label
         if model.config.problem_type == "multi_label_classification":
-            labels = [canonical_json([names[i] for i, score in enumerate(row) if score > 0]) for row in scores.tolist()]
+            labels = [
+                canonical_json([names[i] for i, score in enumerate(row) if score > 0])
+                for row in scores.tolist()
+            ]
         else:
             labels = [names[i] for i in scores.argmax(dim=-1).tolist()]
         latency_s = clock.perf_counter() - start
         sizes = encoded["attention_mask"].sum(dim=1).tolist()
-        return [Completion(label, n, 0, latency_s=latency_s) for label, n in zip(labels, sizes, strict=True)]
+        return [
+            Completion(label, n, 0, latency_s=latency_s)
+            for label, n in zip(labels, sizes, strict=True)
+        ]
 
 
 def build_transformers(spec: ModelSpec, surroundings: Surroundings) -> Model:
     """Return the model of a gate's ``transformers`` keys. Raise :class:`ConfigError`."""
     options, where = spec.options, spec.source.where
     folder = find_folder(spec, "model", surroundings)
-    version, dtype, device = fingerprint(folder), options.get("dtype", "auto"), options.get("device")
+    version, dtype, device = (
+        fingerprint(folder),
+        options.get("dtype", "auto"),
+        options.get("device"),
+    )
     batch_size = options.get("batch_size", BATCH_SIZE)
     if "task" in options:
         _check_classifier(spec, folder, surroundings)
         classifier = Classifier(str(folder), version, dtype, device, batch_size)
         facts = {"task": options["task"], "files": version, "dtype": dtype}
-        return _local(spec, classifier, facts, batch_size=batch_size * CALLS_AT_ONCE, uses=classifier, given=question)
+        return _local(
+            spec,
+            classifier,
+            facts,
+            batch_size=batch_size * CALLS_AT_ONCE,
+            uses=classifier,
+            given=question,
+        )
     made_for = _config_in(folder).get("architectures") or ()
     if any("ForSequenceClassification" in str(one) for one in made_for):
         what = f"{options['model']} is a sequence classifier ({listed(map(str, made_for))}), which writes no text"
         raise ConfigError(what, where=where("model"), cure="write task: text-classification")
     adapter = str(find_folder(spec, "adapter", surroundings)) if "adapter" in options else None
     versions = version, fingerprint(Path(adapter)) if adapter else ""
-    limits = {"max_new_tokens": options.get("max_new_tokens", MAX_NEW_TOKENS), "params": options.get("params") or {}}
-    generator = Generator(model=str(folder), adapter=adapter, versions=versions, dtype=dtype, device=device, **limits)
-    prompt, uses = build_prompt(spec, surroundings.training), (generator.model, version, dtype, device)
-    sent = {"prompt": prompt, "params": {"max_new_tokens": generator.max_new_tokens, **generator.params}}
+    limits = {
+        "max_new_tokens": options.get("max_new_tokens", MAX_NEW_TOKENS),
+        "params": options.get("params") or {},
+    }
+    generator = Generator(
+        model=str(folder), adapter=adapter, versions=versions, dtype=dtype, device=device, **limits
+    )
+    prompt, uses = (
+        build_prompt(spec, surroundings.training),
+        (generator.model, version, dtype, device),
+    )
+    sent = {
+        "prompt": prompt,
+        "params": {"max_new_tokens": generator.max_new_tokens, **generator.params},
+    }
     facts = {"files": versions, "dtype": dtype, **limits}
-    return _local(spec, generator, facts, batch_size=batch_size, uses=uses, given=partial(_given, prompt), **sent)
+    return _local(
+        spec,
+        generator,
+        facts,
+        batch_size=batch_size,
+        uses=uses,
+        given=partial(_given, prompt),
+        **sent,
+    )
 
 
 def _local(
-    spec: ModelSpec, function: Callable[[Any], Any], facts: Mapping[str, Any], *, uses: Any, **parts: Any
+    spec: ModelSpec,
+    function: Callable[[Any], Any],
+    facts: Mapping[str, Any],
+    *,
+    uses: Any,
+    **parts: Any,
 ) -> FunctionModel:
     """Return a model that runs in this process: ``facts`` decide its answers, and it alone ``uses`` its weights."""
     parts |= {**parts_of(spec), "timeout_s": None}  # loading is a part of the first call
@@ -308,7 +409,11 @@ def _local(
 def _check_classifier(spec: ModelSpec, folder: Path, surroundings: Surroundings) -> None:
     """Raise :class:`ConfigError` for keys that do not suit a classifier, and for labels without names."""
     options, where = spec.options, spec.source.where
-    unfit = [key for key in ("adapter", "max_new_tokens", "params", "system", "few_shot", "template") if key in options]
+    unfit = [
+        key
+        for key in ("adapter", "max_new_tokens", "params", "system", "few_shot", "template")
+        if key in options
+    ]
     if unfit:
         what = f"{listed(unfit)} has no meaning with task: {options['task']}"
         cure = "Remove it; an adapter is merged into its model before that is saved."
@@ -319,7 +424,9 @@ def _check_classifier(spec: ModelSpec, folder: Path, surroundings: Surroundings)
     named = {expected_text(one) for one in asked} & {*names}
     if config and not named and all(re.fullmatch(r"LABEL_\d+", name) for name in names):
         what = f"the labels of {options['model']} have no names: id2label of its config.json has {listed(names[:3])}"
-        cure = "Save them with the model: model.config.id2label = dict(enumerate(encoder.classes_))."
+        cure = (
+            "Save them with the model: model.config.id2label = dict(enumerate(encoder.classes_))."
+        )
         raise ConfigError(what, where=where("model"), cure=cure)
 
 
@@ -335,7 +442,8 @@ def _config_in(folder: Path) -> Mapping[str, Any]:
 def find_folder(spec: ModelSpec, key: str, surroundings: Surroundings) -> Path:
     """Return the folder that a key names, else where the Hugging Face hub's files of that name are kept here.
 
-    Raise :class:`ConfigError` if there is none, or a package of the extra ``local`` is not installed.
+    Raise :class:`ConfigError` if there is none, or a package of the extra ``local`` is not
+    installed.
     """
     for module in ("torch", "transformers", "peft"):
         if find_spec(module) is None:
@@ -349,9 +457,16 @@ def find_folder(spec: ModelSpec, key: str, surroundings: Surroundings) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, allow_patterns=list(_FILES), local_files_only=surroundings.offline))
+        return Path(
+            snapshot_download(
+                name, allow_patterns=list(_FILES), local_files_only=surroundings.offline
+            )
+        )
     except Exception as error:
-        what, evidence = f"{name!r} is neither a folder nor a model of the Hugging Face hub", f"{error!r}"
+        what, evidence = (
+            f"{name!r} is neither a folder nor a model of the Hugging Face hub",
+            f"{error!r}",
+        )
         raise ConfigError(what, where=spec.source.where(key), evidence=evidence) from error
 
 

@@ -1,6 +1,7 @@
 """Call blocking functions in daemon threads, so that one that never returns blocks nothing else, or in processes.
 
-What classifiers of common libraries return is read: a label, or what holds one; else it is said how to unpack it.
+What classifiers of common libraries return is read: a label, or what holds one; else it is said how
+to unpack it.
 """
 
 import asyncio
@@ -25,13 +26,17 @@ _CURE = "return text (str), a label (int, float, bool) or a Completion for every
 def predicted(model: Any, inputs: list[Any]) -> object:
     """Return the predictions of an object with ``predict`` as a list, such as those of a scikit-learn pipeline."""
     found = model.predict(inputs)
-    if isinstance(found, tuple) and len(found) == 2:  # fastText: the labels of each input, and their probabilities
+    # fastText: the labels of each input, and their probabilities
+    if isinstance(found, tuple) and len(found) == 2:
         found = [labels[0] if len(labels) else None for labels in found[0]]
     return found.tolist() if hasattr(found, "tolist") else found
 
 
 def one_each(name: str, answers: object, n: int) -> Sequence[Any]:
-    """Return the answers of a function to ``n`` inputs. Raise :class:`ModelError` unless it is a list of as many."""
+    """Return the answers of a function to ``n`` inputs.
+
+    Raise :class:`ModelError` unless it is a list of as many.
+    """
     found = f"a value of type {type(answers).__name__}"
     if isinstance(answers, Sequence) and not isinstance(answers, str):
         if len(answers) == n:
@@ -44,25 +49,36 @@ def one_each(name: str, answers: object, n: int) -> Sequence[Any]:
 def label_of(answer: Any) -> str | None:
     """Return the text of an answer; None if it holds no label.
 
-    Text counts as it is, and a number or truth value as JSON writes it. Of labels with scores the best one counts:
-    ``{"label": ..., "score": ...}``, or a list of them, as ``pipeline("text-classification")`` returns them, and the
-    ``cats`` of a spaCy document.
+    Text counts as it is, and a number or truth value as JSON writes it. Of labels with scores the
+    best one counts: ``{"label": ..., "score": ...}``, or a list of them, as
+    ``pipeline("text-classification")`` returns them, and the ``cats`` of a spaCy document.
     """
-    if hasattr(answer, "dtype") and hasattr(answer, "item"):  # a scalar of NumPy and its like counts as what it holds
+    # a scalar of NumPy and its like counts as what it holds
+    if hasattr(answer, "dtype") and hasattr(answer, "item"):
         try:
             answer = answer.item()
         except (ValueError, RuntimeError):  # several values
             return None
-    if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], tuple) and answer[0]:  # fastText, one
+    # fastText, one
+    if (
+        isinstance(answer, tuple)
+        and len(answer) == 2
+        and isinstance(answer[0], tuple)
+        and answer[0]
+    ):
         answer = answer[0][0]
     if isinstance(answer, str):
         return str(answer.value if isinstance(answer, Enum) else answer).removeprefix("__label__")
     if isinstance(answer, int | float) and math.isfinite(answer):
         return canonical_json(answer)
     rows = answer if isinstance(answer, list) else [answer]
-    rows = rows[0] if len(rows) == 1 and isinstance(rows[0], list) else rows  # with top_k, of one input
+    # with top_k, of one input
+    rows = rows[0] if len(rows) == 1 and isinstance(rows[0], list) else rows
     scores: Any = getattr(answer, "cats", {})
-    if all(isinstance(row, Mapping) and isinstance(row.get("label"), str) and "score" in row for row in rows):
+    if all(
+        isinstance(row, Mapping) and isinstance(row.get("label"), str) and "score" in row
+        for row in rows
+    ):
         scores = {row["label"]: row["score"] for row in rows}
     return max(scores, key=scores.__getitem__) if scores else None
 
@@ -73,7 +89,9 @@ def unreadable(name: str, answer: object) -> errors.ModelError:
         return _unreadable(name, answer)
     except RecursionError:
         what = f"{name} returned a value of type {type(answer).__name__} that is nested too deeply"
-        return errors.ModelError(what, cure="return text (str), a label or a Completion for every input")
+        return errors.ModelError(
+            what, cure="return text (str), a label or a Completion for every input"
+        )
 
 
 def _unreadable(name: str, answer: object) -> errors.ModelError:
@@ -81,9 +99,14 @@ def _unreadable(name: str, answer: object) -> errors.ModelError:
     if inspect.iscoroutine(answer):
         answer.close()  # or Python warns that it was never awaited
     numbers: Any = getattr(answer, "tolist", lambda: answer)()
-    if isinstance(numbers, list) and len(numbers) == 1 and isinstance(numbers[0], list):  # a batch of one
+    # a batch of one
+    if isinstance(numbers, list) and len(numbers) == 1 and isinstance(numbers[0], list):
         numbers = numbers[0]
-    if isinstance(numbers, list | tuple) and len(numbers) > 1 and all(isinstance(one, int | float) for one in numbers):
+    if (
+        isinstance(numbers, list | tuple)
+        and len(numbers) > 1
+        and all(isinstance(one, int | float) for one in numbers)
+    ):
         what = f"{name} returned {len(numbers):,} numbers for an input, such as probabilities"
         cure = "return the label of the largest: lambda text: LABELS[int(scores(text).argmax())]"
     else:
@@ -102,7 +125,8 @@ def _paths(value: Any, path: str) -> Iterator[str]:
             yield from _paths(one, f"{path}[{key!r}]")
 
 
-CALLS_AT_ONCE = 16  # calls, or batches, that are made in one go: this spreads the overhead over them
+# calls, or batches, that are made in one go: this spreads the overhead over them
+CALLS_AT_ONCE = 16
 
 Outcome: TypeAlias = tuple[Any, BaseException | None]
 """What a call returned and what it raised, which no future may hold: ``StopIteration`` is rejected."""
@@ -112,8 +136,8 @@ _Job: TypeAlias = tuple[Callable[[], Any], Future[Outcome]]
 class Workers:
     """Keep as many threads as calls were ever in flight; each makes one call after the other.
 
-    A thread keeps thread-local state (clients, thread pools of numerical libraries) from call to call. A call that is
-    cancelled goes on in its thread, which takes no further call and then ends.
+    A thread keeps thread-local state (clients, thread pools of numerical libraries) from call to
+    call. A call that is cancelled goes on in its thread, which takes no further call and then ends.
     """
 
     def __init__(self, name: str) -> None:
@@ -153,7 +177,9 @@ def _work(jobs: SimpleQueue[_Job | None]) -> None:
             raised = error
         if future.set_running_or_notify_cancel():
             future.set_result((value, raised))
-        elif inspect.iscoroutine(value):  # no one waits for it: Python would warn that it was not awaited
+        elif inspect.iscoroutine(
+            value
+        ):  # no one waits for it: Python would warn that it was not awaited
             value.close()
         del job, call, future, value, raised  # an idle thread must not keep data alive
 
@@ -168,16 +194,18 @@ _KILLED = errors.ModelError(
 class InProcesses:
     """Call a function in processes: takes a list of inputs, returns a list of answers and errors.
 
-    If the user has set a joblib backend (``joblib.parallel_config``) when this is made, the calls run on it; otherwise
-    on joblib's own processes, which are reused from call to call, and find the function by its name. ``batched``: it
-    takes a list of inputs itself, and is called once in each process.
+    If the user has set a joblib backend (``joblib.parallel_config``) when this is made, the calls
+    run on it; otherwise on joblib's own processes, which are reused from call to call, and find the
+    function by its name. ``batched``: it takes a list of inputs itself, and is called once in each
+    process.
     """
 
     def __init__(self, function: Callable[[Any], Any], workers: int, *, batched: bool) -> None:
         from joblib.parallel import get_active_backend
 
         self.__wrapped__, self._workers, self._batched = function, workers, batched
-        # The user's joblib backend, which joblib keeps for the current thread only: models run in another.
+        # The user's joblib backend, which joblib keeps for the current thread only: models run in
+        # another.
         backend, _ = get_active_backend()
         self._backend = {} if type(backend).__name__ == "LokyBackend" else {"backend": backend}
         as_they_come = getattr(backend, "supports_return_generator", False)
@@ -207,10 +235,14 @@ class InProcesses:
         from joblib import Parallel, delayed, parallel_config
 
         call = delayed(_called)
-        calls = [call(self.__wrapped__, number, part, self._batched) for number, part in parts.items()]
+        calls = [
+            call(self.__wrapped__, number, part, self._batched) for number, part in parts.items()
+        ]
         answers: dict[int, list[Any]] = {}
         with parallel_config(**self._backend), contextlib.suppress(BrokenProcessPool):
-            for number, outcomes in Parallel(n_jobs=self._workers, return_as=self._return_as)(calls):
+            for number, outcomes in Parallel(n_jobs=self._workers, return_as=self._return_as)(
+                calls
+            ):
                 answers[number] = outcomes
         return answers
 
@@ -250,5 +282,7 @@ def _outcome(answer: Any, latency_s: float) -> Any:
 def failed_call(name: str, raised: BaseException) -> errors.ModelError:
     """Return what a function raised as the error of its call."""
     return errors.ModelError(
-        f"{name} raised {errors.told(raised)}", retryable=errors.may_pass(raised), cure=errors.RAISED_CURE
+        f"{name} raised {errors.told(raised)}",
+        retryable=errors.may_pass(raised),
+        cure=errors.RAISED_CURE,
     )

@@ -1,4 +1,7 @@
-"""Define the options, hooks and fixtures. Their bodies delegate, so that heavy modules load only if a gate exists."""
+"""Define the options, hooks and fixtures.
+
+Their bodies delegate, so that heavy modules load only if a gate exists.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,8 @@ else:
 
 SESSION: pytest.StashKey[_session.GateSession] = pytest.StashKey()
 REQUEST: pytest.StashKey[pytest.FixtureRequest] = pytest.StashKey()
-MARKED: pytest.StashKey[list[pytest.Item]] = pytest.StashKey()  # the tests that had the marker before all hooks
+# the tests that had the marker before all hooks
+MARKED: pytest.StashKey[list[pytest.Item]] = pytest.StashKey()
 SET_UP: pytest.StashKey[bool] = pytest.StashKey()  # the set-up of the test has ended
 
 _LIKE_OURS = 0.8  # the similarity from which a marker is taken for a misspelt one of ours
@@ -68,7 +72,8 @@ class _InstalledByteCode:
 sys.meta_path.insert(0, _InstalledByteCode)
 
 
-# --- options -------------------------------------------------------------------------------------------------
+# --- options
+# -------------------------------------------------------------------------------------------------
 
 
 def _report(text: str) -> str:
@@ -79,7 +84,9 @@ def _report(text: str) -> str:
         raise ArgumentTypeError(f"expected FORMAT:PATH, got {text!r}")
     if form not in _FORMATS:
         near = suggestion(form, _FORMATS)
-        raise ArgumentTypeError(f"the format must be one of {', '.join(_FORMATS)}, got {form!r}{near}")
+        raise ArgumentTypeError(
+            f"the format must be one of {', '.join(_FORMATS)}, got {form!r}{near}"
+        )
     return text
 
 
@@ -99,44 +106,64 @@ def _positive(kind: type[int | float], what: str) -> Callable[[str], int | float
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("pytest-ftgate", "fine-tuning gate (pytest-ftgate)")
     group.addoption(
-        "--ftgate-report", metavar="FORMAT:PATH", action="append", default=[], type=_report,
+        "--ftgate-report",
+        metavar="FORMAT:PATH",
+        action="append",
+        default=[],
+        type=_report,
         help="write a report: html:PATH, json:PATH, markdown:PATH for a pull request, card:PATH for a model card, or "
         "recordings:FOLDER with one JSONL file per gate and model; repeatable",
-    )  # fmt: skip
+    )
     group.addoption(
-        "--ftgate-cache", choices=("reuse", "refresh"), default="reuse",
+        "--ftgate-cache",
+        choices=("reuse", "refresh"),
+        default="reuse",
         help="use of stored answers (default: reuse); refresh ignores all that are stored or recorded",
-    )  # fmt: skip
+    )
     group.addoption(
-        "--ftgate-offline", action="store_true",
+        "--ftgate-offline",
+        action="store_true",
         help="call no endpoint; an answer that is neither stored nor recorded is an error",
-    )  # fmt: skip
+    )
     group.addoption(
-        "--ftgate-allow-missing", action="store_true",
+        "--ftgate-allow-missing",
+        action="store_true",
         help="list required gates that did not run instead of failing, for a command without the gates",
-    )  # fmt: skip
+    )
     group.addoption(
-        "--ftgate-max-cost", metavar="USD", type=_positive(float, "a positive number of US dollars"),
+        "--ftgate-max-cost",
+        metavar="USD",
+        type=_positive(float, "a positive number of US dollars"),
         help="stop before the estimated cost exceeds this amount in US dollars; all answers so far are stored",
-    )  # fmt: skip
+    )
     group.addoption(
-        "--ftgate-plan", action="store_true",
+        "--ftgate-plan",
+        action="store_true",
         help="in place of a verdict, show per gate the calls, tokens and cost, how likely each verdict is, and the "
         "first prompt of each model (-v: whole); no model is called; exit status 1 where a free check fails",
-    )  # fmt: skip
+    )
     group.addoption(
-        "--ftgate-preview", metavar="N", type=_positive(int, "a number of examples, at least 1"),
+        "--ftgate-preview",
+        metavar="N",
+        type=_positive(int, "a number of examples, at least 1"),
         help="show the same plan, and ask each model about the first N test examples: answers, expected outputs, right "
         "or wrong, and the cost projected from them",
-    )  # fmt: skip
+    )
     parser.addini("ftgate_config", "gate file (default: ftgate.yaml)", default="ftgate.yaml")
     parser.addini("ftgate_state", "folder of stored answers (default: .ftgate)", default=".ftgate")
-    parser.addini("ftgate_recordings", "folder of committed answers, which are used before any model is called")
-    branch = "branch that changes are merged into (default: origin's default branch, main or master)"
+    parser.addini(
+        "ftgate_recordings",
+        "folder of committed answers, which are used before any model is called",
+    )
+    branch = (
+        "branch that changes are merged into (default: origin's default branch, main or master)"
+    )
     parser.addini("ftgate_base_ref", branch)
     weakening = "fail a gate that requires less than it did at the merge base"
     parser.addini("ftgate_forbid_weakening", weakening, type="bool", default=False)
-    parser.addini("ftgate_required", "gates that must run and pass: names, or all", type="args", default=[])
+    parser.addini(
+        "ftgate_required", "gates that must run and pass: names, or all", type="args", default=[]
+    )
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -145,7 +172,8 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspecs)
 
 
-# --- the session ---------------------------------------------------------------------------------------------
+# --- the session
+# ---------------------------------------------------------------------------------------------
 
 
 def gate_session(config: pytest.Config) -> _session.GateSession:
@@ -176,9 +204,16 @@ def _load() -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARK_HELP)
-    config.pluginmanager.register(_ReportsOfOthers(config))  # without a name, so that -p no: cannot disable it
+    # without a name, so that -p no: cannot disable it
+    config.pluginmanager.register(_ReportsOfOthers(config))
     check_ini(config)
-    checked = ("override_ini", "--ftgate-report", "--ftgate-allow-missing", "--ftgate-plan", "--ftgate-preview")
+    checked = (
+        "override_ini",
+        "--ftgate-report",
+        "--ftgate-allow-missing",
+        "--ftgate-plan",
+        "--ftgate-preview",
+    )
     if any(config.getoption(name) for name in checked) or config.getini("ftgate_required"):
         _ini_keys.check_options(config)
 
@@ -239,7 +274,9 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, object, object]:
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, object, object]:
     """Note the marked tests before a hook takes one away, and refuse a marker that is nearly named ``ftgate``.
 
     With such a marker pytest would run its test and judge no gate.
@@ -249,7 +286,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     registered = {re.split(r"[(:]", line, maxsplit=1)[0].strip() for line in lines}
     for name in tests.keys() - registered:
         if _is_like_ours(name):
-            raise pytest.UsageError(f"unknown marker {name} on {tests[name]}; did you mean 'ftgate'?")
+            raise pytest.UsageError(
+                f"unknown marker {name} on {tests[name]}; did you mean 'ftgate'?"
+            )
 
     config.stash[MARKED] = list(filter(_marked, items))
     return (yield)
@@ -309,12 +348,15 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
             session.exitstatus = gates.held(session.exitstatus)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
     if SESSION in config.stash:
         gate_session(config).summarize(terminalreporter)
 
 
-# --- a test with the mark ------------------------------------------------------------------------------------
+# --- a test with the mark
+# ------------------------------------------------------------------------------------
 
 
 def _is_like_ours(marker: str) -> bool:
@@ -329,7 +371,11 @@ def _marked(item: pytest.Item) -> bool:
 
 def _remarked(item: pytest.Item) -> bool:
     """Return whether the markers of the test are not those that its gate was judged with."""
-    judged_with = gate_session(item.config).judged_with.get(item.nodeid, ()) if SESSION in item.config.stash else ()
+    judged_with = (
+        gate_session(item.config).judged_with.get(item.nodeid, ())
+        if SESSION in item.config.stash
+        else ()
+    )
     return list(map(id, item.iter_markers("ftgate"))) != list(map(id, judged_with))
 
 
@@ -348,7 +394,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Fail the test in its call phase if its gate did not pass."""
     if SESSION not in item.config.stash or item.nodeid not in gate_session(item.config).results:
         return (yield)
-    with _outcome.verdict_after_body(item, item.stash.get(REQUEST, None), gate_session(item.config)):
+    with _outcome.verdict_after_body(
+        item, item.stash.get(REQUEST, None), gate_session(item.config)
+    ):
         return (yield)
 
 
@@ -365,7 +413,8 @@ def pytest_runtest_makereport(
     return report
 
 
-# --- fixtures ------------------------------------------------------------------------------------------------
+# --- fixtures
+# ------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(autouse=True)
@@ -382,13 +431,19 @@ def ftgate(request: pytest.FixtureRequest) -> GateResult:
 
 @pytest.fixture
 def ftgate_baseline(request: pytest.FixtureRequest) -> CallableModel:
-    """Return the baseline of this test's gate, a callable with one input. Override it to supply your own model."""
+    """Return the baseline of this test's gate, a callable with one input.
+
+    Override it to supply your own model.
+    """
     return _outcome.configured_model(request, "baseline", gate_session(request.config))
 
 
 @pytest.fixture
 def ftgate_candidate(request: pytest.FixtureRequest) -> CallableModel:
-    """Return the candidate of this test's gate, a callable with one input. Override it to supply your own model."""
+    """Return the candidate of this test's gate, a callable with one input.
+
+    Override it to supply your own model.
+    """
     return _outcome.configured_model(request, "candidate", gate_session(request.config))
 
 
@@ -400,7 +455,10 @@ def ftgate_test_set(request: pytest.FixtureRequest) -> tuple[Example, ...]:
 
 @pytest.fixture
 def ftgate_training_set(request: pytest.FixtureRequest) -> tuple[Example, ...]:
-    """Return the examples of the training set. Override it with any iterable of examples, or a path."""
+    """Return the examples of the training set.
+
+    Override it with any iterable of examples, or a path.
+    """
     return _outcome.configured_data(request, "training_set", gate_session(request.config))
 
 

@@ -15,8 +15,9 @@ _THREADS = ("ftgate ", "pytest-ftgate")
 class CleanExit:
     """Leave threads behind without an abort.
 
-    Python ends daemon threads in a way that libraries in C++ (torch, scipy) do not survive: the process would abort
-    with status 134 after its last test. Instead it ends just before that, once everything else has been cleaned up.
+    Python ends daemon threads in a way that libraries in C++ (torch, scipy) do not survive: the
+    process would abort with status 134 after its last test. Instead it ends just before that, once
+    everything else has been cleaned up.
     """
 
     def __init__(self, config: pytest.Config) -> None:

@@ -55,7 +55,11 @@ def _refused(config: pytest.Config) -> Iterator[str]:
         if option.partition("=")[0] in (ALLOW_MISSING, *_PLANS):
             what = "is refused in addopts of the ini file"
             yield f"{option} {what}: no required gate would be judged"
-        if option in _STRICT and config.getini("ftgate_required") and ini_file.ignores_strict_addopts():
+        if (
+            option in _STRICT
+            and config.getini("ftgate_required")
+            and ini_file.ignores_strict_addopts()
+        ):
             key = option.removeprefix("--").replace("-", "_")
             cure = f"write {key} = true in the ini file in its place, or install pytest 9.1"
             yield f"pytest 9.0 ignores {option} in addopts (pytest#14442): {cure}"

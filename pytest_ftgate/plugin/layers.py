@@ -15,7 +15,15 @@ import pytest
 
 from pytest_ftgate import errors, result
 from pytest_ftgate.checks import attempts, weaker
-from pytest_ftgate.config import GateFile, GateKeys, Layer, Source, as_written, resolve_gate, weakenings
+from pytest_ftgate.config import (
+    GateFile,
+    GateKeys,
+    Layer,
+    Source,
+    as_written,
+    resolve_gate,
+    weakenings,
+)
 from pytest_ftgate.plugin.project import Project
 
 MARK = "ftgate"
@@ -39,7 +47,10 @@ class Level:
     def gate(self) -> str | None:
         """Return the gate in the gate file that the marker names, by position or as ``gate=``."""
         args, kwargs = self.mark.args, self.mark.kwargs
-        named = [*args, *(value for key, value in kwargs.items() if key == "gate" and value is not None)]
+        named = [
+            *args,
+            *(value for key, value in kwargs.items() if key == "gate" and value is not None),
+        ]
         if len(named) > 1 or not all(isinstance(name, str) for name in named):
             what = 'the ftgate marker takes one gate name, as ftgate("NAME") or ftgate(gate="NAME")'
             got = f"Got {', '.join(repr(name)[:60] for name in named)}."
@@ -56,7 +67,11 @@ class Level:
     def where(self) -> errors.Where:
         """Return the place of the marker: its file, and its line if the source shows it."""
         values = [repr(value) for value in (*self.mark.args, *self.mark.kwargs.values())]
-        likely = max(_lines_with_marks(self.owner), key=lambda line: sum(map(line[1].count, values)), default=None)
+        likely = max(
+            _lines_with_marks(self.owner),
+            key=lambda line: sum(map(line[1].count, values)),
+            default=None,
+        )
         return errors.Where(errors.shown_path(self.file), likely[0] if likely else None)
 
 
@@ -100,7 +115,14 @@ def _owners(node: pytest.Item | pytest.Collector | Any) -> Iterator[tuple[Any, l
     own, owner = list(node.own_markers), getattr(node, "obj", None)
     if isinstance(node, pytest.Class):
         written = [(cls, _as_marks(vars(cls).get("pytestmark", []))) for cls in node.obj.__mro__]
-        yield owner, [mark for mark in own if not any(mark is other for _, marks in written for other in marks)]
+        yield (
+            owner,
+            [
+                mark
+                for mark in own
+                if not any(mark is other for _, marks in written for other in marks)
+            ],
+        )
         yield from written  # and before them those that a hook or a fixture added to the class
     else:
         on_parameter = set(map(id, getattr(getattr(node, "callspec", None), "marks", ())))
@@ -111,7 +133,9 @@ def _owners(node: pytest.Item | pytest.Collector | Any) -> Iterator[tuple[Any, l
 def _file(owner: Any) -> Path | None:
     """Return the file of a function, class or module; None without."""
     try:
-        file = Path(inspect.getsourcefile(inspect.unwrap(owner) if callable(owner) else owner) or "")
+        file = Path(
+            inspect.getsourcefile(inspect.unwrap(owner) if callable(owner) else owner) or ""
+        )
         return file if file.is_absolute() else None
     except (OSError, TypeError, AttributeError):
         return None
@@ -124,7 +148,10 @@ def _as_marks(written: Any) -> list[pytest.Mark]:
 
 
 def naming(levels: Iterable[Level]) -> Level | None:
-    """Return the nearest level whose marker names a gate of the gate file. Raises :class:`ConfigError` for all."""
+    """Return the nearest level whose marker names a gate of the gate file.
+
+    Raises :class:`ConfigError` for all.
+    """
     named = [level for level in levels if level.gate is not None]
     return named[0] if named else None
 
@@ -132,7 +159,9 @@ def naming(levels: Iterable[Level]) -> Level | None:
 def claimed_name(item: pytest.Item) -> str:
     """Return the name of a marked test's gate for ``ftgate_required``, without reading any file."""
     with suppress(errors.ConfigError):
-        named = next((level.keys["name"] for level in marked_levels(item) if "name" in level.keys), None)
+        named = next(
+            (level.keys["name"] for level in marked_levels(item) if "name" in level.keys), None
+        )
         nearest = naming(marked_levels(item))
         return str((nearest and nearest.gate) or named or id_of(item))
     return id_of(item)
@@ -168,15 +197,17 @@ _MOVE = "Write it into the gate file, so that it can be compared with the base b
 def layers_of(request: pytest.FixtureRequest, project: Project, *, but: str = "") -> "Layers":
     """Return the layers of a test's gate; its overridden fixtures are set up for that.
 
-    With the key ``but`` no fixture that overrides it is used, which may be the caller, and others are not set up. A
-    stand-in satisfies "required": a callable, or no examples. Raise :class:`ConfigError` if the test gives that fixture
-    a parameter.
+    With the key ``but`` no fixture that overrides it is used, which may be the caller, and others
+    are not set up. A stand-in satisfies "required": a callable, or no examples. Raise
+    :class:`ConfigError` if the test gives that fixture a parameter.
     """
     item: pytest.Item = request.node
     if but and f"ftgate_{but}" in _parameters(item):
         what = f"the fixture ftgate_{but} does not take a parameter"
         cure = "Remove indirect: the parameter itself is the model or the examples."
-        raise errors.ConfigError(what, where=errors.Where(errors.shown_path(request.path)), cure=cure)
+        raise errors.ConfigError(
+            what, where=errors.Where(errors.shown_path(request.path)), cure=cure
+        )
     if not but:
         refuse_unused_fixtures(request)
 
@@ -229,21 +260,36 @@ class Layers:
     @cached_property
     def marks(self) -> list[Layer]:
         """Return the keys that markers give."""
-        pairs = ((one.keys, Source("marker", "marker", self.folder, place=str(one.where))) for one in self.levels)
+        pairs = (
+            (one.keys, Source("marker", "marker", self.folder, place=str(one.where)))
+            for one in self.levels
+        )
         return [Layer(keys, dict.fromkeys(keys, source)) for keys, source in pairs]
 
     @cached_property
     def config(self) -> GateKeys:
-        """Return the keys of the gate, resolved. Raises :class:`ConfigError` for what is not valid."""
+        """Return the keys of the gate, resolved.
+
+        Raises :class:`ConfigError` for what is not valid.
+        """
         where = self._naming.where if self._naming else None
         written = self.file.layers(self.gate, named_at=where) if self.file else ()
-        layers = [replace(one, parameters=self.parameters) for one in (*self.marks, *self.fixtures, *written)]
-        return resolve_gate(layers, file=self.file, gate=self.gate, default_name=self.nodeid, root=self.root)
+        layers = [
+            replace(one, parameters=self.parameters)
+            for one in (*self.marks, *self.fixtures, *written)
+        ]
+        return resolve_gate(
+            layers, file=self.file, gate=self.gate, default_name=self.nodeid, root=self.root
+        )
 
     @cached_property
     def _in_file(self) -> GateKeys | None:
         """Return the gate as the file alone defines it, including the file's defaults."""
-        return as_written(self.file, self.gate) if self.gate is not None and self.file is not None else None
+        return (
+            as_written(self.file, self.gate)
+            if self.gate is not None and self.file is not None
+            else None
+        )
 
     @cached_property
     def loosened(self) -> Mapping[str, str]:
@@ -297,7 +343,8 @@ class Layers:
             yield weaker.Finding(None, text, _MOVE)
 
 
-# --- fixtures of the project, and parameters in their place ----------------------------------------------------
+# --- fixtures of the project, and parameters in their place
+# ----------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -319,13 +366,18 @@ class Override:
     @property
     def code(self) -> CodeType | None:
         function = getattr(self.definition, "func", None)
-        found: CodeType | None = getattr(inspect.unwrap(getattr(function, "__func__", function)), "__code__", None)  # type: ignore[arg-type]
-        return found
+        plain_function: Any = getattr(function, "__func__", function)
+        code: CodeType | None = getattr(inspect.unwrap(plain_function), "__code__", None)
+        return code
 
     def __str__(self) -> str:
         if self.definition is None:
             return f"parameter {self.name}"
-        place = f", {errors.shown_path(self.code.co_filename)}:{self.code.co_firstlineno}" if self.code else ""
+        place = (
+            f", {errors.shown_path(self.code.co_filename)}:{self.code.co_firstlineno}"
+            if self.code
+            else ""
+        )
         return f"fixture {self.name}{place}"
 
     def given_by(self, keys: Collection[str]) -> str | None:
@@ -336,8 +388,8 @@ class Override:
         """Return the value, with ``value_of`` that of a fixture, and its source.
 
         Raises:
-            ConfigError: the value is None; or the fixture is parametrized, but the test does not request it, so that
-                pytest does not run the test for each parameter.
+            ConfigError: the value is None; or the fixture is parametrized, but the test does not
+                request it, so that pytest does not run the test for each parameter.
         """
         parameters = _parameters(self.request.node)
         if self.definition is None:
@@ -345,19 +397,29 @@ class Override:
         elif self.definition.params is not None and self.name not in parameters:
             what = f"the {self} is parametrized, but the test does not request it"
             cure = f"Request it, so that the test runs for each parameter: def test_gate({self.name}): ..."
-            raise errors.ConfigError(what, where=errors.Where(errors.shown_path(self.request.path)), cure=cure)
+            raise errors.ConfigError(
+                what, where=errors.Where(errors.shown_path(self.request.path)), cure=cure
+            )
         else:
-            value, folder = value_of(self.name), Path(self.code.co_filename).parent if self.code else Path.cwd()
+            value, folder = (
+                value_of(self.name),
+                Path(self.code.co_filename).parent if self.code else Path.cwd(),
+            )
         if value is None:
-            raise errors.ConfigError(f"the {self} returned None", cure="Return a model, or examples.")
-        return os.fspath(value) if isinstance(value, os.PathLike) else value, Source("fixture", str(self), folder)
+            raise errors.ConfigError(
+                f"the {self} returned None", cure="Return a model, or examples."
+            )
+        return os.fspath(value) if isinstance(value, os.PathLike) else value, Source(
+            "fixture", str(self), folder
+        )
 
 
 def overrides(request: pytest.FixtureRequest) -> Iterator[Override]:
     """Yield what gives keys of a test's gate in the place of our fixtures."""
     where: Any = request.node if pytest.version_tuple >= (8, 1) else request.node.nodeid
     for name, key in FIXTURES.items():
-        found = request._fixturemanager.getfixturedefs(name, where)  # pytest has no public API for this
+        # pytest has no public API for this
+        found = request._fixturemanager.getfixturedefs(name, where)
         if found and found[-1].func.__module__ != "pytest_ftgate.plugin":
             yield Override(request, name, key, found[-1])
         elif name in _parameters(request.node):

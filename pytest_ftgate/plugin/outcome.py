@@ -29,7 +29,9 @@ __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of 
 _SKIPPED = (pytest.skip.Exception, pytest.xfail.Exception)
 
 
-def judge_in_setup(item: pytest.Item, request: pytest.FixtureRequest | None, session: GateSession) -> None:
+def judge_in_setup(
+    item: pytest.Item, request: pytest.FixtureRequest | None, session: GateSession
+) -> None:
     """Judge the gate of a marked test; if the verdict is ``error``, the test's set-up fails.
 
     ``request`` is None if the fixture that keeps it was not set up.
@@ -40,8 +42,12 @@ def judge_in_setup(item: pytest.Item, request: pytest.FixtureRequest | None, ses
     if request is not None:
         _judge(request, session)
         return
-    needs = "needs a test function or method, and the fixture _ftgate_request must not be overridden"
-    _refuse(item, session, FtgateError(f"{item.nodeid} cannot judge a gate: the ftgate marker {needs}"))
+    needs = (
+        "needs a test function or method, and the fixture _ftgate_request must not be overridden"
+    )
+    _refuse(
+        item, session, FtgateError(f"{item.nodeid} cannot judge a gate: the ftgate marker {needs}")
+    )
     _fail_gate(item, session.results[item.nodeid])
 
 
@@ -78,7 +84,10 @@ def fail(text: str) -> NoReturn:
 
 
 def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
-    """Return the verdict of a test. It is computed once: a rerun of the test does not call the models again."""
+    """Return the verdict of a test.
+
+    It is computed once: a rerun of the test does not call the models again.
+    """
     item: pytest.Item = request.node
     if session.planning is not None:
         _plan_and_leave(request, session)
@@ -97,7 +106,8 @@ def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
             judged = replace(
                 judged,
                 result=replace(
-                    judged.result, loosened=tuple(f"{key}: {values}" for key, values in layers.loosened.items())
+                    judged.result,
+                    loosened=tuple(f"{key}: {values}" for key, values in layers.loosened.items()),
                 ),
             )
         except FtgateError as error:
@@ -107,7 +117,8 @@ def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
             session.keep(state.Judged(closed(unnamed, (*unnamed.checks, check))), item)
             raise
         except BaseException as error:
-            if config is not None or not isinstance(error, _SKIPPED):  # only a fixture may skip its test
+            # only a fixture may skip its test
+            if config is not None or not isinstance(error, _SKIPPED):
                 unexpected = FtgateError(f"{type(error).__name__}: {error}")
                 session.keep(state.Judged(failed_result(unnamed, unexpected)), item)
             raise
@@ -137,9 +148,14 @@ def _plan_and_leave(request: pytest.FixtureRequest, session: GateSession) -> NoR
     session.see_absent(item, f"was not judged: {session.planning} gives no verdict")
     if item.nodeid not in session.plans:
         try:
-            layers, few = layers_of(request, session.project), item.config.getoption("--ftgate-preview") or 0
+            layers, few = (
+                layers_of(request, session.project),
+                item.config.getoption("--ftgate-preview") or 0,
+            )
             reviewed, services = layers.reviewed(session.project), session.services(item.ihook)
-            plan = plan_gate(layers.config, services, nodeid=id_of(item), reviewed=reviewed, preview=few)
+            plan = plan_gate(
+                layers.config, services, nodeid=id_of(item), reviewed=reviewed, preview=few
+            )
         except FtgateError as error:
             plan = Plan(claimed_name(item), (error_check(error),))
         lines = plan_lines(plan, full=item.config.get_verbosity() > 0)
@@ -154,9 +170,12 @@ def _plan_and_leave(request: pytest.FixtureRequest, session: GateSession) -> NoR
 def verdict_after_body(
     item: pytest.Item, request: pytest.FixtureRequest | None, session: GateSession
 ) -> Iterator[None]:
-    """Fail the test unless the gate passed, even if the body skips. A failure of the body is reported first.
+    """Fail the test unless the gate passed, even if the body skips.
 
-    The body only runs if the models were called and scored. It may have requested a fixture that the gate did not use.
+    A failure of the body is reported first.
+
+    The body only runs if the models were called and scored. It may have requested a fixture that
+    the gate did not use.
     """
     result, skipped = session.results[item.nodeid], None
     if (result.scored and result.models_called) or result.passed:
@@ -177,18 +196,25 @@ def verdict_after_body(
 
 
 def hold_report(
-    item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, session: GateSession, *, late: bool
+    item: pytest.Item,
+    call: pytest.CallInfo[None],
+    report: pytest.TestReport,
+    session: GateSession,
+    *,
+    late: bool,
 ) -> None:
     """Make sure that the test's report shows a gate that did not pass, even if the body failed or skipped.
 
-    The failure has the gate's block; the line of pytest's short summary says why. User properties that a test set
-    itself to look like the facts of a gate are removed.
+    The failure has the gate's block; the line of pytest's short summary says why. User properties
+    that a test set itself to look like the facts of a gate are removed.
 
     Args:
         late: the verdict is new, because the markers changed during this phase.
     """
     known = session.facts.get(item.nodeid)
-    report.user_properties = [one for one in report.user_properties if one[0] != MARK or one[1] == known]
+    report.user_properties = [
+        one for one in report.user_properties if one[0] != MARK or one[1] == known
+    ]
     result = session.results.get(item.nodeid)
     skipped = f"was skipped: {_why_skipped(report)}" if report.skipped else ""
     if report.when == "setup" and result is None and item.get_closest_marker(MARK) is not None:
@@ -227,13 +253,19 @@ def _why_skipped(report: pytest.TestReport) -> str:
     return reason.removeprefix("Skipped: ")
 
 
-# --- values of the fixtures: models and examples of a test's gate, and a function that evaluates any model -------
+# --- values of the fixtures: models and examples of a test's gate, and a function that evaluates
+# any model -------
 
 
 class CallableModel:
-    """A configured model as a function that takes an input and returns the answer's text. Answers are not stored."""
+    """A configured model as a function that takes an input and returns the answer's text.
 
-    def __init__(self, model: Model, asked: Callable[[], Iterable[Example]], *, offline: bool) -> None:
+    Answers are not stored.
+    """
+
+    def __init__(
+        self, model: Model, asked: Callable[[], Iterable[Example]], *, offline: bool
+    ) -> None:
         self.model = model
         self.name = model.name
         self._asked = asked
@@ -251,34 +283,47 @@ class CallableModel:
         return f"<model {self.name}>"
 
 
-def configured_model(request: pytest.FixtureRequest, key: str, session: GateSession) -> CallableModel:
+def configured_model(
+    request: pytest.FixtureRequest, key: str, session: GateSession
+) -> CallableModel:
     """Return the model that the gate's markers and file configure, ignoring overridden fixtures."""
     with _as_failure():
-        config, services = layers_of(request, session.project, but=key).config, session.services(request.node.ihook)
+        config, services = (
+            layers_of(request, session.project, but=key).config,
+            session.services(request.node.ihook),
+        )
         spec = next(iter(config.baselines.values())) if key == "baseline" else config.candidate
         if not spec.provider:
             what = "this gate has no candidate yet, because its stage is ready"
             raise ConfigError(what, where=Where(key="candidate"))
         shown = spec.options.keys() & {"few_shot", "retrieval"}
-        training = services.load(config.training_set, config.sources["training_set"].at) if shown else None
+        training = (
+            services.load(config.training_set, config.sources["training_set"].at) if shown else None
+        )
         model = build_model(spec, Surroundings(training, services.offline), services.hook)
 
         def asked() -> Iterable[Example]:
             source = config.test_set or request.getfixturevalue("ftgate_test_set")  # overridden
             return services.load(
-                source, config.sources["test_set"].at, labeled=inputs.needs_expected(config, services.hook)
+                source,
+                config.sources["test_set"].at,
+                labeled=inputs.needs_expected(config, services.hook),
             )
 
         return CallableModel(model, asked, offline=services.offline)
 
 
-def configured_data(request: pytest.FixtureRequest, key: str, session: GateSession) -> tuple[Example, ...]:
+def configured_data(
+    request: pytest.FixtureRequest, key: str, session: GateSession
+) -> tuple[Example, ...]:
     """Return the examples that the gate's markers and file configure, ignoring overridden fixtures."""
     with _as_failure():
         config = layers_of(request, session.project, but=key).config
         labeled = key != "test_set" or inputs.needs_expected(config, request.node.ihook)
         source = config.sources[key].at
-        return session.data.load(getattr(config, key), source, request.node.ihook, labeled=labeled).examples
+        return session.data.load(
+            getattr(config, key), source, request.node.ihook, labeled=labeled
+        ).examples
 
 
 @contextmanager
@@ -311,8 +356,13 @@ def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[
     return evaluate
 
 
-def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: GateSession) -> jobs.Run:
-    source, services = Source("marker", "ftgate_evaluate", request.path.parent), session.services(request.node.ihook)
+def _evaluate(
+    keys: Mapping[str, Any], request: pytest.FixtureRequest, session: GateSession
+) -> jobs.Run:
+    source, services = (
+        Source("marker", "ftgate_evaluate", request.path.parent),
+        session.services(request.node.ihook),
+    )
     file, root = session.project.gate_file(), request.config.rootpath
     layers = [Layer(keys, dict.fromkeys(keys, source))]
     config = resolve_gate(layers, file=file, gate=None, default_name="ftgate_evaluate", root=root)
@@ -323,13 +373,19 @@ def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: 
         refuse_judged(one, "measured by ftgate_evaluate", source=str(source))
     model = build_model(config.candidate, Surroundings(None, services.offline), services.hook)
     job = jobs.Job(model, test, of_candidate=True)
-    (run,) = runner.run_models([job], stores=services.stores, offline=services.offline, budget=services.budget)
+    (run,) = runner.run_models(
+        [job], stores=services.stores, offline=services.offline, budget=services.budget
+    )
     if run.fatal is not None:
         raise run.fatal
     if run.unanswered:
         cause, cure = (run.failure.cause, run.failure.advice) if run.failure else ("", None)
         counted = f"{len(run.unanswered):,} of {len(run.test_set):,} answers are missing"
-        raise ModelError(f"{run.model.name}: {cause}; {counted} ({run.unanswered[0].name})", cure=cure)
+        raise ModelError(
+            f"{run.model.name}: {cause}; {counted} ({run.unanswered[0].name})", cure=cure
+        )
     services.stores.finish([run])
     answers, expected = measure.answers_of(run), [example.expected for example in test.examples]
-    return replace(run, metrics={name: one.score(expected, answers).value for name, one in metrics.items()})
+    return replace(
+        run, metrics={name: one.score(expected, answers).value for name, one in metrics.items()}
+    )

@@ -33,7 +33,8 @@ _GREEN = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 _HIDDEN = -2  # the verbosity of -qq, which hides everything
 
 
-# --- what is written to pytest's terminal: the blocks of gates, lines on the session, progress while tests run ---
+# --- what is written to pytest's terminal: the blocks of gates, lines on the session, progress
+# while tests run ---
 
 
 def _display(config: pytest.Config) -> progress.ProgressDisplay | None:
@@ -43,8 +44,11 @@ def _display(config: pytest.Config) -> progress.ProgressDisplay | None:
     capture = config.pluginmanager.getplugin("capturemanager")
     uncaptured = capture.global_and_fixture_disabled if capture else nullcontext
     reporter = config.pluginmanager.getplugin("terminalreporter")
-    if reporter is None or hasattr(config, "workerinput"):  # an xdist worker inherits the controller's standard error
-        return progress.ProgressDisplay(lambda line: os.write(2, f"{line}\n".encode()), None, uncaptured)
+    # an xdist worker inherits the controller's standard error
+    if reporter is None or hasattr(config, "workerinput"):
+        return progress.ProgressDisplay(
+            lambda line: os.write(2, f"{line}\n".encode()), None, uncaptured
+        )
     if not reporter.isatty or os.environ.get("TERM") == "dumb":
 
         def write(line: str) -> None:
@@ -54,20 +58,27 @@ def _display(config: pytest.Config) -> progress.ProgressDisplay | None:
             reporter.write(f"{apart}{line}\n", flush=True)
 
         return progress.ProgressDisplay(write, None, uncaptured)
-    return progress.ProgressDisplay(lambda text: reporter.write(text, flush=True), reporter.ensure_newline, uncaptured)
+    return progress.ProgressDisplay(
+        lambda text: reporter.write(text, flush=True), reporter.ensure_newline, uncaptured
+    )
 
 
 def _show_block(reporter: "pytest.TerminalReporter", heading: Line, lines: Iterable[Line]) -> None:
     """Write lines under a heading; a line without a colour has the terminal's own."""
-    reporter.write_sep("-", heading.text, bold=True, **({heading.colour: True} if heading.colour else {}))
+    reporter.write_sep(
+        "-", heading.text, bold=True, **({heading.colour: True} if heading.colour else {})
+    )
     for line in lines:
         reporter.write_line(line.text, **({line.colour: True} if line.colour else {}))
 
 
 def _failures(reporter: "pytest.TerminalReporter") -> Iterator[tuple[str, str]]:
     """Yield the node id and the text of each test that pytest counts as failed or as an error."""
-    for report in (one for outcome in ("failed", "error") for one in reporter.stats.get(outcome, ())):
-        yield report.nodeid.partition("@")[0], report.longreprtext  # xdist appends the name of a group
+    for report in (
+        one for outcome in ("failed", "error") for one in reporter.stats.get(outcome, ())
+    ):
+        # xdist appends the name of a group
+        yield report.nodeid.partition("@")[0], report.longreprtext
 
 
 class _Told:
@@ -85,9 +96,13 @@ class _Told:
 def _add_error(reporter: "pytest.TerminalReporter", key: str, message: str, text: str) -> None:
     """Add what fails the session, and no test, to the errors in pytest's summary and count, by its ini key."""
     ini = reporter.config.inipath
-    node = f"{ini.name}::{key}" if ini is not None and ini.parent == reporter.config.rootpath else key
+    node = (
+        f"{ini.name}::{key}" if ini is not None and ini.parent == reporter.config.rootpath else key
+    )
     location = ("", None, "the session")
-    report = pytest.TestReport(node, location, {}, "failed", cast(Any, _Told(message, text)), "teardown")
+    report = pytest.TestReport(
+        node, location, {}, "failed", cast(Any, _Told(message, text)), "teardown"
+    )
     reporter._add_stats("error", [report])
 
 
@@ -105,7 +120,8 @@ def _show_lines(reporter: "pytest.TerminalReporter", lines: Iterable[Line]) -> N
         _show_block(reporter, Line("ftgate"), shown)
 
 
-# --- the session ---------------------------------------------------------------------------------------------
+# --- the session
+# ---------------------------------------------------------------------------------------------
 
 
 class GateSession:
@@ -116,7 +132,8 @@ class GateSession:
         results: the first verdict of each test, by node id.
         facts: the same as JSON, of the tests of this process.
         planning: the option with which gates are planned and not judged.
-        plans: lines of text, the title first, and whether the plan makes the session fail, by the test's node id.
+        plans: lines of text, the title first, and whether the plan makes the session fail, by the
+            test's node id.
         judged_with: the markers of judged tests, by node id.
     """
 
@@ -132,13 +149,15 @@ class GateSession:
         self.plans: dict[str, tuple[Sequence[Line], bool]] = {}
         self.judged_with: dict[str, tuple[pytest.Mark, ...]] = {}
         self._evidence: dict[str, Evidence] = {}  # of the results, where a report shows it
-        self._items: dict[str, pytest.Item] = {}  # the tests whose gates were judged in this process
+        # the tests whose gates were judged in this process
+        self._items: dict[str, pytest.Item] = {}
         self._outcomes: dict[str, str] = {}  # the worst of their phases so far
         reports = (report.partition(":") for report in config.getoption("--ftgate-report"))
         self._reports = [(form, project.option_path(config, target)) for form, _, target in reports]
         self._refresh = config.getoption("--ftgate-cache") == "refresh"
         self._limit_usd: float | None = config.getoption("--ftgate-max-cost")
-        workers = self._worker["workercount"] if self._worker else 1  # they do not share their costs
+        # they do not share their costs
+        workers = self._worker["workercount"] if self._worker else 1
         self._budget = None if self._limit_usd is None else budget.Budget(self._limit_usd, workers)
         self._runs: dict[str, tuple[Mapping[str, jobs.Run], Mapping[str, str]]] = {}
         self._judged: set[str] = set()  # keys of stored answers that no later session may use
@@ -189,7 +208,9 @@ class GateSession:
         return jobs.Stores(
             persistent=self._store,
             session=store.Store(None),
-            recordings=recordings.read_recordings(self._recordings) if self._recordings and not self._refresh else {},
+            recordings=recordings.read_recordings(self._recordings)
+            if self._recordings and not self._refresh
+            else {},
             refresh=self._refresh,
             started=self.started,
             judged=self._judged,
@@ -205,7 +226,11 @@ class GateSession:
         properties = json_report.junit_properties(result)
         self._items[item.nodeid], self.results[item.nodeid] = item, result
         self.facts[item.nodeid] = dict(properties)["ftgate"]
-        others = [one for one in item.user_properties if one[0] != MARK and not one[0].startswith(f"{MARK}.")]
+        others = [
+            one
+            for one in item.user_properties
+            if one[0] != MARK and not one[0].startswith(f"{MARK}.")
+        ]
         item.user_properties[:] = [*others, *properties]
         if judged.gate is not None and any(form == "html" for form, _ in self._reports):
             self._evidence[item.nodeid] = collect(judged.gate)
@@ -216,7 +241,8 @@ class GateSession:
         """Add lines for the end of the session, each once even if several workers have it."""
         self._notes += [line for line in dict.fromkeys(lines) if line not in self._notes]
 
-    # --- what reports and workers say ---------------------------------------------------------------------------
+    # --- what reports and workers say
+    # ---------------------------------------------------------------------------
 
     def hear_report(self, report: pytest.TestReport) -> None:
         """Add the verdict in a test report, or an error if a marked test ran in a process that gave none."""
@@ -224,14 +250,25 @@ class GateSession:
             if name == MARK:
                 self._hear(report.nodeid, str(value))
         marked = self._marked.get(report.nodeid)
-        if marked is not None and report.when not in ("setup", "teardown") and report.nodeid not in self.results:
-            ended = errors.FtgateError("the process that ran the test ended before the gate was judged")
-            self.results[report.nodeid] = failed_result(GateResult(marked, report.nodeid, "error"), ended)
+        if (
+            marked is not None
+            and report.when not in ("setup", "teardown")
+            and report.nodeid not in self.results
+        ):
+            ended = errors.FtgateError(
+                "the process that ran the test ended before the gate was judged"
+            )
+            self.results[report.nodeid] = failed_result(
+                GateResult(marked, report.nodeid, "error"), ended
+            )
         if report.nodeid in self._items:
             self._tell_end(self._items[report.nodeid], report)
 
     def _hear(self, nodeid: str, facts: str) -> None:
-        """Add a verdict. If several workers judge one test (``--dist=each``), one that is not ``pass`` wins."""
+        """Add a verdict.
+
+        If several workers judge one test (``--dist=each``), one that is not ``pass`` wins.
+        """
         heard, known = json.loads(facts), self.results.get(nodeid)
         if known is None or (known.passed and not heard["passed"]):
             self.results[nodeid] = GateResult.from_dict(heard)
@@ -239,12 +276,15 @@ class GateSession:
     def _tell_end(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """Note how a phase of a test ended; after the last, call the hook ``pytest_ftgate_gate_finished``."""
         before = "passed" if report.when == "setup" else self._outcomes.get(item.nodeid, "passed")
-        ended = report.outcome if report.outcome in _OUTCOMES else "failed"  # other plugins have other outcomes
+        # other plugins have other outcomes
+        ended = report.outcome if report.outcome in _OUTCOMES else "failed"
         self._outcomes[item.nodeid] = outcome = max(before, ended, key=_OUTCOMES.index)
         if report.when == "teardown" and (result := self.results.get(item.nodeid)) is not None:
             try:
                 hook = item.ihook.pytest_ftgate_gate_finished
-                errors.guarded("the hook pytest_ftgate_gate_finished", hook, result=result, outcome=outcome)
+                errors.guarded(
+                    "the hook pytest_ftgate_gate_finished", hook, result=result, outcome=outcome
+                )
             except errors.FtgateError as error:  # it changes no verdict, but is reported
                 self.note(Line(one_line(str(error)), "red"))
 
@@ -265,8 +305,8 @@ class GateSession:
     def hear_worker(self, said: str) -> None:
         """Add the results that an xdist worker sends at its end.
 
-        It judged the gates of reports that a hook altered, too. Evidence belongs to the verdict that counts, and of
-        two plans for one gate one that failed stays.
+        It judged the gates of reports that a hook altered, too. Evidence belongs to the verdict
+        that counts, and of two plans for one gate one that failed stays.
         """
         notes, seen, judged, plans, verdicts, evidence = json.loads(said)
         self.note(*(Line(*line) for line in notes))
@@ -278,16 +318,21 @@ class GateSession:
                 self.plans[nodeid] = [Line(*line) for line in lines], failed
         for nodeid, facts in verdicts.items():
             self._hear(nodeid, facts)
-            if nodeid in evidence and self.results[nodeid] == GateResult.from_dict(json.loads(facts)):
+            if nodeid in evidence and self.results[nodeid] == GateResult.from_dict(
+                json.loads(facts)
+            ):
                 self._evidence[nodeid] = Evidence.from_json(evidence[nodeid])
 
-    # --- the end of the session -----------------------------------------------------------------------------------
+    # --- the end of the session
+    # -----------------------------------------------------------------------------------
 
     def finish(self) -> bool:
-        """Write the reports, once, and return whether the session fails. No test may be judged after that.
+        """Write the reports, once, and return whether the session fails.
 
-        The session fails if a gate did not pass, whatever the outcome of its test, if a required gate did not pass, or
-        if a report could not be written.
+        No test may be judged after that.
+
+        The session fails if a gate did not pass, whatever the outcome of its test, if a required
+        gate did not pass, or if a report could not be written.
         """
         if self._finished:
             return self._red()
@@ -301,7 +346,14 @@ class GateSession:
         self.note(*self._write_reports())
         if self._worker is not None:
             evidence = {nodeid: one.to_json() for nodeid, one in self._evidence.items()}
-            said = [self._notes, asdict(self._seen), sorted(self._judged), self.plans, self.facts, evidence]
+            said = [
+                self._notes,
+                asdict(self._seen),
+                sorted(self._judged),
+                self.plans,
+                self.facts,
+                evidence,
+            ]
             self._config.workeroutput["ftgate"] = json.dumps(said)  # type: ignore[attr-defined]
         return self._red()
 
@@ -309,11 +361,20 @@ class GateSession:
         if self._budget is None or not (self.results or self.plans):
             return
         spent, unsure = self._budget.spent_usd, self._budget.unsure_usd
-        perhaps = f", and perhaps {show_usd(unsure)} for calls whose cost is unknown" if unsure else ""
-        self.note(Line(f"{show_usd(spent)} spent of --ftgate-max-cost {self._limit_usd:g}{perhaps}"))
+        perhaps = (
+            f", and perhaps {show_usd(unsure)} for calls whose cost is unknown" if unsure else ""
+        )
+        self.note(
+            Line(f"{show_usd(spent)} spent of --ftgate-max-cost {self._limit_usd:g}{perhaps}")
+        )
         if self._budget.uncounted:
             names = ", ".join(self._budget.uncounted)
-            self.note(Line(f"not counted by --ftgate-max-cost, because no price is known: {names}", "yellow"))
+            self.note(
+                Line(
+                    f"not counted by --ftgate-max-cost, because no price is known: {names}",
+                    "yellow",
+                )
+            )
 
     def close_store(self) -> None:
         """Delete the stored answers that may not outlive the verdicts of this session (a kill leaves them); close."""
@@ -339,7 +400,10 @@ class GateSession:
             self.note(Line(text, "yellow"))
 
     def _red(self) -> bool:
-        failed = [*(failed for _, failed in self.plans.values()), *(not one.passed for one in self.results.values())]
+        failed = [
+            *(failed for _, failed in self.plans.values()),
+            *(not one.passed for one in self.results.values()),
+        ]
         return any(failed) or self._review.red or any(line.colour == "red" for line in self._notes)
 
     def held(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
@@ -354,7 +418,8 @@ class GateSession:
         if verbosity <= _HIDDEN:
             return
         printed = [] if reporter.config.option.tbstyle == "no" else list(_failures(reporter))
-        for nodeid, result in self.results.items():  # but those that pytest has printed as failures of their tests
+        # but those that pytest has printed as failures of their tests
+        for nodeid, result in self.results.items():
             if not any(node == nodeid and title(result).text in text for node, text in printed):
                 _show_block(reporter, title(result), block(result, verbosity=verbosity))
         for (heading, *lines), _ in self.plans.values():
@@ -368,7 +433,9 @@ class GateSession:
         """
         if self.planning is not None and self._reports:
             unwritten = ", ".join(sorted({form for form, _ in self._reports}))
-            yield Line(f"no report is written ({unwritten}): {self.planning} gives no verdict", "yellow")
+            yield Line(
+                f"no report is written ({unwritten}): {self.planning} gives no verdict", "yellow"
+            )
             return
         session = json_report.Session(
             unjudged=[(gate.name, gate.reason) for gate in self._review.unmet],

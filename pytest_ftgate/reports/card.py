@@ -1,7 +1,7 @@
 """A section for the model card of a fine-tune: what was asked, on which data, what was measured, and what was not.
 
-The header is Hugging Face's ``model-index`` (https://huggingface.co/docs/hub/model-cards), which the Hub and
-``huggingface_hub.ModelCard`` read; the text is for an auditor.
+The header is Hugging Face's ``model-index`` (https://huggingface.co/docs/hub/model-cards), which
+the Hub and ``huggingface_hub.ModelCard`` read; the text is for an auditor.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,7 +21,10 @@ def card(results: Iterable[GateResult], *, written_at: float | None = None) -> s
 
     judged = [result for result in results if result.candidate.metrics]
     index = [
-        {"name": name, "results": [_result(result) for result in judged if result.candidate.name == name]}
+        {
+            "name": name,
+            "results": [_result(result) for result in judged if result.candidate.name == name],
+        }
         for name in dict.fromkeys(result.candidate.name for result in judged)
     ]
     header = yaml.safe_dump({"model-index": index}, sort_keys=False, allow_unicode=True)
@@ -37,11 +40,15 @@ def _result(result: GateResult) -> Mapping[str, Any]:
     """Return the results of a gate as an entry of ``model-index`` has them."""
     data = result.test_set
     file = PurePath(data.path).name if data.path else "test set"
-    measured = {name: value for name, value in result.candidate.metrics.items() if value is not None}
+    measured = {
+        name: value for name, value in result.candidate.metrics.items() if value is not None
+    }
     return {
         "task": {"type": _TASK, "name": result.name},
         "dataset": {"name": file, "type": file, "revision": data.sha256},
-        "metrics": [{"type": name, "name": name, "value": value} for name, value in measured.items()],
+        "metrics": [
+            {"type": name, "name": name, "value": value} for name, value in measured.items()
+        ],
     }
 
 
@@ -50,7 +57,9 @@ def _section(result: GateResult) -> Iterator[str]:
     yield from (f"## Evaluation: {markdown.inline(result.name)}, {result.verdict}", "")
     yield from _facts("Purpose", _purpose(result))
     yield from _facts("Data", sentences.data_sentences(result, digits=64))
-    revisions = {role: one.revision and f"revision {one.revision}" for role, one in result.models.items()}
+    revisions = {
+        role: one.revision and f"revision {one.revision}" for role, one in result.models.items()
+    }
     models = (
         f"{called(role, one.name)}: {one.model}, {revisions[role] or 'revision not named'}"
         for role, one in result.models.items()
@@ -73,17 +82,26 @@ def _section(result: GateResult) -> Iterator[str]:
         "Parts of the test set: none were configured.": not parts,
         "Latency of the candidate.": result.candidate.latency_p50_s is None,
         "Cost of the candidate's answers.": result.candidate.cost_usd is None,
-        f"Missing answers of the candidate: {result.candidate.n_errors}.": bool(result.candidate.n_errors),
+        f"Missing answers of the candidate: {result.candidate.n_errors}.": bool(
+            result.candidate.n_errors
+        ),
     }
-    yield from _facts("What was not measured", (fact for fact, holds in unmeasured.items() if holds))
-    red = (f"{one.name}: {one.message}" for one in result.checks if one.status not in ("pass", "note"))
+    yield from _facts(
+        "What was not measured", (fact for fact, holds in unmeasured.items() if holds)
+    )
+    red = (
+        f"{one.name}: {one.message}" for one in result.checks if one.status not in ("pass", "note")
+    )
     yield from _facts("Findings", red)
 
 
 def _purpose(result: GateResult) -> Iterator[str]:
     if result.goal is not None:
         yield f"Goal: {result.goal}"
-    yield from (hypothesis[0].upper() + hypothesis[1:] for hypothesis in sentences.hypothesis_sentence(result))
+    yield from (
+        hypothesis[0].upper() + hypothesis[1:]
+        for hypothesis in sentences.hypothesis_sentence(result)
+    )
     if result.max_drop is not None:
         yield f"The candidate may be worse by {result.max_drop:g} in {result.metric} (proven)."
     elif result.margin is not None:

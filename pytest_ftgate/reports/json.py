@@ -16,12 +16,37 @@ from pytest_ftgate.result import GateResult
 REPORT_VERSION = 1
 _CURE = "Write one: python -m pytest --ftgate-report=json:PATH"
 
-_DISTRIBUTIONS = ("pytest-ftgate", "pytest", "openai", "scikit-learn", "scipy", "numpy", "pyyaml", "genai-prices",
-                  "jsonschema", "rapidfuzz")  # fmt: skip
+_DISTRIBUTIONS = (
+    "pytest-ftgate",
+    "pytest",
+    "openai",
+    "scikit-learn",
+    "scipy",
+    "numpy",
+    "pyyaml",
+    "genai-prices",
+    "jsonschema",
+    "rapidfuzz",
+)
 
-_AS_PROPERTIES = ("verdict", "passed", "metric", "margin", "evidence", "confidence", "gain", "lower_bound",
-                  "upper_bound", "margin_proven", "method", "n", "wins", "losses", "max_drop",
-                  "location")  # fmt: skip
+_AS_PROPERTIES = (
+    "verdict",
+    "passed",
+    "metric",
+    "margin",
+    "evidence",
+    "confidence",
+    "gain",
+    "lower_bound",
+    "upper_bound",
+    "margin_proven",
+    "method",
+    "n",
+    "wins",
+    "losses",
+    "max_drop",
+    "location",
+)
 
 
 @dataclass(frozen=True)
@@ -35,12 +60,20 @@ class Session:
 
     def passed(self, results: Sequence[GateResult]) -> bool:
         """Return whether gates were judged, all of them passed, and no required gate is missing."""
-        return bool(results) and all(one.passed for one in results) and not (self.unjudged and not self.waived_by)
+        return (
+            bool(results)
+            and all(one.passed for one in results)
+            and not (self.unjudged and not self.waived_by)
+        )
 
     def counted(self, results: Sequence[GateResult]) -> str:
         """Return the outcome: ``2 of 3 gates passed, 1 required gate not met``."""
         passed = sum(result.passed for result in results)
-        counted = f"{passed:,} of {text.plural(len(results), 'gate')} passed" if results else "no gate was judged"
+        counted = (
+            f"{passed:,} of {text.plural(len(results), 'gate')} passed"
+            if results
+            else "no gate was judged"
+        )
         owed = f", {text.plural(len(self.unjudged), 'required gate')} not met"
         return counted + (owed if self.unjudged and not self.waived_by else "")
 
@@ -55,7 +88,10 @@ class Unjudged:
 
 @dataclass(frozen=True)
 class Report(Sequence[GateResult]):
-    """The results of one pytest session. Names may be added within a version; a later version may change them."""
+    """The results of one pytest session.
+
+    Names may be added within a version; a later version may change them.
+    """
 
     version: Literal[1]
     gates: Annotated[tuple[GateResult, ...], plain.about("the judged gates")]
@@ -67,7 +103,9 @@ class Report(Sequence[GateResult]):
     ] = False
     environment: Annotated[
         Mapping[str, str],
-        plain.about("when the report was written, in UTC, and the versions of the packages that a verdict depends on"),
+        plain.about(
+            "when the report was written, in UTC, and the versions of the packages that a verdict depends on"
+        ),
     ] = field(default_factory=dict)
 
     @property
@@ -95,7 +133,9 @@ class Report(Sequence[GateResult]):
         return self.gates[index]
 
 
-def report(results: Iterable[GateResult], session: Session, *, written_at: float | None = None) -> str:
+def report(
+    results: Iterable[GateResult], session: Session, *, written_at: float | None = None
+) -> str:
     """Return the JSON report of the judged gates as text; ``written_at`` is in seconds since the epoch."""
     written = {} if written_at is None else {"written": text.timestamp(written_at)}
     document = {
@@ -109,13 +149,17 @@ def report(results: Iterable[GateResult], session: Session, *, written_at: float
 
 
 def read_report(path: Path) -> Report:
-    """Read a report, in which names may be absent. Raise :class:`DataError` if it cannot be read."""
+    """Read a report, in which names may be absent.
+
+    Raise :class:`DataError` if it cannot be read.
+    """
     from pydantic import TypeAdapter, ValidationError
 
     try:
         with lines.open_lines(path) as read:
             document = strict_json.parse_json("".join(read))
-        if isinstance(document, dict) and type(document.get("version", 1)) is not int:  # true and 1.0 equal 1
+        # true and 1.0 equal 1
+        if isinstance(document, dict) and type(document.get("version", 1)) is not int:
             document["version"] = None
         # As JSON, which has no tuples. A lone surrogate, which an answer may contain, is replaced.
         written = json.dumps(document, ensure_ascii=False).encode(errors="replace")
@@ -124,11 +168,17 @@ def read_report(path: Path) -> Report:
         at, what = "", error.what
     except ValidationError as error:
         (places, found), *_ = own_words(error)
-        found = f"must be {REPORT_VERSION}, the only supported version" if places == ("version",) else found
+        found = (
+            f"must be {REPORT_VERSION}, the only supported version"
+            if places == ("version",)
+            else found
+        )
         at, what = text.dotted(places), f"not a report: {found}"
     except ValueError as error:
         at, what = "", f"not a report: {text.one_line(str(error))}"
-    raise errors.DataError(what, where=errors.Where(errors.shown_path(path), key=at or None), cure=_CURE)
+    raise errors.DataError(
+        what, where=errors.Where(errors.shown_path(path), key=at or None), cure=_CURE
+    )
 
 
 def environment() -> dict[str, str]:
@@ -147,7 +197,10 @@ def junit_properties(result: GateResult) -> list[tuple[str, str]]:
     facts = result.to_dict(whole=True)
     flat = {name: facts[name] for name in _AS_PROPERTIES}
     flat |= {"baseline": facts["baseline"]["value"], "candidate": facts["candidate"]["value"]}
-    flat |= {"training_usable": facts["training"]["usable"], "test_examples": facts["test_set"]["examples"]}
+    flat |= {
+        "training_usable": facts["training"]["usable"],
+        "test_examples": facts["test_set"]["examples"],
+    }
     rows = [
         (f"ftgate.{name}", json.dumps(value) if isinstance(value, bool) else str(value))
         for name, value in flat.items()
@@ -157,7 +210,10 @@ def junit_properties(result: GateResult) -> list[tuple[str, str]]:
 
 
 def render_report_schema() -> str:
-    """Return the JSON Schema of the report as text. All names are required; values that were not measured are null."""
+    """Return the JSON Schema of the report as text.
+
+    All names are required; values that were not measured are null.
+    """
     from pydantic import TypeAdapter
     from pydantic.json_schema import GenerateJsonSchema
 
@@ -181,5 +237,8 @@ def render_report_schema() -> str:
             return {**whole, "description": description, **exact}
 
     schema = TypeAdapter(Report).json_schema(mode="serialization", schema_generator=Schema)
-    head = {"$schema": plain.DIALECT, "title": f"JSON report of pytest-ftgate, version {REPORT_VERSION}"}
+    head = {
+        "$schema": plain.DIALECT,
+        "title": f"JSON report of pytest-ftgate, version {REPORT_VERSION}",
+    }
     return json.dumps({**head, **schema}, indent=2, ensure_ascii=False) + "\n"

@@ -10,14 +10,22 @@ from pytest_ftgate.text import plural, printable
 
 MOST_BYTES = 60_000
 """The most bytes of a report: a comment on GitHub takes 65,536 characters, some of them for the user's own text."""
-_SYMBOLS = {"pass": "✅", "fail": "❌", "inconclusive": "❓", "error": "⛔", "warning": "⚠️", "note": "ℹ️"}
+_SYMBOLS = {
+    "pass": "✅",
+    "fail": "❌",
+    "inconclusive": "❓",
+    "error": "⛔",
+    "warning": "⚠️",
+    "note": "ℹ️",
+}
 _NAME_WIDTH, _CELL_WIDTH = 200, 500
 _OBLIGATIONS_SHOWN, _ROWS_SHOWN, _EXAMPLES_SHOWN = 30, 50, 3
 
-# Hosts look for people, issues and links in the rendered text, so escaping is not enough: a zero-width space breaks
-# them apart. Within <code> and <pre> hosts look for none.
+# Hosts look for people, issues and links in the rendered text, so escaping is not enough: a
+# zero-width space breaks them apart. Within <code> and <pre> hosts look for none.
 _REFERENCE = re.compile(
-    r"[@#](?=\w)|[!&](?=\d)|[~%](?=[\w\"'])|:(?=//)|:(?!(?<=\d\d:)\d\d:\d\d)(?=[\w+-]+:)|"  # a time is no emoji
+    # a time is no emoji
+    r"[@#](?=\w)|[!&](?=\d)|[~%](?=[\w\"'])|:(?=//)|:(?!(?<=\d\d:)\d\d:\d\d)(?=[\w+-]+:)|"
     r"\bwww(?=\.)|\bGH(?=-\d)|\bmailto(?=:)|\bxmpp(?=:)",
     re.IGNORECASE,
 )
@@ -28,11 +36,13 @@ _ENTITIES = {ord(char): f"&#{ord(char)};" for char in f"\\`*[]<>|~&$#@^{_BREAK}"
 _NOTE_BYTES = 200  # of the note that something is left out
 
 
-def document(results: Iterable[GateResult], session: json.Session, *, most_bytes: int = MOST_BYTES) -> str:
+def document(
+    results: Iterable[GateResult], session: json.Session, *, most_bytes: int = MOST_BYTES
+) -> str:
     """Return all gates, red ones first, in at most ``most_bytes`` of UTF-8.
 
-    A report that is too long omits the folded details of gates first, then whole gates, the green ones before the red
-    ones, and says so.
+    A report that is too long omits the folded details of gates first, then whole gates, the green
+    ones before the red ones, and says so.
     """
     gates = sorted(results, key=lambda result: result.passed)
     head = _joined(_head(gates, session))
@@ -81,14 +91,21 @@ def _head(results: Sequence[GateResult], session: json.Session) -> Iterator[str]
         yield f"- {symbol} required gate **{inline(name, _NAME_WIDTH)}** did not pass: {why}"
     if len(session.unjudged) > _OBLIGATIONS_SHOWN:
         yield f"- {symbol} and {len(session.unjudged) - _OBLIGATIONS_SHOWN:,} more required gates"
-    yield from (f"- {_SYMBOLS['warning']} {item(sentence)}" for sentence in session.removed[:_OBLIGATIONS_SHOWN])
+    yield from (
+        f"- {_SYMBOLS['warning']} {item(sentence)}"
+        for sentence in session.removed[:_OBLIGATIONS_SHOWN]
+    )
     yield from (f"- {item(remark)}" for remark in session.remarks[:_OBLIGATIONS_SHOWN])
 
 
 def _open(result: GateResult) -> Iterator[str]:
     """Yield the visible part in the order of the text block."""
     places = [place for place in (result.nodeid, result.location) if place and place != result.name]
-    yield from ("", f"### {_SYMBOLS[result.verdict]} {inline(result.name, _NAME_WIDTH)}: {result.verdict.upper()}", "")
+    yield from (
+        "",
+        f"### {_SYMBOLS[result.verdict]} {inline(result.name, _NAME_WIDTH)}: {result.verdict.upper()}",
+        "",
+    )
     yield from (" at ".join(f"<code>{inline(place)}</code>" for place in places), "")
     deciding, said = sentences.deciding_checks(result), set[str]()
     yield from _checks(deciding, said)
@@ -100,9 +117,17 @@ def _open(result: GateResult) -> Iterator[str]:
     for gain in sentences.gain_sentence(result):
         yield from (f"**{inline(gain)}**; {inline(sentences.changed(result))}", "")
     yield from _paragraphs(sentences.agreement_sentence(result), "**")
-    yield from _paragraphs((*sentences.detectable_sentence(result), *sentences.champion_sentences(result)))
-    others = [check for check in result.checks if check.status in (*RED, "warning") and check not in deciding]
-    yield from _checks(sorted(others, key=lambda check: (*RED, "warning").index(check.status)), said)
+    yield from _paragraphs(
+        (*sentences.detectable_sentence(result), *sentences.champion_sentences(result))
+    )
+    others = [
+        check
+        for check in result.checks
+        if check.status in (*RED, "warning") and check not in deciding
+    ]
+    yield from _checks(
+        sorted(others, key=lambda check: (*RED, "warning").index(check.status)), said
+    )
 
 
 def _paragraphs(texts: Iterable[str], mark: str = "") -> Iterator[str]:
@@ -148,7 +173,11 @@ def table(table: tables.Table) -> Iterator[str]:
     if not table:
         return
     yield _row(table, [column.heading for column in table.columns])
-    yield "|" + "|".join(" ---: " if column.kind == "number" else " --- " for column in table.columns) + "|"
+    yield (
+        "|"
+        + "|".join(" ---: " if column.kind == "number" else " --- " for column in table.columns)
+        + "|"
+    )
     yield from (_row(table, row) for row in table.rows[:_ROWS_SHOWN])
     yield ""
     if len(table.rows) > _ROWS_SHOWN:
@@ -157,7 +186,9 @@ def table(table: tables.Table) -> Iterator[str]:
 
 def _row(table: tables.Table, cells: Sequence[str]) -> str:
     shown = (
-        f"{_SYMBOLS[cell]} {cell}" if column.kind == "status" and cell in _SYMBOLS else inline(cell, _CELL_WIDTH)
+        f"{_SYMBOLS[cell]} {cell}"
+        if column.kind == "status" and cell in _SYMBOLS
+        else inline(cell, _CELL_WIDTH)
         for column, cell in zip(table.columns, cells, strict=False)
     )
     return f"| {' | '.join(shown)} |"

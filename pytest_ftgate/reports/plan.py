@@ -5,7 +5,15 @@ from collections.abc import Iterator
 from pytest_ftgate import text
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.gate.plan import CHARACTERS_PER_TOKEN, Asked, Calls, Groups, Plan, Prompt, Prospects
+from pytest_ftgate.gate.plan import (
+    CHARACTERS_PER_TOKEN,
+    Asked,
+    Calls,
+    Groups,
+    Plan,
+    Prompt,
+    Prospects,
+)
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.text import Line, finding_lines
 from pytest_ftgate.runs.measure import is_right, rightness, shown_input
@@ -21,9 +29,13 @@ _MESSAGES = 3
 
 def plan_lines(plan: Plan, *, full: bool) -> list[Line]:
     """Return the title and the lines of a plan; ``full`` prints prompts and answers whole."""
-    failed = ", a call failed" if plan.n_missing else ", a check already fails" if plan.failed else ""
+    failed = (
+        ", a call failed" if plan.n_missing else ", a check already fails" if plan.failed else ""
+    )
     what = f"{'PREVIEW' if plan.preview else 'PLAN'}{failed}"
-    lines = [Line(f"ftgate {text.printable(plan.name)}: {what}", "red" if plan.failed else "yellow")]
+    lines = [
+        Line(f"ftgate {text.printable(plan.name)}: {what}", "red" if plan.failed else "yellow")
+    ]
     lines += finding_lines(plan.checks)
     if plan.gate is None:
         return [*lines, Line("no model was called")]
@@ -65,7 +77,9 @@ def _calls(plan: Plan, n: int) -> Iterator[str]:
         names = ", ".join(model.name for model in plan.calls if model.outputs == outputs)
         estimate = f"estimate for {names}: {CHARACTERS_PER_TOKEN} characters a token, {outputs}"
         yield from text.wrapped(f"{estimate} (--ftgate-preview=3 measures both)")
-    for why in dict.fromkeys(model.unknown for model in plan.calls if model.usd is None and model.unknown):
+    for why in dict.fromkeys(
+        model.unknown for model in plan.calls if model.usd is None and model.unknown
+    ):
         names = ", ".join(model.name for model in plan.calls if model.unknown == why)
         yield from text.wrapped(f"cost of {names} unknown: {why}")
 
@@ -93,7 +107,8 @@ def _chances(gate: Context, prospects: Prospects) -> Iterator[str]:
         yield str(attempt)
 
     rows = tuple(
-        (text.show_difference(gain, share=gate.share), *_shares(chance)) for gain, chance in prospects.chances.items()
+        (text.show_difference(gain, share=gate.share), *_shares(chance))
+        for gain, chance in prospects.chances.items()
     )
     columns = tables.columns(["real gain"], ("pass", "fail", "inconclusive"))
     yield from tables.Table("", columns, rows).lines()
@@ -124,7 +139,9 @@ def _shares(chances: Chances | None) -> tuple[str, ...]:
 
 def _groups(gate: Context, groups: Groups) -> Iterator[str]:
     """Yield what the groups can show, and how many are needed."""
-    counted = "" if groups.counted == groups.n else f", which count as {groups.counted:,} of equal size"
+    counted = (
+        "" if groups.counted == groups.n else f", which count as {groups.counted:,} of equal size"
+    )
     yield f"{text.plural(len(gate.test), 'example')} in {text.plural(groups.n, 'group')}{counted}"
     if groups.needed is not None:
         gain = text.show_difference(groups.gain, share=gate.share)
@@ -135,7 +152,9 @@ def _groups(gate: Context, groups: Groups) -> Iterator[str]:
 def _first_prompt(model: Asked, *, full: bool) -> Iterator[Line]:
     yield Line("")
     if not model.prompts:
-        yield Line(text.printable(f"{model.name}: recorded answers, so the prompt is not known"), "bold")
+        yield Line(
+            text.printable(f"{model.name}: recorded answers, so the prompt is not known"), "bold"
+        )
         return
     size = f"about {text.plural(model.tokens, 'token')}{'' if full else ', -v prints all'}"
     yield Line(text.printable(f"first prompt of {model.name} ({size})"), "bold")
@@ -158,7 +177,8 @@ def _example(plan: Plan, number: int, *, full: bool) -> Iterator[Line]:
     yield from _labelled("expected", expected_text(example.expected), full=full)
     for model in plan.models:
         prompts = model.prompts
-        if number and prompts and prompts[0][:-1] != prompts[number][:-1]:  # not only the last message differs
+        # not only the last message differs
+        if number and prompts and prompts[0][:-1] != prompts[number][:-1]:
             yield Line(text.printable(f"  {model.role} is sent:"))
             yield from (Line(f"  {line.text}") for line in _prompt(prompts[number], full=full))
         yield from _answer(plan, model, number, full=full)
@@ -168,15 +188,27 @@ def _answer(plan: Plan, model: Asked, number: int, *, full: bool) -> Iterator[Li
     assert model.run is not None  # it is a preview
     answer, scored = model.run.predictions[0][number], model.scored
     if answer.completion is None:
-        yield Line(text.printable(f"  {model.role}, FAILED: {text.one_line(answer.error or 'no answer')}"), "red")
+        yield Line(
+            text.printable(f"  {model.role}, FAILED: {text.one_line(answer.error or 'no answer')}"),
+            "red",
+        )
         return
     right, score, why = None, "" if plan.unscored else "not scored", None
     if scored is not None:
-        value, why = float(rightness(scored)[number]), scored.notes[number] if scored.notes else None
+        value, why = (
+            float(rightness(scored)[number]),
+            scored.notes[number] if scored.notes else None,
+        )
         right = is_right(scored.metric, value)
         plain = value in (0.0, 1.0)
-        score = ("right" if right else "wrong") if plain else text.show_value(value, share=scored.metric.share)
-    label = ", ".join(filter(None, [model.role, sentences.FINISHES.get(answer.completion.finish), score]))
+        score = (
+            ("right" if right else "wrong")
+            if plain
+            else text.show_value(value, share=scored.metric.share)
+        )
+    label = ", ".join(
+        filter(None, [model.role, sentences.FINISHES.get(answer.completion.finish), score])
+    )
     colour = {True: "green", False: "red", None: ""}[right]
     yield from _labelled(label, answer.completion.text or "(empty)", colour, full=full)
     if why:

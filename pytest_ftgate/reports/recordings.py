@@ -21,14 +21,17 @@ _CANDIDATES = ".candidate"  # ends the names of what only serves candidates
 def read_recordings(folder: Path) -> dict[str, recorded.Recording]:
     """Return what all JSONL files below ``folder`` record, by the keys of the calls; rows without a key are skipped.
 
-    What only files named ``*.candidate.jsonl`` record serves candidates alone: a change that is judged by the rules of
-    the main branch may edit these files, and no others.
+    What only files named ``*.candidate.jsonl`` record serves candidates alone: a change that is
+    judged by the rules of the main branch may edit these files, and no others.
 
-    Raise :class:`DataError` if the folder is missing, a row is not a prediction, or one key has two different answers.
+    Raise :class:`DataError` if the folder is missing, a row is not a prediction, or one key has two
+    different answers.
     """
     if not folder.is_dir():
         cure = "Create it with --ftgate-report=recordings:FOLDER, or remove ftgate_recordings from the ini file."
-        raise DataError("folder of recordings not found", where=Where(shown_path(folder)), cure=cure)
+        raise DataError(
+            "folder of recordings not found", where=Where(shown_path(folder)), cure=cure
+        )
     found: dict[str, recorded.Recording] = {}
     theirs = {path: path.stem.endswith(_CANDIDATES) for path in sorted(folder.rglob("*.jsonl"))}
     for path in sorted(theirs, key=theirs.__getitem__):
@@ -56,11 +59,15 @@ def read_notes(folder: Path) -> dict[str, str]:
     for path in sorted(folder.rglob(f"*{_GREEN}")):
         try:
             notes = strict_json.parse_json(path.read_text(encoding="utf-8"))
-            if not isinstance(notes, dict) or not all(isinstance(text, str) for text in notes.values()):
+            if not isinstance(notes, dict) or not all(
+                isinstance(text, str) for text in notes.values()
+            ):
                 raise ValueError("expected a JSON object of texts")
         except (OSError, ValueError) as error:
             what = "not a file of notes on green verdicts"
-            raise DataError(what, where=Where(shown_path(path)), evidence=str(error), cure="Record it again.") from None
+            raise DataError(
+                what, where=Where(shown_path(path)), evidence=str(error), cure="Record it again."
+            ) from None
         found |= notes
     return found
 
@@ -69,12 +76,15 @@ def missing_answers(runs: Mapping[str, Run]) -> str | None:
     """Return why the recordings of a gate are not written: they would replace files that hold more answers."""
     missing = {role: len(run.unanswered) for role, run in runs.items() if run.unanswered}
     said = (
-        f"{n:,} of {len(runs[role].all_predictions):,} answers of {role} are missing" for role, n in missing.items()
+        f"{n:,} of {len(runs[role].all_predictions):,} answers of {role} are missing"
+        for role, n in missing.items()
     )
     return "; ".join(said) or None
 
 
-def write_recordings(folder: Path, gate: str, runs: Mapping[str, Run], notes: Mapping[str, str]) -> None:
+def write_recordings(
+    folder: Path, gate: str, runs: Mapping[str, Run], notes: Mapping[str, str]
+) -> None:
     """Write the recordings of one gate; each file is replaced as a whole. Raises :class:`OSError`.
 
     To be called with complete answers: see :func:`missing_answers`.
@@ -98,14 +108,18 @@ def _rows(run: Run) -> Iterator[dict[str, Any]]:
             usage = {name: getattr(completion, name) for name in protocol.COUNTS}
             row = {
                 "id": prediction.id,
-                "output": completion.text if completion.original is None else completion.original,  # as it came
+                # as it came
+                "output": completion.text if completion.original is None else completion.original,
                 "reasoning": completion.reasoning if completion.original is None else None,
                 "finish": completion.finish if completion.finish != "stop" else None,
-                "usage": {name: count for name, count in usage.items() if count is not None} or None,
+                "usage": {name: count for name, count in usage.items() if count is not None}
+                or None,
                 "latency_s": prediction.latency_s,
                 "busy_s": prediction.busy_s,
                 "input_sha256": input_sha256(example.input),
-                "key": prediction.key if run.model.verified is None else key_of(run.model, example, repeat),
+                "key": prediction.key
+                if run.model.verified is None
+                else key_of(run.model, example, repeat),
                 "created_at": prediction.created_at,
                 "repeat": repeat or None,
             }

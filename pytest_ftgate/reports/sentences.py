@@ -1,4 +1,7 @@
-"""Sentences about a result that all reports share. Each function yields the sentences that apply, often one or none."""
+"""Sentences about a result that all reports share.
+
+Each function yields the sentences that apply, often one or none.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -8,18 +11,26 @@ from statistics import NormalDist
 from pytest_ftgate import text
 from pytest_ftgate.result import RED, AgreementResult, Check, Flip, GateResult
 
-FINISHES = {"refusal": "refused", "filtered": "filtered", "cut_off": "cut off", "missing": "no answer"}
+FINISHES = {
+    "refusal": "refused",
+    "filtered": "filtered",
+    "cut_off": "cut off",
+    "missing": "no answer",
+}
 
 _HEADLINE_CHARACTERS = 160
 _ENOUGH = 200  # examples from which on the gain that can be shown is not told
 
 
-# --- the verdict ---------------------------------------------------------------------------------------------
+# --- the verdict
+# ---------------------------------------------------------------------------------------------
 
 
 def deciding_checks(result: GateResult) -> list[Check]:
     """Return the checks that decide the verdict of a gate that did not pass."""
-    return [check for check in result.checks if check.status == result.verdict and check.status in RED]
+    return [
+        check for check in result.checks if check.status == result.verdict and check.status in RED
+    ]
 
 
 def advised_once(checks: Iterable[Check], said: set[str]) -> Iterator[Check]:
@@ -41,18 +52,25 @@ def headline(result: GateResult) -> str:
 
 def with_source(check: Check) -> str:
     """Return the message of a check, and the place where its threshold was written in a file."""
-    return text.shortened(check.message) + (f" ({check.source})" if check.source and ":" in check.source else "")
+    return text.shortened(check.message) + (
+        f" ({check.source})" if check.source and ":" in check.source else ""
+    )
 
 
 def stage_sentence(result: GateResult) -> Iterator[str]:
     """Yield what the verdict means before training."""
     if result.stage == "ready":
         pays = result.economics is None or result.economics.breaks_even is not False
-        ready = "train now" if pays else "a gain can be shown, but at these costs training never pays for itself"
+        ready = (
+            "train now"
+            if pays
+            else "a gain can be shown, but at these costs training never pays for itself"
+        )
         yield f"READY: {ready}" if result.passed else "NOT READY: do not train yet"
 
 
-# --- the gain ------------------------------------------------------------------------------------------------
+# --- the gain
+# ------------------------------------------------------------------------------------------------
 
 
 def gain_sentence(result: GateResult) -> Iterator[str]:
@@ -79,14 +97,17 @@ def champion_sentences(result: GateResult) -> Iterator[str]:
 def agreement_sentence(result: GateResult) -> Iterator[str]:
     """Yield the share of examples with the same answer as a baseline, what is required, and its lower bound.
 
-    ``agreement 99.5 % with adapter, needs 98 %; 95 % lower bound 97.6 %; 1 of 200 examples differs``
+    ``agreement 99.5 % with adapter, needs 98 %; 95 % lower bound 97.6 %; 1 of 200 examples
+    differs``
     """
     agreement = result.agreement
     if agreement is None:
         return
 
     share = text.show_percent(agreement.share)
-    measured = f"agreement {share} with {agreement.baseline}, needs {text.show_percent(agreement.min)}"
+    measured = (
+        f"agreement {share} with {agreement.baseline}, needs {text.show_percent(agreement.min)}"
+    )
     yield "; ".join([measured, *agreement_facts(result, agreement)])
 
 
@@ -112,7 +133,12 @@ def _gained(result: GateResult, what: str, metric: str = "") -> str:
     if result.lower_bound is not None and result.confidence is not None:
         bound = text.show_change(result.lower_bound, share=share)
         facts.append(f"{text.show_percent(result.confidence)} lower bound {bound}")
-        if result.max_drop is None and result.passed and result.margin and result.margin_proven is False:
+        if (
+            result.max_drop is None
+            and result.passed
+            and result.margin
+            and result.margin_proven is False
+        ):
             facts.append("margin not proven")
     return "; ".join(facts)
 
@@ -122,7 +148,11 @@ def required(result: GateResult) -> str:
     share = text.is_share(result.metric_range)
     if result.max_drop is not None:
         return f"max_drop {text.show_amount(result.max_drop, share=share)}"
-    return "nothing required" if result.margin is None else f"needs {text.show_needed(result.margin, share=share)}"
+    return (
+        "nothing required"
+        if result.margin is None
+        else f"needs {text.show_needed(result.margin, share=share)}"
+    )
 
 
 def changed(result: GateResult) -> str:
@@ -137,19 +167,25 @@ def bounds(result: GateResult) -> Iterator[str]:
     """Yield both bounds: ``95 % bounds -14.6 to +7.0``."""
     if result.lower_bound is not None and result.upper_bound is not None:
         share = text.is_share(result.metric_range)
-        low, high = (text.show_change(one, share=share) for one in (result.lower_bound, result.upper_bound))
+        low, high = (
+            text.show_change(one, share=share) for one in (result.lower_bound, result.upper_bound)
+        )
         yield f"{text.show_percent(result.confidence or 0)} bounds {low} to {high}"
 
 
 def detectable_sentence(result: GateResult) -> Iterator[str]:
     """Yield the real gain that passes in four of five runs if the models differ as often as measured.
 
-    Nothing if no bound was measured, from 200 examples on, and where that is more than the baseline leaves.
+    Nothing if no bound was measured, from 200 examples on, and where that is more than the baseline
+    leaves.
     """
     n, lower, confidence = result.n or _ENOUGH, result.lower_bound, result.confidence
     if n >= _ENOUGH or result.gain is None or lower is None or confidence is None:
         return
-    normal, least = NormalDist(), -result.max_drop if result.max_drop is not None else result.margin or 0.0
+    normal, least = (
+        NormalDist(),
+        -result.max_drop if result.max_drop is not None else result.margin or 0.0,
+    )
     below = result.gain - lower
     target = {"observed": -inf, "significant": below, "proven": least + below}
     evidence = "proven" if result.max_drop is not None else result.evidence or "proven"
@@ -195,7 +231,9 @@ def examples(result: GateResult, most: int | None = None) -> tuple[str, tuple[Fl
     """
     agreement = result.agreement
     deciding = deciding_checks(result)
-    if agreement is not None and (result.gain is None or any(is_of_agreement(result, check) for check in deciding)):
+    if agreement is not None and (
+        result.gain is None or any(is_of_agreement(result, check) for check in deciding)
+    ):
         flips = agreement.different[:most]
         return f"answers that differ ({len(flips):,} of {agreement.n_different:,})", flips
 
@@ -208,22 +246,31 @@ def examples(result: GateResult, most: int | None = None) -> tuple[str, tuple[Fl
         answers = result.broken
         count = result.losses
     shown = answers[:most]
-    of = f"{len(answers) if count is None else count:,}" if result.attempt is None else "those that may be shown"
+    of = (
+        f"{len(answers) if count is None else count:,}"
+        if result.attempt is None
+        else "those that may be shown"
+    )
     return f"{what} the candidate ({len(shown):,} of {of})", shown
 
 
-# --- models and data -----------------------------------------------------------------------------------------
+# --- models and data
+# -----------------------------------------------------------------------------------------
 
 
 def price_sentences(result: GateResult) -> Iterator[str]:
     """Yield each source of prices once, why else a cost is unknown, and the age of the oldest stored answer."""
-    for source in dict.fromkeys(model.price for model in result.models.values() if model.price is not None):
+    for source in dict.fromkeys(
+        model.price for model in result.models.values() if model.price is not None
+    ):
         roles = [role for role, model in result.models.items() if model.price == source]
         yield f"price of {', '.join(roles)}: {source}"
     for role, model in result.models.items():
         if model.cost_unknown is not None and model.cost_unknown.why not in (model.price or ""):
             yield f"cost of {role} unknown: {model.cost_unknown.why}"
-    known = [model.oldest_age_s for model in result.models.values() if model.oldest_age_s is not None]
+    known = [
+        model.oldest_age_s for model in result.models.values() if model.oldest_age_s is not None
+    ]
     if known:
         yield f"oldest stored answer: {text.show_age(max(known))} old"
 
@@ -256,6 +303,14 @@ def judge_sentences(result: GateResult) -> Iterator[str]:
         kappa = f", kappa {one.kappa:.2f} with human labels" if one.kappa is not None else ""
         asked = f"{text.plural(one.n_questions or 0, 'question')}, {text.show_count(one.n_stored)} stored"
         known = one.input_tokens is not None and one.output_tokens is not None
-        tokens = f", {text.show_count(one.input_tokens)}/{text.show_count(one.output_tokens)} tokens" if known else ""
-        cost = f"cost unknown: {one.cost_unknown.why}" if one.cost_unknown else text.show_usd(one.cost_usd)
+        tokens = (
+            f", {text.show_count(one.input_tokens)}/{text.show_count(one.output_tokens)} tokens"
+            if known
+            else ""
+        )
+        cost = (
+            f"cost unknown: {one.cost_unknown.why}"
+            if one.cost_unknown
+            else text.show_usd(one.cost_usd)
+        )
         yield f"{one.metric} by judge {one.judge}{kappa}: {asked}{tokens}, {cost}"

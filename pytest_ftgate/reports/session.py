@@ -21,7 +21,9 @@ class Outcome:
     session: json.Session
 
     def write(self, form: str, path: Path) -> tuple[bool, list[str]]:
-        """Write one report: ``json``, ``markdown``, ``card``, ``html`` or ``recordings``. Raises :class:`OSError`.
+        """Write one report: ``json``, ``markdown``, ``card``, ``html`` or ``recordings``.
+
+        Raises :class:`OSError`.
 
         Returns:
             Whether anything was written, and sentences about the recordings that were not.
@@ -36,7 +38,8 @@ class Outcome:
             from pytest_ftgate.reports.markdown import document
 
             text = document(results, self.session)
-            if path == Path(os.environ.get("GITHUB_STEP_SUMMARY", "")):  # which all commands of the step share
+            # which all commands of the step share
+            if path == Path(os.environ.get("GITHUB_STEP_SUMMARY", "")):
                 with path.open("a", encoding="utf-8", newline="\n") as file:
                     file.write(text)
             else:
@@ -60,10 +63,14 @@ class Outcome:
         for name, (runs, notes) in self.runs.items():
             missing = missing_answers(runs)
             if missing:
-                kept.append(f"no recordings of {name} were written, and older ones are unchanged: {missing}")
+                kept.append(
+                    f"no recordings of {name} were written, and older ones are unchanged: {missing}"
+                )
                 continue
             write_recordings(folder, name, runs, notes)
             is_written = True
         if not self.runs:
-            kept.append("no recordings were written, and older ones are unchanged: no model was called")
+            kept.append(
+                "no recordings were written, and older ones are unchanged: no model was called"
+            )
         return is_written, kept

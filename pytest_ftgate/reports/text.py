@@ -14,7 +14,12 @@ _MODEL_WIDTHS = (300, 24, 16)  # of the names of models, the widest that fits
 _EXAMPLES_SHOWN, _SLICES_SHOWN, _WARNINGS_SHOWN, _ROWS_SHOWN = 3, 5, 3, 30
 _PLACE, _EXCERPT, _WHY, _PAIR = 40, 60, 150, 100  # characters of texts
 _BELOW = " " * 6  # as wide as a check's status
-_COLOURS: dict[str, str] = {**dict.fromkeys(RED, "red"), "pass": "green", "warning": "yellow", "note": ""}
+_COLOURS: dict[str, str] = {
+    **dict.fromkeys(RED, "red"),
+    "pass": "green",
+    "warning": "yellow",
+    "note": "",
+}
 
 
 class Line(NamedTuple):
@@ -26,7 +31,9 @@ class Line(NamedTuple):
 
 def title(result: GateResult) -> Line:
     """Return ``ftgate intents: PASS``."""
-    return Line(f"ftgate {printable(result.name, 300)}: {result.verdict.upper()}", _COLOURS[result.verdict])
+    return Line(
+        f"ftgate {printable(result.name, 300)}: {result.verdict.upper()}", _COLOURS[result.verdict]
+    )
 
 
 def failure_text(result: GateResult, verbosity: int = 0) -> str:
@@ -37,41 +44,59 @@ def failure_text(result: GateResult, verbosity: int = 0) -> str:
 def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     """Return the lines of the gate's block, each safe to print and of at most 80 columns.
 
-    A red gate begins with the checks that decide its verdict and wrong answers of the candidate; one in error shows
-    nothing else. Unless ``verbosity``, that of pytest, is above 0, passed checks and notes are only counted, a warning
-    is one line, and details are left out.
+    A red gate begins with the checks that decide its verdict and wrong answers of the candidate;
+    one in error shows nothing else. Unless ``verbosity``, that of pytest, is above 0, passed checks
+    and notes are only counted, a warning is one line, and details are left out.
     """
     full, said = verbosity > 0, set[str]()
     deciding = sentences.deciding_checks(result)
     others = sorted(result.checks, key=lambda check: PROBLEMS_FIRST.index(check.status))
     others = [check for check in others if check not in deciding]
     measured = () if result.gain is None else (result.gain, result.lower_bound)
-    told = any(one.kind == "gain" and one.observed in measured for one in deciding[:1])  # what the gain is, too
+    # what the gain is, too
+    told = any(one.kind == "gain" and one.observed in measured for one in deciding[:1])
     facts = "; ".join((*sentences.bounds(result), sentences.changed(result))) if told else ""
     is_agreement_told = any(sentences.is_of_agreement(result, check) for check in deciding[:1])
     if is_agreement_told and result.agreement is not None:
         facts = "; ".join(sentences.agreement_facts(result, result.agreement))
-    lines = [*_checks(deciding[:1], said, facts, rules=full), *_checks(deciding[1:], said, rules=full)]
+    lines = [
+        *_checks(deciding[:1], said, facts, rules=full),
+        *_checks(deciding[1:], said, rules=full),
+    ]
     red = [check for check in others if check.status in RED]
     if result.verdict == "error" and not full:
-        return [*lines, *_checks(red, said), *_lines((*sentences.stage_sentence(result), *_counted(others)), "red")]
+        return [
+            *lines,
+            *_checks(red, said),
+            *_lines((*sentences.stage_sentence(result), *_counted(others)), "red"),
+        ]
     answers = _lines(_examples(result, None if full else _EXAMPLES_SHOWN), then=" " * 10)
     if deciding:
         lines += [*([Line(""), *answers] if answers else []), Line("")]
-    gain = () if told or result.gain is None else (*sentences.gain_sentence(result), sentences.changed(result))
+    gain = (
+        ()
+        if told or result.gain is None
+        else (*sentences.gain_sentence(result), sentences.changed(result))
+    )
     lines += _lines(gain, "bold")
     if not is_agreement_told:
         lines += _lines(sentences.agreement_sentence(result), "bold")
-    lines += _lines((
-        *sentences.detectable_sentence(result),
-        *(sentences.method_sentences(result) if full else ()),
-        *sentences.champion_sentences(result),
-    ))  # fmt: skip
+    lines += _lines(
+        (
+            *sentences.detectable_sentence(result),
+            *(sentences.method_sentences(result) if full else ()),
+            *sentences.champion_sentences(result),
+        )
+    )
     lines += _lines(sentences.stage_sentence(result), "green" if result.passed else "red")
     lines += _lines(() if result.models_called else ("no model was called",))
     lines += _lines((*_model_table(result, full=full), *sentences.hypothesis_sentence(result)))
     if full:
-        lines += [*_lines(_details(result)), *(() if deciding else answers), *_checks(others, said, rules=full)]
+        lines += [
+            *_lines(_details(result)),
+            *(() if deciding else answers),
+            *_checks(others, said, rules=full),
+        ]
         inputs = [f"  {sentence}" for sentence in sentences.input_sentences(result)]
         return [*lines, *_lines((*_row_pairs(result), *(["inputs:", *inputs] if inputs else [])))]
     lines += _lines(() if result.economics is None else (result.economics.sentence,))
@@ -89,7 +114,8 @@ def _fold(text: str, then: str) -> list[str]:
     return wrapped(text, then=then, width=WIDTH, break_words=False) or [""]
 
 
-# --- checks --------------------------------------------------------------------------------------------------
+# --- checks
+# --------------------------------------------------------------------------------------------------
 
 
 def finding(what: str, *facts: str, cure: str | None = None) -> Iterator[list[str]]:
@@ -102,15 +128,20 @@ def finding(what: str, *facts: str, cure: str | None = None) -> Iterator[list[st
         yield _fold(f"fix:  {cure}", _BELOW)
 
 
-def _checks(checks: Iterable[Check], said: set[str], facts: str = "", *, rules: bool = False) -> Iterator[Line]:
+def _checks(
+    checks: Iterable[Check], said: set[str], facts: str = "", *, rules: bool = False
+) -> Iterator[Line]:
     """Yield checks, each with further facts, and with its cure unless that was ``said``.
 
     ``rules`` adds the sentence of its rule to each that does not hold.
     """
     for check in sentences.advised_once(checks, said):
         status = check.status.upper() if check.status in RED else check.status
-        # A weakened gate passes by its own weaker threshold: make sure that warnings of the review are seen.
-        colour = "red" if (check.kind, check.status) == ("review", "warning") else _COLOURS[check.status]
+        # A weakened gate passes by its own weaker threshold: make sure that warnings of the review
+        # are seen.
+        colour = (
+            "red" if (check.kind, check.status) == ("review", "warning") else _COLOURS[check.status]
+        )
         what = f"{status:<5} {check.name}: {sentences.with_source(check)}"
         rule = _rule(check) if rules else ""
         first, *others = finding(what, facts, rule, cure=check.advice)
@@ -134,10 +165,15 @@ def finding_lines(checks: Iterable[Check]) -> Iterator[Line]:
 
 def _warnings(checks: Sequence[Check]) -> Iterator[Line]:
     """Yield those of the review in full, then the first others, a line each, and how many more there are."""
-    yield from _checks((replace(check, advice=None) for check in checks if check.kind == "review"), set())
+    yield from _checks(
+        (replace(check, advice=None) for check in checks if check.kind == "review"), set()
+    )
     short = [check for check in checks if check.kind != "review"]
     for check in short[:_WARNINGS_SHOWN]:
-        yield Line(shortened(printable(f"warning {check.name}: {sentences.with_source(check)}"), WIDTH), "yellow")
+        yield Line(
+            shortened(printable(f"warning {check.name}: {sentences.with_source(check)}"), WIDTH),
+            "yellow",
+        )
     if len(short) > _WARNINGS_SHOWN:
         yield Line(f"{plural(len(short) - _WARNINGS_SHOWN, 'more warning')} (-v)", "yellow")
 
@@ -147,29 +183,42 @@ def _counted(checks: Iterable[Check]) -> Iterator[str]:
     statuses = [one.status for one in checks]
     passed, warnings, notes = (statuses.count(one) for one in ("pass", "warning", "note"))
     counts = [f"{plural(passed, 'check')} passed"] if passed else []
-    counts += [plural(count, noun) for count, noun in ((warnings, "warning"), (notes, "note")) if count]
+    counts += [
+        plural(count, noun) for count, noun in ((warnings, "warning"), (notes, "note")) if count
+    ]
     if counts:
         yield f"{', '.join(counts)} (-v shows them)"
 
 
-# --- models, answers and details -----------------------------------------------------------------------------
+# --- models, answers and details
+# -----------------------------------------------------------------------------
 
 
 def _model_table(result: GateResult, *, full: bool = False) -> list[str]:
-    """Return the table of models, with tokens if ``full``. If it is wider than 80 columns, return two, scores first."""
+    """Return the table of models, with tokens if ``full``.
+
+    If it is wider than 80 columns, return two, scores first.
+    """
     whole = tables.models(result) if full else tables.models(result).without(tables.TOKENS)
     for most in _MODEL_WIDTHS[: 1 if full else None]:
         lines = _joined(whole, most).lines()
         if max(map(len, lines), default=0) <= WIDTH:
             return lines
-    others = [column.heading for column in whole.columns[1:] if column.heading not in tables.RUN_COLUMNS]
-    return [*_joined(whole.without(*tables.RUN_COLUMNS), most).lines(), *whole.without(*others).lines()]
+    others = [
+        column.heading for column in whole.columns[1:] if column.heading not in tables.RUN_COLUMNS
+    ]
+    return [
+        *_joined(whole.without(*tables.RUN_COLUMNS), most).lines(),
+        *whole.without(*others).lines(),
+    ]
 
 
 def _joined(table: tables.Table, most: int) -> tables.Table:
     """Return the table with role and model in one column, and names of models cut to ``most`` characters."""
     width = max((len(row[0]) for row in table.rows), default=0)
-    rows = tuple((f"{role:<{width}} {middle(name, most)}", *rest) for role, name, *rest in table.rows)
+    rows = tuple(
+        (f"{role:<{width}} {middle(name, most)}", *rest) for role, name, *rest in table.rows
+    )
     return replace(table, columns=(*tables.columns([""]), *table.columns[2:]), rows=rows)
 
 
@@ -183,7 +232,8 @@ def _examples(result: GateResult, most: int | None) -> Iterator[str]:
         yield f"  {place}  {middle(printable(one.input), WIDTH - len(place) - 4)}"
         texts = one.expected, one.baseline, one.candidate
         expected, baseline, candidate = (repr(middle(printable(text), _EXCERPT)) for text in texts)
-        labelled = f"expected {expected}, " if one.expected else ""  # else the test set has no expected outputs
+        # else the test set has no expected outputs
+        labelled = f"expected {expected}, " if one.expected else ""
         red = f"{labelled}baseline {baseline}, candidate {candidate}"
         yield f"      {f'{baseline} -> {candidate}' if result.passed else red}"
         if one.why:

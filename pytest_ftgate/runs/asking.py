@@ -1,6 +1,7 @@
 """Make one call to a model within its time limit, and say when the next begins.
 
-Of a call only answers and errors come. Plain code runs calls in a loop of its own, also where its thread has one.
+Of a call only answers and errors come. Plain code runs calls in a loop of its own, also where its
+thread has one.
 """
 
 import asyncio
@@ -43,7 +44,10 @@ class AbandonedError(errors.ModelError):
 async def call(
     model: protocol.Model, questions: Sequence[protocol.Question]
 ) -> list[protocol.Completion | errors.ModelError]:
-    """Return the answer or the error of each question. Raise :class:`ModelError` if the whole call failed."""
+    """Return the answer or the error of each question.
+
+    Raise :class:`ModelError` if the whole call failed.
+    """
     if model.batch_size <= 1:
         (_, example, repeat), *_ = questions
         return [_checked(await _in_time(model, lambda: model.complete(example, repeat)))]
@@ -61,7 +65,9 @@ async def _in_time(model: protocol.Model, ask: Callable[[], Awaitable[_T]]) -> _
         text = f"no answer within {model.timeout_s:g} s"
         if model.abandons:
             cure = "raise the model's timeout_s, or find out why its calls hang (a thread cannot be cancelled)"
-            raise AbandonedError(f"{text}; the call was abandoned", kind="timeout", cure=cure) from None
+            raise AbandonedError(
+                f"{text}; the call was abandoned", kind="timeout", cure=cure
+            ) from None
         cure = "raise the model's timeout_s, or lower concurrency"
         raise errors.ModelError(text, retryable=True, kind="timeout", cure=cure) from None
 
@@ -75,13 +81,16 @@ async def _guarded(model: protocol.Model, ask: Callable[[], Awaitable[_T]]) -> _
         raise
     except BaseException as error:
         # Also sys.exit() and pytest.skip(): a model must not end the run. Ctrl-C does not get here.
-        raise errors.ModelError(f"the model raised {errors.told(error)}", cure=errors.RAISED_CURE) from error
+        raise errors.ModelError(
+            f"the model raised {errors.told(error)}", cure=errors.RAISED_CURE
+        ) from error
 
 
 def _checked(found: object) -> protocol.Completion | errors.ModelError:
     """Return what a model returned, or the error if it is not an answer.
 
-    An unpaired surrogate, which UTF-8 cannot encode, becomes U+FFFD: a model may stop within an emoji.
+    An unpaired surrogate, which UTF-8 cannot encode, becomes U+FFFD: a model may stop within an
+    emoji.
     """
     if isinstance(found, errors.ModelError):
         return found
@@ -90,7 +99,9 @@ def _checked(found: object) -> protocol.Completion | errors.ModelError:
         return errors.ModelError(what, cure="return a pytest_ftgate.Completion from complete()")
     if flaw := _flaw(found):
         what = f"the model returned an invalid Completion: {flaw}"
-        return errors.ModelError(what, cure="return a Completion with valid fields; leave out what is unknown")
+        return errors.ModelError(
+            what, cure="return a Completion with valid fields; leave out what is unknown"
+        )
     whole = found.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return found if whole == found.text else replace(found, text=whole)
 
@@ -122,7 +133,9 @@ LONGEST_WAIT_S = 120.0
 A wait that is longer than the run may take counts as this one: a single absurd ``Retry-After`` ends no run.
 """
 
-_ENOUGH = 5  # questions without an answer at the start of a run, or abandoned calls in a row, after which it ends
+# questions without an answer at the start of a run, or abandoned calls in a row, after which it
+# ends
+_ENOUGH = 5
 
 
 def wait_refused(seconds: float) -> errors.ModelError:
@@ -137,13 +150,15 @@ def wait_refused(seconds: float) -> errors.ModelError:
 class Throttle:
     """Limit the calls in flight by additive increase and multiplicative decrease, as TCP does.
 
-    At first ``most`` calls may be in flight. When the endpoint says that it is busy, the limit is halved, once for all
-    calls that began before; each round of answers then raises it by one. Source: Chiu and Jain, "Analysis of the
-    increase and decrease algorithms for congestion avoidance in computer networks", 1989; RFC 5681.
+    At first ``most`` calls may be in flight. When the endpoint says that it is busy, the limit is
+    halved, once for all calls that began before; each round of answers then raises it by one.
+    Source: Chiu and Jain, "Analysis of the increase and decrease algorithms for congestion
+    avoidance in computer networks", 1989; RFC 5681.
 
     Args:
         most: the largest number of calls in flight.
-        requests_per_minute: calls that may begin within a minute, evenly spread; ``None``: no limit.
+        requests_per_minute: calls that may begin within a minute, evenly spread; ``None``: no
+            limit.
         longest_wait_s: returns how many seconds the endpoint may hold up the run.
     """
 
@@ -209,16 +224,21 @@ def _now() -> float:
 class Outage:
     """Decide from failed calls that the model will not answer at all.
 
-    Until a call is answered, the run ends once 5 questions were given up: after their retries, or after their second
-    timeout; if calls time out, as many as are asked ``at_once``. With ``stored`` answers, what is still missing may be
-    what the endpoint cannot answer: then a tenth of these have to fail, and refused requests do not count. Nor do
-    failures of a Python function that may not pass. After any answer the run ends where the endpoint has been busy, and
-    has answered nothing, for as long as the run may wait; and with 5 abandoned calls in a row: each took its time limit
-    and left a thread behind.
+    Until a call is answered, the run ends once 5 questions were given up: after their retries, or
+    after their second timeout; if calls time out, as many as are asked ``at_once``. With ``stored``
+    answers, what is still missing may be what the endpoint cannot answer: then a tenth of these
+    have to fail, and refused requests do not count. Nor do failures of a Python function that may
+    not pass. After any answer the run ends where the endpoint has been busy, and has answered
+    nothing, for as long as the run may wait; and with 5 abandoned calls in a row: each took its
+    time limit and left a thread behind.
     """
 
     def __init__(
-        self, at_once: int = 1, *, stored: int = 0, longest_wait_s: Callable[[], float] = lambda: LONGEST_WAIT_S
+        self,
+        at_once: int = 1,
+        *,
+        stored: int = 0,
+        longest_wait_s: Callable[[], float] = lambda: LONGEST_WAIT_S,
     ) -> None:
         self._few = min(_ENOUGH, max(2, at_once))
         self._longest_wait_s = longest_wait_s
@@ -236,7 +256,8 @@ class Outage:
         self._abandoned = self._abandoned + 1 if isinstance(error, AbandonedError) else 0
         if self._abandoned >= _ENOUGH:
             return errors.ModelError(
-                f"{error.what}, as were the {_ENOUGH - 1} calls before it", **error.parts(fatal=True)
+                f"{error.what}, as were the {_ENOUGH - 1} calls before it",
+                **error.parts(fatal=True),
             )
         if error.kind == "busy":
             if self._busy_since is None:
@@ -266,11 +287,15 @@ class Outage:
 
 
 TICK_S, PATIENCE_S = 0.1, 1.0
-OWN_WORK_S = 30.0  # the longest time that our own code may block the loop: the store waits for other processes
+# the longest time that our own code may block the loop: the store waits for other processes
+OWN_WORK_S = 30.0
 
 
 class _Pulse:
-    """Count the ticks since the loop last responded. A clock would also count the time that a computer sleeps."""
+    """Count the ticks since the loop last responded.
+
+    A clock would also count the time that a computer sleeps.
+    """
 
     silent = 0
     caller = ""
@@ -283,26 +308,35 @@ _pulse: ContextVar[_Pulse] = ContextVar("_pulse")  # of the loop that the contex
 
 
 def note_call(caller: str) -> None:
-    """Record that a call begins. It may block the loop, but as long as calls begin, the loop is alive."""
+    """Record that a call begins.
+
+    It may block the loop, but as long as calls begin, the loop is alive.
+    """
     if pulse := _pulse.get(None):
         pulse.caller = caller
         pulse.beat()
 
 
-def run_in_own_loop(work: Coroutine[Any, Any, _T], tick: Callable[[], None], *, patience_s: float | None = None) -> _T:
+def run_in_own_loop(
+    work: Coroutine[Any, Any, _T], tick: Callable[[], None], *, patience_s: float | None = None
+) -> _T:
     """Run a coroutine in a new loop in its own thread, and wait for it; ``tick`` is called meanwhile.
 
-    Ctrl-C, or any other exception in the waiting thread, cancels the coroutine. It gets ``PATIENCE_S`` seconds to clean
-    up. Then the exception propagates, and what still hangs is left to a daemon thread. Raise :class:`ModelError` if a
-    call blocked the loop for longer than ``patience_s``, so that no time limit can work; ``None``: it may.
+    Ctrl-C, or any other exception in the waiting thread, cancels the coroutine. It gets
+    ``PATIENCE_S`` seconds to clean up. Then the exception propagates, and what still hangs is left
+    to a daemon thread. Raise :class:`ModelError` if a call blocked the loop for longer than
+    ``patience_s``, so that no time limit can work; ``None``: it may.
     """
     loop, outcome, finished = _new_loop(), Future[_T](), Event()
     _pulse.set(pulse := _Pulse())
     task = loop.create_task(work)
-    thread = Thread(target=_serve, args=(loop, task, outcome, finished), name="pytest-ftgate", daemon=True)
+    thread = Thread(
+        target=_serve, args=(loop, task, outcome, finished), name="pytest-ftgate", daemon=True
+    )
     try:
         thread.start()
-        # Short waits: on Windows a long one would not notice Ctrl-C. A thread whose join() it ends counts as ended.
+        # Short waits: on Windows a long one would not notice Ctrl-C. A thread whose join() it ends
+        # counts as ended.
         while not finished.wait(TICK_S):
             tick()
             pulse.silent += 1
@@ -324,15 +358,21 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     """Return a loop whose clock goes on where the tests have frozen theirs: no limit of a run may wait for ever."""
     try:
         loop = asyncio.new_event_loop()
-    except Exception as error:  # a plugin forbids the pair of sockets by which threads wake the loop
+    except (
+        Exception
+    ) as error:  # a plugin forbids the pair of sockets by which threads wake the loop
         what = f"models cannot be called: there is no event loop ({errors.told(error)})"
-        raise errors.ModelError(what, fatal=True, cure="with pytest-socket, add --allow-unix-socket") from error
+        raise errors.ModelError(
+            what, fatal=True, cure="with pytest-socket, add --allow-unix-socket"
+        ) from error
     with contextlib.suppress(AttributeError):  # uvloop has a clock of its own
         loop.time = clock.monotonic  # type: ignore[method-assign]
     return loop
 
 
-def _serve(loop: asyncio.AbstractEventLoop, task: asyncio.Task[_T], outcome: Future[_T], finished: Event) -> None:
+def _serve(
+    loop: asyncio.AbstractEventLoop, task: asyncio.Task[_T], outcome: Future[_T], finished: Event
+) -> None:
     """Run a task; then cancel the tasks that it left running, and abandon those that do not end soon."""
     try:
         outcome.set_result(loop.run_until_complete(task))

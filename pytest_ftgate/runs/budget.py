@@ -39,10 +39,11 @@ class Reserved:
 class Budget:
     """Keep the money that is spent and in flight below a limit. All models of a session share it.
 
-    Each of several workers, which are processes, has an equal part of the limit. A token is estimated at 3 characters
-    at first, and then by the model's highest ratio of tokens to characters. An answer is estimated at the request's
-    limit, or else at the longest so far, at first 1,000 tokens. A machine that is paid by the hour is estimated at its
-    mean busy time so far, at first 0.
+    Each of several workers, which are processes, has an equal part of the limit. A token is
+    estimated at 3 characters at first, and then by the model's highest ratio of tokens to
+    characters. An answer is estimated at the request's limit, or else at the longest so far, at
+    first 1,000 tokens. A machine that is paid by the hour is estimated at its mean busy time so
+    far, at first 0.
 
     Attributes:
         spent_usd: the cost of all answers.
@@ -53,7 +54,9 @@ class Budget:
     def __init__(self, limit_usd: float, workers: int = 1) -> None:
         self.limit_usd = limit_usd / workers
         shared = (
-            f", of which each of {workers} workers may spend {text.show_usd(self.limit_usd)}" if workers > 1 else ""
+            f", of which each of {workers} workers may spend {text.show_usd(self.limit_usd)}"
+            if workers > 1
+            else ""
         )
         self.name = f"{_OPTION} {limit_usd:g}{shared}"
         self._accounts: dict[tuple[object, ...], _Account] = {}
@@ -77,12 +80,15 @@ class Budget:
         """Reserve the estimated cost of one call for these examples; None: wait for calls in flight, and try again.
 
         Raises:
-            ModelError: fatal; nothing is in flight and the call would exceed the limit, or its cost is unknown.
+            ModelError: fatal; nothing is in flight and the call would exceed the limit, or its cost
+                is unknown.
         """
         facts = model.name, price_of(model), output_limit(model)
         account = self._accounts.setdefault(facts, _Account(*facts))
         lengths = [model.characters(example) for example in examples]
-        made = Reserved(account, [_estimate(account, characters) for characters in lengths], lengths)
+        made = Reserved(
+            account, [_estimate(account, characters) for characters in lengths], lengths
+        )
         taken = self.spent_usd + self.unsure_usd + sum(sum(one.usd) for one in self._open)
         if taken + sum(made.usd) <= self.limit_usd + _ROUNDING_USD:
             self._open.append(made)
@@ -92,16 +98,22 @@ class Budget:
         unsure = f", {text.show_usd(self.unsure_usd)} of it by estimate" if self.unsure_usd else ""
         what = f"{text.show_usd(taken)} is spent{unsure}, the next call is estimated at {text.show_usd(sum(made.usd))}"
         cure = "raise it and run again: stored answers are reused"
-        if account.most_output is None and account.output_tokens is None and account.price.gpu_hour_usd is None:
+        if (
+            account.most_output is None
+            and account.output_tokens is None
+            and account.price.gpu_hour_usd is None
+        ):
             cure += "; or limit the answers, for example params: {max_tokens: 100}: "
             cure += f"the first answer of a model without a limit is estimated at {_FIRST_OUTPUT_TOKENS:,} tokens"
         raise errors.ModelError(f"{self.name}: {what}", fatal=True, cure=cure)
 
-    def settle(self, reserved: Reserved, found: Sequence[object], busy_s: float | None = None) -> None:
+    def settle(
+        self, reserved: Reserved, found: Sequence[object], busy_s: float | None = None
+    ) -> None:
         """Record the cost of each question of a call; without an answer, the estimate, unless it was certainly free.
 
-        ``found`` are answers, errors, or None where the call broke off; ``busy_s`` is an answer's share of the seconds
-        in which the model was busy.
+        ``found`` are answers, errors, or None where the call broke off; ``busy_s`` is an answer's
+        share of the seconds in which the model was busy.
         """
         if reserved not in self._open:  # the run has ended
             return
@@ -126,7 +138,9 @@ class Budget:
 
 def _learn(account: _Account, characters: int, answer: Completion, busy_s: float | None) -> None:
     if answer.input_tokens is not None and characters:
-        account.tokens_per_character = max(account.tokens_per_character, answer.input_tokens / characters)
+        account.tokens_per_character = max(
+            account.tokens_per_character, answer.input_tokens / characters
+        )
     if answer.output_tokens is not None:
         account.output_tokens = max(answer.output_tokens, account.output_tokens or 0)
     account.busy_s += busy_s or 0.0
@@ -140,7 +154,9 @@ def _estimate(account: _Account, characters: int) -> float:
     if most is None:
         most = _FIRST_OUTPUT_TOKENS if account.output_tokens is None else account.output_tokens
     inputs = ceil(characters * (account.tokens_per_character or 1 / _CHARACTERS_PER_TOKEN))
-    dearest = max(price.input_per_1m or 0.0, price.cache_write_per_1m or 0.0, price.cached_input_per_1m or 0.0)
+    dearest = max(
+        price.input_per_1m or 0.0, price.cache_write_per_1m or 0.0, price.cached_input_per_1m or 0.0
+    )
     usd = tokens_usd(replace(price, input_per_1m=dearest), inputs, most)
     if usd is None:
         raise _unpriced(account.name, price)

@@ -21,7 +21,9 @@ _CANCEL_S, _CLOSE_S = 0.5, 5.0
 _POLL_S = 0.02  # the wait of a call for the money that others have reserved
 _ELSEWHERE_S = 0.1  # the wait for answers that another process has asked for
 _OFFLINE = "no recorded or stored answer has these prompts, model and parameters, and --ftgate-offline forbids calls"
-_OFFLINE_CURE = "Record the answers with a key: `python -m pytest --ftgate-report=recordings:recordings`, "
+_OFFLINE_CURE = (
+    "Record the answers with a key: `python -m pytest --ftgate-report=recordings:recordings`, "
+)
 _OFFLINE_CURE += "and commit the folder"
 
 
@@ -39,7 +41,10 @@ class RunStore:
         self._next_write: asyncio.Task[None] | None = None
 
     async def keep(self, predictions: Sequence[Prediction]) -> None:
-        """Return once the predictions are stored, with all that arrived meanwhile. Raises :class:`StoreError`."""
+        """Return once the predictions are stored, with all that arrived meanwhile.
+
+        Raises :class:`StoreError`.
+        """
         self._arrived += predictions
         if self._next_write is None:
             self._next_write = asyncio.create_task(self._write())
@@ -85,8 +90,8 @@ async def _while_locked(step: Callable[..., _T], *args: Any) -> _T:
 class BusyTime:
     """Share the time in which at least one call was running among the answers, in the order of their arrival.
 
-    The shares of all answers add up to that time, however many calls ran at once: for a machine that is paid by the
-    hour, this is what the answers took of it.
+    The shares of all answers add up to that time, however many calls ran at once: for a machine
+    that is paid by the hour, this is what the answers took of it.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -144,10 +149,14 @@ class Caller:
         self._throttle = turn or Throttle(
             model.concurrency,
             requests_per_minute=model.requests_per_minute,
-            longest_wait_s=lambda: max(LONGEST_WAIT_S, limit.left_s() if limit is not None else 0.0),
+            longest_wait_s=lambda: max(
+                LONGEST_WAIT_S, limit.left_s() if limit is not None else 0.0
+            ),
         )
         longest_wait_s = self._throttle.longest_wait_s
-        self._outage = Outage(self.workers, stored=questions.progress.stored, longest_wait_s=longest_wait_s)
+        self._outage = Outage(
+            self.workers, stored=questions.progress.stored, longest_wait_s=longest_wait_s
+        )
         self._busy = BusyTime(clock.perf_counter)
         self._answers = 0
 
@@ -172,7 +181,9 @@ class Caller:
                     self.abandoned = self.model.abandons
                     raise
                 for key in {one.key for one in questions} & self.questions.open.keys():
-                    self.questions.failed(key, errors.ModelError("the model cancelled its own call"))
+                    self.questions.failed(
+                        key, errors.ModelError("the model cancelled its own call")
+                    )
 
     async def _take(self) -> list[Question]:
         """Return the questions of the next call; empty when all is done."""
@@ -216,8 +227,8 @@ class Caller:
     async def _ask(self, questions: Sequence[Question]) -> None:
         """Ask in one call, and what failed and may pass in the next, until each question has its outcome.
 
-        "Too many requests" does not count as a failure of a question while others are answered: the throttle reduces
-        the number of calls, and the question waits its turn.
+        "Too many requests" does not count as a failure of a question while others are answered: the
+        throttle reduces the number of calls, and the question waits its turn.
         """
         failures: Counter[str] = Counter()
         attempts = 0
@@ -257,15 +268,20 @@ class Caller:
             if questions:
                 await asyncio.sleep(wait_s)
 
-    def _judged(self, key: str, error: errors.ModelError, failures: int) -> tuple[bool, errors.ModelError]:
+    def _judged(
+        self, key: str, error: errors.ModelError, failures: int
+    ) -> tuple[bool, errors.ModelError]:
         """Return whether a question is given up after so many failures, and the error, fatal if it ends the run."""
         retries = self.model.retries
         final = error.fatal or not error.retryable or not retries or failures > retries
-        hangs = error.kind == "timeout" and failures > 1  # waiting once more would take as long again
+        # waiting once more would take as long again
+        hangs = error.kind == "timeout" and failures > 1
         error = self._outage.failed(key, error, given_up=final or hangs)
         return final or error.fatal, error
 
-    async def _call(self, questions: Sequence[Question]) -> Sequence[Prediction | errors.ModelError]:
+    async def _call(
+        self, questions: Sequence[Question]
+    ) -> Sequence[Prediction | errors.ModelError]:
         """Make one call as soon as throttle and budget allow it; if it fails, every question gets its error."""
         try:
             window, failure = await self._throttle.enter(), None
@@ -279,9 +295,13 @@ class Caller:
         except errors.ModelError as error:
             return [error] * len(questions)
 
-    async def _measured(self, questions: Sequence[Question]) -> list[Prediction | errors.ModelError]:
+    async def _measured(
+        self, questions: Sequence[Question]
+    ) -> list[Prediction | errors.ModelError]:
         model, budget, reserved = self.model, self._budget, None
-        while budget and not (reserved := budget.reserve(model, [one.example for one in questions])):
+        while budget and not (
+            reserved := budget.reserve(model, [one.example for one in questions])
+        ):
             await asyncio.sleep(_POLL_S)
         found: Sequence[Completion | errors.ModelError | None] = [None] * len(questions)
         self._busy.begin()
@@ -351,7 +371,14 @@ def call_models(
         run_stores.setdefault(id(store), RunStore(store))
     turns = _turns([one.model for one in models])
     callers = [
-        Caller(one, stores, run_stores[id(stores.of(one.model))], budget, limit, turns.get(id(one.model)))
+        Caller(
+            one,
+            stores,
+            run_stores[id(stores.of(one.model))],
+            budget,
+            limit,
+            turns.get(id(one.model)),
+        )
         for one in models
         if one.open
     ]
@@ -362,15 +389,22 @@ def call_models(
             caller.questions.fatal = caller.questions.fatal or error
     if ended or not callers or any(caller.questions.fatal for caller in callers):
         return
-    longest_s = max((one.model.timeout_s for one in models if one.model.timeout_s is not None), default=None)
+    longest_s = max(
+        (one.model.timeout_s for one in models if one.model.timeout_s is not None), default=None
+    )
     try:
         work = _ask_all(callers, list(run_stores.values()), limit)
         run_in_own_loop(work, tell, patience_s=longest_s)
     except KeyboardInterrupt:
         abandoned = tuple(caller.model.name for caller in callers if caller.abandoned)
-        done = [(one.progress.done - one.progress.errors, stores.of(one.model).persistent) for one in models]
+        done = [
+            (one.progress.done - one.progress.errors, stores.of(one.model).persistent)
+            for one in models
+        ]
         kept = sum(n for n, persistent in done if persistent)
-        raise errors.Interrupted(abandoned, kept=(kept, sum(one.progress.total for one in models))) from None
+        raise errors.Interrupted(
+            abandoned, kept=(kept, sum(one.progress.total for one in models))
+        ) from None
     finally:
         if budget is not None:
             budget.end_run()
@@ -398,11 +432,15 @@ async def _ask_all(
     limit: jobs.TimeLimit | None,
 ) -> None:
     """Run all workers until every question is asked, one fails for good, time is up, or we are cancelled."""
-    workers = [asyncio.create_task(caller.work()) for caller in callers for _ in range(caller.workers)]
+    workers = [
+        asyncio.create_task(caller.work()) for caller in callers for _ in range(caller.workers)
+    ]
     renewals = [asyncio.create_task(store.renew()) for store in stores]
     try:
         left_s = limit.left_s() if limit is not None else None
-        _, working = await asyncio.wait(workers, timeout=left_s, return_when=asyncio.FIRST_EXCEPTION)
+        _, working = await asyncio.wait(
+            workers, timeout=left_s, return_when=asyncio.FIRST_EXCEPTION
+        )
         if working and limit is not None and limit.left_s() <= 0:
             for caller in callers:
                 caller.questions.fatal = caller.questions.fatal or limit.error()
@@ -415,8 +453,11 @@ async def _ask_all(
         for store in stores:
             store.end()
         await asyncio.gather(*(_close(caller.model) for caller in callers))
-    for error in [worker.exception() for worker in workers if worker.done() and not worker.cancelled()]:
-        if error is not None and not isinstance(error, errors.ModelError):  # those of models are noted already
+    for error in [
+        worker.exception() for worker in workers if worker.done() and not worker.cancelled()
+    ]:
+        # those of models are noted already
+        if error is not None and not isinstance(error, errors.ModelError):
             raise error
 
 

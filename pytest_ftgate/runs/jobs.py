@@ -41,7 +41,9 @@ class Run:
 
     def with_more(self, run: "Run") -> "Run":
         """Return the run with the answers of the same model to other examples."""
-        test_set = replace(self.test_set, examples=(*self.test_set.examples, *run.test_set.examples))
+        test_set = replace(
+            self.test_set, examples=(*self.test_set.examples, *run.test_set.examples)
+        )
         rows = zip(self.predictions, run.predictions, strict=True)
         predictions = tuple((*first, *second) for first, second in rows)
         return replace(self, test_set=test_set, predictions=predictions)
@@ -56,7 +58,9 @@ class Run:
     @property
     def unanswered(self) -> list[Example]:
         """Return the examples without an answer, once for each missing answer, in the order of the predictions."""
-        pairs = (pair for repeat in self.predictions for pair in zip(self.test_set, repeat, strict=True))
+        pairs = (
+            pair for repeat in self.predictions for pair in zip(self.test_set, repeat, strict=True)
+        )
         return [example for example, prediction in pairs if prediction.completion is None]
 
 
@@ -64,8 +68,8 @@ class Run:
 class Job:
     """Describe a model that answers every example of a test set ``repeats`` times.
 
-    ``of_candidate`` says that the model is judged, so that recordings of candidates serve it. The run ends early if
-    ``value`` is None for all first answers.
+    ``of_candidate`` says that the model is judged, so that recordings of candidates serve it. The
+    run ends early if ``value`` is None for all first answers.
     """
 
     model: Model
@@ -77,21 +81,28 @@ class Job:
     @cached_property
     def keys(self) -> list[list[str]]:
         """Return the keys of the answers, ``[repeat][example]``."""
-        return [[key_of(self.model, one, repeat) for one in self.test_set.examples] for repeat in range(self.repeats)]
+        return [
+            [key_of(self.model, one, repeat) for one in self.test_set.examples]
+            for repeat in range(self.repeats)
+        ]
 
     @cached_property
     def read(self) -> Callable[[Completion], Completion]:
         """Return what gives an answer without the model's reasoning."""
         expected = (expected_text(example.expected) for example in self.test_set.examples)
         stripping = protocol.stripping_for(self.model.strip_reasoning, expected)
-        return partial(protocol.answer_of, limit=protocol.output_limit(self.model), stripping=stripping)
+        return partial(
+            protocol.answer_of, limit=protocol.output_limit(self.model), stripping=stripping
+        )
 
     def answered(self, found: Prediction) -> Prediction:
         """Return a prediction with the answer alone."""
         completion = found.completion and self.read(found.completion)
         return found if completion is found.completion else found._replace(completion=completion)
 
-    def run(self, found: Mapping[str, Prediction], fatal: ModelError | None, missing: ModelError | None) -> Run:
+    def run(
+        self, found: Mapping[str, Prediction], fatal: ModelError | None, missing: ModelError | None
+    ) -> Run:
         """Return the run: what was found by key, and the failure of what is ``missing``."""
 
         def outcome(key: str, example: Example) -> Prediction:
@@ -112,7 +123,8 @@ class Stores:
         recordings: committed answers by key, looked up first.
         refresh: stored answers of earlier sessions are ignored.
         started: when the session began, in seconds since the epoch.
-        judged: keys of the answers that gates were judged by, of models whose answers may not outlive that.
+        judged: keys of the answers that gates were judged by, of models whose answers may not
+            outlive that.
     """
 
     persistent: Store | None
@@ -143,7 +155,9 @@ class Stores:
 
     def finish(self, runs: Iterable[Run]) -> None:
         """Note that runs have reached their purpose: what may not outlive that is deleted when the session ends."""
-        self.judged.update(one.key for run in runs if run.model.until_judged for one in run.all_predictions)
+        self.judged.update(
+            one.key for run in runs if run.model.until_judged for one in run.all_predictions
+        )
 
     @property
     def notes(self) -> Store:
@@ -166,7 +180,9 @@ class TimeLimit:
     def error(self) -> ModelError:
         """Return the failure of a run that has reached the limit."""
         what = f"the models have not answered within timeout_s {self.seconds:g} ({self.source})"
-        return ModelError(what, fatal=True, cure="raise timeout_s, or run again: stored answers are reused")
+        return ModelError(
+            what, fatal=True, cure="raise timeout_s, or run again: stored answers are reused"
+        )
 
 
 @dataclass(slots=True)
@@ -179,7 +195,8 @@ class Progress:
         stored: answers that were stored or recorded.
         errors: questions that failed for good.
         last_failure: what the last failed question failed with.
-        retrying: what the last call failed with that is made again; ``None`` once a call is answered.
+        retrying: what the last call failed with that is made again; ``None`` once a call is
+            answered.
         elsewhere: questions that another process asks, whose answers are waited for.
     """
 
@@ -237,7 +254,11 @@ class Questions:
 
     def _count_useless(self, job: Job, completion: Completion | None) -> None:
         if self._useless is not None:
-            self._useless = self._useless + 1 if job.value(completion and job.read(completion)) is None else None
+            self._useless = (
+                self._useless + 1
+                if job.value(completion and job.read(completion)) is None
+                else None
+            )
 
     def check_use(self) -> None:
         """Raise a fatal :class:`ModelError` if none of the first answers has a value."""

@@ -58,10 +58,13 @@ def _readable(completion: Completion | None) -> str | None:
     return completion.text
 
 
-def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: bool = False) -> Measured:
+def measure_run(
+    name: str, run: Run, sample: Run | None = None, *, forgiven: bool = False
+) -> Measured:
     """Return all facts except the scores; latencies are those of the sample, if there is one.
 
-    ``forgiven``: a missing answer is not an error, and counts with the model's time limit as its latency.
+    ``forgiven``: a missing answer is not an error, and counts with the model's time limit as its
+    latency.
     """
     predictions, recorded = run.all_predictions, run.model.verified is not None
     completions = [p.completion for p in predictions if p.completion is not None]
@@ -94,15 +97,18 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
 def _seconds(run: Run, *, forgiven: bool) -> tuple[float | None, ...]:
     """Return one latency for each example, the median of its repeats in seconds; ``None`` if it is not known.
 
-    The repeats of an example are alike, so they are not further observations. A missing answer counts with the model's
-    time limit where it is ``forgiven``. Otherwise it does not count, and neither does an example without any answer.
+    The repeats of an example are alike, so they are not further observations. A missing answer
+    counts with the model's time limit where it is ``forgiven``. Otherwise it does not count, and
+    neither does an example without any answer.
     """
     longest_s = None if run.model.verified is not None else run.model.timeout_s
     seconds: list[float | None] = []
     # The questions to a judge are not asked equally often.
     for repeats in zip_longest(*run.predictions):
         predictions = [prediction for prediction in repeats if prediction is not None]
-        latencies = [prediction.latency_s for prediction in predictions if prediction.completion is not None]
+        latencies = [
+            prediction.latency_s for prediction in predictions if prediction.completion is not None
+        ]
         if forgiven:
             latencies += [longest_s] * (len(predictions) - len(latencies))
         known = [latency for latency in latencies if latency is not None]
@@ -133,7 +139,8 @@ def _total(counts: Sequence[int | None]) -> int | None:
 
 def run_cost(run: Run) -> price.Cost:
     """Return what the answers of a run cost, stored ones too."""
-    recorded = run.model.verified is not None  # the time to read a file says nothing about the model's machine
+    # the time to read a file says nothing about the model's machine
+    recorded = run.model.verified is not None
     answers = [(one.completion, None if recorded else one.busy_s) for one in run.all_predictions]
     return price.cost_of_run(answers, price.price_of(run.model))
 
@@ -141,8 +148,8 @@ def run_cost(run: Run) -> price.Cost:
 def forgiven_roles(missing_answers: str, runs: Iterable[Run]) -> tuple[str, ...]:
     """Return the roles whose missing answers count as wrong, by the gate's ``missing_answers``.
 
-    There are none if the run was stopped: an answer that was not asked for is not missing after all retries. But a
-    model whose calls all hang has stopped the run by not answering.
+    There are none if the run was stopped: an answer that was not asked for is not missing after all
+    retries. But a model whose calls all hang has stopped the run by not answering.
     """
     stopped = any(run.fatal is not None and run.fatal.kind != "timeout" for run in runs)
     return ("candidate",) if missing_answers == "wrong" and not stopped else ()
@@ -159,7 +166,9 @@ def made_at(run: Run) -> Iterator[tuple[Prediction, float | None]]:
             yield prediction, (prediction.created_at or None) if dated else None
 
 
-def score_run(measured: Measured, metrics: Mapping[str, Metric], deciding: str, expected: Sequence[Any]) -> Measured:
+def score_run(
+    measured: Measured, metrics: Mapping[str, Metric], deciding: str, expected: Sequence[Any]
+) -> Measured:
     """Add the value of every metric. Raises :class:`MetricError` if one is undefined."""
     answers = measured.answers
     try:
@@ -179,15 +188,17 @@ def score_run(measured: Measured, metrics: Mapping[str, Metric], deciding: str, 
 def compare_scored(baseline: Scored, candidate: Scored, **asked: Any) -> evidence.Comparison:
     """Return candidate minus baseline, with the sign turned if lower is better.
 
-    The method follows from the metric: right or wrong, graded, or set-level. ``asked`` are margin, confidence,
-    evidence, groups: see :mod:`pytest_ftgate.statistics`.
+    The method follows from the metric: right or wrong, graded, or set-level. ``asked`` are margin,
+    confidence, evidence, groups: see :mod:`pytest_ftgate.statistics`.
     """
     metric = candidate.metric
     worse, better = (baseline, candidate) if metric.greater_is_better else (candidate, baseline)
     if metric.kind == "set":
         assert worse.statistic is not None  # one of the two is always there
         assert better.statistic is not None
-        return compare.compare_set(worse.statistic, better.statistic, low=metric.low, high=metric.high, **asked)
+        return compare.compare_set(
+            worse.statistic, better.statistic, low=metric.low, high=metric.high, **asked
+        )
     assert worse.per_example is not None
     assert better.per_example is not None
     if metric.pairwise:  # see metrics.judged.Preferred
@@ -195,12 +206,16 @@ def compare_scored(baseline: Scored, candidate: Scored, **asked: Any) -> evidenc
         return compare.compare_preferences(preferred, means=metric.means, **asked)
     if metric.kind == "right_wrong":
         return compare.compare_right_wrong(worse.per_example, better.per_example, **asked)
-    return compare.compare_graded(worse.per_example, better.per_example, low=metric.low, high=metric.high, **asked)
+    return compare.compare_graded(
+        worse.per_example, better.per_example, low=metric.low, high=metric.high, **asked
+    )
 
 
 def same_outputs(a: Run, b: Run) -> bool:
     """Return whether all answers of two runs are identical."""
-    texts, others = ([one.completion and one.completion.text for one in run.all_predictions] for run in (a, b))
+    texts, others = (
+        [one.completion and one.completion.text for one in run.all_predictions] for run in (a, b)
+    )
     return texts == others and None not in texts
 
 
@@ -220,7 +235,9 @@ def rightness(scored: Scored) -> np.ndarray[Any, Any]:
     return scored.statistic.scores
 
 
-def rightness_by_repeat(measured: Measured, expected: Sequence[Any], metric: Metric) -> np.ndarray[Any, Any]:
+def rightness_by_repeat(
+    measured: Measured, expected: Sequence[Any], metric: Metric
+) -> np.ndarray[Any, Any]:
     """Return how right each single answer is, shape ``(repeats, examples)``."""
     if len(measured.answers) == 1:
         return rightness(measured.scores[metric.name])[None]
@@ -249,7 +266,9 @@ def flips(baseline: Measured, candidate: Measured, metric: str) -> dict[str, Any
         "losses": int((change < 0).sum()),
         "n_wrong": len(wrong),
         "broken": tuple(flip(index, baseline.run, candidate.run, scored) for index in broken),
-        "wrong": tuple(flip(index, baseline.run, candidate.run, scored) for index in wrong[:FLIPS_KEPT]),
+        "wrong": tuple(
+            flip(index, baseline.run, candidate.run, scored) for index in wrong[:FLIPS_KEPT]
+        ),
     }
 
 
@@ -269,7 +288,11 @@ def flip(index: int, baseline: Run, candidate: Run, scored: Scored, repeat: int 
 
 def shown_input(example: Example) -> str:
     """Return the input of an example for reports: the last message of a conversation."""
-    return example.input if isinstance(example.input, str) else expected_text(example.input[-1].get("content"))
+    return (
+        example.input
+        if isinstance(example.input, str)
+        else expected_text(example.input[-1].get("content"))
+    )
 
 
 def shown_answer(completion: Completion | None) -> str:
@@ -277,7 +300,8 @@ def shown_answer(completion: Completion | None) -> str:
     if completion is None:
         return "(no answer)"
     finish = f"({completion.finish.replace('_', ' ')}) " if completion.finish in _NO_ANSWER else ""
-    return f"{finish}{completion.text.strip() or '(empty)'}"  # else a right answer seems to be called wrong
+    # else a right answer seems to be called wrong
+    return f"{finish}{completion.text.strip() or '(empty)'}"
 
 
 MOST_ROWS = 200
@@ -287,7 +311,9 @@ MOST_ROWS = 200
 def breakdown_results(scored: Mapping[str, Measured]) -> tuple[result.BreakdownResult, ...]:
     """Return the tables of all metrics that have one, by metric and role, at most 200 rows each."""
     return tuple(
-        result.BreakdownResult(metric, role, table.title, table.columns, table.rows[:MOST_ROWS], table.shares)
+        result.BreakdownResult(
+            metric, role, table.title, table.columns, table.rows[:MOST_ROWS], table.shares
+        )
         for metric in next(iter(scored.values())).scores
         for role, one in scored.items()
         if (table := one.scores[metric].breakdown) is not None

@@ -75,7 +75,8 @@ def _never_right(kinds: Kinds) -> set[int]:
     return {index for index, repeats in enumerate(answers) if RIGHT not in repeats}
 
 
-# --- kinds of mistakes ---------------------------------------------------------------------------------------
+# --- kinds of mistakes
+# ---------------------------------------------------------------------------------------
 
 
 def _kinds(metric: Metric, examples: Sequence[Example], measured: Measured) -> Kinds:
@@ -128,7 +129,8 @@ def _flaw(completion: Completion | None) -> str | None:
     return None if completion.text.strip() else "empty"
 
 
-# --- labels --------------------------------------------------------------------------------------------------
+# --- labels
+# --------------------------------------------------------------------------------------------------
 
 
 def _labels(metric: Metric, examples: Sequence[Example]) -> list[str] | None:
@@ -156,7 +158,9 @@ def _are_labels(texts: Iterable[str], rows: int) -> bool:
     return len(set(texts)) <= max(2, rows // 2)
 
 
-def _label_scores(labels: Sequence[str], old_kinds: Kinds, new_kinds: Kinds) -> tuple[LabelScore, ...]:
+def _label_scores(
+    labels: Sequence[str], old_kinds: Kinds, new_kinds: Kinds
+) -> tuple[LabelScore, ...]:
     """Return how many answers to examples of each label are right, the rarest label first."""
     counts = Counter(labels)
     baseline = _right_by_label(labels, old_kinds)
@@ -164,7 +168,9 @@ def _label_scores(labels: Sequence[str], old_kinds: Kinds, new_kinds: Kinds) -> 
     scores: list[LabelScore] = []
     for label in sorted(counts, key=lambda label: (counts[label], label)):
         answers = counts[label] * len(old_kinds)
-        scores.append(LabelScore(label, answers, baseline[label], candidate[label] if new_kinds else None))
+        scores.append(
+            LabelScore(label, answers, baseline[label], candidate[label] if new_kinds else None)
+        )
     return tuple(scores)
 
 
@@ -176,14 +182,15 @@ def _right_by_label(labels: Sequence[str], kinds: Kinds) -> Counter[str]:
     return right
 
 
-# --- knowledge -----------------------------------------------------------------------------------------------
+# --- knowledge
+# -----------------------------------------------------------------------------------------------
 
 
 def recalled(fixed: Sequence[Example], test: Sequence[Example], training: Sequence[Example]) -> int:
     """Return how many fixed examples expect text from the training set's outputs that is not in their own input.
 
-    Only facts count: several words, a number or a name. A label of a small set or an object does not: giving the right
-    one is behaviour, not knowledge.
+    Only facts count: several words, a number or a name. A label of a small set or an object does
+    not: giving the right one is behaviour, not knowledge.
     """
     tested = {expected_text(example.expected).strip() for example in test}
     outputs = {expected_text(example.expected).strip() for example in training}
@@ -198,7 +205,9 @@ def recalled(fixed: Sequence[Example], test: Sequence[Example], training: Sequen
     wanted, found = set(facts), set[tuple[str, ...]]()
     for output in outputs:
         words = _words(output)
-        found |= {words[i : i + n] for i, word in enumerate(words) for n in lengths.get(word, ())} & wanted
+        found |= {
+            words[i : i + n] for i, word in enumerate(words) for n in lengths.get(word, ())
+        } & wanted
     return sum(fact in found for fact in facts)
 
 
@@ -209,11 +218,22 @@ def _words(text: str) -> tuple[str, ...]:
 def _fact(example: Example) -> tuple[str, ...]:
     """Return the words of the expected output; none if it is not a fact, or occurs in the input."""
     text, given = expected_text(example.expected).strip(), example.input
-    if not isinstance(example.expected, str | int | float) or strict_json.container_of(example.expected) is not None:
+    if (
+        not isinstance(example.expected, str | int | float)
+        or strict_json.container_of(example.expected) is not None
+    ):
         return ()
     # Several words, a name, or a number too long to be guessed.
-    if len(text.split()) < 2 and not any(map(str.isupper, text)) and sum(map(str.isdigit, text)) < _TELLING_DIGITS:
+    if (
+        len(text.split()) < 2
+        and not any(map(str.isupper, text))
+        and sum(map(str.isdigit, text)) < _TELLING_DIGITS
+    ):
         return ()
-    contents = [given] if isinstance(given, str) else [str(message.get("content") or "") for message in given]
+    contents = (
+        [given]
+        if isinstance(given, str)
+        else [str(message.get("content") or "") for message in given]
+    )
     fact = _words(text)
     return () if f" {' '.join(fact)} " in f" {' '.join(_words(' '.join(contents)))} " else fact

@@ -32,7 +32,12 @@ class ProgressDisplay:
         uncaptured: Uncaptured = nullcontext,
         clock: Callable[[], float] = clock.monotonic,
     ) -> None:
-        self._write, self._fresh_line, self._uncaptured, self._clock = write, fresh_line, uncaptured, clock
+        self._write, self._fresh_line, self._uncaptured, self._clock = (
+            write,
+            fresh_line,
+            uncaptured,
+            clock,
+        )
         self._start()
 
     def _start(self) -> None:
@@ -49,7 +54,8 @@ class ProgressDisplay:
             with self._uncaptured():  # a captured stream does not know the terminal's width
                 if not self._width:
                     self._fresh_line()
-                columns = shutil.get_terminal_size().columns - 1  # a line that wraps could not be wiped
+                # a line that wraps could not be wiped
+                columns = shutil.get_terminal_size().columns - 1
                 line = self._line("ftgate: ", now, columns).ljust(self._width)[:columns]
                 self._write("\r" + line)
             self._width = len(line)
@@ -73,7 +79,10 @@ class ProgressDisplay:
         models = [(one, _facts(one, now - began)) for began, one in self._latest.values()]
         sizes = [(n, _NAME_WIDTH) for n in range(max(len(facts) for _, facts in models), -1, -1)]
         line = ""
-        for n, width in [*sizes, *((0, width) for width in range(_NAME_WIDTH - 1, _SHORTEST_NAME - 1, -1))]:
+        for n, width in [
+            *sizes,
+            *((0, width) for width in range(_NAME_WIDTH - 1, _SHORTEST_NAME - 1, -1)),
+        ]:
             line = prefix + ", ".join(_model(one, facts[:n], width) for one, facts in models)
             if len(line) <= columns:
                 break
@@ -95,7 +104,10 @@ def _facts(one: Progress, seconds: float) -> list[str]:
     ]
     if seconds >= 1 and asked > 0 and left:  # earlier it would be a guess
         rate = asked / seconds
-        facts += [f"{_span(left / rate)} left", f"{rate:.0f}/s" if rate >= 1 else f"{rate * _MINUTE_S:.0f}/min"]
+        facts += [
+            f"{_span(left / rate)} left",
+            f"{rate:.0f}/s" if rate >= 1 else f"{rate * _MINUTE_S:.0f}/min",
+        ]
     if one.last_failure:
         facts.append(f"last failure: {text.excerpt(one.last_failure)}")
     return [fact for fact in facts if fact]
@@ -106,4 +118,8 @@ def _span(seconds: float) -> str:
     if seconds < _MINUTE_S:
         return text.show_seconds(float(max(1, round(seconds)))).replace(".0", "")
     minutes = round(seconds / _MINUTE_S)
-    return f"{minutes} min" if minutes < _HOUR_S // _MINUTE_S else f"{minutes // 60} h {minutes % 60} min"
+    return (
+        f"{minutes} min"
+        if minutes < _HOUR_S // _MINUTE_S
+        else f"{minutes // 60} h {minutes % 60} min"
+    )

@@ -29,22 +29,27 @@ def run_models(
 ) -> tuple[Run, ...]:
     """Run all jobs at the same time, and return their runs in the same order.
 
-    Each prediction is taken from the recordings, or else from the store, or else asked for; one that several jobs need
-    is asked for once. Answers are stored as they arrive. A prediction that fails stays missing; a fatal
-    failure of one model ends the run of all, since a gate could not be judged any more.
-    Works if an event loop is running. Ctrl-C raises :class:`Interrupted` within about a second.
+    Each prediction is taken from the recordings, or else from the store, or else asked for; one
+    that several jobs need is asked for once. Answers are stored as they arrive. A prediction that
+    fails stays missing; a fatal failure of one model ends the run of all, since a gate could not be
+    judged any more. Works if an event loop is running. Ctrl-C raises :class:`Interrupted` within
+    about a second.
 
     Args:
         ask: models are called; otherwise what is neither recorded nor stored stays missing.
-        progress: called in this thread, at most about ten times a second for each model, and from time to time while
-            nothing changes.
+        progress: called in this thread, at most about ten times a second for each model, and from
+            time to time while nothing changes.
         offline: endpoints are not called.
         limit: when the run ends; what has not been answered by then fails.
 
     Raises:
         StoreError: predictions cannot be stored or read.
     """
-    recorded = {id(job): _recorded_run(job, job.model) for job in jobs if isinstance(job.model, RecordedModel)}
+    recorded = {
+        id(job): _recorded_run(job, job.model)
+        for job in jobs
+        if isinstance(job.model, RecordedModel)
+    }
     fatal = {id(run.model): run.fatal for run in recorded.values() if run.fatal is not None}
     found: dict[str, Prediction] = {}
     asked: set[str] = set()
@@ -69,7 +74,9 @@ def run_models(
     fatal |= {number: one.fatal for number, one in models.items() if one.fatal is not None}
     name = next((job.model.name for job in jobs if id(job.model) in fatal), None)
     stopped = (
-        None if name is None else errors.ModelError(f"the run was stopped by the failure of {name}", kind="stopped")
+        None
+        if name is None
+        else errors.ModelError(f"the run was stopped by the failure of {name}", kind="stopped")
     )
     own = ((job, fatal.get(id(job.model))) for job in jobs)
     return tuple(recorded.get(id(job)) or job.run(found, why, why or stopped) for job, why in own)
@@ -88,7 +95,9 @@ def stored_runs(jobs: Sequence[Job], stores: Stores) -> tuple[Run, ...]:
     return runs
 
 
-def ask(model: Model, given: Input, recorded_for: Callable[[], Iterable[Example]] = tuple) -> Completion:
+def ask(
+    model: Model, given: Input, recorded_for: Callable[[], Iterable[Example]] = tuple
+) -> Completion:
     """Return one answer without reasoning, which is neither looked up nor stored; failures are retried.
 
     ``recorded_for`` returns the examples to whose ids a recorded model has answers.
@@ -120,7 +129,9 @@ def _recorded_run(job: Job, model: RecordedModel) -> Run:
             fatal = error if error.fatal else None
             return Prediction("", id=example.id, failure=error)
 
-    rows = tuple(tuple(found(one, repeat) for one in job.test_set.examples) for repeat in range(job.repeats))
+    rows = tuple(
+        tuple(found(one, repeat) for one in job.test_set.examples) for repeat in range(job.repeats)
+    )
     return Run(model, job.test_set, rows, fatal)
 
 
@@ -137,7 +148,9 @@ def _look_up(questions: Questions, stores: Stores) -> None:
     questions.stored(found)
 
 
-def _teller(progress: Callable[[Progress], None] | None, models: Sequence[Questions]) -> Callable[[], None]:
+def _teller(
+    progress: Callable[[Progress], None] | None, models: Sequence[Questions]
+) -> Callable[[], None]:
     """Return a function that reports models that have progressed, and from time to time those that have not."""
     latest: dict[int, Progress] = {}
     last = clock.monotonic()
@@ -157,7 +170,8 @@ def _teller(progress: Callable[[Progress], None] | None, models: Sequence[Questi
     return tell
 
 
-# --- latencies, measured apart: with many calls at once they would wait for each other -----------------------------
+# --- latencies, measured apart: with many calls at once they would wait for each other
+# -----------------------------
 
 
 class Sampled(Delegate):
@@ -182,4 +196,6 @@ def sample_job(model: Model, test: DataSet) -> Job | None:
     """Return the latency sample of a model over the first examples of the test set; None if it needs none."""
     if not model.latency_sample:
         return None
-    return Job(cast("Model", Sampled(model)), replace(test, examples=test.examples[: model.latency_sample]))
+    return Job(
+        cast("Model", Sampled(model)), replace(test, examples=test.examples[: model.latency_sample])
+    )

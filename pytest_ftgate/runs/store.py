@@ -34,27 +34,35 @@ CLAIM_S = 20.0
 _HAND_OVER_S = 5.0  # for which answers are not deleted while other processes ask models
 _ROOM_TESTED = 100_000  # bytes that are written, and deleted, to see whether there is room
 
-_APPLICATION = 0x66746731  # in the file's header, by which no file of another program is taken for ours
+# in the file's header, by which no file of another program is taken for ours
+_APPLICATION = 0x66746731
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS predictions (key TEXT PRIMARY KEY, value TEXT NOT NULL, created_at REAL NOT NULL)",
     "CREATE TABLE IF NOT EXISTS claims (key TEXT PRIMARY KEY, owner TEXT NOT NULL, renewed_at REAL NOT NULL)",
     "CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT NOT NULL)",
-    # Write even if nothing changes: this detects a file that only looks writable before a call is paid.
+    # Write even if nothing changes: this detects a file that only looks writable before a call is
+    # paid.
     f"PRAGMA application_id = {_APPLICATION}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
 
-# Nobody is told to delete answers that were paid for: a part of them may still be read out of a damaged file.
+# Nobody is told to delete answers that were paid for: a part of them may still be read out of a
+# damaged file.
 _MOVE = "Move the file away (its answers are then asked for again)."
 _ROOM = "Check the space, the quota and the permissions of its disk (stored answers are kept)."
 _WRITABLE = "Make the folder writable, or set another one with ini ftgate_state."
 _MOVE_FOLDER = "Move the folder away, or set another one with ini ftgate_state."
 _READ_ONLY = "answers cannot be stored here"
 _DAMAGED = "this is not a sound file of stored answers"
-# Matched by SQLite's texts, which have not changed for decades: Python has its error codes only since 3.11.
+# Matched by SQLite's texts, which have not changed for decades: Python has its error codes only
+# since 3.11.
 _CAUSES = (
     (("readonly", "unable to open"), _READ_ONLY, _WRITABLE),
-    (("disk is full", "disk I/O error"), "there is no room to store a prediction, or the disk fails", _ROOM),
+    (
+        ("disk is full", "disk I/O error"),
+        "there is no room to store a prediction, or the disk fails",
+        _ROOM,
+    ),
     (("locked",), "another process holds the stored answers", "End that process."),
     (("not a database", "malformed"), _DAMAGED, _MOVE),
     (("",), "answers cannot be stored or read", _ROOM),
@@ -185,7 +193,9 @@ class Store:
     def notes(self, prefix: str) -> dict[str, str]:
         """Return all texts whose name begins with the prefix, by name, in the order in which they were kept."""
         select = "SELECT name, text FROM notes WHERE substr(name, 1, length(?)) = ? ORDER BY rowid"
-        return self._patiently(lambda connection: dict(connection.execute(select, (prefix, prefix))))
+        return self._patiently(
+            lambda connection: dict(connection.execute(select, (prefix, prefix)))
+        )
 
     def keep_note(self, name: str, text: str) -> None:
         """Keep a text, replacing an older one; it is on disk when this returns."""
@@ -203,7 +213,8 @@ class Store:
                 self._connection = None
 
     def __del__(self) -> None:
-        # Python 3.13 warns about connections that are garbage collected open, and warnings may be errors.
+        # Python 3.13 warns about connections that are garbage collected open, and warnings may be
+        # errors.
         if self._connection is not None:
             self._connection.close()
 
@@ -234,7 +245,9 @@ class Store:
                 except sqlite3.Error as error:
                     is_locked = _says(error, ("locked",))
                     if not is_locked or clock.monotonic() >= ends_at:
-                        causes = ((what, cure) for parts, what, cure in _CAUSES if _says(error, parts))
+                        causes = (
+                            (what, cure) for parts, what, cure in _CAUSES if _says(error, parts)
+                        )
                         what, cure = next(causes)
                         failure = BusyError if is_locked else StoreError
                         raise self._error(what, f"SQLite says: {error}", cure, failure) from error
@@ -259,7 +272,8 @@ class Store:
         try:
             return self._checked(f"{uri}?mode=ro")
         except sqlite3.OperationalError:
-            # No journal can be created beside the file; reading a file that no one can write needs none.
+            # No journal can be created beside the file; reading a file that no one can write needs
+            # none.
             return self._checked(f"{uri}?mode=ro&immutable=1")
 
     def _made(self, uri: str) -> sqlite3.Connection:
@@ -275,9 +289,15 @@ class Store:
 
     def _checked(self, uri: str) -> sqlite3.Connection:
         """Connect to a file, and reject one of another program before anything in it is changed."""
-        connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+        )
         try:
-            asked = "SELECT count(*) FROM sqlite_master", "PRAGMA application_id", "PRAGMA user_version"
+            asked = (
+                "SELECT count(*) FROM sqlite_master",
+                "PRAGMA application_id",
+                "PRAGMA user_version",
+            )
             tables, application, version = (connection.execute(one).fetchone()[0] for one in asked)
             if tables and (application != _APPLICATION or version < 1):
                 raise self._damaged("it holds tables of something else")

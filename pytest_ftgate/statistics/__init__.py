@@ -5,13 +5,14 @@ Unless a function says otherwise, its arguments are:
 - ``n``: number of examples; ``wins``, ``losses``: examples that only the candidate, or only the baseline, answers
   correctly; ``disagreement``: their share, at least the size of the gain;
 - ``gain``, ``margin``, ``target``: the real gain, the one that must be measured, and the one that the real gain must be
-  shown to exceed: in the metric's unit, for right and wrong answers a share of the examples in (-1, 1);
+  shown to exceed: in the metric's unit, for right and wrong answers a share of the examples in (-1,
+  1);
 - ``confidence``: one-sided, in (0.5, 1); ``alpha``: the level that is left;
 - ``evidence``: "observed", "significant" or "proven";
 - ``groups``: the group name of each example, None for an independent one; None: no groups.
 
-No method that decides a verdict draws random numbers, so the same answers give the same verdict. See
-``docs/methods.md``.
+No method that decides a verdict draws random numbers, so the same answers give the same verdict.
+See ``docs/methods.md``.
 """
 
 from pytest_ftgate.statistics.compare import compare_right_wrong

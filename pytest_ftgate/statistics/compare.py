@@ -62,7 +62,8 @@ class Test(ABC):
         """Return how many examples would show a gain above ``target``; None if no number would."""
 
 
-# --- single examples ----------------------------------------------------------------------------------------
+# --- single examples
+# ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,8 @@ class GaffkeTest(Test):
         return None if differences is None else math.ceil(differences * self.size)
 
 
-# --- units of a jackknife -----------------------------------------------------------------------------------
+# --- units of a jackknife
+# -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -147,12 +149,13 @@ class Units:
     Attributes:
         gain: of all examples, in the metric's unit.
         left_out: the gain without each unit, shape ``(units,)``.
-        before: the fall of the baseline's score from all right to all wrong in each unit, shape ``(units,)``.
+        before: the fall of the baseline's score from all right to all wrong in each unit, shape
+            ``(units,)``.
         after: the same of the candidate's score.
         examples: number of examples in all units.
         name: "example" or "group".
-        contributions: what the answers of the baseline, and those of the candidate, contribute in each unit,
-            ``(units,)``; None if the loss of a whole unit is to be ruled out.
+        contributions: what the answers of the baseline, and those of the candidate, contribute in
+            each unit, ``(units,)``; None if the loss of a whole unit is to be ruled out.
     """
 
     gain: float
@@ -177,7 +180,9 @@ class Units:
         gain = candidate.value - baseline.value
         left_out = candidate.values_without(codes) - baseline.values_without(codes)
         name = "example" if codes is None else "group"
-        return cls(gain, left_out, baseline.weights(codes), candidate.weights(codes), len(baseline), name)
+        return cls(
+            gain, left_out, baseline.weights(codes), candidate.weights(codes), len(baseline), name
+        )
 
     @property
     def weights(self) -> Floats:
@@ -189,7 +194,9 @@ class Units:
     def opposite(self) -> "Units":
         """Return the units with both models swapped, for upper bounds."""
         swapped = self.contributions and self.contributions[::-1]
-        return Units(-self.gain, -self.left_out, self.after, self.before, self.examples, self.name, swapped)
+        return Units(
+            -self.gain, -self.left_out, self.after, self.before, self.examples, self.name, swapped
+        )
 
     @property
     def estimate(self) -> jackknife.Estimate:
@@ -228,9 +235,10 @@ class Units:
     def heaviest_loss(self) -> float:
         """Return the fall of the gain if a unit that no example shows were lost whole: the heaviest one.
 
-        It is heavy such as an example of a rare label in macro averages, since all losses that were not seen may be
-        of its kind. In ratios of pooled counts only the share of it that the baseline has right can be lost: its
-        share in the unit to which a random one of its right counts belongs.
+        It is heavy such as an example of a rare label in macro averages, since all losses that were
+        not seen may be of its kind. In ratios of pooled counts only the share of it that the
+        baseline has right can be lost: its share in the unit to which a random one of its right
+        counts belongs.
         """
         if self.contributions is None or not self.contributions[0].any():
             return float(self.after.max())
@@ -283,7 +291,8 @@ class JackknifeTest(Test):
 class GroupTest(JackknifeTest):
     """Student's t of groups, and the sign flips of their totals: the larger p-value.
 
-    For a gain Student's t is corrected for skewness; for a drop the test with a lost group takes care of it.
+    For a gain Student's t is corrected for skewness; for a drop the test with a lost group takes
+    care of it.
 
     Attributes:
         unit: the size of a difference of 1 in the metric's unit.
@@ -323,8 +332,8 @@ class GroupTest(JackknifeTest):
 class LostGroupTest(Test):
     """Gaffke's test of groups for a drop, with the loss of a whole group counted as if it had been seen.
 
-    That group is as heavy as makes the test agree with the largest chance that none of the groups that are there is
-    lost, where losses cost the drop on average.
+    That group is as heavy as makes the test agree with the largest chance that none of the groups
+    that are there is lost, where losses cost the drop on average.
 
     Attributes:
         unit: the size of a difference of 1 in the metric's unit.
@@ -409,7 +418,8 @@ class CautiousTest(Test):
         return max(known) if len(known) == len(numbers) else None
 
 
-# --- the comparisons ----------------------------------------------------------------------------------------
+# --- the comparisons
+# ----------------------------------------------------------------------------------------
 
 
 def compare_right_wrong(
@@ -417,9 +427,10 @@ def compare_right_wrong(
 ) -> Comparison:
     """Compare two models by right and wrong answers, or by the share of right answers of each example, ``(n,)`` each.
 
-    The method is the exact unconditional test, for any margin, if each difference is -1, 0 or 1: see
-    :mod:`~pytest_ftgate.statistics.exact`. Other shares are graded scores. With groups it is the more cautious of the
-    exact test and the tests of groups, because these alone pass too often if few answers differ.
+    The method is the exact unconditional test, for any margin, if each difference is -1, 0 or 1:
+    see :mod:`~pytest_ftgate.statistics.exact`. Other shares are graded scores. With groups it is
+    the more cautious of the exact test and the tests of groups, because these alone pass too often
+    if few answers differ.
     """
     question = Question(**asked)
     differences = _differences(baseline.astype(float), candidate.astype(float), 0.0, 1.0)
@@ -435,13 +446,19 @@ def compare_right_wrong(
 
 
 def compare_graded(
-    baseline: Floats, candidate: Floats, *, low: float, high: float, groups: Groups = None, **asked: Any
+    baseline: Floats,
+    candidate: Floats,
+    *,
+    low: float,
+    high: float,
+    groups: Groups = None,
+    **asked: Any,
 ) -> Comparison:
     """Compare two models by the score of each example, ``(n,)`` each, in [low, high].
 
     The method is Gaffke's bound, which also holds if large losses are rare: see
-    :mod:`~pytest_ftgate.statistics.graded`. With groups it is the more cautious of Gaffke's bound and the tests of
-    groups.
+    :mod:`~pytest_ftgate.statistics.graded`. With groups it is the more cautious of Gaffke's bound
+    and the tests of groups.
     """
     if not math.isfinite(high - low):
         raise ValueError(f"scores without bounds cannot be compared, got [{low:g}, {high:g}]")
@@ -449,7 +466,9 @@ def compare_graded(
     return _compare_graded(differences, high - low, Question(**asked), groups)
 
 
-def _compare_graded(differences: Floats, unit: float, question: Question, groups: Groups) -> Comparison:
+def _compare_graded(
+    differences: Floats, unit: float, question: Question, groups: Groups
+) -> Comparison:
     sample = Sample.of(differences / unit, -1.0)
     opposite = Sample.of(-differences / unit, -1.0)
     alone = GaffkeTest(sample, opposite, unit, question)
@@ -484,15 +503,18 @@ def compare_set(
 ) -> Comparison:
     """Compare two models by a metric of all answers together in [low, high], such as macro-F1.
 
-    The method is the more cautious of the delete-one jackknife with Student's t, or the tests of groups (see
-    :mod:`~pytest_ftgate.statistics.jackknife`), and of Gaffke's bound of its pseudo-values, for losses that no example
-    shows: a test set that happens to show few makes the standard error too small. Ratios of counts need examples
-    equivalent to at least as many of equal size as groups do to show a gain.
+    The method is the more cautious of the delete-one jackknife with Student's t, or the tests of
+    groups (see :mod:`~pytest_ftgate.statistics.jackknife`), and of Gaffke's bound of its
+    pseudo-values, for losses that no example shows: a test set that happens to show few makes the
+    standard error too small. Ratios of counts need examples equivalent to at least as many of equal
+    size as groups do to show a gain.
     """
     question = Question(**asked)
     differences = _differences(baseline.scores, candidate.scores, 0.0, 1.0)
     if not same_examples(baseline, candidate):
-        raise ValueError("both models must answer the same examples, but their expected labels differ")
+        raise ValueError(
+            "both models must answer the same examples, but their expected labels differ"
+        )
     gain = candidate.value - baseline.value
     if not math.isfinite(gain):
         raise ValueError(f"the metric is undefined for these answers: the gain is {gain!r}")
@@ -545,8 +567,8 @@ def _compare_groups(
 ) -> Comparison:
     """Compare by groups.
 
-    The tests of groups stand beside that for independent examples, ``alone``, or for a drop beside one with a lost
-    group.
+    The tests of groups stand beside that for independent examples, ``alone``, or for a drop beside
+    one with a lost group.
     """
     unknown = too_few(units.weights) or units.undefined
     n_groups = len(units.left_out)
@@ -594,7 +616,9 @@ def _comparison(
     )
 
 
-def _examples_needed(test: Test, gain: float, weighed: Comparison, question: Question, n: int) -> int | None:
+def _examples_needed(
+    test: Test, gain: float, weighed: Comparison, question: Question, n: int
+) -> int | None:
     """Return the number of examples needed for the evidence, and for a measured gain that reaches the margin again.
 
     More than ``n`` if ``n`` were not enough.
@@ -612,23 +636,31 @@ def _differences(baseline: Floats, candidate: Floats, low: float, high: float) -
     """Return candidate minus baseline; all scores must lie in [low, high]."""
     if baseline.ndim != 1 or baseline.shape != candidate.shape or not len(baseline):
         shapes = f"{baseline.shape} and {candidate.shape}"
-        raise ValueError(f"both models must answer the same examples, but their scores have the shapes {shapes}")
+        raise ValueError(
+            f"both models must answer the same examples, but their scores have the shapes {shapes}"
+        )
     for scores in (baseline, candidate):
         inside = (scores >= low - _ROUNDING) & (scores <= high + _ROUNDING) & np.isfinite(scores)
         outside = scores[~inside]
         if len(outside):
-            raise ValueError(f"{len(outside)} scores are outside [{low:g}, {high:g}], the first is {outside[0]:g}")
+            raise ValueError(
+                f"{len(outside)} scores are outside [{low:g}, {high:g}], the first is {outside[0]:g}"
+            )
     return candidate - baseline
 
 
-def compare_preferences(preferred: Floats, *, means: bool = False, margin: float, **asked: Any) -> Comparison:
+def compare_preferences(
+    preferred: Floats, *, means: bool = False, margin: float, **asked: Any
+) -> Comparison:
     """Compare two models by preferences; the gain is the candidate's win rate minus 0.5.
 
-    Wins and losses are the discordant pairs of McNemar's test, and ties are concordant pairs. The win rate (wins plus
-    half of the ties, divided by n) minus 0.5 is half the difference of the shares of wins and losses. That difference
-    is tested at twice the margin by the exact unconditional test, and its bounds are halved. Ties are neither dropped
-    nor split at random. At margin 0 this is about as strict as the sign test without ties (Dixon & Mood, JASA 41 (1946)
-    557-566), and it is defined for other margins, too. Preferences that are means use Gaffke's bound instead.
+    Wins and losses are the discordant pairs of McNemar's test, and ties are concordant pairs. The
+    win rate (wins plus half of the ties, divided by n) minus 0.5 is half the difference of the
+    shares of wins and losses. That difference is tested at twice the margin by the exact
+    unconditional test, and its bounds are halved. Ties are neither dropped nor split at random. At
+    margin 0 this is about as strict as the sign test without ties (Dixon & Mood, JASA 41 (1946)
+    557-566), and it is defined for other margins, too. Preferences that are means use Gaffke's
+    bound instead.
 
     Args:
         preferred: shape ``(n,)``; 1 for the candidate, 0 for the baseline, 0.5 for a tie.

@@ -20,27 +20,38 @@ class Comparison:
     """The candidate's gain over a baseline on the same examples, in the metric's unit; null where it is unknown."""
 
     gain: Annotated[
-        float | None, about("the candidate's gain; the sign is inverted for metrics where lower is better")
+        float | None,
+        about("the candidate's gain; the sign is inverted for metrics where lower is better"),
     ] = None
-    lower_bound: Annotated[float | None, about("one-sided bound of the gain at the confidence")] = None
-    upper_bound: Annotated[float | None, about("one-sided bound of the gain at the confidence")] = None
+    lower_bound: Annotated[float | None, about("one-sided bound of the gain at the confidence")] = (
+        None
+    )
+    upper_bound: Annotated[float | None, about("one-sided bound of the gain at the confidence")] = (
+        None
+    )
     required: Annotated[float | None, about("the margin, or minus max_drop")] = None
     method: str | None = None
     n: int | None = None
     wins: Annotated[int | None, about("examples that the candidate answers better")] = None
     losses: Annotated[int | None, about("examples that the candidate answers worse")] = None
     note: Annotated[
-        str | None, about("the basis of the bounds, such as the number of groups; for a slice why it was not judged")
+        str | None,
+        about(
+            "the basis of the bounds, such as the number of groups; for a slice why it was not judged"
+        ),
     ] = None
-    # The number of examples that would show the required evidence with 80 % power if the real gain is the measured one,
-    # and with which the measured gain would reach the margin; None if no number would, or nothing has to be shown.
+    # The number of examples that would show the required evidence with 80 % power if the real gain
+    # is the measured one, and with which the measured gain would reach the margin; None if no
+    # number would, or nothing has to be shown.
     examples_needed: int | None = field(default=None, metadata=INNER)
-    # One-sided p-values of "the real gain is at most 0" and "at most the margin", and whether each is rejected.
+    # One-sided p-values of "the real gain is at most 0" and "at most the margin", and whether each
+    # is rejected.
     p_zero: float | None = field(default=None, metadata=INNER)
     p_margin: float | None = field(default=None, metadata=INNER)
     above_zero: bool = field(default=False, metadata=INNER)
     reaches_margin: bool = field(default=False, metadata=INNER)
-    # Whether the measured gain reaches the margin exactly, and whether it is shown as surely as it must be.
+    # Whether the measured gain reaches the margin exactly, and whether it is shown as surely as it
+    # must be.
     reached: bool = field(default=False, metadata=INNER)
     shown: bool = field(default=False, metadata=INNER)
     # The number of groups; None without groups.
@@ -53,7 +64,9 @@ class Comparison:
 
 
 def reaches(gain: float | Fraction, least: float) -> bool:
-    """Return whether a gain reaches a margin, or minus a ``max_drop``, exactly. Margin 0 asks for more than 0.
+    """Return whether a gain reaches a margin, or minus a ``max_drop``, exactly.
+
+    Margin 0 asks for more than 0.
 
     Counts are compared as fractions, other values after rounding to 12 decimals.
     """
@@ -78,8 +91,8 @@ def is_sure(p: float, alpha: float) -> bool:
 class Question:
     """The requirement on a gain; with a negative margin the candidate may be worse by at most this much.
 
-    Without ``bounds`` only the decision is asked for, which takes a fraction of the time: the bounds and the number of
-    examples that are needed stay unknown.
+    Without ``bounds`` only the decision is asked for, which takes a fraction of the time: the
+    bounds and the number of examples that are needed stay unknown.
     """
 
     margin: float
@@ -90,7 +103,9 @@ class Question:
     def __post_init__(self) -> None:
         level(self.confidence)
         if self.evidence not in ("observed", "significant", "proven"):
-            raise ValueError(f"evidence must be observed, significant or proven, got {self.evidence!r}")
+            raise ValueError(
+                f"evidence must be observed, significant or proven, got {self.evidence!r}"
+            )
 
     @property
     def alpha(self) -> float:
@@ -103,16 +118,19 @@ class Question:
         return {"observed": None, "significant": 0.0, "proven": self.margin}[self.evidence]
 
 
-def weigh(p_value: PValue, question: Question, bounds: tuple[float, float] | None = None) -> Comparison:
+def weigh(
+    p_value: PValue, question: Question, bounds: tuple[float, float] | None = None
+) -> Comparison:
     """Return decisions by p-values, with bounds that agree with them.
 
-    The p-value of the larger target is set to at least that of the smaller one, so that a larger gain is never easier
-    to show; the exact p-value alone is not strictly monotone in its margin.
+    The p-value of the larger target is set to at least that of the smaller one, so that a larger
+    gain is never easier to show; the exact p-value alone is not strictly monotone in its margin.
 
     Args:
         p_value: returns the one-sided p-value of "the real gain is at most this".
         question: what is asked of the gain.
-        bounds: one-sided bounds from inverting ``p_value`` by a search, moved to the side that was decided.
+        bounds: one-sided bounds from inverting ``p_value`` by a search, moved to the side that was
+            decided.
     """
     margin = question.margin
     p_zero, p_margin = p_value(0.0), p_value(margin)
@@ -122,7 +140,9 @@ def weigh(p_value: PValue, question: Question, bounds: tuple[float, float] | Non
     lower = upper = None
     if bounds is not None:
         lower, upper = bounds
-        for sure, target in sorted([(above_zero, 0.0), (reaches_margin, margin)], key=lambda pair: not pair[0]):
+        for sure, target in sorted(
+            [(above_zero, 0.0), (reaches_margin, margin)], key=lambda pair: not pair[0]
+        ):
             lower = max(lower, target) if sure else min(lower, target)
         upper = max(lower, upper)
     return Comparison(
@@ -132,17 +152,23 @@ def weigh(p_value: PValue, question: Question, bounds: tuple[float, float] | Non
         p_margin=p_margin,
         above_zero=above_zero,
         reaches_margin=reaches_margin,
-        shown={"observed": True, "significant": above_zero, "proven": reaches_margin}[question.evidence],
+        shown={"observed": True, "significant": above_zero, "proven": reaches_margin}[
+            question.evidence
+        ],
     )
 
 
-def bound(p_value: PValue, *, alpha: float, guess: float, step: float, lowest: float, highest: float) -> float:
+def bound(
+    p_value: PValue, *, alpha: float, guess: float, step: float, lowest: float, highest: float
+) -> float:
     """Return the one-sided lower bound: the largest target whose p-value is at most ``alpha``.
 
-    The root is bracketed by steps of doubling size, and found by regula falsi with the Illinois rule.
+    The root is bracketed by steps of doubling size, and found by regula falsi with the Illinois
+    rule.
 
     Args:
-        p_value: returns the p-value of "the real gain is at most this", which grows with its argument.
+        p_value: returns the p-value of "the real gain is at most this", which grows with its
+            argument.
         alpha: the significance level.
         guess: where the search begins.
         step: width of the first bracket, about a standard error.

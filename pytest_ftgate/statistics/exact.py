@@ -23,13 +23,14 @@ _EXACT = 1e-12
 def exact_p_value(wins: int, losses: int, n: int, margin: float, *, gamma: float = GAMMA) -> float:
     """Return the one-sided p-value of "the real gain is at most ``margin``".
 
-    Outcomes are ordered by Tango's score with half counts. The rate at which the models disagree is unknown: the
-    p-value is the largest one over the Clopper-Pearson interval of that rate at confidence ``1 - gamma``, plus
-    ``gamma``. The worst case has a gain of exactly the margin. By theorem the rate of false passes is at most the
-    level. ``gamma`` is the part of the level that is spent on the rate of disagreement.
+    Outcomes are ordered by Tango's score with half counts. The rate at which the models disagree is
+    unknown: the p-value is the largest one over the Clopper-Pearson interval of that rate at
+    confidence ``1 - gamma``, plus ``gamma``. The worst case has a gain of exactly the margin. By
+    theorem the rate of false passes is at most the level. ``gamma`` is the part of the level that
+    is spent on the rate of disagreement.
 
-    Sources: H.-M. Hsueh, J.-P. Liu & J. J. Chen, Biometrics 57 (2001) 478-483; R. L. Berger & D. D. Boos, JASA 89
-    (1994) 1012-1016.
+    Sources: H.-M. Hsueh, J.-P. Liu & J. J. Chen, Biometrics 57 (2001) 478-483; R. L. Berger & D. D.
+    Boos, JASA 89 (1994) 1012-1016.
     """
     if abs(margin) >= 1:  # every gain is in [-1, 1]
         return 1.0 if margin > 0 else 0.0
@@ -43,7 +44,8 @@ def exact_p_value(wins: int, losses: int, n: int, margin: float, *, gamma: float
         top = int(tails.argmax())
         return top, float(tails[top])
 
-    # Even steps of the square root: the rarer counts then change by equal fractions of their standard deviation.
+    # Even steps of the square root: the rarer counts then change by equal fractions of their
+    # standard deviation.
     roots = np.linspace(math.sqrt(low - least), math.sqrt(high - least), _GRID)
     top, coarse = worst(roots)
     _, fine = worst(np.linspace(roots[max(top - 1, 0)], roots[min(top + 1, _GRID - 1)], _FINE_GRID))
@@ -58,7 +60,8 @@ def spent_on_rate(alpha: float) -> float:
 def exact_p(wins: int, losses: int, n: int, *, margin: float, confidence: float) -> float:
     """Return the exact one-sided p-value of "the real gain is at most ``margin``" at a one-sided confidence.
 
-    See :func:`exact_p_value`; the confidence only sets the part of the level that is spent on the rate of disagreement.
+    See :func:`exact_p_value`; the confidence only sets the part of the level that is spent on the
+    rate of disagreement.
     """
     return exact_p_value(wins, losses, n, margin, gamma=spent_on_rate(evidence.level(confidence)))
 
@@ -77,7 +80,9 @@ def exact_lower(wins: int, losses: int, n: int, alpha: float) -> float:
         return normal.cdf(-float(half_count_score(wins, losses, n, margin)))
 
     guess = evidence.bound(by_score, guess=gain - normal.inv_cdf(1 - alpha) * error, **ends)
-    return evidence.bound(lambda margin: exact_p_value(wins, losses, n, margin, gamma=gamma), guess=guess, **ends)
+    return evidence.bound(
+        lambda margin: exact_p_value(wins, losses, n, margin, gamma=gamma), guess=guess, **ends
+    )
 
 
 def disagreement_interval(disagreements: int, n: int, gamma: float) -> tuple[float, float]:
@@ -93,9 +98,9 @@ def disagreement_interval(disagreements: int, n: int, gamma: float) -> tuple[flo
 def share_p_value(count: int, n: int, share: float) -> float:
     """Return the exact one-sided p-value of "the real share is at most ``share``" where ``count`` of ``n`` were seen.
 
-    With a share of 0.5 this is the sign test (Dixon & Mood, JASA 41 (1946) 557-566). With 0.95, and the values within
-    a limit counted, it rejects that the 95 % quantile is above the limit as its order statistic does (W. J. Conover,
-    Practical Nonparametric Statistics (1999), section 3.2).
+    With a share of 0.5 this is the sign test (Dixon & Mood, JASA 41 (1946) 557-566). With 0.95, and
+    the values within a limit counted, it rejects that the 95 % quantile is above the limit as its
+    order statistic does (W. J. Conover, Practical Nonparametric Statistics (1999), section 3.2).
     """
     return float(chance_of_at_least(count, n, np.array([share]), np.array([1 - share]))[0])
 
@@ -112,8 +117,8 @@ def chance_of_enough_wins(
 ) -> arrays.Floats:
     """Return the probability of at least ``needed`` wins at each disagreement rate ``(m,)``, if the gain is the margin.
 
-    Losses are Binomial(n, p_l); given the losses, wins are Binomial(n - losses, p_w / (1 - p_l)). ``losses`` and
-    ``needed`` have the shape ``(k,)``.
+    Losses are Binomial(n, p_l); given the losses, wins are Binomial(n - losses, p_w / (1 - p_l)).
+    ``losses`` and ``needed`` have the shape ``(k,)``.
     """
     losing, winning = (rates - margin) / 2, (rates + margin) / 2
     chance = chance_of(losses, np.full_like(losses, n), losing, 1 - losing)
@@ -128,14 +133,17 @@ def _enough_wins(
 ) -> arrays.Floats:
     """Return P(Binomial(trials, winning) >= needed), shape ``(m, k)`` for rates ``(m,)`` and trials ``(k,)``.
 
-    The first column is computed directly. Each further one has one trial less and follows from the one before:
-    ``P(Bin(N - 1) >= k) = P(Bin(N) >= k) - winning * P(Bin(N - 1) = k - 1)``; a larger ``k`` has a few terms less.
+    The first column is computed directly. Each further one has one trial less and follows from the
+    one before: ``P(Bin(N - 1) >= k) = P(Bin(N) >= k) - winning * P(Bin(N - 1) = k - 1)``; a larger
+    ``k`` has a few terms less.
     """
     start = chance_of_at_least(int(needed[0]), int(trials[0]), winning, other)
     fewer, before, after = trials[1:], needed[:-1], needed[1:]
     lost = winning[:, None] * chance_of(before - 1, fewer, winning, other)
     for step in range(int((after - before).max(initial=0))):
-        lost += np.where(before + step < after, chance_of(before + step, fewer, winning, other), 0.0)
+        lost += np.where(
+            before + step < after, chance_of(before + step, fewer, winning, other), 0.0
+        )
     falling: arrays.Floats = np.cumsum(np.concatenate([start[:, None], -lost], axis=1), axis=1)
     return np.clip(falling, 0.0, 1.0)
 
@@ -154,13 +162,15 @@ def null_variance(win_rate: Any, loss_rate: Any, margin: float) -> Any:
     """Return the variance of the difference of one pair, at the most likely rates with the gain ``margin``."""
     b = (2 - win_rate + loss_rate) * margin - win_rate - loss_rate
     root = np.sqrt(np.maximum(b * b + 8 * loss_rate * margin * (1 - margin), 0))
-    return (root - b) / 2 + margin * (1 - margin)  # twice the restricted loss rate, plus the term of the margin
+    # twice the restricted loss rate, plus the term of the margin
+    return (root - b) / 2 + margin * (1 - margin)
 
 
 def half_count_score(wins: Any, losses: Any, n: int, margin: float) -> Any:
     """Return Tango's score with half a win and half a loss added, so that it is defined without disagreements.
 
-    It only orders the outcomes of the exact test. Adding halves is our own choice, not a published method.
+    It only orders the outcomes of the exact test. Adding halves is our own choice, not a published
+    method.
     """
     return tango_score(wins + 0.5, losses + 0.5, n + 1, margin)
 
@@ -168,22 +178,31 @@ def half_count_score(wins: Any, losses: Any, n: int, margin: float) -> Any:
 def wins_to_reach(score: float, losses: arrays.Codes, n: int, margin: float) -> arrays.Codes:
     """Return the fewest wins whose half-count score is at least ``score``, for each number of losses, shape ``(k,)``.
 
-    The score grows with each win, so bisection finds them. The result is ``n - losses + 1`` if no number is enough.
+    The score grows with each win, so bisection finds them. The result is ``n - losses + 1`` if no
+    number is enough.
     """
-    slack = 1e-9 * max(1.0, abs(score))  # equal scores of other counts are included, whatever their last bits are
+    # equal scores of other counts are included, whatever their last bits are
+    slack = 1e-9 * max(1.0, abs(score))
     low, high = np.zeros_like(losses), n - losses + 1
     for _ in range(math.ceil(math.log2(n + 2))):
         middle = (low + high) // 2
-        enough = half_count_score(np.minimum(middle, n - losses), losses, n, margin) >= score - slack
-        low, high = np.where(enough, low, np.minimum(middle + 1, high)), np.where(enough, middle, high)
+        enough = (
+            half_count_score(np.minimum(middle, n - losses), losses, n, margin) >= score - slack
+        )
+        low, high = (
+            np.where(enough, low, np.minimum(middle + 1, high)),
+            np.where(enough, middle, high),
+        )
     return high
 
 
-def chance_of(counts: arrays.Codes, trials: arrays.Codes, rates: arrays.Floats, others: arrays.Floats) -> arrays.Floats:
+def chance_of(
+    counts: arrays.Codes, trials: arrays.Codes, rates: arrays.Floats, others: arrays.Floats
+) -> arrays.Floats:
     """Return P(Binomial(trials, rate) = count), shape ``(m, k)``, of counts and trials ``(k,)`` and rates ``(m,)``.
 
-    A count outside 0..trials has the probability 0. ``others`` is ``1 - rates``, computed by the caller without
-    rounding errors.
+    A count outside 0..trials has the probability 0. ``others`` is ``1 - rates``, computed by the
+    caller without rounding errors.
     """
     possible = (counts >= 0) & (counts <= trials)
     k = np.where(possible, counts, 0)
@@ -192,11 +211,13 @@ def chance_of(counts: arrays.Codes, trials: arrays.Codes, rates: arrays.Floats, 
     return np.where(possible, np.exp(ways + k * log_rate + (trials - k) * log_other), 0.0)
 
 
-def chance_of_at_least(count: int, trials: int, rates: arrays.Floats, others: arrays.Floats) -> arrays.Floats:
+def chance_of_at_least(
+    count: int, trials: int, rates: arrays.Floats, others: arrays.Floats
+) -> arrays.Floats:
     """Return P(Binomial(trials, rate) >= count) for each rate, shape ``(m,)``; ``others`` is ``1 - rates``.
 
-    The sum runs over the rarer side, counts from ``count`` or counts below it, up to eight standard deviations away.
-    This keeps the precision of probabilities near 0 and near 1.
+    The sum runs over the rarer side, counts from ``count`` or counts below it, up to eight standard
+    deviations away. This keeps the precision of probabilities near 0 and near 1.
     """
     if not 0 < count <= trials:
         return np.full_like(rates, 1.0 if count <= 0 else 0.0)
@@ -213,13 +234,16 @@ def chance_of_at_least(count: int, trials: int, rates: arrays.Floats, others: ar
 def rate_of_at_least(count: int, trials: int, chance: float) -> float:
     """Return the rate at which P(Binomial(trials, rate) >= count) equals ``chance``.
 
-    The method is Newton's on the logarithm, kept inside a bracket. ``count`` is from 1 to ``trials``.
+    The method is Newton's on the logarithm, kept inside a bracket. ``count`` is from 1 to
+    ``trials``.
     """
     low, high, rate = 0.0, 1.0, count / (trials + 1)
     for _ in range(_STEPS):
         rates, others = np.array([rate]), np.array([1 - rate])
         tail = float(chance_of_at_least(count, trials, rates, others)[0])
-        slope = trials * float(chance_of(np.array([count - 1]), np.array([trials - 1]), rates, others)[0, 0])
+        slope = trials * float(
+            chance_of(np.array([count - 1]), np.array([trials - 1]), rates, others)[0, 0]
+        )
         low, high = (rate, high) if tail < chance else (low, rate)
         after = rate + tail * math.log(chance / tail) / slope if tail and slope else -1
         if not low <= after <= high:

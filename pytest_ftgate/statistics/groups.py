@@ -31,7 +31,10 @@ def group_codes(groups: Iterable[Hashable] | None, n: int) -> Codes | None:
         raise ValueError(f"{len(names)} groups were given for {n} examples")
     if names.count(None) == n:
         return None
-    of_example = [codes.setdefault((i,) if name is None else (None, name), len(codes)) for i, name in enumerate(names)]
+    of_example = [
+        codes.setdefault((i,) if name is None else (None, name), len(codes))
+        for i, name in enumerate(names)
+    ]
     return np.asarray(of_example, dtype=np.int64) if len(codes) < n else None
 
 
@@ -52,8 +55,8 @@ def group_sizes(codes: Codes) -> Floats:
 def effective_groups(weights: Floats) -> int:
     """Return the number of groups of equal weight whose standard error is as well known.
 
-    This is Satterthwaite's degrees of freedom plus 1, rounded: for equal weights the number of groups. If a few groups
-    weigh much more than the others, it is about the number of these few.
+    This is Satterthwaite's degrees of freedom plus 1, rounded: for equal weights the number of
+    groups. If a few groups weigh much more than the others, it is about the number of these few.
     """
     return min(len(weights), round(degrees_of_freedom(weights) + 1))
 
@@ -82,8 +85,9 @@ def groups_to_exclude(share: float, confidence: float) -> int:
 def chance_of_none_lost(weights: Floats, drop: float) -> float:
     """Return the largest chance that a sample has no lost group, if losing groups whole costs ``drop`` on average.
 
-    Each group is lost with a chance of its own, independently of the others, and costs its weight. The worst chances
-    with that mean cost are ``max(0, 1 - level / weight)``: small groups are never lost if that is worse.
+    Each group is lost with a chance of its own, independently of the others, and costs its weight.
+    The worst chances with that mean cost are ``max(0, 1 - level / weight)``: small groups are never
+    lost if that is worse.
 
     Args:
         weights: the cost of losing each group, shape ``(G,)``; at least one above 0.
@@ -103,16 +107,19 @@ def chance_of_none_lost(weights: Floats, drop: float) -> float:
 def sign_flip_p_value(totals: Floats) -> float:
     """Return the share of all 2^G patterns of signs whose sum of totals is at least the observed one.
 
-    It is the exact one-sided p-value of "the real mean is at most 0" if each group's total is as likely to have the
-    opposite sign. ``totals``, ``(G,)``, are the gains of the groups, summed over their examples. They are rounded to
-    steps, alike for equal totals: to the largest unit that all are multiples of, or, if that is tiny, on a grid as fine
-    as the time allows, where the roundings nearly cancel: few distinct totals that occur often would add up.
+    It is the exact one-sided p-value of "the real mean is at most 0" if each group's total is as
+    likely to have the opposite sign. ``totals``, ``(G,)``, are the gains of the groups, summed over
+    their examples. They are rounded to steps, alike for equal totals: to the largest unit that all
+    are multiples of, or, if that is tiny, on a grid as fine as the time allows, where the roundings
+    nearly cancel: few distinct totals that occur often would add up.
 
     Source: R. A. Fisher, The Design of Experiments (1935), section 21.
     """
     whole = np.rint(totals * _steps(totals))
     # The sum is at least the observed one if the totals whose sign is flipped sum to 0 or less.
-    return _chance_of_at_most(int(-whole[whole < 0].sum()), np.abs(whole[whole != 0]).astype(np.int64))
+    return _chance_of_at_most(
+        int(-whole[whole < 0].sum()), np.abs(whole[whole != 0]).astype(np.int64)
+    )
 
 
 def _steps(totals: Floats) -> float:
@@ -128,21 +135,29 @@ def _steps(totals: Floats) -> float:
             break
     else:
         return 1 / unit if unit else 0.0
-    # The inversion takes a cosine for each distinct size, at most about three times the mean one in steps, at as many
-    # frequencies as there are steps in the sum, or in nine standard deviations of twice the sum.
-    distinct, width = len(np.unique(sizes.round(9))), min(whole, _DEVIATIONS * math.sqrt(float(sizes @ sizes)))
+    # The inversion takes a cosine for each distinct size, at most about three times the mean one in
+    # steps, at as many frequencies as there are steps in the sum, or in nine standard deviations of
+    # twice the sum.
+    distinct, width = (
+        len(np.unique(sizes.round(9))),
+        min(whole, _DEVIATIONS * math.sqrt(float(sizes @ sizes))),
+    )
     terms = (_COSINES + _PER_GROUP * len(sizes)) / width
     finest = max(terms / distinct, math.sqrt(terms * len(sizes) / (3 * whole)))
     tried: list[float] = (finest * np.linspace(0.8, 1.0, _GRIDS)).tolist()
-    return min(tried, key=lambda steps: abs(float(np.rint(totals * steps).sum()) / steps - float(totals.sum())))
+    return min(
+        tried,
+        key=lambda steps: abs(float(np.rint(totals * steps).sum()) / steps - float(totals.sum())),
+    )
 
 
 def _chance_of_at_most(most: int, parts: Codes) -> float:
     """Return the probability that the sum of some of the parts, each one in or out by a coin, is at most ``most``.
 
-    The characteristic function, a product of cosines with a factor for each distinct part, is inverted at as many
-    frequencies as there are sums within nine standard deviations of the mean. By Hoeffding's inequality (JASA 58
-    (1963) 13-30) sums beyond these have a probability below 1e-17 together; rounding errors are below 1e-12.
+    The characteristic function, a product of cosines with a factor for each distinct part, is
+    inverted at as many frequencies as there are sums within nine standard deviations of the mean.
+    By Hoeffding's inequality (JASA 58 (1963) 13-30) sums beyond these have a probability below
+    1e-17 together; rounding errors are below 1e-12.
     """
     sizes, counts = np.unique(parts, return_counts=True)
     whole, spread = int(parts.sum()), math.sqrt(float(counts @ sizes**2)) / 2

@@ -8,9 +8,7 @@ import numpy as np
 from pytest_ftgate.statistics.arrays import Codes, Floats
 
 METHOD = "paired delete-one jackknife, Student's t (Tukey 1958; Efron & Tibshirani 1993)"
-GROUP_METHOD = (
-    "clustered standard error CR2, Student's t (Bell & McCaffrey 2002; Hall 1992), sign flips of groups (Fisher 1935)"
-)
+GROUP_METHOD = "clustered standard error CR2, Student's t (Bell & McCaffrey 2002; Hall 1992), sign flips of groups (Fisher 1935)"
 _ROUNDING = 1e-12
 _SLACK = 1e-9
 

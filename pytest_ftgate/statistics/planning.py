@@ -11,7 +11,12 @@ import numpy as np
 
 from pytest_ftgate.statistics import arrays, graded, set_level
 from pytest_ftgate.statistics.evidence import is_sure, level
-from pytest_ftgate.statistics.exact import chance_of_enough_wins, exact_p, losses_that_matter, null_variance
+from pytest_ftgate.statistics.exact import (
+    chance_of_enough_wins,
+    exact_p,
+    losses_that_matter,
+    null_variance,
+)
 
 POWER = 0.8
 MOST_EXAMPLES = 10**9
@@ -30,18 +35,21 @@ _ROUNDING = 1e-12
 def corrected_confidence(confidence: float, comparisons: int) -> float:
     """Return the confidence of each of several comparisons, corrected for their number (Bonferroni).
 
-    Judging each at ``1 - (1 - confidence) / comparisons`` keeps the probability that any of them is wrong at
-    ``1 - confidence`` or less.
+    Judging each at ``1 - (1 - confidence) / comparisons`` keeps the probability that any of them is
+    wrong at ``1 - confidence`` or less.
 
     Source: O. J. Dunn, JASA 56 (1961) 52-64.
     """
     return 1 - level(confidence) / comparisons
 
 
-def fewest(enough: Callable[[int], bool], most: int, *, first: int = 1, precision: float = 0.0) -> int | None:
+def fewest(
+    enough: Callable[[int], bool], most: int, *, first: int = 1, precision: float = 0.0
+) -> int | None:
     """Return the smallest number up to ``most`` that is enough, by doubling and bisection; None if ``most`` is not.
 
-    The search begins at ``first``, and may end above the smallest number by a share of it, ``precision``.
+    The search begins at ``first``, and may end above the smallest number by a share of it,
+    ``precision``.
     """
     short, long = first // 2, min(first, most)
     while not enough(long):
@@ -54,23 +62,30 @@ def fewest(enough: Callable[[int], bool], most: int, *, first: int = 1, precisio
     return long
 
 
-def needed_by_error(n: int, gain: float, error: float, target: float, confidence: float = 0.5) -> int | None:
+def needed_by_error(
+    n: int, gain: float, error: float, target: float, confidence: float = 0.5
+) -> int | None:
     """Return the number of examples that show the gain with the probability ``POWER``.
 
-    ``error`` is the standard error of ``gain`` on ``n`` examples, taken to shrink with the square root of their number.
-    At a confidence of 0.5 the measured gain only has to reach the target. None if the gain is not above the target:
-    a gain of exactly the target reaches it half of the time with any number of examples.
+    ``error`` is the standard error of ``gain`` on ``n`` examples, taken to shrink with the square
+    root of their number. At a confidence of 0.5 the measured gain only has to reach the target.
+    None if the gain is not above the target: a gain of exactly the target reaches it half of the
+    time with any number of examples.
     """
     if gain <= target:
         return None
-    return math.ceil(n * ((_NORMAL.inv_cdf(confidence) + _LUCK) * error / (gain - target)) ** 2 - _ROUNDING)
+    return math.ceil(
+        n * ((_NORMAL.inv_cdf(confidence) + _LUCK) * error / (gain - target)) ** 2 - _ROUNDING
+    )
 
 
-def needed_right_wrong(wins: int, losses: int, n: int, target: float, confidence: float) -> int | None:
+def needed_right_wrong(
+    wins: int, losses: int, n: int, target: float, confidence: float
+) -> int | None:
     """Return the number of examples that the exact test needs, if the rates of wins and losses stay the same.
 
-    The result of the large-sample formula is raised until the expected wins and losses pass the exact test. None if no
-    number of examples shows a gain above ``target``.
+    The result of the large-sample formula is raised until the expected wins and losses pass the
+    exact test. None if no number of examples shows a gain above ``target``.
 
     Source: J. Nam, Biometrics 53 (1997) 1422-1430, for the form of the formula.
     """
@@ -84,7 +99,8 @@ def needed_right_wrong(wins: int, losses: int, n: int, target: float, confidence
     while needed <= _LARGE and not _passes(
         round(wins * needed / n), round(losses * needed / n), needed, target, confidence
     ):
-        needed = math.ceil(needed * _GROWTH)  # the formula holds for large samples: check the expected outcome
+        # the formula holds for large samples: check the expected outcome
+        needed = math.ceil(needed * _GROWTH)
     return needed
 
 
@@ -96,7 +112,8 @@ def _passes(wins: int, losses: int, n: int, target: float, confidence: float) ->
 def needed_graded(sample: graded.Sample, target: float, confidence: float) -> int | None:
     """Return the number of examples that Gaffke's test needs at 80 % power; None if no number is enough.
 
-    The mean is taken as low as it is in one of five test sets, approximated by the normal distribution.
+    The mean is taken as low as it is in one of five test sets, approximated by the normal
+    distribution.
     """
     if sample.mean <= target:
         return None
@@ -109,11 +126,13 @@ def needed_graded(sample: graded.Sample, target: float, confidence: float) -> in
 
 
 @lru_cache(maxsize=10_000)
-def fewest_wins(n: int, *, margin: float, confidence: float, evidence: str, losses: int = 0) -> int | None:
+def fewest_wins(
+    n: int, *, margin: float, confidence: float, evidence: str, losses: int = 0
+) -> int | None:
     """Return the fewest wins that pass a gate on right and wrong answers with so many losses; None if none do.
 
-    The measured gain must always reach the margin (be above it if that is 0). The real gain must also be above 0 under
-    "significant", and reach the margin under "proven".
+    The measured gain must always reach the margin (be above it if that is 0). The real gain must
+    also be above 0 under "significant", and reach the margin under "proven".
     """
     targets = {"observed": [], "significant": [0.0], "proven": [min(margin, 0.0), margin]}[evidence]
 
@@ -123,7 +142,8 @@ def fewest_wins(n: int, *, margin: float, confidence: float, evidence: str, loss
     least, most = max(0, losses + _least_gain(n, margin)), n - losses
     if n < 1 or least > most:
         return None
-    # The answer is near the start if the margin decides. Every further win makes the p-value smaller.
+    # The answer is near the start if the margin decides. Every further win makes the p-value
+    # smaller.
     more = fewest(lambda more: enough(least - 1 + more), most - least + 1)
     return None if more is None else least - 1 + more
 
@@ -147,17 +167,21 @@ class Chances(NamedTuple):
     inconclusive: float
 
 
-def chances(n: int, *, gain: float, disagreement: float, margin: float, confidence: float, evidence: str) -> Chances:
+def chances(
+    n: int, *, gain: float, disagreement: float, margin: float, confidence: float, evidence: str
+) -> Chances:
     """Return how likely each verdict of a gate on right and wrong answers is, if the real gain were this one.
 
-    All outcomes are added up with their probabilities. The fewest wins that pass are calculated for at most about 200
-    numbers of losses, and interpolated between these.
+    All outcomes are added up with their probabilities. The fewest wins that pass are calculated for
+    at most about 200 numbers of losses, and interpolated between these.
     """
     rates, losing = np.array([disagreement]), (disagreement - gain) / 2
     losses = losses_that_matter(n, losing, losing)
 
     def chance(needed: arrays.Codes) -> float:
-        return float(chance_of_enough_wins(rates, gain, n, losses, np.minimum(needed, n - losses + 1))[0])
+        return float(
+            chance_of_enough_wins(rates, gain, n, losses, np.minimum(needed, n - losses + 1))[0]
+        )
 
     step = max(1, n // _KNOTS)
     knots = np.arange(losses[0] // step * step, losses[-1] + step, step)
@@ -174,8 +198,9 @@ def fewest_examples(
 ) -> int | None:
     """Return the fewest examples, or groups, that can decide whether a model got worse by more than ``max_drop``.
 
-    If the drop must be proven to be smaller, this number rules it out if the two models never differ; fewer examples
-    would require a gain. Otherwise it shows a loss if all examples are lost; fewer could never fail.
+    If the drop must be proven to be smaller, this number rules it out if the two models never
+    differ; fewer examples would require a gain. Otherwise it shows a loss if all examples are lost;
+    fewer could never fail.
 
     Args:
         max_drop: share of the metric's range; above 0 with ``proven``.
@@ -196,10 +221,13 @@ def fewest_examples(
 
 
 @lru_cache(maxsize=100)
-def detectable_gain(n: int, *, broken: float, margin: float, confidence: float, evidence: str) -> float | None:
+def detectable_gain(
+    n: int, *, broken: float, margin: float, confidence: float, evidence: str
+) -> float | None:
     """Return the least real gain with which a gate on right and wrong answers passes with the probability ``POWER``.
 
-    It is a multiple of 0.001, for a candidate that breaks this share of the examples; None if no gain is enough.
+    It is a multiple of 0.001, for a candidate that breaks this share of the examples; None if no
+    gain is enough.
     """
     asked: dict[str, Any] = {"margin": margin, "confidence": confidence, "evidence": evidence}
 
@@ -211,7 +239,9 @@ def detectable_gain(n: int, *, broken: float, margin: float, confidence: float, 
     return None if found is None else found / 1000
 
 
-def redrawn(n: int, codes: arrays.Codes | None) -> Iterator[tuple[arrays.Places, arrays.Codes | None]]:
+def redrawn(
+    n: int, codes: arrays.Codes | None
+) -> Iterator[tuple[arrays.Places, arrays.Codes | None]]:
     """Yield test sets drawn with replacement from one of ``n`` examples, or from its groups: the rows and their groups.
 
     There are at most 200, fewer of more than 500 examples, and the same ones at each call.
@@ -251,8 +281,9 @@ def hypothetical_set(
 ) -> set_level.SetCounts | None:
     """Return counts of a candidate that breaks this share of the examples and gains at least ``gain``.
 
-    The broken ones, which were right, become wrong, and as few of the others as possible become right. Both are spread
-    evenly over the test set, or at random. None if even right answers to all gain less.
+    The broken ones, which were right, become wrong, and as few of the others as possible become
+    right. Both are spread evenly over the test set, or at random. None if even right answers to all
+    gain less.
 
     Args:
         counts: of the baseline.

@@ -17,10 +17,12 @@ class LabelCounts:
 
     Attributes:
         gold: expected labels as codes 0..K-1, shape ``(n,)``.
-        predicted: answered labels as codes 0..K, shape ``(repeats, n)``; K stands for an unknown label.
+        predicted: answered labels as codes 0..K, shape ``(repeats, n)``; K stands for an unknown
+            label.
         n_labels: K.
-        statistic: the metric as a function of tallies, ``(m, 3, K + 1) -> (m,)``. These are, for each label, how often
-            it is a right answer, expected, and answered; the unknown label comes last. Repeats are pooled.
+        statistic: the metric as a function of tallies, ``(m, 3, K + 1) -> (m,)``. These are, for
+            each label, how often it is a right answer, expected, and answered; the unknown label
+            comes last. Repeats are pooled.
     """
 
     gold: Codes
@@ -45,27 +47,33 @@ class LabelCounts:
     def values_without(self, units: Codes | None = None) -> Floats:
         """Return the metric without each unit, shape ``(units,)``; an example is left out with all its repeats.
 
-        ``units`` has the unit of each example as a code 0..U-1, shape ``(n,)``; None: each example is a unit, and equal
-        examples share one evaluation.
+        ``units`` has the unit of each example as a code 0..U-1, shape ``(n,)``; None: each example
+        is a unit, and equal examples share one evaluation.
         """
         some, units, unit = self._units(units)
         total = self._total
-        found = [self.statistic(total - some.tallies(*of_block)) for of_block in self._blocks(units)]
+        found = [
+            self.statistic(total - some.tallies(*of_block)) for of_block in self._blocks(units)
+        ]
         return np.concatenate(found)[unit]
 
     def weights(self, units: Codes | None = None) -> Floats:
         """Return the fall of the metric from all right to all wrong in each unit, shape ``(units,)``.
 
-        For the share of right answers this is the unit's share of the examples; in macro averages an example of a rare
-        label weighs more. A wrong answer is the rarest other label or an unknown one, whichever is worse. ``units`` are
-        those of :meth:`values_without`.
+        For the share of right answers this is the unit's share of the examples; in macro averages
+        an example of a rare label weighs more. A wrong answer is the rarest other label or an
+        unknown one, whichever is worse. ``units`` are those of :meth:`values_without`.
         """
         some, units, unit = self._units(units)
         gold = np.bincount(self.gold, minlength=self.n_labels)
         by_size = [*np.argsort(gold, kind="stable")[np.count_nonzero(gold == 0) :], self.n_labels]
-        other = np.where(some.gold == by_size[0], by_size[1], by_size[0])  # the rarest other label that is expected
+        # the rarest other label that is expected
+        other = np.where(some.gold == by_size[0], by_size[1], by_size[0])
         answers = (some.gold, other, np.full_like(other, self.n_labels))
-        changed = [replace(some, predicted=np.broadcast_to(answer, some.predicted.shape)) for answer in answers]
+        changed = [
+            replace(some, predicted=np.broadcast_to(answer, some.predicted.shape))
+            for answer in answers
+        ]
         total, found = self._total, []
         for of_block in self._blocks(units):
             rest = total - some.tallies(*of_block)
@@ -81,8 +89,13 @@ class LabelCounts:
 
     def with_wrong_answers(self, broken: Places) -> "LabelCounts":
         """Return the counts with all answers to the examples ``broken`` made another label; a single label: unknown."""
-        predicted, other = self.predicted.copy(), 1 + np.arange(len(broken)) % max(self.n_labels - 1, 1)
-        predicted[:, broken] = (self.gold[broken] + other) % self.n_labels if self.n_labels > 1 else self.n_labels
+        predicted, other = (
+            self.predicted.copy(),
+            1 + np.arange(len(broken)) % max(self.n_labels - 1, 1),
+        )
+        predicted[:, broken] = (
+            (self.gold[broken] + other) % self.n_labels if self.n_labels > 1 else self.n_labels
+        )
         return replace(self, predicted=predicted)
 
     def drawn(self, rows: Places) -> "LabelCounts":
@@ -157,7 +170,9 @@ class PooledCounts:
 
     def weights(self, units: Codes | None = None) -> Floats:
         """Return the fall of the metric from all right to all wrong in each unit, shape ``(units,)``."""
-        own, right, lost = (_summed(counts, units) for counts in (self.counts, self.perfect, self.lost))
+        own, right, lost = (
+            _summed(counts, units) for counts in (self.counts, self.perfect, self.lost)
+        )
         return self._changed(right - own) - self._changed(lost - own)
 
     def contributions(self) -> Floats:
@@ -178,12 +193,18 @@ class PooledCounts:
 
     def drawn(self, rows: Places) -> "PooledCounts":
         """Return the counts of these examples, any of which may be drawn several times."""
-        return replace(self, **{name: getattr(self, name)[rows] for name in ("counts", "perfect", "lost", "scores")})
+        return replace(
+            self,
+            **{name: getattr(self, name)[rows] for name in ("counts", "perfect", "lost", "scores")},
+        )
 
     def _changed(self, changes: Floats) -> Floats:
         """Return the metric with each row of ``changes``, ``(m, K)``, added to the sums, shape ``(m,)``."""
         total, block = self.counts.sum(axis=0), max(1, _BLOCK // self.counts.shape[1])
-        found = [self.statistic(total + changes[start : start + block]) for start in range(0, len(changes), block)]
+        found = [
+            self.statistic(total + changes[start : start + block])
+            for start in range(0, len(changes), block)
+        ]
         return np.concatenate(found)
 
 
@@ -197,7 +218,9 @@ def same_examples(first: SetCounts, second: SetCounts) -> bool:
         return np.array_equal(first.gold, second.gold)
     if isinstance(first, PooledCounts) and isinstance(second, PooledCounts):
         return np.array_equal(first.perfect, second.perfect)
-    raise ValueError("both models must be scored by the same metric, but their counts are of different kinds")
+    raise ValueError(
+        "both models must be scored by the same metric, but their counts are of different kinds"
+    )
 
 
 def _summed(counts: Floats, units: Codes | None) -> Floats:

@@ -1,7 +1,8 @@
 """The lower bound of a share, such as of the examples to which two models give the same answer.
 
-Source: C. J. Clopper & E. S. Pearson, The use of confidence or fiducial limits illustrated in the case of the
-binomial, Biometrika 26 (1934) 404-413. The bound holds for every sample size and every share.
+Source: C. J. Clopper & E. S. Pearson, The use of confidence or fiducial limits illustrated in the
+case of the binomial, Biometrika 26 (1934) 404-413. The bound holds for every sample size and every
+share.
 """
 
 import math
@@ -25,8 +26,8 @@ class Share:
     """Hold a measured share and its one-sided lower bound, both in [0, 1].
 
     Attributes:
-        needed: the examples with which the bound reaches the required share with 80 % power if the true share is the
-            measured one; None if no number would do.
+        needed: the examples with which the bound reaches the required share with 80 % power if the
+            true share is the measured one; None if no number would do.
         note: what the bound rests on, such as the number of groups; None for single examples.
     """
 
@@ -46,8 +47,8 @@ def measure_share(
 ) -> Share:
     """Return the mean of values in [0, 1], shape ``(examples,)``, with its lower bound.
 
-    Values that are all 0 or 1 get the exact binomial bound. Shares of repeats, and examples in groups, are a drop from
-    1: see :func:`~pytest_ftgate.statistics.compare.compare_right_wrong`.
+    Values that are all 0 or 1 get the exact binomial bound. Shares of repeats, and examples in
+    groups, are a drop from 1: see :func:`~pytest_ftgate.statistics.compare.compare_right_wrong`.
     """
     n = len(values)
     share = math.fsum(values) / n

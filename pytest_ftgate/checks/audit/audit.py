@@ -10,7 +10,14 @@ from typing import NamedTuple
 
 from pytest_ftgate.checks.audit import leaks, near, wording
 from pytest_ftgate.data import strict_json
-from pytest_ftgate.data.example import DataSet, Example, Input, Messages, canonical_json, expected_text
+from pytest_ftgate.data.example import (
+    DataSet,
+    Example,
+    Input,
+    Messages,
+    canonical_json,
+    expected_text,
+)
 from pytest_ftgate.data.messages import is_blank, normalized_input, visible, without_instructions
 from pytest_ftgate.errors import DataError, raise_together
 from pytest_ftgate.result import RowPair
@@ -24,9 +31,11 @@ class Exact(NamedTuple):
     """Rows with equal inputs. Rows are indices of examples, from 0.
 
     Attributes:
-        repeats: rows with non-blank input and output whose input an earlier such row has, as (row, first row with it).
+        repeats: rows with non-blank input and output whose input an earlier such row has, as (row,
+            first row with it).
         usable: all other rows with non-blank input and output.
-        leaked: test rows whose input is in the training set, as (test row, training row); all rows of both are named.
+        leaked: test rows whose input is in the training set, as (test row, training row); all rows
+            of both are named.
         trained, tested: the inputs of both sets as they are compared.
     """
 
@@ -37,12 +46,14 @@ class Exact(NamedTuple):
     tested: list[wording.Text]
 
 
-def compare_exactly(training: DataSet, test: DataSet, outputs: Sequence[str], answers: Sequence[str]) -> Exact:
+def compare_exactly(
+    training: DataSet, test: DataSet, outputs: Sequence[str], answers: Sequence[str]
+) -> Exact:
     """Find usable rows, repeats and leaks.
 
-    System and developer messages are no part of an input, so that another system prompt does not hide
-    a leak. They are a part of questions that the training set answers differently under different
-    instructions, as when these hold the document that the question is about.
+    System and developer messages are no part of an input, so that another system prompt does not
+    hide a leak. They are a part of questions that the training set answers differently under
+    different instructions, as when these hold the document that the question is about.
 
     Args:
         training, test: both sets.
@@ -93,7 +104,9 @@ def _blank_inputs(test: DataSet) -> Iterator[DataError]:
         if is_blank(example.input):
             evidence = f"expected output: {excerpt(expected_text(example.expected))}"
             cure = "remove the row, or write its input"
-            yield DataError("the input is blank", where=test.where(row), evidence=evidence, cure=cure)
+            yield DataError(
+                "the input is blank", where=test.where(row), evidence=evidence, cure=cure
+            )
 
 
 def _repeated_inputs(test: DataSet) -> Iterator[DataError]:
@@ -172,18 +185,23 @@ def _distinct(plain: str, template: wording.Template) -> str:
 class TrainingAudit:
     """The findings of an audit. Rows are indices of examples, from 0.
 
-    The pairs of ``leaked_rows`` name every row of both sets that is concerned, as do those of ``leaked_near_rows``.
+    The pairs of ``leaked_rows`` name every row of both sets that is concerned, as do those of
+    ``leaked_near_rows``.
 
     Attributes:
         filled: number of rows with a non-blank input.
         usable: number of distinct inputs among the rows whose input and output are both non-blank.
-        repeats: further rows with the input of an earlier row, as (row, first row), conflicts included.
+        repeats: further rows with the input of an earlier row, as (row, first row), conflicts
+            included.
         conflict_rows: those of them whose output is another one.
         leaked_rows: test rows whose input is in the training set, as (test row, training row).
         near_rows: usable rows that are near duplicates of an earlier one, as (row, earlier row).
-        leaked_near_rows: test rows with a near duplicate in the training set, as (test row, training row).
-        test_near_rows: test rows that are near duplicates of an earlier one, as (row, earlier row); they connect all.
-        shared_groups: groups of both sets by name, with the first row of each: (test row, training row).
+        leaked_near_rows: test rows with a near duplicate in the training set, as (test row,
+            training row).
+        test_near_rows: test rows that are near duplicates of an earlier one, as (row, earlier row);
+            they connect all.
+        shared_groups: groups of both sets by name, with the first row of each: (test row, training
+            row).
         in_shared_groups: number of test rows of these groups.
         empty_outputs: rows whose output is blank.
         chat_errors: rows with a malformed conversation, with the reason.
@@ -232,10 +250,13 @@ class TrainingAudit:
         return self.usable - len(self.near_rows)
 
 
-def audit_training_set(training: DataSet, test: DataSet, *, separator: str | None = None) -> TrainingAudit:
+def audit_training_set(
+    training: DataSet, test: DataSet, *, separator: str | None = None
+) -> TrainingAudit:
     """Audit a training set against a test set. The time is linear in the characters of both.
 
-    ``separator`` is what separates several labels in one output; None: an output is one label, or a list of labels.
+    ``separator`` is what separates several labels in one output; None: an output is one label, or a
+    list of labels.
     """
     outputs = outputs_of(training)
     answers = outputs_of(test)
@@ -253,7 +274,9 @@ def audit_training_set(training: DataSet, test: DataSet, *, separator: str | Non
         filled=sum(not is_blank(example.input) for example in training),
         usable=len(exact.usable),
         repeats=exact.repeats,
-        conflict_rows=tuple((row, first) for row, first in exact.repeats if outputs[row] != outputs[first]),
+        conflict_rows=tuple(
+            (row, first) for row, first in exact.repeats if outputs[row] != outputs[first]
+        ),
         leaked_rows=exact.leaked,
         near_rows=tuple(pair for pair in similar.training if pair[0] not in repeated),
         leaked_near_rows=similar.leaked,
@@ -279,7 +302,9 @@ def _similar_rows(exact: Exact, outputs: Sequence[str], answers: Sequence[str]) 
     """Return near duplicates; exact leaks are none."""
     rows = sorted((*exact.usable, *(row for row, _ in exact.repeats)))
     training = [near.Row.of(exact.trained[row].words, outputs[row]) for row in rows]
-    test = [near.Row.of(text.words, answer) for text, answer in zip(exact.tested, answers, strict=True)]
+    test = [
+        near.Row.of(text.words, answer) for text, answer in zip(exact.tested, answers, strict=True)
+    ]
     within, across, in_test = near.near_copies(training, test)
 
     leaked = {row for row, _ in exact.leaked}
@@ -296,14 +321,22 @@ def _similar_rows(exact: Exact, outputs: Sequence[str], answers: Sequence[str]) 
 def _shared_groups(training: DataSet, test: DataSet) -> dict[str, tuple[int, int]]:
     """Return the groups of both sets, with the first test row and the first training row of each."""
     trained = _first_rows(training)
-    return {name: (row, trained[name]) for name, row in _first_rows(test).items() if name in trained}
+    return {
+        name: (row, trained[name]) for name, row in _first_rows(test).items() if name in trained
+    }
 
 
 def _first_rows(data: DataSet) -> dict[str, int]:
-    return {example.group: row for row, example in reversed(list(enumerate(data))) if example.group is not None}
+    return {
+        example.group: row
+        for row, example in reversed(list(enumerate(data)))
+        if example.group is not None
+    }
 
 
-def row_pairs(data: DataSet, others: DataSet, pairs: Iterable[tuple[int, int]]) -> tuple[RowPair, ...]:
+def row_pairs(
+    data: DataSet, others: DataSet, pairs: Iterable[tuple[int, int]]
+) -> tuple[RowPair, ...]:
     """Return pairs of rows of two sets as reports show them."""
 
     def shown(rows: DataSet, row: int) -> tuple[str, str]:
@@ -322,9 +355,11 @@ class Labels:
 
     Attributes:
         only_in_test: labels without a training row, sorted.
-        rare: labels of the test set with fewer than ``HARDLY`` training rows, with their number; rarest first.
+        rare: labels of the test set with fewer than ``HARDLY`` training rows, with their number;
+            rarest first.
         counts: training rows by label, most frequent first; also empty if few labels repeat.
-        apart: whether the test set has several labels, and the training set none of them in any case.
+        apart: whether the test set has several labels, and the training set none of them in any
+            case.
     """
 
     only_in_test: tuple[str, ...] = ()
@@ -339,12 +374,15 @@ class Labels:
         return counts[0] / counts[-1] if counts else None
 
 
-def compare_labels(training: Sequence[Sequence[str] | None], test: Sequence[Sequence[str] | None]) -> Labels:
+def compare_labels(
+    training: Sequence[Sequence[str] | None], test: Sequence[Sequence[str] | None]
+) -> Labels:
     """Compare the labels of both sets, those of each row as :func:`labels_in` gives them.
 
-    Where most outputs have none, the others are no labels either. Otherwise they are labels if both sets together have
-    at most two distinct ones, or at most half as many as rows: free text rarely repeats. Labels are counted if the
-    training set has at most two, or ``HARDLY`` rows for each on average.
+    Where most outputs have none, the others are no labels either. Otherwise they are labels if both
+    sets together have at most two distinct ones, or at most half as many as rows: free text rarely
+    repeats. Labels are counted if the training set has at most two, or ``HARDLY`` rows for each on
+    average.
     """
     labeled = [labels for labels in training if labels]
     test_labeled = [labels for labels in test if labels]
@@ -364,7 +402,11 @@ def compare_labels(training: Sequence[Sequence[str] | None], test: Sequence[Sequ
     rare.sort(key=lambda label: (counts[label], label))
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     folded = {label.casefold() for label in counts}
-    apart = len(in_test) > 1 and bool(counts) and folded.isdisjoint(label.casefold() for label in in_test)
+    apart = (
+        len(in_test) > 1
+        and bool(counts)
+        and folded.isdisjoint(label.casefold() for label in in_test)
+    )
     return Labels(only_in_test, {label: counts[label] for label in rare}, dict(ordered), apart)
 
 
@@ -372,13 +414,16 @@ def compare_labels(training: Sequence[Sequence[str] | None], test: Sequence[Sequ
 def labels_in(output: str, separator: str | None = None) -> tuple[str, ...] | None:
     """Return the label that a stripped output is, or its labels: of a JSON list of texts, or between separators.
 
-    A blank output has none. None: it is a JSON object or another list, as in extraction and tool calls.
+    A blank output has none. None: it is a JSON object or another list, as in extraction and tool
+    calls.
     """
     with suppress(ValueError):
         value = strict_json.parse_json(output) if output.startswith(("{", "[")) else None
         if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
             return tuple(dict.fromkeys(part.strip() for part in value))
-        if isinstance(value, dict) or (value is not None and all(isinstance(part, dict) for part in value)):
+        if isinstance(value, dict) or (
+            value is not None and all(isinstance(part, dict) for part in value)
+        ):
             return None
     parts = [output] if separator is None else map(str.strip, output.split(separator))
     return tuple(dict.fromkeys(filter(None, parts)))
@@ -391,7 +436,11 @@ _RESULTS = ("tool", "function")
 
 def chat_errors(inputs: Sequence[Input]) -> dict[int, str]:
     """Return the rows whose conversation, input and expected output together, is malformed, with the first reason."""
-    found = ((row, next(_flaws(given), None)) for row, given in enumerate(inputs) if not isinstance(given, str))
+    found = (
+        (row, next(_flaws(given), None))
+        for row, given in enumerate(inputs)
+        if not isinstance(given, str)
+    )
     return {row: flaw for row, flaw in found if flaw is not None}
 
 
@@ -421,6 +470,13 @@ def _flaws(messages: Messages) -> Iterator[str]:
 def estimated_tokens(example: Example, output: str) -> int:
     """Return the tokens of a row, tools included, as UTF-8 bytes / 4."""
     given, keys, tools = example.input, ("content", "tool_calls"), example.fields.get("tools")
-    texts = [given] if isinstance(given, str) else [str(message.get(key) or "") for message in given for key in keys]
+    texts = (
+        [given]
+        if isinstance(given, str)
+        else [str(message.get(key) or "") for message in given for key in keys]
+    )
     texts += [output, canonical_json(tools)] if tools else [output]
-    return sum(len(text) if text.isascii() else len(text.encode()) for text in texts) // _BYTES_PER_TOKEN
+    return (
+        sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
+        // _BYTES_PER_TOKEN
+    )

@@ -17,12 +17,18 @@ _SHORTEST = wording.LONG_SIGNS
 class Index:
     """Find which of some texts stand as whole words within others, in time linear in the words of both.
 
-    Each is looked for by the run of words around its rarest word. Words are separated by single spaces.
+    Each is looked for by the run of words around its rarest word. Words are separated by single
+    spaces.
     """
 
     def __init__(self, parts: Iterable[str], counts: Counter[str]) -> None:
-        """Index these parts. ``counts`` says how frequent words are in the texts that will be searched."""
-        self._runs: dict[tuple[int | str, ...], list[tuple[int, list[str], str]]] = defaultdict(list)
+        """Index these parts.
+
+        ``counts`` says how frequent words are in the texts that will be searched.
+        """
+        self._runs: dict[tuple[int | str, ...], list[tuple[int, list[str], str]]] = defaultdict(
+            list
+        )
         self._anchors: dict[str, set[tuple[int, int]]] = defaultdict(set)
         for part in parts:
             words = part.split(" ")
@@ -56,9 +62,9 @@ def find_leaks(
 ) -> set[tuple[int, int]]:
     """Return the test rows that leaked, each with training rows that hold it.
 
-    A test input has leaked if it is equal to a training input, both without their templates, or if it
-    is long and all of its words stand in a row in one text of a training row. A word with a digit is
-    equal to another one if the outputs are equal: in a template, and in a long input.
+    A test input has leaked if it is equal to a training input, both without their templates, or if
+    it is long and all of its words stand in a row in one text of a training row. A word with a
+    digit is equal to another one if the outputs are equal: in a template, and in a long input.
 
     Args:
         training: the training set, for the texts beside its inputs.
@@ -85,7 +91,9 @@ def find_leaks(
     return set(_pairs(keys, holders))
 
 
-def _pairs(keys: Sequence[Sequence[Hashable]], holders: dict[Hashable, list[int]]) -> Iterator[tuple[int, int]]:
+def _pairs(
+    keys: Sequence[Sequence[Hashable]], holders: dict[Hashable, list[int]]
+) -> Iterator[tuple[int, int]]:
     """Yield each test row with training rows that hold one of its keys.
 
     All holders of a key are named once, then only the first of them. So the pairs name every row of
@@ -99,7 +107,9 @@ def _pairs(keys: Sequence[Sequence[Hashable]], holders: dict[Hashable, list[int]
                 del holders[key][1:]
 
 
-def copies_but_for_digits(texts: Sequence[wording.Text], outputs: Sequence[str]) -> Iterator[tuple[int, int]]:
+def copies_but_for_digits(
+    texts: Sequence[wording.Text], outputs: Sequence[str]
+) -> Iterator[tuple[int, int]]:
     """Yield each row that is long and equal to an earlier one but for words with a digit, with that row."""
     first_with: dict[Hashable, int] = {}
     for row, (text, output) in enumerate(zip(texts, outputs, strict=True)):
@@ -109,7 +119,9 @@ def copies_but_for_digits(texts: Sequence[wording.Text], outputs: Sequence[str])
                 yield row, first
 
 
-def _equal(trained: Sequence[wording.Text], outputs: Sequence[str]) -> Iterator[tuple[int, Hashable]]:
+def _equal(
+    trained: Sequence[wording.Text], outputs: Sequence[str]
+) -> Iterator[tuple[int, Hashable]]:
     """Yield the training rows with the keys of equal test rows."""
     for row, (text, output) in enumerate(zip(trained, outputs, strict=True)):
         for key in _keys(text, output):

@@ -63,7 +63,8 @@ def _numbers(words: str) -> list[str]:
 class Components:
     """Sets of connected items 0..n-1, which grow by :meth:`join`.
 
-    Source: R. Tarjan, Efficiency of a good but not linear set union algorithm, Journal of the ACM 22 (1975) 215-225.
+    Source: R. Tarjan, Efficiency of a good but not linear set union algorithm, Journal of the ACM
+    22 (1975) 215-225.
     """
 
     def __init__(self, n: int) -> None:
@@ -94,9 +95,9 @@ def near_copies(training: Sequence[Row], test: Sequence[Row]) -> tuple[Pairs, Pa
     Two rows are near duplicates if their numbers are equal, and the resemblance of their inputs and
     that of their outputs reach ``NEAR``.
 
-    Within a set the pairs are (row, earlier row that is kept), across them (test row, training row):
-    these name all such rows of both sets, but not all pairs of them: there are no more pairs than rows.
-    Pairs of a test set connect all such rows.
+    Within a set the pairs are (row, earlier row that is kept), across them (test row, training
+    row): these name all such rows of both sets, but not all pairs of them: there are no more pairs
+    than rows. Pairs of a test set connect all such rows.
     """
     trained = _rows_by_text(training)
     tested = _rows_by_text(test)
@@ -273,10 +274,12 @@ def _shingle_hashes(texts: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[n
 def _sharing(keys: NDArray[np.uint64], random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
     """Yield the pairs with equal keys, as ``second * n + first``.
 
-    If thousands of texts share a key, each is paired with the first of them and with some others, by chance.
+    If thousands of texts share a key, each is paired with the first of them and with some others,
+    by chance.
     """
     n = len(keys)
-    bits = np.uint64(n.bit_length())  # of a position, which take the place of the last bits of its key
+    # of a position, which take the place of the last bits of its key
+    bits = np.uint64(n.bit_length())
     ordered = np.sort(keys >> bits << bits | np.arange(n, dtype=np.uint64))
     order = (ordered & (np.uint64(1) << bits) - np.uint64(1)).astype(np.int64)
     shared = np.diff(ordered >> bits) == 0
@@ -314,7 +317,8 @@ def _likely(pairs: NDArray[np.int64], hashes: NDArray[np.uint8]) -> NDArray[np.i
     return np.concatenate(likely)
 
 
-# --- groups of near duplicates, which count as one piece of evidence ----------------------------------------------
+# --- groups of near duplicates, which count as one piece of evidence
+# ----------------------------------------------
 
 
 def grouped(test: DataSet, pairs: Iterable[tuple[int, int]]) -> DataSet:
@@ -334,10 +338,13 @@ def grouped_by_content(test: DataSet) -> DataSet:
     return grouped(test, pairs) if pairs else test
 
 
-def joined_groups(groups: Sequence[str | None], pairs: Iterable[tuple[int, int]]) -> list[str | None]:
+def joined_groups(
+    groups: Sequence[str | None], pairs: Iterable[tuple[int, int]]
+) -> list[str | None]:
     """Return the group of each example after the groups of the two examples of each pair became one.
 
-    It has the name of the first written group in it, else ``copies of N`` for its first example, counted from 1.
+    It has the name of the first written group in it, else ``copies of N`` for its first example,
+    counted from 1.
     """
     parts, first_of = Components(len(groups)), dict[str, int]()
     for row, name in enumerate(groups):

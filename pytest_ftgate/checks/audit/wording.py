@@ -20,14 +20,17 @@ SIGNS = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
     "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Chinese, Japanese
 )
-_LETTER = (  # of any script, and combining marks: whatever is neither a space nor a symbol nor one of the signs
+# of any script, and combining marks: whatever is neither a space nor a symbol nor one of the signs
+_LETTER = (
     r"[^\s\x00-/:-@\[-`{-\u00bf\u00d7\u00f7\u05be\u060c\u061b\u061f\u06d4\u0964\u0965"
     rf"\u2000-\u2bff\u2e00-\u2e7f\u3000-\u303f\U0001f000-\U0001faff{SIGNS}]"
 )
 _PUNCTUATION = ".,;:!?'\"…“”‘’„«»¿¡。、，！？；：؟،।_*`~"  # and the emphasis of Markdown
 _TOKEN = re.compile(
-    rf"{_LETTER}+(?:[-./:](?={_LETTER}*\d){_LETTER}+)*"  # a word; an id, a date or a time is one word
-    rf"|(?!(?<={_LETTER})-(?={_LETTER}))[^\s{_PUNCTUATION}]"  # a symbol, or a sign; no hyphen within words
+    # a word; an id, a date or a time is one word
+    rf"{_LETTER}+(?:[-./:](?={_LETTER}*\d){_LETTER}+)*"
+    # a symbol, or a sign; no hyphen within words
+    rf"|(?!(?<={_LETTER})-(?={_LETTER}))[^\s{_PUNCTUATION}]"
 )
 _SIGN = re.compile(f"[{SIGNS}]")
 _DIGIT = re.compile(r"\d")
@@ -54,7 +57,8 @@ _DEPTH = 3
 """How often escapes are undone: in HTML within HTML twice."""
 
 
-# --- texts as they are compared ----------------------------------------------------------------------------------
+# --- texts as they are compared
+# ----------------------------------------------------------------------------------
 
 
 def plain_text(given: Input) -> str:
@@ -132,11 +136,15 @@ def is_long(words: str) -> bool:
 
 
 def unnumbered(text: str) -> str:
-    """Return a plain text without a number that a mark sets off at its start or end, such as ``2. `` or ``#2``."""
+    """Return a plain text without a number that a mark sets off at its start or end, such as ``2.
+
+    `` or ``#2``.
+    """
     return _NUMBERED.sub("", text) if _DIGIT.search(text) else text
 
 
-# --- templates ---------------------------------------------------------------------------------------------------
+# --- templates
+# ---------------------------------------------------------------------------------------------------
 
 
 class Text(NamedTuple):
@@ -146,7 +154,8 @@ class Text(NamedTuple):
         whole: all of them.
         words: those without the template.
         exact: the same, and the words with a digit that are part of the template.
-        form: the same as ``words``, in a long text with ``MASK`` in place of each word with a digit.
+        form: the same as ``words``, in a long text with ``MASK`` in place of each word with a
+            digit.
         is_long: whether they are enough to be looked for in other texts.
     """
 
@@ -220,7 +229,8 @@ def shared_start(rows: Sequence[Sequence[str]]) -> list[str]:
         start.append(word)
 
 
-# --- similar texts -----------------------------------------------------------------------------------------------
+# --- similar texts
+# -----------------------------------------------------------------------------------------------
 
 SHINGLE = 4
 """Characters of a shingle, a run of consecutive characters."""
@@ -240,7 +250,8 @@ def resemblance(first: frozenset[str], second: frozenset[str]) -> float:
     return shared / (len(first) + len(second) - shared)
 
 
-# --- excerpts ----------------------------------------------------------------------------------------------------
+# --- excerpts
+# ----------------------------------------------------------------------------------------------------
 
 
 def first_difference(texts: Sequence[str]) -> int:

@@ -1,4 +1,7 @@
-"""Read what an endpoint says, as untrusted data: answers, refusals and failures. Compatible servers differ."""
+"""Read what an endpoint says, as untrusted data: answers, refusals and failures.
+
+Compatible servers differ.
+"""
 
 import json
 import re
@@ -23,8 +26,20 @@ _CONTEXT_WORDS = re.compile(
 )
 _FILTER_CODES = frozenset({"content_filter", "content_policy_violation"})
 _NOT_BEGUN = frozenset({409, 425, 429, 503})  # refusals that may pass and cost nothing
-_REASONING = re.compile("reason|think|thought")  # DeepSeek's reasoning_content, OpenRouter's reasoning, and others
-_NO_REASONING = ("role", "content", "refusal", "tool_calls", "function_call", "name", "id", "type", "object", "index")
+# DeepSeek's reasoning_content, OpenRouter's reasoning, and others
+_REASONING = re.compile("reason|think|thought")
+_NO_REASONING = (
+    "role",
+    "content",
+    "refusal",
+    "tool_calls",
+    "function_call",
+    "name",
+    "id",
+    "type",
+    "object",
+    "index",
+)
 _REASONED = re.compile(r'reasoning_tokens": [1-9]')
 _OF_TEXT = ("text", "output_text")
 _SHOWN_BYTES = 60  # of a body that is nested too deeply
@@ -38,7 +53,8 @@ class Endpoint:
 
     base_url: str  # without a trailing slash
     model: str  # its name there
-    key_env: str | None = None  # the environment variable that holds the key; None if no key is sent
+    # the environment variable that holds the key; None if no key is sent
+    key_env: str | None = None
     key: str | None = field(default=None, repr=False)
     served_as: tuple[str, ...] = ()  # other names by which its answers may call the model
     source: str = field(default="", compare=False)  # where the gate names the model
@@ -55,7 +71,9 @@ class Endpoint:
         what = f"the environment variable {self.key_env} {'does not hold a key' if self.key else 'is not set'}"
         cure = f"set {self.key_env} to a key for {self.host}, or name another variable with api_key_env; "
         cure += "stored and recorded answers need no key"
-        raise errors.ModelError(what, fatal=True, where=errors.Where(path=self.source, key="api_key_env"), cure=cure)
+        raise errors.ModelError(
+            what, fatal=True, where=errors.Where(path=self.source, key="api_key_env"), cure=cure
+        )
 
     def quoted(self, text: str, width: int = 300) -> str:
         """Return the beginning of untrusted text, with the key and other secrets replaced by ``***``."""
@@ -65,8 +83,12 @@ class Endpoint:
 
     def error(self, what: str, *, found: object = "", **facts: Any) -> errors.ModelError:
         """Return a :class:`ModelError` that names this endpoint; ``found`` is what came in place of an answer."""
-        text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, default=str)
-        return errors.ModelError(what, where=errors.Where(path=self.host), evidence=self.quoted(text) or None, **facts)
+        text = (
+            found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, default=str)
+        )
+        return errors.ModelError(
+            what, where=errors.Where(path=self.host), evidence=self.quoted(text) or None, **facts
+        )
 
 
 def fields(value: object) -> Mapping[str, Any]:
@@ -75,34 +97,52 @@ def fields(value: object) -> Mapping[str, Any]:
 
 
 def read_body(content: bytes, endpoint: Endpoint) -> Completion:
-    """Return the answer in the body of a successful response. Raise :class:`ModelError` if it holds none."""
+    """Return the answer in the body of a successful response.
+
+    Raise :class:`ModelError` if it holds none.
+    """
     try:
         body = json.loads(content)
         return read_answer(body, endpoint)
     except RecursionError:
-        what, cure = "the endpoint's answer is nested too deeply", "check base_url: an API ends in /v1"
+        what, cure = (
+            "the endpoint's answer is nested too deeply",
+            "check base_url: an API ends in /v1",
+        )
         shown = content[:_SHOWN_BYTES].decode(errors="replace")
         raise endpoint.error(what, kind="unreadable", found=shown, cure=cure) from None
     except ValueError:  # it may have been truncated
-        what, cure = "the endpoint answered with something that is not JSON", "check base_url: an API ends in /v1"
+        what, cure = (
+            "the endpoint answered with something that is not JSON",
+            "check base_url: an API ends in /v1",
+        )
         text = content.decode(errors="replace") or "an empty answer"
         raise endpoint.error(what, retryable=True, found=text, cure=cure) from None
 
 
 def read_answer(body: object, endpoint: Endpoint) -> Completion:
-    """Return the first choice of a chat completion. Raise :class:`ModelError` if it is none, or of another model."""
+    """Return the first choice of a chat completion.
+
+    Raise :class:`ModelError` if it is none, or of another model.
+    """
     data = fields(body)
     choices = data.get("choices")
     choice = fields(choices[0] if isinstance(choices, list) and choices else None)
-    if error := data.get("error") or choice.get("error"):  # routers report a provider's failure so, as HTTP 200
+    # routers report a provider's failure so, as HTTP 200
+    if error := data.get("error") or choice.get("error"):
         code = fields(error).get("code")
         status = code if is_count(code) and code >= 400 else 200
         return read_refusal(status, json.dumps({"error": error}, ensure_ascii=False), endpoint, {})
     message = choice.get("message")
     content = _texts(message.get("content")) if isinstance(message, Mapping) else None
     if content is None:
-        what, cure = "the endpoint's answer is not a chat completion", "check that base_url is an OpenAI-compatible API"
-        raise endpoint.error(what, kind="unreadable", found=body, cure=f"{cure}, and that the model is a chat model")
+        what, cure = (
+            "the endpoint's answer is not a chat completion",
+            "check that base_url is an OpenAI-compatible API",
+        )
+        raise endpoint.error(
+            what, kind="unreadable", found=body, cure=f"{cure}, and that the model is a chat model"
+        )
     _check_served(data.get("model"), endpoint)
     finish = finish_in(choice, data, {"finish_reason": data.get("status")})
     if finish == "failed":
@@ -128,11 +168,17 @@ def _holds_key(answer: Completion, endpoint: Endpoint) -> bool:
 
 
 def _completion(
-    message: Mapping[str, Any], text: str, reasoning: list[str], finish: str, usage: Mapping[str, Any]
+    message: Mapping[str, Any],
+    text: str,
+    reasoning: list[str],
+    finish: str,
+    usage: Mapping[str, Any],
 ) -> Completion:
     """Return the answer in a message whose content is this text, and this reasoning before it."""
     silent = not text.strip()  # whatever else the message holds is then reasoning
-    names = (key for key in message if _REASONING.search(key) or (silent and key not in _NO_REASONING))
+    names = (
+        key for key in message if _REASONING.search(key) or (silent and key not in _NO_REASONING)
+    )
     beside = [message[key] for key in names if message[key]]
     # vLLM gives one text under two names, OpenRouter as text and in parts.
     reasoning = [*dict.fromkeys([*reasoning, *(one for one in beside if isinstance(one, str))])]
@@ -149,7 +195,9 @@ def _completion(
     details = fields(usage.get("prompt_tokens_details"))
     tokens = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
     tokens += [details.get(name) for name in ("cached_tokens", "cache_write_tokens")]
-    known: dict[str, Any] = {name: count for name, count in zip(COUNTS, tokens, strict=True) if is_count(count)}
+    known: dict[str, Any] = {
+        name: count for name, count in zip(COUNTS, tokens, strict=True) if is_count(count)
+    }
     return Completion(text, **known, finish=finish, reasoning="\n".join(reasoning) or None)
 
 
@@ -176,7 +224,8 @@ def _texts(content: object) -> tuple[str, list[str]] | None:
 
 _MONTH, _DAY = r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
 _NAME = re.compile(
-    # gpt-4.1-2025-04-14, claude-sonnet-4-20250514, gpt-4-0613, mistral-large-2407, gemini-2.0-flash-001
+    # gpt-4.1-2025-04-14, claude-sonnet-4-20250514, gpt-4-0613, mistral-large-2407,
+    # gemini-2.0-flash-001
     rf"(.*?)(?:[-@](20\d\d-?{_MONTH}(?:-?{_DAY})?|{_MONTH}-?{_DAY}|2\d{_MONTH}|00\d|latest))?"
     r"(?:[-.](i?q\d\w*|f16|bf16|f32|fp8|fp16|awq|gptq|mlx))?",
     re.DOTALL,
@@ -184,7 +233,8 @@ _NAME = re.compile(
 """The parts of a model's name: its stem, the date of a snapshot, and the format of the weights."""
 _ENDING = re.compile(
     r"(?:[.-](?:gguf|ggml|bin|safetensors))?"
-    r"(?::(?:free|nitro|floor|extended|online|exacto|beta))?"  # of OpenRouter: how a call is routed or billed
+    # of OpenRouter: how a call is routed or billed
+    r"(?::(?:free|nitro|floor|extended|online|exacto|beta))?"
     r"(?::latest)?$"
 )
 
@@ -205,15 +255,17 @@ def _check_served(served: object, endpoint: Endpoint) -> None:
 def is_same(asked: str, served: str) -> bool:
     """Return whether two names may be of one model.
 
-    The provider or folder before a name does not count. The date of a snapshot and a file's format may be left out on
-    one side. The served name may have a tag that the other lacks. A fine-tune is never its base model.
+    The provider or folder before a name does not count. The date of a snapshot and a file's format
+    may be left out on one side. The served name may have a tag that the other lacks. A fine-tune is
+    never its base model.
     """
     one, other = _taken_apart(asked), _taken_apart(served)
     tuned = "ft" in (one[0][0], other[0][0])
     if len(one) > len(other) or (tuned and len(one) < len(other)):
         return False
     return all(
-        first[0] == second[0] and all(a == b or "" in (a, b) for a, b in zip(first[1:], second[1:], strict=True))
+        first[0] == second[0]
+        and all(a == b or "" in (a, b) for a, b in zip(first[1:], second[1:], strict=True))
         for first, second in zip(one, other, strict=False)
     )
 
@@ -223,7 +275,9 @@ def _taken_apart(name: str) -> list[tuple[str, str, str]]:
     last = re.split(r"[/\\]", name.strip().rstrip("/\\").casefold())[-1]
     found = (_NAME.fullmatch(part) for part in _ENDING.sub("", last).split(":"))
     parts = (one.groups("") for one in found if one is not None)
-    return [(stem, date.replace("-", "").removeprefix("latest"), form) for stem, date, form in parts]
+    return [
+        (stem, date.replace("-", "").removeprefix("latest"), form) for stem, date, form in parts
+    ]
 
 
 def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None) -> errors.ModelError:
@@ -239,7 +293,9 @@ def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None) ->
     if "CertVerification" in name or "CertificateError" in name:
         what = "the certificate of the endpoint is not valid for it, or its authority is unknown"
         cure = "name the authority's certificate in the environment variable SSL_CERT_FILE, or correct base_url"
-        return endpoint.error(what, found=found, kind="unreachable", fatal=True, unpaid=True, cure=cure)
+        return endpoint.error(
+            what, found=found, kind="unreachable", fatal=True, unpaid=True, cure=cure
+        )
     if isinstance(root, zlib.error) or name.endswith(("DecodingError", "ContentEncodingError")):
         what = "the endpoint's answer cannot be decompressed"
         cure = "find out what compresses its answers: the server, or a proxy before it"
@@ -248,11 +304,17 @@ def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None) ->
     causes = getattr(root, "exceptions", (root,))  # of several addresses of one host
     is_refused = all(isinstance(cause, ConnectionRefusedError) for cause in causes)
     is_unconnected = is_refused or isinstance(root, gaierror) or name == "ConnectError"
-    what = "cannot connect to the endpoint" if is_unconnected else "the endpoint dropped the connection"
+    what = (
+        "cannot connect to the endpoint"
+        if is_unconnected
+        else "the endpoint dropped the connection"
+    )
     cure = "check base_url, and that the server is running"
     if proxy := _proxy_before(endpoint):
         cure += f"; the environment sends calls to it through the proxy {proxy}, unless NO_PROXY names its host"
-    return endpoint.error(what, found=found, retryable=True, kind="unreachable", unpaid=is_unconnected, cure=cure)
+    return endpoint.error(
+        what, found=found, retryable=True, kind="unreachable", unpaid=is_unconnected, cure=cure
+    )
 
 
 def _proxy_before(endpoint: Endpoint) -> str | None:
@@ -272,14 +334,18 @@ def root_cause(error: BaseException) -> BaseException:
     return error
 
 
-def read_refusal(status: int, body: str, endpoint: Endpoint, headers: Mapping[str, str]) -> Completion:
+def read_refusal(
+    status: int, body: str, endpoint: Endpoint, headers: Mapping[str, str]
+) -> Completion:
     """Return the empty answer of a content filter that rejected a request; raise what any other refusal means.
 
-    A refused key, an exhausted quota, an unknown model and a prompt that is too long end the run. Another refusal may
-    be about this example alone: the run goes on, unless the model's first requests all end so.
+    A refused key, an exhausted quota, an unknown model and a prompt that is too long end the run.
+    Another refusal may be about this example alone: the run goes on, unless the model's first
+    requests all end so.
 
     Args:
-        body: untrusted; compatible servers mix up ``code`` and ``type`` of its error, and send other forms.
+        body: untrusted; compatible servers mix up ``code`` and ``type`` of its error, and send
+            other forms.
         headers: with names in lower case.
     """
     try:
@@ -303,11 +369,16 @@ def read_refusal(status: int, body: str, endpoint: Endpoint, headers: Mapping[st
         what = "the endpoint needs a key, and the gate names none"
         cure = "name the environment variable that holds it: api_key_env: NAME"
     elif status == 401:
-        what, cure = f"{key} was refused", f"set {endpoint.key_env} to a key that may use {endpoint.model!r}"
+        what, cure = (
+            f"{key} was refused",
+            f"set {endpoint.key_env} to a key that may use {endpoint.model!r}",
+        )
     elif status == 404:
         path = urlsplit(endpoint.base_url).path
         what = f"the model {endpoint.model!r} or the path is unknown: {url}{path}/chat/completions"
-        cure = f"at {endpoint.source}: check the model's name, and base_url, which usually ends in /v1"
+        cure = (
+            f"at {endpoint.source}: check the model's name, and base_url, which usually ends in /v1"
+        )
     elif status in (400, 413, 422) and (codes & _CONTEXT_CODES or _CONTEXT_WORDS.search(message)):
         what = f"a prompt is longer than the context of {endpoint.model!r}"
         cure = "shorten the system message, the few-shot examples or the inputs"
@@ -318,15 +389,25 @@ def read_refusal(status: int, body: str, endpoint: Endpoint, headers: Mapping[st
     elif status in _NOT_BEGUN or status == 408 or status >= 500 or status < 400:
         what, cure = "the endpoint failed", None
         if status == 429:
-            what, cure = "the endpoint limits the rate of calls", "lower concurrency, or set requests_per_minute"
-        facts = {"retryable": True, "kind": "busy" if status in (429, 503) else "other", "unpaid": status in _NOT_BEGUN}
+            what, cure = (
+                "the endpoint limits the rate of calls",
+                "lower concurrency, or set requests_per_minute",
+            )
+        facts = {
+            "retryable": True,
+            "kind": "busy" if status in (429, 503) else "other",
+            "unpaid": status in _NOT_BEGUN,
+        }
         facts["retry_after_s"] = retry_after_s(headers, clock.wall())
     else:
         facts = {"unpaid": True, "kind": "refused"}
         what = "the request was refused"
         cure = f"check params and the prompt, which are sent as written, and that the key may use {endpoint.model!r}"
     raise errors.ModelError(
-        f"HTTP {status} from {url}: {what}", evidence=endpoint.quoted(message) or None, cure=cure, **facts
+        f"HTTP {status} from {url}: {what}",
+        evidence=endpoint.quoted(message) or None,
+        cure=cure,
+        **facts,
     )
 
 

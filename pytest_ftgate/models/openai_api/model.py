@@ -31,21 +31,31 @@ _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 @dataclass(eq=False, kw_only=True)
 class OpenAIModel(BuiltModel):
-    """Ask a chat model at an endpoint. Answers are not streamed, and one request is one attempt: the runner retries."""
+    """Ask a chat model at an endpoint.
+
+    Answers are not streamed, and one request is one attempt: the runner retries.
+    """
 
     home: api.Endpoint  # without the key
     prompt: Prompt
     params: Mapping[str, Any] = field()
-    parameters: str = ""  # of the fixture that gives the model, where its name does not identify its weights
+    # of the fixture that gives the model, where its name does not identify its weights
+    parameters: str = ""
     requests_per_minute: float | None = None
     persistent: bool = True
     until_judged: bool = False
     endpoint: bool = True
-    _clients: "dict[asyncio.AbstractEventLoop, ChatClient]" = field(default_factory=dict, init=False, repr=False)
+    _clients: "dict[asyncio.AbstractEventLoop, ChatClient]" = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def key(self, example: Example, repeat: int = 0) -> str:
         """Return the SHA-256 (hex) of the endpoint, the model, its state, the messages and the parameters."""
-        facts: dict[str, Any] = {"provider": "openai", "endpoint": self.home.base_url, "model": self.home.model}
+        facts: dict[str, Any] = {
+            "provider": "openai",
+            "endpoint": self.home.base_url,
+            "model": self.home.model,
+        }
         facts |= {"revision": self.revision, "params": self.params, **self.sent(example)}
         facts |= {"fixture": self.parameters} if self.parameters else {}
         facts |= {"repeat": repeat} if repeat else {}
@@ -57,19 +67,28 @@ class OpenAIModel(BuiltModel):
         import_module("openai")
 
     async def complete(self, example: Example, repeat: int = 0) -> Completion:  # noqa: ARG002
-        """Ask the endpoint once. Connections cannot be shared between event loops, so each has a client of its own."""
+        """Ask the endpoint once.
+
+        Connections cannot be shared between event loops, so each has a client of its own.
+        """
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
             self.ready()
             self._clients[loop] = ChatClient(self.address(), self.timeout_s)
-        return await self._clients[loop].ask({"model": self.home.model, **self.sent(example), **self.params})
+        return await self._clients[loop].ask(
+            {"model": self.home.model, **self.sent(example), **self.params}
+        )
 
     def sent(self, example: Example) -> dict[str, Any]:
         """Return the messages for an example, and what its row says of tools, unless that is another kind of field."""
         sent: dict[str, Any] = {"messages": self.prompt.messages(example)}
-        if isinstance(example.input, str) and not messages.declared_tools(example.fields.get("tools")):
+        if isinstance(example.input, str) and not messages.declared_tools(
+            example.fields.get("tools")
+        ):
             return sent
-        return sent | {key: example.fields[key] for key in _TOOLS if example.fields.get(key) is not None}
+        return sent | {
+            key: example.fields[key] for key in _TOOLS if example.fields.get(key) is not None
+        }
 
     def address(self) -> api.Endpoint:
         """Return the endpoint, with the key in the environment now: empty if it is not set."""
@@ -86,9 +105,10 @@ class OpenAIModel(BuiltModel):
 class ChatClient:
     """Request chat completions in one event loop, without retries.
 
-    Requests are built here, since building the ``openai`` package's own objects would take more than half of the CPU
-    time of a call, and would send what nobody asked for: account, machine, headers of the environment. ``timeout_s``
-    limits the wait for a connection, or for the next part of an answer, in seconds.
+    Requests are built here, since building the ``openai`` package's own objects would take more
+    than half of the CPU time of a call, and would send what nobody asked for: account, machine,
+    headers of the environment. ``timeout_s`` limits the wait for a connection, or for the next part
+    of an answer, in seconds.
     """
 
     def __init__(self, endpoint: api.Endpoint, timeout_s: float | None) -> None:
@@ -98,13 +118,20 @@ class ChatClient:
         self._idle = [*self._clients]
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         headers |= {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
-        first = self._idle[0].build_request("POST", f"{endpoint.base_url}/chat/completions", headers=headers)
+        first = self._idle[0].build_request(
+            "POST", f"{endpoint.base_url}/chat/completions", headers=headers
+        )
         del first.headers["Content-Length"]  # of an empty body
         # The URL is parsed and headers are merged once, not with every call.
-        self._request = partial(type(first), "POST", first.url, headers=first.headers, extensions=first.extensions)
+        self._request = partial(
+            type(first), "POST", first.url, headers=first.headers, extensions=first.extensions
+        )
 
     async def ask(self, body: Mapping[str, Any]) -> Completion:
-        """Send one request, and read its answer. Raises :class:`ModelError`, which never quotes the key."""
+        """Send one request, and read its answer.
+
+        Raises :class:`ModelError`, which never quotes the key.
+        """
         request = self._request(content=_encode(body).encode())
         http = self._idle.pop() if self._idle else self._open()
         self._clients.add(http)
@@ -115,7 +142,10 @@ class ChatClient:
         except errors.ModelError:
             raise
         except Exception as error:
-            if isinstance(api.root_cause(error), asyncio.CancelledError) and errors.is_cancelled_from_outside():
+            if (
+                isinstance(api.root_cause(error), asyncio.CancelledError)
+                and errors.is_cancelled_from_outside()
+            ):
                 raise asyncio.CancelledError from None  # aiohttp may report it as a lost connection
             # not chained, because its text may quote the key
             raise api.failure(error, self._endpoint, timeout_s=self._timeout_s) from None
@@ -127,7 +157,10 @@ class ChatClient:
         return api.read_body(content, self._endpoint)
 
     async def _read(self, response: "httpx2.Response") -> bytes:
-        """Return the body of a response. Raise :class:`ModelError` if it is too large to be an answer."""
+        """Return the body of a response.
+
+        Raise :class:`ModelError` if it is too large to be an answer.
+        """
         parts, size = list[bytes](), 0
         try:
             async for part in response.aiter_bytes():
@@ -156,21 +189,37 @@ def _opener(timeout_s: float | None) -> "Callable[[], httpx2.AsyncClient]":
         shared = DefaultAioHttpClient(timeout=timeout_s)
         return lambda: shared
     bases = DefaultAsyncHttpxClient.__mro__
-    (library,) = {one.__module__.partition(".")[0] for one in bases if one.__name__ == "AsyncClient"}
-    return partial(DefaultAsyncHttpxClient, timeout=timeout_s, verify=import_module(library).create_ssl_context())
+    (library,) = {
+        one.__module__.partition(".")[0] for one in bases if one.__name__ == "AsyncClient"
+    }
+    return partial(
+        DefaultAsyncHttpxClient,
+        timeout=timeout_s,
+        verify=import_module(library).create_ssl_context(),
+    )
 
 
 def build_openai(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
     """Return the model of a gate's ``openai`` keys. Raises :class:`ConfigError`."""
-    options, params, price = spec.options, spec.options.get("params") or {}, spec.options.get("price")
+    options, params, price = (
+        spec.options,
+        spec.options.get("params") or {},
+        spec.options.get("price"),
+    )
     for name in _OURS:
         if name in params and (name, params[name]) != ("n", 1):
             cure = "remove it: the model, its messages and how its answers are read are set by the gate"
             raise errors.ConfigError(
-                f"params must not hold {name!r}", where=spec.source.where(f"params.{name}"), cure=cure
+                f"params must not hold {name!r}",
+                where=spec.source.where(f"params.{name}"),
+                cure=cure,
             )
     errors.guarded(f"writing params of {spec.name}", canonical_json, params)
-    model, base_url, served_as = options["model"], options.get("base_url"), options.get("served_as") or ()
+    model, base_url, served_as = (
+        options["model"],
+        options.get("base_url"),
+        options.get("served_as") or (),
+    )
     key_env = options.get("api_key_env") or ("OPENAI_API_KEY" if base_url is None else None)
     names = (served_as,) if isinstance(served_as, str) else tuple(served_as)
     base_url = (base_url or PUBLIC_ENDPOINT).rstrip("/")
@@ -181,7 +230,9 @@ def build_openai(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
         prompt=build_prompt(spec, surroundings.training),
         params=params,
         concurrency=options.get("concurrency") or CONCURRENCY,
-        price=table_price(model, base_url, params) if price is None else written_price(price, str(spec.source)),
+        price=table_price(model, base_url, params)
+        if price is None
+        else written_price(price, str(spec.source)),
         parameters="" if named else spec.source.state,
         until_judged=not named,
         requests_per_minute=options.get("requests_per_minute"),

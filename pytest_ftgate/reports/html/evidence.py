@@ -1,4 +1,6 @@
-"""Texts that the page shows beside a result. They are many: neither the JSON report nor JUnit keeps them.
+"""Texts that the page shows beside a result.
+
+They are many: neither the JSON report nor JUnit keeps them.
 
 The answers of both models stand side by side.
 """
@@ -35,8 +37,8 @@ Row = tuple[str, str, str, Change, Reply, Reply | None]
 class Evidence:
     """Hold the texts of one gate.
 
-    ``rows`` are the answers of the best baseline and of the candidate, those that changed first; empty where the models
-    were not scored.
+    ``rows`` are the answers of the best baseline and of the candidate, those that changed first;
+    empty where the models were not scored.
     """
 
     rows: tuple[Row, ...] = ()
@@ -64,7 +66,9 @@ def side_by_side(metric: Metric, scored: Mapping[str, Measured], best: str) -> E
     candidate = scored.get("candidate")
     examples = baseline.run.test_set.examples
     repeats = len(baseline.run.predictions)
-    scores = repeats > 1 or metric.kind == "graded" or (metric.kind == "set" and not metric.uses_labels)
+    scores = (
+        repeats > 1 or metric.kind == "graded" or (metric.kind == "set" and not metric.uses_labels)
+    )
 
     before = _replies(metric, baseline, scores=scores)
     after: Iterable[tuple[float | None, Reply | None]] = repeat((None, None), len(examples))
@@ -72,7 +76,9 @@ def side_by_side(metric: Metric, scored: Mapping[str, Measured], best: str) -> E
         after = _replies(metric, candidate, scores=scores)
 
     rows: list[Row] = []
-    for example, (old_score, old_reply), (new_score, new_reply) in zip(examples, before, after, strict=True):
+    for example, (old_score, old_reply), (new_score, new_reply) in zip(
+        examples, before, after, strict=True
+    ):
         name = readable(example.name, _ID_CHARACTERS)
         question = readable(shown_input(example))
         expected = readable(expected_text(example.expected))
@@ -88,7 +94,9 @@ def _replies(metric: Metric, one: Measured, *, scores: bool) -> Iterator[tuple[f
     """Yield the score of each answer, which is the mean over the repeats, and the answer as it is shown."""
     scored, answers = one.scores[metric.name], one.run.predictions[0]
     notes = scored.notes or [None] * len(answers)
-    for prediction, score, why in zip(answers, rightness(scored).astype(float).tolist(), notes, strict=True):
+    for prediction, score, why in zip(
+        answers, rightness(scored).astype(float).tolist(), notes, strict=True
+    ):
         found, right = prediction.completion or _MISSING, is_right(metric, score)
         mark = "right" if right else "wrong"
         shown = round(score, 6)
@@ -101,7 +109,15 @@ def _replies(metric: Metric, one: Measured, *, scores: bool) -> Iterator[tuple[f
             readable(why) if why and not right else "",
         ]
         said = " · ".join(filter(None, remarks))
-        yield shown, (readable(found.text).strip() or "(empty)", mark, said, readable(found.reasoning or ""))
+        yield (
+            shown,
+            (
+                readable(found.text).strip() or "(empty)",
+                mark,
+                said,
+                readable(found.reasoning or ""),
+            ),
+        )
 
 
 def _change(metric: Metric, old: float, new: float | None) -> Change:

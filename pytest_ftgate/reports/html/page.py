@@ -13,20 +13,32 @@ from pytest_ftgate.reports.html.evidence import Evidence
 from pytest_ftgate.reports.json import Session, environment
 from pytest_ftgate.result import PROBLEMS_FIRST, GateResult
 from pytest_ftgate.statistics.evidence import Comparison
-from pytest_ftgate.text import is_share, minute, readable, show_change, show_difference, show_percent
+from pytest_ftgate.text import (
+    is_share,
+    minute,
+    readable,
+    show_change,
+    show_difference,
+    show_percent,
+)
 
 _SYMBOLS = {"pass": "\u2713", "fail": "\u2717", "inconclusive": "?", "error": "!"}
 _SYMBOLS |= {"warning": "\u25b2", "note": "\u2022"}
 _POLICY = "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
-_SIDE, _AIR = 8.0, 0.12  # of a chart: percent left free at each side, share of the values' width around them
+# of a chart: percent left free at each side, share of the values' width around them
+_SIDE, _AIR = 8.0, 0.12
 
 
-def page(gates: Sequence[tuple[GateResult, Evidence | None]], session: Session, *, written_at: float) -> Iterator[str]:
+def page(
+    gates: Sequence[tuple[GateResult, Evidence | None]], session: Session, *, written_at: float
+) -> Iterator[str]:
     """Yield the page piece by piece, red gates first."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     def asset(name: str) -> str:
-        return (files("pytest_ftgate.reports.html") / "templates" / name).read_text(encoding="utf-8")
+        return (files("pytest_ftgate.reports.html") / "templates" / name).read_text(
+            encoding="utf-8"
+        )
 
     def script_data(value: Any) -> str:
         """Return JSON for a ``<script>``, which none of its characters can end."""
@@ -49,7 +61,12 @@ def page(gates: Sequence[tuple[GateResult, Evidence | None]], session: Session, 
         lstrip_blocks=True,
         finalize=harmless,
     )
-    made.globals |= {"symbols": _SYMBOLS, "sentences": sentences, "tables": tables, "script_data": script_data}
+    made.globals |= {
+        "symbols": _SYMBOLS,
+        "sentences": sentences,
+        "tables": tables,
+        "script_data": script_data,
+    }
     pieces: Iterator[str] = made.get_template("page.html").generate(
         policy=_POLICY.format(*hashes),
         style=style,
@@ -59,7 +76,10 @@ def page(gates: Sequence[tuple[GateResult, Evidence | None]], session: Session, 
         title=session.counted(results),
         written=minute(written_at),
         results=results,
-        gates=(_view(result, evidence or Evidence(), f"gate-{n}") for n, (result, evidence) in enumerate(gates, 1)),
+        gates=(
+            _view(result, evidence or Evidence(), f"gate-{n}")
+            for n, (result, evidence) in enumerate(gates, 1)
+        ),
         environment=environment(),
     )
     return pieces
@@ -67,7 +87,11 @@ def page(gates: Sequence[tuple[GateResult, Evidence | None]], session: Session, 
 
 def _view(result: GateResult, evidence: Evidence, anchor: str) -> Mapping[str, Any]:
     """Return what the page shows of one gate, by the names in its template; sections without facts are left out."""
-    models = (tables.models(result), *sentences.price_sentences(result), *sentences.detectable_sentence(result))
+    models = (
+        tables.models(result),
+        *sentences.price_sentences(result),
+        *sentences.detectable_sentence(result),
+    )
     near = tuple(tables.row_pairs(result))
     first = [("Checks", (tables.checks(result),)), ("Models", models)]
     told = [
@@ -76,7 +100,9 @@ def _view(result: GateResult, evidence: Evidence, anchor: str) -> Mapping[str, A
         ("Near duplicates", near),
         ("Inputs", tuple(sentences.input_sentences(result))),
     ]
-    reached = [check.message for check in result.checks if (check.kind, check.status) == ("cost", "pass")]
+    reached = [
+        check.message for check in result.checks if (check.kind, check.status) == ("cost", "pass")
+    ]
     return {
         "anchor": anchor,
         "result": result,
@@ -110,7 +136,9 @@ def _plot(result: GateResult) -> Mapping[str, Any]:
     def at(value: float | None) -> float | None:
         if value is None:
             return None
-        return round(_SIDE + (100 - 2 * _SIDE) * ((value - least) / width + _AIR) / (1 + 2 * _AIR), 2)
+        return round(
+            _SIDE + (100 - 2 * _SIDE) * ((value - least) / width + _AIR) / (1 + 2 * _AIR), 2
+        )
 
     rows = []
     words = []
