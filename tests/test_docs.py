@@ -194,7 +194,7 @@ def test_commands_are_known(block: Block, project: Project) -> None:
 
 
 def test_the_tables_of_examples_are_right() -> None:
-    """Each gain passes 4 times in 5, and a tenth of a point less does not; the other table is the planner's."""
+    """Each gain passes with 80 % power, and a tenth of a point less does not; the other table is the planner's."""
     gains, sizes = (
         re.findall(r"^\|([\d,]+)(?: points)?\|(.*)\|$", part, flags=re.MULTILINE)
         for part in (DOCS / "plan.md").read_text("utf-8").partition("The other way round")[::2]

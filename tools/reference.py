@@ -560,8 +560,7 @@ _ABOUT = {
     "`ftgate.yaml`, a test in the first folder of `testpaths`, and, if pytest has no ini file yet, a `pytest.ini` "
     "that makes the gate [required](../protect.md). Existing files are kept unless you pass `--force`; an existing ini "
     "file is never changed.\n\n"
-    "The copies of `--dedupe` have no duplicates and no rows that leak the test set. Rows that answer one input "
-    "differently stay, since a person has to decide.",
+    "`--dedupe` keeps rows with the same input and different outputs: a person has to decide.",
     "compare": "**Worse** is a worse verdict (in the order `pass`, `inconclusive`, `fail`, `error`), a missing gate, a "
     "required gate that is no longer met, or a weaker threshold. Other changes are shown and do not count; latencies "
     "and costs only if they changed by more than 20 %. A gain that lies within the other's bounds is called noise. If "
