@@ -163,8 +163,7 @@ def _thresholds(before: GateResult, after: GateResult) -> Iterator[Move]:
     for key in dict.fromkeys((*old, *new)):
         was, now = old.get(key), new.get(key)
         lacking = after if now is None else before
-        value = lacking.baseline.value if lacking.stage == "ready" else lacking.gain
-        judged = value is not None and lacking.verdict != "error"
+        judged = lacking.scored and lacking.verdict != "error"
         if was == now or key in replaced or (None in (was, now) and not judged):
             continue
         comparison, last = comparison_of(key), key.rpartition(".")[2]

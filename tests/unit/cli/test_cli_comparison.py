@@ -125,6 +125,12 @@ def test_what_was_not_judged_to_its_end_has_removed_nothing():
     assert {move.mark for move in moved(GUARDED, new).values()} == {"worse", ""}
 
 
+def test_a_limit_that_an_agreement_without_a_margin_loses_counts():
+    """It has no gain, and is judged all the same."""
+    old, new = (replace(one, margin=None, gain=None) for one in (GATE, replace(GATE, checks=GATE.checks[:1])))
+    assert moved(old, new)["thresholds.accuracy.min"] == Move("thresholds.accuracy.min", "0.85 -> removed", "weaker")
+
+
 TWO = {"prompt": ModelResult("p", "m", 0.5), "few_shot": ModelResult("f", "m", 0.6)}
 ONE = {"prompt": TWO["prompt"]}
 OF_GUARD, OTHER_GUARD = (replace(GUARD, test_set=TestSetResult("g", sha * 64, 3)) for sha in "01")
