@@ -133,6 +133,10 @@ Outcome: TypeAlias = tuple[Any, BaseException | None]
 _Job: TypeAlias = tuple[Callable[[], Any], Future[Outcome]]
 
 
+class CallThread(Thread):
+    """A thread that calls models; a call that does not end holds it for ever."""
+
+
 class Workers:
     """Keep as many threads as calls were ever in flight; each makes one call after the other.
 
@@ -150,7 +154,7 @@ class Workers:
             jobs = self._idle.pop()
         else:
             jobs = SimpleQueue()
-            Thread(target=_work, args=(jobs,), name=self._name, daemon=True).start()
+            CallThread(target=_work, args=(jobs,), name=self._name, daemon=True).start()
         future: Future[Outcome] = Future()
         jobs.put((call, future))
         try:

@@ -182,7 +182,7 @@ def gate_session(config: pytest.Config) -> _session.GateSession:
         if "pytest_ftgate.plugin.session" not in sys.modules:
             _load()
         config.stash[SESSION] = _session.GateSession(config)
-        config.pluginmanager.register(_clean_exit.CleanExit(config))
+        config.pluginmanager.register(_clean_exit.CleanExit())
     return config.stash[SESSION]
 
 

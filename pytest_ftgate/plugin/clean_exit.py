@@ -8,9 +8,6 @@ from typing import Any
 
 import pytest
 
-_THREADS = ("ftgate ", "pytest-ftgate")
-"""How the threads are named that call models: see `models/python.py` and `runs/asking.py`."""
-
 
 class CleanExit:
     """Leave threads behind without an abort.
@@ -20,23 +17,29 @@ class CleanExit:
     everything else has been cleaned up.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
-        self._status: int | None = None
-
-        # The status is only the program's own where pytest is the program.
-        if list(config.invocation_params.args) == sys.argv[1:]:
-            atexit.register(self._leave)
-
     def pytest_unconfigure(self, config: pytest.Config) -> None:
-        """Keep the exit status."""
         session: Any = config.pluginmanager.get_plugin("session")
-        if session is not None:
-            self._status = int(session.exitstatus)
+        # The status is only the program's own where pytest is the program.
+        is_program = list(config.invocation_params.args) == sys.argv[1:]
+        if session is not None and is_program and _calls_run():
+            atexit.register(_leave, int(session.exitstatus))
 
-    def _leave(self) -> None:
-        names = [thread.name for thread in threading.enumerate()]
-        if self._status is None or not any(name.startswith(_THREADS) for name in names):
-            return
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(self._status)
+
+def _calls_run() -> bool:
+    """Return whether a thread still calls a model."""
+    daemons = [thread for thread in threading.enumerate() if thread.daemon]
+    if not daemons:
+        return False
+
+    from pytest_ftgate.models.workers import CallThread
+
+    return any(isinstance(thread, CallThread) for thread in daemons)
+
+
+def _leave(status: int) -> None:
+    """Do what else is registered for the end of the process, and end it."""
+    atexit.unregister(_leave)
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -12,11 +12,12 @@ from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import replace
 from math import ceil
-from threading import Event, Thread
+from threading import Event
 from typing import Any, TypeVar
 
 from pytest_ftgate import clock, errors
 from pytest_ftgate.models import protocol
+from pytest_ftgate.models.workers import CallThread
 from pytest_ftgate.text import show_age
 
 _T = TypeVar("_T")
@@ -330,7 +331,7 @@ def run_in_own_loop(
     loop, outcome, finished = _new_loop(), Future[_T](), Event()
     _pulse.set(pulse := _Pulse())
     task = loop.create_task(work)
-    thread = Thread(
+    thread = CallThread(
         target=_serve, args=(loop, task, outcome, finished), name="pytest-ftgate", daemon=True
     )
     try:

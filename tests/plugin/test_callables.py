@@ -48,11 +48,14 @@ def answer(text):
 
 
 def test_a_call_that_goes_on_in_cpp_does_not_abort_the_process(project: Project) -> None:
+    """And all that was registered for the end of the process is still done."""
     python(project, IN_CPP, timeout_s=0.5, retries=0)
+    project.pytester.makeconftest("import atexit\natexit.register(print, 'at the end')\n")
     result = project.run_apart()
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(errors=1)
     result.stderr.no_fnmatch_line("*terminate*")
+    assert result.outlines.count("at the end") == 1
 
 
 # --- which callables are the same ----------------------------------------------------------------------------
