@@ -730,10 +730,8 @@ def _fixtures() -> Iterator[tuple[str, str]]:
             continue
         if any("pytest.fixture" in ast.unparse(one) for one in node.decorator_list):
             kind = ast.unparse(node.returns) if node.returns else ""
-            yield (
-                f"`{node.name}`<br>`{kind}`",
-                _prose(ast.get_docstring(node) or "").removeprefix("Return "),
-            )
+            meaning = " ".join(_prose(ast.get_docstring(node) or "").split())
+            yield f"`{node.name}`<br>`{kind}`", meaning.removeprefix("Return ")
 
 
 def _hooks() -> Iterator[str]:
