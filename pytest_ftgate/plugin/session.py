@@ -442,6 +442,7 @@ class GateSession:
             removed=self._review.weaker,
             remarks=[line.text for line in self._notes],
             waived_by=self._review.waived_by,
+            forbidden=self._review.forbidden,
         )
         gates = [(result, self._evidence.get(nodeid)) for nodeid, result in self.results.items()]
         outcome = Outcome(gates, self._runs, session)

@@ -51,36 +51,54 @@ _AS_PROPERTIES = (
 
 @dataclass(frozen=True)
 class Session:
-    """What reports show about the session as a whole."""
+    """What reports show about the session as a whole.
 
-    unjudged: Sequence[tuple[str, str]] = ()  # required gates that did not pass, as name and reason
-    removed: Sequence[str] = ()  # sentences about removed gates
-    remarks: Sequence[str] = ()  # further lines at the end of the session
-    waived_by: str | None = None  # the option because of which required gates are not enforced
+    Attributes:
+        unjudged: the required gates that did not pass, as name and reason.
+        removed: sentences about what is weaker than at the merge base, in no gate of today.
+        remarks: further lines at the end of the session.
+        waived_by: the option because of which required gates are not enforced.
+        forbidden: whether ``removed`` fails the session.
+    """
+
+    unjudged: Sequence[tuple[str, str]] = ()
+    removed: Sequence[str] = ()
+    remarks: Sequence[str] = ()
+    waived_by: str | None = None
+    forbidden: bool = False
+
+    @property
+    def enforced(self) -> Sequence[tuple[str, str]]:
+        """Return the required gates whose absence fails the session."""
+        return () if self.waived_by else self.unjudged
+
+    @property
+    def violations(self) -> Sequence[str]:
+        """Return the sentences of ``removed`` that fail the session."""
+        return self.removed if self.forbidden else ()
 
     def passed(self, results: Sequence[GateResult]) -> bool:
-        """Return whether gates were judged, all of them passed, and no required gate is missing."""
-        return (
-            bool(results)
-            and all(one.passed for one in results)
-            and not (self.unjudged and not self.waived_by)
-        )
+        """Return whether gates were judged, all of them passed, and nothing else fails the session."""
+        if not results or self.enforced or self.violations:
+            return False
+        return all(result.passed for result in results)
 
     def counted(self, results: Sequence[GateResult]) -> str:
         """Return the outcome: ``2 of 3 gates passed, 1 required gate not met``."""
-        passed = sum(result.passed for result in results)
-        counted = (
-            f"{passed:,} of {text.plural(len(results), 'gate')} passed"
-            if results
-            else "no gate was judged"
-        )
-        owed = f", {text.plural(len(self.unjudged), 'required gate')} not met"
-        return counted + (owed if self.unjudged and not self.waived_by else "")
+        sentence = "no gate was judged"
+        if results:
+            passed = sum(result.passed for result in results)
+            sentence = f"{passed:,} of {text.plural(len(results), 'gate')} passed"
+        if self.enforced:
+            sentence += f", {text.plural(len(self.enforced), 'required gate')} not met"
+        if self.violations:
+            sentence += f", {text.plural(len(self.violations), 'forbidden change')}"
+        return sentence
 
 
 @dataclass(frozen=True)
 class Unjudged:
-    """A required gate that did not pass, and why."""
+    """What fails the session beside its gates: a required gate that did not pass, or a forbidden change; and why."""
 
     name: str
     reason: str
@@ -96,7 +114,11 @@ class Report(Sequence[GateResult]):
     version: Literal[1]
     gates: Annotated[tuple[GateResult, ...], plain.about("the judged gates")]
     unjudged: Annotated[
-        tuple[Unjudged, ...], plain.about("required gates (ini ftgate_required) that did not pass")
+        tuple[Unjudged, ...],
+        plain.about(
+            "required gates (ini ftgate_required) that did not pass, and under the name "
+            "ftgate_forbid_weakening what is weaker than on the main branch in no judged gate"
+        ),
     ] = ()
     allowed_missing: Annotated[
         bool, plain.about("required gates were listed, not enforced (--ftgate-allow-missing)")
@@ -138,10 +160,14 @@ def report(
 ) -> str:
     """Return the JSON report of the judged gates as text; ``written_at`` is in seconds since the epoch."""
     written = {} if written_at is None else {"written": text.timestamp(written_at)}
+    unjudged = [{"name": name, "reason": reason} for name, reason in session.unjudged]
+    for reason in session.violations:
+        unjudged.append({"name": "ftgate_forbid_weakening", "reason": reason})
+
     document = {
         "version": REPORT_VERSION,
         "gates": [result.to_dict() for result in results],
-        "unjudged": [{"name": name, "reason": reason} for name, reason in session.unjudged],
+        "unjudged": unjudged,
         "allowed_missing": session.waived_by is not None,
         "environment": {**written, **environment()},
     }

@@ -91,10 +91,9 @@ def _head(results: Sequence[GateResult], session: json.Session) -> Iterator[str]
         yield f"- {symbol} required gate **{inline(name, _NAME_WIDTH)}** did not pass: {why}"
     if len(session.unjudged) > _OBLIGATIONS_SHOWN:
         yield f"- {symbol} and {len(session.unjudged) - _OBLIGATIONS_SHOWN:,} more required gates"
-    yield from (
-        f"- {_SYMBOLS['warning']} {item(sentence)}"
-        for sentence in session.removed[:_OBLIGATIONS_SHOWN]
-    )
+    symbol = _SYMBOLS["fail" if session.forbidden else "warning"]
+    for sentence in session.removed[:_OBLIGATIONS_SHOWN]:
+        yield f"- {symbol} {item(sentence)}"
     yield from (f"- {item(remark)}" for remark in session.remarks[:_OBLIGATIONS_SHOWN])
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from gate_project import GATE, KEYS, Files, Project, check, git, mentions, on_a_branch, statuses, stopped, write_files
 
+from pytest_ftgate import read_report
+
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
 
 INI = "[pytest]\nftgate_required = support\nftgate_forbid_weakening = true\n"
@@ -85,7 +87,9 @@ def test_a_gate_that_was_removed_is_reported_and_owed_where_that_is_forbidden(tw
     mentions(check(report["gates"][0], "weakened"), "ini ftgate_required: all -> support", "pytest.ini:2")
     write_files(two.path, {"ftgate.yaml": "version: 1\n", "test_gate.py": "def test_nothing(): pass\n"})
     two.ini_file("ftgate_forbid_weakening = true")
-    assert [one["name"] for one in two.report()["unjudged"]] == ["support", "billing"]
+    unjudged = two.report("--ftgate-report=markdown:report.md", "--ftgate-report=html:report.html")["unjudged"]
+    assert [one["name"] for one in unjudged] == ["support", "billing", "ftgate_forbid_weakening"]
+    assert "ini ftgate_required: all -> not set" in unjudged[-1]["reason"]
     two.result.stdout.fnmatch_lines(["*the gate billing was*", "*ini ftgate_required: all -> not set*"])
     write_files(two.path, {"ftgate.yaml": TWO, "pytest.ini": "[pytest]\nftgate_required = all\n"})
     commit(two, on_main=True)
@@ -94,6 +98,29 @@ def test_a_gate_that_was_removed_is_reported_and_owed_where_that_is_forbidden(tw
     assert (found["status"], two.result.ret) == ("note", 0)
     mentions(found, "the gate x is new")
     assert sum("the gate billing was removed" in line for line in two.result.outlines) == 1
+
+
+def test_no_report_is_green_where_a_finding_on_no_gate_fails_the_session(two: Project) -> None:
+    """A gate that is not required was removed, and all others pass."""
+    ini = "[pytest]\nftgate_required = support\nftgate_forbid_weakening = true\n"
+    write_files(two.path, {"pytest.ini": ini})
+    commit(two, on_main=True)
+    forms = ("--ftgate-report=markdown:report.md", "--ftgate-report=html:report.html")
+    assert two.report(*forms)["unjudged"] == []
+    assert read_report(two.path / "report.json").passed
+
+    write_files(two.path, {"ftgate.yaml": GATE_FILE, "test_gate.py": TEST})
+    report = two.report(*forms)
+    assert ([gate["verdict"] for gate in report["gates"]], two.result.ret) == (["pass"], 1)
+    (finding,) = report["unjudged"]
+    assert finding["name"] == "ftgate_forbid_weakening"
+    assert "the gate billing was removed" in finding["reason"]
+    assert not read_report(two.path / "report.json").passed
+    markdown = (two.path / "report.md").read_text(encoding="utf-8")
+    assert markdown.startswith("## \u274c ftgate: 1 of 1 gate passed, 1 forbidden change\n")
+    assert "- \u274c weaker than main: the gate billing was removed" in markdown
+    page = (two.path / "report.html").read_text(encoding="utf-8")
+    assert '<h1 class="fail">1 of 1 gate passed, 1 forbidden change</h1>' in page
 
 
 def test_without_git_it_could_not_look(repo: Project, monkeypatch: pytest.MonkeyPatch) -> None:
