@@ -42,10 +42,11 @@ def _checked(gate: Context, role: str, flags: Bools) -> Check:
     tied = _with_ties(gate, role, flags)
     is_worse = _ORDER.index(tied.status) > _ORDER.index(written)
     # A baseline without any answer in the right form has not shown that its prompt is weak.
-    decides = is_worse or (bool(flags.all()) and tied.status != "pass")
+    is_useless = bool(flags.all())
+    decides = is_worse or (is_useless and tied.status != "pass")
     status: Status = tied.status if decides else "note"
-    if decides and role in gate.config.decisive and role != gate.best:
-        status = "warning"  # a further baseline that is useless changes no verdict
+    if decides and is_useless and role in gate.config.decisive and role != gate.best:
+        status = "warning"  # the best baseline shows what a prompt can do
     predictions = gate.scored[role].run.predictions
     malformed = [predictions[repeat][row].completion for repeat, row in np.argwhere(flags).tolist()]
     return Check(

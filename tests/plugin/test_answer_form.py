@@ -436,11 +436,16 @@ def test_a_metric_of_ones_own_knows_of_no_form_but_an_answer(project: Project) -
     assert decides(project.judge(metric=same))
 
 
-def test_every_baseline_is_looked_at(project: Project) -> None:
-    answers(project, "base.jsonl", formed("It is {}."))
+@pytest.mark.parametrize(("n_malformed", "verdict", "status"), [(60, "pass", "warning"), (59, "fail", "fail")])
+def test_a_further_baseline_decides_unless_all_of_its_answers_are_malformed(
+    project: Project, n_malformed: int, verdict: str, status: str
+) -> None:
+    answers(project, "base.jsonl", lambda i: "It is so." if i < n_malformed else label(i))
     project.predictions("other.jsonl", N, wrong_at=range(30, 60))
     gate = project.judge(baseline=..., baselines={"chatty": "recorded:base.jsonl", "other": "recorded:other.jsonl"})
-    mentions(check(gate, "formatting_gain"), "chatty")
+    found = check(gate, "formatting_gain")
+    assert (gate["verdict"], found["status"]) == (verdict, status)
+    mentions(found, "chatty")
 
 
 @pytest.mark.parametrize(("reason", "tokens"), [("length", None), ("MAX_TOKENS", None), (None, 500), ("stop", 500)])
