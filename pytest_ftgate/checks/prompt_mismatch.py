@@ -19,6 +19,7 @@ from pytest_ftgate.data.messages import declared_tools
 from pytest_ftgate.result import Check
 from pytest_ftgate.text import EXCERPT, LONGEST_SHOWN, printable
 
+_FEW = round(1 - MOST, 12)
 _PIECE = re.compile(r"\w+|\W")
 """A word, or a character between words."""
 
@@ -82,7 +83,7 @@ def _difference(part: Part) -> tuple[str, float, float] | None:
     for text in part.compared:
         asked = sum(part.has(call, text) for call in part.asked) / len(part.asked)
         trained = sum(part.has(row, text) for row in part.trained) / len(part.trained)
-        if max(asked, trained) >= MOST and min(asked, trained) <= 1 - MOST:
+        if max(asked, trained) >= MOST and min(asked, trained) <= _FEW:
             return text, asked, trained
 
     return None
@@ -103,7 +104,7 @@ def _systems(rows: Sequence[Example], calls: Sequence[Mapping[str, Any]]) -> Par
         cure = f"system: {line}" if len(line) <= LONGEST_SHOWN else f"system: that of {place}"
 
     return Part(
-        "a system message", "system", trained, asked, [usual, _usual(asked), ""], _is_or_any, cure
+        "a system message", "system", trained, asked, _compared(trained, asked), _is_or_any, cure
     )
 
 
@@ -116,7 +117,13 @@ def _tools(rows: Sequence[Example], declared: Sequence[Any]) -> Part:
         if usual
         else ""
     )
-    return Part("tools", "tools", trained, asked, [usual, _usual(asked), ""], _is_or_any, cure)
+    return Part("tools", "tools", trained, asked, _compared(trained, asked), _is_or_any, cure)
+
+
+def _compared(trained: Sequence[str], asked: Sequence[str]) -> list[str]:
+    """Return the usual text of each side, then the empty one, which stands for any."""
+    usual = [_usual(trained), _usual(asked)]
+    return [*filter(None, usual), ""]
 
 
 def _system_of(messages: Any) -> str:
@@ -130,8 +137,10 @@ def _system_of(messages: Any) -> str:
 
 
 def _usual(texts: Sequence[str]) -> str:
-    """Return the most frequent text that is not empty; empty where there is none."""
+    """Return the most frequent text that is not empty; empty where nine in ten are."""
     counts = Counter(filter(None, texts))
+    if counts.total() <= _FEW * len(texts):
+        return ""
     return counts.most_common(1)[0][0] if counts else ""
 
 

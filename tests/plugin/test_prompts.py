@@ -126,6 +126,8 @@ def most(text: str) -> str:
         ({"system": SYSTEM}, {}, f'system: "{SYSTEM}"', (0, 1)),
         ({"system": SYSTEM}, {"system": "Something else."}, f'system: "{SYSTEM}"', (0, 1)),
         ({"system": lambda i: SYSTEM if i % 2 else None}, {"system": "Else."}, f'system: "{SYSTEM}"', (1, 0)),
+        ({"system": lambda i: None if i % 10 else SYSTEM}, {"system": "Else."}, "remove system", (1, 0)),
+        ({"system": lambda i: None if i % 10 else SYSTEM}, {"system": SYSTEM}, "remove system", (1, 0.1)),
         ({"system": "word " * 200}, {}, "system: that of train.jsonl:1", (0, 1)),
         ({"system": lambda i: f"{SYSTEM} The customer is {i}."}, {}, "100 %", (0, 1)),
         ({"system": lambda i: f"{SYSTEM} The customer is {i}."}, {"system": SYSTEM}, "customer is 0", (1, 0)),
