@@ -47,7 +47,8 @@ def check_reach(gate: Context) -> Iterator[result.Check]:
     """Check that the test set has enough examples, or groups of them, for the evidence."""
     config, n = gate.config, len(gate.test)
     counts = groups.group_counts(gate.groups, n)
-    if counts is not None and config.evidence != "observed":
+    proves = any(gate.evidence_of(role) != "observed" for role in config.baselines)
+    if counts is not None and proves:
         yield from [_few_groups(gate, *counts)] if counts[1] < groups.MIN_GROUPS else []
     elif (
         config.asked_by == "margin"

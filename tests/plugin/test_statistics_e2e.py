@@ -61,6 +61,14 @@ def test_too_few_groups_are_inconclusive_before_any_call(
     mentions(check(gate, "evidence"), f" {effective}", "15")
 
 
+def test_too_few_groups_for_a_baseline_whose_drop_must_be_proven(project: Project) -> None:
+    project.test_set(60, group=lambda i: f"customer {i % 12}")
+    champion = {"model": "recorded:base.jsonl", "max_drop": 0.02}
+    baselines = {"prompted": "recorded:base.jsonl", "champion": champion}
+    found = stopped(project.judge(baseline=..., baselines=baselines, evidence="observed"), "inconclusive")
+    assert (found["name"], found["observed"], found["required"]) == ("min_wins", 12, 15)
+
+
 @pytest.mark.parametrize("metric", ["accuracy", "f1_macro"])
 def test_enough_groups_are_judged_as_groups(project: Project, metric: str) -> None:
     alone = project.judge(metric=metric)
