@@ -72,13 +72,18 @@ def keep_green(gate: Context, committed: Mapping[str, str], notes: store.Store) 
     """Store a green verdict; return the note of the last green one, old or new, for recordings."""
     name, last = _note_name(gate), last_green(gate, committed, notes) if gate.runs else None
     if gate.runs and gate.holds:
-        last = LastGreen(gate.now, gate.test.sha256, len(gate.test), _model_names(gate))
+        last = LastGreen(gate.now, gate.test.sha256, _n_examples(gate), _model_names(gate))
     if last is None:
         return {}
     text = json.dumps(asdict(last), sort_keys=True)
     with suppress(errors.StoreError):  # recordings may still carry it
         notes.keep_note(name, text)
     return {name: text}
+
+
+def _n_examples(gate: Context) -> int:
+    """Return the number of test examples, with those that may be shown and do not count."""
+    return len(gate.test) + (0 if gate.shown is None else len(gate.shown.test))
 
 
 def _model_names(gate: Context) -> dict[str, str]:
@@ -122,7 +127,7 @@ def base_changed(gate: Context, last: LastGreen | None) -> Iterator[result.Check
             f"{what} is {excerpt(now)}, but was {excerpt(then)} at the last green verdict ({when})"
         )
         yield result.Check("base_changed", "warning", message, now, then)
-    if (last.test_set, last.examples) != (gate.test.sha256, len(gate.test)):
+    if (last.test_set, last.examples) != (gate.test.sha256, _n_examples(gate)):
         message = f"the test set has changed since the last green verdict ({when})"
         yield result.Check("test_set_changed", "warning", message, gate.test.sha256, last.test_set)
 

@@ -68,6 +68,12 @@ def test_several_baselines_and_another_test_set(http: EndpointProject) -> None:
     assert statuses(gate)["test_set_changed"] == "warning"
 
 
+def test_limited_attempts_are_no_other_test_set(project: Project) -> None:
+    green(project)
+    assert "test_set_changed" not in statuses(green(project, max_attempts=2))
+    assert "test_set_changed" not in statuses(green(project))
+
+
 def test_before_and_after_training_are_filed_apart_and_a_damaged_recording_is_an_error(project: Project) -> None:
     green(project)
     green(project, stage="ready", candidate=...)
