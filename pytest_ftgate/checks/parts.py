@@ -169,6 +169,14 @@ class Parts(NamedTuple):
     slices: tuple[Slice, ...] = ()
     tolerance: Tolerance | None = None
 
+    def at(self, confidence: float) -> "Parts":
+        """Return the parts with the guards at the confidence of an attempt.
+
+        Slices keep that of the gate: where a significant loss fails, a higher confidence would be
+        looser.
+        """
+        return self._replace(others=tuple(guard.at(confidence) for guard in self.others))
+
 
 def prepare_parts(
     config: GateKeys,

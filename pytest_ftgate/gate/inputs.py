@@ -147,21 +147,20 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> context.Co
     deciding = metrics[config.decided_by.name]
     test, audit = _audited(training, test, services, deciding)
 
+    custom = partial(custom_metrics, services.hook)
+    parts = prepare_parts(config, services.load, (test, training), deciding, custom)
+
     # Models, and which attempt they are.
     models = _models(config, training, whole, services)
-    _check_prompts(models, [whole])
+    _check_prompts(models, [whole, *(guard.test for guard in parts.others)])
     attempt = None
     if "candidate" in models:
         attempt = _attempt(config, models, test, services)
         config = attempt.config
-
-    # What needs the level of the attempt.
-    custom = partial(custom_metrics, services.hook)
-    parts = prepare_parts(config, services.load, (test, training), deciding, custom)
+        parts = parts.at(config.confidence)
     judging = prepare_judging(
         config, test, metrics, models, services.hook, offline=services.offline
     )
-    _check_prompts(models, [guard.test for guard in parts.others])
 
     facts = {"nodeid": nodeid, "attempt": attempt and attempt.facts}
     gate = context.Context(

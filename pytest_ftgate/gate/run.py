@@ -189,8 +189,7 @@ def _at_level(
     gate: context.Context, attempt: attempts.Attempt, services: state.Services
 ) -> context.Context:
     """Return the gate with its attempt, at the confidence of it."""
-    guards = tuple(guard.at(attempt.config.confidence) for guard in gate.parts.others)
-    parts = gate.parts._replace(others=guards)
+    parts = gate.parts.at(attempt.config.confidence)
     gate = replace(gate, config=attempt.config, attempt=attempt, parts=parts)
     gate = gate.with_facts(attempt=attempt.facts)
     return gate.with_checks(

@@ -327,6 +327,22 @@ def test_without_max_attempts_other_answers_are_a_warning(project: Project) -> N
     assert (gate["attempt"]["number"], len(ledger(project))) == (1, 1)
 
 
+def test_slices_keep_the_confidence_of_the_gate(project: Project) -> None:
+    """The level of an attempt is that of a false pass; a stricter one would let a slice lose more."""
+    counting = [f"t{index}" for index in range(200) if f"t{index}" not in shown(project)]
+    lost = [int(name[1:]) for name in counting[:5]]
+    project.test_set(200, lang=lambda index: "de" if f"t{index}" in counting[:40] else None)
+    project.predictions("base.jsonl", 200, wrong_at=range(100, 200))
+    project.predictions("ft.jsonl", 200, wrong_at=lost)
+    keys: dict[str, Any] = {"slices": ["lang"], "evidence": "observed"}
+    verdicts = []
+    for most in (..., 1):
+        gate = project.judge(**keys, max_attempts=most)
+        (part,) = (part for part in gate["slices"] if part["value"] == "de")
+        verdicts.append((part["losses"], part["confidence"], part["verdict"]))
+    assert verdicts == [(5, 0.975, "fail")] * 2
+
+
 def test_a_red_gate_of_the_data_shows_the_gain_of_a_known_attempt_only(project: Project) -> None:
     attempt(project, 1, BETTER)
     project.training_set(100)
