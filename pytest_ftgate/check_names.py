@@ -468,6 +468,15 @@ _TABLE = (
         "Undo the change, or let a reviewer merge it.",
     ),
     CheckName(
+        "not_compared",
+        "review",
+        "decides",
+        "free",
+        "The gate could not be compared with the main branch; this is a warning without "
+        "ftgate_forbid_weakening.",
+        "Run the gate in a clone with the whole history.",
+    ),
+    CheckName(
         "untracked",
         "review",
         "warn",

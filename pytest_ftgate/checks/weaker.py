@@ -28,15 +28,17 @@ from pytest_ftgate.ini_file import INI_NAMES, IniFile, line_of, read_ini, used_i
 from pytest_ftgate.result import Check
 from pytest_ftgate.text import listed, plural
 
-GATE_FILE = "ftgate.yaml"
-
+_GATE_FILE = "ftgate.yaml"
 _CONFIG = "ftgate_config"
 _REQUIRED = "ftgate_required"
 _FORBID = "ftgate_forbid_weakening"
 _BASE_REF = "ftgate_base_ref"
 _TRUE = ("1", "yes", "true", "on")  # as pytest reads it
 
-_APPROVED = "Restore it, or merge the change separately, with the approval of someone who may override this gate."
+_APPROVED = (
+    "Undo the change. If it is intended, merge it by itself, approved by someone who may override "
+    "this gate."
+)
 _CLONE = (
     "Run the gate in a clone with the history (git clone, or fetch-depth: 0 for actions/checkout)."
 )
@@ -52,44 +54,83 @@ _POINTER = re.compile(
 """The hash of a file in its pointer: that of Git LFS in its place, that of DVC beside it."""
 
 
+FindingKind = Literal["weaker", "not_compared", "untracked", "note"]
+
+_CHECK_NAMES: Mapping[FindingKind, str] = {
+    "weaker": "weakened",
+    "not_compared": "not_compared",
+    "untracked": "untracked",
+    "note": "weakened",
+}
+
+
 @dataclass(frozen=True)
 class Finding:
     """What is weaker, could not be compared, is not in git, or is only a note.
 
     Attributes:
+        kind: which of these it is.
         gate: the gate that it is about; None for all.
-        text: what was found, with both values and the place.
+        change: what was found, with both values and the place.
         cure: what to do.
-        name: the name of the check that reports it; "note" for a note.
+        than: what the gate is weaker than.
         was_required: the gate was removed, and was required at the merge base.
     """
 
+    kind: FindingKind
     gate: str | None
-    text: str
-    cure: str | None = _APPROVED
-    name: Literal["weakened", "untracked", "note"] = "weakened"
+    change: str
+    cure: str | None = None
+    than: str = ""
     was_required: bool = False
 
     @classmethod
     def weaker(
         cls,
         than: str,
-        text: str,
+        change: str,
         place: str = "",
         gate: str | None = None,
-        **more: Any,
+        *,
+        cure: str = _APPROVED,
+        was_required: bool = False,
     ) -> "Finding":
         """Return that something at a ``place`` asks for less ``than`` something else."""
         where = f" ({place})" if place else ""
-        return cls(gate, f"weaker than {than}: {text}{where}", **more)
+        return cls("weaker", gate, f"{change}{where}", cure, than, was_required)
+
+    @property
+    def text(self) -> str:
+        """Return the finding as a sentence."""
+        return f"weaker than {self.than}: {self.change}" if self.than else self.change
 
     def check(self, *, forbidden: bool) -> Check:
         """Return the finding as a check of a gate."""
-        if self.name == "note":
-            return Check("weakened", "note", self.text)
-        status: Literal["fail", "warning"] = "fail" if forbidden else "warning"
-        source = f"ini {_FORBID}" if forbidden else None
-        return Check(self.name, status, self.text, source=source, advice=self.cure)
+        name = _CHECK_NAMES[self.kind]
+        if self.kind == "note":
+            return Check(name, "note", self.text)
+        if forbidden:
+            source = f"ini {_FORBID}"
+            return Check(name, "fail", self.text, source=source, advice=self.cure)
+        return Check(name, "warning", self.text, advice=self.cure)
+
+
+def checks_of(findings: Iterable[Finding], *, forbidden: bool) -> list[Check]:
+    """Return the findings on a gate as checks; all that is weaker than one thing is one check."""
+    checks = []
+    weaker: dict[str, list[Finding]] = {}
+    for finding in findings:
+        if finding.kind == "weaker":
+            weaker.setdefault(finding.than, []).append(finding)
+        else:
+            checks.append(finding.check(forbidden=forbidden))
+
+    for group in weaker.values():
+        changes = "; ".join(finding.change for finding in group)
+        cures = dict.fromkeys(finding.cure for finding in group if finding.cure)
+        merged = replace(group[0], change=changes, cure=" ".join(cures))
+        checks.append(merged.check(forbidden=forbidden))
+    return checks
 
 
 @dataclass(frozen=True)
@@ -99,7 +140,7 @@ class Compared:
     Attributes:
         findings: all of them.
         forbade: whether weakening was forbidden at the merge base.
-        absent: whether there is no history, which is no problem where nothing is required.
+        absent: whether there is no history, which is no problem where weakening is not forbidden.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -161,7 +202,7 @@ def compare(
         past = _find_past(file, home, ref, in_ci=in_ci)
         if past is None:
             text = "could not compare with the base branch: there is no git history"
-            return Compared((Finding(None, text, _CLONE),), absent=True)
+            return Compared((Finding("not_compared", None, text, _CLONE),), absent=True)
 
         gates_now = load_gate_file(file, None if file.exists() else _NO_GATES)
         findings += _compare_ini(past, ini, gates_now.gate_names)
@@ -171,7 +212,7 @@ def compare(
     except FtgateError as error:
         than = past.base.name if past is not None else "the base branch"
         text = f"could not compare with {than}: {error.headline}"
-        findings.append(Finding(None, text, error.cure))
+        findings.append(Finding("not_compared", None, text, error.cure))
     forbade = past is not None and _forbids(past.keys)
     return Compared(tuple(dict.fromkeys(findings)), forbade)
 
@@ -216,7 +257,7 @@ def _depth(folder: Path) -> int:
 
 def _gate_file_of(ini: IniFile) -> Path:
     """Return the path of the gate file that an ini file names."""
-    name = str(ini.ours.get(_CONFIG, GATE_FILE))
+    name = str(ini.ours.get(_CONFIG, _GATE_FILE))
     return Path(os.path.abspath(ini.path.parent / name))
 
 
@@ -228,8 +269,9 @@ def _compare_ini(past: _Past, ini: Path | None, gates: Sequence[str]) -> Iterato
     keys_then = past.keys
     keys_now = read_ini(ini).ours if ini is not None and ini.is_file() else {}
     if past.ini is not None and keys_then and past.ini.path != ini and past.ini.path.is_file():
-        instead = shown_path(ini) if ini is not None else "none"
-        text = f"the ini file {shown_path(past.ini.path)} is no longer used, but {instead}"
+        text = f"the ini file {shown_path(past.ini.path)} is no longer used"
+        if ini is not None:
+            text += f"; {shown_path(ini)} is used instead"
         yield Finding.weaker(past.base.name, text)
 
     for key in _weaker_keys(keys_then, keys_now, gates):
@@ -272,32 +314,35 @@ def _forbids(keys: Mapping[str, Any]) -> bool:
 # --- gates ----------------------------------------------------------------------------------------
 
 
-def _compare_gate_files(past: _Past, after: GateFile) -> Iterator[Finding]:
+def _compare_gate_files(past: _Past, gate_file: GateFile) -> Iterator[Finding]:
     """Yield the findings on all gates, those that are gone first."""
     base = past.base
-    path = past.gate_file(after.path)
+    path = past.gate_file(gate_file.path)
     content = base.content(path)
     read = partial(_policy_then, base)
-    before = load_gate_file(path, _NO_GATES if content is None else content, read=read)
+    base_file = load_gate_file(path, _NO_GATES if content is None else content, read=read)
 
-    if path != after.path and path.exists() and after.path.exists():
-        text = f"the gate file {shown_path(path)} is no longer used, but {shown_path(after.path)}"
+    if path != gate_file.path and path.exists() and gate_file.path.exists():
+        text = f"the gate file {shown_path(path)} is no longer used; "
+        text += f"{shown_path(gate_file.path)} is used instead"
         yield Finding.weaker(base.name, text)
 
     required = _names(past.keys.get(_REQUIRED))
-    for name in before.gate_names:
-        if name not in after.gate_names:
+    for name in base_file.gate_names:
+        if name not in gate_file.gate_names:
             is_required = "all" in required or name in required
-            place = f"{replace(before.where(('gates', name)), key=None)} at {base.name}"
+            place = f"{replace(base_file.where(('gates', name)), key=None)} at {base.name}"
             text = f"the gate {name} was removed"
             yield Finding.weaker(base.name, text, place, name, was_required=is_required)
 
-    for name in after.gate_names:
-        if name in before.gate_names:
-            yield from _compare_gate(base, name, as_written(before, name), as_written(after, name))
+    for name in gate_file.gate_names:
+        if name in base_file.gate_names:
+            yield from _compare_gate(
+                base, name, as_written(base_file, name), as_written(gate_file, name)
+            )
         else:
             text = f"the gate {name} is new: {base.name} has nothing to compare with"
-            yield Finding(name, text, name="note")
+            yield Finding("note", name, text)
 
 
 def _policy_then(base: Base, path: Path) -> bytes:
@@ -328,8 +373,11 @@ def _compare_gate(
             continue  # which is reported where it is read
         if key in sets_then and sets_then[key].path == data.path:
             for is_weaker, text in _compare_examples(base, data, sliced):
-                weaker = Finding.weaker(base.name, f"{key}: {text}", gate_now.place_of(key), name)
-                yield weaker if is_weaker else Finding(name, text, name="note")
+                if is_weaker:
+                    place = gate_now.place_of(key)
+                    yield Finding.weaker(base.name, f"{key}: {text}", place, name)
+                else:
+                    yield Finding("note", name, text)
         yield from _untracked(base, data.path, name)
 
     for path in _prompt_files(gate_now):
@@ -358,7 +406,7 @@ def _prompt_files(gate: GateKeys) -> Iterator[Path]:
 def _untracked(base: Base, path: Path, gate: str | None = None) -> Iterator[Finding]:
     if not base.tracks(path) and not base.tracks(_dvc_file(path)):
         text = f"{shown_path(path)} is not in git, so changes cannot be detected"
-        yield Finding(gate, text, _ADD, "untracked")
+        yield Finding("untracked", gate, text, _ADD)
 
 
 def _dvc_file(path: Path) -> Path:

@@ -307,13 +307,13 @@ class Layers:
         forbidden = project.forbids_weakening or compared.forbade
 
         findings: list[weaker.Finding] = []
-        if forbidden or project.required or not compared.absent:
+        if forbidden or not compared.absent:
             findings += [found for found in compared.findings if found.gate in (None, self.gate)]
         findings += self._weaker_than_file()
         if forbidden and project.requires(self.gate or self.config.name, in_file=bool(self.gate)):
             findings += self._outside_file()
 
-        checks = [found.check(forbidden=forbidden) for found in findings]
+        checks = weaker.checks_of(findings, forbidden=forbidden)
         return (*attempts.check_history(self.config, project.base_ref), *checks)
 
     def _weaker_than_file(self) -> Iterator[weaker.Finding]:
@@ -331,7 +331,7 @@ class Layers:
         """
         if self.gate is None:
             text = f"the required gate {self.config.name} is not in the gate file"
-            yield weaker.Finding(None, text, _MOVE)
+            yield weaker.Finding("not_compared", None, text, _MOVE)
             return
 
         sources: dict[str, Source] = {}
@@ -340,7 +340,7 @@ class Layers:
         sources.pop("candidate", None)
         for key, source in sources.items():
             text = f"the {source.kind} gives {key} of a required gate ({source.at})"
-            yield weaker.Finding(None, text, _MOVE)
+            yield weaker.Finding("not_compared", None, text, _MOVE)
 
 
 # --- fixtures of the project, and parameters in their place

@@ -44,6 +44,8 @@ DROP = MARGIN.replace("margin: 0.08", "max_drop: 0.02")
 SLICES = "{slices: {fields: [lang]}}"
 COPIED = "{baselines: {prompt: 'recorded:base.jsonl', live: {model: 'recorded:live.jsonl', max_drop: 0.02}}}"
 AGREEMENT = COPIED.replace("}}}", "}}, agreement: {with: live, min: 0.98}}")
+ALONE = "{margin: null, agreement: {with: baseline, min: 0.98}}"
+AGREED = AGREEMENT.replace("{model: 'recorded:live.jsonl', max_drop: 0.02}", "'recorded:live.jsonl'")
 
 
 @pytest.fixture(autouse=True)
@@ -261,6 +263,9 @@ AMONG = [  # what is found, and the other way round
     ("", "{baseline: null, margin: null, test_set: null}",
      ["baseline: openai:mini -> removed", "margin: 0.05 -> removed", "test_set: test.jsonl -> removed"], []),
     ("margin: 0", "{margin: null}", ["margin: 0 -> removed"], []),
+    # an agreement limits no loss of its baseline
+    ("margin: 0", ALONE, ["agreement: margin 0 -> agreement"], ["agreement: given -> removed"]),
+    (COPIED, AGREED, ["agreement: max_drop 0.02 -> agreement"], ["agreement: given -> removed"]),
 ]  # fmt: skip
 
 

@@ -55,7 +55,7 @@ CASES = {  # then, now (with the usual test set), findings
     "another base": ({}, {"pytest.ini": f"{INI}ftgate_base_ref = HEAD\n"}, ("ini ftgate_base_ref: not set -> HEAD",)),
     "another store": ({"pytest.ini": f"{INI}ftgate_state = x\n"}, {"pytest.ini": f"{INI}ftgate_state = y\n"}, ()),
     "an ini file that comes first": (
-        {}, {"pytest.toml": ""}, ("the ini file pytest.ini is no longer used, but pytest.toml", "-> not set", "true ->")
+        {}, {"pytest.toml": ""}, ("the ini file pytest.ini is no longer used; pytest.toml is used", "-> not set", "true ->")
     ),
     "an ini file that moved": ({}, {"pytest.ini": None, "tox.ini": INI}, ()),
     "an ini file without our keys": ({"pytest.ini": "[pytest]\n"}, {"pytest.ini": None, "tox.ini": "[pytest]\n"}, ()),
@@ -68,17 +68,20 @@ CASES = {  # then, now (with the usual test set), findings
         {"gates/pytest.ini": INI, "gates/ftgate.yaml": BELOW, "pytest.ini": "[pytest]\n"},
         {"gates/pytest.ini": None, "pytest.ini": "[pytest]\nftgate_config = gates/ftgate.yaml\n"},
         ("support -> not set", "true -> not set")),
+    "an ini file beside the gate file, where another one is nearer": (
+        {"ml/pytest.ini": INI, "ml/ftgate.yaml": BELOW, "pytest.ini": "[pytest]\nftgate_config = ml/ftgate.yaml\n"},
+        {"ml/pytest.ini": None}, ("support -> not set", "true -> not set")),
     "an ini file behind a linked folder": (
         {"conf/test_gate.py": "", "conf/pytest.ini": f"{ABOVE}{INI[9:]}", "pytest.ini": None},
         {"conf/pytest.ini": ABOVE}, ("ini ftgate_required: support -> not set (conf/pytest.ini)", "true -> not set")),
     # gate files and gates
     "another gate file": (
         {"easy.yaml": EASY}, {"pytest.ini": f"{INI}ftgate_config = easy.yaml\n"},
-        ("the gate file ftgate.yaml is no longer used, but easy.yaml", "support: margin: 0.05 -> 0.01 (easy.yaml:4)")),
+        ("the gate file ftgate.yaml is no longer used; easy.yaml is used instead", "support: margin: 0.05 -> 0.01 (easy.yaml:4)")),
     "another path of it, behind a linked folder": (
         {"pytest.ini": f"{INI}ftgate_config = conf/ftgate.yaml\n", "conf/ftgate.yaml": BELOW, "ftgate.yaml": None},
         {"pytest.ini": f"{INI}ftgate_config = easy.yaml\n", "easy.yaml": EASY},
-        ("the gate file conf/ftgate.yaml is no longer used, but easy.yaml", "base.jsonl", "0.05 -> 0.01 (easy.yaml:4)"),
+        ("the gate file conf/ftgate.yaml is no longer used; easy.yaml is used instead", "base.jsonl", "0.05 -> 0.01 (easy.yaml:4)"),
     ),
     "a gate file that moved with all it asks for": (
         {"pytest.ini": f"{INI}ftgate_config = gates/ftgate.yaml\n", "gates/ftgate.yaml": BELOW, "ftgate.yaml": None},
@@ -221,7 +224,7 @@ def test_what_is_found(tmp_path, monkeypatch, then, now, parts):
     write_files(tmp_path, {name: text for name, text in now.items() if name != "untracked"})
     start = next((tmp_path / one for one in ("gates", "conf") if f"{one}/test_gate.py" in then), tmp_path)
     found = compared(tmp_path, start)
-    told = [f"{one.name}: {one.gate}: {one.text}".replace("weaker than main: ", "") for one in found.findings]
+    told = [f"{one.kind}: {one.gate}: {one.text}".replace("weaker than main: ", "") for one in found.findings]
     assert len(told) == len(parts), told
     assert [part for part, one in zip(parts, told, strict=True) if part not in one] == [], told
     assert found.forbade is any("forbid" in (text or "") for text in {**USUAL, **then}.values())
@@ -235,7 +238,7 @@ def test_a_project_in_a_folder_below_another_one_is_a_project_of_its_own(tmp_pat
     monkeypatch.setattr(project, "find_base", lambda home, ref, in_ci: base)
     write_files(tmp_path, {**USUAL, **then, **now})
     found = compared(tmp_path, tmp_path / "gates")
-    told = [f"{one.name}: {one.gate}: {one.text}" for one in found.findings]
+    told = [f"{one.kind}: {one.gate}: {one.text}" for one in found.findings]
     assert [part in text for part, text in zip(parts, told, strict=True)] == [True] * len(parts), told
     assert found.forbade is False
 
