@@ -9,10 +9,11 @@ from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, Example, OutputChecker
 from pathlib import Path
 
 import pytest
-from doc_pages import DOCS, Block, blocks, commands
+from doc_pages import DOCS, ROOT, Block, blocks, commands
 from gate_project import ALONE
 
 FLAGS = ELLIPSIS | NORMALIZE_WHITESPACE
+CLONE = "path/to/pytest-ftgate"
 
 
 @pytest.mark.usefixtures("no_ambient_settings")
@@ -28,7 +29,7 @@ def do(step: Block, folder: Path) -> None:
     if step.title == "ftgate.yaml, changed lines":
         edit(folder / "ftgate.yaml", step.text)
     elif step.language == "python" and step.title:
-        path.write_text(step.text, encoding="utf-8")
+        path.write_text(step.text.replace(CLONE, ROOT.as_posix()), encoding="utf-8")
     elif step.language == "ini":
         assert path.read_text(encoding="utf-8") == step.text, step.place
     elif step.language == "console":
@@ -55,7 +56,7 @@ def run(step: Block, command: str, shown: str, folder: Path, *, status: int) -> 
     python, *arguments = shlex.split(command)
     assert python == "python", step.place
     if arguments[:3] == ["-m", "pip", "install"]:
-        assert arguments[3:] == ["path/to/pytest-ftgate"], step.place
+        assert arguments[3:] == [CLONE], step.place
         return
     done = subprocess.run(
         [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False,
