@@ -2,27 +2,31 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_ftgate import errors, text
 from pytest_ftgate.checks import answers, constant_baseline, context, gain, parts
 from pytest_ftgate.metrics import Scored
-from pytest_ftgate.result import Check, PartResult, Status, called, error_check, opponent
+from pytest_ftgate.result import Check, Flip, PartResult, Status, called, error_check, opponent
 from pytest_ftgate.runs.measure import (
+    FLIPS_KEPT,
     MOST_ROWS,
     Measured,
     compare_scored,
+    flip,
     forgiven_roles,
+    gains,
     measure_run,
     score_run,
 )
+from pytest_ftgate.statistics.evidence import Comparison
 
 _WORST_LAST: tuple[Status, ...] = ("pass", "warning", "inconclusive", "fail")
 
 
 def judge_drop(
-    part: PartResult,
+    facts: PartResult,
     baselines: Mapping[str, Scored],
     candidate: Scored,
     tolerance: parts.Tolerance,
@@ -36,30 +40,46 @@ def judge_drop(
 
     Source: R. L. Berger, Technometrics 24 (1982) 295-300.
     """
-    asked: dict[str, Any] = {"margin": parts.margin_of(tolerance), "groups": groups}
-    asked["evidence"] = "proven" if tolerance.proven else "observed"
 
-    def against(role: str) -> PartResult:
-        found = compare_scored(baselines[role], candidate, confidence=tolerance.confidence, **asked)
-        values: dict[str, Any] = {
-            "baseline": baselines[role].value,
-            "candidate": candidate.value,
-            "against": role,
-        }
-        result = replace(
-            part, **vars(found), **values, confidence=tolerance.confidence, verdict=found.status
+    def compare(role: str, confidence: float) -> Comparison:
+        return compare_scored(
+            baselines[role],
+            candidate,
+            margin=parts.margin_of(tolerance),
+            evidence="proven" if tolerance.proven else "observed",
+            confidence=confidence,
+            groups=groups,
         )
-        if found.reached or tolerance.proven or (found.upper_bound or 0.0) < 0:  # surely worse
-            return result
-        if tolerance.alone is not None:
-            found = compare_scored(baselines[role], candidate, confidence=tolerance.alone, **asked)
-        warned = tolerance.alone is None or (found.upper_bound or 0.0) < 0
-        return replace(result, verdict="warning" if warned else "pass")
 
-    results = map(against, best_first(baselines))
-    return max(
-        results, key=lambda one: (_WORST_LAST.index(one.verdict or "pass"), -(one.gain or 0.0))
-    )
+    results = []
+    for role in best_first(baselines):
+        comparison = compare(role, tolerance.confidence)
+        verdict: Status = comparison.status
+        is_shown = tolerance.proven or comparison.reached or _is_worse(comparison)
+        if not is_shown:  # by chance alone one of many slices is worse
+            alone = compare(role, tolerance.alone or tolerance.confidence)
+            verdict = "warning" if _is_worse(alone) else "pass"
+
+        result = replace(
+            facts,
+            **vars(comparison),
+            baseline=baselines[role].value,
+            candidate=candidate.value,
+            against=role,
+            confidence=tolerance.confidence,
+            verdict=verdict,
+        )
+        results.append(result)
+    return max(results, key=_badness)
+
+
+def _is_worse(comparison: Comparison) -> bool:
+    """Return whether the candidate is significantly worse."""
+    return comparison.upper_bound is not None and comparison.upper_bound < 0
+
+
+def _badness(result: PartResult) -> tuple[int, float]:
+    return _WORST_LAST.index(result.verdict or "pass"), -(result.gain or 0.0)
 
 
 def best_first(baselines: Mapping[str, Scored]) -> list[str]:
@@ -69,13 +89,26 @@ def best_first(baselines: Mapping[str, Scored]) -> list[str]:
 
 def _limit(gate: context.Context, path: str) -> dict[str, Any]:
     """Return the fields of a check of a drop under the key ``path``: the limit of the gain."""
-    field = gate.requirement(f"{path}.max_drop")
-    return {**field, "required": -field["required"] or 0.0}
+    fields = gate.requirement(f"{path}.max_drop")
+    fields["required"] = -fields["required"] or 0.0
+    return fields
 
 
 def _of_role(role: str | None) -> str:
     """Return `` (baseline few_shot)`` for one of several baselines."""
     return "" if role in (None, "baseline") else f" ({opponent(role)})"
+
+
+def _broken(
+    baseline: Measured, candidate: Measured, metric: str, rows: Iterable[int]
+) -> tuple[Flip, ...]:
+    """Return the examples of these rows that the candidate broke, the worst first."""
+    change = gains(baseline, candidate, metric)
+    worst_first = sorted((row for row in rows if change[row] < 0), key=lambda row: change[row])
+    flips = []
+    for row in worst_first[:FLIPS_KEPT]:
+        flips.append(flip(row, baseline.run, candidate.run, candidate.scores[metric]))
+    return tuple(flips)
 
 
 # --- before any call
@@ -84,90 +117,105 @@ def _of_role(role: str | None) -> str:
 
 def check_free(gate: context.Context) -> Iterator[Check]:
     """Check before any call which slices will be judged, and that the guards can show what they are for."""
-    left_out = [part for part in gate.parts.slices if part.note is not None]
-    if left_out:
-        none_judged = len(left_out) == len(gate.parts.slices)
-        unsuited = [part for part in left_out if not part.is_small]
-        message = "no slice is judged; " if none_judged else ""
-        message += f"not judged: {_named(f'{part}: {part.note}' for part in left_out)}"
-        advice = "Add test examples of these slices."
-        if unsuited:
-            advice = "Use a metric that has a value on every slice."
-        status: Status = "warning" if none_judged or unsuited else "note"
-        yield Check(
-            "slices",
-            status,
-            message,
-            len(left_out),
-            source=gate.source("slices.fields"),
-            advice=advice,
-        )
+    yield from _left_out_slices(gate)
     if not gate.parts.others:
-        yield Check(
-            "guards", "note", "no guards configured: other tasks were not tested for regressions"
-        )
+        message = "no guards configured: other tasks were not tested for regressions"
+        yield Check("guards", "note", message)
     for guard in gate.parts.others:
-        yield from _check_guard(gate, guard)
+        yield from _leaked(guard)
+        yield from _too_small(guard)
+        yield from _unanswered(gate, guard)
     yield from _ids_in_two(gate)
 
 
-def _check_guard(gate: context.Context, guard: parts.Guard) -> Iterator[Check]:
-    """Check that no example is trained on, that there are enough, and that recorded models answer every one."""
-    if rows := guard.leaked_rows:
-        verb, first = "is" if len(rows) == 1 else "are", guard.test.where(rows[0][0])
-        message = f"{len(rows):,} of {text.plural(len(guard.test), 'example')} {verb} in the training set, first {first}"
-        advice = "Remove them from the guard: examples that were trained on do not show what was forgotten."
-        yield guard.check("fail", message, observed=len(rows), required=0, advice=advice)
-    have, needed, unit = parts.size_of(guard.metric, guard.test.groups, guard.tolerance)
-    if have < needed:
-        most = text.show_amount(guard.spec.max_drop, share=guard.metric.share)
-        message = (
-            f"{text.plural(have, unit)} cannot rule out a drop of {most} of an equal candidate "
-        )
-        message += f"(at least {needed:,} required)"
-        numbers = {"observed": have, "required": needed}
-        advice = f"Add {text.plural(needed - have, f'more {unit}')} to the guard."
-        yield guard.check("inconclusive", message, **numbers, advice=advice)
+def _left_out_slices(gate: context.Context) -> Iterator[Check]:
+    """Name the slices that are not judged; a warning where that is not only for their size."""
+    left_out = [slice_ for slice_ in gate.parts.slices if slice_.note is not None]
+    if not left_out:
+        return
+
+    none_judged = len(left_out) == len(gate.parts.slices)
+    message = "no slice is judged; " if none_judged else ""
+    message += f"not judged: {_named([f'{slice_}: {slice_.note}' for slice_ in left_out])}"
+    status: Status = "warning" if none_judged else "note"
+    advice = "Add test examples of these slices."
+    if not all(slice_.is_small for slice_ in left_out):
+        status = "warning"
+        advice = "Use a metric that has a value on every slice."
+    source = gate.source("slices.fields")
+    yield Check("slices", status, message, len(left_out), source=source, advice=advice)
+
+
+def _leaked(guard: parts.Guard) -> Iterator[Check]:
+    """Check that no example is trained on."""
+    rows = guard.leaked_rows
+    if not rows:
+        return
+
+    verb = "is" if len(rows) == 1 else "are"
+    first = guard.test.where(rows[0][0])
+    message = f"{len(rows):,} of {text.plural(len(guard.test), 'example')} {verb} in the training set, first {first}"
+    advice = (
+        "Remove them from the guard: examples that were trained on do not show what was forgotten."
+    )
+    yield guard.check("fail", message, observed=len(rows), required=0, advice=advice)
+
+
+def _too_small(guard: parts.Guard) -> Iterator[Check]:
+    """Check that there are enough examples to rule out a drop of a candidate that changes nothing."""
+    size = parts.size_of(guard.metric, guard.test.groups, guard.tolerance)
+    if size.have >= size.needed:
+        return
+
+    max_drop = text.show_amount(guard.spec.max_drop, share=guard.metric.share)
+    message = f"{text.plural(size.have, size.unit)} cannot rule out a drop of {max_drop} of an equal candidate "
+    message += f"(at least {size.needed:,} required)"
+    advice = f"Add {text.plural(size.needed - size.have, f'more {size.unit}')} to the guard."
+    numbers = {"observed": size.have, "required": size.needed}
+    yield guard.check("inconclusive", message, **numbers, advice=advice)
+
+
+def _unanswered(gate: context.Context, guard: parts.Guard) -> Iterator[Check]:
+    """Check that recorded models answer every example."""
     for role, model in gate.models.items():
-        missing = [
-            one.name for one in guard.test if model.ids is not None and one.id not in model.ids
-        ]
-        if missing and not (role == "candidate" and gate.config.missing_answers == "wrong"):
+        is_forgiven = role == "candidate" and gate.config.missing_answers == "wrong"
+        if model.ids is None or is_forgiven:
+            continue
+        missing = [example.name for example in guard.test if example.id not in model.ids]
+        if missing:
             message = f"{called(role, model.name)} has no recorded answer for {len(missing):,} of "
             message += f"{text.plural(len(guard.test), 'example')}, first {text.printable(missing[0], text.EXCERPT)}"
-            yield guard.check(
-                "error",
-                message,
-                advice="Record the answers to the guard's examples in the same file.",
-            )
+            advice = "Record the answers to the guard's examples in the same file."
+            yield guard.check("error", message, advice=advice)
 
 
 def _ids_in_two(gate: context.Context) -> Iterator[Check]:
     """Refuse an id that two test sets give to different inputs, since recorded answers are joined by id."""
-    recorded = any(model.ids is not None for model in gate.models.values())
-    first = {example.id: (example.input, "the test set") for example in gate.test.examples}
-    for guard in gate.parts.others if recorded else ():
-        for row, example in enumerate(guard.test.examples):
-            given, place = first.setdefault(example.id, (example.input, f"guard {guard.name}"))
-            if given != example.input:
-                message = f"the id {text.printable(example.id, text.EXCERPT)} belongs to another example in {place}, "
-                advice = (
-                    "Give the guard's examples unique ids, and record their answers under these."
-                )
-                source = str(guard.test.where(row))
-                yield guard.check(
-                    "error",
-                    f"{message}but recorded answers are joined by id",
-                    source=source,
-                    advice=advice,
-                )
-                break
+    if all(model.ids is None for model in gate.models.values()):
+        return
+
+    first = {example.id: (example.input, "the test set") for example in gate.test}
+    for guard in gate.parts.others:
+        for row, example in enumerate(guard.test):
+            known_input, place = first.setdefault(
+                example.id, (example.input, f"guard {guard.name}")
+            )
+            if known_input == example.input:
+                continue
+
+            shown_id = text.printable(example.id, text.EXCERPT)
+            message = f"the id {shown_id} belongs to another example in {place}, but recorded answers are joined by id"
+            advice = "Give the guard's examples unique ids, and record their answers under these."
+            source = str(guard.test.where(row))
+            yield guard.check("error", message, source=source, advice=advice)
+            break
 
 
-def _named(texts: Iterable[str]) -> str:
-    names = list(texts)
-    more = len(names) - text.NAMED
-    return ", ".join(names[: text.NAMED]) + (f", and {more:,} more" if more > 0 else "")
+def _named(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
+    first = ", ".join(names[: text.NAMED])
+    n_more = len(names) - text.NAMED
+    return f"{first}, and {n_more:,} more" if n_more > 0 else first
 
 
 # --- the models over the guards
@@ -176,106 +224,145 @@ def _named(texts: Iterable[str]) -> str:
 
 def check_others(gate: context.Context) -> context.Found:
     """Check each guard's drop against its limit. A guard that cannot be judged is an error."""
-    judged = [_judge_guard(gate, guard) for guard in gate.parts.others]
-    return context.Found(
-        {"guards": tuple(result for result, _ in judged)},
-        [one for _, checks in judged for one in checks],
-    )
+    results: list[PartResult] = []
+    checks: list[Check] = []
+    for guard in gate.parts.others:
+        result, guard_checks = _judge_guard(gate, guard)
+        results.append(result)
+        checks += guard_checks
+    return context.Found({"guards": tuple(results)}, checks)
 
 
 def _judge_guard(gate: context.Context, guard: parts.Guard) -> tuple[PartResult, list[Check]]:
-    runs, metric = gate.runs_of("guard", guard.name), guard.metric
+    """Return the result of a guard, with its checks."""
+    runs = gate.runs_of("guard", guard.name)
     measured = {role: measure_run(gate.asked(role).name, run) for role, run in runs.items()}
-    complete = answers.complete_checks(
-        measured, forgiven_roles(gate.config.missing_answers, runs.values())
-    )
-    checks = [replace(check, name=guard.path) for check in complete if check.status != "pass"]
+    forgiven = forgiven_roles(gate.config.missing_answers, runs.values())
+    checks = []
+    for check in answers.complete_checks(measured, forgiven):
+        if check.status != "pass":
+            checks.append(replace(check, name=guard.path))
     if any(check.status == "error" for check in checks):
         return replace(guard.facts, verdict="error"), checks
+
     try:
-        expected = guard.test.expected
-        scored = {
-            role: score_run(one, {metric.name: metric}, metric.name, expected)
-            for role, one in measured.items()
-        }
-        scores = {role: one.scores[metric.name] for role, one in scored.items()}
-        candidate, best = scores.pop("candidate", None), best_first(scores)[0]
-        result = replace(guard.facts, against=best, baseline=scores[best].value)
-        if candidate is not None:
-            result = judge_drop(guard.facts, scores, candidate, guard.tolerance, guard.test.groups)
-            checks.append(_guard_check(gate, guard, result))
-        weak = _nothing_to_lose(gate, guard, best, scored[best])
+        result, guard_checks = _compare_on_guard(gate, guard, measured)
     except errors.FtgateError as error:
         return replace(guard.facts, verdict="error"), [*checks, error_check(error, guard.path)]
-    useless = any(check.status == "fail" for check in weak)
-    return replace(result, verdict="fail") if useless else result, [*weak, *checks]
+    return result, [*checks, *guard_checks]
+
+
+def _compare_on_guard(
+    gate: context.Context, guard: parts.Guard, measured: Mapping[str, Measured]
+) -> tuple[PartResult, list[Check]]:
+    """Score the answers to a guard, and judge the candidate's drop.
+
+    Raises:
+        FtgateError: the metric has no value for the answers of a model.
+    """
+    name = guard.metric.name
+    scored: dict[str, Measured] = {}
+    scores: dict[str, Scored] = {}
+    for role, run in measured.items():
+        scored[role] = score_run(run, {name: guard.metric}, name, guard.test.expected)
+        if role != "candidate":
+            scores[role] = scored[role].scores[name]
+
+    best = best_first(scores)[0]
+    checks = list(_nothing_to_lose(gate, guard, best, scored[best]))
+    result = replace(guard.facts, against=best, baseline=scores[best].value)
+    candidate = scored.get("candidate")
+    if candidate is not None:
+        result = judge_drop(
+            guard.facts, scores, candidate.scores[name], guard.tolerance, guard.test.groups
+        )
+        if gate.shown is None:
+            baseline = scored[result.against or best]
+            broken = _broken(baseline, candidate, name, range(len(guard.test)))
+            result = replace(result, broken=broken)
+        checks.append(_guard_check(gate, guard, result))
+
+    if any(check.status == "fail" for check in checks):
+        result = replace(result, verdict="fail")
+    return result, checks
 
 
 def _nothing_to_lose(
     gate: context.Context, guard: parts.Guard, role: str, baseline: Measured
-) -> list[Check]:
+) -> Iterator[Check]:
     """Refuse a baseline so bad that no drop can exceed the limit, and warn of one that a constant answer equals."""
     metric = guard.metric
     value = baseline.scores[metric.name].value
-    most = guard.spec.max_drop
+    max_drop = guard.spec.max_drop
     message = f"{called(role, baseline.facts.name)} has {metric.name} {text.show_value(value, share=metric.share)}, "
     advice = "Check that the metric reads the answers correctly. A guard needs a task that the baseline can do."
-    fields = {"observed": value, "advice": advice}
-    if abs(value - metric.worst) <= most:
+    if abs(value - metric.worst) <= max_drop:
         message += (
-            f"so no drop can exceed the limit of {text.show_amount(most, share=metric.share)}"
+            f"so no drop can exceed the limit of {text.show_amount(max_drop, share=metric.share)}"
         )
-        return [
-            guard.check("fail", message, **{**gate.requirement(f"{guard.path}.max_drop"), **fields})
-        ]
+        required = gate.requirement(f"{guard.path}.max_drop")
+        yield guard.check("fail", message, **required, observed=value, advice=advice)
+        return
     if not metric.compares:
-        return []
+        return
 
     with suppress(errors.MetricError):  # what an example expects may be no answer to another one
         constant = constant_baseline.best_constant(metric, guard.test.expected)
         if constant.n_expected > 1 and not constant_baseline.beats(metric, value, constant.value):
-            message += f"no better than one answer to everything ({text.show_value(constant.value, share=metric.share)})"
-            return [guard.check("warning", message, required=constant.value, **fields)]
-    return []
+            equal = text.show_value(constant.value, share=metric.share)
+            message += f"no better than one answer to everything ({equal})"
+            numbers = {"observed": value, "required": constant.value}
+            yield guard.check("warning", message, **numbers, advice=advice)
 
 
 def _guard_check(gate: context.Context, guard: parts.Guard, result: PartResult) -> Check:
-    share, status = guard.metric.share, result.verdict or "error"
-    before, after = (
-        text.show_value(one, share=share) for one in (result.baseline, result.candidate)
-    )
+    """Return the check of a guard's drop."""
+    share = guard.metric.share
+    baseline = text.show_value(result.baseline, share=share)
+    candidate = text.show_value(result.candidate, share=share)
     bound = f"no bound: {result.note or 'the method gives none'}"
     if result.lower_bound is not None:
         confidence = text.show_percent(guard.tolerance.confidence)
         bound = f"{confidence} lower bound {text.show_difference(result.lower_bound, share=share)}"
-    message = f"{guard.metric.name} {before}{_of_role(result.against)} to {after}: "
+
+    message = f"{guard.metric.name} {baseline}{_of_role(result.against)} to {candidate}: "
     message += f"{text.show_difference(result.gain, share=share)} "
     message += f"({bound}, {gain.drop_limit(guard.spec.max_drop, share=share)})"
-    advice = {
-        "fail": "Mix examples of this task into the training data, or train for fewer steps.",
-        "inconclusive": gain.examples_advice(result, "lost less"),
-    }.get(status)
+    advice = None
+    if result.verdict == "fail":
+        advice = "Mix examples of this task into the training data, or train for fewer steps."
+    elif result.verdict == "inconclusive":
+        advice = gain.examples_advice(result, "lost less")
     fields = {**_limit(gate, guard.path), "observed": result.gain}
-    return guard.check(status, message, **fields, advice=advice)
+    return guard.check(result.verdict or "error", message, **fields, advice=advice)
 
 
 # --- slices
 # -------------------------------------------------------------------------------------------------------
 
-_OUTCOMES: tuple[tuple[Status, str, str | None], ...] = (
-    (
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What is said of all slices of one status, and what to do."""
+
+    status: Status
+    sentence: str
+    advice: str | None = None
+
+
+_OUTCOMES = (
+    _Outcome(
         "fail",
         "dropped beyond the limit",
         "Add training examples like the broken ones in these slices.",
     ),
-    (
+    _Outcome(
         "warning",
         "dropped beyond the limit, perhaps by chance among many slices",
         "Add test examples of these slices.",
     ),
-    ("pass", "show no significant drop beyond the limit", None),
+    _Outcome("pass", "show no significant drop beyond the limit"),
 )
-"""What is said of the slices of each status, and what to do."""
 
 
 def check_fields(gate: context.Context) -> context.Found:
@@ -283,71 +370,95 @@ def check_fields(gate: context.Context) -> context.Found:
 
     Raise :class:`MetricError` if a metric is undefined for the answers on a slice.
     """
-    if gate.parts.tolerance is None:
+    tolerance = gate.parts.tolerance
+    if tolerance is None:
         return context.Found({})
-    results = [_judge_slice(gate, gate.parts.tolerance, one) for one in gate.parts.slices]
-    results.sort(
-        key=lambda one: (one.gain is None, -(one.n or 0) if one.gain is None else one.gain)
-    )
+
+    results = [_judge_slice(gate, tolerance, slice_) for slice_ in gate.parts.slices]
+    results.sort(key=_worst_first)
     checks: list[Check] = []
-    for status, outcome, advice in _OUTCOMES:
-        rows = [one for one in results if one.verdict == status]
-        if rows and (status != "pass" or not checks):
-            checks.append(_slices_check(gate, gate.parts.tolerance, rows, status, outcome, advice))
+    for outcome in _OUTCOMES:
+        slices = [result for result in results if result.verdict == outcome.status]
+        is_told = outcome.status == "pass" and checks
+        if slices and not is_told:
+            checks.append(_slices_check(gate, tolerance, slices, outcome))
     return context.Found({"slices": tuple(results[:MOST_ROWS])}, checks)
 
 
-def _judge_slice(gate: context.Context, tolerance: parts.Tolerance, one: parts.Slice) -> PartResult:
-    known: dict[str, Any] = {
-        "field": one.field,
-        "value": one.value,
-        "n": len(one.rows),
-        "note": one.note,
-    }
-    known["metric_range"] = one.metric.low, one.metric.high
-    result = PartResult(f"{one.field}={one.value}", one.metric.name, tolerance.max_drop, **known)
-    if one.note is not None:
+def _worst_first(result: PartResult) -> tuple[bool, float]:
+    """Return the key that sorts the largest loss first, and last those that are not judged, large ones first."""
+    if result.gain is None:
+        return True, -(result.n or 0)
+    return False, result.gain
+
+
+def _judge_slice(
+    gate: context.Context, tolerance: parts.Tolerance, slice_: parts.Slice
+) -> PartResult:
+    metric = slice_.metric
+    result = PartResult(
+        f"{slice_.field}={slice_.value}",
+        metric.name,
+        tolerance.max_drop,
+        field=slice_.field,
+        value=slice_.value,
+        n=len(slice_.rows),
+        note=slice_.note,
+        metric_range=(metric.low, metric.high),
+    )
+    if slice_.note is not None:
         return result
-    scores = {
-        role: _score(one, measured, gate.deciding.name) for role, measured in gate.scored.items()
-    }
+
+    deciding = gate.deciding.name
+    scores = {role: _score(slice_, measured, deciding) for role, measured in gate.scored.items()}
     candidate = scores.pop("candidate")
-    return judge_drop(result, scores, candidate, tolerance, [gate.groups[row] for row in one.rows])
+    groups = gate.groups
+    result = judge_drop(result, scores, candidate, tolerance, [groups[row] for row in slice_.rows])
+    if gate.shown is None:
+        baseline = gate.scored[result.against or gate.best]
+        broken = _broken(baseline, gate.scored["candidate"], deciding, slice_.rows)
+        result = replace(result, broken=broken)
+    return result
 
 
-def _score(one: parts.Slice, measured: Measured, deciding: str) -> Scored:
+def _score(slice_: parts.Slice, measured: Measured, deciding: str) -> Scored:
     """Return a model's score on a slice: of its examples' scores, or by the metric if only a set has a value."""
-    whole, rows = measured.scores[deciding], list(one.rows)
-    if whole.per_example is None:
-        expected = [measured.run.test_set.examples[row].expected for row in rows]
-        return one.metric.score(
-            expected, [[repeat[row] for row in rows] for repeat in measured.answers]
-        )
-    scores = whole.per_example[rows]
-    return Scored(whole.metric, float(scores.mean()), per_example=scores)
+    whole = measured.scores[deciding]
+    rows = list(slice_.rows)
+    if whole.per_example is not None:
+        scores = whole.per_example[rows]
+        return Scored(whole.metric, float(scores.mean()), per_example=scores)
+
+    examples = measured.run.test_set.examples
+    expected = [examples[row].expected for row in rows]
+    repeats = []
+    for repeat in measured.answers:
+        repeats.append([repeat[row] for row in rows])
+    return slice_.metric.score(expected, repeats)
 
 
 def _slices_check(
     gate: context.Context,
     tolerance: parts.Tolerance,
-    rows: Sequence[PartResult],
-    status: Status,
-    outcome: str,
-    advice: str | None,
+    slices: Sequence[PartResult],
+    outcome: _Outcome,
 ) -> Check:
     changes = []
-    for part in rows:
-        change = text.show_difference(part.gain, share=gate.share) + _of_role(part.against)
-        changes.append(f"{text.cut(part.name)} {change} ({text.plural(part.n or 0, 'example')})")
+    for result in slices:
+        change = text.show_difference(result.gain, share=gate.share) + _of_role(result.against)
+        changes.append(
+            f"{text.cut(result.name)} {change} ({text.plural(result.n or 0, 'example')})"
+        )
 
     limit = gain.drop_limit(tolerance.max_drop, share=gate.share)
-    if status == "pass":
+    if outcome.status == "pass":
         losses = f"worst {changes[0]}"
     else:
         limit += f", {text.show_percent(tolerance.confidence)} confidence each"
         losses = _named(changes)
 
-    judged = sum(part.note is None for part in gate.parts.slices)
-    message = f"{len(rows):,} of {text.plural(judged, 'slice')} {outcome} ({limit}): {losses}"
-    fields = {**_limit(gate, "slices"), "observed": rows[0].gain, "advice": advice}
-    return Check("slices", status, message, **fields)
+    judged = sum(slice_.note is None for slice_ in gate.parts.slices)
+    count = f"{len(slices):,} of {text.plural(judged, 'slice')}"
+    message = f"{count} {outcome.sentence} ({limit}): {losses}"
+    fields = {**_limit(gate, "slices"), "observed": slices[0].gain, "advice": outcome.advice}
+    return Check("slices", outcome.status, message, **fields)
