@@ -12,23 +12,24 @@ _DECIMALS = 12
 _EXTREME = 1e-15
 _CERTAIN = 9.0
 _FINE = 0.002  # precision of a bound, in standard errors
-PValue = Callable[[float], float]  # returns the p-value of "the real gain is at most this"
+PValue = Callable[[float], float]  # returns the p-value of "the true gain is at most this"
+
+_Bound = Annotated[float | None, about("one-sided bound of the gain at the confidence")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The candidate's gain over a baseline on the same examples, in the metric's unit; null where it is unknown."""
+    """The candidate's gain over a baseline on the same examples, in the metric's unit.
+
+    A value that is not known is null.
+    """
 
     gain: Annotated[
         float | None,
         about("the candidate's gain; the sign is inverted for metrics where lower is better"),
     ] = None
-    lower_bound: Annotated[float | None, about("one-sided bound of the gain at the confidence")] = (
-        None
-    )
-    upper_bound: Annotated[float | None, about("one-sided bound of the gain at the confidence")] = (
-        None
-    )
+    lower_bound: _Bound = None
+    upper_bound: _Bound = None
     required: Annotated[float | None, about("the margin, or minus max_drop")] = None
     method: str | None = None
     n: int | None = None
@@ -40,15 +41,14 @@ class Comparison:
             "the basis of the bounds, such as the number of groups; for a slice why it was not judged"
         ),
     ] = None
-    # The number of examples that would show the required evidence with 80 % power if the real gain
+    # The number of examples that would show the required evidence with 80 % power if the true gain
     # is the measured one, and with which the measured gain would reach the margin; None if no
     # number would, or nothing has to be shown.
     examples_needed: int | None = field(default=None, metadata=INNER)
-    # One-sided p-values of "the real gain is at most 0" and "at most the margin", and whether each
-    # is rejected.
+    # One-sided p-values of "the true gain is at most 0" and "at most the margin", and whether the
+    # second one is rejected.
     p_zero: float | None = field(default=None, metadata=INNER)
     p_margin: float | None = field(default=None, metadata=INNER)
-    above_zero: bool = field(default=False, metadata=INNER)
     reaches_margin: bool = field(default=False, metadata=INNER)
     # Whether the measured gain reaches the margin exactly, and whether it is shown as surely as it
     # must be.
@@ -60,7 +60,9 @@ class Comparison:
     @property
     def status(self) -> Literal["pass", "fail", "inconclusive"]:
         """Return what becomes of the gain: it must reach the margin, and be shown to."""
-        return "fail" if not self.reached else "pass" if self.shown else "inconclusive"
+        if not self.reached:
+            return "fail"
+        return "pass" if self.shown else "inconclusive"
 
 
 def reaches(gain: float | Fraction, least: float) -> bool:
@@ -71,8 +73,8 @@ def reaches(gain: float | Fraction, least: float) -> bool:
     Counts are compared as fractions, other values after rounding to 12 decimals.
     """
     measured = gain if isinstance(gain, Fraction) else Fraction(repr(round(gain, _DECIMALS)))
-    asked = Fraction(repr(least))
-    return measured > 0 if asked == 0 else measured >= asked
+    required = Fraction(repr(least))
+    return measured > 0 if required == 0 else measured >= required
 
 
 def level(confidence: float) -> float:
@@ -89,7 +91,7 @@ def is_sure(p: float, alpha: float) -> bool:
 
 @dataclass(frozen=True)
 class Question:
-    """The requirement on a gain; with a negative margin the candidate may be worse by at most this much.
+    """The requirement on a gain; with a negative margin the candidate may be worse by this much.
 
     Without ``bounds`` only the decision is asked for, which takes a fraction of the time: the
     bounds and the number of examples that are needed stay unknown.
@@ -115,7 +117,9 @@ class Question:
     @property
     def target(self) -> float | None:
         """Return the gain that the lower bound must reach; None for "observed"."""
-        return {"observed": None, "significant": 0.0, "proven": self.margin}[self.evidence]
+        if self.evidence == "observed":
+            return None
+        return self.margin if self.evidence == "proven" else 0.0
 
 
 def weigh(
@@ -127,34 +131,38 @@ def weigh(
     gain is never easier to show; the exact p-value alone is not strictly monotone in its margin.
 
     Args:
-        p_value: returns the one-sided p-value of "the real gain is at most this".
+        p_value: returns the one-sided p-value of "the true gain is at most this".
         question: what is asked of the gain.
         bounds: one-sided bounds from inverting ``p_value`` by a search, moved to the side that was
             decided.
     """
     margin = question.margin
-    p_zero, p_margin = p_value(0.0), p_value(margin)
-    worse = max(p_zero, p_margin)
-    p_zero, p_margin = (p_zero, worse) if margin >= 0 else (worse, p_margin)
-    above_zero, reaches_margin = is_sure(p_zero, question.alpha), is_sure(p_margin, question.alpha)
+    p_zero = p_value(0.0)
+    p_margin = p_value(margin)
+    if margin >= 0:
+        p_margin = max(p_zero, p_margin)
+    else:
+        p_zero = max(p_zero, p_margin)
+    is_above_zero = is_sure(p_zero, question.alpha)
+    reaches_margin = is_sure(p_margin, question.alpha)
+
     lower = upper = None
     if bounds is not None:
         lower, upper = bounds
-        for sure, target in sorted(
-            [(above_zero, 0.0), (reaches_margin, margin)], key=lambda pair: not pair[0]
-        ):
-            lower = max(lower, target) if sure else min(lower, target)
+        # What was rejected comes first: of two contradictory moves the cautious one is the last.
+        decisions = [(is_above_zero, 0.0), (reaches_margin, margin)]
+        for is_shown, target in sorted(decisions, key=lambda decision: not decision[0]):
+            lower = max(lower, target) if is_shown else min(lower, target)
         upper = max(lower, upper)
+
+    shown = {"observed": True, "significant": is_above_zero, "proven": reaches_margin}
     return Comparison(
         lower_bound=lower,
         upper_bound=upper,
         p_zero=p_zero,
         p_margin=p_margin,
-        above_zero=above_zero,
         reaches_margin=reaches_margin,
-        shown={"observed": True, "significant": above_zero, "proven": reaches_margin}[
-            question.evidence
-        ],
+        shown=shown[question.evidence],
     )
 
 
@@ -167,7 +175,7 @@ def bound(
     rule.
 
     Args:
-        p_value: returns the p-value of "the real gain is at most this", which grows with its
+        p_value: returns the p-value of "the true gain is at most this", which grows with its
             argument.
         alpha: the significance level.
         guess: where the search begins.
@@ -180,24 +188,44 @@ def bound(
     normal = NormalDist()
     critical = normal.inv_cdf(alpha)
 
-    def point(target: float) -> tuple[float, float]:
-        """Return a target and the excess of its p-value on the normal scale, where it is nearly linear."""
-        if not lowest < target < highest:
-            return target, _CERTAIN if target >= highest else -_CERTAIN
-        return target, normal.inv_cdf(min(max(p_value(target), _EXTREME), 1 - _EXTREME)) - critical
+    def excess(target: float) -> float:
+        """Return by how much a p-value is too large, on the normal scale: nearly linear there."""
+        if target >= highest:
+            return _CERTAIN
+        if target <= lowest:
+            return -_CERTAIN
+        p = min(max(p_value(target), _EXTREME), 1 - _EXTREME)
+        return normal.inv_cdf(p) - critical
 
-    width, weights = step * _FINE, [1.0, 1.0]
-    low = high = point(min(max(guess, lowest), highest))
-    while low[1] > 0:
-        low, high, step = point(low[0] - step), low, 2 * step
-    while high[1] <= 0:
-        low, high, step = high, point(high[0] + step), 2 * step
-    while high[0] - low[0] > width and low[1] < -_FINE:
-        below, above = low[1] * weights[0] + _FINE / 2, high[1] * weights[1] + _FINE / 2
-        at = low[0] - below * (high[0] - low[0]) / (above - below)
-        found = point(min(max(at, low[0] + width / 2), high[0] - width / 2))
-        if found[1] <= 0:
-            low, weights = found, [1.0, weights[1] / 2]
+    # The root is between ``low`` and ``high``.
+    low = high = min(max(guess, lowest), highest)
+    below = above = excess(low)
+    width = step * _FINE
+    while below > 0:
+        high, above = low, below
+        low -= step
+        below = excess(low)
+        step *= 2
+    while above <= 0:
+        low, below = high, above
+        high += step
+        above = excess(high)
+        step *= 2
+
+    # An end that stays twice counts half (the Illinois rule), so that the other one moves, too.
+    low_weight = high_weight = 1.0
+    while high - low > width and below < -_FINE:
+        weighted_below = below * low_weight + _FINE / 2
+        weighted_above = above * high_weight + _FINE / 2
+        root = low - weighted_below * (high - low) / (weighted_above - weighted_below)
+        target = min(max(root, low + width / 2), high - width / 2)
+        distance = excess(target)
+        if distance <= 0:
+            low, below = target, distance
+            low_weight = 1.0
+            high_weight /= 2
         else:
-            high, weights = found, [weights[0] / 2, 1.0]
-    return max(low[0], lowest)
+            high, above = target, distance
+            high_weight = 1.0
+            low_weight /= 2
+    return max(low, lowest)

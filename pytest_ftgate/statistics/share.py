@@ -11,13 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pytest_ftgate.statistics import evidence
+from pytest_ftgate.statistics import evidence, planning
 from pytest_ftgate.statistics.arrays import Floats
 from pytest_ftgate.statistics.compare import compare_right_wrong
 from pytest_ftgate.statistics.groups import group_codes
 
 METHOD = "exact binomial bound (Clopper & Pearson 1934)"
-_POWER = 0.8
 _MOST_EXAMPLES = 10_000_000
 
 
@@ -88,56 +87,30 @@ def exact_lower_bound(successes: int, n: int, confidence: float) -> float:
     return float(betaincinv(successes, n - successes + 1, alpha))
 
 
-def provable_share(n: int, confidence: float) -> float:
-    """Return the largest share that ``n`` examples can prove: the bound where every one of them agrees."""
-    return exact_lower_bound(n, n, confidence)
-
-
 def examples_needed(share: float, required: float, confidence: float) -> int | None:
-    """Return how many examples prove a required share with 80 % power; None if the true share is not above it."""
+    """Return how many examples prove a required share with 80 % power.
+
+    None if the true share is not above the required one.
+    """
     if share <= required:
         return None
     if required <= 0:
         return 1
 
+    def is_powerful(n: int) -> bool:
+        return _power(n, share, required, confidence) >= planning.POWER
+
     # With fewer examples not even one that all agree reaches the required share.
-    low = math.ceil(math.log(evidence.level(confidence)) / math.log(required) - 1e-9)
-    high = low
-    while not _is_powerful(high, share, required, confidence):
-        low, high = high, 2 * high
-        if high > _MOST_EXAMPLES:
-            return None
-
-    while high - low > 1:
-        middle = (low + high) // 2
-        if _is_powerful(middle, share, required, confidence):
-            high = middle
-        else:
-            low = middle
-    return high
+    fewest = math.log(evidence.level(confidence)) / math.log(required)
+    return planning.fewest(is_powerful, _MOST_EXAMPLES, first=math.ceil(fewest - 1e-9))
 
 
-def _is_powerful(n: int, share: float, required: float, confidence: float) -> bool:
-    """Return whether ``n`` examples prove the required share in 80 % of samples with this true share."""
+def _power(n: int, share: float, required: float, confidence: float) -> float:
+    """Return the probability that ``n`` examples prove the required share, with this true share."""
     from scipy.special import bdtr
 
-    fewest = _fewest_successes(n, required, confidence)
-    if fewest is None:
-        return False
-    missed = float(bdtr(fewest - 1, n, share))
-    return 1 - missed >= _POWER
+    def is_proven(successes: int) -> bool:
+        return exact_lower_bound(successes, n, confidence) >= required
 
-
-def _fewest_successes(n: int, required: float, confidence: float) -> int | None:
-    """Return the fewest of ``n`` that prove the required share; None if not even all of them do."""
-    if exact_lower_bound(n, n, confidence) < required:
-        return None
-
-    low, high = 0, n
-    while high - low > 1:
-        middle = (low + high) // 2
-        if exact_lower_bound(middle, n, confidence) >= required:
-            high = middle
-        else:
-            low = middle
-    return high
+    successes = planning.fewest(is_proven, n)
+    return 0.0 if successes is None else 1 - float(bdtr(successes - 1, n, share))

@@ -9,6 +9,7 @@ from scipy.special import stdtrit
 from set_examples import accuracy, arms, macro_f1, pooled_arm
 
 from pytest_ftgate.statistics.compare import compare_graded, compare_right_wrong, compare_set
+from pytest_ftgate.statistics.evidence import is_sure
 from pytest_ftgate.statistics.exact import exact_lower
 from pytest_ftgate.statistics.graded import Sample, graded_lower, graded_p_value
 from pytest_ftgate.statistics.jackknife import jackknife
@@ -43,7 +44,7 @@ def test_a_clear_gain():
     found = right_wrong(31, 9, 200)
     assert (found.n, found.wins, found.losses) == (200, 31, 9)
     assert (found.gain, found.required, found.reached, found.status) == (0.11, 0.03, True, "pass")
-    assert (found.above_zero, found.reaches_margin) == (True, True)
+    assert found.reaches_margin
     assert found.p_margin == pytest.approx(0.004772, abs=1e-6)
     assert (round(found.lower_bound, 3), round(found.upper_bound, 3)) == (0.059, 0.163)
     assert ("exact" in found.method, found.note) == (True, None)
@@ -84,10 +85,11 @@ def test_bounds_and_decisions_agree(n, data, margin):
     losses = data.draw(st.integers(0, n - wins))
     found = right_wrong(wins, losses, n, margin=margin, evidence="observed")
     assert -1 <= found.lower_bound <= found.gain <= found.upper_bound <= 1
-    for sure, target in ((found.above_zero, 0.0), (found.reaches_margin, margin)):
+    above_zero = is_sure(found.p_zero, 0.05)
+    for sure, target in ((above_zero, 0.0), (found.reaches_margin, margin)):
         assert found.lower_bound >= target if sure else found.lower_bound <= target
     if margin >= 0:
-        assert found.above_zero or not found.reaches_margin
+        assert above_zero or not found.reaches_margin
     swapped = right_wrong(losses, wins, n, margin=margin, evidence="observed")
     assert (swapped.gain, swapped.wins, swapped.losses) == (-found.gain, losses, wins)
     assert swapped.upper_bound == pytest.approx(-exact_lower(wins, losses, n, 0.05), abs=1e-12)
@@ -96,7 +98,7 @@ def test_bounds_and_decisions_agree(n, data, margin):
 def test_a_number_that_has_just_proved_too_small_is_never_given():
     for wins in range(1, 30, 3):
         found = right_wrong(wins, 0, 40, margin=-0.01, evidence="significant")
-        assert found.above_zero or found.examples_needed > 40
+        assert found.shown or found.examples_needed > 40
 
 
 def test_the_scale_of_the_metric_is_only_a_unit():
@@ -131,7 +133,7 @@ def test_macro_f1_by_the_jackknife():
 def test_identical_answers_are_no_gain_and_enough_of_them_rule_out_a_drop():
     before, _ = arms(13, 100, 3)
     found = of_set(before, before, margin=0.05)
-    assert (found.gain, found.above_zero, found.reaches_margin, found.status) == (0.0, False, False, "fail")
+    assert (found.gain, found.reaches_margin, found.status) == (0.0, False, "fail")
     assert (found.p_zero, found.p_margin, found.examples_needed) == (1.0, 1.0, None)
     assert found.lower_bound < 0 < found.upper_bound
     # The baseline has each label 25, 33 or 42 times: one lost example of the rarest weighs most.
@@ -139,7 +141,7 @@ def test_identical_answers_are_no_gain_and_enough_of_them_rule_out_a_drop():
     for factor, sure in ((1, False), (3, True)):
         arm = LabelCounts(np.tile(gold, factor), np.tile(gold, factor)[None], 3, macro_f1)
         found = of_set(arm, arm, margin=-0.03)
-        assert (found.reaches_margin, found.lower_bound > -0.03, found.above_zero) == (sure, sure, False)
+        assert (found.reaches_margin, found.lower_bound > -0.03, found.p_zero) == (sure, sure, 1.0)
         assert found.upper_bound == pytest.approx(-found.lower_bound)
         assert ("Gaffke" in found.method, found.note) == (True, None)
 
@@ -167,7 +169,7 @@ def test_a_metric_that_is_undefined(statistic, gold, wrong):
     before, after = (of_right_answers(gold, n, statistic) for n in wrong)
     for margin in (-0.01, 0.0):
         found = of_set(before, after, margin=margin)
-        assert (found.lower_bound, found.above_zero, found.reaches_margin) == (None, False, False)
+        assert (found.lower_bound, found.shown, found.reaches_margin) == (None, False, False)
         assert "undefined" in found.note
     with pytest.raises(ValueError, match="nan"):
         of_set(*(of_right_answers(gold, n, lambda tallies: np.full(len(tallies), np.nan)) for n in wrong))
@@ -250,7 +252,7 @@ EVERYWHERE = {  # all units gain the same: lower bounds
 def test_a_gain_that_is_the_same_everywhere_is_shown(case):
     compare, lower = EVERYWHERE[case]
     found = compare()
-    assert (found.status, found.above_zero) == ("pass", True)
+    assert (found.status, is_sure(found.p_zero, 0.05)) == ("pass", True)
     assert found.lower_bound == pytest.approx(lower, abs=2e-3)
 
 
@@ -259,7 +261,7 @@ def test_equal_answers_are_no_gain(groups):
     found = [right_wrong(0, 0, 200, margin=0.0, groups=groups), graded(np.zeros(200), groups=groups)]
     arm = of_right_answers(np.arange(200) % 3, 50, macro_f1)
     found.append(of_set(arm, arm, margin=0.0, groups=groups))
-    assert [(one.status, one.above_zero) for one in found] == [("fail", False)] * 3
+    assert [(one.status, one.p_zero > 0.05) for one in found] == [("fail", True)] * 3
 
 
 @pytest.mark.simulation
@@ -291,7 +293,7 @@ def test_a_few_large_groups_are_never_sure(sizes, counted):
     baseline, candidate = (rng.random(len(groups)) < share for share in (0.7 - better, 0.7 + better))
     for pair in ((baseline, candidate), (baseline & ~candidate, candidate | ~baseline)):
         found = compare_right_wrong(*pair, **asked, groups=groups)
-        assert not found.above_zero
+        assert not found.shown
         assert all(str(number) in found.note for number in (len(sizes), counted, 15))
     scores = baseline.astype(float), candidate.astype(float)
     assert compare_graded(*scores, low=0.0, high=1.0, **asked, groups=groups).note == found.note
@@ -324,7 +326,7 @@ GROUPED = {
 @pytest.mark.parametrize("kind", GROUPED)
 def test_too_few_groups_are_never_sure(kind, count):
     found = GROUPED[kind](np.arange(100) % count)
-    assert (found.lower_bound, found.upper_bound, found.above_zero, found.reaches_margin) == (None, None, False, False)
+    assert (found.lower_bound, found.upper_bound, found.shown, found.reaches_margin) == (None, None, False, False)
     assert (found.p_zero, found.examples_needed) == (None, None)
     assert all(number in found.note for number in (str(count), "15"))
     assert GROUPED[kind](np.arange(100) % 15).note == "15 groups"

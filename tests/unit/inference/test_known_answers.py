@@ -170,7 +170,7 @@ def test_examples_needed_reach_the_margin_again():
     again = chances(found.examples_needed, gain=found.gain, disagreement=(wins + losses) / n, **asked)
     assert again.passed == pytest.approx(case["expected"]["P_pass_there"], abs=2e-3)
     just = compare_right_wrong(rows >= n, rows < 5, **asked)  # just the margin: half of all sets reach it, at any size
-    assert (just.above_zero, just.examples_needed) == (True, None)
+    assert (just.shown, just.examples_needed) == (True, None)
 
 
 def test_in_a_micro_average_a_document_that_is_lost_whole_may_not_have_been_met():
@@ -180,4 +180,4 @@ def test_in_a_micro_average_a_document_that_is_lost_whole_may_not_have_been_met(
     arms = [fields_arm(one, np.full(n, float(fields))) for one in (right, right + (np.arange(n) < gaining))]
     found = compare_set(*arms, margin=0.0, confidence=0.95, evidence="significant")
     assert found.p_zero == pytest.approx(case["expected"]["with_one_lost_document"], abs=case["tolerance"])
-    assert found.above_zero is case["expected"]["sure"]
+    assert found.shown is case["expected"]["sure"]

@@ -97,7 +97,7 @@ def long_documents(long, short, seed):
 def test_a_few_long_documents_show_nothing_of_others():
     for seed in range(5):
         found = compare_set(*long_documents([100, 100], [2] * 58, seed), **ASKED)
-        assert not found.above_zero
+        assert not found.shown
         assert all(word in found.note for word in ("examples", "60", "2", "15"))
 
 
@@ -105,7 +105,7 @@ def test_a_few_long_documents_show_nothing_of_others():
 def test_documents_of_very_different_lengths_pass_falsely_at_most_five_percent():
     passes, lengths = 0, list(range(1, 61))  # count as 33
     for seed in range(400):
-        passes += compare_set(*long_documents(lengths[:1], lengths[1:], seed), **ASKED).above_zero
+        passes += compare_set(*long_documents(lengths[:1], lengths[1:], seed), **ASKED).shown
     assert passes <= 0.05 * 400
 
 
@@ -119,5 +119,5 @@ def test_rare_long_documents_that_are_lost_do_not_pass_unseen():
         before = rng.binomial(sizes, 0.8)
         right = np.where(long & (rng.random(200) < 0.2), 0, before + rng.binomial(sizes - before, 0.165))
         arms = fields_arm(before, sizes), fields_arm(right, sizes)
-        passes += compare_set(*arms, **ASKED).above_zero
+        passes += compare_set(*arms, **ASKED).shown
     assert passes <= 0.05 * 200

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
-from pytest_ftgate.statistics.share import exact_lower_bound, examples_needed, measure_share, provable_share
+from pytest_ftgate.statistics.share import exact_lower_bound, examples_needed, measure_share
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 10), (1, 10), (9, 10), (10, 10), (199, 200), (396, 400)])
@@ -15,7 +15,7 @@ def test_the_bound_is_that_of_clopper_and_pearson(successes, n):
 
 @pytest.mark.parametrize(("required", "n"), [(0.95, 59), (0.98, 149), (0.99, 299)])
 def test_the_fewest_examples_that_can_prove_a_share(required, n):
-    assert provable_share(n - 1, 0.95) < required <= provable_share(n, 0.95)
+    assert exact_lower_bound(n - 1, n - 1, 0.95) < required <= exact_lower_bound(n, n, 0.95)
     assert examples_needed(1.0, required, 0.95) == n
 
 
