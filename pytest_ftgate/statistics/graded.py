@@ -1,4 +1,7 @@
-"""Test the mean of bounded differences by Gaffke's method, which stays valid if rare large losses were not seen."""
+"""Test the mean of bounded differences by Gaffke's method.
+
+It stays valid if rare large losses were not seen.
+"""
 
 import math
 from dataclasses import dataclass
@@ -6,13 +9,15 @@ from functools import partial
 
 import numpy as np
 
-from pytest_ftgate.statistics import arrays, evidence
+from pytest_ftgate.statistics import evidence
+from pytest_ftgate.statistics.arrays import Floats
 
 METHOD = "Gaffke's bound of a bounded mean (Gaffke 2005; Learned-Miller & Thomas 2019)"
 _NODES = 16  # smallest number of nodes of the integral in one step
 _ENTRIES = 20_000  # largest matrix in one step
 _SPACING = 0.1
-_NEGLIGIBLE, _TINY = 1e-14, 1e-300
+_NEGLIGIBLE = 1e-14
+_TINY = 1e-300
 _ROUNDING = 1e-12  # differences from the margin that count as 0, relative to the largest
 _NEAREST_POLE = 0.5  # in standard deviations
 _NEWTON_STEPS = 100
@@ -30,12 +35,12 @@ class Sample:
         worst: the smallest possible value, which counts as if it had been seen once.
     """
 
-    values: arrays.Floats
-    counts: arrays.Floats
+    values: Floats
+    counts: Floats
     worst: float
 
     @classmethod
-    def of(cls, differences: arrays.Floats, worst: float) -> "Sample":
+    def of(cls, differences: Floats, worst: float) -> "Sample":
         """Return the sample of differences of shape ``(n,)``.
 
         Of very many distinct values, each is split between its two neighbours on an even grid, in
@@ -45,13 +50,16 @@ class Sample:
         values, counts = np.unique(differences, return_counts=True)
         if len(values) <= _MOST_VALUES or not np.isfinite(values).all():
             return cls(values, counts.astype(np.float64), worst)
-        grid: arrays.Floats = np.linspace(values[0], values[-1], _MOST_VALUES)
-        place = (values - grid[0]) / (grid[-1] - grid[0]) * (_MOST_VALUES - 1)
-        lower = np.minimum(place.astype(np.int64), _MOST_VALUES - 2)
-        shares = np.concatenate([lower + 1 - place, place - lower]) * np.tile(counts, 2)
-        split: arrays.Floats = np.zeros(_MOST_VALUES)
-        np.add.at(split, np.concatenate([lower, lower + 1]), shares)
-        return cls(grid[split > 0], split[split > 0], worst)
+
+        last = _MOST_VALUES - 1
+        grid: Floats = np.linspace(values[0], values[-1], _MOST_VALUES)
+        places = (values - grid[0]) / (grid[-1] - grid[0]) * last
+        lower = np.minimum(places.astype(np.int64), last - 1)
+        split: Floats = np.zeros(_MOST_VALUES)
+        np.add.at(split, lower, (lower + 1 - places) * counts)
+        np.add.at(split, lower + 1, (places - lower) * counts)
+        is_filled = split > 0
+        return cls(grid[is_filled], split[is_filled], worst)
 
     @property
     def mean(self) -> float:
@@ -62,11 +70,10 @@ class Sample:
     def spread(self) -> float:
         """Return the sample standard deviation of the values, 0 for one value."""
         n = float(self.counts.sum())
-        return (
-            math.sqrt(float(self.counts @ (self.values - self.mean) ** 2) / (n - 1))
-            if n > 1
-            else 0.0
-        )
+        if n <= 1:
+            return 0.0
+        squares = float(self.counts @ (self.values - self.mean) ** 2)
+        return math.sqrt(squares / (n - 1))
 
     def grown(self, n: float) -> "Sample":
         """Return a sample of ``n`` examples with the same distribution."""
@@ -74,7 +81,7 @@ class Sample:
 
 
 def graded_p_value(sample: Sample, margin: float) -> float:
-    """Return the one-sided p-value of "the real mean is at most ``margin``".
+    """Return the one-sided p-value of "the true mean is at most ``margin``".
 
     The p-value is the probability that a randomly weighted mean is at most the margin. The weights
     are uniform on the simplex (Dirichlet), and the worst possible difference counts as if it had
@@ -91,75 +98,89 @@ def graded_p_value(sample: Sample, margin: float) -> float:
 
 
 def graded_lower(sample: Sample, alpha: float) -> float:
-    """Return the one-sided lower bound of the real mean at significance level ``alpha``."""
+    """Return the one-sided lower bound of the true mean at significance level ``alpha``."""
     n = float(sample.counts.sum())
     error = max(sample.spread / math.sqrt(n), (sample.mean - sample.worst) / n, 1e-9)
-    p_value, highest = (
-        partial(graded_p_value, sample),
-        max(float(sample.values.max()), sample.worst),
-    )
-    guess, step = sample.mean - 2 * error, error / 4
     return evidence.bound(
-        p_value, alpha=alpha, guess=guess, step=step, lowest=sample.worst, highest=highest
+        partial(graded_p_value, sample),
+        alpha=alpha,
+        guess=sample.mean - 2 * error,
+        step=error / 4,
+        lowest=sample.worst,
+        highest=max(float(sample.values.max()), sample.worst),
     )
 
 
-def _probability_negative(weights: arrays.Floats, shapes: arrays.Floats) -> float:
-    """Return P(sum of weights * G <= 0) for independent Gamma(shapes) variables G; both arguments have shape ``(k,)``.
+def _probability_negative(weights: Floats, shapes: Floats) -> float:
+    """Return P(sum of weights * G <= 0) for independent Gamma(shapes) variables G.
 
-    The moment generating function is inverted numerically, along a vertical line through its saddle
+    Both arguments have the shape ``(k,)``. The moment generating function is inverted numerically, along a vertical line through its saddle
     point. There it decays like a normal density, and the trapezoidal rule is accurate to about 12
     digits.
     """
     if not np.isfinite(weights).all():
         raise ValueError("the differences must be finite numbers")
-    if weights.max() <= 0 or weights.min() >= 0:
-        return 1.0 if weights.max() <= 0 else 0.0
+    if weights.max() <= 0:
+        return 1.0
+    if weights.min() >= 0:
+        return 0.0
     if float(shapes @ weights) < 0:  # the line must be on the same side of 0 as the saddle point
         return 1 - _probability_negative(-weights, shapes)
+
     line = _saddle_point(weights, shapes)
     tilted = weights / (1 + line * weights)
-    parts = shapes * tilted**2
-    scale = 1 / math.sqrt(float(parts.sum()))
+    variances = shapes * tilted**2
+    variance = float(variances.sum())
+    scale = 1 / math.sqrt(variance)
     peak = math.exp(-float(shapes @ np.log1p(line * weights)))
-    # The steps are even at first and widen later, for the slow tails of few examples. If one part
+
+    # The steps are even at first and widen later, for the slow tails of few examples. If one weight
     # outweighs all others, the integrand oscillates before it decays, so the steps stay even for
     # longer.
-    others = math.sqrt(max(float(parts.sum() - parts.max()), _TINY)) * scale
-    even = 1 + 2 * min(1 / others, math.sqrt(float(shapes.sum())))
+    without_largest = max(float(variance - variances.max()), _TINY)
+    even = 1 + 2 * min(1 / (math.sqrt(without_largest) * scale), math.sqrt(float(shapes.sum())))
+
     block = max(_NODES, _ENTRIES // len(weights))
-    total, start = 0.0, 0
+    start = 0
+    total = 0.0
     while True:
         steps = np.arange(start, start + block) * _SPACING
         heights = scale * even * np.sinh(steps / even)
         turned = heights[:, None] * tilted
-        size = peak * np.exp(-0.5 * np.log1p(turned**2) @ shapes)
-        values = (
-            size
-            * np.exp(1j * (np.arctan(turned) @ shapes))
-            / (1j * heights - line)
-            * np.cosh(steps / even)
-        )
-        total += float(values.real.sum()) - (0.5 * float(values[0].real) if start == 0 else 0.0)
+        sizes = peak * np.exp(-0.5 * np.log1p(turned**2) @ shapes)
+        phases = np.exp(1j * (np.arctan(turned) @ shapes))
+        values = sizes * phases / (1j * heights - line) * np.cosh(steps / even)
+        total += float(values.real.sum())
+        if start == 0:  # the trapezoidal rule counts half of the first value
+            total -= 0.5 * float(values[0].real)
         start += block
         if abs(values[-1]) * scale < _NEGLIGIBLE:
             return min(max(0.0, -total * scale * _SPACING / math.pi), 1.0)
 
 
-def _saddle_point(weights: arrays.Floats, shapes: arrays.Floats) -> float:
-    """Return the root in t > 0 of ``sum(shapes * weights / (1 + t * weights))``, kept away from the pole at 0.
+def _saddle_point(weights: Floats, shapes: Floats) -> float:
+    """Return the root in t > 0 of ``sum(shapes * weights / (1 + t * weights))``.
 
-    The multiplier of empirical likelihood solves the same equation.
+    It is kept away from the pole at 0. The multiplier of empirical likelihood solves the same
+    equation.
     """
-    low, high = 0.0, -1 / float(weights.min())
-    point = high / 2
+    pole = -1 / float(weights.min())
+    low = 0.0
+    high = pole
+    point = pole / 2
     for _ in range(_NEWTON_STEPS):
         tilted = weights / (1 + point * weights)
         slope = float(shapes @ tilted)
-        low, high = (point, high) if slope > 0 else (low, point)
+        if slope > 0:
+            low = point
+        else:
+            high = point
         step = slope / float(shapes @ tilted**2)
         if abs(step) < 1e-10 * point:
             break
-        point = point + step if low < point + step < high else (low + high) / 2
+        point += step
+        if not low < point < high:
+            point = (low + high) / 2
+
     nearest = _NEAREST_POLE / math.sqrt(float(shapes @ weights**2))
-    return max(point, min(nearest, -0.5 / float(weights.min())))
+    return max(point, min(nearest, pole / 2))

@@ -1,4 +1,7 @@
-"""Handle groups of dependent examples, such as the turns of one conversation, which are one piece of evidence."""
+"""Handle groups of dependent examples, such as the turns of one conversation.
+
+A group is one piece of evidence.
+"""
 
 import math
 from collections.abc import Hashable, Iterable
@@ -10,36 +13,46 @@ from pytest_ftgate.statistics.evidence import level
 from pytest_ftgate.statistics.jackknife import degrees_of_freedom
 
 _LARGE = 100_000  # steps in the sum of totals that have a common unit
-_COSINES, _PER_GROUP, _GRIDS = 100_000, 10, 50
+_COSINES = 100_000
+_PER_GROUP = 10
+_GRIDS = 50
 _ROUNDING = 1e-9
 _DEVIATIONS = 9
 
 MIN_GROUPS = 15
-"""Smallest number of groups of equal size; unequal groups count as fewer: see :func:`effective_groups`.
+"""Smallest number of groups of equal size.
 
-It is the least number that keeps useless candidates at about 5 % where one group in five or more loses: see the
-table "Groups" in ``docs/methods.md``.
+Unequal groups count as fewer: see :func:`effective_groups`. It is the least number that keeps
+useless candidates at about 5 % where one group in five or more loses: see the table "Groups" in
+``docs/methods.md``.
 """
 
 
 def group_codes(groups: Iterable[Hashable] | None, n: int) -> Codes | None:
-    """Return the group of each example as a code 0..G-1, shape ``(n,)``; None if no two examples share a group."""
+    """Return the group of each example as a code 0..G-1, shape ``(n,)``.
+
+    None if no two examples share a group.
+    """
     if groups is None:
         return None
-    names, codes = list(groups), dict[Hashable, int]()
+    names = list(groups)
     if len(names) != n:
         raise ValueError(f"{len(names)} groups were given for {n} examples")
-    if names.count(None) == n:
-        return None
-    of_example = [
-        codes.setdefault((i,) if name is None else (None, name), len(codes))
-        for i, name in enumerate(names)
-    ]
-    return np.asarray(of_example, dtype=np.int64) if len(codes) < n else None
+
+    codes: dict[Hashable, int] = {}
+    code_of_example = []
+    for index, name in enumerate(names):
+        # An example without a group is one of its own, whatever the groups are called.
+        group = (index,) if name is None else (None, name)
+        code_of_example.append(codes.setdefault(group, len(codes)))
+    return np.asarray(code_of_example, dtype=np.int64) if len(codes) < n else None
 
 
 def group_counts(groups: Iterable[Hashable], n: int) -> tuple[int, int] | None:
-    """Return the number of groups, and that of equal ones that hold as much information; None without groups."""
+    """Return the number of groups, and that of equal ones that hold as much information.
+
+    None without groups.
+    """
     codes = group_codes(groups, n)
     if codes is None:
         return None
@@ -62,7 +75,10 @@ def effective_groups(weights: Floats) -> int:
 
 
 def too_few(weights: Floats, unit: str = "group") -> str | None:
-    """Return why groups of these weights, shape ``(G,)``, are too few for a bound; None if they are enough."""
+    """Return why groups of these weights, shape ``(G,)``, are too few for a bound.
+
+    None if they are enough.
+    """
     n = len(weights)
     counted = effective_groups(weights)
     if counted >= MIN_GROUPS:
@@ -72,18 +88,21 @@ def too_few(weights: Floats, unit: str = "group") -> str | None:
 
 
 def share_that_may_be_lost(n: int, confidence: float) -> float:
-    """Return the share of all groups that may be lost whole although none of ``n`` was: ``1 - alpha^(1 / n)``."""
+    """Return the share of all groups that may be lost whole although none of ``n`` was.
+
+    It is ``1 - alpha^(1 / n)``.
+    """
     share: float = 1 - level(confidence) ** (1 / n)
     return share
 
 
 def groups_to_exclude(share: float, confidence: float) -> int:
-    """Return the least number of groups of which none is lost, that exclude that this share of all groups is lost."""
+    """Return how many groups, none of them lost, exclude that this share of all groups is lost."""
     return math.ceil(math.log(level(confidence)) / math.log1p(-share))
 
 
 def chance_of_none_lost(weights: Floats, drop: float) -> float:
-    """Return the largest chance that a sample has no lost group, if losing groups whole costs ``drop`` on average.
+    """Return the largest chance that no group of a sample is lost, if losses cost ``drop`` on average.
 
     Each group is lost with a chance of its own, independently of the others, and costs its weight.
     The worst chances with that mean cost are ``max(0, 1 - level / weight)``: small groups are never
@@ -105,9 +124,9 @@ def chance_of_none_lost(weights: Floats, drop: float) -> float:
 
 
 def sign_flip_p_value(totals: Floats) -> float:
-    """Return the share of all 2^G patterns of signs whose sum of totals is at least the observed one.
+    """Return the share of all 2^G patterns of signs with at least the observed sum of totals.
 
-    It is the exact one-sided p-value of "the real mean is at most 0" if each group's total is as
+    It is the exact one-sided p-value of "the true mean is at most 0" if each group's total is as
     likely to have the opposite sign. ``totals``, ``(G,)``, are the gains of the groups, summed over
     their examples. They are rounded to steps, alike for equal totals: to the largest unit that all
     are multiples of, or, if that is tiny, on a grid as fine as the time allows, where the roundings
@@ -116,62 +135,74 @@ def sign_flip_p_value(totals: Floats) -> float:
     Source: R. A. Fisher, The Design of Experiments (1935), section 21.
     """
     whole = np.rint(totals * _steps(totals))
+    negative = int(-whole[whole < 0].sum())
+    sizes = np.abs(whole[whole != 0]).astype(np.int64)
     # The sum is at least the observed one if the totals whose sign is flipped sum to 0 or less.
-    return _chance_of_at_most(
-        int(-whole[whole < 0].sum()), np.abs(whole[whole != 0]).astype(np.int64)
-    )
+    return _chance_of_at_most(negative, sizes)
 
 
 def _steps(totals: Floats) -> float:
     """Return the number of steps per 1 for totals, shape ``(G,)``; 0 if all of them are 0."""
     sizes = np.abs(totals)
-    whole, unit = float(sizes.sum()), 0.0
+    whole = float(sizes.sum())
     tolerance = _ROUNDING * max(1.0, float(sizes.max(initial=0.0)))
+    unit = 0.0
     for size in np.unique(sizes[sizes > tolerance]).tolist():
         rest = size
         while rest > tolerance:  # Euclid's algorithm, with remainders to the nearest multiple
             unit, rest = rest, abs(unit - rest * round(unit / rest))
         if whole > _LARGE * unit:
-            break
-    else:
-        return 1 / unit if unit else 0.0
-    # The inversion takes a cosine for each distinct size, at most about three times the mean one in
-    # steps, at as many frequencies as there are steps in the sum, or in nine standard deviations of
-    # twice the sum.
-    distinct, width = (
-        len(np.unique(sizes.round(9))),
-        min(whole, _DEVIATIONS * math.sqrt(float(sizes @ sizes))),
-    )
-    terms = (_COSINES + _PER_GROUP * len(sizes)) / width
-    finest = max(terms / distinct, math.sqrt(terms * len(sizes) / (3 * whole)))
-    tried: list[float] = (finest * np.linspace(0.8, 1.0, _GRIDS)).tolist()
-    return min(
-        tried,
-        key=lambda steps: abs(float(np.rint(totals * steps).sum()) / steps - float(totals.sum())),
-    )
+            return _steps_of_grid(totals, sizes)
+    return 1 / unit if unit else 0.0
 
 
-def _chance_of_at_most(most: int, parts: Codes) -> float:
-    """Return the probability that the sum of some of the parts, each one in or out by a coin, is at most ``most``.
+def _steps_of_grid(totals: Floats, sizes: Floats) -> float:
+    """Return the steps per 1 of a grid that is as fine as the time allows.
 
-    The characteristic function, a product of cosines with a factor for each distinct part, is
-    inverted at as many frequencies as there are sums within nine standard deviations of the mean.
-    By Hoeffding's inequality (JASA 58 (1963) 13-30) sums beyond these have a probability below
-    1e-17 together; rounding errors are below 1e-12.
+    The inversion takes a cosine for each distinct size, at most about three times the mean one in
+    steps, at as many frequencies as there are steps in the sum, or in nine standard deviations of
+    twice the sum. Of several such grids the one counts on which the roundings cancel best.
     """
-    sizes, counts = np.unique(parts, return_counts=True)
-    whole, spread = int(parts.sum()), math.sqrt(float(counts @ sizes**2)) / 2
+    whole = float(sizes.sum())
+    n_distinct = len(np.unique(sizes.round(9)))
+    width = min(whole, _DEVIATIONS * math.sqrt(float(sizes @ sizes)))
+    terms = (_COSINES + _PER_GROUP * len(sizes)) / width
+    finest = max(terms / n_distinct, math.sqrt(terms * len(sizes) / (3 * whole)))
+    exact = float(totals.sum())
+
+    def rounding(steps: float) -> float:
+        return abs(float(np.rint(totals * steps).sum()) / steps - exact)
+
+    grids: list[float] = (finest * np.linspace(0.8, 1.0, _GRIDS)).tolist()
+    return min(grids, key=rounding)
+
+
+def _chance_of_at_most(most: int, sizes: Codes) -> float:
+    """Return the probability that a random subset of ``sizes`` has a sum of at most ``most``.
+
+    A coin decides of each one whether it is in the subset. The characteristic function, a product
+    of cosines with a factor for each distinct size, is inverted at as many frequencies as there are
+    sums within nine standard deviations of the mean. By Hoeffding's inequality (JASA 58 (1963)
+    13-30) sums beyond these have a probability below 1e-17 together; rounding errors are below
+    1e-12.
+    """
+    distinct, counts = np.unique(sizes, return_counts=True)
+    whole = int(sizes.sum())
+    spread = math.sqrt(float(counts @ distinct**2)) / 2
     n = min(whole + 1, math.ceil(2 * _DEVIATIONS * spread)) | 1  # odd: frequencies come in pairs
     first = max(0, (whole + 1 - n) // 2)
     counted = most - first + 1
-    if not 0 < counted < n:
-        return float(counted > 0)
+    if counted <= 0:
+        return 0.0
+    if counted >= n:
+        return 1.0
+
     frequency = np.arange(1, n // 2 + 1)
 
     def angle(times: int) -> Floats:
         return (times * frequency % (2 * n)).astype(np.float64) * (math.pi / n)
 
     wave: Floats = np.cos(angle(whole - first - most)) * np.sin(angle(counted)) / np.sin(angle(1))
-    for part, count in zip(sizes.tolist(), counts.tolist(), strict=True):
-        wave *= np.cos(angle(part)) ** count
+    for size, count in zip(distinct.tolist(), counts.tolist(), strict=True):
+        wave *= np.cos(angle(size)) ** count
     return min(max((counted + 2 * float(wave.sum())) / n, 0.0), 1.0)

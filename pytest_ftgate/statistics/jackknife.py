@@ -8,7 +8,10 @@ import numpy as np
 from pytest_ftgate.statistics.arrays import Codes, Floats
 
 METHOD = "paired delete-one jackknife, Student's t (Tukey 1958; Efron & Tibshirani 1993)"
-GROUP_METHOD = "clustered standard error CR2, Student's t (Bell & McCaffrey 2002; Hall 1992), sign flips of groups (Fisher 1935)"
+GROUP_METHOD = (
+    "clustered standard error CR2, Student's t (Bell & McCaffrey 2002; Hall 1992), "
+    "sign flips of groups (Fisher 1935)"
+)
 _ROUNDING = 1e-12
 _SLACK = 1e-9
 
@@ -30,7 +33,7 @@ class Estimate:
     skewness: float
 
     def p_value(self, target: float) -> float:
-        """Return the one-sided p-value of "the real value is at most ``target``".
+        """Return the one-sided p-value of "the true value is at most ``target``".
 
         Without any standard error nothing is left to chance: it is 0 above the target, else 1.
         """

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -45,17 +45,18 @@ class LabelCounts:
         return float(self.statistic(self._total[None])[0])
 
     def values_without(self, units: Codes | None = None) -> Floats:
-        """Return the metric without each unit, shape ``(units,)``; an example is left out with all its repeats.
+        """Return the metric without each unit, shape ``(units,)``.
 
-        ``units`` has the unit of each example as a code 0..U-1, shape ``(n,)``; None: each example
-        is a unit, and equal examples share one evaluation.
+        An example is left out with all its repeats. ``units`` has the unit of each example as a
+        code 0..U-1, shape ``(n,)``; None: each example is a unit, and equal examples share one
+        evaluation.
         """
-        some, units, unit = self._units(units)
+        kinds = self._kinds(units)
         total = self._total
-        found = [
-            self.statistic(total - some.tallies(*of_block)) for of_block in self._blocks(units)
-        ]
-        return np.concatenate(found)[unit]
+        values = []
+        for codes, size in self._blocks(kinds.codes):
+            values.append(self.statistic(total - kinds.counts.tallies(codes, size)))
+        return np.concatenate(values)[kinds.of_unit]
 
     def weights(self, units: Codes | None = None) -> Floats:
         """Return the fall of the metric from all right to all wrong in each unit, shape ``(units,)``.
@@ -64,22 +65,34 @@ class LabelCounts:
         an example of a rare label weighs more. A wrong answer is the rarest other label or an
         unknown one, whichever is worse. ``units`` are those of :meth:`values_without`.
         """
-        some, units, unit = self._units(units)
+        kinds = self._kinds(units)
+        counts = kinds.counts
+        rarest, next_rarest = self._rarest_labels()
+        other = np.where(counts.gold == rarest, next_rarest, rarest)
+        right = counts._answering(counts.gold)
+        mistaken = counts._answering(other)
+        unknown = counts._answering(np.full_like(other, self.n_labels))
+
+        total = self._total
+        falls = []
+        for codes, size in self._blocks(kinds.codes):
+            others = total - counts.tallies(codes, size)
+            values = [
+                self.statistic(others + answers.tallies(codes, size))
+                for answers in (right, mistaken, unknown)
+            ]
+            falls.append(values[0] - np.minimum(values[1], values[2]))
+        return np.concatenate(falls)[kinds.of_unit]
+
+    def _rarest_labels(self) -> tuple[int, int]:
+        """Return the two rarest labels that are expected; unknown ones come after all others."""
         gold = np.bincount(self.gold, minlength=self.n_labels)
-        by_size = [*np.argsort(gold, kind="stable")[np.count_nonzero(gold == 0) :], self.n_labels]
-        # the rarest other label that is expected
-        other = np.where(some.gold == by_size[0], by_size[1], by_size[0])
-        answers = (some.gold, other, np.full_like(other, self.n_labels))
-        changed = [
-            replace(some, predicted=np.broadcast_to(answer, some.predicted.shape))
-            for answer in answers
-        ]
-        total, found = self._total, []
-        for of_block in self._blocks(units):
-            rest = total - some.tallies(*of_block)
-            right, *lost = (self.statistic(rest + arm.tallies(*of_block)) for arm in changed)
-            found.append(right - np.minimum(*lost))
-        return np.concatenate(found)[unit]
+        expected = [int(label) for label in np.argsort(gold, kind="stable") if gold[label] > 0]
+        return expected[0], [*expected, self.n_labels][1]
+
+    def _answering(self, labels: Codes) -> "LabelCounts":
+        """Return the counts with these answers in all repeats, a label for each example."""
+        return replace(self, predicted=np.broadcast_to(labels, self.predicted.shape))
 
     def with_right_answers(self, fixed: Places) -> "LabelCounts":
         """Return the counts with all answers to the examples ``fixed`` made right."""
@@ -88,14 +101,16 @@ class LabelCounts:
         return replace(self, predicted=predicted)
 
     def with_wrong_answers(self, broken: Places) -> "LabelCounts":
-        """Return the counts with all answers to the examples ``broken`` made another label; a single label: unknown."""
-        predicted, other = (
-            self.predicted.copy(),
-            1 + np.arange(len(broken)) % max(self.n_labels - 1, 1),
-        )
-        predicted[:, broken] = (
-            (self.gold[broken] + other) % self.n_labels if self.n_labels > 1 else self.n_labels
-        )
+        """Return the counts with all answers to the examples ``broken`` made another label.
+
+        Where there is one label only, they become unknown.
+        """
+        predicted = self.predicted.copy()
+        if self.n_labels > 1:
+            shifts = 1 + np.arange(len(broken)) % (self.n_labels - 1)
+            predicted[:, broken] = (self.gold[broken] + shifts) % self.n_labels
+        else:
+            predicted[:, broken] = self.n_labels
         return replace(self, predicted=predicted)
 
     def drawn(self, rows: Places) -> "LabelCounts":
@@ -103,44 +118,66 @@ class LabelCounts:
         return replace(self, gold=self.gold[rows], predicted=self.predicted[:, rows])
 
     def tallies(self, units: Codes, n_units: int) -> Floats:
-        """Return the tallies of units 0..n_units-1, shape ``(n_units, 3, K + 1)``, without those of other units."""
-        inside = (units >= 0) & (units < n_units)
-        gold, predicted = self.gold[inside], self.predicted[:, inside]
-        found: Floats = np.zeros((n_units, 3, self.n_labels + 1))
-        for answers in predicted:
-            for row, labels, counted in ((0, gold, answers == gold), (1, gold, 1), (2, answers, 1)):
-                np.add.at(found[:, row], (units[inside], labels), counted)
-        return found
+        """Return the tallies of units 0..n_units-1, shape ``(n_units, 3, K + 1)``.
+
+        Those of other units are left out.
+        """
+        is_inside = (units >= 0) & (units < n_units)
+        codes = units[is_inside]
+        gold = self.gold[is_inside]
+        tallies: Floats = np.zeros((n_units, 3, self.n_labels + 1))
+        for answers in self.predicted[:, is_inside]:
+            np.add.at(tallies[:, 0], (codes, gold), answers == gold)
+            np.add.at(tallies[:, 1], (codes, gold), 1)
+            np.add.at(tallies[:, 2], (codes, answers), 1)
+        return tallies
 
     @property
     def _total(self) -> Floats:
         total: Floats = self.tallies(self.gold * 0, 1)[0]
         return total
 
-    def _units(self, units: Codes | None) -> "tuple[LabelCounts, Codes, Places]":
-        """Return the examples to evaluate, their units, and the evaluated unit of each unit.
+    def _kinds(self, units: Codes | None) -> "_Kinds":
+        """Return what is to be evaluated for units: see :meth:`values_without`.
 
         Without units it is one example for each combination of label and answers.
         """
         if units is not None:
-            return self, units, np.arange(int(units.max()) + 1)
-        kind = self.gold
+            return _Kinds(self, units, np.arange(int(units.max()) + 1))
+
+        combination = self.gold
         for answers in self.predicted:
-            kind = np.unique(kind * (self.n_labels + 1) + answers, return_inverse=True)[1].ravel()
-        _, first, of_example = np.unique(kind, return_index=True, return_inverse=True)
-        some = replace(self, gold=self.gold[first], predicted=self.predicted[:, first])
-        return some, np.arange(len(some)), of_example.ravel()
+            pairs = combination * (self.n_labels + 1) + answers
+            combination = np.unique(pairs, return_inverse=True)[1].ravel()
+        _, first, of_example = np.unique(combination, return_index=True, return_inverse=True)
+        distinct = self.drawn(first)
+        return _Kinds(distinct, np.arange(len(distinct)), of_example.ravel())
 
     def _blocks(self, units: Codes) -> Iterator[tuple[Codes, int]]:
-        """Yield blocks of units: the units, numbered from the start of the block, and the size of the block."""
-        n_units, block = int(units.max()) + 1, max(1, _BLOCK // (3 * (self.n_labels + 1)))
-        for start in range(0, n_units, block):
-            yield units - start, min(block, n_units - start)
+        """Yield blocks of units: codes that count from the start of the block, and its size."""
+        n_units = int(units.max()) + 1
+        size = max(1, _BLOCK // (3 * (self.n_labels + 1)))
+        for start in range(0, n_units, size):
+            yield units - start, min(size, n_units - start)
+
+
+class _Kinds(NamedTuple):
+    """Units to evaluate, of which equal ones are evaluated once.
+
+    Attributes:
+        counts: the examples to evaluate.
+        codes: the evaluated unit of each of these examples.
+        of_unit: the evaluated unit of each unit.
+    """
+
+    counts: LabelCounts
+    codes: Codes
+    of_unit: Places
 
 
 @dataclass(frozen=True)
 class PooledCounts:
-    """The counts that a metric of counts summed over examples needs, such as the micro-F1 of fields, for one model.
+    """The counts of one model for a metric of counts summed over examples, such as the micro-F1 of fields.
 
     Attributes:
         counts: of each example, summed over its repeats, shape ``(n, K)``.
@@ -165,47 +202,51 @@ class PooledCounts:
         return float(self.statistic(self.counts.sum(axis=0)[None])[0])
 
     def values_without(self, units: Codes | None = None) -> Floats:
-        """Return the metric without each unit, shape ``(units,)``: see :meth:`LabelCounts.values_without`."""
+        """Return the metric without each unit: see :meth:`LabelCounts.values_without`."""
         return self._changed(-_summed(self.counts, units))
 
     def weights(self, units: Codes | None = None) -> Floats:
         """Return the fall of the metric from all right to all wrong in each unit, shape ``(units,)``."""
-        own, right, lost = (
-            _summed(counts, units) for counts in (self.counts, self.perfect, self.lost)
-        )
-        return self._changed(right - own) - self._changed(lost - own)
+        sums = _summed(self.counts, units)
+        right = self._changed(_summed(self.perfect, units) - sums)
+        return right - self._changed(_summed(self.lost, units) - sums)
 
     def contributions(self) -> Floats:
-        """Return the fall of the metric if all answers to an example became wrong, of each example, shape ``(n,)``."""
+        """Return the fall of the metric if all answers to an example became wrong, shape ``(n,)``."""
         return np.maximum(self.value - self._changed(self.lost - self.counts), 0.0)
 
     def with_right_answers(self, fixed: Places) -> "PooledCounts":
         """Return the counts with all answers to the examples ``fixed`` made right."""
-        counts, scores = self.counts.copy(), self.scores.copy()
-        counts[fixed], scores[fixed] = self.perfect[fixed], 1.0
-        return replace(self, counts=counts, scores=scores)
+        return self._answering(fixed, self.perfect, 1.0)
 
     def with_wrong_answers(self, broken: Places) -> "PooledCounts":
         """Return the counts with all answers to the examples ``broken`` made completely wrong."""
-        counts, scores = self.counts.copy(), self.scores.copy()
-        counts[broken], scores[broken] = self.lost[broken], 0.0
+        return self._answering(broken, self.lost, 0.0)
+
+    def _answering(self, rows: Places, answers: Floats, score: float) -> "PooledCounts":
+        """Return the counts with the counts ``answers`` for some rows, which have this score then."""
+        counts = self.counts.copy()
+        scores = self.scores.copy()
+        counts[rows] = answers[rows]
+        scores[rows] = score
         return replace(self, counts=counts, scores=scores)
 
     def drawn(self, rows: Places) -> "PooledCounts":
         """Return the counts of these examples, any of which may be drawn several times."""
         return replace(
             self,
-            **{name: getattr(self, name)[rows] for name in ("counts", "perfect", "lost", "scores")},
+            counts=self.counts[rows],
+            perfect=self.perfect[rows],
+            lost=self.lost[rows],
+            scores=self.scores[rows],
         )
 
     def _changed(self, changes: Floats) -> Floats:
-        """Return the metric with each row of ``changes``, ``(m, K)``, added to the sums, shape ``(m,)``."""
-        total, block = self.counts.sum(axis=0), max(1, _BLOCK // self.counts.shape[1])
-        found = [
-            self.statistic(total + changes[start : start + block])
-            for start in range(0, len(changes), block)
-        ]
-        return np.concatenate(found)
+        """Return the metric with each row of ``changes``, ``(m, K)``, added to the sums, ``(m,)``."""
+        total = self.counts.sum(axis=0)
+        size = max(1, _BLOCK // self.counts.shape[1])
+        blocks = np.split(total + changes, range(size, len(changes), size))
+        return np.concatenate([self.statistic(block) for block in blocks])
 
 
 SetCounts: TypeAlias = LabelCounts | PooledCounts
