@@ -1,4 +1,4 @@
-"""Plan sample sizes: the number of examples that a gate needs, and what a number of examples can show."""
+"""Plan sample sizes: how many examples a gate needs, and what a number of examples can show."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pytest_ftgate.statistics import arrays, graded, set_level
+from pytest_ftgate.statistics import graded, set_level
+from pytest_ftgate.statistics.arrays import Bools, Codes, Floats, Places
 from pytest_ftgate.statistics.evidence import is_sure, level
 from pytest_ftgate.statistics.exact import (
     chance_of_enough_wins,
@@ -26,16 +27,18 @@ _NORMAL = NormalDist()
 _LUCK = _NORMAL.inv_cdf(POWER)  # standard errors that a test set in five falls short by
 _GROWTH = 1.05
 _KNOTS = 200  # numbers of losses for which the fewest wins are calculated
-_FEWEST_DRAWN, _MOST_DRAWN, _EXAMPLES_DRAWN = 20, 200, 100_000
+_FEWEST_DRAWN = 20
+_MOST_DRAWN = 200
+_EXAMPLES_DRAWN = 100_000
 _LARGE = 100_000  # examples from which the large-sample formula needs no check
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _ROUNDING = 1e-12
 
 
 def corrected_confidence(confidence: float, comparisons: int) -> float:
-    """Return the confidence of each of several comparisons, corrected for their number (Bonferroni).
+    """Return the confidence of each of several comparisons, corrected for their number.
 
-    Judging each at ``1 - (1 - confidence) / comparisons`` keeps the probability that any of them is
+    This is Bonferroni's correction: judging each at ``1 - (1 - confidence) / comparisons`` keeps the probability that any of them is
     wrong at ``1 - confidence`` or less.
 
     Source: O. J. Dunn, JASA 56 (1961) 52-64.
@@ -46,19 +49,25 @@ def corrected_confidence(confidence: float, comparisons: int) -> float:
 def fewest(
     enough: Callable[[int], bool], most: int, *, first: int = 1, precision: float = 0.0
 ) -> int | None:
-    """Return the smallest number up to ``most`` that is enough, by doubling and bisection; None if ``most`` is not.
+    """Return the smallest number up to ``most`` that is enough, by doubling and bisection.
 
-    The search begins at ``first``, and may end above the smallest number by a share of it,
+    None if ``most`` is not enough. The search begins at ``first``, and may end above the smallest number by a share of it,
     ``precision``.
     """
-    short, long = first // 2, min(first, most)
+    short = first // 2
+    long = min(first, most)
     while not enough(long):
         if long == most:
             return None
-        short, long = long, min(2 * long, most)
+        short = long
+        long = min(2 * long, most)
+
     while long - short > max(1.0, long * precision):
         middle = (short + long) // 2
-        short, long = (short, middle) if enough(middle) else (middle, long)
+        if enough(middle):
+            long = middle
+        else:
+            short = middle
     return long
 
 
@@ -74,15 +83,14 @@ def needed_by_error(
     """
     if gain <= target:
         return None
-    return math.ceil(
-        n * ((_NORMAL.inv_cdf(confidence) + _LUCK) * error / (gain - target)) ** 2 - _ROUNDING
-    )
+    deviations = _NORMAL.inv_cdf(confidence) + _LUCK
+    return math.ceil(n * (deviations * error / (gain - target)) ** 2 - _ROUNDING)
 
 
 def needed_right_wrong(
     wins: int, losses: int, n: int, target: float, confidence: float
 ) -> int | None:
-    """Return the number of examples that the exact test needs, if the rates of wins and losses stay the same.
+    """Return the number of examples that the exact test needs at the same rates of wins and losses.
 
     The result of the large-sample formula is raised until the expected wins and losses pass the
     exact test. None if no number of examples shows a gain above ``target``.
@@ -96,10 +104,13 @@ def needed_right_wrong(
     null = float(null_variance(wins / n, losses / n, target))
     deviations = _NORMAL.inv_cdf(confidence) * math.sqrt(null) + _LUCK * math.sqrt(alternative)
     needed = math.ceil((deviations / (gain - target)) ** 2)
-    while needed <= _LARGE and not _passes(
-        round(wins * needed / n), round(losses * needed / n), needed, target, confidence
-    ):
-        # the formula holds for large samples: check the expected outcome
+
+    # The formula holds for large samples: smaller ones must pass with the expected outcome.
+    while needed <= _LARGE:
+        expected_wins = round(wins * needed / n)
+        expected_losses = round(losses * needed / n)
+        if _passes(expected_wins, expected_losses, needed, target, confidence):
+            break
         needed = math.ceil(needed * _GROWTH)
     return needed
 
@@ -110,16 +121,17 @@ def _passes(wins: int, losses: int, n: int, target: float, confidence: float) ->
 
 
 def needed_graded(sample: graded.Sample, target: float, confidence: float) -> int | None:
-    """Return the number of examples that Gaffke's test needs at 80 % power; None if no number is enough.
+    """Return the number of examples that Gaffke's test needs at 80 % power.
 
-    The mean is taken as low as it is in one of five test sets, approximated by the normal
+    None if no number is enough. The mean is taken as low as it is in one of five test sets, approximated by the normal
     distribution.
     """
     if sample.mean <= target:
         return None
 
     def passes(n: int) -> bool:
-        p = graded.graded_p_value(sample.grown(n), target + _LUCK * sample.spread / math.sqrt(n))
+        low_mean = _LUCK * sample.spread / math.sqrt(n)
+        p = graded.graded_p_value(sample.grown(n), target + low_mean)
         return is_sure(p, level(confidence))
 
     return fewest(passes, MOST_EXAMPLES, first=8, precision=0.001)
@@ -129,23 +141,31 @@ def needed_graded(sample: graded.Sample, target: float, confidence: float) -> in
 def fewest_wins(
     n: int, *, margin: float, confidence: float, evidence: str, losses: int = 0
 ) -> int | None:
-    """Return the fewest wins that pass a gate on right and wrong answers with so many losses; None if none do.
+    """Return the fewest wins that pass a gate on right and wrong answers with so many losses.
 
-    The measured gain must always reach the margin (be above it if that is 0). The real gain must
+    None if no number does. The measured gain must always reach the margin (be above it if that is 0). The true gain must
     also be above 0 under "significant", and reach the margin under "proven".
     """
-    targets = {"observed": [], "significant": [0.0], "proven": [min(margin, 0.0), margin]}[evidence]
+    if evidence == "observed":
+        targets = []
+    elif evidence == "significant":
+        targets = [0.0]
+    else:
+        targets = [min(margin, 0.0), margin]
 
-    def enough(wins: int) -> bool:
-        return all(_passes(wins, losses, n, target, confidence) for target in targets)
-
-    least, most = max(0, losses + _least_gain(n, margin)), n - losses
+    least = max(0, losses + _least_gain(n, margin))
+    most = n - losses
     if n < 1 or least > most:
         return None
-    # The answer is near the start if the margin decides. Every further win makes the p-value
-    # smaller.
-    more = fewest(lambda more: enough(least - 1 + more), most - least + 1)
-    return None if more is None else least - 1 + more
+
+    def enough(number: int) -> bool:
+        wins = least - 1 + number
+        return all(_passes(wins, losses, n, target, confidence) for target in targets)
+
+    # The search begins at the least number, near which the answer is if the margin decides. Every
+    # further win makes the p-value smaller.
+    number = fewest(enough, most - least + 1)
+    return None if number is None else least - 1 + number
 
 
 def _least_gain(n: int, margin: float) -> int:
@@ -170,25 +190,30 @@ class Chances(NamedTuple):
 def chances(
     n: int, *, gain: float, disagreement: float, margin: float, confidence: float, evidence: str
 ) -> Chances:
-    """Return how likely each verdict of a gate on right and wrong answers is, if the real gain were this one.
+    """Return how likely each verdict of a gate on right and wrong answers is at a true gain.
 
     All outcomes are added up with their probabilities. The fewest wins that pass are calculated for
     at most about 200 numbers of losses, and interpolated between these.
     """
-    rates, losing = np.array([disagreement]), (disagreement - gain) / 2
+    rates = np.array([disagreement])
+    losing = (disagreement - gain) / 2
     losses = losses_that_matter(n, losing, losing)
 
-    def chance(needed: arrays.Codes) -> float:
-        return float(
-            chance_of_enough_wins(rates, gain, n, losses, np.minimum(needed, n - losses + 1))[0]
-        )
+    def chance(needed: Codes) -> float:
+        possible = np.minimum(needed, n - losses + 1)
+        return float(chance_of_enough_wins(rates, gain, n, losses, possible)[0])
 
     step = max(1, n // _KNOTS)
     knots = np.arange(losses[0] // step * step, losses[-1] + step, step)
-    asked: dict[str, Any] = {"margin": margin, "confidence": confidence, "evidence": evidence}
-    wins = [fewest_wins(n, losses=int(knot), **asked) for knot in knots]
-    boundary = [n + 1 if fewest is None else fewest for fewest in wins]
-    passed = chance(np.ceil(np.interp(losses, knots, boundary) - _ROUNDING).astype(np.int64))
+    boundary = []
+    for knot in knots:
+        wins = fewest_wins(
+            n, margin=margin, confidence=confidence, evidence=evidence, losses=int(knot)
+        )
+        boundary.append(n + 1 if wins is None else wins)
+
+    needed = np.ceil(np.interp(losses, knots, boundary) - _ROUNDING).astype(np.int64)
+    passed = chance(needed)
     reached = max(passed, chance(np.maximum(losses + _least_gain(n, margin), 0)))
     return Chances(passed, 1 - reached, reached - passed)
 
@@ -196,7 +221,7 @@ def chances(
 def fewest_examples(
     max_drop: float, *, confidence: float, proven: bool, exact: bool, most: int = MOST_EXAMPLES
 ) -> int | None:
-    """Return the fewest examples, or groups, that can decide whether a model got worse by more than ``max_drop``.
+    """Return the fewest examples, or groups, that can decide about a drop of ``max_drop``.
 
     If the drop must be proven to be smaller, this number rules it out if the two models never
     differ; fewer examples would require a gain. Otherwise it shows a loss if all examples are lost;
@@ -214,7 +239,8 @@ def fewest_examples(
     def enough(n: int) -> bool:
         if exact:
             return _passes(0 if proven else n, 0, n, target, confidence)
-        alike = graded.Sample(np.array([0.0 if proven else 1.0]), np.array([float(n)]), -1.0)
+        difference = 0.0 if proven else 1.0
+        alike = graded.Sample(np.array([difference]), np.array([float(n)]), -1.0)
         return is_sure(graded.graded_p_value(alike, target), level(confidence))
 
     return fewest(enough, most)
@@ -224,27 +250,33 @@ def fewest_examples(
 def detectable_gain(
     n: int, *, broken: float, margin: float, confidence: float, evidence: str
 ) -> float | None:
-    """Return the least real gain with which a gate on right and wrong answers passes with the probability ``POWER``.
+    """Return the least true gain with which a gate passes with the probability ``POWER``.
 
-    It is a multiple of 0.001, for a candidate that breaks this share of the examples; None if no
+    The answers are right or wrong. It is a multiple of 0.001, for a candidate that breaks this share of the examples; None if no
     gain is enough.
     """
-    asked: dict[str, Any] = {"margin": margin, "confidence": confidence, "evidence": evidence}
 
     def enough(thousandths: int) -> bool:
         gain = thousandths / 1000
-        return chances(n, gain=gain, disagreement=gain + 2 * broken, **asked).passed >= POWER
+        likely = chances(
+            n,
+            gain=gain,
+            disagreement=gain + 2 * broken,
+            margin=margin,
+            confidence=confidence,
+            evidence=evidence,
+        )
+        return likely.passed >= POWER
 
-    found = fewest(enough, math.floor(1000 * (1 - 2 * broken)))
-    return None if found is None else found / 1000
+    thousandths = fewest(enough, math.floor(1000 * (1 - 2 * broken)))
+    return None if thousandths is None else thousandths / 1000
 
 
-def redrawn(
-    n: int, codes: arrays.Codes | None
-) -> Iterator[tuple[arrays.Places, arrays.Codes | None]]:
-    """Yield test sets drawn with replacement from one of ``n`` examples, or from its groups: the rows and their groups.
+def redrawn(n: int, codes: Codes | None) -> Iterator[tuple[Places, Codes | None]]:
+    """Yield test sets drawn with replacement from one of ``n`` examples, or from its groups.
 
-    There are at most 200, fewer of more than 500 examples, and the same ones at each call.
+    Each is the rows and their groups. There are at most 200, fewer of more than 500 examples, and
+    the same ones at each call.
     """
     rng = np.random.default_rng(0)
     draws = max(_FEWEST_DRAWN, min(_MOST_DRAWN, _EXAMPLES_DRAWN // n))
@@ -252,7 +284,9 @@ def redrawn(
         for _ in range(draws):
             yield rng.integers(n, size=n), None
         return
-    members = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
+
+    by_group = np.argsort(codes, kind="stable")
+    members = np.split(by_group, np.cumsum(np.bincount(codes))[:-1])
     for _ in range(draws):
         groups = [members[code] for code in rng.integers(len(members), size=len(members))]
         sizes = [len(rows) for rows in groups]
@@ -260,16 +294,23 @@ def redrawn(
 
 
 def hypothetical_scores(
-    scores: arrays.Floats, gain: float, *, best: float, worst: float, **changes: Any
-) -> arrays.Floats | None:
-    """Return scores ``(n,)`` of a candidate as :func:`hypothetical_set` does, all between ``best`` and ``worst``."""
-    sign, right = (1 if best > worst else -1), np.abs(scores - best) <= _ROUNDING
-    whole, column = np.ones((len(scores), 1)), scores[:, None]
+    scores: Floats, gain: float, *, best: float, worst: float, **changes: Any
+) -> Floats | None:
+    """Return scores ``(n,)`` of a candidate as :func:`hypothetical_set` does.
+
+    All scores are between ``best`` and ``worst``.
+    """
+    sign = 1 if best > worst else -1
+    column = scores[:, None]
     counts = set_level.PooledCounts(
-        column, best * whole, worst * whole, right.astype(float), lambda sums: sign * sums[:, 0]
+        counts=column,
+        perfect=np.full_like(column, best),
+        lost=np.full_like(column, worst),
+        scores=(np.abs(scores - best) <= _ROUNDING).astype(float),
+        statistic=lambda sums: sign * sums[:, 0],
     )
-    found = hypothetical_set(counts, gain * len(scores), **changes)
-    return found.counts[:, 0] if isinstance(found, set_level.PooledCounts) else None
+    changed = hypothetical_set(counts, gain * len(scores), **changes)
+    return changed.counts[:, 0] if isinstance(changed, set_level.PooledCounts) else None
 
 
 def hypothetical_set(
@@ -291,10 +332,10 @@ def hypothetical_set(
         broken: share of the examples, in [0, 1].
         rng: chooses the examples at random; None: evenly.
     """
-    flawed = counts.scores < 1
-    right = _spread(~flawed, rng)
+    is_flawed = counts.scores < 1
+    right = _spread(~is_flawed, rng)
     start = counts.with_wrong_answers(right[: round(broken * len(counts))])
-    order = _spread(flawed, rng)
+    order = _spread(is_flawed, rng)
     least = counts.value + gain - _ROUNDING * len(counts)
 
     def enough(fixed: int) -> bool:
@@ -304,9 +345,9 @@ def hypothetical_set(
     return None if fixed is None else start.with_right_answers(order[:fixed])
 
 
-def _spread(chosen: arrays.Bools, rng: np.random.Generator | None) -> arrays.Places:
-    """Return the places of the chosen examples in random order, or in one that is even over the set."""
-    places = np.flatnonzero(chosen)
+def _spread(is_chosen: Bools, rng: np.random.Generator | None) -> Places:
+    """Return the places of the chosen examples: in random order, or evenly over the set."""
+    places = np.flatnonzero(is_chosen)
     if rng is not None:
         return rng.permutation(places)
     numbers = np.arange(1, len(places) + 1)
