@@ -49,17 +49,26 @@ class Test(ABC):
     def error(self) -> float:
         """Return the standard error of the gain."""
 
+    @property
     @abstractmethod
-    def p_value(self, target: float) -> float:
-        """Return the one-sided p-value of "the real gain is at most ``target``"."""
+    def opposite(self) -> "Test":
+        """Return the test of the gain of the baseline over the candidate."""
 
     @abstractmethod
-    def bounds(self) -> tuple[float, float]:
-        """Return the one-sided bounds of the gain at the confidence of the question."""
+    def p_value(self, target: float) -> float:
+        """Return the one-sided p-value of "the true gain is at most ``target``"."""
+
+    @abstractmethod
+    def lower(self) -> float:
+        """Return the one-sided lower bound of the gain at the confidence of the question."""
 
     @abstractmethod
     def needed(self, target: float) -> int | None:
         """Return how many examples would show a gain above ``target``; None if no number would."""
+
+    def bounds(self) -> tuple[float, float]:
+        """Return the one-sided bounds of the gain at the confidence of the question."""
+        return self.lower(), -self.opposite.lower()
 
 
 # --- single examples
@@ -85,14 +94,16 @@ class ExactTest(Test):
         variance = (self.wins + self.losses) / self.n - gain**2
         return math.sqrt(max(variance, 0.0) / self.n)
 
+    @property
+    def opposite(self) -> "ExactTest":
+        return replace(self, wins=self.losses, losses=self.wins)
+
     def p_value(self, target: float) -> float:
         confidence = self.question.confidence
         return exact.exact_p(self.wins, self.losses, self.n, margin=target, confidence=confidence)
 
-    def bounds(self) -> tuple[float, float]:
-        alpha = self.question.alpha
-        lower = exact.exact_lower(self.wins, self.losses, self.n, alpha)
-        return lower, -exact.exact_lower(self.losses, self.wins, self.n, alpha)
+    def lower(self) -> float:
+        return exact.exact_lower(self.wins, self.losses, self.n, self.question.alpha)
 
     def needed(self, target: float) -> int | None:
         confidence = self.question.confidence
@@ -105,16 +116,14 @@ class GaffkeTest(Test):
 
     Attributes:
         sample: the differences, in multiples of ``unit``.
-        opposite: the differences with the opposite sign, for the upper bound.
+        negated: the differences with the opposite sign.
         unit: the size of a difference of 1 in the metric's unit.
-        size: the number of examples per difference.
     """
 
     sample: Sample
-    opposite: Sample
+    negated: Sample
     unit: float
     question: Question
-    size: float = 1.0
 
     @property
     def method(self) -> str:
@@ -124,18 +133,19 @@ class GaffkeTest(Test):
     def error(self) -> float:
         return self.sample.spread * self.unit / math.sqrt(float(self.sample.counts.sum()))
 
+    @property
+    def opposite(self) -> "GaffkeTest":
+        return replace(self, sample=self.negated, negated=self.sample)
+
     def p_value(self, target: float) -> float:
         return graded.graded_p_value(self.sample, target / self.unit)
 
-    def bounds(self) -> tuple[float, float]:
-        lower = graded.graded_lower(self.sample, self.question.alpha)
-        opposite = graded.graded_lower(self.opposite, self.question.alpha)
-        return lower * self.unit, -opposite * self.unit
+    def lower(self) -> float:
+        return graded.graded_lower(self.sample, self.question.alpha) * self.unit
 
     def needed(self, target: float) -> int | None:
         confidence = self.question.confidence
-        differences = planning.needed_graded(self.sample, target / self.unit, confidence)
-        return None if differences is None else math.ceil(differences * self.size)
+        return planning.needed_graded(self.sample, target / self.unit, confidence)
 
 
 # --- units of a jackknife
@@ -149,9 +159,9 @@ class Units:
     Attributes:
         gain: of all examples, in the metric's unit.
         left_out: the gain without each unit, shape ``(units,)``.
-        before: the fall of the baseline's score from all right to all wrong in each unit, shape
-            ``(units,)``.
-        after: the same of the candidate's score.
+        baseline_falls: the fall of the baseline's score from all right to all wrong in each unit,
+            shape ``(units,)``.
+        candidate_falls: the same of the candidate's score.
         examples: number of examples in all units.
         name: "example" or "group".
         contributions: what the answers of the baseline, and those of the candidate, contribute in
@@ -160,42 +170,54 @@ class Units:
 
     gain: float
     left_out: Floats
-    before: Floats
-    after: Floats
+    baseline_falls: Floats
+    candidate_falls: Floats
     examples: int
     name: str
     contributions: tuple[Floats, Floats] | None = None
 
     @classmethod
     def of_mean(cls, differences: Floats, codes: Codes, unit: float) -> "Units":
-        """Return the groups of differences ``(n,)`` as units; a difference is at most ``unit`` in size."""
+        """Return the groups of differences ``(n,)`` as units.
+
+        A difference is at most ``unit`` in size.
+        """
         n = len(differences)
-        weights = group_sizes(codes) / n * unit
+        falls = group_sizes(codes) / n * unit
         left_out = jackknife.means_without_a_group(differences, codes)
-        return cls(float(differences.mean()), left_out, weights, weights, n, "group")
+        return cls(float(differences.mean()), left_out, falls, falls, n, "group")
 
     @classmethod
     def of_set(cls, baseline: SetCounts, candidate: SetCounts, codes: Codes | None) -> "Units":
-        """Return the examples of a metric of the whole set as units; with ``codes``, ``(n,)``, the groups."""
-        gain = candidate.value - baseline.value
-        left_out = candidate.values_without(codes) - baseline.values_without(codes)
-        name = "example" if codes is None else "group"
+        """Return the examples of a metric of the whole set as units.
+
+        With ``codes``, ``(n,)``, the units are the groups.
+        """
         return cls(
-            gain, left_out, baseline.weights(codes), candidate.weights(codes), len(baseline), name
+            gain=candidate.value - baseline.value,
+            left_out=candidate.values_without(codes) - baseline.values_without(codes),
+            baseline_falls=baseline.weights(codes),
+            candidate_falls=candidate.weights(codes),
+            examples=len(baseline),
+            name="example" if codes is None else "group",
         )
 
     @property
     def weights(self) -> Floats:
         """Return the weights of the units, ``(units,)``: not negative, and equal if all are 0."""
-        weights: Floats = np.maximum(self.before, 0) + np.maximum(self.after, 0)
-        return weights if weights.any() else weights + 1
+        weights = np.maximum(self.baseline_falls, 0) + np.maximum(self.candidate_falls, 0)
+        return weights if weights.any() else np.ones_like(weights)
 
     @property
     def opposite(self) -> "Units":
         """Return the units with both models swapped, for upper bounds."""
-        swapped = self.contributions and self.contributions[::-1]
-        return Units(
-            -self.gain, -self.left_out, self.after, self.before, self.examples, self.name, swapped
+        return replace(
+            self,
+            gain=-self.gain,
+            left_out=-self.left_out,
+            baseline_falls=self.candidate_falls,
+            candidate_falls=self.baseline_falls,
+            contributions=self.contributions and self.contributions[::-1],
         )
 
     @property
@@ -215,15 +237,15 @@ class Units:
 
     @property
     def undefined(self) -> str | None:
-        """Return why the metric is undefined without one unit or with one unit wrong; None if it is defined."""
+        """Return why the metric is undefined without one unit or with one unit wrong, or None."""
         if not math.isfinite(self.left_out.sum()):
             return f"the metric is undefined with one {self.name} left out"
-        if not math.isfinite(self.before.sum() + self.after.sum()):
+        if not math.isfinite(self.baseline_falls.sum() + self.candidate_falls.sum()):
             return "the metric is undefined with one more wrong answer"
         return None
 
     def totals(self, target: float) -> Floats:
-        """Return by how much each unit exceeds ``target``, summed over its examples, shape ``(units,)``.
+        """Return by how much each unit exceeds ``target``, summed over its examples, ``(units,)``.
 
         For other metrics than means this is the linear part of the gain.
         """
@@ -233,7 +255,7 @@ class Units:
         return totals
 
     def heaviest_loss(self) -> float:
-        """Return the fall of the gain if a unit that no example shows were lost whole: the heaviest one.
+        """Return the fall of the gain if one more unit, the heaviest one, were lost whole.
 
         It is heavy such as an example of a rare label in macro averages, since all losses that were
         not seen may be of its kind. In ratios of pooled counts only the share of it that the
@@ -241,13 +263,15 @@ class Units:
         counts belongs.
         """
         if self.contributions is None or not self.contributions[0].any():
-            return float(self.after.max())
+            return float(self.candidate_falls.max())
+
         right = self.contributions[0]
-        share = np.divide(right, self.before, out=np.zeros_like(right), where=self.before > 0)
-        return float(self.before.max() * (right @ share) / right.sum())
+        falls = self.baseline_falls
+        share = np.divide(right, falls, out=np.zeros_like(right), where=falls > 0)
+        return float(falls.max() * (right @ share) / right.sum())
 
     def with_one_lost(self, loss: float, unit: float) -> Sample:
-        """Return the pseudo-values in multiples of ``unit``, with the loss of a whole unit as the worst value.
+        """Return the pseudo-values in multiples of ``unit``, with a lost unit as the worst value.
 
         Their combination with Gaffke's bound is our own.
         """
@@ -274,12 +298,15 @@ class JackknifeTest(Test):
     def error(self) -> float:
         return self.estimate.standard_error
 
+    @property
+    def opposite(self) -> "JackknifeTest":
+        return replace(self, units=self.units.opposite)
+
     def p_value(self, target: float) -> float:
         return self.estimate.p_value(target)
 
-    def bounds(self) -> tuple[float, float]:
-        width = self.estimate.half_width(self.question.alpha)
-        return self.units.gain - width, self.units.gain + width
+    def lower(self) -> float:
+        return self.units.gain - self.estimate.half_width(self.question.alpha)
 
     def needed(self, target: float) -> int | None:
         n = self.units.examples
@@ -310,14 +337,10 @@ class GroupTest(JackknifeTest):
             by_student = self.estimate.corrected_p_value(target)
         return max(by_student, sign_flip_p_value(self.units.totals(target)))
 
-    def bounds(self) -> tuple[float, float]:
-        opposite = replace(self, units=self.units.opposite)
-        return self._lower(), -opposite._lower()
-
-    def _lower(self) -> float:
+    def lower(self) -> float:
         gain = self.units.gain
         alpha = self.question.alpha
-        step = self.error / 4 or self.unit / 1_000
+        step = self.error / 4 or self.unit / 1_000  # groups that gain alike have no error
         return bound(
             self.p_value,
             alpha=alpha,
@@ -330,7 +353,7 @@ class GroupTest(JackknifeTest):
 
 @dataclass(frozen=True)
 class LostGroupTest(Test):
-    """Gaffke's test of groups for a drop, with the loss of a whole group counted as if it had been seen.
+    """Gaffke's test of groups for a drop, with a lost group counted as if it had been seen.
 
     That group is as heavy as makes the test agree with the largest chance that none of the groups
     that are there is lost, where losses cost the drop on average.
@@ -352,12 +375,12 @@ class LostGroupTest(Test):
         sample = self._sample(self.units.gain)
         return sample.spread * self.unit / math.sqrt(float(sample.counts.sum()))
 
+    @property
+    def opposite(self) -> "LostGroupTest":
+        return replace(self, units=self.units.opposite)
+
     def p_value(self, target: float) -> float:
         return graded.graded_p_value(self._sample(target), target / self.unit)
-
-    def bounds(self) -> tuple[float, float]:
-        opposite = replace(self, units=self.units.opposite)
-        return self._lower(), -opposite._lower()
 
     def needed(self, target: float) -> int | None:
         confidence = self.question.confidence
@@ -367,16 +390,17 @@ class LostGroupTest(Test):
 
     def _sample(self, target: float) -> Sample:
         """Return the sample of groups, with the lost one, that is tested against ``target``."""
-        weights = self.units.after
-        loss = float(weights.max())
+        falls = self.units.candidate_falls
+        loss = float(falls.max())
         drop = self.units.gain - target
         if drop > 0 and loss > 0:
-            n = len(weights)
-            chance = chance_of_none_lost(weights, drop)
+            # The loss with which none of n groups is lost with that chance, at this mean drop.
+            n = len(falls)
+            chance = chance_of_none_lost(falls, drop)
             loss = drop / n / (1 - chance ** (1 / n))
         return self.units.with_one_lost(loss, self.unit)
 
-    def _lower(self) -> float:
+    def lower(self) -> float:
         heaviest = self._sample(self.units.gain)
         alpha = self.question.alpha
         return bound(
@@ -404,28 +428,122 @@ class CautiousTest(Test):
     def error(self) -> float:
         return max(self.first.error, self.second.error)
 
+    @property
+    def opposite(self) -> "CautiousTest":
+        return CautiousTest(self.first.opposite, self.second.opposite)
+
     def p_value(self, target: float) -> float:
         return max(self.first.p_value(target), self.second.p_value(target))
 
-    def bounds(self) -> tuple[float, float]:
-        low, high = self.first.bounds()
-        lower, higher = self.second.bounds()
-        return min(low, lower), max(high, higher)
+    def lower(self) -> float:
+        return min(self.first.lower(), self.second.lower())
 
     def needed(self, target: float) -> int | None:
-        numbers = [self.first.needed(target), self.second.needed(target)]
-        known = [number for number in numbers if number is not None]
-        return max(known) if len(known) == len(numbers) else None
+        first = self.first.needed(target)
+        second = self.second.needed(target)
+        return None if first is None or second is None else max(first, second)
 
 
 # --- the comparisons
 # ----------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Pairs:
+    """The scores of both models that are compared.
+
+    Attributes:
+        question: the requirement on the gain.
+        differences: candidate minus baseline, of each example, ``(n,)``.
+        gain: the measured gain, a fraction where it is one of counts.
+        width: the largest possible gain.
+        groups: the group of each example.
+    """
+
+    question: Question
+    differences: Floats
+    gain: float | Fraction
+    width: float
+    groups: Groups = None
+
+    @cached_property
+    def codes(self) -> Codes | None:
+        """Return the groups as codes, ``(n,)``; None where no two examples share a group."""
+        return group_codes(self.groups, len(self.differences))
+
+    def by_mean(self, alone: Test) -> Comparison:
+        """Compare by a mean of differences; ``alone`` is the test for independent examples."""
+        if self.codes is None:
+            return self.by_test(alone)
+        units = Units.of_mean(self.differences, self.codes, self.width)
+        return self.by_groups(units, alone, self.width)
+
+    def by_groups(self, units: Units, alone: Test, unit: float) -> Comparison:
+        """Compare by groups.
+
+        The tests of groups stand beside that for independent examples, ``alone``, or for a drop
+        beside one with a lost group.
+        """
+        n_groups = len(units.left_out)
+        test: Test | None = None
+
+        note = too_few(units.weights) or units.undefined
+        if note is None:
+            question = self.question
+            beside = LostGroupTest(units, unit, question) if question.margin < 0 else alone
+            test = CautiousTest(GroupTest(units, question, unit), beside)
+            note = f"{n_groups} groups"
+
+        return replace(self.by_test(test, note), n_groups=n_groups)
+
+    def by_test(self, test: Test | None, note: str | None = None) -> Comparison:
+        """Return the comparison by a test; None if none applies."""
+        question = self.question
+        weighed = Comparison(shown=question.evidence == "observed")
+        needed = None
+        if test is not None:
+            bounds = None
+            if question.bounds:
+                lower, upper = test.bounds()
+                bounds = max(lower, -self.width), min(upper, self.width)
+            weighed = weigh(test.p_value, question, bounds)
+            needed = self._examples_needed(test, weighed)
+
+        return replace(
+            weighed,
+            gain=float(self.gain),
+            required=question.margin,
+            reached=reaches(self.gain, question.margin),
+            n=len(self.differences),
+            wins=int((self.differences > _ROUNDING).sum()),
+            losses=int((self.differences < -_ROUNDING).sum()),
+            method="none" if test is None else test.method,
+            examples_needed=needed,
+            note=note,
+        )
+
+    def _examples_needed(self, test: Test, weighed: Comparison) -> int | None:
+        """Return how many examples show the gain, and make it reach the margin again.
+
+        They are more than ``n`` if ``n`` were not enough.
+        """
+        question = self.question
+        if question.target is None or not question.bounds:
+            return None
+
+        n = len(self.differences)
+        again = planning.needed_by_error(n, float(self.gain), test.error, question.margin)
+        needed = test.needed(question.target)
+        if needed is None or again is None:
+            return None
+        # The formula may give fewer examples than have just proved to be too few.
+        return max(needed, again, 0 if weighed.shown else n + 1)
+
+
 def compare_right_wrong(
     baseline: Bools | Floats, candidate: Bools | Floats, *, groups: Groups = None, **asked: Any
 ) -> Comparison:
-    """Compare two models by right and wrong answers, or by the share of right answers of each example, ``(n,)`` each.
+    """Compare two models by right and wrong answers, or by shares of right answers, ``(n,)`` each.
 
     The method is the exact unconditional test, for any margin, if each difference is -1, 0 or 1:
     see :mod:`~pytest_ftgate.statistics.exact`. Other shares are graded scores. With groups it is
@@ -436,13 +554,13 @@ def compare_right_wrong(
     differences = _differences(baseline.astype(float), candidate.astype(float), 0.0, 1.0)
     whole = np.rint(differences)
     if not np.allclose(differences, whole, rtol=0, atol=_ROUNDING):
-        return _compare_graded(differences, 1.0, question, groups)
+        return _compare_graded(question, differences, 1.0, groups)
 
     n = len(differences)
     wins = int((whole > 0).sum())
     losses = int((whole < 0).sum())
-    alone = ExactTest(wins, losses, n, question)
-    return _compare_means(whole, Fraction(wins - losses, n), alone, 1.0, question, groups)
+    pairs = _Pairs(question, whole, Fraction(wins - losses, n), 1.0, groups)
+    return pairs.by_mean(ExactTest(wins, losses, n, question))
 
 
 def compare_graded(
@@ -463,33 +581,17 @@ def compare_graded(
     if not math.isfinite(high - low):
         raise ValueError(f"scores without bounds cannot be compared, got [{low:g}, {high:g}]")
     differences = _differences(baseline, candidate, low, high)
-    return _compare_graded(differences, high - low, Question(**asked), groups)
+    return _compare_graded(Question(**asked), differences, high - low, groups)
 
 
 def _compare_graded(
-    differences: Floats, unit: float, question: Question, groups: Groups
+    question: Question, differences: Floats, width: float, groups: Groups
 ) -> Comparison:
-    sample = Sample.of(differences / unit, -1.0)
-    opposite = Sample.of(-differences / unit, -1.0)
-    alone = GaffkeTest(sample, opposite, unit, question)
+    sample = Sample.of(differences / width, -1.0)
+    negated = Sample.of(-differences / width, -1.0)
     gain = math.fsum(differences) / len(differences)
-    return _compare_means(differences, gain, alone, unit, question, groups)
-
-
-def _compare_means(
-    differences: Floats,
-    gain: float | Fraction,
-    alone: Test,
-    unit: float,
-    question: Question,
-    names: Groups,
-) -> Comparison:
-    """Compare by a mean of differences; ``alone`` is the test for independent examples."""
-    codes = group_codes(names, len(differences))
-    if codes is None:
-        return _comparison(question, differences, alone, gain=gain, width=unit)
-    units = Units.of_mean(differences, codes, unit)
-    return _compare_groups(question, differences, units, alone, gain=gain, unit=unit, width=unit)
+    pairs = _Pairs(question, differences, gain, width, groups)
+    return pairs.by_mean(GaffkeTest(sample, negated, width, question))
 
 
 def compare_set(
@@ -518,118 +620,28 @@ def compare_set(
     gain = candidate.value - baseline.value
     if not math.isfinite(gain):
         raise ValueError(f"the metric is undefined for these answers: the gain is {gain!r}")
-    return _compare_set(question, differences, baseline, candidate, groups, high - low)
 
-
-def _compare_set(
-    question: Question,
-    differences: Floats,
-    baseline: SetCounts,
-    candidate: SetCounts,
-    names: Groups,
-    width: float,
-) -> Comparison:
-    codes = group_codes(names, len(baseline))
+    pairs = _Pairs(question, differences, gain, high - low, groups)
     examples = Units.of_set(baseline, candidate, None)
-    gain = examples.gain
     unknown = examples.undefined
     pooled = [counts for counts in (baseline, candidate) if isinstance(counts, PooledCounts)]
     if unknown is None and pooled and question.margin >= 0:
-        before, after = pooled  # both are of one kind
-        examples = replace(examples, contributions=(before.contributions(), after.contributions()))
-        unknown = too_few(examples.weights, "example") if codes is None else None
+        first, second = pooled  # both are of one kind
+        contributions = first.contributions(), second.contributions()
+        examples = replace(examples, contributions=contributions)
+        if pairs.codes is None:
+            unknown = too_few(examples.weights, "example")
+
     if unknown is not None:
-        return _comparison(question, differences, None, gain=gain, width=width, note=unknown)
+        return pairs.by_test(None, unknown)
 
     opposite = examples.opposite
-    alone = GaffkeTest(
-        examples.with_one_lost(examples.heaviest_loss(), 1.0),
-        opposite.with_one_lost(opposite.heaviest_loss(), 1.0),
-        1.0,
-        question,
-    )
-    if codes is None:
-        test = CautiousTest(JackknifeTest(examples, question), alone)
-        return _comparison(question, differences, test, gain=gain, width=width)
-    units = Units.of_set(baseline, candidate, codes)
-    return _compare_groups(question, differences, units, alone, gain=gain, unit=1.0, width=width)
-
-
-def _compare_groups(
-    question: Question,
-    differences: Floats,
-    units: Units,
-    alone: Test,
-    *,
-    gain: float | Fraction,
-    unit: float,
-    width: float,
-) -> Comparison:
-    """Compare by groups.
-
-    The tests of groups stand beside that for independent examples, ``alone``, or for a drop beside
-    one with a lost group.
-    """
-    unknown = too_few(units.weights) or units.undefined
-    n_groups = len(units.left_out)
-    if unknown is not None:
-        compared = _comparison(question, differences, None, gain=gain, width=width, note=unknown)
-        return replace(compared, n_groups=n_groups)
-    beside = LostGroupTest(units, unit, question) if question.margin < 0 else alone
-    test = CautiousTest(GroupTest(units, question, unit), beside)
-    note = f"{n_groups} groups"
-    compared = _comparison(question, differences, test, gain=gain, width=width, note=note)
-    return replace(compared, n_groups=n_groups)
-
-
-def _comparison(
-    question: Question,
-    differences: Floats,
-    test: Test | None,
-    *,
-    gain: float | Fraction,
-    width: float,
-    note: str | None = None,
-) -> Comparison:
-    """Return the comparison by a test, None if none applies; ``width`` is the largest possible gain."""
-    n = len(differences)
-    weighed = Comparison(shown=question.evidence == "observed")
-    needed = None
-    if test is not None:
-        bounds = None
-        if question.bounds:
-            lower, upper = test.bounds()
-            bounds = max(lower, -width), min(upper, width)
-        weighed = weigh(test.p_value, question, bounds)
-        needed = _examples_needed(test, float(gain), weighed, question, n)
-    return replace(
-        weighed,
-        gain=float(gain),
-        required=question.margin,
-        reached=reaches(gain, question.margin),
-        n=n,
-        wins=int((differences > _ROUNDING).sum()),
-        losses=int((differences < -_ROUNDING).sum()),
-        method="none" if test is None else test.method,
-        examples_needed=needed,
-        note=note,
-    )
-
-
-def _examples_needed(
-    test: Test, gain: float, weighed: Comparison, question: Question, n: int
-) -> int | None:
-    """Return the number of examples needed for the evidence, and for a measured gain that reaches the margin again.
-
-    More than ``n`` if ``n`` were not enough.
-    """
-    if question.target is None or not question.bounds:
-        return None
-    again = planning.needed_by_error(n, gain, test.error, question.margin)
-    needed = test.needed(question.target)
-    if needed is None or again is None:
-        return None
-    return max(needed, again, 0 if weighed.shown else n + 1)
+    sample = examples.with_one_lost(examples.heaviest_loss(), 1.0)
+    negated = opposite.with_one_lost(opposite.heaviest_loss(), 1.0)
+    alone = GaffkeTest(sample, negated, 1.0, question)
+    if pairs.codes is None:
+        return pairs.by_test(CautiousTest(JackknifeTest(examples, question), alone))
+    return pairs.by_groups(Units.of_set(baseline, candidate, pairs.codes), alone, 1.0)
 
 
 def _differences(baseline: Floats, candidate: Floats, low: float, high: float) -> Floats:
@@ -640,11 +652,12 @@ def _differences(baseline: Floats, candidate: Floats, low: float, high: float) -
             f"both models must answer the same examples, but their scores have the shapes {shapes}"
         )
     for scores in (baseline, candidate):
-        inside = (scores >= low - _ROUNDING) & (scores <= high + _ROUNDING) & np.isfinite(scores)
-        outside = scores[~inside]
+        is_inside = (scores >= low - _ROUNDING) & (scores <= high + _ROUNDING)
+        outside = scores[~(is_inside & np.isfinite(scores))]
         if len(outside):
             raise ValueError(
-                f"{len(outside)} scores are outside [{low:g}, {high:g}], the first is {outside[0]:g}"
+                f"{len(outside)} scores are outside [{low:g}, {high:g}], "
+                f"the first is {outside[0]:g}"
             )
     return candidate - baseline
 

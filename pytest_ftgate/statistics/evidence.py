@@ -19,10 +19,7 @@ _Bound = Annotated[float | None, about("one-sided bound of the gain at the confi
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The candidate's gain over a baseline on the same examples, in the metric's unit.
-
-    A value that is not known is null.
-    """
+    """The candidate's gain over a baseline, in the metric's unit; null where it is unknown."""
 
     gain: Annotated[
         float | None,
@@ -38,7 +35,8 @@ class Comparison:
     note: Annotated[
         str | None,
         about(
-            "the basis of the bounds, such as the number of groups; for a slice why it was not judged"
+            "the basis of the bounds, such as the number of groups; "
+            "for a slice why it was not judged"
         ),
     ] = None
     # The number of examples that would show the required evidence with 80 % power if the true gain

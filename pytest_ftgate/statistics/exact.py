@@ -116,8 +116,8 @@ def disagreement_interval(disagreements: int, n: int, gamma: float) -> tuple[flo
 def share_p_value(count: int, n: int, share: float) -> float:
     """Return the exact one-sided p-value of "the true share is at most ``share``".
 
-    ``count`` of ``n`` were counted. With a share of 0.5 this is the sign test (Dixon & Mood, JASA 41
-    (1946) 557-566). With 0.95, and the values within a limit counted, it rejects that the 95 %
+    ``count`` of ``n`` were counted. With a share of 0.5 this is the sign test (Dixon & Mood, JASA
+    41 (1946) 557-566). With 0.95, and the values within a limit counted, it rejects that the 95 %
     quantile is above the limit as its order statistic does (W. J. Conover, Practical Nonparametric
     Statistics (1999), section 3.2).
     """
@@ -153,8 +153,9 @@ def chance_of_enough_wins(
     chances = chance_of(losses, np.full_like(losses, n), losing, 1 - losing)
     not_lost = np.minimum(winning / (1 - losing), 1.0)
     enough = _enough_wins(n - losses, needed, not_lost, (1 - rates) / (1 - losing))
-    unlikely: Floats = np.maximum(1 - chances.sum(axis=1), 0)
-    return (chances * enough).sum(axis=1) + unlikely
+    unlikely = np.maximum(1 - chances.sum(axis=1), 0)
+    passing: Floats = (chances * enough).sum(axis=1) + unlikely
+    return passing
 
 
 def _enough_wins(trials: Codes, needed: Codes, winning: Floats, other: Floats) -> Floats:
@@ -200,8 +201,8 @@ def null_variance(win_rate: Any, loss_rate: Any, margin: float) -> Any:
 def half_count_score(wins: Any, losses: Any, n: int, margin: float) -> Any:
     """Return Tango's score with half a win and half a loss added.
 
-    It is defined without disagreements, and only orders the outcomes of the exact test. Adding halves is our own choice, not a published
-    method.
+    It is defined without disagreements, and only orders the outcomes of the exact test. Adding
+    halves is our own choice, not a published method.
     """
     return tango_score(wins + 0.5, losses + 0.5, n + 1, margin)
 
@@ -259,8 +260,9 @@ def chance_of_at_least(count: int, trials: int, rates: Floats, others: Floats) -
     chances = chance_of(counts, np.full_like(counts, trials), rates, others)
 
     below = chances[:, : count - first].sum(axis=1)
-    reached = chances[:, count - first :].sum(axis=1)
-    return np.where(trials * rates > count, 1 - below, reached)
+    above = chances[:, count - first :].sum(axis=1)
+    reached: Floats = np.where(trials * rates > count, 1 - below, above)
+    return reached
 
 
 @lru_cache(maxsize=1_000)

@@ -114,9 +114,9 @@ def graded_lower(sample: Sample, alpha: float) -> float:
 def _probability_negative(weights: Floats, shapes: Floats) -> float:
     """Return P(sum of weights * G <= 0) for independent Gamma(shapes) variables G.
 
-    Both arguments have the shape ``(k,)``. The moment generating function is inverted numerically, along a vertical line through its saddle
-    point. There it decays like a normal density, and the trapezoidal rule is accurate to about 12
-    digits.
+    Both arguments have the shape ``(k,)``. The moment generating function is inverted numerically,
+    along a vertical line through its saddle point. There it decays like a normal density, and the
+    trapezoidal rule is accurate to about 12 digits.
     """
     if not np.isfinite(weights).all():
         raise ValueError("the differences must be finite numbers")

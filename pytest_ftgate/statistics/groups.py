@@ -102,7 +102,7 @@ def groups_to_exclude(share: float, confidence: float) -> int:
 
 
 def chance_of_none_lost(weights: Floats, drop: float) -> float:
-    """Return the largest chance that no group of a sample is lost, if losses cost ``drop`` on average.
+    """Return the largest chance that a sample has no lost group, if these cost ``drop`` on average.
 
     Each group is lost with a chance of its own, independently of the others, and costs its weight.
     The worst chances with that mean cost are ``max(0, 1 - level / weight)``: small groups are never

@@ -38,8 +38,8 @@ _ROUNDING = 1e-12
 def corrected_confidence(confidence: float, comparisons: int) -> float:
     """Return the confidence of each of several comparisons, corrected for their number.
 
-    This is Bonferroni's correction: judging each at ``1 - (1 - confidence) / comparisons`` keeps the probability that any of them is
-    wrong at ``1 - confidence`` or less.
+    This is Bonferroni's correction: judging each at ``1 - (1 - confidence) / comparisons`` keeps
+    the probability that any of them is wrong at ``1 - confidence`` or less.
 
     Source: O. J. Dunn, JASA 56 (1961) 52-64.
     """
@@ -51,8 +51,8 @@ def fewest(
 ) -> int | None:
     """Return the smallest number up to ``most`` that is enough, by doubling and bisection.
 
-    None if ``most`` is not enough. The search begins at ``first``, and may end above the smallest number by a share of it,
-    ``precision``.
+    None if ``most`` is not enough. The search begins at ``first``, and may end above the smallest
+    number by a share of it, ``precision``.
     """
     short = first // 2
     long = min(first, most)
@@ -123,8 +123,8 @@ def _passes(wins: int, losses: int, n: int, target: float, confidence: float) ->
 def needed_graded(sample: graded.Sample, target: float, confidence: float) -> int | None:
     """Return the number of examples that Gaffke's test needs at 80 % power.
 
-    None if no number is enough. The mean is taken as low as it is in one of five test sets, approximated by the normal
-    distribution.
+    None if no number is enough. The mean is taken as low as it is in one of five test sets,
+    approximated by the normal distribution.
     """
     if sample.mean <= target:
         return None
@@ -143,8 +143,8 @@ def fewest_wins(
 ) -> int | None:
     """Return the fewest wins that pass a gate on right and wrong answers with so many losses.
 
-    None if no number does. The measured gain must always reach the margin (be above it if that is 0). The true gain must
-    also be above 0 under "significant", and reach the margin under "proven".
+    None if no number does. The measured gain must always reach the margin (be above it if that is
+    0). The true gain must also be above 0 under "significant", and reach the margin under "proven".
     """
     if evidence == "observed":
         targets = []
@@ -252,8 +252,8 @@ def detectable_gain(
 ) -> float | None:
     """Return the least true gain with which a gate passes with the probability ``POWER``.
 
-    The answers are right or wrong. It is a multiple of 0.001, for a candidate that breaks this share of the examples; None if no
-    gain is enough.
+    The answers are right or wrong. It is a multiple of 0.001, for a candidate that breaks this
+    share of the examples; None if no gain is enough.
     """
 
     def enough(thousandths: int) -> bool:
@@ -320,7 +320,7 @@ def hypothetical_set(
     broken: float = 0.0,
     rng: np.random.Generator | None = None,
 ) -> set_level.SetCounts | None:
-    """Return counts of a candidate that breaks this share of the examples and gains at least ``gain``.
+    """Return counts of a candidate that gains at least ``gain`` and breaks some examples.
 
     The broken ones, which were right, become wrong, and as few of the others as possible become
     right. Both are spread evenly over the test set, or at random. None if even right answers to all

@@ -59,7 +59,7 @@ class LabelCounts:
         return np.concatenate(values)[kinds.of_unit]
 
     def weights(self, units: Codes | None = None) -> Floats:
-        """Return the fall of the metric from all right to all wrong in each unit, shape ``(units,)``.
+        """Return the fall of the metric from all right to all wrong in each unit, ``(units,)``.
 
         For the share of right answers this is the unit's share of the examples; in macro averages
         an example of a rare label weighs more. A wrong answer is the rarest other label or an
@@ -177,7 +177,7 @@ class _Kinds(NamedTuple):
 
 @dataclass(frozen=True)
 class PooledCounts:
-    """The counts of one model for a metric of counts summed over examples, such as the micro-F1 of fields.
+    """The counts of one model for a metric of summed counts, such as the micro-F1 of fields.
 
     Attributes:
         counts: of each example, summed over its repeats, shape ``(n, K)``.
@@ -206,13 +206,13 @@ class PooledCounts:
         return self._changed(-_summed(self.counts, units))
 
     def weights(self, units: Codes | None = None) -> Floats:
-        """Return the fall of the metric from all right to all wrong in each unit, shape ``(units,)``."""
+        """Return the fall of the metric from all right to all wrong in each unit, ``(units,)``."""
         sums = _summed(self.counts, units)
         right = self._changed(_summed(self.perfect, units) - sums)
         return right - self._changed(_summed(self.lost, units) - sums)
 
     def contributions(self) -> Floats:
-        """Return the fall of the metric if all answers to an example became wrong, shape ``(n,)``."""
+        """Return the fall of the metric if all answers to an example became wrong, ``(n,)``."""
         return np.maximum(self.value - self._changed(self.lost - self.counts), 0.0)
 
     def with_right_answers(self, fixed: Places) -> "PooledCounts":
@@ -224,7 +224,7 @@ class PooledCounts:
         return self._answering(broken, self.lost, 0.0)
 
     def _answering(self, rows: Places, answers: Floats, score: float) -> "PooledCounts":
-        """Return the counts with the counts ``answers`` for some rows, which have this score then."""
+        """Return the counts with these ``answers`` to some rows, which get this score."""
         counts = self.counts.copy()
         scores = self.scores.copy()
         counts[rows] = answers[rows]
@@ -242,7 +242,7 @@ class PooledCounts:
         )
 
     def _changed(self, changes: Floats) -> Floats:
-        """Return the metric with each row of ``changes``, ``(m, K)``, added to the sums, ``(m,)``."""
+        """Return the metric, ``(m,)``, with each row of ``changes``, ``(m, K)``, added to the sums."""
         total = self.counts.sum(axis=0)
         size = max(1, _BLOCK // self.counts.shape[1])
         blocks = np.split(total + changes, range(size, len(changes), size))

@@ -78,7 +78,7 @@ def measure_share(
 
 
 def exact_lower_bound(successes: int, n: int, confidence: float) -> float:
-    """Return the one-sided lower bound of a share of ``successes`` in ``n`` independent examples."""
+    """Return the one-sided lower bound of a share, of ``n`` independent examples."""
     from scipy.special import betaincinv
 
     if successes == 0:
