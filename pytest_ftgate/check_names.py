@@ -28,7 +28,6 @@ class CheckName:
         default: what it does to the verdict where the gate is silent.
         stage: when it can be decided first.
         rule: the sentence that says when it does not hold.
-        cure: what helps in general; a check that knows more about its case prints that instead.
     """
 
     name: str
@@ -36,7 +35,6 @@ class CheckName:
     default: Default
     stage: Stage
     rule: str
-    cure: str
 
 
 _TABLE = (
@@ -47,7 +45,6 @@ _TABLE = (
         "free",
         "There are too few distinct inputs with an output. Inputs are the same if they are equal "
         "without what nine in ten rows begin or end with, and without a number at either end.",
-        "Add distinct examples.",
     ),
     CheckName(
         "min_test_examples",
@@ -55,7 +52,6 @@ _TABLE = (
         "decides",
         "free",
         "There are too few test examples.",
-        "Label more test examples.",
     ),
     CheckName(
         "min_wins",
@@ -63,7 +59,6 @@ _TABLE = (
         "decides",
         "free",
         "With so few examples or groups no candidate can pass, whatever it answers.",
-        "Add test examples, or groups of them.",
     ),
     CheckName(
         "leaked",
@@ -72,17 +67,17 @@ _TABLE = (
         "free",
         "All words of a test input, at least eight (or twelve characters of a script without "
         "spaces), stand in a row in one text of the training set; or the whole input is equal to "
-        "a training input, both without what nine in ten rows of their set begin or end with.",
-        "Remove the training rows (init --dedupe) and train again, or remove the test rows.",
+        "a training input, both without what nine in ten rows of their set begin or end with. "
+        "Words are compared without case, punctuation, Markdown, HTML tags and escapes; a word with "
+        "a digit equals another one if the outputs are equal.",
     ),
     CheckName(
         "leaked_near",
         "data",
         "fail",
         "free",
-        "At least 75 % of the 4-character runs of a test input and a training input are the same.",
-        "Remove the training rows (init --dedupe) and train again, remove the test rows, or "
-        "accept them if they only look alike.",
+        "At least 75 % of the 4-character runs of a test input and a training input are the same, "
+        "as are those of their outputs, and both rows have the same numbers.",
     ),
     CheckName(
         "conflicts",
@@ -90,7 +85,6 @@ _TABLE = (
         "limit",
         "free",
         "Rows that repeat an input with a different output are a warning; more than 1 % of the rows fail.",
-        "Keep the correct output of each pair: contradictions teach the model to guess.",
     ),
     CheckName(
         "near_duplicates",
@@ -99,7 +93,6 @@ _TABLE = (
         "free",
         "Near duplicates within the training set are a warning; they fail where fewer than "
         "min_training_examples remain without them.",
-        "Replace them with different examples: a sentence with one word changed adds little.",
     ),
     CheckName(
         "test_near_duplicates",
@@ -107,7 +100,6 @@ _TABLE = (
         "warn",
         "free",
         "The test set has near duplicates. They count as one group in any case.",
-        "Replace them with different examples: copies add no evidence.",
     ),
     CheckName(
         "group_overlap",
@@ -115,7 +107,6 @@ _TABLE = (
         "warn",
         "free",
         "Groups of the test set (documents, customers) are also in the training set.",
-        "Split the data by group, so that all rows of a group are in one set.",
     ),
     CheckName(
         "labels_in_common",
@@ -123,7 +114,6 @@ _TABLE = (
         "fail",
         "free",
         "No label of the test set is in the training set.",
-        "Write the labels alike in both sets.",
     ),
     CheckName(
         "labels_missing",
@@ -131,7 +121,6 @@ _TABLE = (
         "warn",
         "free",
         "Labels of the test set have fewer than 5 training examples.",
-        "Add training examples of these labels, and correct misspelt labels.",
     ),
     CheckName(
         "imbalance",
@@ -139,7 +128,6 @@ _TABLE = (
         "warn",
         "free",
         "The most frequent label has more than 10 times as many rows as the rarest one.",
-        "Add examples of the rare labels, or remove some of the frequent ones.",
     ),
     CheckName(
         "empty_outputs",
@@ -147,7 +135,6 @@ _TABLE = (
         "warn",
         "free",
         "Outputs are empty.",
-        "Complete or remove these rows: they teach the model to say nothing.",
     ),
     CheckName(
         "chat_format",
@@ -155,8 +142,6 @@ _TABLE = (
         "warn",
         "free",
         "Turns of conversations are out of order.",
-        "Put instructions first, then alternate user and assistant messages: chat templates "
-        "reject or rewrite other orders.",
     ),
     CheckName(
         "too_long",
@@ -164,8 +149,6 @@ _TABLE = (
         "warn",
         "free",
         "Rows have more tokens than training_set.max_tokens.",
-        "Shorten them, or set training_set.max_tokens to the limit of your trainer: most trainers"
-        " truncate longer rows.",
     ),
     CheckName(
         "prompt_leak",
@@ -173,10 +156,9 @@ _TABLE = (
         "fail",
         "free",
         "The candidate's prompt holds a test input of at least five words, or half of the shorter"
-        " ones; or a field of its template is, or holds as words, the expected output of nine in "
-        "ten examples; or each value of the field always stands for one output, and there are no "
-        "more values than outputs.",
-        "Take the test examples, or the field, out of the prompt.",
+        " ones; or a field of its template is, or holds as words, the expected output and no other "
+        "one of nine in ten examples, each output weighing the same; or each value of the field "
+        "always stands for one output, and there are no more values than outputs.",
     ),
     CheckName(
         "models",
@@ -184,7 +166,6 @@ _TABLE = (
         "decides",
         "free",
         "The two models cannot be compared.",
-        "Name the fine-tuned model as the candidate and the prompted one as the baseline.",
     ),
     CheckName(
         "baseline_answers",
@@ -192,7 +173,6 @@ _TABLE = (
         "decides",
         "answered",
         "An answer of a baseline is missing.",
-        "Follow the message, and run again for the missing answers.",
     ),
     CheckName(
         "candidate_answers",
@@ -200,7 +180,6 @@ _TABLE = (
         "decides",
         "answered",
         "An answer of the candidate is missing.",
-        "Follow the message, and run again for the missing answers; or set missing_answers: wrong.",
     ),
     CheckName(
         "identical_outputs",
@@ -208,7 +187,6 @@ _TABLE = (
         "decides",
         "free",
         "The candidate gives the same answers as a baseline with a margin, or they are one model.",
-        "Check the names of the models and the adapter.",
     ),
     CheckName(
         "baseline_prompt",
@@ -219,7 +197,6 @@ _TABLE = (
         " tools or request parameters that the best baseline has not (or less of), a system "
         "message more than twice as long, or a higher limit of tokens: this fails. A baseline "
         "without any prompt is a warning.",
-        "Give the baseline the same.",
     ),
     CheckName(
         "prompt_mismatch",
@@ -228,15 +205,15 @@ _TABLE = (
         "free",
         "A system message, tools, or a text around the input that nine in ten training rows have "
         "is missing in the candidate's calls, or the reverse.",
-        "Paste the line of the message into the candidate's keys.",
     ),
     CheckName(
         "recording_order",
         "models",
         "fail",
         "scored",
-        "At least 5 answers of a model, and a tenth, fit another row better than their own.",
-        "Correct the ids of the answers, or how they were joined.",
+        "At least 5 answers of a model, and a tenth, fit another row better than their own: the next or "
+        "previous one, or that at the same place when sorted by id. Outputs that more than one in ten "
+        "rows expects do not count.",
     ),
     CheckName(
         "retries",
@@ -244,7 +221,6 @@ _TABLE = (
         "warn",
         "answered",
         "More than 5 % of a model's calls failed and were made again.",
-        "Lower concurrency, or set requests_per_minute.",
     ),
     CheckName(
         "margin",
@@ -252,7 +228,6 @@ _TABLE = (
         "decides",
         "scored",
         "The measured gain is below the margin.",
-        "Look at the wrong answers and correct the training data before another attempt, with the same margin.",
     ),
     CheckName(
         "evidence",
@@ -260,7 +235,6 @@ _TABLE = (
         "decides",
         "scored",
         "The gain reaches the margin, but could be chance.",
-        "Label more test examples.",
     ),
     CheckName(
         "max_drop",
@@ -268,7 +242,6 @@ _TABLE = (
         "decides",
         "scored",
         "The candidate is worse than max_drop allows, or may be.",
-        "Improve the candidate, or label more test examples.",
     ),
     CheckName(
         "thresholds",
@@ -276,7 +249,6 @@ _TABLE = (
         "decides",
         "free",
         "A value of the candidate is outside its limits.",
-        "Look at the wrong answers, and correct or add training rows.",
     ),
     CheckName(
         "guards",
@@ -284,15 +256,14 @@ _TABLE = (
         "decides",
         "free",
         "The candidate is more than max_drop worse on another test set, or may be.",
-        "Add training examples of that task, or examples to the guard.",
     ),
     CheckName(
         "slices",
         "gain",
         "decides",
         "free",
-        "A part of the test set got significantly worse than its max_drop, corrected for the number of parts.",
-        "Add training examples of that part.",
+        "A part of the test set got significantly worse than max_drop, corrected for the number of "
+        "parts and baselines; what is significant without that correction alone is a warning.",
     ),
     CheckName(
         "hypothesis",
@@ -300,7 +271,6 @@ _TABLE = (
         "warn",
         "scored",
         "The candidate does not reach the hypothesis.",
-        "Write down what was learned.",
     ),
     CheckName(
         "weak_baseline",
@@ -310,15 +280,14 @@ _TABLE = (
         "The best baseline does not beat always giving the same answer; a worse further one is a "
         "warning. A baseline with its own max_drop fails if it gives one answer to everything, or"
         " none.",
-        "Describe the task and every possible answer in the baseline's prompt.",
     ),
     CheckName(
         "degenerate_candidate",
         "gain",
         "decides",
         "scored",
-        "The candidate gives one answer to everything, or none.",
-        "Look at the outputs of the training set, and at what the candidate returns.",
+        "The candidate gives one answer to everything, or none; or a weak baseline is accepted, and the "
+        "candidate does not beat always giving the same answer.",
     ),
     CheckName(
         "rare_group_loss",
@@ -326,7 +295,6 @@ _TABLE = (
         "warn",
         "scored",
         "There are too few groups to exclude that some are lost entirely, which would undo the gain.",
-        "Add test examples of new groups.",
     ),
     CheckName(
         "circular",
@@ -334,7 +302,6 @@ _TABLE = (
         "warn",
         "scored",
         "A baseline may have written the expected outputs.",
-        "Let people check the labels.",
     ),
     CheckName(
         "knowledge",
@@ -342,7 +309,6 @@ _TABLE = (
         "warn",
         "scored",
         "Most fixed examples expect an output that is in the training set and not in their own input.",
-        "Use retrieval (RAG).",
     ),
     CheckName(
         "alternatives",
@@ -352,7 +318,6 @@ _TABLE = (
         "Examples in the prompt close at least 80 % of the gap between the prompt and the "
         "candidate; or, with max_drop, another baseline is as good and as cheap or fast as the "
         "candidate.",
-        "Keep the prompt.",
     ),
     CheckName(
         "headroom",
@@ -360,7 +325,6 @@ _TABLE = (
         "decides",
         "scored",
         "The baseline leaves less than the margin to gain.",
-        "Keep the prompt, or choose a harder test set.",
     ),
     CheckName(
         "power",
@@ -368,7 +332,6 @@ _TABLE = (
         "decides",
         "scored",
         "The expected gain would be shown in less than half of all runs.",
-        "Label more test examples.",
     ),
     CheckName(
         "agreement",
@@ -377,7 +340,6 @@ _TABLE = (
         "free",
         "The candidate gives other answers than the baseline that it must copy, or too few "
         "examples show that it does not.",
-        "Compare prompt, chat template, precision and parameters of both artefacts.",
     ),
     CheckName(
         "formatting_gain",
@@ -385,7 +347,6 @@ _TABLE = (
         "fail",
         "free",
         "The gate does not pass where the baseline's malformed answers count as ties.",
-        "Tell the baseline how to answer, constrain its output, or write goal: format.",
     ),
     CheckName(
         "cheaper_by",
@@ -393,7 +354,6 @@ _TABLE = (
         "decides",
         "free",
         "A call of the candidate is not cheaper by this factor.",
-        "Use a smaller model, or shorten what it reads: a fine-tune needs fewer instructions.",
     ),
     CheckName(
         "faster_by",
@@ -401,7 +361,6 @@ _TABLE = (
         "decides",
         "free",
         "The candidate's p50 latency is not lower by this factor, or may not be.",
-        "Use a smaller model, and measure with latency_sample: 60.",
     ),
     CheckName(
         "economics",
@@ -409,7 +368,6 @@ _TABLE = (
         "decides",
         "free",
         "The fine-tune does not pay for itself within the limit, or its cost is unknown.",
-        "Write the prices, and compare the costs.",
     ),
     CheckName(
         "max_age_days",
@@ -417,7 +375,6 @@ _TABLE = (
         "decides",
         "answered",
         "The oldest answer is too old, or has no date.",
-        "Ask the models again with --ftgate-cache=refresh.",
     ),
     CheckName(
         "base_changed",
@@ -425,7 +382,6 @@ _TABLE = (
         "warn",
         "free",
         "A base model has changed since the last green verdict.",
-        "Judge again, and name a dated snapshot.",
     ),
     CheckName(
         "test_set_changed",
@@ -433,7 +389,6 @@ _TABLE = (
         "warn",
         "free",
         "The test set has changed since the last green verdict.",
-        "Compare with the earlier report.",
     ),
     CheckName(
         "goal",
@@ -441,7 +396,6 @@ _TABLE = (
         "fail",
         "free",
         "Fine-tuning does not serve the goal.",
-        "Use what the message suggests.",
     ),
     CheckName(
         "max_attempts",
@@ -449,7 +403,6 @@ _TABLE = (
         "decides",
         "free",
         "The attempts on this test set, the distinct sets of answers of the candidate and the baselines, are used up.",
-        "Label a fresh test set.",
     ),
     CheckName(
         "attempts",
@@ -457,7 +410,6 @@ _TABLE = (
         "warn",
         "free",
         "The answers of a model are not those of the last verdict, or the ledger of attempts is damaged.",
-        "Set max_attempts, and commit the ledger.",
     ),
     CheckName(
         "weakened",
@@ -465,7 +417,6 @@ _TABLE = (
         "decides",
         "free",
         "The gate asks for less than on the main branch; this is a warning without ftgate_forbid_weakening.",
-        "Undo the change, or let a reviewer merge it.",
     ),
     CheckName(
         "not_compared",
@@ -482,7 +433,6 @@ _TABLE = (
         "warn",
         "free",
         "Git does not have data of the gate.",
-        "Add the file to git, Git LFS or DVC.",
     ),
     CheckName(
         "configuration",
@@ -490,7 +440,6 @@ _TABLE = (
         "decides",
         "free",
         "A key, a file or a hook is wrong.",
-        "Correct what the message names: a file, a line and a key.",
     ),
 )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -19,6 +18,7 @@ from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config.data import max_tokens
 from pytest_ftgate.data import DataSet, expected_text
 from pytest_ftgate.result import Check, Status, Threshold
+from pytest_ftgate.runs.measure import shown_input
 from pytest_ftgate.text import EXCERPT, NAMED, nearest, plural, printable, show_percent
 
 _MOST_CONFLICTS = 100
@@ -26,33 +26,10 @@ _MOST_CONFLICTS = 100
 _MOST_IMBALANCE = 10
 """Highest ratio of the rows of the most frequent label to those of the rarest that is not reported."""
 _SIMILAR = f"at least {show_percent(near.NEAR)} similar text"
-_MISSPELT = 0.8  # least similarity, from 0 to 1, of a label to the one that was meant
+_MISSPELT = 0.8
+"""Least similarity, from 0 to 1, of a label to the one that was meant."""
 _DIGITS = re.compile(r"\d+")
-_WORDS = re.compile(r"[^\W_]+")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that is wrong with the data.
-
-    Attributes:
-        name: the name of its check.
-        count: how many rows, pairs or labels it is about.
-        message: what is wrong, and the first rows that it is about.
-        total: the number of such rows; a finding about fewer than 1 % of them is a note. None: it
-            always warns.
-        fails: whether it exceeds its built-in limit.
-        advice: the cure; empty: that of the table of checks.
-        fields: further fields of the check.
-    """
-
-    name: str
-    count: int
-    message: str
-    total: int | None = None
-    fails: bool = False
-    advice: str = ""
-    fields: Mapping[str, Any] = field(default_factory=dict)
+_DEDUPE = "python -m pytest_ftgate init --dedupe writes a copy without them"
 
 
 def check(gate: Context) -> Iterator[Check]:
@@ -60,34 +37,43 @@ def check(gate: Context) -> Iterator[Check]:
     yield _usable(gate)
     if not gate.audit.leaked_rows:
         yield _no_leaks(gate)
-
-    for find in FINDINGS:
-        finding = find(gate)
-        if finding is not None:
-            yield _check(gate, finding)
+    for find in _FINDINGS:
+        yield from find(gate)
 
 
-def _check(gate: Context, finding: Finding) -> Check:
-    """Return the check of a finding."""
-    status = _status(gate, finding)
-    advice = finding.advice or CHECKS[finding.name].cure
-    if status == "fail" and not gate.config.accepts(finding.name):
-        advice += f" To accept this, write checks: {{{finding.name}: warn}}."
-    fields = {"observed": finding.count, **finding.fields}
-    return Check(finding.name, status, finding.message, **fields, advice=advice)
+def _finding(
+    gate: Context,
+    name: str,
+    count: int,
+    message: str,
+    cure: str,
+    *,
+    total: int | None = None,
+    fails: bool = False,
+    **fields: Any,
+) -> Check:
+    """Return the check of something that is wrong with the data.
 
-
-def _status(gate: Context, finding: Finding) -> Status:
-    """Return the status of a finding where the gate does not say another one."""
-    if finding.fails or CHECKS[finding.name].default == "fail":
-        return "fail"
-    if (
-        finding.total is not None
-        and 100 * finding.count < finding.total
-        and finding.name not in gate.config.checks
-    ):
-        return "note"
-    return "warning"
+    Args:
+        gate: the gate.
+        name: the name of the check.
+        count: how many rows, pairs or labels it is about.
+        message: what is wrong, and the first rows that it is about.
+        cure: what to do about them.
+        total: the number of such rows; a finding about fewer than 1 % of them is a note. None: it
+            always warns.
+        fails: whether it exceeds its built-in limit.
+        fields: further fields of the check.
+    """
+    status: Status = "warning"
+    if fails or CHECKS[name].default == "fail":
+        status = "fail"
+        # an exact copy is never right; the others may be what the task looks like
+        if name != "leaked" and not gate.config.accepts(name):
+            cure += f" To accept this, write checks: {{{name}: warn}}."
+    elif total is not None and 100 * count < total and name not in gate.config.checks:
+        status = "note"
+    return Check(name, status, message, **{"observed": count, **fields}, advice=cure)
 
 
 def _usable(gate: Context) -> Check:
@@ -97,13 +83,17 @@ def _usable(gate: Context) -> Check:
     message = f"{plural(audit.usable, 'usable training example')}, {needed:,} required"
     if audit.rows != audit.usable:
         unusable = audit.rows - audit.usable - audit.duplicates
-        counts = {"repeated input": audit.duplicates, "blank row": unusable}
-        left_out = " and ".join(plural(count, what) for what, count in counts.items() if count)
-        message += f" ({audit.rows:,} rows minus {left_out})"
+        left_out = []
+        if audit.duplicates:
+            left_out.append(plural(audit.duplicates, "repeated input"))
+        if unusable:
+            left_out.append(plural(unusable, "blank row"))
+        message += f" ({audit.rows:,} rows minus {' and '.join(left_out)})"
 
     fields = {"observed": audit.usable, **gate.requirement("min_training_examples")}
     if audit.usable >= needed:
         return Check("min_training_examples", "pass", message, **fields)
+
     more = plural(needed - audit.usable, "distinct example")
     advice = f"Add {more}; with fewer, few-shot prompting is probably enough."
     return Check("min_training_examples", "fail", message, **fields, advice=advice)
@@ -112,177 +102,182 @@ def _usable(gate: Context) -> Check:
 def _no_leaks(gate: Context) -> Check:
     only_exact = gate.audit.leaked_near_rows or gate.config.level("leaked_near") == "ignore"
     kind = "exact" if only_exact else "exact or near"
-    return Check(
-        "leaked", "pass", f"no {kind} duplicate of a test example in the training set", 0, 0
-    )
+    message = f"no {kind} duplicate of a test example in the training set"
+    return Check("leaked", "pass", message, 0, 0)
 
 
 # --- leaks and duplicates
 # ----------------------------------------------------------------------------------------
 
 
-def _leaked(gate: Context) -> Finding | None:
+def _leaked(gate: Context) -> Iterator[Check]:
     pairs = gate.audit.leaked_rows
     if not pairs:
-        return None
-    message = f"{_of(gate.audit.leaked, 'test example', gate.test)} also in the training set"
-    named = [
-        f"{gate.test.where(row)} = {gate.training.where(other)}" for row, other in pairs[:NAMED]
-    ]
-    fields = {"required": 0, "source": gate.source("training_set")}
-    message += f": {', '.join(named)}{_more(len(pairs))}"
-    return Finding(
-        "leaked", gate.audit.leaked, message, advice=_removal(gate, pairs), fields=fields
-    )
+        return
+
+    count = gate.audit.leaked
+    named = []
+    for row, trained in pairs[:NAMED]:
+        named.append(f"{gate.test.where(row)} = {gate.training.where(trained)}")
+    message = f"{_of(count, 'test example', gate.test)} also in the training set"
+    message += f": {', '.join(named)}{_more(len(pairs), 'pair')}"
+    source = gate.source("training_set")
+    yield _finding(gate, "leaked", count, message, _removal(gate), required=0, source=source)
 
 
-def _leaked_near(gate: Context) -> Finding | None:
+def _leaked_near(gate: Context) -> Iterator[Check]:
     pairs = gate.audit.leaked_near_rows
     if not pairs:
-        return None
+        return
+
     count = gate.audit.leaked_near
-    message = f"{_of(count, 'test example', gate.test, 'has', 'have')} a near duplicate in the training set"
-    message += f" ({_SIMILAR}): {_near_pairs(gate.test, pairs, gate.training)}"
-    return Finding(
-        "leaked_near", count, message, advice=_removal(gate, pairs), fields={"required": 0}
-    )
+    message = _of(count, "test example", gate.test, "has", "have")
+    message += f" a near duplicate in the training set ({_SIMILAR})"
+    message += f": {_near_pairs(gate.test, pairs, gate.training)}"
+    yield _finding(gate, "leaked_near", count, message, _removal(gate), required=0)
 
 
-def _removal(gate: Context, pairs: Sequence[tuple[int, int]]) -> str:
-    """Return both cures of leaks: to remove all training rows of these pairs, or all test rows."""
-    trained = sorted({row for _, row in pairs})
-    tested = sorted({row for row, _ in pairs})
+def _removal(gate: Context) -> str:
+    """Return both cures of leaks: to remove the training rows, or the test rows."""
+    copy = f" ({_DEDUPE})" if _are_files(gate) else ""
     return (
-        f"Remove {_these(trained, 'training row')} and train again: {_places(gate.training, trained)} "
-        f"(python -m pytest_ftgate init --dedupe writes such a copy). Or remove {_these(tested, 'test row')}, which "
-        f"needs no training: {_places(gate.test, tested)}. -v lists all pairs."
+        f"Remove the training rows{copy} and train again, or remove the test rows, which needs no "
+        "training. -v lists all pairs."
     )
 
 
-def _these(rows: Sequence[int], noun: str) -> str:
-    return f"this {noun}" if len(rows) == 1 else f"these {len(rows):,} {noun}s"
+def _are_files(gate: Context) -> bool:
+    return gate.test.path is not None and gate.training.path is not None
 
 
-def _places(data: DataSet, rows: Sequence[int]) -> str:
-    """Return the places of the first of these rows, and the number of the others."""
-    return ", ".join(str(data.where(row)) for row in rows[:NAMED]) + _more(len(rows))
-
-
-def _conflicts(gate: Context) -> Finding | None:
+def _conflicts(gate: Context) -> Iterator[Check]:
     pairs = gate.audit.conflict_rows
     if not pairs:
-        return None
-    filled = gate.audit.filled
+        return
+
     count = len(pairs)
+    filled = gate.audit.filled
+    named = []
+    for row, first in pairs[:NAMED]:
+        named.append(f"{gate.training.where(row)} vs {gate.training.row_name(first)}")
     verb = "repeats" if count == 1 else "repeat"
-    named = [
-        f"{gate.training.where(row)} vs {gate.training.row_name(first)}"
-        for row, first in pairs[:NAMED]
-    ]
-    message = (
-        f"{count:,} of {plural(filled, 'training row')} {verb} an input with a different output (built-in limit "
-        f"{100 / _MOST_CONFLICTS:g} %): {', '.join(named)}{_more(count)}"
-    )
-    return Finding("conflicts", count, message, fails=count * _MOST_CONFLICTS > filled)
+    message = f"{count:,} of {plural(filled, 'training row')} {verb} an input with a different "
+    message += f"output (built-in limit {100 / _MOST_CONFLICTS:g} %): "
+    message += f"{', '.join(named)}{_more(count)}"
+    cure = "Keep the correct output of each pair: contradictions teach the model to guess."
+    fails = count * _MOST_CONFLICTS > filled
+    yield _finding(gate, "conflicts", count, message, cure, fails=fails)
 
 
-def _near_duplicates(gate: Context) -> Finding | None:
+def _near_duplicates(gate: Context) -> Iterator[Check]:
     pairs = gate.audit.near_rows
     if not pairs:
-        return None
+        return
+
+    count = len(pairs)
     usable = gate.audit.usable
     distinct = gate.audit.distinct
     needed = gate.config.min_training_examples
-    too_few = distinct < needed <= usable
-    required = f" ({needed:,} required)" if too_few else ""
-    verb = "is a near duplicate" if len(pairs) == 1 else "are near duplicates"
-    message = (
-        f"{len(pairs):,} of {plural(usable, 'usable row')} {verb} of an earlier row ({_SIMILAR}), {distinct:,} "
-        f"distinct{required}: {_near_pairs(gate.training, pairs, gate.training)}"
-    )
-    fields = gate.requirement("min_training_examples") if too_few else {}
-    return Finding(
-        "near_duplicates", len(pairs), message, total=usable, fails=too_few, fields=fields
+    fails = distinct < needed <= usable
+    verb = "is a near duplicate" if count == 1 else "are near duplicates"
+    message = f"{count:,} of {plural(usable, 'usable row')} {verb} of an earlier row ({_SIMILAR}), "
+    message += f"{distinct:,} distinct"
+    cure = "Replace them with different examples: a sentence with one word changed adds little"
+    fields = {}
+    if fails:
+        message += f" ({needed:,} required)"
+        fields = gate.requirement("min_training_examples")
+    elif _are_files(gate):
+        cure += f" ({_DEDUPE})"
+    message += f": {_near_pairs(gate.training, pairs, gate.training)}"
+    yield _finding(
+        gate, "near_duplicates", count, message, f"{cure}.", total=usable, fails=fails, **fields
     )
 
 
-def _test_near_duplicates(gate: Context) -> Finding | None:
+def _test_near_duplicates(gate: Context) -> Iterator[Check]:
     pairs = gate.audit.test_near_rows
     if not pairs:
-        return None
+        return
+
+    total = len(gate.test)
     count = len({row for row, _ in pairs})
     verb = "is a near duplicate" if count == 1 else "are near duplicates"
-    message = (
-        f"{count:,} of {plural(len(gate.test), 'test example')} {verb} of an earlier one ({_SIMILAR}), copies count "
-        f"as one group: {_near_pairs(gate.test, pairs, gate.test)}"
-    )
-    return Finding("test_near_duplicates", count, message, total=len(gate.test))
+    message = f"{count:,} of {plural(total, 'test example')} {verb} of an earlier one ({_SIMILAR}),"
+    message += f" copies count as one group: {_near_pairs(gate.test, pairs, gate.test)}"
+    cure = "Replace them with different examples: copies add no evidence."
+    yield _finding(gate, "test_near_duplicates", count, message, cure, total=total)
 
 
 def _near_pairs(data: DataSet, pairs: Sequence[tuple[int, int]], others: DataSet) -> str:
     """Return the first of these pairs of rows, with its texts, and the number of the others."""
     row, other_row = pairs[0]
     place = others.row_name(other_row) if data is others else str(others.where(other_row))
-    texts = wording.differing(data.examples[row].input, others.examples[other_row].input)
-    return f"{data.where(row)} ~ {place} ({texts[0]!r} and {texts[1]!r}){_more(len(pairs), 1)}"
+    text, other_text = wording.differing(
+        shown_input(data.examples[row]), shown_input(others.examples[other_row])
+    )
+    more = _more(len(pairs), "pair", named=1)
+    return f"{data.where(row)} ~ {place} ({text!r} and {other_text!r}){more}"
 
 
-def _group_overlap(gate: Context) -> Finding | None:
+def _group_overlap(gate: Context) -> Iterator[Check]:
     shared = gate.audit.shared_groups
     if not shared:
-        return None
+        return
+
     count = gate.audit.in_shared_groups
     places = {}
-    for name, (row, other_row) in shared.items():
-        places[name] = f"{gate.test.where(row)}, {gate.training.where(other_row)}"
-    message = (
-        f"{_of(count, 'test example', gate.test, 'belongs', 'belong')} to groups that the training set has too: "
-        f"{_names(places)}"
-    )
-    return Finding("group_overlap", count, message, total=len(gate.test))
+    for name, (row, trained) in shared.items():
+        places[name] = f"{gate.test.where(row)}, {gate.training.where(trained)}"
+    message = _of(count, "test example", gate.test, "belongs", "belong")
+    message += f" to groups that the training set has too: {_names(places)}"
+    cure = "Split the data by group, so that all rows of a group are in one set."
+    yield _finding(gate, "group_overlap", count, message, cure, total=len(gate.test))
 
 
 # --- labels
 # ------------------------------------------------------------------------------------------------------
 
 
-def _labels_in_common(gate: Context) -> Finding | None:
-    labels = gate.audit.labels
+def _labels_in_common(gate: Context) -> Iterator[Check]:
     if not _apart(gate):
-        return None
+        return
+
+    labels = gate.audit.labels
     tested = _first_rows(gate, gate.test, labels.only_in_test)
     trained = _first_rows(gate, gate.training, labels.counts or {})
-    message = f"no label of the test set is in the training set: {_names(tested)} against {_names(trained)}"
-    return Finding("labels_in_common", len(tested), message, fields={"required": 0})
+    message = "no label of the test set is in the training set: "
+    message += f"{_names(tested)} against {_names(trained)}"
+    cure = "Check that both keys name the right data, and write the labels alike in both sets."
+    yield _finding(gate, "labels_in_common", len(tested), message, cure, required=0)
 
 
-def _labels_missing(gate: Context) -> Finding | None:
+def _labels_missing(gate: Context) -> Iterator[Check]:
     labels = gate.audit.labels
-    if _apart(gate) or not (labels.only_in_test or labels.rare):
-        return None
-    places = _first_rows(gate, gate.test, labels.only_in_test)
-    misspelt = _misspelt(gate)
-    meant = {
-        label: f"{places[label]}; did you mean {_quoted(right)}?"
-        for label, right in misspelt.items()
-    }
+    rare = labels.rare or {}
+    if _apart(gate) or not (labels.only_in_test or rare):
+        return
+
+    misspelt: dict[str, str] = {}
+    missing: dict[str, str] = {}
+    for label, place in _first_rows(gate, gate.test, labels.only_in_test).items():
+        meant = nearest(label, labels.counts or {})
+        if meant and _looks_alike(label.casefold(), meant.casefold()):
+            misspelt[label] = f"{place}; did you mean {_quoted(meant)}?"
+        else:
+            missing[label] = place
 
     parts = []
-    if places:
-        parts.append(
-            f"no example of {_names({**meant, **places, **meant})}, which the test set expects"
-        )
-    if labels.rare:
-        counts = {label: plural(count, "row") for label, count in labels.rare.items()}
-        parts.append(f"few examples of {_names(counts)}")
-    message = f"the training set lacks labels: {'; '.join(parts)}"
-
-    advice = (
-        "Correct the labels that are misspelt."
-        if misspelt
-        else "Add training examples with these labels."
-    )
-    return Finding("labels_missing", len(places) + len(labels.rare or {}), message, advice=advice)
+    if misspelt or missing:
+        parts.append(f"no training example of {_names({**misspelt, **missing})}")
+    if rare:
+        counts = {label: plural(count, "row") for label, count in rare.items()}
+        parts.append(f"few training examples of {_names(counts)}")
+    cure = "Add training examples with these labels."
+    if misspelt:
+        cure = "Correct the labels that are misspelt."
+    count = len(misspelt) + len(missing) + len(rare)
+    yield _finding(gate, "labels_missing", count, "; ".join(parts), cure)
 
 
 def _apart(gate: Context) -> bool:
@@ -290,102 +285,88 @@ def _apart(gate: Context) -> bool:
     return gate.audit.labels.apart and gate.deciding.uses_labels
 
 
-def _misspelt(gate: Context) -> dict[str, str]:
-    """Return the labels of the test set that look like a misspelt one, each with the label that was meant."""
-    misspelt = {}
-    for label in gate.audit.labels.only_in_test:
-        meant = nearest(label, gate.audit.labels.counts or {})
-        if meant and _looks_alike(label.casefold(), meant.casefold()):
-            misspelt[label] = meant
-    return misspelt
-
-
 def _looks_alike(label: str, meant: str) -> bool:
-    """Return whether labels differ by their order, their separators, a plural or a few letters, but by no digits."""
-    words = sorted(_WORDS.findall(label))
-    if not words or _DIGITS.findall(label) != _DIGITS.findall(meant):
+    """Return whether labels differ by a plural or a few letters within them, but by no digits."""
+    if _DIGITS.findall(label) != _DIGITS.findall(meant):
         return False
-    if words == sorted(_WORDS.findall(meant)):
-        return True
     label = label.removesuffix("s") or label
     meant = meant.removesuffix("s") or meant
-    similar = difflib.SequenceMatcher(None, label, meant).ratio() >= _MISSPELT
-    return similar and (label[0], label[-1]) == (meant[0], meant[-1])
+    similarity = difflib.SequenceMatcher(None, label, meant).ratio()
+    return similarity >= _MISSPELT and (label[0], label[-1]) == (meant[0], meant[-1])
 
 
-def _imbalance(gate: Context) -> Finding | None:
+def _imbalance(gate: Context) -> Iterator[Check]:
     counts = gate.audit.labels.counts
     ratio = gate.audit.labels.imbalance
     if not counts or ratio is None or ratio <= _MOST_IMBALANCE:
-        return None
-    most, *_, rarest = counts
-    first = _first_rows(gate, gate.training, [rarest])[rarest]
-    message = (
-        f"label imbalance {ratio:.3g}x (limit {_MOST_IMBALANCE}x): {_quoted(most)} has "
-        f"{plural(counts[most], 'training row')}, {_quoted(rarest)} has {counts[rarest]:,} (first {first})"
-    )
-    return Finding("imbalance", 1, message, fields={"observed": ratio, "required": _MOST_IMBALANCE})
+        return
+
+    most_frequent, *_, rarest = counts
+    rows = plural(counts[rarest], "training row")
+    message = f"{_quoted(rarest)} has {rows}, {_quoted(most_frequent)} {counts[most_frequent]:,} "
+    message += f"({ratio:.3g}x, limit {_MOST_IMBALANCE}x)"
+    cure = "Add examples of the rare labels, or remove some of the frequent ones."
+    fields = {"observed": ratio, "required": _MOST_IMBALANCE}
+    yield _finding(gate, "imbalance", 1, message, cure, **fields)
 
 
 def _first_rows(gate: Context, data: DataSet, labels: Iterable[str]) -> dict[str, str]:
-    """Return the place of the first row with each label, in their order."""
-    wanted = list(labels)
-    missing = set(wanted)
-    places = {}
+    """Return the place of the first row with each label, in the order of the labels."""
+    places = dict.fromkeys(labels, "")
+    missing = set(places)
     for row, example in enumerate(data):
-        row_labels = (
-            labels_in(expected_text(example.expected).strip(), gate.deciding.separator) or ()
-        )
-        for label in missing.intersection(row_labels):
+        output = expected_text(example.expected).strip()
+        for label in missing.intersection(labels_in(output, gate.deciding.separator) or ()):
             places[label] = str(data.where(row))
             missing.discard(label)
-    return {label: places[label] for label in wanted if label in places}
+    return places
 
 
 # --- malformed rows
 # ----------------------------------------------------------------------------------------------
 
 
-def _empty_outputs(gate: Context) -> Finding | None:
+def _empty_outputs(gate: Context) -> Iterator[Check]:
     remarks = dict.fromkeys(gate.audit.empty_outputs, "")
-    return _rows_finding(gate, "empty_outputs", "an empty output", remarks)
+    cure = "Complete or remove these rows: they teach the model to say nothing."
+    yield from _of_rows(gate, "empty_outputs", "an empty output", remarks, cure)
 
 
-def _chat_format(gate: Context) -> Finding | None:
-    return _rows_finding(gate, "chat_format", "a malformed conversation", gate.audit.chat_errors)
+def _chat_format(gate: Context) -> Iterator[Check]:
+    cure = "Put instructions first, then alternate user and assistant messages: chat templates "
+    cure += "reject or rewrite other orders."
+    remarks = gate.audit.chat_errors
+    yield from _of_rows(gate, "chat_format", "a malformed conversation", remarks, cure)
 
 
-def _too_long(gate: Context) -> Finding | None:
-    most = max_tokens(gate.config.training_set)
-    remarks = {
-        row: f"about {tokens:,}" for row, tokens in enumerate(gate.audit.tokens) if tokens > most
-    }
-    fields = {"required": most, "threshold": Threshold("training_set.max_tokens", most)}
-    return _rows_finding(
-        gate, "too_long", f"more than {most:,} tokens (UTF-8 bytes / 4)", remarks, fields
-    )
+def _too_long(gate: Context) -> Iterator[Check]:
+    limit = max_tokens(gate.config.training_set)
+    remarks = {}
+    for row, tokens in enumerate(gate.audit.tokens):
+        if tokens > limit:
+            remarks[row] = f"about {tokens:,}"
+    cure = "Shorten them, or set training_set.max_tokens to the limit of your trainer: most "
+    cure += "trainers truncate longer rows."
+    words = f"more than {limit:,} tokens (UTF-8 bytes / 4)"
+    fields = {"required": limit, "threshold": Threshold("training_set.max_tokens", limit)}
+    yield from _of_rows(gate, "too_long", words, remarks, cure, **fields)
 
 
-def _rows_finding(
-    gate: Context,
-    name: str,
-    words: str,
-    remarks: Mapping[int, str],
-    fields: Mapping[str, Any] | None = None,
-) -> Finding | None:
-    """Return a finding about these training rows, each with its remark if it has one."""
+def _of_rows(
+    gate: Context, name: str, words: str, remarks: Mapping[int, str], cure: str, **fields: Any
+) -> Iterator[Check]:
+    """Yield a finding about these training rows, if there are any; each with its remark if it has one."""
     if not remarks:
-        return None
+        return
+
     named = []
     for row, remark in islice(remarks.items(), NAMED):
-        named.append(
-            f"{gate.training.where(row)} ({remark})" if remark else str(gate.training.where(row))
-        )
-    message = (
-        f"{_of(len(remarks), 'training row', gate.training, 'has', 'have')} {words}: {', '.join(named)}"
-        f"{_more(len(remarks))}"
-    )
-    return Finding(name, len(remarks), message, total=len(gate.training), fields=fields or {})
+        place = str(gate.training.where(row))
+        named.append(f"{place} ({remark})" if remark else place)
+    count = len(remarks)
+    message = f"{_of(count, 'training row', gate.training, 'has', 'have')} {words}: "
+    message += f"{', '.join(named)}{_more(count)}"
+    yield _finding(gate, name, count, message, cure, total=len(gate.training), **fields)
 
 
 # --- words
@@ -397,9 +378,13 @@ def _of(count: int, noun: str, data: DataSet, single: str = "is", several: str =
     return f"{count:,} of {plural(len(data), noun)} {single if count == 1 else several}"
 
 
-def _more(count: int, named: int = NAMED) -> str:
-    """Return how many of ``count`` are not named."""
-    return f" and {count - named:,} more" if count > named else ""
+def _more(count: int, noun: str = "", named: int = NAMED) -> str:
+    """Return how many of ``count`` are not named: `` and 3 more``, or `` and 3 more pairs``."""
+    if count <= named:
+        return ""
+    return (
+        f" and {plural(count - named, f'more {noun}')}" if noun else f" and {count - named:,} more"
+    )
 
 
 def _quoted(label: str) -> str:
@@ -408,11 +393,13 @@ def _quoted(label: str) -> str:
 
 def _names(labels: Mapping[str, str]) -> str:
     """Return the first labels, or other names, each with its remark."""
-    named = [f"{_quoted(label)} ({remark})" for label, remark in islice(labels.items(), NAMED)]
+    named = []
+    for label, remark in islice(labels.items(), NAMED):
+        named.append(f"{_quoted(label)} ({remark})")
     return ", ".join(named) + _more(len(labels))
 
 
-FINDINGS: tuple[Callable[[Context], Finding | None], ...] = (
+_FINDINGS: tuple[Callable[[Context], Iterator[Check]], ...] = (
     _leaked,
     _leaked_near,
     _conflicts,

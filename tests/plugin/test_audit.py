@@ -83,8 +83,8 @@ def test_each_finding_is_judged_as_the_gate_says(project: Project, level: str | 
     [
         ("Card_Lost", "card_lost", ("'Card_Lost' (test.jsonl:1; did you mean 'card_lost'?)", "misspelt")),
         ("card_losts", "card_lost", ("did you mean 'card_lost'?",)),
-        ("card_loan", "card_lost", ("'card_loan' (test.jsonl:1), ", "Add training examples")),
-        ("level_1_2", "level_2_1", ("'level_1_2' (test.jsonl:1), ", "Add training examples")),
+        ("card_loan", "card_lost", ("of 'card_loan' (test.jsonl:1)", "Add training examples")),
+        ("level_1_2", "level_2_1", ("of 'level_1_2' (test.jsonl:1)", "Add training examples")),
         ("+", "-", ("Add training examples",)),
     ],
 )
@@ -178,7 +178,7 @@ def test_every_training_row_to_remove_is_named_at_once(project: Project) -> None
     assert (training["leaked"], check(gate, "leaked_near")["observed"]) == (1, 1)
     named = {pair["other"] for pair in (*training["leaked_pairs"], *training["near_pairs"])}
     assert named == {f"train.jsonl:{line}" for line in range(201, 208)}
-    mentions(check(gate, "leaked"), "these 6", "train.jsonl:201", "train.jsonl:202", "train.jsonl:203")
+    mentions(check(gate, "leaked"), "train.jsonl:201", "train.jsonl:202", "train.jsonl:203 and 3 more pairs")
     shown = "\n".join(block(gate, verbose=True))
     for pair in training["near_pairs"]:
         assert f"{pair['row']} ~ {pair['other']}: {pair['text']!r} and {pair['other_text']!r}" in shown
@@ -204,7 +204,7 @@ def test_a_set_padded_with_near_copies_is_not_enough_unless_the_gate_takes_them(
 
 LEAKED = [{"input": "Customer question 7", "expected": label(7)}]
 UNFIT = {
-    "leaked": (LEAKED, {}, "checks: {leaked: warn}"),
+    "leaked": (LEAKED, {}, "init --dedupe"),
     "leaked_near": (
         [{"input": LEAK.replace("week", "month"), "expected": "refund"}],
         {},

@@ -1,5 +1,6 @@
 """The audit of a training set: everything that can be counted before a model is called."""
 
+import shlex
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
@@ -18,7 +19,13 @@ from pytest_ftgate.data.example import (
     canonical_json,
     expected_text,
 )
-from pytest_ftgate.data.messages import is_blank, normalized_input, visible, without_instructions
+from pytest_ftgate.data.messages import (
+    INSTRUCTIONS,
+    is_blank,
+    normalized_input,
+    visible,
+    without_instructions,
+)
 from pytest_ftgate.errors import DataError, raise_together
 from pytest_ftgate.result import RowPair
 from pytest_ftgate.runs.measure import shown_input
@@ -66,26 +73,30 @@ def compare_exactly(
     plain = _plain(train_keys, instructed)
     template = wording.Template.of(plain)
     trained = [template.text(text) for text in plain]
-    filled = []
-    for row, example in enumerate(training):
-        if visible(outputs[row]) and not is_blank(example.input):
-            filled.append(row)
-    repeats = _repeats((row, train_keys[row].compared(instructed)) for row in filled)
-    repeated = {row for row, _ in repeats}
-    new = [row for row in filled if row not in repeated]
-    repeats += _repeats((row, (_distinct(plain[row], template), outputs[row])) for row in new)
-
     tested = wording.texts_of(_plain(test_keys, instructed))
     leaked = leaks.find_leaks(training, trained, outputs, tested, answers)
-    repeated = {row for row, _ in repeats}
-    usable = tuple(row for row in filled if row not in repeated)
-    return Exact(tuple(sorted(repeats)), usable, tuple(sorted(leaked)), trained, tested)
+
+    usable = []
+    for row, example in enumerate(training):
+        if visible(outputs[row]) and not is_blank(example.input):
+            usable.append(row)
+    repeats = {}
+    repeats |= _repeats((row, train_keys[row].compared(instructed)) for row in usable)
+    usable = [row for row in usable if row not in repeats]
+    repeats |= _repeats((row, (_distinct(plain[row], template), outputs[row])) for row in usable)
+    usable = [row for row in usable if row not in repeats]
+    return Exact(
+        tuple(sorted(repeats.items())), tuple(usable), tuple(sorted(leaked)), trained, tested
+    )
 
 
 def leaked_rows(training: DataSet, test: DataSet) -> Pairs:
     """Return the test rows whose input is in the training set, each with the first such training row."""
     leaked = compare_exactly(training, test, outputs_of(training), outputs_of(test)).leaked
-    return tuple(sorted(dict(reversed(leaked)).items()))
+    first_with: dict[int, int] = {}
+    for test_row, row in leaked:
+        first_with.setdefault(test_row, row)
+    return tuple(first_with.items())
 
 
 def outputs_of(data: DataSet) -> list[str]:
@@ -113,15 +124,23 @@ def _repeated_inputs(test: DataSet) -> Iterator[DataError]:
     texts = [normalized_input(example.input).strip() for example in test]
     repeats = _repeats(enumerate(texts))
     place = wording.first_difference(texts) if repeats else 0
-    for row, first in repeats:
+    for row, first in repeats.items():
         pair = test.examples[row], test.examples[first]
+        message = f"the input is the same as in {test.row_name(first)}"
         ids = [f'"{excerpt(example.id)}"' for example in pair if example.has_own_id]
-        what = f"the input is the same as on {test.row_name(first)}"
         if ids:
-            what += f" (ids {' and '.join(ids)})"
+            message += f" (ids {' and '.join(ids)})"
+
+        cure = "keep one of the rows"
+        if pair[0].expected != pair[1].expected:
+            message += ", with another expected output"
+            cure = "keep the row whose output is right"
+        elif test.path is not None:
+            dedupe = f"init --dedupe --test-set {shlex.quote(test.path)}"
+            cure += f" (python -m pytest_ftgate {dedupe} writes such a copy)"
+        cure += "; case, width and white space are ignored in this comparison"
         evidence = f"input: {excerpt(texts[row], place)}"
-        cure = "keep one of the rows; case, width and white space are ignored in this comparison"
-        yield DataError(what, where=test.where(row), evidence=evidence, cure=cure)
+        yield DataError(message, where=test.where(row), evidence=evidence, cure=cure)
 
 
 class _Keys(NamedTuple):
@@ -131,10 +150,12 @@ class _Keys(NamedTuple):
     turns: str
 
     @classmethod
-    def of(cls, given: Input) -> "_Keys":
-        whole = normalized_input(given)
-        turns = without_instructions(given)
-        return cls(whole, whole if turns is given else normalized_input(turns))
+    def of(cls, conversation: Input) -> "_Keys":
+        whole = normalized_input(conversation)
+        turns = without_instructions(conversation)
+        if turns is conversation:
+            return cls(whole, whole)
+        return cls(whole, normalized_input(turns))
 
     def compared(self, instructed: Set[str]) -> str:
         """Return what is compared: the instructions count for these turns only."""
@@ -157,11 +178,15 @@ def _instructed(keys: Sequence[_Keys], outputs: Sequence[str]) -> set[str]:
     return asked_differently & answered_differently
 
 
-def _repeats(rows: Iterable[tuple[int, Hashable]]) -> list[tuple[int, int]]:
-    """Return each row with the key of an earlier row, as (row, first row)."""
+def _repeats(rows: Iterable[tuple[int, Hashable]]) -> dict[int, int]:
+    """Return each row with the key of an earlier row, and the first row with it."""
     first_with: dict[Hashable, int] = {}
-    pairs = ((row, first_with.setdefault(key, row)) for row, key in rows)
-    return [(row, first) for row, first in pairs if row != first]
+    repeats = {}
+    for row, key in rows:
+        first = first_with.setdefault(key, row)
+        if first != row:
+            repeats[row] = first
+    return repeats
 
 
 def _plain(keys: Sequence[_Keys], instructed: Set[str]) -> list[str]:
@@ -263,8 +288,9 @@ def audit_training_set(
     exact = compare_exactly(training, test, outputs, answers)
     similar = _similar_rows(exact, outputs, answers)
 
-    shared = _shared_groups(training, test)
     repeated = {row for row, _ in exact.repeats}
+    conflicts = [pair for pair in exact.repeats if outputs[pair[0]] != outputs[pair[1]]]
+    shared = _shared_groups(training, test)
     labels = compare_labels(
         [labels_in(output, separator) for output in outputs],
         [labels_in(answer, separator) for answer in answers],
@@ -274,15 +300,13 @@ def audit_training_set(
         filled=sum(not is_blank(example.input) for example in training),
         usable=len(exact.usable),
         repeats=exact.repeats,
-        conflict_rows=tuple(
-            (row, first) for row, first in exact.repeats if outputs[row] != outputs[first]
-        ),
+        conflict_rows=tuple(conflicts),
         leaked_rows=exact.leaked,
         near_rows=tuple(pair for pair in similar.training if pair[0] not in repeated),
         leaked_near_rows=similar.leaked,
         test_near_rows=similar.test,
         shared_groups=shared,
-        in_shared_groups=sum(example.group in shared for example in test),
+        in_shared_groups=sum(group in shared for group in test.groups),
         empty_outputs=tuple(row for row, output in enumerate(outputs) if not output),
         chat_errors=chat_errors([example.input for example in training]),
         tokens=tuple(map(estimated_tokens, training, outputs)),
@@ -291,7 +315,7 @@ def audit_training_set(
 
 
 class _Similar(NamedTuple):
-    """Rows that are near duplicates: within the training set, across both sets, and within the test set."""
+    """Near duplicates: within the training set, across both sets, and within the test set."""
 
     training: Pairs
     leaked: Pairs
@@ -300,49 +324,52 @@ class _Similar(NamedTuple):
 
 def _similar_rows(exact: Exact, outputs: Sequence[str], answers: Sequence[str]) -> _Similar:
     """Return near duplicates; exact leaks are none."""
-    rows = sorted((*exact.usable, *(row for row, _ in exact.repeats)))
+    rows = sorted([*exact.usable, *(row for row, _ in exact.repeats)])
     training = [near.Row.of(exact.trained[row].words, outputs[row]) for row in rows]
-    test = [
-        near.Row.of(text.words, answer) for text, answer in zip(exact.tested, answers, strict=True)
-    ]
+    test = near.rows_of(exact.tested, answers)
     within, across, in_test = near.near_copies(training, test)
 
     leaked = {row for row, _ in exact.leaked}
     leaking = {row for _, row in exact.leaked}
-    pairs = [(test_row, rows[position]) for test_row, position in across]
+    near_leaks = []
+    for test_row, position in across:
+        if test_row not in leaked or rows[position] not in leaking:
+            near_leaks.append((test_row, rows[position]))
     copies = leaks.copies_but_for_digits(exact.tested, answers)
     return _Similar(
         training=tuple((rows[later], rows[earlier]) for later, earlier in within),
-        leaked=tuple(pair for pair in pairs if pair[0] not in leaked or pair[1] not in leaking),
+        leaked=tuple(near_leaks),
         test=tuple(sorted({*in_test, *copies})),
     )
 
 
 def _shared_groups(training: DataSet, test: DataSet) -> dict[str, tuple[int, int]]:
     """Return the groups of both sets, with the first test row and the first training row of each."""
+    tested = _first_rows(test)
     trained = _first_rows(training)
-    return {
-        name: (row, trained[name]) for name, row in _first_rows(test).items() if name in trained
-    }
+    return {name: (row, trained[name]) for name, row in tested.items() if name in trained}
 
 
 def _first_rows(data: DataSet) -> dict[str, int]:
-    return {
-        example.group: row
-        for row, example in reversed(list(enumerate(data)))
-        if example.group is not None
-    }
+    """Return the first row of each group."""
+    rows: dict[str, int] = {}
+    for row, group in enumerate(data.groups):
+        if group is not None:
+            rows.setdefault(group, row)
+    return rows
 
 
 def row_pairs(
-    data: DataSet, others: DataSet, pairs: Iterable[tuple[int, int]]
+    data: DataSet, other_data: DataSet, pairs: Iterable[tuple[int, int]]
 ) -> tuple[RowPair, ...]:
     """Return pairs of rows of two sets as reports show them."""
-
-    def shown(rows: DataSet, row: int) -> tuple[str, str]:
-        return str(rows.where(row)), readable(shown_input(rows.examples[row]))
-
-    return tuple(RowPair(*shown(data, row), *shown(others, other)) for row, other in pairs)
+    shown = []
+    for row, other_row in pairs:
+        text = readable(shown_input(data.examples[row]))
+        other_text = readable(shown_input(other_data.examples[other_row]))
+        place = str(data.where(row))
+        shown.append(RowPair(place, text, str(other_data.where(other_row)), other_text))
+    return tuple(shown)
 
 
 HARDLY = 5
@@ -390,93 +417,104 @@ def compare_labels(
     in_test = set(chain.from_iterable(test_labeled))
 
     rows = len(labeled) + len(test_labeled)
-    filled = rows + sum(labels is None for labels in (*training, *test))
-    if 2 * rows < filled or len(counts.keys() | in_test) > max(2, rows // 2):
+    unlabeled = sum(labels is None for labels in (*training, *test))
+    if rows < unlabeled or len(counts.keys() | in_test) > max(2, rows // 2):
         return Labels()
 
     only_in_test = tuple(sorted(in_test - counts.keys()))
     if len(counts) > max(2, len(labeled) // HARDLY):
         return Labels(only_in_test)
 
-    rare = [label for label in in_test if 0 < counts[label] < HARDLY]
-    rare.sort(key=lambda label: (counts[label], label))
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    rare = {}
+    for label, count in sorted(counts.items(), key=lambda item: (item[1], item[0])):
+        if label in in_test and count < HARDLY:
+            rare[label] = count
     folded = {label.casefold() for label in counts}
-    apart = (
-        len(in_test) > 1
-        and bool(counts)
-        and folded.isdisjoint(label.casefold() for label in in_test)
-    )
-    return Labels(only_in_test, {label: counts[label] for label in rare}, dict(ordered), apart)
+    apart = folded.isdisjoint(label.casefold() for label in in_test)
+    return Labels(only_in_test, rare, dict(ordered), len(in_test) > 1 and bool(counts) and apart)
 
 
 @lru_cache(maxsize=10_000)
 def labels_in(output: str, separator: str | None = None) -> tuple[str, ...] | None:
     """Return the label that a stripped output is, or its labels: of a JSON list of texts, or between separators.
 
-    A blank output has none. None: it is a JSON object or another list, as in extraction and tool
-    calls.
+    A blank output has none. None: it is a JSON object or a list of objects, as in extraction and
+    tool calls.
     """
-    with suppress(ValueError):
-        value = strict_json.parse_json(output) if output.startswith(("{", "[")) else None
-        if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
-            return tuple(dict.fromkeys(part.strip() for part in value))
-        if isinstance(value, dict) or (
-            value is not None and all(isinstance(part, dict) for part in value)
-        ):
+    value = None
+    if output.startswith(("{", "[")):
+        with suppress(ValueError):
+            value = strict_json.parse_json(output)
+    if isinstance(value, dict):
+        return None
+
+    labels = [output] if separator is None else output.split(separator)
+    if isinstance(value, list):
+        if all(isinstance(item, dict) for item in value):
             return None
-    parts = [output] if separator is None else map(str.strip, output.split(separator))
-    return tuple(dict.fromkeys(filter(None, parts)))
+        if all(isinstance(item, str) for item in value):
+            labels = value
+    stripped = [label.strip() for label in labels]
+    return tuple(dict.fromkeys(filter(None, stripped)))
 
 
 _BYTES_PER_TOKEN = 4
-_FIRST = ("system", "developer")
 _RESULTS = ("tool", "function")
 
 
 def chat_errors(inputs: Sequence[Input]) -> dict[int, str]:
     """Return the rows whose conversation, input and expected output together, is malformed, with the first reason."""
-    found = (
-        (row, next(_flaws(given), None))
-        for row, given in enumerate(inputs)
-        if not isinstance(given, str)
-    )
-    return {row: flaw for row, flaw in found if flaw is not None}
+    flaws = {}
+    for row, conversation in enumerate(inputs):
+        if not isinstance(conversation, str):
+            flaw = _order_flaw(conversation) or _content_flaw(conversation)
+            if flaw:
+                flaws[row] = flaw
+    return flaws
 
 
-def _flaws(messages: Messages) -> Iterator[str]:
+def _order_flaw(messages: Messages) -> str:
+    """Return what is wrong with the order of the roles; empty if nothing is."""
     roles = [str(message["role"]) for message in messages]
-    turns = [role for role in roles if role not in _FIRST]
-    if any(role in _FIRST and before not in _FIRST for before, role in pairwise(roles)):
-        yield "instructions after the first turn"
-    if not turns or "user" not in turns:
-        yield "no user message"
-    elif turns[0] != "user":
-        yield f"{turns[0]} message first"
-    for before, role in zip(turns, [*turns[1:], "assistant"], strict=True):
-        if before == role and role in ("user", "assistant"):
-            yield f"two {role} messages in a row"
-    called = empty = False
+    for earlier, role in pairwise(roles):
+        if role in INSTRUCTIONS and earlier not in INSTRUCTIONS:
+            return "instructions after the first turn"
+
+    turns = [role for role in roles if role not in INSTRUCTIONS]
+    if "user" not in turns:
+        return "no user message"
+    if turns[0] != "user":
+        return f"{turns[0]} message first"
+
+    for earlier, role in pairwise([*turns, "assistant"]):
+        if earlier == role and role in ("user", "assistant"):
+            return f"two {role} messages in a row"
+    return ""
+
+
+def _content_flaw(messages: Messages) -> str:
+    """Return whether a tool answers without a call, or a message is empty; empty if neither is so."""
+    has_called = False
+    is_empty = False
     for message in messages:
-        if message["role"] in _RESULTS and not called:
-            yield "tool result without a tool call"
-        called = called or "tool_calls" in message or "function_call" in message
+        is_result = message["role"] in _RESULTS
+        if is_result and not has_called:
+            return "tool result without a tool call"
+        has_called = has_called or "tool_calls" in message or "function_call" in message
         calls = message.get("tool_calls") or message.get("function_call")
-        empty = empty or (not calls and message["role"] not in _RESULTS and is_blank((message,)))
-    if empty:
-        yield "empty message"
+        is_empty = is_empty or (not calls and not is_result and is_blank((message,)))
+    return "empty message" if is_empty else ""
 
 
 def estimated_tokens(example: Example, output: str) -> int:
     """Return the tokens of a row, tools included, as UTF-8 bytes / 4."""
-    given, keys, tools = example.input, ("content", "tool_calls"), example.fields.get("tools")
-    texts = (
-        [given]
-        if isinstance(given, str)
-        else [str(message.get(key) or "") for message in given for key in keys]
-    )
-    texts += [output, canonical_json(tools)] if tools else [output]
-    return (
-        sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
-        // _BYTES_PER_TOKEN
-    )
+    texts = [output]
+    if isinstance(example.input, str):
+        texts.append(example.input)
+    else:
+        for message in example.input:
+            texts += [str(message.get("content") or ""), str(message.get("tool_calls") or "")]
+    if example.fields.get("tools"):
+        texts.append(canonical_json(example.fields["tools"]))
+    return sum(len(text.encode()) for text in texts) // _BYTES_PER_TOKEN

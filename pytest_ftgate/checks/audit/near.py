@@ -49,6 +49,11 @@ class Row(NamedTuple):
         return cls(words, output_words, " ".join(sorted(numbers)))
 
 
+def rows_of(texts: Sequence[wording.Text], outputs: Sequence[str]) -> list[Row]:
+    """Return the rows with these inputs and outputs."""
+    return [Row.of(text.words, output) for text, output in zip(texts, outputs, strict=True)]
+
+
 @lru_cache(maxsize=10_000)
 def _output_words(output: str) -> str:
     return wording.words_of(normalized_input(output))
@@ -332,8 +337,7 @@ def grouped_by_content(test: DataSet) -> DataSet:
     """Return a test set in which examples that are near duplicates of each other have the same group."""
     texts = wording.texts_of([wording.plain_text(example.input) for example in test])
     outputs = [expected_text(example.expected).strip() for example in test]
-    rows = [Row.of(text.words, output) for text, output in zip(texts, outputs, strict=True)]
-    _, _, near = near_copies([], rows)
+    _, _, near = near_copies([], rows_of(texts, outputs))
     pairs = [*near, *leaks.copies_but_for_digits(texts, outputs)]
     return grouped(test, pairs) if pairs else test
 

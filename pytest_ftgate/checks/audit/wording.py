@@ -259,8 +259,7 @@ def first_difference(texts: Sequence[str]) -> int:
     return len(os.path.commonprefix([min(texts), max(texts)]))  # noqa: RUF071  # of texts: no paths
 
 
-def differing(first: Input, second: Input) -> tuple[str, str]:
-    """Return two inputs; long ones as excerpts around the place where the two differ."""
-    texts = [normalized_input(first).strip(), normalized_input(second).strip()]
-    place = first_difference(texts)
-    return excerpt(texts[0], place), excerpt(texts[1], place)
+def differing(text: str, other_text: str) -> tuple[str, str]:
+    """Return two texts; long ones as excerpts around the place where the two differ."""
+    place = first_difference([text.lower(), other_text.lower()])
+    return excerpt(text, place), excerpt(other_text, place)

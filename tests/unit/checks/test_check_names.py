@@ -69,11 +69,10 @@ def test_of_several_checks_of_one_name_the_worst_remains_and_says_what_the_other
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=list(CHECKS))
 def test_each_rule_is_a_whole_sentence_of_one_line(check: CheckName) -> None:
-    for text in (check.rule, check.cure):
-        assert text[0].isupper()
-        assert text.endswith(".")
-        assert "\n" not in text
-        assert "`" not in text
+    assert check.rule[0].isupper()
+    assert check.rule.endswith(".")
+    assert "\n" not in check.rule
+    assert "`" not in check.rule
 
 
 def test_verbose_blocks_say_the_sentence_of_each_rule_that_does_not_hold() -> None:

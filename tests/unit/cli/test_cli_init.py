@@ -123,7 +123,7 @@ WARNINGS = {
     "leaked": "2 of 42 test examples are also in the training set: test.jsonl:1 = train.jsonl:103",
     "leaked_near": "test.jsonl:41 ~ train.jsonl:105",
     "conflicts": "1 of 105 training rows repeats an input with a different output",
-    "labels_missing": "no example of 'unseen' (test.jsonl:39), which the test set expects",
+    "labels_missing": "no training example of 'unseen' (test.jsonl:39)",
     "min_test_examples": "42 test examples (50 required)",
 }
 

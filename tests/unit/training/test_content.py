@@ -471,8 +471,6 @@ def test_an_excerpt_shows_where_texts_differ_and_skips_what_they_share():
         one, other = differing(f"{word * 60}parcel {word * 60}", f"{word * 60}invoice {word * 60}")
         assert ("parcel" in one, "invoice" in other) == (True, True)
     days = [f"{TASK}It came on {day}" for day in ("Monday", "Tuesday")]
-    for excerpt, day in zip(differing(*days), ("monday", "tuesday"), strict=True):
-        assert (excerpt[:3], excerpt[-len(day) :], "classify" in excerpt) == ("...", day, False)
-    assert differing("Where is it?", "where is it") == ("where is it?", "where is it")
-    chats = [({"role": "system", "content": TASK}, {"role": "user", "content": text}) for text in ("one", "two")]
-    assert not any("classify" in text for text in differing(*chats))
+    for excerpt, day in zip(differing(*days), ("Monday", "Tuesday"), strict=True):
+        assert (excerpt[:3], excerpt[-len(day) :], "Classify" in excerpt) == ("...", day, False)
+    assert differing("Where is it?", "where is it") == ("Where is it?", "where is it")
