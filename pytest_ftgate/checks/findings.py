@@ -29,6 +29,7 @@ _SIMILAR = f"at least {show_percent(near.NEAR)} similar text"
 _MISSPELT = 0.8
 """Least similarity, from 0 to 1, of a label to the one that was meant."""
 _DIGITS = re.compile(r"\d+")
+_LISTED = " pairs (-v lists all)"
 _DEDUPE = "python -m pytest_ftgate init --dedupe writes a copy without them"
 
 
@@ -120,7 +121,7 @@ def _leaked(gate: Context) -> Iterator[Check]:
     for row, trained in pairs[:NAMED]:
         named.append(f"{gate.test.where(row)} = {gate.training.where(trained)}")
     message = f"{_of(count, 'test example', gate.test)} also in the training set"
-    message += f": {', '.join(named)}{_more(len(pairs), 'pair')}"
+    message += f": {', '.join(named)}{_more(len(pairs), end=_LISTED)}"
     source = gate.source("training_set")
     yield _finding(gate, "leaked", count, message, _removal(gate), required=0, source=source)
 
@@ -142,7 +143,7 @@ def _removal(gate: Context) -> str:
     copy = f" ({_DEDUPE})" if _are_files(gate) else ""
     return (
         f"Remove the training rows{copy} and train again, or remove the test rows, which needs no "
-        "training. -v lists all pairs."
+        "training."
     )
 
 
@@ -216,7 +217,7 @@ def _near_pairs(data: DataSet, pairs: Sequence[tuple[int, int]], others: DataSet
     text, other_text = wording.differing(
         shown_input(data.examples[row]), shown_input(others.examples[other_row])
     )
-    more = _more(len(pairs), "pair", named=1)
+    more = _more(len(pairs), 1, "" if data is others else _LISTED)
     return f"{data.where(row)} ~ {place} ({text!r} and {other_text!r}){more}"
 
 
@@ -378,13 +379,9 @@ def _of(count: int, noun: str, data: DataSet, single: str = "is", several: str =
     return f"{count:,} of {plural(len(data), noun)} {single if count == 1 else several}"
 
 
-def _more(count: int, noun: str = "", named: int = NAMED) -> str:
-    """Return how many of ``count`` are not named: `` and 3 more``, or `` and 3 more pairs``."""
-    if count <= named:
-        return ""
-    return (
-        f" and {plural(count - named, f'more {noun}')}" if noun else f" and {count - named:,} more"
-    )
+def _more(count: int, named: int = NAMED, end: str = "") -> str:
+    """Return how many of ``count`` are not named, and what stands behind that."""
+    return f" and {count - named:,} more{end}" if count > named else ""
 
 
 def _quoted(label: str) -> str:
