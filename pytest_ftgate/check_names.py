@@ -425,7 +425,6 @@ _TABLE = (
         "free",
         "The gate could not be compared with the main branch; this is a warning without "
         "ftgate_forbid_weakening.",
-        "Run the gate in a clone with the whole history.",
     ),
     CheckName(
         "untracked",

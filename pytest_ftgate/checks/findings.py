@@ -307,8 +307,8 @@ def _imbalance(gate: Context) -> Iterator[Check]:
     message = f"{_quoted(rarest)} has {rows}, {_quoted(most_frequent)} {counts[most_frequent]:,} "
     message += f"({ratio:.3g}x, limit {_MOST_IMBALANCE}x)"
     cure = "Add examples of the rare labels, or remove some of the frequent ones."
-    fields = {"observed": ratio, "required": _MOST_IMBALANCE}
-    yield _finding(gate, "imbalance", 1, message, cure, **fields)
+    limit = _MOST_IMBALANCE
+    yield _finding(gate, "imbalance", 1, message, cure, observed=ratio, required=limit)
 
 
 def _first_rows(gate: Context, data: DataSet, labels: Iterable[str]) -> dict[str, str]:

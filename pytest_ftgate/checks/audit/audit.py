@@ -80,8 +80,7 @@ def compare_exactly(
     for row, example in enumerate(training):
         if visible(outputs[row]) and not is_blank(example.input):
             usable.append(row)
-    repeats = {}
-    repeats |= _repeats((row, train_keys[row].compared(instructed)) for row in usable)
+    repeats = _repeats((row, train_keys[row].compared(instructed)) for row in usable)
     usable = [row for row in usable if row not in repeats]
     repeats |= _repeats((row, (_distinct(plain[row], template), outputs[row])) for row in usable)
     usable = [row for row in usable if row not in repeats]
