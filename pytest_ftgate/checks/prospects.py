@@ -1,15 +1,12 @@
-"""How likely each verdict of a gate is, if the candidate's real gain were this one."""
+"""How likely each verdict on the gain is, if the candidate's true gain were this one."""
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import replace
-from math import prod
 from typing import Any
 
 import numpy as np
 
 from pytest_ftgate import errors, result
-from pytest_ftgate.checks import parts
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.metrics import Metric, Scored
 from pytest_ftgate.runs import measure
@@ -57,9 +54,9 @@ def chances_of_gain(
     *,
     broken: float,
 ) -> Chances | None:
-    """Return how likely each verdict on the gain over a baseline is, if the real gain were this one.
+    """Return how likely each verdict on the gain over a baseline is, if the true gain were this one.
 
-    The chances are added up where single answers are right or wrong, or pairs won or lost, without
+    The chances are added up where single answers are right or wrong, or pairs are preferred or not, without
     groups. Otherwise they are the share of verdicts on test sets that are drawn from this one.
 
     Args:
@@ -88,33 +85,6 @@ def chances_of_gain(
     if baseline is None:
         return None
     return _simulated(baseline, gain, codes, asked, broken=broken)
-
-
-def chances_of_guard(guard: parts.Guard, *, broken: float, repeats: int) -> Chances | None:
-    """Return how likely each verdict of a guard is, for a candidate that fixes as much as it breaks.
-
-    None if it cannot be said before any answer is known.
-    """
-    metric = guard.metric
-    n = len(guard.test)
-    codes = group_codes(guard.test.groups, n)
-    asked: dict[str, Any] = {
-        "margin": parts.margin_of(guard.tolerance),
-        "confidence": guard.tolerance.confidence,
-        "evidence": "proven",
-    }
-    if metric.kind == "right_wrong" and repeats == 1 and codes is None:
-        return chances(n, gain=0.0, disagreement=2 * broken, **asked)
-    baseline = assumed(metric, guard.test.expected)
-    return None if baseline is None else _simulated(baseline, 0.0, codes, asked, broken=broken)
-
-
-def all_of(verdicts: Iterable[Chances]) -> Chances:
-    """Return how likely each verdict of a gate is that rests on independent ones: the worst of them."""
-    each = list(verdicts)
-    passed = prod(chance.passed for chance in each)
-    failed = 1 - prod(1 - chance.failed for chance in each)
-    return Chances(passed, failed, max(0.0, 1 - passed - failed))
 
 
 def _chances_of_pairs(

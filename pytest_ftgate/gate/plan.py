@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, NamedTuple
 
-from pytest_ftgate import errors, result
+from pytest_ftgate import errors, result, text
 from pytest_ftgate.checks import context, prospects
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.data import DataSet, Example, expected_text
@@ -17,10 +17,12 @@ from pytest_ftgate.models import Model
 from pytest_ftgate.models.price import price_of, tokens_usd
 from pytest_ftgate.models.protocol import output_limit
 from pytest_ftgate.runs import jobs, measure, runner
-from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
+from pytest_ftgate.statistics.groups import group_counts
 from pytest_ftgate.statistics.planning import Chances, detectable_gain
 
-_MARGINS, _MARGIN = (0.0, 1.0, 2.0), 0.05  # the gains in margins; what stands for a margin of 0
+_MARGINS = (0.0, 1.0, 2.0)
+"""The true gains of the table, in margins."""
+_MARGIN = 0.05  # what stands for a margin of 0, as a share of the metric's range
 _BROKEN = 0.03  # the share of the examples that is assumed where no answers are stored
 CHARACTERS_PER_TOKEN = 4
 _TOKENS_PER_MESSAGE = 4  # what a chat template writes around a message
@@ -58,13 +60,9 @@ class Calls(NamedTuple):
     @property
     def left_usd(self) -> float | None:
         """Return the cost of the answers that are not stored, in proportion."""
-        return (
-            0.0
-            if not self.left
-            else None
-            if self.usd is None
-            else self.usd * self.left / self.calls
-        )
+        if not self.left:
+            return 0.0
+        return None if self.usd is None else self.usd * self.left / self.calls
 
 
 class Asked(NamedTuple):
@@ -87,11 +85,9 @@ class Prospects:
 
     Attributes:
         basis: what the chances rest on, a sentence a line.
-        chances: how likely each verdict is, by real gain; None where there is not so much to gain.
-        detectable: the real gain that passes 4 times in 5.
-        guards: how likely each verdict of each guard is, by name, included in ``chances``; None if
-            it is not known.
-        groups: of a test set with groups.
+        chances: how likely each verdict on the gain is, by the true gain; None where there is not
+            so much to gain.
+        detectable: the true gain that passes with 80 % power; None if it is not known.
     """
 
     margin: float
@@ -99,23 +95,6 @@ class Prospects:
     basis: Sequence[str]
     chances: Mapping[float, Chances | None]
     detectable: float | None = None
-    guards: Mapping[str, Chances | None] = field(default_factory=dict)
-    groups: "Groups | None" = None
-
-
-class Groups(NamedTuple):
-    """Hold what the groups of a test set can show.
-
-    Attributes:
-        gain: the largest real gain of the plan.
-        needed: the number of groups like these with which it passes 4 times in 5; None if it is not
-            known.
-    """
-
-    n: int
-    counted: int
-    gain: float
-    needed: int | None
 
 
 @dataclass(frozen=True)
@@ -176,43 +155,53 @@ def plan_gate(
 
 
 def _plan(gate: context.Context, services: Services, preview: int) -> Plan:
-    metric, wanted = gate.deciding, context.jobs(gate)
-    shown = gate.shown.test if gate.shown is not None and len(gate.shown.test) else gate.test
-    first, answered = (
-        replace(shown, examples=shown.examples[: max(1, preview)]),
-        dict[str, jobs.Run](),
-    )
-    if preview:
-        with services.calling(gate) as options:
-            few = {
-                role: jobs.Job(model, first, of_candidate=role == "candidate")
-                for role, model in gate.models.items()
-            }
-            answered = dict(zip(few, runner.run_models(list(few.values()), **options), strict=True))
-        if not any(run.unanswered for run in answered.values()):
-            services.stores.finish(answered.values())
+    metric = gate.deciding
+    is_judged = metric.judged or metric.pairwise
+    test = gate.shown.test if gate.shown is not None and len(gate.shown.test) else gate.test
+    first = replace(test, examples=test.examples[: max(1, preview)])
+    runs = _preview(gate, services, first) if preview else {}
+
+    # After the preview, whose answers are stored now.
+    planned = context.jobs(gate)
+    stored_runs = runner.stored_runs(list(planned.values()), services.stores)
+    stored = dict(zip(planned, stored_runs, strict=True))
+    chances = None
+    if gate.config.asked_by != "agreement":
+        chances = _prospects(gate, {} if is_judged else _stored_scores(gate, stored))
+
     unscored = None
-    if metric.judged or metric.pairwise:
+    if is_judged:
         unscored = f"{metric.name} is not scored in a preview, because its judges are not asked"
-    stored = dict(
-        zip(wanted, runner.stored_runs(list(wanted.values()), services.stores), strict=True)
-    )
+    models = []
+    for role, model in gate.models.items():
+        run = runs.get(role)
+        scored = None if is_judged or run is None else _score(metric, test, run)
+        models.append(_asked(role, model, first, run, scored))
+
     return Plan(
         gate.config.name,
         gate.checks,
         gate,
-        None
-        if gate.config.asked_by == "agreement"
-        else _prospects(gate, _stored_scores(gate, stored)),
-        (*_calls(gate, wanted, stored), *_calls_of_judges(gate)),
-        len(first) if preview else 0,
-        first.examples,
-        unscored,
-        tuple(
-            _asked(metric, role, model, shown, first, answered.get(role))
-            for role, model in gate.models.items()
-        ),
+        prospects=chances,
+        calls=(*_calls(gate, planned, stored), *_calls_of_judges(gate)),
+        preview=len(first) if preview else 0,
+        shown=first.examples,
+        unscored=unscored,
+        models=tuple(models),
     )
+
+
+def _preview(gate: context.Context, services: Services, first: DataSet) -> dict[str, jobs.Run]:
+    """Ask each model about the first examples."""
+    questions = []
+    for role, model in gate.models.items():
+        questions.append(jobs.Job(model, first, of_candidate=role == "candidate"))
+    with services.calling(gate) as options:
+        runs = runner.run_models(questions, **options)
+
+    if not any(run.unanswered for run in runs):
+        services.stores.finish(runs)
+    return dict(zip(gate.models, runs, strict=True))
 
 
 # --- costs
@@ -221,47 +210,58 @@ def _plan(gate: context.Context, services: Services, preview: int) -> Plan:
 
 def _calls(
     gate: context.Context,
-    wanted: Mapping[context.RunName, jobs.Job],
+    planned: Mapping[context.RunName, jobs.Job],
     stored: Mapping[context.RunName, jobs.Run],
 ) -> Iterator[Calls]:
-    """Yield the calls of each model whose answers are not recorded.
+    """Yield the calls of each model whose answers are not recorded."""
+    for role, model in gate.models.items():
+        if model.verified is not None:
+            continue
+
+        role_jobs = {name: job for name, job in planned.items() if name.role == role}
+        runs = [stored[name] for name in role_jobs]
+        calls = Calls(
+            result.called(role, model.name),
+            sum(len(job.test_set) * job.repeats for job in role_jobs.values()),
+            sum(len(run.unanswered) for run in runs),
+        )
+        answered = max(map(_answered, runs), key=lambda run: len(run.test_set))
+        if len(answered.test_set):
+            yield _projected(calls, model, role_jobs.values(), answered)
+        else:
+            yield _estimated(calls, model, role_jobs.values())
+
+
+def _projected(
+    calls: Calls, model: Model, planned: Iterable[jobs.Job], answered: jobs.Run
+) -> Calls:
+    """Return the calls of a model with its tokens and cost, in proportion to those of stored answers.
 
     Input tokens are projected by the characters that are sent, output tokens and time by the number
     of answers.
     """
-    for role, model in gate.models.items():
-        if model.verified is not None:
-            continue
-        own = {name: job for name, job in wanted.items() if name.role == role}
-        calls = sum(len(job.test_set) * job.repeats for job in own.values())
-        found = Calls(
-            result.called(role, model.name),
-            calls,
-            sum(len(stored[name].unanswered) for name in own),
-        )
-        known = max((_answered(stored[name]) for name in own), key=lambda run: len(run.test_set))
-        n = len(known.test_set)
-        if not n:
-            yield _estimated(found, model, own.values())
-            continue
-        facts, price = measure.measure_run(found.name, known).facts, price_of(model)
-        inputs, outputs, usd = facts.input_tokens, facts.output_tokens, None
-        if inputs is not None:
-            sent = sum(
-                job.repeats * sum(map(job.model.characters, job.test_set)) for job in own.values()
-            )
-            inputs = ceil(inputs * sent / max(1, sum(map(model.characters, known.test_set))))
-        if outputs is not None:
-            outputs = ceil(outputs / n * found.calls)
-        if price.gpu_hour_usd is not None and facts.cost_usd is not None:
-            usd = facts.cost_usd / n * found.calls
-        elif facts.cost_usd is not None and inputs is not None and outputs is not None:
-            usd = tokens_usd(replace(price, most_input_tokens=None), inputs, outputs)
-        why = facts.cost_unknown and facts.cost_unknown.why
-        yield found._replace(input_tokens=inputs, output_tokens=outputs, usd=usd, unknown=why)
+    facts = measure.measure_run(calls.name, answered).facts
+    factor = calls.calls / len(answered.test_set)
+    inputs = facts.input_tokens
+    outputs = facts.output_tokens
+    if inputs is not None:
+        known = sum(map(model.characters, answered.test_set))
+        sent = sum(job.repeats * sum(map(model.characters, job.test_set)) for job in planned)
+        inputs = ceil(inputs * sent / max(1, known))
+    if outputs is not None:
+        outputs = ceil(outputs * factor)
+
+    price = price_of(model)
+    usd = None
+    if price.gpu_hour_usd is not None and facts.cost_usd is not None:
+        usd = facts.cost_usd * factor
+    elif facts.cost_usd is not None and inputs is not None and outputs is not None:
+        usd = tokens_usd(replace(price, most_input_tokens=None), inputs, outputs)
+    unknown = facts.cost_unknown.why if facts.cost_unknown else None
+    return calls._replace(input_tokens=inputs, output_tokens=outputs, usd=usd, unknown=unknown)
 
 
-def _estimated(calls: Calls, model: Model, asked: Iterable[jobs.Job]) -> Calls:
+def _estimated(calls: Calls, model: Model, planned: Iterable[jobs.Job]) -> Calls:
     """Return the calls of a model that is paid by tokens with an estimate from its prompts.
 
     An output is as long as the limit of the model's requests, or else as the expected one.
@@ -273,17 +273,15 @@ def _estimated(calls: Calls, model: Model, asked: Iterable[jobs.Job]) -> Calls:
     limit = output_limit(model)
     inputs = 0.0
     outputs = 0.0
-    for job in asked:
+    for job in planned:
         for example in job.test_set:
             expected = 0 if example.expected is None else len(expected_text(example.expected))
             inputs += job.repeats * _tokens_sent(model, example)
             outputs += job.repeats * (limit or max(1, expected / CHARACTERS_PER_TOKEN))
 
-    words = (
-        "outputs as long as the expected ones"
-        if limit is None
-        else f"outputs of at most {limit:,} tokens"
-    )
+    words = "outputs as long as the expected ones"
+    if limit is not None:
+        words = f"outputs of at most {limit:,} tokens"
     usd = tokens_usd(replace(price, most_input_tokens=None), ceil(inputs), ceil(outputs))
     return calls._replace(
         input_tokens=ceil(inputs),
@@ -303,20 +301,26 @@ def _tokens_sent(model: Model, example: Example) -> float:
 def _answered(run: jobs.Run) -> jobs.Run:
     """Return the first answers of a run without the missing ones."""
     pairs = zip(run.test_set.examples, run.predictions[0], strict=True)
-    known = tuple(example for example, one in pairs if one.completion is not None)
-    return replace(run, predictions=run.predictions[:1]).over(replace(run.test_set, examples=known))
+    examples = tuple(example for example, prediction in pairs if prediction.completion is not None)
+    test_set = replace(run.test_set, examples=examples)
+    return replace(run, predictions=run.predictions[:1]).over(test_set)
 
 
 def _calls_of_judges(gate: context.Context) -> Iterator[Calls]:
     """Yield the most calls of each judge: a pair of answers is judged in both orders."""
-    for name, judge in gate.judging.judges.items() if gate.judging is not None else ():
-        pairwise, answers = judge.metric.pairwise, len(gate.test) * gate.config.repeats
-        answers *= 2 * len(gate.config.baselines) if pairwise else len(gate.models)
-        calls = answers + len(judge.items) * (2 if pairwise else 1)
-        if judge.model.verified is None:
-            yield Calls(
-                f"judge {name} ({judge.model.name})", calls, calls, unknown=_OF_JUDGES, most=True
-            )
+    if gate.judging is None:
+        return
+
+    answers = len(gate.test) * gate.config.repeats
+    for name, judge in gate.judging.judges.items():
+        if judge.model.verified is not None:
+            continue
+        if judge.metric.pairwise:
+            calls = 2 * (answers * len(gate.config.baselines) + len(judge.items))
+        else:
+            calls = answers * len(gate.models) + len(judge.items)
+        title = f"judge {name} ({judge.model.name})"
+        yield Calls(title, calls, calls, unknown=_OF_JUDGES, most=True)
 
 
 # --- what the test set can show
@@ -327,68 +331,57 @@ def _stored_scores(
     gate: context.Context, stored: Mapping[context.RunName, jobs.Run]
 ) -> dict[str, Scored]:
     """Return the scores by role of those models whose answers are all stored."""
-    runs = {name.role: run for name, run in stored.items() if name.purpose == "test"}
-    runs = {role: run for role, run in runs.items() if not run.unanswered}
-    if gate.deciding.pairwise or gate.deciding.judged:
-        return {}
-    try:
-        return {
-            role: gate.deciding.score(gate.expected, measure.answers_of(run))
-            for role, run in runs.items()
-        }
-    except errors.FtgateError:
-        return {}
+    scored = {}
+    with suppress(errors.FtgateError):
+        for name, run in stored.items():
+            if name.purpose == "test" and not run.unanswered:
+                answers = measure.answers_of(run)
+                scored[name.role] = gate.deciding.score(gate.expected, answers)
+        return scored
+    return {}
 
 
 def _prospects(gate: context.Context, scored: dict[str, Scored]) -> Prospects:
-    """Return how likely each verdict on the gain and the guards is, by the real gain."""
+    """Return how likely each verdict on the gain is, by the true gain."""
     config = gate.config
     metric = gate.deciding
-    standards = {role: config.standard_of(role).gain for role in config.decisive}
-    role = max(standards, key=lambda name: standards[name])
-    margin = standards[role]
+    role = max(config.decisive, key=lambda name: config.standard_of(name).gain)
+    margin = config.standard_of(role).gain
     unit = margin or _MARGIN * (metric.high - metric.low)
-    gains = sorted({factor * unit for factor in _MARGINS})
 
     candidate = scored.pop("candidate", None)
     baselines = sorted(scored.values(), key=lambda score: metric.sign * score.value)
+    baseline = baselines[-1] if baselines else prospects.assumed(metric, gate.expected)
     broken = _BROKEN
     source = "assumed"
     if candidate is not None and baselines:
         broken = max(_share_broken(candidate, baseline) for baseline in baselines)
         source = "as in the stored answers"
-    baseline = baselines[-1] if baselines else prospects.assumed(metric, gate.expected)
 
-    guards = {
-        guard.name: prospects.chances_of_guard(guard, broken=broken, repeats=config.repeats)
-        for guard in gate.parts.others
-    }
-    of_guards = [chance for chance in guards.values() if chance is not None]
-    of_gains: dict[float, Chances | None] = {}
-    for gain in gains:
-        chance = prospects.chances_of_gain(gate, role, gain, baseline, broken=broken)
-        of_gains[gain] = None if chance is None else prospects.all_of([chance, *of_guards])
+    chances = {}
+    for gain in sorted({factor * unit for factor in _MARGINS}):
+        chances[gain] = prospects.chances_of_gain(gate, role, gain, baseline, broken=broken)
 
-    grouped = group_counts(gate.groups, len(gate.test))
-    exact = metric.kind == "right_wrong" and config.repeats == 1 and grouped is None
-    if metric.pairwise:
-        basis = ["if no pair is a tie"]
-    else:
+    groups = group_counts(gate.groups, len(gate.test))
+    is_exact = metric.kind == "right_wrong" and config.repeats == 1 and groups is None
+    basis = ["if no pair is a tie"]
+    if not metric.pairwise:
         basis = [f"for a candidate that breaks {100 * broken:.2g} % of the examples ({source})"]
-        if not exact:
-            start = "with the baseline's stored answers"
-            if not baselines:
-                start = f"for a baseline at {100 * prospects.ASSUMED_VALUE:.0f} % (assumed)"
-            basis.append(f"simulated {start}")
-    return Prospects(
-        margin,
-        gate.evidence_of(role),
-        basis,
-        of_gains,
-        detectable=_detectable(gate, role, broken) if exact and not guards else None,
-        guards=guards,
-        groups=_of_groups(gate, role, gains[-1], baseline, broken, grouped) if grouped else None,
-    )
+        if not is_exact:
+            basis.append(_simulated(are_known=bool(baselines)))
+    if groups is not None:
+        n = text.plural(len(gate.test), "example")
+        basis.append(f"{n} in {text.plural(groups[0], 'group')}")
+
+    detectable = _detectable(gate, role, broken) if is_exact and margin >= 0 else None
+    return Prospects(margin, gate.evidence_of(role), basis, chances, detectable)
+
+
+def _simulated(*, are_known: bool) -> str:
+    """Return what a simulation takes for the baseline's answers."""
+    if are_known:
+        return "simulated with the baseline's stored answers"
+    return f"simulated for a baseline at {100 * prospects.ASSUMED_VALUE:.0f} % (assumed)"
 
 
 def _share_broken(candidate: Scored, baseline: Scored) -> float:
@@ -398,36 +391,14 @@ def _share_broken(candidate: Scored, baseline: Scored) -> float:
 
 
 def _detectable(gate: context.Context, role: str, broken: float) -> float | None:
-    """Return the real gain in right answers that passes 4 times in 5."""
-    margin = gate.config.standard_of(role).gain
-    if margin < 0:
-        return None
-    confidence = gate.config.confidence
-    evidence = gate.evidence_of(role)
-    n = len(gate.test)
+    """Return the true gain in right answers that passes with 80 % power."""
     return detectable_gain(
-        n, broken=broken, margin=margin, confidence=confidence, evidence=evidence
+        len(gate.test),
+        broken=broken,
+        margin=gate.config.standard_of(role).gain,
+        confidence=gate.config.confidence,
+        evidence=gate.evidence_of(role),
     )
-
-
-def _of_groups(
-    gate: context.Context,
-    role: str,
-    gain: float,
-    baseline: Scored | None,
-    broken: float,
-    counts: tuple[int, int],
-) -> Groups:
-    candidate = None if baseline is None else prospects.improved(baseline, gain, broken=broken)
-    needed = None
-    if candidate is not None:
-        examples = gate.compare(baseline, candidate, role).examples_needed
-        needed = (
-            None
-            if examples is None
-            else max(MIN_GROUPS, ceil(examples / len(gate.test) * counts[0]))
-        )
-    return Groups(*counts, gain, needed)
 
 
 # --- what is sent, and what is answered
@@ -435,35 +406,37 @@ def _of_groups(
 
 
 def _asked(
-    metric: Metric, role: str, model: Model, shown: DataSet, first: DataSet, run: jobs.Run | None
+    role: str, model: Model, first: DataSet, run: jobs.Run | None, scored: Scored | None
 ) -> Asked:
-    """Return what a model is sent and has answered; a set-level metric is scored with all others missing."""
-    prompts = (
-        () if model.verified is not None else tuple(_prompt(model, example) for example in first)
-    )
-    scored = None
-    if run is not None and not (metric.judged or metric.pairwise):
-        rest = len(shown) - len(first) if metric.kind == "set" else 0
-        with suppress(errors.FtgateError):  # the answers are shown without scores
-            scored = metric.score(
-                shown.expected[: len(first) + rest], [[*measure.answers_of(run)[0], *[None] * rest]]
-            )
+    """Return what a model is sent for the first examples, with what it answered."""
+    prompts: list[Prompt] = []
+    if model.verified is None:
+        prompts = [_prompt(model, example) for example in first]
     tokens = round(_tokens_sent(model, first.examples[0]))
-    return Asked(result.called(role), result.called(role, model.name), prompts, tokens, run, scored)
+    name = result.called(role, model.name)
+    return Asked(result.called(role), name, tuple(prompts), tokens, run, scored)
+
+
+def _score(metric: Metric, test: DataSet, run: jobs.Run) -> Scored | None:
+    """Return the scores of a preview; a set-level metric is scored with all other answers missing."""
+    answers = list(measure.answers_of(run)[0])
+    if metric.kind == "set":
+        answers += [None] * (len(test) - len(answers))
+    with suppress(errors.FtgateError):  # the answers are shown without scores
+        return metric.score(test.expected[: len(answers)], [answers])
+    return None
 
 
 def _prompt(model: Model, example: Example) -> Prompt:
-    parts: dict[str, Any] = dict(model.sent(example))
-    messages: Sequence[Mapping[str, Any]] = parts.pop("messages")
-    return (
-        *((name, expected_text(value)) for name, value in parts.items()),
-        *map(_message, messages),
-    )
+    sent: dict[str, Any] = dict(model.sent(example))
+    messages: Sequence[Mapping[str, Any]] = sent.pop("messages")
+    settings = [(name, expected_text(value)) for name, value in sent.items()]
+    return (*settings, *map(_message, messages))
 
 
 def _message(message: Mapping[str, Any]) -> tuple[str, str]:
     """Return the role and the text of a message; what else it holds, such as tool calls, as JSON."""
     content = message.get("content")
-    others = {key: value for key, value in message.items() if key not in ("role", "content")}
-    texts = [expected_text(part) for part in (content, others or None) if part is not None]
+    extra = {key: value for key, value in message.items() if key not in ("role", "content")}
+    texts = [expected_text(value) for value in (content, extra or None) if value is not None]
     return str(message.get("role")), "\n".join(texts)

@@ -9,7 +9,6 @@ from pytest_ftgate.gate.plan import (
     CHARACTERS_PER_TOKEN,
     Asked,
     Calls,
-    Groups,
     Plan,
     Prompt,
     Prospects,
@@ -21,7 +20,7 @@ from pytest_ftgate.statistics.planning import Chances
 
 _LONGEST, _SHORT = 20_000, 68
 """The most characters of a prompt or an answer, with ``-v`` and without."""
-_LEFT_OUT = ("slices", "thresholds", "cheaper_by", "faster_by", "economics")
+_LEFT_OUT = ("guards", "slices", "thresholds", "cheaper_by", "faster_by", "economics")
 """The keys of a gate whose verdicts are not among the chances."""
 _MESSAGES = 3
 """The number of messages of a prompt that are shown without ``-v``: the first ones and the last."""
@@ -113,12 +112,6 @@ def _chances(gate: Context, prospects: Prospects) -> Iterator[str]:
     columns = tables.columns(["real gain"], ("pass", "fail", "inconclusive"))
     yield from tables.Table("", columns, rows).lines()
     yield from prospects.basis
-    for name, chance in prospects.guards.items():
-        guard = f"guard {text.printable(name, 40)}"
-        if chance is None:
-            yield f"{guard} not included: its metric has no value before there are answers"
-        else:
-            yield f"{guard} included: an equal candidate passes in {_shares(chance)[0]}"
     left_out = [key for key in _LEFT_OUT if getattr(gate.config, key)]
     if left_out:
         yield f"not included: {', '.join(left_out)}"
@@ -126,8 +119,6 @@ def _chances(gate: Context, prospects: Prospects) -> Iterator[str]:
         yield f"a real gain of {text.show_difference(prospects.detectable, share=gate.share)} passes 4 times in 5"
     if prospects.margin > 0 and prospects.evidence != "proven":
         yield "A candidate that gains exactly the margin passes at most half of the time."
-    if prospects.groups is not None:
-        yield from _groups(gate, prospects.groups)
 
 
 def _shares(chances: Chances | None) -> tuple[str, ...]:
@@ -135,18 +126,6 @@ def _shares(chances: Chances | None) -> tuple[str, ...]:
     if chances is None:
         return ("-",) * 3
     return tuple(f"{100 * share:.0f} %" for share in chances)
-
-
-def _groups(gate: Context, groups: Groups) -> Iterator[str]:
-    """Yield what the groups can show, and how many are needed."""
-    counted = (
-        "" if groups.counted == groups.n else f", which count as {groups.counted:,} of equal size"
-    )
-    yield f"{text.plural(len(gate.test), 'example')} in {text.plural(groups.n, 'group')}{counted}"
-    if groups.needed is not None:
-        gain = text.show_difference(groups.gain, share=gate.share)
-        needed = text.plural(groups.needed, "group")
-        yield f"a real gain of {gain} passes 4 times in 5 with about {needed} like these"
 
 
 def _first_prompt(model: Asked, *, full: bool) -> Iterator[Line]:

@@ -116,24 +116,13 @@ def test_the_chances_are_those_of_the_exact_test(project: Project) -> None:
     assert f"a real gain of +{100 * gain:.1f} points passes 4 times in 5" in lines
 
 
-def test_guards_are_part_of_the_chances(project: Project) -> None:
-    """A candidate that gains nothing on the guard breaks as much there as on the test set, 2 of 60."""
+def test_what_is_no_part_of_the_chances_is_said(project: Project) -> None:
     project.test_set(99, "general.jsonl", prefix="g", input="general question {}".format)
     project.predictions("base.jsonl", 99, prefix="g", add=True)
     project.predictions("ft.jsonl", 99, prefix="g", add=True)
-    project.gate_test(
-        guards={"general": {"test_set": "general.jsonl", "max_drop": 0.03}}, thresholds={"accuracy": {"min": 0.5}}
-    )
-    lines = plan(project)
-    asked: dict[str, Any] = {"gain": 0.0, "disagreement": 2 * 2 / 60, "confidence": 0.95}
-    guard = chances(99, margin=-0.03, evidence="proven", **asked)
-    assert f"guard general included: an equal candidate passes in {100 * guard.passed:.0f} %" in lines
-    assert "not included: thresholds" in lines
-    asked |= {"gain": 0.1, "disagreement": 0.1 + 2 * 2 / 60}
-    gain = chances(60, margin=0.05, evidence="significant", **asked)
-    passed, failed = gain.passed * guard.passed, 1 - (1 - gain.failed) * (1 - guard.failed)
-    expected = [f"{100 * share:.0f}" for share in (passed, failed, 1 - passed - failed)]
-    assert chances_shown(lines)["+10.0"] == expected
+    guards = {"general": {"test_set": "general.jsonl", "max_drop": 0.03}}
+    project.gate_test(guards=guards, thresholds={"accuracy": {"min": 0.5}})
+    assert "not included: guards, thresholds" in plan(project)
 
 
 @pytest.mark.parametrize(("metric", "groups"), [("accuracy", 20), ("f1_macro", 20), ("accuracy", 12)])
@@ -145,7 +134,6 @@ def test_the_chances_of_groups_are_those_of_the_verdict(project: Project, metric
     assert f"60 examples in {groups} groups" in lines
     shown = chances_shown(lines)
     assert (int(shown["+10.0"][0]) > 50) is (groups >= 15)
-    assert [line for line in lines if "passes 4 times in 5 with about " in line or groups < 15]
 
 
 @pytest.mark.parametrize(
