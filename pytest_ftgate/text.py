@@ -192,7 +192,7 @@ def settled_by(what: str, needed: int, have: int, noun: str) -> str:
     test set.
     """
     more = plural(max(needed - have, 1), f"more {noun}")
-    decides = f"that decides in 4 of 5 cases if the real {what} is the measured one"
+    decides = f"that decides with 80 % power if the true {what} is the measured one"
     return f"Label about {more} ({needed:,} in all): {decides}."
 
 
