@@ -36,7 +36,6 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest.mock import patch
-from xml.etree import ElementTree
 
 import pytest
 
@@ -253,13 +252,30 @@ class Project:
 
     def whole(self, *args: str, apart: bool = False) -> dict[str, Any]:
         """Run, and give all facts of the one gate, those that the JSON report leaves out, too."""
+        (facts,) = self.all_facts(*args, apart=apart)
+        return facts
+
+    def all_facts(self, *args: str, apart: bool = False) -> list[dict[str, Any]]:
+        """Run, and give all facts of each gate, in the order of the report."""
         from pytest_ftgate.result import GateResult
 
-        gate = self.gate("--junitxml=junit.xml", *args, apart=apart)
-        properties = ElementTree.parse(self.path / "junit.xml").findall(".//property[@name='ftgate']")
-        (facts,) = (json.loads(one.get("value", "")) for one in properties)
-        assert GateResult.from_dict(facts).to_dict() == gate
-        return facts  # type: ignore[no-any-return]
+        self.file("observer.py", OBSERVER)
+        self.pytester.syspathinsert()
+        path = self.path / "facts.txt"
+        path.unlink(missing_ok=True)
+        gates = self.report("-pobserver", *args, apart=apart)["gates"]
+        facts: list[dict[str, Any]] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        assert [GateResult.from_dict(one).to_dict() for one in facts] == gates
+        return facts
+
+
+OBSERVER = """import json, os, pytest
+@pytest.hookimpl(tryfirst=True)
+def pytest_ftgate_gate_finished(result):
+    with open(os.path.join(os.path.dirname(__file__), "facts.txt"), "a", encoding="utf-8") as file:
+        file.write(json.dumps(result.to_dict(whole=True)) + "\\n")
+"""
+"""A plugin that writes all facts of each gate."""
 
 
 def words(result: pytest.RunResult) -> str:

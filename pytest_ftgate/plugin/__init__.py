@@ -231,14 +231,14 @@ def check_ini(config: pytest.Config) -> None:
 class _ReportsOfOthers:
     """Collects verdicts from the reports of other processes (pytest-xdist, pytest-forked).
 
-    They travel as user properties; those of this process are known.
+    They travel as an attribute of the report; those of this process are known.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if SESSION in self._config.stash or _claims(report):
+        if SESSION in self._config.stash or hasattr(report, "ftgate"):
             gate_session(self._config).hear_report(report)
 
 
@@ -251,11 +251,6 @@ def _takes_part(config: pytest.Config) -> bool:
         or config.getini("ftgate_forbid_weakening")
     )
     return bool(is_needed) and not _ini_keys.runs_no_test(config)
-
-
-def _claims(report: pytest.TestReport) -> bool:
-    """Return whether a report may hold the facts of a gate."""
-    return any(one[0] == "ftgate" for one in report.user_properties)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -408,7 +403,7 @@ def pytest_runtest_makereport(
     if late:
         _outcome.refuse_late_marks(item, gate_session(item.config))
     report = yield
-    if late or _marked(item) or _claims(report):
+    if late or _marked(item):
         _outcome.hold_report(item, call, report, gate_session(item.config), late=late)
     return report
 

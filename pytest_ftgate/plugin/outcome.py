@@ -205,16 +205,14 @@ def hold_report(
 ) -> None:
     """Make sure that the test's report shows a gate that did not pass, even if the body failed or skipped.
 
-    The failure has the gate's block; the line of pytest's short summary says why. User properties
-    that a test set itself to look like the facts of a gate are removed.
+    The failure has the gate's block; the line of pytest's short summary says why. The verdict
+    reaches xdist's controller as an attribute of the report.
 
     Args:
         late: the verdict is new, because the markers changed during this phase.
     """
-    known = session.facts.get(item.nodeid)
-    report.user_properties = [
-        one for one in report.user_properties if one[0] != MARK or one[1] == known
-    ]
+    if item.nodeid in session.facts:
+        vars(report)[MARK] = session.facts[item.nodeid]
     result = session.results.get(item.nodeid)
     skipped = f"was skipped: {_why_skipped(report)}" if report.skipped else ""
     if report.when == "setup" and result is None and item.get_closest_marker(MARK) is not None:

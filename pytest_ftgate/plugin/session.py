@@ -223,15 +223,10 @@ class GateSession:
     def keep(self, judged: Judged, item: pytest.Item) -> None:
         """Keep a verdict for the reports, and add it to the test's user properties."""
         result = replace(judged.result, location=location(item))
-        properties = json_report.junit_properties(result)
         self._items[item.nodeid], self.results[item.nodeid] = item, result
-        self.facts[item.nodeid] = dict(properties)["ftgate"]
-        others = [
-            one
-            for one in item.user_properties
-            if one[0] != MARK and not one[0].startswith(f"{MARK}.")
-        ]
-        item.user_properties[:] = [*others, *properties]
+        self.facts[item.nodeid] = json.dumps(result.to_dict(whole=True), allow_nan=False)
+        others = [one for one in item.user_properties if not one[0].startswith(f"{MARK}.")]
+        item.user_properties[:] = [*others, *json_report.junit_properties(result)]
         if judged.gate is not None and any(form == "html" for form, _ in self._reports):
             self._evidence[item.nodeid] = collect(judged.gate)
         if judged.gate is not None and judged.runs:  # the last of a name counts
@@ -246,9 +241,8 @@ class GateSession:
 
     def hear_report(self, report: pytest.TestReport) -> None:
         """Add the verdict in a test report, or an error if a marked test ran in a process that gave none."""
-        for name, value in report.user_properties:
-            if name == MARK:
-                self._hear(report.nodeid, str(value))
+        if facts := getattr(report, "ftgate", None):
+            self._hear(report.nodeid, facts)
         marked = self._marked.get(report.nodeid)
         if (
             marked is not None

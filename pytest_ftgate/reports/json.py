@@ -219,7 +219,7 @@ def environment() -> dict[str, str]:
 
 
 def junit_properties(result: GateResult) -> list[tuple[str, str]]:
-    """Return the properties of the test case: the main facts, and all facts as JSON under ``ftgate``."""
+    """Return the main facts as properties of the test case."""
     facts = result.to_dict(whole=True)
     flat = {name: facts[name] for name in _AS_PROPERTIES}
     flat |= {"baseline": facts["baseline"]["value"], "candidate": facts["candidate"]["value"]}
@@ -227,12 +227,11 @@ def junit_properties(result: GateResult) -> list[tuple[str, str]]:
         "training_usable": facts["training"]["usable"],
         "test_examples": facts["test_set"]["examples"],
     }
-    rows = [
+    return [
         (f"ftgate.{name}", json.dumps(value) if isinstance(value, bool) else str(value))
         for name, value in flat.items()
         if value is not None
     ]
-    return [*rows, ("ftgate", json.dumps(facts, allow_nan=False))]
 
 
 def render_report_schema() -> str:

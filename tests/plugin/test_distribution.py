@@ -118,8 +118,8 @@ def test_as_if_in_one_process(many: EndpointProject, mode: str, workers: int) ->
     args = (f"-n{workers}", f"--dist={mode}")
     report = many.report(*args, "--junitxml=junit.xml", apart=True)
     assert many.result.ret == 0, many.result.stdout.str()
-    told = ElementTree.parse(many.path / "junit.xml").findall(".//property[@name='ftgate']")
-    assert len(told) == len(report["gates"])
+    verdicts = ElementTree.parse(many.path / "junit.xml").findall(".//property[@name='ftgate.verdict']")
+    assert len(verdicts) == len(report["gates"])
     assert many.asked == ASKED
     assert len(many.server.answer.keys) > 1  # type: ignore[attr-defined]
     assert report["unjudged"] == []

@@ -1,7 +1,6 @@
 """What a verdict does to its test: passed, FAILED in the call phase, ERROR in set-up; and what bodies, hooks, fixtures
 and parameters can do to it."""
 
-import json
 import re
 from typing import Any
 
@@ -9,7 +8,6 @@ import pytest
 from gate_project import Project, because, checks, write_jsonl
 
 from pytest_ftgate.errors import Interrupted
-from pytest_ftgate.result import GateResult
 
 
 @pytest.fixture
@@ -85,24 +83,6 @@ def test_the_verdict_is_not_looked_at(project: Project) -> None:
 
 
 # --- what a test report says, and what is heard of it --------------------------------------------------------
-
-
-@pytest.mark.parametrize("args", [(), ("-n1",)], ids=["one process", "workers"])
-def test_a_forged_verdict_is_not_heard(green: Project, args: tuple[str, ...]) -> None:
-    """``record_property`` is open to every test, and the facts of a gate travel in properties."""
-    green.ini_file("ftgate_required = all")
-    forged = json.dumps(GateResult("support", "test_forged.py::test_forged", "pass", gate="support").to_dict())
-    green.file(
-        "test_forged.py",
-        f"def test_forged(record_property): record_property('ftgate', {forged!r})\n"
-        "def test_of_another(record_property): record_property('ftgate', 'of another')\n",
-    )
-    (green.run_apart if args else green.run)(*args).assert_outcomes(passed=4)
-    report = green.report("-k", "forged", *args, apart=bool(args))
-    assert green.result.ret == 1
-    (unjudged,) = report["unjudged"]
-    assert (report["gates"], unjudged["name"]) == ([], "support")
-    assert unjudged["reason"].startswith("test_gate.py::test_gate was deselected")
 
 
 SILENCED = """
