@@ -37,10 +37,10 @@ def name_of(page: Path) -> str:
 
 def blocks(page: Path) -> Iterator[Block]:
     text = page.read_text(encoding="utf-8")
-    for found in _BLOCK.finditer(text):
-        line = text.count("\n", 0, found.start()) + 1
-        inner = re.sub(f"^{found[1]}", "", found[5], flags=re.MULTILINE)
-        yield Block(page, line, found[2], found[3] or found[4] or "", inner)
+    for match in _BLOCK.finditer(text):
+        line = text.count("\n", 0, match.start()) + 1
+        inner = re.sub(f"^{match[1]}", "", match[5], flags=re.MULTILINE)
+        yield Block(page, line, match[2], match[3] or match[4] or "", inner)
 
 
 def file_of(page: str, name: str) -> str:
@@ -52,18 +52,18 @@ def file_of(page: str, name: str) -> str:
 def blocks_under(page: str, heading: str) -> list[Block]:
     """Return the blocks of the section with this heading of the second level."""
     text = (DOCS / page).read_text(encoding="utf-8")
-    before, _, rest = text.partition(f"\n## {heading}\n")
-    first = before.count("\n") + 1
-    last = first + rest.partition("\n## ")[0].count("\n") + 2
-    assert rest, f"{page} has no section {heading}"
+    preamble, _, following = text.partition(f"\n## {heading}\n")
+    first = preamble.count("\n") + 1
+    last = first + following.partition("\n## ")[0].count("\n") + 2
+    assert following, f"{page} has no section {heading}"
     return [block for block in blocks(DOCS / page) if first < block.line < last]
 
 
 def commands(block: Block) -> list[tuple[str, str]]:
     """Return the commands of a console block, each with the output shown below it; a backslash joins two lines."""
-    first, *parts = re.split(r"^\$ ", re.sub(r" *\\\n *", " ", block.text), flags=re.MULTILINE)
+    first, *sessions = re.split(r"^\$ ", re.sub(r" *\\\n *", " ", block.text), flags=re.MULTILINE)
     assert not first, f"{block.place}: a console block begins with a command after '$ '"
-    return [(command, output) for command, _, output in (part.partition("\n") for part in parts)]
+    return [(command, output) for command, _, output in (session.partition("\n") for session in sessions)]
 
 
 def build_site(folder: Path) -> Path:

@@ -28,13 +28,17 @@ def config(keys: Mapping[str, Any]) -> GateKeys:
     return resolve_gate([Layer(values, dict.fromkeys(values, source))], file=None, gate=None, default_name="x")
 
 
-def context(keys: Mapping[str, Any] | None = None, *, result: Mapping[str, Any] | None = None, **parts: Any) -> Context:
+def context(
+    keys: Mapping[str, Any] | None = None, *, result: Mapping[str, Any] | None = None, **facts_by_name: Any
+) -> Context:
     """Return a gate with these keys, these facts in its result, and these parts; what is not given is nothing."""
     settled = config(keys or {})
     usual = {"test": (), "training": (), "audit": None, "models": {}, "now": 0.0}
     usual["metrics"] = {settled.metric.name: ACCURACY}
-    made: Any = {**usual, **parts}
+    values: Any = {**usual, **facts_by_name}
     facts = {"nodeid": "x", **(result or {})}
-    known = {**facts.get("baselines", {}), **({"candidate": facts["candidate"]} if "candidate" in facts else {})}
-    made.setdefault("measured", {role: SimpleNamespace(facts=one, scores={}) for role, one in known.items()})
-    return Context(settled, facts=facts, **made)
+    models = {**facts.get("baselines", {}), **({"candidate": facts["candidate"]} if "candidate" in facts else {})}
+    values.setdefault(
+        "measured", {role: SimpleNamespace(facts=model_facts, scores={}) for role, model_facts in models.items()}
+    )
+    return Context(settled, facts=facts, **values)

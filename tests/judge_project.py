@@ -27,8 +27,8 @@ def poor(index: int) -> str:
 def asked_of(body: dict[str, Any]) -> dict[str, Any]:
     """Return the data of a judge's question: of a request, or of the messages that a Python judge is given."""
     messages = body["messages"] if isinstance(body, dict) else body
-    found: dict[str, Any] = json.loads(messages[-1]["content"])
-    return found
+    request: dict[str, Any] = json.loads(messages[-1]["content"])
+    return request
 
 
 def quality(answer: str) -> int:
@@ -49,7 +49,7 @@ def first(body: dict[str, Any]) -> str:
 
 
 HONEST = "from __future__ import annotations\nimport json\n\n"
-HONEST += "\n\n".join(getsource(one) for one in (asked_of, quality, honest, first))
+HONEST += "\n\n".join(getsource(function) for function in (asked_of, quality, honest, first))
 
 
 class Judged(Project):

@@ -35,8 +35,8 @@ BLOCKS = [block for page in PAGES if name_of(page) not in STEP_BY_STEP for block
 
 
 def of(*languages: str) -> list[Any]:
-    found = [block for block in BLOCKS if block.language in languages]
-    return [pytest.param(block, id=block.place) for block in found]
+    chosen = [block for block in BLOCKS if block.language in languages]
+    return [pytest.param(block, id=block.place) for block in chosen]
 
 
 def test_every_block_is_of_a_kind_that_is_checked() -> None:
@@ -65,18 +65,18 @@ def test_a_page_opens_with_an_example(page: Path) -> None:
 # --- Python, YAML, ini ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("block", [one for one in of("python") if not one.values[0].title])
+@pytest.mark.parametrize("block", [block for block in of("python") if not block.values[0].title])
 def test_python_blocks_run(block: Block) -> None:
     exec(compile(block.text, block.place, "exec"), {})
 
 
 def whole(text: str) -> dict[str, Any]:
     """Return a gate file around what a page shows: a file, its sections, or keys of one gate."""
-    shown = yaml.safe_load(textwrap.dedent(text))
-    if set(shown) <= set(FileKeys.model_fields):
-        return {"version": 1, "gates": {}} | shown
-    assert set(shown) <= set(GateKeys.model_fields), shown
-    return {"version": 1, "gates": {"shown": shown}}
+    content = yaml.safe_load(textwrap.dedent(text))
+    if set(content) <= set(FileKeys.model_fields):
+        return {"version": 1, "gates": {}} | content
+    assert set(content) <= set(GateKeys.model_fields), content
+    return {"version": 1, "gates": {"shown": content}}
 
 
 def completed(gate: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
@@ -93,20 +93,20 @@ def is_gate_file(block: Block) -> bool:
 
 def models_of(page: Path) -> dict[str, Any]:
     """Return the models that any block of a page names; another block may use them."""
-    every = [whole(one.text) for one in blocks(page) if is_gate_file(one)]
-    return {name: model for shown in every for name, model in shown.get("models", {}).items()}
+    every = [whole(block.text) for block in blocks(page) if is_gate_file(block)]
+    return {name: model for document in every for name, model in document.get("models", {}).items()}
 
 
-@pytest.mark.parametrize("block", [one for one in of("yaml") if is_gate_file(one.values[0])])
+@pytest.mark.parametrize("block", [block for block in of("yaml") if is_gate_file(block.values[0])])
 def test_gate_files_are_read(block: Block, project: Project) -> None:
     project.file("acme_policy/__init__.py", "")
     project.file("acme_policy/gates.yaml", "version: 1\ndefaults: {margin: 0.05}\n")
     project.pytester.syspathinsert()
-    shown = whole(block.text)
-    shown["models"] = models_of(block.page) | shown.get("models", {})
-    defaults = {key: value for key, value in shown.get("defaults", {}).items() if key != "extends"}
-    shown["gates"] = {name: completed(gate | defaults, project.keys) for name, gate in shown["gates"].items()}
-    file = load_gate_file(project.file("ftgate.yaml", yaml.safe_dump(shown)))
+    document = whole(block.text)
+    document["models"] = models_of(block.page) | document.get("models", {})
+    defaults = {key: value for key, value in document.get("defaults", {}).items() if key != "extends"}
+    document["gates"] = {name: completed(gate | defaults, project.keys) for name, gate in document["gates"].items()}
+    file = load_gate_file(project.file("ftgate.yaml", yaml.safe_dump(document)))
     assert file.gate_names or file.models
     for name in file.gate_names:
         resolve_gate(file.layers(name), file=file, gate=name, default_name="x")
@@ -141,16 +141,16 @@ ELSEWHERE = {
 
 def pip(arguments: list[str]) -> None:
     """Check that an installation names extras and dependency groups that there are."""
-    command, *wanted = arguments
+    command, *words = arguments
     assert command == "install"
-    while "--group" in wanted:
-        index = wanted.index("--group")
-        assert wanted[index + 1] in defined("dependency-groups")
-        del wanted[index : index + 2]
-    for package in {*wanted} - {"-e", "-U", "pip", "pytest-xdist"}:
-        found = re.fullmatch(r"(?:pytest-ftgate|\.)(?:\[([\w,-]+)\])?", package)
-        assert found, package
-        assert set(filter(None, (found[1] or "").split(","))) <= defined("project.optional-dependencies"), package
+    while "--group" in words:
+        index = words.index("--group")
+        assert words[index + 1] in defined("dependency-groups")
+        del words[index : index + 2]
+    for package in {*words} - {"-e", "-U", "pip", "pytest-xdist"}:
+        match = re.fullmatch(r"(?:pytest-ftgate|\.)(?:\[([\w,-]+)\])?", package)
+        assert match, package
+        assert set(filter(None, (match[1] or "").split(","))) <= defined("project.optional-dependencies"), package
 
 
 def defined(table: str) -> set[str]:
@@ -196,26 +196,26 @@ def test_commands_are_known(block: Block, project: Project) -> None:
 def test_the_tables_of_examples_are_right() -> None:
     """Each gain passes with 80 % power, and a tenth of a point less does not; the other table is the planner's."""
     gains, sizes = (
-        re.findall(r"^\|([\d,]+)(?: points)?\|(.*)\|$", part, flags=re.MULTILINE)
-        for part in (DOCS / "plan.md").read_text("utf-8").partition("The other way round")[::2]
+        re.findall(r"^\|([\d,]+)(?: points)?\|(.*)\|$", section, flags=re.MULTILINE)
+        for section in (DOCS / "plan.md").read_text("utf-8").partition("The other way round")[::2]
     )
-    asked: dict[str, Any] = {"margin": 0.05, "evidence": "significant"}
+    options: dict[str, Any] = {"margin": 0.05, "evidence": "significant"}
     for n, row in gains:
         designs = ((0.0, 0.95), (0.03, 0.95), (0.05, 0.95), (0.03, 0.9))
-        for (broken, confidence), found in zip(designs, row.split("|"), strict=True):
-            shown = float(found) / 100
+        for (broken, confidence), cell in zip(designs, row.split("|"), strict=True):
+            share = float(cell) / 100
             low, enough = (
-                chances(int(n), gain=gain, disagreement=gain + 2 * broken, confidence=confidence, **asked).passed
-                for gain in (shown - 0.001, shown)
+                chances(int(n), gain=gain, disagreement=gain + 2 * broken, confidence=confidence, **options).passed
+                for gain in (share - 0.001, share)
             )
-            assert low < 0.8 <= enough, (n, found)
+            assert low < 0.8 <= enough, (n, cell)
     for gain, row in sizes:
         designs = ((0, 0.0), (5, 0.0), (5, 0.05))
         needed = [needed_right_wrong(10 * (int(gain) + lost), 10 * lost, 1000, above, 0.95) for lost, above in designs]
-        assert ["never" if one is None else f"{one:,}" for one in needed] == row.split("|")
+        assert ["never" if size is None else f"{size:,}" for size in needed] == row.split("|")
     assert (len(gains), len(sizes)) == (5, 6)
-    asked = {"confidence": 0.95, "proven": True, "exact": True}
-    assert [fewest_examples(drop, **asked) for drop in (0.05, 0.03, 0.02, 0.01, 0.1)] == [59, 99, 149, 299, 29]
+    options = {"confidence": 0.95, "proven": True, "exact": True}
+    assert [fewest_examples(drop, **options) for drop in (0.05, 0.03, 0.02, 0.01, 0.1)] == [59, 99, 149, 299, 29]
 
 
 def ratings_block(block: Block, project: Project) -> None:
@@ -250,10 +250,12 @@ def example_block(block: Block, project: Project) -> None:
     """Check that an example prints every line that its page shows, up to ``...``; times do not count."""
     printed = printed_by(block.page.parent.name)
     for line in map(timeless, block.text.splitlines()):
-        shown, cut, _ = line.partition("...")
+        beginning, cut, _ = line.partition("...")
         if "stored" in line or "/226" in line or "/60" in line:
             continue  # what was stored before depends on which test ran first
-        assert line == "..." or any(one.startswith(shown) if cut else one == line for one in printed), line
+        assert line == "..." or any(
+            printed_line.startswith(beginning) if cut else printed_line == line for printed_line in printed
+        ), line
     for reason in REASONS[block.page.parent.name]:
         assert any(reason in line for line in printed), reason
     green = next(index for index, line in enumerate(printed) if ": PASS -" in line)
@@ -280,12 +282,12 @@ def preview_block(block: Block, project: Project) -> None:
     """Check that a plan and a preview print every line that the page shows."""
     price = {"input_per_1m": 0.8, "output_per_1m": 3.2}
     with LoopbackServer() as server:
-        asked = EndpointProject(project.pytester, server)
-        baseline = asked.model("base", system="Answer with one label.", price=price)
-        asked.gate_test(baseline=baseline, candidate=asked.model("ft", price=price))
+        http = EndpointProject(project.pytester, server)
+        baseline = http.model("base", system="Answer with one label.", price=price)
+        http.gate_test(baseline=baseline, candidate=http.model("ft", price=price))
         if " groups" in block.text:
-            asked.test_set(60, group=lambda i: f"customer {i % 20}")
-        printed = {line for option in ("--ftgate-plan", "--ftgate-preview=3") for line in asked.run(option).outlines}
+            http.test_set(60, group=lambda i: f"customer {i % 20}")
+        printed = {line for option in ("--ftgate-plan", "--ftgate-preview=3") for line in http.run(option).outlines}
     assert not set(block.text.splitlines()) - printed
 
 
@@ -341,10 +343,10 @@ def test_troubleshooting_quotes_messages_that_exist() -> None:
     page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
     for row in re.findall(r"^\|(`.*?)\|", page, flags=re.MULTILINE):
         for message in re.findall(r"`([^`]*)`", row):
-            parts = [
-                part.strip(" ()")
-                for part in re.split(
+            fragments = [
+                fragment.strip(" ()")
+                for fragment in re.split(
                     r"NAME|\.\.\.|OPENAI_API_KEY|candidate: |-o ftgate_|['\"]|line 2|marker ftgates", message
                 )
             ]
-            assert not [part for part in parts if part not in source], message
+            assert not [fragment for fragment in fragments if fragment not in source], message

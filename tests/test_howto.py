@@ -35,14 +35,14 @@ def marked(project: Project, gate: str) -> None:
     project.file("test_gate.py", f"import pytest\n@pytest.mark.ftgate({gate!r})\ndef test_gate(): pass\n")
 
 
-def of(found: list[Block], language: str, text: str = "") -> Block:
+def of(blocks: list[Block], language: str, text: str = "") -> Block:
     """Return the only block of this language that has this text."""
-    (one,) = [block for block in found if block.language == language and text in block.text]
+    (one,) = [block for block in blocks if block.language == language and text in block.text]
     return one
 
 
-def commands_of(found: list[Block]) -> list[list[str]]:
-    consoles = [block for block in found if block.language == "console"]
+def commands_of(blocks: list[Block]) -> list[list[str]]:
+    consoles = [block for block in blocks if block.language == "console"]
     return [shlex.split(command) for block in consoles for command, _ in commands(block)]
 
 
@@ -68,10 +68,10 @@ def served(project: EndpointProject, heading: str) -> dict[str, Any]:
     project.file("test_support.py", file_of("serve.md", "test_support.py"))
     keys: dict[str, Any] = yaml.safe_load(models)["models"]
     keys["prompted"] = keys["tuned"] | keys["prompted"]
-    asked = {role: {"model": one["model"], **one.get("params", {})} for role, one in keys.items()}
+    sent = {role: {"model": key["model"], **key.get("params", {})} for role, key in keys.items()}
 
     def answer(body: dict[str, Any]) -> str:
-        (role,) = [role for role, given in asked.items() if given.items() <= body.items()]
+        (role,) = [role for role, params in sent.items() if params.items() <= body.items()]
         index = index_of(body)
         return label(index) if index < (56 if role == "tuned" else 40) else wrong(index)
 
@@ -92,8 +92,8 @@ def test_servers(
     assert sent == {"Bearer sk-1" if variable else None}
     turns = {len(body["messages"]) for body in endpoint.server.bodies}
     assert turns == {1, 2 + 2 * models["prompted"].get("few_shot", 0)}
-    found = blocks_under("serve.md", heading)
-    written = " ".join(block.text for block in found if block.language != "yaml" or block.title)
+    blocks = blocks_under("serve.md", heading)
+    written = " ".join(block.text for block in blocks if block.language != "yaml" or block.title)
     prompted, tuned = models["prompted"]["model"], models["tuned"]["model"]
     assert prompted in written
     assert tuned in written or tuned.rpartition("-")[0].endswith("support-v3")
@@ -110,8 +110,8 @@ def test_ollama_makes_a_model_from_an_adapter() -> None:
 def test_training_rows_for_a_service_are_read(endpoint: EndpointProject) -> None:
     row = of(blocks_under("serve.md", "Hosted fine-tunes"), "json").text
     assert row.count("the money") == row.count('"refund"') == 1
-    one = json.dumps(json.loads(row))
-    varied = (one.replace("the money", f"the money {i}").replace('"refund"', f'"{label(i)}"') for i in range(200))
+    output = json.dumps(json.loads(row))
+    varied = (output.replace("the money", f"the money {i}").replace('"refund"', f'"{label(i)}"') for i in range(200))
     endpoint.file("train.jsonl", "\n".join(varied))
     endpoint.gate_test(stage="ready", candidate=..., hypothesis={"from": 0.7, "to": 0.85})
     gate = endpoint.gate()
@@ -131,8 +131,8 @@ def test_a_rag_baseline(endpoint: EndpointProject, monkeypatch: pytest.MonkeyPat
 
     def answer(body: dict[str, Any]) -> str:
         index = index_of(body)
-        known = body["model"] == "support-v3" or f"Question {index}: " in body["messages"][0]["content"]
-        return label(index) if known else wrong(index)
+        is_taught = body["model"] == "support-v3" or f"Question {index}: " in body["messages"][0]["content"]
+        return label(index) if is_taught else wrong(index)
 
     endpoint.server.answer = answer
     gate = passed(endpoint.gate())
@@ -149,7 +149,7 @@ def converted(project: Project, script: str) -> None:
     shown(project, BOOK, script=script)
     runpy.run_path(script)
     ids = [json.loads(line)["id"] for line in (project.path / "test.jsonl").read_text(encoding="utf-8").splitlines()]
-    write_jsonl(project.path / "ft.jsonl", [{"id": one, "output": label(i)} for i, one in enumerate(ids)])
+    write_jsonl(project.path / "ft.jsonl", [{"id": row_id, "output": label(i)} for i, row_id in enumerate(ids)])
     gate = passed(project.judge())
     assert (gate["baseline"]["value"], gate["n"]) == (pytest.approx(40 / 60), 60)
 
@@ -171,9 +171,9 @@ def test_from_promptfoo(project: Project, monkeypatch: pytest.MonkeyPatch) -> No
         for i, text in enumerate(questions)
     ]
     project.file("promptfooconfig.yaml", yaml.safe_dump({"tests": [*tests, {"vars": {"question": "Why?"}}]}))
-    said = [label(i) if i < 40 else wrong(i) for i in range(60)]
+    answers = [label(i) if i < 40 else wrong(i) for i in range(60)]
     results: list[dict[str, Any]] = [
-        {"testIdx": i, "provider": {"id": "echo"}, "response": {"output": text}} for i, text in enumerate(said)
+        {"testIdx": i, "provider": {"id": "echo"}, "response": {"output": text}} for i, text in enumerate(answers)
     ]
     results.append({"testIdx": 60, "provider": {"id": "another"}})
     project.file("results.json", json.dumps({"results": {"results": results}}))
@@ -204,8 +204,8 @@ def judged_by_own(project: Project, heading: str) -> dict[str, Any]:
 
 def test_recorded_by_the_gate(endpoint: EndpointProject) -> None:
     """Record with a server, then judge without one; an edited prompt is an error."""
-    found = blocks_under("ci.md", "Pull requests without a key")
-    record, judge = ([word for word in command if word.startswith("--")] for command in commands_of(found))
+    blocks = blocks_under("ci.md", "Pull requests without a key")
+    record, judge = ([word for word in command if word.startswith("--")] for command in commands_of(blocks))
     prompted = endpoint.model("base", system="Answer with one word.")
     endpoint.gate_file(yaml.safe_dump({"version": 1, "gates": {"g": {**endpoint.keys, "baseline": prompted}}}))
     marked(endpoint, "g")
@@ -260,11 +260,11 @@ def test_several_gates(project: Project) -> None:
     shown(project, BOOK, gates="ftgate.yaml (several gates)", tests="test_gates.py", each="test_each.py")
     project.file("other.jsonl", (project.path / "ft.jsonl").read_text(encoding="utf-8"))
     project.run().assert_outcomes(passed=4)
-    (one,) = commands_of(blocks_under(BOOK, "Several gates"))
+    (command,) = commands_of(blocks_under(BOOK, "Several gates"))
     project.file("pytest.ini", "[pytest]\nftgate_required = all\n")
     assert project.run().ret == 0
-    assert project.run(*one[3:]).ret == 0
-    assert project.run(*one[3:-1]).ret == 1
+    assert project.run(*command[3:]).ret == 0
+    assert project.run(*command[3:-1]).ret == 1
 
 
 def test_a_metric(project: Project) -> None:
@@ -307,9 +307,9 @@ def recipe(project: Project, name: str, changes: dict[str, str]) -> str:
     """Write the metric into conftest.py, with the hook of the page, and return its name."""
     text = file_of(BOOK, name)
     assert len(text.splitlines()) <= 15
-    for before, after in changes.items():
-        assert before in text
-        text = text.replace(before, after)
+    for first_text, change in changes.items():
+        assert first_text in text
+        text = text.replace(first_text, change)
     hook = file_of(BOOK, "conftest.py").partition("def pytest_ftgate_metrics")[2].replace("first_word", name)
     project.file("conftest.py", f"from pytest_ftgate import metric\n{text}\ndef pytest_ftgate_metrics{hook}")
     return name
@@ -342,11 +342,13 @@ def test_metrics_that_need_no_label(project: Project) -> None:
     write_jsonl(project.path / "test.jsonl", ({"id": f"t{i}", "input": f"question {i}", **fields} for i in range(60)))
     project.predictions("base.jsonl", 60, output=lambda i: f"please {i}" if i % 2 else f"please refund {i}")
     project.predictions("ft.jsonl", 60, output=lambda i: f"please {i}")
-    for asked in (metric, {"name": "format", "pattern": r"please \d+"}):
-        project.gate_test(metric=asked, checks={"formatting_gain": "warn"})
+    for metric_spec in (metric, {"name": "format", "pattern": r"please \d+"}):
+        project.gate_test(metric=metric_spec, checks={"formatting_gain": "warn"})
         gate = passed(project.gate())
         assert (gate["baseline"]["value"], gate["candidate"]["value"]) == (0.5, 1)
-        assert len(checks(gate, "formatting_gain")) == (asked != metric)  # only format checks nothing but the form
+        assert len(checks(gate, "formatting_gain")) == (
+            metric_spec != metric
+        )  # only format checks nothing but the form
     project.gate_test(metric=[metric, "accuracy"])
     refused(project)
 
@@ -373,7 +375,7 @@ def test_the_recipe_of_embeddings(endpoint: EndpointProject) -> None:
 
 def test_grades_by_several_people(project: Project) -> None:
     shown(project, "judges.md", metric="conftest.py")
-    grades = [f"{answer},{grade}" for answer, both in (("refund", (2, 5)), ("invoice", (1, 3))) for grade in both]
+    grades = [f"{answer},{grade}" for answer, values in (("refund", (2, 5)), ("invoice", (1, 3))) for grade in values]
     project.file("grades.csv", "\n".join(["answer,grade", *grades, "shipping,4"]) + "\n")
     project.predictions("base.jsonl", 60, output=lambda i: "invoice")
     project.predictions("ft.jsonl", 60, output=lambda i: "refund" if i % 2 else "shipping")
@@ -392,7 +394,9 @@ RULES = [
 WRONG = ["3", "[1]", "[Check('a', 'fine', 'b')]", "[Check('a', 'pass', 'b', observed={1})]", "int('no')"]
 
 
-@pytest.mark.parametrize(("body", "right", "verdict"), [*RULES, *((f"return {one}", 56, "error") for one in WRONG)])
+@pytest.mark.parametrize(
+    ("body", "right", "verdict"), [*RULES, *((f"return {expression}", 56, "error") for expression in WRONG)]
+)
 def test_a_rule_can_only_make_a_verdict_worse(project: Project, body: str, right: int, verdict: str) -> None:
     project.file("conftest.py", f"from pytest_ftgate import Check\ndef pytest_ftgate_checks(gate):\n    {body}\n")
     project.predictions("ft.jsonl", 60, wrong_at=range(60 - right))
@@ -411,6 +415,6 @@ def test_every_titled_block_is_run() -> None:
     done = "".join(path.read_text(encoding="utf-8") for path in tests)
     for page in DOCS.glob("*.md"):
         for block in blocks(page):
-            known = page.name == "tutorial.md" or block.title in ("", "Modelfile", *OTHERS)
-            assert known or f'"{block.title}"' in done, block.place
+            is_known = page.name == "tutorial.md" or block.title in ("", "Modelfile", *OTHERS)
+            assert is_known or f'"{block.title}"' in done, block.place
             assert block.title not in OTHERS or yaml.safe_load(block.text)

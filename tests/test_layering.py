@@ -56,9 +56,9 @@ def test_a_suite_without_a_gate_loads_three_modules_of_ours(pytester: pytest.Pyt
     assert "heavy:" in [line.rstrip() for line in result.outlines]
 
 
-@pytest.mark.parametrize(("metric", "more"), [("accuracy", ()), ("exact_match", ()), ("f1_macro", ("scipy",))])
+@pytest.mark.parametrize(("metric", "extra"), [("accuracy", ()), ("exact_match", ()), ("f1_macro", ("scipy",))])
 def test_a_gate_on_recorded_answers_loads_the_libraries_that_it_uses(
-    project: Project, metric: str, more: tuple[str, ...]
+    project: Project, metric: str, extra: tuple[str, ...]
 ) -> None:
     """Scikit-learn alone would double its start."""
     project.gate_test(metric=metric)
@@ -73,7 +73,7 @@ def test_a_gate_on_recorded_answers_loads_the_libraries_that_it_uses(
     result = project.pytester.runpytest_subprocess(*ALONE)
     assert result.ret == 0
     (line,) = (line for line in result.outlines if line.startswith("loaded:"))
-    assert set(line.split()[1:]) == {"numpy", "pydantic", "sqlite3", *more}
+    assert set(line.split()[1:]) == {"numpy", "pydantic", "sqlite3", *extra}
     assert "loaded by SourceFileLoader" in result.outlines  # from the byte code of the installer, on a first run, too
 
 
@@ -88,18 +88,26 @@ def test_the_core_works_without_pytest_and_each_part_loads_only_what_it_needs() 
         f"import pytest_ftgate.models.openai_api.model, pytest_ftgate.models.python\n{heavy}"
         f"import pytest_ftgate.gate.run, pytest_ftgate.reports.session\n{heavy}"
     )
-    found = [set(line.split()) for line in output_of(code).split("\n")[:-1]]
-    assert found == [{"numpy", "pydantic"}] * 3 + [{"numpy", "pydantic", "sqlite3"}]
+    modules = [set(line.split()) for line in output_of(code).split("\n")[:-1]]
+    assert modules == [{"numpy", "pydantic"}] * 3 + [{"numpy", "pydantic", "sqlite3"}]
 
 
 def test_only_the_face_knows_pytest_and_no_import_is_relative() -> None:
     for path in MODULES:
-        found = {alias.name for one in import_statements(path) for alias in one.names}
-        found |= {one.module or "" for one in import_statements(path) if isinstance(one, ast.ImportFrom)}
+        names = {alias.name for import_statement in import_statements(path) for alias in import_statement.names}
+        names |= {
+            import_statement.module or ""
+            for import_statement in import_statements(path)
+            if isinstance(import_statement, ast.ImportFrom)
+        }
         if part(path) not in FACE:
-            assert not found & {"pytest", "_pytest"}, path
+            assert not names & {"pytest", "_pytest"}, path
             assert not imports(path) & FACE, path
-        assert not [one for one in import_statements(path) if isinstance(one, ast.ImportFrom) and one.level]
+        assert not [
+            import_statement
+            for import_statement in import_statements(path)
+            if isinstance(import_statement, ast.ImportFrom) and import_statement.level
+        ]
 
 
 LAYERS = (
@@ -127,14 +135,18 @@ def ranks() -> dict[str, int]:
 @cache
 def imported(path: Path) -> set[str]:
     """Return the modules that a module imports, also within functions; not those for types alone."""
-    found = set[str]()
-    for one in import_statements(path):
-        if isinstance(one, ast.Import):
-            found |= {alias.name for alias in one.names}
-        elif one.module:
-            modules = {f"{one.module}.{alias.name}" for alias in one.names if is_module(one.module, alias.name)}
-            found |= modules if len(modules) == len(one.names) else modules | {one.module}
-    return found - {name(path)}
+    names = set[str]()
+    for import_statement in import_statements(path):
+        if isinstance(import_statement, ast.Import):
+            names |= {alias.name for alias in import_statement.names}
+        elif import_statement.module:
+            modules = {
+                f"{import_statement.module}.{alias.name}"
+                for alias in import_statement.names
+                if is_module(import_statement.module, alias.name)
+            }
+            names |= modules if len(modules) == len(import_statement.names) else modules | {import_statement.module}
+    return names - {name(path)}
 
 
 @cache
@@ -149,7 +161,7 @@ def name(path: Path) -> str:
 
 def imports(path: Path) -> set[str]:
     """Return the parts of our package that a module imports from."""
-    return {one.split(".")[1] for one in imported(path) if one.startswith("pytest_ftgate.")}
+    return {module.split(".")[1] for module in imported(path) if module.startswith("pytest_ftgate.")}
 
 
 def part(path: Path) -> str:

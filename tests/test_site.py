@@ -22,8 +22,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_page_is_there_and_has_one_title(site: Path) -> None:
     """In the navigation, in search, in the list for language models, and in the heading."""
     listed = re.findall(r"^- \[(.+)\]\((.+)\)$", (site / "llms.txt").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    found = json.loads((site / "search" / "search_index.json").read_text(encoding="utf-8"))["docs"]
-    searched = {one["location"]: one["title"] for one in found if "#" not in one["location"]}
+    entries = json.loads((site / "search" / "search_index.json").read_text(encoding="utf-8"))["docs"]
+    searched = {entry["location"]: entry["title"] for entry in entries if "#" not in entry["location"]}
     for title, link in listed:
         assert (site / link).exists()
         page = DOCS / ("index.md" if link == "index.html" else f"{link.rstrip('/')}.md")

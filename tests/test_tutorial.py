@@ -33,9 +33,9 @@ def do(step: Block, folder: Path) -> None:
     elif step.language == "ini":
         assert path.read_text(encoding="utf-8") == step.text, step.place
     elif step.language == "console":
-        *before, last = commands(step)
-        for command, shown in before:
-            run(step, command, shown, folder, status=0)
+        *earlier, last = commands(step)
+        for command, expected_output in earlier:
+            run(step, command, expected_output, folder, status=0)
         run(step, *last, folder, status=int(step.title.removeprefix("exit status ") or 0))
     else:
         raise AssertionError(f"{step.place}: a block of a kind that no step has")
@@ -52,7 +52,7 @@ def edit(path: Path, lines: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def run(step: Block, command: str, shown: str, folder: Path, *, status: int) -> None:
+def run(step: Block, command: str, expected_output: str, folder: Path, *, status: int) -> None:
     python, *arguments = shlex.split(command)
     assert python == "python", step.place
     if arguments[:3] == ["-m", "pip", "install"]:
@@ -64,5 +64,7 @@ def run(step: Block, command: str, shown: str, folder: Path, *, status: int) -> 
     )  # fmt: skip
     printed = done.stdout + done.stderr
     assert done.returncode == status, f"{step.place}: {command}\n{printed}"
-    difference = OutputChecker().output_difference(Example(command, shown), printed, FLAGS)
-    assert OutputChecker().check_output(shown, printed, FLAGS), f"{step.place}: {command}\n{difference}\n{printed}"
+    difference = OutputChecker().output_difference(Example(command, expected_output), printed, FLAGS)
+    assert OutputChecker().check_output(expected_output, printed, FLAGS), (
+        f"{step.place}: {command}\n{difference}\n{printed}"
+    )

@@ -20,6 +20,6 @@ def test_python_of_the_pages_is_typed(tmp_path: Path) -> None:
         files.append(tmp_path / f"block_{number}.py")
         files[-1].write_text("from pytest_ftgate import metric\n" * follows + block.text, encoding="utf-8")
     options = ["--config-file", str(untyped), "--ignore-missing-imports", "--cache-dir", str(tmp_path)]
-    found, errors, status = api.run([*options, *map(str, files)])
-    places = [f"{name.name}: {block.place}" for name, block in zip(files, SOURCES, strict=True) if name.name in found]
-    assert (status, errors) == (0, ""), "\n".join([found, *places])
+    report, errors, status = api.run([*options, *map(str, files)])
+    places = [f"{name.name}: {block.place}" for name, block in zip(files, SOURCES, strict=True) if name.name in report]
+    assert (status, errors) == (0, ""), "\n".join([report, *places])

@@ -59,12 +59,12 @@ class BaseModel:
     @staticmethod
     def _filled(value: Any, text: str, command: str) -> Any:
         """Return the example's value, or the words at its place in the command, or None if there are none."""
-        words, now = text.split(), command.split()
+        words, command_words = text.split(), command.split()
         place = find(str(value).split(), words)
         if place is None:
             return value
-        start, end = counterpart(place, words, now)
-        filled = " ".join(now[start:end])
+        start, end = counterpart(place, words, command_words)
+        filled = " ".join(command_words[start:end])
         if not isinstance(value, str):
             number = re.search(r"\d+(\.\d+)?", filled)
             return json.loads(number[0]) if number else None
@@ -99,14 +99,14 @@ def find(some: Sequence[str], words: Sequence[str]) -> tuple[int, int] | None:
 
 
 def counterpart(
-    place: tuple[int, int], words: Sequence[str], now: Sequence[str]
+    place: tuple[int, int], words: Sequence[str], command_words: Sequence[str]
 ) -> tuple[int, int]:
     """Return the place in the other sentence that has the same neighbours."""
-    start, end = 0, len(now)
-    for same in SequenceMatcher(None, words, now, autojunk=False).get_matching_blocks():
-        for offset in range(same.size):
-            if same.a + offset < place[0]:
-                start = same.b + offset + 1
-            elif same.a + offset >= place[1]:
-                end = min(end, same.b + offset)
+    start, end = 0, len(command_words)
+    for block in SequenceMatcher(None, words, command_words, autojunk=False).get_matching_blocks():
+        for offset in range(block.size):
+            if block.a + offset < place[0]:
+                start = block.b + offset + 1
+            elif block.a + offset >= place[1]:
+                end = min(end, block.b + offset)
     return start, end

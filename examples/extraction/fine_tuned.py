@@ -39,13 +39,13 @@ class FineTuned:
             tags_of(command, its_slots) for command, its_slots in zip(commands, slots, strict=True)
         ]
         self._intent = of_text().fit(commands, intents)
-        seen = [
+        features = [
             pair
             for command, intent, its_tags in zip(commands, intents, tags, strict=True)
             for pair in zip(features_of(command, intent), its_tags, strict=True)
             if words_without_slot or pair[1] != NONE
         ]
-        self._tag = of_words().fit(*zip(*seen, strict=True))
+        self._tag = of_words().fit(*zip(*features, strict=True))
         self._letters = letters()
         hints = self._letters.fit_transform(
             [hint(*pair) for pair in zip(commands, intents, strict=True)]
@@ -112,18 +112,18 @@ def features_of(command: str, intent: str) -> list[list[str]]:
     words = ["<<", "<", *(without_numbers(word[0]) for word in words_of(command)), ">", ">>"]
     return [
         [
-            f"is {words[at]}",
-            f"ends {words[at][-3:]}",
-            f"after {words[at - 1]}",
-            f"before {words[at + 1]}",
-            f"after {words[at - 2]} {words[at - 1]}",
-            f"before {words[at + 1]} {words[at + 2]}",
-            f"is {words[at - 1]} {words[at]}",
-            f"is {words[at]} {words[at + 1]}",
+            f"is {words[i]}",
+            f"ends {words[i][-3:]}",
+            f"after {words[i - 1]}",
+            f"before {words[i + 1]}",
+            f"after {words[i - 2]} {words[i - 1]}",
+            f"before {words[i + 1]} {words[i + 2]}",
+            f"is {words[i - 1]} {words[i]}",
+            f"is {words[i]} {words[i + 1]}",
             f"for {intent}",
-            f"is {words[at]} for {intent}",
+            f"is {words[i]} for {intent}",
         ]
-        for at in range(2, len(words) - 2)
+        for i in range(2, len(words) - 2)
     ]
 
 

@@ -32,11 +32,11 @@ def prompt() -> list[Message]:
             "content": (FOLDER / "prompts" / "extract.md").read_text(encoding="utf-8"),
         }
     ]
-    shown: Counter[str] = Counter()
+    label_counts: Counter[str] = Counter()
     for row in training_rows():
         intent = row["expected"]["intent"]
-        shown[intent] += 1
-        if shown[intent] <= EXAMPLES:
+        label_counts[intent] += 1
+        if label_counts[intent] <= EXAMPLES:
             messages.append({"role": "user", "content": row["input"]})
             messages.append({"role": "assistant", "content": json.dumps(row["expected"])})
     return messages

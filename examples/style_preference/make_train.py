@@ -323,12 +323,15 @@ def conversations() -> Iterator[tuple[str, str]]:
 
 def rows() -> list[dict[str, object]]:
     """Return the training set in the chat format for fine-tuning."""
-    kept: list[tuple[set[str], str, str]] = []
+    chosen: list[tuple[set[str], str, str]] = []
     for question, reply in conversations():
         its = pieces(question)
-        if all(len(its & other) < ALIKE * len(its | other) for other, _question, _reply in kept):
-            kept.append((its, question, reply))
-        if len(kept) == N:
+        if all(
+            len(its & words_of_row) < ALIKE * len(its | words_of_row)
+            for words_of_row, _question, _reply in chosen
+        ):
+            chosen.append((its, question, reply))
+        if len(chosen) == N:
             break
     return [
         {
@@ -337,7 +340,7 @@ def rows() -> list[dict[str, object]]:
                 {"role": "assistant", "content": reply},
             ]
         }
-        for _pieces, question, reply in kept
+        for _pieces, question, reply in chosen
     ]
 
 

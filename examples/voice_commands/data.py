@@ -103,8 +103,8 @@ def strings(values: str) -> TextSlotList:
 def names_in(block: IntentData) -> dict[str, SlotList]:
     """Return the device names that fit the block, so that nobody unlocks the television."""
     domains = block.requires_context.get("domain", [])
-    wanted = [domains] if isinstance(domains, str) else domains
-    return {"name": strings("|".join(NAMES[domain] for domain in wanted))} if wanted else {}
+    names = [domains] if isinstance(domains, str) else domains
+    return {"name": strings("|".join(NAMES[domain] for domain in names))} if names else {}
 
 
 def templates() -> Iterator[Template]:
@@ -126,20 +126,20 @@ def say(template: Template, rng: random.Random) -> str:
     Some templates have millions, so they are not listed.
     """
 
-    def words(part: expression.Expression) -> str:
-        if isinstance(part, expression.TextChunk):
-            return part.original_text
-        if isinstance(part, expression.Alternative):
-            return words(rng.choice(part.items))
-        if isinstance(part, expression.Permutation):
-            return "".join(words(item) for item in rng.sample(part.items, len(part.items)))
-        if isinstance(part, expression.Group):
-            return "".join(words(item) for item in part.items)
-        if isinstance(part, expression.RuleReference):
-            return words(template.rules[part.rule_name].expression)
-        if isinstance(part, expression.ListReference):
-            return value(template.lists[part.list_name])
-        raise TypeError(f"unknown part of a template: {part!r}")
+    def words(expr: expression.Expression) -> str:
+        if isinstance(expr, expression.TextChunk):
+            return expr.original_text
+        if isinstance(expr, expression.Alternative):
+            return words(rng.choice(expr.items))
+        if isinstance(expr, expression.Permutation):
+            return "".join(words(item) for item in rng.sample(expr.items, len(expr.items)))
+        if isinstance(expr, expression.Group):
+            return "".join(words(item) for item in expr.items)
+        if isinstance(expr, expression.RuleReference):
+            return words(template.rules[expr.rule_name].expression)
+        if isinstance(expr, expression.ListReference):
+            return value(template.lists[expr.list_name])
+        raise TypeError(f"unknown part of a template: {expr!r}")
 
     def value(slots: SlotList) -> str:
         if isinstance(slots, TextSlotList):
@@ -164,21 +164,26 @@ def pieces(text: str) -> set[str]:
     return {text[start : start + 4] for start in range(max(1, len(text) - 3))}
 
 
-def alike(one: str, other: str) -> bool:
+def alike(first_text: str, second_text: str) -> bool:
     """Return whether two sentences are near duplicates."""
-    shared, all_ = pieces(one) & pieces(other), pieces(one) | pieces(other)
+    shared, all_ = (
+        pieces(first_text) & pieces(second_text),
+        pieces(first_text) | pieces(second_text),
+    )
     return len(shared) >= ALIKE * len(all_)
 
 
 def draw(pool: Sequence[list[Template]], cap: int, turns: int, rng: random.Random) -> Iterator[Row]:
     """Yield up to ``cap`` rows without near duplicates, one of each family per turn, so that no family dominates."""
-    seen: list[str] = []
+    taken: list[str] = []
     for _turn in range(turns):
         for family in pool:
             template = rng.choice(family)
             sentence = say(template, rng)
-            if len(seen) < cap and not any(alike(normalized(sentence), other) for other in seen):
-                seen.append(normalized(sentence))
+            if len(taken) < cap and not any(
+                alike(normalized(sentence), sentence_text) for sentence_text in taken
+            ):
+                taken.append(normalized(sentence))
                 yield {"input": sentence, "expected": template.intent, "group": template.family}
 
 
@@ -194,12 +199,12 @@ def rows_of(
 
 def usable_families() -> dict[str, dict[str, list[Template]]]:
     """Return the templates of each intent that can be learned and split, by family."""
-    found: dict[str, dict[str, list[Template]]] = defaultdict(lambda: defaultdict(list))
+    usable: dict[str, dict[str, list[Template]]] = defaultdict(lambda: defaultdict(list))
     for template in templates():
-        found[template.intent][template.family].append(template)
+        usable[template.intent][template.family].append(template)
     return {
         intent: families
-        for intent, families in found.items()
+        for intent, families in usable.items()
         if len(families) >= MIN_TEMPLATES and intent not in NOT_LEARNABLE
     }
 

@@ -86,8 +86,8 @@ def did_not_start(
         process.kill()
         process.wait()
     output.seek(0)
-    said = output.read().decode(errors="replace").strip()
-    return RuntimeError(f"the example's server does not start on port {port}:\n{said}")
+    log = output.read().decode(errors="replace").strip()
+    return RuntimeError(f"the example's server does not start on port {port}:\n{log}")
 
 
 @contextmanager

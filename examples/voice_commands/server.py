@@ -55,7 +55,7 @@ def turns_of(request: Any) -> Turns:
         raise RefusedError(
             "invalid_messages", "'messages' must be a list of roles and contents"
         ) from None
-    if not all(isinstance(part, str) for turn in turns for part in turn):
+    if not all(isinstance(content, str) for turn in turns for content in turn):
         raise RefusedError("invalid_messages", "this server reads plain text only")
     if not turns or turns[-1][0] != "user":
         raise RefusedError("invalid_messages", "the last message must be a user's")
@@ -77,7 +77,7 @@ def complete(models: Mapping[str, Answer], request: Any) -> dict[str, Any]:
     if request.get("stream"):
         raise RefusedError("unsupported_value", "this server does not stream")
     text = models[name](turns)
-    asked = sum(MESSAGE_TOKENS + tokens_in(content) for _role, content in turns)
+    prompt_tokens = sum(MESSAGE_TOKENS + tokens_in(content) for _role, content in turns)
     answered = tokens_in(text)
     message = {"role": "assistant", "content": text, "refusal": None}
     return {
@@ -87,9 +87,9 @@ def complete(models: Mapping[str, Answer], request: Any) -> dict[str, Any]:
         "model": name,
         "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
         "usage": {
-            "prompt_tokens": asked,
+            "prompt_tokens": prompt_tokens,
             "completion_tokens": answered,
-            "total_tokens": asked + answered,
+            "total_tokens": prompt_tokens + answered,
         },
     }
 

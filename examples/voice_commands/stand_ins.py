@@ -30,24 +30,24 @@ def without_numbers(text: str) -> str:
 
 def shown_examples(prompt: Turns) -> list[tuple[str, str]]:
     """Return (text, label) of each example in the prompt."""
-    shown = []
+    examples = []
     for role, content in prompt:
         if role == "system":
             for label, line in re.findall(r"^- (\w+): (.+)$", content, re.MULTILINE):
                 phrases = re.findall(r'"([^"]+)"', line)
                 description = re.sub(r'"[^"]*"', "", line)
-                shown += [(text, label) for text in (description, *phrases)]
+                examples += [(text, label) for text in (description, *phrases)]
     for (role, text), (next_role, label) in pairwise(prompt):
         if (role, next_role) == ("user", "assistant"):
-            shown.append((text, label))
-    return shown
+            examples.append((text, label))
+    return examples
 
 
 @lru_cache(maxsize=8)  # the requests of one run differ only in the last message
 def nearest_example(prompt: Turns) -> Callable[[str], str]:
     """Return a function from text to the label of the most similar example (cosine of character n-grams)."""
-    shown = shown_examples(prompt)
-    if not shown:
+    examples = shown_examples(prompt)
+    if not examples:
         return lambda _text: "The prompt shows no example."
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -59,11 +59,11 @@ def nearest_example(prompt: Turns) -> Callable[[str], str]:
         use_idf=False,
         preprocessor=without_numbers,
     )
-    known = vectorizer.fit_transform([text for text, _label in shown])
+    vectors = vectorizer.fit_transform([text for text, _label in examples])
 
     def answer(text: str) -> str:
-        similarity = (vectorizer.transform([text]) @ known.T).toarray()[0]
-        return shown[int(similarity.argmax())][1]
+        similarity = (vectorizer.transform([text]) @ vectors.T).toarray()[0]
+        return examples[int(similarity.argmax())][1]
 
     return answer
 

@@ -145,8 +145,8 @@ def test_on_a_phone_titles_and_checks_fit_and_wide_tables_scroll(project: Projec
     assert all(box["width"] > 300 and box["x"] + box["width"] <= 390 for box in titles)
     wide = opened.page.locator(".scroll:has(table.bars)").first
     assert wide.evaluate("node => node.scrollWidth > node.clientWidth")
-    for seen in opened.page.locator("table.checks td:nth-child(3)").all():
-        box = seen.bounding_box()
+    for cell in opened.page.locator("table.checks td:nth-child(3)").all():
+        box = cell.bounding_box()
         assert box is not None
         assert 0 <= box["x"] <= box["x"] + box["width"] <= 390
     assert "gradient" in wide.evaluate("node => getComputedStyle(node).backgroundImage")
@@ -159,13 +159,13 @@ def test_the_first_screen_has_the_verdict_what_failed_its_cure_and_the_gain(
 ) -> None:
     path = report(project, margin=0.3)
     page = open_page(path, viewport={"width": size[0], "height": size[1]}).page
-    for seen in (".badge.fail >> nth=0", ".decides .headline", ".decides .todo", "svg.plot"):
-        box = page.locator(seen).bounding_box()
+    for selector in (".badge.fail >> nth=0", ".decides .headline", ".decides .todo", "svg.plot"):
+        box = page.locator(selector).bounding_box()
         assert box is not None
-        assert box["y"] + box["height"] <= size[1], seen
-        assert box["x"] + box["width"] <= size[0], seen
-    shown = page.locator("h1").evaluate("node => getComputedStyle(node, '::before').content")
-    assert "\u2717" in shown, "told apart without colour"
+        assert box["y"] + box["height"] <= size[1], selector
+        assert box["x"] + box["width"] <= size[0], selector
+    icon = page.locator("h1").evaluate("node => getComputedStyle(node, '::before').content")
+    assert "\u2717" in icon, "told apart without colour"
 
 
 def test_printed_it_is_light_and_has_no_controls(project: Project, open_page: Open) -> None:

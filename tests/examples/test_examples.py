@@ -77,15 +77,19 @@ def test_labels_and_slots_are_those_that_hassil_recognises(home):
     lists = {**intents.slot_lists, **lists, "name": TextSlotList.from_tuples(named)}
 
     def label(sentence: str) -> list[str]:
-        asked = {"intent_context": {"area": "kitchen"}, "language": "en", "best_slot_name": "name"}
-        found = recognize_best(sentence, intents, slot_lists=lists, **asked)
-        return [] if found is None else [found.intent.name]
+        context = {"intent_context": {"area": "kitchen"}, "language": "en", "best_slot_name": "name"}
+        result = recognize_best(sentence, intents, slot_lists=lists, **context)
+        return [] if result is None else [result.intent.name]
 
     def readings(sentence: str) -> list[dict[str, Any]]:
         """With the room of the speaker taken out: the home knows it, and the sentence does not say it."""
-        found = list(recognize_all(sentence, intents, slot_lists=lists, intent_context={"area": HERE}, language="en"))
-        said = [{name: slot.value for name, slot in one.entities.items() if slot.value != HERE} for one in found]
-        return [{"intent": one.intent.name, "slots": slots} for one, slots in zip(found, said, strict=True)]
+        results = list(recognize_all(sentence, intents, slot_lists=lists, intent_context={"area": HERE}, language="en"))
+        slot_values = [
+            {name: slot.value for name, slot in result.entities.items() if slot.value != HERE} for result in results
+        ]
+        return [
+            {"intent": result.intent.name, "slots": slots} for result, slots in zip(results, slot_values, strict=True)
+        ]
 
     read = readings if home.folder.name == "extraction" else label
     assert not [row for row in home.test if row["expected"] not in read(row["input"])]
@@ -175,9 +179,9 @@ def test_lease_starts_a_server_shares_it_and_leaves_none_behind(example, train_f
     with example.lease.held(port, train_file):
         with example.lease.held(port, train_file):
             assert send(port, "GET", "/v1/models")[0] == 200
-        _, found = send(port, "GET", "/v1/models")
+        _, listing = send(port, "GET", "/v1/models")
         tuned = [f"ft:assistant-base:voice-commands{end}" for end in ("", "-1")]
-        assert [model["id"] for model in found["data"]] == ["assistant-base", *tuned]
+        assert [model["id"] for model in listing["data"]] == ["assistant-base", *tuned]
         for body, status, code in (
             ("{", 400, "invalid_json"),
             ('{"model": "assistant-base", "messages": [{"role": "system", "content": "a"}]}', 400, "invalid_messages"),
@@ -192,11 +196,11 @@ def test_lease_starts_a_server_shares_it_and_leaves_none_behind(example, train_f
 
 def test_a_port_in_use_and_a_server_that_fails_to_start_are_told(example, tmp_path, server: LoopbackServer):
     server.replies["GET /lease"] = Reply(body="<html>hello</html>")
-    other = tmp_path / "train.jsonl"
-    other.write_text("no json\n")
+    other_file = tmp_path / "train.jsonl"
+    other_file.write_text("no json\n")
     for used, message in (
         (server.port, f"port {server.port} is in use by another program: stop it, or change PORT"),
         (free_port(), r"does not start on port \d+:\n(.|\n)*JSONDecodeError"),
     ):
-        with pytest.raises(RuntimeError, match=message), example.lease.held(used, other):
+        with pytest.raises(RuntimeError, match=message), example.lease.held(used, other_file):
             pass

@@ -275,13 +275,13 @@ def aged(project: EndpointProject) -> None:
     with closing(sqlite3.connect(project.path / ".ftgate/predictions.sqlite3")) as store, store:
         store.execute("UPDATE predictions SET created_at = created_at - ?", (long,))
         for name, text in store.execute("SELECT name, text FROM notes").fetchall():
-            kept = json.loads(text)
-            if "judged_at" in kept:
-                kept["judged_at"] -= long
-                store.execute("UPDATE notes SET text = ? WHERE name = ?", (json.dumps(kept), name))
+            data = json.loads(text)
+            if "judged_at" in data:
+                data["judged_at"] -= long
+                store.execute("UPDATE notes SET text = ? WHERE name = ?", (json.dumps(data), name))
     project.gate_test(max_age_days=90, candidate=project.model("ft", revision="2"))
-    now = project.server.answer
-    project.server.answer = lambda body: wrong(index_of(body)) if index_of(body) in range(20, 24) else now(body)
+    answer = project.server.answer
+    project.server.answer = lambda body: wrong(index_of(body)) if index_of(body) in range(20, 24) else answer(body)
 
 
 @golden()

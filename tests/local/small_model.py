@@ -23,10 +23,10 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 def rows(n: int, start: int = 0) -> list[dict[str, str]]:
     """Return examples whose topic decides the label."""
-    told = ((i, _name(i), [*TOPICS][i % 3]) for i in range(start, start + n))
+    tuples = ((i, _name(i), [*TOPICS][i % 3]) for i in range(start, start + n))
     return [
         {"id": f"t{i}", "input": f"customer {name} asks about the {topic} again", "expected": TOPICS[topic]}
-        for i, name, topic in told
+        for i, name, topic in tuples
     ]
 
 

@@ -57,15 +57,15 @@ def adapters(project: Project, weights: Path) -> Project:
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the models that were loaded into memory, none before this test."""
     provider.load.cache_clear()
-    seen: list[str] = []
+    loaded: list[str] = []
     load = provider.Weights.__init__
 
     def noted(self: provider.Weights, base: Any) -> None:
-        seen.append(base.name_or_path)
+        loaded.append(base.name_or_path)
         load(self, base)
 
     monkeypatch.setattr(provider.Weights, "__init__", noted)
-    return seen
+    return loaded
 
 
 def test_an_adapter_beats_its_base_and_shares_its_weights(adapters: Project, loads: list[str]) -> None:
@@ -85,10 +85,10 @@ def test_the_base_answers_alike_before_and_after_adapters(adapters: Project, wei
         )
 
     base, right, wrong = generator(), generator("right"), generator("wrong")
-    asked = [[{"role": "user", "content": row["input"]}] for row in rows(12, 5000)]
+    questions = [[{"role": "user", "content": row["input"]}] for row in rows(12, 5000)]
 
     def texts(model: provider.Generator) -> list[str]:
-        return [completion.text for completion in model(asked)]
+        return [completion.text for completion in model(questions)]
 
     alone = [texts(base), texts(right), texts(wrong)]
     assert alone == [texts(base), texts(right), texts(wrong)]
@@ -98,8 +98,8 @@ def test_the_base_answers_alike_before_and_after_adapters(adapters: Project, wei
 
 def test_new_weights_are_never_judged_by_old_answers(adapters: Project, weights: Path) -> None:
     assert adapters.judge(stored=True)["verdict"] == "pass"
-    again = adapters.judge(stored=True)
-    assert (again["candidate"]["n_stored"], again["baseline"]["n_stored"]) == (N, N)
+    second_gate = adapters.judge(stored=True)
+    assert (second_gate["candidate"]["n_stored"], second_gate["baseline"]["n_stored"]) == (N, N)
     shutil.copytree(weights / "wrong", adapters.path / "lora", dirs_exist_ok=True)
     gate = ends(adapters.judge(stored=True), "fail")
     assert gate["candidate"]["value"] < 0.1
@@ -108,13 +108,13 @@ def test_new_weights_are_never_judged_by_old_answers(adapters: Project, weights:
 
 def test_a_moved_folder_and_what_training_leaves_change_no_key(adapters: Project) -> None:
     folder = adapters.path / "lora"
-    before = provider.fingerprint(folder)
+    first_digest = provider.fingerprint(folder)
     (folder / "trainer_state.json").write_text("{}")
     (folder / "README.md").write_text("a model card")
     (folder / "checkpoint-7").mkdir()
-    assert provider.fingerprint(folder.rename(adapters.path / "moved")) == before
+    assert provider.fingerprint(folder.rename(adapters.path / "moved")) == first_digest
     (adapters.path / "moved" / "adapter_config.json").write_text("{}")
-    assert provider.fingerprint(adapters.path / "moved") != before
+    assert provider.fingerprint(adapters.path / "moved") != first_digest
 
 
 def changed(adapters: Project, **keys: Any) -> dict[str, Any]:
@@ -163,12 +163,12 @@ def test_weights_that_are_missing_or_fit_nothing_are_named(
     path = adapters.path / file
     tensors = load_file(path)
     assert any(old in name for name in tensors)
-    named = {name.replace(old, new or ""): one for name, one in tensors.items() if new or old not in name}
+    named = {name.replace(old, new or ""): tensor for name, tensor in tensors.items() if new or old not in name}
     save_file(named, path, metadata={"format": "pt"})
     for _ in range(2):  # what did not fit is no better when it is loaded
-        found = check(ends(adapters.judge(), "error"), f"{role}_answers")
-        mentions(found, old)
-        assert found["observed"] == 0
+        finding = check(ends(adapters.judge(), "error"), f"{role}_answers")
+        mentions(finding, old)
+        assert finding["observed"] == 0
 
 
 def test_a_classifier_is_not_asked_for_text(adapters: Project) -> None:
@@ -189,14 +189,14 @@ TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"ty
 
 
 def test_tools_of_a_row_reach_the_chat_template(adapters: Project) -> None:
-    before = adapters.judge()["candidate"]["input_tokens"]
-    asked = [{**row, "input": [{"role": "user", "content": row["input"]}], "tools": TOOLS} for row in rows(N, 5000)]
-    write_jsonl(adapters.path / "test.jsonl", asked)
+    gate = adapters.judge()["candidate"]["input_tokens"]
+    questions = [{**row, "input": [{"role": "user", "content": row["input"]}], "tools": TOOLS} for row in rows(N, 5000)]
+    write_jsonl(adapters.path / "test.jsonl", questions)
     problem = ends(adapters.judge(), "error")
     mentions(check(problem, "baseline_answers"), "chat template", "weather")
     path = adapters.path / "base" / "chat_template.jinja"
     path.write_text("{% for t in tools %}{{ t['function']['name'] }} {% endfor %}" + path.read_text())
-    assert adapters.judge()["candidate"]["input_tokens"] == before + N
+    assert adapters.judge()["candidate"]["input_tokens"] == gate + N
 
 
 def test_arguments_of_earlier_calls_reach_the_template_as_objects() -> None:

@@ -72,17 +72,17 @@ def test_a_classifier_is_judged_by_the_names_of_its_labels(classified: Project, 
     right = 0
     for row in rows(N, 5000):
         with torch.inference_mode():
-            found = model(**tokenizer(row["input"], return_tensors="pt")).logits.argmax().item()
-        right += model.config.id2label[found] == row["expected"]
+            index = model(**tokenizer(row["input"], return_tensors="pt")).logits.argmax().item()
+        right += model.config.id2label[index] == row["expected"]
     assert gate["candidate"]["value"] == right / N
 
 
 def test_real_pipelines_are_candidates(classified: Project, bert: Path) -> None:
-    made = [
-        pipeline("text-classification", model=str(bert / "tuned"), device="cpu", **more)
-        for more in ({}, {"top_k": None})
+    pipelines = [
+        pipeline("text-classification", model=str(bert / "tuned"), device="cpu", **options)
+        for options in ({}, {"top_k": None})
     ]
-    values = {classified.judge(candidate=one)["candidate"]["value"] for one in made}
+    values = {classified.judge(candidate=pipeline)["candidate"]["value"] for pipeline in pipelines}
     assert values == {passed(classified.judge())["candidate"]["value"]}
 
 
@@ -109,5 +109,5 @@ def test_a_batch_is_asked_at_once(bert: Path) -> None:
     texts = [row["input"] for row in rows(64, 9000)]
     alone = [ask([text])[0].text for text in texts]
     start = time.perf_counter()
-    assert [one.text for one in ask(texts)] == alone
-    assert all(one.latency_s <= time.perf_counter() - start for one in ask(texts[:2]))
+    assert [answer.text for answer in ask(texts)] == alone
+    assert all(answer.latency_s <= time.perf_counter() - start for answer in ask(texts[:2]))

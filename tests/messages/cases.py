@@ -30,8 +30,8 @@ def said(title: str, answers: Mapping[str, Any], n: int = 60, **changes: Any) ->
     """A case in which recorded models are wrong elsewhere, or say something else: by file."""
 
     def prepare(project: Project) -> None:
-        for name, told in answers.items():
-            project.predictions(name, n, **({"output": told} if callable(told) else {"wrong_at": told}))
+        for name, answer in answers.items():
+            project.predictions(name, n, **({"output": answer} if callable(answer) else {"wrong_at": answer}))
 
     keys(title, prepare, **changes)
 
@@ -46,8 +46,10 @@ def over(title: str, **fields: Any) -> None:
     keys(title, lambda project: project.test_set(60, **fields))
 
 
-def training(project: Project, made: list[tuple[Any, Any]]) -> None:
-    write_jsonl(project.path / "train.jsonl", [{"input": one, "expected": other} for one, other in made])
+def training(project: Project, lesson_pairs: list[tuple[Any, Any]]) -> None:
+    write_jsonl(
+        project.path / "train.jsonl", [{"input": question, "expected": answer} for question, answer in lesson_pairs]
+    )
 
 
 def lessons(n: int) -> list[tuple[Any, Any]]:
@@ -104,8 +106,8 @@ def written(title: str, baseline: Any, candidate: Any, metric: Any = ...) -> Non
     }, metric=metric)  # fmt: skip
 
 
-def to_json(label: str, **more: Any) -> str:
-    return json.dumps({"label": label, **more})
+def to_json(label: str, **extra: Any) -> str:
+    return json.dumps({"label": label, **extra})
 
 
 STOP = "{}<|im_end|>".format
@@ -128,8 +130,8 @@ def twelve_examples(project: Project) -> dict[str, Any]:
 @case
 def several_answers_an_example(project: Project) -> dict[str, Any]:
     for name, missed in (("base.jsonl", 40), ("ft.jsonl", 58)):
-        each = ((i, r, label(i + (i >= missed and not r))) for i in range(60) for r in (0, 1))
-        write_jsonl(project.path / name, ({"id": f"t{i}", "repeat": r, "output": said} for i, r, said in each))
+        answers = ((i, r, label(i + (i >= missed and not r))) for i in range(60) for r in (0, 1))
+        write_jsonl(project.path / name, ({"id": f"t{i}", "repeat": r, "output": answer} for i, r, answer in answers))
     return project.judge(repeats=2)
 
 
@@ -138,27 +140,29 @@ def several_answers_an_example(project: Project) -> dict[str, Any]:
 
 @case
 def leaked_and_contradictory_rows(project: Project) -> dict[str, Any]:
-    made = [*lessons(200), *((f"customer question {i}", label(i)) for i in range(3))]
-    made += [*((f"Training  question {i}", wrong(i)) for i in range(4)), ("", "refund")]
-    training(project, made)
+    pairs = [*lessons(200), *((f"customer question {i}", label(i)) for i in range(3))]
+    pairs += [*((f"Training  question {i}", wrong(i)) for i in range(4)), ("", "refund")]
+    training(project, pairs)
     return project.judge()
 
 
 @case
 def near_duplicates(project: Project) -> dict[str, Any]:
     days = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-    asked = "Classify the following message of a customer. My parcel was promised for {} and nobody came to deliver it"
-    training(project, [*lessons(200), *((asked.format(day), "refund") for day in days)])
-    project.test_set(60, input=lambda i: asked.format("today") if i == 7 else f"customer question {i}")
+    template = (
+        "Classify the following message of a customer. My parcel was promised for {} and nobody came to deliver it"
+    )
+    training(project, [*lessons(200), *((template.format(day), "refund") for day in days)])
+    project.test_set(60, input=lambda i: template.format("today") if i == 7 else f"customer question {i}")
     return project.judge()
 
 
 @case
 def rows_that_are_unfit(project: Project) -> dict[str, Any]:
     text = "The parcel was sent to the wrong address and nobody answered the phone when I called them number {}."
-    made = [(text.format(i), f"We are sorry about that, parcel {i} is on its way.") for i in range(220)]
-    made += [("no output", ""), *((f"a very long row {i} " + "word " * 9000, "Done.") for i in range(2))]
-    training(project, made)
+    pairs = [(text.format(i), f"We are sorry about that, parcel {i} is on its way.") for i in range(220)]
+    pairs += [("no output", ""), *((f"a very long row {i} " + "word " * 9000, "Done.") for i in range(2))]
+    training(project, pairs)
     answer = "Answer number {} is here.".format
     project.test_set(60, expected=answer)
     project.predictions("base.jsonl", 60, output=lambda i: answer(i) if i % 3 else "no")
@@ -169,9 +173,9 @@ def rows_that_are_unfit(project: Project) -> dict[str, Any]:
 @case
 def conversations_out_of_order(project: Project) -> dict[str, Any]:
     def chat(i: int) -> list[dict[str, str]]:
-        said = [("user", f"question {i}"), ("assistant", label(i))]
-        said = said if i > 3 else [("assistant", "hello"), *said, ("assistant", "x")]
-        return [{"role": role, "content": text} for role, text in said]
+        turns = [("user", f"question {i}"), ("assistant", label(i))]
+        turns = turns if i > 3 else [("assistant", "hello"), *turns, ("assistant", "x")]
+        return [{"role": role, "content": text} for role, text in turns]
 
     write_jsonl(project.path / "train.jsonl", [{"messages": chat(i)} for i in range(220)])
     return project.judge(checks={"chat_format": "fail"})
@@ -179,17 +183,17 @@ def conversations_out_of_order(project: Project) -> dict[str, Any]:
 
 @case
 def labels_out_of_balance(project: Project) -> dict[str, Any]:
-    made = [(f"training question {i}", "refund" if i < 300 else "invoice") for i in range(320)]
-    training(project, [*made, *((f"odd question {i}", "loyalty") for i in range(3))])
+    pairs = [(f"training question {i}", "refund" if i < 300 else "invoice") for i in range(320)]
+    training(project, [*pairs, *((f"odd question {i}", "loyalty") for i in range(3))])
     return project.judge()
 
 
 @case
 def many_rows_and_doubtful_labels(project: Project) -> dict[str, Any]:
     words = list(zip(("cancel", "bill", "send"), LABELS, strict=True))
-    made = [(f"please {word} order number {i} today", label) for i in range(700) for word, label in words]
-    made[0] = (made[0][0], "shipping")
-    training(project, made)
+    pairs = [(f"please {word} order number {i} today", label) for i in range(700) for word, label in words]
+    pairs[0] = (pairs[0][0], "shipping")
+    training(project, pairs)
     return project.judge(checks={"near_duplicates": "ignore"})
 
 
@@ -215,13 +219,13 @@ keys("ready with a candidate", stage="ready")
 
 @case
 def guards(project: Project) -> dict[str, Any]:
-    found = {}
+    measured = {}
     for name, n, missed in (("kept", 120, 1), ("lost", 120, 40), ("small", 60, 0), ("thin", 120, 3)):
         project.test_set(n, f"{name}.jsonl", prefix=name, input=f"{name} question {{}}".format)
         project.predictions("base.jsonl", n, prefix=name, add=True)
         project.predictions("ft.jsonl", n, wrong_at=range(missed), prefix=name, add=True)
-        found[name] = {"test_set": f"{name}.jsonl", "max_drop": 0.05}
-    return project.judge(guards=found)
+        measured[name] = {"test_set": f"{name}.jsonl", "max_drop": 0.05}
+    return project.judge(guards=measured)
 
 
 @case
@@ -251,8 +255,8 @@ def match(title: str, missed: Any, *, n: int = 300, **changes: Any) -> None:
         project.test_set(n)
         project.predictions("base.jsonl", n, wrong_at=range(n - 30, n), usage=USAGE, latency_s=1.0)
         project.predictions("ft.jsonl", n, wrong_at=missed, usage=USAGE, latency_s=0.5)
-        asked = {"margin": ..., "max_drop": 0.02, "cheaper_by": 5}
-        return project.judge(**{**asked, **PRICED, **changes})
+        keys = {"margin": ..., "max_drop": 0.02, "cheaper_by": 5}
+        return project.judge(**{**keys, **PRICED, **changes})
 
     CASES[title] = judge
 
@@ -272,8 +276,8 @@ def economics(title: str, calls: int | None, training: float | None, limits: Map
         project.predictions("base.jsonl", 60, wrong_at=range(40, 60), usage=USAGE)
         project.predictions("ft.jsonl", 60, wrong_at=(0, 1, 58, 59), usage=USAGE)
         facts = {"calls_per_month": calls, "training_cost_usd": training, **limits}
-        known = {name: value for name, value in facts.items() if value is not None}
-        return project.judge(**{**PRICED, "economics": known, **changes})
+        given_facts = {name: value for name, value in facts.items() if value is not None}
+        return project.judge(**{**PRICED, "economics": given_facts, **changes})
 
     CASES[title] = judge
 
@@ -331,7 +335,7 @@ keys("several rows that cannot be read", lambda project: project.file("test.csv"
 over("a blank label", expected=lambda i: label(i) if i % 9 else " ")
 held("a row without an input", "test.jsonl", {"title": "a", "expected": "b"})
 held("an id that repeats", "test.jsonl", *({"id": "a", "input": f"q{i}", "expected": "b"} for i in range(2)))
-held("an input that repeats", "test.jsonl", *({"input": f"Which label? {one}", "expected": "b"} for one in "aBbA"))
+held("an input that repeats", "test.jsonl", *({"input": f"Which label? {word}", "expected": "b"} for word in "aBbA"))
 held("a blank input", "test.jsonl", {"input": " ", "expected": "b"})
 held("an empty test set", "test.jsonl")
 held("a recording without output", "ft.jsonl", {"id": "t0", "answer": "refund"})

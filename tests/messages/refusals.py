@@ -35,7 +35,7 @@ MODELS = [
     *({"model": "x"}, {}, {"openai": "x"}, {"provider": 5}, {"provider": "openai"}, {"provider": "python"}),
     *("record:ft.jsonl", {"provider": "opnai", "model": "x"}),
     *({"provider": "recorded"}, {"provider": "openai", 5: "x", "model": "m"}, {"provider": "recorded", "paht": "x"}),
-    *({**OTHER, **more} for more in ({"retries": -1}, {"x": {"y": NAN}}, {"price": PRICES[0]})),
+    *({**OTHER, **keys} for keys in ({"retries": -1}, {"x": {"y": NAN}}, {"price": PRICES[0]})),
     *({**ENDPOINT, key: value} for key, values in OF_AN_ENDPOINT.items() for value in values),
     "recorded:sub/../../x.jsonl",
 ]
@@ -52,10 +52,10 @@ MARKER: dict[str, list[Any]] = {
     "baseline": [None],
     "baselines": [
         *({"candidate": "openai:n"}, {"x": "nonsense"}, {"extends": "x"}, {1: "x:y"}),
-        *({"x": {"model": "python:a:b", **own}} for own in (
+        *({"x": {"model": "python:a:b", **keys}} for keys in (
             *({}, {"margin": 0.1, "max_drop": 0.1}, {"max_dropp": 0.1}, {"max_drop": 0}),
         )),
-        *({"x": one} for one in ({"model": None, "margin": 0.1}, {"max_drop": 0.1}, {"extends": "x", "model": "m"})),
+        *({"x": spec} for spec in ({"model": None, "margin": 0.1}, {"max_drop": 0.1}, {"extends": "x", "model": "m"})),
         {"x": {"provider": "recorded", "path": "x.jsonl", "max_drop": 0.1}},
     ],
     "candidate": MODELS,
@@ -121,7 +121,7 @@ KEYS = {  # what stands in place of a line's key or value
         *("gates: [{name: a}]\nothers:", "  a: {provider: openai, model: '${MODEL}'}\ngates:"),
         *("  c: d\n  d: c\ngates:", "  c: 5\ngates:"),
         *("gate:", "  a: {extends: a}\ngates:", "  a: {extends: tuned, few_shoot: 1}\ngates:", "  a:b: x:y\ngates:"),
-        *(f"  a: {{extends: b}}\n  b: {{extends: {other}}}\ngates:" for other in ("a", "tune")),
+        *(f"  a: {{extends: b}}\n  b: {{extends: {base}}}\ngates:" for base in ("a", "tune")),
     ],
     "confidence: 0.9": [
         *(f"confidence: {value}" for value in ("95", "0.5", "1")),
@@ -148,10 +148,10 @@ KEYS = {  # what stands in place of a line's key or value
     "metric: accuracy": [
         *("metric: acuracy", "metric: {name: rouge_l, lang: x}", "metric: {name: format, json_schema: x.json}"),
         *(f"metric: {{name: accuracy, {option}}}" for option in ("normalise: case", "pattern: '('")),
-        *(f"metric: {{name: rubric, {rest}}}" for rest in (
+        *(f"metric: {{name: rubric, {line}}}" for line in (
             *("rubric: a", "judge: tuned", "judge: tuned, rubric: a, rubric_file: x", "judge: tund, rubric: a"),
             *("judge: [tuned, 'openai:b'], rubric: a", "judge: {model: tuned}, rubric: a"),
-            *(f"judge: tuned, rubric: a, {more}" for more in (
+            *(f"judge: tuned, rubric: a, {line}" for line in (
                 *("scales: [1, 5]", "scale: [5, 1]", "scale: [-1.0e308, 1.0e308]", "scale: [1, 3, 5]", "api_key: sk-1"),
                 *("calibration: {path: x}", "calibration: {path: x, min_kappa: 0}"),
                 "calibration: {path: x, min_kappa: 2}",
@@ -191,9 +191,9 @@ def refused(project: Project) -> list[str]:
             changes = {"baseline": ..., key: value} if key == "baselines" else {key: value}
             lines.append(f"- `{value!r}`"[:100] + said(project.judge(**changes)))
     lines.append("\n## marker: max_drop\n")
-    for more in MATCH:
-        changes = {"margin": ..., "max_drop": 0.02, "cheaper_by": 6, **PRICED, **more}
-        lines.append(f"- `{more!r}`{said(project.judge(**changes))}")
+    for keys in MATCH:
+        changes = {"margin": ..., "max_drop": 0.02, "cheaper_by": 6, **PRICED, **keys}
+        lines.append(f"- `{keys!r}`{said(project.judge(**changes))}")
     for old, several in KEYS.items():
         lines.append(f"\n## in place of {old.strip()!r}\n")
         for new in several:
@@ -206,7 +206,7 @@ def refused(project: Project) -> list[str]:
 def said(gate: dict[str, Any]) -> str:
     """Return what a gate says that was refused before any call, and see that it shows no secret."""
     assert (gate["verdict"], gate["models_called"]) == ("error", False)
-    checks = [one for one in gate["checks"] if one["status"] == "error"]
-    text = "".join(f": {one['message']}" + f" | {one['advice']}" * bool(one["advice"]) for one in checks)
+    checks = [check for check in gate["checks"] if check["status"] == "error"]
+    text = "".join(f": {check['message']}" + f" | {check['advice']}" * bool(check["advice"]) for check in checks)
     assert "sk-1" not in text
     return text

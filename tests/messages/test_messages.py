@@ -21,28 +21,28 @@ class _Text(SingleFileSnapshotExtension):
     file_extension = "md"
 
 
-def told(gate: dict[str, Any], known: set[str]) -> list[str]:
+def told(gate: dict[str, Any], seen_lines: set[str]) -> list[str]:
     """Return what a gate says that no gate before it said."""
     lines = []
     for check in gate["checks"]:
         said = [f"{check['status']} {check['name']}: {check['message']}"]
         said += [f"  cure: {check['advice']}"] if check["advice"] else []
-        lines += said if said[0] not in known else []
-        known.add(said[0])
+        lines += said if said[0] not in seen_lines else []
+        seen_lines.add(said[0])
     return lines
 
 
 @pytest.mark.usefixtures("no_ambient_settings")
 def test_messages(tmp_path: Path, snapshot: SnapshotAssertion) -> None:
-    known: set[str] = set()
-    parts = []
+    seen_lines: set[str] = set()
+    sections = []
     for number, (title, judge) in enumerate(CASES.items()):
         folder = tmp_path / str(number)
         folder.mkdir()
         gate = judge(prepared(folder))
-        text = "\n".join([f"## {title}: {gate['verdict']}", "", *told(gate, known)])
-        parts.append(re.sub(r"\d{4}-\d\d-\d\d", "<date>", text.replace(str(folder), "<folder>")))
-    assert "\n\n".join(parts) + "\n" == snapshot(extension_class=_Text)
+        text = "\n".join([f"## {title}: {gate['verdict']}", "", *told(gate, seen_lines)])
+        sections.append(re.sub(r"\d{4}-\d\d-\d\d", "<date>", text.replace(str(folder), "<folder>")))
+    assert "\n\n".join(sections) + "\n" == snapshot(extension_class=_Text)
 
 
 @pytest.mark.usefixtures("no_ambient_settings")

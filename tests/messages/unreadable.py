@@ -62,11 +62,11 @@ ROWS: list[Sequence[Mapping[str, Any]]] = [  # of JSON Lines
     *([{**PAIR, "chosen": "a", "rejected": "b"}], [{**CHAT, "conversations": [Q, A]}]),
     *([{"conversations": [Q], "chosen": A, "rejected": BAD}], [{"foo": "q", "bar": "a"}]),
     *([{"question": "q", "rejected": "a", "kto_tag": True}], [{"text": "q", "question": "p", "label": "a"}]),
-    *([{"input": asked, "preferred_output": [A]}] for asked in ({"messages": []}, {"prompt": "q"})),
+    *([{"input": prompt, "preferred_output": [A]}] for prompt in ({"messages": []}, {"prompt": "q"})),
     # recognised, and broken
     *([{"conversations": turns}] for turns in ([{"from": "human"}, A], [Q, {"from": "Q", "value": "x"}])),
     *([{"contents": "q"}], [{"messages": [{"from": "human", "value": "q"}]}], [{**PAIR, "completion": None}]),
-    *([{**asked, "chosen": "good", "rejected": "BAD"}] for asked in ({}, {"instruction": "q"})),
+    *([{**keys, "chosen": "good", "rejected": "BAD"}] for keys in ({}, {"instruction": "q"})),
     *([{"instruction": "q", "output": ["good", "BAD"]}], [{"input": [{"role": "user"}], "expected": "b"}]),
     *([{"messages": messages}] for messages in (
         *([SYSTEM, Q], [A], "hello", [], ["hello"], [{"content": "a"}, A], [{"role": "user", "tool_calls": []}, A]),
@@ -75,7 +75,7 @@ ROWS: list[Sequence[Mapping[str, Any]]] = [  # of JSON Lines
         *([{"role": "asistant", "content": "a"}], [{"role": 3, "content": "a"}]),
         *([{"role": "user", "content": content}] for content in (None, ["a"])),
     )),
-    *([{**ALPACA, **more}] for more in ({"system": "s"}, {"history": [["q", "good"]]}, {"instruction": None})),
+    *([{**ALPACA, **keys}] for keys in ({"system": "s"}, {"history": [["q", "good"]]}, {"instruction": None})),
     *([{**ALPACA, "input": value}] for value in (0, [])),
     *([{**PAIR, "completion": value}] for value in ([], ["a", "b"], [{"content": "x"}], [{"from": "gpt"}])),
     [{"prompt": None, "completion": [Q, A]}],
@@ -152,14 +152,14 @@ def unreadable() -> list[str]:
 
     def told(title: str, content: Any, read: Callable[[], Any]) -> None:
         lines.extend([f"\n## {title}\n"] * (f"\n## {title}\n" not in lines))
-        shown = re.sub("0x[0-9a-f]+", "0x", ascii(content))
-        shown = shown if len(shown) < 100 else f"{shown[:60]} ... {shown[-30:]}"
+        printable = re.sub("0x[0-9a-f]+", "0x", ascii(content))
+        printable = printable if len(printable) < 100 else f"{printable[:60]} ... {printable[-30:]}"
         try:
             read()
         except FtgateError as error:
             text = re.sub(r"(invalid CSV|embedded null)[^\n]*", r"\1", str(error))  # after which Python speaks
             assert "sk-secret" not in text
-            lines.append(f"- {shown}: {text}".replace("\n ", " |"))
+            lines.append(f"- {printable}: {text}".replace("\n ", " |"))
         else:
             raise AssertionError(f"{title}: {content!r} was read")
 

@@ -20,7 +20,7 @@ def test_each_failed_free_check_prints_its_own_cure_once(
     project.test_set(tests)
     gate = ends(project.judge(goal=goal), "fail")
     assert (gate["models_called"], gate["diagnosis"]) == (False, None)
-    failed = {one["name"]: one["advice"] for one in gate["checks"] if one["status"] == "fail"}
+    failed = {check["name"]: check["advice"] for check in gate["checks"] if check["status"] == "fail"}
     assert names <= set(failed)
     printed = " ".join(line.strip() for line in block(gate))
     assert all(printed.count(" ".join(advice.split())) == 1 for advice in failed.values())
@@ -28,7 +28,7 @@ def test_each_failed_free_check_prints_its_own_cure_once(
 
 def cure_of_the_margin(gate: dict[str, Any]) -> str:
     ends(gate, "fail")
-    assert [one["name"] for one in gate["checks"] if one["status"] == "fail"] == ["margin"]
+    assert [check["name"] for check in gate["checks"] if check["status"] == "fail"] == ["margin"]
     return str(check(gate, "margin")["advice"])
 
 

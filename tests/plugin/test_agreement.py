@@ -20,12 +20,12 @@ def shipped(project: Project) -> Project:
     return project
 
 
-def answers(project: Project, name: str, other: dict) -> None:
+def answers(project: Project, name: str, outputs: dict) -> None:
     """Record answers of which every tenth is wrong, but for ``other`` ones by the number of their example."""
     usual = {i: wrong(i) if i % 10 == 0 else label(i) for i in range(N)}
     write_jsonl(
         project.path / name,
-        ({"id": f"t{i}", "output": output} for i, output in {**usual, **other}.items()),
+        ({"id": f"t{i}", "output": output} for i, output in {**usual, **outputs}.items()),
     )
 
 
@@ -55,8 +55,8 @@ def test_the_lower_bound_must_reach_the_share(shipped: Project, changed: int, ve
     answers(shipped, "ft.jsonl", {i: wrong(i) for i in range(1, 1 + changed)})
     gate = shipped.judge()
     assert gate["verdict"] == verdict
-    found = check(gate, "agreement")
-    assert (found["status"], found["required"]) == (verdict, 0.98)
+    finding = check(gate, "agreement")
+    assert (finding["status"], finding["required"]) == (verdict, 0.98)
     assert gate["agreement"]["n_different"] == changed
 
 
@@ -76,9 +76,9 @@ def test_those_that_were_right_are_shown_first(shipped: Project) -> None:
 
 def test_too_few_examples_are_told_before_any_call(shipped: Project) -> None:
     shipped.test_set(148)
-    found = stopped(shipped.judge(), "inconclusive")
-    assert (found["name"], found["required"]) == ("min_wins", 0.98)
-    assert "149" in found["advice"]
+    finding = stopped(shipped.judge(), "inconclusive")
+    assert (finding["name"], finding["required"]) == ("min_wins", 0.98)
+    assert "149" in finding["advice"]
 
 
 @pytest.mark.parametrize(("metric", "expected", "old", "new"), [
@@ -137,14 +137,14 @@ def test_attempts_are_counted_without_a_gain(shipped: Project) -> None:
     (line,) = read_jsonl(shipped.path / "ftgate-attempts.jsonl")
     assert (line["gain"], line["verdict"]) == (None, "pass")
     answers(shipped, "ft.jsonl", {1: wrong(1)})
-    found = check(ends(shipped.judge(**keys), "fail"), "max_attempts")
-    assert (found["observed"], found["required"]) == (2, 1)
+    finding = check(ends(shipped.judge(**keys), "fail"), "max_attempts")
+    assert (finding["observed"], finding["required"]) == (2, 1)
 
 
 def test_a_margin_over_the_prompt_and_a_copy_of_the_adapter(shipped: Project) -> None:
     answers(shipped, "prompt.jsonl", {i: wrong(i) for i in range(0, N, 3)})
-    both = {"prompt": recorded("prompt.jsonl"), "adapter": recorded("base.jsonl")}
-    keys = {"baseline": ..., "baselines": both, "agreement": {"with": "adapter", "min": 0.98}, "margin": 0.05}
+    baselines = {"prompt": recorded("prompt.jsonl"), "adapter": recorded("base.jsonl")}
+    keys = {"baseline": ..., "baselines": baselines, "agreement": {"with": "adapter", "min": 0.98}, "margin": 0.05}
     gate = passed(shipped.judge(**keys))
     assert gate["baseline"]["name"] == "prompt"
     assert list(gate["gains"]) == ["prompt"]
@@ -161,8 +161,8 @@ def test_a_margin_over_the_prompt_and_a_copy_of_the_adapter(shipped: Project) ->
     ({"stage": "ready", "candidate": ..., "agreement": COPY}, "stage"),
 ])  # fmt: skip
 def test_what_cannot_be_asked_is_refused(shipped: Project, keys, words) -> None:
-    found = stopped(shipped.judge(**keys))
-    assert words in json.dumps(found)
+    finding = stopped(shipped.judge(**keys))
+    assert words in json.dumps(finding)
 
 
 def test_the_same_file_as_both_artefacts_is_a_mistake(shipped: Project) -> None:
@@ -224,4 +224,4 @@ def test_an_agreement_asks_for_no_prompt_and_no_equal_terms(http: EndpointProjec
     http.keys.update(margin=..., agreement={"with": "baseline", "min": 0.5})
     long = http.model("merged", system="Answer with one label, as you have learned it. " * 3)
     gate = http.judge(baseline=http.model("ft:adapter", system=...), candidate=long)
-    assert {"baseline_prompt", "models"}.isdisjoint(one["name"] for one in gate["checks"])
+    assert {"baseline_prompt", "models"}.isdisjoint(check["name"] for check in gate["checks"])

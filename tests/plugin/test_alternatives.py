@@ -21,7 +21,7 @@ def kind(body: dict[str, Any]) -> str:
 
 def made(project: EndpointProject, missed: dict[str, Iterable[int]]) -> None:
     """A gate on alternatives, each of which is wrong on the examples of ``missed``."""
-    wrong_at = {"candidate": {0, 1, 58, 59}, **{name: set(at) for name, at in missed.items()}}
+    wrong_at = {"candidate": {0, 1, 58, 59}, **{name: set(missed_rows) for name, missed_rows in missed.items()}}
 
     def answer(body: dict[str, Any]) -> str:
         index = index_of(body)
@@ -30,7 +30,7 @@ def made(project: EndpointProject, missed: dict[str, Iterable[int]]) -> None:
     project.server.answer = answer
     del project.keys["baseline"]
     base = project.model("base", system=SYSTEM)
-    project.keys["baselines"] = {name: {**base, **more} for name, more in WAYS.items()}
+    project.keys["baselines"] = {name: {**base, **way} for name, way in WAYS.items()}
     project.keys["candidate"] = project.model("ft", system="x")
 
 
@@ -40,26 +40,26 @@ def test_every_alternative_is_sent_what_it_says(http: EndpointProject) -> None:
     assert list(gate["baselines"]) == ["prompt", "few_shot", "retrieval"]
     sent: dict[str, list[Any]] = {name: [] for name in (*ALL, "candidate")}
     for body in http.server.bodies:
-        sent[kind(body)].append([(one["role"], one["content"]) for one in body["messages"]])
+        sent[kind(body)].append([(message["role"], message["content"]) for message in body["messages"]])
     assert {name: len(bodies) for name, bodies in sent.items()} == dict.fromkeys(sent, N)
-    assert all(one[0] == ("system", SYSTEM) for name in ALL for one in sent[name])
-    assert all(one == [("system", SYSTEM), ("user", one[-1][1])] for one in sent["prompt"])
-    (few_shot,) = {tuple(one[1:-1]) for one in sent["few_shot"]}
+    assert all(conversation[0] == ("system", SYSTEM) for name in ALL for conversation in sent[name])
+    assert all(conversation == [("system", SYSTEM), ("user", conversation[-1][1])] for conversation in sent["prompt"])
+    (few_shot,) = {tuple(conversation[1:-1]) for conversation in sent["few_shot"]}
     assert [role for role, _ in few_shot] == ["user", "assistant"] * 4
     training = {f"training question {i}": label(i) for i in range(200)}
-    for one in sent["retrieval"]:
-        number = int(one[-1][1].rpartition(" ")[2])
-        assert one[-3:-1] == [("user", f"training question {number}"), ("assistant", label(number))]
-        assert training[one[1][1]] == one[2][1]
-        assert one[1] != one[3]
+    for conversation in sent["retrieval"]:
+        number = int(conversation[-1][1].rpartition(" ")[2])
+        assert conversation[-3:-1] == [("user", f"training question {number}"), ("assistant", label(number))]
+        assert training[conversation[1][1]] == conversation[2][1]
+        assert conversation[1] != conversation[3]
 
 
 def test_beating_the_prompt_is_not_enough(http: EndpointProject) -> None:
     made(http, {**ALL, "retrieval": (58, 59)})
     gate = http.judge()
-    found = stopped(gate, "fail", called=True)
-    assert (found["name"], round(60 * found["observed"])) == ("margin", -2)
-    mentions(found, "retrieval -3.3", "few_shot +18.3", "prompt +26.7", "5")
+    finding = stopped(gate, "fail", called=True)
+    assert (finding["name"], round(60 * finding["observed"])) == ("margin", -2)
+    mentions(finding, "retrieval -3.3", "few_shot +18.3", "prompt +26.7", "5")
     assert check(gate, "alternatives")["observed"] >= 1
     assert "Keep the prompt" in str(check(gate, "alternatives")["advice"])
 
@@ -78,12 +78,12 @@ def test_an_alternative_that_closes_most_of_the_gap(http: EndpointProject, wrong
     made(http, {**ALL, **wrong_at})
     gate = http.judge(margin=0.01, evidence="observed")
     assert gate["verdict"] == ("fail" if "prompt" in wrong_at and closed is None else "pass"), gate["checks"]
-    found = checks(gate, "alternatives")
-    assert [(one["status"], one["observed"], one["required"]) for one in found] == [
+    finding = checks(gate, "alternatives")
+    assert [(check["status"], check["observed"], check["required"]) for check in finding] == [
         ("warning", pytest.approx(closed, abs=1e-12), 0.8)
     ] * (closed is not None)
-    for one in found:
-        mentions(one, "few-shot", f"{int(100 * (closed or 0))} %")
+    for check in finding:
+        mentions(check, "few-shot", f"{int(100 * (closed or 0))} %")
 
 
 def extended(project: EndpointProject, models: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -101,15 +101,17 @@ def test_a_model_extends_another_whose_nearest_keys_win(http: EndpointProject) -
     }
     baselines = {"prompted": "prompted", "rag": "rag", "inline": {"extends": "other", "retrieval": 3}}
     gate = passed(extended(http, models, baseline=..., baselines=baselines))
-    assert [one["name"] for one in gate["baselines"].values()] == ["written", "rag", "inline"]
+    assert [baseline["name"] for baseline in gate["baselines"].values()] == ["written", "rag", "inline"]
     sent = Counter(
-        (one["messages"][0]["content"], len(one["messages"])) for one in http.server.bodies if one["model"] == "base"
+        (body["messages"][0]["content"], len(body["messages"]))
+        for body in http.server.bodies
+        if body["model"] == "base"
     )
     assert sent == {(SYSTEM, 6): N, (SYSTEM, 4): N, ("Other.", 8): N}
 
 
 @pytest.mark.parametrize(
-    ("more", "name", "system"),
+    ("keys", "name", "system"),
     [
         ({"few_shot": 0}, "prompted few_shot 0", SYSTEM),
         ({"system": "Other.", "params": {"seed": 1}}, "prompted system Other. params", "Other."),
@@ -119,21 +121,21 @@ def test_a_model_extends_another_whose_nearest_keys_win(http: EndpointProject) -
         ({"system": "Other.", "few_shot": None}, "prompted system Other. without few_shot", "Other."),
     ],
 )
-def test_an_extended_model_has_its_own_name_and_text(http: EndpointProject, more: Any, name: str, system: str) -> None:
+def test_an_extended_model_has_its_own_name_and_text(http: EndpointProject, keys: Any, name: str, system: str) -> None:
     filed = {"extends": "prompted", "system_file": "../prompts/other.md"}
-    gate = passed(extended(http, {"filed": filed}, baseline={"extends": "prompted", **more}))
+    gate = passed(extended(http, {"filed": filed}, baseline={"extends": "prompted", **keys}))
     assert gate["baseline"]["name"] == name
-    assert {one["messages"][0]["content"] for one in http.server.bodies if one["model"] == "base"} == {system}
+    assert {body["messages"][0]["content"] for body in http.server.bodies if body["model"] == "base"} == {system}
 
 
 def test_null_removes_a_key_of_the_extended_model(http: EndpointProject) -> None:
     """A fine-tune on the same server needs no prompt."""
     tuned = {"extends": "prompted", "model": "ft", "system": None, "few_shot": None, "name": "ft"}
-    again = {"extends": "tuned", "system": None, "name": "again"}
+    model = {"extends": "tuned", "system": None, "name": "again"}
     bare = {**tuned, "system": "Other."}
-    gate = passed(extended(http, {"tuned": bare, "again": again}, candidate="again"))
+    gate = passed(extended(http, {"tuned": bare, "again": model}, candidate="again"))
     assert gate["candidate"]["name"] == "again"
-    sent = [one["messages"] for one in http.server.bodies if one["model"] == "ft"]
+    sent = [body["messages"] for body in http.server.bodies if body["model"] == "ft"]
     assert {len(messages) for messages in sent} == {1}
 
 
@@ -177,12 +179,12 @@ def project(project: Project) -> Project:
 def test_the_champion_decides_by_max_drop(project: Project, n: int, right: int, verdict: str, words: Any) -> None:
     answers(project, n, right)
     gate = ends(judged(project), verdict)
-    found = check(gate, "max_drop")
-    assert (found["status"], found["threshold"]) == (verdict, {"key": "baselines.champion.max_drop", "value": 0.03})
-    mentions(found, "champion", *words)
+    finding = check(gate, "max_drop")
+    assert (finding["status"], finding["threshold"]) == (verdict, {"key": "baselines.champion.max_drop", "value": 0.03})
+    mentions(finding, "champion", *words)
     assert statuses(gate)["margin"] == statuses(gate)["evidence"] == "pass"
     assert (gate["baseline"]["value"], gate["margin"], gate["max_drop"]) == (pytest.approx(0.8125), 0.05, None)
-    assert {role: one["required"] for role, one in gate["gains"].items()} == {"prompt": 0.05, "champion": -0.03}
+    assert {role: gain["required"] for role, gain in gate["gains"].items()} == {"prompt": 0.05, "champion": -0.03}
     assert "champion" not in check(gate, "weak_baseline")["message"]
     assert any("champion" in line and "max_drop 3 points" in line for line in block(gate))
 
@@ -241,7 +243,7 @@ def test_the_prompt_must_be_beaten_whatever_the_champion_allows(project: Project
 )
 def test_standards_may_stand_at_the_gate_or_at_the_baseline(project: Project, keys: dict[str, Any]) -> None:
     gate = passed(judged(project, **keys))
-    required = {role: one["required"] for role, one in gate["gains"].items()}
+    required = {role: gain["required"] for role, gain in gate["gains"].items()}
     assert (gate["margin"], required) == (0.05, {"prompt": 0.05, "champion": -0.03})
 
 

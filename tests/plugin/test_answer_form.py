@@ -37,11 +37,11 @@ def text_of(value: Any) -> str:
 
 def malformed(gate: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the check of the form of answers, if any answer of a baseline is malformed."""
-    return [one for one in checks(gate, "formatting_gain") if one["required"] is not None]
+    return [check for check in checks(gate, "formatting_gain") if check["required"] is not None]
 
 
 def decides(gate: Mapping[str, Any]) -> bool:
-    return [one["status"] in ("fail", "inconclusive") for one in malformed(gate)] == [True]
+    return [check["status"] in ("fail", "inconclusive") for check in malformed(gate)] == [True]
 
 
 @pytest.fixture
@@ -97,26 +97,26 @@ ERRORS = (
 
 
 def yaml(value: Mapping[str, Any]) -> str:
-    return "\n".join(f"{key}: {one}" for key, one in value.items())
+    return "\n".join(f"{key}: {item}" for key, item in value.items())
 
 
 def of_objects(value: dict[str, Any]) -> list[str]:
     """Return an object in other shapes than the expected one."""
     text = json.dumps(value)
-    key, part = next(iter(value.items()))
+    key, first_value = next(iter(value.items()))
     return [
         f"Here is the JSON: {text}. Anything else?",
-        f"{text}\n\nI chose {part} because it fits.",
+        f"{text}\n\nI chose {first_value} because it fits.",
         f"[THINK]{{}}[/THINK]{text}",
         f"{{}}\n{text}",
         json.dumps([value]),
         json.dumps({"result": value, "note": None}),
         json.dumps({"answer": {"data": value}}),
-        json.dumps({name.upper(): one for name, one in value.items()}),
-        json.dumps({f"the_{name}": one for name, one in value.items()}),
-        json.dumps({name: {"value": one, "confidence": 0.9} for name, one in value.items()}),
-        json.dumps({name: [one] for name, one in value.items()}),
-        json.dumps([{"key": name, "value": one} for name, one in value.items()]),
+        json.dumps({name.upper(): item for name, item in value.items()}),
+        json.dumps({f"the_{name}": item for name, item in value.items()}),
+        json.dumps({name: {"value": item, "confidence": 0.9} for name, item in value.items()}),
+        json.dumps({name: [item] for name, item in value.items()}),
+        json.dumps([{"key": name, "value": item} for name, item in value.items()]),
         json.dumps([list(pair) for pair in value.items()]),
         json.dumps(text),
         text[:-1],
@@ -127,9 +127,9 @@ def of_objects(value: dict[str, Any]) -> list[str]:
         f"```json\n{text}\n```\nDone.",
         f"Draft:\n```json\n{text}\n```\nFinal:\n```json\n{text}\n```",
         yaml(value),
-        "".join(f"<{name}>{one}</{name}>" for name, one in value.items()),
-        f"order({', '.join(f'{name}={one!r}' for name, one in value.items())})",
-        f"| key | value |\n|---|---|\n| {key} | {part} |",
+        "".join(f"<{name}>{item}</{name}>" for name, item in value.items()),
+        f"order({', '.join(f'{name}={item!r}' for name, item in value.items())})",
+        f"| key | value |\n|---|---|\n| {key} | {first_value} |",
         ",".join(map(str, value.values())),
         text.replace("{", "{{").replace("}", "}}"),
         text.replace('"', '\\"'),
@@ -216,20 +216,20 @@ def keys_for(metric: str, **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("metric", MALFORMED)
 def test_malformed_answers_of_a_baseline_are_ties(project: Project, metric: str) -> None:
     """One baseline knows as much as the candidate, and one a good deal less: only there is a gain."""
-    wanted = WANTED[metric]
-    project.test_set(N, expected=wanted)
-    project.training_set(0, [{"input": f"training question {i}", "expected": wanted(i)} for i in range(200)])
-    say = {True: lambda i: text_of(wanted(i)), False: lambda i: text_of(wanted(i + 1))}
+    answer = WANTED[metric]
+    project.test_set(N, expected=answer)
+    project.training_set(0, [{"input": f"training question {i}", "expected": answer(i)} for i in range(200)])
+    say = {True: lambda i: text_of(answer(i)), False: lambda i: text_of(answer(i + 1))}
     answers(project, "ft.jsonl", lambda i: say[i < 57](i))
     for form in MALFORMED[metric]:
         answers(project, "base.jsonl", lambda i, form=form: form(i) if i % 2 == 0 else say[i < 57](i))
         gate = project.judge(**keys_for(metric))
         assert gate["verdict"] == "fail", form(0)
-        (found,) = malformed(gate)
-        assert (found["status"], found["required"]) == ("fail", 0.05)
-        assert found["observed"] < 0.05 < gate["gain"]
-        cure = "--tool-call-parser" if metric.startswith("tool_call") else "response_format"
-        mentions(found, "of 60 answers of the baseline", "goal: format", cure)
+        (finding,) = malformed(gate)
+        assert (finding["status"], finding["required"]) == ("fail", 0.05)
+        assert finding["observed"] < 0.05 < gate["gain"]
+        hint = "--tool-call-parser" if metric.startswith("tool_call") else "response_format"
+        mentions(finding, "of 60 answers of the baseline", "goal: format", hint)
     if metric.endswith("or text"):
         return  # there few rows expect a call
     answers(project, "base.jsonl", lambda i: MALFORMED[metric][0](i) if i % 4 == 0 else say[i % 2 == 1](i))
@@ -254,10 +254,10 @@ def test_an_object_in_another_shape_is_a_tie_however_much_of_it_is_right(project
 
 @pytest.mark.parametrize("metric", WANTED)
 def test_one_fence_around_an_answer_is_no_part_of_it(project: Project, metric: str) -> None:
-    wanted = WANTED[metric]
-    project.test_set(N, expected=wanted)
-    answers(project, "ft.jsonl", lambda i: text_of(wanted(i)))
-    answers(project, "base.jsonl", lambda i: f"```json\n{text_of(wanted(i))}\n```" if i % 2 else text_of(wanted(i)))
+    answer = WANTED[metric]
+    project.test_set(N, expected=answer)
+    answers(project, "ft.jsonl", lambda i: text_of(answer(i)))
+    answers(project, "base.jsonl", lambda i: f"```json\n{text_of(answer(i))}\n```" if i % 2 else text_of(answer(i)))
     gate = project.judge(**keys_for(metric))
     assert (gate["baseline"]["value"], gate["candidate"]["value"], malformed(gate)) == (1, 1, [])
 
@@ -350,9 +350,9 @@ def test_real_mistakes_are_mistakes_and_form_is_form(project: Project, case: str
 def test_the_message_counts_malformed_answers_and_shows_the_most_frequent(project: Project) -> None:
     said = {0: "Error: 429", 1: "The label is refund"}
     answers(project, "base.jsonl", lambda i: said.get(i % 3, label(i)))
-    found = check(ends(project.judge(), "fail"), "formatting_gain")
-    mentions(found, "40 of 60 answers of the baseline", "as ties", "20 x 'Error: 429', 20 x 'The label is refund'")
-    mentions(found, "-1.7 points" if found["observed"] < 0 else "+0.0 points", "+61.7 as written", "a label alone")
+    finding = check(ends(project.judge(), "fail"), "formatting_gain")
+    mentions(finding, "40 of 60 answers of the baseline", "as ties", "20 x 'Error: 429', 20 x 'The label is refund'")
+    mentions(finding, "-1.7 points" if finding["observed"] < 0 else "+0.0 points", "+61.7 as written", "a label alone")
 
 
 def test_a_form_is_not_called_a_weak_prompt(project: Project) -> None:
@@ -381,8 +381,8 @@ def test_labels_that_no_row_expects_can_be_answers(project: Project) -> None:
 
 def test_malformed_answers_that_do_not_decide_are_a_note(project: Project) -> None:
     answers(project, "base.jsonl", lambda i: "none" if i < 3 else label(i) if i < 40 else wrong(i))
-    (found,) = malformed(passed(project.judge()))
-    assert (found["status"], found["observed"], found["advice"]) == ("note", pytest.approx(17 / 60), None)
+    (finding,) = malformed(passed(project.judge()))
+    assert (finding["status"], finding["observed"], finding["advice"]) == ("note", pytest.approx(17 / 60), None)
 
 
 def test_malformed_answers_of_a_candidate_are_wrong(project: Project) -> None:
@@ -399,7 +399,10 @@ CUT_OFF = ("length", "MAX_OUTPUT")
 @pytest.mark.parametrize(
     ("answer", "fields", "n", "observed"),
     [
-        *((formed("The customer"), {"finish_reason": ([one, "stop"] * 30).__getitem__}, 30, 0) for one in CUT_OFF),
+        *(
+            (formed("The customer"), {"finish_reason": ([reason, "stop"] * 30).__getitem__}, 30, 0)
+            for reason in CUT_OFF
+        ),
         (lambda i: label(i) if i % 2 else "", {"reasoning": label}, 30, -2 / 60),
         (lambda i: label(0), {"finish": lambda i: "cut_off"}, 60, 0),
     ],
@@ -407,9 +410,9 @@ CUT_OFF = ("length", "MAX_OUTPUT")
 )
 def test_answers_cut_off_show_no_gain(project: Project, answer: Any, fields: Any, n: int, observed: float) -> None:
     answers(project, "base.jsonl", answer, **fields)
-    found = check(project.judge(), "formatting_gain")
-    assert (found["status"], found["observed"]) == ("fail", observed)
-    mentions(found, f"{n} of 60 answers of the baseline", "cut off", "length limit")
+    finding = check(project.judge(), "formatting_gain")
+    assert (finding["status"], finding["observed"]) == ("fail", observed)
+    mentions(finding, f"{n} of 60 answers of the baseline", "cut off", "length limit")
 
 
 @pytest.mark.parametrize(
@@ -425,15 +428,15 @@ def test_the_level_and_the_goal_decide(project: Project, keys: Any, verdict: str
     answers(project, "base.jsonl", formed("The intent is {}."))
     project.predictions("ft.jsonl", N, wrong_at=range(50, 60))
     gate = project.judge(**keys)
-    assert (gate["verdict"], [one["status"] for one in malformed(gate)]) == (verdict, [status] if status else [])
+    assert (gate["verdict"], [check["status"] for check in malformed(gate)]) == (verdict, [status] if status else [])
 
 
 def test_a_metric_of_ones_own_knows_of_no_form_but_an_answer(project: Project) -> None:
-    same = metric(low=0, high=1, greater_is_better=True)(lambda expected, answer: float(expected == answer))
+    metric_function = metric(low=0, high=1, greater_is_better=True)(lambda expected, answer: float(expected == answer))
     answers(project, "base.jsonl", formed("It is {}."))
-    assert not malformed(passed(project.judge(metric=same)))
+    assert not malformed(passed(project.judge(metric=metric_function)))
     answers(project, "base.jsonl", formed(" "))
-    assert decides(project.judge(metric=same))
+    assert decides(project.judge(metric=metric_function))
 
 
 @pytest.mark.parametrize(("n_malformed", "verdict", "status"), [(60, "pass", "warning"), (59, "fail", "fail")])
@@ -458,9 +461,9 @@ def test_the_limit_of_an_endpoint_is_raised(http: EndpointProject, reason: str |
     http.server.answer = short
     base, ft = (http.model(name, params={"max_tokens": 500}) for name in ("base", "ft"))
     gate = http.judge(baseline=base, candidate=ft, evidence="observed")
-    found = check(gate, "formatting_gain")
-    assert (found["status"], round(found["observed"], 3)) == ("fail", 0)
-    mentions(found, "30 of 60 answers", "cut off", "length limit", "marker")
+    finding = check(gate, "formatting_gain")
+    assert (finding["status"], round(finding["observed"], 3)) == ("fail", 0)
+    mentions(finding, "30 of 60 answers", "cut off", "length limit", "marker")
 
 
 def thinks(project: Project, file: str, right: int) -> None:

@@ -59,11 +59,11 @@ def test_each_attempt_has_half_the_level_and_a_known_candidate_keeps_its_own(pro
     gate = passed(attempt(project, 3, BETTER))
     assert gate["attempt"] == {"number": 3, "most": 3, "before": 0.9875, "confidence": 0.99375}
     assert any("attempt 3 of 3: 98.75 % -> 99.38 %" in line for line in block(gate))
-    found = ledger(project)
-    assert [one["level"] for one in found] == [0.025, 0.0125, 0.025, 0.00625]
-    assert [one["verdict"] for one in found] == ["fail", "fail", "fail", "pass"]
-    assert set(found[0]) == {"gate", "candidate", "answers", "test_set", "gain", "verdict", "level", "at"}
-    assert "ft1.jsonl" in found[0]["candidate"]
+    entries = ledger(project)
+    assert [entry["level"] for entry in entries] == [0.025, 0.0125, 0.025, 0.00625]
+    assert [entry["verdict"] for entry in entries] == ["fail", "fail", "fail", "pass"]
+    assert set(entries[0]) == {"gate", "candidate", "answers", "test_set", "gain", "verdict", "level", "at"}
+    assert "ft1.jsonl" in entries[0]["candidate"]
 
 
 def test_beyond_the_budget_the_gate_fails_before_any_call_and_the_same_answers_are_no_attempt(project: Project) -> None:
@@ -71,10 +71,10 @@ def test_beyond_the_budget_the_gate_fails_before_any_call_and_the_same_answers_a
     project.predictions("again.jsonl", 200, wrong_at=(*BETTER, 101))
     assert passed(project.judge(candidate="recorded:again.jsonl", max_attempts=1))["attempt"]["number"] == 1
     gate = attempt(project, 2, BETTER, max_attempts=1)
-    found = stopped(gate, "fail")
-    assert (found["name"], found["observed"], found["required"]) == ("max_attempts", 2, 1)
-    assert (found["threshold"], gate["attempt"]["number"]) == ({"key": "max_attempts", "value": 1}, 2)
-    mentions(found, "fresh test set", "another approach")
+    finding = stopped(gate, "fail")
+    assert (finding["name"], finding["observed"], finding["required"]) == ("max_attempts", 2, 1)
+    assert (finding["threshold"], gate["attempt"]["number"]) == ({"key": "max_attempts", "value": 1}, 2)
+    mentions(finding, "fresh test set", "another approach")
     assert len(ledger(project)) == 1
 
 
@@ -95,14 +95,14 @@ def test_more_examples_are_another_attempt(http: EndpointProject) -> None:
 
 
 def test_evidence_without_a_level_is_said(project: Project) -> None:
-    found = check(passed(project.judge(evidence="observed")), "attempts")
-    assert found["status"] == "warning"
-    mentions(found, "level", "evidence: significant")
+    finding = check(passed(project.judge(evidence="observed")), "attempts")
+    assert finding["status"] == "warning"
+    mentions(finding, "level", "evidence: significant")
 
 
 @pytest.mark.parametrize("role", ["candidate", "baseline"])
-@pytest.mark.parametrize("most", [2, None])
-def test_other_answers_of_either_model_are_another_attempt(project: Project, role: str, most: int | None) -> None:
+@pytest.mark.parametrize("limit", [2, None])
+def test_other_answers_of_either_model_are_another_attempt(project: Project, role: str, limit: int | None) -> None:
     code, answer = "def answer(text): return Path({!r}).read_text()", project.path / "answer"
     model = {role: "python:own:answer"}
     last = None
@@ -110,17 +110,17 @@ def test_other_answers_of_either_model_are_another_attempt(project: Project, rol
         answer.write_text(text)
         project.file("own.py", f"from pathlib import Path\n{code.format(str(answer))}\n")
         sys.modules.pop("own", None)
-        gate = project.judge(**model, checks={"weak_baseline": "warn"}, max_attempts=most or ..., stored=True)
-        if most is None:
-            found = checks(gate, "attempts")
-            assert [one["status"] for one in found] == ["warning"] * (last not in (None, text))
-            assert all(role in one["message"] for one in found)
-        elif number <= most:
+        gate = project.judge(**model, checks={"weak_baseline": "warn"}, max_attempts=limit or ..., stored=True)
+        if limit is None:
+            finding = checks(gate, "attempts")
+            assert [check["status"] for check in finding] == ["warning"] * (last not in (None, text))
+            assert all(role in check["message"] for check in finding)
+        elif number <= limit:
             assert gate["attempt"]["number"] == number
         else:
             assert stopped(gate, "fail", called=True)["observed"] == 3
         last = text
-    assert most is None or len({str(one["answers"]) for one in ledger(project)}) == len(ledger(project)) == 2
+    assert limit is None or len({str(entry["answers"]) for entry in ledger(project)}) == len(ledger(project)) == 2
 
 
 def test_the_names_and_the_order_of_baselines_are_no_part_of_an_attempt(project: Project) -> None:
@@ -132,19 +132,21 @@ def test_the_names_and_the_order_of_baselines_are_no_part_of_an_attempt(project:
 
 
 SAME = [
-    *(((0, 100), now, True) for now in ((0, 100), (50, 150), (90, 100))),
-    *(((0, 100), now, False) for now in ((51, 151), (0, 201))),
+    *(((0, 100), second_range, True) for second_range in ((0, 100), (50, 150), (90, 100))),
+    *(((0, 100), second_range, False) for second_range in ((51, 151), (0, 201))),
     # Of a large one a sample of hashes is kept.
     *(((0, 5000), (start, start + 5000), start < 2500) for start in (0, 2000, 3200, 5000)),
     *(((0, 5000), (start, start + 50), start < 5000) for start in (0, 3200, 5000)),
 ]
 
 
-@pytest.mark.parametrize(("then", "now", "same"), SAME)
-def test_half_of_the_examples_make_it_the_same_test_set(then: Any, now: Any, same: bool) -> None:
-    before, found = (fingerprint(Example(str(n), f"question {n}", "x") for n in range(*one)) for one in (then, now))
-    assert len(before) == min(then[1], 400)
-    assert same_test_set(found, before) is same
+@pytest.mark.parametrize(("first_range", "second_range", "is_same"), SAME)
+def test_half_of_the_examples_make_it_the_same_test_set(first_range: Any, second_range: Any, is_same: bool) -> None:
+    first_digest, second_digest = (
+        fingerprint(Example(str(n), f"question {n}", "x") for n in range(*ids)) for ids in (first_range, second_range)
+    )
+    assert len(first_digest) == min(first_range[1], 400)
+    assert same_test_set(second_digest, first_digest) is is_same
 
 
 @pytest.mark.parametrize(
@@ -166,9 +168,9 @@ def test_a_damaged_line_is_an_error_that_names_it(project: Project) -> None:
         second.replace('"gain"', '"gains"'),
         second.replace('"fail"', '"maybe"'),
         *(
-            second.replace(f'"{key}": [', f'"{key}": [{one}, ')
+            second.replace(f'"{key}": [', f'"{key}": [{damage}, ')
             for key in ("test_set", "answers")
-            for one in (1, '"00"')
+            for damage in (1, '"00"')
         ),
         *(re.sub(rf'"{key}": \[.*?\]', f'"{key}": []', second) for key in ("test_set", "answers")),
         second.replace('"gain"', '"verdict": "pass", "gain"'),
@@ -211,9 +213,9 @@ def test_the_lines_at_the_merge_base_are_kept(project: Project, how: str) -> Non
 def test_a_ci_job_prints_the_line_to_commit(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
     project.gate_test()
-    found = stopped(project.gate(), "error", called=True)
-    assert found["name"] == "attempts"
-    mentions(found, LEDGER, "Commit")
+    finding = stopped(project.gate(), "error", called=True)
+    assert finding["name"] == "attempts"
+    mentions(finding, LEDGER, "Commit")
     assert not (project.path / LEDGER).exists()
     (line,) = re.findall(r"commit this line to ftgate-attempts.jsonl:\n(.*)", project.result.stdout.str())
     project.file(LEDGER, f"{line}\n")
@@ -236,7 +238,7 @@ def test_an_attempt_that_another_process_takes_meanwhile(project: Project, monke
     monkeypatch.setattr(attempts, "locked", locked)
     gate = passed(project.judge())
     assert (gate["attempt"]["number"], gate["confidence"]) == (2, 0.9875)
-    assert [one["level"] for one in ledger(project)] == [0.025, 0.0125]
+    assert [entry["level"] for entry in ledger(project)] == [0.025, 0.0125]
 
 
 def test_of_two_processes_one_waits_for_the_ledger(project: Project) -> None:
@@ -248,9 +250,9 @@ def test_of_two_processes_one_waits_for_the_ledger(project: Project) -> None:
 
     def add(_: int) -> None:
         with attempts.locked(keys):
-            before = len(path.read_text().splitlines())
+            first_size = len(path.read_text().splitlines())
             time.sleep(0.02)
-            attempts._add_line(path, str(before))
+            attempts._add_line(path, str(first_size))
 
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(add, range(3)))
@@ -259,10 +261,10 @@ def test_of_two_processes_one_waits_for_the_ledger(project: Project) -> None:
 
 @pytest.mark.parametrize(("number", "metric"), [(1, "accuracy"), (2, "accuracy"), (2, "f1_macro")])
 def test_only_a_tenth_is_shown_and_it_never_counts(project: Project, number: int, metric: str) -> None:
-    for before in range(1, number):
-        attempt(project, before)
+    for i in range(1, number):
+        attempt(project, i)
     gate, tenth = attempt(project, number, metric=metric), shown(project)
-    named = {one["id"] for key in ("broken", "wrong") for one in gate[key]}
+    named = {example["id"] for key in ("broken", "wrong") for example in gate[key]}
     assert named
     assert named <= tenth
     assert 10 < len(tenth) < 32
@@ -287,35 +289,35 @@ def test_preview_and_page_show_the_same_tenth_and_recordings_hold_all_answers(pr
 
 
 def test_groups_stay_together_and_without_an_example_that_counts_there_is_an_error(project: Project) -> None:
-    known = {may_be_shown(Example("a", "x", "y", group=name)): name for name in map(str, range(60))}
-    assert known.keys() == {True, False}
+    examples = {may_be_shown(Example("a", "x", "y", group=name)): name for name in map(str, range(60))}
+    assert examples.keys() == {True, False}
     attempt(project, 1)
-    project.test_set(200, group=lambda index: known[True])
+    project.test_set(200, group=lambda index: examples[True])
     mentions(stopped(attempt(project, 2, evidence="observed")), "no test example counts")
 
 
 def test_what_is_shown_changes_no_verdict(project: Project) -> None:
     """A candidate that knows all of it by heart has the gain of one that has all of it wrong."""
     tenth = [int(name[1:]) for name in shown(project)]
-    kept = [index for index in BETTER if index not in tenth]
-    project.predictions("mended.jsonl", 200, wrong_at=kept)
-    project.predictions("broken.jsonl", 200, wrong_at=[*kept, *tenth])
-    found = [project.judge(candidate=f"recorded:{name}.jsonl") for name in ("mended", "broken")]
-    assert found[0]["gain"] == found[1]["gain"]
-    assert [gate["attempt"]["number"] for gate in found] == [1, 1]
+    counted = [index for index in BETTER if index not in tenth]
+    project.predictions("mended.jsonl", 200, wrong_at=counted)
+    project.predictions("broken.jsonl", 200, wrong_at=[*counted, *tenth])
+    gates = [project.judge(candidate=f"recorded:{name}.jsonl") for name in ("mended", "broken")]
+    assert gates[0]["gain"] == gates[1]["gain"]
+    assert [gate["attempt"]["number"] for gate in gates] == [1, 1]
 
 
 def test_examples_that_may_be_shown_do_not_make_a_test_set_large_enough(project: Project) -> None:
-    found = check(project.judge(min_test_examples=200), "min_test_examples")
-    assert (found["status"], found["observed"]) == ("fail", 200 - len(shown(project)))
-    mentions(found, str(len(shown(project))))
+    finding = check(project.judge(min_test_examples=200), "min_test_examples")
+    assert (finding["status"], finding["observed"]) == ("fail", 200 - len(shown(project)))
+    mentions(finding, str(len(shown(project))))
 
 
 def test_without_max_attempts_other_answers_are_a_warning(project: Project) -> None:
     assert "attempts" not in statuses(attempt(project, 1, stored=True, max_attempts=...))
-    found = check(attempt(project, 2, BETTER, stored=True, max_attempts=...), "attempts")
-    assert found["status"] == "warning"
-    mentions(found, "max_attempts", "candidate")
+    finding = check(attempt(project, 2, BETTER, stored=True, max_attempts=...), "attempts")
+    assert finding["status"] == "warning"
+    mentions(finding, "max_attempts", "candidate")
     assert "attempts" not in statuses(attempt(project, 2, BETTER, stored=True, max_attempts=...))
     assert "attempts" not in statuses(attempt(project, 3, stored=True, max_attempts=..., name="another gate"))
     project.store("UPDATE notes SET text = 'of a later version' WHERE name LIKE 'attempt: %'")
@@ -346,7 +348,7 @@ def test_slices_keep_the_confidence_of_the_gate(project: Project) -> None:
 def test_a_red_gate_of_the_data_shows_the_gain_of_a_known_attempt_only(project: Project) -> None:
     attempt(project, 1, BETTER)
     project.training_set(100)
-    known, new = attempt(project, 1, BETTER), attempt(project, 2, BETTER)
-    assert [gate["verdict"] for gate in (known, new)] == ["fail", "fail"]
-    assert [gate["gain"] is None for gate in (known, new)] == [False, True]
+    first_attempt, new = attempt(project, 1, BETTER), attempt(project, 2, BETTER)
+    assert [gate["verdict"] for gate in (first_attempt, new)] == ["fail", "fail"]
+    assert [gate["gain"] is None for gate in (first_attempt, new)] == [False, True]
     assert len(ledger(project)) == 1

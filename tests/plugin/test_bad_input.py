@@ -69,16 +69,16 @@ SCORES: dict[str, Callable[..., Any]] = {
 }
 
 
-@pytest.mark.parametrize("part", SCORES)
-def test_a_metric_that_breaks_its_promise(project: Project, part: str) -> None:
-    found = stopped(project.judge(metric=own(SCORES[part])), called=True)
-    mentions(found, "test.jsonl:1:", "<lambda>", "test_set[0]", "base.jsonl", part)
+@pytest.mark.parametrize("fragment", SCORES)
+def test_a_metric_that_breaks_its_promise(project: Project, fragment: str) -> None:
+    finding = stopped(project.judge(metric=own(SCORES[fragment])), called=True)
+    mentions(finding, "test.jsonl:1:", "<lambda>", "test_set[0]", "base.jsonl", fragment)
 
 
 def test_of_two_models_one_gives_scores_out_of_range(project: Project) -> None:
     twice = own(lambda expected, answer: 2 if (expected, answer) == ("refund", "invoice") else 0.5)
-    for parts in (("test.jsonl:43", "test_set[42]", "base.jsonl"), ("test.jsonl:1", "test_set[0]", "ft.jsonl")):
-        mentions(stopped(project.judge(metric=twice), called=True), "returned 2", *parts)
+    for fragments in (("test.jsonl:43", "test_set[42]", "base.jsonl"), ("test.jsonl:1", "test_set[0]", "ft.jsonl")):
+        mentions(stopped(project.judge(metric=twice), called=True), "returned 2", *fragments)
         project.predictions("base.jsonl", 60, wrong_at=(1, 2))
 
 
@@ -89,9 +89,9 @@ def test_a_metric_that_nothing_can_score_on_is_no_pass(project: Project) -> None
 
 def test_an_expected_output_that_does_not_suit_the_metric_is_named_by_its_place(project: Project) -> None:
     project.test_set(60, expected=lambda i: i if i == 42 else ["a"])
-    found = stopped(project.judge(metric="labels_f1"), called=True)
-    mentions(found, "test.jsonl:43: labels_f1", "expects 42")
-    assert "base.jsonl" not in found["message"]
+    finding = stopped(project.judge(metric="labels_f1"), called=True)
+    mentions(finding, "test.jsonl:43: labels_f1", "expects 42")
+    assert "base.jsonl" not in finding["message"]
 
 
 HOOKS = {
@@ -105,10 +105,10 @@ HOOKS = {
 }
 
 
-@pytest.mark.parametrize(("body", "part"), HOOKS.items(), ids=HOOKS)
-def test_a_hook_that_gives_no_metric(project: Project, body: str, part: str) -> None:
+@pytest.mark.parametrize(("body", "fragment"), HOOKS.items(), ids=HOOKS)
+def test_a_hook_that_gives_no_metric(project: Project, body: str, fragment: str) -> None:
     project.file("conftest.py", f"import pytest\ndef pytest_ftgate_metrics(): {body}\n")
-    mentions(stopped(project.judge(metric="own")), part or "pytest_ftgate_metrics")
+    mentions(stopped(project.judge(metric="own")), fragment or "pytest_ftgate_metrics")
 
 
 def test_two_hooks_that_give_one_name(project: Project) -> None:

@@ -29,15 +29,15 @@ QUICK = "import pytest_ftgate.runs.asking as loop\nloop.OWN_WORK_S = 0.2\n"
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "message"),
     [
         ("def answer(text): threading.Event().wait()", ["60 of 60", "0.05 s"]),
         (f"{QUICK}async def answer(text): threading.Event().wait()", ["0.25 s"]),  # nothing else can run meanwhile
     ],
 )
-def test_a_call_that_blocks_is_abandoned_and_the_process_ends(project: Project, body: str, told: list[str]) -> None:
+def test_a_call_that_blocks_is_abandoned_and_the_process_ends(project: Project, body: str, message: list[str]) -> None:
     python(project, body, timeout_s=0.05, retries=0)
-    mentions(stopped(project.gate(apart=True), called=True), "answer", *told)
+    mentions(stopped(project.gate(apart=True), called=True), "answer", *message)
 
 
 IN_CPP = """import numpy, scipy.fft
@@ -113,22 +113,24 @@ CHANGED = {  # fixtures, what stands before the test, the candidate of its mark
         for name, gives in GIVES.items()
     },
     **{
-        f"of the mark: {given}": (LOADED, USED.format("loaded"), given)
-        for given in ("generate", "'python:own:generate'", REVISION, "'tuned'", "")
+        f"of the mark: {spelling}": (LOADED, USED.format("loaded"), spelling)
+        for spelling in ("generate", "'python:own:generate'", REVISION, "'tuned'", "")
     },
     "by an autouse fixture": (LOADED.replace("params", "autouse=True, params"), "", "generate"),
 }
 
 
-@pytest.mark.parametrize(("fixtures", "before", "given"), CHANGED.values(), ids=CHANGED)
-def test_a_model_in_another_state_is_asked_anew(project: Project, fixtures: str, before: str, given: str) -> None:
+@pytest.mark.parametrize(("fixtures", "first_body", "second_body"), CHANGED.values(), ids=CHANGED)
+def test_a_model_in_another_state_is_asked_anew(
+    project: Project, fixtures: str, first_body: str, second_body: str
+) -> None:
     """Else one checkpoint would be judged by the answers of the one before it."""
     project.own(STATEFUL)
     project.file("ftgate.yaml", "version: 1\nmodels: {tuned: 'python:own:generate'}\ndefaults: {candidate: tuned}\n")
     project.file("conftest.py", f"import pytest\nfrom own import *\n{fixtures}")
-    mark = project.mark(candidate=...)[:-1] + (f", candidate={given})" if given else ")")
-    uses = ["checkpoint"] * (before == OF_TEST) + ["ftgate_candidate"] * ("ftgate_candidate" in fixtures)
-    test = f"{before}{mark}\ndef test_gate({', '.join(uses)}): pass\n"
+    mark = project.mark(candidate=...)[:-1] + (f", candidate={second_body})" if second_body else ")")
+    uses = ["checkpoint"] * (first_body == OF_TEST) + ["ftgate_candidate"] * ("ftgate_candidate" in fixtures)
+    test = f"{first_body}{mark}\ndef test_gate({', '.join(uses)}): pass\n"
     project.file("test_gate.py", f"import pytest\nfrom own import generate\n{test}")
     gates = {gate["nodeid"][-5:]: gate["verdict"] for gate in project.report()["gates"]}
     assert gates == {"good]": "pass", "[bad]": "fail"}
@@ -148,8 +150,14 @@ def test_a_model_that_fails_in_the_body_shows_the_body_and_the_reason(project: P
     result = project.run()
     result.assert_outcomes(failed=2)
     text = result.stdout.str()
-    for part in ("ValueError: no idea (own.py:5)", "ftgate_candidate('hello')", "<lambda>", "60 of 60", "test.jsonl:1"):
-        assert part in text
+    for fragment in (
+        "ValueError: no idea (own.py:5)",
+        "ftgate_candidate('hello')",
+        "<lambda>",
+        "60 of 60",
+        "test.jsonl:1",
+    ):
+        assert fragment in text
     assert "pytest_ftgate/" not in text
 
 
@@ -214,19 +222,19 @@ def test_the_documented_hooks_work(project: Project) -> None:
 
 def test_fields_and_limit_are_applied_to_what_a_loader_gives_who_may_read_a_folder(project: Project) -> None:
     """As the libraries of data sets keep them: there is no one file to hash, so the examples themselves are."""
-    asked = []
+    questions = []
 
     class Hooks:
         def pytest_ftgate_load_examples(self, path: Any, options: Any) -> Any:
             if path.suffix != ".shards":
                 return None
-            asked.append(options)
+            questions.append(options)
             numbers = [int(line) for shard in sorted(path.iterdir()) for line in shard.read_text().split()]
             return ({"id": f"t{i}", "question": f"customer question {i}", "label": label(i)} for i in numbers)
 
     def judged() -> dict[str, Any]:
-        found: dict[str, Any] = passed(project.judge(hook=Hooks(), test_set=test_set))["test_set"]
-        return found
+        gate: dict[str, Any] = passed(project.judge(hook=Hooks(), test_set=test_set))["test_set"]
+        return gate
 
     fields = {"input": "question", "expected": "label"}
     test_set = {"path": "test.shards", "fields": fields, "limit": 55}
@@ -234,7 +242,7 @@ def test_fields_and_limit_are_applied_to_what_a_loader_gives_who_may_read_a_fold
         project.file(f"test.shards/{name}", "\n".join(map(str, numbers)))
     first = judged()
     assert (first["path"], first["examples"], judged()["sha256"]) == ("test.shards", 55, first["sha256"])
-    assert asked[0] == {"format": None, "fields": fields, "limit": 55}
+    assert questions[0] == {"format": None, "fields": fields, "limit": 55}
     project.file("test.shards/1", "\n".join(map(str, range(31, 60))))
     assert judged()["sha256"] != first["sha256"]
 
@@ -272,12 +280,12 @@ def test_an_observers_fault_changes_no_verdict_and_is_not_passed_over(project: P
     assert project.gate()["verdict"] == "pass"
     project.result.assert_outcomes(passed=1)
     assert project.result.ret == 1
-    said = words(project.result).partition("the hook pytest_ftgate_gate_finished raised ")[2]
-    assert name in said or "(conftest.py:3)" in said
+    message = words(project.result).partition("the hook pytest_ftgate_gate_finished raised ")[2]
+    assert name in message or "(conftest.py:3)" in message
 
 
 @pytest.mark.parametrize(
-    ("body", "told", "called"),
+    ("body", "message", "called"),
     [
         ("pytest.skip('x')", "pytest_ftgate_model raised Skipped", False),
         ("return 3", "test_gate.py:4: candidate: a value of type int", False),
@@ -290,9 +298,9 @@ def test_an_observers_fault_changes_no_verdict_and_is_not_passed_over(project: P
         ("m = Model(); m.complete = lambda example, repeat=0: 'x'; return m", "TypeError", True),
     ],
 )
-def test_a_hook_that_gives_no_model(project: Project, body: str, told: str, called: bool) -> None:
+def test_a_hook_that_gives_no_model(project: Project, body: str, message: str, called: bool) -> None:
     project.file("conftest.py", f"{RIGHT}{MODEL}def pytest_ftgate_model(spec):\n    {body}\n")
-    mentions(stopped(project.judge(candidate="mine:x"), called=called), told)
+    mentions(stopped(project.judge(candidate="mine:x"), called=called), message)
 
 
 def test_a_loader_that_ends_the_process_is_an_error(project: Project) -> None:

@@ -15,12 +15,12 @@ def test_the_hub_reads_the_card_of_a_judged_gate(project: Project) -> None:
     )
     gate = project.gate("--ftgate-report=card:card.md")
     card = hub.ModelCard.load(project.path / "card.md")
-    found = {one.metric_type: one for one in card.data.eval_results}
+    results = {eval_result.metric_type: eval_result for eval_result in card.data.eval_results}
     assert card.data.model_name == gate["candidate"]["name"]
-    assert {name: one.metric_value for name, one in found.items()} == gate["candidate"]["metrics"]
-    assert {one.dataset_revision for one in found.values()} == {gate["test_set"]["sha256"]}
+    assert {name: result.metric_value for name, result in results.items()} == gate["candidate"]["metrics"]
+    assert {result.dataset_revision for result in results.values()} == {gate["test_set"]["sha256"]}
     assert re.search(r"\d\d:\d\d:\d\dZ", card.text)
-    parts = (
+    fragments = (
         "Goal: classification",
         "Hypothesis: accuracy goes from 0.66 to 0.9",
         "&#42;rises&#42;",
@@ -29,8 +29,8 @@ def test_the_hub_reads_the_card_of_a_judged_gate(project: Project) -> None:
         "+26.7 points",
         "recorded:ft.jsonl",
     )
-    for part in (*parts, "revision not named", "no guards", "Latency of the candidate"):
-        assert part in card.text
+    for fragment in (*fragments, "revision not named", "no guards", "Latency of the candidate"):
+        assert fragment in card.text
 
 
 def test_a_gate_that_was_not_measured_has_no_results(project: Project) -> None:

@@ -109,8 +109,8 @@ class Checkout:
 
     def git(self, *args: str, cwd: Path | None = None) -> str:
         environment = {**self.environment, "PATH": os.environ["PATH"]}
-        found = subprocess.check_output(["git", *args], cwd=cwd or self.path, env=environment, text=True, timeout=60)
-        return found.strip()
+        output = subprocess.check_output(["git", *args], cwd=cwd or self.path, env=environment, text=True, timeout=60)
+        return output.strip()
 
     def publish(self) -> None:
         """Commit what has changed, and push it to the main branch."""
@@ -144,7 +144,7 @@ class Checkout:
         self.git("checkout", "-q", "--detach")
         self.http.forget()
 
-    def github(self, workflow: Path, secrets: Mapping[str, str], **given: str) -> dict[str, Any]:
+    def github(self, workflow: Path, secrets: Mapping[str, str], **values: str) -> dict[str, Any]:
         """Run a job as a runner does, with these inputs of our action.
 
         Returns what became of each step by its name, and the output of all.
@@ -153,7 +153,7 @@ class Checkout:
         (job,) = yaml.safe_load(workflow.read_text(encoding="utf-8"))["jobs"].values()
         outcomes: dict[str, Any] = {"output": ""}
         failed = False
-        for step, inputs in self._steps(job, given):
+        for step, inputs in self._steps(job, values):
             name = step.get("name", step.get("uses"))
             always = "always()" in str(step.get("if")) or "!cancelled()" in str(step.get("if"))
             if "uses" in step or (failed and not always):
@@ -173,28 +173,28 @@ class Checkout:
         return outcomes
 
     @staticmethod
-    def _steps(job: Any, given: Mapping[str, str]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, str]]]:
+    def _steps(job: Any, values: Mapping[str, str]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, str]]]:
         """Yield the steps of a job, and those of our action with its inputs, in their order."""
         action = yaml.safe_load(ACTION.read_text(encoding="utf-8"))
         for step in job["steps"]:
             if "/actions/ftgate@" not in step.get("uses", ""):
                 yield step, {}
                 continue
-            inputs = {key: one["default"] for key, one in action["inputs"].items()} | step["with"] | given
+            inputs = {key: input["default"] for key, input in action["inputs"].items()} | step["with"] | values
             for inner in action["runs"]["steps"]:
                 yield inner, {f"inputs.{key}": value for key, value in inputs.items()}
 
     @staticmethod
-    def _expanded(value: str, known: Mapping[str, str]) -> str:
-        others = {
-            "FTGATE_TOKEN || github.token": known.get("FTGATE_TOKEN", "github-token"),
+    def _expanded(value: str, values: Mapping[str, str]) -> str:
+        defaults = {
+            "FTGATE_TOKEN || github.token": values.get("FTGATE_TOKEN", "github-token"),
             "github.action_path": str(ACTION.parent),
             "github.event.merge_group.base_sha || github.base_ref": "main",
             "github.token": "github-token",
             "github.event.pull_request.number": "7",
             "OPENAI_API_KEY": "",
         }
-        return re.sub(r"\$\{\{ (?:secrets\.)?(.*?) \}\}", lambda found: {**others, **known}[found[1]], value)
+        return re.sub(r"\$\{\{ (?:secrets\.)?(.*?) \}\}", lambda match: {**defaults, **values}[match[1]], value)
 
     def gitlab(self, job: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a job as a runner does: all lines in one shell that stops at the first that fails."""
@@ -259,9 +259,9 @@ RECORDED = [*ANSWERS, "recordings/support.green.json"]
 
 def test_github_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
     """Nothing is recorded; a night records; pull requests are judged without a key; an edited prompt is red."""
-    before = checkout.github(PULL_REQUEST, {})
-    assert (before["job"], before["Judge the recorded answers"]) == ("failure", 1)
-    assert "folder of recordings not found" in before["output"]
+    first_run = checkout.github(PULL_REQUEST, {})
+    assert (first_run["job"], first_run["Judge the recorded answers"]) == ("failure", 1)
+    assert "folder of recordings not found" in first_run["output"]
 
     night = nightly(checkout)
     assert night["job"] == "success", night["output"]
@@ -288,8 +288,8 @@ def test_github_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
 
     checkout.git("branch", "-D", "ftgate/recordings", cwd=checkout.bare)
     calls = checkout.asked("gh")
-    again = nightly(checkout)  # the same answers open no change
-    assert (again["job"], "no answer has changed" in again["output"]) == ("success", True)
+    second_run = nightly(checkout)  # the same answers open no change
+    assert (second_run["job"], "no answer has changed" in second_run["output"]) == ("success", True)
     assert len(checkout.http.server.bodies) == 120
     assert (checkout.branches(), checkout.asked("gh")) == ({"main"}, calls)
 
@@ -322,7 +322,7 @@ def test_github_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
 
 def test_github_inputs_are_split_as_in_a_shell(checkout: Checkout) -> None:
     """A second use in one job has reports of its own; what it installs and asks for may have blanks and lines."""
-    for path in [one for one in checkout.http.path.iterdir() if one.name != ".git"]:
+    for path in [path for path in checkout.http.path.iterdir() if path.name != ".git"]:
         (checkout.http.path / "a project").mkdir(exist_ok=True)
         path.rename(checkout.http.path / "a project" / path.name)
     checkout.publish()
@@ -333,14 +333,16 @@ def test_github_inputs_are_split_as_in_a_shell(checkout: Checkout) -> None:
     reports = checkout.path / "a project" / "reports" / 'a "second"'
     assert "1 deselected" in done["output"], done["output"]
     assert (reports / "comment.md").read_text().startswith('<!-- pytest-ftgate: a "second" -->\n')
-    assert any("startswith(env.MARK)" in one for one in checkout.asked("gh"))
+    assert any("startswith(env.MARK)" in command for command in checkout.asked("gh"))
 
 
 def test_github_what_could_not_be_judged_is_not_recorded(checkout: Checkout) -> None:
     """No key; an answer is missing; too expensive."""
     gates = (checkout.http.path / "ftgate.yaml").read_text()
     for key, missing, price in (("", -1, "1.0"), (KEY, 7, "1.0"), (KEY, -1, "1000000.0")):
-        checkout.http.server.answer = lambda body, at=missing: answer(body) if index_of(body) != at else 1 / 0  # type: ignore[misc]
+        checkout.http.server.answer = lambda body, missing_rows=missing: (
+            answer(body) if index_of(body) != missing_rows else 1 / 0
+        )  # type: ignore[misc]
         checkout.change("ftgate.yaml", gates.replace("input_per_1m: 1.0", f"input_per_1m: {price}"))
         night = nightly(checkout, OPENAI_API_KEY=key)
         assert (night["job"], night["Open a pull request"]) == ("failure", 1)
@@ -354,7 +356,7 @@ def test_github_in_a_merge_queue_the_base_is_the_commit_that_it_merges_into(chec
     queued = checkout.git("rev-parse", "origin/main")
     checkout.change("gates/test_later.py", "def test_later(): pass\n")
     checkout.checkout()
-    (step,) = (one for one in yaml.safe_load(ACTION.read_text())["runs"]["steps"] if "BASE" in one.get("env", {}))
+    (step,) = (step for step in yaml.safe_load(ACTION.read_text())["runs"]["steps"] if "BASE" in step.get("env", {}))
     candidate = {"CANDIDATE": "ftgate.yaml recordings/*.candidate.jsonl"}
     done = checkout.run(step["run"], shell="python", BASE=queued, **candidate)
     assert done.returncode == 0, done.stderr
@@ -378,23 +380,23 @@ def test_gitlab_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
     ]  # fmt: skip
     checkout.merge_recordings()
     calls: list[tuple[str, str, str]] = []
-    known = {**notes_of(checkout, calls), "FTGATE_COMMENT_TOKEN": "note-token"}
-    green = checkout.gitlab("ftgate", **known)
+    variables = {**notes_of(checkout, calls), "FTGATE_COMMENT_TOKEN": "note-token"}
+    green = checkout.gitlab("ftgate", **variables)
     assert (green.returncode, checkout.after.returncode) == (0, 0), green.stdout + checkout.after.stderr
-    assert all("/notes" in one.path or one.path == "/user" for one in checkout.http.server.requests)
+    assert all("/notes" in request.path or request.path == "/user" for request in checkout.http.server.requests)
     assert "::error" not in green.stdout
     (checkout.bare / "options").unlink()
-    again = gitlab_nightly(checkout)
-    assert (again.returncode, "no answer has changed" in again.stdout) == (0, True)
+    second_run = gitlab_nightly(checkout)
+    assert (second_run.returncode, "no answer has changed" in second_run.stdout) == (0, True)
     assert not (checkout.bare / "options").exists()
     checkout.change("prompt.md", "Answer with one label, and nothing else.")
-    assert checkout.gitlab("ftgate", **known).returncode == 1
+    assert checkout.gitlab("ftgate", **variables).returncode == 1
     assert checkout.report()["verdict"] == "error"
     assert checkout.after.returncode == 0, checkout.after.stderr
     checkout.http.server.answer = worse
     assert gitlab_nightly(checkout).returncode == 1
     assert {*ANSWERS} <= {*checkout.proposed()}
-    checkout.gitlab("ftgate", **{**known, "FTGATE_COMMENT_TOKEN": ""})
+    checkout.gitlab("ftgate", **{**variables, "FTGATE_COMMENT_TOKEN": ""})
     written = [(method, where) for method, where, _ in calls if method != "GET"]
     path = "/projects/3/merge_requests/7/notes"
     assert written == [("POST", path), ("PUT", f"{path}/2")]
@@ -414,8 +416,8 @@ def notes_of(checkout: Checkout, calls: list[tuple[str, str, str]]) -> dict[str,
             assert request.body["body"].startswith("<!-- pytest-ftgate -->\n")
             notes[:] = [{"id": 2, "author": {"id": 4}, **request.body}]
         last = query.endswith("&page=2")
-        found: object = {"id": 4} if where == "/user" else notes if last else strangers
-        return Reply(body=found, headers={"X-Next-Page": "" if last or where == "/user" else "2"})
+        reply: object = {"id": 4} if where == "/user" else notes if last else strangers
+        return Reply(body=reply, headers={"X-Next-Page": "" if last or where == "/user" else "2"})
 
     server = checkout.http.server
     server.replies |= dict.fromkeys(("GET /user", f"GET {path}", f"POST {path}", f"PUT {path}/2"), api)
@@ -431,11 +433,11 @@ def test_actions_are_pinned_and_no_script_has_an_expression(path: Path) -> None:
     for action in re.findall(r"uses: (.*)", text):
         assert re.fullmatch(r"actions/[\w-]+@v\d+|pytest-ftgate/pytest-ftgate/\.github/actions/ftgate@v[\d.]+", action)
     written = yaml.safe_load(text)
-    (steps,) = [one["steps"] for one in ([written["runs"]] if "runs" in written else written["jobs"].values())]
+    (steps,) = [job["steps"] for job in ([written["runs"]] if "runs" in written else written["jobs"].values())]
     assert not any("${{" in step.get("run", "") for step in steps)  # an expression in a script is an injection
     assert steps[-1].get("if", "always()") == "always()"
-    known = {"name", "id", "if", "uses", "with", "run", "shell", "env", "working-directory"}
-    assert {key for step in steps for key in step} <= known  # GitHub refuses a workflow with another one
+    known_keys = {"name", "id", "if", "uses", "with", "run", "shell", "env", "working-directory"}
+    assert {key for step in steps for key in step} <= known_keys  # GitHub refuses a workflow with another one
     of_job = {"runs-on", "timeout-minutes", "permissions", "environment", "env", "steps"}
     assert {key for job in written.get("jobs", {}).values() for key in job} <= of_job
 

@@ -65,9 +65,9 @@ def model(text):
 def with_plugin(project: Project, plugin: str, *args: str) -> pytest.RunResult:
     """Run in a process of its own, with this plugin and without the others."""
     pytest.importorskip(plugin)
-    kept = {plugin, NEEDS.get(plugin)}
-    others = [f"-pno:{name}" for module, name in PLUGINS.items() if module not in kept]
-    return project.run_apart(*others, "-pno:cacheprovider", *args, alone=False)
+    plugins = {plugin, NEEDS.get(plugin)}
+    switched_off = [f"-pno:{name}" for module, name in PLUGINS.items() if module not in plugins]
+    return project.run_apart(*switched_off, "-pno:cacheprovider", *args, alone=False)
 
 
 def write(project: Project, body: str = "def test_gate(ftgate): assert ftgate.n == 60\n", *, red: bool) -> None:
@@ -75,15 +75,15 @@ def write(project: Project, body: str = "def test_gate(ftgate): assert ftgate.n 
     project.gate_test(body, candidate=..., **({"margin": 0.4} if red else {}))
 
 
-def judged_in_company(project: Project, plugin: str, *args: str, asked: int | None = 60, **more: str) -> None:
+def judged_in_company(project: Project, plugin: str, *args: str, n_asked: int | None = 60, **options: str) -> None:
     """The green project is green and the red one red, by the gate's word."""
     for red in (False, True):
-        write(project, **more, red=red)
+        write(project, **options, red=red)
         result = with_plugin(project, plugin, *args)
         assert result.ret == int(red), result.stdout.str() + result.stderr.str()
-        wanted = [f"asked {asked}"] if asked is not None and not red else []
-        wanted += ["*FAIL  margin: *+33.3 points*"] if red else []
-        for line in (*wanted, f"*ftgate test_gate.py::test_gate: {'FAIL' if red else 'PASS'}*"):
+        asked_lines = [f"asked {n_asked}"] if n_asked is not None and not red else []
+        asked_lines += ["*FAIL  margin: *+33.3 points*"] if red else []
+        for line in (*asked_lines, f"*ftgate test_gate.py::test_gate: {'FAIL' if red else 'PASS'}*"):
             result.stdout.fnmatch_lines([line])
 
 
@@ -114,9 +114,9 @@ def test_beside(project: Project, beside: str) -> None:
     """Shuffled tests, seeds, reruns, loops, timers and examples change no verdict, and no model is asked twice."""
     if beside == "timeout, signal" and os.name == "nt":
         pytest.skip("there are no signals")
-    plugin, args, more = BESIDE[beside]
+    plugin, args, options = BESIDE[beside]
     project.file("test_other.py", "import pytest\n@pytest.mark.parametrize('x', range(5))\ndef test_other(x): pass\n")
-    judged_in_company(project, plugin, *args, **more)
+    judged_in_company(project, plugin, *args, **options)
 
 
 @pytest.mark.parametrize("method", ["signal", "thread"])
@@ -137,8 +137,8 @@ def test_the_run_after_a_timeout_goes_on(project: Project, method: str) -> None:
     project.gate_test("@pytest.mark.timeout(60)\n@pytest.mark.xfail\ndef test_gate(): pass\n")
     result = with_plugin(project, "pytest_timeout", *options)
     assert result.ret == 0, result.stdout.str()
-    asked = (project.path / "asked.txt").read_text(encoding="utf-8").split()
-    assert sorted(map(int, asked)) == sorted([*range(51), *range(50, 60)])
+    asked_questions = (project.path / "asked.txt").read_text(encoding="utf-8").split()
+    assert sorted(map(int, asked_questions)) == sorted([*range(51), *range(50, 60)])
 
 
 def test_no_socket(project: Project) -> None:

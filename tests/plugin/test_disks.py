@@ -36,16 +36,16 @@ def stored(project: Project) -> Project:
     return project
 
 
-def model(project: Project, more: str = "") -> None:
-    project.file("tuned.py", MODEL.format(folder=str(project.path), more=more))
+def model(project: Project, code: str = "") -> None:
+    project.file("tuned.py", MODEL.format(folder=str(project.path), more=code))
     project.file("pytest.ini", "[pytest]\npythonpath = .\n")
 
 
 def asked(project: Project) -> Counter[int]:
     path = project.path / "asked"
-    found = Counter(map(int, path.read_text(encoding="utf-8").split())) if path.exists() else Counter()
+    counts = Counter(map(int, path.read_text(encoding="utf-8").split())) if path.exists() else Counter()
     path.unlink(missing_ok=True)
-    return found
+    return counts
 
 
 def green(project: Project) -> dict[str, Any]:
@@ -84,16 +84,16 @@ def test_a_disk_that_fills_up_while_models_answer(stored: Project) -> None:
     """What was kept before stays kept, and is not asked for again once there is room."""
     model(stored, "+ ' ' * 10_000")
     stored.file("conftest.py", FULL.format(size=500_000))
-    found = stopped(stored.gate(apart=True), called=True)
-    mentions(found, STORE, "disk", "quota")
-    assert "elete" not in found["advice"]
+    finding = stopped(stored.gate(apart=True), called=True)
+    mentions(finding, STORE, "disk", "quota")
+    assert "elete" not in finding["advice"]
     first = asked(stored)
     assert 0 < len(first) <= 60
     (stored.path / "conftest.py").unlink()
     gate = green(stored)
-    again = asked(stored)
-    assert set(again.values()) == {1}
-    assert 0 < gate["candidate"]["n_stored"] == 60 - len(again)
+    second_counts = asked(stored)
+    assert set(second_counts.values()) == {1}
+    assert 0 < gate["candidate"]["n_stored"] == 60 - len(second_counts)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits on the size of files")
@@ -120,8 +120,8 @@ def test_a_report_that_finds_no_room(project: Project, form: str) -> None:
 @pytest.mark.parametrize("mode", ["reuse", "refresh"])
 def test_a_clock_that_is_set_back(stored: Project, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer of this session is not an old one because the clock says so: two gates ask once."""
-    now, real = itertools.count(), time.time
-    monkeypatch.setattr("pytest_ftgate.clock.wall", lambda: real() - 3600 * next(now))
+    ticks, real = itertools.count(), time.time
+    monkeypatch.setattr("pytest_ftgate.clock.wall", lambda: real() - 3600 * next(ticks))
     stored.gate_test("class TestGates:\n" + "".join(f"    def test_{x}(self): pass\n" for x in "abc"))
     report = stored.report(f"--ftgate-cache={mode}")
     assert [gate["verdict"] for gate in report["gates"]] == ["pass"] * 3

@@ -31,15 +31,15 @@ def test_refusals_and_answers_that_are_cut_off_are_wrong_and_counted(http: Endpo
     http.server.answer = lambda body: odd.get(index_of(body)) or answer(body) if body["model"] == "ft" else answer(body)
     http.gate_test()
     gate = http.whole("-v")
-    shown = {one["id"]: one["candidate"] for one in gate["broken"]}
-    assert (shown["t12"], shown["t13"]) == (f"(filtered) {label(12)}", f"(cut off) {label(13)}")
+    answers = {row["id"]: row["candidate"] for row in gate["broken"]}
+    assert (answers["t12"], answers["t13"]) == (f"(filtered) {label(12)}", f"(cut off) {label(13)}")
     kinds = gate["diagnosis"]["candidate"]
     assert [kinds[kind] for kind in ("refusal", "cut_off", "empty")] == [3, 1, 1]
     http.forget()
-    for one in (gate, http.gate()):  # an answer is an answer
-        facts = {name: one["candidate"][f"n_{name}"] for name in ("refused", "errors", "scored")}
+    for gate_of_run in (gate, http.gate()):  # an answer is an answer
+        facts = {name: gate_of_run["candidate"][f"n_{name}"] for name in ("refused", "errors", "scored")}
         assert facts == {"refused": 3, "errors": 0, "scored": 60}
-        assert (one["verdict"], one["candidate"]["value"]) == ("pass", 51 / 60)
+        assert (gate_of_run["verdict"], gate_of_run["candidate"]["value"]) == ("pass", 51 / 60)
     assert http.server.requests == []
 
 
@@ -187,20 +187,20 @@ def test_progress_fits_a_terminal_and_is_wiped(http: EndpointProject, monkeypatc
                 half.set()
     os.close(end)
     assert process.wait(60) == 0, transcript
-    shown = [part.strip("\n") for part in re.sub(r"\x1b\[[0-9;]*m", "", transcript).split("\r")]
-    lines = [i for i, part in enumerate(shown) if part.startswith("ftgate: ")]
-    assert max(len(shown[i]) for i in lines) <= columns
-    assert shown[lines[-1] + 1] == " " * len(shown[lines[-1]])
-    assert "PASS" in "".join(shown[lines[-1] :])
+    lines_shown = [line.strip("\n") for line in re.sub(r"\x1b\[[0-9;]*m", "", transcript).split("\r")]
+    lines = [i for i, line in enumerate(lines_shown) if line.startswith("ftgate: ")]
+    assert max(len(lines_shown[i]) for i in lines) <= columns
+    assert lines_shown[lines[-1] + 1] == " " * len(lines_shown[lines[-1]])
+    assert "PASS" in "".join(lines_shown[lines[-1] :])
 
 
-@pytest.mark.parametrize(("options", "said"), [(("-n1",), True), (("-qq",), False)])
-def test_a_log_of_a_long_run_gets_lines_of_their_own(http: EndpointProject, options: Any, said: bool) -> None:
+@pytest.mark.parametrize(("options", "answer"), [(("-n1",), True), (("-qq",), False)])
+def test_a_log_of_a_long_run_gets_lines_of_their_own(http: EndpointProject, options: Any, answer: bool) -> None:
     http.gate_test()
     http.file("conftest.py", "from pytest_ftgate.runs import progress\n\nprogress.EVERY_S = 0.0\n")
     result = http.run_apart(*options, alone=False)
     assert result.ret == 0
-    told = [line for line in (*result.outlines, *result.errlines) if "ftgate, after" in line]
-    assert bool(told) is said
-    assert all(re.match(r"ftgate, after \d+ (s|min): (base|ft) \d+/60", line) for line in told), told
+    lines = [line for line in (*result.outlines, *result.errlines) if "ftgate, after" in line]
+    assert bool(lines) is answer
+    assert all(re.match(r"ftgate, after \d+ (s|min): (base|ft) \d+/60", line) for line in lines), lines
     assert b"\r" not in (http.path / "stdout").read_bytes()

@@ -101,10 +101,10 @@ def test_data_that_changed_meanwhile_are_read_again(project: Project, source: st
     project.gate_test("def test_gate(data):\n    pass\n", test_set=test_set)
     first, second = project.report()["gates"]
     assert (first["verdict"], second["verdict"]) == ("pass", verdict)
-    again = verdict == "pass"
+    second_gate = verdict == "pass"
     assert first["candidate"]["value"] > 0.9
-    assert (second["candidate"]["value"] > 0.1) is again
-    assert (first["test_set"]["sha256"] == second["test_set"]["sha256"]) is again
+    assert (second["candidate"]["value"] > 0.1) is second_gate
+    assert (first["test_set"]["sha256"] == second["test_set"]["sha256"]) is second_gate
 
 
 GIVEN = "@pytest.fixture(params=['a', 'b'])\ndef "
@@ -112,7 +112,7 @@ NEEDED = "@pytest.fixture\ndef ftgate_candidate(checkpoint): return lambda text:
 
 
 @pytest.mark.parametrize(
-    ("fixtures", "n", "told"),
+    ("fixtures", "n", "message"),
     [
         (
             "\n@pytest.fixture\ndef ftgate_candidate(): pass\n",
@@ -137,9 +137,9 @@ NEEDED = "@pytest.fixture\ndef ftgate_candidate(checkpoint): return lambda text:
     ],
     ids=["nothing", "itself", "what it needs"],
 )
-def test_a_fixture_without_a_value_or_request(project: Project, fixtures: str, n: int, told: Any) -> None:
+def test_a_fixture_without_a_value_or_request(project: Project, fixtures: str, n: int, message: Any) -> None:
     project.file("conftest.py", f"import pytest\n{fixtures}")
     project.gate_test(candidate=...)
-    mentions(check(project.gate(), "configuration"), *told)
+    mentions(check(project.gate(), "configuration"), *message)
     project.gate_test("def test_gate(ftgate_candidate):\n    pass\n", candidate=...)
     assert len(project.report()["gates"]) == n

@@ -49,11 +49,11 @@ def test_format_alone_decides_and_says_that_it_looks_at_nothing_else(project):
 
 
 @pytest.mark.parametrize(
-    ("file", "said", "name"),
+    ("file", "answer", "name"),
     [("ft.jsonl", right(0), "degenerate_candidate"), ("base.jsonl", "no idea", "weak_baseline")],
 )
-def test_one_answer_to_everything_is_no_model_whatever_its_form(project, file, said, name):
-    project.predictions(file, 60, output=said)
+def test_one_answer_to_everything_is_no_model_whatever_its_form(project, file, answer, name):
+    project.predictions(file, 60, output=answer)
     gate = project.judge(metric=FORMAT)
     assert (gate["verdict"], statuses(gate)[name]) == ("fail", "fail")
 
@@ -76,19 +76,19 @@ def test_every_part_of_a_gate_takes_the_metric(project, average):
     project.test_set(60, input="say {}".format, expected=wanted, **grouped)
     keys = {"slices": ["lang"], "hypothesis": {"from": 0.83, "to": 0.99}}
     gate = passed(project.judge(metric=metric, **keys))
-    assert [one["verdict"] for one in gate["slices"]] == ["pass", "pass"]
+    assert [slice["verdict"] for slice in gate["slices"]] == ["pass", "pass"]
     assert "30 groups" in gate["note"]
     ready = project.judge(metric=metric, stage="ready", candidate=...)
-    assert [one["role"] for one in ready["breakdowns"]] == ["baseline"]
+    assert [breakdown["role"] for breakdown in ready["breakdowns"]] == ["baseline"]
     assert statuses(ready)["headroom"] == "pass"
     assert "power" in statuses(ready)
 
 
 def test_the_expected_outputs_that_break_the_format_are_one_warning(project):
     project.test_set(60, input="say {}".format, expected=lambda i: typo(i) if i < 3 else right(i))
-    found = check(project.judge(metric=FORMAT), "formatting_gain")
-    assert (found["status"], found["observed"]) == ("warning", 3)
-    mentions(found, "3 of 60", "test.jsonl:1", "$.slots.room: 'xkitchen' is not one of ['kitchen', 'hall', 'attic']")
+    finding = check(project.judge(metric=FORMAT), "formatting_gain")
+    assert (finding["status"], finding["observed"]) == ("warning", 3)
+    mentions(finding, "3 of 60", "test.jsonl:1", "$.slots.room: 'xkitchen' is not one of ['kitchen', 'hall', 'attic']")
 
 
 def test_a_schemas_path_is_relative_to_the_file_that_names_it(project):
@@ -106,6 +106,6 @@ def test_a_rule_that_is_replaced_in_the_same_change_is_called_out(project):
     on_a_branch(project.path)
     assert "weakened" not in statuses(project.judge("support"))
     project.filed(", metric: {name: format, max_chars: 80}")
-    found = check(project.judge("support"), "weakened")
-    assert found["status"] == "warning"
-    mentions(found, "metric.json_schema: schemas/intent.json -> removed", "metric.max_chars: not given -> 80")
+    finding = check(project.judge("support"), "weakened")
+    assert finding["status"] == "warning"
+    mentions(finding, "metric.json_schema: schemas/intent.json -> removed", "metric.max_chars: not given -> 80")

@@ -36,12 +36,12 @@ def other(http: EndpointProject) -> dict[str, Any]:
     return {"baseline": http.model("base-2")}
 
 
-def test_another_baseline_than_at_the_last_green_verdict(http: EndpointProject, other: dict[str, Any]) -> None:
-    assert http.judge(stored=True, margin=0.9, **other)["verdict"] == "fail"  # which is no reference
-    found = check(green(http, **other), "base_changed")
-    assert (found["status"], found["observed"]) == ("warning", "base-2 (revision 1)")
-    mentions(found, "base-2", in_days(0), "base (revision 1)")
-    assert "base_changed" not in statuses(green(http, **other))  # which is the reference from now on
+def test_another_baseline_than_at_the_last_green_verdict(http: EndpointProject, changed_keys: dict[str, Any]) -> None:
+    assert http.judge(stored=True, margin=0.9, **changed_keys)["verdict"] == "fail"  # which is no reference
+    finding = check(green(http, **changed_keys), "base_changed")
+    assert (finding["status"], finding["observed"]) == ("warning", "base-2 (revision 1)")
+    mentions(finding, "base-2", in_days(0), "base (revision 1)")
+    assert "base_changed" not in statuses(green(http, **changed_keys))  # which is the reference from now on
 
 
 def test_another_base_model_of_the_candidate(http: EndpointProject) -> None:
@@ -52,8 +52,8 @@ def test_another_base_model_of_the_candidate(http: EndpointProject) -> None:
         gate = green(http, candidate=http.model(f"ft:{name}"))
         assert statuses(gate).get("base_changed") == status
     mentions(check(gate, "base_changed"), "mini", "nano")
-    others = ("ft:gpt-4o", "ft::acme::x", "gpt-4o:acme::x", "llama3:8b")
-    assert [base_in_name(name) for name in ("ft:gpt-4.1:acme:suffix:abc:ckpt", *others)] == ["gpt-4.1", *[None] * 4]
+    bases = ("ft:gpt-4o", "ft::acme::x", "gpt-4o:acme::x", "llama3:8b")
+    assert [base_in_name(name) for name in ("ft:gpt-4.1:acme:suffix:abc:ckpt", *bases)] == ["gpt-4.1", *[None] * 4]
 
 
 def test_several_baselines_and_another_test_set(http: EndpointProject) -> None:
@@ -62,9 +62,9 @@ def test_several_baselines_and_another_test_set(http: EndpointProject) -> None:
     green(http)
     http.test_set(60, lang="en")
     gate = green(http, baselines={**models, "b": http.model("base", system="One word.", revision="2")})
-    (found,) = checks(gate, "base_changed")
-    assert found["status"] == "warning"
-    mentions(found, "baseline b")
+    (finding,) = checks(gate, "base_changed")
+    assert finding["status"] == "warning"
+    mentions(finding, "baseline b")
     assert statuses(gate)["test_set_changed"] == "warning"
 
 
@@ -86,12 +86,12 @@ def test_before_and_after_training_are_filed_apart_and_a_damaged_recording_is_an
 def test_recordings_carry_the_last_green_verdict_and_the_times(http: EndpointProject) -> None:
     http.gate_test()
     assert http.gate()["verdict"] == "pass"
-    (kept,) = greens(http)
+    (green_verdict,) = greens(http)
     http.gate_test(margin=0.9)
     assert http.gate("--ftgate-report=recordings:kept")["verdict"] == "fail"  # which is no reason to forget
     (path,) = (http.path / "kept").glob("*.green.json")
     (text,) = json.loads(path.read_text()).values()
-    assert json.loads(text) == kept
+    assert json.loads(text) == green_verdict
     shutil.rmtree(http.path / ".ftgate")
     http.ini["ftgate_recordings"] = "kept"
     assert statuses(http.judge(max_age_days=30, offline=True))["max_age_days"] == "pass"
@@ -108,10 +108,12 @@ FUTURE = {"judged_at": 4_102_444_800}  # which would be the newest for ever
 
 
 @pytest.mark.parametrize("damage", [FUTURE, {"judged_at": 10**400}, {"judged_at": "x"}, {"form": 1}, None], ids=str)
-def test_a_damaged_note_is_as_none(http: EndpointProject, other: dict[str, Any], damage: Any) -> None:
-    (kept,) = greens(http)
-    http.store("UPDATE notes SET text = ? WHERE name LIKE 'green: %'", json.dumps(damage and {**kept, **damage}))
-    assert "base_changed" not in statuses(green(http, **other))
+def test_a_damaged_note_is_as_none(http: EndpointProject, damaged_keys: dict[str, Any], damage: Any) -> None:
+    (green_verdict,) = greens(http)
+    http.store(
+        "UPDATE notes SET text = ? WHERE name LIKE 'green: %'", json.dumps(damage and {**green_verdict, **damage})
+    )
+    assert "base_changed" not in statuses(green(http, **damaged_keys))
     assert "base_changed" in statuses(green(http))  # the new one is the reference
 
 
@@ -121,10 +123,10 @@ def test_old_evidence_fails(http: EndpointProject) -> None:
     http.store(age, 89 * DAY_S)
     assert check(green(http, max_age_days=90), "max_age_days")["status"] == "pass"
     http.store(age, 26 * DAY_S)
-    found = stopped(http.judge(stored=True, max_age_days=90), "fail", called=True)
-    assert (found["name"], found["required"], found["source"]) == ("max_age_days", 90, "marker")
-    assert found["observed"] == pytest.approx(115, abs=0.01)
-    mentions(found, in_days(-115), "115", "90", "--ftgate-cache=refresh")
+    finding = stopped(http.judge(stored=True, max_age_days=90), "fail", called=True)
+    assert (finding["name"], finding["required"], finding["source"]) == ("max_age_days", 90, "marker")
+    assert finding["observed"] == pytest.approx(115, abs=0.01)
+    mentions(finding, in_days(-115), "115", "90", "--ftgate-cache=refresh")
     renewed = passed(http.judge(refresh=True, max_age_days=90))
     assert check(renewed, "max_age_days")["observed"] == pytest.approx(0, abs=0.01)
     http.store(f"{age} WHERE key = (SELECT min(key) FROM predictions)", 91 * DAY_S)
@@ -152,20 +154,20 @@ def test_a_recording_is_as_old_as_it_says_and_guards_are_evidence_too(project: P
 
 
 def test_an_age_that_cannot_be_told_is_an_error(project: Project) -> None:
-    found = stopped(project.judge(max_age_days=30), called=True)
-    assert found["name"] == "max_age_days"
-    mentions(found, "baseline", "candidate")
+    finding = stopped(project.judge(max_age_days=30), called=True)
+    assert finding["name"] == "max_age_days"
+    mentions(finding, "baseline", "candidate")
     recorded(project, 0)
-    first, *rest = read_jsonl(project.path / "ft.jsonl")
-    write_jsonl(project.path / "ft.jsonl", [{**first, "created_at": 4_102_444_800}, *rest])
+    first, *later_rows = read_jsonl(project.path / "ft.jsonl")
+    write_jsonl(project.path / "ft.jsonl", [{**first, "created_at": 4_102_444_800}, *later_rows])
     mentions(stopped(project.judge(max_age_days=30), called=True), "2100-01-01", in_days(0))
-    write_jsonl(project.path / "ft.jsonl", [{**first, "created_at": round(time.time() * 1000)}, *rest])
+    write_jsonl(project.path / "ft.jsonl", [{**first, "created_at": round(time.time() * 1000)}, *later_rows])
     mentions(stopped(project.judge(max_age_days=30)), "ft.jsonl:1: created_at")
 
 
 def test_a_recording_is_not_as_old_as_its_last_reading(project: Project) -> None:
     """The second gate finds the answers where the first one has read them a moment ago."""
-    other = project.mark(name="other")
-    project.gate_test(f"def test_gate():\n    pass\n\n\n{other}\ndef test_other():\n    pass\n", name="one")
+    second_mark = project.mark(name="other")
+    project.gate_test(f"def test_gate():\n    pass\n\n\n{second_mark}\ndef test_other():\n    pass\n", name="one")
     assert len(project.report()["gates"]) == 2
     assert "oldest stored answer" not in project.result.stdout.str()

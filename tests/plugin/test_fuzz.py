@@ -71,8 +71,10 @@ def project(n: int = 12) -> dict[str, bytes]:
 def recorded(gold: list[str], **models: list[str]) -> dict[str, bytes]:
     """Return a test set with these outputs, and what the models answer."""
     tests = [{"id": f"t{i}", "input": f"question {i}", "expected": label} for i, label in enumerate(gold)]
-    said = ((name, [{"id": f"t{i}", "output": one} for i, one in enumerate(texts)]) for name, texts in models.items())
-    return {"test.jsonl": lines(tests), **{f"{name}.jsonl": lines(rows) for name, rows in said}}
+    recordings = (
+        (name, [{"id": f"t{i}", "output": text} for i, text in enumerate(texts)]) for name, texts in models.items()
+    )
+    return {"test.jsonl": lines(tests), **{f"{name}.jsonl": lines(rows) for name, rows in recordings}}
 
 
 def judged(
@@ -92,30 +94,30 @@ def judged(
         models = {role: _answering(files, file) for role, file in (fixtures or {}).items()}
         source = Source("fixture", "fixture", folder, place="test_gate.py:4")
         level = Level(folder / "test_gate.py", pytest.mark.ftgate("support", **(marked or {})).mark)
-        given = [Layer(models, dict.fromkeys(models, source))] if models else []
+        fixtures_layer = [Layer(models, dict.fromkeys(models, source))] if models else []
         try:
-            layers = Layers([level], folder, given, load_gate_file(folder / "ftgate.yaml"), "fuzz", folder)
-            found = judge_gate(layers.config, Services(Stores(None, store), _load), nodeid="fuzz").result
+            layers = Layers([level], folder, fixtures_layer, load_gate_file(folder / "ftgate.yaml"), "fuzz", folder)
+            gate = judge_gate(layers.config, Services(Stores(None, store), _load), nodeid="fuzz").result
         except FtgateError as error:
             assert str(error).strip()  # noqa: PT017
             outcomes["refused"] += 1
             return error
-    assert found.passed is (found.verdict == "pass")
-    outcomes[found.verdict] += 1
-    json.dumps(found.to_dict(), allow_nan=False)
-    return replace(found, loosened=tuple(map(str, layers.loosened)))
+    assert gate.passed is (gate.verdict == "pass")
+    outcomes[gate.verdict] += 1
+    json.dumps(gate.to_dict(), allow_nan=False)
+    return replace(gate, loosened=tuple(map(str, layers.loosened)))
 
 
-def _load(source: Any, origin: str, **asked: Any) -> DataSet:
+def _load(source: Any, origin: str, **options: Any) -> DataSet:
     assert isinstance(source, DataKeys)
-    return load_examples(source.path, format=source.format, fields=source.fields, limit=source.limit, **asked)
+    return load_examples(source.path, format=source.format, fields=source.fields, limit=source.limit, **options)
 
 
 def _answering(files: Mapping[str, bytes], name: str) -> Callable[[str], str]:
     """Return a callable with the recorded answers of a file."""
-    said = answers(files[name])
-    by_input = {row["input"]: said[row["id"]] for row in rows(files["test.jsonl"])}
-    return lambda asked: by_input[asked]
+    answer_of = answers(files[name])
+    by_input = {row["input"]: answer_of[row["id"]] for row in rows(files["test.jsonl"])}
+    return lambda prompt: by_input[prompt]
 
 
 # --- the rule in its plainest form ---------------------------------------------------------------------------
@@ -143,9 +145,9 @@ def may_pass(files: Mapping[str, bytes]) -> bool:
         return False
     if any(row["id"] not in base or row["id"] not in ft for row in test):
         return False
-    said = [(base[row["id"]], ft[row["id"]], text(row["expected"])) for row in test]
-    gain = Fraction(sum((f == gold) - (b == gold) for b, f, gold in said), len(said))
-    return (gain > 0 if margin == 0 else gain >= margin) and any(b != f for b, f, _ in said)
+    triples = [(base[row["id"]], ft[row["id"]], text(row["expected"])) for row in test]
+    gain = Fraction(sum((f == gold) - (b == gold) for b, f, gold in triples), len(triples))
+    return (gain > 0 if margin == 0 else gain >= margin) and any(b != f for b, f, _ in triples)
 
 
 def with_ties(files: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -191,13 +193,13 @@ def contradicts_itself(files: Mapping[str, bytes]) -> bool:
     """Return whether a lesson stands there with two outputs: of so few rows one is more than a hundredth."""
     taught: dict[str, str] = {}
     lessons = [(same(row["input"]), text(row["expected"])) for row in rows(files["train.jsonl"])]
-    return any(taught.setdefault(asked, answer) != answer for asked, answer in lessons if asked and answer)
+    return any(taught.setdefault(question, answer) != answer for question, answer in lessons if question and answer)
 
 
 def test_the_unchanged_project_is_green() -> None:
-    found = judged(project())
-    assert isinstance(found, GateResult)
-    assert found.verdict == "pass"
+    gate = judged(project())
+    assert isinstance(gate, GateResult)
+    assert gate.verdict == "pass"
     assert may_pass(project())
 
 
@@ -230,7 +232,9 @@ def nested(leaves: st.SearchStrategy[Any], keys: st.SearchStrategy[str]) -> st.S
     """Return any JSON values, or others as leaves."""
     leaves |= st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT
     return st.recursive(
-        leaves, lambda one: st.lists(one, max_size=3) | st.dictionaries(keys, one, max_size=3), max_leaves=5
+        leaves,
+        lambda children: st.lists(children, max_size=3) | st.dictionaries(keys, children, max_size=3),
+        max_leaves=5,
     )
 
 
@@ -273,16 +277,16 @@ def encoded(text: str) -> bytes:
 @fuzzed(200)
 @given(ANY_BYTES | ANY_TEXT.map(encoded))
 def test_any_bytes_as_gate_file(content: bytes) -> None:
-    found = judged({**project(), "ftgate.yaml": content})
-    assert isinstance(found, FtgateError)
+    gate = judged({**project(), "ftgate.yaml": content})
+    assert isinstance(gate, FtgateError)
 
 
 @fuzzed(300)
 @given(changed(GATE, lambda _: SCRAPS | ANY_TEXT | NAMES, 20) | changed_gate() | changed_line())
 def test_any_change_of_the_gate_file(text: str) -> None:
     files = {**project(), "ftgate.yaml": encoded(text)}
-    found = judged(files)
-    if isinstance(found, GateResult) and found.passed and "accuracy" in (found.metric or ""):
+    gate = judged(files)
+    if isinstance(gate, GateResult) and gate.passed and "accuracy" in (gate.metric or ""):
         assert may_pass(files)
 
 
@@ -297,8 +301,11 @@ def changed_rows(draw: st.DrawFn, content: bytes) -> bytes:
     """Return the file with other values in some rows, rows doubled, left out, or moved."""
     kept = rows(content)
     for _ in range(draw(st.integers(1, 4))):
-        at = draw(st.integers(0, len(kept) - 1))
-        kept[at] = {**kept[at], draw(ROW_KEYS | ANY_TEXT): draw(JSON_VALUES | st.sampled_from([*LABELS, "question 3"]))}
+        position = draw(st.integers(0, len(kept) - 1))
+        kept[position] = {
+            **kept[position],
+            draw(ROW_KEYS | ANY_TEXT): draw(JSON_VALUES | st.sampled_from([*LABELS, "question 3"])),
+        }
     chosen = draw(st.permutations(kept) if draw(st.booleans()) else st.just(kept))
     chosen += draw(st.lists(st.sampled_from(kept), max_size=2))
     return lines(chosen[draw(st.integers(0, 2)) :])
@@ -306,7 +313,7 @@ def changed_rows(draw: st.DrawFn, content: bytes) -> bytes:
 
 def change(content: bytes) -> st.SearchStrategy[bytes]:
     """Return the file with places replaced, doubled or removed, or with other rows."""
-    return changed(content, lambda part: ANY_BYTES | st.just(part * 2) | st.just(b""), 60) | changed_rows(content)
+    return changed(content, lambda chunk: ANY_BYTES | st.just(chunk * 2) | st.just(b""), 60) | changed_rows(content)
 
 
 @fuzzed(150)
@@ -314,9 +321,9 @@ def change(content: bytes) -> st.SearchStrategy[bytes]:
     lambda values: "\n".join(map(json.dumps, values)).encode()
 ))  # fmt: skip
 def test_any_bytes_as_a_data_file(name: str, content: bytes) -> None:
-    found = judged({**project(), name: content})
-    assert isinstance(found, GateResult)
-    assert found.verdict in ("error", "fail")
+    gate = judged({**project(), name: content})
+    assert isinstance(gate, GateResult)
+    assert gate.verdict in ("error", "fail")
 
 
 @fuzzed(250)
@@ -325,9 +332,9 @@ def test_any_change_of_the_data_files(data: st.DataObject) -> None:
     files = project()
     for name in data.draw(st.sets(FILES, min_size=1, max_size=2)):
         files[name] = data.draw(change(files[name]))
-    found = judged(files)
-    assert isinstance(found, GateResult)
-    if found.passed:
+    gate = judged(files)
+    assert isinstance(gate, GateResult)
+    if gate.passed:
         assert may_pass(files)
 
 
@@ -339,10 +346,10 @@ def sound_project(draw: st.DrawFn) -> dict[str, bytes]:
     """Return files without a fault: any number of right and wrong answers, of lessons, and any thresholds."""
     n = draw(st.integers(4, 14))
     gold = draw(st.lists(st.sampled_from(LABELS), min_size=n, max_size=n))
-    said = st.lists(st.sampled_from((*LABELS, "none")), min_size=n, max_size=n)
+    guesses = st.lists(st.sampled_from((*LABELS, "none")), min_size=n, max_size=n)
     good = st.lists(st.booleans(), min_size=n, max_size=n)
     base, ft = (
-        [right if is_right else other for right, is_right, other in zip(gold, draw(good), draw(said), strict=True)]
+        [right if is_right else guess for right, is_right, guess in zip(gold, draw(good), draw(guesses), strict=True)]
         for _ in range(2)
     )
     lessons = draw(st.lists(st.tuples(st.integers(0, 9), st.sampled_from((*LABELS, ""))), min_size=1, max_size=12))
@@ -366,12 +373,14 @@ def sound_project(draw: st.DrawFn) -> dict[str, bytes]:
 @fuzzed(200)
 @given(sound_project())
 def test_of_sound_files_the_verdict_is_that_of_the_rule(files: dict[str, bytes]) -> None:
-    found = judged(files)
-    assert isinstance(found, GateResult)
+    gate = judged(files)
+    assert isinstance(gate, GateResult)
     holds = may_pass(files) and beats_a_constant(files) and not contradicts_itself(files)
     reference = "pass" if holds and may_pass(with_ties(files)) else "fail"
-    said = found.verdict if found.models_called or found.verdict != "inconclusive" else reference
-    assert said == reference, [(check.name, check.message) for check in found.checks if check.status == "fail"]
+    expected_verdict = gate.verdict if gate.models_called or gate.verdict != "inconclusive" else reference
+    assert expected_verdict == reference, [
+        (check.name, check.message) for check in gate.checks if check.status == "fail"
+    ]
 
 
 # --- markers, fixtures and the file together -----------------------------------------------------------------
@@ -400,9 +409,9 @@ def any_places(draw: st.DrawFn) -> tuple[dict[str, bytes], dict[str, Any], dict[
     defaults, marked, fixtures = draw(THRESHOLDS), draw(THRESHOLDS), draw(MODELS)
     gate |= draw(THRESHOLDS)
     named = {role: f"recorded:{name}" for role, name in draw(MODELS).items()}
-    given = {role: f"recorded:{name}" for role, name in fixtures.items()}
+    models = {role: f"recorded:{name}" for role, name in fixtures.items()}
     files["ftgate.yaml"] = yaml.safe_dump({"version": 1, "defaults": defaults, "gates": {"support": gate}}).encode()
-    return files, {**marked, **named}, fixtures, {**defaults, **gate, **given, **marked, **named}
+    return files, {**marked, **named}, fixtures, {**defaults, **gate, **models, **marked, **named}
 
 
 @fuzzed(40)
@@ -412,12 +421,12 @@ def test_the_nearest_place_wins_and_none_loosens_silently(
 ) -> None:
     files, marked, fixtures, merged = drawn
     flat = {**files, "ftgate.yaml": yaml.safe_dump({"version": 1, "gates": {"support": merged}}).encode()}
-    alone, found = judged(flat), judged(files, marked, fixtures)
-    if isinstance(alone, FtgateError) or isinstance(found, FtgateError):
-        assert type(alone) is type(found), (alone, found)
+    alone, result = judged(flat), judged(files, marked, fixtures)
+    if isinstance(alone, FtgateError) or isinstance(result, FtgateError):
+        assert type(alone) is type(result), (alone, result)
         return
-    assert found.verdict == alone.verdict, [(one.name, one.message) for one in (*found.checks, *alone.checks)]
-    assert [getattr(found, key) for key in ORDERED if hasattr(found, key)] == [
+    assert result.verdict == alone.verdict, [(check.name, check.message) for check in (*result.checks, *alone.checks)]
+    assert [getattr(result, key) for key in ORDERED if hasattr(result, key)] == [
         getattr(alone, key) for key in ORDERED if hasattr(alone, key)
     ]
     written = yaml.safe_load(files["ftgate.yaml"])
@@ -429,10 +438,10 @@ def test_the_nearest_place_wins_and_none_loosens_silently(
     }
     if "observed" in (promised.get("evidence"), merged.get("evidence")):
         weaker.discard("confidence")  # it decides nothing there
-    told = " ".join(found.loosened)
-    assert not [key for key in weaker if key not in told], (weaker, told)
+    loosened = " ".join(result.loosened)
+    assert not [key for key in weaker if key not in loosened], (weaker, loosened)
     if not marked and not fixtures:
-        assert found.loosened == ()
+        assert result.loosened == ()
 
 
 METRICS = st.sampled_from(
@@ -461,21 +470,21 @@ def any_standard(draw: st.DrawFn) -> dict[str, bytes]:
 @fuzzed(150)
 @given(any_standard())
 def test_no_metric_and_no_standard_passes_a_gain_below_the_margin(files: dict[str, bytes]) -> None:
-    found = judged(files)
-    assert isinstance(found, GateResult)
-    if not found.passed:
+    result = judged(files)
+    assert isinstance(result, GateResult)
+    if not result.passed:
         return
-    assert found.gain is not None
-    assert found.margin is not None
-    assert round(found.gain, 12) >= found.margin
-    assert found.gain > 0
-    if found.evidence != "observed":
-        target = found.margin if found.evidence == "proven" else 0
-        assert found.lower_bound is not None
-        assert target <= found.lower_bound <= found.gain
+    assert result.gain is not None
+    assert result.margin is not None
+    assert round(result.gain, 12) >= result.margin
+    assert result.gain > 0
+    if result.evidence != "observed":
+        target = result.margin if result.evidence == "proven" else 0
+        assert result.lower_bound is not None
+        assert target <= result.lower_bound <= result.gain
     gate = yaml.safe_load(files["ftgate.yaml"])["gates"]["support"]
     limits = gate["thresholds"].items()
-    assert all((found.candidate.metrics[name] or 0) >= limit["min"] - 1e-12 for name, limit in limits)
+    assert all((result.candidate.metrics[name] or 0) >= limit["min"] - 1e-12 for name, limit in limits)
 
 
 def test_the_inputs_were_of_all_kinds() -> None:

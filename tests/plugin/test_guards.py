@@ -28,8 +28,8 @@ def judged(project: Project, guard: Any = None, **changes: Any) -> dict[str, Any
 def test_examples_that_belong_together_are_counted_by_groups(project: Project) -> None:
     guard_set(project, 200, group=lambda i: f"c{i // 40}")
     answers(project, 200)
-    found = stopped(judged(project), "inconclusive")
-    assert (found["observed"], found["required"]) == (5, LEAST)
+    finding = stopped(judged(project), "inconclusive")
+    assert (finding["observed"], finding["required"]) == (5, LEAST)
 
 
 def test_recorded_models_without_the_guards_predictions(project: Project) -> None:
@@ -37,17 +37,17 @@ def test_recorded_models_without_the_guards_predictions(project: Project) -> Non
     guard_set(project, 100)
     project.predictions("base.jsonl", 100, prefix="g", add=True)
     project.predictions("ft.jsonl", 98, prefix="g", add=True)
-    found = stopped(judged(project))
-    assert found["name"] == "guards.general"
-    mentions(found, "ft.jsonl", "2 of 100", "general.jsonl:99")
+    finding = stopped(judged(project))
+    assert finding["name"] == "guards.general"
+    mentions(finding, "ft.jsonl", "2 of 100", "general.jsonl:99")
     gate = judged(project, {"max_drop": 0.1}, missing_answers="wrong")
     assert (gate["verdict"], gate["guards"][0]["candidate"]) == ("pass", 0.98)
     assert check(gate, "guards.general")["status"] == "warning"
 
     guard_set(project, 60, prefix="t")  # one id for two examples
-    found = stopped(judged(project, {"max_drop": 0.3}))
-    assert found["name"] == "guards.general"
-    mentions(found, "t0")
+    finding = stopped(judged(project, {"max_drop": 0.3}))
+    assert finding["name"] == "guards.general"
+    mentions(finding, "t0")
 
 
 def test_a_guard_holds_against_every_baseline(project: Project) -> None:
@@ -78,10 +78,10 @@ def test_who_may_know_nothing_has_nothing_to_lose(project: Project, right: int, 
     guard_set(project, LEAST, expected=expected)
     answers(project, LEAST, base=range(right, LEAST), ft=range(right, LEAST))
     gate = judged(project)
-    found = check(gate, "guards.general")
-    assert (gate["verdict"], found["status"]) == ("fail" if status == "fail" else "pass", status)
+    finding = check(gate, "guards.general")
+    assert (gate["verdict"], finding["status"]) == ("fail" if status == "fail" else "pass", status)
     if status == "warning":
-        assert (found["observed"], found["required"]) == (33 / 99, 33 / 99)
+        assert (finding["observed"], finding["required"]) == (33 / 99, 33 / 99)
 
 
 def test_repeats_hold_for_guards_too(project: Project) -> None:
@@ -113,9 +113,9 @@ def test_a_guards_missing_answer_is_an_error(http: EndpointProject) -> None:
     passed(http.judge(stored=True))
     gate = judged(http, stored=True, offline=True)
     assert (gate["verdict"], gate["guards"][0]["verdict"], gate["candidate"]["value"]) == ("error", "error", 56 / 60)
-    found = next(one for one in gate["checks"] if one["status"] == "error")
-    mentions(found, "ft", "99 of 99")
-    assert found["name"] == "guards.general"
+    finding = next(check for check in gate["checks"] if check["status"] == "error")
+    mentions(finding, "ft", "99 of 99")
+    assert finding["name"] == "guards.general"
 
 
 def sliced(
@@ -130,15 +130,15 @@ def sliced(
 
 
 def by_value(gate: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {one["value"]: one for one in gate["slices"]}
+    return {slice["value"]: slice for slice in gate["slices"]}
 
 
-@pytest.mark.parametrize(("n_slices", "seen"), [(1, "fail"), (20, "warning")])
-def test_of_many_slices_one_unlucky_one_is_no_alarm(project: Project, n_slices: int, seen: str) -> None:
+@pytest.mark.parametrize(("n_slices", "observed"), [(1, "fail"), (20, "warning")])
+def test_of_many_slices_one_unlucky_one_is_no_alarm(project: Project, n_slices: int, observed: str) -> None:
     """Five losses of 40 count where there is one slice; among twenty, one such is to be expected (Bonferroni)."""
     n, keys = 40 * n_slices, {"min_test_examples": 40, "evidence": "observed"}
     first = sliced(project, n, range(40, n), range(5), lambda i: f"l{i // 40}", **keys)["slices"][0]
-    assert (first["n"], first["wins"], first["losses"], first["verdict"]) == (40, 0, 5, seen)
+    assert (first["n"], first["wins"], first["losses"], first["verdict"]) == (40, 0, 5, observed)
 
 
 @pytest.mark.parametrize(
@@ -190,11 +190,11 @@ def test_a_slice_without_the_label_that_the_metric_is_about_is_said(project: Pro
 def test_values_of_a_field_need_be_no_text_and_where_no_slice_is_judged_that_is_a_warning(project: Project) -> None:
     project.test_set(60, vip=lambda i: i % 2 == 0, tier=None, size=lambda i: i % 20)
     gate = passed(project.judge(slices=["vip", "tier"]))
-    found = {(one["field"], one["value"]) for one in gate["slices"]}
-    assert {("vip", "true"), ("vip", "false"), ("tier", "(none)")} <= found
-    found = check(passed(project.judge(slices=["size"])), "slices")
-    assert (found["status"], found["observed"]) == ("warning", 20)
-    mentions(found, "no slice is judged")
+    pairs = {(slice["field"], slice["value"]) for slice in gate["slices"]}
+    assert {("vip", "true"), ("vip", "false"), ("tier", "(none)")} <= pairs
+    pairs = check(passed(project.judge(slices=["size"])), "slices")
+    assert (pairs["status"], pairs["observed"]) == ("warning", 20)
+    mentions(pairs, "no slice is judged")
 
 
 def test_a_slice_holds_against_every_baseline(project: Project) -> None:

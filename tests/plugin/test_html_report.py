@@ -23,7 +23,7 @@ def test_workers_hand_over_what_they_know(project: Project, options: tuple[str, 
     assert [len(rows) for rows in apart.data] == [60] * 3
     assert sorted(map(json.dumps, apart.data)) == sorted(map(json.dumps, alone.data))
     assert apart.headings[0] == alone.headings[0] == "0 of 3 gates passed"
-    failed, alike = (sorted(one for one in shown.headings if "FAIL" in one) for shown in (apart, alone))
+    failed, alike = (sorted(heading for heading in html.headings if "FAIL" in heading) for html in (apart, alone))
     assert failed == alike
 
 
@@ -31,8 +31,8 @@ def test_every_kind_of_gate_has_a_page(project: Project) -> None:
     kinds = ({"baseline": "recorded:absent.jsonl"}, {"min_test_examples": 100}, {"stage": "ready", "candidate": ...})
     tests = (f"{project.mark(**keys)}\ndef test_{i}(): pass\n" for i, keys in enumerate(kinds))
     project.file("test_gate.py", f"import pytest\n{''.join(tests)}")
-    found = page(project)
-    assert (found.headings[0], len(found.data)) == ("1 of 3 gates passed", 2)  # that were scored
+    html = page(project)
+    assert (html.headings[0], len(html.data)) == ("1 of 3 gates passed", 2)  # that were scored
 
 
 def test_every_leaked_near_duplicate_is_there_with_both_texts(project: Project) -> None:
@@ -44,19 +44,19 @@ def test_every_leaked_near_duplicate_is_there_with_both_texts(project: Project) 
     write_jsonl(project.path / "train.jsonl", rows)
     project.test_set(60, input=lambda i: text(i, "ash" if i % 2 else "oak"))
     project.gate_test()
-    found = page(project)
-    assert found.headings[0] == "0 of 1 gate passed"
+    html = page(project)
+    assert html.headings[0] == "0 of 1 gate passed"
     for words in (
         "Test examples with a near duplicate in the training set (60)",
         f"test.jsonl:60 {text(59, 'ash')} train.jsonl:60 {text(59, 'elm')}",
     ):
-        assert words in found.text, words
+        assert words in html.text, words
 
 
 def test_without_jinja_it_is_refused_before_any_call(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = PathFinder.find_spec
+    find_spec = PathFinder.find_spec
     monkeypatch.setattr(
-        PathFinder, "find_spec", lambda name, *rest: None if name.startswith("jinja2") else found(name, *rest)
+        PathFinder, "find_spec", lambda name, *args: None if name.startswith("jinja2") else find_spec(name, *args)
     )
     for name in [name for name in sys.modules if name.startswith("jinja2")]:
         monkeypatch.delitem(sys.modules, name)
@@ -73,10 +73,10 @@ def test_why_an_answer_is_wrong_and_what_values_are_made_of(project: Project) ->
         days = [-1] * missed + [*range(missed, 60)]
         project.predictions(name, 60, output=lambda i, days=days: json.dumps({"city": f"c{i}", "day": days[i]}))
     project.gate_test(metric="field_f1")
-    found = page(project)
+    html = page(project)
     assert project.result.ret == 0, project.result.stdout.str()
-    assert "field_f1: fields, worst first" in found.text
-    assert "field F1 precision recall" in found.text
-    (data,) = found.data
+    assert "field_f1: fields, worst first" in html.text
+    assert "field F1 precision recall" in html.text
+    (data,) = html.data
     assert "day" in data[0][4][2], data[0]
     assert {row[3] for row in data} == {"fixed", "wrong", "right"}

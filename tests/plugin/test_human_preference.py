@@ -27,7 +27,7 @@ def words(wins: int, losses: int) -> list[str]:
 
 
 def rated(judged: Rated, *raters: Sequence[str], **gate: Any) -> dict[str, Any]:
-    rows = [f"t{i},{word},r{r}" for r, said in enumerate(raters) for i, word in enumerate(said)]
+    rows = [f"t{i},{word},r{r}" for r, rater in enumerate(raters) for i, word in enumerate(rater)]
     return by_rows(judged, *rows, **gate)
 
 
@@ -46,7 +46,7 @@ TWICE = [[WIN] * 35 + [LOSS] * 25, [WIN] * 25 + [LOSS] * 10 + [WIN] * 10 + [LOSS
 
 
 @pytest.mark.parametrize(
-    ("said", "verdict", "value", "method"),
+    ("ratings", "verdict", "value", "method"),
     [
         ([words(40, 10)], "pass", 0.75, "exact"),
         ([words(20, 30)], "fail", 0.5 - 5 / N, "exact"),
@@ -55,14 +55,16 @@ TWICE = [[WIN] * 35 + [LOSS] * 25, [WIN] * 25 + [LOSS] * 10 + [WIN] * 10 + [LOSS
     ],
     ids=["one rater", "the baseline is preferred", "two raters", "three raters"],
 )
-def test_the_value_is_the_mean_over_raters(judged: Rated, said: Any, verdict: str, value: float, method: str) -> None:
-    gate = ends(rated(judged, *said), verdict)
+def test_the_value_is_the_mean_over_raters(
+    judged: Rated, ratings: Any, verdict: str, value: float, method: str
+) -> None:
+    gate = ends(rated(judged, *ratings), verdict)
     assert (gate["baseline"]["value"], gate["candidate"]["value"]) == (0.5, pytest.approx(value))
     assert gate["method"].startswith(method)
     (judge,) = gate["judges"]
-    assert (judge["judge"], judge["model"], judge["raters"]) == (None, None, len(said))
+    assert (judge["judge"], judge["model"], judge["raters"]) == (None, None, len(ratings))
     mentions(check(gate, "evidence"), "attested, not verified")
-    assert f"human_preference by {len(said)} rater{'s' * (len(said) > 1)}" in block(gate, verbose=True)
+    assert f"human_preference by {len(ratings)} rater{'s' * (len(ratings) > 1)}" in block(gate, verbose=True)
 
 
 def test_there_is_nothing_to_prefer_between_equal_outputs(judged: Rated) -> None:
@@ -77,7 +79,7 @@ def test_with_one_rating_a_pair_raters_are_groups(judged: Rated, raters: int, no
     """Who likes the style of one model votes for it again and again; of few raters this is only said."""
     gate = passed(by_rows(judged, *(f"t{i},{WIN if i < 50 else LOSS},r{i % raters}" for i in range(N))))
     assert gate["note"] == note
-    assert [one["status"] for one in gate["checks"] if "3 raters" in one["message"]] == ["warning"] * warns
+    assert [check["status"] for check in gate["checks"] if "3 raters" in check["message"]] == ["warning"] * warns
 
 
 def everyone(raters: int, likes: int) -> list[str]:
@@ -94,26 +96,26 @@ def test_raters_who_rate_every_pair_are_the_observations(
 ) -> None:
     """Few are warned of in every design; of enough raters the gain must not be the taste of some."""
     gate = ends(by_rows(judged, *everyone(raters, likes)), verdict)
-    found = check(gate, "evidence")
-    assert (found["status"] == "warning", f"{raters} raters in" in found["message"]) == (warns, warns)
+    finding = check(gate, "evidence")
+    assert (finding["status"] == "warning", f"{raters} raters in" in finding["message"]) == (warns, warns)
     if verdict == "inconclusive":
-        mentions(found, "12 raters", "p = ")
+        mentions(finding, "12 raters", "p = ")
 
 
 def test_raters_count_by_how_much_they_rate(judged: Rated) -> None:
     """One of twelve rates three pairs in five."""
     rows = [f"t{i},{WIN if i < 45 else LOSS},r{i % 11 if i % 5 < 2 else 11}" for i in range(N)]
-    found = check(passed(by_rows(judged, *rows)), "evidence")
-    assert (found["status"], found["observed"], found["required"]) == ("warning", 2, 10)
-    mentions(found, "12 raters")
+    finding = check(passed(by_rows(judged, *rows)), "evidence")
+    assert (finding["status"], finding["observed"], finding["required"]) == ("warning", 2, 10)
+    mentions(finding, "12 raters")
 
 
 def test_a_missing_answer_is_preferred_by_nobody(judged: Rated) -> None:
     judged.predictions("ft.jsonl", N, output=lambda i: judged.answer_of("ft", i) if i else None)
     gate = rated(judged, words(N, 0), missing_answers="wrong")
     assert gate["candidate"]["value"] == pytest.approx((N - 1) / N)
-    found = check(gate, "evidence")
-    assert (found["observed"], found["message"].startswith("1 rater in prefs.csv")) == (1, True)
+    finding = check(gate, "evidence")
+    assert (finding["observed"], finding["message"].startswith("1 rater in prefs.csv")) == (1, True)
 
 
 ALL = [f"t{i},{word}," for i, word in enumerate(words(40, 10))]

@@ -46,14 +46,16 @@ else:
     ]
 
 
-@pytest.mark.parametrize(("name", "text", "parts"), REFUSED)
+@pytest.mark.parametrize(("name", "text", "fragments"), REFUSED)
 def test_a_key_without_effect_is_a_usage_error(
-    pytester: pytest.Pytester, name: str, text: str, parts: tuple[str, ...]
+    pytester: pytest.Pytester, name: str, text: str, fragments: tuple[str, ...]
 ) -> None:
     (pytester.path / name).write_text(text)
     with pytest.raises(pytest.UsageError) as caught:
         pytester.parseconfigure(*ALONE)
-    assert [part for part in (f"{name}{parts[0]}", *parts[1:]) if part not in str(caught.value)] == [], caught.value
+    assert [
+        fragment for fragment in (f"{name}{fragments[0]}", *fragments[1:]) if fragment not in str(caught.value)
+    ] == [], caught.value
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,9 @@ def test_a_key_in_a_file_that_another_one_hides_is_a_usage_error(
     (pytester.path / hidden).write_text(LANGUAGES[hidden].format("ftgate_required", "all"))
     with pytest.raises(pytest.UsageError) as caught:
         pytester.parseconfigure(*ALONE)
-    assert [part for part in (f"{hidden}:2", "ftgate_required", name) if part not in str(caught.value)] == []
+    assert [
+        fragment for fragment in (f"{hidden}:2", "ftgate_required", name) if fragment not in str(caught.value)
+    ] == []
 
 
 def test_an_unknown_key_of_a_file_that_another_one_hides_ends_the_run(project: Project) -> None:

@@ -42,32 +42,34 @@ def test_what_is_expected_need_not_be_known(judged: PythonJudged, name: str, gai
     assert "      'Hello! Your number is 0, gladly.' -> 'number 0'" in text
     page = (judged.path / "r.html").read_text(encoding="utf-8")
     assert 'data-label="expected"' not in page
-    for shown in (text, page, (judged.path / "r.md").read_text(encoding="utf-8")):
-        assert not [part for part in ("expected ''", "known label", "| expected |") if part in shown]
+    for output in (text, page, (judged.path / "r.md").read_text(encoding="utf-8")):
+        assert not [fragment for fragment in ("expected ''", "known label", "| expected |") if fragment in output]
 
 
 @pytest.mark.parametrize(
-    "more",
+    "keys",
     [
         {"metric": [RUBRIC_METRIC, "accuracy"]},
         {"metric": RUBRIC_METRIC, "thresholds": {"token_f1": {"min": 0.1}}},
     ],
 )
-def test_a_metric_that_compares_needs_what_is_expected(judged: PythonJudged, more: dict[str, Any]) -> None:
+def test_a_metric_that_compares_needs_what_is_expected(judged: PythonJudged, keys: dict[str, Any]) -> None:
     unlabeled(judged)
-    assert stopped(judged.judge(margin=0.3, **more))["message"].startswith('test.jsonl:1: no field "expected"')
+    assert stopped(judged.judge(margin=0.3, **keys))["message"].startswith('test.jsonl:1: no field "expected"')
 
 
 def test_gates_of_one_session_each_hold_the_test_set_to_their_own_metric(judged: PythonJudged) -> None:
     """A fixture may give inputs alone."""
     rows = f"[{{'id': f't{{i}}', 'input': f'customer question {{i}}'}} for i in range({N})]"
     judged.file("conftest.py", f"import pytest\n@pytest.fixture\ndef ftgate_test_set(): return {rows}\n")
-    rubric, same = judged.mark(metric=RUBRIC_METRIC, margin=0.3, test_set=...), judged.mark(test_set=...)
+    rubric, same_rubric = judged.mark(metric=RUBRIC_METRIC, margin=0.3, test_set=...), judged.mark(test_set=...)
     body = "(ftgate_test_set): assert {one.expected for one in ftgate_test_set} == {''}\n"
-    judged.file("test_gate.py", f"import pytest\n{rubric}\ndef test_rubric{body}\n{same}\ndef test_same(): pass\n")
-    rubric, same = judged.report()["gates"]
+    judged.file(
+        "test_gate.py", f"import pytest\n{rubric}\ndef test_rubric{body}\n{same_rubric}\ndef test_same(): pass\n"
+    )
+    rubric, same_rubric = judged.report()["gates"]
     assert rubric["verdict"] == "pass"
-    mentions(stopped(same), 'item 1: no field "expected"')
+    mentions(stopped(same_rubric), 'item 1: no field "expected"')
 
 
 # --- preference ----------------------------------------------------------------------------------------------
@@ -99,8 +101,8 @@ def test_a_rubric_beside_the_deciding_metric(judged: PythonJudged) -> None:
         margin=0.05,
     )
     assert gate["candidate"]["metrics"] == {"preference": 0.75, "rubric": 4.5}
-    found = [check(gate, f"thresholds.{name}")["status"] for name in ("rubric", "preference")]
-    assert found == ["pass", "fail"]
+    statuses = [check(gate, f"thresholds.{name}")["status"] for name in ("rubric", "preference")]
+    assert statuses == ["pass", "fail"]
     assert [judge["metric"] for judge in gate["judges"]] == ["preference", "rubric"]
 
 
@@ -109,18 +111,18 @@ def test_the_candidate_must_be_preferred_to_every_baseline(judged: PythonJudged)
     baselines = {"weak": "recorded:base.jsonl", "strong": "recorded:strong.jsonl"}
     gate = ends(judged.by(name="preference", gate={"baseline": ..., "baselines": baselines}), "fail")
     assert (gate["baseline"]["name"], gate["candidate"]["value"]) == ("strong", pytest.approx(0.5 - 5 / 120))
-    gains = {role: one["gain"] for role, one in gate["gains"].items()}
+    gains = {role: gain["gain"] for role, gain in gate["gains"].items()}
     assert gains == {"weak": 0.25, "strong": pytest.approx(-5 / 120)}
-    values = {role: one["value"] for role, one in gate["baselines"].items()}
+    values = {role: baseline["value"] for role, baseline in gate["baselines"].items()}
     assert values == {"weak": pytest.approx(0.25 - 5 / 120), "strong": 0.5}
 
 
 def test_a_champion_that_always_says_the_same_is_weak_too(judged: PythonJudged) -> None:
     judged.predictions("same.jsonl", N, output="Hello there.")
     baselines = {"prompt": "recorded:base.jsonl", "champion": {"model": "recorded:same.jsonl", "max_drop": 1.0}}
-    found = stopped(judged.by(gate={"baseline": ..., "baselines": baselines}), "fail", called=True)
-    assert found["name"] == "weak_baseline"
-    mentions(found, "champion", "'Hello there.'")
+    finding = stopped(judged.by(gate={"baseline": ..., "baselines": baselines}), "fail", called=True)
+    assert finding["name"] == "weak_baseline"
+    mentions(finding, "champion", "'Hello there.'")
 
 
 def test_a_missing_answer_is_not_judged_and_loses(judged: PythonJudged) -> None:
@@ -131,7 +133,9 @@ def test_a_missing_answer_is_not_judged_and_loses(judged: PythonJudged) -> None:
 
 
 def test_repeats_are_paired_one_by_one(judged: PythonJudged) -> None:
-    rows = [{"id": f"t{i}", "output": said, "repeat": n} for i in range(N) for n, said in enumerate((good(i), poor(i)))]
+    rows = [
+        {"id": f"t{i}", "output": output, "repeat": n} for i in range(N) for n, output in enumerate((good(i), poor(i)))
+    ]
     write_jsonl(judged.path / "ft.jsonl", rows)
     judged.predictions("base.jsonl", N, output=poor, repeats=2)
     gate = judged.by(name="preference", gate={"repeats": 2})
@@ -143,8 +147,8 @@ def test_slices_are_judged_by_preference_too(judged: PythonJudged) -> None:
     rows = [{"id": f"t{i}", "input": task(i), "expected": "", "lang": "de" if i < 30 else "en"} for i in range(N)]
     write_jsonl(judged.path / "test.jsonl", rows)
     gate = judged.by(name="preference", gate={"slices": ["lang"]})
-    found = {one["value"]: (one["gain"], one["verdict"]) for one in gate["slices"]}
-    assert found == {"de": (0.0, "pass"), "en": (0.5, "pass")}
+    slices = {slice["value"]: (slice["gain"], slice["verdict"]) for slice in gate["slices"]}
+    assert slices == {"de": (0.0, "pass"), "en": (0.5, "pass")}
 
 
 def at(url: str, model: str = "m") -> dict[str, str]:
@@ -163,13 +167,13 @@ OTHER_KEYS = {"params": {"temperature": 0}, "revision": "2", "name": "impartial"
 
 
 @pytest.mark.parametrize(
-    ("judge", "role", "same", "spelling"),
+    ("judge", "role", "same_model", "spelling"),
     [
         *(("python:judges:alias", *model, FUNCTION) for model in (("candidate", WORKERS), ("baseline", FUNCTION))),
         ("recorded:ft.jsonl", "candidate", "recorded:ft.jsonl", "recorded:ft.jsonl"),
         *(
-            ({**at(url, model), **OTHER_KEYS}, "candidate", at(other), "openai:m")
-            for url, model, other in (
+            ({**at(url, model), **OTHER_KEYS}, "candidate", at(second_model), "openai:m")
+            for url, model, second_model in (
                 ("http://127.0.0.1:80/v1", "M", "http://127.0.0.1/v1"),
                 ("http://h/v1/", "m", "http://h/v1"),
                 ("https://EXAMPLE.com.:443//v1/", "m", "https://example.com/v1"),
@@ -181,10 +185,12 @@ OTHER_KEYS = {"params": {"temperature": 0}, "revision": "2", "name": "impartial"
     ids=str,
 )
 def test_the_judge_is_neither_of_the_two_models_however_they_are_written(
-    judged: PythonJudged, judge: Any, role: str, same: Any, spelling: str
+    judged: PythonJudged, judge: Any, role: str, same_model: Any, spelling: str
 ) -> None:
     judged.file("judges.py", HONEST + "\nalias = honest\n")
-    mentions(stopped(judged.by(judge, gate={role: same})), f"the judge of rubric is the {role} itself ({spelling})")
+    mentions(
+        stopped(judged.by(judge, gate={role: same_model})), f"the judge of rubric is the {role} itself ({spelling})"
+    )
 
 
 def test_what_asks_no_judge_refuses_judged_metrics(judged: PythonJudged) -> None:
@@ -230,25 +236,27 @@ def test_a_judge_that_agrees_with_people_may_judge(judged: PythonJudged, name: s
     items(judged, name=name)
     calibration = CALIBRATION
     if name == "rubric":  # the items may be a table
-        rows = [",".join(f'"{value}"' for value in one.values()) for one in read_jsonl(judged.path / "labelled.jsonl")]
+        rows = [",".join(f'"{value}"' for value in row.values()) for row in read_jsonl(judged.path / "labelled.jsonl")]
         judged.file("labelled.csv", "\n".join(["input,output,score", *rows]))
         calibration = {**CALIBRATION, "path": "labelled.csv"}
     gate = passed(judged.by(name=name, calibration=calibration))
     assert (gate["judges"][0]["kappa"], gate["judges"][0]["n_questions"]) == (1.0, questions)
-    shown = [line for line in block(gate, verbose=True) if line.startswith(f"{name} by judge honest")]
-    assert "kappa 1.00 with human labels: " in shown[0]
-    seen = next(one for one in checks(gate, "models") if one["required"] is not None)
-    assert (seen["status"], seen["observed"], seen["required"]) == ("pass", 1.0, 0.6)
-    mentions(seen, "honest", "20 human-labelled items", "Cohen, quadratic weights" if name == "rubric" else "Cohen")
+    lines_shown = [line for line in block(gate, verbose=True) if line.startswith(f"{name} by judge honest")]
+    assert "kappa 1.00 with human labels: " in lines_shown[0]
+    agreement = next(check for check in checks(gate, "models") if check["required"] is not None)
+    assert (agreement["status"], agreement["observed"], agreement["required"]) == ("pass", 1.0, 0.6)
+    mentions(
+        agreement, "honest", "20 human-labelled items", "Cohen, quadratic weights" if name == "rubric" else "Cohen"
+    )
 
 
 @pytest.mark.parametrize("name", ["rubric", "preference"])
 def test_a_judge_that_does_not_is_an_error_before_any_model_is_asked(judged: PythonJudged, name: str) -> None:
     items(judged, wrong=8, name=name)
     gate = ends(judged.by(name=name, calibration=CALIBRATION), "error")
-    seen = check(gate, "models")
-    assert (seen["status"], seen["required"]) == ("error", 0.6)
-    assert [seen["observed"], gate["judges"][0]["kappa"]] == pytest.approx([0.2, 0.2])
+    finding = check(gate, "models")
+    assert (finding["status"], finding["required"]) == ("error", 0.6)
+    assert [finding["observed"], gate["judges"][0]["kappa"]] == pytest.approx([0.2, 0.2])
     assert gate["candidate"]["n_scored"] is None  # it was not asked
     items(judged, name=name)
     rows = read_jsonl(judged.path / "labelled.jsonl")[::2] * 2
@@ -284,16 +292,16 @@ def test_items_that_cannot_be_used(judged: PythonJudged, rows: list[dict[str, An
 @pytest.mark.parametrize("name", ["rubric", "preference"])
 def test_an_honest_judge_lets_a_better_candidate_pass_and_is_asked_once(served: ServedJudged, name: str) -> None:
     gate = passed(served.by(name=name))
-    asked = {"rubric": 110, "preference": 100}[name]
-    assert (served.n_asked("judge"), served.n_asked("base"), served.n_asked("ft")) == (asked, 60, 60)
+    n_needed = {"rubric": 110, "preference": 100}[name]
+    assert (served.n_asked("judge"), served.n_asked("base"), served.n_asked("ft")) == (n_needed, 60, 60)
     (judge,) = gate["judges"]
-    assert (judge["n_questions"], judge["n_stored"]) == (asked, 0)
-    assert (judge["input_tokens"], judge["output_tokens"]) == (10 * asked, 2 * asked)
+    assert (judge["n_questions"], judge["n_stored"]) == (n_needed, 0)
+    assert (judge["input_tokens"], judge["output_tokens"]) == (10 * n_needed, 2 * n_needed)
     assert gate["candidate"]["input_tokens"] == 10 * 60  # the judge's are not the candidate's
     served.forget()
-    again = passed(served.by(name=name))
+    second_gate = passed(served.by(name=name))
     assert served.server.requests == []
-    assert again["judges"][0]["n_stored"] == asked
+    assert second_gate["judges"][0]["n_stored"] == n_needed
 
 
 def test_what_a_judge_said_ages_too(served: ServedJudged) -> None:
@@ -309,8 +317,8 @@ def test_what_a_judge_said_ages_too(served: ServedJudged) -> None:
 
 def test_a_judge_named_under_models(served: ServedJudged) -> None:
     gate = {**served.keys, **served.asking("referee", "rubric", {})}
-    for more, passes in (({}, True), ({"system": "Be kind."}, False)):
-        referee = {**served.model("judge"), **more}
+    for options, passes in (({}, True), ({"system": "Be kind."}, False)):
+        referee = {**served.model("judge"), **options}
         served.gate_file(yaml.safe_dump({"version": 1, "models": {"referee": referee}, "gates": {"support": gate}}))
         found = served.judge("support")
         if passes:
@@ -323,9 +331,9 @@ def test_garbage_is_an_error_and_is_not_asked_again(served: ServedJudged) -> Non
     tie = '{"better": "tie"}'
     served.judge_says = lambda body: "Both are fine!" if "question 7" in asked_of(body)["input"] else tie
     gate = ends(served.by(name="preference"), "error")
-    told = ("judge judge", "2 of 100", "test.jsonl:8", "Both are fine!", "--ftgate-cache=refresh")
-    mentions(check(gate, "models"), *told)
-    assert [one["name"] for one in gate["checks"] if one["status"] == "error"] == ["models"]
+    fragments = ("judge judge", "2 of 100", "test.jsonl:8", "Both are fine!", "--ftgate-cache=refresh")
+    mentions(check(gate, "models"), *fragments)
+    assert [check["name"] for check in gate["checks"] if check["status"] == "error"] == ["models"]
     assert (gate["candidate"]["value"], gate["candidate"]["n_scored"]) == (None, 60)
     served.forget()
     served.judge_says = lambda body: tie
@@ -335,7 +343,7 @@ def test_garbage_is_an_error_and_is_not_asked_again(served: ServedJudged) -> Non
 
 
 @pytest.mark.parametrize(
-    ("reply", "told", "again"),
+    ("reply", "fragments", "n_asked_again"),
     [
         (Reply("5", message={"refusal": "I would rather not"}), ["5 of 110", "about test.jsonl:1 (refusal)"], 0),
         (Reply("five"), ["cannot read 5 of 110", "105 of 110 answers missing", "five"], 0),
@@ -344,16 +352,16 @@ def test_garbage_is_an_error_and_is_not_asked_again(served: ServedJudged) -> Non
     ids=["refusal", "unreadable", "down"],
 )
 def test_a_judge_that_does_not_answer_is_an_error(
-    served: ServedJudged, reply: Any, told: list[str], again: int
+    served: ServedJudged, reply: Any, fragments: list[str], n_asked_again: int
 ) -> None:
     """Five replies that cannot be read end the run; they are stored, and end the next run before any call."""
     one_by_one = served.model("judge", concurrency=1)
     served.judge_says = lambda body: reply
-    mentions(check(ends(served.by(one_by_one), "error"), "models"), *told)
+    mentions(check(ends(served.by(one_by_one), "error"), "models"), *fragments)
     served.forget()
     served.judge_says = honest
-    ends(served.by(one_by_one), "pass" if again else "error")
-    assert (served.n_asked("judge"), served.n_asked("base"), served.n_asked("ft")) == (again, 0, 0)
+    ends(served.by(one_by_one), "pass" if n_asked_again else "error")
+    assert (served.n_asked("judge"), served.n_asked("base"), served.n_asked("ft")) == (n_asked_again, 0, 0)
 
 
 def test_no_judge_is_paid_where_an_answer_is_missing(served: ServedJudged) -> None:
@@ -381,10 +389,10 @@ def test_recordings_hold_the_judges_answers_so_that_ci_needs_no_key(
     monkeypatch.delenv("THE_KEY")
     served.forget()
     shutil.rmtree(served.path / ".ftgate")
-    again = passed(served.gate("--ftgate-offline"))
+    second_gate = passed(served.gate("--ftgate-offline"))
     assert served.server.requests == []
-    assert again["gain"] == gate["gain"]
-    assert again["judges"][0]["n_stored"] == again["judges"][0]["n_questions"]
+    assert second_gate["gain"] == gate["gain"]
+    assert second_gate["judges"][0]["n_stored"] == second_gate["judges"][0]["n_questions"]
 
 
 def test_offline_a_judge_that_is_not_recorded_is_an_error(served: ServedJudged) -> None:

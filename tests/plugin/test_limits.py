@@ -36,16 +36,16 @@ def test_a_sample_is_taken_by_itself_and_kept(http: EndpointProject) -> None:
     at_once = []
     http.server.answer = lambda body: (at_once.append(http.server.in_flight), answer(body))[1]
     gate = passed(http.judge(**keys))
-    asked = [(body["model"], index_of(body)) for body in http.server.bodies]
-    assert sorted(asked[:10]) == [("ft", i) for i in range(10)]  # the sample, before all else
+    calls = [(body["model"], index_of(body)) for body in http.server.bodies]
+    assert sorted(calls[:10]) == [("ft", i) for i in range(10)]  # the sample, before all else
     assert max(at_once[:10]) == 1
-    assert len(asked) == 10 + 2 * N
+    assert len(calls) == 10 + 2 * N
     mentions(check(gate, "candidate_answers"), "all 60", "candidate ft", "n=10", "sequential")
     assert [statuses(gate)[name] for name in ("candidate_answers", "thresholds.latency_p50_s")] == ["pass"] * 2
     assert gate["candidate"]["n_expected"] == N
     http.forget()
-    again = passed(http.judge(**keys, offline=True))
-    assert again["candidate"]["latency_p50_s"] == gate["candidate"]["latency_p50_s"]
+    second_gate = passed(http.judge(**keys, offline=True))
+    assert second_gate["candidate"]["latency_p50_s"] == gate["candidate"]["latency_p50_s"]
     assert not http.server.requests
 
 
@@ -65,9 +65,9 @@ def test_the_money_of_a_sample_is_limited_too(http: EndpointProject) -> None:
 
 def test_a_bound_without_a_sample_is_warned_about(http: EndpointProject) -> None:
     gate = passed(http.judge(thresholds=BOUND))
-    found = check(gate, "thresholds.latency_p50_s")
-    assert found["status"] == "warning"
-    mentions(found, "latency_p50_s", "candidate ft", "16")
+    finding = check(gate, "thresholds.latency_p50_s")
+    assert finding["status"] == "warning"
+    mentions(finding, "latency_p50_s", "candidate ft", "16")
 
 
 def test_a_sample_with_a_gap_is_an_error(http: EndpointProject) -> None:
@@ -82,8 +82,8 @@ def test_recordings_carry_the_sample(http: EndpointProject) -> None:
     gate = http.gate("--ftgate-report=recordings:recordings")
     http.ini["ftgate_recordings"] = "recordings"
     http.forget()
-    again = passed(http.judge("support", offline=True))
-    assert again["candidate"]["latency_p50_s"] == gate["candidate"]["latency_p50_s"]
+    second_gate = passed(http.judge("support", offline=True))
+    assert second_gate["candidate"]["latency_p50_s"] == gate["candidate"]["latency_p50_s"]
     assert not http.server.requests
 
 
@@ -97,8 +97,8 @@ def test_an_answer_that_never_came_took_as_long_as_it_was_waited_for(http: Endpo
     late = http.model("ft", timeout_s=3)  # long beside an answer, also on a loaded machine
     bound = {"latency_p95_s": {"max": 2.9}}
     gate = http.judge(baseline=recorded, candidate=late, missing_answers="wrong", thresholds=bound)
-    found = check(gate, "thresholds.latency_p95_s")
-    assert (found["status"], gate["candidate"]["n_errors"]) == ("fail", 4)
+    finding = check(gate, "thresholds.latency_p95_s")
+    assert (finding["status"], gate["candidate"]["n_errors"]) == ("fail", 4)
     assert gate["candidate"]["latency_p95_s"] >= 3 > gate["candidate"]["latency_p50_s"]
 
 
@@ -108,9 +108,9 @@ def test_without_a_time_limit_nobody_knows_how_long_a_missing_answer_took(http: 
     gate = http.judge(**keys, thresholds=BOUND)
     assert (gate["verdict"], gate["candidate"]["latency_p95_s"]) == ("error", None)
     assert "1 of 60" in gate["candidate"]["latency_unknown"][0]
-    found = check(gate, "thresholds.latency_p50_s")
-    assert (found["observed"], found["required"]) == (None, 60)
-    mentions(found, "1 of 60", "latency_s")
+    finding = check(gate, "thresholds.latency_p50_s")
+    assert (finding["observed"], finding["required"]) == (None, 60)
+    mentions(finding, "1 of 60", "latency_s")
 
 
 @pytest.mark.parametrize(
@@ -151,10 +151,10 @@ def test_the_repeats_of_an_example_are_one_latency(
     write_jsonl(http.path / "ft.jsonl", rows)
     recorded = {"baseline": "recorded:base.jsonl", "candidate": "recorded:ft.jsonl"}
     gate = ends(http.judge(**recorded, repeats=5, thresholds={"latency_p95_s": {"max": 1}}), verdict)
-    found = check(gate, "thresholds.latency_p95_s")
-    mentions(found, *words)
+    finding = check(gate, "thresholds.latency_p95_s")
+    mentions(finding, *words)
     if verdict == "pass":
-        assert (found["observed"], gate["candidate"]["latency_p50_s"]) == (0.5, 0.5)
+        assert (finding["observed"], gate["candidate"]["latency_p50_s"]) == (0.5, 0.5)
 
 
 def test_a_model_that_only_hangs_is_wrong_where_missing_answers_are(http: EndpointProject) -> None:
@@ -177,7 +177,7 @@ def asked(http: EndpointProject, model: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("reply", "keys", "said", "calls"),
+    ("reply", "keys", "message", "calls"),
     [
         (error(401, "invalid_api_key"), {}, ["401", "Set OPENAI_API_KEY"], FEW),
         (error(404), {}, ["404", "/v1/chat/completions", "'ft'", "base_url", "ftgate.yaml:3"], FEW),
@@ -187,7 +187,7 @@ def asked(http: EndpointProject, model: str) -> int:
     ],
 )
 def test_what_no_call_survives_ends_the_run_and_is_not_to_be_repeated(
-    http: EndpointProject, monkeypatch: pytest.MonkeyPatch, reply: Reply, keys: dict[str, Any], said: list[str],
+    http: EndpointProject, monkeypatch: pytest.MonkeyPatch, reply: Reply, keys: dict[str, Any], message: list[str],
     calls: Sequence[int],
 ) -> None:  # fmt: skip
     """The other model, which it stopped, is no second error."""
@@ -196,9 +196,9 @@ def test_what_no_call_survives_ends_the_run_and_is_not_to_be_repeated(
     tuned = http.model("ft", api_key_env="OPENAI_API_KEY", retries=5, **keys)
     http.file("ftgate.yaml", f"version: 1\nmodels:\n  tuned: {tuned}\n")
     gate = ends(http.judge(candidate="tuned"), "error")
-    found = check(gate, "candidate_answers")
-    mentions(found, http.server.url.removeprefix("http://").removesuffix("/v1"), f"{N} of {N}", *said)
-    assert "Run again" not in (found["advice"] or "Run again")
+    finding = check(gate, "candidate_answers")
+    mentions(finding, http.server.url.removeprefix("http://").removesuffix("/v1"), f"{N} of {N}", *message)
+    assert "Run again" not in (finding["advice"] or "Run again")
     assert asked(http, "ft") in calls
     assert statuses(gate)["baseline_answers"] == "note" or calls is not FEW
 
@@ -226,8 +226,8 @@ def test_a_rate_limit_of_an_hour_stops_the_run_with_everything_stored(
     http.server.answer = limited
     one_by_one = http.model("ft", concurrency=1, retries=5)
     gate = http.judge(stored=True, candidate=one_by_one)
-    found = check(gate, "candidate_answers")
-    mentions(found, "1 hour", "timeout_s: ", "stored")
+    finding = check(gate, "candidate_answers")
+    mentions(finding, "1 hour", "timeout_s: ", "stored")
     n = gate["candidate"]["n_scored"]
     assert n >= 20
     http.forget()

@@ -66,7 +66,7 @@ def test_a_function_may_take_many_inputs_at_once_and_a_batch_size_changes_no_key
 
 
 @pytest.mark.parametrize(
-    ("function", "keys", "parts"),
+    ("function", "keys", "fragments"),
     [
         ("picky", {"batch_size": 30}, ["NoneType", "2 of 60 answers missing (test.jsonl:1, test.jsonl:31)"]),
         ("none", {}, ["None", "str", "60 of 60 answers missing"]),
@@ -75,14 +75,14 @@ def test_a_function_may_take_many_inputs_at_once_and_a_batch_size_changes_no_key
         ("one", {"workers": 2, "concurrency": 2}, ["concurrency and workers are both set"]),
     ],
 )
-def test_what_a_function_gets_wrong(local: Project, function: str, keys: dict[str, Any], parts: list[str]) -> None:
+def test_what_a_function_gets_wrong(local: Project, function: str, keys: dict[str, Any], fragments: list[str]) -> None:
     """Of many inputs, or in processes of its own: the answers that are missing are told with the reason."""
     candidate(local, function, **keys)
     gate = local.gate(apart=True) if "workers" in keys else local.judge()
-    called = "answers" in "".join(parts)
-    found = stopped(gate, called=called)
-    mentions(found, *parts)
-    assert (found["advice"] is not None or not called, "Run again" in str(found["advice"])) == (True, False)
+    called = "answers" in "".join(fragments)
+    finding = stopped(gate, called=called)
+    mentions(finding, *fragments)
+    assert (finding["advice"] is not None or not called, "Run again" in str(finding["advice"])) == (True, False)
 
 
 # --- processes -----------------------------------------------------------------------------------------------
@@ -93,10 +93,10 @@ def test_a_function_may_be_called_in_processes(local: Project, function: str, ke
     candidate(local, function, workers=2, **keys)
     gate = local.gate(apart=True)
     assert (gate["verdict"], gate["candidate"]["value"]) == ("pass", 1.0)
-    found = calls(local)
-    assert sum(n for _, n in found) == 60
-    assert os.getpid() not in {pid for pid, _ in found}
-    assert {n for _, n in found} == ({10} if keys else {1})
+    n_calls = calls(local)
+    assert sum(n for _, n in n_calls) == 60
+    assert os.getpid() not in {pid for pid, _ in n_calls}
+    assert {n for _, n in n_calls} == ({10} if keys else {1})
     assert 0 < gate["candidate"]["latency_p50_s"] < 5  # of the function alone, without the start of the processes
 
 

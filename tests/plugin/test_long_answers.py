@@ -108,12 +108,12 @@ def seconds(function: Callable[[], object]) -> float:
 def check_linear(run: Callable[[int], object], lengths: tuple[int, ...]) -> None:
     """Check that no length takes more than twice what the one before it lets expect."""
     run(lengths[0])  # imports, and tables that are made once
-    before = seconds(partial(run, lengths[0]))
+    short_s = seconds(partial(run, lengths[0]))
     for shorter, longer in pairwise(lengths):
-        now = seconds(partial(run, longer))
-        limit = 2 * before * longer / shorter + 0.2
-        assert now <= limit, f"{longer} characters: {now:.2f} s, {shorter}: {before:.2f} s"
-        before = now
+        long_s = seconds(partial(run, longer))
+        limit = 2 * short_s * longer / shorter + 0.2
+        assert long_s <= limit, f"{longer} characters: {long_s:.2f} s, {shorter}: {short_s:.2f} s"
+        short_s = long_s
 
 
 # --- whole gates -----------------------------------------------------------------------------------------------
@@ -223,6 +223,6 @@ def test_a_value_that_is_nested_deeply_is_an_error_of_that_answer(project: Proje
         return value if text.endswith(" 5") else "refund"
 
     gate = project.judge(candidate=answer)
-    found = check(gate, "candidate_answers")
-    assert ("nested too deeply" in found["message"], "test.jsonl:6" in found["message"]) == (True, True)
+    finding = check(gate, "candidate_answers")
+    assert ("nested too deeply" in finding["message"], "test.jsonl:6" in finding["message"]) == (True, True)
     assert gate["verdict"] == "error"

@@ -50,13 +50,13 @@ SWAP = "from pathlib import Path\nPath('base.jsonl').write_text(Path('weak.jsonl
 def rows(right: int, second: int | None = None, first: int = 0, sign: str = "") -> str:
     """Return recorded answers that are right from the first to the last of these, perhaps others the second time."""
     last = (right, right if second is None else second)
-    made = ((i, k, (label(i) if first <= i < last[k] else wrong(i)) + sign) for i in range(60) for k in (0, 1))
-    return "".join(f'{{"id": "t{i}", "repeat": {k}, "output": "{text}"}}\n' for i, k, text in made)
+    triples = ((i, k, (label(i) if first <= i < last[k] else wrong(i)) + sign) for i in range(60) for k in (0, 1))
+    return "".join(f'{{"id": "t{i}", "repeat": {k}, "output": "{text}"}}\n' for i, k, text in triples)
 
 
 def examples(relabelled: int) -> str:
-    made = ((i, wrong(i) if i < relabelled else label(i)) for i in range(60))
-    return "".join(f'{{"id": "t{i}", "input": "customer question {i}", "expected": "{text}"}}\n' for i, text in made)
+    pairs = ((i, wrong(i) if i < relabelled else label(i)) for i in range(60))
+    return "".join(f'{{"id": "t{i}", "input": "customer question {i}", "expected": "{text}"}}\n' for i, text in pairs)
 
 
 POOR, GOOD, BEST = {ANSWERS: rows(42)}, {ANSWERS: rows(56)}, {ANSWERS: rows(60)}
@@ -175,7 +175,7 @@ def test_a_new_gate_is_listed_and_those_of_main_are_judged(repo: Project) -> Non
     assert restore(repo) == 0
     report = repo.report(*ARGS)
     repo.result.assert_outcomes(passed=1)
-    assert [one["name"] for one in report["unjudged"]] == ["orders"]
+    assert [gate["name"] for gate in report["unjudged"]] == ["orders"]
     propose(repo, POOR)
     assert repo.run(*ARGS).ret == pytest.ExitCode.TESTS_FAILED
 

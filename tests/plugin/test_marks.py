@@ -78,8 +78,8 @@ def test_all_slips_of_the_marks_of_a_test_are_told_at_once(project: Project) -> 
     result = project.run()
     result.assert_outcomes(errors=1)
     text = words(result)
-    told = ("2: confidence: ", "2: test_set: ", "4: margn: ", "4: missing_answers: ")
-    assert [f"test_gate.py:{place}" in text for place in told] == [True] * 4
+    fragments = ("2: confidence: ", "2: test_set: ", "4: margn: ", "4: missing_answers: ")
+    assert [f"test_gate.py:{place}" in text for place in fragments] == [True] * 4
     assert "'wrong'" in text
 
 
@@ -124,7 +124,7 @@ def test_a_session_has_one_gate_file(green: Project) -> None:
     assert "ftgate_config = b/ftgate.yaml" in check["advice"]
     green.file("ftgate.yaml", text)
     green.file("b/pytest.ini", "[pytest]\nftgate_required = another\n")
-    assert [one["name"] for one in green.report("b")["unjudged"]] == ["another"]
+    assert [gate["name"] for gate in green.report("b")["unjudged"]] == ["another"]
     green.file("b/pytest.ini", "[pytest]\nftgate_config = lost.yaml\n")
     green.file("lost.yaml", text)
     (gate,) = green.report("b")["gates"]

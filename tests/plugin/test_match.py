@@ -49,24 +49,24 @@ def test_what_is_foreseen_is_what_decides_in_the_end(
     for n, verdict in ((needed, "pass"), (needed - 1, "inconclusive")):
         project.test_set(n)
         gate = project.judge(max_drop=max_drop, confidence=confidence, min_test_examples=1)
-        found = check(ends(gate, verdict), "min_wins")
-        assert (gate["models_called"], found["observed"], found["required"]) == (n == needed, n, needed)
-    mentions(found, f"{100 * confidence:g} %", str(needed), str(needed - 1), "max_drop")
+        finding = check(ends(gate, verdict), "min_wins")
+        assert (gate["models_called"], finding["observed"], finding["required"]) == (n == needed, n, needed)
+    mentions(finding, f"{100 * confidence:g} %", str(needed), str(needed - 1), "max_drop")
 
 
 def test_of_several_baselines_the_best_needs_a_price_and_all_must_be_matched(project: Project) -> None:
-    both = {"baseline": ..., "baselines": {"large": project.keys["baseline"], "free": recorded("weak.jsonl")}}
+    models = {"baseline": ..., "baselines": {"large": project.keys["baseline"], "free": recorded("weak.jsonl")}}
     answers(project, "weak.jsonl", range(100))
-    gate = passed(project.judge(**both))
+    gate = passed(project.judge(**models))
     mentions(check(gate, "max_drop"), "baseline large", "baseline free")
     answers(project, "weak.jsonl", range(280, 300))  # now the one without a price is the best
-    mentions(check(ends(project.judge(**both), "error"), "cheaper_by"), "free")
+    mentions(check(ends(project.judge(**models), "error"), "cheaper_by"), "free")
     answers(project, "better.jsonl", range(290, 300))
     baselines = {"large": project.keys["baseline"], "better": recorded("better.jsonl", price=LARGE)}
     gate = ends(project.judge(baseline=..., baselines=baselines), "fail")
-    found = check(gate, "max_drop")
-    assert found["observed"] == gate["gain"] == pytest.approx(-21 / 300)
-    mentions(found, "baseline large", "baseline better")
+    finding = check(gate, "max_drop")
+    assert finding["observed"] == gate["gain"] == pytest.approx(-21 / 300)
+    mentions(finding, "baseline large", "baseline better")
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_another_baseline_that_would_do_as_well_is_called_a_rival(
 
 
 @pytest.mark.parametrize(
-    ("fields", "price", "keys", "called", "name", "parts"),
+    ("fields", "price", "keys", "called", "name", "fragments"),
     [
         ({}, SMALL, {}, True, "cheaper_by", ["300 of 300"]),
         ({"usage": USAGE}, {"input_per_1m": 0, "output_per_1m": 0}, {}, False, "cheaper_by", []),
@@ -107,12 +107,12 @@ def test_another_baseline_that_would_do_as_well_is_called_a_rival(
     ids=["no usage", "a price of nothing", "answers that cost nothing", "not all latencies"],
 )
 def test_where_costs_or_times_are_no_numbers_there_is_no_factor(
-    project: Project, fields: Any, price: Any, keys: Any, called: bool, name: str, parts: list[str]
+    project: Project, fields: Any, price: Any, keys: Any, called: bool, name: str, fragments: list[str]
 ) -> None:
     project.predictions("ft.jsonl", N, WRONG_SMALL, **fields)
-    found = stopped(project.judge(candidate=recorded("ft.jsonl", price=price), **keys), called=called)
-    assert (found["name"], found["observed"], found["required"]) == (name, None, 6)
-    mentions(found, "ft.jsonl", *parts)
+    finding = stopped(project.judge(candidate=recorded("ft.jsonl", price=price), **keys), called=called)
+    assert (finding["name"], finding["observed"], finding["required"]) == (name, None, 6)
+    mentions(finding, "ft.jsonl", *fragments)
 
 
 @pytest.mark.parametrize(("repeats", "verdict"), [(1, "inconclusive"), (5, "inconclusive")])
@@ -121,9 +121,9 @@ def test_repeats_do_not_multiply_the_evidence_of_being_faster(project: Project, 
     answers(project, "base.jsonl", WRONG_LARGE, repeats=repeats, latency_s=1.0)
     answers(project, "ft.jsonl", WRONG_SMALL, repeats=repeats, latency_s=lambda i: 0.5 if i < 160 else 0.6)
     gate = ends(project.judge(repeats=repeats, cheaper_by=..., faster_by=2), verdict)
-    found = check(gate, "faster_by")
-    assert (found["status"], found["observed"]) == ("inconclusive", 2)
-    mentions(found, "160 of 300")
+    finding = check(gate, "faster_by")
+    assert (finding["status"], finding["observed"]) == ("inconclusive", 2)
+    mentions(finding, "160 of 300")
 
 
 def test_latency_samples_are_what_counts_where_they_are_alike(http: EndpointProject) -> None:
@@ -134,15 +134,15 @@ def test_latency_samples_are_what_counts_where_they_are_alike(http: EndpointProj
     large, small = http.model("large", price=LARGE, system="Answer."), http.model("ft:mini", price=SMALL)
     keys = {"margin": ..., "max_drop": 0.02, "cheaper_by": 6}
     unlike = {"baseline": {**large, "latency_sample": 4}, "candidate": {**small, "latency_sample": 5}}
-    found = stopped(http.judge(**keys, **unlike, faster_by=2))
-    assert (found["name"], http.server.requests) == ("faster_by", [])
-    mentions(found, "large", "ft:mini", "4 ex", "5 ex")
+    finding = stopped(http.judge(**keys, **unlike, faster_by=2))
+    assert (finding["name"], http.server.requests) == ("faster_by", [])
+    mentions(finding, "large", "ft:mini", "4 ex", "5 ex")
     passed(http.judge(**keys, **unlike))  # nothing rests on them
     alike = {"baseline": {**large, "latency_sample": 5}, "candidate": unlike["candidate"]}
     gate = http.judge(**keys, **alike, faster_by=1.0001)
-    found = check(gate, "faster_by")
+    finding = check(gate, "faster_by")
     assert {"baseline_answers", "candidate_answers"} <= statuses(gate).keys()
-    assert found["observed"] == pytest.approx(gate["baseline"]["latency_p50_s"] / gate["candidate"]["latency_p50_s"])
+    assert finding["observed"] == pytest.approx(gate["baseline"]["latency_p50_s"] / gate["candidate"]["latency_p50_s"])
 
 
 @pytest.mark.parametrize(
@@ -159,8 +159,8 @@ def test_labels_that_are_the_large_models_own_outputs_are_called_circular(
     answers(project, "base.jsonl", missed)
     answers(project, "ft.jsonl", [7])
     gate = passed(project.judge(metric=metric, max_drop=0.2, min_test_examples=9))
-    found = [one for one in gate["checks"] if one["name"] == "circular"]
-    assert [(one["status"], one["observed"]) for one in found] == [("warning", n)] * circular
+    findings = [check for check in gate["checks"] if check["name"] == "circular"]
+    assert [(check["status"], check["observed"]) for check in findings] == [("warning", n)] * circular
 
 
 @pytest.mark.parametrize("shared", [0, 30])
@@ -190,13 +190,13 @@ def mistakes(expected: str, answer: str) -> float:
 
 
 # Three better and six worse: measured -1 point, but only sure of at most 3.03.
-@pytest.mark.parametrize(("more", "verdict"), [((), "pass"), ((2, 3, 4, 5), "inconclusive")])
-def test_where_lower_is_better_worse_is_higher(project: Project, more: tuple[int, ...], verdict: str) -> None:
-    answers(project, "ft.jsonl", (0, 1, *more, *range(270, 297 if more else 299)))
+@pytest.mark.parametrize(("extra", "verdict"), [((), "pass"), ((2, 3, 4, 5), "inconclusive")])
+def test_where_lower_is_better_worse_is_higher(project: Project, extra: tuple[int, ...], verdict: str) -> None:
+    answers(project, "ft.jsonl", (0, 1, *extra, *range(270, 297 if extra else 299)))
     keys = {"metric": mistakes, "max_drop": 2.5}
     gate = ends(project.judge(**keys), verdict)
-    found = check(gate, "max_drop")
-    assert (found["required"], found["observed"], gate["gain"] < 0) == (-2.5, gate["lower_bound"], True)
+    finding = check(gate, "max_drop")
+    assert (finding["required"], finding["observed"], gate["gain"] < 0) == (-2.5, gate["lower_bound"], True)
     project.test_set(118)  # 2.5 of 100 are as many examples as 2.5 points
     assert stopped(project.judge(**keys), "inconclusive")["required"] == 119
 
@@ -244,13 +244,13 @@ def test_green_means_train_now(project: Project) -> None:
     gate = passed(matched(project, 240))
     assert gate["candidate"]["value"] is None
     assert not {"headroom", "power"} & statuses(gate).keys()
-    found = stopped(matched(project, 50), "inconclusive")
-    assert (found["name"], found["observed"], found["required"]) == ("min_wins", 50, 59)
+    finding = stopped(matched(project, 50), "inconclusive")
+    assert (finding["name"], finding["observed"], finding["required"]) == ("min_wins", 50, 59)
     assert stopped(matched(project, 240, baseline="recorded:base.jsonl"))["name"] == "cheaper_by"
     free = recorded("base.jsonl", price={"input_per_1m": 0, "output_per_1m": 0})  # which leaves nothing to save
-    found = stopped(matched(project, 240, baseline=free), "fail", called=True)
-    assert found["name"] == "headroom"
-    mentions(found, "base.jsonl")
+    finding = stopped(matched(project, 240, baseline=free), "fail", called=True)
+    assert finding["name"] == "headroom"
+    mentions(finding, "base.jsonl")
 
 
 # --- money: a call of 10 tokens at $1 a million costs $0.00001, and so 100,000 calls a month $1.00 -------------
@@ -274,20 +274,20 @@ def test_what_even_a_free_candidate_could_not_save(
 ) -> None:
     gate = matched(project, 240, economics={**ECONOMICS, **limit}, **standard)
     assert gate["verdict"] == verdict, gate["checks"]
-    found = check(gate, "economics")
-    assert found["threshold"] == {"key": "economics.max_break_even_days", "value": required}
-    assert (found["status"], found["source"]) == (verdict, "marker")
-    assert observed is None or found["observed"] == pytest.approx(observed)
+    finding = check(gate, "economics")
+    assert finding["threshold"] == {"key": "economics.max_break_even_days", "value": required}
+    assert (finding["status"], finding["source"]) == (verdict, "marker")
+    assert observed is None or finding["observed"] == pytest.approx(observed)
     assert statuses(gate).get("headroom") == ("pass" if standard else None)
-    mentions(found, f"{required:g}")
-    assert (found["advice"] is not None) is (verdict == "fail")
+    mentions(finding, f"{required:g}")
+    assert (finding["advice"] is not None) is (verdict == "fail")
 
 
 def test_money_that_cannot_be_judged_is_an_error(project: Project) -> None:
     economics = {**ECONOMICS, "max_break_even_days": 30}
-    found = stopped(matched(project, 240, economics=economics, **BEAT, baseline="recorded:base.jsonl"))
-    assert found["name"] == "economics"
-    mentions(found, "base.jsonl")
+    finding = stopped(matched(project, 240, economics=economics, **BEAT, baseline="recorded:base.jsonl"))
+    assert finding["name"] == "economics"
+    mentions(finding, "base.jsonl")
     for price in ({}, {"candidate_price": SMALL}):
         gate = matched(project, 240, economics={**economics, **price}, untold=True)  # by token counts that are missing
         assert stopped(gate, called=True)["name"] == "cheaper_by"

@@ -69,8 +69,8 @@ def test_the_hour_of_a_machine_is_spread_over_the_calls(http: EndpointProject) -
     assert http.gate()["candidate"]["cost_usd"] == cost
     http.pytester.makeini("[pytest]\nftgate_recordings = recordings\n")
     shutil.rmtree(http.path / ".ftgate")
-    again = http.gate("--ftgate-offline")
-    assert (again["candidate"]["n_stored"], again["candidate"]["cost_usd"]) == (60, cost)
+    second_gate = http.gate("--ftgate-offline")
+    assert (second_gate["candidate"]["n_stored"], second_gate["candidate"]["cost_usd"]) == (60, cost)
 
 
 def test_reading_a_file_is_not_what_a_machine_took(project: Project) -> None:
@@ -139,8 +139,8 @@ def test_calls_that_broke_off_are_told_apart_from_what_was_spent(http: EndpointP
     http.gate_test(baseline=http.model("base", **PRICED, retries=2), candidate=http.model("ft", **PRICED, retries=2))
     http.server.faults.extend([error(429, retry_after="0"), Reply(drop=True)])
     assert http.gate("--ftgate-max-cost=1")["verdict"] == "pass"
-    said = r"\$0.2400 spent of --ftgate-max-cost 1, and perhaps \$0.001\d* for calls whose cost is unknown"
-    assert re.search(said, words(http.result))
+    pattern = r"\$0.2400 spent of --ftgate-max-cost 1, and perhaps \$0.001\d* for calls whose cost is unknown"
+    assert re.search(pattern, words(http.result))
 
 
 def test_the_limit_is_an_error_also_where_missing_answers_count_as_wrong(http: EndpointProject) -> None:
@@ -187,10 +187,10 @@ def test_calls_for_nothing_save_nothing_but_on_a_machine_that_is_paid_by_the_mon
     priced.predictions("ft.jsonl", 60, (0, 1, 58, 59), usage={"input_tokens": 1000, "output_tokens": 0})
     priced.keys["candidate"] = recorded("ft.jsonl", price={"input_per_1m": 0, "output_per_1m": output_per_1m})
     gate = judged(priced, max_break_even_days=30)
-    found = stopped(gate, called=called)
-    assert (found["name"], found["observed"]) == ("economics", None)
+    finding = stopped(gate, called=called)
+    assert (finding["name"], finding["observed"]) == ("economics", None)
     assert not called or gate["economics"]["monthly_saving_usd"] is None
-    mentions(found, "candidate ft.jsonl", "marker", "gpu_hour_usd", "economics.hosting_usd_per_month")
+    mentions(finding, "candidate ft.jsonl", "marker", "gpu_hour_usd", "economics.hosting_usd_per_month")
     gate = passed(judged(priced, max_break_even_days=115, hosting_usd_per_month=400))
     assert gate["economics"]["monthly_saving_usd"] == pytest.approx(80)
 
@@ -239,4 +239,6 @@ def test_a_smaller_model_is_priced_before_it_is_trained(priced: Project) -> None
     for text in (result.stdout.str(), (priced.path / "r.md").read_text()):
         assert sentence in " ".join(html.unescape(text).split())
     page = (priced.path / "r.html").read_text()
-    assert all(part in page for part in ("155 days", "1.8 times candidate_price", "about 1,050,000 tokens an epoch"))
+    assert all(
+        fragment in page for fragment in ("155 days", "1.8 times candidate_price", "about 1,050,000 tokens an epoch")
+    )

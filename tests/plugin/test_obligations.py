@@ -73,17 +73,19 @@ def test_what_tests_may_do_to_their_gate(required: Project) -> None:
     for name, (keys, body, _) in MODULES.items():
         mark = f"pytest.mark.ftgate({gates[name]!r}, {keys})"
         required.file(f"test_{gates[name]}.py", f"{HEAD}{body or f'@MARK{chr(10)}{TEST}'}\n".replace("MARK", mark))
-    found = {one["name"]: one["reason"] for one in required.report()["unjudged"]}
+    reasons = {gate["name"]: gate["reason"] for gate in required.report()["unjudged"]}
     expected = {name: reason for name, (*_, reason) in MODULES.items() if reason}
-    assert found.keys() == {gates[name] for name in expected}
-    assert {name: found[gates[name]] for name in expected if expected[name] not in found[gates[name]]} == {}
+    assert reasons.keys() == {gates[name] for name in expected}
+    assert {name: reasons[gates[name]] for name in expected if expected[name] not in reasons[gates[name]]} == {}
     required.result.assert_outcomes(passed=10, skipped=5, xfailed=3, xpassed=1, failed=1, errors=3)
     text = " ".join(required.result.stdout.str().split())
     for name, reason in expected.items():
         is_weaker = "->" in reason or reason.startswith("test_set")
         verb = "was not judged as required" if is_weaker else "did not run"
-        told = f"ERROR required gate {gates[name]} {verb}: {found[gates[name]][:40]}"
-        assert (told in text) is ("set-up" not in reason and "::" not in reason)  # what pytest tells is not told twice
+        expected_line = f"ERROR required gate {gates[name]} {verb}: {reasons[gates[name]][:40]}"
+        assert (expected_line in text) is (
+            "set-up" not in reason and "::" not in reason
+        )  # what pytest tells is not told twice
 
 
 OWN = f"{HEAD}@pytest.mark.ftgate(name='orders', {KEYS})\n{TEST}\n"
@@ -113,12 +115,12 @@ OWED: dict[str, Row] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("files", "args", "told"), OWED.values(), ids=OWED)
-def test_what_does_not_meet_it(required: Project, files: Files, args: tuple[str, ...], told: str) -> None:
+@pytest.mark.parametrize(("files", "args", "message"), OWED.values(), ids=OWED)
+def test_what_does_not_meet_it(required: Project, files: Files, args: tuple[str, ...], message: str) -> None:
     """The session is red with one error, and the report says which gate was not met."""
     write_files(required.path, files)
     (unjudged,) = required.report(*args)["unjudged"]
-    assert fnmatch(f"{unjudged['name']}: {unjudged['reason']}", f"{told}*")
+    assert fnmatch(f"{unjudged['name']}: {unjudged['reason']}", f"{message}*")
     assert (required.result.ret, required.result.parseoutcomes().get("errors", 0) >= 1) == (1, True)
     required.result.stdout.fnmatch_lines([f"ERROR pytest.ini::ftgate_required - {unjudged['name']}: *"])
 
@@ -161,18 +163,18 @@ def test_every_case_of_a_required_gate_counts(required: Project, left_out: str) 
 
 ALL = ("ftgate_required = all",)
 REFUSED: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {  # ini lines, options, and what is told
-    **{one: ((*ALL, f"addopts = -q {one}"), (), f"{one} is refused in addopts") for one in WAIVERS},
-    **{one: (ALL, ("-o", one), f"-o {one.partition('=')[0]}*files under review") for one in OVERRIDDEN},
+    **{waiver: ((*ALL, f"addopts = -q {waiver}"), (), f"{waiver} is refused in addopts") for waiver in WAIVERS},
+    **{line: (ALL, ("-o", line), f"-o {line.partition('=')[0]}*files under review") for line in OVERRIDDEN},
 }
 
 
-@pytest.mark.parametrize(("lines", "args", "told"), REFUSED.values(), ids=REFUSED)
-def test_what_is_refused(required: Project, lines: tuple[str, ...], args: tuple[str, ...], told: str) -> None:
+@pytest.mark.parametrize(("lines", "args", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_is_refused(required: Project, lines: tuple[str, ...], args: tuple[str, ...], message: str) -> None:
     """No ini file and no command line leaves gates out or moves a threshold."""
     required.ini_file(*lines)
     result = required.run(*args)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"*{told}*"])
+    result.stderr.fnmatch_lines([f"*{message}*"])
 
 
 def test_the_end_says_once_what_fails_the_run(required: Project) -> None:
@@ -194,8 +196,8 @@ def test_missing_gates_may_be_allowed_and_no_red_one(
         monkeypatch.setenv("BUILDKITE", "1")
     report = required.report("--ftgate-allow-missing", "-k", "other")
     assert (required.result.ret, report["allowed_missing"]) == (0, True)
-    told = ["required gate support did not run: *", "*not enforced: --ftgate-allow-missing"]
-    required.result.stdout.fnmatch_lines(told)
+    patterns = ["required gate support did not run: *", "*not enforced: --ftgate-allow-missing"]
+    required.result.stdout.fnmatch_lines(patterns)
     required.lose()
     assert required.run("--ftgate-allow-missing").ret == 1
 
@@ -241,9 +243,9 @@ def pytest_collection_modifyitems(items):
 
 def test_of_the_verdicts_of_two_workers_the_one_that_is_no_pass_counts(required: Project) -> None:
     required.gate_file(f"version: 1\ngates:\n  support: {{{GATE.partition(', candidate')[0]}}}\n")
-    own = "return f\"recorded:{'base' if os.environ['PYTEST_XDIST_WORKER'] == 'gw1' else 'ft'}.jsonl\""
-    own = f"import os\n{EXPECTED_TO_FAIL}@pytest.fixture\ndef ftgate_candidate():\n    {own}\n"
-    required.file("conftest.py", own)
+    code = "return f\"recorded:{'base' if os.environ['PYTEST_XDIST_WORKER'] == 'gw1' else 'ft'}.jsonl\""
+    code = f"import os\n{EXPECTED_TO_FAIL}@pytest.fixture\ndef ftgate_candidate():\n    {code}\n"
+    required.file("conftest.py", code)
     assert required.run_apart("--dist=each", "--tx=2*popen").ret == 1
 
 
@@ -255,7 +257,7 @@ def test_expected_to_fail(required: Project) -> None:
     report = required.report("test_gate.py", "--junitxml=junit.xml")
     required.result.assert_outcomes(xfailed=1, errors=1)
     assert (required.result.ret, report["gates"][0]["verdict"]) == (1, "fail")
-    assert [one["name"] for one in report["unjudged"]] == ["support"]
+    assert [gate["name"] for gate in report["unjudged"]] == ["support"]
     text = (required.path / "junit.xml").read_text(encoding="utf-8")
     assert 'failures="0"' in text
     assert '<property name="ftgate.verdict" value="fail"' in text

@@ -119,22 +119,22 @@ def test_a_parameter_in_place_of_a_fixture_is_what_is_judged(green: Project) -> 
         "ftgate_training_set": ("few.jsonl", "fail"),
     }
     for name, (value, _) in verdicts.items():
-        given = f"@pytest.mark.parametrize({name!r}, [{value!r}])\ndef test_gate({name}): pass\n"
-        green.file(f"test_{name}.py", f"import pytest\n@pytest.mark.ftgate('support')\n{given}")
+        code = f"@pytest.mark.parametrize({name!r}, [{value!r}])\ndef test_gate({name}): pass\n"
+        green.file(f"test_{name}.py", f"import pytest\n@pytest.mark.ftgate('support')\n{code}")
     assert [gate["verdict"] for gate in green.report()["gates"]] == [verdict for _, verdict in verdicts.values()]
     assert green.result.ret == 1
 
 
 def test_a_parameter_that_nothing_takes_or_that_a_mark_gives_too(green: Project) -> None:
     """Our own fixtures would pass it over without a word, and which of the two is meant is not said."""
-    given = "@pytest.mark.parametrize('ftgate_candidate', ['recorded:ft.jsonl'], indirect=True)\n"
-    given += "def test_gate(ftgate_candidate): pass"
-    green.marked("'support'", given)
+    code = "@pytest.mark.parametrize('ftgate_candidate', ['recorded:ft.jsonl'], indirect=True)\n"
+    code += "def test_gate(ftgate_candidate): pass"
+    green.marked("'support'", code)
     result = green.run()
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["*fixture ftgate_candidate*"])
-    given = given.replace(", indirect=True", "").replace("ft.", "base.")
-    green.marked("'support', candidate='recorded:ft.jsonl'", given)
+    code = code.replace(", indirect=True", "").replace("ft.", "base.")
+    green.marked("'support', candidate='recorded:ft.jsonl'", code)
     because(green.gate(), "error", "configuration", "candidate", "ftgate_candidate")
 
 
@@ -223,12 +223,12 @@ UNJUDGED = {  # a file with which a gate cannot be judged, and what pytest says 
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("file", "text", "told"), UNJUDGED.values(), ids=UNJUDGED)
-def test_what_could_not_be_judged_is_an_error(green: Project, file: str, text: str, told: str) -> None:
+@pytest.mark.parametrize(("file", "text", "message"), UNJUDGED.values(), ids=UNJUDGED)
+def test_what_could_not_be_judged_is_an_error(green: Project, file: str, text: str, message: str) -> None:
     assert green.run().ret == 0
     green.file(file, f"import pytest\n{text}")
     assert (green.gate()["verdict"], green.result.ret) == ("error", 1)
-    green.result.assert_outcomes(passed=1, **{told: 1})
+    green.result.assert_outcomes(passed=1, **{message: 1})
 
 
 # --- a fixture and a mark that give the same key -------------------------------------------------------------

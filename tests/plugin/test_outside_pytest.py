@@ -22,8 +22,8 @@ def here(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 def facts(result: GateResult) -> dict[str, Any]:
     """Return the facts without those that name the test."""
-    own = ("nodeid", "location", "name", "gate")
-    return {name: value for name, value in result.to_dict().items() if name not in own}
+    own_keys = ("nodeid", "location", "name", "gate")
+    return {name: value for name, value in result.to_dict().items() if name not in own_keys}
 
 
 def test_a_gate_is_judged_as_its_test_is(here: Project) -> None:
@@ -62,7 +62,7 @@ def test_keys_replace_those_of_the_file(
 ) -> None:
     result = judge(*arguments, **keys)
     assert result.verdict == verdict
-    assert named is None or any(named in f"{one.name} {one.message} {one.advice}" for one in result.checks)
+    assert named is None or any(named in f"{check.name} {check.message} {check.advice}" for check in result.checks)
 
 
 def test_a_loop_may_run_and_answers_are_stored_for_tests(here: Project) -> None:
@@ -72,9 +72,9 @@ def test_a_loop_may_run_and_answers_are_stored_for_tests(here: Project) -> None:
     async def cell() -> GateResult:
         return judge("support", candidate=model)
 
-    first, again = asyncio.run(cell()), judge("support", candidate=model)
+    first, second_result = asyncio.run(cell()), judge("support", candidate=model)
     assert first.passed
-    assert (first.candidate.n_stored, again.candidate.n_stored) == (0, first.n)
+    assert (first.candidate.n_stored, second_result.candidate.n_stored) == (0, first.n)
 
 
 def test_a_score_is_a_number_or_says_which_there_are(here: Project) -> None:
@@ -137,7 +137,7 @@ def test_a_report_passes_only_if_every_required_gate_was_judged(
     report = read_report(project.path / "report.json")
     assert isinstance(report, Report)
     assert (report.passed, [gate.name for gate in report.unjudged]) == (passed, unjudged)
-    assert list(report) == list(report.gates) == [report[at] for at in range(len(report))]
+    assert list(report) == list(report.gates) == [report[i] for i in range(len(report))]
     assert len(report) == (0 if args else 1)
 
 

@@ -64,12 +64,12 @@ LOOSER: list[tuple[dict[str, Any], str, int]] = [  # in the marker: the key with
 
 @pytest.mark.parametrize(("keys", "values", "line"), LOOSER, ids=[values for _, values, _ in LOOSER])
 def test_a_looser_key_is_an_error_with_both_places(governed: Project, keys: Any, values: str, line: int) -> None:
-    parts = (*values.split(": "), f"rules/policy.yaml:{line}")
-    mentions(stopped(governed.judge("support", **keys)), "test_gate.py:4", *parts)
+    fragments = (*values.split(": "), f"rules/policy.yaml:{line}")
+    mentions(stopped(governed.judge("support", **keys)), "test_gate.py:4", *fragments)
     if "baselines" not in keys:
         written = "".join(f"    {name}: {value}\n" for name, value in keys.items())
         governed.gate_file(GATE.format(extends="rules/policy.yaml") + written)
-        mentions(stopped(governed.judge("support")), "ftgate.yaml:9", *parts)
+        mentions(stopped(governed.judge("support")), "ftgate.yaml:9", *fragments)
 
 
 GUARD = {"test_set": "test.jsonl", "metric": "f1_macro", "max_drop": 0.5}
@@ -88,8 +88,8 @@ def test_a_guard_is_compared_whole(governed: Project) -> None:
     passed(governed.judge("support"))
     passed(governed.judge("support", guards={"old": {**GUARD, "max_drop": 0.4}, "new": GUARD}))
     for guards, values in LOOSER_GUARDS:
-        found = stopped(governed.judge("support", guards=guards))
-        mentions(found, *values.split(": "), "rules/policy.yaml:12")
+        finding = stopped(governed.judge("support", guards=guards))
+        mentions(finding, *values.split(": "), "rules/policy.yaml:12")
 
 
 def test_a_further_metric_and_a_champion_are_the_gates_own(governed: Project) -> None:
@@ -110,7 +110,7 @@ def test_a_file_in_a_package(governed: Project, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    ("extends", "policy", "parts"),
+    ("extends", "policy", "fragments"),
     [
         ("absent.yaml", POLICY, ["ftgate.yaml:2: defaults.extends", "absent.yaml"]),
         ('"no_such_package:gates.yaml"', POLICY, ["ftgate.yaml:2: defaults.extends", "no_such_package"]),
@@ -122,10 +122,10 @@ def test_a_file_in_a_package(governed: Project, monkeypatch: pytest.MonkeyPatch)
         ("rules/policy.yaml", "", ["rules/policy.yaml", "empty"]),
     ],
 )
-def test_a_policy_that_cannot_be_used(governed: Project, extends: str, policy: str, parts: list[str]) -> None:
+def test_a_policy_that_cannot_be_used(governed: Project, extends: str, policy: str, fragments: list[str]) -> None:
     governed.file("rules/policy.yaml", policy)
     governed.gate_file(GATE.format(extends=extends))
-    mentions(stopped(governed.judge("support")), *parts)
+    mentions(stopped(governed.judge("support")), *fragments)
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
@@ -145,6 +145,6 @@ def test_a_policy_that_is_loosened_or_left_is_seen(governed: Project, change: tu
     path = governed.path / name
     path.write_text(path.read_text().replace(old, new))
     git(governed.path, "commit", "-qam", "change")
-    found = stopped(governed.gate(), "fail")
-    mentions(found, "margin: 0.05 -> 0.03", name)
-    assert found["name"] == "weakened"
+    finding = stopped(governed.gate(), "fail")
+    mentions(finding, "margin: 0.05 -> 0.03", name)
+    assert finding["name"] == "weakened"

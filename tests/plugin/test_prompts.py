@@ -55,7 +55,7 @@ def test_braces_that_name_nothing_are_text(http: EndpointProject) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "fields", "found"),
+    ("content", "fields", "finding"),
     [
         (None, {"images": ["a.png"]}, "the field images"),
         ("scans/7.png", {}, "the input scans/7.png"),
@@ -63,30 +63,33 @@ def test_braces_that_name_nothing_are_text(http: EndpointProject) -> None:
     ],
 )
 def test_media_that_would_not_be_sent_stop_the_gate(
-    http: EndpointProject, content: Any, fields: dict[str, Any], found: str
+    http: EndpointProject, content: Any, fields: dict[str, Any], finding: str
 ) -> None:
     rows = read_jsonl(http.path / "test.jsonl")
-    asked = [{"role": "user", "content": content}] if isinstance(content, list) else content or rows[7]["input"]
-    rows[7] |= {"input": asked, **fields}
+    messages = [{"role": "user", "content": content}] if isinstance(content, list) else content or rows[7]["input"]
+    rows[7] |= {"input": messages, **fields}
     write_jsonl(http.path / "test.jsonl", rows)
-    mentions(stopped(http.judge()), "test.jsonl:8", found, "image_url")
+    mentions(stopped(http.judge()), "test.jsonl:8", finding, "image_url")
     assert not http.server.requests
-    mentions(stopped(http.judge(baseline="recorded:base.jsonl", candidate=lambda text: "refund")), found)
+    mentions(stopped(http.judge(baseline="recorded:base.jsonl", candidate=lambda text: "refund")), finding)
     passed(http.judge(baseline="recorded:base.jsonl", candidate="recorded:ft.jsonl"))
 
 
 def test_media_that_are_sent_are_not_refused(http: EndpointProject) -> None:
     """As a part of a message, or by the template."""
     rows, url = read_jsonl(http.path / "test.jsonl"), "data:image/png;base64,iVBOR"
-    part = {"type": "image_url", "image_url": {"url": url}}
-    asked = [{"role": "user", "content": [part, {"type": "text", "text": "customer question 7"}]}]
+    image = {"type": "image_url", "image_url": {"url": url}}
+    messages = [{"role": "user", "content": [image, {"type": "text", "text": "customer question 7"}]}]
     http.server.answer = lambda body: label(7) if url in str(body) else answer(body)
-    for row, keys in (({"input": asked, "images": ["a.png"]}, {}), ({"image": url}, {"template": "{image} {input}"})):
-        made = [{"image": "none", **one} if keys else dict(one) for one in rows]
-        made[7] |= row
-        write_jsonl(http.path / "test.jsonl", made)
+    for row, keys in (
+        ({"input": messages, "images": ["a.png"]}, {}),
+        ({"image": url}, {"template": "{image} {input}"}),
+    ):
+        records = [{"image": "none", **row} if keys else dict(row) for row in rows]
+        records[7] |= row
+        write_jsonl(http.path / "test.jsonl", records)
         passed(http.judge(baseline=http.model("base", **keys), candidate=http.model("ft", **keys)))
-        assert str(url if keys else part) in str(http.server.bodies)
+        assert str(url if keys else image) in str(http.server.bodies)
         http.forget()
 
 
@@ -150,10 +153,10 @@ def test_a_candidate_that_is_not_asked_as_in_training(
     _train(http, **trained)
     http.test_set(N, input=varied)
     gate = http.judge(baseline=http.model("base", **keys), candidate=http.model("ft", **keys))
-    found = check(gate, "prompt_mismatch")
-    assert (found["status"], found["observed"], found["required"]) == ("warning", *shares)
+    finding = check(gate, "prompt_mismatch")
+    assert (finding["status"], finding["observed"], finding["required"]) == ("warning", *shares)
     assert gate["verdict"] == "pass"
-    mentions(found, line, "test_gate.py:4" if found["source"] != "marker" else "marker")
+    mentions(finding, line, "test_gate.py:4" if finding["source"] != "marker" else "marker")
 
 
 @pytest.mark.parametrize(

@@ -71,12 +71,12 @@ def test_a_baseline_must_leave_room_for_the_margin(
 ) -> None:
     ready.predictions("base.jsonl", 60, wrong_at)
     gate = ends(ready.judge(hypothesis=..., **keys), status)
-    seen = check(gate, "headroom")
-    assert (seen["status"], seen["observed"], seen["source"]) == (status, pytest.approx(room), "marker")
-    assert seen["required"] == keys.get("margin", 0.05)
-    assert ("Do not train" in str(seen["advice"])) is (status == "fail")
+    finding = check(gate, "headroom")
+    assert (finding["status"], finding["observed"], finding["source"]) == (status, pytest.approx(room), "marker")
+    assert finding["required"] == keys.get("margin", 0.05)
+    assert ("Do not train" in str(finding["advice"])) is (status == "fail")
     if room == 2 / 60:
-        mentions(seen, "96.7 %", "+3.3", "5")
+        mentions(finding, "96.7 %", "+3.3", "5")
         ready.predictions("plain.jsonl", 60, wrong_at=range(40, 60))
         both = {"plain": "recorded:plain.jsonl", "few_shot": "recorded:base.jsonl"}  # of which the best must leave room
         mentions(found(ready, "fail", "headroom", baseline=..., baselines=both, hypothesis=...), "few_shot", "96.7 %")
@@ -202,7 +202,7 @@ def test_guards_are_asked_of_the_baseline_alone(
 def test_slices_labels_and_thresholds_wait_for_the_candidate(ready: Project) -> None:
     ready.test_set(60, lang="en")
     gate = passed(ready.judge(slices=["lang"], thresholds={"accuracy": {"min": 0.9}, "latency_p95_s": {"max": 1}}))
-    assert (gate["slices"], [one["candidate"] for one in gate["diagnosis"]["labels"]]) == ([], [None] * 3)
+    assert (gate["slices"], [label["candidate"] for label in gate["diagnosis"]["labels"]]) == ([], [None] * 3)
     assert checks(gate, "thresholds.accuracy") == []
 
 

@@ -41,7 +41,7 @@ def test_answers_at_the_wrong_rows_fail(project: Project, answered: Callable[[in
     says(project, f"{name}.jsonl", answered)
     gate = project.judge()
     because(gate, "fail", "recording_order", part, "candidate" if name == "ft" else "baseline", "ids")
-    assert "rompt the" not in " ".join(str(one["advice"]) for one in gate["checks"] if one["status"] == "fail")
+    assert "rompt the" not in " ".join(str(check["advice"]) for check in gate["checks"] if check["status"] == "fail")
     gate = project.judge(checks={"recording_order": "warn"})
     assert statuses(gate)["recording_order"] == "warning"
 

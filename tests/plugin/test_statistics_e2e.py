@@ -25,8 +25,12 @@ def test_the_same_gain_meets_one_standard_after_the_other(project: Project, fixe
     models(project, 60, base=range(25), ft=range(25 - fixed))
     for evidence in STANDARDS:
         assert project.judge(evidence=evidence)["verdict"] == ("pass" if evidence in standards else "inconclusive")
-        found = stopped(project.judge(evidence=evidence, margin=0.34), "fail", called=True)
-        assert (found["name"], found["observed"], found["required"]) == ("margin", pytest.approx(fixed / 60), 0.34)
+        finding = stopped(project.judge(evidence=evidence, margin=0.34), "fail", called=True)
+        assert (finding["name"], finding["observed"], finding["required"]) == (
+            "margin",
+            pytest.approx(fixed / 60),
+            0.34,
+        )
 
 
 @pytest.mark.parametrize("margin", [0, 0.01, 0.1, 0.15, 0.16, 0.17, 0.18, 0.2, 0.26])
@@ -53,9 +57,9 @@ def test_too_few_groups_are_inconclusive_before_any_call(
     project: Project, group_of: Callable[[int], Any], effective: int, parts: list[str]
 ) -> None:
     project.test_set(60, group=group_of)
-    found = stopped(project.judge(), "inconclusive")
-    assert (found["name"], int(found["observed"]), found["required"]) == ("min_wins", effective, 15)
-    mentions(found, "15", *parts)
+    finding = stopped(project.judge(), "inconclusive")
+    assert (finding["name"], int(finding["observed"]), finding["required"]) == ("min_wins", effective, 15)
+    mentions(finding, "15", *parts)
     gate = passed(project.judge(evidence="observed"))
     assert (gate["lower_bound"], gate["margin_proven"]) == (None, False)
     mentions(check(gate, "evidence"), f" {effective}", "15")
@@ -96,11 +100,11 @@ def test_groups_that_cannot_exclude_a_loss_that_undoes_the_gain_are_a_warning(
     n = 10 * groups
     models(project, n, base=range(0, n, 10), ft=(), group=lambda i: f"customer {i // 10}")
     gate = passed(project.judge(evidence=evidence))
-    found = checks(gate, "rare_group_loss")
-    assert len(found) == (1 if counts else 0)
-    for one in found:
-        assert (one["status"], one["observed"], one["required"]) == ("warning", *counts)
-        mentions(one, f"{groups} groups cannot exclude", "one in", "32 exclude one in 11")
+    finding = checks(gate, "rare_group_loss")
+    assert len(finding) == (1 if counts else 0)
+    for check in finding:
+        assert (check["status"], check["observed"], check["required"]) == ("warning", *counts)
+        mentions(check, f"{groups} groups cannot exclude", "one in", "32 exclude one in 11")
     strict = project.judge(evidence=evidence, checks={"rare_group_loss": "fail"})
     assert strict["verdict"] == ("fail" if counts else "pass")
 
@@ -133,18 +137,18 @@ def distance(expected: str, answer: str) -> float:
 
 @pytest.mark.parametrize(("score", "sign", "margin"), [(overlap, 1, 0.1), (distance, -1, 0.5)])
 def test_a_graded_metric_is_judged_by_its_own_unit(project: Project, score: Any, sign: int, margin: float) -> None:
-    asked = {"metric": score, "margin": margin}
-    gate = passed(project.judge(**asked))
-    before, after = gate["baseline"]["value"], gate["candidate"]["value"]
-    for value, missed in ((before, range(40, 60)), (after, (0, 1, 58, 59))):
+    keys = {"metric": score, "margin": margin}
+    gate = passed(project.judge(**keys))
+    base_value, candidate_value = gate["baseline"]["value"], gate["candidate"]["value"]
+    for value, missed in ((base_value, range(40, 60)), (candidate_value, (0, 1, 58, 59))):
         scores = [score(label(i), wrong(i) if i in missed else label(i)) for i in range(60)]
         assert value == pytest.approx(sum(scores) / 60)
-    assert gate["gain"] == pytest.approx(sign * (after - before))
+    assert gate["gain"] == pytest.approx(sign * (candidate_value - base_value))
     assert 0 < gate["lower_bound"] < gate["gain"] < gate["upper_bound"]
     assert ("Gaffke" in gate["method"], gate["wins"], gate["losses"]) == (True, 18, 2)
-    swapped = project.judge(**asked, baseline="recorded:ft.jsonl", candidate="recorded:base.jsonl")
-    found = stopped(swapped, "fail", called=True)
-    assert (found["name"], found["observed"]) == ("margin", pytest.approx(-gate["gain"]))
+    swapped = project.judge(**keys, baseline="recorded:ft.jsonl", candidate="recorded:base.jsonl")
+    finding = stopped(swapped, "fail", called=True)
+    assert (finding["name"], finding["observed"]) == ("margin", pytest.approx(-gate["gain"]))
 
 
 def test_a_margin_is_held_against_the_range(project: Project) -> None:
@@ -154,7 +158,7 @@ def test_a_margin_is_held_against_the_range(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("base", "ft", "stop", "parts"),
+    ("base", "ft", "stop", "fragments"),
     [
         (range(10), range(10, 20), False, ["still possible", "95 % upper bound"]),
         (range(10), range(1, 10), False, ["still possible"]),
@@ -162,7 +166,7 @@ def test_a_margin_is_held_against_the_range(project: Project) -> None:
     ],
 )
 def test_a_fine_tune_is_only_dropped_where_the_margin_is_out_of_reach(
-    project: Project, base: Iterable[int], ft: Iterable[int], stop: bool, parts: list[str]
+    project: Project, base: Iterable[int], ft: Iterable[int], stop: bool, fragments: list[str]
 ) -> None:
     models(project, 60, base=base, ft=ft)
     gate = project.judge()
@@ -170,7 +174,7 @@ def test_a_fine_tune_is_only_dropped_where_the_margin_is_out_of_reach(
     assert (gate["upper_bound"] < 0.05) is stop
     assert ("Keep the baseline" in str(check(gate, "margin")["advice"])) is stop
     upper = [f"{100 * gate['upper_bound']:+.1f} points"] * (not stop)
-    mentions(check(gate, "margin"), *parts, *upper)
+    mentions(check(gate, "margin"), *fragments, *upper)
 
 
 @pytest.mark.parametrize(
@@ -179,12 +183,12 @@ def test_a_fine_tune_is_only_dropped_where_the_margin_is_out_of_reach(
 )
 def test_the_best_baseline_is_the_one_to_beat(project: Project, few: range, verdict: str) -> None:
     project.predictions("few.jsonl", 60, wrong_at=few)
-    both = {"baseline": ..., "baselines": {"prompt": "recorded:base.jsonl", "few-shot": "recorded:few.jsonl"}}
-    gate = project.judge(**both)
+    models = {"baseline": ..., "baselines": {"prompt": "recorded:base.jsonl", "few-shot": "recorded:few.jsonl"}}
+    gate = project.judge(**models)
     assert (gate["verdict"], gate["baseline"]) == (verdict, gate["baselines"]["few-shot"])
     found, gain = check(gate, "margin"), (len(few) - 4) / 60
     assert found["status"] == ("fail" if verdict == "fail" else "pass")
     assert found["observed"] == pytest.approx(gate["gain"]) == pytest.approx(gain)
     mentions(found, f"few-shot {100 * gain:+.1f}", "prompt +26.7")
-    lower_is_better = project.judge(**both, metric=distance, margin=0.5)
+    lower_is_better = project.judge(**models, metric=distance, margin=0.5)
     assert lower_is_better["baseline"] == lower_is_better["baselines"]["few-shot"]

@@ -47,7 +47,7 @@ def kept(http: EndpointProject) -> int:
 
 def notes(gate: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the checks on stored answers by status."""
-    return {one["status"]: one for one in gate["checks"] if one["name"] == "models"}
+    return {check["status"]: check for check in gate["checks"] if check["name"] == "models"}
 
 
 # --- a run that finished ---------------------------------------------------------------------------------------
@@ -56,12 +56,12 @@ def notes(gate: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def test_after_a_verdict_the_next_session_asks_again(http: EndpointProject) -> None:
     for margin, verdict in ((0.9, "fail"), (0.05, "pass")):
         http.gate_test(margin=margin)
-        gate, asked = session(http)
-        assert (gate["verdict"], asked, kept(http)) == (verdict, ALL, 0)
-        found = notes(gate)
-        assert (found.keys(), found["note"]["observed"]) == ({"note"}, ALL)
-        assert "revision" in found["note"]["advice"]
-        mentions(found["note"], "this session only: 120 answers of base, ft; a revision would keep them")
+        gate, n_asked = session(http)
+        assert (gate["verdict"], n_asked, kept(http)) == (verdict, ALL, 0)
+        gate_notes = notes(gate)
+        assert (gate_notes.keys(), gate_notes["note"]["observed"]) == ({"note"}, ALL)
+        assert "revision" in gate_notes["note"]["advice"]
+        mentions(gate_notes["note"], "this session only: 120 answers of base, ft; a revision would keep them")
 
 
 TWO = "def test_gate():\n    pass\n\n\n{mark}\ndef test_again():\n    pass\n"
@@ -124,23 +124,23 @@ def test_the_next_session_uses_what_was_stored_before_ctrl_c_and_says_so(http: E
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == pytest.ExitCode.INTERRUPTED
     http.server.answer = answer
-    before = kept(http)
-    assert before >= 90
-    gate, asked = session(http)
+    rows_before = kept(http)
+    assert rows_before >= 90
+    gate, n_asked = session(http)
     passed(gate)
-    assert asked == ALL - before
-    found = notes(gate)
-    assert (found.keys(), found["warning"]["observed"]) == ({"warning"}, before)
-    mentions(found["warning"], f"{before} answers", "base", "ft", "second", f"{ALL} answers")
+    assert n_asked == ALL - rows_before
+    gate_notes = notes(gate)
+    assert (gate_notes.keys(), gate_notes["warning"]["observed"]) == ({"warning"}, rows_before)
+    mentions(gate_notes["warning"], f"{rows_before} answers", "base", "ft", "second", f"{ALL} answers")
     assert kept(http) == 0
 
 
 @pytest.mark.parametrize(
-    ("older_s", "args", "most", "status"),
+    ("older_s", "args", "most_asked", "status"),
     [(DAY_S - 600, (), 10, "warning"), (DAY_S, (), ALL, "note"), (0, ("--ftgate-cache=refresh",), ALL, "note")],
 )
 def test_for_a_day_at_most_and_not_under_refresh(
-    http: EndpointProject, older_s: int, args: tuple[str, ...], most: int, status: str
+    http: EndpointProject, older_s: int, args: tuple[str, ...], most_asked: int, status: str
 ) -> None:
     """The last 10 questions of the candidate fail at first."""
     http.server.answer = lambda body: error(500) if body["model"] == "ft" and index_of(body) >= 50 else answer(body)
@@ -148,9 +148,9 @@ def test_for_a_day_at_most_and_not_under_refresh(
     assert notes(ends(gate, "error")) == {}
     http.server.answer = answer
     http.store("UPDATE predictions SET created_at = created_at - ?", older_s)
-    gate, asked = session(http, *args)
-    assert (asked, notes(gate).keys(), kept(http)) == (most, {status}, 0)
-    assert ("23 hours" in notes(gate)[status]["message"]) is (most == 10)
+    gate, n_asked = session(http, *args)
+    assert (n_asked, notes(gate).keys(), kept(http)) == (most_asked, {status}, 0)
+    assert ("23 hours" in notes(gate)[status]["message"]) is (most_asked == 10)
 
 
 def test_a_kill_loses_no_answer_of_the_gates_before(http: EndpointProject) -> None:
@@ -158,13 +158,13 @@ def test_a_kill_loses_no_answer_of_the_gates_before(http: EndpointProject) -> No
     http.run_apart()
     assert kept(http) == ALL
     http.gate_test()
-    gate, asked = session(http)
-    assert (asked, notes(gate)["warning"]["observed"]) == (0, ALL)
+    gate, n_asked = session(http)
+    assert (n_asked, notes(gate)["warning"]["observed"]) == (0, ALL)
 
 
 def test_a_gate_without_a_verdict_keeps_its_answers_and_not_those_of_others(http: EndpointProject) -> None:
-    other = http.mark(name="other", candidate=http.model("told", revision=...))
-    http.gate_test(TWO.format(mark=other), name="one")
+    second_mark = http.mark(name="other", candidate=http.model("told", revision=...))
+    http.gate_test(TWO.format(mark=second_mark), name="one")
 
     def right(body: dict[str, Any]) -> str:
         return answer({**body, "model": body["model"].replace("told", "ft")})
@@ -207,9 +207,9 @@ def test_offline_what_is_not_stored_is_an_error_that_says_so(http: EndpointProje
     gate = http.judge(stored=True, offline=True)
     assert http.server.requests == []
     assert gate["verdict"] == "error"
-    found = check(gate, "baseline_answers")
-    mentions(found, "baseline base: ", "60 of 60", "--ftgate-offline", "--ftgate-report=recordings:recordings")
-    assert "Run again" not in found["advice"]
+    finding = check(gate, "baseline_answers")
+    mentions(finding, "baseline base: ", "60 of 60", "--ftgate-offline", "--ftgate-report=recordings:recordings")
+    assert "Run again" not in finding["advice"]
     http.judge(stored=True)
     http.forget()
     http.test_set(61)

@@ -37,32 +37,35 @@ def test_the_baseline_is_held_against_the_constant_answer(
 ) -> None:
     project.predictions("base.jsonl", 60, wrong_at=range(right, 60))
     gate = project.judge(checks={"weak_baseline": level} if level else {})
-    found = check(gate, "weak_baseline")
-    assert (found["status"], found["observed"], found["required"]) == (status, right / 60, 20 / 60)
+    finding = check(gate, "weak_baseline")
+    assert (finding["status"], finding["observed"], finding["required"]) == (status, right / 60, 20 / 60)
     ends(gate, "fail" if status == "fail" else "pass")
     assert "degenerate_candidate" not in statuses(gate)
-    mentions(found, "base.jsonl", "'refund'", "33.3 %")
+    mentions(finding, "base.jsonl", "'refund'", "33.3 %")
     if status == "fail":
-        mentions(found, "checks: {weak_baseline: warn}")
+        mentions(finding, "checks: {weak_baseline: warn}")
     if right == 26:
-        mentions(found, "p = ")
+        mentions(finding, "p = ")
     elif status == "warning":
-        assert found["source"] == "marker"
+        assert finding["source"] == "marker"
 
 
 @pytest.mark.parametrize(
-    ("metric", "said"),
+    ("metric", "answer"),
     [
         *((metric, "refund") for metric in ("f1_macro", "matthews_corrcoef", "exact_match", CLOSENESS)),
         (HEDGED, "maybe"),  # one answer to everything is weak however well it scores
     ],
 )
-def test_whatever_metric_decides(project: Project, metric: Any, said: str) -> None:
+def test_whatever_metric_decides(project: Project, metric: Any, answer: str) -> None:
     assert project.judge(metric=metric)["verdict"] == "pass"
-    says(project, "base.jsonl", said)
-    found = check(ends(project.judge(metric=metric), "fail"), "weak_baseline")
-    assert (found["status"], found["observed"] - found["required"]) == ("fail", 0.5 - 20 / 60 if said == "maybe" else 0)
-    mentions(found, f"'{said}'")
+    says(project, "base.jsonl", answer)
+    finding = check(ends(project.judge(metric=metric), "fail"), "weak_baseline")
+    assert (finding["status"], finding["observed"] - finding["required"]) == (
+        "fail",
+        0.5 - 20 / 60 if answer == "maybe" else 0,
+    )
+    mentions(finding, f"'{answer}'")
 
 
 @pytest.mark.parametrize("always", [60, 30])
@@ -71,17 +74,17 @@ def test_where_one_output_is_expected_everywhere_nothing_beats_saying_it(project
     project.test_set(60, expected="no" * 99)
     says(project, "base.jsonl", "refund")
     says(project, "ft.jsonl", lambda i: "no" * 99 if i < always else "refund")
-    found = check(project.judge(), "weak_baseline")
-    assert (found["status"], "no" * 31 in found["message"]) == ("fail", False)
+    finding = check(project.judge(), "weak_baseline")
+    assert (finding["status"], "no" * 31 in finding["message"]) == ("fail", False)
     assert statuses(passed(project.judge(checks={"weak_baseline": "warn"})))["weak_baseline"] == "warning"
 
 
 def test_a_metric_by_which_a_constant_is_perfect_condemns_no_candidate(project: Project) -> None:
     short = own(lambda expected, answer: float(len(answer) < 9))
     says(project, "base.jsonl", lambda i: label(i) if i < 40 else "something longer")
-    found = check(project.judge(metric=short), "weak_baseline")
-    assert found["status"] == "fail"
-    mentions(found, "<lambda> by thresholds", "weak_baseline: warn")
+    finding = check(project.judge(metric=short), "weak_baseline")
+    assert finding["status"] == "fail"
+    mentions(finding, "<lambda> by thresholds", "weak_baseline: warn")
     says(project, "ft.jsonl", lambda i: label(i) if i else "something longer")
     gate = passed(project.judge(metric=short, checks={"weak_baseline": "warn"}))
     assert "degenerate_candidate" not in statuses(gate)
@@ -90,18 +93,20 @@ def test_a_metric_by_which_a_constant_is_perfect_condemns_no_candidate(project: 
 # --- the candidate -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("metric", "said", "value"), [("accuracy", "refund", 20 / 60), (HEDGED, "maybe", 0.5)])
-def test_a_candidate_that_answers_one_label_throughout(project: Project, metric: Any, said: str, value: float) -> None:
+@pytest.mark.parametrize(("metric", "answer", "value"), [("accuracy", "refund", 20 / 60), (HEDGED, "maybe", 0.5)])
+def test_a_candidate_that_answers_one_label_throughout(
+    project: Project, metric: Any, answer: str, value: float
+) -> None:
     """It is refused however well it scores, and though it beats a baseline that is always wrong."""
     keys = {"metric": metric, "checks": {"weak_baseline": "warn"}}
     says(project, "base.jsonl", lambda i: LABELS[(i + 1) % 3])
     passed(project.judge(**keys))
-    says(project, "ft.jsonl", said)
+    says(project, "ft.jsonl", answer)
     gate = ends(project.judge(**keys), "fail")
-    found = check(gate, "degenerate_candidate")
-    assert (found["status"], found["observed"], found["required"]) == ("fail", value, 20 / 60)
+    finding = check(gate, "degenerate_candidate")
+    assert (finding["status"], finding["observed"], finding["required"]) == ("fail", value, 20 / 60)
     assert statuses(gate)["margin"] == "pass"
-    mentions(found, "ft.jsonl", f"'{said}'")
+    mentions(finding, "ft.jsonl", f"'{answer}'")
 
 
 @pytest.mark.parametrize(("right", "verdict"), [(19, "fail"), (20, "fail"), (21, "pass")])
@@ -110,8 +115,8 @@ def test_a_weak_baseline_does_not_excuse_a_weak_candidate(project: Project, righ
     project.predictions("ft.jsonl", 60, wrong_at=range(right, 60))
     gate = project.judge(checks={"weak_baseline": "warn"})
     assert (gate["verdict"], statuses(gate)["margin"]) == (verdict, "pass")
-    found = checks(gate, "degenerate_candidate")
-    assert [(one["status"], one["observed"]) for one in found] == [("fail", right / 60)] * (verdict == "fail")
+    finding = checks(gate, "degenerate_candidate")
+    assert [(check["status"], check["observed"]) for check in finding] == [("fail", right / 60)] * (verdict == "fail")
     assert "degenerate_candidate" not in statuses(project.judge())  # there the baseline is what is wrong
 
 
@@ -144,8 +149,8 @@ def free(project: Project, baseline: Any, candidate: Any = TUNED, **changes: Any
 )
 def test_an_endpoint_without_a_prompt_is_called_out(project: Project, baseline: Any, called_out: bool) -> None:
     project.file("p.md", "Answer.")
-    found = checks(free(project, baseline), "baseline_prompt")
-    assert [(one["status"], one["source"]) for one in found] == [("warning", "marker")] * called_out
+    finding = checks(free(project, baseline), "baseline_prompt")
+    assert [(check["status"], check["source"]) for check in finding] == [("warning", "marker")] * called_out
 
 
 @pytest.mark.parametrize(("role", "called_out"), [("system", False), ("developer", False), ("user", True)])
@@ -167,14 +172,14 @@ SEARCH = {"search_context_size": "high"}
 SEARCH_TOOLS = [{"type": "function", "function": {"name": "search", "parameters": {"type": "object"}}}]
 
 
-def sends(**more: Any) -> dict[str, Any]:
+def sends(**keys: Any) -> dict[str, Any]:
     """Return the prompted model with more request parameters; one that is ``None`` is left out."""
-    params = {"temperature": 0, **more}
+    params = {"temperature": 0, **keys}
     return {**PROMPTED, "params": {name: value for name, value in params.items() if value is not None}}
 
 
 @pytest.mark.parametrize(
-    ("baseline", "candidate", "parts"),
+    ("baseline", "candidate", "fragments"),
     [
         (PROMPTED, SHOTS, ["2 examples", "baseline: 0"]),
         (SHOTS, {**PROMPTED, "few_shot": 3}, ["3 examples", "baseline: 2"]),
@@ -197,14 +202,14 @@ def sends(**more: Any) -> dict[str, Any]:
     ],
 )
 def test_a_candidate_that_is_given_more_is_refused_and_one_that_is_given_as_much_is_not(
-    project: Project, baseline: dict[str, Any], candidate: dict[str, Any], parts: list[str]
+    project: Project, baseline: dict[str, Any], candidate: dict[str, Any], fragments: list[str]
 ) -> None:
     project.test_set(60, area=lambda i: f"zone{i % 7}x{i}", lang=lambda i: ("de", "en", "fr")[i // 20])
     few = [{"input": f"training question {i}", "expected": label(i), "area": "none", "lang": "de"} for i in range(10)]
     tuned = {**candidate, "model": "ft:mini:acme::1"}
     project.training_set(0, few)
     gate = project.judge(baseline=baseline, candidate=tuned)
-    because(gate, "fail", "baseline_prompt", "checks: {baseline_prompt: warn}", *parts)
+    because(gate, "fail", "baseline_prompt", "checks: {baseline_prompt: warn}", *fragments)
     gate = project.judge(baseline=baseline, candidate=tuned, checks={"baseline_prompt": "warn"})
     assert statuses(gate)["baseline_prompt"] == "warning"
     assert "baseline_prompt" not in statuses(project.judge(baseline=candidate, candidate=tuned))
@@ -253,7 +258,7 @@ def test_the_best_baseline_must_be_given_as_much(http: EndpointProject) -> None:
 
 
 @pytest.mark.parametrize(
-    ("candidate", "same"),
+    ("candidate", "is_same"),
     [
         *(({**changed, "base_url": f"http://{place}"}, True) for changed, place in (
             *(({"params": {"seed": 1}}, "LOCALHOST:9//v1/"), ({"revision": "2"}, "localhost:9/v1")),
@@ -269,17 +274,17 @@ def test_the_best_baseline_must_be_given_as_much(http: EndpointProject) -> None:
     ],
 )  # fmt: skip
 def test_one_model_with_another_prompt_is_one_however_it_is_spelled(
-    project: Project, candidate: dict[str, Any], same: bool
+    project: Project, candidate: dict[str, Any], is_same: bool
 ) -> None:
-    told = {**ENDPOINT, "system": "Tell.", **candidate}
-    gate = free(project, {**ENDPOINT, "system": "Label.", "few_shot": 2}, told)
-    if same:
+    teacher = {**ENDPOINT, "system": "Tell.", **candidate}
+    gate = free(project, {**ENDPOINT, "system": "Label.", "few_shot": 2}, teacher)
+    if is_same:
         because(gate, "fail", "baseline_prompt", "same model", "checks: {baseline_prompt: warn}")
-        gate = project.judge(baseline=SHOTS, candidate=told, checks={"baseline_prompt": "warn"})
+        gate = project.judge(baseline=SHOTS, candidate=teacher, checks={"baseline_prompt": "warn"})
         assert statuses(gate)["baseline_prompt"] == "warning"
-    assert ("same model" in str(checks(gate, "baseline_prompt"))) is same
-    other, ours = ({**ENDPOINT, "model": f"{owner}/mini", "system": owner} for owner in ("acme", "ours"))
-    assert "same model" not in str(free(project, other, ours)["checks"])
+    assert ("same model" in str(checks(gate, "baseline_prompt"))) is is_same
+    second_model, ours = ({**ENDPOINT, "model": f"{owner}/mini", "system": owner} for owner in ("acme", "ours"))
+    assert "same model" not in str(free(project, second_model, ours)["checks"])
 
 
 def shout(text: str) -> str:
@@ -287,7 +292,7 @@ def shout(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("candidate", "same"),
+    ("candidate", "is_same"),
     [
         ({"name": "our tuned one", "concurrency": 1, "timeout_s": 5, "price": {"input_per_1m": 1}}, True),
         ({"model": "ft:mini:acme::1"}, False),
@@ -300,10 +305,10 @@ def shout(text: str) -> str:
     ids=str,
 )
 def test_whatever_can_change_an_answer_makes_another_model(
-    project: Project, candidate: dict[str, Any], same: bool
+    project: Project, candidate: dict[str, Any], is_same: bool
 ) -> None:
     gate = free(project, ENDPOINT, {**ENDPOINT, **candidate})
-    assert [one["status"] for one in checks(gate, "identical_outputs")] == ["fail"] * same
+    assert [check["status"] for check in checks(gate, "identical_outputs")] == ["fail"] * is_same
 
 
 def test_one_model_under_two_names_is_never_called(project: Project) -> None:

@@ -34,18 +34,18 @@ def conversation(i: int, place: str, id_: str = "c1") -> list[dict[str, Any]]:
     if i % 4 == 1:
         calls = [call("set_alarm", hour=i % 24)]
         return [{"role": "user", "content": f"wake me at {i} in {town}"}, {"role": "assistant", "tool_calls": calls}]
-    asked = {"role": "user", "content": f"weather in {town}?"}
+    question = {"role": "user", "content": f"weather in {town}?"}
     looked_up = {"role": "assistant", "content": None, "tool_calls": [call("get_weather", id_, city=town)]}
     if i % 4 == 2:
-        return [asked, looked_up]
+        return [question, looked_up]
     result = {"role": "tool", "tool_call_id": id_, "content": "7 degrees"}
-    return [asked, {**looked_up, "weight": 0}, result, {"role": "assistant", "content": f"7 degrees in {town}."}]
+    return [question, {**looked_up, "weight": 0}, result, {"role": "assistant", "content": f"7 degrees in {town}."}]
 
 
 def right(i: int) -> Any:
     last = conversation(i, "testville")[-1]
-    calls = [one["function"] for one in last.get("tool_calls", [])]
-    return [{**one, "arguments": json.loads(one["arguments"])} for one in calls] or last["content"]
+    calls = [tool_call["function"] for tool_call in last.get("tool_calls", [])]
+    return [{**call, "arguments": json.loads(call["arguments"])} for call in calls] or last["content"]
 
 
 @pytest.fixture
@@ -92,6 +92,6 @@ def test_a_model_that_calls_nothing_is_told_to_send_tools(project: Project, file
 
 def test_calls_are_shown_by_the_name_of_the_tool(project: Project) -> None:
     says(project, "ft.jsonl", lambda i: [{"name": "set_alarm", "arguments": {"hour": -1}}])
-    wrong = next(one for one in project.judge()["wrong"] if one["expected"].startswith("get_weather"))
+    wrong = next(row for row in project.judge()["wrong"] if row["expected"].startswith("get_weather"))
     assert wrong["candidate"] == 'set_alarm({"hour":-1})'
     assert wrong["expected"].startswith('get_weather({"city":"testville-')

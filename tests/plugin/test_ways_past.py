@@ -28,9 +28,9 @@ def predicted(name: str, n: int, **fields: Any) -> Callable[[Project], None]:
     return lambda project: project.predictions(name, n, **fields)
 
 
-def scored(value: str, *, of: str) -> dict[str, Any]:
+def scored(value: str, *, source: str) -> dict[str, Any]:
     """Return a metric that gives this value for one answer, where it is wrong."""
-    return graded(lambda expected, answer: float(value) if answer == of != expected else equal(expected, answer))
+    return graded(lambda expected, answer: float(value) if answer == source != expected else equal(expected, answer))
 
 
 def nothing(project: Project) -> None:
@@ -65,7 +65,7 @@ ROWS: dict[str, Row] = {
     # what was measured is no measure; more on broken rows: test_bad_input.py
     **{
         f"{value} for {name}": (
-            predicted(name, 60, output=BROKEN), scored(value, of="broken"), "error", CONFIG, ("test.jsonl:8", value),
+            predicted(name, 60, output=BROKEN), scored(value, source="broken"), "error", CONFIG, ("test.jsonl:8", value),
         )
         for name in ROLES.values() for value in ("nan", "inf")
     },
@@ -108,18 +108,18 @@ ROWS: dict[str, Row] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("change", "keys", "verdict", "name", "parts"), ROWS.values(), ids=ROWS)
+@pytest.mark.parametrize(("change", "keys", "verdict", "name", "fragments"), ROWS.values(), ids=ROWS)
 def test_the_verdict(
     project: Project, change: Callable[[Project], None], keys: dict[str, Any], verdict: str, name: str,
-    parts: tuple[str, ...],
+    fragments: tuple[str, ...],
 ) -> None:  # fmt: skip
     change(project)
     gate = project.judge(**keys)
     if verdict == "pass":
         passed(gate)
         return
-    because(gate, verdict, name, *parts)
-    if name in ("configuration", "leaked", "min_test_examples") and parts[0] != "test.jsonl:8":
+    because(gate, verdict, name, *fragments)
+    if name in ("configuration", "leaked", "min_test_examples") and fragments[0] != "test.jsonl:8":
         assert gate["models_called"] is False
 
 
@@ -127,8 +127,8 @@ def test_the_verdict(
 
 
 def too_few(gate: dict[str, Any], usable: int) -> None:
-    found = because(gate, "fail", "min_training_examples")
-    assert (found["observed"], found["required"], gate["models_called"]) == (usable, 200, False)
+    finding = because(gate, "fail", "min_training_examples")
+    assert (finding["observed"], finding["required"], gate["models_called"]) == (usable, 200, False)
 
 
 BLANKS = {
@@ -194,23 +194,26 @@ def test_a_template_that_tells_the_answer(http: EndpointProject) -> None:
     http.keys["baseline"] = "recorded:base.jsonl"
     meta = {"meta": lambda i: {"label": label(i) if i else "another", "id": i}}
     http.test_set(60, hint=lambda i: f" {label(i)}", place="x", **meta)
-    for template, parts in (("{input} {hint}", ["{hint}"]), ("{input} {meta}", ["{meta}", "59", "60", "test.jsonl:2"])):
+    for template, fragments in (
+        ("{input} {hint}", ["{hint}"]),
+        ("{input} {meta}", ["{meta}", "59", "60", "test.jsonl:2"]),
+    ):
         gate = http.judge(candidate=http.model("ft", template=template))
-        because(gate, "fail", "prompt_leak", *parts)
+        because(gate, "fail", "prompt_leak", *fragments)
         assert (gate["models_called"], http.server.requests) == (False, [])
     assert http.judge(candidate=http.model("ft", template="{place} {input}"))["models_called"] is True
 
 
 def test_a_system_message_that_holds_the_test_set(http: EndpointProject) -> None:
     """Answers that stand in the prompt are looked up, not learned."""
-    told = "Answer like this:\n" + "\n".join(f"Customer  question {i} -> {label(i)}" for i in range(60))
-    http.file("prompt.md", told)
+    system = "Answer like this:\n" + "\n".join(f"Customer  question {i} -> {label(i)}" for i in range(60))
+    http.file("prompt.md", system)
     http.keys["baseline"] = "recorded:base.jsonl"
     marked = "\n".join(f"- **Customer** _question {i}_: {label(i)}" for i in range(60))
-    hidden = ({"system": told}, {"system_file": "prompt.md"}, {"system": marked}, {"params": {"documents": [told]}})
-    parts = [{"type": "text", "text": "customer question {}"}]
-    for asked in ("customer question {}", [{"role": "user", "content": parts}]):
-        http.test_set(60, input=lambda i, asked=asked: json.loads(json.dumps(asked).replace("{}", str(i))))
+    hidden = ({"system": system}, {"system_file": "prompt.md"}, {"system": marked}, {"params": {"documents": [system]}})
+    content = [{"type": "text", "text": "customer question {}"}]
+    for question in ("customer question {}", [{"role": "user", "content": content}]):
+        http.test_set(60, input=lambda i, question=question: json.loads(json.dumps(question).replace("{}", str(i))))
         for keys in hidden:
             gate = http.judge(candidate=http.model("ft", **keys))
             because(gate, "fail", "prompt_leak", "60 of 60", "test.jsonl:1")

@@ -73,8 +73,8 @@ def add_tokens(writer: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
 
 def tensor_name(name: str) -> str:
     """GGUF's name for a weight: ``layers.0.query.weight`` is ``blk.0.attn_q.weight``."""
-    part, *rest = name.split(".")
-    if part == "layers":
-        number, inner, kind = rest
+    head, *tail = name.split(".")
+    if head == "layers":
+        number, inner, kind = tail
         return f"blk.{number}.{LAYER[inner]}.{kind}"
-    return {"embedding": "token_embd.weight", "norm": "output_norm.weight"}[part]
+    return {"embedding": "token_embd.weight", "norm": "output_norm.weight"}[head]

@@ -47,8 +47,8 @@ def serving(name: str, weights: Path, context: int, key: str = "") -> Iterator[S
     log = weights.with_suffix(".log")
     command = [sys.executable, __file__, name, str(weights), str(context), key]
     with (
-        log.open("wb") as said,
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True) as process,
+        log.open("wb") as log_file,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log_file, text=True) as process,
     ):
         assert process.stdout is not None
         address = process.stdout.readline().strip()

@@ -42,13 +42,13 @@ def test_the_trained_model_beats_the_untrained_one(voice: VoiceProject) -> None:
 def test_tokens_are_those_of_the_models_own_tokenizer(voice: VoiceProject, checkpoints: Checkpoints) -> None:
     voice.gates()
     gate = voice.gate("--ftgate-report=recordings:recorded")
-    asked = sum(len(checkpoints.tokenizer.encode(chat.prompt)) for chat in chats(voice.path / "test.jsonl"))
-    assert gate["baseline"]["input_tokens"] == gate["candidate"]["input_tokens"] == asked
+    n_prompt = sum(len(checkpoints.tokenizer.encode(chat.prompt)) for chat in chats(voice.path / "test.jsonl"))
+    assert gate["baseline"]["input_tokens"] == gate["candidate"]["input_tokens"] == n_prompt
     (recorded,) = (voice.path / "recorded").glob("*.candidate.jsonl")
     answers = [row["output"] for row in read_jsonl(recorded)]
     assert len(answers) == N
-    given = sum(len(checkpoints.tokenizer.encode(text)) + 1 for text in answers)  # and the token that ends it
-    assert gate["candidate"]["output_tokens"] == given
+    n_output = sum(len(checkpoints.tokenizer.encode(text)) + 1 for text in answers)  # and the token that ends it
+    assert gate["candidate"]["output_tokens"] == n_output
 
 
 # --- red -----------------------------------------------------------------------------------------------------
@@ -85,10 +85,10 @@ def test_two_names_for_one_server_are_found_out(voice: VoiceProject) -> None:
 
 def facts(gate: dict[str, Any]) -> dict[str, Any]:
     """Return what must not depend on where the answers come from."""
-    same = ("verdict", "gain", "lower_bound", "upper_bound", "wins", "losses", "p_value")
+    same_facts = ("verdict", "gain", "lower_bound", "upper_bound", "wins", "losses", "p_value")
     of_model = ("value", "input_tokens", "output_tokens")
     models = {role: [gate[role][name] for name in of_model] for role in ("baseline", "candidate")}
-    return {**{name: gate[name] for name in same}, **models}
+    return {**{name: gate[name] for name in same_facts}, **models}
 
 
 def test_committed_recordings_judge_without_store_and_servers(voice: VoiceProject, checkpoints: Checkpoints) -> None:

@@ -61,7 +61,7 @@ def test_without_a_temperature_the_server_rolls_dice(voice: VoiceProject) -> Non
 
 def test_what_the_server_refuses_is_quoted(voice: VoiceProject, served: Callable[[str], Served]) -> None:
     nowhere = f"{served('tuned').address}/v2"
-    for keys, parts in (
+    for keys, fragments in (
         (
             {"baseline": voice.model("base", few_shot=52)},
             ("a prompt is longer than the context of 'base'", "exceeds the available context size (128 tokens)"),
@@ -77,7 +77,7 @@ def test_what_the_server_refuses_is_quoted(voice: VoiceProject, served: Callable
     ):
         voice.gates(**keys, checks={"baseline_prompt": "warn"})
         message = stopped(voice.gate(), "error", called=True)["message"]
-        assert [part for part in parts if part not in message] == []
+        assert [fragment for fragment in fragments if fragment not in message] == []
 
 
 def test_a_server_that_asks_for_a_key(

@@ -89,8 +89,8 @@ class Layer(nn.Module):
             return y.view(rows, length, self.heads, width // self.heads).transpose(1, 2)
 
         query, key = rotated(split(self.query(x)), turns), rotated(split(self.key(x)), turns)
-        seen = functional.scaled_dot_product_attention(query, key, split(self.value(x)), is_causal=True)
-        return self.output(seen.transpose(1, 2).reshape(rows, length, width))
+        attended = functional.scaled_dot_product_attention(query, key, split(self.value(x)), is_causal=True)
+        return self.output(attended.transpose(1, 2).reshape(rows, length, width))
 
 
 def rotated(x: Tensor, turns: Tensor) -> Tensor:

@@ -22,17 +22,17 @@ def but_one(values):
 @pytest.mark.parametrize(
     "form",
     [
-        lambda one: one,
-        lambda one: f" {one.upper()} ",
-        lambda one: f"category={one}",
-        lambda one: f"The answer is: {one}.",
-        lambda one: {"label": one},
-        lambda one: {"meta": [{"label": f"<{one}>"}], "id": id(one) % 1000},
-        *(lambda one, form=form: form.format(one, uuid4().hex) for form in (*PATHS, *RECORDS)),
+        lambda label: label,
+        lambda label: f" {label.upper()} ",
+        lambda label: f"category={label}",
+        lambda label: f"The answer is: {label}.",
+        lambda label: {"label": label},
+        lambda label: {"meta": [{"label": f"<{label}>"}], "id": id(label) % 1000},
+        *(lambda label, form=form: form.format(label, uuid4().hex) for form in (*PATHS, *RECORDS)),
     ],
 )
 def test_a_field_that_is_the_answer(expected, form):
-    values = [form(one) for one in expected]
+    values = [form(label) for label in expected]
     assert revealing_rows(values, expected) == [*range(120)]
     assert revealing_rows(but_one(values), expected) == [*range(7), *range(8, 120)]
 
@@ -40,23 +40,23 @@ def test_a_field_that_is_the_answer(expected, form):
 @pytest.mark.parametrize("expected", [LABELS, RARE], ids=["labels", "a rare label"])
 @pytest.mark.parametrize(
     "code",
-    [len, lambda one: f"queue {ord(one[0])}", lambda one: {"id": len(one), "name": None}],
+    [len, lambda label: f"queue {ord(label[0])}", lambda label: {"id": len(label), "name": None}],
     ids=["a number", "a name", "in an object"],
 )
 def test_a_field_that_is_a_code_of_the_answer(expected, code):
-    values = [code(one) for one in expected]
+    values = [code(label) for label in expected]
     assert revealing_rows(values, expected) == [*range(120)]
     assert revealing_rows(but_one(values), expected) == []
 
 
-JSON = [{"label": one, "number": number} for number, one in enumerate(LABELS)]
+JSON = [{"label": label, "number": number} for number, label in enumerate(LABELS)]
 BOXES = [f"I would like to order {number} boxes" for number in range(120)]
 TELLS = {  # values of a field, and expected outputs
-    "JSON": ([{"number": number, "label": one} for number, one in enumerate(LABELS)], JSON),
-    "JSON in a sentence": ([f"the correct output for this row is {canonical_json(one)}" for one in JSON], JSON),
-    "sentences that share words": ([f"gold answer: {one}" for one in BOXES], BOXES),
-    "words in another order": ([(f"it is {one} now", f"now {one} it is")["9" in one] for one in BOXES], BOXES),
-    "outputs that share a word": ([f"it is {one} ok" for one in LABELS], [f"{one} ok" for one in LABELS]),
+    "JSON": ([{"number": number, "label": label} for number, label in enumerate(LABELS)], JSON),
+    "JSON in a sentence": ([f"the correct output for this row is {canonical_json(label)}" for label in JSON], JSON),
+    "sentences that share words": ([f"gold answer: {box}" for box in BOXES], BOXES),
+    "words in another order": ([(f"it is {box} now", f"now {box} it is")["9" in box] for box in BOXES], BOXES),
+    "outputs that share a word": ([f"it is {label} ok" for label in LABELS], [f"{label} ok" for label in LABELS]),
     "the other one of two": ([1 - number % 2 for number in range(120)], [str(number % 2) for number in range(120)]),
     "digits backwards": ([9 - number % 10 for number in range(120)], [number % 10 for number in range(120)]),
 }
@@ -77,9 +77,18 @@ GOES_WITH = {  # values of a field, and expected outputs
     "half of the rare ones": (["no"] * 117 + ["yes"] * 3, RARE),
     "only one example": (["refund"], ["refund"]),
     "only one": (["no"] * 120, ["no"] * 120),
-    "a category that goes with it": ([one if number % 5 else "refund" for number, one in enumerate(LABELS)], LABELS),
-    "in varied words": ([f"{n} {one}s" if n % 2 else f"a lost {one} of {n}" for n, one in enumerate(LABELS)], LABELS),
-    "yes and no in texts": ([f"customer {n} says there is no reason to, {one}" for n, one in enumerate(RARE)], RARE),
+    "a category that goes with it": (
+        [label if number % 5 else "refund" for number, label in enumerate(LABELS)],
+        LABELS,
+    ),
+    "in varied words": (
+        [f"{n} {label}s" if n % 2 else f"a lost {label} of {n}" for n, label in enumerate(LABELS)],
+        LABELS,
+    ),
+    "yes and no in texts": (
+        [f"customer {n} says there is no reason to, {label}" for n, label in enumerate(RARE)],
+        RARE,
+    ),
     "options": ([f"A refund {n} B invoice C shipping" for n in range(120)], LABELS),
     "ids of free text": (list(range(120)), SPANS),
     "a product with one label each": ([f"item {number % 12}" for number in range(120)], LABELS),
@@ -98,11 +107,11 @@ def test_a_field_that_only_goes_with_the_answer(values, expected):
 
 
 SHORT = [f"{verb} {noun}" for verb in ("play", "stop", "find") for noun in ("jazz", "the bus", "a lamp", "Anna", "it")]
-SHORT += [f"{one} now" for one in SHORT if len(one) < 10]
+SHORT += [f"{text} now" for text in SHORT if len(text) < 10]
 
 
 @pytest.mark.parametrize(
-    ("told", "inputs", "found"),
+    ("texts", "inputs", "held"),
     [
         (SHORT[:15], SHORT, 15),
         (SHORT[:7], SHORT, 0),
@@ -114,5 +123,5 @@ SHORT += [f"{one} now" for one in SHORT if len(one) < 10]
     ],
     ids=["more than half", "fewer", "half of few", "a long one", "a conversation", "words of others", "the only one"],
 )
-def test_a_prompt_holds_inputs_of_five_words_or_half_of_the_shorter_ones(told, inputs, found):
-    assert len(held_inputs("Such as:\n" + "\n".join(f"- *{one}* -> it" for one in told), inputs)) == found
+def test_a_prompt_holds_inputs_of_five_words_or_half_of_the_shorter_ones(texts, inputs, held):
+    assert len(held_inputs("Such as:\n" + "\n".join(f"- *{text}* -> it" for text in texts), inputs)) == held

@@ -35,11 +35,11 @@ def test_the_names_are_those_of_the_list():
 def test_the_code_writes_no_other_name():
     """Those in variables are seen where they are printed."""
     trees = (ast.parse(file.read_text("utf-8")) for file in Path(pytest_ftgate.__file__).parent.rglob("*.py"))
-    calls = (one for tree in trees for one in ast.walk(tree) if isinstance(one, ast.Call) and one.args)
-    names = (one.args[0] for one in calls if ast.unparse(one.func).rpartition(".")[2] == "Check")
-    found = {name.value for name in names if isinstance(name, ast.Constant)}
-    assert found <= set(CHECKS)
-    assert len(found) > 30
+    calls = (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args)
+    names = (call.args[0] for call in calls if ast.unparse(call.func).rpartition(".")[2] == "Check")
+    names_found = {name.value for name in names if isinstance(name, ast.Constant)}
+    assert names_found <= set(CHECKS)
+    assert len(names_found) > 30
 
 
 def test_no_other_name_is_printed():

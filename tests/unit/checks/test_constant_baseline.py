@@ -32,7 +32,7 @@ BEST = {  # metric, expected outputs, options
     **{
         f"{metric} of the most frequent label": (metric, THREE, options, Constant("a", value, False, 3))
         for metric, value, options in (
-            *((*one, options) for one in (("accuracy", 0.5), ("f1_macro", 2 / 9)) for options in READ),
+            *((*row, options) for row in (("accuracy", 0.5), ("f1_macro", 2 / 9)) for options in READ),
             ("balanced_accuracy", 1 / 3, {}),
             *(("f1_micro", 0.5, {}), ("recall_macro", 1 / 3, {}), ("precision_macro", 1 / 6, {})),
             *(("matthews_corrcoef", 0.0, {}), ("cohen_kappa", 0.0, {})),
@@ -51,9 +51,9 @@ BEST = {  # metric, expected outputs, options
 
 @pytest.mark.parametrize(("metric", "expected", "options", "best"), BEST.values(), ids=BEST)
 def test_the_best_constant_answer(metric, expected, options, best):
-    found = best_constant(built(metric, expected, **options), expected)
-    assert replace(found, value=best.value, answer=found.answer.strip()) == best
-    assert found.value == pytest.approx(best.value)
+    constant = best_constant(built(metric, expected, **options), expected)
+    assert replace(constant, value=best.value, answer=constant.answer.strip()) == best
+    assert constant.value == pytest.approx(best.value)
 
 
 def test_a_metric_where_lower_is_better():
@@ -61,10 +61,10 @@ def test_a_metric_where_lower_is_better():
     def distance(expected, answer):
         return abs(len(expected) - len(answer))
 
-    found = best_constant(own(distance), ["aa", "aa", "aaaa"])
-    assert (found.answer, found.value, found.perfect) == ("aa", pytest.approx(2 / 3), False)
-    assert beats(own(distance), 0.5, found.value)
-    assert not beats(own(distance), 0.7, found.value)
+    constant = best_constant(own(distance), ["aa", "aa", "aaaa"])
+    assert (constant.answer, constant.value, constant.perfect) == ("aa", pytest.approx(2 / 3), False)
+    assert beats(own(distance), 0.5, constant.value)
+    assert not beats(own(distance), 0.7, constant.value)
 
 
 def test_a_metric_that_cannot_score_its_own_test_sets_outputs_says_what_it_was_given():
@@ -80,9 +80,9 @@ def test_a_metric_that_cannot_score_its_own_test_sets_outputs_says_what_it_was_g
     ]
 
 
-@pytest.mark.parametrize(("seen", "held"), [(2 / 3, False), (0.1 + 0.2, False), (0.3000001, True), (0.29, False)])
-def test_a_rounding_error_beats_nothing(seen, held):
-    assert beats(built("accuracy", THREE), seen, 40 / 60 if seen > 0.5 else 0.3) is held
+@pytest.mark.parametrize(("measured", "bound"), [(2 / 3, False), (0.1 + 0.2, False), (0.3000001, True), (0.29, False)])
+def test_a_rounding_error_beats_nothing(measured, bound):
+    assert beats(built("accuracy", THREE), measured, 40 / 60 if measured > 0.5 else 0.3) is bound
 
 
 # --- the only answer of a model ------------------------------------------------------------------------------

@@ -26,18 +26,18 @@ GATE = GateResult(
 )  # fmt: skip
 
 
-def of(*gates, unjudged=(), **more):
-    return Report(1, gates, tuple(Unjudged(*one) for one in dict(unjudged).items()), **more)
+def of(*gates, unjudged=(), **facts):
+    return Report(1, gates, tuple(Unjudged(*entry) for entry in dict(unjudged).items()), **facts)
 
 
 def moved(old, new):
-    (found,) = compare_reports(of(old), of(new)).values()
-    return {move.what: move for move in found}
+    (moves,) = compare_reports(of(old), of(new)).values()
+    return {move.what: move for move in moves}
 
 
-def lines_of(before, after):
+def lines_of(old_lines, new_lines):
     paths = (Path("before.json"), Path("after.json"))
-    return list(comparison_lines(paths, (before, after), compare_reports(before, after)))
+    return list(comparison_lines(paths, (old_lines, new_lines), compare_reports(old_lines, new_lines)))
 
 
 def test_the_same_report_has_no_moves():
@@ -53,10 +53,10 @@ VERDICTS = ["pass", "inconclusive", "fail", "error"]
 @pytest.mark.parametrize("old", VERDICTS)
 @pytest.mark.parametrize("new", VERDICTS)
 def test_verdicts_have_an_order(old, new):
-    found = moved(replace(GATE, verdict=old), replace(GATE, verdict=new))
+    moves = moved(replace(GATE, verdict=old), replace(GATE, verdict=new))
     mark = "worse" if VERDICTS.index(new) > VERDICTS.index(old) else "better"
     expected = None if old == new else Move("verdict", f"{old} -> {new}", mark)
-    assert found.get("verdict") == expected
+    assert moves.get("verdict") == expected
 
 
 MATCH = replace(GATE, margin=None, max_drop=0.02)
@@ -101,18 +101,27 @@ THRESHOLDS = [
     ("min_test_examples", *changed(checks=FEWER), "50 -> 20"),
     ("thresholds.accuracy.min", *changed(checks=LOWER), "0.85 -> 0.8"),
     ("thresholds.accuracy.min", *changed(checks=GATE.checks[:1]), "0.85 -> removed"),
-    *((name, holding(name, one), holding(name, other), f"{one} -> {other}") for name, one, other in LIMITS),
-    ("thresholds.f1.max", *(holding("thresholds.f1", {"min": 0.4, "max": most}) for most in (0.6, 0.7)), "0.6 -> 0.7"),
+    *(
+        (name, holding(name, first_status), holding(name, second_status), f"{first_status} -> {second_status}")
+        for name, first_status, second_status in LIMITS
+    ),
+    (
+        "thresholds.f1.max",
+        *(holding("thresholds.f1", {"min": 0.4, "max": limit}) for limit in (0.6, 0.7)),
+        "0.6 -> 0.7",
+    ),
     ("guards.general.max_drop", GUARDED, replace(GATE, guards=(LOOSE,)), "3 points -> 10 points"),
     ("guards.general.max_drop", GUARDED, GATE, "3 points -> removed"),
     ("slices by lang", SLICED, GATE, "judged -> removed"),
 ]
 
 
-@pytest.mark.parametrize(("key", "old", "new", "said"), THRESHOLDS, ids=[f"{one[0]}: {one[3]}" for one in THRESHOLDS])
-def test_a_weaker_threshold_counts_and_a_stricter_one_does_not(key, old, new, said):
+@pytest.mark.parametrize(
+    ("key", "old", "new", "is_weaker"), THRESHOLDS, ids=[f"{threshold[0]}: {threshold[3]}" for threshold in THRESHOLDS]
+)
+def test_a_weaker_threshold_counts_and_a_stricter_one_does_not(key, old, new, is_weaker):
     weaker, stricter = moved(old, new), moved(new, old)
-    assert weaker[key] == Move(key, said, "weaker")
+    assert weaker[key] == Move(key, is_weaker, "weaker")
     assert is_worse([*weaker.values()])
     assert (stricter[key].mark, is_worse([*stricter.values()])) == (
         ("weaker", True) if key == "metric" else ("stricter", False)
@@ -164,9 +173,9 @@ CHANGES = [
     (replace(GATE, baselines=TWO), replace(GATE, baselines=ONE), "baseline few_shot", "60.0 % -> absent"),
     (replace(GATE, baselines=ONE), replace(GATE, baselines=TWO), "baseline few_shot", "absent -> 60.0 %"),
     (SLICED, replace(SLICED, slices=(replace(SLICED.slices[0], verdict=None),)), "slice lang de", "pass -> not judged"),
-    (*(replace(GATE, guards=(one,)) for one in (OF_GUARD, RED_GUARD)), "guard general", "pass -> fail"),
+    (*(replace(GATE, guards=(guard,)) for guard in (OF_GUARD, RED_GUARD)), "guard general", "pass -> fail"),
     (
-        *(replace(GATE, guards=(one,)) for one in (OF_GUARD, OTHER_GUARD)),
+        *(replace(GATE, guards=(guard,)) for guard in (OF_GUARD, OTHER_GUARD)),
         "test set of guard general",
         "3 examples (sha256 00000000) -> 3 examples (sha256 11111111)",
     ),
@@ -175,15 +184,17 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "what", "said"), CHANGES, ids=[f"{one[2]}: {one[3]}" for one in CHANGES])
-def test_changes_are_shown(old, new, what, said):
-    found = moved(old, new)
-    if not what:
-        assert found == {}
+@pytest.mark.parametrize(
+    ("old", "new", "change", "sentence"), CHANGES, ids=[f"{change[2]}: {change[3]}" for change in CHANGES]
+)
+def test_changes_are_shown(old, new, change, sentence):
+    moves = moved(old, new)
+    if not change:
+        assert moves == {}
         return
-    assert said in found[what].text
-    counts = what in ("evidence", "marker weaker than the file") or new.verdict == "error"
-    assert is_worse([*found.values()]) is counts
+    assert sentence in moves[change].text
+    counts = change in ("evidence", "marker weaker than the file") or new.verdict == "error"
+    assert is_worse([*moves.values()]) is counts
     if new.test_set != old.test_set:
         assert "chance" not in moved(old, replace(new, gain=0.2))["gain"].text
 
@@ -213,10 +224,10 @@ OUTCOMES = [
 ]
 
 
-@pytest.mark.parametrize(("before", "after", "told"), OUTCOMES)
-def test_gates_and_obligations_come_and_go(before, after, told):
-    found = {name: moves for name, moves in compare_reports(before, after).items() if moves}
-    assert {name: (move.text, move.mark) for name, (move,) in found.items()} == told
+@pytest.mark.parametrize(("old_gates", "new_gates", "sentence"), OUTCOMES)
+def test_gates_and_obligations_come_and_go(old_gates, new_gates, sentence):
+    moved_gates = {name: moves for name, moves in compare_reports(old_gates, new_gates).items() if moves}
+    assert {name: (move.text, move.mark) for name, (move,) in moved_gates.items()} == sentence
 
 
 def test_the_text_fits_a_log_and_commands_nothing():
@@ -254,7 +265,10 @@ def gate_of(**facts):
     ("content", "message"),
     [
         *((text, "not a report") for text in ("", "{", "[]", "{}")),
-        *((f'{{"version": {one}, "gates": []}}', "version: not a report: must be 1") for one in (2, "true", "1.0")),
+        *(
+            (f'{{"version": {version}, "gates": []}}', "version: not a report: must be 1")
+            for version in (2, "true", "1.0")
+        ),
         (gates_of("{}"), "gates: not a report: must be a list, got a mapping"),
         (gates_of("[1]"), "gates[0]: not a report: must be a mapping, got 1"),
         (gates_of('[{"name": "a"}]'), "gates[0].nodeid: not a report: this required key is missing"),

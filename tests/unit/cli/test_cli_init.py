@@ -32,11 +32,11 @@ def folder(tmp_path, monkeypatch):
 
 def init(**wishes):
     """Run it, and give all that it says, every line held to the width of a log."""
-    said = []
-    write_project(said.append, **wishes)
-    assert all(len(line) <= 80 or line.startswith(" ") for line in said)
-    assert all(line.isprintable() for line in said)
-    return "\n".join(said)
+    lines = []
+    write_project(lines.append, **wishes)
+    assert all(len(line) <= 80 or line.startswith(" ") for line in lines)
+    assert all(line.isprintable() for line in lines)
+    return "\n".join(lines)
 
 
 def rows(n, prefix="customer question", expected=label, **extra):
@@ -60,13 +60,13 @@ def test_files_are_found_and_named(folder):
     furnish(folder / "data", rows(60, group="g"))
     for name in ("a_long_test", "latest_train"):
         write_jsonl(folder / "data" / f"{name}.jsonl", rows(3))
-    said = init()
-    assert all(words in said for words in ("test.jsonl 60 examples in 1 group,", "train.jsonl 220 rows"))
+    printed = init()
+    assert all(words in printed for words in ("test.jsonl 60 examples in 1 group,", "train.jsonl 220 rows"))
     assert 'test_set: "data/test.jsonl"' in (folder / "ftgate.yaml").read_text()
 
 
 @pytest.mark.parametrize(
-    ("files", "wishes", "said"),
+    ("files", "wishes", "message"),
     [
         (["train"], {}, r"no \*test\* file .*--test-set"),
         (["test"], {}, r"no \*train\* file .*--training-set"),
@@ -80,10 +80,10 @@ def test_files_are_found_and_named(folder):
         ),
     ],
 )
-def test_what_cannot_be_used_is_an_error_and_nothing_is_written(folder, files, wishes, said):
+def test_what_cannot_be_used_is_an_error_and_nothing_is_written(folder, files, wishes, message):
     for name in files:
         write_jsonl(folder / f"{name}.jsonl", rows(60, name))
-    with pytest.raises(FtgateError, match=rf"(?s){said}"):
+    with pytest.raises(FtgateError, match=rf"(?s){message}"):
         init(**wishes)
     assert sorted(path.stem for path in folder.iterdir()) == files
 
@@ -102,15 +102,15 @@ def test_what_cannot_be_used_is_an_error_and_nothing_is_written(folder, files, w
 def test_columns_are_recognised_or_named_or_asked_for(folder, head, columns):
     furnish(folder)
     if isinstance(head, dict):
-        cases = [dict(zip(head["case"], one.values(), strict=True)) for one in TESTED]
-        write_jsonl(folder / "test.jsonl", [{"case": one} for one in cases])
+        cases = [dict(zip(head["case"], row.values(), strict=True)) for row in TESTED]
+        write_jsonl(folder / "test.jsonl", [{"case": case} for case in cases])
     else:
         (folder / "test.jsonl").unlink()
-        sign = next(one for one in ",;\t" if one in head)
+        sign = next(separator for separator in ",;\t" if separator in head)
         (folder / "test.csv").write_text("\n".join([head, *(f"q {i}{sign}{label(i)}" for i in range(60))]))
     if columns is None:
-        asked = r"(?s)test.csv: .*input.*expected.*frage.*--input COLUMN --expected COLUMN"
-        with pytest.raises(DataError, match=asked):
+        pattern = r"(?s)test.csv: .*input.*expected.*frage.*--input COLUMN --expected COLUMN"
+        with pytest.raises(DataError, match=pattern):
             init()
         return
     init(columns=columns, models=RECORDED)
@@ -132,13 +132,13 @@ def test_what_speaks_against_the_data_is_what_the_gate_will_say(folder):
     training = rows(100, "training question")
     training += [training[0], {**training[1], "expected": "other"}, rows(1)[0], {"input": "t", "expected": "rare"}]
     training.append({"input": PARCEL.format("three").replace("arrive", "arrives"), "expected": label(0)})
-    test = [*rows(38), *({"input": f"new {one}", "expected": one} for one in ("unseen", "rare"))]
+    test = [*rows(38), *({"input": f"new {label}", "expected": label} for label in ("unseen", "rare"))]
     furnish(folder, [*test, {"input": PARCEL.format("three"), "expected": label(0)}, test[0]], training)
-    said = " ".join(init().partition("wrote ")[0].split())
+    printed = " ".join(init().partition("wrote ")[0].split())
     for name, words in WARNINGS.items():
-        assert words in said.partition(f"warning {name}: ")[2].partition(" warning ")[0], name
-    assert "error: test.jsonl:42" in said
-    assert "fix: --dedupe writes copies without duplicates and leaks; checks: {leaked_near: warn} accepts" in said
+        assert words in printed.partition(f"warning {name}: ")[2].partition(" warning ")[0], name
+    assert "error: test.jsonl:42" in printed
+    assert "fix: --dedupe writes copies without duplicates and leaks; checks: {leaked_near: warn} accepts" in printed
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_an_ini_file_that_cannot_be_read_is_an_error(folder):
 
 
 @pytest.mark.parametrize(
-    ("testpaths", "there", "path"),
+    ("testpaths", "expected_path", "path"),
     [
         ("tests", "tests", "tests/test_finetune.py"),
         ("absent suite", "suite", "suite/test_finetune.py"),
@@ -265,14 +265,14 @@ def test_an_ini_file_that_cannot_be_read_is_an_error(folder):
         ("test_one.py", ".", "test_finetune.py"),
     ],
 )
-def test_the_test_is_written_where_pytest_collects_it(folder, testpaths, there, path):
+def test_the_test_is_written_where_pytest_collects_it(folder, testpaths, expected_path, path):
     (folder / "pytest.ini").write_text(f"[pytest]\ntestpaths = {testpaths}\n")
     (folder / "test_one.py").write_text("")
-    (folder / there).mkdir(exist_ok=True)
+    (folder / expected_path).mkdir(exist_ok=True)
     furnish(folder)
-    said = init()
+    printed = init()
     assert (folder / path).is_file()
-    assert said.endswith(f"python -m pytest {path}")
+    assert printed.endswith(f"python -m pytest {path}")
 
 
 # --- --dedupe ------------------------------------------------------------------------------------------------
@@ -285,43 +285,43 @@ def deduped(**wishes):
 def doubled():
     """Return a test set with a repeat, and a training set with two exact and one near duplicate and two leaks."""
     test = [*TESTED[:59], {"input": PARCEL.format("three"), "expected": label(0)}]
-    more = [TRAINED[0], {**TRAINED[1], "input": "Training  question 1"}]
+    extra_rows = [TRAINED[0], {**TRAINED[1], "input": "Training  question 1"}]
     login = "Ann cannot log in to the shop since the update of yesterday evening, says her colleague"
-    more += [{"input": login + end, "expected": "refund"} for end in ("", " today")]
-    more += [test[3], {"input": PARCEL.format("three") + " Thanks", "expected": label(0)}]
-    return [*test, test[0]], [*TRAINED, *more, {**TRAINED[2], "expected": "other"}]
+    extra_rows += [{"input": login + end, "expected": "refund"} for end in ("", " today")]
+    extra_rows += [test[3], {"input": PARCEL.format("three") + " Thanks", "expected": label(0)}]
+    return [*test, test[0]], [*TRAINED, *extra_rows, {**TRAINED[2], "expected": "other"}]
 
 
 def as_csv(data):
     file = io.StringIO()
     writer = csv.DictWriter(file, ["input", "expected"])
     writer.writeheader()
-    writer.writerows({**one, "input": one["input"].replace("question", "question,\n")} for one in data)
+    writer.writerows({**row, "input": row["input"].replace("question", "question,\n")} for row in data)
     return file.getvalue()
 
 
 FILES = {
-    ".jsonl": lambda data: "".join(json.dumps(one) + "\n" for one in data),
+    ".jsonl": lambda data: "".join(json.dumps(row) + "\n" for row in data),
     ".json": json.dumps,
     ".csv": as_csv,
-    ".jsonl.gz": lambda data: "".join(json.dumps(one) + "\n" for one in data),
+    ".jsonl.gz": lambda data: "".join(json.dumps(row) + "\n" for row in data),
 }
 
 
 @pytest.mark.parametrize("suffix", FILES)
 def test_cleaned_copies_are_written_beside_the_originals(folder, suffix):
-    before = {}
+    contents = {}
     for name, data in zip(("test", "train"), doubled(), strict=True):
         content = FILES[suffix](data).encode()
-        before[folder / f"{name}{suffix}"] = gzip.compress(content) if suffix.endswith("gz") else content
-    for path, content in before.items():
+        contents[folder / f"{name}{suffix}"] = gzip.compress(content) if suffix.endswith("gz") else content
+    for path, content in contents.items():
         path.write_bytes(content)
-    said = deduped()
-    assert {path: path.read_bytes() for path in before} == before
-    assert "1 exact duplicate: test.deduped.jsonl has the other 60 rows" in said
-    assert "2 exact duplicates, 1 near duplicate, 2 leaked rows" in said
-    assert "train.deduped.jsonl has the other 222 rows" in said
-    assert "train on train.deduped.jsonl" in said
+    printed = deduped()
+    assert {path: path.read_bytes() for path in contents} == contents
+    assert "1 exact duplicate: test.deduped.jsonl has the other 60 rows" in printed
+    assert "2 exact duplicates, 1 near duplicate, 2 leaked rows" in printed
+    assert "train.deduped.jsonl has the other 222 rows" in printed
+    assert "train on train.deduped.jsonl" in printed
     keys = load_gate_file(folder / "ftgate.yaml").root.value["gates"]["finetune"]
     assert (keys["test_set"], keys["training_set"]) == ("test.deduped.jsonl", "train.deduped.jsonl")
     survey = look(folder / keys["test_set"], folder / keys["training_set"], {})
@@ -332,20 +332,20 @@ def test_cleaned_copies_are_written_beside_the_originals(folder, suffix):
 
 @pytest.mark.parametrize("role", ["test", "train"])
 def test_a_row_that_repeats_with_its_id_is_a_duplicate_and_another_row_with_it_an_error(folder, role):
-    test, training = ([{"id": f"{i:03}", **one} for i, one in enumerate(data)] for data in (TESTED, TRAINED))
-    own = test if role == "test" else training
-    other = {**own[4], "id": "other", "expected": "other"}  # it contradicts, and a repeat of it is one too
-    more = [other, own[0], other] if role == "train" else [own[0]]
+    test, training = ([{"id": f"{i:03}", **row} for i, row in enumerate(data)] for data in (TESTED, TRAINED))
+    own_rows = test if role == "test" else training
+    conflicting = {**own_rows[4], "id": "other", "expected": "other"}  # it contradicts, and a repeat of it is one too
+    extra_rows = [conflicting, own_rows[0], conflicting] if role == "train" else [own_rows[0]]
     furnish(folder, test, training)
     for change in ({"input": "other"}, {"expected": "other"}, {"note": "other"}):
-        write_jsonl(folder / f"{role}.jsonl", [*own, own[0], {**own[0], **change}])
+        write_jsonl(folder / f"{role}.jsonl", [*own_rows, own_rows[0], {**own_rows[0], **change}])
         with pytest.raises(DataError, match=rf'{role}.jsonl:\d+: id: duplicate id "000"'):
             deduped()
-    write_jsonl(folder / f"{role}.jsonl", [*own, *more])
+    write_jsonl(folder / f"{role}.jsonl", [*own_rows, *extra_rows])
     with pytest.raises(DataError, match="duplicate id"):
         write_project(print)
-    assert f"{len(more) // 2 + 1} exact duplicate" in deduped()
-    assert read_jsonl(folder / f"{role}.deduped.jsonl") == [*own, *more[: len(more) // 2]]
+    assert f"{len(extra_rows) // 2 + 1} exact duplicate" in deduped()
+    assert read_jsonl(folder / f"{role}.deduped.jsonl") == [*own_rows, *extra_rows[: len(extra_rows) // 2]]
     assert load_examples(folder / f"{role}.deduped.jsonl")
 
 
@@ -364,26 +364,26 @@ def test_columns_of_parquet_stay_as_text(folder):
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
-    more = {"when": datetime(2026, 1, 2, 3, 4), "day": date(2026, 1, 2), "price": Decimal("1.50")}
-    more |= {"blob": b"\xff", "days": [date(2026, 1, 2)], "note": "x"}
+    columns = {"when": datetime(2026, 1, 2, 3, 4), "day": date(2026, 1, 2), "price": Decimal("1.50")}
+    columns |= {"blob": b"\xff", "days": [date(2026, 1, 2)], "note": "x"}
     test, training = doubled()
     write_jsonl(folder / "test.jsonl", test)
-    parquet.write_table(pyarrow.Table.from_pylist([{**one, **more} for one in training]), folder / "train.parquet")
+    parquet.write_table(pyarrow.Table.from_pylist([{**row, **columns} for row in training]), folder / "train.parquet")
     deduped()
     copied = read_jsonl(folder / "train.deduped.jsonl")
     assert len(copied) == 222
-    kept = {"when": "2026-01-02 03:04:00", "day": "2026-01-02", "price": "1.50", "days": ["2026-01-02"], "note": "x"}
-    assert {**copied[0], **kept} == copied[0]
+    as_text = {"when": "2026-01-02 03:04:00", "day": "2026-01-02", "price": "1.50", "days": ["2026-01-02"], "note": "x"}
+    assert {**copied[0], **as_text} == copied[0]
 
 
 def test_warnings_name_the_copies(folder):
     test, training = doubled()
     repeat = {**test[5], "expected": "other"}  # which a gate refuses, and nobody but a person can correct
     furnish(folder, [test[0], *test, repeat], training)
-    said = deduped()
+    printed = deduped()
     with pytest.raises(DataError) as caught:
         check_test_set(load_examples(folder / "test.deduped.jsonl"))
-    assert f"error: {caught.value.headline} " in said
+    assert f"error: {caught.value.headline} " in printed
 
 
 def test_a_copy_is_never_written_over(folder):
@@ -405,13 +405,13 @@ def test_without_duplicates_the_originals_stay(folder):
 def test_beside_a_gate_file_only_the_copies_are_written(folder):
     furnish(folder, training=[*TRAINED, TRAINED[0], {"input": TESTED[0]["input"], "expected": "refund"}])
     (folder / "ftgate.yaml").write_text("version: 1\n", encoding="utf-8")
-    said = deduped()
+    printed = deduped()
     assert sorted(path.name for path in folder.iterdir()) == [
         "ftgate.yaml", "test.jsonl", "train.deduped.jsonl", "train.jsonl"
     ]  # fmt: skip
     assert (folder / "ftgate.yaml").read_text(encoding="utf-8") == "version: 1\n"
     assert read_jsonl(folder / "train.deduped.jsonl") == TRAINED
-    assert "write training_set: train.deduped.jsonl in ftgate.yaml" in said
+    assert "write training_set: train.deduped.jsonl in ftgate.yaml" in printed
 
 
 def test_beside_a_gate_file_clean_data_need_no_copies(folder):

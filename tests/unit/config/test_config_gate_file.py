@@ -59,15 +59,17 @@ def test_several_problems_are_listed_in_the_order_of_their_lines(refused):
     error, place = refused(text)
     assert (place, "'confidence'" in error.what) == ("3: defaults.confidance", True)
     assert len(error.problems) == 11
-    *others, rest = error.evidence.splitlines()
+    *other_lines, last_line = error.evidence.splitlines()
     places = [
         "14: gates.intents.baseline.few_shot",
         "17: gates.intents.margin",
         *(f"20: gates.orders.{letter}{letter}" for letter in "abcdefg"),
     ]
-    assert [line.startswith(f"ftgate.yaml:{place}: ") for line, place in zip(others, places, strict=True)] == [True] * 9
-    assert all(key in others[2] for key in GateKeys.model_fields)
-    assert "2" in rest
+    assert [line.startswith(f"ftgate.yaml:{place}: ") for line, place in zip(other_lines, places, strict=True)] == [
+        True
+    ] * 9
+    assert all(key in other_lines[2] for key in GateKeys.model_fields)
+    assert "2" in last_line
 
 
 def test_a_long_value_is_cut_and_odd_characters_are_escaped(refused):

@@ -61,7 +61,7 @@ def test_thresholds_are_merged_by_name():
     near = layer({"thresholds": {"f1": {"max": 1}, "accuracy": {"min": 0.9}}}, "near")
     far = layer({**SELF_CONTAINED, "thresholds": {"accuracy": {"min": 0.8, "max": 1}, "error_rate": {"max": 0}}}, "far")
     limits = resolve(near, far).thresholds
-    assert {name: (one.min, one.max, str(one.source)) for name, one in limits.items()} == {
+    assert {name: (limit.min, limit.max, str(limit.source)) for name, limit in limits.items()} == {
         "accuracy": (0.9, None, "near"),
         "error_rate": (None, 0, "far"),
         "f1": (None, 1, "near"),
@@ -69,13 +69,13 @@ def test_thresholds_are_merged_by_name():
 
 
 def test_baseline_and_baselines_are_two_forms_of_one_key():
-    one, many = layer({"baseline": "x:one"}, "one"), layer({"baselines": {"a": "x:a", "b": "x:b"}}, "many")
-    rest = layer({key: value for key, value in SELF_CONTAINED.items() if key != "baseline"})
-    assert list(resolve(one, many, rest).baselines) == ["baseline"]
-    assert list(resolve(many, one, rest).baselines) == ["a", "b"]
+    first_layer, many = layer({"baseline": "x:one"}, "one"), layer({"baselines": {"a": "x:a", "b": "x:b"}}, "many")
+    others_layer = layer({key: value for key, value in SELF_CONTAINED.items() if key != "baseline"})
+    assert list(resolve(first_layer, many, others_layer).baselines) == ["baseline"]
+    assert list(resolve(many, first_layer, others_layer).baselines) == ["a", "b"]
     for key in ("baseline", "baselines"):
-        assert str(resolve(one, many, rest).sources[key]) == "one"
-        assert str(resolve(many, one, rest).sources[key]) == "many"
+        assert str(resolve(first_layer, many, others_layer).sources[key]) == "one"
+        assert str(resolve(many, first_layer, others_layer).sources[key]) == "many"
 
 
 FILE = """version: 1
@@ -107,7 +107,7 @@ def test_a_gate_of_the_file_with_its_defaults_and_lines(load, folder):
     assert config.baselines["prompt"].options == {"model": "m", "system_file": folder / "a.md"}
     assert [str(model.source) for model in config.baselines.values()] == ["ftgate.yaml:9", "ftgate.yaml:3"]
     assert (str(config.candidate.source), str(config.sources["candidate"])) == ("ftgate.yaml:3", "ftgate.yaml:11")
-    assert [str(one.source) for one in config.thresholds.values()] == ["ftgate.yaml:15", "ftgate.yaml:16"]
+    assert [str(threshold.source) for threshold in config.thresholds.values()] == ["ftgate.yaml:15", "ftgate.yaml:16"]
     kinds = {key: config.sources[key].kind for key in ("margin", "confidence", "evidence")}
     assert kinds == {"margin": "file", "confidence": "defaults", "evidence": "default"}
 
@@ -144,11 +144,11 @@ def test_python_code_may_give_the_metric_itself():
     def politeness(expected, answer):
         return 0.0
 
-    own = OwnMetric()
+    metric_object = OwnMetric()
     for written, options in (
         (politeness, {"function": politeness}),
         ({"name": politeness, "low": 0}, {"low": 0, "function": politeness}),
-        (own, {"function": own}),
+        (metric_object, {"function": metric_object}),
     ):
         first, second = marked(metric=["accuracy", written]).metrics
         assert (first.name, second.name, second.options) == ("accuracy", "politeness", options)
@@ -225,7 +225,7 @@ def answer(text, shout=False):
 
 
 @pytest.mark.parametrize(
-    ("given", "spelling", "name"),
+    ("model", "spelling", "name"),
     [
         (answer, "test_config_resolve.answer", "answer"),
         (functools.partial(answer, shout=True), "test_config_resolve.answer", "answer"),
@@ -235,9 +235,9 @@ def answer(text, shout=False):
         (str, "builtins.str", "str"),
     ],
 )
-def test_python_code_may_give_the_model_itself(given, spelling, name):
-    spec = marked(candidate=given).candidate
-    assert (spec.provider, spec.options["function"], spec.spelling, spec.name) == ("callable", given, spelling, name)
+def test_python_code_may_give_the_model_itself(model, spelling, name):
+    spec = marked(candidate=model).candidate
+    assert (spec.provider, spec.options["function"], spec.spelling, spec.name) == ("callable", model, spelling, name)
 
 
 @pytest.mark.parametrize("written", [Model, {"provider": "openai", "model": "m", "timeout_s": 10**5000}])

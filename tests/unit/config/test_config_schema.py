@@ -38,8 +38,8 @@ def test_the_shipped_schema_is_the_one_of_the_models():
 
 
 def properties(schema):
-    for name, part in schema["$defs"].items():
-        for key, described in part["properties"].items():
+    for name, definition in schema["$defs"].items():
+        for key, described in definition["properties"].items():
             yield f"{name}.{key}", described
     yield from schema["properties"].items()
 
@@ -97,7 +97,7 @@ WRONG = {  # values of a gate's keys
         {"provider": "recorded", "path": "p", "paht": "q"},
         *({**ENDPOINT, key: value} for key, value in (("retrieval", {}), ("api_key", "k"), ("api_key_env", "sk-1"))),
         *({**ENDPOINT, key: value} for key, value in (("base_url", "localhost"), ("timeout_s", 0), ("mode", "bach"))),
-        *({**ENDPOINT, **more} for more in ({"system": "a", "system_file": "b"}, {"few_shot": {}})),
+        *({**ENDPOINT, **keys} for keys in ({"system": "a", "system_file": "b"}, {"few_shot": {}})),
         {**ECHO, "concurrency": 0},
         *({**ECHO, "price": price} for price in ({"gpu_hour_usd": 1, "cached_input_per_1m": 1}, {"gpu_hour_usd": -1})),
     ],
@@ -107,7 +107,7 @@ WRONG = {  # values of a gate's keys
     "guards": [
         ["general"],
         *({"general": guard} for guard in ({"max_drop": 0.03}, {"test_set": "g.jsonl"})),
-        *({"general": {**GUARD, **more}} for more in ({"max_drop": 0}, {"evidence": "proven"})),
+        *({"general": {**GUARD, **keys}} for keys in ({"max_drop": 0}, {"evidence": "proven"})),
     ],
     "slices": [
         {"max_drop": 0.03},

@@ -32,14 +32,14 @@ class TestRows:
         assert [data.where(row).line for row in range(3)] == [2, 5, 8]
 
     def test_blank_lines_are_no_rows(self, load):
-        assert [one.place.line for one in table(load, "\n \ninput,expected\n\n \t\na,b\n\n")] == [6]
+        assert [row.place.line for row in table(load, "\n \ninput,expected\n\n \t\na,b\n\n")] == [6]
 
     def test_cells_beyond_pythons_limit(self, load, refused):
-        before = csv.field_size_limit()
-        long = "x" * (before + 1)
+        limit = csv.field_size_limit()
+        long = "x" * (limit + 1)
         assert table(load, f"input,expected\n{long},b\n").examples[0].input == long
         refused('input,expected\na,b\n"c,d\ne,f\n', ":3", name="data.csv")
-        assert csv.field_size_limit() == before
+        assert csv.field_size_limit() == limit
 
 
 PIECES = ["input", "expected", "id", ",", '"', "\n", "\r", "a", " ", "\t", "é"]

@@ -53,11 +53,11 @@ class TestNormalizedInput:
         assert normalized_input(variant) == "turn on"
 
     @pytest.mark.parametrize(
-        ("one", "other"),
+        ("first_text", "second_text"),
         [("Straße", "STRASSE"), ("e\u0301", "É"), ("ﬁne", "FINE"), ("ΌΣΟΣ", "όσος"), ("ß\u0301", "sś")],
     )
-    def test_folding_is_unicodes(self, one, other):
-        assert normalized_input(one) == normalized_input(other)
+    def test_folding_is_unicodes(self, first_text, second_text):
+        assert normalized_input(first_text) == normalized_input(second_text)
 
     def test_normalising_is_idempotent_for_every_character_that_folds(self):
         for character in map(chr, range(sys.maxunicode + 1)):
@@ -107,7 +107,7 @@ class TestInstructionsAndBlanks:
         answered = (user("a"), {"role": "assistant", "content": "b"}, user(""))
         blank = ["", " \n\u00a0\u3000", (user(" "),), answered, (system("s"), user("\t"))]
         asking = ["a", (user("a"),), (user(image),), (system("s"),)]
-        assert [is_blank(one) for one in (*blank, *asking)] == [True] * 5 + [False] * 4
+        assert [is_blank(text) for text in (*blank, *asking)] == [True] * 5 + [False] * 4
 
 
 class TestDataSet:

@@ -28,7 +28,7 @@ class TestDecoding:
         row = json.dumps({"input": f"a{separator}b", "expected": "c"}, ensure_ascii=False).encode()
         data = load(row + b"\n" + ROW)
         assert [example.input for example in data] == [f"a{separator}b", "a"]
-        assert [one.place.line for one in data] == [1, 2]
+        assert [row.place.line for row in data] == [1, 2]
 
 
 class TestWholeFile:
@@ -41,7 +41,7 @@ class TestWholeFile:
         content = b'{"input": "1", "expected": "x"}\n\n{"input": "2", "expected": "x"}\nbroken\xff\n'
         data = load(content, limit=2)
         assert [example.input for example in data] == ["1", "2"]
-        assert [one.place.line for one in data] == [1, 3]
+        assert [row.place.line for row in data] == [1, 3]
 
 
 class TestFormat:

@@ -56,15 +56,15 @@ class TestItems:
         assert data.examples[1].expected == "yes"
 
     def test_a_generator_is_used_once_and_up_to_the_limit_only(self):
-        asked = []
+        questions = []
 
         def endless():
             while True:
-                asked.append(1)
-                yield str(len(asked)), "x"
+                questions.append(1)
+                yield str(len(questions)), "x"
 
         assert len(read(endless(), limit=3)) == 3
-        assert len(asked) == 3
+        assert len(questions) == 3
 
 
 class TestDataSet:

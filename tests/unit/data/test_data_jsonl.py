@@ -32,7 +32,7 @@ class TestRows:
 
     def test_blank_lines_are_no_rows_and_lines_are_physical(self, load):
         data = load(GOOD + "\n \t\r\n" + GOOD.replace("a", "c", 1))
-        assert [one.place.line for one in data] == [1, 4]
+        assert [row.place.line for row in data] == [1, 4]
 
     @settings(suppress_health_check=[HealthCheck.too_slow])
     @given(

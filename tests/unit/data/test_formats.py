@@ -33,8 +33,8 @@ RESULT = {"role": "tool", "tool_call_id": "1", "content": "7"}
 PARTS = [{"type": "text", "text": "go"}, {"type": "text", "text": "od"}]
 
 
-def turn(role, *parts):
-    return {"role": role, "parts": [{"text": part} if isinstance(part, str) else part for part in parts]}
+def turn(role, *texts):
+    return {"role": role, "parts": [{"text": text} if isinstance(text, str) else text for text in texts]}
 
 
 def said(role, text):
@@ -50,10 +50,10 @@ ROWS = [
     ("chat", {"messages": [Q, {**BAD, "weight": 0}, Q, {**A, "weight": 1}]}, (Q, BAD, Q), "good"),
     ("chat", {"messages": [Q, {**A, "weight": 1}, Q, {**BAD, "weight": 0}]}, (Q,), "good"),
     ("chat", {"messages": json.dumps([Q, A])}, (Q,), "good"),
-    *(("chat", {"system": "s", "messages": [Q, A], **more}, (SYSTEM, Q), "good") for more in ({}, {"tools": []})),
+    *(("chat", {"system": "s", "messages": [Q, A], **keys}, (SYSTEM, Q), "good") for keys in ({}, {"tools": []})),
     ("chat", {"system": "production", "lang": "en", "messages": [Q, A]}, (Q,), "good"),
     ("chat", {"messages": [{**Q, "content": PARTS}, {**A, "content": PARTS}]}, ({**Q, "content": PARTS},), "good"),
-    *(("chat", {"messages": [Q, {"role": "assistant", **said}]}, (Q,), [CALL]) for said in CALLED),
+    *(("chat", {"messages": [Q, {"role": "assistant", **turn}]}, (Q,), [CALL]) for turn in CALLED),
     ("chat", {"messages": [Q, CALLING, RESULT, A]}, (Q, CALLING, RESULT), "good"),
     ("plain", {"input": "q", "expected": [{"type": "function", "function": {"name": "f", "arguments": ""}}]}, "q",
      [{"name": "f", "arguments": {}}]),
@@ -150,19 +150,21 @@ def test_each_of_several_results_names_its_call(load):
     calls = [CALL, {"name": "f", "arguments": {"x": 2}}]
     said = [("human", "q"), ("function_call", json.dumps(calls)), ("observation", "7"), ("observation", "8"),
             ("gpt", "good")]  # fmt: skip
-    made = turn("model", *({"functionCall": {"name": "f", "args": one["arguments"]}} for one in calls))
+    made = turn("model", *({"functionCall": {"name": "f", "args": call["arguments"]}} for call in calls))
     results = turn("function", *({"functionResponse": {"name": "f", "response": n}} for n in ("7", "8")))
     for row in (
         {"conversations": [{"from": who, "value": text} for who, text in said]},
         {"contents": [turn("user", "q"), made, results, turn("model", "good")]},
     ):
         asked, call, *answers = load(lines(row)).examples[0].input
-        assert (asked, [one["content"] for one in answers][-1:]) == (Q, ["8"])
-        assert [one["function"] for one in call["tool_calls"]] == [
+        assert (asked, [answer["content"] for answer in answers][-1:]) == (Q, ["8"])
+        assert [tool_call["function"] for tool_call in call["tool_calls"]] == [
             {"name": "f", "arguments": f'{{"x":{x}}}'} for x in (1, 2)
         ]
-        assert [one["tool_call_id"] for one in answers] == [one["id"] for one in call["tool_calls"]]
-        assert len({one["tool_call_id"] for one in answers}) == 2
+        assert [tool_call["tool_call_id"] for tool_call in answers] == [
+            tool_call["id"] for tool_call in call["tool_calls"]
+        ]
+        assert len({answer["tool_call_id"] for answer in answers}) == 2
 
 
 # --- rows that hold no output to learn -----------------------------------------------------------------------------
@@ -253,7 +255,7 @@ def test_usual_names_of_columns(load, asked, answer, form):
     if form in ("list", "pandas"):
         data = examples_from(rows if form == "list" else pytest.importorskip("pandas").DataFrame(rows), origin="x")
     else:
-        table = "".join(f"{','.join(map(str, row))}\n" for row in (rows[0], *(one.values() for one in rows)))
+        table = "".join(f"{','.join(map(str, row))}\n" for row in (rows[0], *(row.values() for row in rows)))
         data = load(lines(*rows) if form == "jsonl" else table, f"data.{form}")
     assert [(one.input, one.expected, one.fields) for one in data] == [
         (f"q {n}", "good", {"lang": "en"}) for n in (0, 1)

@@ -35,7 +35,7 @@ def scored(metric, expected, *repeats):
     examples = tuple(Example(f"t{i}", f"question {i}", one) for i, one in enumerate(expected))
     rows = []
     for answers in repeats:
-        found = [Completion(one) if isinstance(one, str) else one for one in answers]
+        found = [Completion(answer) if isinstance(answer, str) else answer for answer in answers]
         rows.append(tuple(Prediction("k", one, one and one.latency_s, id=f"t{i}") for i, one in enumerate(found)))
     run = measure_run("m", Run(MODEL, DataSet(examples, None, "", "test"), tuple(rows), None))
     return score_run(run, {metric.name: metric}, metric.name, list(expected))
@@ -44,7 +44,7 @@ def scored(metric, expected, *repeats):
 def diagnosed(expected, *answers, fields=None, taught=0, **metric):
     """Diagnose a baseline and a candidate, of which several repeats are a tuple, on rows of which some were taught."""
     deciding = made(expected, **metric)
-    models = [scored(deciding, expected, *(one if isinstance(one, tuple) else (one,))) for one in answers]
+    models = [scored(deciding, expected, *(answer if isinstance(answer, tuple) else (answer,))) for answer in answers]
     examples = [replace(example, fields=fields or {}) for example in models[0].run.test_set.examples]
     return diagnose(deciding, examples, examples[:taught], *models, *[None] * (2 - len(models)))
 
@@ -121,7 +121,7 @@ KNOWN = ({"role": "system", "content": "Known: Doctor Number1"}, {"role": "user"
 
 
 def taught(*outputs):
-    return [Example(f"x{i}", f"mail {i}", one) for i, one in enumerate(outputs)]
+    return [Example(f"x{i}", f"mail {i}", output) for i, output in enumerate(outputs)]
 
 
 @pytest.mark.parametrize(

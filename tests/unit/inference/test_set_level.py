@@ -34,7 +34,7 @@ def weight(counts, rows):
         return anew(replace(counts, predicted=predicted))
 
     def rarest_other(label):
-        others = [other for other in range(counts.n_labels) if other != label and sizes[other]]
+        others = [i for i in range(counts.n_labels) if i != label and sizes[i]]
         return min(others, key=lambda other: (sizes[other], other), default=counts.n_labels)
 
     lost = [rarest_other(label) for label in counts.gold], [counts.n_labels] * len(counts.gold)

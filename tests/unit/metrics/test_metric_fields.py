@@ -181,7 +181,7 @@ def test_f1_is_scikit_learns_of_pairs_of_field_and_value(pairs):
     def theirs(average, key=None):
         """Return f1, precision and recall, with two empty columns added: one column alone is no multilabel matrix."""
         columns = [i for i, (name, _, _) in enumerate(binarizer.classes_) if key in (None, name)]
-        matrices = (np.pad(binarizer.transform(one)[:, columns], ((0, 0), (0, 2))) for one in sets)
+        matrices = (np.pad(binarizer.transform(set)[:, columns], ((0, 0), (0, 2))) for set in sets)
         p, r, f1, _ = precision_recall_fscore_support(*matrices, average=average, zero_division=0)
         return f1, p, r
 
@@ -229,7 +229,9 @@ def test_paired_items_score_1_in_any_order_and_never_less_than_by_position(expec
 def test_repeats_are_pooled_or_averaged():
     expected = [{"a": 1}, {"a": 1, "b": 1}]
     answers = [['{"a": 1}', '{"a": 1}'], ['{"a": 2}', '{"a": 1, "b": 1}']]
-    pooled, mean = (build("field_f1", texts(expected), average=one).score(expected, answers) for one in AVERAGES[::-1])
+    pooled, mean = (
+        build("field_f1", texts(expected), average=average).score(expected, answers) for average in AVERAGES[::-1]
+    )
     assert pooled.value == 2 * 4 / (2 * 4 + 2 * 1 + 1)
     for per_example in (pooled.statistic.scores, mean.per_example):
         assert per_example.tolist() == pytest.approx([0.5, (2 / 3 + 1) / 2])

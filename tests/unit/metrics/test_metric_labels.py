@@ -73,7 +73,7 @@ BROKEN += ['{"label": {"a": 1}}', '{"label": ["yes"]}', '{"other": "yes"}']
 )
 def test_pattern_and_json_field_find_the_label_and_forgive_nothing(option, place, labels):
     metric = build("accuracy", **{option: place})
-    assert {answer: metric.answers_read([answer]) for answer in labels} == {one: [labels[one]] for one in labels}
+    assert {answer: metric.answers_read([answer]) for answer in labels} == {label: [labels[label]] for label in labels}
 
 
 def test_a_label_that_no_row_expects_is_wrong():

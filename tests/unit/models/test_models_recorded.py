@@ -49,7 +49,7 @@ OUTPUTS += [({"b": 1, "a": [2]}, '{"a":[2],"b":1}')]
         (ROW, Completion("refund")),
         ({**ROW, **TOLD}, Completion("refund", 7, 2, 3, "cut_off", 0.25)),
         ({**ROW, **dict.fromkeys(("usage", "latency_s", "finish", "input_sha256", "repeat"))}, Completion("refund")),
-        *(({**ROW, **said}, Completion("refund", finish=finish)) for finish, ways in ENDS.items() for said in ways),
+        *(({**ROW, **way}, Completion("refund", finish=finish)) for finish, ways in ENDS.items() for way in ways),
         *(({"id": "e1", "output": output}, Completion(text)) for output, text in OUTPUTS),
     ],
 )

@@ -25,7 +25,7 @@ def asked(given):
 
 
 def data(*inputs):
-    return examples_from([(one, f"answer {i}") for i, one in enumerate(inputs)], origin="t")
+    return examples_from([(input, f"answer {i}") for i, input in enumerate(inputs)], origin="t")
 
 
 def near(neighbours, given):
@@ -34,7 +34,11 @@ def near(neighbours, given):
 
 def test_the_template_applies_to_them_as_to_the_input_and_of_equals_the_earlier_row_is_nearer(spec):
     prompt = build_prompt(spec(retrieval=1, template="Q: {input}"), examples_from(ROWS, origin="t"))
-    assert [one["content"] for one in prompt.messages(asked(ASKED))] == [f"Q: {ROWS[0][0]}", "shipping", f"Q: {ASKED}"]
+    assert [message["content"] for message in prompt.messages(asked(ASKED))] == [
+        f"Q: {ROWS[0][0]}",
+        "shipping",
+        f"Q: {ASKED}",
+    ]
     equal = data("one one", "two two", "three three").examples
     assert near(Neighbours(equal, 2), "999") == ["two two", "one one"]
 
@@ -51,7 +55,7 @@ def test_fixed_examples_stand_first_and_are_not_retrieved_again(spec):
 def test_blank_and_repeated_examples_are_not_shown(spec):
     rows = [("a parcel", ""), (" ", "x"), ("A  PARCEL", "first"), ("a parcel", "second"), ("an invoice", "third")]
     prompt = build_prompt(spec(retrieval=2), examples_from(rows, origin="t"))
-    assert [one["content"] for one in prompt.messages(asked("a parcel"))][1::2] == ["third", "first"]
+    assert [message["content"] for message in prompt.messages(asked("a parcel"))][1::2] == ["third", "first"]
 
 
 @pytest.mark.parametrize(("few_shot", "k", "n"), [(None, 6, 5), (2, 4, 3)])

@@ -81,7 +81,7 @@ def test_a_list_of_inputs_has_as_many_answers(found: Any, told: str) -> None:
     with pytest.raises(ModelError, match=f"mine returned {told}"):
         one_each("mine", found, 2)
     answers = InProcesses(lambda _: found, 1, batched=True)(["a", "b"])  # each process answers for its own inputs
-    assert [f"returned {told}" in one.what for one in answers] == [True, True]
+    assert [f"returned {told}" in answer.what for answer in answers] == [True, True]
 
 
 LIBRARIES = """

@@ -76,7 +76,7 @@ def test_an_hour_of_a_machine_is_spread_over_its_answers():
     ],
 )
 def test_one_answer_without_a_cost_leaves_the_run_without(answers, price, why):
-    cost = cost_of_run([(one, None) for one in answers], price)
+    cost = cost_of_run([(answer, None) for answer in answers], price)
     assert cost.usd is None
     assert why in str(cost.unknown)
 

@@ -147,7 +147,9 @@ def test_the_page_loads_nothing_links_lead_within_it_and_only_its_own_script_and
     assert not found.attributes("src")
     ids, links = found.attributes("id"), found.attributes("href")
     assert len(ids) == len(set(ids))
-    assert {*links, *(f"#{one}" for one in found.attributes("aria-labelledby"))} <= {f"#{one}" for one in ids}
+    assert {*links, *(f"#{attribute}" for attribute in found.attributes("aria-labelledby"))} <= {
+        f"#{attribute}" for attribute in ids
+    }
     assert not found.attributes("style")
     assert not any(name.startswith("on") for _, attributes in found.elements for name in attributes)
     assert not re.search(r"url\(|@import|https?:", found.markup)
@@ -173,7 +175,7 @@ def test_all_answers_are_in_the_data_and_some_are_readable_without_a_script():
 
 
 def test_before_training_there_is_no_candidate_and_parts_with_few_examples_are_grey():
-    alone = replace(answers(), rows=tuple((*one[:5], None) for one in answers().rows))
+    alone = replace(answers(), rows=tuple((*row[:5], None) for row in answers().rows))
     found = written((replace(full(), stage="ready", verdict="pass", gain=None), alone))
     assert ("READY" in found.text, "Fixed:" in found.text) == (True, False)
     assert found.data[0][0][5] is None

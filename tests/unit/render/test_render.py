@@ -99,7 +99,9 @@ def test_of_later_attempts_the_examples_that_may_be_shown_are_not_counted():
 
 @pytest.mark.parametrize("statuses", [("warning", "warning"), ("fail", "fail"), ("fail", "warning")])
 def test_advice_of_two_checks_is_said_once(statuses):
-    twice = (Check(name, one, name, advice="Use another judge.") for name, one in zip("ab", statuses, strict=True))
+    twice = (
+        Check(name, statuse, name, advice="Use another judge.") for name, statuse in zip("ab", statuses, strict=True)
+    )
     checks = (Check("margin", "fail", "no gain"), *twice, Check("c", "warning", "c", advice="Something else."))
     made = gate(checks=checks, verdict="fail")
     for said in (text_of(made, 1), document([made], Session()).partition("<details>")[0]):
@@ -174,7 +176,9 @@ def test_foreign_text_cannot_command_a_terminal_or_a_ci_log(hostile):
 
 
 def breakdown_lines(*found, metric="field_f1"):
-    return [line for one in breakdowns(gate(metric=metric, breakdowns=found), 30) for line in one.lines("  ")]
+    return [
+        line for breakdown in breakdowns(gate(metric=metric, breakdowns=found), 30) for line in breakdown.lines("  ")
+    ]
 
 
 def test_what_a_model_has_nothing_of_is_a_dash_and_parts_of_the_candidate_come_first():

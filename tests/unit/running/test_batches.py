@@ -93,7 +93,9 @@ def test_the_answers_of_a_call_are_kept_and_what_failed_is_asked_again(stores, f
 
 def test_the_latency_is_what_the_model_says_and_busy_time_is_shared(stores):
     found = run(Many(4, found=lambda text: Completion(text, latency_s=0.25 if text == "0" else None)), stores, EIGHT)
-    latencies, shares = zip(*((one.latency_s, one.busy_s) for one in found.predictions[0]), strict=True)
+    latencies, shares = zip(
+        *((prediction.latency_s, prediction.busy_s) for prediction in found.predictions[0]), strict=True
+    )
     assert latencies[:2] == (0.25, None)
     assert shares[0] == shares[3] != shares[4]
     assert min(shares) > 0

@@ -188,7 +188,7 @@ def test_calls_that_hang_when_their_run_has_ended_are_booked_and_hold_up_nobody(
 def test_a_machine_by_the_hour_is_paid_for_as_long_as_it_was_busy(stores):
     budget = Budget(1000)
     found = run(Fake(price=MACHINE, concurrency=2), stores, questions(*range(10)), budget=budget)
-    assert budget.spent_usd == pytest.approx(sum(one.busy_s for one in found.predictions[0]))
+    assert budget.spent_usd == pytest.approx(sum(prediction.busy_s for prediction in found.predictions[0]))
 
 
 # --- who is counted ------------------------------------------------------------------------------------------

@@ -36,14 +36,19 @@ def test_a_recording_needs_neither_an_event_loop_nor_a_store(tmp_path, monkeypat
     monkeypatch.setattr(calls, "run_in_own_loop", None)
     model = Fake() if committed else recorded(tmp_path)
     predictions = [Prediction(model.key(one), Completion(f"answer {one.input}"), 0.5, 5.0) for one in SIX]
-    kept = {one.key: Recording(one, Where("r.jsonl", 1), set()) for one in predictions if committed}
+    kept = {
+        prediction.key: Recording(prediction, Where("r.jsonl", 1), set()) for prediction in predictions if committed
+    }
     with closing(Store(tmp_path / "x")) as store:
         found = run(model, Stores(store, Store(None), kept), SIX)
     assert texts(found) == [f"answer {i}" for i in range(6)]
     assert not (tmp_path / "x").exists()
     if committed:
         assert model.calls + model.closed == []
-        assert all((one.stored, one.latency_s, one.created_at) == (True, 0.5, 5.0) for one in found.predictions[0])
+        assert all(
+            (prediction.stored, prediction.latency_s, prediction.created_at) == (True, 0.5, 5.0)
+            for prediction in found.predictions[0]
+        )
 
 
 def test_a_committed_recording_of_another_input_ends_the_run():

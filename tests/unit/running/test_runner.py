@@ -95,7 +95,7 @@ def test_models_are_closed_once_in_the_loop_that_they_answered_in_and_one_that_c
     before = threading.active_count()
     one, two = Fake(name="one"), Stuck(name="two")
     runs = run_models([Job(one, THREE), Job(two, THREE), Job(one, questions("d"))], stores=stores)
-    assert None not in [text for found in runs for text in texts(found)]
+    assert None not in [text for run in runs for text in texts(run)]
     assert one.closed == list(one.loops) == two.closed == list(two.loops)
     assert threading.active_count() == before
 
@@ -198,7 +198,7 @@ def test_two_processes_ask_each_question_once_also_with_models_in_opposite_order
     for thread in threads:
         thread.join()
     assert sorted(asked) == sorted(f"{name}/{number}/0" for name in "ab" for number in range(30))
-    assert [None in texts(found) for found in runs] == [False] * 6
+    assert [None in texts(run) for run in runs] == [False] * 6
 
 
 @pytest.mark.parametrize("end", ["answered", "given up", "killed"])

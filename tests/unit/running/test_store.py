@@ -103,7 +103,7 @@ def test_nothing_is_made_before_it_is_used_and_a_new_folder_ignores_itself(path)
         assert store.get([]) == {}
         assert not path.parent.exists()
         assert store.get(["k"]) == {}
-    assert sorted(one.name for one in path.parent.iterdir()) == [".gitignore", path.name]
+    assert sorted(path.name for path in path.parent.iterdir()) == [".gitignore", path.name]
     assert (path.parent / ".gitignore").read_text() == "*\n"
 
 

@@ -256,8 +256,8 @@ def test_rows_that_differ_in_a_number_at_an_end_are_one_usable_row(form, plain):
     rows = labelled(SAID[:60]) if plain else []
     for number in range(2, 5):
         rows += [(form.format(text=text, n=number), label(text)) for text in SAID[:60]]
-    found = audit(rows, SAID[300:360])
-    assert (found.usable, found.conflicts) == (60, 0)
+    audit_result = audit(rows, SAID[300:360])
+    assert (audit_result.usable, audit_result.conflicts) == (60, 0)
 
 
 @pytest.mark.parametrize(
@@ -273,8 +273,8 @@ def test_rows_that_differ_in_a_number_at_an_end_are_one_usable_row(form, plain):
     ],
 )
 def test_a_number_that_may_be_content_counts(rows, usable):
-    found = audit(rows, SAID[300:360])
-    assert (found.usable, found.conflicts) == (usable, 0)
+    audit_result = audit(rows, SAID[300:360])
+    assert (audit_result.usable, audit_result.conflicts) == (usable, 0)
 
 
 @pytest.mark.parametrize(
@@ -288,16 +288,16 @@ def test_a_number_that_may_be_content_counts(rows, usable):
 )
 def test_a_small_number_may_be_all_that_tells_rows_apart(trained, tested):
     training = [(trained.format(i), "abc"[i % 3]) for i in range(200)]
-    found = audit(training, [(tested.format(i), "x") for i in range(60, 99)])
-    assert (found.leaked, found.leaked_near_rows) == (0, ())
+    audit_result = audit(training, [(tested.format(i), "x") for i in range(60, 99)])
+    assert (audit_result.leaked, audit_result.leaked_near_rows) == (0, ())
 
 
 def test_copies_within_the_test_set_are_pairs_that_connect_them():
     spellings = ("{}", "please: {}", "{}!!", "{} please", "hello, {}")
     rows = [spelling.format(f"{text} and nobody helps") for text in SAID[:10] for spelling in spellings]
-    found = audit(SAID[300:400], [(row, "a") for row in rows])
+    audit_result = audit(SAID[300:400], [(row, "a") for row in rows])
     parts = Components(len(rows))
-    assert all(parts.join(*pair) for pair in found.test_near_rows)
+    assert all(parts.join(*pair) for pair in audit_result.test_near_rows)
     assert len({parts.first(row) for row in range(len(rows))}) == 10
     assert audit(SAID[300:400], [(row, str(number)) for number, row in enumerate(rows)]).test_near_rows == ()
 
@@ -323,9 +323,9 @@ def test_a_group_in_both_sets():
         return [{"input": text, "expected": "a", "group": group} for group, text in zip(groups, texts, strict=True)]
 
     training, test = rows(["acme", "beta", None], SAID[:3]), rows([None, "acme", "acme", "new"], SAID[3:7])
-    found = audit_training_set(*(examples_from(one, origin="fixture") for one in (training, test)))
-    assert found.shared_groups == {"acme": (1, 0)}
-    assert found.in_shared_groups == 2
+    audit_result = audit_training_set(*(examples_from(one, origin="fixture") for one in (training, test)))
+    assert audit_result.shared_groups == {"acme": (1, 0)}
+    assert audit_result.in_shared_groups == 2
 
 
 # --- near copies -----------------------------------------------------------------------------------------------

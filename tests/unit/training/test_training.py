@@ -59,9 +59,9 @@ SUM_UP = told(("document 1", "sum up", "x"), ("document 2", "sum up", "y"), ("Do
     ],
 )
 def test_each_row_is_counted_once(rows, usable, duplicates, conflicts):
-    found = audit(rows)
-    assert (found.rows, found.usable, found.duplicates) == (len(rows), usable, duplicates)
-    assert (found.conflict_rows, found.conflicts) == (conflicts, len(conflicts))
+    audit_result = audit(rows)
+    assert (audit_result.rows, audit_result.usable, audit_result.duplicates) == (len(rows), usable, duplicates)
+    assert (audit_result.conflict_rows, audit_result.conflicts) == (conflicts, len(conflicts))
 
 
 @given(MIXED_ROWS, st.randoms(use_true_random=False))
@@ -104,16 +104,16 @@ DISGUISES = ["a", chat("A"), chat("a", "s"), chat("a", "t"), chat("a", "d", "dev
     ],
 )
 def test_a_test_input_in_the_training_set(training, test, pairs):
-    found = audit(training, test)
-    assert (found.leaked_rows, found.leaked) == (pairs, len({row for row, _ in pairs}))
+    audit_result = audit(training, test)
+    assert (audit_result.leaked_rows, audit_result.leaked) == (pairs, len({row for row, _ in pairs}))
 
 
 @given(ROWS)
 def test_every_non_blank_input_leaks_from_its_own_set(rows):
-    found = audit(rows, rows)
-    assert found.leaked == sum(1 for given, _ in rows if given.strip())
+    audit_result = audit(rows, rows)
+    assert audit_result.leaked == sum(1 for given, _ in rows if given.strip())
     filled = {row for row, (given, _) in enumerate(rows) if given.strip()}
-    assert [{pair[side] for pair in found.leaked_rows} for side in (0, 1)] == [filled] * 2
+    assert [{pair[side] for pair in audit_result.leaked_rows} for side in (0, 1)] == [filled] * 2
 
 
 PAIRS = [("a", "b")] * 40 + [("a", "c")] * 10 + [("b", "d")] * 2

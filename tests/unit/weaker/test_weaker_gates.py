@@ -272,7 +272,9 @@ AMONG = [  # what is found, and the other way round
 @pytest.mark.parametrize(("before", "after", "told", "backwards"), AMONG, ids=range(len(AMONG)))
 def test_keys_that_depend_on_others(before, after, told, backwards):
     for begins, lines in ((told, found(before, after)), (backwards, found(after, before) if told else [])):
-        assert [line.startswith(one) for one, line in zip(begins, lines, strict=True)] == [True] * len(begins), lines
+        assert [line.startswith(begin) for begin, line in zip(begins, lines, strict=True)] == [True] * len(begins), (
+            lines
+        )
 
 
 def marked(**changes):
