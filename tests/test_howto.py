@@ -37,8 +37,8 @@ def marked(project: Project, gate: str) -> None:
 
 def of(blocks: list[Block], language: str, text: str = "") -> Block:
     """Return the only block of this language that has this text."""
-    (one,) = [block for block in blocks if block.language == language and text in block.text]
-    return one
+    (single_block,) = [block for block in blocks if block.language == language and text in block.text]
+    return single_block
 
 
 def commands_of(blocks: list[Block]) -> list[list[str]]:

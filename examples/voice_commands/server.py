@@ -72,8 +72,8 @@ def complete(models: Mapping[str, Answer], request: Any) -> dict[str, Any]:
     turns = turns_of(request)
     name = request.get("model")
     if name not in models:
-        known = f"The model {name!r} does not exist; this server has {', '.join(models)}"
-        raise RefusedError("model_not_found", known, HTTPStatus.NOT_FOUND)
+        unknown_model = f"The model {name!r} does not exist; this server has {', '.join(models)}"
+        raise RefusedError("model_not_found", unknown_model, HTTPStatus.NOT_FOUND)
     if request.get("stream"):
         raise RefusedError("unsupported_value", "this server does not stream")
     text = models[name](turns)

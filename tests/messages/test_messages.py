@@ -25,10 +25,10 @@ def told(gate: dict[str, Any], seen_lines: set[str]) -> list[str]:
     """Return what a gate says that no gate before it said."""
     lines = []
     for check in gate["checks"]:
-        said = [f"{check['status']} {check['name']}: {check['message']}"]
-        said += [f"  cure: {check['advice']}"] if check["advice"] else []
-        lines += said if said[0] not in seen_lines else []
-        seen_lines.add(said[0])
+        printed = [f"{check['status']} {check['name']}: {check['message']}"]
+        printed += [f"  cure: {check['advice']}"] if check["advice"] else []
+        lines += printed if printed[0] not in seen_lines else []
+        seen_lines.add(printed[0])
     return lines
 
 

@@ -241,10 +241,10 @@ def test_an_object_in_another_shape_is_a_tie_however_much_of_it_is_right(project
     """Both models get the same field of every answer wrong, or none."""
     project.test_set(N, expected=order)
     for exact in (True, False):
-        said = [order(i) if exact else {**order(i), "number": i + 1} for i in range(N)]
-        plain = list(map(json.dumps, said))
+        outputs = [order(i) if exact else {**order(i), "number": i + 1} for i in range(N)]
+        plain = list(map(json.dumps, outputs))
         answers(project, "ft.jsonl", plain.__getitem__)
-        for shape in zip(*map(of_objects, said), strict=True):
+        for shape in zip(*map(of_objects, outputs), strict=True):
             mixed = [text for pair in zip(plain[::2], shape[1::2], strict=True) for text in pair]
             answers(project, "base.jsonl", mixed.__getitem__)
             gate = project.judge(metric=metric, baseline=BASE)
@@ -348,8 +348,8 @@ def test_real_mistakes_are_mistakes_and_form_is_form(project: Project, case: str
 
 
 def test_the_message_counts_malformed_answers_and_shows_the_most_frequent(project: Project) -> None:
-    said = {0: "Error: 429", 1: "The label is refund"}
-    answers(project, "base.jsonl", lambda i: said.get(i % 3, label(i)))
+    outputs_by_row = {0: "Error: 429", 1: "The label is refund"}
+    answers(project, "base.jsonl", lambda i: outputs_by_row.get(i % 3, label(i)))
     finding = check(ends(project.judge(), "fail"), "formatting_gain")
     mentions(finding, "40 of 60 answers of the baseline", "as ties", "20 x 'Error: 429', 20 x 'The label is refund'")
     mentions(finding, "-1.7 points" if finding["observed"] < 0 else "+0.0 points", "+61.7 as written", "a label alone")

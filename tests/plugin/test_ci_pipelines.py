@@ -240,9 +240,9 @@ def nightly(checkout: Checkout, **secrets: str) -> dict[str, Any]:
 
 
 def gitlab_nightly(checkout: Checkout, **variables: str) -> subprocess.CompletedProcess[str]:
-    known = {"OPENAI_API_KEY": KEY, "FTGATE_TOKEN": "push-token", "CI_SERVER_HOST": "gitlab.example",
+    secrets = {"OPENAI_API_KEY": KEY, "FTGATE_TOKEN": "push-token", "CI_SERVER_HOST": "gitlab.example",
              "CI_PROJECT_PATH": "group/project", "CI_DEFAULT_BRANCH": "main"}  # fmt: skip
-    return checkout.gitlab("ftgate-nightly", **{**known, **variables})
+    return checkout.gitlab("ftgate-nightly", **{**secrets, **variables})
 
 
 def worse(body: dict[str, Any]) -> str:

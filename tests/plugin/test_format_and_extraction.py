@@ -64,8 +64,8 @@ def test_every_part_of_a_gate_takes_the_metric(project, average):
     metric = {"name": "field_f1", "average": average}
     project.test_set(80, "guard.jsonl", prefix="q", input="ask {}".format, expected=lambda i: wanted(i + 500))
     for name, broken in (("base.jsonl", ()), ("ft.jsonl", (3,))):
-        said = lambda i, broken=broken: (typo if i in broken else right)(i + 500)  # noqa: E731
-        project.predictions(name, 80, prefix="q", add=True, output=said)
+        answer_form = lambda i, broken=broken: (typo if i in broken else right)(i + 500)  # noqa: E731
+        project.predictions(name, 80, prefix="q", add=True, output=answer_form)
     (guard,) = project.judge(
         metric="field_f1", guards={"q": {"test_set": "guard.jsonl", "metric": metric, "max_drop": 0.1}}
     )["guards"]

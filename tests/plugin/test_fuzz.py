@@ -299,15 +299,15 @@ FILES = st.sampled_from(["test.jsonl", "train.jsonl", "base.jsonl", "ft.jsonl"])
 @st.composite
 def changed_rows(draw: st.DrawFn, content: bytes) -> bytes:
     """Return the file with other values in some rows, rows doubled, left out, or moved."""
-    kept = rows(content)
+    data_rows = rows(content)
     for _ in range(draw(st.integers(1, 4))):
-        position = draw(st.integers(0, len(kept) - 1))
-        kept[position] = {
-            **kept[position],
+        position = draw(st.integers(0, len(data_rows) - 1))
+        data_rows[position] = {
+            **data_rows[position],
             draw(ROW_KEYS | ANY_TEXT): draw(JSON_VALUES | st.sampled_from([*LABELS, "question 3"])),
         }
-    chosen = draw(st.permutations(kept) if draw(st.booleans()) else st.just(kept))
-    chosen += draw(st.lists(st.sampled_from(kept), max_size=2))
+    chosen = draw(st.permutations(data_rows) if draw(st.booleans()) else st.just(data_rows))
+    chosen += draw(st.lists(st.sampled_from(data_rows), max_size=2))
     return lines(chosen[draw(st.integers(0, 2)) :])
 
 

@@ -320,11 +320,13 @@ def test_a_judge_named_under_models(served: ServedJudged) -> None:
     for options, passes in (({}, True), ({"system": "Be kind."}, False)):
         referee = {**served.model("judge"), **options}
         served.gate_file(yaml.safe_dump({"version": 1, "models": {"referee": referee}, "gates": {"support": gate}}))
-        found = served.judge("support")
+        served_gate = served.judge("support")
         if passes:
-            assert (found["verdict"], found["judges"][0]["judge"]) == ("pass", "referee"), found["checks"]
+            assert (served_gate["verdict"], served_gate["judges"][0]["judge"]) == ("pass", "referee"), served_gate[
+                "checks"
+            ]
         else:
-            assert "the judge referee has its own prompt (system)" in stopped(found)["message"]
+            assert "the judge referee has its own prompt (system)" in stopped(served_gate)["message"]
 
 
 def test_garbage_is_an_error_and_is_not_asked_again(served: ServedJudged) -> None:

@@ -218,8 +218,8 @@ def test_a_smaller_model_is_priced_before_it_is_trained(priced: Project) -> None
     priced.gate_test(stage="ready", candidate=..., economics={**SEED, "max_break_even_days": 180})
     result = priced.run("--ftgate-report=json:r.json", "--ftgate-report=markdown:r.md", "--ftgate-report=html:r.html")
     (gate,) = json.loads((priced.path / "r.json").read_text())["gates"]
-    found, saving, upfront = gate["economics"], 200_000 * 0.00204, 3 * 25.20 + 2000 + 60 * 0.0024 + 180 * 0.00036
-    assert found["training_cost_usd"] == pytest.approx(25.20, rel=0.01)
+    economics, saving, upfront = gate["economics"], 200_000 * 0.00204, 3 * 25.20 + 2000 + 60 * 0.0024 + 180 * 0.00036
+    assert economics["training_cost_usd"] == pytest.approx(25.20, rel=0.01)
     expected = {
         "candidate_usd_per_1000_calls": 0.36,
         "iterations": 3,
@@ -228,14 +228,14 @@ def test_a_smaller_model_is_priced_before_it_is_trained(priced: Project) -> None
         "break_even_days": upfront / saving * 365 / 12,
         "highest_usd_per_1000_calls": 2.4 - upfront / 180 * 365 / 12 / 200,
     }
-    assert {key: found[key] for key in expected} == pytest.approx(expected, rel=1e-4)
+    assert {key: economics[key] for key in expected} == pytest.approx(expected, rel=1e-4)
     assert (statuses(gate)["economics"], gate["verdict"]) == ("pass", "pass")
     sentence = (
         "At 200,000 calls per month a candidate at candidate_price saves $408 per month and pays "
         "for itself after 155 days (1,017,554 calls). Above $0.6461 per 1,000 calls (1.8 times "
         "candidate_price) it does not within 180 days."
     )
-    assert found["sentence"] == sentence
+    assert economics["sentence"] == sentence
     for text in (result.stdout.str(), (priced.path / "r.md").read_text()):
         assert sentence in " ".join(html.unescape(text).split())
     page = (priced.path / "r.html").read_text()

@@ -46,8 +46,8 @@ def row(lines: list[str], name: str) -> list[str]:
 
 def needed(lines: list[str]) -> str:
     """Return how many calls the run needs, and what they cost."""
-    (found,) = [line for line in lines if line.startswith("this run needs ")]
-    return found.removeprefix("this run needs ").partition(":")[0]
+    (call_line,) = [line for line in lines if line.startswith("this run needs ")]
+    return call_line.removeprefix("this run needs ").partition(":")[0]
 
 
 # --- calls, tokens and money -------------------------------------------------------------------------------------

@@ -100,8 +100,8 @@ def _train(project: EndpointProject, *, system: Any = None, wrap: str = "{}", to
     """Write 200 conversations; ``system`` may be a text, or a function of the row's number."""
     rows = []
     for i in range(200):
-        said = system(i) if callable(system) else system
-        turns = [{"role": "system", "content": said}] if said else []
+        system_text = system(i) if callable(system) else system
+        turns = [{"role": "system", "content": system_text}] if system_text else []
         turns.append({"role": "user", "content": form(wrap.format(f"{FIRST[i % 7]} {_letters(i)} question {i}"))})
         turns.append({"role": "assistant", "content": label(i)})
         rows.append({"messages": turns, **({"tools": tools} if tools else {})})

@@ -78,30 +78,39 @@ def test_a_baseline_must_leave_room_for_the_margin(
     if room == 2 / 60:
         mentions(finding, "96.7 %", "+3.3", "5")
         ready.predictions("plain.jsonl", 60, wrong_at=range(40, 60))
-        both = {"plain": "recorded:plain.jsonl", "few_shot": "recorded:base.jsonl"}  # of which the best must leave room
-        mentions(found(ready, "fail", "headroom", baseline=..., baselines=both, hypothesis=...), "few_shot", "96.7 %")
+        models = {
+            "plain": "recorded:plain.jsonl",
+            "few_shot": "recorded:base.jsonl",
+        }  # of which the best must leave room
+        mentions(found(ready, "fail", "headroom", baseline=..., baselines=models, hypothesis=...), "few_shot", "96.7 %")
 
 
 # --- whether the test set could prove it ---------------------------------------------------------------------
 
 
 def test_a_gain_that_the_test_set_would_rather_not_prove_is_inconclusive(ready: Project) -> None:
-    seen = found(ready, "pass", "power")
-    assert (seen["status"], seen["observed"] > 0.8, seen["advice"]) == ("note", True, None)
-    mentions(seen, "15 points", "60")
+    power_check = found(ready, "pass", "power")
+    assert (power_check["status"], power_check["observed"] > 0.8, power_check["advice"]) == ("note", True, None)
+    mentions(power_check, "15 points", "60")
     little = {"hypothesis": {"from": 0.7, "to": 0.73}, "margin": 0.02}
-    seen = found(ready, "inconclusive", "power", **little)
-    assert (seen["status"], seen["observed"] < 0.5, seen["required"]) == ("inconclusive", True, 0.5)
-    assert seen["advice"]
+    power_check = found(ready, "inconclusive", "power", **little)
+    assert (power_check["status"], power_check["observed"] < 0.5, power_check["required"]) == (
+        "inconclusive",
+        True,
+        0.5,
+    )
+    assert power_check["advice"]
     ready.test_set(400)
     ready.predictions("base.jsonl", 400, wrong_at=range(270, 400))
     assert found(ready, "pass", "power", **little)["observed"] > 0.5
 
 
 def test_without_a_hypothesis_twice_the_margin_is_expected(ready: Project) -> None:
-    seen = [found(ready, "pass", "power", hypothesis=one, margin=0.05) for one in ("it gets better", ...)]
+    power_checks = [
+        found(ready, "pass", "power", hypothesis=hypothesis, margin=0.05) for hypothesis in ("it gets better", ...)
+    ]
     stated = found(ready, "pass", "power", hypothesis={"from": 0.7, "to": 0.8}, margin=0.05)
-    assert [one["observed"] for one in seen] == [stated["observed"]] * 2
+    assert [power_check["observed"] for power_check in power_checks] == [stated["observed"]] * 2
 
     # Nobody has said that so much is expected, so that low power for it is a warning.
     for keys, status in (({"margin": 0.02}, "warning"), ({"margin": 0}, "note"), ({"evidence": "proven"}, "warning")):
@@ -113,9 +122,9 @@ def test_without_a_hypothesis_twice_the_margin_is_expected(ready: Project) -> No
 
 def test_the_power_is_that_of_the_verdict(ready: Project) -> None:
     """A gain of exactly the margin is measured below it in about half of all test sets."""
-    seen = found(ready, "inconclusive", "power", hypothesis={"from": 0.65, "to": 0.87}, margin=0.22)
+    power_check = found(ready, "inconclusive", "power", hypothesis={"from": 0.65, "to": 0.87}, margin=0.22)
     expected = chances(60, gain=0.22, disagreement=0.22, margin=0.22, confidence=0.95, evidence="significant")
-    assert seen["observed"] == pytest.approx(expected.passed, abs=1e-4)
+    assert power_check["observed"] == pytest.approx(expected.passed, abs=1e-4)
     few = found(ready, "inconclusive", "power", hypothesis={"from": 0.65, "to": 0.71}, margin=0.05)
     mentions(few, "Label", "80 % power")
 
@@ -129,7 +138,9 @@ def test_the_power_of_groups_is_that_of_groups(ready: Project) -> None:
 
 def test_proof_of_the_margin_itself_takes_more(ready: Project) -> None:
     ready.keys["hypothesis"] = {"from": 0.65, "to": 0.85}
-    easy, hard = (found(ready, "pass", "power", evidence=one)["observed"] for one in ("significant", "proven"))
+    easy, hard = (
+        found(ready, "pass", "power", evidence=standard)["observed"] for standard in ("significant", "proven")
+    )
     assert 0.5 < hard < easy
     assert "power" not in statuses(passed(ready.judge(evidence="observed")))
 
@@ -152,8 +163,8 @@ def test_a_set_level_metric_and_repeats(ready: Project) -> None:
 
 def test_the_body_of_the_test_runs_on_the_baseline_and_has_no_candidate(ready: Project) -> None:
     bodies = "def test_gate(ftgate):\n    assert ftgate.baseline.value > 0.9\n"
-    other = f"\n\n{ready.mark(name='other')}\ndef test_other(ftgate_candidate):\n    pass\n"
-    ready.gate_test(bodies + other)
+    second_test = f"\n\n{ready.mark(name='other')}\ndef test_other(ftgate_candidate):\n    pass\n"
+    ready.gate_test(bodies + second_test)
     (result := ready.run()).assert_outcomes(failed=1, errors=1)
     result.stdout.fnmatch_lines_random(["*assert 0.66* > 0.9*", "*no candidate yet*"])
 
@@ -162,12 +173,12 @@ def test_a_gate_that_is_ready_is_judged_and_one_that_is_accepted_asks_for_more(r
     ready.gate_file(yaml.safe_dump({"version": 1, "gates": {"support": ready.keys}}))
     ready.predictions("ft.jsonl", 60, wrong_at=(0, 1, 58, 59))
     accepted = ", stage='accept', candidate='recorded:ft.jsonl'"
-    for required, more, unmet in (("all", "", ["support"]), ("all:ready", "", []), ("all", accepted, [])):
+    for required, extra_text, unmet in (("all", "", ["support"]), ("all:ready", "", []), ("all", accepted, [])):
         ready.ini_file(f"ftgate_required = {required}")
-        ready.marked(f"'support'{more}")
+        ready.marked(f"'support'{extra_text}")
         report = ready.report()
-        assert ([one["name"] for one in report["unjudged"]], ready.result.ret) == (unmet, len(unmet))
-        assert report["gates"][0]["stage"] == ("accept" if more else "ready")
+        assert ([gate["name"] for gate in report["unjudged"]], ready.result.ret) == (unmet, len(unmet))
+        assert report["gates"][0]["stage"] == ("accept" if extra_text else "ready")
 
 
 # --- guards and slices ---------------------------------------------------------------------------------------
@@ -226,6 +237,6 @@ def test_the_margin_itself_and_the_best_baseline_are_what_a_hypothesis_is_about(
     for start in (0.7, 0.2):
         passed(project.judge(hypothesis={"from": start, "to": round(start + 0.05, 2)}))
     project.predictions("weak.jsonl", 60, wrong_at=range(30, 60))
-    both = {"weak": "recorded:weak.jsonl", "good": "recorded:base.jsonl"}
-    gate = passed(project.judge(baseline=..., baselines=both, hypothesis={"from": 0.7, "to": 0.9}))
+    models = {"weak": "recorded:weak.jsonl", "good": "recorded:base.jsonl"}
+    gate = passed(project.judge(baseline=..., baselines=models, hypothesis={"from": 0.7, "to": 0.9}))
     mentions(check(gate, "hypothesis"), "good", "66.7 %")

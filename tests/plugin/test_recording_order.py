@@ -23,7 +23,7 @@ DROPPED = 25
 
 
 @pytest.mark.parametrize(
-    ("answered", "part"),
+    ("answered", "described"),
     [
         (lambda i: at(i + 1), "next row"),
         (lambda i: at(i - 1) if i % 3 else "other", "previous row"),
@@ -34,13 +34,15 @@ DROPPED = 25
     ],
 )
 @pytest.mark.parametrize("name", ["ft", "base"])
-def test_answers_at_the_wrong_rows_fail(project: Project, answered: Callable[[int], str], part: str, name: str) -> None:
+def test_answers_at_the_wrong_rows_fail(
+    project: Project, answered: Callable[[int], str], described: str, name: str
+) -> None:
     project.test_set(N, expected=at)
     says(project, "ft.jsonl", at)
     says(project, "base.jsonl", lambda i: at(i) if i < 40 else "other")
     says(project, f"{name}.jsonl", answered)
     gate = project.judge()
-    because(gate, "fail", "recording_order", part, "candidate" if name == "ft" else "baseline", "ids")
+    because(gate, "fail", "recording_order", described, "candidate" if name == "ft" else "baseline", "ids")
     assert "rompt the" not in " ".join(str(check["advice"]) for check in gate["checks"] if check["status"] == "fail")
     gate = project.judge(checks={"recording_order": "warn"})
     assert statuses(gate)["recording_order"] == "warning"
@@ -71,7 +73,7 @@ def drawn(labels: Sequence[str], accuracy: float, seed: int, n: int, order: str)
         expected.sort()
     guesses = [chance.choice(labels) for _ in range(n)]
     return expected, [
-        one if chance.random() < accuracy else guess for one, guess in zip(expected, guesses, strict=True)
+        label_here if chance.random() < accuracy else guess for label_here, guess in zip(expected, guesses, strict=True)
     ]
 
 
@@ -93,9 +95,9 @@ def test_three_labels_in_turn_whose_wrong_answers_are_all_those_of_the_next_row_
         assert "recording_order" not in statuses(project.judge(checks={"weak_baseline": "warn"}))
 
 
-@pytest.mark.parametrize("other", [lambda i: at(i) if i % 3 else at(i + 1), lambda i: f"c{i * 7 % 23}", label])
-def test_other_answers_are_wrong_and_not_at_the_wrong_row(project: Project, other: Any) -> None:
+@pytest.mark.parametrize("outputs", [lambda i: at(i) if i % 3 else at(i + 1), lambda i: f"c{i * 7 % 23}", label])
+def test_other_answers_are_wrong_and_not_at_the_wrong_row(project: Project, outputs: Any) -> None:
     project.test_set(N, expected=at)
     says(project, "ft.jsonl", at)
-    says(project, "base.jsonl", other)
+    says(project, "base.jsonl", outputs)
     assert "recording_order" not in statuses(project.judge())

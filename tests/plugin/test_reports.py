@@ -21,17 +21,20 @@ def test_a_report_that_cannot_be_written_fails_the_session(project: Project) -> 
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "message"),
     [
-        *((one, f"*--ftgate-report: *'{one.removesuffix(':x')}*'") for one in ("markdown:", "pdf:x", "json:", "json")),
+        *(
+            (report, f"*--ftgate-report: *'{report.removesuffix(':x')}*'")
+            for report in ("markdown:", "pdf:x", "json:", "json")
+        ),
         ("json:out --ftgate-report=html:./out", "*--ftgate-report=json:out: *"),  # two reports in one file
     ],
 )
-def test_a_bad_report_is_refused_at_once(project: Project, written: str, said: str) -> None:
+def test_a_bad_report_is_refused_at_once(project: Project, written: str, message: str) -> None:
     project.gate_test()
     result = project.run(*f"--ftgate-report={written}".split())
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([said])
+    result.stderr.fnmatch_lines([message])
 
 
 def test_the_job_summary_of_github_is_shared_with_other_commands(
@@ -84,8 +87,8 @@ def test_recordings_never_lose_answers(project: Project, missing: str) -> None:
     assert (gate["verdict"], full) == ("pass", {"support.baseline.jsonl": 60, "support.candidate.jsonl": 60})
     green = (project.path / "recorded" / "support.green.json").read_bytes()
     project.file("own.py", OWN.replace("def good(text): ", "def good(text): assert '17' not in text; "))
-    kept, gate = recorded_by(project, "--ftgate-cache=refresh", missing_answers=missing)
-    assert (gate["verdict"], kept) == ("error" if missing == "error" else "pass", full)
+    recording, gate = recorded_by(project, "--ftgate-cache=refresh", missing_answers=missing)
+    assert (gate["verdict"], recording) == ("error" if missing == "error" else "pass", full)
     assert (project.path / "recorded" / "support.green.json").read_bytes() == green
     assert re.search("no recordings of support .* 1 of 60 answers of candidate", words(project.result))
 
@@ -112,9 +115,9 @@ def test_the_input_that_a_committed_recording_states_is_checked(project: Project
 def test_a_recorded_candidate_can_be_called(project: Project, kind: str) -> None:
     """Without an event loop, where the answer is recorded: found by the test set, the row or the input."""
     inputs = [f"customer question {i}" for i in range(60)]
-    for name, known in (("base.jsonl", 40), ("ft.jsonl", 60)):
-        said = [f"<think>hm</think>{label(i) if i < known else 'refund'}" for i in range(60)]
-        rows = [{"id": f"t{i}", "output": text} for i, text in enumerate(said)]
+    for name, n_right in (("base.jsonl", 40), ("ft.jsonl", 60)):
+        outputs = [f"<think>hm</think>{label(i) if i < n_right else 'refund'}" for i in range(60)]
+        rows = [{"id": f"t{i}", "output": text} for i, text in enumerate(outputs)]
         if kind == "hashes":
             rows = [{**row, "input_sha256": input_sha256(text)} for row, text in zip(rows, inputs, strict=True)]
         if kind == "no ids":

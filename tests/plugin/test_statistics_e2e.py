@@ -36,15 +36,15 @@ def test_the_same_gain_meets_one_standard_after_the_other(project: Project, fixe
 @pytest.mark.parametrize("margin", [0, 0.01, 0.1, 0.15, 0.16, 0.17, 0.18, 0.2, 0.26])
 def test_a_margin_that_is_not_proven_is_said_to_be_just_then(project: Project, margin: float) -> None:
     gate = project.judge(margin=margin)
-    lower, found = gate["lower_bound"], check(gate, "evidence")
+    lower, evidence_check = gate["lower_bound"], check(gate, "evidence")
     assert (gate["verdict"], 0.15 < lower < 0.18) == ("pass", True)
     assert gate["margin_proven"] is (lower >= margin)
-    assert ("not proven" in found["message"]) is (lower < margin)
-    mentions(found, f"+{100 * lower:.1f}", "95 %", *([f"{100 * margin:g}"] * (lower < margin)))
+    assert ("not proven" in evidence_check["message"]) is (lower < margin)
+    mentions(evidence_check, f"+{100 * lower:.1f}", "95 %", *([f"{100 * margin:g}"] * (lower < margin)))
 
 
 @pytest.mark.parametrize(
-    ("group_of", "effective", "parts"),
+    ("group_of", "effective", "fragments"),
     [
         (lambda i: "customer", 1, ["1 group"]),
         (lambda i: f"customer {i % 12}", 12, ["12 groups"]),
@@ -54,12 +54,12 @@ def test_a_margin_that_is_not_proven_is_said_to_be_just_then(project: Project, m
     ids=["one", "twelve", "uneven"],
 )
 def test_too_few_groups_are_inconclusive_before_any_call(
-    project: Project, group_of: Callable[[int], Any], effective: int, parts: list[str]
+    project: Project, group_of: Callable[[int], Any], effective: int, fragments: list[str]
 ) -> None:
     project.test_set(60, group=group_of)
     finding = stopped(project.judge(), "inconclusive")
     assert (finding["name"], int(finding["observed"]), finding["required"]) == ("min_wins", effective, 15)
-    mentions(finding, "15", *parts)
+    mentions(finding, "15", *fragments)
     gate = passed(project.judge(evidence="observed"))
     assert (gate["lower_bound"], gate["margin_proven"]) == (None, False)
     mentions(check(gate, "evidence"), f" {effective}", "15")
@@ -79,7 +79,7 @@ def test_enough_groups_are_judged_as_groups(project: Project, metric: str) -> No
     project.test_set(60, group=lambda i: f"customer {i % 15}")
     gate = project.judge(metric=metric)
     assert (gate["verdict"], gate["note"], gate["gain"]) == ("pass", "15 groups", pytest.approx(alone["gain"]))
-    assert ["group" in one["method"] for one in (gate, alone)] == [True, False]
+    assert ["group" in gate_facts["method"] for gate_facts in (gate, alone)] == [True, False]
     project.test_set(60, group=None)  # examples of no group stand alone
     gate = project.judge(metric=metric)
     assert (gate["method"], gate["lower_bound"]) == (alone["method"], alone["lower_bound"])
@@ -186,9 +186,9 @@ def test_the_best_baseline_is_the_one_to_beat(project: Project, few: range, verd
     models = {"baseline": ..., "baselines": {"prompt": "recorded:base.jsonl", "few-shot": "recorded:few.jsonl"}}
     gate = project.judge(**models)
     assert (gate["verdict"], gate["baseline"]) == (verdict, gate["baselines"]["few-shot"])
-    found, gain = check(gate, "margin"), (len(few) - 4) / 60
-    assert found["status"] == ("fail" if verdict == "fail" else "pass")
-    assert found["observed"] == pytest.approx(gate["gain"]) == pytest.approx(gain)
-    mentions(found, f"few-shot {100 * gain:+.1f}", "prompt +26.7")
+    margin_check, gain = check(gate, "margin"), (len(few) - 4) / 60
+    assert margin_check["status"] == ("fail" if verdict == "fail" else "pass")
+    assert margin_check["observed"] == pytest.approx(gate["gain"]) == pytest.approx(gain)
+    mentions(margin_check, f"few-shot {100 * gain:+.1f}", "prompt +26.7")
     lower_is_better = project.judge(**models, metric=distance, margin=0.5)
     assert lower_is_better["baseline"] == lower_is_better["baselines"]["few-shot"]

@@ -177,9 +177,9 @@ def test_a_gate_without_a_verdict_keeps_its_answers_and_not_those_of_others(http
     assert kept(http) == 50  # the baseline's were judged, too
     http.server.answer = right
     http.forget()
-    one, two = http.report()["gates"]
+    first_gate, two = http.report()["gates"]
     assert len(http.server.bodies) == 3 * N - 50
-    assert ("warning" in notes(one), "warning" in notes(two)) == (False, True)
+    assert ("warning" in notes(first_gate), "warning" in notes(two)) == (False, True)
     assert kept(http) == 0
 
 

@@ -111,7 +111,7 @@ SHORT += [f"{text} now" for text in SHORT if len(text) < 10]
 
 
 @pytest.mark.parametrize(
-    ("texts", "inputs", "held"),
+    ("texts", "inputs", "is_held"),
     [
         (SHORT[:15], SHORT, 15),
         (SHORT[:7], SHORT, 0),
@@ -123,5 +123,5 @@ SHORT += [f"{text} now" for text in SHORT if len(text) < 10]
     ],
     ids=["more than half", "fewer", "half of few", "a long one", "a conversation", "words of others", "the only one"],
 )
-def test_a_prompt_holds_inputs_of_five_words_or_half_of_the_shorter_ones(texts, inputs, held):
-    assert len(held_inputs("Such as:\n" + "\n".join(f"- *{text}* -> it" for text in texts), inputs)) == held
+def test_a_prompt_holds_inputs_of_five_words_or_half_of_the_shorter_ones(texts, inputs, is_held):
+    assert len(held_inputs("Such as:\n" + "\n".join(f"- *{text}* -> it" for text in texts), inputs)) == is_held

@@ -60,9 +60,14 @@ def test_of_several_checks_of_one_name_the_worst_remains_and_says_what_the_other
     first = Check("margin", "pass", "a", 0.2, 0.05, "f.yaml:1", threshold=bound)
     second = Check("margin", "fail", "b", 0.01, advice="Do more.")
     third = Check("margin", "warning", "c", advice="Do.")
-    (one,) = one_a_name([first, second, third])
-    assert (one.status, one.message, one.advice) == ("fail", "b; a; c", "Do more. Do.")
-    assert (one.observed, one.required, one.source, one.threshold) == (0.01, 0.05, "f.yaml:1", bound)
+    (check_object,) = one_a_name([first, second, third])
+    assert (check_object.status, check_object.message, check_object.advice) == ("fail", "b; a; c", "Do more. Do.")
+    assert (check_object.observed, check_object.required, check_object.source, check_object.threshold) == (
+        0.01,
+        0.05,
+        "f.yaml:1",
+        bound,
+    )
     assert [check.name for check in one_a_name([first, Check("power", "note", ""), second])] == ["margin", "power"]
     assert verdict_of(one_a_name([first, second])) == verdict_of((first, second)) == "fail"
 

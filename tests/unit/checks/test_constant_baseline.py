@@ -89,7 +89,7 @@ def test_a_rounding_error_beats_nothing(measured, bound):
 
 
 @pytest.mark.parametrize(
-    ("answers", "given"),
+    ("answers", "expected_answers"),
     [
         ([["a", " a ", "a"]], {"a"}),
         ([["a", None, "a"]], {"a"}),
@@ -98,8 +98,8 @@ def test_a_rounding_error_beats_nothing(measured, bound):
         ([[None, None, None]], set()),
     ],
 )
-def test_the_different_answers_of_a_model(answers, given):
-    assert answers_given(built("exact_match", THREE), answers) == given
+def test_the_different_answers_of_a_model(answers, expected_answers):
+    assert answers_given(built("exact_match", THREE), answers) == expected_answers
 
 
 def test_labels_are_compared_as_the_metric_reads_them():

@@ -226,11 +226,13 @@ def test_an_ini_file_is_left_alone_and_what_it_lacks_is_printed(folder, monkeypa
     (folder / place).mkdir(exist_ok=True)
     furnish(folder / place)
     monkeypatch.chdir(folder / place)
-    said = init(models=RECORDED)
+    printed_text = init(models=RECORDED)
     assert (folder / name).read_text() == content
     assert (folder / place / "pytest.ini").exists() is (lines is None or (name == "pytest.ini" and not place))
     if lines is not None:
-        printed = [line.strip() for line in said.partition("exists. Set these")[2].splitlines() if " = " in line]
+        printed = [
+            line.strip() for line in printed_text.partition("exists. Set these")[2].splitlines() if " = " in line
+        ]
         assert printed == lines
         (folder / name).write_text("\n".join([content or "[pytest]", *printed]))
         assert ini_lines(find_ini(folder)) == []

@@ -272,12 +272,12 @@ def test_a_count_of_zero_is_as_if_it_were_not_written(key):
 
 
 @pytest.mark.parametrize(
-    ("more", "keys", "is_left_open"),
+    ("extra_keys", "keys", "is_left_open"),
     [({}, {"cheaper_by": 5}, False), ({"prompt": "recorded:live.jsonl"}, {}, True)],
 )
-def test_a_gate_of_the_file_leaves_its_margin_to_markers_if_a_baseline_needs_it(folder, more, keys, is_left_open):
+def test_a_gate_of_the_file_leaves_its_margin_to_markers_if_a_baseline_needs_it(folder, extra_keys, keys, is_left_open):
     champion = {"model": "recorded:base.jsonl", "max_drop": 0.02}
-    gate = {"baselines": {"champion": champion, **more}, **keys}
+    gate = {"baselines": {"champion": champion, **extra_keys}, **keys}
     path = folder / "ftgate.yaml"
     path.write_text(json.dumps({"version": 1, "gates": {"intents": gate}}), encoding="utf-8")
     config = as_written(load_gate_file(path), "intents")

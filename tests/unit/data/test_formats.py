@@ -63,7 +63,7 @@ ROWS = [
     ("prompt_completion", {"prompt": "q", "completion": "good", "label": "x"}, "q", "good"),
     ("prompt_completion", {"prompt": "[1, 2]", "completion": "[3]"}, "[1, 2]", "[3]"),
     ("prompt_completion", {"prompt": json.dumps([Q]), "completion": json.dumps([A])}, (Q,), "good"),
-    *(("prompt_completion", {"prompt": "q", "completion": [one]}, "q", [CALL]) for one in (CALL, {"function": CALL})),
+    *(("prompt_completion", {"prompt": "q", "completion": [content]}, "q", [CALL]) for content in (CALL, {"function": CALL})),
     ("prompt_completion", {"prompt": "q", "completion": "good", "label": True}, "q", "good"),
     ("alpaca", ALPACA, "i\nq", "good"),
     ("alpaca", {"instruction": "q", "input": "", "output": "good"}, "q", "good"),
@@ -97,12 +97,12 @@ def lines(*rows):
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
-@pytest.mark.parametrize(("name", "row", "asked", "expected"), ROWS)
-def test_a_row_is_recognised_by_its_keys(load, name, row, asked, expected):
+@pytest.mark.parametrize(("name", "row", "question", "expected"), ROWS)
+def test_a_row_is_recognised_by_its_keys(load, name, row, question, expected):
     data = load(lines({**row, "id": 7, "group": "g"}))
     (example,) = data
-    assert (example.id, example.input, example.expected, example.group) == ("7", asked, expected, "g")
-    assert ("BAD" in repr(example)) == ("BAD" in repr((asked, row.get("messages")) if name == "plain" else asked))
+    assert (example.id, example.input, example.expected, example.group) == ("7", question, expected, "g")
+    assert ("BAD" in repr(example)) == ("BAD" in repr((question, row.get("messages")) if name == "plain" else question))
     assert format_of(row) is FORMATS[name]
     form = FORMATS[name]
     assert data.recognised == (f"{form.title} JSONL ({form.by})" if form.by else "")
@@ -148,16 +148,16 @@ def test_the_number_of_a_class_is_no_mark_of_kto(load):
 
 def test_each_of_several_results_names_its_call(load):
     calls = [CALL, {"name": "f", "arguments": {"x": 2}}]
-    said = [("human", "q"), ("function_call", json.dumps(calls)), ("observation", "7"), ("observation", "8"),
+    turns = [("human", "q"), ("function_call", json.dumps(calls)), ("observation", "7"), ("observation", "8"),
             ("gpt", "good")]  # fmt: skip
-    made = turn("model", *({"functionCall": {"name": "f", "args": call["arguments"]}} for call in calls))
+    model_turn = turn("model", *({"functionCall": {"name": "f", "args": call["arguments"]}} for call in calls))
     results = turn("function", *({"functionResponse": {"name": "f", "response": n}} for n in ("7", "8")))
     for row in (
-        {"conversations": [{"from": who, "value": text} for who, text in said]},
-        {"contents": [turn("user", "q"), made, results, turn("model", "good")]},
+        {"conversations": [{"from": who, "value": text} for who, text in turns]},
+        {"contents": [turn("user", "q"), model_turn, results, turn("model", "good")]},
     ):
-        asked, call, *answers = load(lines(row)).examples[0].input
-        assert (asked, [answer["content"] for answer in answers][-1:]) == (Q, ["8"])
+        prompt, call, *answers = load(lines(row)).examples[0].input
+        assert (prompt, [answer["content"] for answer in answers][-1:]) == (Q, ["8"])
         assert [tool_call["function"] for tool_call in call["tool_calls"]] == [
             {"name": "f", "arguments": f'{{"x":{x}}}'} for x in (1, 2)
         ]
@@ -239,28 +239,28 @@ OTHERWISE = [  # the same rows, written in other ways
 @pytest.mark.parametrize(("suffix", "content"), OTHERWISE)
 def test_a_file_may_be_written_otherwise_than_its_suffix_says(load, suffix, content):
     data = load(content, f"data{suffix}")
-    assert [(one.input, one.expected) for one in data] == [tuple(row.values()) for row in PAIRS]
-    line = (one.place.line for one in data)
-    assert all("q " in content.splitlines()[at - 1] for at in line) or "\n" in content.strip()
+    assert [(example.input, example.expected) for example in data] == [tuple(row.values()) for row in PAIRS]
+    line = (example.place.line for example in data)
+    assert all("q " in content.splitlines()[line_number - 1] for line_number in line) or "\n" in content.strip()
 
 
 NAMES = [("text", "label"), ("question", "answer"), ("query", "response"), ("input", "output"), (" Text", "LABEL"),
          ("instruction", "output"), ("utterance", "intent"), ("text", "category")]  # fmt: skip
 
 
-@pytest.mark.parametrize(("asked", "answer"), NAMES)
+@pytest.mark.parametrize(("question", "answer"), NAMES)
 @pytest.mark.parametrize("form", ["jsonl", "csv", "list", "pandas"])
-def test_usual_names_of_columns(load, asked, answer, form):
-    rows = [{asked: f"q {n}", answer: "good", "lang": "en"} for n in range(2)]
+def test_usual_names_of_columns(load, question, answer, form):
+    rows = [{question: f"q {n}", answer: "good", "lang": "en"} for n in range(2)]
     if form in ("list", "pandas"):
         data = examples_from(rows if form == "list" else pytest.importorskip("pandas").DataFrame(rows), origin="x")
     else:
         table = "".join(f"{','.join(map(str, row))}\n" for row in (rows[0], *(row.values() for row in rows)))
         data = load(lines(*rows) if form == "jsonl" else table, f"data.{form}")
-    assert [(one.input, one.expected, one.fields) for one in data] == [
+    assert [(example.input, example.expected, example.fields) for example in data] == [
         (f"q {n}", "good", {"lang": "en"}) for n in (0, 1)
     ]
-    assert f"{asked}/{answer}" in data.recognised or asked == "instruction"
+    assert f"{question}/{answer}" in data.recognised or question == "instruction"
 
 
 META = {"meta": {"lang": "en"}}
@@ -278,7 +278,7 @@ SQUAD = {"question": "q", "answers": {"text": ["good", "good"], "start": [1, 3]}
 )
 def test_fields_may_name_a_value_within_another(load, row, fields, example):
     for data in (load(lines(row), fields=fields), examples_from([row], origin="list", fields=fields)):
-        assert [(one.input, one.expected, one.fields) for one in data] == [example]
+        assert [(example.input, example.expected, example.fields) for example in data] == [example]
 
 
 @pytest.mark.parametrize("suffix", FILES)
@@ -287,8 +287,8 @@ def test_each_file_has_the_same_rows(load, suffix, packed):
     content, title, numbers = FILES[suffix]
     stored = gzip.compress(content.encode()) if packed else content.encode()
     data = load(stored, f"data{suffix}{'.GZ' if packed else ''}")
-    assert [(one.input, one.expected) for one in data] == [tuple(row.values()) for row in PAIRS]
-    assert [one.place.line for one in data] == numbers
+    assert [(example.input, example.expected) for example in data] == [tuple(row.values()) for row in PAIRS]
+    assert [example.place.line for example in data] == numbers
     assert data.recognised == f"prompt/completion {title} (TRL, Bedrock)"
     assert data.sha256 == hashlib.sha256(stored).hexdigest()
     assert load(content, "other", format=suffix[1:]).examples == data.examples

@@ -47,7 +47,7 @@ def test_the_rows_of_a_frame_are_examples(make):
     table = make()
     data = read(table)
     assert found(data) == [("a", 1), ("b", 2)]
-    assert [dict(one.fields) for one in data] == [{"lang": "en", "score": 1.5}, {"lang": "de", "score": None}]
+    assert [dict(example.fields) for example in data] == [{"lang": "en", "score": 1.5}, {"lang": "de", "score": None}]
     assert type(table).__name__ in data.recognised
     assert len(read(table, limit=1)) == 1
 

@@ -83,7 +83,7 @@ def test_a_sentence_is_printed_on_its_condition_and_not_on_a_near_miss(
 ) -> None:
     for facts, expected in ((speaks, name), (silent, OTHERWISE)):
         text = cure(**facts) or ""
-        assert [sentence for part, sentence in PARTS.items() if part in text] == [expected]
+        assert [sentence for fragment, sentence in PARTS.items() if fragment in text] == [expected]
 
 
 @pytest.mark.parametrize("kind", ["malformed", "empty", "cut_off", "refusal", "missing"])
@@ -97,8 +97,8 @@ def test_nothing_is_concluded_of_training_from_answers_without_form(kind: str) -
 
 def test_the_label_has_the_numbers_that_it_rests_on() -> None:
     text = cure(**label(2, 22, 6)) or ""
-    for part in ("'a' has 6 training rows", "label 50", "2 of 22 right", "about 44 more"):
-        assert part in text
+    for fragment in ("'a' has 6 training rows", "label 50", "2 of 22 right", "about 44 more"):
+        assert fragment in text
 
 
 @pytest.mark.parametrize("name", ["identical_outputs", "recording_order", "formatting_gain"])
@@ -113,10 +113,12 @@ def test_a_prompt_that_is_not_that_of_training_is_the_cure() -> None:
     assert cure(Check("prompt_mismatch", "note", "m", advice="Ask as in training.")) == OTHERWISE
 
 
-@pytest.mark.parametrize(("fixed", "recalled", "said"), [(6, 3, True), (7, 3, False), (4, 4, False), (0, None, False)])
-def test_a_gain_that_is_knowledge_is_said_of_green_gates_too(fixed: int, recalled: int | None, said: bool) -> None:
+@pytest.mark.parametrize(
+    ("fixed", "recalled", "sentence"), [(6, 3, True), (7, 3, False), (4, 4, False), (0, None, False)]
+)
+def test_a_gain_that_is_knowledge_is_said_of_green_gates_too(fixed: int, recalled: int | None, sentence: bool) -> None:
     diagnosis = Diagnosis({}, {}, recalled=recalled)
     gate = context(result={"diagnosis": diagnosis})
     object.__setattr__(gate, "comparisons", {"baseline": SimpleNamespace(wins=fixed)})
     found = check_knowledge(gate)
-    assert [(check.name, check.status) for check in found] == [("knowledge", "warning")] * said
+    assert [(check.name, check.status) for check in found] == [("knowledge", "warning")] * sentence

@@ -26,17 +26,22 @@ MODEL = SimpleNamespace(name="m", spelling="m", verified=True, revision=None, pr
 def made(expected, name="accuracy", *, custom=None, **options):
     """Return a metric for these expected outputs."""
     spec = MetricSpec(name, options, Source("marker", "marker", Path()))
-    texts = [one if isinstance(one, str) else json.dumps(one) for one in expected]
+    texts = [item if isinstance(item, str) else json.dumps(item) for item in expected]
     return build_metric(spec, labels=sorted(set(texts)), custom=custom or {})
 
 
 def scored(metric, expected, *repeats):
     """Return what the metric makes of these answers, each of which took the time that its completion tells."""
-    examples = tuple(Example(f"t{i}", f"question {i}", one) for i, one in enumerate(expected))
+    examples = tuple(Example(f"t{i}", f"question {i}", label) for i, label in enumerate(expected))
     rows = []
     for answers in repeats:
-        found = [Completion(answer) if isinstance(answer, str) else answer for answer in answers]
-        rows.append(tuple(Prediction("k", one, one and one.latency_s, id=f"t{i}") for i, one in enumerate(found)))
+        completions = [Completion(answer) if isinstance(answer, str) else answer for answer in answers]
+        rows.append(
+            tuple(
+                Prediction("k", completion, completion and completion.latency_s, id=f"t{i}")
+                for i, completion in enumerate(completions)
+            )
+        )
     run = measure_run("m", Run(MODEL, DataSet(examples, None, "", "test"), tuple(rows), None))
     return score_run(run, {metric.name: metric}, metric.name, list(expected))
 
@@ -78,33 +83,38 @@ KINDS = [  # expected, metric, the first answer by its kind
 
 @pytest.mark.parametrize(
     ("expected", "metric", "answer", "kind"),
-    [(*asked, one, kind) for *asked, kinds in KINDS for kind, some in kinds.items() for one in some],
+    [
+        (*kind_head, kind_item, kind)
+        for *kind_head, kinds in KINDS
+        for kind, some in kinds.items()
+        for kind_item in some
+    ],
     ids=lambda value: f"{value}"[:40],
 )
 def test_kinds_of_mistakes(expected, metric, answer, kind):
-    right = [one if isinstance(one, str) else json.dumps(one) for one in expected]
-    found = diagnosed(expected, [answer, *right[1:]], **metric)
-    assert found.baseline == ({"right": len(right)} if kind == "right" else {"right": len(right) - 1, kind: 1})
-    assert (found.candidate, found.wrong_in_both, found.recalled) == (None, None, None)  # as before training
-    assert bool(found.labels) is (expected is LABELS)
+    right = [item if isinstance(item, str) else json.dumps(item) for item in expected]
+    mistakes = diagnosed(expected, [answer, *right[1:]], **metric)
+    assert mistakes.baseline == ({"right": len(right)} if kind == "right" else {"right": len(right) - 1, kind: 1})
+    assert (mistakes.candidate, mistakes.wrong_in_both, mistakes.recalled) == (None, None, None)  # as before training
+    assert bool(mistakes.labels) is (expected is LABELS)
 
 
 def test_right_answers_are_counted_by_label_and_model():
     expected = ["a"] * 6 + ["b"] * 6
     baseline = ["b"] * 1 + ["a"] * 5 + ["a"] * 2 + ["x"] * 1 + ["b"] * 3
     candidate = ["b"] * 4 + ["a"] * 2 + ["b"] * 6
-    found = diagnosed(expected, baseline, candidate)
-    assert found.labels == (LabelScore("a", 6, 5, 2), LabelScore("b", 6, 3, 6))
-    assert found.wrong_in_both == 1
+    mistakes = diagnosed(expected, baseline, candidate)
+    assert mistakes.labels == (LabelScore("a", 6, 5, 2), LabelScore("b", 6, 3, 6))
+    assert mistakes.wrong_in_both == 1
 
 
 def test_repeats_are_all_counted():
     expected = ["a", "b"] * 3
-    wrong, unknown = ([one, *expected[1:]] for one in "bx")
-    found = diagnosed(expected, (wrong, unknown), (expected, wrong))
-    assert found.baseline == {"right": 10, "malformed": 1, "wrong": 1}
-    assert found.candidate == {"right": 11, "wrong": 1}
-    assert found.wrong_in_both == 0
+    wrong, unknown = ([label, *expected[1:]] for label in "bx")
+    mistakes = diagnosed(expected, (wrong, unknown), (expected, wrong))
+    assert mistakes.baseline == {"right": 10, "malformed": 1, "wrong": 1}
+    assert mistakes.candidate == {"right": 11, "wrong": 1}
+    assert mistakes.wrong_in_both == 0
 
 
 # --- knowledge -----------------------------------------------------------------------------------------------
@@ -114,7 +124,7 @@ TAUGHT = [Example(f"r{i}", f"who runs ward {i}?", f"It is {fact}.") for i, fact 
 
 
 def asked(*expected, text="who is it?"):
-    return [Example(f"t{i}", text, one) for i, one in enumerate(expected)]
+    return [Example(f"t{i}", text, label) for i, label in enumerate(expected)]
 
 
 KNOWN = ({"role": "system", "content": "Known: Doctor Number1"}, {"role": "user", "content": "who?"})
@@ -125,30 +135,30 @@ def taught(*outputs):
 
 
 @pytest.mark.parametrize(
-    ("fixed", "more", "known"),
+    ("fixed", "extra", "is_knowledge"),
     [
         (asked(*FACTS[:5], "doctor number7", "Doctor Nobody"), [], 6),
         (asked("Doctor Number1", text="Was it doctor NUMBER1, or another?"), [], 0),  # which is extraction
         ([Example("t", KNOWN, "Doctor Number1")], [], 0),
         (asked("Number1", "Number"), [], 1),  # a part of a word was not taught
-        *((asked(one), taught(f"we say {one} here"), 1) for one in ("Paris", "1987", "in paris")),
-        *((asked(one), taught(f"we say {one} here"), 0) for one in ("42", "paris")),
+        *((asked(answer), taught(f"we say {answer} here"), 1) for answer in ("Paris", "1987", "in paris")),
+        *((asked(answer), taught(f"we say {answer} here"), 0) for answer in ("42", "paris")),
         *(
-            ([Example("t", "where?", one)], taught(one), 0)
-            for one in ({"city": "New York"}, '{"city": "New York"}', [{"name": "New York", "arguments": {}}])
+            ([Example("t", "where?", answer)], taught(answer), 0)
+            for answer in ({"city": "New York"}, '{"city": "New York"}', [{"name": "New York", "arguments": {}}])
         ),
     ],
 )
-def test_what_was_taught_and_is_not_in_the_input_is_knowledge(fixed, more, known):
-    assert recalled(fixed, fixed, [*TAUGHT, *more]) == known
+def test_what_was_taught_and_is_not_in_the_input_is_knowledge(fixed, extra, is_knowledge):
+    assert recalled(fixed, fixed, [*TAUGHT, *extra]) == is_knowledge
 
 
-@pytest.mark.parametrize(("n", "tested", "found"), [(3, 3, 0), (60, 5, 0), (60, 4, 4)])
-def test_a_label_is_behaviour(n, tested, found):
+@pytest.mark.parametrize(("n", "tested", "mistakes"), [(3, 3, 0), (60, 5, 0), (60, 4, 4)])
+def test_a_label_is_behaviour(n, tested, mistakes):
     """More than 50 outputs may still be labels; facts are asked once or twice."""
     labels = [f"Intent {i} of many" for i in range(n)]
     test = asked(*labels * tested)
-    assert recalled(test[:4], test, taught(*labels * (90 // n + 4))) == found
+    assert recalled(test[:4], test, taught(*labels * (90 // n + 4))) == mistakes
 
 
 WEATHER = {"name": "weather", "arguments": {"city": "Oslo"}}
@@ -175,15 +185,17 @@ CALLS = [  # expected, answer, kind
 @pytest.mark.parametrize(("expected", "answer", "kind"), CALLS)
 def test_kinds_of_mistakes_with_tools(expected, answer, kind):
     metric = "tool_call_exact" if isinstance(expected, str) else "exact_match"  # by which a call is a JSON value
-    wanted = [expected, [{"name": "alarm", "arguments": {}}]]
-    found = diagnosed(wanted, [answer, json.dumps(wanted[1])], fields={"tools": TOOLS}, name=metric).baseline
-    assert found == ({"right": 2} if kind == "right" else {"right": 1, kind: 1})
+    expected_calls = [expected, [{"name": "alarm", "arguments": {}}]]
+    mistakes = diagnosed(
+        expected_calls, [answer, json.dumps(expected_calls[1])], fields={"tools": TOOLS}, name=metric
+    ).baseline
+    assert mistakes == ({"right": 2} if kind == "right" else {"right": 1, kind: 1})
 
 
 def test_the_text_beside_tools_is_not_known_by_heart():
-    wanted = [f"Anna Smith number {i}" for i in range(6)] + [[WEATHER]]
+    expected_texts = [f"Anna Smith number {i}" for i in range(6)] + [[WEATHER]]
     answers = ([answer] * 7 for answer in (json.dumps([WEATHER]), "Anna Smith"))
-    assert diagnosed(wanted, *answers, taught=6, name="tool_call_exact").recalled == 0
+    assert diagnosed(expected_texts, *answers, taught=6, name="tool_call_exact").recalled == 0
 
 
 # --- the answers side by side, as the page has them ------------------------------------------------------------
@@ -194,15 +206,15 @@ TWO = ["refund", "invoice"] * 3
 def answered(baseline, candidate, name="accuracy", *repeats, **custom):
     """Return the page's answers; ``repeats`` are further ones of the baseline."""
     metric = made(TWO, name, custom=custom)
-    given = {"prompted": (baseline, *repeats), "candidate": candidate and (candidate,)}
-    models = {role: scored(metric, TWO[: len(one[0])], *one) for role, one in given.items() if one}
+    answers_by_role = {"prompted": (baseline, *repeats), "candidate": candidate and (candidate,)}
+    models = {role: scored(metric, TWO[: len(arms[0])], *arms) for role, arms in answers_by_role.items() if arms}
     return side_by_side(metric, models, "prompted")
 
 
 @pytest.mark.parametrize("name", ["accuracy", "f1_macro", "exact_match"])
 def test_what_became_of_each_example(name):
-    found = answered(["refund", "invoice", *"xxxx"], ["refund", "x", "refund", *"yxx"], name)
-    changes = [(row[3], row[4][1], row[5][1]) for row in found.rows]
+    answered_rows = answered(["refund", "invoice", *"xxxx"], ["refund", "x", "refund", *"yxx"], name)
+    changes = [(row[3], row[4][1], row[5][1]) for row in answered_rows.rows]
     assert changes == [("broken", "right", "wrong"), ("fixed", "wrong", "right"), *3 * [("wrong", "wrong", "wrong")],
                        ("right", "right", "right")]  # fmt: skip
 
@@ -213,36 +225,41 @@ def test_grades_are_better_or_worse(greater_is_better):
     def length(expected, output):
         return len(output) / 10
 
-    found = answered(["a" * 9, "a", "aa"], ["a" * 8, "aa", "aa"], "length", length=length)
-    lost, gained, same = found.rows
+    answered_rows = answered(["a" * 9, "a", "aa"], ["a" * 8, "aa", "aa"], "length", length=length)
+    lost, gained, unchanged = answered_rows.rows
     assert (lost[3], gained[3]) == ("broken", "fixed")
     assert (lost[4][2].partition("score ")[2], gained[4][2].partition("score ")[2]) == (
         ("0.9", "0.1") if greater_is_better else ("0.1", "0.9")
     )
-    assert same[3] == ("wrong" if greater_is_better else "right")
+    assert unchanged[3] == ("wrong" if greater_is_better else "right")
 
 
 def test_of_repeats_the_first_is_shown_and_all_are_counted():
-    found = answered(["refund"] * 2, ["refund"] * 2, "accuracy", ["x"] * 2)
-    text, _, said, _ = found.rows[0][4]
-    assert (found.repeats, found.rows[0][3], text, said.partition(" ")[2]) == (2, "fixed", "refund", "· score 0.5")
+    answered_rows = answered(["refund"] * 2, ["refund"] * 2, "accuracy", ["x"] * 2)
+    text, _, answer_text, _ = answered_rows.rows[0][4]
+    assert (answered_rows.repeats, answered_rows.rows[0][3], text, answer_text.partition(" ")[2]) == (
+        2,
+        "fixed",
+        "refund",
+        "· score 0.5",
+    )
 
 
 def test_times_and_tokens_are_those_that_are_known():
     timed = [Completion("refund", 100, 1, latency_s=0.5), Completion("invoice", latency_s=1.5), Completion("refund")]
-    known = {row[4][2] for row in answered(timed, ["refund"] * 3).rows}
-    assert known == {"right · 500 ms · 1 token", "right · 1.5 s", "right"}
+    latencies = {row[4][2] for row in answered(timed, ["refund"] * 3).rows}
+    assert latencies == {"right · 500 ms · 1 token", "right · 1.5 s", "right"}
 
 
 def test_before_training_the_page_has_a_baseline_alone_whose_text_is_harmless_and_cut():
-    found = answered(["refund", "\x1b[31m\u202e\ud800\n" + "x" * 1_000_000], None)
-    assert [(row[5], row[3]) for row in found.rows] == [(None, "wrong"), (None, "right")]
-    text = found.rows[0][4][0]
+    answered_rows = answered(["refund", "\x1b[31m\u202e\ud800\n" + "x" * 1_000_000], None)
+    assert [(row[5], row[3]) for row in answered_rows.rows] == [(None, "wrong"), (None, "right")]
+    text = answered_rows.rows[0][4][0]
     assert len(text) == LONGEST
     assert text.startswith("\\x1b[31m\\u202e\\ud800\nx")
 
 
 @pytest.mark.parametrize("candidate", [None, ["refund", Completion("", finish="cut_off")]])
 def test_another_process_reads_the_same(candidate):
-    found = answered([Completion("refund", 1, 2, latency_s=0.5), "\ud83d \u2028"], candidate)
-    assert Evidence.from_json(found.to_json()) == found
+    answered_rows = answered([Completion("refund", 1, 2, latency_s=0.5), "\ud83d \u2028"], candidate)
+    assert Evidence.from_json(answered_rows.to_json()) == answered_rows

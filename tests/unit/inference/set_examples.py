@@ -8,8 +8,8 @@ from pytest_ftgate.statistics.set_level import LabelCounts, PooledCounts
 def macro_f1(tallies):
     """Return the macro-F1 of tallies; a label that never occurs counts 0."""
     right, expected, answered = tallies[:, :, :-1].swapaxes(0, 1)
-    both = expected + answered
-    return np.divide(2 * right, both, out=np.zeros_like(right), where=both > 0).mean(axis=1)
+    labels = expected + answered
+    return np.divide(2 * right, labels, out=np.zeros_like(right), where=labels > 0).mean(axis=1)
 
 
 def accuracy(tallies):

@@ -22,19 +22,19 @@ def some_counts(trials):
 def test_chances_are_scipys(trials):
     rates = np.array([0.0, 1e-9, 0.01, 0.3, 0.5, 0.99, 1.0])
     counts = np.array([-1, 0, *some_counts(trials), trials + 1])
-    found = chance_of(counts, np.full_like(counts, trials), rates, 1 - rates)
-    np.testing.assert_allclose(found, binom.pmf(counts, trials, rates[:, None]), rtol=2e-9, atol=1e-250)
+    chances_found = chance_of(counts, np.full_like(counts, trials), rates, 1 - rates)
+    np.testing.assert_allclose(chances_found, binom.pmf(counts, trials, rates[:, None]), rtol=2e-9, atol=1e-250)
 
 
 @pytest.mark.parametrize("trials", TRIALS)
 def test_tails_are_scipys_at_all_rates_at_once(trials):
     rates = np.linspace(0, 1, 201)
     for count in some_counts(trials):
-        found = chance_of_at_least(count, trials, rates, 1 - rates)
+        chance = chance_of_at_least(count, trials, rates, 1 - rates)
         expected = betainc(count, trials - count + 1, rates)
-        np.testing.assert_allclose(found, expected, rtol=0, atol=3e-10)
-        seen = expected > 1e-30
-        np.testing.assert_allclose(found[seen], expected[seen], rtol=2e-9)
+        np.testing.assert_allclose(chance, expected, rtol=0, atol=3e-10)
+        is_likely = expected > 1e-30
+        np.testing.assert_allclose(chance[is_likely], expected[is_likely], rtol=2e-9)
     assert chance_of_at_least(0, trials, rates, 1 - rates).tolist() == [1.0] * len(rates)
     assert chance_of_at_least(trials + 1, trials, rates, 1 - rates).tolist() == [0.0] * len(rates)
 

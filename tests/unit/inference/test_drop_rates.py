@@ -32,14 +32,20 @@ STANDARDS = {  # a drop, and whether it is to be ruled out: verdicts by wins and
 
 @pytest.mark.parametrize(("max_drop", "proven"), STANDARDS)
 def test_the_two_standards(max_drop, proven):
-    rows, part, verdicts = np.arange(100), PartResult("part", "accuracy", max_drop), STANDARDS[max_drop, proven]
+    rows, result_of_part, verdicts = (
+        np.arange(100),
+        PartResult("part", "accuracy", max_drop),
+        STANDARDS[max_drop, proven],
+    )
     for (wins, losses), verdict in verdicts.items():
-        before, after = (
+        baseline_arm, candidate_arm = (
             Scored(ExactMatch(), float(right.mean()), per_example=right.astype(float))
             for right in (rows >= wins, (rows < wins) | (rows >= wins + losses))
         )
-        found = judge_drop(part, {"baseline": before}, after, Tolerance(max_drop, 0.95, proven), [None] * 100)
-        assert found.verdict == verdict, (wins, losses)
+        drop = judge_drop(
+            result_of_part, {"baseline": baseline_arm}, candidate_arm, Tolerance(max_drop, 0.95, proven), [None] * 100
+        )
+        assert drop.verdict == verdict, (wins, losses)
 
 
 GRADE = ExampleMetric("grade", metric(low=1, high=5, greater_is_better=True)(lambda expected, answer: 1.0))
@@ -47,7 +53,7 @@ FIVES = [f"g{i // 5}" for i in range(50)]
 
 
 @pytest.mark.parametrize(
-    ("names", "max_drop", "proven", "told"),
+    ("names", "max_drop", "proven", "sentence"),
     [
         ([None] * 50, 0.03, True, (50, 99, "example")),
         (FIVES, 0.03, True, (10, 99, "group")),
@@ -57,9 +63,9 @@ FIVES = [f"g{i // 5}" for i in range(50)]
         (["long"] * 20 + ["longer"] * 30 + [f"g{i}" for i in range(12)], 0.1, False, (2, 15, "group")),
     ],
 )
-def test_how_many_are_needed(names, max_drop, proven, told):
-    found = size_of(ExactMatch(), names, Tolerance(max_drop, 0.95, proven))
-    assert (found.have, found.needed, found.unit) == told
+def test_how_many_are_needed(names, max_drop, proven, sentence):
+    size = size_of(ExactMatch(), names, Tolerance(max_drop, 0.95, proven))
+    assert (size.have, size.needed, size.unit) == sentence
     assert size_of(GRADE, [None] * 9, Tolerance(0.12, 0.95, proven=True)).needed == 99  # a drop is a share of its range
 
 
@@ -67,6 +73,6 @@ def test_a_drop_without_a_bound_is_not_proven():
     gate, right = context({"margin": ..., "max_drop": 0.02, "cheaper_by": 6}), np.ones(300, dtype=bool)
     equal = compare_right_wrong(right, right, margin=-0.02, confidence=0.95, evidence="proven")
     unbounded = replace(equal, lower_bound=None, reaches_margin=False, shown=False, examples_needed=None)
-    found = max_drop_check(gate, "baseline", unbounded)
-    assert (found.status, found.observed) == ("inconclusive", None)
-    assert ("no 95 % lower bound" in found.message, "such as accuracy" in found.advice) == (True, True)
+    check = max_drop_check(gate, "baseline", unbounded)
+    assert (check.status, check.observed) == ("inconclusive", None)
+    assert ("no 95 % lower bound" in check.message, "such as accuracy" in check.advice) == (True, True)

@@ -41,8 +41,8 @@ def test_the_enumeration_can_tell_a_dishonest_test():
 @pytest.mark.parametrize("margin", [-0.9, -0.3, *MARGINS, 0.4, 0.95])
 def test_it_is_the_sum_over_all_outcomes(n, margin):
     wins, losses, expected = exact_p_values(n, margin)
-    found = [exact_p_value(int(won), int(lost), n, margin) for won, lost in zip(wins, losses, strict=True)]
-    assert found == pytest.approx(expected, abs=2e-6)
+    p_values = [exact_p_value(int(won), int(lost), n, margin) for won, lost in zip(wins, losses, strict=True)]
+    assert p_values == pytest.approx(expected, abs=2e-6)
 
 
 @pytest.mark.parametrize("margin", [-0.02, -0.05, -0.5])

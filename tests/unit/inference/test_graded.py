@@ -67,9 +67,9 @@ def test_both_sides_of_the_pole_agree():
 @pytest.mark.parametrize("dust", [1e-273, 1e-17, 1e-13, 1e-11, 1e-7])
 @pytest.mark.parametrize("differences", [[0.0], [0.0] * 60, [0.0, 0.0, 0.5], [0.0, -0.5]])
 def test_a_hair_more_or_less_makes_no_difference(differences, dust):
-    below, at, above = (p_of(differences, margin) for margin in (-dust, 0.0, dust))
-    assert below == pytest.approx(at, abs=1e-4)
-    assert above == pytest.approx(at, abs=1e-4)
+    below, at_margin, above = (p_of(differences, margin) for margin in (-dust, 0.0, dust))
+    assert below == pytest.approx(at_margin, abs=1e-4)
+    assert above == pytest.approx(at_margin, abs=1e-4)
 
 
 def test_targets_outside_of_what_can_be_and_numbers_that_are_none():
@@ -81,11 +81,11 @@ def test_targets_outside_of_what_can_be_and_numbers_that_are_none():
 
 
 @given(small_differences, st.integers(0, 29), st.floats(-0.9, 0.9), st.floats(0.0, 0.5))
-def test_a_larger_margin_is_never_easier_and_a_better_example_never_worse(differences, index, margin, more):
+def test_a_larger_margin_is_never_easier_and_a_better_example_never_worse(differences, index, margin, larger):
     better = list(differences)
     better[index % len(better)] = 1.0
     p = p_of(differences, margin)
-    assert p_of(better, margin) - 1e-9 <= p <= p_of(differences, min(margin + more, 0.99)) + 1e-9
+    assert p_of(better, margin) - 1e-9 <= p <= p_of(differences, min(margin + larger, 0.99)) + 1e-9
 
 
 @given(small_differences, st.sampled_from([0.05, 0.01]))
@@ -156,20 +156,20 @@ ASKED = {"confidence": 0.95, "evidence": "significant"}
 def test_preferences_are_the_paired_test_of_wins_and_losses_at_twice_the_margin():
     values = np.repeat([1.0, 0.0, 0.5], [30, 12, 18])
     paired = compare_right_wrong(values == 0, values == 1, margin=0.1, **ASKED)
-    found = compare_preferences(values, margin=0.05, **ASKED)
-    assert found.gain == pytest.approx((30 + 18 / 2) / 60 - 1 / 2)
-    assert (found.wins, found.losses, found.p_margin) == (30, 12, paired.p_margin)
-    assert (found.lower_bound, found.upper_bound) == (paired.lower_bound / 2, paired.upper_bound / 2)
-    assert found.examples_needed == paired.examples_needed
+    comparison = compare_preferences(values, margin=0.05, **ASKED)
+    assert comparison.gain == pytest.approx((30 + 18 / 2) / 60 - 1 / 2)
+    assert (comparison.wins, comparison.losses, comparison.p_margin) == (30, 12, paired.p_margin)
+    assert (comparison.lower_bound, comparison.upper_bound) == (paired.lower_bound / 2, paired.upper_bound / 2)
+    assert comparison.examples_needed == paired.examples_needed
 
 
 def test_means_of_several_raters_are_held_to_a_bound_for_graded_scores():
     chance = np.random.default_rng(1)
     values = chance.choice([0.0, 1 / 3, 2 / 3, 1.0], size=200, p=[0.1, 0.2, 0.3, 0.4])
-    found = compare_preferences(values, margin=0.0, **ASKED, means=True)
-    assert found.method.startswith("Gaffke")
-    assert found.gain == pytest.approx(values.mean() - 0.5)
-    assert 0 < found.lower_bound < found.gain
+    comparison = compare_preferences(values, margin=0.0, **ASKED, means=True)
+    assert comparison.method.startswith("Gaffke")
+    assert comparison.gain == pytest.approx(values.mean() - 0.5)
+    assert 0 < comparison.lower_bound < comparison.gain
     for value, words, means in ((1.2, "outside", True), (0.3, "mean", False)):
         with pytest.raises(ValueError, match=words):
             compare_preferences(np.array([1.0, 0.0, value]), margin=0.0, **ASKED, means=means)

@@ -46,10 +46,10 @@ def test_by_error():
 @pytest.mark.parametrize("seed", range(3))
 def test_graded_examples_would_do_four_times_out_of_five(seed):
     rng = np.random.default_rng(seed)
-    seen = np.clip(0.06 + 0.25 * rng.standard_normal(40), -1, 1)
-    target = float(seen.mean()) - 0.05
-    needed = planning.needed_graded(Sample.of(seen, -1.0), target, 0.95)
-    passed = [graded_p_value(Sample.of(rng.choice(seen, needed), -1.0), target) <= 0.05 for _ in range(400)]
+    differences = np.clip(0.06 + 0.25 * rng.standard_normal(40), -1, 1)
+    target = float(differences.mean()) - 0.05
+    needed = planning.needed_graded(Sample.of(differences, -1.0), target, 0.95)
+    passed = [graded_p_value(Sample.of(rng.choice(differences, needed), -1.0), target) <= 0.05 for _ in range(400)]
     assert 0.7 <= np.mean(passed) <= 0.9
 
 
@@ -69,33 +69,33 @@ FEWEST = {  # by evidence: the wins that so many examples need for a margin
 
 @pytest.mark.parametrize("evidence", FEWEST)
 def test_fewest_wins(evidence):
-    wins, asked = FEWEST[evidence], {"confidence": 0.95, "evidence": evidence}
-    assert {(n, margin): planning.fewest_wins(n, margin=margin, **asked) for n, margin in wins} == wins
+    wins, options = FEWEST[evidence], {"confidence": 0.95, "evidence": evidence}
+    assert {(n, margin): planning.fewest_wins(n, margin=margin, **options) for n, margin in wins} == wins
 
 
 @given(st.integers(1, 80), st.sampled_from([-0.04, 0.0, 0.03, 0.2]), st.sampled_from(["significant", "proven"]))
 def test_one_win_fewer_does_not_do(n, margin, evidence):
-    found = planning.fewest_wins(n, margin=margin, confidence=0.95, evidence=evidence)
+    fewest = planning.fewest_wins(n, margin=margin, confidence=0.95, evidence=evidence)
     target = 0.0 if evidence == "significant" else margin
 
     def enough(wins):
         reached = wins > 0 if margin == 0 else wins >= round(margin * n, 9)
         return reached and exact_p_value(wins, 0, n, target) <= 0.05
 
-    assert found == next((wins for wins in range(n + 1) if enough(wins)), None)
+    assert fewest == next((wins for wins in range(n + 1) if enough(wins)), None)
 
 
 @pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize(
-    ("max_drop", "proven", "most", "needed"),
+    ("max_drop", "proven", "limit", "needed"),
     [
         *((max_drop, True, 1000, needed) for max_drop, needed in ((0.03, 99), (0.1, 29), (1e-15, None))),
-        *((0.05, True, most, needed) for most, needed in ((58, None), (59, 59), (1000, 59))),  # 0.95 ** 59 < 0.05
+        *((0.05, True, limit, needed) for limit, needed in ((58, None), (59, 59), (1000, 59))),  # 0.95 ** 59 < 0.05
         *((max_drop, False, 1000, 5) for max_drop in (0.0, 0.03)),
     ],
 )
-def test_fewest_examples(max_drop, proven, most, needed, exact):
-    assert planning.fewest_examples(max_drop, confidence=0.95, proven=proven, exact=exact, most=most) == needed
+def test_fewest_examples(max_drop, proven, limit, needed, exact):
+    assert planning.fewest_examples(max_drop, confidence=0.95, proven=proven, exact=exact, most=limit) == needed
 
 
 @pytest.mark.parametrize(
@@ -109,13 +109,13 @@ def test_fewest_examples(max_drop, proven, most, needed, exact):
 )
 def test_the_gain_that_passes_four_times_in_five(n, points):
     """The table of README and docs: breaks none, 3 %, 5 %, and 3 % with confidence 0.9. It is rounded up."""
-    asked = {"margin": 0.05, "evidence": "significant"}
+    options = {"margin": 0.05, "evidence": "significant"}
     columns = ((0.0, 0.95), (0.03, 0.95), (0.05, 0.95), (0.03, 0.9))
-    found = [planning.detectable_gain(n, broken=broken, confidence=level, **asked) for broken, level in columns]
-    assert [round(100 * gain, 1) for gain in found] == list(points)
-    below = planning.chances(n, gain=found[1] - 0.001, disagreement=found[1] - 0.001 + 0.06, confidence=0.95, **asked)
+    gains = [planning.detectable_gain(n, broken=broken, confidence=level, **options) for broken, level in columns]
+    assert [round(100 * gain, 1) for gain in gains] == list(points)
+    below = planning.chances(n, gain=gains[1] - 0.001, disagreement=gains[1] - 0.001 + 0.06, confidence=0.95, **options)
     assert below.passed < 0.8
-    assert planning.detectable_gain(3, broken=0.0, confidence=0.95, **asked) is None  # not even a perfect one could
+    assert planning.detectable_gain(3, broken=0.0, confidence=0.95, **options) is None  # not even a perfect one could
 
 
 FORTY = (np.arange(60) < 40).astype(float)
@@ -132,16 +132,16 @@ FORTY = (np.arange(60) < 40).astype(float)
     ],
 )
 def test_as_many_answers_are_mended_as_the_gain_takes_and_none_is_broken(scores, gain, best, mended):
-    before = scores.copy()
-    found = planning.hypothetical_scores(scores, gain, best=best, worst=5.0 - 5 * best)
-    assert (None if found is None else sorted(found, reverse=True)) == mended
-    assert (scores == before).all()  # what was given is untouched
-    assert found is None or ((found == scores) | (found == best)).all()
+    unchanged_scores = scores.copy()
+    hypothetical = planning.hypothetical_scores(scores, gain, best=best, worst=5.0 - 5 * best)
+    assert (None if hypothetical is None else sorted(hypothetical, reverse=True)) == mended
+    assert (scores == unchanged_scores).all()  # what was given is untouched
+    assert hypothetical is None or ((hypothetical == scores) | (hypothetical == best)).all()
 
 
 def test_some_answers_are_broken():
-    found = planning.hypothetical_scores(FORTY, 0.1, best=1.0, worst=0.0, broken=0.05)
-    assert ((found < FORTY).sum(), (found > FORTY).sum()) == (3, 9)
+    hypothetical = planning.hypothetical_scores(FORTY, 0.1, best=1.0, worst=0.0, broken=0.05)
+    assert ((hypothetical < FORTY).sum(), (hypothetical > FORTY).sum()) == (3, 9)
     rng = np.random.default_rng(0)
     drawn = [planning.hypothetical_scores(FORTY, 0.1, best=1.0, worst=0.0, broken=0.05, rng=rng) for _ in range(2)]
     assert [((scores < FORTY).sum(), (scores > FORTY).sum()) for scores in drawn] == [(3, 9)] * 2

@@ -81,15 +81,15 @@ def test_cohen_kappa_of_a_published_table():
 def test_quadratic_weights_are_those_of_scikit_learn_also_of_decimals():
     chance = random.Random(3)
     for _ in range(20):
-        one = [chance.randint(1, 5) for _ in range(40)]
-        other = [min(5, max(1, score + chance.choice((-1, 0, 0, 1)))) for score in one]
-        expected = cohen_kappa_score(one, other, weights="quadratic", labels=[1, 2, 3, 4, 5])
-        assert kappa(one, other, squared) == pytest.approx(expected)
-    for rows, found in (([1.5, 2.5, 4], 1), ([3, 3], None)):
-        assert kappa(rows, rows, squared) == found
+        first_ratings = [chance.randint(1, 5) for _ in range(40)]
+        second_ratings = [min(5, max(1, score + chance.choice((-1, 0, 0, 1)))) for score in first_ratings]
+        expected = cohen_kappa_score(first_ratings, second_ratings, weights="quadratic", labels=[1, 2, 3, 4, 5])
+        assert kappa(first_ratings, second_ratings, squared) == pytest.approx(expected)
+    for rows, expected_kappa in (([1.5, 2.5, 4], 1), ([3, 3], None)):
+        assert kappa(rows, rows, squared) == expected_kappa
     assert kappa([1, 5], [5, 1], squared) == -1
     assert kappa([3, 3], [4, 4], squared) == 0
 
 
-def squared(one, other):
-    return (one - other) ** 2
+def squared(first_rating, second_rating):
+    return (first_rating - second_rating) ** 2

@@ -36,10 +36,10 @@ def test_labels_are_compared_as_sets(expected, answer, options, value):
 
 @given(st.lists(st.tuples(SETS, SETS), min_size=1, max_size=9))
 def test_labels_f1_is_that_of_scikit_learn(pairs):
-    expected, answers = [wanted for wanted, _ in pairs], [json.dumps(answer) for _, answer in pairs]
+    expected, answers = [expected_value for expected_value, _ in pairs], [json.dumps(answer) for _, answer in pairs]
     coded = MultiLabelBinarizer(classes=list("abcd")).fit(["abcd"])
-    gold, found = coded.transform(expected), coded.transform([answer for _, answer in pairs])
-    theirs = f1_score(gold, found, average="samples", zero_division=1.0)
+    gold, answer_codes = coded.transform(expected), coded.transform([answer for _, answer in pairs])
+    theirs = f1_score(gold, answer_codes, average="samples", zero_division=1.0)
     scored = build("labels_f1", tuple(map(json.dumps, expected))).score(expected, [answers])
     assert scored.value == pytest.approx(theirs)
 
@@ -71,9 +71,9 @@ def test_the_absolute_error_is_bounded_and_a_missing_number_has_the_largest():
     metric = build("absolute_error", ("1", "4"), low=0, high=5)
     assert metric.score([1, 4], [["1.5", "no idea"]]).per_example.tolist() == [0.5, 5]
     assert (metric.low, metric.high, metric.worst) == (0, 5, 5)
-    found = failure(metric, [1, 4], ["1", "7"])
-    assert "7, outside of low: 0 and high: 5" in found.what
-    assert found.example == 1
+    reason = failure(metric, [1, 4], ["1", "7"])
+    assert "7, outside of low: 0 and high: 5" in reason.what
+    assert reason.example == 1
 
 
 @pytest.mark.parametrize(

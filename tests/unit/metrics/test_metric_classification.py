@@ -48,7 +48,9 @@ def sample(labels, size=40):
     answer = st.sampled_from([*labels, "x", "", None])
     pairs = st.lists(st.tuples(st.sampled_from(labels), answer), min_size=1, max_size=size)
     firsts = st.tuples(*(st.tuples(st.just(label), answer) for label in labels))
-    return st.builds(lambda first, more: [list(column) for column in zip(*first, *more, strict=True)], firsts, pairs)
+    return st.builds(
+        lambda first, later_pairs: [list(column) for column in zip(*first, *later_pairs, strict=True)], firsts, pairs
+    )
 
 
 @pytest.mark.parametrize("name", AVERAGED)
@@ -68,9 +70,9 @@ def test_the_statistic_of_any_answers_is_scikit_learns_value(name, data):
     pairs = st.lists(st.tuples(st.integers(0, k - 1), st.integers(0, k)), min_size=1, max_size=12)
     samples = data.draw(st.lists(pairs, min_size=1, max_size=3))
     stacked = np.stack([tallies(*np.array(drawn).T, k) for drawn in samples])
-    found = metric.statistic(stacked)
-    assert found.shape == (len(samples),)
-    for value, drawn in zip(found, samples, strict=True):
+    statistic = metric.statistic(stacked)
+    assert statistic.shape == (len(samples),)
+    for value, drawn in zip(statistic, samples, strict=True):
         gold, answers = ([(*labels, "x")[code] for code in codes] for codes in zip(*drawn, strict=True))
         assert value == pytest.approx(oracle(name, gold, answers), abs=1e-12, nan_ok=True)
 

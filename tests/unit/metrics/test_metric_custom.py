@@ -38,17 +38,17 @@ def test_a_custom_metric_can_be_called_and_scores_each_example_under_the_name_of
 
 
 def test_the_function_gets_copies_of_what_is_expected_and_the_answers_as_they_are():
-    seen, rows = [], [{"items": [1, 2]}, "b"]
+    inputs_read, rows = [], [{"items": [1, 2]}, "b"]
 
     def spoil(expected, answer):
-        seen.append((str(expected), answer))
+        inputs_read.append((str(expected), answer))
         if isinstance(expected, dict):
             expected["items"].clear()
         return 1
 
     spoiling = build("spoil", custom={"spoil": metric(low=0, high=1, greater_is_better=True)(spoil)})
     assert spoiling.score(rows, [[" x\n", "y"], ["z", ""]]).value == 1
-    assert seen == [(str(row), answer) for answer, row in zip([" x\n", "y", "z", ""], rows * 2, strict=True)]
+    assert inputs_read == [(str(row), answer) for answer, row in zip([" x\n", "y", "z", ""], rows * 2, strict=True)]
     assert rows == [{"items": [1, 2]}, "b"]
 
 

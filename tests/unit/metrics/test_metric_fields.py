@@ -29,7 +29,7 @@ def texts(expected):
 def score(name, pairs, **options):
     """Return the scores of one metric: ``score(name, [(expected, answer), ...], **options)``."""
     expected = [pair[0] for pair in pairs]
-    answers = [one if isinstance(one, str | None) else json.dumps(one) for _, one in pairs]
+    answers = [item if isinstance(item, str | None) else json.dumps(item) for _, item in pairs]
     return build(name, texts(expected), **options).score(expected, [answers])
 
 
@@ -92,8 +92,8 @@ COUNTED = [  # expected, answer, options; right, wrong, missing, invented
     ({"t": [1.0, 1.1, "x"]}, {"t": [1.2, "x", 1.1]}, {**SETS, "tolerance": 0.1}, (3, 0, 0, 0)),
     ({"t": [{"p": 1.0}]}, {"t": [{"p": 1.05}]}, {**SETS, "tolerance": {"t.p": 0.1}}, (1, 0, 0, 0)),
     ({"t": [[1, 2], [3]]}, {"t": [[3], [2, 1]]}, SETS, (2, 0, 0, 0)),
-    *(({"t": [one(i) for i in range(n)]}, {"t": [one(i + 0.05) for i in range(n)]}, {**SETS, "tolerance": 0.1},
-       (n, 0, 0, 0)) for one, n in ((float, 1500), (lambda value: {"n": value}, 500))),
+    *(({"t": [item(i) for i in range(n)]}, {"t": [item(i + 0.05) for i in range(n)]}, {**SETS, "tolerance": 0.1},
+       (n, 0, 0, 0)) for item, n in ((float, 1500), (lambda value: {"n": value}, 500))),
 ]  # fmt: skip
 
 
@@ -130,10 +130,10 @@ def test_pairing_within_a_tolerance_is_a_largest_matching(expected, answered, to
     from scipy.optimize import linear_sum_assignment
 
     near = np.abs(np.subtract.outer(expected, answered or [99])) <= tolerance
-    most = int(near[linear_sum_assignment(near, maximize=True)].sum())
+    largest = int(near[linear_sum_assignment(near, maximize=True)].sum())
     for item in (int, lambda n: {"p": n}, lambda n: [n]):
         pair = ({"t": [*map(item, expected)]}, {"t": [*map(item, answered)]})
-        assert counts(score("field_f1", [pair], lists="set", tolerance=tolerance))["t"][0] == most
+        assert counts(score("field_f1", [pair], lists="set", tolerance=tolerance))["t"][0] == largest
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_f1_is_scikit_learns_of_pairs_of_field_and_value(pairs):
     for average in ("micro", "samples"):
         assert score("field_f1", pairs, average=average).value == pytest.approx(theirs(average)[0], abs=1e-12)
     rows = dict(score("field_f1", pairs).breakdown.rows)
-    for key in {key for wanted, _ in pairs for key in wanted}:
+    for key in {key for expected_fields, _ in pairs for key in expected_fields}:
         assert tuple(0.0 if x is None else x for x in rows[key][:3]) == pytest.approx(theirs("micro", key), abs=1e-12)
 
 
@@ -215,7 +215,7 @@ def reordered(value, lists):
     if isinstance(value, dict):
         return {key: reordered(value[key], lists) for key in reversed(value)}
     if isinstance(value, list):
-        return [reordered(part, lists) for part in (reversed(value) if lists else value)]
+        return [reordered(item, lists) for item in (reversed(value) if lists else value)]
     return value
 
 
@@ -272,9 +272,9 @@ def test_a_name_of_many_parts_is_not_taken_apart(options):
 
 def test_values_below_an_endless_key_share_its_name():
     """Else an answer of a few hundred kilobytes would take gigabytes."""
-    found = list(leaves({"k" * 100_000: {str(i): {"x": 1} for i in range(1000)}}, unordered=False))
-    assert len(found) == 1000
-    assert len({id(name) for _, name, _ in found}) == 1
+    found_leaves = list(leaves({"k" * 100_000: {str(i): {"x": 1} for i in range(1000)}}, unordered=False))
+    assert len(found_leaves) == 1000
+    assert len({id(name) for _, name, _ in found_leaves}) == 1
 
 
 # --- tool calls: whole calls, and the F1 of calls -------------------------------------------------------------
@@ -338,17 +338,20 @@ def test_calls_are_right_as_a_whole_or_in_part(expected, answer, options, scores
 
 
 @given(CALLS, CALLS)
-def test_f1_of_calls_is_that_of_multisets(expected, made):
+def test_f1_of_calls_is_that_of_multisets(expected, answer_calls):
     def count(call):
-        return min(expected.count(call), made.count(call))
+        return min(expected.count(call), answer_calls.count(call))
 
     distinct = {json.dumps(call): call for call in expected}.values()
-    total = len(expected) + len(made)
+    total = len(expected) + len(answer_calls)
     f1 = 2 * sum(map(count, distinct)) / total if total else 1
-    assert of_calls("tool_call_f1", expected, made) == pytest.approx(f1)
-    assert of_calls("tool_call_f1", made, expected) == pytest.approx(f1)
-    assert of_calls("tool_call_exact", expected, made) == (f1 == 1)
-    assert of_calls("tool_call_f1", expected, made, order=True) <= of_calls("tool_call_f1", expected, made) + 1e-12
+    assert of_calls("tool_call_f1", expected, answer_calls) == pytest.approx(f1)
+    assert of_calls("tool_call_f1", answer_calls, expected) == pytest.approx(f1)
+    assert of_calls("tool_call_exact", expected, answer_calls) == (f1 == 1)
+    assert (
+        of_calls("tool_call_f1", expected, answer_calls, order=True)
+        <= of_calls("tool_call_f1", expected, answer_calls) + 1e-12
+    )
 
 
 @pytest.mark.parametrize("order", [False, True])

@@ -93,8 +93,10 @@ def test_each_rule_and_what_it_says_of_a_wrong_answer(options, rights, wrongs):
 
 def test_the_first_broken_rule_of_each_answer_is_counted():
     metric = build("format", (), json_schema=SCHEMA, max_chars=60)
-    bad, other, long = (LIGHT % one for one in ('"tags": ["a", "b", 3]', '"tags": [3]', '"slots": {}' + " " * 60))
-    answers = [["{", "x", bad, other, long, '{"intent": "heat"}'], [None, *['{"intent": "heat"}'] * 5]]
+    bad, alternative, long = (
+        LIGHT % tags for tags in ('"tags": ["a", "b", 3]', '"tags": [3]', '"slots": {}' + " " * 60)
+    )
+    answers = [["{", "x", bad, alternative, long, '{"intent": "heat"}'], [None, *['{"intent": "heat"}'] * 5]]
     scored = metric.score(["e"] * 6, answers)
     assert (scored.exact, metric.kind, scored.notes[5]) == (Fraction(6, 12), "right_wrong", None)
     assert (scored.breakdown.title, scored.breakdown.columns) == ("failing rule", ("answers",))

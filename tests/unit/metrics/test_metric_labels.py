@@ -29,14 +29,14 @@ def test_a_step_of_normalization(name, text, normal):
 
 
 @given(TEXT, st.sampled_from(["", " ", "\n", "."]), st.sampled_from(["", "\t", "!", "”"]))
-def test_full_normalization_leaves_something_and_ignores_what_is_around_a_text(text, before, after):
+def test_full_normalization_leaves_something_and_ignores_what_is_around_a_text(text, prefix, suffix):
     assert bool(FULL(text.strip())) == bool(text.strip())
     if any(character.isalnum() for character in text):
-        assert FULL(before + text + after) == FULL(text)
+        assert FULL(prefix + text + suffix) == FULL(text)
 
 
 @pytest.mark.parametrize(
-    ("labels", "options", "same", "others"),
+    ("labels", "options", "is_equal", "others"),
     [
         (("yes", "no"), {}, [" yes\n", "Yes", "**YES**."], ["yes!no", "ja", " "]),
         (("yes", "no"), {"normalize": []}, [" yes\n"], ["Yes", "yes."]),
@@ -45,10 +45,12 @@ def test_full_normalization_leaves_something_and_ignores_what_is_around_a_text(t
         (("a", "a."), {}, ["A"], ["a."]),
     ],
 )
-def test_case_and_punctuation_do_not_count_unless_the_gate_or_the_labels_say_so(labels, options, same, others):
+def test_case_and_punctuation_do_not_count_unless_the_gate_or_the_labels_say_so(labels, options, is_equal, others):
     metric = build("accuracy", labels, **options)
-    expected = [labels[0]] * len([*same, *others])
-    assert metric.score(expected, [[*same, *others]]).per_example.tolist() == [1] * len(same) + [0] * len(others)
+    expected = [labels[0]] * len([*is_equal, *others])
+    assert metric.score(expected, [[*is_equal, *others]]).per_example.tolist() == [1] * len(is_equal) + [0] * len(
+        others
+    )
 
 
 BROKEN = ['"yes"', "yes", 'So:\n```json\n{"label": "yes"}\n```', '{"label": "no", "label": "yes"}', '{"label": NaN}']
@@ -86,7 +88,7 @@ def test_a_label_that_no_row_expects_is_wrong():
 @pytest.mark.parametrize("value", [{"a": 1}, ["a"]])
 @pytest.mark.parametrize("name", ["accuracy", "f1_macro"])
 def test_an_object_or_list_is_no_label(name, value):
-    examples = [Example(f"t{i}", f"input {i}", one, place=Where(line=i)) for i, one in enumerate(["a", 1, value])]
+    examples = [Example(f"t{i}", f"input {i}", label, place=Where(line=i)) for i, label in enumerate(["a", 1, value])]
     error = refusal(name, ("a", "1"), examples=examples)
     assert (error.where.line, "exact_match" in error.cure) == (2, True)
 
@@ -104,7 +106,10 @@ def test_other_labels_than_the_metric_was_made_for_are_an_error():
         ({"json_field": "label"}, [{"label": "a", "why": "x"}, {"label": "b"}], ['{"label": "A"}', "b"], [1, 0]),
         ({"pattern": r"Label: (\w+)"}, ["a", "b"], ["Label: a", "b"], [1, 0]),  # labels alone need no pattern
         ({"pattern": "a|b"}, ["a", "b"], ["a or b", "b"], [1, 1]),
-        *(({"normalize": one}, ["Yes", "no"], ["yEs", "NO"], [1, 1]) for one in ("case", ["case"], ("case", "case"))),
+        *(
+            ({"normalize": level}, ["Yes", "no"], ["yEs", "NO"], [1, 1])
+            for level in ("case", ["case"], ("case", "case"))
+        ),
         ({"pattern": "So:(.*)", "normalize": ["case", "punctuation"]}, ["Yes", "No"], ["So:  YES. ", "no"], [1, 0]),
         ({}, [1, True, "yes", "1"], ["1", "true", "yes", "1"], [1, 1, 1, 1]),
     ],
@@ -112,13 +117,13 @@ def test_other_labels_than_the_metric_was_made_for_are_an_error():
 def test_expected_outputs_are_read_as_answers_are(option, expected, answers, scores):
     metric = build("accuracy", tuple(map(expected_text, expected)), **option)
     assert metric.score(expected, [answers]).per_example.tolist() == scores
-    assert metric.bare().score(expected, [[metric.right_answer(one) for one in expected]]).value == 1
+    assert metric.bare().score(expected, [[metric.right_answer(label) for label in expected]]).value == 1
 
 
-@pytest.mark.parametrize("other", ["18", "no number", "refund"])
-def test_expected_outputs_of_which_only_some_hold_more_than_a_label_are_refused(other):
-    error = refusal("accuracy", ("2 + 2 = 4 #### 4", other), pattern=r"#### (\S+)|refund")
-    assert (error.where.key, "2 + 2" in error.what, other in error.what) == ("pattern", True, True)
+@pytest.mark.parametrize("labels", ["18", "no number", "refund"])
+def test_expected_outputs_of_which_only_some_hold_more_than_a_label_are_refused(labels):
+    error = refusal("accuracy", ("2 + 2 = 4 #### 4", labels), pattern=r"#### (\S+)|refund")
+    assert (error.where.key, "2 + 2" in error.what, labels in error.what) == ("pattern", True, True)
 
 
 @pytest.mark.parametrize(

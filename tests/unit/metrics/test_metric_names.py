@@ -28,8 +28,8 @@ NEEDED |= {name: {"pos_label": "a"} for name in ("f1", "precision", "recall")}
 
 
 def test_every_name_of_the_contract_is_there():
-    others = ["accuracy", "exact_match", "format", "tool_call_exact", "labels_exact", "within"]
-    assert sorted(BUILT_IN) == sorted([*SET, *GRADED, *others, *judged.NAMES])
+    names = ["accuracy", "exact_match", "format", "tool_call_exact", "labels_exact", "within"]
+    assert sorted(BUILT_IN) == sorted([*SET, *GRADED, *names, *judged.NAMES])
     assert all(name in str(refusal("zzz")) for name in BUILT_IN)  # without a near one all are listed
     assert build("accuracy", [f"answer {i}" for i in range(2001)]).uses_labels  # free text is a label of accuracy
 

@@ -47,8 +47,8 @@ KNOWN = {
 
 
 def test_known_answers(name):
-    found = [value(name, expected, answer) for expected, answer, _ in KNOWN[name]]
-    assert found == pytest.approx([right for *_, right in KNOWN[name]], abs=1e-12)
+    values_found = [value(name, expected, answer) for expected, answer, _ in KNOWN[name]]
+    assert values_found == pytest.approx([right for *_, right in KNOWN[name]], abs=1e-12)
 
 
 def test_no_answer_is_the_worst_and_repeats_are_averaged(name):
@@ -66,10 +66,10 @@ def test_values_that_are_no_text_are_compared_as_a_model_writes_them(name):
 
 @given(expected=texts, answer=texts)
 def test_every_value_is_in_range_identity_is_one_and_what_has_no_direction_is_symmetric(name, expected, answer):
-    found = value(name, expected, answer)
-    assert 0 <= found <= 1
+    value_found = value(name, expected, answer)
+    assert 0 <= value_found <= 1
     assert value(name, expected, expected) == 1
-    assert found == value(name, answer, expected)
+    assert value_found == value(name, answer, expected)
 
 
 def squad_f1(expected, answer):
@@ -94,7 +94,7 @@ def test_values_are_those_of_squad_and_rouge_score(name):
     from rouge_score.rouge_scorer import RougeScorer
 
     scorer = RougeScorer(["rougeL"])
-    other = {
+    metrics = {
         "token_f1": squad_f1,
         "rouge_l": lambda expected, answer: scorer.score(expected, answer)["rougeL"].fmeasure,
         "edit_similarity": lambda *pair: 1 - Levenshtein.distance(*pair) / max(map(len, pair)),
@@ -102,7 +102,7 @@ def test_values_are_those_of_squad_and_rouge_score(name):
     ours = build(name)
     for pair in sentences(2):
         expected, answer = map(str.strip, pair)
-        assert ours.score([expected], [[answer]]).value == pytest.approx(other(expected, answer), abs=1e-12)
+        assert ours.score([expected], [[answer]]).value == pytest.approx(metrics(expected, answer), abs=1e-12)
 
 
 def test_an_enormous_answer_is_the_worst_unread_and_half_a_character_does_no_harm(name):
@@ -129,7 +129,7 @@ SPLIT = [
 
 @given(text=st.text(alphabet=string.printable, max_size=60))
 def test_words_in_any_script_and_those_of_ascii_by_the_rule_for_all_scripts(text):
-    assert [(one, words(one)) for one, _ in SPLIT] == SPLIT
+    assert [(text, words(text)) for text, _ in SPLIT] == SPLIT
     by_rule = words(text + " é")
     assert by_rule[-1] == "é"
     assert (by_rule[:-1] or [text.lower().strip()]) == words(text)

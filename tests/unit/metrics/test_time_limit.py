@@ -39,11 +39,11 @@ def test_a_pattern_that_backtracks_without_end(name, options, bait):
 
 
 def test_the_timer_and_its_handler_are_put_back_and_one_of_somebody_else_is_left_alone():
-    before = signal.getsignal(signal.SIGVTALRM)
+    handler = signal.getsignal(signal.SIGVTALRM)
     assert within_limit("it", lambda: 7, "") == 7
     with pytest.raises(ZeroDivisionError):
         within_limit("it", lambda: 1 // 0, "")
-    assert signal.getsignal(signal.SIGVTALRM) is before
+    assert signal.getsignal(signal.SIGVTALRM) is handler
     assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
     signal.setitimer(signal.ITIMER_VIRTUAL, 1000.0)
     try:

@@ -89,8 +89,8 @@ ENDINGS = {
 }
 WAYS = [(word, finish) for finish, words in ENDINGS.items() for word in words.split()]
 OTHER_WAYS = [
-    *((one, "stop") for one in (None, "", {"type": "stop", "matched": 7}, ["stop"], 1)),
-    *((one, "cut_off") for one in ({"type": "max_tokens"}, 2, True)),
+    *((reason, "stop") for reason in (None, "", {"type": "stop", "matched": 7}, ["stop"], 1)),
+    *((reason, "cut_off") for reason in ({"type": "max_tokens"}, 2, True)),
 ]
 
 
@@ -157,20 +157,23 @@ def test_a_body_that_is_no_chat_completion(data):
 
 
 @pytest.mark.parametrize(
-    ("told", "shown", "retryable"),
+    ("error_body", "sentence", "retryable"),
     [
         *(({"code": code, "message": "overloaded"}, str(code), code != 400) for code in (502, 429, 400)),
-        *((told, "HTTP 200", True) for told in ({"message": "overloaded"}, "overloaded", {"code": "overloaded"})),
+        *(
+            (error_body, "HTTP 200", True)
+            for error_body in ({"message": "overloaded"}, "overloaded", {"code": "overloaded"})
+        ),
         ({"code": "insufficient_quota", "message": "overloaded"}, "quota", False),
     ],
 )
-def test_an_error_in_an_answer_of_http_200_is_that_error(told, shown, retryable):
+def test_an_error_in_an_answer_of_http_200_is_that_error(error_body, sentence, retryable):
     failed = body("")
-    failed["choices"][0]["error"] = told
-    for data in ({"error": told}, {**body("hi"), "error": told}, failed):
+    failed["choices"][0]["error"] = error_body
+    for data in ({"error": error_body}, {**body("hi"), "error": error_body}, failed):
         with pytest.raises(ModelError, match="overloaded") as caught:
             read_answer(data, HERE)
-        assert (caught.value.retryable, shown in caught.value.what) == (retryable, True)
+        assert (caught.value.retryable, sentence in caught.value.what) == (retryable, True)
     assert read_answer({**body("hi"), "error": None}, HERE).text == "hi"
 
 
@@ -178,8 +181,8 @@ def test_an_answer_above_20_mb_is_broken(failing, ask, build, server, monkeypatc
     for module in ("models.openai_api.model", "models.protocol"):
         monkeypatch.setattr(f"pytest_ftgate.{module}.MOST_BYTES", 1_000)
     for reply in (Reply("x" * 1_000), Reply(body="x" * 1_001, status=500)):
-        found = failing(reply)
-        assert ("broken" in found.what, found.kind, found.retryable) == (True, "unreadable", False)
+        error = failing(reply)
+        assert ("broken" in error.what, error.kind, error.retryable) == (True, "unreadable", False)
     assert ask(build(base_url=server.url)).text == "hello"
     assert "MB" in _checked(Completion("x" * 1_001)).what
 
@@ -214,13 +217,13 @@ OTHER = [
 ]
 
 
-@pytest.mark.parametrize(("asked", "served", "same"), [(*a, True) for a in SAME] + [(*b, False) for b in OTHER])
-def test_the_model_that_an_answer_names(asked, served, same):
-    assert is_same(asked, served) is same
+@pytest.mark.parametrize(("name_asked", "served", "same"), [(*a, True) for a in SAME] + [(*b, False) for b in OTHER])
+def test_the_model_that_an_answer_names(name_asked, served, same):
+    assert is_same(name_asked, served) is same
     data = {**body("hi"), "model": served}
     assert read_answer(data, replace(HERE, model="other", served_as=(served,))) == Completion("hi")
     with nullcontext() if same else pytest.raises(ModelError, match="was asked"):
-        assert read_answer(data, replace(HERE, model=asked)) == Completion("hi")
+        assert read_answer(data, replace(HERE, model=name_asked)) == Completion("hi")
 
 
 json_values = st.recursive(
@@ -250,24 +253,24 @@ def test_whatever_the_body_holds_it_is_an_answer_or_a_failure(data):
     ],
 )
 def test_a_body_that_is_no_json(failing, reply, evidence):
-    found = failing(reply)
-    assert found.retryable
-    assert ("JSON" in found.what, "/v1" in found.cure, evidence in found.evidence) == (True, True, True)
-    assert len(found.evidence) < 400
+    error = failing(reply)
+    assert error.retryable
+    assert ("JSON" in error.what, "/v1" in error.cure, evidence in error.evidence) == (True, True, True)
+    assert len(error.evidence) < 400
 
 
 @pytest.mark.parametrize("text", ["[" * 200_000, '{"choices":' * 100_000, '{"error":' * 100_000])
 def test_a_body_that_is_nested_too_deeply(failing, text):
-    found = failing(Reply(body=text))
-    assert ("nested too deeply" in found.what, found.kind, found.retryable) == (True, "unreadable", False)
-    assert str(found.where).startswith("127.0.0.1")
+    error = failing(Reply(body=text))
+    assert ("nested too deeply" in error.what, error.kind, error.retryable) == (True, "unreadable", False)
+    assert str(error.where).startswith("127.0.0.1")
     assert "HTTP 500" in failing(Reply(body=text, status=500)).what
 
 
 def test_a_body_that_cannot_be_decompressed(failing, backend):
-    found = failing(Reply("hi", headers={"Content-Encoding": "gzip"}))
-    assert ("decompressed" in found.what, found.retryable, found.kind) == (True, True, "unreadable")
-    assert "running" not in found.cure
+    error = failing(Reply("hi", headers={"Content-Encoding": "gzip"}))
+    assert ("decompressed" in error.what, error.retryable, error.kind) == (True, True, "unreadable")
+    assert "running" not in error.cure
 
 
 # --- refusals ------------------------------------------------------------------------------------------------
@@ -277,30 +280,30 @@ LLAMA_TOO_LONG = {"error": {"code": 400, "message": "too big", "type": "exceed_c
 
 
 @pytest.mark.parametrize(
-    ("reply", "what", "cure"),
+    ("reply", "cause", "hint"),
     [
         (error(401, "invalid_api_key"), "MY_KEY", "set MY_KEY"),
         (error(404, "model_not_found"), "/v1/chat/completions", "base_url"),
         *((reply, "quota", "quota") for reply in (error(429, "insufficient_quota"), error(402))),
         (error(400, "context_length_exceeded"), "context", "shorten"),
-        *((Reply(status=400, body=told), "context", "shorten") for told in (VLLM_TOO_LONG, LLAMA_TOO_LONG)),
+        *((Reply(status=400, body=error_body), "context", "shorten") for error_body in (VLLM_TOO_LONG, LLAMA_TOO_LONG)),
     ],
 )
-def test_a_refusal_that_every_call_would_meet_ends_the_run(failing, server, monkeypatch, reply, what, cure):
+def test_a_refusal_that_every_call_would_meet_ends_the_run(failing, server, monkeypatch, reply, cause, hint):
     monkeypatch.setenv("MY_KEY", "sk-mine-1234")
-    found = failing(reply, api_key_env="MY_KEY")
-    assert found.what.startswith(f"HTTP {reply.status} ")
-    assert f"http://127.0.0.1:{server.port}" in found.what
-    assert what in found.what
-    assert cure in found.cure
-    assert (found.fatal, found.retryable, found.unpaid) == (True, False, True)
-    assert "Run again" not in found.advice
+    error = failing(reply, api_key_env="MY_KEY")
+    assert error.what.startswith(f"HTTP {reply.status} ")
+    assert f"http://127.0.0.1:{server.port}" in error.what
+    assert cause in error.what
+    assert hint in error.cure
+    assert (error.fatal, error.retryable, error.unpaid) == (True, False, True)
+    assert "Run again" not in error.advice
 
 
 @pytest.mark.parametrize("reply", [error(400, "invalid_value"), error(403), error(413), error(422)])
 def test_a_refusal_that_may_be_about_one_example_fails_that_example(failing, reply):
-    found = failing(reply)
-    assert (found.kind, found.fatal, found.retryable, found.unpaid) == ("refused", False, False, True)
+    error = failing(reply)
+    assert (error.kind, error.fatal, error.retryable, error.unpaid) == ("refused", False, False, True)
 
 
 def test_an_endpoint_that_asks_for_a_key_where_none_is_named(failing):
@@ -322,8 +325,8 @@ def test_a_refusal_that_may_pass(failing, status):
 
 @pytest.mark.parametrize("status", [600, 999])
 def test_a_status_beyond_those_of_http_is_named(failing, status):
-    found = failing(Reply("hi", status=status))
-    assert (f"HTTP {status}" in found.what, found.retryable) == (True, True)
+    error = failing(Reply("hi", status=status))
+    assert (f"HTTP {status}" in error.what, error.retryable) == (True, True)
 
 
 PLACES = [("https://elsewhere.example:8443/v1?key=x", "elsewhere.example:8443"), ("/v2/chat", "127.0.0.1")]
@@ -334,26 +337,26 @@ PLACES += [
 ]
 
 
-@pytest.mark.parametrize(("place", "shown"), PLACES)
+@pytest.mark.parametrize(("place", "sentence"), PLACES)
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirect_is_refused_and_names_the_host(failing, server, backend, status, place, shown):
-    found = failing(Reply(status=status, headers={} if place is None else {"Location": place}))
-    if shown == "invalid URL" and "dropped" in found.what:
+def test_a_redirect_is_refused_and_names_the_host(failing, server, backend, status, place, sentence):
+    error = failing(Reply(status=status, headers={} if place is None else {"Location": place}))
+    if sentence == "invalid URL" and "dropped" in error.what:
         return  # an earlier httpx gives up on such a place by itself
 
-    assert found.what.startswith(f"HTTP {status} from http://127.0.0.1:{server.port}: ")
-    assert shown in found.what
-    assert "hidden" not in str(found)
-    assert (found.fatal, found.retryable, found.unpaid) == (True, False, True)
-    assert "base_url" in found.cure
+    assert error.what.startswith(f"HTTP {status} from http://127.0.0.1:{server.port}: ")
+    assert sentence in error.what
+    assert "hidden" not in str(error)
+    assert (error.fatal, error.retryable, error.unpaid) == (True, False, True)
+    assert "base_url" in error.cure
     assert len(server.requests) == 1
 
 
 def test_prompts_go_to_no_host_but_the_one_that_is_named(failing):
-    with LoopbackServer() as other:
-        found = failing(Reply(status=307, headers={"Location": f"{other.url}/chat/completions"}))
-        assert f"127.0.0.1:{other.port}" in found.what
-        assert other.requests == []
+    with LoopbackServer() as second_server:
+        error = failing(Reply(status=307, headers={"Location": f"{second_server.url}/chat/completions"}))
+        assert f"127.0.0.1:{second_server.port}" in error.what
+        assert second_server.requests == []
 
 
 # --- connections that fail -----------------------------------------------------------------------------------
@@ -400,12 +403,12 @@ def test_any_retry_after_is_a_wait_or_none(text):
 
 
 @pytest.mark.parametrize(
-    ("base_url", "shown"),
+    ("base_url", "host_shown"),
     [
         ("https://api.openai.com/v1", "api.openai.com"),
         ("http://me:secret@host:80/v1?key=1", "host:80"),
         ("http://[::1]:8000/v1", "[::1]:8000"),
     ],
 )
-def test_an_endpoint_is_called_by_its_host(base_url, shown):
-    assert Endpoint(base_url, "m").host == shown
+def test_an_endpoint_is_called_by_its_host(base_url, host_shown):
+    assert Endpoint(base_url, "m").host == host_shown

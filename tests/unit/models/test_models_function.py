@@ -92,22 +92,22 @@ def failure(model, ask):
 )
 def test_all_sorts_of_callables(model, ask, function, answer, is_awaited):
     assert is_async(function) is is_awaited
-    made = model(function)
-    found = ask(made)
-    assert answer in (found, found.text)
-    assert made.concurrency == (16 if is_awaited else 1)
-    assert made.abandons is not is_awaited
+    model_made = model(function)
+    completion = ask(model_made)
+    assert answer in (completion, completion.text)
+    assert model_made.concurrency == (16 if is_awaited else 1)
+    assert model_made.abandons is not is_awaited
 
 
 def test_messages_arrive_as_dicts_of_the_callables_own(model, ask):
     def spoil(messages):
-        (part,) = messages[0].pop("content")
+        (content,) = messages[0].pop("content")
         messages.clear()
-        return part.pop("text")
+        return content.pop("text")
 
-    given = ({"role": "user", "content": [{"type": "text", "text": "hello"}]},)
-    assert ask(model(spoil), given).text == "hello"
-    assert given == ({"role": "user", "content": [{"type": "text", "text": "hello"}]},)
+    messages_given = ({"role": "user", "content": [{"type": "text", "text": "hello"}]},)
+    assert ask(model(spoil), messages_given).text == "hello"
+    assert messages_given == ({"role": "user", "content": [{"type": "text", "text": "hello"}]},)
 
 
 # --- threads, and giving up ----------------------------------------------------------------------------------
@@ -125,9 +125,9 @@ class Blocking:
             self.release.wait(30)
         return self.answer(text)
 
-    async def give_up(self, made):
+    async def give_up(self, model_made):
         """Cancel a call that is stuck."""
-        stuck = asyncio.ensure_future(made.complete(Example("a", "stuck", "x")))
+        stuck = asyncio.ensure_future(model_made.complete(Example("a", "stuck", "x")))
         while not self.threads:
             await asyncio.sleep(0)
         stuck.cancel()
@@ -139,10 +139,10 @@ def test_a_synchronous_callable_runs_in_one_daemon_thread_call_after_call(model)
     note = Blocking()
 
     async def three():
-        made = model(note)
+        model_made = model(note)
         for _ in range(3):
-            await made.complete(E1)
-        await made.aclose()
+            await model_made.complete(E1)
+        await model_made.aclose()
 
     asyncio.run(three())
     (thread,) = set(note.threads)
@@ -157,11 +157,11 @@ def test_a_blocked_call_is_abandoned_the_next_one_answered_and_what_comes_too_la
     block = Blocking(answer)
 
     async def leave():
-        made = model(block)
-        await block.give_up(made)
-        assert (await made.complete(Example("b", "next", "x"))).text.lower() == "next"
+        model_made = model(block)
+        await block.give_up(model_made)
+        assert (await model_made.complete(Example("b", "next", "x"))).text.lower() == "next"
         assert len({*block.threads}) == 2
-        await made.aclose()
+        await model_made.aclose()
         if not is_closed:
             block.release.set()
             block.threads[0].join(10)
@@ -199,11 +199,11 @@ def test_weights_in_memory_have_one_user_at_a_time():
             order.append(name)
 
     with weights.using(None, ""):
-        other = threading.Thread(target=use, args=("other",), daemon=True)
-        other.start()
-        other.join(0.1)
+        second_thread = threading.Thread(target=use, args=("other",), daemon=True)
+        second_thread.start()
+        second_thread.join(0.1)
         order.append("first")
-    other.join(10)
+    second_thread.join(10)
     assert order == ["first", "other"]
 
 
@@ -255,8 +255,8 @@ def test_a_model_error_of_the_callable_and_ctrl_c_pass_as_they_are(model, failur
 # --- the key of an answer ------------------------------------------------------------------------------------
 
 
-def held(thing):
-    return lambda text: (thing, text)[1]
+def held(value):
+    return lambda text: (value, text)[1]
 
 
 class Slotted:  # it cannot be weakly referenced

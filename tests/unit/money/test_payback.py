@@ -111,9 +111,9 @@ def test_what_nobody_declared_is_named():
 
 def test_of_baselines_without_a_price_each_is_named():
     nothing = Price(unknown="no price in the gate")
-    found = no_price(models(a=nothing, b=nothing, candidate=PRICE))
-    assert found is not None
-    assert found.why == "baseline a: no price in the gate; baseline b: no price in the gate"
+    price_text = no_price(models(a=nothing, b=nothing, candidate=PRICE))
+    assert price_text is not None
+    assert price_text.why == "baseline a: no price in the gate; baseline b: no price in the gate"
 
 
 def test_the_limit():
@@ -133,7 +133,7 @@ any_costs = st.builds(Costs, st.just(math.nan) | st.floats(1, 1e9), maybe, maybe
 
 
 @given(any_costs, st.floats(0, 1e6))
-def test_nothing_unknown_turns_into_a_number(some, more):
+def test_nothing_unknown_turns_into_a_number(some, extra):
     if math.isnan(some.baseline - some.candidate):
         assert some.breaks_even is None
         assert all(map(math.isnan, (some.saving, some.break_even_days, some.break_even_calls)))
@@ -141,7 +141,7 @@ def test_nothing_unknown_turns_into_a_number(some, more):
         assert math.isnan(some.break_even_days)
     if not math.isnan(some.break_even_days):
         assert some.break_even_days / DAYS_PER_MONTH * some.saving == pytest.approx(some.upfront, rel=1e-6, abs=1e-6)
-    assert not replace(some, hosting=some.hosting + more).saving > some.saving
+    assert not replace(some, hosting=some.hosting + extra).saving > some.saving
 
 
 def test_the_table_of_the_page_on_cost() -> None:
@@ -152,7 +152,7 @@ def test_the_table_of_the_page_on_cost() -> None:
     tuned = (1000 * 0.30 + 50 * 1.20) / 1e6
 
     assert len(rows) == 4
-    for calls, shown in rows:
+    for calls, expected_text in rows:
         costs = Costs(int(calls.replace(",", "")), large, tuned, training=37.80, data=2000, retrains_per_year=4)
         days = f"{math.ceil(costs.break_even_days)} days" if costs.breaks_even else "never"
-        assert days == shown
+        assert days == expected_text

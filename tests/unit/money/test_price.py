@@ -66,7 +66,7 @@ def test_an_hour_of_a_machine_is_spread_over_its_answers():
 
 
 @pytest.mark.parametrize(
-    ("answers", "price", "why"),
+    ("answers", "price", "reason"),
     [
         ([answer()], Price(unknown="nobody said"), "nobody said"),
         ([answer(), None], TOKENS, "1 of 2 answers are missing"),
@@ -75,14 +75,14 @@ def test_an_hour_of_a_machine_is_spread_over_its_answers():
         ([answer(3000)], Price("", 2.0, 8.0, most_input_tokens=2000), "2,000"),
     ],
 )
-def test_one_answer_without_a_cost_leaves_the_run_without(answers, price, why):
+def test_one_answer_without_a_cost_leaves_the_run_without(answers, price, reason):
     cost = cost_of_run([(answer, None) for answer in answers], price)
     assert cost.usd is None
-    assert why in str(cost.unknown)
+    assert reason in str(cost.unknown)
 
 
 @pytest.mark.parametrize(
-    ("keys", "known", "source"),
+    ("keys", "is_known", "source"),
     [
         (None, False, "unknown: no price in the gate"),
         ({}, False, "unknown: the price at ftgate.yaml:14 has no input_per_1m and output_per_1m"),
@@ -92,9 +92,9 @@ def test_one_answer_without_a_cost_leaves_the_run_without(answers, price, why):
         ({"gpu_hour_usd": 0}, True, "ftgate.yaml:14"),
     ],
 )
-def test_a_price_as_written(keys, known, source):
+def test_a_price_as_written(keys, is_known, source):
     price = written_price(keys, "ftgate.yaml:14")
-    assert (price.known, price.text) == (known, source)
+    assert (price.known, price.text) == (is_known, source)
     assert all(getattr(price, key) == value for key, value in (keys or {}).items())
 
 
@@ -106,7 +106,7 @@ def test_a_model_says_its_price_as_it_likes():
 
 
 @pytest.mark.parametrize(
-    "given",
+    "keys",
     [
         2.0,
         {"input_per_1k": 1},
@@ -115,10 +115,10 @@ def test_a_model_says_its_price_as_it_likes():
         {"gpu_hour_usd": 1, "input_per_1m": 1},
     ],
 )
-def test_what_is_no_price_is_an_error(given):
+def test_what_is_no_price_is_an_error(keys):
     with pytest.raises(ConfigError) as caught:
-        costing(given)
-    assert str(caught.value).splitlines()[0] == f"price: the price of the model mine is {given!r}"
+        costing(keys)
+    assert str(caught.value).splitlines()[0] == f"price: the price of the model mine is {keys!r}"
 
 
 # --- the table, where it is installed -------------------------------------------------------------------------
@@ -130,12 +130,12 @@ def listed_price(model="gpt-4.1-mini", base_url=OPENAI, **params):
     return table_price(model, base_url, params)
 
 
-def reason(found):
+def reason(price):
     """Why it is not known, after seeing that it is not."""
-    assert not found.known
-    assert found.input_per_1m is None
-    assert (found.unknown or "").startswith("no price in the gate, and ")
-    return found.unknown.removeprefix("no price in the gate, and ")
+    assert not price.known
+    assert price.input_per_1m is None
+    assert (price.unknown or "").startswith("no price in the gate, and ")
+    return price.unknown.removeprefix("no price in the gate, and ")
 
 
 @pytest.fixture
@@ -148,8 +148,8 @@ def test_it_agrees_with_the_package_itself_and_fetches_nothing(table, monkeypatc
     for model in ("gpt-4.1-mini", "gpt-4o", "o3", "gpt-5"):
         usage = table.Usage(input_tokens=10_000, output_tokens=700, cache_read_tokens=4_000)
         theirs = table.calc_price(usage, model, provider_id="openai").total_price
-        found = listed_price(model)
-        ours = (6_000 * found.input_per_1m + 4_000 * found.cached_input_per_1m + 700 * found.output_per_1m) / 1e6
+        price = listed_price(model)
+        ours = (6_000 * price.input_per_1m + 4_000 * price.cached_input_per_1m + 700 * price.output_per_1m) / 1e6
         assert ours == pytest.approx(float(theirs)), model
 
 
@@ -177,7 +177,7 @@ def test_a_fine_tuned_model_a_step_and_a_service_tier():
         listed_price("gpt-4o-mini"),
         listed_price("gpt-5.4"),
     )
-    assert all(one.known for one in (tuned, step, listed_price(service_tier="default")))
+    assert all(price.known for price in (tuned, step, listed_price(service_tier="default")))
     assert tuned.input_per_1m > base.input_per_1m
     assert 100_000 < step.most_input_tokens < 1_000_000  # it is known below the step
     assert reason(listed_price(service_tier="flex")).endswith("has another price with params.service_tier")
@@ -220,5 +220,5 @@ def test_what_the_package_says_or_raises(monkeypatch, answer, model, why):
     module = SimpleNamespace(Usage=lambda **counts: counts, calc_price=Mock(side_effect=[answer]))
     monkeypatch.setitem(sys.modules, "genai_prices", module)
     monkeypatch.setattr("pytest_ftgate.models.price.version", lambda _: "9.9")
-    found = listed_price(model)
-    assert found.source == "genai-prices 9.9, updated 2026-11-20" if why is None else why in reason(found)
+    price = listed_price(model)
+    assert price.source == "genai-prices 9.9, updated 2026-11-20" if why is None else why in reason(price)

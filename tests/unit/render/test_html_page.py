@@ -45,8 +45,8 @@ def answers(text="refund"):
     changes = {"broken": (True, False), "fixed": (False, True), "wrong": (False, False), "right": (True, True)}
     return Evidence(
         tuple(
-            (f"t{number}", f"question {number}", "refund", change, reply(before), reply(after))
-            for number, (change, (before, after)) in enumerate(changes.items())
+            (f"t{number}", f"question {number}", "refund", change, reply(first_value), reply(second_value))
+            for number, (change, (first_value, second_value)) in enumerate(changes.items())
         )
     )
 
@@ -88,15 +88,15 @@ def written(*gates, session=None):
 
 
 def test_everything_that_is_known_is_said_and_nothing_else():
-    found, nothing = written((full(), answers())), written((bare(), None))
+    full_page, nothing = written((full(), answers())), written((bare(), None))
     for facts in ("+10.0 points", "+6.0", "needs +5.0", "p = 0.01", "1 fixed, 1 broken", "few_shot",
                   "1 minute", "1,000"):  # fmt: skip
-        assert facts in found.text, facts
-    assert ('<h1 class="fail">' in found.markup, "Verdicts" in found.headings) == (True, False)  # of one gate
+        assert facts in full_page.text, facts
+    assert ('<h1 class="fail">' in full_page.markup, "Verdicts" in full_page.headings) == (True, False)  # of one gate
     assert {"Checks", "Environment"} <= set(nothing.headings)
-    more = {"Mistakes", "Economics", "Near duplicates"}
-    assert more <= set(found.headings)
-    assert more.isdisjoint(nothing.headings)
+    extra_titles = {"Mistakes", "Economics", "Near duplicates"}
+    assert extra_titles <= set(full_page.headings)
+    assert extra_titles.isdisjoint(nothing.headings)
     assert not nothing.data
     assert "None" not in nothing.text
     assert "svg" not in {tag for tag, _ in nothing.elements}
@@ -104,9 +104,9 @@ def test_everything_that_is_known_is_said_and_nothing_else():
 
 def test_red_gates_come_first():
     verdicts = ["pass", "fail", "inconclusive", "pass", "error"]
-    found = written(*((replace(bare(verdict), name=f"gate{i}"), None) for i, verdict in enumerate(verdicts)))
-    assert "Verdicts" in found.headings
-    names = [heading.split()[0] for heading in found.headings if heading.startswith("gate")]
+    html = written(*((replace(bare(verdict), name=f"gate{i}"), None) for i, verdict in enumerate(verdicts)))
+    assert "Verdicts" in html.headings
+    names = [heading.split()[0] for heading in html.headings if heading.startswith("gate")]
     assert names == ["gate4", "gate1", "gate2", "gate0", "gate3"]
 
 
@@ -119,12 +119,12 @@ def test_the_headline_of_a_match_names_both_halves():
 
 def test_a_green_gate_does_not_hide_an_obligation():
     green = (bare("pass"), None)
-    owed = Session(unjudged=(("other", "its test was skipped"),), removed=("a gate was removed",))
-    found = written(green, session=owed)
-    assert "required" in found.headings[0]
+    session = Session(unjudged=(("other", "its test was skipped"),), removed=("a gate was removed",))
+    html = written(green, session=session)
+    assert "required" in html.headings[0]
     for words in ("other", "its test was skipped", "a gate was removed"):
-        assert words in found.text
-    allowed = written(green, session=replace(owed, waived_by="--ftgate-allow-missing"))
+        assert words in html.text
+    allowed = written(green, session=replace(session, waived_by="--ftgate-allow-missing"))
     assert "required" not in allowed.headings[0]
     assert "--ftgate-allow-missing" in allowed.text
 
@@ -132,8 +132,8 @@ def test_a_green_gate_does_not_hide_an_obligation():
 def test_hostile_text_stays_text():
     tame, hostile = written((full("x"), answers("x"))), written((full(HOSTILE), answers(HOSTILE)))
     assert [tag for tag, _ in hostile.elements] == [tag for tag, _ in tame.elements]
-    for (_, attributes), (_, others) in zip(hostile.elements, tame.elements, strict=True):
-        assert attributes.keys() == others.keys()
+    for (_, attributes), (_, tame_attributes) in zip(hostile.elements, tame.elements, strict=True):
+        assert attributes.keys() == tame_attributes.keys()
     assert hostile.scripts == tame.scripts
     (data,) = re.findall('<script type="application/json">(.*)</script>', hostile.markup)
     assert not re.search("[<>&]", data)
@@ -143,20 +143,20 @@ def test_hostile_text_stays_text():
 
 
 def test_the_page_loads_nothing_links_lead_within_it_and_only_its_own_script_and_style_may_run():
-    found = written((full(), answers()), (full(), answers()))
-    assert not found.attributes("src")
-    ids, links = found.attributes("id"), found.attributes("href")
+    html = written((full(), answers()), (full(), answers()))
+    assert not html.attributes("src")
+    ids, links = html.attributes("id"), html.attributes("href")
     assert len(ids) == len(set(ids))
-    assert {*links, *(f"#{attribute}" for attribute in found.attributes("aria-labelledby"))} <= {
+    assert {*links, *(f"#{attribute}" for attribute in html.attributes("aria-labelledby"))} <= {
         f"#{attribute}" for attribute in ids
     }
-    assert not found.attributes("style")
-    assert not any(name.startswith("on") for _, attributes in found.elements for name in attributes)
-    assert not re.search(r"url\(|@import|https?:", found.markup)
-    (policy,) = [value for value in found.attributes("content") if "default-src" in value]
+    assert not html.attributes("style")
+    assert not any(name.startswith("on") for _, attributes in html.elements for name in attributes)
+    assert not re.search(r"url\(|@import|https?:", html.markup)
+    (policy,) = [value for value in html.attributes("content") if "default-src" in value]
     assert policy.startswith("default-src 'none'; ")
-    (script,) = found.scripts
-    (style,) = re.findall(r"<style>(.*?)</style>", found.markup, flags=re.DOTALL)
+    (script,) = html.scripts
+    (style,) = re.findall(r"<style>(.*?)</style>", html.markup, flags=re.DOTALL)
     for kind, text in (("script", script), ("style", style)):
         assert f"{kind}-src 'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'" in policy
     assert "unsafe" not in policy
@@ -164,29 +164,29 @@ def test_the_page_loads_nothing_links_lead_within_it_and_only_its_own_script_and
 
 def test_all_answers_are_in_the_data_and_some_are_readable_without_a_script():
     flips = tuple(Flip(f"t{number}", f"question {number}", "refund", "refund", "invoice") for number in range(3))
-    found = written((replace(full(), wrong=flips, n_wrong=2), replace(answers(), repeats=3)))
-    (data,) = found.data
-    assert [one[3] for one in data] == ["broken", "fixed", "wrong", "right"]
+    html = written((replace(full(), wrong=flips, n_wrong=2), replace(answers(), repeats=3)))
+    (data,) = html.data
+    assert [row[3] for row in data] == ["broken", "fixed", "wrong", "right"]
     assert data[0] == ["t0", "question 0", "refund", "broken",
                        ["refund", "right", "right · 250 ms · 3 tokens", ""],
                        ["refund", "wrong", "wrong · 250 ms · 3 tokens", ""]]  # fmt: skip
-    assert "wrong answers of the candidate (3 of 2)" in found.text
-    assert "first of 3 answers" in found.text
+    assert "wrong answers of the candidate (3 of 2)" in html.text
+    assert "first of 3 answers" in html.text
 
 
 def test_before_training_there_is_no_candidate_and_parts_with_few_examples_are_grey():
     alone = replace(answers(), rows=tuple((*row[:5], None) for row in answers().rows))
-    found = written((replace(full(), stage="ready", verdict="pass", gain=None), alone))
-    assert ("READY" in found.text, "Fixed:" in found.text) == (True, False)
-    assert found.data[0][0][5] is None
-    assert found.classes("tr").count("noise") == 3  # a guard, a slice and a label
+    html = written((replace(full(), stage="ready", verdict="pass", gain=None), alone))
+    assert ("READY" in html.text, "Fixed:" in html.text) == (True, False)
+    assert html.data[0][0][5] is None
+    assert html.classes("tr").count("noise") == 3  # a guard, a slice and a label
 
 
 def test_a_bound_that_is_not_known_has_no_end_and_each_of_several_baselines_its_row():
-    one = replace(full(), gains={})
-    for shown, whiskers, dots in (
-        (one, 3, 1), (replace(one, lower_bound=None, upper_bound=None), 1, 1), (full(), 6, 2),
+    gate = replace(full(), gains={})
+    for gate_shown, whiskers, dots in (
+        (gate, 3, 1), (replace(gate, lower_bound=None, upper_bound=None), 1, 1), (full(), 6, 2),
     ):  # fmt: skip
-        found = written((shown, None))
-        assert (found.classes("line").count("whisker"), found.classes("circle").count("dot")) == (whiskers, dots)
-        assert ("over few_shot" in found.text) is (dots == 2)
+        html = written((gate_shown, None))
+        assert (html.classes("line").count("whisker"), html.classes("circle").count("dot")) == (whiskers, dots)
+        assert ("over few_shot" in html.text) is (dots == 2)

@@ -34,7 +34,7 @@ from pytest_ftgate.statistics.planning import chances
 
 def gate(**changes):
     counts = {"metrics": {"accuracy": 0.78}, "n_scored": 200, "n_expected": 200}
-    made = GateResult(
+    gate_made = GateResult(
         name="intents", nodeid="test_gate.py::test_gate", verdict="pass", metric="accuracy", margin=0.05,
         evidence="significant", confidence=0.95, gain=0.11, lower_bound=0.0592, upper_bound=0.16, n=200, wins=31,
         losses=9, method="exact", p_value=0.0048, metric_range=(0.0, 1.0), models_called=True,
@@ -44,7 +44,7 @@ def gate(**changes):
         checks=(Check("margin", "pass", "gain +11.0 points, asked for +5 points", source="marker"),),
         broken=tuple(Flip(f"t{i}", "where is it", "shipping", "shipping", "refund") for i in range(9)),
     )  # fmt: skip
-    return replace(made, **changes)
+    return replace(gate_made, **changes)
 
 
 def text_of(result, verbosity=0):
@@ -52,10 +52,13 @@ def text_of(result, verbosity=0):
 
 
 def test_ready_does_not_say_to_train_for_nothing():
-    for breaks_even, shown in ((True, "READY: train now"), (False, "at these costs training never pays for itself")):
+    for breaks_even, expected_sentence in (
+        (True, "READY: train now"),
+        (False, "at these costs training never pays for itself"),
+    ):
         costs = Economics(None, None, None, None, 1, None, None, breaks_even, None, None, "s")
         result = gate(stage="ready", checks=(Check("headroom", "pass", "m"),), economics=costs)
-        assert all(shown in text for text in (text_of(result), document([result], Session())))
+        assert all(expected_sentence in text for text in (text_of(result), document([result], Session())))
 
 
 @pytest.mark.parametrize("proven", [True, False])
@@ -67,13 +70,15 @@ def test_a_green_block_says_where_the_margin_is_not_proven(proven):
 @pytest.mark.parametrize(("n", "wins", "losses"), [(60, 18, 2), (100, 14, 6), (150, 20, 20)])
 def test_a_small_test_set_says_which_gain_it_can_show(n, wins, losses, evidence):
     """That gain passes in about four of five runs, by the exact test, if the models differ as often as measured."""
-    asked = {"margin": 0.05, "confidence": 0.95, "evidence": evidence}
-    found = ExactTest(wins, losses, n, Question(**asked))
-    facts = {"baseline": ModelResult("b", value=0.5), "lower_bound": found.bounds()[0], "evidence": evidence}
+    options = {"margin": 0.05, "confidence": 0.95, "evidence": evidence}
+    test_of_gain = ExactTest(wins, losses, n, Question(**options))
+    facts = {"baseline": ModelResult("b", value=0.5), "lower_bound": test_of_gain.bounds()[0], "evidence": evidence}
     result = gate(n=n, gain=(wins - losses) / n, **facts)
-    (shown,) = re.findall(rf"with {n} examples, a real gain of \+(\S+) points passes 4 times in 5", text_of(result))
-    assert shown in document([result], Session())
-    passed = chances(n, gain=float(shown) / 100, disagreement=(wins + losses) / n, **asked).passed
+    (expected_gain,) = re.findall(
+        rf"with {n} examples, a real gain of \+(\S+) points passes 4 times in 5", text_of(result)
+    )
+    assert expected_gain in document([result], Session())
+    passed = chances(n, gain=float(expected_gain) / 100, disagreement=(wins + losses) / n, **options).passed
     assert passed == pytest.approx(0.8, abs=0.08)
     assert "4 times in 5" not in text_of(replace(result, n=200))
     assert "4 times in 5" not in text_of(replace(result, lower_bound=result.gain - 1.5))
@@ -103,9 +108,9 @@ def test_advice_of_two_checks_is_said_once(statuses):
         Check(name, statuse, name, advice="Use another judge.") for name, statuse in zip("ab", statuses, strict=True)
     )
     checks = (Check("margin", "fail", "no gain"), *twice, Check("c", "warning", "c", advice="Something else."))
-    made = gate(checks=checks, verdict="fail")
-    for said in (text_of(made, 1), document([made], Session()).partition("<details>")[0]):
-        assert said.count("Use another judge.") == said.count("Something else.") == 1
+    gate_made = gate(checks=checks, verdict="fail")
+    for printed in (text_of(gate_made, 1), document([gate_made], Session()).partition("<details>")[0]):
+        assert printed.count("Use another judge.") == printed.count("Something else.") == 1
 
 
 def test_a_check_is_broken_between_words_and_coloured_by_its_status():
@@ -144,9 +149,9 @@ NUMBERS = [
 ]
 
 
-@pytest.mark.parametrize(("show", "shown"), NUMBERS)
-def test_numbers(show, shown):
-    assert {value: show(value) for value in shown} == shown
+@pytest.mark.parametrize(("show", "expected_text"), NUMBERS)
+def test_numbers(show, expected_text):
+    assert {value: show(value) for value in expected_text} == expected_text
 
 
 def a_slice(value, gain, verdict):
@@ -162,14 +167,14 @@ def test_of_the_slices_that_do_not_hold_at_most_five_are_shown_and_in_full_all()
     "hostile", ["t\x1b[2J\u202e::error::\n" + "x" * 500, "::error::x\n::add-mask::y", "##[group]\r\x07"]
 )
 def test_foreign_text_cannot_command_a_terminal_or_a_ci_log(hostile):
-    parts = {
+    results = {
         "broken": (Flip(*5 * (hostile,)),),
         "guards": (PartResult(hostile, "accuracy", 0.03, 0.95, gain=-0.02, n=12, verdict="fail"),),
         "slices": (a_slice(hostile, -0.1, "fail"),),
         "diagnosis": Diagnosis({}, {}, labels=(LabelScore(hostile, 1, 0, 0),)),
         "breakdowns": (BreakdownResult("accuracy", "candidate", "rule", ("answers",), ((hostile, (3,)),)),),
     }
-    lines = text_of(gate(**parts), 1).splitlines()
+    lines = text_of(gate(**results), 1).splitlines()
     assert all(line.isprintable() for line in lines)
     assert not [line for line in lines if line.lstrip().startswith("::") or "##[" in line]
     assert max(map(len, lines)) < 200
@@ -183,8 +188,8 @@ def breakdown_lines(*found, metric="field_f1"):
 
 def test_what_a_model_has_nothing_of_is_a_dash_and_parts_of_the_candidate_come_first():
     """The usual table is in tests/golden."""
-    shown = BreakdownResult("field_f1", "candidate", "field", ("F1", "right"), (("other", (None, 1234)),), ("F1",))
-    lines = breakdown_lines(replace(shown, role="baseline", rows=(("intent", (0.95, 6)),)), shown)
+    breakdown = BreakdownResult("field_f1", "candidate", "field", ("F1", "right"), (("other", (None, 1234)),), ("F1",))
+    lines = breakdown_lines(replace(breakdown, role="baseline", rows=(("intent", (0.95, 6)),)), breakdown)
     assert [" ".join(line.split()) for line in lines[1:]] == [
         *("other", "baseline - 0", "candidate - 1,234"),
         *("intent", "baseline 95.0 % 6", "candidate - 0"),
@@ -200,9 +205,9 @@ def test_only_the_worst_rows_are_shown():
 
 def test_columns_that_say_nothing_are_left_out_but_for_the_first_two():
     headings = (Column("", "text"), Column("model", "text"), Column("gain"), Column("cost"), Column("", "status"))
-    left = Table("t", headings, (("a", "", "-", "unknown", ""), ("b", "", "-", "$1", ""))).compact()
-    assert [column.heading for column in left.columns] == ["", "model", "cost"]
-    assert left.rows == (("a", "", "unknown"), ("b", "", "$1"))
+    left_table = Table("t", headings, (("a", "", "-", "unknown", ""), ("b", "", "-", "$1", ""))).compact()
+    assert [column.heading for column in left_table.columns] == ["", "model", "cost"]
+    assert left_table.rows == (("a", "", "unknown"), ("b", "", "$1"))
 
 
 @pytest.mark.parametrize(
@@ -214,8 +219,8 @@ def test_columns_that_say_nothing_are_left_out_but_for_the_first_two():
     ],
 )
 def test_a_metric_without_an_end_is_drawn_as_far_as_it_goes(values, metric_range, span):
-    one = PartResult("lang=en", "accuracy", 0.03, None, "lang", "en", *values, metric_range=metric_range)
-    (bars,) = parts(gate(slices=(one,)))[1].bars
+    slice_result = PartResult("lang=en", "accuracy", 0.03, None, "lang", "en", *values, metric_range=metric_range)
+    (bars,) = parts(gate(slices=(slice_result,)))[1].bars
     assert bars == (*values, *span)
 
 
@@ -275,9 +280,9 @@ def everywhere(text):
 def test_foreign_text_is_read_as_it_stands_and_does_nothing(hostile):
     page = Rendered(document(*everywhere(hostile)))
     assert {tag for tag, _ in page.elements} <= ELEMENTS
-    told = text.printable(hostile.strip())
-    assert page.read.count(told) > 20
-    assert page.cells.count(told) >= 8
+    printed = text.printable(hostile.strip())
+    assert page.read.count(printed) > 20
+    assert page.cells.count(printed) >= 8
     assert not REFERENCE.search(page.loose)
 
 
@@ -304,9 +309,9 @@ def test_details_of_green_gates_go_first_then_those_of_red_then_green_gates():
 
 
 def test_a_report_fits_a_comment_and_never_takes_more_than_it_may():
-    for most in (0, 50, 200, 400, 1000):
-        text = document([red()], Session([("x", "y" * 500)]), most_bytes=most)
-        assert len(text.encode()) <= most
+    for limit in (0, 50, 200, 400, 1000):
+        text = document([red()], Session([("x", "y" * 500)]), most_bytes=limit)
+        assert len(text.encode()) <= limit
         assert not text or "JSON report" in text
     gates = [red(name=f"red {i}") for i in range(200)]
     text = document(gates, Session([(f"gate {i}", "x" * 2000) for i in range(100)]))
@@ -333,16 +338,16 @@ def test_it_explains_all_names_of_this_version_and_allows_no_others():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["properties"]["version"]["const"] == REPORT_VERSION
     assert not VALIDATOR.is_valid({**written(), "version": REPORT_VERSION + 1})
-    for part in (SCHEMA, *SCHEMA["$defs"].values()):
-        assert part["additionalProperties"] is False
-        assert sorted(part["required"]) == sorted(part["properties"])
-        assert part["description"]
+    for definition in (SCHEMA, *SCHEMA["$defs"].values()):
+        assert definition["additionalProperties"] is False
+        assert sorted(definition["required"]) == sorted(definition["properties"])
+        assert definition["description"]
     assert SCHEMA["$defs"]["Check"]["properties"]["observed"]["description"]
     assert "`" not in render_report_schema()
 
 
 def test_a_range_may_have_no_end_and_what_was_seen_may_be_anything():
-    checks = tuple(Check("c", "note", "m", observed=one) for one in (1, "x", None, [1], {"a": True}))
+    checks = tuple(Check("c", "note", "m", observed=observed) for observed in (1, "x", None, [1], {"a": True}))
     for span in ((0.0, 1.0), (0.0, float("inf")), (float("-inf"), float("inf"))):
         VALIDATOR.validate(written(GateResult("a", "b", "pass", metric_range=span, checks=checks)))
 

@@ -36,8 +36,8 @@ class Fake(protocol.Model):
         key = self.key(example, repeat)
         self.calls.append(key)
         self.loops.add(asyncio.get_running_loop())
-        found = key if self.answer is None else await self.answer(self, key)
-        return Completion(found) if isinstance(found, str) else found
+        completion = key if self.answer is None else await self.answer(self, key)
+        return Completion(completion) if isinstance(completion, str) else completion
 
     async def aclose(self):
         self.closed.append(asyncio.get_running_loop())
@@ -55,8 +55,8 @@ def run(model, stores, data=THREE, repeats=1, **options):
     """Return the run of a model without waits before retries."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(asking, "FIRST_WAIT_S", 0.0)
-        (found,) = run_models([Job(model, data, repeats)], stores=stores, **options)
-    return found
+        (predictions,) = run_models([Job(model, data, repeats)], stores=stores, **options)
+    return predictions
 
 
 def run_at_once(model, stores, data=THREE, **options):
@@ -70,13 +70,13 @@ def run_at_once(model, stores, data=THREE, **options):
     with pytest.MonkeyPatch.context() as patch:
         own_loop = lambda work, tick, patience_s: seconds.append(virtual_time.run(timed(work)))  # noqa: E731
         patch.setattr(calls, "run_in_own_loop", own_loop)
-        (found,) = run_models([Job(model, data)], stores=stores, **options)
-    return found, *seconds
+        (predictions,) = run_models([Job(model, data)], stores=stores, **options)
+    return predictions, *seconds
 
 
-def texts(found):
-    return [p.completion and p.completion.text for row in found.predictions for p in row]
+def texts(results):
+    return [p.completion and p.completion.text for row in results.predictions for p in row]
 
 
-def errors(found):
-    return [p.error for row in found.predictions for p in row]
+def errors(results):
+    return [p.error for row in results.predictions for p in row]

@@ -18,11 +18,11 @@ YES = Completion("yes")
 ONE = questions("a")
 
 
-def steps(*told):
+def steps(*outcomes):
     """Return an answer that does what it is told at each call; the last step is repeated."""
 
     async def answer(model, key):
-        step = told[min(len(model.calls), len(told)) - 1]
+        step = outcomes[min(len(model.calls), len(outcomes)) - 1]
         if isinstance(step, BaseException):
             raise step
         return await step() if callable(step) else step
@@ -94,18 +94,22 @@ BAD_DAYS = [  # what happens at each call, the keys of the model; the answer or 
 ]
 
 
-@pytest.mark.parametrize(("told", "keys", "outcome", "calls", "most_s"), BAD_DAYS)
-def test_a_bad_day_of_one_question(stores, told, keys, outcome, calls, most_s):
-    model = Fake(steps(*told), **keys)
-    found, seconds = run_at_once(model, stores, ONE)
-    ((one,),) = found.predictions
+@pytest.mark.parametrize(("outcomes", "keys", "outcome", "calls", "most_s"), BAD_DAYS)
+def test_a_bad_day_of_one_question(stores, outcomes, keys, outcome, calls, most_s):
+    model = Fake(steps(*outcomes), **keys)
+    results, seconds = run_at_once(model, stores, ONE)
+    ((prediction,),) = results.predictions
     if outcome is YES:
-        assert (one.completion, one.retries) == (YES, calls - 1)
+        assert (prediction.completion, prediction.retries) == (YES, calls - 1)
     else:
-        assert outcome in one.failure.what
-        if told == [BUSY]:
-            assert (one.failure.where, one.failure.evidence, one.failure.cure) == (BUSY.where, "503", "wait")
-        assert (one.failure.attempts, found.fatal is one.failure) == (calls, one.failure.fatal)
+        assert outcome in prediction.failure.what
+        if outcomes == [BUSY]:
+            assert (prediction.failure.where, prediction.failure.evidence, prediction.failure.cure) == (
+                BUSY.where,
+                "503",
+                "wait",
+            )
+        assert (prediction.failure.attempts, results.fatal is prediction.failure) == (calls, prediction.failure.fatal)
     assert len(model.calls) == calls
     assert seconds <= most_s
 
@@ -120,8 +124,8 @@ def test_one_call_too_many_is_no_failure_while_others_are_answered(stores):
             raise TOO_MANY
         return key
 
-    found, _ = run_at_once(Fake(answer, retries=2, concurrency=2), stores, questions("a", *range(200)))
-    assert (None in texts(found), next(refused)) == (False, 21)
+    results, _ = run_at_once(Fake(answer, retries=2, concurrency=2), stores, questions("a", *range(200)))
+    assert (None in texts(results), next(refused)) == (False, 21)
 
 
 @given(failures=st.integers(1, 5000), retry_after_s=st.floats(-10, 1e6))
@@ -148,7 +152,7 @@ REJECTED = ModelError("unsupported parameter", kind="refused")
 BROKEN = ModelError("500 Internal Server Error", retryable=True)
 LOADING = ModelError("503 Service Unavailable", retryable=True, kind="busy", retry_after_s=20.0)
 
-fails, loads, rejected, hangs = (steps(one) for one in (BROKEN, LOADING, REJECTED, for_ever))
+fails, loads, rejected, hangs = (steps(step) for step in (BROKEN, LOADING, REJECTED, for_ever))
 
 
 async def works(model, key):
@@ -172,8 +176,8 @@ KINDS = {fails: "other", rejected: "refused", hangs: "timeout", loads: "busy"}
 @pytest.mark.parametrize(("failing", "concurrency", "retries", "most_calls", "most_s"), ENDED)
 def test_a_model_that_answers_nothing_is_given_up(stores, failing, concurrency, retries, most_calls, most_s):
     model = Fake(failing, concurrency=concurrency, retries=retries)
-    found, seconds = run_at_once(model, stores, HUNDREDS)
-    assert (found.fatal.fatal, found.fatal.kind, set(texts(found))) == (True, KINDS[failing], {None})
+    results, seconds = run_at_once(model, stores, HUNDREDS)
+    assert (results.fatal.fatal, results.fatal.kind, set(texts(results))) == (True, KINDS[failing], {None})
     assert seconds <= most_s
     assert len(model.calls) <= most_calls
     if failing in (fails, loads) and retries == 5:
@@ -189,8 +193,8 @@ def test_a_slow_start_is_waited_for(stores, error, up_after_s):
             raise error
         return await works(model, key)
 
-    found, _ = run_at_once(Fake(answer, concurrency=8, retries=5), stores, HUNDREDS)
-    assert (found.fatal, None in texts(found)) == (None, False)
+    results, _ = run_at_once(Fake(answer, concurrency=8, retries=5), stores, HUNDREDS)
+    assert (results.fatal, None in texts(results)) == (None, False)
 
 
 @pytest.mark.parametrize(
@@ -203,8 +207,8 @@ def test_after_one_answer_no_failure_ends_the_run_nor_does_a_single_question_tha
     async def answer(model, key):
         return await (works if key in right else failing)(model, key)
 
-    found, _ = run_at_once(Fake(answer, concurrency=1, retries=5), stores, questions(*range(n)))
-    assert (found.fatal, texts(found).count(None)) == (None, n - len(fine))
+    results, _ = run_at_once(Fake(answer, concurrency=1, retries=5), stores, questions(*range(n)))
+    assert (results.fatal, texts(results).count(None)) == (None, n - len(fine))
 
 
 @pytest.mark.parametrize(
@@ -213,8 +217,8 @@ def test_after_one_answer_no_failure_ends_the_run_nor_does_a_single_question_tha
 )
 def test_a_few_questions_that_fail_again_do_not_end_the_run_but_an_outage_does(stores, failing, stored, ended):
     run(Fake(), stores, replace(HUNDREDS, examples=HUNDREDS.examples[:stored]))
-    found, _ = run_at_once(Fake(failing, concurrency=8, retries=5), stores, HUNDREDS)
-    assert (found.fatal is not None, texts(found).count(None)) == (ended, 300 - stored)
+    results, _ = run_at_once(Fake(failing, concurrency=8, retries=5), stores, HUNDREDS)
+    assert (results.fatal is not None, texts(results).count(None)) == (ended, 300 - stored)
 
 
 @pytest.mark.parametrize(("fifth", "given_up"), [(hangs, True), (steps(ModelError("no idea")), False), (works, False)])
@@ -223,13 +227,13 @@ def test_a_function_that_hangs_call_after_call_is_given_up(stores, fifth, given_
         return await (hangs if len(model.calls) % 5 else fifth)(model, key)
 
     model = Fake(answer, concurrency=1, abandons=True)
-    found, _ = run_at_once(model, stores, questions(*range(20)))
-    assert (len(model.calls), found.fatal is not None) == ((5, True) if given_up else (20, False))
-    assert texts(found).count(None) == (16 if fifth is works else 20)
-    assert all("60 s" in error for error in errors(found)[:4])
+    results, _ = run_at_once(model, stores, questions(*range(20)))
+    assert (len(model.calls), results.fatal is not None) == ((5, True) if given_up else (20, False))
+    assert texts(results).count(None) == (16 if fifth is works else 20)
+    assert all("60 s" in error for error in errors(results)[:4])
     if given_up:
-        assert errors(found)[4:] == [str(found.fatal)] * 16
-        assert "4 calls" in found.fatal.what
+        assert errors(results)[4:] == [str(results.fatal)] * 16
+        assert "4 calls" in results.fatal.what
 
 
 # --- time ------------------------------------------------------------------------------------------------------
@@ -248,23 +252,23 @@ def test_only_the_attempt_that_succeeded_is_timed_and_a_model_that_knows_better_
         clock()
         return YES
 
-    ((found,),) = run(Fake(steps(DOWN, DOWN, slow), retries=2), stores, ONE).predictions
-    assert (found.completion, found.latency_s) == (YES, 2.0)
-    told = Completion("yes", latency_s=0.125)
-    ((found, *_),) = run(Fake(steps(told), name="other"), stores, THREE).predictions
-    assert found.latency_s == 0.125
+    ((prediction,),) = run(Fake(steps(DOWN, DOWN, slow), retries=2), stores, ONE).predictions
+    assert (prediction.completion, prediction.latency_s) == (YES, 2.0)
+    completion = Completion("yes", latency_s=0.125)
+    ((prediction, *_),) = run(Fake(steps(completion), name="other"), stores, THREE).predictions
+    assert prediction.latency_s == 0.125
 
 
 def test_the_shares_add_up_to_the_time_in_which_a_call_was_under_way():
-    now = [0.0]
-    busy = BusyTime(lambda: now[0])
-    found = []
+    clock = [0.0]
+    busy = BusyTime(lambda: clock[0])
+    waits = []
     for at_s, does in ((0, busy.begin), (0, busy.begin), (3, busy.end), (4, busy.end), (100, busy.begin)):
-        now[0] = at_s
-        found.append(does(1) if does == busy.end else does())
-    now[0] = 102
-    found.append(busy.end(0))  # failed: its two seconds were spent all the same
-    now[0] = 200
+        clock[0] = at_s
+        waits.append(does(1) if does == busy.end else does())
+    clock[0] = 102
+    waits.append(busy.end(0))  # failed: its two seconds were spent all the same
+    clock[0] = 200
     busy.begin()
-    now[0] = 201
-    assert [*found, busy.end(2)] == [None, None, 3, 1, None, None, 1.5]
+    clock[0] = 201
+    assert [*waits, busy.end(2)] == [None, None, 3, 1, None, None, 1.5]

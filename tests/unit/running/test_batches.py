@@ -43,16 +43,16 @@ def test_full_calls_as_many_at_once_as_it_may(stores):
 
 
 def test_only_those_without_an_answer_are_asked_again_and_the_others_kept_before_that(stores):
-    kept = []
+    calls = []
 
     def busy_at_first(text):
-        kept.append(len(stores.persistent.get([f"many/{i}/0" for i in range(4)])))
-        return ModelError("busy", retryable=True) if text in "12" and len(kept) <= 4 else Completion(text)
+        calls.append(len(stores.persistent.get([f"many/{i}/0" for i in range(4)])))
+        return ModelError("busy", retryable=True) if text in "12" and len(calls) <= 4 else Completion(text)
 
     model = Many(4, found=busy_at_first)
     assert texts(run(model, stores, questions(*range(4)))) == list("0123")
     assert model.calls == [list("0123"), list("12")]
-    assert kept == [0] * 4 + [2] * 2
+    assert calls == [0] * 4 + [2] * 2
 
 
 def broken(text):
@@ -60,16 +60,16 @@ def broken(text):
 
 
 @pytest.mark.parametrize(
-    ("found", "given", "said"),
+    ("result", "inputs", "message"),
     [
         (broken, list, "broken as a whole (tried 2 times)"),
         (Completion, lambda answers: None, "NoneType for 3 questions"),
         (Completion, lambda answers: answers[1:], "2 answers for 3 questions"),
     ],
 )
-def test_a_call_that_fails_as_a_whole_fails_for_all_its_questions(stores, found, given, said):
-    failed = errors(run(Many(3, found=found, given=given), stores))
-    assert [said in error for error in failed] == [True] * 3
+def test_a_call_that_fails_as_a_whole_fails_for_all_its_questions(stores, result, inputs, message):
+    failed = errors(run(Many(3, found=result, given=inputs), stores))
+    assert [message in error for error in failed] == [True] * 3
 
 
 def raises(*_):
@@ -84,17 +84,17 @@ def test_a_plain_function_in_place_of_a_coroutine_function_may_raise(stores, mod
 @pytest.mark.parametrize("fatal", [False, True])
 def test_the_answers_of_a_call_are_kept_and_what_failed_is_asked_again(stores, fatal):
     failure = ModelError("no quota", fatal=fatal)
-    found = run(Many(8, found=lambda text: failure if text == "3" else Completion(text)), stores, EIGHT)
-    assert (found.fatal, texts(found).count(None)) == (failure if fatal else None, 1)
-    again = Many(8)
-    assert texts(run(again, stores, EIGHT)) == list("01234567")
-    assert again.calls == [["3"]]
+    results = run(Many(8, found=lambda text: failure if text == "3" else Completion(text)), stores, EIGHT)
+    assert (results.fatal, texts(results).count(None)) == (failure if fatal else None, 1)
+    second_model = Many(8)
+    assert texts(run(second_model, stores, EIGHT)) == list("01234567")
+    assert second_model.calls == [["3"]]
 
 
 def test_the_latency_is_what_the_model_says_and_busy_time_is_shared(stores):
-    found = run(Many(4, found=lambda text: Completion(text, latency_s=0.25 if text == "0" else None)), stores, EIGHT)
+    results = run(Many(4, found=lambda text: Completion(text, latency_s=0.25 if text == "0" else None)), stores, EIGHT)
     latencies, shares = zip(
-        *((prediction.latency_s, prediction.busy_s) for prediction in found.predictions[0]), strict=True
+        *((prediction.latency_s, prediction.busy_s) for prediction in results.predictions[0]), strict=True
     )
     assert latencies[:2] == (0.25, None)
     assert shares[0] == shares[3] != shares[4]
@@ -104,6 +104,6 @@ def test_the_latency_is_what_the_model_says_and_busy_time_is_shared(stores):
 def test_all_questions_of_a_call_are_paid_for_before_it_is_made_or_it_is_not_made(stores):
     price, budget = Price("here", input_per_1m=100_000.0, output_per_1m=100_000.0), Budget(1.1)
     answered = lambda text: Completion(text, input_tokens=1, output_tokens=1)  # noqa: E731
-    found = run(Many(4, found=answered, price=price, params={"max_tokens": 1}), stores, EIGHT, budget=budget)
-    assert (texts(found).count(None), budget.spent_usd) == (4, pytest.approx(0.8))
-    assert str(found.fatal).count("$0.8000") == 2
+    results = run(Many(4, found=answered, price=price, params={"max_tokens": 1}), stores, EIGHT, budget=budget)
+    assert (texts(results).count(None), budget.spent_usd) == (4, pytest.approx(0.8))
+    assert str(results.fatal).count("$0.8000") == 2

@@ -30,11 +30,11 @@ def model(price=PRICE, outputs=None, **facts):
 
 def tokens(budget, one, *lengths):
     """Return the estimate of a call in tokens of :data:`PRICE`, one question a length."""
-    made = budget.reserve(one, lengths)
+    reservation = budget.reserve(one, lengths)
     unsure_usd = budget.unsure_usd
-    budget.settle(made, [ModelError("busy", unpaid=True)] * len(lengths))
+    budget.settle(reservation, [ModelError("busy", unpaid=True)] * len(lengths))
     assert budget.unsure_usd == unsure_usd
-    return [round(usd * 1_000_000) for usd in made.usd]
+    return [round(usd * 1_000_000) for usd in reservation.usd]
 
 
 def answered(inputs, outputs):
@@ -45,15 +45,17 @@ def answered(inputs, outputs):
 
 
 @pytest.mark.parametrize(
-    ("params", "most"),
+    ("params", "most_usd"),
     [
         *((params, 1_000) for params in ({}, {"max_tokens": "5"}, {"max_tokens": True}, {"max_tokens": None})),
         *(({"max_tokens": 5}, 5), ({"max_completion_tokens": 7}, 7), ({"max_tokens": 0}, 0)),
         ({"max_tokens": 5, "max_completion_tokens": 7}, 7),
     ],
 )
-def test_before_anything_is_known_a_token_is_three_characters_and_an_answer_what_is_allowed_or_a_thousand(params, most):
-    assert tokens(Budget(1.0), model(params=params), 0, 31) == [most, 11 + most]
+def test_before_anything_is_known_a_token_is_three_characters_and_an_answer_what_is_allowed_or_a_thousand(
+    params, most_usd
+):
+    assert tokens(Budget(1.0), model(params=params), 0, 31) == [most_usd, 11 + most_usd]
 
 
 def test_estimates_learn_the_most_that_a_model_has_shown():
@@ -70,21 +72,21 @@ def test_input_is_estimated_at_the_dearest_that_it_may_cost():
 
 
 def test_the_hour_of_a_machine_is_estimated_by_what_it_took_so_far():
-    budget, one = Budget(10.0), model(MACHINE)
-    assert tokens(budget, one, 30) == [0]
+    budget, priced_model = Budget(10.0), model(MACHINE)
+    assert tokens(budget, priced_model, 30) == [0]
     for busy_s in (1.0, 3.0):
-        budget.settle(budget.reserve(one, [30]), [answered(1, 1)], busy_s)
-    assert tokens(budget, one, 30) == [2_000_000]
+        budget.settle(budget.reserve(priced_model, [30]), [answered(1, 1)], busy_s)
+    assert tokens(budget, priced_model, 30) == [2_000_000]
     assert budget.spent_usd == 4.0
 
 
 @given(st.lists(st.tuples(st.integers(1, 10**4), st.integers(0, 3 * 10**4), st.integers(0, 10**4)), min_size=1))
 def test_no_answer_like_one_before_costs_more_than_its_estimate(rows):
-    budget, one = Budget(1e9), model()
+    budget, any_model = Budget(1e9), model()
     for characters, inputs, outputs in rows:
-        budget.settle(budget.reserve(one, [characters]), [answered(inputs, outputs)])
+        budget.settle(budget.reserve(any_model, [characters]), [answered(inputs, outputs)])
     for characters, inputs, outputs in rows:
-        (usd,) = budget.reserve(one, [characters]).usd
+        (usd,) = budget.reserve(any_model, [characters]).usd
         assert usd >= cost_of(answered(inputs, outputs), PRICE)
 
 
@@ -127,15 +129,15 @@ def test_spent_and_in_flight_never_pass_the_limit(limit, calls):
     budget, under_way = Budget(limit), []
     for wait, characters, outputs, used in calls:
         try:
-            made = budget.reserve(model(outputs=outputs), [characters])
-            assert made is not None or under_way
-            under_way += [(made, min(used, outputs))] if made else []
+            reservation = budget.reserve(model(outputs=outputs), [characters])
+            assert reservation is not None or under_way
+            under_way += [(reservation, min(used, outputs))] if reservation else []
         except ModelError:
             assert not under_way
         while len(under_way) > wait:
             reserved, tokens = under_way.pop(0)
             budget.settle(reserved, [answered(0, tokens) if tokens % 2 else None])
-        in_flight = sum(sum(made.usd) for made, _ in under_way)
+        in_flight = sum(sum(reservation.usd) for reservation, _ in under_way)
         assert budget.spent_usd + budget.unsure_usd + in_flight <= limit + 1e-8
 
 
@@ -156,8 +158,8 @@ async def in_a_second(found, key):
 def test_who_does_not_fit_waits_for_the_calls_in_flight_and_learns_from_them(stores):
     """The first answer shows that they have 10 tokens, not 1,000: all others then fit side by side."""
     budget = Budget(0.0025)
-    found, seconds = run_at_once(priced(in_a_second, concurrency=100), stores, questions(*range(100)), budget=budget)
-    assert (None in texts(found), seconds) == (False, pytest.approx(2, abs=0.1))
+    results, seconds = run_at_once(priced(in_a_second, concurrency=100), stores, questions(*range(100)), budget=budget)
+    assert (None in texts(results), seconds) == (False, pytest.approx(2, abs=0.1))
     assert budget.spent_usd == pytest.approx(0.001)
 
 
@@ -187,23 +189,23 @@ def test_calls_that_hang_when_their_run_has_ended_are_booked_and_hold_up_nobody(
 
 def test_a_machine_by_the_hour_is_paid_for_as_long_as_it_was_busy(stores):
     budget = Budget(1000)
-    found = run(Fake(price=MACHINE, concurrency=2), stores, questions(*range(10)), budget=budget)
-    assert budget.spent_usd == pytest.approx(sum(prediction.busy_s for prediction in found.predictions[0]))
+    results = run(Fake(price=MACHINE, concurrency=2), stores, questions(*range(10)), budget=budget)
+    assert budget.spent_usd == pytest.approx(sum(prediction.busy_s for prediction in results.predictions[0]))
 
 
 # --- who is counted ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("asked", "uncounted"),
+    ("keys", "uncounted"),
     [
         *((model(endpoint=True), []), (model({"gpu_hour_usd": 1}), [])),
         (model(None), ["m"]),  # a function without a price is named, once
     ],
 )
-def test_what_has_a_price_is_counted(asked, uncounted):
+def test_what_has_a_price_is_counted(keys, uncounted):
     budget = Budget(1.0)
-    assert [budget.counts(asked), budget.counts(asked)] == [not uncounted] * 2
+    assert [budget.counts(keys), budget.counts(keys)] == [not uncounted] * 2
     assert list(budget.uncounted) == uncounted
 
 

@@ -26,7 +26,7 @@ def row(i, **more):
 
 def recorded(folder, *rows):
     path = folder / "r.jsonl"
-    path.write_text("".join(json.dumps(one) + "\n" for one in rows or map(row, range(6))))
+    path.write_text("".join(json.dumps(record) + "\n" for record in rows or map(row, range(6))))
     facts = {"name": "tuned", "spelling": "recorded:r.jsonl", "verified": False, "price": written_price(None, "")}
     return RecordedModel(**read_rows(path)._asdict(), **facts)
 
@@ -35,57 +35,58 @@ def recorded(folder, *rows):
 def test_a_recording_needs_neither_an_event_loop_nor_a_store(tmp_path, monkeypatch, committed):
     monkeypatch.setattr(calls, "run_in_own_loop", None)
     model = Fake() if committed else recorded(tmp_path)
-    predictions = [Prediction(model.key(one), Completion(f"answer {one.input}"), 0.5, 5.0) for one in SIX]
-    kept = {
+    predictions = [Prediction(model.key(example), Completion(f"answer {example.input}"), 0.5, 5.0) for example in SIX]
+    recordings = {
         prediction.key: Recording(prediction, Where("r.jsonl", 1), set()) for prediction in predictions if committed
     }
     with closing(Store(tmp_path / "x")) as store:
-        found = run(model, Stores(store, Store(None), kept), SIX)
-    assert texts(found) == [f"answer {i}" for i in range(6)]
+        results = run(model, Stores(store, Store(None), recordings), SIX)
+    assert texts(results) == [f"answer {i}" for i in range(6)]
     assert not (tmp_path / "x").exists()
     if committed:
         assert model.calls + model.closed == []
         assert all(
             (prediction.stored, prediction.latency_s, prediction.created_at) == (True, 0.5, 5.0)
-            for prediction in found.predictions[0]
+            for prediction in results.predictions[0]
         )
 
 
 def test_a_committed_recording_of_another_input_ends_the_run():
     key = Fake().key(SIX.examples[3])
-    kept = {key: Recording(Prediction(key, Completion("kept")), Where("r.jsonl", 1), {input_sha256("another")})}
-    found = run(Fake(), Stores(None, Store(None), kept), SIX)
-    assert ("another input" in found.fatal.what, found.model.calls) == (True, [])
+    recordings = {key: Recording(Prediction(key, Completion("kept")), Where("r.jsonl", 1), {input_sha256("another")})}
+    results = run(Fake(), Stores(None, Store(None), recordings), SIX)
+    assert ("another input" in results.fatal.what, results.model.calls) == (True, [])
 
 
 @pytest.mark.parametrize("judged", [False, True])
 def test_a_committed_recording_of_a_candidate_serves_candidates_only(judged):
     key = Fake().key(SIX.examples[0])
-    kept = {key: Recording(Prediction(key, Completion("kept")), Where("r.jsonl", 1), set(), of_candidate=True)}
+    recordings = {key: Recording(Prediction(key, Completion("kept")), Where("r.jsonl", 1), set(), of_candidate=True)}
     job = Job(Fake(), questions(0), of_candidate=judged)
-    (found,) = run_models([job], stores=Stores(None, Store(None), kept))
-    assert texts(found) == ["kept" if judged else key]
+    (results,) = run_models([job], stores=Stores(None, Store(None), recordings))
+    assert texts(results) == ["kept" if judged else key]
 
 
 def test_a_missing_row_is_a_missing_answer_and_what_a_row_tells_is_what_the_run_tells(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    more = row(0, latency_s=0.25, created_at=5, key="of another model")
-    found = run(recorded(tmp_path, more, {"id": "id1", "output": None}, row(3)), NOTHING, questions(*range(4)))
-    first, *missing, last = found.predictions[0]
+    first_row = row(0, latency_s=0.25, created_at=5, key="of another model")
+    results = run(recorded(tmp_path, first_row, {"id": "id1", "output": None}, row(3)), NOTHING, questions(*range(4)))
+    first, *missing, last = results.predictions[0]
     completion = Completion("answer 0", latency_s=0.25)
     assert first == Prediction("of another model", completion, 0.25, 5.0, id="id0", stored=True, recorded=True)
-    assert (last.completion.text, found.fatal) == ("answer 3", None)
+    assert (last.completion.text, results.fatal) == ("answer 3", None)
     assert ['"id1"' in missing[0].failure.what, '"id2"' in missing[1].failure.what] == [True, True]
-    assert [(str(one.failure.where), one.failure.retryable, one.failure.fatal) for one in missing] == [
-        (f"r.jsonl{line}", False, False) for line in (":2", "")
-    ]
+    assert [
+        (str(prediction.failure.where), prediction.failure.retryable, prediction.failure.fatal)
+        for prediction in missing
+    ] == [(f"r.jsonl{line}", False, False) for line in (":2", "")]
 
 
 def test_a_row_for_another_input_ends_the_run_before_anybody_is_paid(tmp_path):
     model = recorded(tmp_path, row(0), row(1, input_sha256=input_sha256("another")), *map(row, range(2, 6)))
-    asked = Fake(name="asked")
-    found, other = run_models([Job(model, SIX), Job(asked, SIX)], stores=NOTHING)
-    assert texts(found) == ["answer 0"] + [None] * 5
-    assert '"id1"' in found.fatal.what
-    assert (other.fatal, asked.calls) == (None, [])
-    assert "tuned" in other.predictions[0][0].error
+    asked_model = Fake(name="asked")
+    first_run, second_run = run_models([Job(model, SIX), Job(asked_model, SIX)], stores=NOTHING)
+    assert texts(first_run) == ["answer 0"] + [None] * 5
+    assert '"id1"' in first_run.fatal.what
+    assert (second_run.fatal, asked_model.calls) == (None, [])
+    assert "tuned" in second_run.predictions[0][0].error

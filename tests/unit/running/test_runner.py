@@ -25,12 +25,12 @@ from pytest_ftgate.runs.runner import ask, run_models
 from pytest_ftgate.runs.store import Store
 
 
-def kinds(found):
-    return [p.failure and p.failure.kind for row in found.predictions for p in row]
+def kinds(results):
+    return [p.failure and p.failure.kind for row in results.predictions for p in row]
 
 
-def stored(found):
-    return [p.stored for row in found.predictions for p in row]
+def stored(results):
+    return [p.stored for row in results.predictions for p in row]
 
 
 # --- a run -----------------------------------------------------------------------------------------------------
@@ -38,17 +38,17 @@ def stored(found):
 
 def test_every_example_is_asked_as_often_as_it_is_repeated_and_told_in_full(stores):
     model = Fake()
-    found = run(model, stores, repeats=2)
-    assert (found.model, found.test_set, found.fatal) == (model, THREE, None)
-    first = found.predictions[0][0]
+    results = run(model, stores, repeats=2)
+    assert (results.model, results.test_set, results.fatal) == (model, THREE, None)
+    first = results.predictions[0][0]
     times = (first.latency_s, first.created_at, first.busy_s)
     assert first == Prediction("model/a/0", Completion("model/a/0"), *times, id="id0")
     assert None not in times
     assert first.latency_s > 0
     keys = [[f"model/{text}/{repeat}" for text in "abc"] for repeat in (0, 1)]
-    assert [[p.key for p in row] for row in found.predictions] == keys
-    assert texts(found) == [*keys[0], *keys[1]]
-    assert sorted(model.calls) == sorted(texts(found))
+    assert [[p.key for p in row] for row in results.predictions] == keys
+    assert texts(results) == [*keys[0], *keys[1]]
+    assert sorted(model.calls) == sorted(texts(results))
     assert run_models([], stores=stores) == ()
     assert run(Fake(), stores, questions()).predictions == ((),)
 
@@ -56,17 +56,17 @@ def test_every_example_is_asked_as_often_as_it_is_repeated_and_told_in_full(stor
 def test_answers_are_not_older_than_their_session_where_the_clock_is_set_back(stores, monkeypatch):
     """Otherwise --ftgate-cache=refresh would take its own answers for those of an earlier run."""
     monkeypatch.setattr(clock, "wall", lambda: stores.started - 3600)
-    found = run(Fake(), stores)
-    assert {prediction.created_at for prediction in found.predictions[0]} == {stores.started}
+    results = run(Fake(), stores)
+    assert {prediction.created_at for prediction in results.predictions[0]} == {stores.started}
 
 
 def test_results_keep_the_order_of_the_test_set_whatever_that_of_the_answers(stores):
-    others = asyncio.Event()
+    second_event = asyncio.Event()
 
     async def last_first(model, key):
         if key != "model/c/0":
-            await others.wait()
-        others.set()
+            await second_event.wait()
+        second_event.set()
         return key
 
     assert texts(run(Fake(last_first), stores)) == ["model/a/0", "model/b/0", "model/c/0"]
@@ -78,8 +78,8 @@ def test_runs_and_single_questions_work_where_a_loop_is_running(stores):
     async def within():
         return run(model, stores), ask(alone, "a"), asyncio.get_running_loop()
 
-    found, answer, outer = asyncio.run(within())
-    assert (texts(found), answer) == (["model/a/0", "model/b/0", "model/c/0"], Completion("model/a/0"))
+    results, answer, outer = asyncio.run(within())
+    assert (texts(results), answer) == (["model/a/0", "model/b/0", "model/c/0"], Completion("model/a/0"))
     assert outer not in model.loops | alone.loops
     assert alone.closed == list(alone.loops)
     with pytest.raises(ModelError, match="ValueError"):
@@ -92,12 +92,12 @@ def test_models_are_closed_once_in_the_loop_that_they_answered_in_and_one_that_c
             await super().aclose()
             raise OSError("already gone")
 
-    before = threading.active_count()
-    one, two = Fake(name="one"), Stuck(name="two")
-    runs = run_models([Job(one, THREE), Job(two, THREE), Job(one, questions("d"))], stores=stores)
+    n_threads = threading.active_count()
+    first_model, two = Fake(name="one"), Stuck(name="two")
+    runs = run_models([Job(first_model, THREE), Job(two, THREE), Job(first_model, questions("d"))], stores=stores)
     assert None not in [text for run in runs for text in texts(run)]
-    assert one.closed == list(one.loops) == two.closed == list(two.loops)
-    assert threading.active_count() == before
+    assert first_model.closed == list(first_model.loops) == two.closed == list(two.loops)
+    assert threading.active_count() == n_threads
 
 
 # --- how many at a time ----------------------------------------------------------------------------------------
@@ -106,11 +106,11 @@ def test_models_are_closed_once_in_the_loop_that_they_answered_in_and_one_that_c
 @pytest.mark.parametrize("split", [30, 20])
 def test_as_many_calls_as_allowed_and_no_more_also_of_two_jobs_of_one_model(stores, split):
     """A call ends when as many are in flight as there may be, or none can follow."""
-    busy, most, tasks = [], [], []
+    busy, busiest, tasks = [], [], []
 
     async def counted(model, key):
         busy.append(key)
-        most.append(len(busy))
+        busiest.append(len(busy))
         tasks.append(len(asyncio.all_tasks()))
         while len(busy) < 5 and len(model.calls) < 30:
             await asyncio.sleep(0)
@@ -119,18 +119,18 @@ def test_as_many_calls_as_allowed_and_no_more_also_of_two_jobs_of_one_model(stor
 
     model = Fake(counted, concurrency=5)
     run_models([Job(model, questions(*some)) for some in (range(split), range(split, 30))], stores=stores)
-    assert (max(most), len(model.calls)) == (5, 30)
+    assert (max(busiest), len(model.calls)) == (5, 30)
     assert max(tasks) <= 15, "an example is never a task"
 
 
 @pytest.mark.parametrize("common", [True, False])
 def test_models_that_use_one_object_are_called_in_turn(stores, common):
     """As two adapters of one model in memory, which are switched before each answer."""
-    busy, most = [], []
+    busy, busiest = [], []
 
     async def counted(model, key):
         busy.append(key)
-        most.append(len(busy))
+        busiest.append(len(busy))
         await asyncio.sleep(0.001)
         busy.remove(key)
         return key
@@ -140,7 +140,7 @@ def test_models_that_use_one_object_are_called_in_turn(stores, common):
         for name in ("base", "tuned")
     ]
     run_models([Job(model, questions(*range(8))) for model in models], stores=stores)
-    assert max(most) == (1 if common else 4)
+    assert max(busiest) == (1 if common else 4)
 
 
 # --- each once -------------------------------------------------------------------------------------------------
@@ -156,40 +156,42 @@ def test_without_a_persistent_store_and_for_what_may_not_outlive_it_the_sessions
 
 
 def test_one_key_is_asked_once_however_often_it_is_wanted(stores):
-    model, same = Fake(), Fake()
-    one, two = run_models([Job(model, questions("a", "a", "b")), Job(same, questions("b", "a"))], stores=stores)
-    assert sorted(model.calls + same.calls) == ["model/a/0", "model/b/0"]
-    assert texts(one) == ["model/a/0", "model/a/0", "model/b/0"]
+    model, same_model = Fake(), Fake()
+    first_result, two = run_models(
+        [Job(model, questions("a", "a", "b")), Job(same_model, questions("b", "a"))], stores=stores
+    )
+    assert sorted(model.calls + same_model.calls) == ["model/a/0", "model/b/0"]
+    assert texts(first_result) == ["model/a/0", "model/a/0", "model/b/0"]
     assert texts(two) == ["model/b/0", "model/a/0"]
-    assert stored(one) + stored(two) == [False] * 5
+    assert stored(first_result) + stored(two) == [False] * 5
 
 
 def test_what_another_process_stores_meanwhile_is_not_asked(stores, path):
-    with closing(Store(path)) as other:
+    with closing(Store(path)) as second_store:
 
         async def other_s_answer(model, key):
-            other.put([Prediction("model/c/0", Completion("the other's"), 1.0, 5.0)])
+            second_store.put([Prediction("model/c/0", Completion("the other's"), 1.0, 5.0)])
             return key
 
         model = Fake(other_s_answer, concurrency=1)
-        found = run(model, stores)
-    assert texts(found) == ["model/a/0", "model/b/0", "the other's"]
-    assert (stored(found), model.calls) == ([False, False, True], ["model/a/0", "model/b/0"])
+        results = run(model, stores)
+    assert texts(results) == ["model/a/0", "model/b/0", "the other's"]
+    assert (stored(results), model.calls) == ([False, False, True], ["model/a/0", "model/b/0"])
 
 
 def test_two_processes_ask_each_question_once_also_with_models_in_opposite_order(stores, path):
     """Each run has a store of its own on the file, as another process has; none waits for the other for ever."""
-    asked = []
+    keys_asked = []
 
     async def slow(model, key):
-        asked.append(key)
+        keys_asked.append(key)
         await asyncio.sleep(0.005)
         return key
 
-    def judge(names, found):
+    def judge(names, answers):
         with closing(Store(path)) as persistent:
             jobs = [Job(Fake(slow, name=name, concurrency=2), questions(*range(30))) for name in names]
-            found += run_models(jobs, stores=Stores(persistent, stores.session))
+            answers += run_models(jobs, stores=Stores(persistent, stores.session))
 
     runs = []
     threads = [threading.Thread(target=judge, args=(names, runs)) for names in (("a", "b"), ("b", "a"), ("b", "a"))]
@@ -197,46 +199,46 @@ def test_two_processes_ask_each_question_once_also_with_models_in_opposite_order
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(asked) == sorted(f"{name}/{number}/0" for name in "ab" for number in range(30))
+    assert sorted(keys_asked) == sorted(f"{name}/{number}/0" for name in "ab" for number in range(30))
     assert [None in texts(run) for run in runs] == [False] * 6
 
 
 @pytest.mark.parametrize("end", ["answered", "given up", "killed"])
 def test_a_question_that_another_process_asks_is_waited_for_or_taken_over(stores, path, monkeypatch, end):
-    told = []
-    with closing(Store(path)) as other:
-        other.claim(["model/b/0"], "another process")
+    events = []
+    with closing(Store(path)) as second_store:
+        second_store.claim(["model/b/0"], "another process")
         if end == "killed":
             monkeypatch.setattr(store_module, "CLAIM_S", 0.2)
 
-        def progress(now):
-            told.append(now.elsewhere)
-            if now.elsewhere and end == "answered":
-                other.put([Prediction("model/b/0", Completion("the other's"), 1.0, 5.0)])
-            if now.elsewhere and end == "given up":
-                other.release("another process")
+        def progress(event):
+            events.append(event.elsewhere)
+            if event.elsewhere and end == "answered":
+                second_store.put([Prediction("model/b/0", Completion("the other's"), 1.0, 5.0)])
+            if event.elsewhere and end == "given up":
+                second_store.release("another process")
 
         model = Fake(concurrency=1)
-        found = run(model, stores, progress=progress)
+        results = run(model, stores, progress=progress)
     taken_over = end != "answered"
-    assert texts(found) == ["model/a/0", "model/b/0" if taken_over else "the other's", "model/c/0"]
+    assert texts(results) == ["model/a/0", "model/b/0" if taken_over else "the other's", "model/c/0"]
     assert model.calls == ["model/a/0", "model/c/0", *(["model/b/0"] if taken_over else [])]
-    assert (max(told), told[-1]) == (1, 0)
+    assert (max(events), events[-1]) == (1, 0)
 
 
 def test_what_a_run_gave_up_is_free_for_others(stores, path):
     run(Fake(failing("model/b/0")), stores)
-    with closing(Store(path)) as other:
-        assert other.claim(["model/a/0", "model/b/0"], "another process") == {"model/a/0", "model/b/0"}
+    with closing(Store(path)) as second_store:
+        assert second_store.claim(["model/a/0", "model/b/0"], "another process") == {"model/a/0", "model/b/0"}
 
 
 def test_a_gate_s_time_limit_ends_the_wait_for_another_process(stores, path):
-    with closing(Store(path)) as other:
-        other.claim(["model/b/0"], "another process")
+    with closing(Store(path)) as second_store:
+        second_store.claim(["model/b/0"], "another process")
         limit = TimeLimit(0.3, "here", time.monotonic() + 0.3)
-        found = run(Fake(), stores, limit=limit)
-    assert texts(found) == ["model/a/0", None, "model/c/0"]
-    assert "timeout_s" in found.fatal.what
+        results = run(Fake(), stores, limit=limit)
+    assert texts(results) == ["model/a/0", None, "model/c/0"]
+    assert "timeout_s" in results.fatal.what
 
 
 # --- what fails ------------------------------------------------------------------------------------------------
@@ -276,10 +278,10 @@ def test_a_fatal_error_of_one_model_stops_the_other_and_keeps_what_it_has_answer
         raise REVOKED
 
     patient = Fake(slow, name="slow", concurrency=1, timeout_s=None if deaf else 60.0)
-    one, two = run_models([Job(patient, THREE), Job(Fake(revoked, name="ft"), THREE)], stores=stores)
-    assert (one.fatal, two.fatal, heard) == (None, REVOKED, ["slow/b/0"])
-    assert texts(one) == ["slow/a/0", "slow/b/0" if deaf else None, None]
-    assert kinds(one)[2] == "stopped"
+    first_result, two = run_models([Job(patient, THREE), Job(Fake(revoked, name="ft"), THREE)], stores=stores)
+    assert (first_result.fatal, two.fatal, heard) == (None, REVOKED, ["slow/b/0"])
+    assert texts(first_result) == ["slow/a/0", "slow/b/0" if deaf else None, None]
+    assert kinds(first_result)[2] == "stopped"
     assert stored(run(Fake(name="slow"), stores)) == [True, deaf, False]
 
 
@@ -288,9 +290,9 @@ def test_where_one_model_cannot_be_asked_no_model_is(stores):
         raise REVOKED
 
     fine, locked = Fake(name="fine"), Fake(name="ft", ready=ready)
-    one, two = run_models([Job(fine, THREE), Job(locked, THREE)], stores=stores)
-    assert (one.fatal, two.fatal, fine.calls, locked.calls) == (None, REVOKED, [], [])
-    assert (kinds(one), errors(two)) == (["stopped"] * 3, [str(REVOKED)] * 3)
+    first_result, two = run_models([Job(fine, THREE), Job(locked, THREE)], stores=stores)
+    assert (first_result.fatal, two.fatal, fine.calls, locked.calls) == (None, REVOKED, [], [])
+    assert (kinds(first_result), errors(two)) == (["stopped"] * 3, [str(REVOKED)] * 3)
     run(Fake(name="ft"), stores)
     assert None not in texts(run(locked, stores)), "what need not be asked need not be ready"
 
@@ -328,12 +330,12 @@ def test_a_loop_that_is_alive_hides_no_other_that_is_held_up(monkeypatch):
             asking.note_call("fine")
             await asyncio.sleep(0)
 
-    other = threading.Thread(target=asking.run_in_own_loop, args=(lives(), lambda: None))
-    other.start()
+    second_thread = threading.Thread(target=asking.run_in_own_loop, args=(lives(), lambda: None))
+    second_thread.start()
     with pytest.raises(ModelError, match="ft blocked"):
         asking.run_in_own_loop(blocks(), lambda: None, patience_s=0.02)
     go_on.set()
-    other.join()
+    second_thread.join()
 
 
 @pytest.fixture
@@ -369,12 +371,12 @@ def test_calls_that_hold_up_the_loop_one_after_the_other_are_no_standstill(store
 
 
 def test_a_worker_cancelled_while_its_answer_is_written_takes_nothing_with_it(stores):
-    kept = RunStore(stores.persistent)
+    run_store = RunStore(stores.persistent)
     complaints = []
 
     async def cancelled():
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
-        task = asyncio.create_task(kept.keep([Prediction("k", Completion("yes"), None, 5.0)]))
+        task = asyncio.create_task(run_store.keep([Prediction("k", Completion("yes"), None, 5.0)]))
         asyncio.get_running_loop().call_soon(task.cancel)
         await asyncio.wait([task])
 
@@ -388,8 +390,8 @@ def test_an_answer_that_cannot_be_stored_is_an_error_and_those_beside_it_are_kep
     async def answer(model, key):
         return Completion(key, **(fact if key == "model/b/0" else {}))
 
-    found = run(Fake(answer), stores)
-    assert texts(found) == ["model/a/0", None, "model/c/0"]
+    results = run(Fake(answer), stores)
+    assert texts(results) == ["model/a/0", None, "model/c/0"]
     assert stores.persistent.get(["model/a/0", "model/c/0"]).keys() == {"model/a/0", "model/c/0"}
 
 
@@ -404,27 +406,27 @@ def test_whatever_the_store_raises_ends_the_run_and_holds_it_up_no_longer(stores
 
 def test_a_locked_store_stops_no_other_call(stores, path):
     stores.persistent.get(["k"])  # makes the file
-    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as second_connection:
 
         async def locking(model, key):
             if key == "model/a/0":
-                other.execute("BEGIN IMMEDIATE")
+                second_connection.execute("BEGIN IMMEDIATE")
                 return key
             if key == "model/b/0":
                 await asyncio.sleep(0.5)  # the first answer cannot be stored in this time
-                other.rollback()
+                second_connection.rollback()
             return key
 
-        found = run(Fake(locking), stores)
-    assert None not in texts(found)
+        results = run(Fake(locking), stores)
+    assert None not in texts(results)
 
 
 def test_offline_an_endpoint_is_not_asked_and_everything_else_is(stores):
     run(Fake(), stores, questions("b"))
     model = Fake(endpoint=True)
-    found = run(model, stores, offline=True)
-    assert kinds(found) == ["offline", None, "offline"]
-    assert (model.calls, found.fatal) == ([], None)
+    results = run(model, stores, offline=True)
+    assert kinds(results) == ["offline", None, "offline"]
+    assert (model.calls, results.fatal) == ([], None)
     assert texts(run(Fake(), stores, offline=True)) == ["model/a/0", "model/b/0", "model/c/0"]
 
 
@@ -433,19 +435,19 @@ def test_offline_an_endpoint_is_not_asked_and_everything_else_is(stores):
 
 def test_the_last_word_on_progress_is_complete(stores):
     run(Fake(), stores, questions("a"))
-    told = []
-    one = Fake(failing("model/b/0"))
-    jobs = [Job(one, THREE), Job(one, THREE, repeats=2), Job(Fake(name="two"), questions("a", "a"))]
-    run_models(jobs, stores=stores, progress=told.append)
-    last = [p for p in told if p.model == "model"][-1]
+    events = []
+    failing_model = Fake(failing("model/b/0"))
+    jobs = [Job(failing_model, THREE), Job(failing_model, THREE, repeats=2), Job(Fake(name="two"), questions("a", "a"))]
+    run_models(jobs, stores=stores, progress=events.append)
+    last = [p for p in events if p.model == "model"][-1]
     assert replace(last, last_failure=None) == Progress("model", 6, 6, stored=1, errors=1)
     assert "ValueError" in str(last.last_failure)
-    assert [p for p in told if p.model == "two"][-1] == Progress("two", 1, 1)
-    assert len(told) == len(set(map(str, told)))
+    assert [p for p in events if p.model == "two"][-1] == Progress("two", 1, 1)
+    assert len(events) == len(set(map(str, events)))
 
 
 def test_progress_says_what_is_tried_again_until_a_call_is_answered_in_the_caller_s_thread(stores, ticks):
-    told = []
+    events = []
 
     async def refused(model, key):
         until = len(ticks) + 3
@@ -455,21 +457,21 @@ def test_progress_says_what_is_tried_again_until_a_call_is_answered_in_the_calle
             raise ModelError("connection refused", retryable=True)
         return key
 
-    run(Fake(refused, concurrency=1, retries=1), stores, questions("a"), progress=told.append)
-    assert [(one.done, one.retrying) for one in told] == [(0, None), (0, "connection refused"), (1, None)]
+    run(Fake(refused, concurrency=1, retries=1), stores, questions("a"), progress=events.append)
+    assert [(event.done, event.retrying) for event in events] == [(0, None), (0, "connection refused"), (1, None)]
     assert set(ticks) == {threading.get_ident()}
 
 
 @pytest.mark.parametrize("broken", [False, True])
 def test_a_display_that_fails_takes_no_answer_away(stores, broken):
-    told = []
+    events = []
 
-    def progress(one):
-        told.append(one)
+    def progress(event):
+        events.append(event)
         assert not broken
 
-    (found,) = run_models([Job(Fake(), THREE)], stores=stores, progress=progress)
-    assert (told[-1].done, None in texts(found)) == (3, False)
+    (results,) = run_models([Job(Fake(), THREE)], stores=stores, progress=progress)
+    assert (events[-1].done, None in texts(results)) == (3, False)
 
 
 # --- interruption ----------------------------------------------------------------------------------------------
@@ -492,14 +494,14 @@ def test_ctrl_c_keeps_what_has_arrived_and_gives_the_rest_back(stores):
             heard.append(key)
             raise
 
-    before = threading.active_count()
+    n_threads = threading.active_count()
     model = Fake(interrupted, concurrency=2, abandons=True)  # its calls would go on in threads
     with pytest.raises(Interrupted) as caught:
         run(model, stores, questions(*"abcdefgh"))
     assert time.monotonic() - signalled[0] < 1
     assert (caught.value.kept, caught.value.abandoned) == ((1, 8), ("model",))
     assert (sorted(heard), len(model.closed)) == (["model/b/0", "model/c/0"], 1)
-    assert threading.active_count() == before
+    assert threading.active_count() == n_threads
     assert stored(run(Fake(), stores)) == [True, False, False]
 
 

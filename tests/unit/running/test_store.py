@@ -40,10 +40,10 @@ completions = st.builds(
 
 @given(completion=completions, latency_s=seconds, created_at=st.floats(min_value=0, max_value=4e9))
 def test_a_prediction_comes_back_as_it_went(completion, latency_s, created_at):
-    kept = Prediction("k", completion, latency_s, created_at)
+    prediction = Prediction("k", completion, latency_s, created_at)
     with closing(Store(None)) as store:
-        store.put([kept])
-        assert store.get(["k"]) == {"k": kept}
+        store.put([prediction])
+        assert store.get(["k"]) == {"k": prediction}
 
 
 def test_it_outlives_the_process_that_put_it_and_is_plain_json(path):
@@ -67,7 +67,7 @@ def store(stores):
 def test_a_later_prediction_takes_the_place_of_an_older_one_and_only_keys_asked_for_come_back(store, monkeypatch):
     store.put([prediction("k", "old"), prediction("a")])
     store.put([prediction("k", "new", created_at=200.0)])
-    assert {key: kept.completion.text for key, kept in store.get(["k", "c"]).items()} == {"k": "new"}
+    assert {key: prediction.completion.text for key, prediction in store.get(["k", "c"]).items()} == {"k": "new"}
     assert store.get(["k", "a"], newer_than=100.5).keys() == {"k"}
     monkeypatch.setattr(module, "_CHUNK", 3)  # more keys than one statement takes
     keys = [f"k{number}" for number in range(10)]
@@ -90,9 +90,9 @@ def test_notes_outlive_the_session(path):
         assert store.note("green a") is None
         for name, text in (("green a", "sent"), ("green a", "done"), ("green%b", "sent"), ("job", "ready")):
             store.keep_note(name, text)
-    with closing(Store(path)) as again:
-        assert again.note("green a") == "done"
-        assert again.notes("green") == {"green a": "done", "green%b": "sent"}
+    with closing(Store(path)) as second_store:
+        assert second_store.note("green a") == "done"
+        assert second_store.notes("green") == {"green a": "done", "green%b": "sent"}
 
 
 # --- the file --------------------------------------------------------------------------------------------------
@@ -133,18 +133,21 @@ def test_a_file_of_something_else_is_not_touched(path, tables):
             raw.execute("CREATE TABLE photos (id)")
     else:
         path.write_bytes(b"a text, and long enough to be looked at " * 100)
-    before = path.read_bytes()
+    content_before = path.read_bytes()
     assert "Move the file away" in refusal(Store(path)).cure
-    assert path.read_bytes() == before
+    assert path.read_bytes() == content_before
 
 
 def refusal(store):
     """Return the error of writing, and of the look that a run takes before it makes a call."""
     with pytest.raises(StoreError) as caught:
         store.put([prediction("k")])
-    with pytest.raises(StoreError) as again:
+    with pytest.raises(StoreError) as second_error:
         store.check_room()
-    assert (str(again.value), str(again.value.where)) == (str(caught.value), ".ftgate/predictions.sqlite3")
+    assert (str(second_error.value), str(second_error.value.where)) == (
+        str(caught.value),
+        ".ftgate/predictions.sqlite3",
+    )
     return caught.value
 
 
@@ -191,14 +194,14 @@ def test_a_damaged_page(path):
 def test_somebody_who_holds_the_file(path, monkeypatch):
     monkeypatch.setattr(module, "_BUSY_S", 0.0)
     stored_file(path)
-    with closing(sqlite3.connect(path, isolation_level=None)) as other, closing(Store(path)) as store:
+    with closing(sqlite3.connect(path, isolation_level=None)) as second_connection, closing(Store(path)) as store:
         store.get(["k"])
-        other.execute("BEGIN IMMEDIATE")
+        second_connection.execute("BEGIN IMMEDIATE")
         assert set(store.get(["k"])) == {"k"}, "many may read while one writes"
         with pytest.raises(BusyError) as caught:
             store.put([prediction("k", "new")], patience_s=0.01)
         assert "database is locked" in caught.value.evidence
-        monkeypatch.setattr(time, "sleep", lambda _: other.rollback())
+        monkeypatch.setattr(time, "sleep", lambda _: second_connection.rollback())
         store.put([prediction("k", "new")])
         assert store.get(["k"])["k"].completion.text == "new"
 
@@ -209,49 +212,49 @@ def test_somebody_who_holds_the_file(path, monkeypatch):
 @pytest.fixture
 def pair(path):
     """Yield two stores of one file, as two processes have them."""
-    with closing(Store(path)) as store, closing(Store(path)) as other:
-        yield store, other
+    with closing(Store(path)) as store, closing(Store(path)) as second_store:
+        yield store, second_store
 
 
 def test_a_question_is_claimed_by_one_until_it_is_answered_or_given_up(pair):
-    store, other = pair
+    store, second_store = pair
     assert store.claim(["a", "b", "c"], "one") == {"a", "b", "c"}
-    assert other.claim(["b", "c", "d"], "two") == {"d"}
+    assert second_store.claim(["b", "c", "d"], "two") == {"d"}
     assert store.claim(["a", "d"], "one") == {"a"}
     store.put([prediction("a")])
-    assert other.claim(["a", "b", "c"], "two") == {"a"}
+    assert second_store.claim(["a", "b", "c"], "two") == {"a"}
     store.release("one")
-    assert other.claim(["b", "c"], "two") == {"b", "c"}
+    assert second_store.claim(["b", "c"], "two") == {"b", "c"}
 
 
 @pytest.mark.parametrize("restarted", [False, True])
 def test_a_claim_that_nobody_renews_ends(pair, monkeypatch, restarted):
-    store, other = pair
-    now = [1_000_000.0]
-    monkeypatch.setattr(module.clock, "monotonic", lambda: now[0])
+    store, second_store = pair
+    clock = [1_000_000.0]
+    monkeypatch.setattr(module.clock, "monotonic", lambda: clock[0])
     store.claim(["a", "b"], "killed")
     store.claim(["c"], "alive")
-    now[0] += module.CLAIM_S - 1
+    clock[0] += module.CLAIM_S - 1
     store.renew("alive")
-    assert other.claim(["a", "b", "c"], "two") == set()
-    now[0] = 5.0 if restarted else now[0] + 2  # the clock begins anew
-    assert other.claim(["a", "b", "c"], "two") == {"a", "b", *(["c"] if restarted else [])}
+    assert second_store.claim(["a", "b", "c"], "two") == set()
+    clock[0] = 5.0 if restarted else clock[0] + 2  # the clock begins anew
+    assert second_store.claim(["a", "b", "c"], "two") == {"a", "b", *(["c"] if restarted else [])}
 
 
 def test_answers_are_not_deleted_while_another_process_may_want_them(pair, monkeypatch):
-    store, other = pair
+    store, second_store = pair
     store.put([prediction("a")])
-    other.claim(["b"], "asking")
-    kept = []
+    second_store.claim(["b"], "asking")
+    claims = []
 
     def wait(_):
-        kept.append(set(other.get(["a"])))
-        if len(kept) == 2:
-            other.release("asking")
+        claims.append(set(second_store.get(["a"])))
+        if len(claims) == 2:
+            second_store.release("asking")
 
     monkeypatch.setattr(time, "sleep", wait)
     store.drop(["a"])
-    assert kept == [{"a"}, {"a"}]
+    assert claims == [{"a"}, {"a"}]
     assert store.get(["a"]) == {}
 
 
