@@ -82,8 +82,8 @@ def test_an_alternative_that_closes_most_of_the_gap(http: EndpointProject, wrong
     assert [(check["status"], check["observed"], check["required"]) for check in finding] == [
         ("warning", pytest.approx(closed, abs=1e-12), 0.8)
     ] * (closed is not None)
-    for check in finding:
-        mentions(check, "few-shot", f"{int(100 * (closed or 0))} %")
+    for warning in finding:
+        mentions(warning, "few-shot", f"{int(100 * (closed or 0))} %")
 
 
 def extended(project: EndpointProject, models: dict[str, Any], **changes: Any) -> dict[str, Any]:
