@@ -102,9 +102,9 @@ def test_groups_that_cannot_exclude_a_loss_that_undoes_the_gain_are_a_warning(
     gate = passed(project.judge(evidence=evidence))
     finding = checks(gate, "rare_group_loss")
     assert len(finding) == (1 if counts else 0)
-    for check in finding:
-        assert (check["status"], check["observed"], check["required"]) == ("warning", *counts)
-        mentions(check, f"{groups} groups cannot exclude", "one in", "32 exclude one in 11")
+    for warning in finding:
+        assert (warning["status"], warning["observed"], warning["required"]) == ("warning", *counts)
+        mentions(warning, f"{groups} groups cannot exclude", "one in", "32 exclude one in 11")
     strict = project.judge(evidence=evidence, checks={"rare_group_loss": "fail"})
     assert strict["verdict"] == ("fail" if counts else "pass")
 
