@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from pytest_ftgate.errors import DataError as DataError
     from pytest_ftgate.errors import FtgateError as FtgateError
     from pytest_ftgate.errors import ModelError as ModelError
-    from pytest_ftgate.gate.outside import judge as judge
-    from pytest_ftgate.gate.outside import read_report as read_report
     from pytest_ftgate.hookspecs import hookimpl as hookimpl
+    from pytest_ftgate.judging import judge as judge
+    from pytest_ftgate.judging import read_report as read_report
     from pytest_ftgate.metrics import metric as metric
     from pytest_ftgate.models import Completion as Completion
     from pytest_ftgate.reports.json import Report as Report
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "pytest_ftgate.data": ("Example",),
     "pytest_ftgate.errors": ("ConfigError", "DataError", "FtgateError", "ModelError"),
-    "pytest_ftgate.gate.outside": ("judge", "read_report"),
+    "pytest_ftgate.judging": ("judge", "read_report"),
     "pytest_ftgate.hookspecs": ("hookimpl",),
     "pytest_ftgate.metrics": ("metric",),
     "pytest_ftgate.models": ("Completion",),

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from pytest_ftgate import errors, ini_file, result
 from pytest_ftgate.config import GateKeys, Layer, Source, load_gate_file, resolve_gate
 from pytest_ftgate.gate import run, state
+from pytest_ftgate.models.recorded import Recording
 from pytest_ftgate.reports import json
 from pytest_ftgate.reports.recordings import read_notes, read_recordings
 from pytest_ftgate.runs import jobs, progress
@@ -29,45 +31,62 @@ def judge(
     Returns:
         the facts and checks; what could not be judged has the verdict ``error``, and is not raised.
     """
-    path, name = Path(config), gate or "judge"
+    path = Path(config)
+    name = gate or "judge"
     try:
-        file = load_gate_file(path) if path.is_file() else None
-        if file is None and gate is not None:
-            raise errors.ConfigError(
-                "gate file not found",
-                where=errors.Where(errors.shown_path(path)),
-                cure="Set config to its path.",
-            )
-        source = Source("marker", "judge()", Path.cwd(), place="judge()")
-        layers = [
-            Layer(keys, dict.fromkeys(keys, source)),
-            *(file.layers(gate) if file is not None else ()),
-        ]
-        resolved = resolve_gate(layers, file=file, gate=gate, default_name=name)
-        return _judged(resolved, path.absolute().parent, name)
+        keys_of_gate = _resolved(path, gate, name, keys)
+        return _judged(keys_of_gate, path.absolute().parent, name)
     except errors.FtgateError as error:
         return result.failed_result(result.GateResult(name, name, "error", gate=gate), error)
 
 
+def _resolved(path: Path, gate: str | None, name: str, keys: Mapping[str, Any]) -> GateKeys:
+    """Return the keys of a gate, those that are given before those of the gate file.
+
+    Raises:
+        ConfigError: a key is not valid, or the gate file is missing.
+    """
+    source = Source("marker", "judge()", Path.cwd(), place="judge()")
+    layers = [Layer(keys, dict.fromkeys(keys, source))]
+    file = None
+    if path.is_file():
+        file = load_gate_file(path)
+        layers += file.layers(gate)
+    elif gate is not None:
+        where = errors.Where(errors.shown_path(path))
+        cure = "Set config to its path."
+        raise errors.ConfigError("gate file not found", where=where, cure=cure)
+    return resolve_gate(layers, file=file, gate=gate, default_name=name)
+
+
 def _judged(config: GateKeys, folder: Path, name: str) -> result.GateResult:
+    """Judge a gate with the stored answers and recordings that pytest would use in a folder."""
     ini = ini_file.find_ini(folder)
-    home, values = (ini.path.parent, ini.values) if ini is not None else (folder, {})
+    home = folder
+    values: Mapping[str, Any] = {}
+    if ini is not None:
+        home = ini.path.parent
+        values = ini.values
+
+    answers: Mapping[str, Recording] = {}
+    notes: Mapping[str, str] = {}
+    if values.get("ftgate_recordings"):
+        recordings = home / str(values["ftgate_recordings"])
+        answers = read_recordings(recordings)
+        notes = read_notes(recordings)
+
     store = Store(home / str(values.get("ftgate_state") or ".ftgate") / "predictions.sqlite3")
-    recordings = (
-        home / str(values["ftgate_recordings"]) if values.get("ftgate_recordings") else None
-    )
-    stores = jobs.Stores(
-        store, Store(None), read_recordings(recordings) if recordings is not None else {}
-    )
-    data, on_terminal = state.DataSets(), sys.stderr.isatty()
+    stores = jobs.Stores(store, Store(None), answers)
+    data = state.DataSets()
+    display = progress.ProgressDisplay(_write)
+    if sys.stderr.isatty():
+        display = progress.ProgressDisplay(partial(_write, end=""), lambda: None)
     services = state.Services(
         stores=stores,
         load=data.load,
         audit=data.audit,
-        progress=progress.ProgressDisplay(partial(_write, end=""), lambda: None)
-        if on_terminal
-        else progress.ProgressDisplay(_write),
-        committed=read_notes(recordings) if recordings is not None else {},
+        progress=display,
+        committed=notes,
         tell=_write,
     )
     try:
