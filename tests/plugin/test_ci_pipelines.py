@@ -180,7 +180,7 @@ class Checkout:
             if "/actions/ftgate@" not in step.get("uses", ""):
                 yield step, {}
                 continue
-            inputs = {key: input["default"] for key, input in action["inputs"].items()} | step["with"] | values
+            inputs = {key: values_of["default"] for key, values_of in action["inputs"].items()} | step["with"] | values
             for inner in action["runs"]["steps"]:
                 yield inner, {f"inputs.{key}": value for key, value in inputs.items()}
 

@@ -76,7 +76,7 @@ def test_every_part_of_a_gate_takes_the_metric(project, average):
     project.test_set(60, input="say {}".format, expected=wanted, **grouped)
     keys = {"slices": ["lang"], "hypothesis": {"from": 0.83, "to": 0.99}}
     gate = passed(project.judge(metric=metric, **keys))
-    assert [slice["verdict"] for slice in gate["slices"]] == ["pass", "pass"]
+    assert [part["verdict"] for part in gate["slices"]] == ["pass", "pass"]
     assert "30 groups" in gate["note"]
     ready = project.judge(metric=metric, stage="ready", candidate=...)
     assert [breakdown["role"] for breakdown in ready["breakdowns"]] == ["baseline"]

@@ -130,7 +130,7 @@ def sliced(
 
 
 def by_value(gate: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {slice["value"]: slice for slice in gate["slices"]}
+    return {part["value"]: part for part in gate["slices"]}
 
 
 @pytest.mark.parametrize(("n_slices", "observed"), [(1, "fail"), (20, "warning")])
@@ -190,7 +190,7 @@ def test_a_slice_without_the_label_that_the_metric_is_about_is_said(project: Pro
 def test_values_of_a_field_need_be_no_text_and_where_no_slice_is_judged_that_is_a_warning(project: Project) -> None:
     project.test_set(60, vip=lambda i: i % 2 == 0, tier=None, size=lambda i: i % 20)
     gate = passed(project.judge(slices=["vip", "tier"]))
-    pairs = {(slice["field"], slice["value"]) for slice in gate["slices"]}
+    pairs = {(part["field"], part["value"]) for part in gate["slices"]}
     assert {("vip", "true"), ("vip", "false"), ("tier", "(none)")} <= pairs
     pairs = check(passed(project.judge(slices=["size"])), "slices")
     assert (pairs["status"], pairs["observed"]) == ("warning", 20)

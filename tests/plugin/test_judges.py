@@ -147,7 +147,7 @@ def test_slices_are_judged_by_preference_too(judged: PythonJudged) -> None:
     rows = [{"id": f"t{i}", "input": task(i), "expected": "", "lang": "de" if i < 30 else "en"} for i in range(N)]
     write_jsonl(judged.path / "test.jsonl", rows)
     gate = judged.by(name="preference", gate={"slices": ["lang"]})
-    slices = {slice["value"]: (slice["gain"], slice["verdict"]) for slice in gate["slices"]}
+    slices = {part["value"]: (part["gain"], part["verdict"]) for part in gate["slices"]}
     assert slices == {"de": (0.0, "pass"), "en": (0.5, "pass")}
 
 

@@ -181,7 +181,7 @@ def test_f1_is_scikit_learns_of_pairs_of_field_and_value(pairs):
     def theirs(average, key=None):
         """Return f1, precision and recall, with two empty columns added: one column alone is no multilabel matrix."""
         columns = [i for i, (name, _, _) in enumerate(binarizer.classes_) if key in (None, name)]
-        matrices = (np.pad(binarizer.transform(set)[:, columns], ((0, 0), (0, 2))) for set in sets)
+        matrices = (np.pad(binarizer.transform(labels)[:, columns], ((0, 0), (0, 2))) for labels in sets)
         p, r, f1, _ = precision_recall_fscore_support(*matrices, average=average, zero_division=0)
         return f1, p, r
 

@@ -25,7 +25,7 @@ def asked(given):
 
 
 def data(*inputs):
-    return examples_from([(input, f"answer {i}") for i, input in enumerate(inputs)], origin="t")
+    return examples_from([(question, f"answer {i}") for i, question in enumerate(inputs)], origin="t")
 
 
 def near(neighbours, given):
