@@ -343,8 +343,8 @@ _OPTION_MEANINGS = {
     "`sequence` compares by position, `set` whole items in any order",
     "tolerance": "allowed difference between numbers: one number, or for fields a mapping of field to number",
     "relative": "allowed difference as a share of the expected number",
-    "low": "least number that may be expected or answered; required",
-    "high": "greatest number that may be expected or answered; required",
+    "low": "least number that may be expected; required",
+    "high": "greatest number that may be expected; required",
     "separator": "between labels that are not a JSON list; default `,`",
 }
 _NEEDED_OPTIONS: dict[str, dict[str, Any]] = {

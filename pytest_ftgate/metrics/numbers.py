@@ -19,7 +19,7 @@ NAMES = ("within", "absolute_error")
 _NUMBER = re.compile(
     r"[^\w\s.+-]?\s*([+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][+-]?\d{1,3})?)\s*[^\w\s.]?\.?"
 )
-"""A number with or without separators of thousands, between a sign of a currency and one of a unit, as in "$1,200"."""
+"""A number, with or without separators of thousands, between signs of currency and unit: ``$1,200``."""
 _LONGEST = 400  # of an answer that may be a number; exact arithmetic of longer ones takes minutes
 
 
@@ -38,35 +38,36 @@ class _OfNumbers(protocol.Metric):
 
     def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
         """Return the number in each answer as text, so that 1.0 is 1; None if there is none."""
-        return [
-            None if one is None else show_number(float(one)) for one in map(self.number, answers)
-        ]
+        numbers = map(self.number, answers)
+        return [None if number is None else show_number(float(number)) for number in numbers]
 
     def constants(self, expected: Sequence[Any]) -> list[str]:
         """Return the median of the expected numbers, which no other constant is nearer to."""
-        return [str(float(median_low(self.wanted(value) for value in expected)))]
+        return [str(float(median_low(map(self.wanted, expected))))]
 
     def number(self, answer: str | None) -> Fraction | None:
         """Return the number that an answer is, exactly; None if it is missing or no finite number."""
-        part = None if answer is None else self.reading.label(answer)
-        return None if part is None else number_in(part)
+        text = None if answer is None else self.reading.label(answer)
+        return None if text is None else number_in(text)
 
     def wanted(self, value: Any) -> Fraction:
-        """Return an expected number, which is read as answers are, or is written without anything around it."""
+        """Return an expected number, which is read as answers are, or is written bare."""
         text = expected_text(value)
-        found = self.number(text)
-        found = number_in(text) if found is None else found
-        if found is None:
-            raise MetricError(
-                f"{self.name} compares numbers, and the test set expects {excerpt(str(value))!r}"
-            )
-        return found
+        number = self.number(text)
+        if number is None:
+            number = number_in(text)
+        if number is None:
+            what = f"{self.name} compares numbers, and the test set expects {excerpt(str(value))!r}"
+            raise MetricError(what)
+        return number
 
 
 def number_in(text: str) -> Fraction | None:
     """Return the number that a text is, with a sign of a currency or unit; None if it is none."""
-    found = _NUMBER.fullmatch(text.strip()) if len(text) <= _LONGEST else None
-    digits = "" if found is None else found[1].replace(",", "")
+    match = _NUMBER.fullmatch(text.strip()) if len(text) <= _LONGEST else None
+    if match is None:
+        return None
+    digits = match[1].replace(",", "")
     try:
         return Fraction(digits) if math.isfinite(float(digits)) else None
     except ValueError:  # a sign without digits
@@ -75,7 +76,10 @@ def number_in(text: str) -> Fraction | None:
 
 @dataclass(frozen=True)
 class Within(_OfNumbers):
-    """The share of numbers within ``tolerance`` of the expected one; if ``relative``, within that share of it."""
+    """The share of numbers that are near the expected one.
+
+    Near is within ``tolerance``; if ``relative``, within that share of the expected number.
+    """
 
     tolerance: Fraction
     relative: bool
@@ -83,19 +87,24 @@ class Within(_OfNumbers):
     kind = "right_wrong"
 
     def score(self, expected: Sequence[Any], answers: protocol.Answers) -> protocol.Scored:
-        return protocol.by_example(
-            self, [self.wanted(value) for value in expected], answers, self._is_right
-        )
+        numbers = list(map(self.wanted, expected))
+        return protocol.by_example(self, numbers, answers, self._is_right)
 
-    def _is_right(self, wanted: Fraction, answer: str | None) -> bool:
-        found = self.number(answer)
-        allowed = self.tolerance * abs(wanted) if self.relative else self.tolerance
-        return found is not None and abs(found - wanted) <= allowed
+    def _is_right(self, expected: Fraction, answer: str | None) -> bool:
+        number = self.number(answer)
+        if number is None:
+            return False
+        allowed = self.tolerance * abs(expected) if self.relative else self.tolerance
+        return abs(number - expected) <= allowed
 
 
 @dataclass(frozen=True)
 class AbsoluteError(_OfNumbers):
-    """The mean absolute error of numbers between ``least`` and ``most``; an answer without a number has the largest."""
+    """The mean absolute error of numbers that are expected to lie between ``least`` and ``most``.
+
+    An error is at most the distance of these two, and that is the error of an answer without a
+    number. So one wild answer cannot outweigh all others, and the mean has bounds.
+    """
 
     least: float
     most: float
@@ -109,63 +118,65 @@ class AbsoluteError(_OfNumbers):
         return self.most - self.least
 
     def score(self, expected: Sequence[Any], answers: protocol.Answers) -> protocol.Scored:
-        return protocol.by_example(
-            self, [self._inside(self.wanted(value)) for value in expected], answers, self._error
-        )
+        numbers = list(map(self._inside, expected))
+        return protocol.by_example(self, numbers, answers, self._error)
 
-    def _error(self, wanted: Fraction, answer: str | None) -> float:
-        found = self.number(answer)
-        return self.high if found is None else float(abs(self._inside(found) - wanted))
+    def _error(self, expected: Fraction, answer: str | None) -> float:
+        number = self.number(answer)
+        if number is None:
+            return self.high
+        return min(float(abs(number - expected)), self.high)
 
-    def _inside(self, number: Fraction) -> Fraction:
+    def _inside(self, value: Any) -> Fraction:
+        """Return an expected number; raise :class:`MetricError` if it is not within the bounds."""
+        number = self.wanted(value)
         if not self.least <= number <= self.most:
             bounds = f"low: {show_number(self.least)} and high: {show_number(self.most)}"
-            what = f"{self.name} met the number {show_number(float(number))}, outside of {bounds}"
-            raise MetricError(
-                what,
-                cure="Set low and high so that they hold every number that a model may answer.",
-            )
+            what = f"the test set expects {show_number(float(number))}, outside of {bounds}"
+            cure = "Set low and high so that they hold every expected number."
+            raise MetricError(f"{self.name}: {what}", cure=cure)
         return number
 
 
 def build(options: Options) -> Within | AbsoluteError:
-    """Build the metric of this family that the options name; the expected outputs must be numbers."""
-    name = options.metric
-    options.allow(
-        "pattern",
-        "json_field",
-        *(("tolerance", "relative") if name == "within" else ("low", "high")),
-    )
-    reading = labels.read_part(options)
-    metric = _within(options, reading) if name == "within" else _absolute_error(options, reading)
+    """Build the metric of this family that the options name; expected outputs must be numbers."""
+    metric: Within | AbsoluteError
+    if options.metric == "within":
+        metric = _within(options)
+    else:
+        metric = _absolute_error(options)
+
     for text in options.expected:
         try:
             metric.score([text], [[text]])
         except MetricError as error:
-            raise options.error(
-                error.what, cure=error.cure or "Write a number as the expected output."
-            ) from error
+            cure = error.cure or "Write a number as the expected output."
+            raise options.error(error.what, cure=cure) from error
     return metric
 
 
-def _within(options: Options, reading: labels.Reading) -> Within:
-    given = [key for key in ("tolerance", "relative") if key in options.spec.options]
-    if len(given) != 1:
-        what = f"within needs {'only one' if given else 'one'} of tolerance and relative"
-        cure = "Write tolerance: 0.5 for a difference of at most 0.5, or relative: 0.01 for one of at most 1 %."
-        raise options.error(what, key=given[-1] if given else None, cure=cure)
-    allowed = options.number(given[0])
+def _within(options: Options) -> Within:
+    options.allow("pattern", "json_field", "tolerance", "relative")
+    reading = labels.read_part(options)
+    keys = [key for key in ("tolerance", "relative") if key in options.spec.options]
+    if len(keys) != 1:
+        what = f"within needs {'only one' if keys else 'one'} of tolerance and relative"
+        cure = "Write tolerance: 0.5 for a difference of at most 0.5, or relative: 0.01 for one of "
+        cure += "at most 1 %."
+        raise options.error(what, key=keys[-1] if keys else None, cure=cure)
+
+    (key,) = keys
+    allowed = options.number(key)
     if allowed < 0:
-        raise options.error(
-            f"{given[0]} is {show_number(allowed)}",
-            key=given[0],
-            cure="Write a number of at least 0.",
-        )
-    return Within(reading, Fraction(repr(allowed)), relative=given == ["relative"])
+        what = f"{key} is {show_number(allowed)}"
+        raise options.error(what, key=key, cure="Write a number of at least 0.")
+    return Within(reading, Fraction(repr(allowed)), relative=key == "relative")
 
 
-def _absolute_error(options: Options, reading: labels.Reading) -> AbsoluteError:
-    cure = "Write the least and the greatest number that may be answered: low: 0, high: 100."
+def _absolute_error(options: Options) -> AbsoluteError:
+    options.allow("pattern", "json_field", "low", "high")
+    reading = labels.read_part(options)
+    cure = "Write the least and the greatest number that may be expected: low: 0, high: 100."
     missing = [key for key in ("low", "high") if key not in options.spec.options]
     if missing:
         what = f"absolute_error needs {' and '.join(missing)}: without bounds no gain can be shown"
