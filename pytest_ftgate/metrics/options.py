@@ -17,7 +17,7 @@ from pytest_ftgate.errors import ConfigError, MetricError, combined
 from pytest_ftgate.text import EXCERPT, kind_of, listed, nearest, printable
 
 # --- normalization of texts before they are compared
-# -----------------------------------------------------------------
+# -----------------------------------------------------------------------------------------
 
 # Characters that have a meaning at the edge of a text: "C#", "5%", "-1", "@ana".
 _MEANT = frozenset("#%‰&@/\\-")
@@ -32,8 +32,15 @@ def _is_edge(character: str) -> bool:
 
 
 def _punctuation(text: str) -> str:
-    start = next((i for i, character in enumerate(text) if not _is_edge(character)), None)
-    end = next((i for i in range(len(text), 0, -1) if not _is_edge(text[i - 1])), None)
+    start = 0
+    end = len(text)
+    while start < end and _is_edge(text[start]):
+        start += 1
+    if start == end:  # nothing but punctuation stays
+        return text
+
+    while _is_edge(text[end - 1]):
+        end -= 1
     return text[start:end]
 
 
@@ -54,8 +61,9 @@ class Normalization:
     - ``unicode``: apply NFKC, so that a full-width letter equals the plain one;
     - ``case``: apply Unicode case folding;
     - ``whitespace``: replace each run of white space by one space;
-    - ``punctuation``: strip punctuation, quotation marks, brackets and backticks around the text. Those inside it stay,
-      and so do ``# % & @ / \\ -`` everywhere, and a text of nothing but punctuation.
+    - ``punctuation``: strip punctuation, quotation marks, brackets and backticks around the text.
+      Those inside it stay, and so do ``# % & @ / \\ -`` everywhere, and a text of nothing but
+      punctuation.
     """
 
     steps: frozenset[str] = frozenset()
@@ -77,16 +85,17 @@ _FENCE_LANGUAGE = re.compile(r"[\w+.-]*[ \t\r]*")
 
 
 def without_fence(answer: str) -> str:
-    """Return the content of an answer that is a single Markdown code fence, else all of it, stripped."""
+    """Return the content of an answer that is one Markdown fence, else all of it, stripped."""
     text = answer.strip()
     fence = text[:3]
     if fence not in ("```", "~~~") or not text.endswith(fence):
         return text
-    head, line_break, rest = text.removeprefix(fence).partition("\n")
-    inner = rest.removesuffix(fence)
-    if not line_break or not _FENCE_LANGUAGE.fullmatch(head) or fence in inner:
+
+    language, line_break, body = text.removeprefix(fence).partition("\n")
+    content = body.removesuffix(fence)
+    if not line_break or not _FENCE_LANGUAGE.fullmatch(language) or fence in content:
         return text
-    return inner.strip()
+    return content.strip()
 
 
 def did_you_mean(word: str, names: Collection[str]) -> str:
@@ -95,17 +104,21 @@ def did_you_mean(word: str, names: Collection[str]) -> str:
 
 
 def suggested(word: str, names: Collection[str], otherwise: str) -> str:
-    """Return the question whether the nearest valid name is meant; where none is near, ``otherwise``."""
+    """Return the question whether the nearest name is meant; if none is near, ``otherwise``."""
     near = nearest(word, names)
     return otherwise if near is None else f"Did you mean {near!r}?"
 
 
 @dataclass(frozen=True)
 class Options:
-    """One metric's written options; every method that reads one raises :class:`ConfigError` with place and key.
+    """One metric's written options.
 
-    ``expected`` are the distinct expected outputs of the test set as texts; ``known`` are those of
-    the training set: wrong as an answer, but not malformed. ``examples`` are those of the test set.
+    Every method that reads one raises :class:`ConfigError` with its place and key.
+
+    Attributes:
+        expected: the distinct expected outputs of the test set as texts.
+        known: those of the training set: wrong as an answer, but not malformed.
+        examples: those of the test set.
     """
 
     spec: MetricSpec
@@ -124,123 +137,140 @@ class Options:
 
     def allow(self, *keys: str) -> None:
         """Raise one error for all options that the metric does not have."""
-        unknown = [key for key in self.spec.options if key not in keys]
-        if unknown:
-            what, cure = f"{self.metric} has no option", f"Its options are: {listed(keys)}."
-            # pos_label is no misspelt "labels"
-            cures = {
-                key: suggested(key, () if key == "pos_label" else keys, cure) for key in unknown
-            }
-            raise combined(
-                [self.error(f"{what} {key!r}", key=key, cure=cures[key]) for key in unknown]
-            )
+        problems: list[ConfigError] = []
+        for key in self.spec.options:
+            if key not in keys:
+                # pos_label is no misspelt "labels"
+                similar = () if key == "pos_label" else keys
+                advice = suggested(key, similar, f"Its options are: {listed(keys)}.")
+                problem = f"{self.metric} has no option {key!r}"
+                problems.append(self.error(problem, key=key, cure=advice))
+        if problems:
+            raise combined(problems)
 
     def normalization(self, otherwise: Collection[str] = ()) -> Normalization:
         """Return the steps of ``normalize``; where it is absent, those of ``otherwise``."""
-        return Normalization(
-            frozenset(self.steps(self.spec.options.get("normalize", tuple(otherwise)), STEPS))
-        )
+        if "normalize" not in self.spec.options:
+            return Normalization(frozenset(otherwise))
+        return self.steps(self.spec.options["normalize"], "or a list of them")
 
-    def steps(self, value: Any, known: Sequence[str], otherwise: str = "") -> tuple[str, ...]:
-        """Return the names in ``normalize``, one or a list; ``otherwise`` describes what else it may be."""
+    def steps(self, value: Any, alternatives: str) -> Normalization:
+        """Return the steps that a value of ``normalize`` names; it may be a name or a list."""
         names = (value,) if isinstance(value, str) else value
         if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-            a_list = "a list of them" if otherwise else "or a list of them"
-            raise self.wrong_type(
-                "normalize", value, f"one of {', '.join(known)}, {a_list}{otherwise}"
-            )
+            expected = f"one of {', '.join(STEPS)}, {alternatives}"
+            raise self.wrong_type("normalize", value, expected)
         for name in names:
-            if name not in known:
-                raise self.error(
-                    f"unknown step {name!r} in normalize",
-                    key="normalize",
-                    cure=did_you_mean(name, known),
-                )
-        return tuple(names)
+            if name not in STEPS:
+                problem = f"unknown step {name!r} in normalize"
+                raise self.error(problem, key="normalize", cure=did_you_mean(name, STEPS))
+        return Normalization(frozenset(names))
 
     def pattern(self) -> re.Pattern[str] | None:
         text = self.text("pattern")
+        if text is None:
+            return None
         try:
-            return None if text is None else re.compile(text)
+            return re.compile(text)
         except (re.error, OverflowError, RecursionError) as error:
-            what = f"pattern is not a valid regular expression: {error}"
-            cure = "Use the syntax of Python's re module; in YAML, put it in single quotes to keep backslashes."
-            raise self.error(what, key="pattern", evidence=text, cure=cure) from error
+            problem = f"pattern is not a valid regular expression: {error}"
+            advice = (
+                "Use the syntax of Python's re module; "
+                "in YAML, put it in single quotes to keep backslashes."
+            )
+            raise self.error(problem, key="pattern", evidence=text, cure=advice) from error
 
     def json_field(self) -> tuple[str, ...]:
         text = self.text("json_field")
-        parts = tuple(text.split(".")) if text is not None else ()
-        if not all(part.strip() for part in parts):
-            cure = "Separate the names with dots, for example result.label."
-            raise self.error(f"json_field {text!r} has an empty part", key="json_field", cure=cure)
-        return parts
+        if text is None:
+            return ()
+        names = tuple(text.split("."))
+        if not all(name.strip() for name in names):
+            problem = f"json_field {text!r} has an empty part"
+            advice = "Separate the names with dots, for example result.label."
+            raise self.error(problem, key="json_field", cure=advice)
+        return names
 
     def label(self, key: str) -> str | None:
         """Return one label as text, as it is in the data: ``1`` is "1", ``true`` is "true"."""
-        value = self.read(key, lambda value: isinstance(value, str | int | float), "a label")
+        value = self.read(key, _is_label, "a label")
         return None if value is None else expected_text(value)
 
-    def labels(self, key: str, of: str = "labels") -> tuple[str, ...] | None:
-        value = self.read(
-            key, lambda value: isinstance(value, list | tuple) and value, f"a list of {of}"
-        )
-        for part in value or ():
-            if not isinstance(part, str | int | float):
-                raise self.wrong_type(key, part, "a label")
-        return None if value is None else tuple(map(expected_text, value))
+    def labels(self, key: str, noun: str = "labels") -> tuple[str, ...] | None:
+        labels = self.read(key, _is_filled_list, f"a list of {noun}")
+        if labels is None:
+            return None
+        for label in labels:
+            if not _is_label(label):
+                raise self.wrong_type(key, label, "a label")
+        return tuple(map(expected_text, labels))
 
     def flag(self, key: str) -> bool:
         return bool(self.read(key, lambda value: isinstance(value, bool), "true or false"))
 
-    def read(self, key: str, fits: Callable[[Any], Any], wanted: str, default: Any = None) -> Any:
-        """Return an option's value, which must fit, and is ``wanted`` in messages; ``default`` if it is absent."""
+    def read(self, key: str, fits: Callable[[Any], Any], expected: str) -> Any:
+        """Return an option's value, which must fit; None if it is absent.
+
+        ``expected`` describes in messages what fits.
+        """
         if key not in self.spec.options:
-            return default
+            return None
         value = self.spec.options[key]
         if not fits(value):
-            raise self.wrong_type(key, value, wanted)
+            raise self.wrong_type(key, value, expected)
         return value
 
     def text(self, key: str) -> str | None:
-        found: str | None = self.read(key, lambda value: isinstance(value, str) and value, "text")
-        return found
+        text: str | None = self.read(key, lambda value: isinstance(value, str) and value, "text")
+        return text
 
-    def choice(self, key: str, known: Sequence[str]) -> str:
-        """Return an option that must be one of the known names, of which the first is the default."""
-        value: str = self.read(
-            key, lambda value: isinstance(value, str), f"one of {', '.join(known)}", known[0]
-        )
-        if value not in known:
-            raise self.error(
-                f"unknown value {value!r} of {key}", key=key, cure=did_you_mean(value, known)
-            )
+    def choice(self, key: str, names: Sequence[str]) -> str:
+        """Return an option that must be one of the names; the first is the default."""
+        if key not in self.spec.options:
+            return names[0]
+        value: Any = self.spec.options[key]
+        if not isinstance(value, str):
+            raise self.wrong_type(key, value, f"one of {', '.join(names)}")
+        if value not in names:
+            problem = f"unknown value {value!r} of {key}"
+            raise self.error(problem, key=key, cure=did_you_mean(value, names))
         return value
 
     def number(self, key: str) -> float:
         """Return a finite number; the option must be there."""
-        number: float = self.read(
-            key, lambda value: is_number(value) and math.isfinite(value), "a finite number"
-        )
+        number: float = self.read(key, _is_finite, "a finite number")
         return number
 
     def count(self, key: str) -> int | None:
-        found: int | None = self.read(
-            key,
-            lambda value: is_number(value) and isinstance(value, int) and value > 0,
-            "a whole number above 0",
-        )
-        return found
+        count: int | None = self.read(key, _is_count, "a whole number above 0")
+        return count
 
-    def wrong_type(self, key: str, value: Any, wanted: str) -> ConfigError:
-        found = (
-            "empty" if value in ("", [], ()) else f"{value}" if is_number(value) else kind_of(value)
-        )
-        return self.error(f"{key} is {found}", key=key, cure=f"Write {wanted}.")
+    def wrong_type(self, key: str, value: Any, expected: str) -> ConfigError:
+        shown = str(value) if is_number(value) else kind_of(value)
+        if value in ("", [], ()):
+            shown = "empty"
+        return self.error(f"{key} is {shown}", key=key, cure=f"Write {expected}.")
 
 
 def is_number(value: Any) -> bool:
     """Return whether a value is an integer or a float, and not true or false."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_finite(value: Any) -> bool:
+    return is_number(value) and math.isfinite(value)
+
+
+def _is_count(value: Any) -> bool:
+    return is_number(value) and isinstance(value, int) and value > 0
+
+
+def _is_label(value: Any) -> bool:
+    return isinstance(value, str | int | float)
+
+
+def _is_filled_list(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value)
 
 
 def needed(options: Options, module: str, *, key: str | None = None) -> Any:
@@ -250,19 +280,20 @@ def needed(options: Options, module: str, *, key: str | None = None) -> Any:
         import_module(library)
         return import_module(module)
     except ImportError as error:
-        absent = isinstance(error, ModuleNotFoundError) and error.name == library
-        state = "is not installed" if absent else "cannot be imported"
-        what = f"{key or f'the metric {options.metric}'} needs {library}, which {state}"
-        raise options.error(
-            what, key=key, evidence=str(error), cure=f"pip install {library}"
-        ) from error
+        is_absent = isinstance(error, ModuleNotFoundError) and error.name == library
+        state = "is not installed" if is_absent else "cannot be imported"
+        subject = key or f"the metric {options.metric}"
+        problem = f"{subject} needs {library}, which {state}"
+        advice = f"pip install {library}"
+        raise options.error(problem, key=key, evidence=str(error), cure=advice) from error
 
 
-# --- a time limit for matching one answer: a pattern can backtrack for years, and a CI job must not
-# hang -------------
+# --- a time limit for matching one answer
+# -----------------------------------------------------------------------------------------
+# A pattern can backtrack for years, and a CI job must not hang.
 
 LIMIT_S = 30.0
-"""CPU seconds of this process; waiting does not count, so a busy machine does not change the verdict."""
+"""CPU seconds of this process: a busy machine does not change the verdict."""
 
 _T = TypeVar("_T")
 
@@ -271,10 +302,10 @@ class _OutOfTimeError(BaseException):
     """Not an ``Exception``, so that the code that runs does not catch it."""
 
 
-def within_limit(what: str, work: Callable[[], _T], text: str) -> _T:
+def within_limit(subject: str, work: Callable[[], _T], text: str) -> _T:
     """Return ``work()``; raise :class:`MetricError` after :data:`LIMIT_S`.
 
-    ``what`` and ``text`` are for the message.
+    ``subject`` and ``text`` are for the message.
 
     Python's regular expressions check for signals while they search, so a timer can end them. It is
     the virtual timer, which test runners and timeout plugins do not use. There is no limit where
@@ -288,20 +319,21 @@ def within_limit(what: str, work: Callable[[], _T], text: str) -> _T:
         or signal.getsignal(signal.SIGVTALRM) is None
     ):
         return work()
-    before = signal.signal(signal.SIGVTALRM, _out_of_time)
+
+    handler = signal.signal(signal.SIGVTALRM, _out_of_time)
     try:
         signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT_S)
         return work()
     except _OutOfTimeError:
-        late, evidence = (
-            f"{what} did not finish within {LIMIT_S:g} s on one answer",
-            printable(text, EXCERPT),
+        problem = f"{subject} did not finish within {LIMIT_S:g} s on one answer"
+        evidence = f"The answer: {printable(text, EXCERPT)!r}"
+        advice = (
+            "Avoid nested repetition such as (a+)+, which can match the same text in many ways."
         )
-        cure = "Avoid nested repetition such as (a+)+, which can match the same text in many ways."
-        raise MetricError(late, evidence=f"The answer: {evidence!r}", cure=cure) from None
+        raise MetricError(problem, evidence=evidence, cure=advice) from None
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
+        signal.signal(signal.SIGVTALRM, handler)
 
 
 def _out_of_time(*_: object) -> None:

@@ -11,14 +11,15 @@ import numpy as np
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics import labels, options
-from pytest_ftgate.statistics import arrays, set_level
-from pytest_ftgate.text import is_share
+from pytest_ftgate.statistics import set_level
+from pytest_ftgate.statistics.arrays import Bools, Floats, Places
+from pytest_ftgate.text import is_share, printable
 
 Kind: TypeAlias = Literal["right_wrong", "graded", "set"]
-LONGEST_NOTE = 200
-"""Characters of a note on one answer."""
 Answers: TypeAlias = Sequence[Sequence[str | None]]
 """``[repeat][example]``; None: a missing answer, which gets the worst score."""
+
+_LONGEST_NOTE = 200  # characters
 
 
 class Metric(ABC):
@@ -69,7 +70,7 @@ class Metric(ABC):
         """
 
     def malformed(self, answer: str | None) -> bool:
-        """Return whether an answer is not in the form of the task; none, and an empty one, never is.
+        """Return whether an answer is not in the form of the task, such as an empty one.
 
         Reasoning before an answer, which models take off, is no part of its form, and neither is
         one Markdown fence around all of it.
@@ -81,15 +82,15 @@ class Metric(ABC):
         return True
 
     def adds_words(self, expected: Any, answer: str) -> bool:  # noqa: ARG002
-        """Return whether an answer contains the whole expected output and more: free text alone can."""
+        """Return whether free text contains the whole expected output and more."""
         return False
 
     def bare(self) -> "Metric":
-        """Return the metric for answers that are just the expected output: without a pattern or field to extract it."""
+        """Return the metric for answers with nothing around the expected output."""
         return self
 
     def constants(self, expected: Sequence[Any]) -> list[str]:  # noqa: ARG002
-        """Return constant answers that may beat the most frequent output, such as the median of numbers."""
+        """Return constant answers that may beat the most frequent output, such as a median."""
         return []
 
     def right_answer(self, expected: Any) -> str:
@@ -121,7 +122,7 @@ class Metric(ABC):
         return [None if answer is None else answer.strip() for answer in answers]
 
     def broken_form(self, answer: str | None) -> str | None:  # noqa: ARG002
-        """Return what is wrong with the form of an answer; None for metrics that do not check the form."""
+        """Return what is wrong with the form of an answer; None for metrics of its content."""
         return None
 
 
@@ -172,17 +173,21 @@ class Scored:
     metric: Metric
     value: float
     exact: Fraction | None = None
-    per_example: arrays.Floats | None = None
+    per_example: Floats | None = None
     statistic: set_level.SetCounts | None = None
     notes: Sequence[str | None] = ()
     breakdown: Breakdown | None = None
 
-    def drawn(self, rows: arrays.Places) -> "Scored":
-        """Return the scores of these examples, any of which may be drawn several times, without their value."""
+    def drawn(self, rows: Places) -> "Scored":
+        """Return the scores of these examples, which may repeat; the value stays that of all."""
         per_example = None if self.per_example is None else self.per_example[rows]
-        return replace(
-            self, per_example=per_example, statistic=self.statistic and self.statistic.drawn(rows)
-        )
+        statistic = None if self.statistic is None else self.statistic.drawn(rows)
+        return replace(self, per_example=per_example, statistic=statistic)
+
+
+def short_note(note: str | None) -> str | None:
+    """Return a note on one answer as a short line that is safe to print."""
+    return None if note is None else printable(note, _LONGEST_NOTE)
 
 
 def check_shape(name: str, expected: Sequence[Any], answers: Answers) -> None:
@@ -191,9 +196,8 @@ def check_shape(name: str, expected: Sequence[Any], answers: Answers) -> None:
         raise MetricError(f"{name} has nothing to measure: there are no examples")
     for repeat in answers:
         if len(repeat) != len(expected):
-            raise MetricError(
-                f"{name} was given {len(repeat)} answers for {len(expected)} examples"
-            )
+            counts = f"{len(repeat)} answers for {len(expected)} examples"
+            raise MetricError(f"{name} was given {counts}")
 
 
 def by_example(
@@ -205,25 +209,26 @@ def by_example(
     """
     check_shape(metric.name, expected, answers)
     scores = np.empty((len(answers), len(expected)))
-    for repeat, given_answers in enumerate(answers):
-        for row, pair in enumerate(zip(expected, given_answers, strict=True)):
+    for repeat, texts in enumerate(answers):
+        for row, text in enumerate(texts):
             try:
-                scores[repeat, row] = score(*pair)
+                scores[repeat, row] = score(expected[row], text)
             except MetricError as error:
                 error.example = row
                 raise
-    return (
-        right_wrong(metric, scores == 1) if metric.kind == "right_wrong" else graded(metric, scores)
-    )
+
+    if metric.kind == "right_wrong":
+        return right_wrong(metric, scores == 1)
+    return graded(metric, scores)
 
 
-def graded(metric: Metric, scores: arrays.Floats) -> Scored:
+def graded(metric: Metric, scores: Floats) -> Scored:
     """Return the mean score; ``scores`` has the shape ``(repeats, examples)``."""
     per_example = scores.mean(axis=0)
     return Scored(metric, float(per_example.mean()), per_example=per_example)
 
 
-def right_wrong(metric: Metric, right: arrays.Bools) -> Scored:
+def right_wrong(metric: Metric, right: Bools) -> Scored:
     """Return the share of right answers; ``right`` has the shape ``(repeats, examples)``."""
     exact = Fraction(int(right.sum()), right.size)
     return Scored(metric, float(exact), exact, right.mean(axis=0))
