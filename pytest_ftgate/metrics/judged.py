@@ -1,4 +1,4 @@
-"""Metrics that a model or people judge: their definitions, and the scores once there are judgements."""
+"""Metrics that a model or people judge: their definitions, and the scores of judgements."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,14 +8,17 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from pytest_ftgate import errors, result, text
 from pytest_ftgate.config import ModelSpec, metrics
-from pytest_ftgate.data import DataSet, load
+from pytest_ftgate.data import DataSet
+from pytest_ftgate.data.load import Row, read_table
+from pytest_ftgate.errors import ConfigError, DataError, MetricError, Where, shown_path
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, by_example, check_shape
 from pytest_ftgate.models.prompt import read_named
+from pytest_ftgate.result import Check, JudgeResult
 from pytest_ftgate.statistics.arrays import Floats
 from pytest_ftgate.statistics.groups import effective_groups, group_counts, sign_flip_p_value
+from pytest_ftgate.text import excerpt, nearest, plural, printable
 
 RUBRIC, PREFERENCE, HUMAN_PREFERENCE = NAMES = ("rubric", "preference", "human_preference")
 READS_EXPECTED = False
@@ -32,11 +35,10 @@ class _Judged(Metric):
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:  # noqa: ARG002
         raise self.unasked()
 
-    def unasked(self) -> errors.MetricError:
-        what = f"{self.name} has no value, because the answers were not judged"
-        return errors.MetricError(
-            what, cure="Use it as the metric of a gate, or list it under metric."
-        )
+    def unasked(self) -> MetricError:
+        """Return the error that there are no judgements."""
+        problem = f"{self.name} has no value, because the answers were not judged"
+        return MetricError(problem, cure="Use it as the metric of a gate, or list it under metric.")
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ ModelJudged: TypeAlias = Rubric | Preference
 
 @dataclass(frozen=True)
 class HumanPreference(_Judged):
-    """The share of pairs in which people prefer the candidate's answer, from a file; a tie counts half."""
+    """The share of pairs in which people prefer the candidate's answer; a tie counts half."""
 
     path: Path
     source: str
@@ -81,7 +83,7 @@ class HumanPreference(_Judged):
 
 @dataclass(frozen=True)
 class Graded(_Judged):
-    """A rubric with the judge's grades, by index of the example and answer; a missing answer gets the worst."""
+    """A rubric with the judge's grades, by row and answer; a missing answer gets the worst."""
 
     low: float = field()
     high: float = field()
@@ -91,10 +93,12 @@ class Graded(_Judged):
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         return by_example(self, list(range(len(expected))), answers, self._grade)
 
-    def _grade(self, index: int, answer: str | None) -> float:
-        if answer is not None and (index, answer) not in self.grades:
+    def _grade(self, row: int, answer: str | None) -> float:
+        if answer is None:
+            return self.low
+        if (row, answer) not in self.grades:
             raise self.unasked()
-        return self.low if answer is None else self.grades[index, answer]
+        return self.grades[row, answer]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,53 +123,66 @@ class Preferred(_Judged):
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         check_shape(self.name, expected, answers)
-        return Scored(self, round(float(self.scores.mean()), 12), per_example=self.scores)
+        return Scored(self, _win_rate(self.scores), per_example=self.scores)
 
 
 def paired_metrics(
     name: str, preferred: Mapping[str, Sequence[float]], *, means: bool
 ) -> dict[str, Metric]:
-    """Return the scores of all models by role, from those of the candidate against each baseline on each example."""
+    """Return the scores of all models by role.
+
+    ``preferred`` are the candidate's scores against each baseline, on each example.
+    """
     scores = {role: np.array(values, dtype=float) for role, values in preferred.items()}
-    hardest = scores[min(scores, key=lambda role: round(float(scores[role].mean()), 12))]
-    made: dict[str, Metric] = {
-        role: Preferred(name, 0.5 + (hardest - one), means) for role, one in scores.items()
-    }
-    return {**made, "candidate": Preferred(name, hardest, means)}
+    hardest = min(scores.values(), key=_win_rate)
+    made: dict[str, Metric] = {"candidate": Preferred(name, hardest, means)}
+    for role, against_role in scores.items():
+        made[role] = Preferred(name, 0.5 + (hardest - against_role), means)
+    return made
+
+
+def _win_rate(scores: Floats) -> float:
+    return round(float(scores.mean()), 12)
 
 
 def value_unasked(candidate: str | None, baseline: str | None) -> float | None:
-    """Return the candidate's score of a pair: equal answers tie, a missing one loses; None if a judge must decide."""
+    """Return the candidate's score of a pair; None if a judge must decide.
+
+    Equal answers tie, and a missing one loses.
+    """
     if candidate is None or baseline is None:
         return 0.5 + ((candidate is not None) - (baseline is not None)) / 2
     return 0.5 if candidate.strip() == baseline.strip() else None
 
 
-def refuse_judged(metric: Metric, what: str, *, source: str) -> None:
+def refuse_judged(metric: Metric, use: str, *, source: str) -> None:
     """Raise :class:`ConfigError` if a judged metric is used where no judge is asked."""
     if metric.judged:
-        what = f"{metric.name} cannot be {what}: it is only judged on the test set of a gate"
-        raise errors.ConfigError(
-            what, where=errors.Where(source, key="metric"), cure="Use a metric without a judge."
-        )
+        problem = f"{metric.name} cannot be {use}: it is only judged on the test set of a gate"
+        where = Where(source, key="metric")
+        raise ConfigError(problem, where=where, cure="Use a metric without a judge.")
 
 
 def build(options: Options) -> ModelJudged | HumanPreference:
     """Build a judged metric."""
-    given, source = options.spec.options, str(options.spec.source)
-    needs = "path" if options.metric == HUMAN_PREFERENCE else "judge"
-    if needs not in given:
-        cure = f"Write metric: {{name: {options.metric}, {needs}: ...}}; see docs/judges.md."
-        raise options.error(f"{options.metric} needs the option {needs}", key=needs, cure=cure)
-    if options.metric == HUMAN_PREFERENCE:
-        return HumanPreference(given["path"], source)
-    rubric = given.get("rubric")
+    name = options.metric
+    values = options.spec.options
+    source = str(options.spec.source)
+    required = "path" if name == HUMAN_PREFERENCE else "judge"
+    if required not in values:
+        advice = f"Write metric: {{name: {name}, {required}: ...}}; see docs/judges.md."
+        raise options.error(f"{name} needs the option {required}", key=required, cure=advice)
+    if name == HUMAN_PREFERENCE:
+        return HumanPreference(values["path"], source)
+
+    rubric = values.get("rubric")
     if rubric is None:
-        rubric = read_named(given["rubric_file"], options.spec.source.where("rubric_file"))
-    judge, calibration = given["judge"], given.get("calibration")
-    if options.metric == PREFERENCE:
+        rubric = read_named(values["rubric_file"], options.spec.source.where("rubric_file"))
+    judge = values["judge"]
+    calibration = values.get("calibration")
+    if name == PREFERENCE:
         return Preference(judge, rubric, source, calibration=calibration)
-    low, high = given.get("scale", _SCALE)
+    low, high = values.get("scale", _SCALE)
     return Rubric(judge, rubric, source, float(low), float(high), calibration=calibration)
 
 
@@ -180,7 +197,7 @@ _WORDS = {"candidate": 1.0, "tie": 0.5, "baseline": 0.0}
 class Rating:
     """One person's preference on one example."""
 
-    where: errors.Where
+    where: Where
     rater: str  # empty if it is not stated
     value: float  # 1 for the candidate, 0 for the baseline, 0.5 for a tie
 
@@ -200,7 +217,7 @@ class Ratings:
 
     @cached_property
     def weights(self) -> dict[str, float]:
-        """Return how many pairs each rater decides; a rating is the share of its pair that its raters leave it."""
+        """Return how many pairs each rater decides; the raters of a pair share it."""
         weights: dict[str, float] = {}
         for ratings in self.by_example:
             for rating in ratings:
@@ -222,21 +239,22 @@ class Ratings:
         """Return whether most pairs have the rating of one person."""
         return 2 * sum(len(ratings) == 1 for ratings in self.by_example) > len(self.by_example)
 
-    def groups(self, of_test: Sequence[str | None]) -> Sequence[str | None]:
-        """Return what a preference belongs to: its rater where most pairs have one rating, by enough raters.
+    def groups(self, test_groups: Sequence[str | None]) -> Sequence[str | None]:
+        """Return the groups of the preferences.
 
-        A rater who likes the style of one model votes for it again and again. ``of_test`` are the
-        groups of the test set, which stay where it has some.
+        They are the groups of the test set, if it has some. Otherwise they are the raters where
+        most pairs have one rating, by enough raters: a rater who likes the style of one model votes
+        for it again and again.
         """
-        if self.few_raters or not self.mostly_single or group_counts(of_test, len(of_test)):
-            return of_test
+        if self.few_raters or not self.mostly_single or group_counts(test_groups, len(test_groups)):
+            return test_groups
         return [ratings[0].rater for ratings in self.by_example]
 
     def rater_p_value(self, gain: float) -> float:
-        """Return the one-sided p-value of "the real gain is at most this", with the raters as the observations.
+        """Return the one-sided p-value of "the true gain is at most this".
 
-        Each rater's total is as likely to have the opposite sign: see
-        :func:`~pytest_ftgate.statistics.groups.sign_flip_p_value`.
+        The raters are the observations. Each rater's total is as likely to have the opposite sign:
+        see :func:`~pytest_ftgate.statistics.groups.sign_flip_p_value`.
         """
         totals = dict.fromkeys(self.weights, 0.0)
         for ratings in self.by_example:
@@ -246,105 +264,129 @@ class Ratings:
 
     def values(self) -> list[float]:
         """Return the candidate's score on each example: the mean over its raters."""
-        return [
-            sum(rating.value for rating in ratings) / len(ratings) for ratings in self.by_example
-        ]
+        return [_mean(ratings) for ratings in self.by_example]
+
+
+def _mean(ratings: Sequence[Rating]) -> float:
+    return sum(rating.value for rating in ratings) / len(ratings)
 
 
 def read_ratings(metric: HumanPreference, test: DataSet) -> Ratings:
-    """Return the ratings of a test set; every example needs at least one, and each rater rates it once."""
-    places = {example.id: index for index, example in enumerate(test.examples)}
-    found: list[dict[str, Rating]] = [{} for _ in test.examples]
-    for row in load.read_table(metric.path, ("id", "preferred")):
-        index, rating = _place(row, places), _rating(row)
-        first = found[index].setdefault(rating.rater, rating)
+    """Return the ratings of a test set.
+
+    Every example needs at least one, and each rater rates it once.
+    """
+    rows = {example.id: row for row, example in enumerate(test.examples)}
+    by_example: list[dict[str, Rating]] = [{} for _ in test.examples]
+    for table_row in read_table(metric.path, ("id", "preferred")):
+        rating = _rating(table_row)
+        ratings = by_example[_example_row(table_row, rows)]
+        first = ratings.setdefault(rating.rater, rating)
         if first is not rating:
-            who = f" by {text.printable(rating.rater, 40)}" if rating.rater else " without a rater"
-            what = f'the id "{text.excerpt(str(row.values["id"]))}" is rated twice{who}, first in {first.where}'
-            cure = "Keep one of the two, or name the raters in the column rater."
-            raise errors.DataError(what, where=row.where, cure=cure)
-    missing = [row for row, ratings in enumerate(found) if not ratings]
+            raise _rated_twice(table_row, first)
+
+    path = shown_path(metric.path)
+    missing = [row for row, ratings in enumerate(by_example) if not ratings]
     if missing:
-        counted = f"{len(missing):,} of {text.plural(len(test), 'test example')} have no preference"
-        what = f'{counted}, the first is "{text.excerpt(test.examples[missing[0]].id)}" ({test.where(missing[0])})'
-        cure = "Let people judge them too: a missing row is not a tie."
-        raise errors.DataError(
-            what, where=errors.Where(path=errors.shown_path(metric.path)), cure=cure
+        first_id = excerpt(test.examples[missing[0]].id)
+        problem = (
+            f"{len(missing):,} of {plural(len(test), 'test example')} have no preference, "
+            f'the first is "{first_id}" ({test.where(missing[0])})'
         )
-    return Ratings(
-        errors.shown_path(metric.path),
-        metric.source,
-        tuple(tuple(ratings.values()) for ratings in found),
-    )
+        advice = "Let people judge them too: a missing row is not a tie."
+        raise DataError(problem, where=Where(path=path), cure=advice)
+    return Ratings(path, metric.source, tuple(tuple(ratings.values()) for ratings in by_example))
 
 
-def _place(row: load.Row, places: Mapping[str, int]) -> int:
-    given = row.values["id"]
-    id_ = str(given) if isinstance(given, int) and not isinstance(given, bool) else given
+def _rated_twice(row: Row, first: Rating) -> DataError:
+    rater = f" by {printable(first.rater, 40)}" if first.rater else " without a rater"
+    id_ = excerpt(str(row.values["id"]))
+    problem = f'the id "{id_}" is rated twice{rater}, first in {first.where}'
+    advice = "Keep one of the two, or name the raters in the column rater."
+    return DataError(problem, where=row.where, cure=advice)
+
+
+def _example_row(row: Row, rows: Mapping[str, int]) -> int:
+    """Return the row of the test example that a rating is about."""
+    id_ = row.values["id"]
+    if isinstance(id_, int) and not isinstance(id_, bool):
+        id_ = str(id_)
     if not isinstance(id_, str):
         raise row.wrong("id", "text or an integer")
-    if id_ not in places:
-        near = text.nearest(id_, places)
-        cure = f'Did you mean "{near}"?' if near else "Use the ids of the test set."
-        raise errors.DataError(
-            f'no test example has the id "{text.excerpt(id_)}"', where=row.at("id"), cure=cure
-        )
-    return places[id_]
+    if id_ not in rows:
+        near = nearest(id_, rows)
+        advice = f'Did you mean "{near}"?' if near else "Use the ids of the test set."
+        problem = f'no test example has the id "{excerpt(id_)}"'
+        raise DataError(problem, where=row.at("id"), cure=advice)
+    return rows[id_]
 
 
-def _rating(row: load.Row) -> Rating:
-    rater, word = row.values.get("rater"), row.values["preferred"]
+def _rating(row: Row) -> Rating:
+    rater = row.values.get("rater")
     if rater is not None and not isinstance(rater, str | int):
         raise row.wrong("rater", "text")
-    word = word.strip().lower() if isinstance(word, str) else word
-    if not isinstance(word, str) or word not in _WORDS:
+    word = row.values["preferred"]
+    value = _WORDS.get(word.strip().lower()) if isinstance(word, str) else None
+    if value is None:
         raise row.wrong("preferred", "candidate, baseline or tie")
     # "Anna" and "anna" are one person
     name = "" if rater is None else str(rater).strip().casefold()
-    return Rating(row.where, name, _WORDS[word])
+    return Rating(row.where, name, value)
 
 
 def judged_by_people(
-    ratings: Ratings, baseline: str, outputs: Sequence[tuple[str | None, ...]]
-) -> tuple[dict[str, Metric], list[result.Check], result.JudgeResult]:
-    """Return the scores by role, the checks, and the facts; equal outputs are a tie, and a missing output loses.
+    ratings: Ratings, baseline: str, outputs: Sequence[tuple[str | None, str | None]]
+) -> tuple[dict[str, Metric], list[Check], JudgeResult]:
+    """Return the scores by role, the checks, and the facts.
 
-    ``outputs`` are those of the candidate and the ``baseline`` to each example.
+    ``outputs`` are those of the candidate and the ``baseline`` to each example. Equal outputs are a
+    tie, and a missing output loses, whatever people say.
     """
-    corrected, moved = [], []
-    for both, given in zip(outputs, ratings.by_example, strict=True):
-        value = value_unasked(*both)
-        corrected.append(
-            tuple(one if value is None else replace(one, value=value) for one in given)
-        )
-        moved += [one.where for one in given if value not in (None, one.value)]
-    name, path, source = HUMAN_PREFERENCE, ratings.path, ratings.source
-    checks = [
-        result.Check(
-            "evidence",
-            "note",
-            f"the preferences in {path} are attested, not verified",
-            source=source,
-        )
-    ]
+    path = ratings.path
+    source = ratings.source
+    message = f"the preferences in {path} are not verified: they do not name the answers"
+    checks = [Check("evidence", "note", message, source=source)]
     # First what limits the claim: a short report shows the beginning.
     if ratings.few_raters:
-        message = f"{text.plural(ratings.raters, 'rater')} in {path}"
-        if ratings.effective_raters < ratings.raters:
-            message += (
-                f" who count as {ratings.effective_raters}, because some rate more than others"
-            )
-        message += ": the bound assumes that no rater prefers one model's style, because so few cannot show otherwise"
-        advice = f"Let at least {FEWEST_RATERS} people rate about as many pairs each, and name them in the column "
-        advice += "rater."
-        numbers = ratings.effective_raters, FEWEST_RATERS, source
-        checks.append(result.Check("evidence", "warning", message, *numbers, advice))
+        checks.append(_few_raters(ratings))
+
+    corrected: list[tuple[Rating, ...]] = []
+    moved: list[Where] = []
+    for pair, pair_ratings in zip(outputs, ratings.by_example, strict=True):
+        value = value_unasked(*pair)
+        if value is not None:
+            moved += [rating.where for rating in pair_ratings if rating.value != value]
+            pair_ratings = tuple(replace(rating, value=value) for rating in pair_ratings)
+        corrected.append(pair_ratings)
     if moved:
-        message = f"{text.plural(len(moved), 'preference')} in {path} {'is' if len(moved) == 1 else 'are'} corrected, "
-        message += f"the first in {moved[0]}: equal outputs are a tie, and a missing output loses"
-        checks.append(result.Check("evidence", "warning", message, len(moved), 0, source))
+        verb = "is" if len(moved) == 1 else "are"
+        message = (
+            f"{plural(len(moved), 'preference')} in {path} {verb} corrected, the first in "
+            f"{moved[0]}: equal outputs are a tie, and a missing output loses"
+        )
+        checks.append(Check("evidence", "warning", message, len(moved), 0, source))
+
     ratings = replace(ratings, by_example=tuple(corrected))
-    facts = result.JudgeResult(name, raters=ratings.raters)
-    scores = paired_metrics(name, {baseline: ratings.values()}, means=ratings.raters > 1)
-    scores["candidate"] = Preferred(name, np.array(ratings.values()), ratings.raters > 1, ratings)
-    return scores, checks, facts
+    values = ratings.values()
+    name = HUMAN_PREFERENCE
+    scores = paired_metrics(name, {baseline: values}, means=ratings.raters > 1)
+    scores["candidate"] = Preferred(name, np.array(values), ratings.raters > 1, ratings)
+    return scores, checks, JudgeResult(name, raters=ratings.raters)
+
+
+def _few_raters(ratings: Ratings) -> Check:
+    """Warn that so few raters cannot show that the gain is more than their taste."""
+    n_raters = ratings.effective_raters
+    message = f"{plural(ratings.raters, 'rater')} in {ratings.path}"
+    if n_raters < ratings.raters:
+        message += f" who count as {n_raters}, because some rate more than others"
+    message += (
+        ": the bound assumes that no rater prefers one model's style, "
+        "because so few cannot show otherwise"
+    )
+    advice = (
+        f"Let at least {FEWEST_RATERS} people rate about as many pairs each, "
+        "and name them in the column rater."
+    )
+    limits = n_raters, FEWEST_RATERS
+    return Check("evidence", "warning", message, *limits, ratings.source, advice)

@@ -63,7 +63,7 @@ def test_the_value_is_the_mean_over_raters(
     assert gate["method"].startswith(method)
     (judge,) = gate["judges"]
     assert (judge["judge"], judge["model"], judge["raters"]) == (None, None, len(ratings))
-    mentions(check(gate, "evidence"), "attested, not verified")
+    mentions(check(gate, "evidence"), "not verified")
     assert f"human_preference by {len(ratings)} rater{'s' * (len(ratings) > 1)}" in block(gate, verbose=True)
 
 
