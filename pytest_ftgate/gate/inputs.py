@@ -34,7 +34,7 @@ def build_metrics(
     metrics: dict[str, Metric] = {}
     for spec in _metric_specs(config):
         others = thresholds.RUN_METRICS if spec.name in config.thresholds else ()
-        metrics[spec.name] = build(spec, others=others)
+        metrics[spec.name] = build(spec, other_names=others)
 
     if metrics[config.decided_by.name].uses_labels and "accuracy" not in metrics:
         written = config.decided_by.options

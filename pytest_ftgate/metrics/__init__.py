@@ -25,13 +25,17 @@ __all__ = [
 ]
 
 _FAMILIES = ("classification", "text", "answer_format", "fields", "tool_calls", "numbers", "judged")
-"""Modules of this package. Each has ``NAMES``, the names of its metrics, and ``build(options)``, which builds one of
-them or raises :class:`ConfigError`: an option is invalid, a library is missing, or the test set does not suit the
-metric. ``READS_EXPECTED = False`` declares that they score answers to examples without an expected output."""
+"""Modules of this package.
+
+Each has ``NAMES``, the names of its metrics, and ``build(options)``, which builds one of them or
+raises :class:`ConfigError`: an option is invalid, a library is missing, or the test set does not
+suit the metric. ``READS_EXPECTED = False`` declares that they score examples without an expected
+output.
+"""
 
 
 def __getattr__(name: str) -> Any:
-    """Return the names of all metrics as ``BUILT_IN``, loading every family; :func:`build_metric` loads only some."""
+    """Return the names of all metrics as ``BUILT_IN``, which loads every family."""
     if name == "BUILT_IN":
         return _names()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -46,15 +50,17 @@ def _module(family: str) -> Any:
 
 
 def _family(name: str) -> Any:
-    """Return the family that has a metric of this name, None if none has; families are loaded until one does."""
+    """Return the family that has a metric of this name; None if none has."""
     return next((module for module in map(_module, _FAMILIES) if name in module.NAMES), None)
 
 
 def reads_expected(spec: MetricSpec, custom: Mapping[str, Any]) -> bool:
-    """Return whether a metric reads expected outputs; ``custom`` are the metrics of hooks by name."""
-    if (family := _family(spec.name)) is not None:
+    """Return whether a metric reads expected outputs; ``custom`` are those of hooks by name."""
+    family = _family(spec.name)
+    if family is not None:
         return getattr(family, "READS_EXPECTED", True)
-    return not getattr(spec.options.get("function", custom.get(spec.name)), "whole_example", False)
+    function = spec.options.get("function", custom.get(spec.name))
+    return not getattr(function, "whole_example", False)
 
 
 def build_metric(
@@ -63,26 +69,31 @@ def build_metric(
     labels: Sequence[str],
     custom: Mapping[str, Any],
     known: Sequence[str] = (),
-    others: Collection[str] = (),
+    other_names: Collection[str] = (),
     examples: Sequence[Example] = (),
 ) -> Metric:
     """Build a gate's metric, ready to score answers on its test set, or raise :class:`ConfigError`.
 
     ``labels`` are the distinct expected outputs as texts; averages over labels run over all of them
     for every model. ``known`` and ``examples`` are those of :class:`Options`, ``custom`` the
-    metrics of hooks by name, and ``others`` further valid names, for suggestions.
+    metrics of hooks by name, and ``other_names`` further valid names, for suggestions.
     """
-    options, name = Options(spec, tuple(labels), tuple(known), examples), spec.name
+    options = Options(spec, tuple(labels), tuple(known), examples)
+    name = spec.name
     function = spec.options.get("function")
-    own, family = callable(function) or name in custom, _family(name)
-    if own and family is not None:
-        what = f"{name} is the name of a built-in metric, and a custom metric must not have it"
-        raise options.error(what, cure="Rename your metric.")
-    if own:
-        return build_custom(options, function if callable(function) else custom[name])
+    if not callable(function):
+        function = custom.get(name)
+    family = _family(name)
+
+    if function is not None:
+        if family is not None:
+            problem = (
+                f"{name} is the name of a built-in metric, and a custom metric must not have it"
+            )
+            raise options.error(problem, cure="Rename your metric.")
+        return build_custom(options, function)
     if family is None:
-        raise options.error(
-            f"unknown metric {name!r}", cure=did_you_mean(name, (*_names(), *custom, *others))
-        )
-    found: Metric = family.build(options)
-    return found
+        advice = did_you_mean(name, (*_names(), *custom, *other_names))
+        raise options.error(f"unknown metric {name!r}", cure=advice)
+    metric: Metric = family.build(options)
+    return metric

@@ -1,4 +1,4 @@
-"""Scikit-learn's classification metrics, with scikit-learn's names; and those of several labels for one example.
+"""Scikit-learn's classification metrics, with its names, and metrics of several labels an example.
 
 ``accuracy`` scores each example; all others have a value only for a whole test set: a function of
 tallies of labels, which is used for the confidence bound too. The tests compare each with
@@ -33,7 +33,8 @@ from pytest_ftgate.metrics.protocol import (
     check_shape,
     right_wrong,
 )
-from pytest_ftgate.statistics import arrays, set_level
+from pytest_ftgate.statistics import set_level
+from pytest_ftgate.statistics.arrays import Codes, Floats
 from pytest_ftgate.text import excerpt, listed
 
 _AVERAGES = ("macro", "micro", "weighted")
@@ -58,7 +59,7 @@ class _OfLabels(Metric):
     form = "a label alone"
 
     def has_form(self, answer: str) -> bool:
-        """Return whether an answer is one of the labels of the test or training set, or of ``labels``."""
+        """Return whether an answer is a label of the test or training set, or of ``labels``."""
         return self.label_set.reading.label(answer) in self.label_set.accepted
 
     def bare(self) -> Metric:
@@ -68,9 +69,9 @@ class _OfLabels(Metric):
         return self.label_set.label_of(expected)
 
     def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
-        """Return the label in each answer as it is compared, known or not; None if there is none."""
-        read = cache(self.label_set.reading.label)
-        return [None if answer is None else read(answer) for answer in answers]
+        """Return the label in each answer as it is compared; None if there is none."""
+        label_of = cache(self.label_set.reading.label)
+        return [None if answer is None else label_of(answer) for answer in answers]
 
 
 @dataclass(frozen=True)
@@ -94,19 +95,18 @@ class LabelMetric(_OfLabels):
     """
 
     name: str
-    statistic: Callable[[arrays.Floats], arrays.Floats]
+    statistic: Callable[[Floats], Floats]
     low: float = field()
     counted: Sequence[int] = ()
     kind = "set"
 
     def constants(self, expected: Sequence[Any]) -> list[str]:
         """Return the most frequent label that counts, and the most frequent one that does not."""
-        by_count = np.argsort(
-            -np.bincount(self.label_set.gold(self.name, expected)), kind="stable"
-        ).tolist()
-        counting = [code for code in by_count if code in self.counted]
-        others = [code for code in by_count if code not in self.counted]
-        return [self.label_set.texts[code] for code in (*counting[:1], *others[:1])]
+        counts = np.bincount(self.label_set.gold(self.name, expected))
+        most_frequent: dict[bool, str] = {}
+        for code in np.argsort(-counts, kind="stable").tolist():
+            most_frequent.setdefault(code in self.counted, self.label_set.texts[code])
+        return [most_frequent[counts] for counts in (True, False) if counts in most_frequent]
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         check_shape(self.name, expected, answers)
@@ -114,16 +114,15 @@ class LabelMetric(_OfLabels):
         predicted = self.label_set.predicted(answers)
         counts = set_level.LabelCounts(gold, predicted, len(self.label_set.texts), self.statistic)
         if not math.isfinite(counts.value):
-            names = (*self.label_set.texts, "no label of the test set")
-            found = [
-                listed(names[code] for code in np.unique(codes)) for codes in (gold, predicted)
-            ]
-            evidence = f"Expected labels: {found[0]}. Answers: {found[1]}."
-            cure = "Use a test set with several labels, or another metric such as accuracy."
-            raise MetricError(
-                f"{self.name} is undefined for these answers", evidence=evidence, cure=cure
-            )
+            problem = f"{self.name} is undefined for these answers"
+            evidence = f"Expected labels: {self._listed(gold)}. Answers: {self._listed(predicted)}."
+            advice = "Use a test set with several labels, or another metric such as accuracy."
+            raise MetricError(problem, evidence=evidence, cure=advice)
         return Scored(self, counts.value, statistic=counts)
+
+    def _listed(self, codes: Codes) -> str:
+        names = (*self.label_set.texts, "no label of the test set")
+        return listed(names[code] for code in np.unique(codes))
 
 
 def build(options: Options) -> Metric:
@@ -132,41 +131,47 @@ def build(options: Options) -> Metric:
     if name not in ONE_LABEL:
         return _several(options)
     options.allow(*READING_OPTIONS, "labels", *(("pos_label",) if name in _BINARY else ()))
-    read = label_set(options)
-    over = selected_codes(options, read)
-    if name not in _AVERAGED and len(over) < len(read.texts):
-        cure = f"List all labels of the test set ({listed(read.texts)}), or remove the option."
-        raise options.error(
-            f"{name} is about all labels, and labels leaves some out", key="labels", cure=cure
-        )
+    labels = label_set(options)
+    codes = selected_codes(options, labels)
+    if name not in _AVERAGED and len(codes) < len(labels.texts):
+        problem = f"{name} is about all labels, and labels leaves some out"
+        advice = f"List all labels of the test set ({listed(labels.texts)}), or remove the option."
+        raise options.error(problem, key="labels", cure=advice)
     if name == "accuracy":
-        return Accuracy(read)
-    if len(read.texts) > MOST_LABELS:
-        what = f"{name} supports up to {MOST_LABELS:,} labels, and the test set has {len(read.texts):,}"
-        raise options.error(what, cure="Use accuracy or exact_match.")
+        return Accuracy(labels)
+
+    if len(labels.texts) > MOST_LABELS:
+        problem = (
+            f"{name} supports up to {MOST_LABELS:,} labels, "
+            f"and the test set has {len(labels.texts):,}"
+        )
+        raise options.error(problem, cure="Use accuracy or exact_match.")
     if name in _BINARY:
-        over = (positive_code(options, read),)
+        codes = (positive_code(options, labels),)
     low = -1.0 if name in _CHANCE_CORRECTED else 0.0
-    return LabelMetric(read, name, _statistic(options, read, over), low, over)
+    return LabelMetric(labels, name, _statistic(options, labels, codes), low, codes)
 
 
 def _statistic(
-    options: Options, labels: LabelSet, over: Sequence[int]
-) -> Callable[[arrays.Floats], arrays.Floats]:
+    options: Options, labels: LabelSet, codes: Sequence[int]
+) -> Callable[[Floats], Floats]:
     name = options.metric
     if name == "balanced_accuracy":
         return balanced_accuracy
     if name in _CHANCE_CORRECTED:
         if len(labels.texts) < 2:
-            what = f"{name} needs at least two labels, and every test example expects {listed(labels.texts)}"
-            raise options.error(what, cure="Add examples with other labels, or use accuracy.")
+            problem = (
+                f"{name} needs at least two labels, "
+                f"and every test example expects {listed(labels.texts)}"
+            )
+            raise options.error(problem, cure="Add examples with other labels, or use accuracy.")
         return cohen_kappa if name == "cohen_kappa" else matthews_corrcoef
     score, _, average = name.partition("_")
-    return partial(averaged, of=score, average=average or "macro", over=list(over))
+    return partial(averaged, score=score, average=average or "macro", codes=list(codes))
 
 
 # --- tallies
-# ----------------------------------------------------------------------------------------------------------
+# -----------------------------------------------------------------------------------------
 # Every function takes tallies of shape ``(m, 3, K + 1)``, the diagonal and the margins of confusion
 # matrices, and returns ``(m,)`` values. The rows are, for each label, how often it is a right
 # answer, expected, and answered; the last column is for answers that are no label of the test set.
@@ -176,44 +181,44 @@ def _statistic(
 _SHARE_OF_EXPECTED = {"f1": 0.5, "precision": 0.0, "recall": 1.0}
 
 
-def averaged(
-    tallies: arrays.Floats, *, of: str, average: str, over: Sequence[int]
-) -> arrays.Floats:
-    """Return F1, precision or recall, averaged over the labels with the codes ``over``.
+def averaged(tallies: Floats, *, score: str, average: str, codes: Sequence[int]) -> Floats:
+    """Return F1, precision or recall, averaged over the labels with these codes.
 
     "macro": the unweighted mean; "weighted": weighted by expected frequency; "micro": counts are
     summed first.
     """
-    right, gold, answered = tallies[:, :, over].swapaxes(0, 1)
+    counts = tallies[:, :, codes].swapaxes(0, 1)
     if average == "micro":
-        right, gold, answered = (
-            counts.sum(axis=1, keepdims=True) for counts in (right, gold, answered)
-        )
-    share = _SHARE_OF_EXPECTED[of]
+        counts = counts.sum(axis=2, keepdims=True)
+    right, gold, answered = counts
+    share = _SHARE_OF_EXPECTED[score]
     scores = _ratio(right, share * gold + (1 - share) * answered)
+
     if average == "weighted":
         return _ratio((scores * gold).sum(axis=1), gold.sum(axis=1))
-    mean: arrays.Floats = scores.mean(axis=1)
+    mean: Floats = scores.mean(axis=1)
     return mean
 
 
-def balanced_accuracy(tallies: arrays.Floats) -> arrays.Floats:
+def balanced_accuracy(tallies: Floats) -> Floats:
     """Return the mean recall of the labels that are expected at least once."""
     right, gold, _ = tallies.swapaxes(0, 1)
     return _ratio(_ratio(right, gold).sum(axis=1), (gold > 0).sum(axis=1))
 
 
-def matthews_corrcoef(tallies: arrays.Floats) -> arrays.Floats:
+def matthews_corrcoef(tallies: Floats) -> Floats:
     """Return R_K, the correlation of expected and answered labels; 0 if either is constant.
 
     Source: J. Gorodkin, Computational Biology and Chemistry 28 (2004) 367-374.
     """
     right, gold, answered, n = _margins(tallies)
-    spread_gold, spread_answered = (n**2 - (counts**2).sum(axis=1) for counts in (gold, answered))
-    return _ratio(n * right - (gold * answered).sum(axis=1), np.sqrt(spread_gold * spread_answered))
+    spread_of_gold = n**2 - (gold**2).sum(axis=1)
+    spread_of_answers = n**2 - (answered**2).sum(axis=1)
+    spread = np.sqrt(spread_of_gold * spread_of_answers)
+    return _ratio(n * right - (gold * answered).sum(axis=1), spread)
 
 
-def cohen_kappa(tallies: arrays.Floats) -> arrays.Floats:
+def cohen_kappa(tallies: Floats) -> Floats:
     """Return agreement beyond chance; NaN if all expected and answered labels are the same one.
 
     Source: J. Cohen, Educational and Psychological Measurement 20 (1960) 37-46.
@@ -225,14 +230,14 @@ def cohen_kappa(tallies: arrays.Floats) -> arrays.Floats:
 
 
 def _margins(
-    tallies: arrays.Floats,
-) -> tuple[arrays.Floats, arrays.Floats, arrays.Floats, arrays.Floats]:
+    tallies: Floats,
+) -> tuple[Floats, Floats, Floats, Floats]:
     right, gold, answered = tallies.swapaxes(0, 1)
     return right.sum(axis=1), gold, answered, gold.sum(axis=1)
 
 
-def _ratio(numerator: Any, denominator: Any) -> arrays.Floats:
-    quotient: arrays.Floats = np.zeros(np.shape(numerator))
+def _ratio(numerator: Any, denominator: Any) -> Floats:
+    quotient: Floats = np.zeros(np.shape(numerator))
     np.divide(numerator, denominator, out=quotient, where=denominator > 0)
     return quotient
 
@@ -245,80 +250,88 @@ SEPARATOR = ","
 
 @dataclass(frozen=True)
 class SeveralLabels(Metric):
-    """``labels_f1``, the F1 of the labels of each example, averaged over examples; ``labels_exact``: all are right.
+    """``labels_f1``, the mean F1 of the labels of each example; ``labels_exact``: all are right.
 
-    A list of labels is JSON (``["a", "b"]``), or text with a label in each part. No label at all is
-    written ``[]``. ``known`` are the labels of the test and training set.
+    A list of labels is JSON (``["a", "b"]``), or text with a ``separator`` between labels. No label
+    at all is written ``[]``. ``accepted`` are the labels of the test and training set.
     """
 
     name: str
     kind: Kind
     separator: str = SEPARATOR
     normalization: Normalization = field(default=FULL)
-    known: frozenset[str] = frozenset()
+    accepted: frozenset[str] = frozenset()
     form = "the labels alone"
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        return by_example(
-            self, [self._wanted(one, i) for i, one in enumerate(expected)], answers, self._score
-        )
+        labels = [self._expected_labels(value, row) for row, value in enumerate(expected)]
+        return by_example(self, labels, answers, self._score)
 
     def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
-        """Return the labels of each answer, sorted, as a JSON list; None if there is no list in it."""
-        read = (None if answer is None else self.labels(answer) for answer in answers)
-        return [
-            None if one is None else json.dumps(sorted(one), ensure_ascii=False) for one in read
-        ]
+        """Return the labels of each answer, sorted, as a JSON list; None if it is no list."""
+        return [self._read(answer) for answer in answers]
+
+    def _read(self, answer: str | None) -> str | None:
+        labels = self.labels(answer)
+        return None if labels is None else json.dumps(sorted(labels), ensure_ascii=False)
 
     def has_form(self, answer: str) -> bool:
-        """Return whether an answer is a list of known labels."""
+        """Return whether an answer is a list of labels of the test or training set."""
         labels = self.labels(answer)
-        return labels is not None and labels <= self.known
+        return labels is not None and labels <= self.accepted
 
     def labels(self, value: Any) -> frozenset[str] | None:
-        """Return the labels in an answer or expected output; None if it is blank or no list of labels."""
+        """Return the labels in an answer or expected output; None if it is no list of labels."""
         if isinstance(value, str):
             text = without_fence(value)
             if not text:
                 return None
             value = strict_json.json_or(text) if text.startswith(("[", "{")) else None
-            value = text.split(self.separator) if value is None else value
-        if not isinstance(value, list) or any(
-            isinstance(one, dict | list) or one is None for one in value
-        ):
+            if value is None:
+                value = text.split(self.separator)
+        if not isinstance(value, list):
             return None
-        return frozenset(
-            filter(None, (self.normalization(expected_text(one).strip()) for one in value))
-        )
 
-    def _wanted(self, value: Any, index: int) -> frozenset[str]:
-        found = self.labels(value)
-        if found is None:
-            what = f"{self.name} compares lists of labels, and this example expects {excerpt(str(value))}"
-            raise MetricError(what, example=index, unsuited=True)
-        return found
+        labels = set[str]()
+        for item in value:
+            if isinstance(item, dict | list) or item is None:
+                return None
+            labels.add(self.normalization(expected_text(item).strip()))
+        return frozenset(labels - {""})
 
-    def _score(self, wanted: frozenset[str], answer: str | None) -> float:
-        found = None if answer is None else self.labels(answer)
-        if found is None:
+    def _expected_labels(self, value: Any, row: int) -> frozenset[str]:
+        labels = self.labels(value)
+        if labels is None:
+            problem = f"{self.name} compares lists of labels, and this example expects "
+            problem += excerpt(str(value))
+            raise MetricError(problem, example=row, unsuited=True)
+        return labels
+
+    def _score(self, expected: frozenset[str], answer: str | None) -> float:
+        labels = self.labels(answer)
+        if labels is None:
             return 0.0
-        if self.kind == "right_wrong" or not wanted | found:
-            return float(found == wanted)
-        return 2 * len(wanted & found) / (len(wanted) + len(found))
+        if self.kind == "right_wrong" or not expected | labels:
+            return float(labels == expected)
+        return 2 * len(expected & labels) / (len(expected) + len(labels))
 
 
 def _several(options: Options) -> SeveralLabels:
     options.allow("separator", "normalize")
-    name, normalization = options.metric, options.normalization(FULL.steps)
+    name = options.metric
     kind: Kind = "graded" if name == "labels_f1" else "right_wrong"
+    normalization = options.normalization(FULL.steps)
     metric = SeveralLabels(name, kind, options.text("separator") or SEPARATOR, normalization)
     for text in options.expected:
         if metric.labels(text) is None:
-            what = f"{name} compares lists of labels, and the test set expects {excerpt(text)!r}"
-            cure = 'Write a list such as ["billing", "refund"] as the expected output; no label at all is [].'
-            raise options.error(what, cure=cure)
+            problem = f"{name} compares lists of labels, and the test set expects {excerpt(text)!r}"
+            advice = (
+                'Write a list such as ["billing", "refund"] as the expected output; '
+                "no label at all is []."
+            )
+            raise options.error(problem, cure=advice)
 
-    known = frozenset[str]()
+    accepted = set[str]()
     for text in (*options.expected, *options.known):
-        known |= metric.labels(text) or frozenset()
-    return replace(metric, known=known)
+        accepted |= metric.labels(text) or set()
+    return replace(metric, accepted=frozenset(accepted))

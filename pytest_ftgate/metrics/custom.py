@@ -10,14 +10,16 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from pytest_ftgate import errors, text
 from pytest_ftgate.data import Example
+from pytest_ftgate.errors import ConfigError, MetricError, told
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, by_example
+from pytest_ftgate.text import EXCERPT, FARTHEST, kind_of, shortened
 
 ScoreExample: TypeAlias = Callable[[Any, str], float]
 
 _DECLARE = "Decorate it with @pytest_ftgate.metric(low=0, high=1, greater_is_better=True)."
+_FIX = "Fix the metric's function."
 _ROUNDING = 1e-9  # relative to the range: rounding may put a mean this far outside it
 
 
@@ -51,7 +53,7 @@ class CustomMetric:
     def __post_init__(self) -> None:
         problem = _problem(self)
         if problem is not None:
-            raise errors.ConfigError(f"the metric {self.name} {problem}", cure=_DECLARE)
+            raise ConfigError(f"the metric {self.name} {problem}", cure=_DECLARE)
 
     def __call__(self, expected: Any, answer: str) -> float:
         """Call the decorated function, so that it can be tested."""
@@ -60,23 +62,27 @@ class CustomMetric:
 
 def _problem(metric: CustomMetric) -> str | None:
     """Return what is wrong with a declaration, as the end of a sentence; None if it is valid."""
-    low, high, greater = metric.low, metric.high, metric.greater_is_better
-    ends = all(
-        isinstance(end, Real) and not isinstance(end, bool) and math.isfinite(end)
-        for end in (low, high)
-    )
+    low = metric.low
+    high = metric.high
+    greater = metric.greater_is_better
     if not callable(metric.score):
-        return f"needs a function as score, got {text.kind_of(metric.score)}"
+        return f"needs a function as score, got {kind_of(metric.score)}"
     if inspect.iscoroutinefunction(metric.score):
         return "is async, and a metric must be a plain function"
-    if not ends or low >= high or max(abs(low), abs(high)) > text.FARTHEST:
-        most = f"between {-text.FARTHEST:g} and {text.FARTHEST:g}"
-        return f"needs a range with low < high {most}, got low={low!r} and high={high!r}"
+    if not _is_end(low) or not _is_end(high) or low >= high:
+        limits = f"between {-FARTHEST:g} and {FARTHEST:g}"
+        return f"needs a range with low < high {limits}, got low={low!r} and high={high!r}"
     if not isinstance(greater, bool):
         return f"needs greater_is_better=True or False, got {greater!r}"
     if metric.right_wrong and (low, high, greater) != (0, 1, True):
         return "is right_wrong, which needs low=0, high=1 and greater_is_better=True"
     return None
+
+
+def _is_end(value: Any) -> bool:
+    """Return whether a value may be an end of a range."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    return is_number and math.isfinite(value) and abs(value) <= FARTHEST
 
 
 def metric(
@@ -88,9 +94,9 @@ def metric(
     whole_example: bool = False,
     name: str | None = None,
 ) -> Callable[[ScoreExample], CustomMetric]:
-    """Turn a function ``(expected, answer) -> float`` into a metric; see :class:`CustomMetric` for the arguments.
+    """Turn a function ``(expected, answer) -> float`` into a metric.
 
-    ::
+    The arguments are those of :class:`CustomMetric`::
 
         @metric(low=0, high=1, greater_is_better=True)
         def brevity(expected, answer):
@@ -98,13 +104,14 @@ def metric(
     """
 
     def declare(function: ScoreExample) -> CustomMetric:
-        called = (
-            name
-            if name is not None
-            else str(getattr(function, "__name__", type(function).__name__))
-        )
         return CustomMetric(
-            called, function, low, high, greater_is_better, right_wrong, whole_example
+            name=name or str(getattr(function, "__name__", type(function).__name__)),
+            score=function,
+            low=low,
+            high=high,
+            greater_is_better=greater_is_better,
+            right_wrong=right_wrong,
+            whole_example=whole_example,
         )
 
     return declare
@@ -114,68 +121,66 @@ class ExampleMetric(Metric):
     """A custom metric with the name that the gate uses."""
 
     def __init__(self, name: str, declared: CustomMetric, examples: Sequence[Example] = ()) -> None:
-        self.name, self.declared, self._examples = name, declared, examples
+        self.name = name
+        self.declared = declared
         self.compares = not declared.whole_example
         self.kind = "right_wrong" if declared.right_wrong else "graded"
-        self.low, self.high = float(declared.low), float(declared.high)
+        self.low = float(declared.low)
+        self.high = float(declared.high)
         self.greater_is_better = declared.greater_is_better
+        self._examples = examples
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        given = self._examples if self.declared.whole_example else expected
-        return by_example(self, list(enumerate(given)), answers, self._score)
+        subjects = self._examples if self.declared.whole_example else expected
+        return by_example(self, list(enumerate(subjects)), answers, self._score)
 
-    def _score(self, place: tuple[int, Any], answer: str | None) -> float:
-        index, given = place
+    def _score(self, numbered: tuple[int, Any], answer: str | None) -> float:
+        row, subject = numbered
         if answer is None:
             return self.worst
         try:
-            value = self.declared.score(deepcopy(given), answer)  # other metrics are given it, too
+            # other metrics get the subject, too
+            value = self.declared.score(deepcopy(subject), answer)
         except KeyboardInterrupt:
             raise
-        except (
-            BaseException
-        ) as error:  # pytest.skip() and sys.exit() too: they must not take the gate out of the run
-            what = f"the metric {self.name} raised {type(error).__name__} for test_set[{index}]"
-            raise errors.MetricError(
-                what, evidence=errors.told(error), cure="Fix the metric's function."
-            ) from error
-        return self._checked(index, value)
+        except BaseException as error:
+            # pytest.skip() and sys.exit() too: they must not take the gate out of the run
+            problem = f"the metric {self.name} raised {type(error).__name__} for test_set[{row}]"
+            evidence = told(error)
+            raise MetricError(problem, evidence=evidence, cure=_FIX) from error
+        return self._checked(row, value)
 
-    def _checked(self, index: int, value: Any) -> float:
+    def _checked(self, row: int, value: Any) -> float:
         """Return the number that the function returned.
 
         Raise :class:`MetricError` if it breaks the declaration.
         """
-        slack, wanted = (
-            _ROUNDING * (self.high - self.low),
-            f"a number from {self.low:g} to {self.high:g}",
-        )
         number: Any = value if isinstance(value, Real) else math.nan
         # numpy would convert the bounds to a narrow type
         if isinstance(value, float | np.floating | np.bool_):
             number = float(value)
+        slack = _ROUNDING * (self.high - self.low)
         fits = self.low - slack <= number <= self.high + slack
+        required = f"a number from {self.low:g} to {self.high:g}"
         if self.kind == "right_wrong":
-            wanted, fits = "1 (right) or 0 (wrong)", fits and number in (0, 1)
+            fits = number in (0, 1)
+            required = "1 (right) or 0 (wrong)"
         if fits:
             return min(max(float(number), self.low), self.high)
-        shown = (
-            text.shortened(repr(value), text.EXCERPT)
-            if isinstance(value, Real | None)
-            else text.kind_of(value)
-        )
-        what = f"the metric {self.name} returned {shown} instead of {wanted} for test_set[{index}]"
-        raise errors.MetricError(what, cure="Fix the metric's function.")
+
+        shown = kind_of(value)
+        if isinstance(value, Real | None):
+            shown = shortened(repr(value), EXCERPT)
+        problem = f"the metric {self.name} returned {shown} instead of {required} "
+        raise MetricError(f"{problem}for test_set[{row}]", cure=_FIX)
 
 
 def build_custom(options: Options, declared: Any) -> ExampleMetric:
     """Build the custom metric of a hook or a marker."""
     options.allow("function")
     if not isinstance(declared, CustomMetric):
-        what = (
-            "does not declare its range and direction"
-            if callable(declared)
-            else f"is {text.kind_of(declared)}"
-        )
-        raise options.error(f"the metric {options.metric} {what}", cure=_DECLARE)
+        problem = f"is {kind_of(declared)}"
+        if callable(declared):
+            problem = "does not declare its range and direction"
+        raise options.error(f"the metric {options.metric} {problem}", cure=_DECLARE)
     return ExampleMetric(options.metric, declared, options.examples)

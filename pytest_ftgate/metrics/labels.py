@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ READING_OPTIONS = ("normalize", "pattern", "json_field")
 
 def distinct_outputs(*data: DataSet) -> list[str]:
     """Return the distinct expected outputs of the data as text, sorted."""
-    return sorted({expected_text(example.expected) for one in data for example in one})
+    return sorted({expected_text(example.expected) for example in chain(*data)})
 
 
 @dataclass(frozen=True)
@@ -50,17 +51,17 @@ class Reading:
 
     def label(self, answer: str) -> str | None:
         """Return the label in an answer; None if there is none."""
-        part = self._part(answer)
-        return None if part is None else self.clean(part) or None
+        text = self._compared_text(answer)
+        return None if text is None else self.clean(text) or None
 
-    def _part(self, answer: str) -> str | None:
+    def _compared_text(self, answer: str) -> str | None:
         if self.pattern is not None:
             return self._match(answer.strip())
         text = without_fence(answer)
         return _field_text(text, self.json_field) if self.json_field else text
 
     def _match(self, text: str) -> str | None:
-        """Return the first match of the pattern in a text, or its first group; None if there is none."""
+        """Return the first match of the pattern, or its first group; None if there is none."""
         assert self.pattern is not None
         search = partial(self.pattern.search, text)
         match = within_limit(f"pattern {self.pattern.pattern!r}", search, text)
@@ -70,11 +71,11 @@ class Reading:
 
 
 def _field_text(answer: str, path: Iterable[str]) -> str | None:
-    """Return the text of a field of a JSON answer; None if the answer is not JSON or the field is no single value."""
+    """Return the text of a field of a JSON answer; None if it is not JSON or has no such value."""
     try:
         value = strict_json.parse_json(answer)
-        for part in path:
-            value = value[int(part)] if isinstance(value, list) else value[part]
+        for step in path:
+            value = value[int(step)] if isinstance(value, list) else value[step]
         return None if isinstance(value, dict | list) else expected_text(value)
     except (ValueError, TypeError, LookupError):
         return None
@@ -109,29 +110,31 @@ class LabelSet:
     def confused(self) -> tuple[str, str] | None:
         """Return the first two labels that normalization makes equal; None if there are none."""
         seen: dict[str, str] = {}
-        pairs = ((seen.setdefault(self.reading.clean(text), text), text) for text in self.texts)
-        return next((pair for pair in pairs if pair[0] != pair[1]), None)
+        for text in self.texts:
+            first = seen.setdefault(self.reading.clean(text), text)
+            if first != text:
+                return first, text
+        return None
 
     def code(self, label: str) -> int | None:
-        """Return the code of a label in the configuration; None if the test set does not contain it."""
+        """Return the code of a label; None if the test set has no such label."""
         return self.codes.get(self.reading.clean(label))
 
     def label_of(self, expected: Any) -> str:
         """Return the label in an expected output."""
         text = expected_text(expected)
-        return (text if self.inside is None else self.inside.label(text) or text).strip()
+        label = None if self.inside is None else self.inside.label(text)
+        return (label or text).strip()
 
     def gold(self, metric: str, expected: Sequence[Any]) -> Codes:
         """Return the code of each expected label, shape ``(examples,)``."""
-        code = cache(lambda text: self.codes.get(self.reading.clean(self.label_of(text)), -1))
-        gold = np.fromiter(
-            (code(expected_text(value)) for value in expected), np.int64, len(expected)
-        )
+        code_of = cache(lambda text: self.codes.get(self.reading.clean(self.label_of(text)), -1))
+        gold = np.array([code_of(expected_text(value)) for value in expected], np.int64)
         if gold.min() < 0:
-            index = int(gold.argmin())
-            label = listed([expected_text(expected[index])])
-            what = f"{metric} was built for other labels: this example expects {label}"
-            raise MetricError(what, example=index, unsuited=True)
+            row = int(gold.argmin())
+            label = listed([expected_text(expected[row])])
+            problem = f"{metric} was built for other labels: this example expects {label}"
+            raise MetricError(problem, example=row, unsuited=True)
         return gold
 
     def predicted(self, answers: Sequence[Sequence[str | None]]) -> Codes:
@@ -139,15 +142,14 @@ class LabelSet:
 
         The code of an answer that is no label of the test set is K, the number of labels.
         """
+        unknown = len(self.texts)
 
         @cache
-        def code(answer: str | None) -> int:
+        def code_of(answer: str | None) -> int:
             label = None if answer is None else self.reading.label(answer)
-            return len(self.texts) if label is None else self.codes.get(label, len(self.texts))
+            return unknown if label is None else self.codes.get(label, unknown)
 
-        return np.array(
-            [np.fromiter(map(code, repeat), np.int64, len(repeat)) for repeat in answers]
-        )
+        return np.array([list(map(code_of, repeat)) for repeat in answers], np.int64)
 
     def bare(self) -> "LabelSet":
         """Return the same labels for answers that are just a label, without a pattern or field."""
@@ -155,134 +157,167 @@ class LabelSet:
 
 
 # --- the labels of a gate
-# ------------------------------------------------------------------------------------
+# -----------------------------------------------------------------------------------------
 
 
 def read_part(options: Options) -> Reading:
-    """Return how the compared part of an answer is extracted: the whole of it, a ``pattern`` or a ``json_field``."""
+    """Return how the compared part of an answer is extracted.
+
+    It is all of the answer, what ``pattern`` matches, or the value of ``json_field``.
+    """
     reading = Reading(pattern=options.pattern(), json_field=options.json_field())
     if reading.pattern is not None and reading.json_field:
-        cure = f"Keep the one that extracts what {options.metric} compares."
-        raise options.error("pattern and json_field are both set", key="json_field", cure=cure)
+        advice = f"Keep the one that extracts what {options.metric} compares."
+        problem = "pattern and json_field are both set"
+        raise options.error(problem, key="json_field", cure=advice)
     return reading
 
 
 def label_set(options: Options) -> LabelSet:
-    """Return the labels of the test set with the gate's reading options; refuse labels that these make equal.
+    """Return the labels of the test set with the gate's reading options.
 
-    Where the gate does not write ``normalize``, steps that would make labels equal are left out.
+    Refuse labels that ``normalize`` makes equal. Where the gate does not write it, the steps that
+    would make labels equal are left out.
     """
     reading = replace(read_part(options), normalization=options.normalization(OF_LABELS))
     refuse_blank(options)
-    made = LabelSet(reading, (), (), _inside(options, reading))
-    for example in options.examples if made.inside is None else ():
-        if isinstance(example.expected, dict | list):
-            what = f"{options.metric} compares labels, but the expected output is {kind_of(example.expected)}"
-            cure = "Use exact_match, which compares JSON values, or json_field, which reads a label in each."
-            raise ConfigError(what, where=example.place, cure=cure)
-    texts = tuple(dict.fromkeys(map(made.label_of, options.expected)))
-    known = (*map(made.label_of, options.known), *(options.labels("labels") or ()))
-    made = replace(made, texts=texts, known=tuple(dict.fromkeys(known)))
+    labels = LabelSet(reading, (), (), _inside(options, reading))
+    if labels.inside is None:
+        _refuse_json(options)
+    texts = map(labels.label_of, options.expected)
+    known = [*map(labels.label_of, options.known), *(options.labels("labels") or ())]
+    labels = replace(labels, texts=distinct(texts), known=distinct(known))
+
     if "normalize" not in options.spec.options:
-        fewer = (OF_LABELS, OF_LABELS - {"punctuation"}, OF_LABELS - {"case"}, ())
-        sets = (
-            replace(made, reading=replace(reading, normalization=Normalization(frozenset(one))))
-            for one in fewer
+        for steps in (OF_LABELS, OF_LABELS - {"punctuation"}, OF_LABELS - {"case"}):
+            normalization = Normalization(steps)
+            candidate = replace(labels, reading=replace(reading, normalization=normalization))
+            if candidate.confused() is None:
+                return candidate
+        return replace(labels, reading=replace(reading, normalization=AS_WRITTEN))
+
+    pair = labels.confused()
+    if pair is not None:
+        problem = f"normalize makes the labels {listed(pair[:1])} and {listed(pair[1:])} equal"
+        advice = (
+            "Remove the step that makes them equal, "
+            "or use one spelling of the label in the test set."
         )
-        return next(one for one in sets if one.confused() is None)
-    if (pair := made.confused()) is not None:
-        what = f"normalize makes the labels {listed(pair[:1])} and {listed(pair[1:])} equal"
-        cure = "Remove the step that makes them equal, or use one spelling of the label in the test set."
-        raise options.error(what, key="normalize", cure=cure)
-    return made
+        raise options.error(problem, key="normalize", cure=advice)
+    return labels
+
+
+def distinct(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the texts without repetitions, in their order."""
+    return tuple(dict.fromkeys(texts))
+
+
+def _refuse_json(options: Options) -> None:
+    """Refuse objects and lists as expected outputs."""
+    for example in options.examples:
+        if isinstance(example.expected, dict | list):
+            kind = kind_of(example.expected)
+            problem = f"{options.metric} compares labels, but the expected output is {kind}"
+            advice = (
+                "Use exact_match, which compares JSON values, "
+                "or json_field, which reads a label in each."
+            )
+            raise ConfigError(problem, where=example.place, cure=advice)
 
 
 def _inside(options: Options, reading: Reading) -> Reading | None:
-    """Return what reads the labels of expected outputs: as answers are read, where these hold more than a label.
+    """Return what reads the labels of expected outputs, where these hold more than a label.
 
     Raise :class:`ConfigError` where only some of them do.
     """
     if reading.pattern is None and not reading.json_field:
         return None
-    labels = {text: reading.label(text) for text in options.expected}
-    longer = [text for text, label in labels.items() if label not in (None, reading.clean(text))]
+    longer: list[str] = []
+    bare: list[str] = []
+    for text in options.expected:
+        holds_more = reading.label(text) not in (None, reading.clean(text))
+        (longer if holds_more else bare).append(text)
     if not longer:
         return None
-    other = next(
-        (text for text, label in labels.items() if label in (None, reading.clean(text))), None
-    )
-    if other is not None:
+
+    if bare:
         key = "pattern" if reading.pattern is not None else "json_field"
-        what = f"{key} reads {listed([labels[longer[0]] or ''])} in the expected output {listed(longer[:1])}"
-        what += (
-            f", but {'nothing' if labels[other] is None else 'the whole text'} in {listed([other])}"
+        label = listed([reading.label(longer[0])])
+        content = "nothing" if reading.label(bare[0]) is None else "the whole text"
+        problem = (
+            f"{key} reads {label} in the expected output {listed(longer[:1])}, "
+            f"but {content} in {listed(bare[:1])}"
         )
-        cure = f"Write outputs that all hold just the label, or more that {key} reads in each; or correct {key}."
-        raise options.error(what, key=key, cure=cure)
+        advice = (
+            "Write outputs that all hold just the label, "
+            f"or more that {key} reads in each; or correct {key}."
+        )
+        raise options.error(problem, key=key, cure=advice)
     return reading
 
 
 def refuse_blank(options: Options) -> None:
     """Refuse an empty expected output, because an empty answer counts as wrong."""
-    if any(not text.strip() for text in options.expected):
-        blank = (
-            example.place
-            for example in options.examples
-            if not expected_text(example.expected).strip()
-        )
-        what = f"{options.metric} cannot score a blank expected output, because an empty answer counts as wrong"
-        place = next(blank, None) or options.spec.source.where()
-        raise ConfigError(what, where=place, cure="Use an explicit label such as `none`.")
+    if all(text.strip() for text in options.expected):
+        return
+    where = options.spec.source.where()
+    for example in options.examples:
+        if not expected_text(example.expected).strip():
+            where = example.place or where
+            break
+    problem = (
+        f"{options.metric} cannot score a blank expected output, "
+        "because an empty answer counts as wrong"
+    )
+    raise ConfigError(problem, where=where, cure="Use an explicit label such as `none`.")
 
 
 def selected_codes(options: Options, labels: LabelSet) -> tuple[int, ...]:
-    """Return the codes of the labels to average over: those of the test set in the option ``labels``, else all.
+    """Return the codes of the labels to average over.
 
-    Others in it, such as ``unknown``, are labels that an answer may be. One that may be misspelt is
-    refused: it resembles a label of the test set, or stands beside some of these, but not all.
+    These are the labels of the test set in the option ``labels``, else all. Others in the option,
+    such as ``unknown``, are labels that an answer may be. One that may be misspelt is refused: it
+    resembles a label of the test set, or stands beside some of these, but not all.
     """
     codes: list[int] = []
-    others: list[str] = []
+    strangers: list[str] = []
     for label in options.labels("labels") or ():
         code = labels.code(label)
         if code is None:
-            others.append(label)
+            strangers.append(label)
         else:
             codes.append(code)
 
     is_partial = 0 < len(codes) < len(labels.texts)
-    for label in others:
+    for label in strangers:
         if is_partial or nearest(label, labels.texts) is not None:
             raise _unknown(options, "labels", label, labels)
     if len(set(codes)) < len(codes):
-        raise options.error(
-            "labels contains a label twice", key="labels", cure="List each label once."
-        )
+        problem = "labels contains a label twice"
+        raise options.error(problem, key="labels", cure="List each label once.")
     return tuple(codes) or tuple(range(len(labels.texts)))
 
 
 def positive_code(options: Options, labels: LabelSet) -> int:
     """Return the code of ``pos_label``, the positive one of two labels."""
-    name, evidence = options.metric, f"The labels are: {listed(labels.texts)}."
+    name = options.metric
+    evidence = f"The labels are: {listed(labels.texts)}."
     if len(labels.texts) != 2:
-        what = f"{name} needs two labels, and the test set has {len(labels.texts)}"
-        cure = f"Use {name}_macro, {name}_micro or {name}_weighted."
-        raise options.error(what, evidence=evidence, cure=cure)
+        problem = f"{name} needs two labels, and the test set has {len(labels.texts)}"
+        advice = f"Use {name}_macro, {name}_micro or {name}_weighted."
+        raise options.error(problem, evidence=evidence, cure=advice)
+
     label = options.label("pos_label")
     if label is None:
-        what = f"{name} needs pos_label, the positive label"
-        cure = f"Write metric: {{name: {name}, pos_label: {listed(labels.texts[:1])}}}."
-        raise options.error(what, key="pos_label", evidence=evidence, cure=cure)
-    return _code(options, "pos_label", label, labels)
-
-
-def _code(options: Options, key: str, label: str, labels: LabelSet) -> int:
+        problem = f"{name} needs pos_label, the positive label"
+        advice = f"Write metric: {{name: {name}, pos_label: {listed(labels.texts[:1])}}}."
+        raise options.error(problem, key="pos_label", evidence=evidence, cure=advice)
     code = labels.code(label)
     if code is None:
-        raise _unknown(options, key, label, labels)
+        raise _unknown(options, "pos_label", label, labels)
     return code
 
 
 def _unknown(options: Options, key: str, label: str, labels: LabelSet) -> ConfigError:
-    what = f"{key} contains {listed([label])}, which is not a label of the test set"
-    return options.error(what, key=key, cure=did_you_mean(label, labels.texts))
+    problem = f"{key} contains {listed([label])}, which is not a label of the test set"
+    return options.error(problem, key=key, cure=did_you_mean(label, labels.texts))

@@ -10,21 +10,24 @@ from typing import Any
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
-from pytest_ftgate.metrics import labels, protocol
+from pytest_ftgate.metrics import labels
 from pytest_ftgate.metrics.options import Options
+from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, by_example
 from pytest_ftgate.text import excerpt, show_number
 
 NAMES = ("within", "absolute_error")
 
 _NUMBER = re.compile(
-    r"[^\w\s.+-]?\s*([+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][+-]?\d{1,3})?)\s*[^\w\s.]?\.?"
+    r"[^\w\s.+-]?\s*"
+    r"([+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][+-]?\d{1,3})?)"
+    r"\s*[^\w\s.]?\.?"
 )
-"""A number, with or without separators of thousands, between signs of currency and unit: ``$1,200``."""
+"""A number between signs of a currency and a unit, such as ``$1,200``."""
 _LONGEST = 400  # of an answer that may be a number; exact arithmetic of longer ones takes minutes
 
 
 @dataclass(frozen=True)
-class _OfNumbers(protocol.Metric):
+class _OfNumbers(Metric):
     reading: labels.Reading
     of_numbers = True
     form = "a number alone"
@@ -33,7 +36,7 @@ class _OfNumbers(protocol.Metric):
         """Return whether an answer is exactly one number."""
         return self.number(answer) is not None
 
-    def bare(self) -> protocol.Metric:
+    def bare(self) -> Metric:
         return replace(self, reading=labels.Reading())
 
     def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
@@ -46,7 +49,7 @@ class _OfNumbers(protocol.Metric):
         return [str(float(median_low(map(self.wanted, expected))))]
 
     def number(self, answer: str | None) -> Fraction | None:
-        """Return the number that an answer is, exactly; None if it is missing or no finite number."""
+        """Return the number that an answer is, exactly; None if it is no finite number."""
         text = None if answer is None else self.reading.label(answer)
         return None if text is None else number_in(text)
 
@@ -86,9 +89,9 @@ class Within(_OfNumbers):
     name = "within"
     kind = "right_wrong"
 
-    def score(self, expected: Sequence[Any], answers: protocol.Answers) -> protocol.Scored:
+    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         numbers = list(map(self.wanted, expected))
-        return protocol.by_example(self, numbers, answers, self._is_right)
+        return by_example(self, numbers, answers, self._is_right)
 
     def _is_right(self, expected: Fraction, answer: str | None) -> bool:
         number = self.number(answer)
@@ -117,9 +120,9 @@ class AbsoluteError(_OfNumbers):
         """Return the largest possible error."""
         return self.most - self.least
 
-    def score(self, expected: Sequence[Any], answers: protocol.Answers) -> protocol.Scored:
+    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         numbers = list(map(self._inside, expected))
-        return protocol.by_example(self, numbers, answers, self._error)
+        return by_example(self, numbers, answers, self._error)
 
     def _error(self, expected: Fraction, answer: str | None) -> float:
         number = self.number(answer)
@@ -140,12 +143,7 @@ class AbsoluteError(_OfNumbers):
 
 def build(options: Options) -> Within | AbsoluteError:
     """Build the metric of this family that the options name; expected outputs must be numbers."""
-    metric: Within | AbsoluteError
-    if options.metric == "within":
-        metric = _within(options)
-    else:
-        metric = _absolute_error(options)
-
+    metric = _within(options) if options.metric == "within" else _absolute_error(options)
     for text in options.expected:
         try:
             metric.score([text], [[text]])
@@ -161,8 +159,10 @@ def _within(options: Options) -> Within:
     keys = [key for key in ("tolerance", "relative") if key in options.spec.options]
     if len(keys) != 1:
         what = f"within needs {'only one' if keys else 'one'} of tolerance and relative"
-        cure = "Write tolerance: 0.5 for a difference of at most 0.5, or relative: 0.01 for one of "
-        cure += "at most 1 %."
+        cure = (
+            "Write tolerance: 0.5 for a difference of at most 0.5, or relative: 0.01 for one of "
+            "at most 1 %."
+        )
         raise options.error(what, key=keys[-1] if keys else None, cure=cure)
 
     (key,) = keys

@@ -1,19 +1,21 @@
-"""Metrics of texts: exact match, also of JSON values, and similarity, which is graded from 0 to 1."""
+"""Metrics of texts: exact match, also of JSON values, and similarity."""
 
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, TypeAlias
 
 from pytest_ftgate.data import expected_text, strict_json
-from pytest_ftgate.metrics import json_values, labels, numbers, protocol
+from pytest_ftgate.metrics import labels, numbers
+from pytest_ftgate.metrics.json_values import ABSENT, OTHERS, JsonForm, JsonRules
 from pytest_ftgate.metrics.options import Options, needed, without_fence
+from pytest_ftgate.metrics.protocol import Answers, Scored, TextMetric, by_example
 
-# (whether to compare as JSON, the text or the key of the value)
-_Wanted: TypeAlias = tuple[bool, Any]
+_Compared: TypeAlias = tuple[bool, Any]
+"""Whether an output is compared as JSON, and the text or the key of the value."""
 
 MOST_OUTPUTS = 50
 """With more different outputs, or each but once or twice, exact_match compares free text."""
@@ -22,15 +24,15 @@ MOST_OUTPUTS = 50
 # Scripts without spaces between words (Thai, Lao; Myanmar; Khmer; Hiragana, Katakana; Han). Each
 # letter counts as a word, because word boundaries are unknown.
 _UNSPACED_LETTERS = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
-    "\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
 )
 _UNSPACED = re.compile(f"[{_UNSPACED_LETTERS}]")
 _LETTER = rf"[^\W{_UNSPACED_LETTERS}]"  # of a word between spaces
 
 
 @dataclass(frozen=True)
-class ExactMatch(protocol.TextMetric):
+class ExactMatch(TextMetric):
     """The share of answers that equal the expected output.
 
     If the expected output is a JSON value that is not text, or text that contains a JSON object or
@@ -41,9 +43,9 @@ class ExactMatch(protocol.TextMetric):
 
     name = "exact_match"
     kind = "right_wrong"
-    json_form: json_values.JsonForm | None = None
+    json_form: JsonForm | None = None
     are_numbers: bool = False
-    outputs: frozenset[_Wanted] | None = None
+    outputs: frozenset[_Compared] | None = None
 
     @property
     def form(self) -> str:  # type: ignore[override]
@@ -52,94 +54,87 @@ class ExactMatch(protocol.TextMetric):
             return "the expected JSON alone"
         if self.are_numbers:
             return "a number alone"
-        return (
-            "the expected text alone"
-            if self.outputs is None
-            else "one of the expected outputs alone"
-        )
+        if self.outputs is not None:
+            return "one of the expected outputs alone"
+        return "the expected text alone"
 
     def has_form(self, answer: str) -> bool:
-        """Return whether an answer is JSON of the expected form, a number, or one of few outputs."""
+        """Return whether an answer has the form of the outputs: JSON, number, or one of few."""
         if self.are_numbers:
             return numbers.number_in(without_fence(answer)) is not None
         if self.outputs is not None:
             return not self.outputs.isdisjoint(self._readings(answer))
         if self.json_form is None:
             return True
-        return self.json_form.fits(strict_json.json_or(without_fence(answer), json_values.ABSENT))
+        return self.json_form.fits(strict_json.json_or(without_fence(answer), ABSENT))
 
     def adds_words(self, expected: Any, answer: str) -> bool:
-        """Return whether an answer contains the whole expected output as words, and more: "It is 42."."""
+        """Return whether an answer contains the whole expected output as words, and more."""
         if self.outputs is not None or self.json_form is not None or self.are_numbers:
             return False
         wanted = " ".join(expected_text(expected).casefold().split())
         written = " ".join(answer.casefold().split())
-        whole = rf"(?<!{_LETTER}){re.escape(wanted)}(?!{_LETTER})"
-        return len(written) > len(wanted) and re.search(whole, written) is not None
+        as_words = rf"(?<!{_LETTER}){re.escape(wanted)}(?!{_LETTER})"
+        return len(written) > len(wanted) and re.search(as_words, written) is not None
 
-    def score(self, expected: Sequence[Any], answers: protocol.Answers) -> protocol.Scored:
-        return protocol.by_example(
-            self, [self.wanted(value) for value in expected], answers, self._is_right
-        )
+    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
+        outputs = list(map(self.compared, expected))
+        return by_example(self, outputs, answers, self._is_right)
 
-    def wanted(self, expected: Any) -> _Wanted:
+    def compared(self, expected: Any) -> _Compared:
         """Return an expected output as answers are compared with it."""
-        value = strict_json.container_of(expected) if isinstance(expected, str) else expected
-        as_text = value is None and isinstance(expected, str)
-        return (False, self.clean(expected)) if as_text else (True, self._key(value))
+        if not isinstance(expected, str):
+            return self._as_json(expected)
+        value = strict_json.container_of(expected)
+        return self._as_text(expected) if value is None else self._as_json(value)
 
-    def _key(self, value: Any) -> Any:
-        """Return a key that equal JSON values have; a value that is nested too deeply equals none."""
-        try:
-            return json_values.JsonRules({json_values.OTHERS: self.normalization}).key(value)
-        except RecursionError:
-            return object()
+    def _as_text(self, text: str) -> _Compared:
+        return False, self.clean(text)
 
-    def _is_right(self, wanted: _Wanted, answer: str | None) -> bool:
-        as_json, value = wanted
-        if answer is None:
+    def _as_json(self, value: Any) -> _Compared:
+        return True, JsonRules({OTHERS: self.normalization}).key(value)
+
+    def _is_right(self, output: _Compared, answer: str | None) -> bool:
+        if answer is None or not answer.strip():
             return False
-        if not as_json:
-            return answer.strip() != "" and self.clean(answer) == str(value)
-        try:
-            return bool(value == self._key(strict_json.parse_json(without_fence(answer))))
-        except ValueError:
-            return False
+        return output in self._readings(answer)
 
-    def _readings(self, answer: str) -> Iterator[_Wanted]:
+    def _readings(self, answer: str) -> Iterator[_Compared]:
         """Yield an answer as it is compared with text, and as JSON if it is."""
-        yield False, self.clean(answer)
-        try:
-            yield True, self._key(strict_json.parse_json(without_fence(answer)))
-        except ValueError:
-            return
+        yield self._as_text(answer)
+        value = strict_json.json_or(without_fence(answer), ABSENT)
+        if value is not ABSENT:
+            yield self._as_json(value)
 
 
 _ASCII_WORD = re.compile("[a-z0-9]+")
 
 
 def words(text: str) -> list[str]:
-    """Split a text into lower-case runs of letters, marks and digits; in scripts without spaces, into single letters.
+    """Split a text into lower-case runs of letters, marks and digits.
 
-    For ASCII these are the tokens of rouge-score. A text without such a run is a single word,
-    stripped.
+    In scripts without spaces each letter is a word. For ASCII these are the tokens of rouge-score.
+    A text without such a run is a single word, stripped.
     """
     if text.isascii():
         return _ASCII_WORD.findall(text.lower()) or [text.lower().strip()]
     composed = unicodedata.normalize("NFC", text).lower()
-    found: list[str] = []
-    current = ""
+    runs = [""]
     for character in composed:
-        kind = unicodedata.category(character)[0]
-        alone = _UNSPACED.match(current)
-        if kind == "M" or (
-            kind in "LN" and not alone and not (kind == "L" and _UNSPACED.match(character))
-        ):
-            current += character
-            continue
-        found.append(current)
-        current = character if kind in "LN" else ""
-    return [word for word in (*found, current) if word] or [composed.strip()]
+        category = unicodedata.category(character)[0]
+        if category not in "LNM":
+            runs.append("")
+        elif category == "M" or _continues(runs[-1], character, category):
+            runs[-1] += character
+        else:
+            runs.append(character)
+    return list(filter(None, runs)) or [composed.strip()]
+
+
+def _continues(word: str, character: str, category: str) -> bool:
+    """Return whether a letter or digit belongs to the word before it."""
+    is_unspaced = category == "L" and _UNSPACED.match(character)
+    return not is_unspaced and not _UNSPACED.match(word)
 
 
 def f_measure(n_common: int, n_expected: int, n_answered: int) -> float:
@@ -148,28 +143,27 @@ def f_measure(n_common: int, n_expected: int, n_answered: int) -> float:
 
 
 Compare: TypeAlias = Callable[[str, str], float]
-"""Returns the similarity, in [0, 1], of the expected and the answered text, both normalized and not blank."""
+"""Returns the similarity, in [0, 1], of two normalized texts: the expected and the answered one."""
 
 LONG = 100_000
 """Maximum length of a text, in characters: two such texts are compared within seconds."""
 
 
 @dataclass(frozen=True)
-class TextSimilarity(protocol.TextMetric):
-    """The mean similarity of answers to the expected texts, each graded from 0 to 1; a missing answer is 0.
+class TextSimilarity(TextMetric):
+    """The mean similarity of answers to the expected texts, each graded from 0 to 1.
 
-    An answer that is longer than `LONG` is 0 without being compared: it is a runaway generation,
-    and comparing it could take minutes.
+    A missing answer is 0, and so is one that is longer than `LONG`, without being compared: it is a
+    runaway generation, and comparing it could take minutes.
     """
 
     name: str
     compare: Compare
     kind = "graded"
 
-    def score(self, expected: Sequence[Any], answers: protocol.Answers) -> protocol.Scored:
-        return protocol.by_example(
-            self, [expected_text(value) for value in expected], answers, cache(self._grade)
-        )
+    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
+        texts = list(map(expected_text, expected))
+        return by_example(self, texts, answers, cache(self._grade))
 
     def _grade(self, expected: str, answer: str | None) -> float:
         if answer is None or not answer.strip() or len(answer) > LONG:
@@ -184,12 +178,14 @@ def token_f1(expected: str, answer: str) -> float:
     Comprehension of Text, EMNLP (2016). SQuAD's further normalization is left to the gate's
     ``normalize``.
     """
-    first, second = expected.split(), answer.split()
-    return f_measure((Counter(first) & Counter(second)).total(), len(first), len(second))
+    expected_words = expected.split()
+    answer_words = answer.split()
+    n_common = (Counter(expected_words) & Counter(answer_words)).total()
+    return f_measure(n_common, len(expected_words), len(answer_words))
 
 
 def _rouge_l(options: Options) -> Compare:
-    """Return a function for the F-measure of the longest common subsequence of words, over the whole text.
+    """Return a function for the F-measure of the longest common subsequence of words.
 
     Source: C.-Y. Lin, ROUGE: A Package for Automatic Evaluation of Summaries (2004). Equals
     rouge-score's rougeL without stemming, but supports letters beyond a to z, and is faster on long
@@ -198,16 +194,16 @@ def _rouge_l(options: Options) -> Compare:
     subsequence = needed(options, "rapidfuzz.distance").LCSseq
 
     def rouge_l(expected: str, answer: str) -> float:
-        first, second = words(expected), words(answer)
-        codes: dict[str, int] = {}
-        coded = [[codes.setdefault(word, len(codes)) for word in text] for text in (first, second)]
-        return f_measure(int(subsequence.similarity(*coded)), len(first), len(second))
+        code_of: defaultdict[str, int] = defaultdict(lambda: len(code_of))
+        first = [code_of[word] for word in words(expected)]
+        second = [code_of[word] for word in words(answer)]
+        return f_measure(int(subsequence.similarity(first, second)), len(first), len(second))
 
     return rouge_l
 
 
 def _edit_similarity(options: Options) -> Compare:
-    """Return a function for 1 minus the Levenshtein distance divided by the length of the longer text.
+    """Return a function for 1 minus the Levenshtein distance by the length of the longer text.
 
     Source: V. I. Levenshtein, Soviet Physics Doklady 10 (1966) 707-710.
     """
@@ -231,26 +227,30 @@ def build(options: Options) -> ExactMatch | TextSimilarity:
     normalization = options.normalization()
     if options.metric == ExactMatch.name:
         return _of_outputs(ExactMatch(normalization=normalization), options)
+
     longest = max(map(len, options.expected), default=0)
     if longest > LONG:
-        what = f"{options.metric} supports expected texts of up to {LONG:,} characters, and one has {longest:,}"
-        raise options.error(what, cure="Split the example, or use a custom metric.")
-    return TextSimilarity(
-        options.metric, _COMPARE[options.metric](options), normalization=normalization
-    )
+        problem = (
+            f"{options.metric} supports expected texts of up to {LONG:,} characters, "
+            f"and one has {longest:,}"
+        )
+        raise options.error(problem, cure="Split the example, or use a custom metric.")
+    compare = _COMPARE[options.metric](options)
+    return TextSimilarity(options.metric, compare, normalization=normalization)
 
 
 def _of_outputs(metric: ExactMatch, options: Options) -> ExactMatch:
-    """Return the metric for the outputs of a test set: JSON, numbers, few different ones, or free text."""
+    """Return the metric for outputs that are JSON, numbers, few different ones, or free text."""
     expected = [example.expected for example in options.examples] or list(options.expected)
     if not expected:
         return metric
     containers = list(map(strict_json.container_of, expected))
     if None not in containers:
-        return replace(metric, json_form=json_values.JsonForm.of(containers))
+        return replace(metric, json_form=JsonForm.of(containers))
     if all(numbers.number_in(expected_text(value)) is not None for value in expected):
         return replace(metric, are_numbers=True)
-    outputs = frozenset(map(metric.wanted, expected))
+
+    outputs = frozenset(map(metric.compared, expected))
     if len(outputs) > MOST_OUTPUTS or 2 * len(outputs) > len(expected):
         return metric
-    return replace(metric, outputs=outputs.union(map(metric.wanted, options.known)))
+    return replace(metric, outputs=outputs.union(map(metric.compared, options.known)))

@@ -142,8 +142,10 @@ _ENOUGH = 5
 def wait_refused(seconds: float) -> errors.ModelError:
     """Return the error that ends a run because the endpoint asks for a longer wait than the run may take."""
     wait = show_age(60 * ceil(seconds / 60))
-    cure = f"run again in {wait}: stored answers are reused; or let the gate wait longer, "
-    cure += f"for example with timeout_s: {ceil(seconds) + 600}"
+    cure = (
+        f"run again in {wait}: stored answers are reused; or let the gate wait longer, "
+        f"for example with timeout_s: {ceil(seconds) + 600}"
+    )
     what = f"the endpoint accepts no further calls for {wait}"
     return errors.ModelError(what, kind="busy", fatal=True, unpaid=True, cure=cure)
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from building import build, failure
+from building import build
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
