@@ -245,12 +245,13 @@ def _without_small(slices: Iterable[Slice], test: DataSet, tolerance: Tolerance)
 def _guard(
     config: GateKeys,
     name: str,
-    load: Callable[[Any, str], DataSet],
+    load: Callable[..., DataSet],
     training: DataSet,
     build: Callable[..., Metric],
 ) -> Guard:
     spec = config.guards[name]
-    test = load(spec.test_set, f"guard {name}, {spec.sources['test_set'].at}")
+    place = spec.sources["test_set"].at
+    test = load(spec.test_set, place, name=f"guards.{name}.test_set")
     check_test_set(test)
     labels, known = distinct_outputs(test), distinct_outputs(training)
     try:

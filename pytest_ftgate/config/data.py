@@ -20,10 +20,12 @@ from pytest_ftgate.config.keys import (
 )
 from pytest_ftgate.data import FORMATS
 from pytest_ftgate.errors import shown_path
-from pytest_ftgate.text import got, quoted
+from pytest_ftgate.text import got, nearest, quoted
 
 MAX_TOKENS = 65_536  # OpenAI's limit for one training example of its gpt-4o and gpt-4.1 models
 
+_DATA_KEYS = ("path", "format", "fields", "limit", "max_tokens")
+_PARTS = ("input", "expected", "id", "group")
 _NOT_SENT = ("expected", "id", "group")
 
 
@@ -69,6 +71,8 @@ class DataKeys(Keys):
         for name, column in self.fields.items():
             if name not in _NOT_SENT and f"{answer}.".startswith(f"{column}."):
                 text = f"{quoted(name)} is the column {quoted(column)}, which holds the expected output"
+                if column in _PARTS:
+                    text += f"; the name of the part comes first: {{{column}: {name}}}"
                 raise refusals([(("fields", name), text)])
         return self
 
@@ -90,8 +94,14 @@ def max_tokens(training_set: Any) -> int:
 
 
 def _is_iterable(value: Any) -> bool:
-    is_lazy = hasattr(value, "collect_schema")  # a frame of polars
-    return is_lazy or (isinstance(value, Iterable) and not isinstance(value, bytes | bytearray))
+    if hasattr(value, "collect_schema") or hasattr(value, "to_pylist"):  # polars (lazy), Arrow
+        return True
+    return isinstance(value, Iterable) and not isinstance(value, bytes | bytearray)
+
+
+def _is_file(value: Mapping[Any, Any]) -> bool:
+    """Return whether a mapping names a file or its rows, perhaps by a misspelt key; another one is a row itself."""
+    return not value or any(nearest(str(key), _DATA_KEYS) for key in value)
 
 
 def _read_data(value: Any, info: ValidationInfo) -> DataKeys | Iterable[Any]:
@@ -111,11 +121,12 @@ def _read_data(value: Any, info: ValidationInfo) -> DataKeys | Iterable[Any]:
         keys = DataKeys.model_validate({**value, "path": "objects"}, context=reading)
         keys._rows = rows
         return keys
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and (not reading.objects or _is_file(value)):
         return DataKeys.model_validate(value, context=reading)
     if reading.objects and _is_iterable(value):
         return cast("Iterable[Any]", value)
-    raise refusal(f"must be a path, or a mapping with a path, {got(value, ())}")
+    rows_too = ", or rows: a list of examples, or a frame" if reading.objects else ""
+    raise refusal(f"must be a path, or a mapping with a path{rows_too}, {got(value, ())}")
 
 
 DataValue = Annotated[Any, PlainValidator(_read_data, json_schema_input_type=str | DataKeys)]

@@ -31,8 +31,8 @@ class Example:
         group: name shared by examples that are not independent (one document, one speaker); None:
             independent.
         fields: all other values of the row, as JSON values by name.
-        place: file and line, or the item of an iterable; None for an example that was not read from
-            anywhere.
+        place: file and line, or the row of a Python object; None for an example that was not read
+            from anywhere.
     """
 
     id: str
@@ -88,6 +88,7 @@ class DataSet:
         recognised: the format of the rows and of the file, ``chat JSONL``; empty for rows in our
             own words.
         left_out: how many rows hold no output to learn.
+        name: what messages call the rows of an iterable: ``test_set``.
     """
 
     examples: tuple[Example, ...]
@@ -96,6 +97,7 @@ class DataSet:
     origin: str
     recognised: str = ""
     left_out: int = 0
+    name: str = "test_set"
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -120,49 +122,53 @@ class DataSet:
         return f"{rows} left out, whose answer is not to be learned" if self.left_out else ""
 
     def where(self, index: int, key: str | None = None) -> Where:
-        """Return the place of the example at ``index``, from 0; lines and items are counted from 1."""
-        return replace(self.examples[index].place or item_place(self.origin, index + 1), key=key)
+        """Return the place of the example at ``index``, from 0: ``test.csv:27``, or ``test_set[14]``."""
+        return replace(self.examples[index].place or row_place(self.name, index), key=key)
 
     def row_name(self, index: int) -> str:
-        """Return the example's place within the set: ``line 7``, or ``item 7``."""
-        line = self.where(index).line
-        return f"item {index + 1}" if line is None else f"line {line}"
+        """Return the example's place within the set: ``line 7``, or ``test_set[6]``."""
+        place = self.where(index)
+        return str(place) if place.line is None else f"line {place.line}"
 
 
-def item_place(origin: str, number: int) -> Where:
-    """Return the place of an iterable's item, counted from 1: ``fixture ftgate_test_set, item 7``."""
-    return Where(path=f"{origin}, item {number}")
+def row_place(name: str, index: int) -> Where:
+    """Return the place of a row of a Python object, as Python counts: ``test_set[14]``."""
+    return Where(path=f"{name}[{index}]")
 
 
-def checked(data: DataSet, noun: str, absent: DataError, *, repeats: bool = False) -> DataSet:
+def checked(data: DataSet, *, repeats: bool = False) -> DataSet:
     """Return the data.
 
-    Raise :class:`DataError` for duplicate ids; if there are no examples, ``absent``.
-
-    Ids made from equal inputs may repeat: the audit counts these. ``repeats``: a row that repeats
-    another one with all its values may stay.
+    Raise :class:`DataError` if there are no examples, or for duplicate ids. Ids made from equal
+    inputs may repeat: the audit counts these. ``repeats``: a row that repeats another one with all
+    its values may stay.
     """
     if not data.examples:
-        what, evidence = f"no {noun} holds an output to learn", data.told_left_out
-        raise (
-            DataError(what, where=Where(path=data.origin), evidence=evidence)
-            if evidence
-            else absent
-        )
+        raise _no_examples(data)
     raise_together(_duplicate_ids(data, repeats=repeats))
     return data
+
+
+def _no_examples(data: DataSet) -> DataError:
+    where = Where(path=data.origin)
+    if data.left_out:
+        what = "no row holds an output to learn"
+        return DataError(what, where=where, evidence=data.told_left_out)
+    if data.path is not None:
+        return DataError("the file has no rows", where=where)
+    cure = "give at least one; a generator can be read only once"
+    return DataError("the iterable is empty", where=where, cure=cure)
 
 
 def _duplicate_ids(data: DataSet, *, repeats: bool) -> Iterator[DataError]:
     first_with: dict[str, int] = {}
     for index, example in enumerate(data.examples):
         first = first_with.setdefault(example.id, index)
-        if first == index or (
-            data.examples[first].input == example.input and not example.has_own_id
-        ):
+        earlier = data.examples[first]
+        if first == index or (repeats and earlier == example):
             continue
-        if repeats and data.examples[first] == example:
+        if earlier.input == example.input and not example.has_own_id:
             continue
-        what = f'duplicate id "{excerpt(example.id)}", first used on {data.row_name(first)}'
+        what = f'duplicate id "{excerpt(example.id)}", first used at {data.row_name(first)}'
         cure = "give each row its own id, or remove the ids: they are then made from the inputs"
         yield DataError(what, where=data.where(index, "id"), cure=cure)

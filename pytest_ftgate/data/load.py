@@ -114,9 +114,7 @@ def load_examples(
         examples, left_out = collected(_examples(found, reader), limit)
     recognised = reader.described("Parquet" if file == "parquet" else file.upper())
     data = example.DataSet(examples, shown, sha256_of(path), shown, recognised, left_out)
-    return example.checked(
-        data, "row", DataError("the file has no rows", where=Where(path=shown)), repeats=repeats
-    )
+    return example.checked(data, repeats=repeats)
 
 
 def _examples(found: Opened, reader: RowReader) -> Iterator[example.Example | DataError | None]:

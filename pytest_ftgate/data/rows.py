@@ -15,37 +15,18 @@ from pytest_ftgate.data.example import (
     canonical_json,
     checked,
     content_id,
-    item_place,
+    row_place,
 )
 from pytest_ftgate.errors import DataError, FtgateError, Where, located, without_faults
 from pytest_ftgate.text import excerpt, kind_of, listed, nearest
 
+_USUAL_INPUTS = "input, text, question, prompt, query, instruction, utterance, sentence"
+_USUAL_OUTPUTS = (
+    "expected, label, answer, output, completion, response, target, intent, category, class, labels"
+)
 _USUAL = {
-    "input": (
-        "input",
-        "text",
-        "question",
-        "prompt",
-        "query",
-        "instruction",
-        "utterance",
-        "sentence",
-    ),
-    "expected": (
-        *(
-            "expected",
-            "label",
-            "answer",
-            "output",
-            "completion",
-            "response",
-            "target",
-            "intent",
-            "category",
-            "class",
-        ),
-        "labels",
-    ),
+    "input": frozenset(_USUAL_INPUTS.split(", ")),
+    "expected": frozenset(_USUAL_OUTPUTS.split(", ")),
 }
 """Names of these columns that are understood where exactly one of them is there."""
 
@@ -53,12 +34,17 @@ _ABSENT: Any = object()
 _state = json.JSONEncoder(default=repr).encode
 
 
+class ColumnsError(DataError):
+    """A row lacks columns, as all rows of a table then do."""
+
+
 def _part_of(path: str) -> str | None:
     """Return the part of an example that a path names: its first word, or its singular, which is a usual name."""
-    words = [{word, word.removesuffix("s")} for word in path.strip().lower().split(".")]
-    return next(
-        (part for one in words for part, names in _USUAL.items() if not one.isdisjoint(names)), None
-    )
+    for word in path.strip().lower().split("."):
+        for part, usual_names in _USUAL.items():
+            if word in usual_names or word.removesuffix("s") in usual_names:
+                return part
+    return None
 
 
 def paths_of(row: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -122,27 +108,27 @@ class RowReader:
         labeled: bool = True,
         mixed: bool = False,
     ) -> None:
-        self._fields, self._given, self._mappable, self._labeled, self._mixed = (
-            fields,
-            form,
-            mappable,
-            labeled,
-            mixed,
-        )
+        self._fields = fields
+        self._form = form
+        self._mappable = mappable
+        self._labeled = labeled
+        self._mixed = mixed
+
         self._paths = [path for path in fields.values() if "." in path]
-        self._known: dict[tuple[str, ...], _Columns] = {}
+        self._columns: dict[tuple[str, ...], _Columns] = {}  # by the keys of a row
         self._first: _Columns | None = None
 
     def described(self, container: str) -> str:
         """Return what was recognised: ``chat JSONL (OpenAI)``; empty for rows as we write them ourselves."""
-        if self._first is None or (
-            not self._first.title and container in ("JSONL", "CSV", "TSV", "")
-        ):
+        if self._first is None:
             return ""
+        title = self._first.title
+        if not title and container in ("JSONL", "CSV", "TSV", ""):
+            return ""
+
         form = self._first.format
-        return " ".join(
-            filter(None, (self._first.title or form.title, container, form.by and f"({form.by})"))
-        )
+        words = [title or form.title, container, form.by and f"({form.by})"]
+        return " ".join(word for word in words if word)
 
     def example(
         self,
@@ -159,37 +145,31 @@ class RowReader:
                 that are not used may be of any type.
             place: of the row.
         """
-        if table is None and parsed and (simple := self._simple(row, place)) is not None:
-            return simple
-
         bad: Mapping[str, DataError] = {}
         if table is not None or not parsed:
             row, bad = cells.json_row(row, table)
+        elif (simple := self._simple(row, place)) is not None:
+            return simple
+
         row, columns = self.recognised({**row, **bad} if bad else row)
-        if (
-            wrong := next((one for name, one in bad.items() if name in columns.taken), None)
-        ) is not None:
-            raise wrong
-        column, form = columns.column, columns.format
-        if (parts := form.parts(row, column)) is None:
+        for name, error in bad.items():
+            if name in columns.taken:
+                raise error
+
+        parts = columns.format.parts(row, columns.column)
+        if parts is None:
             return None
-        fields = {
-            name: one for name, one in row.items() if name not in columns.taken and name not in bad
-        }
-        fields.update((name, row[theirs]) for name, theirs in columns.renamed.items())
-        if parts.tools is not None:
-            fields["tools"] = parts.tools
-        given = _checked_input(parts.input, column.get("input", form.keys[0]))
-        group = row[column["group"]] if column.get("group") in row else None
-        group = "" if group is None else _text_of(group, column["group"])
+        column = columns.column
+        key_of_input = column.get("input", columns.format.keys[0])
+        key_of_expected = column.get("expected", columns.format.keys[-1])
+        example_input = _checked_input(parts.input, key_of_input)
+        group = _group_in(row, column.get("group"))
         return Example(
-            id=_checked_id(row[column["id"]], column["id"])
-            if column.get("id") in row
-            else content_id(given),
-            input=given,
-            expected=self._checked_expected(parts.expected, column.get("expected", form.keys[-1])),
-            group=group if group.strip() else None,
-            fields=fields,
+            id=_id_in(row, column.get("id")) or content_id(example_input),
+            input=example_input,
+            expected=self._checked_expected(parts.expected, key_of_expected),
+            group=group,
+            fields=_further_fields(row, columns, bad, parts.tools),
             place=place,
         )
 
@@ -198,31 +178,33 @@ class RowReader:
 
         It is what :meth:`example` returns, in half the time.
         """
-        columns = self._known.get(tuple(row))
+        columns = self._columns.get(tuple(row))
         if columns is None or not columns.is_bare or self._paths:
             return None
-        given = row.get(columns.column["input"])
+        text = row.get(columns.column["input"])
         expected = row.get(columns.column["expected"])
-        if type(given) is not str or type(expected) is not str:
+        if type(text) is not str or type(expected) is not str:
             return None
+
         if len(row) == 2:
-            return Example(content_id(given), given, expected, place=place)
+            return Example(content_id(text), text, expected, place=place)
         own_id = row.get(columns.column.get("id"))
         if len(row) == 3 and type(own_id) is str and own_id.strip():
-            return Example(own_id, given, expected, place=place)
+            return Example(own_id, text, expected, place=place)
         return None
 
     def _checked_expected(self, value: Any, key: str) -> Any:
-        if value is None and self._labeled:
+        if value is None:
+            if not self._labeled:
+                return ""
             cure = 'write the output, or "" if the output should be empty'
             raise DataError("the expected output is null", where=Where(key=key), cure=cure)
-        if (
-            isinstance(value, list)
-            and value
-            and all(isinstance(one, dict) and "function" in one for one in value)
-        ):
+
+        if not isinstance(value, list) or not value:
+            return value
+        if all(isinstance(call, dict) and "function" in call for call in value):
             return messages.checked_calls(value, key)
-        return "" if value is None else value
+        return value
 
     def recognised(self, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], _Columns]:
         """Return a row, with the values that the fields name within others, and its columns.
@@ -230,34 +212,38 @@ class RowReader:
         Raise :class:`DataError` if it lacks columns, or has another format than the first row.
         """
         row = self._unpacked(row)
-        if (known := self._known.get(tuple(row))) is not None:
-            return row, known
-        found = None if self._given else self._format_of(row)
+        columns = self._columns.get(tuple(row))
+        if columns is not None:
+            return row, columns
+
+        form = None if self._form else self._format_of(row)
         columns = self._first
         if columns is None or self._mixed:
-            columns = self._columns_of(self._given or found or formats.PLAIN, row)
-        elif found not in (None, columns.format):
-            what = f"this row is {found.title}, and the rows before it are {columns.format.title}"
-            cure = f"all rows need one format: name it, for example format: {found.name}"
+            columns = self._columns_of(self._form or form or formats.PLAIN, row)
+        elif form is not None and form != columns.format:
+            what = f"this row is {form.title}, and the rows before it are {columns.format.title}"
+            cure = f"all rows need one format: name it, for example format: {form.name}"
             raise DataError(what, evidence=f"found: {listed(row)}", cure=cure)
         self._check(row, columns)
+
         self._first = self._first or columns
-        self._known[tuple(row)] = columns
+        self._columns[tuple(row)] = columns
         return row, columns
 
     def _unpacked(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a row with the values that paths name within others."""
         for path in self._paths:
-            if path not in row and (value := _value_at(row, path)) is not _ABSENT:
-                row = {**row, path: value}
+            if path not in row:
+                value = _value_at(row, path)
+                if value is not _ABSENT:
+                    row = {**row, path: value}
         return row
 
     def _format_of(self, row: Mapping[str, Any]) -> formats.Format | None:
         if "input" in self._fields or "expected" in self._fields:
             return formats.PLAIN
-        return formats.format_of(
-            {**row, **{name: row[theirs] for name, theirs in self._fields.items() if theirs in row}}
-        )
+        renamed = {name: row[column] for name, column in self._fields.items() if column in row}
+        return formats.format_of({**row, **renamed})
 
     def _columns_of(self, form: formats.Format, row: Mapping[str, Any]) -> _Columns:
         """Return the columns of rows like this one: those of ``fields``, which must exist, else the usual names."""
@@ -291,45 +277,43 @@ class RowReader:
             if part in row or part in self._fields:
                 continue
 
-            likely = [
-                name
-                for name in row
-                if name.strip().lower() in usual_names and name not in self._fields.values()
-            ]
+            likely = []
+            for name in row:
+                if name.strip().lower() in usual_names and name not in self._fields.values():
+                    likely.append(name)
             if len(likely) == 1:
                 columns[part] = likely[0]
         return columns
 
     def _check(self, row: Mapping[str, Any], columns: _Columns) -> None:
-        """Raise :class:`DataError` if a row lacks a column; the cure names columns that are probably meant."""
-        if not (
-            absent := {
-                name: column for name, column in columns.required.items() if column not in row
-            }
-        ):
+        """Raise :class:`ColumnsError` if a row lacks a column; the cure names columns that are probably meant."""
+        absent = {}
+        for name, column in columns.required.items():
+            if column not in row:
+                absent[name] = column
+        if not absent:
             return
-        found = [path for path, _ in paths_of(row)]
-        left = {
-            one.strip().lower(): one
-            for one in found
-            if one not in columns.column.values() and "reject" not in one
-        }
-        likely = {}
+
+        paths = [path for path, _ in paths_of(row)]
+        unused = {}
+        for path in paths:
+            if path not in columns.column.values() and "reject" not in path:
+                unused[path.strip().lower()] = path
+
+        flaws = []
+        likely = []
         for name, column in absent.items():
-            guess = nearest(column.lower(), left) or next(
-                (one for one in left if _part_of(one) == name), None
-            )
-            likely[name] = listed([left.pop(guess)]) if guess is not None else "NAME"
-        pairs = ", ".join(f"{name}: {one}" for name, one in likely.items())
-        cure = f"map the columns: fields: {{{pairs}}}"
+            flaws.append(f'no field "{column}"' + (f' for "{name}"' if name != column else ""))
+            guess = nearest(column.lower(), unused)
+            if guess is None:
+                guess = next((path for path in unused if _part_of(path) == name), None)
+            likely.append(f"{name}: {'NAME' if guess is None else listed([unused.pop(guess)])}")
+
+        mapped = f"fields: {{{', '.join(likely)}}}"
+        cure = f"map the columns: {mapped}"
         if not self._mappable:
-            cure = (
-                f"rename the keys, or give {{path: ROWS, fields: {{{pairs}}}}} in place of the rows"
-            )
-        what = "; ".join(
-            f'no field "{one}"' + f' for "{name}"' * (name != one) for name, one in absent.items()
-        )
-        raise DataError(what, evidence=f"found: {listed(found)}", cure=cure)
+            cure = f"rename the keys, or give {{path: ROWS, {mapped}}} in place of the rows"
+        raise ColumnsError("; ".join(flaws), evidence=f"found: {listed(paths)}", cure=cure)
 
 
 def collected(
@@ -341,7 +325,7 @@ def collected(
     """
     left_out = 0
 
-    def kept() -> Iterator[Example | DataError]:
+    def filled() -> Iterator[Example | DataError]:
         nonlocal left_out
         for row in rows:
             if row is None:
@@ -349,22 +333,39 @@ def collected(
             else:
                 yield row
 
-    return tuple(without_faults(islice(kept(), limit))), left_out
+    examples = tuple(without_faults(islice(filled(), limit)))
+    return examples, left_out
 
 
 def _value_at(row: Any, path: str) -> Any:
     """Return the value at a path such as ``answers.text`` or ``answers.text.0``; of a list of one text, the text."""
-    for part in path.split("."):
-        if isinstance(row, list) and part.isdecimal() and int(part) < len(row):
-            row = row[int(part)]
-        elif isinstance(row, Mapping) and part in row:
-            row = row[part]
+    for key in path.split("."):
+        if isinstance(row, list) and key.isdecimal() and int(key) < len(row):
+            row = row[int(key)]
+        elif isinstance(row, Mapping) and key in row:
+            row = row[key]
         else:
             return _ABSENT
-    one_text = (
-        isinstance(row, list) and all(isinstance(one, str) for one in row) and len(set(row)) == 1
-    )
-    return row[0] if one_text else row
+
+    # The answers of SQuAD repeat one text.
+    if isinstance(row, list) and all(isinstance(text, str) for text in row) and len(set(row)) == 1:
+        return row[0]
+    return row
+
+
+def _further_fields(
+    row: Mapping[str, Any], columns: _Columns, bad: Mapping[str, DataError], tools: Any
+) -> dict[str, Any]:
+    """Return the values of a row that are no part of the example, and its tools."""
+    fields = {}
+    for name, value in row.items():
+        if name not in columns.taken and name not in bad:
+            fields[name] = value
+    for name, column in columns.renamed.items():
+        fields[name] = row[column]
+    if tools is not None:
+        fields["tools"] = tools
+    return fields
 
 
 def _checked_input(value: Any, key: str) -> Input:
@@ -372,16 +373,26 @@ def _checked_input(value: Any, key: str) -> Input:
         return value
     if isinstance(value, list):
         return messages.checked_messages(value, key)
-    raise DataError(
-        f"must be text or a list of messages, got {kind_of(value)}", where=Where(key=key)
-    )
+    what = f"must be text or a list of messages, got {kind_of(value)}"
+    raise DataError(what, where=Where(key=key))
 
 
-def _checked_id(value: Any, key: str) -> str:
-    text = _text_of(value, key)
+def _group_in(row: Mapping[str, Any], column: str | None) -> str | None:
+    """Return the group that a row names; None where it names none."""
+    if column is None or row.get(column) is None:
+        return None
+    group = _text_of(row[column], column)
+    return group if group.strip() else None
+
+
+def _id_in(row: Mapping[str, Any], column: str | None) -> str | None:
+    """Return the id in a row; None if it has no column for it."""
+    if column is None or column not in row:
+        return None
+    text = _text_of(row[column], column)
     if not text.strip():
         cure = "write an id, or remove the ids from all rows: they are then made from the inputs"
-        raise DataError("the id is blank", where=Where(key=key), cure=cure)
+        raise DataError("the id is blank", where=Where(key=column), cure=cure)
     return text
 
 
@@ -393,52 +404,117 @@ def _text_of(value: Any, key: str) -> str:
     raise DataError(f"must be text or an integer, got {kind_of(value)}", where=Where(key=key))
 
 
-# --- iterables
+# --- Python objects
 # -------------------------------------------------------------------------------------------------------
 
-_ITEMS = 'each item must be an Example, a mapping {"input": ..., "expected": ...}, or a pair (input, expected)'
+_ROWS = (
+    'each row must be an Example, a mapping {"input": ..., "expected": ...}, or a pair (input, expected); '
+    "zip(X, y) makes pairs of two columns"
+)
 
 
 def examples_from(
     rows: Iterable[Any],
     *,
     origin: str,
+    name: str = "test_set",
     fields: Mapping[str, str] | None = None,
     limit: int | None = None,
     labeled: bool = True,
 ) -> DataSet:
     """Return all examples of an iterable, or the first ``limit``; it is iterated once, and not beyond the limit.
 
-    Items are ``Example`` objects, mappings with the keys of a JSONL row (conversations included),
-    or pairs ``(input, expected)``, of JSON values, which are copied. ``origin`` is the source in
-    messages: ``fixture ftgate_test_set``. For ``fields`` and ``labeled`` see :func:`load_examples`.
-    A :class:`DataError` names the item.
+    Rows are ``Example`` objects, mappings with the keys of a JSONL row (conversations included), or
+    pairs ``(input, expected)``, of JSON values, which are copied.
+
+    Args:
+        origin: the source in messages: ``fixture ftgate_test_set, conftest.py:9``.
+        name: what messages call the rows: ``test_set`` for ``test_set[14]``.
+        fields: see :func:`load_examples`, as for ``limit`` and ``labeled``.
+
+    Raises:
+        DataError: a row cannot be read; it names the row.
     """
+    source = _Rows(rows, origin, name)
     reader = RowReader(fields or {}, mappable=fields is not None, labeled=labeled, mixed=True)
-    ours = RowReader({}, formats.PLAIN, mappable=False, labeled=labeled)
-    try:
-        table = cells.table_of(rows)
-    except DataError as error:
-        raise located(error, Where(path=origin)) from None
+    plain_reader = RowReader({}, formats.PLAIN, mappable=False, labeled=labeled)
 
     def read() -> Iterator[Example | None]:
-        for number, item in enumerate(_items(rows if table is None else table.rows, origin), 1):
-            place = item_place(origin, number)
+        for index, row in enumerate(source):
+            place = row_place(name, index)
             try:
-                yield _example(item, reader, ours, place, table)
+                yield _example(row, reader, plain_reader, place, source.table)
             except DataError as error:
-                raise located(error, place) from None
+                raise source.located(error, index) from None
 
     examples, left_out = collected(read(), limit)
     digest = hashlib.sha256()
-    for one in examples:
-        digest.update(canonical_json([*_parts(one).values()]).encode() + b"\n")
-    recognised = reader.described(type(rows).__name__ if table is not None else "")
-    cure = "give at least one; a generator can be read only once"
-    absent = DataError("the iterable is empty", where=Where(path=origin), cure=cure)
-    return checked(
-        DataSet(examples, None, digest.hexdigest(), origin, recognised, left_out), "item", absent
-    )
+    for example in examples:
+        digest.update(canonical_json([*_parts(example).values()]).encode() + b"\n")
+    recognised = reader.described("" if source.table is None else type(rows).__name__)
+    data = DataSet(examples, None, digest.hexdigest(), origin, recognised, left_out, name)
+    return checked(data)
+
+
+class _Rows:
+    """Iterate over the rows of a Python object; errors name the place that gives it.
+
+    Attributes:
+        table: the rows and their types, where the object is a frame or a ``datasets.Dataset``.
+    """
+
+    def __init__(self, rows: Any, origin: str, name: str) -> None:
+        self._rows = rows
+        self._origin = origin
+        self._name = name
+        try:
+            self.table = cells.table_of(rows)
+        except DataError as error:
+            raise located(error, Where(path=origin)) from None
+        if self.table is not None:
+            self._rows = self.table.rows
+        self._check()
+
+    def located(self, error: DataError, index: int) -> DataError:
+        """Return the error of a row with its place: ``conftest.py:9: test_set[14].expected``."""
+        key = str(row_place(self._name, index))
+        if error.where is not None and error.where.key is not None:
+            key += f".{error.where.key}"
+        return DataError(error.what, **error.parts(where=Where(self._origin, key=key)))
+
+    def __iter__(self) -> Iterator[Any]:
+        index = 0
+        try:
+            for row in self._rows:
+                yield row
+                index += 1
+        except (FtgateError, KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # pytest.skip() too: it must not skip a gate
+            text = excerpt(str(error), width=200)
+            what = f"the iterable raised {type(error).__name__}: {text}"
+            raise self.located(DataError(what), index) from error
+
+    def _check(self) -> None:
+        """Raise :class:`DataError` for an object that does not hold rows in an order."""
+        where = Where(path=self._origin)
+        if isinstance(self._rows, Mapping):
+            what = f"must be a list of rows, got one mapping with the keys {listed(self._rows)}"
+            cure = (
+                "return all rows as a list (of a fixture that yields its rows, pytest takes only the first); "
+                "for a dict of columns return pandas.DataFrame(columns)"
+            )
+            raise DataError(what, where=where, cure=cure)
+
+        iterates = hasattr(self._rows, "__iter__") or hasattr(self._rows, "__getitem__")
+        if not iterates or isinstance(self._rows, str | bytes | bytearray | set | frozenset):
+            kind = "None" if self._rows is None else f"a value of type {type(self._rows).__name__}"
+            cure = (
+                "give a list, a tuple or a generator of examples; or the path of a file as test_set "
+                "or training_set"
+            )
+            what = f"must be an iterable of examples, got {kind}"
+            raise DataError(what, where=where, cure=cure)
 
 
 def content_of(rows: Iterable[Any]) -> str | None:
@@ -455,51 +531,42 @@ def content_of(rows: Iterable[Any]) -> str | None:
         if table is None:
             return None
         for row in table.rows:
-            digest.update(_state(_parts(row) if isinstance(row, Example) else row).encode() + b"\n")
+            values = _parts(row) if isinstance(row, Example) else row
+            digest.update(_state(values).encode() + b"\n")
     except Exception:  # the values' own code: what is wrong is said when they are read
         return None
     return digest.hexdigest()
 
 
-def _items(rows: Any, origin: str) -> Iterator[Any]:
-    """Yield the items; an exception of the iterable is raised as :class:`DataError`."""
-    number = 0
-    iterates = hasattr(rows, "__iter__") or hasattr(rows, "__getitem__")
-    if not iterates or isinstance(rows, str | bytes | bytearray | Mapping | set | frozenset):
-        kind = "None" if rows is None else f"a value of type {type(rows).__name__}"
-        cure = "give a list, a tuple or a generator of examples; or the path of a file as test_set or training_set"
-        raise DataError(
-            f"must be an iterable of examples, got {kind}", where=Where(path=origin), cure=cure
-        )
-    try:
-        for item in rows:
-            number += 1
-            yield item
-    except (FtgateError, KeyboardInterrupt, GeneratorExit):
-        raise
-    except BaseException as error:  # pytest.skip() too: it must not skip a gate
-        what = f"the iterable raised {type(error).__name__}: {excerpt(str(error), width=200)}"
-        raise DataError(what, where=item_place(origin, number + 1)) from error
-
-
 def _example(
-    item: Any, reader: RowReader, ours: RowReader, place: Where, table: cells.Table | None
+    row: Any, reader: RowReader, plain_reader: RowReader, place: Where, table: cells.Table | None
 ) -> Example | None:
-    if isinstance(item, Example):
-        parts, bad = cells.json_row(_parts(item))
-        if bad:
-            raise next(iter(bad.values()))
-        own = parts.pop("fields")
-        found = ours.example(parts, item.place or place)
-        if not isinstance(own, dict):
-            raise DataError(f"must be a mapping, got {kind_of(own)}", where=Where(key="fields"))
-        return found and replace(found, fields=own)
-    if isinstance(item, Mapping):
-        return reader.example(item, place, table, parsed=False)
-    if isinstance(item, tuple | list) and len(item) == 2:
-        return ours.example({"input": item[0], "expected": item[1]}, place, parsed=False)
-    size = f" of {len(item)}" if isinstance(item, tuple | list) else ""
-    raise DataError(f"must be an example, got {kind_of(item)}{size}", cure=_ITEMS)
+    if isinstance(row, Example):
+        return _copied(row, plain_reader, place)
+    if isinstance(row, Mapping):
+        return reader.example(row, place, table, parsed=False)
+
+    if hasattr(row, "tolist"):  # a row of a NumPy array
+        row = row.tolist()
+    if not isinstance(row, tuple | list):
+        raise DataError(f"must be an example, got {kind_of(row)}", cure=_ROWS)
+    if len(row) != 2:
+        raise DataError(f"must be an example, got a list of {len(row)}", cure=_ROWS)
+    pair = {"input": row[0], "expected": row[1]}
+    return plain_reader.example(pair, place, parsed=False)
+
+
+def _copied(example: Example, plain_reader: RowReader, place: Where) -> Example | None:
+    """Return an example of the user's with its values as JSON values."""
+    parts, bad = cells.json_row(_parts(example))
+    for error in bad.values():
+        raise error
+
+    fields = parts.pop("fields")
+    copy = plain_reader.example(parts, example.place or place)
+    if not isinstance(fields, dict):
+        raise DataError(f"must be a mapping, got {kind_of(fields)}", where=Where(key="fields"))
+    return copy and replace(copy, fields=fields)
 
 
 def _parts(example: Example) -> dict[str, Any]:

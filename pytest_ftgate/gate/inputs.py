@@ -133,7 +133,9 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> context.Co
     # Data, and how answers are scored.
     is_labeled = needs_expected(config, services.hook)
     whole = services.load(config.test_set, config.sources["test_set"].at, labeled=is_labeled)
-    training = services.load(config.training_set, config.sources["training_set"].at)
+    training = services.load(
+        config.training_set, config.sources["training_set"].at, name="training_set"
+    )
     check_test_set(whole)
     test = whole
     shown = None

@@ -136,6 +136,7 @@ class DataSets:
         origin: str,
         hook: Any | None = None,
         *,
+        name: str = "test_set",
         labeled: bool = True,
     ) -> DataSet:
         """Return a data source, which is read again only if it changed: an iterator can be consumed only once.
@@ -144,22 +145,23 @@ class DataSets:
             source: the keys of a data file, or an iterable of examples.
             origin: what messages call an iterable.
             hook: pytest's hooks, for formats of other plugins.
+            name: what messages call the rows of an iterable: ``test_set`` for ``test_set[14]``.
             labeled: every example must have an expected output. A labeled set is reused for
                 unlabeled requests.
         """
         file, keys = file_of(source), keys_of(source)
         rows: Any = source if keys is None else keys.rows
         asked: dict[str, Any] = {} if keys is None else {"fields": keys.fields, "limit": keys.limit}
-        key = (file.path if file else id(rows), keys and keys.format, repr(asked))
+        key = (file.path if file else id(rows), keys and keys.format, repr(asked), name)
         state: Any = _file_state(file.path) if file else content_of(rows)
         for kept in (self._read.get((key, True)), self._read.get((key, labeled))):
             if kept is not None and kept[1] == state:
                 return kept[2]
         asked["labeled"] = labeled
         data = (
-            examples_from(rows, origin=origin, **asked)
+            examples_from(rows, origin=origin, name=name, **asked)
             if file is None
-            else _load_file(file, hook, asked)
+            else _load_file(file, hook, name, asked)
         )
         if kept is not None and (kept[2].sha256, kept[2].examples) == (data.sha256, data.examples):
             data = kept[2]  # rewritten with the same content: audits stay valid
@@ -190,7 +192,7 @@ def _file_state(path: Path) -> tuple[object, ...]:
     return one.st_size, one.st_mtime_ns, one.st_ctime_ns, one.st_ino
 
 
-def _load_file(source: DataKeys, hook: Any | None, asked: Mapping[str, Any]) -> DataSet:
+def _load_file(source: DataKeys, hook: Any | None, name: str, asked: Mapping[str, Any]) -> DataSet:
     """Load a file with a plugin's hook if one knows the format, else with our own readers."""
     options = {"format": source.format, "fields": dict(source.fields), "limit": source.limit}
     called, rows = "the hook pytest_ftgate_load_examples", None
@@ -202,7 +204,7 @@ def _load_file(source: DataKeys, hook: Any | None, asked: Mapping[str, Any]) -> 
         with lines.written_at(source.source.where()):
             return load_examples(source.path, format=source.format, **asked)
     shown = errors.shown_path(source.path)
-    data = examples_from(rows, origin=shown, **asked)
+    data = examples_from(rows, origin=shown, name=name, **asked)
     if not source.path.is_file():  # a folder of shards, or a name that only the hook understands
         return replace(data, path=shown)
     return replace(data, path=shown, sha256=sha256(source.path.read_bytes()).hexdigest())

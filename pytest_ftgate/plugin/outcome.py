@@ -296,7 +296,11 @@ def configured_model(
             raise ConfigError(what, where=Where(key="candidate"))
         shown = spec.options.keys() & {"few_shot", "retrieval"}
         training = (
-            services.load(config.training_set, config.sources["training_set"].at) if shown else None
+            services.load(
+                config.training_set, config.sources["training_set"].at, name="training_set"
+            )
+            if shown
+            else None
         )
         model = build_model(spec, Surroundings(training, services.offline), services.hook)
 
@@ -320,7 +324,7 @@ def configured_data(
         labeled = key != "test_set" or inputs.needs_expected(config, request.node.ihook)
         source = config.sources[key].at
         return session.data.load(
-            getattr(config, key), source, request.node.ihook, labeled=labeled
+            getattr(config, key), source, request.node.ihook, name=key, labeled=labeled
         ).examples
 
 

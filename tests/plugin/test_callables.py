@@ -194,7 +194,7 @@ def test_a_fixture_that_raises_is_shown_without_our_lines_and_one_may_skip(proje
 
 @pytest.mark.parametrize("excuse", [lambda: pytest.skip("x"), lambda: sys.exit(0)])
 def test_a_generator_of_examples_may_not(project: Project, excuse: Any) -> None:
-    mentions(stopped(project.judge(test_set=(excuse() for _ in range(3)))), "item 1", "test_gate.py:4")
+    mentions(stopped(project.judge(test_set=(excuse() for _ in range(3)))), "test_set[0]", "test_gate.py:4")
 
 
 # --- hooks ---------------------------------------------------------------------------------------------------

@@ -56,3 +56,17 @@ def test_columns_of_objects_are_named_beside_them(project, make):
     assert (gate["verdict"], gate["candidate"]["value"], gate["n"]) == ("pass", 1, 80)
     assert "question/Answer" in check(gate, "chat_format")["message"]
     assert [check["observed"] for check in checks(gate, "min_test_examples")] == [80]
+
+
+def test_a_table_of_arrow_is_a_test_set(project):
+    columns = zip(*rows(60, "customer"), strict=True)
+    table = pytest.importorskip("pyarrow").table(list(columns), names=["input", "expected"])
+    models = {"baseline": lambda asked: LABELS[0], "candidate": lambda asked: label(int(asked.split()[-1]))}
+    gate = project.judge(test_set=table, checks={"weak_baseline": "ignore"}, **models)
+    assert (gate["verdict"], gate["n"]) == ("pass", 60)
+
+
+def test_leaked_rows_of_objects_are_named_by_their_index(project):
+    tests = rows(60, "customer")
+    gate = project.judge(test_set=tests, training_set=[*rows(200), tests[14]])
+    assert "test_set[14] = training_set[200]" in check(gate, "leaked")["message"]

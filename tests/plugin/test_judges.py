@@ -69,7 +69,7 @@ def test_gates_of_one_session_each_hold_the_test_set_to_their_own_metric(judged:
     )
     rubric, same_rubric = judged.report()["gates"]
     assert rubric["verdict"] == "pass"
-    mentions(stopped(same_rubric), 'item 1: no field "expected"')
+    mentions(stopped(same_rubric), 'test_set[0]: no field "expected"')
 
 
 # --- preference ----------------------------------------------------------------------------------------------

@@ -34,6 +34,9 @@ class TestItems:
             Example(content_id((USER,)), (USER,), 3),
         )
 
+    def test_rows_of_an_array_are_pairs(self):
+        assert read(np.array([["a", "b"], ["c", "d"]])).examples[1] == Example(content_id("c"), "c", "d")
+
     def test_examples_stay_what_they_are(self):
         examples = (Example("1", (USER,), 3, "g", {"input": "context"}), Example("2", "a", "b"))
         assert read(examples).examples == examples
@@ -41,7 +44,7 @@ class TestItems:
     def test_names_are_mapped_for_mappings_only(self):
         rows = [{"question": "a", "label": "b"}, ("c", "d"), Example("x", "e", "f")]
         data = read(rows, fields={"input": "question", "expected": "label"})
-        assert (data.path, data.origin, str(data.where(0, "input"))) == (None, ORIGIN, f"{ORIGIN}, item 1: input")
+        assert (data.path, data.origin, str(data.where(0, "input"))) == (None, ORIGIN, "test_set[0]: input")
         assert [example.input for example in data] == ["a", "c", "e"]
 
     def test_values_are_copied_as_json(self):
@@ -85,7 +88,26 @@ class TestDataSet:
         assert {read(form).sha256 for form in forms} == {hashlib.sha256(line).hexdigest()}
 
 
+class TestNames:
+    def test_a_row_is_called_by_its_index_in_the_object(self):
+        data = examples_from([("a", "b"), ("c", "d")], origin="judge()", name="training_set")
+        assert (str(data.where(1)), data.row_name(1), data.examples[1].name) == ("training_set[1]",) * 3
+
+    def test_an_error_also_names_where_the_rows_come_from(self):
+        with pytest.raises(DataError) as caught:
+            examples_from([("a", "b"), {"input": [{}], "expected": "c"}], origin="judge()", name="training_set")
+        assert str(caught.value.where) == "judge(): training_set[1].input[0]"
+
+
 class TestNoIterables:
+    @pytest.mark.parametrize("rows", [{"input": "a", "expected": "b"}, {"input": ["a"], "expected": ["b"]}])
+    def test_one_row_or_a_dict_of_columns_says_what_to_return(self, rows):
+        refused(rows, "", "one mapping with the keys input, expected", "return all rows as a list", "DataFrame")
+
+    def test_two_columns_are_paired_by_zip(self):
+        refused((["a", "b", "c"], ["x", "y", "z"]), ": test_set[0]", "got a list of 3", "zip(X, y)")
+        assert len(read(zip(["a", "b", "c"], ["x", "y", "z"], strict=True))) == 3
+
     def test_an_iterable_that_raises(self):
         def broken():
             yield "a", "b"
@@ -95,9 +117,9 @@ class TestNoIterables:
             def __iter__(self):
                 raise RuntimeError("no\nway")
 
-        error = refused(broken(), ", item 2", "KeyError: 'first\\nsecond'")
+        error = refused(broken(), ": test_set[1]", "KeyError: 'first\\nsecond'")
         assert isinstance(error.__cause__, KeyError)
-        refused(NotEvenBegun(), ", item 1", "RuntimeError: no way")
+        refused(NotEvenBegun(), ": test_set[0]", "RuntimeError: no way")
 
     @pytest.mark.parametrize("error", [ConfigError("mine"), KeyboardInterrupt()])
     def test_our_own_errors_and_an_interrupt_pass_through_it(self, error):
@@ -120,10 +142,10 @@ class TestWrongItems:
     @pytest.mark.parametrize("value", NO_JSON, ids=lambda value: type(value).__name__)
     def test_a_value_that_is_no_json(self, value):
         for rows in ([("a", value)], [Example("x", "a", value)], [{"input": "a", "expected": value}]):
-            refused(rows, ", item 1: expected")
+            refused(rows, ": test_set[0].expected")
         (example,) = read([{"input": "a", "expected": "b", "score": value}])  # nothing uses it
         assert example.fields.get("score") is None
-        refused([{"input": "a", "expected": "b", "score": value}], ", item 1: score", fields={"mark": "score"})
+        refused([{"input": "a", "expected": "b", "score": value}], ": test_set[0].score", fields={"mark": "score"})
 
 
 def test_what_is_expected_may_be_absent_where_nobody_compares_with_it():

@@ -60,7 +60,7 @@ def test_columns_of_one_name_are_refused():
 
 def test_a_missing_cell_is_null():
     pandas = pytest.importorskip("pandas")
-    with pytest.raises(DataError, match=r"item 1: expected: .*null"):
+    with pytest.raises(DataError, match=r"test_set\[0\].expected: .*null"):
         read(pandas.DataFrame({"input": ["a"], "expected": [float("nan")]}))
 
 

@@ -229,9 +229,9 @@ def test_a_blank_or_repeated_input_names_its_lines_and_written_ids(tmp_path, mon
 def test_several_repeats_are_counted():
     with pytest.raises(DataError) as caught:
         check_test_set(data([(chat("a"), "x"), ("b", "x"), ("A", "x"), ("b ", "x")], "fixture ftgate_test_set"))
-    assert str(caught.value.where) == "fixture ftgate_test_set, item 3"
-    assert "item 1" in caught.value.what
-    assert "item 4" in caught.value.evidence
+    assert str(caught.value.where) == "test_set[2]"
+    assert "test_set[0]" in caught.value.what
+    assert "test_set[3]" in caught.value.evidence
 
 
 @given(ROWS)
