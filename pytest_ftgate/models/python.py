@@ -28,19 +28,31 @@ from pytest_ftgate.models.protocol import (
     Surroundings,
     parts_of,
 )
+from pytest_ftgate.text import excerpt, suggestion
 
-CONCURRENCY_ASYNC, CONCURRENCY_SYNC = 16, 1
+CONCURRENCY_ASYNC = 16
+CONCURRENCY_SYNC = 1
 PREDICTED_AT_ONCE = 256  # inputs that one call of predict gets, unless batch_size says otherwise
 _CHANGE_NO_ANSWER = frozenset(("revision", "concurrency", "timeout_s", "retries", "price", "name"))
 _ANY_MODELS = ("concurrency", "timeout_s", "retries", "price", "strip_reasoning")
-# of a model object
 _NEEDED = ("name", "spelling", "concurrency", "timeout_s", "retries", "persistent")
+"""What a model object must have."""
 _LIMITS: Mapping[str, Callable[[Any], bool]] = {
     "concurrency": lambda value: type(value) is int and value > 0,
     "retries": lambda value: type(value) is int and value >= 0,
     "timeout_s": lambda value: value is None or (isinstance(value, int | float) and value >= 0),
 }
 _CONSTANTS = (str, bytes, int, float, complex, tuple, frozenset, type(None), re.Pattern)
+_LABEL_NUMBER = re.compile(r"LABEL_\d+")
+
+_GETS_LIST = (
+    "predict gets a list of inputs, and returns a list with one answer for each; where it takes one "
+    "text, give the method predict in place of the object"
+)
+_GETS_TEXT = (
+    "predict gets one text; where it takes a list, as in scikit-learn, give the object in place of "
+    "its method"
+)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -55,8 +67,9 @@ class FunctionModel(BuiltModel):
     function: Callable[[Any], Any]
     identity: str  # stands for the callable in the keys of its answers
     batch_size: int = 1
-    given: Callable[[Example], Any] = attrgetter("input")  # what the callable takes
+    argument: Callable[[Example], Any] = attrgetter("input")  # what the callable takes
     batched: bool = False  # whether the callable takes a list
+    hint: str | None = None  # what to look at where the callable raises
     prompt: Prompt | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     exclusive: frozenset[Any] = frozenset()
@@ -71,8 +84,9 @@ class FunctionModel(BuiltModel):
 
     def key(self, example: Example, repeat: int = 0) -> str:
         """Return the SHA-256 (hex) of the callable's identity and the input."""
-        facts = {"provider": "python", "identity": self.identity, "input": self.given(example)}
-        facts |= {"repeat": repeat} if repeat else {}
+        facts = {"provider": "python", "identity": self.identity, "input": self.argument(example)}
+        if repeat:
+            facts["repeat"] = repeat
         return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
 
     async def complete(self, example: Example, repeat: int = 0) -> Completion:
@@ -87,43 +101,42 @@ class FunctionModel(BuiltModel):
     ) -> Sequence[Completion | errors.ModelError]:
         """Call the callable once with all inputs; the latency of each of several answers is that of the call."""
         start = clock.perf_counter()
-        inputs = (self.given(question.example) for question in questions)
-        # Messages are copied: the callable may change them.
-        given = [one if isinstance(one, str | Mapping) else deepcopy(list(one)) for one in inputs]
-        found = await self._call(given if self.batched else given[0])
+        inputs = [_copied(self.argument(question.example)) for question in questions]
         if not self.batched:
-            return [self._completion(found)]
+            return [self._completion(await self._call(inputs[0]))]
+
+        returned = await self._call(inputs)
         latency_s = clock.perf_counter() - start
-        return [
-            self._completion(answer, latency_s)
-            for answer in workers.one_each(self.name, found, len(given))
-        ]
+        answers = workers.one_each(self.name, returned, len(inputs), self.hint)
+        return [self._completion(answer, latency_s) for answer in answers]
 
     def sent(self, example: Example) -> dict[str, Any]:
         """Return what the callable gets, as messages, with tools where it gets them."""
-        given = self.given(example)
-        return dict(given) if isinstance(given, Mapping) else super().sent(example)
+        argument = self.argument(example)
+        return dict(argument) if isinstance(argument, Mapping) else super().sent(example)
 
     async def aclose(self) -> None:
         self._workers.stop()
 
-    async def _call(self, given: Any) -> Any:
+    async def _call(self, argument: Any) -> Any:
+        """Return what the callable returns. Raise :class:`ModelError` where it raises."""
         error: BaseException | None = None
         try:
-            call = partial(self.function, given)
-            value, error = await self._workers.run(call) if self.abandons else (call(), None)
+            if self.abandons:
+                value, error = await self._workers.run(partial(self.function, argument))
+            else:
+                value = self.function(argument)
             if error is not None:
                 raise error
             return await value if inspect.isawaitable(value) else value
         except (KeyboardInterrupt, errors.ModelError):
             raise
         except BaseException as raised:  # also sys.exit() and pytest.skip()
-            is_closed = isinstance(raised, GeneratorExit) and error is None
-            if is_closed or (
-                isinstance(raised, asyncio.CancelledError) and errors.is_cancelled_from_outside()
-            ):
+            if isinstance(raised, GeneratorExit) and error is None:
                 raise
-            raise workers.failed_call(self.name, raised) from raised
+            if isinstance(raised, asyncio.CancelledError) and errors.is_cancelled_from_outside():
+                raise
+            raise workers.failed_call(self.name, raised, self.hint) from raised
 
     def _completion(
         self, answer: object, latency_s: float | None = None
@@ -132,53 +145,81 @@ class FunctionModel(BuiltModel):
             return answer
         if isinstance(answer, Completion):
             return replace(answer, latency_s=latency_s) if answer.latency_s is None else answer
+
         label = workers.label_of(answer)
         if label is None:
             return workers.unreadable(self.name, answer)
         is_number = isinstance(answer, Number) and not isinstance(answer, bool)
-        if self.numbers or not (is_number or re.fullmatch(r"LABEL_\d+", label)):
+        if self.numbers or not (is_number or _LABEL_NUMBER.fullmatch(label)):
             return Completion(label, latency_s=latency_s)
         what = f"{self.name} returned {label}, the number of a label, and the outputs of the test set are words"
-        cure = "return the text from the label encoder, encoder.inverse_transform([n])[0], or set id2label of the model"
+        cure = (
+            "return the text from the label encoder, encoder.inverse_transform([n])[0], or set id2label "
+            "of the model"
+        )
         return errors.ModelError(what, cure=cure, fatal=True)
+
+
+def _copied(argument: Any) -> Any:
+    """Return what a callable gets; messages are copied, because it may change them."""
+    return argument if isinstance(argument, str | Mapping) else deepcopy(list(argument))
+
+
+# --- functions and objects of the user
+# ------------------------------------------------------------------------------------
 
 
 def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:
     """Return the model ``python:pkg.module:function``. Raises :class:`ConfigError`."""
-    target, processes, where = (
-        spec.options["target"],
-        spec.options.get("workers"),
-        spec.source.where,
-    )
-    module, _, path = target.partition(":")
-    try:
-        given = attrgetter(path)(import_module(module))
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # a module may call sys.exit() or pytest.skip()
-        evidence = f"{type(error).__name__}: {error}"
-        cure = "correct it, or add the module's folder to pytest's ini key pythonpath"
-        what = f"{target!r} cannot be imported"
-        raise errors.ConfigError(
-            what, where=where("target"), evidence=evidence, cure=cure
-        ) from error
-    if not (callable(given) or predicts(given)):
-        what = f"{target!r} is of type {type(given).__name__}: neither a function nor an object with predict"
-        raise errors.ConfigError(what, where=where("target"))
-    model = _function_model(given, spec, target, surroundings)
+    target = spec.options["target"]
+    value = _imported(target, spec.source.where("target"))
+    if not (callable(value) or predicts(value)):
+        what = f"{target!r} is of type {type(value).__name__}: neither a function nor an object with predict"
+        raise errors.ConfigError(what, where=spec.source.where("target"))
+
+    model = _function_model(value, spec, target, surroundings)
+    processes = spec.options.get("workers")
     if processes is None:
         return model
     if is_async(model.function):
+        what = "a coroutine function cannot be called in processes"
         cure = "remove workers, and set concurrency: coroutines run concurrently in one process"
-        raise errors.ConfigError(
-            "a coroutine function cannot be called in processes", where=where("workers"), cure=cure
-        )
-    function = workers.InProcesses(model.function, processes, batched=model.batched)
+        raise errors.ConfigError(what, where=spec.source.where("workers"), cure=cure)
+
+    # A call is one of several of one process, and may take as long as all of them.
     calls = 1 if model.batched else workers.CALLS_AT_ONCE
-    # of one process's calls
     timeout_s = None if model.timeout_s is None else model.timeout_s * calls
-    size = processes * model.batch_size * calls
-    return replace(model, function=function, batched=True, batch_size=size, timeout_s=timeout_s)
+    return replace(
+        model,
+        function=workers.InProcesses(model.function, processes, batched=model.batched),
+        batched=True,
+        batch_size=processes * model.batch_size * calls,
+        timeout_s=timeout_s,
+    )
+
+
+def _imported(target: str, where: errors.Where) -> Any:
+    """Return what ``pkg.module:function`` names. Raise :class:`ConfigError`."""
+    module_name, _, path = target.partition(":")
+    module = None
+    try:
+        module = import_module(module_name)
+        return attrgetter(path)(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a module may call sys.exit() or pytest.skip()
+        absent = error.name if isinstance(error, ModuleNotFoundError) and error.name else ""
+        if module is not None:
+            cure = f"correct the name{suggestion(path, vars(module))}"
+        elif not absent:
+            cure = f"fix the exception in {module_name}"
+        elif f"{module_name}.".startswith(f"{absent}."):
+            cure = "correct it, or add the module's folder to pytest's ini key pythonpath"
+        else:
+            cure = f"install the package that has {absent}, which {module_name} imports"
+        evidence = f"{type(error).__name__}: {error}"
+        what = f"{target!r} cannot be imported"
+        raise errors.ConfigError(what, where=where, evidence=evidence, cure=cure) from error
 
 
 def build_callable(spec: ModelSpec, surroundings: Surroundings) -> Model:
@@ -189,58 +230,63 @@ def build_callable(spec: ModelSpec, surroundings: Surroundings) -> Model:
     return adopt(spec.options["function"], spec, surroundings)
 
 
-def adopt(given: Any, spec: ModelSpec, surroundings: Surroundings) -> Model:
+def adopt(value: Any, spec: ModelSpec, surroundings: Surroundings) -> Model:
     """Return a callable as a model, and a model with what the gate says of it; else raise :class:`ConfigError`."""
-    kind = type(given).__name__
-    if not (hasattr(given, "complete") and hasattr(given, "key")):
-        if callable(given) or predicts(given):
-            target = spec.spelling
-            # all keys that can change an answer identify the model with it
-            if "revision" in spec.options:
-                own = {
-                    key: value
-                    for key, value in spec.options.items()
-                    if key not in _CHANGE_NO_ANSWER
-                }
-                what = f"writing the keys of {spec.spelling} beside its revision"
-                target = errors.guarded(what, canonical_json, [spec.provider, own])
-            return _function_model(given, spec, target, surroundings)
+    is_model = hasattr(value, "complete") and hasattr(value, "key") and not inspect.isclass(value)
+    if is_model:
+        return _adopted_model(value, spec)
+    if not (callable(value) or predicts(value)):
+        what = f"a value of type {type(value).__name__} is not a model"
         cure = "pass a callable (str -> str, sync or async), an object with predict(), or one with complete() and key()"
-        raise errors.ConfigError(
-            f"a value of type {kind} is not a model", where=spec.source.where(), cure=cure
-        )
-    lacking = [part for part in _NEEDED if not hasattr(given, part)]
-    wrong = [
-        part for part, fits in _LIMITS.items() if not lacking and not fits(getattr(given, part))
-    ]
-    if lacking or wrong:
-        flaw = (
-            f"lacks {', '.join(lacking)}"
-            if lacking
-            else f"has the {wrong[0]} {getattr(given, wrong[0])!r}"
-        )
-        cure = "see pytest_ftgate.models.Model for what a model has"
-        raise errors.ConfigError(
-            f"the model of type {kind} {flaw}", where=spec.source.where(), cure=cure
-        )
-    model = cast("Model", given if Model in type(given).__mro__ else Delegate(given))
+        raise errors.ConfigError(what, where=spec.source.where(), cure=cure)
+
+    target = spec.spelling
+    if "revision" in spec.options:
+        # All keys that can change an answer identify the model with it.
+        options = {}
+        for key, option in spec.options.items():
+            if key not in _CHANGE_NO_ANSWER:
+                options[key] = option
+        what = f"writing the keys of {spec.spelling} beside its revision"
+        target = errors.guarded(what, canonical_json, [spec.provider, options])
+    return _function_model(value, spec, target, surroundings)
+
+
+def _adopted_model(value: Any, spec: ModelSpec) -> Model:
+    """Return a model object with what the gate says of it."""
+    _check_model(value, spec)
+    model = cast("Model", value if Model in type(value).__mro__ else Delegate(value))
     price.price_of(model)
+
     changed: dict[str, Any] = {key: spec.options[key] for key in _ANY_MODELS if key in spec.options}
     if "price" in changed:
         changed["price"] = price.written_price(changed["price"], str(spec.source))
-    if state := spec.source.state:
+    state = spec.source.state
+    if state:
 
         def key(example: Example, repeat: int = 0) -> Any:
             """Return the model's own key with the parameters of the fixture that gave it; what is no text as it is."""
-            own = model.key(example, repeat)
-            return (
-                hashlib.sha256(f"{state}\n{own}".encode()).hexdigest()
-                if isinstance(own, str)
-                else own
-            )
+            own_key = model.key(example, repeat)
+            if not isinstance(own_key, str):
+                return own_key
+            return hashlib.sha256(f"{state}\n{own_key}".encode()).hexdigest()
 
         changed["key"] = key
     return cast("Model", Delegate(model, **changed)) if changed else model
+
+
+def _check_model(value: Any, spec: ModelSpec) -> None:
+    """Raise :class:`ConfigError` if a model object lacks an attribute, or has an impossible one."""
+    flaws = [name for name in _NEEDED if not hasattr(value, name)]
+    flaw = f"lacks {', '.join(flaws)}"
+    if not flaws:
+        flaws = [name for name, fits in _LIMITS.items() if not fits(getattr(value, name))]
+        if not flaws:
+            return
+        flaw = f"has the {flaws[0]} {getattr(value, flaws[0])!r}"
+    what = f"the model of type {type(value).__name__} {flaw}"
+    cure = "see pytest_ftgate.models.Model for what a model has"
+    raise errors.ConfigError(what, where=spec.source.where(), cure=cure)
 
 
 def is_async(function: Callable[..., Any]) -> bool:
@@ -248,12 +294,12 @@ def is_async(function: Callable[..., Any]) -> bool:
     return any(map(inspect.iscoroutinefunction, (function, getattr(function, "__call__", None))))  # noqa: B004
 
 
-def predicts(given: object) -> bool:
+def predicts(value: object) -> bool:
     """Return whether an object is called by its ``predict``, as a scikit-learn pipeline is.
 
     A callable is called.
     """
-    return not callable(given) and callable(getattr(given, "predict", None))
+    return not callable(value) and callable(getattr(value, "predict", None))
 
 
 def question(example: Example) -> Any:
@@ -263,7 +309,7 @@ def question(example: Example) -> Any:
 
 
 def _function_model(
-    given: Any, spec: ModelSpec, target: str, surroundings: Surroundings
+    value: Any, spec: ModelSpec, target: str, surroundings: Surroundings
 ) -> FunctionModel:
     """Return a callable as a model.
 
@@ -272,52 +318,104 @@ def _function_model(
     gets a new name each time, because the object, such as a model with another adapter, may have
     changed.
     """
-    options, state, by_list = spec.options, spec.source.state, predicts(given)
-    function: Callable[[Any], Any] = partial(workers.predicted, given) if by_list else given
-    owners, waits, revision = _owners(function), is_async(function), options.get("revision")
-    identity = secrets.token_hex(16) if owners else f"{keys.token(function)} {state}".rstrip()
+    _check_call(value, spec)
+    options = spec.options
+    by_list = predicts(value)
+    function: Callable[[Any], Any] = partial(workers.predicted, value) if by_list else value
+    waits = is_async(function)
+    owners = _owners(function)
+
+    revision = options.get("revision")
+    state = spec.source.state
     if revision is not None:
         identity = canonical_json([target, revision, *([state] if state else [])])
-    asked = () if surroundings.asked is None else surroundings.asked.expected
-    expected = [expected_text(one) for one in asked if one is not None]
+    elif owners:
+        identity = secrets.token_hex(16)
+    else:
+        identity = f"{keys.token(function)} {state}".rstrip()
+
+    hint = _GETS_LIST if by_list else None
+    if inspect.ismethod(value) and value.__name__ == "predict":
+        hint = _GETS_TEXT
+    concurrency = options.get("concurrency")
     batch_size = options.get("batch_size") or (PREDICTED_AT_ONCE if by_list else 1)
     return FunctionModel(
         **parts_of(spec),
         function=function,
         identity=identity,
         persistent=revision is not None,
-        concurrency=options.get("concurrency")
-        or (CONCURRENCY_ASYNC if waits else CONCURRENCY_SYNC),
+        concurrency=concurrency or (CONCURRENCY_ASYNC if waits else CONCURRENCY_SYNC),
         exclusive=frozenset() if waits or "concurrency" in options else owners,
         batch_size=batch_size,
         batched=by_list or batch_size > 1,
-        given=question if by_list else attrgetter("input"),
+        argument=question if by_list else attrgetter("input"),
+        hint=hint,
         price=price.written_price(options.get("price"), str(spec.source)),
-        numbers=not expected or any(re.search(r"(?<!\w)\d|LABEL_\d", one) for one in expected),
+        numbers=_may_be_numbers(surroundings),
     )
+
+
+def _may_be_numbers(surroundings: Surroundings) -> bool:
+    """Return whether an expected output has a number, or none is known."""
+    if surroundings.asked is None:
+        return True
+    outputs = [expected_text(value) for value in surroundings.asked.expected if value is not None]
+    return not outputs or any(re.search(r"(?<!\w)\d|LABEL_\d", output) for output in outputs)
+
+
+def _check_call(value: Any, spec: ModelSpec) -> None:
+    """Raise :class:`ConfigError` for a class in place of an object, and a callable that needs other arguments."""
+    name = getattr(value, "__name__", type(value).__name__)
+    function = value.predict if predicts(value) else value
+    signature = None
+    fits = True
+    # What a decorator wraps may take other arguments.
+    try:
+        signature = inspect.signature(function, follow_wrapped=False)
+        signature.bind("")
+    except ValueError:  # of C code
+        pass
+    except TypeError:
+        fits = False
+
+    if inspect.isclass(value) and not (fits and _makes_answers(value)):
+        what = f"{name} is a class, and a model is an object"
+        cure = f"give an object of it: {name}()"
+        if "target" in spec.options:
+            module = spec.options["target"].partition(":")[0]
+            cure = f"add model = {name}() to {module}, and write python:{module}:model"
+        raise errors.ConfigError(what, where=spec.source.where(), cure=cure)
+    if not fits:
+        called = f"{name}.predict" if predicts(value) else name
+        what = f"{called}{excerpt(str(signature))} cannot be called with the input alone"
+        cure = f"give a function of one argument, the input: lambda text: {called}(...)"
+        raise errors.ConfigError(what, where=spec.source.where(), cure=cure)
+
+
+def _makes_answers(value: type) -> bool:
+    """Return whether the objects of a class may be answers, as texts and completions are, and are no models."""
+    if callable(getattr(value, "predict", None)) or hasattr(value, "complete"):
+        return False
+    return not any("__call__" in vars(base) for base in value.__mro__)
 
 
 def _owners(function: Any) -> frozenset[int]:
     """Return the ids of the objects that a callable holds, whose state may decide what it answers."""
     if isinstance(function, partial):
         held = [function.func, *function.args, *function.keywords.values()]
-    elif (
-        owner := getattr(function, "__self__", None)
-    ) is not None:  # a bound method, or its like of C code
-        held = [owner, getattr(function, "__func__", None)]
+    elif getattr(function, "__self__", None) is not None:  # a bound method, or its like of C code
+        held = [function.__self__, getattr(function, "__func__", None)]
     elif inspect.isfunction(function):
-        held = [
-            cell.cell_contents
-            for cell in function.__closure__ or ()
-            if cell.cell_contents is not function
-        ]
+        contents = [cell.cell_contents for cell in function.__closure__ or ()]
+        held = [value for value in contents if value is not function]
+    elif _is_stateless(function):
+        return frozenset()
     else:
-        stateless = (
-            inspect.ismodule(function) or inspect.isclass(function) or inspect.isroutine(function)
-        )
-        return (
-            frozenset()
-            if stateless or isinstance(function, _CONSTANTS)
-            else frozenset([id(function)])
-        )
+        return frozenset([id(function)])
     return frozenset().union(*map(_owners, held))
+
+
+def _is_stateless(value: Any) -> bool:
+    if isinstance(value, _CONSTANTS) or inspect.ismodule(value):
+        return True
+    return inspect.isclass(value) or inspect.isroutine(value)

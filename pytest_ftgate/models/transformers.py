@@ -355,7 +355,7 @@ def build_transformers(spec: ModelSpec, surroundings: Surroundings) -> Model:
             facts,
             batch_size=batch_size * CALLS_AT_ONCE,
             uses=classifier,
-            given=question,
+            argument=question,
         )
     made_for = _config_in(folder).get("architectures") or ()
     if any("ForSequenceClassification" in str(one) for one in made_for):
@@ -385,7 +385,7 @@ def build_transformers(spec: ModelSpec, surroundings: Surroundings) -> Model:
         facts,
         batch_size=batch_size,
         uses=uses,
-        given=partial(_given, prompt),
+        argument=partial(_given, prompt),
         **sent,
     )
 

@@ -32,18 +32,22 @@ def predicted(model: Any, inputs: list[Any]) -> object:
     return found.tolist() if hasattr(found, "tolist") else found
 
 
-def one_each(name: str, answers: object, n: int) -> Sequence[Any]:
+def one_each(name: str, answers: object, n: int, hint: str | None = None) -> Sequence[Any]:
     """Return the answers of a function to ``n`` inputs.
 
-    Raise :class:`ModelError` unless it is a list of as many.
+    Raise :class:`ModelError` unless it is a list of as many; ``hint`` is its cure.
     """
-    found = f"a value of type {type(answers).__name__}"
+    what = f"{name} returned {_kind(answers)}"
     if isinstance(answers, Sequence) and not isinstance(answers, str):
         if len(answers) == n:
             return answers
-        found = f"{len(answers):,} answers for {n:,} inputs"
+        what = f"{name} returned {len(answers):,} answers for {n:,} inputs"
     cure = "with batch_size, return a list with one answer for each input of the list"
-    raise errors.ModelError(f"{name} returned {found}", cure=cure)
+    raise errors.ModelError(what, cure=hint or cure)
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"a value of type {type(value).__name__}"
 
 
 def label_of(answer: Any) -> str | None:
@@ -96,6 +100,9 @@ def unreadable(name: str, answer: object) -> errors.ModelError:
 
 def _unreadable(name: str, answer: object) -> errors.ModelError:
     """Return the error that an answer holds no label, with the value, and how to unpack it."""
+    if answer is None:
+        cure = "return the answer as text (str); a function without a return statement returns None"
+        return errors.ModelError(f"{name} returned None", cure=cure)
     if inspect.iscoroutine(answer):
         answer.close()  # or Python warns that it was never awaited
     numbers: Any = getattr(answer, "tolist", lambda: answer)()
@@ -283,10 +290,12 @@ def _outcome(answer: Any, latency_s: float) -> Any:
     return unreadable("the function", answer)
 
 
-def failed_call(name: str, raised: BaseException) -> errors.ModelError:
-    """Return what a function raised as the error of its call."""
-    return errors.ModelError(
-        f"{name} raised {errors.told(raised)}",
-        retryable=errors.may_pass(raised),
-        cure=errors.RAISED_CURE,
-    )
+def failed_call(name: str, raised: BaseException, hint: str | None = None) -> errors.ModelError:
+    """Return what a function raised as the error of its call; ``hint`` is what may be wrong with the call."""
+    cure = errors.RAISED_CURE
+    if hint is not None and isinstance(
+        raised, TypeError | AttributeError | LookupError | ValueError
+    ):
+        cure = f"{hint}; otherwise {cure}"
+    what = f"{name} raised {errors.told(raised)}"
+    return errors.ModelError(what, retryable=errors.may_pass(raised), cure=cure)

@@ -68,7 +68,7 @@ def test_a_function_may_take_many_inputs_at_once_and_a_batch_size_changes_no_key
 @pytest.mark.parametrize(
     ("function", "keys", "fragments"),
     [
-        ("picky", {"batch_size": 30}, ["NoneType", "2 of 60 answers missing (test.jsonl:1, test.jsonl:31)"]),
+        ("picky", {"batch_size": 30}, ["returned None", "2 of 60 answers missing (test.jsonl:1, test.jsonl:31)"]),
         ("none", {}, ["None", "str", "60 of 60 answers missing"]),
         ("refuses_one", {"workers": 2}, ["ValueError: not seven (local.py:", "1 of 60 answers missing (test.jsonl:8)"]),
         ("many_async", {"workers": 2}, ["workers: a coroutine function"]),

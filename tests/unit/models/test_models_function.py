@@ -294,7 +294,7 @@ def test_a_function_is_known_by_the_parameters_of_the_fixture_that_gave_it(spec)
 
 def test_functions_of_one_object_use_it_alone(model):
     one = Greeter()
-    uses = [model(given).exclusive for given in (one.greet, held(one), functools.partial(upper, one))]
+    uses = [model(given).exclusive for given in (one.greet, held(one), functools.partial(Greeter.greet, one))]
     assert all(used == frozenset([id(one)]) for used in uses)
     assert model(held([one].__iter__)).exclusive
     assert not model(upper).exclusive
@@ -306,6 +306,82 @@ def test_the_input_and_the_repeat_are_in_the_key_and_nothing_else_is(model):
     assert made.key(E1) == made.key(Example("e2", "hello", "y", group="g", fields={"a": 1}))
     others = [Example("e1", "hullo", "x"), Example("e1", MESSAGES, "x")]
     assert len({made.key(E1), made.key(E1, 1), *map(made.key, others)}) == 4
+
+
+# --- what is no model ----------------------------------------------------------------------------------------
+
+
+class Predictor:
+    def predict(self, texts):
+        return [{"hello": "greeting"}[text] for text in texts]
+
+
+class OneText:
+    def predict(self, text):
+        return text.upper()
+
+
+@pytest.mark.parametrize("given", [Greeter, Predictor, AsyncGreeter])
+def test_a_class_is_no_model_and_its_object_is(model, given):
+    with pytest.raises(ConfigError) as caught:
+        model(given)
+    assert (caught.value.what, caught.value.cure) == (
+        f"{given.__name__} is a class, and a model is an object",
+        f"give an object of it: {given.__name__}()",
+    )
+
+
+def test_a_class_whose_objects_are_answers_is_a_function(ask, model):
+    assert ask(model(str)).text == "hello"
+    assert ask(model(Completion)).text == "hello"
+
+
+@pytest.mark.parametrize(
+    ("given", "called"),
+    [
+        (lambda text, k: text, "<lambda>(text, k)"),
+        (lambda: "x", "<lambda>()"),
+        (lambda *, text: text, "<lambda>(*, text)"),
+        (SimpleNamespace(predict=lambda: "x"), "SimpleNamespace.predict()"),
+    ],
+)
+def test_a_function_takes_the_input_alone(model, given, called):
+    with pytest.raises(ConfigError) as caught:
+        model(given)
+    assert caught.value.what == f"{called} cannot be called with the input alone"
+
+
+def test_what_a_decorator_wraps_may_take_more(ask, model):
+    def greet(greeting, text):
+        return f"{greeting} {text}"
+
+    @functools.wraps(greet)
+    def wrapped(text):
+        return greet("hi", text)
+
+    assert ask(model(wrapped)).text == "hi hello"
+    assert ask(model(functools.partial(greet, "hi"))).text == "hi hello"
+
+
+@pytest.mark.parametrize(
+    ("given", "cure"),
+    [(Predictor().predict, "give the object in place of"), (OneText(), "give the method predict in place of")],
+)
+def test_predict_gets_a_list_and_its_method_a_text(failure, given, cure):
+    assert cure in failure(given).cure
+
+
+def test_an_exception_that_is_not_about_the_call_has_its_own_cure(failure):
+    def predict(texts):
+        raise MemoryError
+
+    assert failure(SimpleNamespace(predict=predict)).cure == "fix the exception: it is not scored as a wrong answer"
+
+
+def test_a_function_without_return_is_told_so(failure):
+    error = failure(lambda text: None)
+    assert error.what.endswith("returned None")
+    assert "return" in error.cure
 
 
 # --- python:pkg.module:function ------------------------------------------------------------------------------
@@ -364,6 +440,24 @@ def test_a_target_that_is_not_there(build, module, target, word):
         build("python", target=target)
     assert str(caught.value.where) == "ftgate.yaml:7: target"
     assert target.partition(":")[0] in caught.value.what
+
+
+@pytest.mark.parametrize(
+    ("target", "cure"),
+    [
+        ("{m}:anwser", "did you mean 'answer'?"),
+        ("ftgate_no_such:f", "pythonpath"),
+        ("ftgate_target_importing:f", "install the package that has nopkg, which ftgate_target_importing imports"),
+        ("ftgate_target_broken:f", "fix the exception in ftgate_target_broken"),
+    ],
+)
+def test_the_cure_of_a_target_is_that_of_its_cause(build, module, target, cure):
+    module("1 / 0", "ftgate_target_broken")
+    module("import nopkg", "ftgate_target_importing")
+    target = target.format(m=module("def answer(text):\n    return text\n"))
+    with pytest.raises(ConfigError) as caught:
+        build("python", target=target)
+    assert cure in caught.value.cure
 
 
 # --- objects, and providers of hooks -------------------------------------------------------------------------
