@@ -169,6 +169,6 @@ def _duplicate_ids(data: DataSet, *, repeats: bool) -> Iterator[DataError]:
             continue
         if earlier.input == example.input and not example.has_own_id:
             continue
-        what = f'duplicate id "{excerpt(example.id)}", first used at {data.row_name(first)}'
+        what = f'duplicate id "{excerpt(example.id)}", first used in {data.row_name(first)}'
         cure = "give each row its own id, or remove the ids: they are then made from the inputs"
         yield DataError(what, where=data.where(index, "id"), cure=cure)
