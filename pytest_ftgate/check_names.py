@@ -17,6 +17,9 @@ is a warning up to a limit in its sentence and a failure above it."""
 Stage = Literal["free", "answered", "scored"]
 """When a check can be decided first: before any model is called, with all answers, or with scores."""
 
+_DOUBTS = ("conflicts", "group_overlap", "labels_missing")
+"""The warnings on the data, beside those that usually fail, that put the verdict in doubt."""
+
 
 @dataclass(frozen=True, slots=True)
 class CheckName:
@@ -35,6 +38,11 @@ class CheckName:
     default: Default
     stage: Stage
     rule: str
+
+    @property
+    def questions_result(self) -> bool:
+        """Return whether a warning puts the verdict in doubt, and does not only describe the data."""
+        return self.kind != "data" or self.default == "fail" or self.name in _DOUBTS
 
 
 _TABLE = (

@@ -385,6 +385,7 @@ class PartResult(Comparison):
     metric_range: Range | None = None
     required: float | None = dataclasses.field(default=None, kw_only=True, metadata=INNER)
     against: str | None = dataclasses.field(default=None, metadata=INNER)  # the baseline's role
+    # some examples that the candidate answers worse
     broken: tuple[Flip, ...] = dataclasses.field(default=(), metadata=INNER)
 
 

@@ -70,7 +70,8 @@ def _section(result: GateResult) -> Iterator[str]:
         sentences.gain_sentence,
         sentences.agreement_sentence,
         sentences.champion_sentences,
-        sentences.method_sentences,
+        sentences.upper_bound_sentence,
+        sentences.method_sentence,
     )
     yield from _facts("", (fact for sentences_of in told for fact in sentences_of(result)))
     for part in (others, parts, labels):

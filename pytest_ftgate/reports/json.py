@@ -77,6 +77,11 @@ class Session:
         """Return the sentences of ``removed`` that fail the session."""
         return self.removed if self.forbidden else ()
 
+    def missing(self, results: Sequence[GateResult]) -> Sequence[tuple[str, str]]:
+        """Return the required gates that did not pass, but those that are red among the results."""
+        red = {result.name for result in results if not result.passed}
+        return [(name, reason) for name, reason in self.unjudged if name not in red]
+
     def passed(self, results: Sequence[GateResult]) -> bool:
         """Return whether gates were judged, all of them passed, and nothing else fails the session."""
         if not results or self.enforced or self.violations:
@@ -89,8 +94,9 @@ class Session:
         if results:
             passed = sum(result.passed for result in results)
             sentence = f"{passed:,} of {text.plural(len(results), 'gate')} passed"
-        if self.enforced:
-            sentence += f", {text.plural(len(self.enforced), 'required gate')} not met"
+        missing = self.missing(results)
+        if missing and self.enforced:
+            sentence += f", {text.plural(len(missing), 'required gate')} not met"
         if self.violations:
             sentence += f", {text.plural(len(self.violations), 'forbidden change')}"
         return sentence

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
 from pytest_ftgate.reports import json, sentences, tables
-from pytest_ftgate.result import RED, Check, GateResult
+from pytest_ftgate.result import Check, GateResult
 from pytest_ftgate.text import plural, printable
 
 MOST_BYTES = 60_000
@@ -81,116 +81,135 @@ def _joined(lines: Iterable[str]) -> str:
 
 
 def _head(results: Sequence[GateResult], session: json.Session) -> Iterator[str]:
-    yield f"## {_SYMBOLS['pass' if session.passed(results) else 'fail']} ftgate: {session.counted(results)}"
+    outcome = "pass" if session.passed(results) else "fail"
+    yield f"## {_SYMBOLS[outcome]} ftgate: {session.counted(results)}"
     yield ""
-    symbol = _SYMBOLS["warning" if session.waived_by else "fail"]
+    symbol = _SYMBOLS["fail"]
     if session.waived_by:
+        symbol = _SYMBOLS["warning"]
         yield f"- {symbol} `{session.waived_by}`: required gates are listed here but not enforced"
-    for name, reason in session.unjudged[:_OBLIGATIONS_SHOWN]:
-        why = inline(reason, _CELL_WIDTH)
-        yield f"- {symbol} required gate **{inline(name, _NAME_WIDTH)}** did not pass: {why}"
-    if len(session.unjudged) > _OBLIGATIONS_SHOWN:
-        yield f"- {symbol} and {len(session.unjudged) - _OBLIGATIONS_SHOWN:,} more required gates"
+    missing = session.missing(results)
+    for name, reason in missing[:_OBLIGATIONS_SHOWN]:
+        message = inline(reason, _CELL_WIDTH)
+        yield f"- {symbol} required gate **{inline(name, _NAME_WIDTH)}** did not pass: {message}"
+    if len(missing) > _OBLIGATIONS_SHOWN:
+        yield f"- {symbol} and {len(missing) - _OBLIGATIONS_SHOWN:,} more required gates"
     symbol = _SYMBOLS["fail" if session.forbidden else "warning"]
     for sentence in session.removed[:_OBLIGATIONS_SHOWN]:
         yield f"- {symbol} {item(sentence)}"
-    yield from (f"- {item(remark)}" for remark in session.remarks[:_OBLIGATIONS_SHOWN])
+    for remark in session.remarks[:_OBLIGATIONS_SHOWN]:
+        yield f"- {item(remark)}"
 
 
 def _open(result: GateResult) -> Iterator[str]:
     """Yield the visible part in the order of the text block."""
-    places = [place for place in (result.nodeid, result.location) if place and place != result.name]
-    yield from (
-        "",
-        f"### {_SYMBOLS[result.verdict]} {inline(result.name, _NAME_WIDTH)}: {result.verdict.upper()}",
-        "",
-    )
-    yield from (" at ".join(f"<code>{inline(place)}</code>" for place in places), "")
-    deciding, said = sentences.deciding_checks(result), set[str]()
-    yield from _checks(deciding, said)
-    if deciding and (wrong := tables.examples(result, _EXAMPLES_SHOWN)):
-        yield from (f"{wrong.title}:", "", *table(wrong))
-    yield from _paragraphs(sentences.stage_sentence(result), "**")
-    yield from _paragraphs(sentences.hypothesis_sentence(result))
+    name = inline(result.name, _NAME_WIDTH)
+    yield from ("", f"### {_SYMBOLS[result.verdict]} {name}: {result.verdict.upper()}", "")
+
+    advice_shown: set[str] = set()
+    red = sentences.red_checks(result)
+    yield from _checks(result, red, advice_shown)
+    for group in sentences.examples(result)[:1]:
+        if red:
+            yield from _titled(tables.examples(group.first(_EXAMPLES_SHOWN)))
+
+    for sentence in sentences.outcome_sentences(result):
+        yield from (f"**{inline(sentence)}**", "")
+    for sentence in sentences.champion_sentences(result):
+        yield from (inline(sentence), "")
+    for sentence in sentences.stage_sentence(result):
+        yield from (f"**{inline(sentence)}**", "")
     yield from table(tables.models(result))
-    for gain in sentences.gain_sentence(result):
-        yield from (f"**{inline(gain)}**; {inline(sentences.changed(result))}", "")
-    yield from _paragraphs(sentences.agreement_sentence(result), "**")
-    yield from _paragraphs(
-        (*sentences.detectable_sentence(result), *sentences.champion_sentences(result))
-    )
-    others = [
-        check
-        for check in result.checks
-        if check.status in (*RED, "warning") and check not in deciding
-    ]
-    yield from _checks(
-        sorted(others, key=lambda check: (*RED, "warning").index(check.status)), said
-    )
+    for sentence in sentences.hypothesis_sentence(result):
+        yield from (inline(sentence), "")
+    warnings = [check for check in result.checks if check.status == "warning"]
+    yield from _checks(result, warnings, advice_shown)
 
 
-def _paragraphs(texts: Iterable[str], mark: str = "") -> Iterator[str]:
-    for text in texts:
-        yield from (f"{mark}{inline(text)}{mark}", "")
-
-
-def _checks(checks: Sequence[Check], said: set[str]) -> Iterator[str]:
-    """Yield a list of checks, each with its advice unless it was ``said``; nothing without checks."""
-    for check in sentences.advised_once(checks, said):
-        status = f"{_SYMBOLS[check.status]} {check.status}"
-        yield f"- {status}: **{inline(check.name)}**: {inline(sentences.with_source(check))}"
+def _checks(result: GateResult, checks: Sequence[Check], advice_shown: set[str]) -> Iterator[str]:
+    """Yield a list of checks, each with its advice unless that is in ``advice_shown``; nothing without checks."""
+    for check in sentences.advised_once(checks, advice_shown):
+        message = inline(sentences.with_source(check))
+        yield f"- {_SYMBOLS[check.status]} {check.status}: **{inline(check.name)}**: {message}"
+        facts = sentences.facts_of(result, check)
+        if facts:
+            yield f"  - {item(facts)}"
         if check.advice:
             yield f"  - {item(check.advice)}"
-    yield from [""] if checks else ()
+    if checks:
+        yield ""
 
 
 def _folded(result: GateResult) -> Iterator[str]:
-    """Yield the details, each part under its title."""
-    checks, examples = tables.checks(result).without("advice"), tables.examples(result)
-    facts = (sentences.method_sentences, sentences.price_sentences, sentences.data_sentences)
-    inputs = [fact for sentences_of in facts for fact in sentences_of(result)]
-    told = [(checks.title, [checks]), *tables.sections(result), (examples.title, [examples])]
-    for title, content in (*told, ("Method and inputs", inputs)):
-        lines = [line for one in content for line in _content(one, title)]
-        if lines:
-            yield from ("<details>", f"<summary>{inline(title)}</summary>", "", *lines)
-            yield from ([""] if lines[-1] else [])
-            yield from ("</details>", "")
+    """Yield the details, each group under its title, without the checks that are visible."""
+    in_order = [check for check in result.checks if check.status in ("pass", "note")]
+    checks = tables.checks(in_order).without("advice")
+    method = [
+        *sentences.upper_bound_sentence(result),
+        *sentences.method_sentence(result),
+        *sentences.detectable_sentence(result),
+        *sentences.price_sentences(result),
+        f"test: {result.nodeid}",
+        *sentences.input_sentences(result),
+    ]
+
+    yield from _details(checks.title, table(checks))
+    for title, content in tables.sections(result):
+        yield from _details(title, _content(content))
+    groups = sentences.examples(result)
+    if not result.passed and groups and len(groups[0].flips) <= _EXAMPLES_SHOWN:
+        groups = groups[1:]  # the first ones are visible
+    for group in groups:
+        yield from _details(group.title, table(tables.examples(group)))
+    yield from _details("Method and inputs", _content(method))
 
 
-def _content(one: tables.Table | str, title: str) -> Iterator[str]:
-    """Yield a sentence as an item, or a table under its own title."""
-    if isinstance(one, str):
-        yield f"- {item(one)}"
-    elif one:
-        yield from ((f"**{inline(one.title)}**", "") if one.title != title else ())
-        yield from table(one)
+def _details(title: str, lines: Iterable[str]) -> Iterator[str]:
+    """Yield lines that are folded under a title; nothing without lines."""
+    lines = list(lines)
+    if lines:
+        yield from ("<details>", f"<summary>{inline(title)}</summary>", "", *lines)
+        if lines[-1]:
+            yield ""
+        yield from ("</details>", "")
+
+
+def _content(content: Iterable[tables.Table | str]) -> Iterator[str]:
+    """Yield sentences as items, and tables under their own titles."""
+    for piece in content:
+        if isinstance(piece, str):
+            yield f"- {item(piece)}"
+        else:
+            yield from _titled(piece)
+
+
+def _titled(rows: tables.Table) -> Iterator[str]:
+    yield from (f"**{inline(rows.title)}**", "", *table(rows))
 
 
 def table(table: tables.Table) -> Iterator[str]:
     """Yield the first rows of a table; nothing without rows."""
     if not table:
         return
+
     yield _row(table, [column.heading for column in table.columns])
-    yield (
-        "|"
-        + "|".join(" ---: " if column.kind == "number" else " --- " for column in table.columns)
-        + "|"
-    )
-    yield from (_row(table, row) for row in table.rows[:_ROWS_SHOWN])
+    rules = ["---:" if column.kind == "number" else "---" for column in table.columns]
+    yield f"| {' | '.join(rules)} |"
+    for row in table.rows[:_ROWS_SHOWN]:
+        yield _row(table, row)
     yield ""
     if len(table.rows) > _ROWS_SHOWN:
         yield from (f"and {len(table.rows) - _ROWS_SHOWN:,} more in the JSON report", "")
 
 
-def _row(table: tables.Table, cells: Sequence[str]) -> str:
-    shown = (
-        f"{_SYMBOLS[cell]} {cell}"
-        if column.kind == "status" and cell in _SYMBOLS
-        else inline(cell, _CELL_WIDTH)
-        for column, cell in zip(table.columns, cells, strict=False)
-    )
-    return f"| {' | '.join(shown)} |"
+def _row(table: tables.Table, row: Sequence[str]) -> str:
+    cells = []
+    for cell, column in zip(row, table.columns, strict=False):
+        if column.kind == "status" and cell in _SYMBOLS:
+            cells.append(f"{_SYMBOLS[cell]} {cell}")
+        else:
+            cells.append(inline(cell, _CELL_WIDTH))
+    return f"| {' | '.join(cells)} |"
 
 
 def inline(text: str, most: int = 2000) -> str:

@@ -1,6 +1,6 @@
 """A plan or a preview of a gate as lines of text. All lines are safe to print."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pytest_ftgate import text
 from pytest_ftgate.checks.context import Context
@@ -20,27 +20,27 @@ from pytest_ftgate.statistics.planning import Chances
 
 _LONGEST, _SHORT = 20_000, 68
 """The most characters of a prompt or an answer, with ``-v`` and without."""
-_LEFT_OUT = ("guards", "slices", "thresholds", "cheaper_by", "faster_by", "economics")
+_LEFT_OUT = ("guards", "slices", "thresholds", "agreement", "cheaper_by", "faster_by", "economics")
 """The keys of a gate whose verdicts are not among the chances."""
-_MESSAGES = 3
-"""The number of messages of a prompt that are shown without ``-v``: the first ones and the last."""
+_FIRST_MESSAGES = 2
+"""The number of messages at the start of a prompt that are shown without ``-v``, beside the last."""
 
 
 def plan_lines(plan: Plan, *, full: bool) -> list[Line]:
     """Return the title and the lines of a plan; ``full`` prints prompts and answers whole."""
-    failed = (
-        ", a call failed" if plan.n_missing else ", a check already fails" if plan.failed else ""
-    )
-    what = f"{'PREVIEW' if plan.preview else 'PLAN'}{failed}"
-    lines = [
-        Line(f"ftgate {text.printable(plan.name)}: {what}", "red" if plan.failed else "yellow")
-    ]
-    lines += finding_lines(plan.checks)
+    heading = f"ftgate {text.printable(plan.name)}: {'PREVIEW' if plan.preview else 'PLAN'}"
+    if plan.n_missing:
+        heading += ", a call failed"
+    elif plan.failed:
+        heading += ", a check already fails"
+
+    lines = [Line(heading, "red" if plan.failed else "yellow"), *finding_lines(plan.checks)]
     if plan.gate is None:
         return [*lines, Line("no model was called")]
+
     lines += map(Line, _calls(plan, len(plan.gate.test)))
     for check in plan.checks:
-        if check.name == "min_wins" and check.status == "note":
+        if (check.kind, check.status) == ("data", "note"):
             lines += map(Line, text.wrapped(check.message))
     if plan.prospects is not None:
         lines += map(Line, ("", *_chances(plan.gate, plan.prospects)))
@@ -53,9 +53,14 @@ def plan_lines(plan: Plan, *, full: bool) -> list[Line]:
 
 def _calls(plan: Plan, n: int) -> Iterator[str]:
     """Yield the calls that each model needs; ``n`` is the size of the test set."""
+    first = f"the first {plan.preview:,} of {text.plural(n, 'example')}"
     unscored = f"; {plan.unscored}" if plan.unscored else ""
-    asked = f"the models were asked about the first {plan.preview:,} of {text.plural(n, 'example')}{unscored}"
-    yield asked if plan.preview else "no model was called"
+    if not plan.preview:
+        yield "no model was called"
+    elif plan.calls:
+        yield f"the models were asked about {first}{unscored}"
+    else:
+        yield f"{first}{unscored}"
     if not plan.calls:
         yield "no calls are needed: all answers are recorded in files"
         return
@@ -63,31 +68,41 @@ def _calls(plan: Plan, n: int) -> Iterator[str]:
     rows = tuple(_cells(model) for model in plan.calls)
     columns = tables.columns([""], ("calls", "tokens in", "tokens out", "cost"))
     yield from tables.Table("", columns, rows).lines()
+    yield _needed(plan.calls)
 
-    calls = sum(model.calls for model in plan.calls)
-    left = sum(model.left for model in plan.calls)
-    costs = [model.left_usd for model in plan.calls if model.left_usd is not None]
-    is_known = left > 0 and len(costs) == len(plan.calls)
-    about = "about " if any(model.outputs for model in plan.calls) else ""
-    money = f" ({about}{text.show_usd(sum(costs))})" if is_known else ""
-    stored = ": the other answers are stored" if left < calls else ""
-    yield f"this run needs {left:,} of {text.plural(calls, 'call')}{money}{stored}"
-    for outputs in dict.fromkeys(model.outputs for model in plan.calls if model.outputs):
-        names = ", ".join(model.name for model in plan.calls if model.outputs == outputs)
-        estimate = f"estimate for {names}: {CHARACTERS_PER_TOKEN} characters a token, {outputs}"
-        yield from text.wrapped(f"{estimate} (--ftgate-preview=3 measures both)")
-    for why in dict.fromkeys(
-        model.unknown for model in plan.calls if model.usd is None and model.unknown
-    ):
-        names = ", ".join(model.name for model in plan.calls if model.unknown == why)
-        yield from text.wrapped(f"cost of {names} unknown: {why}")
+    estimates: dict[str, list[str]] = {}
+    unknown: dict[str, list[str]] = {}
+    for model in plan.calls:
+        if model.outputs:
+            estimates.setdefault(model.outputs, []).append(model.name)
+        if model.usd is None and model.unknown:
+            unknown.setdefault(model.unknown, []).append(model.name)
+    for outputs, names in estimates.items():
+        estimate = f"{CHARACTERS_PER_TOKEN} characters a token, {outputs}"
+        hint = "(--ftgate-preview=3 measures both)"
+        yield from text.wrapped(f"estimate for {', '.join(names)}: {estimate} {hint}")
+    for reason, names in unknown.items():
+        yield from text.wrapped(f"cost of {', '.join(names)} unknown: {reason}")
+
+
+def _needed(models: Sequence[Calls]) -> str:
+    """Return how many calls the run needs, and what they cost."""
+    calls = sum(model.calls for model in models)
+    not_stored = sum(model.left for model in models)
+    sentence = f"this run needs {not_stored:,} of {text.plural(calls, 'call')}"
+
+    costs = [model.left_usd for model in models if model.left_usd is not None]
+    if not_stored and len(costs) == len(models):
+        about = "about " if any(model.outputs for model in models) else ""
+        sentence += f" ({about}{text.show_usd(sum(costs))})"
+    return f"{sentence}: the other answers are stored" if not_stored < calls else sentence
 
 
 def _cells(model: Calls) -> tuple[str, ...]:
-    most = "at most " if model.most else ""
+    at_most = "at most " if model.most else ""
     return (
         text.printable(model.name, 60),
-        f"{most}{model.calls:,}",
+        f"{at_most}{model.calls:,}",
         text.show_count(model.input_tokens),
         text.show_count(model.output_tokens),
         text.show_usd(model.usd),
@@ -95,28 +110,29 @@ def _cells(model: Calls) -> tuple[str, ...]:
 
 
 def _chances(gate: Context, prospects: Prospects) -> Iterator[str]:
-    """Yield how likely each verdict is, by the real gain."""
-    metric = gate.deciding.name
-    attempt = gate.facts.get("attempt")
+    """Yield how likely each verdict is, by the true gain."""
     key = "margin" if prospects.margin >= 0 else "max_drop"
     margin = f"{key} {text.show_amount(abs(prospects.margin), share=gate.share)}"
     evidence = f"{prospects.evidence} at {text.show_percent(gate.config.confidence)}"
-    yield f"{metric}, {text.plural(len(gate.test), 'example')}, {margin}, {evidence}"
+    examples = text.plural(len(gate.test), "example")
+    yield f"{gate.deciding.name}, {examples}, {margin}, {evidence}"
+    attempt = gate.facts.get("attempt")
     if attempt is not None:
         yield str(attempt)
 
-    rows = tuple(
-        (text.show_difference(gain, share=gate.share), *_shares(chance))
-        for gain, chance in prospects.chances.items()
-    )
-    columns = tables.columns(["real gain"], ("pass", "fail", "inconclusive"))
-    yield from tables.Table("", columns, rows).lines()
+    rows = []
+    for gain, chance in prospects.chances.items():
+        rows.append((text.show_difference(gain, share=gate.share), *_shares(chance)))
+    columns = tables.columns((), ("true gain", "pass", "fail", "inconclusive"))
+    yield from tables.Table("", columns, tuple(rows)).lines()
     yield from prospects.basis
     left_out = [key for key in _LEFT_OUT if getattr(gate.config, key)]
     if left_out:
         yield f"not included: {', '.join(left_out)}"
+
     if prospects.detectable is not None:
-        yield f"a real gain of {text.show_difference(prospects.detectable, share=gate.share)} passes 4 times in 5"
+        gain_shown = text.show_difference(prospects.detectable, share=gate.share)
+        yield f"a true gain of {gain_shown} passes with 80 % power"
     if prospects.margin > 0 and prospects.evidence != "proven":
         yield "A candidate that gains exactly the margin passes at most half of the time."
 
@@ -128,24 +144,28 @@ def _shares(chances: Chances | None) -> tuple[str, ...]:
     return tuple(f"{100 * share:.0f} %" for share in chances)
 
 
+# --- prompts and answers
+# -----------------------------------------------------------------------------------
+
+
 def _first_prompt(model: Asked, *, full: bool) -> Iterator[Line]:
     yield Line("")
     if not model.prompts:
-        yield Line(
-            text.printable(f"{model.name}: recorded answers, so the prompt is not known"), "bold"
-        )
+        sentence = f"{model.name}: recorded answers, so the prompt is not known"
+        yield Line(text.printable(sentence), "bold")
         return
+
     size = f"about {text.plural(model.tokens, 'token')}{'' if full else ', -v prints all'}"
     yield Line(text.printable(f"first prompt of {model.name} ({size})"), "bold")
     yield from _prompt(model.prompts[0], full=full)
 
 
 def _prompt(prompt: Prompt, *, full: bool) -> Iterator[Line]:
-    for number, (role, said) in enumerate(prompt):
-        left_out = not full and _MESSAGES - 1 <= number < len(prompt) - 1
-        if not left_out:
-            yield from _labelled(role, said, full=full)
-        elif number == _MESSAGES - 1:
+    last = len(prompt) - 1
+    for number, (role, message) in enumerate(prompt):
+        if full or number < _FIRST_MESSAGES or number == last:
+            yield from _labelled(role, message, full=full)
+        elif number == _FIRST_MESSAGES:
             yield Line("  ...")
 
 
@@ -156,54 +176,58 @@ def _example(plan: Plan, number: int, *, full: bool) -> Iterator[Line]:
     yield from _labelled("expected", expected_text(example.expected), full=full)
     for model in plan.models:
         prompts = model.prompts
-        # not only the last message differs
+        # The first prompt is shown above; of the others only the last message usually differs.
         if number and prompts and prompts[0][:-1] != prompts[number][:-1]:
             yield Line(text.printable(f"  {model.role} is sent:"))
-            yield from (Line(f"  {line.text}") for line in _prompt(prompts[number], full=full))
+            for line in _prompt(prompts[number], full=full):
+                yield Line(f"  {line.text}")
         yield from _answer(plan, model, number, full=full)
 
 
 def _answer(plan: Plan, model: Asked, number: int, *, full: bool) -> Iterator[Line]:
     assert model.run is not None  # it is a preview
-    answer, scored = model.run.predictions[0][number], model.scored
-    if answer.completion is None:
-        yield Line(
-            text.printable(f"  {model.role}, FAILED: {text.one_line(answer.error or 'no answer')}"),
-            "red",
-        )
+    answer = model.run.predictions[0][number]
+    completion = answer.completion
+    if completion is None:
+        reason = text.one_line(answer.error or "no answer")
+        yield Line(text.printable(f"  {model.role}, FAILED: {reason}"), "red")
         return
-    right, score, why = None, "" if plan.unscored else "not scored", None
-    if scored is not None:
-        value, why = (
-            float(rightness(scored)[number]),
-            scored.notes[number] if scored.notes else None,
-        )
-        right = is_right(scored.metric, value)
-        plain = value in (0.0, 1.0)
-        score = (
-            ("right" if right else "wrong")
-            if plain
-            else text.show_value(value, share=scored.metric.share)
-        )
-    label = ", ".join(
-        filter(None, [model.role, sentences.FINISHES.get(answer.completion.finish), score])
-    )
-    colour = {True: "green", False: "red", None: ""}[right]
-    yield from _labelled(label, answer.completion.text or "(empty)", colour, full=full)
-    if why:
-        yield Line(text.printable(f"    {text.one_line(why)}"))
+
+    words = [model.role]
+    if completion.finish in sentences.FINISHES:
+        words.append(sentences.FINISHES[completion.finish])
+    colour = ""
+    note = None
+    if model.scored is not None:
+        value = float(rightness(model.scored)[number])
+        is_correct = is_right(model.scored.metric, value)
+        colour = "green" if is_correct else "red"
+        score = text.show_value(value, share=model.scored.metric.share)
+        if value in (0.0, 1.0):
+            score = "right" if is_correct else "wrong"
+        words.append(score)
+        note = model.scored.notes[number] if model.scored.notes else None
+    elif not plan.unscored:
+        words.append("not scored")
+
+    yield from _labelled(", ".join(words), completion.text or "(empty)", colour, full=full)
+    if note:
+        yield Line(text.printable(f"    {text.one_line(note)}"))
 
 
-def _labelled(label: str, said: str, colour: str = "", *, full: bool) -> Iterator[Line]:
+def _labelled(label: str, content: str, colour: str = "", *, full: bool) -> Iterator[Line]:
     """Yield a text after its label: one line of it, or with ``full`` all its lines below the label."""
-    lines = said[:_LONGEST].strip("\n").splitlines() or [""]
+    lines = content[:_LONGEST].strip("\n").splitlines() or [""]
     if not full:
-        short = text.shortened(" ".join(said.split()), _SHORT)
-        yield Line(f"  {text.printable(f'{label}: {short}')}", colour)
-    elif len(lines) == 1:
+        excerpt = text.shortened(" ".join(content.split()), _SHORT)
+        yield Line(f"  {text.printable(f'{label}: {excerpt}')}", colour)
+        return
+
+    if len(lines) == 1:
         yield Line(f"  {text.printable(f'{label}: {lines[0]}', _LONGEST)}", colour)
     else:
         yield Line(f"  {text.printable(label)}:", colour)
-        yield from (Line(f"    {text.printable(line, _LONGEST)}") for line in lines)
-    if full and len(said) > _LONGEST:
-        yield Line(f"    ... ({len(said) - _LONGEST:,} more characters)")
+        for line in lines:
+            yield Line(f"    {text.printable(line, _LONGEST)}")
+    if len(content) > _LONGEST:
+        yield Line(f"    ... ({len(content) - _LONGEST:,} more characters)")

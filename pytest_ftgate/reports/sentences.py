@@ -4,12 +4,21 @@ Each function yields the sentences that apply, often one or none.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import inf
 from statistics import NormalDist
 
 from pytest_ftgate import text
-from pytest_ftgate.result import RED, AgreementResult, Check, Flip, GateResult
+from pytest_ftgate.result import (
+    PROBLEMS_FIRST,
+    RED,
+    AgreementResult,
+    Check,
+    Flip,
+    GateResult,
+    JudgeResult,
+    PartResult,
+)
 
 FINISHES = {
     "refusal": "refused",
@@ -19,54 +28,126 @@ FINISHES = {
 }
 
 _HEADLINE_CHARACTERS = 160
-_ENOUGH = 200  # examples from which on the gain that can be shown is not told
+_ENOUGH = 200  # examples from which on the gain that can be detected is not shown
+_GAIN_KEYS = ("margin", "max_drop", "evidence", "baselines")
+"""The first parts of the keys that require something of the gain."""
 
 
 # --- the verdict
 # ---------------------------------------------------------------------------------------------
 
 
-def deciding_checks(result: GateResult) -> list[Check]:
-    """Return the checks that decide the verdict of a gate that did not pass."""
-    return [
-        check for check in result.checks if check.status == result.verdict and check.status in RED
-    ]
+def problems_first(result: GateResult) -> list[Check]:
+    """Return all checks, the worst status first."""
+    return sorted(result.checks, key=lambda check: PROBLEMS_FIRST.index(check.status))
 
 
-def advised_once(checks: Iterable[Check], said: set[str]) -> Iterator[Check]:
-    """Yield checks without advice that was ``said`` before, which is added to: two checks may have the same cure."""
+def red_checks(result: GateResult) -> list[Check]:
+    """Return the checks that do not hold, those that decide the verdict first."""
+    return [check for check in problems_first(result) if check.status in RED]
+
+
+def advised_once(checks: Iterable[Check], advice_shown: set[str]) -> Iterator[Check]:
+    """Yield checks without advice that is in ``advice_shown``, which grows: two checks may have the same cure."""
     for check in checks:
-        yield replace(check, advice=None) if check.advice in said else check
-        said.add(check.advice or "")
+        if check.advice in advice_shown:
+            yield replace(check, advice=None)
+        else:
+            yield check
+            advice_shown.add(check.advice or "")
 
 
 def headline(result: GateResult) -> str:
     """Return why the gate did not pass for pytest's summary, which is cut at the width of the terminal.
 
-    ``gain +2.1 points, needs +5.0 (margin)``
+    The number comes first, or what it is of: ``gain +2.1 points, needs +5.0 (margin)``,
+    ``guards.safety: -16.7 points``.
     """
-    check = deciding_checks(result)[0]
-    verdict = "inconclusive: " if result.verdict == "inconclusive" else ""
-    return f"{verdict}{text.shortened(check.message, _HEADLINE_CHARACTERS)} ({check.name})"
+    check = red_checks(result)[0]
+    message = text.shortened(check.message, _HEADLINE_CHARACTERS)
+    sentence = f"{check.name}: {message}" if "." in check.name else f"{message} ({check.name})"
+    return f"inconclusive: {sentence}" if result.verdict == "inconclusive" else sentence
 
 
 def with_source(check: Check) -> str:
     """Return the message of a check, and the place where its threshold was written in a file."""
-    return text.shortened(check.message) + (
-        f" ({check.source})" if check.source and ":" in check.source else ""
-    )
+    message = text.shortened(check.message)
+    if check.source and ":" in check.source:
+        message += f" ({check.source})"
+    return message
 
 
 def stage_sentence(result: GateResult) -> Iterator[str]:
     """Yield what the verdict means before training."""
-    if result.stage == "ready":
-        pays = result.economics is None or result.economics.breaks_even is not False
-        ready = (
-            "train now"
-            if pays
-            else "a gain can be shown, but at these costs training never pays for itself"
-        )
-        yield f"READY: {ready}" if result.passed else "NOT READY: do not train yet"
+    if result.stage != "ready":
+        return
+    if not result.passed:
+        yield "NOT READY: do not train yet"
+    elif result.economics is not None and result.economics.breaks_even is False:
+        yield "READY: a gain can be shown, but at these costs training never pays for itself"
+    else:
+        yield "READY: train now"
+
+
+def counted(checks: Iterable[Check]) -> str:
+    """Return how many checks there are that are not red: ``14 checks passed, 1 warning, 2 notes``."""
+    statuses = [check.status for check in checks]
+    counts = []
+    if "pass" in statuses:
+        counts.append(f"{text.plural(statuses.count('pass'), 'check')} passed")
+    for noun in ("warning", "note"):
+        if noun in statuses:
+            counts.append(text.plural(statuses.count(noun), noun))
+    return ", ".join(counts)
+
+
+# --- what a check is about
+# -----------------------------------------------------------------------------------
+
+
+def _key(check: Check) -> str:
+    """Return the key that a check is about, such as ``guards.safety.max_drop``; empty if it is none."""
+    return "" if check.threshold is None else check.threshold.key
+
+
+def is_of_gain(result: GateResult, check: Check) -> bool:
+    """Return whether a check observed the gain of the candidate, or its lower bound."""
+    if check.kind != "gain" or check.observed is None:
+        return False
+    is_asked = _key(check).partition(".")[0] in _GAIN_KEYS
+    return is_asked and check.observed in (result.gain, result.lower_bound)
+
+
+def is_of_agreement(check: Check) -> bool:
+    """Return whether a check observed the agreement with a baseline."""
+    return check.kind == "gain" and _key(check) == "agreement.min"
+
+
+def facts_of(result: GateResult, check: Check) -> str:
+    """Return what is known of the gain or the agreement that a check is about, beyond its message."""
+    facts: list[str] = []
+    if is_of_gain(result, check):
+        bounds = bounds_sentence(result)
+        if check.observed == result.lower_bound:
+            bounds = upper_bound_sentence(result)
+        facts = [*bounds, changed(result)]
+    elif is_of_agreement(check) and result.agreement is not None:
+        facts = list(agreement_facts(result, result.agreement))
+    return "; ".join(facts)
+
+
+def outcome_sentences(result: GateResult) -> Iterator[str]:
+    """Yield the gain, how many examples changed, and the agreement, unless a red check says so."""
+    if result.gain is not None and not tells_gain(result):
+        yield from gain_sentence(result)
+        yield changed(result)
+    if not any(map(is_of_agreement, red_checks(result))):
+        yield from agreement_sentence(result)
+
+
+def tells_gain(result: GateResult) -> bool:
+    """Return whether a red check says what the gain is."""
+    return any(is_of_gain(result, check) for check in red_checks(result))
 
 
 # --- the gain
@@ -80,7 +161,7 @@ def gain_sentence(result: GateResult) -> Iterator[str]:
     """
     if result.gain is not None:
         over = "" if len(result.baselines) == 1 else f" over {result.baseline.name}"
-        yield _gained(result, f"gain{over}", f" {result.metric}")
+        yield _gain_facts(result, f"gain{over}", f" {result.metric}")
 
 
 def champion_sentences(result: GateResult) -> Iterator[str]:
@@ -88,10 +169,18 @@ def champion_sentences(result: GateResult) -> Iterator[str]:
 
     ``gain over champion -0.7 points, max_drop 3 points; 95 % lower bound -2.2``
     """
-    for role, one in result.gains.items():
-        if result.max_drop is None and (drop := -(one.required or 0)) > 0:
-            own = replace(result, gain=one.gain, lower_bound=one.lower_bound, max_drop=drop)
-            yield _gained(own, f"gain over {role}")
+    if result.max_drop is not None:
+        return
+    for role, comparison in result.gains.items():
+        max_drop = -(comparison.required or 0)
+        if max_drop > 0:
+            compared = replace(
+                result,
+                gain=comparison.gain,
+                lower_bound=comparison.lower_bound,
+                max_drop=max_drop,
+            )
+            yield _gain_facts(compared, f"gain over {role}")
 
 
 def agreement_sentence(result: GateResult) -> Iterator[str]:
@@ -105,9 +194,8 @@ def agreement_sentence(result: GateResult) -> Iterator[str]:
         return
 
     share = text.show_percent(agreement.share)
-    measured = (
-        f"agreement {share} with {agreement.baseline}, needs {text.show_percent(agreement.min)}"
-    )
+    needed = text.show_percent(agreement.min)
+    measured = f"agreement {share} with {agreement.baseline}, needs {needed}"
     yield "; ".join([measured, *agreement_facts(result, agreement)])
 
 
@@ -121,24 +209,15 @@ def agreement_facts(result: GateResult, agreement: AgreementResult) -> Iterator[
     yield f"{agreement.n_different:,} of {text.plural(agreement.n, 'example')} {verb}{note}"
 
 
-def is_of_agreement(result: GateResult, check: Check) -> bool:
-    """Return whether a check observed the agreement with a baseline."""
-    agreement = result.agreement
-    return agreement is not None and check.observed in (agreement.share, agreement.lower_bound)
-
-
-def _gained(result: GateResult, what: str, metric: str = "") -> str:
+def _gain_facts(result: GateResult, subject: str, metric: str = "") -> str:
     share = text.is_share(result.metric_range)
-    facts = [f"{what} {text.show_difference(result.gain, share=share)}{metric}, {required(result)}"]
+    gain = text.show_difference(result.gain, share=share)
+    facts = [f"{subject} {gain}{metric}, {required(result)}"]
     if result.lower_bound is not None and result.confidence is not None:
         bound = text.show_change(result.lower_bound, share=share)
         facts.append(f"{text.show_percent(result.confidence)} lower bound {bound}")
-        if (
-            result.max_drop is None
-            and result.passed
-            and result.margin
-            and result.margin_proven is False
-        ):
+        has_margin = result.passed and result.max_drop is None and result.margin
+        if has_margin and result.margin_proven is False:
             facts.append("margin not proven")
     return "; ".join(facts)
 
@@ -148,51 +227,68 @@ def required(result: GateResult) -> str:
     share = text.is_share(result.metric_range)
     if result.max_drop is not None:
         return f"max_drop {text.show_amount(result.max_drop, share=share)}"
-    return (
-        "nothing required"
-        if result.margin is None
-        else f"needs {text.show_needed(result.margin, share=share)}"
-    )
+    if result.margin is None:
+        return "nothing required"
+    return f"needs {text.show_needed(result.margin, share=share)}"
 
 
 def changed(result: GateResult) -> str:
     """Return how many examples changed: ``40 fixed, 10 broken of 60 examples (12 groups)``."""
+    counts = f"{result.wins or 0:,} fixed, {result.losses or 0:,} broken"
     note = f" ({result.note})" if result.note else ""
     attempt = "" if result.attempt is None else f"; {result.attempt}"
-    examples = text.plural(result.n or 0, "example")
-    return f"{result.wins or 0:,} fixed, {result.losses or 0:,} broken of {examples}{note}{attempt}"
+    return f"{counts} of {text.plural(result.n or 0, 'example')}{note}{attempt}"
 
 
-def bounds(result: GateResult) -> Iterator[str]:
+def bounds_sentence(result: GateResult) -> Iterator[str]:
     """Yield both bounds: ``95 % bounds -14.6 to +7.0``."""
     if result.lower_bound is not None and result.upper_bound is not None:
         share = text.is_share(result.metric_range)
-        low, high = (
-            text.show_change(one, share=share) for one in (result.lower_bound, result.upper_bound)
-        )
+        low = text.show_change(result.lower_bound, share=share)
+        high = text.show_change(result.upper_bound, share=share)
         yield f"{text.show_percent(result.confidence or 0)} bounds {low} to {high}"
 
 
+def upper_bound_sentence(result: GateResult) -> Iterator[str]:
+    """Yield the upper bound: ``95 % upper bound +7.0 points``."""
+    if result.gain is not None:
+        share = text.is_share(result.metric_range)
+        upper = text.show_difference(result.upper_bound, share=share)
+        yield f"{text.show_percent(result.confidence or 0)} upper bound {upper}"
+
+
+def method_sentence(result: GateResult) -> Iterator[str]:
+    """Yield the method of the bounds, and the p-value."""
+    if result.gain is not None:
+        p_value = "" if result.p_value is None else f", {text.show_p_value(result.p_value)}"
+        yield f"method: {result.method}{p_value}"
+
+
 def detectable_sentence(result: GateResult) -> Iterator[str]:
-    """Yield the real gain that passes in four of five runs if the models differ as often as measured.
+    """Yield the true gain that passes with 80 % power if the models differ as often as measured.
 
     Nothing if no bound was measured, from 200 examples on, and where that is more than the baseline
     leaves.
     """
-    n, lower, confidence = result.n or _ENOUGH, result.lower_bound, result.confidence
-    if n >= _ENOUGH or result.gain is None or lower is None or confidence is None:
+    n = result.n or _ENOUGH
+    confidence = result.confidence
+    if n >= _ENOUGH or result.gain is None or result.lower_bound is None or confidence is None:
         return
-    normal, least = (
-        NormalDist(),
-        -result.max_drop if result.max_drop is not None else result.margin or 0.0,
-    )
-    below = result.gain - lower
-    target = {"observed": -inf, "significant": below, "proven": least + below}
-    evidence = "proven" if result.max_drop is not None else result.evidence or "proven"
-    gain = max(least, target[evidence]) + below * normal.inv_cdf(0.8) / normal.inv_cdf(confidence)
+
+    least = result.margin or 0.0
+    evidence = result.evidence or "proven"
+    if result.max_drop is not None:
+        least = -result.max_drop
+        evidence = "proven"
+
+    below = result.gain - result.lower_bound
+    targets = {"observed": -inf, "significant": below, "proven": least + below}
+    normal = NormalDist()
+    power = below * normal.inv_cdf(0.8) / normal.inv_cdf(confidence)
+    gain = max(least, targets[evidence]) + power
     if gain <= _room(result):
-        shown = text.show_difference(gain, share=text.is_share(result.metric_range))
-        yield f"with {text.plural(n, 'example')}, a real gain of {shown} passes 4 times in 5"
+        difference = text.show_difference(gain, share=text.is_share(result.metric_range))
+        yield f"{text.plural(n, 'example')} detect a true gain of {difference} (80 % power)"
 
 
 def _room(result: GateResult) -> float:
@@ -206,52 +302,102 @@ def _room(result: GateResult) -> float:
     rising = (result.gain or 0.0) * (new - old)  # negative where lower is better
     if rising > 0:
         return high - old
-    return old - low if rising < 0 else max(high - old, old - low)
+    if rising < 0:
+        return old - low
+    return max(high - old, old - low)
 
 
 def hypothesis_sentence(result: GateResult) -> Iterator[str]:
-    """Yield the hypothesis, and whether it was reached if that is known."""
-    if result.hypothesis:
-        reached = {None: "", True: ": reached", False: ": not reached"}[result.hypothesis_reached]
-        yield f"hypothesis: {result.hypothesis}{reached}"
+    """Yield the hypothesis, and that it was reached if that is known.
+
+    Nothing where it was not reached: its check says so, with the values.
+    """
+    if result.hypothesis and result.hypothesis_reached is not False:
+        yield f"hypothesis: {result.hypothesis}{': reached' if result.hypothesis_reached else ''}"
 
 
-def method_sentences(result: GateResult) -> Iterator[str]:
-    """Yield the upper bound, and the method of the bounds."""
-    if result.gain is not None:
-        upper = text.show_difference(result.upper_bound, share=text.is_share(result.metric_range))
-        yield f"{text.show_percent(result.confidence or 0)} upper bound {upper}"
-        yield f"method: {result.method}{'' if result.p_value is None else f', {text.show_p_value(result.p_value)}'}"
+# --- examples to look at
+# -----------------------------------------------------------------------------------
 
 
-def examples(result: GateResult, most: int | None = None) -> tuple[str, tuple[Flip, ...]]:
-    """Return at most ``most`` examples to look at, with their heading: wrong answers of a red gate, else broken ones.
+@dataclass(frozen=True)
+class Examples:
+    """Answers to look at.
+
+    Attributes:
+        heading: what they are.
+        flips: the answers of both models.
+        count: how many there are in all; None where only some may be shown.
+    """
+
+    heading: str
+    flips: tuple[Flip, ...]
+    count: int | None
+
+    @property
+    def title(self) -> str:
+        """Return the heading with numbers: ``wrong answers of the candidate (3 of 88)``."""
+        total = "those that may be shown" if self.count is None else f"{self.count:,}"
+        return f"{self.heading} ({len(self.flips):,} of {total})"
+
+    def first(self, most: int) -> "Examples":
+        """Return at most the first ``most``."""
+        return replace(self, flips=self.flips[:most])
+
+
+def examples(result: GateResult) -> list[Examples]:
+    """Return the answers that the red checks are about; of a green gate those that the candidate broke."""
+    groups: list[Examples] = []
+    red = red_checks(result)
+    for check in red:
+        groups += [group for group in _examples_of(result, check) if group not in groups]
+    if not red:
+        groups.append(main_examples(result))
+    return [group for group in groups if group.flips]
+
+
+def _examples_of(result: GateResult, check: Check) -> list[Examples]:
+    """Return the answers that a check is about: those of a guard or slice, or of the test set."""
+    subject, _, name = check.name.partition(".")
+    if is_of_agreement(check) and result.agreement is not None:
+        return [_different(result.agreement)]
+    if subject == "guards":
+        return [_of_part(part) for part in result.guards if part.name == name]
+    if subject == "slices":
+        return [_of_part(part) for part in result.slices if part.verdict in RED]
+    if subject == "thresholds" and name not in result.candidate.metrics:
+        return []
+    # The checks of hooks, which have no kind, can be about any answer.
+    return [main_examples(result)] if check.kind in ("gain", None) else []
+
+
+def main_examples(result: GateResult) -> Examples:
+    """Return wrong answers of a red gate to the test set, else what the candidate broke there.
 
     ``wrong answers of the candidate (3 of 88)``
     """
-    agreement = result.agreement
-    deciding = deciding_checks(result)
-    if agreement is not None and (
-        result.gain is None or any(is_of_agreement(result, check) for check in deciding)
-    ):
-        flips = agreement.different[:most]
-        return f"answers that differ ({len(flips):,} of {agreement.n_different:,})", flips
+    if result.gain is None and result.agreement is not None:
+        return _different(result.agreement)
 
+    heading = "broken by the candidate"
+    flips = result.broken
+    count = result.losses
     if result.wrong and not result.passed:
-        what = "wrong answers of"
-        answers = result.wrong
+        heading = "wrong answers of the candidate"
+        flips = result.wrong
         count = result.n_wrong
-    else:
-        what = "broken by"
-        answers = result.broken
-        count = result.losses
-    shown = answers[:most]
-    of = (
-        f"{len(answers) if count is None else count:,}"
-        if result.attempt is None
-        else "those that may be shown"
-    )
-    return f"{what} the candidate ({len(shown):,} of {of})", shown
+    if count is None:
+        count = len(flips)
+    return Examples(heading, flips, count if result.attempt is None else None)
+
+
+def _of_part(part: PartResult) -> Examples:
+    heading = f"broken by the candidate in {text.cut(part.name)}"
+    return Examples(heading, part.broken, part.losses or len(part.broken))
+
+
+def _different(agreement: AgreementResult) -> Examples:
+    return Examples("answers that differ", agreement.different, agreement.n_different)
 
 
 # --- models and data
@@ -260,29 +406,35 @@ def examples(result: GateResult, most: int | None = None) -> tuple[str, tuple[Fl
 
 def price_sentences(result: GateResult) -> Iterator[str]:
     """Yield each source of prices once, why else a cost is unknown, and the age of the oldest stored answer."""
-    for source in dict.fromkeys(
-        model.price for model in result.models.values() if model.price is not None
-    ):
-        roles = [role for role, model in result.models.items() if model.price == source]
-        yield f"price of {', '.join(roles)}: {source}"
+    roles: dict[str, list[str]] = {}
+    for role, model in result.models.items():
+        if model.price is not None:
+            roles.setdefault(model.price, []).append(role)
+    for source, names in roles.items():
+        yield f"price of {', '.join(names)}: {source}"
+
     for role, model in result.models.items():
         if model.cost_unknown is not None and model.cost_unknown.why not in (model.price or ""):
             yield f"cost of {role} unknown: {model.cost_unknown.why}"
-    known = [
-        model.oldest_age_s for model in result.models.values() if model.oldest_age_s is not None
-    ]
-    if known:
-        yield f"oldest stored answer: {text.show_age(max(known))} old"
+
+    ages = [model.oldest_age_s for model in result.models.values()]
+    oldest = max((age for age in ages if age is not None), default=None)
+    if oldest is not None:
+        yield f"oldest stored answer: {text.show_age(oldest)} old"
 
 
 def data_sentences(result: GateResult, digits: int = 12) -> Iterator[str]:
     """Yield the data sets with their sizes and the first digits of their hashes."""
-    training, test = result.training, result.test_set
-    if training.sha256 is not None and test.sha256 is not None:
-        counts = f"{text.show_count(training.rows)} rows, {text.show_count(training.usable)} usable"
-        yield f"training set: {training.path or 'iterable'}, {counts}, sha256 {training.sha256[:digits]}"
-        size = f"{text.show_count(test.examples)} examples"
-        yield f"test set: {test.path or 'iterable'}, {size}, sha256 {test.sha256[:digits]}"
+    training = result.training
+    test = result.test_set
+    if training.sha256 is None or test.sha256 is None:
+        return
+
+    rows = f"{text.show_count(training.rows)} rows, {text.show_count(training.usable)} usable"
+    hashed = f"sha256 {training.sha256[:digits]}"
+    yield f"training set: {training.path or 'iterable'}, {rows}, {hashed}"
+    size = f"{text.show_count(test.examples)} examples"
+    yield f"test set: {test.path or 'iterable'}, {size}, sha256 {test.sha256[:digits]}"
 
 
 def input_sentences(result: GateResult) -> Iterator[str]:
@@ -296,21 +448,22 @@ def input_sentences(result: GateResult) -> Iterator[str]:
 
 def judge_sentences(result: GateResult) -> Iterator[str]:
     """Yield one sentence for each judged metric."""
-    for one in result.judges:
-        if one.judge is None:
-            yield f"{one.metric} by {text.plural(one.raters or 0, 'rater')}"
-            continue
-        kappa = f", kappa {one.kappa:.2f} with human labels" if one.kappa is not None else ""
-        asked = f"{text.plural(one.n_questions or 0, 'question')}, {text.show_count(one.n_stored)} stored"
-        known = one.input_tokens is not None and one.output_tokens is not None
-        tokens = (
-            f", {text.show_count(one.input_tokens)}/{text.show_count(one.output_tokens)} tokens"
-            if known
-            else ""
-        )
-        cost = (
-            f"cost unknown: {one.cost_unknown.why}"
-            if one.cost_unknown
-            else text.show_usd(one.cost_usd)
-        )
-        yield f"{one.metric} by judge {one.judge}{kappa}: {asked}{tokens}, {cost}"
+    for judge in result.judges:
+        if judge.judge is None:
+            yield f"{judge.metric} by {text.plural(judge.raters or 0, 'rater')}"
+        else:
+            yield _judge_sentence(judge)
+
+
+def _judge_sentence(judge: JudgeResult) -> str:
+    """Return the questions, tokens and cost of a judge that is a model."""
+    sentence = f"{judge.metric} by judge {judge.judge}"
+    if judge.kappa is not None:
+        sentence += f", kappa {judge.kappa:.2f} with human labels"
+    sentence += f": {text.plural(judge.n_questions or 0, 'question')}"
+    sentence += f", {text.show_count(judge.n_stored)} stored"
+    if judge.input_tokens is not None and judge.output_tokens is not None:
+        sentence += f", {judge.input_tokens:,}/{judge.output_tokens:,} tokens"
+    if judge.cost_unknown is not None:
+        return f"{sentence}, cost unknown: {judge.cost_unknown.why}"
+    return f"{sentence}, {text.show_usd(judge.cost_usd)}"

@@ -3,16 +3,25 @@
 Reports escape the cells themselves.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Literal, NamedTuple
 
 from pytest_ftgate.reports import sentences
-from pytest_ftgate.result import PROBLEMS_FIRST, RED, Diagnosis, GateResult, ModelResult, PartResult
+from pytest_ftgate.result import (
+    RED,
+    BreakdownResult,
+    Check,
+    Diagnosis,
+    GateResult,
+    LabelScore,
+    ModelResult,
+    PartResult,
+)
 from pytest_ftgate.runs.mistakes import KINDS
 from pytest_ftgate.text import (
     is_share,
-    plural,
     printable,
     show_change,
     show_count,
@@ -73,113 +82,111 @@ class Table:
 
     def compact(self) -> "Table":
         """Return the table without empty columns; the first two columns stay."""
-        filled = (
-            any(row[number] not in _EMPTY for row in self.rows)
-            for number in range(len(self.columns))
-        )
-        return self.only(number for number, kept in enumerate(filled) if kept or number < 2)
+        filled = [0, 1]
+        for number in range(2, len(self.columns)):
+            if any(row[number] not in _EMPTY for row in self.rows):
+                filled.append(number)
+        return self.only(filled)
 
-    def only(self, columns: Iterable[int]) -> "Table":
+    def only(self, numbers: Sequence[int]) -> "Table":
         """Return the table with only these columns."""
-        kept = list(columns)
-        rows = tuple(
-            tuple(row[column] for column in kept if column < len(row)) for row in self.rows
-        )
-        return replace(self, columns=tuple(self.columns[column] for column in kept), rows=rows)
+        rows = []
+        for row in self.rows:
+            rows.append(tuple(row[number] for number in numbers if number < len(row)))
+        chosen = tuple(self.columns[number] for number in numbers)
+        return replace(self, columns=chosen, rows=tuple(rows))
 
     def without(self, *headings: str) -> "Table":
         """Return the table without the columns that have these headings."""
-        return self.only(
-            number for number, one in enumerate(self.columns) if one.heading not in headings
-        )
+        numbers = []
+        for number, column in enumerate(self.columns):
+            if column.heading not in headings:
+                numbers.append(number)
+        return self.only(numbers)
 
     def lines(self, indent: str = "") -> list[str]:
         """Return a line of headings and a line per row, with aligned columns; empty without rows."""
-        cells: list[Sequence[str]] = (
-            [[column.heading for column in self.columns], *self.rows] if self else []
-        )
-        widths = (
-            [max(len(row[i]) for row in cells if len(row) > 1) for i in range(len(self.columns))]
-            if self
-            else []
-        )
-        sides = [">" if column.kind == "number" else "<" for column in self.columns]
-        aligned = (
-            [f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=False)]
-            for row in cells
-        )
-        return [f"{indent}{'  '.join(row)}".rstrip() for row in aligned]
+        if not self:
+            return []
+
+        head = tuple(column.heading for column in self.columns)
+        widths = [0] * len(head)
+        for row in (head, *self.rows):
+            if len(row) > 1:
+                widths = [max(width, len(cell)) for width, cell in zip(widths, row, strict=True)]
+
+        lines = []
+        for row in (head, *self.rows):
+            aligned = []
+            for cell, column, width in zip(row, self.columns, widths, strict=False):
+                is_number = column.kind == "number"
+                aligned.append(cell.rjust(width) if is_number else cell.ljust(width))
+            lines.append(f"{indent}{'  '.join(aligned)}".rstrip())
+        return lines
 
 
-def sections(
-    result: GateResult, most: int | None = None
-) -> Iterator[tuple[str, tuple[Table | str, ...]]]:
-    """Yield what all reports tell below the checks: titles, each with sentences and tables; empty ones are left out.
+Section = tuple[str, Sequence[Table | str]]
+"""A title with sentences and tables."""
+
+
+def sections(result: GateResult, most: int | None = None) -> Iterator[Section]:
+    """Yield what all reports show below the checks, without what is empty.
 
     ``most`` limits the rows of the parts of metrics.
     """
-    economics = result.economics
-    told: dict[str, Iterable[Table | str]] = {
-        "Breakdown": (*parts(result), *breakdowns(result, most)),
-        "Mistakes": (mistakes(result),),
-        "Economics": () if economics is None else (economics.sentence, *economics.costs),
-        "Judges": sentences.judge_sentences(result),
-    }
-    for title, several in told.items():
-        if content := tuple(one for one in several if one):
-            yield title, content
+    costs: list[str] = []
+    if result.economics is not None:
+        costs = [result.economics.sentence, *result.economics.costs]
+
+    yield from _filled("Breakdown", [*parts(result), *breakdowns(result, most)])
+    yield from _filled("Mistakes", [mistakes(result)])
+    yield from _filled("Economics", costs)
+    yield from _filled("Judges", list(sentences.judge_sentences(result)))
 
 
-def checks(result: GateResult) -> Table:
-    """Return a row per check with its advice, problems first."""
-    ordered = sorted(result.checks, key=lambda check: PROBLEMS_FIRST.index(check.status))
-    rows = tuple(
-        (one.status, one.name, sentences.with_source(one), one.advice or "") for one in ordered
-    )
+def _filled(title: str, content: Sequence[Table | str]) -> Iterator[Section]:
+    pieces = [piece for piece in content if piece]
+    if pieces:
+        yield title, pieces
+
+
+def checks(checks: Sequence[Check]) -> Table:
+    """Return a row per check with its advice."""
+    rows = []
+    for check in checks:
+        message = sentences.with_source(check)
+        rows.append((check.status, check.name, message, check.advice or ""))
     headings = (Column("", "status"), *columns(("check", "finding", "advice")))
-    return Table(plural(len(rows), "check"), headings, rows).compact()
+    return Table(sentences.counted(checks), headings, tuple(rows)).compact()
 
 
-def examples(result: GateResult, most: int | None = None) -> Table:
-    """Return a row per example to look at, at most ``most``: wrong answers of a red gate, else the broken ones."""
-    title, flips = sentences.examples(result, most)
-    names = [
-        "id",
-        "input",
-        *(["expected"] if any(one.expected for one in flips) else []),
-        "baseline",
-        "candidate",
-    ]
-    named = [replace(one, id=one.where or one.id) for one in flips]
-    rows = [
-        tuple(printable(getattr(one, name).strip(), _ANSWER_WIDTH) for name in names)
-        for one in named
-    ]
-    return Table(title, columns(names), tuple(rows))
+def examples(group: sentences.Examples) -> Table:
+    """Return a row per example to look at."""
+    names = ["id", "input", "expected", "baseline", "candidate"]
+    if not any(flip.expected for flip in group.flips):
+        names.remove("expected")
+
+    rows = []
+    for flip in group.flips:
+        named = replace(flip, id=flip.where or flip.id)
+        cells = [printable(getattr(named, name).strip(), _ANSWER_WIDTH) for name in names]
+        rows.append(tuple(cells))
+    return Table(group.title, columns(names), tuple(rows))
 
 
 def row_pairs(result: GateResult) -> Iterator[Table]:
     """Yield tables of equal and similar rows, each with the texts of both."""
-    for title, names, pairs in (
-        (
-            "Test examples in the training set",
-            ("test example", "training row"),
-            result.training.leaked_pairs,
-        ),
-        (
-            "Test examples with a near duplicate in the training set",
-            ("test example", "training row"),
-            result.training.near_pairs,
-        ),
-        (
-            "Test examples with an earlier near duplicate",
-            ("test example", "earlier example"),
-            result.test_set.near_pairs,
-        ),
+    leaked = "Test examples in the training set"
+    near = "Test examples with a near duplicate in the training set"
+    repeated = "Test examples with an earlier near duplicate"
+    for title, other, pairs in (
+        (leaked, "training row", result.training.leaked_pairs),
+        (near, "training row", result.training.near_pairs),
+        (repeated, "earlier example", result.test_set.near_pairs),
     ):
         if pairs:
-            rows = tuple((one.row, one.text, one.other, one.other_text) for one in pairs)
-            headings = columns((names[0], "input", names[1], "input"))
+            rows = tuple((pair.row, pair.text, pair.other, pair.other_text) for pair in pairs)
+            headings = columns(("test example", "input", other, "input"))
             yield Table(f"{title} ({len(rows):,})", headings, rows, folds=True)
 
 
@@ -189,37 +196,46 @@ def row_pairs(result: GateResult) -> Iterator[Table]:
 
 def models(result: GateResult) -> Table:
     """Return a row per model: its metrics, answers, latencies, tokens and cost; no rows if nothing was measured."""
-    names = list(result.candidate.metrics or result.baseline.metrics) or (
-        [result.metric] if result.metric else []
-    )
+    names = list(result.candidate.metrics or result.baseline.metrics)
+    if not names and result.metric:
+        names = [result.metric]
+    measured: Mapping[str, ModelResult] = {}
+    if result.models_called or result.scored:
+        measured = dict(result.baselines) if result.stage == "ready" else result.models
+
+    rows = tuple(_model(result, role, model, names) for role, model in measured.items())
     headings = columns(("", "model"), (*map(printable, names), "gain", *RUN_COLUMNS))
-    several = dict(result.baselines) if result.stage == "ready" else result.models
-    measured = result.models_called or result.scored
-    rows = (
-        tuple(_model(result, role, model, names) for role, model in several.items())
-        if measured
-        else ()
-    )
-    return Table("Models on the test set", headings, rows).compact()
+    table = Table("Models on the test set", headings, rows).compact()
+    are_all_stored = all(model.n_stored == model.n_scored for model in measured.values())
+    return table.without("stored") if are_all_stored else table
 
 
 def _model(
     result: GateResult, role: str, model: ModelResult, names: Sequence[str]
 ) -> tuple[str, ...]:
-    share, gain, tokens = is_share(result.metric_range), "-", "-"
-    shares = [name in result.shares or (share and name == result.metric) for name in names]
-    # the gain over a single baseline has its own line
+    name = model.name
+    if name == role and model.model:
+        name = model.model
+
+    share = is_share(result.metric_range)
+    values = []
+    for metric in names:
+        in_percent = metric in result.shares or (share and metric == result.metric)
+        values.append(show_value(model.metrics.get(metric), share=in_percent))
+
+    # The gain over a single baseline has its own line.
+    gain = "-"
     if len(result.gains) > 1 and role in result.gains:
         gain = show_change(result.gains[role].gain, share=share)
+
+    tokens = "-"
     if model.input_tokens is not None and model.output_tokens is not None:
         tokens = f"{model.input_tokens:,}/{model.output_tokens:,}"
+
     return (
         printable(role),
-        printable(model.model or model.name if model.name == role else model.name),
-        *(
-            show_value(model.metrics.get(name), share=share)
-            for name, share in zip(names, shares, strict=True)
-        ),
+        printable(name),
+        *values,
         gain,
         f"{show_count(model.n_scored)}/{show_count(model.n_expected)}",
         show_count(model.n_stored or None),
@@ -237,65 +253,77 @@ def _model(
 
 def parts(result: GateResult) -> tuple[Table, ...]:
     """Return the guards, the slices, and the expected labels if both models answered with labels."""
-    guards = [
-        replace(one, name=f"{one.name} ({one.metric})", note="not measured")
-        for one in result.guards
-    ]
+    guards = []
+    for guard in result.guards:
+        guards.append(replace(guard, name=f"{guard.name} ({guard.metric})", note="not measured"))
     title = "Guards: other test sets that must not get worse"
     return _parts(title, "guard", guards), _slices(result.slices), _labels(result)
 
 
-def red_parts(result: GateResult, most: int) -> Table:
+def red_slices(result: GateResult, most: int) -> Table:
     """Return at most so many slices that do not hold."""
-    return _slices([one for one in result.slices if one.verdict in (*RED, "warning")][:most])
+    red = [part for part in result.slices if part.verdict in (*RED, "warning")]
+    return _slices(red[:most])
 
 
-def _slices(shown: Sequence[PartResult]) -> Table:
-    return _parts("Slices of the test set, worst change first", "slice", shown)
+def _slices(slices: Sequence[PartResult]) -> Table:
+    return _parts("Slices of the test set, worst change first", "slice", slices)
 
 
 def _labels(result: GateResult) -> Table:
     """Return the recall of each expected label, the worst change first."""
-    scores = () if result.diagnosis is None else result.diagnosis.labels
-    parts: list[PartResult] = []
-    for score in scores:
-        if score.candidate is None:
-            continue
-        old = score.baseline / score.answers
-        new = score.candidate / score.answers
-        part = PartResult(score.label, "recall", 0.0, n=score.answers, baseline=old, candidate=new)
-        parts.append(replace(part, gain=new - old, metric_range=(0.0, 1.0)))
-    worst = sorted(parts, key=lambda part: round(part.gain or 0.0, 12))
-    return _parts("Labels: recall, worst change first", "label", worst[:_LABELS_SHOWN], n="answers")
+    diagnosis = result.diagnosis or Diagnosis({})
+    labels = [_label(score) for score in diagnosis.labels if score.candidate is not None]
+    labels.sort(key=lambda label: round(label.gain or 0.0, 12))
+    title = "Labels: recall, worst change first"
+    return _parts(title, "label", labels[:_LABELS_SHOWN], n="answers")
 
 
-def _parts(title: str, what: str, parts: Sequence[PartResult], *, n: str = "n") -> Table:
-    headings = (n, "baseline", "candidate", "change", "lower", UPPER)
-    rows, bars = [], []
-    for one in parts:
-        share, pair = is_share(one.metric_range), (one.baseline, one.candidate)
-        scores = [show_value(value, share=share) for value in pair]
-        changes = [
-            show_change(change, share=share)
-            for change in (one.gain, one.lower_bound, one.upper_bound)
-        ]
-        cells = (one.name, show_count(one.n), *scores, *changes, one.verdict or one.note or "")
+def _label(score: LabelScore) -> PartResult:
+    """Return the recall of a label as a part of the test set."""
+    old = score.baseline / score.answers
+    new = (score.candidate or 0) / score.answers
+    return PartResult(
+        score.label,
+        "recall",
+        max_drop=0.0,
+        n=score.answers,
+        baseline=old,
+        candidate=new,
+        gain=new - old,
+        metric_range=(0.0, 1.0),
+    )
+
+
+def _parts(title: str, subject: str, parts: Sequence[PartResult], *, n: str = "n") -> Table:
+    rows = []
+    bars = []
+    noise = []
+    for part in parts:
+        share = is_share(part.metric_range)
+        cells = [part.name, show_count(part.n)]
+        for value in (part.baseline, part.candidate):
+            cells.append(show_value(value, share=share))
+        for change in (part.gain, part.lower_bound, part.upper_bound):
+            cells.append(show_change(change, share=share))
+        cells.append(part.verdict or part.note or "")
         rows.append(tuple(printable(cell, _NAME_WIDTH) for cell in cells))
-        bars.append(Bars(*pair, *_span(pair, one.metric_range)))
-    noise = tuple(one.n is not None and one.n < _LEAST for one in parts)
-    return Table(
-        title, (*columns([what], headings), Column("", "status")), tuple(rows), tuple(bars), noise
-    ).compact()
+
+        bars.append(Bars(part.baseline, part.candidate, *_axis(part)))
+        noise.append(part.n is not None and part.n < _LEAST)
+
+    numbers = (n, "baseline", "candidate", "change", "lower", UPPER)
+    headings = (*columns([subject], numbers), Column("", "status"))
+    return Table(title, headings, tuple(rows), tuple(bars), tuple(noise)).compact()
 
 
-def _span(
-    values: Iterable[float | None], metric_range: tuple[float, float] | None
-) -> tuple[float, float]:
+def _axis(part: PartResult) -> tuple[float, float]:
     """Return the metric's range if it is finite, else the range of the values and 0."""
-    if metric_range is not None and all(abs(end) < float("inf") for end in metric_range):
-        return metric_range
-    known = [value for value in values if value is not None] or [1.0]
-    low, high = min(0.0, *known), max(0.0, *known)
+    if part.metric_range is not None and all(map(isfinite, part.metric_range)):
+        return part.metric_range
+    values = [value for value in (part.baseline, part.candidate) if value is not None]
+    low = min([0.0, *values])
+    high = max([0.0, *values])
     return (low, high) if high > low else (0.0, 1.0)
 
 
@@ -309,27 +337,41 @@ def breakdowns(result: GateResult, most: int | None = None) -> Iterator[Table]:
     The parts of the candidate come before those that only the baseline has, because the candidate
     is judged.
     """
-    for metric in dict.fromkeys(one.metric for one in result.breakdowns):
-        several = [one for one in result.breakdowns if one.metric == metric]
-        first, by_role = several[0], {one.role: dict(one.rows) for one in several}
-        labels = list(dict.fromkeys(label for one in reversed(several) for label, _ in one.rows))
-        rows: list[tuple[str, ...]] = []
-        for label in labels[:most]:
-            rows.append((printable(label, _LABEL_WIDTH),))
-            for role, values in by_role.items():
-                numbers = values.get(
-                    label, [None if name in first.shares else 0 for name in first.columns]
-                )
-                cells = (
-                    show_count(number)
-                    if isinstance(number, int) and name not in first.shares
-                    else show_value(number, share=name in first.shares)
-                    for name, number in zip(first.columns, numbers, strict=True)
-                )
-                rows.append((f"  {role}", *cells))
-        title = f"{metric}: {first.title}s, worst first"
-        title += f", {len(labels[:most])} of {len(labels):,}" if labels[:most] != labels else ""
-        yield Table(title, columns([first.title], first.columns), tuple(rows))
+    by_metric: dict[str, list[BreakdownResult]] = {}
+    for breakdown in result.breakdowns:
+        by_metric.setdefault(breakdown.metric, []).append(breakdown)
+    for metric, group in by_metric.items():
+        yield _breakdown(metric, group, most)
+
+
+def _breakdown(metric: str, group: Sequence[BreakdownResult], most: int | None) -> Table:
+    """Return the table of one metric from the parts of each model."""
+    labels: dict[str, None] = {}
+    for breakdown in reversed(group):
+        labels.update(dict.fromkeys(label for label, _ in breakdown.rows))
+
+    rows: list[tuple[str, ...]] = []
+    for label in list(labels)[:most]:
+        rows.append((printable(label, _LABEL_WIDTH),))
+        for breakdown in group:
+            rows.append((f"  {breakdown.role}", *_numbers(breakdown, label)))
+
+    title = f"{metric}: {group[0].title}s, worst first"
+    if most is not None and len(labels) > most:
+        title += f", {most} of {len(labels):,}"
+    return Table(title, columns([group[0].title], group[0].columns), tuple(rows))
+
+
+def _numbers(breakdown: BreakdownResult, label: str) -> Iterator[str]:
+    """Yield the numbers of a part; of one that the model has nothing of, 0 and no shares."""
+    numbers = dict(breakdown.rows).get(label)
+    for place, name in enumerate(breakdown.columns):
+        is_part = name in breakdown.shares
+        number = numbers[place] if numbers is not None else None if is_part else 0
+        if isinstance(number, int) and not is_part:
+            yield show_count(number)
+        else:
+            yield show_value(number, share=is_part)
 
 
 def mistakes(result: GateResult) -> Table:
@@ -337,17 +379,16 @@ def mistakes(result: GateResult) -> Table:
     diagnosis = result.diagnosis or Diagnosis({})
     old = diagnosis.baseline
     new = diagnosis.candidate
-    most = {kind: max(old.get(kind, 0), (new or {}).get(kind, 0)) for kind in KINDS}
-    rows: list[tuple[str, ...]] = []
-    bars: list[Bars] = []
-    for kind in sorted(filter(most.get, KINDS), key=most.__getitem__, reverse=True):
-        counts = old.get(kind, 0), None if new is None else new.get(kind, 0)
-        rows.append((kind.replace("_", " "), *_counts(*counts)))
-        bars.append(Bars(*counts, 0.0, float(max(most.values()))))
+    largest = {kind: max(old.get(kind, 0), (new or {}).get(kind, 0)) for kind in KINDS}
+    kinds = sorted(filter(largest.get, KINDS), key=largest.__getitem__, reverse=True)
+
+    rows = []
+    bars = []
+    for kind in kinds:
+        before = old.get(kind, 0)
+        after = None if new is None else new.get(kind, 0)
+        change = "-" if after is None else f"{after - before:+,}"
+        rows.append((kind.replace("_", " "), f"{before:,}", show_count(after), change))
+        bars.append(Bars(before, after, 0.0, float(max(largest.values()))))
     headings = columns(["mistakes"], ("baseline", "candidate", "change"))
     return Table("Kinds of mistakes", headings, tuple(rows), tuple(bars)).compact()
-
-
-def _counts(old: int, new: int | None) -> tuple[str, str, str]:
-    """Return both counts and the change; dashes before training, when there is no candidate."""
-    return f"{old:,}", show_count(new), "-" if new is None else f"{new - old:+,}"

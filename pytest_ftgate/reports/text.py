@@ -6,20 +6,20 @@ from typing import NamedTuple
 
 from pytest_ftgate.check_names import described
 from pytest_ftgate.reports import sentences, tables
-from pytest_ftgate.result import PROBLEMS_FIRST, RED, Check, GateResult
-from pytest_ftgate.text import middle, plural, printable, shortened, wrapped
+from pytest_ftgate.result import RED, Check, Flip, GateResult
+from pytest_ftgate.text import middle, plural, printable, wrapped
 
 WIDTH = 80
-_MODEL_WIDTHS = (300, 24, 16)  # of the names of models, the widest that fits
-_EXAMPLES_SHOWN, _SLICES_SHOWN, _WARNINGS_SHOWN, _ROWS_SHOWN = 3, 5, 3, 30
+_NAME_WIDTHS = (300, 24, 16)  # of the names of models, the widest that fits
+_EXAMPLES_SHOWN = 3
+_SLICES_SHOWN = 5
+_WARNINGS_SHOWN = 3  # of those that do not question the result
+_ROWS_SHOWN = 30
 _PLACE, _EXCERPT, _WHY, _PAIR = 40, 60, 150, 100  # characters of texts
 _BELOW = " " * 6  # as wide as a check's status
-_COLOURS: dict[str, str] = {
-    **dict.fromkeys(RED, "red"),
-    "pass": "green",
-    "warning": "yellow",
-    "note": "",
-}
+_DOCS = "reference/metrics-and-checks#check-"
+_COLOURS = {"error": "red", "fail": "red", "inconclusive": "red", "pass": "green"}
+_COLOURS["warning"] = "yellow"
 
 
 class Line(NamedTuple):
@@ -31,96 +31,81 @@ class Line(NamedTuple):
 
 def title(result: GateResult) -> Line:
     """Return ``ftgate intents: PASS``."""
-    return Line(
-        f"ftgate {printable(result.name, 300)}: {result.verdict.upper()}", _COLOURS[result.verdict]
-    )
+    heading = f"ftgate {printable(result.name, 300)}: {result.verdict.upper()}"
+    return Line(heading, _COLOURS[result.verdict])
 
 
 def failure_text(result: GateResult, verbosity: int = 0) -> str:
     """Return the title and the block as one text: the failure of a red test."""
-    return "\n".join(line.text for line in (title(result), *block(result, verbosity=verbosity)))
+    lines = [title(result), *block(result, verbosity=verbosity)]
+    return "\n".join(line.text for line in lines)
 
 
 def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     """Return the lines of the gate's block, each safe to print and of at most 80 columns.
 
-    A red gate begins with the checks that decide its verdict and wrong answers of the candidate;
-    one in error shows nothing else. Unless ``verbosity``, that of pytest, is above 0, passed checks
-    and notes are only counted, a warning is one line, and details are left out.
+    A red gate begins with the checks that do not hold and with examples of what they found; one in
+    error shows nothing else. Unless ``verbosity``, that of pytest, is above 0, passed checks and
+    notes are only counted, a warning has no cure, and details are left out.
     """
-    full, said = verbosity > 0, set[str]()
-    deciding = sentences.deciding_checks(result)
-    others = sorted(result.checks, key=lambda check: PROBLEMS_FIRST.index(check.status))
-    others = [check for check in others if check not in deciding]
-    measured = () if result.gain is None else (result.gain, result.lower_bound)
-    # what the gain is, too
-    told = any(one.kind == "gain" and one.observed in measured for one in deciding[:1])
-    facts = "; ".join((*sentences.bounds(result), sentences.changed(result))) if told else ""
-    is_agreement_told = any(sentences.is_of_agreement(result, check) for check in deciding[:1])
-    if is_agreement_told and result.agreement is not None:
-        facts = "; ".join(sentences.agreement_facts(result, result.agreement))
-    lines = [
-        *_checks(deciding[:1], said, facts, rules=full),
-        *_checks(deciding[1:], said, rules=full),
-    ]
-    red = [check for check in others if check.status in RED]
-    if result.verdict == "error" and not full:
-        return [
-            *lines,
-            *_checks(red, said),
-            *_lines((*sentences.stage_sentence(result), *_counted(others)), "red"),
-        ]
-    answers = _lines(_examples(result, None if full else _EXAMPLES_SHOWN), then=" " * 10)
-    if deciding:
-        lines += [*([Line(""), *answers] if answers else []), Line("")]
-    gain = (
-        ()
-        if told or result.gain is None
-        else (*sentences.gain_sentence(result), sentences.changed(result))
-    )
-    lines += _lines(gain, "bold")
-    if not is_agreement_told:
-        lines += _lines(sentences.agreement_sentence(result), "bold")
-    lines += _lines(
-        (
-            *sentences.detectable_sentence(result),
-            *(sentences.method_sentences(result) if full else ()),
-            *sentences.champion_sentences(result),
-        )
-    )
+    is_full = verbosity > 0
+    advice_shown: set[str] = set()
+    red = sentences.red_checks(result)
+    others = [check for check in sentences.problems_first(result) if check not in red]
+    counted = [f"{sentences.counted(others)} (-v shows them)"] if others else []
+    examples = _examples(result, is_full=is_full)
+
+    lines: list[Line] = []
+    for check in red:
+        lines += _checks([check], advice_shown, sentences.facts_of(result, check), is_full=is_full)
+    if result.verdict == "error" and not is_full:
+        return [*lines, *_lines([*sentences.stage_sentence(result), *counted], "red")]
+    if red:
+        if examples:
+            lines += [Line(""), *examples]
+        lines.append(Line(""))
+
+    lines += _lines(sentences.outcome_sentences(result), "bold")
+    lines += _lines(sentences.champion_sentences(result))
     lines += _lines(sentences.stage_sentence(result), "green" if result.passed else "red")
-    lines += _lines(() if result.models_called else ("no model was called",))
-    lines += _lines((*_model_table(result, full=full), *sentences.hypothesis_sentence(result)))
-    if full:
-        lines += [
-            *_lines(_details(result)),
-            *(() if deciding else answers),
-            *_checks(others, said, rules=full),
-        ]
-        inputs = [f"  {sentence}" for sentence in sentences.input_sentences(result)]
-        return [*lines, *_lines((*_row_pairs(result), *(["inputs:", *inputs] if inputs else [])))]
-    lines += _lines(() if result.economics is None else (result.economics.sentence,))
-    lines += _lines(_table_lines(tables.red_parts(result, _SLICES_SHOWN)))
-    lines += [*_checks(red, said), *_warnings([one for one in others if one.status == "warning"])]
-    return [*lines, *_lines(_counted(others))]
+    models = _model_table(result, is_full=is_full)
+    if not result.models_called and not models:
+        lines.append(Line("no model was called"))
+    lines += _lines([*models, *sentences.hypothesis_sentence(result)])
+
+    if is_full:
+        lines += _lines(_details(result))
+        if not red:
+            lines += examples
+        lines += _checks(others, advice_shown, is_full=True)
+        return [*lines, *_lines(_last_details(result))]
+
+    if result.economics is not None:
+        lines += _lines([result.economics.sentence])
+    lines += _lines(_table_lines(tables.red_slices(result, _SLICES_SHOWN)))
+    lines += _warnings([check for check in others if check.status == "warning"])
+    return [*lines, *_lines(counted)]
 
 
-def _lines(texts: Iterable[str], colour: str = "", then: str = "    ") -> list[Line]:
-    """Return the texts as lines, wrapped between words."""
-    return [Line(part, colour) for text in texts for part in _fold(text, then)]
+def _lines(texts: Iterable[str], colour: str = "", indent: str = "    ") -> list[Line]:
+    """Return the texts as lines, wrapped between words; ``indent`` begins what does not fit a line."""
+    lines = []
+    for text in texts:
+        lines += [Line(row, colour) for row in _fold(text, indent)]
+    return lines
 
 
-def _fold(text: str, then: str) -> list[str]:
-    return wrapped(text, then=then, width=WIDTH, break_words=False) or [""]
+def _fold(text: str, indent: str) -> list[str]:
+    return wrapped(text, then=indent, width=WIDTH, break_words=False) or [""]
 
 
 # --- checks
 # --------------------------------------------------------------------------------------------------
 
 
-def finding(what: str, *facts: str, cure: str | None = None) -> Iterator[list[str]]:
+def finding(message: str, *facts: str, cure: str | None = None) -> Iterator[list[str]]:
     """Yield the wrapped lines of a finding, which begins with its status, of further facts, and of the cure."""
-    yield _fold(what, _BELOW)
+    yield _fold(message, _BELOW)
     for fact in facts:
         if fact:
             yield _fold(f"{_BELOW}{fact}", _BELOW)
@@ -129,133 +114,169 @@ def finding(what: str, *facts: str, cure: str | None = None) -> Iterator[list[st
 
 
 def _checks(
-    checks: Iterable[Check], said: set[str], facts: str = "", *, rules: bool = False
+    checks: Iterable[Check], advice_shown: set[str], facts: str = "", *, is_full: bool = False
 ) -> Iterator[Line]:
-    """Yield checks, each with further facts, and with its cure unless that was ``said``.
+    """Yield checks, each with further facts, and with its cure unless that is in ``advice_shown``.
 
-    ``rules`` adds the sentence of its rule to each that does not hold.
+    ``is_full`` adds its rule, and where it is documented, to each that does not hold.
     """
-    for check in sentences.advised_once(checks, said):
+    for check in sentences.advised_once(checks, advice_shown):
         status = check.status.upper() if check.status in RED else check.status
-        # A weakened gate passes by its own weaker threshold: make sure that warnings of the review
-        # are seen.
-        colour = (
-            "red" if (check.kind, check.status) == ("review", "warning") else _COLOURS[check.status]
-        )
-        what = f"{status:<5} {check.name}: {sentences.with_source(check)}"
-        rule = _rule(check) if rules else ""
-        first, *others = finding(what, facts, rule, cure=check.advice)
-        yield from (Line(text, colour) for text in first)
-        yield from (Line(text) for part in others for text in part)
+        message = f"{status:<5} {check.name}: {sentences.with_source(check)}"
+        rule = _rule(check) if is_full else []
+        heading, *details = finding(message, facts, *rule, cure=check.advice)
+        for row in heading:
+            yield Line(row, _colour(check))
+        for rows in details:
+            for row in rows:
+                yield Line(row)
 
 
-def _rule(check: Check) -> str:
-    """Return the sentence of the rule that a check does not hold, as a line of its own."""
+def _colour(check: Check) -> str:
+    """Return the colour of a check.
+
+    A weakened gate passes by its own weaker threshold, so warnings of the review must be seen.
+    """
+    if (check.kind, check.status) == ("review", "warning"):
+        return "red"
+    return _COLOURS.get(check.status, "")
+
+
+def _rule(check: Check) -> list[str]:
+    """Return the sentence of the rule that a check does not hold, and where it is documented."""
     entry = described(check.name)
     if entry is None or check.status not in (*RED, "warning"):
-        return ""
-    return f"rule: {entry.rule}"
+        return []
+    return [f"rule: {entry.rule}", f"docs: {_DOCS}{entry.name}"]
 
 
 def finding_lines(checks: Iterable[Check]) -> Iterator[Line]:
     """Yield what is not in order of a gate that is not judged, problems first; all lines are safe to print."""
-    shown = [check for check in checks if check.status in (*RED, "warning")]
-    return _checks(sorted(shown, key=lambda one: one.status not in RED), set())
+    checks = list(checks)
+    advice_shown: set[str] = set()
+    yield from _checks([check for check in checks if check.status in RED], advice_shown)
+    yield from _checks([check for check in checks if check.status == "warning"], advice_shown)
 
 
 def _warnings(checks: Sequence[Check]) -> Iterator[Line]:
-    """Yield those of the review in full, then the first others, a line each, and how many more there are."""
-    yield from _checks(
-        (replace(check, advice=None) for check in checks if check.kind == "review"), set()
-    )
-    short = [check for check in checks if check.kind != "review"]
-    for check in short[:_WARNINGS_SHOWN]:
-        yield Line(
-            shortened(printable(f"warning {check.name}: {sentences.with_source(check)}"), WIDTH),
-            "yellow",
-        )
-    if len(short) > _WARNINGS_SHOWN:
-        yield Line(f"{plural(len(short) - _WARNINGS_SHOWN, 'more warning')} (-v)", "yellow")
+    """Yield warnings without cures: all that question the result, the first others, and how many more there are."""
+    doubts: list[Check] = []
+    others: list[Check] = []
+    for check in checks:
+        entry = described(check.name)
+        is_doubt = entry is None or entry.questions_result
+        (doubts if is_doubt else others).append(replace(check, advice=None))
 
-
-def _counted(checks: Iterable[Check]) -> Iterator[str]:
-    """Yield one line that counts the other checks: ``14 checks passed, 1 warning, 2 notes (-v shows them)``."""
-    statuses = [one.status for one in checks]
-    passed, warnings, notes = (statuses.count(one) for one in ("pass", "warning", "note"))
-    counts = [f"{plural(passed, 'check')} passed"] if passed else []
-    counts += [
-        plural(count, noun) for count, noun in ((warnings, "warning"), (notes, "note")) if count
-    ]
-    if counts:
-        yield f"{', '.join(counts)} (-v shows them)"
+    yield from _checks([*doubts, *others[:_WARNINGS_SHOWN]], set())
+    if len(others) > _WARNINGS_SHOWN:
+        yield Line(f"{plural(len(others) - _WARNINGS_SHOWN, 'more warning')} (-v)", "yellow")
 
 
 # --- models, answers and details
 # -----------------------------------------------------------------------------
 
 
-def _model_table(result: GateResult, *, full: bool = False) -> list[str]:
-    """Return the table of models, with tokens if ``full``.
+def _model_table(result: GateResult, *, is_full: bool) -> list[str]:
+    """Return the table of models, with tokens if ``is_full``.
 
     If it is wider than 80 columns, return two, scores first.
     """
-    whole = tables.models(result) if full else tables.models(result).without(tables.TOKENS)
-    for most in _MODEL_WIDTHS[: 1 if full else None]:
-        lines = _joined(whole, most).lines()
+    table = tables.models(result)
+    if not is_full:
+        table = table.without(tables.TOKENS)
+
+    lines = []
+    for name_width in _NAME_WIDTHS[: 1 if is_full else None]:
+        lines = _joined(table, name_width).lines()
         if max(map(len, lines), default=0) <= WIDTH:
             return lines
-    others = [
-        column.heading for column in whole.columns[1:] if column.heading not in tables.RUN_COLUMNS
-    ]
-    return [
-        *_joined(whole.without(*tables.RUN_COLUMNS), most).lines(),
-        *whole.without(*others).lines(),
-    ]
+
+    headings = [column.heading for column in table.columns[1:]]
+    scores = _joined(table.without(*tables.RUN_COLUMNS), name_width)
+    runs = table.without(*(name for name in headings if name not in tables.RUN_COLUMNS))
+    return [*scores.lines(), *runs.lines()]
 
 
-def _joined(table: tables.Table, most: int) -> tables.Table:
-    """Return the table with role and model in one column, and names of models cut to ``most`` characters."""
+def _joined(table: tables.Table, name_width: int) -> tables.Table:
+    """Return the table with role and model in one column, and names of models cut to ``name_width`` characters."""
     width = max((len(row[0]) for row in table.rows), default=0)
-    rows = tuple(
-        (f"{role:<{width}} {middle(name, most)}", *rest) for role, name, *rest in table.rows
-    )
-    return replace(table, columns=(*tables.columns([""]), *table.columns[2:]), rows=rows)
+    rows = []
+    for role, name, *cells in table.rows:
+        rows.append((f"{role:<{width}} {middle(name, name_width)}", *cells))
+    return replace(table, columns=(*tables.columns([""]), *table.columns[2:]), rows=tuple(rows))
 
 
-def _examples(result: GateResult, most: int | None) -> Iterator[str]:
-    """Yield answers of the candidate: wrong ones of a red gate, else what it broke, as ``right -> wrong``."""
-    heading, flips = sentences.examples(result, most)
-    if flips:
-        yield f"{heading}:"
-    for one in flips:
-        place = middle(printable(one.where or one.id), _PLACE)
-        yield f"  {place}  {middle(printable(one.input), WIDTH - len(place) - 4)}"
-        texts = one.expected, one.baseline, one.candidate
-        expected, baseline, candidate = (repr(middle(printable(text), _EXCERPT)) for text in texts)
-        # else the test set has no expected outputs
-        labelled = f"expected {expected}, " if one.expected else ""
-        red = f"{labelled}baseline {baseline}, candidate {candidate}"
-        yield f"      {f'{baseline} -> {candidate}' if result.passed else red}"
-        if one.why:
-            yield f"      {printable(one.why, _WHY)}"
+def _examples(result: GateResult, *, is_full: bool) -> list[Line]:
+    """Return answers of the candidate: those that the red checks are about, else what it broke.
+
+    Only the first few unless ``is_full``.
+    """
+    groups = sentences.examples(result)
+    if not is_full:
+        groups = [group.first(_EXAMPLES_SHOWN) for group in groups[:1]]
+
+    lines = []
+    for group in groups:
+        lines += _lines([f"{group.title}:"])
+        for example in group.flips:
+            texts = _example(example, is_change=result.passed)
+            lines += _lines(texts, indent=" " * 10)
+    return lines
+
+
+def _example(example: Flip, *, is_change: bool) -> Iterator[str]:
+    """Yield an example with its answers, ``is_change``: only those of the models, as ``right -> wrong``."""
+    place = middle(printable(example.where or example.id), _PLACE)
+    yield f"  {place}  {middle(printable(example.input), WIDTH - len(place) - 4)}"
+
+    baseline = _quoted(example.baseline)
+    candidate = _quoted(example.candidate)
+    if is_change:
+        yield f"      {baseline} -> {candidate}"
+    else:
+        # A test set for a judge has no expected outputs.
+        expected = f"expected {_quoted(example.expected)}, " if example.expected else ""
+        yield f"      {expected}baseline {baseline}, candidate {candidate}"
+    if example.why:
+        yield f"      {printable(example.why, _WHY)}"
+
+
+def _quoted(text: str) -> str:
+    return repr(middle(printable(text), _EXCERPT))
 
 
 def _details(result: GateResult) -> Iterator[str]:
     """Yield what only ``-v`` shows, but the checks and the inputs."""
+    yield from sentences.detectable_sentence(result)
+    if not sentences.tells_gain(result):
+        yield from sentences.upper_bound_sentence(result)
+    yield from sentences.method_sentence(result)
     yield from sentences.price_sentences(result)
     for _, content in tables.sections(result, _ROWS_SHOWN):
-        for part in content:
-            yield from (part,) if isinstance(part, str) else (part.title, *_table_lines(part))
+        for piece in content:
+            if isinstance(piece, str):
+                yield piece
+            else:
+                yield piece.title
+                yield from _table_lines(piece)
+
+
+def _last_details(result: GateResult) -> Iterator[str]:
+    """Yield where checks are documented, the rows that are alike, and the inputs."""
+    yield f"docs of each check: {_DOCS}NAME"
+    for table in tables.row_pairs(result):
+        yield f"{table.title}:"
+        for row, text, other, other_text in table.rows:
+            texts = dict.fromkeys(repr(printable(cell, _PAIR)) for cell in (text, other_text))
+            yield f"  {row} ~ {other}: {' and '.join(texts)}"
+
+    inputs = list(sentences.input_sentences(result))
+    if inputs:
+        yield "inputs:"
+    for sentence in inputs:
+        yield f"  {sentence}"
 
 
 def _table_lines(table: tables.Table) -> list[str]:
     """Return a table without upper bounds, for which a terminal has no room."""
     return table.without(tables.UPPER).lines("  ")
-
-
-def _row_pairs(result: GateResult) -> Iterator[str]:
-    for table in tables.row_pairs(result):
-        yield f"{table.title}:"
-        for row, text, other, other_text in table.rows:
-            texts = dict.fromkeys(repr(printable(one, _PAIR)) for one in (text, other_text))
-            yield f"  {row} ~ {other}: {' and '.join(texts)}"

@@ -97,8 +97,8 @@ def test_a_judge_is_not_asked_and_its_calls_are_counted(
 
 
 def chances_shown(lines: list[str]) -> dict[str, list[str]]:
-    """Return the shares of pass, fail and inconclusive by the real gain."""
-    table = [re.split(r"  +", line) for line in lines if re.match(r"[+-]\d+\.\d points  ", line)]
+    """Return the shares of pass, fail and inconclusive by the true gain."""
+    table = [re.split(r"  +", line.strip()) for line in lines if re.match(r" *[+-]\d+\.\d points  ", line)]
     return {gain.removesuffix(" points"): [share.removesuffix(" %") for share in shares] for gain, *shares in table}
 
 
@@ -113,7 +113,7 @@ def test_the_chances_are_those_of_the_exact_test(project: Project) -> None:
         expected[shown] = [f"{100 * one:.0f}" for one in (found.passed, found.failed, found.inconclusive)]
     assert chances_shown(lines) == expected
     gain = detectable_gain(60, broken=2 / 60, **asked)
-    assert f"a real gain of +{100 * gain:.1f} points passes 4 times in 5" in lines
+    assert f"a true gain of +{100 * gain:.1f} points passes with 80 % power" in lines
 
 
 def test_what_is_no_part_of_the_chances_is_said(project: Project) -> None:
@@ -123,6 +123,15 @@ def test_what_is_no_part_of_the_chances_is_said(project: Project) -> None:
     guards = {"general": {"test_set": "general.jsonl", "max_drop": 0.03}}
     project.gate_test(guards=guards, thresholds={"accuracy": {"min": 0.5}})
     assert "not included: guards, thresholds" in plan(project)
+
+
+def test_an_agreement_beside_a_margin_is_not_part_of_the_chances(project: Project) -> None:
+    project.test_set(200)
+    for name in ("base.jsonl", "ft.jsonl", "adapter.jsonl"):
+        project.predictions(name, 200, range(150, 200) if name == "base.jsonl" else ())
+    both = {"prompt": "recorded:base.jsonl", "adapter": "recorded:adapter.jsonl"}
+    project.gate_test(baseline=..., baselines=both, agreement={"with": "adapter", "min": 0.98})
+    assert "not included: agreement" in plan(project)
 
 
 @pytest.mark.parametrize(("metric", "groups"), [("accuracy", 20), ("f1_macro", 20), ("accuracy", 12)])
@@ -230,6 +239,8 @@ def test_single_answers_are_right_or_wrong_or_have_a_score(project: Project, met
     assert metric == "rouge_l" or "  baseline, right: refund" in lines
     assert "simulated with the baseline's stored answers" in lines
     assert "no calls are needed: all answers are recorded in files" in lines
+    assert "the first 1 of 60 examples" in lines
+    assert not [line for line in lines if "models were asked" in line]
 
 
 def test_at_the_stage_ready_only_the_baseline_is_asked_and_for_no_more_than_there_is(http: EndpointProject) -> None:

@@ -3,7 +3,8 @@
 import json
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.html.evidence import Evidence
 from pytest_ftgate.reports.json import Session, environment
-from pytest_ftgate.result import PROBLEMS_FIRST, GateResult
+from pytest_ftgate.result import PROBLEMS_FIRST, RED, GateResult
 from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import (
     is_share,
@@ -25,8 +26,9 @@ from pytest_ftgate.text import (
 _SYMBOLS = {"pass": "\u2713", "fail": "\u2717", "inconclusive": "?", "error": "!"}
 _SYMBOLS |= {"warning": "\u25b2", "note": "\u2022"}
 _POLICY = "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
-# of a chart: percent left free at each side, share of the values' width around them
-_SIDE, _AIR = 8.0, 0.12
+# Of a chart: percent left free at each side, and shares of the width of its values: what is free
+# around them, and how far from a line a label must be in order not to lie over it.
+_SIDE, _AIR, _NEAR = 8.0, 0.12, 0.12
 
 
 def page(
@@ -66,6 +68,7 @@ def page(
         "sentences": sentences,
         "tables": tables,
         "script_data": script_data,
+        "names_of_changes": {"wrong": "both wrong", "right": "both right"},
     }
     pieces: Iterator[str] = made.get_template("page.html").generate(
         policy=_POLICY.format(*hashes),
@@ -73,6 +76,7 @@ def page(
         script=script,
         session=session,
         green=session.passed(results),
+        missing=session.missing(results),
         title=session.counted(results),
         written=minute(written_at),
         results=results,
@@ -87,37 +91,60 @@ def page(
 
 def _view(result: GateResult, evidence: Evidence, anchor: str) -> Mapping[str, Any]:
     """Return what the page shows of one gate, by the names in its template; sections without facts are left out."""
-    models = (
-        tables.models(result),
-        *sentences.price_sentences(result),
+    warnings, in_order = _checks(result)
+    inputs = (*sentences.price_sentences(result), *sentences.input_sentences(result))
+    sections = [
+        ("Checks", (warnings, in_order)),
+        *tables.sections(result),
+        ("Near duplicates", tuple(tables.row_pairs(result))),
+        ("Inputs", inputs),
+    ]
+    methods = (
+        *sentences.upper_bound_sentence(result),
+        *sentences.method_sentence(result),
         *sentences.detectable_sentence(result),
     )
-    near = tuple(tables.row_pairs(result))
-    first = [("Checks", (tables.checks(result),)), ("Models", models)]
-    told = [
-        *first,
-        *tables.sections(result),
-        ("Near duplicates", near),
-        ("Inputs", tuple(sentences.input_sentences(result))),
-    ]
-    reached = [
-        check.message for check in result.checks if (check.kind, check.status) == ("cost", "pass")
-    ]
     return {
         "anchor": anchor,
         "result": result,
-        "headline": [
-            *sentences.gain_sentence(result),
-            *sentences.agreement_sentence(result),
-            *sentences.champion_sentences(result),
-            *reached,
-        ],
+        "headline": _headline(result),
         "plot": None if result.gain is None else _plot(result),
-        "sections": [(title, content) for title, content in told if any(content)],
+        "methods": methods,
+        "models": tables.models(result),
+        "sections": [(title, content) for title, content in sections if any(content)],
+        "examples": tables.examples(sentences.main_examples(result)),
         "rows": evidence.rows,
         "repeats": evidence.repeats,
         "counts": Counter(row[3] for row in evidence.rows),
     }
+
+
+def _headline(result: GateResult) -> list[str]:
+    """Return the gains of a green gate, the agreement, and by how much the candidate is cheaper or faster."""
+    if not result.passed:
+        return []
+
+    sentence = [
+        *sentences.gain_sentence(result),
+        *sentences.agreement_sentence(result),
+        *sentences.champion_sentences(result),
+    ]
+    for check in result.checks:
+        if (check.kind, check.status) == ("cost", "pass"):
+            sentence.append(check.message)
+    return sentence
+
+
+def _checks(result: GateResult) -> tuple[tables.Table, tables.Table]:
+    """Return the warnings, and a table that is folded of what is in order; red checks stand above."""
+    warnings = []
+    in_order = []
+    for check in result.checks:
+        if check.status == "warning":
+            warnings.append(check)
+        elif check.status not in RED:
+            in_order.append(check)
+    return tables.checks(warnings), replace(tables.checks(in_order), folds=True)
 
 
 def _plot(result: GateResult) -> Mapping[str, Any]:
@@ -133,28 +160,42 @@ def _plot(result: GateResult) -> Mapping[str, Any]:
     least = min(values)
     width = (max(values) - least) or 1.0
 
-    def at(value: float | None) -> float | None:
+    def place(value: float | None) -> float | None:
         if value is None:
             return None
-        return round(
-            _SIDE + (100 - 2 * _SIDE) * ((value - least) / width + _AIR) / (1 + 2 * _AIR), 2
-        )
+        share_of_width = ((value - least) / width + _AIR) / (1 + 2 * _AIR)
+        return round(_SIDE + (100 - 2 * _SIDE) * share_of_width, 2)
 
     rows = []
     words = []
     for name, comparison in compared.items():
+        gain = comparison.gain or 0.0
         rows.append(
             {
                 "name": name,
-                "gain": at(comparison.gain or 0.0),
-                "low": at(comparison.lower_bound),
-                "high": at(comparison.upper_bound),
-                "shown": show_change(comparison.gain, share=share),
+                "gain": place(gain),
+                "low": place(comparison.lower_bound),
+                "high": place(comparison.upper_bound),
+                "label": show_change(comparison.gain, share=share),
+                "anchor": _anchor(gain, (0.0, required), _NEAR * width),
             }
         )
         words.append(_in_words(name, comparison, share=share))
     words.append(f"each bound one-sided at {show_percent(result.confidence or 0)}")
-    return {"rows": rows, "zero": at(0.0), "asked": at(required), "words": "; ".join(words)}
+    return {
+        "rows": rows,
+        "zero": place(0.0),
+        "required": place(required),
+        "words": "; ".join(words),
+    }
+
+
+def _anchor(gain: float, marks: Iterable[float], near: float) -> str:
+    """Return at which end the label of a gain begins, so that it does not lie over a line of the chart."""
+    for mark in marks:
+        if abs(gain - mark) < near:
+            return "start" if gain >= mark else "end"
+    return "middle"
 
 
 def _compared(result: GateResult) -> Mapping[str, Comparison]:

@@ -16,6 +16,7 @@ from pytest_ftgate.reports.markdown import MOST_BYTES, document, table
 from pytest_ftgate.reports.tables import Column, Table, breakdowns, columns, parts
 from pytest_ftgate.reports.text import block, title
 from pytest_ftgate.result import (
+    AgreementResult,
     AttemptResult,
     BreakdownResult,
     Check,
@@ -26,6 +27,7 @@ from pytest_ftgate.result import (
     LabelScore,
     ModelResult,
     PartResult,
+    Threshold,
 )
 from pytest_ftgate.statistics.compare import ExactTest
 from pytest_ftgate.statistics.evidence import Question
@@ -75,25 +77,99 @@ def test_a_small_test_set_says_which_gain_it_can_show(n, wins, losses, evidence)
     facts = {"baseline": ModelResult("b", value=0.5), "lower_bound": test_of_gain.bounds()[0], "evidence": evidence}
     result = gate(n=n, gain=(wins - losses) / n, **facts)
     (expected_gain,) = re.findall(
-        rf"with {n} examples, a real gain of \+(\S+) points passes 4 times in 5", text_of(result)
+        rf"{n} examples detect a true gain of \+(\S+) points \(80 % power\)", text_of(result, 1)
     )
     assert expected_gain in document([result], Session())
     passed = chances(n, gain=float(expected_gain) / 100, disagreement=(wins + losses) / n, **options).passed
     assert passed == pytest.approx(0.8, abs=0.08)
-    assert "4 times in 5" not in text_of(replace(result, n=200))
-    assert "4 times in 5" not in text_of(replace(result, lower_bound=result.gain - 1.5))
+    assert "80 % power" not in text_of(result)
+    assert "80 % power" not in text_of(replace(result, n=200), 1)
+    assert "80 % power" not in text_of(replace(result, lower_bound=result.gain - 1.5), 1)
 
 
-def test_three_warnings_are_a_line_each_and_the_others_are_counted():
-    checks = tuple(Check(f"w{i}", "warning", "x" * i, advice="Do it.") for i in range(5))
-    text = text_of(gate(checks=checks))
-    assert text.splitlines()[-5:] == [
-        *(f"warning w{i}: {'x' * i}" for i in range(3)),
-        "2 more warnings (-v)",
-        "5 warnings (-v shows them)",
+def test_warnings_that_question_the_result_come_first_and_all_others_but_three_are_counted():
+    checks = [Check("near_duplicates", "warning", "x", advice="Do it."), Check("imbalance", "warning", "x")]
+    checks += [Check("too_long", "warning", "x"), Check("empty_outputs", "warning", "x")]
+    checks += [
+        Check(name, "warning", "y") for name in ("labels_missing", "leaked", "own.budget", "circular", "attempts")
+    ]
+    text = text_of(gate(checks=tuple(checks)))
+    assert text.splitlines()[-10:] == [
+        *(f"warning {name}: y" for name in ("labels_missing", "leaked", "own.budget", "circular", "attempts")),
+        *(f"warning {name}: x" for name in ("near_duplicates", "imbalance", "too_long")),
+        "1 more warning (-v)",
+        "9 warnings (-v shows them)",
     ]
     assert "Do it." not in text
-    assert "fix:  Do it." in text_of(gate(checks=checks), verbosity=1)
+    assert "fix:  Do it." in text_of(gate(checks=tuple(checks)), verbosity=1)
+
+
+def test_a_warning_is_wrapped_and_never_cut():
+    message = "a sentence that ends with what matters most, " * 6 + "here"
+    lines = text_of(gate(checks=(Check("circular", "warning", message),))).splitlines()
+    assert f"warning circular: {message}" in " ".join(" ".join(lines).split())
+    assert max(map(len, lines)) <= 80
+
+
+def test_problems_come_first_and_show_the_rows_that_they_are_about():
+    def flip(name):
+        return Flip(name, f"input of {name}", "refund", "refund", "invoice")
+
+    guards = tuple(
+        PartResult(name, "accuracy", 0.03, 0.95, verdict="fail", n=99, losses=7, broken=(flip(name),))
+        for name in ("safety", "general")
+    )
+    checks = (
+        Check("margin", "pass", "gain"),
+        Check("guards.safety", "fail", "-16.7 points", threshold=Threshold("guards.safety.max_drop", 0.03)),
+        Check("guards.general", "inconclusive", "-0.9 points"),
+        Check("thresholds.latency_p95_s", "inconclusive", "too few latencies"),
+    )
+    made = gate(verdict="fail", checks=checks, guards=guards, wrong=(flip("main"),))
+    lines = text_of(made).splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["FAIL", "INCONCLUSIVE", "INCONCLUSIVE"]
+    assert "broken by the candidate in safety (1 of 7):" in lines
+    assert "input of safety" in text_of(made)
+    assert "input of main" not in text_of(made, 1)
+    assert "input of general" in text_of(made, 1)
+    latency = replace(made, verdict="inconclusive", checks=checks[3:])
+    assert "input of" not in text_of(latency)
+    assert "input of main" in text_of(replace(latency, checks=(Check("thresholds.accuracy", "fail", "x"),)))
+
+
+@pytest.mark.parametrize(
+    ("check", "is_of_agreement"),
+    [
+        (Check("agreement", "fail", "a", 0.9, threshold=Threshold("agreement.min", 0.98)), True),
+        (Check("thresholds.accuracy", "fail", "t", 0.9, threshold=Threshold("thresholds.accuracy.min", 0.98)), False),
+        (Check("min_wins", "inconclusive", "n", 0.9, threshold=Threshold("agreement.min", 0.98)), False),
+    ],
+)
+def test_a_check_is_about_the_agreement_by_what_it_requires(check, is_of_agreement):
+    """And not by a value that happens to be equal."""
+    agreement = AgreementResult("adapter", 0.98, 0.9, 0.9, 200, 20)
+    text = " ".join(text_of(gate(verdict=check.status, checks=(check,), gain=None, agreement=agreement)).split())
+    assert text.count("20 of 200 examples differ") == 1
+    assert ("agreement 90 % with adapter" in text) is not is_of_agreement
+
+
+def test_a_check_that_observed_nothing_does_not_stand_for_the_gain():
+    check = Check("evidence", "fail", "the judges disagree", threshold=Threshold("evidence", 0.0))
+    text = text_of(gate(verdict="fail", checks=(check,), lower_bound=None))
+    assert "gain +11.0 points accuracy, needs +5.0" in text
+
+
+def test_nothing_about_a_gain_is_said_twice():
+    threshold = Threshold("margin", 0.05)
+    short = Check("margin", "fail", "gain +1.0 points accuracy, needs +5.0", 0.01, 0.05, threshold=threshold)
+    made = gate(verdict="fail", checks=(short,), gain=0.01, lower_bound=-0.03, upper_bound=0.16)
+    for verbosity in (0, 1):
+        text = text_of(made, verbosity)
+        assert text.count("gain +1.0 points") == text.count("95 % bounds -3.0 to +16.0") == 1
+        assert "upper bound" not in text
+    proven = Check("evidence", "inconclusive", "95 % lower bound -3.0", -0.03, threshold=Threshold("evidence", 0.05))
+    text = text_of(replace(made, verdict="inconclusive", checks=(proven,)), 1)
+    assert text.count("lower bound") == text.count("95 % upper bound +16.0 points") == 1
 
 
 def test_of_later_attempts_the_examples_that_may_be_shown_are_not_counted():

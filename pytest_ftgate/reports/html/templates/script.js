@@ -3,6 +3,7 @@
 (() => {
   const WINDOW = 100, LONG = 280, CUT = 200, PAUSE_MS = 120, MANY = 50;
   const EXPECTED = 2, CHANGE = 3, CANDIDATE = 5;
+  const NAMES = { wrong: "both wrong", right: "both right" };
   const counted = (number) => number.toLocaleString("en");
 
   function made(name, kind, ...children) {
@@ -36,7 +37,7 @@
 
   function rowOf([id, input, expected, change, baseline, candidate], labelled) {
     return made("tr", "",
-      made("th", "", made("bdi", "", id), " ", made("span", `change ${change}`, change)),
+      made("th", "", made("bdi", "", id), " ", made("span", `change ${change}`, (candidate && NAMES[change]) || change)),
       cell("input", "", long(input)),
       ...(labelled ? [cell("expected", "", long(expected))] : []),
       reply("baseline", baseline),
@@ -62,7 +63,7 @@
       const last = Math.min(first + WINDOW, found.length);
       const some = `${counted(first + 1)} to ${counted(last)} of ${counted(found.length)} example${found.length === 1 ? "" : "s"}`;
       const none = hidden ? `no match in the selected groups, ${counted(hidden)} in the others` : "no matching example";
-      form.querySelector('[role="status"]').textContent = found.length ? some : none;
+      section.querySelector('[role="status"]').textContent = found.length ? some : none;
       previous.disabled = first === 0;
       next.disabled = last >= found.length;
     }
