@@ -14,7 +14,7 @@ from pytest_ftgate.checks.audit import TrainingAudit
 from pytest_ftgate.checks.parts import Parts
 from pytest_ftgate.config import GateKeys, ModelSpec, keys
 from pytest_ftgate.data import DataSet
-from pytest_ftgate.metrics import Metric, judged
+from pytest_ftgate.metrics import Metric, Scored, judged
 from pytest_ftgate.models import Model
 from pytest_ftgate.result import (
     STATUS_AT,
@@ -35,11 +35,11 @@ Purpose = Literal["latency", "test", "shown", "guard"]
 
 
 class RunName(NamedTuple):
-    """Name a run: what it is for, the role of its model, and the name of the guard whose test set it is over."""
+    """Name a run: what it is for, the role of its model, and the guard whose test set it is over."""
 
     purpose: Purpose
     role: str
-    part: str = ""
+    guard: str = ""
 
     @property
     def recorded_as(self) -> str:
@@ -47,11 +47,11 @@ class RunName(NamedTuple):
 
         The examples that may be shown are recorded with the rest of the test set.
         """
-        own = {"latency": "latency", "guard": f"guard {self.part}"}.get(self.purpose)
+        subject = {"latency": "latency", "guard": f"guard {self.guard}"}.get(self.purpose, "")
         if self.role == "candidate":
-            return f"{own}.candidate" if own else self.role
+            return f"{subject}.candidate" if subject else self.role
         role = self.role.replace(".candidate", " candidate")
-        return f"{role} {own}" if own else role
+        return f"{role} {subject}".rstrip()
 
 
 class Found(NamedTuple):
@@ -114,24 +114,22 @@ class Context:
 
     def with_found(self, found: Found) -> Context:
         """Return the context with what a rule found. Cached values of runs and scores are kept."""
+        checks = one_a_name((*self.checks, *map(self.at_level, found.checks)))
         changed = copy(self)
         object.__setattr__(changed, "facts", {**self.facts, **found.facts})
-        object.__setattr__(
-            changed, "checks", one_a_name((*self.checks, *map(self.at_level, found.checks)))
-        )
+        object.__setattr__(changed, "checks", checks)
         return changed
 
     def at_level(self, check: Check) -> Check:
         """Return a check with the status that the gate sets for its name under ``checks``."""
-        level, found = (
-            self.config.checks.get(check.name),
-            check.status in ("fail", "inconclusive", "warning"),
-        )
-        if level is None or level == CHANGEABLE[check.name].default or not found:
+        level = self.config.checks.get(check.name)
+        if level is None or level == CHANGEABLE[check.name].default:
             return check
-        return replace(
-            check, status=STATUS_AT[level], source=str(self.config.sources[f"checks.{check.name}"])
-        )
+        if check.status not in ("fail", "inconclusive", "warning"):
+            return check
+
+        source = str(self.config.sources[f"checks.{check.name}"])
+        return replace(check, status=STATUS_AT[level], source=source)
 
     @property
     def holds(self) -> bool:
@@ -147,12 +145,13 @@ class Context:
     def result(self) -> GateResult:
         """Return the result of all facts and checks so far; its ``baseline`` is the best one."""
         baselines = {role: self.facts_of(role) for role in self.config.baselines}
-        models = {
+        facts = {
             "baselines": baselines,
             "baseline": baselines[self.best],
             "candidate": self.facts_of("candidate"),
+            **self.facts,
         }
-        return result_of(self.config, {**models, **self.facts}, self.checks)
+        return result_of(self.config, facts, self.checks)
 
     # --- inputs
     # ----------------------------------------------------------------------------------------------
@@ -164,15 +163,15 @@ class Context:
 
     def asked(self, role: str) -> ModelSpec:
         """Return the keys of a model."""
-        return {**self.config.baselines, "candidate": self.config.candidate}[role]
+        return _spec(self.config, role)
 
     @property
     def test_sets(self) -> dict[str, DataSet]:
-        """Return the test set and the others, by what messages call them."""
-        return {
-            "test set": self.test,
-            **{f"guard {one.name}": one.test for one in self.parts.others},
-        }
+        """Return the test set and those of guards, by what messages call them."""
+        test_sets = {"test set": self.test}
+        for guard in self.parts.others:
+            test_sets[f"guard {guard.name}"] = guard.test
+        return test_sets
 
     @property
     def expected(self) -> list[Any]:
@@ -182,12 +181,11 @@ class Context:
     @property
     def groups(self) -> list[str | None]:
         """Return the group of each test example; where people decided, perhaps the rater."""
-        people = (
-            self.judging.people
-            if self.judging and self.deciding.name == judged.HUMAN_PREFERENCE
-            else None
-        )
-        return self.test.groups if people is None else list(people.groups(self.test.groups))
+        groups = self.test.groups
+        people = self.judging.people if self.judging is not None else None
+        if people is None or self.deciding.name != judged.HUMAN_PREFERENCE:
+            return groups
+        return list(people.groups(groups))
 
     @property
     def share(self) -> bool:
@@ -222,10 +220,11 @@ class Context:
 
         A name within the path may contain dots.
         """
-        head, _, rest = path.partition(".")
-        if not rest:
+        head, _, tail = path.partition(".")
+        if not tail:
             return self.config, path
-        name, _, key = rest.rpartition(".")
+
+        name, _, key = tail.rpartition(".")
         mapping = getattr(self.config, "standards" if head == "baselines" else head)
         return (mapping[name] if name else mapping), key
 
@@ -246,7 +245,7 @@ class Context:
     @property
     def scored(self) -> Mapping[str, measure.Measured]:
         """Return the scored models by role; empty if they could not be scored."""
-        return {role: one for role, one in self.measured.items() if one.scores}
+        return {role: measured for role, measured in self.measured.items() if measured.scores}
 
     @cached_property
     def best(self) -> str:
@@ -256,45 +255,50 @@ class Context:
 
     def facts_of(self, role: str) -> ModelResult:
         """Return what is known of a model."""
-        return self.measured[role].facts if role in self.measured else _described(self.config, role)
+        if role in self.measured:
+            return self.measured[role].facts
+        return _described(self.config, role)
 
     @cached_property
     def comparisons(self) -> Mapping[str, Comparison]:
-        """Return the candidate's gain over each baseline that it must beat, or may not be much worse than, by role."""
-        scored, name = self.scored, self.deciding.name
-        if "candidate" not in scored:
-            return {}
-        candidate = scored["candidate"].scores[name]
-        comparisons = {}
+        """Return the candidate's gain over each baseline that has a margin or a ``max_drop``, by role."""
+        scores = {role: run.scores[self.deciding.name] for role, run in self.scored.items()}
+        comparisons: dict[str, Comparison] = {}
+        if "candidate" not in scores:
+            return comparisons
+
         for role in self.config.baselines:
             if self.config.standard_of(role).key != "agreement":
-                comparisons[role] = self.compare(scored[role].scores[name], candidate, role)
+                comparisons[role] = self.compare(scores[role], scores["candidate"], role)
         return comparisons
 
-    def compare(self, baseline: Any, candidate: Any, role: str) -> Comparison:
-        """Compare two scores of one metric on the test set, by the standard of a baseline and the gate's confidence."""
-        asked: dict[str, Any] = {
-            "margin": self.config.standard_of(role).gain,
-            "evidence": self.evidence_of(role),
-        }
-        asked |= {"confidence": self.config.confidence, "groups": self.groups}
-        return measure.compare_scored(baseline, candidate, **asked)
+    def compare(self, baseline: Scored, candidate: Scored, role: str) -> Comparison:
+        """Compare two scores of one metric on the test set, by the standard of a baseline."""
+        return measure.compare_scored(
+            baseline,
+            candidate,
+            margin=self.config.standard_of(role).gain,
+            evidence=self.evidence_of(role),
+            confidence=self.config.confidence,
+            groups=self.groups,
+        )
 
     def evidence_of(self, role: str) -> str:
         """Return how surely the gain over a baseline must be shown; that it may drop must be proven."""
         return "proven" if self.config.standard_of(role).drops else self.config.evidence
 
-    def runs_of(self, purpose: Purpose, part: str = "") -> dict[str, Run]:
-        """Return the runs for one purpose by role; ``part`` names the guard whose test set they are over."""
-        return {
-            name.role: run
-            for name, run in self.runs.items()
-            if (name.purpose, name.part) == (purpose, part)
-        }
+    def runs_of(self, purpose: Purpose, guard: str = "") -> dict[str, Run]:
+        """Return the runs for one purpose by role; ``guard`` is that whose test set they are over."""
+        runs = {}
+        for name, run in self.runs.items():
+            if (name.purpose, name.guard) == (purpose, guard):
+                runs[name.role] = run
+        return runs
 
     def all_runs(self) -> Iterator[tuple[str, Run]]:
-        """Yield every run that the verdict depends on, with the role of its model or the name of its judge."""
-        yield from ((name.role, run) for name, run in self.runs.items())
+        """Yield every run behind the verdict, with the role of its model or the name of its judge."""
+        for name, run in self.runs.items():
+            yield name.role, run
         yield from self.judge_runs.items()
 
     @property
@@ -305,15 +309,17 @@ class Context:
 
 def result_of(config: GateKeys, facts: Mapping[str, Any], checks: Iterable[Check]) -> GateResult:
     """Return the result of a gate from its keys, the facts that were found, and its checks."""
-    baselines, merged = (
-        {role: _described(config, role) for role in config.baselines},
-        one_a_name(checks),
-    )
-    same = ("margin", "evidence", "confidence", "goal", "gate", "stage")
+    baselines = {role: _described(config, role) for role in config.baselines}
+    merged = one_a_name(checks)
     known: dict[str, Any] = {
-        **{key: getattr(config, key) for key in same},
         "metric": config.decided_by.name,
+        "margin": config.margin,
         "max_drop": config.max_drop if config.matches else None,
+        "evidence": config.evidence,
+        "confidence": config.confidence,
+        "goal": config.goal,
+        "gate": config.gate,
+        "stage": config.stage,
         "baseline": next(iter(baselines.values())),
         "baselines": baselines,
         "candidate": _described(config, "candidate"),
@@ -323,28 +329,35 @@ def result_of(config: GateKeys, facts: Mapping[str, Any], checks: Iterable[Check
     return GateResult(config.name, verdict=verdict_of(merged), checks=merged, **known)
 
 
+def _spec(config: GateKeys, role: str) -> ModelSpec:
+    return config.candidate if role == "candidate" else config.baselines[role]
+
+
 def _described(config: GateKeys, role: str) -> ModelResult:
     """Return what is known of a model before it is asked."""
-    spec = {**config.baselines, "candidate": config.candidate}[role]
-    return ModelResult(
-        spec.name, spec.spelling if role != "candidate" or config.has_candidate else None
-    )
+    spec = _spec(config, role)
+    is_given = role != "candidate" or config.has_candidate
+    return ModelResult(spec.name, spec.spelling if is_given else None)
 
 
 def jobs(gate: Context) -> dict[RunName, Job]:
     """Return all that the models of a gate are asked, in the order in which they are asked."""
-    found: dict[RunName, Job] = {}
     repeats = gate.config.repeats
+    jobs: dict[RunName, Job] = {}
     for role, model in gate.models.items():
-        if (sample := runner.sample_job(model, gate.test)) is not None:
-            found[RunName("latency", role)] = sample
+        sample = runner.sample_job(model, gate.test)
+        if sample is not None:
+            jobs[RunName("latency", role)] = sample
+
     for role, model in gate.models.items():
-        found[RunName("test", role)] = Job(model, gate.test, repeats)
+        jobs[RunName("test", role)] = Job(model, gate.test, repeats)
         if gate.shown is not None:
-            found[RunName("shown", role)] = Job(model, gate.shown.test, repeats)
+            jobs[RunName("shown", role)] = Job(model, gate.shown.test, repeats)
+
     for guard in gate.parts.others:
         for role, model in gate.models.items():
-            found[RunName("guard", role, guard.name)] = Job(model, guard.test, repeats)
-    return {
-        name: replace(job, of_candidate=name.role == "candidate") for name, job in found.items()
-    }
+            jobs[RunName("guard", role, guard.name)] = Job(model, guard.test, repeats)
+
+    for name, job in jobs.items():
+        jobs[name] = replace(job, of_candidate=name.role == "candidate")
+    return jobs

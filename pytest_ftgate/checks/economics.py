@@ -25,11 +25,9 @@ _LIMIT = "economics.max_break_even_days"
 
 def call_usd(model: result.ModelResult) -> float | None:
     """Return the mean cost of a call on the test set in US dollars; None where it is unknown."""
-    return (
-        None
-        if model.cost_usd is None or not model.n_expected
-        else model.cost_usd / model.n_expected
-    )
+    if model.cost_usd is None or not model.n_expected:
+        return None
+    return model.cost_usd / model.n_expected
 
 
 def unknown_cost(role: str, model: result.ModelResult) -> plain.Unknown | None:
@@ -45,28 +43,33 @@ def no_price(models: Mapping[str, Model]) -> plain.Unknown | None:
 
     Baselines count only if all of them have no price, because the best one is not known yet.
     """
-    found = dict[str, plain.Unknown]()
+    unknown: dict[str, plain.Unknown] = {}
     for role, model in models.items():
-        if not (price := price_of(model)).known:
-            found[role] = plain.Unknown(
-                f"{result.called(role, model.name)}: {price.unknown}", UNPRICED
-            )
-    if "candidate" in found:
-        return found["candidate"]
-    return (
-        plain.together(*found.values()) if found.keys() >= models.keys() - {"candidate"} else None
-    )
+        price = price_of(model)
+        if not price.known:
+            why = f"{result.called(role, model.name)}: {price.unknown}"
+            unknown[role] = plain.Unknown(why, UNPRICED)
+
+    if "candidate" in unknown:
+        return unknown["candidate"]
+    baselines = models.keys() - {"candidate"}
+    return plain.together(*unknown.values()) if unknown.keys() >= baselines else None
 
 
 def free(candidate: Model | result.ModelResult | None) -> plain.Unknown | None:
     """Return why costs cannot be compared where a call of the candidate costs $0; None where it does not."""
-    if isinstance(candidate, result.ModelResult):
-        costs_nothing, source = candidate.cost_usd == 0, candidate.price
-    else:
-        price = protocol.Price() if candidate is None else price_of(candidate)
-        costs_nothing, source = price.is_free, price.source
-    if candidate is None or not costs_nothing:
+    if candidate is None:
         return None
+    if isinstance(candidate, result.ModelResult):
+        is_free = candidate.cost_usd == 0
+        source = candidate.price
+    else:
+        price = price_of(candidate)
+        is_free = price.is_free
+        source = price.source
+    if not is_free:
+        return None
+
     why = f"a call of candidate {candidate.name} costs nothing by its price ({source})"
     cure = "Your own hardware is not free: set price: {gpu_hour_usd}. Economics also take "
     return plain.Unknown(why, f"{cure}economics.hosting_usd_per_month in its place.")
@@ -108,18 +111,14 @@ class Costs:
 
         An evaluation of unknown cost counts as $0: it is little beside the training.
         """
-        return (
-            self.iterations * self.training
-            + self.data
-            + (0.0 if isnan(self.evaluation) else self.evaluation)
-        )
+        evaluation = 0.0 if isnan(self.evaluation) else self.evaluation
+        return self.iterations * self.training + self.data + evaluation
 
     @property
     def saving(self) -> float:
         """Return what a month saves, negative where it costs more."""
-        return (
-            self.calls_per_month * (self.baseline - self.candidate) - self.hosting - self.retraining
-        )
+        calls = self.calls_per_month * (self.baseline - self.candidate)
+        return calls - self.hosting - self.retraining
 
     @property
     def breaks_even(self) -> bool | None:
@@ -142,7 +141,9 @@ class Costs:
 
         NaN if it is unknown, or if even free calls would not pay.
         """
-        upfront = 0.0 if days is None else self.upfront / days * DAYS_PER_MONTH if days else nan
+        if days == 0:
+            return nan
+        upfront = 0.0 if days is None else self.upfront / days * DAYS_PER_MONTH
         highest = self.baseline - (self.hosting + self.retraining + upfront) / self.calls_per_month
         return highest if highest > 0 else nan
 
@@ -171,24 +172,26 @@ def check(gate: Context) -> Found:
     spec = gate.config.economics
     if spec is None:
         return Found({})
+
     costs, unknown = _costs(gate, spec)
-    assumed = "candidate" in gate.models or spec.candidate_price is not None
-    shown = costs if assumed else replace(costs, candidate=nan)
-    found = result.Economics(
+    known_costs = costs
+    if "candidate" not in gate.models and spec.candidate_price is None:
+        known_costs = replace(costs, candidate=nan)  # free calls are only assumed
+    facts = result.Economics(
         baseline_usd_per_1000_calls=_known(1000 * costs.baseline),
-        candidate_usd_per_1000_calls=_known(1000 * shown.candidate),
+        candidate_usd_per_1000_calls=_known(1000 * known_costs.candidate),
         highest_usd_per_1000_calls=_known(1000 * costs.highest(spec.max_break_even_days)),
         training_cost_usd=_known(costs.training),
         iterations=spec.iterations,
         evaluation_cost_usd=_known(costs.evaluation),
-        monthly_saving_usd=_known(shown.saving),
-        breaks_even=shown.breaks_even,
-        break_even_days=_known(shown.break_even_days),
-        break_even_calls=_known(shown.break_even_calls),
+        monthly_saving_usd=_known(known_costs.saving),
+        breaks_even=known_costs.breaks_even,
+        break_even_days=_known(known_costs.break_even_days),
+        break_even_calls=_known(known_costs.break_even_calls),
         sentence=_sentence(gate, spec, costs, unknown.why),
-        costs=_in_words(gate, spec, costs, assumed=assumed),
+        costs=_in_words(gate, spec, known_costs),
     )
-    return Found({"economics": found}, _within_limit(gate, spec, costs, unknown))
+    return Found({"economics": facts}, _within_limit(gate, spec, costs, unknown))
 
 
 def _not_written(spec: EconomicsKeys) -> Iterator[plain.Unknown]:
@@ -200,29 +203,32 @@ def _not_written(spec: EconomicsKeys) -> Iterator[plain.Unknown]:
 
 def _costs(gate: Context, spec: EconomicsKeys) -> tuple[Costs, plain.Unknown]:
     """Return the costs, and what is unknown of them."""
-    baseline, candidate, training = (
-        gate.facts_of(gate.best),
-        gate.facts_of("candidate"),
-        spec.training_cost_usd,
-    )
-    per_call, of_candidate = call_usd(candidate), unknown_cost("candidate", candidate)
+    baseline = gate.facts_of(gate.best)
+    candidate = gate.facts_of("candidate")
+    training = spec.training_cost_usd
     if isinstance(training, requirements.TokenCost):  # by the estimated number of tokens
         training = training.usd(sum(gate.audit.tokens))
+
+    per_call = call_usd(candidate)
+    unknown = unknown_cost("candidate", candidate)
     if "candidate" not in gate.models:
-        per_call, of_candidate = _expected_usd(spec, baseline)
+        per_call, unknown = _expected_usd(spec, baseline)
     elif not spec.hosting_usd_per_month and free(candidate):
-        per_call, of_candidate = None, free(candidate)
-    known = [spec.calls_per_month, call_usd(baseline), per_call, training]
-    numbers = [nan if one is None else one for one in known]
-    numbers += [
-        one or 0.0
-        for one in (spec.data_cost_usd, spec.hosting_usd_per_month, spec.retrains_per_year)
-    ]
-    numbers += [_evaluation_usd(gate, spec.iterations, per_call), spec.iterations]
-    costs = Costs(*numbers)
-    return costs, plain.together(
-        *_not_written(spec), unknown_cost(gate.best, baseline), of_candidate
+        per_call = None
+        unknown = free(candidate)
+
+    costs = Costs(
+        calls_per_month=_number(spec.calls_per_month),
+        baseline=_number(call_usd(baseline)),
+        candidate=_number(per_call),
+        training=_number(training),
+        data=spec.data_cost_usd or 0.0,
+        hosting=spec.hosting_usd_per_month or 0.0,
+        retrains_per_year=spec.retrains_per_year or 0.0,
+        evaluation=_evaluation_usd(gate, spec.iterations, per_call),
+        iterations=spec.iterations,
     )
+    return costs, plain.together(*_not_written(spec), unknown_cost(gate.best, baseline), unknown)
 
 
 def _expected_usd(
@@ -247,16 +253,20 @@ def _evaluation_usd(gate: Context, iterations: int, per_call: float | None) -> f
     Before training a candidate is expected to be asked as often as the best baseline. Judges are
     not counted.
     """
-    spent = [(name.role, run_cost(run).usd) for name, run in gate.runs.items()]
+    spent = []
+    for name, run in gate.runs.items():
+        times = iterations if name.role == "candidate" else 1
+        spent.append(times * _number(run_cost(run).usd))
     if "candidate" not in gate.models:
-        calls = sum(
-            len(run.all_predictions) for name, run in gate.runs.items() if name.role == gate.best
-        )
-        spent.append(("candidate", per_call and per_call * calls))
-    return fsum(
-        nan if usd is None else usd * (iterations if role == "candidate" else 1)
-        for role, usd in spent
-    )
+        runs = [run for name, run in gate.runs.items() if name.role == gate.best]
+        calls = sum(len(run.all_predictions) for run in runs)
+        spent.append(iterations * (_number(per_call) * calls))
+    return fsum(spent)
+
+
+def _number(value: float | None) -> float:
+    """Return a number, NaN where it is unknown."""
+    return nan if value is None else value
 
 
 def _known(value: float) -> float | None:
@@ -268,65 +278,69 @@ def _within_limit(
     gate: Context, spec: EconomicsKeys, costs: Costs, unknown: plain.Unknown
 ) -> Iterator[result.Check]:
     """Check the break-even against its limit; before training, whether the candidate that is expected could meet it."""
-    days, most = costs.break_even_days, spec.max_break_even_days
-    if most is None:
+    days = costs.break_even_days
+    limit = spec.max_break_even_days
+    if limit is None:
         return
     if isnan(days) and costs.breaks_even is not False:
         yield _cannot_be_judged(gate, unknown)
         return
-    status: result.Status = "pass" if round(days, 12) <= round(most, 12) else "fail"
-    after = (
-        "never pays for itself"
-        if isnan(days)
-        else f"pays for itself after {text.plural(_whole(days), 'day')}"
-    )
-    message = f"{after} (limit {text.show_number(most)} {'day' if most == 1 else 'days'})"
-    advice = "Keep the baseline until there are more calls, or reduce the cost of training."
-    if "candidate" not in gate.models:
-        advice = "Do not train: it would save too little at this number of calls."
-    required = {**gate.requirement(_LIMIT), "advice": advice if status == "fail" else None}
-    yield result.Check("economics", status, message, _known(days), **required)
-    if spec.data_cost_usd is None and status == "pass":
-        message, cure = (
-            "preparing the data counts as $0",
-            "Set economics.data_cost_usd, to 0 if it cost nothing.",
-        )
-        yield result.Check("economics", "warning", message, source=gate.source(_LIMIT), advice=cure)
+
+    outcome = "never pays for itself"
+    if not isnan(days):
+        outcome = f"pays for itself after {text.plural(_whole(days), 'day')}"
+    message = f"{outcome} (limit {text.show_number(limit)} {'day' if limit == 1 else 'days'})"
+    required = gate.requirement(_LIMIT)
+    if not round(days, 12) <= round(limit, 12):
+        advice = "Keep the baseline until there are more calls, or reduce the cost of training."
+        if "candidate" not in gate.models:
+            advice = "Do not train: it would save too little at this number of calls."
+        yield result.Check("economics", "fail", message, _known(days), **required, advice=advice)
+        return
+
+    yield result.Check("economics", "pass", message, _known(days), **required)
+    if spec.data_cost_usd is None:
+        message = "preparing the data counts as $0"
+        advice = "Set economics.data_cost_usd, to 0 if it cost nothing."
+        source = gate.source(_LIMIT)
+        yield result.Check("economics", "warning", message, source=source, advice=advice)
 
 
 def _cannot_be_judged(gate: Context, unknown: plain.Unknown) -> result.Check:
     message = f"the break-even cannot be calculated: {unknown.why}"
-    return result.Check(
-        "economics", "error", message, **gate.requirement(_LIMIT), advice=unknown.cure or None
-    )
+    required = gate.requirement(_LIMIT)
+    return result.Check("economics", "error", message, **required, advice=unknown.cure or None)
 
 
 # --- in words
 # ------------------------------------------------------------------------------------------------
 
 
-def _in_words(
-    gate: Context, spec: EconomicsKeys, costs: Costs, *, assumed: bool
-) -> tuple[str, ...]:
+def _usd(value: float) -> str:
+    return text.show_usd(_known(value))
+
+
+def _in_words(gate: Context, spec: EconomicsKeys, costs: Costs) -> tuple[str, ...]:
     """Return three lines: the cost of calls, the one-time cost, and the monthly cost."""
-    old, new = (
-        text.show_usd(_known(1000 * one))
-        for one in (costs.baseline, costs.candidate if assumed else nan)
-    )
-    training = f"training {text.show_usd(_known(costs.training))}"
+
+    def declared(written: float | None, usd: float) -> str:
+        return "not declared" if written is None else _usd(usd)
+
+    training = f"training {_usd(costs.training)}"
     if isinstance(spec.training_cost_usd, requirements.TokenCost):
-        training += (
-            f" (about {sum(gate.audit.tokens):,} tokens an epoch, estimated as UTF-8 bytes / 4)"
-        )
-    training += f" in each of {spec.iterations} iterations" if spec.iterations > 1 else ""
-    given = (spec.data_cost_usd, costs.data), (spec.hosting_usd_per_month, costs.hosting)
-    data, hosting, retraining = (
-        "not declared" if written is None else text.show_usd(_known(usd))
-        for written, usd in (*given, (spec.retrains_per_year, costs.retraining))
-    )
+        tokens = sum(gate.audit.tokens)
+        training += f" (about {tokens:,} tokens an epoch, estimated as UTF-8 bytes / 4)"
+    if spec.iterations > 1:
+        training += f" in each of {spec.iterations} iterations"
+
+    data = declared(spec.data_cost_usd, costs.data)
+    hosting = declared(spec.hosting_usd_per_month, costs.hosting)
+    retraining = declared(spec.retrains_per_year, costs.retraining)
+    baseline = _usd(1000 * costs.baseline)
+    candidate = _usd(1000 * costs.candidate)
     return (
-        f"1,000 calls cost {old} (baseline), {new} (candidate)",
-        f"once: {training}, data preparation {data}, evaluation {text.show_usd(_known(costs.evaluation))}",
+        f"1,000 calls cost {baseline} (baseline), {candidate} (candidate)",
+        f"once: {training}, data preparation {data}, evaluation {_usd(costs.evaluation)}",
         f"per month: hosting {hosting}, retraining {retraining}",
     )
 
@@ -337,32 +351,36 @@ def _sentence(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: str) ->
         return f"The saving is unknown: {unknown}."
     if isnan(costs.saving):
         return "The fine-tune never pays for itself: a call saves nothing."
-    trained, amount = "candidate" in gate.models, abs(costs.saving)
-    price = "whose calls cost nothing" if spec.candidate_price is None else "at candidate_price"
-    who = "the fine-tune" if trained else f"a candidate {price}"
-    who = f"At {text.show_number(costs.calls_per_month)} calls per month {who}"
+
+    is_trained = "candidate" in gate.models
+    subject = "the fine-tune"
+    if not is_trained:
+        price = "whose calls cost nothing" if spec.candidate_price is None else "at candidate_price"
+        subject = f"a candidate {price}"
+    start = f"At {text.show_number(costs.calls_per_month)} calls per month {subject}"
+    amount = abs(costs.saving)
     if not costs.breaks_even:
-        more = (
-            f"costs {text.show_usd(amount)} per month more than the baseline"
-            if round(amount, 9)
-            else "saves nothing"
-        )
-        return f"{who} {more}: it never pays for itself."
-    who += f" saves {text.show_usd(amount)} per month"
+        loss = "saves nothing"
+        if round(amount, 9):
+            loss = f"costs {text.show_usd(amount)} per month more than the baseline"
+        return f"{start} {loss}: it never pays for itself."
+
+    start += f" saves {text.show_usd(amount)} per month"
     if isnan(costs.upfront):
-        return f"{who}; the break-even is unknown: {unknown}."
+        return f"{start}; the break-even is unknown: {unknown}."
+
+    days = text.plural(_whole(costs.break_even_days), "day")
     calls = text.plural(_whole(costs.break_even_calls), "call")
-    who += (
-        f" and pays for itself after {text.plural(_whole(costs.break_even_days), 'day')} ({calls})."
-    )
-    most, highest = spec.max_break_even_days, costs.highest(spec.max_break_even_days)
-    if trained or isnan(highest):
-        return who
-    within = "" if most is None else f" within {text.show_number(most)} days"
+    sentence = f"{start} and pays for itself after {days} ({calls})."
+    limit = spec.max_break_even_days
+    highest = costs.highest(limit)
+    if is_trained or isnan(highest):
+        return sentence
+
     times = f" ({highest / costs.candidate:.1f} times candidate_price)" if costs.candidate else ""
-    return (
-        f"{who} Above {text.show_usd(1000 * highest)} per 1,000 calls{times} it does not{within}."
-    )
+    within = "" if limit is None else f" within {text.show_number(limit)} days"
+    sentence += f" Above {text.show_usd(1000 * highest)} per 1,000 calls"
+    return f"{sentence}{times} it does not{within}."
 
 
 def _whole(number: float) -> int:

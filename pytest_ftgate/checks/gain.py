@@ -46,11 +46,11 @@ def check(gate: Context) -> Found:
         "gains": gate.comparisons,
         **_flips(gate),
     }
-    best_first = {gate.best: decided, **gate.comparisons}.items()
-    return Found(
-        facts,
-        [check for role, comparison in best_first for check in _checks(gate, role, comparison)],
-    )
+    checks: list[Check] = []
+    best_first = {gate.best: decided, **gate.comparisons}
+    for role, comparison in best_first.items():
+        checks += _checks(gate, role, comparison)
+    return Found(facts, checks)
 
 
 def _flips(gate: Context) -> dict[str, Any]:
@@ -61,10 +61,10 @@ def _flips(gate: Context) -> dict[str, Any]:
         return facts
 
     answers = shown_answers(gate)
-    shown: dict[str, Any] = {"broken": (), "wrong": ()}
-    if answers:
-        shown = flips(answers[gate.best], answers["candidate"], name)
-    return {**facts, "broken": shown["broken"], "wrong": shown["wrong"]}
+    if not answers:
+        return {**facts, "broken": (), "wrong": ()}
+    of_shown = flips(answers[gate.best], answers["candidate"], name)
+    return {**facts, "broken": of_shown["broken"], "wrong": of_shown["wrong"]}
 
 
 def shown_answers(gate: Context) -> Mapping[str, Measured]:
@@ -91,80 +91,89 @@ def shown_answers(gate: Context) -> Mapping[str, Measured]:
 
 
 def _checks(gate: Context, role: str, comparison: Comparison) -> Iterator[Check]:
-    """Check one gain against the margin, and where that is reached the evidence; or against the limit of a drop."""
+    """Check one gain against the margin, and if reached the evidence; or against the limit of a drop."""
     if gate.config.standard_of(role).drops:
         yield max_drop_check(gate, role, comparison)
         return
+
     yield _margin_check(gate, role, comparison)
     if comparison.reached:
-        yield from (_evidence_check(gate, role, comparison), *_rare_group_loss(gate, comparison))
+        yield _evidence_check(gate, role, comparison)
+        yield from _rare_group_loss(gate, comparison)
+
+
+def _over(role: str) -> str:
+    """Return `` over baseline few_shot`` for one of several baselines."""
+    return "" if role == "baseline" else f" over {opponent(role)}"
 
 
 def _gained(gate: Context, role: str, comparison: Comparison) -> str:
     """Return a measured gain in words: ``gain over baseline few_shot +2.0 points``."""
-    over = "" if role == "baseline" else f" over {opponent(role)}"
-    return f"gain{over} {show_difference(comparison.gain, share=gate.share)}"
+    return f"gain{_over(role)} {show_difference(comparison.gain, share=gate.share)}"
 
 
 def _margin_check(gate: Context, role: str, comparison: Comparison) -> Check:
-    (path, margin), share = gate.config.standard_of(role), gate.share
-    message = f"{_gained(gate, role, comparison)} {gate.deciding.name}, needs {show_needed(margin, share=share)}"
-    required = gate.requirement(path)
+    standard = gate.config.standard_of(role)
+    needed = show_needed(standard.gain, share=gate.share)
+    message = f"{_gained(gate, role, comparison)} {gate.deciding.name}, needs {needed}"
+    required = gate.requirement(standard.path)
     if comparison.reached:
         return Check("margin", "pass", message, comparison.gain, **required)
-    advice = "Look at the wrong answers and correct the training data before another attempt, with the same margin."
-    if comparison.upper_bound is not None and comparison.upper_bound >= margin:
-        upper, confidence = (
-            show_difference(comparison.upper_bound, share=share),
-            show_percent(gate.config.confidence),
-        )
+
+    advice = "Look at the wrong answers and correct the training data before another attempt, "
+    advice += "with the same margin."
+    if comparison.upper_bound is not None and comparison.upper_bound >= standard.gain:
+        upper = show_difference(comparison.upper_bound, share=gate.share)
+        confidence = show_percent(gate.config.confidence)
         advice = (
-            f"A real gain of up to {upper} is still possible ({confidence} upper bound). {advice}"
+            f"A true gain of up to {upper} is still possible ({confidence} upper bound). {advice}"
         )
     cure = cure_of_a_loss(gate, comparison, advice)
     return Check("margin", "fail", message, comparison.gain, **required, advice=cure)
 
 
+def _target(gate: Context, margin: float) -> float | None:
+    """Return the gain that the evidence must show; None where the measured gain is enough."""
+    return {"observed": None, "significant": 0.0, "proven": margin}[gate.config.evidence]
+
+
 def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:
     """Check the lower bound, and say what it leaves open: no gain at all, or a gain below the margin."""
-    config, share, margin = gate.config, gate.share, gate.config.standard_of(role).gain
-    bound, over = (
-        show_percent(config.confidence),
-        "" if role == "baseline" else f" over {opponent(role)}",
-    )
+    share = gate.share
+    margin = gate.config.standard_of(role).gain
+    required = gate.requirement("evidence", required=_target(gate, margin))
+    confidence = show_percent(gate.config.confidence)
     if comparison.lower_bound is None:
         note = comparison.note or "the method gives none"
         message = f"the gain over {opponent(role)} has no lower bound: {note}"
     else:
-        bound += f" lower bound {show_difference(comparison.lower_bound, share=share)}"
-        message = f"{_gained(gate, role, comparison)} {gate.deciding.name}"
+        bound = f"{confidence} lower bound {show_difference(comparison.lower_bound, share=share)}"
+        measured = f"{_gained(gate, role, comparison)} {gate.deciding.name}"
         counted = f"({plural(comparison.n or 0, 'example')}): {bound}"
         if not margin or comparison.reaches_margin:
-            message = f"{bound}{over}"
-        elif config.evidence == "significant" and not comparison.shown:
-            message += f" could be chance {counted}"
+            message = f"{bound}{_over(role)}"
+        elif gate.config.evidence == "significant" and not comparison.shown:
+            message = f"{measured} could be chance {counted}"
         else:
-            message += f": the margin of {show_amount(margin, share=share)} is not proven {counted}"
-    target = {"observed": None, "significant": 0.0, "proven": margin}[config.evidence]
-    required = gate.requirement("evidence", required=target)
+            unproven = f"the margin of {show_amount(margin, share=share)} is not proven"
+            message = f"{measured}: {unproven} {counted}"
+
+    observed = comparison.lower_bound
     if comparison.shown:
-        return Check("evidence", "pass", message, comparison.lower_bound, **required)
+        return Check("evidence", "pass", message, observed, **required)
     advice = examples_advice(comparison, "is better", "test example", what="gain")
-    return Check(
-        "evidence", "inconclusive", message, comparison.lower_bound, **required, advice=advice
-    )
+    return Check("evidence", "inconclusive", message, observed, **required, advice=advice)
 
 
 def _rare_group_loss(gate: Context, comparison: Comparison) -> Iterator[Check]:
-    """Warn where losing as large a share of the groups whole as these cannot exclude would undo the gain."""
+    """Warn where a share of the groups that may be lost unseen would undo the gain."""
     counts = group_counts(gate.groups, len(gate.test))
-    confidence = gate.config.confidence
-    target = {"observed": None, "significant": 0.0, "proven": comparison.required}[
-        gate.config.evidence
-    ]
+    target = _target(gate, comparison.required or 0.0)
     if counts is None or target is None or comparison.status != "pass":
         return
+
     n, counted = counts
+    confidence = gate.config.confidence
     gain = comparison.gain or 0.0
     share = share_that_may_be_lost(counted, confidence)
     harmless = (gain - target) / (gain + gate.deciding.high - gate.deciding.low)
@@ -179,11 +188,11 @@ def _rare_group_loss(gate: Context, comparison: Comparison) -> Iterator[Check]:
     if harmless > 0:
         needed = groups_to_exclude(harmless, confidence)
         message += f"; {needed:,} exclude one in {1 / harmless:.0f}"
-    undone = (
-        "undo the gain" if target == 0 else f"take it below {show_amount(target, share=gate.share)}"
-    )
-    advice = f"Losing so many groups would {undone}. Add test examples of new groups, or look whether a whole group "
-    advice += "can be lost."
+
+    result = "undo the gain"
+    if target:
+        result = f"take it below {show_amount(target, share=gate.share)}"
+    advice = f"Add test examples of new groups: losing as many of them would {result}."
     source = gate.source("test_set")
     yield Check("rare_group_loss", "warning", message, counted, needed, source, advice)
 
@@ -194,25 +203,27 @@ def _rare_group_loss(gate: Context, comparison: Comparison) -> Iterator[Check]:
 
 def max_drop_check(gate: Context, role: str, comparison: Comparison) -> Check:
     """Check that the candidate is proven to be at most ``max_drop`` worse than a baseline."""
-    (path, least), share, lower = gate.config.standard_of(role), gate.share, comparison.lower_bound
-    measured, limit = _gained(gate, role, comparison), drop_limit(-least, share=share)
-    bound, required = (
-        f"{show_percent(gate.config.confidence)} lower bound",
-        gate.requirement(path, required=least),
-    )
+    standard = gate.config.standard_of(role)
+    required = gate.requirement(standard.path, required=standard.gain)
+    measured = _gained(gate, role, comparison)
+    limit = drop_limit(-standard.gain, share=gate.share)
     if not comparison.reached:
         cure = cure_of_a_loss(gate, comparison, _WORSE)
-        return Check(
-            "max_drop", "fail", f"{measured} ({limit})", comparison.gain, **required, advice=cure
-        )
+        message = f"{measured} ({limit})"
+        return Check("max_drop", "fail", message, comparison.gain, **required, advice=cure)
+
+    status = comparison.status
+    lower = comparison.lower_bound
+    bound = f"{show_percent(gate.config.confidence)} lower bound"
     if lower is None:
         message = f"{measured}, no {bound} ({limit}): {comparison.note or 'the method gives none'}"
-        return Check("max_drop", comparison.status, message, **required, advice=_UNBOUNDED)
-    message = f"{measured}, {bound} {show_difference(lower, share=share)} ({limit})"
-    if comparison.shown:
-        return Check("max_drop", "pass", message, lower, **required)
-    advice = examples_advice(comparison, "is better", "test example")
-    return Check("max_drop", comparison.status, message, lower, **required, advice=advice)
+        return Check("max_drop", status, message, **required, advice=_UNBOUNDED)
+
+    message = f"{measured}, {bound} {show_difference(lower, share=gate.share)} ({limit})"
+    advice = None
+    if not comparison.shown:
+        advice = examples_advice(comparison, "is better", "test example")
+    return Check("max_drop", status, message, lower, **required, advice=advice)
 
 
 def drop_limit(max_drop: float, *, share: bool) -> str:
