@@ -55,8 +55,8 @@ def check(gate: Context) -> Found:
 
     baseline = gate.scored[agreement.with_baseline]
     candidate = gate.scored["candidate"]
-    same = same_answers(gate.deciding, baseline, candidate)
-    shares: Floats = same.mean(axis=0)
+    is_same = same_answers(gate.deciding, baseline, candidate)
+    shares: Floats = is_same.mean(axis=0)
     measured = share.measure_share(shares, agreement.min, gate.config.confidence, gate.groups)
 
     facts = AgreementResult(
@@ -66,7 +66,7 @@ def check(gate: Context) -> Found:
         lower_bound=measured.lower_bound,
         n=measured.n,
         n_different=int((shares < 1).sum()),
-        different=_flips(gate, baseline, candidate, same),
+        different=_flips(gate, baseline, candidate, is_same),
         examples_needed=measured.needed,
         note=measured.note,
     )
@@ -84,7 +84,7 @@ def same_answers(metric: Metric, baseline: Measured, candidate: Measured) -> Boo
 
 
 Reading: TypeAlias = tuple[bool, Any]
-"""Whether the metric reads an answer, and what is compared of it."""
+"""Whether the metric reads an answer, and what of it is compared."""
 
 
 def _readings(metric: Metric, measured: Measured) -> list[list[Reading]]:
@@ -112,7 +112,9 @@ def _compared(text: str) -> Any:
     return text if container is None else JsonRules().key(container)
 
 
-def _flips(gate: Context, baseline: Measured, candidate: Measured, same: Bools) -> tuple[Flip, ...]:
+def _flips(
+    gate: Context, baseline: Measured, candidate: Measured, is_same: Bools
+) -> tuple[Flip, ...]:
     """Return some examples with another answer, first those that the baseline has right and the candidate wrong.
 
     Of several repeats the first one with another answer is shown.
@@ -122,11 +124,11 @@ def _flips(gate: Context, baseline: Measured, candidate: Measured, same: Bools) 
 
     name = gate.deciding.name
     change = gains(baseline, candidate, name)
-    different = np.flatnonzero(~same.all(axis=0)).tolist()
+    different = np.flatnonzero(~is_same.all(axis=0)).tolist()
     worst_first = sorted(different, key=lambda row: change[row])
     flips = []
     for row in worst_first[:FLIPS_KEPT]:
-        repeat = int(same[:, row].argmin())
+        repeat = int(is_same[:, row].argmin())
         flips.append(flip(row, baseline.run, candidate.run, candidate.scores[name], repeat))
     return tuple(flips)
 

@@ -112,11 +112,11 @@ class Context:
         """Return the context with more checks."""
         return self.with_found(Found({}, checks))
 
-    def with_found(self, found: Found) -> Context:
+    def with_found(self, findings: Found) -> Context:
         """Return the context with what a rule found. Cached values of runs and scores are kept."""
-        checks = one_a_name((*self.checks, *map(self.at_level, found.checks)))
+        checks = one_a_name((*self.checks, *map(self.at_level, findings.checks)))
         changed = copy(self)
-        object.__setattr__(changed, "facts", {**self.facts, **found.facts})
+        object.__setattr__(changed, "facts", {**self.facts, **findings.facts})
         object.__setattr__(changed, "checks", checks)
         return changed
 
@@ -311,7 +311,7 @@ def result_of(config: GateKeys, facts: Mapping[str, Any], checks: Iterable[Check
     """Return the result of a gate from its keys, the facts that were found, and its checks."""
     baselines = {role: _described(config, role) for role in config.baselines}
     merged = one_a_name(checks)
-    known: dict[str, Any] = {
+    values: dict[str, Any] = {
         "metric": config.decided_by.name,
         "margin": config.margin,
         "max_drop": config.max_drop if config.matches else None,
@@ -326,7 +326,7 @@ def result_of(config: GateKeys, facts: Mapping[str, Any], checks: Iterable[Check
         "hypothesis": config.expectation,
         **facts,
     }
-    return GateResult(config.name, verdict=verdict_of(merged), checks=merged, **known)
+    return GateResult(config.name, verdict=verdict_of(merged), checks=merged, **values)
 
 
 def _spec(config: GateKeys, role: str) -> ModelSpec:

@@ -120,8 +120,10 @@ def _margin_check(gate: Context, role: str, comparison: Comparison) -> Check:
     if comparison.reached:
         return Check("margin", "pass", message, comparison.gain, **required)
 
-    advice = "Look at the wrong answers and correct the training data before another attempt, "
-    advice += "with the same margin."
+    advice = (
+        "Look at the wrong answers and correct the training data before another attempt, "
+        "with the same margin."
+    )
     if comparison.upper_bound is not None and comparison.upper_bound >= standard.gain:
         upper = show_difference(comparison.upper_bound, share=gate.share)
         confidence = show_percent(gate.config.confidence)

@@ -70,31 +70,33 @@ def chances_of_gain(
     metric = gate.deciding
     n = len(gate.test)
     codes = group_codes(gate.groups, n)
-    asked: dict[str, Any] = {
+    question: dict[str, Any] = {
         "margin": gate.config.standard_of(role).gain,
         "confidence": gate.config.confidence,
         "evidence": gate.evidence_of(role),
     }
     if metric.pairwise:
-        return _chances_of_pairs(n, gain, codes, asked)
+        return _chances_of_pairs(n, gain, codes, question)
     if metric.kind == "right_wrong" and gate.config.repeats == 1 and codes is None:
         disagreement = gain + 2 * max(broken, -gain)
         return (
-            chances(n, gain=gain, disagreement=disagreement, **asked) if disagreement <= 1 else None
+            chances(n, gain=gain, disagreement=disagreement, **question)
+            if disagreement <= 1
+            else None
         )
     if baseline is None:
         return None
-    return _simulated(baseline, gain, codes, asked, broken=broken)
+    return _simulated(baseline, gain, codes, question, broken=broken)
 
 
 def _chances_of_pairs(
-    n: int, gain: float, codes: arrays.Codes | None, asked: dict[str, Any]
+    n: int, gain: float, codes: arrays.Codes | None, question: dict[str, Any]
 ) -> Chances | None:
     """Return the chances of a win rate that is ``gain`` above a half, if no pair is a tie."""
     if abs(gain) > 0.5:
         return None
     if codes is None:
-        doubled = {**asked, "margin": 2 * asked["margin"]}
+        doubled = {**question, "margin": 2 * question["margin"]}
         return chances(n, gain=2 * gain, disagreement=1.0, **doubled)
 
     rng = np.random.default_rng(0)
@@ -102,7 +104,9 @@ def _chances_of_pairs(
     verdicts = Counter[result.Status]()
     for rows, groups in planning.redrawn(n, codes):
         preferred = (rng.random(len(rows)) < 0.5 + gain).astype(float)
-        verdicts[compare_preferences(preferred, groups=groups, bounds=False, **asked).status] += 1
+        verdicts[
+            compare_preferences(preferred, groups=groups, bounds=False, **question).status
+        ] += 1
     return _shares(verdicts)
 
 
@@ -110,7 +114,7 @@ def _simulated(
     baseline: Scored,
     gain: float,
     codes: arrays.Codes | None,
-    asked: dict[str, Any],
+    question: dict[str, Any],
     *,
     broken: float,
 ) -> Chances | None:
@@ -128,7 +132,7 @@ def _simulated(
         if codes is not None:
             candidate = improved(baseline, gain, broken=broken, rng=rng) or candidate
         drawn = baseline.drawn(rows), candidate.drawn(rows)
-        compared = measure.compare_scored(*drawn, groups=groups, bounds=False, **asked)
+        compared = measure.compare_scored(*drawn, groups=groups, bounds=False, **question)
         verdicts[compared.status] += 1
     return _shares(verdicts)
 

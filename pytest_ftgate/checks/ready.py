@@ -4,6 +4,7 @@ A hypothesis is refused where the gate would fail even if it came true; else it 
 reached or not.
 """
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 from pytest_ftgate.checks import prospects
@@ -11,7 +12,7 @@ from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.config import GateKeys, HypothesisKeys
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.metrics import Metric, Scored
-from pytest_ftgate.result import Check, called, opponent
+from pytest_ftgate.result import Check, Status, called, opponent
 from pytest_ftgate.statistics import evidence
 from pytest_ftgate.text import plural, show_amount, show_difference, show_value
 
@@ -19,31 +20,35 @@ FEWEST_CHANCES = 0.5
 """The least power: below it a good candidate would more often than not stay unproven."""
 
 
-def check(gate: Context) -> list[Check]:
+def check(gate: Context) -> Iterator[Check]:
     """Check before training that a candidate can pass, and that the test set can show it."""
     best = gate.scored[gate.best].scores[gate.deciding.name]
     headroom = _headroom(gate, best)
-    if gate.config.evidence == "observed" or any(check.status == "fail" for check in headroom):
-        return headroom
-    return [*headroom, _power(gate, best)]
+    yield headroom
+    if gate.config.evidence != "observed" and headroom.status == "pass":
+        yield _power(gate, best)
 
 
-def _headroom(gate: Context, best: Scored) -> list[Check]:
+def _headroom(gate: Context, best: Scored) -> Check:
     """Check that the baseline leaves room for the margin."""
-    metric, standard, share = gate.deciding, gate.config.standard_of(gate.best), gate.share
-    left: float | Fraction = abs(metric.best - best.value)
+    metric = gate.deciding
+    standard = gate.config.standard_of(gate.best)
+    room: float | Fraction = abs(metric.best - best.value)
     if best.exact is not None:
-        left = 1 - best.exact if metric.greater_is_better else best.exact
-    message = f"{called(gate.best)} is at {show_value(best.value, share=share)}, so a candidate can gain at most "
-    message += f"{show_difference(float(left), share=share)} ({show_amount(standard.gain, share=share)} required)"
-    fields = gate.requirement(standard.path)
-    if evidence.reaches(left, standard.gain):
-        return [Check("headroom", "pass", message, float(left), **fields)]
-    advice = "Do not train for this margin: it is larger than what is left to gain on this test set. Keep the "
-    advice += (
-        "baseline; or, if it is worse in practice, add examples that it gets wrong to the test set."
+        room = 1 - best.exact if metric.greater_is_better else best.exact
+
+    measured = show_value(best.value, share=gate.share)
+    most_gain = show_difference(float(room), share=gate.share)
+    message = f"{called(gate.best)} is at {measured}, so a candidate can gain at most {most_gain} "
+    message += f"({show_amount(standard.gain, share=gate.share)} required)"
+    required = gate.requirement(standard.path)
+    if evidence.reaches(room, standard.gain):
+        return Check("headroom", "pass", message, float(room), **required)
+    advice = (
+        "Do not train for this margin: it is larger than what is left to gain on this test set. "
     )
-    return [Check("headroom", "fail", message, float(left), **fields, advice=advice)]
+    advice += "Keep the baseline; or, if it is worse in practice, add examples that it gets wrong to the test set."
+    return Check("headroom", "fail", message, float(room), **required, advice=advice)
 
 
 def _power(gate: Context, best: Scored) -> Check:
@@ -52,47 +57,45 @@ def _power(gate: Context, best: Scored) -> Check:
     Without a hypothesis twice the margin is taken, because a gain of the margin passes half of the
     time at most. Low power for that is a warning, since nobody expects it.
     """
-    config = gate.config
-    prediction = config.prediction
-    standard = config.standard_of(gate.best)
+    prediction = gate.config.prediction
+    standard = gate.config.standard_of(gate.best)
     if prediction is not None:
         gain = expected_gain(prediction, gate.deciding)
         source = str(prediction.source)
         basis = "the hypothesis"
-        cure = None
+        suggestion = ""
     else:
         gain = 2 * standard.gain
         source = gate.source(standard.path)
         basis = "twice the margin"
-        cure = "State the expected gain: hypothesis: {from: ..., to: ...}."
+        suggestion = "State the expected gain: hypothesis: {from: ..., to: ...}."
 
     if gain == 0:
         message = "the power is unknown: no expected gain is stated"
-        return Check("power", "note", message, source=source, advice=cure)
+        return Check("power", "note", message, source=source, advice=suggestion or None)
     expected = f"a gain of {show_amount(gain, share=gate.share)} ({basis})"
     candidate = prospects.improved(best, gain)
     chances = prospects.chances_of_gain(gate, gate.best, gain, best, broken=0.0)
     if candidate is None or chances is None:
-        why = f"{expected} is more than this baseline leaves room for"
-        return Check("power", "note", f"the power is unknown: {why}", source=source, advice=cure)
+        message = f"the power is unknown: {expected} is more than this baseline leaves room for"
+        return Check("power", "note", message, source=source, advice=suggestion or None)
 
     n = len(gate.test)
     power = f"{100 * chances.passed:.0f} % power"
     message = (
         f"with {plural(n, 'test example')}, {expected} that breaks nothing passes with {power}"
     )
-    numbers = round(chances.passed, 4), FEWEST_CHANCES, source
+    numbers = (round(chances.passed, 4), FEWEST_CHANCES, source)
     if chances.passed >= FEWEST_CHANCES:
         return Check("power", "note", message, *numbers)
 
     needed = gate.compare(best, candidate, gate.best).examples_needed
     advice = "A candidate that gains just the margin passes half of the time at most, with any number of examples."
     if needed is not None:
-        more = plural(max(needed - n, 1), "more test example")
-        advice = f"Label {more}: about {needed:,} in all give 80 % power."
-    if prediction is None:
-        return Check("power", "warning", message, *numbers, f"{advice} {cure}")
-    return Check("power", "inconclusive", message, *numbers, advice)
+        more_examples = plural(max(needed - n, 1), "more test example")
+        advice = f"Label {more_examples}: about {needed:,} in all give 80 % power."
+    status: Status = "warning" if prediction is None else "inconclusive"
+    return Check("power", status, message, *numbers, f"{advice} {suggestion}".rstrip())
 
 
 def check_prediction(config: GateKeys, metric: Metric) -> None:
@@ -102,9 +105,9 @@ def check_prediction(config: GateKeys, metric: Metric) -> None:
         return
     for key, value in (("from", prediction.start), ("to", prediction.goal)):
         if not metric.low <= value <= metric.high:
-            what = f"hypothesis.{key} {value:g} ({prediction.source}) is impossible"
+            message = f"hypothesis.{key} {value:g} ({prediction.source}) is impossible"
             raise ConfigError(
-                f"{what}: {metric.name} lies between {metric.low:g} and {metric.high:g}"
+                f"{message}: {metric.name} lies between {metric.low:g} and {metric.high:g}"
             )
     if config.asked_by == "agreement":  # no gain is required
         return
@@ -112,10 +115,10 @@ def check_prediction(config: GateKeys, metric: Metric) -> None:
     gain = expected_gain(prediction, metric)
     if evidence.reaches(gain, -config.max_drop if config.matches else config.margin):
         return
-    what = f"hypothesis: from {prediction.start:g} to {prediction.goal:g} ({prediction.source}) is a gain of "
-    what += f"{show_difference(gain, share=metric.share)}, which does not meet {config.quoted(config.asked_by)}"
+    message = f"hypothesis: from {prediction.start:g} to {prediction.goal:g} ({prediction.source}) is a gain of "
+    message += f"{show_difference(gain, share=metric.share)}, which does not meet {config.quoted(config.asked_by)}"
     raise ConfigError(
-        what,
+        message,
         cure="Correct the hypothesis, or do not train: the gate would fail even if it came true.",
     )
 
@@ -128,17 +131,30 @@ def expected_gain(prediction: HypothesisKeys, metric: Metric) -> float:
 
 def check_hypothesis(gate: Context) -> Found:
     """Report whether the candidate reached the hypothesis, and before training where the baseline is."""
-    prediction, metric = gate.config.prediction, gate.deciding
+    prediction = gate.config.prediction
     if prediction is None:
-        return Found({}, [])
-    share, measured = metric.share, gate.scored[gate.best].scores[metric.name].value
-    expected, source = show_value(prediction.start, share=share), str(prediction.source)
-    message = f"{metric.name} of {opponent(gate.best)} is {show_value(measured, share=share)} ({expected} expected)"
+        return Found({})
+
+    metric = gate.deciding
+    source = str(prediction.source)
+    value = gate.scored[gate.best].scores[metric.name].value
+    message = (
+        f"{metric.name} of {opponent(gate.best)} is {_beside(metric, value, prediction.start)}"
+    )
     if "candidate" not in gate.scored:
-        return Found({}, [Check("hypothesis", "note", message, measured, prediction.start, source)])
-    value, goal = gate.scored["candidate"].scores[metric.name].value, prediction.goal
-    reached = round(metric.sign * value, 12) >= round(metric.sign * goal, 12)
-    message += f", of the candidate {show_value(value, share=share)} ({show_value(goal, share=share)} expected): "
-    message += "reached" if reached else "not reached"
-    found = Check("hypothesis", "pass" if reached else "warning", message, value, goal, source)
-    return Found({"hypothesis_reached": reached}, [found])
+        check = Check("hypothesis", "note", message, value, prediction.start, source)
+        return Found({}, [check])
+
+    value = gate.scored["candidate"].scores[metric.name].value
+    message += f", of the candidate {_beside(metric, value, prediction.goal)}: "
+    is_reached = round(metric.sign * value, 12) >= round(metric.sign * prediction.goal, 12)
+    message += "reached" if is_reached else "not reached"
+    status: Status = "pass" if is_reached else "warning"
+    check = Check("hypothesis", status, message, value, prediction.goal, source)
+    return Found({"hypothesis_reached": is_reached}, [check])
+
+
+def _beside(metric: Metric, value: float, expected: float) -> str:
+    """Return a measured value beside the expected one: ``81.7 % (80 % expected)``."""
+    share = metric.share
+    return f"{show_value(value, share=share)} ({show_value(expected, share=share)} expected)"

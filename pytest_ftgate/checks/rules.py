@@ -97,14 +97,16 @@ def check(gate: context.Context, *stages: Stage) -> context.Context:
 
     A rule that raises becomes an error.
     """
-    given = {gate.config.stage, gate.config.asked_by, None}
+    needs = (None, gate.config.stage)
+    keys = (None, gate.config.asked_by)
     for rule in RULES:
-        if rule.stage in stages and {rule.needs, rule.key} <= given:
-            try:
-                found = rule.check(gate)
-                gate = gate.with_found(
-                    found if isinstance(found, context.Found) else context.Found({}, found)
-                )
-            except errors.FtgateError as error:
-                gate = gate.with_checks([result.error_check(error)])
+        if rule.stage not in stages or rule.needs not in needs or rule.key not in keys:
+            continue
+        try:
+            findings = rule.check(gate)
+            if not isinstance(findings, context.Found):
+                findings = context.Found({}, findings)
+            gate = gate.with_found(findings)
+        except errors.FtgateError as error:
+            gate = gate.with_checks([result.error_check(error)])
     return gate
