@@ -2,17 +2,19 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from pytest_ftgate import errors, result, text
 from pytest_ftgate.checks.advice import TOOLS_ADVICE
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import expected_text
+from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics import Answers, Metric, tool_calls
+from pytest_ftgate.result import RED, Check, Status, called
+from pytest_ftgate.text import EXCERPT, plural, shortened, show_value
 
 
-def check(gate: Context) -> Iterator[result.Check]:
+def check(gate: Context) -> Iterator[Check]:
     """Check that the best baseline beats always giving the same answer.
 
     A further baseline that does not is a warning. A baseline with a ``max_drop`` of its own, and
@@ -24,34 +26,34 @@ def check(gate: Context) -> Iterator[result.Check]:
     and then, as for judged metrics, whose judges of a constant cost money, only one answer to
     everything counts.
     """
-    constant = None if gate.deciding.judged else best_constant(gate.deciding, gate.expected)
+    constant = None
+    if not gate.deciding.judged:
+        constant = best_constant(gate.deciding, gate.expected)
     models = {role: _Model(gate, role, constant) for role in gate.scored}
+    candidate = models.pop("candidate", None)
 
-    yield from _of_baselines(gate, models, constant)
+    # Where the form of a baseline decides, its value is no sign of a weak prompt.
+    if not any(check.kind == "form" and check.status in RED for check in gate.checks):
+        yield from _of_baselines(gate, models)
 
-    candidate = models.get("candidate")
     if candidate is not None:
-        can_be_beaten = constant is not None and not constant.perfect
-        is_accepted = can_be_beaten and gate.config.accepts("weak_baseline")
+        is_accepted = constant is not None and not constant.perfect
+        is_accepted = is_accepted and gate.config.accepts("weak_baseline")
         if candidate.is_dead or (is_accepted and candidate.is_worse):
             yield candidate.degenerate()
 
 
-def _of_baselines(
-    gate: Context, models: Mapping[str, "_Model"], constant: "Constant | None"
-) -> list[result.Check]:
-    """Return the checks of the baselines; none where their form decides, which is no sign of a weak prompt."""
-    if any(check.kind == "form" and check.status in result.RED for check in gate.checks):
-        return []
-
-    weak: list[result.Check] = []
+def _of_baselines(gate: Context, models: Mapping[str, "_Model"]) -> Iterator[Check]:
+    has_weak = False
     for role, model in models.items():
         decides = role in gate.config.decisive
-        if role != "candidate" and (model.is_dead or (decides and model.is_worse)):
-            weak.append(model.weak("warning" if decides and role != gate.best else "fail"))
-    if not weak and constant is not None and gate.deciding.compares:
-        weak.append(models[gate.best].strong(constant))
-    return weak
+        if model.is_dead or (decides and model.is_worse):
+            has_weak = True
+            yield model.weak("warning" if decides and role != gate.best else "fail")
+
+    best = models[gate.best]
+    if not has_weak and best.constant is not None and gate.deciding.compares:
+        yield best.strong(best.constant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,31 +83,30 @@ def best_constant(metric: Metric, expected: Sequence[Any]) -> Constant:
     """
     bare = metric.bare()
     texts = [metric.right_answer(value) for value in expected]
-    read = bare.answers_read(texts)
-    counted, written = (
-        Counter(read).most_common(),
-        dict(zip(reversed(read), reversed(texts), strict=True)),
-    )
-    tried = [written[answer] for answer, _ in counted[:1]]
-    tried += metric.constants(expected)
+    outputs = bare.answers_read(texts)
+    counts = Counter(outputs)
+    most_frequent = outputs.index(counts.most_common(1)[0][0])
+
     constants = []
-    for answer in tried:
+    for answer in (texts[most_frequent], *metric.constants(expected)):
         try:
             value = bare.score(expected, [[answer] * len(expected)]).value
-        except errors.MetricError as error:
-            evidence = f"it failed on the constant answer {answer[: text.EXCERPT]!r}, which the test set expects elsewhere"
-            raise errors.MetricError(
+        except MetricError as error:
+            evidence = f"it failed on the constant answer {answer[:EXCERPT]!r}, which the test set "
+            evidence += "expects elsewhere"
+            raise MetricError(
                 error.what, where=error.where, evidence=evidence, cure=error.cure
             ) from error
-        constants.append(Constant(answer, value, not beats(bare, bare.best, value), len(counted)))
-    beatable = [constant for constant in constants if not constant.perfect] or constants
-    return max(beatable, key=lambda constant: metric.sign * constant.value)
+        is_perfect = not beats(bare, bare.best, value)
+        constants.append(Constant(answer, value, is_perfect, len(counts)))
+
+    beatable = [constant for constant in constants if not constant.perfect]
+    return max(beatable or constants, key=lambda constant: metric.sign * constant.value)
 
 
-def beats(metric: Metric, value: float, other: float) -> bool:
+def beats(metric: Metric, value: float, other_value: float) -> bool:
     """Return whether a value is better after rounding to 12 decimals, so that 40 of 60 does not beat 2/3."""
-    one, two = round(value, 12), round(other, 12)
-    return one > two if metric.greater_is_better else one < two
+    return round(metric.sign * value, 12) > round(metric.sign * other_value, 12)
 
 
 def answers_given(metric: Metric, answers: Answers) -> set[str]:
@@ -113,10 +114,10 @@ def answers_given(metric: Metric, answers: Answers) -> set[str]:
 
     Labels are compared as the metric reads them, other answers as stripped text.
     """
-    given: set[str] = set()
+    distinct: set[str | None] = set()
     for repeat in answers:
-        given.update(answer for answer in metric.answers_read(repeat) if answer is not None)
-    return given
+        distinct.update(metric.answers_read(repeat))
+    return {answer for answer in distinct if answer is not None}
 
 
 class _Model:
@@ -126,104 +127,92 @@ class _Model:
         n_expected: the number of different outputs that the test set expects.
         is_dead: whether the model gives no answer, or one answer where several are expected.
         is_worse: whether its value is no better than that of the constant answer.
+        calls_no_tool: whether it calls none in any answer where tool calls are expected.
     """
 
     def __init__(self, gate: Context, role: str, constant: Constant | None) -> None:
+        metric = gate.deciding
         self.gate = gate
         self.role = role
         self.constant = constant
         self.measured = gate.scored[role]
-        self.value = self.measured.scores[gate.deciding.name].value
+        self.value = self.measured.scores[metric.name].value
+        self.answers = answers_given(metric, self.measured.answers)
+        self.calls_no_tool = metric.calls_tools and self.answers == {tool_calls.NO_CALL}
+
+        self.is_worse = False
         if constant is None:
             self.n_expected = len({expected_text(value).strip() for value in gate.expected})
         else:
             self.n_expected = constant.n_expected
-
-        self.answers = answers_given(gate.deciding, self.measured.answers)
+            self.is_worse = metric.compares and not beats(metric, self.value, constant.value)
         self.is_dead = not self.answers or (len(self.answers) == 1 and self.n_expected > 1)
-        self.is_worse = False
-        if constant is not None and gate.deciding.compares:
-            self.is_worse = not beats(gate.deciding, self.value, constant.value)
 
-    def strong(self, constant: Constant) -> result.Check:
+    def strong(self, constant: Constant) -> Check:
         """Return the check of a baseline that is better than the constant answer."""
         message = f"{self._shown()}; {self._shown_constant(constant)}"
-        return result.Check("weak_baseline", "pass", message, self.value, constant.value)
+        return Check("weak_baseline", "pass", message, self.value, constant.value)
 
-    def weak(self, status: result.Status) -> result.Check:
+    def weak(self, status: Status) -> Check:
         """Return the check of a baseline that is no better than a constant answer."""
-        cure = self._cure()
-        if status == "fail" and not self.gate.config.accepts("weak_baseline"):
-            cure += " Or accept a weak baseline: checks: {weak_baseline: warn}."
-        check = self._check("weak_baseline", status, self._finding(), cure)
-        return replace(check, source=str(self.gate.asked(self.role).source))
+        spec = self.gate.asked(self.role)
+        baseline = called(self.role)
+        if self.calls_no_tool:
+            cure = TOOLS_ADVICE.format(role=baseline)
+        elif self.constant is not None and self.constant.perfect:
+            cure = "Decide by a metric and rows for which no constant is perfect, and "
+            cure += f"{self.gate.deciding.name} by thresholds."
+        elif self.is_dead:
+            cure = f"Check what {baseline} ({spec.spelling}) returns, and measure again."
+        elif spec.has_prompt:
+            cure = "Describe the task and every possible answer in the baseline's prompt, with a "
+            cure += "few examples."
+        else:
+            cure = f"Check the answers of {baseline} ({spec.spelling}), or use a better one."
+        return self._check("weak_baseline", status, cure, str(spec.source))
 
-    def degenerate(self) -> result.Check:
+    def degenerate(self) -> Check:
         """Return the check of a candidate that is no better than a constant answer."""
-        cure = "Check the training data: whether most rows have the same output; and what the candidate returns."
-        if self._calls_no_tool:
+        cure = "Check what the candidate returns, and whether most training rows have the same "
+        cure += "output."
+        if self.calls_no_tool:
             cure = TOOLS_ADVICE.format(role="candidate")
-        return self._check("degenerate_candidate", "fail", self._finding(), cure)
+        return self._check("degenerate_candidate", "fail", cure)
 
-    def _check(self, name: str, status: result.Status, message: str, cure: str) -> result.Check:
-        observed = None if self.constant is None else self.value
-        required = None if self.constant is None else self.constant.value
-        return result.Check(name, status, message, observed, required, advice=cure)
-
-    def _finding(self) -> str:
-        """Return why a model is refused, in one sentence."""
+    def _check(self, name: str, status: Status, cure: str, source: str | None = None) -> Check:
+        """Return the check of a model, with the reason why it is refused in one sentence."""
         message = self._shown()
-        if self.is_dead and self.answers:
-            message += (
-                f"; it always answers {self._quoted(*self.answers)}, but the test set expects "
-            )
-            return message + f"{self.n_expected:,} different outputs"
+        if self.constant is None or self.is_dead:
+            message += f"; {self._death()}"
+        else:
+            message += f", no better than a constant: {self._shown_constant(self.constant)}"
+        if self.constant is None:
+            return Check(name, status, message, source=source, advice=cure)
+        return Check(name, status, message, self.value, self.constant.value, source, cure)
 
-        if self.is_dead:
-            answers = sum(map(len, self.measured.answers))
-            return (
-                message
-                + f"; {answers:,} of {text.plural(answers, 'answer')} are empty or unreadable"
-            )
-
-        assert self.constant is not None  # else the value is compared with nothing
-        return f"{message}, no better than a constant: {self._shown_constant(self.constant)}"
+    def _death(self) -> str:
+        """Return in words that the answers are one, or none."""
+        if self.answers:
+            answer = self._quoted(*self.answers)
+            return f"it always answers {answer}, but the test set expects {self.n_expected:,} different outputs"
+        total = sum(map(len, self.measured.answers))
+        return f"{total:,} of {plural(total, 'answer')} are empty or unreadable"
 
     def _shown(self) -> str:
         """Return the model with its value: ``baseline few_shot: accuracy 41.7 %``."""
-        facts = self.measured.facts
-        value = text.show_value(self.value, share=self.gate.share)
-        return f"{result.called(self.role, facts.name)}: {self.gate.deciding.name} {value}"
+        value = show_value(self.value, share=self.gate.share)
+        return f"{called(self.role, self.measured.facts.name)}: {self.gate.deciding.name} {value}"
 
     def _shown_constant(self, constant: Constant) -> str:
         """Return the constant answer with its value: ``always answering 'refund' scores 33.3 %``."""
         metric = self.gate.deciding
-        answer = (
-            metric.answers_read([constant.answer])[0] if metric.calls_tools else constant.answer
-        )
-        value = text.show_value(constant.value, share=self.gate.share)
+        answer: str | None = constant.answer
+        if metric.calls_tools:
+            (answer,) = metric.answers_read([constant.answer])
+        value = show_value(constant.value, share=self.gate.share)
         return f"always answering {self._quoted(answer or '')} scores {value}"
 
     def _quoted(self, answer: str) -> str:
-        quoted = repr(text.shortened(answer, text.EXCERPT))
+        quoted = repr(shortened(answer, EXCERPT))
         no_call = self.gate.deciding.calls_tools and answer == tool_calls.NO_CALL
         return f"{quoted} (no tool call)" if no_call else quoted
-
-    @property
-    def _calls_no_tool(self) -> bool:
-        return self.gate.deciding.calls_tools and self.answers == {tool_calls.NO_CALL}
-
-    def _cure(self) -> str:
-        """Return what to do about a weak baseline."""
-        asked = self.gate.asked(self.role)
-        named = result.called(self.role)
-        if self._calls_no_tool:
-            return TOOLS_ADVICE.format(role=named)
-        if self.constant is not None and self.constant.perfect:
-            metric = self.gate.deciding.name
-            return f"Decide by a metric and rows for which no constant is perfect, and {metric} by thresholds."
-        if self.is_dead:
-            return f"Check what {named} ({asked.spelling}) returns, and measure again."
-        if asked.has_prompt:
-            return "Describe the task and every possible answer in the baseline's prompt, with a few examples."
-        return f"Check the answers of {named} ({asked.spelling}), or use a better one."

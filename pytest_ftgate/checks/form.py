@@ -13,14 +13,23 @@ import numpy as np
 from pytest_ftgate.checks.advice import TOOLS_ADVICE
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.metrics import Metric, custom
+from pytest_ftgate.metrics import custom
 from pytest_ftgate.models import Completion
 from pytest_ftgate.result import Check, Status, opponent
 from pytest_ftgate.runs.measure import shown_answer
 from pytest_ftgate.runs.mistakes import malformed_answers
 from pytest_ftgate.statistics.arrays import Bools
 from pytest_ftgate.statistics.evidence import Comparison
-from pytest_ftgate.text import EXCERPT, NAMED, cut, plural, printable, show_difference, show_needed
+from pytest_ftgate.text import (
+    EXCERPT,
+    NAMED,
+    cut,
+    plural,
+    printable,
+    show_change,
+    show_difference,
+    show_needed,
+)
 
 _ORDER: tuple[Status, ...] = ("pass", "inconclusive", "fail")
 
@@ -30,6 +39,7 @@ def check(gate: Context) -> Iterator[Check]:
     metric = gate.deciding
     if gate.config.goal == "format" or metric.judged or metric.of_form:
         return
+
     for role in gate.comparisons:
         flags = malformed_answers(metric, gate.scored[role], gate.expected)
         if flags.any():
@@ -44,31 +54,35 @@ def _checked(gate: Context, role: str, flags: Bools) -> Check:
     # A baseline without any answer in the right form has not shown that its prompt is weak.
     is_useless = bool(flags.all())
     decides = is_worse or (is_useless and tied.status != "pass")
-    status: Status = tied.status if decides else "note"
-    if decides and is_useless and role in gate.config.decisive and role != gate.best:
-        status = "warning"  # the best baseline shows what a prompt can do
-    predictions = gate.scored[role].run.predictions
-    malformed = [predictions[repeat][row].completion for repeat, row in np.argwhere(flags).tolist()]
-    return Check(
-        "formatting_gain",
-        status,
-        _message(gate, role, tied, malformed),
-        tied.gain,
-        gate.config.standard_of(role).gain,
-        advice=_cure(gate, role, malformed) if decides else None,
-    )
+
+    malformed = []
+    for repeat, row in np.argwhere(flags).tolist():
+        malformed.append(gate.scored[role].run.predictions[repeat][row].completion)
+
+    status: Status = "note"
+    cure = None
+    if decides:
+        status = tied.status
+        cure = _cure(gate, role, malformed)
+        if is_useless and role in gate.config.decisive and role != gate.best:
+            status = "warning"  # the best baseline shows what a prompt can do
+    message = _message(gate, role, tied, malformed)
+    required = gate.config.standard_of(role).gain
+    return Check("formatting_gain", status, message, tied.gain, required, advice=cure)
 
 
 def _with_ties(gate: Context, role: str, flags: Bools) -> Comparison:
     """Return the gain over a baseline that answers what the candidate does where it is malformed."""
-    metric = gate.deciding
     candidate = gate.scored["candidate"]
-    answers: list[list[str | None]] = []
-    for repeat in zip(gate.scored[role].answers, candidate.answers, flags.tolist(), strict=True):
-        rows = zip(*repeat, strict=True)
-        answers.append([theirs if is_malformed else ours for ours, theirs, is_malformed in rows])
-    scored = metric.score(gate.expected, answers)
-    return gate.compare(scored, candidate.scores[metric.name], role)
+    answers = []
+    for repeat, repeated in enumerate(gate.scored[role].answers):
+        tied = list(repeated)
+        for row in np.flatnonzero(flags[repeat]):
+            tied[row] = candidate.answers[repeat][row]
+        answers.append(tied)
+
+    scored = gate.deciding.score(gate.expected, answers)
+    return gate.compare(scored, candidate.scores[gate.deciding.name], role)
 
 
 def _message(
@@ -76,33 +90,34 @@ def _message(
 ) -> str:
     """Return how many answers are malformed, both gains, and the most frequent of these answers."""
     share = gate.share
-    standard = gate.config.standard_of(role).gain
     total = len(gate.scored[role].run.all_predictions)
-    written = show_difference(gate.comparisons[role].gain, share=share).removesuffix(" points")
-    message = f"{len(malformed):,} of {plural(total, 'answer')} of {opponent(role)} are malformed"
-    message += f"; as ties: gain {show_difference(tied.gain, share=share)}"
-    message += f", needs {show_needed(standard, share=share)} ({written} as written)"
+    written = show_change(gate.comparisons[role].gain, share=share)
+    needed = show_needed(gate.config.standard_of(role).gain, share=share)
+    message = f"{len(malformed):,} of {plural(total, 'answer')} of {opponent(role)} are malformed; "
+    message += f"counted as ties: gain {show_difference(tied.gain, share=share)}, needs {needed} "
+    message += f"({written} as written)"
 
     texts = Counter(printable(shown_answer(completion), EXCERPT) for completion in malformed)
-    shown: list[str] = []
+    named = []
     for text, count in texts.most_common(NAMED):
-        shown.append(f"{count:,} x '{text}'" if count > 1 else f"'{text}'")
-    return f"{message}; {', '.join(shown)}"
+        named.append(f"{count:,} x '{text}'" if count > 1 else f"'{text}'")
+    return f"{message}; {', '.join(named)}"
 
 
 def _cure(gate: Context, role: str, malformed: Sequence[Completion | None]) -> str:
     """Return how to get whole answers in the form of the task, and what to write if the form is the goal."""
     metric = gate.deciding
     baseline = opponent(role)
-    cut_off = [
-        completion for completion in malformed if completion and completion.finish == "cut_off"
-    ]
+    n_cut_off = 0
+    for completion in malformed:
+        n_cut_off += completion is not None and completion.finish == "cut_off"
+
     cures: list[str] = []
-    if cut_off:
+    if n_cut_off:
         cures.append(f"raise the length limit of {baseline} ({gate.asked(role).source})")
-    if len(cut_off) < len(malformed) and metric.calls_tools:
+    if n_cut_off < len(malformed) and metric.calls_tools:
         cures.append(TOOLS_ADVICE.format(role=baseline.removeprefix("the ")).rstrip("."))
-    elif len(cut_off) < len(malformed):
+    elif n_cut_off < len(malformed):
         cures.append(f"tell {baseline} to answer with {metric.form}")
         cures.append("constrain its output (response_format)")
         if metric.uses_labels or metric.of_numbers:
@@ -116,41 +131,40 @@ def _cure(gate: Context, role: str, malformed: Sequence[Completion | None]) -> s
 
 
 def check_free(gate: Context) -> Iterator[Check]:
-    """Warn of expected outputs that break the metric ``format``, and where no metric compares with them."""
+    """Warn of outputs that break the metric ``format``, and where no metric compares answers with them."""
     yield from _broken_outputs(gate)
-    if not any(map(_compares, _needed_metrics(gate))):
-        message = f"{gate.deciding.name} only checks the form of an answer: no metric checks whether answers are right"
-        advice = "Add a metric that compares with the expected output, such as thresholds: {exact_match: {min: ...}}."
-        yield Check("formatting_gain", "warning", message, advice=advice)
+
+    limited = [gate.metrics[name] for name in gate.config.thresholds if name in gate.metrics]
+    for metric in (gate.deciding, *limited):
+        if metric.compares or isinstance(metric, custom.ExampleMetric):
+            return
+    message = f"{gate.deciding.name} only checks the form of an answer: no metric checks whether "
+    message += "answers are right"
+    advice = "Add a metric that compares with the expected output, such as thresholds: "
+    advice += "{exact_match: {min: ...}}."
+    yield Check("formatting_gain", "warning", message, advice=advice)
 
 
 def _broken_outputs(gate: Context) -> Iterator[Check]:
     metric = gate.metrics.get("format")
     if metric is None:
         return
-    texts = {row: expected_text(value) for row, value in enumerate(gate.expected)}
-    outputs = {row: text for row, text in texts.items() if text.strip()}
-    flaws = {row: metric.broken_form(text) for row, text in outputs.items()}
-    broken = {row: flaw for row, flaw in flaws.items() if flaw is not None}
-    if broken:
-        row, flaw = next(iter(broken.items()))
-        message = f"{len(broken):,} of {plural(len(outputs), 'expected output')} do not have the required format, "
-        message += f"first {gate.test.where(row)}: {cut(flaw)}"
-        advice = "Correct these rows, or the rules of the metric format if they do not describe the task."
-        yield Check("formatting_gain", "warning", message, len(broken), advice=advice)
 
-
-def _needed_metrics(gate: Context) -> Iterator[Metric]:
-    """Yield the deciding metric, and those with a limit that not every answer is within."""
-    yield gate.deciding
-    for name, limits in gate.config.thresholds.items():
-        metric = gate.metrics.get(name)
-        if metric is None:
+    total = 0
+    flaws: dict[int, str] = {}
+    for row, expected in enumerate(gate.expected):
+        output = expected_text(expected)
+        if not output.strip():
             continue
-        limit = limits.min if metric.greater_is_better else limits.max
-        if limit is not None and metric.sign * (limit - metric.worst) > 0:
-            yield metric
+        total += 1
+        flaw = metric.broken_form(output)
+        if flaw is not None:
+            flaws[row] = flaw
 
-
-def _compares(metric: Metric) -> bool:
-    return metric.compares or isinstance(metric, custom.ExampleMetric)
+    if flaws:
+        row, flaw = next(iter(flaws.items()))
+        message = f"{len(flaws):,} of {plural(total, 'expected output')} do not have the required "
+        message += f"format, first {gate.test.where(row)}: {cut(flaw)}"
+        advice = "Correct these rows, or the rules of the metric format if they do not describe "
+        advice += "the task."
+        yield Check("formatting_gain", "warning", message, len(flaws), advice=advice)

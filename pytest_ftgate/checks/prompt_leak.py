@@ -14,7 +14,6 @@ from typing import Any
 from pytest_ftgate.checks.audit.wording import MOST
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import Input, expected_text, normalized_input, texts_in
-from pytest_ftgate.models.prompt import Prompt
 from pytest_ftgate.result import Check
 from pytest_ftgate.text import EXCERPT, plural, printable
 
@@ -33,39 +32,37 @@ def check(gate: Context) -> Iterator[Check]:
         return
 
     for name in prompt.fields:
-        rows = revealing_rows([example.fields.get(name) for example in gate.test], gate.expected)
+        values = [example.fields.get(name) for example in gate.test]
+        rows = revealing_rows(values, gate.expected)
         if rows:
             message = _field_message(gate, name, rows)
-            advice = "Remove the field from the template. If it is the text in which the model has to find the answer, "
-            advice += "accept it: checks: {prompt_leak: warn}."
+            advice = "Remove the field from the template."
+            if not gate.config.accepts("prompt_leak"):
+                advice += " If it is the text in which the model has to find the answer, accept "
+                advice += "it: checks: {prompt_leak: warn}."
             yield Check("prompt_leak", "fail", message, len(rows), 0, source, advice)
 
-    rows = held_inputs(_texts_of(prompt, model.params), [example.input for example in gate.test])
+    text = "\n".join([prompt.system or "", prompt.template or "", *texts_in(model.params)])
+    rows = held_inputs(text, [example.input for example in gate.test])
     if rows:
         message = f"the prompt of the candidate {model.name} contains {_named_rows(gate, rows)}"
-        advice = "Use examples from the training set instead (few_shot), or remove these from the test set."
+        advice = "Use examples from the training set instead (few_shot), or remove these from the "
+        advice += "test set."
         yield Check("prompt_leak", "fail", message, len(rows), 0, source, advice)
 
 
 def _field_message(gate: Context, name: str, rows: Sequence[int]) -> str:
     example = gate.test.examples[rows[0]]
-    field = printable(name, EXCERPT)
     value = printable(expected_text(example.fields.get(name)), EXCERPT)
     output = printable(expected_text(example.expected), EXCERPT)
-    candidate = gate.models["candidate"].name
-    return (
-        f"the template of the candidate {candidate} uses {{{field}}}, which reveals the expected output of "
-        f"{_named_rows(gate, rows)}: {value!r} for {output!r}"
-    )
+    message = f"the template of the candidate {gate.models['candidate'].name} uses "
+    message += f"{{{printable(name, EXCERPT)}}}, which reveals the expected output of "
+    return message + f"{_named_rows(gate, rows)}: {value!r} for {output!r}"
 
 
 def _named_rows(gate: Context, rows: Sequence[int]) -> str:
     examples = plural(len(gate.test), "test example")
     return f"{len(rows):,} of {examples}, first {gate.test.where(rows[0])}"
-
-
-def _texts_of(prompt: Prompt, params: Any) -> str:
-    return "\n".join([prompt.system or "", prompt.template or "", *texts_in(params)])
 
 
 def held_inputs(prompt: str, inputs: Sequence[Input]) -> list[int]:
@@ -77,27 +74,23 @@ def held_inputs(prompt: str, inputs: Sequence[Input]) -> list[int]:
     long_rows: list[int] = []
     short_rows: list[int] = []
     n_short = 0
-    for row, asked in enumerate(inputs):
-        words = _words_of(_question_of(asked))
+    for row, conversation in enumerate(inputs):
+        words = _words_of(_question_of(conversation))
         is_short = words.count(" ") + 1 < _WORDS
         n_short += is_short
-        if not words or f" {words} " not in text:
-            continue
-        if is_short:
-            short_rows.append(row)
-        else:
-            long_rows.append(row)
+        if words and f" {words} " in text:
+            rows = short_rows if is_short else long_rows
+            rows.append(row)
 
     if len(short_rows) < _SHORT_SHARE * n_short:
-        short_rows = []
+        return long_rows
     return sorted([*long_rows, *short_rows])
 
 
-def _question_of(asked: Input) -> str:
-    if isinstance(asked, str):
-        return asked
-
-    turns = [turn for turn in asked if turn["role"] == "user"]
+def _question_of(conversation: Input) -> str:
+    if isinstance(conversation, str):
+        return conversation
+    turns = [turn for turn in conversation if turn["role"] == "user"]
     return normalized_input(tuple(turns[-1:]))
 
 
@@ -122,20 +115,16 @@ def _holding_rows(texts: Sequence[str], outputs: Sequence[str]) -> list[int]:
     Each output weighs the same: a field that often says "no" does not reveal an output that is
     nearly always "no".
     """
-    rows = [
-        row for row, output in enumerate(outputs) if output and f" {output} " in f" {texts[row]} "
-    ]
-    if _share_of_outputs(rows, outputs) < MOST:
-        return []
-
     labels = set(outputs) if _are_labels(outputs) else set()
-    alone = []
-    for row in rows:
-        rest = f" {texts[row]} ".replace(f" {outputs[row]} ", "  ")
-        if not any(f" {label} " in rest for label in labels):
-            alone.append(row)
-
-    return alone if _share_of_outputs(alone, outputs) >= MOST else []
+    rows = []
+    for row, output in enumerate(outputs):
+        text = f" {texts[row]} "
+        if not output or f" {output} " not in text:
+            continue
+        remainder = text.replace(f" {output} ", "  ")
+        if not any(f" {label} " in remainder for label in labels):
+            rows.append(row)
+    return rows if _share_of_outputs(rows, outputs) >= MOST else []
 
 
 def _share_of_outputs(rows: Sequence[int], outputs: Sequence[str]) -> float:

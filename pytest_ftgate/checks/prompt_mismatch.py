@@ -24,25 +24,29 @@ _PIECE = re.compile(r"\w+|\W")
 """A word, or a character between words."""
 
 
-class Part(NamedTuple):
-    """Hold one part of what a model is sent, in training and in the candidate's calls.
+class Surroundings(NamedTuple):
+    """Hold what stands around the inputs, in training and in the candidate's calls.
 
     Attributes:
         name: what people call it, such as "a system message".
         key: the key of a model that gives it to a call.
-        trained, asked: the text of each training row, and of each call; empty where there is none.
+        trained, sent: the text of each training row, and of each call; empty where there is none.
         compared: the texts that are looked for; an empty one stands for any.
         has: says whether a row or call has a text.
-        cure: what gives the part to a call as in training; empty where training has none.
+        cure: what gives it to a call as in training; empty where training has none.
     """
 
     name: str
     key: str
     trained: Sequence[str]
-    asked: Sequence[str]
+    sent: Sequence[str]
     compared: Sequence[str]
     has: Callable[[str, str], bool]
     cure: str
+
+    def share(self, texts: Sequence[str], compared: str) -> float:
+        """Return the share of rows or calls that have a text."""
+        return sum(self.has(text, compared) for text in texts) / len(texts)
 
 
 def check(gate: Context) -> Iterator[Check]:
@@ -58,82 +62,75 @@ def check(gate: Context) -> Iterator[Check]:
         return
 
     calls = [model.sent(example) for example in gate.test]
-    declared = [call.get("tools") or model.params.get("tools") for call in calls]
-    source = str(gate.config.candidate.source)
-    for part in (_systems(rows, calls), _tools(rows, declared), *_templates(rows, calls)):
-        found = _difference(part)
-        if found is None:
-            continue
-
-        text, asked, trained = found
-        quoted = f" {printable(text, EXCERPT)!r}" if text else ""
-        message = f"{part.name}{quoted}: in {100 * trained:.0f} % of the training rows, and in {100 * asked:.0f} % of "
-        message += f"the calls of candidate {model.name}"
-        advice = (
-            f"Ask the candidate as in training ({source}): {part.cure or f'remove {part.key}'}."
-        )
-        yield Check("prompt_mismatch", "warning", message, asked, trained, source, advice)
+    tools = [call.get("tools") or model.params.get("tools") for call in calls]
+    for surroundings in (_systems(rows, calls), _tools(rows, tools), *_templates(rows, calls)):
+        for text in surroundings.compared:
+            trained = surroundings.share(surroundings.trained, text)
+            sent = surroundings.share(surroundings.sent, text)
+            if max(sent, trained) >= MOST and min(sent, trained) <= _FEW:
+                yield _mismatch(gate, surroundings, text, trained, sent)
+                break
 
 
-def _difference(part: Part) -> tuple[str, float, float] | None:
-    """Return the first text that nine in ten of one side have, and nine in ten of the other lack.
-
-    Beside it stand the shares of the calls and of the training rows that have it.
-    """
-    for text in part.compared:
-        asked = sum(part.has(call, text) for call in part.asked) / len(part.asked)
-        trained = sum(part.has(row, text) for row in part.trained) / len(part.trained)
-        if max(asked, trained) >= MOST and min(asked, trained) <= _FEW:
-            return text, asked, trained
-
-    return None
+def _mismatch(
+    gate: Context, surroundings: Surroundings, text: str, trained: float, sent: float
+) -> Check:
+    """Return the check of a text that nine in ten of one side have, and nine in ten of the other lack."""
+    candidate = gate.config.candidate
+    source = str(candidate.source)
+    quoted = f" {printable(text, EXCERPT)!r}" if text else ""
+    message = f"{surroundings.name}{quoted}: in {100 * trained:.0f} % of the training rows, and "
+    message += f"in {100 * sent:.0f} % of the calls of candidate {candidate.name}"
+    cure = surroundings.cure or f"remove {surroundings.key}"
+    advice = f"Ask the candidate as in training ({source}): {cure}."
+    return Check("prompt_mismatch", "warning", message, sent, trained, source, advice)
 
 
 # --- system messages and tools
 # -------------------------------------------------------------------------------
 
 
-def _systems(rows: Sequence[Example], calls: Sequence[Mapping[str, Any]]) -> Part:
+def _systems(rows: Sequence[Example], calls: Sequence[Mapping[str, Any]]) -> Surroundings:
     trained = [_system_of(example.input) for example in rows]
-    asked = [_system_of(call["messages"]) for call in calls]
+    sent = [_system_of(call["messages"]) for call in calls]
     usual = _usual(trained)
     cure = ""
     if usual:
         line = json.dumps(usual, ensure_ascii=False)
-        place = _first_place(rows, trained, usual)
-        cure = f"system: {line}" if len(line) <= LONGEST_SHOWN else f"system: that of {place}"
+        if len(line) > LONGEST_SHOWN:
+            line = f"that of {_first_place(rows, trained, usual)}"
+        cure = f"system: {line}"
+    compared = _compared(trained, sent)
+    return Surroundings("a system message", "system", trained, sent, compared, _is_or_any, cure)
 
-    return Part(
-        "a system message", "system", trained, asked, _compared(trained, asked), _is_or_any, cure
-    )
 
-
-def _tools(rows: Sequence[Example], declared: Sequence[Any]) -> Part:
-    trained = [", ".join(sorted(declared_tools(example.fields.get("tools")))) for example in rows]
-    asked = [", ".join(sorted(declared_tools(tools))) for tools in declared]
+def _tools(rows: Sequence[Example], declared: Sequence[Any]) -> Surroundings:
+    trained = [_names_of(example.fields.get("tools")) for example in rows]
+    sent = [_names_of(tools) for tools in declared]
     usual = _usual(trained)
-    cure = (
-        f"write tools into each test row, as in {_first_place(rows, trained, usual)}"
-        if usual
-        else ""
-    )
-    return Part("tools", "tools", trained, asked, _compared(trained, asked), _is_or_any, cure)
+    cure = ""
+    if usual:
+        cure = f"write tools into each test row, as in {_first_place(rows, trained, usual)}"
+    compared = _compared(trained, sent)
+    return Surroundings("tools", "tools", trained, sent, compared, _is_or_any, cure)
 
 
-def _compared(trained: Sequence[str], asked: Sequence[str]) -> list[str]:
-    """Return the usual text of each side, then the empty one, which stands for any."""
-    usual = [_usual(trained), _usual(asked)]
-    return [*filter(None, usual), ""]
+def _names_of(tools: Any) -> str:
+    return ", ".join(sorted(declared_tools(tools)))
 
 
 def _system_of(messages: Any) -> str:
     """Return the instructions at the start of a conversation."""
-    leading = takewhile(lambda message: message["role"] in INSTRUCTIONS, messages)
-    contents = [message.get("content") for message in leading]
-    texts = [
-        content if isinstance(content, str) else canonical_json(content) for content in contents
-    ]
+    texts = []
+    for message in takewhile(lambda message: message["role"] in INSTRUCTIONS, messages):
+        content = message.get("content")
+        texts.append(content if isinstance(content, str) else canonical_json(content))
     return "\n".join(texts).strip()
+
+
+def _compared(trained: Sequence[str], sent: Sequence[str]) -> list[str]:
+    """Return the usual text of each side, then the empty one, which stands for any."""
+    return [*filter(None, [_usual(trained), _usual(sent)]), ""]
 
 
 def _usual(texts: Sequence[str]) -> str:
@@ -141,7 +138,7 @@ def _usual(texts: Sequence[str]) -> str:
     counts = Counter(filter(None, texts))
     if counts.total() <= _FEW * len(texts):
         return ""
-    return counts.most_common(1)[0][0] if counts else ""
+    return counts.most_common(1)[0][0]
 
 
 def _first_place(rows: Sequence[Example], texts: Sequence[str], text: str) -> str:
@@ -157,22 +154,24 @@ def _is_or_any(text: str, compared: str) -> bool:
 # -------------------------------------------------------------------------------
 
 
-def _templates(rows: Sequence[Example], calls: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
+def _templates(
+    rows: Sequence[Example], calls: Sequence[Mapping[str, Any]]
+) -> Iterator[Surroundings]:
     """Yield the texts before and after the input; the cure restores both."""
     trained = [_question_of(example.input) for example in rows]
-    asked = [_question_of(call["messages"]) for call in calls]
+    sent = [_question_of(call["messages"]) for call in calls]
     start, end = _template(trained)
-    asked_start, asked_end = _template(asked)
+    sent_start, sent_end = _template(sent)
     cure = ""
     if start.strip() or end.strip():
         cure = f"template: {json.dumps(f'{start}{{input}}{end}', ensure_ascii=False)}"
 
-    starts = [text for text in (start, asked_start) if text.strip()]
-    ends = [text for text in (end, asked_end) if text.strip()]
-    yield Part(
-        "the text before the input", "template", trained, asked, starts, str.startswith, cure
-    )
-    yield Part("the text after the input", "template", trained, asked, ends, str.endswith, cure)
+    starts = [text for text in (start, sent_start) if text.strip()]
+    ends = [text for text in (end, sent_end) if text.strip()]
+    name = "the text before the input"
+    yield Surroundings(name, "template", trained, sent, starts, str.startswith, cure)
+    name = "the text after the input"
+    yield Surroundings(name, "template", trained, sent, ends, str.endswith, cure)
 
 
 def _question_of(messages: Any) -> str:
