@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.text import nearest
@@ -44,44 +44,51 @@ class Lines:
     """
 
     def __init__(self, file: BinaryIO, path: str) -> None:
-        self.path, self.number = path, 0
-        self.file, self._offset = file, 0
+        self.path = path
+        self.number = 0
+        self.file = file
+        self._offset = 0  # bytes before the next line
 
     def __iter__(self) -> "Lines":
         return self
 
     def __next__(self) -> str:
-        if not (raw := self.file.readline()):
+        raw = self.file.readline()
+        if not raw:
             raise StopIteration
         self.number += 1
+
         try:
             text = raw.decode("utf-8")
-            flaw = ("NUL byte", raw.index(0)) if "\0" in text else None
         except UnicodeDecodeError as error:
-            text, flaw = "", ("invalid UTF-8", error.start)
-        if flaw is not None:
-            (what, at), place = flaw, Where(path=self.path, line=self.number)
-            found = f"found: {raw[max(0, at - 20) : at + 20]!r}"
-            cure = "save the file as UTF-8 text; it may be UTF-16, Windows-1252, Latin-1 or compressed now"
-            raise DataError(
-                f"{what} at byte {self._offset + at}", where=place, evidence=found, cure=cure
-            )
+            raise self._flaw("invalid UTF-8", raw, error.start) from None
+        if "\0" in text:
+            raise self._flaw("NUL byte", raw, raw.index(0))
         self._offset += len(raw)
         return text.removeprefix("\ufeff") if self.number == 1 else text
+
+    def _flaw(self, what: str, raw: bytes, position: int) -> DataError:
+        return DataError(
+            f"{what} at byte {self._offset + position}",
+            where=Where(path=self.path, line=self.number),
+            evidence=f"found: {raw[max(0, position - 20) : position + 20]!r}",
+            cure="save the file as UTF-8 text; it may be UTF-16, Windows-1252, Latin-1 or compressed now",
+        )
 
 
 @contextmanager
 def open_lines(path: Path) -> Iterator[Lines]:
     """Open a file for reading line by line; if it does not exist, the error suggests a similar name."""
-    packed, shown = path.suffix.lower() == GZIP, shown_path(path)
+    shown = shown_path(path)
     with _opened(path) as stored, _without_collections():
+        file: Any = stored
+        if path.suffix.lower() == GZIP:
+            file = gzip.GzipFile(fileobj=stored)
         try:
-            yield Lines(gzip.GzipFile(fileobj=stored) if packed else stored, shown)  # type: ignore[arg-type]
+            yield Lines(file, shown)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            cure = "compress the file again"
-            raise DataError(
-                f"cannot be decompressed: {error}", where=Where(path=shown), cure=cure
-            ) from error
+            what = f"cannot be decompressed: {error}"
+            raise DataError(what, where=Where(shown), cure="compress the file again") from error
         except OSError as error:
             raise _unreadable(path, error) from error
 
@@ -114,12 +121,17 @@ def sha256_of(path: Path) -> str:
 
 
 def _opened(path: Path) -> BinaryIO:
+    where = Where(path=shown_path(path))
     try:
-        # which may block, or never end
-        if os.path.exists(path) and not (path.is_file() or path.is_dir()):
-            raise UnopenedError(
-                "is a device or a pipe, not a file", where=Where(path=shown_path(path))
+        if path.is_dir():
+            cure = (
+                "write the path of one file in it, or let a fixture such as ftgate_test_set return "
+                "the rows of all"
             )
+            raise UnopenedError("is a folder, not a file", where=where, cure=cure)
+        # Reading it may block, or never end.
+        if os.path.exists(path) and not path.is_file():
+            raise UnopenedError("is a device or a pipe, not a file", where=where)
         return path.open("rb")
     except FileNotFoundError:
         raise missing(path) from None
@@ -134,16 +146,22 @@ def _unreadable(path: Path, error: Exception) -> UnopenedError:
 
 def missing(path: Path) -> UnopenedError:
     """Return the error that a file does not exist, with what was probably meant."""
-    shown, cure = shown_path(path), "paths are relative to the file in which they are written"
-    near = (
-        nearest(path.name, sorted(os.listdir(path.parent)))
-        if os.access(path.parent, os.R_OK)
-        else None
-    )
-    if url := re.search(r"(?:^|/)(\w[\w+.-]+:)/", shown):
-        cure = f"{url[1]}// is not read: download the data, and write the path of the file"
-    elif near:
+    shown = shown_path(path)
+    url = re.search(r"(?:^|/)(\w[\w+.-]+):/+(.*)", shown)
+    if url is not None:  # paths have no double slash
+        cure = "download the data, and write the path of the file"
+        where = Where(path=f"{url[1]}://{url[2]}")
+        return UnopenedError(f"{url[1]}:// is not read", where=where, cure=cure)
+
+    near = None
+    if os.access(path.parent, os.R_OK):
+        near = nearest(path.name, sorted(os.listdir(path.parent)))
+    cure = "paths are relative to the file in which they are written"
+    if near is not None:
         cure = f'did you mean "{near}"?'
     elif not path.suffix:
-        cure = "names of the Hugging Face hub are not read: save the data as a file, or give a Dataset in Python code"
+        cure = (
+            "names of the Hugging Face hub are not read: save the data as a file, or give a Dataset "
+            "in Python code"
+        )
     return UnopenedError("no such file", where=Where(path=shown), cure=cure)

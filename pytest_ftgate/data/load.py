@@ -23,7 +23,7 @@ from pytest_ftgate.data.lines import (
     sha256_of,
     suffix_of,
 )
-from pytest_ftgate.data.rows import RowReader, collected
+from pytest_ftgate.data.rows import ColumnsError, RowReader, collected
 from pytest_ftgate.errors import (
     DataError,
     Where,
@@ -51,6 +51,11 @@ SUFFIXES = (*_PLAIN_SUFFIXES, *(suffix + GZIP for suffix in _PLAIN_SUFFIXES))
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 _LARGEST_CELL = 2**31 - 1  # characters; the largest limit that works on every platform
 
+_FOR_PANDAS = frozenset(
+    (".xlsx", ".xls", ".ods", ".pkl", ".pickle", ".feather", ".arrow", ".npy", ".h5", ".sqlite")
+)
+"""Suffixes of files that are no text, and that Python code reads in a line."""
+
 
 class Opened(NamedTuple):
     """A file that is being read: the number and the values of each row, or why it cannot be read, and its place.
@@ -66,19 +71,19 @@ class Opened(NamedTuple):
 @contextmanager
 def opened(path: Path, file: str | None = None) -> Iterator[Opened]:
     """Open a file that is written as ``file`` says, else its suffix."""
-    shown, file = shown_path(path), file or _how(path, None)[0]
+    shown = shown_path(path)
+    if file is None:
+        file, _ = _how(path, None)
+
     with open_lines(path) as lines:
         if file == "parquet":
             table = read_parquet(lines)
-            yield Opened(
-                enumerate(table.rows, 1), lambda row: Where(path=f"{shown}, row {row}"), table
-            )
+            rows = enumerate(table.rows, 1)
+            yield Opened(rows, lambda row: Where(path=f"{shown}, row {row}"), table)
+        elif file in _DELIMITERS:
+            yield Opened(read_cells(lines, _DELIMITERS[file]), partial(Where, shown))
         else:
-            cells = _DELIMITERS.get(file)
-            yield Opened(
-                read_cells(lines, cells) if cells else strict_json.read_objects(lines),
-                partial(Where, shown),
-            )
+            yield Opened(strict_json.read_objects(lines), partial(Where, shown))
 
 
 def load_examples(
@@ -101,69 +106,110 @@ def load_examples(
         labeled: every row must have an expected output; otherwise a missing one is the empty text.
         repeats: rows may repeat with all their values, the id too.
     """
-    shown, names = shown_path(path), fields or {}
+    shown = shown_path(path)
+    fields = fields or {}
     file, form = _how(path, format)
-    if form and (
-        clash := [name for name in ("input", "expected") if name in names and name not in form.keys]
-    ):
-        what = f"fields names {listed(clash)}, but in the format {form.name} they come from {listed(form.keys)}"
-        cure = "remove format; fields alone says which columns are used, for example fields: {input: messages}"
-        raise DataError(what, where=Where(path=shown, key="fields"), cure=cure)
-    reader = RowReader(names, form, labeled=labeled)
-    with opened(path, file) as found:
-        examples, left_out = collected(_examples(found, reader), limit)
+    if form is not None:
+        _check_fields(fields, form, shown)
+
+    reader = RowReader(fields, form, labeled=labeled)
+    with opened(path, file) as source:
+        examples, left_out = collected(_examples(source, reader, file), limit)
     recognised = reader.described("Parquet" if file == "parquet" else file.upper())
     data = example.DataSet(examples, shown, sha256_of(path), shown, recognised, left_out)
     return example.checked(data, repeats=repeats)
 
 
-def _examples(found: Opened, reader: RowReader) -> Iterator[example.Example | DataError | None]:
-    for row in found.rows:
+def _check_fields(fields: Mapping[str, str], form: formats.Format, shown: str) -> None:
+    """Raise :class:`DataError` if fields name a part that the format reads from its own keys."""
+    clash = [name for name in ("input", "expected") if name in fields and name not in form.keys]
+    if clash:
+        what = (
+            f"fields names {listed(clash)}, but in the format {form.name} they come from "
+            f"{listed(form.keys)}"
+        )
+        cure = (
+            "remove format; fields alone says which columns are used, for example "
+            "fields: {input: messages}"
+        )
+        raise DataError(what, where=Where(path=shown, key="fields"), cure=cure)
+
+
+def _examples(
+    source: Opened, reader: RowReader, file: str
+) -> Iterator[example.Example | DataError | None]:
+    for row in source.rows:
         if isinstance(row, DataError):
             yield row
             continue
-        place = found.place(row[0])
+
+        number, values = row
+        place = source.place(number)
         try:
-            yield reader.example(row[1], place, found.table)
+            yield reader.example(values, place, source.table)
+        except ColumnsError as error:
+            if file not in (*_DELIMITERS, "parquet"):
+                yield located(error, place)
+                continue
+            # All rows of a table have the same columns: one error is enough.
+            cure = error.cure
+            if file != "parquet":
+                cure = f"if the first line is a row, write a header above it (input,expected); else {cure}"
+            raise DataError(error.what, **error.parts(where=place, cure=cure)) from None
         except DataError as error:
             yield located(error, place)
 
 
 def first_row(path: Path) -> dict[str, Any]:
     """Return the first row of a file; an empty one if it has none."""
-    with opened(path) as found:
-        return json_row(next((row for _, row in without_faults(found.rows)), {}), found.table)[0]
+    with opened(path) as source:
+        for _, row in without_faults(source.rows):
+            values, _ = json_row(row, source.table)
+            return values
+    return {}
 
 
 def _how(path: Path, written: str | None) -> tuple[str, formats.Format | None]:
     """Return how a file is written, by ``format`` or its suffix, and what ``format`` says of its rows."""
-    if written is not None and written not in FORMATS:
-        near, known = (
-            nearest(str(written), FORMATS),
-            f"known: {listed(FORMATS, at_most=len(FORMATS))}",
-        )
-        place, cure = (
-            Where(path=shown_path(path), key="format"),
-            f'did you mean "{near}"?' if near else None,
-        )
-        raise DataError(f'unknown format "{written}"', where=place, evidence=known, cure=cure)
     if written in _FILES:
         return written, None
-    suffix, form = suffix_of(path), ROW_FORMATS.get(written or "")
-    file = next((name for name, suffixes in _FILES.items() if suffix in suffixes), None)
-    # of a folder it is said when it is opened
-    if file is None and form is None and not os.path.isdir(path):
-        if not suffix and not os.path.lexists(path):
-            raise missing(path)
-        what = (
-            f'unknown suffix "{path.suffix}"'
-            if suffix
-            else "the format is unknown, because the file has no suffix"
+    form = ROW_FORMATS.get(written or "")
+    if written is not None and form is None:
+        near = nearest(str(written), FORMATS)
+        raise DataError(
+            f'unknown format "{written}"',
+            where=Where(path=shown_path(path), key="format"),
+            evidence=f"known: {listed(FORMATS, at_most=len(FORMATS))}",
+            cure=f'did you mean "{near}"?' if near else None,
         )
-        known = f"known: {', '.join(_PLAIN_SUFFIXES)}, each also with .gz"
-        cure = f"say how it is written: format: {', '.join([*_FILES][:-1])} or {[*_FILES][-1]}"
-        raise UnopenedError(what, where=Where(path=shown_path(path)), evidence=known, cure=cure)
-    return file or "jsonl", form
+
+    suffix = suffix_of(path)
+    for file, suffixes in _FILES.items():
+        if suffix in suffixes:
+            return file, form
+    # A folder is refused when it is opened.
+    if form is None and not os.path.isdir(path):
+        raise _unknown_suffix(path, suffix)
+    return "jsonl", form
+
+
+def _unknown_suffix(path: Path, suffix: str) -> DataError:
+    """Return the error that the suffix of a file does not tell how it is written."""
+    if not suffix and not os.path.lexists(path):
+        return missing(path)
+
+    what = "the format is unknown, because the file has no suffix"
+    evidence = f"known: {', '.join(_PLAIN_SUFFIXES)}, each also with .gz"
+    *names, last_name = _FILES
+    cure = f"say how it is written: format: {', '.join(names)} or {last_name}"
+    if suffix:
+        what = f'unknown suffix "{path.suffix}"'
+    if suffix in _FOR_PANDAS:
+        cure = (
+            "save it as CSV or JSON Lines, or let a fixture such as ftgate_test_set read it and return a "
+            "pandas.DataFrame"
+        )
+    return UnopenedError(what, where=Where(path=shown_path(path)), evidence=evidence, cure=cure)
 
 
 def read_cells(lines: Lines, usual: str) -> Iterator[tuple[int, dict[str, str]] | DataError]:
@@ -175,37 +221,50 @@ def read_cells(lines: Lines, usual: str) -> Iterator[tuple[int, dict[str, str]] 
     """
     first = next((text for text in lines if not text.isspace()), "")
     sign = max((usual, ",", ";", "\t", "|"), key=first.count)
-    header, line = list[str](), lines.number
-    before = csv.field_size_limit(_LARGEST_CELL)  # a global of the process
+    header: list[str] = []
+    line = lines.number
+
+    usual_limit = csv.field_size_limit(_LARGEST_CELL)  # a global of the process
     try:
         for cells in csv.reader(chain([first], lines), strict=True, delimiter=sign):
             place = Where(path=lines.path, line=line)
             if not header:
+                _check_header(cells, place)
                 header = cells
-                if twice := next((name for name in header if header.count(name) > 1), None):
-                    what, cure = (
-                        f'the header has the column "{excerpt(twice)}" twice',
-                        "give each column its own name",
-                    )
-                    raise DataError(
-                        what, where=place, evidence=f"found: {listed(header)}", cure=cure
-                    )
             elif len(cells) == len(header):
                 yield line, dict(zip(header, cells, strict=True))
             elif cells and (len(cells) > 1 or not cells[0].isspace()):
-                what = f"the row has {plural(len(cells), 'cell')}, and the header {len(header)}"
-                cure = "write every cell, including empty ones, and quote cells that contain the separator"
-                yield DataError(
-                    what, where=place, evidence=f"found: {excerpt(' | '.join(cells))}", cure=cure
-                )
+                yield _uneven(cells, header, place)
             line = lines.number + 1
     except csv.Error as error:
-        cure = 'quote cells that contain line breaks or quotes; a quote within a quoted cell is written ""'
-        raise DataError(
-            f"invalid CSV: {error}", where=Where(path=lines.path, line=line), cure=cure
-        ) from None
+        cure = (
+            "quote cells that contain line breaks or quotes; a quote within a quoted cell is "
+            'written ""'
+        )
+        where = Where(path=lines.path, line=line)
+        raise DataError(f"invalid CSV: {error}", where=where, cure=cure) from None
     finally:
-        csv.field_size_limit(before)
+        csv.field_size_limit(usual_limit)
+
+
+def _check_header(header: list[str], place: Where) -> None:
+    for name in header:
+        if header.count(name) > 1:
+            raise DataError(
+                f'the header has the column "{excerpt(name)}" twice',
+                where=place,
+                evidence=f"found: {listed(header)}",
+                cure="give each column its own name",
+            )
+
+
+def _uneven(cells: list[str], header: list[str], place: Where) -> DataError:
+    return DataError(
+        f"the row has {plural(len(cells), 'cell')}, and the header {len(header)}",
+        where=place,
+        evidence=f"found: {excerpt(' | '.join(cells))}",
+        cure="write every cell, including empty ones, and quote cells that contain the separator",
+    )
 
 
 # --- tables with any columns
@@ -230,12 +289,13 @@ class Row:
             raise self.wrong(column, "text")
         return value
 
-    def wrong(self, column: str, wanted: str) -> DataError:
+    def wrong(self, column: str, required: str) -> DataError:
         """Return the error of a cell."""
         value = self.values.get(column)
-        shown = isinstance(value, str | int | float) and not isinstance(value, bool)
-        found = excerpt(json.dumps(value, ensure_ascii=False)) if shown else kind_of(value)
-        return DataError(f"must be {wanted}, got {found}", where=self.at(column))
+        shown = kind_of(value)
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            shown = excerpt(json.dumps(value, ensure_ascii=False))
+        return DataError(f"must be {required}, got {shown}", where=self.at(column))
 
 
 def read_table(path: Path, required: Collection[str]) -> list[Row]:
@@ -245,13 +305,12 @@ def read_table(path: Path, required: Collection[str]) -> list[Row]:
     it cannot be read or has no rows, or rows lack a ``required`` column.
     """
     file = suffix_of(path)[1:]
-    with opened(path, file if file in _DELIMITERS else "jsonl") as found:
-        filled = (
-            one
-            for one in without_faults(found.rows)
-            if file not in _DELIMITERS or any(one[1].values())
-        )
-        rows = [Row(one, found.place(line)) for line, one in filled]
+    has_cells = file in _DELIMITERS
+    rows = []
+    with opened(path, file if has_cells else "jsonl") as source:
+        for line, values in without_faults(source.rows):
+            if not has_cells or any(values.values()):
+                rows.append(Row(values, source.place(line)))
     if not rows:
         raise DataError("the file has no rows", where=Where(path=shown_path(path)))
     raise_together(_incomplete(rows, required))
@@ -260,8 +319,9 @@ def read_table(path: Path, required: Collection[str]) -> list[Row]:
 
 def _incomplete(rows: Iterable[Row], required: Collection[str]) -> Iterator[DataError]:
     for row in rows:
-        if (
-            name := next((name for name in required if row.values.get(name) is None), None)
-        ) is not None:
-            evidence, cure = f"found: {listed(row.values)}", f"each row needs {listed(required)}"
-            yield DataError(f'no field "{name}"', where=row.where, evidence=evidence, cure=cure)
+        for name in required:
+            if row.values.get(name) is None:
+                evidence = f"found: {listed(row.values)}"
+                cure = f"each row needs {listed(required)}"
+                yield DataError(f'no field "{name}"', where=row.where, evidence=evidence, cure=cure)
+                break

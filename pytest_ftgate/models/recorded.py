@@ -11,25 +11,35 @@ from typing import Any, NamedTuple
 
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.data import Example, Input, content_id, expected_text, input_sha256, strict_json
-from pytest_ftgate.data.lines import open_lines, sha256_of, written_at
+from pytest_ftgate.data.lines import open_lines, sha256_of, suffix_of, written_at
 from pytest_ftgate.errors import DataError, ModelError, Where, located, shown_path
 from pytest_ftgate.models import logs, price, protocol
 from pytest_ftgate.text import excerpt, got, listed
 
 _IDS_SHOWN = 3
 _LOOKS = 'a recorded answer looks like this: {"id": "...", "output": "..."}'
+_TABLES = frozenset((".csv", ".tsv", ".parquet", ".xlsx"))
 _STATUSES = ("status", "status_code")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+_TEXT = (_is_text, "text")
+_SECONDS = (protocol.is_seconds, "a number of seconds")
 _COUNT = (protocol.is_count, "a whole number from 0")
 _MUST: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    **dict.fromkeys(
-        ("key", "reasoning", "input_sha256"), (lambda value: isinstance(value, str), "text")
-    ),
-    **dict.fromkeys(("latency_s", "busy_s"), (protocol.is_seconds, "a number of seconds")),
+    "key": _TEXT,
+    "reasoning": _TEXT,
+    "input_sha256": _TEXT,
+    "latency_s": _SECONDS,
+    "busy_s": _SECONDS,
     "created_at": (protocol.is_seconds, "a number of seconds since 1970"),
     "finish": (lambda value: value in protocol.FINISHES, f"one of {listed(protocol.FINISHES)}"),
     "repeat": _COUNT,
     "usage": (lambda value: isinstance(value, Mapping), "an object"),
-    **dict.fromkeys((f"usage.{name}" for name in protocol.COUNTS), _COUNT),
+    **{f"usage.{name}": _COUNT for name in protocol.COUNTS},
 }
 """What the value of each fact must be that a row may have, unless it is null."""
 
@@ -160,12 +170,10 @@ class RecordedModel(protocol.BuiltModel):
 
         It tells models apart; recorded answers are neither asked for nor stored.
         """
-        text, row = (
-            f"recorded\n{self.sha256}\n{repeat}\n{example.id}",
-            self.rows.get((example.id, repeat)),
-        )
+        text = f"recorded\n{self.sha256}\n{repeat}\n{example.id}"
+        row = self.rows.get((example.id, repeat))
         if row is not None and row.input_sha256 is not None:
-            # a row checked against one input is never used for another
+            # A row checked against one input is never used for another.
             text += f"\n{input_sha256(example.input)}"
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -183,49 +191,59 @@ class RecordedModel(protocol.BuiltModel):
         if answer is not None:
             return protocol.Prediction("", answer, id=example.id, stored=True, recorded=True)
         row = self.rows.get((example.id, repeat))
-        if row is not None:
-            where = Where(self.path, row.line)
-            _check_input(example, () if row.input_sha256 is None else (row.input_sha256,), where)
-            if row.prediction.completion is None:
-                what = f'the recording with id "{excerpt(example.id)}" holds no answer'
-                if row.failure is not None:
-                    what = f'the recorded call with id "{excerpt(example.id)}" failed'
-                raise ModelError(
-                    what, where=where, evidence=row.failure, cure="record the example again"
-                )
+        if row is None:
+            raise self._no_answer(example, repeat)
+
+        where = Where(self.path, row.line)
+        _check_input(example, () if row.input_sha256 is None else (row.input_sha256,), where)
+        if row.prediction.completion is not None:
             return row.prediction
+        what = f'the recording with id "{excerpt(example.id)}" holds no answer'
+        if row.failure is not None:
+            what = f'the recorded call with id "{excerpt(example.id)}" failed'
+        cure = "record the example again"
+        raise ModelError(what, where=where, evidence=row.failure, cure=cure)
+
+    def _no_answer(self, example: Example, repeat: int) -> ModelError:
+        """Return the error that no row has the id of an example."""
         ids = list(dict.fromkeys(id_ for id_, _ in self.rows))
         evidence = "recorded ids: " + ", ".join(f'"{excerpt(id_)}"' for id_ in ids[:_IDS_SHOWN])
-        evidence += f" and {len(ids) - _IDS_SHOWN:,} more" if len(ids) > _IDS_SHOWN else ""
+        if len(ids) > _IDS_SHOWN:
+            evidence += f" and {len(ids) - _IDS_SHOWN:,} more"
+
         cure = "record the model on this example too, or correct the ids"
         if not example.has_own_id:
             evidence = f"the test set has no ids, so each id is a hash of the input; {evidence}"
-            cure = 'record the model again, or add a field or column "id" with the recorded ids to the test set'
-        what = f'no recorded answer for {example.place or "an example"} (id "{excerpt(example.id)}"'
-        what += f", repeat {repeat})" if repeat else ")"
-        raise ModelError(what, where=Where(path=self.path), evidence=evidence, cure=cure)
+            cure = (
+                'record the model again, or add a field or column "id" with the recorded ids to the '
+                "test set"
+            )
+        asked_again = f", repeat {repeat}" if repeat else ""
+        place = example.place or "an example"
+        what = f'no recorded answer for {place} (id "{excerpt(example.id)}"{asked_again})'
+        return ModelError(what, where=Where(path=self.path), evidence=evidence, cure=cure)
 
-    def answer_to(self, given: Input, examples: Iterable[Example]) -> protocol.Completion:
+    def answer_to(self, text: Input, examples: Iterable[Example]) -> protocol.Completion:
         """Return the answer to an input, found by a row's hash or by the example.
 
         Raises :class:`ModelError`.
         """
-        given = given if isinstance(given, str) else tuple(given)
-        sha256 = input_sha256(given)
-        stated = (
-            id_
-            for (id_, repeat), row in self.rows.items()
-            if not repeat and row.input_sha256 == sha256
-        )
-        ids = (
-            *stated,
-            *(example.id for example in examples if example.input == given),
-            content_id(given),
-        )
-        id_ = next((id_ for id_ in ids if (id_, 0) in self.rows), ids[-1])
-        completion = self.prediction(Example(id_, given, "")).completion
+        text = text if isinstance(text, str) else tuple(text)
+        id_ = self._id_of(text, examples)
+        completion = self.prediction(Example(id_, text, "")).completion
         assert completion is not None
         return completion
+
+    def _id_of(self, text: Input, examples: Iterable[Example]) -> str:
+        """Return the id under which the answer to an input is recorded, or would be."""
+        sha256 = input_sha256(text)
+        for (id_, repeat), row in self.rows.items():
+            if not repeat and row.input_sha256 == sha256:
+                return id_
+        for example in examples:
+            if example.input == text and (example.id, 0) in self.rows:
+                return example.id
+        return content_id(text)
 
 
 def build_recorded(spec: ModelSpec, surroundings: protocol.Surroundings) -> RecordedModel:  # noqa: ARG001
@@ -235,7 +253,9 @@ def build_recorded(spec: ModelSpec, surroundings: protocol.Surroundings) -> Reco
     return RecordedModel(
         name=spec.name,
         spelling=spec.spelling,
-        **file._asdict(),
+        path=file.path,
+        sha256=file.sha256,
+        rows=file.rows,
         verified=all(row.input_sha256 is not None for row in file.rows.values()),
         price=price.written_price(spec.options.get("price"), str(spec.source)),
         strip_reasoning=spec.options.get("strip_reasoning", "auto"),
@@ -247,6 +267,15 @@ def read_rows(path: Path) -> RecordedFile:
 
     Raises :class:`DataError` if there are none, or a row is not a prediction.
     """
+    suffix = suffix_of(path)
+    if suffix in _TABLES and path.is_file():
+        cure = (
+            'write JSON Lines, rows of {"id": "...", "output": "..."}; from a pandas.DataFrame: '
+            'frame.to_json(PATH, orient="records", lines=True)'
+        )
+        what = f"recorded answers are not read from {suffix} files"
+        raise DataError(what, where=Where(path=shown_path(path)), cure=cure)
+
     log = logs.rows_of_log(path)
     if log is not None:
         return _read_log(path, log)
@@ -262,14 +291,11 @@ def read_rows(path: Path) -> RecordedFile:
                 raise located(error, Where(path=lines.path, line=lines.number)) from None
             if identity is not None:
                 raise _repeated(identity[0], Where(lines.path, lines.number, "id"))
-        if not rows:
-            raise DataError("holds no answers", where=Where(path=lines.path))
-        return RecordedFile(lines.path, sha256_of(path), rows)
+    return _file_of(rows, path)
 
 
 def _read_log(path: Path, log: Iterable[logs.LogRow]) -> RecordedFile:
     """Return the predictions in a log of another tool."""
-    shown = shown_path(path)
     rows = Rows()
     for where, values in log:
         try:
@@ -279,6 +305,12 @@ def _read_log(path: Path, log: Iterable[logs.LogRow]) -> RecordedFile:
         if identity in rows.others:
             raise _repeated(identity[0], where)
         rows.others[identity] = row
+    return _file_of(rows, path)
+
+
+def _file_of(rows: Rows, path: Path) -> RecordedFile:
+    """Return the rows of a file, of which there must be one."""
+    shown = shown_path(path)
     if not rows:
         raise DataError("holds no answers", where=Where(path=shown))
     return RecordedFile(shown, sha256_of(path), rows)
@@ -299,33 +331,53 @@ def _row_of(row: dict[str, Any], line: int | None) -> tuple[tuple[str, int], Rec
     for name in ("id", "output"):
         if name not in row:
             raise DataError(f'no field "{name}"', evidence=f"found: {listed(row)}", cure=_LOOKS)
-    id_, output = row.pop("id"), row.pop("output")
-    id_ = str(id_) if isinstance(id_, int) and not isinstance(id_, bool) else id_
-    if not isinstance(id_, str) or not id_.strip():
-        raise DataError(
-            f"must be text that is not blank, {got(id_, ('id',))}", where=Where(key="id")
-        )
+    id_ = _checked_id(row.pop("id"))
+    output = row.pop("output")
+
     facts = _checked(row)
     counts = _checked({f"usage.{name}": count for name, count in facts.pop("usage", {}).items()})
-    latency_s, answer = facts.get("latency_s"), None
     failure = _failure_in(row)
+    answer = None
     if output is not None and failure is None:
         output = output if isinstance(output, str) else expected_text(output)
-        if not row:
-            answer = _bare(output)  # one object for equal texts without further facts saves memory
-        else:
-            finish = facts.get("finish") or _finish_in(row)
-            known: dict[str, Any] = {
-                name.removeprefix("usage."): count for name, count in counts.items()
-            }
-            known |= {"latency_s": latency_s, "reasoning": facts.get("reasoning")}
-            answer = protocol.Completion(output, **known, finish=finish)
-    moment, busy_s = facts.get("created_at") or None, facts.get("busy_s")
-    made = protocol.Prediction(
-        facts.get("key", ""), answer, latency_s, moment, busy_s, id_, stored=True, recorded=True
+        # One object for equal texts without further facts saves memory.
+        answer = _completion(output, row, facts, counts) if row else _bare(output)
+
+    prediction = protocol.Prediction(
+        facts.get("key", ""),
+        answer,
+        latency_s=facts.get("latency_s"),
+        created_at=facts.get("created_at") or None,
+        busy_s=facts.get("busy_s"),
+        id=id_,
+        stored=True,
+        recorded=True,
     )
-    return (id_, facts.get("repeat", 0)), RecordedRow(
-        line, made, facts.get("input_sha256"), failure
+    recorded = RecordedRow(line, prediction, facts.get("input_sha256"), failure)
+    return (id_, facts.get("repeat", 0)), recorded
+
+
+def _checked_id(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, str) and value.strip():
+        return value
+    what = f"must be text that is not blank, {got(value, ('id',))}"
+    raise DataError(what, where=Where(key="id"))
+
+
+def _completion(
+    output: str, row: Mapping[str, Any], facts: Mapping[str, Any], counts: Mapping[str, int]
+) -> protocol.Completion:
+    tokens: dict[str, Any] = {}
+    for name, count in counts.items():
+        tokens[name.removeprefix("usage.")] = count
+    return protocol.Completion(
+        output,
+        latency_s=facts.get("latency_s"),
+        reasoning=facts.get("reasoning"),
+        finish=facts.get("finish") or _finish_in(row),
+        **tokens,
     )
 
 
@@ -357,9 +409,8 @@ def _checked(row: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in facts.items():
         fits, words = _MUST[name]
         if not fits(value):
-            raise DataError(
-                f"must be {words}, {got(value, (name.split('.')[0],))}", where=Where(key=name)
-            )
+            what = f"must be {words}, {got(value, (name.split('.')[0],))}"
+            raise DataError(what, where=Where(key=name))
     return facts
 
 

@@ -50,3 +50,26 @@ class TestFormat:
         content = b"input,expected\na,b\n" if suffix == ".CSV" else ROW
         assert load(content, f"data{suffix}").examples[0].expected == "b"
         assert load(content, "data.txt", format="csv" if suffix == ".CSV" else "jsonl").examples[0].expected == "b"
+
+
+@pytest.mark.parametrize(
+    ("name", "where", "words"),
+    [
+        ("https://example.com/rows.jsonl", "https://example.com/rows.jsonl", ["https:// is not read", "download"]),
+        ("rows.xlsx", "rows.xlsx", ['unknown suffix ".xlsx"', "pandas.DataFrame"]),
+        ("rows.pkl", "rows.pkl", ["pandas.DataFrame"]),
+        ("rows.txt", "rows.txt", ["format: jsonl"]),
+        ("folder", "folder", ["is a folder", "one file in it"]),
+    ],
+)
+def test_what_is_no_data_file_says_what_to_write(name, where, words):
+    Path("folder").mkdir()
+    with pytest.raises(DataError) as caught:
+        load_examples(Path(name))
+    assert str(caught.value.where) == where
+    assert [word for word in words if word not in str(caught.value)] == []
+
+
+def test_columns_that_a_table_lacks_are_one_error(refused):
+    error = refused("Sound editor,sound\na,b\nc,d\n", ":2", 'no field "input"', "header", name="data.csv")
+    assert "also wrong" not in str(error)
