@@ -296,7 +296,14 @@ def readme_block(block: Block, project: Project) -> None:
     assert block.text in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+def chart(block: Block, project: Project) -> None:
+    """See that the numbers of the flowchart are the defaults of a gate."""
+    for key in ("min_training_examples", "min_test_examples"):
+        assert str(GateKeys.model_fields[key].default) in block.text
+
+
 OUTPUTS = {
+    "decide.md": chart,
     "README.md": readme_block,
     "plan.md": preview_block,
     "examples/extraction/README.md": example_block,
@@ -315,7 +322,7 @@ def test_what_is_shown_is_what_is_printed(block: Block, project: Project) -> Non
 
 
 HERE = "https://github.com/pytest-ftgate/pytest-ftgate/blob/main/"
-ROOT_PAGES = ("ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", ".github/SECURITY.md")
+ROOT_PAGES = ("ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 
 
 @pytest.mark.parametrize("page", [*PAGES, *(ROOT / name for name in ROOT_PAGES)], ids=name_of)

@@ -154,14 +154,10 @@ def converted(project: Project, script: str) -> None:
     assert (gate["baseline"]["value"], gate["n"]) == (pytest.approx(40 / 60), 60)
 
 
-def test_from_openai_evals(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    items = [{"ticket_text": f"ticket {i}", "correct_label": label(i), "lang": "en"} for i in range(60)]
-    samples = [{"output_text": label(i) if i < 40 else wrong(i)} for i in range(60)]
-    rows = [{"item": item, "sample": sample} for item, sample in zip(items, samples, strict=True)]
-    write_jsonl(project.path / "evals.jsonl", rows)
-    monkeypatch.chdir(project.path)
-    converted(project, "from_evals.py")
-    assert json.loads((project.path / "test.jsonl").read_text(encoding="utf-8").splitlines()[0])["lang"] == "en"
+def test_from_openai_evals(project: Project) -> None:
+    items = [{"ticket_text": f"customer ticket {i}", "correct_label": label(i)} for i in range(60)]
+    write_jsonl(project.path / "evals.jsonl", [{"item": item} for item in items])
+    assert judged_by_own(project, "From OpenAI Evals")["n"] == 60
 
 
 def test_from_promptfoo(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,10 +252,28 @@ def test_concepts(project: Project) -> None:
     assert (gate["verdict"], gate["candidate"]["value"]) == ("fail", pytest.approx(20 / 60))
 
 
-def test_several_gates(project: Project) -> None:
-    shown(project, BOOK, gates="ftgate.yaml (several gates)", tests="test_gates.py", each="test_each.py")
+def test_fixtures_give_keys(project: Project) -> None:
+    """A trained pipeline and a frame are a gate; the pipeline learns the word that names the label."""
+    shown(project, "fixtures.md", fixtures="conftest.py (fixtures)", test="test_fixtures.py")
+    for name, count in (("test", 60), ("train", 210)):
+        rows = []
+        for i in range(count):
+            letters = "".join(Random(f"{name}{i}").choices("bdfgklmnprst", k=24))
+            rows.append({"id": f"t{i}", "input": f"{letters} {label(i)} please", "expected": label(i)})
+        write_jsonl(project.path / f"{name}.jsonl", rows)
+    gate = passed(project.gate())
+    assert (gate["candidate"]["value"], gate["training"]["usable"]) == (1, 210)
+
+
+def test_each_parameter_is_a_gate(project: Project) -> None:
+    shown(project, "fixtures.md", test="test_checkpoints.py")
     project.file("other.jsonl", (project.path / "ft.jsonl").read_text(encoding="utf-8"))
-    project.run().assert_outcomes(passed=4)
+    project.run().assert_outcomes(passed=2)
+
+
+def test_several_gates(project: Project) -> None:
+    shown(project, BOOK, gates="ftgate.yaml (several gates)", tests="test_gates.py")
+    project.run().assert_outcomes(passed=2)
     (command,) = commands_of(blocks_under(BOOK, "Several gates"))
     project.file("pytest.ini", "[pytest]\nftgate_required = all\n")
     assert project.run().ret == 0
@@ -290,6 +304,8 @@ RECIPES: list[tuple[str, dict[str, str], Any, Any, Any, float]] = [
     ("bleu", {"BLEU(effective_order=True)": "CHRF()"}, SENTENCE, "zzz", SENTENCE, 0),
     ("tool_name", {}, _tool_call("weather"), _tool_call("mail"), _tool_call("weather"), 0),
     ("tool_name", {}, _tool_call("weather"), "It is cold.", _tool_call("weather"), 0),
+    ("field_accuracy", {}, {"a": 1, "b": 2}, {"a": 1, "c": 2}, {"a": 1, "b": 2}, 1 / 3),
+    ("field_accuracy", {}, {"a": 1, "b": 2}, "no", {"a": 1, "b": 2}, 0),
     ("well_formed", {}, "any", "<a>", "<a/>", 0),
     (
         "well_formed",
