@@ -169,7 +169,7 @@ class Context:
     def test_sets(self) -> dict[str, DataSet]:
         """Return the test set and those of guards, by what messages call them."""
         test_sets = {"test set": self.test}
-        for guard in self.parts.others:
+        for guard in self.parts.guards:
             test_sets[f"guard {guard.name}"] = guard.test
         return test_sets
 
@@ -354,7 +354,7 @@ def jobs(gate: Context) -> dict[RunName, Job]:
         if gate.shown is not None:
             jobs[RunName("shown", role)] = Job(model, gate.shown.test, repeats)
 
-    for guard in gate.parts.others:
+    for guard in gate.parts.guards:
         for role, model in gate.models.items():
             jobs[RunName("guard", role, guard.name)] = Job(model, guard.test, repeats)
 

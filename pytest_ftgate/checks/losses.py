@@ -120,10 +120,10 @@ def _broken(
 def check_free(gate: context.Context) -> Iterator[Check]:
     """Check before any call which slices will be judged, and that the guards can show what they are for."""
     yield from _left_out_slices(gate)
-    if not gate.parts.others:
+    if not gate.parts.guards:
         message = "no guards configured: other tasks were not tested for regressions"
         yield Check("guards", "note", message)
-    for guard in gate.parts.others:
+    for guard in gate.parts.guards:
         yield from _leaked(guard)
         yield from _too_small(guard)
         yield from _unanswered(gate, guard)
@@ -197,7 +197,7 @@ def _ids_in_two(gate: context.Context) -> Iterator[Check]:
         return
 
     first = {example.id: (example.input, "the test set") for example in gate.test}
-    for guard in gate.parts.others:
+    for guard in gate.parts.guards:
         for row, example in enumerate(guard.test):
             known_input, place = first.setdefault(
                 example.id, (example.input, f"guard {guard.name}")
@@ -228,7 +228,7 @@ def check_others(gate: context.Context) -> context.Found:
     """Check each guard's drop against its limit. A guard that cannot be judged is an error."""
     results: list[PartResult] = []
     checks: list[Check] = []
-    for guard in gate.parts.others:
+    for guard in gate.parts.guards:
         result, guard_checks = _judge_guard(gate, guard)
         results.append(result)
         checks += guard_checks

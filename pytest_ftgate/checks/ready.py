@@ -1,16 +1,11 @@
-"""The rules for ``stage: ready``, that there is room for the gain and the test set can prove it, and the hypothesis.
-
-A hypothesis is refused where the gate would fail even if it came true; else it is reported as
-reached or not.
-"""
+"""The rules for ``stage: ready`` (room for the gain, power of the test set), and for the hypothesis."""
 
 from collections.abc import Iterator
 from fractions import Fraction
 
 from pytest_ftgate.checks import prospects
 from pytest_ftgate.checks.context import Context, Found
-from pytest_ftgate.config import GateKeys, HypothesisKeys
-from pytest_ftgate.errors import ConfigError
+from pytest_ftgate.config import HypothesisKeys
 from pytest_ftgate.metrics import Metric, Scored
 from pytest_ftgate.result import Check, Status, called, opponent
 from pytest_ftgate.statistics import evidence
@@ -96,31 +91,6 @@ def _power(gate: Context, best: Scored) -> Check:
         advice = f"Label {more_examples}: about {needed:,} in all give 80 % power."
     status: Status = "warning" if prediction is None else "inconclusive"
     return Check("power", status, message, *numbers, f"{advice} {suggestion}".rstrip())
-
-
-def check_prediction(config: GateKeys, metric: Metric) -> None:
-    """Raise :class:`ConfigError` for a hypothesis outside of the metric's range, or with which the gate would fail."""
-    prediction = config.prediction
-    if prediction is None:
-        return
-    for key, value in (("from", prediction.start), ("to", prediction.goal)):
-        if not metric.low <= value <= metric.high:
-            message = f"hypothesis.{key} {value:g} ({prediction.source}) is impossible"
-            raise ConfigError(
-                f"{message}: {metric.name} lies between {metric.low:g} and {metric.high:g}"
-            )
-    if config.asked_by == "agreement":  # no gain is required
-        return
-
-    gain = expected_gain(prediction, metric)
-    if evidence.reaches(gain, -config.max_drop if config.matches else config.margin):
-        return
-    message = f"hypothesis: from {prediction.start:g} to {prediction.goal:g} ({prediction.source}) is a gain of "
-    message += f"{show_difference(gain, share=metric.share)}, which does not meet {config.quoted(config.asked_by)}"
-    raise ConfigError(
-        message,
-        cure="Correct the hypothesis, or do not train: the gate would fail even if it came true.",
-    )
 
 
 def expected_gain(prediction: HypothesisKeys, metric: Metric) -> float:
