@@ -15,9 +15,20 @@ from math import ceil
 from threading import Event
 from typing import Any, TypeVar
 
-from pytest_ftgate import clock, errors
-from pytest_ftgate.models import protocol
+from pytest_ftgate import clock
+from pytest_ftgate.errors import RAISED_CURE, ModelError, told
+from pytest_ftgate.models.protocol import (
+    COUNTS,
+    FINISHES,
+    MOST_BYTES,
+    Completion,
+    Model,
+    Question,
+    is_count,
+    is_seconds,
+)
 from pytest_ftgate.models.workers import CallThread
+from pytest_ftgate.runs.jobs import TimeLimit
 from pytest_ftgate.text import show_age
 
 _T = TypeVar("_T")
@@ -28,9 +39,10 @@ LONGEST_OWN_WAIT_S = 30.0
 
 
 def wait_s(failures: int, retry_after_s: float | None) -> float:
-    """Return the seconds to wait after this many failed attempts (1 or more), or what the endpoint asks for.
+    """Return the seconds to wait after this many failed attempts, 1 or more.
 
-    The method is exponential back-off with half of it as jitter.
+    It is what the endpoint asks for, or else grows with the failures. The method is exponential
+    back-off with half of it as jitter.
     """
     if retry_after_s is not None:
         return max(0.0, retry_after_s) + random.random() * FIRST_WAIT_S
@@ -38,100 +50,103 @@ def wait_s(failures: int, retry_after_s: float | None) -> float:
     return longest * (1 + random.random()) / 2
 
 
-class AbandonedError(errors.ModelError):
-    """Report that a call timed out whose thread cannot be cancelled; retrying would leak threads."""
+class AbandonedError(ModelError):
+    """Report that a call timed out whose thread cannot be cancelled: retries would leak threads."""
 
 
-async def call(
-    model: protocol.Model, questions: Sequence[protocol.Question]
-) -> list[protocol.Completion | errors.ModelError]:
+async def call(model: Model, questions: Sequence[Question]) -> list[Completion | ModelError]:
     """Return the answer or the error of each question.
 
     Raise :class:`ModelError` if the whole call failed.
     """
     if model.batch_size <= 1:
-        (_, example, repeat), *_ = questions
-        return [_checked(await _in_time(model, lambda: model.complete(example, repeat)))]
-    found: object = await _in_time(model, lambda: model.complete_many(questions))
-    if not isinstance(found, Sequence) or len(found) != len(questions):
-        counted = f"{len(found)} answers" if isinstance(found, Sequence) else type(found).__name__
-        raise errors.ModelError(f"the model returned {counted} for {len(questions)} questions")
-    return [_checked(one) for one in found]
+        ((_, example, repeat),) = questions
+        answer = await _in_time(model, lambda: model.complete(example, repeat))
+        return [_checked(answer)]
+
+    answers: object = await _in_time(model, lambda: model.complete_many(questions))
+    if not isinstance(answers, Sequence) or len(answers) != len(questions):
+        shown = type(answers).__name__
+        if isinstance(answers, Sequence):
+            shown = f"{len(answers)} answers"
+        raise ModelError(f"the model returned {shown} for {len(questions)} questions")
+    return list(map(_checked, answers))
 
 
-async def _in_time(model: protocol.Model, ask: Callable[[], Awaitable[_T]]) -> _T:
+async def _in_time(model: Model, ask: Callable[[], Awaitable[_T]]) -> _T:
     try:
         return await asyncio.wait_for(_guarded(model, ask), model.timeout_s)
     except asyncio.TimeoutError:
-        text = f"no answer within {model.timeout_s:g} s"
+        problem = f"no answer within {model.timeout_s:g} s"
         if model.abandons:
-            cure = "raise the model's timeout_s, or find out why its calls hang (a thread cannot be cancelled)"
-            raise AbandonedError(
-                f"{text}; the call was abandoned", kind="timeout", cure=cure
-            ) from None
-        cure = "raise the model's timeout_s, or lower concurrency"
-        raise errors.ModelError(text, retryable=True, kind="timeout", cure=cure) from None
+            problem += "; the call was abandoned"
+            advice = (
+                "raise the model's timeout_s, or find out why its calls hang "
+                "(a thread cannot be cancelled)"
+            )
+            raise AbandonedError(problem, kind="timeout", cure=advice) from None
+        advice = "raise the model's timeout_s, or lower concurrency"
+        raise ModelError(problem, retryable=True, kind="timeout", cure=advice) from None
 
 
-async def _guarded(model: protocol.Model, ask: Callable[[], Awaitable[_T]]) -> _T:
+async def _guarded(model: Model, ask: Callable[[], Awaitable[_T]]) -> _T:
     """Make one call, and turn any exception of the model into a :class:`ModelError`."""
     note_call(model.name)
     try:
         return await ask()
-    except (errors.ModelError, asyncio.CancelledError, GeneratorExit):
+    except (ModelError, asyncio.CancelledError, GeneratorExit):
         raise
     except BaseException as error:
         # Also sys.exit() and pytest.skip(): a model must not end the run. Ctrl-C does not get here.
-        raise errors.ModelError(
-            f"the model raised {errors.told(error)}", cure=errors.RAISED_CURE
-        ) from error
+        raise ModelError(f"the model raised {told(error)}", cure=RAISED_CURE) from error
 
 
-def _checked(found: object) -> protocol.Completion | errors.ModelError:
+def _checked(answer: object) -> Completion | ModelError:
     """Return what a model returned, or the error if it is not an answer.
 
     An unpaired surrogate, which UTF-8 cannot encode, becomes U+FFFD: a model may stop within an
     emoji.
     """
-    if isinstance(found, errors.ModelError):
-        return found
-    if not isinstance(found, protocol.Completion):
-        what = f"the model returned a value of type {type(found).__name__}"
-        return errors.ModelError(what, cure="return a pytest_ftgate.Completion from complete()")
-    if flaw := _flaw(found):
-        what = f"the model returned an invalid Completion: {flaw}"
-        return errors.ModelError(
-            what, cure="return a Completion with valid fields; leave out what is unknown"
-        )
-    whole = found.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return found if whole == found.text else replace(found, text=whole)
+    if isinstance(answer, ModelError):
+        return answer
+    if not isinstance(answer, Completion):
+        problem = f"the model returned a value of type {type(answer).__name__}"
+        return ModelError(problem, cure="return a pytest_ftgate.Completion from complete()")
+    flaw = _flaw(answer)
+    if flaw is not None:
+        problem = f"the model returned an invalid Completion: {flaw}"
+        advice = "return a Completion with valid fields; leave out what is unknown"
+        return ModelError(problem, cure=advice)
+    text = answer.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return answer if text == answer.text else replace(answer, text=text)
 
 
-def _flaw(answer: protocol.Completion) -> str | None:
+def _flaw(answer: Completion) -> str | None:
     if not isinstance(answer.text, str):
         return f"text is of type {type(answer.text).__name__}, not str"
-    if len(answer.text) > protocol.MOST_BYTES:
-        return f"text has more than {protocol.MOST_BYTES // 1_000_000} MB"
-    if answer.finish not in protocol.FINISHES:
-        return f"finish is {answer.finish!r}, not one of {', '.join(protocol.FINISHES)}"
+    if len(answer.text) > MOST_BYTES:
+        return f"text has more than {MOST_BYTES // 1_000_000} MB"
+    if answer.finish not in FINISHES:
+        return f"finish is {answer.finish!r}, not one of {', '.join(FINISHES)}"
 
     for name in ("reasoning", "original"):
         value = getattr(answer, name)
         if not isinstance(value, str | None):
             return f"{name} is of type {type(value).__name__}, not str"
-    for name in protocol.COUNTS:
+    for name in COUNTS:
         count = getattr(answer, name)
-        if count is not None and not protocol.is_count(count):
+        if count is not None and not is_count(count):
             return f"{name} is not a count"
-    if answer.latency_s is not None and not protocol.is_seconds(answer.latency_s):
+    if answer.latency_s is not None and not is_seconds(answer.latency_s):
         return f"latency_s is {answer.latency_s!r}"
     return None
 
 
 LONGEST_WAIT_S = 120.0
-"""Seconds that a run waits because an endpoint asks it to, unless the gate's ``timeout_s`` leaves more.
+"""Seconds that an endpoint may make a run wait, unless the gate's ``timeout_s`` leaves more.
 
-A wait that is longer than the run may take counts as this one: a single absurd ``Retry-After`` ends no run.
+A wait that is longer than the run may take counts as this one: a single absurd ``Retry-After`` ends
+no run.
 """
 
 # questions without an answer at the start of a run, or abandoned calls in a row, after which it
@@ -139,15 +154,9 @@ A wait that is longer than the run may take counts as this one: a single absurd 
 _ENOUGH = 5
 
 
-def wait_refused(seconds: float) -> errors.ModelError:
-    """Return the error that ends a run because the endpoint asks for a longer wait than the run may take."""
-    wait = show_age(60 * ceil(seconds / 60))
-    cure = (
-        f"run again in {wait}: stored answers are reused; or let the gate wait longer, "
-        f"for example with timeout_s: {ceil(seconds) + 600}"
-    )
-    what = f"the endpoint accepts no further calls for {wait}"
-    return errors.ModelError(what, kind="busy", fatal=True, unpaid=True, cure=cure)
+def _longest_wait_s(limit: TimeLimit | None) -> float:
+    """Return how many seconds an endpoint may hold up the run."""
+    return LONGEST_WAIT_S if limit is None else max(LONGEST_WAIT_S, limit.left_s())
 
 
 class Throttle:
@@ -162,7 +171,7 @@ class Throttle:
         most: the largest number of calls in flight.
         requests_per_minute: calls that may begin within a minute, evenly spread; ``None``: no
             limit.
-        longest_wait_s: returns how many seconds the endpoint may hold up the run.
+        limit: the time limit of the run.
     """
 
     def __init__(
@@ -170,10 +179,10 @@ class Throttle:
         most: int,
         *,
         requests_per_minute: float | None = None,
-        longest_wait_s: Callable[[], float] = lambda: LONGEST_WAIT_S,
+        limit: TimeLimit | None = None,
     ) -> None:
-        self.longest_wait_s = longest_wait_s
         self.limit = float(most)  # how many calls may be in flight now; its fraction grows
+        self._time_limit = limit
         self._most = self._slots = most
         self._window = 0
         self._free = asyncio.Semaphore(most)
@@ -194,7 +203,7 @@ class Throttle:
             raise
         return self._window
 
-    def leave(self, window: int, error: errors.ModelError | None) -> None:
+    def leave(self, window: int, error: ModelError | None) -> None:
         """Record that a call of this window has ended, with an answer or with this error."""
         if error is None:
             self.limit = min(self._most, self.limit + 1 / self.limit)
@@ -208,7 +217,7 @@ class Throttle:
 
     def granted_s(self, retry_after_s: float | None) -> float | None:
         """Return the seconds to wait where an endpoint asks for this many."""
-        if retry_after_s is None or retry_after_s <= self.longest_wait_s():
+        if retry_after_s is None or retry_after_s <= _longest_wait_s(self._time_limit):
             return retry_after_s
         return LONGEST_WAIT_S
 
@@ -236,60 +245,75 @@ class Outage:
     time limit and left a thread behind.
     """
 
-    def __init__(
-        self,
-        at_once: int = 1,
-        *,
-        stored: int = 0,
-        longest_wait_s: Callable[[], float] = lambda: LONGEST_WAIT_S,
-    ) -> None:
+    def __init__(self, at_once: int, *, stored: int, limit: TimeLimit | None) -> None:
         self._few = min(_ENOUGH, max(2, at_once))
-        self._longest_wait_s = longest_wait_s
         self._stored = stored
+        self._limit = limit
         self._given_up: set[str] | None = set()  # None: a call was answered
         self._abandoned = 0
         self._busy_since: float | None = None
 
     def over(self) -> None:
         """Record that a call was answered."""
-        self._given_up, self._abandoned, self._busy_since = None, 0, None
+        self._given_up = None
+        self._abandoned = 0
+        self._busy_since = None
 
-    def failed(self, key: str, error: errors.ModelError, *, given_up: bool) -> errors.ModelError:
+    def failed(self, key: str, error: ModelError, *, given_up: bool) -> ModelError:
         """Record a failed call for a question. Return the error, fatal if it ends the run."""
         self._abandoned = self._abandoned + 1 if isinstance(error, AbandonedError) else 0
         if self._abandoned >= _ENOUGH:
-            return errors.ModelError(
-                f"{error.what}, as were the {_ENOUGH - 1} calls before it",
-                **error.parts(fatal=True),
-            )
+            problem = f"{error.what}, as were the {_ENOUGH - 1} calls before it"
+            return ModelError(problem, **error.parts(fatal=True))
         if error.kind == "busy":
             if self._busy_since is None:
                 self._busy_since = _now()
-            if _now() - self._busy_since >= self._longest_wait_s():
-                return self._unanswered(error)
+            if _now() - self._busy_since >= _longest_wait_s(self._limit):
+                return self._still_busy(error)
 
-        counts = not self._stored if error.kind in ("refused", "unreadable") else error.retryable
-        if self._given_up is None or not counts:
+        if self._given_up is None or not self._counts(error):
             return error
         if given_up:
             self._given_up.add(key)
-        enough = max(self._few if error.kind == "timeout" else _ENOUGH, self._stored // 10)
-        if len(self._given_up) < enough:
+        enough = self._few if error.kind == "timeout" else _ENOUGH
+        if len(self._given_up) < max(enough, self._stored // 10):
             return error
-        evidence = "; ".join(filter(None, (error.evidence, "no call of this run was answered")))
-        return errors.ModelError(error.what, **error.parts(fatal=True, evidence=evidence))
+        return _fatal(error, "no call of this run was answered")
 
-    def _unanswered(self, error: errors.ModelError) -> errors.ModelError:
+    def _counts(self, error: ModelError) -> bool:
+        """Return whether a failure may mean that the model will not answer at all."""
+        if error.kind in ("refused", "unreadable"):
+            return not self._stored
+        return error.retryable
+
+    def _still_busy(self, error: ModelError) -> ModelError:
         """Return the error that ends the run because the endpoint stays busy."""
-        asked_s = error.retry_after_s or 0.0
-        if asked_s > self._longest_wait_s():
-            return wait_refused(asked_s)
-        minutes = show_age(self._longest_wait_s())
-        evidence = "; ".join(filter(None, (error.evidence, f"no call was answered for {minutes}")))
-        return errors.ModelError(error.what, **error.parts(fatal=True, evidence=evidence))
+        longest_s = _longest_wait_s(self._limit)
+        retry_after_s = error.retry_after_s or 0.0
+        if retry_after_s > longest_s:
+            return _wait_refused(retry_after_s)
+        return _fatal(error, f"no call was answered for {show_age(longest_s)}")
 
 
-TICK_S, PATIENCE_S = 0.1, 1.0
+def _wait_refused(seconds: float) -> ModelError:
+    """Return the error that ends a run because the endpoint asks for too long a wait."""
+    wait = show_age(60 * ceil(seconds / 60))
+    problem = f"the endpoint accepts no further calls for {wait}"
+    advice = (
+        f"run again in {wait}: stored answers are reused; or let the gate wait longer, "
+        f"for example with timeout_s: {ceil(seconds) + 600}"
+    )
+    return ModelError(problem, kind="busy", fatal=True, unpaid=True, cure=advice)
+
+
+def _fatal(error: ModelError, remark: str) -> ModelError:
+    """Return an error that ends the run, with a remark as further evidence."""
+    evidence = "; ".join(filter(None, (error.evidence, remark)))
+    return ModelError(error.what, **error.parts(fatal=True, evidence=evidence))
+
+
+TICK_S = 0.1
+PATIENCE_S = 1.0
 # the longest time that our own code may block the loop: the store waits for other processes
 OWN_WORK_S = 30.0
 
@@ -315,7 +339,8 @@ def note_call(caller: str) -> None:
 
     It may block the loop, but as long as calls begin, the loop is alive.
     """
-    if pulse := _pulse.get(None):
+    pulse = _pulse.get(None)
+    if pulse is not None:
         pulse.caller = caller
         pulse.beat()
 
@@ -323,19 +348,21 @@ def note_call(caller: str) -> None:
 def run_in_own_loop(
     work: Coroutine[Any, Any, _T], tick: Callable[[], None], *, patience_s: float | None = None
 ) -> _T:
-    """Run a coroutine in a new loop in its own thread, and wait for it; ``tick`` is called meanwhile.
+    """Run a coroutine in a new loop in its own thread; ``tick`` is called while it runs.
 
     Ctrl-C, or any other exception in the waiting thread, cancels the coroutine. It gets
     ``PATIENCE_S`` seconds to clean up. Then the exception propagates, and what still hangs is left
     to a daemon thread. Raise :class:`ModelError` if a call blocked the loop for longer than
     ``patience_s``, so that no time limit can work; ``None``: it may.
     """
-    loop, outcome, finished = _new_loop(), Future[_T](), Event()
-    _pulse.set(pulse := _Pulse())
+    loop = _new_loop()
+    outcome = Future[_T]()
+    finished = Event()
+    pulse = _Pulse()
+    _pulse.set(pulse)
     task = loop.create_task(work)
-    thread = CallThread(
-        target=_serve, args=(loop, task, outcome, finished), name="pytest-ftgate", daemon=True
-    )
+    arguments = loop, task, outcome, finished
+    thread = CallThread(target=_serve, args=arguments, name="pytest-ftgate", daemon=True)
     try:
         thread.start()
         # Short waits: on Windows a long one would not notice Ctrl-C. A thread whose join() it ends
@@ -344,9 +371,11 @@ def run_in_own_loop(
             tick()
             pulse.silent += 1
             if patience_s is not None and pulse.silent * TICK_S > patience_s + OWN_WORK_S:
-                what = f"{pulse.caller} blocked the event loop for {patience_s + OWN_WORK_S:g} s"
-                cure = "await slow work, or use a plain function, which is called in its own thread"
-                raise errors.ModelError(what, fatal=True, cure=cure)
+                problem = f"{pulse.caller} blocked the event loop for {patience_s + OWN_WORK_S:g} s"
+                advice = (
+                    "await slow work, or use a plain function, which is called in its own thread"
+                )
+                raise ModelError(problem, fatal=True, cure=advice)
             with contextlib.suppress(RuntimeError):  # the loop has closed in the meantime
                 loop.call_soon_threadsafe(pulse.beat)
     except BaseException:
@@ -358,16 +387,14 @@ def run_in_own_loop(
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
-    """Return a loop whose clock goes on where the tests have frozen theirs: no limit of a run may wait for ever."""
+    """Return a loop whose clock goes on where tests have frozen theirs: no limit waits for ever."""
     try:
         loop = asyncio.new_event_loop()
-    except (
-        Exception
-    ) as error:  # a plugin forbids the pair of sockets by which threads wake the loop
-        what = f"models cannot be called: there is no event loop ({errors.told(error)})"
-        raise errors.ModelError(
-            what, fatal=True, cure="with pytest-socket, add --allow-unix-socket"
-        ) from error
+    except Exception as error:
+        # a plugin forbids the pair of sockets by which threads wake the loop
+        problem = f"models cannot be called: there is no event loop ({told(error)})"
+        advice = "with pytest-socket, add --allow-unix-socket"
+        raise ModelError(problem, fatal=True, cure=advice) from error
     with contextlib.suppress(AttributeError):  # uvloop has a clock of its own
         loop.time = clock.monotonic  # type: ignore[method-assign]
     return loop
@@ -376,15 +403,15 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 def _serve(
     loop: asyncio.AbstractEventLoop, task: asyncio.Task[_T], outcome: Future[_T], finished: Event
 ) -> None:
-    """Run a task; then cancel the tasks that it left running, and abandon those that do not end soon."""
+    """Run a task; then cancel the tasks that it left, and abandon those that do not end soon."""
     try:
         outcome.set_result(loop.run_until_complete(task))
     except BaseException as error:
         outcome.set_exception(error)
     try:
         leftover = asyncio.all_tasks(loop)
-        for one in leftover:
-            one.cancel()
+        for unfinished in leftover:
+            unfinished.cancel()
         if leftover:
             loop.run_until_complete(asyncio.wait(leftover, timeout=PATIENCE_S / 2))
         loop.run_until_complete(loop.shutdown_asyncgens())

@@ -1,34 +1,42 @@
-"""Make the calls of one run: workers of all models, in one event loop, ask for what is not stored."""
+"""Make the calls of one run: workers of all models ask in one loop for what is not stored."""
 
 import asyncio
 import contextlib
 import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import islice
-from typing import Any, TypeVar
+from itertools import chain, islice
+from typing import Any, TypeAlias, TypeVar
 
-from pytest_ftgate import clock, errors
+from pytest_ftgate import clock
+from pytest_ftgate.errors import Interrupted, ModelError, StoreError, told
 from pytest_ftgate.models.protocol import Completion, Model, Prediction, Question
-from pytest_ftgate.runs import asking, jobs
-from pytest_ftgate.runs.asking import LONGEST_WAIT_S, Outage, Throttle, run_in_own_loop
-from pytest_ftgate.runs.budget import Budget
+from pytest_ftgate.runs import asking
+from pytest_ftgate.runs.asking import Outage, Throttle, run_in_own_loop
+from pytest_ftgate.runs.budget import Budget, Reserved
+from pytest_ftgate.runs.jobs import Questions, Stores, TimeLimit
 from pytest_ftgate.runs.store import CLAIM_S, PATIENCE_S, BusyError, Store, encoded
 
 _T = TypeVar("_T")
+_Outcome: TypeAlias = Prediction | ModelError
+"""What has come of one question in a call."""
 
-_CANCEL_S, _CLOSE_S = 0.5, 5.0
+_CANCEL_S = 0.5
+_CLOSE_S = 5.0
 _POLL_S = 0.02  # the wait of a call for the money that others have reserved
 _ELSEWHERE_S = 0.1  # the wait for answers that another process has asked for
-_OFFLINE = "no recorded or stored answer has these prompts, model and parameters, and --ftgate-offline forbids calls"
+_OFFLINE = (
+    "no recorded or stored answer has these prompts, model and parameters, "
+    "and --ftgate-offline forbids calls"
+)
 _OFFLINE_CURE = (
     "Record the answers with a key: `python -m pytest --ftgate-report=recordings:recordings`, "
+    "and commit the folder"
 )
-_OFFLINE_CURE += "and commit the folder"
 
 
 class RunStore:
-    """Use a store in one run: write in batches, and claim questions that no other process then asks.
+    """Use a store in one run: write in batches, and claim questions for this process.
 
     While another process holds the file, the run's other calls go on.
     """
@@ -65,18 +73,18 @@ class RunStore:
         """Renew the claims of the run, until it is cancelled."""
         while self._store.persistent:
             await asyncio.sleep(CLAIM_S / 4)
-            with contextlib.suppress(errors.StoreError):  # a claim that ends costs a second call
+            with contextlib.suppress(StoreError):  # a claim that ends costs a second call
                 await _while_locked(self._store.renew, self._owner)
 
     def end(self) -> None:
         """Release all claims of the run."""
-        with contextlib.suppress(errors.StoreError):
+        with contextlib.suppress(StoreError):
             if self._store.persistent:
                 self._store.release(self._owner, patience_s=0.0)
 
 
 async def _while_locked(step: Callable[..., _T], *args: Any) -> _T:
-    """Take a step of the store, again while another process holds the file, and return what it gives."""
+    """Take a step of the store, again while another process holds the file."""
     ends_at = clock.monotonic() + PATIENCE_S
     while True:
         try:
@@ -88,7 +96,7 @@ async def _while_locked(step: Callable[..., _T], *args: Any) -> _T:
 
 
 class BusyTime:
-    """Share the time in which at least one call was running among the answers, in the order of their arrival.
+    """Share the time in which at least one call was running among the answers as they arrive.
 
     The shares of all answers add up to that time, however many calls ran at once: for a machine
     that is paid by the hour, this is what the answers took of it.
@@ -106,14 +114,15 @@ class BusyTime:
         self._calls += 1
 
     def end(self, answers: int) -> float | None:
-        """Record that a call has ended, and return the busy seconds of each answer; None without one."""
+        """Record that a call has ended, and return the busy seconds of each answer, if any."""
         now = self._now()
         self._unspent_s += now - self._since
         self._since = now
         self._calls -= 1
         if not answers:
             return None
-        share_s, self._unspent_s = self._unspent_s / answers, 0.0
+        share_s = self._unspent_s / answers
+        self._unspent_s = 0.0
         return share_s
 
 
@@ -122,46 +131,40 @@ class Caller:
 
     Attributes:
         workers: how many times :meth:`work` has to run at once.
+        store: keeps the answers.
         stopping: workers take no further question, and can be cancelled.
         abandoned: calls were still running in threads when the workers were cancelled.
     """
 
     def __init__(
         self,
-        questions: jobs.Questions,
-        stores: jobs.Stores,
+        questions: Questions,
+        stores: Stores,
         store: RunStore,
         budget: Budget | None,
-        limit: jobs.TimeLimit | None,
+        limit: TimeLimit | None,
         turn: Throttle | None,
     ) -> None:
         self.questions = questions
         self.model = model = questions.model
         self.workers = min(model.concurrency, -(-len(questions.open) // model.batch_size))
         self.stopping = self.abandoned = False
+        self.store = store
         self._stores = stores
-        self._store = store
         self._budget = budget
         self._unasked = iter([question for question, _ in questions.open.values()])
         self._next: list[Question] = []  # claimed
         self._elsewhere: list[Question] = []  # claimed by other processes
         self._taking = asyncio.Lock()
         self._throttle = turn or Throttle(
-            model.concurrency,
-            requests_per_minute=model.requests_per_minute,
-            longest_wait_s=lambda: max(
-                LONGEST_WAIT_S, limit.left_s() if limit is not None else 0.0
-            ),
+            model.concurrency, requests_per_minute=model.requests_per_minute, limit=limit
         )
-        longest_wait_s = self._throttle.longest_wait_s
-        self._outage = Outage(
-            self.workers, stored=questions.progress.stored, longest_wait_s=longest_wait_s
-        )
+        self._outage = Outage(self.workers, stored=questions.progress.stored, limit=limit)
         self._busy = BusyTime(clock.perf_counter)
         self._answers = 0
 
     def ready(self) -> None:
-        """Raise the fatal :class:`ModelError` of a model that cannot be called, or :class:`StoreError`."""
+        """Raise the fatal :class:`ModelError` of a model that cannot be called, or a StoreError."""
         self._stores.of(self.model).check_room()
         self.model.ready()
         self.questions.check_use()
@@ -173,17 +176,16 @@ class Caller:
         while not self.stopping and (questions := await self._take()):
             try:
                 await self._ask(questions)
-            except errors.ModelError as error:
+            except ModelError as error:
                 self.questions.fatal = self.questions.fatal or error
                 raise
             except asyncio.CancelledError:
                 if self.stopping:
                     self.abandoned = self.model.abandons
                     raise
-                for key in {one.key for one in questions} & self.questions.open.keys():
-                    self.questions.failed(
-                        key, errors.ModelError("the model cancelled its own call")
-                    )
+                failure = ModelError("the model cancelled its own call")
+                for key in {question.key for question in questions} & self.questions.open.keys():
+                    self.questions.failed(key, failure)
 
     async def _take(self) -> list[Question]:
         """Return the questions of the next call; empty when all is done."""
@@ -205,17 +207,19 @@ class Caller:
         return taken
 
     async def _claim(self, block: Sequence[Question]) -> list[Question]:
-        """Claim what is not stored of these questions, and return those that other processes have claimed."""
+        """Claim questions without a stored answer, and return those that others have claimed."""
         keys = [question.key for question in block]
-        claimed = await self._store.claim(keys)
+        claimed = await self.store.claim(keys)
 
         # Only now: an answer that was stored before the claim has to be seen.
         answers = await _while_locked(self._stores.get, self.model, keys)
         self.questions.stored(answers)
 
-        open_ = [question for question in block if question.key not in answers]
-        self._next = [question for question in open_ if question.key in claimed]
-        return [question for question in open_ if question.key not in claimed]
+        elsewhere: list[Question] = []
+        for question in block:
+            if question.key not in answers:
+                (self._next if question.key in claimed else elsewhere).append(question)
+        return elsewhere
 
     async def _take_over(self) -> None:
         """Find the answers to what other processes have claimed, or claim what they gave up."""
@@ -225,7 +229,7 @@ class Caller:
             await asyncio.sleep(_ELSEWHERE_S)
 
     async def _ask(self, questions: Sequence[Question]) -> None:
-        """Ask in one call, and what failed and may pass in the next, until each question has its outcome.
+        """Ask in one call, and what failed in further ones, until all questions have an outcome.
 
         "Too many requests" does not count as a failure of a question while others are answered: the
         throttle reduces the number of calls, and the question waits its turn.
@@ -234,231 +238,266 @@ class Caller:
         attempts = 0
         while questions:
             attempts += 1
-            before = self._answers
+            answers_before = self._answers
             outcomes = await self._call(questions)
-            answered = [one for one in outcomes if isinstance(one, Prediction)]
-            if answered:
-                self._answers += len(answered)
-                self._outage.over()
-                answered = [one._replace(retries=attempts - 1) for one in answered]
-                self.questions.answered(answered)
-                await self._store.keep(answered)
-                self.questions.check_use()
-            again, wait_s = [], 0.0
+            await self._keep(outcomes, retries=attempts - 1)
+
+            again: list[Question] = []
+            pause_s = 0.0
             for question, error in zip(questions, outcomes, strict=True):
-                if not isinstance(error, errors.ModelError):
+                if not isinstance(error, ModelError):
                     continue
-                if error.kind != "busy" or self._answers == before:
+                if error.kind != "busy" or self._answers == answers_before:
                     failures[question.key] += 1
-                final, error = self._judged(question.key, error, failures[question.key])
-                if not final:
+                n_failures = failures[question.key]
+                is_final, error = self._judged(question.key, error, n_failures)
+                if is_final:
+                    self._give_up(question.key, error, attempts)
+                else:
                     self.questions.progress.retrying = error.what
                     again.append(question)
-                    asked_s = self._throttle.granted_s(error.retry_after_s)
-                    wait_s = max(wait_s, asking.wait_s(max(1, failures[question.key]), asked_s))
-                    continue
-                if attempts > 1:
-                    error = errors.ModelError(
-                        f"{error.what} (tried {attempts} times)", **error.parts(attempts=attempts)
-                    )
-                if error.fatal:  # no other call can succeed either, or none is likely to
-                    raise error
-                self.questions.failed(question.key, error)
+                    retry_after_s = self._throttle.granted_s(error.retry_after_s)
+                    pause_s = max(pause_s, asking.wait_s(max(1, n_failures), retry_after_s))
             questions = again
             if questions:
-                await asyncio.sleep(wait_s)
+                await asyncio.sleep(pause_s)
 
-    def _judged(
-        self, key: str, error: errors.ModelError, failures: int
-    ) -> tuple[bool, errors.ModelError]:
-        """Return whether a question is given up after so many failures, and the error, fatal if it ends the run."""
+    async def _keep(self, outcomes: Sequence[_Outcome], *, retries: int) -> None:
+        """Record and store the answers among the outcomes of a call."""
+        answered: list[Prediction] = []
+        for outcome in outcomes:
+            if isinstance(outcome, Prediction):
+                answered.append(outcome._replace(retries=retries))
+        if answered:
+            self._answers += len(answered)
+            self._outage.over()
+            self.questions.answered(answered)
+            await self.store.keep(answered)
+            self.questions.check_use()
+
+    def _judged(self, key: str, error: ModelError, failures: int) -> tuple[bool, ModelError]:
+        """Return whether a question is given up after so many failures, and the error.
+
+        The error is fatal if it ends the run.
+        """
         retries = self.model.retries
-        final = error.fatal or not error.retryable or not retries or failures > retries
+        is_final = error.fatal or not error.retryable or not retries or failures > retries
         # waiting once more would take as long again
         hangs = error.kind == "timeout" and failures > 1
-        error = self._outage.failed(key, error, given_up=final or hangs)
-        return final or error.fatal, error
+        error = self._outage.failed(key, error, given_up=is_final or hangs)
+        return is_final or error.fatal, error
 
-    async def _call(
-        self, questions: Sequence[Question]
-    ) -> Sequence[Prediction | errors.ModelError]:
-        """Make one call as soon as throttle and budget allow it; if it fails, every question gets its error."""
+    def _give_up(self, key: str, error: ModelError, attempts: int) -> None:
+        """Record the failure of a question; raise it if no other call can succeed either."""
+        if attempts > 1:
+            problem = f"{error.what} (tried {attempts} times)"
+            error = ModelError(problem, **error.parts(attempts=attempts))
+        if error.fatal:
+            raise error
+        self.questions.failed(key, error)
+
+    async def _call(self, questions: Sequence[Question]) -> Sequence[_Outcome]:
+        """Make one call when the throttle allows it; if it fails, all questions get its error."""
+        window = await self._throttle.enter()
+        failure: ModelError | None = None
         try:
-            window, failure = await self._throttle.enter(), None
-            try:
-                return await self._measured(questions)
-            except errors.ModelError as error:
-                failure = error
-                raise
-            finally:
-                self._throttle.leave(window, failure)
-        except errors.ModelError as error:
+            return await self._measured(questions)
+        except ModelError as error:
+            failure = error
             return [error] * len(questions)
+        finally:
+            self._throttle.leave(window, failure)
 
-    async def _measured(
-        self, questions: Sequence[Question]
-    ) -> list[Prediction | errors.ModelError]:
-        model, budget, reserved = self.model, self._budget, None
-        while budget and not (
-            reserved := budget.reserve(model, [one.example for one in questions])
-        ):
-            await asyncio.sleep(_POLL_S)
-        found: Sequence[Completion | errors.ModelError | None] = [None] * len(questions)
+    async def _measured(self, questions: Sequence[Question]) -> list[_Outcome]:
+        """Make one call as soon as the budget allows it, and return its predictions and errors."""
+        model = self.model
+        reserved = await self._reserve(questions)
         self._busy.begin()
         begun = clock.perf_counter()
         try:
-            found = answers = await asking.call(model, questions)
-        except errors.ModelError as error:
-            found = [error] * len(questions)
+            answers = await asking.call(model, questions)
+        except ModelError as error:
+            self._settle(reserved, [error] * len(questions))
             raise
-        finally:
-            taken_s: float | None = clock.perf_counter() - begun
-            busy_s = self._busy.end(sum(isinstance(one, Completion) for one in found))
-            if budget and reserved:
-                budget.settle(reserved, found, busy_s)
-        now = max(clock.wall(), self._stores.started)  # new answers count if the clock is set back
+        except BaseException:
+            self._settle(reserved, [None] * len(questions))
+            raise
+        latency_s: float | None = clock.perf_counter() - begun
+        busy_s = self._settle(reserved, answers)
         if model.batch_size > 1 or model.verified is not None:
-            taken_s = None  # the time of one answer is unknown
+            latency_s = None  # the time of one answer is unknown
 
-        outcomes: list[Prediction | errors.ModelError] = []
+        # new answers count if the clock is set back
+        now = max(clock.wall(), self._stores.started)
+        outcomes: list[_Outcome] = []
         for question, answer in zip(questions, answers, strict=True):
-            if isinstance(answer, errors.ModelError):
+            if isinstance(answer, ModelError):
                 outcomes.append(answer)
-                continue
-            latency_s = taken_s if answer.latency_s is None else answer.latency_s
-            prediction = Prediction(question.key, answer, latency_s, now, busy_s)
-            outcomes.append(_unstorable(prediction) or prediction)
+            else:
+                known_s = latency_s if answer.latency_s is None else answer.latency_s
+                prediction = Prediction(question.key, answer, known_s, now, busy_s)
+                outcomes.append(_unstorable(prediction) or prediction)
         return outcomes
 
+    async def _reserve(self, questions: Sequence[Question]) -> Reserved | None:
+        """Wait for the money that a call may cost; None if its cost is not counted."""
+        if self._budget is None:
+            return None
+        examples = [question.example for question in questions]
+        while True:
+            reserved = self._budget.reserve(self.model, examples)
+            if reserved is not None:
+                return reserved
+            await asyncio.sleep(_POLL_S)
 
-def _unstorable(prediction: Prediction) -> errors.ModelError | None:
+    def _settle(
+        self, reserved: Reserved | None, answers: Sequence[Completion | ModelError | None]
+    ) -> float | None:
+        """Record that a call has ended, and return the busy seconds of each answer."""
+        busy_s = self._busy.end(sum(isinstance(answer, Completion) for answer in answers))
+        if self._budget is not None and reserved is not None:
+            self._budget.settle(reserved, answers, busy_s)
+        return busy_s
+
+
+def _unstorable(prediction: Prediction) -> ModelError | None:
     """Return the error of an answer with a fact that JSON cannot hold, such as bytes."""
     try:
         encoded(prediction)
     except Exception as error:  # a type of the user's can raise anything
-        cure = "return a pytest_ftgate.Completion whose fields have the documented types"
-        return errors.ModelError(f"the answer cannot be stored: {errors.told(error)}", cure=cure)
+        advice = "return a pytest_ftgate.Completion whose fields have the documented types"
+        return ModelError(f"the answer cannot be stored: {told(error)}", cure=advice)
     return None
 
 
 def call_models(
-    models: Sequence[jobs.Questions],
-    stores: jobs.Stores,
+    models: Sequence[Questions],
+    stores: Stores,
     tell: Callable[[], None],
     *,
     ended: bool,
     offline: bool,
-    limit: jobs.TimeLimit | None,
+    limit: TimeLimit | None,
     budget: Budget | None,
 ) -> None:
-    """Get the answers that are not recorded from the store, or else by calls: see :func:`run_models`.
+    """Get the answers that are not recorded from the store, or else by calls.
 
     Args:
         tell: called in this thread about ten times a second.
         ended: a model has failed for good already, so that no model is called.
+        offline, limit, budget: those of :func:`run_models`.
 
     Raises:
         Interrupted: Ctrl-C.
     """
-    failure = errors.ModelError(_OFFLINE, kind="offline", cure=_OFFLINE_CURE)
-    for one in models:
-        one.stored(stores.get(one.model, list(one.open)))
-        for key in list(one.open) if offline and one.model.endpoint else ():
-            one.failed(key, failure)
-    run_stores: dict[int, RunStore] = {}
-    for questions in models:
-        store = stores.of(questions.model)
-        run_stores.setdefault(id(store), RunStore(store))
-    turns = _turns([one.model for one in models])
-    callers = [
-        Caller(
-            one,
-            stores,
-            run_stores[id(stores.of(one.model))],
-            budget,
-            limit,
-            turns.get(id(one.model)),
-        )
-        for one in models
-        if one.open
-    ]
-    for caller in callers:  # no short circuit: each model reports its own failure
-        try:
-            caller.ready()
-        except errors.ModelError as error:
-            caller.questions.fatal = caller.questions.fatal or error
-    if ended or not callers or any(caller.questions.fatal for caller in callers):
+    _look_up(models, stores, offline=offline)
+    callers = _callers(models, stores, budget, limit)
+    if ended or not callers or not _are_ready(callers):
         return
-    longest_s = max(
-        (one.model.timeout_s for one in models if one.model.timeout_s is not None), default=None
-    )
+
+    longest_s = max(filter(None, (caller.model.timeout_s for caller in callers)), default=None)
     try:
-        work = _ask_all(callers, list(run_stores.values()), limit)
-        run_in_own_loop(work, tell, patience_s=longest_s)
+        run_in_own_loop(_ask_all(callers, limit), tell, patience_s=longest_s)
     except KeyboardInterrupt:
         abandoned = tuple(caller.model.name for caller in callers if caller.abandoned)
-        done = [
-            (one.progress.done - one.progress.errors, stores.of(one.model).persistent)
-            for one in models
-        ]
-        kept = sum(n for n, persistent in done if persistent)
-        raise errors.Interrupted(
-            abandoned, kept=(kept, sum(one.progress.total for one in models))
-        ) from None
+        raise Interrupted(abandoned, kept=_kept(models, stores)) from None
     finally:
         if budget is not None:
             budget.end_run()
 
 
+def _look_up(models: Sequence[Questions], stores: Stores, *, offline: bool) -> None:
+    """Take the stored answers; where no endpoint may be called, give up its other questions."""
+    failure = ModelError(_OFFLINE, kind="offline", cure=_OFFLINE_CURE)
+    for questions in models:
+        questions.stored(stores.get(questions.model, list(questions.open)))
+        if offline and questions.model.endpoint:
+            for key in list(questions.open):
+                questions.failed(key, failure)
+
+
+def _callers(
+    models: Sequence[Questions], stores: Stores, budget: Budget | None, limit: TimeLimit | None
+) -> list[Caller]:
+    """Return what asks the models that have open questions."""
+    unanswered = [questions for questions in models if questions.open]
+    turns = _turns([questions.model for questions in unanswered])
+    run_stores: dict[int, RunStore] = {}
+    callers: list[Caller] = []
+    for questions in unanswered:
+        store = stores.of(questions.model)
+        run_store = run_stores.setdefault(id(store), RunStore(store))
+        turn = turns.get(id(questions.model))
+        callers.append(Caller(questions, stores, run_store, budget, limit, turn))
+    return callers
+
+
+def _are_ready(callers: Sequence[Caller]) -> bool:
+    """Return whether all models can be called; each model reports its own failure."""
+    for caller in callers:
+        try:
+            caller.ready()
+        except ModelError as error:
+            caller.questions.fatal = caller.questions.fatal or error
+    return not any(caller.questions.fatal for caller in callers)
+
+
+def _kept(models: Sequence[Questions], stores: Stores) -> tuple[int, int]:
+    """Return how many answers the next session will find, and how many were asked for."""
+    n_kept = 0
+    n_questions = 0
+    for questions in models:
+        n_questions += questions.progress.total
+        if stores.of(questions.model).persistent:
+            n_kept += questions.progress.done - questions.progress.errors
+    return n_kept, n_questions
+
+
 def _turns(models: Sequence[Model]) -> dict[int, Throttle]:
     """Return the throttle that models with a common object share, by the id of each model."""
-    groups: list[tuple[set[Any], list[Model]]] = []
+    users = Counter(chain.from_iterable(model.exclusive for model in models))
+    throttle = Throttle(1)
+    turns: dict[int, Throttle] = {}
     for model in models:
-        if not model.exclusive:
-            continue
-        used, members = set(model.exclusive), [model]
-        for group in [group for group in groups if group[0] & used]:
-            groups.remove(group)
-            used |= group[0]
-            members += group[1]
-        groups.append((used, members))
-    shared = [(members, Throttle(1)) for _, members in groups if len(members) > 1]
-    return {id(model): turn for members, turn in shared for model in members}
+        if any(users[used] > 1 for used in model.exclusive):
+            turns[id(model)] = throttle
+    return turns
 
 
-async def _ask_all(
-    callers: Sequence[Caller],
-    stores: Sequence[RunStore],
-    limit: jobs.TimeLimit | None,
-) -> None:
-    """Run all workers until every question is asked, one fails for good, time is up, or we are cancelled."""
-    workers = [
-        asyncio.create_task(caller.work()) for caller in callers for _ in range(caller.workers)
-    ]
+async def _ask_all(callers: Sequence[Caller], limit: TimeLimit | None) -> None:
+    """Run all workers until every question is asked, one fails for good, or time is up."""
+    workers: list[asyncio.Task[None]] = []
+    for caller in callers:
+        workers += [asyncio.create_task(caller.work()) for _ in range(caller.workers)]
+    stores = {caller.store for caller in callers}
     renewals = [asyncio.create_task(store.renew()) for store in stores]
     try:
-        left_s = limit.left_s() if limit is not None else None
+        timeout_s = None if limit is None else limit.left_s()
         _, working = await asyncio.wait(
-            workers, timeout=left_s, return_when=asyncio.FIRST_EXCEPTION
+            workers, timeout=timeout_s, return_when=asyncio.FIRST_EXCEPTION
         )
         if working and limit is not None and limit.left_s() <= 0:
             for caller in callers:
                 caller.questions.fatal = caller.questions.fatal or limit.error()
     finally:
-        for caller in callers:
-            caller.stopping = True
-        for task in (*workers, *renewals):
-            task.cancel()
-        await asyncio.wait((*workers, *renewals), timeout=_CANCEL_S)
+        await _stop(callers, [*workers, *renewals])
         for store in stores:
             store.end()
         await asyncio.gather(*(_close(caller.model) for caller in callers))
-    for error in [
-        worker.exception() for worker in workers if worker.done() and not worker.cancelled()
-    ]:
+
+    for worker in workers:
+        error = worker.exception() if worker.done() and not worker.cancelled() else None
         # those of models are noted already
-        if error is not None and not isinstance(error, errors.ModelError):
+        if error is not None and not isinstance(error, ModelError):
             raise error
+
+
+async def _stop(callers: Sequence[Caller], tasks: Sequence[asyncio.Task[None]]) -> None:
+    for caller in callers:
+        caller.stopping = True
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=_CANCEL_S)
 
 
 async def _close(model: Model) -> None:

@@ -9,7 +9,7 @@ from endpoint_project import EndpointProject, N, answer, index_of
 from gate_project import check, ends, label, mentions, passed, statuses, stopped, write_jsonl
 from loopback import Reply, error
 
-from pytest_ftgate.runs import asking, calls
+from pytest_ftgate.runs import asking
 
 
 def test_a_gate_that_takes_too_long_is_in_error_and_keeps_what_has_arrived(http: EndpointProject) -> None:
@@ -217,7 +217,6 @@ def test_a_rate_limit_of_an_hour_stops_the_run_with_everything_stored(
     http: EndpointProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(asking, "LONGEST_WAIT_S", 0.5)
-    monkeypatch.setattr(calls, "LONGEST_WAIT_S", 0.5)
     reply = error(429, retry_after="3600")
 
     def limited(body: dict[str, Any]) -> str | Reply:
