@@ -46,7 +46,7 @@ def test_what_changed_is_shown_first_and_filters_show_the_rest(opened: Opened) -
     expect(opened.rows).to_have_count(2)
     page.get_by_label("broken (2)").uncheck()
     expect(opened.count).to_have_text("no match in the selected groups, 60 in the others")
-    page.get_by_label("right (38)").check()
+    page.get_by_label("both right (38)").check()
     expect(opened.rows).to_have_count(38)
     page.locator("select").select_option("refund")
     expect(opened.rows).to_have_count(len([i for i in range(2, 40) if label(i) == "refund"]))
@@ -118,7 +118,7 @@ def test_ten_thousand_examples_are_usable(project: Project, open_page: Open) -> 
     opened.search("question 9999")
     expect(opened.count).to_have_text("1 to 1 of 1 example")
     expect(opened.rows).to_contain_text(["test.jsonl:10000"])
-    opened.page.get_by_label("wrong (5,000)").check()
+    opened.page.get_by_label("both wrong (5,000)").check()
     opened.search("question 999")
     expect(opened.count).to_have_text("1 to 11 of 11 examples")
     opened.is_quiet()
@@ -149,6 +149,12 @@ def test_on_a_phone_titles_and_checks_fit_and_wide_tables_scroll(project: Projec
         box = cell.bounding_box()
         assert box is not None
         assert 0 <= box["x"] <= box["x"] + box["width"] <= 390
+    models = open_page(path, viewport={"width": 375, "height": 844}).page.locator("table.models")
+    assert models.evaluate("node => node.scrollWidth <= node.parentNode.clientWidth")
+    for cell in models.locator("tbody td").all():
+        box = cell.bounding_box()
+        assert box is not None
+        assert 0 <= box["x"] <= box["x"] + box["width"] <= 375
     assert "gradient" in wide.evaluate("node => getComputedStyle(node).backgroundImage")
     opened.is_quiet()
 
@@ -168,10 +174,27 @@ def test_the_first_screen_has_the_verdict_what_failed_its_cure_and_the_gain(
     assert "\u2717" in icon, "told apart without colour"
 
 
+@pytest.mark.parametrize("broken", [17, 18, 19, 20])
+@pytest.mark.parametrize("width", [375, 1280])
+def test_the_label_of_a_gain_lies_over_no_line(project: Project, open_page: Open, broken: int, width: int) -> None:
+    """Also where hardly anything was gained."""
+    project.predictions("ft.jsonl", 60, range(broken))
+    page = open_page(report(project, margin=0.2), viewport={"width": width, "height": 800}).page
+    label = page.locator("svg.plot text.value").bounding_box()
+    assert label is not None
+    for line in ("line.zero", "line.asked"):
+        box = page.locator(f"svg.plot {line}").bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= label["x"] or label["x"] + label["width"] <= box["x"], (line, box, label)
+
+
 def test_printed_it_is_light_and_has_no_controls(project: Project, open_page: Open) -> None:
     opened = open_page(report(project), color_scheme="dark")
     opened.page.emulate_media(media="print")
     expect(opened.page.locator("form")).to_be_hidden()
+    expect(opened.count).to_be_visible()
+    left_out = opened.count.evaluate("node => getComputedStyle(node, '::after').content")
+    assert "the page on a screen has all" in left_out
     expect(opened.page.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")
     assert opened.page.pdf().startswith(b"%PDF")
     opened.is_quiet()

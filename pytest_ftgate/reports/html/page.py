@@ -19,8 +19,6 @@ from pytest_ftgate.text import (
     minute,
     readable,
     show_change,
-    show_difference,
-    show_percent,
 )
 
 _SYMBOLS = {"pass": "\u2713", "fail": "\u2717", "inconclusive": "?", "error": "!"}
@@ -93,46 +91,37 @@ def _view(result: GateResult, evidence: Evidence, anchor: str) -> Mapping[str, A
     """Return what the page shows of one gate, by the names in its template; sections without facts are left out."""
     warnings, in_order = _checks(result)
     inputs = (*sentences.price_sentences(result), *sentences.input_sentences(result))
+    main = sentences.main_examples(result)
+    groups = [group for group in sentences.examples(result) if group != main]
     sections = [
         ("Checks", (warnings, in_order)),
+        ("What the checks found", [tables.examples(group) for group in groups]),
         *tables.sections(result),
         ("Near duplicates", tuple(tables.row_pairs(result))),
         ("Inputs", inputs),
     ]
-    methods = (
-        *sentences.upper_bound_sentence(result),
-        *sentences.method_sentence(result),
-        *sentences.detectable_sentence(result),
-    )
+    headline = [*sentences.outcome_sentences(result), *sentences.champion_sentences(result)]
+    for check in result.checks:
+        if result.passed and (check.kind, check.status) == ("cost", "pass"):
+            headline.append(check.message)
+    caption = list(sentences.upper_bound_sentence(result))
+    if sentences.tells_gain(result):
+        caption = [*sentences.bounds_sentence(result), sentences.changed(result)]
+    methods = (*sentences.method_sentence(result), *sentences.detectable_sentence(result))
     return {
         "anchor": anchor,
         "result": result,
-        "headline": _headline(result),
+        "headline": "; ".join(headline),
         "plot": None if result.gain is None else _plot(result),
-        "methods": methods,
+        "caption": "; ".join(caption),
+        "methods": "; ".join(methods),
         "models": tables.models(result),
         "sections": [(title, content) for title, content in sections if any(content)],
-        "examples": tables.examples(sentences.main_examples(result)),
+        "examples": tables.examples(main),
         "rows": evidence.rows,
         "repeats": evidence.repeats,
         "counts": Counter(row[3] for row in evidence.rows),
     }
-
-
-def _headline(result: GateResult) -> list[str]:
-    """Return the gains of a green gate, the agreement, and by how much the candidate is cheaper or faster."""
-    if not result.passed:
-        return []
-
-    sentence = [
-        *sentences.gain_sentence(result),
-        *sentences.agreement_sentence(result),
-        *sentences.champion_sentences(result),
-    ]
-    for check in result.checks:
-        if (check.kind, check.status) == ("cost", "pass"):
-            sentence.append(check.message)
-    return sentence
 
 
 def _checks(result: GateResult) -> tuple[tables.Table, tables.Table]:
@@ -148,7 +137,7 @@ def _checks(result: GateResult) -> tuple[tables.Table, tables.Table]:
 
 
 def _plot(result: GateResult) -> Mapping[str, Any]:
-    """Return the gain over each baseline as places on a chart, in percent of its width, and in words."""
+    """Return the gain over each baseline with its bounds as places on a chart, in percent of its width."""
     share = is_share(result.metric_range)
     compared = _compared(result)
     required = (result.margin or 0.0) if result.max_drop is None else -result.max_drop
@@ -167,27 +156,18 @@ def _plot(result: GateResult) -> Mapping[str, Any]:
         return round(_SIDE + (100 - 2 * _SIDE) * share_of_width, 2)
 
     rows = []
-    words = []
     for name, comparison in compared.items():
         gain = comparison.gain or 0.0
-        rows.append(
-            {
-                "name": name,
-                "gain": place(gain),
-                "low": place(comparison.lower_bound),
-                "high": place(comparison.upper_bound),
-                "label": show_change(comparison.gain, share=share),
-                "anchor": _anchor(gain, (0.0, required), _NEAR * width),
-            }
-        )
-        words.append(_in_words(name, comparison, share=share))
-    words.append(f"each bound one-sided at {show_percent(result.confidence or 0)}")
-    return {
-        "rows": rows,
-        "zero": place(0.0),
-        "required": place(required),
-        "words": "; ".join(words),
-    }
+        row = {
+            "name": name,
+            "gain": place(gain),
+            "low": place(comparison.lower_bound),
+            "high": place(comparison.upper_bound),
+            "label": show_change(comparison.gain, share=share),
+            "anchor": _anchor(gain, (0.0, required), _NEAR * width),
+        }
+        rows.append(row)
+    return {"rows": rows, "zero": place(0.0), "required": place(required)}
 
 
 def _anchor(gain: float, marks: Iterable[float], near: float) -> str:
@@ -208,13 +188,3 @@ def _compared(result: GateResult) -> Mapping[str, Comparison]:
         standard = " (max_drop)" if (comparison.required or 0) < 0 else ""
         compared[f"over {role}{standard}"] = comparison
     return compared
-
-
-def _in_words(name: str, comparison: Comparison, *, share: bool) -> str:
-    """Return a gain and its bounds: ``over rag +4.0 points, lower bound +1.2``."""
-    words = [f"{name} {show_difference(comparison.gain, share=share)}".strip()]
-    if comparison.lower_bound is not None:
-        words.append(f"lower bound {show_change(comparison.lower_bound, share=share)}")
-    if comparison.upper_bound is not None:
-        words.append(f"upper bound {show_change(comparison.upper_bound, share=share)}")
-    return ", ".join(words)

@@ -174,6 +174,17 @@ def test_all_answers_are_in_the_data_and_some_are_readable_without_a_script():
     assert "first of 3 answers" in html.text
 
 
+def test_the_rows_of_a_red_guard_are_there_and_a_gate_on_the_page_is_not_listed_as_missing():
+    flip = Flip("g1", "a question of the guard", "refund", "refund", "invoice")
+    guard = PartResult("safety", "accuracy", 0.03, 0.95, verdict="fail", n=9, losses=1, broken=(flip,))
+    red = GateResult("intents", "t", "fail", checks=(Check("guards.safety", "fail", "-16.7 points"),), guards=(guard,))
+    page_of_gate = written((red, None), session=Session(unjudged=(("intents", "the verdict of t is fail"),)))
+    assert "a question of the guard" in page_of_gate.text
+    assert "the verdict of t" not in page_of_gate.text
+    assert page_of_gate.headings[0] == "0 of 1 gate passed"
+    assert '<h1 class="fail">' in page_of_gate.markup
+
+
 def test_before_training_there_is_no_candidate_and_parts_with_few_examples_are_grey():
     alone = replace(answers(), rows=tuple((*row[:5], None) for row in answers().rows))
     html = written((replace(full(), stage="ready", verdict="pass", gain=None), alone))
