@@ -1,6 +1,7 @@
-"""Draw the pictures of the documentation: a terminal as SVG and a report as PNG, of ``examples/voice_commands``.
+"""Draw the pictures of the documentation from ``examples/voice_commands``: terminals as SVG, the report as PNG.
 
-``python tools/pictures.py`` needs the groups ``example`` and ``browser``, and a Chromium.
+``python tools/pictures.py`` needs the groups ``example`` and ``browser``, and a Chromium. Terminals have the colours
+that pytest and the plugin print; all pictures have a light and a dark form.
 """
 
 from __future__ import annotations
@@ -16,75 +17,105 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ASSETS = ROOT / "docs" / "assets"
-LINE, COLUMN, MARGIN = 18, 8.43, 16
-COLOURS = (
-    (r"^(FAIL|ERROR|INCONCLUSIVE)\b|: FAIL$|\bfailed\b.*=$", "#ff7b72"),
-    (r": PASS -|^\S+ \.+ +\[|\bpassed\b.*=$", "#7ee787"),
-    (r"^warning ", "#f0cf65"),
-    (r"^(gain|fix:)", "#e6edf3;font-weight:700"),
-)
+LINE_HEIGHT, CHARACTER_WIDTH, MARGIN = 18, 8.43, 16
+COLUMNS = 80
+PASSES = "test_gate.py"
+FAILS = "test_refused.py::test_gain_is_below_the_margin"
+
+ESCAPE = re.compile(r"\x1b\[([\d;]*)m")
+CLASSES = {"1": "bold", "31": "red", "32": "green", "33": "yellow", "36": "cyan"}
+STYLE = """
+text { fill: #1b1f24; } rect { fill: #f6f8fa; } .bold { font-weight: 700; }
+.red { fill: #a3141f; } .green { fill: #116329; } .yellow { fill: #725000; } .cyan { fill: #0b5cad; }
+@media (prefers-color-scheme: dark) {
+  text { fill: #e6edf3; } rect { fill: #161b22; }
+  .red { fill: #ffaba8; } .green { fill: #7ee787; } .yellow { fill: #f0cf65; } .cyan { fill: #79b8ff; }
+}
+"""
 
 
 def terminal(text: str) -> str:
-    """Return the text as an SVG that looks like a terminal of 80 columns."""
+    """Return what a program prints, with its colours, as an SVG that looks like a terminal of 80 columns."""
     lines = text.splitlines()
-    height, width = len(lines) * LINE + 2 * MARGIN, round(80 * COLUMN + 2 * MARGIN)
+    height = len(lines) * LINE_HEIGHT + 2 * MARGIN
+    width = round(COLUMNS * CHARACTER_WIDTH + 2 * MARGIN)
     rows = []
-    for number, line in enumerate(lines):
-        colour = next(
-            (colour for pattern, colour in COLOURS if re.search(pattern, line)), "#c9d1d9"
-        )
-        y = MARGIN + (number + 1) * LINE - 5
-        rows.append(
-            f'<text x="{MARGIN}" y="{y}" style="fill:{colour}" xml:space="preserve">{escape(line)}</text>'
-        )
+    for number, line in enumerate(lines, 1):
+        y = MARGIN + number * LINE_HEIGHT - 5
+        rows.append(f'<text x="{MARGIN}" y="{y}" xml:space="preserve">{spans(line)}</text>')
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
         'style="font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace">\n'
-        f'<rect width="{width}" height="{height}" rx="8" fill="#0d1117"/>\n'
-        + "\n".join(rows)
-        + "\n</svg>\n"
+        f"<style>{STYLE}</style>\n"
+        f'<rect width="{width}" height="{height}" rx="8"/>\n' + "\n".join(rows) + "\n</svg>\n"
     )
+
+
+def spans(line: str) -> str:
+    """Return a line with escape sequences as spans with classes."""
+    markup = ""
+    classes: list[str] = []
+    pieces = ESCAPE.split(line)  # text and codes take turns
+    for number, piece in enumerate(pieces):
+        if number % 2:
+            for code in piece.split(";"):
+                classes = [*classes, CLASSES[code]] if code in CLASSES else []
+        elif piece and classes:
+            markup += f'<tspan class="{" ".join(classes)}">{escape(piece, quote=False)}</tspan>'
+        else:
+            markup += escape(piece, quote=False)
+    return markup
 
 
 def run(folder: Path, *args: str) -> str:
     """Run pytest in a folder, and return what it prints from the first test on."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", *args]
-    environment = {**os.environ, "COLUMNS": "80", "GITHUB_ACTIONS": ""}
-    found = subprocess.run(
+    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "--color=yes", *args]
+    environment = {**os.environ, "COLUMNS": str(COLUMNS), "GITHUB_ACTIONS": "", "CI": ""}
+    result = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, check=False, env=environment
     )
-    start = re.search(r"^test_\S+ [.FE]", found.stdout, flags=re.MULTILINE)
-    assert start, found.stdout + found.stderr
-    return found.stdout[start.start() :]
+    first = re.search(r"^test_\S+ .*$", result.stdout, flags=re.MULTILINE)
+    assert first, result.stdout + result.stderr
+    return result.stdout[first.start() :]
 
 
-def screenshot(page: Path, target: Path) -> None:
-    """Write the first screen of a page."""
+def screenshot(page: Path, target: Path, scheme: str) -> None:
+    """Write the first screen of a page in a colour scheme."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
-        window = browser.new_page(viewport={"width": 1280, "height": 800})
+        viewport = {"width": 1000, "height": 640}
+        context = browser.new_context(
+            viewport=viewport, color_scheme=scheme, device_scale_factor=1.5
+        )
+        window = context.new_page()
         window.goto(page.as_uri())
         window.screenshot(path=target)
         browser.close()
 
 
+def copied_example(parent: str, name: str) -> Path:
+    """Return a new copy of the example, in which no answer is stored."""
+    ignored = shutil.ignore_patterns(".ftgate", "__pycache__")
+    return shutil.copytree(
+        ROOT / "examples" / "voice_commands", Path(parent) / name, ignore=ignored
+    )
+
+
 def main() -> None:
-    """Write both pictures."""
+    """Write all pictures."""
     ASSETS.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "voice_commands"
-        shutil.copytree(
-            ROOT / "examples" / "voice_commands", folder, ignore=shutil.ignore_patterns(".ftgate")
-        )
-        tests = ("test_gate.py", "test_refused.py::test_gain_is_below_the_margin")
-        (ASSETS / "terminal.svg").write_text(terminal(run(folder, *tests)), encoding="utf-8")
-        run(folder, "test_gate.py", "--ftgate-report=html:report.html")
-        screenshot(folder / "report.html", ASSETS / "report.png")
+    with tempfile.TemporaryDirectory() as parent:
+        folder = copied_example(parent, "fails")
+        (ASSETS / "terminal-red.svg").write_text(terminal(run(folder, FAILS)), encoding="utf-8")
+        folder = copied_example(parent, "passes")
+        (ASSETS / "terminal.svg").write_text(terminal(run(folder, PASSES)), encoding="utf-8")
+        run(folder, PASSES, "--ftgate-report=html:report.html")  # of the stored answers
+        for scheme, name in (("light", "report.png"), ("dark", "report-dark.png")):
+            screenshot(folder / "report.html", ASSETS / name, scheme)
 
 
 if __name__ == "__main__":
