@@ -96,7 +96,7 @@ GIVEN = """@pytest.importorskip("hypothesis").given(x=pytest.importorskip("hypot
 def test_gate(x): assert isinstance(x, int)
 """
 BESIDE: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
-    "xdist": ("xdist", ("-n2",), {"asked": None}),
+    "xdist": ("xdist", ("-n2",), {"n_asked": None}),
     "randomly, 1": ("pytest_randomly", ("--randomly-seed=1",), {}),
     "rerunfailures": ("pytest_rerunfailures", ("--reruns=2",), {}),
     "asyncio, strict": ("pytest_asyncio", (*LOOP, "-o", "asyncio_mode=strict"), {"body": ASYNCIO}),

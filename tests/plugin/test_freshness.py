@@ -28,7 +28,7 @@ def greens(project: Project) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def other(http: EndpointProject) -> dict[str, Any]:
+def other_model(http: EndpointProject) -> dict[str, Any]:
     """Return changes of a gate that was green, in which another model is the baseline."""
     http.keys["candidate"] = "recorded:ft.jsonl"
     green(http)
@@ -36,12 +36,12 @@ def other(http: EndpointProject) -> dict[str, Any]:
     return {"baseline": http.model("base-2")}
 
 
-def test_another_baseline_than_at_the_last_green_verdict(http: EndpointProject, changed_keys: dict[str, Any]) -> None:
-    assert http.judge(stored=True, margin=0.9, **changed_keys)["verdict"] == "fail"  # which is no reference
-    finding = check(green(http, **changed_keys), "base_changed")
+def test_another_baseline_than_at_the_last_green_verdict(http: EndpointProject, other_model: dict[str, Any]) -> None:
+    assert http.judge(stored=True, margin=0.9, **other_model)["verdict"] == "fail"  # which is no reference
+    finding = check(green(http, **other_model), "base_changed")
     assert (finding["status"], finding["observed"]) == ("warning", "base-2 (revision 1)")
     mentions(finding, "base-2", in_days(0), "base (revision 1)")
-    assert "base_changed" not in statuses(green(http, **changed_keys))  # which is the reference from now on
+    assert "base_changed" not in statuses(green(http, **other_model))  # which is the reference from now on
 
 
 def test_another_base_model_of_the_candidate(http: EndpointProject) -> None:
@@ -108,12 +108,12 @@ FUTURE = {"judged_at": 4_102_444_800}  # which would be the newest for ever
 
 
 @pytest.mark.parametrize("damage", [FUTURE, {"judged_at": 10**400}, {"judged_at": "x"}, {"form": 1}, None], ids=str)
-def test_a_damaged_note_is_as_none(http: EndpointProject, damaged_keys: dict[str, Any], damage: Any) -> None:
+def test_a_damaged_note_is_as_none(http: EndpointProject, other_model: dict[str, Any], damage: Any) -> None:
     (green_verdict,) = greens(http)
     http.store(
         "UPDATE notes SET text = ? WHERE name LIKE 'green: %'", json.dumps(damage and {**green_verdict, **damage})
     )
-    assert "base_changed" not in statuses(green(http, **damaged_keys))
+    assert "base_changed" not in statuses(green(http, **other_model))
     assert "base_changed" in statuses(green(http))  # the new one is the reference
 
 
