@@ -10,7 +10,9 @@ from pytest_ftgate.check_names import Kind, described
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.plain import INNER, Range, Unknown, about, from_plain, to_plain
 from pytest_ftgate.statistics.evidence import Comparison
-from pytest_ftgate.text import listed, one_line, printable, show_percent
+from pytest_ftgate.text import listed, one_line, printable, show_percent, suggestion
+
+__tracebackhide__ = True  # tracebacks of test bodies show none of our lines
 
 Verdict = Literal["pass", "fail", "inconclusive", "error"]
 Status = Literal["pass", "fail", "inconclusive", "error", "warning", "note"]
@@ -180,9 +182,8 @@ class ModelResult:
             raise KeyError(
                 f"{name} was not measured, because the gate was not judged: {self.unscored}"
             )
-        raise KeyError(
-            f"{name}: measured are {listed(self.metrics)}; list other metrics under metric"
-        )
+        cure = suggestion(name, self.metrics, "; list other metrics under metric")
+        raise KeyError(f"{name}: measured are {listed(self.metrics)}{cure}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -356,7 +356,8 @@ def _judge(project: Project, gate: str | None, marked: Mapping[str, Any], hook: 
     from pytest_ftgate.errors import FtgateError, Where
     from pytest_ftgate.gate.run import judge_gate
     from pytest_ftgate.gate.state import DataSets, Services
-    from pytest_ftgate.plugin.layers import Layers, Level
+    from pytest_ftgate.plugin.layers import Layers
+    from pytest_ftgate.plugin.markers import Level
     from pytest_ftgate.reports.recordings import read_notes, read_recordings
     from pytest_ftgate.result import GateResult, failed_result
     from pytest_ftgate.runs.jobs import Stores

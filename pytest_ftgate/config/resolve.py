@@ -18,7 +18,14 @@ from pytest_ftgate.config.keys import (
     sources_within,
 )
 from pytest_ftgate.config.models import BaselineKeys, ModelSpec, no_candidate
-from pytest_ftgate.errors import ConfigError, FtgateError, Where, combined, shown_path
+from pytest_ftgate.errors import (
+    ConfigError,
+    FtgateError,
+    MissingKeysError,
+    Where,
+    combined,
+    shown_path,
+)
 from pytest_ftgate.text import KeyPath, cut, listed, suggestion
 
 _REQUIRED = ("test_set", "training_set", "baseline", "candidate", "margin")
@@ -210,7 +217,9 @@ def _missing(
     what, those = ("required keys are", "them") if len(keys) > 1 else ("a required key is", "it")
     where = file.where(("gates", gate)) if file and gate else Where(next(filter(None, marks), None))
     cure = f"Set {those} {' or '.join(places)}."
-    return ConfigError(f"{what} missing: {', '.join(named)}", where=where, cure=cure)
+    return MissingKeysError(
+        f"{what} missing: {', '.join(named)}", keys=keys, where=where, cure=cure
+    )
 
 
 def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> gate_keys.GateKeys:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from pytest_ftgate.plugin import ini_keys as _ini_keys
     from pytest_ftgate.plugin import outcome as _outcome
     from pytest_ftgate.plugin import session as _session
-    from pytest_ftgate.plugin.outcome import CallableModel
+    from pytest_ftgate.plugin import values as _values
+    from pytest_ftgate.plugin.values import CallableModel
     from pytest_ftgate.result import GateResult
     from pytest_ftgate.runs.jobs import Run
 else:
@@ -45,7 +46,10 @@ else:
             return getattr(import_module(self._module), name)
 
     _clean_exit = _OnFirstUse("clean_exit")
-    _ini_keys, _outcome, _session = map(_OnFirstUse, ("ini_keys", "outcome", "session"))
+    _ini_keys = _OnFirstUse("ini_keys")
+    _outcome = _OnFirstUse("outcome")
+    _session = _OnFirstUse("session")
+    _values = _OnFirstUse("values")
 
 SESSION: pytest.StashKey[_session.GateSession] = pytest.StashKey()
 REQUEST: pytest.StashKey[pytest.FixtureRequest] = pytest.StashKey()
@@ -164,6 +168,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini(
         "ftgate_required", "gates that must run and pass: names, or all", type="args", default=[]
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(
+    parser: pytest.Parser, args: list[str]
+) -> Generator[None, object, object]:
+    """Refuse a misspelt option of ours once the conftest files have added theirs."""
+    result = yield
+    if any(argument.startswith("--ftgate") for argument in args):
+        _ini_keys.refuse_misspelt(parser, args)
+    return result
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -430,7 +445,7 @@ def ftgate_baseline(request: pytest.FixtureRequest) -> CallableModel:
 
     Override it to supply your own model.
     """
-    return _outcome.configured_model(request, "baseline", gate_session(request.config))
+    return _values.configured_model(request, "baseline", gate_session(request.config))
 
 
 @pytest.fixture
@@ -439,13 +454,13 @@ def ftgate_candidate(request: pytest.FixtureRequest) -> CallableModel:
 
     Override it to supply your own model.
     """
-    return _outcome.configured_model(request, "candidate", gate_session(request.config))
+    return _values.configured_model(request, "candidate", gate_session(request.config))
 
 
 @pytest.fixture
 def ftgate_test_set(request: pytest.FixtureRequest) -> tuple[Example, ...]:
     """Return the examples of the test set. Override it with any iterable of examples, or a path."""
-    return _outcome.configured_data(request, "test_set", gate_session(request.config))
+    return _values.configured_data(request, "test_set", gate_session(request.config))
 
 
 @pytest.fixture
@@ -454,10 +469,10 @@ def ftgate_training_set(request: pytest.FixtureRequest) -> tuple[Example, ...]:
 
     Override it with any iterable of examples, or a path.
     """
-    return _outcome.configured_data(request, "training_set", gate_session(request.config))
+    return _values.configured_data(request, "training_set", gate_session(request.config))
 
 
 @pytest.fixture
 def ftgate_evaluate(request: pytest.FixtureRequest) -> Callable[..., Run]:
     """Return a function ``(model, test_set, metric="accuracy") -> Run`` that scores any model on labeled examples."""
-    return _outcome.evaluator(request, gate_session(request.config))
+    return _values.evaluator(request, gate_session(request.config))

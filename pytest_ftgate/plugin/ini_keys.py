@@ -4,7 +4,7 @@ A misspelled ``ftgate_required`` would require nothing.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from pytest_ftgate.gate.state import sign_of_ci
 from pytest_ftgate.text import excerpt, nearest
 
 _BARE = ("config", "state", "recordings", "required", "base_ref", "forbid_weakening")
-KEYS = tuple(f"ftgate_{one}" for one in _BARE)
+KEYS = tuple(f"ftgate_{name}" for name in _BARE)
 
 ALLOW_MISSING = "--ftgate-allow-missing"
 _STRICT = ("--strict-markers", "--strict-config")
@@ -44,6 +44,20 @@ def runs_no_test(config: pytest.Config) -> bool:
     return any(config.getoption(name, None) for name in _INFORMATION)
 
 
+def refuse_misspelt(parser: pytest.Parser, args: Sequence[str]) -> None:
+    """Raise :class:`UsageError` for an unknown option that is nearly one of ours.
+
+    pytest itself would not say which option is meant.
+    """
+    known, unknown = parser.parse_known_and_unknown_args(list(args))
+    ours = [name.replace("_", "-") for name in vars(known) if name.startswith("ftgate_")]
+    for argument in unknown:
+        option = argument.partition("=")[0]
+        near = nearest(option.removeprefix("--"), ours) if option.startswith("--ftgate") else None
+        if near is not None:
+            raise pytest.UsageError(f"unknown option {option}; did you mean '--{near}'?")
+
+
 def check_options(config: pytest.Config) -> None:
     """Refuse invalid options before any test is collected."""
     for text in _refused(config):
@@ -55,18 +69,15 @@ def _refused(config: pytest.Config) -> Iterator[str]:
         if option.partition("=")[0] in (ALLOW_MISSING, *_PLANS):
             what = "is refused in addopts of the ini file"
             yield f"{option} {what}: no required gate would be judged"
-        if (
-            option in _STRICT
-            and config.getini("ftgate_required")
-            and ini_file.ignores_strict_addopts()
-        ):
+        is_ignored = option in _STRICT and ini_file.ignores_strict_addopts()
+        if is_ignored and config.getini("ftgate_required"):
             key = option.removeprefix("--").replace("-", "_")
             cure = f"write {key} = true in the ini file in its place, or install pytest 9.1"
             yield f"pytest 9.0 ignores {option} in addopts (pytest#14442): {cure}"
-    for name in config.getoption("override_ini") or ():
-        if name.startswith("ftgate_"):
-            what = "the requirements of a gate come from files under review"
-            yield f"-o {name}: {what}, not from the command line"
+    for setting in config.getoption("override_ini") or ():
+        if setting.startswith("ftgate_"):
+            what = "is refused, because keys of pytest-ftgate come from files under review"
+            yield f"-o {setting} {what}: write it into the ini file"
 
     reports = dict.fromkeys(config.getoption("--ftgate-report"))
     paths = {os.path.realpath(report.partition(":")[2]) for report in reports}
@@ -128,14 +139,22 @@ def _unread(
 def _of_key(
     config: pytest.Config, file: ini_file.IniFile, key: str, value: Any, *, is_read: bool
 ) -> Iterator[errors.ConfigError]:
+    where = file.where(key)
     try:
-        config.getini(key)
+        read = config.getini(key)
     except (ValueError, TypeError, pytest.UsageError) as error:
         if isinstance(error.__cause__, KeyError):  # no plugin has such a key
             near = nearest(key.lower().removeprefix("ftgate").strip("_-."), _BARE)
             cure = f"did you mean ftgate_{near}?" if near else f"known: {', '.join(KEYS)}"
-            yield errors.ConfigError("unknown ini key", where=file.where(key), cure=cure)
+            yield errors.ConfigError("unknown ini key", where=where, cure=cure)
         elif is_read:
             what = f"invalid value: {excerpt(str(value))}"
-            cure = "write true or false; names are written as a list"
-            yield errors.ConfigError(what, where=file.where(key), evidence=str(error), cure=cure)
+            cure = "write true or false" if "weakening" in key else "write the names as a list"
+            yield errors.ConfigError(what, where=where, evidence=str(error), cure=cure)
+        return
+
+    # Parameters in the id of a test may have commas.
+    if is_read and isinstance(read, list) and any("," in name.split("[")[0] for name in read):
+        names = " ".join(" ".join(read).replace(",", " ").split())
+        cure = f"write one name after the other, without commas: {names}"
+        yield errors.ConfigError("a name has a comma", where=where, cure=cure)

@@ -11,10 +11,11 @@ from pytest_ftgate.plugin import ini_keys
 from pytest_ftgate.plugin.project import Project
 from pytest_ftgate.reports.text import Line, finding
 from pytest_ftgate.result import GateResult
-from pytest_ftgate.text import nearest, shortened
+from pytest_ftgate.text import nearest, one_line, shortened
 
 KEY = "ftgate_required"
 DESELECTED = "was deselected (-k, -m, --deselect, --lf or the like)"
+SKIPPED = "was skipped"
 BROKEN = "was not judged, because its set-up failed"
 
 _READY = ":ready"  # after the name of a gate that is met before its model is trained
@@ -22,7 +23,7 @@ _NOT_JUDGED = "was collected but not judged: the run stopped early, or a worker 
 _OTHERWISE = "was not judged as required"
 _MOVE_IT = "write the key into the gate file, or remove it from the test"
 _NO_TEST = "no collected test has this marker"
-_RUN_IT = f"run it, or add {ini_keys.ALLOW_MISSING} to a command without the gates"
+_RUN_IT = f"run the gates, or add {ini_keys.ALLOW_MISSING} to a command without them"
 _ADD_GATES = f"add the gates to it, or, for gates in markers, give each marker name=NAME and write {KEY} = NAME"
 
 
@@ -201,7 +202,9 @@ def _find_unmet(project: Project, results: Sequence[GateResult], seen: Seen) -> 
     try:
         file = project.load()
     except FtgateError as error:
-        return [Unmet(name, error.headline) for name in names]
+        cure = one_line(error.cure_shown) or None
+        test = _test_with(error, results)
+        return [Unmet(name, error.headline, cure, test=test) for name in names]
 
     unmet: dict[str, Unmet] = {}
     if "all" in names and not project.gate_names:
@@ -218,6 +221,14 @@ def _find_unmet(project: Project, results: Sequence[GateResult], seen: Seen) -> 
             if gate_unmet is not None:
                 unmet.setdefault(gate, gate_unmet)
     return list(unmet.values())
+
+
+def _test_with(error: FtgateError, results: Iterable[GateResult]) -> str | None:
+    """Return a test whose gate has this error, which its own block shows; None without one."""
+    for result in results:
+        if any(check.message.startswith(error.headline) for check in result.checks):
+            return result.nodeid
+    return None
 
 
 def _tests_by_gate(
@@ -288,16 +299,23 @@ def _why_unmet(
     return None
 
 
-def unmarked(
+def unjudged(
     project: Project,
     results: Sequence[GateResult],
     seen: Seen,
     known: Collection[str],
 ) -> Iterator[str]:
-    """Yield a sentence on the gates of the file without a test, but those that are ``known``.
+    """Yield a sentence on each skipped gate, and one on the gates of the file without a test.
 
-    Nothing is said unless a gate of the file was judged, and its whole folder was collected.
+    Those that are ``known`` are left out. The second needs a gate of the file that was judged, and
+    its whole folder collected.
     """
+    judged = {result.nodeid for result in results}
+    for test, reason in seen.absent.items():
+        name = seen.names.get(test)
+        if reason.startswith(SKIPPED) and test not in judged and name not in known:
+            yield f"gate {name} was not judged: its test {reason}"
+
     names = {*seen.names.values(), *known}
     missing = [name for name in project.gate_names if name not in names]
     if missing and project.collects_all() and any(result.gate is not None for result in results):

@@ -16,7 +16,7 @@ from pytest_ftgate import clock, errors
 from pytest_ftgate.checks.freshness import filed_as
 from pytest_ftgate.gate.state import DataSets, Judged, Services
 from pytest_ftgate.plugin import ini_keys, project, required_gates
-from pytest_ftgate.plugin.layers import MARK, claimed_name, id_of, location
+from pytest_ftgate.plugin.markers import MARK, claimed_name, id_of, location
 from pytest_ftgate.reports import json as json_report
 from pytest_ftgate.reports import recordings
 from pytest_ftgate.reports.html.evidence import Evidence, collect
@@ -389,9 +389,10 @@ class GateSession:
         review = required_gates.review_session(self._config, self.project, results, self._seen)
         self._review = review
 
-        names = [gate.name for gate in review.unmet]
-        for text in required_gates.unmarked(self.project, results, self._seen, names):
-            self.note(Line(text, "yellow"))
+        if self.planning is None:
+            names = [gate.name for gate in review.unmet]
+            for text in required_gates.unjudged(self.project, results, self._seen, names):
+                self.note(Line(text, "yellow"))
 
     def _red(self) -> bool:
         failed = [

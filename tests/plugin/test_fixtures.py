@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from gate_project import OWN, Project, check, mentions, passed
+from gate_project import OWN, Project, check, mentions, passed, stopped
 
 EXAMPLES = "({'id': f't{i}', 'input': f'customer question {i}', 'expected': LABELS[i % 3]} for i in range(60))"
 
@@ -143,3 +143,71 @@ def test_a_fixture_without_a_value_or_request(project: Project, fixtures: str, n
     mentions(check(project.gate(), "configuration"), *message)
     project.gate_test("def test_gate(ftgate_candidate):\n    pass\n", candidate=...)
     assert len(project.report()["gates"]) == n
+
+
+# --- what was meant for a fixture, and is none ---------------------------------------------------------------
+
+FIXTURE = "@pytest.fixture\ndef {}: return 'recorded:ft.jsonl'\n"
+NEARLY = {  # what gives the candidate, and what is to be done
+    "a misspelt name": (FIXTURE.format("ftgate_canditate()"), ["Rename", "ftgate_canditate (test_gate.py:2)"]),
+    "a name without ours": (FIXTURE.format("candidate()"), ["Rename", "candidate (test_gate.py:2)"]),
+    "no decorator": ("def ftgate_candidate(): return 'recorded:ft.jsonl'\n", ["Decorate", "test_gate.py:2"]),
+    "the model itself": (FIXTURE.format("ftgate_candidate(text)"), ["test_gate.py:2", "'text'", "takes no input"]),
+}
+
+
+def with_fixture(project: Project, fixture: str) -> None:
+    """``test_gate.py`` with a fixture, and a gate whose marker has no candidate."""
+    project.file("test_gate.py", f"import pytest\n{fixture}{project.mark(candidate=...)}\ndef test_gate(): pass\n")
+
+
+@pytest.mark.parametrize(("text", "parts"), NEARLY.values(), ids=NEARLY)
+def test_what_is_nearly_a_fixture_of_ours_is_named(project: Project, text: str, parts: list[str]) -> None:
+    with_fixture(project, text)
+    mentions(stopped(project.gate()), "ftgate_candidate", *parts)
+    assert sum("ERROR configuration" in line for line in project.result.outlines) == 1
+    assert sum("fixture 'text' not found" in line for line in project.result.outlines) == 0
+
+
+@pytest.mark.parametrize("more", ["", "  other: {margin: 0.1}\n"])
+def test_a_marker_that_names_no_gate_is_told_the_gates(green: Project, more: str) -> None:
+    green.gate_file((green.path / "ftgate.yaml").read_text() + more)
+    green.file("test_gate.py", "import pytest\n@pytest.mark.ftgate\ndef test_gate(): pass\n")
+    named = "support, other" if more else "support"
+    mentions(stopped(green.gate()), "test_gate.py:2", f"has {named}", '@pytest.mark.ftgate("support")')
+
+
+def test_an_async_fixture_that_nobody_runs_is_said_in_whole_lines(project: Project) -> None:
+    with_fixture(project, "@pytest.fixture\nasync def ftgate_candidate(): return len\n")
+    message = check(project.gate(), "configuration")["message"]
+    assert "async" in message
+    assert "\\n" not in message
+
+
+def test_a_test_that_is_ended_shows_no_frame_of_ours(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As pytest-timeout ends it."""
+
+    def judge_gate(*_: object, **__: object) -> None:
+        pytest.fail("Timeout (>3.0s)")
+
+    monkeypatch.setattr("pytest_ftgate.plugin.outcome.judge_gate", judge_gate)
+    project.gate_test()
+    mentions(stopped(project.gate()), "Timeout (>3.0s)", "ended", "timeout_s")
+    text = project.result.stdout.str()
+    assert "pytest_ftgate/" not in text
+    assert "judge_gate" not in text
+
+
+def test_a_misspelt_metric_shows_no_frame_of_ours(project: Project) -> None:
+    project.gate_test("def test_gate(ftgate): assert ftgate.candidate.score('acuracy') > 0")
+    text = project.run().stdout.str()
+    assert "measured are accuracy; did you mean 'accuracy'?" in text
+    assert "ModelResult(" not in text
+
+
+def test_a_gate_that_a_fixture_skips_is_said_to_be_unjudged(project: Project) -> None:
+    with_fixture(project, "@pytest.fixture\ndef ftgate_candidate(): pytest.skip('no GPU')\n")
+    result = project.run()
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["gate test_gate.py::test_gate was not judged: its test was skipped: no GPU"])
+    assert result.ret == 0

@@ -21,7 +21,8 @@ from pytest_ftgate.data import DataSet, load_examples
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.gate.run import judge_gate
 from pytest_ftgate.gate.state import Services
-from pytest_ftgate.plugin.layers import Layers, Level
+from pytest_ftgate.plugin.layers import Layers
+from pytest_ftgate.plugin.markers import Level
 from pytest_ftgate.result import GateResult
 from pytest_ftgate.runs.jobs import Stores
 from pytest_ftgate.runs.store import Store

@@ -27,6 +27,7 @@ REFUSED: list[tuple[str, str, tuple[str, ...]]] = [
     *((name, text.format("ftgate_requird", "all"), (":2", "ftgate_required")) for name, text in LANGUAGES.items()),
     *((name, text.format("ftgate_forbid_weakening", "tru"), (":2",)) for name, text in LANGUAGES.items()),
     *(("pytest.ini", f"[pytest]\n{line}\n", (":2", line.partition(" ")[0], near)) for line, near in SLIPS.items()),
+    ("pytest.ini", "[pytest]\nftgate_required = a, b\n", (":2", "comma", "a b")),
     # where pytest does not read it
     ("pytest.ini", "[pytest]\n[tool:pytest]\nftgate_required = all\n", (":3", "ftgate_required")),
     ("setup.cfg", "[tool:pytest]\n[pytest-ftgate]\nftgate_required = all\n", (":3", "ftgate_required")),
@@ -135,3 +136,19 @@ def test_strict_options_that_pytest_9_0_ignores_are_a_usage_error(
     with pytest.raises(pytest.UsageError) as caught:
         pytester.parseconfigure(*ALONE)
     assert "strict_markers = true" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "near"),
+    [("--ftgate-reports=json:x", "report"), ("--ftgate-ofline", "offline"), ("--ftgate-dataset", "")],
+)
+def test_a_misspelt_option_is_told_the_one_that_is_meant(project: Project, option: str, near: str) -> None:
+    result = project.run(option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert (f"did you mean '--ftgate-{near}'?" in result.stderr.str()) is bool(near)
+
+
+def test_an_option_of_a_conftest_is_its_own(project: Project) -> None:
+    project.file("conftest.py", "def pytest_addoption(parser): parser.addoption('--ftgate-reports')\n")
+    project.gate_test()
+    assert project.run("--ftgate-reports=x").ret == 0

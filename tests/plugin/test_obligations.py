@@ -295,3 +295,14 @@ def test_a_red_gate_that_is_not_required(green: Project) -> None:
     green.marked(body="@pytest.mark.xfail\ndef test_gate(): pass")
     green.lose()
     assert green.run_apart().ret == 1
+
+
+def test_an_error_of_the_gate_file_is_said_once(required: Project) -> None:
+    required.gate_file("version: 1\ngates: {support: {margn: 1}}\n")
+    result = required.run()
+    result.assert_outcomes(passed=1, errors=1)
+    assert sum("unknown key;" in line for line in result.outlines) == 1  # in the block
+    result = required.run("-k", "nothing")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["ERROR required gate * did not run: ftgate.yaml:2: *"])
+    result.stdout.no_fnmatch_line("*--ftgate-allow-missing*")

@@ -1,0 +1,171 @@
+"""The ftgate markers of a test: what each says, and the line that it is written in."""
+
+import inspect
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_ftgate.errors import ConfigError, Where, shown_path
+
+MARK = "ftgate"
+_HEAD_ENDS = re.compile(r"\s*(async\s+def|def|class)\b")
+
+
+@dataclass(frozen=True)
+class Level:
+    """A marker of a test: on its parameter, its function, a class, or its module.
+
+    Attributes:
+        file: where it is written; that of the test if the source is not known.
+        owner: the function, class or module; None for an item of another kind.
+    """
+
+    file: Path
+    mark: pytest.Mark
+    owner: Any = None
+
+    @property
+    def gate(self) -> str | None:
+        """Return the gate in the gate file that the marker names, by position or as ``gate=``."""
+        names = list(self.mark.args)
+        if self.mark.kwargs.get("gate") is not None:
+            names.append(self.mark.kwargs["gate"])
+        if len(names) > 1 or not all(isinstance(name, str) for name in names):
+            what = 'the ftgate marker takes one gate name, as ftgate("NAME") or ftgate(gate="NAME")'
+            got = f"Got {', '.join(repr(name)[:60] for name in names)}."
+            cure = "Name one gate, and pass everything else by keyword."
+            raise ConfigError(what, where=self.where, evidence=got, cure=cure)
+        return names[0] if names else None
+
+    @property
+    def keys(self) -> Mapping[str, Any]:
+        """Return the keys of the gate that the marker sets."""
+        return {key: value for key, value in self.mark.kwargs.items() if key != "gate"}
+
+    @cached_property
+    def where(self) -> Where:
+        """Return the place of the marker: its file, and its line if the source shows it."""
+        values = [repr(value) for value in (*self.mark.args, *self.mark.kwargs.values())]
+        lines = dict(_lines_with_marks(self.owner))
+        # Of several markers on one owner it is the one with the most of its values.
+        likely = max(lines, key=lambda line: sum(map(lines[line].count, values)), default=None)
+        return Where(shown_path(self.file), likely)
+
+
+def _lines_with_marks(owner: Any) -> Iterator[tuple[int, str]]:
+    """Yield the lines with ftgate markers in the decorators of a function or class, or in its ``pytestmark``."""
+    try:
+        lines, first = inspect.getsourcelines(inspect.unwrap(owner) if callable(owner) else owner)
+    except (OSError, TypeError, SyntaxError):
+        return
+
+    inside = not inspect.ismodule(owner)
+    for number, line in enumerate(lines, first or 1):
+        if inside and _HEAD_ENDS.match(line):
+            if not inspect.isclass(owner):
+                return
+            inside = False
+        inside = inside or line.lstrip().startswith("pytestmark")
+        if inside and f".{MARK}" in line:
+            yield number, line
+
+
+def marked_levels(item: pytest.Item) -> Iterator[Level]:
+    """Yield the markers of a test, nearest first: parameter, function, derived class, base class, module, package.
+
+    Raises:
+        ConfigError: one of these has two ftgate markers.
+    """
+    for node in reversed(item.listchain()):
+        for owner, marks in _owners(node):
+            file = _file(owner) or Path(item.config.rootpath, item.location[0])
+            levels = [Level(file, mark, owner) for mark in marks if mark.name == MARK]
+            if len(levels) > 1:
+                kind = "function" if node is item else type(node).__name__.lower()
+                what = f"two ftgate markers on one {kind}: {node.name}"
+                where = max((level.where for level in levels), key=lambda where: where.line or 0)
+                cure = "Keep one. A marker on the class or the module can give shared keys."
+                raise ConfigError(what, where=where, cure=cure)
+            yield from levels
+
+
+def _owners(node: pytest.Item | pytest.Collector | Any) -> Iterator[tuple[Any, list[pytest.Mark]]]:
+    """Yield the owners of one node, each with the markers that are written on it together."""
+    owner = getattr(node, "obj", None)
+    if not isinstance(node, pytest.Class):
+        on_parameter = set(map(id, getattr(getattr(node, "callspec", None), "marks", ())))
+        yield owner, [mark for mark in node.own_markers if id(mark) in on_parameter]
+        yield owner, [mark for mark in node.own_markers if id(mark) not in on_parameter]
+        return
+
+    written = [(cls, _as_marks(vars(cls).get("pytestmark", []))) for cls in node.obj.__mro__]
+    in_source = set(map(id, chain.from_iterable(marks for _, marks in written)))
+    # A hook or a fixture has added the others to the class.
+    yield owner, [mark for mark in node.own_markers if id(mark) not in in_source]
+    yield from written
+
+
+def _file(owner: Any) -> Path | None:
+    """Return the file of a function, class or module; None without."""
+    try:
+        source = inspect.getsourcefile(inspect.unwrap(owner) if callable(owner) else owner)
+    except (OSError, TypeError, AttributeError):
+        return None
+    return Path(source) if source and os.path.isabs(source) else None
+
+
+def _as_marks(written: Any) -> list[pytest.Mark]:
+    listed = written if isinstance(written, list | tuple) else [written]
+    marks = [mark.mark if isinstance(mark, pytest.MarkDecorator) else mark for mark in listed]
+    return [mark for mark in marks if isinstance(mark, pytest.Mark)]
+
+
+def naming(levels: Iterable[Level]) -> Level | None:
+    """Return the nearest level whose marker names a gate of the gate file.
+
+    Raises :class:`ConfigError` for all.
+    """
+    named = [level for level in levels if level.gate is not None]
+    return named[0] if named else None
+
+
+def claimed_name(item: pytest.Item) -> str:
+    """Return the name of a marked test's gate for ``ftgate_required``, without reading any file."""
+    with suppress(ConfigError):
+        levels = list(marked_levels(item))
+        nearest = naming(levels)
+        if nearest is not None:
+            return str(nearest.gate)
+        name = next((level.keys["name"] for level in levels if "name" in level.keys), None)
+        return str(name or id_of(item))
+    return id_of(item)
+
+
+def location(item: pytest.Item) -> str:
+    """Return the line of the nearest marker, ``tests/test_intents.py:12``, relative to pytest's rootdir.
+
+    If the line of the marker is unknown, return that of the test.
+    """
+    path, first, _ = item.location
+    with suppress(ConfigError):
+        nearest = next(marked_levels(item), None)
+        if nearest is not None and nearest.where.line is not None:
+            file = Path(os.path.relpath(nearest.file, item.config.rootpath))
+            return f"{file.as_posix()}:{nearest.where.line}"
+    return f"{Path(path).as_posix()}:{(first or 0) + 1}"
+
+
+def id_of(item: pytest.Item) -> str:
+    """Return the test's node id, the default name of its gate.
+
+    It is not ``item.nodeid``, because xdist appends the group to that under ``--dist=loadgroup``.
+    """
+    return f"{item.parent.nodeid}::{item.name}" if item.parent is not None else item.nodeid
