@@ -19,7 +19,7 @@ _ONE_IN = 10
 
 
 def answers_of(role: str) -> str:
-    """Return the name of the checks of a model's answers: one for all baselines, which their messages name."""
+    """Return the name of the checks of a model's answers: one for all baselines."""
     return "candidate_answers" if role == "candidate" else "baseline_answers"
 
 
@@ -29,61 +29,63 @@ def complete_checks(measured: Mapping[str, Measured], forgiven: Collection[str])
     What other models were not asked because of its error is a note, and so is the same error of
     another model.
     """
-    roles = sorted(measured, key=lambda role: measured[role].run.fatal is None)
-    checks, causes = list[Check](), set[str]()
-    for role in roles:
+    checks: list[Check] = []
+    causes: set[str] = set()
+    for role in sorted(measured, key=lambda role: measured[role].run.fatal is None):
         check = _complete(role, measured[role], forgiven=role in forgiven)
         if check.status == "error":
-            failures = [one.failure for one in measured[role].run.all_predictions if one.failure]
-            told = (
-                causes
-                and {one.kind for one in failures} == {"stopped"}
-                and measured[role].run.fatal is None
-            )
+            run = measured[role].run
+            failures = [answer.failure for answer in run.all_predictions if answer.failure]
             cause = f"{failures[0].what} {failures[0].advice}" if failures else role
-            check = replace(check, status="note", advice=None) if told or cause in causes else check
-            causes |= {cause} if measured[role].run.fatal else set()
+            was_stopped = all(failure.kind == "stopped" for failure in failures)
+            is_consequence = bool(causes and failures) and was_stopped and run.fatal is None
+            if is_consequence or cause in causes:
+                check = replace(check, status="note", advice=None)
+            if run.fatal:
+                causes.add(cause)
         checks.append(check)
     return checks
 
 
 def _complete(role: str, measured: Measured, *, forgiven: bool) -> Check:
     """Check one model. A missing answer is an error, unless the gate scores it as wrong."""
-    model, run = measured.facts, measured.run
-    n, missing, name = model.n_expected or 0, model.n_errors or 0, answers_of(role)
+    model = measured.facts
+    run = measured.run
+    name = answers_of(role)
+    n = model.n_expected or 0
+    missing = model.n_errors or 0
     if not missing:
         message = f"{called(role)}: all {plural(n, 'answer')} arrived"
-        message += (
-            "; attested, not verified (they have no input_sha256)"
-            if model.verified is False
-            else ""
-        )
+        if model.verified is False:
+            message += "; not verified (no input_sha256)"
         return Check(name, "pass", message, n, n)
+
     failure = run.failure
-    cause = shortened(failure.cause, LONGEST // 2) if failure else "no cause is known"
-    names = [
-        printable(one, EXCERPT) for one in dict.fromkeys(example.name for example in run.unanswered)
-    ]
-    shown = [*names[:NAMED], *(["..."] if len(names) > NAMED else [])]
-    places = f" ({', '.join(shown)})" if missing < n else ""
-    message = (
-        f"{called(role, model.name)}: {cause}; {missing:,} of {plural(n, 'answer')} missing{places}"
-    )
+    cause = "no cause is known" if failure is None else shortened(failure.cause, LONGEST // 2)
+    message = f"{called(role, model.name)}: {cause}; {missing:,} of {plural(n, 'answer')} missing"
+    if missing < n:
+        names = list(dict.fromkeys(printable(row.name, EXCERPT) for row in run.unanswered))
+        if len(names) > NAMED:
+            names[NAMED:] = ["..."]
+        message += f" ({', '.join(names)})"
     if forgiven:
-        return Check(
-            name, "warning", f"{message}, counted as wrong (missing_answers: wrong)", n - missing, n
-        )
-    return Check(name, "error", message, n - missing, n, advice=failure.advice if failure else None)
+        message += ", counted as wrong (missing_answers: wrong)"
+        return Check(name, "warning", message, n - missing, n)
+    advice = None if failure is None else failure.advice
+    return Check(name, "error", message, n - missing, n, advice=advice)
 
 
 def check_retries(gate: Context) -> Iterator[Check]:
     """Warn of each model more than 5 % of whose calls failed and were made again."""
-    for role, one in gate.measured.items():
-        retries = one.facts.n_retries or 0
-        calls = retries + (one.facts.n_expected or 0) - (one.facts.n_stored or 0)
+    for role, measured in gate.measured.items():
+        model = measured.facts
+        retries = model.n_retries or 0
+        calls = retries + (model.n_expected or 0) - (model.n_stored or 0)
         if retries > _MANY * calls:
-            message = f"{called(role, one.facts.name)}: {retries:,} of {plural(calls, 'call')} failed and were retried"
-            cure = "Lower concurrency, or set requests_per_minute, so that latencies and costs are those of normal use."
+            message = f"{called(role, model.name)}: {retries:,} of {plural(calls, 'call')} failed "
+            message += "and were retried"
+            cure = "Lower concurrency, or set requests_per_minute, so that latencies and costs are "
+            cure += "those of normal use."
             yield Check("retries", "warning", message, retries, advice=cure)
 
 
@@ -97,22 +99,20 @@ def check_order(gate: Context) -> Iterator[Check]:
     metric = gate.deciding
     if metric.judged or not metric.compares:
         return
+
     expected = metric.bare().answers_read(map(metric.right_answer, gate.expected))
-    orders = _orders(gate.test).items()
+    orders = _orders(gate.test)
     for role, model in gate.scored.items():
         answers = metric.answers_read(model.answers[0])
-        count, start, words = max(
-            (*_misplaced(answers, expected, rows), words) for words, rows in orders
-        )
+        misplaced = [(*_misplaced(answers, expected, rows), name) for name, rows in orders.items()]
+        count, start, name = max(misplaced)
         if count >= max(_FEWEST, len(expected) / _ONE_IN):
             right = sum(map(eq, answers, expected))
-            message = (
-                f"{called(role, model.facts.name)}: from {gate.test.where(start)} on, {count:,} "
-            )
-            message += f"more answers fit the {words} than their own; "
+            message = f"{called(role, model.facts.name)}: from {gate.test.where(start)} on, "
+            message += f"{count:,} more answers fit the {name} than their own; "
             message += f"{right:,} of {plural(len(expected), 'answer')} are right"
-            cure = "Correct the ids of these answers, or how they were joined to the examples"
-            cure += f" ({gate.asked(role).source})."
+            cure = "Correct the ids of these answers, or how they were joined to the examples "
+            cure += f"({gate.asked(role).source})."
             yield Check("recording_order", "fail", message, count, 0, None, cure)
 
 
@@ -133,19 +133,19 @@ Answers = Sequence[str | None]
 
 
 def _misplaced(answers: Answers, expected: Answers, rows: Sequence[int]) -> tuple[int, int]:
-    """Return how many more answers fit ``rows`` than their own row, and from which row on most do."""
+    """Return how many more answers fit ``rows`` than their own, and from which row on most do."""
     counts = Counter(expected)
-    most = excess = start = 0
+    excess = 0
+    largest = (0, 0)
     for row in reversed(range(len(answers))):
         answer = answers[row]
-        other = expected[rows[row]]
-        if answer is None or expected[row] == other:
+        output = expected[rows[row]]
+        if answer is None or expected[row] == output:
             continue
         if answer == expected[row]:
             excess -= 1
-        elif answer == other and _ONE_IN * counts[other] <= len(expected):
+        elif answer == output and _ONE_IN * counts[output] <= len(expected):
             excess += 1
-        if excess > most:
-            most = excess
-            start = row
-    return most, start
+        if excess > largest[0]:
+            largest = excess, row
+    return largest

@@ -1,4 +1,4 @@
-"""Check how fresh a verdict is: how old its answers are, and what has changed since the gate last passed."""
+"""Check how fresh a verdict is: the age of its answers, and what changed since it last passed."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,12 +6,12 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
-from pytest_ftgate import clock, errors, plain, result
+from pytest_ftgate import clock, errors, plain
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.data.strict_json import parse_json
-from pytest_ftgate.models.protocol import Prediction
-from pytest_ftgate.runs import jobs, measure, store
+from pytest_ftgate.result import Check, Status, called
+from pytest_ftgate.runs import measure, store
 from pytest_ftgate.text import DAY_S, day, excerpt, plural, show_age
 
 PREFIX = "green: "
@@ -38,30 +38,33 @@ class LastGreen:
 
 
 def filed_as(config: GateKeys, nodeid: str) -> str:
-    """Return the name under which the facts of a test are stored: its gate, and its node id if it changes the gate.
+    """Return the name under which the facts of a test are stored: that of its gate.
 
-    The name depends on no other test, so that xdist workers and partial runs agree on it.
+    The node id of a test that changes the gate is added. The name depends on no other test, so that
+    xdist workers and partial runs agree on it.
     """
-    own = any(config.sources[key].kind in ("marker", "fixture") for key in _ANSWERED_BY)
-    return f"{config.name} {nodeid}" if own and config.gate is not None else config.name
+    sources = [config.sources[key].kind for key in _ANSWERED_BY]
+    is_changed = "marker" in sources or "fixture" in sources
+    return f"{config.name} {nodeid}" if is_changed and config.gate is not None else config.name
 
 
 def last_green(gate: Context, committed: Mapping[str, str], notes: store.Store) -> LastGreen | None:
-    """Return the newest green verdict in committed recordings and the notes of this machine, if one can be read."""
-    name, found = _note_name(gate), list[LastGreen]()
+    """Return the newest green verdict in committed recordings and the notes of this machine, if any."""
+    name = _note_name(gate)
     texts = [committed.get(name)]
     with suppress(errors.StoreError):
         texts.append(notes.note(name))
-    for text in filter(None, texts):
-        with suppress(ValueError):
-            found.append(plain.from_plain(LastGreen, parse_json(text)))
+
     # a verdict from a wrong clock or an edited file would stay the newest for ever
     tomorrow = clock.wall() + DAY_S
-    return max(
-        (one for one in found if 0 <= one.judged_at < tomorrow),
-        key=lambda one: one.judged_at,
-        default=None,
-    )
+    newest = None
+    for text in filter(None, texts):
+        with suppress(ValueError):
+            green = plain.from_plain(LastGreen, parse_json(text))
+            is_newer = newest is None or green.judged_at > newest.judged_at
+            if is_newer and 0 <= green.judged_at < tomorrow:
+                newest = green
+    return newest
 
 
 def _note_name(gate: Context) -> str:
@@ -70,11 +73,18 @@ def _note_name(gate: Context) -> str:
 
 def keep_green(gate: Context, committed: Mapping[str, str], notes: store.Store) -> dict[str, str]:
     """Store a green verdict; return the note of the last green one, old or new, for recordings."""
-    name, last = _note_name(gate), last_green(gate, committed, notes) if gate.runs else None
-    if gate.runs and gate.holds:
-        last = LastGreen(gate.now, gate.test.sha256, _n_examples(gate), _model_names(gate))
+    if not gate.runs:
+        return {}
+
+    if gate.holds:
+        models = _model_names(gate)
+        last: LastGreen | None = LastGreen(gate.now, gate.test.sha256, _n_examples(gate), models)
+    else:
+        last = last_green(gate, committed, notes)
     if last is None:
         return {}
+
+    name = _note_name(gate)
     text = json.dumps(asdict(last), sort_keys=True)
     with suppress(errors.StoreError):  # recordings may still carry it
         notes.keep_note(name, text)
@@ -87,7 +97,7 @@ def _n_examples(gate: Context) -> int:
 
 
 def _model_names(gate: Context) -> dict[str, str]:
-    """Return the base model of the candidate and the served models of the baselines, by role, as far as known."""
+    """Return the base model of the candidate and the served models of the baselines that are known."""
     names = {}
     for role in gate.models:
         spec = gate.asked(role)
@@ -109,93 +119,117 @@ def base_in_name(model: str) -> str | None:
     return parts[1] if len(parts) > 2 and parts[0] == "ft" and parts[1].strip() else None
 
 
-def base_changed(gate: Context, last: LastGreen | None) -> Iterator[result.Check]:
+def base_changed(gate: Context, last: LastGreen | None) -> Iterator[Check]:
     """Check that the base models are those of the last green verdict, and report a changed test set."""
     if last is None:
         return
-    when = day(last.judged_at)
-    for role, now in _model_names(gate).items():
-        then = last.models.get(role)
-        if then is None or then == now:
+
+    when = f"the last green verdict ({day(last.judged_at)})"
+    for role, name in _model_names(gate).items():
+        last_name = last.models.get(role)
+        if last_name is None or last_name == name:
             continue
-        what = (
-            f"the base model of {result.called(role)}"
-            if role == "candidate"
-            else result.called(role)
-        )
-        message = (
-            f"{what} is {excerpt(now)}, but was {excerpt(then)} at the last green verdict ({when})"
-        )
-        yield result.Check("base_changed", "warning", message, now, then)
+        model = called(role)
+        if role == "candidate":
+            model = f"the base model of {model}"
+        message = f"{model} is {excerpt(name)}, but was {excerpt(last_name)} at {when}"
+        yield Check("base_changed", "warning", message, name, last_name)
+
     if (last.test_set, last.examples) != (gate.test.sha256, _n_examples(gate)):
-        message = f"the test set has changed since the last green verdict ({when})"
-        yield result.Check("test_set_changed", "warning", message, gate.test.sha256, last.test_set)
+        message = f"the test set has changed since {when}"
+        yield Check("test_set_changed", "warning", message, gate.test.sha256, last.test_set)
 
 
-def until_judged(gate: Context, started: float) -> Iterator[result.Check]:
-    """Report answers without a revision: those of earlier runs without a verdict, and all that this verdict ends.
+def until_judged(gate: Context, started: float) -> Iterator[Check]:
+    """Report answers without a revision: those of unfinished runs, and all that this verdict ends.
 
     ``started`` is when the session began, in seconds since the epoch.
     """
-    runs = [run for _, run in gate.all_runs() if run.model.until_judged]
-    answers = [
-        (run, one)
-        for run in runs
-        for one in run.all_predictions
-        if one.completion and not one.recorded
-    ]
-    earlier = [
-        (run, one) for run, one in answers if one.stored and (one.created_at or 0.0) < started
-    ]
-    if earlier:
-        age = show_age(max(0.0, gate.now - min(one.created_at or 0.0 for _, one in earlier)))
-        message = f"{_counted(earlier)} are from a run that did not finish, the oldest {age} old"
+    names = []
+    earlier_names = []
+    oldest = gate.now
+    for _, run in gate.all_runs():
+        if not run.model.until_judged:
+            continue
+        for answer in run.all_predictions:
+            if answer.completion is None or answer.recorded:
+                continue
+            names.append(run.model.name)
+            made_at = answer.created_at or 0.0
+            if answer.stored and made_at < started:
+                earlier_names.append(run.model.name)
+                oldest = min(oldest, made_at)
+
+    if earlier_names:
+        age = show_age(gate.now - oldest)
+        message = f"{_counted(earlier_names)} are from a run that did not finish, the oldest {age} "
+        message += "old"
         advice = "If the model has changed since, ask again with --ftgate-cache=refresh."
-        yield result.Check("models", "warning", message, len(earlier), advice=advice)
-    if answers and gate.verdict != "error":
-        message = f"for this session only: {_counted(answers)}; a revision would keep them"
-        advice = "Set revision on the model: a name for its weights, changed with them. Later sessions then ask only "
-        yield result.Check("models", "note", message, len(answers), advice=f"{advice}what is new.")
+        yield Check("models", "warning", message, len(earlier_names), advice=advice)
+    if names and gate.verdict != "error":
+        message = f"for this session only: {_counted(names)}; a revision would keep them"
+        advice = "Set revision on the model: a name for its weights, changed with them. Later "
+        advice += "sessions then ask only what is new."
+        yield Check("models", "note", message, len(names), advice=advice)
 
 
-def _counted(answers: Sequence[tuple[jobs.Run, Prediction]]) -> str:
-    names = dict.fromkeys(excerpt(run.model.name) for run, _ in answers)
-    return f"{plural(len(answers), 'answer')} of {', '.join(names)}"
+def _counted(names: Sequence[str]) -> str:
+    """Return how many answers these are, and the names of the models that gave them."""
+    return f"{plural(len(names), 'answer')} of {', '.join(map(excerpt, dict.fromkeys(names)))}"
 
 
-def max_age(gate: Context) -> Iterator[result.Check]:
+def max_age(gate: Context) -> Iterator[Check]:
     """Check that no answer is older than ``max_age_days``; an unknown age is an error."""
     if gate.config.max_age_days is None or not gate.scored:
         return
-    made = [(role, at) for role, run in gate.all_runs() for _, at in measure.made_at(run)]
-    times, undated = (
-        [at for _, at in made if at is not None],
-        {role for role, at in made if at is None},
-    )
-    now, required, unknown = (
-        gate.now,
-        gate.requirement("max_age_days"),
-        "the age of the answers is unknown: ",
-    )
+
+    times = []
+    undated: set[str] = set()
+    for role, run in gate.all_runs():
+        for _, made_at in measure.made_at(run):
+            if made_at is None:
+                undated.add(role)
+            else:
+                times.append(made_at)
+
     if undated or not times:
-        models = [result.called(role) for role in gate.models if role in undated]
-        roles = ", ".join(
-            [*models, *(["the judge"] if undated.intersection(gate.judge_runs) else [])]
-        )
-        advice = "Record them with --ftgate-report=recordings:FOLDER, which writes created_at, or ask the models anew."
-        message = f"{unknown}those of {roles} have no created_at"
-        yield result.Check("max_age_days", "error", message, **required, advice=advice)
-    elif max(times) > now + DAY_S:
-        message = f"{unknown}one is dated {day(max(times))}, but today is {day(now)}"
-        yield result.Check(
-            "max_age_days", "error", message, **required, advice="Record the answers again."
-        )
+        yield _undated(gate, undated)
+    elif max(times) > gate.now + DAY_S:
+        message = "the age of the answers is unknown: "
+        message += f"one is dated {day(max(times))}, but today is {day(gate.now)}"
+        yield _aged(gate, "error", message, advice="Record the answers again.")
     else:
-        age, most = max(now - min(times), 0.0) / DAY_S, required["required"]
-        message = f"the oldest answer is {plural(int(age), 'day')} old ({day(min(times))}; limit {most:g} days)"
-        if age > most:
-            advice = "Ask the models again with --ftgate-cache=refresh, or record them again. If the gate then fails, "
-            required |= {"advice": f"{advice}retrain."}
-        yield result.Check(
-            "max_age_days", "pass" if age <= most else "fail", message, round(age, 3), **required
-        )
+        oldest = min(times)
+        days = max(gate.now - oldest, 0.0) / DAY_S
+        limit = gate.config.max_age_days
+        message = f"the oldest answer is {plural(int(days), 'day')} old ({day(oldest)}; "
+        message += f"limit {limit:g} days)"
+        if days <= limit:
+            yield _aged(gate, "pass", message, round(days, 3))
+            return
+        advice = "Ask the models again with --ftgate-cache=refresh, or record them again. If the "
+        advice += "gate then fails, retrain."
+        yield _aged(gate, "fail", message, round(days, 3), advice)
+
+
+def _undated(gate: Context, undated: set[str]) -> Check:
+    """Return the error that the answers of these models and judges have no time."""
+    roles = [called(role) for role in gate.models if role in undated]
+    if undated.intersection(gate.judge_runs):
+        roles.append("the judge")
+    message = "the age of the answers is unknown: "
+    message += f"those of {', '.join(roles)} have no created_at"
+    advice = "Record them with --ftgate-report=recordings:FOLDER, which writes created_at, or ask "
+    advice += "the models anew."
+    return _aged(gate, "error", message, advice=advice)
+
+
+def _aged(
+    gate: Context,
+    status: Status,
+    message: str,
+    days: float | None = None,
+    advice: str | None = None,
+) -> Check:
+    required = gate.requirement("max_age_days")
+    return Check("max_age_days", status, message, days, **required, advice=advice)

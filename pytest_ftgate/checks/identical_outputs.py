@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 
-from pytest_ftgate import result, text
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import expected_text
+from pytest_ftgate.result import Check, called, opponent
 from pytest_ftgate.runs.measure import Measured, rightness, same_outputs
+from pytest_ftgate.text import plural
 
 
-def check(gate: Context) -> Iterator[result.Check]:
+def check(gate: Context) -> Iterator[Check]:
     """Check each baseline whose answers equal those of the candidate, or the labels themselves.
 
     Of two models with identical answers one was not called, where a gain is required of the
@@ -20,27 +21,31 @@ def check(gate: Context) -> Iterator[result.Check]:
     n = len(gate.test)
     for role in gate.comparisons:
         model = gate.scored[role]
-        drops = gate.config.standard_of(role).drops
-        if not drops and same_outputs(model.run, candidate.run):
+        may_drop = gate.config.standard_of(role).drops
+        if not may_drop and same_outputs(model.run, candidate.run):
+            message = f"the candidate gave the same {plural(n, 'answer')} as {opponent(role)}"
+            advice = "Check whether both names refer to the same model; if not, the fine-tune "
+            advice += "changed no answer."
+            yield Check("identical_outputs", "fail", message, n, advice=advice)
+        if may_drop and _wrote_the_labels(gate, model):
             message = (
-                f"the candidate gave the same {text.plural(n, 'answer')} as {result.opponent(role)}"
+                f"{called(role, model.facts.name)} is right on all {plural(n, 'example')}, so "
             )
-            advice = "Check whether both names refer to the same model; if not, the fine-tune changed no answer."
-            yield result.Check("identical_outputs", "fail", message, n, advice=advice)
-        if drops and _wrote_the_labels(gate, model):
-            message = f"{result.called(role, model.facts.name)} is right on all {text.plural(n, 'example')}, so the "
-            message += "labels look like its own outputs: the test measures agreement with this model, not quality"
-            advice = (
-                "Have people check the labels of the test set without seeing the model's answers."
-            )
-            yield result.Check("circular", "warning", message, n, advice=advice)
+            message += "the labels look like its own outputs: the test measures agreement with "
+            message += "this model, not quality"
+            advice = "Have people check the labels of the test set without seeing the model's "
+            advice += "answers."
+            yield Check("circular", "warning", message, n, advice=advice)
 
 
 def _wrote_the_labels(gate: Context, model: Measured) -> bool:
     """Return whether all answers are the expected outputs as written, or all labels are right."""
     if gate.deciding.uses_labels:
-        return bool((rightness(model.scores[gate.deciding.name]).round(12) == 1.0).all())
+        right = rightness(model.scores[gate.deciding.name]).round(12) == 1.0
+        return bool(right.all())
+
     expected = [expected_text(value).strip() for value in gate.expected]
-    return all(
-        [(answer or "").strip() for answer in repeat] == expected for repeat in model.answers
-    )
+    for repeat in model.answers:
+        if [(answer or "").strip() for answer in repeat] != expected:
+            return False
+    return True
