@@ -9,7 +9,6 @@ from pytest_ftgate import clock, errors, result
 from pytest_ftgate.checks import attempts, context, thresholds
 from pytest_ftgate.checks.audit import (
     TrainingAudit,
-    audit_training_set,
     check_test_set,
     grouped,
     row_pairs,
@@ -117,7 +116,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> context.Co
     metrics = build_metrics(config, test, training, services.hook)
     check_keys(config, metrics)
     deciding = metrics[config.decided_by.name]
-    audit = (services.audit or audit_training_set)(training, test, separator=deciding.separator)
+    audit = services.audit(training, test, separator=deciding.separator)
     if audit.test_near_rows:
         test = grouped(test, audit.test_near_rows)
     custom = custom_metrics(services.hook)

@@ -71,15 +71,15 @@ def _judge_models(gate: context.Context, services: state.Services) -> context.Co
     gate = gate.with_facts(models_called=True)
     with services.calling(gate) as options:
         try:
-            gate = _calibrated(gate, options)
+            gate = _add_calibration(gate, options)
             if not gate.holds:
                 return gate
-            gate = _answered(gate, options)
-            gate = _judged(gate, options)
+            gate = _add_answers(gate, options)
+            gate = _add_judgements(gate, options)
         except errors.FtgateError as error:
             return gate.with_checks(map(result.error_check, error.problems))
 
-    gate = _decided(gate, services, services.hook)
+    gate = _decide(gate, services, services.hook)
     return gate.with_checks(freshness.until_judged(gate, services.stores.started))
 
 
@@ -100,14 +100,14 @@ def _judge_known_answers(gate: context.Context, services: state.Services) -> con
 
     options: dict[str, Any] = {"stores": services.stores, "ask": False}
     try:
-        answered = _answered(_calibrated(gate, options), options)
-        answered = _judged(answered, options)
+        answered = _add_answers(_add_calibration(gate, options), options)
+        answered = _add_judgements(answered, options)
     except errors.FtgateError:
         return gate
     if any(run.unanswered for _, run in answered.all_runs()):
         return gate
 
-    decided = _decided(answered, services, None)
+    decided = _decide(answered, services, None)
     if not decided.scored or decided.verdict == "error":
         return gate
 
@@ -119,54 +119,51 @@ def _judge_known_answers(gate: context.Context, services: state.Services) -> con
 # ---------------------------------------------------------------------------------------------
 
 
-def _calibrated(gate: context.Context, options: dict[str, Any]) -> context.Context:
+def _add_calibration(gate: context.Context, options: dict[str, Any]) -> context.Context:
     """Calibrate the judges on items with human labels."""
-    return (
-        gate if gate.judging is None else _with_judgements(gate, *calibrate(gate.judging, options))
-    )
+    if gate.judging is None:
+        return gate
+    judging, checks = calibrate(gate.judging, options)
+    return _with_judging(gate, judging, checks)
 
 
-def _with_judgements(
+def _with_judging(
     gate: context.Context, judging: Judging, checks: Iterable[result.Check]
 ) -> context.Context:
-    return (
-        replace(gate, judging=judging)
-        .with_facts(judges=tuple(judging.results.values()))
-        .with_checks(checks)
-    )
+    facts = {"judges": tuple(judging.results.values())}
+    return replace(gate, judging=judging).with_found(context.Found(facts, checks))
 
 
-def _answered(gate: context.Context, options: dict[str, Any]) -> context.Context:
+def _add_answers(gate: context.Context, options: dict[str, Any]) -> context.Context:
     """Take the latency samples one by one, while nothing else runs, then run all other jobs."""
     runs: dict[context.RunName, jobs.Run] = {}
-    others: dict[context.RunName, jobs.Job] = {}
+    parallel: dict[context.RunName, jobs.Job] = {}
     for name, job in context.jobs(gate).items():
         if name.purpose == "latency":
             runs[name] = runner.run_models([job], **options)[0]
         else:
-            others[name] = job
+            parallel[name] = job
 
-    answers = runner.run_models(list(others.values()), **options)
-    runs |= zip(others, answers, strict=True)
+    runs |= zip(parallel, runner.run_models(list(parallel.values()), **options), strict=True)
     return replace(gate, runs=runs)
 
 
-def _judged(gate: context.Context, options: dict[str, Any]) -> context.Context:
+def _add_judgements(gate: context.Context, options: dict[str, Any]) -> context.Context:
     """Ask the judges about the answers, unless a missing answer makes the gate an error."""
     if gate.judging is None or not gate.is_answered:
         return gate
 
     judging, checks = ask_judges(gate.judging, gate.test, gate.runs_of("test"), options)
     # The candidate's judged metrics represent those of all models.
-    shown = judging.metrics.get("candidate") or next(iter(judging.metrics.values()), {})
-    return replace(_with_judgements(gate, judging, checks), metrics={**gate.metrics, **shown})
+    judged = judging.metrics.get("candidate") or next(iter(judging.metrics.values()), {})
+    return replace(_with_judging(gate, judging, checks), metrics={**gate.metrics, **judged})
 
 
 # --- the verdict
 # ---------------------------------------------------------------------------------------------
 
 
-def _decided(gate: context.Context, services: state.Services, hook: Any | None) -> context.Context:
+def _decide(gate: context.Context, services: state.Services, hook: Any | None) -> context.Context:
     """Judge the answers at the level of their attempt, and keep the attempt.
 
     Other processes that judge attempts of the same ledger wait meanwhile, so that each has a place
@@ -178,14 +175,14 @@ def _decided(gate: context.Context, services: state.Services, hook: Any | None) 
     is_kept = gate.attempt.facts is not None and not services.ci
     try:
         with attempts.locked(gate.config) if is_kept else nullcontext():
-            gate = _at_level(gate, gate.attempt.answered(gate.runs_of("test")), services)
+            gate = _add_attempt(gate, gate.attempt.answered(gate.runs_of("test")), services)
             gate = check_answers(gate, hook)
-            return _kept(gate, services)
+            return _keep_attempt(gate, services)
     except errors.FtgateError as error:
         return gate.with_checks([result.error_check(error, "attempts")])
 
 
-def _at_level(
+def _add_attempt(
     gate: context.Context, attempt: attempts.Attempt, services: state.Services
 ) -> context.Context:
     """Return the gate with its attempt, at the confidence of it."""
@@ -197,21 +194,25 @@ def _at_level(
     )
 
 
-def _kept(gate: context.Context, services: state.Services) -> context.Context:
+def _keep_attempt(gate: context.Context, services: state.Services) -> context.Context:
     """Return the gate with what the ledger of attempts says of its verdict, once it has one."""
     if gate.attempt is None or not gate.scored or gate.verdict == "error":
         return gate
 
-    gain = gate.facts.get("gain")
-    at = text.timestamp(gate.now)
-    tell = services.tell if services.ci else None
-    return gate.with_checks(gate.attempt.keep(gain, gate.verdict, at, services.stores.notes, tell))
+    checks = gate.attempt.keep(
+        gate.facts.get("gain"),
+        gate.verdict,
+        text.timestamp(gate.now),
+        services.stores.notes,
+        services.tell if services.ci else None,
+    )
+    return gate.with_checks(checks)
 
 
 @state.uncollected()
 def check_answers(gate: context.Context, hook: Any | None) -> context.Context:
     """Score the answers of a gate, and check all rules; ``hook`` may add checks."""
-    gate = _scored(replace(gate, now=clock.wall()))
+    gate = _add_scores(replace(gate, now=clock.wall()))
     stages: tuple[rules.Stage, ...] = ("answered", "scored") if gate.scored else ("answered",)
     gate = rules.check(gate, *stages)
     return gate.with_checks(_checks_of_others(gate, hook))
@@ -223,8 +224,8 @@ def _close(gate: context.Context, services: state.Services) -> state.Judged:
     runs: dict[str, jobs.Run] = {}
     if "models_called" in gate.facts:
         for name, run in gate.runs.items():
-            known = runs.get(name.recorded_as)
-            runs[name.recorded_as] = run if known is None else known.with_more(run)
+            recorded = runs.get(name.recorded_as)
+            runs[name.recorded_as] = run if recorded is None else recorded.with_more(run)
         runs |= gate.judge_runs
 
     return state.Judged(gate.result, gate, runs, notes)
@@ -238,26 +239,30 @@ def _checks_of_others(gate: context.Context, hook: Any | None) -> list[result.Ch
     if hook is None or not gate.scored:
         return []
 
+    checks: list[result.Check] = []
     try:
         answers = errors.guarded(
             _HOOK, lambda: [list(checks) for checks in hook.pytest_ftgate_checks(gate=gate)]
         )
-        checks = [check for answer in answers for check in answer]
-        for check in checks:
-            if not isinstance(check, result.Check) or check.status not in get_args(result.Status):
-                evidence = f"it returned {type(check).__name__}"
-                raise errors.ConfigError(f"{_HOOK} must return checks", evidence=evidence)
-            what = (
-                f"the check {check.name} of {_HOOK} holds a value that JSON cannot represent, and"
-            )
-            errors.guarded(what, json.dumps, asdict(check))
+        for answer in answers:
+            for check in answer:
+                _refuse_unusable(check)
+                checks.append(check)
     except errors.FtgateError as error:
         return [result.error_check(error)]
-
     return checks
 
 
-def _scored(gate: context.Context) -> context.Context:
+def _refuse_unusable(check: Any) -> None:
+    """Raise :class:`FtgateError` for what is no check, or holds what a report cannot write."""
+    if not isinstance(check, result.Check) or check.status not in get_args(result.Status):
+        evidence = f"it returned {type(check).__name__}"
+        raise errors.ConfigError(f"{_HOOK} must return checks", evidence=evidence)
+    subject = f"the check {check.name} of {_HOOK} holds a value that JSON cannot represent, and"
+    errors.guarded(subject, json.dumps, asdict(check))
+
+
+def _add_scores(gate: context.Context) -> context.Context:
     """Measure all runs, and score them if no answer and no judgement is missing."""
     samples = gate.runs_of("latency")
     measured: dict[str, measure.Measured] = {}

@@ -22,13 +22,16 @@ from pytest_ftgate.runs.progress import ProgressDisplay
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Turn Python's cyclic garbage collection off: of large data it takes a fifth of the time, and finds nothing."""
-    collects = gc.isenabled()
+    """Turn off Python's cyclic garbage collection.
+
+    Of large data it takes a fifth of the time, and finds nothing.
+    """
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if collects:
+        if was_enabled:
             gc.enable()
 
 
@@ -55,15 +58,19 @@ SIGNS_OF_CI = (
 
 
 def sign_of_ci() -> str | None:
-    """Return the environment variable that shows that this is a CI job: one that is set and not empty."""
+    """Return the first environment variable of a CI system that is set and not empty."""
     return next((name for name in SIGNS_OF_CI if os.environ.get(name)), None)
 
 
 @dataclass(frozen=True)
 class Judged:
-    """Hold a judged gate: its facts, and the context they come from, which is None where inputs could not be used.
+    """Hold a judged gate.
 
-    For recordings these are all ``runs`` by name, and ``notes`` on the last green verdict.
+    Attributes:
+        result: its facts.
+        gate: the context they come from; None where inputs could not be used.
+        runs: all runs by their names in recordings.
+        notes: on the last green verdict, for recordings.
     """
 
     result: GateResult
@@ -87,7 +94,7 @@ class Services:
         tell: adds a message to the end of the session that is not about a gate.
         budget: the money that may be spent in this session; None: no limit.
         ci: whether this is a CI job, whose files may be lost.
-        audit: audits a training set for a test set, once per session.
+        audit: audits a training set for a test set.
     """
 
     stores: Stores
@@ -98,18 +105,22 @@ class Services:
     committed: Mapping[str, str] = field(default_factory=dict)
     tell: Callable[[str], None] | None = None
     budget: Budget | None = None
-    audit: Callable[..., TrainingAudit] | None = None
+    audit: Callable[..., TrainingAudit] = audit_training_set
     ci: bool = field(default_factory=lambda: sign_of_ci() is not None)
 
     @contextmanager
     def calling(self, gate: Context) -> Iterator[dict[str, Any]]:
-        """Yield the options of all runs of a gate, whose time limit starts here; at the end wipe the progress."""
-        given, limit_s = ("stores", "offline", "progress", "budget"), gate.config.timeout_s
-        options: dict[str, Any] = {name: getattr(self, name) for name in given}
+        """Yield the options of all runs of a gate, whose time limit starts here; wipe the progress at the end."""
+        options: dict[str, Any] = {
+            "stores": self.stores,
+            "offline": self.offline,
+            "progress": self.progress,
+            "budget": self.budget,
+        }
+        limit_s = gate.config.timeout_s
         if limit_s is not None:
-            options["limit"] = TimeLimit(
-                limit_s, gate.source("timeout_s"), clock.monotonic() + limit_s
-            )
+            end = clock.monotonic() + limit_s
+            options["limit"] = TimeLimit(limit_s, gate.source("timeout_s"), end)
         try:
             yield options
         finally:
@@ -120,15 +131,26 @@ class Services:
 __tracebackhide__ = True  # tracebacks of a user's iterable show none of our lines
 
 
+@dataclass(frozen=True)
+class _Loaded:
+    """A data source as it was read.
+
+    Attributes:
+        source: it is kept alive, because its id may be its key.
+        state: by which a change is seen.
+    """
+
+    source: DataKeys | Iterable[Any]
+    state: Any
+    data: DataSet
+
+
 class DataSets:
     """The data sets and audits of a session."""
 
     def __init__(self) -> None:
-        # The source, whose id may be the key, is kept alive; then its state, and the data.
-        self._read: dict[tuple[Any, bool], tuple[Any, Any, DataSet]] = {}
-        self._audits: dict[
-            tuple[str, str, str, str | None], tuple[DataSet, DataSet, TrainingAudit]
-        ] = {}
+        self._loaded: dict[tuple[Any, bool], _Loaded] = {}
+        self._audits: dict[Any, tuple[DataSet, DataSet, TrainingAudit]] = {}
 
     def load(
         self,
@@ -149,23 +171,30 @@ class DataSets:
             labeled: every example must have an expected output. A labeled set is reused for
                 unlabeled requests.
         """
-        file, keys = file_of(source), keys_of(source)
-        rows: Any = source if keys is None else keys.rows
-        asked: dict[str, Any] = {} if keys is None else {"fields": keys.fields, "limit": keys.limit}
-        key = (file.path if file else id(rows), keys and keys.format, repr(asked), name)
+        file = file_of(source)
+        keys = keys_of(source)
+        rows: Any = source
+        options: dict[str, Any] = {}
+        if keys is not None:
+            rows = keys.rows
+            options = {"fields": keys.fields, "limit": keys.limit}
+
+        key = (file.path if file else id(rows), keys and keys.format, repr(options), name)
         state: Any = _file_state(file.path) if file else content_of(rows)
-        for kept in (self._read.get((key, True)), self._read.get((key, labeled))):
-            if kept is not None and kept[1] == state:
-                return kept[2]
-        asked["labeled"] = labeled
-        data = (
-            examples_from(rows, origin=origin, name=name, **asked)
-            if file is None
-            else _load_file(file, hook, name, asked)
-        )
-        if kept is not None and (kept[2].sha256, kept[2].examples) == (data.sha256, data.examples):
-            data = kept[2]  # rewritten with the same content: audits stay valid
-        self._read[key, labeled] = source, state, data
+        loaded = None
+        for is_labeled in (True, labeled):
+            loaded = self._loaded.get((key, is_labeled))
+            if loaded is not None and loaded.state == state:
+                return loaded.data
+
+        options["labeled"] = labeled
+        if file is None:
+            data = examples_from(rows, origin=origin, name=name, **options)
+        else:
+            data = _load_file(file, hook, name, options)
+        if loaded is not None and _is_equal(loaded.data, data):
+            data = loaded.data  # rewritten with the same content: audits stay valid
+        self._loaded[key, labeled] = _Loaded(source, state, data)
         return data
 
     def audit(
@@ -173,38 +202,54 @@ class DataSets:
     ) -> TrainingAudit:
         """Return the audit of a training set and a test set, computed once for equal ones of several gates."""
         key = (training.sha256, training.origin, test.sha256, separator)
-        known = self._audits.get(key)
-        if known is None or (known[0].examples, known[1].examples) != (
-            training.examples,
-            test.examples,
-        ):
-            known = training, test, audit_training_set(training, test, separator=separator)
-            self._audits[key] = known
-        return known[2]
+        if key in self._audits:
+            known_training, known_test, audit = self._audits[key]
+            if (
+                known_training.examples == training.examples
+                and known_test.examples == test.examples
+            ):
+                return audit
+
+        audit = audit_training_set(training, test, separator=separator)
+        self._audits[key] = (training, test, audit)
+        return audit
+
+
+def _is_equal(data: DataSet, other_data: DataSet) -> bool:
+    return data.sha256 == other_data.sha256 and data.examples == other_data.examples
 
 
 def _file_state(path: Path) -> tuple[object, ...]:
     """Return the stat values of a file that change when it is written."""
     try:
-        one = path.stat()
+        stat = path.stat()
     except (OSError, ValueError):  # an invalid path: reading it reports the error
         return ()
-    return one.st_size, one.st_mtime_ns, one.st_ctime_ns, one.st_ino
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
 
 
-def _load_file(source: DataKeys, hook: Any | None, name: str, asked: Mapping[str, Any]) -> DataSet:
+def _load_file(
+    source: DataKeys, hook: Any | None, name: str, options: Mapping[str, Any]
+) -> DataSet:
     """Load a file with a plugin's hook if one knows the format, else with our own readers."""
-    options = {"format": source.format, "fields": dict(source.fields), "limit": source.limit}
-    called, rows = "the hook pytest_ftgate_load_examples", None
+    rows = None
     if hook is not None:
         rows = errors.guarded(
-            called, hook.pytest_ftgate_load_examples, path=source.path, options=options
+            "the hook pytest_ftgate_load_examples",
+            hook.pytest_ftgate_load_examples,
+            path=source.path,
+            options={
+                "format": source.format,
+                "fields": dict(source.fields),
+                "limit": source.limit,
+            },
         )
     if rows is None:
         with lines.written_at(source.source.where()):
-            return load_examples(source.path, format=source.format, **asked)
-    shown = errors.shown_path(source.path)
-    data = examples_from(rows, origin=shown, name=name, **asked)
+            return load_examples(source.path, format=source.format, **options)
+
+    path = errors.shown_path(source.path)
+    data = examples_from(rows, origin=path, name=name, **options)
     if not source.path.is_file():  # a folder of shards, or a name that only the hook understands
-        return replace(data, path=shown)
-    return replace(data, path=shown, sha256=sha256(source.path.read_bytes()).hexdigest())
+        return replace(data, path=path)
+    return replace(data, path=path, sha256=sha256(source.path.read_bytes()).hexdigest())
