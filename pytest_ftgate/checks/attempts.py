@@ -79,9 +79,9 @@ def divide(config: GateKeys, test: DataSet) -> tuple[DataSet, DataSet]:
         examples.append(example)
 
     if not counting:
-        what = "no test example counts, because all of them are in the tenth that may be shown"
+        message = "no test example counts, because all of them are in the tenth that may be shown"
         where = config.sources["test_set"].where()
-        raise ConfigError(what, where=where, cure="Add examples of other groups.")
+        raise ConfigError(message, where=where, cure="Add examples of other groups.")
 
     return replace(test, examples=tuple(counting)), replace(test, examples=tuple(showing))
 
@@ -95,10 +95,10 @@ def fingerprint(examples: Iterable[Example]) -> tuple[str, ...]:
     return tuple(sorted(hashes)[:_MOST])
 
 
-def same_test_set(now: tuple[str, ...], then: tuple[str, ...]) -> bool:
+def same_test_set(current: tuple[str, ...], earlier: tuple[str, ...]) -> bool:
     """Return whether half of the examples were there before, as far as both kept their hashes."""
-    comparable = {example for example in now if len(then) < _MOST or example <= then[-1]}
-    return bool(comparable) and 2 * len(comparable.intersection(then)) >= len(comparable)
+    comparable = {example for example in current if len(earlier) < _MOST or example <= earlier[-1]}
+    return bool(comparable) and 2 * len(comparable.intersection(earlier)) >= len(comparable)
 
 
 # --- attempts
@@ -136,14 +136,14 @@ class Attempt:
     """Hold which attempt on its test set a gate judges.
 
     Attributes:
-        asked: the keys of the gate, before the level of the attempt.
+        config: the keys of the gate, before the level of the attempt.
         candidate, answers, test_set: as in the ledger; ``answers`` is empty until all answers are
             known.
         before: the attempts on this test set in the ledger, in their order; none without
             ``max_attempts``.
     """
 
-    asked: GateKeys
+    config: GateKeys
     candidate: str
     test_set: tuple[str, ...]
     answers: tuple[str, ...] = ()
@@ -158,7 +158,7 @@ class Attempt:
         candidate = _hash_of_answers(runs["candidate"])
         baselines = [_hash_of_answers(run) for role, run in runs.items() if role != "candidate"]
         answers = (candidate, *sorted(baselines))
-        return replace(self, answers=answers, before=_attempts_on(self.test_set, self.asked))
+        return replace(self, answers=answers, before=_attempts_on(self.test_set, self.config))
 
     @property
     def number(self) -> int:
@@ -182,31 +182,34 @@ class Attempt:
 
         Attempt k has the gate's level times 2^-k.
         """
-        if self.asked.max_attempts is None:
+        if self.config.max_attempts is None:
             return None
 
-        level = 1 - self.asked.confidence
-        before = 1 - level * 2.0 ** (1 - self.number)
+        level = 1 - self.config.confidence
+        confidence_before = 1 - level * 2.0 ** (1 - self.number)
         confidence = 1 - level * 2.0**-self.number
-        return AttemptResult(self.number, self.asked.max_attempts, before, confidence)
+        return AttemptResult(self.number, self.config.max_attempts, confidence_before, confidence)
 
     @property
-    def config(self) -> GateKeys:
-        """Return the keys that this attempt is judged by."""
+    def levelled(self) -> GateKeys:
+        """Return the keys of the gate at the confidence of this attempt."""
         facts = self.facts
         if facts is None:
-            return self.asked
+            return self.config
 
-        return self.asked.model_copy(update={"confidence": facts.confidence})
+        return self.config.model_copy(update={"confidence": facts.confidence})
 
     def check_number(self) -> Iterator[Check]:
         """Check that the attempt is none beyond ``max_attempts``."""
         facts = self.facts
         if facts is not None and facts.number > facts.most:
-            path = shown_path(_ledger_path(self.asked))
-            message = f"attempt {facts.number:,} on this test set, and {facts.most:,} are allowed ({path})"
-            cure = "Label a fresh test set, of which less than half is known, or take another approach."
-            yield self._check("fail", message, cure)
+            path = shown_path(_ledger_path(self.config))
+            message = f"attempt {facts.number:,} on this test set, "
+            message += f"and {facts.most:,} are allowed ({path})"
+            advice = (
+                "Label a fresh test set, which shares less than half of its examples with this one."
+            )
+            yield self._check("fail", message, advice)
 
     def check(self, shown: Shown | None) -> Iterator[Check]:
         """Check which attempt the answers are, once they are known."""
@@ -221,40 +224,41 @@ class Attempt:
             message += f"; {plural(len(shown.test), 'example')} may be shown and do not count"
         yield self._check("pass", message)
 
-        if self.asked.evidence == "observed":
-            message = "evidence: observed has no level, so max_attempts only limits the number of attempts"
-            source = str(self.asked.sources["evidence"])
-            yield Check(
-                "attempts", "warning", message, source=source, advice="Set evidence: significant."
-            )
+        if self.config.evidence == "observed":
+            message = "evidence: observed has no level, "
+            message += "so max_attempts only limits the number of attempts"
+            source = str(self.config.sources["evidence"])
+            advice = "Set evidence: significant."
+            yield Check("attempts", "warning", message, source=source, advice=advice)
 
     def _check(
-        self, status: Literal["pass", "fail"], message: str, cure: str | None = None
+        self, status: Literal["pass", "fail"], message: str, advice: str | None = None
     ) -> Check:
-        most = self.asked.max_attempts
-        source = str(self.asked.sources["max_attempts"])
-        threshold = Threshold("max_attempts", most)
-        return Check("max_attempts", status, message, self.number, most, source, cure, threshold)
+        max_attempts = self.config.max_attempts
+        source = str(self.config.sources["max_attempts"])
+        threshold = Threshold("max_attempts", max_attempts)
+        return Check(
+            "max_attempts", status, message, self.number, max_attempts, source, advice, threshold
+        )
 
     def check_last(self, notes: Store) -> Iterator[Check]:
         """Without ``max_attempts``, warn of other answers than at the last verdict."""
-        if self.asked.max_attempts is not None:
+        if self.config.max_attempts is not None:
             return
 
         last = self._last_verdict(notes)
-        if (
-            last is None
-            or last.answers == self.answers
-            or not same_test_set(self.test_set, last.test_set)
-        ):
+        if last is None or last.answers == self.answers:
+            return
+        if not same_test_set(self.test_set, last.test_set):
             return
 
         models = "the candidate" if last.answers[0] != self.answers[0] else "a baseline"
-        message = f"the answers of {models} are not those of the last verdict ({last.at[:10]}): each new set of answers "
-        message += "makes a lucky pass more likely"
-        source = str(self.asked.sources["max_attempts"])
-        cure = "Set max_attempts, which judges each attempt at a stricter level, or label a fresh test set."
-        yield Check("attempts", "warning", message, source=source, advice=cure)
+        message = f"the answers of {models} are not those of the last verdict ({last.at[:10]}): "
+        message += "each new set of answers makes a lucky pass more likely"
+        source = str(self.config.sources["max_attempts"])
+        advice = "Set max_attempts, which judges each attempt at a stricter level, "
+        advice += "or label a fresh test set."
+        yield Check("attempts", "warning", message, source=source, advice=advice)
 
     def _last_verdict(self, notes: Store) -> Entry | None:
         """Return the last verdict of this gate on this machine, if there is one to be read."""
@@ -267,7 +271,7 @@ class Attempt:
 
     @property
     def _name(self) -> str:
-        return self.asked.gate or self.asked.name
+        return self.config.gate or self.config.name
 
     @property
     def _note(self) -> str:
@@ -293,20 +297,20 @@ class Attempt:
         Raises:
             DataError: the ledger cannot be written.
         """
-        level = round(1 - self.config.confidence, 12)
+        level = round(1 - self.levelled.confidence, 12)
         entry = Entry(
             self._name, self.candidate, self.answers, self.test_set, gain, verdict, level, at
         )
         line = json.dumps(asdict(entry))
 
-        if self.asked.max_attempts is None:
+        if self.config.max_attempts is None:
             with suppress(StoreError):  # the verdict does not depend on it
                 notes.keep_note(self._note, line)
             return
         if self.is_known:
             return
 
-        path = _ledger_path(self.asked)
+        path = _ledger_path(self.config)
         if tell is None:
             _add_line(path, line)
             message = f"the attempt was added to {shown_path(path)}"
@@ -314,8 +318,9 @@ class Attempt:
             return
 
         tell(f"commit this line to {shown_path(path)}:\n{line}")
-        message = f"this verdict is not in the committed {shown_path(path)}, so that later attempts would not count it"
-        advice = f"Commit the line printed after the session to {shown_path(path)}."
+        message = f"the committed {shown_path(path)} has no line for this verdict, "
+        message += "so later attempts would not count it"
+        advice = f"Commit the line that is printed at the end of the session to {shown_path(path)}."
         yield Check("attempts", "error", message, advice=advice)
 
 
@@ -357,25 +362,19 @@ def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
     path = _ledger_path(config)
     try:
         base = git.find_base(path.parent, ref)
-        then = base and base.content(path)
-        now = path.read_bytes() if path.exists() else b""
+        base_ledger = base and base.content(path)
+        ledger = path.read_bytes() if path.exists() else b""
     except (HistoryError, OSError) as error:
-        yield Check(
-            "attempts",
-            "note",
-            f"the ledger of attempts cannot be compared with its earlier version: {error}",
-        )
+        message = f"the ledger of attempts cannot be compared with its earlier version: {error}"
+        yield Check("attempts", "note", message)
         return
 
-    lines = (then or b"").splitlines()
-    if now.splitlines()[: len(lines)] != lines:
-        message = f"{shown_path(path)} does not begin with its {plural(len(lines), 'line')} at the merge base"
-        yield Check(
-            "attempts",
-            "error",
-            message,
-            advice="Restore them from git, and add new lines after them.",
-        )
+    lines = (base_ledger or b"").splitlines()
+    if ledger.splitlines()[: len(lines)] != lines:
+        count = plural(len(lines), "line")
+        message = f"{shown_path(path)} does not begin with its {count} at the merge base"
+        advice = "Restore them from git, and add new lines after them."
+        yield Check("attempts", "error", message, advice=advice)
 
 
 def _ledger_path(config: GateKeys) -> Path:
@@ -405,11 +404,11 @@ def _read_ledger(path: Path) -> list[Entry]:
         for line in lines:
             entries.append(plain.from_plain(Entry, strict_json.parse_json(line)))
     except (OSError, ValueError) as error:
-        what = "the line is not an attempt: the ledger was damaged or edited"
+        message = "the line is not an attempt: the ledger was damaged or edited"
         where = Where(shown_path(path), len(entries) + 1)
         evidence = " ".join(str(error).partition(" [type=")[0].split())
         cure = "Restore the file from git: lines are only added at its end, by pytest-ftgate."
-        raise DataError(what, where=where, evidence=evidence, cure=cure) from None
+        raise DataError(message, where=where, evidence=evidence, cure=cure) from None
 
     return entries
 
@@ -424,9 +423,8 @@ def _add_line(path: Path, line: str) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> DataError:
-    return DataError(
-        f"the attempt could not be written: {error.strerror}", where=Where(shown_path(path))
-    )
+    message = f"the attempt could not be written: {error.strerror}"
+    return DataError(message, where=Where(shown_path(path)))
 
 
 @contextmanager

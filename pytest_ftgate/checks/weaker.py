@@ -159,12 +159,16 @@ class _Past:
     def keys(self) -> dict[str, Any]:
         """Return our keys of the ini files: every one binds."""
         keys: dict[str, Any] = {}
-        for ini in reversed(self.inis):
-            keys.update(ini.ours)
-        required = [name for ini in self.inis for name in _names(ini.ours.get(_REQUIRED))]
+        required: list[str] = []
+        forbids = False
+        for ini in self.inis:
+            keys = {**ini.ours, **keys}
+            required += _names(ini.ours.get(_REQUIRED))
+            forbids = forbids or _forbids(ini.ours)
+
         if required:
             keys[_REQUIRED] = list(dict.fromkeys(required))
-        if any(_forbids(ini.ours) for ini in self.inis):
+        if forbids:
             keys[_FORBID] = "true"
         return keys
 
@@ -267,19 +271,24 @@ def _gate_file_of(ini: IniFile) -> Path:
 def _compare_ini(past: _Past, ini: Path | None, gates: Sequence[str]) -> Iterator[Finding]:
     """Yield the ini keys that require less than they did; ``gates`` are those of "all" now."""
     keys_then = past.keys
-    keys_now = read_ini(ini).ours if ini is not None and ini.is_file() else {}
+    keys_now: Mapping[str, Any] = {}
+    if ini is not None and ini.is_file():
+        keys_now = read_ini(ini).ours
     if past.ini is not None and keys_then and past.ini.path != ini and past.ini.path.is_file():
-        text = f"the ini file {shown_path(past.ini.path)} is no longer used"
+        change = f"the ini file {shown_path(past.ini.path)} is no longer used"
         if ini is not None:
-            text += f"; {shown_path(ini)} is used instead"
-        yield Finding.weaker(past.base.name, text)
+            change += f"; {shown_path(ini)} is used instead"
+        yield Finding.weaker(past.base.name, change)
 
     for key in _weaker_keys(keys_then, keys_now, gates):
-        old = " ".join(_names(keys_then.get(key))) or "not set"
-        new = " ".join(_names(keys_now.get(key))) or "not set"
+        change = f"ini {key}: {_words(keys_then, key)} -> {_words(keys_now, key)}"
         place = str(line_of(ini, key)) if ini is not None else ""
         cure = _NAME_BASE if key == _BASE_REF else _APPROVED
-        yield Finding.weaker(past.base.name, f"ini {key}: {old} -> {new}", place, cure=cure)
+        yield Finding.weaker(past.base.name, change, place, cure=cure)
+
+
+def _words(keys: Mapping[str, Any], key: str) -> str:
+    return " ".join(_names(keys.get(key))) or "not set"
 
 
 def _weaker_keys(
@@ -366,18 +375,18 @@ def _compare_gate(
             place = f"{gate_then.place_of(key)} at {base.name}"
         yield Finding.weaker(base.name, f"{key}: {values}", place, name)
 
-    sets_then = _test_sets(gate_then)
-    sliced = gate_then.slices.fields if gate_then.slices else ()
+    test_sets_then = _test_sets(gate_then)
+    slice_fields = gate_then.slices.fields if gate_then.slices else ()
     for key, data in _test_sets(gate_now).items():
         if not data.path.is_file():
             continue  # which is reported where it is read
-        if key in sets_then and sets_then[key].path == data.path:
-            for is_weaker, text in _compare_examples(base, data, sliced):
-                if is_weaker:
-                    place = gate_now.place_of(key)
-                    yield Finding.weaker(base.name, f"{key}: {text}", place, name)
-                else:
-                    yield Finding("note", name, text)
+        if key in test_sets_then and test_sets_then[key].path == data.path:
+            changes = _compare_examples(base, data, slice_fields)
+            if changes.lost:
+                place = gate_now.place_of(key)
+                yield Finding.weaker(base.name, f"{key}: {changes.lost}", place, name)
+            elif changes.note:
+                yield Finding("note", name, changes.note)
         yield from _untracked(base, data.path, name)
 
     for path in _prompt_files(gate_now):
@@ -416,33 +425,35 @@ def _dvc_file(path: Path) -> Path:
 # --- examples -------------------------------------------------------------------------------------
 
 
-def _compare_examples(
-    base: Base,
-    data: DataKeys,
-    sliced: Sequence[str],
-) -> Iterator[tuple[bool, str]]:
-    """Yield what became of the examples of a test set, and whether that is weaker.
+@dataclass(frozen=True)
+class _Changes:
+    """What became of the examples of a test set: those that were lost, or else a note."""
+
+    lost: str = ""
+    note: str = ""
+
+
+def _compare_examples(base: Base, data: DataKeys, slice_fields: Sequence[str]) -> _Changes:
+    """Return what became of the examples of a test set.
 
     Raises:
         FtgateError: one of the two files cannot be read.
     """
     path = data.path
-    shown = shown_path(path)
+    name = shown_path(path)
     content = base.content(path)
     pointer = _POINTER.match((base.content(_dvc_file(path)) if content is None else content) or b"")
     if pointer is not None:
-        data_now = path.read_bytes()
-        hashes = (sha256(data_now).hexdigest(), md5(data_now, usedforsecurity=False).hexdigest())
+        current = path.read_bytes()
+        hashes = (sha256(current).hexdigest(), md5(current, usedforsecurity=False).hexdigest())
         if pointer[1].decode() not in hashes:
-            text = f"{shown} has changed, and its examples at {base.name} are not in git"
+            text = f"{name} has changed, and its examples at {base.name} are not in git"
             raise HistoryError(text)
-        return
+        return _Changes()
     if content is None:
-        if base.tracks(path):
-            yield False, f"{shown} is new"
-        return
+        return _Changes(note=f"{name} is new" if base.tracks(path) else "")
     if not base.changed(path):
-        return
+        return _Changes()
 
     with TemporaryDirectory() as folder:
         copy = Path(folder, path.name)
@@ -450,15 +461,17 @@ def _compare_examples(
         old = _read_examples(data, copy)
     new = _read_examples(data, path)
 
-    removed, changed = _lost_examples(old, new, sliced)
+    removed, changed = _lost_examples(old, new, slice_fields)
     losses = []
-    for ids, verb in ((changed, "changed"), (removed, "removed")):
-        if ids:
-            losses.append(f"{len(ids):,} {verb} ({listed(ids, 3)})")
+    if changed:
+        losses.append(f"{len(changed):,} changed ({listed(changed, 3)})")
+    if removed:
+        losses.append(f"{len(removed):,} removed ({listed(removed, 3)})")
     if losses:
-        yield True, f"{plural(len(old), 'example')} of {shown} -> {', '.join(losses)}"
-    elif len(new) > len(old):
-        yield False, f"{shown}: {plural(len(new) - len(old), 'example')} added"
+        return _Changes(f"{plural(len(old), 'example')} of {name} -> {', '.join(losses)}")
+    if len(new) > len(old):
+        return _Changes(note=f"{name}: {plural(len(new) - len(old), 'example')} added")
+    return _Changes()
 
 
 def _read_examples(data: DataKeys, path: Path) -> DataSet:
@@ -475,7 +488,7 @@ def _read_examples(data: DataKeys, path: Path) -> DataSet:
 def _lost_examples(
     old: DataSet,
     new: DataSet,
-    sliced: Sequence[str],
+    slice_fields: Sequence[str],
 ) -> tuple[list[str], list[str]]:
     """Return the ids of the examples that were removed, and of those that were changed.
 
@@ -488,19 +501,19 @@ def _lost_examples(
     def name_of(example: Example) -> str:
         return example.id if has_ids else normalized_input(example.input)
 
-    def state_of(example: Example, names: Iterable[str]) -> str:
-        fields = [example.fields.get(name) for name in names]
+    def state_of(example: Example, fields: Iterable[str]) -> str:
+        values = [example.fields.get(field) for field in fields]
         group = example.group if has_groups else None
-        return canonical_json([normalized_input(example.input), example.expected, group, fields])
+        return canonical_json([normalized_input(example.input), example.expected, group, values])
 
     later = {name_of(example): example for example in new}
     removed = []
     changed = []
     for example in old:
-        names = (*example.fields, *sliced)
+        fields = (*example.fields, *slice_fields)
         example_now = later.get(name_of(example))
         if example_now is None:
             removed.append(example.id)
-        elif state_of(example, names) != state_of(example_now, names):
+        elif state_of(example, fields) != state_of(example_now, fields):
             changed.append(example.id)
     return removed, changed

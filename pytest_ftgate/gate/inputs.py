@@ -128,7 +128,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> context.Co
     attempt = None
     if "candidate" in models:
         attempt = _attempt(config, models, test, services)
-        config = attempt.config
+        config = attempt.levelled
         parts = parts.at(config.confidence)
     judging = read_judging(config, test, metrics, models, services.hook, offline=services.offline)
 

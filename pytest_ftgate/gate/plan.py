@@ -245,9 +245,9 @@ def _projected(
     inputs = facts.input_tokens
     outputs = facts.output_tokens
     if inputs is not None:
-        known = sum(map(model.characters, answered.test_set))
+        answered_characters = sum(map(model.characters, answered.test_set))
         sent = sum(job.repeats * sum(map(model.characters, job.test_set)) for job in planned)
-        inputs = ceil(inputs * sent / max(1, known))
+        inputs = ceil(inputs * sent / max(1, answered_characters))
     if outputs is not None:
         outputs = ceil(outputs * factor)
 

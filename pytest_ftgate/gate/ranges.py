@@ -31,10 +31,10 @@ def check_possible(metric: Metric, key: str, value: float, source: Source) -> No
 
     message = f"{key} {value:g} ({source}) is impossible: "
     message += f"{metric.name} is between {metric.low:g} and {metric.high:g}"
-    cure = f"Write {key} in the metric's unit."
+    advice = f"Write {key} in the metric's unit."
     if value / 100 < width:
-        cure = f"Did you mean {value / 100:g}?"
-    raise ConfigError(message, where=Where(source.place or None), cure=cure)
+        advice = f"Did you mean {value / 100:g}?"
+    raise ConfigError(message, where=Where(source.place or None), cure=advice)
 
 
 def _check_thresholds(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
@@ -50,8 +50,8 @@ def _check_thresholds(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
 
             span = f"is between {low:g} and {high:g}" if high < inf else f"is never below {low:g}"
             message = f"{key} {value:g} ({limits.source}) is impossible: {name} {span}"
-            cure = f"Did you mean {value / 100:g}?" if high == 1 < value <= 100 else None
-            raise ConfigError(message, where=Where(limits.source.place or None), cure=cure)
+            advice = f"Did you mean {value / 100:g}?" if high == 1 < value <= 100 else None
+            raise ConfigError(message, where=Where(limits.source.place or None), cure=advice)
 
 
 def _check_prediction(config: GateKeys, metric: Metric) -> None:
@@ -74,8 +74,8 @@ def _check_prediction(config: GateKeys, metric: Metric) -> None:
     change = f"from {prediction.start:g} to {prediction.goal:g} ({prediction.source})"
     message = f"hypothesis: {change} is a gain of {show_difference(gain, share=metric.share)}, "
     message += f"which does not meet {config.quoted(config.asked_by)}"
-    cure = "Correct the hypothesis, or do not train: the gate would fail even if it came true."
-    raise ConfigError(message, cure=cure)
+    advice = "Correct the hypothesis, or do not train: the gate would fail even if it came true."
+    raise ConfigError(message, cure=advice)
 
 
 def _check_missing_answers(config: GateKeys) -> None:
@@ -87,5 +87,5 @@ def _check_missing_answers(config: GateKeys) -> None:
         if spec.name.partition("_")[0] == "precision":
             message = f"missing_answers: wrong cannot be used with {spec.name}, which ignores missing answers"
             where = config.sources["missing_answers"].where("missing_answers")
-            cure = "Use f1 or recall, or missing_answers: error."
-            raise ConfigError(message, where=where, cure=cure)
+            advice = "Use f1 or recall, or missing_answers: error."
+            raise ConfigError(message, where=where, cure=advice)

@@ -186,8 +186,8 @@ def _add_attempt(
     gate: context.Context, attempt: attempts.Attempt, services: state.Services
 ) -> context.Context:
     """Return the gate with its attempt, at the confidence of it."""
-    parts = gate.parts.at(attempt.config.confidence)
-    gate = replace(gate, config=attempt.config, attempt=attempt, parts=parts)
+    parts = gate.parts.at(attempt.levelled.confidence)
+    gate = replace(gate, config=attempt.levelled, attempt=attempt, parts=parts)
     gate = gate.with_facts(attempt=attempt.facts)
     return gate.with_checks(
         [*attempt.check(gate.shown), *attempt.check_last(services.stores.notes)]

@@ -74,7 +74,7 @@ def test_beyond_the_budget_the_gate_fails_before_any_call_and_the_same_answers_a
     finding = stopped(gate, "fail")
     assert (finding["name"], finding["observed"], finding["required"]) == ("max_attempts", 2, 1)
     assert (finding["threshold"], gate["attempt"]["number"]) == ({"key": "max_attempts", "value": 1}, 2)
-    mentions(finding, "fresh test set", "another approach")
+    mentions(finding, "fresh test set", "less than half")
     assert len(ledger(project)) == 1
 
 
