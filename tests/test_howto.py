@@ -319,6 +319,19 @@ RECIPES: list[tuple[str, dict[str, str], Any, Any, Any, float]] = [
 ]
 
 
+WHOLE_EXAMPLE = """
+from pytest_ftgate import metric
+
+@metric(low=0, high=1, greater_is_better=True, right_wrong=True, whole_example=True)
+def terms(example, answer):
+    used = all(term in answer for term in example.fields["must_use"])
+    return used and not any(term in answer for term in example.fields["must_avoid"])
+
+def pytest_ftgate_metrics():
+    return {"terms": terms}
+"""
+
+
 def recipe(project: Project, name: str, changes: dict[str, str]) -> str:
     """Write the metric into conftest.py, with the hook of the page, and return its name."""
     text = file_of(BOOK, name)
@@ -353,7 +366,8 @@ def test_recipes(project: Project, monkeypatch: pytest.MonkeyPatch, row: Any) ->
 
 def test_metrics_that_need_no_label(project: Project) -> None:
     """A recipe of the whole example, and ``format``, judge a test set whose rows have no expected output."""
-    metric = recipe(project, "terms", {})
+    project.file("conftest.py", WHOLE_EXAMPLE)
+    metric = "terms"
     fields = {"must_use": ["please"], "must_avoid": ["refund"]}
     write_jsonl(project.path / "test.jsonl", ({"id": f"t{i}", "input": f"question {i}", **fields} for i in range(60)))
     project.predictions("base.jsonl", 60, output=lambda i: f"please {i}" if i % 2 else f"please refund {i}")
@@ -387,18 +401,6 @@ def test_the_recipe_of_embeddings(endpoint: EndpointProject) -> None:
     gate = endpoint.gate()
     assert gate["baseline"]["value"] == pytest.approx(0.5), gate["checks"]
     assert gate["candidate"]["value"] == pytest.approx(58 / 60)  # an empty answer gets the worst score
-
-
-def test_grades_by_several_people(project: Project) -> None:
-    shown(project, "judges.md", metric="conftest.py")
-    grades = [f"{answer},{grade}" for answer, values in (("refund", (2, 5)), ("invoice", (1, 3))) for grade in values]
-    project.file("grades.csv", "\n".join(["answer,grade", *grades, "shipping,4"]) + "\n")
-    project.predictions("base.jsonl", 60, output=lambda i: "invoice")
-    project.predictions("ft.jsonl", 60, output=lambda i: "refund" if i % 2 else "shipping")
-    gate = project.judge(metric="human_grade", margin=0.5)
-    assert (gate["baseline"]["value"], gate["candidate"]["value"]) == (2.0, 3.75)
-    project.predictions("ft.jsonl", 60, output=lambda i: "nobody graded this")
-    assert project.judge(metric="human_grade", margin=0.5)["verdict"] == "error"
 
 
 RULES = [

@@ -39,6 +39,7 @@ def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
         loads = re.findall(r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=\"?([^\"\s>]+)", text)
         assert loads
         assert not [url for url in loads if re.match(r"(?:https?:)?//", url)], page
+        assert 'data-md-component="source"' not in text, "its script asks api.github.com for the repository's stars"
 
 
 @mkdocs
