@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     for command, run in ((init, _init), (compare, _compare), (schema, _schema)):
         command.set_defaults(run=run)
     copies = (
-        "write copies without duplicates and leaks beside the data files (train.deduped.jsonl), and use these; "
+        "write copies without duplicates and leaks beside the data files (train.deduped.csv), and use these; "
         "beside an existing ftgate.yaml, write the copies and nothing else"
     )
     for command, name, metavar, said in (

@@ -212,6 +212,11 @@ def _unknown_suffix(path: Path, suffix: str) -> DataError:
     return UnopenedError(what, where=Where(path=shown_path(path)), evidence=evidence, cure=cure)
 
 
+def separator_of(header: str, usual: str) -> str:
+    """Return the sign that divides a header into the most cells; of equal ones the usual one."""
+    return max((usual, ",", ";", "\t", "|"), key=header.count)
+
+
 def read_cells(lines: Lines, usual: str) -> Iterator[tuple[int, dict[str, str]] | DataError]:
     """Yield the line number and the cells of each row of CSV, by the names in the header, or why it could not be read.
 
@@ -220,7 +225,7 @@ def read_cells(lines: Lines, usual: str) -> Iterator[tuple[int, dict[str, str]] 
     them.
     """
     first = next((text for text in lines if not text.isspace()), "")
-    sign = max((usual, ",", ";", "\t", "|"), key=first.count)
+    sign = separator_of(first, usual)
     header: list[str] = []
     line = lines.number
 

@@ -4,6 +4,8 @@ import csv
 import gzip
 import io
 import json
+import re
+import subprocess
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -136,7 +138,8 @@ def test_what_speaks_against_the_data_is_what_the_gate_will_say(folder):
     furnish(folder, [*test, {"input": PARCEL.format("three"), "expected": label(0)}, test[0]], training)
     printed = " ".join(init().partition("wrote ")[0].split())
     for name, words in WARNINGS.items():
-        assert words in printed.partition(f"warning {name}: ")[2].partition(" warning ")[0], name
+        assert words in printed.partition(f" {name}: ")[2].partition(" warning ")[0], name
+    assert "would fail leaked: " in printed
     assert "error: test.jsonl:42" in printed
     assert "fix: --dedupe writes copies without duplicates and leaks; checks: {leaked_near: warn} accepts" in printed
 
@@ -320,16 +323,49 @@ def test_cleaned_copies_are_written_beside_the_originals(folder, suffix):
         path.write_bytes(content)
     printed = deduped()
     assert {path: path.read_bytes() for path in contents} == contents
-    assert "1 exact duplicate: test.deduped.jsonl has the other 60 rows" in printed
+    copied = ".csv" if suffix == ".csv" else ".jsonl"  # what reads the original can read its copy
+    assert f"1 exact duplicate: test.deduped{copied} has the other 60 rows" in printed
     assert "2 exact duplicates, 1 near duplicate, 2 leaked rows" in printed
-    assert "train.deduped.jsonl has the other 222 rows" in printed
-    assert "train on train.deduped.jsonl" in printed
+    assert f"train.deduped{copied} has the other 222 rows" in printed
+    assert f"train on train.deduped{copied}" in printed
     keys = load_gate_file(folder / "ftgate.yaml").root.value["gates"]["finetune"]
-    assert (keys["test_set"], keys["training_set"]) == ("test.deduped.jsonl", "train.deduped.jsonl")
+    assert (keys["test_set"], keys["training_set"]) == (f"test.deduped{copied}", f"train.deduped{copied}")
     survey = look(folder / keys["test_set"], folder / keys["training_set"], {})
     assert (len(survey.test.data), survey.audit.rows) == (60, 222)
     assert (survey.audit.duplicates, survey.audit.conflicts) == (1, 1)  # a contradiction is for a person
     assert survey.audit.near_rows == survey.audit.leaked_rows == survey.audit.leaked_near_rows == ()
+
+
+@pytest.mark.parametrize("sign", [",", ";", "\t"])
+def test_a_copy_of_a_table_has_its_columns_and_its_separator(folder, sign):
+    furnish(folder)
+    (folder / "train.jsonl").unlink()
+    lines = [sign.join(("frage", "label", "note")), *(sign.join((f"q {i}", label(i), "")) for i in range(220))]
+    (folder / "train.csv").write_text("\n".join([*lines, lines[1]]) + "\n")
+    assert "train.deduped.csv" in deduped(columns={"input": "frage"})
+    assert (folder / "train.deduped.csv").read_text().splitlines() == lines
+
+
+@pytest.mark.parametrize(("name", "head"), [("data.jsonl", []), ("train.jsonl", []), ("data.csv", ["input,expected"])])
+def test_one_file_is_split_by_the_command_that_is_named(folder, name, head):
+    path = folder / name
+    rows = [json.dumps(row) if not head else f"{row['input']},{row['expected']}" for row in TESTED]
+    path.write_text("\n".join([*head, *rows]))
+    with pytest.raises(ConfigError, match=r"no \*test\* file") as caught:
+        init()
+    command = re.search(r'(mv \S+ \S+ && )?python -c ".*?"', caught.value.cure)
+    assert command is not None
+    subprocess.run(command[0], shell=True, check=True)
+    parts = [(folder / f"{part}{path.suffix}").read_text().splitlines() for part in ("test", "train")]
+    assert [len(part) - len(head) for part in parts] == [12, 48]
+    assert sorted(parts[0][len(head) :] + parts[1][len(head) :]) == sorted(rows)
+    assert "test" in init()
+
+
+def test_a_file_that_is_both_sets_is_split(folder):
+    furnish(folder)
+    with pytest.raises(ConfigError, match=r"(?s)same file.*mv test.jsonl all.jsonl && python -c"):
+        init(training_set=Path("test.jsonl"))
 
 
 @pytest.mark.parametrize("role", ["test", "train"])
