@@ -392,7 +392,7 @@ def _judge(project: Project, gate: str | None, marked: Mapping[str, Any], hook: 
             written = load_gate_file(path) if gate is not None or path.exists() else None
             keys = {**marked, **({} if gate is None else {"gate": gate})}
             levels = [Placed(root / "test_gate.py", pytest.mark.ftgate(**keys).mark)]
-            layers = Layers(levels, root, [], written, nodeid, root)
+            layers = Layers(levels, root, [], written, nodeid)
             config = layers.config
             compared = weaker.Compared(absent=True)
             ini = root / "pytest.ini" if (root / "pytest.ini").exists() else None

@@ -121,7 +121,7 @@ def write_project(
     is_beside_gate = dedupe and not force and os.path.lexists(_GATE_FILE)
     written = {} if is_beside_gate else _new_files(ini, force=force)
     survey = look(test_set, training_set, columns, repeats=dedupe)
-    config = None if is_beside_gate else _checked_gate(survey, models, ini)
+    config = None if is_beside_gate else _checked_gate(survey, models)
     copies = plan_copies(survey.test, survey.training, survey.audit) if dedupe else []
 
     report = list(_findings(survey))
@@ -316,15 +316,12 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)  # which YAML reads, too
 
 
-def _checked_gate(survey: Survey, models: Mapping[str, str], ini: IniFile | None) -> GateKeys:
+def _checked_gate(survey: Survey, models: Mapping[str, str]) -> GateKeys:
     """Return the gate as pytest reads it, with other models for missing ones: only the command line can be invalid."""
     text = _gate_file(survey, {**dict.fromkeys(_ABSENT, "python:absent:model"), **models})
-    root = Path.cwd() if ini is None else ini.path.parent
     try:
         file = load_gate_file(Path(_GATE_FILE), text.encode())
-        config = resolve_gate(
-            file.layers(_GATE), file=file, gate=_GATE, default_name=_GATE, root=root
-        )
+        config = resolve_gate(file.layers(_GATE), file=file, gate=_GATE, default_name=_GATE)
         for spec in config.asked.values():
             if not is_built_in(spec):
                 raise unknown_provider(spec)

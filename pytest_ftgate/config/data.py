@@ -17,6 +17,7 @@ from pytest_ftgate.config.keys import (
     reading_of,
     refusal,
     refusals,
+    refused_key,
 )
 from pytest_ftgate.data import FORMATS
 from pytest_ftgate.errors import shown_path
@@ -25,31 +26,32 @@ from pytest_ftgate.text import got, nearest, quoted
 MAX_TOKENS = 65_536  # OpenAI's limit for one training example of its gpt-4o and gpt-4.1 models
 
 _DATA_KEYS = ("path", "format", "fields", "limit", "max_tokens")
-_PARTS = ("input", "expected", "id", "group")
-_NOT_SENT = ("expected", "id", "group")
+_PARTS = ("id", "input", "expected", "group")
+"""The parts of an example, of which only the input is sent to a model."""
 
 
 class DataKeys(Keys):
-    """Examples and how to read them: a file, or in Python code also an object in the place of the path."""
+    """Examples and how to read them: a file, or in Python code also an object in place of the path."""
 
     _rows: Any = PrivateAttr(None)
     file: PathText = Field(alias="path", description="The path of the file, relative to this file.")
     format: Text = optional(
-        f"How the file is written, or what its rows hold: {', '.join(FORMATS)}. Default: detected from the file's "
-        "suffix and the keys of its rows."
+        f"How the file is written, or what its rows hold: {', '.join(FORMATS)}. Default: detected "
+        "from the file's suffix and the keys of its rows."
     )
     fields: dict[str, Text] = Field(
         default_factory=dict,
         description="The names of the columns that hold id, input, expected and group, for example "
-        "{input: question, expected: answers.text}; a dot leads to a value within a value. Columns of input and "
-        "expected overrule the detected format.",
+        "{input: question, expected: answers.text}; a dot leads to a value within a value. Columns "
+        "of input and expected overrule the detected format.",
     )
     limit: Annotated[Positive, Weaker("lower", unwritten="all rows")] = optional(
         "Read only this many examples from the beginning of the file."
     )
     max_tokens: Annotated[Positive, Weaker("higher")] = Field(
         MAX_TOKENS,
-        description="Of a training set: the maximum number of tokens in a row, estimated as UTF-8 bytes / 4.",
+        description="Of a training set: the maximum number of tokens in a row, estimated as UTF-8 "
+        "bytes / 4.",
     )
 
     @property
@@ -69,16 +71,20 @@ class DataKeys(Keys):
         """Refuse fields that would send the expected output to the model."""
         answer = self.fields.get("expected", "expected")
         for name, column in self.fields.items():
-            if name not in _NOT_SENT and f"{answer}.".startswith(f"{column}."):
-                text = f"{quoted(name)} is the column {quoted(column)}, which holds the expected output"
-                if column in _PARTS:
-                    text += f"; the name of the part comes first: {{{column}: {name}}}"
-                raise refusals([(("fields", name), text)])
+            is_sent = name == "input" or name not in _PARTS
+            if not (is_sent and f"{answer}.".startswith(f"{column}.")):
+                continue
+            text = f"{quoted(name)} is the column {quoted(column)}, which holds the expected output"
+            turned = {column: name for name, column in self.fields.items()}
+            if name not in _PARTS and turned.keys() <= set(_PARTS):
+                meant = ", ".join(f"{part}: {turned[part]}" for part in turned)
+                text += f"; did you mean {{{meant}}}?"
+            raise refusals([(("fields", name), text)])
         return self
 
 
 def keys_of(data: Any) -> DataKeys | None:
-    """Return the keys of a data set; None for objects alone, which may have attributes of the same names."""
+    """Return the keys of a data set; None for objects alone, whatever attributes they have."""
     return data if isinstance(data, DataKeys) else None
 
 
@@ -93,14 +99,19 @@ def max_tokens(training_set: Any) -> int:
     return MAX_TOKENS if keys is None else keys.max_tokens
 
 
-def _is_iterable(value: Any) -> bool:
-    if hasattr(value, "collect_schema") or hasattr(value, "to_pylist"):  # polars (lazy), Arrow
-        return True
-    return isinstance(value, Iterable) and not isinstance(value, bytes | bytearray)
+def _holds_rows(value: Any) -> bool:
+    """Return whether an object may hold rows: an iterable, a lazy frame of polars, an Arrow table."""
+    if isinstance(value, str | bytes | bytearray | os.PathLike | Mapping):
+        return False
+    is_frame = hasattr(value, "collect_schema") or hasattr(value, "to_pylist")
+    return is_frame or isinstance(value, Iterable)
 
 
 def _is_file(value: Mapping[Any, Any]) -> bool:
-    """Return whether a mapping names a file or its rows, perhaps by a misspelt key; another one is a row itself."""
+    """Return whether a mapping names a file or its rows, perhaps by a misspelt key.
+
+    Another one is a row itself.
+    """
     return not value or any(nearest(str(key), _DATA_KEYS) for key in value)
 
 
@@ -108,25 +119,25 @@ def _read_data(value: Any, info: ValidationInfo) -> DataKeys | Iterable[Any]:
     reading = reading_of(info)
     if isinstance(value, str) or (reading.objects and isinstance(value, os.PathLike)):
         return DataKeys.model_validate({"path": value}, context=reading)
-    rows = value.get("path") if isinstance(value, Mapping) and reading.objects else None
-    if (
-        rows is not None
-        and not isinstance(rows, str | os.PathLike | Mapping)
-        and _is_iterable(rows)
-    ):
+    if reading.objects and _holds_rows(value):
+        return cast("Iterable[Any]", value)
+    if not isinstance(value, Mapping):
+        rows_too = ", or rows: a list of examples, or a frame" if reading.objects else ""
+        raise refusal(f"must be a path, or a mapping with a path{rows_too}, {got(value, ())}")
+    if not reading.objects or isinstance(value.get("path"), str | os.PathLike):
+        return DataKeys.model_validate(value, context=reading)
+
+    rows = value.get("path")
+    if _holds_rows(rows):
         if "format" in value:
-            raise refusals(
-                [(("format",), "is for files, and the path is an object: remove this key")]
-            )
+            raise refused_key("format", "is for files, and the path is an object: remove this key")
         keys = DataKeys.model_validate({**value, "path": "objects"}, context=reading)
         keys._rows = rows
         return keys
-    if isinstance(value, Mapping) and (not reading.objects or _is_file(value)):
+    if _is_file(value):
         return DataKeys.model_validate(value, context=reading)
-    if reading.objects and _is_iterable(value):
-        return cast("Iterable[Any]", value)
-    rows_too = ", or rows: a list of examples, or a frame" if reading.objects else ""
-    raise refusal(f"must be a path, or a mapping with a path{rows_too}, {got(value, ())}")
+    # It is refused as one row, or as columns, where data are read.
+    return cast("Iterable[Any]", value)
 
 
 DataValue = Annotated[Any, PlainValidator(_read_data, json_schema_input_type=str | DataKeys)]

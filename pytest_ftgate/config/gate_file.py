@@ -20,6 +20,8 @@ from pytest_ftgate.text import KeyPath, cut, dotted, got, quoted, suggestion
 _COLON = (
     "a model's name must not contain a colon, which separates provider and model, as in openai:NAME"
 )
+_PACKAGED = "Correct the path; the package must contain the file as package data."
+_RELATIVE = "Correct the path, which is relative to the folder of the gate file."
 _WithoutColon = keys.refusing(lambda values: [((name,), _COLON) for name in values if ":" in name])
 
 
@@ -27,8 +29,8 @@ class DefaultKeys(gate_keys.GateKeys):
     """The keys of a gate, as defaults of all gates of the file, and a policy."""
 
     extends: keys.Text = keys.optional(
-        "A policy that gates may only tighten: the path of a file, or PACKAGE:FILE of an installed package. It holds "
-        "version and defaults."
+        "A policy that gates may only tighten: the path of a file, or PACKAGE:FILE of an installed "
+        "package. It holds version and defaults."
     )
 
 
@@ -48,6 +50,12 @@ class FileKeys(keys.Keys):
         "Models by name, which can be used wherever a model is expected."
     )
     gates: Annotated[dict[str, gate_keys.GateKeys], keys.Named] = keys.optional("Gates by name.")
+
+    @classmethod
+    def _elsewhere(cls, key: str, value: Any) -> str | None:  # noqa: ARG003
+        is_of_gate = key in gate_keys.GateKeys.model_fields
+        text = "this is a key of a gate: write it under gates.NAME, or under defaults"
+        return text if is_of_gate else None
 
 
 @dataclass(frozen=True)
@@ -75,13 +83,16 @@ class _Written:
         """Return the validated keys. Raise all problems as one :class:`ConfigError`."""
         version = self.root.value.get("version")
         if version != 1 or type(version) is not int:  # before keys that another version may have
-            wrong = f"must be 1, the only supported version, {got(version, ())}"
-            text = wrong if "version" in self.root.value else f"{keys.MISSING}: write version: 1"
-            raise ConfigError(text, where=self.where(("version",)))
+            text = f"must be 1, the only supported version, {got(version, ())}"
+            if "version" not in self.root.value:
+                text = f"{keys.MISSING}: write version: 1"
+            raise self.error(("version",), text)
+
         reading = keys.Reading(models if isinstance(models, dict) else {})
-        return keys.read_keys(
-            kind, self.root.value, reading, lambda below, text: (self.where(below), text)
-        )
+        return keys.read_keys(kind, self.root.value, reading, self.error)
+
+    def error(self, below: KeyPath, text: str) -> ConfigError:
+        return ConfigError(text, where=self.where(below))
 
 
 @dataclass(frozen=True)
@@ -110,9 +121,9 @@ class GateFile(_Written):
         if gate is None:
             return defaults
         if gate not in self.gate_names:
-            known = f"; its gates are: {cut(', '.join(self.gate_names)) or 'none'}"
-            what = f"there is no gate {quoted(gate)} in {shown_path(self.path)}"
-            raise ConfigError(what + suggestion(gate, self.gate_names, known), where=named_at)
+            gates = f"; its gates are: {cut(', '.join(self.gate_names)) or 'none'}"
+            what = f"there is no gate {quoted(gate)} in {self.shown}"
+            raise ConfigError(what + suggestion(gate, self.gate_names, gates), where=named_at)
         return [self.layer("file", ("gates", gate), self.root.value["gates"][gate]), *defaults]
 
 
@@ -129,31 +140,35 @@ def load_gate_file(
     file = _Written(path, shown_path(path), yaml_nodes.read_yaml(path, content))
     written = file.read(FileKeys, file.root.value.get("models"))
     _check_names(file)
-    models = {
-        name: model.placed(
-            partial(lambda name, *below: file.source("file", ("models", name, *below)), name), name
-        )
-        for name, model in (written.models or {}).items()
-    }
+
+    models = {}
+    for name, model in (written.models or {}).items():
+        models[name] = model.placed(partial(_source_of_model, file, name), name)
+
+    policy = None
     extends = file.root.value.get("defaults", {}).get("extends")
-    policy = (
-        None
-        if extends is None
-        else _read_policy(extends, path, file.where(("defaults", "extends")), read)
-    )
+    if extends is not None:
+        policy = _read_policy(extends, path, file.where(("defaults", "extends")), read)
     return GateFile(path, file.shown, file.root, models, policy)
+
+
+def _source_of_model(file: _Written, name: str, *below: str | int) -> keys.Source:
+    """Return the source of a model under ``models``, or of a part of it."""
+    return file.source("file", ("models", name, *below))
 
 
 def _check_names(file: _Written) -> None:
     """Refuse two gates with one name: the wrong one could satisfy ftgate_required."""
     default = file.root.value.get("defaults", {}).get("name")
-    taken: dict[str, str] = {}
-    for gate, own in file.root.value.get("gates", {}).items():
-        name = own.get("name", default or gate)
-        if name in taken:
-            text = f"two gates have the name {quoted(name)}: {cut(taken[name])} and {cut(gate)}"
-            raise ConfigError(text, where=file.where(("gates", gate, "name")))
-        taken[name] = gate
+    gate_of_name: dict[str, str] = {}
+    for gate, values in file.root.value.get("gates", {}).items():
+        name = values.get("name", default or gate)
+        if name in gate_of_name:
+            gates = f"{cut(gate_of_name[name])} and {cut(gate)}"
+            raise file.error(
+                ("gates", gate, "name"), f"two gates have the name {quoted(name)}: {gates}"
+            )
+        gate_of_name[name] = gate
 
 
 # --- a policy that several repositories share, which a gate may only tighten
@@ -176,18 +191,20 @@ def _read_policy(
     """
     path = Path(os.path.abspath(file.parent / written))
     shown = shown_path(path)
+    cure = _RELATIVE
 
     package, colon, name = written.partition(":")
     if colon and len(package) > 1:  # one letter is a drive of Windows
         path = _package_folder(package, where) / name
         shown = written
+        cure = _PACKAGED
 
     try:
         content = read(path)
     except (OSError, ValueError) as error:  # the path may have a NUL character
         reason = getattr(error, "strerror", error)
         text = f"cannot read the policy {shown_path(path)}: {reason}"
-        raise ConfigError(text, where=where) from None
+        raise ConfigError(text, where=where, cure=cure) from None
 
     policy = _Written(path, shown, yaml_nodes.read_yaml(path, content))
     policy.read(PolicyKeys)
@@ -222,13 +239,14 @@ def render_json_schema() -> str:
             return False
 
     schema = FileKeys.model_json_schema(schema_generator=Untitled)
-    for one in (schema, *schema["$defs"].values()):
-        one.pop("title", None)
-    own, same = (
-        schema["$defs"][kind.__name__]["properties"] for kind in (DefaultKeys, gate_keys.GateKeys)
-    )
-    own |= {
-        name: {"$ref": f"#/$defs/{gate_keys.GateKeys.__name__}/properties/{name}"} for name in same
-    }
+    for mapping in (schema, *schema["$defs"].values()):
+        mapping.pop("title", None)
+
+    # The keys of defaults are those of a gate, which are described once.
+    defaults = schema["$defs"][DefaultKeys.__name__]["properties"]
+    gate = gate_keys.GateKeys.__name__
+    for name in schema["$defs"][gate]["properties"]:
+        defaults[name] = {"$ref": f"#/$defs/{gate}/properties/{name}"}
+
     head = {"$schema": DIALECT, "title": "Gate file of pytest-ftgate (ftgate.yaml)"}
     return json.dumps(head | schema, indent=2, ensure_ascii=False) + "\n"

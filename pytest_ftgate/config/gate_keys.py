@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from pytest_ftgate.check_names import CHANGEABLE
-from pytest_ftgate.config import data, keys, models, requirements
+from pytest_ftgate.config import data, keys, model_keys, models, requirements
 from pytest_ftgate.config.metrics import JUDGED, CalibrationKeys, MetricSpec, MetricsValue
 from pytest_ftgate.text import plain_number
 
@@ -16,6 +16,9 @@ Evidence = Annotated[
 Served = Literal["style", "format", "classification", "extraction", "latency", "cost"]
 Goal = Literal[Served, "knowledge", "reasoning", "one_off", "safety", "new_modality"]
 Factor = Annotated[float, Field(gt=1, allow_inf_nan=False), keys.Weaker("lower")]
+
+
+_METRIC_OPTIONS = ("pattern", "json_field", "pos_label", "labels", "normalize")
 
 
 class GateKeys(keys.Keys):
@@ -43,8 +46,8 @@ class GateKeys(keys.Keys):
         "Either baseline or baselines is required."
     )
     baselines: models.BaselinesValue = keys.optional(
-        "Several models by name; the candidate must beat each of them. {model, margin} or {model, max_drop} gives one "
-        "its own standard: with max_drop, a champion need not be beaten."
+        "Several models by name; the candidate must beat each of them. {model, margin} or {model, "
+        "max_drop} gives one its own standard: with max_drop, a champion need not be beaten."
     )
     candidate: models.ModelValue = keys.optional(
         "The fine-tuned model: a name under models, a string such as openai:NAME, or a mapping. "
@@ -53,15 +56,16 @@ class GateKeys(keys.Keys):
     metric: MetricsValue = Field(
         "accuracy",
         validate_default=True,
-        description="The metric that decides the verdict. Of a list the first decides, and the others are reported.",
+        description="The metric that decides the verdict. Of a list the first decides, and the "
+        "others are reported.",
     )
     margin: Annotated[keys.Amount, keys.Weaker("lower")] = keys.optional(
         "How much better the candidate must be, in the metric's unit. 0 requires a gain above 0. "
         "Either margin or max_drop is required."
     )
     max_drop: keys.ProvenDrop = keys.optional(
-        "In place of margin, for a candidate that is cheaper or faster: how much worse it may be, in the metric's "
-        "unit. It must be proven to be worse by at most that."
+        "In place of margin, for a candidate that is cheaper or faster: how much worse it may be, "
+        "in the metric's unit. It must be proven to be worse by at most that."
     )
     cheaper_by: Factor = keys.optional(
         "With max_drop, the factor by which a call of the candidate must be cheaper than one of the "
@@ -73,9 +77,9 @@ class GateKeys(keys.Keys):
     )
     evidence: Evidence = Field(
         "significant",
-        description="observed: the measured gain reaches the margin. significant: in addition, the lower bound of the "
-        "gain is above zero. proven: the lower bound of the gain reaches the margin. The bound is one-sided, at the "
-        "level of confidence.",
+        description="observed: the measured gain reaches the margin. significant: in addition, the "
+        "lower bound of the gain is above zero. proven: the lower bound of the gain reaches the "
+        "margin. The bound is one-sided, at the level of confidence.",
     )
     confidence: Annotated[float, Field(gt=0.5, lt=1, allow_inf_nan=False), keys.Weaker("lower")] = (
         Field(0.95, description="The one-sided confidence level of the evidence.")
@@ -87,43 +91,45 @@ class GateKeys(keys.Keys):
     min_test_examples: Annotated[keys.Count, keys.Weaker("lower")] = Field(
         50, description="The minimum number of test examples."
     )
-    thresholds: Annotated[dict[str, requirements.ThresholdKeys], keys.Named] = Field(
+    thresholds: requirements.ThresholdsValue = Field(
         {},
-        description="Minimum or maximum values of the candidate, by metric, or by latency_p50_s, latency_p95_s, "
-        "cost_usd or error_rate. A metric with options is written under metric. Merged by name with the thresholds of "
-        "the marker, the gate and defaults.",
+        description="Minimum or maximum values of the candidate, by metric, or by latency_p50_s, "
+        "latency_p95_s, cost_usd or error_rate. A metric with options is written under metric. "
+        "Merged by name with the thresholds of the marker, the gate and defaults.",
     )
     missing_answers: Annotated[Literal["error", "wrong"], keys.words("wrong", "error")] = Field(
         "error",
-        description="How to treat an answer of the candidate that is missing after all retries. error: the gate "
-        "cannot be judged. wrong: the answer counts as wrong.",
+        description="How to treat an answer of the candidate that is missing after all retries. "
+        "error: the gate cannot be judged. wrong: the answer counts as wrong.",
     )
     repeats: Annotated[int, Field(ge=1, le=1000), keys.Weaker("lower")] = Field(
         1, description="Answers per example; their scores are averaged."
     )
     timeout_s: keys.AboveZero = keys.optional(
-        "Time limit in seconds for all answers of all models. When it is reached, the gate is an error; the answers "
-        "so far are kept. Default: no limit."
+        "Time limit in seconds for all answers of all models. When it is reached, the gate is an "
+        "error; the answers so far are kept. Default: no limit."
     )
     hypothesis: requirements.HypothesisValue = keys.optional(
-        "The change that the fine-tune is expected to make: a sentence, or a mapping with from and to."
+        "The change that the fine-tune is expected to make: a sentence, or a mapping with from and "
+        "to."
     )
     goal: Goal = keys.optional(
-        "The purpose of the fine-tune. Fine-tuning suits style, format, classification, extraction, latency and "
-        "cost. The gate fails for knowledge, reasoning, one_off, safety and new_modality, which it does not suit."
+        "The purpose of the fine-tune. Fine-tuning suits style, format, classification, "
+        "extraction, latency and cost. The gate fails for knowledge, reasoning, one_off, safety "
+        "and new_modality, which it does not suit."
     )
     stage: Annotated[Literal["accept", "ready"], keys.words("ready", "accept")] = Field(
         "accept",
-        description="accept: judge the candidate. ready: there is no candidate yet; run all checks that are possible "
-        "before training, where green means that it is worth training.",
+        description="accept: judge the candidate. ready: there is no candidate yet; run all checks "
+        "that are possible before training, where green means that it is worth training.",
     )
     economics: requirements.EconomicsKeys = keys.optional(
         "The costs and savings of the fine-tune, and their limits."
     )
     checks: requirements.ChecksValue = Field(
         {},
-        description="fail, warn or ignore, by the name that a check is printed under. Merged by name with the levels "
-        "of the marker, the gate and defaults.",
+        description="fail, warn or ignore, by the name that a check is printed under. Merged by "
+        "name with the levels of the marker, the gate and defaults.",
     )
     guards: Annotated[dict[str, requirements.GuardKeys], keys.Named] = Field(
         {}, description="Other test sets by name, on which the candidate must not get worse."
@@ -132,17 +138,32 @@ class GateKeys(keys.Keys):
         "Parts of the test set on which the candidate must not get worse."
     )
     agreement: requirements.AgreementKeys = keys.optional(
-        "For an artefact that must be what was judged: merged, quantised, converted or served elsewhere. The baseline "
-        "that it names need not be beaten, so that such a gate needs no margin."
+        "For an artefact that must be what was judged: merged, quantised, converted or served "
+        "elsewhere. The baseline that it names need not be beaten, so that such a gate needs no "
+        "margin."
     )
     max_age_days: Annotated[keys.AboveZero, keys.Weaker("higher")] = keys.optional(
         "The maximum age of the oldest answer used for the verdict, in days."
     )
     max_attempts: Annotated[int, Field(ge=1, le=5), keys.Weaker("higher")] = keys.optional(
-        "The number of distinct sets of answers, of the candidate and of the baselines, that may be judged on this "
-        "test set. Attempt k is judged at the gate's level of error times 2^-k. The same answers judged again are no "
-        "attempt. One example in ten may be shown, and never counts. Default: there is no limit."
+        "The number of distinct sets of answers, of the candidate and of the baselines, that may "
+        "be judged on this test set. Attempt k is judged at the gate's level of error times 2^-k. "
+        "The same answers judged again are no attempt. One example in ten may be shown, and never "
+        "counts. Default: there is no limit."
     )
+
+    @classmethod
+    def _elsewhere(cls, key: str, value: Any) -> str | None:
+        if key in model_keys.REQUEST_PARAMETERS:
+            parameter = model_keys.as_parameter(key, value)
+            return f"this is a request parameter: write {parameter} in a model"
+        if key in _METRIC_OPTIONS:
+            return f"this is an option of a metric: write metric: {{name: ..., {key}: ...}}"
+        if key in data.DataKeys.model_fields:
+            return f"this is a key of a data set: write test_set: {{path: ..., {key}: ...}}"
+        if any(key in kind.model_fields for kind in models.PROVIDERS.values()):
+            return "this is a key of a model: write it in baseline or candidate, or under models"
+        return None
 
     @property
     def standards(self) -> Mapping[str, models.BaselineKeys]:
@@ -170,7 +191,10 @@ class GateKeys(keys.Keys):
 
     @property
     def decisive(self) -> dict[str, models.ModelSpec]:
-        """Return the baselines of which the best one decides: not those with max_drop where others have a margin."""
+        """Return the baselines of which the best one decides.
+
+        They are not those with max_drop where others have a margin.
+        """
         decisive = {}
         for role, spec in self.baselines.items():
             if self.standard_of(role).key == self.asked_by:
@@ -199,11 +223,13 @@ class GateKeys(keys.Keys):
 
     @property
     def asked(self) -> dict[str, models.ModelSpec]:
-        """Return the models to call, by role: the baselines' names, and "candidate" unless the stage is ready."""
-        return {
-            **self.baselines,
-            **({} if self.stage == "ready" else {"candidate": self.candidate}),
-        }
+        """Return the models to call, by role.
+
+        The roles are the baselines' names, and "candidate" unless the stage is ready.
+        """
+        if self.stage == "ready":
+            return self.baselines
+        return {**self.baselines, "candidate": self.candidate}
 
     @property
     def judged_by(self) -> list[MetricSpec]:
@@ -217,7 +243,10 @@ class GateKeys(keys.Keys):
         return written or MetricSpec(name, {}, self.thresholds[name].source)
 
     def level(self, check: str) -> str:
-        """Return what a check does to the verdict: ``fail``, ``warn``, ``ignore``, or ``limit`` for some defaults."""
+        """Return what a check does to the verdict: ``fail``, ``warn`` or ``ignore``.
+
+        Some defaults are ``limit``.
+        """
         return self.checks.get(check) or CHANGEABLE[check].default
 
     def accepts(self, check: str) -> bool:
@@ -254,14 +283,13 @@ class GateKeys(keys.Keys):
     @property
     def judges(self) -> tuple[models.ModelSpec, ...]:
         """Return the models that judge."""
-        return tuple(
-            one.options["judge"] for one in self.judged_metrics.values() if "judge" in one.options
-        )
+        options = [metric.options for metric in self.judged_metrics.values()]
+        return tuple(option["judge"] for option in options if "judge" in option)
 
     def place_of(self, path: str) -> str:
-        """Return the file and line where a key (``guards.refunds.max_drop``), or the one above it, is written.
+        """Return the file and line where a key, or the one above it, is written.
 
-        Return an empty text for a default.
+        The key is such as ``guards.refunds.max_drop``; the text is empty for a default.
         """
         while path and path not in self.sources:
             path = path.rpartition(".")[0]
@@ -269,25 +297,33 @@ class GateKeys(keys.Keys):
         return "" if source.kind == "default" else source.at
 
     def quoted(self, key: str) -> str:
-        """Return the key with its value and source, as messages quote it: ``margin 0.05 (ftgate.yaml:14)``."""
+        """Return the key with its value and source: ``margin 0.05 (ftgate.yaml:14)``."""
         value = getattr(self, key)
         shown = plain_number(value) if isinstance(value, float) else str(value)
         return f"{key} {shown} ({self.sources[key]})"
 
 
 def comparison_of(key: str) -> keys.Weaker | None:
-    """Return how values of a gate's key compare (``guards.refunds.max_drop``); None if they have no order."""
-    of = requirements
-    mappings = (
-        GateKeys,
-        models.BaselineKeys,
-        data.DataKeys,
-        CalibrationKeys,
-        of.GuardKeys,
-        of.SliceKeys,
-        of.ThresholdKeys,
-    )
-    every = (*mappings, of.EconomicsKeys, of.CandidatePriceKeys)
-    return {name: one for each in every for name, one in keys.comparable(each).items()}.get(
-        key.rpartition(".")[2]
-    )
+    """Return how values of a gate's key compare (``guards.refunds.max_drop``).
+
+    None if they have no order.
+    """
+    name = key.rpartition(".")[2]
+    for mapping in _COMPARED:
+        comparison = keys.comparable(mapping).get(name)
+        if comparison is not None:
+            return comparison
+    return None
+
+
+_COMPARED: tuple[type[keys.Keys], ...] = (
+    GateKeys,
+    models.BaselineKeys,
+    data.DataKeys,
+    CalibrationKeys,
+    requirements.GuardKeys,
+    requirements.SliceKeys,
+    requirements.ThresholdKeys,
+    requirements.EconomicsKeys,
+    requirements.CandidatePriceKeys,
+)

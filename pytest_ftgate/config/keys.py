@@ -20,7 +20,15 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from pytest_ftgate.data import canonical_json
 from pytest_ftgate.errors import ConfigError, Where, combined
-from pytest_ftgate.text import KeyPath, dotted, got, holds_literal_key, is_numeral, suggestion
+from pytest_ftgate.text import (
+    KeyPath,
+    dotted,
+    got,
+    holds_literal_key,
+    is_numeral,
+    listed,
+    suggestion,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -52,7 +60,7 @@ class Source:
     @property
     def state(self) -> str:
         """Return the parameters as text: each may stand for another state of the model."""
-        state = [[name, _value(value)] for name, value in sorted(self.parameters.items())]
+        state = [[name, _name_of(value)] for name, value in sorted(self.parameters.items())]
         return canonical_json(state) if state else ""
 
     def absolute(self, path: str | os.PathLike[str]) -> Path:
@@ -74,7 +82,10 @@ At = Callable[..., Source]
 
 @dataclass(frozen=True)
 class Layer:
-    """One place that sets keys of a gate, and the source of each key, or of each path if the place knows it."""
+    """One place that sets keys of a gate.
+
+    ``sources`` has the source of each key, or of each path if the place knows it.
+    """
 
     values: Mapping[str, Any]
     sources: Callable[[KeyPath], Source] | Mapping[str, Source]
@@ -82,8 +93,8 @@ class Layer:
 
     def source(self, path: KeyPath) -> Source:
         """Return the source of the value at ``path``, whose first part is a key of the layer."""
-        found = self.sources(path) if callable(self.sources) else self.sources[str(path[0])]
-        return replace(found, key=dotted(path), parameters=self.parameters)
+        source = self.sources(path) if callable(self.sources) else self.sources[str(path[0])]
+        return replace(source, key=dotted(path), parameters=self.parameters)
 
     @property
     def takes_objects(self) -> bool:
@@ -91,7 +102,7 @@ class Layer:
         return any(self.source((key,)).kind in ("marker", "fixture") for key in self.values)
 
 
-def _value(parameter: Any) -> str:
+def _name_of(parameter: Any) -> str:
     """Return a name for a parameter: its JSON, or a name for this very object."""
     try:
         return canonical_json(str(parameter) if isinstance(parameter, PurePath) else parameter)
@@ -99,12 +110,12 @@ def _value(parameter: Any) -> str:
         return token(parameter)
 
 
-def token(thing: Any) -> str:
+def token(value: Any) -> str:
     """Return a name for this very object: the same as long as it lives, and never given to another."""
-    alive, name = _tokens.get(id(thing), (lambda: None, ""))
-    if alive() is not thing:
+    alive, name = _tokens.get(id(value), (lambda: None, ""))
+    if alive() is not value:
         name = secrets.token_hex(16)
-        _tokens[id(thing)] = (_reference(thing), name)
+        _tokens[id(value)] = (_reference(value), name)
     return name
 
 
@@ -116,13 +127,17 @@ def _reference(value: Any) -> Callable[[], Any]:
         return lambda: value
 
 
+# --- validation, and what is said of each problem
+# ----------------------------------------------------------------
+
+
 MISSING = "this required key is missing"
+_NO_VALUE = "has no value: set one (in YAML, indented below it), or remove the key"
 _IN_PLAIN_SIGHT = "do not write a secret here: name an environment variable with api_key_env"
 _PROSE = ("system", "template", "rubric", "hypothesis", "because", "name")
 _VARIABLE = re.compile(r"\$\{\w+\}|\$[A-Z_]{2,}")
 _OWN = "ftgate"
 KeysT = TypeVar("KeysT", bound=BaseModel)
-Place = Callable[[KeyPath, str], tuple[Where, str]]
 
 
 @dataclass(frozen=True)
@@ -143,24 +158,34 @@ def refusal(text: str) -> PydanticCustomError:
     return PydanticCustomError(_OWN, "{text}", {"text": text})
 
 
+def refused_key(key: str, text: str) -> ValidationError:
+    """Return an exception for what is wrong with one key below the value that is validated."""
+    return refusals([((key,), text)])
+
+
 def refusals(problems: Iterable[tuple[KeyPath, str]]) -> ValidationError:
-    """Return one exception for several problems, each with its path below the value that is validated."""
+    """Return one exception for problems, each with its path below the value that is validated."""
     lines = [InitErrorDetails(type=refusal(text), loc=path, input=None) for path, text in problems]
     return ValidationError.from_exception_data(_OWN, lines)
 
 
-def read_keys(keys: type[KeysT], values: Any, reading: Reading, place: Place) -> KeysT:
+def read_keys(
+    keys: type[KeysT],
+    values: Any,
+    reading: Reading,
+    error_at: Callable[[KeyPath, str], ConfigError],
+) -> KeysT:
     """Validate one mapping of keys.
 
-    Raise one :class:`ConfigError` with all problems, as ``place`` puts each.
+    Raises one :class:`ConfigError` with all problems, each as ``error_at`` makes it of a path and a
+    text.
     """
     try:
         return keys.model_validate(values, context=reading)
     except ValidationError as error:
-        found = sorted(
-            (place(*problem) for problem in own_words(error)), key=lambda one: one[0].line or 0
-        )
-    raise combined([ConfigError(text, where=where) for where, text in found])
+        problems = [error_at(path, text) for path, text in own_words(error)]
+    problems.sort(key=lambda problem: (problem.where and problem.where.line) or 0)
+    raise combined(problems)
 
 
 def own_words(error: ValidationError) -> list[tuple[KeyPath, str]]:
@@ -179,6 +204,8 @@ def own_words(error: ValidationError) -> list[tuple[KeyPath, str]]:
 PATTERNS = {r"\S": "must not be blank"}
 """What is said of a text that a pattern does not match."""
 
+_MAPPINGS = ("dict_type", "model_type", "dataclass_type")
+_NUMBERS = ("int_type", "float_type")
 _MUST = {
     "bool_type": "must be true or false",
     "int_type": "must be a whole number",
@@ -189,7 +216,7 @@ _MUST = {
     "greater_than_equal": "must be at least {ge:g}",
     "less_than": "must be below {lt:g}",
     "less_than_equal": "must be at most {le:,}",
-    **dict.fromkeys(("dict_type", "model_type", "dataclass_type"), "must be a mapping"),
+    **dict.fromkeys(_MAPPINGS, "must be a mapping"),
     "tuple_type": "must be a list",
     "too_short": "must not be empty",
 }
@@ -209,32 +236,44 @@ def _text(line: ErrorDetails, path: KeyPath) -> str:
     if kind == "literal_error":
         # pydantic has them in this form alone
         choices = re.findall(r"'([^']*)'", context["expected"])
-        return f"must be one of {', '.join(choices)}, {got(value, path)}{suggestion(str(value), choices)}"
+        meant = suggestion(value, choices) if isinstance(value, str) else ""
+        return f"must be one of {', '.join(choices)}, {got(value, path)}{meant}"
+    if kind in _MAPPINGS and value is None:
+        return _NO_VALUE
     must = _MUST.get(kind, "is not valid here").format(**context)
     return f"{must}, {got(value, path)}{_cure(kind, value, context)}"
 
 
 def _cure(kind: str, value: Any, context: Mapping[str, Any]) -> str:
-    """Return what was probably meant by a value of a wrong type or size; empty where nothing suggests it."""
-    is_number = kind in ("int_type", "float_type")
-    if is_number and isinstance(value, str) and is_numeral(value.removesuffix("%")):
-        return (
-            f"; did you mean {float(value[:-1]) / 100:g}?"
-            if value.endswith("%")
-            else ": remove the quotes"
-        )
+    """Return what was probably meant by a value of a wrong type or size.
+
+    Empty where nothing suggests it.
+    """
+    if kind in _NUMBERS and isinstance(value, str):
+        return _number_meant(value)
     if kind == "string_type" and isinstance(value, int | float):
         return ": quote it"
-    if (
-        kind in ("dict_type", "model_type")
-        and isinstance(value, list)
-        and value
-        and isinstance(value[0], Mapping)
-    ):
-        return ": write a name and a colon in place of each dash"
+    if kind in _MAPPINGS and isinstance(value, list | tuple) and value:
+        if isinstance(value[0], Mapping):
+            return ": write a name and a colon in place of each dash"
+        return ": give each item a name, such as {NAME: ...}"
     if kind == "less_than" and context["lt"] == 1 and 50 < value < 100:
         return f"; did you mean {value / 100:g}?"
     return ""
+
+
+def _number_meant(text: str) -> str:
+    """Return which number a text was probably meant to be; empty where it looks like none."""
+    if is_numeral(text):
+        return ": remove the quotes"
+    if text.endswith("%") and is_numeral(text[:-1]):
+        return f"; did you mean {float(text[:-1]) / 100:g}?"
+    with_point = text.replace(",", ".").replace("_", "")
+    return f"; did you mean {float(with_point):g}?" if is_numeral(with_point) else ""
+
+
+# --- mappings of keys
+# --------------------------------------------------------------------------------------------
 
 
 class Placeable:
@@ -286,67 +325,88 @@ class Keys(Placeable, BaseModel):
 
     def placed(self, at: At, name: str | None = None) -> Self:  # noqa: ARG002  # a mapping of keys has no name
         """Return a copy that knows its source and those of its keys."""
-        copy, sources = self.model_copy(), {}
-        for own, info in type(self).model_fields.items():
-            key = info.alias or own
-            below: At = partial(at, key) if own in self.model_fields_set else lambda *_: BUILT_IN
-            sources[key] = below()
-            copy.__dict__[own] = place(getattr(self, own), below)
-        copy._place, copy._sources = at(), sources
+        copy = self.model_copy()
+        sources = {}
+        for attribute, info in type(self).model_fields.items():
+            key = info.alias or attribute
+            is_written = attribute in self.model_fields_set
+            at_key: At = partial(at, key) if is_written else lambda *_: BUILT_IN
+            sources[key] = at_key()
+            copy.__dict__[attribute] = place(getattr(self, attribute), at_key)
+        copy._place = at()
+        copy._sources = sources
         return copy
 
     @pydantic.model_validator(mode="wrap")
     @classmethod
     def _check_keys(cls, values: Any, handler: pydantic.ModelWrapValidatorHandler[Self]) -> Self:
-        """Refuse unknown keys and pairs of keys together with what is wrong with values, in one error."""
+        """Refuse unknown keys and pairs of keys together with what is wrong with values."""
         if not isinstance(values, Mapping):
             return handler(values)
-        objections = {key: text for key in values if (text := cls._objection(key, values[key]))}
+
+        objections: dict[Any, str] = {}
+        for key, value in values.items():
+            objection = cls._objection(key, value)
+            if objection is not None:
+                objections[key] = objection
         problems: list[tuple[KeyPath, str]] = [
             ((str(key),), text) for key, text in objections.items()
         ]
-        for a, b in (*cls.one_at_most, *cls.exactly_one):
-            problems += (
-                [((b,), f"{a} and {b} are both set: keep one")] if {a, b} <= values.keys() else []
-            )
-        problems += [((a,), MISSING) for a, b in cls.exactly_one if not {a, b} & values.keys()]
+        problems += cls._unpaired(values)
+
+        keys: Self | None = None
         try:
-            read = handler({key: value for key, value in values.items() if key not in objections})
-        except pydantic.ValidationError as error:
-            # A missing key, or a problem with the mapping as a whole, may be a consequence of a
-            # misspelled key.
-            found = own_words(error)
-            problems += [
-                (at, text)
-                for at, text in found
-                if not objections or at[1:] or (at and text != MISSING)
-            ]
-        if problems:
+            keys = handler({key: values[key] for key in values if key not in objections})
+        except ValidationError as error:
+            for path, text in own_words(error):
+                # A missing key, or a problem with the mapping as a whole, may be a consequence of
+                # a misspelled key.
+                is_consequence = not path or (len(path) == 1 and text == MISSING)
+                if not (objections and is_consequence):
+                    problems.append((path, text))
+        if keys is None or problems:
             raise refusals(problems)
-        return read
+        return keys
+
+    @classmethod
+    def _unpaired(cls, values: Mapping[Any, Any]) -> Iterator[tuple[KeyPath, str]]:
+        """Yield keys that must not be written together, or of which one is required."""
+        for first, second in (*cls.one_at_most, *cls.exactly_one):
+            if first in values and second in values:
+                yield (second,), f"{first} and {second} are both set: keep one"
+        for first, second in cls.exactly_one:
+            if first not in values and second not in values:
+                yield (first,), MISSING
 
     @classmethod
     def _objection(cls, key: Any, value: Any) -> str | None:
+        """Return what is wrong with a key, whatever the others are; None if it may be read."""
         if not isinstance(key, str):
             return "a key must be text"
         if holds_literal_key(key):
             return _IN_PLAIN_SIGHT
-        known = [field.alias or name for name, field in cls.model_fields.items()]
-        if key in known:
-            if (
-                isinstance(value, str)
-                and key not in _PROSE
-                and (variable := _VARIABLE.search(value))
-            ):
-                return f"variables such as {variable[0]} are not expanded: write the value"
-            return (
-                "has no value: set one (in YAML, indented below it), or remove the key"
-                if value is None
-                else None
+
+        names = [field.alias or name for name, field in cls.model_fields.items()]
+        if key not in names:
+            if cls.model_config["extra"] == "allow":
+                return next((text for _, text in _unfit(value, (key,))), None)
+            unknown = (
+                f"unknown key{suggestion(key, names, f'; the known keys are {listed(names)}')}"
             )
-        if cls.model_config["extra"] == "allow":
-            return next((text for _, text in _unfit(value, (key,))), None)
-        return "unknown key" + suggestion(key, known, f"; the known keys are {', '.join(known)}")
+            return cls._elsewhere(key, value) or unknown
+
+        if value is None:
+            return _NO_VALUE
+        if isinstance(value, str) and key not in _PROSE:
+            variable = _VARIABLE.search(value)
+            if variable is not None:
+                return f"variables such as {variable[0]} are not expanded: write the value"
+        return None
+
+    @classmethod
+    def _elsewhere(cls, key: str, value: Any) -> str | None:  # noqa: ARG003
+        """Return where a key belongs that is unknown here; None if that is not known."""
+        return None
 
 
 def sources_within(value: Any, path: str) -> Iterator[tuple[str, Source]]:
@@ -356,11 +416,11 @@ def sources_within(value: Any, path: str) -> Iterator[tuple[str, Source]]:
         yield f"{path}.{key}", source
         yield from sources_within(getattr(value, key, None), f"{path}.{key}")
 
-    parts = value if isinstance(value, Mapping) else {}
-    for name, part in parts.items():
-        own_source = getattr(part, "source", None)
-        if isinstance(own_source, Source):
-            yield f"{path}.{name}", own_source
+    named = value if isinstance(value, Mapping) else {}
+    for name, part in named.items():
+        part_source = getattr(part, "source", None)
+        if isinstance(part_source, Source):
+            yield f"{path}.{name}", part_source
         yield from sources_within(part, f"{path}.{name}")
 
 
@@ -370,16 +430,21 @@ class OpenKeys(Keys):
     model_config = ConfigDict(extra="allow")
 
 
-def optional(description: str, meaning: Any = None, **more: Any) -> Any:
+# --- types of values
+# ---------------------------------------------------------------------------------------------
+
+
+def optional(description: str) -> Any:
     """Return the field of an optional key; its description, not the schema, states the default."""
-    return Field(default_factory=lambda: meaning, description=description, **more)
+    return Field(default_factory=lambda: None, description=description)
 
 
 def refusing(find: Callable[[dict[str, Any]], Iterable[tuple[KeyPath, str]]]) -> AfterValidator:
     """Return a validator that refuses a mapping for the problems that ``find`` finds in it."""
 
     def check(values: dict[str, Any]) -> dict[str, Any]:
-        if problems := list(find(values)):
+        problems = list(find(values))
+        if problems:
             raise refusals(problems)
         return values
 
@@ -400,15 +465,15 @@ def matching(pattern: str, must: str) -> Any:
 
 
 def _unfit(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
-    """Yield values that are never valid, even in free data: literal secrets, and numbers that are not finite."""
+    """Yield what is never valid, even in free data: literal secrets, and numbers that are not finite."""
     if isinstance(value, float) and not math.isfinite(value):
         yield path, f"must be a finite number, {got(value, path)}"
     elif isinstance(value, Mapping):
         for key, part in value.items():
-            below = (*path, str(key))
-            yield from (
-                [(below, _IN_PLAIN_SIGHT)] if holds_literal_key(str(key)) else _unfit(part, below)
-            )
+            if holds_literal_key(str(key)):
+                yield (*path, str(key)), _IN_PLAIN_SIGHT
+            else:
+                yield from _unfit(part, (*path, str(key)))
     elif isinstance(value, list | tuple):
         for index, part in enumerate(value):
             yield from _unfit(part, (*path, index))
@@ -430,12 +495,18 @@ FreeData = Annotated[dict[str, Any], refusing(lambda values: _unfit(values, ()))
 
 @dataclass(frozen=True, slots=True)
 class Weaker:
-    """How the values of a key compare, declared in its type: ``Annotated[int, Weaker("lower")]``."""
+    """How the values of a key compare, declared in its type: ``Annotated[int, Weaker("lower")]``.
+
+    Attributes:
+        direction: which of two values asks for less.
+        order: the allowed words, the weakest first; empty for numbers.
+        unwritten: the value shown for an unset key whose absence is strictest; None if an unset key
+            requires nothing.
+    """
 
     direction: Literal["lower", "higher", "fewer"]
-    order: tuple[str, ...] = ()  # the allowed words, the weakest first; empty for numbers
+    order: tuple[str, ...] = ()
     unwritten: str | None = None
-    """The value shown for an unset key whose absence is strictest; None if an unset key requires nothing."""
 
     def asks_less(self, before: Any, after: Any) -> bool:
         """Return whether ``after`` is weaker than ``before``. None stands for an unset key."""
@@ -445,8 +516,9 @@ class Weaker:
             return before is None and after is not None
         if self.direction == "fewer":
             return not set(before) <= set(after)
-        old, new = (self.order.index(value) if self.order else value for value in (before, after))
-        return bool(new < old if self.direction == "lower" else new > old)
+        if self.order:
+            return self.order.index(after) < self.order.index(before)
+        return bool(after < before if self.direction == "lower" else after > before)
 
 
 # none can be proven to be equal
@@ -460,5 +532,9 @@ def words(*weakest_first: str) -> Weaker:
 
 def comparable(keys: type[BaseModel]) -> dict[str, Weaker]:
     """Return the comparable keys of a mapping, in the order of declaration."""
-    fields = keys.model_fields.items()
-    return {name: one for name, info in fields for one in info.metadata if isinstance(one, Weaker)}
+    comparisons = {}
+    for name, info in keys.model_fields.items():
+        for annotation in info.metadata:
+            if isinstance(annotation, Weaker):
+                comparisons[name] = annotation
+    return comparisons

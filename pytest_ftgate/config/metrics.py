@@ -20,9 +20,21 @@ _PATH = {
 }
 
 
+_SKLEARN = {
+    "accuracy_score": "accuracy",
+    "balanced_accuracy_score": "balanced_accuracy",
+    "cohen_kappa_score": "cohen_kappa",
+    "f1_score": "f1_macro",
+    "matthews_corrcoef": "matthews_corrcoef",
+    "precision_score": "precision_macro",
+    "recall_score": "recall_macro",
+}
+"""Functions of scikit-learn, which score all answers together, and the metrics of the same values."""
+
+
 @dataclass(frozen=True)
 class MetricSpec(keys.Placeable):
-    """A metric and its written options; ``options["function"]`` is a callable that was passed in a marker."""
+    """A metric and its written options; ``options["function"]`` is a callable of a marker."""
 
     name: str
     options: Mapping[str, Any]
@@ -36,7 +48,8 @@ class MetricSpec(keys.Placeable):
         source = at()
         options = {key: keys.place(value, lambda *_: source) for key, value in self.options.items()}
         key = _PATH.get(self.name, "")
-        if isinstance(path := options.get(key), str | os.PathLike) and os.fspath(path):
+        path = options.get(key)
+        if isinstance(path, str | os.PathLike) and os.fspath(path):
             options[key] = source.absolute(path)
         return MetricSpec(self.name, options, source)
 
@@ -120,21 +133,32 @@ JUDGED = {
 
 def _read_metric(value: Any, info: ValidationInfo) -> MetricSpec:
     values = dict(value) if isinstance(value, Mapping) else {"name": value}
-    name = values.get("name")
-    if keys.reading_of(info).objects and not isinstance(
-        name, str | int | float | list | tuple | None
-    ):
-        names = (getattr(name, key, None) for key in ("name", "__name__"))
-        found = next(
-            (one for one in names if isinstance(one, str) and one.strip()), type(name).__name__
-        )
-        values |= {"name": found, "function": name}
+    metric = values.get("name")
+    is_plain = isinstance(metric, str | int | float | list | tuple | None)
+    if keys.reading_of(info).objects and not is_plain:
+        values["name"] = _name_of(metric)
+        values["function"] = metric
     if not isinstance(value, Mapping) and not isinstance(values["name"], str):
         raise keys.refusal(f"must be a metric's name, or a mapping with a name, {got(value, ())}")
-    if isinstance(value, Mapping) and isinstance(name, str) and name in JUDGED:
-        values = JUDGED[name].model_validate(values, context=info.context).written()
+
+    if isinstance(value, Mapping) and isinstance(metric, str) and metric in JUDGED:
+        values = JUDGED[metric].model_validate(values, context=info.context).written()
     read = MetricKeys.model_validate(values, context=info.context)
     return MetricSpec(read.name, read.model_extra or {}, BUILT_IN)
+
+
+def _name_of(metric: Any) -> str:
+    """Return the name of a metric that a marker passes as an object."""
+    name = type(metric).__name__
+    for attribute in ("__name__", "name"):
+        value = getattr(metric, attribute, None)
+        if isinstance(value, str) and value.strip():
+            name = value
+    is_of_sklearn = str(getattr(metric, "__module__", "")).startswith("sklearn.")
+    if is_of_sklearn and name in _SKLEARN:
+        text = f"pass the name of this metric of scikit-learn: {_SKLEARN[name]!r}"
+        raise keys.refusal(text)
+    return name
 
 
 MetricValue = Annotated[
@@ -153,11 +177,12 @@ def _read_metrics(value: Any, info: ValidationInfo) -> MetricSpec | tuple[Metric
         raise keys.refusal("must not be empty")
     metrics = _SEVERAL.validate_python(value, context=info.context)
     names = [metric.name for metric in metrics]
-    if twice := [
-        ((at,), "this metric is listed twice")
-        for at, name in enumerate(names)
-        if name in names[:at]
-    ]:
+    twice = [
+        ((index,), "this metric is listed twice")
+        for index, name in enumerate(names)
+        if name in names[:index]
+    ]
+    if twice:
         raise keys.refusals(twice)
     return metrics
 

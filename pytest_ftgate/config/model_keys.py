@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import ConfigDict, Field, PlainValidator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, model_validator
 
 from pytest_ftgate.config import keys
 from pytest_ftgate.data import canonical_json
-from pytest_ftgate.text import got
+from pytest_ftgate.text import got, quoted
 
 PUBLIC_ENDPOINT = "https://api.openai.com/v1"
 ADAPTER = re.compile("lora|adapter", re.IGNORECASE)
@@ -55,14 +55,12 @@ COUNTS = ("few_shot", "retrieval", "latency_sample")
 PER_TOKEN = ("input_per_1m", "output_per_1m", "cached_input_per_1m")
 
 
-def mixed(given: Collection[str]) -> str | None:
+def mixed(keys: Collection[str]) -> str | None:
     """Return why these keys must not be set together in one price; None if they may."""
-    both = [key for key in PER_TOKEN if key in given] if "gpu_hour_usd" in given else []
-    return (
-        f"sets both gpu_hour_usd (price of a machine) and {both[0]} (price of tokens)"
-        if both
-        else None
-    )
+    per_token = [key for key in PER_TOKEN if key in keys]
+    if "gpu_hour_usd" not in keys or not per_token:
+        return None
+    return f"sets both gpu_hour_usd (price of a machine) and {per_token[0]} (price of tokens)"
 
 
 _NAME_OF_VARIABLE = keys.matching(
@@ -71,26 +69,34 @@ _NAME_OF_VARIABLE = keys.matching(
 )
 _URL = keys.matching(
     "^https?://[^/@]+(/.*)?$",
-    "a URL that begins with http:// or https://, without a user or password (name a variable with api_key_env)",
+    "a URL that begins with http:// or https://, without a user or password (name a variable with "
+    "api_key_env)",
 )
-_TARGET = keys.matching(
-    r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$",
-    "a function, written as pkg.module:function",
-)
+_TARGET = r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$"
+
+
+def _check_target(target: str) -> str:
+    """Return the target of a function. Refuses another form, with what was probably meant."""
+    if re.match(_TARGET, target) and ".py:" not in target:
+        return target
+
+    module, separator, function = target.replace("/", ".").replace(".py:", ":").rpartition(":")
+    if not separator:
+        module, _, function = target.removesuffix(".py").rpartition(".")
+    guess = f"{module}:{function}"
+    meant = f"; did you mean {quoted(guess)}?" if re.match(_TARGET, guess) else ""
+    form = "must be a function, written as pkg.module:function"
+    raise keys.refusal(f"{form}, got {quoted(target)}{meant}")
 
 
 def _read_stripping(value: Any) -> Any:
     if value == "auto" or value is False:
         return value
-    if (
-        isinstance(value, list | tuple)
-        and len(value) == 2
-        and all(isinstance(tag, str) and tag for tag in value)
-    ):
+    is_pair = isinstance(value, list | tuple) and len(value) == 2
+    if is_pair and all(isinstance(tag, str) and tag for tag in value):
         return tuple(value)
-    raise keys.refusal(
-        f"must be auto, false, or a pair of tags such as ['<think>', '</think>'], {got(value, ())}"
-    )
+    form = "auto, false, or a pair of tags such as ['<think>', '</think>']"
+    raise keys.refusal(f"must be {form}, {got(value, ())}")
 
 
 _WrittenStripping = Literal["auto", False] | Annotated[list[str], Field(min_length=2, max_length=2)]
@@ -113,55 +119,65 @@ class Price(keys.Keys):
     output_per_1m: keys.Amount = keys.optional("US dollars per million output tokens.")
     cached_input_per_1m: keys.Amount = keys.optional("US dollars per million cached input tokens.")
     gpu_hour_usd: keys.Amount = keys.optional(
-        "US dollars per hour for the machine that serves a model of your own; the cost is spread over its calls."
+        "US dollars per hour for the machine that serves a model of your own; the cost is spread "
+        "over its calls."
     )
 
     @model_validator(mode="after")
     def _one_way_to_pay(self) -> "Price":
-        if flaw := mixed(self.model_fields_set):
-            raise keys.refusals([(("gpu_hour_usd",), f"the price {flaw}: keep one of them")])
+        flaw = mixed(self.model_fields_set)
+        if flaw is not None:
+            raise keys.refused_key("gpu_hour_usd", f"the price {flaw}: keep one of them")
         return self
 
 
 _SYSTEM: Any = keys.optional("The system message; it replaces any in the data.")
 _SYSTEM_FILE: Any = keys.optional("A file with the system message, relative to this file.")
 _FEW_SHOT: Any = keys.optional(
-    "The number of training examples to send as user and assistant turns: stratified by label, chosen with a fixed "
-    "seed, and the same for every input."
+    "The number of training examples to send as user and assistant turns: stratified by label, "
+    "chosen with a fixed seed, and the same for every input."
 )
 _RETRIEVAL: Any = keys.optional(
-    "The number of training examples to send as user and assistant turns: those with the inputs most similar to each "
-    "input, the most similar one last."
+    "The number of training examples to send as user and assistant turns: those with the inputs "
+    "most similar to each input, the most similar one last."
 )
 _TEMPLATE: Any = keys.optional(
-    "The user message. {input} and {FIELD} are replaced literally. A name in braces that is no field is an error."
+    "The user message. {input} and {FIELD} are replaced literally. A name in braces that is no "
+    "field is an error."
 )
 _PRICE: Any = keys.optional("The model's prices, for cost checks.")
 _NAME: Any = keys.optional("The model's name in reports.")
 _RETRIES: Any = keys.optional("The maximum number of retries of a failed call. Default: 5.")
 
-_REQUEST_PARAMETERS = (
-    *(
-        "temperature",
-        "top_p",
-        "top_k",
-        "max_tokens",
-        "max_completion_tokens",
-        "seed",
-        "stop",
-        "n",
-        "logprobs",
-    ),
-    *(
-        "frequency_penalty",
-        "presence_penalty",
-        "logit_bias",
-        "response_format",
-        "reasoning_effort",
-        "tool_choice",
-    ),
-    *("tools", "extra_body", "verbosity", "repetition_penalty", "do_sample"),
+REQUEST_PARAMETERS = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "max_tokens",
+    "max_completion_tokens",
+    "seed",
+    "stop",
+    "n",
+    "logprobs",
+    "frequency_penalty",
+    "presence_penalty",
+    "logit_bias",
+    "response_format",
+    "reasoning_effort",
+    "tool_choice",
+    "tools",
+    "extra_body",
+    "verbosity",
+    "repetition_penalty",
+    "do_sample",
 )
+"""Parameters of requests, which are often written beside the keys of a model."""
+
+
+def as_parameter(key: str, value: Any) -> str:
+    """Return how a request parameter is written."""
+    shown = value if isinstance(value, int | float) else "..."
+    return f"params: {{{key}: {shown}}}"
 
 
 class Provider:
@@ -171,8 +187,6 @@ class Provider:
     """The key that a spelling such as ``openai:NAME`` gives."""
     paths: ClassVar[tuple[str, ...]] = ()
     """The keys that name a file, relative to the file in which they are written."""
-    answers_file: ClassVar[str | None] = None
-    """The key that names a file of answers, which has to be in the project."""
     has_prompt: ClassVar[bool] = True
     """Whether the gate sets the model's prompt, which recordings and functions bring themselves."""
     is_remote: ClassVar[bool] = False
@@ -202,11 +216,10 @@ class _Asked(Provider, keys.Keys):
     """The keys of a model that takes parameters with each request."""
 
     @classmethod
-    def _objection(cls, key: Any, value: Any) -> str | None:
-        if key in _REQUEST_PARAMETERS:
-            shown = value if isinstance(value, int | float) else "..."
-            return f"this is a request parameter: write params: {{{key}: {shown}}}"
-        return super()._objection(key, value)
+    def _elsewhere(cls, key: str, value: Any) -> str | None:
+        if key not in REQUEST_PARAMETERS:
+            return None
+        return f"this is a request parameter: write {as_parameter(key, value)}"
 
 
 class OpenAIKeys(_Asked):
@@ -243,16 +256,17 @@ class OpenAIKeys(_Asked):
         "The maximum number of calls per minute, in each process."
     )
     latency_sample: keys.Count = keys.optional(
-        "Measure latency on the first so many test examples, asked one at a time before the run, instead of on all "
-        "answers."
+        "Measure latency on the first so many test examples, asked one at a time before the run, "
+        "instead of on all answers."
     )
     revision: keys.Text = keys.optional(
-        "The version of the weights, if the model's name does not identify it. Stored answers are reused until it "
-        "changes. Default: at OpenAI they are always reused, elsewhere they are kept for the session."
+        "The version of the weights, if the model's name does not identify it. Stored answers are "
+        "reused until it changes. Default: at OpenAI they are always reused, elsewhere they are "
+        "kept for the session."
     )
     served_as: keys.Text | Annotated[list[keys.Text], Field(min_length=1)] = keys.optional(
-        "Other names that the endpoint's answers may give as their model, such as the model behind an alias. An answer "
-        "of any other model is an error."
+        "Other names that the endpoint's answers may give as their model, such as the model behind "
+        "an alias. An answer of any other model is an error."
     )
     price: Price = _PRICE
     strip_reasoning: _Stripping = _STRIPPING
@@ -290,8 +304,9 @@ class PythonKeys(Provider, keys.Keys):
     provider: Literal["python"] = Field(
         description="A Python function that takes and returns text."
     )
-    target: Annotated[str, _TARGET] = Field(
-        description="The function, written as pkg.module:function."
+    target: Annotated[str, AfterValidator(_check_target)] = Field(
+        description="The function, written as pkg.module:function.",
+        json_schema_extra={"pattern": _TARGET},
     )
     concurrency: keys.Positive = keys.optional(
         "The maximum number of concurrent calls. Default: 16 for async functions, 1 for others."
@@ -299,11 +314,12 @@ class PythonKeys(Provider, keys.Keys):
     timeout_s: keys.AboveZero = keys.optional("Timeout of one attempt, in seconds. Default: 60.")
     retries: keys.Count = _RETRIES
     revision: keys.Text = keys.optional(
-        "The version of the function: its answers are stored on disk and reused until this key changes. Default: they "
-        "are kept for the session."
+        "The version of the function: its answers are stored on disk and reused until this key "
+        "changes. Default: they are kept for the session."
     )
     batch_size: keys.Positive = keys.optional(
-        "The maximum number of inputs per call: the function takes a list of inputs and returns a list of answers."
+        "The maximum number of inputs per call: the function takes a list of inputs and returns a "
+        "list of answers."
     )
     workers: keys.Positive = keys.optional(
         "The number of processes that call the function (with joblib), for CPU-bound functions."
@@ -326,7 +342,6 @@ class RecordedKeys(Provider, keys.Keys):
 
     short: ClassVar[str] = "path"
     paths: ClassVar[tuple[str, ...]] = ("path",)
-    answers_file: ClassVar[str | None] = "path"
     has_prompt: ClassVar[bool] = False
 
     provider: Literal["recorded"] = Field(
@@ -430,7 +445,8 @@ class ExtendsKeys(keys.OpenKeys):
     model_config = ConfigDict(json_schema_extra={"not": {"required": ["provider"]}})
 
     extends: keys.Text = Field(
-        description="A name under models. Beside it stand the keys to replace; null removes a key (system: null)."
+        description="A name under models. Beside it stand the keys to replace; null removes a key "
+        "(system: null)."
     )
 
 

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import pydantic
 from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo
 
 from pytest_ftgate.config import keys, model_keys
-from pytest_ftgate.text import cut, excerpt, got, quoted, suggestion
+from pytest_ftgate.text import cut, excerpt, got, nearest, quoted, suggestion
 
 SPELLINGS = "openai:NAME, python:pkg.module:function, recorded:PATH, transformers:NAME"
 
 _STANDARDS = {"margin", "max_drop"}
-_BUILT_IN: dict[str, type[model_keys.ModelKeys]] = {
+_ANSWER_FILES = (".jsonl", ".json", ".ndjson", ".csv", ".tsv", ".parquet", ".eval", ".gz")
+PROVIDERS: dict[str, type[model_keys.ModelKeys]] = {
     "openai": model_keys.OpenAIKeys,
     "python": model_keys.PythonKeys,
     "recorded": model_keys.RecordedKeys,
     "transformers": model_keys.TransformersKeys,
 }
 _AnyKeys = model_keys.ModelKeys | model_keys.CallableKeys
-_KINDS: dict[str, type[_AnyKeys]] = {**_BUILT_IN, "callable": model_keys.CallableKeys}
+_KINDS: dict[str, type[_AnyKeys]] = {**PROVIDERS, "callable": model_keys.CallableKeys}
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class ModelSpec(keys.Placeable):
 
     @property
     def has_prompt(self) -> bool:
-        """Return whether the gate sets the model's prompt, which recordings and functions bring themselves."""
+        """Return whether the gate sets the model's prompt: not that of recordings and functions."""
         return self.kind.has_prompt
 
     @property
@@ -72,22 +75,28 @@ class ModelSpec(keys.Placeable):
         file that is not the candidate's is taken for the same under all of them, so that a baseline
         is asked once.
         """
-        options, source, given = self.options, self.source, at()
-        if self.kind.is_remote and given.kind in ("file", "defaults") and given.key != "candidate":
-            given = replace(given, parameters={})
-        if source is not keys.BUILT_IN:
-            source = replace(source, parameters=given.parameters) if given.parameters else source
+        use = at()
+        is_in_file = use.kind in ("file", "defaults")
+        if self.kind.is_remote and is_in_file and use.key != "candidate":
+            use = replace(use, parameters={})
+
+        source = use
+        options = dict(self.options)
+        if self.source is not keys.BUILT_IN:
+            source = self.source
+            if use.parameters:
+                source = replace(source, parameters=use.parameters)
         else:
-            source = given
             for key in self.kind.paths:
                 if key in options:
-                    options = {**options, key: source.absolute(options[key])}
+                    options[key] = source.absolute(options[key])
+
         # a model object has a name, a plain function none of its own
         function = options.get("function")
-        own = options.get("name") or (
-            _text(function, "name") if hasattr(function, "complete") else None
-        )
-        return replace(self, options=options, source=source, name=own or name or self.name)
+        written = options.get("name")
+        if not written and hasattr(function, "complete"):
+            written = _text(function, "name")
+        return replace(self, options=options, source=source, name=written or name or self.name)
 
 
 def no_candidate(source: keys.Source) -> ModelSpec:
@@ -100,22 +109,21 @@ def no_candidate(source: keys.Source) -> ModelSpec:
 
 
 def read_model(value: Any, info: ValidationInfo) -> ModelSpec:
-    """Return a model that is written as a name under models, a spelling or a mapping, or in Python code an object."""
+    """Return a model that is written as a name, a spelling or a mapping, or an object."""
     reading = keys.reading_of(info)
     if isinstance(value, str):
-        return (
-            reading.models[value]
-            if value in reading.models
-            else _from_mapping(_spelled(value, reading), reading)
-        )
+        if value in reading.models:
+            model: ModelSpec = reading.models[value]
+            return model
+        return _from_mapping(_spelled(value, reading), reading)
+
     if isinstance(value, Mapping):
-        if (
-            reading.objects
-            and value.get("provider") == "python"
-            and not isinstance(value.get("target"), str | None)
-        ):
+        target = value.get("target")
+        is_object = target is not None and not isinstance(target, str)
+        if reading.objects and value.get("provider") == "python" and is_object:
             return _from_python(value, reading)
         return _extended(value, reading) if "extends" in value else _from_mapping(value, reading)
+
     if reading.objects and value is not None:
         return _from_object(value)
     forms = f"a name under models, a string ({SPELLINGS}), or a mapping with provider or extends"
@@ -130,27 +138,31 @@ def _read_definition(value: Any, info: ValidationInfo) -> ModelSpec:
     return read_model(value, info)
 
 
-def _known(name: str, reading: keys.Reading) -> str:
-    """Return the end of a message about an unknown name of a model."""
-    known = cut(", ".join(sorted(reading.models)))
-    return suggestion(
-        name, reading.models, f"; the names under models are {known}" if known else ""
-    )
-
-
 def _spelled(text: str, reading: keys.Reading) -> dict[str, Any]:
     """Return the keys of a model that is written as text."""
-    provider, colon, rest = text.partition(":")
-    if not colon or not provider.replace("-", "_").replace(".", "_").isidentifier():
-        expected = f"; expected a name under models, or one of {SPELLINGS}"
-        raise keys.refusal(f"unknown model {quoted(text)}{_known(text, reading) or expected}")
-    if not rest.strip():
+    provider, colon, name = text.partition(":")
+    is_provider = provider.replace("-", "_").replace(".", "_").isidentifier()
+    if not (colon and is_provider):
+        raise keys.refusal(f"unknown model {quoted(text)}{_meant(text, reading)}")
+    if not name.strip():
         raise keys.refusal(f"expected a model after the colon, got {quoted(text)}")
-    return {"provider": provider, _keys_of(provider).short: rest}
+    return {"provider": provider, _keys_of(provider).short: name}
+
+
+def _meant(text: str, reading: keys.Reading) -> str:
+    """Return the end of a message about an unknown model, which says how to write it."""
+    near = nearest(text, reading.models)
+    if near:
+        return f"; did you mean {near!r}?"
+    if PurePath(text).suffix in _ANSWER_FILES:
+        return f": for a file of recorded answers write recorded:{cut(text)}"
+    known = cut(", ".join(sorted(reading.models)))
+    named = f", or a name under models: {known}" if known else ""
+    return f"; expected one of {SPELLINGS}{named}"
 
 
 def _keys_of(provider: Any) -> type[_AnyKeys]:
-    """Return the keys of a provider, which a hook may add; what is no text is refused with them."""
+    """Return the keys of a provider, which a hook may add; these refuse what is no text."""
     if not isinstance(provider, str):
         return model_keys.OtherKeys
     return _KINDS.get(provider, model_keys.OtherKeys)
@@ -158,29 +170,29 @@ def _keys_of(provider: Any) -> type[_AnyKeys]:
 
 def _extended(values: Mapping[Any, Any], reading: keys.Reading) -> ModelSpec:
     """Return a model of the gate file with some of its keys replaced, under a name that says which."""
-    name, own = values["extends"], {key: value for key, value in values.items() if key != "extends"}
+    name = values["extends"]
+    changes = {key: value for key, value in values.items() if key != "extends"}
     if not isinstance(name, str) or name not in reading.models:
-        known = _known(name, reading) if isinstance(name, str) else ""
-        raise keys.refusals(
-            [(("extends",), f"must be the name of a model under models, {got(name, ())}{known}")]
-        )
-    if "provider" in own:
-        raise keys.refusals(
-            [(("provider",), "the provider is that of the model that is extended: remove this key")]
-        )
+        text = f"must be the name of a model under models, {got(name, ())}"
+        near = suggestion(name, reading.models) if isinstance(name, str) else ""
+        raise keys.refused_key("extends", text + near)
+    if "provider" in changes:
+        text = "the provider is that of the model that is extended: remove this key"
+        raise keys.refused_key("provider", text)
+
     try:
-        model = _from_mapping(_inherited(name, own, reading, ()), reading)
+        model = _from_mapping(_inherited(name, changes, reading, ()), reading)
     except pydantic.ValidationError as error:
-        found = [
-            (path, text)
-            for path, text in keys.own_words(error)
-            if path and path[0] in (*own, "extends")
-        ]
-        raise keys.refusals(
-            found or [(("extends",), f"the model {quoted(name)} is not valid")]
-        ) from None
-    changes = (_change(key, value) for key, value in own.items())
-    return replace(model, name=model.options.get("name") or " ".join((name, *changes)))
+        # What is wrong with the model that is extended is told where that one is written.
+        problems = []
+        for path, text in keys.own_words(error):
+            if path and (path[0] in changes or path[0] == "extends"):
+                problems.append((path, text))
+        text = f"the model {quoted(name)} is not valid"
+        raise keys.refusals(problems or [(("extends",), text)]) from None
+
+    described = " ".join([name, *(_change(key, value) for key, value in changes.items())])
+    return replace(model, name=model.options.get("name") or described)
 
 
 def _change(key: Any, value: Any) -> str:
@@ -191,72 +203,81 @@ def _change(key: Any, value: Any) -> str:
 
 
 def _inherited(
-    name: str, own: Mapping[Any, Any], reading: keys.Reading, chain: tuple[str, ...]
+    name: str, changes: Mapping[Any, Any], reading: keys.Reading, chain: tuple[str, ...]
 ) -> dict[Any, Any]:
-    """Return the keys of a named model, ``own`` in place of some of them; ``chain`` are models that extend it.
+    """Return the keys of a named model with some of them replaced.
 
     A key that is null removes that of the named model; where that has no such key, it is refused as
     any null is.
+
+    Args:
+        name: the model.
+        changes: the keys that are replaced.
+        reading: the models of the file.
+        chain: models that extend this one.
     """
     if name in chain:
-        raise keys.refusals(
-            [(("extends",), f"models extend each other: {cut(' -> '.join((*chain, name)))}")]
-        )
-    base = reading.models.get(name)
-    merged: dict[Any, Any] = dict(base) if isinstance(base, Mapping) else {}
-    if isinstance(base, ModelSpec):
-        merged = {"provider": base.provider, **base.options}
-    elif isinstance(base, str) and ":" in base:
-        merged = _spelled(base, reading)
-    elif isinstance(further := merged.pop("extends", None), str):
-        merged = _inherited(further, merged, reading, (*chain, name))
-    kind = _keys_of(merged.get("provider"))
-    replaced = {
-        other
-        for pair in (*kind.one_at_most, *kind.exactly_one)
-        if {*pair} & own.keys()
-        for other in pair
-    }
-    kept = {
-        key: value
-        for key, value in merged.items()
-        if key not in replaced and key not in own and key != "name"
-    }
-    changed = {key: value for key, value in own.items() if value is not None or key not in merged}
-    return kept | changed
+        circle = cut(" -> ".join((*chain, name)))
+        raise keys.refused_key("extends", f"models extend each other: {circle}")
+
+    model = reading.models.get(name)
+    inherited: dict[Any, Any] = {}
+    if isinstance(model, ModelSpec):
+        inherited = {"provider": model.provider, **model.options}
+    elif isinstance(model, str) and ":" in model:
+        inherited = _spelled(model, reading)
+    elif isinstance(model, Mapping):
+        inherited = dict(model)
+        further = inherited.pop("extends", None)
+        if isinstance(further, str):
+            inherited = _inherited(further, inherited, reading, (*chain, name))
+
+    # A key also replaces the one that must not be set beside it: system that of system_file.
+    kind = _keys_of(inherited.get("provider"))
+    replaced = {"name", *changes}
+    for pair in (*kind.one_at_most, *kind.exactly_one):
+        if not changes.keys().isdisjoint(pair):
+            replaced.update(pair)
+
+    merged = {key: value for key, value in inherited.items() if key not in replaced}
+    for key, value in changes.items():
+        if value is not None or key not in inherited:
+            merged[key] = value
+    return merged
 
 
 def _from_mapping(values: Mapping[Any, Any], reading: keys.Reading) -> ModelSpec:
-    if (provider := values.get("provider")) is None:
-        cure = f": one of {', '.join(_BUILT_IN)}, or a provider of a hook; or name a model under models with extends"
-        raise keys.refusals([(("provider",), keys.MISSING + cure)])
+    provider = values.get("provider")
+    if provider is None:
+        cure = f"one of {', '.join(PROVIDERS)}, or a provider of a hook"
+        cure += "; or name a model under models with extends"
+        raise keys.refused_key("provider", f"{keys.MISSING}: {cure}")
     kind = _keys_of(provider)
     if kind.unwritable is not None:
         raise keys.refusal(kind.unwritable)
+
     read = kind.model_validate(values, context=reading)
-    options = {key: value for key, value in read.written().items() if key != "provider"}
-    options = {
-        key: value.written() if isinstance(value, keys.Keys) else value
-        for key, value in options.items()
-    }
-    options = {
-        key: value for key, value in options.items() if value != 0 or key not in model_keys.COUNTS
-    }
-    model = options.get("adapter") if isinstance(read, model_keys.TransformersKeys) else None
-    model = model or getattr(read, read.short, None)
+    options = {}
+    for key, value in read.written().items():
+        is_unset = key in model_keys.COUNTS and value == 0
+        if key != "provider" and not is_unset:
+            options[key] = value.written() if isinstance(value, keys.Keys) else value
+
+    model = options.get("adapter") if kind is model_keys.TransformersKeys else None
+    model = model or getattr(read, kind.short, None)
+    spelling = short = read.provider
     if model:
-        spelling, short = f"{read.provider}:{model}", kind.short_name(str(model))
-    else:
-        spelling = short = read.provider
+        spelling = f"{read.provider}:{model}"
+        short = kind.short_name(str(model))
     return ModelSpec(read.provider, options, spelling, read.name or short, keys.BUILT_IN)
 
 
 def _from_python(values: Mapping[Any, Any], reading: keys.Reading) -> ModelSpec:
-    """Return a model of a mapping in a marker or fixture whose target is an object, with the other keys of its kind."""
+    """Return a model whose target is an object, with the other keys of a marker or fixture."""
     model = _from_object(values["target"])
     for key in ("revision", "workers"):
         if key in values:
-            raise keys.refusals([((key,), "needs a target that is written as pkg.module:function")])
+            raise keys.refused_key(key, "needs a target that is written as pkg.module:function")
     read = _from_mapping({**values, "target": "callable:target"}, reading)
     options = {**read.options, **model.options}
     del options["target"]
@@ -264,14 +285,21 @@ def _from_python(values: Mapping[Any, Any], reading: keys.Reading) -> ModelSpec:
 
 
 def _from_object(function: Any) -> ModelSpec:
+    if isinstance(function, os.PathLike):
+        cure = f"for a file of recorded answers write 'recorded:{cut(os.fspath(function))}'"
+        raise keys.refusal(f"expected a model, got a path: {cure}")
+
     is_model = hasattr(function, "complete") and hasattr(function, "key")
-    if is_model and isinstance(function, type):
+    predicts = callable(getattr(function, "predict", None))
+    if isinstance(function, type) and (is_model or predicts):
+        name = function.__name__
         raise keys.refusal(
-            f"expected a model, got the class {function.__name__}: pass an instance of it"
+            f"expected a model, got the class {name}: pass an instance of it: {name}()"
         )
-    if not (is_model or callable(function) or callable(getattr(function, "predict", None))):
+    if not (is_model or predicts or callable(function)):
         cure = "pass a callable, an object with predict, or a string such as `openai:NAME`"
         raise keys.refusal(f"expected a model, {got(function, ())}: {cure}")
+
     named = getattr(function, "func", function)  # functools.partial holds the function there
     short = _text(named, "__name__") or _text(function, "name") or type(function).__name__
     qualified = _text(named, "__qualname__") or type(function).__qualname__
@@ -280,8 +308,8 @@ def _from_object(function: Any) -> ModelSpec:
     return ModelSpec("callable", {"function": function}, spelling, short, keys.BUILT_IN)
 
 
-def _text(thing: Any, attribute: str) -> str | None:
-    value = getattr(thing, attribute, None)
+def _text(owner: Any, attribute: str) -> str | None:
+    value = getattr(owner, attribute, None)
     return value if isinstance(value, str) and value.strip() else None
 
 
@@ -329,7 +357,8 @@ class BaselineKeys(keys.Keys):
         "How much better than this baseline the candidate must be."
     )
     max_drop: keys.ProvenDrop = keys.optional(
-        "How much worse than this baseline the candidate may be: it must be proven to be worse by at most that."
+        "How much worse than this baseline the candidate may be: it must be proven to be worse by "
+        "at most that."
     )
 
     def placed(self, at: keys.At, name: str | None = None) -> BaselineKeys:
@@ -350,28 +379,30 @@ class BaselineKeys(keys.Keys):
             )
         if self.model is None and self.max_drop is None:
             text = "a baseline without a model cannot be beaten: write max_drop, or a model"
-            raise keys.refusals([(("margin",), text)])
+            raise keys.refused_key("margin", text)
         return self
 
 
 def _read_entry(value: Any, info: ValidationInfo) -> ModelSpec | BaselineKeys:
     """Return a model, or an entry with its own standard: a mapping that is no model."""
-    own = sorted(_STANDARDS & value.keys()) if isinstance(value, Mapping) else []
-    if own and value.keys() & {"provider", "extends"}:
-        raise keys.refusals(
-            [((own[0],), f"put the model under model: {{model: {{...}}, {own[0]}: ...}}")]
-        )
+    if not isinstance(value, Mapping):
+        return read_model(value, info)
+    standards = sorted(_STANDARDS & value.keys())
+    if standards and value.keys() & {"provider", "extends"}:
+        key = standards[0]
+        text = f"put the model under model: {{model: {{...}}, {key}: ...}}"
+        raise keys.refused_key(key, text)
+
     known = {*model_keys.OpenAIKeys.model_fields, "extends"}
-    if own or (isinstance(value, Mapping) and value.keys() & known == {"model"}):
+    if standards or value.keys() & known == {"model"}:
         return BaselineKeys.model_validate(value, context=info.context)
     return read_model(value, info)
 
 
 def _refuse_one(value: Any) -> Any:
     """Refuse a single model where a mapping of models is expected."""
-    if isinstance(value, str) or (
-        isinstance(value, Mapping) and value.keys() & {"provider", "extends"}
-    ):
+    is_model = isinstance(value, Mapping) and value.keys() & {"provider", "extends"}
+    if is_model or isinstance(value, str):
         raise keys.refusal("must be a mapping of names to models; for a single model use baseline")
     return value
 

@@ -17,7 +17,7 @@ from pydantic import (
 from pytest_ftgate.check_names import CHANGEABLE, CheckName, described
 from pytest_ftgate.config import data, keys, metrics
 from pytest_ftgate.result import Threshold
-from pytest_ftgate.text import got, plain_number
+from pytest_ftgate.text import KeyPath, got, nearest, plain_number
 
 
 class ThresholdKeys(keys.Keys):
@@ -41,9 +41,8 @@ class ThresholdKeys(keys.Keys):
     @property
     def ends(self) -> dict[str, float]:
         """Return the limits that are written, by name."""
-        return {
-            name: end for name, end in (("min", self.min), ("max", self.max)) if end is not None
-        }
+        ends = {"min": self.min, "max": self.max}
+        return {name: end for name, end in ends.items() if end is not None}
 
     @property
     def threshold(self) -> Threshold:
@@ -54,6 +53,30 @@ class ThresholdKeys(keys.Keys):
         return Threshold(f"{self.source.key}.{name}", end)
 
 
+def _refuse_bare_limits(values: Any) -> Any:
+    """Refuse a number where a limit of a metric is expected, with the limit that is meant."""
+    if not isinstance(values, Mapping):
+        return values
+    problems: list[tuple[KeyPath, str]] = []
+    for name, limit in values.items():
+        # these must be low, and all others high
+        is_maximum = str(name).startswith(("latency_", "cost_", "error_"))
+        end = "max" if is_maximum else "min"
+        if limit is None:
+            problems.append(((str(name),), f"has no value: write {{{end}: ...}}"))
+        elif isinstance(limit, int | float):
+            text = f"must be a mapping, {got(limit, ())}: write {{{end}: {plain_number(limit)}}}"
+            problems.append(((str(name),), text))
+    if problems:
+        raise keys.refusals(problems)
+    return values
+
+
+ThresholdsValue = Annotated[
+    dict[str, ThresholdKeys], keys.Named, BeforeValidator(_refuse_bare_limits)
+]
+
+
 class HypothesisKeys(keys.Keys):
     """The expected effect of the fine-tune on the deciding metric, in numbers."""
 
@@ -62,13 +85,15 @@ class HypothesisKeys(keys.Keys):
     )
     goal: keys.Number = Field(
         alias="to",
-        description="The expected value of the candidate; it is reported and does not affect the verdict.",
+        description="The expected value of the candidate; it is reported and does not affect the "
+        "verdict.",
     )
     because: keys.Text = keys.optional("The reason for the expectation.")
 
     def __str__(self) -> str:
         because = f", because {self.because}" if self.because else ""
-        start, goal = plain_number(self.start), plain_number(self.goal)
+        start = plain_number(self.start)
+        goal = plain_number(self.goal)
         change = f"stays at {goal}" if start == goal else f"goes from {start} to {goal}"
         return f"{change}{because}"
 
@@ -96,8 +121,8 @@ class GuardKeys(keys.Keys):
         "accuracy", validate_default=True, description="The metric for this test set."
     )
     max_drop: keys.ProvenDrop = Field(
-        description="How much worse than the best baseline the candidate may be, in the metric's unit: the upper bound "
-        "of the drop, at the level of confidence, is at most this."
+        description="How much worse than the best baseline the candidate may be, in the metric's "
+        "unit: the upper bound of the drop, at the level of confidence, is at most this."
     )
 
 
@@ -111,14 +136,15 @@ class SliceKeys(keys.Keys):
     )
     max_drop: Annotated[keys.Amount, keys.Weaker("higher")] = Field(
         0.03,
-        description="How much worse than the best baseline the candidate may be on a slice, in the metric's unit. A "
-        "larger drop fails where the candidate is significantly worse, corrected for the number of slices.",
+        description="How much worse than the best baseline the candidate may be on a slice, in the "
+        "metric's unit. A larger drop fails where the candidate is significantly worse, corrected "
+        "for the number of slices.",
     )
 
     @model_validator(mode="after")
     def _each_once(self) -> "SliceKeys":
         if len(set(self.fields)) < len(self.fields):
-            raise keys.refusals([(("fields",), "contains a field twice")])
+            raise keys.refused_key("fields", "contains a field twice")
         return self
 
 
@@ -127,11 +153,12 @@ class AgreementKeys(keys.Keys):
 
     with_baseline: keys.Text = Field(
         alias="with",
-        description="The name of the baseline whose answers the candidate must give: the artefact that was judged.",
+        description="The name of the baseline whose answers the candidate must give: the artefact "
+        "that was judged.",
     )
     min: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False), keys.Weaker("lower")] = Field(
-        description="The share of examples with the same answer, as the metric reads it, whose lower bound must reach "
-        "this, at the level of confidence."
+        description="The share of examples with the same answer, as the metric reads it, whose "
+        "lower bound must reach this, at the level of confidence."
     )
 
 
@@ -167,7 +194,8 @@ class TokenCost:
         return tokens * self.epochs * self.usd_per_1m_tokens / 1e6
 
     def __str__(self) -> str:
-        return f"{plain_number(self.usd_per_1m_tokens)} per 1M tokens x {plain_number(self.epochs)} epochs"
+        price = plain_number(self.usd_per_1m_tokens)
+        return f"{price} per 1M tokens x {plain_number(self.epochs)} epochs"
 
     def __lt__(self, other: object) -> bool:
         """Return whether this is less; an amount that does not depend on tokens may be more or less."""
@@ -187,7 +215,8 @@ class TrainingCostKeys(keys.Keys):
     gpu_hours: Dollars = keys.optional("The hours of the machine.")
     gpu_hour_usd: Dollars = keys.optional("US dollars per hour of the machine.")
     usd_per_1m_tokens: Dollars = keys.optional(
-        "US dollars per million tokens. The tokens of the training set are estimated as UTF-8 bytes / 4."
+        "US dollars per million tokens. The tokens of the training set are estimated as UTF-8 "
+        "bytes / 4."
     )
     epochs: Rate = keys.optional("How often the training set is read.")
 
@@ -206,12 +235,9 @@ def _read_training_cost(
         amount: float = handler(value)
         return amount
     cost = TrainingCostKeys.model_validate(value, context=info.context)
-    by_tokens = cost.epochs is not None
-    return (
-        TokenCost(cost.usd_per_1m_tokens, cost.epochs)
-        if by_tokens
-        else cost.gpu_hours * cost.gpu_hour_usd
-    )
+    if cost.epochs is not None:
+        return TokenCost(cost.usd_per_1m_tokens, cost.epochs)
+    return float(cost.gpu_hours * cost.gpu_hour_usd)
 
 
 TrainingCost = Annotated[
@@ -235,11 +261,12 @@ class EconomicsKeys(keys.Keys):
         "The expected number of calls per month."
     )
     candidate_price: CandidatePriceKeys = keys.optional(
-        "The expected price of the candidate, for stage: ready, where a call is taken to have as many tokens as one of "
-        "the baseline. At stage: accept the candidate's own price counts."
+        "The expected price of the candidate, for stage: ready, where a call is taken to have as "
+        "many tokens as one of the baseline. At stage: accept the candidate's own price counts."
     )
     training_cost_usd: TrainingCost = keys.optional(
-        "The cost of one training: an amount, {gpu_hours, gpu_hour_usd} or {usd_per_1m_tokens, epochs}."
+        "The cost of one training: an amount, {gpu_hours, gpu_hour_usd} or {usd_per_1m_tokens, "
+        "epochs}."
     )
     iterations: Annotated[int, Field(ge=1, le=1000), keys.Weaker("lower")] = Field(
         1, description="How often the model is trained and evaluated until it is good enough."
@@ -255,17 +282,35 @@ class EconomicsKeys(keys.Keys):
 
 
 # --- checks: those whose effect on the verdict a gate may change
-# -----------------------------------------------------
-
-LEVELS = ("ignore", "warn", "limit", "fail")
-"""From lenient to strict. ``limit`` is only a default: a warning up to a built-in limit and a failure above it."""
+# ------------------------------------------------------------
 
 Level = Literal["fail", "warn", "ignore"]
 
+LEVELS = ("ignore", "warn", "limit", "fail")
+"""From lenient to strict.
 
-_DECIDES = "this check decides the verdict and cannot be changed; those that can are: " + ", ".join(
-    CHANGEABLE
+``limit`` is only a default: a warning up to a built-in limit and a failure above it.
+"""
+
+_WRITABLE = ("fail", "warn", "ignore")
+_MEANT = {
+    **dict.fromkeys(("false", "off", "no", "none", "skip", "disable", "disabled"), "ignore"),
+    **dict.fromkeys(("true", "on", "yes", "error"), "fail"),
+}
+"""What people write in place of a level."""
+
+_DECIDES = (
+    "this check decides the verdict and cannot be changed; those that can are: "
+    f"{', '.join(CHANGEABLE)}"
 )
+
+
+def wrong_level(value: Any) -> str:
+    """Return what is wrong with the level of a check, and which one was probably meant."""
+    word = str(value).lower()
+    meant = _MEANT.get(word) or nearest(word, _WRITABLE)
+    cure = f"; did you mean {meant!r}?" if meant else ""
+    return f"must be one of {', '.join(_WRITABLE)}, {got(value, ())}{cure}"
 
 
 class _Checks(keys.Keys):
@@ -273,10 +318,14 @@ class _Checks(keys.Keys):
 
     @classmethod
     def _objection(cls, key: Any, value: Any) -> str | None:
-        check = described(key) if isinstance(key, str) else None
-        if check is not None and check.default == "decides":
-            return _DECIDES
+        if key in CHANGEABLE and value is not None and value not in _WRITABLE:
+            return wrong_level(value)
         return super()._objection(key, value)
+
+    @classmethod
+    def _elsewhere(cls, key: str, value: Any) -> str | None:  # noqa: ARG003
+        check = described(key)
+        return _DECIDES if check is not None and check.default == "decides" else None
 
 
 def _description(check: CheckName) -> str:

@@ -1,9 +1,10 @@
-"""Merge the places that configure a gate: the nearest place wins for each key, and each value keeps its source."""
+"""Merge the places that configure a gate.
 
-import os
+The nearest place wins for each key, and each value keeps its source.
+"""
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from pytest_ftgate.config import comparing, gate_file, gate_keys
@@ -18,17 +19,9 @@ from pytest_ftgate.config.keys import (
     sources_within,
 )
 from pytest_ftgate.config.models import BaselineKeys, ModelSpec, no_candidate
-from pytest_ftgate.errors import (
-    ConfigError,
-    FtgateError,
-    MissingKeysError,
-    Where,
-    combined,
-    shown_path,
-)
-from pytest_ftgate.text import KeyPath, cut, listed, suggestion
+from pytest_ftgate.errors import ConfigError, FtgateError, MissingKeysError, Where, combined
+from pytest_ftgate.text import KeyPath, listed, suggestion
 
-_REQUIRED = ("test_set", "training_set", "baseline", "candidate", "margin")
 _FACTORS = ("cheaper_by", "faster_by")
 _FIXTURES = ("test_set", "training_set", "baseline", "candidate")
 _BY_NAME = ("thresholds", "checks")
@@ -41,6 +34,8 @@ _STAND_INS: Mapping[str, Any] = {
     "candidate": str,
     "margin": 0.0,
 }
+"""The required keys, and values for those that a gate of the file leaves to markers."""
+
 _OTHERS = {"baseline": "baselines", "margin": "max_drop"}
 
 
@@ -64,30 +59,48 @@ def resolve_gate(
     file: gate_file.GateFile | None,
     gate: str | None,
     default_name: str,
-    root: Path | None = None,
 ) -> gate_keys.GateKeys:
     """Merge all places that configure a gate, the nearest first, and validate the result.
 
     Raises :class:`ConfigError`.
-
-    If ``root``, the project's folder, is given, relative paths of recordings must not lead out of
-    it.
     """
+    config = _resolved(layers, file, gate, default_name)
+    _check_candidate(config)
+    return config
+
+
+def _resolved(
+    layers: Sequence[Layer], file: gate_file.GateFile | None, gate: str | None, default_name: str
+) -> gate_keys.GateKeys:
     values = _nearest(layers, file.models if file else {})
-    left_out = {"candidate"} if values["stage"].read == "ready" else set()
-    if not _needs_margin(values):
-        left_out.add("margin")
-    if missing := [key for key in _REQUIRED if values[key].read is None and key not in left_out]:
+    missing = _missing_keys(values)
+    if missing:
         raise _missing(missing, layers, file, gate)
-    config = _of_one_standard(_merged(values, gate, gate or default_name))
+
+    config = _merged(values, gate, gate or default_name)
+    _check_standards(config)
+    config = _adopted(config)
+    _check_agreement(config)
+    _check_gain(config)
+    if config.matches:
+        config = config.model_copy(update={"evidence": "proven"})
+
     if file is not None and file.policy is not None:
         policy = _by_policy(config, file, file.policy, layers)
         comparing.check_policy(policy, config, file.policy.values)
-    if root is not None:
-        _refuse_unjudged(config)
-        for spec in (*config.baselines.values(), config.candidate, *config.judges):
-            _refuse_outside(spec, root)
     return config
+
+
+def as_written(file: gate_file.GateFile, gate: str) -> gate_keys.GateKeys:
+    """Return a gate as the file alone defines it.
+
+    Keys that it leaves to markers have stand-ins, from :data:`LEFT_OPEN`.
+    """
+    layers = file.layers(gate)
+    missing = _missing_keys(_nearest(layers, file.models))
+    stand_ins = {key: _STAND_INS[key] for key in missing}
+    left_open = Layer(stand_ins, dict.fromkeys(missing, LEFT_OPEN))
+    return _resolved([*layers, left_open], file, gate, gate)
 
 
 def _by_policy(
@@ -106,8 +119,135 @@ def _by_policy(
     return strict.model_copy(update={"metric": (*strict.metrics, *others)})
 
 
+# --- merge the layers
+# --------------------------------------------------------------------------------------------
+
+
+def _nearest(layers: Sequence[Layer], models: Mapping[str, ModelSpec]) -> dict[str, _Value]:
+    """Return the value of each key from the nearest layer that has it. Raises all problems."""
+    built_in = gate_keys.GateKeys.model_validate({}, context=Reading())
+    values = {}
+    for key in gate_keys.GateKeys.model_fields:
+        values[key] = _Value(key, getattr(built_in, key), None)
+
+    problems: list[FtgateError] = []
+    for layer in reversed(layers):
+        try:
+            read = _read(layer, models)
+        except ConfigError as error:
+            problems += error.problems
+            continue
+
+        for key in read.model_fields_set:
+            value = _Value(key, getattr(read, key), layer)
+            if key in _BY_NAME:
+                value = _joined(values[key], value)
+            values[key] = value
+            # two forms of one key: the nearer layer's counts
+            if key in ("baseline", "baselines"):
+                values["baseline"] = values["baselines"] = value
+    if problems:
+        raise combined(problems)
+    return values
+
+
+def _read(layer: Layer, models: Mapping[str, ModelSpec]) -> gate_keys.GateKeys:
+    def error_at(path: KeyPath, text: str) -> ConfigError:
+        source = layer.source(path)
+        if source.place:
+            return ConfigError(text, where=source.where())
+        return ConfigError(f"{text} ({source})", where=Where(key=source.key))
+
+    reading = Reading(models, layer.takes_objects)
+    return read_keys(gate_keys.GateKeys, layer.values, reading, error_at)
+
+
+def _joined(far: _Value, near: _Value) -> _Value:
+    """Return a mapping of names of which the nearer layer's count."""
+    names = {**far.names, **{name: near.at(name) for name in near.read}}
+    return replace(near, read={**far.read, **place(near.read, near.at)}, names=names)
+
+
+def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> gate_keys.GateKeys:
+    """Return one gate made of the merged values; each value keeps its source."""
+    read = {}
+    sources = {}
+    for key, value in values.items():
+        read[key] = value.read if key in _BY_NAME else place(value.read, value.at)
+        sources[key] = value.at()
+
+    baselines = read["baselines"]
+    if isinstance(baselines, ModelSpec):
+        baselines = {values["baselines"].key: baselines}
+    standards = {}
+    models = {}
+    for role, entry in baselines.items():
+        model = entry
+        if isinstance(entry, BaselineKeys):
+            standards[role] = entry
+            model = entry.model
+        if model is not None:
+            models[role] = model
+    read["baseline"] = read["baselines"] = models
+    if read["candidate"] is None:
+        read["candidate"] = no_candidate(values["candidate"].at())
+    read["name"] = read["name"] or name
+
+    for key, value in read.items():
+        sources.update(sources_within(value, key))
+    for key in _BY_NAME:
+        for entry, source in values[key].names.items():
+            sources[f"{key}.{entry}"] = source
+    for role, standard in standards.items():
+        sources.update(sources_within(standard, f"baselines.{role}"))
+
+    written = {key for key, value in values.items() if value.layer}
+    merged = gate_keys.GateKeys.model_construct(written, **read)
+    merged._sources = sources
+    merged._gate = gate
+    merged._standards = standards
+    return merged
+
+
+def _adopted(config: gate_keys.GateKeys) -> gate_keys.GateKeys:
+    """Return a gate that takes over a standard of its baselines if it has none itself.
+
+    It is the weakest margin, or else the weakest max_drop.
+    """
+    if config.margin is not None:
+        return config
+    roles = [role for role in config.baselines if role in config.standards]
+    standards = [config.standard_of(role) for role in roles]
+    margins = [standard for standard in standards if not standard.drops]
+    if not margins and (config.max_drop is not None or not standards):
+        return config
+
+    weakest = min(margins or standards, key=lambda standard: standard.gain)
+    key = "margin" if margins else "max_drop"
+    adopted = config.model_copy(update={key: abs(weakest.gain)})
+    adopted._sources = {**config.sources, key: config.sources[weakest.path]}
+    return adopted
+
+
+# --- keys that are missing
+# ---------------------------------------------------------------------------------------
+
+
+def _missing_keys(values: Mapping[str, _Value]) -> list[str]:
+    """Return the required keys that no place sets."""
+    missing = [key for key in _STAND_INS if values[key].read is None]
+    if values["stage"].read == "ready" and "candidate" in missing:
+        missing.remove("candidate")
+    if not _needs_margin(values) and "margin" in missing:
+        missing.remove("margin")
+    return missing
+
+
 def _needs_margin(values: Mapping[str, _Value]) -> bool:
-    """Return whether the gate needs a margin: a baseline has no standard of its own, and is not to be copied."""
+    """Return whether the gate needs a margin.
+
+    It does if a baseline has no standard of its own, and is not to be copied.
+    """
     if values["max_drop"].read is not None:
         return False
 
@@ -123,206 +263,65 @@ def _needs_margin(values: Mapping[str, _Value]) -> bool:
     return bool(bare - {copied})
 
 
-def as_written(file: gate_file.GateFile, gate: str) -> gate_keys.GateKeys:
-    """Return a gate as the file alone defines it, with stand-ins, from :data:`LEFT_OPEN`, for keys left to markers."""
-    layers = file.layers(gate)
-    written = {key for layer in layers for key in layer.values}
-    missing = {}
-    for key, value in _STAND_INS.items():
-        if written.isdisjoint((key, _OTHERS.get(key))):
-            missing[key] = value
-    stand_ins = Layer(missing, dict.fromkeys(missing, LEFT_OPEN))
-
-    # A gate may need no margin, and then a stand-in for one would contradict it.
-    if not _needs_margin(_nearest([*layers, stand_ins], file.models)):
-        missing.pop("margin", None)
-        stand_ins = Layer(missing, dict.fromkeys(missing, LEFT_OPEN))
-    return resolve_gate([*layers, stand_ins], file=file, gate=gate, default_name=gate)
-
-
-def _refuse_unjudged(config: gate_keys.GateKeys) -> None:
-    """Refuse a candidate that a gate names and does not judge."""
-    if config.stage == "ready" and config.has_candidate:
-        source = config.sources["candidate"]
-        what = f"{config.quoted('stage')} judges no candidate, and this gate names one: {config.candidate} ({source})"
-        cure = "Remove stage to judge the candidate, or remove candidate until it is trained."
-        raise ConfigError(what, where=Where(source.place or None, key="candidate"), cure=cure)
-
-
-def _refuse_outside(spec: ModelSpec, root: Path) -> None:
-    """Refuse a relative path that leaves the project: it would be another file on every machine."""
-    key = spec.kind.answers_file
-    if key is None:
-        return
-    absolute = Path(spec.spelling.removeprefix(f"{spec.provider}:")).is_absolute()
-    homes = map(os.path.abspath, (root, spec.source.base_dir))
-    if not absolute and not any(spec.options[key].is_relative_to(home) for home in homes):
-        found = f"The project is the folder {cut(os.path.basename(os.path.abspath(root)))}."
-        what = f"{cut(spec.spelling)} is outside the project ({spec.source})"
-        cure = "Keep recorded answers in the project, or write an absolute path."
-        raise ConfigError(what, evidence=found, cure=cure)
-
-
-def _nearest(layers: Sequence[Layer], models: Mapping[str, ModelSpec]) -> dict[str, _Value]:
-    built_in = gate_keys.GateKeys.model_validate({}, context=Reading())
-    values = {
-        key: _Value(key, getattr(built_in, key), None) for key in gate_keys.GateKeys.model_fields
-    }
-    problems: list[FtgateError] = []
-    for layer in reversed(layers):
-        try:
-            read = _read(layer, models)
-        except ConfigError as error:
-            problems += error.problems
-            continue
-        given = {key: _Value(key, getattr(read, key), layer) for key in read.model_fields_set}
-        for key in given.keys() & set(_BY_NAME):
-            far, near = values[key], given[key]
-            names = {**far.names, **{name: near.at(name) for name in near.read}}
-            given[key] = replace(near, read={**far.read, **place(near.read, near.at)}, names=names)
-        for form, other in (("baseline", "baselines"), ("baselines", "baseline")):
-            # two forms of one key: the nearer layer's counts
-            given |= {other: given[form]} if form in given else {}
-        values |= given
-    if problems:
-        raise combined(problems)
-    return values
-
-
-def _read(layer: Layer, models: Mapping[str, ModelSpec]) -> gate_keys.GateKeys:
-    def place(path: KeyPath, text: str) -> tuple[Where, str]:
-        source = layer.source(path)
-        return (
-            (source.where(), text)
-            if source.place
-            else (Where(key=source.key), f"{text} ({source})")
-        )
-
-    return read_keys(gate_keys.GateKeys, layer.values, Reading(models, layer.takes_objects), place)
-
-
 def _missing(
     keys: Sequence[str], layers: Sequence[Layer], file: gate_file.GateFile | None, gate: str | None
-) -> ConfigError:
-    marks = (layer.source((key,)).place for layer in layers for key in layer.values)
-    named = [f"{key} (or {_OTHERS[key]})" if key in _OTHERS else key for key in keys]
-    fixtures = [f"ftgate_{key}" for key in keys if key in _FIXTURES]
+) -> MissingKeysError:
+    """Return the error about required keys that no place sets."""
     places = ["in the marker"]
+    fixtures = [f"ftgate_{key}" for key in keys if key in _FIXTURES]
     if fixtures:
-        places.append(
-            f"with {'the fixtures' if len(fixtures) > 1 else 'the fixture'} {', '.join(fixtures)}"
-        )
-    if file:
-        places.append(f"under {f'gates.{gate}' if gate else 'defaults'} in {shown_path(file.path)}")
-    what, those = ("required keys are", "them") if len(keys) > 1 else ("a required key is", "it")
-    where = file.where(("gates", gate)) if file and gate else Where(next(filter(None, marks), None))
-    cure = f"Set {those} {' or '.join(places)}."
-    return MissingKeysError(
-        f"{what} missing: {', '.join(named)}", keys=keys, where=where, cure=cure
-    )
+        noun = "fixtures" if len(fixtures) > 1 else "fixture"
+        places.append(f"with the {noun} {', '.join(fixtures)}")
+    if file is not None:
+        places.append(f"under {f'gates.{gate}' if gate else 'defaults'} in {file.shown}")
+
+    several = len(keys) > 1
+    cure = f"Set {'them' if several else 'it'} {' or '.join(places)}."
+    if "candidate" in keys:
+        cure += " If no candidate is trained yet, write stage: ready."
+    if file is not None and gate is not None:
+        where = file.where(("gates", gate))
+    else:
+        marks = (layer.source((key,)).place for layer in layers for key in layer.values)
+        where = Where(next(filter(None, marks), None))
+    named = ", ".join(f"{key} (or {_OTHERS[key]})" if key in _OTHERS else key for key in keys)
+    what = "required keys are missing" if several else "a required key is missing"
+    return MissingKeysError(f"{what}: {named}", keys=keys, where=where, cure=cure)
 
 
-def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> gate_keys.GateKeys:
-    """Return one gate made of the merged values; each value keeps its source."""
-    read = {
-        key: value.read if key in _BY_NAME else place(value.read, value.at)
-        for key, value in values.items()
-    }
-    if isinstance(read["baselines"], ModelSpec):
-        read["baselines"] = {values["baselines"].key: read["baselines"]}
-    standards = {
-        role: one for role, one in read["baselines"].items() if isinstance(one, BaselineKeys)
-    }
-    models = {
-        role: standards[role].model if role in standards else one
-        for role, one in read["baselines"].items()
-    }
-    read["baseline"] = read["baselines"] = {
-        role: model for role, model in models.items() if model is not None
-    }
-    if read["candidate"] is None:
-        read["candidate"] = no_candidate(values["candidate"].at())
-    read["name"] = read["name"] or name
-    written = {key for key, value in values.items() if value.layer}
-    sources = {key: value.at() for key, value in values.items()}
-    for key, value in read.items():
-        sources.update(sources_within(value, key))
-    for key in _BY_NAME:
-        sources |= {f"{key}.{name}": source for name, source in values[key].names.items()}
-    for role, one in standards.items():
-        sources |= {f"baselines.{role}.{key}": source for key, source in one.sources.items()}
-    merged = gate_keys.GateKeys.model_construct(written, **read)
-    merged._sources, merged._gate, merged._standards = sources, gate, standards
-    return merged
+# --- keys that contradict each other
+# -----------------------------------------------------------------------------
 
 
-def _of_one_standard(config: gate_keys.GateKeys) -> gate_keys.GateKeys:
-    """Refuse keys that contradict each other, and ``max_drop`` alone; with it, gains are compared by ``proven``.
+def _contradiction(config: gate_keys.GateKeys, key: str, text: str, cure: str) -> ConfigError:
+    """Return the error about a key, or about max_drop where that key is not set."""
+    source = config.sources["max_drop" if getattr(config, key) is None else key]
+    return ConfigError(text, where=Where(source.place or None, key=key), cure=cure)
 
-    A gate whose baselines all have standards of their own takes over the weakest margin, or else
-    the weakest max_drop.
-    """
 
-    def refused(key: str, text: str, cure: str) -> ConfigError:
-        source = config.sources["max_drop" if getattr(config, key) is None else key]
-        return ConfigError(text, where=Where(source.place or None, key=key), cure=cure)
-
+def _check_standards(config: gate_keys.GateKeys) -> None:
+    """Refuse a gate without any baseline, and one with both margin and max_drop."""
     if not config.baselines:
-        text = f"no baseline has a model yet ({config.sources['baselines']}), so there is nothing to compare with"
-        raise refused(
-            "baselines",
-            text,
-            "Add the prompt that the candidate must beat: baselines: {prompt: NAME, ...}.",
-        )
+        text = f"no baseline has a model yet ({config.sources['baselines']})"
+        text += ", so there is nothing to compare with"
+        cure = "Add the prompt that the candidate must beat: baselines: {prompt: NAME, ...}."
+        raise _contradiction(config, "baselines", text, cure)
     if config.margin is not None and config.max_drop is not None:
-        moved = config.sources["margin"].kind == "defaults"
-        cure = (
-            "Move the margin from defaults to the gates that need it"
-            if moved
-            else "Remove one of them"
-        )
         text = f"{config.quoted('margin')} and {config.quoted('max_drop')} are both set: keep one"
-        raise refused(
-            "margin",
-            text,
-            f"{cure}. With max_drop the candidate may be worse, and no gain is required.",
+        cure = (
+            "Remove one of them. With max_drop the candidate may be worse, and no gain is required."
         )
-    config = _adopted(config)
-    _check_agreement(config)
-    if not config.decisive:
-        text = f"{config.quoted('margin')} applies to no baseline, because each has max_drop or agreement"
-        cure = "Add the prompt that the candidate must beat to baselines, or "
-        if config.agreement is None:
-            cure += "write cheaper_by or faster_by in place of margin."
-        else:
-            cure += "remove margin: agreement needs none."
-        raise refused("margin", text, cure)
-    if not config.matches:
-        for key in _FACTORS:
-            if getattr(config, key) is not None:
-                text = f"{config.quoted(key)} needs max_drop, and this gate has {config.asked_by}"
-                raise refused(key, text, f"Write max_drop, without a margin, or remove {key}.")
-        return config
-    if all(getattr(config, key) is None for key in _FACTORS) and config.agreement is None:
-        text = f"{config.quoted('max_drop')} needs cheaper_by or faster_by: a candidate that is only as good is no "
-        cure = "Write cheaper_by: 5 for a fifth of the cost per call, faster_by: 2 for half the time, or both"
-        cure += "; or add the prompt to baselines, with a margin." if config.standards else "."
-        raise refused("cheaper_by", f"{text}improvement", cure)
-    if config.sources["evidence"].kind != "default" and config.evidence != "proven":
-        text = f"{config.quoted('evidence')} contradicts {config.quoted('max_drop')}, which needs evidence: proven"
-        raise refused("evidence", text, "Remove evidence, or write evidence: proven.")
-    return config.model_copy(update={"evidence": "proven"})
+        raise _contradiction(config, "margin", text, cure)
 
 
 def _check_agreement(config: gate_keys.GateKeys) -> None:
-    """Refuse an agreement with what is not a baseline of the gate, or with one that has no model yet."""
+    """Refuse an agreement with what is not a baseline of the gate, or has no model yet."""
     if config.agreement is None:
         return
 
     if config.stage == "ready" and config.asked_by == "agreement":
-        what = (
-            f"{config.quoted('stage')} judges no candidate, and this gate asks for agreement alone"
-        )
+        stage = config.quoted("stage")
+        what = f"{stage} judges no candidate, and this gate asks for agreement alone"
         cure = "Remove stage, or write the margin by which the candidate is to beat a baseline."
         raise ConfigError(what, where=config.sources["stage"].where(), cure=cure)
 
@@ -338,14 +337,47 @@ def _check_agreement(config: gate_keys.GateKeys) -> None:
     raise ConfigError(what, where=where, cure=f"Name one of its baselines: {listed(roles)}.")
 
 
-def _adopted(config: gate_keys.GateKeys) -> gate_keys.GateKeys:
-    """Return a gate with the margin, or else the max_drop, of its baselines' own standards if it has none itself."""
-    own = [config.standard_of(role) for role in config.baselines if role in config.standards]
-    margins = [one for one in own if not one.drops]
-    if config.margin is not None or not own or (config.max_drop is not None and not margins):
-        return config
-    weakest = min(margins or own, key=lambda one: one.gain)
-    key = "margin" if margins else "max_drop"
-    adopted = config.model_copy(update={key: abs(weakest.gain)})
-    adopted._sources = {**config.sources, key: config.sources[weakest.path]}
-    return adopted
+def _check_gain(config: gate_keys.GateKeys) -> None:
+    """Refuse a margin that applies to no baseline, and max_drop without its reason."""
+    if not config.decisive:
+        text = f"{config.quoted('margin')} applies to no baseline"
+        text += ", because each has max_drop or agreement"
+        cure = "Add the prompt that the candidate must beat to baselines, or "
+        if config.agreement is None:
+            cure += "write cheaper_by or faster_by in place of margin."
+        else:
+            cure += "remove margin: agreement needs none."
+        raise _contradiction(config, "margin", text, cure)
+
+    factors = [key for key in _FACTORS if getattr(config, key) is not None]
+    if not config.matches:
+        for key in factors:
+            text = f"{config.quoted(key)} needs max_drop, and this gate has {config.asked_by}"
+            cure = f"Write max_drop, without a margin, or remove {key}."
+            raise _contradiction(config, key, text, cure)
+        return
+
+    if not factors and config.agreement is None:
+        text = f"{config.quoted('max_drop')} needs cheaper_by or faster_by"
+        text += ": a candidate that is only as good is no improvement"
+        cure = (
+            "Write cheaper_by: 5 for a fifth of the cost per call, faster_by: 2 for half the time"
+        )
+        cure += ", or both"
+        cure += "; or add the prompt to baselines, with a margin." if config.standards else "."
+        raise _contradiction(config, "cheaper_by", text, cure)
+    if config.sources["evidence"].kind != "default" and config.evidence != "proven":
+        text = f"{config.quoted('evidence')} contradicts {config.quoted('max_drop')}"
+        text += ", which needs evidence: proven"
+        cure = "Remove evidence, or write evidence: proven."
+        raise _contradiction(config, "evidence", text, cure)
+
+
+def _check_candidate(config: gate_keys.GateKeys) -> None:
+    """Refuse a candidate that a gate names and does not judge."""
+    if config.stage == "ready" and config.has_candidate:
+        source = config.sources["candidate"]
+        what = f"{config.quoted('stage')} judges no candidate, and this gate names one: "
+        what += f"{config.candidate} ({source})"
+        cure = "Remove stage to judge the candidate, or remove candidate until it is trained."
+        raise ConfigError(what, where=Where(source.place or None, key="candidate"), cure=cure)

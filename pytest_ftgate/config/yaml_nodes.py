@@ -13,12 +13,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from pytest_ftgate.config.requirements import wrong_level
 from pytest_ftgate.data.lines import Lines, read_text
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
 from pytest_ftgate.text import KeyPath, cut, dotted, quoted
-
-# maximum nesting: far more than any gate needs, and far below Python's recursion limit
-DEEPEST = 50
 
 _PLAIN: Sequence[tuple[re.Pattern[str], Callable[[str], Any]]] = (
     (re.compile("|~|null|Null|NULL"), lambda _: None),
@@ -41,12 +39,12 @@ _AMBIGUOUS = (
 """The forms of unquoted scalars that YAML 1.1 and 1.2 parsers read differently."""
 
 _TAG = re.compile(r"(?:&[^\s,\[\]{}]+\s+)?(!\S*)")
-_TOO_DEEP = f"nested more than {DEEPEST} levels deep"
 _QUOTE = (
-    "Indent with spaces only, and the keys of one mapping alike; write a space behind the colon of a "
-    "key; quote text that holds a colon and a space or ${NAME}, or begins with a sign of YAML such as "
-    "@, %, [ or {; close quotes and brackets."
+    "Indent with spaces only, and the keys of one mapping alike; write a space behind the colon of "
+    "a key; quote text that holds a colon and a space or ${NAME}, or begins with a sign of YAML "
+    "such as @, %, [ or {; close quotes and brackets."
 )
+_CONFLICT = re.compile(r"^(<{7}|={7}|>{7})(?=\s|$)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,8 @@ class Node:
 
     def line_of(self, path: KeyPath) -> int:
         """Return the line of the key at ``path``, or of the nearest existing key above it."""
-        line, node = self.line, self
+        line = self.line
+        node = self
         for part in path:
             if part not in node.parts:
                 break
@@ -73,47 +72,67 @@ def read_yaml(path: Path, content: bytes | None = None) -> Node:
 
     Raises :class:`ConfigError`.
     """
-    import yaml
+    text = _text_of(path, content)
+    root = _parsed(text, shown_path(path))
+    if root is None or root.value is None:
+        where = Where(shown_path(path))
+        raise ConfigError("the gate file is empty", where=where, cure="Begin it with: version: 1")
+    if not isinstance(root.value, dict):
+        where = Where(shown_path(path), root.line)
+        raise ConfigError("the gate file must be a mapping", where=where)
+    return root
 
-    def unusable(what: str, line: int | None = None, cure: str | None = None) -> ConfigError:
-        return ConfigError(what, where=Where(shown_path(path), line), cure=cure)
 
+def _text_of(path: Path, content: bytes | None) -> str:
+    """Return the text of a file, or of the content that replaces it."""
     try:
-        text = (
-            read_text(path)
-            if content is None
-            else "".join(Lines(BytesIO(content), shown_path(path)))
-        )
+        if content is None:
+            return read_text(path)
+        return "".join(Lines(BytesIO(content), shown_path(path)))
     except DataError as error:
         raise ConfigError(error.what, where=error.where, cure=error.cure) from None
+
+
+def _parsed(text: str, shown: str) -> Node | None:
+    """Return the only document of a text; None if it has none.
+
+    ``shown`` is what messages call the file.
+    """
+    import yaml
+
+    def invalid(what: str, line: int, cure: str | None = None) -> ConfigError:
+        return ConfigError(what, where=Where(shown, line), cure=cure)
+
     try:
         loader = yaml.SafeLoader(text)
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise unusable(
-            "invalid YAML: contains a control character, which YAML does not allow", line
-        ) from None
+        what = "invalid YAML: contains a control character, which YAML does not allow"
+        raise invalid(what, _line_at(text, error.position)) from None
+
     try:
         root = loader.get_node() if loader.check_node() else None
         if root is not None and loader.check_node():
-            raise unusable("the gate file must be one document", loader.get_mark().line + 1)
+            raise invalid("the gate file must be one document", loader.get_mark().line + 1)
+        return None if root is None else _Reader(text, shown).read(root, ())
     except yaml.MarkedYAMLError as error:
+        conflict = _CONFLICT.search(text)
+        if conflict is not None:
+            what = f"{conflict[0]} is the mark of a merge conflict"
+            cure = "Resolve the conflict, and remove its marks."
+            raise invalid(what, _line_at(text, conflict.start()), cure) from None
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise unusable(f"invalid YAML: {error.problem}", line, _QUOTE) from None
-    except (
-        ValueError,
-        OverflowError,
-        RecursionError,
-    ) as error:  # of PyYAML's own code: chr(0xFFFFFFFF)
-        what = _TOO_DEEP if isinstance(error, RecursionError) else "not a valid escape or number"
-        raise unusable(what, loader.get_mark().line + 1) from None
-    found = None if root is None else _Reader(text, shown_path(path)).read(root, ())
-    if found is None or found.value is None:
-        raise unusable("the gate file is empty", cure="Begin it with: version: 1")
-    if not isinstance(found.value, dict):
-        raise unusable("the gate file must be a mapping", found.line)
-    return found
+        raise invalid(f"invalid YAML: {error.problem}", line, _QUOTE) from None
+    except (ValueError, OverflowError, RecursionError) as error:
+        # of PyYAML's own code, such as chr(0xFFFFFFFF), and of numbers with thousands of digits
+        is_deep = isinstance(error, RecursionError)
+        what = "nested too deeply" if is_deep else "not a valid escape or number"
+        raise invalid(what, loader.get_mark().line + 1) from None
+
+
+def _line_at(text: str, position: int) -> int:
+    """Return the line of a position in a text; lines start at 1."""
+    return text.count("\n", 0, position) + 1
 
 
 class _Reader:
@@ -124,20 +143,24 @@ class _Reader:
         self._shown = shown
 
     def read(self, node: Any, path: KeyPath) -> Node:
-        if len(path) > DEEPEST:  # also an alias within its own anchor
-            raise self._refused(_TOO_DEEP, node, path[:3])
-        if tag := _TAG.match(self._text, node.start_mark.index):
+        tag = _TAG.match(self._text, node.start_mark.index)
+        if tag is not None:
             raise self._refused(f"YAML tags are not supported: remove {quoted(tag[1])}", node, path)
         if isinstance(node.value, str):
             return Node(self._scalar(node, path), _line(node))
 
         parts: dict[str | int, tuple[int, Node]] = {}
-        is_mapping = node.id == "mapping"
-        for key, value in node.value if is_mapping else enumerate(node.value):
-            name = self._key(key, path, parts) if is_mapping else key
-            parts[name] = _line(key if is_mapping else value), self.read(value, (*path, name))
-        values = {key: part.value for key, (_, part) in parts.items()}
-        return Node(values if is_mapping else list(values.values()), _line(node), parts)
+        if node.id != "mapping":
+            for index, item in enumerate(node.value):
+                parts[index] = _line(item), self.read(item, (*path, index))
+            items = [item.value for _, item in parts.values()]
+            return Node(items, _line(node), parts)
+
+        for key, value in node.value:
+            name = self._key(key, path, parts)
+            parts[name] = _line(key), self.read(value, (*path, name))
+        values = {name: part.value for name, (_, part) in parts.items()}
+        return Node(values, _line(node), parts)
 
     def _key(self, node: Any, path: KeyPath, parts: Mapping[str | int, tuple[int, Node]]) -> str:
         if not isinstance(node.value, str):
@@ -155,19 +178,16 @@ class _Reader:
     def _scalar(self, node: Any, path: KeyPath) -> Any:
         """Return the value of a scalar: text where it is quoted."""
         text: str = node.value
-        if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-            raise self._refused("a lone surrogate is not text", node, path)
         if node.style is not None:
             return text
-        if kind := next((kind for form, kind in _AMBIGUOUS if form.fullmatch(text)), None):
-            what = f"unquoted {cut(text)} is {kind} to some YAML parsers and not to others: quote it ('{cut(text)}')"
-            raise self._refused(
-                f"{what} or write true or false" if kind == "a boolean" else what, node, path
-            )
-        try:
-            return next((read(text) for form, read in _PLAIN if form.fullmatch(text)), text)
-        except ValueError:  # Python refuses integers with thousands of digits
-            raise self._refused("the number has too many digits", node, path) from None
+
+        for form, kind in _AMBIGUOUS:
+            if form.fullmatch(text):
+                raise self._refused(_ambiguous(text, kind, path), node, path)
+        for form, read in _PLAIN:
+            if form.fullmatch(text):
+                return read(text)
+        return text
 
     def _refused(self, what: str, node: Any, path: KeyPath) -> ConfigError:
         return ConfigError(what, where=Where(self._shown, _line(node), dotted(path) or None))
@@ -175,3 +195,12 @@ class _Reader:
 
 def _line(node: Any) -> int:
     return int(node.start_mark.line) + 1
+
+
+def _ambiguous(text: str, kind: str, path: KeyPath) -> str:
+    """Return why an unquoted scalar is refused, and what to write in its place."""
+    is_boolean = kind == "a boolean"
+    if is_boolean and path[-2:-1] == ("checks",):
+        return wrong_level(text)
+    cure = f"quote it ('{cut(text)}'){' or write true or false' if is_boolean else ''}"
+    return f"unquoted {cut(text)} is {kind} to some YAML parsers and not to others: {cure}"

@@ -75,7 +75,6 @@ def layers_of(request: pytest.FixtureRequest, project: Project, *, but: str = ""
         fixtures,
         project.gate_file(required=naming(levels) is not None),
         id_of(item),
-        item.config.rootpath,
         {name: value for name, value in parameters.items() if name not in given},
         item,
     )
@@ -101,7 +100,6 @@ class Layers:
     fixtures: Sequence[Layer]
     file: GateFile | None
     nodeid: str
-    root: Path
     parameters: Mapping[str, Any] = field(default_factory=dict)
     item: pytest.Item | None = None
 
@@ -136,9 +134,7 @@ class Layers:
             for layer in (*self.marks, *self.fixtures, *written)
         ]
         try:
-            return resolve_gate(
-                layers, file=self.file, gate=self.gate, default_name=self.nodeid, root=self.root
-            )
+            return resolve_gate(layers, file=self.file, gate=self.gate, default_name=self.nodeid)
         except errors.MissingKeysError as error:
             cure = " ".join(self._cures(error.keys)) or error.cure
             where = error.where

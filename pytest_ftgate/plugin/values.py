@@ -130,7 +130,6 @@ def _evaluate(
         file=session.project.gate_file(),
         gate=None,
         default_name="ftgate_evaluate",
-        root=request.config.rootpath,
     )
     test = services.load(config.test_set, str(source))
     check_test_set(test)

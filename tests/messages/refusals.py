@@ -31,13 +31,23 @@ OF_AN_ENDPOINT: dict[str, list[Any]] = {
     "temperature": [0],
 }
 MODELS = [
-    *("gpt-4", "my model:x", "openai:", "callable:f", "python:pkg.mod", "python:pkg/mod.py:f", 3, ["openai:x"], None),
+    *(
+        "ft.jsonl",
+        "gpt-4",
+        "my model:x",
+        "openai:",
+        "callable:f",
+        "python:pkg.mod",
+        "python:pkg/mod.py:f",
+        3,
+        ["openai:x"],
+        None,
+    ),
     *({"model": "x"}, {}, {"openai": "x"}, {"provider": 5}, {"provider": "openai"}, {"provider": "python"}),
     *("record:ft.jsonl", {"provider": "opnai", "model": "x"}),
     *({"provider": "recorded"}, {"provider": "openai", 5: "x", "model": "m"}, {"provider": "recorded", "paht": "x"}),
     *({**OTHER, **keys} for keys in ({"retries": -1}, {"x": {"y": NAN}}, {"price": PRICES[0]})),
     *({**ENDPOINT, key: value} for key, values in OF_AN_ENDPOINT.items() for value in values),
-    "recorded:sub/../../x.jsonl",
 ]
 NOT_OPEN = ("margin", "thresholds.accuracy", "guards.refunds", "weakened")
 MATCH: list[dict[str, Any]] = [  # beside max_drop and cheaper_by
@@ -47,7 +57,7 @@ MATCH: list[dict[str, Any]] = [  # beside max_drop and cheaper_by
 MARKER: dict[str, list[Any]] = {
     "margn": [1],
     "max": [1],
-    "margin": ["0.05", True, -0.1, NAN, 3],
+    "margin": ["0.05", "0,05", True, -0.1, NAN, 3],
     "confidence": [95, 100],
     "baseline": [None],
     "baselines": [
@@ -63,8 +73,15 @@ MARKER: dict[str, list[Any]] = {
     "test_set": [500, b"x", (), [("a", NAN)], [("a", "b", "c")], {"a"}, [{"input": "a", "expected": "b"}] * 2, SPLITS],
     "training_set": [200, {"path": "train.jsonl", "max_tokens": 0}],
     "metric": [["f1", ["f1"]], ["f1", "accuracy", "f1"], ["accuracy", "accuracy"], [], "", "f1_makro"],
-    "thresholds": [{"accuracy": {"min": "x"}}, {"accuracy": {"min": 80}}, {"accuracy": {}}, {"error_rate": {"max": 5}}],
-    "checks": ["fail", {"leaks": "fail"}, {"leaked": "limit"}, *({name: "warn"} for name in NOT_OPEN)],
+    "temperature": [0],
+    "thresholds": [
+        *({"accuracy": 0.8}, {"cost_usd": 3}, {"accuracy": {"min": "x"}}, {"accuracy": {"min": 80}}, {"accuracy": {}}),
+        {"error_rate": {"max": 5}},
+    ],
+    "checks": [
+        *("fail", {"leaks": "fail"}, {"leaked": "limit"}, {"leaked": False}, {"leaked": "off"}),
+        *({name: "warn"} for name in NOT_OPEN),
+    ],
     "economics": [
         *("free", {"calls_per_month": 0}, {"calls_per_month": "many"}, {"calls_per_moth": 1}),
         *({"training_cost_usd": cost} for cost in (

@@ -97,7 +97,7 @@ def judged(
         level = Level(folder / "test_gate.py", pytest.mark.ftgate("support", **(marked or {})).mark)
         fixtures_layer = [Layer(models, dict.fromkeys(models, source))] if models else []
         try:
-            layers = Layers([level], folder, fixtures_layer, load_gate_file(folder / "ftgate.yaml"), "fuzz", folder)
+            layers = Layers([level], folder, fixtures_layer, load_gate_file(folder / "ftgate.yaml"), "fuzz")
             gate = judge_gate(layers.config, Services(Stores(None, store), _load), nodeid="fuzz").result
         except FtgateError as error:
             assert str(error).strip()  # noqa: PT017
@@ -109,7 +109,7 @@ def judged(
     return replace(gate, loosened=tuple(map(str, layers.loosened)))
 
 
-def _load(source: Any, origin: str, **options: Any) -> DataSet:
+def _load(source: Any, origin: str, name: str = "", **options: Any) -> DataSet:
     assert isinstance(source, DataKeys)
     return load_examples(source.path, format=source.format, fields=source.fields, limit=source.limit, **options)
 

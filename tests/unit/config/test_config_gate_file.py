@@ -68,7 +68,8 @@ def test_several_problems_are_listed_in_the_order_of_their_lines(refused):
     assert [line.startswith(f"ftgate.yaml:{place}: ") for line, place in zip(other_lines, places, strict=True)] == [
         True
     ] * 9
-    assert all(key in other_lines[2] for key in GateKeys.model_fields)
+    first, *others = GateKeys.model_fields
+    assert f"the known keys are {first}, {', '.join(others[:11])} and {len(others) - 11} more" in other_lines[2]
     assert "2" in last_line
 
 
