@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -13,6 +12,7 @@ from pytest_ftgate.reports.json import Report
 from pytest_ftgate.result import (
     PROBLEMS_FIRST,
     RED,
+    Check,
     GateResult,
     TestSetResult,
     TrainingResult,
@@ -22,7 +22,11 @@ from pytest_ftgate.result import (
 _VERDICTS = ("pass", "inconclusive", "fail", "error")
 _STEADY = 0.2
 """Relative difference up to which two latencies or costs count as equal."""
-_WHAT_WIDTH, _NAME_WIDTH = 24, 50
+_STEADY_S = 0.01
+"""Difference up to which two latencies count as equal, in seconds."""
+_WHAT_WIDTH = 24
+_NAME_WIDTH = 50
+_WIDTH = 80
 _SHOWN = {
     "latency_p50_s": text.show_seconds,
     "latency_p95_s": text.show_seconds,
@@ -44,107 +48,154 @@ def is_worse(moves: Sequence[Move]) -> bool:
 
 
 def compare_reports(before: Report, after: Report) -> dict[str, list[Move]]:
-    """Return the changes of every gate in either report, those of ``after`` first, and of unmet obligations.
+    """Return the changes of every gate in either report, those of ``after`` first, and of required gates.
 
     Gates are matched by name, and also by test if a name repeats in one of the reports.
     """
-    counts = [Counter(gate.name for gate in report.gates) for report in (before, after)]
-    repeated = {name for count in counts for name, n in count.items() if n > 1}
-    old, new = (
-        {
-            f"{gate.name} ({gate.nodeid})" if gate.name in repeated else gate.name: gate
-            for gate in report.gates
-        }
-        for report in (before, after)
-    )
-    then, now = ({one.name: one.reason for one in report.unjudged} for report in (before, after))
-    found = {}
-    for name in dict.fromkeys((*new, *old, *now, *then)):
-        moves = list(_moves(old.get(name), new.get(name), now.get(name)))
-        if name in now and name not in then and (name in new or name not in old):
-            moves.append(Move("required", f"no longer met: {now[name]}", "worse"))
-        if name in then and name not in now:
-            moves.append(
-                Move(
-                    "required", f"met again, or no longer required; before: {then[name]}", "better"
-                )
-            )
-        found[name] = moves
-    return found
+    repeated: set[str] = set()
+    for report in (before, after):
+        counts = Counter(gate.name for gate in report.gates)
+        repeated.update(name for name, count in counts.items() if count > 1)
+
+    old_gates = _gates_by_name(before, repeated)
+    new_gates = _gates_by_name(after, repeated)
+    old_unmet = {gate.name: gate.reason for gate in before.unjudged}
+    new_unmet = {gate.name: gate.reason for gate in after.unjudged}
+    changes = {}
+    for name in dict.fromkeys((*new_gates, *old_gates, *new_unmet, *old_unmet)):
+        reason = new_unmet.get(name)
+        moves = list(_moves(old_gates.get(name), new_gates.get(name), reason))
+        is_lost = name in old_gates and name not in new_gates
+        if reason is not None and name not in old_unmet and not is_lost:
+            moves.append(Move("required", f"no longer met: {reason}", "worse"))
+        if reason is None and name in old_unmet:
+            before_text = f"met again, or no longer required; before: {old_unmet[name]}"
+            moves.append(Move("required", before_text, "better"))
+        changes[name] = moves
+    return changes
 
 
-def _moves(old: GateResult | None, new: GateResult | None, why: str | None) -> Iterator[Move]:
-    if old is None or new is None:
+def _gates_by_name(report: Report, repeated: set[str]) -> dict[str, GateResult]:
+    gates = {}
+    for gate in report.gates:
+        name = f"{gate.name} ({gate.nodeid})" if gate.name in repeated else gate.name
+        gates[name] = gate
+    return gates
+
+
+def _moves(old: GateResult | None, new: GateResult | None, reason: str | None) -> Iterator[Move]:
+    """Yield the changes of one gate; ``reason`` says why a required one did not pass."""
+    if new is None:
         if old is not None:
-            yield Move("gate", f"missing from the later report{f': {why}' if why else ''}", "worse")
-        if new is not None:
-            yield Move("gate", f"new, with the verdict {new.verdict}")
+            because = f": {reason}" if reason else ""
+            yield Move("gate", f"missing from the later report{because}", "worse")
         return
+    if old is None:
+        yield Move("gate", f"new, with the verdict {new.verdict}")
+        return
+
     if old.verdict != new.verdict:
-        worse = _VERDICTS.index(new.verdict) > _VERDICTS.index(old.verdict)
-        yield Move("verdict", f"{old.verdict} -> {new.verdict}", "worse" if worse else "better")
-    yield from _changes(
-        _values(old), _values(new), {"gain": f" {new.metric or ''}{_noise(old, new)}".rstrip()}
-    )
-    for role in (role for role in new.models if role in old.models):
-        for name, show in _SHOWN.items():
-            was, now = getattr(old.models[role], name), getattr(new.models[role], name)
-            if was != now and (None in (was, now) or abs(was - now) > _STEADY * max(was, now)):
-                yield Move(f"{called(role)} {name}", f"{show(was)} -> {show(now)}")
+        is_worse = _VERDICTS.index(new.verdict) > _VERDICTS.index(old.verdict)
+        yield Move("verdict", f"{old.verdict} -> {new.verdict}", "worse" if is_worse else "better")
+    gain_remark = f" {new.metric or ''}{_noise(old, new)}".rstrip()
+    yield from _changes(_values(old), _values(new), {"gain": gain_remark})
+    yield from _measures(old, new)
     yield from _thresholds(old, new)
     yield from _changes(_state(old), _state(new), {"test set": ": values cannot be compared"})
+    yield from _checks(old, new)
 
 
 def _changes(
     old: Mapping[str, str], new: Mapping[str, str], remarks: Mapping[str, str]
 ) -> Iterator[Move]:
     """Yield what has another text; an empty text is unknown."""
-    for what in dict.fromkeys((*new, *old)):
-        before, after = (one.get(what, "absent") for one in (old, new))
-        if before != after and before and after:
-            yield Move(what, f"{before} -> {after}{remarks.get(what, '')}")
+    for name in dict.fromkeys((*new, *old)):
+        old_text = old.get(name, "absent")
+        new_text = new.get(name, "absent")
+        if old_text != new_text and old_text and new_text:
+            yield Move(name, f"{old_text} -> {new_text}{remarks.get(name, '')}")
 
 
 def _values(gate: GateResult) -> dict[str, str]:
     """Return the gain, and the value and the name of each model."""
-    share, values = text.is_share(gate.metric_range), {}
+    share = text.is_share(gate.metric_range)
+    values = {"gain": text.show_difference(gate.gain, share=share)}
     for role, model in gate.models.items():
         values[called(role)] = text.show_value(model.value, share=share)
         values[f"{called(role)} model"] = model.model or ""
-    return {"gain": text.show_difference(gate.gain, share=share), **values}
+    return values
 
 
 def _noise(old: GateResult, new: GateResult) -> str:
     """Return whether each gain is between the bounds of the other, as text; empty if that is unknown."""
-    known = [
-        (one.lower_bound, other.gain, one.upper_bound) for one, other in ((old, new), (new, old))
-    ]
-    if any(None in one for one in known) or _rows(old.test_set) != _rows(new.test_set):
+    if _rows(old.test_set) != _rows(new.test_set):
         return ""
-    inside = all(low <= gain <= high for low, gain, high in known)  # type: ignore[operator]
-    return ", may be chance" if inside else ", beyond chance"
+    is_inside = True
+    for gate, other in ((old, new), (new, old)):
+        if gate.lower_bound is None or gate.upper_bound is None or other.gain is None:
+            return ""
+        is_inside = is_inside and gate.lower_bound <= other.gain <= gate.upper_bound
+    return ", may be chance" if is_inside else ", beyond chance"
+
+
+def _measures(old: GateResult, new: GateResult) -> Iterator[Move]:
+    """Yield the latencies and costs that changed by more than what one run has of noise."""
+    for role in new.models:
+        if role not in old.models:
+            continue
+        for name, show in _SHOWN.items():
+            was = getattr(old.models[role], name)
+            is_now = getattr(new.models[role], name)
+            if was is not None and is_now is not None:
+                least = _STEADY_S if name.startswith("latency") else 0
+                if abs(was - is_now) <= max(_STEADY * max(was, is_now), least):
+                    continue
+            if was != is_now:
+                yield Move(f"{called(role)} {name}", f"{show(was)} -> {show(is_now)}")
 
 
 def _state(gate: GateResult) -> dict[str, str]:
-    """Return the data, the verdict on each guard and slice, and each check that does not hold with its message."""
-    found = {"test set": _rows(gate.test_set), "training set": _rows(gate.training)}
-    found |= {f"test set of guard {one.name}": _rows(one.test_set) for one in gate.guards}
-    found |= {f"guard {one.name}": one.verdict or "not judged" for one in gate.guards}
-    found |= {f"slice {one.field} {one.value}": one.verdict or "not judged" for one in gate.slices}
-    worst_last = sorted(gate.checks, key=lambda check: -PROBLEMS_FIRST.index(check.status))
-    told = (check for check in worst_last if check.status in (*RED, "warning"))
-    return found | {f"check {check.name}": f"{check.status}: {check.message}" for check in told}
+    """Return the data, and the verdict on each guard and slice."""
+    state = {"test set": _rows(gate.test_set), "training set": _rows(gate.training)}
+    for guard in gate.guards:
+        state[f"test set of guard {guard.name}"] = _rows(guard.test_set)
+        state[f"guard {guard.name}"] = guard.verdict or "not judged"
+    for part in gate.slices:
+        state[f"slice {part.field} {part.value}"] = part.verdict or "not judged"
+    return state
+
+
+def _checks(old: GateResult, new: GateResult) -> Iterator[Move]:
+    """Yield the checks that do not hold any more, and those that hold again, the worst first."""
+    old_problems = _problems(old)
+    new_problems = _problems(new)
+    for name in dict.fromkeys((*new_problems, *old_problems)):
+        before = old_problems.get(name)
+        after = new_problems.get(name)
+        if after is None and before is not None:
+            yield Move(name, f"gone: {before.status}")
+        elif after is not None and (before is None or before.status != after.status):
+            # The lines above have the gain.
+            message = "" if after.kind == "gain" else f": {after.message}"
+            yield Move(name, f"new {after.status}{message}")
+
+
+def _problems(gate: GateResult) -> dict[str, Check]:
+    checks = [check for check in gate.checks if check.status in (*RED, "warning")]
+    checks.sort(key=lambda check: PROBLEMS_FIRST.index(check.status))
+    return {check.name: check for check in checks}
 
 
 def _rows(data: TestSetResult | TrainingResult | None) -> str:
     """Return how many rows a data set has, and the beginning of its file's hash; empty if that is unknown."""
     if data is None:
         return ""
-    count, noun = (
-        (data.usable, "usable row")
-        if isinstance(data, TrainingResult)
-        else (data.examples, "example")
-    )
+    if isinstance(data, TrainingResult):
+        count = data.usable
+        noun = "usable row"
+    else:
+        count = data.examples
+        noun = "example"
     digest = f" (sha256 {data.sha256[:8]})" if data.sha256 else ""
     return f"{text.plural(count, noun)}{digest}" if count else ""
 
@@ -155,94 +206,126 @@ def _thresholds(before: GateResult, after: GateResult) -> Iterator[Move]:
     An absent one counts as removed only if the gate was judged to its end: many are only reported
     by their checks.
     """
-    old, new = _asked(before), _asked(after)
+    old_values = _requirements(before)
+    new_values = _requirements(after)
     # Where one replaces the other, the margin says which is stricter.
-    replaced = (
-        ("max_drop", "evidence") if (before.max_drop is None) != (after.max_drop is None) else ()
-    )
-    for key in dict.fromkeys((*old, *new)):
-        was, now = old.get(key), new.get(key)
-        lacking = after if now is None else before
-        judged = lacking.scored and lacking.verdict != "error"
-        if was == now or key in replaced or (None in (was, now) and not judged):
+    is_replaced = (before.max_drop is None) != (after.max_drop is None)
+    for key in dict.fromkeys((*old_values, *new_values)):
+        old = old_values.get(key)
+        new = new_values.get(key)
+        if old == new or (is_replaced and key in ("max_drop", "evidence")):
             continue
-        comparison, last = comparison_of(key), key.rpartition(".")[2]
-        try:
-            weaker = now is None or (
-                was is not None and (comparison is None or comparison.asks_less(was, now))
-            )
-        except ValueError:  # an unknown word
-            weaker = True
-        of = next((one for one in before.guards if key.startswith(f"guards.{one.name}.")), after)
-        share = last in ("margin", "max_drop") and text.is_share(of.metric_range)
-        show = text.show_percent if last == "confidence" else partial(text.show_amount, share=share)
-        ends = ("none" if was is None else was, "removed" if now is None else now)
-        first, then = (one if isinstance(one, str) else show(one) for one in ends)
-        yield Move(key, f"{first} -> {then}", "weaker" if weaker else "stricter")
-    for way in set(after.loosened) - set(before.loosened):
-        yield Move("marker weaker than the file", f"no -> {way}", "weaker")
+        if (old is None and not _is_judged(before)) or (new is None and not _is_judged(after)):
+            continue
+        old_text = "none" if old is None else _shown(before, key, old)
+        new_text = "removed" if new is None else _shown(after, key, new)
+        mark: Literal["weaker", "stricter"] = "stricter"
+        if _asks_less(key, old, new):
+            mark = "weaker"
+        yield Move(key, f"{old_text} -> {new_text}", mark)
+
+    for change in set(after.loosened) - set(before.loosened):
+        yield Move("marker weaker than the file", f"no -> {change}", "weaker")
 
 
-def _asked(gate: GateResult) -> dict[str, Any]:
+def _is_judged(gate: GateResult) -> bool:
+    return gate.scored and gate.verdict != "error"
+
+
+def _asks_less(key: str, old: Any, new: Any) -> bool:
+    """Return whether a threshold is weaker than before; also if that cannot be told."""
+    if new is None or old is None:
+        return new is None
+    comparison = comparison_of(key)
+    try:
+        return comparison is None or comparison.asks_less(old, new)
+    except ValueError:  # an unknown word
+        return True
+
+
+def _shown(gate: GateResult, key: str, value: Any) -> str:
+    """Return a threshold as text, in the unit of its metric."""
+    if isinstance(value, str):
+        return value
+    name = key.rpartition(".")[2]
+    if name == "confidence":
+        return text.show_percent(value)
+    metric_range = gate.metric_range
+    for guard in gate.guards:
+        if key.startswith(f"guards.{guard.name}."):
+            metric_range = guard.metric_range
+    share = name in ("margin", "max_drop") and text.is_share(metric_range)
+    return text.show_amount(value, share=share)
+
+
+def _requirements(gate: GateResult) -> dict[str, Any]:
     """Return all thresholds of a gate that its report contains, by key."""
-    found: dict[str, Any] = {"stage": gate.stage or "accept"}
-    found |= {
-        key: getattr(gate, key)
-        for key in ("metric", "margin", "max_drop", "evidence", "confidence")
-    }
+    values: dict[str, Any] = {"stage": gate.stage or "accept"}
+    for key in ("metric", "margin", "max_drop", "evidence", "confidence"):
+        values[key] = getattr(gate, key)
     for check in gate.checks:
         # A check of the data that finds nothing may be absent.
-        if check.threshold is not None and (check.kind != "data" or check.status == "pass"):
-            key, value = check.threshold.key, check.threshold.value
-            found |= (
-                {f"{key}.{end}": one for end, one in value.items()}
-                if isinstance(value, Mapping)
-                else {key: value}
-            )
+        if check.threshold is None or (check.kind == "data" and check.status != "pass"):
+            continue
+        key = check.threshold.key
+        if isinstance(check.threshold.value, Mapping):
+            for end, limit in check.threshold.value.items():
+                values[f"{key}.{end}"] = limit
+        else:
+            values[key] = check.threshold.value
     for guard in gate.guards:
-        found |= {
-            f"guards.{guard.name}.{key}": getattr(guard, key) for key in ("max_drop", "metric")
-        }
-    found |= {f"slices by {part.field}": "judged" for part in gate.slices}
-    return {
-        key: one
-        for key, one in found.items()
-        if isinstance(one, str) or (one is not None and abs(one) <= text.FARTHEST)
-    }
+        values[f"guards.{guard.name}.max_drop"] = guard.max_drop
+        values[f"guards.{guard.name}.metric"] = guard.metric
+    for part in gate.slices:
+        values[f"slices by {part.field}"] = "judged"
+    return {key: value for key, value in values.items() if _is_comparable(value)}
+
+
+def _is_comparable(value: Any) -> bool:
+    if isinstance(value, str):
+        return True
+    return value is not None and abs(value) <= text.FARTHEST
 
 
 def comparison_lines(
-    paths: Sequence[Path], reports: Sequence[Report], found: Mapping[str, Sequence[Move]]
+    paths: Sequence[Path], reports: Sequence[Report], changes: Mapping[str, Sequence[Move]]
 ) -> Iterator[str]:
     """Yield the two reports, the changes of each gate, and the outcome, in lines that fit a CI log."""
-    written = [
-        report.environment.get("written", "undated")[:16].replace("T", " ") for report in reports
-    ]
-    told = (f"{shown_path(path)} ({when})" for path, when in zip(paths, written, strict=True))
-    yield from text.wrapped(" -> ".join(told))
-    for name, moves in found.items():
-        verdict = [move.text for move in moves if move.what == "verdict"]
-        heading = [
-            text.printable(name, _NAME_WIDTH),
-            *(["WORSE"] if is_worse(moves) else []),
-            *verdict,
-        ]
-        yield from ("", *text.wrapped("  ".join([*heading, *([] if moves else ["no change"])])))
-        others = [move for move in moves if move.what != "verdict"]
-        width = min(
-            max((len(text.printable(move.what)) for move in others), default=0), _WHAT_WIDTH
-        )
-        for move in others:
-            mark = move.mark.upper() if move.mark in ("worse", "weaker") else move.mark
-            first = f"  {text.printable(move.what, _NAME_WIDTH):<{width}}  "
-            yield from text.wrapped(f"{move.text}  {mark}".rstrip(), first, " " * (width + 4))
-    worse = [text.printable(name, _NAME_WIDTH) for name, moves in found.items() if is_worse(moves)]
-    told_worse = f"{text.plural(len(worse), 'gate')} got worse: {', '.join(worse)}"
-    yield from (
-        "",
-        *text.wrapped(
-            told_worse
-            if worse
-            else f"no gate got worse ({text.plural(len(found), 'gate')} compared)"
-        ),
-    )
+    titles = []
+    for path, report in zip(paths, reports, strict=True):
+        written = report.environment.get("written", "undated")[:16].replace("T", " ")
+        titles.append(f"{shown_path(path)} ({written})")
+    yield from text.wrapped(" -> ".join(titles))
+
+    for name, moves in changes.items():
+        yield ""
+        yield from _gate_lines(name, moves)
+
+    worse = [text.printable(name, _NAME_WIDTH) for name in changes if is_worse(changes[name])]
+    outcome = f"no gate got worse ({text.plural(len(changes), 'gate')} compared)"
+    if worse:
+        outcome = f"{text.plural(len(worse), 'gate')} got worse: {', '.join(worse)}"
+    yield ""
+    yield from text.wrapped(outcome)
+
+
+def _gate_lines(name: str, moves: Sequence[Move]) -> Iterator[str]:
+    """Yield the changes of one gate, with the verdict in the heading."""
+    heading = [text.printable(name, _NAME_WIDTH)]
+    if is_worse(moves):
+        heading.append("WORSE")
+    heading += [move.text for move in moves if move.what == "verdict"]
+    if not moves:
+        heading.append("no change")
+    yield from text.wrapped("  ".join(heading))
+
+    moves = [move for move in moves if move.what != "verdict"]
+    widest = max((len(text.printable(move.what)) for move in moves), default=0)
+    width = min(widest, _WHAT_WIDTH)
+    for move in moves:
+        mark = move.mark.upper() if move.mark in ("worse", "weaker") else move.mark
+        first = f"  {text.printable(move.what, _NAME_WIDTH):<{width}}  "
+        line = f"{move.text}  {mark}".rstrip()
+        if mark and len(first) + len(line) > _WIDTH:  # the mark would be on a line of its own
+            line = f"{mark}: {move.text}"
+        yield from text.wrapped(line, first, " " * (width + 4))

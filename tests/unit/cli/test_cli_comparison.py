@@ -145,6 +145,7 @@ ONE = {"prompt": TWO["prompt"]}
 OF_GUARD, OTHER_GUARD = (replace(GUARD, test_set=TestSetResult("g", sha * 64, 3)) for sha in "01")
 RED_GUARD = replace(OF_GUARD, verdict="fail")
 WEAK = replace(GATE, checks=(*GATE.checks, Check("weak", "warning", "the prompt is bare"), Check("x", "note", "y")))
+RED = replace(GATE, checks=(*GATE.checks, Check("margin", "fail", "gain +2.0 points, needs +5.0")))
 UNKNOWN = replace(GATE, verdict="error", metric_range=None, gain=None, candidate=replace(GATE.candidate, value=None))
 B_TO = "226 examples (sha256 bbbbbbbb) -> {} examples (sha256 {}): values cannot be compared"
 CHANGES = [
@@ -169,6 +170,9 @@ CHANGES = [
     (*candidate(model="ft:2"), "candidate model", "openai:ft:1 -> ft:2"),
     (*candidate(latency_p50_s=0.05), "candidate latency_p50_s", "23 ms -> 50 ms"),
     (*candidate(latency_p50_s=0.025), "", ""),
+    (*candidate(latency_p50_s=0.032), "", ""),  # a few milliseconds say nothing
+    (GATE, RED, "margin", "new fail"),
+    (RED, GATE, "margin", "gone: fail"),
     (*changed(test_set=TestSetResult()), "", ""),  # nothing is known of it
     (replace(GATE, baselines=TWO), replace(GATE, baselines=ONE), "baseline few_shot", "60.0 % -> absent"),
     (replace(GATE, baselines=ONE), replace(GATE, baselines=TWO), "baseline few_shot", "absent -> 60.0 %"),
@@ -179,8 +183,8 @@ CHANGES = [
         "test set of guard general",
         "3 examples (sha256 00000000) -> 3 examples (sha256 11111111)",
     ),
-    (GATE, WEAK, "check weak", "absent -> warning: the prompt is bare"),
-    (WEAK, GATE, "check weak", "warning: the prompt is bare -> absent"),
+    (GATE, WEAK, "weak", "new warning: the prompt is bare"),
+    (WEAK, GATE, "weak", "gone: warning"),
 ]
 
 
