@@ -1,1 +1,1 @@
-"""A result as text, Markdown, JSON, HTML, JUnit properties and annotations of GitHub: one file a format."""
+"""A result as text, Markdown, JSON, HTML and JUnit properties: one file a format."""

@@ -1,4 +1,4 @@
-"""A section for the model card of a fine-tune: what was asked, on which data, what was measured, and what was not.
+"""A section for the model card of a fine-tune: purpose, data, results, and what was not measured.
 
 The header is Hugging Face's ``model-index`` (https://huggingface.co/docs/hub/model-cards), which
 the Hub and ``huggingface_hub.ModelCard`` read; the text is for an auditor.
@@ -20,100 +20,113 @@ def card(results: Iterable[GateResult], *, written_at: float | None = None) -> s
     import yaml
 
     judged = [result for result in results if result.candidate.metrics]
-    index = [
-        {
-            "name": name,
-            "results": [_result(result) for result in judged if result.candidate.name == name],
-        }
-        for name in dict.fromkeys(result.candidate.name for result in judged)
-    ]
-    header = yaml.safe_dump({"model-index": index}, sort_keys=False, allow_unicode=True)
-    lines = ["---", header.rstrip(), "---", ""] if judged else ["No candidate was scored.", ""]
+    lines = ["No candidate was scored.", ""]
+    if judged:
+        index = {"model-index": _index(judged)}
+        header = yaml.safe_dump(index, sort_keys=False, allow_unicode=True)
+        lines = ["---", header.rstrip(), "---", ""]
     for result in judged:
         lines += _section(result)
+
     versions = ", ".join(f"{name} {version}" for name, version in json.environment().items())
-    when = f" on {timestamp(written_at)}" if written_at is not None else ""
-    return "\n".join([*lines, markdown.item(f"Judged by pytest-ftgate{when} with {versions}."), ""])
+    date = f" on {timestamp(written_at)}" if written_at is not None else ""
+    return "\n".join([*lines, markdown.item(f"Judged by pytest-ftgate{date} with {versions}."), ""])
+
+
+def _index(judged: Iterable[GateResult]) -> list[Mapping[str, Any]]:
+    """Return an entry of ``model-index`` for each candidate, with the results of its gates."""
+    results: dict[str, list[Mapping[str, Any]]] = {}
+    for result in judged:
+        results.setdefault(result.candidate.name, []).append(_result(result))
+    return [{"name": name, "results": of_model} for name, of_model in results.items()]
 
 
 def _result(result: GateResult) -> Mapping[str, Any]:
     """Return the results of a gate as an entry of ``model-index`` has them."""
-    data = result.test_set
-    file = PurePath(data.path).name if data.path else "test set"
-    measured = {
-        name: value for name, value in result.candidate.metrics.items() if value is not None
-    }
+    file = PurePath(result.test_set.path or "test set").name
+    metrics = []
+    for name, value in result.candidate.metrics.items():
+        if value is not None:
+            metrics.append({"type": name, "name": name, "value": value})
     return {
         "task": {"type": _TASK, "name": result.name},
-        "dataset": {"name": file, "type": file, "revision": data.sha256},
-        "metrics": [
-            {"type": name, "name": name, "value": value} for name, value in measured.items()
-        ],
+        "dataset": {"name": file, "type": file, "revision": result.test_set.sha256},
+        "metrics": metrics,
     }
 
 
 def _section(result: GateResult) -> Iterator[str]:
-    others, parts, labels = tables.parts(result)
     yield from (f"## Evaluation: {markdown.inline(result.name)}, {result.verdict}", "")
     yield from _facts("Purpose", _purpose(result))
     yield from _facts("Data", sentences.data_sentences(result, digits=64))
-    revisions = {
-        role: one.revision and f"revision {one.revision}" for role, one in result.models.items()
-    }
-    models = (
-        f"{called(role, one.name)}: {one.model}, {revisions[role] or 'revision not named'}"
-        for role, one in result.models.items()
-    )
-    yield from _facts("Models", models)
+    yield from _facts("Models", _models(result))
+
     yield from ("### Results", "", *markdown.table(tables.models(result)))
-    told = (
-        sentences.gain_sentence,
-        sentences.agreement_sentence,
-        sentences.champion_sentences,
-        sentences.upper_bound_sentence,
-        sentences.method_sentence,
+    outcome = (
+        *sentences.gain_sentence(result),
+        *sentences.agreement_sentence(result),
+        *sentences.champion_sentences(result),
+        *sentences.upper_bound_sentence(result),
+        *sentences.method_sentence(result),
     )
-    yield from _facts("", (fact for sentences_of in told for fact in sentences_of(result)))
-    for part in (others, parts, labels):
-        yield from (f"### {part.title}", "", *markdown.table(part)) if part else ()
-    economics = () if result.economics is None else result.economics.costs
-    yield from _facts("Cost", (*economics, *sentences.price_sentences(result)))
-    unmeasured = {
-        "Other tasks: no guards were configured, so what the fine-tune may have unlearned is unknown.": not others,
-        "Parts of the test set: none were configured.": not parts,
-        "Latency of the candidate.": result.candidate.latency_p50_s is None,
-        "Cost of the candidate's answers.": result.candidate.cost_usd is None,
-        f"Missing answers of the candidate: {result.candidate.n_errors}.": bool(
-            result.candidate.n_errors
-        ),
-    }
-    yield from _facts(
-        "What was not measured", (fact for fact, holds in unmeasured.items() if holds)
-    )
-    red = (
-        f"{one.name}: {one.message}" for one in result.checks if one.status not in ("pass", "note")
-    )
-    yield from _facts("Findings", red)
+    yield from _facts("", outcome)
+    for table in tables.parts(result):
+        if table:
+            yield from (f"### {table.title}", "", *markdown.table(table))
+
+    costs = [] if result.economics is None else result.economics.costs
+    yield from _facts("Cost", (*costs, *sentences.price_sentences(result)))
+    yield from _facts("What was not measured", _unmeasured(result))
+    findings = []
+    for check in result.checks:
+        if check.status not in ("pass", "note"):
+            findings.append(f"{check.name}: {check.message}")
+    yield from _facts("Findings", findings)
 
 
 def _purpose(result: GateResult) -> Iterator[str]:
     if result.goal is not None:
         yield f"Goal: {result.goal}"
-    yield from (
-        hypothesis[0].upper() + hypothesis[1:]
-        for hypothesis in sentences.hypothesis_sentence(result)
-    )
+    if result.hypothesis is not None:
+        outcomes = {None: "", True: ": reached", False: ": not reached"}
+        yield f"Hypothesis: {result.hypothesis}{outcomes[result.hypothesis_reached]}"
     if result.max_drop is not None:
         yield f"The candidate may be worse by {result.max_drop:g} in {result.metric} (proven)."
     elif result.margin is not None:
-        yield f"The candidate must beat the baseline by {result.margin:g} in {result.metric} ({result.evidence})."
-    if (agreement := result.agreement) is not None:
-        yield f"At least {show_percent(agreement.min)} of its answers must be those of {agreement.baseline} (proven)."
+        margin = f"{result.margin:g} in {result.metric} ({result.evidence})"
+        yield f"The candidate must beat the baseline by {margin}."
+    agreement = result.agreement
+    if agreement is not None:
+        share = f"{show_percent(agreement.min)} of its answers"
+        yield f"At least {share} must be those of {agreement.baseline} (proven)."
+
+
+def _models(result: GateResult) -> Iterator[str]:
+    for role, model in result.models.items():
+        revision = f"revision {model.revision}" if model.revision else "revision not named"
+        yield f"{called(role, model.name)}: {model.model}, {revision}"
+
+
+def _unmeasured(result: GateResult) -> Iterator[str]:
+    if not result.guards:
+        yield (
+            "Other tasks: no guards were configured, so what the fine-tune may have unlearned is "
+            "unknown."
+        )
+    if not result.slices:
+        yield "Parts of the test set: none were configured."
+    if result.candidate.latency_p50_s is None:
+        yield "Latency of the candidate."
+    if result.candidate.cost_usd is None:
+        yield "Cost of the candidate's answers."
+    if result.candidate.n_errors:
+        yield f"Missing answers of the candidate: {result.candidate.n_errors}."
 
 
 def _facts(title: str, facts: Iterable[str]) -> Iterator[str]:
     """Yield a heading and a list; nothing without facts."""
-    found = [f"- {markdown.item(fact)}" for fact in facts]
-    if found:
-        yield from ((f"### {title}", "") if title else ())
-        yield from (*found, "")
+    items = [f"- {markdown.item(fact)}" for fact in facts]
+    if items and title:
+        yield from (f"### {title}", "")
+    if items:
+        yield from (*items, "")

@@ -1,8 +1,9 @@
-"""The JSON report, its schema and the JUnit properties, with the same facts under the same names."""
+"""The JSON report, its schema and the JUnit properties: the same facts under the same names."""
 
 import json
 import platform
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,7 +29,6 @@ _DISTRIBUTIONS = (
     "jsonschema",
     "rapidfuzz",
 )
-
 _AS_PROPERTIES = (
     "verdict",
     "passed",
@@ -68,14 +68,16 @@ class Session:
     forbidden: bool = False
 
     @property
-    def enforced(self) -> Sequence[tuple[str, str]]:
-        """Return the required gates whose absence fails the session."""
-        return () if self.waived_by else self.unjudged
+    def faults(self) -> Sequence[tuple[str, str]]:
+        """Return what fails the session beside its gates, as name and reason."""
+        gates = [] if self.waived_by else self.unjudged
+        return [*gates, *self.violations]
 
     @property
-    def violations(self) -> Sequence[str]:
-        """Return the sentences of ``removed`` that fail the session."""
-        return self.removed if self.forbidden else ()
+    def violations(self) -> Sequence[tuple[str, str]]:
+        """Return what ``removed`` says, under the name of the ini key that forbids it."""
+        reasons = self.removed if self.forbidden else ()
+        return [("ftgate_forbid_weakening", reason) for reason in reasons]
 
     def missing(self, results: Sequence[GateResult]) -> Sequence[tuple[str, str]]:
         """Return the required gates that did not pass, but those that are red among the results."""
@@ -83,10 +85,9 @@ class Session:
         return [(name, reason) for name, reason in self.unjudged if name not in red]
 
     def passed(self, results: Sequence[GateResult]) -> bool:
-        """Return whether gates were judged, all of them passed, and nothing else fails the session."""
-        if not results or self.enforced or self.violations:
-            return False
-        return all(result.passed for result in results)
+        """Return whether gates were judged, all passed, and nothing else fails the session."""
+        are_green = bool(results) and all(result.passed for result in results)
+        return are_green and not self.faults
 
     def counted(self, results: Sequence[GateResult]) -> str:
         """Return the outcome: ``2 of 3 gates passed, 1 required gate not met``."""
@@ -95,7 +96,7 @@ class Session:
             passed = sum(result.passed for result in results)
             sentence = f"{passed:,} of {text.plural(len(results), 'gate')} passed"
         missing = self.missing(results)
-        if missing and self.enforced:
+        if missing and not self.waived_by:
             sentence += f", {text.plural(len(missing), 'required gate')} not met"
         if self.violations:
             sentence += f", {text.plural(len(self.violations), 'forbidden change')}"
@@ -104,7 +105,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Unjudged:
-    """What fails the session beside its gates: a required gate that did not pass, or a forbidden change; and why."""
+    """A required gate that did not pass, or a forbidden change, and why."""
 
     name: str
     reason: str
@@ -132,7 +133,8 @@ class Report(Sequence[GateResult]):
     environment: Annotated[
         Mapping[str, str],
         plain.about(
-            "when the report was written, in UTC, and the versions of the packages that a verdict depends on"
+            "when the report was written, in UTC, and the versions of the packages that a verdict "
+            "depends on"
         ),
     ] = field(default_factory=dict)
 
@@ -145,7 +147,7 @@ class Report(Sequence[GateResult]):
         return bool(self.gates) and all(gate.passed for gate in self.gates) and not self.unjudged
 
     def __bool__(self) -> bool:
-        """Refuse to be a condition: a report of failed gates is not empty, but nothing to rely on."""
+        """Refuse to be a condition: a report of failed gates is not empty, but not green."""
         raise TypeError("a Report has no truth value: use report.passed, or len(report)")
 
     def __len__(self) -> int:
@@ -164,12 +166,15 @@ class Report(Sequence[GateResult]):
 def report(
     results: Iterable[GateResult], session: Session, *, written_at: float | None = None
 ) -> str:
-    """Return the JSON report of the judged gates as text; ``written_at`` is in seconds since the epoch."""
-    written = {} if written_at is None else {"written": text.timestamp(written_at)}
-    unjudged = [{"name": name, "reason": reason} for name, reason in session.unjudged]
-    for reason in session.violations:
-        unjudged.append({"name": "ftgate_forbid_weakening", "reason": reason})
+    """Return the JSON report of the judged gates as text.
 
+    ``written_at`` is in seconds since the epoch.
+    """
+    unjudged = []
+    for name, reason in (*session.unjudged, *session.violations):
+        unjudged.append({"name": name, "reason": reason})
+
+    written = {} if written_at is None else {"written": text.timestamp(written_at)}
     document = {
         "version": REPORT_VERSION,
         "gates": [result.to_dict() for result in results],
@@ -187,9 +192,10 @@ def read_report(path: Path) -> Report:
     """
     from pydantic import TypeAdapter, ValidationError
 
+    key = None
     try:
-        with lines.open_lines(path) as read:
-            document = strict_json.parse_json("".join(read))
+        with lines.open_lines(path) as rows:
+            document = strict_json.parse_json("".join(rows))
         # true and 1.0 equal 1
         if isinstance(document, dict) and type(document.get("version", 1)) is not int:
             document["version"] = None
@@ -197,47 +203,46 @@ def read_report(path: Path) -> Report:
         written = json.dumps(document, ensure_ascii=False).encode(errors="replace")
         return TypeAdapter(Report).validate_json(written, strict=True)
     except lines.UnopenedError as error:
-        at, what = "", error.what
+        message = error.what
     except ValidationError as error:
-        (places, found), *_ = own_words(error)
-        found = (
-            f"must be {REPORT_VERSION}, the only supported version"
-            if places == ("version",)
-            else found
-        )
-        at, what = text.dotted(places), f"not a report: {found}"
+        places, problem = own_words(error)[0]
+        if places == ("version",):
+            problem = f"must be {REPORT_VERSION}, the only supported version"
+        key = text.dotted(places) or None
+        message = f"not a report: {problem}"
     except ValueError as error:
-        at, what = "", f"not a report: {text.one_line(str(error))}"
-    raise errors.DataError(
-        what, where=errors.Where(errors.shown_path(path), key=at or None), cure=_CURE
-    )
+        message = f"not a report: {text.one_line(str(error))}"
+    where = errors.Where(errors.shown_path(path), key=key)
+    raise errors.DataError(message, where=where, cure=_CURE)
 
 
 def environment() -> dict[str, str]:
     """Return the versions of the packages that a verdict depends on."""
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for name in _DISTRIBUTIONS:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
 
 
 def junit_properties(result: GateResult) -> list[tuple[str, str]]:
-    """Return the main facts as properties of the test case."""
-    facts = result.to_dict(whole=True)
-    flat = {name: facts[name] for name in _AS_PROPERTIES}
-    flat |= {"baseline": facts["baseline"]["value"], "candidate": facts["candidate"]["value"]}
-    flat |= {
-        "training_usable": facts["training"]["usable"],
-        "test_examples": facts["test_set"]["examples"],
-    }
-    return [
-        (f"ftgate.{name}", json.dumps(value) if isinstance(value, bool) else str(value))
-        for name, value in flat.items()
-        if value is not None
-    ]
+    """Return the main facts as properties of the test case, numbers with ten digits."""
+    facts = result.to_dict()
+    values = {name: facts[name] for name in _AS_PROPERTIES}
+    values["baseline"] = facts["baseline"]["value"]
+    values["candidate"] = facts["candidate"]["value"]
+    values["training_usable"] = facts["training"]["usable"]
+    values["test_examples"] = facts["test_set"]["examples"]
+
+    properties = []
+    for name, value in values.items():
+        if isinstance(value, bool):
+            value = json.dumps(value)
+        if isinstance(value, float):
+            value = f"{value:.10g}"
+        if value is not None:
+            properties.append((f"ftgate.{name}", str(value)))
+    return properties
 
 
 def render_report_schema() -> str:
@@ -260,9 +265,9 @@ def render_report_schema() -> str:
         def dataclass_schema(self, schema: Any) -> dict[str, Any]:
             whole = super().dataclass_schema(schema)
             del whole["title"]
-            for one in fields(schema["cls"]):
-                if one.metadata == plain.INNER:
-                    del whole["properties"][one.name]
+            for fact in fields(schema["cls"]):
+                if fact.metadata == plain.INNER:
+                    del whole["properties"][fact.name]
             description = " ".join(schema["cls"].__doc__.split())
             exact = {"additionalProperties": False, "required": list(whole["properties"])}
             return {**whole, "description": description, **exact}

@@ -1,4 +1,4 @@
-"""A session as Markdown for a pull request or a job summary: verdicts are visible, details are folded."""
+"""A session as Markdown for a pull request or a job summary, with details folded."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,7 +9,10 @@ from pytest_ftgate.result import Check, GateResult
 from pytest_ftgate.text import plural, printable
 
 MOST_BYTES = 60_000
-"""The most bytes of a report: a comment on GitHub takes 65,536 characters, some of them for the user's own text."""
+"""The most bytes of a report.
+
+A comment on GitHub takes 65,536 characters, some of them for the user's own text.
+"""
 _SYMBOLS = {
     "pass": "✅",
     "fail": "❌",
@@ -66,7 +69,10 @@ def document(
 
 
 def _left_out(gates: Sequence[GateResult], pieces: int) -> str:
-    """Return the note on a report that holds so many pieces: what is visible of each gate, then its details."""
+    """Return the note on a report that holds only so many pieces.
+
+    The pieces are what is visible of each gate, then the details of each.
+    """
     hidden = gates[max(pieces, 0) :]
     unfolded = len(gates) - max(pieces - len(gates), 0)
     note = f"\nThe report is too long: the details of {plural(unfolded, 'gate')} are left out"
@@ -122,12 +128,12 @@ def _open(result: GateResult) -> Iterator[str]:
     yield from table(tables.models(result))
     for sentence in sentences.hypothesis_sentence(result):
         yield from (inline(sentence), "")
-    warnings = [check for check in result.checks if check.status == "warning"]
+    warnings = sentences.with_status(result.checks, "warning")
     yield from _checks(result, warnings, advice_shown)
 
 
 def _checks(result: GateResult, checks: Sequence[Check], advice_shown: set[str]) -> Iterator[str]:
-    """Yield a list of checks, each with its advice unless that is in ``advice_shown``; nothing without checks."""
+    """Yield a list of checks, each with its advice unless that is in ``advice_shown``."""
     for check in sentences.advised_once(checks, advice_shown):
         message = inline(sentences.with_source(check))
         yield f"- {_SYMBOLS[check.status]} {check.status}: **{inline(check.name)}**: {message}"
@@ -142,7 +148,7 @@ def _checks(result: GateResult, checks: Sequence[Check], advice_shown: set[str])
 
 def _folded(result: GateResult) -> Iterator[str]:
     """Yield the details, each group under its title, without the checks that are visible."""
-    in_order = [check for check in result.checks if check.status in ("pass", "note")]
+    in_order = sentences.with_status(result.checks, "pass", "note")
     checks = tables.checks(in_order).without("advice")
     method = [
         *sentences.upper_bound_sentence(result),
@@ -213,7 +219,7 @@ def _row(table: tables.Table, row: Sequence[str]) -> str:
 
 
 def inline(text: str, most: int = 2000) -> str:
-    """Return one line without markup: Markdown and HTML render no link, mention, emoji or formatting in it."""
+    """Return one line in which Markdown and HTML see no link, mention, emoji or formatting."""
     text = _REFERENCE.sub(rf"\g<0>{_BREAK}", printable(text.strip(), most))
     return _LONE_UNDERSCORE.sub("&#95;", text.translate(_ENTITIES))
 

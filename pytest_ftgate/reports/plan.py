@@ -23,7 +23,7 @@ _LONGEST, _SHORT = 20_000, 68
 _LEFT_OUT = ("guards", "slices", "thresholds", "agreement", "cheaper_by", "faster_by", "economics")
 """The keys of a gate whose verdicts are not among the chances."""
 _FIRST_MESSAGES = 2
-"""The number of messages at the start of a prompt that are shown without ``-v``, beside the last."""
+"""The messages at the start of a prompt that are shown without ``-v``, beside the last."""
 
 
 def plan_lines(plan: Plan, *, full: bool) -> list[Line]:
@@ -216,7 +216,7 @@ def _answer(plan: Plan, model: Asked, number: int, *, full: bool) -> Iterator[Li
 
 
 def _labelled(label: str, content: str, colour: str = "", *, full: bool) -> Iterator[Line]:
-    """Yield a text after its label: one line of it, or with ``full`` all its lines below the label."""
+    """Yield a text after its label: an excerpt, or with ``full`` all its lines."""
     lines = content[:_LONGEST].strip("\n").splitlines() or [""]
     if not full:
         excerpt = text.shortened(" ".join(content.split()), _SHORT)

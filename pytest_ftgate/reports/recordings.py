@@ -1,4 +1,4 @@
-"""Read and write recordings: a folder with one JSONL file per gate and model, which can be committed."""
+"""Read and write recordings: a folder, to be committed, with a JSONL file per gate and model."""
 
 import json
 import re
@@ -19,7 +19,9 @@ _CANDIDATES = ".candidate"  # ends the names of what only serves candidates
 
 
 def read_recordings(folder: Path) -> dict[str, recorded.Recording]:
-    """Return what all JSONL files below ``folder`` record, by the keys of the calls; rows without a key are skipped.
+    """Return what all JSONL files below ``folder`` record, by the keys of the calls.
+
+    Rows without a key are skipped.
 
     What only files named ``*.candidate.jsonl`` record serves candidates alone: a change that is
     judged by the rules of the main branch may edit these files, and no others.
@@ -28,26 +30,45 @@ def read_recordings(folder: Path) -> dict[str, recorded.Recording]:
     different answers.
     """
     if not folder.is_dir():
-        cure = "Create it with --ftgate-report=recordings:FOLDER, or remove ftgate_recordings from the ini file."
         raise DataError(
-            "folder of recordings not found", where=Where(shown_path(folder)), cure=cure
+            "folder of recordings not found",
+            where=Where(shown_path(folder)),
+            cure="Create it with --ftgate-report=recordings:FOLDER, "
+            "or remove ftgate_recordings from the ini file.",
         )
-    found: dict[str, recorded.Recording] = {}
-    theirs = {path: path.stem.endswith(_CANDIDATES) for path in sorted(folder.rglob("*.jsonl"))}
-    for path in sorted(theirs, key=theirs.__getitem__):
+
+    recordings: dict[str, recorded.Recording] = {}
+    paths = sorted(folder.rglob("*.jsonl"))
+    # A key that another file has, too, serves all models, so the files of candidates come last.
+    for path in sorted(paths, key=_is_of_candidates):
         for row in recorded.read_rows(path).rows.values():
-            one = row.prediction
-            if not one.key or one.completion is None:
-                continue
-            where = Where(shown_path(path), row.line)
-            kept = found.setdefault(one.key, recorded.Recording(one, where, set(), theirs[path]))
-            kept.inputs.update([row.input_sha256] if row.input_sha256 is not None else ())
-            first = kept.prediction.completion
-            if first is not None and first.text != one.completion.text:
-                what = "another recording has a different answer under the same key"
-                cure = "Delete the older of the two files and record it again."
-                raise DataError(what, where=replace(where, key="key"), cure=cure)
-    return found
+            _add(recordings, row, path)
+    return recordings
+
+
+def _is_of_candidates(path: Path) -> bool:
+    return path.stem.endswith(_CANDIDATES)
+
+
+def _add(recordings: dict[str, recorded.Recording], row: recorded.RecordedRow, path: Path) -> None:
+    """Add a row under its key, or its input to the recording that is there."""
+    prediction = row.prediction
+    if not prediction.key or prediction.completion is None:
+        return
+
+    where = Where(shown_path(path), row.line)
+    new = recorded.Recording(prediction, where, set(), _is_of_candidates(path))
+    recording = recordings.setdefault(prediction.key, new)
+    if row.input_sha256 is not None:
+        recording.inputs.add(row.input_sha256)
+
+    first = recording.prediction.completion
+    if first is not None and first.text != prediction.completion.text:
+        raise DataError(
+            "another recording has a different answer under the same key",
+            where=replace(where, key="key"),
+            cure="Delete the older of the two files and record it again.",
+        )
 
 
 def read_notes(folder: Path) -> dict[str, str]:
@@ -55,31 +76,32 @@ def read_notes(folder: Path) -> dict[str, str]:
 
     Raise :class:`DataError` if a file is not a JSON object of texts.
     """
-    found: dict[str, str] = {}
+    notes: dict[str, str] = {}
     for path in sorted(folder.rglob(f"*{_GREEN}")):
         try:
-            notes = strict_json.parse_json(path.read_text(encoding="utf-8"))
-            if not isinstance(notes, dict) or not all(
-                isinstance(text, str) for text in notes.values()
-            ):
+            document = strict_json.parse_json(path.read_text(encoding="utf-8"))
+            values = document.values() if isinstance(document, dict) else [None]
+            if not all(isinstance(value, str) for value in values):
                 raise ValueError("expected a JSON object of texts")
         except (OSError, ValueError) as error:
-            what = "not a file of notes on green verdicts"
             raise DataError(
-                what, where=Where(shown_path(path)), evidence=str(error), cure="Record it again."
+                "not a file of notes on green verdicts",
+                where=Where(shown_path(path)),
+                evidence=str(error),
+                cure="Record it again.",
             ) from None
-        found |= notes
-    return found
+        notes |= document
+    return notes
 
 
 def missing_answers(runs: Mapping[str, Run]) -> str | None:
-    """Return why the recordings of a gate are not written: they would replace files that hold more answers."""
-    missing = {role: len(run.unanswered) for role, run in runs.items() if run.unanswered}
-    said = (
-        f"{n:,} of {len(runs[role].all_predictions):,} answers of {role} are missing"
-        for role, n in missing.items()
-    )
-    return "; ".join(said) or None
+    """Return why recordings are not written: they would replace files with more answers."""
+    reasons = []
+    for role, run in runs.items():
+        if run.unanswered:
+            count = f"{len(run.unanswered):,} of {len(run.all_predictions):,}"
+            reasons.append(f"{count} answers of {role} are missing")
+    return "; ".join(reasons) or None
 
 
 def write_recordings(
@@ -100,34 +122,50 @@ def write_recordings(
 
 
 def _rows(run: Run) -> Iterator[dict[str, Any]]:
+    """Yield the answers of a run as JSON objects, without what is not known."""
     for repeat, predictions in enumerate(run.predictions):
         for example, prediction in zip(run.test_set.examples, predictions, strict=True):
             completion = prediction.completion
             if completion is None:
                 continue
-            usage = {name: getattr(completion, name) for name in protocol.COUNTS}
+
+            output = completion.original  # as it came, with its reasoning
+            reasoning = None
+            if output is None:
+                output = completion.text
+                reasoning = completion.reasoning
+            key = prediction.key
+            if run.model.verified is not None:
+                key = key_of(run.model, example, repeat)
+            counts = {name: getattr(completion, name) for name in protocol.COUNTS}
+
             row = {
                 "id": prediction.id,
-                # as it came
-                "output": completion.text if completion.original is None else completion.original,
-                "reasoning": completion.reasoning if completion.original is None else None,
-                "finish": completion.finish if completion.finish != "stop" else None,
-                "usage": {name: count for name, count in usage.items() if count is not None}
-                or None,
+                "output": output,
+                "reasoning": reasoning,
+                "finish": None if completion.finish == "stop" else completion.finish,
+                "usage": _known(counts) or None,
                 "latency_s": prediction.latency_s,
                 "busy_s": prediction.busy_s,
                 "input_sha256": input_sha256(example.input),
-                "key": prediction.key
-                if run.model.verified is None
-                else key_of(run.model, example, repeat),
+                "key": key,
                 "created_at": prediction.created_at,
                 "repeat": repeat or None,
             }
-            yield {name: value for name, value in row.items() if value is not None}
+            yield _known(row)
+
+
+def _known(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _slug(name: str) -> str:
-    """Return a file name that is valid on every system; a changed name gets a hash, so that it stays unique."""
-    name, end = name.removesuffix(_CANDIDATES), _CANDIDATES if name.endswith(_CANDIDATES) else ""
-    words = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:_SLUG_CHARACTERS]
-    return (words if words == name else f"{words}-{sha256(name.encode()).hexdigest()[:8]}") + end
+    """Return a file name that is valid on every system.
+
+    A name that had to be changed gets a hash, so that it stays unique.
+    """
+    stem = name.removesuffix(_CANDIDATES)
+    slug = re.sub(r"[^\w.-]+", "-", stem).strip("-.")[:_SLUG_CHARACTERS]
+    if slug != stem:
+        slug += f"-{sha256(stem.encode()).hexdigest()[:8]}"
+    return slug + name.removeprefix(stem)

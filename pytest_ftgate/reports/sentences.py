@@ -10,7 +10,6 @@ from statistics import NormalDist
 
 from pytest_ftgate import text
 from pytest_ftgate.result import (
-    PROBLEMS_FIRST,
     RED,
     AgreementResult,
     Check,
@@ -18,6 +17,7 @@ from pytest_ftgate.result import (
     GateResult,
     JudgeResult,
     PartResult,
+    Status,
 )
 
 FINISHES = {
@@ -37,18 +37,22 @@ _GAIN_KEYS = ("margin", "max_drop", "evidence", "baselines")
 # ---------------------------------------------------------------------------------------------
 
 
-def problems_first(result: GateResult) -> list[Check]:
-    """Return all checks, the worst status first."""
-    return sorted(result.checks, key=lambda check: PROBLEMS_FIRST.index(check.status))
+def with_status(checks: Iterable[Check], *statuses: Status) -> list[Check]:
+    """Return the checks that have one of these statuses, in the order of the statuses."""
+    chosen = [check for check in checks if check.status in statuses]
+    return sorted(chosen, key=lambda check: statuses.index(check.status))
 
 
 def red_checks(result: GateResult) -> list[Check]:
     """Return the checks that do not hold, those that decide the verdict first."""
-    return [check for check in problems_first(result) if check.status in RED]
+    return with_status(result.checks, *RED)
 
 
 def advised_once(checks: Iterable[Check], advice_shown: set[str]) -> Iterator[Check]:
-    """Yield checks without advice that is in ``advice_shown``, which grows: two checks may have the same cure."""
+    """Yield checks without advice that is in ``advice_shown``, to which theirs is added.
+
+    Two checks may have the same cure.
+    """
     for check in checks:
         if check.advice in advice_shown:
             yield replace(check, advice=None)
@@ -58,14 +62,16 @@ def advised_once(checks: Iterable[Check], advice_shown: set[str]) -> Iterator[Ch
 
 
 def headline(result: GateResult) -> str:
-    """Return why the gate did not pass for pytest's summary, which is cut at the width of the terminal.
+    """Return why the gate did not pass, for pytest's summary, which is cut at the terminal's width.
 
     The number comes first, or what it is of: ``gain +2.1 points, needs +5.0 (margin)``,
     ``guards.safety: -16.7 points``.
     """
     check = red_checks(result)[0]
     message = text.shortened(check.message, _HEADLINE_CHARACTERS)
-    sentence = f"{check.name}: {message}" if "." in check.name else f"{message} ({check.name})"
+    sentence = f"{message} ({check.name})"
+    if "." in check.name:
+        sentence = f"{check.name}: {message}"
     return f"inconclusive: {sentence}" if result.verdict == "inconclusive" else sentence
 
 
@@ -90,7 +96,7 @@ def stage_sentence(result: GateResult) -> Iterator[str]:
 
 
 def counted(checks: Iterable[Check]) -> str:
-    """Return how many checks there are that are not red: ``14 checks passed, 1 warning, 2 notes``."""
+    """Return how many checks are not red: ``14 checks passed, 1 warning, 2 notes``."""
     statuses = [check.status for check in checks]
     counts = []
     if "pass" in statuses:
@@ -106,7 +112,7 @@ def counted(checks: Iterable[Check]) -> str:
 
 
 def _key(check: Check) -> str:
-    """Return the key that a check is about, such as ``guards.safety.max_drop``; empty if it is none."""
+    """Return the key that a check is about, such as ``guards.safety.max_drop``, or ``""``."""
     return "" if check.threshold is None else check.threshold.key
 
 
@@ -124,7 +130,7 @@ def is_of_agreement(check: Check) -> bool:
 
 
 def facts_of(result: GateResult, check: Check) -> str:
-    """Return what is known of the gain or the agreement that a check is about, beyond its message."""
+    """Return what its message does not say of the gain or the agreement of a check."""
     facts: list[str] = []
     if is_of_gain(result, check):
         bounds = bounds_sentence(result)
@@ -160,12 +166,14 @@ def gain_sentence(result: GateResult) -> Iterator[str]:
     ``gain +26.7 points accuracy, needs +5.0; 95 % lower bound +15.4``
     """
     if result.gain is not None:
-        over = "" if len(result.baselines) == 1 else f" over {result.baseline.name}"
-        yield _gain_facts(result, f"gain{over}", f" {result.metric}")
+        subject = "gain"
+        if len(result.baselines) > 1:
+            subject += f" over {result.baseline.name}"
+        yield _gain_facts(result, subject, f" {result.metric}")
 
 
 def champion_sentences(result: GateResult) -> Iterator[str]:
-    """Yield the gain over each baseline with a max_drop of its own, of a gate that asks for a margin.
+    """Yield the gain over each baseline with a max_drop of its own, beside a margin.
 
     ``gain over champion -0.7 points, max_drop 3 points; 95 % lower bound -2.2``
     """
@@ -184,7 +192,7 @@ def champion_sentences(result: GateResult) -> Iterator[str]:
 
 
 def agreement_sentence(result: GateResult) -> Iterator[str]:
-    """Yield the share of examples with the same answer as a baseline, what is required, and its lower bound.
+    """Yield the share of equal answers of candidate and baseline, with its requirement and bound.
 
     ``agreement 99.5 % with adapter, needs 98 %; 95 % lower bound 97.6 %; 1 of 200 examples
     differs``
@@ -200,13 +208,20 @@ def agreement_sentence(result: GateResult) -> Iterator[str]:
 
 
 def agreement_facts(result: GateResult, agreement: AgreementResult) -> Iterator[str]:
-    """Yield the lower bound of an agreement, and how many examples differ: ``1 of 200 examples differs``."""
+    """Yield the lower bound of an agreement, and how many examples differ."""
     if agreement.lower_bound is not None and result.confidence is not None:
         bound = text.show_percent(agreement.lower_bound)
         yield f"{text.show_percent(result.confidence)} lower bound {bound}"
-    verb = "differs" if agreement.n_different == 1 else "differ"
-    note = f" ({agreement.note})" if agreement.note else ""
-    yield f"{agreement.n_different:,} of {text.plural(agreement.n, 'example')} {verb}{note}"
+    examples = text.plural(agreement.n, "example")
+    different = text.plural(
+        agreement.n_different, f"of {examples} differs", f"of {examples} differ"
+    )
+    yield different + _noted(agreement.note)
+
+
+def _noted(note: str | None) -> str:
+    """Return a note in brackets, if there is one."""
+    return f" ({note})" if note else ""
 
 
 def _gain_facts(result: GateResult, subject: str, metric: str = "") -> str:
@@ -235,9 +250,8 @@ def required(result: GateResult) -> str:
 def changed(result: GateResult) -> str:
     """Return how many examples changed: ``40 fixed, 10 broken of 60 examples (12 groups)``."""
     counts = f"{result.wins or 0:,} fixed, {result.losses or 0:,} broken"
-    note = f" ({result.note})" if result.note else ""
-    attempt = "" if result.attempt is None else f"; {result.attempt}"
-    return f"{counts} of {text.plural(result.n or 0, 'example')}{note}{attempt}"
+    sentence = f"{counts} of {text.plural(result.n or 0, 'example')}{_noted(result.note)}"
+    return sentence if result.attempt is None else f"{sentence}; {result.attempt}"
 
 
 def bounds_sentence(result: GateResult) -> Iterator[str]:
@@ -260,8 +274,10 @@ def upper_bound_sentence(result: GateResult) -> Iterator[str]:
 def method_sentence(result: GateResult) -> Iterator[str]:
     """Yield the method of the bounds, and the p-value."""
     if result.gain is not None:
-        p_value = "" if result.p_value is None else f", {text.show_p_value(result.p_value)}"
-        yield f"method: {result.method}{p_value}"
+        sentence = f"method: {result.method}"
+        if result.p_value is not None:
+            sentence += f", {text.show_p_value(result.p_value)}"
+        yield sentence
 
 
 def detectable_sentence(result: GateResult) -> Iterator[str]:
@@ -292,7 +308,10 @@ def detectable_sentence(result: GateResult) -> Iterator[str]:
 
 
 def _room(result: GateResult) -> float:
-    """Return how much better than the baseline a candidate can be; the larger side where the direction is unknown."""
+    """Return how much better than the baseline a candidate can be.
+
+    It is the larger side where the direction of the metric is unknown.
+    """
     low, high = result.metric_range or (-inf, inf)
     old = result.baseline.value
     new = result.candidate.value
@@ -312,8 +331,9 @@ def hypothesis_sentence(result: GateResult) -> Iterator[str]:
 
     Nothing where it was not reached: its check says so, with the values.
     """
-    if result.hypothesis and result.hypothesis_reached is not False:
-        yield f"hypothesis: {result.hypothesis}{': reached' if result.hypothesis_reached else ''}"
+    outcomes = {None: "", True: ": reached"}
+    if result.hypothesis and result.hypothesis_reached in outcomes:
+        yield f"hypothesis: {result.hypothesis}{outcomes[result.hypothesis_reached]}"
 
 
 # --- examples to look at
@@ -337,8 +357,10 @@ class Examples:
     @property
     def title(self) -> str:
         """Return the heading with numbers: ``wrong answers of the candidate (3 of 88)``."""
-        total = "those that may be shown" if self.count is None else f"{self.count:,}"
-        return f"{self.heading} ({len(self.flips):,} of {total})"
+        total = self.count
+        if total is None:
+            return f"{self.heading} ({len(self.flips):,} of those that may be shown)"
+        return f"{self.heading} ({len(self.flips):,} of {total:,})"
 
     def first(self, most: int) -> "Examples":
         """Return at most the first ``most``."""
@@ -346,7 +368,7 @@ class Examples:
 
 
 def examples(result: GateResult) -> list[Examples]:
-    """Return the answers that the red checks are about; of a green gate those that the candidate broke."""
+    """Return the answers that the red checks are about, or else what the candidate broke."""
     groups: list[Examples] = []
     red = red_checks(result)
     for check in red:
@@ -368,7 +390,9 @@ def _examples_of(result: GateResult, check: Check) -> list[Examples]:
     if subject == "thresholds" and name not in result.candidate.metrics:
         return []
     # The checks of hooks, which have no kind, can be about any answer.
-    return [main_examples(result)] if check.kind in ("gain", None) else []
+    if check.kind in ("gain", None):
+        return [main_examples(result)]
+    return []
 
 
 def main_examples(result: GateResult) -> Examples:
@@ -388,7 +412,9 @@ def main_examples(result: GateResult) -> Examples:
         count = result.n_wrong
     if count is None:
         count = len(flips)
-    return Examples(heading, flips, count if result.attempt is None else None)
+    if result.attempt is not None:
+        count = None
+    return Examples(heading, flips, count)
 
 
 def _of_part(part: PartResult) -> Examples:
@@ -405,21 +431,18 @@ def _different(agreement: AgreementResult) -> Examples:
 
 
 def price_sentences(result: GateResult) -> Iterator[str]:
-    """Yield each source of prices once, why else a cost is unknown, and the age of the oldest stored answer."""
-    roles: dict[str, list[str]] = {}
+    """Yield the sources of prices, why costs are unknown, and the age of the oldest answer."""
+    roles: dict[str | None, list[str]] = {}
     for role, model in result.models.items():
-        if model.price is not None:
-            roles.setdefault(model.price, []).append(role)
-    for source, names in roles.items():
-        yield f"price of {', '.join(names)}: {source}"
-
-    for role, model in result.models.items():
+        roles.setdefault(model.price, []).append(role)
         if model.cost_unknown is not None and model.cost_unknown.why not in (model.price or ""):
             yield f"cost of {role} unknown: {model.cost_unknown.why}"
+    for source, names in roles.items():
+        if source is not None:
+            yield f"price of {', '.join(names)}: {source}"
 
-    ages = [model.oldest_age_s for model in result.models.values()]
-    oldest = max((age for age in ages if age is not None), default=None)
-    if oldest is not None:
+    oldest = max(model.oldest_age_s or 0.0 for model in result.models.values())
+    if oldest:
         yield f"oldest stored answer: {text.show_age(oldest)} old"
 
 
@@ -438,7 +461,7 @@ def data_sentences(result: GateResult, digits: int = 12) -> Iterator[str]:
 
 
 def input_sentences(result: GateResult) -> Iterator[str]:
-    """Yield the data and the marker that the verdict is based on, and what the marker requires less than the file."""
+    """Yield the data and the marker, and where the marker requires less than the file."""
     yield from data_sentences(result)
     if result.location:
         yield f"marker: {result.location}"

@@ -55,7 +55,10 @@ class Outcome:
         return True, []
 
     def _write_recordings(self, folder: Path) -> tuple[bool, list[str]]:
-        """Write the recordings of all gates whose models gave all answers; the others keep the files that they have."""
+        """Write the recordings of all gates whose models gave all answers.
+
+        The others keep the files that they have.
+        """
         from pytest_ftgate.reports.recordings import missing_answers, write_recordings
 
         is_written = False

@@ -42,7 +42,7 @@ _LEAST = 10
 
 
 class Column(NamedTuple):
-    """The heading of a column and the kind of its cells: text is aligned left, numbers right, a status may be one."""
+    """The heading of a column and the kind of its cells: numbers are aligned right."""
 
     heading: str
     kind: Literal["text", "number", "status"] = "number"
@@ -84,7 +84,7 @@ class Table:
         """Return the table without empty columns; the first two columns stay."""
         filled = [0, 1]
         for number in range(2, len(self.columns)):
-            if any(row[number] not in _EMPTY for row in self.rows):
+            if not {row[number] for row in self.rows} <= _EMPTY:
                 filled.append(number)
         return self.only(filled)
 
@@ -105,7 +105,7 @@ class Table:
         return self.only(numbers)
 
     def lines(self, indent: str = "") -> list[str]:
-        """Return a line of headings and a line per row, with aligned columns; empty without rows."""
+        """Return a line of headings and a line per row, with aligned columns, if there are rows."""
         if not self:
             return []
 
@@ -195,7 +195,7 @@ def row_pairs(result: GateResult) -> Iterator[Table]:
 
 
 def models(result: GateResult) -> Table:
-    """Return a row per model: its metrics, answers, latencies, tokens and cost; no rows if nothing was measured."""
+    """Return a row per model that was measured: metrics, answers, latencies, tokens, cost."""
     names = list(result.candidate.metrics or result.baseline.metrics)
     if not names and result.metric:
         names = [result.metric]
@@ -252,7 +252,7 @@ def _model(
 
 
 def parts(result: GateResult) -> tuple[Table, ...]:
-    """Return the guards, the slices, and the expected labels if both models answered with labels."""
+    """Return the guards, the slices, and the expected labels if both models gave labels."""
     guards = []
     for guard in result.guards:
         guards.append(replace(guard, name=f"{guard.name} ({guard.metric})", note="not measured"))
@@ -332,7 +332,7 @@ def _axis(part: PartResult) -> tuple[float, float]:
 
 
 def breakdowns(result: GateResult, most: int | None = None) -> Iterator[Table]:
-    """Yield a table per metric: below the label of each part the numbers of each model, those of the worst first.
+    """Yield a table per metric with the numbers of each model for each part, the worst first.
 
     The parts of the candidate come before those that only the baseline has, because the candidate
     is judged.
@@ -364,14 +364,14 @@ def _breakdown(metric: str, group: Sequence[BreakdownResult], most: int | None) 
 
 def _numbers(breakdown: BreakdownResult, label: str) -> Iterator[str]:
     """Yield the numbers of a part; of one that the model has nothing of, 0 and no shares."""
-    numbers = dict(breakdown.rows).get(label)
-    for place, name in enumerate(breakdown.columns):
-        is_part = name in breakdown.shares
-        number = numbers[place] if numbers is not None else None if is_part else 0
-        if isinstance(number, int) and not is_part:
-            yield show_count(number)
+    numbers = dict(breakdown.rows).get(label, (None,) * len(breakdown.columns))
+    for name, number in zip(breakdown.columns, numbers, strict=True):
+        if name in breakdown.shares:
+            yield show_value(number, share=True)
+        elif isinstance(number, float):
+            yield show_value(number, share=False)
         else:
-            yield show_value(number, share=is_part)
+            yield show_count(number or 0)
 
 
 def mistakes(result: GateResult) -> Table:

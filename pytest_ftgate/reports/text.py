@@ -1,4 +1,4 @@
-"""A result as text for a terminal or a CI log of 80 columns: the block of a gate, which is a red test's failure."""
+"""A result as text of 80 columns: the block of a gate, which is the failure of a red test."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -51,9 +51,11 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     is_full = verbosity > 0
     advice_shown: set[str] = set()
     red = sentences.red_checks(result)
-    others = [check for check in sentences.problems_first(result) if check not in red]
-    counted = [f"{sentences.counted(others)} (-v shows them)"] if others else []
+    others = sentences.with_status(result.checks, "warning", "pass", "note")
     examples = _examples(result, is_full=is_full)
+    counted = []
+    if others:
+        counted.append(f"{sentences.counted(others)} (-v shows them)")
 
     lines: list[Line] = []
     for check in red:
@@ -67,7 +69,7 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
 
     lines += _lines(sentences.outcome_sentences(result), "bold")
     lines += _lines(sentences.champion_sentences(result))
-    lines += _lines(sentences.stage_sentence(result), "green" if result.passed else "red")
+    lines += _lines(sentences.stage_sentence(result), title(result).colour)
     models = _model_table(result, is_full=is_full)
     if not result.models_called and not models:
         lines.append(Line("no model was called"))
@@ -83,12 +85,12 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     if result.economics is not None:
         lines += _lines([result.economics.sentence])
     lines += _lines(_table_lines(tables.red_slices(result, _SLICES_SHOWN)))
-    lines += _warnings([check for check in others if check.status == "warning"])
+    lines += _warnings(sentences.with_status(others, "warning"))
     return [*lines, *_lines(counted)]
 
 
 def _lines(texts: Iterable[str], colour: str = "", indent: str = "    ") -> list[Line]:
-    """Return the texts as lines, wrapped between words; ``indent`` begins what does not fit a line."""
+    """Return the texts as lines, wrapped between words; ``indent`` begins their further lines."""
     lines = []
     for text in texts:
         lines += [Line(row, colour) for row in _fold(text, indent)]
@@ -104,7 +106,7 @@ def _fold(text: str, indent: str) -> list[str]:
 
 
 def finding(message: str, *facts: str, cure: str | None = None) -> Iterator[list[str]]:
-    """Yield the wrapped lines of a finding, which begins with its status, of further facts, and of the cure."""
+    """Yield the wrapped lines of a finding with its status, of further facts, and of the cure."""
     yield _fold(message, _BELOW)
     for fact in facts:
         if fact:
@@ -123,7 +125,7 @@ def _checks(
     for check in sentences.advised_once(checks, advice_shown):
         status = check.status.upper() if check.status in RED else check.status
         message = f"{status:<5} {check.name}: {sentences.with_source(check)}"
-        rule = _rule(check) if is_full else []
+        rule = _rule(check) if is_full else ()
         heading, *details = finding(message, facts, *rule, cure=check.advice)
         for row in heading:
             yield Line(row, _colour(check))
@@ -151,21 +153,20 @@ def _rule(check: Check) -> list[str]:
 
 
 def finding_lines(checks: Iterable[Check]) -> Iterator[Line]:
-    """Yield what is not in order of a gate that is not judged, problems first; all lines are safe to print."""
-    checks = list(checks)
-    advice_shown: set[str] = set()
-    yield from _checks([check for check in checks if check.status in RED], advice_shown)
-    yield from _checks([check for check in checks if check.status == "warning"], advice_shown)
+    """Return what is not in order of a gate that is not judged, problems first."""
+    return _checks(sentences.with_status(checks, *RED, "warning"), set())
 
 
 def _warnings(checks: Sequence[Check]) -> Iterator[Line]:
-    """Yield warnings without cures: all that question the result, the first others, and how many more there are."""
+    """Yield warnings without cures: all that question the result, and the first others."""
     doubts: list[Check] = []
     others: list[Check] = []
     for check in checks:
         entry = described(check.name)
-        is_doubt = entry is None or entry.questions_result
-        (doubts if is_doubt else others).append(replace(check, advice=None))
+        if entry is None or entry.questions_result:
+            doubts.append(replace(check, advice=None))
+        else:
+            others.append(replace(check, advice=None))
 
     yield from _checks([*doubts, *others[:_WARNINGS_SHOWN]], set())
     if len(others) > _WARNINGS_SHOWN:
@@ -191,14 +192,13 @@ def _model_table(result: GateResult, *, is_full: bool) -> list[str]:
         if max(map(len, lines), default=0) <= WIDTH:
             return lines
 
-    headings = [column.heading for column in table.columns[1:]]
-    scores = _joined(table.without(*tables.RUN_COLUMNS), name_width)
-    runs = table.without(*(name for name in headings if name not in tables.RUN_COLUMNS))
-    return [*scores.lines(), *runs.lines()]
+    scores = table.without(*tables.RUN_COLUMNS)
+    headings = [column.heading for column in scores.columns[1:]]
+    return [*_joined(scores, name_width).lines(), *table.without(*headings).lines()]
 
 
 def _joined(table: tables.Table, name_width: int) -> tables.Table:
-    """Return the table with role and model in one column, and names of models cut to ``name_width`` characters."""
+    """Return the table with role and model in one column; ``name_width`` limits the model's."""
     width = max((len(row[0]) for row in table.rows), default=0)
     rows = []
     for role, name, *cells in table.rows:
@@ -225,7 +225,7 @@ def _examples(result: GateResult, *, is_full: bool) -> list[Line]:
 
 
 def _example(example: Flip, *, is_change: bool) -> Iterator[str]:
-    """Yield an example with its answers, ``is_change``: only those of the models, as ``right -> wrong``."""
+    """Yield an example with all answers, or if ``is_change`` as ``right -> wrong``."""
     place = middle(printable(example.where or example.id), _PLACE)
     yield f"  {place}  {middle(printable(example.input), WIDTH - len(place) - 4)}"
 
@@ -233,10 +233,11 @@ def _example(example: Flip, *, is_change: bool) -> Iterator[str]:
     candidate = _quoted(example.candidate)
     if is_change:
         yield f"      {baseline} -> {candidate}"
-    else:
-        # A test set for a judge has no expected outputs.
-        expected = f"expected {_quoted(example.expected)}, " if example.expected else ""
-        yield f"      {expected}baseline {baseline}, candidate {candidate}"
+    elif example.expected:
+        expected = _quoted(example.expected)
+        yield f"      expected {expected}, baseline {baseline}, candidate {candidate}"
+    else:  # of a test set for a judge
+        yield f"      baseline {baseline}, candidate {candidate}"
     if example.why:
         yield f"      {printable(example.why, _WHY)}"
 

@@ -28,9 +28,9 @@ _MISSING = Completion("", finish="missing")
 Change = Literal["broken", "fixed", "wrong", "right"]
 """What the candidate changes; without a change, whether both are right."""
 Reply = tuple[str, str, str, str]
-"""A model's answer, the first of its repeats; ``right``, ``wrong`` or ``open``; remarks; what it wrote before."""
+"""A model's answer, the first of its repeats; ``right`` or ``wrong``; remarks; its reasoning."""
 Row = tuple[str, str, str, Change, Reply, Reply | None]
-"""An example: its id, input, expected output and change, the baseline's answer and, after training, the candidate's."""
+"""An example: id, input, expected output, change, and the answers of baseline and candidate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,28 +56,29 @@ class Evidence:
 
 def collect(gate: Context) -> Evidence:
     """Return the texts of a gate that was judged."""
-    shown = shown_answers(gate) if gate.best in gate.scored else {}
-    return side_by_side(gate.deciding, shown, gate.best) if shown else Evidence()
+    if gate.best not in gate.scored:
+        return Evidence()
+    answers = shown_answers(gate)
+    return side_by_side(gate.deciding, answers, gate.best) if answers else Evidence()
 
 
 def side_by_side(metric: Metric, scored: Mapping[str, Measured], best: str) -> Evidence:
-    """Return the answers of the best baseline and of the candidate, scored by the deciding metric."""
+    """Return the answers of the best baseline and the candidate, scored by the deciding metric."""
     baseline = scored[best]
     candidate = scored.get("candidate")
     examples = baseline.run.test_set.examples
     repeats = len(baseline.run.predictions)
-    scores = (
-        repeats > 1 or metric.kind == "graded" or (metric.kind == "set" and not metric.uses_labels)
-    )
+    has_scores = metric.kind == "graded" or (metric.kind == "set" and not metric.uses_labels)
+    scores = repeats > 1 or has_scores
 
-    before = _replies(metric, baseline, scores=scores)
-    after: Iterable[tuple[float | None, Reply | None]] = repeat((None, None), len(examples))
+    old_replies = _replies(metric, baseline, scores=scores)
+    new_replies: Iterable[tuple[float | None, Reply | None]] = repeat((None, None), len(examples))
     if candidate is not None:
-        after = _replies(metric, candidate, scores=scores)
+        new_replies = _replies(metric, candidate, scores=scores)
 
     rows: list[Row] = []
     for example, (old_score, old_reply), (new_score, new_reply) in zip(
-        examples, before, after, strict=True
+        examples, old_replies, new_replies, strict=True
     ):
         name = readable(example.name, _ID_CHARACTERS)
         question = readable(shown_input(example))
@@ -90,38 +91,40 @@ def side_by_side(metric: Metric, scored: Mapping[str, Measured], best: str) -> E
     return Evidence(tuple(rows), repeats)
 
 
-def _replies(metric: Metric, one: Measured, *, scores: bool) -> Iterator[tuple[float, Reply]]:
-    """Yield the score of each answer, which is the mean over the repeats, and the answer as it is shown."""
-    scored, answers = one.scores[metric.name], one.run.predictions[0]
-    notes = scored.notes or [None] * len(answers)
-    for prediction, score, why in zip(
-        answers, rightness(scored).astype(float).tolist(), notes, strict=True
-    ):
-        found, right = prediction.completion or _MISSING, is_right(metric, score)
-        mark = "right" if right else "wrong"
-        shown = round(score, 6)
-        remarks = [
-            mark,
-            f"score {shown:.3g}" if scores else "",
-            FINISHES.get(found.finish, ""),
-            "" if prediction.latency_s is None else show_seconds(round(prediction.latency_s, 4)),
-            "" if found.output_tokens is None else plural(found.output_tokens, "token"),
-            readable(why) if why and not right else "",
-        ]
-        said = " · ".join(filter(None, remarks))
-        yield (
-            shown,
-            (
-                readable(found.text).strip() or "(empty)",
-                mark,
-                said,
-                readable(found.reasoning or ""),
-            ),
-        )
+def _replies(metric: Metric, model: Measured, *, scores: bool) -> Iterator[tuple[float, Reply]]:
+    """Yield the mean score of each answer over the repeats, and the answer as it is shown."""
+    scored = model.scores[metric.name]
+    predictions = model.run.predictions[0]
+    notes = scored.notes or [None] * len(predictions)
+    values = rightness(scored).astype(float).tolist()
+    for prediction, value, note in zip(predictions, values, notes, strict=True):
+        completion = prediction.completion or _MISSING
+        score = round(value, 6)
+        is_correct = is_right(metric, value)
+        mark = "right" if is_correct else "wrong"
+
+        remarks = [mark]
+        if scores:
+            remarks.append(f"score {score:.3g}")
+        if completion.finish in FINISHES:
+            remarks.append(FINISHES[completion.finish])
+        if prediction.latency_s is not None:
+            remarks.append(show_seconds(round(prediction.latency_s, 4)))
+        if completion.output_tokens is not None:
+            remarks.append(plural(completion.output_tokens, "token"))
+        if note and not is_correct:
+            remarks.append(readable(note))
+
+        text = readable(completion.text).strip() or "(empty)"
+        reasoning = readable(completion.reasoning or "")
+        yield score, (text, mark, " · ".join(remarks), reasoning)
 
 
 def _change(metric: Metric, old: float, new: float | None) -> Change:
-    gain = 0.0 if new is None else metric.sign * (new - old)
-    if abs(gain) > _ROUNDING:
-        return "fixed" if gain > 0 else "broken"
+    if new is not None:
+        gain = metric.sign * (new - old)
+        if gain > _ROUNDING:
+            return "fixed"
+        if gain < -_ROUNDING:
+            return "broken"
     return "right" if is_right(metric, old) else "wrong"

@@ -12,7 +12,7 @@ from typing import Any
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.html.evidence import Evidence
 from pytest_ftgate.reports.json import Session, environment
-from pytest_ftgate.result import PROBLEMS_FIRST, RED, GateResult
+from pytest_ftgate.result import PROBLEMS_FIRST, GateResult
 from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import (
     is_share,
@@ -23,7 +23,10 @@ from pytest_ftgate.text import (
 
 _SYMBOLS = {"pass": "\u2713", "fail": "\u2717", "inconclusive": "?", "error": "!"}
 _SYMBOLS |= {"warning": "\u25b2", "note": "\u2022"}
-_POLICY = "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
+_POLICY = (
+    "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; "
+    "base-uri 'none'; form-action 'none'"
+)
 # Of a chart: percent left free at each side, and shares of the width of its values: what is free
 # around them, and how far from a line a label must be in order not to lie over it.
 _SIDE, _AIR, _NEAR = 8.0, 0.12, 0.12
@@ -88,13 +91,14 @@ def page(
 
 
 def _view(result: GateResult, evidence: Evidence, anchor: str) -> Mapping[str, Any]:
-    """Return what the page shows of one gate, by the names in its template; sections without facts are left out."""
-    warnings, in_order = _checks(result)
+    """Return what the page shows of one gate, by the names in its template."""
+    warnings = tables.checks(sentences.with_status(result.checks, "warning"))
+    in_order = tables.checks(sentences.with_status(result.checks, "pass", "note"))
     inputs = (*sentences.price_sentences(result), *sentences.input_sentences(result))
     main = sentences.main_examples(result)
     groups = [group for group in sentences.examples(result) if group != main]
     sections = [
-        ("Checks", (warnings, in_order)),
+        ("Checks", (warnings, replace(in_order, folds=True))),
         ("What the checks found", [tables.examples(group) for group in groups]),
         *tables.sections(result),
         ("Near duplicates", tuple(tables.row_pairs(result))),
@@ -124,20 +128,8 @@ def _view(result: GateResult, evidence: Evidence, anchor: str) -> Mapping[str, A
     }
 
 
-def _checks(result: GateResult) -> tuple[tables.Table, tables.Table]:
-    """Return the warnings, and a table that is folded of what is in order; red checks stand above."""
-    warnings = []
-    in_order = []
-    for check in result.checks:
-        if check.status == "warning":
-            warnings.append(check)
-        elif check.status not in RED:
-            in_order.append(check)
-    return tables.checks(warnings), replace(tables.checks(in_order), folds=True)
-
-
 def _plot(result: GateResult) -> Mapping[str, Any]:
-    """Return the gain over each baseline with its bounds as places on a chart, in percent of its width."""
+    """Return the gain over each baseline and its bounds as places in percent of a chart's width."""
     share = is_share(result.metric_range)
     compared = _compared(result)
     required = (result.margin or 0.0) if result.max_drop is None else -result.max_drop
@@ -171,7 +163,7 @@ def _plot(result: GateResult) -> Mapping[str, Any]:
 
 
 def _anchor(gain: float, marks: Iterable[float], near: float) -> str:
-    """Return at which end the label of a gain begins, so that it does not lie over a line of the chart."""
+    """Return the end at which a gain's label begins, so that it lies over no line of the chart."""
     for mark in marks:
         if abs(gain - mark) < near:
             return "start" if gain >= mark else "end"
@@ -179,7 +171,7 @@ def _anchor(gain: float, marks: Iterable[float], near: float) -> str:
 
 
 def _compared(result: GateResult) -> Mapping[str, Comparison]:
-    """Return the comparison with each baseline by its title, which is empty where there is one baseline."""
+    """Return the comparison with each baseline by its title, which is empty for a single one."""
     if len(result.gains) <= 1:
         return {"": result}
 
