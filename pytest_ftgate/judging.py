@@ -1,4 +1,4 @@
-"""Judge a gate outside pytest, in a notebook or at the end of a training script, and read JSON reports."""
+"""Judge a gate outside pytest, such as in a training script, and read JSON reports."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ from pytest_ftgate.runs.store import Store
 def judge(
     gate: str | None = None, config: str | os.PathLike[str] = "ftgate.yaml", **keys: Any
 ) -> result.GateResult:
-    """Judge a gate as a test with the marker would, with the same verdict and the same stored answers.
+    """Judge a gate as a test with the marker would, with the same verdict and stored answers.
 
     Args:
         gate: the gate's name in the gate file; ``None``: all keys are given here.

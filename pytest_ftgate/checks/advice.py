@@ -61,8 +61,9 @@ def _of_form(gate: Context, counts: Mapping[str, int]) -> str | None:
     flaws = {kind: count for kind, count in counts.items() if kind not in (RIGHT, WRONG)}
     kinds = [f"{count:,} {kind.replace('_', ' ')}" for kind, count in flaws.items()]
     return (
-        f"Ask the candidate as in its training rows (system message, template, limit of tokens), and "
-        f"look at what it returns: of {plural(sum(counts.values()), 'answer')} {', '.join(kinds)}."
+        "Ask the candidate as in its training rows (system message, template, limit of tokens), "
+        f"and look at what it returns: of {plural(sum(counts.values()), 'answer')} "
+        f"{', '.join(kinds)}."
     )
 
 
@@ -99,8 +100,8 @@ def _label(gate: Context, diagnosis: Diagnosis) -> str | None:
             name = repr(printable(score.label, 40))
             return (
                 f"{name} has {plural(count, 'training row')} (the median label {usual:,}), and the "
-                f"candidate gets {right:,} of {score.answers:,} right. Write about {usual - count:,} "
-                "more, train again, and judge by the same threshold."
+                f"candidate gets {right:,} of {score.answers:,} right. Write about "
+                f"{usual - count:,} more, train again, and judge by the same threshold."
             )
     return None
 

@@ -1,4 +1,4 @@
-"""The rule ``agreement``: the candidate gives the same answer as a baseline, as the metric reads it.
+"""The rule ``agreement``: the candidate gives the same answers as a baseline.
 
 It is for an artefact that must be what was judged: an adapter that was merged, quantised, converted
 or moved to another server. The lower bound of the share of examples with the same answer must reach
@@ -23,7 +23,7 @@ from pytest_ftgate.text import plural, settled_by, show_percent
 
 
 def check_free(gate: Context) -> Iterator[Check]:
-    """Check before any call that the test set can prove the share for a candidate that always agrees."""
+    """Check before any call that the test set could prove the share, if all answers agree."""
     agreement = gate.config.agreement
     if agreement is None:
         return
@@ -48,7 +48,7 @@ def check_free(gate: Context) -> Iterator[Check]:
 
 
 def check(gate: Context) -> Found:
-    """Find the share of examples with the same answer, and check that its lower bound reaches ``min``."""
+    """Find the share of equal answers, and check that its lower bound reaches ``min``."""
     agreement = gate.config.agreement
     if agreement is None:
         return Found({})
@@ -107,7 +107,7 @@ def _readings(metric: Metric, measured: Measured) -> list[list[Reading]]:
 
 
 def _compared(text: str) -> Any:
-    """Return a text; of JSON its value, so that its layout and the order of its keys do not count."""
+    """Return a text; of JSON its value, without layout and order of keys."""
     container = strict_json.container_of(without_fence(text))
     return text if container is None else JsonRules().key(container)
 
@@ -115,7 +115,7 @@ def _compared(text: str) -> Any:
 def _flips(
     gate: Context, baseline: Measured, candidate: Measured, is_same: Bools
 ) -> tuple[Flip, ...]:
-    """Return some examples with another answer, first those that the baseline has right and the candidate wrong.
+    """Return some examples with another answer, first those that the candidate broke.
 
     Of several repeats the first one with another answer is shown.
     """
@@ -141,8 +141,8 @@ def _check(gate: Context, facts: AgreementResult) -> Check:
     if status == "pass":
         return Check("agreement", "pass", message, facts.lower_bound, **required)
     if status == "fail":
-        advice = "Compare prompt, chat template, precision and parameters of both artefacts, beginning with the "
-        advice += "answers that differ."
+        advice = "Compare prompt, chat template, precision and parameters of both artefacts, "
+        advice += "beginning with the answers that differ."
         return Check("agreement", "fail", message, facts.share, **required, advice=advice)
 
     advice = "More test examples only help if the candidate agrees more often than measured here."

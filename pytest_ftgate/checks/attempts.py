@@ -355,7 +355,7 @@ def _hash_of_answers(run: Run) -> str:
 
 
 def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
-    """Check that the ledger begins with its lines at the merge base with ``ref``, if there is git."""
+    """Check that the ledger begins with its lines at the merge base, if there is git."""
     if config.max_attempts is None:
         return
 

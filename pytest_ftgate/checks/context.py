@@ -35,7 +35,7 @@ Purpose = Literal["latency", "test", "shown", "guard"]
 
 
 class RunName(NamedTuple):
-    """Name a run: what it is for, the role of its model, and the guard whose test set it is over."""
+    """Name a run: what it is for, the role of its model, and the guard that it is over."""
 
     purpose: Purpose
     role: str
@@ -43,7 +43,7 @@ class RunName(NamedTuple):
 
     @property
     def recorded_as(self) -> str:
-        """Return the name of the run in recordings; the candidate's names, and no others, end in ``candidate``.
+        """Return the name of the run in recordings: only the candidate's end in ``candidate``.
 
         The examples that may be shown are recorded with the rest of the test set.
         """
@@ -189,7 +189,7 @@ class Context:
 
     @property
     def share(self) -> bool:
-        """Return whether the deciding metric lies in [0, 1], so that differences are shown in points."""
+        """Return whether the deciding metric is a share, whose differences are shown in points."""
         return self.deciding.share
 
     # --- thresholds
@@ -249,7 +249,7 @@ class Context:
 
     @cached_property
     def best(self) -> str:
-        """Return the role of the best baseline of those that decide; the first one if none was scored."""
+        """Return the role of the best deciding baseline; the first one if none was scored."""
         sign = self.deciding.sign
         return max(self.config.decisive, key=lambda role: sign * (self.facts_of(role).value or 0.0))
 
@@ -261,7 +261,7 @@ class Context:
 
     @cached_property
     def comparisons(self) -> Mapping[str, Comparison]:
-        """Return the candidate's gain over each baseline that has a margin or a ``max_drop``, by role."""
+        """Return the gain over each baseline that has a margin or a ``max_drop``, by role."""
         scores = {role: run.scores[self.deciding.name] for role, run in self.scored.items()}
         comparisons: dict[str, Comparison] = {}
         if "candidate" not in scores:
@@ -284,11 +284,11 @@ class Context:
         )
 
     def evidence_of(self, role: str) -> str:
-        """Return how surely the gain over a baseline must be shown; that it may drop must be proven."""
+        """Return how surely a gain must be shown; that it drops no further must be proven."""
         return "proven" if self.config.standard_of(role).drops else self.config.evidence
 
     def runs_of(self, purpose: Purpose, guard: str = "") -> dict[str, Run]:
-        """Return the runs for one purpose by role; ``guard`` is that whose test set they are over."""
+        """Return the runs for one purpose, over the test set of a guard, if named, by role."""
         runs = {}
         for name, run in self.runs.items():
             if (name.purpose, name.guard) == (purpose, guard):
@@ -296,7 +296,7 @@ class Context:
         return runs
 
     def all_runs(self) -> Iterator[tuple[str, Run]]:
-        """Yield every run behind the verdict, with the role of its model or the name of its judge."""
+        """Yield every run with the role of its model or the name of its judge."""
         for name, run in self.runs.items():
             yield name.role, run
         yield from self.judge_runs.items()
@@ -340,7 +340,7 @@ def _described(config: GateKeys, role: str) -> ModelResult:
     return ModelResult(spec.name, spec.spelling if is_given else None)
 
 
-def jobs(gate: Context) -> dict[RunName, Job]:
+def jobs_of(gate: Context) -> dict[RunName, Job]:
     """Return all that the models of a gate are asked, in the order in which they are asked."""
     repeats = gate.config.repeats
     jobs: dict[RunName, Job] = {}

@@ -7,12 +7,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import ceil, fsum, isnan, nan
 
-from pytest_ftgate import plain, result, text
 from pytest_ftgate.checks.context import Context, Found
-from pytest_ftgate.config import EconomicsKeys, requirements
-from pytest_ftgate.models import Model, protocol
+from pytest_ftgate.config import EconomicsKeys
+from pytest_ftgate.config.requirements import TokenCost
+from pytest_ftgate.models import Model
 from pytest_ftgate.models.price import UNCOUNTED, UNPRICED, price_of, tokens_usd
+from pytest_ftgate.models.protocol import Price
+from pytest_ftgate.plain import Unknown, together
+from pytest_ftgate.result import Check, Economics, ModelResult, called
 from pytest_ftgate.runs.measure import run_cost
+from pytest_ftgate.text import plural, show_number, show_usd
 
 DAYS_PER_MONTH = 365 / 12
 
@@ -23,44 +27,44 @@ _LIMIT = "economics.max_break_even_days"
 # --------------------------------------------------------------------------------------
 
 
-def call_usd(model: result.ModelResult) -> float | None:
+def call_usd(model: ModelResult) -> float | None:
     """Return the mean cost of a call on the test set in US dollars; None where it is unknown."""
     if model.cost_usd is None or not model.n_expected:
         return None
     return model.cost_usd / model.n_expected
 
 
-def unknown_cost(role: str, model: result.ModelResult) -> plain.Unknown | None:
-    """Return why the cost of a call of a model is unknown after it answered; None where it is known."""
+def unknown_cost(role: str, model: ModelResult) -> Unknown | None:
+    """Return why the cost of a call is unknown after a model answered; None where it is known."""
     if call_usd(model) is not None:
         return None
-    why, cure = model.cost_unknown or plain.Unknown("no cost was measured", UNCOUNTED)
-    return plain.Unknown(f"{result.called(role, model.name)}: {why}", cure)
+    why, cure = model.cost_unknown or Unknown("no cost was measured", UNCOUNTED)
+    return Unknown(f"{called(role, model.name)}: {why}", cure)
 
 
-def no_price(models: Mapping[str, Model]) -> plain.Unknown | None:
+def no_price(models: Mapping[str, Model]) -> Unknown | None:
     """Return why the costs of candidate and baseline cannot be compared; None where they may be.
 
     Baselines count only if all of them have no price, because the best one is not known yet.
     """
-    unknown: dict[str, plain.Unknown] = {}
+    unknown: dict[str, Unknown] = {}
     for role, model in models.items():
         price = price_of(model)
         if not price.known:
-            why = f"{result.called(role, model.name)}: {price.unknown}"
-            unknown[role] = plain.Unknown(why, UNPRICED)
+            why = f"{called(role, model.name)}: {price.unknown}"
+            unknown[role] = Unknown(why, UNPRICED)
 
     if "candidate" in unknown:
         return unknown["candidate"]
     baselines = models.keys() - {"candidate"}
-    return plain.together(*unknown.values()) if unknown.keys() >= baselines else None
+    return together(*unknown.values()) if unknown.keys() >= baselines else None
 
 
-def free(candidate: Model | result.ModelResult | None) -> plain.Unknown | None:
-    """Return why costs cannot be compared where a call of the candidate costs $0; None where it does not."""
+def free(candidate: Model | ModelResult | None) -> Unknown | None:
+    """Return why costs cannot be compared with a candidate whose calls cost $0; None else."""
     if candidate is None:
         return None
-    if isinstance(candidate, result.ModelResult):
+    if isinstance(candidate, ModelResult):
         is_free = candidate.cost_usd == 0
         source = candidate.price
     else:
@@ -72,7 +76,7 @@ def free(candidate: Model | result.ModelResult | None) -> plain.Unknown | None:
 
     why = f"a call of candidate {candidate.name} costs nothing by its price ({source})"
     cure = "Your own hardware is not free: set price: {gpu_hour_usd}. Economics also take "
-    return plain.Unknown(why, f"{cure}economics.hosting_usd_per_month in its place.")
+    return Unknown(why, f"{cure}economics.hosting_usd_per_month in its place.")
 
 
 # --- saving and break-even
@@ -137,7 +141,7 @@ class Costs:
         return self.break_even_days / DAYS_PER_MONTH * self.calls_per_month
 
     def highest(self, days: float | None) -> float:
-        """Return the cost of a candidate's call above which it does not pay for itself (within ``days``, if given).
+        """Return the cost of a call above which a candidate does not pay for itself (in ``days``).
 
         NaN if it is unknown, or if even free calls would not pay.
         """
@@ -152,19 +156,19 @@ class Costs:
 # ------------------------------------------------------------------------------------------------
 
 
-def check_free(gate: Context) -> Iterator[result.Check]:
+def check_free(gate: Context) -> Iterator[Check]:
     """Check before any call that the limit can be judged."""
     spec = gate.config.economics
     if spec is None or spec.max_break_even_days is None:
         return
     costs_nothing = None if spec.hosting_usd_per_month else free(gate.models.get("candidate"))
-    unknown = plain.together(*_not_written(spec), no_price(gate.models), costs_nothing)
+    unknown = together(*_not_written(spec), no_price(gate.models), costs_nothing)
     if unknown.why:
         yield _cannot_be_judged(gate, unknown)
 
 
 def check(gate: Context) -> Found:
-    """Find what the fine-tune costs and saves, as far as that is known, and check the break-even against its limit.
+    """Find what the fine-tune costs and saves, and check the break-even against its limit.
 
     Before training they are those of a candidate at ``candidate_price``, or else of one whose calls
     are free.
@@ -177,7 +181,7 @@ def check(gate: Context) -> Found:
     known_costs = costs
     if "candidate" not in gate.models and spec.candidate_price is None:
         known_costs = replace(costs, candidate=nan)  # free calls are only assumed
-    facts = result.Economics(
+    facts = Economics(
         baseline_usd_per_1000_calls=_known(1000 * costs.baseline),
         candidate_usd_per_1000_calls=_known(1000 * known_costs.candidate),
         highest_usd_per_1000_calls=_known(1000 * costs.highest(spec.max_break_even_days)),
@@ -194,19 +198,19 @@ def check(gate: Context) -> Found:
     return Found({"economics": facts}, _within_limit(gate, spec, costs, unknown))
 
 
-def _not_written(spec: EconomicsKeys) -> Iterator[plain.Unknown]:
+def _not_written(spec: EconomicsKeys) -> Iterator[Unknown]:
     if spec.calls_per_month is None:
-        yield plain.Unknown("the number of calls is unknown", "Set economics.calls_per_month.")
+        yield Unknown("the number of calls is unknown", "Set economics.calls_per_month.")
     if spec.training_cost_usd is None:
-        yield plain.Unknown("the training cost is unknown", "Set economics.training_cost_usd.")
+        yield Unknown("the training cost is unknown", "Set economics.training_cost_usd.")
 
 
-def _costs(gate: Context, spec: EconomicsKeys) -> tuple[Costs, plain.Unknown]:
+def _costs(gate: Context, spec: EconomicsKeys) -> tuple[Costs, Unknown]:
     """Return the costs, and what is unknown of them."""
     baseline = gate.facts_of(gate.best)
     candidate = gate.facts_of("candidate")
     training = spec.training_cost_usd
-    if isinstance(training, requirements.TokenCost):  # by the estimated number of tokens
+    if isinstance(training, TokenCost):  # by the estimated number of tokens
         training = training.usd(sum(gate.audit.tokens))
 
     per_call = call_usd(candidate)
@@ -228,27 +232,25 @@ def _costs(gate: Context, spec: EconomicsKeys) -> tuple[Costs, plain.Unknown]:
         evaluation=_evaluation_usd(gate, spec.iterations, per_call),
         iterations=spec.iterations,
     )
-    return costs, plain.together(*_not_written(spec), unknown_cost(gate.best, baseline), unknown)
+    return costs, together(*_not_written(spec), unknown_cost(gate.best, baseline), unknown)
 
 
 def _expected_usd(
-    spec: EconomicsKeys, baseline: result.ModelResult
-) -> tuple[float | None, plain.Unknown | None]:
-    """Return the cost of a candidate's call before training, with the baseline's tokens; 0 without a price of it."""
+    spec: EconomicsKeys, baseline: ModelResult
+) -> tuple[float | None, Unknown | None]:
+    """Return the cost of a candidate's call with the baseline's tokens; 0 without a price."""
     if spec.candidate_price is None:
         return 0.0, None
     if baseline.input_tokens is None or baseline.output_tokens is None:
-        return None, plain.Unknown(
-            f"the tokens of a call of {baseline.name} are unknown", UNCOUNTED
-        )
-    price = protocol.Price("candidate_price", **spec.candidate_price.written())
+        return None, Unknown(f"the tokens of a call of {baseline.name} are unknown", UNCOUNTED)
+    price = Price("candidate_price", **spec.candidate_price.written())
     # both prices are written
     usd = tokens_usd(price, baseline.input_tokens, baseline.output_tokens) or 0.0
     return usd / (baseline.n_expected or 1), None
 
 
 def _evaluation_usd(gate: Context, iterations: int, per_call: float | None) -> float:
-    """Return what the answers to all test sets cost: those of baselines once, the candidate's in each iteration.
+    """Return what the answers cost: of baselines once, of the candidate in each iteration.
 
     Before training a candidate is expected to be asked as often as the best baseline. Judges are
     not counted.
@@ -275,9 +277,9 @@ def _known(value: float) -> float | None:
 
 
 def _within_limit(
-    gate: Context, spec: EconomicsKeys, costs: Costs, unknown: plain.Unknown
-) -> Iterator[result.Check]:
-    """Check the break-even against its limit; before training, whether the candidate that is expected could meet it."""
+    gate: Context, spec: EconomicsKeys, costs: Costs, unknown: Unknown
+) -> Iterator[Check]:
+    """Check the break-even, of the expected candidate before training, against its limit."""
     days = costs.break_even_days
     limit = spec.max_break_even_days
     if limit is None:
@@ -288,28 +290,28 @@ def _within_limit(
 
     outcome = "never pays for itself"
     if not isnan(days):
-        outcome = f"pays for itself after {text.plural(_whole(days), 'day')}"
-    message = f"{outcome} (limit {text.show_number(limit)} {'day' if limit == 1 else 'days'})"
+        outcome = f"pays for itself after {plural(_whole(days), 'day')}"
+    message = f"{outcome} (limit {show_number(limit)} {'day' if limit == 1 else 'days'})"
     required = gate.requirement(_LIMIT)
     if not round(days, 12) <= round(limit, 12):
         advice = "Keep the baseline until there are more calls, or reduce the cost of training."
         if "candidate" not in gate.models:
             advice = "Do not train: it would save too little at this number of calls."
-        yield result.Check("economics", "fail", message, _known(days), **required, advice=advice)
+        yield Check("economics", "fail", message, _known(days), **required, advice=advice)
         return
 
-    yield result.Check("economics", "pass", message, _known(days), **required)
+    yield Check("economics", "pass", message, _known(days), **required)
     if spec.data_cost_usd is None:
         message = "preparing the data counts as $0"
         advice = "Set economics.data_cost_usd, to 0 if it cost nothing."
         source = gate.source(_LIMIT)
-        yield result.Check("economics", "warning", message, source=source, advice=advice)
+        yield Check("economics", "warning", message, source=source, advice=advice)
 
 
-def _cannot_be_judged(gate: Context, unknown: plain.Unknown) -> result.Check:
+def _cannot_be_judged(gate: Context, unknown: Unknown) -> Check:
     message = f"the break-even cannot be calculated: {unknown.why}"
     required = gate.requirement(_LIMIT)
-    return result.Check("economics", "error", message, **required, advice=unknown.cure or None)
+    return Check("economics", "error", message, **required, advice=unknown.cure or None)
 
 
 # --- in words
@@ -317,7 +319,7 @@ def _cannot_be_judged(gate: Context, unknown: plain.Unknown) -> result.Check:
 
 
 def _usd(value: float) -> str:
-    return text.show_usd(_known(value))
+    return show_usd(_known(value))
 
 
 def _in_words(gate: Context, spec: EconomicsKeys, costs: Costs) -> tuple[str, ...]:
@@ -327,7 +329,7 @@ def _in_words(gate: Context, spec: EconomicsKeys, costs: Costs) -> tuple[str, ..
         return "not declared" if written is None else _usd(usd)
 
     training = f"training {_usd(costs.training)}"
-    if isinstance(spec.training_cost_usd, requirements.TokenCost):
+    if isinstance(spec.training_cost_usd, TokenCost):
         tokens = sum(gate.audit.tokens)
         training += f" (about {tokens:,} tokens an epoch, estimated as UTF-8 bytes / 4)"
     if spec.iterations > 1:
@@ -346,7 +348,7 @@ def _in_words(gate: Context, spec: EconomicsKeys, costs: Costs) -> tuple[str, ..
 
 
 def _sentence(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: str) -> str:
-    """Return the economics in a sentence, and before training in another the price from which on it does not pay."""
+    """Return the economics in words; before training with the price above which it does not pay."""
     if costs.breaks_even is None:
         return f"The saving is unknown: {unknown}."
     if isnan(costs.saving):
@@ -357,20 +359,20 @@ def _sentence(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: str) ->
     if not is_trained:
         price = "whose calls cost nothing" if spec.candidate_price is None else "at candidate_price"
         subject = f"a candidate {price}"
-    start = f"At {text.show_number(costs.calls_per_month)} calls per month {subject}"
+    start = f"At {show_number(costs.calls_per_month)} calls per month {subject}"
     amount = abs(costs.saving)
     if not costs.breaks_even:
         loss = "saves nothing"
         if round(amount, 9):
-            loss = f"costs {text.show_usd(amount)} per month more than the baseline"
+            loss = f"costs {show_usd(amount)} per month more than the baseline"
         return f"{start} {loss}: it never pays for itself."
 
-    start += f" saves {text.show_usd(amount)} per month"
+    start += f" saves {show_usd(amount)} per month"
     if isnan(costs.upfront):
         return f"{start}; the break-even is unknown: {unknown}."
 
-    days = text.plural(_whole(costs.break_even_days), "day")
-    calls = text.plural(_whole(costs.break_even_calls), "call")
+    days = plural(_whole(costs.break_even_days), "day")
+    calls = plural(_whole(costs.break_even_calls), "call")
     sentence = f"{start} and pays for itself after {days} ({calls})."
     limit = spec.max_break_even_days
     highest = costs.highest(limit)
@@ -378,8 +380,8 @@ def _sentence(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: str) ->
         return sentence
 
     times = f" ({highest / costs.candidate:.1f} times candidate_price)" if costs.candidate else ""
-    within = "" if limit is None else f" within {text.show_number(limit)} days"
-    sentence += f" Above {text.show_usd(1000 * highest)} per 1,000 calls"
+    within = "" if limit is None else f" within {show_number(limit)} days"
+    sentence += f" Above {show_usd(1000 * highest)} per 1,000 calls"
     return f"{sentence}{times} it does not{within}."
 
 

@@ -1,4 +1,4 @@
-"""The rules for the gain over each baseline: the margin and the evidence for it, or the limit of a drop."""
+"""The rules for the gain over each baseline: margin and evidence, or the limit of a drop."""
 
 from collections.abc import Iterator, Mapping
 from math import ceil
@@ -25,14 +25,17 @@ from pytest_ftgate.text import (
     show_percent,
 )
 
-_WORSE = "Keep the baseline, or look at the examples that it broke and correct the training data before another attempt."
+_WORSE = (
+    "Keep the baseline, or look at the examples that it broke and correct the training data "
+    "before another attempt."
+)
 _UNBOUNDED = (
     "Use a metric that scores each answer, such as accuracy, and move the other to thresholds."
 )
 
 
 def check(gate: Context) -> Found:
-    """Find the gain over each baseline, that over the best one with its examples, and check each."""
+    """Find the gain over each baseline, the best one with its examples, and check each."""
     if not gate.comparisons:  # the gate asks for agreement alone
         return Found({})
 
@@ -54,7 +57,7 @@ def check(gate: Context) -> Found:
 
 
 def _flips(gate: Context) -> dict[str, Any]:
-    """Return what the candidate fixed and broke; of examples by name only those that may be shown."""
+    """Return what the candidate fixed and broke; name only examples that may be shown."""
     name = gate.deciding.name
     facts = flips(gate.scored[gate.best], gate.scored["candidate"], name)
     if gate.shown is None:
@@ -91,7 +94,7 @@ def shown_answers(gate: Context) -> Mapping[str, Measured]:
 
 
 def _checks(gate: Context, role: str, comparison: Comparison) -> Iterator[Check]:
-    """Check one gain against the margin, and if reached the evidence; or against the limit of a drop."""
+    """Check one gain against the margin and for evidence, or against the limit of a drop."""
     if gate.config.standard_of(role).drops:
         yield max_drop_check(gate, role, comparison)
         return
@@ -140,7 +143,7 @@ def _target(gate: Context, margin: float) -> float | None:
 
 
 def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:
-    """Check the lower bound, and say what it leaves open: no gain at all, or a gain below the margin."""
+    """Check the lower bound, and say what it leaves open: no gain, or one below the margin."""
     share = gate.share
     margin = gate.config.standard_of(role).gain
     required = gate.requirement("evidence", required=_target(gate, margin))

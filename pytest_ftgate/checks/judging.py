@@ -1,17 +1,17 @@
-"""The rules of judges and raters: judges should be calibrated, and the gain be no taste of a few raters."""
+"""The rules of judges, which should be calibrated, and of raters, who should not be few."""
 
 from collections.abc import Iterator
 
-from pytest_ftgate import result
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.metrics import judged
 from pytest_ftgate.models.openai_api.endpoint import is_same
+from pytest_ftgate.result import Check
 from pytest_ftgate.statistics import evidence
 
 
 def is_one_model(spec: ModelSpec, other_spec: ModelSpec) -> bool:
-    """Return whether two models are one, whatever their names, prompts, and spellings of URL and model.
+    """Return whether two models are one, whatever their names, prompts and spellings.
 
     A name without the provider or folder before it may be the other name; two with different ones
     are two models.
@@ -30,7 +30,7 @@ def is_one_model(spec: ModelSpec, other_spec: ModelSpec) -> bool:
     return is_same(name, other_name) and is_same(other_name, name)
 
 
-def check(gate: Context) -> Iterator[result.Check]:
+def check(gate: Context) -> Iterator[Check]:
     """Note which judges are not calibrated with human labels."""
     if gate.judging is None:
         return
@@ -43,11 +43,11 @@ def check(gate: Context) -> Iterator[result.Check]:
         message += "LLM judges are biased and can be manipulated"
         source = judge.metric.source
         advice = "Add at least 20 items judged by people: calibration: {path: ..., min_kappa: 0.6}."
-        yield result.Check("evidence", "note", message, source=source, advice=advice)
+        yield Check("evidence", "note", message, source=source, advice=advice)
 
 
-def check_raters(gate: Context) -> Iterator[result.Check]:
-    """Check that the gain is no taste of a few raters, where most pairs have several ratings by enough people.
+def check_raters(gate: Context) -> Iterator[Check]:
+    """Check that the gain is no taste of a few raters, where most pairs have several ratings.
 
     The gain is tested again with the raters as the observations. With one rating a pair they are
     its groups.
@@ -67,10 +67,10 @@ def check_raters(gate: Context) -> Iterator[result.Check]:
     numbers = gate.requirement("evidence", required=required)
     if evidence.is_sure(p_value, evidence.level(gate.config.confidence)):
         message = f"{raters} the gain is not chance (p = {p_value:.2g})"
-        yield result.Check("evidence", "pass", message, **numbers)
+        yield Check("evidence", "pass", message, **numbers)
         return
 
     message = f"{raters} the gain could be chance (p = {p_value:.2g}, sign flips): "
     message += "some prefer the candidate and some the baseline"
     advice = "Let more people rate, about as many pairs each."
-    yield result.Check("evidence", "inconclusive", message, **numbers, advice=advice)
+    yield Check("evidence", "inconclusive", message, **numbers, advice=advice)

@@ -1,12 +1,14 @@
-"""The rules for guards and slices: other test sets, and parts of the test set, that must not get worse."""
+"""The rules for guards and slices: other test sets, and parts of the gate's, must not get worse."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pytest_ftgate import errors, text
-from pytest_ftgate.checks import answers, constant_baseline, context, gain, parts
+from pytest_ftgate.checks.answers import complete_checks
+from pytest_ftgate.checks.context import Context, Found
+from pytest_ftgate.checks.gain import drop_limit, examples_advice
+from pytest_ftgate.checks.parts import Guard, Slice, Tolerance, margin_of, size_of
+from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.metrics import Scored
 from pytest_ftgate.result import Check, Flip, PartResult, Status, called, error_check, opponent
 from pytest_ftgate.runs.measure import (
@@ -21,6 +23,17 @@ from pytest_ftgate.runs.measure import (
     score_run,
 )
 from pytest_ftgate.statistics.evidence import Comparison
+from pytest_ftgate.text import (
+    EXCERPT,
+    NAMED,
+    cut,
+    plural,
+    printable,
+    show_amount,
+    show_difference,
+    show_percent,
+    show_value,
+)
 
 _WORST_LAST: tuple[Status, ...] = ("pass", "warning", "inconclusive", "fail")
 
@@ -29,10 +42,10 @@ def judge_drop(
     facts: PartResult,
     baselines: Mapping[str, Scored],
     candidate: Scored,
-    tolerance: parts.Tolerance,
+    tolerance: Tolerance,
     groups: Sequence[str | None],
 ) -> PartResult:
-    """Compare the candidate's score with that of every baseline on the same examples, and return the worst outcome.
+    """Compare the candidate with every baseline on the same examples, and return the worst outcome.
 
     To pass, the candidate must pass against every baseline. This needs no correction of the
     confidence. The best measured baseline alone would not do: it is often not the best one in
@@ -45,7 +58,7 @@ def judge_drop(
         return compare_scored(
             baselines[role],
             candidate,
-            margin=parts.margin_of(tolerance),
+            margin=margin_of(tolerance),
             evidence="proven" if tolerance.proven else "observed",
             confidence=confidence,
             groups=groups,
@@ -89,7 +102,7 @@ def best_first(baselines: Mapping[str, Scored]) -> list[str]:
     return sorted(baselines, key=lambda role: -baselines[role].metric.sign * baselines[role].value)
 
 
-def _limit(gate: context.Context, path: str) -> dict[str, Any]:
+def _limit(gate: Context, path: str) -> dict[str, Any]:
     """Return the fields of a check of a drop under the key ``path``: the limit of the gain."""
     fields = gate.requirement(f"{path}.max_drop")
     fields["required"] = -fields["required"] or 0.0
@@ -117,8 +130,8 @@ def _broken(
 # -----------------------------------------------------------------------------------------
 
 
-def check_free(gate: context.Context) -> Iterator[Check]:
-    """Check before any call which slices will be judged, and that the guards can show what they are for."""
+def check_free(gate: Context) -> Iterator[Check]:
+    """Check before any call which slices will be judged, and that each guard can be decided."""
     yield from _left_out_slices(gate)
     if not gate.parts.guards:
         message = "no guards configured: other tasks were not tested for regressions"
@@ -130,7 +143,7 @@ def check_free(gate: context.Context) -> Iterator[Check]:
     yield from _ids_in_two(gate)
 
 
-def _left_out_slices(gate: context.Context) -> Iterator[Check]:
+def _left_out_slices(gate: Context) -> Iterator[Check]:
     """Name the slices that are not judged; a warning where that is not only for their size."""
     left_out = [slice_ for slice_ in gate.parts.slices if slice_.note is not None]
     if not left_out:
@@ -148,7 +161,7 @@ def _left_out_slices(gate: context.Context) -> Iterator[Check]:
     yield Check("slices", status, message, len(left_out), source=source, advice=advice)
 
 
-def _leaked(guard: parts.Guard) -> Iterator[Check]:
+def _leaked(guard: Guard) -> Iterator[Check]:
     """Check that no example is trained on."""
     rows = guard.leaked_rows
     if not rows:
@@ -156,28 +169,30 @@ def _leaked(guard: parts.Guard) -> Iterator[Check]:
 
     verb = "is" if len(rows) == 1 else "are"
     first = guard.test.where(rows[0][0])
-    message = f"{len(rows):,} of {text.plural(len(guard.test), 'example')} {verb} in the training set, first {first}"
+    message = f"{len(rows):,} of {plural(len(guard.test), 'example')} {verb} "
+    message += f"in the training set, first {first}"
     advice = (
         "Remove them from the guard: examples that were trained on do not show what was forgotten."
     )
     yield guard.check("fail", message, observed=len(rows), required=0, advice=advice)
 
 
-def _too_small(guard: parts.Guard) -> Iterator[Check]:
-    """Check that there are enough examples to rule out a drop of a candidate that changes nothing."""
-    size = parts.size_of(guard.metric, guard.test.groups, guard.tolerance)
+def _too_small(guard: Guard) -> Iterator[Check]:
+    """Check that the examples can rule out a drop of a candidate that changes nothing."""
+    size = size_of(guard.metric, guard.test.groups, guard.tolerance)
     if size.have >= size.needed:
         return
 
-    max_drop = text.show_amount(guard.spec.max_drop, share=guard.metric.share)
-    message = f"{text.plural(size.have, size.unit)} cannot rule out a drop of {max_drop} of an equal candidate "
+    max_drop = show_amount(guard.spec.max_drop, share=guard.metric.share)
+    have = plural(size.have, size.unit)
+    message = f"{have} cannot rule out a drop of {max_drop} of an equal candidate "
     message += f"(at least {size.needed:,} required)"
-    advice = f"Add {text.plural(size.needed - size.have, f'more {size.unit}')} to the guard."
+    advice = f"Add {plural(size.needed - size.have, f'more {size.unit}')} to the guard."
     numbers = {"observed": size.have, "required": size.needed}
     yield guard.check("inconclusive", message, **numbers, advice=advice)
 
 
-def _unanswered(gate: context.Context, guard: parts.Guard) -> Iterator[Check]:
+def _unanswered(gate: Context, guard: Guard) -> Iterator[Check]:
     """Check that recorded models answer every example."""
     for role, model in gate.models.items():
         is_forgiven = role == "candidate" and gate.config.missing_answers == "wrong"
@@ -186,13 +201,14 @@ def _unanswered(gate: context.Context, guard: parts.Guard) -> Iterator[Check]:
         missing = [example.name for example in guard.test if example.id not in model.ids]
         if missing:
             message = f"{called(role, model.name)} has no recorded answer for {len(missing):,} of "
-            message += f"{text.plural(len(guard.test), 'example')}, first {text.printable(missing[0], text.EXCERPT)}"
+            message += f"{plural(len(guard.test), 'example')}, "
+            message += f"first {printable(missing[0], EXCERPT)}"
             advice = "Record the answers to the guard's examples in the same file."
             yield guard.check("error", message, advice=advice)
 
 
-def _ids_in_two(gate: context.Context) -> Iterator[Check]:
-    """Refuse an id that two test sets give to different inputs, since recorded answers are joined by id."""
+def _ids_in_two(gate: Context) -> Iterator[Check]:
+    """Refuse an id of different inputs in two test sets: recorded answers are joined by id."""
     if all(model.ids is None for model in gate.models.values()):
         return
 
@@ -205,8 +221,9 @@ def _ids_in_two(gate: context.Context) -> Iterator[Check]:
             if known_input == example.input:
                 continue
 
-            shown_id = text.printable(example.id, text.EXCERPT)
-            message = f"the id {shown_id} belongs to another example in {place}, but recorded answers are joined by id"
+            shown_id = printable(example.id, EXCERPT)
+            message = f"the id {shown_id} belongs to another example in {place}, "
+            message += "but recorded answers are joined by id"
             advice = "Give the guard's examples unique ids, and record their answers under these."
             source = str(guard.test.where(row))
             yield guard.check("error", message, source=source, advice=advice)
@@ -215,8 +232,8 @@ def _ids_in_two(gate: context.Context) -> Iterator[Check]:
 
 def _named(names: Sequence[str]) -> str:
     """Return the first names, and how many more there are."""
-    first = ", ".join(names[: text.NAMED])
-    n_more = len(names) - text.NAMED
+    first = ", ".join(names[:NAMED])
+    n_more = len(names) - NAMED
     return f"{first}, and {n_more:,} more" if n_more > 0 else first
 
 
@@ -224,7 +241,7 @@ def _named(names: Sequence[str]) -> str:
 # ------------------------------------------------------------------------------
 
 
-def check_others(gate: context.Context) -> context.Found:
+def check_others(gate: Context) -> Found:
     """Check each guard's drop against its limit. A guard that cannot be judged is an error."""
     results: list[PartResult] = []
     checks: list[Check] = []
@@ -232,16 +249,16 @@ def check_others(gate: context.Context) -> context.Found:
         result, guard_checks = _judge_guard(gate, guard)
         results.append(result)
         checks += guard_checks
-    return context.Found({"guards": tuple(results)}, checks)
+    return Found({"guards": tuple(results)}, checks)
 
 
-def _judge_guard(gate: context.Context, guard: parts.Guard) -> tuple[PartResult, list[Check]]:
+def _judge_guard(gate: Context, guard: Guard) -> tuple[PartResult, list[Check]]:
     """Return the result of a guard, with its checks."""
     runs = gate.runs_of("guard", guard.name)
     measured = {role: measure_run(gate.asked(role).name, run) for role, run in runs.items()}
     forgiven = forgiven_roles(gate.config.missing_answers, runs.values())
     checks = []
-    for check in answers.complete_checks(measured, forgiven):
+    for check in complete_checks(measured, forgiven):
         if check.status != "pass":
             checks.append(replace(check, name=guard.path))
     if any(check.status == "error" for check in checks):
@@ -249,13 +266,13 @@ def _judge_guard(gate: context.Context, guard: parts.Guard) -> tuple[PartResult,
 
     try:
         result, guard_checks = _compare_on_guard(gate, guard, measured)
-    except errors.FtgateError as error:
+    except FtgateError as error:
         return replace(guard.facts, verdict="error"), [*checks, error_check(error, guard.path)]
     return result, [*checks, *guard_checks]
 
 
 def _compare_on_guard(
-    gate: context.Context, guard: parts.Guard, measured: Mapping[str, Measured]
+    gate: Context, guard: Guard, measured: Mapping[str, Measured]
 ) -> tuple[PartResult, list[Check]]:
     """Score the answers to a guard, and judge the candidate's drop.
 
@@ -289,58 +306,47 @@ def _compare_on_guard(
     return result, checks
 
 
-def _nothing_to_lose(
-    gate: context.Context, guard: parts.Guard, role: str, baseline: Measured
-) -> Iterator[Check]:
-    """Refuse a baseline so bad that no drop can exceed the limit, and warn of one that a constant answer equals."""
+def _nothing_to_lose(gate: Context, guard: Guard, role: str, baseline: Measured) -> Iterator[Check]:
+    """Refuse a baseline so bad that no drop can exceed the limit."""
     metric = guard.metric
     value = baseline.scores[metric.name].value
-    max_drop = guard.spec.max_drop
-    message = f"{called(role, baseline.facts.name)} has {metric.name} {text.show_value(value, share=metric.share)}, "
-    advice = "Check that the metric reads the answers correctly. A guard needs a task that the baseline can do."
-    if abs(value - metric.worst) <= max_drop:
-        message += (
-            f"so no drop can exceed the limit of {text.show_amount(max_drop, share=metric.share)}"
-        )
-        required = gate.requirement(f"{guard.path}.max_drop")
-        yield guard.check("fail", message, **required, observed=value, advice=advice)
-        return
-    if not metric.compares:
+    if abs(value - metric.worst) > guard.spec.max_drop:
         return
 
-    with suppress(errors.MetricError):  # what an example expects may be no answer to another one
-        constant = constant_baseline.best_constant(metric, guard.test.expected)
-        if constant.n_expected > 1 and not constant_baseline.beats(metric, value, constant.value):
-            equal = text.show_value(constant.value, share=metric.share)
-            message += f"no better than one answer to everything ({equal})"
-            numbers = {"observed": value, "required": constant.value}
-            yield guard.check("warning", message, **numbers, advice=advice)
+    shown = show_value(value, share=metric.share)
+    limit = show_amount(guard.spec.max_drop, share=metric.share)
+    message = f"{called(role, baseline.facts.name)} has {metric.name} {shown}, "
+    message += f"so no drop can exceed the limit of {limit}"
+    advice = "Check that the metric reads the answers correctly. "
+    advice += "A guard needs a task that the baseline can do."
+    required = gate.requirement(f"{guard.path}.max_drop")
+    yield guard.check("fail", message, **required, observed=value, advice=advice)
 
 
-def _guard_check(gate: context.Context, guard: parts.Guard, result: PartResult) -> Check:
+def _guard_check(gate: Context, guard: Guard, result: PartResult) -> Check:
     """Return the check of a guard's drop."""
     share = guard.metric.share
-    baseline = text.show_value(result.baseline, share=share)
-    candidate = text.show_value(result.candidate, share=share)
+    baseline = show_value(result.baseline, share=share)
+    candidate = show_value(result.candidate, share=share)
     bound = f"no bound: {result.note or 'the method gives none'}"
     if result.lower_bound is not None:
-        confidence = text.show_percent(guard.tolerance.confidence)
-        bound = f"{confidence} lower bound {text.show_difference(result.lower_bound, share=share)}"
+        confidence = show_percent(guard.tolerance.confidence)
+        bound = f"{confidence} lower bound {show_difference(result.lower_bound, share=share)}"
 
     message = f"{guard.metric.name} {baseline}{_of_role(result.against)} to {candidate}: "
-    message += f"{text.show_difference(result.gain, share=share)} "
-    message += f"({bound}, {gain.drop_limit(guard.spec.max_drop, share=share)})"
+    message += f"{show_difference(result.gain, share=share)} "
+    message += f"({bound}, {drop_limit(guard.spec.max_drop, share=share)})"
     advice = None
     if result.verdict == "fail":
         advice = "Mix examples of this task into the training data, or train for fewer steps."
     elif result.verdict == "inconclusive":
-        advice = gain.examples_advice(result, "lost less")
+        advice = examples_advice(result, "lost less")
     fields = {**_limit(gate, guard.path), "observed": result.gain}
     return guard.check(result.verdict or "error", message, **fields, advice=advice)
 
 
 # --- slices
-# -------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -367,14 +373,14 @@ _OUTCOMES = (
 )
 
 
-def check_fields(gate: context.Context) -> context.Found:
-    """Judge each slice, the worst change first, and check the drops against the limit; one check for each status.
+def check_fields(gate: Context) -> Found:
+    """Judge each slice, the worst change first; one check for each status.
 
     Raise :class:`MetricError` if a metric is undefined for the answers on a slice.
     """
     tolerance = gate.parts.tolerance
     if tolerance is None:
-        return context.Found({})
+        return Found({})
 
     results = [_judge_slice(gate, tolerance, slice_) for slice_ in gate.parts.slices]
     results.sort(key=_worst_first)
@@ -384,19 +390,17 @@ def check_fields(gate: context.Context) -> context.Found:
         is_told = outcome.status == "pass" and checks
         if slices and not is_told:
             checks.append(_slices_check(gate, tolerance, slices, outcome))
-    return context.Found({"slices": tuple(results[:MOST_ROWS])}, checks)
+    return Found({"slices": tuple(results[:MOST_ROWS])}, checks)
 
 
 def _worst_first(result: PartResult) -> tuple[bool, float]:
-    """Return the key that sorts the largest loss first, and last those that are not judged, large ones first."""
+    """Sort the largest loss first, and last the slices that are not judged, large ones first."""
     if result.gain is None:
         return True, -(result.n or 0)
     return False, result.gain
 
 
-def _judge_slice(
-    gate: context.Context, tolerance: parts.Tolerance, slice_: parts.Slice
-) -> PartResult:
+def _judge_slice(gate: Context, tolerance: Tolerance, slice_: Slice) -> PartResult:
     metric = slice_.metric
     result = PartResult(
         f"{slice_.field}={slice_.value}",
@@ -423,8 +427,8 @@ def _judge_slice(
     return result
 
 
-def _score(slice_: parts.Slice, measured: Measured, deciding: str) -> Scored:
-    """Return a model's score on a slice: of its examples' scores, or by the metric if only a set has a value."""
+def _score(slice_: Slice, measured: Measured, deciding: str) -> Scored:
+    """Return a model's score on a slice: the mean of its examples, or the metric of the set."""
     whole = measured.scores[deciding]
     rows = list(slice_.rows)
     if whole.per_example is not None:
@@ -440,27 +444,25 @@ def _score(slice_: parts.Slice, measured: Measured, deciding: str) -> Scored:
 
 
 def _slices_check(
-    gate: context.Context,
-    tolerance: parts.Tolerance,
+    gate: Context,
+    tolerance: Tolerance,
     slices: Sequence[PartResult],
     outcome: _Outcome,
 ) -> Check:
     changes = []
     for result in slices:
-        change = text.show_difference(result.gain, share=gate.share) + _of_role(result.against)
-        changes.append(
-            f"{text.cut(result.name)} {change} ({text.plural(result.n or 0, 'example')})"
-        )
+        change = show_difference(result.gain, share=gate.share) + _of_role(result.against)
+        changes.append(f"{cut(result.name)} {change} ({plural(result.n or 0, 'example')})")
 
-    limit = gain.drop_limit(tolerance.max_drop, share=gate.share)
+    limit = drop_limit(tolerance.max_drop, share=gate.share)
     if outcome.status == "pass":
         losses = f"worst {changes[0]}"
     else:
-        limit += f", {text.show_percent(tolerance.confidence)} confidence each"
+        limit += f", {show_percent(tolerance.confidence)} confidence each"
         losses = _named(changes)
 
     judged = sum(slice_.note is None for slice_ in gate.parts.slices)
-    count = f"{len(slices):,} of {text.plural(judged, 'slice')}"
+    count = f"{len(slices):,} of {plural(judged, 'slice')}"
     message = f"{count} {outcome.sentence} ({limit}): {losses}"
     fields = {**_limit(gate, "slices"), "observed": slices[0].gain, "advice": outcome.advice}
     return Check("slices", outcome.status, message, **fields)

@@ -1,15 +1,16 @@
-"""What else must not get worse: guards, which are other test sets, and slices, the parts of the test set by a field."""
+"""What else must not get worse: guards (other test sets) and slices (parts of the test set)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from pytest_ftgate import result, text
 from pytest_ftgate.config import GuardKeys
 from pytest_ftgate.data import DataSet
 from pytest_ftgate.metrics import Metric
+from pytest_ftgate.result import Check, PartResult, Status, TestSetResult
 from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
 from pytest_ftgate.statistics.planning import MOST_EXAMPLES, fewest_examples
+from pytest_ftgate.text import EXCERPT, printable
 
 _LEAST_DROP = 1e-12
 
@@ -32,7 +33,7 @@ class Tolerance(NamedTuple):
 
 
 def margin_of(tolerance: Tolerance) -> float:
-    """Return the margin of a drop; a test that rules one out needs a margin below 0, also for ``max_drop: 0``."""
+    """Return the margin of a drop: below 0, also for ``max_drop: 0``, as a test needs it."""
     return -max(tolerance.max_drop, _LEAST_DROP)
 
 
@@ -89,20 +90,20 @@ class Guard:
         """Return the path of its keys in the gate, which is also the name of its check."""
         return f"guards.{self.name}"
 
-    def check(self, status: result.Status, message: str, **fields: Any) -> result.Check:
-        """Return a check of the guard; its name says which guard, and its source where its test set is written."""
+    def check(self, status: Status, message: str, **fields: Any) -> Check:
+        """Return a check of the guard; its source is where its test set is written."""
         fields = {"source": str(self.spec.sources["test_set"]), **fields}
-        return result.Check(self.path, status, message, **fields)
+        return Check(self.path, status, message, **fields)
 
     def at(self, confidence: float) -> "Guard":
         """Return the guard at the confidence of another attempt."""
         return replace(self, tolerance=self.tolerance._replace(confidence=confidence))
 
     @property
-    def facts(self) -> result.PartResult:
+    def facts(self) -> PartResult:
         """Return the facts that are known before it is measured."""
-        test_set = result.TestSetResult(self.test.path, self.test.sha256, len(self.test))
-        return result.PartResult(
+        test_set = TestSetResult(self.test.path, self.test.sha256, len(self.test))
+        return PartResult(
             self.name,
             self.metric.name,
             self.spec.max_drop,
@@ -131,8 +132,8 @@ class Slice:
     is_small: bool = False
 
     def __str__(self) -> str:
-        field = text.printable(self.field, text.EXCERPT)
-        return f"{field}={text.printable(self.value, text.EXCERPT)}"
+        field = printable(self.field, EXCERPT)
+        return f"{field}={printable(self.value, EXCERPT)}"
 
 
 class Parts(NamedTuple):

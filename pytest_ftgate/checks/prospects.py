@@ -16,11 +16,11 @@ from pytest_ftgate.statistics.groups import group_codes
 from pytest_ftgate.statistics.planning import Chances, chances
 
 ASSUMED_VALUE = 0.8
-"""How good a baseline is taken to be whose answers are not known, as a share of the metric's range."""
+"""The assumed value of a baseline without known answers, as a share of the metric's range."""
 
 
 def improved(best: Scored, gain: float, **changes: Any) -> Scored | None:
-    """Return the score of a candidate that gains at least so much; None if that is more than there is to gain.
+    """Return the score of a candidate that gains at least so much; None if there is less to gain.
 
     ``changes`` are further arguments of
     :func:`~pytest_ftgate.statistics.planning.hypothetical_scores`.
@@ -38,7 +38,7 @@ def improved(best: Scored, gain: float, **changes: Any) -> Scored | None:
 
 
 def assumed(metric: Metric, expected: list[Any]) -> Scored | None:
-    """Return the score of a baseline that is mostly right; None if the metric has no value before any answer."""
+    """Return the score of a mostly right baseline; None if the metric needs answers for that."""
     try:
         nothing = metric.score(expected, [[None] * len(expected)])
     except errors.FtgateError:
@@ -54,10 +54,11 @@ def chances_of_gain(
     *,
     broken: float,
 ) -> Chances | None:
-    """Return how likely each verdict on the gain over a baseline is, if the true gain were this one.
+    """Return how likely each verdict on the gain over a baseline is, for a true gain.
 
-    The chances are added up where single answers are right or wrong, or pairs are preferred or not, without
-    groups. Otherwise they are the share of verdicts on test sets that are drawn from this one.
+    The chances are added up where single answers are right or wrong, or pairs are preferred or
+    not, without groups. Otherwise they are the share of verdicts on test sets that are drawn from
+    this one.
 
     Args:
         gain: in the metric's unit.
@@ -118,9 +119,10 @@ def _simulated(
     *,
     broken: float,
 ) -> Chances | None:
-    """Return how often each verdict is given on test sets that are drawn from this one, as groups where it has some.
+    """Return how often each verdict is given on test sets that are drawn from this one.
 
-    Where it has groups, other examples change each time. None if there is not so much to gain.
+    Where it has groups, whole groups are drawn, and other examples change each time. None if there
+    is not so much to gain.
     """
     candidate = improved(baseline, gain, broken=broken)
     if candidate is None:

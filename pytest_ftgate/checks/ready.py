@@ -1,4 +1,4 @@
-"""The rules for ``stage: ready`` (room for the gain, power of the test set), and for the hypothesis."""
+"""The rules for ``stage: ready``, room and power, and for the hypothesis."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -42,12 +42,15 @@ def _headroom(gate: Context, best: Scored) -> Check:
     advice = (
         "Do not train for this margin: it is larger than what is left to gain on this test set. "
     )
-    advice += "Keep the baseline; or, if it is worse in practice, add examples that it gets wrong to the test set."
+    advice += "Keep the baseline; or, if it is worse in practice, add examples that it gets wrong "
+    advice += "to the test set."
     return Check("headroom", "fail", message, float(room), **required, advice=advice)
 
 
 def _power(gate: Context, best: Scored) -> Check:
-    """Check the power: how often a gate passes whose candidate gains what is expected, and breaks nothing.
+    """Check the power: how often a candidate passes that gains what is expected.
+
+    It breaks nothing.
 
     Without a hypothesis twice the margin is taken, because a gain of the margin passes half of the
     time at most. Low power for that is a warning, since nobody expects it.
@@ -85,7 +88,8 @@ def _power(gate: Context, best: Scored) -> Check:
         return Check("power", "note", message, *numbers)
 
     needed = gate.compare(best, candidate, gate.best).examples_needed
-    advice = "A candidate that gains just the margin passes half of the time at most, with any number of examples."
+    advice = "A candidate that gains just the margin passes half of the time at most, "
+    advice += "with any number of examples."
     if needed is not None:
         more_examples = plural(max(needed - n, 1), "more test example")
         advice = f"Label {more_examples}: about {needed:,} in all give 80 % power."
@@ -94,13 +98,13 @@ def _power(gate: Context, best: Scored) -> Check:
 
 
 def expected_gain(prediction: HypothesisKeys, metric: Metric) -> float:
-    """Return ``to`` minus ``from``, rounded to 12 decimals; the sign is reversed where lower is better."""
+    """Return ``to`` minus ``from``, to 12 decimals; ``from`` minus ``to`` where lower is better."""
     change = prediction.goal - prediction.start
     return round(change if metric.greater_is_better else -change, 12)
 
 
 def check_hypothesis(gate: Context) -> Found:
-    """Report whether the candidate reached the hypothesis, and before training where the baseline is."""
+    """Report whether the hypothesis was reached, and before training where the baseline is."""
     prediction = gate.config.prediction
     if prediction is None:
         return Found({})

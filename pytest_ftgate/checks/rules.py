@@ -1,4 +1,4 @@
-"""The table of all rules: when each is checked, and of which gates, in the order in which reports show the checks."""
+"""The table of all rules: when each is checked, and of which gates, in the order of reports."""
 
 from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
@@ -29,13 +29,13 @@ from pytest_ftgate.checks import (
 )
 
 Stage = Literal["free", "answered", "scored"]
-"""When a rule is checked: before any model is called, after all models answered, or after all answers are scored."""
+"""When a rule is checked: before any call, with all answers, or with all scores."""
 Need = Literal["accept", "ready", "margin", "max_drop", "agreement", None]
-"""What a rule needs of a gate: that its candidate is judged or not yet trained, or the key that asks for the gain."""
+"""What a rule needs of a gate: its stage, or the key that asks for the gain."""
 
 
 class Rule(NamedTuple):
-    """Hold one rule: when it is checked, and the stage and key that it needs of a gate; it is left out for all others.
+    """Hold one rule: when it is checked, and the stage and key that it needs of a gate.
 
     It sees the facts and checks of the rules before it.
     """

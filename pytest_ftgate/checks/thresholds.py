@@ -28,7 +28,10 @@ _NAMES = {
     "error_rate": "error rate",
 }
 _UNREPORTED = Unknown("", "The model does not report what is needed to measure it.")
-_LOOK = "Look at the examples that the candidate still gets wrong, and add or correct similar training rows."
+_LOOK = (
+    "Look at the examples that the candidate still gets wrong, and add or correct similar "
+    "training rows."
+)
 _CURES: Mapping[str, str] = {
     **dict.fromkeys(RUN_METRICS, "Use a smaller model, or shorten what it reads and writes."),
     "error_rate": "Find out why the candidate's endpoint fails, then run again.",
@@ -38,7 +41,7 @@ _CURES: Mapping[str, str] = {
 
 
 def check_free(gate: Context) -> Iterator[Check]:
-    """Check before any call that a cost with a threshold can be known, and that a p95 can be shown."""
+    """Check before any call that a limited cost can be known, and a limited p95 be shown."""
     model = gate.models["candidate"]
     price = price_of(model)
     if "cost_usd" in gate.config.thresholds and not price.known:
@@ -58,14 +61,15 @@ def check(gate: Context) -> Iterator[Check]:
         if name == _P95 and limits.max is not None and check.status == "pass":
             seconds = gate.measured["candidate"].seconds
             within = [latency is not None and latency <= limits.max for latency in seconds]
-            doubt = f"{sum(within):,} of {len(within):,} within the limit could be chance (order statistic"
+            doubt = f"{sum(within):,} of {len(within):,} within the limit could be chance "
+            doubt += "(order statistic"
             few = _few_latencies(gate, len(within))
             check = few or shown_by_share(gate, check, within, _SHARE, doubt)
         yield check
 
 
 def _few_latencies(gate: Context, n: int) -> Check | None:
-    """Return the objection to fewer latencies than can show that p95 is within its limit, even if all are."""
+    """Return the objection to fewer latencies than can show a p95, even if all are in its limit."""
     limits = gate.config.thresholds.get(_P95)
     confidence = gate.config.confidence
     needed = ceil(log(evidence.level(confidence)) / log(_SHARE))
@@ -85,7 +89,7 @@ def _few_latencies(gate: Context, n: int) -> Check | None:
 def shown_by_share(
     gate: Context, check: Check, reached: Sequence[bool], share: float, doubt: str
 ) -> Check:
-    """Return a check that holds, or is inconclusive if ``reached`` does not show that more than a share of all do.
+    """Return a check; it is inconclusive if ``reached`` does not show more than a share of all.
 
     ``doubt`` names the counts and the test. See
     :func:`~pytest_ftgate.statistics.exact.share_p_value`.
@@ -144,7 +148,7 @@ def _check(gate: Context, name: str, model: ModelResult) -> Check:
 
 
 def _is_within(value: float, limits: ThresholdKeys) -> bool:
-    """Return whether a value is within its limits, as rounded numbers: 56 of 60 meets 0.933333333333333."""
+    """Return whether a rounded value is within its limits: 56 of 60 meets 0.933333333333333."""
     rounded = round(value, 12)
     if limits.min is not None and rounded < round(limits.min, 12):
         return False
@@ -188,7 +192,8 @@ def check_sampled(gate: Context) -> Iterator[Check]:
             continue
 
         advice = None
-        basis = f"is measured with up to {model.concurrency:,} concurrent calls, while the other model runs"
+        basis = f"is measured with up to {model.concurrency:,} concurrent calls, "
+        basis += "while the other model runs"
         if model.verified is not None:
             basis = "comes from the recording, made under unknown load"
         elif model.endpoint:

@@ -5,16 +5,19 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from pytest_ftgate import clock, errors, result
-from pytest_ftgate.checks import attempts, context, thresholds
+from pytest_ftgate import clock
+from pytest_ftgate.checks import attempts
 from pytest_ftgate.checks.audit import (
     TrainingAudit,
     check_test_set,
     grouped,
     row_pairs,
 )
+from pytest_ftgate.checks.context import Context
+from pytest_ftgate.checks.thresholds import RUN_METRICS
 from pytest_ftgate.config import GateKeys, MetricSpec
 from pytest_ftgate.data import DataSet
+from pytest_ftgate.errors import ConfigError, FtgateError, guarded
 from pytest_ftgate.gate.judges import read_judging
 from pytest_ftgate.gate.parts import read_parts
 from pytest_ftgate.gate.ranges import check_keys
@@ -22,17 +25,19 @@ from pytest_ftgate.gate.state import Services
 from pytest_ftgate.metrics import Metric, build_metric, labels, reads_expected
 from pytest_ftgate.models import Model, Surroundings, build_model
 from pytest_ftgate.models.prompt import refuse_unsent_media
-from pytest_ftgate.runs import jobs, runner
+from pytest_ftgate.result import TestSetResult, TrainingResult
+from pytest_ftgate.runs.jobs import Job
+from pytest_ftgate.runs.runner import stored_runs
 
 
 def build_metrics(
     config: GateKeys, test: DataSet, training: DataSet | None, hook: Any | None
 ) -> dict[str, Metric]:
-    """Return the metrics of ``metric`` and ``thresholds``, and accuracy where answers are labels."""
+    """Return the metrics that a gate names, and accuracy where answers are labels."""
     build = _metric_builder(test, training, hook)
     metrics: dict[str, Metric] = {}
     for spec in _metric_specs(config):
-        other_names = thresholds.RUN_METRICS if spec.name in config.thresholds else ()
+        other_names = RUN_METRICS if spec.name in config.thresholds else ()
         metrics[spec.name] = build(spec, other_names=other_names)
 
     decided_by = config.decided_by
@@ -68,7 +73,7 @@ def _metric_specs(config: GateKeys) -> list[MetricSpec]:
     """Return every metric of answers that the gate names, the deciding one first."""
     names = dict.fromkeys(metric.name for metric in config.metrics)
     names |= dict.fromkeys(config.thresholds)
-    return [config.metric_named(name) for name in names if name not in thresholds.RUN_METRICS]
+    return [config.metric_named(name) for name in names if name not in RUN_METRICS]
 
 
 def custom_metrics(hook: Any | None) -> dict[str, Any]:
@@ -76,7 +81,7 @@ def custom_metrics(hook: Any | None) -> dict[str, Any]:
     if hook is None:
         return {}
 
-    mappings = errors.guarded(
+    mappings = guarded(
         "the hook pytest_ftgate_metrics",
         lambda: [dict(metrics) for metrics in hook.pytest_ftgate_metrics()],
     )
@@ -86,12 +91,12 @@ def custom_metrics(hook: Any | None) -> dict[str, Any]:
             name = str(key)
             if name in custom:
                 message = f"two hooks pytest_ftgate_metrics return a metric named {name!r}"
-                raise errors.ConfigError(message, cure="Rename one.")
+                raise ConfigError(message, cure="Rename one.")
             custom[name] = metric
     return custom
 
 
-def read_inputs(config: GateKeys, services: Services, nodeid: str) -> context.Context:
+def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     """Read the data, and build metrics and models, at the level of the attempt.
 
     Raises:
@@ -132,7 +137,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> context.Co
         parts = parts.at(config.confidence)
     judging = read_judging(config, test, metrics, models, services.hook, offline=services.offline)
 
-    gate = context.Context(
+    gate = Context(
         config=config,
         test=test,
         training=training,
@@ -166,20 +171,18 @@ def _attempt(
 
     questions = []
     for role, model in models.items():
-        questions.append(jobs.Job(model, test, config.repeats, of_candidate=role == "candidate"))
-    with suppress(errors.FtgateError):  # what is wrong with the answers is said where they are used
-        runs = dict(zip(models, runner.stored_runs(questions, services.stores), strict=True))
+        questions.append(Job(model, test, config.repeats, of_candidate=role == "candidate"))
+    with suppress(FtgateError):  # what is wrong with the answers is said where they are used
+        runs = dict(zip(models, stored_runs(questions, services.stores), strict=True))
         if not any(run.unanswered for run in runs.values()):
             return attempt.answered(runs)
 
     return attempt
 
 
-def _training_facts(
-    training: DataSet, test: DataSet, audit: TrainingAudit
-) -> result.TrainingResult:
+def _training_facts(training: DataSet, test: DataSet, audit: TrainingAudit) -> TrainingResult:
     """Return the facts of the training set that are known before any call."""
-    return result.TrainingResult(
+    return TrainingResult(
         training.path,
         training.sha256,
         audit.rows,
@@ -192,10 +195,10 @@ def _training_facts(
     )
 
 
-def _test_facts(test: DataSet, audit: TrainingAudit) -> result.TestSetResult:
+def _test_facts(test: DataSet, audit: TrainingAudit) -> TestSetResult:
     """Return the facts of the test set that are known before any call."""
     near_pairs = row_pairs(test, test, audit.test_near_rows)
-    return result.TestSetResult(test.path, test.sha256, len(test), near_pairs)
+    return TestSetResult(test.path, test.sha256, len(test), near_pairs)
 
 
 def _models(

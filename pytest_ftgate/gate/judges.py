@@ -134,5 +134,6 @@ def _self_judged(metric: judged.ModelJudged, role: str, spec: ModelSpec) -> erro
         f"the judge of {metric.name} is the {model} itself ({spec.spelling})",
         where=errors.Where(metric.source, key="metric.judge"),
         evidence=f"{model}: {spec.source}",
-        cure="Use a third model as the judge: models prefer their own answers (self-preference bias).",
+        cure="Use a third model as the judge: models prefer their own answers "
+        "(self-preference bias).",
     )

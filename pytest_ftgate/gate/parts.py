@@ -87,7 +87,7 @@ def _read_guard(
 
 
 # --- slices
-# -------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 
 
 def _rows_by_value(spec: SliceKeys, field: str, test: DataSet) -> dict[str, list[int]]:
@@ -144,7 +144,7 @@ def _with_own_metric(
 def _slice_tolerance(
     config: GateKeys, spec: SliceKeys, test: DataSet, slices: Sequence[Slice]
 ) -> Tolerance:
-    """Return the limit of the slices, corrected for the number of those that can fail at this limit.
+    """Return the limit of the slices, corrected for the number of those that can fail.
 
     Every slice is compared with every baseline. A slice that is too small to fail even where all is
     lost raises no false alarm, and does not count.

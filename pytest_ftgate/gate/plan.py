@@ -1,4 +1,4 @@
-"""Say what a gate costs and what it can show, without a verdict; a preview also asks its models a few examples."""
+"""Say what a gate costs and can show, without a verdict; a preview asks its models a little."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -6,19 +6,24 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, NamedTuple
 
-from pytest_ftgate import errors, result, text
-from pytest_ftgate.checks import context, prospects
+from pytest_ftgate.checks import prospects
+from pytest_ftgate.checks.context import Context, RunName, jobs_of
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.data import DataSet, Example, expected_text
+from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.gate.run import read_gate
 from pytest_ftgate.gate.state import Services
 from pytest_ftgate.metrics import Metric, Scored
 from pytest_ftgate.models import Model
 from pytest_ftgate.models.price import price_of, tokens_usd
 from pytest_ftgate.models.protocol import output_limit
-from pytest_ftgate.runs import jobs, measure, runner
+from pytest_ftgate.result import RED, Check, called, error_check
+from pytest_ftgate.runs.jobs import Job, Run
+from pytest_ftgate.runs.measure import answers_of, measure_run, rightness
+from pytest_ftgate.runs.runner import run_models, stored_runs
 from pytest_ftgate.statistics.groups import group_counts
 from pytest_ftgate.statistics.planning import Chances, detectable_gain
+from pytest_ftgate.text import plural
 
 _MARGINS = (0.0, 1.0, 2.0)
 """The true gains of the table, in margins."""
@@ -66,16 +71,20 @@ class Calls(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """Hold what a model is sent for the first examples, and in a preview its run over them and their scores.
+    """Hold what a model is sent for the first examples.
 
-    ``prompts`` is empty for recorded answers. ``tokens`` estimates the first prompt.
+    Attributes:
+        prompts: empty for recorded answers.
+        tokens: an estimate of the first prompt.
+        run: over the examples, in a preview.
+        scored: the scores of the run.
     """
 
     role: str
     name: str
     prompts: tuple[Prompt, ...]
     tokens: int
-    run: jobs.Run | None
+    run: Run | None
     scored: Scored | None
 
 
@@ -109,8 +118,8 @@ class Plan:
     """
 
     name: str
-    checks: tuple[result.Check, ...]
-    gate: context.Context | None = None
+    checks: tuple[Check, ...]
+    gate: Context | None = None
     prospects: Prospects | None = None
     calls: tuple[Calls, ...] = ()
     preview: int = 0
@@ -120,8 +129,8 @@ class Plan:
 
     @property
     def failed(self) -> bool:
-        """Return whether a free check fails, so that the gate would call no model, or a call of a preview failed."""
-        return self.n_missing > 0 or any(check.status in result.RED for check in self.checks)
+        """Return whether a free check fails, or a call of a preview failed."""
+        return self.n_missing > 0 or any(check.status in RED for check in self.checks)
 
     @property
     def n_missing(self) -> int:
@@ -134,7 +143,7 @@ def plan_gate(
     services: Services,
     *,
     nodeid: str,
-    reviewed: tuple[result.Check, ...] = (),
+    reviewed: tuple[Check, ...] = (),
     preview: int = 0,
 ) -> Plan:
     """Plan a gate.
@@ -146,15 +155,15 @@ def plan_gate(
     """
     try:
         gate = read_gate(config, services, nodeid=nodeid, reviewed=reviewed)
-    except errors.FtgateError as error:
-        return Plan(config.name, (*reviewed, *map(result.error_check, error.problems)))
+    except FtgateError as error:
+        return Plan(config.name, (*reviewed, *map(error_check, error.problems)))
     try:
         return _plan(gate, services, preview)
-    except errors.FtgateError as error:
-        return Plan(gate.config.name, (*gate.checks, result.error_check(error)))
+    except FtgateError as error:
+        return Plan(gate.config.name, (*gate.checks, error_check(error)))
 
 
-def _plan(gate: context.Context, services: Services, preview: int) -> Plan:
+def _plan(gate: Context, services: Services, preview: int) -> Plan:
     metric = gate.deciding
     is_judged = metric.judged or metric.pairwise
     test = gate.shown.test if gate.shown is not None and len(gate.shown.test) else gate.test
@@ -162,9 +171,9 @@ def _plan(gate: context.Context, services: Services, preview: int) -> Plan:
     runs = _preview(gate, services, first) if preview else {}
 
     # After the preview, whose answers are stored now.
-    planned = context.jobs(gate)
-    stored_runs = runner.stored_runs(list(planned.values()), services.stores)
-    stored = dict(zip(planned, stored_runs, strict=True))
+    planned = jobs_of(gate)
+    known = stored_runs(list(planned.values()), services.stores)
+    stored = dict(zip(planned, known, strict=True))
     chances = None
     if gate.config.asked_by != "agreement":
         chances = _prospects(gate, {} if is_judged else _stored_scores(gate, stored))
@@ -191,13 +200,13 @@ def _plan(gate: context.Context, services: Services, preview: int) -> Plan:
     )
 
 
-def _preview(gate: context.Context, services: Services, first: DataSet) -> dict[str, jobs.Run]:
+def _preview(gate: Context, services: Services, first: DataSet) -> dict[str, Run]:
     """Ask each model about the first examples."""
     questions = []
     for role, model in gate.models.items():
-        questions.append(jobs.Job(model, first, of_candidate=role == "candidate"))
+        questions.append(Job(model, first, of_candidate=role == "candidate"))
     with services.calling(gate) as options:
-        runs = runner.run_models(questions, **options)
+        runs = run_models(questions, **options)
 
     if not any(run.unanswered for run in runs):
         services.stores.finish(runs)
@@ -205,13 +214,13 @@ def _preview(gate: context.Context, services: Services, first: DataSet) -> dict[
 
 
 # --- costs
-# ---------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 
 
 def _calls(
-    gate: context.Context,
-    planned: Mapping[context.RunName, jobs.Job],
-    stored: Mapping[context.RunName, jobs.Run],
+    gate: Context,
+    planned: Mapping[RunName, Job],
+    stored: Mapping[RunName, Run],
 ) -> Iterator[Calls]:
     """Yield the calls of each model whose answers are not recorded."""
     for role, model in gate.models.items():
@@ -221,7 +230,7 @@ def _calls(
         role_jobs = {name: job for name, job in planned.items() if name.role == role}
         runs = [stored[name] for name in role_jobs]
         calls = Calls(
-            result.called(role, model.name),
+            called(role, model.name),
             sum(len(job.test_set) * job.repeats for job in role_jobs.values()),
             sum(len(run.unanswered) for run in runs),
         )
@@ -232,15 +241,13 @@ def _calls(
             yield _estimated(calls, model, role_jobs.values())
 
 
-def _projected(
-    calls: Calls, model: Model, planned: Iterable[jobs.Job], answered: jobs.Run
-) -> Calls:
-    """Return the calls of a model with its tokens and cost, in proportion to those of stored answers.
+def _projected(calls: Calls, model: Model, planned: Iterable[Job], answered: Run) -> Calls:
+    """Return the calls of a model with tokens and cost in proportion to those of stored answers.
 
     Input tokens are projected by the characters that are sent, output tokens and time by the number
     of answers.
     """
-    facts = measure.measure_run(calls.name, answered).facts
+    facts = measure_run(calls.name, answered).facts
     factor = calls.calls / len(answered.test_set)
     inputs = facts.input_tokens
     outputs = facts.output_tokens
@@ -261,7 +268,7 @@ def _projected(
     return calls._replace(input_tokens=inputs, output_tokens=outputs, usd=usd, unknown=unknown)
 
 
-def _estimated(calls: Calls, model: Model, planned: Iterable[jobs.Job]) -> Calls:
+def _estimated(calls: Calls, model: Model, planned: Iterable[Job]) -> Calls:
     """Return the calls of a model that is paid by tokens with an estimate from its prompts.
 
     An output is as long as the limit of the model's requests, or else as the expected one.
@@ -293,12 +300,12 @@ def _estimated(calls: Calls, model: Model, planned: Iterable[jobs.Job]) -> Calls
 
 
 def _tokens_sent(model: Model, example: Example) -> float:
-    """Return an estimate of the tokens that a model is sent for an example, with those of its chat template."""
+    """Estimate the tokens that a model is sent for an example, with its chat template."""
     messages = model.sent(example)["messages"]
     return model.characters(example) / CHARACTERS_PER_TOKEN + _TOKENS_PER_MESSAGE * len(messages)
 
 
-def _answered(run: jobs.Run) -> jobs.Run:
+def _answered(run: Run) -> Run:
     """Return the first answers of a run without the missing ones."""
     pairs = zip(run.test_set.examples, run.predictions[0], strict=True)
     examples = tuple(example for example, prediction in pairs if prediction.completion is not None)
@@ -306,7 +313,7 @@ def _answered(run: jobs.Run) -> jobs.Run:
     return replace(run, predictions=run.predictions[:1]).over(test_set)
 
 
-def _calls_of_judges(gate: context.Context) -> Iterator[Calls]:
+def _calls_of_judges(gate: Context) -> Iterator[Calls]:
     """Yield the most calls of each judge: a pair of answers is judged in both orders."""
     if gate.judging is None:
         return
@@ -327,21 +334,19 @@ def _calls_of_judges(gate: context.Context) -> Iterator[Calls]:
 # ------------------------------------------------------------------------------
 
 
-def _stored_scores(
-    gate: context.Context, stored: Mapping[context.RunName, jobs.Run]
-) -> dict[str, Scored]:
+def _stored_scores(gate: Context, stored: Mapping[RunName, Run]) -> dict[str, Scored]:
     """Return the scores by role of those models whose answers are all stored."""
     scored = {}
-    with suppress(errors.FtgateError):
+    with suppress(FtgateError):
         for name, run in stored.items():
             if name.purpose == "test" and not run.unanswered:
-                answers = measure.answers_of(run)
+                answers = answers_of(run)
                 scored[name.role] = gate.deciding.score(gate.expected, answers)
         return scored
     return {}
 
 
-def _prospects(gate: context.Context, scored: dict[str, Scored]) -> Prospects:
+def _prospects(gate: Context, scored: dict[str, Scored]) -> Prospects:
     """Return how likely each verdict on the gain is, by the true gain."""
     config = gate.config
     metric = gate.deciding
@@ -370,8 +375,8 @@ def _prospects(gate: context.Context, scored: dict[str, Scored]) -> Prospects:
         if not is_exact:
             basis.append(_simulated(are_known=bool(baselines)))
     if groups is not None:
-        n = text.plural(len(gate.test), "example")
-        basis.append(f"{n} in {text.plural(groups[0], 'group')}")
+        n = plural(len(gate.test), "example")
+        basis.append(f"{n} in {plural(groups[0], 'group')}")
 
     detectable = _detectable(gate, role, broken) if is_exact and margin >= 0 else None
     return Prospects(margin, gate.evidence_of(role), basis, chances, detectable)
@@ -386,11 +391,11 @@ def _simulated(*, are_known: bool) -> str:
 
 def _share_broken(candidate: Scored, baseline: Scored) -> float:
     """Return the share of the examples that the candidate answers worse."""
-    change = candidate.metric.sign * (measure.rightness(candidate) - measure.rightness(baseline))
+    change = candidate.metric.sign * (rightness(candidate) - rightness(baseline))
     return float((change < 0).mean())
 
 
-def _detectable(gate: context.Context, role: str, broken: float) -> float | None:
+def _detectable(gate: Context, role: str, broken: float) -> float | None:
     """Return the true gain in right answers that passes with 80 % power."""
     return detectable_gain(
         len(gate.test),
@@ -406,23 +411,23 @@ def _detectable(gate: context.Context, role: str, broken: float) -> float | None
 
 
 def _asked(
-    role: str, model: Model, first: DataSet, run: jobs.Run | None, scored: Scored | None
+    role: str, model: Model, first: DataSet, run: Run | None, scored: Scored | None
 ) -> Asked:
     """Return what a model is sent for the first examples, with what it answered."""
     prompts: list[Prompt] = []
     if model.verified is None:
         prompts = [_prompt(model, example) for example in first]
     tokens = round(_tokens_sent(model, first.examples[0]))
-    name = result.called(role, model.name)
-    return Asked(result.called(role), name, tuple(prompts), tokens, run, scored)
+    name = called(role, model.name)
+    return Asked(called(role), name, tuple(prompts), tokens, run, scored)
 
 
-def _score(metric: Metric, test: DataSet, run: jobs.Run) -> Scored | None:
-    """Return the scores of a preview; a set-level metric is scored with all other answers missing."""
-    answers = list(measure.answers_of(run)[0])
+def _score(metric: Metric, test: DataSet, run: Run) -> Scored | None:
+    """Return the scores of a preview; for a metric of the set all other answers are missing."""
+    answers = list(answers_of(run)[0])
     if metric.kind == "set":
         answers += [None] * (len(test) - len(answers))
-    with suppress(errors.FtgateError):  # the answers are shown without scores
+    with suppress(FtgateError):  # the answers are shown without scores
         return metric.score(test.expected[: len(answers)], [answers])
     return None
 
@@ -435,7 +440,7 @@ def _prompt(model: Model, example: Example) -> Prompt:
 
 
 def _message(message: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the role and the text of a message; what else it holds, such as tool calls, as JSON."""
+    """Return the role and the text of a message; anything else, such as tool calls, as JSON."""
     content = message.get("content")
     extra = {key: value for key, value in message.items() if key not in ("role", "content")}
     texts = [expected_text(value) for value in (content, extra or None) if value is not None]

@@ -24,7 +24,7 @@ def check_keys(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
 
 
 def check_possible(metric: Metric, key: str, value: float, source: Source) -> None:
-    """Raise :class:`ConfigError` for a margin or ``max_drop`` that no gain or drop can reach: 3 for 3 points."""
+    """Refuse a margin or ``max_drop`` that no gain or drop can reach, such as 3 for 3 points."""
     width = metric.high - metric.low
     if value < width:
         return
@@ -85,7 +85,8 @@ def _check_missing_answers(config: GateKeys) -> None:
 
     for spec in config.judged_by:
         if spec.name.partition("_")[0] == "precision":
-            message = f"missing_answers: wrong cannot be used with {spec.name}, which ignores missing answers"
+            message = f"missing_answers: wrong cannot be used with {spec.name}, "
+            message += "which ignores missing answers"
             where = config.sources["missing_answers"].where("missing_answers")
             advice = "Use f1 or recall, or missing_answers: error."
             raise ConfigError(message, where=where, cure=advice)

@@ -1,4 +1,4 @@
-"""Judge one gate: read its inputs, run the free checks, call its models, and judge their answers."""
+"""Judge one gate: read its inputs, run the free checks, call its models, judge their answers."""
 
 import json
 from collections.abc import Iterable
@@ -6,23 +6,30 @@ from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import Any, get_args
 
-from pytest_ftgate import clock, errors, result, text
-from pytest_ftgate.checks import attempts, context, freshness, rules
+from pytest_ftgate import clock
+from pytest_ftgate.checks import attempts, freshness, rules
+from pytest_ftgate.checks.context import Context, Found, RunName, jobs_of, result_of
 from pytest_ftgate.config import GateKeys
-from pytest_ftgate.gate import inputs, state
-from pytest_ftgate.runs import jobs, measure, runner
+from pytest_ftgate.errors import ConfigError, FtgateError, guarded
+from pytest_ftgate.gate.inputs import read_inputs
+from pytest_ftgate.gate.state import Judged, Services, uncollected
+from pytest_ftgate.result import RED, Check, Status, error_check
+from pytest_ftgate.runs.jobs import Job, Run
 from pytest_ftgate.runs.judging import Judging, ask_judges, calibrate
+from pytest_ftgate.runs.measure import Measured, breakdown_results, measure_run, score_run
+from pytest_ftgate.runs.runner import run_models
+from pytest_ftgate.text import timestamp
 
 _HOOK = "the hook pytest_ftgate_checks"
 
 
 def judge_gate(
     config: GateKeys,
-    services: state.Services,
+    services: Services,
     *,
     nodeid: str,
-    reviewed: tuple[result.Check, ...] = (),
-) -> state.Judged:
+    reviewed: tuple[Check, ...] = (),
+) -> Judged:
     """Judge one gate, whose keys are merged and checked.
 
     Any failure of ours or of a model is the verdict ``error``.
@@ -31,9 +38,9 @@ def judge_gate(
     """
     try:
         gate = read_gate(config, services, nodeid=nodeid, reviewed=reviewed)
-    except errors.FtgateError as error:
-        checks = (*reviewed, *map(result.error_check, error.problems))
-        return state.Judged(context.result_of(config, {"nodeid": nodeid}, checks))
+    except FtgateError as error:
+        checks = (*reviewed, *map(error_check, error.problems))
+        return Judged(result_of(config, {"nodeid": nodeid}, checks))
 
     if gate.holds:
         gate = _judge_models(gate, services)
@@ -42,31 +49,31 @@ def judge_gate(
         message = "no model was called, because a data check failed"
         if gate.scored:
             message += "; the scores are those of stored or recorded answers"
-        gate = gate.with_checks([result.Check("models", "note", message)])
+        gate = gate.with_checks([Check("models", "note", message)])
 
     return _close(gate, services)
 
 
-@state.uncollected()
+@uncollected()
 def read_gate(
     config: GateKeys,
-    services: state.Services,
+    services: Services,
     *,
     nodeid: str,
-    reviewed: tuple[result.Check, ...] = (),
-) -> context.Context:
+    reviewed: tuple[Check, ...] = (),
+) -> Context:
     """Read the inputs and run the free checks, also where one fails.
 
     Raises:
         FtgateError: an input cannot be read or used.
     """
-    gate = inputs.read_inputs(config, services, nodeid)
+    gate = read_inputs(config, services, nodeid)
     gate = rules.check(gate.with_checks(reviewed), "free")
     last = freshness.last_green(gate, services.committed, services.stores.notes)
     return gate.with_checks(freshness.base_changed(gate, last))
 
 
-def _judge_models(gate: context.Context, services: state.Services) -> context.Context:
+def _judge_models(gate: Context, services: Services) -> Context:
     """Call the models of a gate whose free checks hold, and judge their answers."""
     gate = gate.with_facts(models_called=True)
     with services.calling(gate) as options:
@@ -76,21 +83,21 @@ def _judge_models(gate: context.Context, services: state.Services) -> context.Co
                 return gate
             gate = _add_answers(gate, options)
             gate = _add_judgements(gate, options)
-        except errors.FtgateError as error:
-            return gate.with_checks(map(result.error_check, error.problems))
+        except FtgateError as error:
+            return gate.with_checks(map(error_check, error.problems))
 
     gate = _decide(gate, services, services.hook)
     return gate.with_checks(freshness.until_judged(gate, services.stores.started))
 
 
-def _judge_known_answers(gate: context.Context, services: state.Services) -> context.Context:
+def _judge_known_answers(gate: Context, services: Services) -> Context:
     """Return a gate that only its data fail with what its stored or recorded answers show.
 
     No call is made, and the verdict stays red. Where anything is missing or in error, the gate is
     returned as it is; so is an attempt that the ledger does not have, since ``max_attempts`` limits
     looks at the gain.
     """
-    causes = [check for check in gate.checks if check.status in result.RED]
+    causes = [check for check in gate.checks if check.status in RED]
     if gate.verdict != "fail" or any(check.kind != "data" for check in causes):
         return gate
 
@@ -102,7 +109,7 @@ def _judge_known_answers(gate: context.Context, services: state.Services) -> con
     try:
         answered = _add_answers(_add_calibration(gate, options), options)
         answered = _add_judgements(answered, options)
-    except errors.FtgateError:
+    except FtgateError:
         return gate
     if any(run.unanswered for _, run in answered.all_runs()):
         return gate
@@ -119,7 +126,7 @@ def _judge_known_answers(gate: context.Context, services: state.Services) -> con
 # ---------------------------------------------------------------------------------------------
 
 
-def _add_calibration(gate: context.Context, options: dict[str, Any]) -> context.Context:
+def _add_calibration(gate: Context, options: dict[str, Any]) -> Context:
     """Calibrate the judges on items with human labels."""
     if gate.judging is None:
         return gate
@@ -127,28 +134,26 @@ def _add_calibration(gate: context.Context, options: dict[str, Any]) -> context.
     return _with_judging(gate, judging, checks)
 
 
-def _with_judging(
-    gate: context.Context, judging: Judging, checks: Iterable[result.Check]
-) -> context.Context:
+def _with_judging(gate: Context, judging: Judging, checks: Iterable[Check]) -> Context:
     facts = {"judges": tuple(judging.results.values())}
-    return replace(gate, judging=judging).with_found(context.Found(facts, checks))
+    return replace(gate, judging=judging).with_found(Found(facts, checks))
 
 
-def _add_answers(gate: context.Context, options: dict[str, Any]) -> context.Context:
+def _add_answers(gate: Context, options: dict[str, Any]) -> Context:
     """Take the latency samples one by one, while nothing else runs, then run all other jobs."""
-    runs: dict[context.RunName, jobs.Run] = {}
-    parallel: dict[context.RunName, jobs.Job] = {}
-    for name, job in context.jobs(gate).items():
+    runs: dict[RunName, Run] = {}
+    parallel: dict[RunName, Job] = {}
+    for name, job in jobs_of(gate).items():
         if name.purpose == "latency":
-            runs[name] = runner.run_models([job], **options)[0]
+            runs[name] = run_models([job], **options)[0]
         else:
             parallel[name] = job
 
-    runs |= zip(parallel, runner.run_models(list(parallel.values()), **options), strict=True)
+    runs |= zip(parallel, run_models(list(parallel.values()), **options), strict=True)
     return replace(gate, runs=runs)
 
 
-def _add_judgements(gate: context.Context, options: dict[str, Any]) -> context.Context:
+def _add_judgements(gate: Context, options: dict[str, Any]) -> Context:
     """Ask the judges about the answers, unless a missing answer makes the gate an error."""
     if gate.judging is None or not gate.is_answered:
         return gate
@@ -163,7 +168,7 @@ def _add_judgements(gate: context.Context, options: dict[str, Any]) -> context.C
 # ---------------------------------------------------------------------------------------------
 
 
-def _decide(gate: context.Context, services: state.Services, hook: Any | None) -> context.Context:
+def _decide(gate: Context, services: Services, hook: Any | None) -> Context:
     """Judge the answers at the level of their attempt, and keep the attempt.
 
     Other processes that judge attempts of the same ledger wait meanwhile, so that each has a place
@@ -178,13 +183,11 @@ def _decide(gate: context.Context, services: state.Services, hook: Any | None) -
             gate = _add_attempt(gate, gate.attempt.answered(gate.runs_of("test")), services)
             gate = check_answers(gate, hook)
             return _keep_attempt(gate, services)
-    except errors.FtgateError as error:
-        return gate.with_checks([result.error_check(error, "attempts")])
+    except FtgateError as error:
+        return gate.with_checks([error_check(error, "attempts")])
 
 
-def _add_attempt(
-    gate: context.Context, attempt: attempts.Attempt, services: state.Services
-) -> context.Context:
+def _add_attempt(gate: Context, attempt: attempts.Attempt, services: Services) -> Context:
     """Return the gate with its attempt, at the confidence of it."""
     parts = gate.parts.at(attempt.levelled.confidence)
     gate = replace(gate, config=attempt.levelled, attempt=attempt, parts=parts)
@@ -194,7 +197,7 @@ def _add_attempt(
     )
 
 
-def _keep_attempt(gate: context.Context, services: state.Services) -> context.Context:
+def _keep_attempt(gate: Context, services: Services) -> Context:
     """Return the gate with what the ledger of attempts says of its verdict, once it has one."""
     if gate.attempt is None or not gate.scored or gate.verdict == "error":
         return gate
@@ -202,15 +205,15 @@ def _keep_attempt(gate: context.Context, services: state.Services) -> context.Co
     checks = gate.attempt.keep(
         gate.facts.get("gain"),
         gate.verdict,
-        text.timestamp(gate.now),
+        timestamp(gate.now),
         services.stores.notes,
         services.tell if services.ci else None,
     )
     return gate.with_checks(checks)
 
 
-@state.uncollected()
-def check_answers(gate: context.Context, hook: Any | None) -> context.Context:
+@uncollected()
+def check_answers(gate: Context, hook: Any | None) -> Context:
     """Score the answers of a gate, and check all rules; ``hook`` may add checks."""
     gate = _add_scores(replace(gate, now=clock.wall()))
     stages: tuple[rules.Stage, ...] = ("answered", "scored") if gate.scored else ("answered",)
@@ -218,20 +221,20 @@ def check_answers(gate: context.Context, hook: Any | None) -> context.Context:
     return gate.with_checks(_checks_of_others(gate, hook))
 
 
-def _close(gate: context.Context, services: state.Services) -> state.Judged:
+def _close(gate: Context, services: Services) -> Judged:
     """Store a green verdict for later sessions."""
     notes = freshness.keep_green(gate, services.committed, services.stores.notes)
-    runs: dict[str, jobs.Run] = {}
+    runs: dict[str, Run] = {}
     if "models_called" in gate.facts:
         for name, run in gate.runs.items():
             recorded = runs.get(name.recorded_as)
             runs[name.recorded_as] = run if recorded is None else recorded.with_more(run)
         runs |= gate.judge_runs
 
-    return state.Judged(gate.result, gate, runs, notes)
+    return Judged(gate.result, gate, runs, notes)
 
 
-def _checks_of_others(gate: context.Context, hook: Any | None) -> list[result.Check]:
+def _checks_of_others(gate: Context, hook: Any | None) -> list[Check]:
     """Return the checks of the hook ``pytest_ftgate_checks``.
 
     They can only make the verdict worse.
@@ -239,54 +242,54 @@ def _checks_of_others(gate: context.Context, hook: Any | None) -> list[result.Ch
     if hook is None or not gate.scored:
         return []
 
-    checks: list[result.Check] = []
+    checks: list[Check] = []
     try:
-        answers = errors.guarded(
+        answers = guarded(
             _HOOK, lambda: [list(checks) for checks in hook.pytest_ftgate_checks(gate=gate)]
         )
         for answer in answers:
             for check in answer:
                 _refuse_unusable(check)
                 checks.append(check)
-    except errors.FtgateError as error:
-        return [result.error_check(error)]
+    except FtgateError as error:
+        return [error_check(error)]
     return checks
 
 
 def _refuse_unusable(check: Any) -> None:
     """Raise :class:`FtgateError` for what is no check, or holds what a report cannot write."""
-    if not isinstance(check, result.Check) or check.status not in get_args(result.Status):
+    if not isinstance(check, Check) or check.status not in get_args(Status):
         evidence = f"it returned {type(check).__name__}"
-        raise errors.ConfigError(f"{_HOOK} must return checks", evidence=evidence)
+        raise ConfigError(f"{_HOOK} must return checks", evidence=evidence)
     subject = f"the check {check.name} of {_HOOK} holds a value that JSON cannot represent, and"
-    errors.guarded(subject, json.dumps, asdict(check))
+    guarded(subject, json.dumps, asdict(check))
 
 
-def _add_scores(gate: context.Context) -> context.Context:
+def _add_scores(gate: Context) -> Context:
     """Measure all runs, and score them if no answer and no judgement is missing."""
     samples = gate.runs_of("latency")
-    measured: dict[str, measure.Measured] = {}
+    measured: dict[str, Measured] = {}
     for role, run in gate.runs_of("test").items():
         name = gate.asked(role).name
         is_forgiven = role in gate.forgiven
-        measured[role] = measure.measure_run(name, run, samples.get(role), forgiven=is_forgiven)
+        measured[role] = measure_run(name, run, samples.get(role), forgiven=is_forgiven)
 
     gate = replace(gate, measured=measured)
     is_red_by_data = gate.verdict == "fail" and "models_called" not in gate.facts
     if not (gate.holds or is_red_by_data) or not gate.is_answered:
         return gate
 
-    scored: dict[str, measure.Measured] = {}
+    scored: dict[str, Measured] = {}
     try:
         for role, facts in measured.items():
             judged = gate.judging.metrics.get(role, {}) if gate.judging else {}
             metrics = {**gate.metrics, **judged}
-            scored[role] = measure.score_run(facts, metrics, gate.deciding.name, gate.expected)
-    except errors.FtgateError as error:
-        return gate.with_checks([result.error_check(error)])
+            scored[role] = score_run(facts, metrics, gate.deciding.name, gate.expected)
+    except FtgateError as error:
+        return gate.with_checks([error_check(error)])
 
     gate = replace(gate, measured=scored)
     models = {"baseline": scored[gate.best]}
     if "candidate" in scored:
         models["candidate"] = scored["candidate"]
-    return gate.with_facts(breakdowns=measure.breakdown_results(models))
+    return gate.with_facts(breakdowns=breakdown_results(models))

@@ -1,4 +1,4 @@
-"""What a session provides to a gate, with data that are read and audited once, and what a judged gate returns."""
+"""What a session provides to a gate, with data that are read once, and what a judged gate is."""
 
 import gc
 import os
@@ -110,7 +110,7 @@ class Services:
 
     @contextmanager
     def calling(self, gate: Context) -> Iterator[dict[str, Any]]:
-        """Yield the options of all runs of a gate, whose time limit starts here; wipe the progress at the end."""
+        """Yield the options of all runs of a gate, whose time limit starts here."""
         options: dict[str, Any] = {
             "stores": self.stores,
             "offline": self.offline,
@@ -161,7 +161,9 @@ class DataSets:
         name: str = "test_set",
         labeled: bool = True,
     ) -> DataSet:
-        """Return a data source, which is read again only if it changed: an iterator can be consumed only once.
+        """Return a data source, which is read again only if it changed.
+
+        An iterator can be consumed only once.
 
         Args:
             source: the keys of a data file, or an iterable of examples.
@@ -200,7 +202,7 @@ class DataSets:
     def audit(
         self, training: DataSet, test: DataSet, *, separator: str | None = None
     ) -> TrainingAudit:
-        """Return the audit of a training set and a test set, computed once for equal ones of several gates."""
+        """Return the audit of a training set for a test set, computed once for several gates."""
         key = (training.sha256, training.origin, test.sha256, separator)
         if key in self._audits:
             known_training, known_test, audit = self._audits[key]

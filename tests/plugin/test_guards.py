@@ -70,18 +70,15 @@ def test_a_guard_holds_against_every_baseline(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("right", "expected", "status"),
-    [(33, label, "warning"), (34, label, "pass"), (60, label, "pass"), (60, "refund", "pass"), (0, label, "fail")],
+    ("right", "expected", "verdict"), [(33, label, "pass"), (60, "refund", "pass"), (0, label, "fail")]
 )
-def test_who_may_know_nothing_has_nothing_to_lose(project: Project, right: int, expected: Any, status: str) -> None:
-    """Always answering 'refund' is right on 33 of 99 examples."""
+def test_a_baseline_that_is_always_wrong_has_nothing_to_lose(
+    project: Project, right: int, expected: Any, verdict: str
+) -> None:
     guard_set(project, LEAST, expected=expected)
     answers(project, LEAST, base=range(right, LEAST), ft=range(right, LEAST))
     gate = judged(project)
-    finding = check(gate, "guards.general")
-    assert (gate["verdict"], finding["status"]) == ("fail" if status == "fail" else "pass", status)
-    if status == "warning":
-        assert (finding["observed"], finding["required"]) == (33 / 99, 33 / 99)
+    assert (gate["verdict"], check(gate, "guards.general")["status"]) == (verdict, verdict)
 
 
 def test_repeats_hold_for_guards_too(project: Project) -> None:
