@@ -613,8 +613,8 @@ def _with_value(name: str, settings: Mapping[str, Any]) -> str:
 
 _ABOUT = {
     "init": "It finds the `*test*` and the `*train*` file in the folder or in `data`, warns of "
-    "what would fail, and proposes a metric (`accuracy` for balanced labels, `f1_macro` for more than "
-    "10 or unbalanced ones, `exact_match` for JSON and text) and a margin of 0.05. It writes "
+    "what would fail, and proposes a metric (`accuracy` for balanced labels, `f1_macro` for more "
+    "than 10 or unbalanced ones, `exact_match` for JSON and text) and a margin of 0.05. It writes "
     "`ftgate.yaml`, a test in the first folder of `testpaths`, and, if pytest has no ini file yet, "
     "a `pytest.ini` that makes the gate [required](../protect.md). Existing files are kept unless "
     "you pass `--force`; an existing ini file is never changed.\n\n"
@@ -822,7 +822,7 @@ def _prose(text: str) -> str:
     return f"{prose}:\n\n```python\n{textwrap.dedent(code)}\n```"
 
 
-def main() -> None:
+def main(root: Path = ROOT) -> None:
     """Write the pages, and the schemas that ship with the package."""
     from pytest_ftgate.config import render_json_schema
     from pytest_ftgate.reports.json import render_report_schema
@@ -831,7 +831,7 @@ def main() -> None:
     files["pytest_ftgate/ftgate.schema.json"] = render_json_schema()
     files["pytest_ftgate/report.schema.json"] = render_report_schema()
     for name, text in files.items():
-        path = ROOT / name
+        path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
