@@ -8,7 +8,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
 from pytest_ftgate.errors import DataError, Where, shown_path
@@ -155,7 +155,9 @@ def missing(path: Path) -> UnopenedError:
 
     near = None
     if os.access(path.parent, os.R_OK):
-        near = nearest(path.name, sorted(os.listdir(path.parent)))
+        # Without the suffix, which would make any two names alike.
+        names = {PurePath(name).stem: name for name in sorted(os.listdir(path.parent))}
+        near = names.get(nearest(path.stem, names) or "")
     cure = "paths are relative to the file in which they are written"
     if near is not None:
         cure = f'did you mean "{near}"?'

@@ -38,10 +38,18 @@ def is_built_in(spec: ModelSpec) -> bool:
 def unknown_provider(spec: ModelSpec) -> ConfigError:
     """Return the error about a provider that is not built in, where no hook knows it."""
     known = [name for name in _BUILDERS if name != "callable"]  # which no file can hold
-    what = f"unknown provider {spec.provider!r}{suggestion(spec.provider, known)}"
-    evidence = f"built in are {', '.join(known)}"
-    cure = "other providers come from a hook pytest_ftgate_model in conftest.py or a plugin"
-    return ConfigError(what, where=spec.source.where(), evidence=evidence, cure=cure)
+    meant = suggestion(spec.provider, known)
+    cure = (
+        "for an endpoint that speaks OpenAI's API, such as vLLM, Ollama or Anthropic's, write "
+        "provider: openai with base_url; any other provider comes from a hook pytest_ftgate_model "
+        "in conftest.py or a plugin"
+    )
+    return ConfigError(
+        f"unknown provider {spec.provider!r}{meant}",
+        where=spec.source.where(),
+        evidence=f"built in are {', '.join(known)}",
+        cure=None if meant else cure,
+    )
 
 
 def build_model(spec: ModelSpec, surroundings: Surroundings, hook: Any | None = None) -> Model:

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 from test_config_gate_file import changed
-from test_config_resolve import SELF_CONTAINED, layer, refusal
+from test_config_resolve import SELF_CONTAINED, layer, marked, refusal
+
+from pytest_ftgate.data.lines import missing
+from pytest_ftgate.models import unknown_provider
 
 
 def f1_score(expected, answers):
@@ -119,7 +122,19 @@ def test_a_policy_that_cannot_be_read_is_told_with_its_cure(refused):
 
 def test_a_table_of_arrow_is_data():
     pyarrow = pytest.importorskip("pyarrow")
-    from test_config_resolve import marked
 
     table = pyarrow.table({"input": ["a"], "expected": ["b"]})
     assert marked(test_set=table).test_set is table
+
+
+def test_another_set_is_not_suggested_for_a_missing_file(folder):
+    (folder / "test.jsonl").touch()
+    assert "test.jsonl" in missing(folder / "tset.jsonl").cure
+    assert "test.jsonl" in missing(folder / "test.json").cure
+    assert "test.jsonl" not in missing(folder / "other.jsonl").cure
+
+
+@pytest.mark.parametrize("provider", ["vllm", "anthropic"])
+def test_another_endpoint_is_a_provider_openai_with_base_url(provider):
+    model = marked(candidate={"provider": provider, "model": "m"}).candidate
+    assert "provider: openai with base_url" in unknown_provider(model).cure
