@@ -1,4 +1,4 @@
-"""Store every paid prediction as it arrives, in one SQLite file that many processes share, or in memory."""
+"""Store every paid prediction as it arrives, in an SQLite file that processes share, or in memory."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ from pytest_ftgate import clock
 from pytest_ftgate.errors import StoreError, Where, shown_path
 from pytest_ftgate.models import Completion, Prediction
 
-SCHEMA_VERSION = 2  # version 1 has neither claims nor checksums, and is read as well
+SCHEMA_VERSION = 2
 
 _T = TypeVar("_T")
 _Work = Callable[[sqlite3.Connection], _T]
@@ -31,14 +31,15 @@ PATIENCE_S = 30.0
 CLAIM_S = 20.0
 """Seconds after which a claim ends that is not renewed: its process was killed, or hangs."""
 
-_HAND_OVER_S = 5.0  # for which answers are not deleted while other processes ask models
 _ROOM_TESTED = 100_000  # bytes that are written, and deleted, to see whether there is room
 
 # in the file's header, by which no file of another program is taken for ours
 _APPLICATION = 0x66746731
 _SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS predictions (key TEXT PRIMARY KEY, value TEXT NOT NULL, created_at REAL NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS claims (key TEXT PRIMARY KEY, owner TEXT NOT NULL, renewed_at REAL NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS predictions
+    (key TEXT PRIMARY KEY, value TEXT NOT NULL, created_at REAL NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS claims
+    (key TEXT PRIMARY KEY, owner TEXT NOT NULL, renewed_at REAL NOT NULL)""",
     "CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT NOT NULL)",
     # Write even if nothing changes: this detects a file that only looks writable before a call is
     # paid.
@@ -56,17 +57,19 @@ _READ_ONLY = "answers cannot be stored here"
 _DAMAGED = "this is not a sound file of stored answers"
 # Matched by SQLite's texts, which have not changed for decades: Python has its error codes only
 # since 3.11.
-_CAUSES = (
-    (("readonly", "unable to open"), _READ_ONLY, _WRITABLE),
-    (
-        ("disk is full", "disk I/O error"),
-        "there is no room to store a prediction, or the disk fails",
-        _ROOM,
-    ),
-    (("locked",), "another process holds the stored answers", "End that process."),
-    (("not a database", "malformed"), _DAMAGED, _MOVE),
-    (("",), "answers cannot be stored or read", _ROOM),
-)
+_NO_ROOM = "there is no room to store a prediction, or the disk fails"
+_CAUSES = {
+    "readonly": (_READ_ONLY, _WRITABLE),
+    "unable to open": (_READ_ONLY, _WRITABLE),
+    "disk is full": (_NO_ROOM, _ROOM),
+    "disk I/O error": (_NO_ROOM, _ROOM),
+    "locked": ("another process holds the stored answers", "End that process."),
+    "not a database": (_DAMAGED, _MOVE),
+    "malformed": (_DAMAGED, _MOVE),
+    "": ("answers cannot be stored or read", _ROOM),
+}
+"""What is wrong, and what to do, by a part of SQLite's text; the first that applies counts."""
+
 _FACTS = tuple(field.name for field in dataclasses.fields(Completion))
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _CHECKSUM = ',"crc32":'
@@ -100,8 +103,10 @@ class Store:
         newer_than: float = float("-inf"),
         patience_s: float = PATIENCE_S,
     ) -> dict[str, Prediction]:
-        """Return the predictions that are stored, by key; those made before ``newer_than`` count as absent."""
+        """Return the stored predictions by key, but those made before ``newer_than``."""
         select = "SELECT key, value, created_at FROM predictions WHERE created_at >= ? AND key IN"
+        if not keys:
+            return {}
 
         def read(connection: sqlite3.Connection) -> dict[str, Prediction]:
             rows: list[tuple[str, str, float]] = []
@@ -111,16 +116,17 @@ class Store:
                 rows += connection.execute(f"{select} ({places})", (newer_than, *chunk))
             return {row[0]: self._prediction(*row) for row in rows}
 
-        return self._patiently(read, patience_s) if keys else {}
+        return self._patiently(read, patience_s)
 
     def put(self, predictions: Sequence[Prediction], *, patience_s: float = PATIENCE_S) -> None:
         """Keep predictions, all or none, in place of older ones. What was claimed is free again."""
-        rows = [(p.key, encoded(p), p.created_at) for p in predictions]
-        keys = [(p.key,) for p in predictions]
+        rows: list[tuple[str, str, float | None]] = []
+        for prediction in predictions:
+            rows.append((prediction.key, encoded(prediction), prediction.created_at))
 
         def write(connection: sqlite3.Connection) -> None:
             connection.executemany("INSERT OR REPLACE INTO predictions VALUES (?, ?, ?)", rows)
-            connection.executemany("DELETE FROM claims WHERE key = ?", keys)
+            connection.executemany("DELETE FROM claims WHERE key = ?", [row[:1] for row in rows])
 
         self._write(write, patience_s)
 
@@ -142,7 +148,7 @@ class Store:
         # anew, so that a claim may seem to come from the future.
         now = clock.monotonic()
         expired = "DELETE FROM claims WHERE renewed_at NOT BETWEEN ? AND ?"
-        rows = [(key, owner, now) for key in (*keys, owner)]  # its own name: it is asking
+        rows = [(key, owner, now) for key in keys]
 
         def write(connection: sqlite3.Connection) -> set[str]:
             connection.execute(expired, (now - CLAIM_S, now + CLAIM_S))
@@ -151,14 +157,6 @@ class Store:
             return {key for (key,) in claims}
 
         return self._write(write, patience_s).intersection(keys)
-
-    def _is_in_use(self) -> bool:
-        """Return whether a process is asking models."""
-        now = clock.monotonic()
-        select = "SELECT 1 FROM claims WHERE renewed_at BETWEEN ? AND ?"
-        times = (now - CLAIM_S, now + CLAIM_S)
-        row = self._patiently(lambda connection: connection.execute(select, times).fetchone())
-        return row is not None
 
     def renew(self, owner: str, *, patience_s: float = PATIENCE_S) -> None:
         """Renew all claims of an owner."""
@@ -172,30 +170,17 @@ class Store:
         self._write(lambda connection: connection.execute(delete, (owner,)), patience_s)
 
     def drop(self, keys: Sequence[str]) -> None:
-        """Delete the predictions of these keys.
-
-        Another process may be about to look them up: a run that is going on gets a few seconds.
-        """
-        rows = [(key,) for key in self.get(keys)]
-        if not rows:
-            return
-
-        ends_at = clock.monotonic() + _HAND_OVER_S
-        while self._is_in_use() and clock.monotonic() < ends_at:
-            time.sleep(_PAUSE_S)
+        """Delete the predictions of these keys."""
         delete = "DELETE FROM predictions WHERE key = ?"
-        self._write(lambda connection: connection.executemany(delete, rows))
+        rows = [(key,) for key in self.get(keys)]
+        if rows:
+            self._write(lambda connection: connection.executemany(delete, rows))
 
     def note(self, name: str) -> str | None:
         """Return the text of this name."""
-        return self.notes(name).get(name)
-
-    def notes(self, prefix: str) -> dict[str, str]:
-        """Return all texts whose name begins with the prefix, by name, in the order in which they were kept."""
-        select = "SELECT name, text FROM notes WHERE substr(name, 1, length(?)) = ? ORDER BY rowid"
-        return self._patiently(
-            lambda connection: dict(connection.execute(select, (prefix, prefix)))
-        )
+        select = "SELECT text FROM notes WHERE name = ?"
+        row = self._patiently(lambda connection: connection.execute(select, (name,)).fetchone())
+        return None if row is None else str(row[0])
 
     def keep_note(self, name: str, text: str) -> None:
         """Keep a text, replacing an older one; it is on disk when this returns."""
@@ -243,28 +228,30 @@ class Store:
                         self._connection = self._open()
                     return work(self._connection)
                 except sqlite3.Error as error:
-                    is_locked = _says(error, ("locked",))
-                    if not is_locked or clock.monotonic() >= ends_at:
-                        causes = (
-                            (what, cure) for parts, what, cure in _CAUSES if _says(error, parts)
-                        )
-                        what, cure = next(causes)
-                        failure = BusyError if is_locked else StoreError
-                        raise self._error(what, f"SQLite says: {error}", cure, failure) from error
+                    if "locked" not in str(error) or clock.monotonic() >= ends_at:
+                        raise self._failure(error) from error
                 time.sleep(_PAUSE_S)
+
+    def _failure(self, error: sqlite3.Error) -> StoreError:
+        """Return what an error of SQLite means."""
+        kind = BusyError if "locked" in str(error) else StoreError
+        problem, advice = next(cause for text, cause in _CAUSES.items() if text in str(error))
+        return self._error(problem, f"SQLite says: {error}", advice, kind)
 
     def _open(self) -> sqlite3.Connection:
         if self._path is None:
             return self._made(":memory:")
         if self._path.is_dir():
-            what = "a folder stands where the file of stored answers belongs"
-            raise self._error(what, None, _MOVE_FOLDER)
+            problem = "a folder stands where the file of stored answers belongs"
+            raise self._error(problem, None, _MOVE_FOLDER)
         uri = self._path.absolute().as_uri()
         try:
             _make_folder(self._path.parent)
             return self._made(f"{uri}?mode=rwc")
-        except (OSError, sqlite3.OperationalError) as error:
-            if isinstance(error, sqlite3.Error) and not _says(error, _CAUSES[0][0]):
+        except OSError as error:
+            self._refusal = str(error)
+        except sqlite3.OperationalError as error:
+            if "readonly" not in str(error) and "unable to open" not in str(error):
                 raise
             self._refusal = str(error)
         if not self._path.exists():
@@ -293,18 +280,15 @@ class Store:
             uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
         )
         try:
-            asked = (
-                "SELECT count(*) FROM sqlite_master",
-                "PRAGMA application_id",
-                "PRAGMA user_version",
-            )
-            tables, application, version = (connection.execute(one).fetchone()[0] for one in asked)
-            if tables and (application != _APPLICATION or version < 1):
+            has_tables = connection.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if has_tables and (application != _APPLICATION or version < SCHEMA_VERSION):
                 raise self._damaged("it holds tables of something else")
             if version > SCHEMA_VERSION:
-                what = "the stored answers were written by a newer pytest-ftgate"
-                known = f"schema {version}; this version knows {SCHEMA_VERSION}"
-                raise self._error(what, known, "Update pytest-ftgate.")
+                problem = "the stored answers were written by a newer pytest-ftgate"
+                evidence = f"schema {version}; this version knows {SCHEMA_VERSION}"
+                raise self._error(problem, evidence, "Update pytest-ftgate.")
         except BaseException:
             connection.close()
             raise
@@ -322,19 +306,19 @@ class Store:
         except (ValueError, TypeError, AttributeError) as error:
             raise self._damaged(f"stored answer {key}: {error}") from error
 
-    def _damaged(self, what: str) -> StoreError:
+    def _damaged(self, evidence: str) -> StoreError:
         """Return the error for content that this version cannot have written."""
-        return self._error(_DAMAGED, what, _MOVE)
+        return self._error(_DAMAGED, evidence, _MOVE)
 
     def _error(
         self,
-        what: str,
+        problem: str,
         evidence: str | None,
-        cure: str,
-        failure: type[StoreError] = StoreError,
+        advice: str,
+        kind: type[StoreError] = StoreError,
     ) -> StoreError:
         place = "stored answers in memory" if self._path is None else shown_path(self._path)
-        return failure(what, where=Where(place), evidence=evidence, cure=cure)
+        return kind(problem, where=Where(place), evidence=evidence, cure=advice)
 
 
 def encoded(prediction: Prediction) -> str:
@@ -356,8 +340,7 @@ def encoded(prediction: Prediction) -> str:
 def _decoded(key: str, value: str) -> dict[str, Any]:
     """Return the facts of a stored answer. Raise :class:`ValueError` if they were damaged."""
     facts: dict[str, Any] = json.loads(value)
-    checksum = facts.pop("crc32", None)  # answers of version 1 have none
-    if checksum is not None and checksum != _checksum(key, value.rpartition(_CHECKSUM)[0]):
+    if facts.pop("crc32", None) != _checksum(key, value.rpartition(_CHECKSUM)[0]):
         raise ValueError("its checksum is another one")
     return facts
 
@@ -392,7 +375,3 @@ def _in_transaction(connection: sqlite3.Connection, work: _Work[_T]) -> _T:
             connection.execute("ROLLBACK")
         raise
     return value
-
-
-def _says(error: Exception, parts: tuple[str, ...]) -> bool:
-    return any(part in str(error) for part in parts)
