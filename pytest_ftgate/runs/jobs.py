@@ -8,7 +8,9 @@ from typing import Any
 from pytest_ftgate import clock, text
 from pytest_ftgate.data import DataSet, Example, expected_text
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models import Completion, Model, Prediction, Question, key_of, protocol, recorded
+from pytest_ftgate.models import Completion, Model, Prediction, Question, key_of
+from pytest_ftgate.models.protocol import answer_of, output_limit, stripping_for
+from pytest_ftgate.models.recorded import Recording
 from pytest_ftgate.runs.store import PATIENCE_S, Store
 
 _ENOUGH = 5  # useless answers at the start of a run, after which it ends
@@ -16,9 +18,12 @@ _ENOUGH = 5  # useless answers at the start of a run, after which it ends
 
 @dataclass(frozen=True)
 class Run:
-    """Hold the answers of one model to one test set, ``[repeat][example]``, and metrics by name if it was scored.
+    """Hold the answers of one model to one test set.
 
-    ``fatal`` is the failure of this model that ended the run, if one did.
+    Attributes:
+        predictions: ``[repeat][example]``.
+        fatal: the failure of this model that ended the run, if one did.
+        metrics: the values by name if the answers were scored.
     """
 
     model: Model
@@ -34,34 +39,42 @@ class Run:
 
     def over(self, examples: DataSet) -> "Run":
         """Return the run over some examples of its test set, in their order there."""
-        wanted = {example.id for example in examples}
-        kept = [index for index, example in enumerate(self.test_set) if example.id in wanted]
-        rows = tuple(tuple(row[index] for index in kept) for row in self.predictions)
-        return replace(self, test_set=examples, predictions=rows)
+        ids = {example.id for example in examples}
+        rows = [row for row, example in enumerate(self.test_set) if example.id in ids]
+        predictions = tuple(tuple(repeat[row] for row in rows) for repeat in self.predictions)
+        return replace(self, test_set=examples, predictions=predictions)
 
     def with_more(self, run: "Run") -> "Run":
         """Return the run with the answers of the same model to other examples."""
-        test_set = replace(
-            self.test_set, examples=(*self.test_set.examples, *run.test_set.examples)
-        )
-        rows = zip(self.predictions, run.predictions, strict=True)
-        predictions = tuple((*first, *second) for first, second in rows)
+        examples = (*self.test_set.examples, *run.test_set.examples)
+        repeats = zip(self.predictions, run.predictions, strict=True)
+        predictions = tuple((*repeat, *further) for repeat, further in repeats)
+        test_set = replace(self.test_set, examples=examples)
         return replace(self, test_set=test_set, predictions=predictions)
 
     @property
     def failure(self) -> ModelError | None:
-        """Return why answers are missing: the failure that ended the run, else the first that no new run would cure."""
-        failures = [one.failure for one in self.all_predictions if one.failure is not None]
-        permanent = (one for one in failures if not one.retryable and one.kind != "stopped")
-        return self.fatal or next(permanent, failures[0] if failures else None)
+        """Return why answers are missing.
+
+        It is the failure that ended the run, else the first that no new run would cure, or any.
+        """
+        if self.fatal is not None:
+            return self.fatal
+        failures = [prediction.failure for prediction in self.all_predictions if prediction.failure]
+        for failure in failures:
+            if not failure.retryable and failure.kind != "stopped":
+                return failure
+        return failures[0] if failures else None
 
     @property
     def unanswered(self) -> list[Example]:
-        """Return the examples without an answer, once for each missing answer, in the order of the predictions."""
-        pairs = (
-            pair for repeat in self.predictions for pair in zip(self.test_set, repeat, strict=True)
-        )
-        return [example for example, prediction in pairs if prediction.completion is None]
+        """Return the examples without an answer, once for each missing answer."""
+        examples: list[Example] = []
+        for repeat in self.predictions:
+            for example, prediction in zip(self.test_set, repeat, strict=True):
+                if prediction.completion is None:
+                    examples.append(example)
+        return examples
 
 
 @dataclass(frozen=True)
@@ -81,36 +94,40 @@ class Job:
     @cached_property
     def keys(self) -> list[list[str]]:
         """Return the keys of the answers, ``[repeat][example]``."""
-        return [
-            [key_of(self.model, one, repeat) for one in self.test_set.examples]
-            for repeat in range(self.repeats)
-        ]
+        keys: list[list[str]] = []
+        for repeat in range(self.repeats):
+            keys.append([key_of(self.model, example, repeat) for example in self.test_set])
+        return keys
 
     @cached_property
     def read(self) -> Callable[[Completion], Completion]:
         """Return what gives an answer without the model's reasoning."""
-        expected = (expected_text(example.expected) for example in self.test_set.examples)
-        stripping = protocol.stripping_for(self.model.strip_reasoning, expected)
-        return partial(
-            protocol.answer_of, limit=protocol.output_limit(self.model), stripping=stripping
-        )
+        expected = (expected_text(example.expected) for example in self.test_set)
+        stripping = stripping_for(self.model.strip_reasoning, expected)
+        return partial(answer_of, limit=output_limit(self.model), stripping=stripping)
 
-    def answered(self, found: Prediction) -> Prediction:
+    def answered(self, prediction: Prediction) -> Prediction:
         """Return a prediction with the answer alone."""
-        completion = found.completion and self.read(found.completion)
-        return found if completion is found.completion else found._replace(completion=completion)
+        completion = prediction.completion and self.read(prediction.completion)
+        if completion is prediction.completion:
+            return prediction
+        return prediction._replace(completion=completion)
 
     def run(
-        self, found: Mapping[str, Prediction], fatal: ModelError | None, missing: ModelError | None
+        self,
+        outcomes: Mapping[str, Prediction],
+        fatal: ModelError | None,
+        missing: ModelError | None,
     ) -> Run:
-        """Return the run: what was found by key, and the failure of what is ``missing``."""
-
-        def outcome(key: str, example: Example) -> Prediction:
-            one = found.get(key) or Prediction(key, failure=missing)
-            return self.answered(one._replace(key=key, id=example.id))
-
-        rows = (map(outcome, row, self.test_set.examples) for row in self.keys)
-        return Run(self.model, self.test_set, tuple(map(tuple, rows)), fatal)
+        """Return the run from the outcomes by key; ``missing`` is the failure of all others."""
+        repeats: list[tuple[Prediction, ...]] = []
+        for keys in self.keys:
+            predictions: list[Prediction] = []
+            for key, example in zip(keys, self.test_set, strict=True):
+                prediction = outcomes.get(key) or Prediction(key, failure=missing)
+                predictions.append(self.answered(prediction._replace(key=key, id=example.id)))
+            repeats.append(tuple(predictions))
+        return Run(self.model, self.test_set, tuple(repeats), fatal)
 
 
 @dataclass(frozen=True)
@@ -129,7 +146,7 @@ class Stores:
 
     persistent: Store | None
     session: Store
-    recordings: Mapping[str, recorded.Recording] = field(default_factory=dict)
+    recordings: Mapping[str, Recording] = field(default_factory=dict)
     refresh: bool = False
     started: float = field(default_factory=clock.wall)
     judged: set[str] = field(default_factory=set)
@@ -139,11 +156,7 @@ class Stores:
         return self.persistent if model.persistent and self.persistent is not None else self.session
 
     def get(
-        self,
-        model: Model,
-        keys: Sequence[str],
-        *,
-        patience_s: float = PATIENCE_S,
+        self, model: Model, keys: Sequence[str], *, patience_s: float = PATIENCE_S
     ) -> dict[str, Prediction]:
         """Return a model's stored answers that count, by key."""
         since = float("-inf")
@@ -154,10 +167,13 @@ class Stores:
         return self.of(model).get(keys, newer_than=since, patience_s=patience_s)
 
     def finish(self, runs: Iterable[Run]) -> None:
-        """Note that runs have reached their purpose: what may not outlive that is deleted when the session ends."""
-        self.judged.update(
-            one.key for run in runs if run.model.until_judged for one in run.all_predictions
-        )
+        """Note that runs have reached their purpose.
+
+        What may not outlive that is deleted when the session ends.
+        """
+        for run in runs:
+            if run.model.until_judged:
+                self.judged.update(prediction.key for prediction in run.all_predictions)
 
     @property
     def notes(self) -> Store:
@@ -167,7 +183,7 @@ class Stores:
 
 @dataclass(frozen=True)
 class TimeLimit:
-    """Hold the time limit of a gate: its seconds, where they are written, and its end by the monotonic clock."""
+    """Hold the time limit of a gate: where it is written, and its end by the monotonic clock."""
 
     seconds: float
     source: str
@@ -179,10 +195,9 @@ class TimeLimit:
 
     def error(self) -> ModelError:
         """Return the failure of a run that has reached the limit."""
-        what = f"the models have not answered within timeout_s {self.seconds:g} ({self.source})"
-        return ModelError(
-            what, fatal=True, cure="raise timeout_s, or run again: stored answers are reused"
-        )
+        problem = f"the models have not answered within timeout_s {self.seconds:g} ({self.source})"
+        advice = "raise timeout_s, or run again: stored answers are reused"
+        return ModelError(problem, fatal=True, cure=advice)
 
 
 @dataclass(slots=True)
@@ -211,54 +226,52 @@ class Progress:
 
 
 class Questions:
-    """Hold the questions to one model in a run, and what came of them; a question of two models is the first one's.
+    """Hold the questions to one model in a run, and what came of them.
+
+    A question that two models share is the first one's.
 
     Attributes:
-        found: the outcomes of all models by key.
+        outcomes: those of all models by key.
         open: the questions without an outcome by key, each with its job.
+        fatal: the failure that ends the run.
     """
 
-    def __init__(self, model: Model, found: dict[str, Prediction]) -> None:
-        self.model, self.found = model, found
+    def __init__(self, model: Model, outcomes: dict[str, Prediction]) -> None:
+        self.model = model
+        self.outcomes = outcomes
         self.open: dict[str, tuple[Question, Job]] = {}
         self.progress = Progress(model.name)
-        self.fatal: ModelError | None = None  # the failure that ends the run
+        self.fatal: ModelError | None = None
         self._useless: int | None = 0  # the answers so far; None: one of them had a value
 
-    def add(self, job: Job, asked: set[str]) -> None:
-        """Add the questions of a job that are not ``asked`` yet."""
-        for repeat, row in enumerate(job.keys):
-            for key, example in zip(row, job.test_set.examples, strict=True):
-                if key not in asked:
-                    asked.add(key)
+    def add(self, job: Job, added: set[str]) -> None:
+        """Add the questions of a job that are not ``added`` yet."""
+        for repeat, keys in enumerate(job.keys):
+            for key, example in zip(keys, job.test_set, strict=True):
+                if key not in added:
+                    added.add(key)
                     self.open[key] = Question(key, example, repeat), job
                     self.progress.total += 1
 
-    def stored(self, found: Mapping[str, Prediction]) -> None:
-        """Record answers that were stored or recorded."""
-        for key, prediction in found.items():
-            _, job = self.open.pop(key)
-            self.found[key] = prediction._replace(stored=True)
-            self._count_useless(job, prediction.completion)
-        self.progress.done += len(found)
-        self.progress.stored += len(found)
+    def stored(self, predictions: Mapping[str, Prediction]) -> None:
+        """Record answers that were stored or recorded, by key."""
+        for key, prediction in predictions.items():
+            self._answer(key, prediction._replace(stored=True))
+        self.progress.stored += len(predictions)
 
     def answered(self, predictions: Iterable[Prediction]) -> None:
         """Record answers of this run."""
         for prediction in predictions:
-            self.found[prediction.key] = prediction
-            _, job = self.open.pop(prediction.key)
-            self._count_useless(job, prediction.completion)
-            self.progress.done += 1
+            self._answer(prediction.key, prediction)
             self.progress.retrying = None
 
-    def _count_useless(self, job: Job, completion: Completion | None) -> None:
+    def _answer(self, key: str, prediction: Prediction) -> None:
+        _, job = self.open.pop(key)
+        self.outcomes[key] = prediction
+        self.progress.done += 1
         if self._useless is not None:
-            self._useless = (
-                self._useless + 1
-                if job.value(completion and job.read(completion)) is None
-                else None
-            )
+            value = job.value(prediction.completion and job.read(prediction.completion))
+            self._useless = self._useless + 1 if value is None else None
 
     def check_use(self) -> None:
         """Raise a fatal :class:`ModelError` if none of the first answers has a value."""
@@ -268,7 +281,7 @@ class Questions:
     def failed(self, key: str, failure: ModelError) -> None:
         """Record that there will be no answer, and why."""
         del self.open[key]
-        self.found[key] = Prediction(key, failure=failure, retries=failure.attempts - 1)
+        self.outcomes[key] = Prediction(key, failure=failure, retries=failure.attempts - 1)
         self.progress.done += 1
         self.progress.errors += 1
         self.progress.last_failure = failure.what

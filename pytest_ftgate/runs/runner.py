@@ -1,13 +1,14 @@
-"""Run models over test sets: every prediction is found or asked for once, all models at the same time."""
+"""Run models over test sets: each prediction is found or asked for once, all models at once."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
-from typing import cast
+from typing import Any, cast
 
-from pytest_ftgate import clock, errors
+from pytest_ftgate import clock
 from pytest_ftgate.data import DataSet, Example, Input
+from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models.protocol import Completion, Delegate, Model, Prediction
 from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.runs.budget import Budget
@@ -45,41 +46,55 @@ def run_models(
     Raises:
         StoreError: predictions cannot be stored or read.
     """
-    recorded = {
-        id(job): _recorded_run(job, job.model)
-        for job in jobs
-        if isinstance(job.model, RecordedModel)
-    }
-    fatal = {id(run.model): run.fatal for run in recorded.values() if run.fatal is not None}
-    found: dict[str, Prediction] = {}
-    asked: set[str] = set()
+    recorded: dict[int, Run] = {}
+    outcomes: dict[str, Prediction] = {}
     models: dict[int, Questions] = {}
+    added: set[str] = set()
     for job in jobs:
-        if id(job) not in recorded:
-            models.setdefault(id(job.model), Questions(job.model, found)).add(job, asked)
-    for one in models.values():
-        _look_up(one, stores)
-    open_ = [one for one in models.values() if one.open]
+        if isinstance(job.model, RecordedModel):
+            recorded[id(job)] = _recorded_run(job, job.model)
+        else:
+            questions = models.setdefault(id(job.model), Questions(job.model, outcomes))
+            questions.add(job, added)
+    for questions in models.values():
+        _look_up(questions, stores)
+
+    unanswered = [questions for questions in models.values() if questions.open]
     tell = _teller(progress, list(models.values()))
     if not ask:
-        for one in open_:
-            one.stored(stores.get(one.model, list(one.open)))
-    elif open_:
+        for questions in unanswered:
+            questions.stored(stores.get(questions.model, list(questions.open)))
+    elif unanswered:
         # Imported late: recorded answers need no event loop.
         from pytest_ftgate.runs.calls import call_models
 
-        ended = bool(fatal) or any(one.fatal for one in models.values())
-        call_models(open_, stores, tell, ended=ended, offline=offline, limit=limit, budget=budget)
+        ended = bool(_failures([*recorded.values(), *models.values()]))
+        options: dict[str, Any] = {"offline": offline, "limit": limit, "budget": budget}
+        call_models(unanswered, stores, tell, ended=ended, **options)
     tell()
-    fatal |= {number: one.fatal for number, one in models.items() if one.fatal is not None}
-    name = next((job.model.name for job in jobs if id(job.model) in fatal), None)
-    stopped = (
-        None
-        if name is None
-        else errors.ModelError(f"the run was stopped by the failure of {name}", kind="stopped")
-    )
-    own = ((job, fatal.get(id(job.model))) for job in jobs)
-    return tuple(recorded.get(id(job)) or job.run(found, why, why or stopped) for job, why in own)
+
+    failures = _failures([*recorded.values(), *models.values()])
+    stopped = _stopped(jobs, failures)
+    runs: list[Run] = []
+    for job in jobs:
+        failure = failures.get(id(job.model))
+        run = recorded.get(id(job)) or job.run(outcomes, failure, failure or stopped)
+        runs.append(run)
+    return tuple(runs)
+
+
+def _stopped(jobs: Sequence[Job], failures: Mapping[int, ModelError]) -> ModelError | None:
+    """Return the failure of the models that did not fail themselves; None if none failed."""
+    for job in jobs:
+        if id(job.model) in failures:
+            problem = f"the run was stopped by the failure of {job.model.name}"
+            return ModelError(problem, kind="stopped")
+    return None
+
+
+def _failures(runs: Iterable[Run | Questions]) -> dict[int, ModelError]:
+    """Return the failures that end the run, by the ids of the models."""
+    return {id(run.model): run.fatal for run in runs if run.fatal is not None}
 
 
 def stored_runs(jobs: Sequence[Job], stores: Stores) -> tuple[Run, ...]:
@@ -90,68 +105,76 @@ def stored_runs(jobs: Sequence[Job], stores: Stores) -> tuple[Run, ...]:
         ModelError: a recording cannot be used.
     """
     runs = run_models(jobs, stores=stores, ask=False)
-    for error in (run.fatal for run in runs if run.fatal is not None):
-        raise error
+    for run in runs:
+        if run.fatal is not None:
+            raise run.fatal
     return runs
 
 
 def ask(
-    model: Model, given: Input, recorded_for: Callable[[], Iterable[Example]] = tuple
+    model: Model, question: Input, recorded_for: Callable[[], Iterable[Example]] = tuple
 ) -> Completion:
-    """Return one answer without reasoning, which is neither looked up nor stored; failures are retried.
+    """Return one answer without reasoning, which is neither looked up nor stored.
 
-    ``recorded_for`` returns the examples to whose ids a recorded model has answers.
+    Failures are retried. ``recorded_for`` returns the examples to whose ids a recorded model has
+    answers.
 
     Raises:
         ModelError: there is no answer.
     """
-    job = Job(model, DataSet((Example("call", given, ""),), None, "", "call"))
+    job = Job(model, DataSet((Example("call", question, ""),), None, "", "call"))
     if isinstance(model, RecordedModel):
-        return job.read(model.answer_to(given, recorded_for()))
+        return job.read(model.answer_to(question, recorded_for()))
     (run,) = run_models([job], stores=Stores(None, Store(None)))
-    ((found,),) = run.predictions
-    if found.completion is None:
-        raise run.fatal or found.failure or AssertionError
-    return found.completion
+    ((prediction,),) = run.predictions
+    if prediction.completion is None:
+        raise run.failure or AssertionError
+    return prediction.completion
 
 
 def _recorded_run(job: Job, model: RecordedModel) -> Run:
     """Return the run of a recorded model, up to the first failure that ends it."""
-    fatal: errors.ModelError | None = None
+    fatal: ModelError | None = None
+    repeats: list[tuple[Prediction, ...]] = []
+    for repeat in range(job.repeats):
+        predictions: list[Prediction] = []
+        for example in job.test_set:
+            if fatal is None:
+                prediction = _recorded(job, model, example, repeat)
+                if prediction.failure is not None and prediction.failure.fatal:
+                    fatal = prediction.failure
+            else:
+                prediction = Prediction("", id=example.id, failure=fatal)
+            predictions.append(prediction)
+        repeats.append(tuple(predictions))
+    return Run(model, job.test_set, tuple(repeats), fatal)
 
-    def found(example: Example, repeat: int) -> Prediction:
-        nonlocal fatal
-        try:
-            if fatal is not None:
-                raise fatal
-            return job.answered(model.prediction(example, repeat))
-        except errors.ModelError as error:
-            fatal = error if error.fatal else None
-            return Prediction("", id=example.id, failure=error)
 
-    rows = tuple(
-        tuple(found(one, repeat) for one in job.test_set.examples) for repeat in range(job.repeats)
-    )
-    return Run(model, job.test_set, rows, fatal)
+def _recorded(job: Job, model: RecordedModel, example: Example, repeat: int) -> Prediction:
+    try:
+        return job.answered(model.prediction(example, repeat))
+    except ModelError as error:
+        return Prediction("", id=example.id, failure=error)
 
 
 def _look_up(questions: Questions, stores: Stores) -> None:
     """Take the committed recordings of a model's calls; one of another input ends the run."""
-    found: dict[str, Prediction] = {}
-    try:
-        for key, (question, job) in questions.open.items() if stores.recordings else ():
-            kept = stores.recordings.get(key)
-            if kept is not None and (job.of_candidate or not kept.of_candidate):
-                found[key] = kept.prediction_for(question.example)
-    except errors.ModelError as error:
-        questions.fatal = error
-    questions.stored(found)
+    recorded: dict[str, Prediction] = {}
+    if stores.recordings:
+        try:
+            for key, (question, job) in questions.open.items():
+                recording = stores.recordings.get(key)
+                if recording is not None and (job.of_candidate or not recording.of_candidate):
+                    recorded[key] = recording.prediction_for(question.example)
+        except ModelError as error:
+            questions.fatal = error
+    questions.stored(recorded)
 
 
 def _teller(
     progress: Callable[[Progress], None] | None, models: Sequence[Questions]
 ) -> Callable[[], None]:
-    """Return a function that reports models that have progressed, and from time to time those that have not."""
+    """Return a function that reports models that have progressed, and sometimes all others."""
     latest: dict[int, Progress] = {}
     last = clock.monotonic()
 
@@ -159,19 +182,20 @@ def _teller(
         nonlocal last
         if progress is None:
             return
-        still = clock.monotonic() - last > _STILL_S
-        for number, one in enumerate(models):
-            now = replace(one.progress)
-            if still or latest.get(number) != now:
-                latest[number], last = now, clock.monotonic()
+        is_due = clock.monotonic() - last > _STILL_S
+        for number, model in enumerate(models):
+            current = replace(model.progress)
+            if is_due or latest.get(number) != current:
+                latest[number] = current
+                last = clock.monotonic()
                 with contextlib.suppress(Exception):  # a broken display must not lose answers
-                    progress(now)
+                    progress(current)
 
     return tell
 
 
 # --- latencies, measured apart: with many calls at once they would wait for each other
-# -----------------------------
+# -----------------------------------------------------------------------------------------
 
 
 class Sampled(Delegate):
@@ -193,9 +217,8 @@ class Sampled(Delegate):
 
 
 def sample_job(model: Model, test: DataSet) -> Job | None:
-    """Return the latency sample of a model over the first examples of the test set; None if it needs none."""
+    """Return the latency sample of a model over the first examples; None if it needs none."""
     if not model.latency_sample:
         return None
-    return Job(
-        cast("Model", Sampled(model)), replace(test, examples=test.examples[: model.latency_sample])
-    )
+    first = replace(test, examples=test.examples[: model.latency_sample])
+    return Job(cast("Model", Sampled(model)), first)
