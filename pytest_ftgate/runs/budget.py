@@ -4,23 +4,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
-from pytest_ftgate import errors, text
 from pytest_ftgate.data import Example
+from pytest_ftgate.errors import ModelError, Where
 from pytest_ftgate.models.price import PRICE_CURE, cost_of, price_of, tokens_usd
 from pytest_ftgate.models.protocol import Completion, Model, Price, output_limit
+from pytest_ftgate.text import show_usd
 
 _OPTION = "--ftgate-max-cost"
-_CHARACTERS_PER_TOKEN, _FIRST_OUTPUT_TOKENS = 3, 1_000
+_CHARACTERS_PER_TOKEN = 3
+_FIRST_OUTPUT_TOKENS = 1_000
 _ROUNDING_USD = 1e-9
 
 
 @dataclass(eq=False)
 class _Account:
-    """Hold a model's price, and what it has shown so far: most tokens per character, longest answer, busy seconds."""
+    """Hold a model's price, and what it has shown so far.
+
+    Attributes:
+        most_output: the request's limit of tokens.
+        tokens_per_character: the highest ratio in a prompt.
+        output_tokens: those of the longest answer.
+        busy_s: the time in which the model was busy with ``answers``.
+    """
 
     name: str
     price: Price
-    most_output: int | None  # the request's limit
+    most_output: int | None
     tokens_per_character: float = 0.0
     output_tokens: int | None = None
     busy_s: float = 0.0
@@ -29,7 +38,7 @@ class _Account:
 
 @dataclass(eq=False)
 class Reserved:
-    """Hold the estimate of each question of a call in US dollars, and the characters of its prompt."""
+    """Hold the estimated US dollars of each question of a call, and the length of its prompt."""
 
     account: _Account
     usd: Sequence[float]
@@ -53,16 +62,15 @@ class Budget:
 
     def __init__(self, limit_usd: float, workers: int = 1) -> None:
         self.limit_usd = limit_usd / workers
-        shared = (
-            f", of which each of {workers} workers may spend {text.show_usd(self.limit_usd)}"
-            if workers > 1
-            else ""
-        )
-        self.name = f"{_OPTION} {limit_usd:g}{shared}"
+        self.name = f"{_OPTION} {limit_usd:g}"
+        if workers > 1:
+            share = show_usd(self.limit_usd)
+            self.name += f", of which each of {workers} workers may spend {share}"
+        self.spent_usd = 0.0
+        self.unsure_usd = 0.0
+        self.uncounted: dict[str, None] = {}
         self._accounts: dict[tuple[object, ...], _Account] = {}
         self._open: list[Reserved] = []
-        self.spent_usd = self.unsure_usd = 0.0
-        self.uncounted: dict[str, None] = {}
 
     def counts(self, model: Model) -> bool:
         """Return whether a model's calls cost money: not those of a function without a price.
@@ -73,11 +81,14 @@ class Budget:
         price = price_of(model)
         if not price.known and model.endpoint:
             raise _unpriced(model.name, price)
-        self.uncounted |= {} if price.known else {model.name: None}
+        if not price.known:
+            self.uncounted[model.name] = None
         return price.known
 
     def reserve(self, model: Model, examples: Sequence[Example]) -> Reserved | None:
-        """Reserve the estimated cost of one call for these examples; None: wait for calls in flight, and try again.
+        """Reserve the estimated cost of one call for these examples.
+
+        None: wait for calls in flight, and try again.
 
         Raises:
             ModelError: fatal; nothing is in flight and the call would exceed the limit, or its cost
@@ -85,62 +96,72 @@ class Budget:
         """
         facts = model.name, price_of(model), output_limit(model)
         account = self._accounts.setdefault(facts, _Account(*facts))
-        lengths = [model.characters(example) for example in examples]
-        made = Reserved(
-            account, [_estimate(account, characters) for characters in lengths], lengths
-        )
-        taken = self.spent_usd + self.unsure_usd + sum(sum(one.usd) for one in self._open)
-        if taken + sum(made.usd) <= self.limit_usd + _ROUNDING_USD:
-            self._open.append(made)
-            return made
+        lengths = list(map(model.characters, examples))
+        reserved = Reserved(account, [_estimate(account, length) for length in lengths], lengths)
+        taken_usd = self.spent_usd + self.unsure_usd + self._in_flight_usd
+        if taken_usd + sum(reserved.usd) <= self.limit_usd + _ROUNDING_USD:
+            self._open.append(reserved)
+            return reserved
         if self._open:
             return None
-        unsure = f", {text.show_usd(self.unsure_usd)} of it by estimate" if self.unsure_usd else ""
-        what = f"{text.show_usd(taken)} is spent{unsure}, the next call is estimated at {text.show_usd(sum(made.usd))}"
-        cure = "raise it and run again: stored answers are reused"
-        if (
-            account.most_output is None
-            and account.output_tokens is None
-            and account.price.gpu_hour_usd is None
-        ):
-            cure += "; or limit the answers, for example params: {max_tokens: 100}: "
-            cure += f"the first answer of a model without a limit is estimated at {_FIRST_OUTPUT_TOKENS:,} tokens"
-        raise errors.ModelError(f"{self.name}: {what}", fatal=True, cure=cure)
+        raise self._spent(account, taken_usd, sum(reserved.usd))
+
+    @property
+    def _in_flight_usd(self) -> float:
+        return sum(sum(reserved.usd) for reserved in self._open)
+
+    def _spent(self, account: _Account, taken_usd: float, next_usd: float) -> ModelError:
+        """Return the error that the next call would exceed the limit."""
+        unsure = f", {show_usd(self.unsure_usd)} of it by estimate" if self.unsure_usd else ""
+        problem = (
+            f"{self.name}: {show_usd(taken_usd)} is spent{unsure}, "
+            f"the next call is estimated at {show_usd(next_usd)}"
+        )
+        advice = "raise it and run again: stored answers are reused"
+        is_guess = account.most_output is None and account.output_tokens is None
+        if is_guess and account.price.gpu_hour_usd is None:
+            advice += (
+                "; or limit the answers, for example params: {max_tokens: 100}: the first answer "
+                f"of a model without a limit is estimated at {_FIRST_OUTPUT_TOKENS:,} tokens"
+            )
+        return ModelError(problem, fatal=True, cure=advice)
 
     def settle(
-        self, reserved: Reserved, found: Sequence[object], busy_s: float | None = None
+        self, reserved: Reserved, outcomes: Sequence[object], busy_s: float | None = None
     ) -> None:
-        """Record the cost of each question of a call; without an answer, the estimate, unless it was certainly free.
+        """Record the cost of each question of a call.
 
-        ``found`` are answers, errors, or None where the call broke off; ``busy_s`` is an answer's
-        share of the seconds in which the model was busy.
+        Without an answer it is the estimate, unless the call was certainly free. ``outcomes`` are
+        answers, errors, or None where the call broke off; ``busy_s`` is an answer's share of the
+        seconds in which the model was busy.
         """
         if reserved not in self._open:  # the run has ended
             return
         self._open.remove(reserved)
         account = reserved.account
-        for usd, characters, one in zip(reserved.usd, reserved.characters, found, strict=True):
-            if isinstance(one, Completion):
-                _learn(account, characters, one, busy_s)
-                cost = cost_of(one, account.price, busy_s)
+        questions = zip(reserved.usd, reserved.characters, outcomes, strict=True)
+        for estimate_usd, characters, outcome in questions:
+            usd: float | None = None
+            if isinstance(outcome, Completion):
+                _learn(account, characters, outcome, busy_s)
+                usd = cost_of(outcome, account.price, busy_s)
+            elif isinstance(outcome, ModelError) and outcome.unpaid:
+                usd = 0.0
+            if usd is None:  # it may have been billed
+                self.unsure_usd += estimate_usd
             else:
-                cost = 0.0 if isinstance(one, errors.ModelError) and one.unpaid else None
-            if cost is None:  # it may have been billed
-                self.unsure_usd += usd
-            else:
-                self.spent_usd += cost
+                self.spent_usd += usd
 
     def end_run(self) -> None:
-        """Take the calls that are still in flight for paid: they hang, and the run does not wait for them."""
-        self.unsure_usd += sum(sum(one.usd) for one in self._open)
+        """Take the calls in flight for paid: they hang, and the run does not wait for them."""
+        self.unsure_usd += self._in_flight_usd
         self._open.clear()
 
 
 def _learn(account: _Account, characters: int, answer: Completion, busy_s: float | None) -> None:
     if answer.input_tokens is not None and characters:
-        account.tokens_per_character = max(
-            account.tokens_per_character, answer.input_tokens / characters
-        )
+        ratio = answer.input_tokens / characters
+        account.tokens_per_character = max(account.tokens_per_character, ratio)
     if answer.output_tokens is not None:
         account.output_tokens = max(answer.output_tokens, account.output_tokens or 0)
     account.busy_s += busy_s or 0.0
@@ -148,24 +169,31 @@ def _learn(account: _Account, characters: int, answer: Completion, busy_s: float
 
 
 def _estimate(account: _Account, characters: int) -> float:
-    price, most = account.price, account.most_output
+    """Return the estimated cost of one question in US dollars."""
+    price = account.price
     if price.gpu_hour_usd is not None:
         return price.gpu_hour_usd * account.busy_s / max(1, account.answers) / 3600
-    if most is None:
-        most = _FIRST_OUTPUT_TOKENS if account.output_tokens is None else account.output_tokens
-    inputs = ceil(characters * (account.tokens_per_character or 1 / _CHARACTERS_PER_TOKEN))
-    dearest = max(
-        price.input_per_1m or 0.0, price.cache_write_per_1m or 0.0, price.cached_input_per_1m or 0.0
-    )
-    usd = tokens_usd(replace(price, input_per_1m=dearest), inputs, most)
+
+    output_tokens = account.most_output
+    if output_tokens is None:
+        output_tokens = account.output_tokens
+    if output_tokens is None:
+        output_tokens = _FIRST_OUTPUT_TOKENS
+    input_tokens = ceil(characters * (account.tokens_per_character or 1 / _CHARACTERS_PER_TOKEN))
+    input_prices = price.input_per_1m, price.cache_write_per_1m, price.cached_input_per_1m
+    dearest = replace(price, input_per_1m=max(usd or 0.0 for usd in input_prices))
+    usd = tokens_usd(dearest, input_tokens, output_tokens)
     if usd is None:
         raise _unpriced(account.name, price)
     return usd
 
 
-def _unpriced(name: str, price: Price) -> errors.ModelError:
-    why = price.unknown or price.source
+def _unpriced(name: str, price: Price) -> ModelError:
+    evidence = price.unknown or price.source
     if price.known:
-        why += f" has no price above {price.most_input_tokens:,} input tokens, as in the next call"
-    what, where = f"{_OPTION} needs a price for {name}", errors.Where(key="price")
-    return errors.ModelError(what, fatal=True, where=where, evidence=why, cure=f"set {PRICE_CURE}")
+        most = f"{price.most_input_tokens:,}"
+        evidence += f" has no price above {most} input tokens, as in the next call"
+    problem = f"{_OPTION} needs a price for {name}"
+    where = Where(key="price")
+    advice = f"set {PRICE_CURE}"
+    return ModelError(problem, fatal=True, where=where, evidence=evidence, cure=advice)

@@ -3,18 +3,24 @@
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_ftgate import clock, text
+from pytest_ftgate import clock
 from pytest_ftgate.runs.jobs import Progress
+from pytest_ftgate.text import excerpt, printable, show_seconds
 
 EVERY_S = 60.0
-_HOUR_S, _MINUTE_S = 3600, 60
-_NAME_WIDTH, _SHORTEST_NAME, _LOG_COLUMNS = 30, 4, 80
+_HOUR_MIN = 60
+_MINUTE_S = 60
+_NAME_WIDTH = 30
+_SHORTEST_NAME = 4
+_LOG_COLUMNS = 80
 
 Uncaptured = Callable[[], AbstractContextManager[Any]]
 
 
+@dataclass
 class ProgressDisplay:
     """Show the progress of all models, on a line that is wiped in the end or as a line per minute.
 
@@ -25,101 +31,105 @@ class ProgressDisplay:
         clock: returns seconds.
     """
 
-    def __init__(
-        self,
-        write: Callable[[str], Any],
-        fresh_line: Callable[[], Any] | None = None,
-        uncaptured: Uncaptured = nullcontext,
-        clock: Callable[[], float] = clock.monotonic,
-    ) -> None:
-        self._write, self._fresh_line, self._uncaptured, self._clock = (
-            write,
-            fresh_line,
-            uncaptured,
-            clock,
-        )
-        self._start()
-
-    def _start(self) -> None:
-        self._latest: dict[str, tuple[float, Progress]] = {}  # by model: when it began
-        self._logged: float | None = None
-        self._width = 0
+    write: Callable[[str], Any]
+    fresh_line: Callable[[], Any] | None = None
+    uncaptured: Uncaptured = nullcontext
+    clock: Callable[[], float] = clock.monotonic
+    # when each model began, and its progress, by name
+    _latest: dict[str, tuple[float, Progress]] = field(default_factory=dict, init=False)
+    _logged: float | None = field(default=None, init=False)
+    _width: int = field(default=0, init=False)
 
     def __call__(self, progress: Progress) -> None:
         """Record the progress of one model; also called now and then if nothing changes."""
-        now = self._clock()
-        began, _ = self._latest.get(progress.model, (now, progress))
+        time = self.clock()
+        began, _ = self._latest.get(progress.model, (time, progress))
         self._latest[progress.model] = began, progress
-        if self._fresh_line is not None:
-            with self._uncaptured():  # a captured stream does not know the terminal's width
-                if not self._width:
-                    self._fresh_line()
-                # a line that wraps could not be wiped
-                columns = shutil.get_terminal_size().columns - 1
-                line = self._line("ftgate: ", now, columns).ljust(self._width)[:columns]
-                self._write("\r" + line)
-            self._width = len(line)
+        if self.fresh_line is None:
+            self._log(time)
             return
-        self._logged = now if self._logged is None else self._logged
-        if now - self._logged >= EVERY_S:
-            self._logged = now
+
+        with self.uncaptured():  # a captured stream does not know the terminal's width
+            if not self._width:
+                self.fresh_line()
+            # a line that wraps could not be wiped
+            columns = shutil.get_terminal_size().columns - 1
+            line = self._line("ftgate: ", time, columns).ljust(self._width)[:columns]
+            self.write("\r" + line)
+        self._width = len(line)
+
+    def _log(self, time: float) -> None:
+        """Write a line if a minute has passed since the last one."""
+        if self._logged is None:
+            self._logged = time
+        if time - self._logged >= EVERY_S:
+            self._logged = time
             first = min(began for began, _ in self._latest.values())
-            with self._uncaptured():
-                self._write(self._line(f"ftgate, after {_span(now - first)}: ", now, _LOG_COLUMNS))
+            with self.uncaptured():
+                self.write(self._line(f"ftgate, after {_span(time - first)}: ", time, _LOG_COLUMNS))
 
     def wipe(self) -> None:
         """Clear the line and forget all progress."""
         if self._width:
-            with self._uncaptured():
-                self._write("\r" + " " * self._width + "\r")
-        self._start()
+            with self.uncaptured():
+                self.write("\r" + " " * self._width + "\r")
+        self._latest = {}
+        self._logged = None
+        self._width = 0
 
-    def _line(self, prefix: str, now: float, columns: int) -> str:
+    def _line(self, prefix: str, time: float, columns: int) -> str:
         """Return all models on one line: first facts are left out, then names are shortened."""
-        models = [(one, _facts(one, now - began)) for began, one in self._latest.values()]
-        sizes = [(n, _NAME_WIDTH) for n in range(max(len(facts) for _, facts in models), -1, -1)]
-        line = ""
-        for n, width in [
-            *sizes,
-            *((0, width) for width in range(_NAME_WIDTH - 1, _SHORTEST_NAME - 1, -1)),
-        ]:
-            line = prefix + ", ".join(_model(one, facts[:n], width) for one, facts in models)
-            if len(line) <= columns:
-                break
-        return line
+        facts = {
+            progress.model: _facts(progress, time - began)
+            for began, progress in self._latest.values()
+        }
+        n_facts = max(map(len, facts.values()))
+        width = _NAME_WIDTH
+        while True:
+            models: list[str] = []
+            for _, progress in self._latest.values():
+                models.append(_model(progress, facts[progress.model][:n_facts], width))
+            line = prefix + ", ".join(models)
+            if len(line) <= columns or width == _SHORTEST_NAME:
+                return line
+            if n_facts:
+                n_facts -= 1
+            else:
+                width -= 1
 
 
-def _model(one: Progress, facts: list[str], width: int) -> str:
+def _model(progress: Progress, facts: list[str], width: int) -> str:
     shown = f" ({', '.join(facts)})" if facts else ""
-    return f"{text.printable(one.model, width)} {one.done - one.errors:,}/{one.total:,}{shown}"
+    answered = f"{progress.done - progress.errors:,}/{progress.total:,}"
+    return f"{printable(progress.model, width)} {answered}{shown}"
 
 
-def _facts(one: Progress, seconds: float) -> list[str]:
-    """Return what else is known of a model, the most important first: ``3 failed``, ``18 s left``, ``45/s``."""
-    asked, left = one.done - one.stored, one.total - one.done
-    facts = [
-        f"{one.errors:,} failed" if one.errors else "",
-        f"{text.excerpt(one.retrying)}, retrying" if one.retrying else "",
-        f"{one.elsewhere:,} asked by another process" if one.elsewhere else "",
-    ]
-    if seconds >= 1 and asked > 0 and left:  # earlier it would be a guess
-        rate = asked / seconds
-        facts += [
-            f"{_span(left / rate)} left",
-            f"{rate:.0f}/s" if rate >= 1 else f"{rate * _MINUTE_S:.0f}/min",
-        ]
-    if one.last_failure:
-        facts.append(f"last failure: {text.excerpt(one.last_failure)}")
-    return [fact for fact in facts if fact]
+def _facts(progress: Progress, seconds: float) -> list[str]:
+    """Return what else is known of a model, such as ``18 s left``, the most important first."""
+    facts: list[str] = []
+    if progress.errors:
+        facts.append(f"{progress.errors:,} failed")
+    if progress.retrying:
+        facts.append(f"{excerpt(progress.retrying)}, retrying")
+    if progress.elsewhere:
+        facts.append(f"{progress.elsewhere:,} asked by another process")
+
+    n_asked = progress.done - progress.stored
+    n_open = progress.total - progress.done
+    if seconds >= 1 and n_asked > 0 and n_open:  # earlier it would be a guess
+        rate = n_asked / seconds
+        facts.append(f"{_span(n_open / rate)} left")
+        facts.append(f"{rate:.0f}/s" if rate >= 1 else f"{rate * _MINUTE_S:.0f}/min")
+    if progress.last_failure:
+        facts.append(f"last failure: {excerpt(progress.last_failure)}")
+    return facts
 
 
 def _span(seconds: float) -> str:
     """Return ``18 s``, ``4 min`` or ``2 h 5 min``."""
     if seconds < _MINUTE_S:
-        return text.show_seconds(float(max(1, round(seconds)))).replace(".0", "")
+        return show_seconds(float(max(1, round(seconds)))).replace(".0", "")
     minutes = round(seconds / _MINUTE_S)
-    return (
-        f"{minutes} min"
-        if minutes < _HOUR_S // _MINUTE_S
-        else f"{minutes // 60} h {minutes % 60} min"
-    )
+    if minutes < _HOUR_MIN:
+        return f"{minutes} min"
+    return f"{minutes // _HOUR_MIN} h {minutes % _HOUR_MIN} min"
