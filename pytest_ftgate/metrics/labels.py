@@ -1,7 +1,7 @@
 """The labels of a test set, and how the label of an answer is read."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from itertools import chain
@@ -30,6 +30,11 @@ READING_OPTIONS = ("normalize", "pattern", "json_field")
 def distinct_outputs(*data: DataSet) -> list[str]:
     """Return the distinct expected outputs of the data as text, sorted."""
     return sorted({expected_text(example.expected) for example in chain(*data)})
+
+
+def are_labels(texts: Set[str], rows: int) -> bool:
+    """Return whether distinct outputs are few enough to be labels: free text hardly repeats."""
+    return len(texts) <= max(2, rows // 2)
 
 
 @dataclass(frozen=True)

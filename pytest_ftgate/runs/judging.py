@@ -31,7 +31,7 @@ from pytest_ftgate.metrics.judged import (
 from pytest_ftgate.models import Completion, Model
 from pytest_ftgate.result import Check, JudgeResult
 from pytest_ftgate.runs.jobs import Job, Run
-from pytest_ftgate.runs.measure import answers_of, measure_run
+from pytest_ftgate.runs.measure import answers_of, measure_run, texts_of
 from pytest_ftgate.runs.runner import run_models
 from pytest_ftgate.text import excerpt, plural, printable
 
@@ -425,20 +425,13 @@ def ask_judges(
         return replace(judging, metrics=metrics), checks
 
     (baseline,) = (role for role in runs if role != "candidate")
-    texts = [_texts(runs[role]) for role in ("candidate", baseline)]
+    texts = [texts_of(runs[role].predictions[0]) for role in ("candidate", baseline)]
     outputs = list(zip(*texts, strict=True))
     scored, people_checks, facts = judged_by_people(judging.people, baseline, outputs)
     for role, metric in scored.items():
         metrics[role][HUMAN_PREFERENCE] = metric
     results = {**judging.results, HUMAN_PREFERENCE: facts}
     return replace(judging, results=results, metrics=metrics), [*checks, *people_checks]
-
-
-def _texts(run: Run) -> list[str | None]:
-    texts: list[str | None] = []
-    for prediction in run.predictions[0]:
-        texts.append(None if prediction.completion is None else prediction.completion.text)
-    return texts
 
 
 def _subjects(metric: ModelJudged, test: DataSet, answers: _Answers) -> Iterator[Subject]:

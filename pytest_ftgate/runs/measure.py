@@ -10,31 +10,39 @@ from typing import Any
 
 import numpy as np
 
-from pytest_ftgate import clock, errors, plain, result, text
-from pytest_ftgate.data import Example, expected_text, messages
+from pytest_ftgate import clock
+from pytest_ftgate.data import Example, expected_text
+from pytest_ftgate.data.messages import readable_calls
+from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics import Metric, Scored
-from pytest_ftgate.models import Completion, Prediction, price
+from pytest_ftgate.models import Completion, Prediction
+from pytest_ftgate.models.price import Cost, cost_of_run, price_of
 from pytest_ftgate.models.recorded import RecordedModel
+from pytest_ftgate.plain import Unknown
+from pytest_ftgate.result import BreakdownResult, Flip, ModelResult
 from pytest_ftgate.runs.jobs import Run
-from pytest_ftgate.statistics import compare, evidence
+from pytest_ftgate.statistics import compare
+from pytest_ftgate.statistics.arrays import Floats
+from pytest_ftgate.statistics.evidence import Comparison
+from pytest_ftgate.text import plural, shortened
 
 UNTIMED = "Call the model live, or record latency_s with each answer."
 """How to make a latency known."""
 
 _NO_ANSWER = ("refusal", "filtered", "cut_off")
 
-_short = partial(text.shortened, most=300)
+_short = partial(shortened, most=300)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Hold a run with its facts, its scores by metric name, and the latencies that the facts sum up.
+    """Hold a run with its facts, its scores by metric name, and the latencies behind the facts.
 
     ``seconds`` has one latency for each example: see :func:`_seconds`.
     """
 
     run: Run
-    facts: result.ModelResult
+    facts: ModelResult
     scores: Mapping[str, Scored] = field(default_factory=dict)
     seconds: tuple[float | None, ...] = ()
 
@@ -45,11 +53,15 @@ class Measured:
 
 
 def answers_of(run: Run) -> list[list[str | None]]:
-    """Return the answers as metrics take them, ``[repeat][example]``; ``None`` for those that cannot be right.
+    """Return the answers as metrics take them, ``[repeat][example]``.
 
-    A missing prediction, a refusal, a filtered or cut-off answer and an empty text cannot be right.
+    Those that cannot be right are ``None``: a missing prediction, a refusal, a filtered or cut-off
+    answer, and an empty text.
     """
-    return [[_readable(one.completion) for one in repeat] for repeat in run.predictions]
+    answers: list[list[str | None]] = []
+    for repeat in run.predictions:
+        answers.append([_readable(prediction.completion) for prediction in repeat])
+    return answers
 
 
 def _readable(completion: Completion | None) -> str | None:
@@ -66,38 +78,49 @@ def measure_run(
     ``forgiven``: a missing answer is not an error, and counts with the model's time limit as its
     latency.
     """
-    predictions, recorded = run.all_predictions, run.model.verified is not None
+    predictions = run.all_predictions
+    is_recorded = run.model.verified is not None
     completions = [p.completion for p in predictions if p.completion is not None]
-    ends = Counter(completion.finish for completion in completions)
+    finishes = Counter(completion.finish for completion in completions)
     seconds = _seconds(run if sample is None else sample, forgiven=forgiven)
-    stored = [at for p, at in made_at(run) if at is not None and (recorded or p.stored)]
     cost = run_cost(run)
-    facts = result.ModelResult(
+    facts = ModelResult(
         name=name,
         model=run.model.spelling,
         revision=run.model.revision,
         n_expected=len(predictions),
         n_scored=len(completions),
         n_errors=len(predictions) - len(completions),
-        n_stored=len(completions) if recorded else sum(p.stored for p in predictions),
+        n_stored=len(completions) if is_recorded else sum(p.stored for p in predictions),
         n_retries=sum({p.key: p.retries for p in predictions}.values()),
-        n_refused=ends["refusal"] + ends["filtered"],
+        n_refused=finishes["refusal"] + finishes["filtered"],
         input_tokens=_total([c.input_tokens for c in completions]),
         output_tokens=_total([c.output_tokens for c in completions]),
         cost_usd=cost.usd,
-        price=price.price_of(run.model).text,
+        price=price_of(run.model).text,
         cost_unknown=cost.unknown,
-        oldest_age_s=round(max(clock.wall() - min(stored), 0.0), 3) if stored else None,
+        oldest_age_s=_oldest_age_s(run),
         verified=run.model.verified,
         **_latencies(seconds),
     )
     return Measured(run, facts, seconds=seconds)
 
 
-def _seconds(run: Run, *, forgiven: bool) -> tuple[float | None, ...]:
-    """Return one latency for each example, the median of its repeats in seconds; ``None`` if it is not known.
+def _oldest_age_s(run: Run) -> float | None:
+    """Return the age of the oldest answer that was stored or recorded, in seconds."""
+    is_recorded = run.model.verified is not None
+    times: list[float] = []
+    for prediction, time in made_at(run):
+        if time is not None and (is_recorded or prediction.stored):
+            times.append(time)
+    return round(max(clock.wall() - min(times), 0.0), 3) if times else None
 
-    The repeats of an example are alike, so they are not further observations. A missing answer
+
+def _seconds(run: Run, *, forgiven: bool) -> tuple[float | None, ...]:
+    """Return one latency for each example, the median of its repeats in seconds.
+
+    It is ``None`` if it is not known. The repeats of an example are alike, so they are not further
+    observations. A missing answer
     counts with the model's time limit where it is ``forgiven``. Otherwise it does not count, and
     neither does an example without any answer.
     """
@@ -105,12 +128,12 @@ def _seconds(run: Run, *, forgiven: bool) -> tuple[float | None, ...]:
     seconds: list[float | None] = []
     # The questions to a judge are not asked equally often.
     for repeats in zip_longest(*run.predictions):
-        predictions = [prediction for prediction in repeats if prediction is not None]
-        latencies = [
-            prediction.latency_s for prediction in predictions if prediction.completion is not None
-        ]
-        if forgiven:
-            latencies += [longest_s] * (len(predictions) - len(latencies))
+        latencies: list[float | None] = []
+        for prediction in filter(None, repeats):
+            if prediction.completion is not None:
+                latencies.append(prediction.latency_s)
+            elif forgiven:
+                latencies.append(longest_s)
         known = [latency for latency in latencies if latency is not None]
         if latencies:
             seconds.append(median(known) if len(known) == len(latencies) else None)
@@ -120,29 +143,32 @@ def _seconds(run: Run, *, forgiven: bool) -> tuple[float | None, ...]:
 def _latencies(seconds: Sequence[float | None]) -> dict[str, Any]:
     """Return p50 and p95 of the seconds; if one of them is unknown, why both are."""
     if not seconds:
-        return {"latency_unknown": plain.Unknown("there is no answer", UNTIMED)}
+        return {"latency_unknown": Unknown("there is no answer", UNTIMED)}
 
     n_unknown = seconds.count(None)
     if n_unknown:
         verb = "has" if n_unknown == 1 else "have"
-        why = f"{n_unknown:,} of {text.plural(len(seconds), 'example')} {verb} no latency"
-        return {"latency_unknown": plain.Unknown(why, UNTIMED)}
+        reason = f"{n_unknown:,} of {plural(len(seconds), 'example')} {verb} no latency"
+        return {"latency_unknown": Unknown(reason, UNTIMED)}
 
     p50, p95 = np.quantile(np.array(seconds, dtype=float), (0.5, 0.95)).round(6).tolist()
     return {"latency_p50_s": p50, "latency_p95_s": p95}
 
 
 def _total(counts: Sequence[int | None]) -> int | None:
+    """Return the sum; None if there is nothing, or something is not known."""
     known = [count for count in counts if count is not None]
     return sum(known) if known and len(known) == len(counts) else None
 
 
-def run_cost(run: Run) -> price.Cost:
+def run_cost(run: Run) -> Cost:
     """Return what the answers of a run cost, stored ones too."""
     # the time to read a file says nothing about the model's machine
-    recorded = run.model.verified is not None
-    answers = [(one.completion, None if recorded else one.busy_s) for one in run.all_predictions]
-    return price.cost_of_run(answers, price.price_of(run.model))
+    is_recorded = run.model.verified is not None
+    answers: list[tuple[Completion | None, float | None]] = []
+    for prediction in run.all_predictions:
+        answers.append((prediction.completion, None if is_recorded else prediction.busy_s))
+    return cost_of_run(answers, price_of(run.model))
 
 
 def forgiven_roles(missing_answers: str, runs: Iterable[Run]) -> tuple[str, ...]:
@@ -160,63 +186,76 @@ def made_at(run: Run) -> Iterator[tuple[Prediction, float | None]]:
 
     For a recording this is the recorded time, not the time of reading.
     """
-    dated = run.model.verified is None or isinstance(run.model, RecordedModel)
+    is_dated = run.model.verified is None or isinstance(run.model, RecordedModel)
     for prediction in run.all_predictions:
         if prediction.completion is not None:
-            yield prediction, (prediction.created_at or None) if dated else None
+            yield prediction, (prediction.created_at or None) if is_dated else None
 
 
 def score_run(
     measured: Measured, metrics: Mapping[str, Metric], deciding: str, expected: Sequence[Any]
 ) -> Measured:
     """Add the value of every metric. Raises :class:`MetricError` if one is undefined."""
-    answers = measured.answers
+    scores: dict[str, Scored] = {}
     try:
-        scores = {name: metric.score(expected, answers) for name, metric in metrics.items()}
-    except errors.MetricError as error:
-        name, test = measured.facts.name, measured.run.test_set
-        what, where = f"{error.what} of {name}", error.where
-        if error.example is not None:
-            what = error.what if error.unsuited else f"{error.what}, answered by {name}"
-            where = test.where(error.example)
-        raise errors.MetricError(what, **error.parts(where=where)) from error
-    decides, values = scores[deciding], {name: scored.value for name, scored in scores.items()}
-    facts = replace(measured.facts, value=decides.value, metrics=values)
+        for name, metric in metrics.items():
+            scores[name] = metric.score(expected, measured.answers)
+    except MetricError as error:
+        raise _located(error, measured) from error
+    values = {name: scored.value for name, scored in scores.items()}
+    facts = replace(measured.facts, value=values[deciding], metrics=values)
     return replace(measured, facts=facts, scores=scores)
 
 
-def compare_scored(baseline: Scored, candidate: Scored, **asked: Any) -> evidence.Comparison:
+def _located(error: MetricError, measured: Measured) -> MetricError:
+    """Return the error with the model, and the place of the example, that it is about."""
+    model = measured.facts.name
+    if error.example is None:
+        return MetricError(f"{error.what} of {model}", **error.parts())
+    problem = error.what if error.unsuited else f"{error.what}, answered by {model}"
+    where = measured.run.test_set.where(error.example)
+    return MetricError(problem, **error.parts(where=where))
+
+
+def compare_scored(baseline: Scored, candidate: Scored, **standard: Any) -> Comparison:
     """Return candidate minus baseline, with the sign turned if lower is better.
 
-    The method follows from the metric: right or wrong, graded, or set-level. ``asked`` are margin,
-    confidence, evidence, groups: see :mod:`pytest_ftgate.statistics`.
+    The method follows from the metric: right or wrong, graded, or set-level. ``standard`` are
+    margin, confidence, evidence, groups: see :mod:`pytest_ftgate.statistics`.
     """
     metric = candidate.metric
     worse, better = (baseline, candidate) if metric.greater_is_better else (candidate, baseline)
+    low = metric.low
+    high = metric.high
     if metric.kind == "set":
         assert worse.statistic is not None  # one of the two is always there
         assert better.statistic is not None
         return compare.compare_set(
-            worse.statistic, better.statistic, low=metric.low, high=metric.high, **asked
+            worse.statistic, better.statistic, low=low, high=high, **standard
         )
+
     assert worse.per_example is not None
     assert better.per_example is not None
     if metric.pairwise:  # see metrics.judged.Preferred
         preferred = (better.per_example - worse.per_example + 0.5).round(12)
-        return compare.compare_preferences(preferred, means=metric.means, **asked)
+        return compare.compare_preferences(preferred, means=metric.means, **standard)
     if metric.kind == "right_wrong":
-        return compare.compare_right_wrong(worse.per_example, better.per_example, **asked)
+        return compare.compare_right_wrong(worse.per_example, better.per_example, **standard)
     return compare.compare_graded(
-        worse.per_example, better.per_example, low=metric.low, high=metric.high, **asked
+        worse.per_example, better.per_example, low=low, high=high, **standard
     )
 
 
 def same_outputs(a: Run, b: Run) -> bool:
     """Return whether all answers of two runs are identical."""
-    texts, others = (
-        [one.completion and one.completion.text for one in run.all_predictions] for run in (a, b)
-    )
-    return texts == others and None not in texts
+    texts = texts_of(a.all_predictions)
+    return None not in texts and texts == texts_of(b.all_predictions)
+
+
+def texts_of(predictions: Iterable[Prediction]) -> list[str | None]:
+    """Return the texts of answers as they came; ``None`` for missing ones."""
+    completions = [prediction.completion for prediction in predictions]
+    return [None if completion is None else completion.text for completion in completions]
 
 
 def is_right(metric: Metric, score: float) -> bool:
@@ -227,28 +266,29 @@ def is_right(metric: Metric, score: float) -> bool:
     return score > middle if metric.greater_is_better else score < middle
 
 
-def rightness(scored: Scored) -> np.ndarray[Any, Any]:
-    """Return how right each answer is, shape ``(examples,)``: the metric's score, or a set-level metric's share."""
+def rightness(scored: Scored) -> Floats:
+    """Return how right each answer is, shape ``(examples,)``.
+
+    It is the metric's score; of a set-level metric the share of right answers.
+    """
     if scored.per_example is not None:
         return scored.per_example
     assert scored.statistic is not None  # one of the two is always there
     return scored.statistic.scores
 
 
-def rightness_by_repeat(
-    measured: Measured, expected: Sequence[Any], metric: Metric
-) -> np.ndarray[Any, Any]:
+def rightness_by_repeat(measured: Measured, expected: Sequence[Any], metric: Metric) -> Floats:
     """Return how right each single answer is, shape ``(repeats, examples)``."""
     if len(measured.answers) == 1:
         return rightness(measured.scores[metric.name])[None]
     return np.stack([rightness(metric.score(expected, [answers])) for answers in measured.answers])
 
 
-def gains(baseline: Measured, candidate: Measured, metric: str) -> np.ndarray[Any, Any]:
+def gains(baseline: Measured, candidate: Measured, metric: str) -> Floats:
     """Return how much better the candidate answers each example, shape ``(examples,)``."""
-    one, other = baseline.scores[metric], candidate.scores[metric]
-    better: np.ndarray[Any, Any] = other.metric.sign * (rightness(other) - rightness(one))
-    return better
+    scored = candidate.scores[metric]
+    change: Floats = rightness(scored) - rightness(baseline.scores[metric])
+    return scored.metric.sign * change
 
 
 FLIPS_KEPT = 10
@@ -256,43 +296,48 @@ FLIPS_KEPT = 10
 
 
 def flips(baseline: Measured, candidate: Measured, metric: str) -> dict[str, Any]:
-    """Return wins and losses, and the worst examples that the candidate broke, and that it answers wrong."""
-    scored, change = candidate.scores[metric], gains(baseline, candidate, metric)
-    scores, worst = rightness(scored).tolist(), np.argsort(change, kind="stable").tolist()
-    wrong = [index for index in worst if not is_right(scored.metric, scores[index])]
-    broken = [index for index in worst[:FLIPS_KEPT] if change[index] < 0]
+    """Return wins and losses, and the worst examples that the candidate broke or answers wrong."""
+    scored = candidate.scores[metric]
+    change = gains(baseline, candidate, metric)
+    scores = rightness(scored).tolist()
+    worst_first = np.argsort(change, kind="stable").tolist()
+    wrong = [row for row in worst_first if not is_right(scored.metric, scores[row])]
+    broken = [row for row in worst_first[:FLIPS_KEPT] if change[row] < 0]
+
+    def shown(rows: Sequence[int]) -> tuple[Flip, ...]:
+        return tuple(flip(row, baseline.run, candidate.run, scored) for row in rows)
+
     return {
         "wins": int((change > 0).sum()),
         "losses": int((change < 0).sum()),
         "n_wrong": len(wrong),
-        "broken": tuple(flip(index, baseline.run, candidate.run, scored) for index in broken),
-        "wrong": tuple(
-            flip(index, baseline.run, candidate.run, scored) for index in wrong[:FLIPS_KEPT]
-        ),
+        "broken": shown(broken),
+        "wrong": shown(wrong[:FLIPS_KEPT]),
     }
 
 
-def flip(index: int, baseline: Run, candidate: Run, scored: Scored, repeat: int = 0) -> result.Flip:
-    example = candidate.test_set.examples[index]
-    readable = messages.readable_calls if scored.metric.calls_tools else str
-    return result.Flip(
+def flip(row: int, baseline: Run, candidate: Run, scored: Scored, repeat: int = 0) -> Flip:
+    """Return what reports show of an example that the two models answer differently."""
+    example = candidate.test_set.examples[row]
+    readable = readable_calls if scored.metric.calls_tools else str
+    baseline_answer = shown_answer(baseline.predictions[repeat][row].completion)
+    candidate_answer = shown_answer(candidate.predictions[repeat][row].completion)
+    return Flip(
         id=_short(example.id),
         where=None if example.place is None else str(example.place),
         input=_short(shown_input(example)),
         expected=_short(readable(expected_text(example.expected))),
-        baseline=_short(readable(shown_answer(baseline.predictions[repeat][index].completion))),
-        candidate=_short(readable(shown_answer(candidate.predictions[repeat][index].completion))),
-        why=scored.notes[index] if scored.notes else None,
+        baseline=_short(readable(baseline_answer)),
+        candidate=_short(readable(candidate_answer)),
+        why=scored.notes[row] if scored.notes else None,
     )
 
 
 def shown_input(example: Example) -> str:
     """Return the input of an example for reports: the last message of a conversation."""
-    return (
-        example.input
-        if isinstance(example.input, str)
-        else expected_text(example.input[-1].get("content"))
-    )
+    if isinstance(example.input, str):
+        return example.input
+    return expected_text(example.input[-1].get("content"))
 
 
 def shown_answer(completion: Completion | None) -> str:
@@ -308,13 +353,14 @@ MOST_ROWS = 200
 """The most rows of a table, or slices, in a report."""
 
 
-def breakdown_results(scored: Mapping[str, Measured]) -> tuple[result.BreakdownResult, ...]:
+def breakdown_results(scored: Mapping[str, Measured]) -> tuple[BreakdownResult, ...]:
     """Return the tables of all metrics that have one, by metric and role, at most 200 rows each."""
-    return tuple(
-        result.BreakdownResult(
-            metric, role, table.title, table.columns, table.rows[:MOST_ROWS], table.shares
-        )
-        for metric in next(iter(scored.values())).scores
-        for role, one in scored.items()
-        if (table := one.scores[metric].breakdown) is not None
-    )
+    tables: list[BreakdownResult] = []
+    for metric in next(iter(scored.values())).scores:
+        for role, measured in scored.items():
+            table = measured.scores[metric].breakdown
+            if table is not None:
+                rows = table.rows[:MOST_ROWS]
+                facts = table.title, table.columns, rows, table.shares
+                tables.append(BreakdownResult(metric, role, *facts))
+    return tuple(tables)

@@ -1,4 +1,4 @@
-"""Diagnose answers: which mistakes two models make, which labels and examples differ, and what a gain is based on."""
+"""Diagnose answers: which mistakes two models make, on which labels, and what a gain rests on."""
 
 import re
 from collections import Counter
@@ -10,6 +10,7 @@ import numpy as np
 
 from pytest_ftgate.data import Example, expected_text, strict_json
 from pytest_ftgate.metrics import Metric
+from pytest_ftgate.metrics.labels import are_labels
 from pytest_ftgate.models import Completion
 from pytest_ftgate.result import Diagnosis, LabelScore
 from pytest_ftgate.runs.measure import Measured, gains, is_right, rightness_by_repeat
@@ -65,14 +66,13 @@ def diagnose(
 def _counted(kinds: Kinds) -> dict[str, int]:
     """Return the number of answers of each kind that occurs, the right ones first."""
     counts = Counter(kind for repeat in kinds for kind in repeat)
-    flaws = {kind: counts[kind] for kind in KINDS if counts[kind]}
-    return {RIGHT: counts[RIGHT], **flaws}
+    return {kind: counts[kind] for kind in (RIGHT, *KINDS) if counts[kind] or kind == RIGHT}
 
 
 def _never_right(kinds: Kinds) -> set[int]:
     """Return the examples that are not answered right in any repeat."""
     answers = zip(*kinds, strict=True)
-    return {index for index, repeats in enumerate(answers) if RIGHT not in repeats}
+    return {row for row, repeats in enumerate(answers) if RIGHT not in repeats}
 
 
 # --- kinds of mistakes
@@ -93,16 +93,15 @@ def _kinds(metric: Metric, examples: Sequence[Example], measured: Measured) -> K
 
 
 def _kind(metric: Metric, completion: Completion | None, score: float, is_malformed: bool) -> str:
-    right = is_right(metric, score)
-    if right or (right is None and completion is not None):  # a graded metric may have no middle
+    if is_right(metric, score):
         return RIGHT
     return _flaw(completion) or ("malformed" if is_malformed else WRONG)
 
 
 def malformed_answers(metric: Metric, measured: Measured, expected: Sequence[Any]) -> Bools:
-    """Return which answers of a model are malformed, shape ``(repeats, examples)``; a right one never is.
+    """Return which answers of a model are malformed, shape ``(repeats, examples)``.
 
-    Free text that contains the whole expected output and more is malformed where a third of the
+    A right answer never is. Free text that contains the whole expected output and more is malformed where a third of the
     mistakes are: once it is a mistake like any other, often it is how this model answers.
     """
     mistakes: Bools = rightness_by_repeat(measured, expected, metric) != metric.best
@@ -150,12 +149,7 @@ def _labels(metric: Metric, examples: Sequence[Example]) -> list[str] | None:
     else:
         labels = [expected_text(example.expected).strip() for example in examples]
 
-    return labels if any(labels) and _are_labels(labels, len(examples)) else None
-
-
-def _are_labels(texts: Iterable[str], rows: int) -> bool:
-    """Return whether there are few enough different outputs to be labels: free text hardly repeats."""
-    return len(set(texts)) <= max(2, rows // 2)
+    return labels if any(labels) and are_labels(set(labels), len(examples)) else None
 
 
 def _label_scores(
@@ -166,11 +160,9 @@ def _label_scores(
     baseline = _right_by_label(labels, old_kinds)
     candidate = _right_by_label(labels, new_kinds)
     scores: list[LabelScore] = []
-    for label in sorted(counts, key=lambda label: (counts[label], label)):
-        answers = counts[label] * len(old_kinds)
-        scores.append(
-            LabelScore(label, answers, baseline[label], candidate[label] if new_kinds else None)
-        )
+    for label, count in sorted(counts.items(), key=lambda item: (item[1], item[0])):
+        right = candidate[label] if new_kinds else None
+        scores.append(LabelScore(label, count * len(old_kinds), baseline[label], right))
     return tuple(scores)
 
 
@@ -187,28 +179,34 @@ def _right_by_label(labels: Sequence[str], kinds: Kinds) -> Counter[str]:
 
 
 def recalled(fixed: Sequence[Example], test: Sequence[Example], training: Sequence[Example]) -> int:
-    """Return how many fixed examples expect text from the training set's outputs that is not in their own input.
+    """Return how many fixed examples expect text from the training set's outputs.
 
-    Only facts count: several words, a number or a name. A label of a small set or an object does
-    not: giving the right one is behaviour, not knowledge.
+    Only facts count that are not in the example's own input: several words, a number or a name. A
+    label of a small set or an object does not: giving the right one is behaviour, not knowledge.
     """
-    tested = {expected_text(example.expected).strip() for example in test}
-    outputs = {expected_text(example.expected).strip() for example in training}
-    # They are labels of a small set where few are different, or each is tested several times.
-    few = len(tested | outputs) <= MOST_LABELS or len(tested) * _TESTS_OF_A_LABEL <= len(test)
-    if not fixed or (few and _are_labels(tested | outputs, len(test) + len(training))):
+    tested = set(map(_output, test))
+    outputs = set(map(_output, training))
+    are_often_tested = len(tested) * _TESTS_OF_A_LABEL <= len(test)
+    are_few = are_often_tested or len(tested | outputs) <= MOST_LABELS
+    if are_few and are_labels(tested | outputs, len(test) + len(training)):
         return 0
-    facts = [fact for example in fixed if (fact := _fact(example))]
+
+    facts = list(filter(None, map(_fact, fixed)))
     lengths: dict[str, set[int]] = {}  # by the first word of a fact
     for fact in facts:
         lengths.setdefault(fact[0], set()).add(len(fact))
-    wanted, found = set(facts), set[tuple[str, ...]]()
+
+    missing = set(facts)
     for output in outputs:
         words = _words(output)
-        found |= {
-            words[i : i + n] for i, word in enumerate(words) for n in lengths.get(word, ())
-        } & wanted
-    return sum(fact in found for fact in facts)
+        for start, word in enumerate(words):
+            for length in lengths.get(word, ()):
+                missing.discard(words[start : start + length])
+    return sum(fact not in missing for fact in facts)
+
+
+def _output(example: Example) -> str:
+    return expected_text(example.expected).strip()
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -216,24 +214,23 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _fact(example: Example) -> tuple[str, ...]:
-    """Return the words of the expected output; none if it is not a fact, or occurs in the input."""
-    text, given = expected_text(example.expected).strip(), example.input
-    if (
-        not isinstance(example.expected, str | int | float)
-        or strict_json.container_of(example.expected) is not None
-    ):
+    """Return the words of the expected output; none if it is not a fact, or is in the input."""
+    text = _output(example)
+    is_scalar = isinstance(example.expected, str | int | float)
+    if not is_scalar or strict_json.container_of(example.expected) is not None:
         return ()
-    # Several words, a name, or a number too long to be guessed.
-    if (
-        len(text.split()) < 2
-        and not any(map(str.isupper, text))
-        and sum(map(str.isdigit, text)) < _TELLING_DIGITS
-    ):
+    if not _tells(text):
         return ()
-    contents = (
-        [given]
-        if isinstance(given, str)
-        else [str(message.get("content") or "") for message in given]
-    )
+
+    contents = [example.input]
+    if not isinstance(example.input, str):
+        contents = [str(message.get("content") or "") for message in example.input]
     fact = _words(text)
-    return () if f" {' '.join(fact)} " in f" {' '.join(_words(' '.join(contents)))} " else fact
+    words_of_input = _words(" ".join(map(str, contents)))
+    return () if f" {' '.join(fact)} " in f" {' '.join(words_of_input)} " else fact
+
+
+def _tells(text: str) -> bool:
+    """Return whether a text is several words, a name, or a number too long to be guessed."""
+    n_digits = sum(map(str.isdigit, text))
+    return len(text.split()) > 1 or any(map(str.isupper, text)) or n_digits >= _TELLING_DIGITS

@@ -1,4 +1,4 @@
-"""Store every paid prediction as it arrives, in an SQLite file that processes share, or in memory."""
+"""Store every paid prediction as it arrives: in an SQLite file for all processes, or in memory."""
 
 import dataclasses
 import json
