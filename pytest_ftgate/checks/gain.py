@@ -7,7 +7,7 @@ from typing import Any
 from pytest_ftgate.checks.advice import cure_of_a_loss
 from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.errors import FtgateError
-from pytest_ftgate.result import Check, opponent
+from pytest_ftgate.result import Check, WrongAnswers, opponent
 from pytest_ftgate.runs.measure import Measured, flips, measure_run, score_run
 from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.statistics.groups import (
@@ -47,6 +47,7 @@ def check(gate: Context) -> Found:
         "margin_proven": None if matches else decided.reaches_margin,
         "p_value": decided.p_margin if gate.config.evidence == "proven" else decided.p_zero,
         "gains": gate.comparisons,
+        "wrong_by_metric": _wrong_by_metric(gate),
         **_flips(gate),
     }
     checks: list[Check] = []
@@ -68,6 +69,16 @@ def _flips(gate: Context) -> dict[str, Any]:
         return {**facts, "broken": (), "wrong": ()}
     of_shown = flips(answers[gate.best], answers["candidate"], name)
     return {**facts, "broken": of_shown["broken"], "wrong": of_shown["wrong"]}
+
+
+def _wrong_by_metric(gate: Context) -> dict[str, WrongAnswers]:
+    """Return the wrong answers by each further metric that has a threshold, if all may be shown."""
+    wrong: dict[str, WrongAnswers] = {}
+    for name in gate.config.thresholds:
+        if name in gate.metrics and name != gate.deciding.name and gate.shown is None:
+            facts = flips(gate.scored[gate.best], gate.scored["candidate"], name)
+            wrong[name] = WrongAnswers(facts["n_wrong"], facts["wrong"])
+    return wrong
 
 
 def shown_answers(gate: Context) -> Mapping[str, Measured]:

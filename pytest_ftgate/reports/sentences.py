@@ -18,6 +18,7 @@ from pytest_ftgate.result import (
     JudgeResult,
     PartResult,
     Status,
+    WrongAnswers,
 )
 
 FINISHES = {
@@ -64,13 +65,13 @@ def advised_once(checks: Iterable[Check], advice_shown: set[str]) -> Iterator[Ch
 def headline(result: GateResult) -> str:
     """Return why the gate did not pass, for pytest's summary, which is cut at the terminal's width.
 
-    The number comes first, or what it is of: ``gain +2.1 points, needs +5.0 (margin)``,
+    ``gain +2.1 points, needs +5.0 (margin)``, and of a guard, whose message does not name it,
     ``guards.safety: -16.7 points``.
     """
     check = red_checks(result)[0]
     message = text.shortened(check.message, _HEADLINE_CHARACTERS)
     sentence = f"{message} ({check.name})"
-    if "." in check.name:
+    if check.name.startswith("guards."):
         sentence = f"{check.name}: {message}"
     return f"inconclusive: {sentence}" if result.verdict == "inconclusive" else sentence
 
@@ -387,8 +388,9 @@ def _examples_of(result: GateResult, check: Check) -> list[Examples]:
         return [_of_part(part) for part in result.guards if part.name == name]
     if subject == "slices":
         return [_of_part(part) for part in result.slices if part.verdict in RED]
-    if subject == "thresholds" and name not in result.candidate.metrics:
-        return []
+    if subject == "thresholds" and name != result.metric:
+        wrong = result.wrong_by_metric.get(name, WrongAnswers(0, ()))
+        return [Examples(f"wrong answers of the candidate by {name}", wrong.shown, wrong.count)]
     # The checks of hooks, which have no kind, can be about any answer.
     if check.kind in ("gain", None):
         return [main_examples(result)]
