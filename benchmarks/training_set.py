@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pytest_ftgate.checks.audit import audit_training_set
-from pytest_ftgate.checks.audit.near import Row
-from pytest_ftgate.checks.audit.wording import resemblance, words_of
+from pytest_ftgate.checks.audit.near import rows_of
+from pytest_ftgate.checks.audit.wording import resemblance, texts_of
 from pytest_ftgate.data import load_examples, normalized_input
 
 
@@ -179,7 +179,8 @@ def print_planted(title: str, texts: Sequence[str]) -> None:
 
 
 def alike(one: str, other: str, shingles: Shingles) -> float:
-    first, second = (Row.of(words_of(normalized_input(text)), "") for text in (one, other))
+    texts = texts_of([normalized_input(text) for text in (one, other)])
+    first, second = rows_of(texts, ["", ""])
     return (
         resemblance(shingles(first.words), shingles(second.words))
         if first.numbers == second.numbers

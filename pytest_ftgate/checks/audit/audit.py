@@ -66,23 +66,23 @@ def compare_exactly(
         training, test: both sets.
         outputs, answers: their expected outputs, as stripped text.
     """
-    train_keys = [_Keys.of(example.input) for example in training]
-    test_keys = [_Keys.of(example.input) for example in test]
-    instructed = _instructed(train_keys, outputs)
-
-    plain = _plain(train_keys, instructed)
+    train_inputs = _Inputs(training)
+    instructed = train_inputs.instructed(outputs)
+    plain = train_inputs.plain(instructed)
     template = wording.Template.of(plain)
     trained = [template.text(text) for text in plain]
-    tested = wording.texts_of(_plain(test_keys, instructed))
+    tested = wording.texts_of(_Inputs(test).plain(instructed))
     leaked = leaks.find_leaks(training, trained, outputs, tested, answers)
 
     usable = []
     for row, example in enumerate(training):
         if visible(outputs[row]) and not is_blank(example.input):
             usable.append(row)
-    repeats = _repeats((row, train_keys[row].compared(instructed)) for row in usable)
+    compared = train_inputs.compared(instructed)
+    repeats = _repeats((row, compared[row]) for row in usable)
     usable = [row for row in usable if row not in repeats]
-    repeats |= _repeats((row, (_distinct(plain[row], template), outputs[row])) for row in usable)
+    distinct = template.distinct
+    repeats |= _repeats((row, (distinct(plain[row], trained[row]), outputs[row])) for row in usable)
     usable = [row for row in usable if row not in repeats]
     return Exact(
         tuple(sorted(repeats.items())), tuple(usable), tuple(sorted(leaked)), trained, tested
@@ -142,39 +142,49 @@ def _repeated_inputs(test: DataSet) -> Iterator[DataError]:
         yield DataError(message, where=test.where(row), evidence=evidence, cure=cure)
 
 
-class _Keys(NamedTuple):
-    """The normalised input of a row, with its instructions and without them."""
+class _Inputs:
+    """The normalised inputs of a set.
 
-    whole: str
-    turns: str
+    Attributes:
+        whole: each with its instructions.
+        turns: each without them.
+    """
 
-    @classmethod
-    def of(cls, conversation: Input) -> "_Keys":
-        whole = normalized_input(conversation)
-        turns = without_instructions(conversation)
-        if turns is conversation:
-            return cls(whole, whole)
-        return cls(whole, normalized_input(turns))
+    def __init__(self, data: DataSet) -> None:
+        self.whole: list[str] = []
+        self.turns: list[str] = []
+        for example in data:
+            whole = normalized_input(example.input)
+            turns = without_instructions(example.input)
+            self.whole.append(whole)
+            self.turns.append(whole if turns is example.input else normalized_input(turns))
 
-    def compared(self, instructed: Set[str]) -> str:
-        """Return what is compared: the instructions count for these turns only."""
-        return self.whole if self.turns in instructed else self.turns
+    def instructed(self, outputs: Sequence[str]) -> set[str]:
+        """Return the turns that have different outputs under different instructions."""
+        first_with: dict[str, tuple[str, str]] = {}
+        asked_differently: set[str] = set()
+        answered_differently: set[str] = set()
+        for whole, turns, output in zip(self.whole, self.turns, outputs, strict=True):
+            if whole == turns:
+                continue  # no instructions
+            first_whole, first_output = first_with.setdefault(turns, (whole, output))
+            if whole != first_whole:
+                asked_differently.add(turns)
+            if output != first_output:
+                answered_differently.add(turns)
+        return asked_differently & answered_differently
 
+    def compared(self, instructed: Set[str]) -> list[str]:
+        """Return each input without its instructions, which count for some turns only."""
+        pairs = zip(self.whole, self.turns, strict=True)
+        return [whole if turns in instructed else turns for whole, turns in pairs]
 
-def _instructed(keys: Sequence[_Keys], outputs: Sequence[str]) -> set[str]:
-    """Return the turns that have different outputs under different instructions."""
-    first: dict[str, tuple[str, str]] = {}
-    asked_differently: set[str] = set()
-    answered_differently: set[str] = set()
-    for key, output in zip(keys, outputs, strict=True):
-        if key.whole == key.turns:
-            continue  # no instructions
-        instructed, answer = first.setdefault(key.turns, (key.whole, output))
-        if instructed != key.whole:
-            asked_differently.add(key.turns)
-        if answer != output:
-            answered_differently.add(key.turns)
-    return asked_differently & answered_differently
+    def plain(self, instructed: Set[str]) -> list[str]:
+        """Return each input without escapes and tags; those with instructions as they are."""
+        texts = []
+        for whole, turns in zip(self.whole, self.turns, strict=True):
+            texts.append(whole if turns in instructed else wording.unescaped(turns))
+        return texts
 
 
 def _repeats(rows: Iterable[tuple[int, Hashable]]) -> dict[int, int]:
@@ -186,23 +196,6 @@ def _repeats(rows: Iterable[tuple[int, Hashable]]) -> dict[int, int]:
         if first != row:
             repeats[row] = first
     return repeats
-
-
-def _plain(keys: Sequence[_Keys], instructed: Set[str]) -> list[str]:
-    """Return the input of each row without escapes and tags; those with instructions as they are."""
-    texts = []
-    for key in keys:
-        texts.append(key.whole if key.turns in instructed else wording.unescaped(key.turns))
-    return texts
-
-
-def _distinct(plain: str, template: wording.Template) -> str:
-    """Return that by which a row differs from others: without the template and a number at either end.
-
-    Another number within the template is content: ``cancel order number 7 today``.
-    """
-    text = wording.unnumbered(plain) or plain
-    return template.text(text).exact if template.start or template.end else text
 
 
 @dataclass(frozen=True)
@@ -324,7 +317,7 @@ class _Similar(NamedTuple):
 def _similar_rows(exact: Exact, outputs: Sequence[str], answers: Sequence[str]) -> _Similar:
     """Return near duplicates; exact leaks are none."""
     rows = sorted([*exact.usable, *(row for row, _ in exact.repeats)])
-    training = [near.Row.of(exact.trained[row].words, outputs[row]) for row in rows]
+    training = near.rows_of([exact.trained[row] for row in rows], [outputs[row] for row in rows])
     test = near.rows_of(exact.tested, answers)
     within, across, in_test = near.near_copies(training, test)
 

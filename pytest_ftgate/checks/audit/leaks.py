@@ -12,6 +12,8 @@ from pytest_ftgate.data import INSTRUCTIONS, DataSet, normalized_input, texts_in
 _RUN = wording.LONG_WORDS
 _SHORTEST = wording.LONG_SIGNS
 """Characters of the shortest text in which a long one can stand."""
+_SAMPLE = 2_000
+"""Texts, about, from which is told how frequent words are."""
 
 
 class Index:
@@ -43,6 +45,8 @@ class Index:
         """Yield each part that stands within the text, and the number of words before it."""
         words = text.split(" ")
         anchors = self._anchors
+        if anchors.keys().isdisjoint(words):
+            return
         for at, word in enumerate(words):
             for before, size in anchors.get(word, ()):
                 start = at - before
@@ -137,32 +141,30 @@ def _keys(text: wording.Text, output: str) -> Iterator[Hashable]:
 
 
 def _find(
-    forms: Iterable[str], texts: Sequence[tuple[int, str]], outputs: Sequence[str]
+    forms: Iterable[str], texts: Sequence[tuple[int, str, str]], outputs: Sequence[str]
 ) -> Iterator[tuple[int, Hashable]]:
     """Yield the training rows with a text in which one of these forms stands, with the keys of that."""
-    masked = [wording.masked(words) for _, words in texts]
     counts: Counter[str] = Counter()
-    for form in masked:
+    for _, _, form in texts[:: 1 + len(texts) // _SAMPLE]:
         counts.update(form.split(" "))
-    vocabulary = set(counts)
-    index = Index((form for form in forms if vocabulary.issuperset(form.split(" "))), counts)
+    index = Index(forms, counts)
 
-    for (row, words), text in zip(texts, masked, strict=True):
-        for form, at in index.find(text):
+    for row, words, text in texts:
+        for form, start in index.find(text):
             size = form.count(" ") + 1
-            yield row, " ".join(words.split(" ")[at : at + size])
+            yield row, " ".join(words.split(" ")[start : start + size])
             yield row, (form, outputs[row])
 
 
-def _inputs(trained: Sequence[wording.Text]) -> Iterator[tuple[int, str]]:
-    """Yield the rows and the words of all inputs, which may hold a long one."""
+def _inputs(trained: Sequence[wording.Text]) -> Iterator[tuple[int, str, str]]:
+    """Yield the rows of inputs that may hold a long one, with their words, and these without numbers."""
     for row, text in enumerate(trained):
         if len(text.whole) >= _SHORTEST:
-            yield row, text.whole
+            yield row, text.whole, text.masked
 
 
-def _texts_beside(training: DataSet, outputs: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Yield the rows and the words of instructions, outputs and further fields; equal texts only once."""
+def _texts_beside(training: DataSet, outputs: Sequence[str]) -> Iterator[tuple[int, str, str]]:
+    """Yield the same of instructions, outputs and further fields; equal texts only once."""
     seen: set[str] = set()
     for row, (example, output) in enumerate(zip(training, outputs, strict=True)):
         texts = [output, *texts_in(example.fields)]
@@ -174,4 +176,5 @@ def _texts_beside(training: DataSet, outputs: Sequence[str]) -> Iterator[tuple[i
         for text in texts:
             if len(text) >= _SHORTEST and text not in seen:
                 seen.add(text)
-                yield row, wording.words_of(wording.unescaped(normalized_input(text)))
+                words = wording.words_of(wording.unescaped(normalized_input(text)))
+                yield row, words, wording.masked(words)

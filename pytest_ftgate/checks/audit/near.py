@@ -9,8 +9,7 @@ Approximate nearest neighbors (1998); P. Li, A. Owen & C.-H. Zhang, One permutat
 A. Shrivastava, Optimal densification for fast and accurate minwise hashing (2017).
 """
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -28,10 +27,10 @@ _BINS = 64
 _BANDS, _BINS_PER_BAND = 24, 4
 _LIKELY = 0.45  # share of equal hashes: 3 standard errors of the hashes of a short text below NEAR
 _PAIRS_PER_TEXT = 8  # and band; of texts with thousands of candidates only some are compared
-_AT_ONCE = 500_000  # pairs, or characters: few enough for memory
+_AT_ONCE = 100_000  # pairs, or characters: few enough for memory
 _SEED = 20_261_124
 _NO_HASH = np.uint32(np.iinfo(np.uint32).max)
-_DIGIT = re.compile(r"\d")
+_POSITION_BITS = np.uint64(32)
 
 
 class Row(NamedTuple):
@@ -42,27 +41,23 @@ class Row(NamedTuple):
     numbers: str
 
     @classmethod
-    def of(cls, words: str, output: str) -> "Row":
-        """Return the form of a row with these words in its input, and this output."""
-        output_words = _output_words(output)
-        numbers = [*_numbers(words), *_numbers(output_words)]
-        return cls(words, output_words, " ".join(sorted(numbers)))
+    def of(cls, text: wording.Text, output: str) -> "Row":
+        """Return the form of a row with this input and this output."""
+        output_words, numbers = _words_and_numbers(output)
+        if text.has_digits:
+            numbers = sorted([*numbers, *wording.numbers_in(text.words)])
+        return cls(text.words, output_words, " ".join(numbers))
 
 
 def rows_of(texts: Sequence[wording.Text], outputs: Sequence[str]) -> list[Row]:
     """Return the rows with these inputs and outputs."""
-    return [Row.of(text.words, output) for text, output in zip(texts, outputs, strict=True)]
+    return [Row.of(text, output) for text, output in zip(texts, outputs, strict=True)]
 
 
 @lru_cache(maxsize=10_000)
-def _output_words(output: str) -> str:
-    return wording.words_of(normalized_input(output))
-
-
-def _numbers(words: str) -> list[str]:
-    if not _DIGIT.search(words):
-        return []
-    return [word for word in words.split(" ") if _DIGIT.search(word)]
+def _words_and_numbers(output: str) -> tuple[str, Sequence[str]]:
+    words = wording.words_of(normalized_input(output))
+    return words, sorted(wording.numbers_in(words))
 
 
 class Components:
@@ -95,104 +90,135 @@ Pairs = list[tuple[int, int]]
 
 
 def near_copies(training: Sequence[Row], test: Sequence[Row]) -> tuple[Pairs, Pairs, Pairs]:
-    """Find near duplicates within a training set, across both sets, and within a test set, as positions.
+    """Find near duplicates within a training set, across both sets, and within a test set.
 
     Two rows are near duplicates if their numbers are equal, and the resemblance of their inputs and
     that of their outputs reach ``NEAR``.
 
-    Within a set the pairs are (row, earlier row that is kept), across them (test row, training
-    row): these name all such rows of both sets, but not all pairs of them: there are no more pairs
-    than rows. Pairs of a test set connect all such rows.
+    Rows are named by their positions. Within a set the pairs are (row, earlier row that is kept),
+    across them (test row, training row): these name all such rows of both sets, but not all pairs
+    of them: there are no more pairs than rows. Pairs of a test set connect all such rows.
     """
-    trained = _rows_by_text(training)
-    tested = _rows_by_text(test)
-    texts = [*trained, *tested]
-    rows = [*trained.values(), *tested.values()]
-
-    within = dict(_repeats(trained.values()))
-    across = _Across()
-    in_test = list(_repeats(tested.values()))
-    parts = Components(len(test))
+    trained = _Distinct(training)
+    tested = _Distinct(test)
+    within = dict(trained.repeats())
+    across = _Across(tested, trained)
+    in_test = list(tested.repeats())
+    components = Components(len(test))
     for pair in in_test:
-        parts.join(*pair)
+        components.join(*pair)
 
-    is_near = _nearness(texts)
-    for first, second in _candidates(texts):
-        row, earlier = rows[second][0], rows[first][0]
-        if second < len(trained):
-            if row not in within and earlier not in within and is_near(first, second):
+    rows = [*trained.rows, *tested.rows]
+    positions = [*trained.firsts, *tested.firsts]
+    n_trained = len(trained.rows)
+    comparison = _Comparison(rows)
+    for first, second in _candidates(rows):
+        earlier = positions[first]
+        row = positions[second]
+        if second < n_trained:
+            is_new = row not in within and earlier not in within
+            if is_new and comparison.is_near(first, second):
                 within[row] = earlier
-        elif first < len(trained):
-            if not across.names(rows[second], rows[first]) and is_near(first, second):
-                across.add(rows[second], rows[first])
-        elif parts.first(earlier) != parts.first(row) and is_near(first, second):
-            parts.join(earlier, row)
-            in_test.append((row, earlier))
+        elif first < n_trained:
+            if not across.names(row, earlier) and comparison.is_near(first, second):
+                across.add(row, earlier)
+        else:
+            is_new = components.first(earlier) != components.first(row)
+            if is_new and comparison.is_near(first, second):
+                components.join(earlier, row)
+                in_test.append((row, earlier))
     return sorted(within.items()), sorted(across.pairs), sorted(in_test)
 
 
-def _rows_by_text(rows: Sequence[Row]) -> dict[Row, list[int]]:
-    """Return the positions of equal rows that have words, in order."""
-    positions: dict[Row, list[int]] = {}
-    for position, row in enumerate(rows):
-        if row.words:
-            positions.setdefault(row, []).append(position)
-    return positions
+class _Distinct:
+    """The different rows of a set that have words.
 
+    Attributes:
+        rows: the rows, in order.
+        firsts: the first position of each.
+        copies: the further positions of equal rows, by the first one.
+    """
 
-def _repeats(copies: Iterable[Sequence[int]]) -> Iterator[tuple[int, int]]:
-    """Yield each position but the first of equal rows, with the first."""
-    for first, *others in copies:
-        for position in others:
-            yield position, first
+    def __init__(self, rows: Iterable[Row]) -> None:
+        first_with: dict[Row, int] = {}
+        self.copies: dict[int, list[int]] = {}
+        for position, row in enumerate(rows):
+            if not row.words:
+                continue
+            first = first_with.setdefault(row, position)
+            if first != position:
+                self.copies.setdefault(first, []).append(position)
+        self.rows = list(first_with)
+        self.firsts = list(first_with.values())
+
+    def repeats(self) -> Iterator[tuple[int, int]]:
+        """Yield each position but the first of equal rows, with the first."""
+        for first, positions in self.copies.items():
+            for position in positions:
+                yield position, first
+
+    def equal_to(self, first: int) -> list[int]:
+        """Return all positions of a row, the first one before the others."""
+        return [first, *self.copies.get(first, ())]
 
 
 class _Across:
     """Pairs of test rows and training rows that name each row of equal ones, but not each pair of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, tested: _Distinct, trained: _Distinct) -> None:
         self.pairs: set[tuple[int, int]] = set()
+        self._tested = tested
+        self._trained = trained
         self._test: set[int] = set()
         self._training: set[int] = set()
 
-    def names(self, tests: Sequence[int], trainings: Sequence[int]) -> bool:
+    def names(self, test_row: int, row: int) -> bool:
         """Return whether the rows of both sets are named already."""
-        return tests[0] in self._test and trainings[0] in self._training
+        return test_row in self._test and row in self._training
 
-    def add(self, tests: Sequence[int], trainings: Sequence[int]) -> None:
-        """Name rows of both sets, the equal ones of each."""
-        if trainings[0] not in self._training:
-            self.pairs.update((tests[0], row) for row in trainings)
-        if tests[0] not in self._test:
-            self.pairs.update((row, trainings[0]) for row in tests)
-        self._test.add(tests[0])
-        self._training.add(trainings[0])
+    def add(self, test_row: int, row: int) -> None:
+        """Name rows of both sets, and the equal ones of each."""
+        if row not in self._training:
+            self.pairs.update((test_row, copy) for copy in self._trained.equal_to(row))
+        if test_row not in self._test:
+            self.pairs.update((copy, row) for copy in self._tested.equal_to(test_row))
+        self._test.add(test_row)
+        self._training.add(row)
 
 
-def _nearness(texts: Sequence[Row]) -> Callable[[int, int], bool]:
-    """Return whether texts at two positions are near duplicates."""
-    shingles = lru_cache(maxsize=256)(wording.shingles)
+class _Comparison:
+    """The exact comparison of rows at two positions."""
 
-    def are_similar(first: str, second: str) -> bool:
-        return first == second or wording.resemblance(shingles(first), shingles(second)) >= NEAR
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._rows = rows
+        self._shingles = lru_cache(maxsize=256)(wording.shingles)
 
-    def is_near(position: int, other_position: int) -> bool:
-        first = texts[position]
-        second = texts[other_position]
-        if first.numbers != second.numbers:
+    def is_near(self, position: int, other_position: int) -> bool:
+        """Return whether rows are near duplicates."""
+        row = self._rows[position]
+        other_row = self._rows[other_position]
+        if row.numbers != other_row.numbers or not self._is_similar(row.output, other_row.output):
             return False
-        return are_similar(first.output, second.output) and are_similar(first.words, second.words)
+        return self._is_similar(row.words, other_row.words)
 
-    return is_near
+    def _is_similar(self, text: str, other_text: str) -> bool:
+        if text == other_text:
+            return True
+        shingles = self._shingles(text)
+        return wording.resemblance(shingles, self._shingles(other_text)) >= NEAR
 
 
-def _candidates(texts: Sequence[Row]) -> Iterator[tuple[int, int]]:
-    """Yield pairs of positions that may be near duplicates, lower first, ordered by the second and then the first."""
-    if len(texts) < 2:
+def _candidates(rows: Sequence[Row]) -> Iterator[tuple[int, int]]:
+    """Yield pairs of positions of possible near duplicates: lower first, ordered by the second."""
+    if len(rows) < 2:
         return
-    keys, hashes = _signatures(texts)
+
+    keys, hashes = _signatures(rows)
     random = np.random.default_rng(_SEED)
-    likely = [_likely(pairs, hashes) for band in keys for pairs in _sharing(band, random)]
+    likely = []
+    for band in keys:
+        for pairs in _sharing(band, random):
+            likely.append(_likely(pairs, hashes))
     if not likely:
         return
 
@@ -200,37 +226,43 @@ def _candidates(texts: Sequence[Row]) -> Iterator[tuple[int, int]]:
     pairs = pairs[np.diff(pairs, prepend=-1) > 0]
     for start in range(0, len(pairs), _AT_ONCE):
         for pair in pairs[start : start + _AT_ONCE].tolist():
-            yield pair % len(texts), pair // len(texts)
+            yield pair % len(rows), pair // len(rows)
 
 
-def _signatures(texts: Sequence[Row]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-    """Return the key of each band and text, ``(bands, n)``, and the last bytes of the least hashes, ``(n, bins)``."""
+def _signatures(rows: Sequence[Row]) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+    """Return the key of each band and row, ``(bands, n)``, and the last bytes of the least hashes.
+
+    The hashes have the shape ``(n, bins)``.
+    """
     random = np.random.default_rng(_SEED)
     bands = [random.choice(_BINS, _BINS_PER_BAND, replace=False) for _ in range(_BANDS)]
-    keys = np.empty((_BANDS, len(texts)), np.uint64)
-    keys[:] = [crc32(row.numbers.encode("utf-8", "surrogatepass")) for row in texts]
-    hashes = np.empty((len(texts), _BINS), np.uint8)
-    for start, stop in _portions([row.words for row in texts]):
-        least = _least_hashes([row.words for row in texts[start:stop]])
+    keys = np.empty((_BANDS, len(rows)), np.uint32)
+    hashes = np.empty((len(rows), _BINS), np.uint8)
+    for start, stop in _portions(rows):
+        portion = rows[start:stop]
+        least = _least_hashes([row.words for row in portion])
         hashes[start:stop] = least & np.uint32(255)
+        keys[:, start:stop] = [
+            crc32(row.numbers.encode("utf-8", "surrogatepass")) for row in portion
+        ]
         for key, bins in zip(keys[:, start:stop], bands, strict=True):
             for number in bins:
-                key *= np.uint64(0x9E3779B97F4A7C15)
+                key *= np.uint32(0x9E3779B1)
                 key ^= least[:, number]
     return keys, hashes
 
 
-def _portions(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Yield the first and last position of runs of texts that fit into memory."""
+def _portions(rows: Sequence[Row]) -> Iterator[tuple[int, int]]:
+    """Yield the first and last position of runs of rows that fit into memory."""
     start = 0
     count = 0
-    for stop, text in enumerate(texts):
+    for stop, row in enumerate(rows):
         if count > _AT_ONCE:
             yield start, stop
             start = stop
             count = 0
-        count += len(text)
-    yield start, len(texts)
+        count += len(row.words)
+    yield start, len(rows)
 
 
 def _least_hashes(texts: Sequence[str]) -> NDArray[np.uint32]:
@@ -276,31 +308,32 @@ def _shingle_hashes(texts: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[n
     return hashes[inside], owners
 
 
-def _sharing(keys: NDArray[np.uint64], random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+def _sharing(keys: NDArray[np.uint32], random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
     """Yield the pairs with equal keys, as ``second * n + first``.
 
-    If thousands of texts share a key, each is paired with the first of them and with some others,
-    by chance.
+    If thousands of rows share a key, each is paired with the first of them and with some others, by
+    chance.
     """
     n = len(keys)
-    # of a position, which take the place of the last bits of its key
-    bits = np.uint64(n.bit_length())
-    ordered = np.sort(keys >> bits << bits | np.arange(n, dtype=np.uint64))
-    order = (ordered & (np.uint64(1) << bits) - np.uint64(1)).astype(np.int64)
-    shared = np.diff(ordered >> bits) == 0
-    if not shared.any():
+    # Numbers that begin with the key and end with the position are sorted faster than an argsort.
+    ordered = np.sort(keys.astype(np.uint64) << _POSITION_BITS | np.arange(n, dtype=np.uint64))
+    order = (ordered & (np.uint64(1) << _POSITION_BITS) - np.uint64(1)).astype(np.int64)
+    is_repeat = np.diff(ordered >> _POSITION_BITS, prepend=np.uint64(0)) == 0
+    is_repeat[0] = False
+    if not is_repeat.any():
         return
-    new = np.concatenate([[True], ~shared])
-    firsts = order[np.maximum.accumulate(np.where(new, np.arange(n), 0))]
-    yield (order * n + firsts)[~new]
 
-    (several,) = np.nonzero(np.concatenate([shared, [False]]) | ~new)
-    order = random.permutation(order[several])
+    firsts = order[np.maximum.accumulate(np.where(is_repeat, 0, np.arange(n)))]
+    yield (order * n + firsts)[is_repeat]
+
+    is_shared = is_repeat.copy()
+    is_shared[:-1] |= is_repeat[1:]
+    order = random.permutation(order[is_shared])
     order = order[np.argsort(keys[order], kind="stable")]
-    ordered = keys[order]
+    ordered_keys = keys[order]
     count = 0
     for distance in range(1, len(order)):
-        equal = np.flatnonzero(ordered[distance:] == ordered[:-distance])
+        equal = np.flatnonzero(ordered_keys[distance:] == ordered_keys[:-distance])
         count += len(equal)
         if not len(equal):
             return
@@ -327,14 +360,14 @@ def _likely(pairs: NDArray[np.int64], hashes: NDArray[np.uint8]) -> NDArray[np.i
 
 
 def grouped(test: DataSet, pairs: Iterable[tuple[int, int]]) -> DataSet:
-    """Return a test set in which the examples of each pair, and all of their groups, have the same group."""
+    """Return a test set in which the examples of each pair, and all of their groups, have one group."""
     names = joined_groups(test.groups, pairs)
     examples = (replace(example, group=name) for example, name in zip(test, names, strict=True))
     return replace(test, examples=tuple(examples))
 
 
 def grouped_by_content(test: DataSet) -> DataSet:
-    """Return a test set in which examples that are near duplicates of each other have the same group."""
+    """Return a test set in which examples that are near duplicates of each other have one group."""
     texts = wording.texts_of([wording.plain_text(example.input) for example in test])
     outputs = [expected_text(example.expected).strip() for example in test]
     _, _, near = near_copies([], rows_of(texts, outputs))
@@ -350,17 +383,24 @@ def joined_groups(
     It has the name of the first written group in it, else ``copies of N`` for its first example,
     counted from 1.
     """
-    parts, first_of = Components(len(groups)), dict[str, int]()
+    components = Components(len(groups))
+    first_of: dict[str, int] = {}
     for row, name in enumerate(groups):
         if name is not None:
-            parts.join(first_of.setdefault(name, row), row)
-    joined = {row for pair in pairs if parts.join(*pair) for row in pair}
+            components.join(first_of.setdefault(name, row), row)
+
+    joined: set[int] = set()
+    for pair in pairs:
+        if components.join(*pair):
+            joined.update(pair)
+
     names: dict[int, str] = {}
     for name, row in first_of.items():
-        names.setdefault(parts.first(row), name)
+        names.setdefault(components.first(row), name)
     for row in joined:
-        name = f"copies of {parts.first(row) + 1}"
+        first = components.first(row)
+        name = f"copies of {first + 1}"
         while name in first_of:
             name += "'"
-        names.setdefault(parts.first(row), name)
-    return [names.get(parts.first(row)) for row in range(len(groups))]
+        names.setdefault(first, name)
+    return [names.get(components.first(row)) for row in range(len(groups))]

@@ -111,6 +111,8 @@ def _meant(escape: re.Match[str]) -> str:
 
 def words_of(text: str) -> str:
     """Return the words and symbols of a normalised text, separated by single spaces, without punctuation."""
+    if text.isascii() and text.replace(" ", "").isalnum():
+        return " ".join(text.split())  # many texts are words alone, and need no search
     return " ".join(_TOKEN.findall(text))
 
 
@@ -121,26 +123,23 @@ def masked(words: str) -> str:
     return " ".join([MASK if _DIGIT.search(word) else word for word in words.split(" ")])
 
 
+def numbers_in(words: str) -> list[str]:
+    """Return the words with a digit."""
+    return [word for word in words.split(" ") if _DIGIT.search(word)]
+
+
 def is_long(words: str) -> bool:
     """Return whether a text has at least ``LONG_WORDS`` words, or ``LONG_SIGNS`` signs of a script without spaces."""
-    tokens = words.split(" ")
-    if len(tokens) < LONG_WORDS:
+    if words.count(" ") + 1 < LONG_WORDS:
         return False
-    joined = words.replace(" ", "")
-    if joined.isascii() and joined.isalnum():
+    if words.isascii() and words.replace(" ", "").isalnum():
         return True
 
     signs = len(_SIGN.findall(words))
-    others = len([token for token in tokens if token[0].isalnum()]) - signs
-    return others / LONG_WORDS + signs / LONG_SIGNS >= 1
-
-
-def unnumbered(text: str) -> str:
-    """Return a plain text without a number that a mark sets off at its start or end, such as ``2.
-
-    `` or ``#2``.
-    """
-    return _NUMBERED.sub("", text) if _DIGIT.search(text) else text
+    n_words = -signs
+    for token in words.split(" "):
+        n_words += token[0].isalnum()
+    return n_words / LONG_WORDS + signs / LONG_SIGNS >= 1
 
 
 # --- templates
@@ -152,6 +151,7 @@ class Text(NamedTuple):
 
     Attributes:
         whole: all of them.
+        masked: the same, with ``MASK`` in place of each word with a digit.
         words: those without the template.
         exact: the same, and the words with a digit that are part of the template.
         form: the same as ``words``, in a long text with ``MASK`` in place of each word with a
@@ -160,17 +160,16 @@ class Text(NamedTuple):
     """
 
     whole: str
+    masked: str
     words: str
     exact: str
     form: str
     is_long: bool
 
-    @classmethod
-    def of(cls, whole: str, words: str, numbers: Sequence[str] = ()) -> "Text":
-        """Return a text with these words, and with these numbers in its template."""
-        exact = " ".join([*numbers, words]) if numbers else words
-        long = is_long(words)
-        return cls(whole, words, exact, masked(words) if long else words, long)
+    @property
+    def has_digits(self) -> bool:
+        """Return whether a word has a digit."""
+        return self.masked != self.whole
 
 
 class Template(NamedTuple):
@@ -191,22 +190,35 @@ class Template(NamedTuple):
     def text(self, plain: str) -> Text:
         """Return a plain text without the template; all of it where nothing with a letter would be left."""
         whole = words_of(plain) or plain.replace(" ", "")  # punctuation alone is one word
-        if not self.start and not self.end:
-            return Text.of(whole, whole)
+        form = masked(whole)
+        if self.start or self.end:
+            words = whole.split(" ")
+            forms = form.split(" ")
+            first = len(self.start) if forms[: len(self.start)] == self.start else 0
+            last = len(words) - len(self.end)
+            if forms[max(last, 0) :] != self.end:
+                last = len(words)
 
-        words = whole.split(" ")
-        form = masked(whole).split(" ")
-        first = len(self.start) if form[: len(self.start)] == self.start else 0
-        last = len(words) - len(self.end)
-        if form[max(last, 0) :] != self.end:
-            last = len(words)
+            content = " ".join(words[first:last])
+            if any(map(str.isalpha, content)):
+                template = " ".join(words[:first] + words[last:])
+                exact = " ".join([*numbers_in(template), content])
+                long = is_long(content)
+                content_form = " ".join(forms[first:last]) if long else content
+                return Text(whole, form, content, exact, content_form, long)
 
-        content = " ".join(words[first:last])
-        if not any(map(str.isalpha, content)):
-            return Text.of(whole, whole)
+        long = is_long(whole)
+        return Text(whole, form, whole, whole, form if long else whole, long)
 
-        numbers = [word for word in words[:first] + words[last:] if _DIGIT.search(word)]
-        return Text.of(whole, content, numbers)
+    def distinct(self, plain: str, text: Text) -> str:
+        """Return that by which a row differs from others: without the template and a number at either end.
+
+        Another number within the template is content: ``cancel order number 7 today``.
+        """
+        if text.has_digits:
+            plain = _NUMBERED.sub("", plain) or plain
+            text = self.text(plain)
+        return text.exact if self.start or self.end else plain
 
 
 def texts_of(plain: Sequence[str]) -> list[Text]:

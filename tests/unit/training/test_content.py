@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pytest_ftgate.checks.audit import audit_training_set
 from pytest_ftgate.checks.audit.leaks import Index
 from pytest_ftgate.checks.audit.near import NEAR, Components, Row, joined_groups, near_copies
-from pytest_ftgate.checks.audit.wording import differing, resemblance, shingles, words_of
+from pytest_ftgate.checks.audit.wording import differing, resemblance, shingles, texts_of, words_of
 from pytest_ftgate.data import examples_from, normalized_input
 
 RNG = random.Random(1)
@@ -335,7 +335,7 @@ PARCEL = "Where is the parcel that I ordered last week?"
 
 def wordings(rows):
     pairs = [(row, "label") if isinstance(row, str) else row for row in rows]
-    return [Row.of(words(text), output) for text, output in pairs]
+    return [Row.of(texts_of([normalized_input(text)])[0], output) for text, output in pairs]
 
 
 def words(text):
