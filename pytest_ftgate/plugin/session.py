@@ -1,21 +1,18 @@
 """Collect the verdicts of one session, of this process and of xdist's workers, and report them."""
 
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import asdict, replace
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from pytest_ftgate import clock, errors
+from pytest_ftgate import clock, errors, plain
 from pytest_ftgate.checks.freshness import filed_as
 from pytest_ftgate.gate.state import DataSets, Judged, Services
-from pytest_ftgate.plugin import ini_keys, project, required_gates
+from pytest_ftgate.plugin import ini_keys, project, required_gates, terminal
 from pytest_ftgate.plugin.markers import MARK, claimed_name, id_of, location
 from pytest_ftgate.reports import json as json_report
 from pytest_ftgate.reports import recordings
@@ -23,160 +20,122 @@ from pytest_ftgate.reports.html.evidence import Evidence, collect
 from pytest_ftgate.reports.session import Outcome
 from pytest_ftgate.reports.text import Line, block, title
 from pytest_ftgate.result import GateResult, failed_result
-from pytest_ftgate.runs import budget, jobs, progress, store
-from pytest_ftgate.text import one_line, printable, shortened, show_usd, wrapped
+from pytest_ftgate.runs import budget, jobs, store
+from pytest_ftgate.text import one_line, printable, shortened, show_usd
 
 __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of our lines
 
 _OUTCOMES = ("passed", "skipped", "failed")  # of a phase, the worst last
 _GREEN = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-_HIDDEN = -2  # the verbosity of -qq, which hides everything
 
 
-# --- what is written to pytest's terminal: the blocks of gates, lines on the session, progress
-# while tests run ---
-
-
-def _display(config: pytest.Config) -> progress.ProgressDisplay | None:
-    """Return a display that updates a line on a terminal, and writes a line per minute elsewhere; None with ``-qq``."""
-    if config.get_verbosity() <= _HIDDEN:
-        return None
-    capture = config.pluginmanager.getplugin("capturemanager")
-    uncaptured = capture.global_and_fixture_disabled if capture else nullcontext
-    reporter = config.pluginmanager.getplugin("terminalreporter")
-    # an xdist worker inherits the controller's standard error
-    if reporter is None or hasattr(config, "workerinput"):
-        return progress.ProgressDisplay(
-            lambda line: os.write(2, f"{line}\n".encode()), None, uncaptured
-        )
-    if not reporter.isatty or os.environ.get("TERM") == "dumb":
-
-        def write(line: str) -> None:
-            """Write a line of its own, even between pytest's dots."""
-            reporter.ensure_newline()
-            apart = "\n" if config.get_terminal_writer().width_of_current_line else ""
-            reporter.write(f"{apart}{line}\n", flush=True)
-
-        return progress.ProgressDisplay(write, None, uncaptured)
-    return progress.ProgressDisplay(
-        lambda text: reporter.write(text, flush=True), reporter.ensure_newline, uncaptured
-    )
-
-
-def _show_block(reporter: "pytest.TerminalReporter", heading: Line, lines: Iterable[Line]) -> None:
-    """Write lines under a heading; a line without a colour has the terminal's own."""
-    reporter.write_sep(
-        "-", heading.text, bold=True, **({heading.colour: True} if heading.colour else {})
-    )
-    for line in lines:
-        reporter.write_line(line.text, **({line.colour: True} if line.colour else {}))
-
-
-def _failures(reporter: "pytest.TerminalReporter") -> Iterator[tuple[str, str]]:
-    """Yield the node id and the text of each test that pytest counts as failed or as an error."""
-    for report in (
-        one for outcome in ("failed", "error") for one in reporter.stats.get(outcome, ())
-    ):
-        # xdist appends the name of a group
-        yield report.nodeid.partition("@")[0], report.longreprtext
-
-
-class _Told:
-    """Stands for a traceback: a text, and its message in pytest's short summary."""
-
-    def __init__(self, message: str, text: str) -> None:
-        self.text = text
-        self.reprcrash = SimpleNamespace(message=printable(one_line(message)))
-
-    def toterminal(self, writer: Any) -> None:
-        for line in self.text.splitlines():
-            writer.line(printable(line), red=True)
-
-
-def _add_error(reporter: "pytest.TerminalReporter", key: str, message: str, text: str) -> None:
-    """Add what fails the session, and no test, to the errors in pytest's summary and count, by its ini key."""
-    ini = reporter.config.inipath
-    node = (
-        f"{ini.name}::{key}" if ini is not None and ini.parent == reporter.config.rootpath else key
-    )
-    location = ("", None, "the session")
-    report = pytest.TestReport(
-        node, location, {}, "failed", cast(Any, _Told(message, text)), "teardown"
-    )
-    reporter._add_stats("error", [report])
-
-
-def _show_lines(reporter: "pytest.TerminalReporter", lines: Iterable[Line]) -> None:
-    """Write lines on the session as a whole under a heading; nothing without lines.
-
-    What is after a line break is for copying, and is not wrapped.
-    """
-    shown: list[Line] = []
-    for line in lines:
-        text, _, copied = line.text.partition("\n")
-        shown += [Line(part, line.colour) for part in wrapped(text, break_words=False)]
-        shown += [Line(printable(copied, len(copied)), line.colour)] if copied else []
-    if shown:
-        _show_block(reporter, Line("ftgate"), shown)
-
-
-# --- the session
-# ---------------------------------------------------------------------------------------------
-
-
-class GateSession:
-    """The state of a session, on the controller and on each xdist worker.
+@dataclass(frozen=True)
+class WorkerReport:
+    """What an xdist worker sends at its end.
 
     Attributes:
-        started: seconds since the epoch, equal on all workers.
-        results: the first verdict of each test, by node id.
-        facts: the same as JSON, of the tests of this process.
-        planning: the option with which gates are planned and not judged.
-        plans: lines of text, the title first, and whether the plan makes the session fail, by the
-            test's node id.
-        judged_with: the markers of judged tests, by node id.
+        notes: lines for the end of the session.
+        seen: the marked tests.
+        judged: keys of stored answers that no later session may use.
+        plans: as those of the session.
+        facts: as those of the session.
+        evidence: of the results, as JSON, by node id.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
+    notes: list[Line]
+    seen: required_gates.Seen
+    judged: list[str]
+    plans: dict[str, tuple[Sequence[Line], bool]]
+    facts: dict[str, str]
+    evidence: dict[str, str]
+
+
+@dataclass
+class GateSession:
+    """The state of a session, on the controller and on each xdist worker."""
+
+    config: pytest.Config
+
+    results: dict[str, GateResult] = field(default_factory=dict)
+    """The first verdict of each test, by node id."""
+
+    facts: dict[str, str] = field(default_factory=dict)
+    """The same as JSON, of the tests of this process."""
+
+    plans: dict[str, tuple[Sequence[Line], bool]] = field(default_factory=dict)
+    """By node id: lines of text, the title first, and whether the plan makes the session fail."""
+
+    judged_with: dict[str, tuple[pytest.Mark, ...]] = field(default_factory=dict)
+    """The markers of judged tests, by node id."""
+
+    data: DataSets = field(default_factory=DataSets)
+    """The data sets that were read, each once."""
+
+    _evidence: dict[str, Evidence] = field(default_factory=dict)
+    """Of the results, where a report shows it."""
+
+    _items: dict[str, pytest.Item] = field(default_factory=dict)
+    """The tests whose gates were judged in this process."""
+
+    _outcomes: dict[str, str] = field(default_factory=dict)
+    """The worst outcome of the phases of these tests so far."""
+
+    _runs: dict[str, tuple[Mapping[str, jobs.Run], Mapping[str, str]]] = field(default_factory=dict)
+    """The runs of gates, with notes, by the name under which they are recorded."""
+
+    _judged: set[str] = field(default_factory=set)
+    """Keys of stored answers that no later session may use."""
+
+    _seen: required_gates.Seen = field(default_factory=required_gates.Seen)
+    """The marked tests that were collected."""
+
+    _marked: dict[str, str] = field(default_factory=dict)
+    """The names of gates that are to be judged, by node id."""
+
+    _review: required_gates.Review = field(default_factory=required_gates.Review)
+    """What fails the session besides its gates."""
+
+    _notes: list[Line] = field(default_factory=list)
+    """Lines for the end of the session."""
+
+    _finished: bool = False
+    """Whether the reports are written."""
+
+    def __post_init__(self) -> None:
+        """Read the options. Seconds since the epoch, when the run started, are equal on all workers."""
+        config = self.config
         self._worker: Mapping[str, Any] | None = getattr(config, "workerinput", None)
         self.started: float = self._worker["ftgate_started"] if self._worker else clock.wall()
         self.project = project.Project(config)
-        self.data = DataSets()
-        self.results: dict[str, GateResult] = {}
-        self.facts: dict[str, str] = {}
         self.planning = ini_keys.planning_option(config)
-        self.plans: dict[str, tuple[Sequence[Line], bool]] = {}
-        self.judged_with: dict[str, tuple[pytest.Mark, ...]] = {}
-        self._evidence: dict[str, Evidence] = {}  # of the results, where a report shows it
-        # the tests whose gates were judged in this process
-        self._items: dict[str, pytest.Item] = {}
-        self._outcomes: dict[str, str] = {}  # the worst of their phases so far
-        reports = (report.partition(":") for report in config.getoption("--ftgate-report"))
-        self._reports = [(form, project.option_path(config, target)) for form, _, target in reports]
         self._refresh = config.getoption("--ftgate-cache") == "refresh"
+
+        self._reports: list[tuple[str, Path]] = []
+        for report in config.getoption("--ftgate-report"):
+            form, _, target = report.partition(":")
+            self._reports.append((form, project.option_path(config, target)))
+
+        self._budget: budget.Budget | None = None
         self._limit_usd: float | None = config.getoption("--ftgate-max-cost")
-        # they do not share their costs
-        workers = self._worker["workercount"] if self._worker else 1
-        self._budget = None if self._limit_usd is None else budget.Budget(self._limit_usd, workers)
-        self._runs: dict[str, tuple[Mapping[str, jobs.Run], Mapping[str, str]]] = {}
-        self._judged: set[str] = set()  # keys of stored answers that no later session may use
-        self._seen = required_gates.Seen()
-        self._marked: dict[str, str] = {}  # the names of gates by node id
-        self._review = required_gates.Review()
-        self._notes: list[Line] = []
-        self._finished = False
+        if self._limit_usd is not None:
+            # Workers do not share their costs.
+            n_workers = self._worker["workercount"] if self._worker else 1
+            self._budget = budget.Budget(self._limit_usd, n_workers)
 
     def services(self, hook: Any) -> Services:
         """Return the services of this session for a gate; ``hook`` has the plugins of the test."""
+
+        def tell(text: str) -> None:
+            self.note(Line(text, "yellow"))
+
         return Services(
             stores=self._stores,
-            load=lambda source, origin, **asked: self.data.load(source, origin, hook, **asked),
+            load=partial(self.data.load, hook=hook),
             hook=hook,
-            offline=bool(self._config.getoption("--ftgate-offline")),
-            progress=_display(self._config),
+            offline=bool(self.config.getoption("--ftgate-offline")),
+            progress=terminal.display_of(self.config),
             committed=self._committed,
-            tell=lambda text: self.note(Line(text, "yellow")),
+            tell=tell,
             budget=self._budget,
             audit=self.data.audit,
         )
@@ -187,30 +146,30 @@ class GateSession:
 
         It does not exist yet in the first run that records into it, and that is no error.
         """
-        folder = self._config.getini("ftgate_recordings")
-        path = self.project.home / folder if folder else None
-        if path is None or path.exists():
-            return path
-
+        folder = self.config.getini("ftgate_recordings")
+        if not folder:
+            return None
+        path = self.project.home / folder
         written = [target.resolve() for form, target in self._reports if form == "recordings"]
-        return None if path.resolve() in written else path
+        return path if path.exists() or path.resolve() not in written else None
 
     @cached_property
     def _store(self) -> store.Store:
         """Return the store that outlives the session."""
-        state = self.project.home / self._config.getini("ftgate_state")
+        state = self.project.home / self.config.getini("ftgate_state")
         project.refuse_tracked(state)
         return store.Store(state / "predictions.sqlite3")
 
     @cached_property
     def _stores(self) -> jobs.Stores:
         """Return the stores on disk, in memory and in committed recordings; with ``refresh`` only new answers count."""
+        answers = {}
+        if self._recordings is not None and not self._refresh:
+            answers = recordings.read_recordings(self._recordings)
         return jobs.Stores(
             persistent=self._store,
             session=store.Store(None),
-            recordings=recordings.read_recordings(self._recordings)
-            if self._recordings and not self._refresh
-            else {},
+            recordings=answers,
             refresh=self._refresh,
             started=self.started,
             judged=self._judged,
@@ -218,104 +177,117 @@ class GateSession:
 
     @cached_property
     def _committed(self) -> dict[str, str]:
+        """Return the notes beside the committed recordings."""
         return recordings.read_notes(self._recordings) if self._recordings else {}
 
     def keep(self, judged: Judged, item: pytest.Item) -> None:
-        """Keep a verdict for the reports, and add it to the test's user properties."""
+        """Keep a verdict for the reports, and add its main facts to the test's user properties."""
         result = replace(judged.result, location=location(item))
-        self._items[item.nodeid], self.results[item.nodeid] = item, result
+        self._items[item.nodeid] = item
+        self.results[item.nodeid] = result
         self.facts[item.nodeid] = json.dumps(result.to_dict(whole=True), allow_nan=False)
-        others = [one for one in item.user_properties if not one[0].startswith(f"{MARK}.")]
+
+        prefix = f"{MARK}."
+        others = [pair for pair in item.user_properties if not pair[0].startswith(prefix)]
         item.user_properties[:] = [*others, *json_report.junit_properties(result)]
-        if judged.gate is not None and any(form == "html" for form, _ in self._reports):
+
+        if judged.gate is None:
+            return
+        if any(form == "html" for form, _ in self._reports):
             self._evidence[item.nodeid] = collect(judged.gate)
-        if judged.gate is not None and judged.runs:  # the last of a name counts
-            self._runs[filed_as(judged.gate.config, id_of(item))] = judged.runs, judged.notes
+        if judged.runs:  # the last of a name counts
+            name = filed_as(judged.gate.config, id_of(item))
+            self._runs[name] = judged.runs, judged.notes
 
     def note(self, *lines: Line) -> None:
         """Add lines for the end of the session, each once even if several workers have it."""
-        self._notes += [line for line in dict.fromkeys(lines) if line not in self._notes]
+        for line in lines:
+            if line not in self._notes:
+                self._notes.append(line)
 
     # --- what reports and workers say
     # ---------------------------------------------------------------------------
 
     def hear_report(self, report: pytest.TestReport) -> None:
         """Add the verdict in a test report, or an error if a marked test ran in a process that gave none."""
-        if facts := getattr(report, "ftgate", None):
-            self._hear(report.nodeid, facts)
-        marked = self._marked.get(report.nodeid)
-        if (
-            marked is not None
-            and report.when not in ("setup", "teardown")
-            and report.nodeid not in self.results
-        ):
-            ended = errors.FtgateError(
+        nodeid = report.nodeid
+        facts: str | None = getattr(report, MARK, None)
+        if facts is not None:
+            self._hear(nodeid, facts)
+
+        name = self._marked.get(nodeid)
+        is_ended = report.when not in ("setup", "teardown")
+        if name is not None and is_ended and nodeid not in self.results:
+            error = errors.FtgateError(
                 "the process that ran the test ended before the gate was judged"
             )
-            self.results[report.nodeid] = failed_result(
-                GateResult(marked, report.nodeid, "error"), ended
-            )
-        if report.nodeid in self._items:
-            self._tell_end(self._items[report.nodeid], report)
+            self.results[nodeid] = failed_result(GateResult(name, nodeid, "error"), error)
+        if nodeid in self._items:
+            self._hear_phase(self._items[nodeid], report)
 
     def _hear(self, nodeid: str, facts: str) -> None:
         """Add a verdict.
 
         If several workers judge one test (``--dist=each``), one that is not ``pass`` wins.
         """
-        heard, known = json.loads(facts), self.results.get(nodeid)
+        heard = json.loads(facts)
+        known = self.results.get(nodeid)
         if known is None or (known.passed and not heard["passed"]):
             self.results[nodeid] = GateResult.from_dict(heard)
 
-    def _tell_end(self, item: pytest.Item, report: pytest.TestReport) -> None:
+    def _hear_phase(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """Note how a phase of a test ended; after the last, call the hook ``pytest_ftgate_gate_finished``."""
-        before = "passed" if report.when == "setup" else self._outcomes.get(item.nodeid, "passed")
-        # other plugins have other outcomes
-        ended = report.outcome if report.outcome in _OUTCOMES else "failed"
-        self._outcomes[item.nodeid] = outcome = max(before, ended, key=_OUTCOMES.index)
-        if report.when == "teardown" and (result := self.results.get(item.nodeid)) is not None:
-            try:
-                hook = item.ihook.pytest_ftgate_gate_finished
-                errors.guarded(
-                    "the hook pytest_ftgate_gate_finished", hook, result=result, outcome=outcome
-                )
-            except errors.FtgateError as error:  # it changes no verdict, but is reported
-                self.note(Line(one_line(str(error)), "red"))
+        nodeid = item.nodeid
+        if report.when == "setup":  # perhaps of a rerun
+            self._outcomes.pop(nodeid, None)
+        # Other plugins have other outcomes.
+        phase = report.outcome if report.outcome in _OUTCOMES else "failed"
+        outcome = max(self._outcomes.get(nodeid, "passed"), phase, key=_OUTCOMES.index)
+        self._outcomes[nodeid] = outcome
+        if report.when != "teardown" or nodeid not in self.results:
+            return
+        try:
+            name = "pytest_ftgate_gate_finished"
+            hook = getattr(item.ihook, name)
+            errors.guarded(f"the hook {name}", hook, result=self.results[nodeid], outcome=outcome)
+        except errors.FtgateError as error:  # it changes no verdict, but is reported
+            self.note(Line(one_line(str(error)), "red"))
 
     def see(self, item: pytest.Item, *, deselected: bool = False) -> None:
         """Record a marked test that was collected or deselected."""
-        self._seen.names[id_of(item)] = name = claimed_name(item)
+        name = claimed_name(item)
+        self._seen.names[id_of(item)] = name
         if deselected:
             self._seen.absent[id_of(item)] = required_gates.DESELECTED
         else:
             self._marked[item.nodeid] = name
 
-    def see_absent(self, item: pytest.Item, why: str) -> None:
+    def see_absent(self, item: pytest.Item, reason: str) -> None:
         """Record why a marked test was not judged, or did not run to its end; blank: it did, perhaps in a rerun."""
         self._seen.absent.pop(id_of(item), None)
-        if why:
-            self._seen.absent[id_of(item)] = shortened(why)
+        if reason:
+            self._seen.absent[id_of(item)] = shortened(reason)
 
-    def hear_worker(self, said: str) -> None:
-        """Add the results that an xdist worker sends at its end.
+    def hear_worker(self, text: str) -> None:
+        """Add the results that an xdist worker sends at its end, a :class:`WorkerReport` as JSON.
 
         It judged the gates of reports that a hook altered, too. Evidence belongs to the verdict
         that counts, and of two plans for one gate one that failed stays.
         """
-        notes, seen, judged, plans, verdicts, evidence = json.loads(said)
-        self.note(*(Line(*line) for line in notes))
-        self._seen.names |= seen["names"]
-        self._seen.absent |= seen["absent"]
-        self._judged.update(judged)
-        for nodeid, (lines, failed) in plans.items():
-            if nodeid not in self.plans or failed:
-                self.plans[nodeid] = [Line(*line) for line in lines], failed
-        for nodeid, facts in verdicts.items():
+        report = plain.from_plain(WorkerReport, json.loads(text))
+        self.note(*report.notes)
+        self._seen.names.update(report.seen.names)
+        self._seen.absent.update(report.seen.absent)
+        self._judged.update(report.judged)
+        for nodeid, plan in report.plans.items():
+            _, is_failed = plan
+            if nodeid not in self.plans or is_failed:
+                self.plans[nodeid] = plan
+        for nodeid, facts in report.facts.items():
             self._hear(nodeid, facts)
-            if nodeid in evidence and self.results[nodeid] == GateResult.from_dict(
-                json.loads(facts)
-            ):
-                self._evidence[nodeid] = Evidence.from_json(evidence[nodeid])
+            is_heard = self.results[nodeid] == GateResult.from_dict(json.loads(facts))
+            if nodeid in report.evidence and is_heard:
+                self._evidence[nodeid] = Evidence.from_json(report.evidence[nodeid])
 
     # --- the end of the session
     # -----------------------------------------------------------------------------------
@@ -329,50 +301,35 @@ class GateSession:
         gate did not pass, or if a report could not be written.
         """
         if self._finished:
-            return self._red()
+            return self._is_red()
         self._finished = True
         self._note_costs()
         self._review_session()
-        reporter = self._config.pluginmanager.getplugin("terminalreporter")
-        if reporter is not None and self._worker is None:
-            for error in self._review.errors({nodeid for nodeid, _ in _failures(reporter)}):
-                _add_error(reporter, *error)
+        self._add_errors()
         self.note(*self._write_reports())
         if self._worker is not None:
-            evidence = {nodeid: one.to_json() for nodeid, one in self._evidence.items()}
-            said = [
-                self._notes,
-                asdict(self._seen),
-                sorted(self._judged),
-                self.plans,
-                self.facts,
-                evidence,
-            ]
-            self._config.workeroutput["ftgate"] = json.dumps(said)  # type: ignore[attr-defined]
-        return self._red()
+            evidence = {nodeid: texts.to_json() for nodeid, texts in self._evidence.items()}
+            judged = sorted(self._judged)
+            report = WorkerReport(self._notes, self._seen, judged, self.plans, self.facts, evidence)
+            self.config.workeroutput["ftgate"] = json.dumps(asdict(report))  # type: ignore[attr-defined]
+        return self._is_red()
 
     def _note_costs(self) -> None:
         if self._budget is None or not (self.results or self.plans):
             return
-        spent, unsure = self._budget.spent_usd, self._budget.unsure_usd
-        perhaps = (
-            f", and perhaps {show_usd(unsure)} for calls whose cost is unknown" if unsure else ""
-        )
-        self.note(
-            Line(f"{show_usd(spent)} spent of --ftgate-max-cost {self._limit_usd:g}{perhaps}")
-        )
+        text = f"{show_usd(self._budget.spent_usd)} spent of --ftgate-max-cost {self._limit_usd:g}"
+        if self._budget.unsure_usd:
+            unsure = show_usd(self._budget.unsure_usd)
+            text += f", and perhaps {unsure} for calls whose cost is unknown"
+        self.note(Line(text))
         if self._budget.uncounted:
             names = ", ".join(self._budget.uncounted)
-            self.note(
-                Line(
-                    f"not counted by --ftgate-max-cost, because no price is known: {names}",
-                    "yellow",
-                )
-            )
+            text = f"not counted by --ftgate-max-cost, because no price is known: {names}"
+            self.note(Line(text, "yellow"))
 
     def close_store(self) -> None:
         """Delete the stored answers that may not outlive the verdicts of this session (a kill leaves them); close."""
-        if not self._judged and "_store" not in self.__dict__:
+        if not self._judged and "_store" not in vars(self):
             return
         try:
             if self._worker is None:
@@ -386,40 +343,56 @@ class GateSession:
         if self._worker is not None:
             return
         results = list(self.results.values())
-        review = required_gates.review_session(self._config, self.project, results, self._seen)
-        self._review = review
-
+        self._review = required_gates.review_session(self.config, self.project, results, self._seen)
         if self.planning is None:
-            names = [gate.name for gate in review.unmet]
-            for text in required_gates.unjudged(self.project, results, self._seen, names):
+            unmet = [gate.name for gate in self._review.unmet]
+            for text in required_gates.unjudged(self.project, results, self._seen, unmet):
                 self.note(Line(text, "yellow"))
 
-    def _red(self) -> bool:
-        failed = [
-            *(failed for _, failed in self.plans.values()),
-            *(not one.passed for one in self.results.values()),
-        ]
-        return any(failed) or self._review.red or any(line.colour == "red" for line in self._notes)
+    def _add_errors(self) -> None:
+        """Count what fails the session, and no test, as errors of pytest."""
+        reporter = self.config.pluginmanager.getplugin("terminalreporter")
+        if reporter is None or self._worker is not None:
+            return
+        failed = {nodeid for nodeid, _ in terminal.failures(reporter)}
+        for key, message, text in self._review.errors(failed):
+            terminal.add_error(reporter, key, message, text)
+
+    def _is_red(self) -> bool:
+        return (
+            any(is_failed for _, is_failed in self.plans.values())
+            or not all(result.passed for result in self.results.values())
+            or self._review.red
+            or any(line.colour == "red" for line in self._notes)
+        )
 
     def held(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
         """Return the exit status: that of a failure if the session is red, even if pytest found none."""
         if not self._finished:
             self._review_session()
-        return pytest.ExitCode.TESTS_FAILED if status in _GREEN and self._red() else status
+        return pytest.ExitCode.TESTS_FAILED if status in _GREEN and self._is_red() else status
 
-    def summarize(self, reporter: "pytest.TerminalReporter") -> None:
+    def summarize(self, reporter: pytest.TerminalReporter) -> None:
         """Write a block per gate after the test results unless ``-qq``."""
-        verbosity = self._config.get_verbosity()
-        if verbosity <= _HIDDEN:
+        verbosity = self.config.get_verbosity()
+        if verbosity <= terminal.HIDDEN:
             return
-        printed = [] if reporter.config.option.tbstyle == "no" else list(_failures(reporter))
-        # but those that pytest has printed as failures of their tests
         for nodeid, result in self.results.items():
-            if not any(node == nodeid and title(result).text in text for node, text in printed):
-                _show_block(reporter, title(result), block(result, verbosity=verbosity))
+            if not self._is_printed(reporter, nodeid, result):
+                terminal.show_block(reporter, title(result), block(result, verbosity=verbosity))
         for (heading, *lines), _ in self.plans.values():
-            _show_block(reporter, heading, lines)
-        _show_lines(reporter, [*self._review.lines(), *self._notes])
+            terminal.show_block(reporter, heading, lines)
+        terminal.show_lines(reporter, [*self._review.lines(), *self._notes])
+
+    @staticmethod
+    def _is_printed(reporter: pytest.TerminalReporter, nodeid: str, result: GateResult) -> bool:
+        """Return whether pytest has printed the block as the failure of the test."""
+        if reporter.config.option.tbstyle == "no":
+            return False
+        heading = title(result).text
+        return any(
+            failed == nodeid and heading in text for failed, text in terminal.failures(reporter)
+        )
 
     def _write_reports(self) -> Iterator[Line]:
         """Write the reports, and yield a line for each.
@@ -427,11 +400,11 @@ class GateSession:
         Workers write ``recordings``, the controller all others. A session of plans has no reports.
         """
         if self.planning is not None and self._reports:
-            unwritten = ", ".join(sorted({form for form, _ in self._reports}))
-            yield Line(
-                f"no report is written ({unwritten}): {self.planning} gives no verdict", "yellow"
-            )
+            forms = ", ".join(sorted({form for form, _ in self._reports}))
+            text = f"no report is written ({forms}): {self.planning} gives no verdict"
+            yield Line(text, "yellow")
             return
+
         session = json_report.Session(
             unjudged=[(gate.name, gate.reason) for gate in self._review.unmet],
             removed=self._review.weaker,
@@ -442,12 +415,14 @@ class GateSession:
         gates = [(result, self._evidence.get(nodeid)) for nodeid, result in self.results.items()]
         outcome = Outcome(gates, self._runs, session)
         for form, path in self._reports:
-            if form == "recordings" or self._worker is None:
-                try:
-                    is_written, kept = outcome.write(form, path)
-                except OSError as error:
-                    yield Line(f"the {form} report could not be written: {error}", "red")
-                    continue
-                yield from (Line(printable(text), "yellow") for text in kept)
-                if is_written:
-                    yield Line(f"{form} report: {errors.shown_path(path)}")
+            if self._worker is not None and form != "recordings":
+                continue
+            try:
+                is_written, remarks = outcome.write(form, path)
+            except OSError as error:
+                yield Line(f"the {form} report could not be written: {error}", "red")
+                continue
+            for remark in remarks:
+                yield Line(printable(remark), "yellow")
+            if is_written:
+                yield Line(f"{form} report: {errors.shown_path(path)}")

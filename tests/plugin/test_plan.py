@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from gate_project import Project, recorded
 from judge_project import ServedJudged
 from loopback import LoopbackServer, error
 
-from pytest_ftgate.plugin.session import GateSession
+from pytest_ftgate.plugin.required_gates import Seen
+from pytest_ftgate.plugin.session import GateSession, WorkerReport
+from pytest_ftgate.reports.text import Line
 from pytest_ftgate.statistics.planning import chances, detectable_gain
 from pytest_ftgate.text import show_usd
 
@@ -291,8 +294,9 @@ def test_of_the_plans_of_two_workers_one_that_failed_counts(project: Project) ->
     for failed in ((True, False), (False, True)):
         session = GateSession(project.pytester.parseconfig())
         for one in failed:
-            plans = {"test_gate.py::test_gate": [[["ftgate one: PLAN", None]], one]}
-            session.hear_worker(json.dumps([[], {"names": {}, "absent": {}}, [], plans, {}, {}]))
+            plans = {"test_gate.py::test_gate": ([Line("ftgate one: PLAN")], one)}
+            report = WorkerReport([], Seen(), [], plans, {}, {})
+            session.hear_worker(json.dumps(asdict(report)))
         assert session.held(0) == pytest.ExitCode.TESTS_FAILED
 
 

@@ -1,0 +1,102 @@
+"""Write to pytest's terminal: blocks of gates, lines on the session, errors, and progress while tests run."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from pytest_ftgate.reports.text import Line
+from pytest_ftgate.runs.progress import ProgressDisplay
+from pytest_ftgate.text import one_line, printable, wrapped
+
+HIDDEN = -2
+"""The verbosity of -qq, which hides everything."""
+
+
+def display_of(config: pytest.Config) -> ProgressDisplay | None:
+    """Return a display that updates a line on a terminal, and writes a line per minute elsewhere; None with ``-qq``."""
+    if config.get_verbosity() <= HIDDEN:
+        return None
+    capture = config.pluginmanager.getplugin("capturemanager")
+    uncaptured = capture.global_and_fixture_disabled if capture else nullcontext
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+
+    def to_log(line: str) -> None:
+        """Write a line where no terminal is; an xdist worker inherits the controller's standard error."""
+        os.write(2, f"{line}\n".encode())
+
+    def between_dots(line: str) -> None:
+        """Write a line of its own, even between pytest's dots."""
+        reporter.ensure_newline()
+        apart = "\n" if config.get_terminal_writer().width_of_current_line else ""
+        reporter.write(f"{apart}{line}\n", flush=True)
+
+    def to_terminal(text: str) -> None:
+        reporter.write(text, flush=True)
+
+    if reporter is None or hasattr(config, "workerinput"):
+        return ProgressDisplay(to_log, None, uncaptured)
+    if not reporter.isatty or os.environ.get("TERM") == "dumb":
+        return ProgressDisplay(between_dots, None, uncaptured)
+    return ProgressDisplay(to_terminal, reporter.ensure_newline, uncaptured)
+
+
+def show_block(reporter: pytest.TerminalReporter, heading: Line, lines: Iterable[Line]) -> None:
+    """Write lines under a heading; a line without a colour has the terminal's own."""
+    reporter.write_sep("-", heading.text, bold=True, **_markup(heading))
+    for line in lines:
+        reporter.write_line(line.text, **_markup(line))
+
+
+def _markup(line: Line) -> dict[str, bool]:
+    return {line.colour: True} if line.colour else {}
+
+
+def show_lines(reporter: pytest.TerminalReporter, lines: Iterable[Line]) -> None:
+    """Write lines on the session as a whole under a heading; nothing without lines.
+
+    What is after a line break is for copying, and is not wrapped.
+    """
+    shown: list[Line] = []
+    for line in lines:
+        text, _, copied = line.text.partition("\n")
+        shown += [Line(part, line.colour) for part in wrapped(text, break_words=False)]
+        if copied:
+            shown.append(Line(printable(copied, len(copied)), line.colour))
+    if shown:
+        show_block(reporter, Line("ftgate"), shown)
+
+
+def failures(reporter: pytest.TerminalReporter) -> Iterator[tuple[str, str]]:
+    """Yield the node id and the text of each test that pytest counts as failed or as an error."""
+    for outcome in ("failed", "error"):
+        for report in reporter.stats.get(outcome, ()):
+            nodeid = report.nodeid.partition("@")[0]  # xdist appends the name of a group
+            yield nodeid, report.longreprtext
+
+
+class _Text:
+    """Stands for a traceback: a text, and its message in pytest's short summary."""
+
+    def __init__(self, message: str, text: str) -> None:
+        self.text = text
+        self.reprcrash = SimpleNamespace(message=printable(one_line(message)))
+
+    def toterminal(self, writer: Any) -> None:
+        for line in self.text.splitlines():
+            writer.line(printable(line), red=True)
+
+
+def add_error(reporter: pytest.TerminalReporter, key: str, message: str, text: str) -> None:
+    """Add what fails the session, and no test, to the errors in pytest's summary and count, by its ini key."""
+    ini = reporter.config.inipath
+    node = key
+    if ini is not None and ini.parent == reporter.config.rootpath:
+        node = f"{ini.name}::{key}"
+    place = ("", None, "the session")
+    traceback = cast(Any, _Text(message, text))
+    report = pytest.TestReport(node, place, {}, "failed", traceback, "teardown")
+    reporter._add_stats("error", [report])
