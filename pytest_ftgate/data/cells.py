@@ -1,4 +1,4 @@
-"""Turn the values of Python objects and of columnar files into JSON values, so that all rows follow the same rules."""
+"""Turn values of Python objects and of columnar files into JSON values, so that the same rules hold for all rows."""
 
 import io
 import json
@@ -12,8 +12,8 @@ from pytest_ftgate.data.strict_json import parse_object
 from pytest_ftgate.errors import DataError, Where
 from pytest_ftgate.text import excerpt, kind_of, listed
 
-_SPOKEN = {
-    *(
+_SPOKEN = frozenset(
+    (
         "messages",
         "conversations",
         "contents",
@@ -21,9 +21,13 @@ _SPOKEN = {
         "systemInstruction",
         "system_instruction",
         "tools",
-    ),
-    *("prompt", "completion", "chosen", "rejected", "input"),
-}
+        "prompt",
+        "completion",
+        "chosen",
+        "rejected",
+        "input",
+    )
+)
 """Columns that hold messages. Columnar files fill keys that only some messages have with nulls, which mean nothing."""
 
 
@@ -42,9 +46,10 @@ def json_row(
     Scalars and arrays of NumPy are values; a NaN in a cell is a missing value. ``table`` is what
     the row is from.
     """
-    bad: dict[str, DataError] = {}
     if table is not None:
         row = {key: _cell(key, value, table.labels.get(key)) for key, value in row.items()}
+
+    bad: dict[str, DataError] = {}
     try:
         text = _json(row)
     except (TypeError, ValueError, RecursionError):
@@ -61,22 +66,24 @@ def _cell(key: str, value: Any, labels: tuple[str, ...] | None) -> Any:
 
 def _labeled(value: Any, labels: tuple[str, ...]) -> Any:
     if isinstance(value, list):
-        return [_labeled(one, labels) for one in value]
+        return [_labeled(number, labels) for number in value]
     return None if value is None or value < 0 else labels[value]  # -1: no label
 
 
 def _without_nulls(value: Any) -> Any:
-    value = _listed(value)
+    if hasattr(value, "tolist"):
+        value = value.tolist()
     if isinstance(value, list):
-        return [_without_nulls(one) for one in value]
-    if isinstance(value, Mapping):
-        parts = ((key, _without_nulls(one)) for key, one in value.items())
-        return {key: one for key, one in parts if one is not None or key == "content"}
-    return value
+        return [_without_nulls(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
 
-
-def _listed(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else value
+    filled = {}
+    for key, item in value.items():
+        item = _without_nulls(item)
+        if item is not None or key == "content":
+            filled[key] = item
+    return filled
 
 
 def _sorted_out(row: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, DataError]]:
@@ -84,19 +91,25 @@ def _sorted_out(row: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, DataE
     good: dict[str, Any] = {}
     bad: dict[str, DataError] = {}
     for key, value in row.items():
-        nothing = (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in (
-            "NAType",
-            "NaTType",
-        )
-        cell = None if nothing else value  # a missing value of a table: NaN, or pandas' NA and NaT
+        cell = None if _is_missing(value) else value
         try:
             _json({key: cell})
             good[key] = cell
         except (TypeError, ValueError, RecursionError) as error:
-            what, found = f"not a JSON value: {error}", f"found: {_shown(value)}"
-            cure = "use text, numbers, booleans, None, and lists or mappings of these"
-            bad[str(key)] = DataError(what, where=Where(key=str(key)), evidence=found, cure=cure)
+            bad[str(key)] = DataError(
+                f"not a JSON value: {error}",
+                where=Where(key=str(key)),
+                evidence=f"found: {_shown(value)}",
+                cure="use text, numbers, booleans, None, and lists or mappings of these",
+            )
     return good, bad
+
+
+def _is_missing(value: Any) -> bool:
+    """Return whether a cell of a table has no value: NaN, or pandas' NA and NaT."""
+    if isinstance(value, float):
+        return math.isnan(value)
+    return type(value).__name__ in ("NAType", "NaTType")
 
 
 def _plain(value: Any) -> Any:
@@ -117,44 +130,49 @@ def _shown(value: Any) -> str:
         return kind_of(value)
 
 
-def table_of(given: Any) -> Table | None:
+def table_of(value: Any) -> Table | None:
     """Return the rows of a frame of pandas, polars or Arrow, or a ``datasets.Dataset``; else None."""
-    if isinstance(features := getattr(given, "features", None), Mapping):
-        return Table(given, class_labels(features))
-    if hasattr(given, "collect") and hasattr(given, "collect_schema"):  # a lazy frame of polars
-        given = given.collect()
-    if hasattr(given, "iter_rows") and hasattr(given, "to_dicts"):  # polars
-        return Table(given.iter_rows(named=True))
-    if hasattr(given, "to_pylist") and hasattr(given, "column_names"):  # Arrow
-        return Table(given.to_pylist())
-    if hasattr(given, "to_dict") and hasattr(given, "columns"):  # pandas
-        names = [str(name) for name in given.columns]
-        if len(set(names)) < len(names):
-            raise DataError("two columns have the same name", evidence=f"found: {listed(names)}")
-        return Table(
-            {str(key): value for key, value in row.items()} for row in given.to_dict("records")
-        )
-    return None
+    features = getattr(value, "features", None)
+    if isinstance(features, Mapping):
+        return Table(value, class_labels(features))
+    if hasattr(value, "collect") and hasattr(value, "collect_schema"):  # a lazy frame of polars
+        value = value.collect()
+    if hasattr(value, "iter_rows") and hasattr(value, "to_dicts"):  # polars
+        return Table(value.iter_rows(named=True))
+    if hasattr(value, "to_pylist") and hasattr(value, "column_names"):  # Arrow
+        return Table(value.to_pylist())
+    if not hasattr(value, "to_dict") or not hasattr(value, "columns"):
+        return None
+
+    # pandas
+    names = [str(name) for name in value.columns]
+    if len(set(names)) < len(names):
+        raise DataError("two columns have the same name", evidence=f"found: {listed(names)}")
+    rows = value.to_dict("records")
+    return Table(dict(zip(names, row.values(), strict=True)) for row in rows)
 
 
 def class_labels(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """Return the labels of the columns that hold their numbers, of the features of ``datasets``: objects or JSON."""
-    return {key: names for key, one in features.items() if (names := _label_names(one)) is not None}
+    labels = {}
+    for key, feature in features.items():
+        names = _label_names(feature)
+        if names is not None:
+            labels[key] = names
+    return labels
 
 
 def _label_names(feature: Any) -> tuple[str, ...] | None:
-    kind, names, inner = (
-        (feature.get("_type"), feature.get("names"), feature.get("feature"))
-        if isinstance(feature, Mapping)
-        else (
-            type(feature).__name__,
-            getattr(feature, "names", None),
-            getattr(feature, "feature", None),
-        )
-    )
-    if kind == "ClassLabel" and names:
+    if not isinstance(feature, Mapping):
+        kind = type(feature).__name__
+        feature = {name: getattr(feature, name, None) for name in ("names", "feature")}
+        feature["_type"] = kind
+
+    names = feature.get("names")
+    if feature.get("_type") == "ClassLabel" and names:
         return tuple(names)
-    return None if inner is None else _label_names(inner)
+    item = feature.get("feature")  # of a list
+    return None if item is None else _label_names(item)
 
 
 def read_parquet(lines: Lines) -> Table:
@@ -162,13 +180,11 @@ def read_parquet(lines: Lines) -> Table:
     try:
         from pyarrow.parquet import ParquetFile
     except ImportError:
-        where = Where(path=lines.path)
-        raise DataError(
-            "reading this file needs PyArrow", where=where, cure="pip install pyarrow"
-        ) from None
+        what = "reading this file needs PyArrow"
+        raise DataError(what, where=Where(path=lines.path), cure="pip install pyarrow") from None
     with _readable(lines.path):
         file = ParquetFile(io.BytesIO(lines.file.read()))
-        return Table(_batches(file, lines.path), _noted_labels(file.schema_arrow))
+        return Table(_batches(file, lines.path), _labels_in(file.schema_arrow))
 
 
 def _batches(file: Any, path: str) -> Iterator[dict[str, Any]]:
@@ -177,11 +193,11 @@ def _batches(file: Any, path: str) -> Iterator[dict[str, Any]]:
             yield from batch.to_pylist()
 
 
-def _noted_labels(schema: Any) -> dict[str, tuple[str, ...]]:
+def _labels_in(schema: Any) -> dict[str, tuple[str, ...]]:
     """Return the labels that ``datasets`` notes in the schema of a file."""
-    noted = (schema.metadata or {}).get(b"huggingface")
+    note = (schema.metadata or {}).get(b"huggingface", b"{}")
     try:
-        features = json.loads(noted)["info"]["features"] if noted else {}
+        features = json.loads(note)["info"]["features"]
     except (ValueError, KeyError, TypeError):
         return {}
     return class_labels(features) if isinstance(features, dict) else {}

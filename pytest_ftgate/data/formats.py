@@ -10,10 +10,11 @@ from pytest_ftgate.data.messages import (
     checked_calls,
     checked_messages,
     declared_tools,
+    must_be,
     split_conversation,
 )
 from pytest_ftgate.errors import DataError, Where
-from pytest_ftgate.text import kind_of, listed
+from pytest_ftgate.text import listed
 
 Row = Mapping[str, Any]
 Names = Mapping[str, str]
@@ -82,14 +83,16 @@ def format_of(row: Row) -> Format | None:
 
     Raise :class:`DataError` if it has several's.
     """
-    fitting = [one for one in FORMATS.values() if one.fits(row)]
-    covered = {name for one in fitting for name in one.covers}
-    left = [one for one in fitting if one.name not in covered]
-    if len(left) < 2:
-        return left[0] if left else None
-    what = f"the row has the keys of several formats: {listed(one.name for one in left)}"
-    cure = f"name one of them, for example format: {left[0].name}"
-    raise DataError(what, evidence=f"found: {listed(row)}", cure=cure)
+    fitting = [form for form in FORMATS.values() if form.fits(row)]
+    for form in list(fitting):
+        fitting = [other for other in fitting if other.name not in form.covers]
+    if not fitting:
+        return None
+    if len(fitting) > 1:
+        what = f"the row has the keys of several formats: {listed(form.name for form in fitting)}"
+        cure = f"name one of them, for example format: {fitting[0].name}"
+        raise DataError(what, evidence=f"found: {listed(row)}", cure=cure)
+    return fitting[0]
 
 
 # --- values
@@ -99,7 +102,7 @@ def format_of(row: Row) -> Format | None:
 def _text(row: Row, key: str) -> str:
     value = row.get(key)
     if not isinstance(value, str):
-        raise DataError(f"must be text, got {kind_of(value)}", where=Where(key=key))
+        raise must_be("text", value, key)
     return value
 
 
@@ -110,7 +113,7 @@ def _parsed(value: Any) -> Any:
 
 def _object(value: Any, key: str) -> Row:
     if not isinstance(value, Mapping):
-        raise DataError(f"must be an object, got {kind_of(value)}", where=Where(key=key))
+        raise must_be("an object", value, key)
     return value
 
 
@@ -120,8 +123,13 @@ def _is_message(value: Any) -> bool:
 
 def _spoken(row: Row, key: str) -> Any:
     """Return a list of messages, which may be one message or JSON text; any other value of the key as it is."""
-    value = [row[key]] if _is_message(row[key]) else _parsed(row[key])
-    return value if isinstance(value, list) and value and _is_message(value[0]) else row[key]
+    value = row[key]
+    if _is_message(value):
+        return [value]
+    messages = _parsed(value)
+    if isinstance(messages, list) and messages and _is_message(messages[0]):
+        return messages
+    return value
 
 
 def _asked(row: Row, key: str) -> Any:
@@ -129,24 +137,25 @@ def _asked(row: Row, key: str) -> Any:
     return prompt if isinstance(prompt, str) else checked_messages(prompt, key)
 
 
-def _answered(asked: Any, row: Row, key: str) -> Parts | None:
+def _answered(prompt: Any, row: Row, key: str) -> Parts | None:
     """Return the parts of a prompt, if any, and its answer: a value, or messages that go on from the prompt."""
     answer = _spoken(row, key)
-    first = next(iter(answer), None) if isinstance(answer, list) else None
-    called = (
-        isinstance(first, Mapping) and first.keys() & {"name", "function"} and "role" not in first
-    )
-    if called or not isinstance(answer, list):
-        return Parts(asked, answer)  # a list may be one of tool calls
-    before = [{"role": "user", "content": asked}] if isinstance(asked, str) else list(asked or ())
-    # all of it again
-    whole = isinstance(first, Mapping) and first.get("role") in ("system", "developer", "user")
-    return _split(answer if whole else [*before, *answer], key)
+    if not isinstance(answer, list):
+        return Parts(prompt, answer)
+    first = answer[0] if answer and isinstance(answer[0], Mapping) else {}
+    role = first.get("role")
+    if role is None and ("name" in first or "function" in first):
+        return Parts(prompt, answer)  # tool calls
+
+    if role not in ("system", "developer", "user"):  # else the answer repeats the prompt
+        asked = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt or ()
+        answer = [*asked, *answer]
+    return _split(answer, key)
 
 
 def _split(messages: Any, key: str, tools: Any = None) -> Parts | None:
-    found = split_conversation(messages, key)
-    return None if found is None else Parts(*found, tools)
+    divided = split_conversation(messages, key)
+    return None if divided is None else Parts(*divided, tools)
 
 
 # --- conversations in the words of others
@@ -175,129 +184,143 @@ def _conversation(words: _Words) -> Read:
     """Return the function that reads conversations in these words, with the instruction and the tools beside them."""
 
     def read(row: Row, column: Names) -> Parts | None:
-        name = next((name for name in _SYSTEM if name in row), "system")
-        system, key = row.get(name), column[words.key]
-        content = system.get("parts") if isinstance(system, Mapping) else system
-        if content and not isinstance(content, list):
-            content = _text(row, name)
-        messages = _said("system", content, name, ()) if content else []
+        key = column[words.key]
         turns = _parsed(row[key])
+        messages = _instruction(row)
         if not isinstance(turns, list):
-            raise DataError(f"must be a list of turns, got {kind_of(turns)}", where=Where(key=key))
+            raise must_be("a list of turns", turns, key)
         for number, turn in enumerate(turns):
             messages += _turn(turn, f"{key}[{number}]", words, messages)
-        config = row.get("toolConfig")
-        return _split(
-            messages,
-            key,
-            _tools(_object(config, "toolConfig").get("tools") if config else row.get("tools")),
-        )
+
+        tools = row.get("tools")
+        if row.get("toolConfig"):
+            tools = _object(row["toolConfig"], "toolConfig").get("tools")
+        return _split(messages, key, _tools(tools))
 
     return read
 
 
-def _turn(turn: Any, place: str, words: _Words, before: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return the messages that a turn is; ``before`` are those of the turns before it."""
+def _instruction(row: Row) -> list[dict[str, Any]]:
+    """Return the system message that stands beside the turns of a row, if there is one."""
+    name = next((name for name in _SYSTEM if name in row), "system")
+    content = row.get(name)
+    if isinstance(content, Mapping):
+        content = content.get("parts")
+    if not content:
+        return []
+    if not isinstance(content, list):
+        content = _text(row, name)
+    return _said("system", content, name, ())
+
+
+def _turn(turn: Any, place: str, words: _Words, earlier: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return the messages that a turn is; ``earlier`` are those of the turns before it."""
     turn = _object(turn, place)
     role = next((turn[name] for name in words.role if name in turn), None)
     content = next((turn[name] for name in words.content if turn.get(name) is not None), None)
     if not isinstance(role, str) or content is None:
-        absent = words.role if not isinstance(role, str) else words.content
-        found, cure = f"found: {listed(turn)}", f"a turn has {words.role[0]} and {words.content[0]}"
-        raise DataError(
-            f'a turn has no "{absent[0]}"', where=Where(key=place), evidence=found, cure=cure
-        )
+        absent = words.content[0] if isinstance(role, str) else words.role[0]
+        evidence = f"found: {listed(turn)}"
+        cure = f"a turn has {words.role[0]} and {words.content[0]}"
+        what = f'a turn has no "{absent}"'
+        raise DataError(what, where=Where(key=place), evidence=evidence, cure=cure)
+
     role = words.roles.get(role, role)
     if role != _CALLS:
         check_role(role, place)
-    weight = {"weight": turn["weight"]} if turn.get("weight") is not None else {}
-    return [{**message, **weight} for message in _said(role, content, place, before)]
+    messages = _said(role, content, place, earlier)
+    if turn.get("weight") is not None:
+        for message in messages:
+            message["weight"] = turn["weight"]
+    return messages
 
 
-def _said(role: str, content: Any, place: str, before: Sequence[Row]) -> list[dict[str, Any]]:
+def _said(role: str, content: Any, place: str, earlier: Sequence[Row]) -> list[dict[str, Any]]:
     """Return the messages that one turn is: its results of tools, and what is said."""
     if role == _CALLS:
-        return [_calling(checked_calls(_parsed(content), place), len(before))]
+        return [_calling(checked_calls(_parsed(content), place), len(earlier))]
     if role == "tool":
-        return [_result(content, before)]
+        return [_result(content, earlier)]
     if not isinstance(content, list):
         return [{"role": role, "content": content}]
-    calls, results, said = list[Row](), list[dict[str, Any]](), list[Row]()
+
+    calls: list[Row] = []
+    results: list[dict[str, Any]] = []
+    spoken: list[Row] = []
     for part in content:
         part = _object(part, place)
-        if call := part.get("functionCall") or part.get("toolUse"):
+        call = part.get("functionCall") or part.get("toolUse")
+        result = part.get("functionResponse") or part.get("toolResult")
+        if call:
             call = _object(call, place)
-            calls.append(
-                {"name": call.get("name"), "arguments": call.get("args", call.get("input"))}
-            )
-        elif result := part.get("functionResponse") or part.get("toolResult"):
+            arguments = call.get("args", call.get("input"))
+            calls.append({"name": call.get("name"), "arguments": arguments})
+        elif result:
             result = _object(result, place)
-            results.append(
-                _result(result.get("response", result.get("content")), [*before, *results])
-            )
+            returned = result.get("response", result.get("content"))
+            results.append(_result(returned, [*earlier, *results]))
         else:
-            said.append(part)
+            spoken.append(part)
+
     if calls:
-        return [_calling(checked_calls(calls, place), len(before))]
-    texts = [part["text"] for part in said if isinstance(part.get("text"), str)]
-    if len(texts) == len(said):
-        return [
-            *results,
-            *([{"role": role, "content": "".join(texts)}] if said or not results else []),
-        ]
-    typed = [part if "type" in part else {"type": next(iter(part), ""), **part} for part in said]
-    return [*results, {"role": role, "content": typed}]
+        return [_calling(checked_calls(calls, place), len(earlier))]
+    if not spoken and results:
+        return results
+    return [*results, {"role": role, "content": _content(spoken)}]
+
+
+def _content(parts: Sequence[Row]) -> str | list[Row]:
+    """Return the text of parts; where others are among them, all with their types."""
+    texts = [part["text"] for part in parts if isinstance(part.get("text"), str)]
+    if len(texts) == len(parts):
+        return "".join(texts)
+    return [{"type": next(iter(part), ""), **part} for part in parts]
 
 
 def _calling(calls: Sequence[Row], number: int) -> dict[str, Any]:
     """Return the message in which the assistant makes these calls, with ids as the OpenAI API asks for."""
-    called = [
-        {"name": call["name"], "arguments": example.canonical_json(call["arguments"])}
-        for call in calls
-    ]
-    made = [
-        {"id": f"call_{number}_{index}", "type": "function", "function": one}
-        for index, one in enumerate(called)
-    ]
-    return {"role": "assistant", "content": None, "tool_calls": made}
+    tool_calls = []
+    for index, call in enumerate(calls):
+        arguments = example.canonical_json(call["arguments"])
+        function = {"name": call["name"], "arguments": arguments}
+        id_ = f"call_{number}_{index}"
+        tool_calls.append({"id": id_, "type": "function", "function": function})
+    return {"role": "assistant", "content": None, "tool_calls": tool_calls}
 
 
-def _result(content: Any, before: Sequence[Row]) -> dict[str, Any]:
+def _result(content: Any, earlier: Sequence[Row]) -> dict[str, Any]:
     """Return the message with the result of a tool; several results are those of the last calls in their order."""
     text = content if isinstance(content, str) else example.canonical_json(content)
-    if (
-        at := next((at for at in reversed(range(len(before))) if "tool_calls" in before[at]), None)
-    ) is None:
-        return {"role": "tool", "content": text}
-    calls, number = before[at]["tool_calls"], len(before) - at - 1
-    return {
-        "role": "tool",
-        "content": text,
-        "tool_call_id": calls[min(number, len(calls) - 1)]["id"],
-    }
+    message = {"role": "tool", "content": text}
+    for number, answered in enumerate(reversed(earlier)):
+        if "tool_calls" in answered:
+            calls = answered["tool_calls"]
+            message["tool_call_id"] = calls[min(number, len(calls) - 1)]["id"]
+            break
+    return message
 
 
 def _tools(value: Any) -> Any:
     """Return tools in the shape of the OpenAI API, from JSON text, or the shapes of Gemini and Bedrock."""
     value = _parsed(value)
+    if not value:
+        return None
     tools: list[Any] = []
-    for one in value if isinstance(value, list) else [value] if value else []:
-        if not isinstance(one, Mapping):
+    for tool in value if isinstance(value, list) else [value]:
+        if not isinstance(tool, Mapping):
             return value
-        specs = (
-            one.get("functionDeclarations")
-            or one.get("function_declarations")
-            or [one.get("toolSpec", one)]
-        )
-        if not (isinstance(specs, list) and all(isinstance(spec, Mapping) for spec in specs)):
+        specs = tool.get("functionDeclarations") or tool.get("function_declarations")
+        specs = specs or [tool.get("toolSpec", tool)]
+        if not isinstance(specs, list) or not all(isinstance(spec, Mapping) for spec in specs):
             return value
-        tools += [one if spec is one and "function" in one else _function(spec) for spec in specs]
+        tools += [spec if "function" in spec else _function(spec) for spec in specs]
     return tools or None
 
 
 def _function(spec: Row) -> dict[str, Any]:
-    function = {key: value for key, value in spec.items() if key != "inputSchema"}
-    if isinstance(schema := spec.get("inputSchema"), Mapping):
+    function = dict(spec)
+    schema = function.pop("inputSchema", None)
+    if isinstance(schema, Mapping):
         function["parameters"] = schema.get("json", schema)
     return {"type": "function", "function": function}
 
@@ -311,33 +334,35 @@ _CHAT_KEYS = {"id", "group", "messages", "tools", "system"}
 
 
 def _chat(row: Row, column: Names) -> Parts | None:
-    key, tools = column["messages"], row.get("tools")
-    if "input" in row or "expected" in row:
-        what = f'the row has both "messages" and "{"input" if "input" in row else "expected"}"'
-        cure = "remove one of them, or use the messages as input: fields: {input: messages}"
-        raise DataError(what, evidence=f"found: {listed(row)}", cure=cure)
+    for name in ("input", "expected"):
+        if name in row:
+            what = f'the row has both "messages" and "{name}"'
+            cure = "remove one of them, or use the messages as input: fields: {input: messages}"
+            raise DataError(what, evidence=f"found: {listed(row)}", cure=cure)
+
+    key = column["messages"]
     messages = _parsed(row[key])
     if isinstance(messages, list) and row.get("system") and row.keys() <= _CHAT_KEYS:
         messages = [{"role": "system", "content": row["system"]}, *messages]
+    tools = row.get("tools")
     return _split(messages, key, _tools(tools) if isinstance(tools, str) else None)
 
 
 def _alpaca(row: Row, column: Names) -> Parts:
-    keys = (column["instruction"], *(["input"] if row.get("input") is not None else []))
-    asked, output = (_text(row, key) for key in keys), row[column["output"]]
+    output = row[column["output"]]
     if isinstance(output, list):
         cure = "write the good answer as output, or both as chosen and rejected"
-        raise DataError(
-            "must be one output, got a list", where=Where(key=column["output"]), cure=cure
-        )
+        where = Where(key=column["output"])
+        raise DataError("must be one output, got a list", where=where, cure=cure)
     for key in ("system", "history"):
         if row.get(key):
-            raise DataError(
-                "no model would be told this",
-                where=Where(key=key),
-                cure="write the row as messages",
-            )
-    return Parts("\n".join(filter(None, asked)), output)
+            cure = "write the row as messages"
+            raise DataError("no model would be told this", where=Where(key=key), cure=cure)
+
+    prompt = _text(row, column["instruction"])
+    if row.get("input") is not None:
+        prompt = "\n".join(filter(None, (prompt, _text(row, "input"))))
+    return Parts(prompt, output)
 
 
 def _prompted(row: Row, column: Names) -> Parts | None:
@@ -345,7 +370,8 @@ def _prompted(row: Row, column: Names) -> Parts | None:
 
 
 def _preference(row: Row, column: Names) -> Parts | None:
-    prompt, key = None if row.get("prompt") is None else _asked(row, "prompt"), column["chosen"]
+    key = column["chosen"]
+    prompt = None if row.get("prompt") is None else _asked(row, "prompt")
     if prompt is None and not isinstance(_spoken(row, key), list):
         cure = "name its column: fields: {input: NAME, expected: chosen}"
         raise DataError('the row has no "prompt"', evidence=f"found: {listed(row)}", cure=cure)
@@ -354,71 +380,97 @@ def _preference(row: Row, column: Names) -> Parts | None:
 
 def _preferred(row: Row, column: Names) -> Parts | None:
     """Return the parts of a preference row of OpenAI or Together, whose input holds messages and tools."""
-    asked = _object(_parsed(row[column["input"]]), column["input"])
-    messages = checked_messages(asked.get("messages"), f"{column['input']}.messages")
+    key = column["input"]
+    request = _object(_parsed(row[key]), key)
+    messages = checked_messages(request.get("messages"), f"{key}.messages")
     parts = _answered(messages, row, column["preferred_output"])
-    return parts and parts._replace(tools=_tools(asked.get("tools")))
+    return parts and parts._replace(tools=_tools(request.get("tools")))
 
 
 def _plain(row: Row, column: Names) -> Parts:
     tools = _tools(row.get("tools"))
-    return Parts(
-        row[column["input"]], row.get(column["expected"]), tools if declared_tools(tools) else None
-    )
+    if not declared_tools(tools):  # another kind of field
+        tools = None
+    return Parts(row[column["input"]], row.get(column["expected"]), tools)
 
 
-_OTHERS = ("sharegpt", "gemini", "bedrock", "alpaca", "prompt_completion", "preference")
 _BESIDE = (*_SYSTEM, "tools", "toolConfig")
-_BEDROCK_KEYS = ("schemaVersion", "messages")
-_PREFERRED_KEYS = ("input", "preferred_output")
 _ALL = (
-    Format("plain", "input/expected", "", ("input", "expected"), _plain, covers=_OTHERS),
-    Format("chat", "chat", "OpenAI", ("messages",), _chat, when=lambda row: "input" not in row),
     Format(
-        "bedrock",
-        "conversation",
-        "Bedrock",
-        _BEDROCK_KEYS,
-        _conversation(_BEDROCK),
-        _BESIDE,
-        ("chat",),
+        name="plain",
+        title="input/expected",
+        by="",
+        keys=("input", "expected"),
+        read=_plain,
+        covers=("sharegpt", "gemini", "bedrock", "alpaca", "prompt_completion", "preference"),
     ),
     Format(
-        "sharegpt",
-        "conversations",
-        "ShareGPT",
-        ("conversations",),
-        _conversation(_SHAREGPT),
-        _BESIDE,
-    ),
-    Format("gemini", "contents", "Gemini", ("contents",), _conversation(_GEMINI), _BESIDE),
-    Format("alpaca", "instruction", "Alpaca", ("instruction", "output"), _alpaca, ("input",)),
-    Format(
-        "prompt_completion",
-        "prompt/completion",
-        "TRL, Bedrock",
-        ("prompt", "completion"),
-        _prompted,
+        name="chat",
+        title="chat",
+        by="OpenAI",
+        keys=("messages",),
+        read=_chat,
+        when=lambda row: "input" not in row,
     ),
     Format(
-        "preference",
-        "preference",
-        "TRL",
-        ("chosen", "rejected"),
-        _preference,
-        ("prompt", "messages"),
-        ("chat",),
+        name="bedrock",
+        title="conversation",
+        by="Bedrock",
+        keys=("schemaVersion", "messages"),
+        read=_conversation(_BEDROCK),
+        uses=_BESIDE,
+        covers=("chat",),
     ),
     Format(
-        "preferred",
-        "preference",
-        "OpenAI, Together",
-        _PREFERRED_KEYS,
-        _preferred,
-        ("non_preferred_output",),
+        name="sharegpt",
+        title="conversations",
+        by="ShareGPT",
+        keys=("conversations",),
+        read=_conversation(_SHAREGPT),
+        uses=_BESIDE,
+    ),
+    Format(
+        name="gemini",
+        title="contents",
+        by="Gemini",
+        keys=("contents",),
+        read=_conversation(_GEMINI),
+        uses=_BESIDE,
+    ),
+    Format(
+        name="alpaca",
+        title="instruction",
+        by="Alpaca",
+        keys=("instruction", "output"),
+        read=_alpaca,
+        uses=("input",),
+    ),
+    Format(
+        name="prompt_completion",
+        title="prompt/completion",
+        by="TRL, Bedrock",
+        keys=("prompt", "completion"),
+        read=_prompted,
+    ),
+    Format(
+        name="preference",
+        title="preference",
+        by="TRL",
+        keys=("chosen", "rejected"),
+        read=_preference,
+        uses=("prompt", "messages"),
+        covers=("chat",),
+    ),
+    Format(
+        name="preferred",
+        title="preference",
+        by="OpenAI, Together",
+        keys=("input", "preferred_output"),
+        read=_preferred,
+        uses=("non_preferred_output",),
     ),
 )
-FORMATS: Mapping[str, Format] = {one.name: one for one in _ALL}
+FORMATS: Mapping[str, Format] = {form.name: form for form in _ALL}
 """All formats by name."""
 
 PLAIN = FORMATS["plain"]

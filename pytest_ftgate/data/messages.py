@@ -14,10 +14,15 @@ ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _CALL, _END_OF_CALL = "<tool_call>", "</tool_call>"
 
 
+def must_be(required: str, value: Any, key: str) -> DataError:
+    """Return the error that a value is not what its key requires; it lacks file and line."""
+    return DataError(f"must be {required}, got {kind_of(value)}", where=Where(key=key))
+
+
 def checked_messages(value: Any, key: str) -> example.Messages:
     """Return the messages under a row's ``key``, each with a known role and a content; errors lack file and line."""
     if not isinstance(value, list):
-        raise DataError(f"must be a list of messages, got {kind_of(value)}", where=Where(key=key))
+        raise must_be("a list of messages", value, key)
     if not value:
         raise DataError("the list of messages is empty", where=Where(key=key))
     for number, message in enumerate(value):
@@ -35,19 +40,18 @@ def split_conversation(value: Any, key: str) -> tuple[example.Messages, Any] | N
     """
     messages = checked_messages(value, key)
     if any("weight" in message for message in messages):
-        if (trained := _last_trained(messages, key)) is None:
+        trained = _last_trained(messages, key)
+        if trained is None:
             return None
-        turns = messages[: trained + 1]
-        messages = tuple(
-            {name: one for name, one in turn.items() if name != "weight"} for turn in turns
-        )
+        messages = tuple(_without_weight(message) for message in messages[: trained + 1])
+
     last = messages[-1]
     place = f"{key}[{len(messages) - 1}]"
     if last["role"] != "assistant":
         what = f'the last message must have the role "assistant", got "{last["role"]}"'
-        found = f"roles: {listed(message['role'] for message in messages)}"
+        evidence = f"roles: {listed(message['role'] for message in messages)}"
         cure = "end the conversation with the expected output, as a message of the assistant"
-        raise DataError(what, where=Where(key=place), evidence=found, cure=cure)
+        raise DataError(what, where=Where(key=place), evidence=evidence, cure=cure)
     if len(messages) == 1:
         raise DataError("there is no message before the assistant's answer", where=Where(key=key))
     return messages[:-1], _answer(last, place)
@@ -55,16 +59,19 @@ def split_conversation(value: Any, key: str) -> tuple[example.Messages, Any] | N
 
 def _last_trained(messages: example.Messages, key: str) -> int | None:
     """Return the index of the assistant's last message that is trained on; the last index if it is not of one."""
+    trained = None
     for number, message in enumerate(messages):
-        if message.get("weight") not in (0, 1, None):
-            place = Where(key=f"{key}[{number}].weight")
-            raise DataError(f"must be 0 or 1, got {excerpt(str(message['weight']))}", where=place)
-    if messages[-1]["role"] != "assistant":
-        return len(messages) - 1
-    answers = (
-        n for n, one in enumerate(messages) if one["role"] == "assistant" and one.get("weight") != 0
-    )
-    return max(answers, default=None)
+        weight = message.get("weight")
+        if weight not in (0, 1, None):
+            what = f"must be 0 or 1, got {excerpt(str(weight))}"
+            raise DataError(what, where=Where(key=f"{key}[{number}].weight"))
+        if message["role"] == "assistant" and weight != 0:
+            trained = number
+    return trained if messages[-1]["role"] == "assistant" else len(messages) - 1
+
+
+def _without_weight(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: value for name, value in message.items() if name != "weight"}
 
 
 def _answer(message: Mapping[str, Any], place: str) -> Any:
@@ -74,21 +81,14 @@ def _answer(message: Mapping[str, Any], place: str) -> Any:
     content = message.get("content")
     if isinstance(content, str):
         return content
-    parts = content or ()
-    texts = [
-        part["text"]
-        for part in parts
-        if part.get("type") == "text" and isinstance(part.get("text"), str)
-    ]
-    if not texts or len(texts) < len(parts):
-        what, cure = (
-            "the assistant's last message has no text",
-            "write the expected output as its text content",
-        )
-        raise DataError(
-            what, where=Where(key=place), evidence=f"found: {listed(message)}", cure=cure
-        )
-    return "".join(texts)
+
+    texts = [_plain_text(part) for part in content or ()]
+    if not texts or None in texts:
+        what = "the assistant's last message has no text"
+        evidence = f"found: {listed(message)}"
+        cure = "write the expected output as its text content"
+        raise DataError(what, where=Where(key=place), evidence=evidence, cure=cure)
+    return "".join(text for text in texts if text is not None)
 
 
 def checked_calls(value: Any, key: str) -> list[dict[str, Any]]:
@@ -96,47 +96,49 @@ def checked_calls(value: Any, key: str) -> list[dict[str, Any]]:
     try:
         return canonical_calls(value)
     except ValueError as error:
-        cure = 'a call looks like this: {"type": "function", "function": {"name": "...", "arguments": "{...}"}}'
+        cure = (
+            'a call looks like this: {"type": "function", "function": {"name": "...", '
+            '"arguments": "{...}"}}'
+        )
         raise DataError(str(error), where=Where(key=key), cure=cure) from None
 
 
 def _check_message(message: Any, place: str) -> None:
     if not isinstance(message, dict):
-        raise DataError(
-            f"a message must be an object, got {kind_of(message)}", where=Where(key=place)
-        )
-    content, role = message.get("content"), message.get("role")
+        what = f"a message must be an object, got {kind_of(message)}"
+        raise DataError(what, where=Where(key=place))
+    role = message.get("role")
     calls_tools = role == "assistant" and ("tool_calls" in message or "function_call" in message)
-    for key in ("role", "content"):
-        if key not in message and not (key == "content" and calls_tools):
-            found, cure = (
-                listed(message),
-                'a message looks like this: {"role": "user", "content": "..."}',
-            )
-            raise DataError(
-                f'a message has no "{key}"',
-                where=Where(key=place),
-                evidence=f"found: {found}",
-                cure=cure,
-            )
-        if key == "role":
-            check_role(role, f"{place}.role")
-    are_parts = isinstance(content, list) and all(
-        isinstance(part, dict) and "type" in part for part in content
+    if "role" not in message:
+        raise _lacks("role", message, place)
+    check_role(role, f"{place}.role")
+    if "content" not in message and not calls_tools:
+        raise _lacks("content", message, place)
+
+    content = message.get("content")
+    if isinstance(content, str) or (content is None and calls_tools):
+        return
+    parts = content if isinstance(content, list) else [None]
+    if not all(isinstance(part, dict) and "type" in part for part in parts):
+        raise must_be('text or a list of parts with a "type"', content, f"{place}.content")
+
+
+def _lacks(key: str, message: Mapping[str, Any], place: str) -> DataError:
+    return DataError(
+        f'a message has no "{key}"',
+        where=Where(key=place),
+        evidence=f"found: {listed(message)}",
+        cure='a message looks like this: {"role": "user", "content": "..."}',
     )
-    if not isinstance(content, str) and not are_parts and not (content is None and calls_tools):
-        what = f'must be text or a list of parts with a "type", got {kind_of(content)}'
-        raise DataError(what, where=Where(key=f"{place}.content"))
 
 
 def check_role(role: Any, key: str) -> None:
     """Raise :class:`DataError` without file and line unless this is a role of the OpenAI API."""
     if isinstance(role, str) and role in ROLES:
         return
-    found = f'"{excerpt(role)}"' if isinstance(role, str) else kind_of(role)
-    raise DataError(
-        f"unknown role: {found}", where=Where(key=key), evidence=f"roles: {listed(ROLES)}"
-    )
+    shown = f'"{excerpt(role)}"' if isinstance(role, str) else kind_of(role)
+    evidence = f"roles: {listed(ROLES)}"
+    raise DataError(f"unknown role: {shown}", where=Where(key=key), evidence=evidence)
 
 
 def canonical_calls(value: Any) -> list[dict[str, Any]]:
@@ -186,16 +188,16 @@ def calls_in(answer: str) -> list[dict[str, Any]] | None:
     ``None``: it is plain text.
     """
     text = answer.strip()
-    parts = _tagged_calls(text)
-    if not parts and text[:1] in ("[", "{"):
-        parts = [text]
-    if not parts:
+    texts = _tagged_calls(text)
+    if not texts and text[:1] in ("[", "{"):
+        texts = [text]
+    if not texts:
         return None
 
-    calls = list[dict[str, Any]]()
+    calls: list[dict[str, Any]] = []
     try:
-        for part in parts:
-            calls += canonical_calls(strict_json.parse_json(part.strip()))
+        for call_text in texts:
+            calls += canonical_calls(strict_json.parse_json(call_text.strip()))
     except ValueError:
         return None
     return calls
@@ -203,52 +205,48 @@ def calls_in(answer: str) -> list[dict[str, Any]] | None:
 
 def _tagged_calls(text: str) -> list[str]:
     """Return the texts between ``<tool_call>`` and the next ``</tool_call>``."""
-    calls, at = list[str](), 0
-    while (start := text.find(_CALL, at)) >= 0:
+    texts = []
+    start = text.find(_CALL)
+    while start >= 0:
         end = text.find(_END_OF_CALL, start)
         if end < 0:
             break
-        calls.append(text[start + len(_CALL) : end])
-        at = end + len(_END_OF_CALL)
-    return calls
+        texts.append(text[start + len(_CALL) : end])
+        start = text.find(_CALL, end)
+    return texts
 
 
 def readable_calls(answer: str) -> str:
     """Return the tool calls of an answer for people, ``get_weather({"city":"Oslo"})``; any other answer as it is."""
     calls = calls_in(answer)
-    return (
-        ", ".join(f"{call['name']}({example.canonical_json(call['arguments'])})" for call in calls)
-        if calls
-        else answer
+    if not calls:
+        return answer
+    return ", ".join(
+        f"{call['name']}({example.canonical_json(call['arguments'])})" for call in calls
     )
 
 
 def calls_tool(answer: str) -> bool:
     """Return whether an answer calls a tool, also with unreadable arguments."""
-    if (calls := calls_in(answer)) is not None:
+    calls = calls_in(answer)
+    if calls is not None:
         return bool(calls)
-    return any(
-        isinstance(part.get("name"), str)
-        for part in _functions(strict_json.json_or(answer.strip()))
-    )
+    return bool(_functions(strict_json.json_or(answer.strip())))
 
 
 def declared_tools(tools: Any) -> dict[str, Any]:
     """Return the parameters of each tool by its name, of a row's ``tools`` in the shape of the OpenAI API."""
-    if not tools:
-        return {}
-    return {
-        part["name"]: part.get("parameters")
-        for part in _functions(tools)
-        if isinstance(part.get("name"), str)
-    }
+    return {function["name"]: function.get("parameters") for function in _functions(tools)}
 
 
 def _functions(value: Any) -> list[dict[str, Any]]:
-    """Return the functions of untrusted tools or calls; what has another shape is left out."""
-    parts = value if isinstance(value, list) else [value]
-    found = [part.get("function", part) for part in parts if isinstance(part, dict)]
-    return [part for part in found if isinstance(part, dict)]
+    """Return the functions with a name of untrusted tools or calls; what has another shape is left out."""
+    functions = []
+    for tool in value if isinstance(value, list) else [value]:
+        function = tool.get("function", tool) if isinstance(tool, dict) else None
+        if isinstance(function, dict) and isinstance(function.get("name"), str):
+            functions.append(function)
+    return functions
 
 
 # --- inputs in the form in which they are compared
@@ -312,27 +310,24 @@ def visible(text: str) -> str:
 def _normalized(text: str) -> str:
     if text.isascii():
         return " ".join(text.lower().split())
-    # Case folding can undo NFKC and the reverse: repeat until nothing changes.
-    folded = _folded(text)
-    while folded != text:
-        text, folded = folded, _folded(folded)
-    return " ".join(text.split())
-
-
-def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).casefold()
+    folded = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).casefold()
+    # Folding can undo what NFKC composed: a folded sharp s and an accent become a composed letter.
+    return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 
 def _text(message: Mapping[str, Any]) -> str:
     """Return a message's content as text; other parts (images) as canonical JSON, and tool calls without their ids."""
     content = message.get("content")
-    parts = [content] if isinstance(content, str) else list(content or ())
-    parts += [calls_text(message["tool_calls"])] if message.get("tool_calls") else []
-    return " ".join(_part_text(part) for part in parts)
+    texts = []
+    for part in [content] if isinstance(content, str) else content or ():
+        text = part if isinstance(part, str) else _plain_text(part)
+        texts.append(example.canonical_json(part) if text is None else text)
+    if message.get("tool_calls"):
+        texts.append(calls_text(message["tool_calls"]))
+    return " ".join(texts)
 
 
-def _part_text(part: Any) -> str:
-    if isinstance(part, str):
-        return part
+def _plain_text(part: Any) -> str | None:
+    """Return the text of a part of a message; None for other parts, such as images."""
     text = part.get("text") if isinstance(part, Mapping) and part.get("type") == "text" else None
-    return text if isinstance(text, str) else example.canonical_json(part)
+    return text if isinstance(text, str) else None

@@ -31,28 +31,31 @@ def parse_json(text: str, *, portable: bool = False) -> Any:
     levels, or too many digits for Python.
     """
     if portable:
-        return _portable(text, 0, whole=True)[0]
-    value = _limited(_STRICT.decode, text)
-    _refuse_deep(value, text)
+        value = _limited(_PORTABLE.decode, text)
+        _refuse_unportable(value, text)
+    else:
+        value = _limited(_STRICT.decode, text)
+        _refuse_deep(value, text)
     return value
 
 
-def _portable(text: str, at: int, *, whole: bool = False) -> tuple[Any, int]:
-    """Return the portable value at a place of a text, or of the ``whole`` text, and where it ends."""
-    value, end = (
-        (_limited(_PORTABLE.decode, text), len(text))
-        if whole
-        else _limited(_PORTABLE.raw_decode, text, at)
-    )
-    written = text[at:end]
+def _portable_at(text: str, start: int) -> tuple[Any, int]:
+    """Return the portable value that begins at a place of a text, and where it ends."""
+    value, end = _limited(_PORTABLE.raw_decode, text, start)
+    _refuse_unportable(value, text[start:end])
+    return value, end
+
+
+def _refuse_unportable(value: Any, written: str) -> None:
+    """Raise :class:`JsonError` for too many levels, and for half a surrogate pair."""
     _refuse_deep(value, written)
+    if "\\ud" not in written and "\\uD" not in written:
+        return
     try:
-        if "\\ud" in written or "\\uD" in written:
-            json.dumps(value, ensure_ascii=False).encode()
+        json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         cure = "correct the text: an emoji may have been cut in half"
         raise JsonError("half a surrogate pair, which is not a character", cure=cure) from None
-    return value, end
 
 
 def _refuse_deep(value: Any, written: str) -> None:
@@ -77,32 +80,31 @@ def _limited(decode: Callable[..., Any], *args: Any) -> Any:
 
 
 def _depth(value: Any) -> int:
-    level, depth = [value], 0
-    while level := [one for one in level if isinstance(one, dict | list)]:
+    depth = 0
+    level = [value]
+    while True:
+        containers = [item for item in level if isinstance(item, dict | list)]
+        if not containers:
+            return depth
         depth += 1
-        level = [
-            child for one in level for child in (one.values() if isinstance(one, dict) else one)
-        ]
-    return depth
+        level = []
+        for container in containers:
+            level += container.values() if isinstance(container, dict) else container
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict[str, Any]()
+    values: dict[str, Any] = {}
     for key, value in pairs:
-        if key in made:
-            raise JsonError(
-                "duplicate key in one object",
-                where=Where(key=excerpt(key)),
-                cure="keep one of the two",
-            )
-        made[intern(key)] = value  # saves memory: many rows have the same keys
-    return made
+        if key in values:
+            where = Where(key=excerpt(key))
+            raise JsonError("duplicate key in one object", where=where, cure="keep one of the two")
+        values[intern(key)] = value  # saves memory: many rows have the same keys
+    return values
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise JsonError(
-        f"{name} is not a JSON value", cure="write a number, or null for a missing value"
-    )
+    cure = "write a number, or null for a missing value"
+    raise JsonError(f"{name} is not a JSON value", cure=cure)
 
 
 def _finite(digits: str) -> float:
@@ -158,32 +160,37 @@ def read_objects(lines: Lines) -> Iterator[tuple[int, dict[str, Any]] | DataErro
         yield from _objects(chain([first], lines), lines)
 
 
-def _items(text: str, at: int, path: str) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
-    """Yield the line and the object of each item of the array that begins before ``at``."""
-    line, counted, comma = 1, 0, False
+def _items(text: str, position: int, path: str) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
+    """Yield the line and the object of each item of the array that begins before ``position``."""
+    line = 1
+    counted = 0  # up to where line feeds are counted
+    is_first = True
     try:
-        while (found := _SEPARATOR.match(text, at)) and found[1] != "]":
-            if bool(found[1]) != comma:
-                raise json.JSONDecodeError("Expecting ',' delimiter", text, found.start(1))
-            line, counted, comma = line + text.count("\n", counted, found.end()), found.end(), True
-            row, at = _portable(text, counted)
+        while True:
+            separator = _SEPARATOR.match(text, position)
+            assert separator is not None
+            if separator[1] == "]":
+                break
+            if (separator[1] == ",") is is_first:
+                raise json.JSONDecodeError("Expecting ',' delimiter", text, separator.start(1))
+            is_first = False
+
+            line += text.count("\n", counted, separator.end())
+            counted = separator.end()
+            row, position = _portable_at(text, counted)
             if isinstance(row, dict):
                 yield line, row
             else:
-                what = f"a row must be a JSON object, got {kind_of(row)}"
-                yield DataError(what, where=Where(path=path, line=line), cure=_ROW)
-        if found and text[found.end() :]:
-            raise json.JSONDecodeError("Extra data", text, found.end())
+                yield _no_object(row, where=Where(path=path, line=line))
+        if text[separator.end() :]:
+            raise json.JSONDecodeError("Extra data", text, separator.end())
     except json.JSONDecodeError as error:
         raise _broken(text, error, path) from None
     except JsonError as error:
         raise located(error, Where(path=path, line=line)) from None
 
 
-def _objects(
-    rows: Iterable[str],
-    lines: Lines,
-) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
+def _objects(rows: Iterable[str], lines: Lines) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
     """Yield the line and the object of each row, which is read from ``lines``."""
     for row in rows:
         try:
@@ -203,23 +210,24 @@ def parse_object(text: str, *, looks: str = _ROW) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise _broken(text, error) from None
     if not isinstance(row, dict):
-        found = f"found: {excerpt(text)}"
-        raise DataError(
-            f"a row must be a JSON object, got {kind_of(row)}", evidence=found, cure=looks
-        )
+        raise _no_object(row, evidence=f"found: {excerpt(text)}", cure=looks)
     return row
+
+
+def _no_object(row: Any, cure: str = _ROW, **facts: Any) -> DataError:
+    return DataError(f"a row must be a JSON object, got {kind_of(row)}", cure=cure, **facts)
 
 
 def _broken(text: str, error: json.JSONDecodeError, path: str | None = None) -> DataError:
     """Return why a text is no JSON; ``path``: of a whole file, whose line is named."""
-    what = f"invalid JSON: {error.msg} at column {error.colno if path else error.pos + 1}"
-    place, cure = (
-        Where(path, error.lineno),
-        "write one complete JSON object per line, or one array of objects",
-    )
+    column = error.pos + 1
+    where = None
+    if path is not None:
+        column = error.colno
+        where = Where(path, error.lineno)
     return DataError(
-        what,
-        where=place if path else None,
+        f"invalid JSON: {error.msg} at column {column}",
+        where=where,
         evidence=f"found: {excerpt(text, error.pos)}",
-        cure=cure,
+        cure="write one complete JSON object per line, or one array of objects",
     )
