@@ -39,43 +39,47 @@ def written_price(keys: Mapping[str, Any] | None, source: str) -> Price:
     price = Price(source, **keys)
     if price.known:
         return price
-    missing = " and ".join(
-        key for key in ("input_per_1m", "output_per_1m") if keys.get(key) is None
-    )
-    return Price(unknown=f"the price at {source} has no {missing}", **keys)
+    missing = [key for key in ("input_per_1m", "output_per_1m") if keys.get(key) is None]
+    return Price(unknown=f"the price at {source} has no {' and '.join(missing)}", **keys)
 
 
 def price_of(model: Model) -> Price:
     """Return a model's price: a :class:`Price`, or a mapping of its keys; else raise :class:`ConfigError`."""
-    given: object = model.price
-    if given is None or isinstance(given, Price):
-        return given or Price(unknown=_UNPRICED)
-    numbers = isinstance(given, Mapping) and all(
-        type(one) in (int, float) and 0 <= one < inf for one in given.values()
-    )
-    if (
-        not isinstance(given, Mapping)
-        or not numbers
-        or not given.keys() <= {*_KEYS}
-        or mixed(given)
-    ):
-        cure = (
+    price: object = model.price
+    if price is None:
+        return Price(unknown=_UNPRICED)
+    if isinstance(price, Price):
+        return price
+    if not isinstance(price, Mapping) or not _is_price(price):
+        advice = (
             f"a price is a mapping of {', '.join(_KEYS)} to US dollars: of tokens, or of a machine"
         )
-        what = f"the price of the model {model.name} is {text.excerpt(repr(given))}"
-        raise errors.ConfigError(what, where=errors.Where(key="price"), cure=cure)
-    return written_price(given, f"the model {model.name}")
+        message = f"the price of the model {model.name} is {text.excerpt(repr(price))}"
+        raise errors.ConfigError(message, where=errors.Where(key="price"), cure=advice)
+    return written_price(price, f"the model {model.name}")
+
+
+def _is_price(keys: Mapping[Any, Any]) -> bool:
+    """Return whether a mapping has the keys and values of a gate's price."""
+    for key, value in keys.items():
+        if key not in _KEYS or type(value) not in (int, float) or not 0 <= value < inf:
+            return False
+    return not mixed(keys)
 
 
 def cost_of(completion: Completion, price: Price, busy_s: float | None = None) -> float | None:
     """Return the US dollars for one answer; ``None`` if a price or a token count is unknown, or counts contradict."""
     if price.gpu_hour_usd is not None:
         return None if busy_s is None else price.gpu_hour_usd * busy_s / 3600
-    inputs, outputs = completion.input_tokens, completion.output_tokens
-    if inputs is None or outputs is None:
+    if completion.input_tokens is None or completion.output_tokens is None:
         return None
-    cached, written = completion.cached_input_tokens or 0, completion.cache_write_tokens or 0
-    return tokens_usd(price, inputs, outputs, cached=cached, written=written)
+    return tokens_usd(
+        price,
+        completion.input_tokens,
+        completion.output_tokens,
+        cached=completion.cached_input_tokens or 0,
+        written=completion.cache_write_tokens or 0,
+    )
 
 
 def tokens_usd(
@@ -83,41 +87,42 @@ def tokens_usd(
 ) -> float | None:
     """Return the US dollars for these tokens; ``cached`` and ``written`` (to the cache) are parts of ``inputs``."""
     plain = inputs - cached - written
-    is_unpriced = price.most_input_tokens is not None and inputs > price.most_input_tokens
-    if price.input_per_1m is None or price.output_per_1m is None or plain < 0 or is_unpriced:
+    if price.input_per_1m is None or price.output_per_1m is None or plain < 0:
         return None
-    cached_price = (
-        price.input_per_1m if price.cached_input_per_1m is None else price.cached_input_per_1m
-    )
-    written_at = (
-        price.input_per_1m if price.cache_write_per_1m is None else price.cache_write_per_1m
-    )
-    usd = (
-        plain * price.input_per_1m
-        + cached * cached_price
-        + written * written_at
-        + outputs * price.output_per_1m
-    )
-    return usd / 1e6
+    if price.most_input_tokens is not None and inputs > price.most_input_tokens:
+        return None
+
+    cached_price = price.cached_input_per_1m
+    if cached_price is None:
+        cached_price = price.input_per_1m
+    write_price = price.cache_write_per_1m
+    if write_price is None:
+        write_price = price.input_per_1m
+    usd = plain * price.input_per_1m + cached * cached_price + written * write_price
+    return (usd + outputs * price.output_per_1m) / 1e6
 
 
 def cost_of_run(answers: Sequence[tuple[Completion | None, float | None]], price: Price) -> Cost:
     """Return the cost of a whole run: answers (``None``: missing), each with its share of the busy seconds."""
     if not price.known:
         return Cost(None, Unknown(price.unknown or price.source, UNPRICED))
-    costs = [None if one is None else cost_of(one, price, busy_s) for one, busy_s in answers]
-    known = [cost for cost in costs if cost is not None]
-    if known and len(known) == len(costs):
-        return Cost(round(fsum(known), 12))
-    least = (
-        ""
-        if price.most_input_tokens is None
-        else f", or have more than {price.most_input_tokens:,} input tokens"
+
+    costs = []
+    for answer, busy_s in answers:
+        usd = None if answer is None else cost_of(answer, price, busy_s)
+        if usd is not None:
+            costs.append(usd)
+    if costs and len(costs) == len(answers):
+        return Cost(round(fsum(costs), 12))
+
+    uncounted = len(answers) - len(costs)
+    message = (
+        f"{uncounted:,} of {len(answers):,} answers are missing, or have no usable token counts or "
+        "time"
     )
-    lacking = f"are missing, or have no usable token counts or time{least}"
-    return Cost(
-        None, Unknown(f"{len(costs) - len(known):,} of {len(costs):,} answers {lacking}", UNCOUNTED)
-    )
+    if price.most_input_tokens is not None:
+        message += f", or have more than {price.most_input_tokens:,} input tokens"
+    return Cost(None, Unknown(message, UNCOUNTED))
 
 
 _RATES = {
@@ -132,34 +137,43 @@ _NOT_OF_TEXT = re.compile(r"audio|image|video|document|searches|cache_write_1h")
 
 def table_price(model: str, base_url: str, params: Mapping[str, Any]) -> Price:
     """Return the price of a model that is asked with ``params`` at an endpoint; unknown if the table has none."""
-    at = f"{text.excerpt(model)!r} at {urlsplit(base_url).netloc.rpartition('@')[2]}"
+    label = f"{text.excerpt(model)!r} at {urlsplit(base_url).netloc.rpartition('@')[2]}"
     if _is_private(base_url):  # the table takes a quarter of a second to load
-        return Price(unknown=f"{_UNPRICED}, and genai-prices does not know {at}")
+        return Price(unknown=f"{_UNPRICED}, and genai-prices does not know {label}")
     try:
         from genai_prices import Usage, calc_price
     except ImportError:
-        return Price(
-            unknown=f"{_UNPRICED}, and genai-prices is not installed (pip install genai-prices)"
-        )
-    now = datetime.fromtimestamp(clock.wall(), timezone.utc)
+        reason = "genai-prices is not installed (pip install genai-prices)"
+        return Price(unknown=f"{_UNPRICED}, and {reason}")
+
+    moment = datetime.fromtimestamp(clock.wall(), timezone.utc)
     try:
-        one = Usage(input_tokens=1, output_tokens=1)
-        found = calc_price(one, model, provider_api_url=base_url, genai_request_timestamp=now)
-        # the price is that of its base
-        tuned = model.startswith("ft:") and not found.model.id.startswith("ft:")
-        if tuned or not _is_host_of(found.provider.api_pattern, base_url):
+        entry = calc_price(
+            Usage(input_tokens=1, output_tokens=1),
+            model,
+            provider_api_url=base_url,
+            genai_request_timestamp=moment,
+        )
+        # Of a fine-tune that the table does not have, the price is that of its base.
+        is_base = model.startswith("ft:") and not entry.model.id.startswith("ft:")
+        if is_base or not _is_host_of(entry.provider.api_pattern, base_url):
             raise LookupError
-        rates = _rates(found, params)
+        rates = _rates(entry, params)
         if not isinstance(rates, str):
-            at_time = found.auto_update_timestamp
-            updated = f", updated {at_time:%Y-%m-%d}" if at_time is not None else ""
-            return Price(f"genai-prices {version('genai-prices')}{updated}", **rates)
-        why = f"by genai-prices {at} {rates}"
+            return Price(_source_of(entry), **rates)
+        reason = f"by genai-prices {label} {rates}"
     except LookupError:
-        why = f"genai-prices does not know {at}"
+        reason = f"genai-prices does not know {label}"
     except Exception as error:  # a failure of third-party code must not end the run
-        why = f"genai-prices failed: {text.excerpt(f'{type(error).__name__}: {error}')}"
-    return Price(unknown=f"{_UNPRICED}, and {why}")
+        failure = text.excerpt(f"{type(error).__name__}: {error}")
+        reason = f"genai-prices failed: {failure}"
+    return Price(unknown=f"{_UNPRICED}, and {reason}")
+
+
+def _source_of(entry: Any) -> str:
+    updated = entry.auto_update_timestamp
+    source = f"genai-prices {version('genai-prices')}"
+    return source if updated is None else f"{source}, updated {updated:%Y-%m-%d}"
 
 
 def _is_private(base_url: str) -> bool:
@@ -168,32 +182,38 @@ def _is_private(base_url: str) -> bool:
     return ":" in host or host.rpartition(".")[2].isdecimal() or "." not in host
 
 
-def _rates(found: Any, params: Mapping[str, Any]) -> dict[str, Any] | str:
-    """Return the rates of a price of the table, or why it is not known by tokens alone."""
+def _rates(entry: Any, params: Mapping[str, Any]) -> dict[str, Any] | str:
+    """Return the rates of an entry of the table, or why the price is not known by tokens alone."""
     if params.get("service_tier") not in (None, "auto", "default"):
         return "has another price with params.service_tier"
-    conditional = found.model.prices if isinstance(found.model.prices, list) else []
-    if any(hasattr(price.constraint, "start_time") for price in conditional):
+    prices = entry.model.prices
+    if isinstance(prices, list) and any(hasattr(p.constraint, "start_time") for p in prices):
         return "has a price that changes with the time of day"
-    listed = {name: rate for name, rate in vars(found.model_price).items() if rate}
-    others = [name for name in listed if name not in _RATES and not _NOT_OF_TEXT.search(name)]
-    if others:
-        return f"is not paid by tokens alone ({text.excerpt(', '.join(others))})"
-    named = {key: getattr(found.model_price, name, None) for name, key in _RATES.items()}
-    if named["input_per_1m"] is None or named["output_per_1m"] is None:  # free is written as 0
+
+    # A rate of zero is listed for what is free.
+    table = {name: rate for name, rate in vars(entry.model_price).items() if rate is not None}
+    paid = {name: rate for name, rate in table.items() if rate}
+    by_other_units = [name for name in paid if name not in _RATES and not _NOT_OF_TEXT.search(name)]
+    if by_other_units:
+        return f"is not paid by tokens alone ({text.excerpt(', '.join(by_other_units))})"
+
+    rates: dict[str, Any] = {}
+    for name, key in _RATES.items():
+        if name in table:
+            rates[key] = float(getattr(table[name], "base", table[name]))
+    if "input_per_1m" not in rates or "output_per_1m" not in rates:  # free is written as 0
         return "has no price of input and output tokens"
-    rates: dict[str, Any] = {
-        key: float(getattr(one, "base", one)) for key, one in named.items() if one is not None
-    }
-    steps = [tier.start for rate in listed.values() for tier in getattr(rate, "tiers", ())]
-    return {**rates, "most_input_tokens": min(steps) - 1} if steps else rates
+    steps = [tier.start for rate in paid.values() for tier in getattr(rate, "tiers", ())]
+    if steps:
+        rates["most_input_tokens"] = min(steps) - 1
+    return rates
 
 
 def _is_host_of(pattern: str, base_url: str) -> bool:
-    """Return whether the pattern matches the whole host, not only the start of ``https://api.openai.com.proxy.test``."""
+    """Return whether a pattern matches the whole host: not only the start of ``https://api.openai.com.proxy.test``."""
     match = re.match(pattern, base_url)
     if match is None:
         return False
-    rest = base_url[match.end() :]
-    # a dot leaves the end of the host open
-    return not rest or rest[0] in "/:?#" or match[0][-1:] in "./"
+    following = base_url[match.end() :]
+    # A dot leaves the end of the host open.
+    return not following or following[0] in "/:?#" or match[0][-1:] in "./"

@@ -55,11 +55,8 @@ class Prompt:
     @property
     def fields(self) -> tuple[str, ...]:
         """Return the names in the template besides ``input``: fields of the examples."""
-        return tuple(
-            name
-            for name in dict.fromkeys(_PLACEHOLDER.findall(self.template or ""))
-            if name != "input"
-        )
+        names = dict.fromkeys(_PLACEHOLDER.findall(self.template or ""))
+        return tuple(name for name in names if name != "input")
 
     def messages(self, example: Example) -> list[Mapping[str, Any]]:
         """Return the messages for this example, without its output.
@@ -69,78 +66,100 @@ class Prompt:
         instructions, turns = self._split(example)
         if self.system is not None:
             instructions = [{"role": "system", "content": self.system}]
-            turns = [turn for turn in turns if turn["role"] not in INSTRUCTIONS]
-        near = self.neighbours.of(example) if self.neighbours is not None else ()
-        return [
-            *instructions,
-            *self.shots,
-            *(turn for shot in near for turn in self.shot(shot)),
-            *turns,
-        ]
+            turns = _without_instructions(turns)
 
-    def shot(self, example: Example) -> Iterator[Mapping[str, Any]]:
-        """Yield a training example as turns before an input.
+        messages = [*instructions, *self.shots]
+        if self.neighbours is not None:
+            for neighbour in self.neighbours.of(example):
+                messages += self.shot(neighbour)
+        return messages + turns
+
+    def shot(self, example: Example) -> list[Mapping[str, Any]]:
+        """Return a training example as turns before an input.
 
         Raise :class:`ConfigError` about the template.
         """
-        yield from (turn for turn in self._split(example)[1] if turn["role"] not in INSTRUCTIONS)
+        _, turns = self._split(example)
+        turns = _without_instructions(turns)
         text = expected_text(example.expected)
         calls = calls_in(text) if declared_tools(example.fields.get("tools")) else None
         if not calls:
-            yield {"role": "assistant", "content": text}
-            return
-        ids = [f"call_{content_id(example.input)}_{n}" for n in range(len(calls))]
-        functions = [
-            {"name": call["name"], "arguments": canonical_json(call["arguments"])} for call in calls
-        ]
-        made = [
-            {"id": id_, "type": "function", "function": one}
-            for id_, one in zip(ids, functions, strict=True)
-        ]
-        yield {"role": "assistant", "content": "", "tool_calls": made}
-        # The API refuses calls without results.
-        yield from ({"role": "tool", "tool_call_id": id_, "content": "ok"} for id_ in ids)
+            return [*turns, {"role": "assistant", "content": text}]
+
+        tool_calls = []
+        results: list[Mapping[str, Any]] = []
+        for number, call in enumerate(calls):
+            id_ = f"call_{content_id(example.input)}_{number}"
+            arguments = canonical_json(call["arguments"])
+            function = {"name": call["name"], "arguments": arguments}
+            tool_calls.append({"id": id_, "type": "function", "function": function})
+            # The API refuses calls without results.
+            results.append({"role": "tool", "tool_call_id": id_, "content": "ok"})
+        calling = {"role": "assistant", "content": "", "tool_calls": tool_calls}
+        return [*turns, calling, *results]
 
     def _split(self, example: Example) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
         """Return the instructions at the start of the input, and its other messages, with the template applied."""
         if isinstance(example.input, str):
             return [], [{"role": "user", "content": self._rendered(example.input, example)}]
-        leading = list(takewhile(lambda message: message["role"] in INSTRUCTIONS, example.input))
+
+        leading = list(takewhile(_instructs, example.input))
         turns = list(example.input[len(leading) :])
-        if self.template is not None:
-            last = max((i for i, turn in enumerate(turns) if turn["role"] == "user"), default=None)
-            content = turns[last]["content"] if last is not None else None
-            if last is None or not isinstance(content, str):
-                what = "the template cannot be applied: it replaces the last message of the user, which is no text"
-                raise self._template_error(what, f"example {example.name!r}")
-            turns[last] = {**turns[last], "content": self._rendered(content, example)}
+        if self.template is None:
+            return leading, turns
+
+        questions = [number for number, turn in enumerate(turns) if turn["role"] == "user"]
+        content = turns[questions[-1]]["content"] if questions else None
+        if not isinstance(content, str):
+            message = (
+                "the template cannot be applied: it replaces the last message of the user, which is "
+                "no text"
+            )
+            raise self._template_error(message, f"example {example.name!r}")
+        question = {**turns[questions[-1]], "content": self._rendered(content, example)}
+        turns[questions[-1]] = question
         return leading, turns
 
     def _rendered(self, text: str, example: Example) -> str:
         """Fill the template in one pass, so that braces in an input or a field stay text."""
         if self.template is None:
             return text
+
         values = {**example.fields, "input": text}
-        names = _PLACEHOLDER.findall(self.template)
-        unknown = next(
-            (name for name in names if name not in values and _NAME.fullmatch(name)), None
-        )
-        if unknown is not None:
-            near, fields = nearest(unknown, values), f"fields of {example.name}: {listed(values)}"
-            otherwise = "write {input} or a field; literal text in braces belongs in system"
-            cure = f"did you mean {{{near}}}?" if near else otherwise
-            raise self._template_error(f"no field for the placeholder {{{unknown}}}", fields, cure)
-        shown = {name: expected_text(values[name]) for name in names if name in values}
-        rendered = _PLACEHOLDER.sub(lambda found: shown.get(found[1], found[0]), self.template)
+        texts = {}
+        for name in _PLACEHOLDER.findall(self.template):
+            if name in values:
+                texts[name] = expected_text(values[name])
+            elif _NAME.fullmatch(name):
+                raise self._unknown_field(name, values, example)
+        rendered = _PLACEHOLDER.sub(lambda match: texts.get(match[1], match[0]), self.template)
         if text not in rendered:
             evidence = f"{example.place or example.name}: none of its placeholders holds the input"
             raise self._template_error("the template leaves the input out", evidence, "add {input}")
         return rendered
 
-    def _template_error(self, what: str, evidence: str, cure: str | None = None) -> ConfigError:
-        return ConfigError(
-            what, where=Where(path=self.source, key="template"), evidence=evidence, cure=cure
-        )
+    def _unknown_field(self, name: str, values: Mapping[str, Any], example: Example) -> ConfigError:
+        near = nearest(name, values)
+        advice = "write {input} or a field; literal text in braces belongs in system"
+        if near is not None:
+            advice = f"did you mean {{{near}}}?"
+        evidence = f"fields of {example.name}: {listed(values)}"
+        message = f"no field for the placeholder {{{name}}}"
+        return self._template_error(message, evidence, advice)
+
+    def _template_error(
+        self, message: str, evidence: str, advice: str | None = None
+    ) -> ConfigError:
+        where = Where(path=self.source, key="template")
+        return ConfigError(message, where=where, evidence=evidence, cure=advice)
+
+
+def _instructs(message: Mapping[str, Any]) -> bool:
+    return message["role"] in INSTRUCTIONS
+
+
+def _without_instructions(turns: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [turn for turn in turns if not _instructs(turn)]
 
 
 _MEDIA_FIELD = re.compile("(?:image|audio|video)s?|pixel_values")
@@ -158,9 +177,9 @@ def _is_media(value: Any) -> bool:
         return bool(value.get("bytes")) or any(map(_is_media, value.values()))
     if isinstance(value, list):
         return any(map(_is_media, value))
-    return isinstance(value, bytes) or (
-        isinstance(value, str) and _MEDIA_VALUE.search(value) is not None
-    )
+    if isinstance(value, str):
+        return _MEDIA_VALUE.search(value) is not None
+    return isinstance(value, bytes)
 
 
 def refuse_unsent_media(example: Example, sent: Collection[str] = ()) -> None:
@@ -169,30 +188,39 @@ def refuse_unsent_media(example: Example, sent: Collection[str] = ()) -> None:
     They get there as parts of a message. ``sent`` are the fields that the template sends. A tag
     such as ``<image>`` within a text is text.
     """
-    parts = list(_media_parts(example.input))
-    medium = None if parts else _media_beside(example, sent)
-    for part in parts:
-        if not any(value for key, value in part.items() if key != "type"):
-            medium = f"a part of type {part.get('type')} without content"
+    media = list(_media_in(example.input))
+    medium = None if media else _media_beside(example, sent)
+    for content in media:
+        if not any(value for key, value in content.items() if key != "type"):
+            medium = f"a part of type {content.get('type')} without content"
 
     if medium is not None:
-        what = f"the row has images, audio, video or documents that would not be sent: {medium}"
-        cure = (
+        message = f"the row has images, audio, video or documents that would not be sent: {medium}"
+        advice = (
             'write them as parts of a message: {"type": "image_url", "image_url": {"url": ...}}, '
-        )
-        cure += (
             "record the answers where the model sees them, or remove what the answer does not need"
         )
-        raise DataError(what, where=example.place, cure=cure)
+        raise DataError(message, where=example.place, cure=advice)
 
 
-def _media_parts(given: Input) -> Iterator[Mapping[str, Any]]:
+def _media_in(example_input: Input) -> Iterator[Mapping[str, Any]]:
     """Yield the parts of messages that are not text."""
-    for message in () if isinstance(given, str) else given:
+    for content in _contents(example_input):
+        if content.get("type") not in TEXT_PARTS:
+            yield content
+
+
+def _contents(example_input: Input) -> Iterator[Mapping[str, Any]]:
+    """Yield the contents of messages in their parts: a text as one part."""
+    if isinstance(example_input, str):
+        yield {"type": "text", "text": example_input}
+        return
+    for message in example_input:
         content = message.get("content")
-        for part in content if isinstance(content, list) else ():
-            if isinstance(part, Mapping) and part.get("type") not in TEXT_PARTS:
-                yield part
+        if isinstance(content, str):
+            yield {"type": "text", "text": content}
+        elif isinstance(content, list):
+            yield from (item for item in content if isinstance(item, Mapping))
 
 
 def _media_beside(example: Example, sent: Collection[str]) -> str | None:
@@ -212,28 +240,32 @@ def build_prompt(spec: ModelSpec, training: DataSet | None) -> Prompt:
 
     Raises :class:`ConfigError`.
     """
-    options, where, system = spec.options, spec.source.where, spec.options.get("system")
+    options = spec.options
+    system = options.get("system")
     if options.get("system_file") is not None:
-        system = read_named(Path(options["system_file"]), where("system_file"))
+        system = read_named(Path(options["system_file"]), spec.source.where("system_file"))
     prompt = Prompt(spec.source.at, system, options.get("template"))
+
     keys = [key for key in ("few_shot", "retrieval") if options.get(key) is not None]
     pool = usable_examples(training or ()) if keys else []
     for key in keys:
-        if len(pool) < (k := options[key]):
-            what = f"{key} needs {k} usable training examples of its own, and there are {len(pool)}"
-            evidence = f"training set: {training.origin}" if training else None
-            cure = "lower it, or add training examples with distinct inputs"
-            raise ConfigError(what, where=where(key), evidence=evidence, cure=cure)
+        k = options[key]
+        where = spec.source.where(key)
+        if len(pool) < k:
+            raise ConfigError(
+                f"{key} needs {k} usable training examples of its own, and there are {len(pool)}",
+                where=where,
+                evidence=f"training set: {training.origin}" if training else None,
+                cure="lower it, or add training examples with distinct inputs",
+            )
         if key == "few_shot":
             shots = choose_shots(pool, k)
-            prompt = replace(
-                prompt, shots=tuple(turn for shot in shots for turn in prompt.shot(shot))
-            )
-            pool = [one for one in pool if one not in shots]
-        elif k and not any(_text_of(one).strip() for one in pool):
-            raise ConfigError(
-                "retrieval compares text, and no usable training input has any", where=where(key)
-            )
+            turns = [turn for shot in shots for turn in prompt.shot(shot)]
+            prompt = replace(prompt, shots=tuple(turns))
+            pool = [example for example in pool if example not in shots]
+        elif k and not any(_text_of(example).strip() for example in pool):
+            message = "retrieval compares text, and no usable training input has any"
+            raise ConfigError(message, where=where)
         else:
             prompt = replace(prompt, neighbours=Neighbours(pool, k))
     return prompt
@@ -243,22 +275,20 @@ class Neighbours:
     """Find the ``k`` examples of a pool of distinct ones, some of which contain text, nearest to a question."""
 
     def __init__(self, pool: Sequence[Example], k: int) -> None:
-        self._pool, self._k = pool, k
-        self._found: dict[str, tuple[Example, ...]] = {}
+        self._pool = pool
+        self._k = k
+        self._nearest: dict[str, tuple[Example, ...]] = {}  # by the question
 
     def of(self, example: Example) -> tuple[Example, ...]:
         """Return the neighbours, the most similar last; among equals, the earlier in the pool counts as nearer."""
-        asked = _text_of(example)
-        if asked not in self._found:
+        question = _text_of(example)
+        if question not in self._nearest:
             vectorizer, transposed = self._index
-            apart = (
-                (-(vectorizer.transform([asked]) @ transposed).toarray()[0])
-                .round(_DECIMALS)
-                .tolist()
-            )
-            rows = nsmallest(self._k, range(len(apart)), key=apart.__getitem__)
-            self._found[asked] = tuple(self._pool[row] for row in reversed(rows))
-        return self._found[asked]
+            similarities = (vectorizer.transform([question]) @ transposed).toarray()[0]
+            distances = (-similarities).round(_DECIMALS).tolist()
+            rows = nsmallest(self._k, range(len(distances)), key=distances.__getitem__)
+            self._nearest[question] = tuple(self._pool[row] for row in reversed(rows))
+        return self._nearest[question]
 
     @cached_property
     def _index(self) -> tuple[Any, Any]:
@@ -272,18 +302,9 @@ class Neighbours:
 
 def _text_of(example: Example) -> str:
     """Return the text by which inputs are compared: without instructions and non-text parts."""
-    given = without_instructions(example.input)
-    contents = [given] if isinstance(given, str) else [message.get("content") for message in given]
-    parts = (
-        part
-        for one in contents
-        for part in ([{"text": one}] if isinstance(one, str) else one or ())
-    )
-    return "\n".join(
-        part["text"]
-        for part in parts
-        if isinstance(part, Mapping) and isinstance(part.get("text"), str)
-    )
+    contents = _contents(without_instructions(example.input))
+    texts = [content.get("text") for content in contents]
+    return "\n".join(text for text in texts if isinstance(text, str))
 
 
 def usable_examples(training: DataSet | Collection[Example]) -> list[Example]:
@@ -302,14 +323,15 @@ def choose_shots(usable: Sequence[Example], k: int) -> list[Example]:
     content: the same on every machine, whatever the order of the rows.
     """
     labels = [expected_text(example.expected) for example in usable]
-    frequency, taken = Counter(labels), Counter[str]()
+    frequency = Counter(labels)
+    shuffled = sorted((_seeded(normalized_input(e.input)), row) for row, e in enumerate(usable))
+
+    rounds = Counter[str]()  # how often each label had its turn
     turns = []
-    for _, row in sorted(
-        (_seeded(normalized_input(example.input)), row) for row, example in enumerate(usable)
-    ):
+    for _, row in shuffled:
         label = labels[row]
-        turns.append((taken[label], -frequency[label], _seeded(label), row))
-        taken[label] += 1
+        turns.append((rounds[label], -frequency[label], _seeded(label), row))
+        rounds[label] += 1
     return [usable[row] for *_, row in sorted(turns)[:k]]
 
 

@@ -211,10 +211,20 @@ def test_not_installed(monkeypatch):
         (listed(input_mtok=Decimal(0), output_mtok=Decimal(0)), "m", None),
         (listed(output_mtok=None), "m", "has no price of input and output tokens"),
         (listed(web_searches_kcount=Decimal(10), input_audio_mtok=Decimal(32), requests_kcount=None), "m", None),
+        (listed(requests_kcount=Decimal(0)), "m", None),
         (listed(output_reasoning_mtok=Decimal(9)), "m", "is not paid by tokens alone (output_reasoning_mtok)"),
         (listed(), "ft:m:org::1", "genai-prices does not know 'ft:m:org::1' at api.openai.com"),
     ],
-    ids=["raises", "another shape", "free", "not listed", "of tools and sound", "reasoning", "a tuned one's base"],
+    ids=[
+        "raises",
+        "another shape",
+        "free",
+        "not listed",
+        "of tools and sound",
+        "free of charge",
+        "reasoning",
+        "a tuned one's base",
+    ],
 )
 def test_what_the_package_says_or_raises(monkeypatch, answer, model, why):
     module = SimpleNamespace(Usage=lambda **counts: counts, calc_price=Mock(side_effect=[answer]))
