@@ -65,8 +65,9 @@ MOST_BYTES = 20_000_000
 """The size of an answer above which it is broken."""
 
 _WHOLE = re.compile(
-    "(?:finish(?:ed)?|reason|stop|end|of|turn|message|sequence|text|token|string|words?|eo[sgtm]|found|tools?|calls?|use"
-    "|function|complet(?:ed?|ion)|done|ok|succe(?:ss(?:ful)?|eded)|ids?|none|null|natural|1|200)*"
+    "(?:finish(?:ed)?|reason|stop|end|of|turn|message|sequence|text|token|string|words?|eo[sgtm]"
+    "|found|tools?|calls?|use|function|complet(?:ed?|ion)|done|ok|succe(?:ss(?:ful)?|eded)|ids?"
+    "|none|null|natural|1|200)*"
 )
 """What words for a whole answer are made of: ``stop``, ``end_turn``, ``eos_token``, ``FinishReason.STOP``."""
 _WITHHELD = (
@@ -115,10 +116,10 @@ def finish_of(reason: object) -> str:
     return "cut_off"
 
 
-def finish_in(*parts: Mapping[str, Any]) -> str:
+def finish_in(*objects: Mapping[str, Any]) -> str:
     """Return how an answer ended, as :func:`finish_of`, by the first of its endings that is not whole."""
-    for part in parts:
-        for key, value in part.items():
+    for facts in objects:
+        for key, value in facts.items():
             finish = finish_of(value) if _ENDING.search(key) else "stop"
             if finish != "stop":
                 return finish
@@ -240,20 +241,19 @@ class Model(Protocol):
 
     def sent(self, example: Example) -> dict[str, Any]:
         """Return what is sent for an example, for people to read: ``messages``, beside them ``tools`` and the like."""
-        messages = (
-            [{"role": "input", "content": example.input}]
-            if isinstance(example.input, str)
-            else example.input
-        )
-        return {"messages": messages if self.prompt is None else self.prompt.messages(example)}
+        if self.prompt is not None:
+            return {"messages": self.prompt.messages(example)}
+        if isinstance(example.input, str):
+            return {"messages": [{"role": "input", "content": example.input}]}
+        return {"messages": example.input}
 
     def characters(self, example: Example) -> int:
         """Return the length of what is sent for an example, for estimates of its tokens."""
         sent = dict(self.sent(example))
-        parts = [
-            one.get(key) for one in sent.pop("messages", ()) for key in ("content", "tool_calls")
-        ]
-        return sum(len(str(part)) for part in (*parts, sent) if part)
+        values: list[Any] = []
+        for message in sent.pop("messages", ()):
+            values += [message.get("content"), message.get("tool_calls")]
+        return sum(len(str(value)) for value in (*values, sent) if value)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -341,27 +341,33 @@ def without_reasoning(completion: Completion, stripping: Stripping) -> Completio
     the opening one into the prompt. Channels are those of OpenAI's Harmony format: the answer is in
     ``final``.
     """
-    text, reasoning = completion.text, None
+    text = completion.text
+    reasoning = None
     if completion.reasoning is None and stripping == "auto" and not _BRACKET.search(text):
         return completion
     if stripping == "auto" and _CHANNEL in text:
         text, reasoning = _from_channels(text)
     elif stripping:
         text, reasoning = _after_reasoning(text, stripping)
-    thought = "\n".join(part for part in (completion.reasoning, reasoning) if part is not None)
-    never_came = (
-        completion.finish == "stop" and bool(thought or reasoning is not None) and not text.strip()
+
+    finish = completion.finish
+    has_reasoned = bool(completion.reasoning) or reasoning is not None
+    if finish == "stop" and has_reasoned and not text.strip():
+        finish = "cut_off"  # the answer never came
+    if reasoning is None:
+        return replace(completion, finish=finish)
+    if completion.reasoning is not None:
+        reasoning = f"{completion.reasoning}\n{reasoning}"
+    return replace(
+        completion, text=text, reasoning=reasoning, finish=finish, original=completion.text
     )
-    if reasoning is None and not never_came:
-        return completion
-    original = completion.original if reasoning is None else completion.text
-    finish = "cut_off" if never_came else completion.finish
-    return replace(completion, text=text, reasoning=thought, finish=finish, original=original)
 
 
 def stripping_for(stripping: Stripping, expected: Iterable[str]) -> Stripping:
     """Return what is stripped of answers to these outputs: where they begin with a usual tag, it is no reasoning."""
-    return False if stripping == "auto" and any(map(begins_with_reasoning, expected)) else stripping
+    if stripping == "auto" and any(map(begins_with_reasoning, expected)):
+        return False
+    return stripping
 
 
 def begins_with_reasoning(text: str) -> bool:
@@ -372,14 +378,15 @@ def begins_with_reasoning(text: str) -> bool:
 
 def _from_channels(text: str) -> tuple[str, str]:
     """Return the last message of Harmony's channel ``final``, and the messages of other channels."""
-    answer, reasoning = "", list[str]()
-    for part in text.split(_CHANNEL)[1:]:
-        header, mark, rest = part.partition(_MESSAGE)
+    answer = ""
+    reasoning = []
+    for channel in text.split(_CHANNEL)[1:]:
+        header, mark, body = channel.partition(_MESSAGE)
         name = _NAME_OF_CHANNEL.match(header)
         if not mark or name is None:
             continue
 
-        message = _END_OF_MESSAGE.split(rest, maxsplit=1)[0].strip()
+        message = _END_OF_MESSAGE.split(body, maxsplit=1)[0].strip()
         if name[1] == "final":
             answer = message
         else:
@@ -389,17 +396,18 @@ def _from_channels(text: str) -> tuple[str, str]:
 
 def _after_reasoning(text: str, stripping: tuple[str, str] | str) -> tuple[str, str | None]:
     """Return the answer, empty if there is none, and the reasoning, ``None`` if there is none."""
-    opening: re.Match[str] | None
+    opening: re.Match[str] | None = None
     closing: re.Match[str] | None
+    if not isinstance(stripping, str):
+        opening = re.match(rf"\s*{re.escape(stripping[0])}", text)
+    elif begins_with_reasoning(text):
+        opening = _OPENING.match(text)
+    start = 0 if opening is None else opening.end()
+
     if isinstance(stripping, str):
-        opening = _OPENING.match(text) if begins_with_reasoning(text) else None
         closing = _closing_tag(text, opening)
     else:
-        opening = re.match(rf"\s*{re.escape(stripping[0])}", text)
-        after = 0 if opening is None else opening.end()
-        closing = re.compile(re.escape(stripping[1])).search(text, after)
-
-    start = 0 if opening is None else opening.end()
+        closing = re.compile(re.escape(stripping[1])).search(text, start)
     if closing is not None:
         return text[closing.end() :].strip(), text[start : closing.start()].strip()
     if opening is not None:
@@ -412,19 +420,16 @@ def _closing_tag(text: str, opening: re.Match[str] | None) -> re.Match[str] | No
 
     ``<x>`` is closed by ``</x>``, and ``<|begin_of_x|>`` also by ``<|end_of_x|>``.
     """
-    start, names = 0, frozenset[str]()
-    if opening is not None:
-        start = opening.end()
-        name = opening["name"].lower()
-        ended = re.sub("start|begin", "end", name, count=1)
-        names = frozenset((f"/{name}", ended)) - {name}
+    if opening is None:
+        for tag in _TAG.finditer(text):
+            name = tag["name"].lower()
+            if name.startswith(("/", "end_")) and _OF_REASONING.search(name):
+                return tag
+        return None
 
-    for tag in _TAG.finditer(text, start):
-        name = tag["name"].lower()
-        if opening is not None:
-            closes = name in names and tag["left"] == opening["left"]
-        else:
-            closes = name.startswith(("/", "end_")) and _OF_REASONING.search(name) is not None
-        if closes:
+    name = opening["name"].lower()
+    closing_names = {f"/{name}", re.sub("start|begin", "end", name, count=1)} - {name}
+    for tag in _TAG.finditer(text, opening.end()):
+        if tag["name"].lower() in closing_names and tag["left"] == opening["left"]:
             return tag
     return None

@@ -1,4 +1,4 @@
-"""Call blocking functions in daemon threads, so that one that never returns blocks nothing else, or in processes.
+"""Call blocking functions in processes, or in daemon threads: one that never returns blocks nothing else.
 
 What classifiers of common libraries return is read: a label, or what holds one; else it is said how
 to unpack it.
@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from enum import Enum
 from itertools import islice
@@ -25,11 +25,11 @@ _CURE = "return text (str), a label (int, float, bool) or a Completion for every
 
 def predicted(model: Any, inputs: list[Any]) -> object:
     """Return the predictions of an object with ``predict`` as a list, such as those of a scikit-learn pipeline."""
-    found = model.predict(inputs)
+    predictions = model.predict(inputs)
     # fastText: the labels of each input, and their probabilities
-    if isinstance(found, tuple) and len(found) == 2:
-        found = [labels[0] if len(labels) else None for labels in found[0]]
-    return found.tolist() if hasattr(found, "tolist") else found
+    if isinstance(predictions, tuple) and len(predictions) == 2:
+        return [labels[0] if len(labels) else None for labels in predictions[0]]
+    return predictions.tolist() if hasattr(predictions, "tolist") else predictions
 
 
 def one_each(name: str, answers: object, n: int, hint: str | None = None) -> Sequence[Any]:
@@ -57,34 +57,42 @@ def label_of(answer: Any) -> str | None:
     best one counts: ``{"label": ..., "score": ...}``, or a list of them, as
     ``pipeline("text-classification")`` returns them, and the ``cats`` of a spaCy document.
     """
-    # a scalar of NumPy and its like counts as what it holds
+    # A scalar of NumPy and its like counts as what it holds.
     if hasattr(answer, "dtype") and hasattr(answer, "item"):
         try:
             answer = answer.item()
         except (ValueError, RuntimeError):  # several values
             return None
-    # fastText, one
-    if (
-        isinstance(answer, tuple)
-        and len(answer) == 2
-        and isinstance(answer[0], tuple)
-        and answer[0]
-    ):
-        answer = answer[0][0]
+    # fastText, of one input: its labels, and their probabilities.
+    if isinstance(answer, tuple) and len(answer) == 2:
+        labels, _ = answer
+        answer = labels[0] if isinstance(labels, tuple) and labels else answer
+
     if isinstance(answer, str):
-        return str(answer.value if isinstance(answer, Enum) else answer).removeprefix("__label__")
+        label = answer.value if isinstance(answer, Enum) else answer
+        return str(label).removeprefix("__label__")
     if isinstance(answer, int | float) and math.isfinite(answer):
         return canonical_json(answer)
-    rows = answer if isinstance(answer, list) else [answer]
-    # with top_k, of one input
-    rows = rows[0] if len(rows) == 1 and isinstance(rows[0], list) else rows
-    scores: Any = getattr(answer, "cats", {})
-    if all(
-        isinstance(row, Mapping) and isinstance(row.get("label"), str) and "score" in row
-        for row in rows
-    ):
-        scores = {row["label"]: row["score"] for row in rows}
+    scores = _scores(answer)
     return max(scores, key=scores.__getitem__) if scores else None
+
+
+def _scores(answer: Any) -> Mapping[str, Any]:
+    """Return the score of each label in an answer; none if it has none."""
+    rows = answer if isinstance(answer, list) else [answer]
+    if len(rows) == 1 and isinstance(rows[0], list):  # with top_k, of one input
+        rows = rows[0]
+    scores = {}
+    for row in rows:
+        if not isinstance(row, Mapping) or not isinstance(row.get("label"), str):
+            break
+        if "score" not in row:
+            break
+        scores[row["label"]] = row["score"]
+    else:
+        return scores
+    cats: Mapping[str, Any] = getattr(answer, "cats", {})
+    return cats
 
 
 def unreadable(name: str, answer: object) -> errors.ModelError:
@@ -92,44 +100,50 @@ def unreadable(name: str, answer: object) -> errors.ModelError:
     try:
         return _unreadable(name, answer)
     except RecursionError:
-        what = f"{name} returned a value of type {type(answer).__name__} that is nested too deeply"
-        return errors.ModelError(
-            what, cure="return text (str), a label or a Completion for every input"
-        )
+        message = f"{name} returned {_kind(answer)} that is nested too deeply"
+        return errors.ModelError(message, cure=_CURE)
 
 
 def _unreadable(name: str, answer: object) -> errors.ModelError:
     """Return the error that an answer holds no label, with the value, and how to unpack it."""
     if answer is None:
-        cure = "return the answer as text (str); a function without a return statement returns None"
-        return errors.ModelError(f"{name} returned None", cure=cure)
+        advice = (
+            "return the answer as text (str); a function without a return statement returns None"
+        )
+        return errors.ModelError(f"{name} returned None", cure=advice)
     if inspect.iscoroutine(answer):
         answer.close()  # or Python warns that it was never awaited
+
     numbers: Any = getattr(answer, "tolist", lambda: answer)()
-    # a batch of one
     if isinstance(numbers, list) and len(numbers) == 1 and isinstance(numbers[0], list):
-        numbers = numbers[0]
-    if (
-        isinstance(numbers, list | tuple)
-        and len(numbers) > 1
-        and all(isinstance(one, int | float) for one in numbers)
-    ):
-        what = f"{name} returned {len(numbers):,} numbers for an input, such as probabilities"
-        cure = "return the label of the largest: lambda text: LABELS[int(scores(text).argmax())]"
+        numbers = numbers[0]  # a batch of one
+    if _are_scores(numbers):
+        message = f"{name} returned {len(numbers):,} numbers for an input, such as probabilities"
+        advice = "return the label of the largest: lambda text: LABELS[int(scores(text).argmax())]"
     else:
-        what = f"{name} returned a value of type {type(answer).__name__}"
+        message = f"{name} returned {_kind(answer)}"
         paths = list(islice(_paths(answer, "answer"), 2))
-        cure = f"return its text: {paths[0]}" if len(paths) == 1 else _CURE
-    return errors.ModelError(what, evidence=text.shortened(repr(answer), 80), cure=cure)
+        advice = f"return its text: {paths[0]}" if len(paths) == 1 else _CURE
+    return errors.ModelError(message, evidence=text.shortened(repr(answer), 80), cure=advice)
+
+
+def _are_scores(numbers: Any) -> bool:
+    if not isinstance(numbers, list | tuple) or len(numbers) < 2:
+        return False
+    return all(isinstance(number, int | float) for number in numbers)
 
 
 def _paths(value: Any, path: str) -> Iterator[str]:
     """Yield how Python reads each text within a value."""
+    items: Iterable[tuple[Any, Any]] = ()
     if isinstance(value, str):
         yield path
-    elif isinstance(value, Mapping | list | tuple):
-        for key, one in value.items() if isinstance(value, Mapping) else enumerate(value):
-            yield from _paths(one, f"{path}[{key!r}]")
+    elif isinstance(value, Mapping):
+        items = value.items()
+    elif isinstance(value, list | tuple):
+        items = enumerate(value)
+    for key, item in items:
+        yield from _paths(item, f"{path}[{key!r}]")
 
 
 # calls, or batches, that are made in one go: this spreads the overhead over them
@@ -181,17 +195,16 @@ class Workers:
 def _work(jobs: SimpleQueue[_Job | None]) -> None:
     while (job := jobs.get()) is not None:
         call, future = job
-        value, raised = None, None
+        value = None
+        raised = None
         try:
             value = call()
         except BaseException as error:
             raised = error
         if future.set_running_or_notify_cancel():
             future.set_result((value, raised))
-        elif inspect.iscoroutine(
-            value
-        ):  # no one waits for it: Python would warn that it was not awaited
-            value.close()
+        elif inspect.iscoroutine(value):
+            value.close()  # or Python warns that it was never awaited
         del job, call, future, value, raised  # an idle thread must not keep data alive
 
 
@@ -214,7 +227,9 @@ class InProcesses:
     def __init__(self, function: Callable[[Any], Any], workers: int, *, batched: bool) -> None:
         from joblib.parallel import get_active_backend
 
-        self.__wrapped__, self._workers, self._batched = function, workers, batched
+        self.__wrapped__ = function
+        self._workers = workers
+        self._batched = batched
         # The user's joblib backend, which joblib keeps for the current thread only: models run in
         # another.
         backend, _ = get_active_backend()
@@ -225,35 +240,34 @@ class InProcesses:
     def __call__(self, inputs: Sequence[Any]) -> list[Any]:
         size = -(-len(inputs) // self._workers) if self._batched else 1
         starts = range(0, len(inputs), size)
-        parts = [list(inputs[start : start + size]) for start in starts]
-        answers = self._answers(dict(enumerate(parts)))
+        batches = [list(inputs[start : start + size]) for start in starts]
+        answers = self._answers(dict(enumerate(batches)))
 
-        # A process that is killed takes what all others are doing with it. What is left is called
-        # part by part, so that only the call that gets its process killed has no answer.
-        for number, part in enumerate(parts):
+        # A process that is killed takes what all others are doing with it. The other batches are
+        # called one by one, so that only the call that gets its process killed has no answer.
+        for number, batch in enumerate(batches):
             if number not in answers:
-                answers |= self._answers({number: part})
+                answers |= self._answers({number: batch})
 
         outcomes: list[Any] = []
-        for number, part in enumerate(parts):
-            outcomes += answers.get(number, [_KILLED] * len(part))
+        for number, batch in enumerate(batches):
+            outcomes += answers.get(number, [_KILLED] * len(batch))
         return outcomes
 
-    def _answers(self, parts: Mapping[int, list[Any]]) -> dict[int, list[Any]]:
-        """Return the outcomes of these parts by number, without those that were not finished when a process died."""
+    def _answers(self, batches: Mapping[int, list[Any]]) -> dict[int, list[Any]]:
+        """Return the outcomes of batches by number, without those that were not finished when a process died."""
         from concurrent.futures.process import BrokenProcessPool
 
         from joblib import Parallel, delayed, parallel_config
 
         call = delayed(_called)
-        calls = [
-            call(self.__wrapped__, number, part, self._batched) for number, part in parts.items()
-        ]
+        calls = []
+        for number, batch in batches.items():
+            calls.append(call(self.__wrapped__, number, batch, self._batched))
         answers: dict[int, list[Any]] = {}
         with parallel_config(**self._backend), contextlib.suppress(BrokenProcessPool):
-            for number, outcomes in Parallel(n_jobs=self._workers, return_as=self._return_as)(
-                calls
-            ):
+            pool = Parallel(n_jobs=self._workers, return_as=self._return_as)
+            for number, outcomes in pool(calls):
                 answers[number] = outcomes
         return answers
 
