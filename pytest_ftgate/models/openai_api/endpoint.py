@@ -6,39 +6,43 @@ Compatible servers differ.
 import json
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import partial
 from socket import gaierror
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from pytest_ftgate import clock, errors
 from pytest_ftgate.data.messages import calls_text
-from pytest_ftgate.models.protocol import COUNTS, Completion, finish_in, is_count
+from pytest_ftgate.models.protocol import Completion, finish_in, is_count
 from pytest_ftgate.text import excerpt
 
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 _CONTEXT_WORDS = re.compile(
-    r"maximum context length|context (length|window|size) (is )?exceeded|exceeds the (available |model's )?context",
+    r"maximum context length|context (length|window|size) (is )?exceeded"
+    r"|exceeds the (available |model's )?context",
     re.IGNORECASE,
 )
 _FILTER_CODES = frozenset({"content_filter", "content_policy_violation"})
 _NOT_BEGUN = frozenset({409, 425, 429, 503})  # refusals that may pass and cost nothing
 # DeepSeek's reasoning_content, OpenRouter's reasoning, and others
 _REASONING = re.compile("reason|think|thought")
-_NO_REASONING = (
-    "role",
-    "content",
-    "refusal",
-    "tool_calls",
-    "function_call",
-    "name",
-    "id",
-    "type",
-    "object",
-    "index",
+_NO_REASONING = frozenset(
+    (
+        "role",
+        "content",
+        "refusal",
+        "tool_calls",
+        "function_call",
+        "name",
+        "id",
+        "type",
+        "object",
+        "index",
+    )
 )
 _REASONED = re.compile(r'reasoning_tokens": [1-9]')
 _OF_TEXT = ("text", "output_text")
@@ -68,11 +72,16 @@ class Endpoint:
         """Raise a fatal :class:`ModelError` if the environment variable for the key holds no usable one."""
         if self.key_env is None or (self.key and self.key.isascii()):
             return
-        what = f"the environment variable {self.key_env} {'does not hold a key' if self.key else 'is not set'}"
-        cure = f"set {self.key_env} to a key for {self.host}, or name another variable with api_key_env; "
-        cure += "stored and recorded answers need no key"
+        flaw = "does not hold a key" if self.key else "is not set"
+        advice = (
+            f"set {self.key_env} to a key for {self.host}, or name another variable with api_key_env; "
+            "stored and recorded answers need no key"
+        )
         raise errors.ModelError(
-            what, fatal=True, where=errors.Where(path=self.source, key="api_key_env"), cure=cure
+            f"the environment variable {self.key_env} {flaw}",
+            fatal=True,
+            where=errors.Where(path=self.source, key="api_key_env"),
+            cure=advice,
         )
 
     def quoted(self, text: str, width: int = 300) -> str:
@@ -81,13 +90,13 @@ class Endpoint:
             text = text.replace(self.key, "***")
         return excerpt(errors.redacted(text), width=width)
 
-    def error(self, what: str, *, found: object = "", **facts: Any) -> errors.ModelError:
-        """Return a :class:`ModelError` that names this endpoint; ``found`` is what came in place of an answer."""
-        text = (
-            found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, default=str)
-        )
+    def error(self, message: str, *, answer: object = "", **facts: Any) -> errors.ModelError:
+        """Return a :class:`ModelError` that names this endpoint; ``answer`` is what came in place of one."""
+        if not isinstance(answer, str):
+            answer = json.dumps(answer, ensure_ascii=False, default=str)
+        where = errors.Where(path=self.host)
         return errors.ModelError(
-            what, where=errors.Where(path=self.host), evidence=self.quoted(text) or None, **facts
+            message, where=where, evidence=self.quoted(answer) or None, **facts
         )
 
 
@@ -101,23 +110,18 @@ def read_body(content: bytes, endpoint: Endpoint) -> Completion:
 
     Raise :class:`ModelError` if it holds none.
     """
+    advice = "check base_url: an API ends in /v1"
     try:
         body = json.loads(content)
         return read_answer(body, endpoint)
     except RecursionError:
-        what, cure = (
-            "the endpoint's answer is nested too deeply",
-            "check base_url: an API ends in /v1",
-        )
+        message = "the endpoint's answer is nested too deeply"
         shown = content[:_SHOWN_BYTES].decode(errors="replace")
-        raise endpoint.error(what, kind="unreadable", found=shown, cure=cure) from None
+        raise endpoint.error(message, kind="unreadable", answer=shown, cure=advice) from None
     except ValueError:  # it may have been truncated
-        what, cure = (
-            "the endpoint answered with something that is not JSON",
-            "check base_url: an API ends in /v1",
-        )
+        message = "the endpoint answered with something that is not JSON"
         text = content.decode(errors="replace") or "an empty answer"
-        raise endpoint.error(what, retryable=True, found=text, cure=cure) from None
+        raise endpoint.error(message, retryable=True, answer=text, cure=advice) from None
 
 
 def read_answer(body: object, endpoint: Endpoint) -> Completion:
@@ -128,35 +132,38 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
     data = fields(body)
     choices = data.get("choices")
     choice = fields(choices[0] if isinstance(choices, list) and choices else None)
-    # routers report a provider's failure so, as HTTP 200
-    if error := data.get("error") or choice.get("error"):
+    error = data.get("error") or choice.get("error")
+    if error:  # routers report a provider's failure so, as HTTP 200
         code = fields(error).get("code")
         status = code if is_count(code) and code >= 400 else 200
         return read_refusal(status, json.dumps({"error": error}, ensure_ascii=False), endpoint, {})
+
     message = choice.get("message")
     content = _texts(message.get("content")) if isinstance(message, Mapping) else None
     if content is None:
-        what, cure = (
-            "the endpoint's answer is not a chat completion",
-            "check that base_url is an OpenAI-compatible API",
+        advice = (
+            "check that base_url is an OpenAI-compatible API, and that the model is a chat model"
         )
-        raise endpoint.error(
-            what, kind="unreadable", found=body, cure=f"{cure}, and that the model is a chat model"
-        )
+        problem = "the endpoint's answer is not a chat completion"
+        raise endpoint.error(problem, kind="unreadable", answer=body, cure=advice)
     _check_served(data.get("model"), endpoint)
+
     finish = finish_in(choice, data, {"finish_reason": data.get("status")})
     if finish == "failed":
-        what = "the endpoint ended the answer with an error"
         ending = {name: value for name, value in choice.items() if name not in ("index", "message")}
         if data.get("status") is not None:
             ending["status"] = data["status"]
-        raise endpoint.error(what, retryable=True, found=ending)
-    answer = _completion(fields(message), *content, finish, fields(data.get("usage")))
+        problem = "the endpoint ended the answer with an error"
+        raise endpoint.error(problem, retryable=True, answer=ending)
 
+    answer = _completion(fields(message), *content, finish, fields(data.get("usage")))
     if _holds_key(answer, endpoint):
-        what = f"the endpoint repeats the key in {endpoint.key_env} in its answer"
-        cure = "find out why the server, or a proxy before it, writes the headers of a request into answers"
-        raise endpoint.error(what, kind="unreadable", cure=cure)
+        problem = f"the endpoint repeats the key in {endpoint.key_env} in its answer"
+        advice = (
+            "find out why the server, or a proxy before it, writes the headers of a request into "
+            "answers"
+        )
+        raise endpoint.error(problem, kind="unreadable", cure=advice)
     return answer
 
 
@@ -175,34 +182,59 @@ def _completion(
     usage: Mapping[str, Any],
 ) -> Completion:
     """Return the answer in a message whose content is this text, and this reasoning before it."""
-    silent = not text.strip()  # whatever else the message holds is then reasoning
-    names = (
-        key for key in message if _REASONING.search(key) or (silent and key not in _NO_REASONING)
-    )
-    beside = [message[key] for key in names if message[key]]
-    # vLLM gives one text under two names, OpenRouter as text and in parts.
-    reasoning = [*dict.fromkeys([*reasoning, *(one for one in beside if isinstance(one, str))])]
-    reasoning = reasoning or [json.dumps(value, ensure_ascii=False) for value in beside]
-    refusal, older = message.get("refusal"), message.get("function_call")
-    calls = [older] if older else message.get("tool_calls")
+    is_silent = not text.strip()
+    reasoning = _reasoning_in(message, reasoning, is_silent=is_silent)
+
+    refusal = message.get("refusal")
+    function_call = message.get("function_call")  # as older models call
+    calls = [function_call] if function_call else message.get("tool_calls")
     if isinstance(refusal, str) and refusal:
-        finish, text = "refusal", text or refusal
+        finish = "refusal"
+        text = text or refusal
     elif isinstance(calls, list) and calls:
-        reasoning += [text] if text else []  # what is said beside the calls
+        if text:  # what is said beside the calls
+            reasoning.append(text)
         text = calls_text(calls)
-    elif finish == "stop" and silent and _REASONED.search(json.dumps(usage)):
+    elif finish == "stop" and is_silent and _REASONED.search(json.dumps(usage)):
         finish = "cut_off"  # all that it wrote is hidden
+
+    counts = _counts(usage)
+    return Completion(text, **counts, finish=finish, reasoning="\n".join(reasoning) or None)
+
+
+def _reasoning_in(
+    message: Mapping[str, Any], reasoning: list[str], *, is_silent: bool
+) -> list[str]:
+    """Return the reasoning of an answer, whose content had some: also what the message has beside the content.
+
+    In a message without an answer, whatever else it holds is reasoning.
+    """
+    values = []
+    for key, value in message.items():
+        is_reasoning = _REASONING.search(key) or (is_silent and key not in _NO_REASONING)
+        if is_reasoning and value:
+            values.append(value)
+    # vLLM gives one text under two names, OpenRouter as text and in parts.
+    texts = [*reasoning, *(value for value in values if isinstance(value, str))]
+    if texts:
+        return list(dict.fromkeys(texts))
+    return [json.dumps(value, ensure_ascii=False) for value in values]
+
+
+def _counts(usage: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the token counts that an endpoint states, by their name in a :class:`Completion`."""
     details = fields(usage.get("prompt_tokens_details"))
-    tokens = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    tokens += [details.get(name) for name in ("cached_tokens", "cache_write_tokens")]
-    known: dict[str, Any] = {
-        name: count for name, count in zip(COUNTS, tokens, strict=True) if is_count(count)
+    tokens = {
+        "input_tokens": usage.get("prompt_tokens"),
+        "output_tokens": usage.get("completion_tokens"),
+        "cached_input_tokens": details.get("cached_tokens"),
+        "cache_write_tokens": details.get("cache_write_tokens"),
     }
-    return Completion(text, **known, finish=finish, reasoning="\n".join(reasoning) or None)
+    return {name: count for name, count in tokens.items() if is_count(count)}
 
 
 def _texts(content: object) -> tuple[str, list[str]] | None:
-    """Return the answer and the reasoning in a message's content, which may come in parts; ``None`` for other parts.
+    """Return the answer and the reasoning in a message's content; ``None`` for parts that are neither.
 
     Reasoning parts are those of Mistral: ``{"type": "thinking", "thinking": [parts of text]}``.
     """
@@ -210,19 +242,23 @@ def _texts(content: object) -> tuple[str, list[str]] | None:
         return content or "", []
     if not isinstance(content, list):
         return None
-    text, thought = "", list[str]()
-    for part in map(fields, content):
-        if part.get("type") == "thinking":
-            inner = _texts(part.get("thinking"))
-            thought += [inner[0]] if inner and inner[0] else []
-        elif part.get("type") in _OF_TEXT and isinstance(part.get("text"), str):
-            text += part["text"]
+
+    text = ""
+    reasoning = []
+    for item in map(fields, content):
+        if item.get("type") == "thinking":
+            inner = _texts(item.get("thinking"))
+            if inner and inner[0]:
+                reasoning.append(inner[0])
+        elif item.get("type") in _OF_TEXT and isinstance(item.get("text"), str):
+            text += item["text"]
         else:
             return None
-    return text, thought
+    return text, reasoning
 
 
-_MONTH, _DAY = r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
+_MONTH = r"(?:0[1-9]|1[0-2])"
+_DAY = r"(?:0[1-9]|[12]\d|3[01])"
 _NAME = re.compile(
     # gpt-4.1-2025-04-14, claude-sonnet-4-20250514, gpt-4-0613, mistral-large-2407,
     # gemini-2.0-flash-001
@@ -245,11 +281,32 @@ def _check_served(served: object, endpoint: Endpoint) -> None:
         return
     if any(is_same(name, served) for name in (endpoint.model, *endpoint.served_as)):
         return
-    asked, shown = (endpoint.quoted(name, 120) for name in (endpoint.model, served))
-    what = f"the answer comes from another model: {asked!r} was asked, {shown!r} answered"
-    cure = "find out why the endpoint calls another model (a fallback, a router, an alias); "
-    cure += f"if {shown!r} is the model that you mean, add served_as: {shown!r}"
-    raise endpoint.error(what, kind="unreadable", cure=cure)
+    asked = endpoint.quoted(endpoint.model, 120)
+    served = endpoint.quoted(served, 120)
+    message = f"the answer comes from another model: {asked!r} was asked, {served!r} answered"
+    advice = (
+        "find out why the endpoint calls another model (a fallback, a router, an alias); "
+        f"if {served!r} is the model that you mean, add served_as: {served!r}"
+    )
+    raise endpoint.error(message, kind="unreadable", cure=advice)
+
+
+class _ModelName(NamedTuple):
+    """A model's name, or the text between two colons of it."""
+
+    stem: str
+    date: str  # of a snapshot; empty where there is none, or ``latest``
+    format: str  # of the weights
+
+    def may_be(self, name: "_ModelName") -> bool:
+        """Return whether two names have the same stem, and no other date or format."""
+        if self.stem != name.stem:
+            return False
+        return _agree(self.date, name.date) and _agree(self.format, name.format)
+
+
+def _agree(first: str, second: str) -> bool:
+    return first == second or not first or not second
 
 
 def is_same(asked: str, served: str) -> bool:
@@ -259,62 +316,65 @@ def is_same(asked: str, served: str) -> bool:
     may be left out on one side. The served name may have a tag that the other lacks. A fine-tune is
     never its base model.
     """
-    one, other = _taken_apart(asked), _taken_apart(served)
-    tuned = "ft" in (one[0][0], other[0][0])
-    if len(one) > len(other) or (tuned and len(one) < len(other)):
+    asked_names = _names_in(asked)
+    served_names = _names_in(served)
+    if len(asked_names) > len(served_names):
         return False
-    return all(
-        first[0] == second[0]
-        and all(a == b or "" in (a, b) for a, b in zip(first[1:], second[1:], strict=True))
-        for first, second in zip(one, other, strict=False)
-    )
+    is_tuned = "ft" in (asked_names[0].stem, served_names[0].stem)
+    if is_tuned and len(asked_names) < len(served_names):
+        return False
+    pairs = zip(asked_names, served_names, strict=False)
+    return all(name.may_be(served_name) for name, served_name in pairs)
 
 
-def _taken_apart(name: str) -> list[tuple[str, str, str]]:
-    """Return the stem, the date and the format of each part of a name between colons; ``latest`` is no date."""
+def _names_in(name: str) -> list[_ModelName]:
+    """Return what a name has between its colons, each taken apart."""
     last = re.split(r"[/\\]", name.strip().rstrip("/\\").casefold())[-1]
-    found = (_NAME.fullmatch(part) for part in _ENDING.sub("", last).split(":"))
-    parts = (one.groups("") for one in found if one is not None)
-    return [
-        (stem, date.replace("-", "").removeprefix("latest"), form) for stem, date, form in parts
-    ]
+    names = []
+    for text in _ENDING.sub("", last).split(":"):
+        match = _NAME.fullmatch(text)
+        assert match is not None  # the pattern matches every text
+        stem, date, form = match.groups("")
+        names.append(_ModelName(stem, date.replace("-", "").removeprefix("latest"), form))
+    return names
 
 
 def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None) -> errors.ModelError:
-    """Return an exception of the HTTP client as a :class:`ModelError`; ``timeout_s`` was the call's limit."""
+    """Return an exception of the HTTP client as a :class:`ModelError`; ``timeout_s`` limited the call."""
     root = root_cause(error)  # with aiohttp the client reports lost connections as time-outs, too
     name = type(root).__name__
     if name.endswith(("Timeout", "TimeoutError")):
         limit = f" within {timeout_s:g} s" if timeout_s is not None else ""
-        cure = "raise timeout_s, or lower concurrency"
-        return endpoint.error(f"no answer{limit}", retryable=True, kind="timeout", cure=cure)
+        advice = "raise timeout_s, or lower concurrency"
+        return endpoint.error(f"no answer{limit}", retryable=True, kind="timeout", cure=advice)
 
-    found = f"{name}: {str(root) or 'the connection was closed'}"
+    report = partial(endpoint.error, answer=f"{name}: {str(root) or 'the connection was closed'}")
     if "CertVerification" in name or "CertificateError" in name:
-        what = "the certificate of the endpoint is not valid for it, or its authority is unknown"
-        cure = "name the authority's certificate in the environment variable SSL_CERT_FILE, or correct base_url"
-        return endpoint.error(
-            what, found=found, kind="unreachable", fatal=True, unpaid=True, cure=cure
+        message = "the certificate of the endpoint is not valid for it, or its authority is unknown"
+        advice = (
+            "name the authority's certificate in the environment variable SSL_CERT_FILE, or correct "
+            "base_url"
         )
+        return report(message, kind="unreachable", fatal=True, unpaid=True, cure=advice)
     if isinstance(root, zlib.error) or name.endswith(("DecodingError", "ContentEncodingError")):
-        what = "the endpoint's answer cannot be decompressed"
-        cure = "find out what compresses its answers: the server, or a proxy before it"
-        return endpoint.error(what, found=found, retryable=True, kind="unreadable", cure=cure)
+        message = "the endpoint's answer cannot be decompressed"
+        advice = "find out what compresses its answers: the server, or a proxy before it"
+        return report(message, retryable=True, kind="unreadable", cure=advice)
 
     causes = getattr(root, "exceptions", (root,))  # of several addresses of one host
     is_refused = all(isinstance(cause, ConnectionRefusedError) for cause in causes)
     is_unconnected = is_refused or isinstance(root, gaierror) or name == "ConnectError"
-    what = (
-        "cannot connect to the endpoint"
-        if is_unconnected
-        else "the endpoint dropped the connection"
-    )
-    cure = "check base_url, and that the server is running"
-    if proxy := _proxy_before(endpoint):
-        cure += f"; the environment sends calls to it through the proxy {proxy}, unless NO_PROXY names its host"
-    return endpoint.error(
-        what, found=found, retryable=True, kind="unreachable", unpaid=is_unconnected, cure=cure
-    )
+    message = "the endpoint dropped the connection"
+    if is_unconnected:
+        message = "cannot connect to the endpoint"
+    advice = "check base_url, and that the server is running"
+    proxy = _proxy_before(endpoint)
+    if proxy:
+        advice += (
+            f"; the environment sends calls to it through the proxy {proxy}, unless NO_PROXY names "
+            "its host"
+        )
+    return report(message, retryable=True, kind="unreachable", unpaid=is_unconnected, cure=advice)
 
 
 def _proxy_before(endpoint: Endpoint) -> str | None:
@@ -354,61 +414,87 @@ def read_refusal(
         data = {}
     error = fields(data.get("error", data))
     codes = {code for code in (error.get("code"), error.get("type")) if isinstance(code, str)}
-    message = error["message"] if isinstance(error.get("message"), str) else body
-    message += f" (param {error['param']})" if isinstance(error.get("param"), str) else ""
     if status == 400 and codes & _FILTER_CODES:
         return Completion("", finish="filtered")
-    key = f"the key in {endpoint.key_env}" if endpoint.key_env else None
+
+    message = error["message"] if isinstance(error.get("message"), str) else body
+    if isinstance(error.get("param"), str):
+        message += f" (param {error['param']})"
+    refusal = _refusal(status, codes, message, endpoint, headers)
     url = f"{urlsplit(endpoint.base_url).scheme}://{endpoint.host}"
-    facts: dict[str, Any] = {"unpaid": True, "fatal": True}
-    cure: str | None
+    if refusal.is_page:
+        message = ""
+    raise errors.ModelError(
+        f"HTTP {status} from {url}: {refusal.problem}",
+        evidence=endpoint.quoted(message) or None,
+        cure=refusal.advice,
+        **refusal.facts,
+    )
+
+
+class _Refusal(NamedTuple):
+    """What a refusal means, what to do, and the facts of its :class:`ModelError`."""
+
+    problem: str
+    advice: str | None
+    facts: Mapping[str, Any] = {"unpaid": True, "fatal": True}
+    is_page: bool = False  # its body is for people
+
+
+def _refusal(
+    status: int,
+    codes: Set[str],
+    message: str,
+    endpoint: Endpoint,
+    headers: Mapping[str, str],
+) -> _Refusal:
+    model = endpoint.model
     if codes & _QUOTA_CODES or status == 402:
-        what = f"the quota of {key or 'this endpoint'} is exhausted"
-        cure = "raise the quota or add credit in the provider's console"
-    elif status == 401 and key is None:
-        what = "the endpoint needs a key, and the gate names none"
-        cure = "name the environment variable that holds it: api_key_env: NAME"
-    elif status == 401:
-        what, cure = (
-            f"{key} was refused",
-            f"set {endpoint.key_env} to a key that may use {endpoint.model!r}",
-        )
-    elif status == 404:
-        path = urlsplit(endpoint.base_url).path
-        what = f"the model {endpoint.model!r} or the path is unknown: {url}{path}/chat/completions"
-        cure = (
+        payer = f"the key in {endpoint.key_env}" if endpoint.key_env else "this endpoint"
+        advice = "raise the quota or add credit in the provider's console"
+        return _Refusal(f"the quota of {payer} is exhausted", advice)
+    if status == 401 and not endpoint.key_env:
+        advice = "name the environment variable that holds it: api_key_env: NAME"
+        return _Refusal("the endpoint needs a key, and the gate names none", advice)
+    if status == 401:
+        advice = f"set {endpoint.key_env} to a key that may use {model!r}"
+        return _Refusal(f"the key in {endpoint.key_env} was refused", advice)
+    if status == 404:
+        url = urlsplit(endpoint.base_url)
+        path = f"{url.scheme}://{endpoint.host}{url.path}/chat/completions"
+        advice = (
             f"at {endpoint.source}: check the model's name, and base_url, which usually ends in /v1"
         )
-    elif status in (400, 413, 422) and (codes & _CONTEXT_CODES or _CONTEXT_WORDS.search(message)):
-        what = f"a prompt is longer than the context of {endpoint.model!r}"
-        cure = "shorten the system message, the few-shot examples or the inputs"
-    elif 300 <= status < 400:
-        what = f"the endpoint redirects to {_host_in(headers, endpoint)}, and redirects are not followed"
-        cure = f"at {endpoint.source}: check base_url, and write the URL that answers"
-        message = ""  # a page for people
-    elif status in _NOT_BEGUN or status == 408 or status >= 500 or status < 400:
-        what, cure = "the endpoint failed", None
-        if status == 429:
-            what, cure = (
-                "the endpoint limits the rate of calls",
-                "lower concurrency, or set requests_per_minute",
-            )
-        facts = {
-            "retryable": True,
-            "kind": "busy" if status in (429, 503) else "other",
-            "unpaid": status in _NOT_BEGUN,
-        }
-        facts["retry_after_s"] = retry_after_s(headers, clock.wall())
-    else:
-        facts = {"unpaid": True, "kind": "refused"}
-        what = "the request was refused"
-        cure = f"check params and the prompt, which are sent as written, and that the key may use {endpoint.model!r}"
-    raise errors.ModelError(
-        f"HTTP {status} from {url}: {what}",
-        evidence=endpoint.quoted(message) or None,
-        cure=cure,
-        **facts,
+        return _Refusal(f"the model {model!r} or the path is unknown: {path}", advice)
+    if status in (400, 413, 422) and (codes & _CONTEXT_CODES or _CONTEXT_WORDS.search(message)):
+        advice = "shorten the system message, the few-shot examples or the inputs"
+        return _Refusal(f"a prompt is longer than the context of {model!r}", advice)
+    if 300 <= status < 400:
+        host = _host_in(headers, endpoint)
+        problem = f"the endpoint redirects to {host}, and redirects are not followed"
+        advice = f"at {endpoint.source}: check base_url, and write the URL that answers"
+        return _Refusal(problem, advice, is_page=True)
+    if status in _NOT_BEGUN or status == 408 or status >= 500 or status < 400:
+        return _passing(status, headers)
+    advice = (
+        "check params and the prompt, which are sent as written, and that the key may use "
+        f"{model!r}"
     )
+    return _Refusal("the request was refused", advice, {"unpaid": True, "kind": "refused"})
+
+
+def _passing(status: int, headers: Mapping[str, str]) -> _Refusal:
+    """Return a refusal after which the same request may succeed."""
+    facts = {
+        "retryable": True,
+        "kind": "busy" if status in (429, 503) else "other",
+        "unpaid": status in _NOT_BEGUN,
+        "retry_after_s": retry_after_s(headers, clock.wall()),
+    }
+    if status == 429:
+        advice = "lower concurrency, or set requests_per_minute"
+        return _Refusal("the endpoint limits the rate of calls", advice, facts)
+    return _Refusal("the endpoint failed", None, facts)
 
 
 def _host_in(headers: Mapping[str, str], endpoint: Endpoint) -> str:

@@ -55,10 +55,14 @@ class OpenAIModel(BuiltModel):
             "provider": "openai",
             "endpoint": self.home.base_url,
             "model": self.home.model,
+            "revision": self.revision,
+            "params": self.params,
+            **self.sent(example),
         }
-        facts |= {"revision": self.revision, "params": self.params, **self.sent(example)}
-        facts |= {"fixture": self.parameters} if self.parameters else {}
-        facts |= {"repeat": repeat} if repeat else {}
+        if self.parameters:
+            facts["fixture"] = self.parameters
+        if repeat:
+            facts["repeat"] = repeat
         return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
 
     def ready(self) -> None:
@@ -75,20 +79,19 @@ class OpenAIModel(BuiltModel):
         if loop not in self._clients:
             self.ready()
             self._clients[loop] = ChatClient(self.address(), self.timeout_s)
-        return await self._clients[loop].ask(
-            {"model": self.home.model, **self.sent(example), **self.params}
-        )
+        body = {"model": self.home.model, **self.sent(example), **self.params}
+        return await self._clients[loop].ask(body)
 
     def sent(self, example: Example) -> dict[str, Any]:
-        """Return the messages for an example, and what its row says of tools, unless that is another kind of field."""
+        """Return the messages for an example, and what its row says of tools."""
         sent: dict[str, Any] = {"messages": self.prompt.messages(example)}
-        if isinstance(example.input, str) and not messages.declared_tools(
-            example.fields.get("tools")
-        ):
-            return sent
-        return sent | {
-            key: example.fields[key] for key in _TOOLS if example.fields.get(key) is not None
-        }
+        declares_tools = messages.declared_tools(example.fields.get("tools"))
+        if isinstance(example.input, str) and not declares_tools:
+            return sent  # where the row has the name, it is another kind of field
+        for key in _TOOLS:
+            if example.fields.get(key) is not None:
+                sent[key] = example.fields[key]
+        return sent
 
     def address(self) -> api.Endpoint:
         """Return the endpoint, with the key in the environment now: empty if it is not set."""
@@ -112,19 +115,25 @@ class ChatClient:
     """
 
     def __init__(self, endpoint: api.Endpoint, timeout_s: float | None) -> None:
-        self._endpoint, self._timeout_s = endpoint, timeout_s
+        self._endpoint = endpoint
+        self._timeout_s = timeout_s
         self._open = _opener(timeout_s)
         self._clients = {self._open()}
         self._idle = [*self._clients]
-        headers = {"Accept": "application/json", "Content-Type": "application/json"}
-        headers |= {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
-        first = self._idle[0].build_request(
-            "POST", f"{endpoint.base_url}/chat/completions", headers=headers
-        )
-        del first.headers["Content-Length"]  # of an empty body
+
         # The URL is parsed and headers are merged once, not with every call.
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        if endpoint.key:
+            headers["Authorization"] = f"Bearer {endpoint.key}"
+        url = f"{endpoint.base_url}/chat/completions"
+        request = self._idle[0].build_request("POST", url, headers=headers)
+        del request.headers["Content-Length"]  # of an empty body
         self._request = partial(
-            type(first), "POST", first.url, headers=first.headers, extensions=first.extensions
+            type(request),
+            "POST",
+            request.url,
+            headers=request.headers,
+            extensions=request.extensions,
         )
 
     async def ask(self, body: Mapping[str, Any]) -> Completion:
@@ -142,12 +151,10 @@ class ChatClient:
         except errors.ModelError:
             raise
         except Exception as error:
-            if (
-                isinstance(api.root_cause(error), asyncio.CancelledError)
-                and errors.is_cancelled_from_outside()
-            ):
+            is_cancelled = isinstance(api.root_cause(error), asyncio.CancelledError)
+            if is_cancelled and errors.is_cancelled_from_outside():
                 raise asyncio.CancelledError from None  # aiohttp may report it as a lost connection
-            # not chained, because its text may quote the key
+            # Not chained, because its text may quote the key.
             raise api.failure(error, self._endpoint, timeout_s=self._timeout_s) from None
         finally:
             self._idle.append(http)
@@ -161,17 +168,17 @@ class ChatClient:
 
         Raise :class:`ModelError` if it is too large to be an answer.
         """
-        parts, size = list[bytes](), 0
+        content = bytearray()
         try:
-            async for part in response.aiter_bytes():
-                size += len(part)
-                if size > MOST_BYTES:
-                    what = f"the endpoint's answer is broken: it is larger than {MOST_BYTES // 1_000_000} MB"
-                    raise self._endpoint.error(what, kind="unreadable", cure="limit max_tokens")
-                parts.append(part)
+            async for chunk in response.aiter_bytes():
+                content += chunk
+                if len(content) > MOST_BYTES:
+                    limit = MOST_BYTES // 1_000_000
+                    message = f"the endpoint's answer is broken: it is larger than {limit} MB"
+                    raise self._endpoint.error(message, kind="unreadable", cure="limit max_tokens")
         finally:
             await response.aclose()
-        return b"".join(parts)
+        return bytes(content)
 
     async def aclose(self) -> None:
         for http in self._clients:
@@ -179,61 +186,60 @@ class ChatClient:
 
 
 def _opener(timeout_s: float | None) -> "Callable[[], httpx2.AsyncClient]":
-    """Return what opens an HTTP client; with aiohttp, if installed, a call costs half the CPU time, and one serves all.
+    """Return what opens an HTTP client.
 
-    Others serve one call at a time: with each call they look at all of their connections.
+    With aiohttp, if it is installed, a call costs half the CPU time, and one client serves all.
+    Other clients serve one call at a time: with each call they look at all of their connections.
     """
     from openai import DefaultAioHttpClient, DefaultAsyncHttpxClient
 
     with suppress(RuntimeError):  # not installed
         shared = DefaultAioHttpClient(timeout=timeout_s)
         return lambda: shared
-    bases = DefaultAsyncHttpxClient.__mro__
-    (library,) = {
-        one.__module__.partition(".")[0] for one in bases if one.__name__ == "AsyncClient"
-    }
-    return partial(
-        DefaultAsyncHttpxClient,
-        timeout=timeout_s,
-        verify=import_module(library).create_ssl_context(),
-    )
+    bases = [base for base in DefaultAsyncHttpxClient.__mro__ if base.__name__ == "AsyncClient"]
+    (library,) = {base.__module__.partition(".")[0] for base in bases}
+    context = import_module(library).create_ssl_context()
+    return partial(DefaultAsyncHttpxClient, timeout=timeout_s, verify=context)
 
 
 def build_openai(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
     """Return the model of a gate's ``openai`` keys. Raises :class:`ConfigError`."""
-    options, params, price = (
-        spec.options,
-        spec.options.get("params") or {},
-        spec.options.get("price"),
-    )
-    for name in _OURS:
-        if name in params and (name, params[name]) != ("n", 1):
-            cure = "remove it: the model, its messages and how its answers are read are set by the gate"
-            raise errors.ConfigError(
-                f"params must not hold {name!r}",
-                where=spec.source.where(f"params.{name}"),
-                cure=cure,
-            )
-    errors.guarded(f"writing params of {spec.name}", canonical_json, params)
-    model, base_url, served_as = (
-        options["model"],
-        options.get("base_url"),
-        options.get("served_as") or (),
-    )
-    key_env = options.get("api_key_env") or ("OPENAI_API_KEY" if base_url is None else None)
+    options = spec.options
+    params = options.get("params") or {}
+    _check_params(spec, params)
+
+    model = options["model"]
+    base_url = (options.get("base_url") or PUBLIC_ENDPOINT).rstrip("/")
+    key_env = options.get("api_key_env")
+    if not key_env and options.get("base_url") is None:
+        key_env = "OPENAI_API_KEY"
+    served_as = options.get("served_as") or ()
     names = (served_as,) if isinstance(served_as, str) else tuple(served_as)
-    base_url = (base_url or PUBLIC_ENDPOINT).rstrip("/")
-    named = base_url == PUBLIC_ENDPOINT or options.get("revision") is not None
+    if options.get("price") is None:
+        price = table_price(model, base_url, params)
+    else:
+        price = written_price(options["price"], str(spec.source))
+
+    # Whether the name of the model and its revision identify its weights.
+    is_named = base_url == PUBLIC_ENDPOINT or options.get("revision") is not None
     return OpenAIModel(
         **parts_of(spec),
         home=api.Endpoint(base_url, model, key_env, served_as=names, source=spec.source.at),
         prompt=build_prompt(spec, surroundings.training),
         params=params,
         concurrency=options.get("concurrency") or CONCURRENCY,
-        price=table_price(model, base_url, params)
-        if price is None
-        else written_price(price, str(spec.source)),
-        parameters="" if named else spec.source.state,
-        until_judged=not named,
+        price=price,
+        parameters="" if is_named else spec.source.state,
+        until_judged=not is_named,
         requests_per_minute=options.get("requests_per_minute"),
     )
+
+
+def _check_params(spec: ModelSpec, params: Mapping[str, Any]) -> None:
+    """Raise :class:`ConfigError` for parameters that the gate sets itself, or that are not JSON."""
+    for name in _OURS:
+        if name in params and (name, params[name]) != ("n", 1):
+            advice = "remove it: the model, its messages and how its answers are read are set by the gate"
+            where = spec.source.where(f"params.{name}")
+            raise errors.ConfigError(f"params must not hold {name!r}", where=where, cure=advice)
+    errors.guarded(f"writing params of {spec.name}", canonical_json, params)
