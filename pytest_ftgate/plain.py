@@ -1,4 +1,4 @@
-"""Facts as JSON values and back, what their JSON Schema says of them, and facts that are not known."""
+"""Turn facts into JSON values and back, describe them for JSON Schema, and hold unknown facts."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -30,21 +30,25 @@ def about(description: str) -> Any:
 
 
 INNER = {"inner": True}
-"""Marks fields that people's reports and advice need, and that the JSON report and its schema leave out."""
+"""Marks fields that reports for people and advice need, and that the JSON report leaves out."""
 
 
 def to_plain(value: Any, *, whole: bool = True) -> Any:
-    """Return dataclasses and collections as JSON values; NaN and infinity become ``None``, and long text is cut.
+    """Return dataclasses and collections as JSON values.
 
-    Without ``whole`` fields marked :data:`INNER` are left out.
+    NaN and infinity become ``None``, and long text is cut. Without ``whole`` fields marked
+    :data:`INNER` are left out.
     """
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, str):
         return shortened(value)
     if is_dataclass(value):
-        shown = [one.name for one in fields(value) if whole or one.metadata != INNER]
-        return {name: to_plain(getattr(value, name), whole=whole) for name in shown}
+        facts = {}
+        for field in fields(value):
+            if whole or field.metadata != INNER:
+                facts[field.name] = to_plain(getattr(value, field.name), whole=whole)
+        return facts
     if isinstance(value, Mapping):
         return {str(key): to_plain(item, whole=whole) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -58,8 +62,8 @@ def from_plain(kind: type[T], facts: Mapping[str, Any]) -> T:
     Raises:
         pydantic.ValidationError: the values do not fit the dataclass.
     """
-    found: T = _adapter(kind).validate_python(facts)
-    return found
+    value: T = _adapter(kind).validate_python(facts)
+    return value
 
 
 _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
@@ -72,9 +76,12 @@ class Unknown(NamedTuple):
     cure: str
 
 
-def together(*several: Unknown | None) -> Unknown:
-    """Return one unknown for several, each of whose cures is named once; without any both texts are empty."""
-    found = [one for one in several if one is not None]
-    return Unknown(
-        "; ".join(one.why for one in found), " ".join(dict.fromkeys(one.cure for one in found))
-    )
+def together(*unknowns: Unknown | None) -> Unknown:
+    """Return one unknown for several, each of whose cures is named once.
+
+    Without any both texts are empty.
+    """
+    present = [unknown for unknown in unknowns if unknown is not None]
+    reasons = [unknown.why for unknown in present]
+    cures = dict.fromkeys(unknown.cure for unknown in present)
+    return Unknown("; ".join(reasons), " ".join(cures))

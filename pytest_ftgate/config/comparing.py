@@ -35,20 +35,20 @@ _STRICTER = (
 )
 
 
-def weakenings(before: GateKeys, after: GateKeys, *, of_marker: bool = False) -> dict[str, str]:
-    """Return the keys in which ``after`` asks for less, with both values: ``0.1 -> 0.02``.
+def weakenings(reference: GateKeys, gate: GateKeys, *, of_marker: bool = False) -> dict[str, str]:
+    """Return the keys in which a gate asks for less than another, with both values: ``0.1 -> 0.02``.
 
     Keys that cannot be compared must be the same. Effective values count, defaults included. Keys
-    that ``before`` leaves to markers are not compared. Another candidate or training set is no
+    that ``reference`` leaves to markers are not compared. Another candidate or training set is no
     weaker gate, because these are judged.
 
     Args:
-        before: the gate that asks for enough.
-        after: the gate that is compared with it.
-        of_marker: ``after`` is the gate of a marker, which is another gate than that of the file
-            if it has another training set.
+        reference: the gate that asks for enough.
+        gate: the gate that is compared with it.
+        of_marker: ``gate`` is that of a marker, which is another gate than that of the file if it
+            has another training set.
     """
-    comparison = _Comparison(before, after)
+    comparison = _Comparison(reference, gate)
     comparison.compare_baselines()
     comparison.compare_keys()
     comparison.compare_metrics()
@@ -93,23 +93,23 @@ class _Comparison:
     """Compare two gates, key by key.
 
     Attributes:
-        changes: both values of each key in which ``after`` asks for less.
-        before: the gate that asks for enough.
-        after: the gate that is compared with it.
-        limits_cost: whether the gate before limits costs, so that prices count.
+        changes: both values of each key in which ``gate`` asks for less.
+        reference: the gate that asks for enough.
+        gate: the gate that is compared with it.
+        limits_cost: whether the reference limits costs, so that prices count.
         uncounted: keys of models that do not count.
     """
 
-    def __init__(self, before: GateKeys, after: GateKeys) -> None:
+    def __init__(self, reference: GateKeys, gate: GateKeys) -> None:
         self.changes: dict[str, str] = {}
-        self.before = before
-        self.after = after
+        self.reference = reference
+        self.gate = gate
 
-        limits = before.thresholds
-        is_cheaper = before.cheaper_by is not None
-        self.limits_cost = is_cheaper or "cost_usd" in limits or _is_limited(before)
-        limits_latency = any(name.startswith("latency_") for name in limits)
-        limits_latency = limits_latency or before.faster_by is not None
+        limits = reference.thresholds
+        is_cheaper = reference.cheaper_by is not None
+        is_faster = reference.faster_by is not None
+        self.limits_cost = is_cheaper or "cost_usd" in limits or _is_limited(reference)
+        limits_latency = is_faster or any(name.startswith("latency_") for name in limits)
 
         self.uncounted = set(model_keys.OPERATION_KEYS)
         if not self.limits_cost:
@@ -119,92 +119,99 @@ class _Comparison:
 
     def compare_baselines(self) -> None:
         """Compare each baseline with the one that is this model now, and the required gain."""
-        before = self.before
-        after = self.after
-        for role, model in before.baselines.items():
+        gate = self.gate
+        for role, model in self.reference.baselines.items():
             value = self.value_of(model)
-            roles = [name for name, spec in after.baselines.items() if self.value_of(spec) == value]
+            roles = [name for name, spec in gate.baselines.items() if self.value_of(spec) == value]
             # Of several roles of one model the one that asks for most counts.
             role_now = max(
-                roles, key=lambda name: _required_gain(after.standard_of(name)), default=role
+                roles, key=lambda name: _required_gain(gate.standard_of(name)), default=role
             )
+            self._compare_model(role, gate.baselines.get(role_now))
+            self._compare_standard(role, gate.standard_of(role_now))
 
-            if not _is_open(before, "baselines"):
-                key = "baseline" if role == "baseline" else f"baselines.{role}"
-                is_open = _is_open(after, "baselines")
-                self.compare(key, model, None if is_open else after.baselines.get(role_now))
+    def _compare_model(self, role: str, model: ModelSpec | None) -> None:
+        """Compare the model of a baseline with that of the gate."""
+        if not _is_open(self.reference, "baselines"):
+            key = "baseline" if role == "baseline" else f"baselines.{role}"
+            is_open = _is_open(self.gate, "baselines")
+            self.compare(key, self.reference.baselines[role], None if is_open else model)
 
-            old = before.standard_of(role)
-            new = after.standard_of(role_now)
-            is_open = _is_open(after, new.path)
-            if not _is_open(before, old.path) and (
-                is_open or _required_gain(new) < _required_gain(old)
-            ):
-                self.changes[new.path] = _shown_standards(old, None if is_open else new)
+    def _compare_standard(self, role: str, standard: Standard) -> None:
+        """Compare the gain that a baseline asks for with that of the gate."""
+        old = self.reference.standard_of(role)
+        if _is_open(self.reference, old.path):
+            return
+        if _is_open(self.gate, standard.path):
+            self.changes[standard.path] = f"{plain_number(abs(old.gain))} -> removed"
+        elif _required_gain(standard) < _required_gain(old):
+            self.changes[standard.path] = _shown_standards(old, standard)
 
     def compare_keys(self) -> None:
-        """Compare test sets, limits, guards, levels of checks, the goal, and all with a direction."""
-        before = self.before
-        after = self.after
+        """Compare test sets, limits, guards, levels, the goal, and all keys with a direction."""
+        reference = self.reference
+        gate = self.gate
         apart = {"margin", "max_drop"}  # the gains are compared by baseline
-        if before.matches != after.matches:
+        if reference.matches != gate.matches:
             apart.add("evidence")  # max_drop has its own
 
         directions = comparable(GateKeys)
         for key in _COMPARED:
-            if key not in apart and not _is_open(before, key):
-                new = None if _is_open(after, key) else getattr(after, key)
-                self.compare(key, getattr(before, key), new, directions.get(key))
+            if key not in apart and not _is_open(reference, key):
+                new = None if _is_open(gate, key) else getattr(gate, key)
+                self.compare(key, getattr(reference, key), new, directions.get(key))
 
-        economics = before.economics if _is_limited(before) else None
-        self.compare("economics", economics, after.economics)
+        economics = reference.economics if _is_limited(reference) else None
+        self.compare("economics", economics, gate.economics)
         for name in CHANGEABLE:
-            self.compare(f"checks.{name}", before.level(name), after.level(name), words(*LEVELS))
+            self.compare(f"checks.{name}", reference.level(name), gate.level(name), words(*LEVELS))
 
         # A goal that training does not serve fails, and "format" excuses the form of answers.
-        is_excused = _is_served(after.goal) and not _is_served(before.goal)
-        if is_excused or after.goal == "format":
-            self.compare("goal", before.goal, after.goal)
+        is_excused = _is_served(gate.goal) and not _is_served(reference.goal)
+        if is_excused or gate.goal == "format":
+            self.compare("goal", reference.goal, gate.goal)
 
         # The price of another candidate is judged with that candidate.
-        if self.limits_cost and before.candidate.spelling == after.candidate.spelling:
-            price = before.candidate.options.get("price")
-            self.compare("candidate.price", price, after.candidate.options.get("price"))
+        if self.limits_cost and reference.candidate.spelling == gate.candidate.spelling:
+            price = reference.candidate.options.get("price")
+            self.compare("candidate.price", price, gate.candidate.options.get("price"))
 
     def compare_metrics(self) -> None:
         """Compare the metric that decides, those of thresholds, and those that are judged."""
-        before = self.before
-        after = self.after
-        self.compare("metric", before.decided_by, after.decided_by)
-        names_now = {*after.thresholds, *after.judged_metrics}
-        for name in {**before.thresholds, **before.judged_metrics}:
-            if name != before.decided_by.name and name in names_now:
-                self.compare(name, before.metric_named(name), after.metric_named(name))
+        reference = self.reference
+        gate = self.gate
+        self.compare("metric", reference.decided_by, gate.decided_by)
+        names_now = {*gate.thresholds, *gate.judged_metrics}
+        for name in {**reference.thresholds, **reference.judged_metrics}:
+            if name != reference.decided_by.name and name in names_now:
+                self.compare(name, reference.metric_named(name), gate.metric_named(name))
 
-    def compare(self, key: str, before: Any, after: Any, direction: Weaker | None = None) -> None:
+    def compare(self, key: str, old: Any, new: Any, direction: Weaker | None = None) -> None:
         """Compare one value, and the values within it where it is still the same thing.
 
         A value with a direction is compared by it. Another one must stay as it is, but may be added
         where there was none, if it is a mapping of keys, such as a guard.
         """
-        old, old_parts = self.value_of(before)
-        new, new_parts = self.value_of(after)
+        old_value, old_entries = self.value_of(old)
+        new_value, new_entries = self.value_of(new)
 
-        if old == new:
-            directions = comparable(type(before)) if isinstance(before, Keys) else {}
-            old_parts = old_parts or {}
-            new_parts = new_parts or {}
-            for name in {**old_parts, **new_parts}:
-                path = f"{key}.{name}"
-                self.compare(path, old_parts.get(name), new_parts.get(name), directions.get(name))
+        if old_value == new_value:
+            directions = comparable(type(old)) if isinstance(old, Keys) else {}
+            old_entries = old_entries or {}
+            new_entries = new_entries or {}
+            for name in {**old_entries, **new_entries}:
+                entry = old_entries.get(name)
+                self.compare(f"{key}.{name}", entry, new_entries.get(name), directions.get(name))
             return
 
-        asks_less = old is not None or new_parts is None
+        asks_less = old_value is not None or new_entries is None
         if direction is not None:
-            asks_less = direction.asks_less(old, new)
+            asks_less = direction.asks_less(old_value, new_value)
         if asks_less:
             unset = (direction and direction.unwritten) or "not given"
-            self.changes[key] = _shown_pair(_shown(old) or unset, _shown(new) or "removed")
+            self.changes[key] = _shown_pair(
+                _shown(old_value) or unset, _shown(new_value) or "removed"
+            )
 
     def value_of(self, value: Any) -> tuple[Any, Mapping[str, Any] | None]:
         """Return what a value is, and the values within it by key; None if it has no keys."""
@@ -218,12 +225,12 @@ class _Comparison:
             return value.name, value.options
         if isinstance(value, Keys):
             fields = type(value).model_fields
-            parts = {field.alias or name: getattr(value, name) for name, field in fields.items()}
+            values = {field.alias or name: getattr(value, name) for name, field in fields.items()}
             if isinstance(value, DataKeys | CalibrationKeys):
-                del parts["path"]  # it is absolute
-                return value.path, parts
-            return "given", parts
-        if isinstance(value, Mapping) and all(isinstance(part, Keys) for part in value.values()):
+                del values["path"]  # it is absolute
+                return value.path, values
+            return "given", values
+        if isinstance(value, Mapping) and all(isinstance(entry, Keys) for entry in value.values()):
             return "", value
         is_plain = value is None or isinstance(value, _PLAIN)
         return value if is_plain else "a Python object", None
@@ -249,13 +256,10 @@ def _required_gain(standard: Standard) -> float:
     return -inf if standard.key == "agreement" else standard.gain
 
 
-def _shown_standards(old: Standard, new: Standard | None) -> str:
-    """Return two required gains, with their keys if these differ; None: it was removed."""
-    before = plain_number(abs(old.gain))
-    if new is None:
-        return f"{before} -> removed"
+def _shown_standards(old: Standard, new: Standard) -> str:
+    """Return two required gains, with their keys if these differ."""
     if old.key == new.key:
-        return f"{before} -> {plain_number(abs(new.gain))}"
+        return f"{plain_number(abs(old.gain))} -> {plain_number(abs(new.gain))}"
     return f"{_shown_standard(old)} -> {_shown_standard(new)}"
 
 
@@ -266,14 +270,12 @@ def _shown_standard(standard: Standard) -> str:
     return f"{standard.key} {plain_number(abs(standard.gain))}"
 
 
-def _shown_pair(before: str, after: str) -> str:
+def _shown_pair(old: str, new: str) -> str:
     """Return two texts; of long ones, what is near their first difference."""
     start = 0
-    for old, new in zip(before, after, strict=False):
-        if old != new:
-            break
+    while start < min(len(old), len(new)) and old[start] == new[start]:
         start += 1
-    return f"{excerpt(before, start)} -> {excerpt(after, start)}"
+    return f"{excerpt(old, start)} -> {excerpt(new, start)}"
 
 
 def _shown(value: Any) -> str:

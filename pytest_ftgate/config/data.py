@@ -25,13 +25,12 @@ from pytest_ftgate.text import got, nearest, quoted
 
 MAX_TOKENS = 65_536  # OpenAI's limit for one training example of its gpt-4o and gpt-4.1 models
 
-_DATA_KEYS = ("path", "format", "fields", "limit", "max_tokens")
 _PARTS = ("id", "input", "expected", "group")
 """The parts of an example, of which only the input is sent to a model."""
 
 
 class DataKeys(Keys):
-    """Examples and how to read them: a file, or in Python code also an object in place of the path."""
+    """Examples and how to read them: a file, or in Python code an object in place of the path."""
 
     _rows: Any = PrivateAttr(None)
     file: PathText = Field(alias="path", description="The path of the file, relative to this file.")
@@ -77,7 +76,7 @@ class DataKeys(Keys):
             text = f"{quoted(name)} is the column {quoted(column)}, which holds the expected output"
             turned = {column: name for name, column in self.fields.items()}
             if name not in _PARTS and turned.keys() <= set(_PARTS):
-                meant = ", ".join(f"{part}: {turned[part]}" for part in turned)
+                meant = ", ".join(f"{key}: {value}" for key, value in turned.items())
                 text += f"; did you mean {{{meant}}}?"
             raise refusals([(("fields", name), text)])
         return self
@@ -100,7 +99,7 @@ def max_tokens(training_set: Any) -> int:
 
 
 def _holds_rows(value: Any) -> bool:
-    """Return whether an object may hold rows: an iterable, a lazy frame of polars, an Arrow table."""
+    """Return whether an object may hold rows: an iterable, a lazy frame, an Arrow table."""
     if isinstance(value, str | bytes | bytearray | os.PathLike | Mapping):
         return False
     is_frame = hasattr(value, "collect_schema") or hasattr(value, "to_pylist")
@@ -112,7 +111,8 @@ def _is_file(value: Mapping[Any, Any]) -> bool:
 
     Another one is a row itself.
     """
-    return not value or any(nearest(str(key), _DATA_KEYS) for key in value)
+    keys = ["path", *DataKeys.model_fields]
+    return not value or any(nearest(str(key), keys) for key in value)
 
 
 def _read_data(value: Any, info: ValidationInfo) -> DataKeys | Iterable[Any]:

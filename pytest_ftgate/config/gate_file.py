@@ -1,4 +1,4 @@
-"""The gate file, ``ftgate.yaml``: read once and validated as a whole; and the policy that it extends."""
+"""The gate file, ``ftgate.yaml``, read and validated as a whole; and the policy that it extends."""
 
 import json
 import os

@@ -167,7 +167,7 @@ class GateKeys(keys.Keys):
 
     @property
     def standards(self) -> Mapping[str, models.BaselineKeys]:
-        """Return the baselines that have a standard of their own, by role; some may have no model yet."""
+        """Return the baselines with a standard of their own, by role; some may have no model yet."""
         return self._standards
 
     def standard_of(self, role: str) -> models.Standard:
@@ -233,7 +233,7 @@ class GateKeys(keys.Keys):
 
     @property
     def judged_by(self) -> list[MetricSpec]:
-        """Return the metrics that can fail the gate: the deciding one, those of thresholds and of guards."""
+        """Return the metrics that can fail the gate: that which decides, of thresholds, of guards."""
         named = [self.metric_named(name) for name in self.thresholds]
         return [self.decided_by, *named, *(guard.metric for guard in self.guards.values())]
 
@@ -255,7 +255,7 @@ class GateKeys(keys.Keys):
 
     @property
     def matches(self) -> bool:
-        """Return whether the candidate must be cheaper or faster, and may be worse than every baseline."""
+        """Return whether the candidate may be worse than every baseline, by ``max_drop``."""
         return self.asked_by == "max_drop"
 
     @property
@@ -299,8 +299,8 @@ class GateKeys(keys.Keys):
     def quoted(self, key: str) -> str:
         """Return the key with its value and source: ``margin 0.05 (ftgate.yaml:14)``."""
         value = getattr(self, key)
-        shown = plain_number(value) if isinstance(value, float) else str(value)
-        return f"{key} {shown} ({self.sources[key]})"
+        text = plain_number(value) if isinstance(value, float) else str(value)
+        return f"{key} {text} ({self.sources[key]})"
 
 
 def comparison_of(key: str) -> keys.Weaker | None:

@@ -111,7 +111,7 @@ def _name_of(parameter: Any) -> str:
 
 
 def token(value: Any) -> str:
-    """Return a name for this very object: the same as long as it lives, and never given to another."""
+    """Return a name for this very object: the same as long as it lives, and that of no other."""
     alive, name = _tokens.get(id(value), (lambda: None, ""))
     if alive() is not value:
         name = secrets.token_hex(16)
@@ -196,7 +196,7 @@ def own_words(error: ValidationError) -> list[tuple[KeyPath, str]]:
             # pydantic counts only the valid items of a tuple, and reports the others one by one
             continue
         # pydantic adds it where the key itself is wrong
-        path = tuple(part for part in line["loc"] if part != "[key]")
+        path = tuple(step for step in line["loc"] if step != "[key]")
         problems.append((path, _text(line, path)))
     return problems
 
@@ -279,19 +279,19 @@ def _number_meant(text: str) -> str:
 class Placeable:
     """A value that knows its source."""
 
-    def placed(self, at: At, name: str | None = None) -> Any:
+    def placed(self, source_at: At, name: str | None = None) -> Any:
         """Return the value with its source; ``name`` is its key in a mapping of names."""
         raise NotImplementedError
 
 
-def place(value: Any, at: At, name: str | None = None) -> Any:
+def place(value: Any, source_at: At, name: str | None = None) -> Any:
     """Return a validated value whose parts know their sources; Python objects stay unchanged."""
     if isinstance(value, Placeable):
-        return value.placed(at, name)
-    if isinstance(value, dict) and all(isinstance(part, Placeable) for part in value.values()):
-        return {key: place(part, partial(at, key), key) for key, part in value.items()}
-    if isinstance(value, tuple) and value and all(isinstance(part, Placeable) for part in value):
-        return tuple(place(part, partial(at, index)) for index, part in enumerate(value))
+        return value.placed(source_at, name)
+    if isinstance(value, dict) and all(isinstance(entry, Placeable) for entry in value.values()):
+        return {key: place(entry, partial(source_at, key), key) for key, entry in value.items()}
+    if isinstance(value, tuple) and value and all(isinstance(item, Placeable) for item in value):
+        return tuple(place(item, partial(source_at, index)) for index, item in enumerate(value))
     return value
 
 
@@ -323,17 +323,17 @@ class Keys(Placeable, BaseModel):
         declared = (*type(self).model_fields, *(self.model_extra or {}))
         return {key: getattr(self, key) for key in declared if key in self.model_fields_set}
 
-    def placed(self, at: At, name: str | None = None) -> Self:  # noqa: ARG002  # a mapping of keys has no name
+    def placed(self, source_at: At, name: str | None = None) -> Self:  # noqa: ARG002
         """Return a copy that knows its source and those of its keys."""
         copy = self.model_copy()
         sources = {}
         for attribute, info in type(self).model_fields.items():
             key = info.alias or attribute
             is_written = attribute in self.model_fields_set
-            at_key: At = partial(at, key) if is_written else lambda *_: BUILT_IN
+            at_key: At = partial(source_at, key) if is_written else lambda *_: BUILT_IN
             sources[key] = at_key()
             copy.__dict__[attribute] = place(getattr(self, attribute), at_key)
-        copy._place = at()
+        copy._place = source_at()
         copy._sources = sources
         return copy
 
@@ -410,18 +410,18 @@ class Keys(Placeable, BaseModel):
 
 
 def sources_within(value: Any, path: str) -> Iterator[tuple[str, Source]]:
-    """Yield the path and the source of each value in a mapping of keys, or in a mapping of names."""
+    """Yield the path and the source of each value in a mapping of keys or of names."""
     sources = value.sources if isinstance(value, Keys) else {}
     for key, source in sources.items():
         yield f"{path}.{key}", source
         yield from sources_within(getattr(value, key, None), f"{path}.{key}")
 
     named = value if isinstance(value, Mapping) else {}
-    for name, part in named.items():
-        part_source = getattr(part, "source", None)
+    for name, entry in named.items():
+        part_source = getattr(entry, "source", None)
         if isinstance(part_source, Source):
             yield f"{path}.{name}", part_source
-        yield from sources_within(part, f"{path}.{name}")
+        yield from sources_within(entry, f"{path}.{name}")
 
 
 class OpenKeys(Keys):
@@ -465,18 +465,18 @@ def matching(pattern: str, must: str) -> Any:
 
 
 def _unfit(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
-    """Yield what is never valid, even in free data: literal secrets, and numbers that are not finite."""
+    """Yield what is never valid, even in free data: secrets, and numbers that are not finite."""
     if isinstance(value, float) and not math.isfinite(value):
         yield path, f"must be a finite number, {got(value, path)}"
     elif isinstance(value, Mapping):
-        for key, part in value.items():
+        for key, entry in value.items():
             if holds_literal_key(str(key)):
                 yield (*path, str(key)), _IN_PLAIN_SIGHT
             else:
-                yield from _unfit(part, (*path, str(key)))
+                yield from _unfit(entry, (*path, str(key)))
     elif isinstance(value, list | tuple):
-        for index, part in enumerate(value):
-            yield from _unfit(part, (*path, index))
+        for index, entry in enumerate(value):
+            yield from _unfit(entry, (*path, index))
 
 
 Text = Annotated[str, Field(pattern=r"\S")]
@@ -508,17 +508,17 @@ class Weaker:
     order: tuple[str, ...] = ()
     unwritten: str | None = None
 
-    def asks_less(self, before: Any, after: Any) -> bool:
-        """Return whether ``after`` is weaker than ``before``. None stands for an unset key."""
-        if before is None or after is None:
+    def asks_less(self, old: Any, new: Any) -> bool:
+        """Return whether ``new`` is weaker than ``old``. None stands for an unset key."""
+        if old is None or new is None:
             if self.unwritten is None:
-                return before is not None and after is None
-            return before is None and after is not None
+                return old is not None and new is None
+            return old is None and new is not None
         if self.direction == "fewer":
-            return not set(before) <= set(after)
+            return not set(old) <= set(new)
         if self.order:
-            return self.order.index(after) < self.order.index(before)
-        return bool(after < before if self.direction == "lower" else after > before)
+            return self.order.index(new) < self.order.index(old)
+        return bool(new < old if self.direction == "lower" else new > old)
 
 
 # none can be proven to be equal

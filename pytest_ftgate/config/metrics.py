@@ -29,7 +29,7 @@ _SKLEARN = {
     "precision_score": "precision_macro",
     "recall_score": "recall_macro",
 }
-"""Functions of scikit-learn, which score all answers together, and the metrics of the same values."""
+"""Functions of scikit-learn, which score all answers together, and metrics of the same values."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class MetricSpec(keys.Placeable):
     def __str__(self) -> str:
         return self.name
 
-    def placed(self, at: At, name: str | None = None) -> "MetricSpec":  # noqa: ARG002  # a metric has its own name
+    def placed(self, source_at: At, name: str | None = None) -> "MetricSpec":  # noqa: ARG002
         """Return the metric with its source, also of its paths and judge."""
-        source = at()
+        source = source_at()
         options = {key: keys.place(value, lambda *_: source) for key, value in self.options.items()}
         key = _PATH.get(self.name, "")
         path = options.get(key)

@@ -104,8 +104,8 @@ _Stripping = Annotated[
     Any, PlainValidator(_read_stripping, json_schema_input_type=_WrittenStripping)
 ]
 _STRIPPING: Any = keys.optional(
-    "The reasoning to remove from the start of an answer. auto (default): that in tags such as <think>, "
-    "<thought> or [THINK], and Harmony channels. A pair of tags: those. false: nothing."
+    "The reasoning to remove from the start of an answer. auto (default): that in tags such as "
+    "<think>, <thought> or [THINK], and Harmony channels. A pair of tags: those. false: nothing."
 )
 _MIXED: Any = [{"required": ["gpu_hour_usd", key]} for key in PER_TOKEN]
 
@@ -176,8 +176,8 @@ REQUEST_PARAMETERS = (
 
 def as_parameter(key: str, value: Any) -> str:
     """Return how a request parameter is written."""
-    shown = value if isinstance(value, int | float) else "..."
-    return f"params: {{{key}: {shown}}}"
+    number = value if isinstance(value, int | float) else "..."
+    return f"params: {{{key}: {number}}}"
 
 
 class Provider:
@@ -206,7 +206,7 @@ class Provider:
 
     @classmethod
     def identity(cls, options: Mapping[str, Any], source: keys.Source) -> tuple[Any, ...]:  # noqa: ARG003
-        """Return what tells the model from others of its provider, beside the name that an endpoint is sent."""
+        """Return what tells the model from others, beside the name that an endpoint is sent."""
         return tuple(
             (key, value) for key, value in sorted(options.items()) if key not in _OPERATION
         )
@@ -362,7 +362,7 @@ class RecordedKeys(Provider, keys.Keys):
 
 
 class TransformersKeys(_Asked):
-    """A model and a LoRA adapter in this process, loaded with transformers and peft (extra local)."""
+    """A model and a LoRA adapter in this process, by transformers and peft (extra local)."""
 
     provider: Literal["transformers"] = Field(
         description="A model in this process, loaded with transformers."

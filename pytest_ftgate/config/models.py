@@ -68,14 +68,14 @@ class ModelSpec(keys.Placeable):
         """Return what tells the model from others, beside the name that an endpoint is sent."""
         return self.provider, *self.kind.identity(self.options, self.source)
 
-    def placed(self, at: keys.At, name: str | None = None) -> ModelSpec:
+    def placed(self, source_at: keys.At, name: str | None = None) -> ModelSpec:
         """Return the model with its source; a named model keeps the source of its definition.
 
         Parameters of the test may load other weights into any model. Only an endpoint in the gate
         file that is not the candidate's is taken for the same under all of them, so that a baseline
         is asked once.
         """
-        use = at()
+        use = source_at()
         is_in_file = use.kind in ("file", "defaults")
         if self.kind.is_remote and is_in_file and use.key != "candidate":
             use = replace(use, parameters={})
@@ -156,8 +156,8 @@ def _meant(text: str, reading: keys.Reading) -> str:
         return f"; did you mean {near!r}?"
     if PurePath(text).suffix in _ANSWER_FILES:
         return f": for a file of recorded answers write recorded:{cut(text)}"
-    known = cut(", ".join(sorted(reading.models)))
-    named = f", or a name under models: {known}" if known else ""
+    names = cut(", ".join(sorted(reading.models)))
+    named = f", or a name under models: {names}" if names else ""
     return f"; expected one of {SPELLINGS}{named}"
 
 
@@ -169,7 +169,7 @@ def _keys_of(provider: Any) -> type[_AnyKeys]:
 
 
 def _extended(values: Mapping[Any, Any], reading: keys.Reading) -> ModelSpec:
-    """Return a model of the gate file with some of its keys replaced, under a name that says which."""
+    """Return a model of the gate file with some of its keys replaced, which its name tells."""
     name = values["extends"]
     changes = {key: value for key, value in values.items() if key != "extends"}
     if not isinstance(name, str) or name not in reading.models:
@@ -249,9 +249,9 @@ def _inherited(
 def _from_mapping(values: Mapping[Any, Any], reading: keys.Reading) -> ModelSpec:
     provider = values.get("provider")
     if provider is None:
-        cure = f"one of {', '.join(PROVIDERS)}, or a provider of a hook"
-        cure += "; or name a model under models with extends"
-        raise keys.refused_key("provider", f"{keys.MISSING}: {cure}")
+        forms = f"one of {', '.join(PROVIDERS)}, or a provider of a hook"
+        forms += "; or name a model under models with extends"
+        raise keys.refused_key("provider", f"{keys.MISSING}: {forms}")
     kind = _keys_of(provider)
     if kind.unwritable is not None:
         raise keys.refusal(kind.unwritable)
@@ -332,7 +332,7 @@ class Standard(NamedTuple):
 
     @property
     def key(self) -> str:
-        """Return ``margin`` or ``max_drop``; ``agreement`` where the baseline need not be beaten."""
+        """Return ``margin``, ``max_drop``, or ``agreement`` where the baseline need not be beaten."""
         return self.path.rpartition(".")[2]
 
     @property
@@ -361,10 +361,10 @@ class BaselineKeys(keys.Keys):
         "at most that."
     )
 
-    def placed(self, at: keys.At, name: str | None = None) -> BaselineKeys:
+    def placed(self, source_at: keys.At, name: str | None = None) -> BaselineKeys:
         """Return a copy that knows its sources; the model goes by the baseline's name."""
-        copy = super().placed(at)
-        copy.__dict__["model"] = keys.place(self.model, partial(at, "model"), name)
+        copy = super().placed(source_at)
+        copy.__dict__["model"] = keys.place(self.model, partial(source_at, "model"), name)
         return copy
 
     @classmethod
@@ -393,8 +393,8 @@ def _read_entry(value: Any, info: ValidationInfo) -> ModelSpec | BaselineKeys:
         text = f"put the model under model: {{model: {{...}}, {key}: ...}}"
         raise keys.refused_key(key, text)
 
-    known = {*model_keys.OpenAIKeys.model_fields, "extends"}
-    if standards or value.keys() & known == {"model"}:
+    model_fields = {*model_keys.OpenAIKeys.model_fields, "extends"}
+    if standards or value.keys() & model_fields == {"model"}:
         return BaselineKeys.model_validate(value, context=info.context)
     return read_model(value, info)
 

@@ -127,7 +127,7 @@ class GuardKeys(keys.Keys):
 
 
 class SliceKeys(keys.Keys):
-    """Parts of the test set, on which the candidate must not get significantly worse than the baseline."""
+    """Parts of the test set, on which the candidate must not get significantly worse."""
 
     fields: Annotated[
         tuple[keys.Text, ...], Field(min_length=1), keys.Listed, keys.Weaker("fewer")
@@ -198,7 +198,7 @@ class TokenCost:
         return f"{price} per 1M tokens x {plain_number(self.epochs)} epochs"
 
     def __lt__(self, other: object) -> bool:
-        """Return whether this is less; an amount that does not depend on tokens may be more or less."""
+        """Return whether this is less; an amount without tokens may be more or less."""
         return not isinstance(other, TokenCost) or self.usd(1) < other.usd(1)
 
     def __gt__(self, other: object) -> bool:
@@ -309,8 +309,8 @@ def wrong_level(value: Any) -> str:
     """Return what is wrong with the level of a check, and which one was probably meant."""
     word = str(value).lower()
     meant = _MEANT.get(word) or nearest(word, _WRITABLE)
-    cure = f"; did you mean {meant!r}?" if meant else ""
-    return f"must be one of {', '.join(_WRITABLE)}, {got(value, ())}{cure}"
+    meaning = f"; did you mean {meant!r}?" if meant else ""
+    return f"must be one of {', '.join(_WRITABLE)}, {got(value, ())}{meaning}"
 
 
 class _Checks(keys.Keys):

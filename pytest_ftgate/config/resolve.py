@@ -115,8 +115,8 @@ def _by_policy(
 
     # Only the metric that decides is the policy's: the others are of the gate's thresholds.
     names = [metric.name for metric in strict.metrics]
-    others = [metric for metric in config.metrics if metric.name not in names]
-    return strict.model_copy(update={"metric": (*strict.metrics, *others)})
+    secondary = [metric for metric in config.metrics if metric.name not in names]
+    return strict.model_copy(update={"metric": (*strict.metrics, *secondary)})
 
 
 # --- merge the layers

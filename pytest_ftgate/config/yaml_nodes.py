@@ -60,10 +60,10 @@ class Node:
         """Return the line of the key at ``path``, or of the nearest existing key above it."""
         line = self.line
         node = self
-        for part in path:
-            if part not in node.parts:
+        for step in path:
+            if step not in node.parts:
                 break
-            line, node = node.parts[part]
+            line, node = node.parts[step]
         return line
 
 
@@ -100,8 +100,8 @@ def _parsed(text: str, shown: str) -> Node | None:
     """
     import yaml
 
-    def invalid(what: str, line: int, cure: str | None = None) -> ConfigError:
-        return ConfigError(what, where=Where(shown, line), cure=cure)
+    def invalid(text: str, line: int, cure: str | None = None) -> ConfigError:
+        return ConfigError(text, where=Where(shown, line), cure=cure)
 
     try:
         loader = yaml.SafeLoader(text)
@@ -149,20 +149,20 @@ class _Reader:
         if isinstance(node.value, str):
             return Node(self._scalar(node, path), _line(node))
 
-        parts: dict[str | int, tuple[int, Node]] = {}
+        children: dict[str | int, tuple[int, Node]] = {}
         if node.id != "mapping":
             for index, item in enumerate(node.value):
-                parts[index] = _line(item), self.read(item, (*path, index))
-            items = [item.value for _, item in parts.values()]
-            return Node(items, _line(node), parts)
+                children[index] = _line(item), self.read(item, (*path, index))
+            items = [item.value for _, item in children.values()]
+            return Node(items, _line(node), children)
 
         for key, value in node.value:
-            name = self._key(key, path, parts)
-            parts[name] = _line(key), self.read(value, (*path, name))
-        values = {name: part.value for name, (_, part) in parts.items()}
-        return Node(values, _line(node), parts)
+            name = self._key(key, path, children)
+            children[name] = _line(key), self.read(value, (*path, name))
+        values = {name: child.value for name, (_, child) in children.items()}
+        return Node(values, _line(node), children)
 
-    def _key(self, node: Any, path: KeyPath, parts: Mapping[str | int, tuple[int, Node]]) -> str:
+    def _key(self, node: Any, path: KeyPath, children: Mapping[str | int, tuple[int, Node]]) -> str:
         if not isinstance(node.value, str):
             raise self._refused("a key must be text, not a list or a mapping", node, path)
         if node.value == "<<" and node.style is None:
@@ -170,8 +170,8 @@ class _Reader:
         key = self.read(node, path).value
         if not isinstance(key, str):
             raise self._refused(f"the key {node.value} is not text: quote it", node, path)
-        if key in parts:
-            text = f"duplicate key: it is on line {parts[key][0]} and on line {_line(node)}"
+        if key in children:
+            text = f"duplicate key: it is on line {children[key][0]} and on line {_line(node)}"
             raise self._refused(text, node, (*path, key))
         return key
 
@@ -189,8 +189,8 @@ class _Reader:
                 return read(text)
         return text
 
-    def _refused(self, what: str, node: Any, path: KeyPath) -> ConfigError:
-        return ConfigError(what, where=Where(self._shown, _line(node), dotted(path) or None))
+    def _refused(self, text: str, node: Any, path: KeyPath) -> ConfigError:
+        return ConfigError(text, where=Where(self._shown, _line(node), dotted(path) or None))
 
 
 def _line(node: Any) -> int:

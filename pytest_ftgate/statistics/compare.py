@@ -532,12 +532,12 @@ class _Pairs:
             return None
 
         n = len(self.differences)
-        again = planning.needed_by_error(n, float(self.gain), test.error, question.margin)
+        to_reach = planning.needed_by_error(n, float(self.gain), test.error, question.margin)
         needed = test.needed(question.target)
-        if needed is None or again is None:
+        if needed is None or to_reach is None:
             return None
         # The formula may give fewer examples than have just proved to be too few.
-        return max(needed, again, 0 if weighed.shown else n + 1)
+        return max(needed, to_reach, 0 if weighed.shown else n + 1)
 
 
 def compare_right_wrong(

@@ -158,7 +158,7 @@ def chance_of_enough_wins(
     return passing
 
 
-def _enough_wins(trials: Codes, needed: Codes, winning: Floats, other: Floats) -> Floats:
+def _enough_wins(trials: Codes, needed: Codes, winning: Floats, losing: Floats) -> Floats:
     """Return P(Binomial(trials, winning) >= needed), shape ``(m, k)``.
 
     The rates ``winning`` and ``other = 1 - winning`` have the shape ``(m,)``, the trials ``(k,)``.
@@ -166,14 +166,14 @@ def _enough_wins(trials: Codes, needed: Codes, winning: Floats, other: Floats) -
     one before: ``P(Bin(N - 1) >= k) = P(Bin(N) >= k) - winning * P(Bin(N - 1) = k - 1)``; a larger
     ``k`` has a few terms less.
     """
-    first = chance_of_at_least(int(needed[0]), int(trials[0]), winning, other)
+    first = chance_of_at_least(int(needed[0]), int(trials[0]), winning, losing)
     fewer = trials[1:]
     old = needed[:-1]
     new = needed[1:]
 
-    falls = winning[:, None] * chance_of(old - 1, fewer, winning, other)
+    falls = winning[:, None] * chance_of(old - 1, fewer, winning, losing)
     for step in range(int((new - old).max(initial=0))):
-        terms = chance_of(old + step, fewer, winning, other)
+        terms = chance_of(old + step, fewer, winning, losing)
         falls += np.where(old + step < new, terms, 0.0)
 
     columns: Floats = np.cumsum(np.concatenate([first[:, None], -falls], axis=1), axis=1)
@@ -227,7 +227,7 @@ def wins_to_reach(score: float, losses: Codes, n: int, margin: float) -> Codes:
     return high
 
 
-def chance_of(counts: Codes, trials: Codes, rates: Floats, others: Floats) -> Floats:
+def chance_of(counts: Codes, trials: Codes, rates: Floats, complements: Floats) -> Floats:
     """Return P(Binomial(trials, rate) = count), shape ``(m, k)``.
 
     Counts and trials have the shape ``(k,)``, rates ``(m,)``; ``others`` is ``1 - rates``, computed
@@ -237,12 +237,12 @@ def chance_of(counts: Codes, trials: Codes, rates: Floats, others: Floats) -> Fl
     k = np.where(is_possible, counts, 0)
     log_ways = _log_factorial(trials) - _log_factorial(k) - _log_factorial(trials - k)
     log_rates = np.log(np.maximum(rates, _TINY))[:, None]
-    log_others = np.log(np.maximum(others, _TINY))[:, None]
+    log_others = np.log(np.maximum(complements, _TINY))[:, None]
     chances = np.exp(log_ways + k * log_rates + (trials - k) * log_others)
     return np.where(is_possible, chances, 0.0)
 
 
-def chance_of_at_least(count: int, trials: int, rates: Floats, others: Floats) -> Floats:
+def chance_of_at_least(count: int, trials: int, rates: Floats, complements: Floats) -> Floats:
     """Return P(Binomial(trials, rate) >= count), shape ``(m,)``; ``others`` is ``1 - rates``.
 
     The sum runs over the rarer side, counts from ``count`` or counts below it, up to eight standard
@@ -257,7 +257,7 @@ def chance_of_at_least(count: int, trials: int, rates: Floats, others: Floats) -
     first = max(0, math.floor(count - distance))
     last = min(trials, math.ceil(count + distance))
     counts = np.arange(first, last + 1)
-    chances = chance_of(counts, np.full_like(counts, trials), rates, others)
+    chances = chance_of(counts, np.full_like(counts, trials), rates, complements)
 
     below = chances[:, : count - first].sum(axis=1)
     above = chances[:, count - first :].sum(axis=1)
@@ -277,9 +277,9 @@ def rate_of_at_least(count: int, trials: int, chance: float) -> float:
     rate = count / (trials + 1)
     for _ in range(_STEPS):
         rates = np.array([rate])
-        others = np.array([1 - rate])
-        tail = float(chance_of_at_least(count, trials, rates, others)[0])
-        last = chance_of(np.array([count - 1]), np.array([trials - 1]), rates, others)
+        complements = np.array([1 - rate])
+        tail = float(chance_of_at_least(count, trials, rates, complements)[0])
+        last = chance_of(np.array([count - 1]), np.array([trials - 1]), rates, complements)
         slope = trials * float(last[0, 0])
         if tail < chance:
             low = rate

@@ -148,9 +148,9 @@ def _steps(totals: Floats) -> float:
     tolerance = _ROUNDING * max(1.0, float(sizes.max(initial=0.0)))
     unit = 0.0
     for size in np.unique(sizes[sizes > tolerance]).tolist():
-        rest = size
-        while rest > tolerance:  # Euclid's algorithm, with remainders to the nearest multiple
-            unit, rest = rest, abs(unit - rest * round(unit / rest))
+        remainder = size
+        while remainder > tolerance:  # Euclid's algorithm, with remainders to the nearest multiple
+            unit, remainder = remainder, abs(unit - remainder * round(unit / remainder))
         if whole > _LARGE * unit:
             return _steps_of_grid(totals, sizes)
     return 1 / unit if unit else 0.0
@@ -177,7 +177,7 @@ def _steps_of_grid(totals: Floats, sizes: Floats) -> float:
     return min(grids, key=rounding)
 
 
-def _chance_of_at_most(most: int, sizes: Codes) -> float:
+def _chance_of_at_most(limit: int, sizes: Codes) -> float:
     """Return the probability that a random subset of ``sizes`` has a sum of at most ``most``.
 
     A coin decides of each one whether it is in the subset. The characteristic function, a product
@@ -191,7 +191,7 @@ def _chance_of_at_most(most: int, sizes: Codes) -> float:
     spread = math.sqrt(float(counts @ distinct**2)) / 2
     n = min(whole + 1, math.ceil(2 * _DEVIATIONS * spread)) | 1  # odd: frequencies come in pairs
     first = max(0, (whole + 1 - n) // 2)
-    counted = most - first + 1
+    counted = limit - first + 1
     if counted <= 0:
         return 0.0
     if counted >= n:
@@ -202,7 +202,7 @@ def _chance_of_at_most(most: int, sizes: Codes) -> float:
     def angle(times: int) -> Floats:
         return (times * frequency % (2 * n)).astype(np.float64) * (math.pi / n)
 
-    wave: Floats = np.cos(angle(whole - first - most)) * np.sin(angle(counted)) / np.sin(angle(1))
+    wave: Floats = np.cos(angle(whole - first - limit)) * np.sin(angle(counted)) / np.sin(angle(1))
     for size, count in zip(distinct.tolist(), counts.tolist(), strict=True):
         wave *= np.cos(angle(size)) ** count
     return min(max((counted + 2 * float(wave.sum())) / n, 0.0), 1.0)

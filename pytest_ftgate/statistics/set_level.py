@@ -68,17 +68,17 @@ class LabelCounts:
         kinds = self._kinds(units)
         counts = kinds.counts
         rarest, next_rarest = self._rarest_labels()
-        other = np.where(counts.gold == rarest, next_rarest, rarest)
+        mistake = np.where(counts.gold == rarest, next_rarest, rarest)
         right = counts._answering(counts.gold)
-        mistaken = counts._answering(other)
-        unknown = counts._answering(np.full_like(other, self.n_labels))
+        mistaken = counts._answering(mistake)
+        unknown = counts._answering(np.full_like(mistake, self.n_labels))
 
         total = self._total
         falls = []
         for codes, size in self._blocks(kinds.codes):
-            others = total - counts.tallies(codes, size)
+            outside = total - counts.tallies(codes, size)
             values = [
-                self.statistic(others + answers.tallies(codes, size))
+                self.statistic(outside + answers.tallies(codes, size))
                 for answers in (right, mistaken, unknown)
             ]
             falls.append(values[0] - np.minimum(values[1], values[2]))
