@@ -19,6 +19,7 @@ TOOLS_ADVICE = (
     "Check that the endpoint of the {role} returns tool calls (vLLM: --enable-auto-tool-choice and "
     "--tool-call-parser), and that the rows of the test set hold tools."
 )
+_NO_ANSWER = ("missing", "refusal", "cut_off", "empty")
 _LEAST = 5
 """Nothing is concluded of the form or of a label from fewer answers than this."""
 _MANY = 10
@@ -37,13 +38,17 @@ def cure_of_a_loss(gate: Context, comparison: Comparison, otherwise: str) -> str
     if any(check.kind in ("form", "models") and check.status in RED for check in gate.checks):
         return None
 
-    for check in gate.checks:
-        if (check.name, check.status) == ("prompt_mismatch", "warning"):
-            return check.advice
-
     diagnosis = gate.facts.get("diagnosis") or Diagnosis({})
+    counts = diagnosis.candidate or {}
+    mistakes = sum(counts.values()) - counts.get(RIGHT, 0)
+    # Answers that are cut off stay so, however the candidate is asked.
+    if 2 * sum(counts.get(kind, 0) for kind in _NO_ANSWER) <= mistakes:
+        for check in gate.checks:
+            if (check.name, check.status) == ("prompt_mismatch", "warning"):
+                return check.advice
+
     cures = (
-        _of_form(gate, diagnosis.candidate or {}),
+        _of_form(gate, counts),
         _stop(gate, comparison),
         _label(gate, diagnosis),
         _another_model(diagnosis, comparison),

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from endpoint_project import EndpointProject, N, answer
 from gate_project import because, check, ends, label, mentions, passed, read_jsonl, statuses, stopped, write_jsonl
+from loopback import Reply
 
 SYSTEM = "You route support messages. Answer with one label."
 FIRST = ("order", "parcel", "bill", "card", "door", "shoe", "phone")
@@ -189,6 +190,14 @@ def test_the_mismatch_is_the_cure_of_a_red_gate(http: EndpointProject) -> None:
     _train(http, system=SYSTEM)
     gate = ends(http.judge(margin=0.9, checks={"near_duplicates": "warn"}), "fail")
     assert f'system: "{SYSTEM}"' in str(check(gate, "margin")["advice"])
+
+
+def test_answers_that_are_cut_off_are_named_before_a_mismatch(http: EndpointProject) -> None:
+    _train(http, system=SYSTEM)
+    http.server.answer = lambda body: Reply(answer(body), finish_reason="length" if body["model"] == "ft" else "stop")
+    advice = str(check(ends(http.judge(checks={"near_duplicates": "warn"}), "fail"), "margin")["advice"])
+    assert "system message, template, limit of tokens" in advice
+    assert "answers 60 cut off" in advice
 
 
 def test_the_gate_decides_what_a_mismatch_means(http: EndpointProject) -> None:
