@@ -75,8 +75,10 @@ def divide(config: GateKeys, test: DataSet) -> tuple[DataSet, DataSet]:
     counting: list[Example] = []
     showing: list[Example] = []
     for example in test:
-        examples = showing if may_be_shown(example) else counting
-        examples.append(example)
+        if may_be_shown(example):
+            showing.append(example)
+        else:
+            counting.append(example)
 
     if not counting:
         message = "no test example counts, because all of them are in the tenth that may be shown"
@@ -252,7 +254,9 @@ class Attempt:
         if not same_test_set(self.test_set, last.test_set):
             return
 
-        models = "the candidate" if last.answers[0] != self.answers[0] else "a baseline"
+        models = "a baseline"
+        if last.answers[0] != self.answers[0]:
+            models = "the candidate"
         message = f"the answers of {models} are not those of the last verdict ({last.at[:10]}): "
         message += "each new set of answers makes a lucky pass more likely"
         source = str(self.config.sources["max_attempts"])
@@ -417,7 +421,9 @@ def _add_line(path: Path, line: str) -> None:
     try:
         ends_whole = not path.exists() or path.read_bytes()[-1:] in (b"", b"\n")
         with path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(f"{line}\n" if ends_whole else f"\n{line}\n")
+            if not ends_whole:  # somebody cut or merged the file
+                file.write("\n")
+            file.write(f"{line}\n")
     except OSError as error:
         raise _unwritable(path, error) from None
 

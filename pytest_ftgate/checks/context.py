@@ -182,10 +182,11 @@ class Context:
     def groups(self) -> list[str | None]:
         """Return the group of each test example; where people decided, perhaps the rater."""
         groups = self.test.groups
-        people = self.judging.people if self.judging is not None else None
-        if people is None or self.deciding.name != judged.HUMAN_PREFERENCE:
+        if self.deciding.name != judged.HUMAN_PREFERENCE:
             return groups
-        return list(people.groups(groups))
+        if self.judging is None or self.judging.people is None:
+            return groups
+        return list(self.judging.people.groups(groups))
 
     @property
     def share(self) -> bool:
@@ -285,7 +286,9 @@ class Context:
 
     def evidence_of(self, role: str) -> str:
         """Return how surely a gain must be shown; that it drops no further must be proven."""
-        return "proven" if self.config.standard_of(role).drops else self.config.evidence
+        if self.config.standard_of(role).drops:
+            return "proven"
+        return self.config.evidence
 
     def runs_of(self, purpose: Purpose, guard: str = "") -> dict[str, Run]:
         """Return the runs for one purpose, over the test set of a guard, if named, by role."""
@@ -304,7 +307,9 @@ class Context:
     @property
     def judge_runs(self) -> Mapping[str, Run]:
         """Return the runs of the judges by their names in recordings."""
-        return self.judging.runs if self.judging is not None else {}
+        if self.judging is None:
+            return {}
+        return self.judging.runs
 
 
 def result_of(config: GateKeys, facts: Mapping[str, Any], checks: Iterable[Check]) -> GateResult:
@@ -330,7 +335,9 @@ def result_of(config: GateKeys, facts: Mapping[str, Any], checks: Iterable[Check
 
 
 def _spec(config: GateKeys, role: str) -> ModelSpec:
-    return config.candidate if role == "candidate" else config.baselines[role]
+    if role == "candidate":
+        return config.candidate
+    return config.baselines[role]
 
 
 def _described(config: GateKeys, role: str) -> ModelResult:

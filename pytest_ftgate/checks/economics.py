@@ -107,7 +107,10 @@ class Costs:
     @property
     def retraining(self) -> float:
         """Return the monthly cost of retraining."""
-        return self.retrains_per_year * self.training / 12 if self.retrains_per_year else 0.0
+        # Without any, the cost of a training need not be known.
+        if not self.retrains_per_year:
+            return 0.0
+        return self.retrains_per_year * self.training / 12
 
     @property
     def upfront(self) -> float:
@@ -129,11 +132,13 @@ class Costs:
         """Return whether the fine-tune ever pays for itself; None if that is unknown."""
         if round(self.baseline - self.candidate, 12) <= 0 or round(self.saving, 12) <= 0:
             return False
-        return True if self.saving > 0 else None
+        return None if isnan(self.saving) else True
 
     @property
     def break_even_days(self) -> float:
-        return self.upfront / self.saving * DAYS_PER_MONTH if self.breaks_even else nan
+        if not self.breaks_even:
+            return nan
+        return self.upfront / self.saving * DAYS_PER_MONTH
 
     @property
     def break_even_calls(self) -> float:
@@ -268,12 +273,16 @@ def _evaluation_usd(gate: Context, iterations: int, per_call: float | None) -> f
 
 def _number(value: float | None) -> float:
     """Return a number, NaN where it is unknown."""
-    return nan if value is None else value
+    if value is None:
+        return nan
+    return value
 
 
 def _known(value: float) -> float | None:
     """Return a number, None where it is unknown."""
-    return None if isnan(value) else round(value, 12)
+    if isnan(value):
+        return None
+    return round(value, 12)
 
 
 def _within_limit(
@@ -288,6 +297,7 @@ def _within_limit(
         yield _cannot_be_judged(gate, unknown)
         return
 
+    # A break-even after no number of days is above every limit.
     outcome = "never pays for itself"
     if not isnan(days):
         outcome = f"pays for itself after {plural(_whole(days), 'day')}"
@@ -326,7 +336,9 @@ def _in_words(gate: Context, spec: EconomicsKeys, costs: Costs) -> tuple[str, ..
     """Return three lines: the cost of calls, the one-time cost, and the monthly cost."""
 
     def declared(written: float | None, usd: float) -> str:
-        return "not declared" if written is None else _usd(usd)
+        if written is None:
+            return "not declared"
+        return _usd(usd)
 
     training = f"training {_usd(costs.training)}"
     if isinstance(spec.training_cost_usd, TokenCost):
@@ -357,8 +369,9 @@ def _sentence(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: str) ->
     is_trained = "candidate" in gate.models
     subject = "the fine-tune"
     if not is_trained:
-        price = "whose calls cost nothing" if spec.candidate_price is None else "at candidate_price"
-        subject = f"a candidate {price}"
+        subject = "a candidate at candidate_price"
+        if spec.candidate_price is None:
+            subject = "a candidate whose calls cost nothing"
     start = f"At {show_number(costs.calls_per_month)} calls per month {subject}"
     amount = abs(costs.saving)
     if not costs.breaks_even:
@@ -379,10 +392,13 @@ def _sentence(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: str) ->
     if is_trained or isnan(highest):
         return sentence
 
-    times = f" ({highest / costs.candidate:.1f} times candidate_price)" if costs.candidate else ""
-    within = "" if limit is None else f" within {show_number(limit)} days"
     sentence += f" Above {show_usd(1000 * highest)} per 1,000 calls"
-    return f"{sentence}{times} it does not{within}."
+    if costs.candidate:
+        sentence += f" ({highest / costs.candidate:.1f} times candidate_price)"
+    sentence += " it does not"
+    if limit is not None:
+        sentence += f" within {show_number(limit)} days"
+    return f"{sentence}."
 
 
 def _whole(number: float) -> int:

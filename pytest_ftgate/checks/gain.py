@@ -40,16 +40,19 @@ def check(gate: Context) -> Found:
         return Found({})
 
     decided = gate.comparisons[gate.best]
-    matches = gate.config.matches
     facts = {
         **vars(decided),
-        "margin": None if matches else decided.required,
-        "margin_proven": None if matches else decided.reaches_margin,
-        "p_value": decided.p_margin if gate.config.evidence == "proven" else decided.p_zero,
+        "margin": decided.required,
+        "margin_proven": decided.reaches_margin,
+        "p_value": decided.p_zero,
         "gains": gate.comparisons,
         "wrong_by_metric": _wrong_by_metric(gate),
         **_flips(gate),
     }
+    if gate.config.matches:  # a gate with max_drop alone has no margin
+        facts.update(margin=None, margin_proven=None)
+    if gate.config.evidence == "proven":
+        facts["p_value"] = decided.p_margin
     checks: list[Check] = []
     best_first = {gate.best: decided, **gate.comparisons}
     for role, comparison in best_first.items():

@@ -72,8 +72,9 @@ def judge_drop(
         if not is_shown:
             # Without the correction for many slices it may be.
             alone = tolerance.alone
-            warns = alone is None or _is_worse(compare(role, alone))
-            verdict = "warning" if warns else "pass"
+            verdict = "pass"
+            if alone is None or _is_worse(compare(role, alone)):
+                verdict = "warning"
 
         result = replace(
             facts,
@@ -150,10 +151,12 @@ def _left_out_slices(gate: Context) -> Iterator[Check]:
         return
 
     none_judged = len(left_out) == len(gate.parts.slices)
-    message = "no slice is judged; " if none_judged else ""
-    message += f"not judged: {_named([f'{slice_}: {slice_.note}' for slice_ in left_out])}"
-    status: Status = "warning" if none_judged else "note"
+    message = f"not judged: {_named([f'{slice_}: {slice_.note}' for slice_ in left_out])}"
+    status: Status = "note"
     advice = "Add test examples of these slices."
+    if none_judged:
+        status = "warning"
+        message = f"no slice is judged; {message}"
     if not all(slice_.is_small for slice_ in left_out):
         status = "warning"
         advice = "Use a metric that has a value on every slice."
@@ -167,6 +170,7 @@ def _leaked(guard: Guard) -> Iterator[Check]:
     if not rows:
         return
 
+    # A candidate that was trained on an example has not forgotten it.
     verb = "is" if len(rows) == 1 else "are"
     first = guard.test.where(rows[0][0])
     message = f"{len(rows):,} of {plural(len(guard.test), 'example')} {verb} "

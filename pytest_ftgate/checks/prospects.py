@@ -80,11 +80,9 @@ def chances_of_gain(
         return _chances_of_pairs(n, gain, codes, question)
     if metric.kind == "right_wrong" and gate.config.repeats == 1 and codes is None:
         disagreement = gain + 2 * max(broken, -gain)
-        return (
-            chances(n, gain=gain, disagreement=disagreement, **question)
-            if disagreement <= 1
-            else None
-        )
+        if disagreement > 1:
+            return None
+        return chances(n, gain=gain, disagreement=disagreement, **question)
     if baseline is None:
         return None
     return _simulated(baseline, gain, codes, question, broken=broken)
@@ -105,9 +103,8 @@ def _chances_of_pairs(
     verdicts = Counter[result.Status]()
     for rows, groups in planning.redrawn(n, codes):
         preferred = (rng.random(len(rows)) < 0.5 + gain).astype(float)
-        verdicts[
-            compare_preferences(preferred, groups=groups, bounds=False, **question).status
-        ] += 1
+        compared = compare_preferences(preferred, groups=groups, bounds=False, **question)
+        verdicts[compared.status] += 1
     return _shares(verdicts)
 
 

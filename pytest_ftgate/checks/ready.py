@@ -122,9 +122,11 @@ def check_hypothesis(gate: Context) -> Found:
     value = gate.scored["candidate"].scores[metric.name].value
     message += f", of the candidate {_beside(metric, value, prediction.goal)}: "
     is_reached = round(metric.sign * value, 12) >= round(metric.sign * prediction.goal, 12)
-    message += "reached" if is_reached else "not reached"
-    status: Status = "pass" if is_reached else "warning"
-    check = Check("hypothesis", status, message, value, prediction.goal, source)
+    if is_reached:
+        check = Check("hypothesis", "pass", f"{message}reached", value, prediction.goal, source)
+    else:
+        message += "not reached"
+        check = Check("hypothesis", "warning", message, value, prediction.goal, source)
     return Found({"hypothesis_reached": is_reached}, [check])
 
 

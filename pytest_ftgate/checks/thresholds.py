@@ -76,8 +76,10 @@ def _few_latencies(gate: Context, n: int) -> Check | None:
     if limits is None or limits.max is None or n >= needed:
         return None
 
-    shows = "1 latency shows" if n == 1 else f"{n:,} latencies show"
-    message = f"{shows} no p95 at {show_percent(confidence)} confidence: "
+    subject = f"{n:,} latencies show"
+    if n == 1:
+        subject = "1 latency shows"
+    message = f"{subject} no p95 at {show_percent(confidence)} confidence: "
     message += f"{needed:,} are needed, all of them within the limit"
     advice = (
         f"Set latency_sample: {needed} or more, with as many test examples; or limit latency_p50_s."
@@ -125,10 +127,13 @@ def _check(gate: Context, name: str, model: ModelResult) -> Check:
         reason = f": {unknown.why}" if unknown.why else ""
     else:
         measured = _shown(name, value, is_share)
-        status = "pass" if _is_within(value, limits) else "fail"
-        advice = None if status == "pass" else _CURES.get(name, _LOOK)
-        if status == "fail" and measured in ends.values():  # they differ, but not when rounded
-            measured = f"{value:.6g}"
+        status = "pass"
+        advice = None
+        if not _is_within(value, limits):
+            status = "fail"
+            advice = _CURES.get(name, _LOOK)
+            if measured in ends.values():  # they differ, but not when rounded
+                measured = f"{value:.6g}"
 
     requirements = []
     if "min" in ends:
@@ -170,7 +175,9 @@ def _shown(name: str, value: float, is_share: bool) -> str:
         return show_seconds(value).replace(".0 s", " s")
     if name == "cost_usd":
         return show_usd(value)
-    return show_value(value, share=True) if is_share else f"{value:.6g}"
+    if is_share:
+        return show_value(value, share=True)
+    return f"{value:.6g}"
 
 
 def check_sampled(gate: Context) -> Iterator[Check]:
@@ -210,9 +217,12 @@ def check_samples(gate: Context) -> Iterator[Check]:
         title = called(role, facts.name)
         n = len(run.test_set)
         if run.unanswered:
-            cause = run.failure.cause if run.failure else "no cause is known"
+            cause = "no cause is known"
+            advice = None
+            if run.failure:
+                cause = run.failure.cause
+                advice = run.failure.advice
             missing = f"{len(run.unanswered):,} of {n:,} answers of the latency sample missing"
-            advice = run.failure.advice if run.failure else None
             yield Check(name, "error", f"{title}: {cause}; {missing}", advice=advice)
         else:
             p50 = show_seconds(facts.latency_p50_s)

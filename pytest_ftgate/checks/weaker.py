@@ -179,7 +179,9 @@ class _Past:
 
     def gate_file(self, file: Path) -> Path:
         """Return the gate file of the ini file; ``file``, that of today, if there was none."""
-        path = _gate_file_of(self.ini) if self.ini is not None else file
+        if self.ini is None:
+            return file
+        path = _gate_file_of(self.ini)
         return file if self.base.content(path) is None else path
 
 
@@ -214,7 +216,9 @@ def compare(
         if file.exists():
             findings += _untracked(past.base, file)
     except FtgateError as error:
-        than = past.base.name if past is not None else "the base branch"
+        than = "the base branch"
+        if past is not None:
+            than = past.base.name
         text = f"could not compare with {than}: {error.headline}"
         findings.append(Finding("not_compared", None, text, error.cure))
     forbade = past is not None and _forbids(past.keys)
@@ -313,7 +317,9 @@ def _names(value: Any) -> list[str]:
     """Return the names of a list, or of a text in which blanks separate them."""
     if isinstance(value, str):
         return shlex.split(value)
-    return [str(name) for name in value] if isinstance(value, list) else []
+    if isinstance(value, list):
+        return [str(name) for name in value]
+    return []
 
 
 def _forbids(keys: Mapping[str, Any]) -> bool:

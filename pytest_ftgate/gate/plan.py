@@ -67,7 +67,9 @@ class Calls(NamedTuple):
         """Return the cost of the answers that are not stored, in proportion."""
         if not self.left:
             return 0.0
-        return None if self.usd is None else self.usd * self.left / self.calls
+        if self.usd is None:
+            return None
+        return self.usd * self.left / self.calls
 
 
 class Asked(NamedTuple):
@@ -166,7 +168,9 @@ def plan_gate(
 def _plan(gate: Context, services: Services, preview: int) -> Plan:
     metric = gate.deciding
     is_judged = metric.judged or metric.pairwise
-    test = gate.shown.test if gate.shown is not None and len(gate.shown.test) else gate.test
+    test = gate.test
+    if gate.shown is not None and len(gate.shown.test):
+        test = gate.shown.test  # the examples that count are not shown
     first = replace(test, examples=test.examples[: max(1, preview)])
     runs = _preview(gate, services, first) if preview else {}
 
@@ -184,7 +188,9 @@ def _plan(gate: Context, services: Services, preview: int) -> Plan:
     models = []
     for role, model in gate.models.items():
         run = runs.get(role)
-        scored = None if is_judged or run is None else _score(metric, test, run)
+        scored = None
+        if run is not None and not is_judged:
+            scored = _score(metric, test, run)
         models.append(_asked(role, model, first, run, scored))
 
     return Plan(
@@ -264,8 +270,10 @@ def _projected(calls: Calls, model: Model, planned: Iterable[Job], answered: Run
         usd = facts.cost_usd * factor
     elif facts.cost_usd is not None and inputs is not None and outputs is not None:
         usd = tokens_usd(replace(price, most_input_tokens=None), inputs, outputs)
-    unknown = facts.cost_unknown.why if facts.cost_unknown else None
-    return calls._replace(input_tokens=inputs, output_tokens=outputs, usd=usd, unknown=unknown)
+    calls = calls._replace(input_tokens=inputs, output_tokens=outputs, usd=usd)
+    if facts.cost_unknown:
+        calls = calls._replace(unknown=facts.cost_unknown.why)
+    return calls
 
 
 def _estimated(calls: Calls, model: Model, planned: Iterable[Job]) -> Calls:
@@ -356,7 +364,10 @@ def _prospects(gate: Context, scored: dict[str, Scored]) -> Prospects:
 
     candidate = scored.pop("candidate", None)
     baselines = sorted(scored.values(), key=lambda score: metric.sign * score.value)
-    baseline = baselines[-1] if baselines else prospects.assumed(metric, gate.expected)
+    if baselines:
+        baseline: Scored | None = baselines[-1]
+    else:
+        baseline = prospects.assumed(metric, gate.expected)
     broken = _BROKEN
     source = "assumed"
     if candidate is not None and baselines:

@@ -216,7 +216,9 @@ def _keep_attempt(gate: Context, services: Services) -> Context:
 def check_answers(gate: Context, hook: Any | None) -> Context:
     """Score the answers of a gate, and check all rules; ``hook`` may add checks."""
     gate = _add_scores(replace(gate, now=clock.wall()))
-    stages: tuple[rules.Stage, ...] = ("answered", "scored") if gate.scored else ("answered",)
+    stages: list[rules.Stage] = ["answered"]
+    if gate.scored:
+        stages.append("scored")
     gate = rules.check(gate, *stages)
     return gate.with_checks(_checks_of_others(gate, hook))
 
@@ -282,8 +284,9 @@ def _add_scores(gate: Context) -> Context:
     scored: dict[str, Measured] = {}
     try:
         for role, facts in measured.items():
-            judged = gate.judging.metrics.get(role, {}) if gate.judging else {}
-            metrics = {**gate.metrics, **judged}
+            metrics = dict(gate.metrics)
+            if gate.judging is not None:
+                metrics |= gate.judging.metrics.get(role, {})
             scored[role] = score_run(facts, metrics, gate.deciding.name, gate.expected)
     except FtgateError as error:
         return gate.with_checks([error_check(error)])

@@ -181,9 +181,14 @@ class DataSets:
             rows = keys.rows
             options = {"fields": keys.fields, "limit": keys.limit}
 
-        key = (file.path if file else id(rows), keys and keys.format, repr(options), name)
-        state: Any = _file_state(file.path) if file else content_of(rows)
-        loaded = None
+        state: Any
+        if file is not None:
+            place: Any = file.path
+            state = _file_state(file.path)
+        else:
+            place = id(rows)
+            state = content_of(rows)
+        key = (place, keys and keys.format, repr(options), name)
         for is_labeled in (True, labeled):
             loaded = self._loaded.get((key, is_labeled))
             if loaded is not None and loaded.state == state:
@@ -194,8 +199,6 @@ class DataSets:
             data = examples_from(rows, origin=origin, name=name, **options)
         else:
             data = _load_file(file, hook, name, options)
-        if loaded is not None and _is_equal(loaded.data, data):
-            data = loaded.data  # rewritten with the same content: audits stay valid
         self._loaded[key, labeled] = _Loaded(source, state, data)
         return data
 
@@ -215,10 +218,6 @@ class DataSets:
         audit = audit_training_set(training, test, separator=separator)
         self._audits[key] = (training, test, audit)
         return audit
-
-
-def _is_equal(data: DataSet, other_data: DataSet) -> bool:
-    return data.sha256 == other_data.sha256 and data.examples == other_data.examples
 
 
 def _file_state(path: Path) -> tuple[object, ...]:
