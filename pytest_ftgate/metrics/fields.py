@@ -149,7 +149,7 @@ class FieldMetric(Metric):
             for name, counts in answer.counts.items():
                 totals[name] = totals.get(name, np.zeros(4, int)) + counts
 
-        rows: list[tuple[str, tuple[float | None, ...]]] = []
+        rows = []
         for name, total in totals.items():
             if total.any():
                 rows.append((cut(name or _WHOLE), _cells(*total.tolist())))

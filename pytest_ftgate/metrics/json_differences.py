@@ -238,7 +238,7 @@ class Differences:
 
     def _contents(self, item: Any, name: str) -> _Contents:
         values: Counter[Any] = Counter()
-        numbers: list[tuple[str, float]] = []
+        numbers = []
         for inner_name, value in self._values(item, name):
             values[inner_name, self.rules.key(value, inner_name)] += 1
             if self.rules.allowed(inner_name) and is_number(value) and abs(value) < _LARGEST:

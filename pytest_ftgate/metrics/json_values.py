@@ -99,7 +99,7 @@ class JsonRules:
         if not self.tolerance or max(len(expected), len(answered)) > MOST_PAIRED:
             return len(self.identical(expected, answered, name))
 
-        are_same: list[list[bool]] = []
+        are_same = []
         for value in expected:
             are_same.append([self.same(value, element, name) for element in answered])
         return most_pairs(are_same)
@@ -112,7 +112,7 @@ class JsonRules:
         for place in reversed(range(len(answered))):
             places_of.setdefault(self.key(answered[place], name), []).append(place)
 
-        pairs: dict[int, int] = {}
+        pairs = {}
         for place, value in enumerate(expected):
             places = places_of.get(self.key(value, name))
             if places:
@@ -250,7 +250,7 @@ def read_rules(
     ``lists`` is the default.
     """
     chosen: Any = options.choice("lists", lists)
-    texts: dict[str, Normalization] = {}
+    texts = {}
     for name, value in _by_field(options, "normalize", names).items():
         texts[name] = options.steps(value, "a list of them, or a mapping of fields to them")
 

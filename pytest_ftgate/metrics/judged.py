@@ -350,8 +350,8 @@ def judged_by_people(
     if ratings.few_raters:
         checks.append(_few_raters(ratings))
 
-    corrected: list[tuple[Rating, ...]] = []
-    moved: list[Where] = []
+    corrected = []
+    moved = []
     for pair, pair_ratings in zip(outputs, ratings.by_example, strict=True):
         value = value_unasked(*pair)
         if value is not None:

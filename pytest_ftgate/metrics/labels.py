@@ -284,8 +284,8 @@ def selected_codes(options: Options, labels: LabelSet) -> tuple[int, ...]:
     such as ``unknown``, are labels that an answer may be. One that may be misspelt is refused: it
     resembles a label of the test set, or stands beside some of these, but not all.
     """
-    codes: list[int] = []
-    strangers: list[str] = []
+    codes = []
+    strangers = []
     for label in options.labels("labels") or ():
         code = labels.code(label)
         if code is None:

@@ -137,7 +137,7 @@ class Options:
 
     def allow(self, *keys: str) -> None:
         """Raise one error for all options that the metric does not have."""
-        problems: list[ConfigError] = []
+        problems = []
         for key in self.spec.options:
             if key not in keys:
                 # pos_label is no misspelt "labels"

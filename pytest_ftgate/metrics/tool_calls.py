@@ -89,7 +89,7 @@ class ToolCallMetric(Metric):
         return [None if answer is None else self._read(answer) for answer in answers]
 
     def _read(self, answer: str) -> str:
-        texts: list[str] = []
+        texts = []
         for call in _calls_made(answer):
             compared = {"name": call["name"], "arguments": self._arguments(call)}
             texts.append(example.canonical_json(compared))
@@ -99,7 +99,7 @@ class ToolCallMetric(Metric):
         if answer is None:
             return 0.0
         calls = _calls_made(answer)
-        are_same: list[list[bool]] = []
+        are_same = []
         for expected_call in expected:
             are_same.append([self._are_same(expected_call, call) for call in calls])
 

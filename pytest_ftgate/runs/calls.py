@@ -242,7 +242,7 @@ class Caller:
             outcomes = await self._call(questions)
             await self._keep(outcomes, retries=attempts - 1)
 
-            again: list[Question] = []
+            again = []
             pause_s = 0.0
             for question, error in zip(questions, outcomes, strict=True):
                 if not isinstance(error, ModelError):
@@ -423,7 +423,7 @@ def _callers(
     unanswered = [questions for questions in models if questions.open]
     turns = _turns([questions.model for questions in unanswered])
     run_stores: dict[int, RunStore] = {}
-    callers: list[Caller] = []
+    callers = []
     for questions in unanswered:
         store = stores.of(questions.model)
         run_store = run_stores.setdefault(id(store), RunStore(store))
@@ -457,7 +457,7 @@ def _turns(models: Sequence[Model]) -> dict[int, Throttle]:
     """Return the throttle that models with a common object share, by the id of each model."""
     users = Counter(chain.from_iterable(model.exclusive for model in models))
     throttle = Throttle(1)
-    turns: dict[int, Throttle] = {}
+    turns = {}
     for model in models:
         if any(users[used] > 1 for used in model.exclusive):
             turns[id(model)] = throttle
@@ -466,7 +466,7 @@ def _turns(models: Sequence[Model]) -> dict[int, Throttle]:
 
 async def _ask_all(callers: Sequence[Caller], limit: TimeLimit | None) -> None:
     """Run all workers until every question is asked, one fails for good, or time is up."""
-    workers: list[asyncio.Task[None]] = []
+    workers = []
     for caller in callers:
         workers += [asyncio.create_task(caller.work()) for _ in range(caller.workers)]
     stores = {caller.store for caller in callers}

@@ -69,7 +69,7 @@ class Run:
     @property
     def unanswered(self) -> list[Example]:
         """Return the examples without an answer, once for each missing answer."""
-        examples: list[Example] = []
+        examples = []
         for repeat in self.predictions:
             for example, prediction in zip(self.test_set, repeat, strict=True):
                 if prediction.completion is None:
@@ -94,7 +94,7 @@ class Job:
     @cached_property
     def keys(self) -> list[list[str]]:
         """Return the keys of the answers, ``[repeat][example]``."""
-        keys: list[list[str]] = []
+        keys = []
         for repeat in range(self.repeats):
             keys.append([key_of(self.model, example, repeat) for example in self.test_set])
         return keys
@@ -120,9 +120,9 @@ class Job:
         missing: ModelError | None,
     ) -> Run:
         """Return the run from the outcomes by key; ``missing`` is the failure of all others."""
-        repeats: list[tuple[Prediction, ...]] = []
+        repeats = []
         for keys in self.keys:
-            predictions: list[Prediction] = []
+            predictions = []
             for key, example in zip(keys, self.test_set, strict=True):
                 prediction = outcomes.get(key) or Prediction(key, failure=missing)
                 predictions.append(self.answered(prediction._replace(key=key, id=example.id)))

@@ -316,8 +316,8 @@ class _Questioning:
 
     def errors(self, run: Run) -> Iterator[Check]:
         """Yield an error for missing replies, and one for those that cannot be read."""
-        missing: list[str] = []
-        unread: list[tuple[str, Completion]] = []
+        missing = []
+        unread = []
         for prediction in run.predictions[0]:
             if prediction.completion is None:
                 missing.append(prediction.id)
@@ -355,7 +355,7 @@ class _Questioning:
 
 def calibrate(judging: Judging, options: Mapping[str, Any]) -> tuple[Judging, list[Check]]:
     """Hold the judges to their calibration items; ``options`` are those of ``run_models``."""
-    subjects: dict[str, list[Subject]] = {}
+    subjects = {}
     for name, judge in judging.judges.items():
         if judge.items:
             subjects[name] = [item.subject for item in judge.items]
@@ -452,14 +452,14 @@ def _scored(questioning: _Questioning, test: DataSet, answers: _Answers) -> Mapp
     """Return the metric with its scores, by role."""
     metric = questioning.judge.metric
     if not metric.pairwise:
-        grades: dict[tuple[int, str], float] = {}
+        grades = {}
         for by_example in answers.values():
             for row, example in enumerate(test.examples):
                 for answer in filter(None, by_example[row]):
                     grades[row, answer] = questioning.judgement(example, (answer,))
         return dict.fromkeys(answers, Graded(metric.low, metric.high, grades))
 
-    means: dict[str, list[float]] = {}
+    means = {}
     for role, by_example in answers.items():
         if role != "candidate":
             rows = zip(test.examples, answers["candidate"], by_example, strict=True)
@@ -492,7 +492,7 @@ def _ask(
     suffix: str = "",
 ) -> tuple[Judging, dict[str, _Questioning], list[Check]]:
     """Ask every judge about its subjects, and return the replies of those without an error."""
-    asked: dict[str, _Questioning] = {}
+    asked = {}
     for name, of_judge in subjects.items():
         asked[name] = _Questioning(judging.judges[name])
         for subject in of_judge:
@@ -502,9 +502,9 @@ def _ask(
 
     runs = dict(judging.runs)
     results = dict(judging.results)
-    answered: dict[str, _Questioning] = {}
-    failed: list[Check] = []
-    stopped: list[Check] = []  # by the failure of another
+    answered = {}
+    failed = []
+    stopped = []  # by the failure of another
     for name, run in new_runs.items():
         if len(run.test_set):
             runs[f"judge_{name}{suffix}"] = run

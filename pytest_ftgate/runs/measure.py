@@ -58,7 +58,7 @@ def answers_of(run: Run) -> list[list[str | None]]:
     Those that cannot be right are ``None``: a missing prediction, a refusal, a filtered or cut-off
     answer, and an empty text.
     """
-    answers: list[list[str | None]] = []
+    answers = []
     for repeat in run.predictions:
         answers.append([_readable(prediction.completion) for prediction in repeat])
     return answers
@@ -109,7 +109,7 @@ def measure_run(
 def _oldest_age_s(run: Run) -> float | None:
     """Return the age of the oldest answer that was stored or recorded, in seconds."""
     is_recorded = run.model.verified is not None
-    times: list[float] = []
+    times = []
     for prediction, time in made_at(run):
         if time is not None and (is_recorded or prediction.stored):
             times.append(time)
@@ -125,10 +125,10 @@ def _seconds(run: Run, *, forgiven: bool) -> tuple[float | None, ...]:
     neither does an example without any answer.
     """
     longest_s = None if run.model.verified is not None else run.model.timeout_s
-    seconds: list[float | None] = []
+    seconds = []
     # The questions to a judge are not asked equally often.
     for repeats in zip_longest(*run.predictions):
-        latencies: list[float | None] = []
+        latencies = []
         for prediction in filter(None, repeats):
             if prediction.completion is not None:
                 latencies.append(prediction.latency_s)
@@ -165,7 +165,7 @@ def run_cost(run: Run) -> Cost:
     """Return what the answers of a run cost, stored ones too."""
     # the time to read a file says nothing about the model's machine
     is_recorded = run.model.verified is not None
-    answers: list[tuple[Completion | None, float | None]] = []
+    answers = []
     for prediction in run.all_predictions:
         answers.append((prediction.completion, None if is_recorded else prediction.busy_s))
     return cost_of_run(answers, price_of(run.model))
@@ -196,7 +196,7 @@ def score_run(
     measured: Measured, metrics: Mapping[str, Metric], deciding: str, expected: Sequence[Any]
 ) -> Measured:
     """Add the value of every metric. Raises :class:`MetricError` if one is undefined."""
-    scores: dict[str, Scored] = {}
+    scores = {}
     try:
         for name, metric in metrics.items():
             scores[name] = metric.score(expected, measured.answers)
@@ -355,7 +355,7 @@ MOST_ROWS = 200
 
 def breakdown_results(scored: Mapping[str, Measured]) -> tuple[BreakdownResult, ...]:
     """Return the tables of all metrics that have one, by metric and role, at most 200 rows each."""
-    tables: list[BreakdownResult] = []
+    tables = []
     for metric in next(iter(scored.values())).scores:
         for role, measured in scored.items():
             table = measured.scores[metric].breakdown

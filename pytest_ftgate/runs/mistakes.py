@@ -50,7 +50,7 @@ def diagnose(
     if candidate is None:
         return diagnosis
 
-    fixed: list[Example] = []
+    fixed = []
     if not metric.calls_tools:  # calls are behaviour, not knowledge
         better = (gains(baseline, candidate, metric.name) > _ROUNDING).nonzero()[0]
         fixed = [candidate.run.test_set.examples[i] for i in better]
@@ -84,7 +84,7 @@ def _kinds(metric: Metric, examples: Sequence[Example], measured: Measured) -> K
     expected = [example.expected for example in examples]
     scores = rightness_by_repeat(measured, expected, metric).tolist()
     malformed = malformed_answers(metric, measured, expected).tolist()
-    kinds: Kinds = []
+    kinds = []
     for predictions, *repeat in zip(measured.run.predictions, scores, malformed, strict=True):
         completions = [prediction.completion for prediction in predictions]
         answers = zip(completions, *repeat, strict=True)
@@ -159,7 +159,7 @@ def _label_scores(
     counts = Counter(labels)
     baseline = _right_by_label(labels, old_kinds)
     candidate = _right_by_label(labels, new_kinds)
-    scores: list[LabelScore] = []
+    scores = []
     for label, count in sorted(counts.items(), key=lambda item: (item[1], item[0])):
         right = candidate[label] if new_kinds else None
         scores.append(LabelScore(label, count * len(old_kinds), baseline[label], right))

@@ -86,7 +86,7 @@ class ProgressDisplay:
         n_facts = max(map(len, facts.values()))
         width = _NAME_WIDTH
         while True:
-            models: list[str] = []
+            models = []
             for _, progress in self._latest.values():
                 models.append(_model(progress, facts[progress.model][:n_facts], width))
             line = prefix + ", ".join(models)
@@ -106,7 +106,7 @@ def _model(progress: Progress, facts: list[str], width: int) -> str:
 
 def _facts(progress: Progress, seconds: float) -> list[str]:
     """Return what else is known of a model, such as ``18 s left``, the most important first."""
-    facts: list[str] = []
+    facts = []
     if progress.errors:
         facts.append(f"{progress.errors:,} failed")
     if progress.retrying:

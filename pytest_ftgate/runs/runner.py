@@ -46,7 +46,7 @@ def run_models(
     Raises:
         StoreError: predictions cannot be stored or read.
     """
-    recorded: dict[int, Run] = {}
+    recorded = {}
     outcomes: dict[str, Prediction] = {}
     models: dict[int, Questions] = {}
     added: set[str] = set()
@@ -75,7 +75,7 @@ def run_models(
 
     failures = _failures([*recorded.values(), *models.values()])
     stopped = _stopped(jobs, failures)
-    runs: list[Run] = []
+    runs = []
     for job in jobs:
         failure = failures.get(id(job.model))
         run = recorded.get(id(job)) or job.run(outcomes, failure, failure or stopped)
@@ -135,9 +135,9 @@ def ask(
 def _recorded_run(job: Job, model: RecordedModel) -> Run:
     """Return the run of a recorded model, up to the first failure that ends it."""
     fatal: ModelError | None = None
-    repeats: list[tuple[Prediction, ...]] = []
+    repeats = []
     for repeat in range(job.repeats):
-        predictions: list[Prediction] = []
+        predictions = []
         for example in job.test_set:
             if fatal is None:
                 prediction = _recorded(job, model, example, repeat)
@@ -159,7 +159,7 @@ def _recorded(job: Job, model: RecordedModel, example: Example, repeat: int) -> 
 
 def _look_up(questions: Questions, stores: Stores) -> None:
     """Take the committed recordings of a model's calls; one of another input ends the run."""
-    recorded: dict[str, Prediction] = {}
+    recorded = {}
     if stores.recordings:
         try:
             for key, (question, job) in questions.open.items():

@@ -120,7 +120,7 @@ class Store:
 
     def put(self, predictions: Sequence[Prediction], *, patience_s: float = PATIENCE_S) -> None:
         """Keep predictions, all or none, in place of older ones. What was claimed is free again."""
-        rows: list[tuple[str, str, float | None]] = []
+        rows = []
         for prediction in predictions:
             rows.append((prediction.key, encoded(prediction), prediction.created_at))
 
