@@ -127,8 +127,9 @@ NAMES = (Format.name,)
 def build(options: Options) -> Format:
     options.allow(*RULES, "strip_code_fence")
     if not any(rule in options.spec.options for rule in RULES):
-        advice = f"Set one or more of {', '.join(RULES)}."
-        raise options.error("format needs at least one rule", cure=advice)
+        raise options.error(
+            "format needs at least one rule", cure=f"Set one or more of {', '.join(RULES)}."
+        )
     schema = read_schema(options)
     allowed = options.labels("allowed", "allowed answers")
     return Format(
@@ -188,8 +189,11 @@ def read_schema(options: Options) -> Any:
 
     if not isinstance(schema, Mapping) or not schema:
         state = "empty" if schema in ({}, [], "", None) else "not a mapping"
-        advice = "Write a JSON Schema as a mapping, or the path of its file."
-        raise _error(options, f"{place} is {state}", advice)
+        raise _error(
+            options,
+            f"{place} is {state}",
+            "Write a JSON Schema as a mapping, or the path of its file.",
+        )
     needed(options, "jsonschema", key=_KEY)
     return _validator(options, dict(schema), place)
 
@@ -208,8 +212,11 @@ def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
     if isinstance(dialect, str):
         validator = validators.validator_for(schema, default=None)
     if validator is None or validator is Draft3Validator:
-        problem = f"{place} has an unknown dialect: $schema is {dialect!r}"
-        raise _error(options, problem, "Use https://json-schema.org/draft/2020-12/schema.")
+        raise _error(
+            options,
+            f"{place} has an unknown dialect: $schema is {dialect!r}",
+            "Use https://json-schema.org/draft/2020-12/schema.",
+        )
 
     try:
         validator.check_schema(schema)
@@ -218,14 +225,20 @@ def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
         outside = next(_dangling(resource, resolver, set()), None)
     except SchemaError as error:
         error_place = shown_place(error.absolute_path)
-        problem = f"{place} is not a valid JSON Schema: {error_place}: {error.message}"
-        raise _error(options, problem, "Correct the schema.") from None
+        raise _error(
+            options,
+            f"{place} is not a valid JSON Schema: {error_place}: {error.message}",
+            "Correct the schema.",
+        ) from None
     except RecursionError:
         raise _error(options, f"{place} is nested too deeply", "Write a flatter schema.") from None
     if outside is not None:
-        problem = f"{place} refers to {outside!r}, which is not in the schema"
-        evidence = "Schemas are not fetched from the network or other files."
-        raise _error(options, problem, "Put the referenced schema under $defs.", evidence)
+        raise _error(
+            options,
+            f"{place} refers to {outside!r}, which is not in the schema",
+            "Put the referenced schema under $defs.",
+            "Schemas are not fetched from the network or other files.",
+        )
 
     extended = validators.extend(validator, {"uniqueItems": _unique_items})
     return extended(schema, registry=REGISTRY, format_checker=validator.FORMAT_CHECKER)

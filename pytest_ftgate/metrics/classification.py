@@ -114,10 +114,11 @@ class LabelMetric(_OfLabels):
         predicted = self.label_set.predicted(answers)
         counts = set_level.LabelCounts(gold, predicted, len(self.label_set.texts), self.statistic)
         if not math.isfinite(counts.value):
-            problem = f"{self.name} is undefined for these answers"
-            evidence = f"Expected labels: {self._listed(gold)}. Answers: {self._listed(predicted)}."
-            advice = "Use a test set with several labels, or another metric such as accuracy."
-            raise MetricError(problem, evidence=evidence, cure=advice)
+            raise MetricError(
+                f"{self.name} is undefined for these answers",
+                evidence=f"Expected labels: {self._listed(gold)}. Answers: {self._listed(predicted)}.",
+                cure="Use a test set with several labels, or another metric such as accuracy.",
+            )
         return Scored(self, counts.value, statistic=counts)
 
     def _listed(self, codes: Codes) -> str:
@@ -134,9 +135,11 @@ def build(options: Options) -> Metric:
     labels = label_set(options)
     codes = selected_codes(options, labels)
     if name not in _AVERAGED and len(codes) < len(labels.texts):
-        problem = f"{name} is about all labels, and labels leaves some out"
-        advice = f"List all labels of the test set ({listed(labels.texts)}), or remove the option."
-        raise options.error(problem, key="labels", cure=advice)
+        raise options.error(
+            f"{name} is about all labels, and labels leaves some out",
+            key="labels",
+            cure=f"List all labels of the test set ({listed(labels.texts)}), or remove the option.",
+        )
     if name == "accuracy":
         return Accuracy(labels)
 
@@ -324,12 +327,14 @@ def _several(options: Options) -> SeveralLabels:
     metric = SeveralLabels(name, kind, options.text("separator") or SEPARATOR, normalization)
     for text in options.expected:
         if metric.labels(text) is None:
-            problem = f"{name} compares lists of labels, and the test set expects {excerpt(text)!r}"
             advice = (
                 'Write a list such as ["billing", "refund"] as the expected output; '
                 "no label at all is []."
             )
-            raise options.error(problem, cure=advice)
+            raise options.error(
+                f"{name} compares lists of labels, and the test set expects {excerpt(text)!r}",
+                cure=advice,
+            )
 
     accepted = set[str]()
     for text in (*options.expected, *options.known):

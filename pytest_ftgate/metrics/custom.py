@@ -145,9 +145,12 @@ class ExampleMetric(Metric):
             raise
         except BaseException as error:
             # pytest.skip() and sys.exit() too: they must not take the gate out of the run
-            problem = f"the metric {self.name} raised {type(error).__name__} for test_set[{row}]"
             evidence = told(error)
-            raise MetricError(problem, evidence=evidence, cure=_FIX) from error
+            raise MetricError(
+                f"the metric {self.name} raised {type(error).__name__} for test_set[{row}]",
+                evidence=evidence,
+                cure=_FIX,
+            ) from error
         return self._checked(row, value)
 
     def _checked(self, row: int, value: Any) -> float:

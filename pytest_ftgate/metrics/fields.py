@@ -101,8 +101,11 @@ class FieldMetric(Metric):
     def _container(self, value: Any, row: int) -> Any:
         container = container_of(value)
         if container is None:
-            problem = f"{self.name} compares JSON fields, and this example expects {kind_of(value)}"
-            raise MetricError(problem, example=row, unsuited=True)
+            raise MetricError(
+                f"{self.name} compares JSON fields, and this example expects {kind_of(value)}",
+                example=row,
+                unsuited=True,
+            )
         return container
 
     def _compare(self, expected: Any, answer: str | None) -> Differences:
@@ -222,8 +225,9 @@ def _check_declared(options: Options, declared: Sequence[str], counted: Iterable
 
     for place, name in enumerate(declared):
         if name in declared[:place]:
-            problem = f"fields contains {name!r} twice"
-            raise options.error(problem, key="fields", cure="List each field once.")
+            raise options.error(
+                f"fields contains {name!r} twice", key="fields", cure="List each field once."
+            )
 
 
 def _expected(options: Options, text: str) -> Any:
@@ -231,6 +235,8 @@ def _expected(options: Options, text: str) -> Any:
     if container is None:
         problem = f"{options.metric} compares JSON fields, and the test set expects "
         problem += repr(excerpt(text))
-        advice = "Every expected output must be a JSON object or list; for text use exact_match."
-        raise options.error(problem, cure=advice)
+        raise options.error(
+            problem,
+            cure="Every expected output must be a JSON object or list; for text use exact_match.",
+        )
     return container

@@ -258,8 +258,11 @@ def read_rules(
     for amount in tolerance.values():
         if not is_finite(amount) or amount < 0:
             shown = f"{amount!r}" if is_number(amount) else kind_of(amount)
-            advice = "Write a number of at least 0, or a mapping of fields to numbers."
-            raise options.error(f"tolerance is {shown}", key="tolerance", cure=advice)
+            raise options.error(
+                f"tolerance is {shown}",
+                key="tolerance",
+                cure="Write a number of at least 0, or a mapping of fields to numbers.",
+            )
     positive = {name: amount for name, amount in tolerance.items() if amount}
     return JsonRules(texts, positive, chosen)
 
@@ -281,5 +284,8 @@ def refuse_unknown(
     unknown = next((name for name in fields if name not in names), None)
     if unknown is not None:
         subject = repr(unknown) if key == "fields" else f"the field {unknown!r}"
-        problem = f"{key} contains {subject}, which no test example has"
-        raise options.error(problem, key=key, cure=did_you_mean(str(unknown), sorted(names)))
+        raise options.error(
+            f"{key} contains {subject}, which no test example has",
+            key=key,
+            cure=did_you_mean(str(unknown), sorted(names)),
+        )

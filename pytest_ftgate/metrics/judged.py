@@ -37,8 +37,10 @@ class _Judged(Metric):
 
     def unasked(self) -> MetricError:
         """Return the error that there are no judgements."""
-        problem = f"{self.name} has no value, because the answers were not judged"
-        return MetricError(problem, cure="Use it as the metric of a gate, or list it under metric.")
+        return MetricError(
+            f"{self.name} has no value, because the answers were not judged",
+            cure="Use it as the metric of a gate, or list it under metric.",
+        )
 
 
 @dataclass(frozen=True)
@@ -158,9 +160,11 @@ def value_unasked(candidate: str | None, baseline: str | None) -> float | None:
 def refuse_judged(metric: Metric, use: str, *, source: str) -> None:
     """Raise :class:`ConfigError` if a judged metric is used where no judge is asked."""
     if metric.judged:
-        problem = f"{metric.name} cannot be {use}: it is only judged on the test set of a gate"
-        where = Where(source, key="metric")
-        raise ConfigError(problem, where=where, cure="Use a metric without a judge.")
+        raise ConfigError(
+            f"{metric.name} cannot be {use}: it is only judged on the test set of a gate",
+            where=Where(source, key="metric"),
+            cure="Use a metric without a judge.",
+        )
 
 
 def build(options: Options) -> ModelJudged | HumanPreference:
@@ -170,8 +174,11 @@ def build(options: Options) -> ModelJudged | HumanPreference:
     source = str(options.spec.source)
     required = "path" if name == HUMAN_PREFERENCE else "judge"
     if required not in values:
-        advice = f"Write metric: {{name: {name}, {required}: ...}}; see docs/judges.md."
-        raise options.error(f"{name} needs the option {required}", key=required, cure=advice)
+        raise options.error(
+            f"{name} needs the option {required}",
+            key=required,
+            cure=f"Write metric: {{name: {name}, {required}: ...}}; see docs/judges.md.",
+        )
     if name == HUMAN_PREFERENCE:
         return HumanPreference(values["path"], source)
 
@@ -293,17 +300,22 @@ def read_ratings(metric: HumanPreference, test: DataSet) -> Ratings:
             f"{len(missing):,} of {plural(len(test), 'test example')} have no preference, "
             f'the first is "{first_id}" ({test.where(missing[0])})'
         )
-        advice = "Let people judge them too: a missing row is not a tie."
-        raise DataError(problem, where=Where(path=path), cure=advice)
+        raise DataError(
+            problem,
+            where=Where(path=path),
+            cure="Let people judge them too: a missing row is not a tie.",
+        )
     return Ratings(path, metric.source, tuple(tuple(ratings.values()) for ratings in by_example))
 
 
 def _rated_twice(row: Row, first: Rating) -> DataError:
     rater = f" by {printable(first.rater, 40)}" if first.rater else " without a rater"
     id_ = excerpt(str(row.values["id"]))
-    problem = f'the id "{id_}" is rated twice{rater}, first in {first.where}'
-    advice = "Keep one of the two, or name the raters in the column rater."
-    return DataError(problem, where=row.where, cure=advice)
+    return DataError(
+        f'the id "{id_}" is rated twice{rater}, first in {first.where}',
+        where=row.where,
+        cure="Keep one of the two, or name the raters in the column rater.",
+    )
 
 
 def _example_row(row: Row, rows: Mapping[str, int]) -> int:
@@ -316,8 +328,9 @@ def _example_row(row: Row, rows: Mapping[str, int]) -> int:
     if id_ not in rows:
         near = nearest(id_, rows)
         advice = f'Did you mean "{near}"?' if near else "Use the ids of the test set."
-        problem = f'no test example has the id "{excerpt(id_)}"'
-        raise DataError(problem, where=row.at("id"), cure=advice)
+        raise DataError(
+            f'no test example has the id "{excerpt(id_)}"', where=row.at("id"), cure=advice
+        )
     return rows[id_]
 
 

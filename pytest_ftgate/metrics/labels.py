@@ -138,8 +138,11 @@ class LabelSet:
         if gold.min() < 0:
             row = int(gold.argmin())
             label = listed([expected_text(expected[row])])
-            problem = f"{metric} was built for other labels: this example expects {label}"
-            raise MetricError(problem, example=row, unsuited=True)
+            raise MetricError(
+                f"{metric} was built for other labels: this example expects {label}",
+                example=row,
+                unsuited=True,
+            )
         return gold
 
     def predicted(self, answers: Sequence[Sequence[str | None]]) -> Codes:
@@ -172,9 +175,11 @@ def read_part(options: Options) -> Reading:
     """
     reading = Reading(pattern=options.pattern(), json_field=options.json_field())
     if reading.pattern is not None and reading.json_field:
-        advice = f"Keep the one that extracts what {options.metric} compares."
-        problem = "pattern and json_field are both set"
-        raise options.error(problem, key="json_field", cure=advice)
+        raise options.error(
+            "pattern and json_field are both set",
+            key="json_field",
+            cure=f"Keep the one that extracts what {options.metric} compares.",
+        )
     return reading
 
 
@@ -203,12 +208,15 @@ def label_set(options: Options) -> LabelSet:
 
     pair = labels.confused()
     if pair is not None:
-        problem = f"normalize makes the labels {listed(pair[:1])} and {listed(pair[1:])} equal"
         advice = (
             "Remove the step that makes them equal, "
             "or use one spelling of the label in the test set."
         )
-        raise options.error(problem, key="normalize", cure=advice)
+        raise options.error(
+            f"normalize makes the labels {listed(pair[:1])} and {listed(pair[1:])} equal",
+            key="normalize",
+            cure=advice,
+        )
     return labels
 
 
@@ -222,12 +230,15 @@ def _refuse_json(options: Options) -> None:
     for example in options.examples:
         if isinstance(example.expected, dict | list):
             kind = kind_of(example.expected)
-            problem = f"{options.metric} compares labels, but the expected output is {kind}"
             advice = (
                 "Use exact_match, which compares JSON values, "
                 "or json_field, which reads a label in each."
             )
-            raise ConfigError(problem, where=example.place, cure=advice)
+            raise ConfigError(
+                f"{options.metric} compares labels, but the expected output is {kind}",
+                where=example.place,
+                cure=advice,
+            )
 
 
 def _inside(options: Options, reading: Reading) -> Reading | None:
@@ -298,8 +309,9 @@ def selected_codes(options: Options, labels: LabelSet) -> tuple[int, ...]:
         if is_partial or nearest(label, labels.texts) is not None:
             raise _unknown(options, "labels", label, labels)
     if len(set(codes)) < len(codes):
-        problem = "labels contains a label twice"
-        raise options.error(problem, key="labels", cure="List each label once.")
+        raise options.error(
+            "labels contains a label twice", key="labels", cure="List each label once."
+        )
     return tuple(codes) or tuple(range(len(labels.texts)))
 
 
@@ -308,15 +320,20 @@ def positive_code(options: Options, labels: LabelSet) -> int:
     name = options.metric
     evidence = f"The labels are: {listed(labels.texts)}."
     if len(labels.texts) != 2:
-        problem = f"{name} needs two labels, and the test set has {len(labels.texts)}"
-        advice = f"Use {name}_macro, {name}_micro or {name}_weighted."
-        raise options.error(problem, evidence=evidence, cure=advice)
+        raise options.error(
+            f"{name} needs two labels, and the test set has {len(labels.texts)}",
+            evidence=evidence,
+            cure=f"Use {name}_macro, {name}_micro or {name}_weighted.",
+        )
 
     label = options.label("pos_label")
     if label is None:
-        problem = f"{name} needs pos_label, the positive label"
-        advice = f"Write metric: {{name: {name}, pos_label: {listed(labels.texts[:1])}}}."
-        raise options.error(problem, key="pos_label", evidence=evidence, cure=advice)
+        raise options.error(
+            f"{name} needs pos_label, the positive label",
+            key="pos_label",
+            evidence=evidence,
+            cure=f"Write metric: {{name: {name}, pos_label: {listed(labels.texts[:1])}}}.",
+        )
     code = labels.code(label)
     if code is None:
         raise _unknown(options, "pos_label", label, labels)
@@ -324,5 +341,8 @@ def positive_code(options: Options, labels: LabelSet) -> int:
 
 
 def _unknown(options: Options, key: str, label: str, labels: LabelSet) -> ConfigError:
-    problem = f"{key} contains {listed([label])}, which is not a label of the test set"
-    return options.error(problem, key=key, cure=did_you_mean(label, labels.texts))
+    return options.error(
+        f"{key} contains {listed([label])}, which is not a label of the test set",
+        key=key,
+        cure=did_you_mean(label, labels.texts),
+    )

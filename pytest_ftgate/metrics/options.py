@@ -162,8 +162,11 @@ class Options:
             raise self.wrong_type("normalize", value, expected)
         for name in names:
             if name not in STEPS:
-                problem = f"unknown step {name!r} in normalize"
-                raise self.error(problem, key="normalize", cure=did_you_mean(name, STEPS))
+                raise self.error(
+                    f"unknown step {name!r} in normalize",
+                    key="normalize",
+                    cure=did_you_mean(name, STEPS),
+                )
         return Normalization(frozenset(names))
 
     def pattern(self) -> re.Pattern[str] | None:
@@ -173,12 +176,16 @@ class Options:
         try:
             return re.compile(text)
         except (re.error, OverflowError, RecursionError) as error:
-            problem = f"pattern is not a valid regular expression: {error}"
             advice = (
                 "Use the syntax of Python's re module; "
                 "in YAML, put it in single quotes to keep backslashes."
             )
-            raise self.error(problem, key="pattern", evidence=text, cure=advice) from error
+            raise self.error(
+                f"pattern is not a valid regular expression: {error}",
+                key="pattern",
+                evidence=text,
+                cure=advice,
+            ) from error
 
     def json_field(self) -> tuple[str, ...]:
         text = self.text("json_field")
@@ -186,9 +193,11 @@ class Options:
             return ()
         names = tuple(text.split("."))
         if not all(name.strip() for name in names):
-            problem = f"json_field {text!r} has an empty part"
-            advice = "Separate the names with dots, for example result.label."
-            raise self.error(problem, key="json_field", cure=advice)
+            raise self.error(
+                f"json_field {text!r} has an empty part",
+                key="json_field",
+                cure="Separate the names with dots, for example result.label.",
+            )
         return names
 
     def label(self, key: str) -> str | None:
@@ -232,8 +241,9 @@ class Options:
         if not isinstance(value, str):
             raise self.wrong_type(key, value, f"one of {', '.join(names)}")
         if value not in names:
-            problem = f"unknown value {value!r} of {key}"
-            raise self.error(problem, key=key, cure=did_you_mean(value, names))
+            raise self.error(
+                f"unknown value {value!r} of {key}", key=key, cure=did_you_mean(value, names)
+            )
         return value
 
     def number(self, key: str) -> float:
@@ -283,9 +293,12 @@ def needed(options: Options, module: str, *, key: str | None = None) -> Any:
         is_absent = isinstance(error, ModuleNotFoundError) and error.name == library
         state = "is not installed" if is_absent else "cannot be imported"
         subject = key or f"the metric {options.metric}"
-        problem = f"{subject} needs {library}, which {state}"
-        advice = f"pip install {library}"
-        raise options.error(problem, key=key, evidence=str(error), cure=advice) from error
+        raise options.error(
+            f"{subject} needs {library}, which {state}",
+            key=key,
+            evidence=str(error),
+            cure=f"pip install {library}",
+        ) from error
 
 
 # --- a time limit for matching one answer
@@ -325,12 +338,14 @@ def within_limit(subject: str, work: Callable[[], _T], text: str) -> _T:
         signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT_S)
         return work()
     except _OutOfTimeError:
-        problem = f"{subject} did not finish within {LIMIT_S:g} s on one answer"
-        evidence = f"The answer: {printable(text, EXCERPT)!r}"
         advice = (
             "Avoid nested repetition such as (a+)+, which can match the same text in many ways."
         )
-        raise MetricError(problem, evidence=evidence, cure=advice) from None
+        raise MetricError(
+            f"{subject} did not finish within {LIMIT_S:g} s on one answer",
+            evidence=f"The answer: {printable(text, EXCERPT)!r}",
+            cure=advice,
+        ) from None
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, handler)

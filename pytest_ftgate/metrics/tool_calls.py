@@ -160,12 +160,13 @@ def build(options: Options) -> ToolCallMetric:
     by_output = [_calls_of(options, text) for text in options.expected]
     calls = list(chain(*by_output))
     if options.expected and not calls:
-        problem = f"{options.metric} compares tool calls, and the test set expects none"
         advice = (
             "Expect calls, as in expected: "
             '[{"name": "get_weather", "arguments": {"city": "Oslo"}}].'
         )
-        raise options.error(problem, cure=advice)
+        raise options.error(
+            f"{options.metric} compares tool calls, and the test set expects none", cure=advice
+        )
 
     names = set[str]()
     for call in calls:
@@ -173,9 +174,12 @@ def build(options: Options) -> ToolCallMetric:
     ignored = frozenset(options.labels("ignore_arguments", "argument names") or ())
     unknown = sorted(ignored - names)
     if unknown:
-        problem = f"ignore_arguments names {unknown[0]!r}, which no expected call has"
         advice = did_you_mean(unknown[0], sorted(names))
-        raise options.error(problem, key="ignore_arguments", cure=advice)
+        raise options.error(
+            f"ignore_arguments names {unknown[0]!r}, which no expected call has",
+            key="ignore_arguments",
+            cure=advice,
+        )
 
     return ToolCallMetric(
         name=options.metric,
@@ -213,5 +217,6 @@ def _calls_of(options: Options, text: str) -> list[dict[str, Any]]:
     try:
         return _expected_calls(text)
     except ValueError as error:
-        problem = f"{options.metric}: {error}"
-        raise options.error(problem, evidence=text, cure="Correct the test set.") from None
+        raise options.error(
+            f"{options.metric}: {error}", evidence=text, cure="Correct the test set."
+        ) from None

@@ -85,8 +85,12 @@ async def _in_time(model: Model, ask: Callable[[], Awaitable[_T]]) -> _T:
                 "(a thread cannot be cancelled)"
             )
             raise AbandonedError(problem, kind="timeout", cure=advice) from None
-        advice = "raise the model's timeout_s, or lower concurrency"
-        raise ModelError(problem, retryable=True, kind="timeout", cure=advice) from None
+        raise ModelError(
+            problem,
+            retryable=True,
+            kind="timeout",
+            cure="raise the model's timeout_s, or lower concurrency",
+        ) from None
 
 
 async def _guarded(model: Model, ask: Callable[[], Awaitable[_T]]) -> _T:
@@ -110,13 +114,16 @@ def _checked(answer: object) -> Completion | ModelError:
     if isinstance(answer, ModelError):
         return answer
     if not isinstance(answer, Completion):
-        problem = f"the model returned a value of type {type(answer).__name__}"
-        return ModelError(problem, cure="return a pytest_ftgate.Completion from complete()")
+        return ModelError(
+            f"the model returned a value of type {type(answer).__name__}",
+            cure="return a pytest_ftgate.Completion from complete()",
+        )
     flaw = _flaw(answer)
     if flaw is not None:
-        problem = f"the model returned an invalid Completion: {flaw}"
-        advice = "return a Completion with valid fields; leave out what is unknown"
-        return ModelError(problem, cure=advice)
+        return ModelError(
+            f"the model returned an invalid Completion: {flaw}",
+            cure="return a Completion with valid fields; leave out what is unknown",
+        )
     text = answer.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return answer if text == answer.text else replace(answer, text=text)
 
@@ -263,8 +270,10 @@ class Outage:
         """Record a failed call for a question. Return the error, fatal if it ends the run."""
         self._abandoned = self._abandoned + 1 if isinstance(error, AbandonedError) else 0
         if self._abandoned >= _ENOUGH:
-            problem = f"{error.what}, as were the {_ENOUGH - 1} calls before it"
-            return ModelError(problem, **error.parts(fatal=True))
+            return ModelError(
+                f"{error.what}, as were the {_ENOUGH - 1} calls before it",
+                **error.parts(fatal=True),
+            )
         if error.kind == "busy":
             if self._busy_since is None:
                 self._busy_since = _now()
@@ -298,12 +307,17 @@ class Outage:
 def _wait_refused(seconds: float) -> ModelError:
     """Return the error that ends a run because the endpoint asks for too long a wait."""
     wait = show_age(60 * ceil(seconds / 60))
-    problem = f"the endpoint accepts no further calls for {wait}"
     advice = (
         f"run again in {wait}: stored answers are reused; or let the gate wait longer, "
         f"for example with timeout_s: {ceil(seconds) + 600}"
     )
-    return ModelError(problem, kind="busy", fatal=True, unpaid=True, cure=advice)
+    return ModelError(
+        f"the endpoint accepts no further calls for {wait}",
+        kind="busy",
+        fatal=True,
+        unpaid=True,
+        cure=advice,
+    )
 
 
 def _fatal(error: ModelError, remark: str) -> ModelError:
@@ -371,11 +385,14 @@ def run_in_own_loop(
             tick()
             pulse.silent += 1
             if patience_s is not None and pulse.silent * TICK_S > patience_s + OWN_WORK_S:
-                problem = f"{pulse.caller} blocked the event loop for {patience_s + OWN_WORK_S:g} s"
                 advice = (
                     "await slow work, or use a plain function, which is called in its own thread"
                 )
-                raise ModelError(problem, fatal=True, cure=advice)
+                raise ModelError(
+                    f"{pulse.caller} blocked the event loop for {patience_s + OWN_WORK_S:g} s",
+                    fatal=True,
+                    cure=advice,
+                )
             with contextlib.suppress(RuntimeError):  # the loop has closed in the meantime
                 loop.call_soon_threadsafe(pulse.beat)
     except BaseException:
@@ -392,9 +409,11 @@ def _new_loop() -> asyncio.AbstractEventLoop:
         loop = asyncio.new_event_loop()
     except Exception as error:
         # a plugin forbids the pair of sockets by which threads wake the loop
-        problem = f"models cannot be called: there is no event loop ({told(error)})"
-        advice = "with pytest-socket, add --allow-unix-socket"
-        raise ModelError(problem, fatal=True, cure=advice) from error
+        raise ModelError(
+            f"models cannot be called: there is no event loop ({told(error)})",
+            fatal=True,
+            cure="with pytest-socket, add --allow-unix-socket",
+        ) from error
     with contextlib.suppress(AttributeError):  # uvloop has a clock of its own
         loop.time = clock.monotonic  # type: ignore[method-assign]
     return loop

@@ -193,7 +193,10 @@ def _unpriced(name: str, price: Price) -> ModelError:
     if price.known:
         most = f"{price.most_input_tokens:,}"
         evidence += f" has no price above {most} input tokens, as in the next call"
-    problem = f"{_OPTION} needs a price for {name}"
-    where = Where(key="price")
-    advice = f"set {PRICE_CURE}"
-    return ModelError(problem, fatal=True, where=where, evidence=evidence, cure=advice)
+    return ModelError(
+        f"{_OPTION} needs a price for {name}",
+        fatal=True,
+        where=Where(key="price"),
+        evidence=evidence,
+        cure=f"set {PRICE_CURE}",
+    )

@@ -365,8 +365,10 @@ def _unstorable(prediction: Prediction) -> ModelError | None:
     try:
         encoded(prediction)
     except Exception as error:  # a type of the user's can raise anything
-        advice = "return a pytest_ftgate.Completion whose fields have the documented types"
-        return ModelError(f"the answer cannot be stored: {told(error)}", cure=advice)
+        return ModelError(
+            f"the answer cannot be stored: {told(error)}",
+            cure="return a pytest_ftgate.Completion whose fields have the documented types",
+        )
     return None
 
 

@@ -195,9 +195,11 @@ class TimeLimit:
 
     def error(self) -> ModelError:
         """Return the failure of a run that has reached the limit."""
-        problem = f"the models have not answered within timeout_s {self.seconds:g} ({self.source})"
-        advice = "raise timeout_s, or run again: stored answers are reused"
-        return ModelError(problem, fatal=True, cure=advice)
+        return ModelError(
+            f"the models have not answered within timeout_s {self.seconds:g} ({self.source})",
+            fatal=True,
+            cure="raise timeout_s, or run again: stored answers are reused",
+        )
 
 
 @dataclass(slots=True)

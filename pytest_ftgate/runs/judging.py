@@ -111,8 +111,9 @@ def read_items(metric: ModelJudged) -> tuple[Item, ...]:
             f"a calibration needs at least {FEWEST_ITEMS} distinct items, "
             f"got {distinct:,} in {len(items):,} rows"
         )
-        where = Where(path=shown_path(path))
-        raise DataError(problem, where=where, cure="Let people judge more items.")
+        raise DataError(
+            problem, where=Where(path=shown_path(path)), cure="Let people judge more items."
+        )
     return tuple(items)
 
 
@@ -334,19 +335,30 @@ class _Questioning:
             finish = "" if reply.finish == "stop" else f" ({reply.finish})"
             quoted = excerpt(reply.text, width=80) if reply.text.strip() else "nothing"
             counted = f"cannot read {len(unread):,} of {plural(n, 'reply', 'replies')}"
-            message = f"{counted}; the first, about {self._shown(id_)}{finish}: {quoted}"
             metric = self.judge.metric
             right = '{"better": "A"}' if metric.pairwise else f'{{"score": {metric.high:g}}}'
             advice = _UNREAD_ADVICE.format(right)
-            yield self._error(message, n - len(unread) - len(missing), n, advice)
+            yield self._error(
+                f"{counted}; the first, about {self._shown(id_)}{finish}: {quoted}",
+                n - len(unread) - len(missing),
+                n,
+                advice,
+            )
 
     def _shown(self, id_: str) -> str:
         return printable(self.about[id_], _SHOWN)
 
     def _error(self, message: str, observed: int, required: int, advice: str | None) -> Check:
         metric = self.judge.metric
-        message = f"judge {metric.judge.name}: {message}"
-        return Check("models", "error", message, observed, required, metric.source, advice)
+        return Check(
+            "models",
+            "error",
+            f"judge {metric.judge.name}: {message}",
+            observed,
+            required,
+            metric.source,
+            advice,
+        )
 
 
 # --- what is judged

@@ -87,8 +87,9 @@ def _stopped(jobs: Sequence[Job], failures: Mapping[int, ModelError]) -> ModelEr
     """Return the failure of the models that did not fail themselves; None if none failed."""
     for job in jobs:
         if id(job.model) in failures:
-            problem = f"the run was stopped by the failure of {job.model.name}"
-            return ModelError(problem, kind="stopped")
+            return ModelError(
+                f"the run was stopped by the failure of {job.model.name}", kind="stopped"
+            )
     return None
 
 

@@ -242,8 +242,9 @@ class Store:
         if self._path is None:
             return self._made(":memory:")
         if self._path.is_dir():
-            problem = "a folder stands where the file of stored answers belongs"
-            raise self._error(problem, None, _MOVE_FOLDER)
+            raise self._error(
+                "a folder stands where the file of stored answers belongs", None, _MOVE_FOLDER
+            )
         uri = self._path.absolute().as_uri()
         try:
             _make_folder(self._path.parent)
@@ -286,9 +287,11 @@ class Store:
             if has_tables and (application != _APPLICATION or version < SCHEMA_VERSION):
                 raise self._damaged("it holds tables of something else")
             if version > SCHEMA_VERSION:
-                problem = "the stored answers were written by a newer pytest-ftgate"
-                evidence = f"schema {version}; this version knows {SCHEMA_VERSION}"
-                raise self._error(problem, evidence, "Update pytest-ftgate.")
+                raise self._error(
+                    "the stored answers were written by a newer pytest-ftgate",
+                    f"schema {version}; this version knows {SCHEMA_VERSION}",
+                    "Update pytest-ftgate.",
+                )
         except BaseException:
             connection.close()
             raise
