@@ -9,9 +9,9 @@ that is lost whole counts as one example; ``micro``: over all values of all exam
 reported. All fields of an answer that is not JSON are missing.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache, partial
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -134,16 +134,15 @@ class FieldMetric(Metric):
             counted.add(UNEXPECTED, SPURIOUS)
         return counted
 
-    @cached_property
-    def _field_of(self) -> Callable[[str], str | None]:
-        """Return a function from the name of a value to the field under which it is counted.
-
-        The function returns None for a value that is ignored.
-        """
+    def _field_of(self, name: str) -> str | None:
+        """Return the field under which a value with a name is counted; None if it is ignored."""
         if self.declared:
-            return lru_cache(maxsize=10_000)(partial(innermost_field, self.fields))
-        known = frozenset(self.fields)
-        return lambda name: name if name in known else UNEXPECTED
+            return innermost_field(self.fields, name)
+        return name if name in self._names else UNEXPECTED
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(self.fields)
 
     def _breakdown(self, answers: Iterable[Differences]) -> Breakdown:
         """Return a table with a row per field, the lowest value first."""

@@ -9,13 +9,13 @@ from itertools import chain, islice
 from typing import Any, TypeAlias, TypeVar
 
 from pytest_ftgate import clock
-from pytest_ftgate.errors import Interrupted, ModelError, StoreError, told
+from pytest_ftgate.errors import Interrupted, ModelError, StoreError
 from pytest_ftgate.models.protocol import Completion, Model, Prediction, Question
 from pytest_ftgate.runs import asking
 from pytest_ftgate.runs.asking import Outage, Throttle, run_in_own_loop
 from pytest_ftgate.runs.budget import Budget, Reserved
 from pytest_ftgate.runs.jobs import Questions, Stores, TimeLimit
-from pytest_ftgate.runs.store import CLAIM_S, PATIENCE_S, BusyError, Store, encoded
+from pytest_ftgate.runs.store import CLAIM_S, PATIENCE_S, BusyError, Store
 
 _T = TypeVar("_T")
 _Outcome: TypeAlias = Prediction | ModelError
@@ -335,8 +335,7 @@ class Caller:
                 outcomes.append(answer)
             else:
                 known_s = latency_s if answer.latency_s is None else answer.latency_s
-                prediction = Prediction(question.key, answer, known_s, now, busy_s)
-                outcomes.append(_unstorable(prediction) or prediction)
+                outcomes.append(Prediction(question.key, answer, known_s, now, busy_s))
         return outcomes
 
     async def _reserve(self, questions: Sequence[Question]) -> Reserved | None:
@@ -358,18 +357,6 @@ class Caller:
         if self._budget is not None and reserved is not None:
             self._budget.settle(reserved, answers, busy_s)
         return busy_s
-
-
-def _unstorable(prediction: Prediction) -> ModelError | None:
-    """Return the error of an answer with a fact that JSON cannot hold, such as bytes."""
-    try:
-        encoded(prediction)
-    except Exception as error:  # a type of the user's can raise anything
-        return ModelError(
-            f"the answer cannot be stored: {told(error)}",
-            cure="return a pytest_ftgate.Completion whose fields have the documented types",
-        )
-    return None
 
 
 def call_models(

@@ -178,7 +178,7 @@ def test_an_error_in_an_answer_of_http_200_is_that_error(error_body, sentence, r
 
 
 def test_an_answer_above_20_mb_is_broken(failing, ask, build, server, monkeypatch):
-    for module in ("models.openai_api.model", "models.protocol"):
+    for module in ("models.openai_api.model", "runs.asking"):
         monkeypatch.setattr(f"pytest_ftgate.{module}.MOST_BYTES", 1_000)
     for reply in (Reply("x" * 1_000), Reply(body="x" * 1_001, status=500)):
         error = failing(reply)
