@@ -1,19 +1,15 @@
-"""Errors that say what is wrong, where, the evidence and the cure; and calls into code that is not ours."""
+"""Errors that say what is wrong, where, the evidence and the cure."""
 
 from __future__ import annotations
 
 import os
-import re
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-import pluggy
-
-from pytest_ftgate.text import LONGEST, excerpt, one_line, printable
+from pytest_ftgate.secrets import redacted
+from pytest_ftgate.text import one_line, printable
 
 MOST_LISTED = 10
 """Problems of one configuration that are listed; of more only the number is given."""
@@ -28,31 +24,6 @@ def shown_path(path: str | os.PathLike[str]) -> str:
         return absolute.relative_to(Path.cwd()).as_posix()
     except (ValueError, OSError):
         return absolute.as_posix()
-
-
-_SECRETS = re.compile(
-    r"""\bsk-[\w*.-]{3,}
-    | \b(?:gsk_|hf_|gh[opsu]_|github_pat_|glpat-|xox[abp]-|AIza|ya29\.)[\w*.-]{16,}
-    | (?<=\bBearer\s) [^\s"',;)]+
-    | (?<=://) [^\s/@:]* : [^\s/@]+ (?=@)
-    | (?P<name>[?&][\w.-]*?(?:key|token|secret|password|signature|credential|sig|code)=) [^\s&"'#)]+
-    | (?P<field>\b(?:x-)?(?:api[-_]?key|(?:access|auth)[-_]?token|client[-_]?secret|password)["']?(?:=|:\s?["'])["']?)
-      [^\s"',;)}]{4,}""",
-    re.IGNORECASE | re.VERBOSE,
-)
-
-
-def redacted(text: str) -> str:
-    """Return the text with ``***`` in place of keys of usual forms, and of secrets in URLs and headers.
-
-    Of a very long text only the start is kept; what is shown of it is much shorter.
-    """
-    return _SECRETS.sub(_without_secret, text[: 10 * LONGEST])
-
-
-def _without_secret(match: re.Match[str]) -> str:
-    name: str = match["name"] or match["field"] or ""
-    return f"{name}***"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,19 +98,17 @@ class FtgateError(Exception):
 
     def parts(self, **changed: Any) -> dict[str, Any]:
         """Return the keyword arguments that make a similar error, with these changes; ``what`` is not among them."""
-        return {
-            **{
-                name: value
-                for name, value in vars(self).items()
-                if name not in ("what", "_several")
-            },
-            **changed,
-        }
+        parts = {**vars(self), **changed}
+        parts.pop("what", None)
+        parts.pop("_several", None)
+        return parts
 
     def __str__(self) -> str:
-        head = f"{place}: {self.what}" if (place := str(self.where or "")) else self.what
-        lines = [*self.evidence_shown.splitlines(), *self.cure_shown.splitlines()]
-        return "\n".join([printable(head), *(f"  {line}" for line in lines)])
+        place = str(self.where or "")
+        lines = [printable(f"{place}: {self.what}" if place else self.what)]
+        for line in (*self.evidence_shown.splitlines(), *self.cure_shown.splitlines()):
+            lines.append(f"  {line}")
+        return "\n".join(lines)
 
 
 class ConfigError(FtgateError):
@@ -160,13 +129,18 @@ def combined(problems: Sequence[FtgateError]) -> FtgateError:
     The text begins with the first and lists the others. ``problems`` has each as an error; after
     `MOST_LISTED` of them, one that counts the rest.
     """
-    first, more = problems[0], len(problems) - MOST_LISTED
+    first = problems[0]
     if len(problems) == 1:
         return first
-    listed = (*problems[:MOST_LISTED], *([ConfigError(f"and {more:,} more")] if more > 0 else []))
-    lines = [first.evidence or "", first.cure or "", *(one_line(str(one)) for one in listed[1:])]
-    error = ConfigError(first.what, where=first.where, evidence="\n".join(filter(None, lines)))
-    error._several = listed
+
+    listed = list(problems[:MOST_LISTED])
+    n_more = len(problems) - MOST_LISTED
+    if n_more > 0:
+        listed.append(ConfigError(f"and {n_more:,} more"))
+    lines = [line for line in (first.evidence, first.cure) if line]
+    lines += [one_line(str(problem)) for problem in listed[1:]]
+    error = ConfigError(first.what, where=first.where, evidence="\n".join(lines))
+    error._several = tuple(listed)
     return error
 
 
@@ -183,8 +157,6 @@ def located(error: DataError, place: Where) -> DataError:
 class StoreError(FtgateError):
     """Predictions cannot be stored or read back."""
 
-
-RAISED_CURE = "fix the exception: it is not scored as a wrong answer"
 
 FailureKind = Literal[
     "busy", "unreachable", "timeout", "refused", "unreadable", "offline", "stopped", "other"
@@ -222,28 +194,34 @@ class ModelError(FtgateError):
         **parts: Any,
     ) -> None:
         super().__init__(what, **parts)
-        self.retryable, self.retry_after_s = retryable, retry_after_s
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s
         self.kind: FailureKind = kind
-        self.fatal, self.unpaid, self.attempts = fatal, unpaid, attempts
+        self.fatal = fatal
+        self.unpaid = unpaid
+        self.attempts = attempts
 
     @property
     def cause(self) -> str:
         """Return what is wrong and the evidence in one line, without the cure."""
-        evidence = one_line(printable(self.evidence)) if self.evidence else ""
-        return "; ".join(part.removesuffix(".") for part in (self.headline, evidence) if part)
+        headline = self.headline.removesuffix(".")
+        if not self.evidence:
+            return headline
+        return f"{headline}; {one_line(printable(self.evidence)).removesuffix('.')}"
 
     @property
     def advice(self) -> str | None:
         """Return the cure. Only a failure that may pass also says to run again."""
-        again = (
-            "Run again: stored answers are reused, only missing ones are asked for."
-            if self.retryable
-            else None
-        )
-        cure = f"{one_line(self.cure).removesuffix('.')}." if self.cure else ""
-        if cure.partition(" ")[0].isalpha():  # not a key such as base_url
-            cure = cure[:1].upper() + cure[1:]
-        return " ".join(filter(None, (cure, again))) or None
+        sentences = []
+        if self.cure:
+            text = f"{one_line(self.cure).removesuffix('.')}."
+            if text.partition(" ")[0].isalpha():  # not a key such as base_url
+                text = text[:1].upper() + text[1:]
+            sentences.append(text)
+        if self.retryable:
+            again = "Run again: stored answers are reused, only missing ones are asked for."
+            sentences.append(again)
+        return " ".join(sentences) or None
 
 
 class Interrupted(KeyboardInterrupt):  # not an error
@@ -254,7 +232,8 @@ class Interrupted(KeyboardInterrupt):  # not an error
 
     def __init__(self, abandoned: tuple[str, ...] = (), *, kept: tuple[int, int] = (0, 0)) -> None:
         super().__init__()
-        self.abandoned, self.kept = abandoned, kept
+        self.abandoned = abandoned
+        self.kept = kept
 
 
 class MetricError(FtgateError):
@@ -267,137 +246,9 @@ class MetricError(FtgateError):
         self, what: str, *, example: int | None = None, unsuited: bool = False, **parts: Any
     ) -> None:
         super().__init__(what, **parts)
-        self.example, self.unsuited = example, unsuited
+        self.example = example
+        self.unsuited = unsuited
 
 
 class HistoryError(FtgateError):
     """Git cannot tell what a file contained where this change began."""
-
-
-_T = TypeVar("_T")
-
-_LASTING = (
-    FileNotFoundError,
-    PermissionError,
-    IsADirectoryError,
-    NotADirectoryError,
-    FileExistsError,
-)
-
-_LONGEST = 200  # of an exception's text, in characters
-
-_PASSED_THROUGH = tuple(
-    os.path.join(os.path.dirname(file), "") for file in (__file__, pluggy.__file__)
-)
-
-
-def guarded(called: str, function: Callable[..., _T], /, *args: Any, **kwargs: Any) -> _T:
-    """Call a function that is not ours and return its value; messages name it ``called``.
-
-    Raises:
-        ConfigError: the function raised anything. ``pytest.skip()`` and ``sys.exit()`` count too,
-            because they would otherwise take the gate out of the run.
-    """
-    try:
-        return function(*args, **kwargs)
-    except (FtgateError, KeyboardInterrupt):
-        raise
-    except BaseException as error:
-        cure = f"Fix the exception in {called}."
-        raise ConfigError(
-            f"{called} raised {type(error).__name__}", evidence=told(error), cure=cure
-        ) from error
-
-
-def may_pass(error: BaseException) -> bool:
-    """Return whether the error is about a connection or a timeout, so that the same call may succeed later."""
-    import asyncio
-
-    return isinstance(error, OSError | asyncio.TimeoutError) and not isinstance(error, _LASTING)
-
-
-def is_cancelled_from_outside() -> bool:
-    """Return whether this task was cancelled by other code; always true on Python 3.10, which cannot tell."""
-    import asyncio
-
-    task = asyncio.current_task()
-    cancelling: Callable[[], int] | None = getattr(task, "cancelling", None)
-    return cancelling is None or cancelling() > 0
-
-
-def told(error: BaseException) -> str:
-    """Return the exception on one line, with the line that raised it in the first file that is not of pytest-ftgate."""
-    text = excerpt(
-        redacted("".join(traceback.format_exception_only(type(error), error))), width=_LONGEST
-    )
-    frames = [
-        f
-        for f in traceback.extract_tb(error.__traceback__)
-        if not f.filename.startswith(_PASSED_THROUGH)
-    ]
-    last = next((one for one in reversed(frames) if one.filename == frames[0].filename), None)
-    return f"{text} ({shown_path(last.filename)}:{last.lineno})" if last else text
-
-
-def write_whole(path: Path, parts: Iterable[str]) -> None:
-    """Write text in UTF-8 to a file, creating its folder; on :class:`OSError` the file is left unchanged."""
-    path = path.resolve()  # the target of a symbolic link
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = (
-        path
-        if path.exists() and not path.is_file()
-        else path.with_name(f".{path.name}.{os.getpid()}")
-    )
-    try:
-        with draft.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(parts)
-        draft.replace(path)  # does nothing for a device or a pipe, which is written to directly
-    except BaseException:
-        if draft != path:
-            draft.unlink(missing_ok=True)
-        raise
-
-
-# --- the errors of all rows of a file, raised as one error
-# ---------------------------------------------------
-
-
-_NAMED = 3
-"""Errors that are named besides the first; further ones are only counted."""
-
-
-def without_faults(rows: Iterable[_T | DataError]) -> Iterator[_T]:
-    """Yield the rows up to the first error; then read the rest and raise one error for all of them."""
-    rows = iter(rows)
-    for row in rows:
-        if isinstance(row, DataError):
-            raise_together(chain([row], _errors_in(rows)))
-        else:
-            yield row
-
-
-def _errors_in(rows: Iterator[_T | DataError]) -> Iterator[DataError]:
-    try:
-        yield from (row for row in rows if isinstance(row, DataError))
-    except DataError as error:  # the rest of the file cannot be read
-        yield error
-
-
-def raise_together(errors: Iterable[DataError]) -> None:
-    """Raise the first error, if there is one; its evidence names the next few and counts the others."""
-    errors = iter(errors)
-    if (first := next(errors, None)) is None:
-        return
-    others = [
-        f"{one.where}" + (f" ({one.what})" if one.what != first.what else "")
-        for one in islice(errors, _NAMED)
-    ]
-    rest = sum(1 for _ in errors)
-    also = (
-        f"also wrong: {', '.join(others)}{f' and {rest:,} more' if rest else ''}"
-        if others
-        else None
-    )
-    raise DataError(
-        first.what, **first.parts(evidence="\n".join(filter(None, (first.evidence, also))) or None)
-    )

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+from pytest_ftgate.secrets import may_hold_secret
+
 KeyPath = tuple[str | int, ...]
 """The keys and list positions that lead to a value: ``("metric", 0, "name")``."""
 
@@ -238,8 +240,6 @@ def _utc(seconds: float) -> datetime:
 # --------------------------------------------------------------------------------------
 
 LONGEST_SHOWN = 100
-_SECRET = re.compile(r"key|token(?!s_per_minute)|secret|passw|credential|auth", re.IGNORECASE)
-_LITERAL_KEY = re.compile(r"(api_?key|secret|password|authorization|(access|auth|bearer)_?token)$")
 _NUMERAL = re.compile(r"\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*")
 
 
@@ -285,15 +285,10 @@ def suggestion(word: str, known: Iterable[str], otherwise: str = "") -> str:
     return f"; did you mean '{near}'?" if near else otherwise
 
 
-def holds_literal_key(key: str) -> bool:
-    """Return whether the value of a key is a secret: that of ``api_key`` is, that of ``api_key_env`` is not."""
-    return bool(_LITERAL_KEY.search(key.lower().replace("-", "_")))
-
-
 def got(value: Any, path: KeyPath) -> str:
     """Return the end of a message that quotes the value found, unless its key may hold a secret."""
     last = next((part for part in reversed(path) if isinstance(part, str)), "")
-    return "got a value that is not shown" if _SECRET.search(last) else f"got {_shown(value)}"
+    return "got a value that is not shown" if may_hold_secret(last) else f"got {_shown(value)}"
 
 
 def is_numeral(text: str) -> bool:

@@ -111,8 +111,8 @@ def test_only_the_face_knows_pytest_and_no_import_is_relative() -> None:
 
 
 LAYERS = (
-    "clock text statistics plain check_names",
-    "errors",
+    "clock text statistics plain check_names secrets files",
+    "errors guarded",
     "data",
     "result ini_file git",
     "config",

@@ -12,9 +12,11 @@ from typing import Any
 from pytest_ftgate.checks.audit import TrainingAudit
 from pytest_ftgate.checks.audit.audit import outputs_of
 from pytest_ftgate.data import DataSet, cells, load, load_examples, normalized_input
+from pytest_ftgate.data.faults import without_faults
 from pytest_ftgate.data.lines import open_lines
 from pytest_ftgate.data.rows import RowReader
-from pytest_ftgate.errors import ConfigError, Where, shown_path, without_faults, write_whole
+from pytest_ftgate.errors import ConfigError, Where, shown_path
+from pytest_ftgate.files import write_whole
 from pytest_ftgate.text import plural
 
 _TABLES = (".csv", ".tsv")

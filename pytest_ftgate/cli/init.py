@@ -20,7 +20,8 @@ from pytest_ftgate.cli.copies import Copy, Source, plan_copies
 from pytest_ftgate.config import GateKeys, load_gate_file, resolve_gate
 from pytest_ftgate.data import SUFFIXES, expected_text, first_row, is_blank, load_examples
 from pytest_ftgate.data.rows import RowReader, paths_of
-from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path, write_whole
+from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
+from pytest_ftgate.files import write_whole
 from pytest_ftgate.gate.inputs import build_metrics
 from pytest_ftgate.ini_file import IniFile, find_ini, ignores_strict_addopts
 from pytest_ftgate.models import is_built_in, unknown_provider

@@ -20,11 +20,11 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from pytest_ftgate.data import canonical_json
 from pytest_ftgate.errors import ConfigError, Where, combined
+from pytest_ftgate.secrets import holds_literal_key
 from pytest_ftgate.text import (
     KeyPath,
     dotted,
     got,
-    holds_literal_key,
     is_numeral,
     listed,
     suggestion,

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from pytest_ftgate.errors import DataError, Where, raise_together
+from pytest_ftgate.data.faults import raise_together
+from pytest_ftgate.errors import DataError, Where
 from pytest_ftgate.text import excerpt, plural
 
 Messages: TypeAlias = tuple[Mapping[str, Any], ...]

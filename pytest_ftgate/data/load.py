@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from pytest_ftgate.data import example, formats, strict_json
 from pytest_ftgate.data.cells import Table, json_row, read_parquet
+from pytest_ftgate.data.faults import raise_together, without_faults
 from pytest_ftgate.data.formats import FORMATS as ROW_FORMATS
 from pytest_ftgate.data.lines import (
     GZIP,
@@ -24,14 +25,7 @@ from pytest_ftgate.data.lines import (
     suffix_of,
 )
 from pytest_ftgate.data.rows import ColumnsError, RowReader, collected
-from pytest_ftgate.errors import (
-    DataError,
-    Where,
-    located,
-    raise_together,
-    shown_path,
-    without_faults,
-)
+from pytest_ftgate.errors import DataError, Where, located, shown_path
 from pytest_ftgate.text import excerpt, kind_of, listed, nearest, plural
 
 _FILES = {

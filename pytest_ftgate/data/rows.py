@@ -17,7 +17,8 @@ from pytest_ftgate.data.example import (
     content_id,
     row_place,
 )
-from pytest_ftgate.errors import DataError, FtgateError, Where, located, without_faults
+from pytest_ftgate.data.faults import without_faults
+from pytest_ftgate.errors import DataError, FtgateError, Where, located
 from pytest_ftgate.text import excerpt, kind_of, listed, nearest
 
 _USUAL_INPUTS = "input, text, question, prompt, query, instruction, utterance, sentence"

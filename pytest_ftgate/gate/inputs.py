@@ -17,11 +17,12 @@ from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.thresholds import RUN_METRICS
 from pytest_ftgate.config import GateKeys, MetricSpec
 from pytest_ftgate.data import DataSet
-from pytest_ftgate.errors import ConfigError, FtgateError, guarded
+from pytest_ftgate.errors import ConfigError, FtgateError
 from pytest_ftgate.gate.judges import read_judging
 from pytest_ftgate.gate.parts import read_parts
 from pytest_ftgate.gate.ranges import check_keys
 from pytest_ftgate.gate.state import Services
+from pytest_ftgate.guarded import guarded
 from pytest_ftgate.metrics import Metric, build_metric, labels, reads_expected
 from pytest_ftgate.models import Model, Surroundings, build_model
 from pytest_ftgate.models.prompt import refuse_unsent_media

@@ -10,9 +10,10 @@ from pytest_ftgate import clock
 from pytest_ftgate.checks import attempts, freshness, rules
 from pytest_ftgate.checks.context import Context, Found, RunName, jobs_of, result_of
 from pytest_ftgate.config import GateKeys
-from pytest_ftgate.errors import ConfigError, FtgateError, guarded
+from pytest_ftgate.errors import ConfigError, FtgateError
 from pytest_ftgate.gate.inputs import read_inputs
 from pytest_ftgate.gate.state import Judged, Services, uncollected
+from pytest_ftgate.guarded import guarded
 from pytest_ftgate.result import RED, Check, Status, error_check
 from pytest_ftgate.runs.jobs import Job, Run
 from pytest_ftgate.runs.judging import Judging, ask_judges, calibrate

@@ -14,6 +14,7 @@ from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config import DataKeys, file_of, keys_of
 from pytest_ftgate.data import DataSet, content_of, examples_from, lines, load_examples
+from pytest_ftgate.guarded import guarded
 from pytest_ftgate.result import GateResult
 from pytest_ftgate.runs.budget import Budget
 from pytest_ftgate.runs.jobs import Run, Stores, TimeLimit
@@ -235,7 +236,7 @@ def _load_file(
     """Load a file with a plugin's hook if one knows the format, else with our own readers."""
     rows = None
     if hook is not None:
-        rows = errors.guarded(
+        rows = guarded(
             "the hook pytest_ftgate_load_examples",
             hook.pytest_ftgate_load_examples,
             path=source.path,

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from pytest_ftgate.data import Example
-from pytest_ftgate.errors import ConfigError, MetricError, told
+from pytest_ftgate.errors import ConfigError, MetricError
+from pytest_ftgate.guarded import told
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, by_example
 from pytest_ftgate.text import EXCERPT, FARTHEST, kind_of, shortened

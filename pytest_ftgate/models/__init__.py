@@ -8,7 +8,8 @@ from importlib import import_module
 from typing import Any
 
 from pytest_ftgate.config import ModelSpec
-from pytest_ftgate.errors import ConfigError, guarded
+from pytest_ftgate.errors import ConfigError
+from pytest_ftgate.guarded import guarded
 from pytest_ftgate.models.protocol import (
     Completion,
     Model,

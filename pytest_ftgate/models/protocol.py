@@ -8,7 +8,8 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeGuard
 
 from pytest_ftgate.config import ModelSpec, model_keys
 from pytest_ftgate.data import DataSet, Example
-from pytest_ftgate.errors import ModelError, guarded
+from pytest_ftgate.errors import ModelError
+from pytest_ftgate.guarded import guarded
 from pytest_ftgate.models.prompt import Prompt
 
 

@@ -17,6 +17,7 @@ from typing import Any, cast
 from pytest_ftgate import clock, errors
 from pytest_ftgate.config import ModelSpec, keys
 from pytest_ftgate.data import Example, canonical_json, expected_text, without_instructions
+from pytest_ftgate.guarded import guarded, is_cancelled_from_outside
 from pytest_ftgate.models import price, workers
 from pytest_ftgate.models.prompt import Prompt
 from pytest_ftgate.models.protocol import (
@@ -134,7 +135,7 @@ class FunctionModel(BuiltModel):
         except BaseException as raised:  # also sys.exit() and pytest.skip()
             if isinstance(raised, GeneratorExit) and error is None:
                 raise
-            if isinstance(raised, asyncio.CancelledError) and errors.is_cancelled_from_outside():
+            if isinstance(raised, asyncio.CancelledError) and is_cancelled_from_outside():
                 raise
             raise workers.failed_call(self.name, raised, self.hint) from raised
 
@@ -248,7 +249,7 @@ def adopt(value: Any, spec: ModelSpec, surroundings: Surroundings) -> Model:
             if key not in _CHANGE_NO_ANSWER:
                 options[key] = option
         what = f"writing the keys of {spec.spelling} beside its revision"
-        target = errors.guarded(what, canonical_json, [spec.provider, options])
+        target = guarded(what, canonical_json, [spec.provider, options])
     return _function_model(value, spec, target, surroundings)
 
 

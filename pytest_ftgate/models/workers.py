@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 from pytest_ftgate import clock, errors, text
 from pytest_ftgate.data import canonical_json
+from pytest_ftgate.guarded import RAISED_CURE, may_pass, told
 from pytest_ftgate.models.protocol import Completion
 
 _CURE = "return text (str), a label (int, float, bool) or a Completion for every input"
@@ -306,10 +307,10 @@ def _outcome(answer: Any, latency_s: float) -> Any:
 
 def failed_call(name: str, raised: BaseException, hint: str | None = None) -> errors.ModelError:
     """Return what a function raised as the error of its call; ``hint`` is what may be wrong with the call."""
-    cure = errors.RAISED_CURE
+    cure = RAISED_CURE
     if hint is not None and isinstance(
         raised, TypeError | AttributeError | LookupError | ValueError
     ):
         cure = f"{hint}; otherwise {cure}"
-    what = f"{name} raised {errors.told(raised)}"
-    return errors.ModelError(what, retryable=errors.may_pass(raised), cure=cure)
+    what = f"{name} raised {told(raised)}"
+    return errors.ModelError(what, retryable=may_pass(raised), cure=cure)

@@ -12,6 +12,7 @@ import pytest
 from pytest_ftgate import clock, errors, plain
 from pytest_ftgate.checks.freshness import filed_as
 from pytest_ftgate.gate.state import DataSets, Judged, Services
+from pytest_ftgate.guarded import guarded
 from pytest_ftgate.plugin import ini_keys, project, required_gates, terminal
 from pytest_ftgate.plugin.markers import MARK, claimed_name, id_of, location
 from pytest_ftgate.reports import json as json_report
@@ -249,7 +250,7 @@ class GateSession:
         try:
             name = "pytest_ftgate_gate_finished"
             hook = getattr(item.ihook, name)
-            errors.guarded(f"the hook {name}", hook, result=self.results[nodeid], outcome=outcome)
+            guarded(f"the hook {name}", hook, result=self.results[nodeid], outcome=outcome)
         except errors.FtgateError as error:  # it changes no verdict, but is reported
             self.note(Line(one_line(str(error)), "red"))
 

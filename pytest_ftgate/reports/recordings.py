@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ftgate.data import input_sha256, strict_json
-from pytest_ftgate.errors import DataError, Where, shown_path, write_whole
+from pytest_ftgate.errors import DataError, Where, shown_path
+from pytest_ftgate.files import write_whole
 from pytest_ftgate.models import key_of, protocol, recorded
 from pytest_ftgate.runs.jobs import Run
 

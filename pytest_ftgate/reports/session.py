@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_ftgate import clock, errors
+from pytest_ftgate import clock
+from pytest_ftgate.files import write_whole
 from pytest_ftgate.reports import json
 from pytest_ftgate.reports.html.evidence import Evidence
 from pytest_ftgate.result import GateResult
@@ -33,7 +34,7 @@ class Outcome:
 
         results = [result for result, _ in self.gates]
         if form == "json":
-            errors.write_whole(path, [json.report(results, self.session, written_at=clock.wall())])
+            write_whole(path, [json.report(results, self.session, written_at=clock.wall())])
         elif form == "markdown":
             from pytest_ftgate.reports.markdown import document
 
@@ -43,15 +44,15 @@ class Outcome:
                 with path.open("a", encoding="utf-8", newline="\n") as file:
                     file.write(text)
             else:
-                errors.write_whole(path, [text])
+                write_whole(path, [text])
         elif form == "card":
             from pytest_ftgate.reports.card import card
 
-            errors.write_whole(path, [card(results, written_at=clock.wall())])
+            write_whole(path, [card(results, written_at=clock.wall())])
         else:
             from pytest_ftgate.reports.html.page import page
 
-            errors.write_whole(path, page(self.gates, self.session, written_at=clock.wall()))
+            write_whole(path, page(self.gates, self.session, written_at=clock.wall()))
         return True, []
 
     def _write_recordings(self, folder: Path) -> tuple[bool, list[str]]:

@@ -16,7 +16,8 @@ from threading import Event
 from typing import Any, TypeVar
 
 from pytest_ftgate import clock
-from pytest_ftgate.errors import RAISED_CURE, ModelError, told
+from pytest_ftgate.errors import ModelError
+from pytest_ftgate.guarded import RAISED_CURE, told
 from pytest_ftgate.models.protocol import (
     COUNTS,
     FINISHES,

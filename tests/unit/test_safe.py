@@ -12,7 +12,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pytest_ftgate.errors import ConfigError, DataError, ModelError, Where, guarded, shown_path, told, write_whole
+from pytest_ftgate.errors import ConfigError, DataError, ModelError, Where, shown_path
+from pytest_ftgate.files import write_whole
+from pytest_ftgate.guarded import guarded, told
 from pytest_ftgate.plain import to_plain
 from pytest_ftgate.result import GateResult, ModelResult
 from pytest_ftgate.text import LONGEST, nearest, one_line, printable, readable, shortened

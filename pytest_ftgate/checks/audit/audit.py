@@ -19,6 +19,7 @@ from pytest_ftgate.data.example import (
     canonical_json,
     expected_text,
 )
+from pytest_ftgate.data.faults import raise_together
 from pytest_ftgate.data.messages import (
     INSTRUCTIONS,
     is_blank,
@@ -26,7 +27,7 @@ from pytest_ftgate.data.messages import (
     visible,
     without_instructions,
 )
-from pytest_ftgate.errors import DataError, raise_together
+from pytest_ftgate.errors import DataError
 from pytest_ftgate.result import RowPair
 from pytest_ftgate.runs.measure import shown_input
 from pytest_ftgate.text import excerpt, readable

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from pytest_ftgate import clock, errors
 from pytest_ftgate.data.messages import calls_text
 from pytest_ftgate.models.protocol import Completion, finish_in, is_count
+from pytest_ftgate.secrets import redacted
 from pytest_ftgate.text import excerpt
 
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
@@ -88,7 +89,7 @@ class Endpoint:
         """Return the beginning of untrusted text, with the key and other secrets replaced by ``***``."""
         if self.key:
             text = text.replace(self.key, "***")
-        return excerpt(errors.redacted(text), width=width)
+        return excerpt(redacted(text), width=width)
 
     def error(self, message: str, *, answer: object = "", **facts: Any) -> errors.ModelError:
         """Return a :class:`ModelError` that names this endpoint; ``answer`` is what came in place of one."""

@@ -15,6 +15,7 @@ from pytest_ftgate import errors
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.config.model_keys import PUBLIC_ENDPOINT
 from pytest_ftgate.data import Example, canonical_json, messages
+from pytest_ftgate.guarded import guarded, is_cancelled_from_outside
 from pytest_ftgate.models.openai_api import endpoint as api
 from pytest_ftgate.models.price import table_price, written_price
 from pytest_ftgate.models.prompt import Prompt, build_prompt
@@ -152,7 +153,7 @@ class ChatClient:
             raise
         except Exception as error:
             is_cancelled = isinstance(api.root_cause(error), asyncio.CancelledError)
-            if is_cancelled and errors.is_cancelled_from_outside():
+            if is_cancelled and is_cancelled_from_outside():
                 raise asyncio.CancelledError from None  # aiohttp may report it as a lost connection
             # Not chained, because its text may quote the key.
             raise api.failure(error, self._endpoint, timeout_s=self._timeout_s) from None
@@ -242,4 +243,4 @@ def _check_params(spec: ModelSpec, params: Mapping[str, Any]) -> None:
             advice = "remove it: the model, its messages and how its answers are read are set by the gate"
             where = spec.source.where(f"params.{name}")
             raise errors.ConfigError(f"params must not hold {name!r}", where=where, cure=advice)
-    errors.guarded(f"writing params of {spec.name}", canonical_json, params)
+    guarded(f"writing params of {spec.name}", canonical_json, params)

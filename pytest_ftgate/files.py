@@ -1,0 +1,22 @@
+"""Write files that are either whole or unchanged."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def write_whole(path: Path, parts: Iterable[str]) -> None:
+    """Write text in UTF-8 to a file, creating its folder; on :class:`OSError` the file is left unchanged."""
+    path = path.resolve()  # the target of a symbolic link
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    if path.exists() and not path.is_file():  # a device or a pipe, which is written to directly
+        draft = path
+    try:
+        with draft.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(parts)
+        draft.replace(path)
+    except BaseException:
+        if draft != path:
+            draft.unlink(missing_ok=True)
+        raise
