@@ -55,9 +55,10 @@ def test_commands_work(command: str) -> None:
 
 def collects_tests(arguments: list[str]) -> None:
     """Run the command up to the collection of its tests; a command for one test selects one."""
-    # With --snapshot-update syrupy would delete the snapshots of tests that are not run.
+    # syrupy would report the snapshots as unused, and delete them with --snapshot-update.
     options = [argument for argument in arguments if argument not in ("-n", "auto", "--snapshot-update")]
-    command = [sys.executable, "-m", "pytest", *options, "--collect-only", "-q", "-p", "no:cacheprovider"]
+    options += ["--collect-only", "-q", "-p", "no:syrupy", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout
     if "-k" in arguments:
