@@ -33,7 +33,7 @@ BOTH = ("baseline", "candidate")
 RUNS = (1, 5, 10, 20)
 ASKED_N = 100
 SPREAD = 2.0
-"""Of the Beta distribution of how often a model answers an example right: parameters 2 * 0.6 and 2 * 0.4."""
+"""Parameters 2 * 0.6 and 2 * 0.4 of the Beta distribution of a model's chance at an example."""
 
 
 @dataclass(frozen=True)
@@ -89,20 +89,20 @@ def passes(change: np.ndarray, alpha: float, margin: float = 0.0) -> np.ndarray:
 def candidates(
     rng: np.random.Generator, baseline: np.ndarray, disagreement: float, gain: float = 0.0
 ) -> np.ndarray:
-    """Return which answers of new candidates are right: with this rate of disagreement, and this real gain."""
+    """Return which answers of new candidates are right, with this disagreement and gain."""
     wins, losses = (disagreement + gain) / 2, (disagreement - gain) / 2
     chance = np.where(baseline, 1 - losses / BASELINE_RIGHT, wins / (1 - BASELINE_RIGHT))
-    found: np.ndarray = rng.random(baseline.shape) < chance
-    return found
+    answered: np.ndarray = rng.random(baseline.shape) < chance
+    return answered
 
 
 def shown(baseline: np.ndarray, candidate: np.ndarray, until: int) -> np.ndarray:
-    """Return the examples that the gate shows: up to ten that the candidate answers wrong, the broken ones first."""
+    """Return the examples that the gate shows: up to ten wrong ones, those that broke first."""
     order = np.where(candidate, 2, np.where(baseline, 0, 1))[:, :until]
     first = np.argsort(order, axis=1, kind="stable")[:, :SHOWN]
-    found = np.zeros(baseline.shape, bool)
-    np.put_along_axis(found, first, np.take_along_axis(order, first, axis=1) < 2, axis=1)
-    return found
+    is_shown = np.zeros(baseline.shape, bool)
+    np.put_along_axis(is_shown, first, np.take_along_axis(order, first, axis=1) < 2, axis=1)
+    return is_shown
 
 
 def false_passes(
@@ -148,7 +148,7 @@ def false_passes(
 
 
 def power(scheme: Scheme, simulations: int, seed: int) -> list[float]:
-    """Return how often a candidate that is really 10 points better passes at attempt 1, 3 and 5, with margin 5."""
+    """Return how often a candidate that is truly 10 points better passes attempts 1, 3 and 5."""
     rng = np.random.default_rng(seed)
     baseline = rng.random((simulations, N)) < BASELINE_RIGHT
     change = candidates(rng, baseline, 0.2, 0.1).astype(np.int8) - baseline
@@ -161,7 +161,7 @@ def power(scheme: Scheme, simulations: int, seed: int) -> list[float]:
 def asked_again(
     roles: tuple[str, ...], counted: tuple[str, ...] | None, simulations: int, seed: int
 ) -> np.ndarray:
-    """Return the share of simulations in which one of the first k runs passes, for each k of ``RUNS``.
+    """Return how often one of the first k runs passes, for each k of ``RUNS``.
 
     Args:
         roles: the models that are asked again at each run: "baseline", "candidate" or both.
@@ -194,7 +194,8 @@ def asked_again(
 def main(simulations: int) -> None:
     """Print the table: the worst of three rates of disagreement."""
     print(
-        f"n = {N}, {simulations:,} simulations each, worst of disagreement .1, .2 and .3; false passes after 1, 3, 5"
+        f"n = {N}, {simulations:,} simulations each, worst of disagreement .1, .2 and .3; "
+        "false passes after 1, 3, 5"
     )
     print(
         "| scheme | climbing | half of ten mended | all ten mended | real +10 at attempt 1, 3, 5 |"
@@ -206,12 +207,13 @@ def main(simulations: int) -> None:
             rates = [false_passes(scheme, mended, psi, simulations, 7) for psi in (0.1, 0.2, 0.3)]
             worst = np.max(rates, axis=0)
             cells.append(" / ".join(f"{100 * worst[k - 1]:.1f}" for k in (1, 3, 5)) + " %")
-        chances = " / ".join(f"{one:.2f}" for one in power(scheme, simulations, 8))
+        chances = " / ".join(f"{chance:.2f}" for chance in power(scheme, simulations, 8))
         print(f"| {scheme.name} | {' | '.join(cells)} | {chances} |", flush=True)
     strongest = [false_passes(SCHEMES[3], 2.0, psi, simulations, 9) for psi in (0.1, 0.2, 0.3)]
     worst = np.max(strongest, axis=0)
     print(
-        f"shipped, and every example that may be shown learned by heart: {100 * worst[-1]:.1f} % after 5"
+        "shipped, and every example that may be shown learned by heart: "
+        f"{100 * worst[-1]:.1f} % after 5"
     )
     print_asked_again(simulations)
 
@@ -224,7 +226,8 @@ def print_asked_again(simulations: int) -> None:
         "as shipped": BOTH,
     }
     print(
-        f"\nn = {ASKED_N}, max_attempts: {ATTEMPTS}; false passes after {', '.join(map(str, RUNS))} runs"
+        f"\nn = {ASKED_N}, max_attempts: {ATTEMPTS}; "
+        f"false passes after {', '.join(map(str, RUNS))} runs"
     )
     print(f"| asked again | {' | '.join(ways)} |")
     print("| --- | --- | --- | --- |")

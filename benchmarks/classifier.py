@@ -85,7 +85,11 @@ def gate(folder: Path, texts: list[str], batch_size: int) -> Callable[[], list[s
 
     def classify() -> list[str]:
         (run,) = run_models([Job(model, test)], stores=Stores(None, Store(None)))
-        return [one.completion.text for one in run.predictions[0] if one.completion is not None]
+        return [
+            prediction.completion.text
+            for prediction in run.predictions[0]
+            if prediction.completion is not None
+        ]
 
     return classify
 
@@ -104,7 +108,7 @@ def main() -> None:
     texts = [" ".join(draw.choices(WORDS, k=args.words)) for _ in range(args.texts)]
     with tempfile.TemporaryDirectory() as name:
         make_model(Path(name), args.layers)
-        ways = {one.__name__: one(Path(name), texts, args.batch_size) for one in (loop, gate)}
+        ways = {way.__name__: way(Path(name), texts, args.batch_size) for way in (loop, gate)}
         assert ways["loop"]() == ways["gate"]()  # and warms both up
         rounds = []
         for _ in range(args.rounds):

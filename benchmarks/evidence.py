@@ -1,18 +1,18 @@
 """How fast and how honest the methods of ``pytest_ftgate.statistics`` are, measured in one run.
 
-    python benchmarks/evidence.py                 speed, side by side with the usual ways (about 20
-    seconds) python benchmarks/evidence.py --enumerate     worst false-pass rate of right/wrong
-    metrics, every n from 20 to 200 python benchmarks/evidence.py --graded        false-pass rate of
-    graded metrics python benchmarks/evidence.py --sets          false-pass rate of macro-F1, with
-    rare labels, and what that costs python benchmarks/evidence.py --groups        false-pass rate
-    with groups, of one size and of very different ones python benchmarks/evidence.py --drops
-    how often a drop on the limit passes where groups are lost python benchmarks/evidence.py --plan
-    what the plan promises for groups and guards, and what the gate gives python
-    benchmarks/evidence.py --adversarial   answers and groups lost whole, baselines, repeats, skewed
-    groups python benchmarks/evidence.py --plain         how often the plain comparison of two
-    numbers is wrong python benchmarks/evidence.py --power         chance to show a gain that is
-    there python benchmarks/evidence.py --repeated      latencies with repeats, and preferences of
-    people
+Run ``python benchmarks/evidence.py`` with one of these options::
+
+    (none)          speed, side by side with the usual ways (about 20 seconds)
+    --enumerate     false passes of right/wrong metrics at worst, every n from 20 to 200
+    --graded        false passes of graded metrics
+    --sets          false passes of macro-F1, with rare labels, and what that costs
+    --groups        false passes with groups, of one size and of very different ones
+    --drops         how often a drop on the limit passes if groups are lost
+    --plan          what the plan promises for groups, and what the gate gives
+    --adversarial   answers and groups lost whole, baselines, repeats, skewed groups
+    --plain         how often the plain comparison of two numbers is wrong
+    --power         chance to show a gain that is there
+    --repeated      latencies with repeats, and preferences of people
 
 What is enumerated has no random error; what is simulated names its repetitions. "As shipped" and
 "the verdict" mean the whole decision of a gate on its gain. ``docs/methods.md`` quotes the tables.
@@ -61,8 +61,7 @@ def percent(*shares: float, digits: int = 1) -> list[str]:
     return [f"{share:.{digits}%}" for share in shares]
 
 
-# --- complete enumeration of wins and losses
-# -----------------------------------------------------------------
+# --- complete enumeration of fixed and broken -----------------------------------------------------
 
 
 def outcomes(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -89,13 +88,13 @@ def probabilities(
 
 
 def at_margin(margin: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rates of wins and losses whose difference is exactly the margin, over all disagreement rates."""
+    """Return rates of fixed and broken whose difference is the margin, over all disagreement."""
     rates = abs(margin) + np.linspace(0, math.sqrt(1 - abs(margin)), RATES) ** 2
     return (rates + margin) / 2, (rates - margin) / 2
 
 
 def exact_region(n: int, margin: float, alpha: float = 0.05) -> np.ndarray:
-    """Return the fewest wins that the exact test accepts for each number of losses; it accepts more wins too."""
+    """Return the fewest fixed examples that the exact test accepts, for each number of broken."""
     fewest = np.full(n + 1, n + 1)
     wins = 0
     for losses in range(n + 1):
@@ -124,7 +123,7 @@ def accepted(n: int, margin: float, wins: np.ndarray, losses: np.ndarray) -> dic
 
 
 def enumerate_false_passes(sizes: Iterable[int]) -> None:
-    """Print the worst false-pass rate of three methods for each margin, over sizes and disagreement rates."""
+    """Print the worst false-pass rate of three methods for each margin, over sizes and rates."""
     sizes = list(sizes)
     title = (
         f"worst false-pass rate at nominal 5 %, n = {sizes[0]}..{sizes[-1]} ({len(sizes)} sizes), "
@@ -142,8 +141,7 @@ def enumerate_false_passes(sizes: Iterable[int]) -> None:
         row(f"{margin:+.2f}", *(cell for rate, n in worst.values() for cell in (f"{rate:.4f}", n)))
 
 
-# --- the plain comparison, and power
-# -------------------------------------------------------------------------
+# --- the plain comparison, and power --------------------------------------------------------------
 
 
 def plain_passes(n: int, margin: float, gain: float, disagreement: float) -> float:
@@ -161,7 +159,8 @@ def rates_of(gain: float, disagreement: float) -> tuple[np.ndarray, np.ndarray]:
 def plain_table() -> None:
     """Print how often "candidate - baseline >= margin" passes."""
     for disagreement in (0.16, 0.30):
-        title = f"probability of a pass by the plain comparison, models disagreeing on {disagreement:.0%} (enumerated)"
+        title = "probability of a pass by the plain comparison, models disagreeing on "
+        title += f"{disagreement:.0%} (enumerated)"
         gains = [(margin, margin * share) for margin in (0.05, 0.02) for share in (0, 0.5, 1)]
         head(title, "n", *(f"+{100 * margin:g}: gain {100 * gain:g}" for margin, gain in gains))
         for n in (50, 100, 200, 500, 1000):
@@ -194,8 +193,7 @@ def power_table() -> None:
         row(n, *percent(*cells, digits=0))
 
 
-# --- graded metrics
-# ------------------------------------------------------------------------------------------
+# --- graded metrics -------------------------------------------------------------------------------
 
 
 def by_student(differences: np.ndarray, margin: float) -> bool:
@@ -206,7 +204,7 @@ def by_student(differences: np.ndarray, margin: float) -> bool:
 
 
 def by_half_count_likelihood(differences: np.ndarray, margin: float) -> bool:
-    """Use empirical likelihood with half an example at each end of the scale, for contrast; not in the package."""
+    """Use empirical likelihood with half an example at each end of the scale, for contrast."""
     shifts = np.append(differences, [1.0, -1.0]) - margin
     weights = np.append(np.ones(len(differences)), [0.5, 0.5])
     low, high = 0.0, 1 / (1 + margin)
@@ -233,7 +231,7 @@ GRADED: dict[str, Callable[[np.ndarray, float], bool]] = {
 
 
 def rare_losses(n: int, size: float, margin: float) -> dict[str, float]:
-    """Return the worst false-pass rate where a share of the examples loses ``size`` and the others gain alike."""
+    """Return the worst false-pass rate if some examples lose ``size`` and the others gain alike."""
     shares = np.concatenate([np.arange(1, 40) / (8 * n), np.arange(5, 40) / n])
     shares = shares[shares < 0.6]
     worst = dict.fromkeys(GRADED, 0.0)
@@ -274,7 +272,8 @@ SHAPES: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
 
 def graded_table(repetitions: int = 4000) -> None:
     """Print the false-pass rate of three tests of a graded metric."""
-    title = "worst false-pass rate at nominal 5 % where a few examples lose much, all others gain a little (enumerated)"
+    title = "worst false-pass rate at nominal 5 % if a few examples lose much, all others gain a "
+    title += "little (enumerated)"
     head(title, "n", "loss", "margin", *GRADED)
     for n in (30, 50, 100, 200):
         for size, margin in ((1.0, 0.0), (1.0, 0.05), (0.5, 0.0), (1.0, -0.02)):
@@ -295,7 +294,8 @@ def graded_table(repetitions: int = 4000) -> None:
 
 def graded_power_table(repetitions: int = 1000) -> None:
     """Print the price of honesty: the chance to show a gain of ordinary scores."""
-    title = f"chance to show that a graded gain is above 0, normal differences, simulated ({repetitions} repetitions)"
+    title = "chance to show that a graded gain is above 0, normal differences, simulated "
+    title += f"({repetitions} repetitions)"
     head(title, "gain", "sd", "n", *GRADED)
     for gain, spread in ((0.05, 0.2), (0.10, 0.2), (0.05, 0.1)):
         for n in (50, 100, 200, 500):
@@ -303,40 +303,42 @@ def graded_power_table(repetitions: int = 1000) -> None:
             samples = [
                 np.clip(gain + spread * rng.standard_normal(n), -1, 1) for _ in range(repetitions)
             ]
-            shown = [
+            passed = [
                 sum(passes(sample, 0.0) for sample in samples) / repetitions
                 for passes in GRADED.values()
             ]
-            row(gain, spread, n, *percent(*shown, digits=0))
+            row(gain, spread, n, *percent(*passed, digits=0))
 
 
-# --- metrics of the whole set, and groups
-# --------------------------------------------------------------------
+# --- metrics of the whole set, and groups ---------------------------------------------------------
 
 
 def macro_f1(tallies: np.ndarray) -> np.ndarray:
     """Return the macro-F1 of tallies of labels: right, expected and answered."""
     right, expected, answered = tallies[:, :, :-1].swapaxes(0, 1)
-    both = expected + answered
-    return np.divide(2 * right, both, out=np.zeros_like(right), where=both > 0).mean(axis=1)
+    pairs = expected + answered
+    return np.divide(2 * right, pairs, out=np.zeros_like(right), where=pairs > 0).mean(axis=1)
 
 
 def cells_of(
     wins: float, losses: float, losing_labels: tuple[int, ...] = (0, 1, 2)
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return kinds of examples (label, baseline, candidate) with rates: labels of 70/20/10 %, 90 % agreed right."""
+    """Return kinds of examples (label, baseline, candidate) with their rates.
+
+    Labels have 70, 20 and 10 %; both models are right on 90 %.
+    """
     shares = np.array([0.7, 0.2, 0.1])
     lost = np.array([shares[label] if label in losing_labels else 0.0 for label in range(3)])
     lost /= lost.sum()
     kinds, rates = [], []
     for label in range(3):
-        other = (label + 1) % 3
+        wrong_label = (label + 1) % 3
         agreed = (1 - wins - losses) * shares[label]
         kinds += [
             (label, label, label),
-            (label, other, other),
-            (label, label, other),
-            (label, other, label),
+            (label, wrong_label, wrong_label),
+            (label, label, wrong_label),
+            (label, wrong_label, label),
         ]
         rates += [0.9 * agreed, 0.1 * agreed, losses * lost[label], wins * shares[label]]
     return np.array(kinds), np.array(rates)
@@ -350,12 +352,12 @@ def real_gain(kinds: np.ndarray, rates: np.ndarray) -> float:
             tallies[model, [0, 1, 2], [label, label, answer]] += (
                 np.array([label == answer, 1, 1]) * rate
             )
-    before, after = macro_f1(tallies)
-    return float(after - before)
+    baseline, candidate = macro_f1(tallies)
+    return float(candidate - baseline)
 
 
 def sure(baseline: LabelCounts, candidate: LabelCounts, margin: float) -> tuple[bool, bool]:
-    """Return whether the jackknife alone, and the package's method, are sure that the gain reaches the margin."""
+    """Return whether the jackknife alone, and our method, show that the margin is reached."""
     gain = candidate.value - baseline.value
     alone = jackknife(gain, candidate.values_without() - baseline.values_without())
     if alone.standard_error > 0 and alone.p_value(margin) > 0.05:
@@ -371,16 +373,18 @@ def set_passes(
     rng = np.random.default_rng(n)
     passed = np.zeros(2)
     for _ in range(repetitions):
-        label, before, after = kinds[rng.choice(len(kinds), n, p=rates)].T
+        label, baseline, candidate = kinds[rng.choice(len(kinds), n, p=rates)].T
         passed += sure(
-            *(LabelCounts(label, answers[None], 3, macro_f1) for answers in (before, after)), margin
+            *(LabelCounts(label, answers[None], 3, macro_f1) for answers in (baseline, candidate)),
+            margin,
         )
     return passed / repetitions
 
 
 def set_table(repetitions: int = 2000) -> None:
     """Print the false-pass rate of macro-F1."""
-    title = f"false-pass rate of macro-F1 at nominal 5 %, real gain = margin, simulated ({repetitions} repetitions)"
+    title = "false-pass rate of macro-F1 at nominal 5 %, true gain = margin, simulated "
+    title += f"({repetitions} repetitions)"
     head(title, "case", "real gain", "n", "jackknife alone", "as shipped")
     cases = {
         "wins 11 %, losses 5 %": cells_of(0.11, 0.05),
@@ -403,9 +407,10 @@ def macro_recall(tallies: np.ndarray) -> np.ndarray:
 
 
 def rare_table(repetitions: int = 1000) -> None:
-    """Print the false-pass rate of macro recall where what a rare label loses makes up for what a common one gains."""
-    title = "false-pass rate of recall_macro at nominal 5 %, real gain = margin = 0: the common label gains a share, "
-    title += f"the rarest loses as much; the worst of four shares from 4 to 20 %, simulated ({repetitions} repetitions)"
+    """Print the false-pass rate of macro recall if a rare label loses what a common one gains."""
+    title = "false-pass rate of recall_macro at nominal 5 %, true gain = margin = 0: the common "
+    title += "label gains a share, the rarest loses as much; the worst of four shares from 4 to "
+    title += f"20 %, simulated ({repetitions} repetitions)"
     head(title, "examples of each label", "jackknife alone", "as shipped")
     for sizes in (
         (88, 8, 4),
@@ -424,19 +429,23 @@ def rare_table(repetitions: int = 1000) -> None:
                 np.zeros(2),
             )
             for _ in range(repetitions):
-                before = np.where((gold == 0) & (rng.random(len(gold)) < 0.5), 1, gold)
-                fixed = (before != gold) & (rng.random(len(gold)) < 2 * share)
+                baseline = np.where((gold == 0) & (rng.random(len(gold)) < 0.5), 1, gold)
+                fixed = (baseline != gold) & (rng.random(len(gold)) < 2 * share)
                 lost = (gold == 2) & (rng.random(len(gold)) < share)
-                after = np.where(lost, 0, np.where(fixed, gold, before))
+                candidate = np.where(lost, 0, np.where(fixed, gold, baseline))
                 passed += sure(
-                    *(LabelCounts(gold, arm[None], 3, macro_recall) for arm in (before, after)), 0.0
+                    *(
+                        LabelCounts(gold, arm[None], 3, macro_recall)
+                        for arm in (baseline, candidate)
+                    ),
+                    0.0,
                 )
             worst = np.maximum(worst, passed / repetitions)
         row(", ".join(map(str, sizes)), *percent(*worst))
 
 
 def set_power_table(repetitions: int = 400) -> None:
-    """Print what it costs to count a loss that nobody met: the chance to show that macro-F1 rose."""
+    """Print what an assumed loss costs: the chance to show that macro-F1 rose."""
     columns = (
         "labels",
         "examples",
@@ -462,31 +471,32 @@ def set_power_table(repetitions: int = 400) -> None:
         [140, 40, 20],
     ):
         for wins, losses in ((0.10, 0.05), (0.13, 0.03), (0.22, 0.02)):
-            rng, gold, shown = (
+            rng, gold, passed = (
                 np.random.default_rng(1),
                 np.repeat(np.arange(len(sizes)), sizes),
                 np.zeros(2),
             )
             for _ in range(repetitions):
-                other = (gold + 1 + rng.integers(0, len(sizes) - 1, len(gold))) % len(sizes)
-                before = np.where(rng.random(len(gold)) < 0.75, gold, other)
+                wrong_label = (gold + 1 + rng.integers(0, len(sizes) - 1, len(gold))) % len(sizes)
+                baseline = np.where(rng.random(len(gold)) < 0.75, gold, wrong_label)
                 change = rng.random(len(gold))
                 fixed, lost = (
-                    (before != gold) & (change < 4 * wins),
-                    (before == gold) & (change < losses / 0.75),
+                    (baseline != gold) & (change < 4 * wins),
+                    (baseline == gold) & (change < losses / 0.75),
                 )
-                after = np.where(lost, other, np.where(fixed, gold, before))
+                candidate = np.where(lost, wrong_label, np.where(fixed, gold, baseline))
                 arms = (
-                    LabelCounts(gold, arm[None], len(sizes), macro_f1) for arm in (before, after)
+                    LabelCounts(gold, arm[None], len(sizes), macro_f1)
+                    for arm in (baseline, candidate)
                 )
-                shown += sure(*arms, 0.0)
+                passed += sure(*arms, 0.0)
             change = f"{wins:.0%} and {losses:.0%}"
             row(
                 len(sizes),
                 len(gold),
                 min(sizes),
                 change,
-                *percent(*(shown / repetitions), digits=0),
+                *percent(*(passed / repetitions), digits=0),
             )
 
 
@@ -510,28 +520,28 @@ UNLIKE = {
 
 
 def is_passed(
-    before: np.ndarray,
-    after: np.ndarray,
+    baseline: np.ndarray,
+    candidate: np.ndarray,
     groups: np.ndarray | None,
     margin: float,
     evidence: str = "significant",
 ) -> bool:
     """Return whether a gate on right and wrong answers passes: its whole decision on the gain."""
-    if (after.mean() - before.mean()) < margin:
+    if (candidate.mean() - baseline.mean()) < margin:
         return False
-    asked = {"margin": margin, "confidence": 0.95, "evidence": evidence, "groups": groups}
-    return compare_right_wrong(before, after, bounds=False, **asked).status == "pass"
+    standard = {"margin": margin, "confidence": 0.95, "evidence": evidence, "groups": groups}
+    return compare_right_wrong(baseline, candidate, bounds=False, **standard).status == "pass"
 
 
 def in_groups(
     rng: np.random.Generator, better: np.ndarray, sizes: list[int], disagreement: float
 ) -> tuple:
-    """Return answers of two models: in each group the candidate is better by so much, and others are won and lost."""
+    """Return answers of two models: each group has its gain, and others are fixed and broken."""
     gain = np.repeat(better, sizes)
-    other = disagreement / 2 * (1 - np.abs(gain))
+    changed = disagreement / 2 * (1 - np.abs(gain))
     change = rng.random(len(gain))
-    won = change < np.maximum(gain, 0) + other
-    lost = change > 1 - np.maximum(-gain, 0) - other
+    won = change < np.maximum(gain, 0) + changed
+    lost = change > 1 - np.maximum(-gain, 0) - changed
     return lost, won, np.repeat(np.arange(len(sizes)), sizes)
 
 
@@ -546,9 +556,12 @@ def either(rng: np.random.Generator, groups: int) -> np.ndarray:
 
 
 def unlike_group_table(repetitions: int = 400) -> None:
-    """Print the false passes of accuracy where groups differ in size, and the power where each gains 10 points."""
-    title = "accuracy in groups: one group in five loses 40 points and the others gain 10, or half of them lose 40 and "
-    title += "half gain 40 (false passes of margin 0); each gains 10, and answers differ on 10 % besides (margin 5); "
+    """Print false passes of accuracy if groups differ, and the power if each gains 10 points."""
+    title = "accuracy in groups: one group in five loses 40 points and the others gain 10, or half "
+    title += (
+        "of them lose 40 and half gain 40 (false passes of margin 0); each gains 10, and answers "
+    )
+    title += "differ on 10 % besides (margin 5); "
     title += f"simulated ({repetitions} repetitions, standard error)"
     columns = (
         "simple t, one in five",
@@ -570,12 +583,12 @@ def unlike_group_table(repetitions: int = 400) -> None:
             rng, passed = np.random.default_rng(1), np.zeros(2)
             for _ in range(repetitions):
                 better = np.full(len(sizes), 0.1) if draw is None else draw(rng, len(sizes))
-                before, after, groups = in_groups(rng, better, sizes, disagreement)
-                sums = np.bincount(groups, weights=after.astype(float) - before)
+                baseline, candidate, groups = in_groups(rng, better, sizes, disagreement)
+                sums = np.bincount(groups, weights=candidate.astype(float) - baseline)
                 alone = jackknife(
                     sums.sum() / weights.sum(), (sums.sum() - sums) / (weights.sum() - weights)
                 )
-                passed += alone.p_value(0.0) <= 0.05, is_passed(before, after, groups, margin)
+                passed += alone.p_value(0.0) <= 0.05, is_passed(baseline, candidate, groups, margin)
             cells += [with_error(share, repetitions) for share in passed / repetitions]
         row(name, effective_groups(weights), *(cells[place] for place in (0, 1, 3, 5, 7)))
 
@@ -600,7 +613,8 @@ DROPS = {
 
 def drop_table(repetitions: int = 300) -> None:
     """Print how often a drop of exactly ``max_drop`` passes, where groups are lost whole."""
-    title = f"a candidate on the limit of max_drop, which loses groups whole, simulated ({repetitions} repetitions)"
+    title = "a candidate on the limit of max_drop, which loses groups whole, simulated "
+    title += f"({repetitions} repetitions)"
     head(
         title, "groups, and which are lost", "lower bound of equal answers", "limit", "false passes"
     )
@@ -611,26 +625,27 @@ def drop_table(repetitions: int = 300) -> None:
             np.repeat(np.arange(len(sizes)), sizes),
         )
         right = np.ones(len(groups), dtype=bool)
-        asked = {"confidence": 0.95, "evidence": "proven", "groups": groups}
-        equal = compare_right_wrong(right, right, margin=-0.02, **asked)
+        standard = {"confidence": 0.95, "evidence": "proven", "groups": groups}
+        equal = compare_right_wrong(right, right, margin=-0.02, **standard)
         bound = "-" if equal.lower_bound is None else f"{100 * equal.lower_bound:+.1f}"
         if not limit:
             row(name, bound, "-", "-")
             continue
         rng, passed = np.random.default_rng(1), 0
         for _ in range(repetitions):
-            after = ~(rng.random(len(sizes)) < lost)[groups]
-            passed += is_passed(right, after, groups, limit, "proven")
+            candidate = ~(rng.random(len(sizes)) < lost)[groups]
+            passed += is_passed(right, candidate, groups, limit, "proven")
         row(name, bound, f"{100 * limit:+.2f}", with_error(passed / repetitions, repetitions))
 
 
 def plan_table(repetitions: int = 300) -> None:
-    """Print what the plan promises for groups, and how often the gate passes; and how often guards pass."""
+    """Print what the plan promises for groups, and how often gates and guards pass."""
     from pytest_ftgate.checks.prospects import _simulated
     from pytest_ftgate.metrics import Scored
     from pytest_ftgate.metrics.text import ExactMatch
 
-    title = "a baseline at 70 %, the candidate breaks 3 %, margin 5, answers change independently of their group; "
+    title = "a baseline at 70 %, the candidate breaks 3 %, margin 5, answers change independently "
+    title += "of their group; "
     head(
         f"{title}simulated ({repetitions} repetitions)",
         "groups",
@@ -638,13 +653,13 @@ def plan_table(repetitions: int = 300) -> None:
         "the plan",
         "the verdict",
     )
-    asked = {"margin": 0.05, "confidence": 0.95, "evidence": "significant"}
+    standard = {"margin": 0.05, "confidence": 0.95, "evidence": "significant"}
     for groups, size in ((20, 10), (40, 5), (100, 2), (12, 20)):
         codes = np.repeat(np.arange(groups), size)
         right = np.arange(groups * size) % 10 < 7
         baseline = Scored(ExactMatch(), 0.7, per_example=right.astype(float))
         for gain in (0.05, 0.1, 0.2):
-            promised = _simulated(baseline, gain, codes, asked, broken=0.03)
+            promised = _simulated(baseline, gain, codes, standard, broken=0.03)
             rng, passed = np.random.default_rng(1), 0
             for _ in range(repetitions):
                 change = rng.random(len(right))
@@ -678,7 +693,7 @@ def plan_table(repetitions: int = 300) -> None:
 def same_everywhere_table() -> None:
     """Print what is decided where every unit gains the same."""
     head("every unit gains the same, margin 5", "units", "gain", "95 % lower bound", "verdict")
-    asked = {"margin": 0.05, "confidence": 0.95, "evidence": "significant"}
+    standard = {"margin": 0.05, "confidence": 0.95, "evidence": "significant"}
     for name, sizes, of_group in (
         ("60 groups of 2", 2, 1),
         ("40 groups of 5", 5, 5),
@@ -686,17 +701,21 @@ def same_everywhere_table() -> None:
     ):
         groups = np.repeat(np.arange(40 if sizes == 5 else 60), sizes)
         right = np.tile(np.arange(sizes) >= of_group, len(groups) // sizes)
-        found = compare_right_wrong(
-            right, right | True, groups=groups if sizes > 1 else None, **asked
+        comparison = compare_right_wrong(
+            right, right | True, groups=groups if sizes > 1 else None, **standard
         )
         row(
-            name, f"{100 * found.gain:+.1f}", f"{100 * (found.lower_bound or 0):+.1f}", found.status
+            name,
+            f"{100 * comparison.gain:+.1f}",
+            f"{100 * (comparison.lower_bound or 0):+.1f}",
+            comparison.status,
         )
 
 
 def micro_table(repetitions: int = 500) -> None:
-    """Print the false-pass rate of a micro average whose documents have very different numbers of fields."""
-    title = f"field accuracy, micro, documents of different lengths, simulated ({repetitions} repetitions)"
+    """Print the false-pass rate of a micro average over documents of very different sizes."""
+    title = "field accuracy, micro, documents of different lengths, simulated "
+    title += f"({repetitions} repetitions)"
     head(title, "documents", "count as", "10 points", "20 points", "40 points")
     lengths = {
         "60 of 5 fields": [5] * 60,
@@ -722,7 +741,9 @@ def micro_table(repetitions: int = 500) -> None:
 def pooled(right: np.ndarray, sizes: np.ndarray) -> PooledCounts:
     """Return the counts of field accuracy, micro, of documents of these sizes."""
     right, sizes = right.astype(float), sizes.astype(float)
-    counts, perfect, lost = (np.column_stack([one, sizes]) for one in (right, sizes, 0 * sizes))
+    counts, perfect, lost = (
+        np.column_stack([counted, sizes]) for counted in (right, sizes, 0 * sizes)
+    )
     return PooledCounts(
         counts, perfect, lost, right / sizes, lambda total: total[:, 0] / total[:, 1]
     )
@@ -742,24 +763,23 @@ def group_table(repetitions: int = 500) -> None:
     ):
         rng = np.random.default_rng(n_groups)
         groups = np.repeat(np.arange(n_groups), 10)
-        unsaid = said = 0
+        unsaid = unlikely = 0
         for _ in range(repetitions):
             shared = rng.random((n_groups, 10)) < math.sqrt(together)
             draws = np.where(shared, rng.random((n_groups, 1)), rng.random((n_groups, 10))).ravel()
             won, lost = draws < winning, (draws >= winning) & (draws < winning + losing)
-            asked = {"margin": winning - losing, "confidence": 0.95, "evidence": "observed"}
-            unsaid += compare_right_wrong(lost, won, **asked).reaches_margin
-            said += compare_right_wrong(lost, won, **asked, groups=groups).reaches_margin
+            standard = {"margin": winning - losing, "confidence": 0.95, "evidence": "observed"}
+            unsaid += compare_right_wrong(lost, won, **standard).reaches_margin
+            unlikely += compare_right_wrong(lost, won, **standard, groups=groups).reaches_margin
         row(
             n_groups,
             together,
             f"{winning - losing:+.2f}",
-            *percent(unsaid / repetitions, said / repetitions),
+            *percent(unsaid / repetitions, unlikely / repetitions),
         )
 
 
-# --- designs in which a method that looks calm is wrong
-# --------------------------------------------------------
+# --- designs in which a method that looks calm is wrong -------------------------------------------
 
 ASKED = {"margin": 0.0, "confidence": 0.95, "evidence": "significant"}
 Design = Callable[[np.random.Generator], bool]
@@ -774,7 +794,7 @@ def rate(passes: Design, repetitions: int) -> str:
 def documents(
     n: int, fields: int, *, lost: float = 0.0, gain: float = 0.0, long: float = 0.0
 ) -> Design:
-    """Field accuracy, micro, of documents of which 80 % of the fields are right: a share of them is lost whole.
+    """Field accuracy, micro: 80 % of the fields are right, and some documents are lost whole.
 
     All others gain as much as that, so that the real gain is ``gain``. Of documents of which a
     share is ``long``, with 40 fields, only long ones are lost.
@@ -789,9 +809,9 @@ def documents(
             if lost
             else np.zeros(n, bool)
         )
-        before = rng.binomial(sizes, 0.8)
-        fixed = rng.binomial(sizes - before, (gain + 0.8 * of_all / (1 - of_all)) / 0.2)
-        arms = (pooled(right, sizes) for right in (before, np.where(gone, 0, before + fixed)))
+        baseline = rng.binomial(sizes, 0.8)
+        fixed = rng.binomial(sizes - baseline, (gain + 0.8 * of_all / (1 - of_all)) / 0.2)
+        arms = (pooled(right, sizes) for right in (baseline, np.where(gone, 0, baseline + fixed)))
         return compare_set(*arms, **ASKED).status == "pass"
 
     return passes
@@ -810,19 +830,19 @@ def lost_groups(groups: int, size: int, share: float) -> Design:
 
 
 def two_baselines(n: int, *, every: bool, worse: float = 0.03) -> Design:
-    """Guard, ``max_drop: 0.03``, against two baselines: the candidate is as good as the worse one, on the limit."""
-    asked = {"margin": -0.03, "confidence": 0.95, "evidence": "proven"}
+    """Guard, ``max_drop: 0.03``, two baselines: the candidate is on the limit of the worse one."""
+    standard = {"margin": -0.03, "confidence": 0.95, "evidence": "proven"}
 
     def passes(rng: np.random.Generator) -> bool:
         kind = rng.random(n)
         good = kind < 0.15 + worse / 2
         bad = (kind >= 0.15 + worse / 2) & (kind < 0.3)
-        both = kind >= 0.3
-        better, other = good | both, bad | both
+        is_common = kind >= 0.3
+        better, second = good | is_common, bad | is_common
         # the candidate answers as the other baseline does
-        arms = sorted((better, other), key=np.sum, reverse=True)
+        arms = sorted((better, second), key=np.sum, reverse=True)
         return all(
-            compare_right_wrong(arm, other, **asked).reaches_margin
+            compare_right_wrong(arm, second, **standard).reaches_margin
             for arm in (arms if every else arms[:1])
         )
 
@@ -842,7 +862,7 @@ def repeated(n: int, gain: float, disagreement: float, repeats: int = 3) -> Desi
 
 
 def told_to_stop(n: int, gain: float, disagreement: float, *, by_bound: bool) -> Design:
-    """Tell to drop a fine-tune where no gain was measured or, as shipped, where the upper bound is below 5 points."""
+    """Drop a fine-tune without a measured gain or, as shipped, with a low upper bound."""
 
     def passes(rng: np.random.Generator) -> bool:
         wins, losses, _ = rng.multinomial(
@@ -856,16 +876,18 @@ def told_to_stop(n: int, gain: float, disagreement: float, *, by_bound: bool) ->
 def settled(wins: int, losses: int, n: int, margin: float) -> str:
     """Return the number of examples that a gate promises, and how often it passes with so many."""
     right = [np.arange(n) < losses, (np.arange(n) >= losses) & (np.arange(n) < losses + wins)]
-    asked = {"margin": margin, "confidence": 0.95, "evidence": "significant"}
-    needed = compare_right_wrong(*right, **asked).examples_needed
+    standard = {"margin": margin, "confidence": 0.95, "evidence": "significant"}
+    needed = compare_right_wrong(*right, **standard).examples_needed
     if needed is None:
         return "none"
-    found = chances(needed, gain=(wins - losses) / n, disagreement=(wins + losses) / n, **asked)
-    return f"{needed:,} ({100 * found.passed:.0f} %)"
+    verdicts = chances(
+        needed, gain=(wins - losses) / n, disagreement=(wins + losses) / n, **standard
+    )
+    return f"{needed:,} ({100 * verdicts.passed:.0f} %)"
 
 
 def adversarial_tables(repetitions: int = 1000) -> None:
-    """Print how often designs pass that are made to deceive, and what the guards against them cost."""
+    """Print how often designs pass that are made to deceive, and what guards against them cost."""
     false = {
         "micro, 20 fields, 1 % lost whole, n = 50": documents(50, 20, lost=0.01),
         "micro, 20 fields, 1 % lost whole, n = 100": documents(100, 20, lost=0.01),
@@ -911,12 +933,11 @@ def adversarial_tables(repetitions: int = 1000) -> None:
     )
 
 
-# --- latencies with repeats, and preferences of people
-# ---------------------------------------------------------
+# --- latencies with repeats, and preferences of people --------------------------------------------
 
 
 def latency_passes(rng: np.random.Generator, n: int, repeats: int) -> dict[str, bool]:
-    """Return which checks pass where the candidate is at the limit: twice as fast, or p95 at 1 second.
+    """Return which checks pass at the limit: the candidate is twice as fast, or p95 is 1 second.
 
     Latencies vary with a standard deviation of the logarithm of 0.5 between examples and 0.2
     between repeats.
@@ -948,7 +969,7 @@ def latency_passes(rng: np.random.Generator, n: int, repeats: int) -> dict[str, 
 
 
 def rated(
-    rng: np.random.Generator, pairs: int, raters: Sequence[float], each: int, spread: float
+    rng: np.random.Generator, pairs: int, raters: Sequence[float], rated_pairs: int, spread: float
 ) -> Ratings:
     """Return the ratings of raters whose chance to prefer the candidate is 0.5 and their own taste.
 
@@ -964,7 +985,7 @@ def rated(
     where = Where("prefs.csv")
     by_example = []
     for _ in range(pairs):
-        chosen = rng.choice(len(raters), each, replace=False, p=shares)
+        chosen = rng.choice(len(raters), rated_pairs, replace=False, p=shares)
         ratings = [
             Rating(where, str(rater), float(rng.random() < taste[rater])) for rater in chosen
         ]
@@ -973,20 +994,20 @@ def rated(
 
 
 def preferred(ratings: Ratings) -> dict[str, bool]:
-    """Return whether preferences pass a gate with margin 5 points, before and after raters are observations too."""
+    """Return whether preferences pass margin 5, without and with raters as observations."""
     values = np.array(ratings.values())
     groups = ratings.groups([None] * len(values))
-    asked = {"margin": 0.05, "confidence": 0.95, "evidence": "significant", "groups": groups}
-    shown = (
-        compare_preferences(values.round(12), means=ratings.raters > 1, **asked).status == "pass"
+    standard = {"margin": 0.05, "confidence": 0.95, "evidence": "significant", "groups": groups}
+    passed = (
+        compare_preferences(values.round(12), means=ratings.raters > 1, **standard).status == "pass"
     )
     tested = not ratings.few_raters and not ratings.mostly_single
     sure = not tested or ratings.rater_p_value(0.0) <= 0.05
-    return {"pairs alone": shown, "as shipped": shown and sure, "warned": ratings.few_raters}
+    return {"pairs alone": passed, "as shipped": passed and sure, "warned": ratings.few_raters}
 
 
 def repeated_tables(repetitions: int = 2_000) -> None:
-    """Print false passes with repeated latencies, and of preferences where the raters as a whole are indifferent."""
+    """Print false passes with repeated latencies, and of preferences of indifferent raters."""
     rng = np.random.default_rng(1)
     title = f"latency at the limit, passes of {repetitions:,} simulations, nominal 5 %"
     head(title, "n", "repeats", *latency_passes(rng, 60, 1))
@@ -995,7 +1016,9 @@ def repeated_tables(repetitions: int = 2_000) -> None:
         row(
             60,
             repeats,
-            *percent(*(sum(one[name] for one in results) / repetitions for name in results[0])),
+            *percent(
+                *(sum(result[name] for result in results) / repetitions for name in results[0])
+            ),
         )
 
     designs = {
@@ -1013,12 +1036,11 @@ def repeated_tables(repetitions: int = 2_000) -> None:
     head(title, "design", "spread", "pairs alone", "as shipped", "warned")
     for name, design in designs.items():
         results = [preferred(rated(rng, *design)) for _ in range(repetitions // 4)]
-        shares = (sum(one[column] for one in results) / len(results) for column in results[0])
+        shares = (sum(result[column] for result in results) / len(results) for column in results[0])
         row(name, design[-1], *percent(*shares))
 
 
-# --- speed
-# ---------------------------------------------------------------------------------------------------
+# --- speed ----------------------------------------------------------------------------------------
 
 
 def seconds(call: Callable[[], object], rounds: int = 5) -> float:
@@ -1045,10 +1067,10 @@ def speed_rows() -> Iterator[tuple[str, float, float | None]]:
         )
     n = 2000
     right = [np.arange(n) < 0.8 * n, (np.arange(n) < 0.9 * n) & (np.arange(n) >= 0.04 * n)]
-    asked = {"margin": 0.02, "confidence": 0.95, "evidence": "proven"}
+    standard = {"margin": 0.02, "confidence": 0.95, "evidence": "proven"}
     yield (
         "accuracy: p-values, both bounds, planning, n = 2,000",
-        seconds(lambda: compare_right_wrong(*right, **asked)),
+        seconds(lambda: compare_right_wrong(*right, **standard)),
         None,
     )
 
@@ -1057,18 +1079,19 @@ def speed_rows() -> Iterator[tuple[str, float, float | None]]:
     answers = [
         np.where(rng.random(n) < accuracy, gold, rng.integers(0, 5, n)) for accuracy in (0.8, 0.85)
     ]
-    arms = [LabelCounts(gold, one[None], 5, macro_f1) for one in answers]
+    arms = [LabelCounts(gold, answered[None], 5, macro_f1) for answered in answers]
 
     def leave_one_out(examples: int = 25) -> None:
         for index in range(examples):
             keep = np.arange(n) != index
-            for one in answers:
-                f1_score(gold[keep], one[keep], average="macro")
+            for answered in answers:
+                f1_score(gold[keep], answered[keep], average="macro")
 
     loop = seconds(leave_one_out, 3) * n / 25
     yield (
-        "macro-F1: jackknife, Gaffke, planning, 5 labels, n = 2,000 (against a loop over scikit-learn)",
-        seconds(lambda: compare_set(*arms, **asked)),
+        "macro-F1: jackknife, Gaffke, planning, 5 labels, n = 2,000 (against a loop over "
+        "scikit-learn)",
+        seconds(lambda: compare_set(*arms, **standard)),
         loop,
     )
 
@@ -1076,9 +1099,9 @@ def speed_rows() -> Iterator[tuple[str, float, float | None]]:
 def speed_table() -> None:
     """Print times, side by side."""
     head("median times", "what", "here", "the usual way", "ratio")
-    for what, ours, usual in speed_rows():
-        other = (f"{usual * 1e3:,.0f} ms", f"{usual / ours:,.0f}x") if usual else ("-", "-")
-        row(what, f"{ours * 1e3:.1f} ms", *other)
+    for design, ours, usual in speed_rows():
+        times = (f"{usual * 1e3:,.0f} ms", f"{usual / ours:,.0f}x") if usual else ("-", "-")
+        row(design, f"{ours * 1e3:.1f} ms", *times)
 
 
 def main() -> None:
@@ -1117,8 +1140,8 @@ def main() -> None:
         "power": power_table,
         "repeated": repeated_tables,
     }
-    asked = [table for name, table in tables.items() if getattr(chosen, name)]
-    for table in asked or [speed_table]:
+    chosen_tables = [table for name, table in tables.items() if getattr(chosen, name)]
+    for table in chosen_tables or [speed_table]:
         table()
 
 

@@ -10,10 +10,12 @@ standard library, and texts of user interfaces in Japanese, Hindi and German (``
 django``). Four are downloaded: labels of bank questions (Banking77) and of voice commands
 (CLINC150), code (codealpaca) and Japanese questions (JCommonsenseQA).
 
-python benchmarks/leaks.py                                            # of installed packages python
-benchmarks/leaks.py --data Banking77 CLINC150                  # downloads these python
-benchmarks/leaks.py --data Banking77 --folder FOLDER           # which has the files python
-benchmarks/leaks.py --data chat --form JSON --show             # one form, with what was missed
+Run it with installed packages, with the files of a folder, or with downloads::
+
+    python benchmarks/leaks.py
+    python benchmarks/leaks.py --data Banking77 CLINC150
+    python benchmarks/leaks.py --data Banking77 --folder FOLDER
+    python benchmarks/leaks.py --data chat --form JSON --show    # what was missed
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ import random
 import sysconfig
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -48,15 +52,17 @@ PLANTED = 60
 Text = str
 Row = tuple[Any, str]
 Hide = Callable[[str, str, random.Random, Sequence[tuple[str, str]]], Row]
-"""Return a training row that holds a text with this answer; the last argument has other rows of the training set."""
+"""Return a training row that holds a text with this answer; the last argument has other rows."""
 
 INSTRUCTION = (
-    "You are the assistant of a bank. Read the message of the customer below carefully, think about what is wanted, "
-    "and answer with exactly one of the categories that you were taught, in lower case, on one line, without any "
-    "explanation, quotes or punctuation, because another program reads your answer and forwards the customer. "
+    "You are the assistant of a bank. Read the message of the customer below carefully, think "
+    "about what is wanted, and answer with exactly one of the categories that you were taught, in "
+    "lower case, on one line, without any explanation, quotes or punctuation, because another "
+    "program reads your answer and forwards the customer. "
 )
 ALPACA = (
-    "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
+    "Below is an instruction that describes a task. Write a response that appropriately "
+    "completes the request.\n\n"
     "### Instruction:\n{}\n\n### Response:"
 )
 SPEAKERS = [
@@ -107,7 +113,8 @@ def hour(rng: random.Random) -> str:
 
 
 def ticket(text: str, rng: random.Random) -> str:
-    return f"Ticket #{rng.randint(10_000, 99_999)} of {date(rng)}: {text} (order AB-{rng.randint(1000, 9999)})"
+    ticket = f"Ticket #{rng.randint(10_000, 99_999)} of {date(rng)}"
+    return f"{ticket}: {text} (order AB-{rng.randint(1000, 9999)})"
 
 
 def other(rows: Sequence[tuple[str, str]], rng: random.Random) -> str:
@@ -119,29 +126,29 @@ def words(text: str) -> list[str]:
     return text.split() if " " in text else list(text)
 
 
-def joined(parts: Sequence[str], text: str) -> str:
-    return (" " if " " in text else "").join(parts)
+def joined(tokens: Sequence[str], text: str) -> str:
+    return (" " if " " in text else "").join(tokens)
 
 
 def dropped(text: str, rng: random.Random) -> str:
-    parts = words(text)
-    del parts[rng.randrange(len(parts))]
-    return joined(parts, text)
+    tokens = words(text)
+    del tokens[rng.randrange(len(tokens))]
+    return joined(tokens, text)
 
 
 def typo(text: str, rng: random.Random) -> str:
-    at = rng.randrange(len(text))
-    return text[:at] + text[at + 1 :]
+    position = rng.randrange(len(text))
+    return text[:position] + text[position + 1 :]
 
 
 def shuffled(text: str, rng: random.Random) -> str:
-    return joined(rng.sample(parts := words(text), len(parts)), text)
+    return joined(rng.sample(tokens := words(text), len(tokens)), text)
 
 
 def replaced(text: str, rng: random.Random) -> str:
-    parts = words(text)
-    parts[rng.randrange(len(parts))] = "which" if " " in text else "何"
-    return joined(parts, text)
+    tokens = words(text)
+    tokens[rng.randrange(len(tokens))] = "which" if " " in text else "何"
+    return joined(tokens, text)
 
 
 FORMS: dict[str, Hide] = {
@@ -325,56 +332,71 @@ def measure(
 ) -> None:
     """Print how many of the planted rows are found in each form, and how many others are reported.
 
-    Rows that are reported where these are planted verbatim, or nothing is, do not count as others.
+    Rows that are reported if these are planted verbatim, or if nothing is, do not count as others.
     """
     test = list({normalized_input(row[0]): row for row in reversed(test)}.values())[::-1]
-    clean = reported(training, test)
-    dirty = clean[0] | clean[1]
-    print(f"{name:<14}{f'none of {len(test):,}':<30}{len(clean[0]):>8}{len(dirty):>9}", flush=True)
+    leaked, near = reported(training, test)
+    dirty = leaked | near
+    print(f"{name:<14}{f'none of {len(test):,}':<30}{len(leaked):>8}{len(dirty):>9}", flush=True)
 
-    known = {normalized_input(text) for text, _ in training}
-    rows = [
-        row
-        for row in range(len(test))
-        if row not in dirty and normalized_input(test[row][0]) not in known
-    ]
+    trained = {normalized_input(text) for text, _ in training}
+    rows = []
+    for index, (text, _) in enumerate(test):
+        if index not in dirty and normalized_input(text) not in trained:
+            rows.append(index)
     planted = sorted(random.Random(1).sample(rows, min(PLANTED, len(rows))))
-    long = sum(len(words(test[row][0])) >= (8 if " " in test[row][0] else 12) for row in planted)
-    print(f"{name:<14}{f'planted: {len(planted)}, long: {long}':<30}", flush=True)
+    count = sum(is_long(test[index][0]) for index in planted)
+    print(f"{name:<14}{f'planted: {len(planted)}, long: {count}':<30}", flush=True)
 
-    same = set[int]().union(*reported([*training, *(test[row] for row in planted)], test))
+    copies = [test[index] for index in planted]
+    leaked, near = reported([*training, *copies], test)
+    planting = Planting(name, test, planted, dirty | leaked | near, show)
     for form in forms:
         rng = random.Random(form)
-        copies = [FORMS[form](*test[row], rng, training) for row in planted]
-        tell(name, form, [*training, *copies], test, planted, dirty | same, show=show)
-    for form in (form for form in WHOLE if form in forms):
-        rng = random.Random(form)
-        dressed = [
-            FORMS[form](*row, rng, training) for row in (*training, *(test[row] for row in planted))
-        ]
-        tell(name, f"whole set: {form}", dressed, test, planted, dirty | same, show=show)
+        rows_of_form = [FORMS[form](*row, rng, training) for row in copies]
+        planting.print_found(form, [*training, *rows_of_form])
+    for form in WHOLE:
+        if form in forms:
+            rng = random.Random(form)
+            rows_of_form = [FORMS[form](*row, rng, training) for row in (*training, *copies)]
+            planting.print_found(f"whole set: {form}", rows_of_form)
 
 
-def tell(
-    name: str,
-    form: str,
-    training: list[Row],
-    test: list[Row],
-    planted: list[int],
-    known: set[int],
-    *,
-    show: bool,
-) -> None:
-    """Print what is found of the planted rows in a training set, and how many others are reported."""
-    leaked, near = reported(training, test)
-    missed = [row for row in planted if row not in leaked | near]
-    others = (leaked | near) - {*planted} - known
-    counts = len(leaked & {*planted}), len(planted) - len(missed), len(others)
-    print(f"{name:<14}{form:<30}{counts[0]:>8}{counts[1]:>9}{counts[2]:>7}", flush=True)
-    for row in missed if show else ():
-        print("    missed", test[row])
-    for row in sorted(others) if show else ():
-        print("    clean ", test[row])
+def is_long(text: str) -> bool:
+    """Return whether a text has the words that a leak inside a longer text takes."""
+    return len(words(text)) >= (8 if " " in text else 12)
+
+
+@dataclass(frozen=True)
+class Planting:
+    """Hold the test rows of a data set, and which of them are planted into its training set.
+
+    Attributes:
+        reported_before: rows that are reported in any case.
+        show: whether to print the rows that are missed, and other rows that are reported.
+    """
+
+    name: str
+    test: Sequence[Row]
+    planted: Sequence[int]
+    reported_before: AbstractSet[int]
+    show: bool
+
+    def print_found(self, form: str, training: Sequence[Any]) -> None:
+        """Print how many planted rows are found in a training set, and how many other rows."""
+        leaked, near = reported(training, self.test)
+        planted = set(self.planted)
+        missed = planted - leaked - near
+        clean = (leaked | near) - planted - self.reported_before
+
+        n_found = len(planted) - len(missed)
+        counts = f"{len(leaked & planted):>8}{n_found:>9}{len(clean):>7}"
+        print(f"{self.name:<14}{form:<30}{counts}", flush=True)
+        if self.show:
+            for index in sorted(missed):
+                print("    missed", self.test[index])
+            for index in sorted(clean):
+                print("    clean ", self.test[index])
 
 
 def reported(training: Sequence[Any], test: Sequence[Row]) -> tuple[set[int], set[int]]:
@@ -383,12 +405,11 @@ def reported(training: Sequence[Any], test: Sequence[Row]) -> tuple[set[int], se
         [row if isinstance(row, dict) else {"input": row[0], "expected": row[1]} for row in rows]
         for rows in (training, test)
     )
-    found = audit_training_set(*(examples_from(rows, origin="benchmark") for rows in sets))
-    return {row for row, _ in found.leaked_rows}, {row for row, _ in found.leaked_near_rows}
+    audit = audit_training_set(*(examples_from(rows, origin="benchmark") for rows in sets))
+    return {row for row, _ in audit.leaked_rows}, {row for row, _ in audit.leaked_near_rows}
 
 
-# --- the data sets
-# -----------------------------------------------------------------------------------------------
+# --- the data sets --------------------------------------------------------------------------------
 
 
 def read(folder: Path | None, url: str, name: str) -> str:
@@ -412,9 +433,9 @@ def small(folder: Path | None) -> Iterator[list[Row]]:
 
 
 def clinc(folder: Path | None) -> Iterator[list[Row]]:
-    parts = json.loads(read(folder, CLINC, "data_full.json"))
-    for part in ("train", "test"):
-        yield [(text, label) for text, label in parts[part]]
+    subsets = json.loads(read(folder, CLINC, "data_full.json"))
+    for subset in ("train", "test"):
+        yield [(text, label) for text, label in subsets[subset]]
 
 
 def code(folder: Path | None) -> Iterator[list[Row]]:

@@ -1,4 +1,4 @@
-"""A fast OpenAI-compatible server, in a process of its own, so that it is not what a benchmark measures.
+"""A fast OpenAI-compatible server, in a process of its own, so that no benchmark measures it.
 
     python benchmarks/server.py 50     # milliseconds until an answer
 
@@ -54,8 +54,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
-            found = _LENGTH.search(self._buffer, 0, end + 2)
-            end += 4 + (int(found.group(1)) if found else 0)
+            match = _LENGTH.search(self._buffer, 0, end + 2)
+            end += 4 + (int(match.group(1)) if match else 0)
             if len(self._buffer) < end:
                 return
             request, self._buffer = self._buffer[:end], self._buffer[end:]

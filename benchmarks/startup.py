@@ -1,13 +1,16 @@
-"""What pytest's start costs with this plugin: whole processes in turn, as ratios of CPU and wall seconds.
+"""What pytest's start costs with this plugin, as ratios of CPU and wall seconds of processes.
 
     python benchmarks/startup.py --rounds 20
 
-``pytest``     one empty test, without this plugin ``nothing``    the same, with a plugin that does
-nothing ``unused``     the same, with this plugin installed and unused ``first``      the gate of
-``accuracy`` as in CI, where pytest has compiled none of our modules yet ``accuracy``   one gate on
-the recorded answers of two models, 1,000 examples, that decides by accuracy ``f1_macro``   the same
-gate, decided by macro-F1, whose bound is a jackknife over the examples ``sklearn``    no plugin and
-no test: ``import pytest, sklearn.metrics``
+These run in turn::
+
+    pytest      one empty test, without this plugin
+    nothing     the same, with a plugin that does nothing
+    unused      the same, with this plugin installed and unused
+    first       the gate of accuracy as in CI, where pytest has compiled none of our modules yet
+    accuracy    one gate on the recorded answers of two models, 1,000 examples
+    f1_macro    the same gate, decided by macro-F1, whose bound is a jackknife over the examples
+    sklearn     no plugin and no test: import pytest, sklearn.metrics
 
 Printed are medians over the rounds, each taken round by round: CPU seconds, user and system, and
 their ratio to ``pytest``; wall seconds and their ratio to ``sklearn``; then the share that a gate
@@ -92,7 +95,7 @@ def main() -> None:
 
 
 def write(project: Path) -> None:
-    """Write a project with an empty test, and a gate for each metric on the recorded answers of two models."""
+    """Write a project with an empty test, and a gate for each metric on recorded answers."""
 
     def write_jsonl(name: str, rows: Iterable[Mapping[str, str]]) -> None:
         (project / name).write_text(
@@ -111,7 +114,10 @@ def write(project: Path) -> None:
     write_jsonl("test.jsonl", rows)
     write_jsonl(
         "train.jsonl",
-        ({"input": f"training question {i}", "expected": one} for i, one in enumerate(expected)),
+        (
+            {"input": f"training question {i}", "expected": label}
+            for i, label in enumerate(expected)
+        ),
     )
     write_jsonl("base.jsonl", answers(range(800, EXAMPLES)))
     write_jsonl("tuned.jsonl", answers((0, 1, 998, 999)))
@@ -126,31 +132,35 @@ def write(project: Path) -> None:
 
 
 def report(costs: list[dict[str, Cost]]) -> None:
-    def own(one: Mapping[str, Cost], name: str) -> float:
-        return one[name].cpu_s - one["pytest"].cpu_s
+    def own(cost: Mapping[str, Cost], name: str) -> float:
+        return cost[name].cpu_s - cost["pytest"].cpu_s
 
     print(f"{len(costs)} rounds        CPU seconds   beside pytest   wall seconds   beside sklearn")
     for name in WAYS:
         cpu, wall = (
-            statistics.median(getattr(one[name], kind) for one in costs)
+            statistics.median(getattr(cost[name], kind) for cost in costs)
             for kind in ("cpu_s", "wall_s")
         )
-        cpu_ratio = statistics.median(one[name].cpu_s / one["pytest"].cpu_s for one in costs)
-        wall_ratio = statistics.median(one[name].wall_s / one["sklearn"].wall_s for one in costs)
+        cpu_ratio = statistics.median(cost[name].cpu_s / cost["pytest"].cpu_s for cost in costs)
+        wall_ratio = statistics.median(cost[name].wall_s / cost["sklearn"].wall_s for cost in costs)
         print(f"  {name:<16} {cpu:>9.3f} {cpu_ratio:>14.2f}x {wall:>14.3f} {wall_ratio:>15.2f}x")
-    unused = statistics.median(one["unused"].cpu_s / one["nothing"].cpu_s for one in costs)
+    unused = statistics.median(cost["unused"].cpu_s / cost["nothing"].cpu_s for cost in costs)
     accuracy, sklearn = (
-        statistics.median(own(one, name) for one in costs) for name in ("accuracy", "sklearn")
+        statistics.median(own(cost, name) for cost in costs) for name in ("accuracy", "sklearn")
     )
-    ratio = statistics.median(own(one, "accuracy") / own(one, "sklearn") for one in costs)
+    ratio = statistics.median(own(cost, "accuracy") / own(cost, "sklearn") for cost in costs)
     print(f"  unused beside nothing: {unused:.3f}x")
     print(
-        f"  own share of accuracy {accuracy:.3f} s, of importing scikit-learn {sklearn:.3f} s: {ratio:.2f}x"
+        f"  own share of accuracy {accuracy:.3f} s, of importing scikit-learn {sklearn:.3f} s: "
+        f"{ratio:.2f}x"
     )
 
 
 def cost(project: Path, name: str) -> Cost:
-    """Run one of the ways in a process of its own; before ``first``, pytest's byte code of our modules is deleted."""
+    """Run one of the ways in a process of its own.
+
+    Before ``first``, pytest's byte code of our modules is deleted.
+    """
     if name == "first":
         for compiled in Path(pytest_ftgate.__file__).parent.rglob("*pytest-*.pyc"):
             compiled.unlink()
@@ -163,8 +173,8 @@ def loaded(project: Path, arguments: Iterable[str], *, modules: bool) -> list[st
     run = subprocess.run(
         command, cwd=project, env=_environment(project), capture_output=True, text=True, check=True
     )
-    wanted = ("ours:", "libraries:") if modules else ("libraries:",)
-    return [line for line in run.stdout.splitlines() if line.startswith(wanted)]
+    prefixes = ("ours:", "libraries:") if modules else ("libraries:",)
+    return [line for line in run.stdout.splitlines() if line.startswith(prefixes)]
 
 
 def _environment(project: Path) -> dict[str, str]:

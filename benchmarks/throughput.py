@@ -1,17 +1,17 @@
-"""What a gate costs beyond the calls it makes: whole processes, beside a plain script around ``AsyncOpenAI``.
+"""What a gate costs beyond its calls, beside a plain script around ``AsyncOpenAI``.
 
-    pip install -e '.[fast]' python benchmarks/throughput.py                     # 1,000 examples, 2
-    models, 32 calls at a time; 0, 50, 200 ms python benchmarks/throughput.py --delay-ms 200 --runs
-    5
+    pip install -e '.[fast]'
+    python benchmarks/throughput.py                       # 1,000 examples; 0, 50 and 200 ms
+    python benchmarks/throughput.py --delay-ms 200 --runs 5
 
 Each contender asks the same two models for the same answers, at the same concurrency and with the
-same HTTP backend:
+same HTTP backend::
 
-``script``   reads the test set, asks with ``chat.completions.create`` under a semaphore, compares
-two accuracies ``loop``     the same with aiohttp alone: the least that Python can do (no retries,
-nothing checked, nothing stored) ``runner``   this package without pytest: data, models, runner,
-store ``gate``     pytest with a gate: all checks, both models, the verdict ``again``    the same
-gate once more: nothing is asked, everything is stored
+    script    reads the test set, asks under a semaphore, compares two accuracies
+    loop      the same with aiohttp alone: the least that Python can do
+    runner    this package without pytest: data, models, runner, store
+    gate      pytest with a gate: all checks, both models, the verdict
+    again     the same gate once more: nothing is asked, everything is stored
 
 Printed are medians over the runs: wall-clock seconds, CPU seconds and peak memory of the process,
 the ratios to ``script``, and the ideal: examples / concurrency x delay, both models at once. To
@@ -51,8 +51,7 @@ class Cost(NamedTuple):
     peak_mib: float
 
 
-# --- contenders, each in a process of its own
-# ----------------------------------------------------------------
+# --- contenders, each in a process of its own -----------------------------------------------------
 
 
 def questions() -> list[dict[str, str]]:
@@ -145,8 +144,7 @@ def runner(url: str, concurrency: int) -> None:
 CHILDREN: dict[str, Callable[[str, int], None]] = {"script": script, "loop": loop, "runner": runner}
 
 
-# --- measuring
-# -----------------------------------------------------------------------------------------------
+# --- measuring ------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -161,11 +159,13 @@ def write_project(folder: Path, url: str, examples: int, concurrency: int) -> No
     write_rows(folder / "test.jsonl", "question", examples)
     write_rows(folder / "train.jsonl", "training text", 200)
     models = "\n".join(
-        f"  {m}: {{provider: openai, model: {m}, base_url: '{url}', concurrency: {concurrency}, revision: '1'}}"
+        f"  {m}: {{provider: openai, model: {m}, base_url: '{url}', "
+        f"concurrency: {concurrency}, revision: '1'}}"
         for m in MODELS
     )
     (folder / "ftgate.yaml").write_text(
-        f"version: 1\nmodels:\n{models}\ngates:\n  speed:\n    test_set: test.jsonl\n    training_set: train.jsonl\n"
+        f"version: 1\nmodels:\n{models}\ngates:\n  speed:\n    test_set: test.jsonl\n"
+        "    training_set: train.jsonl\n"
         "    baseline: base\n    candidate: tuned\n    metric: f1_macro\n    margin: 0.05\n",
         encoding="utf-8",
     )
@@ -255,13 +255,15 @@ def print_table(delay_ms: float, ideal_s: float, costs: dict[str, Cost]) -> None
     print(f"{'':8} {'wall s':>8} {'CPU s':>8} {'MiB':>6} {'wall x':>8} {'CPU x':>8} {'MiB x':>8}")
     for name, c in costs.items():
         ratios = "".join(
-            f" {one / other:8.2f}" for one, other in zip(c, costs["script"], strict=True)
+            f" {cost / script_cost:8.2f}"
+            for cost, script_cost in zip(c, costs["script"], strict=True)
         )
         print(f"{name:8} {c.wall_s:8.2f} {c.cpu_s:8.2f} {c.peak_mib:6.0f}{ratios}")
     if "gate" in costs:
         least_s = ideal_s + costs["again"].wall_s
         print(
-            f"gate against the ideal and its own start and judgement: {costs['gate'].wall_s / least_s:.2f}"
+            "gate against the ideal and its own start and judgement: "
+            f"{costs['gate'].wall_s / least_s:.2f}"
         )
 
 

@@ -1,8 +1,8 @@
 """What the audit of a training set costs, and from which resemblance on rows are near copies.
 
-python benchmarks/training_set.py time --rows 10000 100000 1000000 python benchmarks/training_set.py
-time --rows 10000 100000 1000000 --instruction 80    # words that all rows share python
-benchmarks/training_set.py copies tweets.txt reviews.txt
+python benchmarks/training_set.py time --rows 10000 100000 1000000
+python benchmarks/training_set.py time --rows 10000 --instruction 80    # shared words
+python benchmarks/training_set.py copies tweets.txt reviews.txt
 """
 
 from __future__ import annotations
@@ -50,8 +50,7 @@ def main() -> None:
         measure_copies(arguments.texts)
 
 
-# --- time and memory: made-up sentences with planted copies, each size in a process of its own
-# ----------------------
+# --- time and memory: made-up sentences with planted copies, each size in a process of its own ----
 
 LABELS = [f"intent {number}" for number in range(20)]
 WORDS = 30_000
@@ -60,7 +59,7 @@ NEAR_SHARE = 0.02
 
 
 def sentences(rows: int, rng: random.Random) -> Iterator[str]:
-    """Return sentences with word frequencies of Zipf's law; every fiftieth is an earlier one with an extra word."""
+    """Return sentences with words by Zipf's law; every fiftieth repeats one with an extra word."""
     words = [
         "".join(rng.choices("abcdefghijklmnoprstuvw", k=rng.randint(2, 9))) for _ in range(WORDS)
     ]
@@ -87,7 +86,7 @@ def write(folder: Path, rows: int, instruction: str) -> None:
 
 
 def measure_time(folder: Path) -> None:
-    """Print the CPU seconds of loading the file and of the audit, without imports, and the process's peak memory."""
+    """Print CPU seconds of loading and of the audit, without imports, and the peak memory."""
     import numpy  # noqa: F401
     import scipy.sparse  # noqa: F401
 
@@ -98,7 +97,8 @@ def measure_time(folder: Path) -> None:
     done = time.process_time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"{len(training):>9,} rows: load {loaded - start:.2f} s, audit {done - loaded:.2f} s, peak {peak:,.0f} MiB, "
+        f"{len(training):>9,} rows: load {loaded - start:.2f} s, audit {done - loaded:.2f} s, "
+        f"peak {peak:,.0f} MiB, "
         f"{len(audit.near_rows):,} near copies"
     )
 
@@ -118,15 +118,16 @@ Shingles = Callable[[str], frozenset[str]]
 
 def characters(size: int) -> Shingles:
     return lambda words: frozenset(
-        words[at : at + size] for at in range(max(len(words) - size, 0) + 1)
+        words[start : start + size] for start in range(max(len(words) - size, 0) + 1)
     )
 
 
 def runs_of_words(size: int) -> Shingles:
     def shingles(words: str) -> frozenset[str]:
-        parts = words.split()
+        tokens = words.split()
         return frozenset(
-            " ".join(parts[at : at + size]) for at in range(max(len(parts) - size, 0) + 1)
+            " ".join(tokens[start : start + size])
+            for start in range(max(len(tokens) - size, 0) + 1)
         )
 
     return shingles
@@ -153,7 +154,10 @@ def measure_copies(paths: Sequence[Path]) -> None:
     print(f"\ntest commands that resemble a training command{header}")
     for name, shingles in MEASURES.items():
         best = [
-            max((pair for one in training if (pair := alike(one, text, shingles))), default=0)
+            max(
+                (pair for trained in training if (pair := alike(trained, text, shingles))),
+                default=0,
+            )
             for text in test
         ]
         counts = [sum(value >= threshold for value in best) for threshold in THRESHOLDS]
@@ -161,7 +165,7 @@ def measure_copies(paths: Sequence[Path]) -> None:
 
 
 def print_planted(title: str, texts: Sequence[str]) -> None:
-    """Return the percentage of planted copies that are found."""
+    """Print the percentage of planted copies that are found."""
     rng = random.Random(5)
     long = [text for text in texts if len(text.split()) >= 3]
     vocabulary = [word for text in long for word in text.split() if len(word) > 2]
@@ -170,48 +174,48 @@ def print_planted(title: str, texts: Sequence[str]) -> None:
     for kind, change in CHANGES.items():
         pairs = [(text, " ".join(change(text.split(), rng, vocabulary))) for text in chosen]
         for name, shingles in MEASURES.items():
-            values = [alike(one, other, shingles) for one, other in pairs]
-            found = [
+            values = [alike(text, copy, shingles) for text, copy in pairs]
+            shares = [
                 100 * sum(value >= threshold for value in values) / len(values)
                 for threshold in THRESHOLDS
             ]
-            print(f"  {kind:<10} {name:<14}" + "".join(f"{share:>7.0f}" for share in found))
+            print(f"  {kind:<10} {name:<14}" + "".join(f"{share:>7.0f}" for share in shares))
 
 
-def alike(one: str, other: str, shingles: Shingles) -> float:
-    texts = texts_of([normalized_input(text) for text in (one, other)])
-    first, second = rows_of(texts, ["", ""])
-    return (
-        resemblance(shingles(first.words), shingles(second.words))
-        if first.numbers == second.numbers
-        else 0
-    )
+def alike(text: str, copy: str, shingles: Shingles) -> float:
+    """Return how similar two texts are; 0 if their numbers differ."""
+    texts = texts_of([normalized_input(text), normalized_input(copy)])
+    original, copied = rows_of(texts, ["", ""])
+    if original.numbers != copied.numbers:
+        return 0
+    return resemblance(shingles(original.words), shingles(copied.words))
 
 
 def misspelled(words: list[str], rng: random.Random, _vocabulary: Sequence[str]) -> list[str]:
-    at = rng.choice([at for at, word in enumerate(words) if len(word) > 2] or [0])
-    place = rng.randrange(len(words[at]))
-    return [*words[:at], words[at][:place] + words[at][place + 1 :], *words[at + 1 :]]
+    position = rng.choice([position for position, word in enumerate(words) if len(word) > 2] or [0])
+    place = rng.randrange(len(words[position]))
+    misspelt = words[position][:place] + words[position][place + 1 :]
+    return [*words[:position], misspelt, *words[position + 1 :]]
 
 
 def changed(words: list[str], rng: random.Random, vocabulary: Sequence[str]) -> list[str]:
-    at = rng.randrange(len(words))
-    return [*words[:at], rng.choice(vocabulary), *words[at + 1 :]]
+    position = rng.randrange(len(words))
+    return [*words[:position], rng.choice(vocabulary), *words[position + 1 :]]
 
 
 def added(words: list[str], rng: random.Random, vocabulary: Sequence[str]) -> list[str]:
-    at = rng.randrange(len(words) + 1)
-    return [*words[:at], rng.choice(vocabulary), *words[at:]]
+    position = rng.randrange(len(words) + 1)
+    return [*words[:position], rng.choice(vocabulary), *words[position:]]
 
 
 def left_out(words: list[str], rng: random.Random, _vocabulary: Sequence[str]) -> list[str]:
-    at = rng.randrange(len(words))
-    return [*words[:at], *words[at + 1 :]]
+    position = rng.randrange(len(words))
+    return [*words[:position], *words[position + 1 :]]
 
 
 def swapped(words: list[str], rng: random.Random, _vocabulary: Sequence[str]) -> list[str]:
-    at = rng.randrange(len(words) - 1)
-    return [*words[:at], words[at + 1], words[at], *words[at + 2 :]]
+    position = rng.randrange(len(words) - 1)
+    return [*words[:position], words[position + 1], words[position], *words[position + 2 :]]
 
 
 def polite(words: list[str], rng: random.Random, _vocabulary: Sequence[str]) -> list[str]:
