@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from pytest_ftgate import clock
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.data import Example, canonical_json, expected_text
+from pytest_ftgate.data.lines import sha256_of
 from pytest_ftgate.data.messages import canonical_calls, declared_tools
 from pytest_ftgate.errors import ConfigError, ModelError
 from pytest_ftgate.models.price import written_price
@@ -27,13 +28,17 @@ from pytest_ftgate.text import listed
 
 # messages, or {"messages", "tools"}
 Conversation: TypeAlias = "Sequence[Mapping[str, Any]] | Mapping[str, Any]"
-BATCH_SIZE, MAX_NEW_TOKENS = 8, 256
+BATCH_SIZE = 8
+MAX_NEW_TOKENS = 256
 _FILES = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model", "*.txt", "*.py")
-"""Weights, configuration, tokenizer and chat template; what a training run leaves beside them changes no answer."""
+"""Weights, configuration, tokenizer and chat template."""
 _OF_TRAINING = frozenset(
     ("trainer_state.json", "training_args.bin", "optimizer.bin", "scheduler.bin")
 )
+"""What a training run leaves beside them, which changes no answer."""
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p")
+_OF_GENERATORS = ("adapter", "max_new_tokens", "params", "system", "few_shot", "template")
+"""Keys that have no meaning for a classifier."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,54 +67,76 @@ class Generator:
         import torch
         from transformers import GenerationConfig
 
-        weights, tokenizer = (
-            load(self.model, self.versions[0], self.dtype, self.device),
-            self.tokenizer,
-        )
+        weights = load(self.model, self.versions[0], self.dtype, self.device)
+        tokenizer = self.tokenizer
         encoded = _encode(tokenizer, conversations).to(weights.base.device)
         with weights.using(self.adapter, self.versions[1]) as model, torch.inference_mode():
             start = clock.perf_counter()
-            # The model's own settings without their sampling, and with the gate's parameters.
-            config = {**model.generation_config.to_diff_dict(), "do_sample": False}
-            config = {
-                key: value for key, value in config.items() if key not in (*_SAMPLING, "max_length")
-            }
-            config |= {
-                "max_new_tokens": self.max_new_tokens,
-                "pad_token_id": tokenizer.pad_token_id,
-                **self.params,
-            }
-            if config.get("eos_token_id") is None:
-                config["eos_token_id"] = tokenizer.eos_token_id
+            config = self._config(model, tokenizer)
             generated = model.generate(**encoded, generation_config=GenerationConfig(**config))
             latency_s = clock.perf_counter() - start
-        ends, found = config["eos_token_id"], []
-        ends = ends if isinstance(ends, list) else [ends]
+
+        end_tokens = config["eos_token_id"]
+        if not isinstance(end_tokens, list):
+            end_tokens = [end_tokens]
+        sizes = encoded["attention_mask"].sum(dim=1).tolist()
         answers = generated[:, encoded["input_ids"].shape[1] :].tolist()
-        for size, tokens in zip(
-            encoded["attention_mask"].sum(dim=1).tolist(), answers, strict=True
-        ):
-            length = next((i for i, token in enumerate(tokens) if token in ends), None)
+        completions = []
+        for size, tokens in zip(sizes, answers, strict=True):
+            length = next((i for i, token in enumerate(tokens) if token in end_tokens), None)
             text = tokenizer.decode(
                 tokens[:length], skip_special_tokens=True, clean_up_tokenization_spaces=False
             )
-            n_output, finish = (len(tokens), "cut_off") if length is None else (length + 1, "stop")
-            found.append(Completion(text, size, n_output, finish=finish, latency_s=latency_s))
-        return found
+            completions.append(
+                Completion(
+                    text,
+                    input_tokens=size,
+                    output_tokens=len(tokens) if length is None else length + 1,
+                    finish="cut_off" if length is None else "stop",
+                    latency_s=latency_s,
+                )
+            )
+        return completions
+
+    def _config(self, model: Any, tokenizer: Any) -> dict[str, Any]:
+        """Return the model's own generation settings without their sampling, and with the gate's parameters."""
+        config = dict(model.generation_config.to_diff_dict())
+        for name in (*_SAMPLING, "max_length"):
+            config.pop(name, None)
+        config["do_sample"] = False
+        config["max_new_tokens"] = self.max_new_tokens
+        config["pad_token_id"] = tokenizer.pad_token_id
+        config.update(self.params)
+        if config.get("eos_token_id") is None:
+            config["eos_token_id"] = tokenizer.eos_token_id
+        return config
 
 
 def _encode(tokenizer: Any, conversations: Sequence[Conversation]) -> Any:
     """Return the token ids of the conversations, padded on the left to one length."""
-    asked = [one if isinstance(one, Mapping) else {"messages": one} for one in conversations]
-    if tokenizer.chat_template is not None:
-        texts = [_rendered(tokenizer, one["messages"], one.get("tools")) for one in asked]
-        return tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
-    if any(len(one["messages"]) != 1 or "tools" in one for one in asked):
-        what = "the tokenizer has no chat template, so it takes only one text"
-        cure = "write the whole text in template, without system and few_shot, or add chat_template.jinja to it"
-        raise ModelError(what, cure=cure, fatal=True)
+    texts = []
+    for conversation in conversations:
+        messages: Any = conversation
+        tools = None
+        if isinstance(conversation, Mapping):
+            messages = conversation["messages"]
+            tools = conversation.get("tools")
+        if tokenizer.chat_template is not None:
+            texts.append(_rendered(tokenizer, messages, tools))
+        elif len(messages) == 1 and tools is None:
+            texts.append(messages[0]["content"])
+        else:
+            advice = (
+                "write the whole text in template, without system and few_shot, or add "
+                "chat_template.jinja to it"
+            )
+            message = "the tokenizer has no chat template, so it takes only one text"
+            raise ModelError(message, cure=advice, fatal=True)
+
+    # A chat template writes special tokens itself.
+    adds_special_tokens = tokenizer.chat_template is None
     return tokenizer(
-        [one["messages"][0]["content"] for one in asked], return_tensors="pt", padding=True
+        texts, return_tensors="pt", padding=True, add_special_tokens=adds_special_tokens
     )
 
 
@@ -120,53 +147,54 @@ def _rendered(tokenizer: Any, messages: Sequence[Mapping[str, Any]], tools: Any)
     """
     from jinja2.exceptions import TemplateError
 
+    turns = [_with_arguments_as_objects(message) for message in messages]
     try:
         text: str = tokenizer.apply_chat_template(
-            list(map(_as_templates_take_it, messages)),
-            tools=tools,
-            add_generation_prompt=True,
-            tokenize=False,
+            turns, tools=tools, add_generation_prompt=True, tokenize=False
         )
     except TemplateError as error:
-        cure = "send what the template takes: put the instructions into template instead of system"
-        raise ModelError(
-            f"the chat template refuses the messages: {error}", cure=cure, fatal=True
-        ) from error
-    missing = [name for name in declared_tools(tools) if name not in text]
-    if missing:
-        cure = (
-            "save a chat template that takes tools beside the model, or remove tools from the rows"
+        advice = (
+            "send what the template takes: put the instructions into template instead of system"
         )
-        raise ModelError(
-            f"the chat template leaves out the tool {missing[0]}", cure=cure, fatal=True
-        )
+        problem = f"the chat template refuses the messages: {error}"
+        raise ModelError(problem, cure=advice, fatal=True) from error
+
+    for name in declared_tools(tools):
+        if name not in text:
+            advice = "save a chat template that takes tools beside the model, or remove tools from the rows"
+            problem = f"the chat template leaves out the tool {name}"
+            raise ModelError(problem, cure=advice, fatal=True)
     return text
 
 
-def _as_templates_take_it(message: Mapping[str, Any]) -> Mapping[str, Any]:
+def _with_arguments_as_objects(message: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a message with the arguments of tool calls as objects, which OpenAI's format has as JSON text."""
     calls = message.get("tool_calls") or []
     try:
-        pairs = zip(calls, canonical_calls(calls), strict=True)
+        functions = canonical_calls(calls)
     except ValueError:  # as written, for what the template makes of it
         return message
-    objects = [{**call, "type": "function", "function": one} for call, one in pairs]
-    return {**message, "tool_calls": objects} if objects else message
+    if not functions:
+        return message
+    tool_calls = []
+    for call, function in zip(calls, functions, strict=True):
+        tool_calls.append({**call, "type": "function", "function": function})
+    return {**message, "tool_calls": tool_calls}
 
 
-def _given(prompt: Prompt, example: Example) -> Conversation:
+def _conversation(prompt: Prompt, example: Example) -> Conversation:
     """Return the messages for an example, with the tools of its row if there are any."""
-    messages, tools = prompt.messages(example), example.fields.get("tools")
-    contents = (message.get("content") for message in messages)
-    others = (
-        part.get("type") for content in contents if isinstance(content, list) for part in content
-    )
-    if other := next((one for one in others if one not in TEXT_PARTS), None):
-        what, cure = (
-            f"provider transformers sends text, not parts of type {other}",
-            "serve the model at an endpoint",
-        )
-        raise ModelError(what, where=example.place, cure=cure, fatal=True)
+    messages = prompt.messages(example)
+    for message in messages:
+        content = message.get("content")
+        for item in content if isinstance(content, list) else ():
+            kind = item.get("type")
+            if kind and kind not in TEXT_PARTS:
+                problem = f"provider transformers sends text, not parts of type {kind}"
+                advice = "serve the model at an endpoint"
+                raise ModelError(problem, where=example.place, cure=advice, fatal=True)
+
+    tools = example.fields.get("tools")
     return {"messages": messages, "tools": tools} if declared_tools(tools) else messages
 
 
@@ -209,23 +237,23 @@ class Weights:
                 elif version not in self._peft.peft_config:
                     self._peft.load_adapter(adapter, adapter_name=version)
                 state = partial(get_peft_model_state_dict, self._peft, adapter_name=version)
-                needed, taken = (state(save_embedding_layers=also).keys() for also in (False, True))
+                needed = state(save_embedding_layers=False).keys()
+                accepted = state(save_embedding_layers=True).keys()
                 written = load_peft_weights(adapter, device="cpu").keys()
-            if misfits := sorted((written - taken) | (needed - written)):
-                raise ValueError(
-                    f"it has, or lacks, weights that the model lacks or has: {listed(misfits)}"
-                )
+            misfits = sorted((written - accepted) | (needed - written))
+            if misfits:
+                flaw = "it has, or lacks, weights that the model lacks or has"
+                raise ValueError(f"{flaw}: {listed(misfits)}")
         except Exception as error:
-            cure = "name the base model that it was trained on as model"
-            raise ModelError(
-                f"the adapter {adapter} does not fit the model: {error}", cure=cure, fatal=True
-            ) from error
+            advice = "name the base model that it was trained on as model"
+            message = f"the adapter {adapter} does not fit the model: {error}"
+            raise ModelError(message, cure=advice, fatal=True) from error
         self._fitting.add(version)
 
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep progress bars out of a CI log, and warnings, which a suite may turn into errors, out of a run."""
+    """Keep progress bars out of a CI log, and out of a run warnings, which a suite may turn into errors."""
     from transformers.utils import logging
 
     shows_progress = logging.is_progress_bar_enabled()
@@ -240,14 +268,18 @@ def _quietly() -> Iterator[None]:
 
 
 @cache
-def load_tokenizer(folder: str, base: str, version: str) -> Any:  # noqa: ARG001  # new files are loaded anew
-    """Return the tokenizer in this folder, else that of the base model: an adapter may bring its own."""
+def load_tokenizer(folder: str, base: str, version: str) -> Any:  # noqa: ARG001
+    """Return the tokenizer in this folder, else that of the base model: an adapter may bring its own.
+
+    ``version`` changes with the files, so that new ones are loaded anew.
+    """
     from transformers import AutoTokenizer
 
-    own = (Path(folder) / "tokenizer_config.json").is_file()
+    if not (Path(folder) / "tokenizer_config.json").is_file():
+        folder = base
     try:
         with _quietly():
-            tokenizer = AutoTokenizer.from_pretrained(folder if own else base, padding_side="left")
+            tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
     except Exception as error:
         raise ModelError(f"the tokenizer cannot be loaded: {error}", fatal=True) from error
     if tokenizer.pad_token_id is None:
@@ -301,11 +333,11 @@ class Classifier:
         Texts of similar length are classified together, which need little padding.
         """
         order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
-        found: dict[int, Completion] = {}
+        answers: dict[int, Completion] = {}
         for start in range(0, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
-            found.update(zip(rows, self._classified([texts[row] for row in rows]), strict=True))
-        return [found[row] for row in range(len(texts))]
+            answers.update(zip(rows, self._classified([texts[row] for row in rows]), strict=True))
+        return [answers[row] for row in range(len(texts))]
 
     def _classified(self, texts: list[str]) -> list[Completion]:
         """Return the label of each text; of models for several labels, a JSON list of those above 0.5."""
@@ -319,74 +351,96 @@ class Classifier:
         )
         with weights.using(None, "") as model, torch.inference_mode():
             scores = model(**encoded.to(model.device)).logits
+
         names = model.config.id2label
         if model.config.problem_type == "multi_label_classification":
-            labels = [
-                canonical_json([names[i] for i, score in enumerate(row) if score > 0])
-                for row in scores.tolist()
-            ]
+            labels = [_labels_above_half(names, row) for row in scores.tolist()]
         else:
             labels = [names[i] for i in scores.argmax(dim=-1).tolist()]
         latency_s = clock.perf_counter() - start
         sizes = encoded["attention_mask"].sum(dim=1).tolist()
         return [
-            Completion(label, n, 0, latency_s=latency_s)
-            for label, n in zip(labels, sizes, strict=True)
+            Completion(label, size, 0, latency_s=latency_s)
+            for label, size in zip(labels, sizes, strict=True)
         ]
+
+
+def _labels_above_half(names: Mapping[int, str], logits: Sequence[float]) -> str:
+    return canonical_json([names[i] for i, logit in enumerate(logits) if logit > 0])
 
 
 def build_transformers(spec: ModelSpec, surroundings: Surroundings) -> Model:
     """Return the model of a gate's ``transformers`` keys. Raise :class:`ConfigError`."""
-    options, where = spec.options, spec.source.where
     folder = find_folder(spec, "model", surroundings)
-    version, dtype, device = (
-        fingerprint(folder),
-        options.get("dtype", "auto"),
-        options.get("device"),
-    )
+    if "task" in spec.options:
+        return _classifier(spec, folder, surroundings)
+    return _generator(spec, folder, surroundings)
+
+
+def _classifier(spec: ModelSpec, folder: Path, surroundings: Surroundings) -> FunctionModel:
+    _check_classifier(spec, folder, surroundings)
+    options = spec.options
     batch_size = options.get("batch_size", BATCH_SIZE)
-    if "task" in options:
-        _check_classifier(spec, folder, surroundings)
-        classifier = Classifier(str(folder), version, dtype, device, batch_size)
-        facts = {"task": options["task"], "files": version, "dtype": dtype}
-        return _local(
-            spec,
-            classifier,
-            facts,
-            batch_size=batch_size * CALLS_AT_ONCE,
-            uses=classifier,
-            argument=question,
+    classifier = Classifier(
+        model=str(folder),
+        version=fingerprint(folder),
+        dtype=options.get("dtype", "auto"),
+        device=options.get("device"),
+        batch_size=batch_size,
+    )
+    return _local(
+        spec,
+        classifier,
+        {"task": options["task"], "files": classifier.version, "dtype": classifier.dtype},
+        batch_size=batch_size * CALLS_AT_ONCE,
+        uses=classifier,
+        argument=question,
+    )
+
+
+def _generator(spec: ModelSpec, folder: Path, surroundings: Surroundings) -> FunctionModel:
+    options = spec.options
+    architectures = [str(name) for name in _config_in(folder).get("architectures") or ()]
+    if any("ForSequenceClassification" in name for name in architectures):
+        message = (
+            f"{options['model']} is a sequence classifier ({listed(architectures)}), which writes no "
+            "text"
         )
-    made_for = _config_in(folder).get("architectures") or ()
-    if any("ForSequenceClassification" in str(one) for one in made_for):
-        what = f"{options['model']} is a sequence classifier ({listed(map(str, made_for))}), which writes no text"
-        raise ConfigError(what, where=where("model"), cure="write task: text-classification")
-    adapter = str(find_folder(spec, "adapter", surroundings)) if "adapter" in options else None
-    versions = version, fingerprint(Path(adapter)) if adapter else ""
-    limits = {
-        "max_new_tokens": options.get("max_new_tokens", MAX_NEW_TOKENS),
-        "params": options.get("params") or {},
-    }
+        where = spec.source.where("model")
+        raise ConfigError(message, where=where, cure="write task: text-classification")
+
+    adapter = None
+    adapter_version = ""
+    version = fingerprint(folder)
+    if "adapter" in options:
+        adapter_folder = find_folder(spec, "adapter", surroundings)
+        adapter = str(adapter_folder)
+        adapter_version = fingerprint(adapter_folder)
     generator = Generator(
-        model=str(folder), adapter=adapter, versions=versions, dtype=dtype, device=device, **limits
+        model=str(folder),
+        adapter=adapter,
+        versions=(version, adapter_version),
+        dtype=options.get("dtype", "auto"),
+        device=options.get("device"),
+        max_new_tokens=options.get("max_new_tokens", MAX_NEW_TOKENS),
+        params=options.get("params") or {},
     )
-    prompt, uses = (
-        build_prompt(spec, surroundings.training),
-        (generator.model, version, dtype, device),
-    )
-    sent = {
-        "prompt": prompt,
-        "params": {"max_new_tokens": generator.max_new_tokens, **generator.params},
+    prompt = build_prompt(spec, surroundings.training)
+    facts = {
+        "files": generator.versions,
+        "dtype": generator.dtype,
+        "max_new_tokens": generator.max_new_tokens,
+        "params": generator.params,
     }
-    facts = {"files": versions, "dtype": dtype, **limits}
     return _local(
         spec,
         generator,
         facts,
-        batch_size=batch_size,
-        uses=uses,
-        argument=partial(_given, prompt),
-        **sent,
+        batch_size=options.get("batch_size", BATCH_SIZE),
+        uses=(generator.model, version, generator.dtype, generator.device),
+        argument=partial(_conversation, prompt),
+        prompt=prompt,
+        params={"max_new_tokens": generator.max_new_tokens, **generator.params},
     )
 
 
@@ -396,47 +450,55 @@ def _local(
     facts: Mapping[str, Any],
     *,
     uses: Any,
-    **parts: Any,
+    **attributes: Any,
 ) -> FunctionModel:
     """Return a model that runs in this process: ``facts`` decide its answers, and it alone ``uses`` its weights."""
-    parts |= {**parts_of(spec), "timeout_s": None}  # loading is a part of the first call
-    parts |= {"persistent": True, "concurrency": 1, "batched": True, "exclusive": frozenset([uses])}
-    identity = canonical_json({"provider": "transformers", **facts})
-    price = written_price(spec.options.get("price"), str(spec.source))
-    return FunctionModel(function=function, identity=identity, price=price, **parts)
+    common = parts_of(spec)
+    common["timeout_s"] = None  # loading is a part of the first call
+    return FunctionModel(
+        function=function,
+        identity=canonical_json({"provider": "transformers", **facts}),
+        price=written_price(spec.options.get("price"), str(spec.source)),
+        persistent=True,
+        concurrency=1,
+        batched=True,
+        exclusive=frozenset([uses]),
+        **attributes,
+        **common,
+    )
 
 
 def _check_classifier(spec: ModelSpec, folder: Path, surroundings: Surroundings) -> None:
     """Raise :class:`ConfigError` for keys that do not suit a classifier, and for labels without names."""
-    options, where = spec.options, spec.source.where
-    unfit = [
-        key
-        for key in ("adapter", "max_new_tokens", "params", "system", "few_shot", "template")
-        if key in options
-    ]
+    options = spec.options
+    unfit = [key for key in _OF_GENERATORS if key in options]
     if unfit:
-        what = f"{listed(unfit)} has no meaning with task: {options['task']}"
-        cure = "Remove it; an adapter is merged into its model before that is saved."
-        raise ConfigError(what, where=where(unfit[0]), cure=cure)
+        message = f"{listed(unfit)} has no meaning with task: {options['task']}"
+        advice = "Remove it; an adapter is merged into its model before that is saved."
+        raise ConfigError(message, where=spec.source.where(unfit[0]), cure=advice)
+
     config = _config_in(folder)
     names = [str(name) for name in (config.get("id2label") or {"0": "LABEL_0"}).values()]
-    asked = () if surroundings.asked is None else surroundings.asked.expected
-    named = {expected_text(one) for one in asked} & {*names}
-    if config and not named and all(re.fullmatch(r"LABEL_\d+", name) for name in names):
-        what = f"the labels of {options['model']} have no names: id2label of its config.json has {listed(names[:3])}"
-        cure = (
-            "Save them with the model: model.config.id2label = dict(enumerate(encoder.classes_))."
-        )
-        raise ConfigError(what, where=where("model"), cure=cure)
+    if not config or not all(re.fullmatch(r"LABEL_\d+", name) for name in names):
+        return
+    outputs = () if surroundings.asked is None else surroundings.asked.expected
+    if any(expected_text(output) in names for output in outputs):
+        return
+    message = (
+        f"the labels of {options['model']} have no names: id2label of its config.json has "
+        f"{listed(names[:3])}"
+    )
+    advice = "Save them with the model: model.config.id2label = dict(enumerate(encoder.classes_))."
+    raise ConfigError(message, where=spec.source.where("model"), cure=advice)
 
 
 def _config_in(folder: Path) -> Mapping[str, Any]:
     """Return the configuration of the model in a folder; empty if it is broken: transformers says what is wrong."""
     try:
-        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return config if isinstance(config, dict) else {}
 
 
 def find_folder(spec: ModelSpec, key: str, surroundings: Surroundings) -> Path:
@@ -447,37 +509,30 @@ def find_folder(spec: ModelSpec, key: str, surroundings: Surroundings) -> Path:
     """
     for module in ("torch", "transformers", "peft"):
         if find_spec(module) is None:
-            what = f"provider transformers needs the package {module}"
-            cure = "pip install torch transformers peft huggingface-hub"
-            raise ConfigError(what, where=spec.source.where(), cure=cure)
+            message = f"provider transformers needs the package {module}"
+            advice = "pip install torch transformers peft huggingface-hub"
+            raise ConfigError(message, where=spec.source.where(), cure=advice)
+
     name = spec.options[key]
-    written = Path(spec.source.absolute(name))
-    if written.is_dir():
-        return written
+    folder = Path(spec.source.absolute(name))
+    if folder.is_dir():
+        return folder
     from huggingface_hub import snapshot_download
 
+    download = partial(snapshot_download, allow_patterns=list(_FILES))
     try:
-        return Path(
-            snapshot_download(
-                name, allow_patterns=list(_FILES), local_files_only=surroundings.offline
-            )
-        )
+        return Path(download(name, local_files_only=surroundings.offline))
     except Exception as error:
-        what, evidence = (
-            f"{name!r} is neither a folder nor a model of the Hugging Face hub",
-            f"{error!r}",
-        )
-        raise ConfigError(what, where=spec.source.where(key), evidence=evidence) from error
+        message = f"{name!r} is neither a folder nor a model of the Hugging Face hub"
+        where = spec.source.where(key)
+        raise ConfigError(message, where=where, evidence=f"{error!r}") from error
 
 
 def fingerprint(folder: Path) -> str:
     """Return the SHA-256 (hex) of the files that decide what a model answers, by their names and contents."""
     digests = {}
-    for path in sorted({path for pattern in _FILES for path in folder.glob(pattern)}):
-        if path.name not in _OF_TRAINING:
-            digest = hashlib.sha256()
-            with path.open("rb") as file:
-                while block := file.read(1 << 20):
-                    digest.update(block)
-            digests[path.name] = digest.hexdigest()
+    for pattern in _FILES:
+        for path in folder.glob(pattern):
+            if path.name not in _OF_TRAINING:
+                digests[path.name] = sha256_of(path)
     return hashlib.sha256(canonical_json(digests).encode()).hexdigest()
