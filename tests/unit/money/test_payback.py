@@ -45,7 +45,7 @@ def gate(baseline=0.0024, candidate=0.0004, *, ready=False, **given):
     both = {"baseline": PRICE} if ready else {"baseline": PRICE, "candidate": PRICE}
     large = costing("large", baseline)
     result = {"baseline": large, "baselines": {"baseline": large}, "candidate": costing("ft", candidate)}
-    keys |= {"stage": "ready"} if ready else {}
+    keys |= {"stage": "ready", "candidate": ...} if ready else {}
     return context(keys, models=models(**both), result=result)
 
 
