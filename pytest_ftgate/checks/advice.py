@@ -101,6 +101,7 @@ def _label(gate: Context, diagnosis: Diagnosis) -> str | None:
         count = rows[score.label]
         right = score.candidate or 0
         mistakes = score.answers - right
+        # Only a label that has few rows and is mostly wrong points to missing data.
         if count < _FEW_ROWS < usual and mistakes >= _LEAST and mistakes > right:
             name = repr(printable(score.label, 40))
             return (

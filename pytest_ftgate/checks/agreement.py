@@ -29,6 +29,7 @@ def check_free(gate: Context) -> Iterator[Check]:
         return
 
     n = len(gate.test)
+    # No candidate does better than to agree on every example.
     best = share.measure_share(np.ones(n), agreement.min, gate.config.confidence, gate.groups)
     provable = best.lower_bound or 0.0
     required = gate.requirement("agreement.min")
@@ -128,6 +129,7 @@ def _flips(
     worst_first = sorted(different, key=lambda row: change[row])
     flips = []
     for row in worst_first[:FLIPS_KEPT]:
+        # Of several repeats the first different one explains the example.
         repeat = int(is_same[:, row].argmin())
         flips.append(flip(row, baseline.run, candidate.run, candidate.scores[name], repeat))
     return tuple(flips)

@@ -99,6 +99,7 @@ def fingerprint(examples: Iterable[Example]) -> tuple[str, ...]:
 
 def same_test_set(current: tuple[str, ...], earlier: tuple[str, ...]) -> bool:
     """Return whether half of the examples were there before, as far as both kept their hashes."""
+    # A large test set keeps only its smallest hashes, so larger ones cannot be compared.
     comparable = {example for example in current if len(earlier) < _MOST or example <= earlier[-1]}
     return bool(comparable) and 2 * len(comparable.intersection(earlier)) >= len(comparable)
 
@@ -159,6 +160,7 @@ class Attempt:
         """
         candidate = _hash_of_answers(runs["candidate"])
         baselines = [_hash_of_answers(run) for role, run in runs.items() if role != "candidate"]
+        # The names and the order of baselines make no new attempt.
         answers = (candidate, *sorted(baselines))
         return replace(self, answers=answers, before=_attempts_on(self.test_set, self.config))
 
@@ -187,6 +189,7 @@ class Attempt:
         if self.config.max_attempts is None:
             return None
 
+        # The levels of all attempts add up to no more than that of one (a union bound).
         level = 1 - self.config.confidence
         confidence_before = 1 - level * 2.0 ** (1 - self.number)
         confidence = 1 - level * 2.0**-self.number
@@ -311,6 +314,7 @@ class Attempt:
             with suppress(StoreError):  # the verdict does not depend on it
                 notes.keep_note(self._note, line)
             return
+        # The same answers are the same attempt, judged again.
         if self.is_known:
             return
 
@@ -336,6 +340,7 @@ def find_attempt(config: GateKeys, model: Model, test: DataSet) -> Attempt:
     Raises:
         DataError: the ledger is damaged.
     """
+    # A callable without a revision may answer otherwise next time.
     name = config.candidate.spelling
     if model.persistent or model.function is None:
         name += f" {hash_of(key_of(model, test.examples[0]))}"
@@ -373,6 +378,7 @@ def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
         yield Check("attempts", "note", message)
         return
 
+    # Lines may be added, but none may be changed or removed.
     lines = (base_ledger or b"").splitlines()
     if ledger.splitlines()[: len(lines)] != lines:
         count = plural(len(lines), "line")
@@ -442,6 +448,7 @@ def locked(config: GateKeys) -> Iterator[None]:
     """
     path = _ledger_path(config)
     try:
+        # Opening it for appending creates the ledger, which the lock needs.
         file = path.open("ab")
         if sys.platform == "win32":
             import msvcrt

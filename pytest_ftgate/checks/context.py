@@ -115,6 +115,7 @@ class Context:
     def with_found(self, findings: Found) -> Context:
         """Return the context with what a rule found. Cached values of runs and scores are kept."""
         checks = one_a_name((*self.checks, *map(self.at_level, findings.checks)))
+        # dataclasses.replace would drop the cached properties.
         changed = copy(self)
         object.__setattr__(changed, "facts", {**self.facts, **findings.facts})
         object.__setattr__(changed, "checks", checks)
@@ -125,6 +126,7 @@ class Context:
         level = self.config.checks.get(check.name)
         if level is None or level == CHANGEABLE[check.name].default:
             return check
+        # A level is no excuse for an error, and no complaint about a pass.
         if check.status not in ("fail", "inconclusive", "warning"):
             return check
 
@@ -225,6 +227,7 @@ class Context:
         if not tail:
             return self.config, path
 
+        # A name within the path may contain dots, a key does not.
         name, _, key = tail.rpartition(".")
         mapping = getattr(self.config, "standards" if head == "baselines" else head)
         return (mapping[name] if name else mapping), key
@@ -356,6 +359,7 @@ def jobs_of(gate: Context) -> dict[RunName, Job]:
         if sample is not None:
             jobs[RunName("latency", role)] = sample
 
+    # The latency samples come first, while nothing else runs.
     for role, model in gate.models.items():
         jobs[RunName("test", role)] = Job(model, gate.test, repeats)
         if gate.shown is not None:

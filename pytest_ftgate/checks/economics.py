@@ -56,6 +56,7 @@ def no_price(models: Mapping[str, Model]) -> Unknown | None:
 
     if "candidate" in unknown:
         return unknown["candidate"]
+    # Which baseline is the best is not known before the answers.
     baselines = models.keys() - {"candidate"}
     return together(*unknown.values()) if unknown.keys() >= baselines else None
 
@@ -218,6 +219,7 @@ def _costs(gate: Context, spec: EconomicsKeys) -> tuple[Costs, Unknown]:
     if isinstance(training, TokenCost):  # by the estimated number of tokens
         training = training.usd(sum(gate.audit.tokens))
 
+    # A candidate on hardware that costs nothing would always pay for itself.
     per_call = call_usd(candidate)
     unknown = unknown_cost("candidate", candidate)
     if "candidate" not in gate.models:
@@ -262,6 +264,7 @@ def _evaluation_usd(gate: Context, iterations: int, per_call: float | None) -> f
     """
     spent = []
     for name, run in gate.runs.items():
+        # The candidate is evaluated again after each training.
         times = iterations if name.role == "candidate" else 1
         spent.append(times * _number(run_cost(run).usd))
     if "candidate" not in gate.models:
@@ -293,6 +296,7 @@ def _within_limit(
     limit = spec.max_break_even_days
     if limit is None:
         return
+    # An unknown cost is an error, unless the candidate saves nothing whatever it is.
     if isnan(days) and costs.breaks_even is not False:
         yield _cannot_be_judged(gate, unknown)
         return

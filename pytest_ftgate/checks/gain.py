@@ -54,6 +54,7 @@ def check(gate: Context) -> Found:
     if gate.config.evidence == "proven":
         facts["p_value"] = decided.p_margin
     checks: list[Check] = []
+    # Of several checks of one name the first is what people read first.
     best_first = {gate.best: decided, **gate.comparisons}
     for role, comparison in best_first.items():
         checks += _checks(gate, role, comparison)
@@ -67,6 +68,7 @@ def _flips(gate: Context) -> dict[str, Any]:
     if gate.shown is None:
         return facts
 
+    # Where attempts are limited, examples that count are not named.
     answers = shown_answers(gate)
     if not answers:
         return {**facts, "broken": (), "wrong": ()}
@@ -195,6 +197,7 @@ def _rare_group_loss(gate: Context, comparison: Comparison) -> Iterator[Check]:
     confidence = gate.config.confidence
     gain = comparison.gain or 0.0
     share = share_that_may_be_lost(counted, confidence)
+    # The candidate may lose the whole range on each example of a lost group.
     harmless = (gain - target) / (gain + gate.deciding.high - gate.deciding.low)
     if share <= harmless:
         return
@@ -263,5 +266,6 @@ def examples_advice(
         return f"More {noun}s only help if the candidate {hope} than measured here."
     if compared.n_groups is None:
         return settled_by(what, needed, have, noun)
+    # Groups are added whole, and fewer than the least number decide nothing.
     groups_needed = max(MIN_GROUPS, ceil(needed / have * compared.n_groups))
     return settled_by(what, groups_needed, compared.n_groups, "group")

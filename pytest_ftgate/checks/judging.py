@@ -23,6 +23,7 @@ def is_one_model(spec: ModelSpec, other_spec: ModelSpec) -> bool:
     if name is None or other_name is None:
         return True
 
+    # A router writes openai/gpt-4o for what the vendor calls gpt-4o.
     folder = name.rpartition("/")[0]
     other_folder = other_name.rpartition("/")[0]
     if folder and other_folder and folder != other_folder:
@@ -59,6 +60,7 @@ def check_raters(gate: Context) -> Iterator[Check]:
     if gate.config.evidence == "observed" or not gate.comparisons[gate.best].reached:
         return
 
+    # As for the examples, the evidence says what must be shown.
     required = 0.0
     if gate.config.evidence == "proven":
         required = gate.config.standard_of(gate.best).gain

@@ -213,6 +213,7 @@ def _unanswered(gate: Context, guard: Guard) -> Iterator[Check]:
 
 def _ids_in_two(gate: Context) -> Iterator[Check]:
     """Refuse an id of different inputs in two test sets: recorded answers are joined by id."""
+    # Only recorded answers are joined by id.
     if all(model.ids is None for model in gate.models.values()):
         return
 
@@ -294,6 +295,7 @@ def _compare_on_guard(
     best = best_first(scores)[0]
     checks = list(_nothing_to_lose(gate, guard, best, scored[best]))
     result = replace(guard.facts, against=best, baseline=scores[best].value)
+    # Before training a guard has a baseline, and nothing to compare it with.
     candidate = scored.get("candidate")
     if candidate is not None:
         result = judge_drop(
@@ -433,6 +435,7 @@ def _judge_slice(gate: Context, tolerance: Tolerance, slice_: Slice) -> PartResu
 
 def _score(slice_: Slice, measured: Measured, deciding: str) -> Scored:
     """Return a model's score on a slice: the mean of its examples, or the metric of the set."""
+    # A mean over examples needs no second scoring.
     whole = measured.scores[deciding]
     rows = list(slice_.rows)
     if whole.per_example is not None:

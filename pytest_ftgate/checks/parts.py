@@ -54,6 +54,7 @@ def size_of(metric: Metric, groups: Sequence[str | None], tolerance: Tolerance) 
     See :func:`~pytest_ftgate.statistics.fewest_examples`.
     """
     counts = group_counts(groups, len(groups))
+    # A drop is a share of what the metric can lose on one example.
     width = 1.0 if metric.kind == "set" else metric.high - metric.low
     needed = fewest_examples(
         tolerance.max_drop / width,

@@ -79,6 +79,7 @@ def chances_of_gain(
     if metric.pairwise:
         return _chances_of_pairs(n, gain, codes, question)
     if metric.kind == "right_wrong" and gate.config.repeats == 1 and codes is None:
+        # Examples that one model alone has right: broken ones, and as many fixed plus the gain.
         disagreement = gain + 2 * max(broken, -gain)
         if disagreement > 1:
             return None
@@ -95,6 +96,7 @@ def _chances_of_pairs(
     if abs(gain) > 0.5:
         return None
     if codes is None:
+        # A win rate above a half is twice as much in wins minus losses.
         doubled = {**question, "margin": 2 * question["margin"]}
         return chances(n, gain=2 * gain, disagreement=1.0, **doubled)
 
@@ -128,6 +130,7 @@ def _simulated(
     rng = np.random.default_rng(1)
     verdicts = Counter[result.Status]()
     for rows, groups in planning.redrawn(len(measure.rightness(baseline)), codes):
+        # Which groups change decides much, so that one choice would not be representative.
         if codes is not None:
             candidate = improved(baseline, gain, broken=broken, rng=rng) or candidate
         drawn = baseline.drawn(rows), candidate.drawn(rows)

@@ -29,6 +29,7 @@ def _headroom(gate: Context, best: Scored) -> Check:
     metric = gate.deciding
     standard = gate.config.standard_of(gate.best)
     room: float | Fraction = abs(metric.best - best.value)
+    # A count as a fraction has no rounding error.
     if best.exact is not None:
         room = 1 - best.exact if metric.greater_is_better else best.exact
 

@@ -106,6 +106,7 @@ def check(gate: context.Context, *stages: Stage) -> context.Context:
             findings = rule.check(gate)
             if not isinstance(findings, context.Found):
                 findings = context.Found({}, findings)
+            # Findings are often generators, so that a rule may still fail here.
             gate = gate.with_found(findings)
         except errors.FtgateError as error:
             gate = gate.with_checks([result.error_check(error)])

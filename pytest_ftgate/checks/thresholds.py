@@ -48,6 +48,7 @@ def check_free(gate: Context) -> Iterator[Check]:
         unknown = Unknown(price.unknown or "", UNPRICED)
         yield _check(gate, "cost_usd", ModelResult(model.name, cost_unknown=unknown))
 
+    # Without a sample, latencies are those of all examples.
     n = min(model.latency_sample, len(gate.test)) or len(gate.test)
     few = _few_latencies(gate, n)
     if few is not None:
@@ -189,6 +190,7 @@ def check_sampled(gate: Context) -> Iterator[Check]:
     for name, limits in gate.config.thresholds.items():
         if name in LATENCIES:
             samples["candidate"] = (f"thresholds.{name}", name, str(limits.source))
+    # One warning a model is enough.
     if gate.config.faster_by is not None:
         for role in gate.models:
             samples[role] = ("faster_by", "latency_p50_s", gate.source("faster_by"))

@@ -120,6 +120,7 @@ def checks_of(findings: Iterable[Finding], *, forbidden: bool) -> list[Check]:
     checks = []
     weaker: dict[str, list[Finding]] = {}
     for finding in findings:
+        # What is weaker than one thing is said in one sentence.
         if finding.kind == "weaker":
             weaker.setdefault(finding.than, []).append(finding)
         else:
@@ -210,6 +211,7 @@ def compare(
             text = "could not compare with the base branch: there is no git history"
             return Compared((Finding("not_compared", None, text, _CLONE),), absent=True)
 
+        # A gate file that is gone has no gates left.
         gates_now = load_gate_file(file, None if file.exists() else _NO_GATES)
         findings += _compare_ini(past, ini, gates_now.gate_names)
         findings += _compare_gate_files(past, gates_now)
@@ -304,6 +306,7 @@ def _weaker_keys(
     names = set(_names(keys_now.get(_REQUIRED)))
     if "all" in names:
         names.update(gates)
+    # A gate that must pass is also ready.
     names.update([f"{name}:ready" for name in names])  # which requires less
     if not names.issuperset(_names(keys_then.get(_REQUIRED))):
         yield _REQUIRED
@@ -337,6 +340,7 @@ def _compare_gate_files(past: _Past, gate_file: GateFile) -> Iterator[Finding]:
     read = partial(_policy_then, base)
     base_file = load_gate_file(path, _NO_GATES if content is None else content, read=read)
 
+    # A file that was moved is compared as it is now.
     if path != gate_file.path and path.exists() and gate_file.path.exists():
         text = f"the gate file {shown_path(path)} is no longer used; "
         text += f"{shown_path(gate_file.path)} is used instead"
@@ -449,6 +453,7 @@ def _compare_examples(base: Base, data: DataKeys, slice_fields: Sequence[str]) -
     name = shown_path(path)
     content = base.content(path)
     pointer = _POINTER.match((base.content(_dvc_file(path)) if content is None else content) or b"")
+    # Git has only the hash of a file in LFS or DVC.
     if pointer is not None:
         current = path.read_bytes()
         hashes = (sha256(current).hexdigest(), md5(current, usedforsecurity=False).hexdigest())
@@ -461,6 +466,7 @@ def _compare_examples(base: Base, data: DataKeys, slice_fields: Sequence[str]) -
     if not base.changed(path):
         return _Changes()
 
+    # The reader chooses by the name of a file.
     with TemporaryDirectory() as folder:
         copy = Path(folder, path.name)
         copy.write_bytes(content)
@@ -512,6 +518,7 @@ def _lost_examples(
         group = example.group if has_groups else None
         return canonical_json([normalized_input(example.input), example.expected, group, values])
 
+    # Rows may change their order.
     later = {name_of(example): example for example in new}
     removed = []
     changed = []

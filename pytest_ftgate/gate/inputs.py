@@ -38,9 +38,11 @@ def build_metrics(
     build = _metric_builder(test, training, hook)
     metrics: dict[str, Metric] = {}
     for spec in _metric_specs(config):
+        # A misspelt threshold may mean a latency or a cost.
         other_names = RUN_METRICS if spec.name in config.thresholds else ()
         metrics[spec.name] = build(spec, other_names=other_names)
 
+    # People look for accuracy beside any other metric of labels.
     decided_by = config.decided_by
     if metrics[decided_by.name].uses_labels and "accuracy" not in metrics:
         options = {}
@@ -122,6 +124,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     metrics = build_metrics(config, test, training, services.hook)
     check_keys(config, metrics)
     deciding = metrics[config.decided_by.name]
+    # Near copies become one group before anything counts the examples.
     audit = services.audit(training, test, separator=deciding.separator)
     if audit.test_near_rows:
         test = grouped(test, audit.test_near_rows)
@@ -130,6 +133,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
 
     # Models, and which attempt they are.
     models = _models(config, training, whole_test, services)
+    # Models are asked about the examples that may be shown, too.
     _check_prompts(models, [whole_test, *(guard.test for guard in parts.guards)])
     attempt = None
     if "candidate" in models:
@@ -170,6 +174,7 @@ def _attempt(
     if config.max_attempts is None:
         return attempt
 
+    # Stored answers tell for certain what the key of the first one only suggests.
     questions = []
     for role, model in models.items():
         questions.append(Job(model, test, config.repeats, of_candidate=role == "candidate"))

@@ -40,6 +40,7 @@ def read_judging(
                 people = judged.read_ratings(metric, test)
         elif isinstance(metric, judged.Rubric | judged.Preference):
             _check_judge(metric)
+            # Before the judge is built, which may take long.
             _refuse_spec(metric, config)
             with lines.written_at(_where(config, name, "calibration.path")):
                 items = read_items(metric)

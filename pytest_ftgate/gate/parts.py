@@ -45,6 +45,7 @@ def read_parts(
         return Parts(guards)
 
     check_possible(metric, "max_drop", spec.max_drop, spec.sources["max_drop"])
+    # A slice may lack labels that the training set has.
     build = partial(build_metric, known=distinct_outputs(test, training), custom=custom)
     slices = []
     for field in spec.fields:
@@ -129,6 +130,7 @@ def _with_own_metric(
     labels = sorted({expected_text(test.examples[row].expected) for row in slice_.rows})
     averaged = spec.options.get("labels")
     if averaged is not None:
+        # The labels may be written in another case than in the data.
         code = metric.label_set.code
         codes = {code(metric.label_set.label_of(label)) for label in labels}
         averaged = [label for label in averaged if code(expected_text(label)) in codes]
@@ -154,6 +156,7 @@ def _slice_tolerance(
     number = 0
     can_fail = 1
     while number < can_fail:
+        # The more slices count, the stricter the level, and the fewer of them can fail at it.
         number += 1
         confidence = corrected_confidence(config.confidence, number * len(config.baselines))
         tolerance = Tolerance(spec.max_drop, confidence, proven=False, alone=config.confidence)

@@ -214,6 +214,7 @@ def _preview(gate: Context, services: Services, first: DataSet) -> dict[str, Run
     with services.calling(gate) as options:
         runs = run_models(questions, **options)
 
+    # Answers of an unfinished preview serve the next one, too.
     if not any(run.unanswered for run in runs):
         services.stores.finish(runs)
     return dict(zip(gate.models, runs, strict=True))
@@ -240,6 +241,7 @@ def _calls(
             sum(len(job.test_set) * job.repeats for job in role_jobs.values()),
             sum(len(run.unanswered) for run in runs),
         )
+        # The largest run tells most about tokens and time.
         answered = max(map(_answered, runs), key=lambda run: len(run.test_set))
         if len(answered.test_set):
             yield _projected(calls, model, role_jobs.values(), answered)
@@ -264,6 +266,7 @@ def _projected(calls: Calls, model: Model, planned: Iterable[Job], answered: Run
     if outputs is not None:
         outputs = ceil(outputs * factor)
 
+    # A surcharge for long prompts depends on each call, and is left out of a sum.
     price = price_of(model)
     usd = None
     if price.gpu_hour_usd is not None and facts.cost_usd is not None:
@@ -285,6 +288,7 @@ def _estimated(calls: Calls, model: Model, planned: Iterable[Job]) -> Calls:
     if price.gpu_hour_usd is not None or not (model.endpoint or price.known):
         return calls._replace(unknown=_UNKNOWN)
 
+    # Before any answer the limit of the request is the best guess at its length.
     limit = output_limit(model)
     inputs = 0.0
     outputs = 0.0
@@ -345,6 +349,7 @@ def _calls_of_judges(gate: Context) -> Iterator[Calls]:
 def _stored_scores(gate: Context, stored: Mapping[RunName, Run]) -> dict[str, Scored]:
     """Return the scores by role of those models whose answers are all stored."""
     scored = {}
+    # A metric may have no value for these answers.
     with suppress(FtgateError):
         for name, run in stored.items():
             if name.purpose == "test" and not run.unanswered:
@@ -358,8 +363,10 @@ def _prospects(gate: Context, scored: dict[str, Scored]) -> Prospects:
     """Return how likely each verdict on the gain is, by the true gain."""
     config = gate.config
     metric = gate.deciding
+    # A candidate that meets the largest requirement meets all.
     role = max(config.decisive, key=lambda name: config.standard_of(name).gain)
     margin = config.standard_of(role).gain
+    # A margin of 0 would make all gains of the table 0.
     unit = margin or _MARGIN * (metric.high - metric.low)
 
     candidate = scored.pop("candidate", None)

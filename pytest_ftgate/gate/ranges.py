@@ -16,6 +16,7 @@ def check_keys(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
     """Raise :class:`ConfigError` for a value that is impossible or has no meaning for a metric."""
     metric = metrics[config.decided_by.name]
     standards = map(config.standard_of, config.baselines)
+    # If the largest requirement is possible, all are.
     largest = max(standards, key=lambda standard: abs(standard.gain))
     check_possible(metric, largest.path, abs(largest.gain), config.sources[largest.path])
     _check_thresholds(config, metrics)

@@ -46,6 +46,7 @@ def judge_gate(
     if gate.holds:
         gate = _judge_models(gate, services)
     else:
+        # A gate whose data are wrong still shows the gain where nothing has to be asked for it.
         gate = _judge_known_answers(gate, services)
         message = "no model was called, because a data check failed"
         if gate.scored:
@@ -87,6 +88,7 @@ def _judge_models(gate: Context, services: Services) -> Context:
         except FtgateError as error:
             return gate.with_checks(map(error_check, error.problems))
 
+    # The time limit is for answers alone.
     gate = _decide(gate, services, services.hook)
     return gate.with_checks(freshness.until_judged(gate, services.stores.started))
 
@@ -150,6 +152,7 @@ def _add_answers(gate: Context, options: dict[str, Any]) -> Context:
         else:
             parallel[name] = job
 
+    # All other answers may be waited for at the same time.
     runs |= zip(parallel, run_models(list(parallel.values()), **options), strict=True)
     return replace(gate, runs=runs)
 
@@ -178,6 +181,7 @@ def _decide(gate: Context, services: Services, hook: Any | None) -> Context:
     if gate.attempt is None or not gate.is_answered:
         return check_answers(gate, hook)
 
+    # A CI job prints the line of its attempt, and writes no ledger.
     is_kept = gate.attempt.facts is not None and not services.ci
     try:
         with attempts.locked(gate.config) if is_kept else nullcontext():
@@ -216,6 +220,7 @@ def _keep_attempt(gate: Context, services: Services) -> Context:
 @uncollected()
 def check_answers(gate: Context, hook: Any | None) -> Context:
     """Score the answers of a gate, and check all rules; ``hook`` may add checks."""
+    # Ages count up to the judgement, and calls may have taken hours.
     gate = _add_scores(replace(gate, now=clock.wall()))
     stages: list[rules.Stage] = ["answered"]
     if gate.scored:
@@ -227,6 +232,7 @@ def check_answers(gate: Context, hook: Any | None) -> Context:
 def _close(gate: Context, services: Services) -> Judged:
     """Store a green verdict for later sessions."""
     notes = freshness.keep_green(gate, services.committed, services.stores.notes)
+    # Only what was asked in this run is recorded.
     runs: dict[str, Run] = {}
     if "models_called" in gate.facts:
         for name, run in gate.runs.items():
@@ -278,6 +284,7 @@ def _add_scores(gate: Context) -> Context:
         measured[role] = measure_run(name, run, samples.get(role), forgiven=is_forgiven)
 
     gate = replace(gate, measured=measured)
+    # Nothing was called for a gate that only its data fail, and it stays red.
     is_red_by_data = gate.verdict == "fail" and "models_called" not in gate.facts
     if not (gate.holds or is_red_by_data) or not gate.is_answered:
         return gate

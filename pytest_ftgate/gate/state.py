@@ -189,7 +189,9 @@ class DataSets:
         else:
             place = id(rows)
             state = content_of(rows)
+        # Two gates may read one file by different fields.
         key = (place, keys and keys.format, repr(options), name)
+        # A set with expected outputs serves requests without them, too.
         for is_labeled in (True, labeled):
             loaded = self._loaded.get((key, is_labeled))
             if loaded is not None and loaded.state == state:
