@@ -13,7 +13,7 @@ from pytest_ftgate.data import expected_text
 from pytest_ftgate.result import RED, Diagnosis
 from pytest_ftgate.runs.mistakes import RIGHT, WRONG
 from pytest_ftgate.statistics.evidence import Comparison
-from pytest_ftgate.text import plural, printable, show_difference, show_percent
+from pytest_ftgate.text import plural, printable
 
 TOOLS_ADVICE = (
     "Check that the endpoint of the {role} returns tool calls (vLLM: --enable-auto-tool-choice and "
@@ -49,7 +49,7 @@ def cure_of_a_loss(gate: Context, comparison: Comparison, otherwise: str) -> str
 
     cures = (
         _of_form(gate, counts),
-        _stop(gate, comparison),
+        _stop(comparison),
         _label(gate, diagnosis),
         _another_model(diagnosis, comparison),
     )
@@ -79,15 +79,16 @@ def _is_in_form(counts: Mapping[str, int]) -> bool:
     return flaws < _LEAST or 2 * flaws < mistakes
 
 
-def _stop(gate: Context, comparison: Comparison) -> str | None:
+def _stop(comparison: Comparison) -> str | None:
     """Return the sentence for a gain whose upper bound is below what is required."""
     upper = comparison.upper_bound
     if comparison.required is None or upper is None or upper >= comparison.required:
         return None
 
-    confidence = show_percent(gate.config.confidence)
-    bound = f"{confidence} upper bound of the gain ({show_difference(upper, share=gate.share)})"
-    return f"Keep the baseline, or train a different candidate: even the {bound} is not enough."
+    return (
+        "Keep the baseline, or train a different candidate: even the upper bound of the gain is "
+        "not enough."
+    )
 
 
 def _label(gate: Context, diagnosis: Diagnosis) -> str | None:

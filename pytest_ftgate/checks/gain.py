@@ -143,12 +143,6 @@ def _margin_check(gate: Context, role: str, comparison: Comparison) -> Check:
         "Look at the wrong answers and correct the training data before another attempt, "
         "with the same margin."
     )
-    if comparison.upper_bound is not None and comparison.upper_bound >= standard.gain:
-        upper = show_difference(comparison.upper_bound, share=gate.share)
-        confidence = show_percent(gate.config.confidence)
-        advice = (
-            f"A true gain of up to {upper} is still possible ({confidence} upper bound). {advice}"
-        )
     cure = cure_of_a_loss(gate, comparison, advice)
     return Check("margin", "fail", message, comparison.gain, **required, advice=cure)
 
