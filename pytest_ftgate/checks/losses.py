@@ -339,9 +339,9 @@ def _guard_check(gate: Context, guard: Guard, result: PartResult) -> Check:
         confidence = show_percent(guard.tolerance.confidence)
         bound = f"{confidence} lower bound {show_difference(result.lower_bound, share=share)}"
 
-    message = f"{guard.metric.name} {baseline}{_of_role(result.against)} to {candidate}: "
-    message += f"{show_difference(result.gain, share=share)} "
-    message += f"({bound}, {drop_limit(guard.spec.max_drop, share=share)})"
+    message = f"{guard.metric.name} {show_difference(result.gain, share=share)} "
+    message += f"({baseline}{_of_role(result.against)} to {candidate}), "
+    message += f"{drop_limit(guard.spec.max_drop, share=share)}; {bound}"
     advice = None
     if result.verdict == "fail":
         advice = "Mix examples of this task into the training data, or train for fewer steps."
