@@ -98,10 +98,10 @@ class FtgateError(Exception):
 
     def parts(self, **changed: Any) -> dict[str, Any]:
         """Return the keyword arguments that make a similar error, with these changes; ``what`` is not among them."""
-        parts = {**vars(self), **changed}
-        parts.pop("what", None)
-        parts.pop("_several", None)
-        return parts
+        arguments = {**vars(self), **changed}
+        arguments.pop("what", None)
+        arguments.pop("_several", None)
+        return arguments
 
     def __str__(self) -> str:
         place = str(self.where or "")
@@ -219,8 +219,8 @@ class ModelError(FtgateError):
                 text = text[:1].upper() + text[1:]
             sentences.append(text)
         if self.retryable:
-            again = "Run again: stored answers are reused, only missing ones are asked for."
-            sentences.append(again)
+            sentence = "Run again: stored answers are reused, only missing ones are asked for."
+            sentences.append(sentence)
         return " ".join(sentences) or None
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-def write_whole(path: Path, parts: Iterable[str]) -> None:
+def write_whole(path: Path, chunks: Iterable[str]) -> None:
     """Write text in UTF-8 to a file, creating its folder; on :class:`OSError` the file is left unchanged."""
     path = path.resolve()  # the target of a symbolic link
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -14,7 +14,7 @@ def write_whole(path: Path, parts: Iterable[str]) -> None:
         draft = path
     try:
         with draft.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(parts)
+            file.writelines(chunks)
         draft.replace(path)
     except BaseException:
         if draft != path:

@@ -87,17 +87,17 @@ def _run(
     except subprocess.TimeoutExpired:
         raise HistoryError(f"git did not answer within {_TIMEOUT_S} s") from None
     except OSError as error:
-        cure = "Install git where the tests run."
-        raise HistoryError(f"git cannot be run: {error.strerror or error}", cure=cure) from None
+        fix = "Install git where the tests run."
+        raise HistoryError(f"git cannot be run: {error.strerror or error}", cure=fix) from None
 
 
 def _refusal(done: subprocess.CompletedProcess[bytes]) -> HistoryError:
     """Return the error of a command that failed, with the command that git itself recommends."""
     lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it gives no reason"]
     commands = [line.strip() for line in lines[1:] if line.strip().startswith("git ")]
-    cure = f"Run {commands[0]}" if commands else None
+    fix = f"Run {commands[0]}" if commands else None
     complaint = lines[0].removeprefix("fatal: ")
-    return HistoryError(f"git cannot read this repository: {complaint}", cure=cure)
+    return HistoryError(f"git cannot read this repository: {complaint}", cure=fix)
 
 
 def in_repository(folder: Path) -> bool:
@@ -221,8 +221,8 @@ def _as_above(folder: Path, top: str) -> Path:
     for parent in (folder, *folder.parents):
         if os.path.samefile(parent, top):
             return parent
-    cure = "Start pytest in the folder that is in git."
-    raise HistoryError(f"{folder.name} is a link to a folder of another place", cure=cure)
+    fix = "Start pytest in the folder that is in git."
+    raise HistoryError(f"{folder.name} is a link to a folder of another place", cure=fix)
 
 
 def _find_branch(folder: Path, ref: str | None) -> str:
@@ -242,8 +242,8 @@ def _find_branch(folder: Path, ref: str | None) -> str:
                 return name
 
     text = f"git has no branch {ref or 'to compare with'}; tried {', '.join(names)}"
-    cure = f"{_FETCH} Or run {SET_HEAD}, or name the target branch with ini ftgate_base_ref."
-    raise HistoryError(text, cure=cure)
+    fix = f"{_FETCH} Or run {SET_HEAD}, or name the target branch with ini ftgate_base_ref."
+    raise HistoryError(text, cure=fix)
 
 
 def _bare(ref: str) -> str:

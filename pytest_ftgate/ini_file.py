@@ -64,8 +64,8 @@ def line_of(path: Path, key: str) -> Where:
         path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ()
     )
     begins = re.compile(rf"""[ \t'"]*{re.escape(key)}(?![\w-])""")
-    found = (number for number, line in enumerate(lines, 1) if begins.match(line))
-    return Where(shown_path(path), line=next(found, None))
+    numbers = (number for number, line in enumerate(lines, 1) if begins.match(line))
+    return Where(shown_path(path), line=next(numbers, None))
 
 
 def read_ini(path: Path, content: bytes | None = None) -> IniFile:
@@ -142,8 +142,8 @@ def used_ini(paths: Iterable[Path], content: Callable[[Path], bytes | None]) -> 
         ConfigError: a file before it cannot be read.
     """
     written = ((path, content(path)) for path in paths)
-    found = (read_ini(path, text) for path, text in written if text is not None)
+    files = (read_ini(path, text) for path, text in written if text is not None)
     return next(
-        (one for one in found if one.header is not None and (reads_native() or not one.native)),
+        (file for file in files if file.header is not None and (reads_native() or not file.native)),
         None,
     )

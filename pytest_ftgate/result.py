@@ -109,10 +109,10 @@ def verdict_of(checks: tuple[Check, ...]) -> Verdict:
 
 def one_a_name(checks: Iterable[Check]) -> tuple[Check, ...]:
     """Return one check for each name: of several the worst, which also says what the others found."""
-    found: dict[str, Check] = {}
+    merged: dict[str, Check] = {}
     for check in checks:
-        found[check.name] = _with(found[check.name], check) if check.name in found else check
-    return tuple(found.values())
+        merged[check.name] = _with(merged[check.name], check) if check.name in merged else check
+    return tuple(merged.values())
 
 
 def _with(one: Check, other: Check) -> Check:
@@ -182,8 +182,8 @@ class ModelResult:
             raise KeyError(
                 f"{name} was not measured, because the gate was not judged: {self.unscored}"
             )
-        cure = suggestion(name, self.metrics, "; list other metrics under metric")
-        raise KeyError(f"{name}: measured are {listed(self.metrics)}{cure}")
+        fix = suggestion(name, self.metrics, "; list other metrics under metric")
+        raise KeyError(f"{name}: measured are {listed(self.metrics)}{fix}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,10 +213,10 @@ def called(role: str, name: str = "") -> str:
     With ``name`` it is ``candidate tuned`` or ``baseline few_shot (gpt few_shot 8)``, unless role
     and name are equal.
     """
-    own = "" if name == role else name
+    model_name = "" if name == role else name
     if role in ("baseline", "candidate"):
-        return f"{role} {own}".rstrip()
-    return f"baseline {role} ({own})" if own else f"baseline {role}"
+        return f"{role} {model_name}".rstrip()
+    return f"baseline {role} ({model_name})" if model_name else f"baseline {role}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -471,11 +471,13 @@ class GateResult(Comparison):
         if self.scored or not deciding:
             return
 
-        why = f"{deciding[0].name}: {deciding[0].message}"
-        baselines = {role: replace(model, unscored=why) for role, model in self.baselines.items()}
+        reason = f"{deciding[0].name}: {deciding[0].message}"
+        baselines = {
+            role: replace(model, unscored=reason) for role, model in self.baselines.items()
+        }
         object.__setattr__(self, "baselines", baselines)
-        object.__setattr__(self, "baseline", replace(self.baseline, unscored=why))
-        object.__setattr__(self, "candidate", replace(self.candidate, unscored=why))
+        object.__setattr__(self, "baseline", replace(self.baseline, unscored=reason))
+        object.__setattr__(self, "candidate", replace(self.candidate, unscored=reason))
 
     def __bool__(self) -> bool:
         """Refuse to be a truth value, since a result that did not pass would be true, too."""

@@ -24,29 +24,31 @@ _COMMAND_ANYWHERE = re.compile(r"##(?=\w*\[)")  # ##[error], ##vso[, ##teamcity[
 _COMMAND_AT_START = re.compile(r"^\s*:(?=:)")  # ::error::, also after white space
 
 
-def printable(text: str, most: int = LONGEST) -> str:
+def printable(text: str, limit: int = LONGEST) -> str:
     """Return one line that is safe to print: control characters escaped, CI commands broken, cut to ``most``."""
-    text = _escaped(text[: most + 1])  # cut first, because a text may have megabytes
-    return shortened(_COMMAND_ANYWHERE.sub("## ", _COMMAND_AT_START.sub(": ", text)), most)
+    text = _escaped(text[: limit + 1])  # cut first, because a text may have megabytes
+    return shortened(_COMMAND_ANYWHERE.sub("## ", _COMMAND_AT_START.sub(": ", text)), limit)
 
 
-def readable(text: str, most: int = LONGEST) -> str:
+def readable(text: str, limit: int = LONGEST) -> str:
     """Return the text as :func:`printable` does, but keep line breaks; not for output that a CI log may contain."""
-    return shortened(_escaped(text[: most + 1].replace("\r\n", "\n"), but="\n\t"), most)
+    return shortened(_escaped(text[: limit + 1].replace("\r\n", "\n"), but="\n\t"), limit)
 
 
 def _escaped(text: str, but: str = "") -> str:
     escaped = (
-        one if one in but or one.isprintable() else one.encode("unicode_escape").decode()
-        for one in text
+        character
+        if character in but or character.isprintable()
+        else character.encode("unicode_escape").decode()
+        for character in text
     )
     return text if text.isprintable() else "".join(escaped)
 
 
 def one_line(text: str) -> str:
     """Join the lines of a text with the punctuation that sentences need."""
-    joined, *rest = [line.strip() for line in text.splitlines()] or [""]
-    for line in rest:
+    joined, *lines = [line.strip() for line in text.splitlines()] or [""]
+    for line in lines:
         joined += (
             " "
             if joined.endswith((".", "!", "?", ":", ";", ","))
@@ -58,23 +60,23 @@ def one_line(text: str) -> str:
     return joined
 
 
-def shortened(text: str, most: int = LONGEST) -> str:
+def shortened(text: str, limit: int = LONGEST) -> str:
     """Return the text, cut to ``most`` characters with three dots at the end."""
-    return text if len(text) <= most else text[: max(most - 3, 0)] + "..."
+    return text if len(text) <= limit else text[: max(limit - 3, 0)] + "..."
 
 
-def middle(text: str, most: int) -> str:
+def middle(text: str, limit: int) -> str:
     """Return the text, cut to ``most`` characters with three dots in the middle, so that a line number stays."""
-    half = max(most - 3, 0) // 2
+    half = max(limit - 3, 0) // 2
     return (
         text
-        if len(text) <= most
-        else f"{text[: max(most - 3 - half, 0)]}...{text[len(text) - half :]}"
+        if len(text) <= limit
+        else f"{text[: max(limit - 3 - half, 0)]}...{text[len(text) - half :]}"
     )
 
 
 def wrapped(
-    text: str, first: str = "", then: str = "  ", *, width: int = 80, break_words: bool = True
+    text: str, first: str = "", indent: str = "  ", *, width: int = 80, break_words: bool = True
 ) -> list[str]:
     """Wrap a text into printable lines of ``width`` characters.
 
@@ -84,7 +86,7 @@ def wrapped(
         printable(text),
         width,
         initial_indent=first,
-        subsequent_indent=then,
+        subsequent_indent=indent,
         break_on_hyphens=False,
         break_long_words=break_words,
     )
@@ -145,8 +147,8 @@ def show_needed(margin: float, *, share: bool) -> str:
     """Return a margin with a sign and without its unit: ``+5.0``, ``+12.25``; ``above 0`` without one."""
     if not margin:
         return "above 0"
-    shown = f"{100 * margin:+.4g}" if share else f"{margin:+g}"
-    return shown if "." in shown or not share else f"{shown}.0"
+    number = f"{100 * margin:+.4g}" if share else f"{margin:+g}"
+    return number if "." in number or not share else f"{number}.0"
 
 
 def show_seconds(value: float | None) -> str:
@@ -187,15 +189,15 @@ def plain_number(value: float) -> str:
     return repr(value).removesuffix(".0")
 
 
-def settled_by(what: str, needed: int, have: int, noun: str) -> str:
+def settled_by(quantity: str, needed: int, have: int, noun: str) -> str:
     """Return the advice how many examples would settle a question with a power of 0.8.
 
     ``what`` is ``gain`` or ``difference``, ``needed`` the examples in all, ``have`` those of the
     test set.
     """
-    more = plural(max(needed - have, 1), f"more {noun}")
-    decides = f"that decides with 80 % power if the true {what} is the measured one"
-    return f"Label about {more} ({needed:,} in all): {decides}."
+    counted = plural(max(needed - have, 1), f"more {noun}")
+    decides = f"that decides with 80 % power if the true {quantity} is the measured one"
+    return f"Label about {counted} ({needed:,} in all): {decides}."
 
 
 def plural(count: int, noun: str, nouns: str | None = None) -> str:
@@ -256,12 +258,12 @@ def quoted(text: str) -> str:
 def dotted(path: KeyPath) -> str:
     """Return a path of keys as messages write it: ``metric[0].name``."""
     text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{cut(part)}" if text else cut(part)
+    for key in path:
+        text += f"[{key}]" if isinstance(key, int) else f".{cut(key)}" if text else cut(key)
     return text
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
+def nearest(word: str, words: Iterable[str]) -> str | None:
     """Return the valid word that was probably meant, ignoring case; None if no word is similar.
 
     A misspelling comes first, then a word that contains the other (``max``: ``max_drop``).
@@ -275,19 +277,19 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
         ratio = difflib.SequenceMatcher(None, name, word).ratio()
         return max(ratio, min(ratio + 0.25, 0.85)) if related else ratio
 
-    best = max(known, key=likeness, default=None)
+    best = max(words, key=likeness, default=None)
     return best if best is not None and likeness(best) >= 0.6 else None
 
 
-def suggestion(word: str, known: Iterable[str], otherwise: str = "") -> str:
+def suggestion(word: str, words: Iterable[str], otherwise: str = "") -> str:
     """Return the end of a message that suggests the nearest valid word; ``otherwise`` if none is similar."""
-    near = nearest(word, known)
+    near = nearest(word, words)
     return f"; did you mean '{near}'?" if near else otherwise
 
 
 def got(value: Any, path: KeyPath) -> str:
     """Return the end of a message that quotes the value found, unless its key may hold a secret."""
-    last = next((part for part in reversed(path) if isinstance(part, str)), "")
+    last = next((key for key in reversed(path) if isinstance(key, str)), "")
     return "got a value that is not shown" if may_hold_secret(last) else f"got {_shown(value)}"
 
 
@@ -308,22 +310,26 @@ def _shown(value: Any) -> str:
     return "a mapping" if isinstance(value, Mapping) else names.get(type(value)) or kind_of(value)
 
 
-def excerpt(text: str, at: int = 0, width: int = EXCERPT) -> str:
+def excerpt(text: str, position: int = 0, width: int = EXCERPT) -> str:
     """Return at most ``width`` characters around position ``at`` as one printable line."""
-    start = max(0, min(at - width // 2, len(text) - width))
+    start = max(0, min(position - width // 2, len(text) - width))
     piece = "".join(c if c.isprintable() else " " for c in text[start : start + width]).strip()
-    rest = text[start + width :].strip()
-    return ("..." if start else "") + piece + ("..." if rest else "")
+    remainder = text[start + width :].strip()
+    return ("..." if start else "") + piece + ("..." if remainder else "")
 
 
 def listed(names: Iterable[Any], at_most: int = 12) -> str:
     """Return names separated by commas, quoted if they are not identifiers."""
     all_names = [str(name) for name in names]
-    shown = [
+    names_shown = [
         name if name.isidentifier() else excerpt(json.dumps(name)) for name in all_names[:at_most]
     ]
-    more = len(all_names) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "") if shown else "none"
+    n_more = len(all_names) - len(names_shown)
+    return (
+        ", ".join(names_shown) + (f" and {n_more} more" if n_more else "")
+        if names_shown
+        else "none"
+    )
 
 
 def kind_of(value: Any) -> str:
@@ -336,5 +342,5 @@ def kind_of(value: Any) -> str:
         (list | tuple, "a list"),
         (Mapping, "an object"),
     )
-    other = f"a value of type {type(value).__name__}"
-    return next((words for kind, words in kinds if isinstance(value, kind)), other)
+    python_type = f"a value of type {type(value).__name__}"
+    return next((words for kind, words in kinds if isinstance(value, kind)), python_type)

@@ -47,20 +47,20 @@ def is_worse(moves: Sequence[Move]) -> bool:
     return any(move.mark in ("worse", "weaker") for move in moves)
 
 
-def compare_reports(before: Report, after: Report) -> dict[str, list[Move]]:
+def compare_reports(old_report: Report, new_report: Report) -> dict[str, list[Move]]:
     """Return the changes of every gate in either report, those of ``after`` first, and of required gates.
 
     Gates are matched by name, and also by test if a name repeats in one of the reports.
     """
     repeated: set[str] = set()
-    for report in (before, after):
+    for report in (old_report, new_report):
         counts = Counter(gate.name for gate in report.gates)
         repeated.update(name for name, count in counts.items() if count > 1)
 
-    old_gates = _gates_by_name(before, repeated)
-    new_gates = _gates_by_name(after, repeated)
-    old_unmet = {gate.name: gate.reason for gate in before.unjudged}
-    new_unmet = {gate.name: gate.reason for gate in after.unjudged}
+    old_gates = _gates_by_name(old_report, repeated)
+    new_gates = _gates_by_name(new_report, repeated)
+    old_unmet = {gate.name: gate.reason for gate in old_report.unjudged}
+    new_unmet = {gate.name: gate.reason for gate in new_report.unjudged}
     changes = {}
     for name in dict.fromkeys((*new_gates, *old_gates, *new_unmet, *old_unmet)):
         reason = new_unmet.get(name)
@@ -131,10 +131,10 @@ def _noise(old: GateResult, new: GateResult) -> str:
     if _rows(old.test_set) != _rows(new.test_set):
         return ""
     is_inside = True
-    for gate, other in ((old, new), (new, old)):
-        if gate.lower_bound is None or gate.upper_bound is None or other.gain is None:
+    for gate, counterpart in ((old, new), (new, old)):
+        if gate.lower_bound is None or gate.upper_bound is None or counterpart.gain is None:
             return ""
-        is_inside = is_inside and gate.lower_bound <= other.gain <= gate.upper_bound
+        is_inside = is_inside and gate.lower_bound <= counterpart.gain <= gate.upper_bound
     return ", may be chance" if is_inside else ", beyond chance"
 
 
@@ -160,8 +160,8 @@ def _state(gate: GateResult) -> dict[str, str]:
     for guard in gate.guards:
         state[f"test set of guard {guard.name}"] = _rows(guard.test_set)
         state[f"guard {guard.name}"] = guard.verdict or "not judged"
-    for part in gate.slices:
-        state[f"slice {part.field} {part.value}"] = part.verdict or "not judged"
+    for group in gate.slices:
+        state[f"slice {group.field} {group.value}"] = group.verdict or "not judged"
     return state
 
 
@@ -170,14 +170,14 @@ def _checks(old: GateResult, new: GateResult) -> Iterator[Move]:
     old_problems = _problems(old)
     new_problems = _problems(new)
     for name in dict.fromkeys((*new_problems, *old_problems)):
-        before = old_problems.get(name)
-        after = new_problems.get(name)
-        if after is None and before is not None:
-            yield Move(name, f"gone: {before.status}")
-        elif after is not None and (before is None or before.status != after.status):
+        old_check = old_problems.get(name)
+        new_check = new_problems.get(name)
+        if new_check is None and old_check is not None:
+            yield Move(name, f"gone: {old_check.status}")
+        elif new_check is not None and (old_check is None or old_check.status != new_check.status):
             # The lines above have the gain.
-            message = "" if after.kind == "gain" else f": {after.message}"
-            yield Move(name, f"new {after.status}{message}")
+            message = "" if new_check.kind == "gain" else f": {new_check.message}"
+            yield Move(name, f"new {new_check.status}{message}")
 
 
 def _problems(gate: GateResult) -> dict[str, Check]:
@@ -200,31 +200,31 @@ def _rows(data: TestSetResult | TrainingResult | None) -> str:
     return f"{text.plural(count, noun)}{digest}" if count else ""
 
 
-def _thresholds(before: GateResult, after: GateResult) -> Iterator[Move]:
+def _thresholds(old_gate: GateResult, new_gate: GateResult) -> Iterator[Move]:
     """Yield the thresholds that differ, by their directions (``Weaker``); another metric counts as weaker.
 
     An absent one counts as removed only if the gate was judged to its end: many are only reported
     by their checks.
     """
-    old_values = _requirements(before)
-    new_values = _requirements(after)
+    old_values = _requirements(old_gate)
+    new_values = _requirements(new_gate)
     # Where one replaces the other, the margin says which is stricter.
-    is_replaced = (before.max_drop is None) != (after.max_drop is None)
+    is_replaced = (old_gate.max_drop is None) != (new_gate.max_drop is None)
     for key in dict.fromkeys((*old_values, *new_values)):
         old = old_values.get(key)
         new = new_values.get(key)
         if old == new or (is_replaced and key in ("max_drop", "evidence")):
             continue
-        if (old is None and not _is_judged(before)) or (new is None and not _is_judged(after)):
+        if (old is None and not _is_judged(old_gate)) or (new is None and not _is_judged(new_gate)):
             continue
-        old_text = "none" if old is None else _shown(before, key, old)
-        new_text = "removed" if new is None else _shown(after, key, new)
+        old_text = "none" if old is None else _shown(old_gate, key, old)
+        new_text = "removed" if new is None else _shown(new_gate, key, new)
         mark: Literal["weaker", "stricter"] = "stricter"
         if _asks_less(key, old, new):
             mark = "weaker"
         yield Move(key, f"{old_text} -> {new_text}", mark)
 
-    for change in set(after.loosened) - set(before.loosened):
+    for change in set(new_gate.loosened) - set(old_gate.loosened):
         yield Move("marker weaker than the file", f"no -> {change}", "weaker")
 
 
@@ -276,8 +276,8 @@ def _requirements(gate: GateResult) -> dict[str, Any]:
     for guard in gate.guards:
         values[f"guards.{guard.name}.max_drop"] = guard.max_drop
         values[f"guards.{guard.name}.metric"] = guard.metric
-    for part in gate.slices:
-        values[f"slices by {part.field}"] = "judged"
+    for group in gate.slices:
+        values[f"slices by {group.field}"] = "judged"
     return {key: value for key, value in values.items() if _is_comparable(value)}
 
 

@@ -56,8 +56,10 @@ class Copy:
         rows = list(_rows_without(self.original, removed))
         write_whole(self.path, _lines(self, rows))
         counts = [plural(len(group), reason) for reason, group in self.removed.items() if group]
-        others = plural(len(rows), "row")
-        return f"removed     {', '.join(counts)}: {shown_path(self.path)} has the other {others}"
+        rest_of_rows = plural(len(rows), "row")
+        return (
+            f"removed     {', '.join(counts)}: {shown_path(self.path)} has the other {rest_of_rows}"
+        )
 
 
 def plan_copies(test: Source, training: Source, audit: TrainingAudit) -> list[Copy]:
@@ -89,9 +91,9 @@ def plan_copies(test: Source, training: Source, audit: TrainingAudit) -> list[Co
         if not any(removed.values()):
             continue
         if os.path.lexists(path):
-            what = "the file exists, and nothing was written"
-            cure = "Move or delete it, or leave out --dedupe to use the original."
-            raise ConfigError(what, where=Where(shown_path(path)), cure=cure)
+            message = "the file exists, and nothing was written"
+            fix = "Move or delete it, or leave out --dedupe to use the original."
+            raise ConfigError(message, where=Where(shown_path(path)), cure=fix)
         copies.append(Copy(path, source, removed))
     return copies
 
@@ -100,12 +102,12 @@ def _same_rows(data: DataSet) -> set[int]:
     """Return the rows with the input and the output of an earlier row."""
     outputs = outputs_of(data)
     first: dict[str, int] = {}
-    same = set()
+    repeated = set()
     for row, example in enumerate(data):
         earlier = first.setdefault(normalized_input(example.input), row)
         if earlier != row and outputs[earlier] == outputs[row]:
-            same.add(row)
-    return same
+            repeated.add(row)
+    return repeated
 
 
 def _repeated_ids(data: DataSet) -> set[int]:
@@ -126,8 +128,10 @@ def _rows_without(source: Source, removed: Collection[int]) -> Iterator[Mapping[
         for _, raw in without_faults(file.rows):
             row = raw
             if file.table is not None:
-                good, others = cells.json_row(raw, file.table)
-                numbers = {name: str(raw[name]) for name in others if isinstance(raw[name], float)}
+                good, unreadable = cells.json_row(raw, file.table)
+                numbers = {
+                    name: str(raw[name]) for name in unreadable if isinstance(raw[name], float)
+                }
                 row = {**raw, **good, **numbers}
             example = reader.example(row, Where(source.data.path))
             if example is not None:

@@ -149,8 +149,8 @@ def write_project(
     for line in report:
         is_copied = line.startswith(f"{_COLUMN} ")
         lines = [printable(line)] if is_copied else wrapped(line, "", _COLUMN, break_words=False)
-        for part in lines:
-            say(part)
+        for row in lines:
+            say(row)
 
 
 def _new_files(ini: IniFile | None, *, force: bool) -> dict[Path, str]:
@@ -160,9 +160,9 @@ def _new_files(ini: IniFile | None, *, force: bool) -> dict[Path, str]:
         contents[Path(_INI_FILE)] = "\n".join(["[pytest]", *ini_lines(None), ""])
     for path in contents:
         if os.path.lexists(path) and not force:
-            what = "the file exists, and nothing was written"
-            cure = "Use --force to overwrite it."
-            raise ConfigError(what, where=Where(shown_path(path)), cure=cure)
+            message = "the file exists, and nothing was written"
+            fix = "Use --force to overwrite it."
+            raise ConfigError(message, where=Where(shown_path(path)), cure=fix)
     return contents
 
 
@@ -195,29 +195,31 @@ def look(
     test_path = test_set or _file("test", "--test-set")
     training_path = training_set or _file("train", "--training-set")
     if os.path.realpath(test_path) == os.path.realpath(training_path):
-        what = "the test set and the training set are the same file"
-        raise ConfigError(what, where=Where(shown_path(test_path)), cure=_how_to_split(test_path))
+        message = "the test set and the training set are the same file"
+        raise ConfigError(
+            message, where=Where(shown_path(test_path)), cure=_how_to_split(test_path)
+        )
 
     sources = []
-    known: list[str] = []
+    column_names: list[str] = []
     for path in (test_path, training_path):
         row = first_row(path)
         names = list(dict.fromkeys((*row, *dict(paths_of(row)))))
-        known += names
-        fields = {part: column for part, column in columns.items() if column in names}
+        column_names += names
+        fields = {key: column for key, column in columns.items() if column in names}
         try:
             RowReader(fields).recognised(row)
         except DataError as error:
-            cure = "Name the columns: --input COLUMN --expected COLUMN"
+            fix = "Name the columns: --input COLUMN --expected COLUMN"
             where = Where(shown_path(path))
-            raise DataError(error.what, where=where, evidence=error.evidence, cure=cure) from None
+            raise DataError(error.what, where=where, evidence=error.evidence, cure=fix) from None
         sources.append(Source(path, load_examples(path, fields=fields, repeats=repeats), fields))
 
-    for part, column in columns.items():
-        if column not in known:
-            what = f"no column {column!r} in the data files"
-            evidence = f"Columns: {', '.join(known)}{suggestion(column, known)}"
-            raise DataError(what, where=Where(key=f"--{part}"), evidence=evidence)
+    for key, column in columns.items():
+        if column not in column_names:
+            message = f"no column {column!r} in the data files"
+            evidence = f"Columns: {', '.join(column_names)}{suggestion(column, column_names)}"
+            raise DataError(message, where=Where(key=f"--{key}"), evidence=evidence)
     return survey_of(*sources)
 
 
@@ -233,11 +235,11 @@ def _file(word: str, option: str) -> Path:
             return path
 
     kinds = ".jsonl, .json, .csv, .tsv or .parquet, also with .gz"
-    what = f"no *{word}* file ({kinds}) in this folder or its subfolder data"
-    cure = f"Name the file with {option} PATH."
+    message = f"no *{word}* file ({kinds}) in this folder or its subfolder data"
+    fix = f"Name the file with {option} PATH."
     if len(paths) == 1:
-        cure = f"{_how_to_split(paths[0])} If you have two files, name this one with {option} PATH."
-    raise ConfigError(what, cure=cure)
+        fix = f"{_how_to_split(paths[0])} If you have two files, name this one with {option} PATH."
+    raise ConfigError(message, cure=fix)
 
 
 def _how_to_split(path: Path) -> str:
@@ -291,7 +293,7 @@ def _gate_file(survey: Survey, models: Mapping[str, str]) -> str:
         of_models[role] = f"{role}: {_quoted(models[role])}" if role in models else absent
     labels = f" with {plural(len(survey.labels), 'label')}" if survey.labels else ""
     bad_reasons = [f"{goal}: {instead}" for goal, (_, instead) in NOT_SERVED.items()]
-    metric, why, goal = propose(survey)
+    metric, reason, goal = propose(survey)
     return template.substitute(
         of_models,
         gate=_GATE,
@@ -302,14 +304,14 @@ def _gate_file(survey: Survey, models: Mapping[str, str]) -> str:
         test_set=_yaml(survey.test),
         training_seen=f"{plural(survey.audit.rows, 'row')}, {survey.audit.usable:,} usable",
         training_set=_yaml(survey.training),
-        why=why,
+        why=reason,
         metric=metric,
     )
 
 
 def _yaml(source: Source) -> str:
     path = _quoted(Path(os.path.relpath(source.path)).as_posix())
-    fields = ", ".join(f"{part}: {_quoted(column)}" for part, column in source.fields.items())
+    fields = ", ".join(f"{key}: {_quoted(column)}" for key, column in source.fields.items())
     return f"{{path: {path}, fields: {{{fields}}}}}" if fields else path
 
 
@@ -327,9 +329,9 @@ def _checked_gate(survey: Survey, models: Mapping[str, str]) -> GateKeys:
             if not is_built_in(spec):
                 raise unknown_provider(spec)
     except ConfigError as error:
-        what = f"the gate would not be valid, and nothing was written: {error.what}"
+        message = f"the gate would not be valid, and nothing was written: {error.what}"
         place = Where(key=error.where.key if error.where else None)
-        raise ConfigError(what, where=place, evidence=error.evidence, cure=error.cure) from None
+        raise ConfigError(message, where=place, evidence=error.evidence, cure=error.cure) from None
     return config
 
 
@@ -389,8 +391,8 @@ def _outputs(survey: Survey) -> str:
     for label, count in Counter(survey.labels).most_common(_LABELS_SHOWN):
         labels.append(f"{printable(label, 40)} {count:,}")
     n_more = len(survey.labels) - len(labels)
-    more = f" and {n_more:,} more" if n_more else ""
-    return f"labels {', '.join(labels)}{more}"
+    remainder = f" and {n_more:,} more" if n_more else ""
+    return f"labels {', '.join(labels)}{remainder}"
 
 
 def _warnings(survey: Survey, config: GateKeys) -> Iterator[str]:
@@ -423,8 +425,8 @@ def _steps(
     missing = [role for role in _ABSENT if role not in models]
     if missing:
         keys = [f"     {role + ':':<10} {{provider: openai, model: ...}}" for role in missing]
-        other = "     or python:pkg.module:function, or recorded:PATH"
-        yield [f"put your models into {_GATE_FILE}:", *keys, other]
+        alternatives = "     or python:pkg.module:function, or recorded:PATH"
+        yield [f"put your models into {_GATE_FILE}:", *keys, alternatives]
     else:
         yield [f"review {_GATE_FILE}"]
 
@@ -432,8 +434,8 @@ def _steps(
     if ini is not None and lines:
         table = f" in {ini.header}" if ini.path.suffix == ".toml" else ""
         name = shown_path(ini.path)
-        what = f"{name} exists. Set these lines{table}, so that a missing gate fails the run:"
-        yield [what, *(f" {line}" for line in lines)]
+        message = f"{name} exists. Set these lines{table}, so that a missing gate fails the run:"
+        yield [message, *(f" {line}" for line in lines)]
 
     for copy in copies:
         if copy.original is survey.training:
@@ -454,7 +456,7 @@ def _steps_beside_gate(survey: Survey, copies: Sequence[Copy]) -> Iterator[Seque
 
 
 def _numbered(steps: Iterable[Sequence[str]]) -> Iterator[str]:
-    for number, (first, *others) in enumerate(steps, start=1):
+    for number, (first, *details) in enumerate(steps, start=1):
         yield f"{'next' if number == 1 else '':<12}{number}. {first}"
-        for line in others:
+        for line in details:
             yield f"{_COLUMN}{line}"

@@ -94,14 +94,14 @@ def _report(text: str) -> str:
     return text
 
 
-def _positive(kind: type[int | float], what: str) -> Callable[[str], int | float]:
+def _positive(kind: type[int | float], description: str) -> Callable[[str], int | float]:
     def read(text: str) -> int | float:
         try:
             number = kind(text)
         except ValueError:
             number = 0
         if not 0 < number < float("inf"):
-            raise ArgumentTypeError(f"must be {what}, got {text!r}")
+            raise ArgumentTypeError(f"must be {description}, got {text!r}")
         return number
 
     return read

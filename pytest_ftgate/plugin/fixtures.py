@@ -63,9 +63,9 @@ class Override:
             value = parameters[self.name]
             folder = self.request.path.parent
         elif self.definition.params is not None and self.name not in parameters:
-            what = f"the {self} is parametrized, but the test does not request it"
-            cure = f"Request it, so that the test runs for each parameter: def test_gate({self.name}): ..."
-            raise ConfigError(what, where=Where(shown_path(self.request.path)), cure=cure)
+            message = f"the {self} is parametrized, but the test does not request it"
+            fix = f"Request it, so that the test runs for each parameter: def test_gate({self.name}): ..."
+            raise ConfigError(message, where=Where(shown_path(self.request.path)), cure=fix)
         else:
             value = self._set_up(value_of)
             folder = Path(self.code.co_filename).parent if self.code else Path.cwd()
@@ -82,12 +82,12 @@ class Override:
             return value_of(self.name)
         except pytest.FixtureLookupError as error:
             name = error.request.fixturename or self.name
-            what = f"the fixture {name} requests {error.argname!r}, and no fixture has that name"
-            cure = "Correct the name."
+            message = f"the fixture {name} requests {error.argname!r}, and no fixture has that name"
+            fix = "Correct the name."
             if name == self.name and not self.key.endswith("_set"):
-                cure = f"A fixture returns the model, and takes no input: def {name}(): return FUNCTION"
+                fix = f"A fixture returns the model, and takes no input: def {name}(): return FUNCTION"
             where = Where(_place_of(self.code, "{}") or None)
-            raise ConfigError(what, where=where, cure=cure) from None
+            raise ConfigError(message, where=where, cure=fix) from None
 
 
 def _code_of(function: Any) -> CodeType | None:
@@ -126,9 +126,9 @@ def refuse_unused_fixtures(request: pytest.FixtureRequest) -> None:
         key = override.given_by(markers)
         if key is not None and override.name in request.fixturenames:
             where = replace(markers[key], key=override.key)
-            what = f"{override.key} is given twice: by the marker, and by the {override}, which the test requests"
-            cure = f"Remove {override.key} from the marker, or the {override}."
-            raise ConfigError(what, where=where, cure=cure)
+            message = f"{override.key} is given twice: by the marker, and by the {override}, which the test requests"
+            fix = f"Remove {override.key} from the marker, or the {override}."
+            raise ConfigError(message, where=where, cure=fix)
 
 
 def almost_given(item: pytest.Item, keys: Iterable[str]) -> Iterator[str]:

@@ -49,8 +49,8 @@ def refuse_misspelt(parser: pytest.Parser, args: Sequence[str]) -> None:
 
     pytest itself would not say which option is meant.
     """
-    known, unknown = parser.parse_known_and_unknown_args(list(args))
-    ours = [name.replace("_", "-") for name in vars(known) if name.startswith("ftgate_")]
+    options, unknown = parser.parse_known_and_unknown_args(list(args))
+    ours = [name.replace("_", "-") for name in vars(options) if name.startswith("ftgate_")]
     for argument in unknown:
         option = argument.partition("=")[0]
         near = nearest(option.removeprefix("--"), ours) if option.startswith("--ftgate") else None
@@ -67,17 +67,17 @@ def check_options(config: pytest.Config) -> None:
 def _refused(config: pytest.Config) -> Iterator[str]:
     for option in config.getini("addopts"):
         if option.partition("=")[0] in (ALLOW_MISSING, *_PLANS):
-            what = "is refused in addopts of the ini file"
-            yield f"{option} {what}: no required gate would be judged"
+            message = "is refused in addopts of the ini file"
+            yield f"{option} {message}: no required gate would be judged"
         is_ignored = option in _STRICT and ini_file.ignores_strict_addopts()
         if is_ignored and config.getini("ftgate_required"):
             key = option.removeprefix("--").replace("-", "_")
-            cure = f"write {key} = true in the ini file in its place, or install pytest 9.1"
-            yield f"pytest 9.0 ignores {option} in addopts (pytest#14442): {cure}"
+            fix = f"write {key} = true in the ini file in its place, or install pytest 9.1"
+            yield f"pytest 9.0 ignores {option} in addopts (pytest#14442): {fix}"
     for setting in config.getoption("override_ini") or ():
         if setting.startswith("ftgate_"):
-            what = "is refused, because keys of pytest-ftgate come from files under review"
-            yield f"-o {setting} {what}: write it into the ini file"
+            message = "is refused, because keys of pytest-ftgate come from files under review"
+            yield f"-o {setting} {message}: write it into the ini file"
 
     reports = dict.fromkeys(config.getoption("--ftgate-report"))
     paths = {os.path.realpath(report.partition(":")[2]) for report in reports}
@@ -126,14 +126,14 @@ def _unread(
 ) -> errors.ConfigError:
     """Return the error of a key that pytest does not read: it would require nothing."""
     text = f"this pytest does not read {header}"
-    cure = f"move the key to {file.header or 'the table of pytest'}"
+    fix = f"move the key to {file.header or 'the table of pytest'}"
     if is_foreign:
-        cure = "install pytest 9"
+        fix = "install pytest 9"
     elif config.inipath is not None and file.path != config.inipath:
         read = errors.shown_path(config.inipath)
         text = f"pytest does not read this file, because it reads {read}"
-        cure = "move our keys to that file"
-    return errors.ConfigError(text, where=file.where(key), cure=cure)
+        fix = "move our keys to that file"
+    return errors.ConfigError(text, where=file.where(key), cure=fix)
 
 
 def _of_key(
@@ -145,16 +145,16 @@ def _of_key(
     except (ValueError, TypeError, pytest.UsageError) as error:
         if isinstance(error.__cause__, KeyError):  # no plugin has such a key
             near = nearest(key.lower().removeprefix("ftgate").strip("_-."), _BARE)
-            cure = f"did you mean ftgate_{near}?" if near else f"known: {', '.join(KEYS)}"
-            yield errors.ConfigError("unknown ini key", where=where, cure=cure)
+            fix = f"did you mean ftgate_{near}?" if near else f"known: {', '.join(KEYS)}"
+            yield errors.ConfigError("unknown ini key", where=where, cure=fix)
         elif is_read:
-            what = f"invalid value: {excerpt(str(value))}"
-            cure = "write true or false" if "weakening" in key else "write the names as a list"
-            yield errors.ConfigError(what, where=where, evidence=str(error), cure=cure)
+            message = f"invalid value: {excerpt(str(value))}"
+            fix = "write true or false" if "weakening" in key else "write the names as a list"
+            yield errors.ConfigError(message, where=where, evidence=str(error), cure=fix)
         return
 
     # Parameters in the id of a test may have commas.
     if is_read and isinstance(read, list) and any("," in name.split("[")[0] for name in read):
         names = " ".join(" ".join(read).replace(",", " ").split())
-        cure = f"write one name after the other, without commas: {names}"
-        yield errors.ConfigError("a name has a comma", where=where, cure=cure)
+        fix = f"write one name after the other, without commas: {names}"
+        yield errors.ConfigError("a name has a comma", where=where, cure=fix)

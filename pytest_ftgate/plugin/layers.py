@@ -44,10 +44,10 @@ def layers_of(request: pytest.FixtureRequest, project: Project, *, but: str = ""
     item: pytest.Item = request.node
     parameters = parameters_of(item)
     if but and f"ftgate_{but}" in parameters:
-        what = f"the fixture ftgate_{but} does not take a parameter"
-        cure = "Remove indirect: the parameter itself is the model or the examples."
+        message = f"the fixture ftgate_{but} does not take a parameter"
+        fix = "Remove indirect: the parameter itself is the model or the examples."
         where = errors.Where(errors.shown_path(request.path))
-        raise errors.ConfigError(what, where=where, cure=cure)
+        raise errors.ConfigError(message, where=where, cure=fix)
     if not but:
         refuse_unused_fixtures(request)
 
@@ -68,14 +68,14 @@ def layers_of(request: pytest.FixtureRequest, project: Project, *, but: str = ""
             values[override.key], sources[override.key] = override.value(value_of)
     fixtures = [Layer(values, sources)] if values else []
 
-    given = {override.name for override in overrides(request) if override.definition is None}
+    parametrized = {override.name for override in overrides(request) if override.definition is None}
     return Layers(
         levels,
         item.path.parent,
         fixtures,
         project.gate_file(required=naming(levels) is not None),
         id_of(item),
-        {name: value for name, value in parameters.items() if name not in given},
+        {name: value for name, value in parameters.items() if name not in parametrized},
         item,
     )
 
@@ -136,11 +136,11 @@ class Layers:
         try:
             return resolve_gate(layers, file=self.file, gate=self.gate, default_name=self.nodeid)
         except errors.MissingKeysError as error:
-            cure = " ".join(self._cures(error.keys)) or error.cure
+            fix = " ".join(self._cures(error.keys)) or error.cure
             where = error.where
             if not str(where) and self.levels:
                 where = self.levels[0].where
-            raise errors.ConfigError(error.what, where=where, cure=cure) from None
+            raise errors.ConfigError(error.what, where=where, cure=fix) from None
 
     def _cures(self, missing: Sequence[str]) -> Iterator[str]:
         """Yield what was probably forgotten where these keys are missing."""
@@ -177,7 +177,9 @@ class Layers:
 
         findings: list[weaker.Finding] = []
         if forbidden or not compared.absent:
-            findings += [found for found in compared.findings if found.gate in (None, self.gate)]
+            findings += [
+                finding for finding in compared.findings if finding.gate in (None, self.gate)
+            ]
         findings += self._weaker_than_file()
         if forbidden and project.requires(self.gate or self.config.name, in_file=bool(self.gate)):
             findings += self._outside_file()

@@ -39,10 +39,12 @@ class Level:
         if self.mark.kwargs.get("gate") is not None:
             names.append(self.mark.kwargs["gate"])
         if len(names) > 1 or not all(isinstance(name, str) for name in names):
-            what = 'the ftgate marker takes one gate name, as ftgate("NAME") or ftgate(gate="NAME")'
+            message = (
+                'the ftgate marker takes one gate name, as ftgate("NAME") or ftgate(gate="NAME")'
+            )
             got = f"Got {', '.join(repr(name)[:60] for name in names)}."
-            cure = "Name one gate, and pass everything else by keyword."
-            raise ConfigError(what, where=self.where, evidence=got, cure=cure)
+            fix = "Name one gate, and pass everything else by keyword."
+            raise ConfigError(message, where=self.where, evidence=got, cure=fix)
         return names[0] if names else None
 
     @property
@@ -90,10 +92,10 @@ def marked_levels(item: pytest.Item) -> Iterator[Level]:
             levels = [Level(file, mark, owner) for mark in marks if mark.name == MARK]
             if len(levels) > 1:
                 kind = "function" if node is item else type(node).__name__.lower()
-                what = f"two ftgate markers on one {kind}: {node.name}"
+                message = f"two ftgate markers on one {kind}: {node.name}"
                 where = max((level.where for level in levels), key=lambda where: where.line or 0)
-                cure = "Keep one. A marker on the class or the module can give shared keys."
-                raise ConfigError(what, where=where, cure=cure)
+                fix = "Keep one. A marker on the class or the module can give shared keys."
+                raise ConfigError(message, where=where, cure=fix)
             yield from levels
 
 

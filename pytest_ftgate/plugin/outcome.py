@@ -40,8 +40,8 @@ def judge_in_setup(
         return
 
     needs = "a test function or method, and the fixture _ftgate_request must not be overridden"
-    what = f"{item.nodeid} cannot judge a gate: the ftgate marker needs {needs}"
-    _refuse(item, session, FtgateError(what))
+    message = f"{item.nodeid} cannot judge a gate: the ftgate marker needs {needs}"
+    _refuse(item, session, FtgateError(message))
     _fail_gate(item, session.results[item.nodeid])
 
 
@@ -56,9 +56,11 @@ def _refuse(item: pytest.Item, session: GateSession, error: FtgateError) -> None
 def refuse_late_marks(item: pytest.Item, session: GateSession) -> None:
     """Make the verdict of a test ``error`` whose markers changed after its gate was judged, or could have been."""
     session.judged_with[item.nodeid] = tuple(item.iter_markers(MARK))
-    what = f"the ftgate markers of {item.nodeid} changed after its set-up, where its gate is judged"
-    cure = "Put the marker on the test; a fixture may also add it, and so may pytest_collection_modifyitems."
-    _refuse(item, session, FtgateError(what, cure=cure))
+    message = (
+        f"the ftgate markers of {item.nodeid} changed after its set-up, where its gate is judged"
+    )
+    fix = "Put the marker on the test; a fixture may also add it, and so may pytest_collection_modifyitems."
+    _refuse(item, session, FtgateError(message, cure=fix))
 
 
 def judged_gate(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
@@ -141,20 +143,20 @@ def _check_of(error: BaseException, *, is_judging: bool) -> Check:
         return error_check(_interruption(error), "interrupted")
     text = one_line(str(error))
     if is_judging and isinstance(error, pytest.fail.Exception):  # such as that of pytest-timeout
-        what = f"the test was ended while its gate was judged: {text}"
-        cure = "Give the test more time. The key timeout_s limits the time of a gate."
-        return error_check(FtgateError(what, cure=cure))
+        message = f"the test was ended while its gate was judged: {text}"
+        fix = "Give the test more time. The key timeout_s limits the time of a gate."
+        return error_check(FtgateError(message, cure=fix))
     return error_check(FtgateError(f"{type(error).__name__}: {text}"))
 
 
 def _interruption(error: Interrupted) -> FtgateError:
     n_stored, n_answers = error.kept
     counted = f": {n_stored:,} of {plural(n_answers, 'answer')} are stored" if n_answers else ""
-    cure = "Run again to continue: stored answers are reused."
+    fix = "Run again to continue: stored answers are reused."
     if error.abandoned:
         names = ", ".join(error.abandoned)
-        cure = f"Calls to {names} could not be cancelled and may still be running. {cure}"
-    return FtgateError(f"stopped by Ctrl-C{counted}", cure=cure)
+        fix = f"Calls to {names} could not be cancelled and may still be running. {fix}"
+    return FtgateError(f"stopped by Ctrl-C{counted}", cure=fix)
 
 
 def _plan_and_leave(request: pytest.FixtureRequest, session: GateSession) -> NoReturn:
@@ -254,20 +256,20 @@ def _note_absence(
     session: GateSession,
 ) -> None:
     """Record that the test was skipped, or that its set-up failed before its gate was judged."""
-    why = f"{SKIPPED}: {_why_skipped(report)}" if report.skipped else ""
+    reason = f"{SKIPPED}: {_why_skipped(report)}" if report.skipped else ""
     if report.when == "call":
-        session.see_absent(item, why)
+        session.see_absent(item, reason)
         return
     is_unjudged = item.nodeid not in session.results and item.get_closest_marker(MARK) is not None
     if report.when != "setup" or not is_unjudged:
         return
 
-    if why and call.excinfo is not None and not isinstance(call.excinfo.value, _SKIPS):
+    if reason and call.excinfo is not None and not isinstance(call.excinfo.value, _SKIPS):
         cause = f"{type(call.excinfo.value).__name__}: {call.excinfo.value}"
         hidden = f"xfail hides that the set-up failed before the gate was judged: {cause}"
         _refuse(item, session, FtgateError(hidden))
-    elif why or report.failed:
-        session.see_absent(item, why or BROKEN)
+    elif reason or report.failed:
+        session.see_absent(item, reason or BROKEN)
 
 
 def _show_verdict(

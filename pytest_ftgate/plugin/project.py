@@ -33,13 +33,13 @@ def refuse_tracked(state: Path) -> None:
         with suppress(errors.HistoryError):
             paths = git.git_lines(state.parent, "ls-files", "-z", "--", state.name)
     if paths:
-        shown = errors.shown_path(state)
+        folder = errors.shown_path(state)
         text = f"git tracks {paths[0]}, in the folder of stored answers"
-        cure = (
-            f"Run git rm -r --cached {shown}, and add it to .gitignore. "
+        fix = (
+            f"Run git rm -r --cached {folder}, and add it to .gitignore. "
             "To commit answers, use --ftgate-report=recordings:FOLDER."
         )
-        raise errors.ConfigError(text, where=errors.Where(shown), cure=cure)
+        raise errors.ConfigError(text, where=errors.Where(folder), cure=fix)
 
 
 class Project:
@@ -106,12 +106,12 @@ class Project:
 
     def _missing(self) -> errors.ConfigError:
         """Return the error of a missing gate file, with one in another place that may be meant."""
-        cure = "Create it, set another path with ini ftgate_config, or give all keys in the marker."
+        fix = "Create it, set another path with ini ftgate_config, or give all keys in the marker."
         for path in self._other_places():
             if path.is_file():
                 written = Path(os.path.relpath(path, self.home)).as_posix()
-                shown = errors.shown_path(path)
-                cure = f"Found {shown}: move it, or write ftgate_config = {written}"
+                found_path = errors.shown_path(path)
+                fix = f"Found {found_path}: move it, or write ftgate_config = {written}"
                 break
 
         folder = errors.shown_path(self.path.parent)
@@ -119,7 +119,7 @@ class Project:
             ini = self._config.inipath
             folder = f"the folder of {ini.name}" if ini is not None else "pytest's rootdir"
         text = f"gate file not found: searched for {self.path.name} in {folder}"
-        return errors.ConfigError(text, where=errors.Where(errors.shown_path(self.path)), cure=cure)
+        return errors.ConfigError(text, where=errors.Where(errors.shown_path(self.path)), cure=fix)
 
     def _other_places(self) -> Iterator[Path]:
         """Yield where the gate file may be instead: beside it, in a folder above, or below."""

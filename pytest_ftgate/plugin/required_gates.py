@@ -105,10 +105,10 @@ class Review:
             for number, group in enumerate(groups, 1):
                 is_last = number == len(groups)
                 facts = f"required by {self.setting}" if is_last else ""
-                cure = group[0].cure
-                if not is_last and groups[number][0].cure == cure:
-                    cure = None  # it follows the next one, which has the same
-                findings.append(finding(f"ERROR {_sentence(group)}", facts, cure=cure))
+                fix = group[0].cure
+                if not is_last and groups[number][0].cure == fix:
+                    fix = None  # it follows the next one, which has the same
+                findings.append(finding(f"ERROR {_sentence(group)}", facts, cure=fix))
             reasons = [f"{_names_of(group)}: {group[0].reason}" for group in groups]
             yield KEY, "; ".join(reasons), _joined(findings)
 
@@ -137,9 +137,9 @@ def _sentence(group: Sequence[Unmet]) -> str:
 def _joined(findings: Iterable[Iterable[list[str]]]) -> str:
     """Return the lines of findings as one text."""
     lines = []
-    for parts in findings:
-        for part in parts:
-            lines += part
+    for rows in findings:
+        for row in rows:
+            lines += row
     return "\n".join(lines)
 
 
@@ -147,10 +147,10 @@ def review_session(
     config: pytest.Config,
     project: Project,
     results: Sequence[GateResult],
-    seen: Seen,
+    marked_tests: Seen,
 ) -> Review:
     """Return the required gates that did not pass, and what is weaker than at the merge base."""
-    unmet = _find_unmet(project, results, seen) if project.required else []
+    unmet = _find_unmet(project, results, marked_tests) if project.required else []
     weaker: list[str] = []
     forbidden = project.forbids_weakening
     if results or project.required or forbidden:
@@ -196,28 +196,28 @@ def _findings_on_none(
     return removed, weaker
 
 
-def _find_unmet(project: Project, results: Sequence[GateResult], seen: Seen) -> list[Unmet]:
+def _find_unmet(project: Project, results: Sequence[GateResult], marked_tests: Seen) -> list[Unmet]:
     """Return the required gates that did not pass, each with its first reason."""
     names = list(dict.fromkeys(name.removesuffix(_READY) for name in project.required))
     try:
         file = project.load()
     except FtgateError as error:
-        cure = one_line(error.cure_shown) or None
+        fix = one_line(error.cure_shown) or None
         test = _test_with(error, results)
-        return [Unmet(name, error.headline, cure, test=test) for name in names]
+        return [Unmet(name, error.headline, fix, test=test) for name in names]
 
     unmet: dict[str, Unmet] = {}
     if "all" in names and not project.gate_names:
         lack = "does not exist" if file is None else "has no gates"
         unmet["all"] = Unmet("all", f"{shown_path(project.path)} {lack}", _ADD_GATES)
 
-    tests_of = _tests_by_gate(results, seen)
+    tests_of = _tests_by_gate(results, marked_tests)
     for required in project.required:
         name = required.removesuffix(_READY)
         gates = project.gate_names if name == "all" else (name,)
         for gate in gates:
             tests = tests_of.get(gate, {})
-            gate_unmet = _why_unmet(project, gate, tests, seen, ready=required != name)
+            gate_unmet = _why_unmet(project, gate, tests, marked_tests, ready=required != name)
             if gate_unmet is not None:
                 unmet.setdefault(gate, gate_unmet)
     return list(unmet.values())
@@ -233,7 +233,7 @@ def _test_with(error: FtgateError, results: Iterable[GateResult]) -> str | None:
 
 def _tests_by_gate(
     results: Sequence[GateResult],
-    seen: Seen,
+    marked_tests: Seen,
 ) -> dict[str, dict[str, GateResult | None]]:
     """Return the tests by the name that they give their gate, with their results.
 
@@ -241,7 +241,7 @@ def _tests_by_gate(
     """
     judged = {result.nodeid: result for result in results}
     names = {test: result.name for test, result in judged.items()}
-    names.update(seen.names)
+    names.update(marked_tests.names)
     for test, result in judged.items():
         if result.gate is not None:
             names[test] = result.gate
@@ -256,7 +256,7 @@ def _why_unmet(
     project: Project,
     name: str,
     tests: Mapping[str, GateResult | None],
-    seen: Seen,
+    marked_tests: Seen,
     *,
     ready: bool,
 ) -> Unmet | None:
@@ -267,11 +267,13 @@ def _why_unmet(
     """
     in_file = name in project.gate_names
     if not tests:
-        near = None if in_file else nearest(name, (*project.gate_names, *seen.names.values()))
+        near = (
+            None if in_file else nearest(name, (*project.gate_names, *marked_tests.names.values()))
+        )
         if near is None:
             return Unmet(name, _NO_TEST)
-        cure = f"write {near} in place of {name} in {KEY}"
-        return Unmet(name, f"{_NO_TEST}; did you mean '{near}'?", cure)
+        fix = f"write {near} in place of {name} in {KEY}"
+        return Unmet(name, f"{_NO_TEST}; did you mean '{near}'?", fix)
 
     is_judged = any(result is not None and result.gate == name for result in tests.values())
     for test, result in tests.items():
@@ -289,12 +291,12 @@ def _why_unmet(
             return Unmet(name, reason, _MOVE_IT, _OTHERWISE)
         elif result.stage == "ready" and not ready:
             reason = f"{test} has no candidate yet (stage: ready)"
-            cure = f"add the candidate, or write {name}{_READY} in {KEY}"
-            return Unmet(name, reason, cure, _OTHERWISE)
+            fix = f"add the candidate, or write {name}{_READY} in {KEY}"
+            return Unmet(name, reason, fix, _OTHERWISE)
 
     for test, result in tests.items():
-        if result is None or test in seen.absent:
-            reason = seen.absent.get(test, _NOT_JUDGED)
+        if result is None or test in marked_tests.absent:
+            reason = marked_tests.absent.get(test, _NOT_JUDGED)
             return Unmet(name, f"{test} {reason}", test=test if reason == BROKEN else None)
     return None
 
@@ -302,8 +304,8 @@ def _why_unmet(
 def unjudged(
     project: Project,
     results: Sequence[GateResult],
-    seen: Seen,
-    known: Collection[str],
+    marked_tests: Seen,
+    unmet: Collection[str],
 ) -> Iterator[str]:
     """Yield a sentence on each skipped gate, and one on the gates of the file without a test.
 
@@ -311,12 +313,12 @@ def unjudged(
     its whole folder collected.
     """
     judged = {result.nodeid for result in results}
-    for test, reason in seen.absent.items():
-        name = seen.names.get(test)
-        if reason.startswith(SKIPPED) and test not in judged and name not in known:
+    for test, reason in marked_tests.absent.items():
+        name = marked_tests.names.get(test)
+        if reason.startswith(SKIPPED) and test not in judged and name not in unmet:
             yield f"gate {name} was not judged: its test {reason}"
 
-    names = {*seen.names.values(), *known}
+    names = {*marked_tests.names.values(), *unmet}
     missing = [name for name in project.gate_names if name not in names]
     if missing and project.collects_all() and any(result.gate is not None for result in results):
         yield f"no collected test marks {', '.join(missing)} of {shown_path(project.path)}"

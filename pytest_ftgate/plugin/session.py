@@ -189,8 +189,8 @@ class GateSession:
         self.facts[item.nodeid] = json.dumps(result.to_dict(whole=True), allow_nan=False)
 
         prefix = f"{MARK}."
-        others = [pair for pair in item.user_properties if not pair[0].startswith(prefix)]
-        item.user_properties[:] = [*others, *json_report.junit_properties(result)]
+        properties = [pair for pair in item.user_properties if not pair[0].startswith(prefix)]
+        item.user_properties[:] = [*properties, *json_report.junit_properties(result)]
 
         if judged.gate is None:
             return
@@ -232,8 +232,8 @@ class GateSession:
         If several workers judge one test (``--dist=each``), one that is not ``pass`` wins.
         """
         heard = json.loads(facts)
-        known = self.results.get(nodeid)
-        if known is None or (known.passed and not heard["passed"]):
+        earlier = self.results.get(nodeid)
+        if earlier is None or (earlier.passed and not heard["passed"]):
             self.results[nodeid] = GateResult.from_dict(heard)
 
     def _hear_phase(self, item: pytest.Item, report: pytest.TestReport) -> None:

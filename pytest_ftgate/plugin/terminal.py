@@ -60,14 +60,14 @@ def show_lines(reporter: pytest.TerminalReporter, lines: Iterable[Line]) -> None
 
     What is after a line break is for copying, and is not wrapped.
     """
-    shown: list[Line] = []
+    rows: list[Line] = []
     for line in lines:
         text, _, copied = line.text.partition("\n")
-        shown += [Line(part, line.colour) for part in wrapped(text, break_words=False)]
+        rows += [Line(row, line.colour) for row in wrapped(text, break_words=False)]
         if copied:
-            shown.append(Line(printable(copied, len(copied)), line.colour))
-    if shown:
-        show_block(reporter, Line("ftgate"), shown)
+            rows.append(Line(printable(copied, len(copied)), line.colour))
+    if rows:
+        show_block(reporter, Line("ftgate"), rows)
 
 
 def failures(reporter: pytest.TerminalReporter) -> Iterator[tuple[str, str]]:

@@ -57,8 +57,8 @@ def configured_model(
         services = session.services(request.node.ihook)
         spec = next(iter(config.baselines.values())) if key == "baseline" else config.candidate
         if not spec.provider:
-            what = "this gate has no candidate yet, because its stage is ready"
-            raise ConfigError(what, where=Where(key="candidate"))
+            message = "this gate has no candidate yet, because its stage is ready"
+            raise ConfigError(message, where=Where(key="candidate"))
 
         training = None
         if spec.options.keys() & {"few_shot", "retrieval"}:
@@ -159,5 +159,5 @@ def _refuse_missing(run: jobs.Run) -> None:
     if run.unanswered:
         cause = run.failure.cause if run.failure else ""
         counted = f"{len(run.unanswered):,} of {len(run.test_set):,} answers are missing"
-        what = f"{run.model.name}: {cause}; {counted} ({run.unanswered[0].name})"
-        raise ModelError(what, cure=run.failure.advice if run.failure else None)
+        message = f"{run.model.name}: {cause}; {counted} ({run.unanswered[0].name})"
+        raise ModelError(message, cure=run.failure.advice if run.failure else None)

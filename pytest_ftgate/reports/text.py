@@ -98,7 +98,7 @@ def _lines(texts: Iterable[str], colour: str = "", indent: str = "    ") -> list
 
 
 def _fold(text: str, indent: str) -> list[str]:
-    return wrapped(text, then=indent, width=WIDTH, break_words=False) or [""]
+    return wrapped(text, indent=indent, width=WIDTH, break_words=False) or [""]
 
 
 # --- checks

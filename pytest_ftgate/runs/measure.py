@@ -31,7 +31,7 @@ UNTIMED = "Call the model live, or record latency_s with each answer."
 
 _NO_ANSWER = ("refusal", "filtered", "cut_off")
 
-_short = partial(shortened, most=300)
+_short = partial(shortened, limit=300)
 
 
 @dataclass(frozen=True)
