@@ -1,4 +1,4 @@
-"""Turn values of Python objects and of columnar files into JSON values, so that the same rules hold for all rows."""
+"""Turn the values of Python objects and columnar files into JSON values."""
 
 import io
 import json
@@ -28,11 +28,11 @@ _SPOKEN = frozenset(
         "input",
     )
 )
-"""Columns that hold messages. Columnar files fill keys that only some messages have with nulls, which mean nothing."""
+"""Columns that hold messages, whose absent keys columnar files fill with nulls."""
 
 
 class Table(NamedTuple):
-    """The rows of a table with typed columns, and the labels of its columns that hold their numbers."""
+    """The rows of a table with typed columns, and the labels of columns that hold their numbers."""
 
     rows: Iterable[Mapping[str, Any]]
     labels: Mapping[str, tuple[str, ...]] = {}
@@ -41,7 +41,7 @@ class Table(NamedTuple):
 def json_row(
     row: Mapping[Any, Any], table: Table | None = None
 ) -> tuple[dict[str, Any], dict[str, DataError]]:
-    """Return a copy of the row as if read from a JSONL file, and the errors of its values that are not JSON values.
+    """Return a copy of the row as if read from JSONL, and the errors of its other values.
 
     Scalars and arrays of NumPy are values; a NaN in a cell is a missing value. ``table`` is what
     the row is from.
@@ -131,7 +131,10 @@ def _shown(value: Any) -> str:
 
 
 def table_of(value: Any) -> Table | None:
-    """Return the rows of a frame of pandas, polars or Arrow, or a ``datasets.Dataset``; else None."""
+    """Return the rows of a frame of pandas, polars or Arrow, or a ``datasets.Dataset``.
+
+    Return None for any other object.
+    """
     features = getattr(value, "features", None)
     if isinstance(features, Mapping):
         return Table(value, class_labels(features))
@@ -153,7 +156,7 @@ def table_of(value: Any) -> Table | None:
 
 
 def class_labels(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """Return the labels of the columns that hold their numbers, of the features of ``datasets``: objects or JSON."""
+    """Return the labels of columns that hold their numbers, by the features of ``datasets``."""
     labels = {}
     for key, feature in features.items():
         names = _label_names(feature)
@@ -180,8 +183,8 @@ def read_parquet(lines: Lines) -> Table:
     try:
         from pyarrow.parquet import ParquetFile
     except ImportError:
-        what = "reading this file needs PyArrow"
-        raise DataError(what, where=Where(path=lines.path), cure="pip install pyarrow") from None
+        message = "reading this file needs PyArrow"
+        raise DataError(message, where=Where(path=lines.path), cure="pip install pyarrow") from None
     with _readable(lines.path):
         file = ParquetFile(io.BytesIO(lines.file.read()))
         return Table(_batches(file, lines.path), _labels_in(file.schema_arrow))
@@ -205,9 +208,9 @@ def _labels_in(schema: Any) -> dict[str, tuple[str, ...]]:
 
 @contextmanager
 def _readable(path: str) -> Iterator[None]:
-    """Raise PyArrow's errors about a file, which are ValueErrors and OSErrors, as :class:`DataError`."""
+    """Raise PyArrow's errors about a file as :class:`DataError`."""
     try:
         yield
     except (ValueError, OSError, NotImplementedError, KeyError) as error:
-        what = f"not a Parquet file that PyArrow can read: {excerpt(str(error), width=200)}"
-        raise DataError(what, where=Where(path=path), cure="write the file again") from error
+        message = f"not a Parquet file that PyArrow can read: {excerpt(str(error), width=200)}"
+        raise DataError(message, where=Where(path=path), cure="write the file again") from error

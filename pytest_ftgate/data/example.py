@@ -11,7 +11,7 @@ from pytest_ftgate.errors import DataError, Where
 from pytest_ftgate.text import excerpt, plural
 
 Messages: TypeAlias = tuple[Mapping[str, Any], ...]
-"""A conversation: each message has a ``role`` and a ``content``, perhaps further keys such as ``name``."""
+"""A conversation: messages with a ``role``, a ``content`` and perhaps further keys."""
 
 Input: TypeAlias = str | Messages
 """What a model receives."""
@@ -50,19 +50,19 @@ class Example:
 
     @property
     def name(self) -> str:
-        """Return what messages call the example: its place in a file (``test.csv:27``), else its own id."""
+        """Return what messages call the example: its place (``test.csv:27``), else its own id."""
         if self.place is None or (self.place.line is None and self.has_own_id):
             return self.id
         return str(self.place)
 
 
 def canonical_json(value: Any) -> str:
-    """Return the canonical JSON of a value: sorted keys, no white space, no optional escapes, no NaN or infinity."""
+    """Return the JSON of a value with sorted keys, no white space and no optional escapes."""
     return _CANONICAL.encode(value)
 
 
 def input_sha256(input: Input) -> str:  # noqa: A002
-    """Return the SHA-256, in hex, of the exact input: its text in UTF-8, or the canonical JSON of messages."""
+    """Return the SHA-256 (hex) of the exact input: its text, or the canonical JSON of messages."""
     text = input if isinstance(input, str) else canonical_json(input)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -73,7 +73,7 @@ def content_id(input: Input) -> str:  # noqa: A002
 
 
 def expected_text(expected: Any) -> str:
-    """Return the expected output as a model would write it: text unchanged, other values as compact JSON."""
+    """Return the expected output as a model writes it: text, or the compact JSON of a value."""
     return expected if isinstance(expected, str) else canonical_json(expected)
 
 
@@ -123,7 +123,7 @@ class DataSet:
         return f"{rows} left out, whose answer is not to be learned" if self.left_out else ""
 
     def where(self, index: int, key: str | None = None) -> Where:
-        """Return the place of the example at ``index``, from 0: ``test.csv:27``, or ``test_set[14]``."""
+        """Return the place of the example at ``index``: ``test.csv:27``, or ``test_set[14]``."""
         return replace(self.examples[index].place or row_place(self.name, index), key=key)
 
     def row_name(self, index: int) -> str:
@@ -153,12 +153,12 @@ def checked(data: DataSet, *, repeats: bool = False) -> DataSet:
 def _no_examples(data: DataSet) -> DataError:
     where = Where(path=data.origin)
     if data.left_out:
-        what = "no row holds an output to learn"
-        return DataError(what, where=where, evidence=data.told_left_out)
+        message = "no row holds an output to learn"
+        return DataError(message, where=where, evidence=data.told_left_out)
     if data.path is not None:
         return DataError("the file has no rows", where=where)
-    cure = "give at least one; a generator can be read only once"
-    return DataError("the iterable is empty", where=where, cure=cure)
+    advice = "give at least one; a generator can be read only once"
+    return DataError("the iterable is empty", where=where, cure=advice)
 
 
 def _duplicate_ids(data: DataSet, *, repeats: bool) -> Iterator[DataError]:
@@ -170,6 +170,6 @@ def _duplicate_ids(data: DataSet, *, repeats: bool) -> Iterator[DataError]:
             continue
         if earlier.input == example.input and not example.has_own_id:
             continue
-        what = f'duplicate id "{excerpt(example.id)}", first used in {data.row_name(first)}'
-        cure = "give each row its own id, or remove the ids: they are then made from the inputs"
-        yield DataError(what, where=data.where(index, "id"), cure=cure)
+        message = f'duplicate id "{excerpt(example.id)}", first used in {data.row_name(first)}'
+        advice = "give each row its own id, or remove the ids: they are then made from the inputs"
+        yield DataError(message, where=data.where(index, "id"), cure=advice)

@@ -13,7 +13,10 @@ _NAMED = 3
 
 
 def without_faults(rows: Iterable[_T | DataError]) -> Iterator[_T]:
-    """Yield the rows up to the first error; then read the rest and raise one error for all of them."""
+    """Yield the rows up to the first error.
+
+    Then read the rest and raise one error for all of them.
+    """
     rows = iter(rows)
     for row in rows:
         if isinstance(row, DataError):
@@ -30,7 +33,10 @@ def _errors_in(rows: Iterator[_T | DataError]) -> Iterator[DataError]:
 
 
 def raise_together(errors: Iterable[DataError]) -> None:
-    """Raise the first error, if there is one; its evidence names the next few and counts the others."""
+    """Raise the first error, if there is one.
+
+    Its evidence names the next few and counts the others.
+    """
     errors = iter(errors)
     first = next(errors, None)
     if first is None:

@@ -22,7 +22,7 @@ Names = Mapping[str, str]
 
 
 class Parts(NamedTuple):
-    """What a row holds: the input, the expected output, and the tools that the model may call, if any."""
+    """What a row holds: the input, the expected output, and the tools that may be called."""
 
     input: Any
     expected: Any
@@ -60,14 +60,17 @@ class Format:
         return all(key in row for key in self.keys) and self.when(row)
 
     def parts(self, row: Row, column: Names) -> Parts | None:
-        """Return the parts of a row; None where its answer is not wanted, as data for KTO marks it."""
+        """Return the parts of a row.
+
+        Return None where its answer is not wanted, as data for KTO marks it.
+        """
         if self is not PLAIN and _is_unwanted(row):
             return None
         return self.read(row, column)
 
 
 def _is_unwanted(row: Row) -> bool:
-    """Return whether a row says that its answer is not wanted (``label`` or ``kto_tag`` is false)."""
+    """Return whether a row marks its answer as not wanted, by ``label`` or ``kto_tag``."""
     for key in ("label", "kto_tag"):
         mark = row.get(key)
         if mark is False:
@@ -85,18 +88,20 @@ def format_of(row: Row) -> Format | None:
     """
     fitting = [form for form in FORMATS.values() if form.fits(row)]
     for form in list(fitting):
-        fitting = [other for other in fitting if other.name not in form.covers]
+        fitting = [candidate for candidate in fitting if candidate.name not in form.covers]
     if not fitting:
         return None
     if len(fitting) > 1:
-        what = f"the row has the keys of several formats: {listed(form.name for form in fitting)}"
-        cure = f"name one of them, for example format: {fitting[0].name}"
-        raise DataError(what, evidence=f"found: {listed(row)}", cure=cure)
+        message = (
+            f"the row has the keys of several formats: {listed(form.name for form in fitting)}"
+        )
+        advice = f"name one of them, for example format: {fitting[0].name}"
+        raise DataError(message, evidence=f"found: {listed(row)}", cure=advice)
     return fitting[0]
 
 
 # --- values
-# --------------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 
 
 def _text(row: Row, key: str) -> str:
@@ -122,7 +127,10 @@ def _is_message(value: Any) -> bool:
 
 
 def _spoken(row: Row, key: str) -> Any:
-    """Return a list of messages, which may be one message or JSON text; any other value of the key as it is."""
+    """Return a list of messages, which may be one message or JSON text.
+
+    Return any other value of the key as it is.
+    """
     value = row[key]
     if _is_message(value):
         return [value]
@@ -138,7 +146,7 @@ def _asked(row: Row, key: str) -> Any:
 
 
 def _answered(prompt: Any, row: Row, key: str) -> Parts | None:
-    """Return the parts of a prompt, if any, and its answer: a value, or messages that go on from the prompt."""
+    """Return the parts of a prompt and its answer: a value, or messages that follow the prompt."""
     answer = _spoken(row, key)
     if not isinstance(answer, list):
         return Parts(prompt, answer)
@@ -148,8 +156,10 @@ def _answered(prompt: Any, row: Row, key: str) -> Parts | None:
         return Parts(prompt, answer)  # tool calls
 
     if role not in ("system", "developer", "user"):  # else the answer repeats the prompt
-        asked = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt or ()
-        answer = [*asked, *answer]
+        question = (
+            [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt or ()
+        )
+        answer = [*question, *answer]
     return _split(answer, key)
 
 
@@ -181,7 +191,7 @@ _SYSTEM = ("system", "systemInstruction", "system_instruction")
 
 
 def _conversation(words: _Words) -> Read:
-    """Return the function that reads conversations in these words, with the instruction and the tools beside them."""
+    """Return the function that reads conversations in these words, and what stands beside them."""
 
     def read(row: Row, column: Names) -> Parts | None:
         key = column[words.key]
@@ -221,9 +231,9 @@ def _turn(turn: Any, place: str, words: _Words, earlier: Sequence[Row]) -> list[
     if not isinstance(role, str) or content is None:
         absent = words.content[0] if isinstance(role, str) else words.role[0]
         evidence = f"found: {listed(turn)}"
-        cure = f"a turn has {words.role[0]} and {words.content[0]}"
-        what = f'a turn has no "{absent}"'
-        raise DataError(what, where=Where(key=place), evidence=evidence, cure=cure)
+        advice = f"a turn has {words.role[0]} and {words.content[0]}"
+        problem = f'a turn has no "{absent}"'
+        raise DataError(problem, where=Where(key=place), evidence=evidence, cure=advice)
 
     role = words.roles.get(role, role)
     if role != _CALLS:
@@ -247,10 +257,10 @@ def _said(role: str, content: Any, place: str, earlier: Sequence[Row]) -> list[d
     calls: list[Row] = []
     results: list[dict[str, Any]] = []
     spoken: list[Row] = []
-    for part in content:
-        part = _object(part, place)
-        call = part.get("functionCall") or part.get("toolUse")
-        result = part.get("functionResponse") or part.get("toolResult")
+    for item in content:
+        item = _object(item, place)
+        call = item.get("functionCall") or item.get("toolUse")
+        result = item.get("functionResponse") or item.get("toolResult")
         if call:
             call = _object(call, place)
             arguments = call.get("args", call.get("input"))
@@ -260,7 +270,7 @@ def _said(role: str, content: Any, place: str, earlier: Sequence[Row]) -> list[d
             returned = result.get("response", result.get("content"))
             results.append(_result(returned, [*earlier, *results]))
         else:
-            spoken.append(part)
+            spoken.append(item)
 
     if calls:
         return [_calling(checked_calls(calls, place), len(earlier))]
@@ -269,16 +279,16 @@ def _said(role: str, content: Any, place: str, earlier: Sequence[Row]) -> list[d
     return [*results, {"role": role, "content": _content(spoken)}]
 
 
-def _content(parts: Sequence[Row]) -> str | list[Row]:
+def _content(items: Sequence[Row]) -> str | list[Row]:
     """Return the text of parts; where others are among them, all with their types."""
-    texts = [part["text"] for part in parts if isinstance(part.get("text"), str)]
-    if len(texts) == len(parts):
+    texts = [item["text"] for item in items if isinstance(item.get("text"), str)]
+    if len(texts) == len(items):
         return "".join(texts)
-    return [{"type": next(iter(part), ""), **part} for part in parts]
+    return [{"type": next(iter(item), ""), **item} for item in items]
 
 
 def _calling(calls: Sequence[Row], number: int) -> dict[str, Any]:
-    """Return the message in which the assistant makes these calls, with ids as the OpenAI API asks for."""
+    """Return the message in which the assistant makes these calls, with the ids they need."""
     tool_calls = []
     for index, call in enumerate(calls):
         arguments = example.canonical_json(call["arguments"])
@@ -289,7 +299,10 @@ def _calling(calls: Sequence[Row], number: int) -> dict[str, Any]:
 
 
 def _result(content: Any, earlier: Sequence[Row]) -> dict[str, Any]:
-    """Return the message with the result of a tool; several results are those of the last calls in their order."""
+    """Return the message with the result of a tool.
+
+    Several results are those of the last calls in their order.
+    """
     text = content if isinstance(content, str) else example.canonical_json(content)
     message = {"role": "tool", "content": text}
     for number, answered in enumerate(reversed(earlier)):
@@ -301,7 +314,7 @@ def _result(content: Any, earlier: Sequence[Row]) -> dict[str, Any]:
 
 
 def _tools(value: Any) -> Any:
-    """Return tools in the shape of the OpenAI API, from JSON text, or the shapes of Gemini and Bedrock."""
+    """Return tools in the shape of the OpenAI API, from JSON or the shapes of others."""
     value = _parsed(value)
     if not value:
         return None
@@ -326,19 +339,19 @@ def _function(spec: Row) -> dict[str, Any]:
 
 
 # --- the formats
-# ---------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 
 
 _CHAT_KEYS = {"id", "group", "messages", "tools", "system"}
-"""Keys of a row beside which ``system`` is its system message, as Bedrock has it for Anthropic's models."""
+"""Keys of a row beside which ``system`` is its system message, as Bedrock has it."""
 
 
 def _chat(row: Row, column: Names) -> Parts | None:
     for name in ("input", "expected"):
         if name in row:
-            what = f'the row has both "messages" and "{name}"'
-            cure = "remove one of them, or use the messages as input: fields: {input: messages}"
-            raise DataError(what, evidence=f"found: {listed(row)}", cure=cure)
+            message = f'the row has both "messages" and "{name}"'
+            advice = "remove one of them, or use the messages as input: fields: {input: messages}"
+            raise DataError(message, evidence=f"found: {listed(row)}", cure=advice)
 
     key = column["messages"]
     messages = _parsed(row[key])
@@ -351,13 +364,13 @@ def _chat(row: Row, column: Names) -> Parts | None:
 def _alpaca(row: Row, column: Names) -> Parts:
     output = row[column["output"]]
     if isinstance(output, list):
-        cure = "write the good answer as output, or both as chosen and rejected"
+        advice = "write the good answer as output, or both as chosen and rejected"
         where = Where(key=column["output"])
-        raise DataError("must be one output, got a list", where=where, cure=cure)
+        raise DataError("must be one output, got a list", where=where, cure=advice)
     for key in ("system", "history"):
         if row.get(key):
-            cure = "write the row as messages"
-            raise DataError("no model would be told this", where=Where(key=key), cure=cure)
+            advice = "write the row as messages"
+            raise DataError("no model would be told this", where=Where(key=key), cure=advice)
 
     prompt = _text(row, column["instruction"])
     if row.get("input") is not None:
@@ -373,18 +386,18 @@ def _preference(row: Row, column: Names) -> Parts | None:
     key = column["chosen"]
     prompt = None if row.get("prompt") is None else _asked(row, "prompt")
     if prompt is None and not isinstance(_spoken(row, key), list):
-        cure = "name its column: fields: {input: NAME, expected: chosen}"
-        raise DataError('the row has no "prompt"', evidence=f"found: {listed(row)}", cure=cure)
+        advice = "name its column: fields: {input: NAME, expected: chosen}"
+        raise DataError('the row has no "prompt"', evidence=f"found: {listed(row)}", cure=advice)
     return _answered(prompt, row, key)
 
 
 def _preferred(row: Row, column: Names) -> Parts | None:
-    """Return the parts of a preference row of OpenAI or Together, whose input holds messages and tools."""
+    """Return the parts of a preference row of OpenAI or Together."""
     key = column["input"]
     request = _object(_parsed(row[key]), key)
     messages = checked_messages(request.get("messages"), f"{key}.messages")
-    parts = _answered(messages, row, column["preferred_output"])
-    return parts and parts._replace(tools=_tools(request.get("tools")))
+    content = _answered(messages, row, column["preferred_output"])
+    return content and content._replace(tools=_tools(request.get("tools")))
 
 
 def _plain(row: Row, column: Names) -> Parts:

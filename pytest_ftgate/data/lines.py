@@ -19,7 +19,7 @@ _CHUNK = 1 << 18
 
 
 def suffix_of(path: Path) -> str:
-    """Return the suffix of a file in lower case, of a compressed one that before ``.gz``: ``.jsonl``."""
+    """Return the suffix of a file in lower case: of ``rows.JSONL.gz`` it is ``.jsonl``."""
     name = Path(path.name.lower())
     return Path(name.stem).suffix if name.suffix == GZIP else name.suffix
 
@@ -38,7 +38,9 @@ def written_at(place: Where) -> Iterator[None]:
 
 
 class Lines:
-    """Iterate over the lines of a file, each with its line feed; ``number`` (from 1) is that of the last one.
+    """Iterate over the lines of a file, each with its line feed.
+
+    ``number`` (from 1) is that of the last one.
 
     Only a line feed ends a line: other Unicode line separators may occur within a JSON string.
     """
@@ -67,35 +69,39 @@ class Lines:
         self._offset += len(raw)
         return text.removeprefix("\ufeff") if self.number == 1 else text
 
-    def _flaw(self, what: str, raw: bytes, position: int) -> DataError:
+    def _flaw(self, flaw: str, raw: bytes, position: int) -> DataError:
         return DataError(
-            f"{what} at byte {self._offset + position}",
+            f"{flaw} at byte {self._offset + position}",
             where=Where(path=self.path, line=self.number),
             evidence=f"found: {raw[max(0, position - 20) : position + 20]!r}",
-            cure="save the file as UTF-8 text; it may be UTF-16, Windows-1252, Latin-1 or compressed now",
+            cure="save the file as UTF-8 text; it may be UTF-16, Windows-1252, Latin-1 or "
+            "compressed now",
         )
 
 
 @contextmanager
 def open_lines(path: Path) -> Iterator[Lines]:
-    """Open a file for reading line by line; if it does not exist, the error suggests a similar name."""
-    shown = shown_path(path)
+    """Open a file for reading line by line.
+
+    If it does not exist, the error suggests a similar name.
+    """
+    name = shown_path(path)
     with _opened(path) as stored, _without_collections():
         file: Any = stored
         if path.suffix.lower() == GZIP:
             file = gzip.GzipFile(fileobj=stored)
         try:
-            yield Lines(file, shown)
+            yield Lines(file, name)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            what = f"cannot be decompressed: {error}"
-            raise DataError(what, where=Where(shown), cure="compress the file again") from error
+            message = f"cannot be decompressed: {error}"
+            raise DataError(message, where=Where(name), cure="compress the file again") from error
         except OSError as error:
             raise _unreadable(path, error) from error
 
 
 @contextmanager
 def _without_collections() -> Iterator[None]:
-    """Pause the search for garbage, of which reading makes none: it would visit all rows again and again."""
+    """Pause the search for garbage: it would visit all rows again and again, and find none."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -124,11 +130,11 @@ def _opened(path: Path) -> BinaryIO:
     where = Where(path=shown_path(path))
     try:
         if path.is_dir():
-            cure = (
+            advice = (
                 "write the path of one file in it, or let a fixture such as ftgate_test_set return "
                 "the rows of all"
             )
-            raise UnopenedError("is a folder, not a file", where=where, cure=cure)
+            raise UnopenedError("is a folder, not a file", where=where, cure=advice)
         # Reading it may block, or never end.
         if os.path.exists(path) and not path.is_file():
             raise UnopenedError("is a device or a pipe, not a file", where=where)
@@ -149,21 +155,21 @@ def missing(path: Path) -> UnopenedError:
     shown = shown_path(path)
     url = re.search(r"(?:^|/)(\w[\w+.-]+):/+(.*)", shown)
     if url is not None:  # paths have no double slash
-        cure = "download the data, and write the path of the file"
+        advice = "download the data, and write the path of the file"
         where = Where(path=f"{url[1]}://{url[2]}")
-        return UnopenedError(f"{url[1]}:// is not read", where=where, cure=cure)
+        return UnopenedError(f"{url[1]}:// is not read", where=where, cure=advice)
 
     near = None
     if os.access(path.parent, os.R_OK):
         # Without the suffix, which would make any two names alike.
         names = {PurePath(name).stem: name for name in sorted(os.listdir(path.parent))}
         near = names.get(nearest(path.stem, names) or "")
-    cure = "paths are relative to the file in which they are written"
+    advice = "paths are relative to the file in which they are written"
     if near is not None:
-        cure = f'did you mean "{near}"?'
+        advice = f'did you mean "{near}"?'
     elif not path.suffix:
-        cure = (
-            "names of the Hugging Face hub are not read: save the data as a file, or give a Dataset "
-            "in Python code"
+        advice = (
+            "names of the Hugging Face hub are not read: save the data as a file, or give a "
+            "Dataset in Python code"
         )
-    return UnopenedError("no such file", where=Where(path=shown), cure=cure)
+    return UnopenedError("no such file", where=Where(path=shown), cure=advice)

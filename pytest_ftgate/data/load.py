@@ -52,7 +52,7 @@ _FOR_PANDAS = frozenset(
 
 
 class Opened(NamedTuple):
-    """A file that is being read: the number and the values of each row, or why it cannot be read, and its place.
+    """A file that is being read: the number and the values of each row, or its error.
 
     ``table`` is what holds the rows where their values are not JSON values yet.
     """
@@ -65,7 +65,7 @@ class Opened(NamedTuple):
 @contextmanager
 def opened(path: Path, file: str | None = None) -> Iterator[Opened]:
     """Open a file that is written as ``file`` says, else its suffix."""
-    shown = shown_path(path)
+    name = shown_path(path)
     if file is None:
         file, _ = _how(path, None)
 
@@ -73,11 +73,11 @@ def opened(path: Path, file: str | None = None) -> Iterator[Opened]:
         if file == "parquet":
             table = read_parquet(lines)
             rows = enumerate(table.rows, 1)
-            yield Opened(rows, lambda row: Where(path=f"{shown}, row {row}"), table)
+            yield Opened(rows, lambda row: Where(path=f"{name}, row {row}"), table)
         elif file in _DELIMITERS:
-            yield Opened(read_cells(lines, _DELIMITERS[file]), partial(Where, shown))
+            yield Opened(read_cells(lines, _DELIMITERS[file]), partial(Where, name))
         else:
-            yield Opened(strict_json.read_objects(lines), partial(Where, shown))
+            yield Opened(strict_json.read_objects(lines), partial(Where, name))
 
 
 def load_examples(
@@ -89,7 +89,9 @@ def load_examples(
     labeled: bool = True,
     repeats: bool = False,
 ) -> example.DataSet:
-    """Return all examples of a file, or the first ``limit``; no row is skipped but those that hold no output to learn.
+    """Return all examples of a file, or the first ``limit``.
+
+    No row is skipped but those that hold no output to learn.
 
     Args:
         format: one of ``FORMATS``; None: the suffix tells how the file is written, and the first
@@ -100,33 +102,33 @@ def load_examples(
         labeled: every row must have an expected output; otherwise a missing one is the empty text.
         repeats: rows may repeat with all their values, the id too.
     """
-    shown = shown_path(path)
+    name = shown_path(path)
     fields = fields or {}
     file, form = _how(path, format)
     if form is not None:
-        _check_fields(fields, form, shown)
+        _check_fields(fields, form, name)
 
     reader = RowReader(fields, form, labeled=labeled)
     with opened(path, file) as source:
         examples, left_out = collected(_examples(source, reader, file), limit)
     recognised = reader.described("Parquet" if file == "parquet" else file.upper())
-    data = example.DataSet(examples, shown, sha256_of(path), shown, recognised, left_out)
+    data = example.DataSet(examples, name, sha256_of(path), name, recognised, left_out)
     return example.checked(data, repeats=repeats)
 
 
-def _check_fields(fields: Mapping[str, str], form: formats.Format, shown: str) -> None:
+def _check_fields(fields: Mapping[str, str], form: formats.Format, name: str) -> None:
     """Raise :class:`DataError` if fields name a part that the format reads from its own keys."""
     clash = [name for name in ("input", "expected") if name in fields and name not in form.keys]
     if clash:
-        what = (
+        message = (
             f"fields names {listed(clash)}, but in the format {form.name} they come from "
             f"{listed(form.keys)}"
         )
-        cure = (
+        advice = (
             "remove format; fields alone says which columns are used, for example "
             "fields: {input: messages}"
         )
-        raise DataError(what, where=Where(path=shown, key="fields"), cure=cure)
+        raise DataError(message, where=Where(path=name, key="fields"), cure=advice)
 
 
 def _examples(
@@ -146,10 +148,11 @@ def _examples(
                 yield located(error, place)
                 continue
             # All rows of a table have the same columns: one error is enough.
-            cure = error.cure
+            advice = error.cure
             if file != "parquet":
-                cure = f"if the first line is a row, write a header above it (input,expected); else {cure}"
-            raise DataError(error.what, **error.parts(where=place, cure=cure)) from None
+                header = "if the first line is a row, write a header above it (input,expected)"
+                advice = f"{header}; else {advice}"
+            raise DataError(error.what, **error.parts(where=place, cure=advice)) from None
         except DataError as error:
             yield located(error, place)
 
@@ -164,7 +167,7 @@ def first_row(path: Path) -> dict[str, Any]:
 
 
 def _how(path: Path, written: str | None) -> tuple[str, formats.Format | None]:
-    """Return how a file is written, by ``format`` or its suffix, and what ``format`` says of its rows."""
+    """Return how a file is written, by ``format`` or suffix, and the format of its rows."""
     if written in _FILES:
         return written, None
     form = ROW_FORMATS.get(written or "")
@@ -192,18 +195,20 @@ def _unknown_suffix(path: Path, suffix: str) -> DataError:
     if not suffix and not os.path.lexists(path):
         return missing(path)
 
-    what = "the format is unknown, because the file has no suffix"
+    message = "the format is unknown, because the file has no suffix"
     evidence = f"known: {', '.join(_PLAIN_SUFFIXES)}, each also with .gz"
     *names, last_name = _FILES
-    cure = f"say how it is written: format: {', '.join(names)} or {last_name}"
+    advice = f"say how it is written: format: {', '.join(names)} or {last_name}"
     if suffix:
-        what = f'unknown suffix "{path.suffix}"'
+        message = f'unknown suffix "{path.suffix}"'
     if suffix in _FOR_PANDAS:
-        cure = (
-            "save it as CSV or JSON Lines, or let a fixture such as ftgate_test_set read it and return a "
-            "pandas.DataFrame"
+        advice = (
+            "save it as CSV or JSON Lines, or let a fixture such as ftgate_test_set read it and "
+            "return a pandas.DataFrame"
         )
-    return UnopenedError(what, where=Where(path=shown_path(path)), evidence=evidence, cure=cure)
+    return UnopenedError(
+        message, where=Where(path=shown_path(path)), evidence=evidence, cure=advice
+    )
 
 
 def separator_of(header: str, usual: str) -> str:
@@ -212,7 +217,7 @@ def separator_of(header: str, usual: str) -> str:
 
 
 def read_cells(lines: Lines, usual: str) -> Iterator[tuple[int, dict[str, str]] | DataError]:
-    """Yield the line number and the cells of each row of CSV, by the names in the header, or why it could not be read.
+    """Yield the line and the cells by column of each row of CSV, or why it could not be read.
 
     Raise :class:`DataError` if a column has two cells, or the rest of the file cannot be divided
     into cells. ``usual`` separates the cells, unless another sign divides the header into more of
@@ -236,12 +241,12 @@ def read_cells(lines: Lines, usual: str) -> Iterator[tuple[int, dict[str, str]] 
                 yield _uneven(cells, header, place)
             line = lines.number + 1
     except csv.Error as error:
-        cure = (
+        advice = (
             "quote cells that contain line breaks or quotes; a quote within a quoted cell is "
             'written ""'
         )
         where = Where(path=lines.path, line=line)
-        raise DataError(f"invalid CSV: {error}", where=where, cure=cure) from None
+        raise DataError(f"invalid CSV: {error}", where=where, cure=advice) from None
     finally:
         csv.field_size_limit(usual_limit)
 
@@ -291,14 +296,14 @@ class Row:
     def wrong(self, column: str, required: str) -> DataError:
         """Return the error of a cell."""
         value = self.values.get(column)
-        shown = kind_of(value)
+        text = kind_of(value)
         if isinstance(value, str | int | float) and not isinstance(value, bool):
-            shown = excerpt(json.dumps(value, ensure_ascii=False))
-        return DataError(f"must be {required}, got {shown}", where=self.at(column))
+            text = excerpt(json.dumps(value, ensure_ascii=False))
+        return DataError(f"must be {required}, got {text}", where=self.at(column))
 
 
 def read_table(path: Path, required: Collection[str]) -> list[Row]:
-    """Return all rows of a file: ``.csv`` is CSV, ``.tsv`` is tab-separated, everything else is JSONL.
+    """Return all rows of a file, which is JSONL unless its suffix is ``.csv`` or ``.tsv``.
 
     Rows of empty cells, which spreadsheets leave behind, are no rows. Raise :class:`DataError` if
     it cannot be read or has no rows, or rows lack a ``required`` column.
@@ -321,6 +326,8 @@ def _incomplete(rows: Iterable[Row], required: Collection[str]) -> Iterator[Data
         for name in required:
             if row.values.get(name) is None:
                 evidence = f"found: {listed(row.values)}"
-                cure = f"each row needs {listed(required)}"
-                yield DataError(f'no field "{name}"', where=row.where, evidence=evidence, cure=cure)
+                advice = f"each row needs {listed(required)}"
+                yield DataError(
+                    f'no field "{name}"', where=row.where, evidence=evidence, cure=advice
+                )
                 break

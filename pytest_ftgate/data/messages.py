@@ -1,4 +1,4 @@
-"""Check chat messages, split conversations into input and expected output, and normalise inputs to compare them."""
+"""Check chat messages, divide conversations into input and expected output, normalise inputs."""
 
 import re
 import unicodedata
@@ -20,7 +20,10 @@ def must_be(required: str, value: Any, key: str) -> DataError:
 
 
 def checked_messages(value: Any, key: str) -> example.Messages:
-    """Return the messages under a row's ``key``, each with a known role and a content; errors lack file and line."""
+    """Return the messages under a row's ``key``, each with a known role and a content.
+
+    Errors lack file and line.
+    """
     if not isinstance(value, list):
         raise must_be("a list of messages", value, key)
     if not value:
@@ -31,7 +34,7 @@ def checked_messages(value: Any, key: str) -> example.Messages:
 
 
 def split_conversation(value: Any, key: str) -> tuple[example.Messages, Any] | None:
-    """Return the messages before the last one, and the expected output in the last one, which must be the assistant's.
+    """Return the messages before the assistant's last one, and the expected output in that one.
 
     That is its text or, if it calls tools, the list of its calls (see
     :mod:`pytest_ftgate.data.messages`). A message with ``weight: 0`` is not trained on: the last
@@ -48,23 +51,26 @@ def split_conversation(value: Any, key: str) -> tuple[example.Messages, Any] | N
     last = messages[-1]
     place = f"{key}[{len(messages) - 1}]"
     if last["role"] != "assistant":
-        what = f'the last message must have the role "assistant", got "{last["role"]}"'
+        problem = f'the last message must have the role "assistant", got "{last["role"]}"'
         evidence = f"roles: {listed(message['role'] for message in messages)}"
-        cure = "end the conversation with the expected output, as a message of the assistant"
-        raise DataError(what, where=Where(key=place), evidence=evidence, cure=cure)
+        advice = "end the conversation with the expected output, as a message of the assistant"
+        raise DataError(problem, where=Where(key=place), evidence=evidence, cure=advice)
     if len(messages) == 1:
         raise DataError("there is no message before the assistant's answer", where=Where(key=key))
     return messages[:-1], _answer(last, place)
 
 
 def _last_trained(messages: example.Messages, key: str) -> int | None:
-    """Return the index of the assistant's last message that is trained on; the last index if it is not of one."""
+    """Return the index of the assistant's last message that is trained on.
+
+    Return the last index if the last message is not the assistant's.
+    """
     trained = None
     for number, message in enumerate(messages):
         weight = message.get("weight")
         if weight not in (0, 1, None):
-            what = f"must be 0 or 1, got {excerpt(str(weight))}"
-            raise DataError(what, where=Where(key=f"{key}[{number}].weight"))
+            problem = f"must be 0 or 1, got {excerpt(str(weight))}"
+            raise DataError(problem, where=Where(key=f"{key}[{number}].weight"))
         if message["role"] == "assistant" and weight != 0:
             trained = number
     return trained if messages[-1]["role"] == "assistant" else len(messages) - 1
@@ -82,12 +88,12 @@ def _answer(message: Mapping[str, Any], place: str) -> Any:
     if isinstance(content, str):
         return content
 
-    texts = [_plain_text(part) for part in content or ()]
+    texts = [_plain_text(item) for item in content or ()]
     if not texts or None in texts:
-        what = "the assistant's last message has no text"
+        problem = "the assistant's last message has no text"
         evidence = f"found: {listed(message)}"
-        cure = "write the expected output as its text content"
-        raise DataError(what, where=Where(key=place), evidence=evidence, cure=cure)
+        advice = "write the expected output as its text content"
+        raise DataError(problem, where=Where(key=place), evidence=evidence, cure=advice)
     return "".join(text for text in texts if text is not None)
 
 
@@ -96,17 +102,17 @@ def checked_calls(value: Any, key: str) -> list[dict[str, Any]]:
     try:
         return canonical_calls(value)
     except ValueError as error:
-        cure = (
+        advice = (
             'a call looks like this: {"type": "function", "function": {"name": "...", '
             '"arguments": "{...}"}}'
         )
-        raise DataError(str(error), where=Where(key=key), cure=cure) from None
+        raise DataError(str(error), where=Where(key=key), cure=advice) from None
 
 
 def _check_message(message: Any, place: str) -> None:
     if not isinstance(message, dict):
-        what = f"a message must be an object, got {kind_of(message)}"
-        raise DataError(what, where=Where(key=place))
+        problem = f"a message must be an object, got {kind_of(message)}"
+        raise DataError(problem, where=Where(key=place))
     role = message.get("role")
     calls_tools = role == "assistant" and ("tool_calls" in message or "function_call" in message)
     if "role" not in message:
@@ -118,8 +124,8 @@ def _check_message(message: Any, place: str) -> None:
     content = message.get("content")
     if isinstance(content, str) or (content is None and calls_tools):
         return
-    parts = content if isinstance(content, list) else [None]
-    if not all(isinstance(part, dict) and "type" in part for part in parts):
+    items = content if isinstance(content, list) else [None]
+    if not all(isinstance(item, dict) and "type" in item for item in items):
         raise must_be('text or a list of parts with a "type"', content, f"{place}.content")
 
 
@@ -136,9 +142,9 @@ def check_role(role: Any, key: str) -> None:
     """Raise :class:`DataError` without file and line unless this is a role of the OpenAI API."""
     if isinstance(role, str) and role in ROLES:
         return
-    shown = f'"{excerpt(role)}"' if isinstance(role, str) else kind_of(role)
+    label = f'"{excerpt(role)}"' if isinstance(role, str) else kind_of(role)
     evidence = f"roles: {listed(ROLES)}"
-    raise DataError(f"unknown role: {shown}", where=Where(key=key), evidence=evidence)
+    raise DataError(f"unknown role: {label}", where=Where(key=key), evidence=evidence)
 
 
 def canonical_calls(value: Any) -> list[dict[str, Any]]:
@@ -217,7 +223,10 @@ def _tagged_calls(text: str) -> list[str]:
 
 
 def readable_calls(answer: str) -> str:
-    """Return the tool calls of an answer for people, ``get_weather({"city":"Oslo"})``; any other answer as it is."""
+    """Return the tool calls of an answer for people, ``get_weather({"city":"Oslo"})``.
+
+    Return any other answer as it is.
+    """
     calls = calls_in(answer)
     if not calls:
         return answer
@@ -235,12 +244,15 @@ def calls_tool(answer: str) -> bool:
 
 
 def declared_tools(tools: Any) -> dict[str, Any]:
-    """Return the parameters of each tool by its name, of a row's ``tools`` in the shape of the OpenAI API."""
+    """Return the parameters of each tool by its name, of ``tools`` as the OpenAI API has them."""
     return {function["name"]: function.get("parameters") for function in _functions(tools)}
 
 
 def _functions(value: Any) -> list[dict[str, Any]]:
-    """Return the functions with a name of untrusted tools or calls; what has another shape is left out."""
+    """Return the functions with a name of untrusted tools or calls.
+
+    What has another shape is left out.
+    """
     functions = []
     for tool in value if isinstance(value, list) else [value]:
         function = tool.get("function", tool) if isinstance(tool, dict) else None
@@ -257,8 +269,9 @@ INSTRUCTIONS = frozenset({"system", "developer"})
 
 # Unicode's Default_Ignorable_Code_Point: characters without a glyph, which NFKC_Casefold removes.
 _INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
-    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
 )
 
 
@@ -287,7 +300,10 @@ def normalized_input(input: example.Input) -> str:  # noqa: A002
 
 
 def without_instructions(input: example.Input) -> example.Input:  # noqa: A002
-    """Return the input without its system and developer messages; unchanged if it has no other messages."""
+    """Return the input without its system and developer messages.
+
+    Return it unchanged if it has no other messages.
+    """
     if isinstance(input, str):
         return input
     turns = tuple(message for message in input if message["role"] not in INSTRUCTIONS)
@@ -295,7 +311,7 @@ def without_instructions(input: example.Input) -> example.Input:  # noqa: A002
 
 
 def is_blank(input: example.Input) -> bool:  # noqa: A002
-    """Return whether the input is blank text, or a conversation whose last message of the user is blank."""
+    """Return whether the input is blank, or the last message of the user in a conversation."""
     if isinstance(input, str):
         return not visible(input)
     questions = [message for message in input if message["role"] == "user"] or input
@@ -316,18 +332,21 @@ def _normalized(text: str) -> str:
 
 
 def _text(message: Mapping[str, Any]) -> str:
-    """Return a message's content as text; other parts (images) as canonical JSON, and tool calls without their ids."""
+    """Return a message's content as text.
+
+    Other parts, such as images, are canonical JSON; tool calls are without their ids.
+    """
     content = message.get("content")
     texts = []
-    for part in [content] if isinstance(content, str) else content or ():
-        text = part if isinstance(part, str) else _plain_text(part)
-        texts.append(example.canonical_json(part) if text is None else text)
+    for item in [content] if isinstance(content, str) else content or ():
+        text = item if isinstance(item, str) else _plain_text(item)
+        texts.append(example.canonical_json(item) if text is None else text)
     if message.get("tool_calls"):
         texts.append(calls_text(message["tool_calls"]))
     return " ".join(texts)
 
 
-def _plain_text(part: Any) -> str | None:
+def _plain_text(item: Any) -> str | None:
     """Return the text of a part of a message; None for other parts, such as images."""
-    text = part.get("text") if isinstance(part, Mapping) and part.get("type") == "text" else None
+    text = item.get("text") if isinstance(item, Mapping) and item.get("type") == "text" else None
     return text if isinstance(text, str) else None

@@ -1,4 +1,4 @@
-"""Turn rows into examples, whatever their format, the names of their columns and where they come from."""
+"""Turn rows into examples, whatever their format, their columns and their source."""
 
 import hashlib
 import json
@@ -40,16 +40,16 @@ class ColumnsError(DataError):
 
 
 def _part_of(path: str) -> str | None:
-    """Return the part of an example that a path names: its first word, or its singular, which is a usual name."""
+    """Return the part of an example that the path of a column usually holds."""
     for word in path.strip().lower().split("."):
-        for part, usual_names in _USUAL.items():
+        for role, usual_names in _USUAL.items():
             if word in usual_names or word.removesuffix("s") in usual_names:
-                return part
+                return role
     return None
 
 
 def paths_of(row: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the path and the value of everything in a row that is not an object: ``answers.text``."""
+    """Yield the path, ``answers.text``, and the value of all in a row that is not an object."""
     for key, value in row.items():
         if isinstance(value, Mapping) and value:
             yield from paths_of(value, f"{above}{key}.")
@@ -79,7 +79,7 @@ class _Columns:
 
     @property
     def is_bare(self) -> bool:
-        """Return whether the rows hold each part of an example in a column of its own, and no further field."""
+        """Return whether rows hold the parts of an example alone, each in a column of its own."""
         columns = set(self.column.values())
         return (
             self.format is formats.PLAIN and not self.renamed and len(columns) == len(self.column)
@@ -87,7 +87,7 @@ class _Columns:
 
 
 class RowReader:
-    """Read the rows of a data set, in the format and the columns of the first row unless the format is given.
+    """Read the rows of a data set, in the format and the columns of the first row.
 
     Errors lack file and line.
 
@@ -120,7 +120,10 @@ class RowReader:
         self._first: _Columns | None = None
 
     def described(self, container: str) -> str:
-        """Return what was recognised: ``chat JSONL (OpenAI)``; empty for rows as we write them ourselves."""
+        """Return what was recognised: ``chat JSONL (OpenAI)``.
+
+        Empty for rows as we write them ourselves.
+        """
         if self._first is None:
             return ""
         title = self._first.title
@@ -157,25 +160,27 @@ class RowReader:
             if name in columns.taken:
                 raise error
 
-        parts = columns.format.parts(row, columns.column)
-        if parts is None:
+        content = columns.format.parts(row, columns.column)
+        if content is None:
             return None
         column = columns.column
         key_of_input = column.get("input", columns.format.keys[0])
         key_of_expected = column.get("expected", columns.format.keys[-1])
-        example_input = _checked_input(parts.input, key_of_input)
+        example_input = _checked_input(content.input, key_of_input)
         group = _group_in(row, column.get("group"))
         return Example(
             id=_id_in(row, column.get("id")) or content_id(example_input),
             input=example_input,
-            expected=self._checked_expected(parts.expected, key_of_expected),
+            expected=self._checked_expected(content.expected, key_of_expected),
             group=group,
-            fields=_further_fields(row, columns, bad, parts.tools),
+            fields=_further_fields(row, columns, bad, content.tools),
             place=place,
         )
 
     def _simple(self, row: Mapping[Any, Any], place: Where) -> Example | None:
-        """Return the example of a row of texts without further fields, as most are; None for other rows.
+        """Return the example of a row of texts without further fields, as most are.
+
+        Return None for other rows.
 
         It is what :meth:`example` returns, in half the time.
         """
@@ -198,8 +203,8 @@ class RowReader:
         if value is None:
             if not self._labeled:
                 return ""
-            cure = 'write the output, or "" if the output should be empty'
-            raise DataError("the expected output is null", where=Where(key=key), cure=cure)
+            advice = 'write the output, or "" if the output should be empty'
+            raise DataError("the expected output is null", where=Where(key=key), cure=advice)
 
         if not isinstance(value, list) or not value:
             return value
@@ -222,9 +227,9 @@ class RowReader:
         if columns is None or self._mixed:
             columns = self._columns_of(self._form or form or formats.PLAIN, row)
         elif form is not None and form != columns.format:
-            what = f"this row is {form.title}, and the rows before it are {columns.format.title}"
-            cure = f"all rows need one format: name it, for example format: {form.name}"
-            raise DataError(what, evidence=f"found: {listed(row)}", cure=cure)
+            message = f"this row is {form.title}, and the rows before it are {columns.format.title}"
+            advice = f"all rows need one format: name it, for example format: {form.name}"
+            raise DataError(message, evidence=f"found: {listed(row)}", cure=advice)
         self._check(row, columns)
 
         self._first = self._first or columns
@@ -247,7 +252,7 @@ class RowReader:
         return formats.format_of({**row, **renamed})
 
     def _columns_of(self, form: formats.Format, row: Mapping[str, Any]) -> _Columns:
-        """Return the columns of rows like this one: those of ``fields``, which must exist, else the usual names."""
+        """Return the columns of rows like this one: those of ``fields``, else the usual names."""
         usual = self._usual_columns(row) if form is formats.PLAIN else {}
         fields = {**usual, **self._fields}
 
@@ -272,10 +277,10 @@ class RowReader:
         return _Columns(form, column, renamed, required, frozenset(taken), title)
 
     def _usual_columns(self, row: Mapping[str, Any]) -> dict[str, str]:
-        """Return the column of each part that exactly one column of the row is usually called by."""
+        """Return the column of each part of an example that one column is usually called by."""
         columns = {}
-        for part, usual_names in _USUAL.items():
-            if part in row or part in self._fields:
+        for role, usual_names in _USUAL.items():
+            if role in row or role in self._fields:
                 continue
 
             likely = []
@@ -283,11 +288,14 @@ class RowReader:
                 if name.strip().lower() in usual_names and name not in self._fields.values():
                     likely.append(name)
             if len(likely) == 1:
-                columns[part] = likely[0]
+                columns[role] = likely[0]
         return columns
 
     def _check(self, row: Mapping[str, Any], columns: _Columns) -> None:
-        """Raise :class:`ColumnsError` if a row lacks a column; the cure names columns that are probably meant."""
+        """Raise :class:`ColumnsError` if a row lacks a column.
+
+        The cure names columns that are probably meant.
+        """
         absent = {}
         for name, column in columns.required.items():
             if column not in row:
@@ -311,10 +319,10 @@ class RowReader:
             likely.append(f"{name}: {'NAME' if guess is None else listed([unused.pop(guess)])}")
 
         mapped = f"fields: {{{', '.join(likely)}}}"
-        cure = f"map the columns: {mapped}"
+        advice = f"map the columns: {mapped}"
         if not self._mappable:
-            cure = f"rename the keys, or give {{path: ROWS, {mapped}}} in place of the rows"
-        raise ColumnsError("; ".join(flaws), evidence=f"found: {listed(paths)}", cure=cure)
+            advice = f"rename the keys, or give {{path: ROWS, {mapped}}} in place of the rows"
+        raise ColumnsError("; ".join(flaws), evidence=f"found: {listed(paths)}", cure=advice)
 
 
 def collected(
@@ -339,7 +347,10 @@ def collected(
 
 
 def _value_at(row: Any, path: str) -> Any:
-    """Return the value at a path such as ``answers.text`` or ``answers.text.0``; of a list of one text, the text."""
+    """Return the value at a path such as ``answers.text`` or ``answers.text.0``.
+
+    Of a list of one text, the text.
+    """
     for key in path.split("."):
         if isinstance(row, list) and key.isdecimal() and int(key) < len(row):
             row = row[int(key)]
@@ -374,8 +385,8 @@ def _checked_input(value: Any, key: str) -> Input:
         return value
     if isinstance(value, list):
         return messages.checked_messages(value, key)
-    what = f"must be text or a list of messages, got {kind_of(value)}"
-    raise DataError(what, where=Where(key=key))
+    message = f"must be text or a list of messages, got {kind_of(value)}"
+    raise DataError(message, where=Where(key=key))
 
 
 def _group_in(row: Mapping[str, Any], column: str | None) -> str | None:
@@ -392,8 +403,8 @@ def _id_in(row: Mapping[str, Any], column: str | None) -> str | None:
         return None
     text = _text_of(row[column], column)
     if not text.strip():
-        cure = "write an id, or remove the ids from all rows: they are then made from the inputs"
-        raise DataError("the id is blank", where=Where(key=column), cure=cure)
+        advice = "write an id, or remove the ids from all rows: they are then made from the inputs"
+        raise DataError("the id is blank", where=Where(key=column), cure=advice)
     return text
 
 
@@ -406,11 +417,11 @@ def _text_of(value: Any, key: str) -> str:
 
 
 # --- Python objects
-# -------------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 
 _ROWS = (
-    'each row must be an Example, a mapping {"input": ..., "expected": ...}, or a pair (input, expected); '
-    "zip(X, y) makes pairs of two columns"
+    'each row must be an Example, a mapping {"input": ..., "expected": ...}, or a pair '
+    "(input, expected); zip(X, y) makes pairs of two columns"
 )
 
 
@@ -423,7 +434,9 @@ def examples_from(
     limit: int | None = None,
     labeled: bool = True,
 ) -> DataSet:
-    """Return all examples of an iterable, or the first ``limit``; it is iterated once, and not beyond the limit.
+    """Return all examples of an iterable, or the first ``limit``.
+
+    It is iterated once, and not beyond the limit.
 
     Rows are ``Example`` objects, mappings with the keys of a JSONL row (conversations included), or
     pairs ``(input, expected)``, of JSON values, which are copied.
@@ -493,33 +506,33 @@ class _Rows:
             raise
         except BaseException as error:  # pytest.skip() too: it must not skip a gate
             text = excerpt(str(error), width=200)
-            what = f"the iterable raised {type(error).__name__}: {text}"
-            raise self.located(DataError(what), index) from error
+            message = f"the iterable raised {type(error).__name__}: {text}"
+            raise self.located(DataError(message), index) from error
 
     def _check(self) -> None:
         """Raise :class:`DataError` for an object that does not hold rows in an order."""
         where = Where(path=self._origin)
         if isinstance(self._rows, Mapping):
-            what = f"must be a list of rows, got one mapping with the keys {listed(self._rows)}"
-            cure = (
-                "return all rows as a list (of a fixture that yields its rows, pytest takes only the first); "
-                "for a dict of columns return pandas.DataFrame(columns)"
+            message = f"must be a list of rows, got one mapping with the keys {listed(self._rows)}"
+            advice = (
+                "return all rows as a list (of a fixture that yields its rows, pytest takes only "
+                "the first); for a dict of columns return pandas.DataFrame(columns)"
             )
-            raise DataError(what, where=where, cure=cure)
+            raise DataError(message, where=where, cure=advice)
 
         iterates = hasattr(self._rows, "__iter__") or hasattr(self._rows, "__getitem__")
         if not iterates or isinstance(self._rows, str | bytes | bytearray | set | frozenset):
             kind = "None" if self._rows is None else f"a value of type {type(self._rows).__name__}"
-            cure = (
-                "give a list, a tuple or a generator of examples; or the path of a file as test_set "
-                "or training_set"
+            advice = (
+                "give a list, a tuple or a generator of examples; or the path of a file as "
+                "test_set or training_set"
             )
-            what = f"must be an iterable of examples, got {kind}"
-            raise DataError(what, where=where, cure=cure)
+            message = f"must be an iterable of examples, got {kind}"
+            raise DataError(message, where=where, cure=advice)
 
 
 def content_of(rows: Iterable[Any]) -> str | None:
-    """Return a hash of the contents of a list, tuple or table, which shows whether it was changed in place.
+    """Return a hash of a list, tuple or table, which shows whether it was changed in place.
 
     Return None for other iterables, which cannot be changed or can be read only once, and for
     values without a text.
@@ -559,12 +572,12 @@ def _example(
 
 def _copied(example: Example, plain_reader: RowReader, place: Where) -> Example | None:
     """Return an example of the user's with its values as JSON values."""
-    parts, bad = cells.json_row(_parts(example))
+    values, bad = cells.json_row(_parts(example))
     for error in bad.values():
         raise error
 
-    fields = parts.pop("fields")
-    copy = plain_reader.example(parts, example.place or place)
+    fields = values.pop("fields")
+    copy = plain_reader.example(values, example.place or place)
     if not isinstance(fields, dict):
         raise DataError(f"must be a mapping, got {kind_of(fields)}", where=Where(key="fields"))
     return copy and replace(copy, fields=fields)

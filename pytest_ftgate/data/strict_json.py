@@ -13,7 +13,10 @@ from pytest_ftgate.errors import DataError, Where, located
 from pytest_ftgate.text import excerpt, kind_of
 
 MOST_NESTED = 100
-"""Nesting levels of a portable value; far below the limit of Python's own JSON reader and writer."""
+"""Nesting levels of a portable value.
+
+Far below the limit of Python's own JSON reader and writer.
+"""
 
 _TOO_DEEP = f"the value is nested more than {MOST_NESTED} levels deep"
 
@@ -54,12 +57,12 @@ def _refuse_unportable(value: Any, written: str) -> None:
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        cure = "correct the text: an emoji may have been cut in half"
-        raise JsonError("half a surrogate pair, which is not a character", cure=cure) from None
+        advice = "correct the text: an emoji may have been cut in half"
+        raise JsonError("half a surrogate pair, which is not a character", cure=advice) from None
 
 
 def _refuse_deep(value: Any, written: str) -> None:
-    """Raise :class:`JsonError` for a value of too many levels: what reads it recurses, and Python would stop it."""
+    """Raise :class:`JsonError` for a value of too many levels, at which Python stops recursion."""
     if written.count("[") + written.count("{") > MOST_NESTED and _depth(value) > MOST_NESTED:
         raise JsonError(_TOO_DEEP)
 
@@ -103,8 +106,8 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    cure = "write a number, or null for a missing value"
-    raise JsonError(f"{name} is not a JSON value", cure=cure)
+    advice = "write a number, or null for a missing value"
+    raise JsonError(f"{name} is not a JSON value", cure=advice)
 
 
 def _finite(digits: str) -> float:

@@ -38,9 +38,9 @@ def is_built_in(spec: ModelSpec) -> bool:
 
 def unknown_provider(spec: ModelSpec) -> ConfigError:
     """Return the error about a provider that is not built in, where no hook knows it."""
-    known = [name for name in _BUILDERS if name != "callable"]  # which no file can hold
-    meant = suggestion(spec.provider, known)
-    cure = (
+    providers = [name for name in _BUILDERS if name != "callable"]  # which no file can hold
+    meant = suggestion(spec.provider, providers)
+    advice = (
         "for an endpoint that speaks OpenAI's API, such as vLLM, Ollama or Anthropic's, write "
         "provider: openai with base_url; any other provider comes from a hook pytest_ftgate_model "
         "in conftest.py or a plugin"
@@ -48,8 +48,8 @@ def unknown_provider(spec: ModelSpec) -> ConfigError:
     return ConfigError(
         f"unknown provider {spec.provider!r}{meant}",
         where=spec.source.where(),
-        evidence=f"built in are {', '.join(known)}",
-        cure=None if meant else cure,
+        evidence=f"built in are {', '.join(providers)}",
+        cure=None if meant else advice,
     )
 
 

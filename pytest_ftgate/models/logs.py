@@ -1,4 +1,4 @@
-"""Read the logs of evaluation tools as recorded answers: lm-evaluation-harness, inspect_ai and MLflow.
+"""Read logs of lm-evaluation-harness, inspect_ai and MLflow as recorded answers.
 
 Every log is turned into rows as our own recordings have them: ``{"id": ..., "output": ...}``, with
 ``repeat``, ``usage``, ``latency_s``, ``finish_reason`` or ``error`` where the log states them. The
@@ -26,7 +26,7 @@ ReadRows = Callable[[Values, Where], Iterator[Values]]
 
 
 class LogRow(NamedTuple):
-    """Hold the values of one recorded answer, as a row of our own recordings has them, and its place."""
+    """Hold one recorded answer, with the keys of our own recordings, and its place."""
 
     where: Where
     values: Values
@@ -102,21 +102,24 @@ def _reading(where: Where) -> Iterator[None]:
     except DataError as error:
         raise located(error, where) from None
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        what = "the row is not as the tool of this log writes it"
+        message = "the row is not as the tool of this log writes it"
         evidence = f"{type(error).__name__}: {error}"
-        cure = 'write the log again, or convert it to rows such as {"id": "...", "output": "..."}'
-        raise DataError(what, where=where, evidence=evidence, cure=cure) from None
+        advice = 'write the log again, or convert it to rows such as {"id": "...", "output": "..."}'
+        raise DataError(message, where=where, evidence=evidence, cure=advice) from None
 
 
-def _id_in(values: Values, where: Where, other: Any) -> Any:
-    """Return the id that a row of a data set has as an example; ``other`` if it is not one that we can read."""
+def _id_in(values: Values, where: Where, fallback: Any) -> Any:
+    """Return the id that a row of a data set has as an example.
+
+    ``other`` if it is not one that we can read.
+    """
     if values.get("id") is not None:
         return values["id"]
     with suppress(DataError):
         example = RowReader({}, labeled=False).example(values, where)
         if example is not None:
             return example.id
-    return other
+    return fallback
 
 
 # --- lm-evaluation-harness: samples_TASK_TIME.jsonl, by --log_samples
@@ -145,9 +148,12 @@ class _LmEval:
         document = values.get("doc")
         name = _id_in(document if isinstance(document, Mapping) else {}, where, number)
         if self.documents.setdefault(name, number) != number:
-            what = f"documents {self.documents[name]} and {number} have the same question, and so the same id"
+            message = (
+                f"documents {self.documents[name]} and {number} have the same question, and so the "
+                "same id"
+            )
             raise DataError(
-                what,
+                message,
                 where=where,
                 cure='give each document of the task, and each test row, a field "id"',
             )
@@ -157,7 +163,7 @@ class _LmEval:
 
 
 def _lm_eval_outputs(values: Values) -> list[str]:
-    """Return the answers to one document: generated texts, or the choice with the highest likelihood."""
+    """Return the answers to one document: texts, or the choice with the highest likelihood."""
     responses = values["resps"]
     first = responses[0][0] if responses and responses[0] else None
 
@@ -168,8 +174,8 @@ def _lm_eval_outputs(values: Values) -> list[str]:
         best = likelihoods.index(max(likelihoods))
         return [_lm_eval_choices(values)[best].strip()]
 
-    cure = "log a task with output_type generate_until or multiple_choice, and --log_samples"
-    raise DataError("holds no text and no likelihoods", where=Where(key="resps"), cure=cure)
+    advice = "log a task with output_type generate_until or multiple_choice, and --log_samples"
+    raise DataError("holds no text and no likelihoods", where=Where(key="resps"), cure=advice)
 
 
 def _lm_eval_choices(values: Values) -> list[str]:
@@ -191,7 +197,7 @@ def _lm_eval_choices(values: Values) -> list[str]:
 
 
 def _inspect_archive(path: Path) -> Iterator[LogRow]:
-    """Yield the answers in an ``.eval`` file, which is a ZIP archive of one JSON document a sample."""
+    """Yield the answers in an ``.eval`` file: a ZIP archive of one JSON document a sample."""
     shown = shown_path(path)
     zipfile = _zipfile()
     try:
@@ -201,12 +207,12 @@ def _inspect_archive(path: Path) -> Iterator[LogRow]:
                 sample = json.loads(archive.read(name))
                 yield _inspect_row(sample, Where(f"{shown}, {name}"))
     except NotImplementedError:
-        what = "is compressed by Zstandard, which this Python does not read"
-        cure = "pip install backports.zstd, or convert the log: inspect log convert --to json"
-        raise DataError(what, where=Where(shown), cure=cure) from None
+        message = "is compressed by Zstandard, which this Python does not read"
+        advice = "pip install backports.zstd, or convert the log: inspect log convert --to json"
+        raise DataError(message, where=Where(shown), cure=advice) from None
     except (zipfile.BadZipFile, ValueError, RecursionError) as error:
-        what = f"is not a readable log of inspect_ai: {error}"
-        raise DataError(what, where=Where(shown)) from None
+        message = f"is not a readable log of inspect_ai: {error}"
+        raise DataError(message, where=Where(shown)) from None
     except FileNotFoundError:
         raise missing(path) from None
     except OSError as error:
@@ -214,7 +220,10 @@ def _inspect_archive(path: Path) -> Iterator[LogRow]:
 
 
 def _zipfile() -> ModuleType:
-    """Return the module ``zipfile``, with Zstandard where it is installed; Python has it from 3.14 on."""
+    """Return the module ``zipfile``, with Zstandard where it is installed.
+
+    Python has it from 3.14 on.
+    """
     try:
         return import_module("backports.zstd.zipfile")
     except ImportError:
@@ -271,17 +280,17 @@ def _inspect_text(output: Values, choice: Values) -> str:
 
 
 def _mlflow_table(path: Path, document: Values) -> Iterator[LogRow]:
-    """Yield the answers in a table of ``mlflow.models.evaluate``, whose column ``outputs`` has them."""
-    shown = shown_path(path)
+    """Yield the answers in the column ``outputs`` of a table of ``mlflow.models.evaluate``."""
+    name = shown_path(path)
     columns = document["columns"]
     if "outputs" not in columns:
-        found = f"found: {', '.join(map(str, columns))}"
-        raise DataError('the table has no column "outputs"', where=Where(shown), evidence=found)
+        evidence = f"found: {', '.join(map(str, columns))}"
+        raise DataError('the table has no column "outputs"', where=Where(name), evidence=evidence)
 
-    with _reading(Where(shown)):
+    with _reading(Where(name)):
         rows = list(document["data"])
     for number, cells in enumerate(rows):
-        where = Where(f"{shown}, row {number}")
+        where = Where(f"{name}, row {number}")
         with _reading(where):
             values = dict(zip(columns, cells, strict=True))
             output = values.pop("outputs")
@@ -290,7 +299,7 @@ def _mlflow_table(path: Path, document: Values) -> Iterator[LogRow]:
 
 
 def _mlflow() -> ReadRows:
-    """Return a reader of the rows that ``mlflow.genai.evaluate`` returns, written by ``to_json(lines=True)``."""
+    """Return a reader of the rows of ``mlflow.genai.evaluate``, written as JSON Lines."""
 
     def read(values: Values, where: Where) -> Iterator[Values]:
         request = values["request"]

@@ -33,7 +33,7 @@ class Cost(NamedTuple):
 
 
 def written_price(keys: Mapping[str, Any] | None, source: str) -> Price:
-    """Return the price from the key ``price`` of a gate, which has been checked, and where it is written."""
+    """Return the price from the checked key ``price`` of a gate, written at ``source``."""
     if keys is None:
         return Price(unknown=_UNPRICED)
     price = Price(source, **keys)
@@ -44,7 +44,10 @@ def written_price(keys: Mapping[str, Any] | None, source: str) -> Price:
 
 
 def price_of(model: Model) -> Price:
-    """Return a model's price: a :class:`Price`, or a mapping of its keys; else raise :class:`ConfigError`."""
+    """Return a model's price: a :class:`Price`, or a mapping of its keys.
+
+    Raise :class:`ConfigError` for other values.
+    """
     price: object = model.price
     if price is None:
         return Price(unknown=_UNPRICED)
@@ -68,7 +71,10 @@ def _is_price(keys: Mapping[Any, Any]) -> bool:
 
 
 def cost_of(completion: Completion, price: Price, busy_s: float | None = None) -> float | None:
-    """Return the US dollars for one answer; ``None`` if a price or a token count is unknown, or counts contradict."""
+    """Return the US dollars for one answer.
+
+    ``None`` if a price or a token count is unknown, or counts contradict.
+    """
     if price.gpu_hour_usd is not None:
         return None if busy_s is None else price.gpu_hour_usd * busy_s / 3600
     if completion.input_tokens is None or completion.output_tokens is None:
@@ -85,7 +91,10 @@ def cost_of(completion: Completion, price: Price, busy_s: float | None = None) -
 def tokens_usd(
     price: Price, inputs: int, outputs: int, *, cached: int = 0, written: int = 0
 ) -> float | None:
-    """Return the US dollars for these tokens; ``cached`` and ``written`` (to the cache) are parts of ``inputs``."""
+    """Return the US dollars for these tokens.
+
+    ``cached`` and ``written`` (to the cache) are parts of ``inputs``.
+    """
     plain = inputs - cached - written
     if price.input_per_1m is None or price.output_per_1m is None or plain < 0:
         return None
@@ -103,7 +112,7 @@ def tokens_usd(
 
 
 def cost_of_run(answers: Sequence[tuple[Completion | None, float | None]], price: Price) -> Cost:
-    """Return the cost of a whole run: answers (``None``: missing), each with its share of the busy seconds."""
+    """Return the cost of a run: answers (or None), each with its share of the busy seconds."""
     if not price.known:
         return Cost(None, Unknown(price.unknown or price.source, UNPRICED))
 
@@ -136,7 +145,10 @@ _NOT_OF_TEXT = re.compile(r"audio|image|video|document|searches|cache_write_1h")
 
 
 def table_price(model: str, base_url: str, params: Mapping[str, Any]) -> Price:
-    """Return the price of a model that is asked with ``params`` at an endpoint; unknown if the table has none."""
+    """Return the price of a model that is asked with ``params`` at an endpoint.
+
+    Return an unknown price if the table has none.
+    """
     label = f"{text.excerpt(model)!r} at {urlsplit(base_url).netloc.rpartition('@')[2]}"
     if _is_private(base_url):  # the table takes a quarter of a second to load
         return Price(unknown=f"{_UNPRICED}, and genai-prices does not know {label}")
@@ -177,7 +189,7 @@ def _source_of(entry: Any) -> str:
 
 
 def _is_private(base_url: str) -> bool:
-    """Return whether a host is an address, or a name without a dot: no table can have its prices."""
+    """Return whether a host is an address, or a name without a dot, which no table has."""
     host = urlsplit(base_url).hostname or ""
     return ":" in host or host.rpartition(".")[2].isdecimal() or "." not in host
 
@@ -210,7 +222,7 @@ def _rates(entry: Any, params: Mapping[str, Any]) -> dict[str, Any] | str:
 
 
 def _is_host_of(pattern: str, base_url: str) -> bool:
-    """Return whether a pattern matches the whole host: not only the start of ``https://api.openai.com.proxy.test``."""
+    """Return whether a pattern matches the whole host, and not only the start of another one."""
     match = re.match(pattern, base_url)
     if match is None:
         return False

@@ -34,7 +34,10 @@ from pytest_ftgate.text import excerpt, listed, nearest
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 _NAME = re.compile(r"\s*[^\W\d][\w .-]*")
-"""What reads as the name of a field; other text in braces, such as ``{"label": ...}``, is literal."""
+"""What reads as the name of a field.
+
+Other text in braces, such as ``{"label": ...}``, is literal.
+"""
 _SEED = "pytest-ftgate few-shot 1"
 _DECIMALS = 9  # of a similarity: smaller differences are rounding, which differs between machines
 TEXT_PARTS = ("text", "input_text", "output_text")
@@ -99,7 +102,7 @@ class Prompt:
         return [*turns, calling, *results]
 
     def _split(self, example: Example) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-        """Return the instructions at the start of the input, and its other messages, with the template applied."""
+        """Return the leading instructions of the input, and the other messages in the template."""
         if isinstance(example.input, str):
             return [], [{"role": "user", "content": self._rendered(example.input, example)}]
 
@@ -112,8 +115,8 @@ class Prompt:
         content = turns[questions[-1]]["content"] if questions else None
         if not isinstance(content, str):
             message = (
-                "the template cannot be applied: it replaces the last message of the user, which is "
-                "no text"
+                "the template cannot be applied: it replaces the last message of the user, which "
+                "is no text"
             )
             raise self._template_error(message, f"example {example.name!r}")
         question = {**turns[questions[-1]], "content": self._rendered(content, example)}
@@ -165,14 +168,15 @@ def _without_instructions(turns: Sequence[Mapping[str, Any]]) -> list[Mapping[st
 _MEDIA_FIELD = re.compile("(?:image|audio|video)s?|pixel_values")
 _MEDIA_VALUE = re.compile(
     r"^\s*data:(?:image|audio|video|application)/|^(?:iVBORw0KGgo|/9j/|R0lGOD|UklGR|JVBERi0)"
-    r"|^[^\n]{1,300}\.(?:png|jpe?g|gif|webp|bmp|tiff?|svg|hei[cf]|avif|dcm|wav|mp3|flac|og[ag]|opus|m4a|aac|wma|aiff?"
+    r"|^[^\n]{1,300}\.(?:png|jpe?g|gif|webp|bmp|tiff?|svg|hei[cf]|avif|dcm"
+    r"|wav|mp3|flac|og[ag]|opus|m4a|aac|wma|aiff?"
     r"|mp4|m4v|mov|avi|mkv|webm|mpe?g|pdf|docx?|pptx?|xlsx?)(?:[?#]\S*)?\s*$",
     re.IGNORECASE,
 )
 
 
 def _is_media(value: Any) -> bool:
-    """Return whether a value is an image, audio, video or document: its data, or the name of a file of it."""
+    """Return whether a value is the data, or the name of a file, of an image or the like."""
     if isinstance(value, Mapping):
         return bool(value.get("bytes")) or any(map(_is_media, value.values()))
     if isinstance(value, list):
@@ -183,7 +187,7 @@ def _is_media(value: Any) -> bool:
 
 
 def refuse_unsent_media(example: Example, sent: Collection[str] = ()) -> None:
-    """Raise :class:`DataError` if a row has images, audio, video or documents that the model would not get.
+    """Raise :class:`DataError` if a row has images, audio or documents that would not be sent.
 
     They get there as parts of a message. ``sent`` are the fields that the template sends. A tag
     such as ``<image>`` within a text is text.
@@ -224,7 +228,7 @@ def _contents(example_input: Input) -> Iterator[Mapping[str, Any]]:
 
 
 def _media_beside(example: Example, sent: Collection[str]) -> str | None:
-    """Return the field that holds a medium, or the input that is nothing but the name or the data of one."""
+    """Return the field that holds a medium, or the input that is one."""
     for name, value in example.fields.items():
         if value and name not in sent and (_MEDIA_FIELD.fullmatch(name) or _is_media(value)):
             return f"the field {name}"
@@ -272,7 +276,7 @@ def build_prompt(spec: ModelSpec, training: DataSet | None) -> Prompt:
 
 
 class Neighbours:
-    """Find the ``k`` examples of a pool of distinct ones, some of which contain text, nearest to a question."""
+    """Find the ``k`` examples nearest to a question in a pool of distinct ones."""
 
     def __init__(self, pool: Sequence[Example], k: int) -> None:
         self._pool = pool
@@ -280,7 +284,10 @@ class Neighbours:
         self._nearest: dict[str, tuple[Example, ...]] = {}  # by the question
 
     def of(self, example: Example) -> tuple[Example, ...]:
-        """Return the neighbours, the most similar last; among equals, the earlier in the pool counts as nearer."""
+        """Return the neighbours, the most similar last.
+
+        Among equals, the earlier in the pool counts as nearer.
+        """
         question = _text_of(example)
         if question not in self._nearest:
             vectorizer, transposed = self._index
@@ -317,7 +324,7 @@ def usable_examples(training: DataSet | Collection[Example]) -> list[Example]:
 
 
 def choose_shots(usable: Sequence[Example], k: int) -> list[Example]:
-    """Return at most ``k`` usable examples, stratified by label: labels take turns, frequent ones first.
+    """Return at most ``k`` usable examples: labels take turns, frequent ones first.
 
     Within a label, and between labels of one frequency, the order is that of a seeded hash of the
     content: the same on every machine, whatever the order of the rows.

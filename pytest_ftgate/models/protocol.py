@@ -1,4 +1,7 @@
-"""Define the protocol of models: anything that completes an example; and tell their answers from their reasoning."""
+"""Define the protocol of models: anything that completes an example.
+
+And tell their answers from their reasoning.
+"""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -52,15 +55,18 @@ def is_count(value: object) -> TypeGuard[int]:
 
 
 def is_seconds(value: object) -> bool:
-    """Return whether an untrusted value is a number of seconds, or a moment in seconds before the year 5138."""
+    """Return whether an untrusted value is a number of seconds, or since 1970 till 5138."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e11
 
 
 Stripping: TypeAlias = Literal["auto", False] | tuple[str, str]
-"""Which reasoning is no part of an answer: ``auto``: that in the usual tags; False: none; or in a pair of tags."""
+"""Which reasoning is no part of an answer: ``auto``: that in the usual tags; False: none.
+
+Or in a pair of tags.
+"""
 
 FINISHES = ("stop", "refusal", "filtered", "cut_off")
-"""How an answer can end: complete, refused, withheld by a content filter, or cut off at a token limit."""
+"""How an answer ends: complete, refused, withheld by a filter, or cut off at a token limit."""
 
 MOST_BYTES = 20_000_000
 """The size of an answer above which it is broken."""
@@ -70,7 +76,7 @@ _WHOLE = re.compile(
     "|found|tools?|calls?|use|function|complet(?:ed?|ion)|done|ok|succe(?:ss(?:ful)?|eded)|ids?"
     "|none|null|natural|1|200)*"
 )
-"""What words for a whole answer are made of: ``stop``, ``end_turn``, ``eos_token``, ``FinishReason.STOP``."""
+"""What words for a whole answer are made of: ``stop``, ``end_turn``, ``FinishReason.STOP``."""
 _WITHHELD = (
     ("refusal", re.compile("refus")),
     ("filtered", re.compile("filter|safety|blocked|prohibited|guardrail")),
@@ -118,7 +124,7 @@ def finish_of(reason: object) -> str:
 
 
 def finish_in(*objects: Mapping[str, Any]) -> str:
-    """Return how an answer ended, as :func:`finish_of`, by the first of its endings that is not whole."""
+    """Return how an answer ended, by the first of its endings that is not a whole answer."""
     for facts in objects:
         for key, value in facts.items():
             finish = finish_of(value) if _ENDING.search(key) else "stop"
@@ -153,7 +159,7 @@ class Prediction(NamedTuple):
 
 
 def parts_of(spec: ModelSpec) -> dict[str, Any]:
-    """Return the arguments of a :class:`BuiltModel` that all providers read from a gate's keys alike."""
+    """Return the arguments of a :class:`BuiltModel` that all providers read alike."""
     defaults = {
         "timeout_s": 60.0,
         "retries": 5,
@@ -166,7 +172,10 @@ def parts_of(spec: ModelSpec) -> dict[str, Any]:
 
 
 class Question(NamedTuple):
-    """Hold one example to be answered for the ``repeat``-th time; ``key`` is the model's ``key()`` of it."""
+    """Hold one example to be answered for the ``repeat``-th time.
+
+    ``key`` is the model's ``key()`` of it.
+    """
 
     key: str
     example: Example
@@ -225,7 +234,9 @@ class Model(Protocol):
     async def complete_many(
         self, questions: Sequence[Question]
     ) -> Sequence[Completion | ModelError]:
-        """Answer questions, in their order; an error in place of an answer is about that question alone.
+        """Answer questions, in their order.
+
+        An error in place of an answer is about that question alone.
 
         An answer's ``latency_s`` is its seconds; ``None``: unknown. Raises
         :class:`~pytest_ftgate.errors.ModelError` if the whole call failed.
@@ -241,7 +252,7 @@ class Model(Protocol):
         return None  # noqa: RET501
 
     def sent(self, example: Example) -> dict[str, Any]:
-        """Return what is sent for an example, for people to read: ``messages``, beside them ``tools`` and the like."""
+        """Return what is sent for an example, for people: ``messages``, ``tools`` and the like."""
         if self.prompt is not None:
             return {"messages": self.prompt.messages(example)}
         if isinstance(example.input, str):
@@ -274,7 +285,7 @@ class BuiltModel(Model):
 
 
 class Delegate:
-    """Wrap a model: override some of its attributes, and add the defaults of :class:`Model` for what it lacks."""
+    """Override attributes of a model, and add the defaults of :class:`Model` that it lacks."""
 
     def __init__(self, model: object, **changed: Any) -> None:
         self._model = model
@@ -328,14 +339,17 @@ _END_OF_MESSAGE = re.compile(r"<\|(?:end|return|call|start)\|>")
 
 
 def answer_of(completion: Completion, limit: int | None, stripping: Stripping) -> Completion:
-    """Return the answer of a model without its reasoning; one of as many tokens as its request allows is cut off."""
+    """Return the answer of a model without its reasoning.
+
+    One of as many tokens as its request allows is cut off.
+    """
     if limit is not None and completion.finish == "stop" and completion.output_tokens == limit:
         completion = replace(completion, finish="cut_off")
     return without_reasoning(completion, stripping)
 
 
 def without_reasoning(completion: Completion, stripping: Stripping) -> Completion:
-    """Return the completion whose ``text`` is the answer alone, and whose ``reasoning`` is what came before it.
+    """Return the completion with the answer as ``text``, and what came before as ``reasoning``.
 
     Reasoning with nothing after it is no answer, also where it came apart: the text is empty, and
     it counts as cut off. A closing tag alone ends reasoning too, since some chat templates write
@@ -365,7 +379,7 @@ def without_reasoning(completion: Completion, stripping: Stripping) -> Completio
 
 
 def stripping_for(stripping: Stripping, expected: Iterable[str]) -> Stripping:
-    """Return what is stripped of answers to these outputs: where they begin with a usual tag, it is no reasoning."""
+    """Return what is stripped of answers: nothing where expected outputs begin with a usual tag."""
     if stripping == "auto" and any(map(begins_with_reasoning, expected)):
         return False
     return stripping
@@ -378,7 +392,7 @@ def begins_with_reasoning(text: str) -> bool:
 
 
 def _from_channels(text: str) -> tuple[str, str]:
-    """Return the last message of Harmony's channel ``final``, and the messages of other channels."""
+    """Return the last message of Harmony's channel ``final``, and those of other channels."""
     answer = ""
     reasoning = []
     for channel in text.split(_CHANNEL)[1:]:

@@ -1,4 +1,4 @@
-"""Use Python callables as models: functions in their own threads, coroutines in the runner's loop."""
+"""Use Python callables as models: functions in threads, coroutines in the runner's loop."""
 
 import asyncio
 import hashlib
@@ -47,8 +47,8 @@ _CONSTANTS = (str, bytes, int, float, complex, tuple, frozenset, type(None), re.
 _LABEL_NUMBER = re.compile(r"LABEL_\d+")
 
 _GETS_LIST = (
-    "predict gets a list of inputs, and returns a list with one answer for each; where it takes one "
-    "text, give the method predict in place of the object"
+    "predict gets a list of inputs, and returns a list with one answer for each; where it takes "
+    "one text, give the method predict in place of the object"
 )
 _GETS_TEXT = (
     "predict gets one text; where it takes a list, as in scikit-learn, give the object in place of "
@@ -100,7 +100,10 @@ class FunctionModel(BuiltModel):
     async def complete_many(
         self, questions: Sequence[Question]
     ) -> Sequence[Completion | errors.ModelError]:
-        """Call the callable once with all inputs; the latency of each of several answers is that of the call."""
+        """Call the callable once with all inputs.
+
+        The latency of each of several answers is that of the call.
+        """
         start = clock.perf_counter()
         inputs = [_copied(self.argument(question.example)) for question in questions]
         if not self.batched:
@@ -153,12 +156,15 @@ class FunctionModel(BuiltModel):
         is_number = isinstance(answer, Number) and not isinstance(answer, bool)
         if self.numbers or not (is_number or _LABEL_NUMBER.fullmatch(label)):
             return Completion(label, latency_s=latency_s)
-        what = f"{self.name} returned {label}, the number of a label, and the outputs of the test set are words"
-        cure = (
-            "return the text from the label encoder, encoder.inverse_transform([n])[0], or set id2label "
-            "of the model"
+        message = (
+            f"{self.name} returned {label}, the number of a label, and the outputs of the test set "
+            "are words"
         )
-        return errors.ModelError(what, cure=cure, fatal=True)
+        advice = (
+            "return the text from the label encoder, encoder.inverse_transform([n])[0], or set "
+            "id2label of the model"
+        )
+        return errors.ModelError(message, cure=advice, fatal=True)
 
 
 def _copied(argument: Any) -> Any:
@@ -175,17 +181,18 @@ def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:
     target = spec.options["target"]
     value = _imported(target, spec.source.where("target"))
     if not (callable(value) or predicts(value)):
-        what = f"{target!r} is of type {type(value).__name__}: neither a function nor an object with predict"
-        raise errors.ConfigError(what, where=spec.source.where("target"))
+        kind = type(value).__name__
+        message = f"{target!r} is of type {kind}: neither a function nor an object with predict"
+        raise errors.ConfigError(message, where=spec.source.where("target"))
 
     model = _function_model(value, spec, target, surroundings)
     processes = spec.options.get("workers")
     if processes is None:
         return model
     if is_async(model.function):
-        what = "a coroutine function cannot be called in processes"
-        cure = "remove workers, and set concurrency: coroutines run concurrently in one process"
-        raise errors.ConfigError(what, where=spec.source.where("workers"), cure=cure)
+        message = "a coroutine function cannot be called in processes"
+        advice = "remove workers, and set concurrency: coroutines run concurrently in one process"
+        raise errors.ConfigError(message, where=spec.source.where("workers"), cure=advice)
 
     # A call is one of several of one process, and may take as long as all of them.
     calls = 1 if model.batched else workers.CALLS_AT_ONCE
@@ -211,16 +218,16 @@ def _imported(target: str, where: errors.Where) -> Any:
     except BaseException as error:  # a module may call sys.exit() or pytest.skip()
         absent = error.name if isinstance(error, ModuleNotFoundError) and error.name else ""
         if module is not None:
-            cure = f"correct the name{suggestion(path, vars(module))}"
+            advice = f"correct the name{suggestion(path, vars(module))}"
         elif not absent:
-            cure = f"fix the exception in {module_name}"
+            advice = f"fix the exception in {module_name}"
         elif f"{module_name}.".startswith(f"{absent}."):
-            cure = "correct it, or add the module's folder to pytest's ini key pythonpath"
+            advice = "correct it, or add the module's folder to pytest's ini key pythonpath"
         else:
-            cure = f"install the package that has {absent}, which {module_name} imports"
+            advice = f"install the package that has {absent}, which {module_name} imports"
         evidence = f"{type(error).__name__}: {error}"
-        what = f"{target!r} cannot be imported"
-        raise errors.ConfigError(what, where=where, evidence=evidence, cure=cure) from error
+        message = f"{target!r} cannot be imported"
+        raise errors.ConfigError(message, where=where, evidence=evidence, cure=advice) from error
 
 
 def build_callable(spec: ModelSpec, surroundings: Surroundings) -> Model:
@@ -232,14 +239,20 @@ def build_callable(spec: ModelSpec, surroundings: Surroundings) -> Model:
 
 
 def adopt(value: Any, spec: ModelSpec, surroundings: Surroundings) -> Model:
-    """Return a callable as a model, and a model with what the gate says of it; else raise :class:`ConfigError`."""
+    """Return a callable as a model, and a model with what the gate says of it.
+
+    Raise :class:`ConfigError` for other values.
+    """
     is_model = hasattr(value, "complete") and hasattr(value, "key") and not inspect.isclass(value)
     if is_model:
         return _adopted_model(value, spec)
     if not (callable(value) or predicts(value)):
-        what = f"a value of type {type(value).__name__} is not a model"
-        cure = "pass a callable (str -> str, sync or async), an object with predict(), or one with complete() and key()"
-        raise errors.ConfigError(what, where=spec.source.where(), cure=cure)
+        message = f"a value of type {type(value).__name__} is not a model"
+        advice = (
+            "pass a callable (str -> str, sync or async), an object with predict(), or one with "
+            "complete() and key()"
+        )
+        raise errors.ConfigError(message, where=spec.source.where(), cure=advice)
 
     target = spec.spelling
     if "revision" in spec.options:
@@ -248,8 +261,8 @@ def adopt(value: Any, spec: ModelSpec, surroundings: Surroundings) -> Model:
         for key, option in spec.options.items():
             if key not in _CHANGE_NO_ANSWER:
                 options[key] = option
-        what = f"writing the keys of {spec.spelling} beside its revision"
-        target = guarded(what, canonical_json, [spec.provider, options])
+        message = f"writing the keys of {spec.spelling} beside its revision"
+        target = guarded(message, canonical_json, [spec.provider, options])
     return _function_model(value, spec, target, surroundings)
 
 
@@ -266,7 +279,10 @@ def _adopted_model(value: Any, spec: ModelSpec) -> Model:
     if state:
 
         def key(example: Example, repeat: int = 0) -> Any:
-            """Return the model's own key with the parameters of the fixture that gave it; what is no text as it is."""
+            """Return the model's own key with the parameters of the fixture that gave it.
+
+            What is no text as it is.
+            """
             own_key = model.key(example, repeat)
             if not isinstance(own_key, str):
                 return own_key
@@ -285,14 +301,16 @@ def _check_model(value: Any, spec: ModelSpec) -> None:
         if not flaws:
             return
         flaw = f"has the {flaws[0]} {getattr(value, flaws[0])!r}"
-    what = f"the model of type {type(value).__name__} {flaw}"
-    cure = "see pytest_ftgate.models.Model for what a model has"
-    raise errors.ConfigError(what, where=spec.source.where(), cure=cure)
+    message = f"the model of type {type(value).__name__} {flaw}"
+    advice = "see pytest_ftgate.models.Model for what a model has"
+    raise errors.ConfigError(message, where=spec.source.where(), cure=advice)
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    """Return whether calling it gives a coroutine: also for bound methods and ``async __call__``."""
-    return any(map(inspect.iscoroutinefunction, (function, getattr(function, "__call__", None))))  # noqa: B004
+    """Return whether a call gives a coroutine: also of bound methods and ``async __call__``."""
+    if inspect.iscoroutinefunction(function):
+        return True
+    return inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
 
 
 def predicts(value: object) -> bool:
@@ -365,7 +383,7 @@ def _may_be_numbers(surroundings: Surroundings) -> bool:
 
 
 def _check_call(value: Any, spec: ModelSpec) -> None:
-    """Raise :class:`ConfigError` for a class in place of an object, and a callable that needs other arguments."""
+    """Raise :class:`ConfigError` for a class, and a callable that needs other arguments."""
     name = getattr(value, "__name__", type(value).__name__)
     function = value.predict if predicts(value) else value
     signature = None
@@ -380,40 +398,40 @@ def _check_call(value: Any, spec: ModelSpec) -> None:
         fits = False
 
     if inspect.isclass(value) and not (fits and _makes_answers(value)):
-        what = f"{name} is a class, and a model is an object"
-        cure = f"give an object of it: {name}()"
+        message = f"{name} is a class, and a model is an object"
+        advice = f"give an object of it: {name}()"
         if "target" in spec.options:
             module = spec.options["target"].partition(":")[0]
-            cure = f"add model = {name}() to {module}, and write python:{module}:model"
-        raise errors.ConfigError(what, where=spec.source.where(), cure=cure)
+            advice = f"add model = {name}() to {module}, and write python:{module}:model"
+        raise errors.ConfigError(message, where=spec.source.where(), cure=advice)
     if not fits:
         called = f"{name}.predict" if predicts(value) else name
-        what = f"{called}{excerpt(str(signature))} cannot be called with the input alone"
-        cure = f"give a function of one argument, the input: lambda text: {called}(...)"
-        raise errors.ConfigError(what, where=spec.source.where(), cure=cure)
+        message = f"{called}{excerpt(str(signature))} cannot be called with the input alone"
+        advice = f"give a function of one argument, the input: lambda text: {called}(...)"
+        raise errors.ConfigError(message, where=spec.source.where(), cure=advice)
 
 
 def _makes_answers(value: type) -> bool:
-    """Return whether the objects of a class may be answers, as texts and completions are, and are no models."""
+    """Return whether the objects of a class may be answers, as texts are, and are no models."""
     if callable(getattr(value, "predict", None)) or hasattr(value, "complete"):
         return False
     return not any("__call__" in vars(base) for base in value.__mro__)
 
 
 def _owners(function: Any) -> frozenset[int]:
-    """Return the ids of the objects that a callable holds, whose state may decide what it answers."""
+    """Return the ids of objects that a callable holds, whose state may decide its answers."""
     if isinstance(function, partial):
-        held = [function.func, *function.args, *function.keywords.values()]
+        values = [function.func, *function.args, *function.keywords.values()]
     elif getattr(function, "__self__", None) is not None:  # a bound method, or its like of C code
-        held = [function.__self__, getattr(function, "__func__", None)]
+        values = [function.__self__, getattr(function, "__func__", None)]
     elif inspect.isfunction(function):
         contents = [cell.cell_contents for cell in function.__closure__ or ()]
-        held = [value for value in contents if value is not function]
+        values = [value for value in contents if value is not function]
     elif _is_stateless(function):
         return frozenset()
     else:
         return frozenset([id(function)])
-    return frozenset().union(*map(_owners, held))
+    return frozenset().union(*map(_owners, values))
 
 
 def _is_stateless(value: Any) -> bool:

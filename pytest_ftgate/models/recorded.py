@@ -61,7 +61,7 @@ class RecordedRow(NamedTuple):
 
 
 class Recording(NamedTuple):
-    """Hold the answer that committed files record under one key, and the hashes of the inputs stated there.
+    """Hold the answer that committed files record under one key, and hashes of its inputs.
 
     ``of_candidate`` says that it serves only candidates, since no other file records it.
     """
@@ -81,12 +81,12 @@ class Recording(NamedTuple):
 
 
 def _check_input(example: Example, stated: Iterable[str], where: Where) -> None:
-    """Raise a fatal :class:`ModelError` if hashes are stated, and none is that of the example's input."""
+    """Raise a fatal :class:`ModelError` if all stated hashes are those of other inputs."""
     if stated and input_sha256(example.input) not in stated:
-        what = f'the recording with id "{excerpt(example.id)}" was made for another input'
+        message = f'the recording with id "{excerpt(example.id)}" was made for another input'
         evidence = "its input_sha256 is not that of the test set's input"
-        cure = "record the model again, or correct the ids"
-        raise ModelError(what, where=where, fatal=True, evidence=evidence, cure=cure)
+        advice = "record the model again, or correct the ids"
+        raise ModelError(message, where=where, fatal=True, evidence=evidence, cure=advice)
 
 
 class Rows(Mapping[tuple[str, int], RecordedRow]):
@@ -101,7 +101,10 @@ class Rows(Mapping[tuple[str, int], RecordedRow]):
         self.others: dict[tuple[str, int], RecordedRow] = {}
 
     def add(self, text: str, line: int) -> tuple[str, int] | None:
-        """Add the row in a line of the file; return its id and repeat if there is one with them already."""
+        """Add the row in a line of the file.
+
+        Return its id and repeat if there is one with them already.
+        """
         bare = _BARE.fullmatch(text)
         if bare is None or bare[1].isspace():
             identity, row = _row(text, line)
@@ -139,7 +142,7 @@ class Rows(Mapping[tuple[str, int], RecordedRow]):
 
 
 class RecordedFile(NamedTuple):
-    """Hold all rows of one file by id and repeat, with its path for messages and the hash of its bytes, in hex."""
+    """Hold all rows of one file, its path for messages, and the hash of its bytes, in hex."""
 
     path: str
     sha256: str
@@ -166,7 +169,7 @@ class RecordedModel(protocol.BuiltModel):
         return frozenset(id_ for id_, _ in self.rows)
 
     def key(self, example: Example, repeat: int = 0) -> str:
-        """Return the SHA-256 (hex) of the file's hash, the example's id, the repeat, and the input if it is stated.
+        """Return the SHA-256 (hex) of file, id, repeat, and the input if the row states it.
 
         It tells models apart; recorded answers are neither asked for nor stored.
         """
@@ -198,11 +201,11 @@ class RecordedModel(protocol.BuiltModel):
         _check_input(example, () if row.input_sha256 is None else (row.input_sha256,), where)
         if row.prediction.completion is not None:
             return row.prediction
-        what = f'the recording with id "{excerpt(example.id)}" holds no answer'
+        message = f'the recording with id "{excerpt(example.id)}" holds no answer'
         if row.failure is not None:
-            what = f'the recorded call with id "{excerpt(example.id)}" failed'
-        cure = "record the example again"
-        raise ModelError(what, where=where, evidence=row.failure, cure=cure)
+            message = f'the recorded call with id "{excerpt(example.id)}" failed'
+        advice = "record the example again"
+        raise ModelError(message, where=where, evidence=row.failure, cure=advice)
 
     def _no_answer(self, example: Example, repeat: int) -> ModelError:
         """Return the error that no row has the id of an example."""
@@ -211,17 +214,17 @@ class RecordedModel(protocol.BuiltModel):
         if len(ids) > _IDS_SHOWN:
             evidence += f" and {len(ids) - _IDS_SHOWN:,} more"
 
-        cure = "record the model on this example too, or correct the ids"
+        advice = "record the model on this example too, or correct the ids"
         if not example.has_own_id:
             evidence = f"the test set has no ids, so each id is a hash of the input; {evidence}"
-            cure = (
-                'record the model again, or add a field or column "id" with the recorded ids to the '
-                "test set"
+            advice = (
+                'record the model again, or add a field or column "id" with the recorded ids to '
+                "the test set"
             )
         asked_again = f", repeat {repeat}" if repeat else ""
         place = example.place or "an example"
-        what = f'no recorded answer for {place} (id "{excerpt(example.id)}"{asked_again})'
-        return ModelError(what, where=Where(path=self.path), evidence=evidence, cure=cure)
+        message = f'no recorded answer for {place} (id "{excerpt(example.id)}"{asked_again})'
+        return ModelError(message, where=Where(path=self.path), evidence=evidence, cure=advice)
 
     def answer_to(self, text: Input, examples: Iterable[Example]) -> protocol.Completion:
         """Return the answer to an input, found by a row's hash or by the example.
@@ -246,7 +249,7 @@ class RecordedModel(protocol.BuiltModel):
         return content_id(text)
 
 
-def build_recorded(spec: ModelSpec, surroundings: protocol.Surroundings) -> RecordedModel:  # noqa: ARG001
+def build_recorded(spec: ModelSpec, _: protocol.Surroundings) -> RecordedModel:
     """Return the model ``recorded:PATH``. Raises :class:`DataError` as :func:`read_rows` does."""
     with written_at(spec.source.where()):
         file = read_rows(Path(spec.options["path"]))
@@ -269,12 +272,12 @@ def read_rows(path: Path) -> RecordedFile:
     """
     suffix = suffix_of(path)
     if suffix in _TABLES and path.is_file():
-        cure = (
+        advice = (
             'write JSON Lines, rows of {"id": "...", "output": "..."}; from a pandas.DataFrame: '
             'frame.to_json(PATH, orient="records", lines=True)'
         )
-        what = f"recorded answers are not read from {suffix} files"
-        raise DataError(what, where=Where(path=shown_path(path)), cure=cure)
+        message = f"recorded answers are not read from {suffix} files"
+        raise DataError(message, where=Where(path=shown_path(path)), cure=advice)
 
     log = logs.rows_of_log(path)
     if log is not None:
@@ -310,16 +313,16 @@ def _read_log(path: Path, log: Iterable[logs.LogRow]) -> RecordedFile:
 
 def _file_of(rows: Rows, path: Path) -> RecordedFile:
     """Return the rows of a file, of which there must be one."""
-    shown = shown_path(path)
+    name = shown_path(path)
     if not rows:
-        raise DataError("holds no answers", where=Where(path=shown))
-    return RecordedFile(shown, sha256_of(path), rows)
+        raise DataError("holds no answers", where=Where(path=name))
+    return RecordedFile(name, sha256_of(path), rows)
 
 
 def _repeated(id_: str, where: Where) -> DataError:
     """Return the error that an earlier row has the id of this one."""
-    cure = 'keep one row of each id; further answers of one example carry "repeat": 1, 2, ...'
-    return DataError(f'the id "{excerpt(id_)}" repeats', where=where, cure=cure)
+    advice = 'keep one row of each id; further answers of one example carry "repeat": 1, 2, ...'
+    return DataError(f'the id "{excerpt(id_)}" repeats', where=where, cure=advice)
 
 
 def _row(text: str, line: int) -> tuple[tuple[str, int], RecordedRow]:
@@ -327,7 +330,10 @@ def _row(text: str, line: int) -> tuple[tuple[str, int], RecordedRow]:
 
 
 def _row_of(row: dict[str, Any], line: int | None) -> tuple[tuple[str, int], RecordedRow]:
-    """Return the id and the repeat of a recorded answer, and the answer; values are taken out of ``row``."""
+    """Return the id and the repeat of a recorded answer, and the answer.
+
+    Values are taken out of ``row``.
+    """
     for name in ("id", "output"):
         if name not in row:
             raise DataError(f'no field "{name}"', evidence=f"found: {listed(row)}", cure=_LOOKS)
@@ -362,8 +368,8 @@ def _checked_id(value: Any) -> str:
         return str(value)
     if isinstance(value, str) and value.strip():
         return value
-    what = f"must be text that is not blank, {got(value, ('id',))}"
-    raise DataError(what, where=Where(key="id"))
+    message = f"must be text that is not blank, {got(value, ('id',))}"
+    raise DataError(message, where=Where(key="id"))
 
 
 def _completion(
@@ -386,7 +392,10 @@ def _finish_in(row: Mapping[str, Any]) -> str:
 
 
 def _failure_in(row: Mapping[str, Any]) -> str | None:
-    """Return why the call of a row failed: its error, a status of 400 or more, or how it ended; else None."""
+    """Return why the call of a row failed: its error, a status of 400 or more, or how it ended.
+
+    Return None for a call that did not fail.
+    """
     error = row.get("error")
     if error:
         return f"error: {excerpt(expected_text(error))}"
@@ -409,8 +418,8 @@ def _checked(row: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in facts.items():
         fits, words = _MUST[name]
         if not fits(value):
-            what = f"must be {words}, {got(value, (name.split('.')[0],))}"
-            raise DataError(what, where=Where(key=name))
+            message = f"must be {words}, {got(value, (name.split('.')[0],))}"
+            raise DataError(message, where=Where(key=name))
     return facts
 
 

@@ -1,4 +1,4 @@
-"""Local models, LoRA adapters and fine-tuned classifiers, by transformers and peft: the extra ``local``."""
+"""Run local models, LoRA adapters and classifiers by transformers and peft."""
 
 import hashlib
 import json
@@ -99,7 +99,7 @@ class Generator:
         return completions
 
     def _config(self, model: Any, tokenizer: Any) -> dict[str, Any]:
-        """Return the model's own generation settings without their sampling, and with the gate's parameters."""
+        """Return the model's generation settings without sampling, and the gate's parameters."""
         config = dict(model.generation_config.to_diff_dict())
         for name in (*_SAMPLING, "max_length"):
             config.pop(name, None)
@@ -161,14 +161,17 @@ def _rendered(tokenizer: Any, messages: Sequence[Mapping[str, Any]], tools: Any)
 
     for name in declared_tools(tools):
         if name not in text:
-            advice = "save a chat template that takes tools beside the model, or remove tools from the rows"
+            advice = (
+                "save a chat template that takes tools beside the model, or remove tools from the "
+                "rows"
+            )
             problem = f"the chat template leaves out the tool {name}"
             raise ModelError(problem, cure=advice, fatal=True)
     return text
 
 
 def _with_arguments_as_objects(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a message with the arguments of tool calls as objects, which OpenAI's format has as JSON text."""
+    """Return a message with the arguments of tool calls as objects, in place of JSON text."""
     calls = message.get("tool_calls") or []
     try:
         functions = canonical_calls(calls)
@@ -253,7 +256,7 @@ class Weights:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep progress bars out of a CI log, and out of a run warnings, which a suite may turn into errors."""
+    """Keep progress bars out of a CI log, and warnings, which a suite may raise, out of a run."""
     from transformers.utils import logging
 
     shows_progress = logging.is_progress_bar_enabled()
@@ -269,7 +272,7 @@ def _quietly() -> Iterator[None]:
 
 @cache
 def load_tokenizer(folder: str, base: str, version: str) -> Any:  # noqa: ARG001
-    """Return the tokenizer in this folder, else that of the base model: an adapter may bring its own.
+    """Return the tokenizer of a folder, such as an adapter's, else that of the base model.
 
     ``version`` changes with the files, so that new ones are loaded anew.
     """
@@ -340,7 +343,10 @@ class Classifier:
         return [answers[row] for row in range(len(texts))]
 
     def _classified(self, texts: list[str]) -> list[Completion]:
-        """Return the label of each text; of models for several labels, a JSON list of those above 0.5."""
+        """Return the label of each text.
+
+        Of models for several labels, a JSON list of those above 0.5.
+        """
         import torch
 
         weights = load(self.model, self.version, self.dtype, self.device, "SequenceClassification")
@@ -403,8 +409,8 @@ def _generator(spec: ModelSpec, folder: Path, surroundings: Surroundings) -> Fun
     architectures = [str(name) for name in _config_in(folder).get("architectures") or ()]
     if any("ForSequenceClassification" in name for name in architectures):
         message = (
-            f"{options['model']} is a sequence classifier ({listed(architectures)}), which writes no "
-            "text"
+            f"{options['model']} is a sequence classifier ({listed(architectures)}), which writes "
+            "no text"
         )
         where = spec.source.where("model")
         raise ConfigError(message, where=where, cure="write task: text-classification")
@@ -452,7 +458,7 @@ def _local(
     uses: Any,
     **attributes: Any,
 ) -> FunctionModel:
-    """Return a model that runs in this process: ``facts`` decide its answers, and it alone ``uses`` its weights."""
+    """Return a model of this process: ``facts`` decide its answers, ``uses`` are its weights."""
     common = parts_of(spec)
     common["timeout_s"] = None  # loading is a part of the first call
     return FunctionModel(
@@ -469,7 +475,7 @@ def _local(
 
 
 def _check_classifier(spec: ModelSpec, folder: Path, surroundings: Surroundings) -> None:
-    """Raise :class:`ConfigError` for keys that do not suit a classifier, and for labels without names."""
+    """Raise :class:`ConfigError` for keys that suit no classifier, and labels without names."""
     options = spec.options
     unfit = [key for key in _OF_GENERATORS if key in options]
     if unfit:
@@ -493,7 +499,10 @@ def _check_classifier(spec: ModelSpec, folder: Path, surroundings: Surroundings)
 
 
 def _config_in(folder: Path) -> Mapping[str, Any]:
-    """Return the configuration of the model in a folder; empty if it is broken: transformers says what is wrong."""
+    """Return the configuration of the model in a folder.
+
+    It is empty if the file is broken: transformers says what is wrong.
+    """
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -502,7 +511,7 @@ def _config_in(folder: Path) -> Mapping[str, Any]:
 
 
 def find_folder(spec: ModelSpec, key: str, surroundings: Surroundings) -> Path:
-    """Return the folder that a key names, else where the Hugging Face hub's files of that name are kept here.
+    """Return the folder that a key names, else that of the Hugging Face hub's files.
 
     Raise :class:`ConfigError` if there is none, or a package of the extra ``local`` is not
     installed.
@@ -529,7 +538,7 @@ def find_folder(spec: ModelSpec, key: str, surroundings: Surroundings) -> Path:
 
 
 def fingerprint(folder: Path) -> str:
-    """Return the SHA-256 (hex) of the files that decide what a model answers, by their names and contents."""
+    """Return the SHA-256 (hex) of the files that decide what a model answers."""
     digests = {}
     for pattern in _FILES:
         for path in folder.glob(pattern):

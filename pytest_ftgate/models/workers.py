@@ -1,4 +1,4 @@
-"""Call blocking functions in processes, or in daemon threads: one that never returns blocks nothing else.
+"""Call blocking functions in processes, or in daemon threads, which may never return.
 
 What classifiers of common libraries return is read: a label, or what holds one; else it is said how
 to unpack it.
@@ -25,7 +25,7 @@ _CURE = "return text (str), a label (int, float, bool) or a Completion for every
 
 
 def predicted(model: Any, inputs: list[Any]) -> object:
-    """Return the predictions of an object with ``predict`` as a list, such as those of a scikit-learn pipeline."""
+    """Return the predictions of an object with ``predict``, as scikit-learn has it, as a list."""
     predictions = model.predict(inputs)
     # fastText: the labels of each input, and their probabilities
     if isinstance(predictions, tuple) and len(predictions) == 2:
@@ -38,13 +38,13 @@ def one_each(name: str, answers: object, n: int, hint: str | None = None) -> Seq
 
     Raise :class:`ModelError` unless it is a list of as many; ``hint`` is its cure.
     """
-    what = f"{name} returned {_kind(answers)}"
+    message = f"{name} returned {_kind(answers)}"
     if isinstance(answers, Sequence) and not isinstance(answers, str):
         if len(answers) == n:
             return answers
-        what = f"{name} returned {len(answers):,} answers for {n:,} inputs"
-    cure = "with batch_size, return a list with one answer for each input of the list"
-    raise errors.ModelError(what, cure=hint or cure)
+        message = f"{name} returned {len(answers):,} answers for {n:,} inputs"
+    advice = "with batch_size, return a list with one answer for each input of the list"
+    raise errors.ModelError(message, cure=hint or advice)
 
 
 def _kind(value: object) -> str:
@@ -151,7 +151,7 @@ def _paths(value: Any, path: str) -> Iterator[str]:
 CALLS_AT_ONCE = 16
 
 Outcome: TypeAlias = tuple[Any, BaseException | None]
-"""What a call returned and what it raised, which no future may hold: ``StopIteration`` is rejected."""
+"""What a call returned, and what it raised: a future rejects ``StopIteration``."""
 _Job: TypeAlias = tuple[Callable[[], Any], Future[Outcome]]
 
 
@@ -256,7 +256,7 @@ class InProcesses:
         return outcomes
 
     def _answers(self, batches: Mapping[int, list[Any]]) -> dict[int, list[Any]]:
-        """Return the outcomes of batches by number, without those that were not finished when a process died."""
+        """Return the outcomes of batches by number, but of those that died with a process."""
         from concurrent.futures.process import BrokenProcessPool
 
         from joblib import Parallel, delayed, parallel_config
@@ -279,7 +279,7 @@ def _called(
     inputs: list[Any],
     batched: bool,
 ) -> tuple[int, list[Any]]:
-    """Call the function in the other process, and return the part's number with an outcome for each input.
+    """Call the function in the other process; return the batch's number, and its outcomes.
 
     An outcome is an answer with its latency, or an error.
     """
@@ -297,7 +297,10 @@ def _called(
 
 
 def _outcome(answer: Any, latency_s: float) -> Any:
-    """Return an answer as it travels between processes; what holds none may not survive pickling."""
+    """Return an answer as it travels between processes.
+
+    What holds none may not survive pickling.
+    """
     if isinstance(answer, str):
         return Completion(answer, latency_s=latency_s)
     if isinstance(answer, Completion) or label_of(answer) is not None:
@@ -306,11 +309,14 @@ def _outcome(answer: Any, latency_s: float) -> Any:
 
 
 def failed_call(name: str, raised: BaseException, hint: str | None = None) -> errors.ModelError:
-    """Return what a function raised as the error of its call; ``hint`` is what may be wrong with the call."""
-    cure = RAISED_CURE
+    """Return what a function raised as the error of its call.
+
+    ``hint`` is what may be wrong with the call.
+    """
+    advice = RAISED_CURE
     if hint is not None and isinstance(
         raised, TypeError | AttributeError | LookupError | ValueError
     ):
-        cure = f"{hint}; otherwise {cure}"
-    what = f"{name} raised {told(raised)}"
-    return errors.ModelError(what, retryable=may_pass(raised), cure=cure)
+        advice = f"{hint}; otherwise {advice}"
+    message = f"{name} raised {told(raised)}"
+    return errors.ModelError(message, retryable=may_pass(raised), cure=advice)

@@ -49,7 +49,7 @@ _REASONED = re.compile(r'reasoning_tokens": [1-9]')
 _OF_TEXT = ("text", "output_text")
 _SHOWN_BYTES = 60  # of a body that is nested too deeply
 _SHORTEST_KEY = 8
-"""The least length of a key that is a secret. Servers that need none take a placeholder, such as EMPTY."""
+"""The least length of a key that is a secret, and no placeholder such as EMPTY."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,13 @@ class Endpoint:
         return urlsplit(self.base_url).netloc.rpartition("@")[2]
 
     def check_key(self) -> None:
-        """Raise a fatal :class:`ModelError` if the environment variable for the key holds no usable one."""
+        """Raise a fatal :class:`ModelError` if the environment holds no usable key."""
         if self.key_env is None or (self.key and self.key.isascii()):
             return
         flaw = "does not hold a key" if self.key else "is not set"
         advice = (
-            f"set {self.key_env} to a key for {self.host}, or name another variable with api_key_env; "
-            "stored and recorded answers need no key"
+            f"set {self.key_env} to a key for {self.host}, or name another variable with "
+            "api_key_env; stored and recorded answers need no key"
         )
         raise errors.ModelError(
             f"the environment variable {self.key_env} {flaw}",
@@ -86,13 +86,16 @@ class Endpoint:
         )
 
     def quoted(self, text: str, width: int = 300) -> str:
-        """Return the beginning of untrusted text, with the key and other secrets replaced by ``***``."""
+        """Return the beginning of untrusted text, with ``***`` in place of the key and secrets."""
         if self.key:
             text = text.replace(self.key, "***")
         return excerpt(redacted(text), width=width)
 
     def error(self, message: str, *, answer: object = "", **facts: Any) -> errors.ModelError:
-        """Return a :class:`ModelError` that names this endpoint; ``answer`` is what came in place of one."""
+        """Return a :class:`ModelError` that names this endpoint.
+
+        ``answer`` is what came in place of one.
+        """
         if not isinstance(answer, str):
             answer = json.dumps(answer, ensure_ascii=False, default=str)
         where = errors.Where(path=self.host)
@@ -117,8 +120,8 @@ def read_body(content: bytes, endpoint: Endpoint) -> Completion:
         return read_answer(body, endpoint)
     except RecursionError:
         message = "the endpoint's answer is nested too deeply"
-        shown = content[:_SHOWN_BYTES].decode(errors="replace")
-        raise endpoint.error(message, kind="unreadable", answer=shown, cure=advice) from None
+        start = content[:_SHOWN_BYTES].decode(errors="replace")
+        raise endpoint.error(message, kind="unreadable", answer=start, cure=advice) from None
     except ValueError:  # it may have been truncated
         message = "the endpoint answered with something that is not JSON"
         text = content.decode(errors="replace") or "an empty answer"
@@ -169,7 +172,7 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
 
 
 def _holds_key(answer: Completion, endpoint: Endpoint) -> bool:
-    """Return whether the key that was sent is in an answer, which is stored and shown in reports."""
+    """Return whether an answer, which is stored and shown, repeats the key that was sent."""
     key = endpoint.key or ""
     texts = (answer.text, answer.reasoning or "")
     return len(key) >= _SHORTEST_KEY and any(key in text for text in texts)
@@ -206,7 +209,7 @@ def _completion(
 def _reasoning_in(
     message: Mapping[str, Any], reasoning: list[str], *, is_silent: bool
 ) -> list[str]:
-    """Return the reasoning of an answer, whose content had some: also what the message has beside the content.
+    """Return the reasoning in the content and in the other keys of a message.
 
     In a message without an answer, whatever else it holds is reasoning.
     """
@@ -235,7 +238,9 @@ def _counts(usage: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _texts(content: object) -> tuple[str, list[str]] | None:
-    """Return the answer and the reasoning in a message's content; ``None`` for parts that are neither.
+    """Return the answer and the reasoning in a message's content.
+
+    ``None`` for parts that are neither.
 
     Reasoning parts are those of Mistral: ``{"type": "thinking", "thinking": [parts of text]}``.
     """
@@ -277,14 +282,14 @@ _ENDING = re.compile(
 
 
 def _check_served(served: object, endpoint: Endpoint) -> None:
-    """Raise :class:`ModelError` if the answer says that another model gave it than the gate names."""
+    """Raise :class:`ModelError` if an answer says that another model gave it."""
     if not isinstance(served, str) or not served.strip():
         return
     if any(is_same(name, served) for name in (endpoint.model, *endpoint.served_as)):
         return
-    asked = endpoint.quoted(endpoint.model, 120)
+    model = endpoint.quoted(endpoint.model, 120)
     served = endpoint.quoted(served, 120)
-    message = f"the answer comes from another model: {asked!r} was asked, {served!r} answered"
+    message = f"the answer comes from another model: {model!r} was asked, {served!r} answered"
     advice = (
         "find out why the endpoint calls another model (a fallback, a router, an alias); "
         f"if {served!r} is the model that you mean, add served_as: {served!r}"
@@ -341,7 +346,10 @@ def _names_in(name: str) -> list[_ModelName]:
 
 
 def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None) -> errors.ModelError:
-    """Return an exception of the HTTP client as a :class:`ModelError`; ``timeout_s`` limited the call."""
+    """Return an exception of the HTTP client as a :class:`ModelError`.
+
+    ``timeout_s`` limited the call.
+    """
     root = root_cause(error)  # with aiohttp the client reports lost connections as time-outs, too
     name = type(root).__name__
     if name.endswith(("Timeout", "TimeoutError")):
@@ -353,8 +361,8 @@ def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None) ->
     if "CertVerification" in name or "CertificateError" in name:
         message = "the certificate of the endpoint is not valid for it, or its authority is unknown"
         advice = (
-            "name the authority's certificate in the environment variable SSL_CERT_FILE, or correct "
-            "base_url"
+            "name the authority's certificate in the environment variable SSL_CERT_FILE, or "
+            "correct base_url"
         )
         return report(message, kind="unreachable", fatal=True, unpaid=True, cure=advice)
     if isinstance(root, zlib.error) or name.endswith(("DecodingError", "ContentEncodingError")):
@@ -379,7 +387,10 @@ def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None) ->
 
 
 def _proxy_before(endpoint: Endpoint) -> str | None:
-    """Return the host of the proxy that the environment names for this endpoint; None if there is none."""
+    """Return the host of the proxy that the environment names for this endpoint.
+
+    Return None if there is none.
+    """
     from urllib.request import getproxies, proxy_bypass
 
     proxies = getproxies()
@@ -398,7 +409,9 @@ def root_cause(error: BaseException) -> BaseException:
 def read_refusal(
     status: int, body: str, endpoint: Endpoint, headers: Mapping[str, str]
 ) -> Completion:
-    """Return the empty answer of a content filter that rejected a request; raise what any other refusal means.
+    """Return the empty answer of a content filter that rejected a request.
+
+    Raise what any other refusal means.
 
     A refused key, an exhausted quota, an unknown model and a prompt that is too long end the run.
     Another refusal may be about this example alone: the run goes on, unless the model's first
@@ -508,7 +521,9 @@ def _host_in(headers: Mapping[str, str], endpoint: Endpoint) -> str:
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds that a response asks to wait, by its ``Retry-After``; ``None``: it does not say.
+    """Return the seconds that a response asks to wait, by its ``Retry-After``.
+
+    ``None``: it does not say.
 
     Azure and OpenAI have milliseconds in ``retry-after-ms``, which is more exact.
     """

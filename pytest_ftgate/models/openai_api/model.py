@@ -51,7 +51,7 @@ class OpenAIModel(BuiltModel):
     )
 
     def key(self, example: Example, repeat: int = 0) -> str:
-        """Return the SHA-256 (hex) of the endpoint, the model, its state, the messages and the parameters."""
+        """Return the SHA-256 (hex) of endpoint, model, its state, messages and parameters."""
         facts: dict[str, Any] = {
             "provider": "openai",
             "endpoint": self.home.base_url,
@@ -67,7 +67,7 @@ class OpenAIModel(BuiltModel):
         return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
 
     def ready(self) -> None:
-        """Check that calls can be made, and import the client now, so that the first call is not timed with it."""
+        """Check that calls can be made, and import the client, which no call's latency includes."""
         self.address().check_key()
         import_module("openai")
 
@@ -240,7 +240,10 @@ def _check_params(spec: ModelSpec, params: Mapping[str, Any]) -> None:
     """Raise :class:`ConfigError` for parameters that the gate sets itself, or that are not JSON."""
     for name in _OURS:
         if name in params and (name, params[name]) != ("n", 1):
-            advice = "remove it: the model, its messages and how its answers are read are set by the gate"
+            advice = (
+                "remove it: the model, its messages and how its answers are read are set by the "
+                "gate"
+            )
             where = spec.source.where(f"params.{name}")
             raise errors.ConfigError(f"params must not hold {name!r}", where=where, cure=advice)
     guarded(f"writing params of {spec.name}", canonical_json, params)
