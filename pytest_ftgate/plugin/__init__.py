@@ -60,13 +60,17 @@ SET_UP: pytest.StashKey[bool] = pytest.StashKey()  # the set-up of the test has 
 _LIKE_OURS = 0.8  # the similarity from which a marker is taken for a misspelt one of ours
 _FORMATS = ("card", "html", "json", "markdown", "recordings")
 _MARK_HELP = (
-    "ftgate(gate=None, *, test_set, training_set, baseline, candidate, metric='accuracy', margin, ...): "
-    "fail the run unless the candidate beats the baseline by the margin; `gate` is the name of a gate in ftgate.yaml."
+    "ftgate(gate=None, *, test_set, training_set, baseline, candidate, metric='accuracy', "
+    "margin, ...): fail the run unless the candidate beats the baseline by the margin; `gate` is "
+    "the name of a gate in ftgate.yaml."
 )
 
 
 class _InstalledByteCode:
-    """Find our modules before pytest's finder does, which would compile each of them again to rewrite its asserts."""
+    """Find our modules before pytest's finder does.
+
+    That would compile each of them again, to rewrite its asserts.
+    """
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None, _target: Any = None) -> ModuleSpec | None:
@@ -87,24 +91,28 @@ def _report(text: str) -> str:
     if not path:
         raise ArgumentTypeError(f"expected FORMAT:PATH, got {text!r}")
     if form not in _FORMATS:
+        known = f"one of {', '.join(_FORMATS)}"
         near = suggestion(form, _FORMATS)
-        raise ArgumentTypeError(
-            f"the format must be one of {', '.join(_FORMATS)}, got {form!r}{near}"
-        )
+        raise ArgumentTypeError(f"the format must be {known}, got {form!r}{near}")
     return text
 
 
-def _positive(kind: type[int | float], description: str) -> Callable[[str], int | float]:
-    def read(text: str) -> int | float:
-        try:
-            number = kind(text)
-        except ValueError:
-            number = 0
-        if not 0 < number < float("inf"):
-            raise ArgumentTypeError(f"must be {description}, got {text!r}")
-        return number
+def _amount(text: str) -> float:
+    """Return an option's number of US dollars."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0
+    if not 0 < number < float("inf"):
+        raise ArgumentTypeError(f"must be a positive number of US dollars, got {text!r}")
+    return number
 
-    return read
+
+def _count(text: str) -> int:
+    """Return an option's number of examples."""
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"must be a number of examples, at least 1, got {text!r}")
+    return int(text)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -115,14 +123,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         type=_report,
-        help="write a report: html:PATH, json:PATH, markdown:PATH for a pull request, card:PATH for a model card, or "
-        "recordings:FOLDER with one JSONL file per gate and model; repeatable",
+        help="write a report: html:PATH, json:PATH, markdown:PATH for a pull request, card:PATH "
+        "for a model card, or recordings:FOLDER with one JSONL file per gate and model; repeatable",
     )
     group.addoption(
         "--ftgate-cache",
         choices=("reuse", "refresh"),
         default="reuse",
-        help="use of stored answers (default: reuse); refresh ignores all that are stored or recorded",
+        help="use of stored answers (default: reuse); refresh ignores all that are stored or "
+        "recorded",
     )
     group.addoption(
         "--ftgate-offline",
@@ -132,26 +141,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--ftgate-allow-missing",
         action="store_true",
-        help="list required gates that did not run instead of failing, for a command without the gates",
+        help="list required gates that did not run instead of failing, for a command without the "
+        "gates",
     )
     group.addoption(
         "--ftgate-max-cost",
         metavar="USD",
-        type=_positive(float, "a positive number of US dollars"),
-        help="stop before the estimated cost exceeds this amount in US dollars; all answers so far are stored",
+        type=_amount,
+        help="stop before the estimated cost exceeds this amount in US dollars; all answers so far "
+        "are stored",
     )
     group.addoption(
         "--ftgate-plan",
         action="store_true",
-        help="in place of a verdict, show per gate the calls, tokens and cost, how likely each verdict is, and the "
-        "first prompt of each model (-v: whole); no model is called; exit status 1 where a free check fails",
+        help="in place of a verdict, show per gate the calls, tokens and cost, how likely each "
+        "verdict is, and the first prompt of each model (-v: whole); no model is called; exit "
+        "status 1 where a free check fails",
     )
     group.addoption(
         "--ftgate-preview",
         metavar="N",
-        type=_positive(int, "a number of examples, at least 1"),
-        help="show the same plan, and ask each model about the first N test examples: answers, expected outputs, right "
-        "or wrong, and the cost projected from them",
+        type=_count,
+        help="show the same plan, and ask each model about the first N test examples: answers, "
+        "expected outputs, right or wrong, and the cost projected from them",
     )
     parser.addini("ftgate_config", "gate file (default: ftgate.yaml)", default="ftgate.yaml")
     parser.addini("ftgate_state", "folder of stored answers (default: .ftgate)", default=".ftgate")
@@ -159,12 +171,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "ftgate_recordings",
         "folder of committed answers, which are used before any model is called",
     )
-    branch = (
-        "branch that changes are merged into (default: origin's default branch, main or master)"
+    parser.addini(
+        "ftgate_base_ref",
+        "branch that changes are merged into (default: origin's default branch, main or master)",
     )
-    parser.addini("ftgate_base_ref", branch)
-    weakening = "fail a gate that requires less than it did at the merge base"
-    parser.addini("ftgate_forbid_weakening", weakening, type="bool", default=False)
+    parser.addini(
+        "ftgate_forbid_weakening",
+        "fail a gate that requires less than it did at the merge base",
+        type="bool",
+        default=False,
+    )
     parser.addini(
         "ftgate_required", "gates that must run and pass: names, or all", type="args", default=[]
     )
@@ -202,9 +218,10 @@ def gate_session(config: pytest.Config) -> _session.GateSession:
 
 
 def _load() -> None:
-    """Import the modules of a gate; garbage collections then pass them over, which saves a quarter of the start.
+    """Import the modules of a gate, and let garbage collections pass them over.
 
-    They stay to the end of the process. What was garbage before is collected first.
+    That saves a quarter of the start. They stay to the end of the process. What was garbage before
+    is collected first.
     """
     collects = gc.isenabled()
     gc.collect()
@@ -234,13 +251,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def check_ini(config: pytest.Config) -> None:
-    """Refuse ini keys that are unknown, have an impossible value, or are where pytest does not read them."""
+    """Refuse unknown keys, impossible values, and keys that pytest does not read."""
     paths = {path for path in config.rootpath.iterdir() if path.suffix in (".ini", ".toml", ".cfg")}
-    paths |= {config.inipath} if config.inipath is not None else set()
-    readable = (path for path in sorted(paths) if path.is_file() and os.access(path, os.R_OK))
-    named = [path for path in readable if b"ftgate" in path.read_bytes().lower()]
-    if named:
-        _ini_keys.check_ini_keys(config, named)
+    if config.inipath is not None:
+        paths.add(config.inipath)
+
+    with_keys = []
+    for path in sorted(paths):
+        is_readable = path.is_file() and os.access(path, os.R_OK)
+        if is_readable and b"ftgate" in path.read_bytes().lower():
+            with_keys.append(path)
+    if with_keys:
+        _ini_keys.check_ini_keys(config, with_keys)
 
 
 class _ReportsOfOthers:
@@ -270,7 +292,10 @@ def _takes_part(config: pytest.Config) -> bool:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell xdist's workers when the run started, so that younger answers are fresh, and what is weaker than before."""
+    """Tell xdist's workers when the run started, and what is weaker than before.
+
+    Answers that are younger than the run are fresh.
+    """
     gates = gate_session(node.config)
     node.workerinput["ftgate_started"] = gates.started
     node.workerinput["ftgate_compared"] = gates.project.compared_ahead()
@@ -287,18 +312,21 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> Generator[None, object, object]:
-    """Note the marked tests before a hook takes one away, and refuse a marker that is nearly named ``ftgate``.
+    """Note the marked tests before a hook takes one away, and refuse a misspelt marker.
 
     With such a marker pytest would run its test and judge no gate.
     """
-    tests = {mark.name: item.nodeid for item in items for mark in item.iter_markers()}
+    tests = {}
+    for item in items:
+        for mark in item.iter_markers():
+            tests[mark.name] = item.nodeid
+
     lines: list[str] = config.getini("markers")
     registered = {re.split(r"[(:]", line, maxsplit=1)[0].strip() for line in lines}
     for name in tests.keys() - registered:
         if _is_like_ours(name):
-            raise pytest.UsageError(
-                f"unknown marker {name} on {tests[name]}; did you mean 'ftgate'?"
-            )
+            message = f"unknown marker {name} on {tests[name]}; did you mean 'ftgate'?"
+            raise pytest.UsageError(message)
 
     config.stash[MARKED] = list(filter(_marked, items))
     return (yield)
@@ -319,7 +347,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @contextmanager
 def _exit_held(session: pytest.Session) -> Generator[None]:
-    """Change the exit status with which somebody ends the run, if it says green and a gate does not."""
+    """Change the status of ``pytest.exit`` if it says green and a gate does not."""
     try:
         yield
     except pytest.exit.Exception as stop:
@@ -346,7 +374,10 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
-    """Finish a session whose tests did not run, and set the status again, which other plugins may have changed."""
+    """Finish a session whose tests did not run, and set the status again.
+
+    Other plugins may have changed it.
+    """
     try:
         with _exit_held(session):
             return (yield)
@@ -381,11 +412,9 @@ def _marked(item: pytest.Item) -> bool:
 
 def _remarked(item: pytest.Item) -> bool:
     """Return whether the markers of the test are not those that its gate was judged with."""
-    judged_with = (
-        gate_session(item.config).judged_with.get(item.nodeid, ())
-        if SESSION in item.config.stash
-        else ()
-    )
+    judged_with: Sequence[pytest.Mark] = ()
+    if SESSION in item.config.stash:
+        judged_with = gate_session(item.config).judged_with.get(item.nodeid, ())
     return list(map(id, item.iter_markers("ftgate"))) != list(map(id, judged_with))
 
 
@@ -404,9 +433,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Fail the test in its call phase if its gate did not pass."""
     if SESSION not in item.config.stash or item.nodeid not in gate_session(item.config).results:
         return (yield)
-    with _outcome.verdict_after_body(
-        item, item.stash.get(REQUEST, None), gate_session(item.config)
-    ):
+    request = item.stash.get(REQUEST, None)
+    with _outcome.verdict_after_body(item, request, gate_session(item.config)):
         return (yield)
 
 
@@ -429,13 +457,16 @@ def pytest_runtest_makereport(
 
 @pytest.fixture(autouse=True)
 def _ftgate_request(request: pytest.FixtureRequest) -> None:
-    """Keep the request of the test, so that a marker alone is enough to judge its gate; a fixture may add it later."""
+    """Keep the request of the test, so that a marker alone is enough to judge its gate.
+
+    A fixture may add the marker later.
+    """
     request.node.stash[REQUEST] = request
 
 
 @pytest.fixture
 def ftgate(request: pytest.FixtureRequest) -> GateResult:
-    """Return the result of this test's gate: verdict, both models, gain with its bounds, all checks."""
+    """Return the result of this test's gate: verdict, both models, gain, bounds, all checks."""
     return _outcome.judged_gate(request, gate_session(request.config))
 
 
@@ -474,5 +505,5 @@ def ftgate_training_set(request: pytest.FixtureRequest) -> tuple[Example, ...]:
 
 @pytest.fixture
 def ftgate_evaluate(request: pytest.FixtureRequest) -> Callable[..., Run]:
-    """Return a function ``(model, test_set, metric="accuracy") -> Run`` that scores any model on labeled examples."""
+    """Return ``(model, test_set, metric="accuracy") -> Run``, which scores any model."""
     return _values.evaluator(request, gate_session(request.config))
