@@ -189,7 +189,7 @@ def _too_small(guard: Guard) -> Iterator[Check]:
 
     max_drop = show_amount(guard.spec.max_drop, share=guard.metric.share)
     have = plural(size.have, size.unit)
-    message = f"{have} cannot rule out a drop of {max_drop} of an equal candidate "
+    message = f"{have} cannot rule out a drop of {max_drop}, even if no answer changes "
     message += f"(at least {size.needed:,} required)"
     advice = f"Add {plural(size.needed - size.have, f'more {size.unit}')} to the guard."
     numbers = {"observed": size.have, "required": size.needed}
@@ -346,7 +346,7 @@ def _guard_check(gate: Context, guard: Guard, result: PartResult) -> Check:
     if result.verdict == "fail":
         advice = "Mix examples of this task into the training data, or train for fewer steps."
     elif result.verdict == "inconclusive":
-        advice = examples_advice(result, "lost less")
+        advice = examples_advice(result, "loses less")
     fields = {**_limit(gate, guard.path), "observed": result.gain}
     return guard.check(result.verdict or "error", message, **fields, advice=advice)
 
