@@ -21,15 +21,25 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @mkdocs
 def test_every_page_is_there_and_has_one_title(site: Path) -> None:
     """In the navigation, in search, in the list for language models, and in the heading."""
-    listed = re.findall(r"^- \[(.+)\]\((.+)\)$", (site / "llms.txt").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    entries = json.loads((site / "search" / "search_index.json").read_text(encoding="utf-8"))["docs"]
-    searched = {entry["location"]: entry["title"] for entry in entries if "#" not in entry["location"]}
+    llms = (site / "llms.txt").read_text(encoding="utf-8")
+    listed = re.findall(r"^- \[(.+)\]\((.+)\)$", llms, flags=re.MULTILINE)
+    titles = search_titles(site)
+
     for title, link in listed:
+        name = "index.md" if link == "index.html" else f"{link.rstrip('/')}.md"
+        heading = (DOCS / name).read_text(encoding="utf-8").partition("\n")[0]
         assert (site / link).exists()
-        page = DOCS / ("index.md" if link == "index.html" else f"{link.rstrip('/')}.md")
-        heading = page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
-        assert title == heading == searched[link.removesuffix("index.html")]
-    assert len(listed) == len(searched) == len([page for page in PAGES if page.is_relative_to(DOCS)])
+        assert heading == f"# {title}"
+        assert titles[link.removesuffix("index.html")] == title
+
+    pages = [page for page in PAGES if page.is_relative_to(DOCS)]
+    assert len(listed) == len(titles) == len(pages)
+
+
+def search_titles(site: Path) -> dict[str, str]:
+    """Return the titles of pages, by their place, as search knows them."""
+    index = json.loads((site / "search" / "search_index.json").read_text(encoding="utf-8"))
+    return {entry["location"]: entry["title"] for entry in index["docs"] if "#" not in entry["location"]}
 
 
 @mkdocs
