@@ -344,6 +344,20 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
+def test_architecture_names_files_that_exist() -> None:
+    """And in a row of the table the names that its files have."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 120
+    folders = (ROOT, ROOT / "pytest_ftgate")
+    for path in re.findall(r"`((?:\w+/)*\w+(?:/|\.py|\.md))`", text):
+        if not re.search(r"NAME|FAMILY", path):
+            assert any((folder / path).exists() for folder in folders), path
+
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "pytest_ftgate").rglob("*.py"))
+    for name in re.findall(r"`(_?[A-Za-z]\w*(?:\.\w+)?)`", text):
+        assert name.rpartition(".")[2] in source or (ROOT / name).exists(), name
+
+
 def test_troubleshooting_quotes_messages_that_exist() -> None:
     """People search for these words."""
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "pytest_ftgate").rglob("*.py"))
