@@ -388,7 +388,8 @@ def check_fields(gate: Context) -> Found:
     if tolerance is None:
         return Found({})
 
-    results = [_judge_slice(gate, tolerance, slice_) for slice_ in gate.parts.slices]
+    groups = gate.groups
+    results = [_judge_slice(gate, tolerance, slice_, groups) for slice_ in gate.parts.slices]
     results.sort(key=_worst_first)
     checks: list[Check] = []
     for outcome in _OUTCOMES:
@@ -406,7 +407,9 @@ def _worst_first(result: PartResult) -> tuple[bool, float]:
     return False, result.gain
 
 
-def _judge_slice(gate: Context, tolerance: Tolerance, slice_: Slice) -> PartResult:
+def _judge_slice(
+    gate: Context, tolerance: Tolerance, slice_: Slice, groups: Sequence[str | None]
+) -> PartResult:
     metric = slice_.metric
     result = PartResult(
         f"{slice_.field}={slice_.value}",
@@ -424,7 +427,6 @@ def _judge_slice(gate: Context, tolerance: Tolerance, slice_: Slice) -> PartResu
     deciding = gate.deciding.name
     scores = {role: _score(slice_, measured, deciding) for role, measured in gate.scored.items()}
     candidate = scores.pop("candidate")
-    groups = gate.groups
     result = judge_drop(result, scores, candidate, tolerance, [groups[row] for row in slice_.rows])
     if gate.shown is None:
         baseline = gate.scored[result.against or gate.best]

@@ -376,45 +376,45 @@ def _policy_then(base: Base, path: Path) -> bytes:
 
 
 def _compare_gate(
-    base: Base, name: str, gate_then: GateKeys, gate_now: GateKeys
+    base: Base, name: str, config_then: GateKeys, config_now: GateKeys
 ) -> Iterator[Finding]:
     """Yield where a gate asks for less, and what became of its test sets and prompts."""
-    for key, values in weakenings(gate_then, gate_now).items():
-        place = gate_now.place_of(key)
-        if not place and gate_then.place_of(key):
-            place = f"{gate_then.place_of(key)} at {base.name}"
+    for key, values in weakenings(config_then, config_now).items():
+        place = config_now.place_of(key)
+        if not place and config_then.place_of(key):
+            place = f"{config_then.place_of(key)} at {base.name}"
         yield Finding.weaker(base.name, f"{key}: {values}", place, name)
 
-    test_sets_then = _test_sets(gate_then)
-    slice_fields = gate_then.slices.fields if gate_then.slices else ()
-    for key, data in _test_sets(gate_now).items():
+    test_sets_then = _test_sets(config_then)
+    slice_fields = config_then.slices.fields if config_then.slices else ()
+    for key, data in _test_sets(config_now).items():
         if not data.path.is_file():
             continue  # which is reported where it is read
         if key in test_sets_then and test_sets_then[key].path == data.path:
             changes = _compare_examples(base, data, slice_fields)
             if changes.lost:
-                place = gate_now.place_of(key)
+                place = config_now.place_of(key)
                 yield Finding.weaker(base.name, f"{key}: {changes.lost}", place, name)
             elif changes.note:
                 yield Finding("note", name, changes.note)
         yield from _untracked(base, data.path, name)
 
-    for path in _prompt_files(gate_now):
+    for path in _prompt_files(config_now):
         if path.is_file() and base.content(path) is not None and base.changed(path):
             yield Finding.weaker(base.name, f"{shown_path(path)} was changed", gate=name)
 
 
-def _test_sets(gate: GateKeys) -> dict[str, DataKeys]:
+def _test_sets(config: GateKeys) -> dict[str, DataKeys]:
     """Return the test sets of a gate that are files, by key."""
-    sets = {"test_set": file_of(gate.test_set)}
-    for name, guard in gate.guards.items():
+    sets = {"test_set": file_of(config.test_set)}
+    for name, guard in config.guards.items():
         sets[f"guards.{name}.test_set"] = file_of(guard.test_set)
     return {key: data for key, data in sets.items() if data is not None}
 
 
-def _prompt_files(gate: GateKeys) -> Iterator[Path]:
+def _prompt_files(config: GateKeys) -> Iterator[Path]:
     """Yield the files with what baselines and judges are told."""
-    specs: list[Any] = [*gate.baselines.values(), *gate.judges, *gate.judged_metrics.values()]
+    specs: list[Any] = [*config.baselines.values(), *config.judges, *config.judged_metrics.values()]
     for spec in specs:
         for key in _PROMPT_FILES:
             value = spec.options.get(key)
