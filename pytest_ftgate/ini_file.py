@@ -15,12 +15,11 @@ from typing import Any
 
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 
-HEADERS = _INI, _NATIVE, _OLD, _CFG = (
-    "[pytest]",
-    "[tool.pytest]",
-    "[tool.pytest.ini_options]",
-    "[tool:pytest]",
-)
+_INI = "[pytest]"
+_NATIVE = "[tool.pytest]"
+_OLD = "[tool.pytest.ini_options]"
+_CFG = "[tool:pytest]"
+HEADERS = (_INI, _NATIVE, _OLD, _CFG)
 """The tables that pytest reads, by the language of the file."""
 _ALWAYS = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini")
 INI_NAMES = (*_ALWAYS, "pyproject.toml", "tox.ini", "setup.cfg")
@@ -60,12 +59,12 @@ class IniFile:
 
 def line_of(path: Path, key: str) -> Where:
     """Return the file, and the line that begins with a key."""
-    lines = (
-        path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ()
-    )
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     begins = re.compile(rf"""[ \t'"]*{re.escape(key)}(?![\w-])""")
-    numbers = (number for number, line in enumerate(lines, 1) if begins.match(line))
-    return Where(shown_path(path), line=next(numbers, None))
+    for number, line in enumerate(text.splitlines(), 1):
+        if begins.match(line):
+            return Where(shown_path(path), line=number)
+    return Where(shown_path(path))
 
 
 def read_ini(path: Path, content: bytes | None = None) -> IniFile:
@@ -82,26 +81,29 @@ def read_ini(path: Path, content: bytes | None = None) -> IniFile:
         if path.suffix == ".toml":
             tables = dict(_tables(tomllib.loads(text), ""))
         else:
-            tables = {
-                f"[{one.name}]": dict(one.items())
-                for one in iniconfig.IniConfig(path.name, data=text)
-            }
+            sections = iniconfig.IniConfig(path.name, data=text)
+            tables = {f"[{section.name}]": dict(section.items()) for section in sections}
     except (OSError, UnicodeDecodeError, iniconfig.ParseError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"cannot be read: {error}", where=Where(shown_path(path))) from error
+
+    header, native = _table_of_pytest(path, tables)
+    is_read = header in tables or path.name in _ALWAYS
+    return IniFile(path, header if is_read else None, native, tables)
+
+
+def _table_of_pytest(path: Path, tables: Mapping[str, Any]) -> tuple[str, bool]:
+    """Return the table that pytest would read of a file, and whether its values are native TOML."""
+    if path.suffix == ".cfg":
+        return _CFG, False
     if path.suffix != ".toml":
-        header, native = _CFG if path.suffix == ".cfg" else _INI, False
-    elif path.name in _ALWAYS:
-        header, native = _INI, True
-    else:
-        native = bool(tables.get(_NATIVE)) or _OLD not in tables
-        header = (
-            (_NATIVE if tables.get(_NATIVE) or path.name == "pyproject.toml" else _INI)
-            if native
-            else _OLD
-        )
-    return IniFile(
-        path, header if header in tables or path.name in _ALWAYS else None, native, tables
-    )
+        return _INI, False
+    if path.name in _ALWAYS:
+        return _INI, True
+    if tables.get(_NATIVE):
+        return _NATIVE, True
+    if _OLD in tables:
+        return _OLD, False
+    return (_NATIVE if path.name == "pyproject.toml" else _INI), True
 
 
 def _tables(table: Mapping[str, Any], name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -118,7 +120,7 @@ def reads_native() -> bool:
 
 
 def ignores_strict_addopts() -> bool:
-    """Return whether this pytest ignores ``--strict-markers`` and ``--strict-config`` in addopts (pytest#14442)."""
+    """Return whether this pytest ignores ``--strict-...`` in addopts (pytest#14442)."""
     return version("pytest").startswith("9.0.")
 
 
@@ -136,14 +138,20 @@ def ini_paths(folder: Path) -> Iterator[Path]:
 
 
 def used_ini(paths: Iterable[Path], content: Callable[[Path], bytes | None]) -> IniFile | None:
-    """Return the first file with a table that pytest reads; ``content`` returns the bytes of a file that exists.
+    """Return the first file with a table that pytest reads; None without one.
+
+    Args:
+        paths: where pytest looks, in its order.
+        content: returns the bytes of a file; None if it does not exist.
 
     Raises:
         ConfigError: a file before it cannot be read.
     """
-    written = ((path, content(path)) for path in paths)
-    files = (read_ini(path, text) for path, text in written if text is not None)
-    return next(
-        (file for file in files if file.header is not None and (reads_native() or not file.native)),
-        None,
-    )
+    for path in paths:
+        text = content(path)
+        if text is None:
+            continue
+        file = read_ini(path, text)
+        if file.header is not None and (reads_native() or not file.native):
+            return file
+    return None

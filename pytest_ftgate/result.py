@@ -36,7 +36,8 @@ class Economics:
     highest_usd_per_1000_calls: Annotated[
         float | None,
         about(
-            "above this cost of its calls the candidate does not pay for itself (in max_break_even_days)"
+            "above this cost of its calls the candidate does not pay for itself "
+            "(in max_break_even_days)"
         ),
     ]
     training_cost_usd: Annotated[float | None, about("the cost of one training")]
@@ -108,25 +109,34 @@ def verdict_of(checks: tuple[Check, ...]) -> Verdict:
 
 
 def one_a_name(checks: Iterable[Check]) -> tuple[Check, ...]:
-    """Return one check for each name: of several the worst, which also says what the others found."""
+    """Return one check for each name.
+
+    Of several it is the worst, which also says what the others found.
+    """
     merged: dict[str, Check] = {}
     for check in checks:
-        merged[check.name] = _with(merged[check.name], check) if check.name in merged else check
+        if check.name in merged:
+            merged[check.name] = _merged(merged[check.name], check)
+        else:
+            merged[check.name] = check
     return tuple(merged.values())
 
 
-def _with(one: Check, other: Check) -> Check:
+def _merged(first: Check, second: Check) -> Check:
     """Return one check for two, such as those of a gain over two baselines."""
-    worse, better = sorted((one, other), key=lambda check: PROBLEMS_FIRST.index(check.status))
-    advice = [text for text in (worse.advice, better.advice) if text]
-    if len(advice) == 2 and advice[1] in advice[0]:
-        advice.pop()
-    left = ("observed", "required", "source", "threshold")
-    filled = {name: getattr(better, name) for name in left if getattr(worse, name) is None}
-    message = (
-        worse.message if better.message in worse.message else f"{worse.message}; {better.message}"
-    )
-    return replace(worse, message=message, advice=" ".join(advice) or None, **filled)
+    worse, better = sorted((first, second), key=lambda check: PROBLEMS_FIRST.index(check.status))
+    facts = {}
+    for name in ("observed", "required", "source", "threshold"):
+        if getattr(worse, name) is None:
+            facts[name] = getattr(better, name)
+
+    message = worse.message
+    if better.message not in message:
+        message = f"{message}; {better.message}"
+    advice = worse.advice or ""
+    if better.advice and better.advice not in advice:
+        advice = f"{advice} {better.advice}".strip()
+    return replace(worse, message=message, advice=advice or None, **facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +218,7 @@ def opponent(role: str) -> str:
 
 
 def called(role: str, name: str = "") -> str:
-    """Return what messages call a model: ``candidate``, ``baseline``, or ``baseline few_shot`` if there are several.
+    """Return what messages call a model: ``candidate``, ``baseline``, or ``baseline few_shot``.
 
     With ``name`` it is ``candidate tuned`` or ``baseline few_shot (gpt few_shot 8)``, unless role
     and name are equal.
@@ -309,7 +319,7 @@ class WrongAnswers:
 
 @dataclass(frozen=True, slots=True)
 class AgreementResult:
-    """How often the candidate gives the same answer as a baseline, as the metric reads it (agreement)."""
+    """How often the candidate gives the same answer as a baseline, as the metric reads it."""
 
     baseline: Annotated[str, about("the name of the baseline")]
     min: Annotated[float, about("the share that is required")]
@@ -364,14 +374,15 @@ class Diagnosis:
     recalled: Annotated[
         int | None,
         about(
-            "fixed examples whose output is in the training set but does not follow from their input"
+            "fixed examples whose output is in the training set "
+            "but does not follow from their input"
         ),
     ] = None
 
 
 @dataclass(frozen=True)
 class PartResult(Comparison):
-    """A guard, which is another test set, or a slice, the examples of the test set that have one value of one field.
+    """A guard (another test set), or a slice (the examples with one value of one field).
 
     On it the candidate may lose at most max_drop of the metric.
     """
@@ -465,7 +476,7 @@ class GateResult(Comparison):
     ] = None
 
     def __post_init__(self) -> None:
-        """Set ``passed``, and tell the models of a gate that was not judged why they have no scores."""
+        """Set ``passed``, and say why the models of a gate that was not judged have no scores."""
         object.__setattr__(self, "passed", self.verdict == "pass")
         deciding = [check for check in self.checks if check.status == self.verdict]
         if self.scored or not deciding:
@@ -527,7 +538,7 @@ def closed(result: GateResult, checks: Iterable[Check]) -> GateResult:
 
 
 def error_check(error: FtgateError, name: str = "configuration") -> Check:
-    """Return a check with the status ``error`` from an error: its place, its evidence, and its cure."""
+    """Return the check of an error: its place, its evidence, and its cure."""
     message = error.headline or type(error).__name__
     if error.evidence:
         message = one_line(f"{message}\n{error.evidence_shown}")

@@ -25,54 +25,61 @@ _COMMAND_AT_START = re.compile(r"^\s*:(?=:)")  # ::error::, also after white spa
 
 
 def printable(text: str, limit: int = LONGEST) -> str:
-    """Return one line that is safe to print: control characters escaped, CI commands broken, cut to ``most``."""
+    """Return one line that is safe to print.
+
+    Control characters are escaped, commands of CI systems broken, and long texts cut to ``limit``.
+    """
     text = _escaped(text[: limit + 1])  # cut first, because a text may have megabytes
-    return shortened(_COMMAND_ANYWHERE.sub("## ", _COMMAND_AT_START.sub(": ", text)), limit)
+    text = _COMMAND_AT_START.sub(": ", text)
+    return shortened(_COMMAND_ANYWHERE.sub("## ", text), limit)
 
 
 def readable(text: str, limit: int = LONGEST) -> str:
-    """Return the text as :func:`printable` does, but keep line breaks; not for output that a CI log may contain."""
-    return shortened(_escaped(text[: limit + 1].replace("\r\n", "\n"), but="\n\t"), limit)
+    """Return the text as :func:`printable` does, but keep line breaks.
+
+    It is not for output that a CI log may contain.
+    """
+    text = text[: limit + 1].replace("\r\n", "\n")
+    return shortened(_escaped(text, but="\n\t"), limit)
 
 
 def _escaped(text: str, but: str = "") -> str:
-    escaped = (
-        character
-        if character in but or character.isprintable()
-        else character.encode("unicode_escape").decode()
-        for character in text
-    )
-    return text if text.isprintable() else "".join(escaped)
+    if text.isprintable():
+        return text
+    characters = []
+    for character in text:
+        if character not in but and not character.isprintable():
+            character = character.encode("unicode_escape").decode()
+        characters.append(character)
+    return "".join(characters)
 
 
 def one_line(text: str) -> str:
     """Join the lines of a text with the punctuation that sentences need."""
-    joined, *lines = [line.strip() for line in text.splitlines()] or [""]
-    for line in lines:
-        joined += (
-            " "
-            if joined.endswith((".", "!", "?", ":", ";", ","))
-            else ". "
-            if line[:1].isupper()
-            else "; "
-        )
-        joined += line
+    joined = ""
+    for number, line in enumerate(text.splitlines()):
+        sign = ". " if line.strip()[:1].isupper() else "; "
+        if joined.endswith((".", "!", "?", ":", ";", ",")):
+            sign = " "
+        joined += f"{sign if number else ''}{line.strip()}"
     return joined
 
 
 def shortened(text: str, limit: int = LONGEST) -> str:
-    """Return the text, cut to ``most`` characters with three dots at the end."""
+    """Return the text, cut to ``limit`` characters with three dots at the end."""
     return text if len(text) <= limit else text[: max(limit - 3, 0)] + "..."
 
 
 def middle(text: str, limit: int) -> str:
-    """Return the text, cut to ``most`` characters with three dots in the middle, so that a line number stays."""
+    """Return the text, cut to ``limit`` characters with three dots in the middle.
+
+    So a line number at its end stays.
+    """
+    if len(text) <= limit:
+        return text
     half = max(limit - 3, 0) // 2
-    return (
-        text
-        if len(text) <= limit
-        else f"{text[: max(limit - 3 - half, 0)]}...{text[len(text) - half :]}"
-    )
+    start = max(limit - 3 - half, 0)
+    return f"{text[:start]}...{text[len(text) - half :]}"
 
 
 def wrapped(
@@ -80,7 +87,7 @@ def wrapped(
 ) -> list[str]:
     """Wrap a text into printable lines of ``width`` characters.
 
-    The first line begins with ``first``, the others with ``then``.
+    The first line begins with ``first``, the others with ``indent``.
     """
     lines = textwrap.wrap(
         printable(text),
@@ -100,17 +107,25 @@ def wrapped(
 _SMALLEST_P = 0.0001
 
 FARTHEST = 1e12
-"""The largest absolute value at an end of a metric's range; sums of larger scores lose digits or overflow."""
+"""The largest absolute value at an end of a metric's range.
+
+Sums of larger scores lose digits or overflow.
+"""
 
 
 def is_share(metric_range: Sequence[float] | None) -> bool:
-    """Return whether the metric lies in [0, 1], so that values are shown in percent and differences in points."""
+    """Return whether the metric lies in [0, 1].
+
+    Then values are shown in percent, and differences in points.
+    """
     return metric_range is not None and tuple(metric_range) == (0.0, 1.0)
 
 
 def show_value(value: float | None, *, share: bool) -> str:
     """Return 0.8125 as ``81.2 %``, or as ``0.812`` if the metric is not a share."""
-    return "-" if value is None else f"{100 * value:.1f} %" if share else f"{value:.3f}"
+    if value is None:
+        return "-"
+    return f"{100 * value:.1f} %" if share else f"{value:.3f}"
 
 
 def show_difference(value: float | None, *, share: bool) -> str:
@@ -123,12 +138,15 @@ def show_difference(value: float | None, *, share: bool) -> str:
 
 def show_change(value: float | None, *, share: bool) -> str:
     """Return a difference without its unit, for a table or an axis: ``+5.9``."""
-    return "-" if value is None else show_difference(value, share=share).removesuffix(" points")
+    if value is None:
+        return "-"
+    return show_difference(value, share=share).removesuffix(" points")
 
 
 def show_percent(level: float) -> str:
-    """Return a confidence with two decimals at most, above 99.9 % with three: ``95 %``, ``98.75 %``, ``99.917 %``."""
-    return f"{round(100 * level, 2 if level <= 0.999 else 3):g} %"
+    """Return a confidence as ``95 %``, ``98.75 %``, or above 99.9 % as ``99.917 %``."""
+    digits = 2 if level <= 0.999 else 3
+    return f"{round(100 * level, digits):g} %"
 
 
 def show_p_value(p: float) -> str:
@@ -138,13 +156,14 @@ def show_p_value(p: float) -> str:
 
 def show_amount(value: float, *, share: bool) -> str:
     """Return a margin without a sign, as it was written: ``5 points``, ``0.05``."""
-    return (
-        f"{100 * value:.4g} {'point' if 100 * value == 1 else 'points'}" if share else f"{value:g}"
-    )
+    if not share:
+        return f"{value:g}"
+    noun = "point" if 100 * value == 1 else "points"
+    return f"{100 * value:.4g} {noun}"
 
 
 def show_needed(margin: float, *, share: bool) -> str:
-    """Return a margin with a sign and without its unit: ``+5.0``, ``+12.25``; ``above 0`` without one."""
+    """Return a margin with a sign and without its unit: ``+5.0``; ``above 0`` without one."""
     if not margin:
         return "above 0"
     number = f"{100 * margin:+.4g}" if share else f"{margin:+g}"
@@ -153,13 +172,16 @@ def show_needed(margin: float, *, share: bool) -> str:
 
 def show_seconds(value: float | None) -> str:
     """Return 0.0421 as ``42 ms``, 3.21 as ``3.2 s``."""
-    return (
-        "-" if value is None else f"{1000 * value:.0f} ms" if value < 0.9995 else f"{value:,.1f} s"
-    )
+    if value is None:
+        return "-"
+    return f"{1000 * value:.0f} ms" if value < 0.9995 else f"{value:,.1f} s"
 
 
 def show_usd(value: float | None) -> str:
-    """Return an amount as ``$12.50``, from $100 on as ``$412``, below $1 as ``$0.0756``; ``unknown`` is not ``$0``."""
+    """Return an amount as ``$12.50``, from $100 on as ``$412``, below $1 as ``$0.0756``.
+
+    ``unknown`` is not ``$0``.
+    """
     if value is None:
         return "unknown"
 
@@ -192,8 +214,8 @@ def plain_number(value: float) -> str:
 def settled_by(quantity: str, needed: int, have: int, noun: str) -> str:
     """Return the advice how many examples would settle a question with a power of 0.8.
 
-    ``what`` is ``gain`` or ``difference``, ``needed`` the examples in all, ``have`` those of the
-    test set.
+    ``quantity`` is ``gain`` or ``difference``, ``needed`` the examples in all, ``have`` those of
+    the test set.
     """
     counted = plural(max(needed - have, 1), f"more {noun}")
     decides = f"that decides with 80 % power if the true {quantity} is the measured one"
@@ -206,7 +228,7 @@ def plural(count: int, noun: str, nouns: str | None = None) -> str:
 
 
 # --- times
-# ---------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 DAY_S = 86_400.0
 
@@ -259,8 +281,8 @@ def dotted(path: KeyPath) -> str:
     """Return a path of keys as messages write it: ``metric[0].name``."""
     text = ""
     for key in path:
-        text += f"[{key}]" if isinstance(key, int) else f".{cut(key)}" if text else cut(key)
-    return text
+        text += f"[{key}]" if isinstance(key, int) else f".{cut(key)}"
+    return text.removeprefix(".")
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
@@ -273,16 +295,17 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
     def likeness(name: str) -> float:
         name = name.lower()
         short, long = sorted((word, name), key=len)
-        related = short in long if len(short) > 2 else short in re.split(r"[\W_]+", long)
+        # Very short words are in many others by chance.
+        is_within = short in (long if len(short) > 2 else re.split(r"[\W_]+", long))
         ratio = difflib.SequenceMatcher(None, name, word).ratio()
-        return max(ratio, min(ratio + 0.25, 0.85)) if related else ratio
+        return max(ratio, min(ratio + 0.25, 0.85)) if is_within else ratio
 
     best = max(words, key=likeness, default=None)
     return best if best is not None and likeness(best) >= 0.6 else None
 
 
 def suggestion(word: str, words: Iterable[str], otherwise: str = "") -> str:
-    """Return the end of a message that suggests the nearest valid word; ``otherwise`` if none is similar."""
+    """Return the end of a message that suggests the nearest valid word, or else ``otherwise``."""
     near = nearest(word, words)
     return f"; did you mean '{near}'?" if near else otherwise
 
@@ -301,46 +324,46 @@ def is_numeral(text: str) -> bool:
 def _shown(value: Any) -> str:
     if isinstance(value, str):
         return f"the text {quoted(value)}"
-    if isinstance(value, int | float):
+    if value is None:
+        return "nothing"
+    if isinstance(value, int | float) and not isinstance(value, bool):
         try:
-            return str(value).lower() if isinstance(value, bool) else cut(repr(value))
+            return cut(repr(value))
         except ValueError:  # Python refuses to write out an integer of many thousand digits
             return "a very large number"
-    names = {type(None): "nothing", list: "a list", tuple: "a list"}
-    return "a mapping" if isinstance(value, Mapping) else names.get(type(value)) or kind_of(value)
+    return "a mapping" if isinstance(value, Mapping) else kind_of(value)
 
 
 def excerpt(text: str, position: int = 0, width: int = EXCERPT) -> str:
-    """Return at most ``width`` characters around position ``at`` as one printable line."""
+    """Return at most ``width`` characters around a position as one printable line."""
     start = max(0, min(position - width // 2, len(text) - width))
-    piece = "".join(c if c.isprintable() else " " for c in text[start : start + width]).strip()
-    remainder = text[start + width :].strip()
-    return ("..." if start else "") + piece + ("..." if remainder else "")
+    end = start + width
+    piece = "".join(c if c.isprintable() else " " for c in text[start:end]).strip()
+    before = "..." if start else ""
+    after = "..." if text[end:].strip() else ""
+    return f"{before}{piece}{after}"
 
 
 def listed(names: Iterable[Any], at_most: int = 12) -> str:
     """Return names separated by commas, quoted if they are not identifiers."""
     all_names = [str(name) for name in names]
-    names_shown = [
-        name if name.isidentifier() else excerpt(json.dumps(name)) for name in all_names[:at_most]
-    ]
-    n_more = len(all_names) - len(names_shown)
-    return (
-        ", ".join(names_shown) + (f" and {n_more} more" if n_more else "")
-        if names_shown
-        else "none"
-    )
+    if not all_names:
+        return "none"
+    first_names = []
+    for name in all_names[:at_most]:
+        first_names.append(name if name.isidentifier() else excerpt(json.dumps(name)))
+    n_more = len(all_names) - len(first_names)
+    return ", ".join(first_names) + (f" and {n_more} more" if n_more else "")
 
 
 def kind_of(value: Any) -> str:
     """Return the JSON type of a value in words; for other values the Python type."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
-    kinds = (
-        (str, "text"),
-        (int | float, "a number"),
-        (list | tuple, "a list"),
-        (Mapping, "an object"),
-    )
-    python_type = f"a value of type {type(value).__name__}"
-    return next((words for kind, words in kinds if isinstance(value, kind)), python_type)
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, int | float):
+        return "a number"
+    if isinstance(value, list | tuple):
+        return "a list"
+    return "an object" if isinstance(value, Mapping) else f"a value of type {type(value).__name__}"
