@@ -177,15 +177,15 @@ def read_schema(options: Options) -> Any:
     if _KEY not in options.spec.options:
         return None
     schema = options.spec.options[_KEY]
-    place = ""
+    place = "the schema"
     if isinstance(schema, Path):
-        place = f" {shown_path(schema)}"
+        place = shown_path(schema)
         try:
             schema = parse_json(read_text(schema))
         except (DataError, ValueError) as error:
             problem = error.what if isinstance(error, DataError) else f"not JSON: {error}"
             advice = getattr(error, "cure", None) or "Name a file that contains a JSON Schema."
-            raise _error(options, f":{place}: {problem}", advice) from None
+            raise _error(options, f"{place}: {problem}", advice) from None
 
     if not isinstance(schema, Mapping) or not schema:
         state = "empty" if schema in ({}, [], "", None) else "not a mapping"
@@ -199,7 +199,7 @@ def read_schema(options: Options) -> Any:
 
 
 def _error(options: Options, problem: str, advice: str, evidence: str | None = None) -> ConfigError:
-    return options.error(f"{_KEY}{problem}", key=_KEY, evidence=evidence, cure=advice)
+    return options.error(problem, key=_KEY, evidence=evidence, cure=advice)
 
 
 def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
