@@ -145,7 +145,7 @@ class FieldMetric(Metric):
         return frozenset(self.fields)
 
     def _breakdown(self, answers: Iterable[Differences]) -> Breakdown:
-        """Return a table with a row per field, the lowest value first."""
+        """Return a table with a row per field, the lowest F1 first."""
         totals = {name: np.zeros(4, int) for name in self.fields}
         for answer in answers:
             for name, counts in answer.counts.items():
@@ -154,25 +154,11 @@ class FieldMetric(Metric):
         rows = []
         for name, total in totals.items():
             if total.any():
-                rows.append((cut(name or _WHOLE), _cells(*total.tolist())))
-        rows.sort(key=_worst_first)
-        shares = ("F1", "precision", "recall")
-        columns = (*shares, "right", "wrong", "missing", "invented")
-        return Breakdown("field", columns, tuple(rows), shares)
-
-
-def _worst_first(row: tuple[str, tuple[float | None, ...]]) -> tuple[float, str]:
-    label, (f1, *_) = row
-    return 1.0 if f1 is None else f1, label
-
-
-def _cells(right: int, wrong: int, missing: int, spurious: int) -> tuple[float | None, ...]:
-    """Return F1, precision and recall, which may be undefined, and the counts."""
-    precision_total = right + wrong + spurious
-    recall_total = right + wrong + missing
-    totals = ((precision_total + recall_total) / 2, precision_total, recall_total)
-    shares = [right / total if total else None for total in totals]
-    return (*shares, right, wrong, missing, spurious)
+                f1 = float(_f1(total[None])[0])
+                rows.append((cut(name or _WHOLE), (f1, *total.tolist())))
+        rows.sort(key=lambda row: (row[1][0], row[0]))
+        columns = ("F1", "right", "wrong", "missing", "invented")
+        return Breakdown("field", columns, tuple(rows), shares=("F1",))
 
 
 def _totals(answers: Iterable[Differences]) -> Floats:

@@ -76,7 +76,7 @@ def test_why_an_answer_is_wrong_and_what_values_are_made_of(project: Project) ->
     html = page(project)
     assert project.result.ret == 0, project.result.stdout.str()
     assert "field_f1: fields, worst first" in html.text
-    assert "field F1 precision recall" in html.text
+    assert "field F1 right wrong" in html.text
     (data,) = html.data
     assert "day" in data[0][4][2], data[0]
     assert {row[3] for row in data} == {"fixed", "wrong", "right"}
