@@ -29,8 +29,10 @@ def card(results: Iterable[GateResult], *, written_at: float | None = None) -> s
         lines += _section(result)
 
     versions = ", ".join(f"{name} {version}" for name, version in json.environment().items())
-    date = f" on {timestamp(written_at)}" if written_at is not None else ""
-    return "\n".join([*lines, markdown.item(f"Judged by pytest-ftgate{date} with {versions}."), ""])
+    judge = "pytest-ftgate"
+    if written_at is not None:
+        judge += f" on {timestamp(written_at)}"
+    return "\n".join([*lines, markdown.item(f"Judged by {judge} with {versions}."), ""])
 
 
 def _index(judged: Iterable[GateResult]) -> list[Mapping[str, Any]]:
@@ -38,7 +40,10 @@ def _index(judged: Iterable[GateResult]) -> list[Mapping[str, Any]]:
     results: dict[str, list[Mapping[str, Any]]] = {}
     for result in judged:
         results.setdefault(result.candidate.name, []).append(_result(result))
-    return [{"name": name, "results": of_model} for name, of_model in results.items()]
+    entries: list[Mapping[str, Any]] = []
+    for name, of_model in results.items():
+        entries.append({"name": name, "results": of_model})
+    return entries
 
 
 def _result(result: GateResult) -> Mapping[str, Any]:
@@ -74,8 +79,10 @@ def _section(result: GateResult) -> Iterator[str]:
         if table:
             yield from (f"### {table.title}", "", *markdown.table(table))
 
-    costs = [] if result.economics is None else result.economics.costs
-    yield from _facts("Cost", (*costs, *sentences.price_sentences(result)))
+    costs = list(sentences.price_sentences(result))
+    if result.economics is not None:
+        costs = [*result.economics.costs, *costs]
+    yield from _facts("Cost", costs)
     yield from _facts("What was not measured", _unmeasured(result))
     findings = []
     for check in result.checks:
@@ -126,7 +133,8 @@ def _unmeasured(result: GateResult) -> Iterator[str]:
 def _facts(title: str, facts: Iterable[str]) -> Iterator[str]:
     """Yield a heading and a list; nothing without facts."""
     items = [f"- {markdown.item(fact)}" for fact in facts]
-    if items and title:
+    if not items:
+        return
+    if title:
         yield from (f"### {title}", "")
-    if items:
-        yield from (*items, "")
+    yield from (*items, "")

@@ -68,26 +68,20 @@ class Session:
     forbidden: bool = False
 
     @property
-    def faults(self) -> Sequence[tuple[str, str]]:
-        """Return what fails the session beside its gates, as name and reason."""
-        gates = [] if self.waived_by else self.unjudged
-        return [*gates, *self.violations]
-
-    @property
-    def violations(self) -> Sequence[tuple[str, str]]:
-        """Return what ``removed`` says, under the name of the ini key that forbids it."""
-        reasons = self.removed if self.forbidden else ()
-        return [("ftgate_forbid_weakening", reason) for reason in reasons]
+    def violations(self) -> Sequence[str]:
+        """Return the sentences of ``removed`` if they fail the session."""
+        return self.removed if self.forbidden else ()
 
     def missing(self, results: Sequence[GateResult]) -> Sequence[tuple[str, str]]:
         """Return the required gates that did not pass, but those that are red among the results."""
         red = {result.name for result in results if not result.passed}
-        return [(name, reason) for name, reason in self.unjudged if name not in red]
+        return [gate for gate in self.unjudged if gate[0] not in red]
 
     def passed(self, results: Sequence[GateResult]) -> bool:
         """Return whether gates were judged, all passed, and nothing else fails the session."""
-        are_green = bool(results) and all(result.passed for result in results)
-        return are_green and not self.faults
+        if self.violations or (self.unjudged and not self.waived_by):
+            return False
+        return bool(results) and all(result.passed for result in results)
 
     def counted(self, results: Sequence[GateResult]) -> str:
         """Return the outcome: ``2 of 3 gates passed, 1 required gate not met``."""
@@ -171,8 +165,10 @@ def report(
     ``written_at`` is in seconds since the epoch.
     """
     unjudged = []
-    for name, reason in (*session.unjudged, *session.violations):
+    for name, reason in session.unjudged:
         unjudged.append({"name": name, "reason": reason})
+    for reason in session.violations:
+        unjudged.append({"name": "ftgate_forbid_weakening", "reason": reason})
 
     written = {} if written_at is None else {"written": text.timestamp(written_at)}
     document = {
@@ -196,7 +192,7 @@ def read_report(path: Path) -> Report:
     try:
         with lines.open_lines(path) as rows:
             document = strict_json.parse_json("".join(rows))
-        # true and 1.0 equal 1
+        # To Python true and 1.0 equal 1.
         if isinstance(document, dict) and type(document.get("version", 1)) is not int:
             document["version"] = None
         # As JSON, which has no tuples. A lone surrogate, which an answer may contain, is replaced.
@@ -238,6 +234,7 @@ def junit_properties(result: GateResult) -> list[tuple[str, str]]:
     for name, value in values.items():
         if isinstance(value, bool):
             value = json.dumps(value)
+        # The last digits differ between processors.
         if isinstance(value, float):
             value = f"{value:.10g}"
         if value is not None:

@@ -48,12 +48,9 @@ def document(
     ones before the red ones, and says so.
     """
     gates = sorted(results, key=lambda result: result.passed)
-    head = _joined(_head(gates, session))
-    visible = [_joined(_open(result)) for result in gates]
-    folded = [_joined(_folded(result)) for result in gates]
-
     # The most important pieces first: the head, what is visible of each gate, then the details.
-    pieces = [head, *visible, *folded]
+    lines_of_pieces = [_head(gates, session), *map(_open, gates), *map(_folded, gates)]
+    pieces = list(map(_joined, lines_of_pieces))
     sizes = list(accumulate(len(piece.encode()) for piece in pieces))
     fitting = len(pieces)
     if sizes[-1] > most_bytes:
@@ -87,8 +84,8 @@ def _joined(lines: Iterable[str]) -> str:
 
 
 def _head(results: Sequence[GateResult], session: json.Session) -> Iterator[str]:
-    outcome = "pass" if session.passed(results) else "fail"
-    yield f"## {_SYMBOLS[outcome]} ftgate: {session.counted(results)}"
+    symbols = {True: _SYMBOLS["pass"], False: _SYMBOLS["fail"]}
+    yield f"## {symbols[session.passed(results)]} ftgate: {session.counted(results)}"
     yield ""
     symbol = _SYMBOLS["fail"]
     if session.waived_by:
@@ -162,9 +159,10 @@ def _folded(result: GateResult) -> Iterator[str]:
     yield from _details(checks.title, table(checks))
     for title, content in tables.sections(result):
         yield from _details(title, _content(content))
+    # Where they are few, the first examples of a red gate are all visible.
     groups = sentences.examples(result)
     if not result.passed and groups and len(groups[0].flips) <= _EXAMPLES_SHOWN:
-        groups = groups[1:]  # the first ones are visible
+        groups = groups[1:]
     for group in groups:
         yield from _details(group.title, table(tables.examples(group)))
     yield from _details("Method and inputs", _content(method))
@@ -198,9 +196,9 @@ def table(table: tables.Table) -> Iterator[str]:
     if not table:
         return
 
-    yield _row(table, [column.heading for column in table.columns])
-    rules = ["---:" if column.kind == "number" else "---" for column in table.columns]
-    yield f"| {' | '.join(rules)} |"
+    yield _row(table, table.headings)
+    rules = {"text": "---", "number": "---:", "status": "---"}
+    yield f"| {' | '.join(rules[column.kind] for column in table.columns)} |"
     for row in table.rows[:_ROWS_SHOWN]:
         yield _row(table, row)
     yield ""

@@ -70,6 +70,7 @@ def _calls(plan: Plan, n: int) -> Iterator[str]:
     yield from tables.Table("", columns, rows).lines()
     yield _needed(plan.calls)
 
+    # What holds for several models is said once.
     estimates: dict[str, list[str]] = {}
     unknown: dict[str, list[str]] = {}
     for model in plan.calls:
@@ -91,6 +92,7 @@ def _needed(models: Sequence[Calls]) -> str:
     not_stored = sum(model.left for model in models)
     sentence = f"this run needs {not_stored:,} of {text.plural(calls, 'call')}"
 
+    # A sum without the unknown costs would be too low.
     costs = [model.left_usd for model in models if model.left_usd is not None]
     if not_stored and len(costs) == len(models):
         about = "about " if any(model.outputs for model in models) else ""
@@ -203,6 +205,7 @@ def _answer(plan: Plan, model: Asked, number: int, *, full: bool) -> Iterator[Li
         is_correct = is_right(model.scored.metric, value)
         colour = "green" if is_correct else "red"
         score = text.show_value(value, share=model.scored.metric.share)
+        # Ends of the scale read better as words, also of graded metrics.
         if value in (0.0, 1.0):
             score = "right" if is_correct else "wrong"
         words.append(score)

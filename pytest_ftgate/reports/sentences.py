@@ -119,6 +119,7 @@ def _key(check: Check) -> str:
 
 def is_of_gain(result: GateResult, check: Check) -> bool:
     """Return whether a check observed the gain of the candidate, or its lower bound."""
+    # A check may observe nothing, and a gain may have no bound: they are not alike for that.
     if check.kind != "gain" or check.observed is None:
         return False
     is_asked = _key(check).partition(".")[0] in _GAIN_KEYS
@@ -135,6 +136,7 @@ def facts_of(result: GateResult, check: Check) -> str:
     facts: list[str] = []
     if is_of_gain(result, check):
         bounds = bounds_sentence(result)
+        # The message of such a check says the lower bound.
         if check.observed == result.lower_bound:
             bounds = upper_bound_sentence(result)
         facts = [*bounds, changed(result)]
@@ -298,6 +300,8 @@ def detectable_sentence(result: GateResult) -> Iterator[str]:
         least = -result.max_drop
         evidence = "proven"
 
+    # The bound is as far below the gain as its confidence asks for; a power of 80 % adds its own
+    # quantile of the same normal distribution.
     below = result.gain - result.lower_bound
     targets = {"observed": -inf, "significant": below, "proven": least + below}
     normal = NormalDist()
@@ -370,13 +374,17 @@ class Examples:
 
 def examples(result: GateResult) -> list[Examples]:
     """Return the answers that the red checks are about, or else what the candidate broke."""
+    candidates: list[Examples] = []
+    for check in red_checks(result):
+        candidates += _examples_of(result, check)
+    if result.passed:
+        candidates.append(main_examples(result))
+
     groups: list[Examples] = []
-    red = red_checks(result)
-    for check in red:
-        groups += [group for group in _examples_of(result, check) if group not in groups]
-    if not red:
-        groups.append(main_examples(result))
-    return [group for group in groups if group.flips]
+    for group in candidates:
+        if group.flips and group not in groups:
+            groups.append(group)
+    return groups
 
 
 def _examples_of(result: GateResult, check: Check) -> list[Examples]:
@@ -385,9 +393,9 @@ def _examples_of(result: GateResult, check: Check) -> list[Examples]:
     if is_of_agreement(check) and result.agreement is not None:
         return [_different(result.agreement)]
     if subject == "guards":
-        return [_of_part(part) for part in result.guards if part.name == name]
+        return [_of_part(guard) for guard in result.guards if guard.name == name]
     if subject == "slices":
-        return [_of_part(part) for part in result.slices if part.verdict in RED]
+        return [_of_part(slice_) for slice_ in result.slices if slice_.verdict in RED]
     if subject == "thresholds" and name != result.metric:
         wrong = result.wrong_by_metric.get(name, WrongAnswers(0, ()))
         return [Examples(f"wrong answers of the candidate by {name}", wrong.shown, wrong.count)]
@@ -414,14 +422,15 @@ def main_examples(result: GateResult) -> Examples:
         count = result.n_wrong
     if count is None:
         count = len(flips)
+    # Where attempts are limited, few examples may be shown, and their number means nothing.
     if result.attempt is not None:
         count = None
     return Examples(heading, flips, count)
 
 
-def _of_part(part: PartResult) -> Examples:
-    heading = f"broken by the candidate in {text.cut(part.name)}"
-    return Examples(heading, part.broken, part.losses or len(part.broken))
+def _of_part(compared: PartResult) -> Examples:
+    heading = f"broken by the candidate in {text.cut(compared.name)}"
+    return Examples(heading, compared.broken, compared.losses or len(compared.broken))
 
 
 def _different(agreement: AgreementResult) -> Examples:
@@ -434,6 +443,7 @@ def _different(agreement: AgreementResult) -> Examples:
 
 def price_sentences(result: GateResult) -> Iterator[str]:
     """Yield the sources of prices, why costs are unknown, and the age of the oldest answer."""
+    # Models with the same source share a line.
     roles: dict[str | None, list[str]] = {}
     for role, model in result.models.items():
         roles.setdefault(model.price, []).append(role)

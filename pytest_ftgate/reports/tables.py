@@ -4,7 +4,7 @@ Reports escape the cells themselves.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from math import isfinite
 from typing import Literal, NamedTuple
 
@@ -80,6 +80,11 @@ class Table:
     def __bool__(self) -> bool:
         return bool(self.rows)
 
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """Return the headings of the columns."""
+        return tuple(column.heading for column in self.columns)
+
     def compact(self) -> "Table":
         """Return the table without empty columns; the first two columns stay."""
         filled = [0, 1]
@@ -99,8 +104,8 @@ class Table:
     def without(self, *headings: str) -> "Table":
         """Return the table without the columns that have these headings."""
         numbers = []
-        for number, column in enumerate(self.columns):
-            if column.heading not in headings:
+        for number, heading in enumerate(self.headings):
+            if heading not in headings:
                 numbers.append(number)
         return self.only(numbers)
 
@@ -109,18 +114,20 @@ class Table:
         if not self:
             return []
 
-        head = tuple(column.heading for column in self.columns)
-        widths = [0] * len(head)
-        for row in (head, *self.rows):
+        widths = [len(heading) for heading in self.headings]
+        for row in self.rows:
+            # A row with a single cell spans the table, and makes no column wider.
             if len(row) > 1:
                 widths = [max(width, len(cell)) for width, cell in zip(widths, row, strict=True)]
 
         lines = []
-        for row in (head, *self.rows):
+        for row in (self.headings, *self.rows):
             aligned = []
             for cell, column, width in zip(row, self.columns, widths, strict=False):
-                is_number = column.kind == "number"
-                aligned.append(cell.rjust(width) if is_number else cell.ljust(width))
+                if column.kind == "number":
+                    aligned.append(cell.rjust(width))
+                else:
+                    aligned.append(cell.ljust(width))
             lines.append(f"{indent}{'  '.join(aligned)}".rstrip())
         return lines
 
@@ -185,8 +192,8 @@ def row_pairs(result: GateResult) -> Iterator[Table]:
         (repeated, "earlier example", result.test_set.near_pairs),
     ):
         if pairs:
-            rows = tuple((pair.row, pair.text, pair.other, pair.other_text) for pair in pairs)
             headings = columns(("test example", "input", other, "input"))
+            rows = tuple(map(astuple, pairs))
             yield Table(f"{title} ({len(rows):,})", headings, rows, folds=True)
 
 
@@ -201,13 +208,19 @@ def models(result: GateResult) -> Table:
         names = [result.metric]
     measured: Mapping[str, ModelResult] = {}
     if result.models_called or result.scored:
-        measured = dict(result.baselines) if result.stage == "ready" else result.models
+        measured = result.models
+    if result.stage == "ready":  # there is no candidate yet
+        measured = result.baselines if measured else {}
 
-    rows = tuple(_model(result, role, model, names) for role, model in measured.items())
+    rows = []
+    for role, model in measured.items():
+        rows.append(_model(result, role, model, names))
     headings = columns(("", "model"), (*map(printable, names), "gain", *RUN_COLUMNS))
-    table = Table("Models on the test set", headings, rows).compact()
-    are_all_stored = all(model.n_stored == model.n_scored for model in measured.values())
-    return table.without("stored") if are_all_stored else table
+    table = Table("Models on the test set", headings, tuple(rows)).compact()
+    # Of recordings this column would repeat that of the answers.
+    if all(model.n_stored == model.n_scored for model in measured.values()):
+        table = table.without("stored")
+    return table
 
 
 def _model(
@@ -254,6 +267,7 @@ def _model(
 def parts(result: GateResult) -> tuple[Table, ...]:
     """Return the guards, the slices, and the expected labels if both models gave labels."""
     guards = []
+    # Of guards the names do not say what is measured; one without a verdict was not measured.
     for guard in result.guards:
         guards.append(replace(guard, name=f"{guard.name} ({guard.metric})", note="not measured"))
     title = "Guards: other test sets that must not get worse"
@@ -262,7 +276,8 @@ def parts(result: GateResult) -> tuple[Table, ...]:
 
 def red_slices(result: GateResult, most: int) -> Table:
     """Return at most so many slices that do not hold."""
-    red = [part for part in result.slices if part.verdict in (*RED, "warning")]
+    statuses = (*RED, "warning")
+    red = [slice_ for slice_ in result.slices if slice_.verdict in statuses]
     return _slices(red[:most])
 
 
@@ -274,6 +289,7 @@ def _labels(result: GateResult) -> Table:
     """Return the recall of each expected label, the worst change first."""
     diagnosis = result.diagnosis or Diagnosis({})
     labels = [_label(score) for score in diagnosis.labels if score.candidate is not None]
+    # Rounded, so that labels with the same change stay in their order.
     labels.sort(key=lambda label: round(label.gain or 0.0, 12))
     title = "Labels: recall, worst change first"
     return _parts(title, "label", labels[:_LABELS_SHOWN], n="answers")
@@ -321,9 +337,9 @@ def _axis(part: PartResult) -> tuple[float, float]:
     """Return the metric's range if it is finite, else the range of the values and 0."""
     if part.metric_range is not None and all(map(isfinite, part.metric_range)):
         return part.metric_range
-    values = [value for value in (part.baseline, part.candidate) if value is not None]
-    low = min([0.0, *values])
-    high = max([0.0, *values])
+    values = (0.0, part.baseline or 0.0, part.candidate or 0.0)
+    low = min(values)
+    high = max(values)
     return (low, high) if high > low else (0.0, 1.0)
 
 
@@ -346,6 +362,7 @@ def breakdowns(result: GateResult, most: int | None = None) -> Iterator[Table]:
 
 def _breakdown(metric: str, group: Sequence[BreakdownResult], most: int | None) -> Table:
     """Return the table of one metric from the parts of each model."""
+    # The candidate is the last of a group.
     labels: dict[str, None] = {}
     for breakdown in reversed(group):
         labels.update(dict.fromkeys(label for label, _ in breakdown.rows))

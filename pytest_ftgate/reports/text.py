@@ -57,9 +57,11 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     if others:
         counted.append(f"{sentences.counted(others)} (-v shows them)")
 
+    # What failed is read first, and is what a CI log shows of a long block.
     lines: list[Line] = []
     for check in red:
         lines += _checks([check], advice_shown, sentences.facts_of(result, check), is_full=is_full)
+    # Numbers of a gate that could not be judged would only distract.
     if result.verdict == "error" and not is_full:
         return [*lines, *_lines([*sentences.stage_sentence(result), *counted], "red")]
     if red:
@@ -71,6 +73,7 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     lines += _lines(sentences.champion_sentences(result))
     lines += _lines(sentences.stage_sentence(result), title(result).colour)
     models = _model_table(result, is_full=is_full)
+    # Above a table of recorded answers this would read as a contradiction.
     if not result.models_called and not models:
         lines.append(Line("no model was called"))
     lines += _lines([*models, *sentences.hypothesis_sentence(result)])
@@ -162,6 +165,7 @@ def _warnings(checks: Sequence[Check]) -> Iterator[Line]:
     doubts: list[Check] = []
     others: list[Check] = []
     for check in checks:
+        # A check of a hook is the project's own rule, which it wants to see.
         entry = described(check.name)
         if entry is None or entry.questions_result:
             doubts.append(replace(check, advice=None))
@@ -185,16 +189,19 @@ def _model_table(result: GateResult, *, is_full: bool) -> list[str]:
     table = tables.models(result)
     if not is_full:
         table = table.without(tables.TOKENS)
-
+    name_widths: Sequence[int] = _NAME_WIDTHS
+    if is_full:
+        name_widths = name_widths[:1]
     lines = []
-    for name_width in _NAME_WIDTHS[: 1 if is_full else None]:
+    for name_width in name_widths:
         lines = _joined(table, name_width).lines()
         if max(map(len, lines), default=0) <= WIDTH:
             return lines
 
+    # Two tables that repeat the roles are easier to read than lines that a terminal breaks.
     scores = table.without(*tables.RUN_COLUMNS)
-    headings = [column.heading for column in scores.columns[1:]]
-    return [*_joined(scores, name_width).lines(), *table.without(*headings).lines()]
+    runs = table.without(*scores.headings[1:])
+    return [*_joined(scores, name_width).lines(), *runs.lines()]
 
 
 def _joined(table: tables.Table, name_width: int) -> tables.Table:
@@ -212,8 +219,8 @@ def _examples(result: GateResult, *, is_full: bool) -> list[Line]:
     Only the first few unless ``is_full``.
     """
     groups = sentences.examples(result)
-    if not is_full:
-        groups = [group.first(_EXAMPLES_SHOWN) for group in groups[:1]]
+    if groups and not is_full:
+        groups = [groups[0].first(_EXAMPLES_SHOWN)]
 
     lines = []
     for group in groups:
@@ -249,6 +256,7 @@ def _quoted(text: str) -> str:
 def _details(result: GateResult) -> Iterator[str]:
     """Yield what only ``-v`` shows, but the checks and the inputs."""
     yield from sentences.detectable_sentence(result)
+    # The check that says the gain has both bounds below it.
     if not sentences.tells_gain(result):
         yield from sentences.upper_bound_sentence(result)
     yield from sentences.method_sentence(result)

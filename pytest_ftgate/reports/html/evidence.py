@@ -112,6 +112,7 @@ def _replies(metric: Metric, model: Measured, *, scores: bool) -> Iterator[tuple
             remarks.append(show_seconds(round(prediction.latency_s, 4)))
         if completion.output_tokens is not None:
             remarks.append(plural(completion.output_tokens, "token"))
+        # Notes say what is wrong; a graded answer can be right and have some.
         if note and not is_correct:
             remarks.append(readable(note))
 

@@ -55,7 +55,7 @@ def page(
     gates = sorted(gates, key=lambda gate: PROBLEMS_FIRST.index(gate[0].verdict))
     results = [result for result, _ in gates]
     style, script = asset("style.css"), asset("script.js")
-    hashes = (b64encode(sha256(text.encode()).digest()).decode() for text in (style, script))
+    hashes = map(_hashed, (style, script))
     made = Environment(
         loader=PackageLoader("pytest_ftgate.reports.html"),
         autoescape=True,
@@ -81,13 +81,21 @@ def page(
         title=session.counted(results),
         written=minute(written_at),
         results=results,
-        gates=(
-            _view(result, evidence or Evidence(), f"gate-{n}")
-            for n, (result, evidence) in enumerate(gates, 1)
-        ),
+        gates=_views(gates),
         environment=environment(),
     )
     return pieces
+
+
+def _hashed(text: str) -> str:
+    """Return the SHA-256 of a script or a style as a content security policy writes it."""
+    return b64encode(sha256(text.encode()).digest()).decode()
+
+
+def _views(gates: Sequence[tuple[GateResult, Evidence | None]]) -> Iterator[Mapping[str, Any]]:
+    """Yield what the page shows of each gate, one at a time, as the evidence may be large."""
+    for number, (result, evidence) in enumerate(gates, 1):
+        yield _view(result, evidence or Evidence(), f"gate-{number}")
 
 
 def _view(result: GateResult, evidence: Evidence, anchor: str) -> Mapping[str, Any]:
@@ -96,10 +104,13 @@ def _view(result: GateResult, evidence: Evidence, anchor: str) -> Mapping[str, A
     in_order = tables.checks(sentences.with_status(result.checks, "pass", "note"))
     inputs = (*sentences.price_sentences(result), *sentences.input_sentences(result))
     main = sentences.main_examples(result)
-    groups = [group for group in sentences.examples(result) if group != main]
+    rows_of_checks = []
+    for group in sentences.examples(result):
+        if group != main:
+            rows_of_checks.append(tables.examples(group))
     sections = [
         ("Checks", (warnings, replace(in_order, folds=True))),
-        ("What the checks found", [tables.examples(group) for group in groups]),
+        ("What the checks found", rows_of_checks),
         *tables.sections(result),
         ("Near duplicates", tuple(tables.row_pairs(result))),
         ("Inputs", inputs),
@@ -120,7 +131,7 @@ def _view(result: GateResult, evidence: Evidence, anchor: str) -> Mapping[str, A
         "caption": "; ".join(caption),
         "methods": "; ".join(methods),
         "models": tables.models(result),
-        "sections": [(title, content) for title, content in sections if any(content)],
+        "sections": [section for section in sections if any(section[1])],
         "examples": tables.examples(main),
         "rows": evidence.rows,
         "repeats": evidence.repeats,
@@ -136,8 +147,10 @@ def _plot(result: GateResult) -> Mapping[str, Any]:
 
     values = [0.0, required]
     for comparison in compared.values():
-        measured = (comparison.gain, comparison.lower_bound, comparison.upper_bound)
-        values.extend(value for value in measured if value is not None)
+        for value in (comparison.gain, comparison.lower_bound, comparison.upper_bound):
+            if value is not None:
+                values.append(value)
+    # The chart has a width also where nothing was gained and nothing is required.
     least = min(values)
     width = (max(values) - least) or 1.0
 
