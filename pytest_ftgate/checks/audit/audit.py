@@ -42,6 +42,7 @@ class Exact(NamedTuple):
         repeats: rows with non-blank input and output whose input an earlier such row has, as (row,
             first row with it).
         usable: all other rows with non-blank input and output.
+        filled: number of training rows with a non-blank input.
         leaked: test rows whose input is in the training set, as (test row, training row); all rows
             of both are named.
         trained, tested: the inputs of both sets as they are compared.
@@ -49,6 +50,7 @@ class Exact(NamedTuple):
 
     repeats: Pairs
     usable: tuple[int, ...]
+    filled: int
     leaked: Pairs
     trained: list[wording.Text]
     tested: list[wording.Text]
@@ -75,10 +77,8 @@ def compare_exactly(
     tested = wording.texts_of(_Inputs(test).plain(instructed))
     leaked = leaks.find_leaks(training, trained, outputs, tested, answers)
 
-    usable = []
-    for row, example in enumerate(training):
-        if visible(outputs[row]) and not is_blank(example.input):
-            usable.append(row)
+    filled = [row for row, example in enumerate(training) if not is_blank(example.input)]
+    usable = [row for row in filled if visible(outputs[row])]
     compared = train_inputs.compared(instructed)
     repeats = _repeats((row, compared[row]) for row in usable)
     usable = [row for row in usable if row not in repeats]
@@ -86,7 +86,12 @@ def compare_exactly(
     repeats |= _repeats((row, (distinct(plain[row], trained[row]), outputs[row])) for row in usable)
     usable = [row for row in usable if row not in repeats]
     return Exact(
-        tuple(sorted(repeats.items())), tuple(usable), tuple(sorted(leaked)), trained, tested
+        repeats=tuple(sorted(repeats.items())),
+        usable=tuple(usable),
+        filled=len(filled),
+        leaked=tuple(sorted(leaked)),
+        trained=trained,
+        tested=tested,
     )
 
 
@@ -290,7 +295,7 @@ def audit_training_set(
     )
     return TrainingAudit(
         rows=len(training),
-        filled=sum(not is_blank(example.input) for example in training),
+        filled=exact.filled,
         usable=len(exact.usable),
         repeats=exact.repeats,
         conflict_rows=tuple(conflicts),

@@ -17,44 +17,36 @@ _SAMPLE = 2_000
 
 
 class Index:
-    """Find which of some texts stand as whole words within others, in time linear in the words of both.
+    """Find which of some long texts stand as whole words within others, in linear time.
 
     Each is looked for by the run of words around its rarest word. Words are separated by single
     spaces.
     """
 
-    def __init__(self, parts: Iterable[str], counts: Counter[str]) -> None:
-        """Index these parts.
+    def __init__(self, texts: Iterable[str], counts: Counter[str]) -> None:
+        """Index these texts; ``counts`` says how frequent words are where they are looked for."""
+        self._offsets: dict[str, set[int]] = defaultdict(set)
+        self._texts: dict[Hashable, list[tuple[int, list[str], str]]] = defaultdict(list)
+        for text in texts:
+            words = text.split(" ")
+            rarest = words.index(min(words, key=counts.__getitem__))
+            start = max(0, min(rarest - _RUN // 2, len(words) - _RUN))
+            offset = rarest - start
+            self._offsets[words[rarest]].add(offset)
+            self._texts[(offset, *words[start : start + _RUN])].append((start, words, text))
 
-        ``counts`` says how frequent words are in the texts that will be searched.
-        """
-        self._runs: dict[tuple[int | str, ...], list[tuple[int, list[str], str]]] = defaultdict(
-            list
-        )
-        self._anchors: dict[str, set[tuple[int, int]]] = defaultdict(set)
-        for part in parts:
-            words = part.split(" ")
-            frequencies = [counts[word] for word in words]
-            rarest = frequencies.index(min(frequencies))
-            first = max(0, min(rarest - _RUN // 2, len(words) - _RUN))
-            run = words[first : first + _RUN]
-            self._anchors[words[rarest]].add((rarest - first, len(run)))
-            self._runs[(rarest - first, len(run), *run)].append((first, words, part))
-
-    def find(self, text: str) -> Iterator[tuple[str, int]]:
-        """Yield each part that stands within the text, and the number of words before it."""
-        words = text.split(" ")
-        anchors = self._anchors
-        if anchors.keys().isdisjoint(words):
+    def find(self, holder: str) -> Iterator[tuple[str, int]]:
+        """Yield each text that stands within another one, and the number of words before it."""
+        words = holder.split(" ")
+        if self._offsets.keys().isdisjoint(words):
             return
-        for at, word in enumerate(words):
-            for before, size in anchors.get(word, ()):
-                start = at - before
-                run = words[start : start + size] if start >= 0 else []
-                for first, part, joined in self._runs.get((before, size, *run), ()):
-                    begin = start - first
-                    if begin >= 0 and words[begin : begin + len(part)] == part:
-                        yield joined, begin
+        for position, word in enumerate(words):
+            for offset in self._offsets.get(word, ()):
+                run = words[max(position - offset, 0) : position - offset + _RUN]
+                for start, text_words, text in self._texts.get((offset, *run), ()):
+                    first = position - offset - start
+                    if first >= 0 and words[first : first + len(text_words)] == text_words:
+                        yield text, first
 
 
 def find_leaks(
@@ -76,21 +68,26 @@ def find_leaks(
         outputs, answers: the expected outputs of both sets, as stripped text.
     """
     keys = []
+    forms = set()
     for text, answer in zip(tested, answers, strict=True):
-        long = [text.words] if text.is_long else []
-        keys.append([*_keys(text, answer), *long])
-    wanted = {key for row_keys in keys for key in row_keys}
+        row_keys = list(_keys(text, answer))
+        if text.is_long:
+            row_keys.append(text.words)
+            forms.add(text.form)
+        keys.append(row_keys)
 
-    holders: dict[Hashable, list[int]] = defaultdict(list)
-    for row, key in _equal(trained, outputs):
-        if key in wanted:
-            holders[key].append(row)
+    holders: dict[Hashable, list[int]] = {}
+    for row_keys in keys:
+        holders.update((key, []) for key in row_keys)
+    for row, (text, output) in enumerate(zip(trained, outputs, strict=True)):
+        for key in _keys(text, output):
+            if key in holders:
+                holders[key].append(row)
 
-    forms = {text.form for text in tested if text.is_long}
     if forms:
         texts = [*_inputs(trained), *_texts_beside(training, outputs)]
         for row, key in _find(forms, texts, outputs):
-            if key in wanted and row not in holders[key][-1:]:
+            if key in holders and row not in holders[key][-1:]:
                 holders[key].append(row)
     return set(_pairs(keys, holders))
 
@@ -105,10 +102,9 @@ def _pairs(
     """
     for test_row, row_keys in enumerate(keys):
         for key in row_keys:
-            if key in holders:
-                for row in holders[key]:
-                    yield test_row, row
-                del holders[key][1:]
+            for row in holders[key]:
+                yield test_row, row
+            del holders[key][1:]
 
 
 def copies_but_for_digits(
@@ -121,15 +117,6 @@ def copies_but_for_digits(
             first = first_with.setdefault((text.form, output), row)
             if first != row:
                 yield row, first
-
-
-def _equal(
-    trained: Sequence[wording.Text], outputs: Sequence[str]
-) -> Iterator[tuple[int, Hashable]]:
-    """Yield the training rows with the keys of equal test rows."""
-    for row, (text, output) in enumerate(zip(trained, outputs, strict=True)):
-        for key in _keys(text, output):
-            yield row, key
 
 
 def _keys(text: wording.Text, output: str) -> Iterator[Hashable]:
@@ -165,7 +152,7 @@ def _inputs(trained: Sequence[wording.Text]) -> Iterator[tuple[int, str, str]]:
 
 def _texts_beside(training: DataSet, outputs: Sequence[str]) -> Iterator[tuple[int, str, str]]:
     """Yield the same of instructions, outputs and further fields; equal texts only once."""
-    seen: set[str] = set()
+    distinct: set[str] = set()
     for row, (example, output) in enumerate(zip(training, outputs, strict=True)):
         texts = [output, *texts_in(example.fields)]
         if not isinstance(example.input, str):
@@ -174,7 +161,7 @@ def _texts_beside(training: DataSet, outputs: Sequence[str]) -> Iterator[tuple[i
                     texts.append(str(message["content"]))
 
         for text in texts:
-            if len(text) >= _SHORTEST and text not in seen:
-                seen.add(text)
+            if len(text) >= _SHORTEST and text not in distinct:
+                distinct.add(text)
                 words = wording.words_of(wording.unescaped(normalized_input(text)))
                 yield row, words, wording.masked(words)
