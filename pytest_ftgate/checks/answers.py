@@ -84,9 +84,11 @@ def check_retries(gate: Context) -> Iterator[Check]:
         if retries > _MANY * calls:
             message = f"{called(role, model.name)}: {retries:,} of {plural(calls, 'call')} failed "
             message += "and were retried"
-            cure = "Lower concurrency, or set requests_per_minute, so that latencies and costs are "
-            cure += "those of normal use."
-            yield Check("retries", "warning", message, retries, advice=cure)
+            advice = (
+                "Lower concurrency, or set requests_per_minute, so that latencies and costs are "
+            )
+            advice += "those of normal use."
+            yield Check("retries", "warning", message, retries, advice=advice)
 
 
 def check_order(gate: Context) -> Iterator[Check]:
@@ -111,9 +113,9 @@ def check_order(gate: Context) -> Iterator[Check]:
             message = f"{called(role, model.facts.name)}: from {gate.test.where(start)} on, "
             message += f"{count:,} more answers fit the {name} than their own; "
             message += f"{right:,} of {plural(len(expected), 'answer')} are right"
-            cure = "Correct the ids of these answers, or how they were joined to the examples "
-            cure += f"({gate.asked(role).source})."
-            yield Check("recording_order", "fail", message, count, 0, None, cure)
+            advice = "Correct the ids of these answers, or how they were joined to the examples "
+            advice += f"({gate.asked(role).source})."
+            yield Check("recording_order", "fail", message, count, 0, None, advice)
 
 
 def _orders(test: DataSet) -> dict[str, list[int]]:

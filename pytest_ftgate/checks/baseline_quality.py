@@ -79,12 +79,12 @@ def _unfair(gate: Context, role: str, advantages: Sequence[str]) -> Check:
     return _refusal(gate, message, "Give the baseline the same")
 
 
-def _refusal(gate: Context, message: str, cure: str) -> Check:
+def _refusal(gate: Context, message: str, advice: str) -> Check:
     """Return the check of an unfair comparison, with its cure, and the way to accept it."""
     if not gate.config.accepts("baseline_prompt"):
-        cure += ", or accept it: checks: {baseline_prompt: warn}"
+        advice += ", or accept it: checks: {baseline_prompt: warn}"
     source = str(gate.config.candidate.source)
-    return Check("baseline_prompt", "fail", message, None, None, source, f"{cure}.")
+    return Check("baseline_prompt", "fail", message, None, None, source, f"{advice}.")
 
 
 def _same_model(gate: Context) -> Iterator[Check]:
@@ -95,17 +95,17 @@ def _same_model(gate: Context) -> Iterator[Check]:
     candidate = gate.config.candidate
     example = gate.test.examples[0]
     candidate_key = key_of(gate.models["candidate"], example)
-    cure = "Set the fine-tuned model as candidate, and the prompted one as baseline"
+    advice = "Set the fine-tuned model as candidate, and the prompted one as baseline"
     for role, spec in gate.config.baselines.items():
         message = f"{called(role)} and candidate are the same model"
         if key_of(gate.models[role], example) == candidate_key and not _is_equal_copy(gate, role):
             message += " with the same prompt"
             source = str(candidate.source)
-            yield Check("identical_outputs", "fail", message, source=source, advice=f"{cure}.")
+            yield Check("identical_outputs", "fail", message, source=source, advice=f"{advice}.")
         elif role in _compared(gate) and judging.is_one_model(spec, candidate):
             message += f" ({candidate.spelling}), so the gain is that of the prompt or of the "
             message += "parameters"
-            yield _refusal(gate, message, cure)
+            yield _refusal(gate, message, advice)
 
 
 def _is_equal_copy(gate: Context, role: str) -> bool:

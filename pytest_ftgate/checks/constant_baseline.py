@@ -158,28 +158,28 @@ class _Model:
         spec = self.gate.asked(self.role)
         baseline = called(self.role)
         if self.calls_no_tool:
-            cure = TOOLS_ADVICE.format(role=baseline)
+            advice = TOOLS_ADVICE.format(role=baseline)
         elif self.constant is not None and self.constant.perfect:
-            cure = "Decide by a metric and rows for which no constant is perfect, and "
-            cure += f"{self.gate.deciding.name} by thresholds."
+            advice = "Decide by a metric and rows for which no constant is perfect, and "
+            advice += f"{self.gate.deciding.name} by thresholds."
         elif self.is_dead:
-            cure = f"Check what {baseline} ({spec.spelling}) returns, and measure again."
+            advice = f"Check what {baseline} ({spec.spelling}) returns, and measure again."
         elif spec.has_prompt:
-            cure = "Describe the task and every possible answer in the baseline's prompt, with a "
-            cure += "few examples."
+            advice = "Describe the task and every possible answer in the baseline's prompt, with a "
+            advice += "few examples."
         else:
-            cure = f"Check the answers of {baseline} ({spec.spelling}), or use a better one."
-        return self._check("weak_baseline", status, cure, str(spec.source))
+            advice = f"Check the answers of {baseline} ({spec.spelling}), or use a better one."
+        return self._check("weak_baseline", status, advice, str(spec.source))
 
     def degenerate(self) -> Check:
         """Return the check of a candidate that is no better than a constant answer."""
-        cure = "Check what the candidate returns, and whether most training rows have the same "
-        cure += "output."
+        advice = "Check what the candidate returns, and whether most training rows have the same "
+        advice += "output."
         if self.calls_no_tool:
-            cure = TOOLS_ADVICE.format(role="candidate")
-        return self._check("degenerate_candidate", "fail", cure)
+            advice = TOOLS_ADVICE.format(role="candidate")
+        return self._check("degenerate_candidate", "fail", advice)
 
-    def _check(self, name: str, status: Status, cure: str, source: str | None = None) -> Check:
+    def _check(self, name: str, status: Status, advice: str, source: str | None = None) -> Check:
         """Return the check of a model, with the reason why it is refused in one sentence."""
         message = self._shown()
         if self.constant is None or self.is_dead:
@@ -187,8 +187,8 @@ class _Model:
         else:
             message += f", no better than a constant: {self._shown_constant(self.constant)}"
         if self.constant is None:
-            return Check(name, status, message, source=source, advice=cure)
-        return Check(name, status, message, self.value, self.constant.value, source, cure)
+            return Check(name, status, message, source=source, advice=advice)
+        return Check(name, status, message, self.value, self.constant.value, source, advice)
 
     def _death(self) -> str:
         """Return in words that the answers are one, or none."""

@@ -47,7 +47,7 @@ def _finding(
     name: str,
     count: int,
     message: str,
-    cure: str,
+    advice: str,
     *,
     total: int | None = None,
     fails: bool = False,
@@ -71,10 +71,10 @@ def _finding(
         status = "fail"
         # an exact copy is never right; the others may be what the task looks like
         if name != "leaked" and not gate.config.accepts(name):
-            cure += f" To accept this, write checks: {{{name}: warn}}."
+            advice += f" To accept this, write checks: {{{name}: warn}}."
     elif total is not None and 100 * count < total and name not in gate.config.checks:
         status = "note"
-    return Check(name, status, message, **{"observed": count, **fields}, advice=cure)
+    return Check(name, status, message, **{"observed": count, **fields}, advice=advice)
 
 
 def _usable(gate: Context) -> Check:
@@ -165,9 +165,9 @@ def _conflicts(gate: Context) -> Iterator[Check]:
     message = f"{count:,} of {plural(filled, 'training row')} {verb} an input with a different "
     message += f"output (built-in limit {100 / _MOST_CONFLICTS:g} %): "
     message += f"{', '.join(named)}{_more(count)}"
-    cure = "Keep the correct output of each pair: contradictions teach the model to guess."
+    advice = "Keep the correct output of each pair: contradictions teach the model to guess."
     fails = count * _MOST_CONFLICTS > filled
-    yield _finding(gate, "conflicts", count, message, cure, fails=fails)
+    yield _finding(gate, "conflicts", count, message, advice, fails=fails)
 
 
 def _near_duplicates(gate: Context) -> Iterator[Check]:
@@ -183,16 +183,16 @@ def _near_duplicates(gate: Context) -> Iterator[Check]:
     verb = "is a near duplicate" if count == 1 else "are near duplicates"
     message = f"{count:,} of {plural(usable, 'usable row')} {verb} of an earlier row ({_SIMILAR}), "
     message += f"{distinct:,} distinct"
-    cure = "Replace them with different examples: a sentence with one word changed adds little"
+    advice = "Replace them with different examples: a sentence with one word changed adds little"
     fields = {}
     if fails:
         message += f" ({needed:,} required)"
         fields = gate.requirement("min_training_examples")
     elif _are_files(gate):
-        cure += f" ({_DEDUPE})"
+        advice += f" ({_DEDUPE})"
     message += f": {_near_pairs(gate.training, pairs, gate.training)}"
     yield _finding(
-        gate, "near_duplicates", count, message, f"{cure}.", total=usable, fails=fails, **fields
+        gate, "near_duplicates", count, message, f"{advice}.", total=usable, fails=fails, **fields
     )
 
 
@@ -206,8 +206,8 @@ def _test_near_duplicates(gate: Context) -> Iterator[Check]:
     verb = "is a near duplicate" if count == 1 else "are near duplicates"
     message = f"{count:,} of {plural(total, 'test example')} {verb} of an earlier one ({_SIMILAR}),"
     message += f" copies count as one group: {_near_pairs(gate.test, pairs, gate.test)}"
-    cure = "Replace them with different examples: copies add no evidence."
-    yield _finding(gate, "test_near_duplicates", count, message, cure, total=total)
+    advice = "Replace them with different examples: copies add no evidence."
+    yield _finding(gate, "test_near_duplicates", count, message, advice, total=total)
 
 
 def _near_pairs(data: DataSet, pairs: Sequence[tuple[int, int]], others: DataSet) -> str:
@@ -232,8 +232,8 @@ def _group_overlap(gate: Context) -> Iterator[Check]:
         places[name] = f"{gate.test.where(row)}, {gate.training.where(trained)}"
     message = _of(count, "test example", gate.test, "belongs", "belong")
     message += f" to groups that the training set has too: {_names(places)}"
-    cure = "Split the data by group, so that all rows of a group are in one set."
-    yield _finding(gate, "group_overlap", count, message, cure, total=len(gate.test))
+    advice = "Split the data by group, so that all rows of a group are in one set."
+    yield _finding(gate, "group_overlap", count, message, advice, total=len(gate.test))
 
 
 # --- labels
@@ -249,8 +249,8 @@ def _labels_in_common(gate: Context) -> Iterator[Check]:
     trained = _first_rows(gate, gate.training, labels.counts or {})
     message = "no label of the test set is in the training set: "
     message += f"{_names(tested)} against {_names(trained)}"
-    cure = "Check that both keys name the right data, and write the labels alike in both sets."
-    yield _finding(gate, "labels_in_common", len(tested), message, cure, required=0)
+    advice = "Check that both keys name the right data, and write the labels alike in both sets."
+    yield _finding(gate, "labels_in_common", len(tested), message, advice, required=0)
 
 
 def _labels_missing(gate: Context) -> Iterator[Check]:
@@ -274,11 +274,11 @@ def _labels_missing(gate: Context) -> Iterator[Check]:
     if rare:
         counts = {label: plural(count, "row") for label, count in rare.items()}
         parts.append(f"few training examples of {_names(counts)}")
-    cure = "Add training examples with these labels."
+    advice = "Add training examples with these labels."
     if misspelt:
-        cure = "Correct the labels that are misspelt."
+        advice = "Correct the labels that are misspelt."
     count = len(misspelt) + len(missing) + len(rare)
-    yield _finding(gate, "labels_missing", count, "; ".join(parts), cure)
+    yield _finding(gate, "labels_missing", count, "; ".join(parts), advice)
 
 
 def _apart(gate: Context) -> bool:
@@ -306,9 +306,9 @@ def _imbalance(gate: Context) -> Iterator[Check]:
     rows = plural(counts[rarest], "training row")
     message = f"{_quoted(rarest)} has {rows}, {_quoted(most_frequent)} {counts[most_frequent]:,} "
     message += f"({ratio:.3g}x, limit {_MOST_IMBALANCE}x)"
-    cure = "Add examples of the rare labels, or remove some of the frequent ones."
+    advice = "Add examples of the rare labels, or remove some of the frequent ones."
     limit = _MOST_IMBALANCE
-    yield _finding(gate, "imbalance", 1, message, cure, observed=ratio, required=limit)
+    yield _finding(gate, "imbalance", 1, message, advice, observed=ratio, required=limit)
 
 
 def _first_rows(gate: Context, data: DataSet, labels: Iterable[str]) -> dict[str, str]:
@@ -329,15 +329,15 @@ def _first_rows(gate: Context, data: DataSet, labels: Iterable[str]) -> dict[str
 
 def _empty_outputs(gate: Context) -> Iterator[Check]:
     remarks = dict.fromkeys(gate.audit.empty_outputs, "")
-    cure = "Complete or remove these rows: they teach the model to say nothing."
-    yield from _of_rows(gate, "empty_outputs", "an empty output", remarks, cure)
+    advice = "Complete or remove these rows: they teach the model to say nothing."
+    yield from _of_rows(gate, "empty_outputs", "an empty output", remarks, advice)
 
 
 def _chat_format(gate: Context) -> Iterator[Check]:
-    cure = "Put instructions first, then alternate user and assistant messages: chat templates "
-    cure += "reject or rewrite other orders."
+    advice = "Put instructions first, then alternate user and assistant messages: chat templates "
+    advice += "reject or rewrite other orders."
     remarks = gate.audit.chat_errors
-    yield from _of_rows(gate, "chat_format", "a malformed conversation", remarks, cure)
+    yield from _of_rows(gate, "chat_format", "a malformed conversation", remarks, advice)
 
 
 def _too_long(gate: Context) -> Iterator[Check]:
@@ -346,15 +346,15 @@ def _too_long(gate: Context) -> Iterator[Check]:
     for row, tokens in enumerate(gate.audit.tokens):
         if tokens > limit:
             remarks[row] = f"about {tokens:,}"
-    cure = "Shorten them, or set training_set.max_tokens to the limit of your trainer: most "
-    cure += "trainers truncate longer rows."
+    advice = "Shorten them, or set training_set.max_tokens to the limit of your trainer: most "
+    advice += "trainers truncate longer rows."
     words = f"more than {limit:,} tokens (UTF-8 bytes / 4)"
     fields = {"required": limit, "threshold": Threshold("training_set.max_tokens", limit)}
-    yield from _of_rows(gate, "too_long", words, remarks, cure, **fields)
+    yield from _of_rows(gate, "too_long", words, remarks, advice, **fields)
 
 
 def _of_rows(
-    gate: Context, name: str, words: str, remarks: Mapping[int, str], cure: str, **fields: Any
+    gate: Context, name: str, words: str, remarks: Mapping[int, str], advice: str, **fields: Any
 ) -> Iterator[Check]:
     """Yield a finding about these training rows, if there are any; each with its remark if it has one."""
     if not remarks:
@@ -367,7 +367,7 @@ def _of_rows(
     count = len(remarks)
     message = f"{_of(count, 'training row', gate.training, 'has', 'have')} {words}: "
     message += f"{', '.join(named)}{_more(count)}"
-    yield _finding(gate, name, count, message, cure, total=len(gate.training), **fields)
+    yield _finding(gate, name, count, message, advice, total=len(gate.training), **fields)
 
 
 # --- words

@@ -12,8 +12,6 @@ import numpy as np
 
 from pytest_ftgate.checks.advice import TOOLS_ADVICE
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.data import expected_text
-from pytest_ftgate.metrics import custom
 from pytest_ftgate.models import Completion
 from pytest_ftgate.result import Check, Status, opponent
 from pytest_ftgate.runs.measure import shown_answer
@@ -23,7 +21,6 @@ from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import (
     EXCERPT,
     NAMED,
-    cut,
     plural,
     printable,
     show_change,
@@ -60,15 +57,15 @@ def _checked(gate: Context, role: str, flags: Bools) -> Check:
         malformed.append(gate.scored[role].run.predictions[repeat][row].completion)
 
     status: Status = "note"
-    cure = None
+    advice = None
     if decides:
         status = tied.status
-        cure = _cure(gate, role, malformed)
+        advice = _cure(gate, role, malformed)
         if is_useless and role in gate.config.decisive and role != gate.best:
             status = "warning"  # the best baseline shows what a prompt can do
     message = _message(gate, role, tied, malformed)
     required = gate.config.standard_of(role).gain
-    return Check("formatting_gain", status, message, tied.gain, required, advice=cure)
+    return Check("formatting_gain", status, message, tied.gain, required, advice=advice)
 
 
 def _with_ties(gate: Context, role: str, flags: Bools) -> Comparison:
@@ -123,48 +120,16 @@ def _cure(gate: Context, role: str, malformed: Sequence[Completion | None]) -> s
         if metric.uses_labels or metric.of_numbers:
             cures.append("let the metric read it (pattern, json_field)")
     cures.append("or, if the form is what you train, write goal: format")
-    cure = ", ".join(cures)
-    return f"{cure[0].upper()}{cure[1:]}."
-
-
-# --- before any call -----------------------------------------------------------------------------
+    advice = ", ".join(cures)
+    return f"{advice[0].upper()}{advice[1:]}."
 
 
 def check_free(gate: Context) -> Iterator[Check]:
-    """Warn of outputs that break the metric ``format``, and where no metric compares answers with them."""
-    yield from _broken_outputs(gate)
-
-    limited = [gate.metrics[name] for name in gate.config.thresholds if name in gate.metrics]
-    for metric in (gate.deciding, *limited):
-        if metric.compares or isinstance(metric, custom.ExampleMetric):
-            return
-    message = f"{gate.deciding.name} only checks the form of an answer: no metric checks whether "
-    message += "answers are right"
-    advice = "Add a metric that compares with the expected output, such as thresholds: "
-    advice += "{exact_match: {min: ...}}."
-    yield Check("formatting_gain", "warning", message, advice=advice)
-
-
-def _broken_outputs(gate: Context) -> Iterator[Check]:
-    metric = gate.metrics.get("format")
-    if metric is None:
-        return
-
-    total = 0
-    flaws: dict[int, str] = {}
-    for row, expected in enumerate(gate.expected):
-        output = expected_text(expected)
-        if not output.strip():
-            continue
-        total += 1
-        flaw = metric.broken_form(output)
-        if flaw is not None:
-            flaws[row] = flaw
-
-    if flaws:
-        row, flaw = next(iter(flaws.items()))
-        message = f"{len(flaws):,} of {plural(total, 'expected output')} do not have the required "
-        message += f"format, first {gate.test.where(row)}: {cut(flaw)}"
-        advice = "Correct these rows, or the rules of the metric format if they do not describe "
-        advice += "the task."
-        yield Check("formatting_gain", "warning", message, len(flaws), advice=advice)
+    """Warn before any call of a gate whose metrics all look at the form of answers alone."""
+    if all(metric.of_form for metric in gate.metrics.values()):
+        message = (
+            f"{gate.deciding.name} only checks the form of an answer: no metric checks whether "
+        )
+        message += "answers are right"
+        advice = "Add a metric that compares with the expected output, such as exact_match."
+        yield Check("formatting_gain", "warning", message, advice=advice)

@@ -1,7 +1,7 @@
 """Check how fresh a verdict is: the age of its answers, and what changed since it last passed."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import ClassVar
@@ -141,41 +141,27 @@ def base_changed(gate: Context, last: LastGreen | None) -> Iterator[Check]:
 
 
 def until_judged(gate: Context, started: float) -> Iterator[Check]:
-    """Report answers without a revision: those of unfinished runs, and all that this verdict ends.
+    """Report answers without a revision that are from an earlier run without a verdict.
 
     ``started`` is when the session began, in seconds since the epoch.
     """
-    names = []
-    earlier_names = []
+    models = []
     oldest = gate.now
     for _, run in gate.all_runs():
         if not run.model.until_judged:
             continue
         for answer in run.all_predictions:
-            if answer.completion is None or answer.recorded:
-                continue
-            names.append(run.model.name)
             made_at = answer.created_at or 0.0
-            if answer.stored and made_at < started:
-                earlier_names.append(run.model.name)
+            is_stored = answer.stored and not answer.recorded and made_at < started
+            if answer.completion is not None and is_stored:
+                models.append(excerpt(run.model.name))
                 oldest = min(oldest, made_at)
 
-    if earlier_names:
-        age = show_age(gate.now - oldest)
-        message = f"{_counted(earlier_names)} are from a run that did not finish, the oldest {age} "
-        message += "old"
+    if models:
+        message = f"{plural(len(models), 'answer')} of {', '.join(dict.fromkeys(models))} are from "
+        message += f"a run that did not finish, the oldest {show_age(gate.now - oldest)} old"
         advice = "If the model has changed since, ask again with --ftgate-cache=refresh."
-        yield Check("models", "warning", message, len(earlier_names), advice=advice)
-    if names and gate.verdict != "error":
-        message = f"for this session only: {_counted(names)}; a revision would keep them"
-        advice = "Set revision on the model: a name for its weights, changed with them. Later "
-        advice += "sessions then ask only what is new."
-        yield Check("models", "note", message, len(names), advice=advice)
-
-
-def _counted(names: Sequence[str]) -> str:
-    """Return how many answers these are, and the names of the models that gave them."""
-    return f"{plural(len(names), 'answer')} of {', '.join(map(excerpt, dict.fromkeys(names)))}"
+        yield Check("models", "warning", message, len(models), advice=advice)
 
 
 def max_age(gate: Context) -> Iterator[Check]:
@@ -184,11 +170,11 @@ def max_age(gate: Context) -> Iterator[Check]:
         return
 
     times = []
-    undated: set[str] = set()
+    undated = []
     for role, run in gate.all_runs():
         for _, made_at in measure.made_at(run):
             if made_at is None:
-                undated.add(role)
+                undated.append(role)
             else:
                 times.append(made_at)
 
@@ -212,13 +198,11 @@ def max_age(gate: Context) -> Iterator[Check]:
         yield _aged(gate, "fail", message, round(days, 3), advice)
 
 
-def _undated(gate: Context, undated: set[str]) -> Check:
+def _undated(gate: Context, undated: Iterable[str]) -> Check:
     """Return the error that the answers of these models and judges have no time."""
-    roles = [called(role) for role in gate.models if role in undated]
-    if undated.intersection(gate.judge_runs):
-        roles.append("the judge")
+    roles = [called(role) if role in gate.models else "the judge" for role in undated]
     message = "the age of the answers is unknown: "
-    message += f"those of {', '.join(roles)} have no created_at"
+    message += f"those of {', '.join(dict.fromkeys(roles))} have no created_at"
     advice = "Record them with --ftgate-report=recordings:FOLDER, which writes created_at, or ask "
     advice += "the models anew."
     return _aged(gate, "error", message, advice=advice)

@@ -46,8 +46,8 @@ def check(gate: Context) -> Iterator[Check]:
         yield Check("goal", "pass", message, goal, None, source)
         return
 
-    reason, cure = NOT_SERVED[goal]
+    reason, advice = NOT_SERVED[goal]
     message = f"fine-tuning does not serve the goal {goal}: {reason}"
     if not gate.config.accepts("goal"):
-        cure += " To fine-tune all the same, write checks: {goal: warn}."
-    yield Check("goal", "fail", message, goal, None, source, cure)
+        advice += " To fine-tune all the same, write checks: {goal: warn}."
+    yield Check("goal", "fail", message, goal, None, source, advice)

@@ -33,7 +33,7 @@ class Surroundings(NamedTuple):
         trained, sent: the text of each training row, and of each call; empty where there is none.
         compared: the texts that are looked for; an empty one stands for any.
         has: says whether a row or call has a text.
-        cure: what gives it to a call as in training; empty where training has none.
+        change: what gives it to a call as in training; empty where training has none.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Surroundings(NamedTuple):
     sent: Sequence[str]
     compared: Sequence[str]
     has: Callable[[str, str], bool]
-    cure: str
+    change: str
 
     def share(self, texts: Sequence[str], compared: str) -> float:
         """Return the share of rows or calls that have a text."""
@@ -81,8 +81,8 @@ def _mismatch(
     quoted = f" {printable(text, EXCERPT)!r}" if text else ""
     message = f"{surroundings.name}{quoted}: in {100 * trained:.0f} % of the training rows, and "
     message += f"in {100 * sent:.0f} % of the calls of candidate {candidate.name}"
-    cure = surroundings.cure or f"remove {surroundings.key}"
-    advice = f"Ask the candidate as in training ({source}): {cure}."
+    change = surroundings.change or f"remove {surroundings.key}"
+    advice = f"Ask the candidate as in training ({source}): {change}."
     return Check("prompt_mismatch", "warning", message, sent, trained, source, advice)
 
 
@@ -94,25 +94,25 @@ def _systems(rows: Sequence[Example], calls: Sequence[Mapping[str, Any]]) -> Sur
     trained = [_system_of(example.input) for example in rows]
     sent = [_system_of(call["messages"]) for call in calls]
     usual = _usual(trained)
-    cure = ""
+    change = ""
     if usual:
         line = json.dumps(usual, ensure_ascii=False)
         if len(line) > LONGEST_SHOWN:
             line = f"that of {_first_place(rows, trained, usual)}"
-        cure = f"system: {line}"
+        change = f"system: {line}"
     compared = _compared(trained, sent)
-    return Surroundings("a system message", "system", trained, sent, compared, _is_or_any, cure)
+    return Surroundings("a system message", "system", trained, sent, compared, _is_or_any, change)
 
 
 def _tools(rows: Sequence[Example], declared: Sequence[Any]) -> Surroundings:
     trained = [_names_of(example.fields.get("tools")) for example in rows]
     sent = [_names_of(tools) for tools in declared]
     usual = _usual(trained)
-    cure = ""
+    change = ""
     if usual:
-        cure = f"write tools into each test row, as in {_first_place(rows, trained, usual)}"
+        change = f"write tools into each test row, as in {_first_place(rows, trained, usual)}"
     compared = _compared(trained, sent)
-    return Surroundings("tools", "tools", trained, sent, compared, _is_or_any, cure)
+    return Surroundings("tools", "tools", trained, sent, compared, _is_or_any, change)
 
 
 def _names_of(tools: Any) -> str:
@@ -157,21 +157,21 @@ def _is_or_any(text: str, compared: str) -> bool:
 def _templates(
     rows: Sequence[Example], calls: Sequence[Mapping[str, Any]]
 ) -> Iterator[Surroundings]:
-    """Yield the texts before and after the input; the cure restores both."""
+    """Yield the texts before and after the input; the change restores both."""
     trained = [_question_of(example.input) for example in rows]
     sent = [_question_of(call["messages"]) for call in calls]
     start, end = _template(trained)
     sent_start, sent_end = _template(sent)
-    cure = ""
+    change = ""
     if start.strip() or end.strip():
-        cure = f"template: {json.dumps(f'{start}{{input}}{end}', ensure_ascii=False)}"
+        change = f"template: {json.dumps(f'{start}{{input}}{end}', ensure_ascii=False)}"
 
     starts = [text for text in (start, sent_start) if text.strip()]
     ends = [text for text in (end, sent_end) if text.strip()]
     name = "the text before the input"
-    yield Surroundings(name, "template", trained, sent, starts, str.startswith, cure)
+    yield Surroundings(name, "template", trained, sent, starts, str.startswith, change)
     name = "the text after the input"
-    yield Surroundings(name, "template", trained, sent, ends, str.endswith, cure)
+    yield Surroundings(name, "template", trained, sent, ends, str.endswith, change)
 
 
 def _question_of(messages: Any) -> str:

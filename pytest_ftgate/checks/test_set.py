@@ -12,7 +12,7 @@ from pytest_ftgate.text import plural
 
 
 def check_size(gate: Context) -> Iterator[Check]:
-    """Check that there are enough test examples, and report a ``limit`` that reads a part of a file."""
+    """Check that there are enough test examples, and that a ``limit`` leaves no training row out."""
     n = len(gate.test)
     needed = gate.config.min_test_examples
     message = f"{plural(n, 'test example')} ({needed:,} required)"
@@ -24,16 +24,6 @@ def check_size(gate: Context) -> Iterator[Check]:
     else:
         advice = f"Label {plural(needed - n, 'more test example')}."
         yield Check("min_test_examples", "fail", message, n, **fields, advice=advice)
-
-    yield from _check_limits(gate)
-
-
-def _check_limits(gate: Context) -> Iterator[Check]:
-    test = keys_of(gate.config.test_set)
-    if test is not None and test.limit is not None:
-        message = f"only the first {plural(test.limit, 'row')} of {test} are used (limit)"
-        source = gate.source("test_set")
-        yield Check("min_test_examples", "note", message, test.limit, source=source)
 
     training = keys_of(gate.config.training_set)
     if training is not None and training.limit is not None:
@@ -105,7 +95,7 @@ def check_format(gate: Context) -> Iterator[Check]:
     formats = []
     left_out = 0
     status: Status = "note"
-    cure = None
+    advice = None
     sets = {"test set": gate.test, "training set": gate.training, **gate.test_sets}
     for name, data in sets.items():
         if not data.recognised:
@@ -116,8 +106,8 @@ def check_format(gate: Context) -> Iterator[Check]:
             left_out += data.left_out
             if data is not gate.training:
                 status = "warning"
-                cure = "If these rows are test examples, name another format: "
-                cure += "{path: ..., format: chat}."
+                advice = "If these rows are test examples, name another format: "
+                advice += "{path: ..., format: chat}."
         formats.append(message)
     if formats:
-        yield Check("chat_format", status, "; ".join(formats), left_out, advice=cure)
+        yield Check("chat_format", status, "; ".join(formats), left_out, advice=advice)

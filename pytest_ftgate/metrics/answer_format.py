@@ -81,9 +81,6 @@ class Format(Metric):
     def has_form(self, answer: str) -> bool:
         return self._flaw(answer) is None
 
-    def broken_form(self, answer: str | None) -> str | None:
-        return _message(self._flaw(answer))
-
     def _flaw(self, answer: str | None) -> Flaw | None:
         """Return the first rule that an answer breaks, and how; None if it satisfies all."""
         text = "" if answer is None else answer.strip()

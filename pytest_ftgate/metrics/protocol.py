@@ -121,10 +121,6 @@ class Metric(ABC):
         """Return the part of each answer that is compared; None if there is none."""
         return [None if answer is None else answer.strip() for answer in answers]
 
-    def broken_form(self, answer: str | None) -> str | None:  # noqa: ARG002
-        """Return what is wrong with the form of an answer; None for metrics of its content."""
-        return None
-
 
 @dataclass(frozen=True)
 class TextMetric(Metric):

@@ -119,9 +119,9 @@ def _blank_inputs(test: DataSet) -> Iterator[DataError]:
     for row, example in enumerate(test):
         if is_blank(example.input):
             evidence = f"expected output: {excerpt(expected_text(example.expected))}"
-            cure = "remove the row, or write its input"
+            advice = "remove the row, or write its input"
             yield DataError(
-                "the input is blank", where=test.where(row), evidence=evidence, cure=cure
+                "the input is blank", where=test.where(row), evidence=evidence, cure=advice
             )
 
 
@@ -136,16 +136,16 @@ def _repeated_inputs(test: DataSet) -> Iterator[DataError]:
         if ids:
             message += f" (ids {' and '.join(ids)})"
 
-        cure = "keep one of the rows"
+        advice = "keep one of the rows"
         if pair[0].expected != pair[1].expected:
             message += ", with another expected output"
-            cure = "keep the row whose output is right"
+            advice = "keep the row whose output is right"
         elif test.path is not None:
             dedupe = f"init --dedupe --test-set {shlex.quote(test.path)}"
-            cure += f" (python -m pytest_ftgate {dedupe} writes such a copy)"
-        cure += "; case, width and white space are ignored in this comparison"
+            advice += f" (python -m pytest_ftgate {dedupe} writes such a copy)"
+        advice += "; case, width and white space are ignored in this comparison"
         evidence = f"input: {excerpt(texts[row], place)}"
-        yield DataError(message, where=test.where(row), evidence=evidence, cure=cure)
+        yield DataError(message, where=test.where(row), evidence=evidence, cure=advice)
 
 
 class _Inputs:
@@ -466,13 +466,13 @@ def chat_errors(inputs: Sequence[Input]) -> dict[int, str]:
     flaws = {}
     for row, conversation in enumerate(inputs):
         if not isinstance(conversation, str):
-            flaw = _order_flaw(conversation) or _content_flaw(conversation)
+            flaw = _flaw(conversation)
             if flaw:
                 flaws[row] = flaw
     return flaws
 
 
-def _order_flaw(messages: Messages) -> str:
+def _flaw(messages: Messages) -> str:
     """Return what is wrong with the order of the roles; empty if nothing is."""
     roles = [str(message["role"]) for message in messages]
     for earlier, role in pairwise(roles):
@@ -488,21 +488,13 @@ def _order_flaw(messages: Messages) -> str:
     for earlier, role in pairwise([*turns, "assistant"]):
         if earlier == role and role in ("user", "assistant"):
             return f"two {role} messages in a row"
-    return ""
 
-
-def _content_flaw(messages: Messages) -> str:
-    """Return whether a tool answers without a call, or a message is empty; empty if neither is so."""
     has_called = False
-    is_empty = False
     for message in messages:
-        is_result = message["role"] in _RESULTS
-        if is_result and not has_called:
+        if message["role"] in _RESULTS and not has_called:
             return "tool result without a tool call"
         has_called = has_called or "tool_calls" in message or "function_call" in message
-        calls = message.get("tool_calls") or message.get("function_call")
-        is_empty = is_empty or (not calls and not is_result and is_blank((message,)))
-    return "empty message" if is_empty else ""
+    return ""
 
 
 def estimated_tokens(example: Example, output: str) -> int:

@@ -399,8 +399,5 @@ def joined_groups(
         names.setdefault(components.first(row), name)
     for row in joined:
         first = components.first(row)
-        name = f"copies of {first + 1}"
-        while name in first_of:
-            name += "'"
-        names.setdefault(first, name)
+        names.setdefault(first, f"copies of {first + 1}")
     return [names.get(components.first(row)) for row in range(len(groups))]

@@ -310,7 +310,6 @@ def test_copies_within_the_test_set_are_pairs_that_connect_them():
         ([None, None, None], [(2, 0)], [0, 1, 0]),
         (["x", None, "y", None], [(1, 0), (2, 1)], [0, 0, 0, 3]),
         (["x", "x", "y", "y", None], [(3, 0)], [0, 0, 0, 0, 4]),
-        (["copies of 2", None, None], [(2, 1)], [0, 1, 1]),
     ],
 )
 def test_pairs_join_written_groups(groups, pairs, joined):

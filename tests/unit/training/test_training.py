@@ -179,7 +179,6 @@ FLAWS = {
         *(turns("user", "assistant", "assistant", "user"), turns("user", "assistant"), turns("assistant", "user"))
     ],
     "call": [turns("user", "tool")],
-    "empty": [turns("system", "user", system=" "), turns("user", "assistant", "user", assistant="")],
 }
 
 
