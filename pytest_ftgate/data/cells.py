@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from pytest_ftgate.data.lines import Lines
-from pytest_ftgate.data.strict_json import parse_object
+from pytest_ftgate.data.strict_json import object_of, parse_object
 from pytest_ftgate.errors import DataError, Where
 from pytest_ftgate.text import excerpt, kind_of, listed
 
@@ -91,10 +91,11 @@ def _sorted_out(row: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, DataE
     good: dict[str, Any] = {}
     bad: dict[str, DataError] = {}
     for key, value in row.items():
-        cell = None if _is_missing(value) else value
+        if _is_missing(value):
+            value = None
         try:
-            _json({key: cell})
-            good[key] = cell
+            _json({key: value})
+            good[key] = value
         except (TypeError, ValueError, RecursionError) as error:
             bad[str(key)] = DataError(
                 f"not a JSON value: {error}",
@@ -174,8 +175,9 @@ def _label_names(feature: Any) -> tuple[str, ...] | None:
     names = feature.get("names")
     if feature.get("_type") == "ClassLabel" and names:
         return tuple(names)
-    item = feature.get("feature")  # of a list
-    return None if item is None else _label_names(item)
+    if feature.get("feature") is None:
+        return None
+    return _label_names(feature["feature"])  # of the items of a list
 
 
 def read_parquet(lines: Lines) -> Table:
@@ -203,7 +205,7 @@ def _labels_in(schema: Any) -> dict[str, tuple[str, ...]]:
         features = json.loads(note)["info"]["features"]
     except (ValueError, KeyError, TypeError):
         return {}
-    return class_labels(features) if isinstance(features, dict) else {}
+    return class_labels(object_of(features))
 
 
 @contextmanager

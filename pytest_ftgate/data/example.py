@@ -63,8 +63,7 @@ def canonical_json(value: Any) -> str:
 
 def input_sha256(input: Input) -> str:  # noqa: A002
     """Return the SHA-256 (hex) of the exact input: its text, or the canonical JSON of messages."""
-    text = input if isinstance(input, str) else canonical_json(input)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(expected_text(input).encode()).hexdigest()
 
 
 def content_id(input: Input) -> str:  # noqa: A002
@@ -119,8 +118,9 @@ class DataSet:
     @property
     def told_left_out(self) -> str:
         """Return how many rows are left out, and why; nothing if none are."""
-        rows = plural(self.left_out, "row")
-        return f"{rows} left out, whose answer is not to be learned" if self.left_out else ""
+        if not self.left_out:
+            return ""
+        return f"{plural(self.left_out, 'row')} left out, whose answer is not to be learned"
 
     def where(self, index: int, key: str | None = None) -> Where:
         """Return the place of the example at ``index``: ``test.csv:27``, or ``test_set[14]``."""

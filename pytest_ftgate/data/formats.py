@@ -150,7 +150,7 @@ def _answered(prompt: Any, row: Row, key: str) -> Parts | None:
     answer = _spoken(row, key)
     if not isinstance(answer, list):
         return Parts(prompt, answer)
-    first = answer[0] if answer and isinstance(answer[0], Mapping) else {}
+    first = strict_json.object_of(answer[0]) if answer else {}
     role = first.get("role")
     if role is None and ("name" in first or "function" in first):
         return Parts(prompt, answer)  # tool calls
@@ -229,7 +229,9 @@ def _turn(turn: Any, place: str, words: _Words, earlier: Sequence[Row]) -> list[
     role = next((turn[name] for name in words.role if name in turn), None)
     content = next((turn[name] for name in words.content if turn.get(name) is not None), None)
     if not isinstance(role, str) or content is None:
-        absent = words.content[0] if isinstance(role, str) else words.role[0]
+        absent = words.role[0]
+        if isinstance(role, str):
+            absent = words.content[0]
         evidence = f"found: {listed(turn)}"
         advice = f"a turn has {words.role[0]} and {words.content[0]}"
         problem = f'a turn has no "{absent}"'
@@ -303,8 +305,7 @@ def _result(content: Any, earlier: Sequence[Row]) -> dict[str, Any]:
 
     Several results are those of the last calls in their order.
     """
-    text = content if isinstance(content, str) else example.canonical_json(content)
-    message = {"role": "tool", "content": text}
+    message = {"role": "tool", "content": example.expected_text(content)}
     for number, answered in enumerate(reversed(earlier)):
         if "tool_calls" in answered:
             calls = answered["tool_calls"]
@@ -319,7 +320,7 @@ def _tools(value: Any) -> Any:
     if not value:
         return None
     tools: list[Any] = []
-    for tool in value if isinstance(value, list) else [value]:
+    for tool in strict_json.items_of(value):
         if not isinstance(tool, Mapping):
             return value
         specs = tool.get("functionDeclarations") or tool.get("function_declarations")
@@ -357,8 +358,10 @@ def _chat(row: Row, column: Names) -> Parts | None:
     messages = _parsed(row[key])
     if isinstance(messages, list) and row.get("system") and row.keys() <= _CHAT_KEYS:
         messages = [{"role": "system", "content": row["system"]}, *messages]
-    tools = row.get("tools")
-    return _split(messages, key, _tools(tools) if isinstance(tools, str) else None)
+    tools = None
+    if isinstance(row.get("tools"), str):
+        tools = _tools(row["tools"])
+    return _split(messages, key, tools)
 
 
 def _alpaca(row: Row, column: Names) -> Parts:
@@ -384,8 +387,10 @@ def _prompted(row: Row, column: Names) -> Parts | None:
 
 def _preference(row: Row, column: Names) -> Parts | None:
     key = column["chosen"]
-    prompt = None if row.get("prompt") is None else _asked(row, "prompt")
-    if prompt is None and not isinstance(_spoken(row, key), list):
+    prompt = None
+    if row.get("prompt") is not None:
+        prompt = _asked(row, "prompt")
+    elif not isinstance(_spoken(row, key), list):
         advice = "name its column: fields: {input: NAME, expected: chosen}"
         raise DataError('the row has no "prompt"', evidence=f"found: {listed(row)}", cure=advice)
     return _answered(prompt, row, key)

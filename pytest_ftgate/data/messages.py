@@ -73,7 +73,9 @@ def _last_trained(messages: example.Messages, key: str) -> int | None:
             raise DataError(problem, where=Where(key=f"{key}[{number}].weight"))
         if message["role"] == "assistant" and weight != 0:
             trained = number
-    return trained if messages[-1]["role"] == "assistant" else len(messages) - 1
+    if messages[-1]["role"] != "assistant":
+        return len(messages) - 1
+    return trained
 
 
 def _without_weight(message: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -124,8 +126,7 @@ def _check_message(message: Any, place: str) -> None:
     content = message.get("content")
     if isinstance(content, str) or (content is None and calls_tools):
         return
-    items = content if isinstance(content, list) else [None]
-    if not all(isinstance(item, dict) and "type" in item for item in items):
+    if not all(isinstance(item, dict) and "type" in item for item in strict_json.items_of(content)):
         raise must_be('text or a list of parts with a "type"', content, f"{place}.content")
 
 
@@ -164,9 +165,10 @@ def canonical_calls(value: Any) -> list[dict[str, Any]]:
 
 
 def _canonical_call(call: Any) -> dict[str, Any]:
-    function = call.get("function", call) if isinstance(call, Mapping) else call
-    name = function.get("name") if isinstance(function, Mapping) else None
-    if not (isinstance(function, Mapping) and isinstance(name, str) and name):
+    call = strict_json.object_of(call)
+    function = strict_json.object_of(call.get("function", call))
+    name = function.get("name")
+    if not isinstance(name, str) or not name:
         raise ValueError('a tool call must have a "name"')
     arguments = function.get("arguments")
     if isinstance(arguments, str):
@@ -248,15 +250,16 @@ def declared_tools(tools: Any) -> dict[str, Any]:
     return {function["name"]: function.get("parameters") for function in _functions(tools)}
 
 
-def _functions(value: Any) -> list[dict[str, Any]]:
+def _functions(value: Any) -> list[Mapping[str, Any]]:
     """Return the functions with a name of untrusted tools or calls.
 
     What has another shape is left out.
     """
     functions = []
-    for tool in value if isinstance(value, list) else [value]:
-        function = tool.get("function", tool) if isinstance(tool, dict) else None
-        if isinstance(function, dict) and isinstance(function.get("name"), str):
+    for tool in strict_json.items_of(value):
+        tool = strict_json.object_of(tool)
+        function = strict_json.object_of(tool.get("function", tool))
+        if isinstance(function.get("name"), str):
             functions.append(function)
     return functions
 
@@ -320,7 +323,9 @@ def is_blank(input: example.Input) -> bool:  # noqa: A002
 
 def visible(text: str) -> str:
     """Return the text without invisible characters and surrounding white space."""
-    return text.strip() if text.isascii() else _INVISIBLE.sub("", text).strip()
+    if not text.isascii():
+        text = _INVISIBLE.sub("", text)
+    return text.strip()
 
 
 def _normalized(text: str) -> str:
@@ -336,11 +341,13 @@ def _text(message: Mapping[str, Any]) -> str:
 
     Other parts, such as images, are canonical JSON; tool calls are without their ids.
     """
-    content = message.get("content")
+    content = message.get("content") or ()
+    if isinstance(content, str):
+        content = [content]
     texts = []
-    for item in [content] if isinstance(content, str) else content or ():
-        text = item if isinstance(item, str) else _plain_text(item)
-        texts.append(example.canonical_json(item) if text is None else text)
+    for item in content:
+        text = _plain_text(item)
+        texts.append(example.expected_text(item) if text is None else text)
     if message.get("tool_calls"):
         texts.append(calls_text(message["tool_calls"]))
     return " ".join(texts)
@@ -348,5 +355,7 @@ def _text(message: Mapping[str, Any]) -> str:
 
 def _plain_text(item: Any) -> str | None:
     """Return the text of a part of a message; None for other parts, such as images."""
-    text = item.get("text") if isinstance(item, Mapping) and item.get("type") == "text" else None
+    if not isinstance(item, Mapping) or item.get("type") != "text":
+        return None
+    text = item.get("text")
     return text if isinstance(text, str) else None

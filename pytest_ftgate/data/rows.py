@@ -222,10 +222,10 @@ class RowReader:
         if columns is not None:
             return row, columns
 
-        form = None if self._form else self._format_of(row)
+        form = self._form or self._format_of(row)
         columns = self._first
         if columns is None or self._mixed:
-            columns = self._columns_of(self._form or form or formats.PLAIN, row)
+            columns = self._columns_of(form or formats.PLAIN, row)
         elif form is not None and form != columns.format:
             message = f"this row is {form.title}, and the rows before it are {columns.format.title}"
             advice = f"all rows need one format: name it, for example format: {form.name}"
@@ -253,7 +253,11 @@ class RowReader:
 
     def _columns_of(self, form: formats.Format, row: Mapping[str, Any]) -> _Columns:
         """Return the columns of rows like this one: those of ``fields``, else the usual names."""
-        usual = self._usual_columns(row) if form is formats.PLAIN else {}
+        usual = {}
+        title = form.title
+        if form is formats.PLAIN:
+            usual = self._usual_columns(row)
+            title = ""
         fields = {**usual, **self._fields}
 
         column = {name: fields.get(name, name) for name in form.keys}
@@ -271,7 +275,6 @@ class RowReader:
             # An object that holds the answer is no further field.
             taken.add(column[name].partition(".")[0])
 
-        title = "" if form is formats.PLAIN else form.title
         if usual:
             title = "/".join(column[name] for name in form.keys)
         return _Columns(form, column, renamed, required, frozenset(taken), title)
@@ -312,11 +315,18 @@ class RowReader:
         flaws = []
         likely = []
         for name, column in absent.items():
-            flaws.append(f'no field "{column}"' + (f' for "{name}"' if name != column else ""))
+            flaw = f'no field "{column}"'
+            if name != column:
+                flaw += f' for "{name}"'
+            flaws.append(flaw)
+
             guess = nearest(column.lower(), unused)
             if guess is None:
                 guess = next((path for path in unused if _part_of(path) == name), None)
-            likely.append(f"{name}: {'NAME' if guess is None else listed([unused.pop(guess)])}")
+            path = "NAME"
+            if guess is not None:
+                path = listed([unused.pop(guess)])
+            likely.append(f"{name}: {path}")
 
         mapped = f"fields: {{{', '.join(likely)}}}"
         advice = f"map the columns: {mapped}"
@@ -541,7 +551,10 @@ def content_of(rows: Iterable[Any]) -> str | None:
         return None
     digest = hashlib.blake2b(digest_size=16)
     try:
-        table = cells.Table(rows) if isinstance(rows, list | tuple) else cells.table_of(rows)
+        if isinstance(rows, list | tuple):
+            table: cells.Table | None = cells.Table(rows)
+        else:
+            table = cells.table_of(rows)
         if table is None:
             return None
         for row in table.rows:

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from sys import intern
 from typing import Any, NoReturn
@@ -129,6 +129,16 @@ def json_or(text: str, otherwise: Any = None) -> Any:
         return parse_json(text)
     except ValueError:
         return otherwise
+
+
+def object_of(value: object) -> Mapping[str, Any]:
+    """Return untrusted JSON data as an object; an empty one if it is not one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def items_of(value: Any) -> list[Any]:
+    """Return a list as it is, and a list with any other value."""
+    return value if isinstance(value, list) else [value]
 
 
 def container_of(value: Any) -> Any:

@@ -61,21 +61,16 @@ def _first_line(path: Path) -> Values:
     with open_lines(path) as lines:
         text = next((line for line in lines if not line.isspace()), "")
 
-    with suppress(ValueError):
-        values = strict_json.parse_json(text)
-        if isinstance(values, dict):
-            return values
-    return {}
+    return strict_json.object_of(strict_json.json_or(text))
 
 
 def _document(path: Path) -> Values:
     """Return the object that a whole file is; an empty one if it is not one JSON object."""
     text = read_text(path)
-    with suppress(ValueError, RecursionError):
-        document = json.loads(text)
-        if isinstance(document, dict):
-            return document
-    return {}
+    try:
+        return strict_json.object_of(json.loads(text))
+    except (ValueError, RecursionError):
+        return {}
 
 
 def _lines(path: Path, make_reader: Callable[[], ReadRows]) -> Iterator[LogRow]:
@@ -146,7 +141,7 @@ class _LmEval:
 
         number = values["doc_id"]
         document = values.get("doc")
-        name = _id_in(document if isinstance(document, Mapping) else {}, where, number)
+        name = _id_in(strict_json.object_of(document), where, number)
         if self.documents.setdefault(name, number) != number:
             message = (
                 f"documents {self.documents[name]} and {number} have the same question, and so the "
@@ -184,12 +179,15 @@ def _lm_eval_choices(values: Values) -> list[str]:
     Earlier versions have lists in place of objects.
     """
     arguments = values["arguments"]
-    requests = arguments.values() if isinstance(arguments, Mapping) else arguments
     choices = []
-    for request in requests:
-        parts = list(request.values()) if isinstance(request, Mapping) else list(request)
-        choices.append(str(parts[1]))
+    for request in _listed(arguments):
+        _, continuation, *_ = _listed(request)
+        choices.append(str(continuation))
     return choices
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, Mapping) else list(value)
 
 
 # --- inspect_ai: logs as .eval archives, or as .json

@@ -112,8 +112,7 @@ def finish_of(reason: object) -> str:
     """
     if isinstance(reason, Mapping):
         reason = reason.get("type", reason)
-    text = "" if reason is None else str(reason)
-    word = re.sub(r"[\W_]", "", text).lower()
+    word = re.sub(r"[\W_]", "", str(reason)).lower()
 
     if _WHOLE.fullmatch(word):
         return "stop"

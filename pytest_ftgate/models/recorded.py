@@ -121,8 +121,9 @@ class Rows(Mapping[tuple[str, int], RecordedRow]):
 
     def answer(self, id_: str) -> protocol.Completion | None:
         """Return the answer of a row that has nothing else; None if there is no such row."""
-        text = self.texts.get(id_)
-        return None if text is None else _bare(text)
+        if id_ not in self.texts:
+            return None
+        return _bare(self.texts[id_])
 
     def __getitem__(self, identity: tuple[str, int]) -> RecordedRow:
         id_, repeat = identity
@@ -198,7 +199,8 @@ class RecordedModel(protocol.BuiltModel):
             raise self._no_answer(example, repeat)
 
         where = Where(self.path, row.line)
-        _check_input(example, () if row.input_sha256 is None else (row.input_sha256,), where)
+        if row.input_sha256 is not None:
+            _check_input(example, (row.input_sha256,), where)
         if row.prediction.completion is not None:
             return row.prediction
         message = f'the recording with id "{excerpt(example.id)}" holds no answer'
@@ -221,9 +223,10 @@ class RecordedModel(protocol.BuiltModel):
                 'record the model again, or add a field or column "id" with the recorded ids to '
                 "the test set"
             )
-        asked_again = f", repeat {repeat}" if repeat else ""
-        place = example.place or "an example"
-        message = f'no recorded answer for {place} (id "{excerpt(example.id)}"{asked_again})'
+        answer = f'id "{excerpt(example.id)}"'
+        if repeat:
+            answer += f", repeat {repeat}"
+        message = f"no recorded answer for {example.place or 'an example'} ({answer})"
         return ModelError(message, where=Where(path=self.path), evidence=evidence, cure=advice)
 
     def answer_to(self, text: Input, examples: Iterable[Example]) -> protocol.Completion:
@@ -345,7 +348,7 @@ def _row_of(row: dict[str, Any], line: int | None) -> tuple[tuple[str, int], Rec
     failure = _failure_in(row)
     answer = None
     if output is not None and failure is None:
-        output = output if isinstance(output, str) else expected_text(output)
+        output = expected_text(output)
         # One object for equal texts without further facts saves memory.
         answer = _completion(output, row, facts, counts) if row else _bare(output)
 

@@ -18,6 +18,7 @@ from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.data import Example, canonical_json, expected_text
 from pytest_ftgate.data.lines import sha256_of
 from pytest_ftgate.data.messages import canonical_calls, declared_tools
+from pytest_ftgate.data.strict_json import object_of
 from pytest_ftgate.errors import ConfigError, ModelError
 from pytest_ftgate.models.price import written_price
 from pytest_ftgate.models.prompt import TEXT_PARTS, Prompt, build_prompt
@@ -83,19 +84,18 @@ class Generator:
         answers = generated[:, encoded["input_ids"].shape[1] :].tolist()
         completions = []
         for size, tokens in zip(sizes, answers, strict=True):
-            length = next((i for i, token in enumerate(tokens) if token in end_tokens), None)
+            length = len(tokens)
+            finish = "cut_off"
+            for number, token in enumerate(tokens):
+                if token in end_tokens:
+                    length = number
+                    finish = "stop"
+                    break
+            n_output = min(length + 1, len(tokens))  # the token that ends the answer counts
             text = tokenizer.decode(
                 tokens[:length], skip_special_tokens=True, clean_up_tokenization_spaces=False
             )
-            completions.append(
-                Completion(
-                    text,
-                    input_tokens=size,
-                    output_tokens=len(tokens) if length is None else length + 1,
-                    finish="cut_off" if length is None else "stop",
-                    latency_s=latency_s,
-                )
-            )
+            completions.append(Completion(text, size, n_output, finish=finish, latency_s=latency_s))
         return completions
 
     def _config(self, model: Any, tokenizer: Any) -> dict[str, Any]:
@@ -198,7 +198,9 @@ def _conversation(prompt: Prompt, example: Example) -> Conversation:
                 raise ModelError(problem, where=example.place, cure=advice, fatal=True)
 
     tools = example.fields.get("tools")
-    return {"messages": messages, "tools": tools} if declared_tools(tools) else messages
+    if declared_tools(tools):
+        return {"messages": messages, "tools": tools}
+    return messages
 
 
 class Weights:
@@ -507,7 +509,7 @@ def _config_in(folder: Path) -> Mapping[str, Any]:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return config if isinstance(config, dict) else {}
+    return object_of(config)
 
 
 def find_folder(spec: ModelSpec, key: str, surroundings: Surroundings) -> Path:

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 from pytest_ftgate import clock, errors, text
 from pytest_ftgate.data import canonical_json
+from pytest_ftgate.data.strict_json import items_of
 from pytest_ftgate.guarded import RAISED_CURE, may_pass, told
 from pytest_ftgate.models.protocol import Completion
 
@@ -67,11 +68,13 @@ def label_of(answer: Any) -> str | None:
     # fastText, of one input: its labels, and their probabilities.
     if isinstance(answer, tuple) and len(answer) == 2:
         labels, _ = answer
-        answer = labels[0] if isinstance(labels, tuple) and labels else answer
+        if isinstance(labels, tuple) and labels:
+            answer = labels[0]
 
     if isinstance(answer, str):
-        label = answer.value if isinstance(answer, Enum) else answer
-        return str(label).removeprefix("__label__")
+        if isinstance(answer, Enum):
+            answer = answer.value
+        return str(answer).removeprefix("__label__")
     if isinstance(answer, int | float) and math.isfinite(answer):
         return canonical_json(answer)
     scores = _scores(answer)
@@ -80,7 +83,7 @@ def label_of(answer: Any) -> str | None:
 
 def _scores(answer: Any) -> Mapping[str, Any]:
     """Return the score of each label in an answer; none if it has none."""
-    rows = answer if isinstance(answer, list) else [answer]
+    rows = items_of(answer)
     if len(rows) == 1 and isinstance(rows[0], list):  # with top_k, of one input
         rows = rows[0]
     scores = {}
@@ -124,7 +127,9 @@ def _unreadable(name: str, answer: object) -> errors.ModelError:
     else:
         message = f"{name} returned {_kind(answer)}"
         paths = list(islice(_paths(answer, "answer"), 2))
-        advice = f"return its text: {paths[0]}" if len(paths) == 1 else _CURE
+        advice = _CURE
+        if len(paths) == 1:
+            advice = f"return its text: {paths[0]}"
     return errors.ModelError(message, evidence=text.shortened(repr(answer), 80), cure=advice)
 
 

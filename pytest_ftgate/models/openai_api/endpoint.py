@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from pytest_ftgate import clock, errors
 from pytest_ftgate.data.messages import calls_text
+from pytest_ftgate.data.strict_json import object_of
 from pytest_ftgate.models.protocol import Completion, finish_in, is_count
 from pytest_ftgate.secrets import redacted
 from pytest_ftgate.text import excerpt
@@ -104,11 +105,6 @@ class Endpoint:
         )
 
 
-def fields(value: object) -> Mapping[str, Any]:
-    """Return untrusted JSON data as an object; empty if it is not one."""
-    return value if isinstance(value, Mapping) else {}
-
-
 def read_body(content: bytes, endpoint: Endpoint) -> Completion:
     """Return the answer in the body of a successful response.
 
@@ -133,12 +129,14 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
 
     Raise :class:`ModelError` if it is none, or of another model.
     """
-    data = fields(body)
+    data = object_of(body)
     choices = data.get("choices")
-    choice = fields(choices[0] if isinstance(choices, list) and choices else None)
+    choice: Mapping[str, Any] = {}
+    if isinstance(choices, list) and choices:
+        choice = object_of(choices[0])
     error = data.get("error") or choice.get("error")
     if error:  # routers report a provider's failure so, as HTTP 200
-        code = fields(error).get("code")
+        code = object_of(error).get("code")
         status = code if is_count(code) and code >= 400 else 200
         return read_refusal(status, json.dumps({"error": error}, ensure_ascii=False), endpoint, {})
 
@@ -160,7 +158,7 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
         problem = "the endpoint ended the answer with an error"
         raise endpoint.error(problem, retryable=True, answer=ending)
 
-    answer = _completion(fields(message), *content, finish, fields(data.get("usage")))
+    answer = _completion(object_of(message), *content, finish, object_of(data.get("usage")))
     if _holds_key(answer, endpoint):
         problem = f"the endpoint repeats the key in {endpoint.key_env} in its answer"
         advice = (
@@ -227,7 +225,7 @@ def _reasoning_in(
 
 def _counts(usage: Mapping[str, Any]) -> dict[str, Any]:
     """Return the token counts that an endpoint states, by their name in a :class:`Completion`."""
-    details = fields(usage.get("prompt_tokens_details"))
+    details = object_of(usage.get("prompt_tokens_details"))
     tokens = {
         "input_tokens": usage.get("prompt_tokens"),
         "output_tokens": usage.get("completion_tokens"),
@@ -251,7 +249,7 @@ def _texts(content: object) -> tuple[str, list[str]] | None:
 
     text = ""
     reasoning = []
-    for item in map(fields, content):
+    for item in map(object_of, content):
         if item.get("type") == "thinking":
             inner = _texts(item.get("thinking"))
             if inner and inner[0]:
@@ -353,9 +351,11 @@ def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None) ->
     root = root_cause(error)  # with aiohttp the client reports lost connections as time-outs, too
     name = type(root).__name__
     if name.endswith(("Timeout", "TimeoutError")):
-        limit = f" within {timeout_s:g} s" if timeout_s is not None else ""
+        message = "no answer"
+        if timeout_s is not None:
+            message += f" within {timeout_s:g} s"
         advice = "raise timeout_s, or lower concurrency"
-        return endpoint.error(f"no answer{limit}", retryable=True, kind="timeout", cure=advice)
+        return endpoint.error(message, retryable=True, kind="timeout", cure=advice)
 
     report = partial(endpoint.error, answer=f"{name}: {str(root) or 'the connection was closed'}")
     if "CertVerification" in name or "CertificateError" in name:
@@ -423,15 +423,17 @@ def read_refusal(
         headers: with names in lower case.
     """
     try:
-        data = fields(json.loads(body))
+        data = object_of(json.loads(body))
     except (ValueError, RecursionError):
         data = {}
-    error = fields(data.get("error", data))
+    error = object_of(data.get("error", data))
     codes = {code for code in (error.get("code"), error.get("type")) if isinstance(code, str)}
     if status == 400 and codes & _FILTER_CODES:
         return Completion("", finish="filtered")
 
-    message = error["message"] if isinstance(error.get("message"), str) else body
+    message = body
+    if isinstance(error.get("message"), str):
+        message = error["message"]
     if isinstance(error.get("param"), str):
         message += f" (param {error['param']})"
     refusal = _refusal(status, codes, message, endpoint, headers)
@@ -534,8 +536,8 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     if _SECONDS_WRITTEN.fullmatch(text):
         return min(float(text), _MOST_S)
     try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - now) if text else None
-    except (ValueError, OverflowError):
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
