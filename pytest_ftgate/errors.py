@@ -97,7 +97,7 @@ class FtgateError(Exception):
         return _first_lines(self.cure)
 
     def parts(self, **changed: Any) -> dict[str, Any]:
-        """Return the keyword arguments that make a similar error, with these changes; ``what`` is not among them."""
+        """Return the keyword arguments, without ``what``, that make an error with these changes."""
         arguments = {**vars(self), **changed}
         arguments.pop("what", None)
         arguments.pop("_several", None)
@@ -149,7 +149,7 @@ class DataError(FtgateError):
 
 
 def located(error: DataError, place: Where) -> DataError:
-    """Return the error with the file and line of ``place``, which the code that raised it does not know."""
+    """Return the error with a file and line that the code that raised it does not know."""
     key = error.where.key if error.where is not None else None
     return DataError(error.what, **error.parts(where=replace(place, key=key)))
 
@@ -225,9 +225,10 @@ class ModelError(FtgateError):
 
 
 class Interrupted(KeyboardInterrupt):  # not an error
-    """Ctrl-C while models were called, of which the ``abandoned`` ones had calls that could not be cancelled.
+    """Ctrl-C while models were called.
 
-    ``kept`` are the answers that the next run finds in the store, and how many the run was for.
+    Calls of the ``abandoned`` models could not be cancelled. ``kept`` are the answers that the next
+    run finds in the store, and how many the run was for.
     """
 
     def __init__(self, abandoned: tuple[str, ...] = (), *, kept: tuple[int, int] = (0, 0)) -> None:
@@ -237,8 +238,9 @@ class Interrupted(KeyboardInterrupt):  # not an error
 
 
 class MetricError(FtgateError):
-    """A metric has no usable value: it is undefined for these answers, or failed at the answer to one ``example``.
+    """A metric has no usable value.
 
+    It is undefined for these answers, or failed at the answer to one ``example``.
     ``unsuited``: what the example expects does not suit the metric, whatever is answered.
     """
 

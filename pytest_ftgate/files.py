@@ -6,7 +6,10 @@ from pathlib import Path
 
 
 def write_whole(path: Path, chunks: Iterable[str]) -> None:
-    """Write text in UTF-8 to a file, creating its folder; on :class:`OSError` the file is left unchanged."""
+    """Write text in UTF-8 to a file, creating its folder.
+
+    On :class:`OSError` the file is left unchanged.
+    """
     path = path.resolve()  # the target of a symbolic link
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")

@@ -46,14 +46,14 @@ def guarded(called: str, function: Callable[..., _T], /, *args: Any, **kwargs: A
 
 
 def may_pass(error: BaseException) -> bool:
-    """Return whether the error is about a connection or a timeout, so that the same call may succeed later."""
+    """Return whether the same call may succeed later: the error is of a connection or a timeout."""
     import asyncio
 
     return isinstance(error, OSError | asyncio.TimeoutError) and not isinstance(error, _LASTING)
 
 
 def is_cancelled_from_outside() -> bool:
-    """Return whether this task was cancelled by other code; always true on Python 3.10, which cannot tell."""
+    """Return whether other code cancelled this task; always true on Python 3.10."""
     import asyncio
 
     task = asyncio.current_task()
@@ -62,7 +62,10 @@ def is_cancelled_from_outside() -> bool:
 
 
 def told(error: BaseException) -> str:
-    """Return the exception on one line, with the line that raised it in the first file that is not of pytest-ftgate."""
+    """Return the exception on one line.
+
+    It ends with the line that raised it in the first file that is not of pytest-ftgate.
+    """
     formatted = "".join(traceback.format_exception_only(type(error), error))
     text = excerpt(redacted(formatted), width=_LONGEST)
     frames = []

@@ -20,9 +20,10 @@ _LITERAL_KEY = re.compile(r"(api_?key|secret|password|authorization|(access|auth
 
 
 def redacted(text: str) -> str:
-    """Return the text with ``***`` in place of keys of usual forms, and of secrets in URLs and headers.
+    """Return the text with ``***`` in place of secrets.
 
-    Of a very long text only the start is kept.
+    Those are keys of usual forms, and secrets in URLs and headers. Of a very long text only the
+    start is kept.
     """
     return _SECRETS.sub(_without_secret, text[:_LONGEST])
 
@@ -33,10 +34,13 @@ def _without_secret(match: re.Match[str]) -> str:
 
 
 def may_hold_secret(key: str) -> bool:
-    """Return whether the value of a key should not be quoted: that of ``api_key_env`` may be the secret itself."""
+    """Return whether the value of a key should not be quoted.
+
+    That of ``api_key_env`` may be the secret itself.
+    """
     return bool(_SECRET_KEY.search(key))
 
 
 def holds_literal_key(key: str) -> bool:
-    """Return whether the value of a key is a secret: that of ``api_key`` is, that of ``api_key_env`` is not."""
+    """Return whether the value of a key is a secret, as that of ``api_key`` is."""
     return bool(_LITERAL_KEY.search(key.lower().replace("-", "_")))

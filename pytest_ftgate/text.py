@@ -281,8 +281,11 @@ def dotted(path: KeyPath) -> str:
     """Return a path of keys as messages write it: ``metric[0].name``."""
     text = ""
     for key in path:
-        text += f"[{key}]" if isinstance(key, int) else f".{cut(key)}"
-    return text.removeprefix(".")
+        if isinstance(key, int):
+            text += f"[{key}]"
+        else:
+            text += f".{cut(key)}" if text else cut(key)
+    return text
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:

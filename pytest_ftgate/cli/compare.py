@@ -48,9 +48,10 @@ def is_worse(moves: Sequence[Move]) -> bool:
 
 
 def compare_reports(old_report: Report, new_report: Report) -> dict[str, list[Move]]:
-    """Return the changes of every gate in either report, those of ``after`` first, and of required gates.
+    """Return the changes of every gate in either report, and of required gates.
 
-    Gates are matched by name, and also by test if a name repeats in one of the reports.
+    The gates of the later report come first. Gates are matched by name, and also by test if a name
+    repeats in one of the reports.
     """
     repeated: set[str] = set()
     for report in (old_report, new_report):
@@ -127,7 +128,7 @@ def _values(gate: GateResult) -> dict[str, str]:
 
 
 def _noise(old: GateResult, new: GateResult) -> str:
-    """Return whether each gain is between the bounds of the other, as text; empty if that is unknown."""
+    """Return as text whether each gain is between the bounds of the other; empty if unknown."""
     if _rows(old.test_set) != _rows(new.test_set):
         return ""
     is_inside = True
@@ -187,7 +188,7 @@ def _problems(gate: GateResult) -> dict[str, Check]:
 
 
 def _rows(data: TestSetResult | TrainingResult | None) -> str:
-    """Return how many rows a data set has, and the beginning of its file's hash; empty if that is unknown."""
+    """Return how many rows a data set has, and the beginning of its hash; empty if unknown."""
     if data is None:
         return ""
     if isinstance(data, TrainingResult):
@@ -201,10 +202,10 @@ def _rows(data: TestSetResult | TrainingResult | None) -> str:
 
 
 def _thresholds(old_gate: GateResult, new_gate: GateResult) -> Iterator[Move]:
-    """Yield the thresholds that differ, by their directions (``Weaker``); another metric counts as weaker.
+    """Yield the thresholds that differ, by their directions (``Weaker``).
 
-    An absent one counts as removed only if the gate was judged to its end: many are only reported
-    by their checks.
+    Another metric counts as weaker. An absent one counts as removed only if the gate was judged to
+    its end: many are only reported by their checks.
     """
     old_values = _requirements(old_gate)
     new_values = _requirements(new_gate)
@@ -290,7 +291,7 @@ def _is_comparable(value: Any) -> bool:
 def comparison_lines(
     paths: Sequence[Path], reports: Sequence[Report], changes: Mapping[str, Sequence[Move]]
 ) -> Iterator[str]:
-    """Yield the two reports, the changes of each gate, and the outcome, in lines that fit a CI log."""
+    """Yield the reports, the changes of each gate, and the outcome, in lines that fit a log."""
     titles = []
     for path, report in zip(paths, reports, strict=True):
         written = report.environment.get("written", "undated")[:16].replace("T", " ")

@@ -63,7 +63,7 @@ class Copy:
 
 
 def plan_copies(test: Source, training: Source, audit: TrainingAudit) -> list[Copy]:
-    """Return the copies to write: without repeats with the same output, near duplicates, and rows of the test set.
+    """Return the copies to write: without duplicates, near duplicates, and rows of the test set.
 
     A repeat with another output stays: which of the two is right is for a person to decide.
 
@@ -111,7 +111,7 @@ def _same_rows(data: DataSet) -> set[int]:
 
 
 def _repeated_ids(data: DataSet) -> set[int]:
-    """Return the rows with an own id that an earlier row has; the other values are the same, as was checked."""
+    """Return the rows with the id of an earlier row; their other values are the same."""
     first: dict[str, int] = {}
     repeated = set()
     for row, example in enumerate(data):
@@ -121,7 +121,10 @@ def _repeated_ids(data: DataSet) -> set[int]:
 
 
 def _rows_without(source: Source, removed: Collection[int]) -> Iterator[Mapping[str, Any]]:
-    """Yield the rows of a file but these examples; a row without an output to learn is no example, and is kept."""
+    """Yield the rows of a file but these examples.
+
+    A row without an output to learn is no example, and is kept.
+    """
     reader = RowReader(source.fields)
     number = -1
     with load.opened(source.path) as file:

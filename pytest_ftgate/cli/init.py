@@ -1,4 +1,4 @@
-"""The command ``init``: inspect the data in this folder, report what was found, and write a gate for it."""
+"""The command ``init``: inspect the data in this folder, and write a gate for it."""
 
 import json
 import os
@@ -45,11 +45,11 @@ import pytest
 
 @pytest.mark.ftgate("{_GATE}")
 def test_fine_tune_is_worth_it(ftgate):
-    """The marker runs the gate. Add further assertions here, on ftgate.candidate.metrics for example."""
+    """The marker runs the gate. Add further assertions here, for example on ftgate.candidate."""
 '''
 _ENDPOINT = "provider: openai, base_url: http://localhost:8000/v1, api_key_env: TASK_API_KEY"
 _ABSENT = {
-    "baseline": f"""# Required: a mapping as below, openai:NAME, python:pkg.module:function, or recorded:PATH.
+    "baseline": f"""# Required: openai:NAME, python:pkg.module:function, recorded:PATH or a mapping.
     # Without api_key_env no key is sent to a base_url.
     # baseline: {{{_ENDPOINT}, model: Qwen/Qwen3-8B, system_file: prompts/task.md, few_shot: 8}}""",
     "candidate": f"""# This, or stage: ready before training, is required:
@@ -265,7 +265,7 @@ def _how_to_split(path: Path) -> str:
 
 
 def propose(survey: Survey) -> tuple[str, str, str]:
-    """Return a metric that suits the outputs, the reason, and the usual goal of such a fine-tune."""
+    """Return a metric that suits the outputs, the reason, and the usual goal of the fine-tune."""
     if survey.is_json:
         return "exact_match", "outputs are JSON: compares values, ignores the layout", "extraction"
     if not survey.labels:
@@ -320,7 +320,10 @@ def _quoted(text: str) -> str:
 
 
 def _checked_gate(survey: Survey, models: Mapping[str, str]) -> GateKeys:
-    """Return the gate as pytest reads it, with other models for missing ones: only the command line can be invalid."""
+    """Return the gate as pytest reads it, with other models for missing ones.
+
+    Only what the command line gives can be invalid.
+    """
     text = _gate_file(survey, {**dict.fromkeys(_ABSENT, "python:absent:model"), **models})
     try:
         file = load_gate_file(Path(_GATE_FILE), text.encode())
@@ -336,7 +339,7 @@ def _checked_gate(survey: Survey, models: Mapping[str, str]) -> GateKeys:
 
 
 def _test_file(ini: IniFile | None) -> Path:
-    """Return where pytest collects a new test: in the first folder of ini ``testpaths``, or in this folder."""
+    """Return where pytest collects a new test: the first folder of ini ``testpaths``, or here."""
     names: Sequence[str] = ()
     if ini is not None and ini.path.parent == Path.cwd():
         names = ini.values.get("testpaths") or ()
@@ -347,7 +350,7 @@ def _test_file(ini: IniFile | None) -> Path:
 
 
 def ini_lines(ini: IniFile | None) -> list[str]:
-    """Return the lines that an ini file lacks to make a gate required, in the language of the file."""
+    """Return the lines that an ini file lacks to make a gate required, in its language."""
     keys = dict(_INI)
     if ignores_strict_addopts():
         del keys["addopts"]
@@ -383,7 +386,7 @@ def _findings(survey: Survey) -> Iterator[str]:
 
 
 def _outputs(survey: Survey) -> str:
-    """Return the most frequent labels of the test set with their numbers, or what its outputs are."""
+    """Return the most frequent labels of the test set with their numbers, or its kind."""
     if not survey.labels:
         return "outputs JSON" if survey.is_json else "outputs text"
 
@@ -421,7 +424,10 @@ def _warnings(survey: Survey, config: GateKeys) -> Iterator[str]:
 def _steps(
     survey: Survey, copies: Sequence[Copy], models: Mapping[str, str], ini: IniFile | None
 ) -> Iterator[Sequence[str]]:
-    """Yield the next steps, each with the lines below it; an existing ini file is left to the user."""
+    """Yield the next steps, each with the lines below it.
+
+    An existing ini file is left to the user.
+    """
     missing = [role for role in _ABSENT if role not in models]
     if missing:
         keys = [f"     {role + ':':<10} {{provider: openai, model: ...}}" for role in missing]

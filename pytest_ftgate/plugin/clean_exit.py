@@ -1,4 +1,7 @@
-"""End the process with pytest's status where calls of models still run in threads, which cannot be stopped."""
+"""End the process with pytest's status where calls of models still run.
+
+They run in threads, which cannot be stopped.
+"""
 
 import atexit
 import os

@@ -64,7 +64,8 @@ class Override:
             folder = self.request.path.parent
         elif self.definition.params is not None and self.name not in parameters:
             message = f"the {self} is parametrized, but the test does not request it"
-            fix = f"Request it, so that the test runs for each parameter: def test_gate({self.name}): ..."
+            example = f"def test_gate({self.name}): ..."
+            fix = f"Request it, so that the test runs for each parameter: {example}"
             raise ConfigError(message, where=Where(shown_path(self.request.path)), cure=fix)
         else:
             value = self._set_up(value_of)
@@ -77,7 +78,11 @@ class Override:
         return value, Source("fixture", str(self), folder)
 
     def _set_up(self, value_of: Callable[[str], Any]) -> Any:
-        """Return the value of the fixture. Raise :class:`ConfigError` if it requests an unknown one."""
+        """Return the value of the fixture.
+
+        Raises:
+            ConfigError: it requests a fixture that does not exist.
+        """
         try:
             return value_of(self.name)
         except pytest.FixtureLookupError as error:
@@ -85,7 +90,8 @@ class Override:
             message = f"the fixture {name} requests {error.argname!r}, and no fixture has that name"
             fix = "Correct the name."
             if name == self.name and not self.key.endswith("_set"):
-                fix = f"A fixture returns the model, and takes no input: def {name}(): return FUNCTION"
+                example = f"def {name}(): return FUNCTION"
+                fix = f"A fixture returns the model, and takes no input: {example}"
             where = Where(_place_of(self.code, "{}") or None)
             raise ConfigError(message, where=where, cure=fix) from None
 
@@ -113,7 +119,7 @@ def overrides(request: pytest.FixtureRequest) -> Iterator[Override]:
 
 
 def refuse_unused_fixtures(request: pytest.FixtureRequest) -> None:
-    """Raise :class:`ConfigError` if the test requests an overridden fixture whose key a marker gives.
+    """Refuse an overridden fixture that the test requests, and whose key a marker gives.
 
     The gate would judge another value than the test is given. The fixture may be a parameter.
     """
@@ -126,7 +132,8 @@ def refuse_unused_fixtures(request: pytest.FixtureRequest) -> None:
         key = override.given_by(markers)
         if key is not None and override.name in request.fixturenames:
             where = replace(markers[key], key=override.key)
-            message = f"{override.key} is given twice: by the marker, and by the {override}, which the test requests"
+            places = f"by the marker, and by the {override}, which the test requests"
+            message = f"{override.key} is given twice: {places}"
             fix = f"Remove {override.key} from the marker, or the {override}."
             raise ConfigError(message, where=where, cure=fix)
 

@@ -31,7 +31,7 @@ _INFORMATION = (
     "help",
     "version",
 )
-"""The options that ask for information in place of a test run, by their names in ``config.option``."""
+"""The options that ask for information in place of a test run, as ``config.option`` names them."""
 
 
 def planning_option(config: pytest.Config) -> str | None:

@@ -1,4 +1,4 @@
-"""Collect the keys of a test's gate from its markers, the project's fixtures and parameters, and the gate file."""
+"""Collect the keys of a test's gate from its markers, the project's fixtures, and the gate file."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -63,7 +63,7 @@ class Level:
 
 
 def _lines_with_marks(owner: Any) -> Iterator[tuple[int, str]]:
-    """Yield the lines with ftgate markers in the decorators of a function or class, or in its ``pytestmark``."""
+    """Yield the lines with ftgate markers in the decorators or the ``pytestmark`` of an owner."""
     try:
         lines, first = inspect.getsourcelines(inspect.unwrap(owner) if callable(owner) else owner)
     except (OSError, TypeError, SyntaxError):
@@ -81,7 +81,9 @@ def _lines_with_marks(owner: Any) -> Iterator[tuple[int, str]]:
 
 
 def marked_levels(item: pytest.Item) -> Iterator[Level]:
-    """Yield the markers of a test, nearest first: parameter, function, derived class, base class, module, package.
+    """Yield the markers of a test, nearest first.
+
+    That is: parameter, function, derived class, base class, module, package.
 
     Raises:
         ConfigError: one of these has two ftgate markers.
@@ -152,9 +154,10 @@ def claimed_name(item: pytest.Item) -> str:
 
 
 def location(item: pytest.Item) -> str:
-    """Return the line of the nearest marker, ``tests/test_intents.py:12``, relative to pytest's rootdir.
+    """Return the line of the nearest marker, such as ``tests/test_intents.py:12``.
 
-    If the line of the marker is unknown, return that of the test.
+    It is relative to pytest's rootdir. If the line of the marker is unknown, return that of the
+    test.
     """
     path, first, _ = item.location
     with suppress(ConfigError):

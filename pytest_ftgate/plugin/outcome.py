@@ -46,7 +46,7 @@ def judge_in_setup(
 
 
 def _refuse(item: pytest.Item, session: GateSession, error: FtgateError) -> None:
-    """Make the verdict of a test ``error``, so that the session fails, whatever becomes of the test."""
+    """Make the verdict of a test ``error``: the session fails, whatever becomes of the test."""
     result = session.results.get(item.nodeid)
     if result is None:
         result = GateResult(claimed_name(item), id_of(item), "error")
@@ -54,12 +54,12 @@ def _refuse(item: pytest.Item, session: GateSession, error: FtgateError) -> None
 
 
 def refuse_late_marks(item: pytest.Item, session: GateSession) -> None:
-    """Make the verdict of a test ``error`` whose markers changed after its gate was judged, or could have been."""
+    """Make the verdict ``error`` of a test whose markers changed after its set-up."""
     session.judged_with[item.nodeid] = tuple(item.iter_markers(MARK))
-    message = (
-        f"the ftgate markers of {item.nodeid} changed after its set-up, where its gate is judged"
-    )
-    fix = "Put the marker on the test; a fixture may also add it, and so may pytest_collection_modifyitems."
+    change = "changed after its set-up, where its gate is judged"
+    message = f"the ftgate markers of {item.nodeid} {change}"
+    hook = "pytest_collection_modifyitems"
+    fix = f"Put the marker on the test; a fixture may also add it, and so may {hook}."
     _refuse(item, session, FtgateError(message, cure=fix))
 
 
@@ -232,10 +232,11 @@ def hold_report(
     *,
     late: bool,
 ) -> None:
-    """Make sure that the test's report shows a gate that did not pass, even if the body failed or skipped.
+    """Make sure that the test's report shows a gate that did not pass.
 
-    The failure has the gate's block; the line of pytest's short summary says why. The verdict
-    reaches xdist's controller as an attribute of the report.
+    That is so even if the body failed or skipped. The failure has the gate's block; the line of
+    pytest's short summary says why. The verdict reaches xdist's controller as an attribute of the
+    report.
 
     Args:
         late: the verdict is new, because the markers changed during this phase.
@@ -296,7 +297,7 @@ def _show_verdict(
 
 
 def _why_skipped(report: pytest.TestReport) -> str:
-    """Return the reason that the test gives for skipping, which pytest stores elsewhere for xfail."""
+    """Return the reason of a skip, which pytest stores elsewhere for xfail."""
     expected = getattr(report, "wasxfail", None)
     if expected is not None:
         reason = str(expected).removeprefix("reason: ")

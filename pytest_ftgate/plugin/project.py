@@ -1,4 +1,4 @@
-"""The project of a session: its ini keys, its gate file, and the comparison with the base branch."""
+"""The project of a session: its ini keys, its gate file, and what is weaker than before."""
 
 import os
 from collections.abc import Iterator
@@ -139,7 +139,7 @@ class Project:
 
     @cached_property
     def compared(self) -> Compared:
-        """Return the comparison with the merge base; xdist's controller makes it for all workers."""
+        """Return the comparison with the merge base, which xdist's controller makes for all."""
         facts = getattr(self._config, "workerinput", {}).get("ftgate_compared")
         if facts:
             return plain.from_plain(Compared, facts)

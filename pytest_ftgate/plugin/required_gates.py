@@ -24,7 +24,10 @@ _OTHERWISE = "was not judged as required"
 _MOVE_IT = "write the key into the gate file, or remove it from the test"
 _NO_TEST = "no collected test has this marker"
 _RUN_IT = f"run the gates, or add {ini_keys.ALLOW_MISSING} to a command without them"
-_ADD_GATES = f"add the gates to it, or, for gates in markers, give each marker name=NAME and write {KEY} = NAME"
+_ADD_GATES = (
+    f"add the gates to it, or, for gates in markers, give each marker name=NAME and write {KEY} = "
+    "NAME"
+)
 
 
 @dataclass
@@ -267,37 +270,50 @@ def _why_unmet(
     """
     in_file = name in project.gate_names
     if not tests:
-        near = (
-            None if in_file else nearest(name, (*project.gate_names, *marked_tests.names.values()))
-        )
-        if near is None:
-            return Unmet(name, _NO_TEST)
-        fix = f"write {near} in place of {name} in {KEY}"
-        return Unmet(name, f"{_NO_TEST}; did you mean '{near}'?", fix)
+        known = () if in_file else (*project.gate_names, *marked_tests.names.values())
+        return _without_test(name, known)
 
     is_judged = any(result is not None and result.gate == name for result in tests.values())
     for test, result in tests.items():
         if result is None:
             continue
-        if not result.passed:
-            reason = f"the verdict of {test} is {result.verdict}"
-            return Unmet(name, reason, None, "did not pass", test)
-        if in_file and result.gate != name:
-            if not is_judged:
-                return Unmet(name, f"{test} is a different gate with that name")
-        elif result.loosened:
-            less = "; ".join(result.loosened)
-            reason = f"{test} requires less than the gate file: {less}"
-            return Unmet(name, reason, _MOVE_IT, _OTHERWISE)
-        elif result.stage == "ready" and not ready:
-            reason = f"{test} has no candidate yet (stage: ready)"
-            fix = f"add the candidate, or write {name}{_READY} in {KEY}"
-            return Unmet(name, reason, fix, _OTHERWISE)
+        is_other = in_file and result.gate != name
+        if is_other and result.passed and is_judged:
+            continue
+        gate_unmet = _why_failed(name, test, result, ready=ready)
+        if is_other and result.passed:
+            gate_unmet = Unmet(name, f"{test} is a different gate with that name")
+        if gate_unmet is not None:
+            return gate_unmet
 
     for test, result in tests.items():
         if result is None or test in marked_tests.absent:
             reason = marked_tests.absent.get(test, _NOT_JUDGED)
             return Unmet(name, f"{test} {reason}", test=test if reason == BROKEN else None)
+    return None
+
+
+def _without_test(name: str, known: Iterable[str]) -> Unmet:
+    """Return that no test has a gate, and which of the known ones may be meant."""
+    near = nearest(name, known)
+    if near is None:
+        return Unmet(name, _NO_TEST)
+    fix = f"write {near} in place of {name} in {KEY}"
+    return Unmet(name, f"{_NO_TEST}; did you mean '{near}'?", fix)
+
+
+def _why_failed(name: str, test: str, result: GateResult, *, ready: bool) -> Unmet | None:
+    """Return why the result of one test does not meet a gate, or None."""
+    if not result.passed:
+        reason = f"the verdict of {test} is {result.verdict}"
+        return Unmet(name, reason, None, "did not pass", test)
+    if result.loosened:
+        reason = f"{test} requires less than the gate file: {'; '.join(result.loosened)}"
+        return Unmet(name, reason, _MOVE_IT, _OTHERWISE)
+    if result.stage == "ready" and not ready:
+        reason = f"{test} has no candidate yet (stage: ready)"
+        fix = f"add the candidate, or write {name}{_READY} in {KEY}"
+        return Unmet(name, reason, fix, _OTHERWISE)
     return None
 
 
@@ -309,7 +325,7 @@ def unjudged(
 ) -> Iterator[str]:
     """Yield a sentence on each skipped gate, and one on the gates of the file without a test.
 
-    Those that are ``known`` are left out. The second needs a gate of the file that was judged, and
+    Those that are ``unmet`` are left out. The second needs a gate of the file that was judged, and
     its whole folder collected.
     """
     judged = {result.nodeid for result in results}

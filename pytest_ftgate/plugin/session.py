@@ -103,7 +103,7 @@ class GateSession:
     """Whether the reports are written."""
 
     def __post_init__(self) -> None:
-        """Read the options. Seconds since the epoch, when the run started, are equal on all workers."""
+        """Read the options. The start, in seconds since the epoch, is equal on all workers."""
         config = self.config
         self._worker: Mapping[str, Any] | None = getattr(config, "workerinput", None)
         self.started: float = self._worker["ftgate_started"] if self._worker else clock.wall()
@@ -163,7 +163,10 @@ class GateSession:
 
     @cached_property
     def _stores(self) -> jobs.Stores:
-        """Return the stores on disk, in memory and in committed recordings; with ``refresh`` only new answers count."""
+        """Return the stores on disk, in memory and in committed recordings.
+
+        With ``refresh`` only new answers count.
+        """
         answers = {}
         if self._recordings is not None and not self._refresh:
             answers = recordings.read_recordings(self._recordings)
@@ -210,7 +213,10 @@ class GateSession:
     # ---------------------------------------------------------------------------
 
     def hear_report(self, report: pytest.TestReport) -> None:
-        """Add the verdict in a test report, or an error if a marked test ran in a process that gave none."""
+        """Add the verdict in a test report.
+
+        It is an error if the process of a marked test gave none.
+        """
         nodeid = report.nodeid
         facts: str | None = getattr(report, MARK, None)
         if facts is not None:
@@ -237,7 +243,7 @@ class GateSession:
             self.results[nodeid] = GateResult.from_dict(heard)
 
     def _hear_phase(self, item: pytest.Item, report: pytest.TestReport) -> None:
-        """Note how a phase of a test ended; after the last, call the hook ``pytest_ftgate_gate_finished``."""
+        """Note how a phase of a test ended; after the last, call the hook for finished gates."""
         nodeid = item.nodeid
         if report.when == "setup":  # perhaps of a rerun
             self._outcomes.pop(nodeid, None)
@@ -264,7 +270,10 @@ class GateSession:
             self._marked[item.nodeid] = name
 
     def see_absent(self, item: pytest.Item, reason: str) -> None:
-        """Record why a marked test was not judged, or did not run to its end; blank: it did, perhaps in a rerun."""
+        """Record why a marked test was not judged, or did not run to its end.
+
+        A blank reason: it did, perhaps in a rerun.
+        """
         self._seen.absent.pop(id_of(item), None)
         if reason:
             self._seen.absent[id_of(item)] = shortened(reason)
@@ -312,7 +321,7 @@ class GateSession:
             evidence = {nodeid: texts.to_json() for nodeid, texts in self._evidence.items()}
             judged = sorted(self._judged)
             report = WorkerReport(self._notes, self._seen, judged, self.plans, self.facts, evidence)
-            self.config.workeroutput["ftgate"] = json.dumps(asdict(report))  # type: ignore[attr-defined]
+            vars(self.config)["workeroutput"]["ftgate"] = json.dumps(asdict(report))
         return self._is_red()
 
     def _note_costs(self) -> None:
@@ -329,7 +338,10 @@ class GateSession:
             self.note(Line(text, "yellow"))
 
     def close_store(self) -> None:
-        """Delete the stored answers that may not outlive the verdicts of this session (a kill leaves them); close."""
+        """Close the store, without the answers that may not outlive the verdicts of this session.
+
+        A kill leaves them.
+        """
         if not self._judged and "_store" not in vars(self):
             return
         try:
@@ -368,7 +380,7 @@ class GateSession:
         )
 
     def held(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
-        """Return the exit status: that of a failure if the session is red, even if pytest found none."""
+        """Return the exit status: that of a failure if the session is red."""
         if not self._finished:
             self._review_session()
         return pytest.ExitCode.TESTS_FAILED if status in _GREEN and self._is_red() else status

@@ -1,4 +1,4 @@
-"""Write to pytest's terminal: blocks of gates, lines on the session, errors, and progress while tests run."""
+"""Write to pytest's terminal: blocks of gates, lines on the session, errors, and progress."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,10 @@ HIDDEN = -2
 
 
 def display_of(config: pytest.Config) -> ProgressDisplay | None:
-    """Return a display that updates a line on a terminal, and writes a line per minute elsewhere; None with ``-qq``."""
+    """Return a display that updates a line on a terminal, and writes a line per minute elsewhere.
+
+    None with ``-qq``.
+    """
     if config.get_verbosity() <= HIDDEN:
         return None
     capture = config.pluginmanager.getplugin("capturemanager")
@@ -25,7 +28,7 @@ def display_of(config: pytest.Config) -> ProgressDisplay | None:
     reporter = config.pluginmanager.getplugin("terminalreporter")
 
     def to_log(line: str) -> None:
-        """Write a line where no terminal is; an xdist worker inherits the controller's standard error."""
+        """Write a line to standard error, which an xdist worker inherits from the controller."""
         os.write(2, f"{line}\n".encode())
 
     def between_dots(line: str) -> None:
@@ -91,7 +94,7 @@ class _Text:
 
 
 def add_error(reporter: pytest.TerminalReporter, key: str, message: str, text: str) -> None:
-    """Add what fails the session, and no test, to the errors in pytest's summary and count, by its ini key."""
+    """Add what fails the session, and no test, to pytest's errors, by its ini key."""
     ini = reporter.config.inipath
     node = key
     if ini is not None and ini.parent == reporter.config.rootpath:

@@ -1,4 +1,4 @@
-"""Give our fixtures their values: models and examples of a test's gate, and a function that evaluates any model."""
+"""Give our fixtures their values: models, examples, and a function that evaluates any model."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -78,7 +78,7 @@ def configured_model(
 def configured_data(
     request: pytest.FixtureRequest, key: str, session: GateSession
 ) -> tuple[Example, ...]:
-    """Return the examples that the gate's markers and file configure, ignoring overridden fixtures."""
+    """Return the examples that the gate's markers and file configure, without fixtures."""
     with _as_failure():
         config = layers_of(request, session.project, but=key).config
         hook = request.node.ihook
