@@ -17,7 +17,7 @@ from pydantic import (
 from pytest_ftgate.check_names import CHANGEABLE, CheckName, described
 from pytest_ftgate.config import data, keys, metrics
 from pytest_ftgate.result import Threshold
-from pytest_ftgate.text import KeyPath, got, nearest, plain_number
+from pytest_ftgate.text import KeyPath, got, listed, nearest, plain_number
 
 
 class ThresholdKeys(keys.Keys):
@@ -301,7 +301,7 @@ _MEANT = {
 
 _DECIDES = (
     "this check decides the verdict and cannot be changed; those that can are: "
-    f"{', '.join(CHANGEABLE)}"
+    f"{listed(CHANGEABLE)}"
 )
 
 

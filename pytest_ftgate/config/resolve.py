@@ -176,18 +176,15 @@ def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> gate_k
         read[key] = value.read if key in _BY_NAME else place(value.read, value.at)
         sources[key] = value.at()
 
-    baselines = read["baselines"]
-    if isinstance(baselines, ModelSpec):
-        baselines = {values["baselines"].key: baselines}
     standards = {}
     models = {}
-    for role, entry in baselines.items():
-        model = entry
-        if isinstance(entry, BaselineKeys):
-            standards[role] = entry
-            model = entry.model
-        if model is not None:
-            models[role] = model
+    for role, entry in _by_role(values["baselines"].key, read["baselines"]).items():
+        if isinstance(entry, ModelSpec):
+            models[role] = entry
+            continue
+        standards[role] = entry
+        if entry.model is not None:
+            models[role] = entry.model
     read["baseline"] = read["baselines"] = models
     if read["candidate"] is None:
         read["candidate"] = no_candidate(values["candidate"].at())
@@ -196,8 +193,8 @@ def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> gate_k
     for key, value in read.items():
         sources.update(sources_within(value, key))
     for key in _BY_NAME:
-        for entry, source in values[key].names.items():
-            sources[f"{key}.{entry}"] = source
+        for named, source in values[key].names.items():
+            sources[f"{key}.{named}"] = source
     for role, standard in standards.items():
         sources.update(sources_within(standard, f"baselines.{role}"))
 
@@ -233,6 +230,13 @@ def _adopted(config: gate_keys.GateKeys) -> gate_keys.GateKeys:
 # ---------------------------------------------------------------------------------------
 
 
+def _by_role(key: str, baselines: Any) -> dict[str, ModelSpec | BaselineKeys]:
+    """Return the baselines by role; that of a single one is its key."""
+    if isinstance(baselines, ModelSpec):
+        return {key: baselines}
+    return baselines or {}
+
+
 def _missing_keys(values: Mapping[str, _Value]) -> list[str]:
     """Return the required keys that no place sets."""
     missing = [key for key in _STAND_INS if values[key].read is None]
@@ -253,12 +257,9 @@ def _needs_margin(values: Mapping[str, _Value]) -> bool:
 
     agreement = values["agreement"].read
     copied = agreement.with_baseline if agreement is not None else None
-    baselines = values["baselines"].read
-    if isinstance(baselines, ModelSpec):
-        baselines = {values["baselines"].key: baselines}
-    if not isinstance(baselines, dict):
+    baselines = _by_role(values["baselines"].key, values["baselines"].read)
+    if not baselines:
         return True
-
     bare = {role for role, entry in baselines.items() if not isinstance(entry, BaselineKeys)}
     return bool(bare - {copied})
 
@@ -272,21 +273,22 @@ def _missing(
     if fixtures:
         noun = "fixtures" if len(fixtures) > 1 else "fixture"
         places.append(f"with the {noun} {', '.join(fixtures)}")
-    if file is not None:
-        places.append(f"under {f'gates.{gate}' if gate else 'defaults'} in {file.shown}")
 
-    several = len(keys) > 1
-    cure = f"Set {'them' if several else 'it'} {' or '.join(places)}."
+    marks = (layer.source((key,)).place for layer in layers for key in layer.values)
+    where = Where(next(filter(None, marks), None))
+    if file is not None:
+        section = "defaults" if gate is None else f"gates.{gate}"
+        places.append(f"under {section} in {file.shown}")
+        if gate is not None:
+            where = file.where(("gates", gate))
+
+    is_one = len(keys) == 1
+    cure = f"Set {'it' if is_one else 'them'} {' or '.join(places)}."
     if "candidate" in keys:
         cure += " If no candidate is trained yet, write stage: ready."
-    if file is not None and gate is not None:
-        where = file.where(("gates", gate))
-    else:
-        marks = (layer.source((key,)).place for layer in layers for key in layer.values)
-        where = Where(next(filter(None, marks), None))
-    named = ", ".join(f"{key} (or {_OTHERS[key]})" if key in _OTHERS else key for key in keys)
-    what = "required keys are missing" if several else "a required key is missing"
-    return MissingKeysError(f"{what}: {named}", keys=keys, where=where, cure=cure)
+    text = "a required key is missing" if is_one else "required keys are missing"
+    named = [f"{key} (or {_OTHERS[key]})" if key in _OTHERS else key for key in keys]
+    return MissingKeysError(f"{text}: {', '.join(named)}", keys=keys, where=where, cure=cure)
 
 
 # --- keys that contradict each other
@@ -342,11 +344,7 @@ def _check_gain(config: gate_keys.GateKeys) -> None:
     if not config.decisive:
         text = f"{config.quoted('margin')} applies to no baseline"
         text += ", because each has max_drop or agreement"
-        cure = "Add the prompt that the candidate must beat to baselines, or "
-        if config.agreement is None:
-            cure += "write cheaper_by or faster_by in place of margin."
-        else:
-            cure += "remove margin: agreement needs none."
+        cure = "Add the prompt that the candidate must beat to baselines, or remove margin."
         raise _contradiction(config, "margin", text, cure)
 
     factors = [key for key in _FACTORS if getattr(config, key) is not None]
@@ -360,11 +358,8 @@ def _check_gain(config: gate_keys.GateKeys) -> None:
     if not factors and config.agreement is None:
         text = f"{config.quoted('max_drop')} needs cheaper_by or faster_by"
         text += ": a candidate that is only as good is no improvement"
-        cure = (
-            "Write cheaper_by: 5 for a fifth of the cost per call, faster_by: 2 for half the time"
-        )
-        cure += ", or both"
-        cure += "; or add the prompt to baselines, with a margin." if config.standards else "."
+        cure = "Write cheaper_by: 5 for a fifth of the cost per call, faster_by: 2 for half the "
+        cure += "time, or both; or add the prompt to baselines, with a margin."
         raise _contradiction(config, "cheaper_by", text, cure)
     if config.sources["evidence"].kind != "default" and config.evidence != "proven":
         text = f"{config.quoted('evidence')} contradicts {config.quoted('max_drop')}"
