@@ -40,7 +40,9 @@ def to_plain(value: Any, *, whole: bool = True) -> Any:
     :data:`INNER` are left out.
     """
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        if math.isfinite(value):
+            return value
+        return None
     if isinstance(value, str):
         return shortened(value)
     if is_dataclass(value):

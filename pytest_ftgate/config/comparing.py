@@ -253,7 +253,9 @@ def _is_served(goal: str | None) -> bool:
 
 def _required_gain(standard: Standard) -> float:
     """Return the required gain; an agreement limits no loss of its baseline."""
-    return -inf if standard.key == "agreement" else standard.gain
+    if standard.key == "agreement":
+        return -inf
+    return standard.gain
 
 
 def _shown_standards(old: Standard, new: Standard) -> str:
@@ -288,4 +290,6 @@ def _shown(value: Any) -> str:
         return plain_number(value)
     if isinstance(value, Path):
         return shown_path(value)
-    return "fail above a limit" if value == "limit" else str(value)
+    if value == "limit":
+        return "fail above a limit"
+    return str(value)

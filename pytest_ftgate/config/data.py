@@ -63,7 +63,9 @@ class DataKeys(Keys):
         return self._rows
 
     def __str__(self) -> str:
-        return shown_path(self.path) if self._rows is None else "an iterable"
+        if self._rows is None:
+            return shown_path(self.path)
+        return "an iterable"
 
     @model_validator(mode="after")
     def _answer_apart(self) -> "DataKeys":
@@ -84,18 +86,24 @@ class DataKeys(Keys):
 
 def keys_of(data: Any) -> DataKeys | None:
     """Return the keys of a data set; None for objects alone, whatever attributes they have."""
-    return data if isinstance(data, DataKeys) else None
+    if isinstance(data, DataKeys):
+        return data
+    return None
 
 
 def file_of(data: Any) -> DataKeys | None:
     """Return the keys of a data file; None for objects."""
-    return data if isinstance(data, DataKeys) and data.rows is None else None
+    if isinstance(data, DataKeys) and data.rows is None:
+        return data
+    return None
 
 
 def max_tokens(training_set: Any) -> int:
     """Return the largest number of tokens of a row."""
     keys = keys_of(training_set)
-    return MAX_TOKENS if keys is None else keys.max_tokens
+    if keys is None:
+        return MAX_TOKENS
+    return keys.max_tokens
 
 
 def _holds_rows(value: Any) -> bool:

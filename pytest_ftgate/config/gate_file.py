@@ -55,7 +55,9 @@ class FileKeys(keys.Keys):
     def _elsewhere(cls, key: str, value: Any) -> str | None:  # noqa: ARG003
         is_of_gate = key in gate_keys.GateKeys.model_fields
         text = "this is a key of a gate: write it under gates.NAME, or under defaults"
-        return text if is_of_gate else None
+        if is_of_gate:
+            return text
+        return None
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,9 @@ class GateKeys(keys.Keys):
     @property
     def prediction(self) -> requirements.HypothesisKeys | None:
         """Return the hypothesis if it states numbers, else None."""
-        return self.hypothesis if isinstance(self.hypothesis, requirements.HypothesisKeys) else None
+        if isinstance(self.hypothesis, requirements.HypothesisKeys):
+            return self.hypothesis
+        return None
 
     @property
     def expectation(self) -> str | None:
@@ -263,12 +265,16 @@ class GateKeys(keys.Keys):
         """Return the key that sets the required gain; ``agreement`` where no gain is required."""
         if self.margin is not None:
             return "margin"
-        return "agreement" if self.max_drop is None else "max_drop"
+        if self.max_drop is None:
+            return "agreement"
+        return "max_drop"
 
     @property
     def metrics(self) -> tuple[MetricSpec, ...]:
         """Return the metrics of the key ``metric``, the deciding one first."""
-        return self.metric if isinstance(self.metric, tuple) else (self.metric,)
+        if isinstance(self.metric, tuple):
+            return self.metric
+        return (self.metric,)
 
     @property
     def decided_by(self) -> MetricSpec:
@@ -294,7 +300,9 @@ class GateKeys(keys.Keys):
         while path and path not in self.sources:
             path = path.rpartition(".")[0]
         source = self.sources[path or "metric"]  # a judged metric goes by its name
-        return "" if source.kind == "default" else source.at
+        if source.kind == "default":
+            return ""
+        return source.at
 
     def quoted(self, key: str) -> str:
         """Return the key with its value and source: ``margin 0.05 (ftgate.yaml:14)``."""

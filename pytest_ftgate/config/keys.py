@@ -61,7 +61,9 @@ class Source:
     def state(self) -> str:
         """Return the parameters as text: each may stand for another state of the model."""
         state = [[name, _name_of(value)] for name, value in sorted(self.parameters.items())]
-        return canonical_json(state) if state else ""
+        if state:
+            return canonical_json(state)
+        return ""
 
     def absolute(self, path: str | os.PathLike[str]) -> Path:
         """Return the absolute form of a path that was written there."""
@@ -269,7 +271,9 @@ def _number_meant(text: str) -> str:
     if text.endswith("%") and is_numeral(text[:-1]):
         return f"; did you mean {float(text[:-1]) / 100:g}?"
     with_point = text.replace(",", ".").replace("_", "")
-    return f"; did you mean {float(with_point):g}?" if is_numeral(with_point) else ""
+    if is_numeral(with_point):
+        return f"; did you mean {float(with_point):g}?"
+    return ""
 
 
 # --- mappings of keys

@@ -122,7 +122,9 @@ def read_model(value: Any, info: ValidationInfo) -> ModelSpec:
         is_object = target is not None and not isinstance(target, str)
         if reading.objects and value.get("provider") == "python" and is_object:
             return _from_python(value, reading)
-        return _extended(value, reading) if "extends" in value else _from_mapping(value, reading)
+        if "extends" in value:
+            return _extended(value, reading)
+        return _from_mapping(value, reading)
 
     if reading.objects and value is not None:
         return _from_object(value)
@@ -199,7 +201,9 @@ def _change(key: Any, value: Any) -> str:
     """Return a replaced key in the name of a model."""
     if value is None:
         return f"without {key}"
-    return str(key) if isinstance(value, Mapping) else f"{key} {excerpt(str(value), width=24)}"
+    if isinstance(value, Mapping):
+        return str(key)
+    return f"{key} {excerpt(str(value), width=24)}"
 
 
 def _inherited(
@@ -310,7 +314,9 @@ def _from_object(function: Any) -> ModelSpec:
 
 def _text(owner: Any, attribute: str) -> str | None:
     value = getattr(owner, attribute, None)
-    return value if isinstance(value, str) and value.strip() else None
+    if isinstance(value, str) and value.strip():
+        return value
+    return None
 
 
 Written = str | model_keys.ModelKeys | model_keys.ExtendsKeys
@@ -342,7 +348,9 @@ class Standard(NamedTuple):
 
 
 def _read_optional(value: Any, info: ValidationInfo) -> ModelSpec | None:
-    return None if value is None else read_model(value, info)
+    if value is None:
+        return None
+    return read_model(value, info)
 
 
 class BaselineKeys(keys.Keys):
@@ -369,7 +377,9 @@ class BaselineKeys(keys.Keys):
 
     @classmethod
     def _objection(cls, key: Any, value: Any) -> str | None:
-        return None if key == "model" and value is None else super()._objection(key, value)
+        if key == "model" and value is None:
+            return None
+        return super()._objection(key, value)
 
     @pydantic.model_validator(mode="after")
     def _has_standard(self) -> BaselineKeys:

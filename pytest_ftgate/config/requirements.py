@@ -163,7 +163,9 @@ class AgreementKeys(keys.Keys):
 
 
 def _read_slices(value: Any) -> Any:
-    return {"fields": value} if isinstance(value, str | list | tuple) else value
+    if isinstance(value, str | list | tuple):
+        return {"fields": value}
+    return value
 
 
 SlicesValue = Annotated[
@@ -325,12 +327,16 @@ class _Checks(keys.Keys):
     @classmethod
     def _elsewhere(cls, key: str, value: Any) -> str | None:  # noqa: ARG003
         check = described(key)
-        return _DECIDES if check is not None and check.default == "decides" else None
+        if check is not None and check.default == "decides":
+            return _DECIDES
+        return None
 
 
 def _description(check: CheckName) -> str:
     """Return what the schema says of a check's key."""
-    return check.rule if check.default == "limit" else f"{check.rule} Default: {check.default}."
+    if check.default == "limit":
+        return check.rule
+    return f"{check.rule} Default: {check.default}."
 
 
 _Fields: dict[str, Any] = {

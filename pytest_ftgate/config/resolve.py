@@ -50,7 +50,9 @@ class _Value:
 
     def at(self, *below: str | int) -> Source:
         """Return the source of the value, or of a part of it."""
-        return self.layer.source((self.key, *below)) if self.layer else BUILT_IN
+        if self.layer:
+            return self.layer.source((self.key, *below))
+        return BUILT_IN
 
 
 def resolve_gate(

@@ -113,7 +113,9 @@ def _parsed(text: str, shown: str) -> Node | None:
         root = loader.get_node() if loader.check_node() else None
         if root is not None and loader.check_node():
             raise invalid("the gate file must be one document", loader.get_mark().line + 1)
-        return None if root is None else _Reader(text, shown).read(root, ())
+        if root is None:
+            return None
+        return _Reader(text, shown).read(root, ())
     except yaml.MarkedYAMLError as error:
         conflict = _CONFLICT.search(text)
         if conflict is not None:

@@ -206,7 +206,9 @@ class Units:
     def weights(self) -> Floats:
         """Return the weights of the units, ``(units,)``: not negative, and equal if all are 0."""
         weights = np.maximum(self.baseline_falls, 0) + np.maximum(self.candidate_falls, 0)
-        return weights if weights.any() else np.ones_like(weights)
+        if weights.any():
+            return weights
+        return np.ones_like(weights)
 
     @property
     def opposite(self) -> "Units":
@@ -386,7 +388,9 @@ class LostGroupTest(Test):
         confidence = self.question.confidence
         number = planning.needed_graded(self._sample(target), target / self.unit, confidence)
         size = self.units.examples / len(self.units.left_out)
-        return None if number is None else math.ceil(number * size)
+        if number is None:
+            return None
+        return math.ceil(number * size)
 
     def _sample(self, target: float) -> Sample:
         """Return the sample of groups, with the lost one, that is tested against ``target``."""
@@ -441,7 +445,9 @@ class CautiousTest(Test):
     def needed(self, target: float) -> int | None:
         first = self.first.needed(target)
         second = self.second.needed(target)
-        return None if first is None or second is None else max(first, second)
+        if first is None or second is None:
+            return None
+        return max(first, second)
 
 
 # --- the comparisons

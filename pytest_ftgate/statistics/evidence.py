@@ -60,7 +60,9 @@ class Comparison:
         """Return what becomes of the gain: it must reach the margin, and be shown to."""
         if not self.reached:
             return "fail"
-        return "pass" if self.shown else "inconclusive"
+        if self.shown:
+            return "pass"
+        return "inconclusive"
 
 
 def reaches(gain: float | Fraction, least: float) -> bool:
@@ -72,7 +74,9 @@ def reaches(gain: float | Fraction, least: float) -> bool:
     """
     measured = gain if isinstance(gain, Fraction) else Fraction(repr(round(gain, _DECIMALS)))
     required = Fraction(repr(least))
-    return measured > 0 if required == 0 else measured >= required
+    if required == 0:
+        return measured > 0
+    return measured >= required
 
 
 def level(confidence: float) -> float:
@@ -117,7 +121,9 @@ class Question:
         """Return the gain that the lower bound must reach; None for "observed"."""
         if self.evidence == "observed":
             return None
-        return self.margin if self.evidence == "proven" else 0.0
+        if self.evidence == "proven":
+            return self.margin
+        return 0.0
 
 
 def weigh(

@@ -36,7 +36,9 @@ def exact_p_value(wins: int, losses: int, n: int, margin: float, *, gamma: float
     Boos, JASA 89 (1994) 1012-1016.
     """
     if abs(margin) >= 1:  # every gain is in [-1, 1]
-        return 1.0 if margin > 0 else 0.0
+        if margin > 0:
+            return 1.0
+        return 0.0
 
     least = abs(margin)  # with less disagreement the gain cannot be the margin
     low, high = (max(least, rate) for rate in disagreement_interval(wins + losses, n, gamma))

@@ -45,7 +45,9 @@ def group_codes(groups: Iterable[Hashable] | None, n: int) -> Codes | None:
         # An example without a group is one of its own, whatever the groups are called.
         group = (index,) if name is None else (None, name)
         code_of_example.append(codes.setdefault(group, len(codes)))
-    return np.asarray(code_of_example, dtype=np.int64) if len(codes) < n else None
+    if len(codes) < n:
+        return np.asarray(code_of_example, dtype=np.int64)
+    return None
 
 
 def group_counts(groups: Iterable[Hashable], n: int) -> tuple[int, int] | None:
@@ -153,7 +155,9 @@ def _steps(totals: Floats) -> float:
             unit, remainder = remainder, abs(unit - remainder * round(unit / remainder))
         if whole > _LARGE * unit:
             return _steps_of_grid(totals, sizes)
-    return 1 / unit if unit else 0.0
+    if unit:
+        return 1 / unit
+    return 0.0
 
 
 def _steps_of_grid(totals: Floats, sizes: Floats) -> float:

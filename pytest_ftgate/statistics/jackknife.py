@@ -53,7 +53,9 @@ class Estimate:
         from scipy.special import stdtr
 
         if self.standard_error == 0:
-            return 0.0 if self.value > target else 1.0
+            if self.value > target:
+                return 0.0
+            return 1.0
         errors = (self.value - target) / self.standard_error
         errors += skewness * errors**2 / 3 + skewness**2 * errors**3 / 27 + skewness / 6
         return float(stdtr(self.degrees, -errors))

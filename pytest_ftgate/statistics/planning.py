@@ -165,12 +165,16 @@ def fewest_wins(
     # The search begins at the least number, near which the answer is if the margin decides. Every
     # further win makes the p-value smaller.
     number = fewest(enough, most - least + 1)
-    return None if number is None else least - 1 + number
+    if number is None:
+        return None
+    return least - 1 + number
 
 
 def _least_gain(n: int, margin: float) -> int:
     """Return the fewest wins more than losses with which the measured gain reaches the margin."""
-    return math.ceil(Fraction(repr(float(margin))) * n) if margin else 1
+    if margin:
+        return math.ceil(Fraction(repr(float(margin))) * n)
+    return 1
 
 
 class Chances(NamedTuple):
@@ -269,7 +273,9 @@ def detectable_gain(
         return likely.passed >= POWER
 
     thousandths = fewest(enough, math.floor(1000 * (1 - 2 * broken)))
-    return None if thousandths is None else thousandths / 1000
+    if thousandths is None:
+        return None
+    return thousandths / 1000
 
 
 def redrawn(n: int, codes: Codes | None) -> Iterator[tuple[Places, Codes | None]]:
@@ -310,7 +316,9 @@ def hypothetical_scores(
         statistic=lambda sums: sign * sums[:, 0],
     )
     changed = hypothetical_set(counts, gain * len(scores), **changes)
-    return changed.counts[:, 0] if isinstance(changed, set_level.PooledCounts) else None
+    if isinstance(changed, set_level.PooledCounts):
+        return changed.counts[:, 0]
+    return None
 
 
 def hypothetical_set(
@@ -342,7 +350,9 @@ def hypothetical_set(
         return start.with_right_answers(order[:fixed]).value >= least
 
     fixed = 0 if enough(0) else fewest(enough, len(order))
-    return None if fixed is None else start.with_right_answers(order[:fixed])
+    if fixed is None:
+        return None
+    return start.with_right_answers(order[:fixed])
 
 
 def _spread(is_chosen: Bools, rng: np.random.Generator | None) -> Places:

@@ -113,4 +113,6 @@ def _power(n: int, share: float, required: float, confidence: float) -> float:
         return exact_lower_bound(successes, n, confidence) >= required
 
     successes = planning.fewest(is_proven, n)
-    return 0.0 if successes is None else 1 - float(bdtr(successes - 1, n, share))
+    if successes is None:
+        return 0.0
+    return 1 - float(bdtr(successes - 1, n, share))
