@@ -91,6 +91,8 @@ class Check:
     kind: Annotated[Kind | None, about("what the check is about, null for a check of a hook")] = (
         None
     )
+    # whether it explains a gain that is too small
+    explains_loss: bool = field(default=False, metadata=INNER)
 
     def __post_init__(self) -> None:
         """Set the kind of a check by its name."""

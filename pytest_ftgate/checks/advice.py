@@ -44,7 +44,7 @@ def cure_of_a_loss(gate: Context, comparison: Comparison, otherwise: str) -> str
     # Answers that are cut off stay so, however the candidate is asked.
     if 2 * sum(counts.get(kind, 0) for kind in _NO_ANSWER) <= mistakes:
         for check in gate.checks:
-            if (check.name, check.status) == ("prompt_mismatch", "warning"):
+            if check.explains_loss and check.status == "warning":
                 return check.advice
 
     cures = (

@@ -82,8 +82,16 @@ def _mismatch(
     message = f"{surroundings.name}{quoted}: in {100 * trained:.0f} % of the training rows, and "
     message += f"in {100 * sent:.0f} % of the calls of candidate {candidate.name}"
     change = surroundings.change or f"remove {surroundings.key}"
-    advice = f"Ask the candidate as in training ({source}): {change}."
-    return Check("prompt_mismatch", "warning", message, sent, trained, source, advice)
+    return Check(
+        "prompt_mismatch",
+        "warning",
+        message,
+        sent,
+        trained,
+        source,
+        advice=f"Ask the candidate as in training ({source}): {change}.",
+        explains_loss=True,
+    )
 
 
 # --- system messages and tools

@@ -108,9 +108,9 @@ def test_where_another_check_explains_the_scores_the_loss_has_no_cure_of_its_own
 
 
 def test_a_prompt_that_is_not_that_of_training_is_the_cure() -> None:
-    mismatch = Check("prompt_mismatch", "warning", "m", advice="Ask as in training.")
+    mismatch = Check("prompt_mismatch", "warning", "m", advice="Ask as in training.", explains_loss=True)
     assert cure(mismatch, **gain(upper_bound=-0.1)) == "Ask as in training."
-    assert cure(Check("prompt_mismatch", "note", "m", advice="Ask as in training.")) == OTHERWISE
+    assert cure(Check("prompt_mismatch", "note", "m", advice="Ask as in training.", explains_loss=True)) == OTHERWISE
 
 
 @pytest.mark.parametrize(
