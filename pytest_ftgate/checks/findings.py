@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 from pytest_ftgate.check_names import CHECKS
 from pytest_ftgate.checks.audit import near, wording
-from pytest_ftgate.checks.audit.audit import labels_in
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config.data import max_tokens
-from pytest_ftgate.data import DataSet, expected_text
+from pytest_ftgate.data import DataSet
 from pytest_ftgate.result import Check, Status, Threshold
 from pytest_ftgate.runs.measure import shown_input
 from pytest_ftgate.text import EXCERPT, NAMED, nearest, plural, printable, show_percent
@@ -245,24 +244,25 @@ def _labels_in_common(gate: Context) -> Iterator[Check]:
         return
 
     labels = gate.audit.labels
-    tested = _first_rows(gate, gate.test, labels.only_in_test)
-    trained = _first_rows(gate, gate.training, labels.counts or {})
+    tested, trained = labels.first_rows
     message = "no label of the test set is in the training set: "
-    message += f"{_names(tested)} against {_names(trained)}"
+    message += f"{_names(_places(gate.test, tested))} against "
+    message += _names(_places(gate.training, trained))
     advice = "Check that both keys name the right data, and write the labels alike in both sets."
     yield _finding(gate, "labels_in_common", len(tested), message, advice, required=0)
 
 
 def _labels_missing(gate: Context) -> Iterator[Check]:
     labels = gate.audit.labels
-    rare = labels.rare or {}
-    if _apart(gate) or not (labels.only_in_test or rare):
+    if _apart(gate) or not (labels.only_in_test or labels.rare):
         return
 
     misspelt: dict[str, str] = {}
     missing: dict[str, str] = {}
-    for label, place in _first_rows(gate, gate.test, labels.only_in_test).items():
-        meant = nearest(label, labels.counts or {})
+    places = _places(gate.test, labels.first_rows[0])
+    for label in labels.only_in_test:
+        place = places[label]
+        meant = nearest(label, labels.counts)
         if meant and _looks_alike(label.casefold(), meant.casefold()):
             misspelt[label] = f"{place}; did you mean {_quoted(meant)}?"
         else:
@@ -271,13 +271,13 @@ def _labels_missing(gate: Context) -> Iterator[Check]:
     parts = []
     if misspelt or missing:
         parts.append(f"no training example of {_names({**misspelt, **missing})}")
-    if rare:
-        counts = {label: plural(count, "row") for label, count in rare.items()}
+    if labels.rare:
+        counts = {label: plural(count, "row") for label, count in labels.rare.items()}
         parts.append(f"few training examples of {_names(counts)}")
     advice = "Add training examples with these labels."
     if misspelt:
         advice = "Correct the labels that are misspelt."
-    count = len(misspelt) + len(missing) + len(rare)
+    count = len(labels.only_in_test) + len(labels.rare)
     yield _finding(gate, "labels_missing", count, "; ".join(parts), advice)
 
 
@@ -311,16 +311,9 @@ def _imbalance(gate: Context) -> Iterator[Check]:
     yield _finding(gate, "imbalance", 1, message, advice, observed=ratio, required=limit)
 
 
-def _first_rows(gate: Context, data: DataSet, labels: Iterable[str]) -> dict[str, str]:
-    """Return the place of the first row with each label, in the order of the labels."""
-    places = dict.fromkeys(labels, "")
-    missing = set(places)
-    for row, example in enumerate(data):
-        output = expected_text(example.expected).strip()
-        for label in missing.intersection(labels_in(output, gate.deciding.separator) or ()):
-            places[label] = str(data.where(row))
-            missing.discard(label)
-    return places
+def _places(data: DataSet, rows: Mapping[str, int]) -> dict[str, str]:
+    """Return the place of each of these rows, by the same names."""
+    return {name: str(data.where(row)) for name, row in rows.items()}
 
 
 # --- malformed rows

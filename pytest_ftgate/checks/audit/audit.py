@@ -4,9 +4,10 @@ import shlex
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import chain, pairwise
+from itertools import pairwise
+from operator import itemgetter
 from typing import NamedTuple
 
 from pytest_ftgate.checks.audit import leaks, near, wording
@@ -69,26 +70,36 @@ def compare_exactly(
         training, test: both sets.
         outputs, answers: their expected outputs, as stripped text.
     """
-    train_inputs = _Inputs(training)
-    instructed = train_inputs.instructed(outputs)
-    plain = train_inputs.plain(instructed)
+    inputs = _Inputs(training)
+    instructed = inputs.instructed(outputs)
+    plain = inputs.plain(instructed)
     template = wording.Template.of(plain)
     trained = [template.text(text) for text in plain]
     tested = wording.texts_of(_Inputs(test).plain(instructed))
     leaked = leaks.find_leaks(training, trained, outputs, tested, answers)
 
-    filled = [row for row, example in enumerate(training) if not is_blank(example.input)]
-    usable = [row for row in filled if visible(outputs[row])]
-    compared = train_inputs.compared(instructed)
-    repeats = _repeats((row, compared[row]) for row in usable)
-    usable = [row for row in usable if row not in repeats]
-    distinct = template.distinct
-    repeats |= _repeats((row, (distinct(plain[row], trained[row]), outputs[row])) for row in usable)
-    usable = [row for row in usable if row not in repeats]
+    filled = 0
+    usable = []
+    repeats = []
+    first_with: dict[Hashable, int] = {}
+    for row, example in enumerate(training):
+        if is_blank(example.input):
+            continue
+        filled += 1
+        if not visible(outputs[row]):
+            continue
+        first = first_with.setdefault(inputs.compared(row, instructed), row)
+        if first == row:
+            key = template.distinct(plain[row], trained[row]), outputs[row]
+            first = first_with.setdefault(key, row)
+        if first == row:
+            usable.append(row)
+        else:
+            repeats.append((row, first))
     return Exact(
-        repeats=tuple(sorted(repeats.items())),
+        repeats=tuple(repeats),
         usable=tuple(usable),
-        filled=len(filled),
+        filled=filled,
         leaked=tuple(sorted(leaked)),
         trained=trained,
         tested=tested,
@@ -96,7 +107,7 @@ def compare_exactly(
 
 
 def leaked_rows(training: DataSet, test: DataSet) -> Pairs:
-    """Return the test rows whose input is in the training set, each with the first such training row."""
+    """Return the test rows that leaked, each with the first training row that holds its input."""
     leaked = compare_exactly(training, test, outputs_of(training), outputs_of(test)).leaked
     first_with: dict[int, int] = {}
     for test_row, row in leaked:
@@ -110,7 +121,7 @@ def outputs_of(data: DataSet) -> list[str]:
 
 
 def check_test_set(test: DataSet) -> None:
-    """Raise :class:`DataError` for a test set with blank or repeated inputs; a repeated one would count twice."""
+    """Raise :class:`DataError` for blank inputs, and for repeated ones, which would count twice."""
     raise_together(_blank_inputs(test))
     raise_together(_repeated_inputs(test))
 
@@ -118,26 +129,29 @@ def check_test_set(test: DataSet) -> None:
 def _blank_inputs(test: DataSet) -> Iterator[DataError]:
     for row, example in enumerate(test):
         if is_blank(example.input):
-            evidence = f"expected output: {excerpt(expected_text(example.expected))}"
-            advice = "remove the row, or write its input"
             yield DataError(
-                "the input is blank", where=test.where(row), evidence=evidence, cure=advice
+                "the input is blank",
+                where=test.where(row),
+                evidence=f"expected output: {excerpt(expected_text(example.expected))}",
+                cure="remove the row, or write its input",
             )
 
 
 def _repeated_inputs(test: DataSet) -> Iterator[DataError]:
     texts = [normalized_input(example.input).strip() for example in test]
-    repeats = _repeats(enumerate(texts))
-    place = wording.first_difference(texts) if repeats else 0
-    for row, first in repeats.items():
-        pair = test.examples[row], test.examples[first]
-        message = f"the input is the same as in {test.row_name(first)}"
-        ids = [f'"{excerpt(example.id)}"' for example in pair if example.has_own_id]
-        if ids:
-            message += f" (ids {' and '.join(ids)})"
+    place = wording.first_difference(texts)
+    first_with: dict[str, int] = {}
+    for row, example in enumerate(test):
+        first = first_with.setdefault(texts[row], row)
+        if first == row:
+            continue
 
+        message = f"the input is the same as in {test.row_name(first)}"
+        first_example = test.examples[first]
+        if example.has_own_id and first_example.has_own_id:
+            message += f' (ids "{excerpt(example.id)}" and "{excerpt(first_example.id)}")'
         advice = "keep one of the rows"
-        if pair[0].expected != pair[1].expected:
+        if example.expected != first_example.expected:
             message += ", with another expected output"
             advice = "keep the row whose output is right"
         elif test.path is not None:
@@ -180,10 +194,10 @@ class _Inputs:
                 answered_differently.add(turns)
         return asked_differently & answered_differently
 
-    def compared(self, instructed: Set[str]) -> list[str]:
-        """Return each input without its instructions, which count for some turns only."""
-        pairs = zip(self.whole, self.turns, strict=True)
-        return [whole if turns in instructed else turns for whole, turns in pairs]
+    def compared(self, row: int, instructed: Set[str]) -> str:
+        """Return an input without its instructions, which count for some turns only."""
+        turns = self.turns[row]
+        return self.whole[row] if turns in instructed else turns
 
     def plain(self, instructed: Set[str]) -> list[str]:
         """Return each input without escapes and tags; those with instructions as they are."""
@@ -191,17 +205,6 @@ class _Inputs:
         for whole, turns in zip(self.whole, self.turns, strict=True):
             texts.append(whole if turns in instructed else wording.unescaped(turns))
         return texts
-
-
-def _repeats(rows: Iterable[tuple[int, Hashable]]) -> dict[int, int]:
-    """Return each row with the key of an earlier row, and the first row with it."""
-    first_with: dict[Hashable, int] = {}
-    repeats = {}
-    for row, key in rows:
-        first = first_with.setdefault(key, row)
-        if first != row:
-            repeats[row] = first
-    return repeats
 
 
 @dataclass(frozen=True)
@@ -286,13 +289,8 @@ def audit_training_set(
     exact = compare_exactly(training, test, outputs, answers)
     similar = _similar_rows(exact, outputs, answers)
 
-    repeated = {row for row, _ in exact.repeats}
     conflicts = [pair for pair in exact.repeats if outputs[pair[0]] != outputs[pair[1]]]
     shared = _shared_groups(training, test)
-    labels = compare_labels(
-        [labels_in(output, separator) for output in outputs],
-        [labels_in(answer, separator) for answer in answers],
-    )
     return TrainingAudit(
         rows=len(training),
         filled=exact.filled,
@@ -300,15 +298,15 @@ def audit_training_set(
         repeats=exact.repeats,
         conflict_rows=tuple(conflicts),
         leaked_rows=exact.leaked,
-        near_rows=tuple(pair for pair in similar.training if pair[0] not in repeated),
+        near_rows=similar.training,
         leaked_near_rows=similar.leaked,
         test_near_rows=similar.test,
         shared_groups=shared,
         in_shared_groups=sum(group in shared for group in test.groups),
         empty_outputs=tuple(row for row, output in enumerate(outputs) if not output),
-        chat_errors=chat_errors([example.input for example in training]),
+        chat_errors=chat_errors(example.input for example in training),
         tokens=tuple(map(estimated_tokens, training, outputs)),
-        labels=labels,
+        labels=compare_labels(outputs, answers, separator),
     )
 
 
@@ -322,27 +320,29 @@ class _Similar(NamedTuple):
 
 def _similar_rows(exact: Exact, outputs: Sequence[str], answers: Sequence[str]) -> _Similar:
     """Return near duplicates; exact leaks are none."""
-    rows = sorted([*exact.usable, *(row for row, _ in exact.repeats)])
-    training = near.rows_of([exact.trained[row] for row in rows], [outputs[row] for row in rows])
+    rows = sorted([*exact.usable, *dict(exact.repeats)])
+    training = [near.Row.of(exact.trained[row], outputs[row]) for row in rows]
     test = near.rows_of(exact.tested, answers)
     within, across, in_test = near.near_copies(training, test)
 
-    leaked = {row for row, _ in exact.leaked}
-    leaking = {row for _, row in exact.leaked}
+    leaked = set(map(itemgetter(0), exact.leaked))
+    leaking = set(map(itemgetter(1), exact.leaked))
     near_leaks = []
     for test_row, position in across:
         if test_row not in leaked or rows[position] not in leaking:
             near_leaks.append((test_row, rows[position]))
+
+    repeated = dict(exact.repeats)
+    near_rows = []
+    for position, earlier in within:
+        if rows[position] not in repeated:
+            near_rows.append((rows[position], rows[earlier]))
     copies = leaks.copies_but_for_digits(exact.tested, answers)
-    return _Similar(
-        training=tuple((rows[later], rows[earlier]) for later, earlier in within),
-        leaked=tuple(near_leaks),
-        test=tuple(sorted({*in_test, *copies})),
-    )
+    return _Similar(tuple(near_rows), tuple(near_leaks), tuple(sorted({*in_test, *copies})))
 
 
 def _shared_groups(training: DataSet, test: DataSet) -> dict[str, tuple[int, int]]:
-    """Return the groups of both sets, with the first test row and the first training row of each."""
+    """Return the groups of both sets, with the first row of each: (test row, training row)."""
     tested = _first_rows(test)
     trained = _first_rows(training)
     return {name: (row, trained[name]) for name, row in tested.items() if name in trained}
@@ -385,57 +385,83 @@ class Labels:
         counts: training rows by label, most frequent first; also empty if few labels repeat.
         apart: whether the test set has several labels, and the training set none of them in any
             case.
+        first_rows: the first test row of each label, and the first training row.
     """
 
     only_in_test: tuple[str, ...] = ()
-    rare: Mapping[str, int] | None = None
-    counts: Mapping[str, int] | None = None
+    rare: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
     apart: bool = False
+    first_rows: Sequence[Mapping[str, int]] = field(default=(), compare=False)
 
     @property
     def imbalance(self) -> float | None:
-        """Return the rows of the most frequent label divided by those of the rarest; None without labels."""
-        counts = list((self.counts or {}).values())
+        """Return the rows of the most frequent label by those of the rarest; None without labels."""
+        counts = list(self.counts.values())
         return counts[0] / counts[-1] if counts else None
 
 
+class _LabelRows:
+    """The labels of one set.
+
+    Attributes:
+        labeled, other: number of rows with labels, and of rows whose output is none.
+        counts: the number of rows of each label.
+        firsts: the first row of each label.
+    """
+
+    def __init__(self, outputs: Iterable[str], separator: str | None) -> None:
+        self.labeled = 0
+        self.unlabeled = 0
+        self.counts: Counter[str] = Counter()
+        self.firsts: dict[str, int] = {}
+        for row, output in enumerate(outputs):
+            labels = labels_in(output, separator)
+            if labels is None:
+                self.unlabeled += 1
+                continue
+            self.labeled += bool(labels)
+            for label in labels:
+                self.counts[label] += 1
+                self.firsts.setdefault(label, row)
+
+
 def compare_labels(
-    training: Sequence[Sequence[str] | None], test: Sequence[Sequence[str] | None]
+    outputs: Iterable[str], answers: Iterable[str], separator: str | None = None
 ) -> Labels:
-    """Compare the labels of both sets, those of each row as :func:`labels_in` gives them.
+    """Compare the labels in the outputs of the training set and of the test set.
 
     Where most outputs have none, the others are no labels either. Otherwise they are labels if both
     sets together have at most two distinct ones, or at most half as many as rows: free text rarely
     repeats. Labels are counted if the training set has at most two, or ``HARDLY`` rows for each on
     average.
     """
-    labeled = [labels for labels in training if labels]
-    test_labeled = [labels for labels in test if labels]
-    counts = Counter(chain.from_iterable(labeled))
-    in_test = set(chain.from_iterable(test_labeled))
-
-    rows = len(labeled) + len(test_labeled)
-    unlabeled = sum(labels is None for labels in (*training, *test))
-    if rows < unlabeled or len(counts.keys() | in_test) > max(2, rows // 2):
+    trained = _LabelRows(outputs, separator)
+    tested = _LabelRows(answers, separator)
+    rows = trained.labeled + tested.labeled
+    distinct = trained.counts.keys() | tested.counts.keys()
+    if rows < trained.unlabeled + tested.unlabeled or len(distinct) > max(2, rows // 2):
         return Labels()
 
-    only_in_test = tuple(sorted(in_test - counts.keys()))
-    if len(counts) > max(2, len(labeled) // HARDLY):
-        return Labels(only_in_test)
+    only_in_test = tuple(sorted(distinct - trained.counts.keys()))
+    first_rows = tested.firsts, trained.firsts
+    if len(trained.counts) > max(2, trained.labeled // HARDLY):
+        return Labels(only_in_test, first_rows=first_rows)
 
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     rare = {}
-    for label, count in sorted(counts.items(), key=lambda item: (item[1], item[0])):
-        if label in in_test and count < HARDLY:
+    for label, count in sorted(trained.counts.items(), key=lambda item: (item[1], item[0])):
+        if label in tested.counts and count < HARDLY:
             rare[label] = count
-    folded = {label.casefold() for label in counts}
-    apart = folded.isdisjoint(label.casefold() for label in in_test)
-    return Labels(only_in_test, rare, dict(ordered), len(in_test) > 1 and bool(counts) and apart)
+    ordered = dict(sorted(trained.counts.items(), key=lambda item: (-item[1], item[0])))
+    folded = set(map(str.casefold, ordered))
+    apart = folded.isdisjoint(map(str.casefold, tested.counts))
+    has_several = len(tested.counts) > 1 and bool(ordered)
+    return Labels(only_in_test, rare, ordered, has_several and apart, first_rows)
 
 
 @lru_cache(maxsize=10_000)
 def labels_in(output: str, separator: str | None = None) -> tuple[str, ...] | None:
-    """Return the label that a stripped output is, or its labels: of a JSON list of texts, or between separators.
+    """Return the label that a stripped output is, or its labels: of a list, or between separators.
 
     A blank output has none. None: it is a JSON object or a list of objects, as in extraction and
     tool calls.
@@ -453,16 +479,15 @@ def labels_in(output: str, separator: str | None = None) -> tuple[str, ...] | No
             return None
         if all(isinstance(item, str) for item in value):
             labels = value
-    stripped = [label.strip() for label in labels]
-    return tuple(dict.fromkeys(filter(None, stripped)))
+    return tuple(dict.fromkeys(filter(None, map(str.strip, labels))))
 
 
 _BYTES_PER_TOKEN = 4
 _RESULTS = ("tool", "function")
 
 
-def chat_errors(inputs: Sequence[Input]) -> dict[int, str]:
-    """Return the rows whose conversation, input and expected output together, is malformed, with the first reason."""
+def chat_errors(inputs: Iterable[Input]) -> dict[int, str]:
+    """Return the rows whose conversation is malformed, output included, with the first reason."""
     flaws = {}
     for row, conversation in enumerate(inputs):
         if not isinstance(conversation, str):
