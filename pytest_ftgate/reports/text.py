@@ -85,7 +85,8 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
         lines += _checks(others, advice_shown, is_full=True)
         return [*lines, *_lines(_last_details(result))]
 
-    if result.economics is not None:
+    # A red check of costs has said it.
+    if result.economics is not None and not any(check.kind == "cost" for check in red):
         lines += _lines([result.economics.sentence])
     lines += _lines(_table_lines(tables.red_slices(result, _SLICES_SHOWN)))
     lines += _warnings(sentences.with_status(others, "warning"))

@@ -56,7 +56,7 @@ def page(
     results = [result for result, _ in gates]
     style, script = asset("style.css"), asset("script.js")
     hashes = map(_hashed, (style, script))
-    made = Environment(
+    templates = Environment(
         loader=PackageLoader("pytest_ftgate.reports.html"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -64,14 +64,14 @@ def page(
         lstrip_blocks=True,
         finalize=harmless,
     )
-    made.globals |= {
+    templates.globals |= {
         "symbols": _SYMBOLS,
         "sentences": sentences,
         "tables": tables,
         "script_data": script_data,
         "names_of_changes": {"wrong": "both wrong", "right": "both right"},
     }
-    pieces: Iterator[str] = made.get_template("page.html").generate(
+    pieces: Iterator[str] = templates.get_template("page.html").generate(
         policy=_POLICY.format(*hashes),
         style=style,
         script=script,
