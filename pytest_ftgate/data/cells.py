@@ -93,6 +93,7 @@ def _sorted_out(row: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, DataE
     for key, value in row.items():
         if _is_missing(value):
             value = None
+        # Only cells that are read must be JSON values, so each is tried alone.
         try:
             _json({key: value})
             good[key] = value
@@ -141,6 +142,8 @@ def table_of(value: Any) -> Table | None:
         return Table(value, class_labels(features))
     if hasattr(value, "collect") and hasattr(value, "collect_schema"):  # a lazy frame of polars
         value = value.collect()
+
+    # The libraries are told apart by their methods, so that none is imported.
     if hasattr(value, "iter_rows") and hasattr(value, "to_dicts"):  # polars
         return Table(value.iter_rows(named=True))
     if hasattr(value, "to_pylist") and hasattr(value, "column_names"):  # Arrow
@@ -187,6 +190,7 @@ def read_parquet(lines: Lines) -> Table:
     except ImportError:
         message = "reading this file needs PyArrow"
         raise DataError(message, where=Where(path=lines.path), cure="pip install pyarrow") from None
+
     with _readable(lines.path):
         file = ParquetFile(io.BytesIO(lines.file.read()))
         return Table(_batches(file, lines.path), _labels_in(file.schema_arrow))

@@ -168,8 +168,10 @@ def _duplicate_ids(data: DataSet, *, repeats: bool) -> Iterator[DataError]:
         earlier = data.examples[first]
         if first == index or (repeats and earlier == example):
             continue
+        # An id that is made from the input repeats with it, which the audit counts.
         if earlier.input == example.input and not example.has_own_id:
             continue
+
         message = f'duplicate id "{excerpt(example.id)}", first used in {data.row_name(first)}'
         advice = "give each row its own id, or remove the ids: they are then made from the inputs"
         yield DataError(message, where=data.where(index, "id"), cure=advice)

@@ -64,6 +64,7 @@ class Format:
 
         Return None where its answer is not wanted, as data for KTO marks it.
         """
+        # In rows of our own format ``label`` is a field of the user's.
         if self is not PLAIN and _is_unwanted(row):
             return None
         return self.read(row, column)
@@ -89,6 +90,7 @@ def format_of(row: Row) -> Format | None:
     fitting = [form for form in FORMATS.values() if form.fits(row)]
     for form in list(fitting):
         fitting = [candidate for candidate in fitting if candidate.name not in form.covers]
+
     if not fitting:
         return None
     if len(fitting) > 1:
@@ -274,6 +276,7 @@ def _said(role: str, content: Any, place: str, earlier: Sequence[Row]) -> list[d
         else:
             spoken.append(item)
 
+    # What is said beside calls is not learned: the calls are the answer.
     if calls:
         return [_calling(checked_calls(calls, place), len(earlier))]
     if not spoken and results:
@@ -319,6 +322,7 @@ def _tools(value: Any) -> Any:
     value = _parsed(value)
     if not value:
         return None
+
     tools: list[Any] = []
     for tool in strict_json.items_of(value):
         if not isinstance(tool, Mapping):
@@ -355,6 +359,7 @@ def _chat(row: Row, column: Names) -> Parts | None:
             raise DataError(message, evidence=f"found: {listed(row)}", cure=advice)
 
     key = column["messages"]
+    # Tables hold conversations as JSON text.
     messages = _parsed(row[key])
     if isinstance(messages, list) and row.get("system") and row.keys() <= _CHAT_KEYS:
         messages = [{"role": "system", "content": row["system"]}, *messages]

@@ -90,6 +90,8 @@ def open_lines(path: Path) -> Iterator[Lines]:
         file: Any = stored
         if path.suffix.lower() == GZIP:
             file = gzip.GzipFile(fileobj=stored)
+
+        # Errors of the code in the block arrive here too: gzip decompresses as lines are read.
         try:
             yield Lines(file, name)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -135,6 +137,7 @@ def _opened(path: Path) -> BinaryIO:
                 "the rows of all"
             )
             raise UnopenedError("is a folder, not a file", where=where, cure=advice)
+
         # Reading it may block, or never end.
         if os.path.exists(path) and not path.is_file():
             raise UnopenedError("is a device or a pipe, not a file", where=where)
@@ -159,6 +162,7 @@ def missing(path: Path) -> UnopenedError:
         where = Where(path=f"{url[1]}://{url[2]}")
         return UnopenedError(f"{url[1]}:// is not read", where=where, cure=advice)
 
+    # The folder may be unreadable, or absent as well.
     near = None
     if os.access(path.parent, os.R_OK):
         # Without the suffix, which would make any two names alike.

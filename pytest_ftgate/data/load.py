@@ -111,6 +111,7 @@ def load_examples(
     reader = RowReader(fields, form, labeled=labeled)
     with opened(path, file) as source:
         examples, left_out = collected(_examples(source, reader, file), limit)
+
     recognised = reader.described("Parquet" if file == "parquet" else file.upper())
     data = example.DataSet(examples, name, sha256_of(path), name, recognised, left_out)
     return example.checked(data, repeats=repeats)
@@ -180,6 +181,7 @@ def _how(path: Path, written: str | None) -> tuple[str, formats.Format | None]:
             cure=f'did you mean "{near}"?' if near else None,
         )
 
+    # Rows of a format may be in a file of any kind.
     suffix = suffix_of(path)
     for file, suffixes in _FILES.items():
         if suffix in suffixes:
@@ -223,6 +225,7 @@ def read_cells(lines: Lines, usual: str) -> Iterator[tuple[int, dict[str, str]] 
     into cells. ``usual`` separates the cells, unless another sign divides the header into more of
     them.
     """
+    # Spreadsheets write semicolons where a comma is the decimal sign.
     first = next((text for text in lines if not text.isspace()), "")
     sign = separator_of(first, usual)
     header: list[str] = []
@@ -311,6 +314,7 @@ def read_table(path: Path, required: Collection[str]) -> list[Row]:
     file = suffix_of(path)[1:]
     has_cells = file in _DELIMITERS
     rows = []
+
     with opened(path, file if has_cells else "jsonl") as source:
         for line, values in without_faults(source.rows):
             if not has_cells or any(values.values()):

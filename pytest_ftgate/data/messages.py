@@ -73,6 +73,8 @@ def _last_trained(messages: example.Messages, key: str) -> int | None:
             raise DataError(problem, where=Where(key=f"{key}[{number}].weight"))
         if message["role"] == "assistant" and weight != 0:
             trained = number
+
+    # The caller names this message as the wrong one.
     if messages[-1]["role"] != "assistant":
         return len(messages) - 1
     return trained
@@ -116,6 +118,8 @@ def _check_message(message: Any, place: str) -> None:
         problem = f"a message must be an object, got {kind_of(message)}"
         raise DataError(problem, where=Where(key=place))
     role = message.get("role")
+
+    # A message that calls tools may have no content.
     calls_tools = role == "assistant" and ("tool_calls" in message or "function_call" in message)
     if "role" not in message:
         raise _lacks("role", message, place)
@@ -170,6 +174,7 @@ def _canonical_call(call: Any) -> dict[str, Any]:
     name = function.get("name")
     if not isinstance(name, str) or not name:
         raise ValueError('a tool call must have a "name"')
+
     arguments = function.get("arguments")
     if isinstance(arguments, str):
         arguments = strict_json.parse_json(arguments) if arguments.strip() else {}
@@ -195,6 +200,7 @@ def calls_in(answer: str) -> list[dict[str, Any]] | None:
 
     ``None``: it is plain text.
     """
+    # Models of Hermes and Qwen write calls as text, in tags.
     text = answer.strip()
     texts = _tagged_calls(text)
     if not texts and text[:1] in ("[", "{"):
@@ -317,6 +323,7 @@ def is_blank(input: example.Input) -> bool:  # noqa: A002
     """Return whether the input is blank, or the last message of the user in a conversation."""
     if isinstance(input, str):
         return not visible(input)
+    # What the user asked last decides, whatever the instructions say.
     questions = [message for message in input if message["role"] == "user"] or input
     return not questions or not visible(_text(questions[-1]))
 

@@ -267,6 +267,7 @@ class RowReader:
                 column[name] = fields.get(name, name)
         renamed = {name: path for name, path in fields.items() if name not in column}
 
+        # What a gate names itself must be there, also where nothing needs it.
         required = {name: column[name] for name in form.keys if self._labeled or name != "expected"}
         required.update(fields)
 
@@ -306,6 +307,7 @@ class RowReader:
         if not absent:
             return
 
+        # A rejected answer of a preference row is never the one that is meant.
         paths = [path for path, _ in paths_of(row)]
         unused = {}
         for path in paths:
@@ -472,6 +474,8 @@ def examples_from(
                 raise source.located(error, index) from None
 
     examples, left_out = collected(read(), limit)
+
+    # The hash is that of the content, whatever form the rows have.
     digest = hashlib.sha256()
     for example in examples:
         digest.update(canonical_json([*_parts(example).values()]).encode() + b"\n")
@@ -530,6 +534,7 @@ class _Rows:
             )
             raise DataError(message, where=where, cure=advice)
 
+        # A set has no order that two runs share; a text is no list of texts.
         iterates = hasattr(self._rows, "__iter__") or hasattr(self._rows, "__getitem__")
         if not iterates or isinstance(self._rows, str | bytes | bytearray | set | frozenset):
             kind = "None" if self._rows is None else f"a value of type {type(self._rows).__name__}"
@@ -549,6 +554,7 @@ def content_of(rows: Iterable[Any]) -> str | None:
     """
     if hasattr(rows, "features"):  # of ``datasets``
         return None
+
     digest = hashlib.blake2b(digest_size=16)
     try:
         if isinstance(rows, list | tuple):

@@ -180,6 +180,7 @@ def _items(text: str, position: int, path: str) -> Iterator[tuple[int, dict[str,
     is_first = True
     try:
         while True:
+            # Python's reader does not tell the line of an item, so the items are read one by one.
             separator = _SEPARATOR.match(text, position)
             assert separator is not None
             if separator[1] == "]":
@@ -188,6 +189,7 @@ def _items(text: str, position: int, path: str) -> Iterator[tuple[int, dict[str,
                 raise json.JSONDecodeError("Expecting ',' delimiter", text, separator.start(1))
             is_first = False
 
+            # Each line feed is counted once: the whole file takes linear time.
             line += text.count("\n", counted, separator.end())
             counted = separator.end()
             row, position = _portable_at(text, counted)
@@ -238,6 +240,7 @@ def _broken(text: str, error: json.JSONDecodeError, path: str | None = None) -> 
     if path is not None:
         column = error.colno
         where = Where(path, error.lineno)
+
     return DataError(
         f"invalid JSON: {error.msg} at column {column}",
         where=where,

@@ -49,6 +49,7 @@ def rows_of_log(path: Path) -> Iterable[LogRow] | None:
         if {"columns", "data"} <= document.keys():
             return _mlflow_table(path, document)
 
+    # Other logs are told apart by the keys of their first row.
     first = _first_line(path)
     for keys, make_reader in _LINES.items():
         if keys <= first.keys():
@@ -252,6 +253,7 @@ def _inspect_values(sample: Values, where: Where) -> Values:
     output = sample["output"]
     choices = output.get("choices") or [{}]
     row["output"] = _inspect_text(output, choices[0])
+    # inspect_ai writes what its provider does not tell as unknown.
     reason = choices[0].get("stop_reason")
     row["finish_reason"] = None if reason == "unknown" else reason
     row["latency_s"] = output.get("time")

@@ -53,6 +53,7 @@ def price_of(model: Model) -> Price:
         return Price(unknown=_UNPRICED)
     if isinstance(price, Price):
         return price
+    # A model of a hook or a fixture gives its price unchecked.
     if not isinstance(price, Mapping) or not _is_price(price):
         advice = (
             f"a price is a mapping of {', '.join(_KEYS)} to US dollars: of tokens, or of a machine"
@@ -77,6 +78,7 @@ def cost_of(completion: Completion, price: Price, busy_s: float | None = None) -
     """
     if price.gpu_hour_usd is not None:
         return None if busy_s is None else price.gpu_hour_usd * busy_s / 3600
+
     if completion.input_tokens is None or completion.output_tokens is None:
         return None
     return tokens_usd(
@@ -98,6 +100,7 @@ def tokens_usd(
     plain = inputs - cached - written
     if price.input_per_1m is None or price.output_per_1m is None or plain < 0:
         return None
+    # Longer prompts have another rate, which is not known here.
     if price.most_input_tokens is not None and inputs > price.most_input_tokens:
         return None
 
@@ -206,6 +209,7 @@ def _rates(entry: Any, params: Mapping[str, Any]) -> dict[str, Any] | str:
     table = {name: rate for name, rate in vars(entry.model_price).items() if rate is not None}
     paid = {name: rate for name, rate in table.items() if rate}
     by_other_units = [name for name in paid if name not in _RATES and not _NOT_OF_TEXT.search(name)]
+    # Requests, searches or reasoning are paid apart, so tokens alone tell too little.
     if by_other_units:
         return f"is not paid by tokens alone ({text.excerpt(', '.join(by_other_units))})"
 

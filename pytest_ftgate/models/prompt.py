@@ -136,6 +136,8 @@ class Prompt:
             elif _NAME.fullmatch(name):
                 raise self._unknown_field(name, values, example)
         rendered = _PLACEHOLDER.sub(lambda match: texts.get(match[1], match[0]), self.template)
+
+        # A template without the input would ask every example the same.
         if text not in rendered:
             evidence = f"{example.place or example.name}: none of its placeholders holds the input"
             raise self._template_error("the template leaves the input out", evidence, "add {input}")
@@ -192,6 +194,7 @@ def refuse_unsent_media(example: Example, sent: Collection[str] = ()) -> None:
     They get there as parts of a message. ``sent`` are the fields that the template sends. A tag
     such as ``<image>`` within a text is text.
     """
+    # What is a part of a message is sent, so only what lies beside it is refused.
     media = list(_media_in(example.input))
     medium = None if media else _media_beside(example, sent)
     for content in media:
@@ -251,6 +254,7 @@ def build_prompt(spec: ModelSpec, training: DataSet | None) -> Prompt:
     prompt = Prompt(spec.source.at, system, options.get("template"))
 
     keys = [key for key in ("few_shot", "retrieval") if options.get(key) is not None]
+    # Few-shot examples are taken first, and are no neighbours as well.
     pool = usable_examples(training or ()) if keys else []
     for key in keys:
         k = options[key]

@@ -357,6 +357,7 @@ def without_reasoning(completion: Completion, stripping: Stripping) -> Completio
     """
     text = completion.text
     reasoning = None
+    # Most answers have no bracket, and need no search for tags.
     if completion.reasoning is None and stripping == "auto" and not _BRACKET.search(text):
         return completion
     if stripping == "auto" and _CHANNEL in text:
@@ -434,6 +435,7 @@ def _closing_tag(text: str, opening: re.Match[str] | None) -> re.Match[str] | No
 
     ``<x>`` is closed by ``</x>``, and ``<|begin_of_x|>`` also by ``<|end_of_x|>``.
     """
+    # Some chat templates write the opening tag into the prompt.
     if opening is None:
         for tag in _TAG.finditer(text):
             name = tag["name"].lower()

@@ -136,6 +136,7 @@ class FunctionModel(BuiltModel):
         except (KeyboardInterrupt, errors.ModelError):
             raise
         except BaseException as raised:  # also sys.exit() and pytest.skip()
+            # An exception of the runner's loop is not one of the function.
             if isinstance(raised, GeneratorExit) and error is None:
                 raise
             if isinstance(raised, asyncio.CancelledError) and is_cancelled_from_outside():
@@ -216,6 +217,7 @@ def _imported(target: str, where: errors.Where) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a module may call sys.exit() or pytest.skip()
+        # The cure depends on how far the import came.
         absent = error.name if isinstance(error, ModuleNotFoundError) and error.name else ""
         if module is not None:
             advice = f"correct the name{suggestion(path, vars(module))}"
@@ -225,6 +227,7 @@ def _imported(target: str, where: errors.Where) -> Any:
             advice = "correct it, or add the module's folder to pytest's ini key pythonpath"
         else:
             advice = f"install the package that has {absent}, which {module_name} imports"
+
         evidence = f"{type(error).__name__}: {error}"
         message = f"{target!r} cannot be imported"
         raise errors.ConfigError(message, where=where, evidence=evidence, cure=advice) from error
@@ -342,6 +345,7 @@ def _function_model(
     by_list = predicts(value)
     function: Callable[[Any], Any] = partial(workers.predicted, value) if by_list else value
     waits = is_async(function)
+    # What a callable holds may change without its knowing, such as an adapter.
     owners = _owners(function)
 
     revision = options.get("revision")
@@ -384,6 +388,7 @@ def _may_be_numbers(surroundings: Surroundings) -> bool:
 
 def _check_call(value: Any, spec: ModelSpec) -> None:
     """Raise :class:`ConfigError` for a class, and a callable that needs other arguments."""
+    # A call would say the same of every example, and without a cure.
     name = getattr(value, "__name__", type(value).__name__)
     function = value.predict if predicts(value) else value
     signature = None

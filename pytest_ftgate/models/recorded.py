@@ -242,6 +242,7 @@ class RecordedModel(protocol.BuiltModel):
 
     def _id_of(self, text: Input, examples: Iterable[Example]) -> str:
         """Return the id under which the answer to an input is recorded, or would be."""
+        # A stated hash is exact; an id may be that of another test set.
         sha256 = input_sha256(text)
         for (id_, repeat), row in self.rows.items():
             if not repeat and row.input_sha256 == sha256:
@@ -254,6 +255,7 @@ class RecordedModel(protocol.BuiltModel):
 
 def build_recorded(spec: ModelSpec, _: protocol.Surroundings) -> RecordedModel:
     """Return the model ``recorded:PATH``. Raises :class:`DataError` as :func:`read_rows` does."""
+    # The path may be wrong where the gate gives it.
     with written_at(spec.source.where()):
         file = read_rows(Path(spec.options["path"]))
     return RecordedModel(
@@ -273,6 +275,7 @@ def read_rows(path: Path) -> RecordedFile:
 
     Raises :class:`DataError` if there are none, or a row is not a prediction.
     """
+    # Tables are read as data, so somebody may expect them here too.
     suffix = suffix_of(path)
     if suffix in _TABLES and path.is_file():
         advice = (
@@ -347,6 +350,7 @@ def _row_of(row: dict[str, Any], line: int | None) -> tuple[tuple[str, int], Rec
     counts = _checked({f"usage.{name}": count for name, count in facts.pop("usage", {}).items()})
     failure = _failure_in(row)
     answer = None
+    # A failed call has no answer, whatever its row holds.
     if output is not None and failure is None:
         output = expected_text(output)
         # One object for equal texts without further facts saves memory.

@@ -77,6 +77,7 @@ class Generator:
             generated = model.generate(**encoded, generation_config=GenerationConfig(**config))
             latency_s = clock.perf_counter() - start
 
+        # Some models have several tokens that end an answer.
         end_tokens = config["eos_token_id"]
         if not isinstance(end_tokens, list):
             end_tokens = [end_tokens]
@@ -179,6 +180,7 @@ def _with_arguments_as_objects(message: Mapping[str, Any]) -> Mapping[str, Any]:
         return message
     if not functions:
         return message
+
     tool_calls = []
     for call, function in zip(calls, functions, strict=True):
         tool_calls.append({**call, "type": "function", "function": function})
@@ -236,6 +238,7 @@ class Weights:
         if version in self._fitting:
             return
         try:
+            # All adapters share the weights of the base model in memory.
             with _quietly():
                 if self._peft is None:
                     self._peft = PeftModel.from_pretrained(self.base, adapter, adapter_name=version)
@@ -337,6 +340,7 @@ class Classifier:
 
         Texts of similar length are classified together, which need little padding.
         """
+        # Padding costs as much as text.
         order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
         answers: dict[int, Completion] = {}
         for start in range(0, len(order), self.batch_size):
@@ -461,6 +465,7 @@ def _local(
     **attributes: Any,
 ) -> FunctionModel:
     """Return a model of this process: ``facts`` decide its answers, ``uses`` are its weights."""
+    # Answers are kept: the files of the weights are a part of their keys.
     common = parts_of(spec)
     common["timeout_s"] = None  # loading is a part of the first call
     return FunctionModel(

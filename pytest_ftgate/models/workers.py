@@ -95,6 +95,7 @@ def _scores(answer: Any) -> Mapping[str, Any]:
         scores[row["label"]] = row["score"]
     else:
         return scores
+    # A document of spaCy.
     cats: Mapping[str, Any] = getattr(answer, "cats", {})
     return cats
 
@@ -118,6 +119,7 @@ def _unreadable(name: str, answer: object) -> errors.ModelError:
     if inspect.iscoroutine(answer):
         answer.close()  # or Python warns that it was never awaited
 
+    # A classifier that returns its probabilities is the most frequent case.
     numbers: Any = getattr(answer, "tolist", lambda: answer)()
     if isinstance(numbers, list) and len(numbers) == 1 and isinstance(numbers[0], list):
         numbers = numbers[0]  # a batch of one
@@ -182,6 +184,7 @@ class Workers:
         else:
             jobs = SimpleQueue()
             CallThread(target=_work, args=(jobs,), name=self._name, daemon=True).start()
+
         future: Future[Outcome] = Future()
         jobs.put((call, future))
         try:
@@ -244,6 +247,7 @@ class InProcesses:
         self._return_as = "generator_unordered" if as_they_come else "list"
 
     def __call__(self, inputs: Sequence[Any]) -> list[Any]:
+        # A function of lists is called once in each process.
         size = -(-len(inputs) // self._workers) if self._batched else 1
         starts = range(0, len(inputs), size)
         batches = [list(inputs[start : start + size]) for start in starts]
@@ -297,6 +301,7 @@ def _called(
     except BaseException as error:  # also sys.exit() and pytest.skip()
         # The exception itself may not survive pickling.
         return number, [failed_call("the function", error)] * len(inputs)
+
     latency_s = clock.perf_counter() - start
     return number, [_outcome(answer, latency_s) for answer in answers]
 

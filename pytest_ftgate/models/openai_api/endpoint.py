@@ -148,6 +148,7 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
         )
         problem = "the endpoint's answer is not a chat completion"
         raise endpoint.error(problem, kind="unreadable", answer=body, cure=advice)
+    # A router may have asked another model than the gate names.
     _check_served(data.get("model"), endpoint)
 
     finish = finish_in(choice, data, {"finish_reason": data.get("status")})
@@ -285,6 +286,7 @@ def _check_served(served: object, endpoint: Endpoint) -> None:
         return
     if any(is_same(name, served) for name in (endpoint.model, *endpoint.served_as)):
         return
+
     model = endpoint.quoted(endpoint.model, 120)
     served = endpoint.quoted(served, 120)
     message = f"the answer comes from another model: {model!r} was asked, {served!r} answered"
@@ -372,6 +374,7 @@ def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None) ->
 
     causes = getattr(root, "exceptions", (root,))  # of several addresses of one host
     is_refused = all(isinstance(cause, ConnectionRefusedError) for cause in causes)
+    # A call that was never sent cannot have cost anything.
     is_unconnected = is_refused or isinstance(root, gaierror) or name == "ConnectError"
     message = "the endpoint dropped the connection"
     if is_unconnected:
@@ -469,12 +472,14 @@ def _refusal(
         payer = f"the key in {endpoint.key_env}" if endpoint.key_env else "this endpoint"
         advice = "raise the quota or add credit in the provider's console"
         return _Refusal(f"the quota of {payer} is exhausted", advice)
+
     if status == 401 and not endpoint.key_env:
         advice = "name the environment variable that holds it: api_key_env: NAME"
         return _Refusal("the endpoint needs a key, and the gate names none", advice)
     if status == 401:
         advice = f"set {endpoint.key_env} to a key that may use {model!r}"
         return _Refusal(f"the key in {endpoint.key_env} was refused", advice)
+
     if status == 404:
         url = urlsplit(endpoint.base_url)
         path = f"{url.scheme}://{endpoint.host}{url.path}/chat/completions"
@@ -482,16 +487,21 @@ def _refusal(
             f"at {endpoint.source}: check the model's name, and base_url, which usually ends in /v1"
         )
         return _Refusal(f"the model {model!r} or the path is unknown: {path}", advice)
+
     if status in (400, 413, 422) and (codes & _CONTEXT_CODES or _CONTEXT_WORDS.search(message)):
         advice = "shorten the system message, the few-shot examples or the inputs"
         return _Refusal(f"a prompt is longer than the context of {model!r}", advice)
+
+    # A redirect to another host would take the key and the prompts there.
     if 300 <= status < 400:
         host = _host_in(headers, endpoint)
         problem = f"the endpoint redirects to {host}, and redirects are not followed"
         advice = f"at {endpoint.source}: check base_url, and write the URL that answers"
         return _Refusal(problem, advice, is_page=True)
+
     if status in _NOT_BEGUN or status == 408 or status >= 500 or status < 400:
         return _passing(status, headers)
+
     advice = (
         "check params and the prompt, which are sent as written, and that the key may use "
         f"{model!r}"

@@ -60,8 +60,10 @@ class OpenAIModel(BuiltModel):
             "params": self.params,
             **self.sent(example),
         }
+
         if self.parameters:
             facts["fixture"] = self.parameters
+        # The first answer has the key it has without repeats.
         if repeat:
             facts["repeat"] = repeat
         return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
@@ -145,6 +147,7 @@ class ChatClient:
         request = self._request(content=_encode(body).encode())
         http = self._idle.pop() if self._idle else self._open()
         self._clients.add(http)
+
         try:
             # A redirect would send the prompts to a host that the gate does not name.
             response = await http.send(request, stream=True, follow_redirects=False)
@@ -159,6 +162,7 @@ class ChatClient:
             raise api.failure(error, self._endpoint, timeout_s=self._timeout_s) from None
         finally:
             self._idle.append(http)
+
         if not response.is_success:
             text = content.decode(errors="replace")
             return api.read_refusal(response.status_code, text, self._endpoint, response.headers)
@@ -169,6 +173,7 @@ class ChatClient:
 
         Raise :class:`ModelError` if it is too large to be an answer.
         """
+        # A broken server may send without end.
         content = bytearray()
         try:
             async for chunk in response.aiter_bytes():
@@ -221,7 +226,7 @@ def build_openai(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
     else:
         price = written_price(options["price"], str(spec.source))
 
-    # Whether the name of the model and its revision identify its weights.
+    # A name at OpenAI is that of one model for ever; elsewhere only a revision tells weights apart.
     is_named = base_url == PUBLIC_ENDPOINT or options.get("revision") is not None
     return OpenAIModel(
         **parts_of(spec),
