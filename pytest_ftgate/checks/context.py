@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from pytest_ftgate.check_names import CHANGEABLE
 from pytest_ftgate.checks.attempts import Attempt, Shown
@@ -26,32 +26,11 @@ from pytest_ftgate.result import (
     one_a_name,
     verdict_of,
 )
-from pytest_ftgate.runs import measure, runner
-from pytest_ftgate.runs.jobs import Job, Run
+from pytest_ftgate.runs import measure
+from pytest_ftgate.runs.jobs import Run
 from pytest_ftgate.runs.judging import Judging
+from pytest_ftgate.runs.names import Purpose, RunName
 from pytest_ftgate.statistics.evidence import Comparison
-
-Purpose = Literal["latency", "test", "shown", "guard"]
-
-
-class RunName(NamedTuple):
-    """Name a run: what it is for, the role of its model, and the guard that it is over."""
-
-    purpose: Purpose
-    role: str
-    guard: str = ""
-
-    @property
-    def recorded_as(self) -> str:
-        """Return the name of the run in recordings: only the candidate's end in ``candidate``.
-
-        The examples that may be shown are recorded with the rest of the test set.
-        """
-        subject = {"latency": "latency", "guard": f"guard {self.guard}"}.get(self.purpose, "")
-        if self.role == "candidate":
-            return f"{subject}.candidate" if subject else self.role
-        role = self.role.replace(".candidate", " candidate")
-        return f"{role} {subject}".rstrip()
 
 
 class Found(NamedTuple):
@@ -348,27 +327,3 @@ def _described(config: GateKeys, role: str) -> ModelResult:
     spec = _spec(config, role)
     is_given = role != "candidate" or config.has_candidate
     return ModelResult(spec.name, spec.spelling if is_given else None)
-
-
-def jobs_of(gate: Context) -> dict[RunName, Job]:
-    """Return all that the models of a gate are asked, in the order in which they are asked."""
-    repeats = gate.config.repeats
-    jobs: dict[RunName, Job] = {}
-    for role, model in gate.models.items():
-        sample = runner.sample_job(model, gate.test)
-        if sample is not None:
-            jobs[RunName("latency", role)] = sample
-
-    # The latency samples come first, while nothing else runs.
-    for role, model in gate.models.items():
-        jobs[RunName("test", role)] = Job(model, gate.test, repeats)
-        if gate.shown is not None:
-            jobs[RunName("shown", role)] = Job(model, gate.shown.test, repeats)
-
-    for guard in gate.parts.guards:
-        for role, model in gate.models.items():
-            jobs[RunName("guard", role, guard.name)] = Job(model, guard.test, repeats)
-
-    for name, job in jobs.items():
-        jobs[name] = replace(job, of_candidate=name.role == "candidate")
-    return jobs

@@ -7,11 +7,11 @@ from math import ceil
 from typing import Any, NamedTuple
 
 from pytest_ftgate.checks import prospects
-from pytest_ftgate.checks.context import Context, RunName, jobs_of
+from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.data import DataSet, Example, expected_text
 from pytest_ftgate.errors import FtgateError
-from pytest_ftgate.gate.run import read_gate
+from pytest_ftgate.gate.run import jobs_of, read_gate
 from pytest_ftgate.gate.state import Services
 from pytest_ftgate.metrics import Metric, Scored
 from pytest_ftgate.models import Model
@@ -20,6 +20,7 @@ from pytest_ftgate.models.protocol import output_limit
 from pytest_ftgate.result import RED, Check, called, error_check
 from pytest_ftgate.runs.jobs import Job, Run
 from pytest_ftgate.runs.measure import answers_of, measure_run, rightness
+from pytest_ftgate.runs.names import RunName
 from pytest_ftgate.runs.runner import run_models, stored_runs
 from pytest_ftgate.statistics.groups import group_counts
 from pytest_ftgate.statistics.planning import Chances, detectable_gain

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from pytest_ftgate import clock
 from pytest_ftgate.checks import attempts, freshness, rules
-from pytest_ftgate.checks.context import Context, Found, RunName, jobs_of, result_of
+from pytest_ftgate.checks.context import Context, Found, result_of
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.errors import ConfigError, FtgateError
 from pytest_ftgate.gate.inputs import read_inputs
@@ -18,7 +18,8 @@ from pytest_ftgate.result import RED, Check, Status, error_check
 from pytest_ftgate.runs.jobs import Job, Run
 from pytest_ftgate.runs.judging import Judging, ask_judges, calibrate
 from pytest_ftgate.runs.measure import Measured, breakdown_results, measure_run, score_run
-from pytest_ftgate.runs.runner import run_models
+from pytest_ftgate.runs.names import RunName
+from pytest_ftgate.runs.runner import run_models, sample_job
 from pytest_ftgate.text import timestamp
 
 _HOOK = "the hook pytest_ftgate_checks"
@@ -140,6 +141,30 @@ def _add_calibration(gate: Context, options: dict[str, Any]) -> Context:
 def _with_judging(gate: Context, judging: Judging, checks: Iterable[Check]) -> Context:
     facts = {"judges": tuple(judging.results.values())}
     return replace(gate, judging=judging).with_found(Found(facts, checks))
+
+
+def jobs_of(gate: Context) -> dict[RunName, Job]:
+    """Return all that the models of a gate are asked, in the order in which they are asked."""
+    repeats = gate.config.repeats
+    jobs: dict[RunName, Job] = {}
+    for role, model in gate.models.items():
+        sample = sample_job(model, gate.test)
+        if sample is not None:
+            jobs[RunName("latency", role)] = sample
+
+    # The latency samples come first, while nothing else runs.
+    for role, model in gate.models.items():
+        jobs[RunName("test", role)] = Job(model, gate.test, repeats)
+        if gate.shown is not None:
+            jobs[RunName("shown", role)] = Job(model, gate.shown.test, repeats)
+
+    for guard in gate.parts.guards:
+        for role, model in gate.models.items():
+            jobs[RunName("guard", role, guard.name)] = Job(model, guard.test, repeats)
+
+    for name, job in jobs.items():
+        jobs[name] = replace(job, of_candidate=name.role == "candidate")
+    return jobs
 
 
 def _add_answers(gate: Context, options: dict[str, Any]) -> Context:
