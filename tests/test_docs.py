@@ -39,6 +39,13 @@ def of(*languages: str) -> list[Any]:
     return [pytest.param(block, id=block.place) for block in chosen]
 
 
+def test_pages_are_few_and_short() -> None:
+    """A page that is added replaces another one, and a sentence too."""
+    pages = list(DOCS.rglob("*.md"))
+    words = sum(len(page.read_text(encoding="utf-8").split()) for page in pages)
+    assert (len(pages) <= 25, words <= 24_000) == (True, True), words
+
+
 def test_every_block_is_of_a_kind_that_is_checked() -> None:
     kinds = {"python", "yaml", "ini", "json", "console", "text", "dockerfile", "sh"}
     assert {block.language for block in BLOCKS} == kinds
@@ -361,7 +368,7 @@ def test_architecture_names_files_that_exist() -> None:
 def test_troubleshooting_quotes_messages_that_exist() -> None:
     """People search for these words."""
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "pytest_ftgate").rglob("*.py"))
-    page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    page = "".join((DOCS / f"{name}.md").read_text(encoding="utf-8") for name in ("troubleshooting", "verdict"))
     for row in re.findall(r"^\|(`.*?)\|", page, flags=re.MULTILINE):
         for message in re.findall(r"`([^`]*)`", row):
             fragments = [

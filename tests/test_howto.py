@@ -222,7 +222,8 @@ def test_recorded_by_the_gate(endpoint: EndpointProject) -> None:
 
 
 def test_recorded_by_oneself(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    shown(project, "models.md", script="record.py", gate="ftgate.yaml")
+    shown(project, "models.md", script="record.py")
+    shown(project, "concepts.md", gate="ftgate.yaml")
     money = (" about money", "", "")
     letters = [Random(i).choices("bdfgklmnprst", k=24) for i in range(60)]  # else the questions are copies
     rows = [
@@ -232,7 +233,7 @@ def test_recorded_by_oneself(project: Project, monkeypatch: pytest.MonkeyPatch) 
     write_jsonl(project.path / "test.jsonl", rows)
     monkeypatch.chdir(project.path)
     runpy.run_path("record.py")
-    marked(project, "support")
+    marked(project, "intents")
     gate = passed(project.whole())
     assert (gate["baseline"]["verified"], gate["candidate"]["verified"]) == (True, False)
     rows[0]["input"] = "another question"

@@ -266,9 +266,9 @@ def _models(schema: _Schema) -> str:
     intro = (
         f"A model is a name under `models` in the gate file, a string ({spellings}), a mapping "
         "with one `provider` of the columns, or in Python code a callable. `{extends: NAME, ...}` "
-        "takes the keys of a model of the file and replaces some; `few_shot: 0` and `retrieval: "
-        "0` turn them off. *Others* are providers of the hook `pytest_ftgate_model`, to which "
-        "further keys are passed on. A cell has the default, or says that the key is possible."
+        "takes the keys of a model of the file and replaces some. *Others* are providers of the "
+        "hook `pytest_ftgate_model`, to which further keys are passed on. A cell has the default, "
+        "or says that the key is possible."
     )
     columns = [name if name == "others" else f"`{name}`" for name in providers]
     rows = [_model_row(schema, providers, key) for key in keys]
