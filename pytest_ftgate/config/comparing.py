@@ -36,11 +36,11 @@ _STRICTER = (
 
 
 def weakenings(reference: GateKeys, gate: GateKeys, *, of_marker: bool = False) -> dict[str, str]:
-    """Return the keys in which a gate asks for less than another, with both values: ``0.1 -> 0.02``.
+    """Return the keys in which a gate asks for less than another, with both values.
 
-    Keys that cannot be compared must be the same. Effective values count, defaults included. Keys
-    that ``reference`` leaves to markers are not compared. Another candidate or training set is no
-    weaker gate, because these are judged.
+    The values are shown as in ``0.1 -> 0.02``. Keys that cannot be compared must be the same.
+    Effective values count, defaults included. Keys that ``reference`` leaves to markers are not
+    compared. Another candidate or training set is no weaker gate, because these are judged.
 
     Args:
         reference: the gate that asks for enough.
@@ -192,6 +192,7 @@ class _Comparison:
         A value with a direction is compared by it. Another one must stay as it is, but may be added
         where there was none, if it is a mapping of keys, such as a guard.
         """
+        # Two models of one name, for example, are the same value, of which keys may differ.
         old_value, old_entries = self.value_of(old)
         new_value, new_entries = self.value_of(new)
 
@@ -204,6 +205,7 @@ class _Comparison:
                 self.compare(f"{key}.{name}", entry, new_entries.get(name), directions.get(name))
             return
 
+        # A guard may be added, since it asks for more; but not, for example, a goal.
         asks_less = old_value is not None or new_entries is None
         if direction is not None:
             asks_less = direction.asks_less(old_value, new_value)

@@ -68,8 +68,8 @@ class GateKeys(keys.Keys):
         "in the metric's unit. It must be proven to be worse by at most that."
     )
     cheaper_by: Factor = keys.optional(
-        "With max_drop, the factor by which a call of the candidate must be cheaper than one of the "
-        "baseline: 6 means a sixth of the cost."
+        "With max_drop, the factor by which a call of the candidate must be cheaper than one of "
+        "the baseline: 6 means a sixth of the cost."
     )
     faster_by: Factor = keys.optional(
         "With max_drop, the factor by which the candidate's p50 latency must be lower than the "
@@ -86,7 +86,8 @@ class GateKeys(keys.Keys):
     )
     min_training_examples: Annotated[keys.Count, keys.Weaker("lower")] = Field(
         200,
-        description="The minimum number of usable training examples: distinct inputs with an output.",
+        description="The minimum number of usable training examples: distinct inputs with an "
+        "output.",
     )
     min_test_examples: Annotated[keys.Count, keys.Weaker("lower")] = Field(
         50, description="The minimum number of test examples."
@@ -154,6 +155,7 @@ class GateKeys(keys.Keys):
 
     @classmethod
     def _elsewhere(cls, key: str, value: Any) -> str | None:
+        # A parameter may be a key of data, too: max_tokens is mostly meant for a request.
         if key in model_keys.REQUEST_PARAMETERS:
             parameter = model_keys.as_parameter(key, value)
             return f"this is a request parameter: write {parameter} in a model"
@@ -167,7 +169,7 @@ class GateKeys(keys.Keys):
 
     @property
     def standards(self) -> Mapping[str, models.BaselineKeys]:
-        """Return the baselines with a standard of their own, by role; some may have no model yet."""
+        """Return the baselines with a standard of their own, by role; some have no model yet."""
         return self._standards
 
     def standard_of(self, role: str) -> models.Standard:
@@ -235,7 +237,7 @@ class GateKeys(keys.Keys):
 
     @property
     def judged_by(self) -> list[MetricSpec]:
-        """Return the metrics that can fail the gate: that which decides, of thresholds, of guards."""
+        """Return the metrics that can fail the gate: of the gain, of thresholds and of guards."""
         named = [self.metric_named(name) for name in self.thresholds]
         return [self.decided_by, *named, *(guard.metric for guard in self.guards.values())]
 
@@ -297,6 +299,7 @@ class GateKeys(keys.Keys):
 
         The key is such as ``guards.refunds.max_drop``; the text is empty for a default.
         """
+        # A key within a value that is written in one piece has the place of that value.
         while path and path not in self.sources:
             path = path.rpartition(".")[0]
         source = self.sources[path or "metric"]  # a judged metric goes by its name

@@ -80,6 +80,7 @@ def _check_target(target: str) -> str:
     if re.match(_TARGET, target) and ".py:" not in target:
         return target
 
+    # People write the path of the module, or a dot before the function.
     module, separator, function = target.replace("/", ".").replace(".py:", ":").rpartition(":")
     if not separator:
         module, _, function = target.removesuffix(".py").rpartition(".")
@@ -180,6 +181,10 @@ def as_parameter(key: str, value: Any) -> str:
     return f"params: {{{key}: {number}}}"
 
 
+Options = Mapping[str, Any]
+"""The written keys of a model but ``provider``."""
+
+
 class Provider:
     """What the rest of the package must know of a provider beside its keys."""
 
@@ -190,7 +195,7 @@ class Provider:
     has_prompt: ClassVar[bool] = True
     """Whether the gate sets the model's prompt, which recordings and functions bring themselves."""
     is_remote: ClassVar[bool] = False
-    """Whether an endpoint answers, into which the parameters of a test cannot load other weights."""
+    """Whether an endpoint answers, into which a test's parameters cannot load other weights."""
     unwritable: ClassVar[str | None] = None
     """Why a gate file cannot hold such a model."""
 
@@ -205,7 +210,7 @@ class Provider:
         return None
 
     @classmethod
-    def identity(cls, options: Mapping[str, Any], source: keys.Source) -> tuple[Any, ...]:  # noqa: ARG003
+    def identity(cls, options: Options, source: keys.Source) -> tuple[Any, ...]:  # noqa: ARG003
         """Return what tells the model from others, beside the name that an endpoint is sent."""
         return tuple(
             (key, value) for key, value in sorted(options.items()) if key not in _OPERATION
@@ -282,8 +287,9 @@ class OpenAIKeys(_Asked):
         return str(body["model"]).strip().lower()
 
     @classmethod
-    def identity(cls, options: Mapping[str, Any], source: keys.Source) -> tuple[Any, ...]:  # noqa: ARG003
+    def identity(cls, options: Options, source: keys.Source) -> tuple[Any, ...]:  # noqa: ARG003
         """Return the parts of the URL, and the parameters that choose weights."""
+        # Of one endpoint the name, the port and the slashes may be written in several ways.
         url = urlsplit(str(options.get("base_url") or PUBLIC_ENDPOINT).lower())
         host = (url.hostname or "").rstrip(".")
         if host in _THIS_MACHINE:
@@ -333,7 +339,7 @@ class PythonKeys(Provider, keys.Keys):
         return value.rpartition(":")[2]
 
     @classmethod
-    def identity(cls, options: Mapping[str, Any], source: keys.Source) -> tuple[Any, ...]:  # noqa: ARG003
+    def identity(cls, options: Options, source: keys.Source) -> tuple[Any, ...]:  # noqa: ARG003
         return (options["target"],)
 
 
@@ -357,7 +363,7 @@ class RecordedKeys(Provider, keys.Keys):
         return os.path.basename(value)
 
     @classmethod
-    def identity(cls, options: Mapping[str, Any], source: keys.Source) -> tuple[Any, ...]:  # noqa: ARG003
+    def identity(cls, options: Options, source: keys.Source) -> tuple[Any, ...]:  # noqa: ARG003
         return (options["path"],)
 
 
@@ -400,11 +406,12 @@ class TransformersKeys(_Asked):
         return os.path.basename(value)
 
     @classmethod
-    def identity(cls, options: Mapping[str, Any], source: keys.Source) -> tuple[Any, ...]:
+    def identity(cls, options: Options, source: keys.Source) -> tuple[Any, ...]:
         """Return the folders of the model and its adapter, or their names on the hub."""
         places = []
         for key in ("model", "adapter"):
             name = str(options.get(key, ""))
+            # A name of the hub looks like a relative path.
             folder = source.absolute(name)
             places.append(str(folder) if folder.is_dir() else name)
         return tuple(places)

@@ -245,6 +245,7 @@ def _inherited(
 
     merged = {key: value for key, value in inherited.items() if key not in replaced}
     for key, value in changes.items():
+        # null removes a key; where there is none it stays, and is refused
         if value is not None or key not in inherited:
             merged[key] = value
     return merged
@@ -282,6 +283,7 @@ def _from_python(values: Mapping[Any, Any], reading: keys.Reading) -> ModelSpec:
     for key in ("revision", "workers"):
         if key in values:
             raise keys.refused_key(key, "needs a target that is written as pkg.module:function")
+    # The other keys are validated beside a stand-in for the object.
     read = _from_mapping({**values, "target": "callable:target"}, reading)
     options = {**read.options, **model.options}
     del options["target"]
@@ -338,7 +340,7 @@ class Standard(NamedTuple):
 
     @property
     def key(self) -> str:
-        """Return ``margin``, ``max_drop``, or ``agreement`` where the baseline need not be beaten."""
+        """Return ``margin``, ``max_drop``, or ``agreement``: the baseline need not be beaten."""
         return self.path.rpartition(".")[2]
 
     @property

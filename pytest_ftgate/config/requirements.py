@@ -132,7 +132,8 @@ class SliceKeys(keys.Keys):
     fields: Annotated[
         tuple[keys.Text, ...], Field(min_length=1), keys.Listed, keys.Weaker("fewer")
     ] = Field(
-        description="Fields of the examples; the examples that share a value of a field form a slice."
+        description="Fields of the examples; the examples that share a value of a field form a "
+        "slice."
     )
     max_drop: Annotated[keys.Amount, keys.Weaker("higher")] = Field(
         0.03,

@@ -84,6 +84,7 @@ def _resolved(
     config = _adopted(config)
     _check_agreement(config)
     _check_gain(config)
+    # That a loss is at most max_drop must always be proven.
     if config.matches:
         config = config.model_copy(update={"evidence": "proven"})
 
@@ -133,6 +134,7 @@ def _nearest(layers: Sequence[Layer], models: Mapping[str, ModelSpec]) -> dict[s
         values[key] = _Value(key, getattr(built_in, key), None)
 
     problems: list[FtgateError] = []
+    # The farthest layer first, so that a nearer one replaces its values.
     for layer in reversed(layers):
         try:
             read = _read(layer, models)
@@ -200,6 +202,7 @@ def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> gate_k
     for role, standard in standards.items():
         sources.update(sources_within(standard, f"baselines.{role}"))
 
+    # Each value was validated where it is written, and must not be again.
     written = {key for key, value in values.items() if value.layer}
     merged = gate_keys.GateKeys.model_construct(written, **read)
     merged._sources = sources

@@ -117,6 +117,7 @@ def _parsed(text: str, shown: str) -> Node | None:
             return None
         return _Reader(text, shown).read(root, ())
     except yaml.MarkedYAMLError as error:
+        # Only where the file is invalid: a text in it may hold such a line.
         conflict = _CONFLICT.search(text)
         if conflict is not None:
             what = f"{conflict[0]} is the mark of a merge conflict"

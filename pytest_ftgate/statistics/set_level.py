@@ -242,7 +242,7 @@ class PooledCounts:
         )
 
     def _changed(self, changes: Floats) -> Floats:
-        """Return the metric, ``(m,)``, with each row of ``changes``, ``(m, K)``, added to the sums."""
+        """Return the metric, ``(m,)``, with each row of ``changes``, ``(m, K)``, added to sums."""
         total = self.counts.sum(axis=0)
         size = max(1, _BLOCK // self.counts.shape[1])
         blocks = np.split(total + changes, range(size, len(changes), size))
