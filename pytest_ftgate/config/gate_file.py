@@ -11,7 +11,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from pytest_ftgate.config import gate_keys, keys, yaml_nodes
+from pytest_ftgate.config import gate_keys, yaml_nodes
+from pytest_ftgate.config.keys import (
+    MISSING,
+    Keys,
+    Layer,
+    Named,
+    Reading,
+    Source,
+    Text,
+    optional,
+    read_keys,
+    refusing,
+)
 from pytest_ftgate.config.models import ModelDefinition, ModelSpec
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.plain import DIALECT
@@ -22,34 +34,34 @@ _COLON = (
 )
 _PACKAGED = "Correct the path; the package must contain the file as package data."
 _RELATIVE = "Correct the path, which is relative to the folder of the gate file."
-_WithoutColon = keys.refusing(lambda values: [((name,), _COLON) for name in values if ":" in name])
+_WithoutColon = refusing(lambda values: [((name,), _COLON) for name in values if ":" in name])
 
 
 class DefaultKeys(gate_keys.GateKeys):
     """The keys of a gate, as defaults of all gates of the file, and a policy."""
 
-    extends: keys.Text = keys.optional(
+    extends: Text = optional(
         "A policy that gates may only tighten: the path of a file, or PACKAGE:FILE of an installed "
         "package. It holds version and defaults."
     )
 
 
-class PolicyKeys(keys.Keys):
+class PolicyKeys(Keys):
     """A policy file."""
 
     version: Literal[1] = Field(description="The version of this format.")
     defaults: gate_keys.GateKeys = Field(description="Keys of all gates that extend the policy.")
 
 
-class FileKeys(keys.Keys):
+class FileKeys(Keys):
     """Gates for fine-tuned models, and the models that they compare."""
 
     version: Literal[1] = Field(description="The version of this format.")
-    defaults: DefaultKeys = keys.optional("Default values of gate keys, for all gates of the file.")
-    models: Annotated[dict[str, ModelDefinition], keys.Named, _WithoutColon] = keys.optional(
+    defaults: DefaultKeys = optional("Default values of gate keys, for all gates of the file.")
+    models: Annotated[dict[str, ModelDefinition], Named, _WithoutColon] = optional(
         "Models by name, which can be used wherever a model is expected."
     )
-    gates: Annotated[dict[str, gate_keys.GateKeys], keys.Named] = keys.optional("Gates by name.")
+    gates: Annotated[dict[str, gate_keys.GateKeys], Named] = optional("Gates by name.")
 
     @classmethod
     def _elsewhere(cls, key: str, value: Any) -> str | None:  # noqa: ARG003
@@ -71,15 +83,15 @@ class _Written:
     def where(self, below: KeyPath) -> Where:
         return Where(self.shown, self.root.line_of(below), dotted(below) or None)
 
-    def source(self, kind: Literal["file", "defaults"], below: KeyPath) -> keys.Source:
-        return keys.Source(
+    def source(self, kind: Literal["file", "defaults"], below: KeyPath) -> Source:
+        return Source(
             kind, f"{self.shown}:{self.root.line_of(below)}", self.path.parent, key=dotted(below)
         )
 
     def layer(
         self, kind: Literal["file", "defaults"], prefix: KeyPath, values: Mapping[str, Any]
-    ) -> keys.Layer:
-        return keys.Layer(values, lambda path: self.source(kind, (*prefix, *path)))
+    ) -> Layer:
+        return Layer(values, lambda path: self.source(kind, (*prefix, *path)))
 
     def read(self, kind: type[Any], models: Any = None) -> Any:
         """Return the validated keys. Raise all problems as one :class:`ConfigError`."""
@@ -87,11 +99,11 @@ class _Written:
         if version != 1 or type(version) is not int:  # before keys that another version may have
             text = f"must be 1, the only supported version, {got(version, ())}"
             if "version" not in self.root.value:
-                text = f"{keys.MISSING}: write version: 1"
+                text = f"{MISSING}: write version: 1"
             raise self.error(("version",), text)
 
-        reading = keys.Reading(models if isinstance(models, dict) else {})
-        return keys.read_keys(kind, self.root.value, reading, self.error)
+        reading = Reading(models if isinstance(models, dict) else {})
+        return read_keys(kind, self.root.value, reading, self.error)
 
     def error(self, below: KeyPath, text: str) -> ConfigError:
         return ConfigError(text, where=self.where(below))
@@ -102,14 +114,14 @@ class GateFile(_Written):
     """A gate file whose keys and types are valid; its path is absolute."""
 
     models: Mapping[str, ModelSpec] = field(default_factory=dict)
-    policy: keys.Layer | None = None
+    policy: Layer | None = None
 
     @property
     def gate_names(self) -> tuple[str, ...]:
         """Return the names of the gates, in the order of the file."""
         return tuple(self.root.value.get("gates", {}))
 
-    def layers(self, gate: str | None, *, named_at: Where | None = None) -> list[keys.Layer]:
+    def layers(self, gate: str | None, *, named_at: Where | None = None) -> list[Layer]:
         """Return the file's layers for a gate (None: a marker alone defines it).
 
         Raises :class:`ConfigError`.
@@ -154,7 +166,7 @@ def load_gate_file(
     return GateFile(path, file.shown, file.root, models, policy)
 
 
-def _source_of_model(file: _Written, name: str, *below: str | int) -> keys.Source:
+def _source_of_model(file: _Written, name: str, *below: str | int) -> Source:
     """Return the source of a model under ``models``, or of a part of it."""
     return file.source("file", ("models", name, *below))
 
@@ -177,9 +189,7 @@ def _check_names(file: _Written) -> None:
 # -----------------------------------------
 
 
-def _read_policy(
-    written: str, file: Path, where: Where, read: Callable[[Path], bytes]
-) -> keys.Layer:
+def _read_policy(written: str, file: Path, where: Where, read: Callable[[Path], bytes]) -> Layer:
     """Return the values of a policy, as a layer below the defaults of a gate file.
 
     Args:

@@ -6,22 +6,35 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from pytest_ftgate.check_names import CHANGEABLE
-from pytest_ftgate.config import data, keys, model_keys, models, requirements
+from pytest_ftgate.config import data, model_keys, models, requirements
+from pytest_ftgate.config.keys import (
+    AboveZero,
+    Amount,
+    Count,
+    Keys,
+    Named,
+    ProvenDrop,
+    Text,
+    Weaker,
+    comparable,
+    optional,
+    words,
+)
 from pytest_ftgate.config.metrics import JUDGED, CalibrationKeys, MetricSpec, MetricsValue
 from pytest_ftgate.text import plain_number
 
 Evidence = Annotated[
-    Literal["observed", "significant", "proven"], keys.words("observed", "significant", "proven")
+    Literal["observed", "significant", "proven"], words("observed", "significant", "proven")
 ]
 Served = Literal["style", "format", "classification", "extraction", "latency", "cost"]
 Goal = Literal[Served, "knowledge", "reasoning", "one_off", "safety", "new_modality"]
-Factor = Annotated[float, Field(gt=1, allow_inf_nan=False), keys.Weaker("lower")]
+Factor = Annotated[float, Field(gt=1, allow_inf_nan=False), Weaker("lower")]
 
 
 _METRIC_OPTIONS = ("pattern", "json_field", "pos_label", "labels", "normalize")
 
 
-class GateKeys(keys.Keys):
+class GateKeys(Keys):
     """One gate: the fine-tuned model, the models it must beat, the data, and the required gain."""
 
     # Once all places are merged, ``baselines`` holds models only, also a single baseline, under the
@@ -32,24 +45,24 @@ class GateKeys(keys.Keys):
     _gate: str | None = PrivateAttr(None)
     _standards: Mapping[str, models.BaselineKeys] = PrivateAttr(default_factory=dict)
 
-    name: keys.Text = keys.optional(
+    name: Text = optional(
         "The gate's name in reports and in ftgate_required. Default: its name in this file."
     )
-    test_set: data.DataValue = keys.optional(
+    test_set: data.DataValue = optional(
         "The test examples: a path relative to this file, or a mapping. Required."
     )
-    training_set: data.DataValue = keys.optional(
+    training_set: data.DataValue = optional(
         "The examples that the candidate was trained on, as a path or a mapping. Required."
     )
-    baseline: models.ModelValue = keys.optional(
+    baseline: models.ModelValue = optional(
         "The model to beat: a name under models, a string such as openai:NAME, or a mapping. "
         "Either baseline or baselines is required."
     )
-    baselines: models.BaselinesValue = keys.optional(
+    baselines: models.BaselinesValue = optional(
         "Several models by name; the candidate must beat each of them. {model, margin} or {model, "
         "max_drop} gives one its own standard: with max_drop, a champion need not be beaten."
     )
-    candidate: models.ModelValue = keys.optional(
+    candidate: models.ModelValue = optional(
         "The fine-tuned model: a name under models, a string such as openai:NAME, or a mapping. "
         "Required, except at stage: ready."
     )
@@ -59,19 +72,19 @@ class GateKeys(keys.Keys):
         description="The metric that decides the verdict. Of a list the first decides, and the "
         "others are reported.",
     )
-    margin: Annotated[keys.Amount, keys.Weaker("lower")] = keys.optional(
+    margin: Annotated[Amount, Weaker("lower")] = optional(
         "How much better the candidate must be, in the metric's unit. 0 requires a gain above 0. "
         "Either margin or max_drop is required."
     )
-    max_drop: keys.ProvenDrop = keys.optional(
+    max_drop: ProvenDrop = optional(
         "In place of margin, for a candidate that is cheaper or faster: how much worse it may be, "
         "in the metric's unit. It must be proven to be worse by at most that."
     )
-    cheaper_by: Factor = keys.optional(
+    cheaper_by: Factor = optional(
         "With max_drop, the factor by which a call of the candidate must be cheaper than one of "
         "the baseline: 6 means a sixth of the cost."
     )
-    faster_by: Factor = keys.optional(
+    faster_by: Factor = optional(
         "With max_drop, the factor by which the candidate's p50 latency must be lower than the "
         "baseline's: 2 means half the time."
     )
@@ -81,15 +94,15 @@ class GateKeys(keys.Keys):
         "lower bound of the gain is above zero. proven: the lower bound of the gain reaches the "
         "margin. The bound is one-sided, at the level of confidence.",
     )
-    confidence: Annotated[float, Field(gt=0.5, lt=1, allow_inf_nan=False), keys.Weaker("lower")] = (
-        Field(0.95, description="The one-sided confidence level of the evidence.")
+    confidence: Annotated[float, Field(gt=0.5, lt=1, allow_inf_nan=False), Weaker("lower")] = Field(
+        0.95, description="The one-sided confidence level of the evidence."
     )
-    min_training_examples: Annotated[keys.Count, keys.Weaker("lower")] = Field(
+    min_training_examples: Annotated[Count, Weaker("lower")] = Field(
         200,
         description="The minimum number of usable training examples: distinct inputs with an "
         "output.",
     )
-    min_test_examples: Annotated[keys.Count, keys.Weaker("lower")] = Field(
+    min_test_examples: Annotated[Count, Weaker("lower")] = Field(
         50, description="The minimum number of test examples."
     )
     thresholds: requirements.ThresholdsValue = Field(
@@ -98,33 +111,33 @@ class GateKeys(keys.Keys):
         "latency_p95_s, cost_usd or error_rate. A metric with options is written under metric. "
         "Merged by name with the thresholds of the marker, the gate and defaults.",
     )
-    missing_answers: Annotated[Literal["error", "wrong"], keys.words("wrong", "error")] = Field(
+    missing_answers: Annotated[Literal["error", "wrong"], words("wrong", "error")] = Field(
         "error",
         description="How to treat an answer of the candidate that is missing after all retries. "
         "error: the gate cannot be judged. wrong: the answer counts as wrong.",
     )
-    repeats: Annotated[int, Field(ge=1, le=1000), keys.Weaker("lower")] = Field(
+    repeats: Annotated[int, Field(ge=1, le=1000), Weaker("lower")] = Field(
         1, description="Answers per example; their scores are averaged."
     )
-    timeout_s: keys.AboveZero = keys.optional(
+    timeout_s: AboveZero = optional(
         "Time limit in seconds for all answers of all models. When it is reached, the gate is an "
         "error; the answers so far are kept. Default: no limit."
     )
-    hypothesis: requirements.HypothesisValue = keys.optional(
+    hypothesis: requirements.HypothesisValue = optional(
         "The change that the fine-tune is expected to make: a sentence, or a mapping with from and "
         "to."
     )
-    goal: Goal = keys.optional(
+    goal: Goal = optional(
         "The purpose of the fine-tune. Fine-tuning suits style, format, classification, "
         "extraction, latency and cost. The gate fails for knowledge, reasoning, one_off, safety "
         "and new_modality, which it does not suit."
     )
-    stage: Annotated[Literal["accept", "ready"], keys.words("ready", "accept")] = Field(
+    stage: Annotated[Literal["accept", "ready"], words("ready", "accept")] = Field(
         "accept",
         description="accept: judge the candidate. ready: there is no candidate yet; run all checks "
         "that are possible before training, where green means that it is worth training.",
     )
-    economics: requirements.EconomicsKeys = keys.optional(
+    economics: requirements.EconomicsKeys = optional(
         "The costs and savings of the fine-tune, and their limits."
     )
     checks: requirements.ChecksValue = Field(
@@ -132,21 +145,21 @@ class GateKeys(keys.Keys):
         description="fail, warn or ignore, by the name that a check is printed under. Merged by "
         "name with the levels of the marker, the gate and defaults.",
     )
-    guards: Annotated[dict[str, requirements.GuardKeys], keys.Named] = Field(
+    guards: Annotated[dict[str, requirements.GuardKeys], Named] = Field(
         {}, description="Other test sets by name, on which the candidate must not get worse."
     )
-    slices: requirements.SlicesValue = keys.optional(
+    slices: requirements.SlicesValue = optional(
         "Parts of the test set on which the candidate must not get worse."
     )
-    agreement: requirements.AgreementKeys = keys.optional(
+    agreement: requirements.AgreementKeys = optional(
         "For an artefact that must be what was judged: merged, quantised, converted or served "
         "elsewhere. The baseline that it names need not be beaten, so that such a gate needs no "
         "margin."
     )
-    max_age_days: Annotated[keys.AboveZero, keys.Weaker("higher")] = keys.optional(
+    max_age_days: Annotated[AboveZero, Weaker("higher")] = optional(
         "The maximum age of the oldest answer used for the verdict, in days."
     )
-    max_attempts: Annotated[int, Field(ge=1, le=5), keys.Weaker("higher")] = keys.optional(
+    max_attempts: Annotated[int, Field(ge=1, le=5), Weaker("higher")] = optional(
         "The number of distinct sets of answers, of the candidate and of the baselines, that may "
         "be judged on this test set. Attempt k is judged at the gate's level of error times 2^-k. "
         "The same answers judged again are no attempt. One example in ten may be shown, and never "
@@ -314,20 +327,20 @@ class GateKeys(keys.Keys):
         return f"{key} {text} ({self.sources[key]})"
 
 
-def comparison_of(key: str) -> keys.Weaker | None:
+def comparison_of(key: str) -> Weaker | None:
     """Return how values of a gate's key compare (``guards.refunds.max_drop``).
 
     None if they have no order.
     """
     name = key.rpartition(".")[2]
     for mapping in _COMPARED:
-        comparison = keys.comparable(mapping).get(name)
+        comparison = comparable(mapping).get(name)
         if comparison is not None:
             return comparison
     return None
 
 
-_COMPARED: tuple[type[keys.Keys], ...] = (
+_COMPARED: tuple[type[Keys], ...] = (
     GateKeys,
     models.BaselineKeys,
     data.DataKeys,

@@ -8,8 +8,25 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationInfo
 
-from pytest_ftgate.config import keys, models
-from pytest_ftgate.config.keys import BUILT_IN, At, Source
+from pytest_ftgate.config import models
+from pytest_ftgate.config.keys import (
+    BUILT_IN,
+    At,
+    Keys,
+    Listed,
+    Number,
+    OpenKeys,
+    PathText,
+    Placeable,
+    Source,
+    Text,
+    Weaker,
+    optional,
+    place,
+    reading_of,
+    refusal,
+    refusals,
+)
 from pytest_ftgate.text import FARTHEST, got
 
 _PATH = {
@@ -33,7 +50,7 @@ _SKLEARN = {
 
 
 @dataclass(frozen=True)
-class MetricSpec(keys.Placeable):
+class MetricSpec(Placeable):
     """A metric and its written options; ``options["function"]`` is a callable of a marker."""
 
     name: str
@@ -46,7 +63,7 @@ class MetricSpec(keys.Placeable):
     def placed(self, source_at: At, name: str | None = None) -> "MetricSpec":  # noqa: ARG002
         """Return the metric with its source, also of its paths and judge."""
         source = source_at()
-        options = {key: keys.place(value, lambda *_: source) for key, value in self.options.items()}
+        options = {key: place(value, lambda *_: source) for key, value in self.options.items()}
         key = _PATH.get(self.name, "")
         path = options.get(key)
         if isinstance(path, str | os.PathLike) and os.fspath(path):
@@ -54,30 +71,28 @@ class MetricSpec(keys.Placeable):
         return MetricSpec(self.name, options, source)
 
 
-class MetricKeys(keys.OpenKeys):
+class MetricKeys(OpenKeys):
     """A metric and its options."""
 
-    name: keys.Text = Field(
-        description="The metric's name, such as accuracy, f1_macro or exact_match."
-    )
+    name: Text = Field(description="The metric's name, such as accuracy, f1_macro or exact_match.")
 
 
 def _ends(values: tuple[float, ...]) -> tuple[float, ...]:
     if len(values) != 2 or values[0] >= values[1]:
-        raise keys.refusal("must be the lowest and the highest score, such as [1, 5]")
+        raise refusal("must be the lowest and the highest score, such as [1, 5]")
     if max(map(abs, values)) > FARTHEST:
-        raise keys.refusal(f"must be between {-FARTHEST:g} and {FARTHEST:g}, such as [1, 5]")
+        raise refusal(f"must be between {-FARTHEST:g} and {FARTHEST:g}, such as [1, 5]")
     return values
 
 
-class CalibrationKeys(keys.Keys):
+class CalibrationKeys(Keys):
     """Items that people have judged, on which the judge must agree with them."""
 
-    file: keys.PathText = Field(
+    file: PathText = Field(
         alias="path", description="A CSV or JSONL file of judged items, relative to this file."
     )
-    min_kappa: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), keys.Weaker("lower")] = (
-        Field(description="The minimum agreement with people (Cohen's kappa).")
+    min_kappa: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), Weaker("lower")] = Field(
+        description="The minimum agreement with people (Cohen's kappa)."
     )
 
     @property
@@ -85,15 +100,15 @@ class CalibrationKeys(keys.Keys):
         return self._place.absolute(self.file)
 
 
-class _JudgeKeys(keys.Keys):
+class _JudgeKeys(Keys):
     exactly_one = (("rubric", "rubric_file"),)
     name: str
     judge: models.ModelValue = Field(description="The model that judges.")
-    rubric: keys.Text = keys.optional(
+    rubric: Text = optional(
         "The criteria for a good answer. Either rubric or rubric_file is required."
     )
-    rubric_file: keys.PathText = keys.optional("A file with the rubric, relative to this file.")
-    calibration: CalibrationKeys = keys.optional(
+    rubric_file: PathText = optional("A file with the rubric, relative to this file.")
+    calibration: CalibrationKeys = optional(
         "Items judged by people, on which the judge must agree with them first."
     )
 
@@ -102,7 +117,7 @@ class RubricKeys(_JudgeKeys):
     """Answers graded by a model according to a rubric."""
 
     name: Literal["rubric"] = Field(description="The metric.")
-    scale: Annotated[tuple[keys.Number, ...], keys.Listed, AfterValidator(_ends)] = Field(
+    scale: Annotated[tuple[Number, ...], Listed, AfterValidator(_ends)] = Field(
         (1, 5), description="The lowest and the highest score."
     )
 
@@ -113,11 +128,11 @@ class PreferenceKeys(_JudgeKeys):
     name: Literal["preference"] = Field(description="The metric.")
 
 
-class HumanPreferenceKeys(keys.Keys):
+class HumanPreferenceKeys(Keys):
     """Pairs of answers, of which people preferred one."""
 
     name: Literal["human_preference"] = Field(description="The metric.")
-    path: keys.PathText = Field(
+    path: PathText = Field(
         description="A CSV or JSONL file of {id, preferred, rater}, relative to this file."
     )
 
@@ -135,11 +150,11 @@ def _read_metric(value: Any, info: ValidationInfo) -> MetricSpec:
     values = dict(value) if isinstance(value, Mapping) else {"name": value}
     metric = values.get("name")
     is_plain = isinstance(metric, str | int | float | list | tuple | None)
-    if keys.reading_of(info).objects and not is_plain:
+    if reading_of(info).objects and not is_plain:
         values["name"] = _name_of(metric)
         values["function"] = metric
     if not isinstance(value, Mapping) and not isinstance(values["name"], str):
-        raise keys.refusal(f"must be a metric's name, or a mapping with a name, {got(value, ())}")
+        raise refusal(f"must be a metric's name, or a mapping with a name, {got(value, ())}")
 
     if isinstance(value, Mapping) and isinstance(metric, str) and metric in JUDGED:
         values = JUDGED[metric].model_validate(values, context=info.context).written()
@@ -157,7 +172,7 @@ def _name_of(metric: Any) -> str:
     is_of_sklearn = str(getattr(metric, "__module__", "")).startswith("sklearn.")
     if is_of_sklearn and name in _SKLEARN:
         text = f"pass the name of this metric of scikit-learn: {_SKLEARN[name]!r}"
-        raise keys.refusal(text)
+        raise refusal(text)
     return name
 
 
@@ -174,7 +189,7 @@ def _read_metrics(value: Any, info: ValidationInfo) -> MetricSpec | tuple[Metric
     if not isinstance(value, list | tuple):
         return _read_metric(value, info)
     if not value:
-        raise keys.refusal("must not be empty")
+        raise refusal("must not be empty")
     metrics = _SEVERAL.validate_python(value, context=info.context)
     names = [metric.name for metric in metrics]
     twice = [
@@ -183,7 +198,7 @@ def _read_metrics(value: Any, info: ValidationInfo) -> MetricSpec | tuple[Metric
         if name in names[:index]
     ]
     if twice:
-        raise keys.refusals(twice)
+        raise refusals(twice)
     return metrics
 
 

@@ -8,7 +8,22 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, model_validator
 
-from pytest_ftgate.config import keys
+from pytest_ftgate.config.keys import (
+    AboveZero,
+    Amount,
+    Count,
+    FreeData,
+    Keys,
+    OpenKeys,
+    PathText,
+    Positive,
+    Source,
+    Text,
+    matching,
+    optional,
+    refusal,
+    refused_key,
+)
 from pytest_ftgate.data import canonical_json
 from pytest_ftgate.text import got, quoted
 
@@ -63,11 +78,11 @@ def mixed(keys: Collection[str]) -> str | None:
     return f"sets both gpu_hour_usd (price of a machine) and {per_token[0]} (price of tokens)"
 
 
-_NAME_OF_VARIABLE = keys.matching(
+_NAME_OF_VARIABLE = matching(
     "^[A-Za-z_][A-Za-z0-9_]*$",
     "the name of an environment variable, such as OPENAI_API_KEY, never the key itself",
 )
-_URL = keys.matching(
+_URL = matching(
     "^https?://[^/@]+(/.*)?$",
     "a URL that begins with http:// or https://, without a user or password (name a variable with "
     "api_key_env)",
@@ -87,7 +102,7 @@ def _check_target(target: str) -> str:
     guess = f"{module}:{function}"
     meant = f"; did you mean {quoted(guess)}?" if re.match(_TARGET, guess) else ""
     form = "must be a function, written as pkg.module:function"
-    raise keys.refusal(f"{form}, got {quoted(target)}{meant}")
+    raise refusal(f"{form}, got {quoted(target)}{meant}")
 
 
 def _read_stripping(value: Any) -> Any:
@@ -97,29 +112,29 @@ def _read_stripping(value: Any) -> Any:
     if is_pair and all(isinstance(tag, str) and tag for tag in value):
         return tuple(value)
     form = "auto, false, or a pair of tags such as ['<think>', '</think>']"
-    raise keys.refusal(f"must be {form}, {got(value, ())}")
+    raise refusal(f"must be {form}, {got(value, ())}")
 
 
 _WrittenStripping = Literal["auto", False] | Annotated[list[str], Field(min_length=2, max_length=2)]
 _Stripping = Annotated[
     Any, PlainValidator(_read_stripping, json_schema_input_type=_WrittenStripping)
 ]
-_STRIPPING: Any = keys.optional(
+_STRIPPING: Any = optional(
     "The reasoning to remove from the start of an answer. auto (default): that in tags such as "
     "<think>, <thought> or [THINK], and Harmony channels. A pair of tags: those. false: nothing."
 )
 _MIXED: Any = [{"required": ["gpu_hour_usd", key]} for key in PER_TOKEN]
 
 
-class Price(keys.Keys):
+class Price(Keys):
     """The price of the model's tokens, or of the machine that it runs on."""
 
     model_config = ConfigDict(json_schema_extra={"not": {"anyOf": _MIXED}})
 
-    input_per_1m: keys.Amount = keys.optional("US dollars per million input tokens.")
-    output_per_1m: keys.Amount = keys.optional("US dollars per million output tokens.")
-    cached_input_per_1m: keys.Amount = keys.optional("US dollars per million cached input tokens.")
-    gpu_hour_usd: keys.Amount = keys.optional(
+    input_per_1m: Amount = optional("US dollars per million input tokens.")
+    output_per_1m: Amount = optional("US dollars per million output tokens.")
+    cached_input_per_1m: Amount = optional("US dollars per million cached input tokens.")
+    gpu_hour_usd: Amount = optional(
         "US dollars per hour for the machine that serves a model of your own; the cost is spread "
         "over its calls."
     )
@@ -128,27 +143,27 @@ class Price(keys.Keys):
     def _one_way_to_pay(self) -> "Price":
         flaw = mixed(self.model_fields_set)
         if flaw is not None:
-            raise keys.refused_key("gpu_hour_usd", f"the price {flaw}: keep one of them")
+            raise refused_key("gpu_hour_usd", f"the price {flaw}: keep one of them")
         return self
 
 
-_SYSTEM: Any = keys.optional("The system message; it replaces any in the data.")
-_SYSTEM_FILE: Any = keys.optional("A file with the system message, relative to this file.")
-_FEW_SHOT: Any = keys.optional(
+_SYSTEM: Any = optional("The system message; it replaces any in the data.")
+_SYSTEM_FILE: Any = optional("A file with the system message, relative to this file.")
+_FEW_SHOT: Any = optional(
     "The number of training examples to send as user and assistant turns: stratified by label, "
     "chosen with a fixed seed, and the same for every input."
 )
-_RETRIEVAL: Any = keys.optional(
+_RETRIEVAL: Any = optional(
     "The number of training examples to send as user and assistant turns: those with the inputs "
     "most similar to each input, the most similar one last."
 )
-_TEMPLATE: Any = keys.optional(
+_TEMPLATE: Any = optional(
     "The user message. {input} and {FIELD} are replaced literally. A name in braces that is no "
     "field is an error."
 )
-_PRICE: Any = keys.optional("The model's prices, for cost checks.")
-_NAME: Any = keys.optional("The model's name in reports.")
-_RETRIES: Any = keys.optional("The maximum number of retries of a failed call. Default: 5.")
+_PRICE: Any = optional("The model's prices, for cost checks.")
+_NAME: Any = optional("The model's name in reports.")
+_RETRIES: Any = optional("The maximum number of retries of a failed call. Default: 5.")
 
 REQUEST_PARAMETERS = (
     "temperature",
@@ -210,14 +225,14 @@ class Provider:
         return None
 
     @classmethod
-    def identity(cls, options: Options, source: keys.Source) -> tuple[Any, ...]:  # noqa: ARG003
+    def identity(cls, options: Options, source: Source) -> tuple[Any, ...]:  # noqa: ARG003
         """Return what tells the model from others, beside the name that an endpoint is sent."""
         return tuple(
             (key, value) for key, value in sorted(options.items()) if key not in _OPERATION
         )
 
 
-class _Asked(Provider, keys.Keys):
+class _Asked(Provider, Keys):
     """The keys of a model that takes parameters with each request."""
 
     @classmethod
@@ -237,45 +252,41 @@ class OpenAIKeys(_Asked):
     is_remote: ClassVar[bool] = True
 
     provider: Literal["openai"] = Field(description="An OpenAI-compatible endpoint.")
-    model: keys.Text = Field(description="The model's name at the endpoint.")
-    base_url: Annotated[str, _URL] = keys.optional(
+    model: Text = Field(description="The model's name at the endpoint.")
+    base_url: Annotated[str, _URL] = optional(
         "The endpoint's URL. Default: OpenAI's. OPENAI_BASE_URL and similar variables are ignored."
     )
-    api_key_env: Annotated[str, _NAME_OF_VARIABLE] = keys.optional(
+    api_key_env: Annotated[str, _NAME_OF_VARIABLE] = optional(
         "The name of the environment variable that holds the API key, never the key itself."
     )
-    system: keys.Text = _SYSTEM
-    system_file: keys.PathText = _SYSTEM_FILE
-    few_shot: keys.Count = _FEW_SHOT
-    retrieval: keys.Count = _RETRIEVAL
-    template: keys.Text = _TEMPLATE
-    params: keys.FreeData = keys.optional(
-        "Request parameters, sent unchanged, for example temperature: 0."
-    )
-    concurrency: keys.Positive = keys.optional(
-        "The maximum number of concurrent calls. Default: 16."
-    )
-    timeout_s: keys.AboveZero = keys.optional("Timeout of one attempt, in seconds. Default: 60.")
-    retries: keys.Count = _RETRIES
-    requests_per_minute: keys.AboveZero = keys.optional(
+    system: Text = _SYSTEM
+    system_file: PathText = _SYSTEM_FILE
+    few_shot: Count = _FEW_SHOT
+    retrieval: Count = _RETRIEVAL
+    template: Text = _TEMPLATE
+    params: FreeData = optional("Request parameters, sent unchanged, for example temperature: 0.")
+    concurrency: Positive = optional("The maximum number of concurrent calls. Default: 16.")
+    timeout_s: AboveZero = optional("Timeout of one attempt, in seconds. Default: 60.")
+    retries: Count = _RETRIES
+    requests_per_minute: AboveZero = optional(
         "The maximum number of calls per minute, in each process."
     )
-    latency_sample: keys.Count = keys.optional(
+    latency_sample: Count = optional(
         "Measure latency on the first so many test examples, asked one at a time before the run, "
         "instead of on all answers."
     )
-    revision: keys.Text = keys.optional(
+    revision: Text = optional(
         "The version of the weights, if the model's name does not identify it. Stored answers are "
         "reused until it changes. Default: at OpenAI they are always reused, elsewhere they are "
         "kept for the session."
     )
-    served_as: keys.Text | Annotated[list[keys.Text], Field(min_length=1)] = keys.optional(
+    served_as: Text | Annotated[list[Text], Field(min_length=1)] = optional(
         "Other names that the endpoint's answers may give as their model, such as the model behind "
         "an alias. An answer of any other model is an error."
     )
     price: Price = _PRICE
     strip_reasoning: _Stripping = _STRIPPING
-    name: keys.Text = _NAME
+    name: Text = _NAME
 
     @classmethod
     def name_sent(cls, options: Mapping[str, Any]) -> str | None:
@@ -287,7 +298,7 @@ class OpenAIKeys(_Asked):
         return str(body["model"]).strip().lower()
 
     @classmethod
-    def identity(cls, options: Options, source: keys.Source) -> tuple[Any, ...]:  # noqa: ARG003
+    def identity(cls, options: Options, source: Source) -> tuple[Any, ...]:  # noqa: ARG003
         """Return the parts of the URL, and the parameters that choose weights."""
         # Of one endpoint the name, the port and the slashes may be written in several ways.
         url = urlsplit(str(options.get("base_url") or PUBLIC_ENDPOINT).lower())
@@ -300,7 +311,7 @@ class OpenAIKeys(_Asked):
         return url.scheme, host, port, url.path.strip("/"), canonical_json(adapters)
 
 
-class PythonKeys(Provider, keys.Keys):
+class PythonKeys(Provider, Keys):
     """A Python function used as a model."""
 
     short: ClassVar[str] = "target"
@@ -314,36 +325,36 @@ class PythonKeys(Provider, keys.Keys):
         description="The function, written as pkg.module:function.",
         json_schema_extra={"pattern": _TARGET},
     )
-    concurrency: keys.Positive = keys.optional(
+    concurrency: Positive = optional(
         "The maximum number of concurrent calls. Default: 16 for async functions, 1 for others."
     )
-    timeout_s: keys.AboveZero = keys.optional("Timeout of one attempt, in seconds. Default: 60.")
-    retries: keys.Count = _RETRIES
-    revision: keys.Text = keys.optional(
+    timeout_s: AboveZero = optional("Timeout of one attempt, in seconds. Default: 60.")
+    retries: Count = _RETRIES
+    revision: Text = optional(
         "The version of the function: its answers are stored on disk and reused until this key "
         "changes. Default: they are kept for the session."
     )
-    batch_size: keys.Positive = keys.optional(
+    batch_size: Positive = optional(
         "The maximum number of inputs per call: the function takes a list of inputs and returns a "
         "list of answers."
     )
-    workers: keys.Positive = keys.optional(
+    workers: Positive = optional(
         "The number of processes that call the function (with joblib), for CPU-bound functions."
     )
     price: Price = _PRICE
     strip_reasoning: _Stripping = _STRIPPING
-    name: keys.Text = _NAME
+    name: Text = _NAME
 
     @classmethod
     def short_name(cls, value: str) -> str:
         return value.rpartition(":")[2]
 
     @classmethod
-    def identity(cls, options: Options, source: keys.Source) -> tuple[Any, ...]:  # noqa: ARG003
+    def identity(cls, options: Options, source: Source) -> tuple[Any, ...]:  # noqa: ARG003
         return (options["target"],)
 
 
-class RecordedKeys(Provider, keys.Keys):
+class RecordedKeys(Provider, Keys):
     """Previously recorded answers."""
 
     short: ClassVar[str] = "path"
@@ -353,17 +364,17 @@ class RecordedKeys(Provider, keys.Keys):
     provider: Literal["recorded"] = Field(
         description="Recorded answers, matched to the test set by id."
     )
-    path: keys.PathText = Field(description="A JSONL file of {id, output}, relative to this file.")
+    path: PathText = Field(description="A JSONL file of {id, output}, relative to this file.")
     price: Price = _PRICE
     strip_reasoning: _Stripping = _STRIPPING
-    name: keys.Text = _NAME
+    name: Text = _NAME
 
     @classmethod
     def short_name(cls, value: str) -> str:
         return os.path.basename(value)
 
     @classmethod
-    def identity(cls, options: Options, source: keys.Source) -> tuple[Any, ...]:  # noqa: ARG003
+    def identity(cls, options: Options, source: Source) -> tuple[Any, ...]:  # noqa: ARG003
         return (options["path"],)
 
 
@@ -373,40 +384,34 @@ class TransformersKeys(_Asked):
     provider: Literal["transformers"] = Field(
         description="A model in this process, loaded with transformers."
     )
-    model: keys.Text = Field(
-        description="The folder of the model, or its name on the Hugging Face hub."
-    )
-    adapter: keys.Text = keys.optional(
+    model: Text = Field(description="The folder of the model, or its name on the Hugging Face hub.")
+    adapter: Text = optional(
         "The folder of a peft adapter, such as a LoRA adapter, or its name on the hub."
     )
-    task: Literal["text-classification"] = keys.optional(
+    task: Literal["text-classification"] = optional(
         "Of a fine-tuned classifier, whose id2label names the labels."
     )
-    batch_size: keys.Positive = keys.optional("The number of examples per batch. Default: 8.")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = keys.optional(
+    batch_size: Positive = optional("The number of examples per batch. Default: 8.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = optional(
         "The data type of the weights. Default: auto, that of their files."
     )
-    device: keys.Text = keys.optional(
-        "The device, such as cpu or cuda:1. Default: a GPU if there is one."
-    )
-    max_new_tokens: keys.Positive = keys.optional(
-        "The maximum length of an answer in tokens. Default: 256."
-    )
-    params: keys.FreeData = keys.optional(
+    device: Text = optional("The device, such as cpu or cuda:1. Default: a GPU if there is one.")
+    max_new_tokens: Positive = optional("The maximum length of an answer in tokens. Default: 256.")
+    params: FreeData = optional(
         "Generation parameters, such as repetition_penalty. Default: greedy decoding."
     )
-    system: keys.Text = _SYSTEM
-    few_shot: keys.Count = _FEW_SHOT
-    template: keys.Text = _TEMPLATE
-    price: Price = keys.optional("The price of the machine: gpu_hour_usd.")
-    name: keys.Text = _NAME
+    system: Text = _SYSTEM
+    few_shot: Count = _FEW_SHOT
+    template: Text = _TEMPLATE
+    price: Price = optional("The price of the machine: gpu_hour_usd.")
+    name: Text = _NAME
 
     @classmethod
     def short_name(cls, value: str) -> str:
         return os.path.basename(value)
 
     @classmethod
-    def identity(cls, options: Options, source: keys.Source) -> tuple[Any, ...]:
+    def identity(cls, options: Options, source: Source) -> tuple[Any, ...]:
         """Return the folders of the model and its adapter, or their names on the hub."""
         places = []
         for key in ("model", "adapter"):
@@ -417,7 +422,7 @@ class TransformersKeys(_Asked):
         return tuple(places)
 
 
-class CallableKeys(Provider, keys.Keys):
+class CallableKeys(Provider, Keys):
     """A Python object that a marker or a fixture gives."""
 
     has_prompt: ClassVar[bool] = False
@@ -426,32 +431,32 @@ class CallableKeys(Provider, keys.Keys):
     )
 
     provider: Literal["callable"] = Field(description="An object that a marker or a fixture gives.")
-    name: keys.Text = _NAME
+    name: Text = _NAME
 
 
-class OtherKeys(Provider, keys.OpenKeys):
+class OtherKeys(Provider, OpenKeys):
     """A model of a provider that a plugin or conftest.py adds with the hook pytest_ftgate_model."""
 
-    provider: keys.Text = Field(
+    provider: Text = Field(
         description="The provider's name, which the hook recognises.",
         json_schema_extra={
             "not": {"enum": ["openai", "python", "recorded", "transformers", "callable"]}
         },
     )
-    concurrency: keys.Positive = keys.optional("The maximum number of concurrent calls.")
-    timeout_s: keys.AboveZero = keys.optional("Timeout of one attempt, in seconds.")
-    retries: keys.Count = keys.optional("The maximum number of retries of a failed call.")
+    concurrency: Positive = optional("The maximum number of concurrent calls.")
+    timeout_s: AboveZero = optional("Timeout of one attempt, in seconds.")
+    retries: Count = optional("The maximum number of retries of a failed call.")
     price: Price = _PRICE
     strip_reasoning: _Stripping = _STRIPPING
-    name: keys.Text = _NAME
+    name: Text = _NAME
 
 
-class ExtendsKeys(keys.OpenKeys):
+class ExtendsKeys(OpenKeys):
     """A model of the gate file with some of its keys replaced."""
 
     model_config = ConfigDict(json_schema_extra={"not": {"required": ["provider"]}})
 
-    extends: keys.Text = Field(
+    extends: Text = Field(
         description="A name under models. Beside it stand the keys to replace; null removes a key "
         "(system: null)."
     )

@@ -12,7 +12,28 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import pydantic
 from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo
 
-from pytest_ftgate.config import keys, model_keys
+from pytest_ftgate.config import model_keys
+from pytest_ftgate.config.keys import (
+    BUILT_IN,
+    MISSING,
+    Amount,
+    At,
+    Keys,
+    Named,
+    Placeable,
+    ProvenDrop,
+    Reading,
+    Source,
+    Weaker,
+    optional,
+    own_words,
+    place,
+    reading_of,
+    refusal,
+    refusals,
+    refused_key,
+    refusing,
+)
 from pytest_ftgate.text import cut, excerpt, got, nearest, quoted, suggestion
 
 SPELLINGS = "openai:NAME, python:pkg.module:function, recorded:PATH, transformers:NAME"
@@ -30,7 +51,7 @@ _KINDS: dict[str, type[_AnyKeys]] = {**PROVIDERS, "callable": model_keys.Callabl
 
 
 @dataclass(frozen=True)
-class ModelSpec(keys.Placeable):
+class ModelSpec(Placeable):
     """One validated model.
 
     Its name is the key ``name``, else its name under ``baselines``, else its name under ``models``,
@@ -43,7 +64,7 @@ class ModelSpec(keys.Placeable):
     # shown in reports: ``openai:gpt-5.4-mini``, ``python:pkg.mod:fn``, ``conftest.my_model``
     spelling: str
     name: str
-    source: keys.Source  # where it is defined; for a named model, under ``models``
+    source: Source  # where it is defined; for a named model, under ``models``
 
     def __str__(self) -> str:
         return self.spelling
@@ -68,7 +89,7 @@ class ModelSpec(keys.Placeable):
         """Return what tells the model from others, beside the name that an endpoint is sent."""
         return self.provider, *self.kind.identity(self.options, self.source)
 
-    def placed(self, source_at: keys.At, name: str | None = None) -> ModelSpec:
+    def placed(self, source_at: At, name: str | None = None) -> ModelSpec:
         """Return the model with its source; a named model keeps the source of its definition.
 
         Parameters of the test may load other weights into any model. Only an endpoint in the gate
@@ -82,7 +103,7 @@ class ModelSpec(keys.Placeable):
 
         source = use
         options = dict(self.options)
-        if self.source is not keys.BUILT_IN:
+        if self.source is not BUILT_IN:
             source = self.source
             if use.parameters:
                 source = replace(source, parameters=use.parameters)
@@ -99,7 +120,7 @@ class ModelSpec(keys.Placeable):
         return replace(self, options=options, source=source, name=written or name or self.name)
 
 
-def no_candidate(source: keys.Source) -> ModelSpec:
+def no_candidate(source: Source) -> ModelSpec:
     """Return a placeholder for a model that is not trained yet."""
     return ModelSpec("", {}, "none yet", "candidate", source)
 
@@ -110,7 +131,7 @@ def no_candidate(source: keys.Source) -> ModelSpec:
 
 def read_model(value: Any, info: ValidationInfo) -> ModelSpec:
     """Return a model that is written as a name, a spelling or a mapping, or an object."""
-    reading = keys.reading_of(info)
+    reading = reading_of(info)
     if isinstance(value, str):
         if value in reading.models:
             model: ModelSpec = reading.models[value]
@@ -129,29 +150,27 @@ def read_model(value: Any, info: ValidationInfo) -> ModelSpec:
     if reading.objects and value is not None:
         return _from_object(value)
     forms = f"a name under models, a string ({SPELLINGS}), or a mapping with provider or extends"
-    raise keys.refusal(f"must be a model: {forms}")
+    raise refusal(f"must be a model: {forms}")
 
 
 def _read_definition(value: Any, info: ValidationInfo) -> ModelSpec:
-    if isinstance(value, str) and value in keys.reading_of(info).models:
-        raise keys.refusal(
-            f"a named model must not be another name: write {{extends: {cut(value)}}}"
-        )
+    if isinstance(value, str) and value in reading_of(info).models:
+        raise refusal(f"a named model must not be another name: write {{extends: {cut(value)}}}")
     return read_model(value, info)
 
 
-def _spelled(text: str, reading: keys.Reading) -> dict[str, Any]:
+def _spelled(text: str, reading: Reading) -> dict[str, Any]:
     """Return the keys of a model that is written as text."""
     provider, colon, name = text.partition(":")
     is_provider = provider.replace("-", "_").replace(".", "_").isidentifier()
     if not (colon and is_provider):
-        raise keys.refusal(f"unknown model {quoted(text)}{_meant(text, reading)}")
+        raise refusal(f"unknown model {quoted(text)}{_meant(text, reading)}")
     if not name.strip():
-        raise keys.refusal(f"expected a model after the colon, got {quoted(text)}")
+        raise refusal(f"expected a model after the colon, got {quoted(text)}")
     return {"provider": provider, _keys_of(provider).short: name}
 
 
-def _meant(text: str, reading: keys.Reading) -> str:
+def _meant(text: str, reading: Reading) -> str:
     """Return the end of a message about an unknown model, which says how to write it."""
     near = nearest(text, reading.models)
     if near:
@@ -170,28 +189,28 @@ def _keys_of(provider: Any) -> type[_AnyKeys]:
     return _KINDS.get(provider, model_keys.OtherKeys)
 
 
-def _extended(values: Mapping[Any, Any], reading: keys.Reading) -> ModelSpec:
+def _extended(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
     """Return a model of the gate file with some of its keys replaced, which its name tells."""
     name = values["extends"]
     changes = {key: value for key, value in values.items() if key != "extends"}
     if not isinstance(name, str) or name not in reading.models:
         text = f"must be the name of a model under models, {got(name, ())}"
         near = suggestion(name, reading.models) if isinstance(name, str) else ""
-        raise keys.refused_key("extends", text + near)
+        raise refused_key("extends", text + near)
     if "provider" in changes:
         text = "the provider is that of the model that is extended: remove this key"
-        raise keys.refused_key("provider", text)
+        raise refused_key("provider", text)
 
     try:
         model = _from_mapping(_inherited(name, changes, reading, ()), reading)
     except pydantic.ValidationError as error:
         # What is wrong with the model that is extended is told where that one is written.
         problems = []
-        for path, text in keys.own_words(error):
+        for path, text in own_words(error):
             if path and (path[0] in changes or path[0] == "extends"):
                 problems.append((path, text))
         text = f"the model {quoted(name)} is not valid"
-        raise keys.refusals(problems or [(("extends",), text)]) from None
+        raise refusals(problems or [(("extends",), text)]) from None
 
     described = " ".join([name, *(_change(key, value) for key, value in changes.items())])
     return replace(model, name=model.options.get("name") or described)
@@ -207,7 +226,7 @@ def _change(key: Any, value: Any) -> str:
 
 
 def _inherited(
-    name: str, changes: Mapping[Any, Any], reading: keys.Reading, chain: tuple[str, ...]
+    name: str, changes: Mapping[Any, Any], reading: Reading, chain: tuple[str, ...]
 ) -> dict[Any, Any]:
     """Return the keys of a named model with some of them replaced.
 
@@ -222,7 +241,7 @@ def _inherited(
     """
     if name in chain:
         circle = cut(" -> ".join((*chain, name)))
-        raise keys.refused_key("extends", f"models extend each other: {circle}")
+        raise refused_key("extends", f"models extend each other: {circle}")
 
     model = reading.models.get(name)
     inherited: dict[Any, Any] = {}
@@ -251,22 +270,22 @@ def _inherited(
     return merged
 
 
-def _from_mapping(values: Mapping[Any, Any], reading: keys.Reading) -> ModelSpec:
+def _from_mapping(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
     provider = values.get("provider")
     if provider is None:
         forms = f"one of {', '.join(PROVIDERS)}, or a provider of a hook"
         forms += "; or name a model under models with extends"
-        raise keys.refused_key("provider", f"{keys.MISSING}: {forms}")
+        raise refused_key("provider", f"{MISSING}: {forms}")
     kind = _keys_of(provider)
     if kind.unwritable is not None:
-        raise keys.refusal(kind.unwritable)
+        raise refusal(kind.unwritable)
 
     read = kind.model_validate(values, context=reading)
     options = {}
     for key, value in read.written().items():
         is_unset = key in model_keys.COUNTS and value == 0
         if key != "provider" and not is_unset:
-            options[key] = value.written() if isinstance(value, keys.Keys) else value
+            options[key] = value.written() if isinstance(value, Keys) else value
 
     model = options.get("adapter") if kind is model_keys.TransformersKeys else None
     model = model or getattr(read, kind.short, None)
@@ -274,15 +293,15 @@ def _from_mapping(values: Mapping[Any, Any], reading: keys.Reading) -> ModelSpec
     if model:
         spelling = f"{read.provider}:{model}"
         short = kind.short_name(str(model))
-    return ModelSpec(read.provider, options, spelling, read.name or short, keys.BUILT_IN)
+    return ModelSpec(read.provider, options, spelling, read.name or short, BUILT_IN)
 
 
-def _from_python(values: Mapping[Any, Any], reading: keys.Reading) -> ModelSpec:
+def _from_python(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
     """Return a model whose target is an object, with the other keys of a marker or fixture."""
     model = _from_object(values["target"])
     for key in ("revision", "workers"):
         if key in values:
-            raise keys.refused_key(key, "needs a target that is written as pkg.module:function")
+            raise refused_key(key, "needs a target that is written as pkg.module:function")
     # The other keys are validated beside a stand-in for the object.
     read = _from_mapping({**values, "target": "callable:target"}, reading)
     options = {**read.options, **model.options}
@@ -293,25 +312,23 @@ def _from_python(values: Mapping[Any, Any], reading: keys.Reading) -> ModelSpec:
 def _from_object(function: Any) -> ModelSpec:
     if isinstance(function, os.PathLike):
         cure = f"for a file of recorded answers write 'recorded:{cut(os.fspath(function))}'"
-        raise keys.refusal(f"expected a model, got a path: {cure}")
+        raise refusal(f"expected a model, got a path: {cure}")
 
     is_model = hasattr(function, "complete") and hasattr(function, "key")
     predicts = callable(getattr(function, "predict", None))
     if isinstance(function, type) and (is_model or predicts):
         name = function.__name__
-        raise keys.refusal(
-            f"expected a model, got the class {name}: pass an instance of it: {name}()"
-        )
+        raise refusal(f"expected a model, got the class {name}: pass an instance of it: {name}()")
     if not (is_model or predicts or callable(function)):
         cure = "pass a callable, an object with predict, or a string such as `openai:NAME`"
-        raise keys.refusal(f"expected a model, {got(function, ())}: {cure}")
+        raise refusal(f"expected a model, {got(function, ())}: {cure}")
 
     named = getattr(function, "func", function)  # functools.partial holds the function there
     short = _text(named, "__name__") or _text(function, "name") or type(function).__name__
     qualified = _text(named, "__qualname__") or type(function).__qualname__
     module = _text(named, "__module__") or type(function).__module__
     spelling = _text(function, "spelling") or f"{module}.{qualified}"
-    return ModelSpec("callable", {"function": function}, spelling, short, keys.BUILT_IN)
+    return ModelSpec("callable", {"function": function}, spelling, short, BUILT_IN)
 
 
 def _text(owner: Any, attribute: str) -> str | None:
@@ -355,7 +372,7 @@ def _read_optional(value: Any, info: ValidationInfo) -> ModelSpec | None:
     return read_model(value, info)
 
 
-class BaselineKeys(keys.Keys):
+class BaselineKeys(Keys):
     """A baseline with its own standard, in place of the gate's margin or max_drop."""
 
     one_at_most = (("margin", "max_drop"),)
@@ -363,18 +380,18 @@ class BaselineKeys(keys.Keys):
     model: Annotated[
         ModelSpec | None, PlainValidator(_read_optional, json_schema_input_type=Written | None)
     ] = Field(description="The model; null where there is none yet, such as no champion.")
-    margin: Annotated[keys.Amount, keys.Weaker("lower")] = keys.optional(
+    margin: Annotated[Amount, Weaker("lower")] = optional(
         "How much better than this baseline the candidate must be."
     )
-    max_drop: keys.ProvenDrop = keys.optional(
+    max_drop: ProvenDrop = optional(
         "How much worse than this baseline the candidate may be: it must be proven to be worse by "
         "at most that."
     )
 
-    def placed(self, source_at: keys.At, name: str | None = None) -> BaselineKeys:
+    def placed(self, source_at: At, name: str | None = None) -> BaselineKeys:
         """Return a copy that knows its sources; the model goes by the baseline's name."""
         copy = super().placed(source_at)
-        copy.__dict__["model"] = keys.place(self.model, partial(source_at, "model"), name)
+        copy.__dict__["model"] = place(self.model, partial(source_at, "model"), name)
         return copy
 
     @classmethod
@@ -386,12 +403,12 @@ class BaselineKeys(keys.Keys):
     @pydantic.model_validator(mode="after")
     def _has_standard(self) -> BaselineKeys:
         if not self.model_fields_set & _STANDARDS:
-            raise keys.refusal(
+            raise refusal(
                 "must have margin or max_drop beside model; without either, write the model alone"
             )
         if self.model is None and self.max_drop is None:
             text = "a baseline without a model cannot be beaten: write max_drop, or a model"
-            raise keys.refused_key("margin", text)
+            raise refused_key("margin", text)
         return self
 
 
@@ -403,7 +420,7 @@ def _read_entry(value: Any, info: ValidationInfo) -> ModelSpec | BaselineKeys:
     if standards and value.keys() & {"provider", "extends"}:
         key = standards[0]
         text = f"put the model under model: {{model: {{...}}, {key}: ...}}"
-        raise keys.refused_key(key, text)
+        raise refused_key(key, text)
 
     model_fields = {*model_keys.OpenAIKeys.model_fields, "extends"}
     if standards or value.keys() & model_fields == {"model"}:
@@ -415,12 +432,12 @@ def _refuse_one(value: Any) -> Any:
     """Refuse a single model where a mapping of models is expected."""
     is_model = isinstance(value, Mapping) and value.keys() & {"provider", "extends"}
     if is_model or isinstance(value, str):
-        raise keys.refusal("must be a mapping of names to models; for a single model use baseline")
+        raise refusal("must be a mapping of names to models; for a single model use baseline")
     return value
 
 
 _NOT_CANDIDATE = "a baseline must not be named candidate"
-_NoCandidate = keys.refusing(
+_NoCandidate = refusing(
     lambda values: [(("candidate",), _NOT_CANDIDATE)] if "candidate" in values else []
 )
 _Entry = Annotated[
@@ -435,6 +452,6 @@ else:
         dict[str, _Entry],
         Field(min_length=1),
         _NoCandidate,
-        keys.Named,
+        Named,
         BeforeValidator(_refuse_one),
     ]

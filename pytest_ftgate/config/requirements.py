@@ -15,27 +15,41 @@ from pydantic import (
 )
 
 from pytest_ftgate.check_names import CHANGEABLE, CheckName, described
-from pytest_ftgate.config import data, keys, metrics
+from pytest_ftgate.config import data, metrics
+from pytest_ftgate.config.keys import (
+    Amount,
+    Keys,
+    Listed,
+    Named,
+    Number,
+    ProvenDrop,
+    Text,
+    Weaker,
+    optional,
+    refusal,
+    refusals,
+    refused_key,
+)
 from pytest_ftgate.result import Threshold
 from pytest_ftgate.text import KeyPath, got, listed, nearest, plain_number
 
 
-class ThresholdKeys(keys.Keys):
+class ThresholdKeys(Keys):
     """The limits of one measured value of the candidate."""
 
     model_config = ConfigDict(
         json_schema_extra={"anyOf": [{"required": ["min"]}, {"required": ["max"]}]}
     )
 
-    min: Annotated[keys.Number, keys.Weaker("lower")] = keys.optional("The minimum value.")
-    max: Annotated[keys.Number, keys.Weaker("higher")] = keys.optional("The maximum value.")
+    min: Annotated[Number, Weaker("lower")] = optional("The minimum value.")
+    max: Annotated[Number, Weaker("higher")] = optional("The maximum value.")
 
     @model_validator(mode="after")
     def _bounded(self) -> "ThresholdKeys":
         if not self.ends:
-            raise keys.refusal("needs min, max or both")
+            raise refusal("needs min, max or both")
         if len(self.ends) == 2 and self.min > self.max:
-            raise keys.refusal(f"min {self.min:g} is greater than max {self.max:g}")
+            raise refusal(f"min {self.min:g} is greater than max {self.max:g}")
         return self
 
     @property
@@ -68,27 +82,25 @@ def _refuse_bare_limits(values: Any) -> Any:
             text = f"must be a mapping, {got(limit, ())}: write {{{end}: {plain_number(limit)}}}"
             problems.append(((str(name),), text))
     if problems:
-        raise keys.refusals(problems)
+        raise refusals(problems)
     return values
 
 
-ThresholdsValue = Annotated[
-    dict[str, ThresholdKeys], keys.Named, BeforeValidator(_refuse_bare_limits)
-]
+ThresholdsValue = Annotated[dict[str, ThresholdKeys], Named, BeforeValidator(_refuse_bare_limits)]
 
 
-class HypothesisKeys(keys.Keys):
+class HypothesisKeys(Keys):
     """The expected effect of the fine-tune on the deciding metric, in numbers."""
 
-    start: keys.Number = Field(
+    start: Number = Field(
         alias="from", description="The expected value of the baseline, in the metric's unit."
     )
-    goal: keys.Number = Field(
+    goal: Number = Field(
         alias="to",
         description="The expected value of the candidate; it is reported and does not affect the "
         "verdict.",
     )
-    because: keys.Text = keys.optional("The reason for the expectation.")
+    because: Text = optional("The reason for the expectation.")
 
     def __str__(self) -> str:
         because = f", because {self.because}" if self.because else ""
@@ -102,16 +114,16 @@ def _read_hypothesis(value: Any, info: ValidationInfo) -> HypothesisKeys | str:
     if isinstance(value, Mapping):
         return HypothesisKeys.model_validate(value, context=info.context)
     if not isinstance(value, str) or not value.strip():
-        raise keys.refusal(f"must be text or a mapping with from and to, {got(value, ())}")
+        raise refusal(f"must be text or a mapping with from and to, {got(value, ())}")
     return value
 
 
 HypothesisValue = Annotated[
-    Any, PlainValidator(_read_hypothesis, json_schema_input_type=keys.Text | HypothesisKeys)
+    Any, PlainValidator(_read_hypothesis, json_schema_input_type=Text | HypothesisKeys)
 ]
 
 
-class GuardKeys(keys.Keys):
+class GuardKeys(Keys):
     """Another test set, on which the candidate must be proven not to be worse than the baseline."""
 
     test_set: data.DataValue = Field(
@@ -120,22 +132,20 @@ class GuardKeys(keys.Keys):
     metric: metrics.MetricValue = Field(
         "accuracy", validate_default=True, description="The metric for this test set."
     )
-    max_drop: keys.ProvenDrop = Field(
+    max_drop: ProvenDrop = Field(
         description="How much worse than the best baseline the candidate may be, in the metric's "
         "unit: the upper bound of the drop, at the level of confidence, is at most this."
     )
 
 
-class SliceKeys(keys.Keys):
+class SliceKeys(Keys):
     """Parts of the test set, on which the candidate must not get significantly worse."""
 
-    fields: Annotated[
-        tuple[keys.Text, ...], Field(min_length=1), keys.Listed, keys.Weaker("fewer")
-    ] = Field(
+    fields: Annotated[tuple[Text, ...], Field(min_length=1), Listed, Weaker("fewer")] = Field(
         description="Fields of the examples; the examples that share a value of a field form a "
         "slice."
     )
-    max_drop: Annotated[keys.Amount, keys.Weaker("higher")] = Field(
+    max_drop: Annotated[Amount, Weaker("higher")] = Field(
         0.03,
         description="How much worse than the best baseline the candidate may be on a slice, in the "
         "metric's unit. A larger drop fails where the candidate is significantly worse, corrected "
@@ -145,19 +155,19 @@ class SliceKeys(keys.Keys):
     @model_validator(mode="after")
     def _each_once(self) -> "SliceKeys":
         if len(set(self.fields)) < len(self.fields):
-            raise keys.refused_key("fields", "contains a field twice")
+            raise refused_key("fields", "contains a field twice")
         return self
 
 
-class AgreementKeys(keys.Keys):
+class AgreementKeys(Keys):
     """The share of examples to which the candidate gives the same answer as a baseline."""
 
-    with_baseline: keys.Text = Field(
+    with_baseline: Text = Field(
         alias="with",
         description="The name of the baseline whose answers the candidate must give: the artefact "
         "that was judged.",
     )
-    min: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False), keys.Weaker("lower")] = Field(
+    min: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False), Weaker("lower")] = Field(
         description="The share of examples with the same answer, as the metric reads it, whose "
         "lower bound must reach this, at the level of confidence."
     )
@@ -173,7 +183,7 @@ SlicesValue = Annotated[
     SliceKeys,
     BeforeValidator(
         _read_slices,
-        json_schema_input_type=Annotated[list[keys.Text], Field(min_length=1)] | SliceKeys,
+        json_schema_input_type=Annotated[list[Text], Field(min_length=1)] | SliceKeys,
     ),
 ]
 
@@ -181,7 +191,7 @@ _FORMS = (("gpu_hours", "gpu_hour_usd"), ("usd_per_1m_tokens", "epochs"))
 _MOST = 1e12  # far beyond any use; sums of several are still finite
 
 Dollars = Annotated[float, Field(ge=0, le=_MOST, allow_inf_nan=False)]
-Spending = Annotated[Dollars, keys.Weaker("lower")]
+Spending = Annotated[Dollars, Weaker("lower")]
 Rate = Annotated[float, Field(gt=0, le=_MOST, allow_inf_nan=False)]
 
 
@@ -208,26 +218,26 @@ class TokenCost:
         return not isinstance(other, TokenCost) or self.usd(1) > other.usd(1)
 
 
-class TrainingCostKeys(keys.Keys):
+class TrainingCostKeys(Keys):
     """What one training costs: GPU hours, or tokens of the training set in each epoch."""
 
     model_config = ConfigDict(
         json_schema_extra={"oneOf": [{"required": list(form)} for form in _FORMS]}
     )
 
-    gpu_hours: Dollars = keys.optional("The hours of the machine.")
-    gpu_hour_usd: Dollars = keys.optional("US dollars per hour of the machine.")
-    usd_per_1m_tokens: Dollars = keys.optional(
+    gpu_hours: Dollars = optional("The hours of the machine.")
+    gpu_hour_usd: Dollars = optional("US dollars per hour of the machine.")
+    usd_per_1m_tokens: Dollars = optional(
         "US dollars per million tokens. The tokens of the training set are estimated as UTF-8 "
         "bytes / 4."
     )
-    epochs: Rate = keys.optional("How often the training set is read.")
+    epochs: Rate = optional("How often the training set is read.")
 
     @model_validator(mode="after")
     def _one_form(self) -> "TrainingCostKeys":
         if self.model_fields_set not in [set(form) for form in _FORMS]:
             either = " or ".join(f"{{{', '.join(form)}}}" for form in _FORMS)
-            raise keys.refusal(f"must be {either}, with both keys, or an amount")
+            raise refusal(f"must be {either}, with both keys, or an amount")
         return self
 
 
@@ -246,40 +256,38 @@ def _read_training_cost(
 TrainingCost = Annotated[
     Dollars,
     pydantic.WrapValidator(_read_training_cost, json_schema_input_type=Dollars | TrainingCostKeys),
-    keys.Weaker("lower"),
+    Weaker("lower"),
 ]
 
 
-class CandidatePriceKeys(keys.Keys):
+class CandidatePriceKeys(Keys):
     """The expected price of the candidate's tokens."""
 
     input_per_1m: Spending = Field(description="US dollars per million input tokens.")
     output_per_1m: Spending = Field(description="US dollars per million output tokens.")
 
 
-class EconomicsKeys(keys.Keys):
+class EconomicsKeys(Keys):
     """The costs of fine-tuning besides its answers, and the required savings."""
 
-    calls_per_month: Annotated[Rate, keys.Weaker("higher")] = keys.optional(
+    calls_per_month: Annotated[Rate, Weaker("higher")] = optional(
         "The expected number of calls per month."
     )
-    candidate_price: CandidatePriceKeys = keys.optional(
+    candidate_price: CandidatePriceKeys = optional(
         "The expected price of the candidate, for stage: ready, where a call is taken to have as "
         "many tokens as one of the baseline. At stage: accept the candidate's own price counts."
     )
-    training_cost_usd: TrainingCost = keys.optional(
+    training_cost_usd: TrainingCost = optional(
         "The cost of one training: an amount, {gpu_hours, gpu_hour_usd} or {usd_per_1m_tokens, "
         "epochs}."
     )
-    iterations: Annotated[int, Field(ge=1, le=1000), keys.Weaker("lower")] = Field(
+    iterations: Annotated[int, Field(ge=1, le=1000), Weaker("lower")] = Field(
         1, description="How often the model is trained and evaluated until it is good enough."
     )
-    data_cost_usd: Spending = keys.optional("The cost of preparing the training data.")
-    hosting_usd_per_month: Spending = keys.optional(
-        "The fixed monthly cost of hosting the candidate."
-    )
-    retrains_per_year: Spending = keys.optional("Retrainings per year, each at training_cost_usd.")
-    max_break_even_days: Annotated[Dollars, keys.Weaker("higher")] = keys.optional(
+    data_cost_usd: Spending = optional("The cost of preparing the training data.")
+    hosting_usd_per_month: Spending = optional("The fixed monthly cost of hosting the candidate.")
+    retrains_per_year: Spending = optional("Retrainings per year, each at training_cost_usd.")
+    max_break_even_days: Annotated[Dollars, Weaker("higher")] = optional(
         "The maximum number of days until the savings have paid for the fine-tune."
     )
 
@@ -316,7 +324,7 @@ def wrong_level(value: Any) -> str:
     return f"must be one of {', '.join(_WRITABLE)}, {got(value, ())}{meaning}"
 
 
-class _Checks(keys.Keys):
+class _Checks(Keys):
     """The effect of checks on the verdict."""
 
     @classmethod
@@ -341,9 +349,9 @@ def _description(check: CheckName) -> str:
 
 
 _Fields: dict[str, Any] = {
-    name: (Level, keys.optional(_description(check))) for name, check in CHANGEABLE.items()
+    name: (Level, optional(_description(check))) for name, check in CHANGEABLE.items()
 }
-ChecksKeys: type[keys.Keys] = pydantic.create_model(
+ChecksKeys: type[Keys] = pydantic.create_model(
     "ChecksKeys", __base__=_Checks, __doc__=_Checks.__doc__, **_Fields
 )
 
