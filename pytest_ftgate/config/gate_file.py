@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from pytest_ftgate.config import gate_keys, yaml_nodes
+from pytest_ftgate.config import yaml_nodes
+from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.keys import (
     MISSING,
     Keys,
@@ -37,7 +38,7 @@ _RELATIVE = "Correct the path, which is relative to the folder of the gate file.
 _WithoutColon = refusing(lambda values: [((name,), _COLON) for name in values if ":" in name])
 
 
-class DefaultKeys(gate_keys.GateKeys):
+class DefaultKeys(GateKeys):
     """The keys of a gate, as defaults of all gates of the file, and a policy."""
 
     extends: Text = optional(
@@ -50,7 +51,7 @@ class PolicyKeys(Keys):
     """A policy file."""
 
     version: Literal[1] = Field(description="The version of this format.")
-    defaults: gate_keys.GateKeys = Field(description="Keys of all gates that extend the policy.")
+    defaults: GateKeys = Field(description="Keys of all gates that extend the policy.")
 
 
 class FileKeys(Keys):
@@ -61,11 +62,11 @@ class FileKeys(Keys):
     models: Annotated[dict[str, ModelDefinition], Named, _WithoutColon] = optional(
         "Models by name, which can be used wherever a model is expected."
     )
-    gates: Annotated[dict[str, gate_keys.GateKeys], Named] = optional("Gates by name.")
+    gates: Annotated[dict[str, GateKeys], Named] = optional("Gates by name.")
 
     @classmethod
     def _elsewhere(cls, key: str, value: Any) -> str | None:  # noqa: ARG003
-        is_of_gate = key in gate_keys.GateKeys.model_fields
+        is_of_gate = key in GateKeys.model_fields
         text = "this is a key of a gate: write it under gates.NAME, or under defaults"
         if is_of_gate:
             return text
@@ -256,7 +257,7 @@ def render_json_schema() -> str:
 
     # The keys of defaults are those of a gate, which are described once.
     defaults = schema["$defs"][DefaultKeys.__name__]["properties"]
-    gate = gate_keys.GateKeys.__name__
+    gate = GateKeys.__name__
     for name in schema["$defs"][gate]["properties"]:
         defaults[name] = {"$ref": f"#/$defs/{gate}/properties/{name}"}
 

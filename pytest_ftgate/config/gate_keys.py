@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from pytest_ftgate.check_names import CHANGEABLE
-from pytest_ftgate.config import data, model_keys, models, requirements
+from pytest_ftgate.config import data, model_keys
 from pytest_ftgate.config.keys import (
     AboveZero,
     Amount,
@@ -21,6 +21,27 @@ from pytest_ftgate.config.keys import (
     words,
 )
 from pytest_ftgate.config.metrics import JUDGED, CalibrationKeys, MetricSpec, MetricsValue
+from pytest_ftgate.config.models import (
+    PROVIDERS,
+    BaselineKeys,
+    BaselinesValue,
+    ModelSpec,
+    ModelValue,
+    Standard,
+)
+from pytest_ftgate.config.requirements import (
+    AgreementKeys,
+    CandidatePriceKeys,
+    ChecksValue,
+    EconomicsKeys,
+    GuardKeys,
+    HypothesisKeys,
+    HypothesisValue,
+    SliceKeys,
+    SlicesValue,
+    ThresholdKeys,
+    ThresholdsValue,
+)
 from pytest_ftgate.text import plain_number
 
 Evidence = Annotated[
@@ -43,7 +64,7 @@ class GateKeys(Keys):
     model_config = ConfigDict(json_schema_extra={"not": {"required": ["baseline", "baselines"]}})
     one_at_most = (("baseline", "baselines"),)
     _gate: str | None = PrivateAttr(None)
-    _standards: Mapping[str, models.BaselineKeys] = PrivateAttr(default_factory=dict)
+    _standards: Mapping[str, BaselineKeys] = PrivateAttr(default_factory=dict)
 
     name: Text = optional(
         "The gate's name in reports and in ftgate_required. Default: its name in this file."
@@ -54,15 +75,15 @@ class GateKeys(Keys):
     training_set: data.DataValue = optional(
         "The examples that the candidate was trained on, as a path or a mapping. Required."
     )
-    baseline: models.ModelValue = optional(
+    baseline: ModelValue = optional(
         "The model to beat: a name under models, a string such as openai:NAME, or a mapping. "
         "Either baseline or baselines is required."
     )
-    baselines: models.BaselinesValue = optional(
+    baselines: BaselinesValue = optional(
         "Several models by name; the candidate must beat each of them. {model, margin} or {model, "
         "max_drop} gives one its own standard: with max_drop, a champion need not be beaten."
     )
-    candidate: models.ModelValue = optional(
+    candidate: ModelValue = optional(
         "The fine-tuned model: a name under models, a string such as openai:NAME, or a mapping. "
         "Required, except at stage: ready."
     )
@@ -105,7 +126,7 @@ class GateKeys(Keys):
     min_test_examples: Annotated[Count, Weaker("lower")] = Field(
         50, description="The minimum number of test examples."
     )
-    thresholds: requirements.ThresholdsValue = Field(
+    thresholds: ThresholdsValue = Field(
         {},
         description="Minimum or maximum values of the candidate, by metric, or by latency_p50_s, "
         "latency_p95_s, cost_usd or error_rate. A metric with options is written under metric. "
@@ -123,7 +144,7 @@ class GateKeys(Keys):
         "Time limit in seconds for all answers of all models. When it is reached, the gate is an "
         "error; the answers so far are kept. Default: no limit."
     )
-    hypothesis: requirements.HypothesisValue = optional(
+    hypothesis: HypothesisValue = optional(
         "The change that the fine-tune is expected to make: a sentence, or a mapping with from and "
         "to."
     )
@@ -137,21 +158,19 @@ class GateKeys(Keys):
         description="accept: judge the candidate. ready: there is no candidate yet; run all checks "
         "that are possible before training, where green means that it is worth training.",
     )
-    economics: requirements.EconomicsKeys = optional(
-        "The costs and savings of the fine-tune, and their limits."
-    )
-    checks: requirements.ChecksValue = Field(
+    economics: EconomicsKeys = optional("The costs and savings of the fine-tune, and their limits.")
+    checks: ChecksValue = Field(
         {},
         description="fail, warn or ignore, by the name that a check is printed under. Merged by "
         "name with the levels of the marker, the gate and defaults.",
     )
-    guards: Annotated[dict[str, requirements.GuardKeys], Named] = Field(
+    guards: Annotated[dict[str, GuardKeys], Named] = Field(
         {}, description="Other test sets by name, on which the candidate must not get worse."
     )
-    slices: requirements.SlicesValue = optional(
+    slices: SlicesValue = optional(
         "Parts of the test set on which the candidate must not get worse."
     )
-    agreement: requirements.AgreementKeys = optional(
+    agreement: AgreementKeys = optional(
         "For an artefact that must be what was judged: merged, quantised, converted or served "
         "elsewhere. The baseline that it names need not be beaten, so that such a gate needs no "
         "margin."
@@ -176,16 +195,16 @@ class GateKeys(Keys):
             return f"this is an option of a metric: write metric: {{name: ..., {key}: ...}}"
         if key in data.DataKeys.model_fields:
             return f"this is a key of a data set: write test_set: {{path: ..., {key}: ...}}"
-        if any(key in kind.model_fields for kind in models.PROVIDERS.values()):
+        if any(key in kind.model_fields for kind in PROVIDERS.values()):
             return "this is a key of a model: write it in baseline or candidate, or under models"
         return None
 
     @property
-    def standards(self) -> Mapping[str, models.BaselineKeys]:
+    def standards(self) -> Mapping[str, BaselineKeys]:
         """Return the baselines with a standard of their own, by role; some have no model yet."""
         return self._standards
 
-    def standard_of(self, role: str) -> models.Standard:
+    def standard_of(self, role: str) -> Standard:
         """Return what the candidate must reach against a baseline: its own standard, or the gate's.
 
         The baseline of ``agreement`` need not be beaten by the gate's margin.
@@ -198,14 +217,14 @@ class GateKeys(Keys):
             above = ""
             is_copied = self.agreement is not None and role == self.agreement.with_baseline
             if is_copied and self.max_drop is None:
-                return models.Standard("agreement", 0.0)
+                return Standard("agreement", 0.0)
 
         if holder.max_drop is not None:
-            return models.Standard(f"{above}max_drop", -holder.max_drop)
-        return models.Standard(f"{above}margin", holder.margin)
+            return Standard(f"{above}max_drop", -holder.max_drop)
+        return Standard(f"{above}margin", holder.margin)
 
     @property
-    def decisive(self) -> dict[str, models.ModelSpec]:
+    def decisive(self) -> dict[str, ModelSpec]:
         """Return the baselines of which the best one decides.
 
         They are not those with max_drop where others have a margin.
@@ -222,9 +241,9 @@ class GateKeys(Keys):
         return self._gate
 
     @property
-    def prediction(self) -> requirements.HypothesisKeys | None:
+    def prediction(self) -> HypothesisKeys | None:
         """Return the hypothesis if it states numbers, else None."""
-        if isinstance(self.hypothesis, requirements.HypothesisKeys):
+        if isinstance(self.hypothesis, HypothesisKeys):
             return self.hypothesis
         return None
 
@@ -239,7 +258,7 @@ class GateKeys(Keys):
         return bool(self.candidate.provider)
 
     @property
-    def asked(self) -> dict[str, models.ModelSpec]:
+    def asked(self) -> dict[str, ModelSpec]:
         """Return the models to call, by role.
 
         The roles are the baselines' names, and "candidate" unless the stage is ready.
@@ -302,7 +321,7 @@ class GateKeys(Keys):
         return {metric.name: metric for metric in self.metrics if metric.name in JUDGED}
 
     @property
-    def judges(self) -> tuple[models.ModelSpec, ...]:
+    def judges(self) -> tuple[ModelSpec, ...]:
         """Return the models that judge."""
         options = [metric.options for metric in self.judged_metrics.values()]
         return tuple(option["judge"] for option in options if "judge" in option)
@@ -342,12 +361,12 @@ def comparison_of(key: str) -> Weaker | None:
 
 _COMPARED: tuple[type[Keys], ...] = (
     GateKeys,
-    models.BaselineKeys,
+    BaselineKeys,
     data.DataKeys,
     CalibrationKeys,
-    requirements.GuardKeys,
-    requirements.SliceKeys,
-    requirements.ThresholdKeys,
-    requirements.EconomicsKeys,
-    requirements.CandidatePriceKeys,
+    GuardKeys,
+    SliceKeys,
+    ThresholdKeys,
+    EconomicsKeys,
+    CandidatePriceKeys,
 )

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pytest_ftgate.config import comparing, gate_file, gate_keys
+from pytest_ftgate.config import comparing
+from pytest_ftgate.config.gate_file import GateFile
+from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.keys import (
     BUILT_IN,
     LEFT_OPEN,
@@ -58,10 +60,10 @@ class _Value:
 def resolve_gate(
     layers: Sequence[Layer],
     *,
-    file: gate_file.GateFile | None,
+    file: GateFile | None,
     gate: str | None,
     default_name: str,
-) -> gate_keys.GateKeys:
+) -> GateKeys:
     """Merge all places that configure a gate, the nearest first, and validate the result.
 
     Raises :class:`ConfigError`.
@@ -72,8 +74,8 @@ def resolve_gate(
 
 
 def _resolved(
-    layers: Sequence[Layer], file: gate_file.GateFile | None, gate: str | None, default_name: str
-) -> gate_keys.GateKeys:
+    layers: Sequence[Layer], file: GateFile | None, gate: str | None, default_name: str
+) -> GateKeys:
     values = _nearest(layers, file.models if file else {})
     missing = _missing_keys(values)
     if missing:
@@ -94,7 +96,7 @@ def _resolved(
     return config
 
 
-def as_written(file: gate_file.GateFile, gate: str) -> gate_keys.GateKeys:
+def as_written(file: GateFile, gate: str) -> GateKeys:
     """Return a gate as the file alone defines it.
 
     Keys that it leaves to markers have stand-ins, from :data:`LEFT_OPEN`.
@@ -107,11 +109,11 @@ def as_written(file: gate_file.GateFile, gate: str) -> gate_keys.GateKeys:
 
 
 def _by_policy(
-    config: gate_keys.GateKeys,
-    file: gate_file.GateFile,
+    config: GateKeys,
+    file: GateFile,
     policy: Layer,
     layers: Sequence[Layer],
-) -> gate_keys.GateKeys:
+) -> GateKeys:
     """Return a gate with the values of its policy in place of its own."""
     values = _nearest([policy, *layers], file.models)
     strict = _adopted(_merged(values, config.gate, config.name))
@@ -128,9 +130,9 @@ def _by_policy(
 
 def _nearest(layers: Sequence[Layer], models: Mapping[str, ModelSpec]) -> dict[str, _Value]:
     """Return the value of each key from the nearest layer that has it. Raises all problems."""
-    built_in = gate_keys.GateKeys.model_validate({}, context=Reading())
+    built_in = GateKeys.model_validate({}, context=Reading())
     values = {}
-    for key in gate_keys.GateKeys.model_fields:
+    for key in GateKeys.model_fields:
         values[key] = _Value(key, getattr(built_in, key), None)
 
     problems: list[FtgateError] = []
@@ -155,7 +157,7 @@ def _nearest(layers: Sequence[Layer], models: Mapping[str, ModelSpec]) -> dict[s
     return values
 
 
-def _read(layer: Layer, models: Mapping[str, ModelSpec]) -> gate_keys.GateKeys:
+def _read(layer: Layer, models: Mapping[str, ModelSpec]) -> GateKeys:
     def error_at(path: KeyPath, text: str) -> ConfigError:
         source = layer.source(path)
         if source.place:
@@ -163,7 +165,7 @@ def _read(layer: Layer, models: Mapping[str, ModelSpec]) -> gate_keys.GateKeys:
         return ConfigError(f"{text} ({source})", where=Where(key=source.key))
 
     reading = Reading(models, layer.takes_objects)
-    return read_keys(gate_keys.GateKeys, layer.values, reading, error_at)
+    return read_keys(GateKeys, layer.values, reading, error_at)
 
 
 def _joined(far: _Value, near: _Value) -> _Value:
@@ -172,7 +174,7 @@ def _joined(far: _Value, near: _Value) -> _Value:
     return replace(near, read={**far.read, **place(near.read, near.at)}, names=names)
 
 
-def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> gate_keys.GateKeys:
+def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> GateKeys:
     """Return one gate made of the merged values; each value keeps its source."""
     read = {}
     sources = {}
@@ -204,14 +206,14 @@ def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> gate_k
 
     # Each value was validated where it is written, and must not be again.
     written = {key for key, value in values.items() if value.layer}
-    merged = gate_keys.GateKeys.model_construct(written, **read)
+    merged = GateKeys.model_construct(written, **read)
     merged._sources = sources
     merged._gate = gate
     merged._standards = standards
     return merged
 
 
-def _adopted(config: gate_keys.GateKeys) -> gate_keys.GateKeys:
+def _adopted(config: GateKeys) -> GateKeys:
     """Return a gate that takes over a standard of its baselines if it has none itself.
 
     It is the weakest margin, or else the weakest max_drop.
@@ -270,7 +272,7 @@ def _needs_margin(values: Mapping[str, _Value]) -> bool:
 
 
 def _missing(
-    keys: Sequence[str], layers: Sequence[Layer], file: gate_file.GateFile | None, gate: str | None
+    keys: Sequence[str], layers: Sequence[Layer], file: GateFile | None, gate: str | None
 ) -> MissingKeysError:
     """Return the error about required keys that no place sets."""
     places = ["in the marker"]
@@ -300,13 +302,13 @@ def _missing(
 # -----------------------------------------------------------------------------
 
 
-def _contradiction(config: gate_keys.GateKeys, key: str, text: str, cure: str) -> ConfigError:
+def _contradiction(config: GateKeys, key: str, text: str, cure: str) -> ConfigError:
     """Return the error about a key, or about max_drop where that key is not set."""
     source = config.sources["max_drop" if getattr(config, key) is None else key]
     return ConfigError(text, where=Where(source.place or None, key=key), cure=cure)
 
 
-def _check_standards(config: gate_keys.GateKeys) -> None:
+def _check_standards(config: GateKeys) -> None:
     """Refuse a gate without any baseline, and one with both margin and max_drop."""
     if not config.baselines:
         text = f"no baseline has a model yet ({config.sources['baselines']})"
@@ -321,7 +323,7 @@ def _check_standards(config: gate_keys.GateKeys) -> None:
         raise _contradiction(config, "margin", text, cure)
 
 
-def _check_agreement(config: gate_keys.GateKeys) -> None:
+def _check_agreement(config: GateKeys) -> None:
     """Refuse an agreement with what is not a baseline of the gate, or has no model yet."""
     if config.agreement is None:
         return
@@ -344,7 +346,7 @@ def _check_agreement(config: gate_keys.GateKeys) -> None:
     raise ConfigError(what, where=where, cure=f"Name one of its baselines: {listed(roles)}.")
 
 
-def _check_gain(config: gate_keys.GateKeys) -> None:
+def _check_gain(config: GateKeys) -> None:
     """Refuse a margin that applies to no baseline, and max_drop without its reason."""
     if not config.decisive:
         text = f"{config.quoted('margin')} applies to no baseline"
@@ -373,7 +375,7 @@ def _check_gain(config: gate_keys.GateKeys) -> None:
         raise _contradiction(config, "evidence", text, cure)
 
 
-def _check_candidate(config: gate_keys.GateKeys) -> None:
+def _check_candidate(config: GateKeys) -> None:
     """Refuse a candidate that a gate names and does not judge."""
     if config.stage == "ready" and config.has_candidate:
         source = config.sources["candidate"]
