@@ -7,9 +7,9 @@ scikit-learn, whose import takes longer than a gate.
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -68,10 +68,9 @@ class _OfLabels(Metric):
     def right_answer(self, expected: Any) -> str:
         return self.label_set.label_of(expected)
 
-    def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
-        """Return the label in each answer as it is compared; None if there is none."""
-        label_of = cache(self.label_set.reading.label)
-        return [None if answer is None else label_of(answer) for answer in answers]
+    def read(self, answer: str) -> str | None:
+        """Return the label in an answer as it is compared; None if there is none."""
+        return self.label_set.reading.label(answer)
 
 
 @dataclass(frozen=True)
@@ -270,11 +269,8 @@ class SeveralLabels(Metric):
         labels = [self._expected_labels(value, row) for row, value in enumerate(expected)]
         return by_example(self, labels, answers, self._score)
 
-    def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
-        """Return the labels of each answer, sorted, as a JSON list; None if it is no list."""
-        return [self._read(answer) for answer in answers]
-
-    def _read(self, answer: str | None) -> str | None:
+    def read(self, answer: str) -> str | None:
+        """Return the labels of an answer, sorted, as a JSON list; None if it is no list."""
         labels = self.labels(answer)
         return None if labels is None else json.dumps(sorted(labels), ensure_ascii=False)
 

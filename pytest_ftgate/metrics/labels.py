@@ -54,9 +54,9 @@ class Reading:
     def clean(self, text: str) -> str:
         return self.normalization(text.strip())
 
-    def label(self, answer: str) -> str | None:
+    def label(self, answer: str | None) -> str | None:
         """Return the label in an answer; None if there is none."""
-        text = self._compared_text(answer)
+        text = None if answer is None else self._compared_text(answer)
         return None if text is None else self.clean(text) or None
 
     def _compared_text(self, answer: str) -> str | None:
@@ -154,7 +154,7 @@ class LabelSet:
 
         @cache
         def code_of(answer: str | None) -> int:
-            label = None if answer is None else self.reading.label(answer)
+            label = self.reading.label(answer)
             return unknown if label is None else self.codes.get(label, unknown)
 
         return np.array([list(map(code_of, repeat)) for repeat in answers], np.int64)

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from statistics import median_low
@@ -39,10 +39,10 @@ class _OfNumbers(Metric):
     def bare(self) -> Metric:
         return replace(self, reading=labels.Reading())
 
-    def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
-        """Return the number in each answer as text, so that 1.0 is 1; None if there is none."""
-        numbers = map(self.number, answers)
-        return [None if number is None else show_number(float(number)) for number in numbers]
+    def read(self, answer: str) -> str | None:
+        """Return the number in an answer as text, so that 1.0 is 1; None if there is none."""
+        number = self.number(answer)
+        return None if number is None else show_number(float(number))
 
     def constants(self, expected: Sequence[Any]) -> list[str]:
         """Return the median of the expected numbers, which no other constant is nearer to."""
@@ -50,8 +50,7 @@ class _OfNumbers(Metric):
 
     def number(self, answer: str | None) -> Fraction | None:
         """Return the number that an answer is, exactly; None if it is no finite number."""
-        text = None if answer is None else self.reading.label(answer)
-        return None if text is None else number_in(text)
+        return number_in(self.reading.label(answer) or "")
 
     def wanted(self, value: Any) -> Fraction:
         """Return an expected number, which is read as answers are, or is written bare."""
@@ -67,7 +66,9 @@ class _OfNumbers(Metric):
 
 def number_in(text: str) -> Fraction | None:
     """Return the number that a text is, with a sign of a currency or unit; None if it is none."""
-    match = _NUMBER.fullmatch(text.strip()) if len(text) <= _LONGEST else None
+    if len(text) > _LONGEST:
+        return None
+    match = _NUMBER.fullmatch(text.strip())
     if match is None:
         return None
     digits = match[1].replace(",", "")

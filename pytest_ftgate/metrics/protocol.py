@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cache
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -119,7 +120,12 @@ class Metric(ABC):
 
     def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
         """Return the part of each answer that is compared; None if there is none."""
-        return [None if answer is None else answer.strip() for answer in answers]
+        read = cache(self.read)
+        return [None if answer is None else read(answer) for answer in answers]
+
+    def read(self, answer: str) -> str | None:
+        """Return the part of an answer that is compared; None if there is none."""
+        return answer.strip()
 
 
 @dataclass(frozen=True)
@@ -132,9 +138,8 @@ class TextMetric(Metric):
         """Return a text as it is compared: without a fence around all of it, and normalized."""
         return self.normalization(options.without_fence(text))
 
-    def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
-        """Return each answer as it is compared; None if there is none."""
-        return [None if answer is None else self.clean(answer) for answer in answers]
+    def read(self, answer: str) -> str:
+        return self.clean(answer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ promptfoo's ``tool-call-f1`` compares names alone.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -84,11 +84,8 @@ class ToolCallMetric(Metric):
                 return False
         return form.fits(call["arguments"])
 
-    def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
-        """Return the calls of each answer as they are compared: an answer without any is ``[]``."""
-        return [None if answer is None else self._read(answer) for answer in answers]
-
-    def _read(self, answer: str) -> str:
+    def read(self, answer: str) -> str:
+        """Return the calls of an answer as they are compared: one without any is ``[]``."""
         texts = []
         for call in _calls_made(answer):
             compared = {"name": call["name"], "arguments": self._arguments(call)}
