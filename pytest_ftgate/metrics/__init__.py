@@ -95,5 +95,6 @@ def build_metric(
     if family is None:
         advice = did_you_mean(name, (*_names(), *custom, *other_names))
         raise options.error(f"unknown metric {name!r}", cure=advice)
+
     metric: Metric = family.build(options)
     return metric

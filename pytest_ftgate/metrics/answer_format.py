@@ -71,6 +71,7 @@ class Format(Metric):
         for flaw in map(flaw_of, chain(*answers)):
             if flaw is not None:
                 counts[cut(flaw.rule)] += 1
+
         by_count = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         rows = tuple((label, (count,)) for label, count in by_count)
         breakdown = Breakdown("failing rule", ("answers",), rows)
@@ -126,6 +127,7 @@ def build(options: Options) -> Format:
         raise options.error(
             "format needs at least one rule", cure=f"Set one or more of {', '.join(RULES)}."
         )
+
     schema = read_schema(options)
     allowed = options.labels("allowed", "allowed answers")
     return Format(
@@ -152,10 +154,13 @@ def first_error(validator: Any, value: Any) -> Flaw | None:
         error = best_match(validator.iter_errors(value))
     except RecursionError:
         return _limit("nested too deeply")
-    except ArithmeticError:  # an integer is divided that is too large for a float
+    except ArithmeticError:
+        # an integer is divided that is too large for a float
         return _limit("a number that is too large")
+
     if error is None:
         return None
+
     rule = f"json_schema {shown_place(error.absolute_path, anywhere=True)}: {error.validator}"
     return Flaw(rule, f"{shown_place(error.absolute_path)}: {error.message}")
 
@@ -172,6 +177,7 @@ def read_schema(options: Options) -> Any:
     """
     if _KEY not in options.spec.options:
         return None
+
     schema = options.spec.options[_KEY]
     place = "the schema"
     if isinstance(schema, Path):
@@ -190,6 +196,7 @@ def read_schema(options: Options) -> Any:
             f"{place} is {state}",
             "Write a JSON Schema as a mapping, or the path of its file.",
         )
+
     needed(options, "jsonschema", key=_KEY)
     return _validator(options, dict(schema), place)
 
@@ -228,6 +235,7 @@ def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
         ) from None
     except RecursionError:
         raise _error(options, f"{place} is nested too deeply", "Write a flatter schema.") from None
+
     if outside is not None:
         raise _error(
             options,
@@ -245,7 +253,9 @@ def _dangling(resource: Any, resolver: Any, seen: set[int]) -> Iterator[str]:
 
     if id(resource.contents) in seen or not isinstance(resource.contents, Mapping):
         return
+
     seen.add(id(resource.contents))
+
     for keyword in _REFERENCES:
         reference = resource.contents.get(keyword)
         if not isinstance(reference, str):

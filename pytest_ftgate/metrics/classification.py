@@ -118,6 +118,7 @@ class LabelMetric(_OfLabels):
                 evidence=f"Expected labels: {self._listed(gold)}. Answers: {self._listed(predicted)}.",
                 cure="Use a test set with several labels, or another metric such as accuracy.",
             )
+
         return Scored(self, counts.value, statistic=counts)
 
     def _listed(self, codes: Codes) -> str:
@@ -130,6 +131,7 @@ def build(options: Options) -> Metric:
     name = options.metric
     if name not in ONE_LABEL:
         return _several(options)
+
     options.allow(*READING_OPTIONS, "labels", *(("pos_label",) if name in _BINARY else ()))
     labels = label_set(options)
     codes = selected_codes(options, labels)
@@ -148,6 +150,7 @@ def build(options: Options) -> Metric:
             f"and the test set has {len(labels.texts):,}"
         )
         raise options.error(problem, cure="Use accuracy or exact_match.")
+
     if name in _BINARY:
         codes = (positive_code(options, labels),)
     low = -1.0 if name in _CHANCE_CORRECTED else 0.0
@@ -168,6 +171,7 @@ def _statistic(
             )
             raise options.error(problem, cure="Add examples with other labels, or use accuracy.")
         return cohen_kappa if name == "cohen_kappa" else matthews_corrcoef
+
     score, _, average = name.partition("_")
     return partial(averaged, score=score, average=average or "macro", codes=list(codes))
 
@@ -198,6 +202,7 @@ def averaged(tallies: Floats, *, score: str, average: str, codes: Sequence[int])
 
     if average == "weighted":
         return _ratio((scores * gold).sum(axis=1), gold.sum(axis=1))
+
     mean: Floats = scores.mean(axis=1)
     return mean
 

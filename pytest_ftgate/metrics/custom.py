@@ -139,6 +139,7 @@ class ExampleMetric(Metric):
         row, subject = numbered
         if answer is None:
             return self.worst
+
         try:
             # other metrics get the subject, too
             value = self.declared.score(deepcopy(subject), answer)

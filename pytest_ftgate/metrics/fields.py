@@ -106,6 +106,7 @@ class FieldMetric(Metric):
                 example=row,
                 unsuited=True,
             )
+
         return container
 
     def _compare(self, expected: Any, answer: str | None) -> Differences:
@@ -156,6 +157,7 @@ class FieldMetric(Metric):
             if total.any():
                 f1 = float(_f1(total[None])[0])
                 rows.append((cut(name or _WHOLE), (f1, *total.tolist())))
+
         rows.sort(key=lambda row: (row[1][0], row[0]))
         columns = ("F1", "right", "wrong", "missing", "invented")
         return Breakdown("field", columns, tuple(rows), shares=("F1",))
@@ -182,12 +184,14 @@ def build(options: Options) -> FieldMetric:
     names = set[str]()
     for value in values:
         names.update(names_in(value))
+
     rules = read_rules(options, names, LISTS)
 
     counted: dict[str, None] = {}
     for value in values:
         for _, name, _ in leaves(value, unordered=rules.lists == "set"):
             counted[name] = None
+
     declared = options.labels("fields", "fields")
     if declared is not None and values:
         _check_declared(options, declared, counted)
@@ -206,6 +210,7 @@ def _check_declared(options: Options, declared: Sequence[str], counted: Iterable
         while name not in names:
             names.add(name)
             name = name.rpartition(".")[0] or name
+
     refuse_unknown(options, "fields", declared, names)
 
     for place, name in enumerate(declared):
@@ -224,4 +229,5 @@ def _expected(options: Options, text: str) -> Any:
             problem,
             cure="Every expected output must be a JSON object or list; for text use exact_match.",
         )
+
     return container

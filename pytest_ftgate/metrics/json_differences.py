@@ -133,6 +133,7 @@ class Differences:
         """Count the leaves of a value that only one side has."""
         if value is ABSENT:
             return
+
         remark = "missing" if kind == MISSING else "not expected"
         for place, inner, size in leaves(value, unordered=self._unordered, path=path, name=name):
             counted = self.field_of(inner)
@@ -186,6 +187,7 @@ class Differences:
 
         for place, item in enumerate(expected):
             yield item, answered[partners[place]] if place in partners else ABSENT
+
         used = set(partners.values())
         for place, item in enumerate(answered):
             if place not in used:

@@ -263,6 +263,7 @@ def read_rules(
                 key="tolerance",
                 cure="Write a number of at least 0, or a mapping of fields to numbers.",
             )
+
     positive = {name: amount for name, amount in tolerance.items() if amount}
     return JsonRules(texts, positive, chosen)
 

@@ -189,6 +189,7 @@ def build(options: Options) -> ModelJudged | HumanPreference:
     calibration = values.get("calibration")
     if name == PREFERENCE:
         return Preference(judge, rubric, source, calibration=calibration)
+
     low, high = values.get("scale", _SCALE)
     return Rubric(judge, rubric, source, float(low), float(high), calibration=calibration)
 
@@ -305,6 +306,7 @@ def read_ratings(metric: HumanPreference, test: DataSet) -> Ratings:
             where=Where(path=path),
             cure="Let people judge them too: a missing row is not a tie.",
         )
+
     return Ratings(path, metric.source, tuple(tuple(ratings.values()) for ratings in by_example))
 
 
@@ -331,6 +333,7 @@ def _example_row(row: Row, rows: Mapping[str, int]) -> int:
         raise DataError(
             f'no test example has the id "{excerpt(id_)}"', where=row.at("id"), cure=advice
         )
+
     return rows[id_]
 
 
@@ -338,10 +341,12 @@ def _rating(row: Row) -> Rating:
     rater = row.values.get("rater")
     if rater is not None and not isinstance(rater, str | int):
         raise row.wrong("rater", "text")
+
     word = row.values["preferred"]
     value = _WORDS.get(word.strip().lower()) if isinstance(word, str) else None
     if value is None:
         raise row.wrong("preferred", "candidate, baseline or tie")
+
     # "Anna" and "anna" are one person
     name = "" if rater is None else str(rater).strip().casefold()
     return Rating(row.where, name, value)
@@ -371,6 +376,7 @@ def judged_by_people(
             moved += [rating.where for rating in pair_ratings if rating.value != value]
             pair_ratings = tuple(replace(rating, value=value) for rating in pair_ratings)
         corrected.append(pair_ratings)
+
     if moved:
         verb = "is" if len(moved) == 1 else "are"
         message = (

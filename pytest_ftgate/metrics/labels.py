@@ -143,6 +143,7 @@ class LabelSet:
                 example=row,
                 unsuited=True,
             )
+
         return gold
 
     def predicted(self, answers: Sequence[Sequence[str | None]]) -> Codes:
@@ -180,6 +181,7 @@ def read_part(options: Options) -> Reading:
             key="json_field",
             cure=f"Keep the one that extracts what {options.metric} compares.",
         )
+
     return reading
 
 
@@ -217,6 +219,7 @@ def label_set(options: Options) -> LabelSet:
             key="normalize",
             cure=advice,
         )
+
     return labels
 
 
@@ -248,11 +251,13 @@ def _inside(options: Options, reading: Reading) -> Reading | None:
     """
     if reading.pattern is None and not reading.json_field:
         return None
+
     longer: list[str] = []
     bare: list[str] = []
     for text in options.expected:
         holds_more = reading.label(text) not in (None, reading.clean(text))
         (longer if holds_more else bare).append(text)
+
     if not longer:
         return None
 
@@ -269,6 +274,7 @@ def _inside(options: Options, reading: Reading) -> Reading | None:
             f"or more that {key} reads in each; or correct {key}."
         )
         raise options.error(problem, key=key, cure=advice)
+
     return reading
 
 
@@ -276,11 +282,13 @@ def refuse_blank(options: Options) -> None:
     """Refuse an empty expected output, because an empty answer counts as wrong."""
     if all(text.strip() for text in options.expected):
         return
+
     where = options.spec.source.where()
     for example in options.examples:
         if not expected_text(example.expected).strip():
             where = example.place or where
             break
+
     problem = (
         f"{options.metric} cannot score a blank expected output, "
         "because an empty answer counts as wrong"
@@ -308,10 +316,12 @@ def selected_codes(options: Options, labels: LabelSet) -> tuple[int, ...]:
     for label in strangers:
         if is_partial or nearest(label, labels.texts) is not None:
             raise _unknown(options, "labels", label, labels)
+
     if len(set(codes)) < len(codes):
         raise options.error(
             "labels contains a label twice", key="labels", cure="List each label once."
         )
+
     return tuple(codes) or tuple(range(len(labels.texts)))
 
 
@@ -334,6 +344,7 @@ def positive_code(options: Options, labels: LabelSet) -> int:
             evidence=evidence,
             cure=f"Write metric: {{name: {name}, pos_label: {listed(labels.texts[:1])}}}.",
         )
+
     code = labels.code(label)
     if code is None:
         raise _unknown(options, "pos_label", label, labels)

@@ -61,6 +61,7 @@ class _OfNumbers(Metric):
         if number is None:
             what = f"{self.name} compares numbers, and the test set expects {excerpt(str(value))!r}"
             raise MetricError(what)
+
         return number
 
 
@@ -68,13 +69,16 @@ def number_in(text: str) -> Fraction | None:
     """Return the number that a text is, with a sign of a currency or unit; None if it is none."""
     if len(text) > _LONGEST:
         return None
+
     match = _NUMBER.fullmatch(text.strip())
     if match is None:
         return None
+
     digits = match[1].replace(",", "")
     try:
         return Fraction(digits) if math.isfinite(float(digits)) else None
-    except ValueError:  # a sign without digits
+    except ValueError:
+        # a sign without digits
         return None
 
 
@@ -171,6 +175,7 @@ def _within(options: Options) -> Within:
     if allowed < 0:
         what = f"{key} is {show_number(allowed)}"
         raise options.error(what, key=key, cure="Write a number of at least 0.")
+
     return Within(reading, Fraction(repr(allowed)), relative=key == "relative")
 
 
@@ -188,4 +193,5 @@ def _absolute_error(options: Options) -> AbsoluteError:
     if low >= high:
         what = f"low {show_number(low)} is not below high {show_number(high)}"
         raise options.error(what, key="low", cure=cure)
+
     return AbsoluteError(reading, low, high)

@@ -36,7 +36,9 @@ def _punctuation(text: str) -> str:
     end = len(text)
     while start < end and _is_edge(text[start]):
         start += 1
-    if start == end:  # nothing but punctuation stays
+
+    # nothing but punctuation stays
+    if start == end:
         return text
 
     while _is_edge(text[end - 1]):
@@ -145,6 +147,7 @@ class Options:
                 advice = suggested(key, similar, f"Its options are: {listed(keys)}.")
                 problem = f"{self.metric} has no option {key!r}"
                 problems.append(self.error(problem, key=key, cure=advice))
+
         if problems:
             raise combined(problems)
 
@@ -160,6 +163,7 @@ class Options:
         if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
             expected = f"one of {', '.join(STEPS)}, {alternatives}"
             raise self.wrong_type("normalize", value, expected)
+
         for name in names:
             if name not in STEPS:
                 raise self.error(
@@ -191,6 +195,7 @@ class Options:
         text = self.text("json_field")
         if text is None:
             return ()
+
         names = tuple(text.split("."))
         if not all(name.strip() for name in names):
             raise self.error(
@@ -198,6 +203,7 @@ class Options:
                 key="json_field",
                 cure="Separate the names with dots, for example result.label.",
             )
+
         return names
 
     def label(self, key: str) -> str | None:
@@ -237,6 +243,7 @@ class Options:
         """Return an option that must be one of the names; the first is the default."""
         if key not in self.spec.options:
             return names[0]
+
         value: Any = self.spec.options[key]
         if not isinstance(value, str):
             raise self.wrong_type(key, value, f"one of {', '.join(names)}")
@@ -244,6 +251,7 @@ class Options:
             raise self.error(
                 f"unknown value {value!r} of {key}", key=key, cure=did_you_mean(value, names)
             )
+
         return value
 
     def number(self, key: str) -> float:

@@ -118,6 +118,7 @@ def words(text: str) -> list[str]:
     """
     if text.isascii():
         return _ASCII_WORD.findall(text.lower()) or [text.lower().strip()]
+
     composed = unicodedata.normalize("NFC", text).lower()
     runs = [""]
     for character in composed:
@@ -235,6 +236,7 @@ def build(options: Options) -> ExactMatch | TextSimilarity:
             f"and one has {longest:,}"
         )
         raise options.error(problem, cure="Split the example, or use a custom metric.")
+
     compare = _COMPARE[options.metric](options)
     return TextSimilarity(options.metric, compare, normalization=normalization)
 
@@ -244,6 +246,7 @@ def _of_outputs(metric: ExactMatch, options: Options) -> ExactMatch:
     expected = [example.expected for example in options.examples] or list(options.expected)
     if not expected:
         return metric
+
     containers = list(map(strict_json.container_of, expected))
     if None not in containers:
         return replace(metric, json_form=JsonForm.of(containers))

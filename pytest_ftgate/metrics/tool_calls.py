@@ -95,6 +95,7 @@ class ToolCallMetric(Metric):
     def _score(self, expected: Sequence[Call], answer: str | None) -> float:
         if answer is None:
             return 0.0
+
         calls = _calls_made(answer)
         are_same = []
         for expected_call in expected:
@@ -105,6 +106,7 @@ class ToolCallMetric(Metric):
         surplus = 0 if self.extra == "ignore" else len(calls) - pairs
         if self.name == "tool_call_exact":
             return float(pairs == len(expected) and not surplus)
+
         total = len(expected) + pairs + surplus
         return 2 * pairs / total if total else 1.0
 
@@ -168,6 +170,7 @@ def build(options: Options) -> ToolCallMetric:
     names = set[str]()
     for call in calls:
         names.update(call["arguments"])
+
     ignored = frozenset(options.labels("ignore_arguments", "argument names") or ())
     unknown = sorted(ignored - names)
     if unknown:

@@ -71,6 +71,7 @@ async def call(model: Model, questions: Sequence[Question]) -> list[Completion |
         if isinstance(answers, Sequence):
             shown = f"{len(answers)} answers"
         raise ModelError(f"the model returned {shown} for {len(questions)} questions")
+
     return list(map(_checked, answers))
 
 
@@ -119,12 +120,14 @@ def _checked(answer: object) -> Completion | ModelError:
             f"the model returned a value of type {type(answer).__name__}",
             cure="return a pytest_ftgate.Completion from complete()",
         )
+
     flaw = _flaw(answer)
     if flaw is not None:
         return ModelError(
             f"the model returned an invalid Completion: {flaw}",
             cure="return a Completion with valid fields; leave out what is unknown",
         )
+
     text = answer.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return answer if text == answer.text else replace(answer, text=text)
 
@@ -141,10 +144,12 @@ def _flaw(answer: Completion) -> str | None:
         value = getattr(answer, name)
         if not isinstance(value, str | None):
             return f"{name} is of type {type(value).__name__}, not str"
+
     for name in COUNTS:
         count = getattr(answer, name)
         if count is not None and not is_count(count):
             return f"{name} is not a count"
+
     if answer.latency_s is not None and not is_seconds(answer.latency_s):
         return f"latency_s is {answer.latency_s!r}"
     return None
@@ -189,7 +194,8 @@ class Throttle:
         requests_per_minute: float | None = None,
         limit: TimeLimit | None = None,
     ) -> None:
-        self.limit = float(most)  # how many calls may be in flight now; its fraction grows
+        # how many calls may be in flight now; its fraction grows
+        self.limit = float(most)
         self._time_limit = limit
         self._most = self._slots = most
         self._window = 0
@@ -257,7 +263,8 @@ class Outage:
         self._few = min(_ENOUGH, max(2, at_once))
         self._stored = stored
         self._limit = limit
-        self._given_up: set[str] | None = set()  # None: a call was answered
+        # None: a call was answered
+        self._given_up: set[str] | None = set()
         self._abandoned = 0
         self._busy_since: float | None = None
 
@@ -275,6 +282,7 @@ class Outage:
                 f"{error.what}, as were the {_ENOUGH - 1} calls before it",
                 **error.parts(fatal=True),
             )
+
         if error.kind == "busy":
             if self._busy_since is None:
                 self._busy_since = _now()
@@ -283,6 +291,7 @@ class Outage:
 
         if self._given_up is None or not self._counts(error):
             return error
+
         if given_up:
             self._given_up.add(key)
         enough = self._few if error.kind == "timeout" else _ENOUGH
@@ -394,7 +403,8 @@ def run_in_own_loop(
                     fatal=True,
                     cure=advice,
                 )
-            with contextlib.suppress(RuntimeError):  # the loop has closed in the meantime
+            # the loop has closed in the meantime
+            with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(pulse.beat)
     except BaseException:
         with contextlib.suppress(RuntimeError):
@@ -415,7 +425,9 @@ def _new_loop() -> asyncio.AbstractEventLoop:
             fatal=True,
             cure="with pytest-socket, add --allow-unix-socket",
         ) from error
-    with contextlib.suppress(AttributeError):  # uvloop has a clock of its own
+
+    # uvloop has a clock of its own
+    with contextlib.suppress(AttributeError):
         loop.time = clock.monotonic  # type: ignore[method-assign]
     return loop
 
@@ -428,6 +440,7 @@ def _serve(
         outcome.set_result(loop.run_until_complete(task))
     except BaseException as error:
         outcome.set_exception(error)
+
     try:
         leftover = asyncio.all_tasks(loop)
         for unfinished in leftover:

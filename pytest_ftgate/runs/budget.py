@@ -135,8 +135,10 @@ class Budget:
         answers, errors, or None where the call broke off; ``busy_s`` is an answer's share of the
         seconds in which the model was busy.
         """
-        if reserved not in self._open:  # the run has ended
+        # the run has ended
+        if reserved not in self._open:
             return
+
         self._open.remove(reserved)
         account = reserved.account
         questions = zip(reserved.usd, reserved.characters, outcomes, strict=True)
@@ -147,7 +149,8 @@ class Budget:
                 usd = cost_of(outcome, account.price, busy_s)
             elif isinstance(outcome, ModelError) and outcome.unpaid:
                 usd = 0.0
-            if usd is None:  # it may have been billed
+            # it may have been billed
+            if usd is None:
                 self.unsure_usd += estimate_usd
             else:
                 self.spent_usd += usd

@@ -45,7 +45,8 @@ class RunStore:
         self._store = store
         self._owner = secrets.token_hex(8)
         self._arrived: list[Prediction] = []
-        self._turn = asyncio.Lock()  # for one transaction at a time
+        # for one transaction at a time
+        self._turn = asyncio.Lock()
         self._next_write: asyncio.Task[None] | None = None
 
     async def keep(self, predictions: Sequence[Prediction]) -> None:
@@ -56,7 +57,8 @@ class RunStore:
         self._arrived += predictions
         if self._next_write is None:
             self._next_write = asyncio.create_task(self._write())
-        await asyncio.shield(self._next_write)  # others wait for it too
+        # others wait for it too
+        await asyncio.shield(self._next_write)
 
     async def _write(self) -> None:
         async with self._turn:
@@ -73,7 +75,8 @@ class RunStore:
         """Renew the claims of the run, until it is cancelled."""
         while self._store.persistent:
             await asyncio.sleep(CLAIM_S / 4)
-            with contextlib.suppress(StoreError):  # a claim that ends costs a second call
+            # a claim that ends costs a second call
+            with contextlib.suppress(StoreError):
                 await _while_locked(self._store.renew, self._owner)
 
     def end(self) -> None:
@@ -121,6 +124,7 @@ class BusyTime:
         self._calls -= 1
         if not answers:
             return None
+
         share_s = self._unspent_s / answers
         self._unspent_s = 0.0
         return share_s
@@ -153,8 +157,10 @@ class Caller:
         self._stores = stores
         self._budget = budget
         self._unasked = iter([question for question, _ in questions.open.values()])
-        self._next: list[Question] = []  # claimed
-        self._elsewhere: list[Question] = []  # claimed by other processes
+        # claimed
+        self._next: list[Question] = []
+        # claimed by other processes
+        self._elsewhere: list[Question] = []
         self._taking = asyncio.Lock()
         self._throttle = turn or Throttle(
             model.concurrency, requests_per_minute=model.requests_per_minute, limit=limit
@@ -190,7 +196,8 @@ class Caller:
     async def _take(self) -> list[Question]:
         """Return the questions of the next call; empty when all is done."""
         size = self.model.batch_size
-        few = 2 * self.model.concurrency * size  # so that several processes share the work
+        # so that several processes share the work
+        few = 2 * self.model.concurrency * size
         async with self._taking:
             while not self._next:
                 block = list(islice(self._unasked, few))
@@ -268,6 +275,7 @@ class Caller:
         for outcome in outcomes:
             if isinstance(outcome, Prediction):
                 answered.append(outcome._replace(retries=retries))
+
         if answered:
             self._answers += len(answered)
             self._outage.over()
@@ -314,6 +322,7 @@ class Caller:
         reserved = await self._reserve(questions)
         self._busy.begin()
         begun = clock.perf_counter()
+
         try:
             answers = await asking.call(model, questions)
         except ModelError as error:
@@ -322,10 +331,12 @@ class Caller:
         except BaseException:
             self._settle(reserved, [None] * len(questions))
             raise
+
         latency_s: float | None = clock.perf_counter() - begun
         busy_s = self._settle(reserved, answers)
         if model.batch_size > 1 or model.verified is not None:
-            latency_s = None  # the time of one answer is unknown
+            # the time of one answer is unknown
+            latency_s = None
 
         # new answers count if the clock is set back
         now = max(clock.wall(), self._stores.started)
@@ -342,6 +353,7 @@ class Caller:
         """Wait for the money that a call may cost; None if its cost is not counted."""
         if self._budget is None:
             return None
+
         examples = [question.example for question in questions]
         while True:
             reserved = self._budget.reserve(self.model, examples)
@@ -458,6 +470,7 @@ async def _ask_all(callers: Sequence[Caller], limit: TimeLimit | None) -> None:
     workers = []
     for caller in callers:
         workers += [asyncio.create_task(caller.work()) for _ in range(caller.workers)]
+
     stores = {caller.store for caller in callers}
     renewals = [asyncio.create_task(store.renew()) for store in stores]
     try:

@@ -244,7 +244,8 @@ class Questions:
         self.open: dict[str, tuple[Question, Job]] = {}
         self.progress = Progress(model.name)
         self.fatal: ModelError | None = None
-        self._useless: int | None = 0  # the answers so far; None: one of them had a value
+        # the answers so far; None: one of them had a value
+        self._useless: int | None = 0
 
     def add(self, job: Job, added: set[str]) -> None:
         """Add the questions of a job that are not ``added`` yet."""

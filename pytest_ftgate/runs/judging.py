@@ -102,6 +102,7 @@ def read_items(metric: ModelJudged) -> tuple[Item, ...]:
     """Return the items of a calibration, at least 20 distinct ones; none without calibration."""
     if metric.calibration is None:
         return ()
+
     path = metric.calibration.path
     columns = ("input", "a", "b", "preferred") if metric.pairwise else ("input", "output", "score")
     items = [_item(metric, row, columns[1:-1]) for row in read_table(path, columns)]
@@ -114,6 +115,7 @@ def read_items(metric: ModelJudged) -> tuple[Item, ...]:
         raise DataError(
             problem, where=Where(path=shown_path(path)), cure="Let people judge more items."
         )
+
     return tuple(items)
 
 
@@ -142,6 +144,7 @@ def _score(row: Row, metric: ModelJudged) -> float:
         score = float(value)
     except (TypeError, ValueError, OverflowError):
         score = float("nan")
+
     if isinstance(value, bool) or not metric.low <= score <= metric.high:
         raise row.wrong("score", f"a score from {metric.low:g} to {metric.high:g}")
     return score
@@ -220,6 +223,7 @@ def questions_about(
     )
     if not metric.pairwise:
         return [_question(system, {**task, "answer": outputs[0]})]
+
     first, second = outputs
     return [
         _question(system, {**task, "answer_A": first, "answer_B": second}),
@@ -371,6 +375,7 @@ def calibrate(judging: Judging, options: Mapping[str, Any]) -> tuple[Judging, li
     for name, judge in judging.judges.items():
         if judge.items:
             subjects[name] = [item.subject for item in judge.items]
+
     judging, answered, checks = _ask(judging, subjects, options, "_calibration")
 
     results = dict(judging.results)
@@ -394,7 +399,8 @@ def _calibration_check(judge: Judge, agreement: float | None) -> Check:
     Otherwise the gate is an error.
     """
     metric = judge.metric
-    assert metric.calibration is not None  # there are items
+    # there are items
+    assert metric.calibration is not None
     required = metric.calibration.min_kappa
     shown = "kappa is undefined, because all items have one label"
     if agreement is not None:
@@ -433,6 +439,7 @@ def ask_judges(
     for name, questioning in answered.items():
         for role, metric in _scored(questioning, test, answers).items():
             metrics[role][name] = metric
+
     if judging.people is None:
         return replace(judging, metrics=metrics), checks
 
@@ -442,6 +449,7 @@ def ask_judges(
     scored, people_checks, facts = judged_by_people(judging.people, baseline, outputs)
     for role, metric in scored.items():
         metrics[role][HUMAN_PREFERENCE] = metric
+
     results = {**judging.results, HUMAN_PREFERENCE: facts}
     return replace(judging, results=results, metrics=metrics), [*checks, *people_checks]
 
@@ -509,6 +517,7 @@ def _ask(
         asked[name] = _Questioning(judging.judges[name])
         for subject in of_judge:
             asked[name].add(subject)
+
     jobs = [questioning.job(name) for name, questioning in asked.items()]
     new_runs = dict(zip(asked, run_models(jobs, **options), strict=True))
 
@@ -516,7 +525,8 @@ def _ask(
     results = dict(judging.results)
     answered = {}
     failed = []
-    stopped = []  # by the failure of another
+    # by the failure of another
+    stopped = []
     for name, run in new_runs.items():
         if len(run.test_set):
             runs[f"judge_{name}{suffix}"] = run

@@ -202,6 +202,7 @@ def score_run(
             scores[name] = metric.score(expected, measured.answers)
     except MetricError as error:
         raise _located(error, measured) from error
+
     values = {name: scored.value for name, scored in scores.items()}
     facts = replace(measured.facts, value=values[deciding], metrics=values)
     return replace(measured, facts=facts, scores=scores)
@@ -228,7 +229,8 @@ def compare_scored(baseline: Scored, candidate: Scored, **standard: Any) -> Comp
     low = metric.low
     high = metric.high
     if metric.kind == "set":
-        assert worse.statistic is not None  # one of the two is always there
+        # one of the two is always there
+        assert worse.statistic is not None
         assert better.statistic is not None
         return compare.compare_set(
             worse.statistic, better.statistic, low=low, high=high, **standard
@@ -236,7 +238,8 @@ def compare_scored(baseline: Scored, candidate: Scored, **standard: Any) -> Comp
 
     assert worse.per_example is not None
     assert better.per_example is not None
-    if metric.pairwise:  # see metrics.judged.Preferred
+    # see metrics.judged.Preferred
+    if metric.pairwise:
         preferred = (better.per_example - worse.per_example + 0.5).round(12)
         return compare.compare_preferences(preferred, means=metric.means, **standard)
     if metric.kind == "right_wrong":
@@ -273,7 +276,8 @@ def rightness(scored: Scored) -> Floats:
     """
     if scored.per_example is not None:
         return scored.per_example
-    assert scored.statistic is not None  # one of the two is always there
+    # one of the two is always there
+    assert scored.statistic is not None
     return scored.statistic.scores
 
 

@@ -51,7 +51,8 @@ def diagnose(
         return diagnosis
 
     fixed = []
-    if not metric.calls_tools:  # calls are behaviour, not knowledge
+    # calls are behaviour, not knowledge
+    if not metric.calls_tools:
         better = (gains(baseline, candidate, metric.name) > _ROUNDING).nonzero()[0]
         fixed = [candidate.run.test_set.examples[i] for i in better]
 
@@ -192,7 +193,8 @@ def recalled(fixed: Sequence[Example], test: Sequence[Example], training: Sequen
         return 0
 
     facts = list(filter(None, map(_fact, fixed)))
-    lengths: dict[str, set[int]] = {}  # by the first word of a fact
+    # by the first word of a fact
+    lengths: dict[str, set[int]] = {}
     for fact in facts:
         lengths.setdefault(fact[0], set()).add(len(fact))
 

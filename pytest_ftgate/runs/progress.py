@@ -49,13 +49,15 @@ class ProgressDisplay:
             self._log(time)
             return
 
-        with self.uncaptured():  # a captured stream does not know the terminal's width
+        # a captured stream does not know the terminal's width
+        with self.uncaptured():
             if not self._width:
                 self.fresh_line()
             # a line that wraps could not be wiped
             columns = shutil.get_terminal_size().columns - 1
             line = self._line("ftgate: ", time, columns).ljust(self._width)[:columns]
             self.write("\r" + line)
+
         self._width = len(line)
 
     def _log(self, time: float) -> None:
@@ -116,7 +118,8 @@ def _facts(progress: Progress, seconds: float) -> list[str]:
 
     n_asked = progress.done - progress.stored
     n_open = progress.total - progress.done
-    if seconds >= 1 and n_asked > 0 and n_open:  # earlier it would be a guess
+    # earlier it would be a guess
+    if seconds >= 1 and n_asked > 0 and n_open:
         rate = n_asked / seconds
         facts.append(f"{_span(n_open / rate)} left")
         facts.append(f"{rate:.0f}/s" if rate >= 1 else f"{rate * _MINUTE_S:.0f}/min")

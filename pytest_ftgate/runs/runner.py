@@ -56,6 +56,7 @@ def run_models(
         else:
             questions = models.setdefault(id(job.model), Questions(job.model, outcomes))
             questions.add(job, added)
+
     for questions in models.values():
         _look_up(questions, stores)
 
@@ -126,6 +127,7 @@ def ask(
     job = Job(model, DataSet((Example("call", question, ""),), None, "", "call"))
     if isinstance(model, RecordedModel):
         return job.read(model.answer_to(question, recorded_for()))
+
     (run,) = run_models([job], stores=Stores(None, Store(None)))
     ((prediction,),) = run.predictions
     if prediction.completion is None:
@@ -183,13 +185,15 @@ def _teller(
         nonlocal last
         if progress is None:
             return
+
         is_due = clock.monotonic() - last > _STILL_S
         for number, model in enumerate(models):
             current = replace(model.progress)
             if is_due or latest.get(number) != current:
                 latest[number] = current
                 last = clock.monotonic()
-                with contextlib.suppress(Exception):  # a broken display must not lose answers
+                # a broken display must not lose answers
+                with contextlib.suppress(Exception):
                     progress(current)
 
     return tell

@@ -245,6 +245,7 @@ class Store:
             raise self._error(
                 "a folder stands where the file of stored answers belongs", None, _MOVE_FOLDER
             )
+
         uri = self._path.absolute().as_uri()
         try:
             _make_folder(self._path.parent)
@@ -255,8 +256,11 @@ class Store:
             if "readonly" not in str(error) and "unable to open" not in str(error):
                 raise
             self._refusal = str(error)
+
         if not self._path.exists():
-            return self._made(":memory:")  # the file cannot be created
+            # the file cannot be created
+            return self._made(":memory:")
+
         try:
             return self._checked(f"{uri}?mode=ro")
         except sqlite3.OperationalError:
@@ -331,7 +335,8 @@ def encoded(prediction: Prediction) -> str:
         TypeError, ValueError: JSON cannot hold one of its facts.
     """
     completion = prediction.completion
-    assert completion is not None  # missing answers are not stored
+    # missing answers are not stored
+    assert completion is not None
     facts = {name: getattr(completion, name) for name in _FACTS}
     facts |= {"measured_s": prediction.latency_s, "busy_s": prediction.busy_s}
     if completion.finish == "stop":
