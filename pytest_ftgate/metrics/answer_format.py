@@ -84,7 +84,7 @@ class Format(Metric):
 
     def _flaw(self, answer: str | None) -> Flaw | None:
         """Return the first rule that an answer breaks, and how; None if it satisfies all."""
-        text = "" if answer is None else answer.strip()
+        text = (answer or "").strip()
         if self.strip_code_fence:
             text = without_fence(text)
         if not text:

@@ -132,7 +132,10 @@ def build(options: Options) -> Metric:
     if name not in ONE_LABEL:
         return _several(options)
 
-    options.allow(*READING_OPTIONS, "labels", *(("pos_label",) if name in _BINARY else ()))
+    keys = [*READING_OPTIONS, "labels"]
+    if name in _BINARY:
+        keys.append("pos_label")
+    options.allow(*keys)
     labels = label_set(options)
     codes = selected_codes(options, labels)
     if name not in _AVERAGED and len(codes) < len(labels.texts):
@@ -290,9 +293,9 @@ class SeveralLabels(Metric):
             text = without_fence(value)
             if not text:
                 return None
-            value = strict_json.json_or(text) if text.startswith(("[", "{")) else None
-            if value is None:
-                value = text.split(self.separator)
+            value = text.split(self.separator)
+            if text.startswith(("[", "{")):
+                value = strict_json.json_or(text, value)
         if not isinstance(value, list):
             return None
 

@@ -160,7 +160,9 @@ class ExampleMetric(Metric):
 
         Raise :class:`MetricError` if it breaks the declaration.
         """
-        number: Any = value if isinstance(value, Real) else math.nan
+        number: Any = math.nan
+        if isinstance(value, Real):
+            number = value
         # numpy would convert the bounds to a narrow type
         if isinstance(value, float | np.floating | np.bool_):
             number = float(value)

@@ -37,7 +37,8 @@ def leaves(
         for place, element in enumerate(value):
             yield from leaves(element, unordered=unordered, path=(*path, place), name=name)
     else:
-        yield path, name, len(value) if isinstance(value, list) and value else 1
+        size = len(value) if isinstance(value, list) else 1
+        yield path, name, max(size, 1)
 
 
 class _Contents(NamedTuple):
@@ -186,7 +187,8 @@ class Differences:
             partners = dict(zip(common, common, strict=True))
 
         for place, item in enumerate(expected):
-            yield item, answered[partners[place]] if place in partners else ABSENT
+            partner = partners.get(place)
+            yield item, ABSENT if partner is None else answered[partner]
 
         used = set(partners.values())
         for place, item in enumerate(answered):
@@ -270,7 +272,7 @@ def shown_place(path: Iterable[str | int], *, anywhere: bool = False) -> str:
         if isinstance(step, str):
             shown += f".{step}"
         else:
-            shown += "[*]" if anywhere else f"[{step}]"
+            shown += f"[{'*' if anywhere else step}]"
     return shown
 
 

@@ -257,7 +257,7 @@ def read_rules(
     tolerance = _by_field(options, "tolerance", names)
     for amount in tolerance.values():
         if not is_finite(amount) or amount < 0:
-            shown = f"{amount!r}" if is_number(amount) else kind_of(amount)
+            shown = repr(amount) if is_number(amount) else kind_of(amount)
             raise options.error(
                 f"tolerance is {shown}",
                 key="tolerance",

@@ -255,8 +255,10 @@ def _inside(options: Options, reading: Reading) -> Reading | None:
     longer: list[str] = []
     bare: list[str] = []
     for text in options.expected:
-        holds_more = reading.label(text) not in (None, reading.clean(text))
-        (longer if holds_more else bare).append(text)
+        if reading.label(text) in (None, reading.clean(text)):
+            bare.append(text)
+        else:
+            longer.append(text)
 
     if not longer:
         return None
@@ -264,7 +266,9 @@ def _inside(options: Options, reading: Reading) -> Reading | None:
     if bare:
         key = "pattern" if reading.pattern is not None else "json_field"
         label = listed([reading.label(longer[0])])
-        content = "nothing" if reading.label(bare[0]) is None else "the whole text"
+        content = "the whole text"
+        if reading.label(bare[0]) is None:
+            content = "nothing"
         problem = (
             f"{key} reads {label} in the expected output {listed(longer[:1])}, "
             f"but {content} in {listed(bare[:1])}"

@@ -76,10 +76,11 @@ def number_in(text: str) -> Fraction | None:
 
     digits = match[1].replace(",", "")
     try:
-        return Fraction(digits) if math.isfinite(float(digits)) else None
+        is_finite = math.isfinite(float(digits))
     except ValueError:
         # a sign without digits
         return None
+    return Fraction(digits) if is_finite else None
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,9 @@ class Within(_OfNumbers):
         number = self.number(answer)
         if number is None:
             return False
-        allowed = self.tolerance * abs(expected) if self.relative else self.tolerance
+        allowed = self.tolerance
+        if self.relative:
+            allowed *= abs(expected)
         return abs(number - expected) <= allowed
 
 

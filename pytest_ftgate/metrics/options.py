@@ -159,7 +159,7 @@ class Options:
 
     def steps(self, value: Any, alternatives: str) -> Normalization:
         """Return the steps that a value of ``normalize`` names; it may be a name or a list."""
-        names = (value,) if isinstance(value, str) else value
+        names = [value] if isinstance(value, str) else value
         if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
             expected = f"one of {', '.join(STEPS)}, {alternatives}"
             raise self.wrong_type("normalize", value, expected)
@@ -264,8 +264,10 @@ class Options:
         return count
 
     def wrong_type(self, key: str, value: Any, expected: str) -> ConfigError:
-        shown = str(value) if is_number(value) else kind_of(value)
-        if value in ("", [], ()):
+        shown = kind_of(value)
+        if is_number(value):
+            shown = str(value)
+        elif value in ("", [], ()):
             shown = "empty"
         return self.error(f"{key} is {shown}", key=key, cure=f"Write {expected}.")
 

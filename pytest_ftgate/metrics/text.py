@@ -140,7 +140,9 @@ def _continues(word: str, character: str, category: str) -> bool:
 
 def f_measure(n_common: int, n_expected: int, n_answered: int) -> float:
     """Return the harmonic mean of precision and recall; 0 if nothing is shared."""
-    return 2 * n_common / (n_expected + n_answered) if n_common else 0.0
+    if not n_common:
+        return 0.0
+    return 2 * n_common / (n_expected + n_answered)
 
 
 Compare: TypeAlias = Callable[[str, str], float]

@@ -103,7 +103,9 @@ class ToolCallMetric(Metric):
 
         # each expected call is paired with one at most
         pairs = _in_order(are_same) if self.order else most_pairs(are_same)
-        surplus = 0 if self.extra == "ignore" else len(calls) - pairs
+        surplus = len(calls) - pairs
+        if self.extra == "ignore":
+            surplus = 0
         if self.name == "tool_call_exact":
             return float(pairs == len(expected) and not surplus)
 
@@ -125,12 +127,16 @@ class ToolCallMetric(Metric):
 
 def _in_order(are_same: Sequence[Sequence[bool]]) -> int:
     """Return the length of the longest common subsequence."""
-    lengths = [0] * (len(are_same[0]) + 1) if are_same else [0]
+    if not are_same:
+        return 0
+    # the longest one up to each column, in the rows so far
+    lengths = [0] * (len(are_same[0]) + 1)
     for row in are_same:
         above = list(lengths)
         for column, is_same in enumerate(row):
-            longest = max(above[column + 1], lengths[column])
-            lengths[column + 1] = above[column] + 1 if is_same else longest
+            lengths[column + 1] = max(above[column + 1], lengths[column])
+            if is_same:
+                lengths[column + 1] = above[column] + 1
     return lengths[-1]
 
 

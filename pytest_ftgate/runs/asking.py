@@ -169,7 +169,9 @@ _ENOUGH = 5
 
 def _longest_wait_s(limit: TimeLimit | None) -> float:
     """Return how many seconds an endpoint may hold up the run."""
-    return LONGEST_WAIT_S if limit is None else max(LONGEST_WAIT_S, limit.left_s())
+    if limit is None:
+        return LONGEST_WAIT_S
+    return max(LONGEST_WAIT_S, limit.left_s())
 
 
 class Throttle:
@@ -276,7 +278,9 @@ class Outage:
 
     def failed(self, key: str, error: ModelError, *, given_up: bool) -> ModelError:
         """Record a failed call for a question. Return the error, fatal if it ends the run."""
-        self._abandoned = self._abandoned + 1 if isinstance(error, AbandonedError) else 0
+        self._abandoned += 1
+        if not isinstance(error, AbandonedError):
+            self._abandoned = 0
         if self._abandoned >= _ENOUGH:
             return ModelError(
                 f"{error.what}, as were the {_ENOUGH - 1} calls before it",

@@ -112,11 +112,10 @@ class Budget:
 
     def _spent(self, account: _Account, taken_usd: float, next_usd: float) -> ModelError:
         """Return the error that the next call would exceed the limit."""
-        unsure = f", {show_usd(self.unsure_usd)} of it by estimate" if self.unsure_usd else ""
-        problem = (
-            f"{self.name}: {show_usd(taken_usd)} is spent{unsure}, "
-            f"the next call is estimated at {show_usd(next_usd)}"
-        )
+        problem = f"{self.name}: {show_usd(taken_usd)} is spent"
+        if self.unsure_usd:
+            problem += f", {show_usd(self.unsure_usd)} of it by estimate"
+        problem += f", the next call is estimated at {show_usd(next_usd)}"
         advice = "raise it and run again: stored answers are reused"
         is_guess = account.most_output is None and account.output_tokens is None
         if is_guess and account.price.gpu_hour_usd is None:

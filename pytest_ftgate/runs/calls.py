@@ -224,8 +224,12 @@ class Caller:
 
         elsewhere: list[Question] = []
         for question in block:
-            if question.key not in answers:
-                (self._next if question.key in claimed else elsewhere).append(question)
+            if question.key in answers:
+                continue
+            if question.key in claimed:
+                self._next.append(question)
+            else:
+                elsewhere.append(question)
         return elsewhere
 
     async def _take_over(self) -> None:
@@ -488,10 +492,11 @@ async def _ask_all(callers: Sequence[Caller], limit: TimeLimit | None) -> None:
         await asyncio.gather(*(_close(caller.model) for caller in callers))
 
     for worker in workers:
-        error = worker.exception() if worker.done() and not worker.cancelled() else None
-        # those of models are noted already
-        if error is not None and not isinstance(error, ModelError):
-            raise error
+        if worker.done() and not worker.cancelled():
+            error = worker.exception()
+            # those of models are noted already
+            if error is not None and not isinstance(error, ModelError):
+                raise error
 
 
 async def _stop(callers: Sequence[Caller], tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -153,7 +153,9 @@ class Stores:
 
     def of(self, model: Model) -> Store:
         """Return the store that keeps the answers of a model."""
-        return self.persistent if model.persistent and self.persistent is not None else self.session
+        if model.persistent and self.persistent is not None:
+            return self.persistent
+        return self.session
 
     def get(
         self, model: Model, keys: Sequence[str], *, patience_s: float = PATIENCE_S

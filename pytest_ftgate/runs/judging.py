@@ -104,7 +104,9 @@ def read_items(metric: ModelJudged) -> tuple[Item, ...]:
         return ()
 
     path = metric.calibration.path
-    columns = ("input", "a", "b", "preferred") if metric.pairwise else ("input", "output", "score")
+    columns = ["input", "output", "score"]
+    if metric.pairwise:
+        columns = ["input", "a", "b", "preferred"]
     items = [_item(metric, row, columns[1:-1]) for row in read_table(path, columns)]
     distinct = len({(item.subject.task.input, item.subject.outputs) for item in items})
     if distinct < FEWEST_ITEMS:
@@ -121,11 +123,9 @@ def read_items(metric: ModelJudged) -> tuple[Item, ...]:
 
 def _item(metric: ModelJudged, row: Row, output_columns: Sequence[str]) -> Item:
     expected = row.values.get("expected")
-    task = Example(
-        id=str(row.where.line),
-        input=row.text("input"),
-        expected="" if expected is None else expected,
-    )
+    if expected is None:
+        expected = ""
+    task = Example(id=str(row.where.line), input=row.text("input"), expected=expected)
     outputs = tuple(map(row.text, output_columns))
     label = _side(row) if metric.pairwise else _score(row, metric)
     return Item(Subject(f"line {task.id}", task, outputs), label)
@@ -252,13 +252,18 @@ def read_reply(metric: ModelJudged, text: str) -> Any:
     """
     text = text.strip()
     if metric.pairwise:
-        choice = text if text in _LETTERS else _only_value(text, "better")
-        return choice if choice in _LETTERS else None
+        choice = _only_value(text, "better")
+        for letter in _LETTERS:
+            if letter in (text, choice):
+                return letter
+        return None
 
     score = float(text) if _NUMBER.fullmatch(text) else _only_value(text, "score")
     if isinstance(score, bool) or not isinstance(score, int | float):
         return None
-    return float(score) if metric.low <= score <= metric.high else None
+    if metric.low <= score <= metric.high:
+        return float(score)
+    return None
 
 
 def _only_value(text: str, key: str) -> Any:
@@ -336,8 +341,10 @@ class _Questioning:
             yield self._error(message, n - len(missing), n, run.failure.advice)
         if unread:
             id_, reply = unread[0]
-            finish = "" if reply.finish == "stop" else f" ({reply.finish})"
-            quoted = excerpt(reply.text, width=80) if reply.text.strip() else "nothing"
+            finish = ""
+            if reply.finish != "stop":
+                finish = f" ({reply.finish})"
+            quoted = excerpt(reply.text, width=80) or "nothing"
             counted = f"cannot read {len(unread):,} of {plural(n, 'reply', 'replies')}"
             metric = self.judge.metric
             right = '{"better": "A"}' if metric.pairwise else f'{{"score": {metric.high:g}}}'

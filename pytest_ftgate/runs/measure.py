@@ -113,7 +113,9 @@ def _oldest_age_s(run: Run) -> float | None:
     for prediction, time in made_at(run):
         if time is not None and (is_recorded or prediction.stored):
             times.append(time)
-    return round(max(clock.wall() - min(times), 0.0), 3) if times else None
+    if not times:
+        return None
+    return round(max(clock.wall() - min(times), 0.0), 3)
 
 
 def _seconds(run: Run, *, forgiven: bool) -> tuple[float | None, ...]:
@@ -158,7 +160,9 @@ def _latencies(seconds: Sequence[float | None]) -> dict[str, Any]:
 def _total(counts: Sequence[int | None]) -> int | None:
     """Return the sum; None if there is nothing, or something is not known."""
     known = [count for count in counts if count is not None]
-    return sum(known) if known and len(known) == len(counts) else None
+    if not known or len(known) < len(counts):
+        return None
+    return sum(known)
 
 
 def run_cost(run: Run) -> Cost:
@@ -167,7 +171,8 @@ def run_cost(run: Run) -> Cost:
     is_recorded = run.model.verified is not None
     answers = []
     for prediction in run.all_predictions:
-        answers.append((prediction.completion, None if is_recorded else prediction.busy_s))
+        busy_s = None if is_recorded else prediction.busy_s
+        answers.append((prediction.completion, busy_s))
     return cost_of_run(answers, price_of(run.model))
 
 
@@ -178,7 +183,9 @@ def forgiven_roles(missing_answers: str, runs: Iterable[Run]) -> tuple[str, ...]
     retries. But a model whose calls all hang has stopped the run by not answering.
     """
     stopped = any(run.fatal is not None and run.fatal.kind != "timeout" for run in runs)
-    return ("candidate",) if missing_answers == "wrong" and not stopped else ()
+    if missing_answers == "wrong" and not stopped:
+        return ("candidate",)
+    return ()
 
 
 def made_at(run: Run) -> Iterator[tuple[Prediction, float | None]]:
@@ -266,7 +273,7 @@ def is_right(metric: Metric, score: float) -> bool:
     if metric.kind != "graded":
         return score > 0.5
     middle = (metric.low + metric.high) / 2
-    return score > middle if metric.greater_is_better else score < middle
+    return metric.sign * score > metric.sign * middle
 
 
 def rightness(scored: Scored) -> Floats:
@@ -348,9 +355,11 @@ def shown_answer(completion: Completion | None) -> str:
     """Return an answer for reports: why it is not whole, where it is not, and its text."""
     if completion is None:
         return "(no answer)"
-    finish = f"({completion.finish.replace('_', ' ')}) " if completion.finish in _NO_ANSWER else ""
-    # else a right answer seems to be called wrong
-    return f"{finish}{completion.text.strip() or '(empty)'}"
+    text = completion.text.strip() or "(empty)"
+    if completion.finish in _NO_ANSWER:
+        # else a right answer seems to be called wrong
+        return f"({completion.finish.replace('_', ' ')}) {text}"
+    return text
 
 
 MOST_ROWS = 200

@@ -44,7 +44,9 @@ def diagnose(
     """Diagnose every answer that the metric has scored; there is no candidate before training."""
     labels = _labels(metric, examples)
     old_kinds = _kinds(metric, examples, baseline)
-    new_kinds = [] if candidate is None else _kinds(metric, examples, candidate)
+    new_kinds: Kinds = []
+    if candidate is not None:
+        new_kinds = _kinds(metric, examples, candidate)
     scores = () if labels is None else _label_scores(labels, old_kinds, new_kinds)
     diagnosis = Diagnosis(baseline=_counted(old_kinds), labels=scores)
     if candidate is None:
@@ -150,7 +152,9 @@ def _labels(metric: Metric, examples: Sequence[Example]) -> list[str] | None:
     else:
         labels = [expected_text(example.expected).strip() for example in examples]
 
-    return labels if any(labels) and are_labels(set(labels), len(examples)) else None
+    if any(labels) and are_labels(set(labels), len(examples)):
+        return labels
+    return None
 
 
 def _label_scores(
@@ -229,7 +233,9 @@ def _fact(example: Example) -> tuple[str, ...]:
         contents = [str(message.get("content") or "") for message in example.input]
     fact = _words(text)
     words_of_input = _words(" ".join(map(str, contents)))
-    return () if f" {' '.join(fact)} " in f" {' '.join(words_of_input)} " else fact
+    if f" {' '.join(fact)} " in f" {' '.join(words_of_input)} ":
+        return ()
+    return fact
 
 
 def _tells(text: str) -> bool:

@@ -101,9 +101,11 @@ class ProgressDisplay:
 
 
 def _model(progress: Progress, facts: list[str], width: int) -> str:
-    shown = f" ({', '.join(facts)})" if facts else ""
     answered = f"{progress.done - progress.errors:,}/{progress.total:,}"
-    return f"{printable(progress.model, width)} {answered}{shown}"
+    line = f"{printable(progress.model, width)} {answered}"
+    if facts:
+        line += f" ({', '.join(facts)})"
+    return line
 
 
 def _facts(progress: Progress, seconds: float) -> list[str]:
