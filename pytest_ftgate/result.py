@@ -225,10 +225,9 @@ def called(role: str, name: str = "") -> str:
     With ``name`` it is ``candidate tuned`` or ``baseline few_shot (gpt few_shot 8)``, unless role
     and name are equal.
     """
-    model_name = "" if name == role else name
     if role in ("baseline", "candidate"):
-        return f"{role} {model_name}".rstrip()
-    return f"baseline {role} ({model_name})" if model_name else f"baseline {role}"
+        return role if name in ("", role) else f"{role} {name}"
+    return f"baseline {role}" if name in ("", role) else f"baseline {role} ({name})"
 
 
 @dataclass(frozen=True, slots=True)

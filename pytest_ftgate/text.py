@@ -58,10 +58,14 @@ def one_line(text: str) -> str:
     """Join the lines of a text with the punctuation that sentences need."""
     joined = ""
     for number, line in enumerate(text.splitlines()):
-        sign = ". " if line.strip()[:1].isupper() else "; "
-        if joined.endswith((".", "!", "?", ":", ";", ",")):
+        sign = "; "
+        if number == 0:
+            sign = ""
+        elif joined.endswith((".", "!", "?", ":", ";", ",")):
             sign = " "
-        joined += f"{sign if number else ''}{line.strip()}"
+        elif line.strip()[:1].isupper():
+            sign = ". "
+        joined += f"{sign}{line.strip()}"
     return joined
 
 
@@ -145,7 +149,9 @@ def show_change(value: float | None, *, share: bool) -> str:
 
 def show_percent(level: float) -> str:
     """Return a confidence as ``95 %``, ``98.75 %``, or above 99.9 % as ``99.917 %``."""
-    digits = 2 if level <= 0.999 else 3
+    digits = 2
+    if level > 0.999:
+        digits = 3
     return f"{round(100 * level, digits):g} %"
 
 
@@ -158,16 +164,19 @@ def show_amount(value: float, *, share: bool) -> str:
     """Return a margin without a sign, as it was written: ``5 points``, ``0.05``."""
     if not share:
         return f"{value:g}"
-    noun = "point" if 100 * value == 1 else "points"
-    return f"{100 * value:.4g} {noun}"
+    if 100 * value == 1:
+        return "1 point"
+    return f"{100 * value:.4g} points"
 
 
 def show_needed(margin: float, *, share: bool) -> str:
     """Return a margin with a sign and without its unit: ``+5.0``; ``above 0`` without one."""
     if not margin:
         return "above 0"
-    number = f"{100 * margin:+.4g}" if share else f"{margin:+g}"
-    return number if "." in number or not share else f"{number}.0"
+    if not share:
+        return f"{margin:+g}"
+    number = f"{100 * margin:+.4g}"
+    return number if "." in number else f"{number}.0"
 
 
 def show_seconds(value: float | None) -> str:
@@ -185,7 +194,9 @@ def show_usd(value: float | None) -> str:
     if value is None:
         return "unknown"
 
-    sign = "-" if value < 0 else ""
+    sign = ""
+    if value < 0:
+        sign = "-"
     amount = abs(value)
     if amount >= 100:
         return f"{sign}${amount:,.0f}"
@@ -224,7 +235,9 @@ def settled_by(quantity: str, needed: int, have: int, noun: str) -> str:
 
 def plural(count: int, noun: str, nouns: str | None = None) -> str:
     """Return ``1 example`` or ``2 examples``."""
-    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count:,} {nouns or noun + 's'}"
 
 
 # --- times
@@ -299,12 +312,18 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
         name = name.lower()
         short, long = sorted((word, name), key=len)
         # Very short words are in many others by chance.
-        is_within = short in (long if len(short) > 2 else re.split(r"[\W_]+", long))
+        is_within = short in long
+        if len(short) <= 2:
+            is_within = short in re.split(r"[\W_]+", long)
         ratio = difflib.SequenceMatcher(None, name, word).ratio()
-        return max(ratio, min(ratio + 0.25, 0.85)) if is_within else ratio
+        if is_within:
+            return max(ratio, min(ratio + 0.25, 0.85))
+        return ratio
 
     best = max(words, key=likeness, default=None)
-    return best if best is not None and likeness(best) >= 0.6 else None
+    if best is None or likeness(best) < 0.6:
+        return None
+    return best
 
 
 def suggestion(word: str, words: Iterable[str], otherwise: str = "") -> str:
@@ -316,7 +335,9 @@ def suggestion(word: str, words: Iterable[str], otherwise: str = "") -> str:
 def got(value: Any, path: KeyPath) -> str:
     """Return the end of a message that quotes the value found, unless its key may hold a secret."""
     last = next((key for key in reversed(path) if isinstance(key, str)), "")
-    return "got a value that is not shown" if may_hold_secret(last) else f"got {_shown(value)}"
+    if may_hold_secret(last):
+        return "got a value that is not shown"
+    return f"got {_shown(value)}"
 
 
 def is_numeral(text: str) -> bool:
@@ -342,9 +363,11 @@ def excerpt(text: str, position: int = 0, width: int = EXCERPT) -> str:
     start = max(0, min(position - width // 2, len(text) - width))
     end = start + width
     piece = "".join(c if c.isprintable() else " " for c in text[start:end]).strip()
-    before = "..." if start else ""
-    after = "..." if text[end:].strip() else ""
-    return f"{before}{piece}{after}"
+    if start:
+        piece = f"...{piece}"
+    if text[end:].strip():
+        piece = f"{piece}..."
+    return piece
 
 
 def listed(names: Iterable[Any], at_most: int = 12) -> str:
@@ -355,8 +378,9 @@ def listed(names: Iterable[Any], at_most: int = 12) -> str:
     first_names = []
     for name in all_names[:at_most]:
         first_names.append(name if name.isidentifier() else excerpt(json.dumps(name)))
+    joined = ", ".join(first_names)
     n_more = len(all_names) - len(first_names)
-    return ", ".join(first_names) + (f" and {n_more} more" if n_more else "")
+    return f"{joined} and {n_more} more" if n_more else joined
 
 
 def kind_of(value: Any) -> str:
@@ -369,4 +393,6 @@ def kind_of(value: Any) -> str:
         return "a number"
     if isinstance(value, list | tuple):
         return "a list"
-    return "an object" if isinstance(value, Mapping) else f"a value of type {type(value).__name__}"
+    if isinstance(value, Mapping):
+        return "an object"
+    return f"a value of type {type(value).__name__}"

@@ -79,7 +79,9 @@ def compare_reports(old_report: Report, new_report: Report) -> dict[str, list[Mo
 def _gates_by_name(report: Report, repeated: set[str]) -> dict[str, GateResult]:
     gates = {}
     for gate in report.gates:
-        name = f"{gate.name} ({gate.nodeid})" if gate.name in repeated else gate.name
+        name = gate.name
+        if name in repeated:
+            name = f"{gate.name} ({gate.nodeid})"
         gates[name] = gate
     return gates
 
@@ -88,16 +90,19 @@ def _moves(old: GateResult | None, new: GateResult | None, reason: str | None) -
     """Yield the changes of one gate; ``reason`` says why a required one did not pass."""
     if new is None:
         if old is not None:
-            because = f": {reason}" if reason else ""
-            yield Move("gate", f"missing from the later report{because}", "worse")
+            message = "missing from the later report"
+            yield Move("gate", f"{message}: {reason}" if reason else message, "worse")
         return
     if old is None:
         yield Move("gate", f"new, with the verdict {new.verdict}")
         return
 
     if old.verdict != new.verdict:
-        is_worse = _VERDICTS.index(new.verdict) > _VERDICTS.index(old.verdict)
-        yield Move("verdict", f"{old.verdict} -> {new.verdict}", "worse" if is_worse else "better")
+        change = f"{old.verdict} -> {new.verdict}"
+        if _VERDICTS.index(new.verdict) > _VERDICTS.index(old.verdict):
+            yield Move("verdict", change, "worse")
+        else:
+            yield Move("verdict", change, "better")
     gain_remark = f" {new.metric or ''}{_noise(old, new)}".rstrip()
     yield from _changes(_values(old), _values(new), {"gain": gain_remark})
     yield from _measures(old, new)
@@ -136,7 +141,11 @@ def _noise(old: GateResult, new: GateResult) -> str:
         if gate.lower_bound is None or gate.upper_bound is None or counterpart.gain is None:
             return ""
         is_inside = is_inside and gate.lower_bound <= counterpart.gain <= gate.upper_bound
-    return ", may be chance" if is_inside else ", beyond chance"
+
+    # Each gain could be measured in place of the other.
+    if is_inside:
+        return ", may be chance"
+    return ", beyond chance"
 
 
 def _measures(old: GateResult, new: GateResult) -> Iterator[Move]:
@@ -176,9 +185,10 @@ def _checks(old: GateResult, new: GateResult) -> Iterator[Move]:
         if new_check is None and old_check is not None:
             yield Move(name, f"gone: {old_check.status}")
         elif new_check is not None and (old_check is None or old_check.status != new_check.status):
-            # The lines above have the gain.
-            message = "" if new_check.kind == "gain" else f": {new_check.message}"
-            yield Move(name, f"new {new_check.status}{message}")
+            change = f"new {new_check.status}"
+            if new_check.kind != "gain":  # the gain has a line of its own
+                change += f": {new_check.message}"
+            yield Move(name, change)
 
 
 def _problems(gate: GateResult) -> dict[str, Check]:
@@ -197,8 +207,10 @@ def _rows(data: TestSetResult | TrainingResult | None) -> str:
     else:
         count = data.examples
         noun = "example"
-    digest = f" (sha256 {data.sha256[:8]})" if data.sha256 else ""
-    return f"{text.plural(count, noun)}{digest}" if count else ""
+    if not count:
+        return ""
+    counted = text.plural(count, noun)
+    return f"{counted} (sha256 {data.sha256[:8]})" if data.sha256 else counted
 
 
 def _thresholds(old_gate: GateResult, new_gate: GateResult) -> Iterator[Move]:
@@ -218,12 +230,14 @@ def _thresholds(old_gate: GateResult, new_gate: GateResult) -> Iterator[Move]:
             continue
         if (old is None and not _is_judged(old_gate)) or (new is None and not _is_judged(new_gate)):
             continue
-        old_text = "none" if old is None else _shown(old_gate, key, old)
-        new_text = "removed" if new is None else _shown(new_gate, key, new)
-        mark: Literal["weaker", "stricter"] = "stricter"
+
+        old_text = _shown(old_gate, key, old, "none")
+        new_text = _shown(new_gate, key, new, "removed")
+        change = f"{old_text} -> {new_text}"
         if _asks_less(key, old, new):
-            mark = "weaker"
-        yield Move(key, f"{old_text} -> {new_text}", mark)
+            yield Move(key, change, "weaker")
+        else:
+            yield Move(key, change, "stricter")
 
     for change in set(new_gate.loosened) - set(old_gate.loosened):
         yield Move("marker weaker than the file", f"no -> {change}", "weaker")
@@ -244,8 +258,10 @@ def _asks_less(key: str, old: Any, new: Any) -> bool:
         return True
 
 
-def _shown(gate: GateResult, key: str, value: Any) -> str:
+def _shown(gate: GateResult, key: str, value: Any, absent: str) -> str:
     """Return a threshold as text, in the unit of its metric."""
+    if value is None:
+        return absent
     if isinstance(value, str):
         return value
     name = key.rpartition(".")[2]
@@ -324,7 +340,7 @@ def _gate_lines(name: str, moves: Sequence[Move]) -> Iterator[str]:
     widest = max((len(text.printable(move.what)) for move in moves), default=0)
     width = min(widest, _WHAT_WIDTH)
     for move in moves:
-        mark = move.mark.upper() if move.mark in ("worse", "weaker") else move.mark
+        mark = move.mark.upper() if is_worse([move]) else move.mark
         first = f"  {text.printable(move.what, _NAME_WIDTH):<{width}}  "
         line = f"{move.text}  {mark}".rstrip()
         if mark and len(first) + len(line) > _WIDTH:  # the mark would be on a line of its own

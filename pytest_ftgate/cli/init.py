@@ -120,10 +120,14 @@ def write_project(
     """
     ini = find_ini(Path.cwd())
     is_beside_gate = dedupe and not force and os.path.lexists(_GATE_FILE)
-    written = {} if is_beside_gate else _new_files(ini, force=force)
+    written = {}
+    if not is_beside_gate:
+        written = _new_files(ini, force=force)
     survey = look(test_set, training_set, columns, repeats=dedupe)
     config = None if is_beside_gate else _checked_gate(survey, models)
-    copies = plan_copies(survey.test, survey.training, survey.audit) if dedupe else []
+    copies = []
+    if dedupe:
+        copies = plan_copies(survey.test, survey.training, survey.audit)
 
     report = list(_findings(survey))
     try:
@@ -148,8 +152,10 @@ def write_project(
         report += _numbered(_steps(survey, copies, models, ini))
     for line in report:
         is_copied = line.startswith(f"{_COLUMN} ")
-        lines = [printable(line)] if is_copied else wrapped(line, "", _COLUMN, break_words=False)
-        for row in lines:
+        if is_copied:
+            say(printable(line))
+            continue
+        for row in wrapped(line, "", _COLUMN, break_words=False):
             say(row)
 
 
@@ -253,8 +259,11 @@ def _how_to_split(path: Path) -> str:
     if "test" in name or "train" in name:  # one of the parts would have its name
         move = f"mv {name} all{suffix} && "
         name = f"all{suffix}"
-    head = "" if suffix == ".jsonl" else "head, "  # which both parts of a table need
-    names = f"{head}*rows" if head else "rows"
+    names = "rows"
+    head = ""
+    if suffix != ".jsonl":  # both parts of a table need its header
+        names = "head, *rows"
+        head = "head, "
     steps = [
         f"import random; {names} = [line.rstrip() for line in open('{name}')]",
         "random.shuffle(rows); n = len(rows) // 5",
@@ -290,8 +299,13 @@ def _gate_file(survey: Survey, models: Mapping[str, str]) -> str:
     template = Template(path.read_text(encoding="utf-8"))
     of_models = {}
     for role, absent in _ABSENT.items():
-        of_models[role] = f"{role}: {_quoted(models[role])}" if role in models else absent
-    labels = f" with {plural(len(survey.labels), 'label')}" if survey.labels else ""
+        of_models[role] = absent
+        if role in models:
+            of_models[role] = f"{role}: {_quoted(models[role])}"
+
+    test_seen = plural(len(survey.test.data), "example")
+    if survey.labels:
+        test_seen += f" with {plural(len(survey.labels), 'label')}"
     bad_reasons = [f"{goal}: {instead}" for goal, (_, instead) in NOT_SERVED.items()]
     metric, reason, goal = propose(survey)
     return template.substitute(
@@ -300,7 +314,7 @@ def _gate_file(survey: Survey, models: Mapping[str, str]) -> str:
         good_reasons=", ".join(SERVED),
         bad_reasons="\n    #   ".join(bad_reasons),
         goal=goal,
-        test_seen=plural(len(survey.test.data), "example") + labels,
+        test_seen=test_seen,
         test_set=_yaml(survey.test),
         training_seen=f"{plural(survey.audit.rows, 'row')}, {survey.audit.usable:,} usable",
         training_set=_yaml(survey.training),
@@ -373,14 +387,17 @@ def _findings(survey: Survey) -> Iterator[str]:
     """Yield what is in the files."""
     data = survey.test.data
     n_groups = len({example.group for example in data if example.group is not None})
-    grouped = f" in {plural(n_groups, 'group')}" if n_groups else ""
     examples = plural(len(data), "example")
-    yield f"{shown_path(survey.test.path):<11} {examples}{grouped}, {_outputs(survey)}"
+    if n_groups:
+        examples += f" in {plural(n_groups, 'group')}"
+    yield f"{shown_path(survey.test.path):<11} {examples}, {_outputs(survey)}"
 
     audit = survey.audit
-    usable = "all usable" if audit.usable == audit.rows else f"{audit.usable:,} usable"
-    leaked = audit.leaked + audit.leaked_near
-    leaks = f"{leaked:,} leaked" if leaked else "no leaks"
+    usable = "all usable"
+    if audit.usable < audit.rows:
+        usable = f"{audit.usable:,} usable"
+    n_leaked = audit.leaked + audit.leaked_near
+    leaks = f"{n_leaked:,} leaked" if n_leaked else "no leaks"
     rows = plural(audit.rows, "row")
     yield f"{shown_path(survey.training.path):<11} {rows}, {usable}, {leaks}"
 

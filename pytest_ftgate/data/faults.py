@@ -44,11 +44,14 @@ def raise_together(errors: Iterable[DataError]) -> None:
 
     named = []
     for error in islice(errors, _NAMED):
-        detail = f" ({error.what})" if error.what != first.what else ""
-        named.append(f"{error.where}{detail}")
-    n_more = sum(1 for _ in errors)
+        place = str(error.where)
+        if error.what != first.what:
+            place += f" ({error.what})"
+        named.append(place)
+
     lines = [first.evidence] if first.evidence else []
     if named:
-        more = f" and {n_more:,} more" if n_more else ""
-        lines.append(f"also wrong: {', '.join(named)}{more}")
+        also = f"also wrong: {', '.join(named)}"
+        n_more = sum(1 for _ in errors)
+        lines.append(f"{also} and {n_more:,} more" if n_more else also)
     raise DataError(first.what, **first.parts(evidence="\n".join(lines) or None))

@@ -53,7 +53,9 @@ def refuse_misspelt(parser: pytest.Parser, args: Sequence[str]) -> None:
     ours = [name.replace("_", "-") for name in vars(options) if name.startswith("ftgate_")]
     for argument in unknown:
         option = argument.partition("=")[0]
-        near = nearest(option.removeprefix("--"), ours) if option.startswith("--ftgate") else None
+        if not option.startswith("--ftgate"):
+            continue
+        near = nearest(option.removeprefix("--"), ours)
         if near is not None:
             raise pytest.UsageError(f"unknown option {option}; did you mean '--{near}'?")
 
@@ -145,11 +147,15 @@ def _of_key(
     except (ValueError, TypeError, pytest.UsageError) as error:
         if isinstance(error.__cause__, KeyError):  # no plugin has such a key
             near = nearest(key.lower().removeprefix("ftgate").strip("_-."), _BARE)
-            fix = f"did you mean ftgate_{near}?" if near else f"known: {', '.join(KEYS)}"
+            fix = f"known: {', '.join(KEYS)}"
+            if near is not None:
+                fix = f"did you mean ftgate_{near}?"
             yield errors.ConfigError("unknown ini key", where=where, cure=fix)
         elif is_read:
             message = f"invalid value: {excerpt(str(value))}"
-            fix = "write true or false" if "weakening" in key else "write the names as a list"
+            fix = "write the names as a list"
+            if key == "ftgate_forbid_weakening":
+                fix = "write true or false"
             yield errors.ConfigError(message, where=where, evidence=str(error), cure=fix)
         return
 

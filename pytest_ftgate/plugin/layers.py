@@ -54,7 +54,9 @@ def layers_of(request: pytest.FixtureRequest, project: Project, *, but: str = ""
     def value_of(name: str) -> Any:
         if not but:
             return request.getfixturevalue(name)
-        return () if name.endswith("_set") else str
+        if name.endswith("_set"):
+            return ()
+        return str
 
     levels = list(marked_levels(item))
     marked_keys = {but}
@@ -127,12 +129,12 @@ class Layers:
 
         Raises :class:`ConfigError` for what is not valid.
         """
-        where = self._naming.where if self._naming else None
-        written = self.file.layers(self.gate, named_at=where) if self.file else ()
-        layers = [
-            replace(layer, parameters=self.parameters)
-            for layer in (*self.marks, *self.fixtures, *written)
-        ]
+        layers = [*self.marks, *self.fixtures]
+        if self.file is not None:
+            where = self._naming.where if self._naming else None
+            layers += self.file.layers(self.gate, named_at=where)
+        layers = [replace(layer, parameters=self.parameters) for layer in layers]
+
         try:
             return resolve_gate(layers, file=self.file, gate=self.gate, default_name=self.nodeid)
         except errors.MissingKeysError as error:

@@ -65,7 +65,7 @@ class Level:
 def _lines_with_marks(owner: Any) -> Iterator[tuple[int, str]]:
     """Yield the lines with ftgate markers in the decorators or the ``pytestmark`` of an owner."""
     try:
-        lines, first = inspect.getsourcelines(inspect.unwrap(owner) if callable(owner) else owner)
+        lines, first = inspect.getsourcelines(_unwrapped(owner))
     except (OSError, TypeError, SyntaxError):
         return
 
@@ -117,19 +117,31 @@ def _owners(node: pytest.Item | pytest.Collector | Any) -> Iterator[tuple[Any, l
     yield from written
 
 
+def _unwrapped(owner: Any) -> Any:
+    """Return a function without its decorators, and anything else as it is."""
+    return inspect.unwrap(owner) if callable(owner) else owner
+
+
 def _file(owner: Any) -> Path | None:
     """Return the file of a function, class or module; None without."""
     try:
-        source = inspect.getsourcefile(inspect.unwrap(owner) if callable(owner) else owner)
+        source = inspect.getsourcefile(_unwrapped(owner))
     except (OSError, TypeError, AttributeError):
         return None
-    return Path(source) if source and os.path.isabs(source) else None
+    if source and os.path.isabs(source):
+        return Path(source)
+    return None
 
 
 def _as_marks(written: Any) -> list[pytest.Mark]:
-    listed = written if isinstance(written, list | tuple) else [written]
-    marks = [mark.mark if isinstance(mark, pytest.MarkDecorator) else mark for mark in listed]
-    return [mark for mark in marks if isinstance(mark, pytest.Mark)]
+    """Return the marks of a ``pytestmark``, which may be one or several, decorators or marks."""
+    marks = []
+    for mark in written if isinstance(written, list | tuple) else [written]:
+        if isinstance(mark, pytest.MarkDecorator):
+            marks.append(mark.mark)
+        elif isinstance(mark, pytest.Mark):
+            marks.append(mark)
+    return marks
 
 
 def naming(levels: Iterable[Level]) -> Level | None:
@@ -138,7 +150,7 @@ def naming(levels: Iterable[Level]) -> Level | None:
     Raises :class:`ConfigError` for all.
     """
     named = [level for level in levels if level.gate is not None]
-    return named[0] if named else None
+    return next(iter(named), None)
 
 
 def claimed_name(item: pytest.Item) -> str:
@@ -173,4 +185,6 @@ def id_of(item: pytest.Item) -> str:
 
     It is not ``item.nodeid``, because xdist appends the group to that under ``--dist=loadgroup``.
     """
-    return f"{item.parent.nodeid}::{item.name}" if item.parent is not None else item.nodeid
+    if item.parent is None:
+        return item.nodeid
+    return f"{item.parent.nodeid}::{item.name}"

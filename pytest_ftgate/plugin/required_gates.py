@@ -11,7 +11,7 @@ from pytest_ftgate.plugin import ini_keys
 from pytest_ftgate.plugin.project import Project
 from pytest_ftgate.reports.text import Line, finding
 from pytest_ftgate.result import GateResult
-from pytest_ftgate.text import nearest, one_line, shortened
+from pytest_ftgate.text import nearest, one_line, plural, shortened
 
 KEY = "ftgate_required"
 DESELECTED = "was deselected (-k, -m, --deselect, --lf or the like)"
@@ -133,7 +133,7 @@ def _names_of(group: Sequence[Unmet]) -> str:
 
 
 def _sentence(group: Sequence[Unmet]) -> str:
-    noun = "gate" if len(group) == 1 else "gates"
+    noun = plural(len(group), "gate").partition(" ")[2]
     return f"required {noun} {_names_of(group)} {group[0].verb}: {group[0].reason}"
 
 
@@ -168,8 +168,9 @@ def review_session(
 
     setting = f"{KEY} of the base branch"
     if project.required:
-        place = f" ({line_of(config.inipath, KEY)})" if config.inipath is not None else ""
-        setting = f"{KEY} = {shortened(' '.join(project.required))}{place}"
+        setting = f"{KEY} = {shortened(' '.join(project.required))}"
+        if config.inipath is not None:
+            setting += f" ({line_of(config.inipath, KEY)})"
     return Review(unmet, weaker, forbidden, waived_by, setting)
 
 
@@ -187,7 +188,8 @@ def _findings_on_none(
     weaker = []
     for remark in compared.findings:
         if remark.gate is None:
-            weaker += [] if is_silent else [remark.text]
+            if not is_silent:
+                weaker.append(remark.text)
         elif remark.gate not in project.gate_names:
             is_required = remark.was_required or project.requires(remark.gate, in_file=True)
             if forbidden and is_required:
