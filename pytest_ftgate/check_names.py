@@ -15,7 +15,7 @@ Default = Literal["decides", "fail", "limit", "warn"]
 is a warning up to a limit in its sentence and a failure above it."""
 
 Stage = Literal["free", "answered", "scored"]
-"""When a check can be decided first: before any model is called, with all answers, or with scores."""
+"""When a check can be decided first: before any call, with all answers, or with scores."""
 
 _DOUBTS = ("conflicts", "group_overlap", "labels_missing")
 """The warnings on the data, beside those that usually fail, that put the verdict in doubt."""
@@ -41,7 +41,7 @@ class CheckName:
 
     @property
     def questions_result(self) -> bool:
-        """Return whether a warning puts the verdict in doubt, and does not only describe the data."""
+        """Return whether a warning puts the verdict in doubt, beyond describing the data."""
         return self.kind != "data" or self.default == "fail" or self.name in _DOUBTS
 
 
@@ -76,8 +76,8 @@ _TABLE = (
         "All words of a test input, at least eight (or twelve characters of a script without "
         "spaces), stand in a row in one text of the training set; or the whole input is equal to "
         "a training input, both without what nine in ten rows of their set begin or end with. "
-        "Words are compared without case, punctuation, Markdown, HTML tags and escapes; a word with "
-        "a digit equals another one if the outputs are equal.",
+        "Words are compared without case, punctuation, Markdown, HTML tags and escapes; a word "
+        "with a digit equals another one if the outputs are equal.",
     ),
     CheckName(
         "leaked_near",
@@ -92,7 +92,8 @@ _TABLE = (
         "data",
         "limit",
         "free",
-        "Rows that repeat an input with a different output are a warning; more than 1 % of the rows fail.",
+        "Rows that repeat an input with a different output are a warning; more than 1 % of the "
+        "rows fail.",
     ),
     CheckName(
         "near_duplicates",
@@ -219,9 +220,9 @@ _TABLE = (
         "models",
         "fail",
         "scored",
-        "At least 5 answers of a model, and a tenth, fit another row better than their own: the next or "
-        "previous one, or that at the same place when sorted by id. Outputs that more than one in ten "
-        "rows expects do not count.",
+        "At least 5 answers of a model, and a tenth, fit another row better than their own: the "
+        "next or previous one, or that at the same place when sorted by id. Outputs that more than "
+        "one in ten rows expects do not count.",
     ),
     CheckName(
         "retries",
@@ -294,15 +295,16 @@ _TABLE = (
         "gain",
         "decides",
         "scored",
-        "The candidate gives one answer to everything, or none; or a weak baseline is accepted, and the "
-        "candidate does not beat always giving the same answer.",
+        "The candidate gives one answer to everything, or none; or a weak baseline is accepted, "
+        "and the candidate does not beat always giving the same answer.",
     ),
     CheckName(
         "rare_group_loss",
         "gain",
         "warn",
         "scored",
-        "There are too few groups to exclude that some are lost entirely, which would undo the gain.",
+        "There are too few groups to exclude that some are lost entirely, which would undo the "
+        "gain.",
     ),
     CheckName(
         "circular",
@@ -316,7 +318,8 @@ _TABLE = (
         "gain",
         "warn",
         "scored",
-        "Most fixed examples expect an output that is in the training set and not in their own input.",
+        "Most fixed examples expect an output that is in the training set and not in their own "
+        "input.",
     ),
     CheckName(
         "alternatives",
@@ -410,21 +413,24 @@ _TABLE = (
         "review",
         "decides",
         "free",
-        "The attempts on this test set, the distinct sets of answers of the candidate and the baselines, are used up.",
+        "The attempts on this test set, the distinct sets of answers of the candidate and the "
+        "baselines, are used up.",
     ),
     CheckName(
         "attempts",
         "review",
         "warn",
         "free",
-        "The answers of a model are not those of the last verdict, or the ledger of attempts is damaged.",
+        "The answers of a model are not those of the last verdict, or the ledger of attempts is "
+        "damaged.",
     ),
     CheckName(
         "weakened",
         "review",
         "decides",
         "free",
-        "The gate asks for less than on the main branch; this is a warning without ftgate_forbid_weakening.",
+        "The gate asks for less than on the main branch; this is a warning without "
+        "ftgate_forbid_weakening.",
     ),
     CheckName(
         "not_compared",
@@ -460,5 +466,5 @@ CHANGEABLE: Mapping[str, CheckName] = {
 
 
 def described(name: str) -> CheckName | None:
-    """Return the entry of a check's name, such as ``guards.refunds``; None for a check of a hook."""
+    """Return the entry of a name, such as ``guards.refunds``; None for a check of a hook."""
     return CHECKS.get(name.partition(".")[0])

@@ -78,7 +78,7 @@ def _way(spec: ModelSpec) -> tuple[str, str] | None:
 
 
 def diagnosis(gate: Context) -> Found:
-    """Find the kinds of mistakes; none for a pairwise metric, by which no single answer is right."""
+    """Find the kinds of mistakes; none for a pairwise metric: no single answer is right."""
     if gate.deciding.pairwise:
         return Found({})
 
@@ -94,7 +94,7 @@ def diagnosis(gate: Context) -> Found:
 
 
 def check_knowledge(gate: Context) -> Iterator[Check]:
-    """Warn where most fixed examples expect an output of the training set that is not in their input."""
+    """Warn where most fixed examples expect outputs that training knows and the input lacks."""
     diagnosis = gate.facts.get("diagnosis")
     if diagnosis is None or not gate.comparisons:
         return

@@ -109,7 +109,7 @@ def _same_model(gate: Context) -> Iterator[Check]:
 
 
 def _is_equal_copy(gate: Context, role: str) -> bool:
-    """Return whether a baseline that need not be beaten is another recording, whose answers may be the same."""
+    """Return whether a baseline that need not be beaten is another recording of such answers."""
     if gate.models[role].ids is None or gate.config.standard_of(role).key == "margin":
         return False
     return gate.config.baselines[role].identity != gate.config.candidate.identity

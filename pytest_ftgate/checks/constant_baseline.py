@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_ftgate.checks.advice import TOOLS_ADVICE
+from pytest_ftgate.checks.audit.wording import outputs_of
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics import Answers, Metric, tool_calls
 from pytest_ftgate.result import RED, Check, Status, called
@@ -105,7 +105,7 @@ def best_constant(metric: Metric, expected: Sequence[Any]) -> Constant:
 
 
 def beats(metric: Metric, value: float, other_value: float) -> bool:
-    """Return whether a value is better after rounding to 12 decimals, so that 40 of 60 does not beat 2/3."""
+    """Return whether a value is better to 12 decimals, so that 40 of 60 does not beat 2/3."""
     return round(metric.sign * value, 12) > round(metric.sign * other_value, 12)
 
 
@@ -142,7 +142,7 @@ class _Model:
 
         self.is_worse = False
         if constant is None:
-            self.n_expected = len({expected_text(value).strip() for value in gate.expected})
+            self.n_expected = len(set(outputs_of(gate.test)))
         else:
             self.n_expected = constant.n_expected
             self.is_worse = metric.compares and not beats(metric, self.value, constant.value)
@@ -194,7 +194,8 @@ class _Model:
         """Return in words that the answers are one, or none."""
         if self.answers:
             answer = self._quoted(*self.answers)
-            return f"it always answers {answer}, but the test set expects {self.n_expected:,} different outputs"
+            message = f"it always answers {answer}, but the test set expects "
+            return f"{message}{self.n_expected:,} different outputs"
         total = sum(map(len, self.measured.answers))
         return f"{total:,} of {plural(total, 'answer')} are empty or unreadable"
 
@@ -204,7 +205,7 @@ class _Model:
         return f"{called(self.role, self.measured.facts.name)}: {self.gate.deciding.name} {value}"
 
     def _shown_constant(self, constant: Constant) -> str:
-        """Return the constant answer with its value: ``always answering 'refund' scores 33.3 %``."""
+        """Return the constant with its value: ``always answering 'refund' scores 33.3 %``."""
         metric = self.gate.deciding
         answer: str | None = constant.answer
         if metric.calls_tools:

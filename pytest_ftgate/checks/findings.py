@@ -23,7 +23,7 @@ from pytest_ftgate.text import EXCERPT, NAMED, nearest, plural, printable, show_
 _MOST_CONFLICTS = 100
 """The gate fails if more than one row in this many contradicts an earlier one."""
 _MOST_IMBALANCE = 10
-"""Highest ratio of the rows of the most frequent label to those of the rarest that is not reported."""
+"""Highest ratio of the most frequent label's rows to the rarest one's that is not reported."""
 _SIMILAR = f"at least {show_percent(near.NEAR)} similar text"
 _MISSPELT = 0.8
 """Least similarity, from 0 to 1, of a label to the one that was meant."""
@@ -33,7 +33,7 @@ _DEDUPE = "python -m pytest_ftgate init --dedupe writes a copy without them"
 
 
 def check(gate: Context) -> Iterator[Check]:
-    """Yield the checks of the data: usable examples and leaks always, others where something is found."""
+    """Yield the checks of the data: usable examples and leaks always, others if they find any."""
     yield _usable(gate)
     if not gate.audit.leaked_rows:
         yield _no_leaks(gate)
@@ -236,7 +236,7 @@ def _group_overlap(gate: Context) -> Iterator[Check]:
 
 
 # --- labels
-# ------------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 
 
 def _labels_in_common(gate: Context) -> Iterator[Check]:
@@ -282,7 +282,7 @@ def _labels_missing(gate: Context) -> Iterator[Check]:
 
 
 def _apart(gate: Context) -> bool:
-    """Return whether the sets have no label in common; numbers and texts that repeat are no labels."""
+    """Return whether the sets have no label in common, by a metric that compares labels."""
     return gate.audit.labels.apart and gate.deciding.uses_labels
 
 
@@ -349,7 +349,7 @@ def _too_long(gate: Context) -> Iterator[Check]:
 def _of_rows(
     gate: Context, name: str, words: str, remarks: Mapping[int, str], advice: str, **fields: Any
 ) -> Iterator[Check]:
-    """Yield a finding about these training rows, if there are any; each with its remark if it has one."""
+    """Yield a finding about these training rows, if there are any, with their remarks."""
     if not remarks:
         return
 
@@ -364,7 +364,7 @@ def _of_rows(
 
 
 # --- words
-# -------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def _of(count: int, noun: str, data: DataSet, single: str = "is", several: str = "are") -> str:

@@ -69,7 +69,7 @@ def _checked(gate: Context, role: str, flags: Bools) -> Check:
 
 
 def _with_ties(gate: Context, role: str, flags: Bools) -> Comparison:
-    """Return the gain over a baseline that answers what the candidate does where it is malformed."""
+    """Return the gain over a baseline that answers as the candidate where it is malformed."""
     candidate = gate.scored["candidate"]
     answers = []
     for repeat, repeated in enumerate(gate.scored[role].answers):
@@ -102,7 +102,7 @@ def _message(
 
 
 def _cure(gate: Context, role: str, malformed: Sequence[Completion | None]) -> str:
-    """Return how to get whole answers in the form of the task, and what to write if the form is the goal."""
+    """Return how to get answers in the form of the task, and what to write if that is the goal."""
     metric = gate.deciding
     baseline = opponent(role)
     n_cut_off = 0

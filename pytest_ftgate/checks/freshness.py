@@ -49,7 +49,7 @@ def filed_as(config: GateKeys, nodeid: str) -> str:
 
 
 def last_green(gate: Context, committed: Mapping[str, str], notes: store.Store) -> LastGreen | None:
-    """Return the newest green verdict in committed recordings and the notes of this machine, if any."""
+    """Return the newest green verdict in recordings and the notes of this machine, if any."""
     name = _note_name(gate)
     texts = [committed.get(name)]
     with suppress(errors.StoreError):
@@ -97,7 +97,7 @@ def _n_examples(gate: Context) -> int:
 
 
 def _model_names(gate: Context) -> dict[str, str]:
-    """Return the base model of the candidate and the served models of the baselines that are known."""
+    """Return the known base model of the candidate and served models of the baselines."""
     names = {}
     for role in gate.models:
         spec = gate.asked(role)
@@ -114,13 +114,13 @@ def _model_names(gate: Context) -> dict[str, str]:
 
 
 def base_in_name(model: str) -> str | None:
-    """Return ``gpt-4.1-mini`` for ``ft:gpt-4.1-mini:acme::abc123``; None if the name has no base model."""
+    """Return ``gpt-4.1-mini`` for ``ft:gpt-4.1-mini:acme::abc123``; None without base model."""
     parts = model.split(":")
     return parts[1] if len(parts) > 2 and parts[0] == "ft" and parts[1].strip() else None
 
 
 def base_changed(gate: Context, last: LastGreen | None) -> Iterator[Check]:
-    """Check that the base models are those of the last green verdict, and report a changed test set."""
+    """Report base models and a test set that are not those of the last green verdict."""
     if last is None:
         return
 

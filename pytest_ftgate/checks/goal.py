@@ -1,4 +1,4 @@
-"""The rule that fine-tuning serves the goal of the gate; some goals are better served by something else."""
+"""The rule that fine-tuning serves the goal of the gate."""
 
 from collections.abc import Iterator, Mapping
 

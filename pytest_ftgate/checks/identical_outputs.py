@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from pytest_ftgate.checks.audit.wording import outputs_of
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.data import expected_text
 from pytest_ftgate.result import Check, called, opponent
 from pytest_ftgate.runs.measure import Measured, rightness, same_outputs
 from pytest_ftgate.text import plural
@@ -44,7 +44,7 @@ def _wrote_the_labels(gate: Context, model: Measured) -> bool:
         right = rightness(model.scores[gate.deciding.name]).round(12) == 1.0
         return bool(right.all())
 
-    expected = [expected_text(value).strip() for value in gate.expected]
+    expected = outputs_of(gate.test)
     for repeat in model.answers:
         if [(answer or "").strip() for answer in repeat] != expected:
             return False

@@ -62,7 +62,7 @@ def check_reach(gate: Context) -> Iterator[Check]:
 
 
 def check_free(gate: Context) -> Iterator[Check]:
-    """Check before any call that costs can be compared, and that latency samples are of one size."""
+    """Check before any call that costs and latency samples can be compared."""
     candidate = gate.models.get("candidate")
     if gate.config.cheaper_by is not None:
         unknown = economics.no_price(gate.models) or economics.free(candidate)
@@ -191,7 +191,7 @@ def _rivals(gate: Context) -> Iterator[Check]:
 
 
 def _is_as_cheap(gate: Context, model: ModelResult) -> bool:
-    """Return whether a baseline is not more expensive and not slower than the candidate, as is asked."""
+    """Return whether a baseline is as cheap and as fast as the candidate, as is asked."""
     candidate = gate.facts_of("candidate")
     pairs = []
     if gate.config.cheaper_by is not None:

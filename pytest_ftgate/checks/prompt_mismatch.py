@@ -8,13 +8,12 @@ nine in ten of the other side lack.
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import takewhile
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from pytest_ftgate.checks.audit.wording import MOST, shared_start
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.data import INSTRUCTIONS, Example, canonical_json
+from pytest_ftgate.data import INSTRUCTIONS, canonical_json
 from pytest_ftgate.data.messages import declared_tools
 from pytest_ftgate.result import Check
 from pytest_ftgate.text import EXCERPT, LONGEST_SHOWN, printable
@@ -22,6 +21,14 @@ from pytest_ftgate.text import EXCERPT, LONGEST_SHOWN, printable
 _FEW = round(1 - MOST, 12)
 _PIECE = re.compile(r"\w+|\W")
 """A word, or a character between words."""
+
+
+class Request(NamedTuple):
+    """A conversation with its tools, as a training row has it or as a call sends it."""
+
+    messages: Any
+    tools: Any
+    place: Any = None
 
 
 class Surroundings(NamedTuple):
@@ -57,13 +64,23 @@ def check(gate: Context) -> Iterator[Check]:
     compared.
     """
     model = gate.models["candidate"]
-    rows = [example for example in gate.training if not isinstance(example.input, str)]
-    if model.prompt is None or model.ids is not None or not rows:
+    if model.prompt is None or model.ids is not None:
         return
 
-    calls = [model.sent(example) for example in gate.test]
-    tools = [call.get("tools") or model.params.get("tools") for call in calls]
-    for surroundings in (_systems(rows, calls), _tools(rows, tools), *_templates(rows, calls)):
+    rows = []
+    for example in gate.training:
+        if not isinstance(example.input, str):
+            place = example.place or example.name
+            rows.append(Request(example.input, example.fields.get("tools"), place))
+    if not rows:
+        return
+
+    calls = []
+    for example in gate.test:
+        call = model.sent(example)
+        calls.append(Request(call["messages"], call.get("tools") or model.params.get("tools")))
+
+    for surroundings in (_systems(rows, calls), _tools(rows, calls), *_templates(rows, calls)):
         for text in surroundings.compared:
             trained = surroundings.share(surroundings.trained, text)
             sent = surroundings.share(surroundings.sent, text)
@@ -75,7 +92,7 @@ def check(gate: Context) -> Iterator[Check]:
 def _mismatch(
     gate: Context, surroundings: Surroundings, text: str, trained: float, sent: float
 ) -> Check:
-    """Return the check of a text that nine in ten of one side have, and nine in ten of the other lack."""
+    """Return the check of a text that nine in ten of one side have and of the other lack."""
     candidate = gate.config.candidate
     source = str(candidate.source)
     quoted = f" {printable(text, EXCERPT)!r}" if text else ""
@@ -98,42 +115,44 @@ def _mismatch(
 # -------------------------------------------------------------------------------
 
 
-def _systems(rows: Sequence[Example], calls: Sequence[Mapping[str, Any]]) -> Surroundings:
-    trained = [_system_of(example.input) for example in rows]
-    sent = [_system_of(call["messages"]) for call in calls]
+def _systems(rows: Sequence[Request], calls: Sequence[Request]) -> Surroundings:
+    trained = list(map(_system_of, rows))
+    sent = list(map(_system_of, calls))
     usual = _usual(trained)
     change = ""
     if usual:
         line = json.dumps(usual, ensure_ascii=False)
         if len(line) > LONGEST_SHOWN:
-            line = f"that of {_first_place(rows, trained, usual)}"
+            line = f"that of {rows[trained.index(usual)].place}"
         change = f"system: {line}"
     compared = _compared(trained, sent)
     return Surroundings("a system message", "system", trained, sent, compared, _is_or_any, change)
 
 
-def _tools(rows: Sequence[Example], declared: Sequence[Any]) -> Surroundings:
-    trained = [_names_of(example.fields.get("tools")) for example in rows]
-    sent = [_names_of(tools) for tools in declared]
+def _system_of(request: Request) -> str:
+    """Return the instructions at the start of a conversation."""
+    texts = []
+    for message in request.messages:
+        if message["role"] not in INSTRUCTIONS:
+            break
+        content = message.get("content")
+        texts.append(content if isinstance(content, str) else canonical_json(content))
+    return "\n".join(texts).strip()
+
+
+def _tools(rows: Sequence[Request], calls: Sequence[Request]) -> Surroundings:
+    trained = list(map(_names_of_tools, rows))
+    sent = list(map(_names_of_tools, calls))
     usual = _usual(trained)
     change = ""
     if usual:
-        change = f"write tools into each test row, as in {_first_place(rows, trained, usual)}"
+        change = f"write tools into each test row, as in {rows[trained.index(usual)].place}"
     compared = _compared(trained, sent)
     return Surroundings("tools", "tools", trained, sent, compared, _is_or_any, change)
 
 
-def _names_of(tools: Any) -> str:
-    return ", ".join(sorted(declared_tools(tools)))
-
-
-def _system_of(messages: Any) -> str:
-    """Return the instructions at the start of a conversation."""
-    texts = []
-    for message in takewhile(lambda message: message["role"] in INSTRUCTIONS, messages):
-        content = message.get("content")
-        texts.append(content if isinstance(content, str) else canonical_json(content))
-    return "\n".join(texts).strip()
+def _names_of_tools(request: Request) -> str:
+    return ", ".join(sorted(declared_tools(request.tools)))
 
 
 def _compared(trained: Sequence[str], sent: Sequence[str]) -> list[str]:
@@ -149,11 +168,6 @@ def _usual(texts: Sequence[str]) -> str:
     return counts.most_common(1)[0][0]
 
 
-def _first_place(rows: Sequence[Example], texts: Sequence[str], text: str) -> str:
-    example = rows[texts.index(text)]
-    return str(example.place or example.name)
-
-
 def _is_or_any(text: str, compared: str) -> bool:
     return text == compared if compared else bool(text)
 
@@ -162,30 +176,31 @@ def _is_or_any(text: str, compared: str) -> bool:
 # -------------------------------------------------------------------------------
 
 
-def _templates(
-    rows: Sequence[Example], calls: Sequence[Mapping[str, Any]]
-) -> Iterator[Surroundings]:
+def _templates(rows: Sequence[Request], calls: Sequence[Request]) -> Iterator[Surroundings]:
     """Yield the texts before and after the input; the change restores both."""
-    trained = [_question_of(example.input) for example in rows]
-    sent = [_question_of(call["messages"]) for call in calls]
+    trained = list(map(_question_of, rows))
+    sent = list(map(_question_of, calls))
     start, end = _template(trained)
     sent_start, sent_end = _template(sent)
     change = ""
     if start.strip() or end.strip():
         change = f"template: {json.dumps(f'{start}{{input}}{end}', ensure_ascii=False)}"
 
-    starts = [text for text in (start, sent_start) if text.strip()]
-    ends = [text for text in (end, sent_end) if text.strip()]
+    starts = list(filter(str.strip, (start, sent_start)))
     name = "the text before the input"
     yield Surroundings(name, "template", trained, sent, starts, str.startswith, change)
+    ends = list(filter(str.strip, (end, sent_end)))
     name = "the text after the input"
     yield Surroundings(name, "template", trained, sent, ends, str.endswith, change)
 
 
-def _question_of(messages: Any) -> str:
+def _question_of(request: Request) -> str:
     """Return the last message of the user; empty if that is not text."""
-    contents = [message["content"] for message in messages if message["role"] in ("user", "input")]
-    return contents[-1] if contents and isinstance(contents[-1], str) else ""
+    question = ""
+    for message in request.messages:
+        if message["role"] in ("user", "input"):
+            question = message["content"]
+    return question if isinstance(question, str) else ""
 
 
 def _template(texts: Sequence[str]) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from pytest_ftgate.text import plural
 
 
 def check_size(gate: Context) -> Iterator[Check]:
-    """Check that there are enough test examples, and that a ``limit`` leaves no training row out."""
+    """Check that there are enough test examples, and that no ``limit`` hides training rows."""
     n = len(gate.test)
     needed = gate.config.min_test_examples
     message = f"{plural(n, 'test example')} ({needed:,} required)"
@@ -91,7 +91,7 @@ def _few_groups(gate: Context, n_groups: int, counted: int) -> Check:
 
 
 def check_format(gate: Context) -> Iterator[Check]:
-    """Report the formats that were recognised; test examples that a format leaves out are a warning."""
+    """Report the formats that were recognised; warn of test examples that one leaves out."""
     formats = []
     left_out = 0
     status: Status = "note"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ftgate.checks.audit import TrainingAudit
-from pytest_ftgate.checks.audit.audit import outputs_of
+from pytest_ftgate.checks.audit.wording import outputs_of
 from pytest_ftgate.data import DataSet, cells, load, load_examples, normalized_input
 from pytest_ftgate.data.faults import without_faults
 from pytest_ftgate.data.lines import open_lines

@@ -108,16 +108,13 @@ def compare_exactly(
 
 def leaked_rows(training: DataSet, test: DataSet) -> Pairs:
     """Return the test rows that leaked, each with the first training row that holds its input."""
-    leaked = compare_exactly(training, test, outputs_of(training), outputs_of(test)).leaked
+    leaked = compare_exactly(
+        training, test, wording.outputs_of(training), wording.outputs_of(test)
+    ).leaked
     first_with: dict[int, int] = {}
     for test_row, row in leaked:
         first_with.setdefault(test_row, row)
     return tuple(first_with.items())
-
-
-def outputs_of(data: DataSet) -> list[str]:
-    """Return the expected outputs as stripped text, the form in which they are compared."""
-    return [expected_text(example.expected).strip() for example in data]
 
 
 def check_test_set(test: DataSet) -> None:
@@ -263,12 +260,12 @@ class TrainingAudit:
     @property
     def leaked(self) -> int:
         """Return the number of test examples whose input is in the training set."""
-        return len({row for row, _ in self.leaked_rows})
+        return len(dict(self.leaked_rows))
 
     @property
     def leaked_near(self) -> int:
         """Return the number of test examples with a near duplicate in the training set."""
-        return len({row for row, _ in self.leaked_near_rows})
+        return len(dict(self.leaked_near_rows))
 
     @property
     def distinct(self) -> int:
@@ -284,8 +281,8 @@ def audit_training_set(
     ``separator`` is what separates several labels in one output; None: an output is one label, or a
     list of labels.
     """
-    outputs = outputs_of(training)
-    answers = outputs_of(test)
+    outputs = wording.outputs_of(training)
+    answers = wording.outputs_of(test)
     exact = compare_exactly(training, test, outputs, answers)
     similar = _similar_rows(exact, outputs, answers)
 
@@ -396,7 +393,7 @@ class Labels:
 
     @property
     def imbalance(self) -> float | None:
-        """Return the rows of the most frequent label by those of the rarest; None without labels."""
+        """Return the rows of the most frequent label by those of the rarest."""
         counts = list(self.counts.values())
         return counts[0] / counts[-1] if counts else None
 
@@ -475,9 +472,10 @@ def labels_in(output: str, separator: str | None = None) -> tuple[str, ...] | No
 
     labels = [output] if separator is None else output.split(separator)
     if isinstance(value, list):
-        if all(isinstance(item, dict) for item in value):
+        kinds = set(map(type, value))
+        if kinds <= {dict}:
             return None
-        if all(isinstance(item, str) for item in value):
+        if kinds == {str}:
             labels = value
     return tuple(dict.fromkeys(filter(None, map(str.strip, labels))))
 

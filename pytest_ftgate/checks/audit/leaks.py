@@ -1,4 +1,4 @@
-"""Find test inputs that stand within texts of the training set: inputs, earlier turns, instructions and outputs.
+"""Find test inputs that stand within texts of the training set: inputs, turns, and outputs.
 
 Source: A. Broder, On the resemblance and containment of documents (1997).
 """
@@ -68,6 +68,7 @@ def find_leaks(
         outputs, answers: the expected outputs of both sets, as stripped text.
     """
     keys = []
+    holders: dict[Hashable, list[int]] = {}
     forms = set()
     for text, answer in zip(tested, answers, strict=True):
         row_keys = list(_keys(text, answer))
@@ -75,10 +76,9 @@ def find_leaks(
             row_keys.append(text.words)
             forms.add(text.form)
         keys.append(row_keys)
+        for key in row_keys:
+            holders[key] = []
 
-    holders: dict[Hashable, list[int]] = {}
-    for row_keys in keys:
-        holders.update((key, []) for key in row_keys)
     for row, (text, output) in enumerate(zip(trained, outputs, strict=True)):
         for key in _keys(text, output):
             if key in holders:
@@ -110,7 +110,7 @@ def _pairs(
 def copies_but_for_digits(
     texts: Sequence[wording.Text], outputs: Sequence[str]
 ) -> Iterator[tuple[int, int]]:
-    """Yield each row that is long and equal to an earlier one but for words with a digit, with that row."""
+    """Yield each long row that equals an earlier one but for words with a digit, with that row."""
     first_with: dict[Hashable, int] = {}
     for row, (text, output) in enumerate(zip(texts, outputs, strict=True)):
         if output and text.form != text.words:
@@ -120,7 +120,7 @@ def copies_but_for_digits(
 
 
 def _keys(text: wording.Text, output: str) -> Iterator[Hashable]:
-    """Yield what equal rows share: the exact words; or the output, and words whose digits may differ."""
+    """Yield what equal rows share: the exact words; or the output and words without digits."""
     if text.words:
         yield text.exact
         if output:
@@ -130,7 +130,7 @@ def _keys(text: wording.Text, output: str) -> Iterator[Hashable]:
 def _find(
     forms: Iterable[str], texts: Sequence[tuple[int, str, str]], outputs: Sequence[str]
 ) -> Iterator[tuple[int, Hashable]]:
-    """Yield the training rows with a text in which one of these forms stands, with the keys of that."""
+    """Yield the training rows with a text that holds one of these forms, with the keys of that."""
     counts: Counter[str] = Counter()
     for _, _, form in texts[:: 1 + len(texts) // _SAMPLE]:
         counts.update(form.split(" "))
@@ -144,7 +144,7 @@ def _find(
 
 
 def _inputs(trained: Sequence[wording.Text]) -> Iterator[tuple[int, str, str]]:
-    """Yield the rows of inputs that may hold a long one, with their words, and these without numbers."""
+    """Yield the rows of inputs that may hold a long one, with their words, also masked."""
     for row, text in enumerate(trained):
         if len(text.whole) >= _SHORTEST:
             yield row, text.whole, text.masked

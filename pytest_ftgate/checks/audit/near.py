@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_ftgate.checks.audit import leaks, wording
-from pytest_ftgate.data import DataSet, expected_text, normalized_input
+from pytest_ftgate.data import DataSet, normalized_input
 
 NEAR = 0.75
 """Lowest resemblance of near duplicates, from 0 to 1; how it was chosen: docs/data.md."""
@@ -34,7 +34,7 @@ _POSITION_BITS = np.uint64(32)
 
 
 class Row(NamedTuple):
-    """A row as it is compared: the words of its input and of its output, and the numbers in both."""
+    """A row as it is compared: the words of input and output, and the numbers in both."""
 
     words: str
     output: str
@@ -163,7 +163,7 @@ class _Distinct:
 
 
 class _Across:
-    """Pairs of test rows and training rows that name each row of equal ones, but not each pair of them."""
+    """Pairs of test rows and training rows that name each of equal rows, but not each pair."""
 
     def __init__(self, tested: _Distinct, trained: _Distinct) -> None:
         self.pairs: set[tuple[int, int]] = set()
@@ -360,7 +360,7 @@ def _likely(pairs: NDArray[np.int64], hashes: NDArray[np.uint8]) -> NDArray[np.i
 
 
 def grouped(test: DataSet, pairs: Iterable[tuple[int, int]]) -> DataSet:
-    """Return a test set in which the examples of each pair, and all of their groups, have one group."""
+    """Return a test set in which the examples of each pair, and their groups, are one group."""
     names = joined_groups(test.groups, pairs)
     examples = (replace(example, group=name) for example, name in zip(test, names, strict=True))
     return replace(test, examples=tuple(examples))
@@ -369,7 +369,7 @@ def grouped(test: DataSet, pairs: Iterable[tuple[int, int]]) -> DataSet:
 def grouped_by_content(test: DataSet) -> DataSet:
     """Return a test set in which examples that are near duplicates of each other have one group."""
     texts = wording.texts_of([wording.plain_text(example.input) for example in test])
-    outputs = [expected_text(example.expected).strip() for example in test]
+    outputs = wording.outputs_of(test)
     _, _, near = near_copies([], rows_of(texts, outputs))
     pairs = [*near, *leaks.copies_but_for_digits(texts, outputs)]
     return grouped(test, pairs) if pairs else test
@@ -378,7 +378,7 @@ def grouped_by_content(test: DataSet) -> DataSet:
 def joined_groups(
     groups: Sequence[str | None], pairs: Iterable[tuple[int, int]]
 ) -> list[str | None]:
-    """Return the group of each example after the groups of the two examples of each pair became one.
+    """Return the group of each example after the groups of each pair became one.
 
     It has the name of the first written group in it, else ``copies of N`` for its first example,
     counted from 1.

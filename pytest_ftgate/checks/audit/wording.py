@@ -5,10 +5,17 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from html import unescape
+from operator import itemgetter
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
-from pytest_ftgate.data import Input, normalized_input, without_instructions
+from pytest_ftgate.data import (
+    DataSet,
+    Input,
+    expected_text,
+    normalized_input,
+    without_instructions,
+)
 from pytest_ftgate.text import excerpt
 
 LONG_WORDS, LONG_SIGNS = 8, 12
@@ -61,13 +68,13 @@ _DEPTH = 3
 # ----------------------------------------------------------------------------------
 
 
-def plain_text(given: Input) -> str:
+def plain_text(conversation: Input) -> str:
     """Return an input as it is compared: normalised, without instructions, escapes and tags."""
-    return unescaped(normalized_input(without_instructions(given)))
+    return unescaped(normalized_input(without_instructions(conversation)))
 
 
 def unescaped(text: str) -> str:
-    """Return a normalised text without the escapes of JSON, HTML and URLs, and without HTML tags."""
+    """Return a normalised text without HTML tags and the escapes of JSON, HTML and URLs."""
     for _ in range(_DEPTH):
         if not any(sign in text for sign in "\\&%+"):
             break
@@ -88,7 +95,7 @@ def _unquoted(text: str) -> str:
 
 
 def _normalized_again(text: str) -> str:
-    """Return a text with each part normalised; line feeds and tabs divide the messages of a conversation."""
+    """Return a text with each part normalised; line feeds and tabs divide messages."""
     lines = []
     for line in text.split("\n"):
         lines.append("\t".join(map(normalized_input, line.split("\t"))))
@@ -109,8 +116,13 @@ def _meant(escape: re.Match[str]) -> str:
     return meant.replace("\n", " ").replace("\t", " ")
 
 
+def outputs_of(data: DataSet) -> list[str]:
+    """Return the expected outputs as stripped text, the form in which they are compared."""
+    return [expected_text(example.expected).strip() for example in data]
+
+
 def words_of(text: str) -> str:
-    """Return the words and symbols of a normalised text, separated by single spaces, without punctuation."""
+    """Return the words and symbols of a normalised text, without punctuation."""
     if text.isascii() and text.replace(" ", "").isalnum():
         return " ".join(text.split())  # many texts are words alone, and need no search
     return " ".join(_TOKEN.findall(text))
@@ -129,7 +141,7 @@ def numbers_in(words: str) -> list[str]:
 
 
 def is_long(words: str) -> bool:
-    """Return whether a text has at least ``LONG_WORDS`` words, or ``LONG_SIGNS`` signs of a script without spaces."""
+    """Return whether a text has ``LONG_WORDS`` words, or ``LONG_SIGNS`` signs."""
     if words.count(" ") + 1 < LONG_WORDS:
         return False
     if words.isascii() and words.replace(" ", "").isalnum():
@@ -143,7 +155,7 @@ def is_long(words: str) -> bool:
 
 
 # --- templates
-# ---------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------
 
 
 class Text(NamedTuple):
@@ -188,7 +200,7 @@ class Template(NamedTuple):
         return cls(start, end[::-1])
 
     def text(self, plain: str) -> Text:
-        """Return a plain text without the template; all of it where nothing with a letter would be left."""
+        """Return a plain text without the template; all of it where no letter would be left."""
         whole = words_of(plain) or plain.replace(" ", "")  # punctuation alone is one word
         form = masked(whole)
         if self.start or self.end:
@@ -211,7 +223,7 @@ class Template(NamedTuple):
         return Text(whole, form, whole, whole, form if long else whole, long)
 
     def distinct(self, plain: str, text: Text) -> str:
-        """Return that by which a row differs from others: without the template and a number at either end.
+        """Return what makes a row distinct: its text without template and number at either end.
 
         Another number within the template is content: ``cancel order number 7 today``.
         """
@@ -232,12 +244,13 @@ def shared_start(rows: Sequence[Sequence[str]]) -> list[str]:
     start: list[str] = []
     needed = max(_FEWEST, MOST * len(rows))
     while True:
-        rows = [row for row in rows if len(row) > len(start)]
-        following = Counter(row[len(start)] for row in rows)
-        word, count = following.most_common(1)[0] if following else ("", 0)
+        position = len(start)
+        longer = [row for row in rows if len(row) > position]
+        following = Counter(map(itemgetter(position), longer))
+        word, count = max(following.items(), key=itemgetter(1), default=("", 0))
         if count < needed:
             return start
-        rows = [row for row in rows if row[len(start)] == word]
+        rows = [row for row in longer if row[position] == word]
         start.append(word)
 
 
@@ -249,12 +262,13 @@ SHINGLE = 4
 
 
 def shingles(words: str) -> frozenset[str]:
-    """Return all runs of ``SHINGLE`` characters; they cross words, so that languages without spaces have them too."""
-    return frozenset(words[at : at + SHINGLE] for at in range(max(len(words) - SHINGLE, 0) + 1))
+    """Return all runs of ``SHINGLE`` characters; they cross words, as some scripts need."""
+    starts = range(max(len(words) - SHINGLE, 0) + 1)
+    return frozenset(words[start : start + SHINGLE] for start in starts)
 
 
 def resemblance(first: frozenset[str], second: frozenset[str]) -> float:
-    """Return the share of common shingles, from 0 to 1: Broder's resemblance, also called the Jaccard index.
+    """Return the share of common shingles, from 0 to 1: Broder's resemblance, or Jaccard index.
 
     Source: A. Broder, On the resemblance and containment of documents (1997).
     """
@@ -263,7 +277,7 @@ def resemblance(first: frozenset[str], second: frozenset[str]) -> float:
 
 
 # --- excerpts
-# ----------------------------------------------------------------------------------------------------
+# -----------------------------------------------------------------------------------------------
 
 
 def first_difference(texts: Sequence[str]) -> int:
