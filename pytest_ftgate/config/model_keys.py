@@ -389,7 +389,7 @@ class TransformersKeys(_Asked):
         "The folder of a peft adapter, such as a LoRA adapter, or its name on the hub."
     )
     task: Literal["text-classification"] = optional(
-        "Of a fine-tuned classifier, whose id2label names the labels."
+        "For a fine-tuned classifier; its id2label has the names of the labels."
     )
     batch_size: Positive = optional("The number of examples per batch. Default: 8.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = optional(
