@@ -123,7 +123,7 @@ NAMES = (Format.name,)
 
 def build(options: Options) -> Format:
     options.allow(*RULES, "strip_code_fence")
-    if not any(rule in options.spec.options for rule in RULES):
+    if options.spec.options.keys().isdisjoint(RULES):
         raise options.error(
             "format needs at least one rule", cure=f"Set one or more of {', '.join(RULES)}."
         )

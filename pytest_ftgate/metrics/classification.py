@@ -102,6 +102,7 @@ class LabelMetric(_OfLabels):
     def constants(self, expected: Sequence[Any]) -> list[str]:
         """Return the most frequent label that counts, and the most frequent one that does not."""
         counts = np.bincount(self.label_set.gold(self.name, expected))
+        # An average may leave the most frequent label out: always answering it is then worthless.
         most_frequent: dict[bool, str] = {}
         for code in np.argsort(-counts, kind="stable").tolist():
             most_frequent.setdefault(code in self.counted, self.label_set.texts[code])
@@ -115,7 +116,9 @@ class LabelMetric(_OfLabels):
         if not math.isfinite(counts.value):
             raise MetricError(
                 f"{self.name} is undefined for these answers",
-                evidence=f"Expected labels: {self._listed(gold)}. Answers: {self._listed(predicted)}.",
+                evidence=(
+                    f"Expected labels: {self._listed(gold)}. Answers: {self._listed(predicted)}."
+                ),
                 cure="Use a test set with several labels, or another metric such as accuracy.",
             )
 

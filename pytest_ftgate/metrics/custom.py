@@ -166,6 +166,7 @@ class ExampleMetric(Metric):
         # numpy would convert the bounds to a narrow type
         if isinstance(value, float | np.floating | np.bool_):
             number = float(value)
+        # a mean of numbers within the range may be rounded to a number outside
         slack = _ROUNDING * (self.high - self.low)
         fits = self.low - slack <= number <= self.high + slack
         required = f"a number from {self.low:g} to {self.high:g}"

@@ -84,6 +84,7 @@ class FieldMetric(Metric):
         counts = np.array([_totals(repeat) for repeat in compared])
         scores: Floats = np.array([_f1(repeat, empty=1.0) for repeat in counts]).mean(axis=0)
 
+        # "samples" is a mean over examples; "micro" is a value of the whole set only
         if self.average == "samples":
             scored = Scored(self, float(scores.mean()), per_example=scores)
         else:
@@ -207,6 +208,7 @@ def _check_declared(options: Options, declared: Sequence[str], counted: Iterable
     """Refuse a field that no example has, and one that is listed twice."""
     names = set[str]()
     for name in counted:
+        # a name includes everything below it
         while name not in names:
             names.add(name)
             name = name.rpartition(".")[0] or name

@@ -151,6 +151,7 @@ class Differences:
         if is_list and isinstance(answered, list) and (expected or answered):
             self._compare_elements(counted, path, name, expected, answered)
         elif is_list and expected:
+            # any other value in place of a list is one that was not expected
             self.add(counted, MISSING, len(expected))
             self.add(counted, SPURIOUS)
             self._remark(path, "not a list")
@@ -204,17 +205,19 @@ class Differences:
         common.
         """
         partners = self.rules.identical(expected, answered, name)
+        # The assignment takes cubic time, so that a runaway list is paired in part.
         used = set(partners.values())
         rows = [place for place in range(len(expected)) if place not in partners][:MOST_PAIRED]
         columns = [place for place in range(len(answered)) if place not in used][:MOST_PAIRED]
         if len(rows) > 1 or len(columns) > 1:
+            # imported late: most lists are equal, or have one item that is not
             from scipy.optimize import linear_sum_assignment
 
             items = [expected[row] for row in rows]
             agreement = self._agreement(items, [answered[column] for column in columns], name)
             chosen_rows, chosen_columns = linear_sum_assignment(agreement, maximize=True)
-            rows = [rows[row] for row in chosen_rows]
-            columns = [columns[column] for column in chosen_columns]
+            rows = np.array(rows)[chosen_rows].tolist()
+            columns = np.array(columns)[chosen_columns].tolist()
         return partners | dict(zip(rows, columns, strict=False))
 
     def _agreement(self, expected: Sequence[Any], answered: Sequence[Any], name: str) -> Floats:

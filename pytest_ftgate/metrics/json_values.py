@@ -64,6 +64,7 @@ class JsonRules:
 
     def same(self, expected: Any, answered: Any, name: str = "") -> bool:
         """Return whether two values are equal, numbers within the tolerance."""
+        # without a tolerance the keys decide alone, which is fast
         if self.tolerance:
             if isinstance(expected, dict) and isinstance(answered, dict):
                 return self._same_objects(expected, answered, name)
@@ -109,6 +110,7 @@ class JsonRules:
     ) -> dict[int, int]:
         """Return pairs of elements that are equal without a tolerance, as places in both lists."""
         places_of: dict[Any, list[int]] = {}
+        # from the end, so that the first places are taken first
         for place in reversed(range(len(answered))):
             places_of.setdefault(self.key(answered[place], name), []).append(place)
 

@@ -137,6 +137,7 @@ def paired_metrics(
     """
     scores = {role: np.array(values, dtype=float) for role, values in preferred.items()}
     hardest = min(scores.values(), key=_win_rate)
+    # the difference of two roles, plus 0.5, must be the win rate of one over the other
     made: dict[str, Metric] = {"candidate": Preferred(name, hardest, means)}
     for role, against_role in scores.items():
         made[role] = Preferred(name, 0.5 + (hardest - against_role), means)
@@ -272,7 +273,7 @@ class Ratings:
 
     def values(self) -> list[float]:
         """Return the candidate's score on each example: the mean over its raters."""
-        return [_mean(ratings) for ratings in self.by_example]
+        return list(map(_mean, self.by_example))
 
 
 def _mean(ratings: Sequence[Rating]) -> float:

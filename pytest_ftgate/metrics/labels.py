@@ -200,6 +200,7 @@ def label_set(options: Options) -> LabelSet:
     known = [*map(labels.label_of, options.known), *(options.labels("labels") or ())]
     labels = replace(labels, texts=distinct(texts), known=distinct(known))
 
+    # The gate leaves the choice to us: the most forgiving steps that keep labels apart.
     if "normalize" not in options.spec.options:
         for steps in (OF_LABELS, OF_LABELS - {"punctuation"}, OF_LABELS - {"case"}):
             normalization = Normalization(steps)
@@ -284,7 +285,7 @@ def _inside(options: Options, reading: Reading) -> Reading | None:
 
 def refuse_blank(options: Options) -> None:
     """Refuse an empty expected output, because an empty answer counts as wrong."""
-    if all(text.strip() for text in options.expected):
+    if all(map(str.strip, options.expected)):
         return
 
     where = options.spec.source.where()
@@ -316,6 +317,7 @@ def selected_codes(options: Options, labels: LabelSet) -> tuple[int, ...]:
         else:
             codes.append(code)
 
+    # beside some labels of the test set, another one is probably meant to be one of them
     is_partial = 0 < len(codes) < len(labels.texts)
     for label in strangers:
         if is_partial or nearest(label, labels.texts) is not None:

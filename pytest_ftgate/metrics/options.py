@@ -197,7 +197,7 @@ class Options:
             return ()
 
         names = tuple(text.split("."))
-        if not all(name.strip() for name in names):
+        if not all(map(str.strip, names)):
             raise self.error(
                 f"json_field {text!r} has an empty part",
                 key="json_field",

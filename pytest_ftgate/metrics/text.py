@@ -72,6 +72,7 @@ class ExactMatch(TextMetric):
         """Return whether an answer contains the whole expected output as words, and more."""
         if self.outputs is not None or self.json_form is not None or self.are_numbers:
             return False
+        # case and layout are no words
         wanted = " ".join(expected_text(expected).casefold().split())
         written = " ".join(answer.casefold().split())
         as_words = rf"(?<!{_LETTER}){re.escape(wanted)}(?!{_LETTER})"
@@ -231,6 +232,7 @@ def build(options: Options) -> ExactMatch | TextSimilarity:
     if options.metric == ExactMatch.name:
         return _of_outputs(ExactMatch(normalization=normalization), options)
 
+    # two texts of this length are compared within seconds
     longest = max(map(len, options.expected), default=0)
     if longest > LONG:
         problem = (

@@ -128,6 +128,7 @@ def _checked(answer: object) -> Completion | ModelError:
             cure="return a Completion with valid fields; leave out what is unknown",
         )
 
+    # pairs of surrogates become one character, and lone ones U+FFFD
     text = answer.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return answer if text == answer.text else replace(answer, text=text)
 
@@ -298,6 +299,7 @@ class Outage:
 
         if given_up:
             self._given_up.add(key)
+        # each timeout takes the whole time limit, so that fewer are enough
         enough = self._few if error.kind == "timeout" else _ENOUGH
         if len(self._given_up) < max(enough, self._stored // 10):
             return error

@@ -102,6 +102,7 @@ class Budget:
         if taken_usd + sum(reserved.usd) <= self.limit_usd + _ROUNDING_USD:
             self._open.append(reserved)
             return reserved
+        # calls in flight may turn out cheaper than their estimates
         if self._open:
             return None
         raise self._spent(account, taken_usd, sum(reserved.usd))
@@ -182,8 +183,9 @@ def _estimate(account: _Account, characters: int) -> float:
     if output_tokens is None:
         output_tokens = _FIRST_OUTPUT_TOKENS
     input_tokens = ceil(characters * (account.tokens_per_character or 1 / _CHARACTERS_PER_TOKEN))
+    # whether the prompt will be cached is not known
     input_prices = price.input_per_1m, price.cache_write_per_1m, price.cached_input_per_1m
-    dearest = replace(price, input_per_1m=max(usd or 0.0 for usd in input_prices))
+    dearest = replace(price, input_per_1m=max(filter(None, input_prices), default=0.0))
     usd = tokens_usd(dearest, input_tokens, output_tokens)
     if usd is None:
         raise _unpriced(account.name, price)

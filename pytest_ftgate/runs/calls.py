@@ -5,7 +5,7 @@ import contextlib
 import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, TypeAlias, TypeVar
 
 from pytest_ftgate import clock
@@ -258,6 +258,7 @@ class Caller:
             for question, error in zip(questions, outcomes, strict=True):
                 if not isinstance(error, ModelError):
                     continue
+                # while others are answered, the throttle cures "too many requests"
                 if error.kind != "busy" or self._answers == answers_before:
                     failures[question.key] += 1
                 n_failures = failures[question.key]
@@ -333,6 +334,7 @@ class Caller:
             self._settle(reserved, [error] * len(questions))
             raise
         except BaseException:
+            # the call was cancelled, and may have been paid for
             self._settle(reserved, [None] * len(questions))
             raise
 
@@ -426,7 +428,7 @@ def _callers(
 ) -> list[Caller]:
     """Return what asks the models that have open questions."""
     unanswered = [questions for questions in models if questions.open]
-    turns = _turns([questions.model for questions in unanswered])
+    turns = _turns(unanswered)
     run_stores: dict[int, RunStore] = {}
     callers = []
     for questions in unanswered:
@@ -458,12 +460,17 @@ def _kept(models: Sequence[Questions], stores: Stores) -> tuple[int, int]:
     return n_kept, n_questions
 
 
-def _turns(models: Sequence[Model]) -> dict[int, Throttle]:
+def _turns(models: Sequence[Questions]) -> dict[int, Throttle]:
     """Return the throttle that models with a common object share, by the id of each model."""
-    users = Counter(chain.from_iterable(model.exclusive for model in models))
+    # how many models use each object
+    users: Counter[Any] = Counter()
+    for questions in models:
+        users.update(questions.model.exclusive)
+
     throttle = Throttle(1)
     turns = {}
-    for model in models:
+    for questions in models:
+        model = questions.model
         if any(users[used] > 1 for used in model.exclusive):
             turns[id(model)] = throttle
     return turns

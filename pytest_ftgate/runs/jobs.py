@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import chain
 from typing import Any
 
 from pytest_ftgate import clock, text
@@ -35,7 +36,7 @@ class Run:
     @property
     def all_predictions(self) -> list[Prediction]:
         """Return the predictions of all repeats in one list."""
-        return [prediction for repeat in self.predictions for prediction in repeat]
+        return list(chain(*self.predictions))
 
     def over(self, examples: DataSet) -> "Run":
         """Return the run over some examples of its test set, in their order there."""

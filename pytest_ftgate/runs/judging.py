@@ -208,6 +208,7 @@ def questions_about(
     metric: ModelJudged, example: Example, outputs: tuple[str, ...]
 ) -> list[Example]:
     """Return the question about one answer, or the questions about two answers in both orders."""
+    # The order of keys is part of the question, by which replies are stored.
     task: dict[str, Any] = {"input": example.input}
     if not isinstance(example.input, str):
         task["input"] = list(map(dict, example.input))
@@ -383,6 +384,7 @@ def calibrate(judging: Judging, options: Mapping[str, Any]) -> tuple[Judging, li
         if judge.items:
             subjects[name] = [item.subject for item in judge.items]
 
+    # the answers of the models are not needed, and judges that fail are not asked about them
     judging, answered, checks = _ask(judging, subjects, options, "_calibration")
 
     results = dict(judging.results)

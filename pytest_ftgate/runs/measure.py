@@ -80,7 +80,7 @@ def measure_run(
     """
     predictions = run.all_predictions
     is_recorded = run.model.verified is not None
-    completions = [p.completion for p in predictions if p.completion is not None]
+    completions = list(filter(None, (prediction.completion for prediction in predictions)))
     finishes = Counter(completion.finish for completion in completions)
     seconds = _seconds(run if sample is None else sample, forgiven=forgiven)
     cost = run_cost(run)
@@ -94,8 +94,8 @@ def measure_run(
         n_stored=len(completions) if is_recorded else sum(p.stored for p in predictions),
         n_retries=sum({p.key: p.retries for p in predictions}.values()),
         n_refused=finishes["refusal"] + finishes["filtered"],
-        input_tokens=_total([c.input_tokens for c in completions]),
-        output_tokens=_total([c.output_tokens for c in completions]),
+        input_tokens=_total(completions, "input_tokens"),
+        output_tokens=_total(completions, "output_tokens"),
         cost_usd=cost.usd,
         price=price_of(run.model).text,
         cost_unknown=cost.unknown,
@@ -157,12 +157,13 @@ def _latencies(seconds: Sequence[float | None]) -> dict[str, Any]:
     return {"latency_p50_s": p50, "latency_p95_s": p95}
 
 
-def _total(counts: Sequence[int | None]) -> int | None:
-    """Return the sum; None if there is nothing, or something is not known."""
-    known = [count for count in counts if count is not None]
-    if not known or len(known) < len(counts):
+def _total(completions: Sequence[Completion], name: str) -> int | None:
+    """Return the sum of a count; None if there is no answer, or one that does not state it."""
+    counts = [getattr(completion, name) for completion in completions]
+    if not counts or None in counts:
         return None
-    return sum(known)
+    total: int = sum(counts)
+    return total
 
 
 def run_cost(run: Run) -> Cost:
@@ -264,8 +265,11 @@ def same_outputs(a: Run, b: Run) -> bool:
 
 def texts_of(predictions: Iterable[Prediction]) -> list[str | None]:
     """Return the texts of answers as they came; ``None`` for missing ones."""
-    completions = [prediction.completion for prediction in predictions]
-    return [None if completion is None else completion.text for completion in completions]
+    texts = []
+    for prediction in predictions:
+        completion = prediction.completion
+        texts.append(None if completion is None else completion.text)
+    return texts
 
 
 def is_right(metric: Metric, score: float) -> bool:
@@ -307,7 +311,7 @@ FLIPS_KEPT = 10
 
 
 def flips(baseline: Measured, candidate: Measured, metric: str) -> dict[str, Any]:
-    """Return wins and losses, and the worst examples that the candidate broke or answers wrong."""
+    """Count fixed and broken examples, and return the worst that are broken or answered wrong."""
     scored = candidate.scores[metric]
     change = gains(baseline, candidate, metric)
     scores = rightness(scored).tolist()

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ def diagnose(
 
 def _counted(kinds: Kinds) -> dict[str, int]:
     """Return the number of answers of each kind that occurs, the right ones first."""
-    counts = Counter(kind for repeat in kinds for kind in repeat)
+    counts = Counter(chain(*kinds))
     return {kind: counts[kind] for kind in (RIGHT, *KINDS) if counts[kind] or kind == RIGHT}
 
 
@@ -104,8 +105,9 @@ def _kind(metric: Metric, completion: Completion | None, score: float, is_malfor
 def malformed_answers(metric: Metric, measured: Measured, expected: Sequence[Any]) -> Bools:
     """Return which answers of a model are malformed, shape ``(repeats, examples)``.
 
-    A right answer never is. Free text that contains the whole expected output and more is malformed where a third of the
-    mistakes are: once it is a mistake like any other, often it is how this model answers.
+    A right answer never is. Free text that contains the whole expected output and more is malformed
+    where a third of the mistakes are: once it is a mistake like any other, often it is how this
+    model answers.
     """
     mistakes: Bools = rightness_by_repeat(measured, expected, metric) != metric.best
     malformed = np.zeros_like(mistakes)
@@ -115,6 +117,7 @@ def malformed_answers(metric: Metric, measured: Measured, expected: Sequence[Any
         malformed[repeat, row] = metric.malformed(answer)
         longer[repeat, row] = answer is not None and metric.adds_words(expected[row], answer)
 
+    # a third of the mistakes: so this model answers
     if 3 * longer.sum() >= mistakes.sum():
         malformed |= longer
     return malformed
@@ -191,6 +194,7 @@ def recalled(fixed: Sequence[Example], test: Sequence[Example], training: Sequen
     """
     tested = set(map(_output, test))
     outputs = set(map(_output, training))
+    # a small set of labels is behaviour, not knowledge
     are_often_tested = len(tested) * _TESTS_OF_A_LABEL <= len(test)
     are_few = are_often_tested or len(tested | outputs) <= MOST_LABELS
     if are_few and are_labels(tested | outputs, len(test) + len(training)):

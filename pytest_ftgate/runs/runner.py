@@ -75,6 +75,7 @@ def run_models(
     tell()
 
     failures = _failures([*recorded.values(), *models.values()])
+    # a failure that ends the run is why the answers of the other models are missing
     stopped = _stopped(jobs, failures)
     runs = []
     for job in jobs:

@@ -285,6 +285,7 @@ class Store:
             uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
         )
         try:
+            # before anything is changed: the file may be another program's
             has_tables = connection.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             (version,) = connection.execute("PRAGMA user_version").fetchone()
