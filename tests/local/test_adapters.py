@@ -201,5 +201,5 @@ def test_tools_of_a_row_reach_the_chat_template(adapters: Project) -> None:
 
 def test_arguments_of_earlier_calls_reach_the_template_as_objects() -> None:
     call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
-    taken = provider._as_templates_take_it({"role": "assistant", "tool_calls": [call]})
+    taken = provider._with_arguments_as_objects({"role": "assistant", "tool_calls": [call]})
     assert taken["tool_calls"] == [{**call, "function": {"name": "f", "arguments": {"a": 1}}}]
