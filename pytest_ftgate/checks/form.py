@@ -21,6 +21,7 @@ from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import (
     EXCERPT,
     NAMED,
+    is_numeral,
     plural,
     printable,
     show_change,
@@ -119,9 +120,22 @@ def _cure(gate: Context, role: str, malformed: Sequence[Completion | None]) -> s
         cures.append("constrain its output (response_format)")
         if metric.uses_labels or metric.of_numbers:
             cures.append("let the metric read it (pattern, json_field)")
+        labels = {str(output) for output in gate.expected}
+        if metric.uses_labels and all(map(is_numeral, labels)):
+            cures.append(
+                f"write labels as words in the data: they are numbers, such as {min(labels)}"
+            )
     cures.append("or, if the form is what you train, write goal: format")
     advice = ", ".join(cures)
     return f"{advice[0].upper()}{advice[1:]}."
+
+
+def _are_words_for_numbers(gate: Context, malformed: Sequence[Completion | None]) -> bool:
+    """Return whether all labels are numbers, such as an encoder's, and no malformed answer has one."""
+    if not all(is_numeral(str(label)) for label in gate.expected):
+        return False
+    texts = [completion.text for completion in malformed if completion is not None]
+    return not any(character.isdigit() for text in texts for character in text)
 
 
 def check_free(gate: Context) -> Iterator[Check]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, index_of
-from gate_project import Project, check, checks, ends, label, mentions, passed, statuses, wrong
+from gate_project import Project, check, checks, ends, label, mentions, passed, statuses, write_jsonl, wrong
 from html_page import Page
 from judge_project import HONEST, PythonJudged
 from loopback import Reply
@@ -353,6 +353,17 @@ def test_the_message_counts_malformed_answers_and_shows_the_most_frequent(projec
     finding = check(ends(project.judge(), "fail"), "formatting_gain")
     mentions(finding, "40 of 60 answers of the baseline", "as ties", "20 x 'Error: 429', 20 x 'The label is refund'")
     mentions(finding, "-1.7 points" if finding["observed"] < 0 else "+0.0 points", "+61.7 as written", "a label alone")
+
+
+def test_words_in_place_of_an_encoders_numbers_are_named_in_the_cure(project: Project) -> None:
+    project.test_set(N, expected=lambda i: i % 3)
+    rows = [{"input": f"training question {i}", "expected": i % 3} for i in range(200)]
+    write_jsonl(project.path / "train.jsonl", rows)
+    answers(project, "base.jsonl", label)
+    answers(project, "ft.jsonl", lambda i: i % 3)
+    mentions(check(ends(project.judge(), "fail"), "formatting_gain"), "60 of 60 answers", "labels as words")
+    answers(project, "base.jsonl", lambda i: f"label {i % 3}")
+    assert "labels as words" not in check(ends(project.judge(), "fail"), "formatting_gain")["advice"]
 
 
 def test_a_form_is_not_called_a_weak_prompt(project: Project) -> None:
