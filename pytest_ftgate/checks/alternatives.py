@@ -43,6 +43,7 @@ def check_examples(gate: Context) -> Iterator[Check]:
     if not ways:
         return
 
+    # the best examples are held against the same model without any
     best = max(ways, key=values.__getitem__)
     model = config.baselines[best].spelling
     prompts = []

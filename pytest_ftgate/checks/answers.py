@@ -37,6 +37,7 @@ def complete_checks(measured: Mapping[str, Measured], forgiven: Collection[str])
             run = measured[role].run
             failures = [answer.failure for answer in run.all_predictions if answer.failure]
             cause = f"{failures[0].what} {failures[0].advice}" if failures else role
+            # a model that was not asked because of another one has no cause of its own
             was_stopped = all(failure.kind == "stopped" for failure in failures)
             is_consequence = bool(causes and failures) and was_stopped and run.fatal is None
             if is_consequence or cause in causes:
@@ -139,6 +140,7 @@ def _misplaced(answers: Answers, expected: Answers, rows: Sequence[int]) -> tupl
     counts = Counter(expected)
     excess = 0
     largest = (0, 0)
+    # from the end, because answers that slipped by a row stay so to the last one
     for row in reversed(range(len(answers))):
         answer = answers[row]
         output = expected[rows[row]]

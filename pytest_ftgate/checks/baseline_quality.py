@@ -27,6 +27,7 @@ def check(gate: Context) -> Iterator[Check]:
     """Check that the candidate is another model than each baseline, and is given no more."""
     for role, spec in _beaten(gate).items():
         prompt = _prompt_of(gate.models[role])
+        # what a recording or a function was asked is not known
         if prompt is None or prompt.template or prompt.shots or prompt.neighbours:
             continue
         if not _system_of(gate, role):
@@ -180,6 +181,7 @@ def _more_examples(options: Mapping[str, Any], baseline: Mapping[str, Any]) -> I
 def _other_params(params: Mapping[str, Any], baseline: Mapping[str, Any]) -> Iterator[str]:
     """Yield in words each value that the baseline is not sent. An adapter makes the candidate."""
     for name, value in params.items():
+        # limits are compared below, and an adapter is what makes the candidate
         if name in _LIMITS or model_keys.ADAPTER.search(name):
             continue
         baseline_value = baseline.get(name, "not set")

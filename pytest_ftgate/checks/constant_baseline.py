@@ -38,6 +38,7 @@ def check(gate: Context) -> Iterator[Check]:
 
     if candidate is not None:
         is_accepted = constant is not None and not constant.perfect
+        # a margin over a weak baseline says nothing about the constant answer
         is_accepted = is_accepted and gate.config.accepts("weak_baseline")
         if candidate.is_dead or (is_accepted and candidate.is_worse):
             yield candidate.degenerate()
@@ -100,6 +101,7 @@ def best_constant(metric: Metric, expected: Sequence[Any]) -> Constant:
         is_perfect = not beats(bare, bare.best, value)
         constants.append(Constant(answer, value, is_perfect, len(counts)))
 
+    # no model could beat a perfect one
     beatable = [constant for constant in constants if not constant.perfect]
     return max(beatable or constants, key=lambda constant: metric.sign * constant.value)
 

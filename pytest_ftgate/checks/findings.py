@@ -100,6 +100,7 @@ def _usable(gate: Context) -> Check:
 
 
 def _no_leaks(gate: Context) -> Check:
+    # near duplicates have a check of their own, which says otherwise
     only_exact = gate.audit.leaked_near_rows or gate.config.level("leaked_near") == "ignore"
     kind = "exact" if only_exact else "exact or near"
     message = f"no {kind} duplicate of a test example in the training set"
@@ -134,7 +135,9 @@ def _leaked_near(gate: Context) -> Iterator[Check]:
     message = _of(count, "test example", gate.test, "has", "have")
     message += f" a near duplicate in the training set ({_SIMILAR})"
     message += f": {_near_pairs(gate.test, pairs, gate.training)}"
-    yield _finding(gate, "leaked_near", count, message, _removal(gate), required=0)
+    # the cure of exact leaks need not be read twice
+    advice = "Remove these rows, too." if gate.audit.leaked_rows else _removal(gate)
+    yield _finding(gate, "leaked_near", count, message, advice, required=0)
 
 
 def _removal(gate: Context) -> str:
@@ -187,6 +190,7 @@ def _near_duplicates(gate: Context) -> Iterator[Check]:
     if fails:
         message += f" ({needed:,} required)"
         fields = gate.requirement("min_training_examples")
+    # where too few rows remain, a copy without the others does not help
     elif _are_files(gate):
         advice += f" ({_DEDUPE})"
     message += f": {_near_pairs(gate.training, pairs, gate.training)}"
@@ -263,6 +267,7 @@ def _labels_missing(gate: Context) -> Iterator[Check]:
     for label in labels.only_in_test:
         place = places[label]
         meant = nearest(label, labels.counts)
+        # only a misspelt label has a right one; a new label needs examples
         if meant and _looks_alike(label.casefold(), meant.casefold()):
             misspelt[label] = f"{place}; did you mean {_quoted(meant)}?"
         else:
@@ -288,8 +293,10 @@ def _apart(gate: Context) -> bool:
 
 def _looks_alike(label: str, meant: str) -> bool:
     """Return whether labels differ by a plural or a few letters within them, but by no digits."""
+    # level_1 and level_2 are two labels
     if _DIGITS.findall(label) != _DIGITS.findall(meant):
         return False
+    # one letter at either end makes another word: increase, decrease
     label = label.removesuffix("s") or label
     meant = meant.removesuffix("s") or meant
     similarity = difflib.SequenceMatcher(None, label, meant).ratio()

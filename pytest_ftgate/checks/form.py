@@ -125,6 +125,7 @@ def _cure(gate: Context, role: str, malformed: Sequence[Completion | None]) -> s
             cures.append(
                 f"write labels as words in the data: they are numbers, such as {min(labels)}"
             )
+    # answers do not tell whether their form is what the fine-tune is for
     cures.append("or, if the form is what you train, write goal: format")
     advice = ", ".join(cures)
     return f"{advice[0].upper()}{advice[1:]}."

@@ -104,6 +104,7 @@ def _model_names(gate: Context) -> dict[str, str]:
         name = spec.served_model
         revision = spec.options.get("revision")
 
+        # a retrained candidate is new by intent: only its base may not change
         if name is not None and role == "candidate":
             name = base_in_name(name)
         elif name is not None and revision:
@@ -180,6 +181,7 @@ def max_age(gate: Context) -> Iterator[Check]:
 
     if undated or not times:
         yield _undated(gate, undated)
+    # clocks of other machines may differ, but not by a day
     elif max(times) > gate.now + DAY_S:
         message = "the age of the answers is unknown: "
         message += f"one is dated {day(max(times))}, but today is {day(gate.now)}"

@@ -39,6 +39,7 @@ def check_reach(gate: Context) -> Iterator[Check]:
     """
     n = len(gate.test)
     standards = [gate.config.standard_of(role) for role in gate.config.baselines]
+    # a baseline without max_drop is judged by its margin
     drops = [standard for standard in standards if standard.drops]
     has_groups = group_codes(gate.groups, n) is not None
     if not drops or not n or has_groups or gate.deciding.kind == "set":
@@ -179,6 +180,7 @@ def _rivals(gate: Context) -> Iterator[Check]:
         if role == gate.best or best_value is None or model.value is None:
             continue
         drop = gate.deciding.sign * (best_value - model.value)
+        # rounded, so that a drop of exactly max_drop counts
         if round(drop, 12) > round(config.max_drop, 12) or not _is_as_cheap(gate, model):
             continue
         worse = show_difference(abs(drop), share=gate.share)[1:]

@@ -82,6 +82,7 @@ def held_inputs(prompt: str, inputs: Sequence[Input]) -> list[int]:
             rows = short_rows if is_short else long_rows
             rows.append(row)
 
+    # a prompt may hold a short text by chance, but not half of them
     if len(short_rows) < _SHORT_SHARE * n_short:
         return long_rows
     return sorted([*long_rows, *short_rows])
@@ -121,6 +122,7 @@ def _holding_rows(texts: Sequence[str], outputs: Sequence[str]) -> list[int]:
         text = f" {texts[row]} "
         if not output or f" {output} " not in text:
             continue
+        # a field that lists all labels reveals none
         remainder = text.replace(f" {output} ", "  ")
         if not any(f" {label} " in remainder for label in labels):
             rows.append(row)
@@ -141,6 +143,7 @@ def _coding_rows(texts: Sequence[str], outputs: Sequence[str]) -> list[int]:
         if output_of.setdefault(text, output) != output:
             return []
 
+    # a field with a value of its own for each row codes nothing
     if len(output_of) > len(set(outputs)) or not _are_labels(outputs):
         return []
     return list(range(len(outputs)))

@@ -157,6 +157,7 @@ def _names_of_tools(request: Request) -> str:
 
 def _compared(trained: Sequence[str], sent: Sequence[str]) -> list[str]:
     """Return the usual text of each side, then the empty one, which stands for any."""
+    # the most specific text comes first, because it is the one that is quoted
     return [*filter(None, [_usual(trained), _usual(sent)]), ""]
 
 

@@ -61,6 +61,7 @@ def _few_examples(gate: Context, n: int) -> Check:
     strictest = max(standards, key=lambda standard: standard.gain)
     fewest = partial(fewest_wins, n, confidence=config.confidence, evidence=config.evidence)
     wins = fewest(margin=strictest.gain)
+    # the key that asks for the most is the one to change
     decided_by = strictest.path
     if wins == fewest(margin=0.0):
         decided_by = "evidence"
@@ -104,6 +105,7 @@ def check_format(gate: Context) -> Iterator[Check]:
         if data.left_out:
             message += f" ({data.told_left_out})"
             left_out += data.left_out
+            # what a training format leaves out is meant to be left out
             if data is not gate.training:
                 status = "warning"
                 advice = "If these rows are test examples, name another format: "

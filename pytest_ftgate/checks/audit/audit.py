@@ -89,6 +89,7 @@ def compare_exactly(
         if not visible(outputs[row]):
             continue
         first = first_with.setdefault(inputs.compared(row, instructed), row)
+        # the same text with another output is a conflict, and no repeat but for its number
         if first == row:
             key = template.distinct(plain[row], trained[row]), outputs[row]
             first = first_with.setdefault(key, row)
@@ -182,8 +183,9 @@ class _Inputs:
         asked_differently: set[str] = set()
         answered_differently: set[str] = set()
         for whole, turns, output in zip(self.whole, self.turns, outputs, strict=True):
+            # without instructions there is nothing to distinguish
             if whole == turns:
-                continue  # no instructions
+                continue
             first_whole, first_output = first_with.setdefault(turns, (whole, output))
             if whole != first_whole:
                 asked_differently.add(turns)
@@ -326,6 +328,7 @@ def _similar_rows(exact: Exact, outputs: Sequence[str], answers: Sequence[str]) 
     leaking = set(map(itemgetter(1), exact.leaked))
     near_leaks = []
     for test_row, position in across:
+        # an exact leak is reported once
         if test_row not in leaked or rows[position] not in leaking:
             near_leaks.append((test_row, rows[position]))
 
@@ -437,6 +440,7 @@ def compare_labels(
     tested = _LabelRows(answers, separator)
     rows = trained.labeled + tested.labeled
     distinct = trained.counts.keys() | tested.counts.keys()
+    # free text rarely repeats; two labels are labels however few the rows
     if rows < trained.unlabeled + tested.unlabeled or len(distinct) > max(2, rows // 2):
         return Labels()
 
@@ -473,6 +477,7 @@ def labels_in(output: str, separator: str | None = None) -> tuple[str, ...] | No
     labels = [output] if separator is None else output.split(separator)
     if isinstance(value, list):
         kinds = set(map(type, value))
+        # calls and records, of which an empty list has none
         if kinds <= {dict}:
             return None
         if kinds == {str}:

@@ -29,6 +29,7 @@ class Index:
         self._texts: dict[Hashable, list[tuple[int, list[str], str]]] = defaultdict(list)
         for text in texts:
             words = text.split(" ")
+            # a common word would be looked up in nearly every text
             rarest = words.index(min(words, key=counts.__getitem__))
             start = max(0, min(rarest - _RUN // 2, len(words) - _RUN))
             offset = rarest - start
@@ -38,6 +39,7 @@ class Index:
     def find(self, holder: str) -> Iterator[tuple[str, int]]:
         """Yield each text that stands within another one, and the number of words before it."""
         words = holder.split(" ")
+        # most texts hold none of the rare words
         if self._offsets.keys().isdisjoint(words):
             return
         for position, word in enumerate(words):
@@ -87,6 +89,7 @@ def find_leaks(
     if forms:
         texts = [*_inputs(trained), *_texts_beside(training, outputs)]
         for row, key in _find(forms, texts, outputs):
+            # a row that holds a text twice is named once
             if key in holders and row not in holders[key][-1:]:
                 holders[key].append(row)
     return set(_pairs(keys, holders))
@@ -104,6 +107,7 @@ def _pairs(
         for key in row_keys:
             for row in holders[key]:
                 yield test_row, row
+            # with the first holder each further test row is named, too
             del holders[key][1:]
 
 

@@ -116,13 +116,16 @@ def near_copies(training: Sequence[Row], test: Sequence[Row]) -> tuple[Pairs, Pa
         earlier = positions[first]
         row = positions[second]
         if second < n_trained:
+            # a row that is left out is no reason to leave another one out
             is_new = row not in within and earlier not in within
             if is_new and comparison.is_near(first, second):
                 within[row] = earlier
         elif first < n_trained:
+            # the pairs name every row, and need not name it twice
             if not across.names(row, earlier) and comparison.is_near(first, second):
                 across.add(row, earlier)
         else:
+            # what is connected already needs no further pair
             is_new = components.first(earlier) != components.first(row)
             if is_new and comparison.is_near(first, second):
                 components.join(earlier, row)
@@ -210,6 +213,7 @@ class _Comparison:
 
 def _candidates(rows: Sequence[Row]) -> Iterator[tuple[int, int]]:
     """Yield pairs of positions of possible near duplicates: lower first, ordered by the second."""
+    # the arrays below need at least one pair
     if len(rows) < 2:
         return
 
@@ -241,7 +245,9 @@ def _signatures(rows: Sequence[Row]) -> tuple[NDArray[np.uint32], NDArray[np.uin
     for start, stop in _portions(rows):
         portion = rows[start:stop]
         least = _least_hashes([row.words for row in portion])
+        # a byte of each is enough to estimate the resemblance
         hashes[start:stop] = least & np.uint32(255)
+        # rows with other numbers are no near duplicates, so that their keys differ, too
         keys[:, start:stop] = [
             crc32(row.numbers.encode("utf-8", "surrogatepass")) for row in portion
         ]
@@ -281,6 +287,7 @@ def _least_hashes(texts: Sequence[str]) -> NDArray[np.uint32]:
     empty = np.flatnonzero(~full)
     numbers = empty % _BINS
     while len(empty):
+        # the order of lenders is the same for all texts, so that equal texts lend alike
         lenders = empty - numbers + random.permutation(_BINS)[numbers]
         lent = full.take(lenders)
         least[empty[lent]] = least.take(lenders[lent])
@@ -296,6 +303,7 @@ def _shingle_hashes(texts: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[n
     hashes = np.zeros(len(characters) - wording.SHINGLE + 1, np.uint32)
     for place, factor in enumerate((0x85EBCA6B, 0xC2B2AE35, 0x27D4EB2F, 0x165667B1)):
         hashes += characters[place : len(hashes) + place] * np.uint32(factor)
+    # these steps make all bits depend on all characters
     for shift, factor in ((15, 0x2C1B3C6D), (13, 0x297A2D39), (16, 1)):
         hashes ^= hashes >> np.uint32(shift)
         hashes *= np.uint32(factor)
@@ -328,6 +336,7 @@ def _sharing(keys: NDArray[np.uint32], random: np.random.Generator) -> Iterator[
 
     is_shared = is_repeat.copy()
     is_shared[:-1] |= is_repeat[1:]
+    # neighbours by chance, so that no text is always compared with the same ones
     order = random.permutation(order[is_shared])
     order = order[np.argsort(keys[order], kind="stable")]
     ordered_keys = keys[order]
@@ -395,6 +404,7 @@ def joined_groups(
             joined.update(pair)
 
     names: dict[int, str] = {}
+    # a written name is kept where there is one
     for name, row in first_of.items():
         names.setdefault(components.first(row), name)
     for row in joined:

@@ -75,6 +75,7 @@ def plain_text(conversation: Input) -> str:
 
 def unescaped(text: str) -> str:
     """Return a normalised text without HTML tags and the escapes of JSON, HTML and URLs."""
+    # each turn undoes one level of escapes, such as HTML within JSON
     for _ in range(_DEPTH):
         if not any(sign in text for sign in "\\&%+"):
             break
@@ -147,6 +148,7 @@ def is_long(words: str) -> bool:
     if words.isascii() and words.replace(" ", "").isalnum():
         return True
 
+    # a sign of a script without spaces is a token, but less than a word
     signs = len(_SIGN.findall(words))
     n_words = -signs
     for token in words.split(" "):
@@ -193,6 +195,7 @@ class Template(NamedTuple):
     @classmethod
     def of(cls, plain: Sequence[str]) -> "Template":
         """Return the template of the plain texts of a set."""
+        # a sample tells what nine in ten rows have
         step = -(-len(plain) // _SAMPLE) or 1
         rows = [masked(words_of(text)).split(" ") for text in plain[::step]]
         start = shared_start(rows)
@@ -212,6 +215,7 @@ class Template(NamedTuple):
                 last = len(words)
 
             content = " ".join(words[first:last])
+            # otherwise the template would be all that the rows say
             if any(map(str.isalpha, content)):
                 template = " ".join(words[:first] + words[last:])
                 exact = " ".join([*numbers_in(template), content])
@@ -228,6 +232,7 @@ class Template(NamedTuple):
         Another number within the template is content: ``cancel order number 7 today``.
         """
         if text.has_digits:
+            # a number alone stays, since nothing else tells such rows apart
             plain = _NUMBERED.sub("", plain) or plain
             text = self.text(plain)
         return text.exact if self.start or self.end else plain
