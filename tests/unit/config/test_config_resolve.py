@@ -282,3 +282,49 @@ def test_a_gate_of_the_file_leaves_its_margin_to_markers_if_a_baseline_needs_it(
     path.write_text(json.dumps({"version": 1, "gates": {"intents": gate}}), encoding="utf-8")
     config = as_written(load_gate_file(path), "intents")
     assert (config.sources.get("margin") == LEFT_OPEN) is is_left_open
+
+
+class Forest:
+    """What scikit-learn's models look like."""
+
+    name = "forest"
+
+    def predict(self, texts):
+        return texts
+
+
+def test_a_model_keeps_its_own_name_and_an_object_goes_by_that_of_the_gate():
+    keys = {key: value for key, value in SELF_CONTAINED.items() if key != "baseline"}
+    config = resolve(layer({**keys, "baselines": {"own": Model(), "trees": Forest()}, "candidate": Forest()}))
+    assert [model.name for model in config.baselines.values()] == ["tiny", "trees"]
+    assert config.candidate.name == "forest"
+
+
+def test_rows_may_be_given_with_their_keys_but_without_a_format():
+    rows = [{"q": "a", "expected": "b"}]
+    config = marked(test_set={"path": rows, "fields": {"input": "q"}, "limit": 1})
+    assert (config.test_set.rows, config.test_set.limit, str(config.test_set)) == (rows, 1, "an iterable")
+    error = refusal(layer({**SELF_CONTAINED, "test_set": {"path": rows, "format": "csv"}}))
+    assert error.where.key == "test_set.format"
+
+
+def test_a_gate_that_is_not_in_the_file_is_told_those_that_are(load):
+    with pytest.raises(ConfigError, match="its gates are: orders, refunds"):
+        load("version: 1\ngates: {orders: {margin: 0}, refunds: {margin: 0}}").layers("intents")
+    with pytest.raises(ConfigError, match="did you mean 'orders'"):
+        load("version: 1\ngates: {orders: {margin: 0}}").layers("order")
+    with pytest.raises(ConfigError, match="its gates are: none"):
+        load("version: 1\n").layers("intents")
+
+
+def test_the_place_of_a_key_is_its_own_line_or_that_of_the_value_around_it(load):
+    file = load(FILE)
+    config = resolve(*file.layers("intents"), file=file, gate="intents")
+    places = {
+        "margin": "ftgate.yaml:12",
+        "thresholds.accuracy.min": "ftgate.yaml:15",
+        "training_set.limit": "ftgate.yaml:7",
+        "evidence": "",
+        "f1_macro.judge": "",
+    }
+    assert {key: config.place_of(key) for key in places} == places
