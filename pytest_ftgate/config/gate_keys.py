@@ -209,18 +209,19 @@ class GateKeys(Keys):
 
         The baseline of ``agreement`` need not be beaten by the gate's margin.
         """
+        holder: Any = self
+        above = ""
+        is_copied = self.agreement is not None and role == self.agreement.with_baseline
         if role in self.standards:
-            holder: Any = self.standards[role]
+            holder = self.standards[role]
             above = f"baselines.{role}."
-        else:
-            holder = self
-            above = ""
-            is_copied = self.agreement is not None and role == self.agreement.with_baseline
-            if is_copied and self.max_drop is None:
-                return Standard("agreement", 0.0)
+            is_copied = False
 
         if holder.max_drop is not None:
             return Standard(f"{above}max_drop", -holder.max_drop)
+        # A gate of agreement alone has no margin, whatever the baseline is called.
+        if is_copied or holder.margin is None:
+            return Standard("agreement", 0.0)
         return Standard(f"{above}margin", holder.margin)
 
     @property

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ftgate.config import DataKeys, Layer, Source, as_written, load_gate_file, resolve_gate
+from pytest_ftgate.config import DataKeys, Layer, Source, as_written, load_gate_file, resolve_gate, weakenings
 from pytest_ftgate.config.keys import LEFT_OPEN
 from pytest_ftgate.errors import ConfigError
 
@@ -328,3 +328,19 @@ def test_the_place_of_a_key_is_its_own_line_or_that_of_the_value_around_it(load)
         "f1_macro.judge": "",
     }
     assert {key: config.place_of(key) for key in places} == places
+
+
+def test_a_gate_of_agreement_alone_requires_no_gain_over_a_baseline_of_another_name():
+    keys = {key: value for key, value in SELF_CONTAINED.items() if key not in ("baseline", "margin")}
+    copied = {"baselines": {"live": "recorded:live.jsonl"}, "agreement": {"with": "live", "min": 0.98}}
+    agreement = resolve(layer({**keys, **copied}))
+    assert weakenings(marked(), agreement)["agreement"] == "margin 0.05 -> agreement"
+    assert "margin" not in weakenings(agreement, marked())
+
+
+def test_a_gate_of_agreement_may_leave_its_baseline_to_a_fixture(load):
+    file = load("version: 1\ngates: {intents: {agreement: {with: baseline, min: 0.98}}}")
+    config = as_written(file, "intents")
+    assert (config.asked_by, config.sources["baseline"]) == ("agreement", LEFT_OPEN)
+    needed = as_written(load("version: 1\ngates: {intents: {metric: accuracy}}"), "intents")
+    assert needed.sources["margin"] == LEFT_OPEN
