@@ -436,14 +436,16 @@ def _judged(name: str) -> Any:
 
 
 def _metrics(schema: _Schema) -> Iterator[str]:
-    from pytest_ftgate.metrics import BUILT_IN, judged
+    from pytest_ftgate.metrics import built_in_names, judged
 
-    if set(_MEASURES) != set(BUILT_IN):
-        raise ValueError(f"metrics and explanations differ: {set(_MEASURES) ^ set(BUILT_IN)}")
+    if set(_MEASURES) != set(built_in_names()):
+        raise ValueError(
+            f"metrics and explanations differ: {set(_MEASURES) ^ set(built_in_names())}"
+        )
 
     rows = []
     takers: dict[str, list[str]] = {}
-    for name in BUILT_IN:
+    for name in built_in_names():
         if name in judged.NAMES:  # their keys are in the schema
             rows.append(_metric_row(name, _judged(name), extra=""))
             continue

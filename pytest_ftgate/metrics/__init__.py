@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
+from itertools import chain
 from typing import Any
 
 from pytest_ftgate.config import MetricSpec
@@ -10,16 +11,14 @@ from pytest_ftgate.metrics.custom import CustomMetric, build_custom, metric
 from pytest_ftgate.metrics.options import Options, did_you_mean
 from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored
 
-BUILT_IN: tuple[str, ...]
-
 __all__ = [
-    "BUILT_IN",
     "Answers",
     "Breakdown",
     "CustomMetric",
     "Metric",
     "Scored",
     "build_metric",
+    "built_in_names",
     "metric",
     "reads_expected",
 ]
@@ -34,15 +33,9 @@ output.
 """
 
 
-def __getattr__(name: str) -> Any:
-    """Return the names of all metrics as ``BUILT_IN``, which loads every family."""
-    if name == "BUILT_IN":
-        return _names()
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def _names() -> tuple[str, ...]:
-    return tuple(name for family in _FAMILIES for name in _module(family).NAMES)
+def built_in_names() -> list[str]:
+    """Return the names of all built-in metrics, which loads every family."""
+    return list(chain.from_iterable(_module(family).NAMES for family in _FAMILIES))
 
 
 def _module(family: str) -> Any:
@@ -93,7 +86,7 @@ def build_metric(
             raise options.error(problem, cure="Rename your metric.")
         return build_custom(options, function)
     if family is None:
-        advice = did_you_mean(name, (*_names(), *custom, *other_names))
+        advice = did_you_mean(name, (*built_in_names(), *custom, *other_names))
         raise options.error(f"unknown metric {name!r}", cure=advice)
 
     metric: Metric = family.build(options)

@@ -172,7 +172,7 @@ class TextSimilarity(TextMetric):
     def _grade(self, expected: str, answer: str | None) -> float:
         if answer is None or not answer.strip() or len(answer) > LONG:
             return 0.0
-        return min(max(self.compare(self.clean(expected), self.clean(answer)), 0.0), 1.0)
+        return self.compare(self.clean(expected), self.clean(answer))
 
 
 def token_f1(expected: str, answer: str) -> float:

@@ -57,12 +57,9 @@ _READ_ONLY = "answers cannot be stored here"
 _DAMAGED = "this is not a sound file of stored answers"
 # Matched by SQLite's texts, which have not changed for decades: Python has its error codes only
 # since 3.11.
-_NO_ROOM = "there is no room to store a prediction, or the disk fails"
 _CAUSES = {
     "readonly": (_READ_ONLY, _WRITABLE),
     "unable to open": (_READ_ONLY, _WRITABLE),
-    "disk is full": (_NO_ROOM, _ROOM),
-    "disk I/O error": (_NO_ROOM, _ROOM),
     "locked": ("another process holds the stored answers", "End that process."),
     "not a database": (_DAMAGED, _MOVE),
     "malformed": (_DAMAGED, _MOVE),

@@ -20,7 +20,7 @@ from pytest_ftgate.config import load_gate_file, resolve_gate
 from pytest_ftgate.data import load_examples
 from pytest_ftgate.errors import ConfigError, DataError, FtgateError
 from pytest_ftgate.ini_file import find_ini
-from pytest_ftgate.metrics import BUILT_IN
+from pytest_ftgate.metrics import built_in_names
 
 RECORDED = {"baseline": "recorded:b.jsonl", "candidate": "recorded:c.jsonl"}
 PARCEL = "where is the parcel that I ordered {} days ago, and when will it arrive at my door?"
@@ -158,7 +158,7 @@ def test_what_speaks_against_the_data_is_what_the_gate_will_say(folder):
 def test_the_metric_suits_the_outputs(folder, expected, metric):
     furnish(folder, rows(60, expected=expected), rows(220, "training question", expected))
     assert propose(look(None, None, {}))[0] == metric
-    assert metric in BUILT_IN
+    assert metric in built_in_names()
 
 
 def test_all_keys_in_comments_are_right(folder):

@@ -5,7 +5,7 @@ import json
 import pytest
 from building import build, failure, refusal
 
-from pytest_ftgate.metrics import BUILT_IN, CustomMetric, judged
+from pytest_ftgate.metrics import CustomMetric, built_in_names, judged
 from pytest_ftgate.metrics.text import LONG
 
 SET = [
@@ -29,12 +29,12 @@ NEEDED |= {name: {"pos_label": "a"} for name in ("f1", "precision", "recall")}
 
 def test_every_name_of_the_contract_is_there():
     names = ["accuracy", "exact_match", "format", "tool_call_exact", "labels_exact", "within"]
-    assert sorted(BUILT_IN) == sorted([*SET, *GRADED, *names, *judged.NAMES])
-    assert all(name in str(refusal("zzz")) for name in BUILT_IN)  # without a near one all are listed
+    assert sorted(built_in_names()) == sorted([*SET, *GRADED, *names, *judged.NAMES])
+    assert all(name in str(refusal("zzz")) for name in built_in_names())  # without a near one all are listed
     assert build("accuracy", [f"answer {i}" for i in range(2001)]).uses_labels  # free text is a label of accuracy
 
 
-@pytest.mark.parametrize("name", [name for name in BUILT_IN if name not in judged.NAMES])
+@pytest.mark.parametrize("name", [name for name in built_in_names() if name not in judged.NAMES])
 def test_a_metric_declares_its_kind_range_and_direction(name):
     all_labels = {"labels": ["b", "a"]} if name in (*SET, "accuracy") else {}
     metric = build(name, EXPECTED.get(name, AB), **NEEDED.get(name, {}), **all_labels)

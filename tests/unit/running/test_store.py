@@ -247,7 +247,7 @@ def test_a_full_disk_is_seen_before_an_answer_is_paid_for(store):
     store.put([prediction(str(number), "x" * 3000) for number in range(pages)])  # nothing is free any more
     pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
     store._connection.execute(f"PRAGMA max_page_count = {pages}")
-    with pytest.raises(StoreError, match="no room"):
+    with pytest.raises(StoreError, match="disk is full"):
         store.check_room()
     assert set(store.get(["k"])) == {"k"}
 
