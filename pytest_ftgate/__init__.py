@@ -44,8 +44,9 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("pytest-ftgate")
-    for home in (home for home, names in _HOMES.items() if name in names):
-        return getattr(import_module(home), name)
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -35,8 +35,10 @@ class Where:
     key: str | None = None
 
     def __str__(self) -> str:
-        place = f"{self.path}:{self.line}" if self.path and self.line is not None else self.path
-        return ": ".join(part for part in (place, self.key) if part)
+        place = self.path or ""
+        if place and self.line is not None:
+            place = f"{place}:{self.line}"
+        return ": ".join(filter(None, (place, self.key)))
 
 
 def _first_lines(text: str | None) -> str:
@@ -133,11 +135,12 @@ def combined(problems: Sequence[FtgateError]) -> FtgateError:
     if len(problems) == 1:
         return first
 
+    # The first has all its lines, each of the others one.
     listed = list(problems[:MOST_LISTED])
     n_more = len(problems) - MOST_LISTED
     if n_more > 0:
         listed.append(ConfigError(f"and {n_more:,} more"))
-    lines = [line for line in (first.evidence, first.cure) if line]
+    lines = list(filter(None, (first.evidence, first.cure)))
     lines += [one_line(str(problem)) for problem in listed[1:]]
     error = ConfigError(first.what, where=first.where, evidence="\n".join(lines))
     error._several = tuple(listed)
@@ -194,6 +197,7 @@ class ModelError(FtgateError):
         **parts: Any,
     ) -> None:
         super().__init__(what, **parts)
+
         self.retryable = retryable
         self.retry_after_s = retry_after_s
         self.kind: FailureKind = kind

@@ -15,10 +15,11 @@ def write_whole(path: Path, chunks: Iterable[str]) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     if path.exists() and not path.is_file():  # a device or a pipe, which is written to directly
         draft = path
+
     try:
         with draft.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(chunks)
-        draft.replace(path)
+        draft.replace(path)  # for a device it does nothing
     except BaseException:
         if draft != path:
             draft.unlink(missing_ok=True)

@@ -75,6 +75,7 @@ def _run(
     Variables such as ``GIT_DIR``, which hooks and rebases set, may name another repository.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
     try:
         return subprocess.run(  # noqa: S603  # no shell, and no argument is taken for an option
             [*_COMMAND, *args],
@@ -204,6 +205,7 @@ def find_base(folder: Path, ref: str | None = None, *, in_ci: bool = True) -> Ba
             return None
         raise HistoryError("this clone is shallow", cure=_FETCH)
 
+    # A CI job of a pull request knows its target branch better than any setting.
     request = next(filter(None, map(os.environ.get, REQUESTS)), None)
     base_ref = _find_branch(folder, request or ref)
     commit = "".join(git_lines(folder, "merge-base", head, base_ref))

@@ -86,6 +86,7 @@ def read_ini(path: Path, content: bytes | None = None) -> IniFile:
     except (OSError, UnicodeDecodeError, iniconfig.ParseError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"cannot be read: {error}", where=Where(shown_path(path))) from error
 
+    # pytest takes some files for its own even if they are empty.
     header, native = _table_of_pytest(path, tables)
     is_read = header in tables or path.name in _ALWAYS
     return IniFile(path, header if is_read else None, native, tables)

@@ -127,6 +127,7 @@ def one_a_name(checks: Iterable[Check]) -> tuple[Check, ...]:
 def _merged(first: Check, second: Check) -> Check:
     """Return one check for two, such as those of a gain over two baselines."""
     worse, better = sorted((first, second), key=lambda check: PROBLEMS_FIRST.index(check.status))
+
     facts = {}
     for name in ("observed", "required", "source", "threshold"):
         if getattr(worse, name) is None:
@@ -479,6 +480,7 @@ class GateResult(Comparison):
     def __post_init__(self) -> None:
         """Set ``passed``, and say why the models of a gate that was not judged have no scores."""
         object.__setattr__(self, "passed", self.verdict == "pass")
+
         deciding = [check for check in self.checks if check.status == self.verdict]
         if self.scored or not deciding:
             return

@@ -20,6 +20,7 @@ def main(args: Sequence[str]) -> int:
     """Run one command and return the exit status. An error is one line on standard error."""
     for stream in (sys.stdout, sys.stderr):  # the log may be ASCII
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
     options = _parser().parse_args(args)
     try:
         status: int = options.run(options)
@@ -27,7 +28,8 @@ def main(args: Sequence[str]) -> int:
     except FtgateError as error:
         print(f"pytest_ftgate {options.command}: {one_line(str(error))}", file=sys.stderr)
         return _UNUSABLE
-    except BrokenPipeError:  # the reader has closed the pipe
+    except BrokenPipeError:
+        # The reader has closed the pipe; Python would complain again when it flushes at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _UNUSABLE
     return status
@@ -81,6 +83,7 @@ def _add_init(command: argparse.ArgumentParser) -> None:
         type=Path,
         help="the examples that the model is trained on (default: a *train* file)",
     )
+
     texts = {
         "--input": ("COLUMN", "the column with the input, if it is not detected"),
         "--expected": ("COLUMN", "the column with the expected output, if it is not detected"),
@@ -92,6 +95,7 @@ def _add_init(command: argparse.ArgumentParser) -> None:
     }
     for name, (metavar, meaning) in texts.items():
         command.add_argument(name, metavar=metavar, help=meaning)
+
     command.add_argument(
         "--dedupe",
         action="store_true",

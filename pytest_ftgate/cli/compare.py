@@ -10,7 +10,6 @@ from pytest_ftgate.config.gate_keys import comparison_of
 from pytest_ftgate.errors import shown_path
 from pytest_ftgate.reports.json import Report
 from pytest_ftgate.result import (
-    PROBLEMS_FIRST,
     RED,
     Check,
     GateResult,
@@ -60,8 +59,8 @@ def compare_reports(old_report: Report, new_report: Report) -> dict[str, list[Mo
 
     old_gates = _gates_by_name(old_report, repeated)
     new_gates = _gates_by_name(new_report, repeated)
-    old_unmet = {gate.name: gate.reason for gate in old_report.unjudged}
-    new_unmet = {gate.name: gate.reason for gate in new_report.unjudged}
+    old_unmet = _reasons(old_report)
+    new_unmet = _reasons(new_report)
     changes = {}
     for name in dict.fromkeys((*new_gates, *old_gates, *new_unmet, *old_unmet)):
         reason = new_unmet.get(name)
@@ -74,6 +73,11 @@ def compare_reports(old_report: Report, new_report: Report) -> dict[str, list[Mo
             moves.append(Move("required", before_text, "better"))
         changes[name] = moves
     return changes
+
+
+def _reasons(report: Report) -> dict[str, str]:
+    """Return why required gates did not pass, by their names."""
+    return {gate.name: gate.reason for gate in report.unjudged}
 
 
 def _gates_by_name(report: Report, repeated: set[str]) -> dict[str, GateResult]:
@@ -156,6 +160,8 @@ def _measures(old: GateResult, new: GateResult) -> Iterator[Move]:
         for name, show in _SHOWN.items():
             was = getattr(old.models[role], name)
             is_now = getattr(new.models[role], name)
+
+            # One run differs from the next by as much.
             if was is not None and is_now is not None:
                 least = _STEADY_S if name.startswith("latency") else 0
                 if abs(was - is_now) <= max(_STEADY * max(was, is_now), least):
@@ -179,6 +185,7 @@ def _checks(old: GateResult, new: GateResult) -> Iterator[Move]:
     """Yield the checks that do not hold any more, and those that hold again, the worst first."""
     old_problems = _problems(old)
     new_problems = _problems(new)
+
     for name in dict.fromkeys((*new_problems, *old_problems)):
         old_check = old_problems.get(name)
         new_check = new_problems.get(name)
@@ -192,9 +199,12 @@ def _checks(old: GateResult, new: GateResult) -> Iterator[Move]:
 
 
 def _problems(gate: GateResult) -> dict[str, Check]:
-    checks = [check for check in gate.checks if check.status in (*RED, "warning")]
-    checks.sort(key=lambda check: PROBLEMS_FIRST.index(check.status))
-    return {check.name: check for check in checks}
+    problems = {}
+    for status in (*RED, "warning"):
+        for check in gate.checks:
+            if check.status == status:
+                problems[check.name] = check
+    return problems
 
 
 def _rows(data: TestSetResult | TrainingResult | None) -> str:
@@ -207,6 +217,7 @@ def _rows(data: TestSetResult | TrainingResult | None) -> str:
     else:
         count = data.examples
         noun = "example"
+
     if not count:
         return ""
     counted = text.plural(count, noun)
@@ -267,6 +278,8 @@ def _shown(gate: GateResult, key: str, value: Any, absent: str) -> str:
     name = key.rpartition(".")[2]
     if name == "confidence":
         return text.show_percent(value)
+
+    # A guard has a metric of its own.
     metric_range = gate.metric_range
     for guard in gate.guards:
         if key.startswith(f"guards.{guard.name}."):
@@ -280,6 +293,7 @@ def _requirements(gate: GateResult) -> dict[str, Any]:
     values: dict[str, Any] = {"stage": gate.stage or "accept"}
     for key in ("metric", "margin", "max_drop", "evidence", "confidence"):
         values[key] = getattr(gate, key)
+
     for check in gate.checks:
         # A check of the data that finds nothing may be absent.
         if check.threshold is None or (check.kind == "data" and check.status != "pass"):
@@ -290,6 +304,7 @@ def _requirements(gate: GateResult) -> dict[str, Any]:
                 values[f"{key}.{end}"] = limit
         else:
             values[key] = check.threshold.value
+
     for guard in gate.guards:
         values[f"guards.{guard.name}.max_drop"] = guard.max_drop
         values[f"guards.{guard.name}.metric"] = guard.metric
@@ -331,15 +346,20 @@ def _gate_lines(name: str, moves: Sequence[Move]) -> Iterator[str]:
     heading = [text.printable(name, _NAME_WIDTH)]
     if is_worse(moves):
         heading.append("WORSE")
-    heading += [move.text for move in moves if move.what == "verdict"]
     if not moves:
         heading.append("no change")
+
+    lines = []
+    width = 0
+    for move in moves:
+        if move.what == "verdict":
+            heading.append(move.text)
+        else:
+            lines.append(move)
+            width = min(max(width, len(text.printable(move.what))), _WHAT_WIDTH)
     yield from text.wrapped("  ".join(heading))
 
-    moves = [move for move in moves if move.what != "verdict"]
-    widest = max((len(text.printable(move.what)) for move in moves), default=0)
-    width = min(widest, _WHAT_WIDTH)
-    for move in moves:
+    for move in lines:
         mark = move.mark.upper() if is_worse([move]) else move.mark
         first = f"  {text.printable(move.what, _NAME_WIDTH):<{width}}  "
         line = f"{move.text}  {mark}".rstrip()

@@ -82,6 +82,7 @@ def plan_copies(test: Source, training: Source, audit: TrainingAudit) -> list[Co
     of_test = {"exact duplicate": _same_rows(test.data) | _repeated_ids(test.data)}
 
     copies: list[Copy] = []
+    # The names of copies differ, though those of the originals may only differ in their suffix.
     for source, removed in ((test, of_test), (training, of_training)):
         name = source.path.name.removesuffix(".gz")
         suffix = Path(name).suffix if Path(name).suffix in _TABLES else ".jsonl"
@@ -131,11 +132,13 @@ def _rows_without(source: Source, removed: Collection[int]) -> Iterator[Mapping[
         for _, raw in without_faults(file.rows):
             row = raw
             if file.table is not None:
+                # JSON has no dates or decimals: they are written as text.
                 good, unreadable = cells.json_row(raw, file.table)
                 numbers = {
                     name: str(raw[name]) for name in unreadable if isinstance(raw[name], float)
                 }
                 row = {**raw, **good, **numbers}
+
             example = reader.example(row, Where(source.data.path))
             if example is not None:
                 number += 1
@@ -154,6 +157,7 @@ def _lines(copy: Copy, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
     with open_lines(copy.original.path) as lines:
         header = next(line for line in lines if not line.isspace())
+
     text = io.StringIO()
     separator = load.separator_of(header, "\t" if copy.path.suffix == ".tsv" else ",")
     (columns,) = csv.reader([header], delimiter=separator)

@@ -120,6 +120,8 @@ def write_project(
     """
     ini = find_ini(Path.cwd())
     is_beside_gate = dedupe and not force and os.path.lexists(_GATE_FILE)
+
+    # Everything is read and checked before anything is written.
     written = {}
     if not is_beside_gate:
         written = _new_files(ini, force=force)
@@ -231,6 +233,7 @@ def look(
 
 def _file(word: str, option: str) -> Path:
     """Return the data file with the word in its name; of several the one with the shortest name."""
+    # A name with "train" is never that of the test set: train_without_test.jsonl.
     paths: list[Path] = []
     for folder in (Path(), Path("data")):
         names = sorted(folder.glob("*"), key=lambda path: (len(path.name), path.name))
@@ -343,6 +346,7 @@ def _checked_gate(survey: Survey, models: Mapping[str, str]) -> GateKeys:
         file = load_gate_file(Path(_GATE_FILE), text.encode())
         config = resolve_gate(file.layers(_GATE), file=file, gate=_GATE, default_name=_GATE)
         for spec in config.asked.values():
+            # Without conftest files no hook could know another provider.
             if not is_built_in(spec):
                 raise unknown_provider(spec)
     except ConfigError as error:

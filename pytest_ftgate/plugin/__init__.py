@@ -165,6 +165,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="show the same plan, and ask each model about the first N test examples: answers, "
         "expected outputs, right or wrong, and the cost projected from them",
     )
+
     parser.addini("ftgate_config", "gate file (default: ftgate.yaml)", default="ftgate.yaml")
     parser.addini("ftgate_state", "folder of stored answers (default: .ftgate)", default=".ftgate")
     parser.addini(
@@ -239,6 +240,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # without a name, so that -p no: cannot disable it
     config.pluginmanager.register(_ReportsOfOthers(config))
     check_ini(config)
+
+    # The module that checks options is loaded only where there is something to check.
     checked = (
         "override_ini",
         "--ftgate-report",
@@ -338,6 +341,7 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
+    # Other plugins may take tests away without calling pytest_deselected.
     selected = set(map(id, session.items))
     marked = session.config.stash.get(MARKED, ())
     pytest_deselected([item for item in marked if id(item) not in selected])
@@ -422,6 +426,7 @@ def _remarked(item: pytest.Item) -> bool:
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
     """Judge the gate after all fixtures of the test were set up."""
     result = yield
+
     if _marked(item):
         _outcome.judge_in_setup(item, item.stash.get(REQUEST, None), gate_session(item.config))
     item.stash[SET_UP] = True
@@ -442,6 +447,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    # A fixture may add a marker in the set-up, but then it is too late.
     late = call.when != "setup" and SET_UP in item.stash and _remarked(item)
     if late:
         _outcome.refuse_late_marks(item, gate_session(item.config))

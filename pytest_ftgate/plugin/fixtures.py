@@ -146,15 +146,16 @@ def almost_given(item: pytest.Item, keys: Iterable[str]) -> Iterator[str]:
     for name, key in FIXTURES.items():
         if key not in keys:
             continue
+
+        # pytest would have taken the name for a fixture if it were decorated.
         function = getattr(getattr(item, "module", None), name, None)
         if callable(function):
             place = _place_of(_code_of(function), " ({})")
             yield f"Decorate the function {name}{place} with @pytest.fixture."
             continue
-        for similar in (
-            key,
-            *difflib.get_close_matches(name, _fixture_names(item), cutoff=_LIKE_OURS),
-        ):
+
+        close = difflib.get_close_matches(name, _fixture_names(item), cutoff=_LIKE_OURS)
+        for similar in (key, *close):
             definition = _definition(item, similar)
             if definition is not None and similar not in FIXTURES:
                 place = _place_of(_code_of(definition.func), " ({})")

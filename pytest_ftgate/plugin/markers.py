@@ -69,6 +69,7 @@ def _lines_with_marks(owner: Any) -> Iterator[tuple[int, str]]:
     except (OSError, TypeError, SyntaxError):
         return
 
+    # Decorators are before the head of a function or class; pytestmark may be anywhere.
     inside = not inspect.ismodule(owner)
     for number, line in enumerate(lines, first or 1):
         if inside and _HEAD_ENDS.match(line):
@@ -105,9 +106,16 @@ def _owners(node: pytest.Item | pytest.Collector | Any) -> Iterator[tuple[Any, l
     """Yield the owners of one node, each with the markers that are written on it together."""
     owner = getattr(node, "obj", None)
     if not isinstance(node, pytest.Class):
-        on_parameter = set(map(id, getattr(getattr(node, "callspec", None), "marks", ())))
-        yield owner, [mark for mark in node.own_markers if id(mark) in on_parameter]
-        yield owner, [mark for mark in node.own_markers if id(mark) not in on_parameter]
+        parameter_ids = set(map(id, getattr(getattr(node, "callspec", None), "marks", ())))
+        of_parameter = []
+        of_function = []
+        for mark in node.own_markers:
+            if id(mark) in parameter_ids:
+                of_parameter.append(mark)
+            else:
+                of_function.append(mark)
+        yield owner, of_parameter
+        yield owner, of_function
         return
 
     written = [(cls, _as_marks(vars(cls).get("pytestmark", []))) for cls in node.obj.__mro__]

@@ -107,6 +107,7 @@ def _judge_once(request: pytest.FixtureRequest, session: GateSession) -> None:
     item: pytest.Item = request.node
     result = GateResult(claimed_name(item), id_of(item), "error")
     config = None
+
     try:
         layers = layers_of(request, session.project)
         result = replace(result, gate=layers.gate)
@@ -116,10 +117,12 @@ def _judge_once(request: pytest.FixtureRequest, session: GateSession) -> None:
         judged = state.Judged(failed_result(result, error))
     except BaseException as error:
         is_judging = config is not None
+
         # Only a fixture may skip its test.
         if is_judging or not isinstance(error, _SKIPS):
             check = _check_of(error, is_judging=is_judging)
             session.keep(state.Judged(closed(result, [check])), item)
+
         if is_judging and isinstance(error, pytest.fail.Exception):
             # Our frames do not say where the time went.
             raise error.with_traceback(None) from None
@@ -131,6 +134,8 @@ def _judged(layers: Layers, item: pytest.Item, session: GateSession) -> state.Ju
     reviewed = layers.reviewed(session.project)
     services = session.services(item.ihook)
     judged = judge_gate(layers.config, services, nodeid=id_of(item), reviewed=reviewed)
+
+    # After an error the next run uses the answers that there are.
     if judged.result.verdict != "error":
         services.stores.finish(judged.runs.values())
     loosened = tuple(f"{key}: {values}" for key, values in layers.loosened.items())
@@ -242,6 +247,8 @@ def hold_report(
         late: the verdict is new, because the markers changed during this phase.
     """
     _note_absence(item, call, report, session)
+
+    # xdist sends attributes of reports that are text.
     if item.nodeid in session.facts:
         vars(report)[MARK] = session.facts[item.nodeid]
     result = session.results.get(item.nodeid)
@@ -279,6 +286,8 @@ def _show_verdict(
     """Put the gate's block and headline into a report of the test, unless it has them."""
     heading = title(result).text
     message = printable(headline(result))
+
+    # The failure is ours: only its line in pytest's short summary is missing.
     if heading in report.longreprtext:
         crash = getattr(report.longrepr, "reprcrash", None)
         if crash is not None and heading in crash.message:

@@ -32,6 +32,7 @@ def refuse_tracked(state: Path) -> None:
     if git.in_repository(state.parent):
         with suppress(errors.HistoryError):
             paths = git.git_lines(state.parent, "ls-files", "-z", "--", state.name)
+
     if paths:
         folder = errors.shown_path(state)
         text = f"git tracks {paths[0]}, in the folder of stored answers"

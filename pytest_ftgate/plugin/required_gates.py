@@ -184,6 +184,7 @@ def _findings_on_none(
     compared = project.compared
     judged = {result.gate for result in results}
     is_silent = bool(results) or (compared.absent and not forbidden)  # each judged gate shows them
+
     removed = []
     weaker = []
     for remark in compared.findings:
@@ -244,13 +245,15 @@ def _tests_by_gate(
 
     The gate of the file that a test names counts before a name in its marker.
     """
-    judged = {result.nodeid: result for result in results}
-    names = {test: result.name for test, result in judged.items()}
-    names.update(marked_tests.names)
-    for test, result in judged.items():
+    judged = {}
+    names = dict(marked_tests.names)
+    for result in results:
+        judged[result.nodeid] = result
+        names.setdefault(result.nodeid, result.name)
         if result.gate is not None:
-            names[test] = result.gate
+            names[result.nodeid] = result.gate
 
+    # A gate may have several tests, such as the cases of a parametrized one.
     tests: dict[str, dict[str, GateResult | None]] = {}
     for test, name in names.items():
         tests.setdefault(name, {})[test] = judged.get(test)
@@ -288,6 +291,7 @@ def _why_unmet(
         if gate_unmet is not None:
             return gate_unmet
 
+    # A verdict that is red says more than a test that is missing, so it comes first.
     for test, result in tests.items():
         if result is None or test in marked_tests.absent:
             reason = marked_tests.absent.get(test, _NOT_JUDGED)

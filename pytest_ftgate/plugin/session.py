@@ -111,6 +111,7 @@ class GateSession:
         self.planning = ini_keys.planning_option(config)
         self._refresh = config.getoption("--ftgate-cache") == "refresh"
 
+        # Paths of the command line are relative to the folder where pytest was started.
         self._reports: list[tuple[str, Path]] = []
         for report in config.getoption("--ftgate-report"):
             form, _, target = report.partition(":")
@@ -158,6 +159,7 @@ class GateSession:
     def _store(self) -> store.Store:
         """Return the store that outlives the session."""
         state = self.project.home / self.config.getini("ftgate_state")
+        # Nobody would review answers that arrive in it.
         project.refuse_tracked(state)
         return store.Store(state / "predictions.sqlite3")
 
@@ -191,6 +193,7 @@ class GateSession:
         self.results[item.nodeid] = result
         self.facts[item.nodeid] = json.dumps(result.to_dict(whole=True), allow_nan=False)
 
+        # A rerun of the test replaces the facts of the run before.
         prefix = f"{MARK}."
         properties = [pair for pair in item.user_properties if not pair[0].startswith(prefix)]
         item.user_properties[:] = [*properties, *json_report.junit_properties(result)]
@@ -247,10 +250,12 @@ class GateSession:
         nodeid = item.nodeid
         if report.when == "setup":  # perhaps of a rerun
             self._outcomes.pop(nodeid, None)
+
         # Other plugins have other outcomes.
         phase = report.outcome if report.outcome in _OUTCOMES else "failed"
         outcome = max(self._outcomes.get(nodeid, "passed"), phase, key=_OUTCOMES.index)
         self._outcomes[nodeid] = outcome
+
         if report.when != "teardown" or nodeid not in self.results:
             return
         try:
@@ -289,10 +294,12 @@ class GateSession:
         self._seen.names.update(report.seen.names)
         self._seen.absent.update(report.seen.absent)
         self._judged.update(report.judged)
+
         for nodeid, plan in report.plans.items():
             _, is_failed = plan
             if nodeid not in self.plans or is_failed:
                 self.plans[nodeid] = plan
+
         for nodeid, facts in report.facts.items():
             self._hear(nodeid, facts)
             is_heard = self.results[nodeid] == GateResult.from_dict(json.loads(facts))
@@ -312,11 +319,14 @@ class GateSession:
         """
         if self._finished:
             return self._is_red()
+
+        # Each step may add notes that the next one shows.
         self._finished = True
         self._note_costs()
         self._review_session()
         self._add_errors()
         self.note(*self._write_reports())
+
         if self._worker is not None:
             evidence = {nodeid: texts.to_json() for nodeid, texts in self._evidence.items()}
             judged = sorted(self._judged)

@@ -40,6 +40,7 @@ def display_of(config: pytest.Config) -> ProgressDisplay | None:
     def to_terminal(text: str) -> None:
         reporter.write(text, flush=True)
 
+    # Only a terminal can wipe a line.
     if reporter is None or hasattr(config, "workerinput"):
         return ProgressDisplay(to_log, None, uncaptured)
     if not reporter.isatty or os.environ.get("TERM") == "dumb":
@@ -101,5 +102,7 @@ def add_error(reporter: pytest.TerminalReporter, key: str, message: str, text: s
         node = f"{ini.name}::{key}"
     place = ("", None, "the session")
     traceback = cast(Any, _Text(message, text))
+
+    # pytest has no public API for an error that belongs to no test.
     report = pytest.TestReport(node, place, {}, "failed", traceback, "teardown")
     reporter._add_stats("error", [report])

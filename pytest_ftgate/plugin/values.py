@@ -60,6 +60,7 @@ def configured_model(
             message = "this gate has no candidate yet, because its stage is ready"
             raise ConfigError(message, where=Where(key="candidate"))
 
+        # Only prompts with examples need the training set.
         training = None
         if spec.options.keys() & {"few_shot", "retrieval"}:
             origin = config.sources["training_set"].at
