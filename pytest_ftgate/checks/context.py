@@ -105,7 +105,7 @@ class Context:
         level = self.config.checks.get(check.name)
         if level is None or level == CHANGEABLE[check.name].default:
             return check
-        # A level is no excuse for an error, and no complaint about a pass.
+        # A level weighs what a rule found; it changes no error, pass or note.
         if check.status not in ("fail", "inconclusive", "warning"):
             return check
 

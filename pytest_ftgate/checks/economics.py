@@ -219,12 +219,12 @@ def _costs(gate: Context, spec: EconomicsKeys) -> tuple[Costs, Unknown]:
     if isinstance(training, TokenCost):  # by the estimated number of tokens
         training = training.usd(sum(gate.audit.tokens))
 
-    # A candidate on hardware that costs nothing would always pay for itself.
     per_call = call_usd(candidate)
     unknown = unknown_cost("candidate", candidate)
     if "candidate" not in gate.models:
         per_call, unknown = _expected_usd(spec, baseline)
     elif not spec.hosting_usd_per_month and free(candidate):
+        # Hardware that seems to cost nothing would always pay for itself.
         per_call = None
         unknown = free(candidate)
 
@@ -301,7 +301,7 @@ def _within_limit(
         yield _cannot_be_judged(gate, unknown)
         return
 
-    # A break-even after no number of days is above every limit.
+    # NaN, where it never pays for itself, compares as more than every limit.
     outcome = "never pays for itself"
     if not isnan(days):
         outcome = f"pays for itself after {plural(_whole(days), 'day')}"

@@ -70,7 +70,7 @@ def judge_drop(
         verdict: Status = comparison.status
         is_shown = tolerance.proven or comparison.reached or _is_worse(comparison)
         if not is_shown:
-            # Without the correction for many slices it may be.
+            # One of many slices is worse by chance; warn if this one is worse by itself.
             alone = tolerance.alone
             verdict = "pass"
             if alone is None or _is_worse(compare(role, alone)):

@@ -120,7 +120,6 @@ def checks_of(findings: Iterable[Finding], *, forbidden: bool) -> list[Check]:
     checks = []
     weaker: dict[str, list[Finding]] = {}
     for finding in findings:
-        # What is weaker than one thing is said in one sentence.
         if finding.kind == "weaker":
             weaker.setdefault(finding.than, []).append(finding)
         else:
@@ -306,8 +305,8 @@ def _weaker_keys(
     names = set(_names(keys_now.get(_REQUIRED)))
     if "all" in names:
         names.update(gates)
-    # A gate that must pass is also ready.
-    names.update([f"{name}:ready" for name in names])  # which requires less
+    # Who requires a gate to pass requires more than that it is ready.
+    names.update([f"{name}:ready" for name in names])
     if not names.issuperset(_names(keys_then.get(_REQUIRED))):
         yield _REQUIRED
     if _forbids(keys_then) and not _forbids(keys_now):

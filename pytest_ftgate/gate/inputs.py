@@ -133,7 +133,8 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
 
     # Models, and which attempt they are.
     models = _models(config, training, whole_test, services)
-    # Models are asked about the examples that may be shown, too.
+
+    # Also of the examples that may be shown, since models are asked about them, too.
     _check_prompts(models, [whole_test, *(guard.test for guard in parts.guards)])
     attempt = None
     if "candidate" in models:
