@@ -54,14 +54,7 @@ _POINTER = re.compile(
 """The hash of a file in its pointer: that of Git LFS in its place, that of DVC beside it."""
 
 
-FindingKind = Literal["weaker", "not_compared", "untracked", "note"]
-
-_CHECK_NAMES: Mapping[FindingKind, str] = {
-    "weaker": "weakened",
-    "not_compared": "not_compared",
-    "untracked": "untracked",
-    "note": "weakened",
-}
+FindingKind = Literal["weakened", "not_compared", "untracked", "note"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +62,7 @@ class Finding:
     """What is weaker, could not be compared, is not in git, or is only a note.
 
     Attributes:
-        kind: which of these it is.
+        kind: which of these it is, as the check is named.
         gate: the gate that it is about; None for all.
         change: what was found, with both values and the place.
         cure: what to do.
@@ -97,7 +90,7 @@ class Finding:
     ) -> "Finding":
         """Return that something at a ``place`` asks for less ``than`` something else."""
         where = f" ({place})" if place else ""
-        return cls("weaker", gate, f"{change}{where}", cure, than, was_required)
+        return cls("weakened", gate, f"{change}{where}", cure, than, was_required)
 
     @property
     def text(self) -> str:
@@ -106,13 +99,11 @@ class Finding:
 
     def check(self, *, forbidden: bool) -> Check:
         """Return the finding as a check of a gate."""
-        name = _CHECK_NAMES[self.kind]
         if self.kind == "note":
-            return Check(name, "note", self.text)
-        if forbidden:
-            source = f"ini {_FORBID}"
-            return Check(name, "fail", self.text, source=source, advice=self.cure)
-        return Check(name, "warning", self.text, advice=self.cure)
+            return Check("weakened", "note", self.text)
+        if not forbidden:
+            return Check(self.kind, "warning", self.text, advice=self.cure)
+        return Check(self.kind, "fail", self.text, source=f"ini {_FORBID}", advice=self.cure)
 
 
 def checks_of(findings: Iterable[Finding], *, forbidden: bool) -> list[Check]:
@@ -120,7 +111,7 @@ def checks_of(findings: Iterable[Finding], *, forbidden: bool) -> list[Check]:
     checks = []
     weaker: dict[str, list[Finding]] = {}
     for finding in findings:
-        if finding.kind == "weaker":
+        if finding.kind == "weakened":
             weaker.setdefault(finding.than, []).append(finding)
         else:
             checks.append(finding.check(forbidden=forbidden))

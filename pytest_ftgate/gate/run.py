@@ -10,6 +10,7 @@ from pytest_ftgate import clock
 from pytest_ftgate.checks import attempts, freshness, rules
 from pytest_ftgate.checks.context import Context, Found, result_of
 from pytest_ftgate.config import GateKeys
+from pytest_ftgate.data import DataSet
 from pytest_ftgate.errors import ConfigError, FtgateError
 from pytest_ftgate.gate.inputs import read_inputs
 from pytest_ftgate.gate.state import Judged, Services, uncollected
@@ -18,7 +19,7 @@ from pytest_ftgate.result import RED, Check, Status, error_check
 from pytest_ftgate.runs.jobs import Job, Run
 from pytest_ftgate.runs.judging import Judging, ask_judges, calibrate
 from pytest_ftgate.runs.measure import Measured, breakdown_results, measure_run, score_run
-from pytest_ftgate.runs.names import RunName
+from pytest_ftgate.runs.names import Purpose, RunName
 from pytest_ftgate.runs.runner import run_models, sample_job
 from pytest_ftgate.text import timestamp
 
@@ -145,25 +146,22 @@ def _with_judging(gate: Context, judging: Judging, checks: Iterable[Check]) -> C
 
 def jobs_of(gate: Context) -> dict[RunName, Job]:
     """Return all that the models of a gate are asked, in the order in which they are asked."""
-    repeats = gate.config.repeats
     jobs: dict[RunName, Job] = {}
+    # The latency samples come first, while nothing else runs.
     for role, model in gate.models.items():
         sample = sample_job(model, gate.test)
         if sample is not None:
-            jobs[RunName("latency", role)] = sample
+            jobs[RunName("latency", role)] = replace(sample, of_candidate=role == "candidate")
 
-    # The latency samples come first, while nothing else runs.
-    for role, model in gate.models.items():
-        jobs[RunName("test", role)] = Job(model, gate.test, repeats)
-        if gate.shown is not None:
-            jobs[RunName("shown", role)] = Job(model, gate.shown.test, repeats)
-
+    tests: list[tuple[Purpose, str, DataSet]] = [("test", "", gate.test)]
+    if gate.shown is not None:
+        tests.append(("shown", "", gate.shown.test))
     for guard in gate.parts.guards:
+        tests.append(("guard", guard.name, guard.test))
+    for purpose, guard_name, test in tests:
         for role, model in gate.models.items():
-            jobs[RunName("guard", role, guard.name)] = Job(model, guard.test, repeats)
-
-    for name, job in jobs.items():
-        jobs[name] = replace(job, of_candidate=name.role == "candidate")
+            job = Job(model, test, gate.config.repeats, of_candidate=role == "candidate")
+            jobs[RunName(purpose, role, guard_name)] = job
     return jobs
 
 
