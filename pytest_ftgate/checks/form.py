@@ -120,11 +120,8 @@ def _cure(gate: Context, role: str, malformed: Sequence[Completion | None]) -> s
         cures.append("constrain its output (response_format)")
         if metric.uses_labels or metric.of_numbers:
             cures.append("let the metric read it (pattern, json_field)")
-        labels = {str(output) for output in gate.expected}
-        if metric.uses_labels and all(map(is_numeral, labels)):
-            cures.append(
-                f"write labels as words in the data: they are numbers, such as {min(labels)}"
-            )
+        if metric.uses_labels and _are_words_for_numbers(gate, malformed):
+            cures.append("write labels as words in the data, where they are numbers")
     # answers do not tell whether their form is what the fine-tune is for
     cures.append("or, if the form is what you train, write goal: format")
     advice = ", ".join(cures)
