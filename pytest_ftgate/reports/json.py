@@ -75,7 +75,11 @@ class Session:
     def missing(self, results: Sequence[GateResult]) -> Sequence[tuple[str, str]]:
         """Return the required gates that did not pass, but those that are red among the results."""
         red = {result.name for result in results if not result.passed}
-        return [gate for gate in self.unjudged if gate[0] not in red]
+        missing = []
+        for name, reason in self.unjudged:
+            if name not in red:
+                missing.append((name, reason))
+        return missing
 
     def passed(self, results: Sequence[GateResult]) -> bool:
         """Return whether gates were judged, all passed, and nothing else fails the session."""
@@ -224,7 +228,9 @@ def environment() -> dict[str, str]:
 def junit_properties(result: GateResult) -> list[tuple[str, str]]:
     """Return the main facts as properties of the test case, numbers with ten digits."""
     facts = result.to_dict()
-    values = {name: facts[name] for name in _AS_PROPERTIES}
+    values = {}
+    for name in _AS_PROPERTIES:
+        values[name] = facts[name]
     values["baseline"] = facts["baseline"]["value"]
     values["candidate"] = facts["candidate"]["value"]
     values["training_usable"] = facts["training"]["usable"]

@@ -28,13 +28,7 @@ _FIRST_MESSAGES = 2
 
 def plan_lines(plan: Plan, *, full: bool) -> list[Line]:
     """Return the title and the lines of a plan; ``full`` prints prompts and answers whole."""
-    heading = f"ftgate {text.printable(plan.name)}: {'PREVIEW' if plan.preview else 'PLAN'}"
-    if plan.n_missing:
-        heading += ", a call failed"
-    elif plan.failed:
-        heading += ", a check already fails"
-
-    lines = [Line(heading, "red" if plan.failed else "yellow"), *finding_lines(plan.checks)]
+    lines = [_title(plan), *finding_lines(plan.checks)]
     if plan.gate is None:
         return [*lines, Line("no model was called")]
 
@@ -51,16 +45,28 @@ def plan_lines(plan: Plan, *, full: bool) -> list[Line]:
     return lines
 
 
+def _title(plan: Plan) -> Line:
+    """Return ``ftgate intents: PLAN``, and what went wrong."""
+    heading = f"ftgate {text.printable(plan.name)}: "
+    heading += "PREVIEW" if plan.preview else "PLAN"
+    if plan.n_missing:
+        heading += ", a call failed"
+    elif plan.failed:
+        heading += ", a check already fails"
+    return Line(heading, "red" if plan.failed else "yellow")
+
+
 def _calls(plan: Plan, n: int) -> Iterator[str]:
     """Yield the calls that each model needs; ``n`` is the size of the test set."""
-    first = f"the first {plan.preview:,} of {text.plural(n, 'example')}"
-    unscored = f"; {plan.unscored}" if plan.unscored else ""
-    if not plan.preview:
-        yield "no model was called"
-    elif plan.calls:
-        yield f"the models were asked about {first}{unscored}"
+    if plan.preview:
+        sentence = f"the first {plan.preview:,} of {text.plural(n, 'example')}"
+        if plan.calls:
+            sentence = f"the models were asked about {sentence}"
+        if plan.unscored:
+            sentence += f"; {plan.unscored}"
+        yield sentence
     else:
-        yield f"{first}{unscored}"
+        yield "no model was called"
     if not plan.calls:
         yield "no calls are needed: all answers are recorded in files"
         return
@@ -95,16 +101,22 @@ def _needed(models: Sequence[Calls]) -> str:
     # A sum without the unknown costs would be too low.
     costs = [model.left_usd for model in models if model.left_usd is not None]
     if not_stored and len(costs) == len(models):
-        about = "about " if any(model.outputs for model in models) else ""
-        sentence += f" ({about}{text.show_usd(sum(costs))})"
-    return f"{sentence}: the other answers are stored" if not_stored < calls else sentence
+        cost = text.show_usd(sum(costs))
+        if any(model.outputs for model in models):
+            cost = f"about {cost}"
+        sentence += f" ({cost})"
+    if not_stored < calls:
+        sentence += ": the other answers are stored"
+    return sentence
 
 
 def _cells(model: Calls) -> tuple[str, ...]:
-    at_most = "at most " if model.most else ""
+    calls = f"{model.calls:,}"
+    if model.most:
+        calls = f"at most {calls}"
     return (
         text.printable(model.name, 60),
-        f"{at_most}{model.calls:,}",
+        calls,
         text.show_count(model.input_tokens),
         text.show_count(model.output_tokens),
         text.show_usd(model.usd),
@@ -157,7 +169,9 @@ def _first_prompt(model: Asked, *, full: bool) -> Iterator[Line]:
         yield Line(text.printable(sentence), "bold")
         return
 
-    size = f"about {text.plural(model.tokens, 'token')}{'' if full else ', -v prints all'}"
+    size = f"about {text.plural(model.tokens, 'token')}"
+    if not full:
+        size += ", -v prints all"
     yield Line(text.printable(f"first prompt of {model.name} ({size})"), "bold")
     yield from _prompt(model.prompts[0], full=full)
 
@@ -202,13 +216,15 @@ def _answer(plan: Plan, model: Asked, number: int, *, full: bool) -> Iterator[Li
     note = None
     if model.scored is not None:
         value = float(rightness(model.scored)[number])
-        is_correct = is_right(model.scored.metric, value)
-        colour = "green" if is_correct else "red"
-        score = text.show_value(value, share=model.scored.metric.share)
+        colour = "red"
+        mark = "wrong"
+        if is_right(model.scored.metric, value):
+            colour = "green"
+            mark = "right"
         # Ends of the scale read better as words, also of graded metrics.
-        if value in (0.0, 1.0):
-            score = "right" if is_correct else "wrong"
-        words.append(score)
+        if value not in (0.0, 1.0):
+            mark = text.show_value(value, share=model.scored.metric.share)
+        words.append(mark)
         note = model.scored.notes[number] if model.scored.notes else None
     elif not plan.unscored:
         words.append("not scored")

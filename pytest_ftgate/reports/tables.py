@@ -170,6 +170,7 @@ def checks(checks: Sequence[Check]) -> Table:
 def examples(group: sentences.Examples) -> Table:
     """Return a row per example to look at."""
     names = ["id", "input", "expected", "baseline", "candidate"]
+    # A test set for a judge has no expected outputs.
     if not any(flip.expected for flip in group.flips):
         names.remove("expected")
 
@@ -365,7 +366,8 @@ def _breakdown(metric: str, group: Sequence[BreakdownResult], most: int | None) 
     # The candidate is the last of a group.
     labels: dict[str, None] = {}
     for breakdown in reversed(group):
-        labels.update(dict.fromkeys(label for label, _ in breakdown.rows))
+        for label, _ in breakdown.rows:
+            labels[label] = None
 
     rows: list[tuple[str, ...]] = []
     for label in list(labels)[:most]:

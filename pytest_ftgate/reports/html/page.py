@@ -127,7 +127,7 @@ def _view(result: GateResult, evidence: Evidence, anchor: str) -> Mapping[str, A
         "anchor": anchor,
         "result": result,
         "headline": "; ".join(headline),
-        "plot": None if result.gain is None else _plot(result),
+        "plot": _plot(result),
         "caption": "; ".join(caption),
         "methods": "; ".join(methods),
         "models": tables.models(result),
@@ -139,11 +139,16 @@ def _view(result: GateResult, evidence: Evidence, anchor: str) -> Mapping[str, A
     }
 
 
-def _plot(result: GateResult) -> Mapping[str, Any]:
+def _plot(result: GateResult) -> Mapping[str, Any] | None:
     """Return the gain over each baseline and its bounds as places in percent of a chart's width."""
+    if result.gain is None:
+        return None
+
     share = is_share(result.metric_range)
     compared = _compared(result)
-    required = (result.margin or 0.0) if result.max_drop is None else -result.max_drop
+    required = result.margin or 0.0
+    if result.max_drop is not None:
+        required = -result.max_drop
 
     values = [0.0, required]
     for comparison in compared.values():
@@ -178,8 +183,10 @@ def _plot(result: GateResult) -> Mapping[str, Any]:
 def _anchor(gain: float, marks: Iterable[float], near: float) -> str:
     """Return the end at which a gain's label begins, so that it lies over no line of the chart."""
     for mark in marks:
-        if abs(gain - mark) < near:
-            return "start" if gain >= mark else "end"
+        if 0 <= gain - mark < near:
+            return "start"
+        if -near < gain - mark < 0:
+            return "end"
     return "middle"
 
 
@@ -190,6 +197,8 @@ def _compared(result: GateResult) -> Mapping[str, Comparison]:
 
     compared: dict[str, Comparison] = {}
     for role, comparison in result.gains.items():
-        standard = " (max_drop)" if (comparison.required or 0) < 0 else ""
-        compared[f"over {role}{standard}"] = comparison
+        name = f"over {role}"
+        if (comparison.required or 0) < 0:
+            name += " (max_drop)"
+        compared[name] = comparison
     return compared
