@@ -36,13 +36,14 @@ text { fill: #1b1f24; } rect { fill: #f6f8fa; } .bold { font-weight: 700; }
 
 def terminal(text: str) -> str:
     """Return what a program prints, with its colours, as an SVG that looks like a terminal of 80 columns."""
-    lines = text.splitlines()
-    height = len(lines) * LINE_HEIGHT + 2 * MARGIN
-    width = round(COLUMNS * CHARACTER_WIDTH + 2 * MARGIN)
     rows = []
-    for number, line in enumerate(lines, 1):
-        y = MARGIN + number * LINE_HEIGHT - 5
-        rows.append(f'<text x="{MARGIN}" y="{y}" xml:space="preserve">{spans(line)}</text>')
+    for line in text.splitlines():
+        for markup in spans(line):
+            y = MARGIN + (len(rows) + 1) * LINE_HEIGHT - 5
+            rows.append(f'<text x="{MARGIN}" y="{y}" xml:space="preserve">{markup}</text>')
+
+    height = len(rows) * LINE_HEIGHT + 2 * MARGIN
+    width = round(COLUMNS * CHARACTER_WIDTH + 2 * MARGIN)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
         'style="font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace">\n'
@@ -51,20 +52,27 @@ def terminal(text: str) -> str:
     )
 
 
-def spans(line: str) -> str:
-    """Return a line with escape sequences as spans with classes."""
-    markup = ""
+def spans(line: str) -> list[str]:
+    """Return a line as rows of a terminal, with spans in place of its escape sequences."""
+    rows = [""]
+    free = COLUMNS
     classes: list[str] = []
     pieces = ESCAPE.split(line)  # text and codes take turns
     for number, piece in enumerate(pieces):
         if number % 2:
             for code in piece.split(";"):
                 classes = [*classes, CLASSES[code]] if code in CLASSES else []
-        elif piece and classes:
-            markup += f'<tspan class="{" ".join(classes)}">{escape(piece, quote=False)}</tspan>'
-        else:
-            markup += escape(piece, quote=False)
-    return markup
+            continue
+        while piece:
+            markup = escape(piece[:free], quote=False)
+            if classes:
+                markup = f'<tspan class="{" ".join(classes)}">{markup}</tspan>'
+            rows[-1] += markup
+            piece, free = piece[free:], free - len(piece[:free])
+            if piece:
+                rows.append("")
+                free = COLUMNS
+    return rows
 
 
 def run(folder: Path, *args: str) -> str:

@@ -32,7 +32,7 @@ _MARGIN = 0.05  # what stands for a margin of 0, as a share of the metric's rang
 _BROKEN = 0.03  # the share of the examples that is assumed where no answers are stored
 CHARACTERS_PER_TOKEN = 4
 _TOKENS_PER_MESSAGE = 4  # what a chat template writes around a message
-_UNKNOWN = "no answer is stored (--ftgate-preview=3)"
+_UNKNOWN = "no answer is stored; --ftgate-preview=3 measures it"
 _OF_JUDGES = "a judge is asked about the answers, which are not known yet"
 
 Prompt = tuple[tuple[str, str], ...]
