@@ -257,9 +257,7 @@ def _cure(kind: str, value: Any, context: Mapping[str, Any]) -> str:
     if kind == "string_type" and isinstance(value, int | float):
         return ": quote it"
     if kind in _MAPPINGS and isinstance(value, list | tuple) and value:
-        if isinstance(value[0], Mapping):
-            return ": write a name and a colon in place of each dash"
-        return ": give each item a name, such as {NAME: ...}"
+        return ": write a name and a colon before each item"
     # a confidence in percent
     if kind == "less_than" and context["lt"] == 1 and 50 < value < 100:
         return f"; did you mean {value / 100:g}?"

@@ -73,13 +73,12 @@ def _refuse_bare_limits(values: Any) -> Any:
         return values
     problems: list[tuple[KeyPath, str]] = []
     for name, limit in values.items():
-        # these must be low, and all others high
-        is_maximum = str(name).startswith(("latency_", "cost_", "error_"))
-        end = "max" if is_maximum else "min"
-        if limit is None:
-            problems.append(((str(name),), f"has no value: write {{{end}: ...}}"))
-        elif isinstance(limit, int | float):
-            text = f"must be a mapping, {got(limit, ())}: write {{{end}: {plain_number(limit)}}}"
+        if limit is None or isinstance(limit, int | float):
+            # these must be low, and all others high
+            is_maximum = str(name).startswith(("latency_", "cost_", "error_"))
+            end = "max" if is_maximum else "min"
+            number = "..." if limit is None else plain_number(limit)
+            text = f"must be a mapping, {got(limit, ())}: write {{{end}: {number}}}"
             problems.append(((str(name),), text))
     if problems:
         raise refusals(problems)

@@ -344,3 +344,59 @@ def test_a_gate_of_agreement_may_leave_its_baseline_to_a_fixture(load):
     assert (config.asked_by, config.sources["baseline"]) == ("agreement", LEFT_OPEN)
     needed = as_written(load("version: 1\ngates: {intents: {metric: accuracy}}"), "intents")
     assert needed.sources["margin"] == LEFT_OPEN
+
+
+CHAMPION = {"champion": {"model": "recorded:live.jsonl", "max_drop": 0.02}}
+NO_MODEL = {"champion": {"model": None, "max_drop": 0.02}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "words"),
+    [
+        ({"max_drop": 0.02}, "margin", "both set"),
+        ({"margin": ..., "max_drop": 0.02}, "cheaper_by", "needs cheaper_by or faster_by"),
+        ({"faster_by": 2}, "faster_by", "needs max_drop, and this gate has margin"),
+        (
+            {"margin": ..., "max_drop": 0.02, "cheaper_by": 2, "evidence": "observed"},
+            "evidence",
+            "needs evidence: proven",
+        ),
+        ({"stage": "ready"}, "candidate", "judges no candidate, and this gate names one"),
+        ({"baseline": ..., "baselines": CHAMPION}, "margin", "applies to no baseline"),
+        ({"baseline": ..., "baselines": NO_MODEL}, "baselines", "no baseline has a model yet"),
+        ({"agreement": {"with": "live", "min": 0.9}}, "agreement.with", "is not a baseline of this gate"),
+        (
+            {"baselines": {"p": "x:p", **NO_MODEL}, "baseline": ..., "agreement": {"with": "champion", "min": 0.9}},
+            "agreement.with",
+            "has no model yet",
+        ),
+        (
+            {"margin": ..., "agreement": {"with": "baseline", "min": 0.9}, "stage": "ready", "candidate": ...},
+            "stage",
+            "asks for agreement alone",
+        ),
+    ],
+)
+def test_keys_that_contradict_each_other(changes, key, words):
+    keys = {name: value for name, value in {**SELF_CONTAINED, **changes}.items() if value is not ...}
+    error = refusal(layer(keys))
+    assert error.where.key == key
+    assert words in error.what
+    assert error.cure
+
+
+@pytest.mark.parametrize(
+    ("changes", "evidence", "standard"),
+    [
+        ({"evidence": "observed"}, "observed", ("margin", 0.05)),
+        ({"margin": ..., "max_drop": 0.02, "cheaper_by": 2}, "proven", ("max_drop", -0.02)),
+        ({"margin": ..., "max_drop": 0.02, "faster_by": 2, "evidence": "proven"}, "proven", ("max_drop", -0.02)),
+        ({"baseline": ..., "margin": ..., "baselines": CHAMPION, "cheaper_by": 2}, "proven", ("max_drop", -0.02)),
+        ({"agreement": {"with": "baseline", "min": 0.9}, "margin": ...}, "significant", ("agreement", 0.0)),
+    ],
+)
+def test_what_the_candidate_must_reach(changes, evidence, standard):
+    keys = {name: value for name, value in {**SELF_CONTAINED, **changes}.items() if value is not ...}
+    config = resolve(layer(keys))
+    required = config.standard_of(next(iter(config.baselines)))
+    assert (config.evidence, required.key, required.gain) == (evidence, *standard)
