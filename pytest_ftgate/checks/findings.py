@@ -25,6 +25,7 @@ _MOST_CONFLICTS = 100
 _MOST_IMBALANCE = 10
 """Highest ratio of the most frequent label's rows to the rarest one's that is not reported."""
 _SIMILAR = f"at least {show_percent(near.NEAR)} similar text"
+_COPIES = ("is a near duplicate", "are near duplicates")
 _MISSPELT = 0.8
 """Least similarity, from 0 to 1, of a label to the one that was meant."""
 _DIGITS = re.compile(r"\d+")
@@ -120,7 +121,7 @@ def _leaked(gate: Context) -> Iterator[Check]:
     named = []
     for row, trained in pairs[:NAMED]:
         named.append(f"{gate.test.where(row)} = {gate.training.where(trained)}")
-    message = f"{_of(count, 'test example', gate.test)} also in the training set"
+    message = f"{_of(count, 'test example', len(gate.test), 'is', 'are')} also in the training set"
     message += f": {', '.join(named)}{_more(len(pairs), end=_LISTED)}"
     source = gate.source("training_set")
     yield _finding(gate, "leaked", count, message, _removal(gate), required=0, source=source)
@@ -132,7 +133,7 @@ def _leaked_near(gate: Context) -> Iterator[Check]:
         return
 
     count = gate.audit.leaked_near
-    message = _of(count, "test example", gate.test, "has", "have")
+    message = _of(count, "test example", len(gate.test), "has", "have")
     message += f" a near duplicate in the training set ({_SIMILAR})"
     message += f": {_near_pairs(gate.test, pairs, gate.training)}"
     # the cure of exact leaks need not be read twice
@@ -163,8 +164,9 @@ def _conflicts(gate: Context) -> Iterator[Check]:
     named = []
     for row, first in pairs[:NAMED]:
         named.append(f"{gate.training.where(row)} vs {gate.training.row_name(first)}")
-    verb = "repeats" if count == 1 else "repeat"
-    message = f"{count:,} of {plural(filled, 'training row')} {verb} an input with a different "
+    message = (
+        f"{_of(count, 'training row', filled, 'repeats', 'repeat')} an input with a different "
+    )
     message += f"output (built-in limit {100 / _MOST_CONFLICTS:g} %): "
     message += f"{', '.join(named)}{_more(count)}"
     advice = "Keep the correct output of each pair: contradictions teach the model to guess."
@@ -182,8 +184,7 @@ def _near_duplicates(gate: Context) -> Iterator[Check]:
     distinct = gate.audit.distinct
     needed = gate.config.min_training_examples
     fails = distinct < needed <= usable
-    verb = "is a near duplicate" if count == 1 else "are near duplicates"
-    message = f"{count:,} of {plural(usable, 'usable row')} {verb} of an earlier row ({_SIMILAR}), "
+    message = f"{_of(count, 'usable row', usable, *_COPIES)} of an earlier row ({_SIMILAR}), "
     message += f"{distinct:,} distinct"
     advice = "Replace them with different examples: a sentence with one word changed adds little"
     fields = {}
@@ -206,9 +207,8 @@ def _test_near_duplicates(gate: Context) -> Iterator[Check]:
 
     total = len(gate.test)
     count = len({row for row, _ in pairs})
-    verb = "is a near duplicate" if count == 1 else "are near duplicates"
-    message = f"{count:,} of {plural(total, 'test example')} {verb} of an earlier one ({_SIMILAR}),"
-    message += f" copies count as one group: {_near_pairs(gate.test, pairs, gate.test)}"
+    message = f"{_of(count, 'test example', total, *_COPIES)} of an earlier one ({_SIMILAR}), "
+    message += f"copies count as one group: {_near_pairs(gate.test, pairs, gate.test)}"
     advice = "Replace them with different examples: copies add no evidence."
     yield _finding(gate, "test_near_duplicates", count, message, advice, total=total)
 
@@ -233,7 +233,7 @@ def _group_overlap(gate: Context) -> Iterator[Check]:
     places = {}
     for name, (row, trained) in shared.items():
         places[name] = f"{gate.test.where(row)}, {gate.training.where(trained)}"
-    message = _of(count, "test example", gate.test, "belongs", "belong")
+    message = _of(count, "test example", len(gate.test), "belongs", "belong")
     message += f" to groups that the training set has too: {_names(places)}"
     advice = "Split the data by group, so that all rows of a group are in one set."
     yield _finding(gate, "group_overlap", count, message, advice, total=len(gate.test))
@@ -365,7 +365,7 @@ def _of_rows(
         place = str(gate.training.where(row))
         named.append(f"{place} ({remark})" if remark else place)
     count = len(remarks)
-    message = f"{_of(count, 'training row', gate.training, 'has', 'have')} {words}: "
+    message = f"{_of(count, 'training row', len(gate.training), 'has', 'have')} {words}: "
     message += f"{', '.join(named)}{_more(count)}"
     yield _finding(gate, name, count, message, advice, total=len(gate.training), **fields)
 
@@ -374,9 +374,9 @@ def _of_rows(
 # --------------------------------------------------------------------------------------------------
 
 
-def _of(count: int, noun: str, data: DataSet, single: str = "is", several: str = "are") -> str:
+def _of(count: int, noun: str, total: int, single: str, several: str) -> str:
     """Return ``3 of 60 test examples are``."""
-    return f"{count:,} of {plural(len(data), noun)} {single if count == 1 else several}"
+    return f"{count:,} of {plural(total, noun)} {single if count == 1 else several}"
 
 
 def _more(count: int, named: int = NAMED, end: str = "") -> str:

@@ -129,19 +129,17 @@ def _cure(gate: Context, role: str, malformed: Sequence[Completion | None]) -> s
 
 
 def _are_words_for_numbers(gate: Context, malformed: Sequence[Completion | None]) -> bool:
-    """Return whether all labels are numbers, such as an encoder's, and no malformed answer has one."""
-    if not all(is_numeral(str(label)) for label in gate.expected):
+    """Return whether all labels are an encoder's numbers, and no malformed answer has one."""
+    if not all(map(is_numeral, map(str, gate.expected))):
         return False
     texts = [completion.text for completion in malformed if completion is not None]
-    return not any(character.isdigit() for text in texts for character in text)
+    return not any(map(str.isdigit, "".join(texts)))
 
 
 def check_free(gate: Context) -> Iterator[Check]:
     """Warn before any call of a gate whose metrics all look at the form of answers alone."""
     if all(metric.of_form for metric in gate.metrics.values()):
-        message = (
-            f"{gate.deciding.name} only checks the form of an answer: no metric checks whether "
-        )
-        message += "answers are right"
+        message = f"{gate.deciding.name} only checks the form of an answer: no metric checks "
+        message += "whether answers are right"
         advice = "Add a metric that compares with the expected output, such as exact_match."
         yield Check("formatting_gain", "warning", message, advice=advice)

@@ -4,7 +4,20 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject
-from gate_project import Project, block, check, checks, ends, label, mentions, passed, statuses, stopped, write_jsonl
+from gate_project import (
+    Project,
+    block,
+    check,
+    checks,
+    ends,
+    label,
+    mentions,
+    passed,
+    read_jsonl,
+    statuses,
+    stopped,
+    write_jsonl,
+)
 from judge_project import ServedJudged
 from loopback import LoopbackServer
 
@@ -198,6 +211,29 @@ def test_a_set_padded_with_near_copies_is_not_enough_unless_the_gate_takes_them(
             assert (found["observed"] >= 160, found["required"]) == (True, 200)
             mentions(found, "train.jsonl:2")
     assert statuses(project.judge(min_training_examples=201))["near_duplicates"] == "warning"  # all are too few
+
+
+def test_leaked_rows_of_python_data_are_named_as_python_counts(project: Project) -> None:
+    """No command can write copies of them, and the cure of exact leaks is read once."""
+    copies = [{"input": text, "expected": "refund"} for text in (LEAK, LEAK.replace("week", "month"))]
+    project.training_set(200, copies)
+    rows = [{"input": f"customer question {i}", "expected": label(i)} for i in range(59)]
+    project.test_set(0)
+    gate = project.judge(training_set=read_jsonl(project.path / "train.jsonl"), test_set=[*rows, copies[0]])
+    leaked, near = check(gate, "leaked"), check(gate, "leaked_near")
+    mentions(leaked, "test_set[59] = training_set[200]")
+    mentions(near, "test_set[59] ~ training_set[201]", "last week from", "last month from", "leaked_near: warn")
+    assert "init" not in leaked["advice"]
+    assert leaked["advice"] not in near["advice"]
+
+
+@pytest.mark.parametrize(("expected", "cure"), [("refund", "init --dedupe --test-set test.jsonl"), ("other", "right")])
+def test_a_repeated_test_input_says_whether_the_outputs_differ(project: Project, expected: str, cure: str) -> None:
+    rows = [{"input": f"customer question {i}", "expected": label(i)} for i in range(60)]
+    write_jsonl(project.path / "test.jsonl", [*rows, {"input": "Customer question 0", "expected": expected}])
+    found = stopped(project.judge(), "error")
+    mentions(found, "test.jsonl:61", "line 1", cure)
+    assert ("another expected output" in found["message"]) is (expected == "other")
 
 
 # --- the gain of answers that are known --------------------------------------------------------------------------
