@@ -6,6 +6,7 @@ from typing import Any
 
 from pytest_ftgate.checks.advice import cure_of_a_loss
 from pytest_ftgate.checks.context import Context, Found
+from pytest_ftgate.checks.thresholds import LATENCIES, slowest
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.result import Check, WrongAnswers, opponent
 from pytest_ftgate.runs.measure import Measured, flips, measure_run, score_run
@@ -77,10 +78,15 @@ def _flips(gate: Context) -> dict[str, Any]:
 
 
 def _wrong_by_metric(gate: Context) -> dict[str, WrongAnswers]:
-    """Return the wrong answers by each further metric that has a threshold, if all may be shown."""
+    """Return the answers that each further threshold is about, if all may be shown."""
     wrong: dict[str, WrongAnswers] = {}
-    for name in gate.config.thresholds:
-        if name in gate.metrics and name != gate.deciding.name and gate.shown is None:
+    if gate.shown is not None:
+        return wrong
+
+    for name, limits in gate.config.thresholds.items():
+        if name in LATENCIES and limits.max is not None:
+            wrong[name] = slowest(gate, limits.max)
+        elif name in gate.metrics and name != gate.deciding.name:
             facts = flips(gate.scored[gate.best], gate.scored["candidate"], name)
             wrong[name] = WrongAnswers(facts["n_wrong"], facts["wrong"])
     return wrong

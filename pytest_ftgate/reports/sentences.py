@@ -398,7 +398,10 @@ def _examples_of(result: GateResult, check: Check) -> list[Examples]:
         return [_of_part(slice_) for slice_ in result.slices if slice_.verdict in RED]
     if subject == "thresholds" and name != result.metric:
         wrong = result.wrong_by_metric.get(name, WrongAnswers(0, ()))
-        return [Examples(f"wrong answers of the candidate by {name}", wrong.shown, wrong.count)]
+        heading = "slowest answers of the candidate"
+        if name in result.candidate.metrics:
+            heading = f"wrong answers of the candidate by {name}"
+        return [Examples(heading, wrong.shown, wrong.count)]
     # The checks of hooks, which have no kind, can be about any answer.
     if check.kind in ("gain", None):
         return [main_examples(result)]
