@@ -116,8 +116,9 @@ def _open(result: GateResult) -> Iterator[str]:
         if red:
             yield from _titled(tables.examples(group.first(_EXAMPLES_SHOWN)))
 
-    for sentence in sentences.outcome_sentences(result):
-        yield from (f"**{inline(sentence)}**", "")
+    outcome = "; ".join(sentences.outcome_sentences(result))
+    if outcome:
+        yield from (f"**{inline(outcome)}**", "")
     for sentence in sentences.champion_sentences(result):
         yield from (inline(sentence), "")
     for sentence in sentences.stage_sentence(result):

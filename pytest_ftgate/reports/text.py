@@ -83,6 +83,8 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
         if not red:
             lines += examples
         lines += _checks(others, advice_shown, is_full=True)
+        if others:
+            lines.append(Line(f"docs of each check: {_DOCS}NAME"))
         return [*lines, *_lines(_last_details(result))]
 
     # A red check of costs has said it.
@@ -272,8 +274,7 @@ def _details(result: GateResult) -> Iterator[str]:
 
 
 def _last_details(result: GateResult) -> Iterator[str]:
-    """Yield where checks are documented, the rows that are alike, and the inputs."""
-    yield f"docs of each check: {_DOCS}NAME"
+    """Yield the rows that are alike, and the inputs."""
     for table in tables.row_pairs(result):
         yield f"{table.title}:"
         for row, text, other, other_text in table.rows:
