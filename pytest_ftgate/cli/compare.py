@@ -23,6 +23,7 @@ _STEADY = 0.2
 """Relative difference up to which two latencies or costs count as equal."""
 _STEADY_S = 0.01
 """Difference up to which two latencies count as equal, in seconds."""
+_UNITS = ("%", "points", "ms", "s")
 _WHAT_WIDTH = 24
 _NAME_WIDTH = 50
 _WIDTH = 80
@@ -123,7 +124,15 @@ def _changes(
         old_text = old.get(name, "absent")
         new_text = new.get(name, "absent")
         if old_text != new_text and old_text and new_text:
-            yield Move(name, f"{old_text} -> {new_text}{remarks.get(name, '')}")
+            yield Move(name, f"{_arrow(old_text, new_text)}{remarks.get(name, '')}")
+
+
+def _arrow(old_text: str, new_text: str) -> str:
+    """Return ``23.6 -> 20.4 points``: a unit of both is written once."""
+    unit = new_text.rpartition(" ")[2]
+    if unit in _UNITS:
+        old_text = old_text.removesuffix(f" {unit}")
+    return f"{old_text} -> {new_text}"
 
 
 def _values(gate: GateResult) -> dict[str, str]:
@@ -167,7 +176,7 @@ def _measures(old: GateResult, new: GateResult) -> Iterator[Move]:
                 if abs(was - is_now) <= max(_STEADY * max(was, is_now), least):
                     continue
             if was != is_now:
-                yield Move(f"{called(role)} {name}", f"{show(was)} -> {show(is_now)}")
+                yield Move(f"{called(role)} {name}", _arrow(show(was), show(is_now)))
 
 
 def _state(gate: GateResult) -> dict[str, str]:
@@ -244,7 +253,7 @@ def _thresholds(old_gate: GateResult, new_gate: GateResult) -> Iterator[Move]:
 
         old_text = _shown(old_gate, key, old, "none")
         new_text = _shown(new_gate, key, new, "removed")
-        change = f"{old_text} -> {new_text}"
+        change = _arrow(old_text, new_text)
         if _asks_less(key, old, new):
             yield Move(key, change, "weaker")
         else:

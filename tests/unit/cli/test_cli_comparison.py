@@ -91,13 +91,13 @@ LIMITS = [
     ("economics.max_break_even_days", 90, 120),
 ]
 THRESHOLDS = [
-    ("margin", *changed(margin=0.03), "5 points -> 3 points"),
+    ("margin", *changed(margin=0.03), "5 -> 3 points"),
     ("evidence", *changed(evidence="observed"), "significant -> observed"),
-    ("confidence", *changed(confidence=0.9), "95 % -> 90 %"),
+    ("confidence", *changed(confidence=0.9), "95 -> 90 %"),
     ("metric", *changed(metric="accuracy"), "f1_macro -> accuracy"),
     ("stage", *changed(stage="ready"), "accept -> ready"),
     ("margin", GATE, MATCH, "5 points -> removed"),
-    ("max_drop", MATCH, replace(MATCH, max_drop=0.03), "2 points -> 3 points"),
+    ("max_drop", MATCH, replace(MATCH, max_drop=0.03), "2 -> 3 points"),
     ("min_test_examples", *changed(checks=FEWER), "50 -> 20"),
     ("thresholds.accuracy.min", *changed(checks=LOWER), "0.85 -> 0.8"),
     ("thresholds.accuracy.min", *changed(checks=GATE.checks[:1]), "0.85 -> removed"),
@@ -110,7 +110,7 @@ THRESHOLDS = [
         *(holding("thresholds.f1", {"min": 0.4, "max": limit}) for limit in (0.6, 0.7)),
         "0.6 -> 0.7",
     ),
-    ("guards.general.max_drop", GUARDED, replace(GATE, guards=(LOOSE,)), "3 points -> 10 points"),
+    ("guards.general.max_drop", GUARDED, replace(GATE, guards=(LOOSE,)), "3 -> 10 points"),
     ("guards.general.max_drop", GUARDED, GATE, "3 points -> removed"),
     ("slices by lang", SLICED, GATE, "judged -> removed"),
 ]
@@ -151,7 +151,7 @@ B_TO = "226 examples (sha256 bbbbbbbb) -> {} examples (sha256 {}): values cannot
 CHANGES = [
     (*changed(loosened=("margin: 0.05 -> 0.01",)), "marker weaker than the file", "margin: 0.05 -> 0.01"),
     (*changed(evidence="guessed"), "evidence", "significant -> guessed"),
-    (*candidate(value=0.88), "candidate", "91.2 % -> 88.0 %"),
+    (*candidate(value=0.88), "candidate", "91.2 -> 88.0 %"),
     (GATE, UNKNOWN, "candidate", "91.2 % -> "),
     (GATE, UNKNOWN, "gain", "+23.6 points -> "),
     (*changed(gain=0.204, lower_bound=0.13, upper_bound=0.27), "gain", "-> +20.4 points f1_macro, may be chance"),
@@ -168,7 +168,7 @@ CHANGES = [
         "832 usable rows (sha256 aaaaaaaa) -> 890 usable rows (sha256 cccccccc)",
     ),
     (*candidate(model="ft:2"), "candidate model", "openai:ft:1 -> ft:2"),
-    (*candidate(latency_p50_s=0.05), "candidate latency_p50_s", "23 ms -> 50 ms"),
+    (*candidate(latency_p50_s=0.05), "candidate latency_p50_s", "23 -> 50 ms"),
     (*candidate(latency_p50_s=0.025), "", ""),
     (*candidate(latency_p50_s=0.032), "", ""),  # a few milliseconds say nothing
     (GATE, RED, "margin", "new fail"),
