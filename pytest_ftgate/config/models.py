@@ -147,6 +147,9 @@ def read_model(value: Any, info: ValidationInfo) -> ModelSpec:
             return _extended(value, reading)
         return _from_mapping(value, reading)
 
+    if isinstance(value, os.PathLike):
+        path = os.fspath(value)
+        raise refusal(f"expected a model, got the path {quoted(path)}{_meant(path, reading)}")
     if reading.objects and value is not None:
         return _from_object(value)
     forms = f"a name under models, a string ({SPELLINGS}), or a mapping with provider or extends"
@@ -176,7 +179,7 @@ def _meant(text: str, reading: Reading) -> str:
     if near:
         return f"; did you mean {near!r}?"
     if PurePath(text).suffix in _ANSWER_FILES:
-        return f": for a file of recorded answers write recorded:{cut(text)}"
+        return f": for a file of recorded answers write 'recorded:{cut(text)}'"
     names = cut(", ".join(sorted(reading.models)))
     named = f", or a name under models: {names}" if names else ""
     return f"; expected one of {SPELLINGS}{named}"
@@ -310,10 +313,6 @@ def _from_python(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
 
 
 def _from_object(function: Any) -> ModelSpec:
-    if isinstance(function, os.PathLike):
-        cure = f"for a file of recorded answers write 'recorded:{cut(os.fspath(function))}'"
-        raise refusal(f"expected a model, got a path: {cure}")
-
     is_model = hasattr(function, "complete") and hasattr(function, "key")
     predicts = callable(getattr(function, "predict", None))
     if isinstance(function, type) and (is_model or predicts):

@@ -23,8 +23,9 @@ class Forest:
 
 
 IN_A_MARKER = [
-    ({"candidate": "ft.jsonl"}, "candidate", "write recorded:ft.jsonl"),
+    ({"candidate": "ft.jsonl"}, "candidate", "write 'recorded:ft.jsonl'"),
     ({"candidate": Path("ft.jsonl")}, "candidate", "write 'recorded:ft.jsonl'"),
+    ({"candidate": Path("out/checkpoint")}, "candidate", "got the path 'out/checkpoint'; expected one of openai:NAME"),
     ({"candidate": "gpt-4"}, "candidate", "expected one of openai:NAME"),
     ({"candidate": Forest}, "candidate", "pass an instance of it: Forest()"),
     ({"candidate": "python:a.predict"}, "candidate.target", "got 'a.predict'; did you mean 'a:predict'?"),
@@ -62,7 +63,7 @@ def test_a_mistake_in_a_marker_is_told_with_its_cure(keys, key, words):
 
 
 IN_A_FILE = [
-    ("candidate: tuned", "candidate: ft.jsonl", "15: gates.intents.candidate", "write recorded:ft.jsonl"),
+    ("candidate: tuned", "candidate: ft.jsonl", "15: gates.intents.candidate", "write 'recorded:ft.jsonl'"),
     ("candidate: tuned", "candidate: tunned", "15: gates.intents.candidate", "did you mean 'tuned'?"),
     ("candidate: tuned", "candidate: gpt-4", "15: gates.intents.candidate", "or a name under models: tuned"),
     ("margin: 0.05", "margin: 0,05", "17: gates.intents.margin", "did you mean 0.05?"),
