@@ -10,7 +10,6 @@ from typing import Literal, NamedTuple
 
 from pytest_ftgate.reports import sentences
 from pytest_ftgate.result import (
-    RED,
     BreakdownResult,
     Check,
     Diagnosis,
@@ -272,18 +271,8 @@ def parts(result: GateResult) -> tuple[Table, ...]:
     for guard in result.guards:
         guards.append(replace(guard, name=f"{guard.name} ({guard.metric})", note="not measured"))
     title = "Guards: other test sets that must not get worse"
-    return _parts(title, "guard", guards), _slices(result.slices), _labels(result)
-
-
-def red_slices(result: GateResult, most: int) -> Table:
-    """Return at most so many slices that do not hold."""
-    statuses = (*RED, "warning")
-    red = [slice_ for slice_ in result.slices if slice_.verdict in statuses]
-    return _slices(red[:most])
-
-
-def _slices(slices: Sequence[PartResult]) -> Table:
-    return _parts("Slices of the test set, worst change first", "slice", slices)
+    slices = _parts("Slices of the test set, worst change first", "slice", result.slices)
+    return _parts(title, "guard", guards), slices, _labels(result)
 
 
 def _labels(result: GateResult) -> Table:

@@ -12,7 +12,6 @@ from pytest_ftgate.text import middle, plural, printable, wrapped
 WIDTH = 80
 _NAME_WIDTHS = (300, 24, 16)  # of the names of models, the widest that fits
 _EXAMPLES_SHOWN = 3
-_SLICES_SHOWN = 5
 _WARNINGS_SHOWN = 3  # of those that do not question the result
 _ROWS_SHOWN = 30
 _PLACE, _EXCERPT, _WHY, _PAIR = 40, 60, 150, 100  # characters of texts
@@ -90,7 +89,6 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     # A red check of costs has said it.
     if result.economics is not None and not any(check.kind == "cost" for check in red):
         lines += _lines([result.economics.sentence])
-    lines += _lines(_table_lines(tables.red_slices(result, _SLICES_SHOWN)))
     lines += _warnings(sentences.with_status(others, "warning"))
     return [*lines, *_lines(counted)]
 
