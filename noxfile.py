@@ -2,8 +2,9 @@
 # /// script
 # dependencies = ["nox>=2024.10.9"]
 # ///
-"""Check the project as CI does: `nox` runs lint, types and tests, `nox -s NAME` one session, `nox -l` lists them.
+"""Check the project as CI does.
 
+`nox` runs lint, types and tests, `nox -s NAME` one session, `nox -l` lists them.
 `.ci/run` runs all sessions, in this order. A session installs what it needs into an environment of
 its own.
 """
@@ -28,8 +29,9 @@ PIP = ("--upgrade", "pip>=25.1")
 
 
 def python(version: str) -> str | None:
-    """Return a Python of this version that can make environments: by its name, or one that pyenv keeps, else None.
+    """Return a Python of this version that can make environments, else None.
 
+    It is found by its name, or among those that pyenv keeps.
     A shim of pyenv answers to the name, but may have no interpreter behind it.
     """
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
@@ -61,7 +63,10 @@ def shell(session: nox.Session, command: str) -> None:
 def install(
     session: nox.Session, *what: str, group: str | None = None, limit: int | None = None
 ) -> bool:
-    """Install the project with this dependency group; return whether it went well within `limit` seconds, if given."""
+    """Install the project with this dependency group.
+
+    Return whether it went well within `limit` seconds, if given.
+    """
     session.install(*PIP)
     command = [f"{session.bin}/python", "-m", "pip", "install", "-e", ".", *what]
     command += ["--group", group] if group else []
@@ -143,7 +148,7 @@ def browser(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def examples(session: nox.Session) -> None:
-    """Run README's main job in an empty environment, and all examples: green and red where they should be."""
+    """Run README's main job in an empty environment, and all examples."""
     for example in EXAMPLES:
         shutil.rmtree(Path("examples", example, ".ftgate"), ignore_errors=True)
     shell(session, readme_command(0))
@@ -234,7 +239,7 @@ def oldest(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def pytest_9_0(session: nox.Session) -> None:
-    """Run a part of the suite with pytest 9.0, which ignores strict options in addopts (pytest#14442)."""
+    """Run a part of the suite with pytest 9.0, which ignores strict options (pytest#14442)."""
     install(session, "pytest==9.0.*", group="test")
     session.run(
         *("python", "-m", "pytest", "-q", "-n", "auto"),
