@@ -30,7 +30,6 @@ _PAIRS_PER_TEXT = 8  # and band; of texts with thousands of candidates only some
 _AT_ONCE = 100_000  # pairs, or characters: few enough for memory
 _SEED = 20_261_124
 _NO_HASH = np.uint32(np.iinfo(np.uint32).max)
-_POSITION_BITS = np.uint64(32)
 
 
 class Row(NamedTuple):
@@ -323,10 +322,8 @@ def _sharing(keys: NDArray[np.uint32], random: np.random.Generator) -> Iterator[
     chance.
     """
     n = len(keys)
-    # Numbers that begin with the key and end with the position are sorted faster than an argsort.
-    ordered = np.sort(keys.astype(np.uint64) << _POSITION_BITS | np.arange(n, dtype=np.uint64))
-    order = (ordered & (np.uint64(1) << _POSITION_BITS) - np.uint64(1)).astype(np.int64)
-    is_repeat = np.diff(ordered >> _POSITION_BITS, prepend=np.uint64(0)) == 0
+    order = np.argsort(keys, kind="stable")
+    is_repeat = np.diff(keys[order], prepend=0) == 0
     is_repeat[0] = False
     if not is_repeat.any():
         return
@@ -400,8 +397,8 @@ def joined_groups(
 
     joined: set[int] = set()
     for pair in pairs:
-        if components.join(*pair):
-            joined.update(pair)
+        components.join(*pair)
+        joined.update(pair)
 
     names: dict[int, str] = {}
     # a written name is kept where there is one
