@@ -66,6 +66,7 @@ def told(error: BaseException) -> str:
 
     It ends with the line that raised it in the first file that is not of pytest-ftgate.
     """
+    # The message may hold a key, as that of an HTTP client does.
     formatted = "".join(traceback.format_exception_only(type(error), error))
     text = excerpt(redacted(formatted), width=_LONGEST)
     frames = []

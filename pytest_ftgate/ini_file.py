@@ -108,9 +108,17 @@ def _table_of_pytest(path: Path, tables: Mapping[str, Any]) -> tuple[str, bool]:
 
 
 def _tables(table: Mapping[str, Any], name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    inner = {key: value for key, value in table.items() if isinstance(value, dict)}
+    # TOML has tables in tables; INI files have them side by side.
+    inner = {}
+    values = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            inner[key] = value
+        else:
+            values[key] = value
+
     if name:
-        yield f"[{name}]", {key: value for key, value in table.items() if key not in inner}
+        yield f"[{name}]", values
     for key, value in inner.items():
         yield from _tables(value, f"{name}.{key}".removeprefix("."))
 

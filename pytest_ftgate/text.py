@@ -30,6 +30,7 @@ def printable(text: str, limit: int = LONGEST) -> str:
     Control characters are escaped, commands of CI systems broken, and long texts cut to ``limit``.
     """
     text = _escaped(text[: limit + 1])  # cut first, because a text may have megabytes
+    # GitHub, Azure and TeamCity act on such lines of a log.
     text = _COMMAND_AT_START.sub(": ", text)
     return shortened(_COMMAND_ANYWHERE.sub("## ", text), limit)
 
@@ -360,6 +361,7 @@ def _shown(value: Any) -> str:
 
 def excerpt(text: str, position: int = 0, width: int = EXCERPT) -> str:
     """Return at most ``width`` characters around a position as one printable line."""
+    # Near an end of the text the position is not in the middle.
     start = max(0, min(position - width // 2, len(text) - width))
     end = start + width
     piece = "".join(c if c.isprintable() else " " for c in text[start:end]).strip()

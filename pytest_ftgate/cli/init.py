@@ -89,6 +89,7 @@ def survey_of(test: Source, training: Source) -> Survey:
         isinstance(output, dict | list) or str(output).lstrip()[:1] in ("{", "[")
         for output in expected
     )
+    # Labels repeat, texts hardly ever do.
     distinct = {output for output in outputs if not is_blank(output)}
     labels: Counter[str] = Counter()
     if not is_json and len(distinct) * _ROWS_PER_LABEL <= len(outputs):
@@ -358,6 +359,7 @@ def _checked_gate(survey: Survey, models: Mapping[str, str]) -> GateKeys:
 
 def _test_file(ini: IniFile | None) -> Path:
     """Return where pytest collects a new test: the first folder of ini ``testpaths``, or here."""
+    # pytest takes testpaths only where it is started beside its ini file.
     names: Sequence[str] = ()
     if ini is not None and ini.path.parent == Path.cwd():
         names = ini.values.get("testpaths") or ()

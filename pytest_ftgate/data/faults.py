@@ -42,6 +42,7 @@ def raise_together(errors: Iterable[DataError]) -> None:
     if first is None:
         return
 
+    # Many rows are often wrong for one reason, which is said once.
     named = []
     for error in islice(errors, _NAMED):
         place = str(error.where)

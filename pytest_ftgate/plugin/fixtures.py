@@ -49,7 +49,10 @@ class Override:
 
     def given_by(self, keys: Collection[str]) -> str | None:
         """Return which of the keys gives the same; several models are another form of one."""
-        return next((key for key in (self.key, f"{self.key}s") if key in keys), None)
+        for key in (self.key, f"{self.key}s"):
+            if key in keys:
+                return key
+        return None
 
     def value(self, value_of: Callable[[str], Any]) -> tuple[Any, Source]:
         """Return the value, with ``value_of`` that of a fixture, and its source.
@@ -58,6 +61,7 @@ class Override:
             ConfigError: the value is None; or the fixture is parametrized, but the test does not
                 request it, so that pytest does not run the test for each parameter.
         """
+        # A parameter of the test stands for the fixture of its name.
         parameters = parameters_of(self.request.node)
         if self.definition is None:
             value = parameters[self.name]

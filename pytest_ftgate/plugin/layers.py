@@ -177,6 +177,7 @@ class Layers:
         compared = project.compared
         forbidden = project.forbids_weakening or compared.forbade
 
+        # Without a history nothing is said, unless the comparison is required.
         findings: list[weaker.Finding] = []
         if forbidden or not compared.absent:
             findings += [
@@ -207,6 +208,7 @@ class Layers:
             yield weaker.Finding("not_compared", None, text, _MOVE)
             return
 
+        # The layers that are nearer come later, and replace the others.
         sources: dict[str, Source] = {}
         for layer in (*self.fixtures, *self.marks):
             for key in layer.values:

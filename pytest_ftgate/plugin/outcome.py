@@ -32,6 +32,7 @@ def judge_in_setup(
 
     ``request`` is None if the fixture that keeps it was not set up.
     """
+    # pytest --setup-plan sets nothing up, so there is nothing to judge.
     if item.config.getoption("setupplan", False):
         session.judged_with[item.nodeid] = tuple(item.iter_markers(MARK))
         return
@@ -209,6 +210,7 @@ def verdict_after_body(
     The body only runs if the models were called and scored. It may have requested a fixture that
     the gate did not use.
     """
+    # A failure of the body passes through the yield; a skip must not hide a red gate.
     result = session.results[item.nodeid]
     skip = None
     if (result.scored and result.models_called) or result.passed:

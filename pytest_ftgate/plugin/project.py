@@ -132,6 +132,7 @@ class Project:
 
     def collects_all(self) -> bool:
         """Return whether pytest was asked to collect all tests of the gate file's folder."""
+        # An argument may be a path, or a test in it: tests/test_gate.py::test_gate.
         for argument in self._config.args:
             start = os.path.abspath(option_path(self._config, argument.partition("::")[0]))
             if os.path.isdir(start) and self.path.is_relative_to(start):

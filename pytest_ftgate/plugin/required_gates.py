@@ -102,6 +102,7 @@ class Review:
 
         Reasons for which the tests in ``counted`` failed are left out: pytest has shown them.
         """
+        # Gates with one reason are one error, and neighbours with one cure name it once.
         groups = self._groups(counted)
         if groups and not self.waived_by:
             findings = []

@@ -258,6 +258,7 @@ class GateSession:
 
         if report.when != "teardown" or nodeid not in self.results:
             return
+        # A report of xdist comes without its item, so only the worker calls the hook.
         try:
             name = "pytest_ftgate_gate_finished"
             hook = getattr(item.ihook, name)
@@ -391,6 +392,7 @@ class GateSession:
 
     def held(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
         """Return the exit status: that of a failure if the session is red."""
+        # Somebody may end the run before its tests ran.
         if not self._finished:
             self._review_session()
         return pytest.ExitCode.TESTS_FAILED if status in _GREEN and self._is_red() else status
@@ -400,6 +402,7 @@ class GateSession:
         verbosity = self.config.get_verbosity()
         if verbosity <= terminal.HIDDEN:
             return
+        # The block of a red gate is the failure of its test.
         for nodeid, result in self.results.items():
             if not self._is_printed(reporter, nodeid, result):
                 terminal.show_block(reporter, title(result), block(result, verbosity=verbosity))

@@ -124,6 +124,7 @@ def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[
 def _evaluate(
     keys: Mapping[str, Any], request: pytest.FixtureRequest, session: GateSession
 ) -> jobs.Run:
+    # The keys are resolved like those of a marker on the test.
     services = session.services(request.node.ihook)
     source = Source("marker", "ftgate_evaluate", request.path.parent)
     config = resolve_gate(
