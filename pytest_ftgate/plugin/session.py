@@ -397,7 +397,7 @@ class GateSession:
             self._review_session()
         return pytest.ExitCode.TESTS_FAILED if status in _GREEN and self._is_red() else status
 
-    def summarize(self, reporter: pytest.TerminalReporter) -> None:
+    def summarize(self, reporter: "pytest.TerminalReporter") -> None:
         """Write a block per gate after the test results unless ``-qq``."""
         verbosity = self.config.get_verbosity()
         if verbosity <= terminal.HIDDEN:
@@ -411,7 +411,7 @@ class GateSession:
         terminal.show_lines(reporter, [*self._review.lines(), *self._notes])
 
     @staticmethod
-    def _is_printed(reporter: pytest.TerminalReporter, nodeid: str, result: GateResult) -> bool:
+    def _is_printed(reporter: "pytest.TerminalReporter", nodeid: str, result: GateResult) -> bool:
         """Return whether pytest has printed the block as the failure of the test."""
         if reporter.config.option.tbstyle == "no":
             return False

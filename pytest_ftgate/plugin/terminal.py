@@ -48,7 +48,7 @@ def display_of(config: pytest.Config) -> ProgressDisplay | None:
     return ProgressDisplay(to_terminal, reporter.ensure_newline, uncaptured)
 
 
-def show_block(reporter: pytest.TerminalReporter, heading: Line, lines: Iterable[Line]) -> None:
+def show_block(reporter: "pytest.TerminalReporter", heading: Line, lines: Iterable[Line]) -> None:
     """Write lines under a heading; a line without a colour has the terminal's own."""
     reporter.write_sep("-", heading.text, bold=True, **_markup(heading))
     for line in lines:
@@ -59,7 +59,7 @@ def _markup(line: Line) -> dict[str, bool]:
     return {line.colour: True} if line.colour else {}
 
 
-def show_lines(reporter: pytest.TerminalReporter, lines: Iterable[Line]) -> None:
+def show_lines(reporter: "pytest.TerminalReporter", lines: Iterable[Line]) -> None:
     """Write lines on the session as a whole under a heading; nothing without lines.
 
     What is after a line break is for copying, and is not wrapped.
@@ -74,7 +74,7 @@ def show_lines(reporter: pytest.TerminalReporter, lines: Iterable[Line]) -> None
         show_block(reporter, Line("ftgate"), rows)
 
 
-def failures(reporter: pytest.TerminalReporter) -> Iterator[tuple[str, str]]:
+def failures(reporter: "pytest.TerminalReporter") -> Iterator[tuple[str, str]]:
     """Yield the node id and the text of each test that pytest counts as failed or as an error."""
     for outcome in ("failed", "error"):
         for report in reporter.stats.get(outcome, ()):
@@ -94,7 +94,7 @@ class _Text:
             writer.line(printable(line), red=True)
 
 
-def add_error(reporter: pytest.TerminalReporter, key: str, message: str, text: str) -> None:
+def add_error(reporter: "pytest.TerminalReporter", key: str, message: str, text: str) -> None:
     """Add what fails the session, and no test, to pytest's errors, by its ini key."""
     ini = reporter.config.inipath
     node = key
