@@ -218,19 +218,25 @@ def check_sampled(gate: Context) -> Iterator[Check]:
         for role in gate.models:
             samples[role] = ("faster_by", "latency_p50_s", gate.source("faster_by"))
 
+    # What holds for both models is said once.
+    names: dict[tuple[str, str, str, str, str | None], list[str]] = {}
     for role, (check_name, latency, source) in samples.items():
         model = gate.models[role]
         if model.latency_sample:
             continue
 
         advice = None
-        basis = f"is measured with up to {model.concurrency:,} concurrent calls, "
+        basis = f"measured with up to {model.concurrency:,} concurrent calls, "
         basis += "while the other model runs"
         if model.verified is not None:
-            basis = "comes from the recording, made under unknown load"
+            basis = "from the recording, made under unknown load"
         elif model.endpoint:
             advice = "Set latency_sample: 50 on the model, which takes a separate sample."
-        message = f"{latency} of {called(role, model.name)} {basis}"
+        facts = (check_name, latency, source, basis, advice)
+        names.setdefault(facts, []).append(called(role, model.name))
+
+    for (check_name, latency, source, basis, advice), models in names.items():
+        message = f"{latency} of {' and '.join(models)}: {basis}"
         yield Check(check_name, "warning", message, source=source, advice=advice)
 
 
