@@ -24,7 +24,7 @@ from pytest_ftgate.data.lines import (
     sha256_of,
     suffix_of,
 )
-from pytest_ftgate.data.rows import ColumnsError, RowReader, collected
+from pytest_ftgate.data.rows import ColumnsError, RowReader, collected, part_of
 from pytest_ftgate.errors import DataError, Where, located, shown_path
 from pytest_ftgate.text import excerpt, kind_of, listed, nearest, plural
 
@@ -150,7 +150,7 @@ def _examples(
                 continue
             # All rows of a table have the same columns: one error is enough.
             advice = error.cure
-            if file != "parquet":
+            if file != "parquet" and not any(map(part_of, values)):
                 header = "if the first line is a row, write a header above it (input,expected)"
                 advice = f"{header}; else {advice}"
             raise DataError(error.what, **error.parts(where=place, cure=advice)) from None

@@ -39,12 +39,12 @@ class ColumnsError(DataError):
     """A row lacks columns, as all rows of a table then do."""
 
 
-def _part_of(path: str) -> str | None:
+def part_of(path: str) -> str | None:
     """Return the part of an example that the path of a column usually holds."""
     for word in path.strip().lower().split("."):
-        for role, usual_names in _USUAL.items():
+        for key, usual_names in _USUAL.items():
             if word in usual_names or word.removesuffix("s") in usual_names:
-                return role
+                return key
     return None
 
 
@@ -283,8 +283,8 @@ class RowReader:
     def _usual_columns(self, row: Mapping[str, Any]) -> dict[str, str]:
         """Return the column of each part of an example that one column is usually called by."""
         columns = {}
-        for role, usual_names in _USUAL.items():
-            if role in row or role in self._fields:
+        for key, usual_names in _USUAL.items():
+            if key in row or key in self._fields:
                 continue
 
             likely = []
@@ -292,7 +292,7 @@ class RowReader:
                 if name.strip().lower() in usual_names and name not in self._fields.values():
                     likely.append(name)
             if len(likely) == 1:
-                columns[role] = likely[0]
+                columns[key] = likely[0]
         return columns
 
     def _check(self, row: Mapping[str, Any], columns: _Columns) -> None:
@@ -324,7 +324,7 @@ class RowReader:
 
             guess = nearest(column.lower(), unused)
             if guess is None:
-                guess = next((path for path in unused if _part_of(path) == name), None)
+                guess = next((path for path in unused if part_of(path) == name), None)
             path = "NAME"
             if guess is not None:
                 path = listed([unused.pop(guess)])
