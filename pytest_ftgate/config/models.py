@@ -413,6 +413,8 @@ class BaselineKeys(Keys):
 
 def _read_entry(value: Any, info: ValidationInfo) -> ModelSpec | BaselineKeys:
     """Return a model, or an entry with its own standard: a mapping that is no model."""
+    if value is None:
+        raise refusal("has no model: where there is none yet, write {model: null, max_drop: ...}")
     if not isinstance(value, Mapping):
         return read_model(value, info)
     standards = sorted(_STANDARDS & value.keys())

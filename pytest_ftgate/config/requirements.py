@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import pydantic
 from pydantic import (
@@ -302,7 +302,7 @@ LEVELS = ("ignore", "warn", "limit", "fail")
 ``limit`` is only a default: a warning up to a built-in limit and a failure above it.
 """
 
-_WRITABLE = ("fail", "warn", "ignore")
+_WRITABLE = get_args(Level)
 _MEANT = {
     **dict.fromkeys(("false", "off", "no", "none", "skip", "disable", "disabled"), "ignore"),
     **dict.fromkeys(("true", "on", "yes", "error"), "fail"),

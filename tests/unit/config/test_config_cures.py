@@ -43,6 +43,7 @@ IN_A_MARKER = [
     ({"thresholds": {"cost_usd": 0.1}}, "thresholds.cost_usd", "got 0.1: write {max: 0.1}"),
     ({"thresholds": {"accuracy": None}}, "thresholds.accuracy", "got nothing: write {min: ...}"),
     ({"baselines": ["openai:m"]}, "baselines", "write a name and a colon before each item"),
+    ({"baselines": {"champion": None}}, "baselines.champion", "write {model: null, max_drop: ...}"),
     ({"guards": ["other.jsonl"]}, "guards", "write a name and a colon before each item"),
     ({"temperature": 0}, "temperature", "write params: {temperature: 0} in a model"),
     ({"few_shot": 3}, "few_shot", "this is a key of a model: write it in baseline or candidate"),
