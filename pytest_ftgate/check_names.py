@@ -429,16 +429,8 @@ _TABLE = (
         "review",
         "decides",
         "free",
-        "The gate asks for less than on the main branch; this is a warning without "
-        "ftgate_forbid_weakening.",
-    ),
-    CheckName(
-        "not_compared",
-        "review",
-        "decides",
-        "free",
-        "The gate could not be compared with the main branch; this is a warning without "
-        "ftgate_forbid_weakening.",
+        "The gate asks for less than on the main branch, or could not be compared with it; this is "
+        "a warning without ftgate_forbid_weakening.",
     ),
     CheckName(
         "untracked",

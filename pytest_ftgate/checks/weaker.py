@@ -54,15 +54,15 @@ _POINTER = re.compile(
 """The hash of a file in its pointer: that of Git LFS in its place, that of DVC beside it."""
 
 
-FindingKind = Literal["weakened", "not_compared", "untracked", "note"]
+FindingKind = Literal["weakened", "untracked", "note"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What is weaker, could not be compared, is not in git, or is only a note.
+    """What is weaker or could not be compared, is not in git, or is only a note.
 
     Attributes:
-        kind: which of these it is, as the check is named.
+        kind: the name of the check, or that it is a note.
         gate: the gate that it is about; None for all.
         change: what was found, with both values and the place.
         cure: what to do.
@@ -199,7 +199,7 @@ def compare(
         past = _find_past(file, home, ref, in_ci=in_ci)
         if past is None:
             text = "could not compare with the base branch: there is no git history"
-            return Compared((Finding("not_compared", None, text, _CLONE),), absent=True)
+            return Compared((Finding("weakened", None, text, _CLONE),), absent=True)
 
         # A gate file that is gone has no gates left.
         gates_now = load_gate_file(file, None if file.exists() else _NO_GATES)
@@ -212,7 +212,7 @@ def compare(
         if past is not None:
             than = past.base.name
         text = f"could not compare with {than}: {error.headline}"
-        findings.append(Finding("not_compared", None, text, error.cure))
+        findings.append(Finding("weakened", None, text, error.cure))
     forbade = past is not None and _forbids(past.keys)
     return Compared(tuple(dict.fromkeys(findings)), forbade)
 

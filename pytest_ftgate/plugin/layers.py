@@ -205,7 +205,7 @@ class Layers:
         """
         if self.gate is None:
             text = f"the required gate {self.config.name} is not in the gate file"
-            yield weaker.Finding("not_compared", None, text, _MOVE)
+            yield weaker.Finding("weakened", None, text, _MOVE)
             return
 
         # The layers that are nearer come later, and replace the others.
@@ -216,4 +216,4 @@ class Layers:
         sources.pop("candidate", None)
         for key, source in sources.items():
             text = f"the {source.kind} gives {key} of a required gate ({source.at})"
-            yield weaker.Finding("not_compared", None, text, _MOVE)
+            yield weaker.Finding("weakened", None, text, _MOVE)

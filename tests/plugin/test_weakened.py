@@ -39,7 +39,7 @@ def repo(project: Project) -> Project:
 
 def told(gate: dict[str, Any]) -> str:
     """Return all findings that fail a gate, one a line."""
-    names = ("weakened", "not_compared", "untracked")
+    names = ("weakened", "untracked")
     return "\n".join(one["message"] for one in gate["checks"] if one["name"] in names and one["status"] == "fail")
 
 
@@ -123,7 +123,7 @@ def test_no_report_is_green_where_a_finding_on_no_gate_fails_the_session(two: Pr
     assert '<h1 class="fail">1 of 1 gate passed, 1 forbidden change</h1>' in page
 
 
-def test_all_that_is_weaker_is_one_check_and_the_rest_another(repo: Project) -> None:
+def test_all_that_is_weaker_is_one_check(repo: Project) -> None:
     """What a marker changes of a required gate is in no gate file, so that it cannot be compared."""
     repo.gate_file(EASY.replace("margin", "min_test_examples: 40, margin"))
     found = check(repo.judge("support"), "weakened")
@@ -131,8 +131,9 @@ def test_all_that_is_weaker_is_one_check_and_the_rest_another(repo: Project) -> 
     assert found["message"].count("weaker than main") == 1
     write_files(repo.path, {"test_gate.py": MARKED, "pytest.ini": INI})
     gate = repo.gate()
-    assert statuses(gate)["weakened"] == statuses(gate)["not_compared"] == "fail"
-    mentions(check(gate, "not_compared"), "marker gives margin of", "Write it into the gate file")
+    finding = check(gate, "weakened")
+    assert finding["status"] == "fail"
+    mentions(finding, "margin: 0.05 -> 0.01", "marker gives margin of", "Write it into the gate file")
 
 
 def test_a_gate_is_not_weakened_while_only_another_one_is_judged(two: Project) -> None:
@@ -148,11 +149,11 @@ def test_a_gate_is_not_weakened_while_only_another_one_is_judged(two: Project) -
 def test_without_git_it_could_not_look(repo: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     gate = repo.judge("support")
-    assert (gate["verdict"], statuses(gate)["not_compared"]) == ("pass", "warning")
+    assert (gate["verdict"], statuses(gate)["weakened"]) == ("pass", "warning")
     repo.ini["ftgate_forbid_weakening"] = True
     found = stopped(repo.judge("support"), "fail")
     mentions(found, "could not compare", "Install git")
-    assert found["name"] == "not_compared"
+    assert found["name"] == "weakened"
 
 
 def test_where_there_is_no_history(repo: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,10 +165,10 @@ def test_where_there_is_no_history(repo: Project, monkeypatch: pytest.MonkeyPatc
     shutil.rmtree(repo.path / "clone")
     with monkeypatch.context() as job:
         job.setenv("CI", "true")
-        assert statuses(repo.gate())["not_compared"] == "warning"
+        assert statuses(repo.gate())["weakened"] == "warning"
     for lines in ((), ("ftgate_required = all",)):
         repo.ini_file(*lines)
-        assert statuses(repo.gate("-v")).keys().isdisjoint({"weakened", "not_compared"})
+        assert statuses(repo.gate("-v")).keys().isdisjoint({"weakened"})
     repo.ini_file("ftgate_forbid_weakening = true")
     mentions(stopped(repo.gate(), "fail"), "fetch-depth: 0")
 
