@@ -159,8 +159,14 @@ def _of_key(
             yield errors.ConfigError(message, where=where, evidence=str(error), cure=fix)
         return
 
-    # Parameters in the id of a test may have commas.
-    if is_read and isinstance(read, list) and any("," in name.split("[")[0] for name in read):
-        names = " ".join(" ".join(read).replace(",", " ").split())
-        fix = f"write one name after the other, without commas: {names}"
+    if is_read and isinstance(read, list) and any(map(_is_listed, read)):
+        names = " ".join(read)
+        for sign in ",[]":
+            names = names.replace(sign, " ")
+        fix = f"write one name after the other, without commas: {' '.join(names.split())}"
         yield errors.ConfigError("a name has a comma", where=where, cure=fix)
+
+
+def _is_listed(name: str) -> bool:
+    """Return whether a name has signs of a list; the parameters of a test's id may have commas."""
+    return name.startswith("[") or "," in name.partition("[")[0]

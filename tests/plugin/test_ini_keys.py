@@ -28,6 +28,7 @@ REFUSED: list[tuple[str, str, tuple[str, ...]]] = [
     *((name, text.format("ftgate_forbid_weakening", "tru"), (":2",)) for name, text in LANGUAGES.items()),
     *(("pytest.ini", f"[pytest]\n{line}\n", (":2", line.partition(" ")[0], near)) for line, near in SLIPS.items()),
     ("pytest.ini", "[pytest]\nftgate_required = a, b\n", (":2", "comma", "a b")),
+    ("pytest.ini", "[pytest]\nftgate_required = ['a', 'b']\n", (":2", "comma", "a b")),
     # where pytest does not read it
     ("pytest.ini", "[pytest]\n[tool:pytest]\nftgate_required = all\n", (":3", "ftgate_required")),
     ("setup.cfg", "[tool:pytest]\n[pytest-ftgate]\nftgate_required = all\n", (":3", "ftgate_required")),
