@@ -39,7 +39,7 @@ def test_the_copy_button_copies_no_prompt(site: str, browser: Browser) -> None:
     block = page.locator(".highlight", has=page.locator(".gp", has_text="$")).nth(1)
     block.hover()
     block.locator("button").first.click()
-    assert page.evaluate("navigator.clipboard.readText()") == "python make_messages.py 6"
+    assert page.evaluate("navigator.clipboard.readText()") == "python take.py 240"
     context.close()
 
 
