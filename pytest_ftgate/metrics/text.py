@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, TypeAlias
@@ -63,7 +63,8 @@ class ExactMatch(TextMetric):
         if self.are_numbers:
             return numbers.number_in(without_fence(answer)) is not None
         if self.outputs is not None:
-            return not self.outputs.isdisjoint(self._readings(answer))
+            readings = self._as_text(answer), self._json_reading(answer)
+            return not self.outputs.isdisjoint(readings)
         if self.json_form is None:
             return True
         return self.json_form.fits(strict_json.json_or(without_fence(answer), ABSENT))
@@ -98,14 +99,13 @@ class ExactMatch(TextMetric):
     def _is_right(self, output: _Compared, answer: str | None) -> bool:
         if answer is None or not answer.strip():
             return False
-        return output in self._readings(answer)
+        is_json, _ = output
+        return output == (self._json_reading(answer) if is_json else self._as_text(answer))
 
-    def _readings(self, answer: str) -> Iterator[_Compared]:
-        """Yield an answer as it is compared with text, and as JSON if it is."""
-        yield self._as_text(answer)
+    def _json_reading(self, answer: str) -> _Compared | None:
+        """Return an answer as it is compared with JSON; None if it is not JSON."""
         value = strict_json.json_or(without_fence(answer), ABSENT)
-        if value is not ABSENT:
-            yield self._as_json(value)
+        return None if value is ABSENT else self._as_json(value)
 
 
 _ASCII_WORD = re.compile("[a-z0-9]+")

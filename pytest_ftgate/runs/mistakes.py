@@ -89,10 +89,12 @@ def _kinds(metric: Metric, examples: Sequence[Example], measured: Measured) -> K
     scores = rightness_by_repeat(measured, expected, metric).tolist()
     malformed = malformed_answers(metric, measured, expected).tolist()
     kinds = []
-    for predictions, *repeat in zip(measured.run.predictions, scores, malformed, strict=True):
-        completions = [prediction.completion for prediction in predictions]
-        answers = zip(completions, *repeat, strict=True)
-        kinds.append([_kind(metric, *answer) for answer in answers])
+    for repeat, predictions in enumerate(measured.run.predictions):
+        of_repeat = []
+        for row, prediction in enumerate(predictions):
+            facts = scores[repeat][row], malformed[repeat][row]
+            of_repeat.append(_kind(metric, prediction.completion, *facts))
+        kinds.append(of_repeat)
     return kinds
 
 
