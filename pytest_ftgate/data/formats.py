@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from pytest_ftgate.data import example, strict_json
 from pytest_ftgate.data.messages import (
+    calls_to_send,
     check_role,
     checked_calls,
     checked_messages,
@@ -294,12 +295,7 @@ def _content(items: Sequence[Row]) -> str | list[Row]:
 
 def _calling(calls: Sequence[Row], number: int) -> dict[str, Any]:
     """Return the message in which the assistant makes these calls, with the ids they need."""
-    tool_calls = []
-    for index, call in enumerate(calls):
-        arguments = example.canonical_json(call["arguments"])
-        function = {"name": call["name"], "arguments": arguments}
-        id_ = f"call_{number}_{index}"
-        tool_calls.append({"id": id_, "type": "function", "function": function})
+    tool_calls = calls_to_send(calls, f"call_{number}")
     return {"role": "assistant", "content": None, "tool_calls": tool_calls}
 
 

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pytest_ftgate.data import example, strict_json
@@ -181,6 +181,16 @@ def _canonical_call(call: Any) -> dict[str, Any]:
     if not isinstance(arguments, Mapping | None):
         raise ValueError(f"the arguments of {name} must be an object, got {kind_of(arguments)}")
     return {"name": name, "arguments": dict(arguments or {})}
+
+
+def calls_to_send(calls: Iterable[Mapping[str, Any]], prefix: str) -> list[dict[str, Any]]:
+    """Return canonical calls as the OpenAI API takes them, with ids that begin with ``prefix``."""
+    sent = []
+    for index, call in enumerate(calls):
+        arguments = example.canonical_json(call["arguments"])
+        function = {"name": call["name"], "arguments": arguments}
+        sent.append({"id": f"{prefix}_{index}", "type": "function", "function": function})
+    return sent
 
 
 def calls_text(value: Any) -> str:

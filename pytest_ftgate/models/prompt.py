@@ -24,11 +24,10 @@ from pytest_ftgate.data.example import (
     Example,
     Input,
     Messages,
-    canonical_json,
     content_id,
     expected_text,
 )
-from pytest_ftgate.data.messages import INSTRUCTIONS, calls_in, declared_tools
+from pytest_ftgate.data.messages import INSTRUCTIONS, calls_in, calls_to_send, declared_tools
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
 from pytest_ftgate.text import excerpt, listed, nearest
 
@@ -89,15 +88,11 @@ class Prompt:
         if not calls:
             return [*turns, {"role": "assistant", "content": text}]
 
-        tool_calls = []
+        tool_calls = calls_to_send(calls, f"call_{content_id(example.input)}")
+        # The API refuses calls without results.
         results: list[Mapping[str, Any]] = []
-        for number, call in enumerate(calls):
-            id_ = f"call_{content_id(example.input)}_{number}"
-            arguments = canonical_json(call["arguments"])
-            function = {"name": call["name"], "arguments": arguments}
-            tool_calls.append({"id": id_, "type": "function", "function": function})
-            # The API refuses calls without results.
-            results.append({"role": "tool", "tool_call_id": id_, "content": "ok"})
+        for call in tool_calls:
+            results.append({"role": "tool", "tool_call_id": call["id"], "content": "ok"})
         calling = {"role": "assistant", "content": "", "tool_calls": tool_calls}
         return [*turns, calling, *results]
 

@@ -107,7 +107,8 @@ class Rows(Mapping[tuple[str, int], RecordedRow]):
         """
         bare = _BARE.fullmatch(text)
         if bare is None or bare[1].isspace():
-            identity, row = _row(text, line)
+            values = strict_json.parse_object(text, looks=_LOOKS)
+            identity, row = _row_of(values, line)
             if identity in self.others or (identity[1] == 0 and identity[0] in self.texts):
                 return identity
             self.others[identity] = row
@@ -329,10 +330,6 @@ def _repeated(id_: str, where: Where) -> DataError:
     """Return the error that an earlier row has the id of this one."""
     advice = 'keep one row of each id; further answers of one example carry "repeat": 1, 2, ...'
     return DataError(f'the id "{excerpt(id_)}" repeats', where=where, cure=advice)
-
-
-def _row(text: str, line: int) -> tuple[tuple[str, int], RecordedRow]:
-    return _row_of(strict_json.parse_object(text, looks=_LOOKS), line)
 
 
 def _row_of(row: dict[str, Any], line: int | None) -> tuple[tuple[str, int], RecordedRow]:
