@@ -158,16 +158,22 @@ def _forms(project: Project) -> None:
     project.test_set(60, input="say {}".format, expected=_wanted)
     project.training_set(0, [{"input": f"train {i}", "expected": _wanted(i + 1000)} for i in range(200)])
 
+    def right(i: int) -> str:
+        return json.dumps(_wanted(i))
+
     def typo(i: int) -> str:
-        return json.dumps(_wanted(i)).replace('"room": "', '"room": "x')
+        return right(i).replace('"room": "', '"room": "x')
 
-    def output(name: str, i: int) -> str:
-        if name == "ft.jsonl":
-            return typo(i) if i in (30, 31) else json.dumps(_wanted(i))
-        return typo(i) if i < 20 else f"```json\n{json.dumps(_wanted(i))}\n```" if i < 26 else json.dumps(_wanted(i))
+    def of_baseline(i: int) -> str:
+        if i < 20:
+            return typo(i)
+        return f"```json\n{right(i)}\n```" if i < 26 else right(i)
 
-    for name in ("base.jsonl", "ft.jsonl"):
-        project.predictions(name, 60, output=lambda i, name=name: output(name, i))
+    def of_candidate(i: int) -> str:
+        return typo(i) if i in (30, 31) else right(i)
+
+    project.predictions("base.jsonl", 60, output=of_baseline)
+    project.predictions("ft.jsonl", 60, output=of_candidate)
 
 
 @golden()

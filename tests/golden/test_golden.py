@@ -70,9 +70,9 @@ def steady_text(text: str, folder: Path) -> str:
 
 def steady(value: Any, folder: Path, name: str = "") -> Any:
     if isinstance(value, dict):
-        return {key: steady(one, folder, key) for key, one in value.items()}
+        return {key: steady(item, folder, key) for key, item in value.items()}
     if isinstance(value, list):
-        return [steady(one, folder) for one in value]
+        return [steady(item, folder) for item in value]
     if isinstance(value, str):
         return steady_text(value, folder)
     if name == "oldest_age_s" and value is not None:
@@ -97,9 +97,9 @@ def fixed_port(server: LoopbackServer, monkeypatch: pytest.MonkeyPatch) -> Loopb
 def shown(result: pytest.RunResult) -> str:
     """Return what a run prints, without the header, which is pytest's."""
     text = result.stdout.str()
-    found = re.search(r"^(collecting \.\.\. )?collected \d+ items?.*$", text, flags=re.MULTILINE)
-    assert found, text
-    return text[found.start() :] + "\n"
+    start = re.search(r"^(collecting \.\.\. )?collected \d+ items?.*$", text, flags=re.MULTILINE)
+    assert start, text
+    return text[start.start() :] + "\n"
 
 
 def block_lines(result: pytest.RunResult) -> list[str]:
@@ -117,30 +117,30 @@ def check_properties(path: Path, report: dict[str, Any]) -> None:
     gates = {gate["nodeid"].rpartition("::")[2]: gate for gate in report["gates"]}
     for case in ElementTree.parse(path).iter("testcase"):
         gate = gates.pop(case.get("name", ""), None)
-        found = {one.get("name", ""): one.get("value", "") for one in case.iter("property")}
-        assert (gate is None) == (found == {})
+        properties = {item.get("name", ""): item.get("value", "") for item in case.iter("property")}
+        assert (gate is None) == (properties == {})
         if gate is not None:
             facts = {name: gate[name] for name in MAIN_FACTS}
             facts |= {role: gate[role]["value"] for role in ("baseline", "candidate")}
             facts |= {"training_usable": gate["training"]["usable"], "test_examples": gate["test_set"]["examples"]}
-            known = {f"ftgate.{name}" for name, value in facts.items() if value is not None}
-            assert found.keys() == known
+            expected = {f"ftgate.{name}" for name, value in facts.items() if value is not None}
+            assert properties.keys() == expected
     assert not gates
 
 
 def recordings(folder: Path) -> dict[str, Any]:
     """Return the fields of each recording, and how many keys it has, with a hash of all; the names of other notes."""
-    found: dict[str, Any] = {}
+    files: dict[str, Any] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.suffix == ".jsonl":
             rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
             keys = [row["key"] for row in rows if "key" in row]
             fields = list(dict.fromkeys(name for row in rows for name in row))
             digest = sha256("\n".join(keys).encode()).hexdigest()
-            found[path.name] = {"fields": ", ".join(fields), "keys": f"{len(keys)}, sha256 {digest}"}
+            files[path.name] = {"fields": ", ".join(fields), "keys": f"{len(keys)}, sha256 {digest}"}
         else:
-            found[path.name] = sorted(json.loads(path.read_text(encoding="utf-8")))
-    return found
+            files[path.name] = sorted(json.loads(path.read_text(encoding="utf-8")))
+    return files
 
 
 @pytest.mark.parametrize("name", PROJECTS)
@@ -159,8 +159,8 @@ def test_reports(
     result = project.run(*reports, "--junitxml=junit.xml")
     verbose = project.run("-v")
 
-    def text(found: str) -> str:
-        return steady_text(found, project.path)
+    def text(output: str) -> str:
+        return steady_text(output, project.path)
 
     report = json.loads((project.path / "report.json").read_text(encoding="utf-8"))
     Draft202012Validator(SCHEMA).validate(report)
@@ -198,7 +198,7 @@ def test_names(project: Project, monkeypatch: pytest.MonkeyPatch, snapshot: Snap
     options = project.run("--help").stdout.str()
     fixtures = project.run("--fixtures").stdout.str()
     markers = project.run("--markers").stdout.str()
-    found = {
+    names = {
         "public names": sorted(pytest_ftgate.__all__),
         "hooks": json.loads((project.path / "hooks.json").read_text(encoding="utf-8")),
         "options": sorted(set(re.findall(r"^  (--ftgate-\S+)", options, flags=re.MULTILINE))),
@@ -206,4 +206,4 @@ def test_names(project: Project, monkeypatch: pytest.MonkeyPatch, snapshot: Snap
         "fixtures": sorted(set(re.findall(r"^(ftgate\w*)\b", fixtures, flags=re.MULTILINE))),
         "mark": re.findall(r"^@pytest.mark.(ftgate.*)$", markers, flags=re.MULTILINE),
     }
-    assert found == snapshot(extension_class=_Json)
+    assert names == snapshot(extension_class=_Json)

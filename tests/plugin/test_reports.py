@@ -137,14 +137,24 @@ def test_a_recorded_candidate_can_be_called(project: Project, kind: str) -> None
 @pytest.mark.parametrize("names", [("old", "new"), ("new", "old")])
 def test_a_recording_is_held_to_the_inputs_of_every_gate(project: Project, names: tuple[str, str]) -> None:
     """What one gate has found right says nothing of another gate's inputs under the same ids."""
-    for name, missed in (("base.jsonl", range(40, 60)), ("ft.jsonl", ())):
-        project.predictions(name, 60, missed, input_sha256=lambda i: input_sha256(f"customer question {i}"))
+
+    def hashed(i: int) -> str:
+        return input_sha256(f"customer question {i}")
+
+    project.predictions("base.jsonl", 60, range(40, 60), input_sha256=hashed)
+    project.predictions("ft.jsonl", 60, input_sha256=hashed)
     project.test_set(60, "new.jsonl", input="please help: {}".format)
     sets = {"old": "test.jsonl", "new": "new.jsonl"}
-    tests = [f"{project.mark(test_set=sets[name])}\ndef test_{name}(): pass\n" for name in names]
-    project.file("test_gate.py", "import pytest\n" + "\n\n".join(tests))
-    gates = {gate["name"].rpartition("::")[2]: gate for gate in project.report()["gates"]}
-    assert {name: gate["verdict"] for name, gate in gates.items()} == {"test_old": "pass", "test_new": "error"}
+    source = "import pytest\n"
+    for name in names:
+        source += f"{project.mark(test_set=sets[name])}\ndef test_{name}(): pass\n\n\n"
+    project.file("test_gate.py", source)
+
+    gates = {}
+    for gate in project.report()["gates"]:
+        gates[gate["name"].rpartition("::")[2]] = gate
+    assert gates["test_old"]["verdict"] == "pass"
+    assert gates["test_new"]["verdict"] == "error"
     assert check(gates["test_new"], "baseline_answers")["status"] == "error"
 
 

@@ -125,14 +125,14 @@ def test_problems_come_first_and_show_the_rows_that_they_are_about():
         Check("guards.general", "inconclusive", "-0.9 points"),
         Check("thresholds.latency_p95_s", "inconclusive", "too few latencies"),
     )
-    made = gate(verdict="fail", checks=checks, guards=guards, wrong=(flip("main"),))
-    lines = text_of(made).splitlines()
+    result = gate(verdict="fail", checks=checks, guards=guards, wrong=(flip("main"),))
+    lines = text_of(result).splitlines()
     assert [line.split()[0] for line in lines[:3]] == ["FAIL", "INCONCLUSIVE", "INCONCLUSIVE"]
     assert "broken by the candidate in safety (1 of 7):" in lines
-    assert "input of safety" in text_of(made)
-    assert "input of main" not in text_of(made, 1)
-    assert "input of general" in text_of(made, 1)
-    latency = replace(made, verdict="inconclusive", checks=checks[3:])
+    assert "input of safety" in text_of(result)
+    assert "input of main" not in text_of(result, 1)
+    assert "input of general" in text_of(result, 1)
+    latency = replace(result, verdict="inconclusive", checks=checks[3:])
     assert "input of" not in text_of(latency)
     assert "input of main" in text_of(replace(latency, checks=(Check("thresholds.accuracy", "fail", "x"),)))
 
@@ -162,13 +162,13 @@ def test_a_check_that_observed_nothing_does_not_stand_for_the_gain():
 def test_nothing_about_a_gain_is_said_twice():
     threshold = Threshold("margin", 0.05)
     short = Check("margin", "fail", "gain +1.0 points accuracy, needs +5.0", 0.01, 0.05, threshold=threshold)
-    made = gate(verdict="fail", checks=(short,), gain=0.01, lower_bound=-0.03, upper_bound=0.16)
+    result = gate(verdict="fail", checks=(short,), gain=0.01, lower_bound=-0.03, upper_bound=0.16)
     for verbosity in (0, 1):
-        text = text_of(made, verbosity)
+        text = text_of(result, verbosity)
         assert text.count("gain +1.0 points") == text.count("95 % bounds -3.0 to +16.0") == 1
         assert "upper bound" not in text
     proven = Check("evidence", "inconclusive", "95 % lower bound -3.0", -0.03, threshold=Threshold("evidence", 0.05))
-    text = text_of(replace(made, verdict="inconclusive", checks=(proven,)), 1)
+    text = text_of(replace(result, verdict="inconclusive", checks=(proven,)), 1)
     assert text.count("lower bound") == text.count("95 % upper bound +16.0 points") == 1
 
 
@@ -256,9 +256,9 @@ def test_foreign_text_cannot_command_a_terminal_or_a_ci_log(hostile):
     assert max(map(len, lines)) < 200
 
 
-def breakdown_lines(*found, metric="field_f1"):
+def breakdown_lines(*tables, metric="field_f1"):
     return [
-        line for breakdown in breakdowns(gate(metric=metric, breakdowns=found), 30) for line in breakdown.lines("  ")
+        line for breakdown in breakdowns(gate(metric=metric, breakdowns=tables), 30) for line in breakdown.lines("  ")
     ]
 
 
