@@ -15,6 +15,7 @@ from pytest_ftgate.reports import json
 from pytest_ftgate.reports.recordings import read_notes, read_recordings
 from pytest_ftgate.runs import jobs, progress
 from pytest_ftgate.runs.store import Store
+from pytest_ftgate.text import kind_of
 
 
 def judge(
@@ -32,6 +33,9 @@ def judge(
         the facts and checks; what could not be judged has the verdict ``error``, and is not raised.
     """
     path = Path(config)
+    if not isinstance(gate, str | None):
+        message = f"the gate is its name in the gate file, not {kind_of(gate)}: judge(**keys)"
+        raise TypeError(message)
     name = gate or "judge"
     try:
         keys_of_gate = _resolved(path, gate, name, keys)

@@ -87,6 +87,11 @@ def test_a_score_is_a_number_or_says_which_there_are(here: Project) -> None:
         read_report("other.json")
 
 
+def test_a_mapping_of_keys_is_no_name_of_a_gate() -> None:
+    with pytest.raises(TypeError, match=r"not an object: judge\(\*\*keys\)"):
+        judge({"margin": 0.05})  # type: ignore[arg-type]
+
+
 def test_a_result_has_no_truth_value(here: Project) -> None:
     """Otherwise ``if judge(...)`` would deploy a model that failed."""
     result = judge("support", margin=0.9)
