@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import unescape
 from operator import itemgetter
 from typing import NamedTuple
-from urllib.parse import unquote_plus
+from urllib.parse import unquote
 
 from pytest_ftgate.data import (
     DataSet,
@@ -58,7 +58,6 @@ _ESCAPE = re.compile(
     r"|&(?:#\d+|#x[0-9a-f]+|[a-z]+);"  # HTML
     r"|(?<=[^\W\d])\+(?=\w)|(?<=\w)\+(?=[^\W\d])"  # forms
 )
-_QUOTED = re.compile(r"%[0-9a-f]{2}")
 _CODE = re.compile(r"u([0-9a-f]{4})")
 _DEPTH = 3
 """How often escapes are undone: in HTML within HTML twice."""
@@ -79,20 +78,12 @@ def unescaped(text: str) -> str:
     for _ in range(_DEPTH):
         if not any(sign in text for sign in "\\&%+"):
             break
-        meant = _ESCAPE.sub(_meant, _unquoted(text))
+        meant = _ESCAPE.sub(_meant, unquote(text))
         if meant == text:
             break
         text = _normalized_again(meant)
 
     return _TAG.sub(" ", text) if "<" in text else text
-
-
-def _unquoted(text: str) -> str:
-    """Return a text in which the words that are quoted for a URL are as they were."""
-    if "%" not in text:
-        return text
-    words = text.split(" ")
-    return " ".join(unquote_plus(word) if _QUOTED.search(word) else word for word in words)
 
 
 def _normalized_again(text: str) -> str:
