@@ -119,8 +119,6 @@ def _open(result: GateResult) -> Iterator[str]:
     outcome = "; ".join(sentences.outcome_sentences(result))
     if outcome:
         yield from (f"**{inline(outcome)}**", "")
-    for sentence in sentences.champion_sentences(result):
-        yield from (inline(sentence), "")
     for sentence in sentences.stage_sentence(result):
         yield from (f"**{inline(sentence)}**", "")
     yield from table(tables.models(result))

@@ -146,10 +146,11 @@ def facts_of(result: GateResult, check: Check) -> str:
 
 
 def outcome_sentences(result: GateResult) -> Iterator[str]:
-    """Yield the gain, how many examples changed, and the agreement, unless a red check says so."""
+    """Yield the gains, how many examples changed, and the agreement, unless a red check says so."""
     if result.gain is not None and not tells_gain(result):
         yield from gain_sentence(result)
         yield changed(result)
+    yield from champion_sentences(result)
     if not any(map(is_of_agreement, red_checks(result))):
         yield from agreement_sentence(result)
 

@@ -69,7 +69,6 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
         lines.append(Line(""))
 
     lines += _lines(sentences.outcome_sentences(result), "bold")
-    lines += _lines(sentences.champion_sentences(result))
     lines += _lines(sentences.stage_sentence(result), title(result).colour)
     models = _model_table(result, is_full=is_full)
     # Above a table of recorded answers this would read as a contradiction.

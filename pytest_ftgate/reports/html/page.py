@@ -115,7 +115,7 @@ def _view(result: GateResult, evidence: Evidence, anchor: str) -> Mapping[str, A
         ("Near duplicates", tuple(tables.row_pairs(result))),
         ("Inputs", inputs),
     ]
-    headline = [*sentences.outcome_sentences(result), *sentences.champion_sentences(result)]
+    headline = list(sentences.outcome_sentences(result))
     for check in result.checks:
         if result.passed and (check.kind, check.status) == ("cost", "pass"):
             headline.append(check.message)
