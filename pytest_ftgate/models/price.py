@@ -219,7 +219,9 @@ def _rates(entry: Any, params: Mapping[str, Any]) -> dict[str, Any] | str:
             rates[key] = float(getattr(table[name], "base", table[name]))
     if "input_per_1m" not in rates or "output_per_1m" not in rates:  # free is written as 0
         return "has no price of input and output tokens"
-    steps = [tier.start for rate in paid.values() for tier in getattr(rate, "tiers", ())]
+    steps: list[int] = []
+    for rate in paid.values():
+        steps += [tier.start for tier in getattr(rate, "tiers", ())]
     if steps:
         rates["most_input_tokens"] = min(steps) - 1
     return rates

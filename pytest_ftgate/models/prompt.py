@@ -263,7 +263,9 @@ def build_prompt(spec: ModelSpec, training: DataSet | None) -> Prompt:
             )
         if key == "few_shot":
             shots = choose_shots(pool, k)
-            turns = [turn for shot in shots for turn in prompt.shot(shot)]
+            turns: list[Mapping[str, Any]] = []
+            for shot in shots:
+                turns += prompt.shot(shot)
             prompt = replace(prompt, shots=tuple(turns))
             pool = [example for example in pool if example not in shots]
         elif k and not any(_text_of(example).strip() for example in pool):

@@ -390,30 +390,34 @@ def _check_call(value: Any, spec: ModelSpec) -> None:
     """Raise :class:`ConfigError` for a class, and a callable that needs other arguments."""
     # A call would say the same of every example, and without a cure.
     name = getattr(value, "__name__", type(value).__name__)
-    function = value.predict if predicts(value) else value
-    signature = None
-    fits = True
-    # What a decorator wraps may take other arguments.
-    try:
-        signature = inspect.signature(function, follow_wrapped=False)
-        signature.bind("")
-    except ValueError:  # of C code
-        pass
-    except TypeError:
-        fits = False
-
-    if inspect.isclass(value) and not (fits and _makes_answers(value)):
+    misfit = _misfit(value.predict if predicts(value) else value)
+    if inspect.isclass(value) and (misfit is not None or not _makes_answers(value)):
         message = f"{name} is a class, and a model is an object"
         advice = f"give an object of it: {name}()"
         if "target" in spec.options:
             module = spec.options["target"].partition(":")[0]
             advice = f"add model = {name}() to {module}, and write python:{module}:model"
         raise errors.ConfigError(message, where=spec.source.where(), cure=advice)
-    if not fits:
+
+    if misfit is not None:
         called = f"{name}.predict" if predicts(value) else name
-        message = f"{called}{excerpt(str(signature))} cannot be called with the input alone"
+        message = f"{called}{excerpt(str(misfit))} cannot be called with the input alone"
         advice = f"give a function of one argument, the input: lambda text: {called}(...)"
         raise errors.ConfigError(message, where=spec.source.where(), cure=advice)
+
+
+def _misfit(function: Callable[..., Any]) -> inspect.Signature | None:
+    """Return the signature of a callable that does not take one argument; None if it may take one."""
+    try:
+        # What a decorator wraps may take other arguments than the decorated function.
+        signature = inspect.signature(function, follow_wrapped=False)
+    except (TypeError, ValueError):  # of C code
+        return None
+    try:
+        signature.bind("")
+    except TypeError:
+        return signature
+    return None
 
 
 def _makes_answers(value: type) -> bool:
