@@ -11,8 +11,8 @@ from typing import Any
 
 from pytest_ftgate.checks import judging
 from pytest_ftgate.checks.context import Context
+from pytest_ftgate.checks.prompt_mismatch import system_of
 from pytest_ftgate.config import ModelSpec, model_keys
-from pytest_ftgate.data import INSTRUCTIONS, texts_in
 from pytest_ftgate.models import Model, key_of
 from pytest_ftgate.models.prompt import Prompt
 from pytest_ftgate.result import Check, called
@@ -127,11 +127,7 @@ def _prompt_of(model: Model) -> Prompt | None:
 
 def _system_of(gate: Context, role: str) -> str:
     """Return the instructions that a model is sent with the first test example."""
-    texts: list[str] = []
-    for message in gate.models[role].sent(gate.test.examples[0])["messages"]:
-        if message["role"] in INSTRUCTIONS:
-            texts.extend(texts_in(message.get("content")))
-    return "\n".join(texts)
+    return system_of(gate.models[role].sent(gate.test.examples[0])["messages"])
 
 
 def _advantages(gate: Context, role: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ nine in ten of the other side lack.
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pytest_ftgate.checks.audit.wording import MOST, shared_start
@@ -116,8 +116,8 @@ def _mismatch(
 
 
 def _systems(rows: Sequence[Request], calls: Sequence[Request]) -> Surroundings:
-    trained = list(map(_system_of, rows))
-    sent = list(map(_system_of, calls))
+    trained = [system_of(row.messages) for row in rows]
+    sent = [system_of(call.messages) for call in calls]
     usual = _usual(trained)
     change = ""
     if usual:
@@ -129,10 +129,10 @@ def _systems(rows: Sequence[Request], calls: Sequence[Request]) -> Surroundings:
     return Surroundings("a system message", "system", trained, sent, compared, _is_or_any, change)
 
 
-def _system_of(request: Request) -> str:
+def system_of(messages: Iterable[Mapping[str, Any]]) -> str:
     """Return the instructions at the start of a conversation."""
     texts = []
-    for message in request.messages:
+    for message in messages:
         if message["role"] not in INSTRUCTIONS:
             break
         content = message.get("content")
