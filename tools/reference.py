@@ -594,7 +594,7 @@ def _command_line() -> str:
         "No option and no environment variable changes a threshold.",
         "## Keys of the ini file",
         _table(("key", "meaning"), ini_keys),
-        "They stand in `pytest.ini`, or under `[tool.pytest.ini_options]` in `pyproject.toml`. "
+        "Write them in `pytest.ini`, or under `[tool.pytest.ini_options]` in `pyproject.toml`. "
         "`-o ftgate_...` is refused.",
         "## Exit status",
         "Pytest's own: 0 if every gate passed, 1 if one did not, a required gate was not judged "
