@@ -1,7 +1,7 @@
 """Check how fresh a verdict is: the age of its answers, and what changed since it last passed."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import ClassVar
@@ -142,27 +142,43 @@ def base_changed(gate: Context, last: LastGreen | None) -> Iterator[Check]:
 
 
 def until_judged(gate: Context, started: float) -> Iterator[Check]:
-    """Report answers without a revision that are from an earlier run without a verdict.
+    """Report answers without a revision: those of unfinished runs, and all that this verdict ends.
 
     ``started`` is when the session began, in seconds since the epoch.
     """
     models = []
+    earlier_models = []
     oldest = gate.now
     for _, run in gate.all_runs():
         if not run.model.until_judged:
             continue
         for answer in run.all_predictions:
+            if answer.completion is None or answer.recorded:
+                continue
+            models.append(run.model.name)
             made_at = answer.created_at or 0.0
-            is_stored = answer.stored and not answer.recorded and made_at < started
-            if answer.completion is not None and is_stored:
-                models.append(excerpt(run.model.name))
+            if answer.stored and made_at < started:
+                earlier_models.append(run.model.name)
                 oldest = min(oldest, made_at)
 
-    if models:
-        message = f"{plural(len(models), 'answer')} of {', '.join(dict.fromkeys(models))} are from "
-        message += f"a run that did not finish, the oldest {show_age(gate.now - oldest)} old"
+    if earlier_models:
+        age = show_age(gate.now - oldest)
+        message = (
+            f"{_counted(earlier_models)} are from a run that did not finish, the oldest {age} "
+        )
+        message += "old"
         advice = "If the model has changed since, ask again with --ftgate-cache=refresh."
-        yield Check("models", "warning", message, len(models), advice=advice)
+        yield Check("models", "warning", message, len(earlier_models), advice=advice)
+    if models and gate.verdict != "error":
+        message = f"for this session only: {_counted(models)}; a revision would keep them"
+        advice = "Set revision on the model: a name for its weights, changed with them. Later "
+        advice += "sessions then ask only what is new."
+        yield Check("models", "note", message, len(models), advice=advice)
+
+
+def _counted(models: Sequence[str]) -> str:
+    """Return how many answers these are, and the names of the models that gave them."""
+    return f"{plural(len(models), 'answer')} of {', '.join(map(excerpt, dict.fromkeys(models)))}"
 
 
 def max_age(gate: Context) -> Iterator[Check]:
