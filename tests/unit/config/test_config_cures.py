@@ -6,6 +6,7 @@ import pytest
 from test_config_gate_file import changed
 from test_config_resolve import SELF_CONTAINED, layer, marked, refusal
 
+from pytest_ftgate.config.keys import token
 from pytest_ftgate.data.lines import missing
 from pytest_ftgate.models import unknown_provider
 
@@ -26,6 +27,8 @@ IN_A_MARKER = [
     ({"candidate": "ft.jsonl"}, "candidate", "write 'recorded:ft.jsonl'"),
     ({"candidate": Path("ft.jsonl")}, "candidate", "write 'recorded:ft.jsonl'"),
     ({"candidate": Path("out/checkpoint")}, "candidate", "got the path 'out/checkpoint'; expected one of openai:NAME"),
+    ({"candidate": "openai:"}, "candidate", "expected a model after the colon, got 'openai:'"),
+    ({"test_set": {"pth": "t.jsonl"}}, "test_set.pth", "did you mean 'path'?"),
     ({"candidate": "gpt-4"}, "candidate", "expected one of openai:NAME"),
     ({"candidate": Forest}, "candidate", "pass an instance of it: Forest()"),
     ({"candidate": "python:a.predict"}, "candidate.target", "got 'a.predict'; did you mean 'a:predict'?"),
@@ -140,3 +143,36 @@ def test_another_set_is_not_suggested_for_a_missing_file(folder):
 def test_another_endpoint_is_a_provider_openai_with_base_url(provider):
     model = marked(candidate={"provider": provider, "model": "m"}).candidate
     assert "provider: openai with base_url" in unknown_provider(model).cure
+
+
+def test_all_four_parts_may_be_written_the_wrong_way_round():
+    fields = {"key": "id", "question": "input", "answer": "expected", "topic": "group"}
+    error = refusal(layer({**SELF_CONTAINED, "test_set": {"path": "t.csv", "fields": fields}}))
+    assert "did you mean {id: key, input: question, expected: answer, group: topic}?" in error.what
+
+
+def test_a_row_in_place_of_all_rows_is_told_where_data_are_read():
+    row = {"input": "a", "expected": "b"}
+    assert marked(test_set=row).test_set is row
+
+
+def test_the_drive_of_a_path_is_no_package(refused):
+    error, _ = refused("version: 1\ndefaults: {extends: 'c:policy.yaml'}\n")
+    assert "relative to the folder of the gate file" in error.cure
+
+
+def test_what_is_wrong_with_a_model_is_told_where_it_is_written(refused):
+    models = "version: 1\nmodels:\n  a: {provider: recorded, paht: x}\n  b: {extends: a, price: 1}\n  c: {extends: a}\n"
+    error, _ = refused(models)
+    places = {str(problem.where): problem.what for problem in error.problems}
+    assert list(places) == [
+        "ftgate.yaml:3: models.a.paht",
+        "ftgate.yaml:4: models.b.price",
+        "ftgate.yaml:5: models.c.extends",
+    ]
+    assert places["ftgate.yaml:5: models.c.extends"] == "the model 'a' is not valid"
+
+
+def test_an_object_keeps_its_name_as_long_as_it_lives():
+    first, second = Forest(), Forest()
+    assert token(first) == token(first) != token(second)
