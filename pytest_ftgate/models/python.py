@@ -407,7 +407,7 @@ def _check_call(value: Any, spec: ModelSpec) -> None:
 
 
 def _misfit(function: Callable[..., Any]) -> inspect.Signature | None:
-    """Return the signature of a callable that does not take one argument; None if it may take one."""
+    """Return the signature of a callable that does not take one argument, else None."""
     try:
         # What a decorator wraps may take other arguments than the decorated function.
         signature = inspect.signature(function, follow_wrapped=False)
