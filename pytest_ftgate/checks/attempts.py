@@ -41,8 +41,7 @@ _SHOWN_ONE_IN = 10
 _NOTE = "attempt: "
 
 
-# --- the test set
-# --------------------------------------------------------------------------------------------
+# --- the test set ---------------------------------------------------------------------------------
 
 
 class Shown(NamedTuple):
@@ -104,8 +103,7 @@ def same_test_set(current: tuple[str, ...], earlier: tuple[str, ...]) -> bool:
     return bool(comparable) and 2 * len(comparable.intersection(earlier)) >= len(comparable)
 
 
-# --- attempts
-# ------------------------------------------------------------------------------------------------
+# --- attempts -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -359,8 +357,7 @@ def _hash_of_answers(run: Run) -> str:
     return hash_of(" ".join(sorted(hashes)))
 
 
-# --- the ledger
-# ----------------------------------------------------------------------------------------------
+# --- the ledger -----------------------------------------------------------------------------------
 
 
 def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:

@@ -116,8 +116,7 @@ def _is_equal_copy(gate: Context, role: str) -> bool:
     return gate.config.baselines[role].identity != gate.config.candidate.identity
 
 
-# --- what a model is given
-# -----------------------------------------------------------------------------------
+# --- what a model is given ------------------------------------------------------------------------
 
 
 def _prompt_of(model: Model) -> Prompt | None:

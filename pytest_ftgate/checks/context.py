@@ -80,8 +80,7 @@ class Context:
     facts: Mapping[str, Any] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
 
-    # --- copies with more in them
-    # ----------------------------------------------------------------------------------
+    # --- copies with more in them -----------------------------------------------------------------
 
     def with_facts(self, **facts: Any) -> Context:
         """Return the context with more facts of the result."""
@@ -134,8 +133,7 @@ class Context:
         }
         return result_of(self.config, facts, self.checks)
 
-    # --- inputs
-    # ----------------------------------------------------------------------------------------------
+    # --- inputs -----------------------------------------------------------------------------------
 
     @property
     def deciding(self) -> Metric:
@@ -174,8 +172,7 @@ class Context:
         """Return whether the deciding metric is a share, whose differences are shown in points."""
         return self.deciding.share
 
-    # --- thresholds
-    # -----------------------------------------------------------------------------------
+    # --- thresholds -------------------------------------------------------------------------------
 
     def source(self, path: str) -> str:
         """Return where a key of the gate was written, as ``ftgate.yaml:14``."""
@@ -211,8 +208,7 @@ class Context:
         mapping = getattr(self.config, "standards" if head == "baselines" else head)
         return (mapping[name] if name else mapping), key
 
-    # --- answers
-    # ---------------------------------------------------------------------------------------------
+    # --- answers ----------------------------------------------------------------------------------
 
     @property
     def is_answered(self) -> bool:

@@ -23,8 +23,7 @@ DAYS_PER_MONTH = 365 / 12
 _LIMIT = "economics.max_break_even_days"
 
 
-# --- the cost of a call
-# --------------------------------------------------------------------------------------
+# --- the cost of a call ---------------------------------------------------------------------------
 
 
 def call_usd(model: ModelResult) -> float | None:
@@ -80,8 +79,7 @@ def free(candidate: Model | ModelResult | None) -> Unknown | None:
     return Unknown(why, f"{cure}economics.hosting_usd_per_month in its place.")
 
 
-# --- saving and break-even
-# -----------------------------------------------------------------------------------
+# --- saving and break-even ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +156,7 @@ class Costs:
         return highest if highest > 0 else nan
 
 
-# --- the rule
-# ------------------------------------------------------------------------------------------------
+# --- the rule -------------------------------------------------------------------------------------
 
 
 def check_free(gate: Context) -> Iterator[Check]:
@@ -328,8 +325,7 @@ def _cannot_be_judged(gate: Context, unknown: Unknown) -> Check:
     return Check("economics", "error", message, **required, advice=unknown.cure or None)
 
 
-# --- in words
-# ------------------------------------------------------------------------------------------------
+# --- in words -------------------------------------------------------------------------------------
 
 
 def _usd(value: float) -> str:

@@ -107,8 +107,7 @@ def _no_leaks(gate: Context) -> Check:
     return Check("leaked", "pass", message, 0, 0)
 
 
-# --- leaks and duplicates
-# ----------------------------------------------------------------------------------------
+# --- leaks and duplicates -------------------------------------------------------------------------
 
 
 def _leaked(gate: Context) -> Iterator[Check]:
@@ -238,8 +237,7 @@ def _group_overlap(gate: Context) -> Iterator[Check]:
     yield _finding(gate, "group_overlap", count, message, advice, total=len(gate.test))
 
 
-# --- labels
-# -------------------------------------------------------------------------------------------------
+# --- labels ---------------------------------------------------------------------------------------
 
 
 def _labels_in_common(gate: Context) -> Iterator[Check]:
@@ -322,8 +320,7 @@ def _places(data: DataSet, rows: Mapping[str, int]) -> dict[str, str]:
     return {name: str(data.where(row)) for name, row in rows.items()}
 
 
-# --- malformed rows
-# ----------------------------------------------------------------------------------------------
+# --- malformed rows -------------------------------------------------------------------------------
 
 
 def _empty_outputs(gate: Context) -> Iterator[Check]:
@@ -369,8 +366,7 @@ def _of_rows(
     yield _finding(gate, name, count, message, advice, total=len(gate.training), **fields)
 
 
-# --- words
-# --------------------------------------------------------------------------------------------------
+# --- words ----------------------------------------------------------------------------------------
 
 
 def _of(count: int, noun: str, total: int, single: str, several: str) -> str:

@@ -219,8 +219,7 @@ def _rare_group_loss(gate: Context, comparison: Comparison) -> Iterator[Check]:
     yield Check("rare_group_loss", "warning", message, counted, needed, source, advice)
 
 
-# --- a drop
-# --------------------------------------------------------------------------------------------------
+# --- a drop ---------------------------------------------------------------------------------------
 
 
 def max_drop_check(gate: Context, role: str, comparison: Comparison) -> Check:

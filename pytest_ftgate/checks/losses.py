@@ -127,8 +127,7 @@ def _broken(
     return tuple(flips)
 
 
-# --- before any call
-# -----------------------------------------------------------------------------------------
+# --- before any call ------------------------------------------------------------------------------
 
 
 def check_free(gate: Context) -> Iterator[Check]:
@@ -242,8 +241,7 @@ def _named(names: Sequence[str]) -> str:
     return f"{first}, and {n_more:,} more" if n_more > 0 else first
 
 
-# --- the models over the guards
-# ------------------------------------------------------------------------------
+# --- the models over the guards -------------------------------------------------------------------
 
 
 def check_others(gate: Context) -> Found:
@@ -351,8 +349,7 @@ def _guard_check(gate: Context, guard: Guard, result: PartResult) -> Check:
     return guard.check(result.verdict or "error", message, **fields, advice=advice)
 
 
-# --- slices
-# ------------------------------------------------------------------------------------------------
+# --- slices ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -111,8 +111,7 @@ def _mismatch(
     )
 
 
-# --- system messages and tools
-# -------------------------------------------------------------------------------
+# --- system messages and tools --------------------------------------------------------------------
 
 
 def _systems(rows: Sequence[Request], calls: Sequence[Request]) -> Surroundings:
@@ -173,8 +172,7 @@ def _is_or_any(text: str, compared: str) -> bool:
     return text == compared if compared else bool(text)
 
 
-# --- the text around the input
-# -------------------------------------------------------------------------------
+# --- the text around the input --------------------------------------------------------------------
 
 
 def _templates(rows: Sequence[Request], calls: Sequence[Request]) -> Iterator[Surroundings]:

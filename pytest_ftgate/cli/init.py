@@ -189,8 +189,7 @@ def _with_copies(survey: Survey, copies: Sequence[Copy]) -> Survey:
     return survey_of(test, training)
 
 
-# --- the data
-# ------------------------------------------------------------------------------------------------
+# --- the data -------------------------------------------------------------------------------------
 
 
 def look(
@@ -290,8 +289,7 @@ def propose(survey: Survey) -> tuple[str, str, str]:
     return "accuracy", f"{labels}, balanced: the share of right answers", "classification"
 
 
-# --- the files
-# -----------------------------------------------------------------------------------------------
+# --- the files ------------------------------------------------------------------------------------
 
 
 def _gate_file(survey: Survey, models: Mapping[str, str]) -> str:
@@ -385,8 +383,7 @@ def ini_lines(ini: IniFile | None) -> list[str]:
     return lines
 
 
-# --- what is printed
-# -----------------------------------------------------------------------------------------
+# --- what is printed ------------------------------------------------------------------------------
 
 
 def _findings(survey: Survey) -> Iterator[str]:

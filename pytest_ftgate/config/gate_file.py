@@ -186,8 +186,7 @@ def _check_names(file: _Written) -> None:
         gate_of_name[name] = gate
 
 
-# --- a policy that several repositories share, which a gate may only tighten
-# -----------------------------------------
+# --- a policy that several repositories share, which a gate may only tighten ----------------------
 
 
 def _read_policy(written: str, file: Path, where: Where, read: Callable[[Path], bytes]) -> Layer:
@@ -239,8 +238,7 @@ def _package_folder(package: str, where: Where) -> Path:
     return Path(os.path.abspath(next(iter(folders))))
 
 
-# --- the schema for editors
-# ------------------------------------------------------------------------------------------
+# --- the schema for editors -----------------------------------------------------------------------
 
 
 def render_json_schema() -> str:

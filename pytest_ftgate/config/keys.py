@@ -129,8 +129,7 @@ def _reference(value: Any) -> Callable[[], Any]:
         return lambda: value
 
 
-# --- validation, and what is said of each problem
-# ----------------------------------------------------------------
+# --- validation, and what is said of each problem -------------------------------------------------
 
 
 MISSING = "this required key is missing"
@@ -276,8 +275,7 @@ def _number_meant(text: str) -> str:
     return ""
 
 
-# --- mappings of keys
-# --------------------------------------------------------------------------------------------
+# --- mappings of keys -----------------------------------------------------------------------------
 
 
 class Placeable:
@@ -434,8 +432,7 @@ class OpenKeys(Keys):
     model_config = ConfigDict(extra="allow")
 
 
-# --- types of values
-# ---------------------------------------------------------------------------------------------
+# --- types of values ------------------------------------------------------------------------------
 
 
 def optional(description: str) -> Any:

@@ -125,8 +125,7 @@ def no_candidate(source: Source) -> ModelSpec:
     return ModelSpec("", {}, "none yet", "candidate", source)
 
 
-# --- the forms in which a model may be written
-# ---------------------------------------------------------------------
+# --- the forms in which a model may be written ----------------------------------------------------
 
 
 def read_model(value: Any, info: ValidationInfo) -> ModelSpec:
@@ -344,8 +343,7 @@ ModelDefinition = Annotated[
 ]
 
 
-# --- baselines: models by name, some with a standard of their own
-# ----------------------------------------------------
+# --- baselines: models by name, some with a standard of their own ---------------------------------
 
 
 class Standard(NamedTuple):

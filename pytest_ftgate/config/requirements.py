@@ -291,8 +291,7 @@ class EconomicsKeys(Keys):
     )
 
 
-# --- checks: those whose effect on the verdict a gate may change
-# ------------------------------------------------------------
+# --- checks: those whose effect on the verdict a gate may change ----------------------------------
 
 Level = Literal["fail", "warn", "ignore"]
 

@@ -124,8 +124,7 @@ def _by_policy(
     return strict.model_copy(update={"metric": (*strict.metrics, *secondary)})
 
 
-# --- merge the layers
-# --------------------------------------------------------------------------------------------
+# --- merge the layers -----------------------------------------------------------------------------
 
 
 def _nearest(layers: Sequence[Layer], models: Mapping[str, ModelSpec]) -> dict[str, _Value]:
@@ -233,8 +232,7 @@ def _adopted(config: GateKeys) -> GateKeys:
     return adopted
 
 
-# --- keys that are missing
-# ---------------------------------------------------------------------------------------
+# --- keys that are missing ------------------------------------------------------------------------
 
 
 def _by_role(key: str, baselines: Any) -> dict[str, ModelSpec | BaselineKeys]:
@@ -298,8 +296,7 @@ def _missing(
     return MissingKeysError(f"{text}: {', '.join(named)}", keys=keys, where=where, cure=cure)
 
 
-# --- keys that contradict each other
-# -----------------------------------------------------------------------------
+# --- keys that contradict each other --------------------------------------------------------------
 
 
 def _contradiction(config: GateKeys, key: str, text: str, cure: str) -> ConfigError:

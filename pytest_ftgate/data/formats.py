@@ -103,8 +103,7 @@ def format_of(row: Row) -> Format | None:
     return fitting[0]
 
 
-# --- values
-# -------------------------------------------------------------------------------------------------
+# --- values ---------------------------------------------------------------------------------------
 
 
 def _text(row: Row, key: str) -> str:
@@ -171,8 +170,7 @@ def _split(messages: Any, key: str, tools: Any = None) -> Parts | None:
     return None if divided is None else Parts(*divided, tools)
 
 
-# --- conversations in the words of others
-# --------------------------------------------------------------------------
+# --- conversations in the words of others ---------------------------------------------------------
 
 
 class _Words(NamedTuple):
@@ -339,8 +337,7 @@ def _function(spec: Row) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-# --- the formats
-# -------------------------------------------------------------------------------------------------
+# --- the formats ----------------------------------------------------------------------------------
 
 
 _CHAT_KEYS = {"id", "group", "messages", "tools", "system"}

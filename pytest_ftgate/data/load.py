@@ -274,8 +274,7 @@ def _uneven(cells: list[str], header: list[str], place: Where) -> DataError:
     )
 
 
-# --- tables with any columns
-# ------------------------------------------------------------------------------------------
+# --- tables with any columns ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

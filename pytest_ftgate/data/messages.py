@@ -280,8 +280,7 @@ def _functions(value: Any) -> list[Mapping[str, Any]]:
     return functions
 
 
-# --- inputs in the form in which they are compared
-# -----------------------------------------------------------------
+# --- inputs in the form in which they are compared ------------------------------------------------
 
 INSTRUCTIONS = frozenset({"system", "developer"})
 """Roles of messages that instruct the model."""

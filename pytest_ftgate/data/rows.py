@@ -428,8 +428,7 @@ def _text_of(value: Any, key: str) -> str:
     raise DataError(f"must be text or an integer, got {kind_of(value)}", where=Where(key=key))
 
 
-# --- Python objects
-# -------------------------------------------------------------------------------------------------
+# --- Python objects -------------------------------------------------------------------------------
 
 _ROWS = (
     'each row must be an Example, a mapping {"input": ..., "expected": ...}, or a pair '

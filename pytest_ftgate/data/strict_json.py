@@ -148,8 +148,7 @@ def container_of(value: Any) -> Any:
     return value if isinstance(value, dict | list) else None
 
 
-# --- JSON Lines and JSON arrays
-# --------------------------------------------------------------------------------------
+# --- JSON Lines and JSON arrays -------------------------------------------------------------------
 
 _ROW = 'a row looks like this: {"input": "...", "expected": "..."}'
 _SEPARATOR = re.compile(r"[ \t\r\n]*([,\]]?)[ \t\r\n]*")

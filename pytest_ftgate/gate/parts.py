@@ -87,8 +87,7 @@ def _read_guard(
     return Guard(name, spec, grouped_by_content(test), metric, tolerance, leaked)
 
 
-# --- slices
-# ------------------------------------------------------------------------------------------------
+# --- slices ---------------------------------------------------------------------------------------
 
 
 def _rows_by_value(spec: SliceKeys, field: str, test: DataSet) -> dict[str, list[int]]:

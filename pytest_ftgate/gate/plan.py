@@ -221,8 +221,7 @@ def _preview(gate: Context, services: Services, first: DataSet) -> dict[str, Run
     return dict(zip(gate.models, runs, strict=True))
 
 
-# --- costs
-# ------------------------------------------------------------------------------------------------
+# --- costs ----------------------------------------------------------------------------------------
 
 
 def _calls(
@@ -343,8 +342,7 @@ def _calls_of_judges(gate: Context) -> Iterator[Calls]:
         yield Calls(title, calls, calls, unknown=_OF_JUDGES, most=True)
 
 
-# --- what the test set can show
-# ------------------------------------------------------------------------------
+# --- what the test set can show -------------------------------------------------------------------
 
 
 def _stored_scores(gate: Context, stored: Mapping[RunName, Run]) -> dict[str, Scored]:
@@ -425,8 +423,7 @@ def _detectable(gate: Context, role: str, broken: float) -> float | None:
     )
 
 
-# --- what is sent, and what is answered
-# ----------------------------------------------------------------------
+# --- what is sent, and what is answered -----------------------------------------------------------
 
 
 def _asked(

@@ -127,8 +127,7 @@ def _judge_known_answers(gate: Context, services: Services) -> Context:
     return decided.with_checks(check for check in unfinished if check.status == "warning")
 
 
-# --- the answers
-# ---------------------------------------------------------------------------------------------
+# --- the answers ----------------------------------------------------------------------------------
 
 
 def _add_calibration(gate: Context, options: dict[str, Any]) -> Context:
@@ -191,8 +190,7 @@ def _add_judgements(gate: Context, options: dict[str, Any]) -> Context:
     return replace(_with_judging(gate, judging, checks), metrics={**gate.metrics, **judged})
 
 
-# --- the verdict
-# ---------------------------------------------------------------------------------------------
+# --- the verdict ----------------------------------------------------------------------------------
 
 
 def _decide(gate: Context, services: Services, hook: Any | None) -> Context:

@@ -139,8 +139,7 @@ def build(options: Options) -> Format:
     )
 
 
-# --- JSON Schema, which is checked before any call, without network access
-# -----------------------------------------------------------------------------------------
+# --- JSON Schema, which is checked before any call, without network access ------------------------
 
 _KEY = "json_schema"
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")

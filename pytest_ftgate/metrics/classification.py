@@ -182,8 +182,7 @@ def _statistic(
     return partial(averaged, score=score, average=average or "macro", codes=list(codes))
 
 
-# --- tallies
-# -----------------------------------------------------------------------------------------
+# --- tallies --------------------------------------------------------------------------------------
 # Every function takes tallies of shape ``(m, 3, K + 1)``, the diagonal and the margins of confusion
 # matrices, and returns ``(m,)`` values. The rows are, for each label, how often it is a right
 # answer, expected, and answered; the last column is for answers that are no label of the test set.
@@ -255,8 +254,7 @@ def _ratio(numerator: Any, denominator: Any) -> Floats:
     return quotient
 
 
-# --- several labels for one example
-# -----------------------------------------------------------------------------------
+# --- several labels for one example ---------------------------------------------------------------
 
 SEPARATOR = ","
 

@@ -174,8 +174,7 @@ class Differences:
             counts = f"{missing:,} of {len(expected):,} missing, {spurious:,} not expected"
             self._remark(path, counts)
 
-    # --- pairs of items
-    # ----------------------------------------------------------------------------------------------
+    # --- pairs of items ---------------------------------------------------------------------------
 
     def _paired_items(
         self, expected: Sequence[Any], answered: Sequence[Any], name: str

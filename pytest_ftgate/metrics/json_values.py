@@ -239,8 +239,7 @@ def names_in(value: Any, name: str = "") -> Iterator[str]:
             yield from names_in(element, name)
 
 
-# --- the rules of a gate
-# ---------------------------------------------------------------------------------------------
+# --- the rules of a gate --------------------------------------------------------------------------
 
 
 def read_rules(

@@ -195,8 +195,7 @@ def build(options: Options) -> ModelJudged | HumanPreference:
     return Rubric(judge, rubric, source, float(low), float(high), calibration=calibration)
 
 
-# --- preferences of people
-# -----------------------------------------------------------------------------------------
+# --- preferences of people ------------------------------------------------------------------------
 
 FEWEST_RATERS = 10
 _WORDS = {"candidate": 1.0, "tie": 0.5, "baseline": 0.0}

@@ -165,8 +165,7 @@ class LabelSet:
         return replace(self, reading=replace(self.reading, pattern=None, json_field=()))
 
 
-# --- the labels of a gate
-# -----------------------------------------------------------------------------------------
+# --- the labels of a gate -------------------------------------------------------------------------
 
 
 def read_part(options: Options) -> Reading:

@@ -16,8 +16,7 @@ from pytest_ftgate.data import Example, expected_text
 from pytest_ftgate.errors import ConfigError, MetricError, combined
 from pytest_ftgate.text import EXCERPT, kind_of, listed, nearest, printable
 
-# --- normalization of texts before they are compared
-# -----------------------------------------------------------------------------------------
+# --- normalization of texts before they are compared ----------------------------------------------
 
 # Characters that have a meaning at the edge of a text: "C#", "5%", "-1", "@ana".
 _MEANT = frozenset("#%‰&@/\\-")
@@ -311,8 +310,7 @@ def needed(options: Options, module: str, *, key: str | None = None) -> Any:
         ) from error
 
 
-# --- a time limit for matching one answer
-# -----------------------------------------------------------------------------------------
+# --- a time limit for matching one answer ---------------------------------------------------------
 # A pattern can backtrack for years, and a CI job must not hang.
 
 LIMIT_S = 30.0

@@ -118,8 +118,7 @@ def _id_in(values: Values, where: Where, fallback: Any) -> Any:
     return fallback
 
 
-# --- lm-evaluation-harness: samples_TASK_TIME.jsonl, by --log_samples
-# ------------------------------------------
+# --- lm-evaluation-harness: samples_TASK_TIME.jsonl, by --log_samples -----------------------------
 
 
 class _LmEval:
@@ -191,8 +190,7 @@ def _listed(value: Any) -> list[Any]:
     return list(value.values()) if isinstance(value, Mapping) else list(value)
 
 
-# --- inspect_ai: logs as .eval archives, or as .json
-# -----------------------------------------------------------
+# --- inspect_ai: logs as .eval archives, or as .json ----------------------------------------------
 
 
 def _inspect_archive(path: Path) -> Iterator[LogRow]:
@@ -275,8 +273,7 @@ def _inspect_text(output: Values, choice: Values) -> str:
     return completion
 
 
-# --- MLflow: eval_results_table.json, and rows of result.tables["eval_results"]
-# --------------------------------
+# --- MLflow: eval_results_table.json, and rows of result.tables["eval_results"] -------------------
 
 
 def _mlflow_table(path: Path, document: Values) -> Iterator[LogRow]:

@@ -323,8 +323,7 @@ class Surroundings:
     asked: DataSet | None = None  # the examples that the model will be asked about, as far as known
 
 
-# --- reasoning, which a model writes before its answer
-# --------------------------------------------------------------
+# --- reasoning, which a model writes before its answer --------------------------------------------
 
 _LEFT, _RIGHT = r"[<\[\u25c1]\|?", r"\|?[>\]\u25b7]"
 _OPENING = re.compile(rf"\s*(?P<left>{_LEFT})(?P<name>[\w:.-]+)(?:\s[^<>\[\]]*)?{_RIGHT}")

@@ -173,8 +173,7 @@ def _copied(argument: Any) -> Any:
     return argument if isinstance(argument, str | Mapping) else deepcopy(list(argument))
 
 
-# --- functions and objects of the user
-# ------------------------------------------------------------------------------------
+# --- functions and objects of the user ------------------------------------------------------------
 
 
 def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:

@@ -80,8 +80,7 @@ class _InstalledByteCode:
 sys.meta_path.insert(0, _InstalledByteCode)
 
 
-# --- options
-# -------------------------------------------------------------------------------------------------
+# --- options --------------------------------------------------------------------------------------
 
 
 def _report(text: str) -> str:
@@ -204,8 +203,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspecs)
 
 
-# --- the session
-# ---------------------------------------------------------------------------------------------
+# --- the session ----------------------------------------------------------------------------------
 
 
 def gate_session(config: pytest.Config) -> _session.GateSession:
@@ -400,8 +398,7 @@ def pytest_terminal_summary(
         gate_session(config).summarize(terminalreporter)
 
 
-# --- a test with the mark
-# ------------------------------------------------------------------------------------
+# --- a test with the mark -------------------------------------------------------------------------
 
 
 def _is_like_ours(marker: str) -> bool:
@@ -457,8 +454,7 @@ def pytest_runtest_makereport(
     return report
 
 
-# --- fixtures
-# ------------------------------------------------------------------------------------------------
+# --- fixtures -------------------------------------------------------------------------------------
 
 
 @pytest.fixture(autouse=True)

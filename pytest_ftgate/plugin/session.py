@@ -212,8 +212,7 @@ class GateSession:
             if line not in self._notes:
                 self._notes.append(line)
 
-    # --- what reports and workers say
-    # ---------------------------------------------------------------------------
+    # --- what reports and workers say -------------------------------------------------------------
 
     def hear_report(self, report: pytest.TestReport) -> None:
         """Add the verdict in a test report.
@@ -307,8 +306,7 @@ class GateSession:
             if nodeid in report.evidence and is_heard:
                 self._evidence[nodeid] = Evidence.from_json(report.evidence[nodeid])
 
-    # --- the end of the session
-    # -----------------------------------------------------------------------------------
+    # --- the end of the session -------------------------------------------------------------------
 
     def finish(self) -> bool:
         """Write the reports, once, and return whether the session fails.

@@ -158,8 +158,7 @@ def _shares(chances: Chances | None) -> tuple[str, ...]:
     return tuple(f"{100 * share:.0f} %" for share in chances)
 
 
-# --- prompts and answers
-# -----------------------------------------------------------------------------------
+# --- prompts and answers --------------------------------------------------------------------------
 
 
 def _first_prompt(model: Asked, *, full: bool) -> Iterator[Line]:

@@ -34,8 +34,7 @@ _GAIN_KEYS = ("margin", "max_drop", "evidence", "baselines")
 """The first parts of the keys that require something of the gain."""
 
 
-# --- the verdict
-# ---------------------------------------------------------------------------------------------
+# --- the verdict ----------------------------------------------------------------------------------
 
 
 def with_status(checks: Iterable[Check], *statuses: Status) -> list[Check]:
@@ -108,8 +107,7 @@ def counted(checks: Iterable[Check]) -> str:
     return ", ".join(counts)
 
 
-# --- what a check is about
-# -----------------------------------------------------------------------------------
+# --- what a check is about ------------------------------------------------------------------------
 
 
 def _key(check: Check) -> str:
@@ -160,8 +158,7 @@ def tells_gain(result: GateResult) -> bool:
     return any(is_of_gain(result, check) for check in red_checks(result))
 
 
-# --- the gain
-# ------------------------------------------------------------------------------------------------
+# --- the gain -------------------------------------------------------------------------------------
 
 
 def gain_sentence(result: GateResult) -> Iterator[str]:
@@ -342,8 +339,7 @@ def hypothesis_sentence(result: GateResult) -> Iterator[str]:
         yield f"hypothesis: {result.hypothesis}{outcomes[result.hypothesis_reached]}"
 
 
-# --- examples to look at
-# -----------------------------------------------------------------------------------
+# --- examples to look at --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -441,8 +437,7 @@ def _different(agreement: AgreementResult) -> Examples:
     return Examples("answers that differ", agreement.different, agreement.n_different)
 
 
-# --- models and data
-# -----------------------------------------------------------------------------------------
+# --- models and data ------------------------------------------------------------------------------
 
 
 def price_sentences(result: GateResult) -> Iterator[str]:

@@ -197,8 +197,7 @@ def row_pairs(result: GateResult) -> Iterator[Table]:
             yield Table(f"{title} ({len(rows):,})", headings, rows, folds=True)
 
 
-# --- models
-# --------------------------------------------------------------------------------------------------
+# --- models ---------------------------------------------------------------------------------------
 
 
 def models(result: GateResult) -> Table:
@@ -260,8 +259,7 @@ def _model(
     )
 
 
-# --- guards, slices and labels
-# -------------------------------------------------------------------------------
+# --- guards, slices and labels --------------------------------------------------------------------
 
 
 def parts(result: GateResult) -> tuple[Table, ...]:
@@ -333,8 +331,7 @@ def _axis(part: PartResult) -> tuple[float, float]:
     return (low, high) if high > low else (0.0, 1.0)
 
 
-# --- what the values are made of
-# -----------------------------------------------------------------------------
+# --- what the values are made of ------------------------------------------------------------------
 
 
 def breakdowns(result: GateResult, most: int | None = None) -> Iterator[Table]:

@@ -104,8 +104,7 @@ def _fold(text: str, indent: str) -> list[str]:
     return wrapped(text, indent=indent, width=WIDTH, break_words=False) or [""]
 
 
-# --- checks
-# --------------------------------------------------------------------------------------------------
+# --- checks ---------------------------------------------------------------------------------------
 
 
 def finding(message: str, *facts: str, cure: str | None = None) -> Iterator[list[str]]:
@@ -177,8 +176,7 @@ def _warnings(checks: Sequence[Check]) -> Iterator[Line]:
         yield Line(f"{plural(len(others) - _WARNINGS_SHOWN, 'more warning')} (-v)", "yellow")
 
 
-# --- models, answers and details
-# -----------------------------------------------------------------------------
+# --- models, answers and details ------------------------------------------------------------------
 
 
 def _model_table(result: GateResult, *, is_full: bool) -> list[str]:

@@ -79,8 +79,7 @@ def _never_right(kinds: Kinds) -> set[int]:
     return {row for row, repeats in enumerate(answers) if RIGHT not in repeats}
 
 
-# --- kinds of mistakes
-# ---------------------------------------------------------------------------------------
+# --- kinds of mistakes ----------------------------------------------------------------------------
 
 
 def _kinds(metric: Metric, examples: Sequence[Example], measured: Measured) -> Kinds:
@@ -136,8 +135,7 @@ def _flaw(completion: Completion | None) -> str | None:
     return None if completion.text.strip() else "empty"
 
 
-# --- labels
-# --------------------------------------------------------------------------------------------------
+# --- labels ---------------------------------------------------------------------------------------
 
 
 def _labels(metric: Metric, examples: Sequence[Example]) -> list[str] | None:
@@ -184,8 +182,7 @@ def _right_by_label(labels: Sequence[str], kinds: Kinds) -> Counter[str]:
     return right
 
 
-# --- knowledge
-# -----------------------------------------------------------------------------------------------
+# --- knowledge ------------------------------------------------------------------------------------
 
 
 def recalled(fixed: Sequence[Example], test: Sequence[Example], training: Sequence[Example]) -> int:

@@ -200,8 +200,7 @@ def _teller(
     return tell
 
 
-# --- latencies, measured apart: with many calls at once they would wait for each other
-# -----------------------------------------------------------------------------------------
+# --- latencies, measured apart: with many calls at once they would wait for each other ------------
 
 
 class Sampled(Delegate):

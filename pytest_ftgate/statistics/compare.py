@@ -71,8 +71,7 @@ class Test(ABC):
         return self.lower(), -self.opposite.lower()
 
 
-# --- single examples
-# ----------------------------------------------------------------------------------------
+# --- single examples ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -148,8 +147,7 @@ class GaffkeTest(Test):
         return planning.needed_graded(self.sample, target / self.unit, confidence)
 
 
-# --- units of a jackknife
-# -----------------------------------------------------------------------------------
+# --- units of a jackknife -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -450,8 +448,7 @@ class CautiousTest(Test):
         return max(first, second)
 
 
-# --- the comparisons
-# ----------------------------------------------------------------------------------------
+# --- the comparisons ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

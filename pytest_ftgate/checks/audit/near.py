@@ -361,8 +361,7 @@ def _likely(pairs: NDArray[np.int64], hashes: NDArray[np.uint8]) -> NDArray[np.i
     return np.concatenate(likely)
 
 
-# --- groups of near duplicates, which count as one piece of evidence
-# ----------------------------------------------
+# --- groups of near duplicates, which count as one piece of evidence ------------------------------
 
 
 def grouped(test: DataSet, pairs: Iterable[tuple[int, int]]) -> DataSet:

@@ -63,8 +63,7 @@ _DEPTH = 3
 """How often escapes are undone: in HTML within HTML twice."""
 
 
-# --- texts as they are compared
-# ----------------------------------------------------------------------------------
+# --- texts as they are compared -------------------------------------------------------------------
 
 
 def plain_text(conversation: Input) -> str:
@@ -147,8 +146,7 @@ def is_long(words: str) -> bool:
     return n_words / LONG_WORDS + signs / LONG_SIGNS >= 1
 
 
-# --- templates
-# ----------------------------------------------------------------------------------------------
+# --- templates ------------------------------------------------------------------------------------
 
 
 class Text(NamedTuple):
@@ -250,8 +248,7 @@ def shared_start(rows: Sequence[Sequence[str]]) -> list[str]:
         start.append(word)
 
 
-# --- similar texts
-# -----------------------------------------------------------------------------------------------
+# --- similar texts --------------------------------------------------------------------------------
 
 SHINGLE = 4
 """Characters of a shingle, a run of consecutive characters."""
@@ -272,8 +269,7 @@ def resemblance(first: frozenset[str], second: frozenset[str]) -> float:
     return shared / (len(first) + len(second) - shared)
 
 
-# --- excerpts
-# -----------------------------------------------------------------------------------------------
+# --- excerpts -------------------------------------------------------------------------------------
 
 
 def first_difference(texts: Sequence[str]) -> int:
