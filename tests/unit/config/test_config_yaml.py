@@ -100,3 +100,9 @@ def test_a_value_that_is_nested_too_deeply_or_within_itself_is_refused(folder, v
     error = refusal(folder, f"a: {value}\n")
     assert str(error).startswith("ftgate.yaml:")
     assert error.what == "nested too deeply"
+
+
+def test_a_key_that_is_written_twice_is_refused_with_both_lines(folder):
+    error = refusal(folder, "a: 1\nb: 2\na: 3\n")
+    assert (error.where.line, error.where.key) == (3, "a")
+    assert all(line in error.what for line in ("line 1", "line 3"))
