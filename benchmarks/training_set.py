@@ -103,11 +103,10 @@ def measure_time(folder: Path) -> None:
     )
 
 
-# --- copies: from which resemblance on two texts are near copies
-# ----------------------------------------------------- Copies are planted into the commands of
-# examples/voice_commands and into each file that is named. Then all pairs between the example's
-# training and test set are held against each threshold: each is a false alarm, since they were made
-# from different templates.
+# --- copies: from which resemblance on two texts are near copies ---------------------------------
+# Copies are planted into the commands of examples/voice_commands and into each file that is named.
+# Then all pairs between the example's training and test set are held against each threshold: each
+# is a false alarm, since they were made from different templates.
 
 ROOT = Path(__file__).parents[1]
 THRESHOLDS = (0.6, 0.65, 0.7, 0.75, 0.8, 0.85)

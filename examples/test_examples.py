@@ -1,4 +1,4 @@
-"""Run every example as its README says, each as the project of its own that it is: ``pytest examples``."""
+"""Run every example as its README says, each as a project of its own: ``pytest examples``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Draw the pictures of the documentation from ``examples/voice_commands``: terminals as SVG, the report as PNG.
+"""Draw the pictures of the documentation: terminals as SVG, the report as PNG.
 
-``python tools/pictures.py`` needs the groups ``example`` and ``browser``, and a Chromium. Terminals have the colours
-that pytest and the plugin print; all pictures have a light and a dark form.
+``python tools/pictures.py`` needs the groups ``example`` and ``browser``, and a Chromium. Terminals
+have the colours that pytest and the plugin print; all pictures have a light and a dark form.
 """
 
 from __future__ import annotations
@@ -26,16 +26,18 @@ ESCAPE = re.compile(r"\x1b\[([\d;]*)m")
 CLASSES = {"1": "bold", "31": "red", "32": "green", "33": "yellow", "36": "cyan"}
 STYLE = """
 text { fill: #1b1f24; } rect { fill: #f6f8fa; } .bold { font-weight: 700; }
-.red { fill: #a3141f; } .green { fill: #116329; } .yellow { fill: #725000; } .cyan { fill: #0b5cad; }
+.red { fill: #a3141f; } .green { fill: #116329; }
+.yellow { fill: #725000; } .cyan { fill: #0b5cad; }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3; } rect { fill: #161b22; }
-  .red { fill: #ffaba8; } .green { fill: #7ee787; } .yellow { fill: #f0cf65; } .cyan { fill: #79b8ff; }
+  .red { fill: #ffaba8; } .green { fill: #7ee787; }
+  .yellow { fill: #f0cf65; } .cyan { fill: #79b8ff; }
 }
 """
 
 
 def terminal(text: str) -> str:
-    """Return what a program prints, with its colours, as an SVG that looks like a terminal of 80 columns."""
+    """Return what a program prints, with its colours, as an SVG of a terminal of 80 columns."""
     rows = []
     for line in text.splitlines():
         for markup in spans(line):

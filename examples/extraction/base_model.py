@@ -58,7 +58,7 @@ class BaseModel:
 
     @staticmethod
     def _filled(value: Any, text: str, command: str) -> Any:
-        """Return the example's value, or the words at its place in the command, or None if there are none."""
+        """Return the example's value, the words at its place in the command, or None without any."""
         words, command_words = text.split(), command.split()
         place = find(str(value).split(), words)
         if place is None:
@@ -71,7 +71,7 @@ class BaseModel:
         return value if end - start > MOST_WORDS else filled or None
 
     def _named(self, slot: str, command: str) -> str | None:
-        """Return the longest value listed in the prompt for this slot that occurs in the command."""
+        """Return the longest value that the prompt lists for this slot and the command holds."""
         named = [
             value
             for value in self._listed[slot]

@@ -1,4 +1,4 @@
-"""The fine-tuned model: classifiers trained on commands and answers, which predict the intent and the slots.
+"""The fine-tuned model: classifiers that predict the intent and the slots of a command.
 
 Most values occur literally in the command ("kitchen", 40): a classifier predicts for each word
 which slot it fills, if any. Others do not ("the lights" has the domain light, "max" is a brightness
@@ -132,7 +132,7 @@ def hint(command: str, intent: str) -> str:
 
 
 def tags_of(command: str, slots: Slots) -> list[str]:
-    """Return for each word the slot that it fills: the first literal occurrence of the slot's value."""
+    """Return for each word the slot that it fills, by the first occurrence of the slot's value."""
     words = [word[0] for word in words_of(command)]
     tags = [NONE] * len(words)
     for slot, value in slots.items():

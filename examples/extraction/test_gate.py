@@ -1,4 +1,4 @@
-"""Passes: the fine-tuned model gets more fields right, and most of its answers satisfy the schema."""
+"""Passes: the fine-tuned model gets more fields right, and most answers satisfy the schema."""
 
 import pytest
 

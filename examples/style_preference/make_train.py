@@ -286,7 +286,7 @@ FILLERS: dict[str, list[str]] = {
 
 
 def filled(template: str, chosen: dict[str, str]) -> str:
-    """Return the template with its placeholders filled, which may contain placeholders themselves."""
+    """Return the template with its placeholders filled, also those within their values."""
     while "{" in template:
         template = template.format_map(chosen)
     template = re.sub(r"\b([Aa]) (?=[AEIOU])", r"\1n ", template)
@@ -313,7 +313,7 @@ def pieces(text: str) -> set[str]:
 
 
 def conversations() -> Iterator[tuple[str, str]]:
-    """Yield questions and replies without end: the topics in turn, with random wordings and values."""
+    """Yield questions and replies without end: topics in turn, with random wordings and values."""
     rng = random.Random("the style of the house")
     while True:
         for questions, replies in TOPICS:

@@ -36,11 +36,15 @@ ALIKE = 0.7  # share of common 4-letter pieces above which two sentences are nea
 NOT_LEARNABLE = {"HassRespond"}  # five fixed answers to unrelated questions: nothing to generalise
 
 HOME = {
-    "area": "kitchen|living room|bedroom|bathroom|garage|office|hallway|dining room|nursery|patio|attic",
+    "area": (
+        "kitchen|living room|bedroom|bathroom|garage|office|hallway|dining room|nursery|patio|attic"
+    ),
     "floor": "ground floor|first floor|second floor|basement|upstairs|downstairs",
     "message": "dinner is ready|the guests are here|the school bus leaves soon|we are going out",
     "zone": "home|work|school|gym",
-    "search_query": "some jazz|Radiohead|Abbey Road|the morning news|Bohemian Rhapsody|Chopin nocturnes",
+    "search_query": (
+        "some jazz|Radiohead|Abbey Road|the morning news|Bohemian Rhapsody|Chopin nocturnes"
+    ),
     "timer_name": "pizza|laundry|homework|egg|workout|tea|bread",
     "timer_command": "turn off the oven|open the curtains|lock the door|pause the music",
     "shopping_list_item": "milk|two lemons|oat flakes|washing powder|coffee beans",
@@ -174,7 +178,7 @@ def alike(first_text: str, second_text: str) -> bool:
 
 
 def draw(pool: Sequence[list[Template]], cap: int, turns: int, rng: random.Random) -> Iterator[Row]:
-    """Yield up to ``cap`` rows without near duplicates, one of each family per turn, so that no family dominates."""
+    """Yield up to ``cap`` rows without near duplicates, one of each family per turn."""
     taken: list[str] = []
     for _turn in range(turns):
         for family in pool:
@@ -210,7 +214,7 @@ def usable_families() -> dict[str, dict[str, list[Template]]]:
 
 
 def without_doubtful(*sets: Sequence[Row]) -> tuple[list[Row], ...]:
-    """Return the sets without sentences that occur twice: they are ambiguous, or would leak into the test set."""
+    """Return the sets without sentences that occur twice: they are ambiguous, or would leak."""
     times = Counter(normalized(row["input"]) for rows in sets for row in rows)
     return tuple([row for row in rows if times[normalized(row["input"])] == 1] for rows in sets)
 

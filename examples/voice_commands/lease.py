@@ -1,4 +1,4 @@
-"""Share the example's server between sessions: the first one starts it, and it ends with the last one."""
+"""Share the example's server between sessions: the first one starts it, the last one ends it."""
 
 from __future__ import annotations
 

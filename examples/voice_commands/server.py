@@ -1,4 +1,4 @@
-"""A small OpenAI-compatible server for the stand-ins, so that the example needs no key and no network.
+"""A small OpenAI-compatible server for the stand-ins: the example needs no key and no network.
 
 To try it: ``python server.py``, then ``curl http://127.0.0.1:8391/v1/models``.
 """

@@ -1,4 +1,4 @@
-"""Passes: the fine-tuned model beats the prompt by more than the margin, and the training set is large enough."""
+"""Passes: the fine-tuned model beats the prompt by the margin, with enough training examples."""
 
 import pytest
 

@@ -10,4 +10,4 @@ def test_too_few_training_examples():
 
 @pytest.mark.ftgate("small_gain")
 def test_gain_is_below_the_margin():
-    """Fail by measurement: trained on a quarter of the rows, the model gains less than the margin."""
+    """Fail by measurement: trained on a quarter of the rows, it gains less than the margin."""

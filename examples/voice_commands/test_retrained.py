@@ -1,4 +1,4 @@
-"""Passes: the retrained model beats the prompt by the margin, and is not worse than the model that runs today."""
+"""Passes: the retrained model beats the prompt, and is not worse than the model of today."""
 
 import pytest
 
