@@ -346,6 +346,16 @@ def test_a_gate_of_agreement_may_leave_its_baseline_to_a_fixture(load):
     assert needed.sources["margin"] == LEFT_OPEN
 
 
+def test_a_gate_of_agreement_may_leave_the_baseline_that_it_names_to_a_marker(load):
+    file = load("version: 1\ngates: {intents: {agreement: {with: prompt, min: 0.98}}}")
+    in_file = as_written(file, "intents")
+    keys = {**SELF_CONTAINED, "baselines": {"prompt": SELF_CONTAINED["baseline"]}}
+    marker = layer({key: value for key, value in keys.items() if key not in ("baseline", "margin")})
+    config = resolve_gate([marker, *file.layers("intents")], file=file, gate="intents", default_name="intents")
+    assert config.asked_by == "agreement"
+    assert weakenings(in_file, config, of_marker=True) == {}
+
+
 CHAMPION = {"champion": {"model": "recorded:live.jsonl", "max_drop": 0.02}}
 NO_MODEL = {"champion": {"model": None, "max_drop": 0.02}}
 
