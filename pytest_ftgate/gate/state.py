@@ -189,8 +189,10 @@ class DataSets:
         else:
             place = id(rows)
             state = content_of(rows)
+        # An iterator has no rows left for a second name.
+        used_for = "" if isinstance(rows, Iterator) else name
         # Two gates may read one file by different fields.
-        key = (place, keys and keys.format, repr(options), name)
+        key = (place, keys and keys.format, repr(options), used_for)
         # A set with expected outputs serves requests without them, too.
         for is_labeled in (True, labeled):
             loaded = self._loaded.get((key, is_labeled))

@@ -9,6 +9,7 @@ import pytest
 from gate_project import SMALL, Project, check, label, mentions, passed, stopped, words
 
 from pytest_ftgate import Completion, hookspecs
+from pytest_ftgate.gate.state import DataSets
 
 LABELS = "LABELS = ('refund', 'invoice', 'shipping')\ndef right(text): return LABELS[int(text.split()[-1]) % 3]\n"
 RIGHT = f"import asyncio, pytest, sys, threading, time; from pytest_ftgate import Completion\n{LABELS}"
@@ -195,6 +196,13 @@ def test_a_fixture_that_raises_is_shown_without_our_lines_and_one_may_skip(proje
 @pytest.mark.parametrize("excuse", [lambda: pytest.skip("x"), lambda: sys.exit(0)])
 def test_a_generator_of_examples_may_not(project: Project, excuse: Any) -> None:
     mentions(stopped(project.judge(test_set=(excuse() for _ in range(3)))), "test_set[0]", "test_gate.py:4")
+
+
+def test_a_generator_is_read_once_for_all_gates_whatever_they_use_it_for() -> None:
+    rows = ({"input": str(i), "expected": "x"} for i in range(3))
+    data = DataSets()
+    test = data.load(rows, "test_gate.py:4")
+    assert data.load(rows, "test_gate.py:9", name="guards.old.test_set") is test
 
 
 # --- hooks ---------------------------------------------------------------------------------------------------
