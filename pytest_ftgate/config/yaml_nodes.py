@@ -39,6 +39,7 @@ _AMBIGUOUS = (
 """The forms of unquoted scalars that YAML 1.1 and 1.2 parsers read differently."""
 
 _TAG = re.compile(r"(?:&[^\s,\[\]{}]+\s+)?(!\S*)")
+_TOO_DEEP = "nested too deeply"
 _QUOTE = (
     "Indent with spaces only, and the keys of one mapping alike; write a space behind the colon of "
     "a key; quote text that holds a colon and a space or ${NAME}, or begins with a sign of YAML "
@@ -113,9 +114,6 @@ def _parsed(text: str, shown: str) -> Node | None:
         root = loader.get_node() if loader.check_node() else None
         if root is not None and loader.check_node():
             raise invalid("the gate file must be one document", loader.get_mark().line + 1)
-        if root is None:
-            return None
-        return _Reader(text, shown).read(root, ())
     except yaml.MarkedYAMLError as error:
         # Only where the file is invalid: a text in it may hold such a line.
         conflict = _CONFLICT.search(text)
@@ -127,10 +125,16 @@ def _parsed(text: str, shown: str) -> Node | None:
         line = mark.line + 1 if mark else 1
         raise invalid(f"invalid YAML: {error.problem}", line, _QUOTE) from None
     except (ValueError, OverflowError, RecursionError) as error:
-        # of PyYAML's own code, such as chr(0xFFFFFFFF), and of numbers with thousands of digits
-        is_deep = isinstance(error, RecursionError)
-        what = "nested too deeply" if is_deep else "not a valid escape or number"
+        # of PyYAML's own code, such as chr(0xFFFFFFFF)
+        what = _TOO_DEEP if isinstance(error, RecursionError) else "not a valid escape or number"
         raise invalid(what, loader.get_mark().line + 1) from None
+
+    if root is None:
+        return None
+    try:
+        return _Reader(text, shown).read(root, ())
+    except RecursionError:  # an alias within its own anchor, which has no end
+        raise ConfigError(_TOO_DEEP, where=Where(shown)) from None
 
 
 def _line_at(text: str, position: int) -> int:
@@ -187,10 +191,10 @@ class _Reader:
         for form, kind in _AMBIGUOUS:
             if form.fullmatch(text):
                 raise self._refused(_ambiguous(text, kind, path), node, path)
-        for form, read in _PLAIN:
-            if form.fullmatch(text):
-                return read(text)
-        return text
+        try:
+            return next((read(text) for form, read in _PLAIN if form.fullmatch(text)), text)
+        except ValueError:  # Python refuses integers with thousands of digits
+            raise self._refused("the number has too many digits", node, path) from None
 
     def _refused(self, text: str, node: Any, path: KeyPath) -> ConfigError:
         return ConfigError(text, where=Where(self._shown, _line(node), dotted(path) or None))

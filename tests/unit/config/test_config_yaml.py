@@ -106,3 +106,13 @@ def test_a_key_that_is_written_twice_is_refused_with_both_lines(folder):
     error = refusal(folder, "a: 1\nb: 2\na: 3\n")
     assert (error.where.line, error.where.key) == (3, "a")
     assert all(line in error.what for line in ("line 1", "line 3"))
+
+
+def test_a_number_with_thousands_of_digits_is_refused_where_it_stands(folder):
+    error = refusal(folder, f"a:\n  b: {'9' * 5_000}\nc: 1\n")
+    assert (str(error.where), error.what) == ("ftgate.yaml:2: a.b", "the number has too many digits")
+
+
+def test_an_alias_within_its_own_anchor_is_not_told_with_another_line(folder):
+    error = refusal(folder, "a: &x\n  b: *x\nc: 1\n")
+    assert (error.where.line, error.what) == (None, "nested too deeply")
