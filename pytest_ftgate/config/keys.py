@@ -137,6 +137,7 @@ _NO_VALUE = "has no value: set one (in YAML, indented below it), or remove the k
 _IN_PLAIN_SIGHT = "do not write a secret here: name an environment variable with api_key_env"
 _PROSE = ("system", "template", "rubric", "hypothesis", "because", "name")
 _VARIABLE = re.compile(r"\$\{\w+\}|\$[A-Z_]{2,}")
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}([,_]\d{3})+")
 _OWN = "ftgate"
 KeysT = TypeVar("KeysT", bound=BaseModel)
 
@@ -251,7 +252,7 @@ def _cure(kind: str, value: Any, context: Mapping[str, Any]) -> str:
     Empty where nothing suggests it.
     """
     if kind in _NUMBERS and isinstance(value, str):
-        return _number_meant(value)
+        return _number_meant(value, is_whole=kind == "int_type")
     # a name or a revision of digits alone
     if kind == "string_type" and isinstance(value, int | float):
         return ": quote it"
@@ -263,14 +264,19 @@ def _cure(kind: str, value: Any, context: Mapping[str, Any]) -> str:
     return ""
 
 
-def _number_meant(text: str) -> str:
+def _number_meant(text: str, *, is_whole: bool) -> str:
     """Return which number a text was probably meant to be; empty where it looks like none."""
     if is_numeral(text):
         return ": remove the quotes"
     if text.endswith("%") and is_numeral(text[:-1]):
         return f"; did you mean {float(text[:-1]) / 100:g}?"
-    with_point = text.replace(",", ".").replace("_", "")
-    if is_numeral(with_point):
+
+    # In 1,500 the comma may part thousands, or be a decimal one.
+    has_thousands = _THOUSANDS.fullmatch(text) is not None
+    if has_thousands and is_whole:
+        return f"; did you mean {text.replace(',', '').replace('_', '')}?"
+    with_point = text.replace(",", ".")
+    if is_numeral(with_point) and not (has_thousands or is_whole):
         return f"; did you mean {float(with_point):g}?"
     return ""
 

@@ -73,7 +73,8 @@ def _refuse_bare_limits(values: Any) -> Any:
         return values
     problems: list[tuple[KeyPath, str]] = []
     for name, limit in values.items():
-        if limit is None or isinstance(limit, int | float):
+        is_number = isinstance(limit, int | float) and not isinstance(limit, bool)
+        if limit is None or is_number:
             # these must be low, and all others high
             is_maximum = str(name).startswith(("latency_", "cost_", "error_"))
             end = "max" if is_maximum else "min"

@@ -41,6 +41,8 @@ IN_A_MARKER = [
     ({"checks": {"leaked": "error"}}, "checks.leaked", "got the text 'error'; did you mean 'fail'?"),
     ({"checks": {"leaked": "warning"}}, "checks.leaked", "did you mean 'warn'?"),
     ({"margin": "0,05"}, "margin", "got the text '0,05'; did you mean 0.05?"),
+    ({"min_test_examples": "1,000"}, "min_test_examples", "got the text '1,000'; did you mean 1000?"),
+    ({"min_test_examples": "1_000"}, "min_test_examples", "did you mean 1000?"),
     ({"thresholds": {"accuracy": 0.8}}, "thresholds.accuracy", "got 0.8: write {min: 0.8}"),
     ({"thresholds": {"latency_p95_s": 3}}, "thresholds.latency_p95_s", "got 3: write {max: 3}"),
     ({"thresholds": {"cost_usd": 0.1}}, "thresholds.cost_usd", "got 0.1: write {max: 0.1}"),
@@ -64,6 +66,19 @@ def test_a_mistake_in_a_marker_is_told_with_its_cure(keys, key, words):
     error = refusal(layer({**rest, **keys}))
     assert [problem.where.key for problem in error.problems] == [key]
     assert words in error.what
+
+
+# What may mean two numbers, or no number at all, is told without a guess.
+WITHOUT_A_GUESS = [
+    ({"timeout_s": "1,500"}, "must be a number, got the text '1,500'"),
+    ({"min_test_examples": "0,05"}, "must be a whole number, got the text '0,05'"),
+    ({"thresholds": {"accuracy": True}}, "must be a mapping, got true"),
+]
+
+
+@pytest.mark.parametrize(("keys", "message"), WITHOUT_A_GUESS)
+def test_nothing_is_suggested_where_the_meaning_is_not_clear(keys, message):
+    assert refusal(layer({**SELF_CONTAINED, **keys})).what == f"{message} (marker)"
 
 
 IN_A_FILE = [
