@@ -34,7 +34,7 @@ from pytest_ftgate.config.keys import (
     refused_key,
     refusing,
 )
-from pytest_ftgate.text import cut, excerpt, got, nearest, quoted, suggestion
+from pytest_ftgate.text import cut, excerpt, got, listed, nearest, quoted, suggestion
 
 SPELLINGS = "openai:NAME, python:pkg.module:function, recorded:PATH, transformers:NAME"
 
@@ -197,8 +197,9 @@ def _extended(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
     changes = {key: value for key, value in values.items() if key != "extends"}
     if not isinstance(name, str) or name not in reading.models:
         text = f"must be the name of a model under models, {got(name, ())}"
-        near = suggestion(name, reading.models) if isinstance(name, str) else ""
-        raise refused_key("extends", text + near)
+        names = f"; the names under models are: {listed(sorted(reading.models))}"
+        meant = suggestion(name, reading.models, names) if isinstance(name, str) else ""
+        raise refused_key("extends", text + meant)
     if "provider" in changes:
         text = "the provider is that of the model that is extended: remove this key"
         raise refused_key("provider", text)
