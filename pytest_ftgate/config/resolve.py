@@ -314,9 +314,11 @@ def _check_standards(config: GateKeys) -> None:
         raise _contradiction(config, "baselines", text, cure)
     if config.margin is not None and config.max_drop is not None:
         text = f"{config.quoted('margin')} and {config.quoted('max_drop')} are both set: keep one"
-        cure = (
-            "Remove one of them. With max_drop the candidate may be worse, and no gain is required."
-        )
+        cure = "Remove one of them"
+        for key in ("margin", "max_drop"):
+            if config.sources[key].kind == "defaults":  # which other gates may need
+                cure = f"Move {key} from defaults to the gates that need it"
+        cure += ". With max_drop the candidate may be worse, and no gain is required."
         raise _contradiction(config, "margin", text, cure)
 
 

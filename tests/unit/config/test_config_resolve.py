@@ -395,6 +395,14 @@ def test_keys_that_contradict_each_other(changes, key, words):
     assert error.cure
 
 
+@pytest.mark.parametrize(("default", "key"), [({"margin": 0.05}, "max_drop"), ({"max_drop": 0.02}, "margin")])
+def test_a_default_that_contradicts_a_gate_is_to_be_moved(default, key):
+    keys = {name: value for name, value in SELF_CONTAINED.items() if name != "margin"}
+    error = refusal(layer({**keys, key: 0.02}), layer(default, "ftgate.yaml:2", "defaults"))
+    (name,) = default
+    assert error.cure.startswith(f"Move {name} from defaults to the gates that need it.")
+
+
 @pytest.mark.parametrize(
     ("changes", "evidence", "standard"),
     [
