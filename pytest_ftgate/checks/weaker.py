@@ -119,7 +119,7 @@ def checks_of(findings: Iterable[Finding], *, forbidden: bool) -> list[Check]:
     for group in weaker.values():
         changes = "; ".join(finding.change for finding in group)
         cures = dict.fromkeys(finding.cure for finding in group if finding.cure)
-        merged = replace(group[0], change=changes, cure=" ".join(cures))
+        merged = replace(group[0], change=changes, cure=" ".join(cures) or None)
         checks.append(merged.check(forbidden=forbidden))
     return checks
 

@@ -271,3 +271,9 @@ def test_what_git_does_not_say(tmp_path, monkeypatch):
     assert (found.forbade, found.absent, asked) == (False, False, [None, "develop"])
     monkeypatch.setattr(project, "find_base", lambda *_, **__: None)
     assert project.compare(tmp_path / "ftgate.yaml", tmp_path, None).absent
+
+
+def test_what_has_no_cure_has_no_advice():
+    finding = project.Finding("weakened", None, "could not compare with main: git did not answer within 60 s")
+    (check,) = project.checks_of([finding], forbidden=True)
+    assert (check.status, check.advice) == ("fail", None)
