@@ -75,9 +75,8 @@ def exact_p(wins: int, losses: int, n: int, *, margin: float, confidence: float)
     return exact_p_value(wins, losses, n, margin, gamma=spent_on_rate(evidence.level(confidence)))
 
 
-@lru_cache(
-    maxsize=200
-)  # a gate is often judged twice: as answered, and with malformed answers tied
+# A gate is often judged twice: as answered, and with malformed answers tied.
+@lru_cache(maxsize=200)
 def exact_lower(wins: int, losses: int, n: int, alpha: float) -> float:
     """Return the lower bound of the true gain, a share, by inverting the exact test.
 
@@ -163,7 +162,7 @@ def chance_of_enough_wins(
 def _enough_wins(trials: Codes, needed: Codes, winning: Floats, losing: Floats) -> Floats:
     """Return P(Binomial(trials, winning) >= needed), shape ``(m, k)``.
 
-    The rates ``winning`` and ``other = 1 - winning`` have the shape ``(m,)``, the trials ``(k,)``.
+    The rates ``winning`` and ``losing = 1 - winning`` have the shape ``(m,)``, the trials ``(k,)``.
     The first column is computed directly. Each further one has one trial less and follows from the
     one before: ``P(Bin(N - 1) >= k) = P(Bin(N) >= k) - winning * P(Bin(N - 1) = k - 1)``; a larger
     ``k`` has a few terms less.
@@ -232,23 +231,24 @@ def wins_to_reach(score: float, losses: Codes, n: int, margin: float) -> Codes:
 def chance_of(counts: Codes, trials: Codes, rates: Floats, complements: Floats) -> Floats:
     """Return P(Binomial(trials, rate) = count), shape ``(m, k)``.
 
-    Counts and trials have the shape ``(k,)``, rates ``(m,)``; ``others`` is ``1 - rates``, computed
-    by the caller without rounding errors. A count outside 0..trials has the probability 0.
+    Counts and trials have the shape ``(k,)``, rates ``(m,)``; ``complements`` is ``1 - rates``,
+    computed by the caller without rounding errors. A count outside 0..trials has the probability 0.
     """
     is_possible = (counts >= 0) & (counts <= trials)
     k = np.where(is_possible, counts, 0)
     log_ways = _log_factorial(trials) - _log_factorial(k) - _log_factorial(trials - k)
     log_rates = np.log(np.maximum(rates, _TINY))[:, None]
-    log_others = np.log(np.maximum(complements, _TINY))[:, None]
-    chances = np.exp(log_ways + k * log_rates + (trials - k) * log_others)
+    log_complements = np.log(np.maximum(complements, _TINY))[:, None]
+    chances = np.exp(log_ways + k * log_rates + (trials - k) * log_complements)
     return np.where(is_possible, chances, 0.0)
 
 
 def chance_of_at_least(count: int, trials: int, rates: Floats, complements: Floats) -> Floats:
-    """Return P(Binomial(trials, rate) >= count), shape ``(m,)``; ``others`` is ``1 - rates``.
+    """Return P(Binomial(trials, rate) >= count), shape ``(m,)``.
 
-    The sum runs over the rarer side, counts from ``count`` or counts below it, up to eight standard
-    deviations away. This keeps the precision of probabilities near 0 and near 1.
+    ``complements`` is ``1 - rates``. The sum runs over the rarer side, counts from ``count`` or
+    counts below it, up to eight standard deviations away. This keeps the precision of probabilities
+    near 0 and near 1.
     """
     if count <= 0:
         return np.ones_like(rates)

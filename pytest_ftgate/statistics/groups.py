@@ -182,7 +182,7 @@ def _steps_of_grid(totals: Floats, sizes: Floats) -> float:
 
 
 def _chance_of_at_most(limit: int, sizes: Codes) -> float:
-    """Return the probability that a random subset of ``sizes`` has a sum of at most ``most``.
+    """Return the probability that a random subset of ``sizes`` has a sum of at most ``limit``.
 
     A coin decides of each one whether it is in the subset. The characteristic function, a product
     of cosines with a factor for each distinct size, is inverted at as many frequencies as there are

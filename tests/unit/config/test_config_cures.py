@@ -85,7 +85,7 @@ IN_A_FILE = [
     ("candidate: tuned", "candidate: ft.jsonl", "15: gates.intents.candidate", "write 'recorded:ft.jsonl'"),
     ("candidate: tuned", "candidate: tunned", "15: gates.intents.candidate", "did you mean 'tuned'?"),
     ("candidate: tuned", "candidate: gpt-4", "15: gates.intents.candidate", "or a name under models: tuned"),
-    ("candidate: tuned", "candidate: {extends: base}", "15: gates.intents.candidate.extends", "names under models are: "),
+    ("candidate: tuned", "candidate: {extends: base}", "15: gates.intents.candidate.extends", "under models are: "),
     ("margin: 0.05", "margin: 0,05", "17: gates.intents.margin", "did you mean 0.05?"),
     ("margin: 0.05", "margin: 5%", "17: gates.intents.margin", "did you mean 0.05?"),
     ("accuracy: {min: 0.80}", "accuracy: 0.8", "19: gates.intents.thresholds.accuracy", "write {min: 0.8}"),
