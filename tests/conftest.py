@@ -34,7 +34,8 @@ settings.register_profile("local", max_examples=15, deadline=None)
 settings.register_profile("ci", max_examples=100, deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in what a shell's script starts in the background
+# as in what a shell's script starts in the background
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -65,7 +66,9 @@ def required(green: Project) -> Project:
 
 
 @pytest.fixture
-def http(pytester: pytest.Pytester, server: LoopbackServer, no_ambient_settings: None) -> EndpointProject:
+def http(
+    pytester: pytest.Pytester, server: LoopbackServer, no_ambient_settings: None
+) -> EndpointProject:
     """Return a green gate on the models of a loopback server."""
     return EndpointProject(pytester, server)
 

@@ -10,10 +10,15 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = [*sorted(DOCS.rglob("*.md")), *sorted((ROOT / "examples").glob("*/README.md")), ROOT / "README.md"]
+PAGES = [
+    *sorted(DOCS.rglob("*.md")),
+    *sorted((ROOT / "examples").glob("*/README.md")),
+    ROOT / "README.md",
+]
 
 _BLOCK = re.compile(
-    r'^( *)```(\w+)(?: title="([^"\n]*)"| file=(\S+))?\n(.*?)^\1```$', flags=re.MULTILINE | re.DOTALL
+    r'^( *)```(\w+)(?: title="([^"\n]*)"| file=(\S+))?\n(.*?)^\1```$',
+    flags=re.MULTILINE | re.DOTALL,
 )  # GitHub shows the file name of README's blocks nowhere
 
 
@@ -32,7 +37,9 @@ class Block(NamedTuple):
 
 
 def name_of(page: Path) -> str:
-    return (page.relative_to(DOCS) if page.is_relative_to(DOCS) else page.relative_to(ROOT)).as_posix()
+    return (
+        page.relative_to(DOCS) if page.is_relative_to(DOCS) else page.relative_to(ROOT)
+    ).as_posix()
 
 
 def blocks(page: Path) -> Iterator[Block]:
@@ -63,13 +70,18 @@ def commands(block: Block) -> list[tuple[str, str]]:
     """Return the commands of a console block, each with the output shown below it; a backslash joins two lines."""
     first, *sessions = re.split(r"^\$ ", re.sub(r" *\\\n *", " ", block.text), flags=re.MULTILINE)
     assert not first, f"{block.place}: a console block begins with a command after '$ '"
-    return [(command, output) for command, _, output in (session.partition("\n") for session in sessions)]
+    return [
+        (command, output)
+        for command, _, output in (session.partition("\n") for session in sessions)
+    ]
 
 
 def build_site(folder: Path) -> Path:
     """Build the documentation, which mkdocs must do without a warning."""
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False, env=environment)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False, env=environment
+    )
     assert done.returncode == 0, done.stderr
     return folder

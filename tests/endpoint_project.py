@@ -15,8 +15,17 @@ from gate_project import ALONE, Project, label, wrong
 from loopback import LoopbackServer, Reply
 
 N = 60
-EVERY_REQUEST = Counter((model, f"customer question {i}") for model in ("base", "ft") for i in range(N))
-TIMED = {"latency_p50_s", "latency_p95_s", "n_stored", "n_retries", "oldest_prediction", "oldest_age_s"}
+EVERY_REQUEST = Counter(
+    (model, f"customer question {i}") for model in ("base", "ft") for i in range(N)
+)
+TIMED = {
+    "latency_p50_s",
+    "latency_p95_s",
+    "n_stored",
+    "n_retries",
+    "oldest_prediction",
+    "oldest_age_s",
+}
 _MISSED = {"base": frozenset(range(40, 60)), "ft": frozenset((0, 1, 58, 59))}
 
 
@@ -54,7 +63,9 @@ class Meeting:
     def __call__(self, body: dict[str, Any]) -> Reply:
         if len(self.keys) >= self._n:
             self._complete.set()
-        return Reply(answer({**body, "model": body["model"].replace("told", "ft")}), until=self._complete)
+        return Reply(
+            answer({**body, "model": body["model"].replace("told", "ft")}), until=self._complete
+        )
 
     @property
     def keys(self) -> Counter[str]:
@@ -73,23 +84,39 @@ class EndpointProject(Project):
 
     def model(self, name: str, /, **options: Any) -> dict[str, Any]:
         """Return a model with a revision, so that its answers are kept; ``...`` leaves a key out."""
-        usual = {"provider": "openai", "model": name, "base_url": self.server.url, "retries": 0, "revision": "1"}
+        usual = {
+            "provider": "openai",
+            "model": name,
+            "base_url": self.server.url,
+            "retries": 0,
+            "revision": "1",
+        }
         return {key: value for key, value in {**usual, **options}.items() if value is not ...}
 
     def gates(self, models: Mapping[str, Any] | None = None, **changes: Any) -> None:
         """``gates/ftgate.yaml`` with the gate ``support`` and models, named in the ini file, and a marked test."""
-        gate = {**self.keys, "test_set": "../test.jsonl", "training_set": "../train.jsonl", **changes}
+        gate = {
+            **self.keys,
+            "test_set": "../test.jsonl",
+            "training_set": "../train.jsonl",
+            **changes,
+        }
         gate = {key: value for key, value in gate.items() if value is not ...}
         file = {"version": 1, "models": dict(models or {}), "gates": {"support": gate}}
         self.file("gates/ftgate.yaml", yaml.safe_dump(file))
         self.file("tox.ini", "[pytest]\nftgate_config = gates/ftgate.yaml\n")
         self.ini["ftgate_config"] = "gates/ftgate.yaml"
-        self.file("test_gate.py", "import pytest\n\n\n@pytest.mark.ftgate('support')\ndef test_gate():\n    pass\n")
+        self.file(
+            "test_gate.py",
+            "import pytest\n\n\n@pytest.mark.ftgate('support')\ndef test_gate():\n    pass\n",
+        )
 
     @property
     def asked(self) -> Counter[tuple[str, str]]:
         """Return how often each model was asked for each last message."""
-        return Counter((body["model"], body["messages"][-1]["content"]) for body in self.server.bodies)
+        return Counter(
+            (body["model"], body["messages"][-1]["content"]) for body in self.server.bodies
+        )
 
     def forget(self) -> None:
         """Count requests anew."""

@@ -53,7 +53,11 @@ GATE = (
     "baseline: 'recorded:base.jsonl', candidate: 'recorded:ft.jsonl'"
 )
 """The keys of the green gate, as a gate file has them in one line."""
-KEYS = GATE.replace(": ", "=").replace("test.jsonl", "'test.jsonl'").replace("train.jsonl", "'train.jsonl'")
+KEYS = (
+    GATE.replace(": ", "=")
+    .replace("test.jsonl", "'test.jsonl'")
+    .replace("train.jsonl", "'train.jsonl'")
+)
 """The same keys, as a marker has them."""
 OWN = """LABELS = ("refund", "invoice", "shipping")
 def good(text): return LABELS[int(text.split()[-1]) % 3]
@@ -89,12 +93,19 @@ def git(folder: Path, *args: str) -> str:
     """Run git as somebody, with nothing of the machine's own; return what it prints."""
     identity = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
     command = ["git", *identity, "-c", "protocol.file.allow=always", *args]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def on_a_branch(folder: Path) -> None:
     """Commit what is there to ``main`` of a new repository, and check out a branch from it."""
-    for args in (("init", "-q", "-b", "main"), ("add", "-A"), ("commit", "-q", "-m", "x"), ("checkout", "-qb", "work")):
+    for args in (
+        ("init", "-q", "-b", "main"),
+        ("add", "-A"),
+        ("commit", "-q", "-m", "x"),
+        ("checkout", "-qb", "work"),
+    ):
         git(folder, *args)
 
 
@@ -140,10 +151,15 @@ class Project:
         self.predictions("base.jsonl", 60, wrong_at=range(40, 60))
         self.predictions("ft.jsonl", 60, wrong_at=(0, 1, 58, 59))
 
-    def test_set(self, n: int, name: str = "test.jsonl", *, prefix: str = "t", **fields: Any) -> None:
+    def test_set(
+        self, n: int, name: str = "test.jsonl", *, prefix: str = "t", **fields: Any
+    ) -> None:
         """Examples with further fields, or others in place of the usual ones; a function gives each its own value."""
         usual = {"input": "customer question {}".format, "expected": label}
-        write_jsonl(self.path / name, ({"id": f"{prefix}{i}", **_each(i, {**usual, **fields})} for i in range(n)))
+        write_jsonl(
+            self.path / name,
+            ({"id": f"{prefix}{i}", **_each(i, {**usual, **fields})} for i in range(n)),
+        )
 
     def training_set(self, n: int, more: Iterable[Mapping[str, Any]] = ()) -> None:
         rows = [{"input": f"training question {i}", "expected": label(i)} for i in range(n)]
@@ -164,7 +180,11 @@ class Project:
     def mark(self, **changes: Any) -> str:
         """Return the mark as source code; a key changed to ``...`` is left out."""
         keys = {name: value for name, value in {**self.keys, **changes}.items() if value is not ...}
-        return "@pytest.mark.ftgate(" + ", ".join(f"{name}={value!r}" for name, value in keys.items()) + ")"
+        return (
+            "@pytest.mark.ftgate("
+            + ", ".join(f"{name}={value!r}" for name, value in keys.items())
+            + ")"
+        )
 
     def gate_test(self, body: str = "def test_gate():\n    pass\n", **changes: Any) -> Path:
         """``test_gate.py`` with one marked test."""
@@ -218,8 +238,15 @@ class Project:
         with _working_in(self.path):
             try:
                 return _judge(self, gate, marked, hook, **how)
-            except (pytest.skip.Exception, pytest.xfail.Exception, pytest.exit.Exception, SystemExit) as leaked:
-                raise AssertionError("an excuse has left the gate, and would excuse this test") from leaked
+            except (
+                pytest.skip.Exception,
+                pytest.xfail.Exception,
+                pytest.exit.Exception,
+                SystemExit,
+            ) as leaked:
+                raise AssertionError(
+                    "an excuse has left the gate, and would excuse this test"
+                ) from leaked
 
     def store(self, statement: str, *values: Any) -> list[Any]:
         """Read or change what is kept between runs."""
@@ -239,16 +266,16 @@ class Project:
         """Run, and read the JSON report."""
         run = self.run_apart if apart else self.run
         self.result = run("--ftgate-report=json:report.json", *args)
-        found: dict[str, Any] = json.loads((self.path / "report.json").read_text(encoding="utf-8"))
-        for gate in found["gates"]:
-            names = [one["name"] for one in gate["checks"]]
+        report: dict[str, Any] = json.loads((self.path / "report.json").read_text(encoding="utf-8"))
+        for gate in report["gates"]:
+            names = [check["name"] for check in gate["checks"]]
             assert len(names) == len({*names}), names
-        return found
+        return report
 
     def gate(self, *args: str, apart: bool = False) -> dict[str, Any]:
         """Run, and give the one gate of the JSON report."""
-        (found,) = self.report(*args, apart=apart)["gates"]
-        return found  # type: ignore[no-any-return]
+        (gate,) = self.report(*args, apart=apart)["gates"]
+        return gate  # type: ignore[no-any-return]
 
     def whole(self, *args: str, apart: bool = False) -> dict[str, Any]:
         """Run, and give all facts of the one gate, those that the JSON report leaves out, too."""
@@ -264,8 +291,10 @@ class Project:
         path = self.path / "facts.txt"
         path.unlink(missing_ok=True)
         gates = self.report("-pobserver", *args, apart=apart)["gates"]
-        facts: list[dict[str, Any]] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        assert [GateResult.from_dict(one).to_dict() for one in facts] == gates
+        facts: list[dict[str, Any]] = [
+            json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()
+        ]
+        assert [GateResult.from_dict(fact).to_dict() for fact in facts] == gates
         return facts
 
 
@@ -285,8 +314,8 @@ def words(result: pytest.RunResult) -> str:
 
 def check(gate: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return the check of a name, which stands once in a gate."""
-    (found,) = checks(gate, name)
-    return found
+    (finding,) = checks(gate, name)
+    return finding
 
 
 def checks(gate: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
@@ -294,10 +323,10 @@ def checks(gate: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     return [item for item in gate["checks"] if item["name"] == name]
 
 
-def mentions(check: Mapping[str, Any], *parts: str) -> None:
+def mentions(check: Mapping[str, Any], *fragments: str) -> None:
     """See that a user reads these numbers, keys and places in a check: tests ask for no other words of it."""
     text = f"{check['message']} {check['advice'] or ''}"
-    assert not [part for part in parts if part not in text], text
+    assert not [fragment for fragment in fragments if fragment not in text], text
 
 
 def statuses(gate: Mapping[str, Any]) -> dict[str, str]:
@@ -315,40 +344,48 @@ def passed(gate: dict[str, Any]) -> dict[str, Any]:
     return ends(gate, "pass")
 
 
-def stopped(gate: Mapping[str, Any], verdict: str = "error", *, called: bool = False) -> dict[str, Any]:
+def stopped(
+    gate: Mapping[str, Any], verdict: str = "error", *, called: bool = False
+) -> dict[str, Any]:
     """See that a gate is red in the way of this verdict, and give the first check that says why."""
     assert gate["verdict"] == verdict, gate["checks"]
     assert gate["passed"] is False
     assert gate["models_called"] is called
-    found: dict[str, Any] = next(one for one in gate["checks"] if one["status"] == verdict)
-    assert found["message"]
-    assert "\n" not in found["message"]
-    return found
+    finding: dict[str, Any] = next(check for check in gate["checks"] if check["status"] == verdict)
+    assert finding["message"]
+    assert "\n" not in finding["message"]
+    return finding
 
 
-def because(gate: Mapping[str, Any], verdict: str, name: str, *parts: str) -> dict[str, Any]:
+def because(gate: Mapping[str, Any], verdict: str, name: str, *fragments: str) -> dict[str, Any]:
     """See that a gate has this verdict for this reason, which mentions these parts; give the check."""
-    found = check(gate, name)
-    assert (gate["verdict"], found["status"]) == (verdict, verdict), gate["checks"]
-    mentions(found, *parts)
-    return found
+    finding = check(gate, name)
+    assert (gate["verdict"], finding["status"]) == (verdict, verdict), gate["checks"]
+    mentions(finding, *fragments)
+    return finding
 
 
 def refused(project: Project) -> str:
     """Run, see that the gate is an error before any call, and give the message that says why."""
-    found = stopped(project.gate())
+    finding = stopped(project.gate())
     text = project.result.stdout.str() + project.result.stderr.str()
     project.result.assert_outcomes(errors=1)
     assert project.result.ret == pytest.ExitCode.TESTS_FAILED
-    assert not [one for one in ("Traceback", "pytest_ftgate/", "traceback entries are hidden") if one in text]
-    assert found["message"][:40] in text
-    return str(found["message"])
+    assert not [
+        item
+        for item in ("Traceback", "pytest_ftgate/", "traceback entries are hidden")
+        if item in text
+    ]
+    assert finding["message"][:40] in text
+    return str(finding["message"])
 
 
 # --- in process: the one place that knows the package's inside ------------------------------------------------
 
 
-def _judge(project: Project, gate: str | None, marked: Mapping[str, Any], hook: Any, **how: bool) -> dict[str, Any]:
+def _judge(
+    project: Project, gate: str | None, marked: Mapping[str, Any], hook: Any, **how: bool
+) -> dict[str, Any]:
     """Return what the plugin does with a marked test, without one: layers, resolution, the use case."""
     from pytest_ftgate import hookspecs
     from pytest_ftgate.checks import weaker
@@ -369,23 +406,29 @@ def _judge(project: Project, gate: str | None, marked: Mapping[str, Any], hook: 
     nodeid, place, root = "test_gate.py::test_gate", "test_gate.py:4", project.path
     plugins = pytest.PytestPluginManager()
     plugins.add_hookspecs(hookspecs)
-    own = hook if hook is not None else _conftest(root)
-    if own is not None:
-        plugins.register(own)
+    hook_code = hook if hook is not None else _conftest(root)
+    if hook_code is not None:
+        plugins.register(hook_code)
     data = DataSets()
-    kept = project.ini.get("ftgate_recordings")
+    recordings = project.ini.get("ftgate_recordings")
     file = root / ".ftgate" / "predictions.sqlite3" if how["stored"] or how["refresh"] else None
     started = time.time()
     with closing(Store(file)) as persistent, closing(Store(None)) as session:
         result = GateResult(gate or nodeid, nodeid, "error", gate=gate)
         try:
-            answers = read_recordings(root / kept) if kept and not how["refresh"] else {}
+            answers = (
+                read_recordings(root / recordings) if recordings and not how["refresh"] else {}
+            )
             services = Services(
-                stores=Stores(persistent, session, answers, refresh=how["refresh"], started=started),
-                load=lambda source, origin, **asked: data.load(source, origin, plugins.hook, **asked),
+                stores=Stores(
+                    persistent, session, answers, refresh=how["refresh"], started=started
+                ),
+                load=lambda source, origin, **options: data.load(
+                    source, origin, plugins.hook, **options
+                ),
                 hook=plugins.hook,
                 offline=how["offline"],
-                committed=read_notes(root / kept) if kept else {},
+                committed=read_notes(root / recordings) if recordings else {},
                 audit=data.audit,
             )
             path = root / project.ini.get("ftgate_config", "ftgate.yaml")
@@ -408,10 +451,15 @@ def _judge(project: Project, gate: str | None, marked: Mapping[str, Any], hook: 
             )
             reviewed = layers.reviewed(stand_in)
             result = judge_gate(config, services, nodeid=nodeid, reviewed=reviewed).result
-            result = replace(result, loosened=tuple(f"{key}: {values}" for key, values in layers.loosened.items()))
+            result = replace(
+                result,
+                loosened=tuple(f"{key}: {values}" for key, values in layers.loosened.items()),
+            )
         except FtgateError as error:
             result = failed_result(result, error)
-    facts: dict[str, Any] = json.loads(json.dumps(replace(result, location=place).to_dict(whole=True), allow_nan=False))
+    facts: dict[str, Any] = json.loads(
+        json.dumps(replace(result, location=place).to_dict(whole=True), allow_nan=False)
+    )
     assert GateResult.from_dict(facts).to_dict(whole=True) == facts
     return facts
 
@@ -440,7 +488,7 @@ def _conftest(folder: Path) -> Any:
 @contextmanager
 def _working_in(folder: Path) -> Iterator[None]:
     """With the folder as the working folder, and its modules importable; what was imported is forgotten."""
-    before, known = Path.cwd(), set(sys.modules)
+    before, modules = Path.cwd(), set(sys.modules)
     os.chdir(folder)
     sys.path.insert(0, str(folder))
     try:
@@ -448,6 +496,6 @@ def _working_in(folder: Path) -> Iterator[None]:
     finally:
         os.chdir(before)
         sys.path.remove(str(folder))
-        for name in set(sys.modules) - known:
+        for name in set(sys.modules) - modules:
             if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(folder)):
                 del sys.modules[name]

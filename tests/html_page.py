@@ -63,7 +63,9 @@ class Page(HTMLParser):
 
     def classes(self, tag: str) -> list[str]:
         """Return the classes of all elements with this name."""
-        return [attributes.get("class") or "" for element, attributes in self.elements if element == tag]
+        return [
+            attributes.get("class") or "" for element, attributes in self.elements if element == tag
+        ]
 
 
 class Rendered(Page):

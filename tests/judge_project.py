@@ -77,10 +77,14 @@ class PythonJudged(Judged):
         self.file("judges.py", HONEST)
         pytester.makeini("[pytest]\npythonpath = .\n")
 
-    def judged_by(self, judge: Any = "python:judges:honest", /, name: str = "rubric", **options: Any) -> None:
+    def judged_by(
+        self, judge: Any = "python:judges:honest", /, name: str = "rubric", **options: Any
+    ) -> None:
         self.gate_test(**self.asking(judge, name, options))
 
-    def by(self, judge: Any = "python:judges:honest", /, name: str = "rubric", **options: Any) -> dict[str, Any]:
+    def by(
+        self, judge: Any = "python:judges:honest", /, name: str = "rubric", **options: Any
+    ) -> dict[str, Any]:
         """Judge without pytest."""
         return self.judge(**self.asking(judge, name, options))
 
@@ -100,7 +104,11 @@ class ServedJudged(Judged, EndpointProject):
         return self.answer_of(body["model"], int(number))
 
     def _model(self, judge: Any) -> Any:
-        return self.model(judge) if isinstance(judge, str) and not judge.startswith("recorded:") else judge
+        return (
+            self.model(judge)
+            if isinstance(judge, str) and not judge.startswith("recorded:")
+            else judge
+        )
 
     def judged_by(self, judge: Any = "judge", /, name: str = "rubric", **options: Any) -> None:
         self.gates(**self.asking(self._model(judge), name, options))

@@ -55,7 +55,13 @@ class Reply:
         if body is None:
             message = {"role": "assistant", "content": self.text, **self.message}
             choice = {"index": 0, "message": message, "finish_reason": self.finish_reason}
-            body = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": model, "choices": [choice]}
+            body = {
+                "id": "chatcmpl-1",
+                "object": "chat.completion",
+                "created": 1,
+                "model": model,
+                "choices": [choice],
+            }
             body |= {} if self.usage is None else {"usage": self.usage}
         if isinstance(body, bytes):
             return body
@@ -65,7 +71,11 @@ class Reply:
 def error(status: int, code: str | None = None, message: str = "no", **headers: str) -> Reply:
     """Return a refusal in OpenAI's form; underscores in the names of headers are hyphens."""
     body = {"error": {"message": message, "type": "some_error", "code": code}}
-    return Reply(status=status, body=body, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    return Reply(
+        status=status,
+        body=body,
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+    )
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,10 @@ class LoopbackServer:
     """
 
     def __init__(
-        self, answer: Callable[[dict[str, Any]], str | Reply] = lambda body: body["messages"][-1]["content"]
+        self,
+        answer: Callable[[dict[str, Any]], str | Reply] = lambda body: body["messages"][-1][
+            "content"
+        ],
     ) -> None:
         self.answer = answer
         self.faults: deque[Reply] = deque()
@@ -102,7 +115,9 @@ class LoopbackServer:
         self.port = 0
         self._writers: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="loopback server", daemon=True)
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="loopback server", daemon=True
+        )
 
     @property
     def url(self) -> str:
@@ -167,7 +182,9 @@ class LoopbackServer:
         self._writers.add(writer)
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while not writer.is_closing():
-                first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").strip().split("\r\n")
+                first, *lines = (
+                    (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").strip().split("\r\n")
+                )
                 pairs = (line.partition(":") for line in lines)
                 headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
@@ -182,20 +199,35 @@ class LoopbackServer:
         self._writers.discard(writer)
 
     async def _send(
-        self, reply: Reply, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        reply: Reply,
+        request: Request,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> None:
         if reply.drop:
             writer.transport.abort()
         if reply.hang:
             await reader.read()  # until the other end closes the connection
         await asyncio.sleep(reply.delay_s)
-        while reply.until is not None and not (reply.until.is_set() or reader.at_eof() or writer.is_closing()):
+        while reply.until is not None and not (
+            reply.until.is_set() or reader.at_eof() or writer.is_closing()
+        ):
             await asyncio.sleep(_POLL_S)
         if writer.is_closing() or reader.at_eof():
             return
-        payload = reply.payload(request.body.get("model", "") if isinstance(request.body, dict) else "")
-        headers = {"Content-Type": "application/json", **reply.headers, "Content-Length": str(len(payload))}
-        lines = [f"HTTP/1.1 {reply.status} Status", *(f"{name}: {value}" for name, value in headers.items())]
+        payload = reply.payload(
+            request.body.get("model", "") if isinstance(request.body, dict) else ""
+        )
+        headers = {
+            "Content-Type": "application/json",
+            **reply.headers,
+            "Content-Length": str(len(payload)),
+        }
+        lines = [
+            f"HTTP/1.1 {reply.status} Status",
+            *(f"{name}: {value}" for name, value in headers.items()),
+        ]
         writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + payload[: reply.cut_at])
         if reply.cut_at is not None:
             writer.close()

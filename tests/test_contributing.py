@@ -27,7 +27,11 @@ def sessions() -> set[str]:
     """Return the names of the functions of noxfile.py that are sessions."""
     tree = ast.parse((ROOT / "noxfile.py").read_text(encoding="utf-8"))
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-    return {node.name for node in functions if "nox.session" in " ".join(map(ast.unparse, node.decorator_list))}
+    return {
+        node.name
+        for node in functions
+        if "nox.session" in " ".join(map(ast.unparse, node.decorator_list))
+    }
 
 
 @pytest.mark.parametrize("command", commands())
@@ -56,10 +60,14 @@ def test_commands_work(command: str) -> None:
 def collects_tests(arguments: list[str]) -> None:
     """Run the command up to the collection of its tests; a command for one test selects one."""
     # syrupy would report the snapshots as unused, and delete them with --snapshot-update.
-    options = [argument for argument in arguments if argument not in ("-n", "auto", "--snapshot-update")]
+    options = [
+        argument for argument in arguments if argument not in ("-n", "auto", "--snapshot-update")
+    ]
     options += ["--collect-only", "-q", "-p", "no:syrupy", "-p", "no:cacheprovider"]
     command = [sys.executable, "-m", "pytest", *options]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
+    )
     assert done.returncode == 0, done.stdout
     if "-k" in arguments:
         assert len(re.findall(r"^tests/.*::", done.stdout, flags=re.MULTILINE)) == 1
@@ -77,7 +85,9 @@ def test_the_plain_function_is_ours() -> None:
     """Compare without comments and line breaks."""
     _, plain = [text for language, text in BLOCKS if language == "python"]
     function = ast.parse(f"def at_level(self, check):\n{textwrap.indent(plain, '    ')}")
-    source = ast.parse((ROOT / "pytest_ftgate" / "checks" / "context.py").read_text(encoding="utf-8"))
+    source = ast.parse(
+        (ROOT / "pytest_ftgate" / "checks" / "context.py").read_text(encoding="utf-8")
+    )
     functions = [node for node in ast.walk(source) if isinstance(node, ast.FunctionDef)]
     (at_level,) = [node for node in functions if node.name == "at_level"]
 

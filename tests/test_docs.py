@@ -51,17 +51,27 @@ def test_every_block_is_of_a_kind_that_is_checked() -> None:
     assert {block.language for block in BLOCKS} == kinds
     for page in PAGES:
         fences = re.findall(r"^ *```", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
-        assert len(fences) == 2 * len(list(blocks(page))), f"{page}: a fence that is no block, or has an unknown title"
+        assert len(fences) == 2 * len(list(blocks(page))), (
+            f"{page}: a fence that is no block, or has an unknown title"
+        )
 
 
 def test_no_line_of_a_block_is_cut_off() -> None:
     """Neither by a terminal, nor by a page on a small screen."""
     for block in (block for page in PAGES if page.is_relative_to(DOCS) for block in blocks(page)):
-        wide = [line for line in block.text.splitlines() if len(line) > (90 if block.language == "text" else 76)]
+        wide = [
+            line
+            for line in block.text.splitlines()
+            if len(line) > (90 if block.language == "text" else 76)
+        ]
         assert not [line for line in wide if block.title or "ftgate " not in line], block.place
 
 
-LEARNER = [page for page in DOCS.glob("*.md") if page.name not in {*STEP_BY_STEP, "ci.md", "cookbook.md", "limits.md"}]
+LEARNER = [
+    page
+    for page in DOCS.glob("*.md")
+    if page.name not in {*STEP_BY_STEP, "ci.md", "cookbook.md", "limits.md"}
+]
 
 
 @pytest.mark.parametrize("page", LEARNER, ids=name_of)
@@ -111,8 +121,12 @@ def test_gate_files_are_read(block: Block, project: Project) -> None:
     project.pytester.syspathinsert()
     document = whole(block.text)
     document["models"] = models_of(block.page) | document.get("models", {})
-    defaults = {key: value for key, value in document.get("defaults", {}).items() if key != "extends"}
-    document["gates"] = {name: completed(gate | defaults, project.keys) for name, gate in document["gates"].items()}
+    defaults = {
+        key: value for key, value in document.get("defaults", {}).items() if key != "extends"
+    }
+    document["gates"] = {
+        name: completed(gate | defaults, project.keys) for name, gate in document["gates"].items()
+    }
     file = load_gate_file(project.file("ftgate.yaml", yaml.safe_dump(document)))
     assert file.gate_names or file.models
     for name in file.gate_names:
@@ -129,8 +143,14 @@ def test_ini_keys_are_known(block: Block, project: Project) -> None:
     project.file("pytest.ini", block.text)
     project.file("test_nothing.py", "def test_nothing(): pass\n")
     keys = re.findall(r"^(\w+) = ", block.text, flags=re.MULTILINE)
-    project.file("conftest.py", f"def pytest_configure(config):\n    for key in {keys}:\n        config.getini(key)\n")
-    assert project.run("--ftgate-allow-missing" if "ftgate_required" in keys else "-q", "--co").ret == 0
+    project.file(
+        "conftest.py",
+        f"def pytest_configure(config):\n    for key in {keys}:\n        config.getini(key)\n",
+    )
+    assert (
+        project.run("--ftgate-allow-missing" if "ftgate_required" in keys else "-q", "--co").ret
+        == 0
+    )
 
 
 # --- commands ------------------------------------------------------------------------------------------------
@@ -157,7 +177,9 @@ def pip(arguments: list[str]) -> None:
     for package in {*words} - {"-e", "-U", "pip", "pytest-xdist"}:
         match = re.fullmatch(r"(?:pytest-ftgate|\.)(?:\[([\w,-]+)\])?", package)
         assert match, package
-        assert set(filter(None, (match[1] or "").split(","))) <= defined("project.optional-dependencies"), package
+        assert set(filter(None, (match[1] or "").split(","))) <= defined(
+            "project.optional-dependencies"
+        ), package
 
 
 def defined(table: str) -> set[str]:
@@ -173,7 +195,9 @@ def collected(arguments: list[str], project: Project) -> None:
     for folder in ("tests", "gates"):
         (project.path / folder).mkdir(exist_ok=True)
     result = project.run("--co", "-q", *(word for word in arguments if word not in files))
-    assert result.ret in (pytest.ExitCode.NO_TESTS_COLLECTED, pytest.ExitCode.OK), result.stderr.str()
+    assert result.ret in (pytest.ExitCode.NO_TESTS_COLLECTED, pytest.ExitCode.OK), (
+        result.stderr.str()
+    )
 
 
 def elsewhere(program: str, arguments: list[str]) -> None:
@@ -185,7 +209,9 @@ def elsewhere(program: str, arguments: list[str]) -> None:
 def test_commands_are_known(block: Block, project: Project) -> None:
     for command, output in commands(block):
         assert not output, f"{block.place}: outputs are shown in blocks of text"
-        words = [word for word in shlex.split(command, comments=True) if not re.match(r"[A-Z_]+=", word)]
+        words = [
+            word for word in shlex.split(command, comments=True) if not re.match(r"[A-Z_]+=", word)
+        ]
         match words:
             case ["pip", *arguments] | ["python", "-m", "pip", *arguments]:
                 pip(arguments)
@@ -212,17 +238,32 @@ def test_the_tables_of_examples_are_right() -> None:
         for (broken, confidence), cell in zip(designs, row.split("|"), strict=True):
             share = float(cell) / 100
             low, enough = (
-                chances(int(n), gain=gain, disagreement=gain + 2 * broken, confidence=confidence, **options).passed
+                chances(
+                    int(n),
+                    gain=gain,
+                    disagreement=gain + 2 * broken,
+                    confidence=confidence,
+                    **options,
+                ).passed
                 for gain in (share - 0.001, share)
             )
             assert low < 0.8 <= enough, (n, cell)
     for gain, row in sizes:
         designs = ((0, 0.0), (5, 0.0), (5, 0.05))
-        needed = [needed_right_wrong(10 * (int(gain) + lost), 10 * lost, 1000, above, 0.95) for lost, above in designs]
+        needed = [
+            needed_right_wrong(10 * (int(gain) + lost), 10 * lost, 1000, above, 0.95)
+            for lost, above in designs
+        ]
         assert ["never" if size is None else f"{size:,}" for size in needed] == row.split("|")
     assert (len(gains), len(sizes)) == (5, 6)
     options = {"confidence": 0.95, "proven": True, "exact": True}
-    assert [fewest_examples(drop, **options) for drop in (0.05, 0.03, 0.02, 0.01, 0.1)] == [59, 99, 149, 299, 29]
+    assert [fewest_examples(drop, **options) for drop in (0.05, 0.03, 0.02, 0.01, 0.1)] == [
+        59,
+        99,
+        149,
+        299,
+        29,
+    ]
 
 
 def ratings_block(block: Block, project: Project) -> None:
@@ -234,7 +275,10 @@ def ratings_block(block: Block, project: Project) -> None:
     project.gate_test(metric={"name": "human_preference", "path": "ratings.csv"})
     gate = project.gate()
     # anna's candidate and boris' tie, where the answers differ; of two equal ones nobody prefers either
-    assert (gate["verdict"], gate["candidate"]["value"]) == ("pass", pytest.approx((20 * 0.75 + 40 * 0.5) / 60))
+    assert (gate["verdict"], gate["candidate"]["value"]) == (
+        "pass",
+        pytest.approx((20 * 0.75 + 40 * 0.5) / 60),
+    )
 
 
 @cache
@@ -242,9 +286,24 @@ def printed_by(example: str) -> list[str]:
     """Return all lines that both runs of an example print, in a copy of it."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / example
-        shutil.copytree(ROOT / "examples" / example, copy, ignore=shutil.ignore_patterns(".ftgate", "__pycache__"))
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_gate.py", "test_refused.py"]
-        done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False, timeout=120)
+        shutil.copytree(
+            ROOT / "examples" / example,
+            copy,
+            ignore=shutil.ignore_patterns(".ftgate", "__pycache__"),
+        )
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "test_gate.py",
+            "test_refused.py",
+        ]
+        done = subprocess.run(
+            command, cwd=copy, capture_output=True, text=True, check=False, timeout=120
+        )
     return [timeless(line) for line in done.stdout.splitlines()]
 
 
@@ -261,12 +320,17 @@ def example_block(block: Block, project: Project) -> None:
         if "stored" in line or "/226" in line or "/60" in line:
             continue  # what was stored before depends on which test ran first
         assert line == "..." or any(
-            printed_line.startswith(beginning) if cut else printed_line == line for printed_line in printed
+            printed_line.startswith(beginning) if cut else printed_line == line
+            for printed_line in printed
         ), line
     for reason in REASONS[block.page.parent.name]:
         assert any(reason in line for line in printed), reason
     green = next(index for index, line in enumerate(printed) if ": PASS -" in line)
-    end = next(index for index, line in enumerate(printed) if index > green and line.startswith(("---", "===")))
+    end = next(
+        index
+        for index, line in enumerate(printed)
+        if index > green and line.startswith(("---", "==="))
+    )
     assert not [line for line in printed[green:end] if "warning" in line.lower()]
 
 
@@ -282,7 +346,9 @@ def trained_block(block: Block, project: Project) -> None:
     gates = yaml.safe_load((block.page.parent / "ftgate.yaml").read_text(encoding="utf-8"))["gates"]
     verdicts = dict(re.findall(r"ftgate (\w+): (\w+)", block.text))
     assert verdicts
-    assert verdicts == {name: "FAIL" if name == "unscaled" else "PASS" for name in gates if name in verdicts}
+    assert verdicts == {
+        name: "FAIL" if name == "unscaled" else "PASS" for name in gates if name in verdicts
+    }
 
 
 def preview_block(block: Block, project: Project) -> None:
@@ -294,7 +360,11 @@ def preview_block(block: Block, project: Project) -> None:
         http.gate_test(baseline=baseline, candidate=http.model("ft", price=price))
         if " groups" in block.text:
             http.test_set(60, group=lambda i: f"customer {i % 20}")
-        printed = {line for option in ("--ftgate-plan", "--ftgate-preview=3") for line in http.run(option).outlines}
+        printed = {
+            line
+            for option in ("--ftgate-plan", "--ftgate-preview=3")
+            for line in http.run(option).outlines
+        }
     assert not set(block.text.splitlines()) - printed
 
 
@@ -333,12 +403,16 @@ ROOT_PAGES = ("ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md
 
 @pytest.mark.parametrize("page", [*PAGES, *(ROOT / name for name in ROOT_PAGES)], ids=name_of)
 def test_links_lead_somewhere(page: Path) -> None:
-    text = re.sub(r"^ *```.*?^ *```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(
+        r"^ *```.*?^ *```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
     for target, anchor in re.findall(r"\]\(([^)#\s]*)(#[^)\s]+)?\)", text):
         ours = target.startswith(HERE)
         if target.startswith("https://") and not ours:
             continue
-        reached = ROOT / target.removeprefix(HERE) if ours else page.parent / target if target else page
+        reached = (
+            ROOT / target.removeprefix(HERE) if ours else page.parent / target if target else page
+        )
         assert reached.exists(), target
         if anchor and reached.suffix == ".md":  # those of pictures choose light or dark
             assert anchor[1:] in anchors(reached), f"{target}{anchor}"
@@ -347,7 +421,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 def anchors(page: Path) -> set[str]:
     """Return the anchors that GitHub makes of the headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings
+    }
 
 
 def test_architecture_names_files_that_exist() -> None:
@@ -359,21 +435,28 @@ def test_architecture_names_files_that_exist() -> None:
         if not re.search(r"NAME|FAMILY", path):
             assert any((folder / path).exists() for folder in folders), path
 
-    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "pytest_ftgate").rglob("*.py"))
+    source = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "pytest_ftgate").rglob("*.py")
+    )
     for name in re.findall(r"`(_?[A-Za-z]\w*(?:\.\w+)?)`", text):
         assert name.rpartition(".")[2] in source or (ROOT / name).exists(), name
 
 
 def test_troubleshooting_quotes_messages_that_exist() -> None:
     """People search for these words."""
-    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "pytest_ftgate").rglob("*.py"))
-    page = "".join((DOCS / f"{name}.md").read_text(encoding="utf-8") for name in ("troubleshooting", "verdict"))
+    source = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "pytest_ftgate").rglob("*.py")
+    )
+    page = "".join(
+        (DOCS / f"{name}.md").read_text(encoding="utf-8") for name in ("troubleshooting", "verdict")
+    )
     for row in re.findall(r"^\|(`.*?)\|", page, flags=re.MULTILINE):
         for message in re.findall(r"`([^`]*)`", row):
             fragments = [
                 fragment.strip(" ()")
                 for fragment in re.split(
-                    r"NAME|\.\.\.|OPENAI_API_KEY|candidate: |-o ftgate_|['\"]|line 2|marker ftgates", message
+                    r"NAME|\.\.\.|OPENAI_API_KEY|candidate: |-o ftgate_|['\"]|line 2|marker ftgates",
+                    message,
                 )
             ]
             assert not [fragment for fragment in fragments if fragment not in source], message

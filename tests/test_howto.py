@@ -32,12 +32,16 @@ def shown(project: Project, page: str, **files: str) -> None:
 
 
 def marked(project: Project, gate: str) -> None:
-    project.file("test_gate.py", f"import pytest\n@pytest.mark.ftgate({gate!r})\ndef test_gate(): pass\n")
+    project.file(
+        "test_gate.py", f"import pytest\n@pytest.mark.ftgate({gate!r})\ndef test_gate(): pass\n"
+    )
 
 
 def of(blocks: list[Block], language: str, text: str = "") -> Block:
     """Return the only block of this language that has this text."""
-    (single_block,) = [block for block in blocks if block.language == language and text in block.text]
+    (single_block,) = [
+        block for block in blocks if block.language == language and text in block.text
+    ]
     return single_block
 
 
@@ -111,7 +115,10 @@ def test_training_rows_for_a_service_are_read(endpoint: EndpointProject) -> None
     row = of(blocks_under("serve.md", "Hosted fine-tunes"), "json").text
     assert row.count("the money") == row.count('"refund"') == 1
     output = json.dumps(json.loads(row))
-    varied = (output.replace("the money", f"the money {i}").replace('"refund"', f'"{label(i)}"') for i in range(200))
+    varied = (
+        output.replace("the money", f"the money {i}").replace('"refund"', f'"{label(i)}"')
+        for i in range(200)
+    )
     endpoint.file("train.jsonl", "\n".join(varied))
     endpoint.gate_test(stage="ready", candidate=..., hypothesis={"from": 0.7, "to": 0.85})
     gate = endpoint.gate()
@@ -131,7 +138,9 @@ def test_a_rag_baseline(endpoint: EndpointProject, monkeypatch: pytest.MonkeyPat
 
     def answer(body: dict[str, Any]) -> str:
         index = index_of(body)
-        is_taught = body["model"] == "support-v3" or f"Question {index}: " in body["messages"][0]["content"]
+        is_taught = (
+            body["model"] == "support-v3" or f"Question {index}: " in body["messages"][0]["content"]
+        )
         return label(index) if is_taught else wrong(index)
 
     endpoint.server.answer = answer
@@ -148,8 +157,14 @@ def converted(project: Project, script: str) -> None:
     """Run the page's script, and judge what it writes: the baseline is right on 40 of 60."""
     shown(project, BOOK, script=script)
     runpy.run_path(script)
-    ids = [json.loads(line)["id"] for line in (project.path / "test.jsonl").read_text(encoding="utf-8").splitlines()]
-    write_jsonl(project.path / "ft.jsonl", [{"id": row_id, "output": label(i)} for i, row_id in enumerate(ids)])
+    ids = [
+        json.loads(line)["id"]
+        for line in (project.path / "test.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    write_jsonl(
+        project.path / "ft.jsonl",
+        [{"id": row_id, "output": label(i)} for i, row_id in enumerate(ids)],
+    )
     gate = passed(project.judge())
     assert (gate["baseline"]["value"], gate["n"]) == (pytest.approx(40 / 60), 60)
 
@@ -163,19 +178,27 @@ def test_from_openai_evals(project: Project) -> None:
 def test_from_promptfoo(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     questions = [f"customer question {i}" for i in range(60)]
     tests: list[dict[str, Any]] = [
-        {"vars": {"question": text, "lang": "en"}, "assert": [{"type": "equals", "value": label(i)}]}
+        {
+            "vars": {"question": text, "lang": "en"},
+            "assert": [{"type": "equals", "value": label(i)}],
+        }
         for i, text in enumerate(questions)
     ]
-    project.file("promptfooconfig.yaml", yaml.safe_dump({"tests": [*tests, {"vars": {"question": "Why?"}}]}))
+    project.file(
+        "promptfooconfig.yaml", yaml.safe_dump({"tests": [*tests, {"vars": {"question": "Why?"}}]})
+    )
     answers = [label(i) if i < 40 else wrong(i) for i in range(60)]
     results: list[dict[str, Any]] = [
-        {"testIdx": i, "provider": {"id": "echo"}, "response": {"output": text}} for i, text in enumerate(answers)
+        {"testIdx": i, "provider": {"id": "echo"}, "response": {"output": text}}
+        for i, text in enumerate(answers)
     ]
     results.append({"testIdx": 60, "provider": {"id": "another"}})
     project.file("results.json", json.dumps({"results": {"results": results}}))
     monkeypatch.chdir(project.path)
     converted(project, "from_promptfoo.py")
-    csv = "question,__expected\n" + "".join(f"{text},{label(i)}\n" for i, text in enumerate(questions))
+    csv = "question,__expected\n" + "".join(
+        f"{text},{label(i)}\n" for i, text in enumerate(questions)
+    )
     project.file("tests.csv", csv)
     assert judged_by_own(project, "From promptfoo")["n"] == 60
 
@@ -183,7 +206,10 @@ def test_from_promptfoo(project: Project, monkeypatch: pytest.MonkeyPatch) -> No
 def test_from_deepeval(project: Project) -> None:
     """The names of the fields are those that its ``EvaluationDataset.save_as`` writes (4.3.1)."""
     nothing = {"actual_output": None, "context": None}
-    goldens = [{"input": f"customer question {i}", "expected_output": label(i), **nothing} for i in range(60)]
+    goldens = [
+        {"input": f"customer question {i}", "expected_output": label(i), **nothing}
+        for i in range(60)
+    ]
     project.file("goldens.json", json.dumps(goldens))
     assert judged_by_own(project, "From DeepEval")["n"] == 60
 
@@ -201,13 +227,18 @@ def judged_by_own(project: Project, heading: str) -> dict[str, Any]:
 def test_recorded_by_the_gate(endpoint: EndpointProject) -> None:
     """Record with a server, then judge without one; an edited prompt is an error."""
     blocks = blocks_under("ci.md", "Pull requests without a key")
-    record, judge = ([word for word in command if word.startswith("--")] for command in commands_of(blocks))
+    record, judge = (
+        [word for word in command if word.startswith("--")] for command in commands_of(blocks)
+    )
     prompted = endpoint.model("base", system="Answer with one word.")
-    endpoint.gate_file(yaml.safe_dump({"version": 1, "gates": {"g": {**endpoint.keys, "baseline": prompted}}}))
+    endpoint.gate_file(
+        yaml.safe_dump({"version": 1, "gates": {"g": {**endpoint.keys, "baseline": prompted}}})
+    )
     marked(endpoint, "g")
     shown(endpoint, "ci.md", ini="pytest.ini")
     ini = (endpoint.path / "pytest.ini").read_text(encoding="utf-8")
-    endpoint.file("pytest.ini", ini.replace("ftgate_forbid_weakening = true\n", ""))  # there is no git here
+    # there is no git here
+    endpoint.file("pytest.ini", ini.replace("ftgate_forbid_weakening = true\n", ""))
     assert endpoint.run_apart(*record).ret == 0
     endpoint.forget()
     for stored in (endpoint.path / ".ftgate").iterdir():
@@ -225,9 +256,14 @@ def test_recorded_by_oneself(project: Project, monkeypatch: pytest.MonkeyPatch) 
     shown(project, "models.md", script="record.py")
     shown(project, "concepts.md", gate="ftgate.yaml")
     money = (" about money", "", "")
-    letters = [Random(i).choices("bdfgklmnprst", k=24) for i in range(60)]  # else the questions are copies
+    # else the questions are copies
+    letters = [Random(i).choices("bdfgklmnprst", k=24) for i in range(60)]
     rows = [
-        {"id": f"t{i}", "input": f"{''.join(letters[i])} is the question{money[i % 3]}", "expected": label(i)}
+        {
+            "id": f"t{i}",
+            "input": f"{''.join(letters[i])} is the question{money[i % 3]}",
+            "expected": label(i),
+        }
         for i in range(60)
     ]
     write_jsonl(project.path / "test.jsonl", rows)
@@ -260,7 +296,9 @@ def test_fixtures_give_keys(project: Project) -> None:
         rows = []
         for i in range(count):
             letters = "".join(Random(f"{name}{i}").choices("bdfgklmnprst", k=24))
-            rows.append({"id": f"t{i}", "input": f"{letters} {label(i)} please", "expected": label(i)})
+            rows.append(
+                {"id": f"t{i}", "input": f"{letters} {label(i)} please", "expected": label(i)}
+            )
         write_jsonl(project.path / f"{name}.jsonl", rows)
     gate = passed(project.gate())
     assert (gate["candidate"]["value"], gate["training"]["usable"]) == (1, 210)
@@ -340,8 +378,14 @@ def recipe(project: Project, name: str, changes: dict[str, str]) -> str:
     for first_text, change in changes.items():
         assert first_text in text
         text = text.replace(first_text, change)
-    hook = file_of(BOOK, "conftest.py").partition("def pytest_ftgate_metrics")[2].replace("first_word", name)
-    project.file("conftest.py", f"from pytest_ftgate import metric\n{text}\ndef pytest_ftgate_metrics{hook}")
+    hook = (
+        file_of(BOOK, "conftest.py")
+        .partition("def pytest_ftgate_metrics")[2]
+        .replace("first_word", name)
+    )
+    project.file(
+        "conftest.py", f"from pytest_ftgate import metric\n{text}\ndef pytest_ftgate_metrics{hook}"
+    )
     return name
 
 
@@ -370,8 +414,13 @@ def test_metrics_that_need_no_label(project: Project) -> None:
     project.file("conftest.py", WHOLE_EXAMPLE)
     metric = "terms"
     fields = {"must_use": ["please"], "must_avoid": ["refund"]}
-    write_jsonl(project.path / "test.jsonl", ({"id": f"t{i}", "input": f"question {i}", **fields} for i in range(60)))
-    project.predictions("base.jsonl", 60, output=lambda i: f"please {i}" if i % 2 else f"please refund {i}")
+    write_jsonl(
+        project.path / "test.jsonl",
+        ({"id": f"t{i}", "input": f"question {i}", **fields} for i in range(60)),
+    )
+    project.predictions(
+        "base.jsonl", 60, output=lambda i: f"please {i}" if i % 2 else f"please refund {i}"
+    )
     project.predictions("ft.jsonl", 60, output=lambda i: f"please {i}")
     for metric_spec in (metric, {"name": "format", "pattern": r"please \d+"}):
         project.gate_test(metric=metric_spec, checks={"formatting_gain": "warn"})
@@ -385,14 +434,22 @@ def test_metrics_that_need_no_label(project: Project) -> None:
 
 
 def test_the_recipe_of_embeddings(endpoint: EndpointProject) -> None:
-    metric = recipe(endpoint, "embedding_similarity", {"http://127.0.0.1:8000/v1": endpoint.server.url})
+    metric = recipe(
+        endpoint, "embedding_similarity", {"http://127.0.0.1:8000/v1": endpoint.server.url}
+    )
 
     def embedded(request: Request) -> Reply:
         vectors = [
-            [1.0, 0.0] if text in ("refund", "shipping", "money back") else [0.0, 2.0] for text in request.body["input"]
+            [1.0, 0.0] if text in ("refund", "shipping", "money back") else [0.0, 2.0]
+            for text in request.body["input"]
         ]
-        data = [{"object": "embedding", "index": i, "embedding": vector} for i, vector in enumerate(vectors)]
-        return Reply(body={"object": "list", "data": data, "model": request.body["model"], "usage": {}})
+        data = [
+            {"object": "embedding", "index": i, "embedding": vector}
+            for i, vector in enumerate(vectors)
+        ]
+        return Reply(
+            body={"object": "list", "data": data, "model": request.body["model"], "usage": {}}
+        )
 
     endpoint.server.replies["POST /v1/embeddings"] = embedded
     endpoint.test_set(60, expected=lambda i: "refund" if i % 2 else "shipping")
@@ -401,7 +458,8 @@ def test_the_recipe_of_embeddings(endpoint: EndpointProject) -> None:
     endpoint.gate_test(metric=metric, baseline="recorded:base.jsonl", candidate="recorded:ft.jsonl")
     gate = endpoint.gate()
     assert gate["baseline"]["value"] == pytest.approx(0.5), gate["checks"]
-    assert gate["candidate"]["value"] == pytest.approx(58 / 60)  # an empty answer gets the worst score
+    # an empty answer gets the worst score
+    assert gate["candidate"]["value"] == pytest.approx(58 / 60)
 
 
 RULES = [
@@ -410,14 +468,26 @@ RULES = [
     ("yield Check('own', 'pass', 'fine')", 40, "fail"),  # a rule cannot pass what another one fails
     ("pass", 56, "pass"),
 ]
-WRONG = ["3", "[1]", "[Check('a', 'fine', 'b')]", "[Check('a', 'pass', 'b', observed={1})]", "int('no')"]
+WRONG = [
+    "3",
+    "[1]",
+    "[Check('a', 'fine', 'b')]",
+    "[Check('a', 'pass', 'b', observed={1})]",
+    "int('no')",
+]
 
 
 @pytest.mark.parametrize(
-    ("body", "right", "verdict"), [*RULES, *((f"return {expression}", 56, "error") for expression in WRONG)]
+    ("body", "right", "verdict"),
+    [*RULES, *((f"return {expression}", 56, "error") for expression in WRONG)],
 )
-def test_a_rule_can_only_make_a_verdict_worse(project: Project, body: str, right: int, verdict: str) -> None:
-    project.file("conftest.py", f"from pytest_ftgate import Check\ndef pytest_ftgate_checks(gate):\n    {body}\n")
+def test_a_rule_can_only_make_a_verdict_worse(
+    project: Project, body: str, right: int, verdict: str
+) -> None:
+    project.file(
+        "conftest.py",
+        f"from pytest_ftgate import Check\ndef pytest_ftgate_checks(gate):\n    {body}\n",
+    )
     project.predictions("ft.jsonl", 60, wrong_at=range(60 - right))
     gate = ends(project.judge(), verdict)
     if "own" in body:
@@ -430,7 +500,10 @@ OTHERS = ("litellm.yaml", "ftgate.yml", ".gitlab-ci.yml")
 
 def test_every_titled_block_is_run() -> None:
     here = Path(__file__).parent
-    tests = (Path(__file__), *(here / name for name in ("promotion/test_promotion.py", "local/test_dask.py")))
+    tests = (
+        Path(__file__),
+        *(here / name for name in ("promotion/test_promotion.py", "local/test_dask.py")),
+    )
     done = "".join(path.read_text(encoding="utf-8") for path in tests)
     for page in DOCS.glob("*.md"):
         for block in blocks(page):

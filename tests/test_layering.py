@@ -15,7 +15,19 @@ import pytest_ftgate
 PACKAGE = Path(pytest_ftgate.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = (
-    *("openai", "sklearn", "scipy", "numpy", "yaml", "pydantic", "httpx", "httpx2", "joblib", "aiohttp", "sqlite3"),
+    *(
+        "openai",
+        "sklearn",
+        "scipy",
+        "numpy",
+        "yaml",
+        "pydantic",
+        "httpx",
+        "httpx2",
+        "joblib",
+        "aiohttp",
+        "sqlite3",
+    ),
     *("genai_prices", "rapidfuzz", "jinja2", "jsonschema"),
 )
 FACE = {"plugin"}
@@ -32,31 +44,40 @@ def import_statements(path: Path) -> list[ast.Import | ast.ImportFrom]:
 
 
 def output_of(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
 
 
 def test_the_plugin_loads_nothing_at_all_that_pytest_has_not_loaded() -> None:
     code = (
-        "import sys, pytest\nbefore = set(sys.modules)\nimport pytest_ftgate.plugin\nprint(*set(sys.modules) - before)"
+        "import sys, pytest\nbefore = set(sys.modules)\n"
+        "import pytest_ftgate.plugin\nprint(*set(sys.modules) - before)"
     )
     assert {name.partition(".")[0] for name in output_of(code).split()} == {"pytest_ftgate"}
 
 
 @pytest.mark.parametrize("args", [(), ("--collect-only",)])
-def test_a_suite_without_a_gate_loads_three_modules_of_ours(pytester: pytest.Pytester, args: tuple[str, ...]) -> None:
+def test_a_suite_without_a_gate_loads_three_modules_of_ours(
+    pytester: pytest.Pytester, args: tuple[str, ...]
+) -> None:
     pytester.makepyfile("def test_plain(): pass")
     pytester.makeconftest(
         "import sys\ndef pytest_unconfigure():\n"
         "    print('ours:', *sorted(name for name in sys.modules if name.startswith('pytest_ftgate')))\n"
         f"    print('heavy:', *(name for name in {HEAVY!r} if name in sys.modules))\n"
     )
-    result = pytester.runpytest_subprocess("-p", "no:asyncio", "-p", "no:anyio", "-p", "no:hypothesispytest", *args)
+    result = pytester.runpytest_subprocess(
+        "-p", "no:asyncio", "-p", "no:anyio", "-p", "no:hypothesispytest", *args
+    )
     assert result.ret == 0
     assert "ours: pytest_ftgate pytest_ftgate.hookspecs pytest_ftgate.plugin" in result.outlines
     assert "heavy:" in [line.rstrip() for line in result.outlines]
 
 
-@pytest.mark.parametrize(("metric", "extra"), [("accuracy", ()), ("exact_match", ()), ("f1_macro", ("scipy",))])
+@pytest.mark.parametrize(
+    ("metric", "extra"), [("accuracy", ()), ("exact_match", ()), ("f1_macro", ("scipy",))]
+)
 def test_a_gate_on_recorded_answers_loads_the_libraries_that_it_uses(
     project: Project, metric: str, extra: tuple[str, ...]
 ) -> None:
@@ -64,7 +85,8 @@ def test_a_gate_on_recorded_answers_loads_the_libraries_that_it_uses(
     project.gate_test(metric=metric)
     # On Python 3.14 pytest itself loads asyncio, by pdb.
     project.pytester.makeconftest(
-        "import sys, pytest\npytest.register_assert_rewrite('pytest_ftgate.result')\n"  # as for an installed plugin
+        # as for an installed plugin
+        "import sys, pytest\npytest.register_assert_rewrite('pytest_ftgate.result')\n"
         "def pytest_sessionstart(): pytest_sessionstart.before = set(sys.modules)\n"
         "def pytest_unconfigure():\n    names = set(sys.modules) - pytest_sessionstart.before\n"
         f"    print('loaded:', *(name for name in {(*HEAVY, 'asyncio')!r} if name in names))\n"
@@ -74,7 +96,8 @@ def test_a_gate_on_recorded_answers_loads_the_libraries_that_it_uses(
     assert result.ret == 0
     (line,) = (line for line in result.outlines if line.startswith("loaded:"))
     assert set(line.split()[1:]) == {"numpy", "pydantic", "sqlite3", *extra}
-    assert "loaded by SourceFileLoader" in result.outlines  # from the byte code of the installer, on a first run, too
+    # from the byte code of the installer, on a first run, too
+    assert "loaded by SourceFileLoader" in result.outlines
 
 
 def test_the_core_works_without_pytest_and_each_part_loads_only_what_it_needs() -> None:
@@ -94,7 +117,11 @@ def test_the_core_works_without_pytest_and_each_part_loads_only_what_it_needs() 
 
 def test_only_the_face_knows_pytest_and_no_import_is_relative() -> None:
     for path in MODULES:
-        names = {alias.name for import_statement in import_statements(path) for alias in import_statement.names}
+        names = {
+            alias.name
+            for import_statement in import_statements(path)
+            for alias in import_statement.names
+        }
         names |= {
             import_statement.module or ""
             for import_statement in import_statements(path)
@@ -147,7 +174,11 @@ def imported(path: Path) -> set[str]:
                 for alias in import_statement.names
                 if is_module(import_statement.module, alias.name)
             }
-            names |= modules if len(modules) == len(import_statement.names) else modules | {import_statement.module}
+            names |= (
+                modules
+                if len(modules) == len(import_statement.names)
+                else modules | {import_statement.module}
+            )
     return names - {name(path)}
 
 
@@ -158,12 +189,16 @@ def is_module(package: str, name: str) -> bool:
 
 
 def name(path: Path) -> str:
-    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(
+        ".__init__"
+    )
 
 
 def imports(path: Path) -> set[str]:
     """Return the parts of our package that a module imports from."""
-    return {module.split(".")[1] for module in imported(path) if module.startswith("pytest_ftgate.")}
+    return {
+        module.split(".")[1] for module in imported(path) if module.startswith("pytest_ftgate.")
+    }
 
 
 def part(path: Path) -> str:
@@ -176,7 +211,9 @@ def test_every_module_has_its_place() -> None:
 
 def test_nothing_imports_what_stands_below_it() -> None:
     rank = ranks()
-    assert not [(path, name) for path in MODULES for name in imports(path) if rank[name] > rank[part(path)]]
+    assert not [
+        (path, name) for path in MODULES for name in imports(path) if rank[name] > rank[part(path)]
+    ]
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:

@@ -98,7 +98,9 @@ def lasting(text: str) -> list[str]:
 def test_the_test_command_is_what_our_own_gate_runs() -> None:
     _, tests = of("sh")
     assert "readme_command(1)" in (ROOT / "noxfile.py").read_text(encoding="utf-8")
-    assert tests == ("python -m pip install -U pip && pip install -e . --group test && python -m pytest -n auto\n")
+    assert tests == (
+        "python -m pip install -U pip && pip install -e . --group test && python -m pytest -n auto\n"
+    )
 
 
 def test_a_gate_of_ones_own_runs_when_pasted(project: Project) -> None:

@@ -18,7 +18,9 @@ def test_pages_are_those_of_the_code(name: str) -> None:
 
 
 def test_no_page_is_left_over() -> None:
-    assert {f"reference/{page.name}" for page in (DOCS / "reference").iterdir()} == set(PAGES) - {"llms.txt"}
+    assert {f"reference/{page.name}" for page in (DOCS / "reference").iterdir()} == set(PAGES) - {
+        "llms.txt"
+    }
 
 
 def test_every_key_and_every_metric_has_a_row() -> None:

@@ -9,7 +9,8 @@ import pytest
 from doc_pages import DOCS, PAGES, build_site
 
 mkdocs = pytest.mark.skipif(
-    not (find_spec("mkdocs") and find_spec("material")), reason="mkdocs is missing: pip install --group docs"
+    not (find_spec("mkdocs") and find_spec("material")),
+    reason="mkdocs is missing: pip install --group docs",
 )
 
 
@@ -39,17 +40,23 @@ def test_every_page_is_there_and_has_one_title(site: Path) -> None:
 def search_titles(site: Path) -> dict[str, str]:
     """Return the titles of pages, by their place, as search knows them."""
     index = json.loads((site / "search" / "search_index.json").read_text(encoding="utf-8"))
-    return {entry["location"]: entry["title"] for entry in index["docs"] if "#" not in entry["location"]}
+    return {
+        entry["location"]: entry["title"] for entry in index["docs"] if "#" not in entry["location"]
+    }
 
 
 @mkdocs
 def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
     for page in site.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
-        loads = re.findall(r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=\"?([^\"\s>]+)", text)
+        loads = re.findall(
+            r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=\"?([^\"\s>]+)", text
+        )
         assert loads
         assert not [url for url in loads if re.match(r"(?:https?:)?//", url)], page
-        assert 'data-md-component="source"' not in text, "its script asks api.github.com for the repository's stars"
+        assert 'data-md-component="source"' not in text, (
+            "its script asks api.github.com for the repository's stars"
+        )
 
 
 @mkdocs
@@ -57,7 +64,11 @@ def test_no_page_shows_raw_markdown(site: Path) -> None:
     """Find fences, lists and tables that mkdocs, unlike GitHub, shows as text."""
     for page in site.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
-        body = re.sub(r"<pre>.*?</pre>|<code>.*?</code>|<script.*?</script>", "", text, flags=re.DOTALL)
+        body = re.sub(
+            r"<pre>.*?</pre>|<code>.*?</code>|<script.*?</script>", "", text, flags=re.DOTALL
+        )
         assert "```" not in text, page
-        assert not re.search(r"<p>(?:(?!</p>).)*^(?:- |\d\. |\| )", body, flags=re.MULTILINE | re.DOTALL), page
+        assert not re.search(
+            r"<p>(?:(?!</p>).)*^(?:- |\d\. |\| )", body, flags=re.MULTILINE | re.DOTALL
+        ), page
         assert "](" not in body, page

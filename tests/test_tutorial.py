@@ -46,7 +46,9 @@ def edit(path: Path, lines: str) -> None:
     text = path.read_text(encoding="utf-8")
     for line in lines.splitlines():
         (key,) = re.findall(r"^ *(?:# )?(\w+):", line)
-        text, n = re.subn(rf"^ *(?:# )?{key}: .*$", lambda _, line=line: line, text, flags=re.MULTILINE)
+        text, n = re.subn(
+            rf"^ *(?:# )?{key}: .*$", lambda _, line=line: line, text, flags=re.MULTILINE
+        )
         assert n < 2, line
         text += "" if n else f"{line}\n"
     path.write_text(text, encoding="utf-8")
@@ -64,7 +66,9 @@ def run(step: Block, command: str, expected_output: str, folder: Path, *, status
     )  # fmt: skip
     printed = done.stdout + done.stderr
     assert done.returncode == status, f"{step.place}: {command}\n{printed}"
-    difference = OutputChecker().output_difference(Example(command, expected_output), printed, FLAGS)
+    difference = OutputChecker().output_difference(
+        Example(command, expected_output), printed, FLAGS
+    )
     assert OutputChecker().check_output(expected_output, printed, FLAGS), (
         f"{step.place}: {command}\n{difference}\n{printed}"
     )

@@ -58,7 +58,7 @@ class BaseModel:
 
     @staticmethod
     def _filled(value: Any, text: str, command: str) -> Any:
-        """Return the example's value, the words at its place in the command, or None without any."""
+        """Return the example's value, the words at its place in the command, or None."""
         words, command_words = text.split(), command.split()
         place = find(str(value).split(), words)
         if place is None:

@@ -45,7 +45,7 @@ def shown_examples(prompt: Turns) -> list[tuple[str, str]]:
 
 @lru_cache(maxsize=8)  # the requests of one run differ only in the last message
 def nearest_example(prompt: Turns) -> Callable[[str], str]:
-    """Return a function from text to the label of the example with the nearest character n-grams."""
+    """Return a function from text to the label of the example with the nearest n-grams."""
     examples = shown_examples(prompt)
     if not examples:
         return lambda _text: "The prompt shows no example."
@@ -73,7 +73,7 @@ def base_answer(messages: Turns) -> str:
 
 
 def fine_tuned(train: Path, share: float = 1.0) -> Answer:
-    """Return a classifier of the last user message, trained on the first ``share`` of a JSONL file."""
+    """Return a classifier of the last user message, trained on a ``share`` of a JSONL file."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline

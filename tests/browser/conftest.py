@@ -20,13 +20,20 @@ OFF = ("gpu", "background-networking", "component-update", "sync")
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install -e . --group browser")
-    executable = os.environ.get("FTGATE_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    api = pytest.importorskip(
+        "playwright.sync_api", reason="no playwright: pip install -e . --group browser"
+    )
+    executable = (
+        os.environ.get("FTGATE_CHROMIUM")
+        or shutil.which("chromium")
+        or shutil.which("google-chrome")
+    )
     if executable is None:
         pytest.skip("there is no Chromium: install one, or name it in FTGATE_CHROMIUM")
     with api.sync_playwright() as playwright:
         running = playwright.chromium.launch(
-            executable_path=executable, args=["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in OFF)]
+            executable_path=executable,
+            args=["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in OFF)],
         )
         yield running
         running.close()

@@ -11,7 +11,9 @@ import pytest
 from gate_project import Project, label, write_jsonl, wrong
 from opened import Open, Opened
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install -e . --group browser")
+sync_api = pytest.importorskip(
+    "playwright.sync_api", reason="no playwright: pip install -e . --group browser"
+)
 expect = sync_api.expect
 
 MANY = 10_000
@@ -79,15 +81,27 @@ def test_without_javascript_it_is_readable(project: Project, open_page: Open) ->
 
 def test_what_models_say_stays_text(project: Project, open_page: Open) -> None:
     project.predictions("base.jsonl", 60, output=lambda i: HOSTILE[i % len(HOSTILE)])
-    words = ["".join(Random(i).choices("bdfgklmnprst", k=200)) for i in range(60)]  # else the rows are near copies
-    tests = [{"id": f"t{i}", "input": f"{HOSTILE[i % 4]} {words[i]}", "expected": label(i)} for i in range(60)]
+    # else the rows are near copies
+    words = ["".join(Random(i).choices("bdfgklmnprst", k=200)) for i in range(60)]
+    tests = [
+        {"id": f"t{i}", "input": f"{HOSTILE[i % 4]} {words[i]}", "expected": label(i)}
+        for i in range(60)
+    ]
     write_jsonl(project.path / "test.jsonl", tests)
     opened = open_page(report(project, checks={"weak_baseline": "warn"}))
     page = opened.page
     expect(opened.rows).to_have_count(56)
-    expect(opened.rows.first).to_contain_text("<a href='javascript:alert(3)'>javascript:alert(3)</a>")
+    expect(opened.rows.first).to_contain_text(
+        "<a href='javascript:alert(3)'>javascript:alert(3)</a>"
+    )
     assert page.evaluate("() => window.pwned") is None
-    for injected in ("main img", "main iframe", "main link", "main svg svg", "main a:not([href^='#'])"):
+    for injected in (
+        "main img",
+        "main iframe",
+        "main link",
+        "main svg svg",
+        "main a:not([href^='#'])",
+    ):
         expect(page.locator(injected)).to_have_count(0)
     expect(page.locator("script")).to_have_count(2)
     opened.search("drawkcab \\x00 \\x1b[31mred")
@@ -108,7 +122,9 @@ def test_what_is_long_opens(project: Project, open_page: Open) -> None:
 
 def test_ten_thousand_examples_are_usable(project: Project, open_page: Open) -> None:
     project.test_set(MANY)
-    write_jsonl(project.path / "base.jsonl", ({"id": f"t{i}", "output": wrong(i)} for i in range(MANY)))
+    write_jsonl(
+        project.path / "base.jsonl", ({"id": f"t{i}", "output": wrong(i)} for i in range(MANY))
+    )
     project.predictions("ft.jsonl", MANY, wrong_at=range(0, MANY, 2))
     opened = open_page(report(project, checks={"weak_baseline": "warn"}))
     expect(opened.count).to_have_text("1 to 100 of 5,000 examples")
@@ -126,7 +142,9 @@ def test_ten_thousand_examples_are_usable(project: Project, open_page: Open) -> 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_every_window_and_scheme(project: Project, open_page: Open, width: int, scheme: str) -> None:
+def test_every_window_and_scheme(
+    project: Project, open_page: Open, width: int, scheme: str
+) -> None:
     project.test_set(60, lang="en")
     path = report(project, slices={"fields": ["lang"], "max_drop": 0.05}, metric="f1_macro")
     opened = open_page(path, viewport={"width": width, "height": 800}, color_scheme=scheme)
@@ -135,7 +153,9 @@ def test_every_window_and_scheme(project: Project, open_page: Open, width: int, 
     opened.is_quiet()
 
 
-def test_on_a_phone_titles_and_checks_fit_and_wide_tables_scroll(project: Project, open_page: Open) -> None:
+def test_on_a_phone_titles_and_checks_fit_and_wide_tables_scroll(
+    project: Project, open_page: Open
+) -> None:
     project.test_set(60, lang="en")
     path = report(project, slices={"fields": ["lang"], "max_drop": 0.05})
     opened = open_page(path, viewport={"width": 390, "height": 844})
@@ -176,7 +196,9 @@ def test_the_first_screen_has_the_verdict_what_failed_its_cure_and_the_gain(
 
 @pytest.mark.parametrize("broken", [17, 18, 19, 20])
 @pytest.mark.parametrize("width", [375, 1280])
-def test_the_label_of_a_gain_lies_over_no_line(project: Project, open_page: Open, broken: int, width: int) -> None:
+def test_the_label_of_a_gain_lies_over_no_line(
+    project: Project, open_page: Open, broken: int, width: int
+) -> None:
     """Also where hardly anything was gained."""
     project.predictions("ft.jsonl", 60, range(broken))
     page = open_page(report(project, margin=0.2), viewport={"width": width, "height": 800}).page
@@ -185,7 +207,11 @@ def test_the_label_of_a_gain_lies_over_no_line(project: Project, open_page: Open
     for line in ("line.zero", "line.asked"):
         box = page.locator(f"svg.plot {line}").bounding_box()
         assert box is not None
-        assert box["x"] + box["width"] <= label["x"] or label["x"] + label["width"] <= box["x"], (line, box, label)
+        assert box["x"] + box["width"] <= label["x"] or label["x"] + label["width"] <= box["x"], (
+            line,
+            box,
+            label,
+        )
 
 
 def test_printed_it_is_light_and_has_no_controls(project: Project, open_page: Open) -> None:

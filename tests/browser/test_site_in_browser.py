@@ -47,20 +47,40 @@ def test_sections_are_tabs_and_a_link_opens_one(site: str, browser: Browser) -> 
     page = browser.new_page()
     page.goto(f"{site}/serve/#ollama")
     titles = page.locator("article h2")  # the last one is no server, and always there
-    assert [title.is_visible() for title in titles.all()] == [False, True, False, False, False, False, True]
+    assert [title.is_visible() for title in titles.all()] == [
+        False,
+        True,
+        False,
+        False,
+        False,
+        False,
+        True,
+    ]
     page.locator(".tabs button", has_text="LiteLLM").click()
-    assert [title.is_visible() for title in titles.all()] == [False, False, False, True, False, False, True]
+    assert [title.is_visible() for title in titles.all()] == [
+        False,
+        False,
+        False,
+        True,
+        False,
+        False,
+        True,
+    ]
     page.close()
 
 
-@pytest.mark.parametrize("name", ["gate-file", "metrics-and-checks", "command-line", "python-and-json"])
+@pytest.mark.parametrize(
+    "name", ["gate-file", "metrics-and-checks", "command-line", "python-and-json"]
+)
 def test_a_phone_shows_the_meaning_beside_the_key(site: str, browser: Browser, name: str) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844})
     page = context.new_page()
     page.goto(f"{site}/reference/{name}/")
     meanings = [cell.bounding_box() for cell in page.locator("td:nth-child(2)").all()]
     assert len(meanings) > 5
-    assert max(box["x"] for box in meanings if box) < 260  # at least a third of the screen is the meaning's
+    # at least a third of the screen is the meaning's
+    assert max(box["x"] for box in meanings if box) < 260
     cells = [cell.bounding_box() for cell in page.locator("td:visible").all()]
-    assert name != "gate-file" or max(box["x"] + box["width"] for box in cells if box) <= 390  # nothing scrolls
+    # nothing scrolls
+    assert name != "gate-file" or max(box["x"] + box["width"] for box in cells if box) <= 390
     context.close()

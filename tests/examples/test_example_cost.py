@@ -35,7 +35,10 @@ def test_the_plan_is_within_20_percent_of_what_the_example_costs(
     gates = gates.replace("few_shot: 52", f"few_shot: 52\n    {LARGE}", 1)
     gates = gates.replace('revision: "1"\n', f'revision: "1"\n    {SMALL}\n', 1)
     http.file("ftgate.yaml", gates)
-    http.file("test_gate.py", "import pytest\n\n\n@pytest.mark.ftgate('intents')\ndef test_gate():\n    pass\n")
+    http.file(
+        "test_gate.py",
+        "import pytest\n\n\n@pytest.mark.ftgate('intents')\ndef test_gate():\n    pass\n",
+    )
 
     # The chances are simulated, which takes half a minute.
     monkeypatch.setattr("pytest_ftgate.gate.plan._prospects", lambda *_: None)
@@ -44,4 +47,6 @@ def test_the_plan_is_within_20_percent_of_what_the_example_costs(
 
     http.run("--ftgate-report=json:report.json")
     gate = http.gate()
-    assert planned == pytest.approx([gate[role]["cost_usd"] for role in ("baseline", "candidate")], rel=0.2)
+    assert planned == pytest.approx(
+        [gate[role]["cost_usd"] for role in ("baseline", "candidate")], rel=0.2
+    )

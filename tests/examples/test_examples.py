@@ -72,23 +72,37 @@ def test_labels_and_slots_are_those_that_hassil_recognises(home):
     from home_assistant_intents import get_intents
 
     intents = Intents.from_dict(get_intents("en"))
-    named = [(name, name, {"domain": domain}) for domain, names in home.data.NAMES.items() for name in names.split("|")]
+    named = [
+        (name, name, {"domain": domain})
+        for domain, names in home.data.NAMES.items()
+        for name in names.split("|")
+    ]
     lists = {slot: home.data.strings(values) for slot, values in home.data.HOME.items()}
     lists = {**intents.slot_lists, **lists, "name": TextSlotList.from_tuples(named)}
 
     def label(sentence: str) -> list[str]:
-        context = {"intent_context": {"area": "kitchen"}, "language": "en", "best_slot_name": "name"}
+        context = {
+            "intent_context": {"area": "kitchen"},
+            "language": "en",
+            "best_slot_name": "name",
+        }
         result = recognize_best(sentence, intents, slot_lists=lists, **context)
         return [] if result is None else [result.intent.name]
 
     def readings(sentence: str) -> list[dict[str, Any]]:
         """With the room of the speaker taken out: the home knows it, and the sentence does not say it."""
-        results = list(recognize_all(sentence, intents, slot_lists=lists, intent_context={"area": HERE}, language="en"))
+        results = list(
+            recognize_all(
+                sentence, intents, slot_lists=lists, intent_context={"area": HERE}, language="en"
+            )
+        )
         slot_values = [
-            {name: slot.value for name, slot in result.entities.items() if slot.value != HERE} for result in results
+            {name: slot.value for name, slot in result.entities.items() if slot.value != HERE}
+            for result in results
         ]
         return [
-            {"intent": result.intent.name, "slots": slots} for result, slots in zip(results, slot_values, strict=True)
+            {"intent": result.intent.name, "slots": slots}
+            for result, slots in zip(results, slot_values, strict=True)
         ]
 
     read = readings if home.folder.name == "extraction" else label
@@ -103,13 +117,19 @@ def test_what_is_expected_satisfies_the_schema():
     Draft202012Validator.check_schema(schema)
     validator = Draft202012Validator(schema)
     for name in ("train.jsonl", "test.jsonl"):
-        assert not [row for row in read_jsonl(folder / "data" / name) if not validator.is_valid(row["expected"])]
+        assert not [
+            row
+            for row in read_jsonl(folder / "data" / name)
+            if not validator.is_valid(row["expected"])
+        ]
     assert not validator.is_valid({"intent": "HassSetVolume", "slots": {"area": "kitchen"}})
     assert not validator.is_valid({"intent": "HassTurnOn", "slots": {"area": "cellar"}})
 
 
 def test_training_set_of_replies_is_what_its_script_writes():
-    assert (STYLE / "train.jsonl").read_text(encoding="utf-8") == modules_of(STYLE, "make_train").make_train.text()
+    assert (STYLE / "train.jsonl").read_text(encoding="utf-8") == modules_of(
+        STYLE, "make_train"
+    ).make_train.text()
 
 
 # --- voice_commands ------------------------------------------------------------------------------------------
@@ -130,9 +150,15 @@ def example() -> Iterator[SimpleNamespace]:
 @pytest.fixture(scope="module")
 def train_file(tmp_path_factory) -> Path:
     """Return a few rows, which are learned at once."""
-    pairs = 2 * [("lights on", "On"), ("timer off", "Off"), ("all lights on", "On"), ("stop the timer", "Off")]
+    pairs = 2 * [
+        ("lights on", "On"),
+        ("timer off", "Off"),
+        ("all lights on", "On"),
+        ("stop the timer", "Off"),
+    ]
     return write_jsonl(
-        tmp_path_factory.mktemp("data") / "train.jsonl", ({"input": text, "expected": name} for text, name in pairs)
+        tmp_path_factory.mktemp("data") / "train.jsonl",
+        ({"input": text, "expected": name} for text, name in pairs),
     )
 
 
@@ -151,7 +177,9 @@ def test_prompt_names_each_intent_once_and_shows_no_sentence_of_the_test_set(exa
     assert phrases.isdisjoint(example.data.normalized(row["input"]) for row in test)
 
 
-def test_the_base_model_reads_the_system_message_and_the_fine_tuned_one_its_training_set(example, train_file):
+def test_the_base_model_reads_the_system_message_and_the_fine_tuned_one_its_training_set(
+    example, train_file
+):
     system = 'Sort.\n- Warm: asks for the heating. "it is so cold"\n- Sing: plays a tune. "hum something"'
     assert example.stand_ins.base_answer((("system", system), ("user", "play a tune"))) == "Sing"
     assert example.stand_ins.base_answer((("user", "hello"),)) == "The prompt shows no example."
@@ -184,17 +212,29 @@ def test_lease_starts_a_server_shares_it_and_leaves_none_behind(example, train_f
         assert [model["id"] for model in listing["data"]] == ["assistant-base", *tuned]
         for body, status, code in (
             ("{", 400, "invalid_json"),
-            ('{"model": "assistant-base", "messages": [{"role": "system", "content": "a"}]}', 400, "invalid_messages"),
-            ('{"model": "gpt-9", "messages": [{"role": "user", "content": "a"}]}', 404, "model_not_found"),
+            (
+                '{"model": "assistant-base", "messages": [{"role": "system", "content": "a"}]}',
+                400,
+                "invalid_messages",
+            ),
+            (
+                '{"model": "gpt-9", "messages": [{"role": "user", "content": "a"}]}',
+                404,
+                "model_not_found",
+            ),
         ):
             answered, answer = send(port, "POST", "/v1/chat/completions", body)
             assert (answered, answer["error"]["code"]) == (status, code)
-        with pytest.raises(RuntimeError, match="is in use by this example's server, trained on other data: stop it"):
+        with pytest.raises(
+            RuntimeError, match="is in use by this example's server, trained on other data: stop it"
+        ):
             example.lease.ask(port, FOLDER / "prompts" / "intents.md")
     assert example.lease.ask(port, train_file) is None
 
 
-def test_a_port_in_use_and_a_server_that_fails_to_start_are_told(example, tmp_path, server: LoopbackServer):
+def test_a_port_in_use_and_a_server_that_fails_to_start_are_told(
+    example, tmp_path, server: LoopbackServer
+):
     server.replies["GET /lease"] = Reply(body="<html>hello</html>")
     other_file = tmp_path / "train.jsonl"
     other_file.write_text("no json\n")

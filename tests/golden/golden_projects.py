@@ -13,7 +13,18 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, index_of
-from gate_project import GATE, LARGE, SMALL, USAGE, Project, label, on_a_branch, recorded, write_jsonl, wrong
+from gate_project import (
+    GATE,
+    LARGE,
+    SMALL,
+    USAGE,
+    Project,
+    label,
+    on_a_branch,
+    recorded,
+    write_jsonl,
+    wrong,
+)
 from judge_project import PythonJudged, ServedJudged
 from loopback import LoopbackServer
 
@@ -29,7 +40,9 @@ def golden(kind: type[Any] = Project) -> Callable[[Build], Build]:
 
     def keep(build: Build) -> Build:
         def made(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-            project: Project = kind(pytester, server) if issubclass(kind, EndpointProject) else kind(pytester)
+            project: Project = (
+                kind(pytester, server) if issubclass(kind, EndpointProject) else kind(pytester)
+            )
             build(project)
             return project
 
@@ -69,7 +82,9 @@ def missing_answer(project: Project) -> None:
 
 @golden()
 def margin_missed(project: Project) -> None:
-    keys = "".join(f"    {key}: {value}\n" for key, value in project.keys.items() if key != "margin")
+    keys = "".join(
+        f"    {key}: {value}\n" for key, value in project.keys.items() if key != "margin"
+    )
     project.gate_file(
         "version: 1\ndefaults: {confidence: 0.9}\ngates:\n  support:\n    margin: 0.3\n"
         f"    thresholds: {{accuracy: {{min: 0.95}}, f1_macro: {{min: 0.5}}}}\n{keys}"
@@ -83,7 +98,10 @@ def unfit_data(project: Project) -> None:
     rows = [{"input": f"training question {i}", "expected": label(i)} for i in range(190)]
     rows += [{"input": f"customer question {i}", "expected": label(i)} for i in range(3)]
     rows += [{"input": f"Training  question {i}", "expected": wrong(i)} for i in range(4)]
-    write_jsonl(project.path / "train.jsonl", [*rows, rows[9], {"input": "an unseen label", "expected": "other"}])
+    write_jsonl(
+        project.path / "train.jsonl",
+        [*rows, rows[9], {"input": "an unseen label", "expected": "other"}],
+    )
     project.predictions("base.jsonl", 59)  # else its gain is shown
     project.gate_test()
 
@@ -110,7 +128,12 @@ def economics(project: Project) -> None:
     usage = {"input_tokens": 1000, "output_tokens": 50}
     project.predictions("base.jsonl", 60, range(40, 60), usage=usage)
     project.predictions("ft.jsonl", 60, (0, 1, 58, 59), usage=usage)
-    costs = {"training_cost_usd": 100, "data_cost_usd": 200, "hosting_usd_per_month": 10, "retrains_per_year": 4}
+    costs = {
+        "training_cost_usd": 100,
+        "data_cost_usd": 200,
+        "hosting_usd_per_month": 10,
+        "retrains_per_year": 4,
+    }
     project.gate_test(
         baseline=recorded("base.jsonl", price=LARGE, name="large"),
         candidate=recorded("ft.jsonl", price=SMALL, name="small"),
@@ -129,7 +152,9 @@ def guards_and_slices(project: Project) -> None:
         project.predictions("ft.jsonl", n, ft, prefix=name, add=True)
     project.gate_test(
         slices=["lang"],
-        guards={name: {"test_set": f"{name}.jsonl", "max_drop": 0.03} for name in ("general", "safety")},
+        guards={
+            name: {"test_set": f"{name}.jsonl", "max_drop": 0.03} for name in ("general", "safety")
+        },
     )
 
 
@@ -156,7 +181,9 @@ def _wanted(i: int) -> dict[str, Any]:
 
 def _forms(project: Project) -> None:
     project.test_set(60, input="say {}".format, expected=_wanted)
-    project.training_set(0, [{"input": f"train {i}", "expected": _wanted(i + 1000)} for i in range(200)])
+    project.training_set(
+        0, [{"input": f"train {i}", "expected": _wanted(i + 1000)} for i in range(200)]
+    )
 
     def right(i: int) -> str:
         return json.dumps(_wanted(i))
@@ -179,7 +206,9 @@ def _forms(project: Project) -> None:
 @golden()
 def extraction(project: Project) -> None:
     _forms(project)
-    project.gate_test(metric="field_f1", thresholds={"exact_match": {"min": 0.9}}, goal="extraction")
+    project.gate_test(
+        metric="field_f1", thresholds={"exact_match": {"min": 0.9}}, goal="extraction"
+    )
 
 
 @golden()
@@ -202,9 +231,13 @@ def texts(project: Project) -> None:
         return sentence(i).replace("the invoice", "indeed" * (i % 4)).replace("office", "indeed")
 
     project.test_set(80, input="sentence {}".format, expected=sentence)
-    project.training_set(0, [{"input": f"training {i}", "expected": sentence(1000 + i)} for i in range(200)])
+    project.training_set(
+        0, [{"input": f"training {i}", "expected": sentence(1000 + i)} for i in range(200)]
+    )
     for name, bad in (("base.jsonl", range(60)), ("ft.jsonl", range(70, 80))):
-        project.predictions(name, 80, output=lambda i, bad=bad: (garbled if i in bad else sentence)(i))
+        project.predictions(
+            name, 80, output=lambda i, bad=bad: (garbled if i in bad else sentence)(i)
+        )
     project.file(
         "conftest.py",
         "import pytest_ftgate\n\n\n"
@@ -224,7 +257,9 @@ def judged(project: ServedJudged) -> None:
 @golden(PythonJudged)
 def preferred(project: PythonJudged) -> None:
     """Compare the answers of both models with a judge that is a Python function."""
-    project.judged_by({"provider": "python", "target": "judges:honest", "revision": "1"}, name="preference")
+    project.judged_by(
+        {"provider": "python", "target": "judges:honest", "revision": "1"}, name="preference"
+    )
 
 
 # --- models --------------------------------------------------------------------------------------------------
@@ -234,7 +269,11 @@ def preferred(project: PythonJudged) -> None:
 def prompted(project: EndpointProject) -> None:
     """Return all that is part of a question, and so of the key of its answer."""
     project.file("prompt.txt", "Answer with one label.")
-    options = {"few_shot": 2, "template": "Customer: {input}", "params": {"temperature": 0, "seed": 7}}
+    options = {
+        "few_shot": 2,
+        "template": "Customer: {input}",
+        "params": {"temperature": 0, "seed": 7},
+    }
     project.gate_test(
         baseline=project.model("base", system_file="prompt.txt", price=LARGE, **options),
         candidate=project.model("ft", system="Label.", revision="2", price=SMALL),
@@ -264,7 +303,9 @@ def looked_up(project: EndpointProject) -> None:
     project.gates()
     project.run("--ftgate-report=recordings:recorded")
     shutil.rmtree(project.path / ".ftgate")
-    project.file("tox.ini", "[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = recorded\n")
+    project.file(
+        "tox.ini", "[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = recorded\n"
+    )
     project.forget()
     project.server.answer = None  # type: ignore[assignment]  # so that a call would be an error
 
@@ -287,7 +328,9 @@ def aged(project: EndpointProject) -> None:
                 store.execute("UPDATE notes SET text = ? WHERE name = ?", (json.dumps(data), name))
     project.gate_test(max_age_days=90, candidate=project.model("ft", revision="2"))
     answer = project.server.answer
-    project.server.answer = lambda body: wrong(index_of(body)) if index_of(body) in range(20, 24) else answer(body)
+    project.server.answer = lambda body: (
+        wrong(index_of(body)) if index_of(body) in range(20, 24) else answer(body)
+    )
 
 
 @golden()
@@ -299,7 +342,9 @@ def weakened(project: Project) -> None:
     project.ini_file("ftgate_forbid_weakening = true")
     on_a_branch(project.path)
     text = (project.path / "ftgate.yaml").read_text()
-    project.gate_file(text.replace("margin: 0.05", "margin: 0.04").replace("examples: 60", "examples: 55"))
+    project.gate_file(
+        text.replace("margin: 0.05", "margin: 0.04").replace("examples: 60", "examples: 55")
+    )
 
 
 @golden()

@@ -26,7 +26,9 @@ from pytest_ftgate import clock
 
 pytestmark = pytest.mark.usefixtures("no_ambient_settings")
 PORT = 8000  # in the reports, and in the keys of predictions; what listens there is another server
-SCHEMA = json.loads(files("pytest_ftgate").joinpath("report.schema.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads(
+    files("pytest_ftgate").joinpath("report.schema.json").read_text(encoding="utf-8")
+)
 DIGITS = 10  # the last ones differ between processors
 
 
@@ -52,10 +54,15 @@ class _Json(_Text):
 
 _STEADY = [
     (r"^-+ generated xml file: .* -+\n", ""),
-    (r"\b(in) \d\d\.\d+s =", r"\1 <s> =="),  # pytest's last line, one sign shorter from ten seconds on
+    # pytest's last line, one sign shorter from ten seconds on
+    (r"\b(in) \d\d\.\d+s =", r"\1 <s> =="),
     (r"\b(in) \d+\.\d+s\b", r"\1 <s>"),  # pytest's last line
-    (r">python \d[^<]*pytest \d[^<]*<", "><versions><"),  # how many they are depends on what is installed
-    (r"\b(Written) \d{4}-\d\d-\d\d \d\d:\d\d UTC (by pytest-ftgate) [\w.+]+\w", r"\1 <time> \2 <version>"),
+    # how many they are depends on what is installed
+    (r">python \d[^<]*pytest \d[^<]*<", "><versions><"),
+    (
+        r"\b(Written) \d{4}-\d\d-\d\d \d\d:\d\d UTC (by pytest-ftgate) [\w.+]+\w",
+        r"\1 <time> \2 <version>",
+    ),
     (r"\b\d{4}-\d\d-\d\d(T[\d:]+Z)?\b", "<date>"),
     (r"\b\d+ (s|seconds?) old\b", "<time> old"),
 ]
@@ -104,7 +111,9 @@ def shown(result: pytest.RunResult) -> str:
 
 def block_lines(result: pytest.RunResult) -> list[str]:
     """Return the lines of all blocks of gates, without their titles."""
-    blocks = re.findall(r"^-+ ftgate [^\n]+: [A-Z]+ -+\n(.*?)^[-=]{3}", result.stdout.str(), flags=re.M | re.S)
+    blocks = re.findall(
+        r"^-+ ftgate [^\n]+: [A-Z]+ -+\n(.*?)^[-=]{3}", result.stdout.str(), flags=re.M | re.S
+    )
     return "".join(blocks).splitlines()
 
 
@@ -122,7 +131,10 @@ def check_properties(path: Path, report: dict[str, Any]) -> None:
         if gate is not None:
             facts = {name: gate[name] for name in MAIN_FACTS}
             facts |= {role: gate[role]["value"] for role in ("baseline", "candidate")}
-            facts |= {"training_usable": gate["training"]["usable"], "test_examples": gate["test_set"]["examples"]}
+            facts |= {
+                "training_usable": gate["training"]["usable"],
+                "test_examples": gate["test_set"]["examples"],
+            }
             expected = {f"ftgate.{name}" for name, value in facts.items() if value is not None}
             assert properties.keys() == expected
     assert not gates
@@ -137,7 +149,10 @@ def recordings(folder: Path) -> dict[str, Any]:
             keys = [row["key"] for row in rows if "key" in row]
             fields = list(dict.fromkeys(name for row in rows for name in row))
             digest = sha256("\n".join(keys).encode()).hexdigest()
-            files[path.name] = {"fields": ", ".join(fields), "keys": f"{len(keys)}, sha256 {digest}"}
+            files[path.name] = {
+                "fields": ", ".join(fields),
+                "keys": f"{len(keys)}, sha256 {digest}",
+            }
         else:
             files[path.name] = sorted(json.loads(path.read_text(encoding="utf-8")))
     return files
@@ -152,9 +167,13 @@ def test_reports(
     snapshot: SnapshotAssertion,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setattr(clock, "perf_counter", lambda: 0.0)  # tables are as wide as the latencies in them
+    # tables are as wide as the latencies in them
+    monkeypatch.setattr(clock, "perf_counter", lambda: 0.0)
     project = PROJECTS[name](pytester, fixed_port)
-    reports = [f"--ftgate-report={form}" for form in ("json:report.json", "markdown:report.md", "recordings:kept")]
+    reports = [
+        f"--ftgate-report={form}"
+        for form in ("json:report.json", "markdown:report.md", "recordings:kept")
+    ]
     reports += ["--ftgate-report=html:report.html"] if name in PAGES else []
     result = project.run(*reports, "--junitxml=junit.xml")
     verbose = project.run("-v")
@@ -184,7 +203,9 @@ def test_reports(
         assert text(body) == snapshot(name="report", extension_class=_Html)
 
 
-def test_names(project: Project, monkeypatch: pytest.MonkeyPatch, snapshot: SnapshotAssertion) -> None:
+def test_names(
+    project: Project, monkeypatch: pytest.MonkeyPatch, snapshot: SnapshotAssertion
+) -> None:
     """Options, ini keys, the mark, fixtures, hooks with their arguments, and what the package exports."""
     monkeypatch.setenv("COLUMNS", "100")
     project.file(
@@ -202,7 +223,9 @@ def test_names(project: Project, monkeypatch: pytest.MonkeyPatch, snapshot: Snap
         "public names": sorted(pytest_ftgate.__all__),
         "hooks": json.loads((project.path / "hooks.json").read_text(encoding="utf-8")),
         "options": sorted(set(re.findall(r"^  (--ftgate-\S+)", options, flags=re.MULTILINE))),
-        "ini keys": sorted(set(re.findall(r"^  (ftgate_\w+ \(.*?\))", options, flags=re.MULTILINE))),
+        "ini keys": sorted(
+            set(re.findall(r"^  (ftgate_\w+ \(.*?\))", options, flags=re.MULTILINE))
+        ),
         "fixtures": sorted(set(re.findall(r"^(ftgate\w*)\b", fixtures, flags=re.MULTILINE))),
         "mark": re.findall(r"^@pytest.mark.(ftgate.*)$", markers, flags=re.MULTILINE),
     }

@@ -25,7 +25,11 @@ def rows(n: int, start: int = 0) -> list[dict[str, str]]:
     """Return examples whose topic decides the label."""
     tuples = ((i, _name(i), [*TOPICS][i % 3]) for i in range(start, start + n))
     return [
-        {"id": f"t{i}", "input": f"customer {name} asks about the {topic} again", "expected": TOPICS[topic]}
+        {
+            "id": f"t{i}",
+            "input": f"customer {name} asks about the {topic} again",
+            "expected": TOPICS[topic],
+        }
         for i, name, topic in tuples
     ]
 
@@ -42,7 +46,11 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     words_of = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     words_of.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=words_of, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+        tokenizer_object=words_of,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
     )
     tokenizer.chat_template = TEMPLATE
     return tokenizer
@@ -67,7 +75,10 @@ def make_base(folder: Path) -> Path:
     )
     guesses = ("refund", "shipping", "refund", "shipping", "invoice")
     lessons = [
-        {**row, "expected": guesses[i // 3 % 5] if row["expected"] == "invoice" else row["expected"]}
+        {
+            **row,
+            "expected": guesses[i // 3 % 5] if row["expected"] == "invoice" else row["expected"],
+        }
         for i, row in enumerate(rows(120, 7000))
     ]
     _train(model, tokenizer, lessons, steps=150)
@@ -76,7 +87,9 @@ def make_base(folder: Path) -> Path:
     return folder
 
 
-def make_adapter(base: Path, folder: Path, lessons: Sequence[dict[str, str]], steps: int = 80) -> Path:
+def make_adapter(
+    base: Path, folder: Path, lessons: Sequence[dict[str, str]], steps: int = 80
+) -> Path:
     """Train a LoRA adapter on these rows, and write it."""
     torch.manual_seed(1)
     tokenizer = make_tokenizer()
@@ -87,7 +100,9 @@ def make_adapter(base: Path, folder: Path, lessons: Sequence[dict[str, str]], st
     return folder
 
 
-def _train(model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, lessons: Sequence[dict], steps: int) -> None:
+def _train(
+    model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, lessons: Sequence[dict], steps: int
+) -> None:
     texts = [
         tokenizer.apply_chat_template([{"role": "user", "content": row["input"]}], tokenize=False)
         + f"<|assistant|> {row['expected']} </s>"
@@ -95,7 +110,9 @@ def _train(model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, lessons: 
     ]
     batch = tokenizer(texts, return_tensors="pt", padding=True)
     labels = batch["input_ids"].clone()
-    answer = (batch["input_ids"] == tokenizer.convert_tokens_to_ids("<|assistant|>")).int().argmax(dim=1)
+    answer = (
+        (batch["input_ids"] == tokenizer.convert_tokens_to_ids("<|assistant|>")).int().argmax(dim=1)
+    )
     for row, start in zip(labels, answer, strict=True):
         row[: int(start) + 1] = -100
     labels[batch["attention_mask"] == 0] = -100
@@ -104,6 +121,8 @@ def _train(model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, lessons: 
     model.train()
     for _ in range(steps):
         optimizer.zero_grad()
-        model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels).loss.backward()
+        model(
+            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels
+        ).loss.backward()
         optimizer.step()
     model.eval()

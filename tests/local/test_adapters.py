@@ -68,7 +68,9 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return loaded
 
 
-def test_an_adapter_beats_its_base_and_shares_its_weights(adapters: Project, loads: list[str]) -> None:
+def test_an_adapter_beats_its_base_and_shares_its_weights(
+    adapters: Project, loads: list[str]
+) -> None:
     gate = passed(adapters.judge())
     assert gate["candidate"]["value"] > 0.9
     assert gate["baseline"]["value"] < 0.8
@@ -77,11 +79,16 @@ def test_an_adapter_beats_its_base_and_shares_its_weights(adapters: Project, loa
     assert len(loads) == 1
 
 
-def test_the_base_answers_alike_before_and_after_adapters(adapters: Project, weights: Path, loads: list[str]) -> None:
+def test_the_base_answers_alike_before_and_after_adapters(
+    adapters: Project, weights: Path, loads: list[str]
+) -> None:
     def generator(adapter: str | None = None) -> provider.Generator:
         folder = str(weights / adapter) if adapter else None
         return provider.Generator(
-            model=str(weights / "base"), adapter=folder, versions=("base", adapter or ""), max_new_tokens=8
+            model=str(weights / "base"),
+            adapter=folder,
+            versions=("base", adapter or ""),
+            max_new_tokens=8,
         )
 
     base, right, wrong = generator(), generator("right"), generator("wrong")
@@ -119,12 +126,16 @@ def test_a_moved_folder_and_what_training_leaves_change_no_key(adapters: Project
 
 def changed(adapters: Project, **keys: Any) -> dict[str, Any]:
     """Judge a candidate with these keys."""
-    return adapters.judge(candidate={**adapters.keys["candidate"], **keys}, checks={"baseline_prompt": "warn"})
+    return adapters.judge(
+        candidate={**adapters.keys["candidate"], **keys}, checks={"baseline_prompt": "warn"}
+    )
 
 
 def test_batches_change_no_answer_and_prompts_and_limits_are_kept(adapters: Project) -> None:
     plain = adapters.judge()["candidate"]
-    assert [changed(adapters, batch_size=size)["candidate"]["value"] for size in (1, 7)] == [plain["value"]] * 2
+    assert [changed(adapters, batch_size=size)["candidate"]["value"] for size in (1, 7)] == [
+        plain["value"]
+    ] * 2
     prompted = changed(adapters, system="the", few_shot=2)["candidate"]
     assert prompted["input_tokens"] > plain["input_tokens"] + 2 * N
     assert changed(adapters, max_new_tokens=1)["diagnosis"]["candidate"]["cut_off"] > 0
@@ -144,15 +155,27 @@ def test_an_adapter_that_is_not_there_or_of_another_model(adapters: Project) -> 
     candidate = {**adapters.keys["candidate"], "adapter": "lorra"}
     mentions(stopped(adapters.judge(candidate=candidate, offline=True)), "lorra", "adapter")
     path = adapters.path / "lora" / "adapter_config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "target_modules": ["no_such_layer"]}))
-    mentions(check(ends(adapters.judge(), "error"), "candidate_answers"), "lora", "does not fit", "base model")
+    path.write_text(
+        json.dumps({**json.loads(path.read_text()), "target_modules": ["no_such_layer"]})
+    )
+    mentions(
+        check(ends(adapters.judge(), "error"), "candidate_answers"),
+        "lora",
+        "does not fit",
+        "base model",
+    )
 
 
 @pytest.mark.parametrize(
     ("file", "old", "new", "role"),
     [
         ("base/model.safetensors", "model.norm.weight", None, "baseline"),
-        ("base/model.safetensors", "layers.0.mlp.up_proj.weight", "layers.0.mlp.gate_up.weight", "baseline"),
+        (
+            "base/model.safetensors",
+            "layers.0.mlp.up_proj.weight",
+            "layers.0.mlp.gate_up.weight",
+            "baseline",
+        ),
         ("lora/adapter_model.safetensors", "layers.0", "layers.7", "candidate"),
         ("lora/adapter_model.safetensors", "q_proj", None, "candidate"),
     ],
@@ -163,7 +186,11 @@ def test_weights_that_are_missing_or_fit_nothing_are_named(
     path = adapters.path / file
     tensors = load_file(path)
     assert any(old in name for name in tensors)
-    named = {name.replace(old, new or ""): tensor for name, tensor in tensors.items() if new or old not in name}
+    named = {
+        name.replace(old, new or ""): tensor
+        for name, tensor in tensors.items()
+        if new or old not in name
+    }
     save_file(named, path, metadata={"format": "pt"})
     for _ in range(2):  # what did not fit is no better when it is loaded
         finding = check(ends(adapters.judge(), "error"), f"{role}_answers")
@@ -173,8 +200,14 @@ def test_weights_that_are_missing_or_fit_nothing_are_named(
 
 def test_a_classifier_is_not_asked_for_text(adapters: Project) -> None:
     path = adapters.path / "base" / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "architectures": ["BertForSequenceClassification"]}))
-    mentions(stopped(adapters.judge()), "BertForSequenceClassification", "task: text-classification")
+    path.write_text(
+        json.dumps(
+            {**json.loads(path.read_text()), "architectures": ["BertForSequenceClassification"]}
+        )
+    )
+    mentions(
+        stopped(adapters.judge()), "BertForSequenceClassification", "task: text-classification"
+    )
 
 
 def test_messages_for_a_model_without_a_chat_template(adapters: Project) -> None:
@@ -185,17 +218,27 @@ def test_messages_for_a_model_without_a_chat_template(adapters: Project) -> None
 
 # --- tools ------------------------------------------------------------------------------------------------------
 
-TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}]
+TOOLS = [
+    {
+        "type": "function",
+        "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}},
+    }
+]
 
 
 def test_tools_of_a_row_reach_the_chat_template(adapters: Project) -> None:
     gate = adapters.judge()["candidate"]["input_tokens"]
-    questions = [{**row, "input": [{"role": "user", "content": row["input"]}], "tools": TOOLS} for row in rows(N, 5000)]
+    questions = [
+        {**row, "input": [{"role": "user", "content": row["input"]}], "tools": TOOLS}
+        for row in rows(N, 5000)
+    ]
     write_jsonl(adapters.path / "test.jsonl", questions)
     problem = ends(adapters.judge(), "error")
     mentions(check(problem, "baseline_answers"), "chat template", "weather")
     path = adapters.path / "base" / "chat_template.jinja"
-    path.write_text("{% for t in tools %}{{ t['function']['name'] }} {% endfor %}" + path.read_text())
+    path.write_text(
+        "{% for t in tools %}{{ t['function']['name'] }} {% endfor %}" + path.read_text()
+    )
     assert adapters.judge()["candidate"]["input_tokens"] == gate + N
 
 

@@ -45,7 +45,9 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _train(model: Bert, tokenizer: Any) -> None:
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     lessons = rows(210, 1000)
-    inputs = tokenizer([row["input"] for row in lessons], return_tensors="pt", padding=True, padding_side="right")
+    inputs = tokenizer(
+        [row["input"] for row in lessons], return_tensors="pt", padding=True, padding_side="right"
+    )
     gold = torch.tensor([LABELS.index(row["expected"]) for row in lessons])
     for _ in range(40):
         optimizer.zero_grad()
@@ -93,7 +95,9 @@ def test_what_only_texts_need_is_refused(classified: Project, key: str) -> None:
     mentions(stopped(classified.judge(candidate=candidate)), key, "task: text-classification")
 
 
-def test_labels_without_names_are_those_of_an_encoder(classified: Project, bert: Path, tmp_path: Path) -> None:
+def test_labels_without_names_are_those_of_an_encoder(
+    classified: Project, bert: Path, tmp_path: Path
+) -> None:
     folder = shutil.copytree(bert / "tuned", tmp_path / "unnamed")
     config = json.loads((folder / "config.json").read_text())
     config["id2label"] = {str(i): f"LABEL_{i}" for i in range(3)}
@@ -105,7 +109,9 @@ def test_labels_without_names_are_those_of_an_encoder(classified: Project, bert:
 def test_a_batch_is_asked_at_once(bert: Path) -> None:
     from pytest_ftgate.models.transformers import Classifier
 
-    ask = Classifier(model=str(bert / "tuned"), version="1", dtype="auto", device="cpu", batch_size=64)
+    ask = Classifier(
+        model=str(bert / "tuned"), version="1", dtype="auto", device="cpu", batch_size=64
+    )
     texts = [row["input"] for row in rows(64, 9000)]
     alone = [ask([text])[0].text for text in texts]
     start = time.perf_counter()

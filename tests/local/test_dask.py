@@ -8,7 +8,9 @@ import pytest
 from doc_pages import file_of
 from gate_project import Project, passed
 
-distributed = pytest.importorskip("distributed", reason="distributed is not installed: pip install distributed")
+distributed = pytest.importorskip(
+    "distributed", reason="distributed is not installed: pip install distributed"
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -25,14 +27,18 @@ def answer(text):
 """
 
 
-def test_a_function_runs_on_the_workers_of_a_cluster(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_function_runs_on_the_workers_of_a_cluster(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project.file("on_dask.py", FUNCTION)
     monkeypatch.chdir(project.path)
     monkeypatch.syspath_prepend(str(project.path))
     monkeypatch.setenv("PYTHONPATH", str(project.path))
     project.gate_test(candidate={"provider": "python", "target": "on_dask:answer", "workers": 2})
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
         distributed.Client(cluster) as client,
     ):
         page = file_of("cookbook.md", "conftest.py (Dask)")

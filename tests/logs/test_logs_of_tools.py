@@ -39,7 +39,9 @@ def needs(library: str) -> None:
         pytest.skip(f"{library} is not installed: nox -s logs")
 
 
-def judged(project: Project, baseline: Path, candidate: Path, *args: str, **keys: Any) -> dict[str, Any]:
+def judged(
+    project: Project, baseline: Path, candidate: Path, *args: str, **keys: Any
+) -> dict[str, Any]:
     """Judge two logs by one command in a process of its own; return the gate of its JSON report."""
     recorded = {"baseline": f"recorded:{baseline}", "candidate": f"recorded:{candidate}"}
     project.gate_test(**{**recorded, **keys})
@@ -66,7 +68,10 @@ def inspect_log(folder: Path, answers: Sequence[str], form: str) -> Path:
     outputs = [models.ModelOutput.from_content("mockllm/model", answer) for answer in answers]
     (log,) = inspect_ai.eval(
         inspect_ai.Task(
-            dataset=[sample(id=f"t{i}", input=f"customer question {i}", target=label(i)) for i in range(N)],
+            dataset=[
+                sample(id=f"t{i}", input=f"customer question {i}", target=label(i))
+                for i in range(N)
+            ],
             solver=[import_module("inspect_ai.solver").generate()],
             scorer=import_module("inspect_ai.scorer").match(),
             name="intents",
@@ -82,7 +87,9 @@ def inspect_log(folder: Path, answers: Sequence[str], form: str) -> Path:
 
 
 @pytest.mark.parametrize("form", ["eval", "json"])
-def test_logs_of_inspect_are_judged(project: Project, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+def test_logs_of_inspect_are_judged(
+    project: Project, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
     needs("inspect_ai")
     monkeypatch.setattr(import_module("tiktoken"), "get_encoding", lambda _: Words())
     answers = {
@@ -103,12 +110,28 @@ def test_logs_of_inspect_are_judged(project: Project, monkeypatch: pytest.Monkey
 def lm_eval_log(folder: Path, task: str, seed: int) -> Path:
     """Let lm-eval write the samples of a task, answered at random by its model ``dummy``."""
     folder.mkdir()
-    rows = [{"id": f"t{i}", "input": f"customer question {i}", "expected": label(i)} for i in range(N)]
+    rows = [
+        {"id": f"t{i}", "input": f"customer question {i}", "expected": label(i)} for i in range(N)
+    ]
     data = write_jsonl(folder / "data.jsonl", rows)
     (folder / "intents.yaml").write_text(TASK.format(path=data) + task, encoding="utf-8")
-    command = [sys.executable, "-m", "lm_eval", "--model", "dummy", "--tasks", "intents", "--include_path", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "lm_eval",
+        "--model",
+        "dummy",
+        "--tasks",
+        "intents",
+        "--include_path",
+        str(folder),
+    ]
     command += ["--log_samples", "--output_path", str(folder / "out"), "--seed", str(seed)]
-    subprocess.run(command, check=True, env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hub")})
+    subprocess.run(
+        command,
+        check=True,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hub")},
+    )
     (log,) = folder.glob("out/**/samples_intents_*.jsonl")
     return log
 
@@ -120,7 +143,9 @@ def test_logs_of_lm_eval_are_judged(project: Project, task: str) -> None:
     log = lm_eval_log(project.path / "task", task, 1)
 
     accept = {"weak_baseline": "warn", "formatting_gain": "warn"}
-    perfect = write_jsonl(project.path / "ft.jsonl", [{"id": f"t{i}", "output": label(i)} for i in range(N)])
+    perfect = write_jsonl(
+        project.path / "ft.jsonl", [{"id": f"t{i}", "output": label(i)} for i in range(N)]
+    )
     gate = judged(project, log, perfect, checks=accept)
     assert gate["verdict"] == "pass"
     assert gate["baseline"]["n_scored"] == N

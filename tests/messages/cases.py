@@ -16,7 +16,9 @@ def case(function: Case) -> Case:
     return function
 
 
-def keys(title: str, prepare: Callable[[Project], Any] = lambda project: None, /, **changes: Any) -> None:
+def keys(
+    title: str, prepare: Callable[[Project], Any] = lambda project: None, /, **changes: Any
+) -> None:
     """A case of which only the keys of the gate differ, or which is prepared in one line."""
 
     def judge(project: Project) -> dict[str, Any]:
@@ -31,7 +33,9 @@ def said(title: str, answers: Mapping[str, Any], n: int = 60, **changes: Any) ->
 
     def prepare(project: Project) -> None:
         for name, answer in answers.items():
-            project.predictions(name, n, **({"output": answer} if callable(answer) else {"wrong_at": answer}))
+            project.predictions(
+                name, n, **({"output": answer} if callable(answer) else {"wrong_at": answer})
+            )
 
     keys(title, prepare, **changes)
 
@@ -48,7 +52,8 @@ def over(title: str, **fields: Any) -> None:
 
 def training(project: Project, lesson_pairs: list[tuple[Any, Any]]) -> None:
     write_jsonl(
-        project.path / "train.jsonl", [{"input": question, "expected": answer} for question, answer in lesson_pairs]
+        project.path / "train.jsonl",
+        [{"input": question, "expected": answer} for question, answer in lesson_pairs],
     )
 
 
@@ -59,7 +64,11 @@ def lessons(n: int) -> list[tuple[Any, Any]]:
 # --- the gate itself ---------------------------------------------------------------------------------------------
 
 keys("green")
-keys("green with two baselines", baseline=..., baselines={"a": "recorded:base.jsonl", "b": "recorded:base2.jsonl"})
+keys(
+    "green with two baselines",
+    baseline=...,
+    baselines={"a": "recorded:base.jsonl", "b": "recorded:base2.jsonl"},
+)
 keys("a margin that is missed", margin=0.4)
 keys("a margin that is not proven", evidence="proven", margin=0.2)
 keys("any gain above zero", margin=0)
@@ -78,10 +87,17 @@ said("a gain that may be luck", {"ft.jsonl": (*range(3), *range(44, 60))}, margi
 keys("one model twice", candidate="recorded:base.jsonl")
 
 
-keys("the same answers", lambda project: project.predictions("ft.jsonl", 60, range(40, 60), note="another file"))
+keys(
+    "the same answers",
+    lambda project: project.predictions("ft.jsonl", 60, range(40, 60), note="another file"),
+)
 said("one answer throughout", {"ft.jsonl": lambda i: "refund"}, margin=0)
 said("a baseline that is a constant", {"base.jsonl": lambda i: "refund"})
-said("a weak baseline that is allowed", {"base.jsonl": range(15, 60)}, checks={"weak_baseline": "warn"})
+said(
+    "a weak baseline that is allowed",
+    {"base.jsonl": range(15, 60)},
+    checks={"weak_baseline": "warn"},
+)
 
 
 FORMS = {"base.jsonl": lambda i: f"It is {label(i).title()}." if i < 40 else label(i)}
@@ -131,7 +147,10 @@ def twelve_examples(project: Project) -> dict[str, Any]:
 def several_answers_an_example(project: Project) -> dict[str, Any]:
     for name, missed in (("base.jsonl", 40), ("ft.jsonl", 58)):
         answers = ((i, r, label(i + (i >= missed and not r))) for i in range(60) for r in (0, 1))
-        write_jsonl(project.path / name, ({"id": f"t{i}", "repeat": r, "output": answer} for i, r, answer in answers))
+        write_jsonl(
+            project.path / name,
+            ({"id": f"t{i}", "repeat": r, "output": answer} for i, r, answer in answers),
+        )
     return project.judge(repeats=2)
 
 
@@ -150,24 +169,34 @@ def leaked_and_contradictory_rows(project: Project) -> dict[str, Any]:
 def near_duplicates(project: Project) -> dict[str, Any]:
     days = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
     template = (
-        "Classify the following message of a customer. My parcel was promised for {} and nobody came to deliver it"
+        "Classify the following message of a customer. "
+        "My parcel was promised for {} and nobody came to deliver it"
     )
     training(project, [*lessons(200), *((template.format(day), "refund") for day in days)])
-    project.test_set(60, input=lambda i: template.format("today") if i == 7 else f"customer question {i}")
+    project.test_set(
+        60, input=lambda i: template.format("today") if i == 7 else f"customer question {i}"
+    )
     return project.judge()
 
 
 @case
 def rows_that_are_unfit(project: Project) -> dict[str, Any]:
     text = "The parcel was sent to the wrong address and nobody answered the phone when I called them number {}."
-    pairs = [(text.format(i), f"We are sorry about that, parcel {i} is on its way.") for i in range(220)]
-    pairs += [("no output", ""), *((f"a very long row {i} " + "word " * 9000, "Done.") for i in range(2))]
+    pairs = [
+        (text.format(i), f"We are sorry about that, parcel {i} is on its way.") for i in range(220)
+    ]
+    pairs += [
+        ("no output", ""),
+        *((f"a very long row {i} " + "word " * 9000, "Done.") for i in range(2)),
+    ]
     training(project, pairs)
     answer = "Answer number {} is here.".format
     project.test_set(60, expected=answer)
     project.predictions("base.jsonl", 60, output=lambda i: answer(i) if i % 3 else "no")
     project.predictions("ft.jsonl", 60, output=answer)
-    return project.judge(metric="exact_match", training_set={"path": "train.jsonl", "max_tokens": 4096})
+    return project.judge(
+        metric="exact_match", training_set={"path": "train.jsonl", "max_tokens": 4096}
+    )
 
 
 @case
@@ -191,14 +220,21 @@ def labels_out_of_balance(project: Project) -> dict[str, Any]:
 @case
 def many_rows_and_doubtful_labels(project: Project) -> dict[str, Any]:
     words = list(zip(("cancel", "bill", "send"), LABELS, strict=True))
-    pairs = [(f"please {word} order number {i} today", label) for i in range(700) for word, label in words]
+    pairs = [
+        (f"please {word} order number {i} today", label)
+        for i in range(700)
+        for word, label in words
+    ]
     pairs[0] = (pairs[0][0], "shipping")
     training(project, pairs)
     return project.judge(checks={"near_duplicates": "ignore"})
 
 
 keys("a check that decides the verdict", checks={"margin": "warn", "leaked": "warn"})
-PARTS = {"test_set": {"path": "test.jsonl", "limit": 60}, "training_set": {"path": "train.jsonl", "limit": 200}}
+PARTS = {
+    "test_set": {"path": "test.jsonl", "limit": 60},
+    "training_set": {"path": "train.jsonl", "limit": 200},
+}
 keys("data that are read in part", **PARTS)
 
 # --- the case for fine-tuning ------------------------------------------------------------------------------------
@@ -210,17 +246,33 @@ keys("a hypothesis that holds", hypothesis={"from": 0.66, "to": 0.9, "because": 
 keys("a hypothesis that is too hopeful", hypothesis={"from": 0.4, "to": 0.99})
 keys("a hypothesis that was too modest", hypothesis={"from": 0.9, "to": 0.97})
 keys("ready", candidate=..., stage="ready", hypothesis={"from": 0.66, "to": 0.9})
-keys("ready with more hoped for than can be gained", candidate=..., stage="ready", hypothesis={"from": 0.5, "to": 0.9})
+keys(
+    "ready with more hoped for than can be gained",
+    candidate=...,
+    stage="ready",
+    hypothesis={"from": 0.5, "to": 0.9},
+)
 keys("ready with little to gain", candidate=..., stage="ready", margin=0.4)
 TOO_LOW = {"from": 0.66, "to": 0.7}
-keys("ready with an expectation that is too low", candidate=..., stage="ready", margin=0.2, hypothesis=TOO_LOW)
+keys(
+    "ready with an expectation that is too low",
+    candidate=...,
+    stage="ready",
+    margin=0.2,
+    hypothesis=TOO_LOW,
+)
 keys("ready with a candidate", stage="ready")
 
 
 @case
 def guards(project: Project) -> dict[str, Any]:
     measured = {}
-    for name, n, missed in (("kept", 120, 1), ("lost", 120, 40), ("small", 60, 0), ("thin", 120, 3)):
+    for name, n, missed in (
+        ("kept", 120, 1),
+        ("lost", 120, 40),
+        ("small", 60, 0),
+        ("thin", 120, 3),
+    ):
         project.test_set(n, f"{name}.jsonl", prefix=name, input=f"{name} question {{}}".format)
         project.predictions("base.jsonl", n, prefix=name, add=True)
         project.predictions("ft.jsonl", n, wrong_at=range(missed), prefix=name, add=True)
@@ -232,7 +284,10 @@ def guards(project: Project) -> dict[str, Any]:
 def guards_that_show_nothing(project: Project) -> dict[str, Any]:
     project.test_set(20, "few.jsonl", prefix="f", input="few question {}".format)
     project.test_set(60, "leak.jsonl", prefix="l", input="training question {}".format)
-    guards = {name: {"test_set": f"{name}.jsonl", "max_drop": drop} for name, drop in (("few", 0.05), ("leak", 0.3))}
+    guards = {
+        name: {"test_set": f"{name}.jsonl", "max_drop": drop}
+        for name, drop in (("few", 0.05), ("leak", 0.3))
+    }
     return project.judge(guards=guards)
 
 
@@ -261,15 +316,25 @@ def match(title: str, missed: Any, *, n: int = 300, **changes: Any) -> None:
     CASES[title] = judge
 
 
-PRICED = {"baseline": recorded("base.jsonl", price=LARGE), "candidate": recorded("ft.jsonl", price=SMALL)}
+PRICED = {
+    "baseline": recorded("base.jsonl", price=LARGE),
+    "candidate": recorded("ft.jsonl", price=SMALL),
+}
 match("match that holds", (0, *range(271, 300)), faster_by=1.5)
-match("match that is worse and dearer", (*range(30), *range(270, 300)), cheaper_by=6.01, faster_by=2.01)
+match(
+    "match that is worse and dearer",
+    (*range(30), *range(270, 300)),
+    cheaper_by=6.01,
+    faster_by=2.01,
+)
 match("match that is not proven", (*range(4), *range(271, 300)))
 match("match on too few examples", range(55, 60), n=60)
 match("match without prices", (0, *range(271, 300)), candidate="recorded:ft.jsonl", faster_by=2)
 
 
-def economics(title: str, calls: int | None, training: float | None, limits: Mapping[str, Any], **changes: Any) -> None:
+def economics(
+    title: str, calls: int | None, training: float | None, limits: Mapping[str, Any], **changes: Any
+) -> None:
     """A case of priced models with the economics of the candidate."""
 
     def judge(project: Project) -> dict[str, Any]:
@@ -283,14 +348,27 @@ def economics(title: str, calls: int | None, training: float | None, limits: Map
 
 
 economics("economics that hold", 200_000, 100, {"data_cost_usd": 50, "max_break_even_days": 60})
-economics("economics that do not hold", 20_000, 900, {"hosting_usd_per_month": 40, "max_break_even_days": 1})
-economics("economics that are unknown", None, None, {"max_break_even_days": 60}, candidate="recorded:ft.jsonl")
+economics(
+    "economics that do not hold",
+    20_000,
+    900,
+    {"hosting_usd_per_month": 40, "max_break_even_days": 1},
+)
+economics(
+    "economics that are unknown",
+    None,
+    None,
+    {"max_break_even_days": 60},
+    candidate="recorded:ft.jsonl",
+)
 AT_AN_EXPECTED_PRICE = {
     "candidate_price": SMALL, "training_cost_usd": {"gpu_hours": 4, "gpu_hour_usd": 2.5}, "iterations": 3,
     "max_break_even_days": 1,
 }  # fmt: skip
 READY: dict[str, Any] = {"candidate": ..., "stage": "ready", "margin": 0.1}
-economics("economics before training at an expected price", 20_000, None, AT_AN_EXPECTED_PRICE, **READY)
+economics(
+    "economics before training at an expected price", 20_000, None, AT_AN_EXPECTED_PRICE, **READY
+)
 economics("economics before training", 20_000, 900, {"max_break_even_days": 1}, **READY)
 
 
@@ -331,22 +409,39 @@ def rows_that_cannot_be_read(project: Project) -> dict[str, Any]:
 
 
 UNREADABLE = "input,expected\n" + "".join(f"question {i}\n" for i in range(7))
-keys("several rows that cannot be read", lambda project: project.file("test.csv", UNREADABLE), test_set="test.csv")
+keys(
+    "several rows that cannot be read",
+    lambda project: project.file("test.csv", UNREADABLE),
+    test_set="test.csv",
+)
 over("a blank label", expected=lambda i: label(i) if i % 9 else " ")
 held("a row without an input", "test.jsonl", {"title": "a", "expected": "b"})
-held("an id that repeats", "test.jsonl", *({"id": "a", "input": f"q{i}", "expected": "b"} for i in range(2)))
-held("an input that repeats", "test.jsonl", *({"input": f"Which label? {word}", "expected": "b"} for word in "aBbA"))
+held(
+    "an id that repeats",
+    "test.jsonl",
+    *({"id": "a", "input": f"q{i}", "expected": "b"} for i in range(2)),
+)
+held(
+    "an input that repeats",
+    "test.jsonl",
+    *({"input": f"Which label? {word}", "expected": "b"} for word in "aBbA"),
+)
 held("a blank input", "test.jsonl", {"input": " ", "expected": "b"})
 held("an empty test set", "test.jsonl")
 held("a recording without output", "ft.jsonl", {"id": "t0", "answer": "refund"})
 
 
-keys("a recording of another input", lambda project: project.predictions("ft.jsonl", 60, input_sha256="0" * 64))
+keys(
+    "a recording of another input",
+    lambda project: project.predictions("ft.jsonl", 60, input_sha256="0" * 64),
+)
 
 
 @case
 def a_gate_file_with_slips(project: Project) -> dict[str, Any]:
-    project.gate_file("version: 1\ngates:\n  support:\n    margin: 0.05\n    margin: 0.1\n    errors: on\n")
+    project.gate_file(
+        "version: 1\ngates:\n  support:\n    margin: 0.05\n    margin: 0.1\n    errors: on\n"
+    )
     return project.judge("support")
 
 

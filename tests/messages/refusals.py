@@ -43,15 +43,32 @@ MODELS = [
         ["openai:x"],
         None,
     ),
-    *({"model": "x"}, {}, {"openai": "x"}, {"provider": 5}, {"provider": "openai"}, {"provider": "python"}),
+    *(
+        {"model": "x"},
+        {},
+        {"openai": "x"},
+        {"provider": 5},
+        {"provider": "openai"},
+        {"provider": "python"},
+    ),
     *("record:ft.jsonl", {"provider": "opnai", "model": "x"}),
-    *({"provider": "recorded"}, {"provider": "openai", 5: "x", "model": "m"}, {"provider": "recorded", "paht": "x"}),
+    *(
+        {"provider": "recorded"},
+        {"provider": "openai", 5: "x", "model": "m"},
+        {"provider": "recorded", "paht": "x"},
+    ),
     *({**OTHER, **keys} for keys in ({"retries": -1}, {"x": {"y": NAN}}, {"price": PRICES[0]})),
     *({**ENDPOINT, key: value} for key, values in OF_AN_ENDPOINT.items() for value in values),
 ]
 NOT_OPEN = ("margin", "thresholds.accuracy", "guards.refunds", "weakened")
 MATCH: list[dict[str, Any]] = [  # beside max_drop and cheaper_by
-    *({"margin": 0.05}, {"max_drop": ...}, {"cheaper_by": ...}, {"evidence": "observed"}, {"max_drop": 2}),
+    *(
+        {"margin": 0.05},
+        {"max_drop": ...},
+        {"cheaper_by": ...},
+        {"evidence": "observed"},
+        {"max_drop": 2},
+    ),
     *({"max_drop": 0}, {"cheaper_by": 1}, {"hypothesis": {"from": 0.9, "to": 0.879}}),
 ]
 MARKER: dict[str, list[Any]] = {
@@ -224,6 +241,9 @@ def said(gate: dict[str, Any]) -> str:
     """Return what a gate says that was refused before any call, and see that it shows no secret."""
     assert (gate["verdict"], gate["models_called"]) == ("error", False)
     checks = [check for check in gate["checks"] if check["status"] == "error"]
-    text = "".join(f": {check['message']}" + f" | {check['advice']}" * bool(check["advice"]) for check in checks)
+    text = "".join(
+        f": {check['message']}" + f" | {check['advice']}" * bool(check["advice"])
+        for check in checks
+    )
     assert "sk-1" not in text
     return text

@@ -51,6 +51,8 @@ def test_refusals(tmp_path: Path, snapshot: SnapshotAssertion) -> None:
     assert f"{text}\n" == snapshot(extension_class=_Text)
 
 
-def test_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, snapshot: SnapshotAssertion) -> None:
+def test_unreadable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, snapshot: SnapshotAssertion
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert "\n".join(unreadable()).strip() + "\n" == snapshot(extension_class=_Text)

@@ -26,7 +26,8 @@ JSONL: list[str | bytes] = [
     *(b"", b"\n", b" \t\n\r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"),  # no rows
     *(GOOD.encode(encoding) for encoding in ("utf-16", "utf-16-le", "utf-16-be")),
     *(b"\x1f\x8b\x08\0 in gzip", (GOOD + '{"input": "café"}\n').encode("latin-1")),
-    *(b"\xef\xbb\xbf\xff", b"\xef\xbb\xbf \r\n\xff"),  # the byte is counted from the file's start, with the mark
+    # the byte is counted from the file's start, with the mark
+    *(b"\xef\xbb\xbf\xff", b"\xef\xbb\xbf \r\n\xff"),
     b"abcd\0",  # far into the first line it is no sign of UTF-16
     f"{GOOD}\n{{'input': 'a'}}\n",
     *(GOOD + last for last in (
@@ -40,7 +41,8 @@ JSONL: list[str | bytes] = [
     *(row.replace("HALF", half) for half in ("\\ud83d", "\\uDE00", "\\uDE00\\ud83d") for row in (
         *('{"input": "HALF", "expected": "b"}', '{"input": "a", "expected": [{"HALF": 1}]}'),
     )),
-    *(GOOD + "oops\n" + '{"input": 3, "expected": "b"}', GOOD + "oops\n" * 7),  # each is named, or counted
+    # each is named, or counted
+    *(GOOD + "oops\n" + '{"input": 3, "expected": "b"}', GOOD + "oops\n" * 7),
 ]  # fmt: skip
 ROWS: list[Sequence[Mapping[str, Any]]] = [  # of JSON Lines
     *([{**PLAIN, "input": value}] for value in (3, None, True, {"a": 1})),
@@ -99,9 +101,23 @@ OPTIONS: list[tuple[dict[str, Any], list[Mapping[str, Any]]]] = [  # how rows ar
 ]  # fmt: skip
 FILES: dict[str, Sequence[str | bytes]] = {
     "data.csv": [
-        *("input,expected\n", "title,label\na,b\n", "input^expected\na^b\n", "input;expected\na;b;c\n"),
-        *("input,expected,input\na,b,c\n", 'input,expected\n"a\nb",c\nd\n', "input,expected\na, b,c\n"),
-        *('input,expected\n"a" b,c\n', 'input,expected\na,b\n"c,d\ne,f\n', "input,expected\ra,b\r", "input,note\na,x"),
+        *(
+            "input,expected\n",
+            "title,label\na,b\n",
+            "input^expected\na^b\n",
+            "input;expected\na;b;c\n",
+        ),
+        *(
+            "input,expected,input\na,b,c\n",
+            'input,expected\n"a\nb",c\nd\n',
+            "input,expected\na, b,c\n",
+        ),
+        *(
+            'input,expected\n"a" b,c\n',
+            'input,expected\na,b\n"c,d\ne,f\n',
+            "input,expected\ra,b\r",
+            "input,note\na,x",
+        ),
         *("id,input,expected\nx,a,b\n,c,d\n", 'id,input,expected\nx,"a\n",b\nx,c,d\n'),
         "input,expected\na\nb,c\nd\n",  # all rows that are wrong
         'input,expected\na\n"b,c\n',  # up to where no more can be read
@@ -116,7 +132,14 @@ FILES: dict[str, Sequence[str | bytes]] = {
     "data": [GOOD],
 }
 ABSENT = [
-    *("trian.jsonl", "zzzzzzzzzz.csv", "data/test.jsonl", "PolyAI/banking77", "folder.jsonl", "a\0.jsonl"),
+    *(
+        "trian.jsonl",
+        "zzzzzzzzzz.csv",
+        "data/test.jsonl",
+        "PolyAI/banking77",
+        "folder.jsonl",
+        "a\0.jsonl",
+    ),
     *(f"{url}//host/a{end}" for url in ("https:", "s3:") for end in ("", ".csv")),
 ]
 ITEMS: list[Any] = [  # what a fixture may give in place of rows
@@ -136,10 +159,36 @@ YAML: list[str | bytes] = [
     *("on: 1", "a:\n- x\n- no\n", '"\\e[1m": yes', "revision: 2026-5-1"),
     *(f"revision: 2026-05-01{time}" for time in ("", " 10:00:00", "T10:00:00Z")),
     *("", "# nothing\n", "---\n", "\n- a\n", "gates", b"a: 1\nb: \xff\n", "a: 1".encode("utf-16")),
-    *("a: 1\nb: \x07", "a: 1\nb: c: d", "a:\n  b: 1\n\tc: 2", "a:\n  b:\t1", "a:\n\u00a0\u00a0b: 1\n  c: 2"),
-    *("a: 'recorded':b\nc: 1", "a: @b", 'a: "C:\\x"', 'a: "b', "a:\n  b: 1\n   c: 2", "a:\n  b: 1\n c: 2"),
-    *("a:\n  b:1\n  c: 2", "a: {b: ${C}}", "a: [1, 2", "a: 1\n---\nb: 2", "a: 1\nb: 2\na: 3", "a: {b: 1, 'b': 2}"),
-    *("a: !foo 1", "a: ! 1", "a:\n  b: !!python/object/apply:os.system ['true']", "!!str a: 1", "a: &x !!str 5"),
+    *(
+        "a: 1\nb: \x07",
+        "a: 1\nb: c: d",
+        "a:\n  b: 1\n\tc: 2",
+        "a:\n  b:\t1",
+        "a:\n\u00a0\u00a0b: 1\n  c: 2",
+    ),
+    *(
+        "a: 'recorded':b\nc: 1",
+        "a: @b",
+        'a: "C:\\x"',
+        'a: "b',
+        "a:\n  b: 1\n   c: 2",
+        "a:\n  b: 1\n c: 2",
+    ),
+    *(
+        "a:\n  b:1\n  c: 2",
+        "a: {b: ${C}}",
+        "a: [1, 2",
+        "a: 1\n---\nb: 2",
+        "a: 1\nb: 2\na: 3",
+        "a: {b: 1, 'b': 2}",
+    ),
+    *(
+        "a: !foo 1",
+        "a: ! 1",
+        "a:\n  b: !!python/object/apply:os.system ['true']",
+        "!!str a: 1",
+        "a: &x !!str 5",
+    ),
     *("1: a", "a: {true: b}", "? [a]\n: b", "a: {<<: {b: 1}}", "a: -010", "a: *x"),
     *(f"a: {'[' * depth}{']' * depth}" for depth in (9_000,)),
     "a: 1\n<<<<<<< HEAD\nb: 2\n=======\nb: 3\n>>>>>>> branch\n",
@@ -159,7 +208,8 @@ def unreadable() -> list[str]:
         try:
             read()
         except FtgateError as error:
-            text = re.sub(r"(invalid CSV|embedded null)[^\n]*", r"\1", str(error))  # after which Python speaks
+            # after which Python speaks
+            text = re.sub(r"(invalid CSV|embedded null)[^\n]*", r"\1", str(error))
             assert "sk-secret" not in text
             lines.append(f"- {printable}: {text}".replace("\n ", " |"))
         else:

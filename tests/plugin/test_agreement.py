@@ -4,7 +4,18 @@ import json
 
 import pytest
 from endpoint_project import EndpointProject
-from gate_project import Project, check, ends, label, passed, read_jsonl, recorded, stopped, write_jsonl, wrong
+from gate_project import (
+    Project,
+    check,
+    ends,
+    label,
+    passed,
+    read_jsonl,
+    recorded,
+    stopped,
+    write_jsonl,
+    wrong,
+)
 
 N = 200
 COPY = {"with": "baseline", "min": 0.98}
@@ -41,7 +52,9 @@ def test_an_exact_copy_passes_without_a_margin(shipped: Project) -> None:
     ("baseline", "baseline: 'recorded:base.jsonl'"),
     ("adapter", "baselines: {adapter: 'recorded:base.jsonl'}"),
 ])  # fmt: skip
-def test_a_gate_of_the_file_needs_no_margin_either(shipped: Project, role: str, baseline: str) -> None:
+def test_a_gate_of_the_file_needs_no_margin_either(
+    shipped: Project, role: str, baseline: str
+) -> None:
     keys = f"test_set: test.jsonl, training_set: train.jsonl, candidate: 'recorded:ft.jsonl', {baseline}"
     agreement = f"agreement: {{with: {role}, min: 0.98}}"
     shipped.gate_file(f"version: 1\ngates: {{served: {{{keys}, {agreement}}}}}\n")
@@ -50,7 +63,9 @@ def test_a_gate_of_the_file_needs_no_margin_either(shipped: Project, role: str, 
     assert gate["agreement"]["share"] == 1
 
 
-@pytest.mark.parametrize(("changed", "verdict"), [(0, "pass"), (1, "inconclusive"), (4, "inconclusive"), (5, "fail")])
+@pytest.mark.parametrize(
+    ("changed", "verdict"), [(0, "pass"), (1, "inconclusive"), (4, "inconclusive"), (5, "fail")]
+)
 def test_the_lower_bound_must_reach_the_share(shipped: Project, changed: int, verdict: str) -> None:
     answers(shipped, "ft.jsonl", {i: wrong(i) for i in range(1, 1 + changed)})
     gate = shipped.judge()
@@ -61,7 +76,8 @@ def test_the_lower_bound_must_reach_the_share(shipped: Project, changed: int, ve
 
 
 def test_a_changed_answer_counts_also_where_it_is_right(shipped: Project) -> None:
-    answers(shipped, "ft.jsonl", {i: label(i) for i in range(0, 100, 10)})  # ten wrong answers become right
+    # ten wrong answers become right
+    answers(shipped, "ft.jsonl", {i: label(i) for i in range(0, 100, 10)})
     gate = ends(shipped.judge(), "fail")
     assert gate["agreement"]["share"] == 0.95
 
@@ -69,7 +85,9 @@ def test_a_changed_answer_counts_also_where_it_is_right(shipped: Project) -> Non
 def test_those_that_were_right_are_shown_first(shipped: Project) -> None:
     answers(shipped, "ft.jsonl", {0: "other", 10: label(10), 21: "other", 22: "other"})
     gate = shipped.judge()
-    rows = [(flip["id"], flip["baseline"], flip["candidate"]) for flip in gate["agreement"]["different"]]
+    rows = [
+        (flip["id"], flip["baseline"], flip["candidate"]) for flip in gate["agreement"]["different"]
+    ]
     assert rows[:2] == [("t21", label(21), "other"), ("t22", label(22), "other")]
     assert rows[-1][0] == "t10"
 
@@ -93,8 +111,12 @@ def test_too_few_examples_are_told_before_any_call(shipped: Project) -> None:
     ("tool_call_exact", [{"name": "f", "arguments": {"a": 1}}], '[{"name": "f", "arguments": {"a": 1}}]',
      '[{"name": "f", "arguments": {"a": 1.0}}]'),
 ])  # fmt: skip
-def test_answers_are_the_same_as_the_metric_reads_them(shipped: Project, metric, expected, old, new) -> None:
-    shipped.test_set(N, expected=lambda i: expected if i else "other" if metric == "accuracy" else expected)
+def test_answers_are_the_same_as_the_metric_reads_them(
+    shipped: Project, metric, expected, old, new
+) -> None:
+    shipped.test_set(
+        N, expected=lambda i: expected if i else "other" if metric == "accuracy" else expected
+    )
     for name, output in (("base.jsonl", old), ("ft.jsonl", new)):
         write_jsonl(shipped.path / name, ({"id": f"t{i}", "output": output} for i in range(N)))
     gate = shipped.judge(metric=metric, checks={"weak_baseline": "ignore"})
@@ -118,10 +140,14 @@ def row(number: int, output: str | None, **fields) -> dict:
     (row(1, "ref", finish_reason="length"), row(1, "ref", finish_reason="length"), 1),
     (row(1, '{"a": true}'), row(1, '{"a": 1}'), 0.995),
 ])  # fmt: skip
-def test_what_cannot_be_scored_is_compared_as_written(shipped: Project, old: dict, new: dict, share: float) -> None:
+def test_what_cannot_be_scored_is_compared_as_written(
+    shipped: Project, old: dict, new: dict, share: float
+) -> None:
     for name, changed in (("base.jsonl", old), ("ft.jsonl", new)):
         rows = read_jsonl(shipped.path / name)
-        write_jsonl(shipped.path / name, [changed if row["id"] == changed["id"] else row for row in rows])
+        write_jsonl(
+            shipped.path / name, [changed if row["id"] == changed["id"] else row for row in rows]
+        )
     gate = shipped.judge(missing_answers="wrong")
     assert gate["agreement"]["share"] == share
 
@@ -144,12 +170,18 @@ def test_attempts_are_counted_without_a_gain(shipped: Project) -> None:
 def test_a_margin_over_the_prompt_and_a_copy_of_the_adapter(shipped: Project) -> None:
     answers(shipped, "prompt.jsonl", {i: wrong(i) for i in range(0, N, 3)})
     baselines = {"prompt": recorded("prompt.jsonl"), "adapter": recorded("base.jsonl")}
-    keys = {"baseline": ..., "baselines": baselines, "agreement": {"with": "adapter", "min": 0.98}, "margin": 0.05}
+    keys = {
+        "baseline": ...,
+        "baselines": baselines,
+        "agreement": {"with": "adapter", "min": 0.98},
+        "margin": 0.05,
+    }
     gate = passed(shipped.judge(**keys))
     assert gate["baseline"]["name"] == "prompt"
     assert list(gate["gains"]) == ["prompt"]
     assert check(gate, "agreement")["observed"] > 0.98
-    answers(shipped, "ft.jsonl", {i: label(i) for i in range(N)})  # better than the adapter, and no copy
+    # better than the adapter, and no copy
+    answers(shipped, "ft.jsonl", {i: label(i) for i in range(N)})
     assert check(ends(shipped.judge(**keys), "fail"), "agreement")["status"] == "fail"
 
 
@@ -175,7 +207,9 @@ def test_the_same_file_as_both_artefacts_is_a_mistake(shipped: Project) -> None:
                                     "adapter": {"model": recorded("base.jsonl"), "max_drop": 0.02}},
      "agreement": ..., "margin": 0.05},
 ])  # fmt: skip
-def test_equal_recordings_are_what_a_champion_with_max_drop_asks_for(shipped: Project, keys: dict) -> None:
+def test_equal_recordings_are_what_a_champion_with_max_drop_asks_for(
+    shipped: Project, keys: dict
+) -> None:
     answers(shipped, "prompt.jsonl", {i: wrong(i) for i in range(0, N, 3)})
     passed(shipped.judge(**keys))
 
@@ -201,7 +235,9 @@ def test_the_repeat_that_differs_is_shown(shipped: Project) -> None:
         for repeat in range(3):
             for i in range(N):
                 differs = (i, repeat, name) == (7, 2, "ft.jsonl")
-                rows.append({"id": f"t{i}", "output": "other" if differs else label(i), "repeat": repeat})
+                rows.append(
+                    {"id": f"t{i}", "output": "other" if differs else label(i), "repeat": repeat}
+                )
         write_jsonl(shipped.path / name, rows)
     gate = shipped.judge(repeats=3)
     (flip,) = gate["agreement"]["different"]

@@ -6,7 +6,19 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, N, index_of
-from gate_project import Project, block, check, checks, ends, label, mentions, passed, statuses, stopped, wrong
+from gate_project import (
+    Project,
+    block,
+    check,
+    checks,
+    ends,
+    label,
+    mentions,
+    passed,
+    statuses,
+    stopped,
+    wrong,
+)
 
 SYSTEM = "Answer with one label."
 WAYS = {"prompt": {}, "few_shot": {"few_shot": 4}, "retrieval": {"retrieval": 2}}
@@ -21,7 +33,10 @@ def kind(body: dict[str, Any]) -> str:
 
 def made(project: EndpointProject, missed: dict[str, Iterable[int]]) -> None:
     """A gate on alternatives, each of which is wrong on the examples of ``missed``."""
-    wrong_at = {"candidate": {0, 1, 58, 59}, **{name: set(missed_rows) for name, missed_rows in missed.items()}}
+    wrong_at = {
+        "candidate": {0, 1, 58, 59},
+        **{name: set(missed_rows) for name, missed_rows in missed.items()},
+    }
 
     def answer(body: dict[str, Any]) -> str:
         index = index_of(body)
@@ -40,16 +55,24 @@ def test_every_alternative_is_sent_what_it_says(http: EndpointProject) -> None:
     assert list(gate["baselines"]) == ["prompt", "few_shot", "retrieval"]
     sent: dict[str, list[Any]] = {name: [] for name in (*ALL, "candidate")}
     for body in http.server.bodies:
-        sent[kind(body)].append([(message["role"], message["content"]) for message in body["messages"]])
+        sent[kind(body)].append(
+            [(message["role"], message["content"]) for message in body["messages"]]
+        )
     assert {name: len(bodies) for name, bodies in sent.items()} == dict.fromkeys(sent, N)
     assert all(conversation[0] == ("system", SYSTEM) for name in ALL for conversation in sent[name])
-    assert all(conversation == [("system", SYSTEM), ("user", conversation[-1][1])] for conversation in sent["prompt"])
+    assert all(
+        conversation == [("system", SYSTEM), ("user", conversation[-1][1])]
+        for conversation in sent["prompt"]
+    )
     (few_shot,) = {tuple(conversation[1:-1]) for conversation in sent["few_shot"]}
     assert [role for role, _ in few_shot] == ["user", "assistant"] * 4
     training = {f"training question {i}": label(i) for i in range(200)}
     for conversation in sent["retrieval"]:
         number = int(conversation[-1][1].rpartition(" ")[2])
-        assert conversation[-3:-1] == [("user", f"training question {number}"), ("assistant", label(number))]
+        assert conversation[-3:-1] == [
+            ("user", f"training question {number}"),
+            ("assistant", label(number)),
+        ]
         assert training[conversation[1][1]] == conversation[2][1]
         assert conversation[1] != conversation[3]
 
@@ -70,14 +93,19 @@ def test_beating_the_prompt_is_not_enough(http: EndpointProject) -> None:
     [
         ({"few_shot": range(52, 60)}, None),
         ({"few_shot": range(53, 60)}, 13 / 16),
-        ({"prompt": range(46, 60), "few_shot": range(54, 60), "candidate": (0, 1, 2, 3)}, 0.8),  # not by a float's hair
+        # not by a float's hair
+        ({"prompt": range(46, 60), "few_shot": range(54, 60), "candidate": (0, 1, 2, 3)}, 0.8),
         ({"prompt": (58, 59)}, None),  # no gap
     ],
 )
-def test_an_alternative_that_closes_most_of_the_gap(http: EndpointProject, wrong_at: Any, closed: float | None) -> None:
+def test_an_alternative_that_closes_most_of_the_gap(
+    http: EndpointProject, wrong_at: Any, closed: float | None
+) -> None:
     made(http, {**ALL, **wrong_at})
     gate = http.judge(margin=0.01, evidence="observed")
-    assert gate["verdict"] == ("fail" if "prompt" in wrong_at and closed is None else "pass"), gate["checks"]
+    assert gate["verdict"] == ("fail" if "prompt" in wrong_at and closed is None else "pass"), gate[
+        "checks"
+    ]
     finding = checks(gate, "alternatives")
     assert [(check["status"], check["observed"], check["required"]) for check in finding] == [
         ("warning", pytest.approx(closed, abs=1e-12), 0.8)
@@ -99,9 +127,17 @@ def test_a_model_extends_another_whose_nearest_keys_win(http: EndpointProject) -
         "rag": {"extends": "prompted", "few_shot": 0, "retrieval": 1},
         "other": {"extends": "rag", "system": "Other."},
     }
-    baselines = {"prompted": "prompted", "rag": "rag", "inline": {"extends": "other", "retrieval": 3}}
+    baselines = {
+        "prompted": "prompted",
+        "rag": "rag",
+        "inline": {"extends": "other", "retrieval": 3},
+    }
     gate = passed(extended(http, models, baseline=..., baselines=baselines))
-    assert [baseline["name"] for baseline in gate["baselines"].values()] == ["written", "rag", "inline"]
+    assert [baseline["name"] for baseline in gate["baselines"].values()] == [
+        "written",
+        "rag",
+        "inline",
+    ]
     sent = Counter(
         (body["messages"][0]["content"], len(body["messages"]))
         for body in http.server.bodies
@@ -116,16 +152,25 @@ def test_a_model_extends_another_whose_nearest_keys_win(http: EndpointProject) -
         ({"few_shot": 0}, "prompted few_shot 0", SYSTEM),
         ({"system": "Other.", "params": {"seed": 1}}, "prompted system Other. params", "Other."),
         ({"template": "Q: {input}", "name": "mine"}, "mine", SYSTEM),
-        ({"system_file": "prompts/other.md", "name": "x"}, "x", "Other."),  # a path starts where it is written
+        # a path starts where it is written
+        ({"system_file": "prompts/other.md", "name": "x"}, "x", "Other."),
         ({"extends": "filed", "few_shot": 1}, "filed few_shot 1", "Other."),
-        ({"system": "Other.", "few_shot": None}, "prompted system Other. without few_shot", "Other."),
+        (
+            {"system": "Other.", "few_shot": None},
+            "prompted system Other. without few_shot",
+            "Other.",
+        ),
     ],
 )
-def test_an_extended_model_has_its_own_name_and_text(http: EndpointProject, keys: Any, name: str, system: str) -> None:
+def test_an_extended_model_has_its_own_name_and_text(
+    http: EndpointProject, keys: Any, name: str, system: str
+) -> None:
     filed = {"extends": "prompted", "system_file": "../prompts/other.md"}
     gate = passed(extended(http, {"filed": filed}, baseline={"extends": "prompted", **keys}))
     assert gate["baseline"]["name"] == name
-    assert {body["messages"][0]["content"] for body in http.server.bodies if body["model"] == "base"} == {system}
+    assert {
+        body["messages"][0]["content"] for body in http.server.bodies if body["model"] == "base"
+    } == {system}
 
 
 def test_null_removes_a_key_of_the_extended_model(http: EndpointProject) -> None:
@@ -150,7 +195,9 @@ LIVE = "recorded:live.jsonl"
 CHAMPION = {"model": LIVE, "max_drop": 0.03}
 
 
-def judged(project: Project, champion: Any = None, prompt: Any = "recorded:base.jsonl", **keys: Any) -> dict[str, Any]:
+def judged(
+    project: Project, champion: Any = None, prompt: Any = "recorded:base.jsonl", **keys: Any
+) -> dict[str, Any]:
     baselines = {"prompt": prompt, "champion": CHAMPION if champion is None else champion}
     return project.judge(baseline=..., **{"baselines": baselines, **keys})
 
@@ -158,7 +205,11 @@ def judged(project: Project, champion: Any = None, prompt: Any = "recorded:base.
 def answers(project: Project, n: int, candidate: int) -> None:
     """Record n answers: 81.2 % right by the prompt, 96.5 % by the champion, and ``candidate`` right ones."""
     project.test_set(n)
-    for name, right in (("base.jsonl", 13 * n // 16), ("live.jsonl", round(0.9653 * n)), ("ft.jsonl", candidate)):
+    for name, right in (
+        ("base.jsonl", 13 * n // 16),
+        ("live.jsonl", round(0.9653 * n)),
+        ("ft.jsonl", candidate),
+    ):
         project.predictions(name, n, range(right, n))
 
 
@@ -172,19 +223,36 @@ def project(project: Project) -> Project:
     ("n", "right", "verdict", "words"),
     [
         (288, 276, "pass", ("-0.7 points", "-2.2 points", "limit -3 points")),
-        (144, 138, "inconclusive", ("-0.7 points", "-3.3 points", "232 in all", "88 more test examples")),
+        (
+            144,
+            138,
+            "inconclusive",
+            ("-0.7 points", "-3.3 points", "232 in all", "88 more test examples"),
+        ),
         (288, 255, "fail", ("-8.0 points", "limit -3 points")),
     ],
 )
-def test_the_champion_decides_by_max_drop(project: Project, n: int, right: int, verdict: str, words: Any) -> None:
+def test_the_champion_decides_by_max_drop(
+    project: Project, n: int, right: int, verdict: str, words: Any
+) -> None:
     answers(project, n, right)
     gate = ends(judged(project), verdict)
     finding = check(gate, "max_drop")
-    assert (finding["status"], finding["threshold"]) == (verdict, {"key": "baselines.champion.max_drop", "value": 0.03})
+    assert (finding["status"], finding["threshold"]) == (
+        verdict,
+        {"key": "baselines.champion.max_drop", "value": 0.03},
+    )
     mentions(finding, "champion", *words)
     assert statuses(gate)["margin"] == statuses(gate)["evidence"] == "pass"
-    assert (gate["baseline"]["value"], gate["margin"], gate["max_drop"]) == (pytest.approx(0.8125), 0.05, None)
-    assert {role: gain["required"] for role, gain in gate["gains"].items()} == {"prompt": 0.05, "champion": -0.03}
+    assert (gate["baseline"]["value"], gate["margin"], gate["max_drop"]) == (
+        pytest.approx(0.8125),
+        0.05,
+        None,
+    )
+    assert {role: gain["required"] for role, gain in gate["gains"].items()} == {
+        "prompt": 0.05,
+        "champion": -0.03,
+    }
     assert "champion" not in check(gate, "weak_baseline")["message"]
     assert any("champion" in line and "max_drop 3 points" in line for line in block(gate))
 
@@ -199,7 +267,9 @@ def test_a_candidate_may_answer_as_the_champion_does(project: Project, missed: i
 
 @pytest.mark.parametrize("output", ["", "error 500", "refund"])
 @pytest.mark.parametrize("metric", ["accuracy", "exact_match"])
-def test_a_dead_champion_fails_although_the_candidate_is_not_worse(project: Project, output: str, metric: str) -> None:
+def test_a_dead_champion_fails_although_the_candidate_is_not_worse(
+    project: Project, output: str, metric: str
+) -> None:
     project.predictions("live.jsonl", 288, output=output)
     gate = ends(judged(project, metric=metric), "fail")
     dead = check(gate, "weak_baseline")
@@ -221,7 +291,12 @@ def test_a_further_baseline_that_is_weak_is_a_warning(project: Project) -> None:
     baselines["prompt"] = "recorded:few.jsonl"
     baselines["few"] = "recorded:constant.jsonl"
     project.predictions("constant.jsonl", 288, output="refund")
-    assert check(ends(project.judge(baseline=..., baselines=baselines), "fail"), "weak_baseline")["status"] == "fail"
+    assert (
+        check(ends(project.judge(baseline=..., baselines=baselines), "fail"), "weak_baseline")[
+            "status"
+        ]
+        == "fail"
+    )
 
 
 def test_the_prompt_must_be_beaten_whatever_the_champion_allows(project: Project) -> None:
@@ -237,18 +312,31 @@ def test_the_prompt_must_be_beaten_whatever_the_champion_allows(project: Project
     "keys",
     [
         {"margin": ..., "prompt": {"model": "recorded:base.jsonl", "margin": 0.05}},
-        {"margin": ..., "prompt": {"model": "recorded:base.jsonl", "margin": 0.05}, "max_drop": 0.03, "champion": LIVE},
+        {
+            "margin": ...,
+            "prompt": {"model": "recorded:base.jsonl", "margin": 0.05},
+            "max_drop": 0.03,
+            "champion": LIVE,
+        },
         {"margin": 0.3, "prompt": {"model": "recorded:base.jsonl", "margin": 0.05}},
     ],
 )
-def test_standards_may_stand_at_the_gate_or_at_the_baseline(project: Project, keys: dict[str, Any]) -> None:
+def test_standards_may_stand_at_the_gate_or_at_the_baseline(
+    project: Project, keys: dict[str, Any]
+) -> None:
     gate = passed(judged(project, **keys))
     required = {role: gain["required"] for role, gain in gate["gains"].items()}
     assert (gate["margin"], required) == (0.05, {"prompt": 0.05, "champion": -0.03})
 
 
 def test_at_least_one_baseline_must_be_beaten(project: Project) -> None:
-    for champion, words in ((CHAMPION, "applies to no baseline"), ({**CHAMPION, "model": None}, "no baseline has a")):
+    for champion, words in (
+        (CHAMPION, "applies to no baseline"),
+        ({**CHAMPION, "model": None}, "no baseline has a"),
+    ):
         mentions(stopped(judged(project, baselines={"champion": champion})), words)
-    mentions(stopped(judged(project, baselines={"champion": CHAMPION}, margin=...)), "needs cheaper_by or faster_by")
+    mentions(
+        stopped(judged(project, baselines={"champion": CHAMPION}, margin=...)),
+        "needs cheaper_by or faster_by",
+    )
     mentions(stopped(judged(project, {"model": LIVE, "max_drop": 3})), "Did you mean 0.03?")

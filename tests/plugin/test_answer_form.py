@@ -7,7 +7,18 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, index_of
-from gate_project import Project, check, checks, ends, label, mentions, passed, statuses, write_jsonl, wrong
+from gate_project import (
+    Project,
+    check,
+    checks,
+    ends,
+    label,
+    mentions,
+    passed,
+    statuses,
+    write_jsonl,
+    wrong,
+)
 from html_page import Page
 from judge_project import HONEST, PythonJudged
 from loopback import Reply
@@ -27,7 +38,9 @@ def call(i: int) -> dict[str, Any]:
     return {"name": "get_weather", "arguments": {"city": label(i).title(), "days": i}}
 
 
-def answers(project: Project, file: str, answer: Callable[[int], Any], **fields: Callable[[int], Any]) -> None:
+def answers(
+    project: Project, file: str, answer: Callable[[int], Any], **fields: Callable[[int], Any]
+) -> None:
     project.predictions(file, N, output=answer, **fields)
 
 
@@ -153,7 +166,9 @@ OF_CALLS: list[Callable[[int], str]] = [
     lambda i: f"[TOOL_CALLS] [{json.dumps(call(i))}]",
     lambda i: f"[TOOL_CALLS]get_weather[ARGS]{json.dumps(call(i)['arguments'])}",
     lambda i: f"Let me look.\n{json.dumps(call(i))}",
-    lambda i: f'<invoke name="get_weather"><parameter name="city">{label(i).title()}</parameter></invoke>',
+    lambda i: (
+        f'<invoke name="get_weather"><parameter name="city">{label(i).title()}</parameter></invoke>'
+    ),
     lambda i: f"[{python(i)}]",
     lambda i: f"I call it:\n```tool_code\n{python(i)}\n```",
     lambda i: json.dumps([{**call(i), "name": "functions.get_weather"}]),
@@ -218,11 +233,15 @@ def test_malformed_answers_of_a_baseline_are_ties(project: Project, metric: str)
     """One baseline knows as much as the candidate, and one a good deal less: only there is a gain."""
     answer = WANTED[metric]
     project.test_set(N, expected=answer)
-    project.training_set(0, [{"input": f"training question {i}", "expected": answer(i)} for i in range(200)])
+    project.training_set(
+        0, [{"input": f"training question {i}", "expected": answer(i)} for i in range(200)]
+    )
     say = {True: lambda i: text_of(answer(i)), False: lambda i: text_of(answer(i + 1))}
     answers(project, "ft.jsonl", lambda i: say[i < 57](i))
     for form in MALFORMED[metric]:
-        answers(project, "base.jsonl", lambda i, form=form: form(i) if i % 2 == 0 else say[i < 57](i))
+        answers(
+            project, "base.jsonl", lambda i, form=form: form(i) if i % 2 == 0 else say[i < 57](i)
+        )
         gate = project.judge(**keys_for(metric))
         assert gate["verdict"] == "fail", form(0)
         (finding,) = malformed(gate)
@@ -232,12 +251,20 @@ def test_malformed_answers_of_a_baseline_are_ties(project: Project, metric: str)
         mentions(finding, "of 60 answers of the baseline", "goal: format", hint)
     if metric.endswith("or text"):
         return  # there few rows expect a call
-    answers(project, "base.jsonl", lambda i: MALFORMED[metric][0](i) if i % 4 == 0 else say[i % 2 == 1](i))
+    answers(
+        project,
+        "base.jsonl",
+        lambda i: MALFORMED[metric][0](i) if i % 4 == 0 else say[i % 2 == 1](i),
+    )
     assert not decides(passed(project.judge(**keys_for(metric))))
 
 
-@pytest.mark.parametrize("metric", ["exact_match", "field_f1", {"name": "field_f1", "average": "micro"}], ids=str)
-def test_an_object_in_another_shape_is_a_tie_however_much_of_it_is_right(project: Project, metric: Any) -> None:
+@pytest.mark.parametrize(
+    "metric", ["exact_match", "field_f1", {"name": "field_f1", "average": "micro"}], ids=str
+)
+def test_an_object_in_another_shape_is_a_tie_however_much_of_it_is_right(
+    project: Project, metric: Any
+) -> None:
     """Both models get the same field of every answer wrong, or none."""
     project.test_set(N, expected=order)
     for exact in (True, False):
@@ -257,7 +284,11 @@ def test_one_fence_around_an_answer_is_no_part_of_it(project: Project, metric: s
     answer = WANTED[metric]
     project.test_set(N, expected=answer)
     answers(project, "ft.jsonl", lambda i: text_of(answer(i)))
-    answers(project, "base.jsonl", lambda i: f"```json\n{text_of(answer(i))}\n```" if i % 2 else text_of(answer(i)))
+    answers(
+        project,
+        "base.jsonl",
+        lambda i: f"```json\n{text_of(answer(i))}\n```" if i % 2 else text_of(answer(i)),
+    )
     gate = project.judge(**keys_for(metric))
     assert (gate["baseline"]["value"], gate["candidate"]["value"], malformed(gate)) == (1, 1, [])
 
@@ -289,8 +320,14 @@ def push(i: int) -> list[dict[str, Any]]:
 
 
 FAIR: dict[str, tuple[Any, tuple[Answer, Answer]]] = {
-    "one more list item": ("exact_match", mistakes(skills, lambda i: {**skills(i), "skills": ["a", f"b{i}", "z"]})),
-    "an invented field": ("field_f1", mistakes(order, lambda i: {**order(i), "urgent": True, "to": "me", "by": 1})),
+    "one more list item": (
+        "exact_match",
+        mistakes(skills, lambda i: {**skills(i), "skills": ["a", f"b{i}", "z"]}),
+    ),
+    "an invented field": (
+        "field_f1",
+        mistakes(order, lambda i: {**order(i), "urgent": True, "to": "me", "by": 1}),
+    ),
     "exchanged quantities": (
         "field_f1",
         mistakes(items, lambda i: {"items": [{"sku": "x", "qty": i + 3}, {"sku": "y", "qty": i}]}),
@@ -305,13 +342,20 @@ FAIR: dict[str, tuple[Any, tuple[Answer, Answer]]] = {
     ),
     "an argument too many": (
         "tool_call_exact",
-        mistakes(push, lambda i: [{"name": "push", "arguments": {"remote": f"origin{i}", "force": True}}]),
+        mistakes(
+            push, lambda i: [{"name": "push", "arguments": {"remote": f"origin{i}", "force": True}}]
+        ),
     ),
     "wrong numbers": ({"name": "within", "tolerance": 0}, mistakes(lambda i: i, lambda i: i + 7)),
     "another operator": ("exact_match", mistakes(query, lambda i: query(i).replace("=", ">"))),
     "a third of the mistakes are longer commands, and more are others": (
         "exact_match",
-        mistakes(query, lambda i: f"{query(i)} AND deleted = 0" if i % 8 == 0 else f"SELECT id FROM orders # {i}"),
+        mistakes(
+            query,
+            lambda i: (
+                f"{query(i)} AND deleted = 0" if i % 8 == 0 else f"SELECT id FROM orders # {i}"
+            ),
+        ),
     ),
     "other labels": ("accuracy", mistakes(label, wrong)),
     "other labels of several": (
@@ -320,19 +364,31 @@ FAIR: dict[str, tuple[Any, tuple[Answer, Answer]]] = {
     ),
 }
 UNFAIR: dict[str, tuple[Any, tuple[Answer, Answer]]] = {
-    "an error of the endpoint": ("accuracy", mistakes(label, lambda i: "Error: 429 Too Many Requests", 3)),
-    "a label in a sentence": ("f1_macro", mistakes(label, lambda i: f"The category is {label(i)}.")),
+    "an error of the endpoint": (
+        "accuracy",
+        mistakes(label, lambda i: "Error: 429 Too Many Requests", 3),
+    ),
+    "a label in a sentence": (
+        "f1_macro",
+        mistakes(label, lambda i: f"The category is {label(i)}."),
+    ),
     "a negation": ("accuracy", mistakes(label, lambda i: f"This is not {wrong(i)}.")),
     "another name": ("accuracy", mistakes(label, lambda i: f"{label(i)} request")),
     "a nested object": ("field_f1", mistakes(order, lambda i: {"result": order(i)})),
     "other keys": ("exact_match", mistakes(order, lambda i: {"Intent": label(i), "Number": i})),
-    "a number with words": ({"name": "within", "tolerance": 0}, mistakes(lambda i: i, lambda i: f"It is {i}")),
+    "a number with words": (
+        {"name": "within", "tolerance": 0},
+        mistakes(lambda i: i, lambda i: f"It is {i}"),
+    ),
     "a call as text": ("tool_call_f1", mistakes(push, lambda i: f"push(remote='origin{i}')")),
     "labels in a sentence": (
         "labels_f1",
         mistakes(lambda i: [label(i), "urgent"], lambda i: f"It is {label(i)}, urgent"),
     ),
-    "free text in a sentence": ("exact_match", mistakes(query, lambda i: f"You can use {query(i)}")),
+    "free text in a sentence": (
+        "exact_match",
+        mistakes(query, lambda i: f"You can use {query(i)}"),
+    ),
     "an empty answer": ("rouge_l", mistakes(query, lambda i: "")),
 }
 
@@ -344,15 +400,27 @@ def test_real_mistakes_are_mistakes_and_form_is_form(project: Project, case: str
     answers(project, "ft.jsonl", lambda i: text_of(expected(i) if i < 57 else expected(i + 1)))
     answers(project, "base.jsonl", baseline)
     gate = project.judge(metric=metric, margin=0.03)
-    assert (gate["verdict"] == "pass", decides(gate)) == (case in FAIR, case in UNFAIR), gate["checks"]
+    assert (gate["verdict"] == "pass", decides(gate)) == (case in FAIR, case in UNFAIR), gate[
+        "checks"
+    ]
 
 
 def test_the_message_counts_malformed_answers_and_shows_the_most_frequent(project: Project) -> None:
     outputs_by_row = {0: "Error: 429", 1: "The label is refund"}
     answers(project, "base.jsonl", lambda i: outputs_by_row.get(i % 3, label(i)))
     finding = check(ends(project.judge(), "fail"), "formatting_gain")
-    mentions(finding, "40 of 60 answers of the baseline", "as ties", "20 x 'Error: 429', 20 x 'The label is refund'")
-    mentions(finding, "-1.7 points" if finding["observed"] < 0 else "+0.0 points", "+61.7 as written", "a label alone")
+    mentions(
+        finding,
+        "40 of 60 answers of the baseline",
+        "as ties",
+        "20 x 'Error: 429', 20 x 'The label is refund'",
+    )
+    mentions(
+        finding,
+        "-1.7 points" if finding["observed"] < 0 else "+0.0 points",
+        "+61.7 as written",
+        "a label alone",
+    )
 
 
 def test_words_in_place_of_an_encoders_numbers_are_named_in_the_cure(project: Project) -> None:
@@ -361,9 +429,15 @@ def test_words_in_place_of_an_encoders_numbers_are_named_in_the_cure(project: Pr
     write_jsonl(project.path / "train.jsonl", rows)
     answers(project, "base.jsonl", label)
     answers(project, "ft.jsonl", lambda i: i % 3)
-    mentions(check(ends(project.judge(), "fail"), "formatting_gain"), "60 of 60 answers", "labels as words")
+    mentions(
+        check(ends(project.judge(), "fail"), "formatting_gain"),
+        "60 of 60 answers",
+        "labels as words",
+    )
     answers(project, "base.jsonl", lambda i: f"label {i % 3}")
-    assert "labels as words" not in check(ends(project.judge(), "fail"), "formatting_gain")["advice"]
+    assert (
+        "labels as words" not in check(ends(project.judge(), "fail"), "formatting_gain")["advice"]
+    )
 
 
 def test_a_form_is_not_called_a_weak_prompt(project: Project) -> None:
@@ -393,7 +467,11 @@ def test_labels_that_no_row_expects_can_be_answers(project: Project) -> None:
 def test_malformed_answers_that_do_not_decide_are_a_note(project: Project) -> None:
     answers(project, "base.jsonl", lambda i: "none" if i < 3 else label(i) if i < 40 else wrong(i))
     (finding,) = malformed(passed(project.judge()))
-    assert (finding["status"], finding["observed"], finding["advice"]) == ("note", pytest.approx(17 / 60), None)
+    assert (finding["status"], finding["observed"], finding["advice"]) == (
+        "note",
+        pytest.approx(17 / 60),
+        None,
+    )
 
 
 def test_malformed_answers_of_a_candidate_are_wrong(project: Project) -> None:
@@ -419,7 +497,9 @@ CUT_OFF = ("length", "MAX_OUTPUT")
     ],
     ids=[*CUT_OFF, "reasoning alone", "all"],
 )
-def test_answers_cut_off_show_no_gain(project: Project, answer: Any, fields: Any, n: int, observed: float) -> None:
+def test_answers_cut_off_show_no_gain(
+    project: Project, answer: Any, fields: Any, n: int, observed: float
+) -> None:
     answers(project, "base.jsonl", answer, **fields)
     finding = check(project.judge(), "formatting_gain")
     assert (finding["status"], finding["observed"]) == ("fail", observed)
@@ -432,38 +512,57 @@ def test_answers_cut_off_show_no_gain(project: Project, answer: Any, fields: Any
         ({"checks": {"formatting_gain": "warn"}}, "pass", "warning"),
         ({"checks": {"formatting_gain": "ignore"}}, "pass", "note"),
         ({"goal": "format"}, "pass", None),
-        ({"metric": {"name": "format", "allowed": ["refund", "invoice", "shipping"]}}, "pass", None),
+        (
+            {"metric": {"name": "format", "allowed": ["refund", "invoice", "shipping"]}},
+            "pass",
+            None,
+        ),
     ],
 )
-def test_the_level_and_the_goal_decide(project: Project, keys: Any, verdict: str, status: str | None) -> None:
+def test_the_level_and_the_goal_decide(
+    project: Project, keys: Any, verdict: str, status: str | None
+) -> None:
     answers(project, "base.jsonl", formed("The intent is {}."))
     project.predictions("ft.jsonl", N, wrong_at=range(50, 60))
     gate = project.judge(**keys)
-    assert (gate["verdict"], [check["status"] for check in malformed(gate)]) == (verdict, [status] if status else [])
+    assert (gate["verdict"], [check["status"] for check in malformed(gate)]) == (
+        verdict,
+        [status] if status else [],
+    )
 
 
 def test_a_metric_of_ones_own_knows_of_no_form_but_an_answer(project: Project) -> None:
-    metric_function = metric(low=0, high=1, greater_is_better=True)(lambda expected, answer: float(expected == answer))
+    metric_function = metric(low=0, high=1, greater_is_better=True)(
+        lambda expected, answer: float(expected == answer)
+    )
     answers(project, "base.jsonl", formed("It is {}."))
     assert not malformed(passed(project.judge(metric=metric_function)))
     answers(project, "base.jsonl", formed(" "))
     assert decides(project.judge(metric=metric_function))
 
 
-@pytest.mark.parametrize(("n_malformed", "verdict", "status"), [(60, "pass", "warning"), (59, "fail", "fail")])
+@pytest.mark.parametrize(
+    ("n_malformed", "verdict", "status"), [(60, "pass", "warning"), (59, "fail", "fail")]
+)
 def test_a_further_baseline_decides_unless_all_of_its_answers_are_malformed(
     project: Project, n_malformed: int, verdict: str, status: str
 ) -> None:
     answers(project, "base.jsonl", lambda i: "It is so." if i < n_malformed else label(i))
     project.predictions("other.jsonl", N, wrong_at=range(30, 60))
-    gate = project.judge(baseline=..., baselines={"chatty": "recorded:base.jsonl", "other": "recorded:other.jsonl"})
-    found = check(gate, "formatting_gain")
-    assert (gate["verdict"], found["status"]) == (verdict, status)
-    mentions(found, "chatty")
+    gate = project.judge(
+        baseline=..., baselines={"chatty": "recorded:base.jsonl", "other": "recorded:other.jsonl"}
+    )
+    finding = check(gate, "formatting_gain")
+    assert (gate["verdict"], finding["status"]) == (verdict, status)
+    mentions(finding, "chatty")
 
 
-@pytest.mark.parametrize(("reason", "tokens"), [("length", None), ("MAX_TOKENS", None), (None, 500), ("stop", 500)])
-def test_the_limit_of_an_endpoint_is_raised(http: EndpointProject, reason: str | None, tokens: int | None) -> None:
+@pytest.mark.parametrize(
+    ("reason", "tokens"), [("length", None), ("MAX_TOKENS", None), (None, 500), ("stop", 500)]
+)
+def test_the_limit_of_an_endpoint_is_raised(
+    http: EndpointProject, reason: str | None, tokens: int | None
+) -> None:
     def short(body: dict[str, Any]) -> str | Reply:
         usage = {"prompt_tokens": 1, "completion_tokens": tokens} if tokens else None
         long = Reply("The customer asks about", finish_reason=reason, usage=usage)
@@ -478,7 +577,9 @@ def test_the_limit_of_an_endpoint_is_raised(http: EndpointProject, reason: str |
 
 
 def thinks(project: Project, file: str, right: int) -> None:
-    project.predictions(file, N, output=lambda i: THOUGHT.format(label(i) if i < right else wrong(i)))
+    project.predictions(
+        file, N, output=lambda i: THOUGHT.format(label(i) if i < right else wrong(i))
+    )
 
 
 def test_a_model_called_in_a_test_body_gives_its_answer_alone(project: Project) -> None:
@@ -491,7 +592,10 @@ def test_a_model_called_in_a_test_body_gives_its_answer_alone(project: Project) 
 
 def test_a_judge_may_think_before_it_replies(pytester: pytest.Pytester) -> None:
     judged = PythonJudged(pytester)
-    judged.file("judges.py", HONEST + f"\ndef thinks(messages): return {THOUGHT!r}.format(honest(messages))\n")
+    judged.file(
+        "judges.py",
+        HONEST + f"\ndef thinks(messages): return {THOUGHT!r}.format(honest(messages))\n",
+    )
     judged.judged_by("python:judges:thinks")
     gate = passed(judged.gate())
     assert gate["judges"][0]["n_questions"] > 60

@@ -13,7 +13,18 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject
-from gate_project import Project, block, check, checks, mentions, on_a_branch, passed, read_jsonl, statuses, stopped
+from gate_project import (
+    Project,
+    block,
+    check,
+    checks,
+    mentions,
+    on_a_branch,
+    passed,
+    read_jsonl,
+    statuses,
+    stopped,
+)
 
 from pytest_ftgate.checks import attempts
 from pytest_ftgate.checks.attempts import fingerprint, may_be_shown, same_test_set
@@ -33,7 +44,9 @@ def project(project: Project) -> Project:
     return project
 
 
-def attempt(project: Project, number: int, wrong_at: Iterable[int] = WORSE, **changes: Any) -> dict[str, Any]:
+def attempt(
+    project: Project, number: int, wrong_at: Iterable[int] = WORSE, **changes: Any
+) -> dict[str, Any]:
     """Judge a candidate of this number, which answers these examples wrong."""
     project.predictions(f"ft{number}.jsonl", 200, wrong_at=(*wrong_at, 100 + number))
     return project.judge(candidate=f"recorded:ft{number}.jsonl", **changes)
@@ -45,35 +58,57 @@ def ledger(project: Project) -> list[dict[str, Any]]:
 
 def shown(project: Project) -> set[str]:
     rows = read_jsonl(project.path / "test.jsonl")
-    return {row["id"] for row in rows if may_be_shown(Example(row["id"], row["input"], row["expected"]))}
+    return {
+        row["id"] for row in rows if may_be_shown(Example(row["id"], row["input"], row["expected"]))
+    }
 
 
-def test_each_attempt_has_half_the_level_and_a_known_candidate_keeps_its_own(project: Project) -> None:
+def test_each_attempt_has_half_the_level_and_a_known_candidate_keeps_its_own(
+    project: Project,
+) -> None:
     for number, confidence in ((1, 0.975), (2, 0.9875)):
         gate = attempt(project, number)
         assert (gate["verdict"], gate["confidence"]) == ("fail", confidence)
         mentions(check(gate, "max_attempts"), f"attempt {number} of 3")
     assert attempt(project, 1)["confidence"] == 0.975
     lines = (project.path / LEDGER).read_text(encoding="utf-8")
-    project.file(LEDGER, lines + lines.splitlines(keepends=True)[0])  # two branches had it, and were merged
+    # two branches had it, and were merged
+    project.file(LEDGER, lines + lines.splitlines(keepends=True)[0])
     gate = passed(attempt(project, 3, BETTER))
     assert gate["attempt"] == {"number": 3, "most": 3, "before": 0.9875, "confidence": 0.99375}
     assert any("attempt 3 of 3: 98.75 % -> 99.38 %" in line for line in block(gate))
     entries = ledger(project)
     assert [entry["level"] for entry in entries] == [0.025, 0.0125, 0.025, 0.00625]
     assert [entry["verdict"] for entry in entries] == ["fail", "fail", "fail", "pass"]
-    assert set(entries[0]) == {"gate", "candidate", "answers", "test_set", "gain", "verdict", "level", "at"}
+    assert set(entries[0]) == {
+        "gate",
+        "candidate",
+        "answers",
+        "test_set",
+        "gain",
+        "verdict",
+        "level",
+        "at",
+    }
     assert "ft1.jsonl" in entries[0]["candidate"]
 
 
-def test_beyond_the_budget_the_gate_fails_before_any_call_and_the_same_answers_are_no_attempt(project: Project) -> None:
+def test_beyond_the_budget_the_gate_fails_before_any_call_and_the_same_answers_are_no_attempt(
+    project: Project,
+) -> None:
     attempt(project, 1, BETTER, max_attempts=1)
     project.predictions("again.jsonl", 200, wrong_at=(*BETTER, 101))
-    assert passed(project.judge(candidate="recorded:again.jsonl", max_attempts=1))["attempt"]["number"] == 1
+    assert (
+        passed(project.judge(candidate="recorded:again.jsonl", max_attempts=1))["attempt"]["number"]
+        == 1
+    )
     gate = attempt(project, 2, BETTER, max_attempts=1)
     finding = stopped(gate, "fail")
     assert (finding["name"], finding["observed"], finding["required"]) == ("max_attempts", 2, 1)
-    assert (finding["threshold"], gate["attempt"]["number"]) == ({"key": "max_attempts", "value": 1}, 2)
+    assert (finding["threshold"], gate["attempt"]["number"]) == (
+        {"key": "max_attempts", "value": 1},
+        2,
+    )
     mentions(finding, "fresh test set", "less than half")
     assert len(ledger(project)) == 1
 
@@ -102,7 +137,9 @@ def test_evidence_without_a_level_is_said(project: Project) -> None:
 
 @pytest.mark.parametrize("role", ["candidate", "baseline"])
 @pytest.mark.parametrize("limit", [2, None])
-def test_other_answers_of_either_model_are_another_attempt(project: Project, role: str, limit: int | None) -> None:
+def test_other_answers_of_either_model_are_another_attempt(
+    project: Project, role: str, limit: int | None
+) -> None:
     code, answer = "def answer(text): return Path({!r}).read_text()", project.path / "answer"
     model = {role: "python:own:answer"}
     last = None
@@ -110,17 +147,24 @@ def test_other_answers_of_either_model_are_another_attempt(project: Project, rol
         answer.write_text(text)
         project.file("own.py", f"from pathlib import Path\n{code.format(str(answer))}\n")
         sys.modules.pop("own", None)
-        gate = project.judge(**model, checks={"weak_baseline": "warn"}, max_attempts=limit or ..., stored=True)
+        gate = project.judge(
+            **model, checks={"weak_baseline": "warn"}, max_attempts=limit or ..., stored=True
+        )
         if limit is None:
             finding = checks(gate, "attempts")
-            assert [check["status"] for check in finding] == ["warning"] * (last not in (None, text))
+            assert [check["status"] for check in finding] == ["warning"] * (
+                last not in (None, text)
+            )
             assert all(role in check["message"] for check in finding)
         elif number <= limit:
             assert gate["attempt"]["number"] == number
         else:
             assert stopped(gate, "fail", called=True)["observed"] == 3
         last = text
-    assert limit is None or len({str(entry["answers"]) for entry in ledger(project)}) == len(ledger(project)) == 2
+    assert (
+        limit is None
+        or len({str(entry["answers"]) for entry in ledger(project)}) == len(ledger(project)) == 2
+    )
 
 
 def test_the_names_and_the_order_of_baselines_are_no_part_of_an_attempt(project: Project) -> None:
@@ -141,9 +185,12 @@ SAME = [
 
 
 @pytest.mark.parametrize(("first_range", "second_range", "is_same"), SAME)
-def test_half_of_the_examples_make_it_the_same_test_set(first_range: Any, second_range: Any, is_same: bool) -> None:
+def test_half_of_the_examples_make_it_the_same_test_set(
+    first_range: Any, second_range: Any, is_same: bool
+) -> None:
     first_digest, second_digest = (
-        fingerprint(Example(str(n), f"question {n}", "x") for n in range(*ids)) for ids in (first_range, second_range)
+        fingerprint(Example(str(n), f"question {n}", "x") for n in range(*ids))
+        for ids in (first_range, second_range)
     )
     assert len(first_digest) == min(first_range[1], 400)
     assert same_test_set(second_digest, first_digest) is is_same
@@ -151,9 +198,15 @@ def test_half_of_the_examples_make_it_the_same_test_set(first_range: Any, second
 
 @pytest.mark.parametrize(
     ("fields", "number"),
-    [({"input": "fresh question {}".format}, 1), ({"expected": lambda i: f"other {i % 3}"}, 1), ({"lang": "en"}, 2)],
+    [
+        ({"input": "fresh question {}".format}, 1),
+        ({"expected": lambda i: f"other {i % 3}"}, 1),
+        ({"lang": "en"}, 2),
+    ],
 )
-def test_another_test_set_begins_anew_and_another_gate_does_not(project: Project, fields: Any, number: int) -> None:
+def test_another_test_set_begins_anew_and_another_gate_does_not(
+    project: Project, fields: Any, number: int
+) -> None:
     attempt(project, 1)
     project.test_set(200, **fields)
     assert attempt(project, 2, name="another gate")["attempt"]["number"] == number
@@ -190,7 +243,11 @@ def test_a_candidate_that_could_not_be_judged_is_no_attempt(project: Project) ->
 CHANGES: dict[str, tuple[Any, str, list[str]]] = {
     "shortened": (lambda lines: lines[1:], "error", ["support"]),
     "reordered": (lambda lines: lines[::-1], "error", ["support"]),
-    "edited, of a marker": (lambda lines: [lines[0].replace('"fail"', '"pass"'), lines[1]], "error", []),
+    "edited, of a marker": (
+        lambda lines: [lines[0].replace('"fail"', '"pass"'), lines[1]],
+        "error",
+        [],
+    ),
     "emptied": (lambda lines: [], "error", ["support"]),
     "longer": (lambda lines: [*lines, lines[1]], "fail", ["support"]),
 }
@@ -205,24 +262,36 @@ def test_the_lines_at_the_merge_base_are_kept(project: Project, how: str) -> Non
     attempt(project, 2)
     on_a_branch(project.path)
     path = project.path / LEDGER
-    path.write_text("".join(change(path.read_text(encoding="utf-8").splitlines(keepends=True))), encoding="utf-8")
+    path.write_text(
+        "".join(change(path.read_text(encoding="utf-8").splitlines(keepends=True))),
+        encoding="utf-8",
+    )
     gate = project.judge(*named, candidate="recorded:ft1.jsonl")
-    assert (gate["verdict"], statuses(gate).get("attempts") == "error") == (verdict, verdict == "error")
+    assert (gate["verdict"], statuses(gate).get("attempts") == "error") == (
+        verdict,
+        verdict == "error",
+    )
 
 
-def test_a_ci_job_prints_the_line_to_commit(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ci_job_prints_the_line_to_commit(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CI", "true")
     project.gate_test()
     finding = stopped(project.gate(), "error", called=True)
     assert finding["name"] == "attempts"
     mentions(finding, LEDGER, "Commit")
     assert not (project.path / LEDGER).exists()
-    (line,) = re.findall(r"commit this line to ftgate-attempts.jsonl:\n(.*)", project.result.stdout.str())
+    (line,) = re.findall(
+        r"commit this line to ftgate-attempts.jsonl:\n(.*)", project.result.stdout.str()
+    )
     project.file(LEDGER, f"{line}\n")
     assert project.gate()["verdict"] == "pass"
 
 
-def test_an_attempt_that_another_process_takes_meanwhile(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_attempt_that_another_process_takes_meanwhile(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The place in the ledger counts, so the gate is judged at the level of the next one."""
     attempt(project, 1, BETTER)
     (line,) = ledger(project)
@@ -260,7 +329,9 @@ def test_of_two_processes_one_waits_for_the_ledger(project: Project) -> None:
 
 
 @pytest.mark.parametrize(("number", "metric"), [(1, "accuracy"), (2, "accuracy"), (2, "f1_macro")])
-def test_only_a_tenth_is_shown_and_it_never_counts(project: Project, number: int, metric: str) -> None:
+def test_only_a_tenth_is_shown_and_it_never_counts(
+    project: Project, number: int, metric: str
+) -> None:
     for i in range(1, number):
         attempt(project, i)
     gate, tenth = attempt(project, number, metric=metric), shown(project)
@@ -268,28 +339,48 @@ def test_only_a_tenth_is_shown_and_it_never_counts(project: Project, number: int
     assert named
     assert named <= tenth
     assert 10 < len(tenth) < 32
-    assert gate["n"] == gate["candidate"]["n_expected"] == gate["test_set"]["examples"] == 200 - len(tenth)
+    assert (
+        gate["n"]
+        == gate["candidate"]["n_expected"]
+        == gate["test_set"]["examples"]
+        == 200 - len(tenth)
+    )
     assert (gate["verdict"], gate["attempt"]["number"]) == ("fail", number)
 
 
-def test_preview_and_page_show_the_same_tenth_and_recordings_hold_all_answers(project: Project) -> None:
+def test_preview_and_page_show_the_same_tenth_and_recordings_hold_all_answers(
+    project: Project,
+) -> None:
     attempt(project, 1, max_attempts=2)
     project.gate_test(max_attempts=2)
-    result, rows, tenth = project.run("--ftgate-preview=5"), read_jsonl(project.path / "test.jsonl"), shown(project)
+    result, rows, tenth = (
+        project.run("--ftgate-preview=5"),
+        read_jsonl(project.path / "test.jsonl"),
+        shown(project),
+    )
     named = {line for line in result.outlines if line.startswith("test.jsonl:")}
     assert len(named) == 5
-    assert named <= {f"test.jsonl:{number}" for number, row in enumerate(rows, 1) if row["id"] in tenth}
+    assert named <= {
+        f"test.jsonl:{number}" for number, row in enumerate(rows, 1) if row["id"] in tenth
+    }
     assert "attempt 2 of 2: 97.5 % -> 98.75 %" in result.outlines
     assert [line for line in result.outlines if "significant at 98.75 %" in line]
     assert len(ledger(project)) == 1  # it takes no attempt
     project.run("--ftgate-report=recordings:kept", "--ftgate-report=html:page.html")
     page = (project.path / "page.html").read_text(encoding="utf-8")
     assert {row["id"] for row in rows if re.search(rf"{row['input']}\b", page)} == tenth
-    assert [len(read_jsonl(path)) for path in sorted((project.path / "kept").glob("*.jsonl"))] == [200, 200]
+    assert [len(read_jsonl(path)) for path in sorted((project.path / "kept").glob("*.jsonl"))] == [
+        200,
+        200,
+    ]
 
 
-def test_groups_stay_together_and_without_an_example_that_counts_there_is_an_error(project: Project) -> None:
-    examples = {may_be_shown(Example("a", "x", "y", group=name)): name for name in map(str, range(60))}
+def test_groups_stay_together_and_without_an_example_that_counts_there_is_an_error(
+    project: Project,
+) -> None:
+    examples = {
+        may_be_shown(Example("a", "x", "y", group=name)): name for name in map(str, range(60))
+    }
     assert examples.keys() == {True, False}
     attempt(project, 1)
     project.test_set(200, group=lambda index: examples[True])
@@ -319,13 +410,16 @@ def test_without_max_attempts_other_answers_are_a_warning(project: Project) -> N
     assert finding["status"] == "warning"
     mentions(finding, "max_attempts", "candidate")
     assert "attempts" not in statuses(attempt(project, 2, BETTER, stored=True, max_attempts=...))
-    assert "attempts" not in statuses(attempt(project, 3, stored=True, max_attempts=..., name="another gate"))
+    assert "attempts" not in statuses(
+        attempt(project, 3, stored=True, max_attempts=..., name="another gate")
+    )
     project.store("UPDATE notes SET text = 'of a later version' WHERE name LIKE 'attempt: %'")
     assert "attempts" not in statuses(attempt(project, 1, stored=True, max_attempts=...))
     project.test_set(200, input="fresh question {}".format)
     assert "attempts" not in statuses(attempt(project, 2, stored=True, max_attempts=...))
     assert not (project.path / LEDGER).exists()
-    gate = passed(attempt(project, 2, BETTER, stored=True))  # it was green before, and gets its ledger now
+    # it was green before, and gets its ledger now
+    gate = passed(attempt(project, 2, BETTER, stored=True))
     assert (gate["attempt"]["number"], len(ledger(project))) == (1, 1)
 
 
@@ -340,8 +434,12 @@ def test_slices_keep_the_confidence_of_the_gate(project: Project) -> None:
     verdicts = []
     for most in (..., 1):
         gate = project.judge(**keys, max_attempts=most)
-        (part,) = (part for part in gate["slices"] if part["value"] == "de")
-        verdicts.append((part["losses"], part["confidence"], part["verdict"]))
+        (slice_result,) = (
+            slice_result for slice_result in gate["slices"] if slice_result["value"] == "de"
+        )
+        verdicts.append(
+            (slice_result["losses"], slice_result["confidence"], slice_result["verdict"])
+        )
     assert verdicts == [(5, 0.975, "fail")] * 2
 
 

@@ -27,18 +27,25 @@ def test_what_is_no_file_is_not_read(project: Project) -> None:
             mentions(stopped(project.judge()), "test_gate.py:4", key, name)
             (project.path / name).rename(project.path / f"{make.__name__}-{name}")
             (project.path / name).write_bytes(raw)
-        endless = "recorded:" * (key == "candidate") + "x" * 300 + ".jsonl"  # a name that no file can have
+        # a name that no file can have
+        endless = "recorded:" * (key == "candidate") + "x" * 300 + ".jsonl"
         mentions(stopped(project.judge(**{key: endless})), "x.jsonl")
     if os.path.exists("/dev/zero"):
-        mentions(stopped(project.judge(test_set={"path": "/dev/zero", "format": "jsonl"})), "/dev/zero")
+        mentions(
+            stopped(project.judge(test_set={"path": "/dev/zero", "format": "jsonl"})), "/dev/zero"
+        )
     if hasattr(os, "mkfifo"):
         os.mkfifo(project.path / "ftgate.yaml")
         mentions(stopped(project.judge()), "ftgate.yaml")
 
 
 @pytest.mark.parametrize("expected", [{"label": "refund"}, ["refund"]])
-@pytest.mark.parametrize("keys", [{}, {"metric": "f1_macro"}, {"metric": ["exact_match", "accuracy"]}])
-def test_labels_are_asked_for_and_something_else_is_expected(project: Project, expected: Any, keys: Any) -> None:
+@pytest.mark.parametrize(
+    "keys", [{}, {"metric": "f1_macro"}, {"metric": ["exact_match", "accuracy"]}]
+)
+def test_labels_are_asked_for_and_something_else_is_expected(
+    project: Project, expected: Any, keys: Any
+) -> None:
     project.test_set(60, expected=lambda i: expected if i == 8 else label(i))
     metric = "f1_macro" if keys == {"metric": "f1_macro"} else "accuracy"
     mentions(stopped(project.judge(**keys)), metric, "test.jsonl:9")
@@ -77,7 +84,10 @@ def test_a_metric_that_breaks_its_promise(project: Project, fragment: str) -> No
 
 def test_of_two_models_one_gives_scores_out_of_range(project: Project) -> None:
     twice = own(lambda expected, answer: 2 if (expected, answer) == ("refund", "invoice") else 0.5)
-    for fragments in (("test.jsonl:43", "test_set[42]", "base.jsonl"), ("test.jsonl:1", "test_set[0]", "ft.jsonl")):
+    for fragments in (
+        ("test.jsonl:43", "test_set[42]", "base.jsonl"),
+        ("test.jsonl:1", "test_set[0]", "ft.jsonl"),
+    ):
         mentions(stopped(project.judge(metric=twice), called=True), "returned 2", *fragments)
         project.predictions("base.jsonl", 60, wrong_at=(1, 2))
 
@@ -87,7 +97,9 @@ def test_a_metric_that_nothing_can_score_on_is_no_pass(project: Project) -> None
     assert stopped(gate, "fail", called=True)["name"] == "weak_baseline"
 
 
-def test_an_expected_output_that_does_not_suit_the_metric_is_named_by_its_place(project: Project) -> None:
+def test_an_expected_output_that_does_not_suit_the_metric_is_named_by_its_place(
+    project: Project,
+) -> None:
     project.test_set(60, expected=lambda i: i if i == 42 else ["a"])
     finding = stopped(project.judge(metric="labels_f1"), called=True)
     mentions(finding, "test.jsonl:43: labels_f1", "expects 42")
@@ -117,7 +129,9 @@ def test_two_hooks_that_give_one_name(project: Project) -> None:
     project.file("conftest.py", f"pytest_plugins = ['second']\n{text}")
     project.pytester.syspathinsert()
     project.gate_test(metric="own")
-    assert refused(project).startswith("two hooks pytest_ftgate_metrics return a metric named 'own'")
+    assert refused(project).startswith(
+        "two hooks pytest_ftgate_metrics return a metric named 'own'"
+    )
 
 
 def test_a_folder_of_recordings_that_is_broken_or_not_there(project: Project) -> None:

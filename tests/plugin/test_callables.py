@@ -12,7 +12,9 @@ from pytest_ftgate import Completion, hookspecs
 from pytest_ftgate.gate.state import DataSets
 
 LABELS = "LABELS = ('refund', 'invoice', 'shipping')\ndef right(text): return LABELS[int(text.split()[-1]) % 3]\n"
-RIGHT = f"import asyncio, pytest, sys, threading, time; from pytest_ftgate import Completion\n{LABELS}"
+RIGHT = (
+    f"import asyncio, pytest, sys, threading, time; from pytest_ftgate import Completion\n{LABELS}"
+)
 
 
 def python(project: Project, body: str, **options: Any) -> None:
@@ -33,10 +35,13 @@ QUICK = "import pytest_ftgate.runs.asking as loop\nloop.OWN_WORK_S = 0.2\n"
     ("body", "message"),
     [
         ("def answer(text): threading.Event().wait()", ["60 of 60", "0.05 s"]),
-        (f"{QUICK}async def answer(text): threading.Event().wait()", ["0.25 s"]),  # nothing else can run meanwhile
+        # nothing else can run meanwhile
+        (f"{QUICK}async def answer(text): threading.Event().wait()", ["0.25 s"]),
     ],
 )
-def test_a_call_that_blocks_is_abandoned_and_the_process_ends(project: Project, body: str, message: list[str]) -> None:
+def test_a_call_that_blocks_is_abandoned_and_the_process_ends(
+    project: Project, body: str, message: list[str]
+) -> None:
     python(project, body, timeout_s=0.05, retries=0)
     mentions(stopped(project.gate(apart=True), called=True), "answer", *message)
 
@@ -83,12 +88,16 @@ MODEL = """class Model:
         return Completion(right(example.input))
 """
 BOTH = "params=['good', 'bad']"
-CHECKPOINT = f"@pytest.fixture(scope='session', {BOTH})\ndef checkpoint(request): return request.param\n"
+CHECKPOINT = (
+    f"@pytest.fixture(scope='session', {BOTH})\ndef checkpoint(request): return request.param\n"
+)
 LOADED = f"@pytest.fixture({BOTH})\ndef loaded(request): MODEL.load(request.param)\n"
 OF_TEST = "@pytest.mark.parametrize('checkpoint', ['good', 'bad'])\n"
 
 
-def candidate(needs: str, load: str = "request.param", gives: str = "generate", options: str = "") -> str:
+def candidate(
+    needs: str, load: str = "request.param", gives: str = "generate", options: str = ""
+) -> str:
     """Return a fixture that loads a checkpoint and gives a model."""
     return f"@pytest.fixture{options}\ndef ftgate_candidate({needs}): MODEL.load({load}); return {gives}\n"
 
@@ -100,15 +109,29 @@ USED = "@pytest.mark.usefixtures('{}')\n"
 ASKING = candidate("request", "request.getfixturevalue('checkpoint')")
 FINDING = candidate("request", "request.node.callspec.params['checkpoint']")
 REVISION = "{'provider': 'python', 'target': 'own:generate', 'revision': '1'}"
-TUNED = f"{MODEL.replace('right', 'generate').replace('class Model', 'class Tuned')}TUNED = Tuned()\n"
+TUNED = (
+    f"{MODEL.replace('right', 'generate').replace('class Model', 'class Tuned')}TUNED = Tuned()\n"
+)
 GIVES = {"a revision": REVISION, "a name of the file": "'tuned'", "an object": "TUNED"}
 CHANGED = {  # fixtures, what stands before the test, the candidate of its mark
-    "by the parameter of a fixture further out": (f"{CHECKPOINT}{FURTHER}{candidate('model', 'model')}", "", ""),
+    "by the parameter of a fixture further out": (
+        f"{CHECKPOINT}{FURTHER}{candidate('model', 'model')}",
+        "",
+        "",
+    ),
     "by a parameter of the test": (candidate("checkpoint", "checkpoint"), OF_TEST, ""),
     "indirectly": (candidate("request"), INDIRECT, ""),
-    "by a fixture that is asked for in the body": (CHECKPOINT + ASKING, USED.format("checkpoint"), ""),
+    "by a fixture that is asked for in the body": (
+        CHECKPOINT + ASKING,
+        USED.format("checkpoint"),
+        "",
+    ),
     "by a parameter that the fixture finds itself": (FINDING, OF_TEST, ""),
-    "in a fixture that extends another": (CHECKPOINT + candidate("checkpoint", "checkpoint"), EXTENDING, ""),
+    "in a fixture that extends another": (
+        CHECKPOINT + candidate("checkpoint", "checkpoint"),
+        EXTENDING,
+        "",
+    ),
     **{
         f"of {name}": (f"{TUNED}{candidate('request', gives=gives, options=f'({BOTH})')}", "", "")
         for name, gives in GIVES.items()
@@ -127,10 +150,17 @@ def test_a_model_in_another_state_is_asked_anew(
 ) -> None:
     """Else one checkpoint would be judged by the answers of the one before it."""
     project.own(STATEFUL)
-    project.file("ftgate.yaml", "version: 1\nmodels: {tuned: 'python:own:generate'}\ndefaults: {candidate: tuned}\n")
+    project.file(
+        "ftgate.yaml",
+        "version: 1\nmodels: {tuned: 'python:own:generate'}\ndefaults: {candidate: tuned}\n",
+    )
     project.file("conftest.py", f"import pytest\nfrom own import *\n{fixtures}")
-    mark = project.mark(candidate=...)[:-1] + (f", candidate={second_body})" if second_body else ")")
-    uses = ["checkpoint"] * (first_body == OF_TEST) + ["ftgate_candidate"] * ("ftgate_candidate" in fixtures)
+    mark = project.mark(candidate=...)[:-1] + (
+        f", candidate={second_body})" if second_body else ")"
+    )
+    uses = ["checkpoint"] * (first_body == OF_TEST) + ["ftgate_candidate"] * (
+        "ftgate_candidate" in fixtures
+    )
     test = f"{first_body}{mark}\ndef test_gate({', '.join(uses)}): pass\n"
     project.file("test_gate.py", f"import pytest\nfrom own import generate\n{test}")
     gates = {gate["nodeid"][-5:]: gate["verdict"] for gate in project.report()["gates"]}
@@ -142,7 +172,10 @@ def test_a_model_in_another_state_is_asked_anew(
 
 
 def test_a_model_that_fails_in_the_body_shows_the_body_and_the_reason(project: Project) -> None:
-    python(project, "def answer(text):\n    if text == 'hello': raise ValueError('no idea')\n    return right(text)\n")
+    python(
+        project,
+        "def answer(text):\n    if text == 'hello': raise ValueError('no idea')\n    return right(text)\n",
+    )
     project.gate_test(
         "def test_gate(ftgate_candidate):\n    assert ftgate_candidate('customer question 1') == 'invoice'\n"
         "    ftgate_candidate('hello')\n"
@@ -172,20 +205,32 @@ def test_no_report_tells_the_secret_in_an_exception(project: Project) -> None:
     forms = [f"--ftgate-report={form}:out/{form}" for form in ("json", "markdown", "html")]
     result = project.run_apart("-vv", "-rA", "--showlocals", "--junitxml=out/junit.xml", *forms)
     assert result.ret == 1
-    texts = [result.stdout.str(), *(path.read_text(encoding="utf-8") for path in (project.path / "out").iterdir())]
+    texts = [
+        result.stdout.str(),
+        *(path.read_text(encoding="utf-8") for path in (project.path / "out").iterdir()),
+    ]
     assert len(texts) == 5
     assert not [text for text in texts if "1234567890" in text]
     assert "key=***" in texts[0]
 
 
-def test_a_fixture_that_raises_is_shown_without_our_lines_and_one_may_skip(project: Project) -> None:
+def test_a_fixture_that_raises_is_shown_without_our_lines_and_one_may_skip(
+    project: Project,
+) -> None:
     raising = ("ftgate_candidate", "ftgate_test_set", "anything")
-    fixtures = (f"@pytest.fixture\ndef {name}():\n    raise OSError('no weights')\n" for name in raising)
+    fixtures = (
+        f"@pytest.fixture\ndef {name}():\n    raise OSError('no weights')\n" for name in raising
+    )
     skipping = "@pytest.fixture\ndef ftgate_baseline(): pytest.skip('no GPU')\n"
     project.file("conftest.py", f"import pytest\n{''.join(fixtures)}{skipping}")
     roles = ("candidate", "test_set", "baseline")
-    tests = (f"{project.mark(**{role: ...})}\ndef test_{role}(ftgate_{role}): pass\n" for role in roles)
-    project.file("test_gate.py", f"import pytest\n{''.join(tests)}{project.mark()}\ndef test_any(anything): pass\n")
+    tests = (
+        f"{project.mark(**{role: ...})}\ndef test_{role}(ftgate_{role}): pass\n" for role in roles
+    )
+    project.file(
+        "test_gate.py",
+        f"import pytest\n{''.join(tests)}{project.mark()}\ndef test_any(anything): pass\n",
+    )
     assert project.report()["gates"] == []
     project.result.assert_outcomes(errors=3, skipped=1)
     text = project.result.stdout.str()
@@ -195,7 +240,11 @@ def test_a_fixture_that_raises_is_shown_without_our_lines_and_one_may_skip(proje
 
 @pytest.mark.parametrize("excuse", [lambda: pytest.skip("x"), lambda: sys.exit(0)])
 def test_a_generator_of_examples_may_not(project: Project, excuse: Any) -> None:
-    mentions(stopped(project.judge(test_set=(excuse() for _ in range(3)))), "test_set[0]", "test_gate.py:4")
+    mentions(
+        stopped(project.judge(test_set=(excuse() for _ in range(3)))),
+        "test_set[0]",
+        "test_gate.py:4",
+    )
 
 
 def test_a_generator_is_read_once_for_all_gates_whatever_they_use_it_for() -> None:
@@ -217,18 +266,31 @@ def example_of(hook: str) -> str:
 def test_the_documented_hooks_work(project: Project) -> None:
     hooks = ("model", "load_examples", "metrics", "gate_finished")
     project.file("conftest.py", "".join(example_of(f"pytest_ftgate_{hook}") for hook in hooks))
-    project.file("test.pairs", "".join(f"customer question {i}=>CUSTOMER QUESTION {i}\n" for i in range(60)))
+    project.file(
+        "test.pairs", "".join(f"customer question {i}=>CUSTOMER QUESTION {i}\n" for i in range(60))
+    )
     project.own("def long(text): return text.upper() + 'x' * 90 * (int(text.split()[-1]) % 2)\n")
     keys = {"test_set": "test.pairs", "baseline": "python:own:long", "candidate": "echo:greeter"}
-    project.gate_test(**keys, metric=["brevity", "exact_match"], name="support", checks={"weak_baseline": "warn"})
+    project.gate_test(
+        **keys, metric=["brevity", "exact_match"], name="support", checks={"weak_baseline": "warn"}
+    )
     gate = passed(project.gate("-s"))
-    assert (gate["test_set"]["path"], gate["n"], gate["candidate"]["model"]) == ("test.pairs", 60, "echo:greeter")
-    assert (gate["baseline"]["value"], gate["candidate"]["metrics"]) == (0.5, {"brevity": 1, "exact_match": 1})
+    assert (gate["test_set"]["path"], gate["n"], gate["candidate"]["model"]) == (
+        "test.pairs",
+        60,
+        "echo:greeter",
+    )
+    assert (gate["baseline"]["value"], gate["candidate"]["metrics"]) == (
+        0.5,
+        {"brevity": 1, "exact_match": 1},
+    )
     assert (check(gate, "margin")["observed"], check(gate, "margin")["required"]) == (0.5, 0.05)
     project.result.stdout.fnmatch_lines(["*support pass*"])
 
 
-def test_fields_and_limit_are_applied_to_what_a_loader_gives_who_may_read_a_folder(project: Project) -> None:
+def test_fields_and_limit_are_applied_to_what_a_loader_gives_who_may_read_a_folder(
+    project: Project,
+) -> None:
     """As the libraries of data sets keep them: there is no one file to hash, so the examples themselves are."""
     questions = []
 
@@ -237,8 +299,13 @@ def test_fields_and_limit_are_applied_to_what_a_loader_gives_who_may_read_a_fold
             if path.suffix != ".shards":
                 return None
             questions.append(options)
-            numbers = [int(line) for shard in sorted(path.iterdir()) for line in shard.read_text().split()]
-            return ({"id": f"t{i}", "question": f"customer question {i}", "label": label(i)} for i in numbers)
+            numbers = [
+                int(line) for shard in sorted(path.iterdir()) for line in shard.read_text().split()
+            ]
+            return (
+                {"id": f"t{i}", "question": f"customer question {i}", "label": label(i)}
+                for i in numbers
+            )
 
     def judged() -> dict[str, Any]:
         gate: dict[str, Any] = passed(project.judge(hook=Hooks(), test_set=test_set))["test_set"]
@@ -249,7 +316,11 @@ def test_fields_and_limit_are_applied_to_what_a_loader_gives_who_may_read_a_fold
     for name, numbers in {"0": range(30), "1": range(30, 99)}.items():
         project.file(f"test.shards/{name}", "\n".join(map(str, numbers)))
     first = judged()
-    assert (first["path"], first["examples"], judged()["sha256"]) == ("test.shards", 55, first["sha256"])
+    assert (first["path"], first["examples"], judged()["sha256"]) == (
+        "test.shards",
+        55,
+        first["sha256"],
+    )
     assert questions[0] == {"format": None, "fields": fields, "limit": 55}
     project.file("test.shards/1", "\n".join(map(str, range(31, 60))))
     assert judged()["sha256"] != first["sha256"]
@@ -262,7 +333,10 @@ ENDS = [
     ({}, "(ends_badly): pass", "pass failed"),
     ({"margin": 0.3}, "(): pass", "fail failed"),
     ({"candidate": "recorded:none.jsonl"}, "(): pass", "error failed"),
-    *(({}, f"(request): request.node.outcome = '{outcome}'", "pass failed") for outcome in ("failed", "flaky")),
+    *(
+        ({}, f"(request): request.node.outcome = '{outcome}'", "pass failed")
+        for outcome in ("failed", "flaky")
+    ),
 ]
 
 
@@ -274,16 +348,28 @@ def test_an_observer_hears_once_how_each_test_ended(project: Project) -> None:
         "    report = yield\n    if call.when == 'call': report.outcome = getattr(item, 'outcome', report.outcome)\n"
         "    return report\n"
     )
-    project.file("conftest.py", f"import pytest\n{hook}@pytest.fixture\ndef ends_badly():\n    yield\n    assert 0\n")
-    tests = (f"{project.mark(**keys)}\ndef test_{i}{test}\n" for i, (keys, test, _) in enumerate(ENDS))
+    project.file(
+        "conftest.py",
+        f"import pytest\n{hook}@pytest.fixture\ndef ends_badly():\n    yield\n    assert 0\n",
+    )
+    tests = (
+        f"{project.mark(**keys)}\ndef test_{i}{test}\n" for i, (keys, test, _) in enumerate(ENDS)
+    )
     project.file("test_gate.py", f"import pytest\n\n{''.join(tests)}")
     lines = [line.partition("HEARD ")[2] for line in project.run("-s").outlines if "HEARD " in line]
     assert lines == [heard for *_, heard in ENDS]
 
 
-@pytest.mark.parametrize(("fault", "name"), [("1 / 0", "ZeroDivisionError"), ("pytest.exit('x', 0)", "Exit")])
-def test_an_observers_fault_changes_no_verdict_and_is_not_passed_over(project: Project, fault: str, name: str) -> None:
-    project.file("conftest.py", f"import pytest, sys\ndef pytest_ftgate_gate_finished(result):\n    {fault}\n")
+@pytest.mark.parametrize(
+    ("fault", "name"), [("1 / 0", "ZeroDivisionError"), ("pytest.exit('x', 0)", "Exit")]
+)
+def test_an_observers_fault_changes_no_verdict_and_is_not_passed_over(
+    project: Project, fault: str, name: str
+) -> None:
+    project.file(
+        "conftest.py",
+        f"import pytest, sys\ndef pytest_ftgate_gate_finished(result):\n    {fault}\n",
+    )
     project.gate_test()
     assert project.gate()["verdict"] == "pass"
     project.result.assert_outcomes(passed=1)
@@ -306,14 +392,21 @@ def test_an_observers_fault_changes_no_verdict_and_is_not_passed_over(project: P
         ("m = Model(); m.complete = lambda example, repeat=0: 'x'; return m", "TypeError", True),
     ],
 )
-def test_a_hook_that_gives_no_model(project: Project, body: str, message: str, called: bool) -> None:
+def test_a_hook_that_gives_no_model(
+    project: Project, body: str, message: str, called: bool
+) -> None:
     project.file("conftest.py", f"{RIGHT}{MODEL}def pytest_ftgate_model(spec):\n    {body}\n")
     mentions(stopped(project.judge(candidate="mine:x"), called=called), message)
 
 
 def test_a_loader_that_ends_the_process_is_an_error(project: Project) -> None:
-    project.file("conftest.py", "import sys\ndef pytest_ftgate_load_examples(path, options):\n    sys.exit(0)\n")
-    mentions(stopped(project.judge()), "pytest_ftgate_load_examples", "SystemExit", "(conftest.py:3)")
+    project.file(
+        "conftest.py",
+        "import sys\ndef pytest_ftgate_load_examples(path, options):\n    sys.exit(0)\n",
+    )
+    mentions(
+        stopped(project.judge()), "pytest_ftgate_load_examples", "SystemExit", "(conftest.py:3)"
+    )
 
 
 def test_a_model_that_skips_while_it_is_closed_is_not_excused(project: Project) -> None:
@@ -325,7 +418,9 @@ def test_a_model_that_skips_while_it_is_closed_is_not_excused(project: Project) 
 
 def test_what_the_gate_says_of_a_hooks_model_holds(project: Project) -> None:
     """Also where the hook's object says something else, or nothing."""
-    thinking = MODEL.replace("Completion(right(example.input))", "Completion(f'[[hm]]{right(example.input)}', 1, 1)")
+    thinking = MODEL.replace(
+        "Completion(right(example.input))", "Completion(f'[[hm]]{right(example.input)}', 1, 1)"
+    )
     project.file("conftest.py", f"{RIGHT}{thinking}def pytest_ftgate_model(spec): return Model()\n")
     written = {"provider": "mine", "price": {"input_per_1m": 1e6, "output_per_1m": 0}}
     assert project.judge(candidate=written)["verdict"] == "fail"
@@ -344,13 +439,24 @@ def test_hooks_of_a_folder_are_seen_by_its_tests_alone(project: Project) -> None
         mark = mark.replace(f"{name}='", f"{name}='../")
     mark = mark.replace("recorded:base", "recorded:../base")
     for folder in ("inside", "outside"):
-        project.file(f"{folder}/test_{folder}.py", f"import pytest\n{mark}\ndef test_gate(): pass\n")
+        project.file(
+            f"{folder}/test_{folder}.py", f"import pytest\n{mark}\ndef test_gate(): pass\n"
+        )
     report = project.report("-s")
     verdicts = {gate["nodeid"]: gate["verdict"] for gate in report["gates"]}
-    assert verdicts == {"inside/test_inside.py::test_gate": "pass", "outside/test_outside.py::test_gate": "error"}
+    assert verdicts == {
+        "inside/test_inside.py::test_gate": "pass",
+        "outside/test_outside.py::test_gate": "error",
+    }
     assert report["gates"][0]["candidate"]["metrics"]["brevity"] == 1
-    mentions(check(report["gates"][1], "configuration"), "outside/test_outside.py:2: metric[1]", "'brevity'")
-    heard = [line.partition("finished: ")[2] for line in project.result.outlines if "finished:" in line]
+    mentions(
+        check(report["gates"][1], "configuration"),
+        "outside/test_outside.py:2: metric[1]",
+        "'brevity'",
+    )
+    heard = [
+        line.partition("finished: ")[2] for line in project.result.outlines if "finished:" in line
+    ]
     assert heard == ["inside/test_inside.py::test_gate"]
 
 
@@ -374,7 +480,12 @@ def test_a_callable_in_a_marker_has_a_price(project: Project) -> None:
 
 
 def test_an_object_in_a_marker_has_the_keys_of_a_function(project: Project) -> None:
-    candidate = {"provider": "python", "target": Pipeline(), "batch_size": 7, "price": {"gpu_hour_usd": 1}}
+    candidate = {
+        "provider": "python",
+        "target": Pipeline(),
+        "batch_size": 7,
+        "price": {"gpu_hour_usd": 1},
+    }
     assert passed(project.judge(candidate=candidate))["candidate"]["cost_usd"] > 0
 
 
@@ -382,5 +493,7 @@ def test_an_object_in_a_marker_has_the_keys_of_a_function(project: Project) -> N
     ({"target": 3}, "callable"), ({"target": priced, "workers": 2}, "workers"),
     ({"target": priced, "revision": "1"}, "revision"), ({"target": priced, "prize": SMALL}, "price"),
 ])  # fmt: skip
-def test_a_callable_with_keys_that_do_not_fit_is_refused(project: Project, keys: dict[str, Any], words: str) -> None:
+def test_a_callable_with_keys_that_do_not_fit_is_refused(
+    project: Project, keys: dict[str, Any], words: str
+) -> None:
     mentions(stopped(project.judge(candidate={"provider": "python", **keys})), words)

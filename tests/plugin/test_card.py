@@ -17,7 +17,9 @@ def test_the_hub_reads_the_card_of_a_judged_gate(project: Project) -> None:
     card = hub.ModelCard.load(project.path / "card.md")
     results = {eval_result.metric_type: eval_result for eval_result in card.data.eval_results}
     assert card.data.model_name == gate["candidate"]["name"]
-    assert {name: result.metric_value for name, result in results.items()} == gate["candidate"]["metrics"]
+    assert {name: result.metric_value for name, result in results.items()} == gate["candidate"][
+        "metrics"
+    ]
     assert {result.dataset_revision for result in results.values()} == {gate["test_set"]["sha256"]}
     assert re.search(r"\d\d:\d\d:\d\dZ", card.text)
     fragments = (

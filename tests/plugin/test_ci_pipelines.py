@@ -22,7 +22,9 @@ from loopback import LoopbackServer, Reply, Request
 
 import pytest_ftgate
 
-pytestmark = pytest.mark.skipif(not shutil.which("git") or not shutil.which("bash"), reason="there is no git or bash")
+pytestmark = pytest.mark.skipif(
+    not shutil.which("git") or not shutil.which("bash"), reason="there is no git or bash"
+)
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples" / "ci"
@@ -30,7 +32,9 @@ ACTION = ROOT / ".github" / "actions" / "ftgate" / "action.yml"
 PULL_REQUEST = EXAMPLES / "github" / "pull-request.yml"
 NIGHTLY = EXAMPLES / "github" / "nightly.yml"
 GITLAB = EXAMPLES / "gitlab" / ".gitlab-ci.yml"
-(INI,) = re.findall(r"```ini\n(.*?)```", (EXAMPLES / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+(INI,) = re.findall(
+    r"```ini\n(.*?)```", (EXAMPLES / "README.md").read_text(encoding="utf-8"), re.DOTALL
+)
 KEY = "sk-of-the-nightly-run"
 PUSH_URL = "https://ftgate:push-token@gitlab.example/group/project.git"
 
@@ -94,22 +98,35 @@ class Checkout:
         self.publish()
 
     def _write_project(self) -> None:
-        model = {"provider": "openai", "base_url": self.http.server.url, "api_key_env": "OPENAI_API_KEY", "retries": 0}
+        model = {
+            "provider": "openai",
+            "base_url": self.http.server.url,
+            "api_key_env": "OPENAI_API_KEY",
+            "retries": 0,
+        }
         model["price"] = {"input_per_1m": 1.0, "output_per_1m": 1.0}
         prompted = {**model, "model": "base", "system_file": "prompt.md"}
         models = {"prompted": prompted, "tuned": {**model, "model": "ft"}}
         gate = {**self.http.keys, "baseline": "prompted", "candidate": "tuned"}
-        self.http.file("ftgate.yaml", yaml.safe_dump({"version": 1, "models": models, "gates": {"support": gate}}))
+        self.http.file(
+            "ftgate.yaml",
+            yaml.safe_dump({"version": 1, "models": models, "gates": {"support": gate}}),
+        )
         self.http.file("prompt.md", "Answer with one label.")
         self.http.file("pytest.ini", INI)
-        self.http.file("gates/test_gate.py", "import pytest\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n")
+        self.http.file(
+            "gates/test_gate.py",
+            "import pytest\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n",
+        )
         self.http.file(".gitignore", ".ftgate/\n__pycache__/\nreports/\n")
         for name in ("base.jsonl", "ft.jsonl"):
             (self.http.path / name).unlink()
 
     def git(self, *args: str, cwd: Path | None = None) -> str:
         environment = {**self.environment, "PATH": os.environ["PATH"]}
-        output = subprocess.check_output(["git", *args], cwd=cwd or self.path, env=environment, text=True, timeout=60)
+        output = subprocess.check_output(
+            ["git", *args], cwd=cwd or self.path, env=environment, text=True, timeout=60
+        )
         return output.strip()
 
     def publish(self) -> None:
@@ -130,7 +147,11 @@ class Checkout:
     def run(
         self, script: str, *flags: str, shell: str = "bash", folder: str = ".", **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        command = [str(self.stubs / "python"), "-c", script] if shell == "python" else ["bash", *flags, "-c", script]
+        command = (
+            [str(self.stubs / "python"), "-c", script]
+            if shell == "python"
+            else ["bash", *flags, "-c", script]
+        )
         return subprocess.run(
             command, cwd=self.path / folder, env={**self.environment, **environment},
             capture_output=True, text=True, timeout=120, check=False,
@@ -160,12 +181,18 @@ class Checkout:
                 outcomes[name] = None
                 continue
             environment = {
-                key: self._expanded(value, {**secrets, **inputs}) for key, value in step.get("env", {}).items()
+                key: self._expanded(value, {**secrets, **inputs})
+                for key, value in step.get("env", {}).items()
             }
             environment |= {"GITHUB_ACTIONS": "true", "GITHUB_REPOSITORY": "us/repo"}
-            environment |= {"GITHUB_WORKSPACE": str(self.path), "GITHUB_STEP_SUMMARY": str(self.stubs / "summary.md")}
+            environment |= {
+                "GITHUB_WORKSPACE": str(self.path),
+                "GITHUB_STEP_SUMMARY": str(self.stubs / "summary.md"),
+            }
             folder = self._expanded(step.get("working-directory", "."), inputs)
-            done = self.run(step["run"], "-e", shell=step.get("shell", "bash"), folder=folder, **environment)
+            done = self.run(
+                step["run"], "-e", shell=step.get("shell", "bash"), folder=folder, **environment
+            )
             outcomes[name] = done.returncode
             outcomes["output"] += done.stdout + done.stderr
             failed = failed or done.returncode != 0
@@ -173,14 +200,20 @@ class Checkout:
         return outcomes
 
     @staticmethod
-    def _steps(job: Any, values: Mapping[str, str]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, str]]]:
+    def _steps(
+        job: Any, values: Mapping[str, str]
+    ) -> Iterator[tuple[Mapping[str, Any], Mapping[str, str]]]:
         """Yield the steps of a job, and those of our action with its inputs, in their order."""
         action = yaml.safe_load(ACTION.read_text(encoding="utf-8"))
         for step in job["steps"]:
             if "/actions/ftgate@" not in step.get("uses", ""):
                 yield step, {}
                 continue
-            inputs = {key: values_of["default"] for key, values_of in action["inputs"].items()} | step["with"] | values
+            inputs = (
+                {key: values_of["default"] for key, values_of in action["inputs"].items()}
+                | step["with"]
+                | values
+            )
             for inner in action["runs"]["steps"]:
                 yield inner, {f"inputs.{key}": value for key, value in inputs.items()}
 
@@ -194,7 +227,11 @@ class Checkout:
             "github.event.pull_request.number": "7",
             "OPENAI_API_KEY": "",
         }
-        return re.sub(r"\$\{\{ (?:secrets\.)?(.*?) \}\}", lambda match: {**defaults, **values}[match[1]], value)
+        return re.sub(
+            r"\$\{\{ (?:secrets\.)?(.*?) \}\}",
+            lambda match: {**defaults, **values}[match[1]],
+            value,
+        )
 
     def gitlab(self, job: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a job as a runner does: all lines in one shell that stops at the first that fails."""
@@ -217,7 +254,9 @@ class Checkout:
 
     def proposed(self) -> list[str]:
         """Return the files that the nightly branch changes."""
-        return self.git("diff", "--name-only", "main", "ftgate/recordings", cwd=self.bare).splitlines()
+        return self.git(
+            "diff", "--name-only", "main", "ftgate/recordings", cwd=self.bare
+        ).splitlines()
 
     def report(self) -> dict[str, Any]:
         (path,) = (self.path / "reports").rglob("ftgate.json")
@@ -266,7 +305,9 @@ def test_github_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
     night = nightly(checkout)
     assert night["job"] == "success", night["output"]
     assert checkout.proposed() == RECORDED
-    assert {headers["authorization"] for headers in checkout.http.server.headers} == {f"Bearer {KEY}"}
+    assert {headers["authorization"] for headers in checkout.http.server.headers} == {
+        f"Bearer {KEY}"
+    }
     listed, created = checkout.asked("gh")[-2:]
     assert listed.startswith("pr list --head ftgate/recordings")
     assert created == (
@@ -297,24 +338,39 @@ def test_github_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
     checkout.http.server.answer = worse
     (checkout.stubs / "open").write_text("7\n")
     night = nightly(checkout)
-    assert (night["job"], night["Ask the models again"], night["Open a pull request"]) == ("failure", 1, 0)
+    assert (night["job"], night["Ask the models again"], night["Open a pull request"]) == (
+        "failure",
+        1,
+        0,
+    )
     assert checkout.asked("gh")[-1] == "pr edit ftgate/recordings --body-file reports/ftgate.md"
     checkout.merge_recordings()
     (checkout.stubs / "read-only").touch()
     fork = checkout.github(PULL_REQUEST, {})
     assert (fork["job"], checkout.report()["verdict"]) == ("failure", "fail")
     assert fork["Comment on the pull request"] == 0
-    assert "::notice::the comment on the pull request could not be written: gh: HTTP 403" in fork["output"]
+    assert (
+        "::notice::the comment on the pull request could not be written: gh: HTTP 403"
+        in fork["output"]
+    )
     (checkout.stubs / "read-only").unlink()
 
     checkout.change("prompt.md", "Answer with one label, and nothing else.")
     assert checkout.github(PULL_REQUEST, {})["job"] == "failure"
     assert checkout.report()["verdict"] == "error"
-    assert "support: ERROR" in (checkout.stubs / "summary.md").read_text().partition("support: PASS")[2]
+    assert (
+        "support: ERROR"
+        in (checkout.stubs / "summary.md").read_text().partition("support: PASS")[2]
+    )
     assert checkout.http.server.requests == []
-    by_action, by_nightly = f"-m|pip|install|{ROOT}[report]|", "-m|pip|install|pytest-ftgate[prices,report]|"
+    by_action, by_nightly = (
+        f"-m|pip|install|{ROOT}[report]|",
+        "-m|pip|install|pytest-ftgate[prices,report]|",
+    )
     assert set(checkout.asked("pip")) == {by_action, by_nightly}
-    assert checkout.asked("gh")[-1].startswith("api --method PATCH repos/us/repo/issues/comments/12 ")
+    assert checkout.asked("gh")[-1].startswith(
+        "api --method PATCH repos/us/repo/issues/comments/12 "
+    )
     comment = (checkout.stubs / "comment.md").read_text()
     assert comment.startswith("<!-- pytest-ftgate: ftgate -->\n")
     assert "support: ERROR" in comment
@@ -326,8 +382,14 @@ def test_github_inputs_are_split_as_in_a_shell(checkout: Checkout) -> None:
         (checkout.http.path / "a project").mkdir(exist_ok=True)
         path.rename(checkout.http.path / "a project" / path.name)
     checkout.publish()
-    inputs = {"name": 'a "second"', "working-directory": "a project", "install": "-r 'our tests.txt'\nnumpy"}
-    done = checkout.github(PULL_REQUEST, {}, **inputs, arguments='-k "nothing or else"\n--strict-markers')
+    inputs = {
+        "name": 'a "second"',
+        "working-directory": "a project",
+        "install": "-r 'our tests.txt'\nnumpy",
+    }
+    done = checkout.github(
+        PULL_REQUEST, {}, **inputs, arguments='-k "nothing or else"\n--strict-markers'
+    )
     assert checkout.asked("pip") == [f"-m|pip|install|{ROOT}[report]|-r|our tests.txt|numpy|"]
     assert done["Judge the recorded answers"] != 0
     reports = checkout.path / "a project" / "reports" / 'a "second"'
@@ -350,13 +412,19 @@ def test_github_what_could_not_be_judged_is_not_recorded(checkout: Checkout) -> 
     assert (checkout.branches(), checkout.asked("gh")) == ({"main"}, [])
 
 
-def test_github_in_a_merge_queue_the_base_is_the_commit_that_it_merges_into(checkout: Checkout) -> None:
+def test_github_in_a_merge_queue_the_base_is_the_commit_that_it_merges_into(
+    checkout: Checkout,
+) -> None:
     """The branch may be behind it, and ``github.base_ref`` is empty; other events have no base."""
     checkout.checkout()
     queued = checkout.git("rev-parse", "origin/main")
     checkout.change("gates/test_later.py", "def test_later(): pass\n")
     checkout.checkout()
-    (step,) = (step for step in yaml.safe_load(ACTION.read_text())["runs"]["steps"] if "BASE" in step.get("env", {}))
+    (step,) = (
+        step
+        for step in yaml.safe_load(ACTION.read_text())["runs"]["steps"]
+        if "BASE" in step.get("env", {})
+    )
     candidate = {"CANDIDATE": "ftgate.yaml recordings/*.candidate.jsonl"}
     done = checkout.run(step["run"], shell="python", BASE=queued, **candidate)
     assert done.returncode == 0, done.stderr
@@ -371,7 +439,11 @@ def test_github_in_a_merge_queue_the_base_is_the_commit_that_it_merges_into(chec
 def test_gitlab_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
     """What could not be judged is not proposed, a red verdict is; one note is kept on the merge request."""
     night = gitlab_nightly(checkout, OPENAI_API_KEY="")
-    assert (night.returncode, "nothing is recorded" in night.stderr, checkout.branches()) == (1, True, {"main"})
+    assert (night.returncode, "nothing is recorded" in night.stderr, checkout.branches()) == (
+        1,
+        True,
+        {"main"},
+    )
     night = gitlab_nightly(checkout)
     assert night.returncode == 0, night.stdout + night.stderr
     assert checkout.proposed() == RECORDED
@@ -382,8 +454,13 @@ def test_gitlab_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
     calls: list[tuple[str, str, str]] = []
     variables = {**notes_of(checkout, calls), "FTGATE_COMMENT_TOKEN": "note-token"}
     green = checkout.gitlab("ftgate", **variables)
-    assert (green.returncode, checkout.after.returncode) == (0, 0), green.stdout + checkout.after.stderr
-    assert all("/notes" in request.path or request.path == "/user" for request in checkout.http.server.requests)
+    assert (green.returncode, checkout.after.returncode) == (0, 0), (
+        green.stdout + checkout.after.stderr
+    )
+    assert all(
+        "/notes" in request.path or request.path == "/user"
+        for request in checkout.http.server.requests
+    )
     assert "::error" not in green.stdout
     (checkout.bare / "options").unlink()
     second_run = gitlab_nightly(checkout)
@@ -420,8 +497,14 @@ def notes_of(checkout: Checkout, calls: list[tuple[str, str, str]]) -> dict[str,
         return Reply(body=reply, headers={"X-Next-Page": "" if last or where == "/user" else "2"})
 
     server = checkout.http.server
-    server.replies |= dict.fromkeys(("GET /user", f"GET {path}", f"POST {path}", f"PUT {path}/2"), api)
-    return {"CI_API_V4_URL": server.url.removesuffix("/v1"), "CI_PROJECT_ID": "3", "CI_MERGE_REQUEST_IID": "7"}
+    server.replies |= dict.fromkeys(
+        ("GET /user", f"GET {path}", f"POST {path}", f"PUT {path}/2"), api
+    )
+    return {
+        "CI_API_V4_URL": server.url.removesuffix("/v1"),
+        "CI_PROJECT_ID": "3",
+        "CI_MERGE_REQUEST_IID": "7",
+    }
 
 
 # --- what is written -----------------------------------------------------------------------------------------
@@ -431,13 +514,21 @@ def notes_of(checkout: Checkout, calls: list[tuple[str, str, str]]) -> dict[str,
 def test_actions_are_pinned_and_no_script_has_an_expression(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     for action in re.findall(r"uses: (.*)", text):
-        assert re.fullmatch(r"actions/[\w-]+@v\d+|pytest-ftgate/pytest-ftgate/\.github/actions/ftgate@v[\d.]+", action)
+        assert re.fullmatch(
+            r"actions/[\w-]+@v\d+|pytest-ftgate/pytest-ftgate/\.github/actions/ftgate@v[\d.]+",
+            action,
+        )
     written = yaml.safe_load(text)
-    (steps,) = [job["steps"] for job in ([written["runs"]] if "runs" in written else written["jobs"].values())]
-    assert not any("${{" in step.get("run", "") for step in steps)  # an expression in a script is an injection
+    (steps,) = [
+        job["steps"]
+        for job in ([written["runs"]] if "runs" in written else written["jobs"].values())
+    ]
+    # an expression in a script is an injection
+    assert not any("${{" in step.get("run", "") for step in steps)
     assert steps[-1].get("if", "always()") == "always()"
     known_keys = {"name", "id", "if", "uses", "with", "run", "shell", "env", "working-directory"}
-    assert {key for step in steps for key in step} <= known_keys  # GitHub refuses a workflow with another one
+    # GitHub refuses a workflow with another one
+    assert {key for step in steps for key in step} <= known_keys
     of_job = {"runs-on", "timeout-minutes", "permissions", "environment", "env", "steps"}
     assert {key for job in written.get("jobs", {}).values() for key in job} <= of_job
 
@@ -456,7 +547,8 @@ def test_a_workflow_has_limits_and_no_right_or_secret_too_many(path: Path, conte
         "!cancelled() && steps.gate.outcome != 'skipped'",
     }  # fmt: skip
     if path == PULL_REQUEST:
-        assert workflow[True] == {"pull_request": None, "merge_group": None}  # "on" is true in YAML 1.1
+        # "on" is true in YAML 1.1
+        assert workflow[True] == {"pull_request": None, "merge_group": None}
         assert "secrets" not in text
 
 

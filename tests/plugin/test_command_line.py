@@ -39,7 +39,11 @@ def test_reports_of_two_runs_are_compared(project: Project, command: Command) ->
     project.gate_test(name="support")
     project.run("--ftgate-report=json:before.json")
     status, output, errors = command("compare", "before.json", "before.json")
-    assert (status, output.splitlines()[-1], errors) == (0, "no gate got worse (1 gate compared)", "")
+    assert (status, output.splitlines()[-1], errors) == (
+        0,
+        "no gate got worse (1 gate compared)",
+        "",
+    )
     assert command("compare", "before.json", "other.json") == (
         2,
         "",
@@ -54,7 +58,9 @@ def test_reports_of_two_runs_are_compared(project: Project, command: Command) ->
 
 
 def test_a_gate_that_init_wrote_judges(project: Project, command: Command) -> None:
-    status, output, errors = command("init", "--baseline", "recorded:base.jsonl", "--candidate", "recorded:ft.jsonl")
+    status, output, errors = command(
+        "init", "--baseline", "recorded:base.jsonl", "--candidate", "recorded:ft.jsonl"
+    )
     assert status == 0, errors
     assert "labels refund 20, invoice 20, shipping 20" in output
     assert output.splitlines()[-1] == "            3. python -m pytest test_finetune.py"
@@ -63,7 +69,10 @@ def test_a_gate_that_init_wrote_judges(project: Project, command: Command) -> No
     assert project.run_apart("-k", "nothing").ret == 1  # the gate is an obligation
     assert project.run_apart("--collect-only").ret == 0  # as editors collect tests
     status, _, errors = command("init")
-    assert (status, errors.partition(" exists")[0]) == (2, "pytest_ftgate init: ftgate.yaml: the file")
+    assert (status, errors.partition(" exists")[0]) == (
+        2,
+        "pytest_ftgate init: ftgate.yaml: the file",
+    )
 
 
 def test_a_log_that_takes_only_ascii_gets_one(project: Project) -> None:

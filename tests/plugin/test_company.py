@@ -70,12 +70,16 @@ def with_plugin(project: Project, plugin: str, *args: str) -> pytest.RunResult:
     return project.run_apart(*switched_off, "-pno:cacheprovider", *args, alone=False)
 
 
-def write(project: Project, body: str = "def test_gate(ftgate): assert ftgate.n == 60\n", *, red: bool) -> None:
+def write(
+    project: Project, body: str = "def test_gate(ftgate): assert ftgate.n == 60\n", *, red: bool
+) -> None:
     project.file("conftest.py", CONFTEST)
     project.gate_test(body, candidate=..., **({"margin": 0.4} if red else {}))
 
 
-def judged_in_company(project: Project, plugin: str, *args: str, n_asked: int | None = 60, **options: str) -> None:
+def judged_in_company(
+    project: Project, plugin: str, *args: str, n_asked: int | None = 60, **options: str
+) -> None:
     """The green project is green and the red one red, by the gate's word."""
     for red in (False, True):
         write(project, **options, red=red)
@@ -83,7 +87,10 @@ def judged_in_company(project: Project, plugin: str, *args: str, n_asked: int | 
         assert result.ret == int(red), result.stdout.str() + result.stderr.str()
         asked_lines = [f"asked {n_asked}"] if n_asked is not None and not red else []
         asked_lines += ["*FAIL  margin: *+33.3 points*"] if red else []
-        for line in (*asked_lines, f"*ftgate test_gate.py::test_gate: {'FAIL' if red else 'PASS'}*"):
+        for line in (
+            *asked_lines,
+            f"*ftgate test_gate.py::test_gate: {'FAIL' if red else 'PASS'}*",
+        ):
             result.stdout.fnmatch_lines([line])
 
 
@@ -103,7 +110,11 @@ BESIDE: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
     "asyncio, auto": ("pytest_asyncio", (*LOOP, "-o", "asyncio_mode=auto"), {"body": ASYNCIO}),
     "cov": ("pytest_cov", ("--cov=.", "--cov-report=term"), {}),
     "timeout, signal": ("pytest_timeout", ("--timeout=60", "--timeout-method=signal"), {}),
-    "benchmark": ("pytest_benchmark", ("--benchmark-max-time=0.01", "--benchmark-min-rounds=1"), {"body": BENCHMARK}),
+    "benchmark": (
+        "pytest_benchmark",
+        ("--benchmark-max-time=0.01", "--benchmark-min-rounds=1"),
+        {"body": BENCHMARK},
+    ),
     "anyio": ("anyio", (), {"body": f"@pytest.mark.anyio\n{ASYNC}"}),
     "hypothesis": ("hypothesis", (), {"body": GIVEN}),
 }
@@ -115,7 +126,10 @@ def test_beside(project: Project, beside: str) -> None:
     if beside == "timeout, signal" and os.name == "nt":
         pytest.skip("there are no signals")
     plugin, args, options = BESIDE[beside]
-    project.file("test_other.py", "import pytest\n@pytest.mark.parametrize('x', range(5))\ndef test_other(x): pass\n")
+    project.file(
+        "test_other.py",
+        "import pytest\n@pytest.mark.parametrize('x', range(5))\ndef test_other(x): pass\n",
+    )
     judged_in_company(project, plugin, *args, **options)
 
 
@@ -153,7 +167,8 @@ def test_no_socket(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    "frozen", ["freezegun.freeze_time('2020-01-01')", "time_machine.travel('2020-01-01', tick=False)"]
+    "frozen",
+    ["freezegun.freeze_time('2020-01-01')", "time_machine.travel('2020-01-01', tick=False)"],
 )
 @pytest.mark.parametrize("hangs", [False, True])
 def test_frozen_time(project: Project, frozen: str, hangs: bool) -> None:
@@ -188,10 +203,22 @@ def test_html(project: Project) -> None:
 
 def test_the_other_package_called_ftgate(project: Project) -> None:
     """Its options and fixture beside ours, in one run."""
-    turns = ({"role": "user", "content": "Where is {}?"}, {"role": "assistant", "content": "{} is on its way"})
-    rows = [{"messages": [{**turn, "content": turn["content"].format(i * 7919)} for turn in turns]} for i in range(20)]
+    turns = (
+        {"role": "user", "content": "Where is {}?"},
+        {"role": "assistant", "content": "{} is on its way"},
+    )
+    rows = [
+        {"messages": [{**turn, "content": turn["content"].format(i * 7919)} for turn in turns]}
+        for i in range(20)
+    ]
     write_jsonl(project.path / "chat.jsonl", rows)
-    judged_in_company(project, "ftgate", "--ftgate-dataset=chat.jsonl", "--ftgate-offline", "-pno:terminalprogress")
+    judged_in_company(
+        project,
+        "ftgate",
+        "--ftgate-dataset=chat.jsonl",
+        "--ftgate-offline",
+        "-pno:terminalprogress",
+    )
     for option, *names in (
         ("--help", "--ftgate-dataset", "--ftgate-report"),
         ("--fixtures", "ftgate_lint", "ftgate_candidate"),
@@ -207,7 +234,15 @@ def test_all_of_them_at_once(project: Project) -> None:
     for red in (False, True):
         write(project, red=red)
         result = project.run_apart(
-            "-n2", "-pno:benchmark", "--reruns=1", "--cov=.", "--timeout=60", "--html=report.html", alone=False
+            "-n2",
+            "-pno:benchmark",
+            "--reruns=1",
+            "--cov=.",
+            "--timeout=60",
+            "--html=report.html",
+            alone=False,
         )
         assert result.ret == int(red), result.stdout.str()
-        result.stdout.fnmatch_lines([f"*ftgate test_gate.py::test_gate: {'FAIL' if red else 'PASS'}*"])
+        result.stdout.fnmatch_lines(
+            [f"*ftgate test_gate.py::test_gate: {'FAIL' if red else 'PASS'}*"]
+        )

@@ -43,7 +43,9 @@ def model(project: Project, code: str = "") -> None:
 
 def asked(project: Project) -> Counter[int]:
     path = project.path / "asked"
-    counts = Counter(map(int, path.read_text(encoding="utf-8").split())) if path.exists() else Counter()
+    counts = (
+        Counter(map(int, path.read_text(encoding="utf-8").split())) if path.exists() else Counter()
+    )
     path.unlink(missing_ok=True)
     return counts
 
@@ -52,7 +54,9 @@ def green(project: Project) -> dict[str, Any]:
     return passed(project.judge(stored=True))
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self"), reason="needs a folder in which nobody can write")
+@pytest.mark.skipif(
+    not os.path.exists("/proc/self"), reason="needs a folder in which nobody can write"
+)
 def test_a_folder_in_which_nobody_can_write(stored: Project) -> None:
     stored.file("pytest.ini", "[pytest]\npythonpath = .\nftgate_state = /proc/self\n")
     gate = stored.gate()
@@ -63,7 +67,9 @@ def test_a_folder_in_which_nobody_can_write(stored: Project) -> None:
 
 
 @pytest.mark.parametrize("args", [(), ("-n2",)])
-def test_at_a_normal_end_the_store_is_one_complete_file(stored: Project, args: tuple[str, ...]) -> None:
+def test_at_a_normal_end_the_store_is_one_complete_file(
+    stored: Project, args: tuple[str, ...]
+) -> None:
     assert stored.run(*args).ret == 0
     store = stored.path / STORE
     assert [path.name for path in store.parent.glob("*.sqlite3*")] == [store.name]
@@ -118,18 +124,23 @@ def test_a_report_that_finds_no_room(project: Project, form: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["reuse", "refresh"])
-def test_a_clock_that_is_set_back(stored: Project, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_is_set_back(
+    stored: Project, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An answer of this session is not an old one because the clock says so: two gates ask once."""
     ticks, real = itertools.count(), time.time
     monkeypatch.setattr("pytest_ftgate.clock.wall", lambda: real() - 3600 * next(ticks))
-    stored.gate_test("class TestGates:\n" + "".join(f"    def test_{x}(self): pass\n" for x in "abc"))
+    stored.gate_test(
+        "class TestGates:\n" + "".join(f"    def test_{x}(self): pass\n" for x in "abc")
+    )
     report = stored.report(f"--ftgate-cache={mode}")
     assert [gate["verdict"] for gate in report["gates"]] == ["pass"] * 3
     assert asked(stored) == Counter(range(60))
     gate = green(stored)
     assert gate["candidate"]["n_stored"] == 60
     assert gate["candidate"]["oldest_age_s"] >= 0
-    stored.store("UPDATE predictions SET created_at = created_at + 1e6")  # under a clock that was ahead
+    # under a clock that was ahead
+    stored.store("UPDATE predictions SET created_at = created_at + 1e6")
     gate = green(stored)
     assert (gate["candidate"]["n_stored"], gate["candidate"]["oldest_age_s"]) == (60, 0.0)
     assert not asked(stored)
@@ -137,7 +148,10 @@ def test_a_clock_that_is_set_back(stored: Project, mode: str, monkeypatch: pytes
 
 def test_a_worker_that_is_killed_loses_nothing(stored: Project) -> None:
     """Another worker goes on where it was, and the crash stays red."""
-    model(stored, "if n != 30 or os.path.exists('crashed') else os._exit(open('crashed', 'w').close() or 1)")
+    model(
+        stored,
+        "if n != 30 or os.path.exists('crashed') else os._exit(open('crashed', 'w').close() or 1)",
+    )
     stored.file("test_z.py", stored.gate_test().read_text(encoding="utf-8"))
     report = stored.report("-n2", apart=True)
     assert stored.result.ret == 1

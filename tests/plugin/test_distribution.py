@@ -13,7 +13,9 @@ from endpoint_project import EndpointProject, Meeting, N, untimed
 MODES = ("load", "loadscope", "loadgroup", "worksteal")
 ALL = bool(os.environ.get("DISTRIBUTE_ALL"))
 """Whether every way of handing out is tried with every number of workers, which takes minutes."""
-RUNS = [(mode, n) for mode in MODES for n in range(2, 9)] if ALL else [("load", 3), ("loadgroup", 2)]
+RUNS = (
+    [(mode, n) for mode in MODES for n in range(2, 9)] if ALL else [("load", 3), ("loadgroup", 2)]
+)
 CONFTEST = """
 import os
 
@@ -65,9 +67,13 @@ def test_alone(): pass
 def test_grouped(): pass
 """
 MODULES = 2
-HEADINGS = Counter({"support: PASS": MODULES, "wide: PASS": 2 * MODULES, "prompted: PASS": MODULES + 2})
+HEADINGS = Counter(
+    {"support: PASS": MODULES, "wide: PASS": 2 * MODULES, "prompted: PASS": MODULES + 2}
+)
 HEADINGS += Counter(f"test_scoped.py::test_{name}: PASS" for name in ("alone", "grouped"))
-ASKED = Counter((model, f"customer question {i}") for model in ("base", "ft", "told") for i in range(N))
+ASKED = Counter(
+    (model, f"customer question {i}") for model in ("base", "ft", "told") for i in range(N)
+)
 
 
 @pytest.fixture
@@ -86,7 +92,9 @@ def many(http: EndpointProject) -> EndpointProject:
 
 
 def write_gates(project: EndpointProject, **changes: Any) -> None:
-    told = {"candidate": {**project.keys["candidate"], "model": "told", "system": "Name the topic."}}
+    told = {
+        "candidate": {**project.keys["candidate"], "model": "told", "system": "Name the topic."}
+    }
     told["checks"] = {"baseline_prompt": "warn"}
     gates = {
         "support": project.keys,
@@ -99,14 +107,21 @@ def write_gates(project: EndpointProject, **changes: Any) -> None:
 def facts(report: dict[str, Any]) -> dict[str, Any]:
     """Return the facts that no distribution may change, by test; which gate is judged first is the workers' choice."""
     return {
-        gate["nodeid"]: {**untimed(gate), "checks": [one for one in gate["checks"] if one["name"] != "attempts"]}
+        gate["nodeid"]: {
+            **untimed(gate),
+            "checks": [check for check in gate["checks"] if check["name"] != "attempts"],
+        }
         for gate in report["gates"]
     }
 
 
 def headings(project: EndpointProject) -> Counter[str]:
     lines = (line.strip("- ") for line in project.result.outlines)
-    return Counter(line.removeprefix("ftgate ") for line in lines if line.startswith("ftgate ") and ": " in line)
+    return Counter(
+        line.removeprefix("ftgate ")
+        for line in lines
+        if line.startswith("ftgate ") and ": " in line
+    )
 
 
 @pytest.mark.parametrize(("mode", "workers"), RUNS)
@@ -118,7 +133,9 @@ def test_as_if_in_one_process(many: EndpointProject, mode: str, workers: int) ->
     args = (f"-n{workers}", f"--dist={mode}")
     report = many.report(*args, "--junitxml=junit.xml", apart=True)
     assert many.result.ret == 0, many.result.stdout.str()
-    verdicts = ElementTree.parse(many.path / "junit.xml").findall(".//property[@name='ftgate.verdict']")
+    verdicts = ElementTree.parse(many.path / "junit.xml").findall(
+        ".//property[@name='ftgate.verdict']"
+    )
     assert len(verdicts) == len(report["gates"])
     assert many.asked == ASKED
     assert len(many.server.answer.keys) > 1  # type: ignore[attr-defined]
@@ -135,5 +152,8 @@ def test_as_if_in_one_process(many: EndpointProject, mode: str, workers: int) ->
         red = many.report(*args, apart=True)
         assert many.result.ret == 1
         many.result.assert_outcomes(xfailed=2 * MODULES, xpassed=3 * MODULES + 4, errors=1)
-        assert Counter(gate["verdict"] for gate in red["gates"]) == {"fail": 2 * MODULES, "pass": 2 * MODULES + 4}
+        assert Counter(gate["verdict"] for gate in red["gates"]) == {
+            "fail": 2 * MODULES,
+            "pass": 2 * MODULES + 4,
+        }
         assert {one["name"] for one in red["unjudged"]} == {"wide"}

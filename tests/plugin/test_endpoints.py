@@ -28,7 +28,9 @@ def test_refusals_and_answers_that_are_cut_off_are_wrong_and_counted(http: Endpo
         13: Reply(label(13), finish_reason="length"),
         14: Reply(""),
     }
-    http.server.answer = lambda body: odd.get(index_of(body)) or answer(body) if body["model"] == "ft" else answer(body)
+    http.server.answer = lambda body: (
+        odd.get(index_of(body)) or answer(body) if body["model"] == "ft" else answer(body)
+    )
     http.gate_test()
     gate = http.whole("-v")
     answers = {row["id"]: row["candidate"] for row in gate["broken"]}
@@ -37,7 +39,9 @@ def test_refusals_and_answers_that_are_cut_off_are_wrong_and_counted(http: Endpo
     assert [kinds[kind] for kind in ("refusal", "cut_off", "empty")] == [3, 1, 1]
     http.forget()
     for gate_of_run in (gate, http.gate()):  # an answer is an answer
-        facts = {name: gate_of_run["candidate"][f"n_{name}"] for name in ("refused", "errors", "scored")}
+        facts = {
+            name: gate_of_run["candidate"][f"n_{name}"] for name in ("refused", "errors", "scored")
+        }
         assert facts == {"refused": 3, "errors": 0, "scored": 60}
         assert (gate_of_run["verdict"], gate_of_run["candidate"]["value"]) == ("pass", 51 / 60)
     assert http.server.requests == []
@@ -50,7 +54,10 @@ BAD = {  # of all requests, the share that goes wrong, and how
     "500": (0.03, error(500)),
     "cut off": (0.02, Reply("refund", cut_at=40)),
     "cut off in its JSON": (0.01, Reply(body='{"choices": [{"mess')),
-    "HTML": (0.01, Reply(body="<html>we are back soon</html>", headers={"Content-Type": "text/html"})),
+    "HTML": (
+        0.01,
+        Reply(body="<html>we are back soon</html>", headers={"Content-Type": "text/html"}),
+    ),
     "slow": (0.05, None),
     "none": (0.53, None),
 }
@@ -59,7 +66,10 @@ BAD = {  # of all requests, the share that goes wrong, and how
 @pytest.fixture
 def patient(http: EndpointProject, monkeypatch: pytest.MonkeyPatch) -> EndpointProject:
     """Return a gate that tries again; a twentieth of each wait: what is waited for here comes sooner than in life."""
-    http.keys |= {"baseline": http.model("base", retries=10), "candidate": http.model("ft", retries=10)}
+    http.keys |= {
+        "baseline": http.model("base", retries=10),
+        "candidate": http.model("ft", retries=10),
+    }
     wait_s = asking.wait_s
     monkeypatch.setattr(asking, "wait_s", lambda *args: wait_s(*args) / 20)
     return http
@@ -86,7 +96,12 @@ def test_the_result_is_that_of_a_good_day(patient: EndpointProject, seed: int) -
 
     http.gate_test(thresholds={"error_rate": {"max": 0}})
     good = http.gate()
-    assert (good["verdict"], good["wins"], good["losses"], http.asked) == ("pass", 18, 2, EVERY_REQUEST)
+    assert (good["verdict"], good["wins"], good["losses"], http.asked) == (
+        "pass",
+        18,
+        2,
+        EVERY_REQUEST,
+    )
     assert (good["baseline"]["value"], good["candidate"]["value"]) == (40 / 60, 56 / 60)
     shutil.rmtree(http.path / ".ftgate")
     http.forget()
@@ -122,12 +137,21 @@ def test_retries_are_in_every_report(patient: EndpointProject, n: int, statuses:
     http.gate_test()
     forms = [f"--ftgate-report={form}:out/{form}" for form in ("markdown", "html")]
     gate = http.gate("-v", *forms)
-    assert (gate["baseline"]["n_retries"], gate["candidate"]["n_retries"], gate["verdict"]) == (0, n, "pass")
+    assert (gate["baseline"]["n_retries"], gate["candidate"]["n_retries"], gate["verdict"]) == (
+        0,
+        n,
+        "pass",
+    )
     assert {check["status"] for check in gate["checks"] if check["name"] == "retries"} == statuses
-    texts = [http.result.stdout.str(), *(path.read_text(encoding="utf-8") for path in (http.path / "out").iterdir())]
+    texts = [
+        http.result.stdout.str(),
+        *(path.read_text(encoding="utf-8") for path in (http.path / "out").iterdir()),
+    ]
     assert len(texts) == 3
     assert all("retries" in text for text in texts)
-    (row,) = (line for line in texts[0].splitlines() if line.startswith("candidate") and "60/60" in line)
+    (row,) = (
+        line for line in texts[0].splitlines() if line.startswith("candidate") and "60/60" in line
+    )
     assert str(n) in row.split()
 
 
@@ -143,28 +167,54 @@ def test_a_variable_of_the_environment_changes_no_verdict(
     assert http.store("SELECT count(*) FROM predictions WHERE value LIKE '%***%'") == [(0,)]
 
 
-TELLING = ("-vv", "-rA", "--showlocals", "--full-trace", "--log-level=DEBUG", "-olog_cli=true", "-ojunit_logging=all")
+TELLING = (
+    "-vv",
+    "-rA",
+    "--showlocals",
+    "--full-trace",
+    "--log-level=DEBUG",
+    "-olog_cli=true",
+    "-ojunit_logging=all",
+)
 
 
 @pytest.mark.parametrize("answered", [True, False])
-def test_a_key_is_written_nowhere(http: EndpointProject, monkeypatch: pytest.MonkeyPatch, answered: bool) -> None:
+def test_a_key_is_written_nowhere(
+    http: EndpointProject, monkeypatch: pytest.MonkeyPatch, answered: bool
+) -> None:
     monkeypatch.setenv("FTGATE_TEST_KEY", KEY)
-    echo = f"Your key is {KEY}." if answered else error(401, message=f"Incorrect API key provided: {KEY}.")
-    http.server.answer = lambda body: answer(body) if index_of(body) < (58 if answered else 3) else echo
+    echo = (
+        f"Your key is {KEY}."
+        if answered
+        else error(401, message=f"Incorrect API key provided: {KEY}.")
+    )
+    http.server.answer = lambda body: (
+        answer(body) if index_of(body) < (58 if answered else 3) else echo
+    )
     models = {"baseline": "base", "candidate": "ft"}
-    http.gate_test(**{role: http.model(name, api_key_env="FTGATE_TEST_KEY") for role, name in models.items()})
-    reports = ("--junitxml=junit.xml", "--ftgate-report=recordings:recorded", "--ftgate-report=html:report.html")
+    http.gate_test(
+        **{role: http.model(name, api_key_env="FTGATE_TEST_KEY") for role, name in models.items()}
+    )
+    reports = (
+        "--junitxml=junit.xml",
+        "--ftgate-report=recordings:recorded",
+        "--ftgate-report=html:report.html",
+    )
     gate = http.gate(*TELLING, *reports, apart=True)
     assert http.server.headers[0]["authorization"] == f"Bearer {KEY}"
     assert gate["verdict"] == "error"
     files = [path for path in http.path.rglob("*") if path.is_file()]
-    assert {"stdout", "stderr", "report.json", "junit.xml", "predictions.sqlite3"} <= {path.name for path in files}
+    assert {"stdout", "stderr", "report.json", "junit.xml", "predictions.sqlite3"} <= {
+        path.name for path in files
+    }
     assert [path for path in files if KEY.encode() in path.read_bytes()] == []
     assert ("FTGATE_TEST_KEY" if answered else "***") in http.result.stdout.str()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pseudo terminals")
-def test_progress_fits_a_terminal_and_is_wiped(http: EndpointProject, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_fits_a_terminal_and_is_wiped(
+    http: EndpointProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import fcntl
     import pty
     import termios
@@ -173,7 +223,9 @@ def test_progress_fits_a_terminal_and_is_wiped(http: EndpointProject, monkeypatc
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("COLUMNS", raising=False)
     half = threading.Event()
-    http.server.answer = lambda body: Reply(answer(body), until=half if index_of(body) >= 30 else None)
+    http.server.answer = lambda body: Reply(
+        answer(body), until=half if index_of(body) >= 30 else None
+    )
     http.gate_test()
     end, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
@@ -187,7 +239,9 @@ def test_progress_fits_a_terminal_and_is_wiped(http: EndpointProject, monkeypatc
                 half.set()
     os.close(end)
     assert process.wait(60) == 0, transcript
-    lines_shown = [line.strip("\n") for line in re.sub(r"\x1b\[[0-9;]*m", "", transcript).split("\r")]
+    lines_shown = [
+        line.strip("\n") for line in re.sub(r"\x1b\[[0-9;]*m", "", transcript).split("\r")
+    ]
     lines = [i for i, line in enumerate(lines_shown) if line.startswith("ftgate: ")]
     assert max(len(lines_shown[i]) for i in lines) <= columns
     assert lines_shown[lines[-1] + 1] == " " * len(lines_shown[lines[-1]])
@@ -195,12 +249,16 @@ def test_progress_fits_a_terminal_and_is_wiped(http: EndpointProject, monkeypatc
 
 
 @pytest.mark.parametrize(("options", "answer"), [(("-n1",), True), (("-qq",), False)])
-def test_a_log_of_a_long_run_gets_lines_of_their_own(http: EndpointProject, options: Any, answer: bool) -> None:
+def test_a_log_of_a_long_run_gets_lines_of_their_own(
+    http: EndpointProject, options: Any, answer: bool
+) -> None:
     http.gate_test()
     http.file("conftest.py", "from pytest_ftgate.runs import progress\n\nprogress.EVERY_S = 0.0\n")
     result = http.run_apart(*options, alone=False)
     assert result.ret == 0
     lines = [line for line in (*result.outlines, *result.errlines) if "ftgate, after" in line]
     assert bool(lines) is answer
-    assert all(re.match(r"ftgate, after \d+ (s|min): (base|ft) \d+/60", line) for line in lines), lines
+    assert all(re.match(r"ftgate, after \d+ (s|min): (base|ft) \d+/60", line) for line in lines), (
+        lines
+    )
     assert b"\r" not in (http.path / "stdout").read_bytes()

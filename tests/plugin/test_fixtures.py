@@ -28,12 +28,16 @@ def test_any_callable_is_a_model_and_any_iterable_of_examples_a_data_set(project
 
 
 def test_a_fixture_is_nearer_than_the_file(green: Project) -> None:
-    fixture = "import pytest\n\n@pytest.fixture\ndef ftgate_training_set(): return [('a', 'refund')]\n"
+    fixture = (
+        "import pytest\n\n@pytest.fixture\ndef ftgate_training_set(): return [('a', 'refund')]\n"
+    )
     green.file("conftest.py", fixture)
     assert check(green.gate(), "min_training_examples")["observed"] == 1
 
 
-def test_the_default_fixtures_give_models_and_examples_and_evaluate_runs_any_model(project: Project) -> None:
+def test_the_default_fixtures_give_models_and_examples_and_evaluate_runs_any_model(
+    project: Project,
+) -> None:
     project.own("def shout(text): return text.upper()\n")
     project.gate_test(
         "def test_gate(ftgate_baseline, ftgate_test_set, ftgate_training_set):\n"
@@ -54,15 +58,21 @@ def test_the_default_fixtures_give_models_and_examples_and_evaluate_runs_any_mod
 
 def test_an_override_may_wrap_what_the_gate_says(project: Project) -> None:
     project.filed()
-    project.gate_file((project.path / "ftgate.yaml").read_text().replace("recorded:ft.jsonl", "python:own:quote"))
+    project.gate_file(
+        (project.path / "ftgate.yaml").read_text().replace("recorded:ft.jsonl", "python:own:quote")
+    )
     project.own("def quote(text): return f'<{good(text)}>'\n")
-    wrapped = "def ftgate_candidate(ftgate_candidate): return lambda text: ftgate_candidate(text)[1:-1]\n"
+    wrapped = (
+        "def ftgate_candidate(ftgate_candidate): return lambda text: ftgate_candidate(text)[1:-1]\n"
+    )
     project.file("conftest.py", f"import pytest\n@pytest.fixture\n{wrapped}")
     gate = project.gate()
     assert gate["candidate"]["value"] == 1.0, gate["wrong"]
 
 
-def test_the_fixture_needs_the_mark_and_overriding_it_does_not_override_the_verdict(project: Project) -> None:
+def test_the_fixture_needs_the_mark_and_overriding_it_does_not_override_the_verdict(
+    project: Project,
+) -> None:
     project.file("test_run.py", "def test_run(ftgate): pass\n")
     result = project.run()
     result.assert_outcomes(errors=1)
@@ -96,7 +106,9 @@ ONCE = f"@pytest.fixture(scope='session')\ndef ftgate_test_set():\n    return {E
         (ONCE, ..., "pass"),  # an iterator is read once for all gates of a session
     ],
 )
-def test_data_that_changed_meanwhile_are_read_again(project: Project, source: str, test_set: Any, verdict: str) -> None:
+def test_data_that_changed_meanwhile_are_read_again(
+    project: Project, source: str, test_set: Any, verdict: str
+) -> None:
     project.file("conftest.py", RELABELLED + source)
     project.gate_test("def test_gate(data):\n    pass\n", test_set=test_set)
     first, second = project.report()["gates"]
@@ -137,7 +149,9 @@ NEEDED = "@pytest.fixture\ndef ftgate_candidate(checkpoint): return lambda text:
     ],
     ids=["nothing", "itself", "what it needs"],
 )
-def test_a_fixture_without_a_value_or_request(project: Project, fixtures: str, n: int, message: Any) -> None:
+def test_a_fixture_without_a_value_or_request(
+    project: Project, fixtures: str, n: int, message: Any
+) -> None:
     project.file("conftest.py", f"import pytest\n{fixtures}")
     project.gate_test(candidate=...)
     mentions(check(project.gate(), "configuration"), *message)
@@ -149,20 +163,37 @@ def test_a_fixture_without_a_value_or_request(project: Project, fixtures: str, n
 
 FIXTURE = "@pytest.fixture\ndef {}: return 'recorded:ft.jsonl'\n"
 NEARLY = {  # what gives the candidate, and what is to be done
-    "a misspelt name": (FIXTURE.format("ftgate_canditate()"), ["Rename", "ftgate_canditate (test_gate.py:2)"]),
-    "a name without ours": (FIXTURE.format("candidate()"), ["Rename", "candidate (test_gate.py:2)"]),
-    "no decorator": ("def ftgate_candidate(): return 'recorded:ft.jsonl'\n", ["Decorate", "test_gate.py:2"]),
-    "the model itself": (FIXTURE.format("ftgate_candidate(text)"), ["test_gate.py:2", "'text'", "takes no input"]),
+    "a misspelt name": (
+        FIXTURE.format("ftgate_canditate()"),
+        ["Rename", "ftgate_canditate (test_gate.py:2)"],
+    ),
+    "a name without ours": (
+        FIXTURE.format("candidate()"),
+        ["Rename", "candidate (test_gate.py:2)"],
+    ),
+    "no decorator": (
+        "def ftgate_candidate(): return 'recorded:ft.jsonl'\n",
+        ["Decorate", "test_gate.py:2"],
+    ),
+    "the model itself": (
+        FIXTURE.format("ftgate_candidate(text)"),
+        ["test_gate.py:2", "'text'", "takes no input"],
+    ),
 }
 
 
 def with_fixture(project: Project, fixture: str) -> None:
     """``test_gate.py`` with a fixture, and a gate whose marker has no candidate."""
-    project.file("test_gate.py", f"import pytest\n{fixture}{project.mark(candidate=...)}\ndef test_gate(): pass\n")
+    project.file(
+        "test_gate.py",
+        f"import pytest\n{fixture}{project.mark(candidate=...)}\ndef test_gate(): pass\n",
+    )
 
 
 @pytest.mark.parametrize(("text", "parts"), NEARLY.values(), ids=NEARLY)
-def test_what_is_nearly_a_fixture_of_ours_is_named(project: Project, text: str, parts: list[str]) -> None:
+def test_what_is_nearly_a_fixture_of_ours_is_named(
+    project: Project, text: str, parts: list[str]
+) -> None:
     with_fixture(project, text)
     mentions(stopped(project.gate()), "ftgate_candidate", *parts)
     assert sum("ERROR configuration" in line for line in project.result.outlines) == 1
@@ -174,7 +205,9 @@ def test_a_marker_that_names_no_gate_is_told_the_gates(green: Project, more: str
     green.gate_file((green.path / "ftgate.yaml").read_text() + more)
     green.file("test_gate.py", "import pytest\n@pytest.mark.ftgate\ndef test_gate(): pass\n")
     named = "support, other" if more else "support"
-    mentions(stopped(green.gate()), "test_gate.py:2", f"has {named}", '@pytest.mark.ftgate("support")')
+    mentions(
+        stopped(green.gate()), "test_gate.py:2", f"has {named}", '@pytest.mark.ftgate("support")'
+    )
 
 
 def test_an_async_fixture_that_nobody_runs_is_said_in_whole_lines(project: Project) -> None:
@@ -184,7 +217,9 @@ def test_an_async_fixture_that_nobody_runs_is_said_in_whole_lines(project: Proje
     assert "\\n" not in message
 
 
-def test_a_test_that_is_ended_shows_no_frame_of_ours(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_test_that_is_ended_shows_no_frame_of_ours(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As pytest-timeout ends it."""
 
     def judge_gate(*_: object, **__: object) -> None:
@@ -209,5 +244,7 @@ def test_a_gate_that_a_fixture_skips_is_said_to_be_unjudged(project: Project) ->
     with_fixture(project, "@pytest.fixture\ndef ftgate_candidate(): pytest.skip('no GPU')\n")
     result = project.run()
     result.assert_outcomes(skipped=1)
-    result.stdout.fnmatch_lines(["gate test_gate.py::test_gate was not judged: its test was skipped: no GPU"])
+    result.stdout.fnmatch_lines(
+        ["gate test_gate.py::test_gate was not judged: its test was skipped: no GPU"]
+    )
     assert result.ret == 0

@@ -8,7 +8,10 @@ from gate_project import check, mentions, on_a_branch, passed, statuses
 ROOMS = ("kitchen", "hall", "attic")
 SCHEMA = {
     "type": "object",
-    "properties": {"intent": {"enum": ["light", "heat"]}, "slots": {"properties": {"room": {"enum": [*ROOMS]}}}},
+    "properties": {
+        "intent": {"enum": ["light", "heat"]},
+        "slots": {"properties": {"room": {"enum": [*ROOMS]}}},
+    },
     "required": ["intent"],
 }
 FORMAT = {"name": "format", "json_schema": "schemas/intent.json"}
@@ -33,9 +36,13 @@ def fenced(i):
 @pytest.fixture
 def project(project):
     project.test_set(60, input="say {}".format, expected=wanted)
-    project.training_set(0, [{"input": f"train {i}", "expected": wanted(i + 1000)} for i in range(200)])
+    project.training_set(
+        0, [{"input": f"train {i}", "expected": wanted(i + 1000)} for i in range(200)]
+    )
     project.file("schemas/intent.json", json.dumps(SCHEMA))
-    project.predictions("base.jsonl", 60, output=lambda i: typo(i) if i < 20 else fenced(i) if i < 26 else right(i))
+    project.predictions(
+        "base.jsonl", 60, output=lambda i: typo(i) if i < 20 else fenced(i) if i < 26 else right(i)
+    )
     project.predictions("ft.jsonl", 60, output=lambda i: typo(i) if i in (30, 31) else right(i))
     return project
 
@@ -60,12 +67,15 @@ def test_one_answer_to_everything_is_no_model_whatever_its_form(project, file, a
 def test_every_part_of_a_gate_takes_the_metric(project, average):
     """Guards, slices, groups, a hypothesis, a drop that is allowed, and the stage before training."""
     metric = {"name": "field_f1", "average": average}
-    project.test_set(80, "guard.jsonl", prefix="q", input="ask {}".format, expected=lambda i: wanted(i + 500))
+    project.test_set(
+        80, "guard.jsonl", prefix="q", input="ask {}".format, expected=lambda i: wanted(i + 500)
+    )
     for name, broken in (("base.jsonl", ()), ("ft.jsonl", (3,))):
         answer_form = lambda i, broken=broken: (typo if i in broken else right)(i + 500)  # noqa: E731
         project.predictions(name, 80, prefix="q", add=True, output=answer_form)
     (guard,) = project.judge(
-        metric="field_f1", guards={"q": {"test_set": "guard.jsonl", "metric": metric, "max_drop": 0.1}}
+        metric="field_f1",
+        guards={"q": {"test_set": "guard.jsonl", "metric": metric, "max_drop": 0.1}},
     )["guards"]
     assert guard["verdict"] == "pass", guard
     assert -0.1 < guard["lower_bound"] < guard["gain"] < 0
@@ -74,7 +84,7 @@ def test_every_part_of_a_gate_takes_the_metric(project, average):
     project.test_set(60, input="say {}".format, expected=wanted, **grouped)
     keys = {"slices": ["lang"], "hypothesis": {"from": 0.83, "to": 0.99}}
     gate = passed(project.judge(metric=metric, **keys))
-    assert [part["verdict"] for part in gate["slices"]] == ["pass", "pass"]
+    assert [slice_result["verdict"] for slice_result in gate["slices"]] == ["pass", "pass"]
     assert "30 groups" in gate["note"]
     ready = project.judge(metric=metric, stage="ready", candidate=...)
     assert [breakdown["role"] for breakdown in ready["breakdowns"]] == ["baseline"]
@@ -99,4 +109,8 @@ def test_a_rule_that_is_replaced_in_the_same_change_is_called_out(project):
     project.filed(", metric: {name: format, max_chars: 80}")
     finding = check(project.judge("support"), "weakened")
     assert finding["status"] == "warning"
-    mentions(finding, "metric.json_schema: schemas/intent.json -> removed", "metric.max_chars: not given -> 80")
+    mentions(
+        finding,
+        "metric.json_schema: schemas/intent.json -> removed",
+        "metric.max_chars: not given -> 80",
+    )

@@ -8,7 +8,17 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, answer
-from gate_project import Project, check, checks, mentions, passed, read_jsonl, statuses, stopped, write_jsonl
+from gate_project import (
+    Project,
+    check,
+    checks,
+    mentions,
+    passed,
+    read_jsonl,
+    statuses,
+    stopped,
+    write_jsonl,
+)
 
 from pytest_ftgate.checks.freshness import base_in_name
 
@@ -24,7 +34,10 @@ def in_days(days: int) -> str:
 
 
 def greens(project: Project) -> list[dict[str, Any]]:
-    return [json.loads(text) for (text,) in project.store("SELECT text FROM notes WHERE name LIKE 'green: %'")]
+    return [
+        json.loads(text)
+        for (text,) in project.store("SELECT text FROM notes WHERE name LIKE 'green: %'")
+    ]
 
 
 @pytest.fixture
@@ -36,24 +49,35 @@ def other_model(http: EndpointProject) -> dict[str, Any]:
     return {"baseline": http.model("base-2")}
 
 
-def test_another_baseline_than_at_the_last_green_verdict(http: EndpointProject, other_model: dict[str, Any]) -> None:
-    assert http.judge(stored=True, margin=0.9, **other_model)["verdict"] == "fail"  # which is no reference
+def test_another_baseline_than_at_the_last_green_verdict(
+    http: EndpointProject, other_model: dict[str, Any]
+) -> None:
+    # which is no reference
+    assert http.judge(stored=True, margin=0.9, **other_model)["verdict"] == "fail"
     finding = check(green(http, **other_model), "base_changed")
     assert (finding["status"], finding["observed"]) == ("warning", "base-2 (revision 1)")
     mentions(finding, "base-2", in_days(0), "base (revision 1)")
-    assert "base_changed" not in statuses(green(http, **other_model))  # which is the reference from now on
+    # which is the reference from now on
+    assert "base_changed" not in statuses(green(http, **other_model))
 
 
 def test_another_base_model_of_the_candidate(http: EndpointProject) -> None:
     """A retrained one on the same base is no change."""
     http.server.answer = lambda body: answer({**body, "model": "ft"})
     http.keys["baseline"] = "recorded:base.jsonl"
-    for name, status in (("nano:acme::1", None), ("nano:acme::2", None), ("mini:acme::3", "warning")):
+    for name, status in (
+        ("nano:acme::1", None),
+        ("nano:acme::2", None),
+        ("mini:acme::3", "warning"),
+    ):
         gate = green(http, candidate=http.model(f"ft:{name}"))
         assert statuses(gate).get("base_changed") == status
     mentions(check(gate, "base_changed"), "mini", "nano")
     bases = ("ft:gpt-4o", "ft::acme::x", "gpt-4o:acme::x", "llama3:8b")
-    assert [base_in_name(name) for name in ("ft:gpt-4.1:acme:suffix:abc:ckpt", *bases)] == ["gpt-4.1", *[None] * 4]
+    assert [base_in_name(name) for name in ("ft:gpt-4.1:acme:suffix:abc:ckpt", *bases)] == [
+        "gpt-4.1",
+        *[None] * 4,
+    ]
 
 
 def test_several_baselines_and_another_test_set(http: EndpointProject) -> None:
@@ -61,7 +85,9 @@ def test_several_baselines_and_another_test_set(http: EndpointProject) -> None:
     http.keys |= {"baseline": ..., "baselines": models, "candidate": "recorded:ft.jsonl"}
     green(http)
     http.test_set(60, lang="en")
-    gate = green(http, baselines={**models, "b": http.model("base", system="One word.", revision="2")})
+    gate = green(
+        http, baselines={**models, "b": http.model("base", system="One word.", revision="2")}
+    )
     (finding,) = checks(gate, "base_changed")
     assert finding["status"] == "warning"
     mentions(finding, "baseline b")
@@ -74,7 +100,9 @@ def test_limited_attempts_are_no_other_test_set(project: Project) -> None:
     assert "test_set_changed" not in statuses(green(project))
 
 
-def test_before_and_after_training_are_filed_apart_and_a_damaged_recording_is_an_error(project: Project) -> None:
+def test_before_and_after_training_are_filed_apart_and_a_damaged_recording_is_an_error(
+    project: Project,
+) -> None:
     green(project)
     green(project, stage="ready", candidate=...)
     assert len(greens(project)) == 2
@@ -88,7 +116,8 @@ def test_recordings_carry_the_last_green_verdict_and_the_times(http: EndpointPro
     assert http.gate()["verdict"] == "pass"
     (green_verdict,) = greens(http)
     http.gate_test(margin=0.9)
-    assert http.gate("--ftgate-report=recordings:kept")["verdict"] == "fail"  # which is no reason to forget
+    # which is no reason to forget
+    assert http.gate("--ftgate-report=recordings:kept")["verdict"] == "fail"
     (path,) = (http.path / "kept").glob("*.green.json")
     (text,) = json.loads(path.read_text()).values()
     assert json.loads(text) == green_verdict
@@ -98,7 +127,10 @@ def test_recordings_carry_the_last_green_verdict_and_the_times(http: EndpointPro
     gate = http.judge(baseline=http.model("base", revision="2"))
     assert check(gate, "base_changed")["status"] == "warning"
     for path in (http.path / "kept").glob("*.jsonl"):
-        write_jsonl(path, [{name: row[name] for name in row if name != "created_at"} for row in read_jsonl(path)])
+        write_jsonl(
+            path,
+            [{name: row[name] for name in row if name != "created_at"} for row in read_jsonl(path)],
+        )
     gate = http.judge(max_age_days=30, offline=True)
     assert statuses(gate)["max_age_days"] == "error"
     assert gate["candidate"]["oldest_age_s"] is None
@@ -107,11 +139,16 @@ def test_recordings_carry_the_last_green_verdict_and_the_times(http: EndpointPro
 FUTURE = {"judged_at": 4_102_444_800}  # which would be the newest for ever
 
 
-@pytest.mark.parametrize("damage", [FUTURE, {"judged_at": 10**400}, {"judged_at": "x"}, {"form": 1}, None], ids=str)
-def test_a_damaged_note_is_as_none(http: EndpointProject, other_model: dict[str, Any], damage: Any) -> None:
+@pytest.mark.parametrize(
+    "damage", [FUTURE, {"judged_at": 10**400}, {"judged_at": "x"}, {"form": 1}, None], ids=str
+)
+def test_a_damaged_note_is_as_none(
+    http: EndpointProject, other_model: dict[str, Any], damage: Any
+) -> None:
     (green_verdict,) = greens(http)
     http.store(
-        "UPDATE notes SET text = ? WHERE name LIKE 'green: %'", json.dumps(damage and {**green_verdict, **damage})
+        "UPDATE notes SET text = ? WHERE name LIKE 'green: %'",
+        json.dumps(damage and {**green_verdict, **damage}),
     )
     assert "base_changed" not in statuses(green(http, **other_model))
     assert "base_changed" in statuses(green(http))  # the new one is the reference
@@ -124,7 +161,11 @@ def test_old_evidence_fails(http: EndpointProject) -> None:
     assert check(green(http, max_age_days=90), "max_age_days")["status"] == "pass"
     http.store(age, 26 * DAY_S)
     finding = stopped(http.judge(stored=True, max_age_days=90), "fail", called=True)
-    assert (finding["name"], finding["required"], finding["source"]) == ("max_age_days", 90, "marker")
+    assert (finding["name"], finding["required"], finding["source"]) == (
+        "max_age_days",
+        90,
+        "marker",
+    )
     assert finding["observed"] == pytest.approx(115, abs=0.01)
     mentions(finding, in_days(-115), "115", "90", "--ftgate-cache=refresh")
     renewed = passed(http.judge(refresh=True, max_age_days=90))
@@ -161,13 +202,17 @@ def test_an_age_that_cannot_be_told_is_an_error(project: Project) -> None:
     first, *later_rows = read_jsonl(project.path / "ft.jsonl")
     write_jsonl(project.path / "ft.jsonl", [{**first, "created_at": 4_102_444_800}, *later_rows])
     mentions(stopped(project.judge(max_age_days=30), called=True), "2100-01-01", in_days(0))
-    write_jsonl(project.path / "ft.jsonl", [{**first, "created_at": round(time.time() * 1000)}, *later_rows])
+    write_jsonl(
+        project.path / "ft.jsonl", [{**first, "created_at": round(time.time() * 1000)}, *later_rows]
+    )
     mentions(stopped(project.judge(max_age_days=30)), "ft.jsonl:1: created_at")
 
 
 def test_a_recording_is_not_as_old_as_its_last_reading(project: Project) -> None:
     """The second gate finds the answers where the first one has read them a moment ago."""
     second_mark = project.mark(name="other")
-    project.gate_test(f"def test_gate():\n    pass\n\n\n{second_mark}\ndef test_other():\n    pass\n", name="one")
+    project.gate_test(
+        f"def test_gate():\n    pass\n\n\n{second_mark}\ndef test_other():\n    pass\n", name="one"
+    )
     assert len(project.report()["gates"]) == 2
     assert "oldest stored answer" not in project.result.stdout.str()

@@ -71,15 +71,23 @@ def project(n: int = 12) -> dict[str, bytes]:
 
 def recorded(gold: list[str], **models: list[str]) -> dict[str, bytes]:
     """Return a test set with these outputs, and what the models answer."""
-    tests = [{"id": f"t{i}", "input": f"question {i}", "expected": label} for i, label in enumerate(gold)]
+    tests = [
+        {"id": f"t{i}", "input": f"question {i}", "expected": label} for i, label in enumerate(gold)
+    ]
     recordings = (
-        (name, [{"id": f"t{i}", "output": text} for i, text in enumerate(texts)]) for name, texts in models.items()
+        (name, [{"id": f"t{i}", "output": text} for i, text in enumerate(texts)])
+        for name, texts in models.items()
     )
-    return {"test.jsonl": lines(tests), **{f"{name}.jsonl": lines(rows) for name, rows in recordings}}
+    return {
+        "test.jsonl": lines(tests),
+        **{f"{name}.jsonl": lines(rows) for name, rows in recordings},
+    }
 
 
 def judged(
-    files: Mapping[str, bytes], marked: Mapping[str, Any] | None = None, fixtures: Mapping[str, str] | None = None
+    files: Mapping[str, bytes],
+    marked: Mapping[str, Any] | None = None,
+    fixtures: Mapping[str, str] | None = None,
 ) -> GateResult | FtgateError:
     """Return the result of the gate ``support``, or our own error; any other exception goes its way.
 
@@ -97,8 +105,12 @@ def judged(
         level = Level(folder / "test_gate.py", pytest.mark.ftgate("support", **(marked or {})).mark)
         fixtures_layer = [Layer(models, dict.fromkeys(models, source))] if models else []
         try:
-            layers = Layers([level], folder, fixtures_layer, load_gate_file(folder / "ftgate.yaml"), "fuzz")
-            gate = judge_gate(layers.config, Services(Stores(None, store), _load), nodeid="fuzz").result
+            layers = Layers(
+                [level], folder, fixtures_layer, load_gate_file(folder / "ftgate.yaml"), "fuzz"
+            )
+            gate = judge_gate(
+                layers.config, Services(Stores(None, store), _load), nodeid="fuzz"
+            ).result
         except FtgateError as error:
             assert str(error).strip()  # noqa: PT017
             outcomes["refused"] += 1
@@ -111,7 +123,9 @@ def judged(
 
 def _load(source: Any, origin: str, name: str = "", **options: Any) -> DataSet:
     assert isinstance(source, DataKeys)
-    return load_examples(source.path, format=source.format, fields=source.fields, limit=source.limit, **options)
+    return load_examples(
+        source.path, format=source.format, fields=source.fields, limit=source.limit, **options
+    )
 
 
 def _answering(files: Mapping[str, bytes], name: str) -> Callable[[str], str]:
@@ -139,8 +153,12 @@ def may_pass(files: Mapping[str, bytes]) -> bool:
     margin = Fraction(str(keys["margin"]))
     test, training = rows(files["test.jsonl"]), rows(files["train.jsonl"])
     base, ft = answers(files["base.jsonl"]), answers(files["ft.jsonl"])
-    lessons = {same(row["input"]) for row in training if row["input"].strip() and text(row["expected"])}
-    if len(test) < keys.get("min_test_examples", 50) or len(lessons) < keys.get("min_training_examples", 200):
+    lessons = {
+        same(row["input"]) for row in training if row["input"].strip() and text(row["expected"])
+    }
+    if len(test) < keys.get("min_test_examples", 50) or len(lessons) < keys.get(
+        "min_training_examples", 200
+    ):
         return False
     if {same(row["input"]) for row in test} & {same(row["input"]) for row in training}:
         return False
@@ -153,7 +171,9 @@ def may_pass(files: Mapping[str, bytes]) -> bool:
 
 def with_ties(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return the project with the candidate's answer in place of each answer of the baseline that is no label."""
-    labels = {text(row["expected"]) for name in ("test.jsonl", "train.jsonl") for row in rows(files[name])}
+    labels = {
+        text(row["expected"]) for name in ("test.jsonl", "train.jsonl") for row in rows(files[name])
+    }
     ft = answers(files["ft.jsonl"])
     base = [row if text(row["output"]) in labels else {**row, "output": ft[row["id"]]}
             for row in rows(files["base.jsonl"])]  # fmt: skip
@@ -169,7 +189,11 @@ def answers(content: bytes) -> dict[str, str]:
 
 
 def text(value: Any) -> str:
-    written = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    written = (
+        value
+        if isinstance(value, str)
+        else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    )
     return written.strip()
 
 
@@ -183,7 +207,10 @@ def beats_a_constant(files: Mapping[str, bytes]) -> bool:
     Where one output is expected everywhere, saying it is perfect, and there is nothing to beat: the weak baseline
     that these gates allow is the one thing wrong there, and the block shows the reason that was given for it.
     """
-    gold, ft = {row["id"]: text(row["expected"]) for row in rows(files["test.jsonl"])}, answers(files["ft.jsonl"])
+    gold, ft = (
+        {row["id"]: text(row["expected"]) for row in rows(files["test.jsonl"])},
+        answers(files["ft.jsonl"]),
+    )
     if len(set(gold.values())) == 1:
         return True
     right = sum(ft.get(id_) == label for id_, label in gold.items())
@@ -194,7 +221,11 @@ def contradicts_itself(files: Mapping[str, bytes]) -> bool:
     """Return whether a lesson stands there with two outputs: of so few rows one is more than a hundredth."""
     taught: dict[str, str] = {}
     lessons = [(same(row["input"]), text(row["expected"])) for row in rows(files["train.jsonl"])]
-    return any(taught.setdefault(question, answer) != answer for question, answer in lessons if question and answer)
+    return any(
+        taught.setdefault(question, answer) != answer
+        for question, answer in lessons
+        if question and answer
+    )
 
 
 def test_the_unchanged_project_is_green() -> None:
@@ -211,11 +242,29 @@ ANY_BYTES = st.binary(max_size=60)
 words = str.split
 SCRAPS = st.sampled_from(
     [
-        *words("0 1 -1 0.05 1e-2 .nan .inf 3 1e400 010 0x1 999999999999999999999 true yes no ~ null '' [] {} &a *a !x"),
+        *words(
+            "0 1 -1 0.05 1e-2 .nan .inf 3 1e400 010 0x1 999999999999999999999 true yes no ~ null '' [] {} &a *a !x"
+        ),
         "<<",
-        *('"0.05"', "[a, b]", "{a: 1}", "!!str", "- ", ": ", "# ", "? ", "| ", "> ", "---", "...", "%YAML 1.2"),
+        *(
+            '"0.05"',
+            "[a, b]",
+            "{a: 1}",
+            "!!str",
+            "- ",
+            ": ",
+            "# ",
+            "? ",
+            "| ",
+            "> ",
+            "---",
+            "...",
+            "%YAML 1.2",
+        ),
         *("\t", "\n", "\r", "\0", "\ufeff", "\ud7ff", "{name: accuracy, normalize: case}"),
-        *words("observed significant proven accuracy f1_macro exact_match test.jsonl recorded:ft.jsonl"),
+        *words(
+            "observed significant proven accuracy f1_macro exact_match test.jsonl recorded:ft.jsonl"
+        ),
         *words("python:os:getcwd openai:x mine:x"),
         "{path: test.jsonl, limit: 9}",
     ]
@@ -234,7 +283,9 @@ def nested(leaves: st.SearchStrategy[Any], keys: st.SearchStrategy[str]) -> st.S
     leaves |= st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT
     return st.recursive(
         leaves,
-        lambda children: st.lists(children, max_size=3) | st.dictionaries(keys, children, max_size=3),
+        lambda children: (
+            st.lists(children, max_size=3) | st.dictionaries(keys, children, max_size=3)
+        ),
         max_leaves=5,
     )
 
@@ -243,7 +294,9 @@ LITERALS, JSON_VALUES = nested(SCRAPS, NAMES | ANY_TEXT), nested(st.none(), ANY_
 
 
 @st.composite
-def changed(draw: st.DrawFn, content: Any, pieces: Callable[[Any], st.SearchStrategy[Any]], longest: int) -> Any:
+def changed(
+    draw: st.DrawFn, content: Any, pieces: Callable[[Any], st.SearchStrategy[Any]], longest: int
+) -> Any:
     """Return the content with up to three places replaced by pieces, which are given what stood there."""
     for _ in range(draw(st.integers(1, 3))):
         start = draw(st.integers(0, len(content)))
@@ -293,7 +346,9 @@ def test_any_change_of_the_gate_file(text: str) -> None:
 
 # --- data files and recordings -------------------------------------------------------------------------------
 
-ROW_KEYS = st.sampled_from(["id", "input", "expected", "output", "group", "messages", "usage", "repeat", "latency_s"])
+ROW_KEYS = st.sampled_from(
+    ["id", "input", "expected", "output", "group", "messages", "usage", "repeat", "latency_s"]
+)
 FILES = st.sampled_from(["test.jsonl", "train.jsonl", "base.jsonl", "ft.jsonl"])
 
 
@@ -314,7 +369,9 @@ def changed_rows(draw: st.DrawFn, content: bytes) -> bytes:
 
 def change(content: bytes) -> st.SearchStrategy[bytes]:
     """Return the file with places replaced, doubled or removed, or with other rows."""
-    return changed(content, lambda chunk: ANY_BYTES | st.just(chunk * 2) | st.just(b""), 60) | changed_rows(content)
+    return changed(
+        content, lambda chunk: ANY_BYTES | st.just(chunk * 2) | st.just(b""), 60
+    ) | changed_rows(content)
 
 
 @fuzzed(150)
@@ -350,10 +407,17 @@ def sound_project(draw: st.DrawFn) -> dict[str, bytes]:
     guesses = st.lists(st.sampled_from((*LABELS, "none")), min_size=n, max_size=n)
     good = st.lists(st.booleans(), min_size=n, max_size=n)
     base, ft = (
-        [right if is_right else guess for right, is_right, guess in zip(gold, draw(good), draw(guesses), strict=True)]
+        [
+            right if is_right else guess
+            for right, is_right, guess in zip(gold, draw(good), draw(guesses), strict=True)
+        ]
         for _ in range(2)
     )
-    lessons = draw(st.lists(st.tuples(st.integers(0, 9), st.sampled_from((*LABELS, ""))), min_size=1, max_size=12))
+    lessons = draw(
+        st.lists(
+            st.tuples(st.integers(0, 9), st.sampled_from((*LABELS, ""))), min_size=1, max_size=12
+        )
+    )
     leak = draw(st.integers(0, 9)) == 0
     keys = {
         "margin": draw(st.sampled_from([0, 0.05, 0.1, 0.25, 0.3, 0.5, 0.0001]) | st.floats(0, 0.9)),
@@ -378,7 +442,9 @@ def test_of_sound_files_the_verdict_is_that_of_the_rule(files: dict[str, bytes])
     assert isinstance(gate, GateResult)
     holds = may_pass(files) and beats_a_constant(files) and not contradicts_itself(files)
     reference = "pass" if holds and may_pass(with_ties(files)) else "fail"
-    expected_verdict = gate.verdict if gate.models_called or gate.verdict != "inconclusive" else reference
+    expected_verdict = (
+        gate.verdict if gate.models_called or gate.verdict != "inconclusive" else reference
+    )
     assert expected_verdict == reference, [
         (check.name, check.message) for check in gate.checks if check.status == "fail"
     ]
@@ -395,14 +461,21 @@ ORDERED: dict[str, tuple[Any, ...]] = {
 }
 """Keys with a direction, and values from the weakest to the strictest."""
 
-THRESHOLDS = st.fixed_dictionaries({}, optional={key: st.sampled_from(values) for key, values in ORDERED.items()})
+THRESHOLDS = st.fixed_dictionaries(
+    {}, optional={key: st.sampled_from(values) for key, values in ORDERED.items()}
+)
 MODELS = st.fixed_dictionaries(
-    {}, optional={role: st.sampled_from(["base.jsonl", "ft.jsonl"]) for role in ("baseline", "candidate")}
+    {},
+    optional={
+        role: st.sampled_from(["base.jsonl", "ft.jsonl"]) for role in ("baseline", "candidate")
+    },
 )
 
 
 @st.composite
-def any_places(draw: st.DrawFn) -> tuple[dict[str, bytes], dict[str, Any], dict[str, Any], dict[str, Any]]:
+def any_places(
+    draw: st.DrawFn,
+) -> tuple[dict[str, bytes], dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Return sound files with their gate in the file, keys of the marker, of fixtures, and all keys, nearest first."""
     files = draw(sound_project())
     written = yaml.safe_load(files["ftgate.yaml"])
@@ -411,7 +484,9 @@ def any_places(draw: st.DrawFn) -> tuple[dict[str, bytes], dict[str, Any], dict[
     gate |= draw(THRESHOLDS)
     named = {role: f"recorded:{name}" for role, name in draw(MODELS).items()}
     models = {role: f"recorded:{name}" for role, name in fixtures.items()}
-    files["ftgate.yaml"] = yaml.safe_dump({"version": 1, "defaults": defaults, "gates": {"support": gate}}).encode()
+    files["ftgate.yaml"] = yaml.safe_dump(
+        {"version": 1, "defaults": defaults, "gates": {"support": gate}}
+    ).encode()
     return files, {**marked, **named}, fixtures, {**defaults, **gate, **models, **marked, **named}
 
 
@@ -421,12 +496,17 @@ def test_the_nearest_place_wins_and_none_loosens_silently(
     drawn: tuple[dict[str, bytes], dict[str, Any], dict[str, Any], dict[str, Any]],
 ) -> None:
     files, marked, fixtures, merged = drawn
-    flat = {**files, "ftgate.yaml": yaml.safe_dump({"version": 1, "gates": {"support": merged}}).encode()}
+    flat = {
+        **files,
+        "ftgate.yaml": yaml.safe_dump({"version": 1, "gates": {"support": merged}}).encode(),
+    }
     alone, result = judged(flat), judged(files, marked, fixtures)
     if isinstance(alone, FtgateError) or isinstance(result, FtgateError):
         assert type(alone) is type(result), (alone, result)
         return
-    assert result.verdict == alone.verdict, [(check.name, check.message) for check in (*result.checks, *alone.checks)]
+    assert result.verdict == alone.verdict, [
+        (check.name, check.message) for check in (*result.checks, *alone.checks)
+    ]
     assert [getattr(result, key) for key in ORDERED if hasattr(result, key)] == [
         getattr(alone, key) for key in ORDERED if hasattr(alone, key)
     ]
@@ -435,7 +515,9 @@ def test_the_nearest_place_wins_and_none_loosens_silently(
     weaker = {
         key
         for key, values in ORDERED.items()
-        if key in promised and key in marked and values.index(marked[key]) < values.index(promised[key])
+        if key in promised
+        and key in marked
+        and values.index(marked[key]) < values.index(promised[key])
     }
     if "observed" in (promised.get("evidence"), merged.get("evidence")):
         weaker.discard("confidence")  # it decides nothing there
@@ -446,7 +528,15 @@ def test_the_nearest_place_wins_and_none_loosens_silently(
 
 
 METRICS = st.sampled_from(
-    ["accuracy", "exact_match", "balanced_accuracy", "f1_macro", "f1_weighted", "recall_macro", "matthews_corrcoef"]
+    [
+        "accuracy",
+        "exact_match",
+        "balanced_accuracy",
+        "f1_macro",
+        "f1_weighted",
+        "recall_macro",
+        "matthews_corrcoef",
+    ]
 )
 
 
@@ -459,7 +549,9 @@ def any_standard(draw: st.DrawFn) -> dict[str, bytes]:
         "metric": draw(METRICS),
         "evidence": draw(st.sampled_from(["observed", "significant", "proven"])),
         "confidence": draw(st.sampled_from([0.51, 0.6, 0.8, 0.95, 0.9999])),
-        "thresholds": draw(st.dictionaries(METRICS, st.fixed_dictionaries({"min": st.floats(0, 1)}), max_size=2)),
+        "thresholds": draw(
+            st.dictionaries(METRICS, st.fixed_dictionaries({"min": st.floats(0, 1)}), max_size=2)
+        ),
         "min_test_examples": 1,
     }
     test = rows(files["test.jsonl"])[: draw(st.integers(1, 14))]
@@ -485,7 +577,9 @@ def test_no_metric_and_no_standard_passes_a_gain_below_the_margin(files: dict[st
         assert target <= result.lower_bound <= result.gain
     gate = yaml.safe_load(files["ftgate.yaml"])["gates"]["support"]
     limits = gate["thresholds"].items()
-    assert all((result.candidate.metrics[name] or 0) >= limit["min"] - 1e-12 for name, limit in limits)
+    assert all(
+        (result.candidate.metrics[name] or 0) >= limit["min"] - 1e-12 for name, limit in limits
+    )
 
 
 def test_the_inputs_were_of_all_kinds() -> None:

@@ -12,7 +12,9 @@ GENERAL = {"test_set": "general.jsonl", "max_drop": 0.03}
 
 
 def guard_set(project: Project, n: int, **fields: Any) -> None:
-    project.test_set(n, "general.jsonl", **{"prefix": "g", "input": "general question {}".format, **fields})
+    project.test_set(
+        n, "general.jsonl", **{"prefix": "g", "input": "general question {}".format, **fields}
+    )
 
 
 def answers(project: Project, n: int, **missed: Any) -> None:
@@ -60,17 +62,30 @@ def test_a_guard_holds_against_every_baseline(project: Project) -> None:
     guards = {"general": {**GENERAL, "max_drop": 0.05}}
     alone = project.judge(baseline="recorded:other.jsonl", guards=guards)
     assert alone["guards"][0]["verdict"] == "pass"
-    guards["form"] = {**GENERAL, "metric": {"name": "format", "allowed": ["refund", "invoice", "shipping"]}}
+    guards["form"] = {
+        **GENERAL,
+        "metric": {"name": "format", "allowed": ["refund", "invoice", "shipping"]},
+    }
     gate = project.judge(baseline=..., baselines=baselines, guards=guards)
     guard, form = gate["guards"]
     assert (form["metric"], form["verdict"]) == ("format", "pass")
-    assert (gate["verdict"], guard["verdict"], guard["against"]) == ("inconclusive", "inconclusive", "a")
-    assert (guard["baseline"], guard["candidate"], guard["wins"], guard["losses"]) == (0.75, 0.76, 15, 14)
+    assert (gate["verdict"], guard["verdict"], guard["against"]) == (
+        "inconclusive",
+        "inconclusive",
+        "a",
+    )
+    assert (guard["baseline"], guard["candidate"], guard["wins"], guard["losses"]) == (
+        0.75,
+        0.76,
+        15,
+        14,
+    )
     mentions(check(gate, "guards.general"), "baseline a", "75.0 %", "76.0 %")
 
 
 @pytest.mark.parametrize(
-    ("right", "expected", "verdict"), [(33, label, "pass"), (60, "refund", "pass"), (0, label, "fail")]
+    ("right", "expected", "verdict"),
+    [(33, label, "pass"), (60, "refund", "pass"), (0, label, "fail")],
 )
 def test_a_baseline_that_is_always_wrong_has_nothing_to_lose(
     project: Project, right: int, expected: Any, verdict: str
@@ -109,29 +124,44 @@ def test_a_guards_missing_answer_is_an_error(http: EndpointProject) -> None:
     guard_set(http, LEAST)
     passed(http.judge(stored=True))
     gate = judged(http, stored=True, offline=True)
-    assert (gate["verdict"], gate["guards"][0]["verdict"], gate["candidate"]["value"]) == ("error", "error", 56 / 60)
+    assert (gate["verdict"], gate["guards"][0]["verdict"], gate["candidate"]["value"]) == (
+        "error",
+        "error",
+        56 / 60,
+    )
     finding = next(check for check in gate["checks"] if check["status"] == "error")
     mentions(finding, "ft", "99 of 99")
     assert finding["name"] == "guards.general"
 
 
 def sliced(
-    project: Project, n: int, base: Any, ft: Any, lang: Callable[[int], str], expected: Any = label, **keys: Any
+    project: Project,
+    n: int,
+    base: Any,
+    ft: Any,
+    lang: Callable[[int], str],
+    expected: Any = label,
+    **keys: Any,
 ) -> dict[str, Any]:
     """Judge a gate on n examples, of which the models have these wrong, by their language."""
     project.test_set(n, expected=expected, lang=lang)
-    project.training_set(200, [{"input": "what?", "expected": "no"}])  # a label, and so no malformed answer
+    # a label, and so no malformed answer
+    project.training_set(200, [{"input": "what?", "expected": "no"}])
     for name, missed in (("base.jsonl", base), ("ft.jsonl", ft)):
-        project.predictions(name, n, output=lambda i, missed=missed: "no" if i in missed else expected(i))
+        project.predictions(
+            name, n, output=lambda i, missed=missed: "no" if i in missed else expected(i)
+        )
     return project.judge(slices=["lang"], **keys)
 
 
 def by_value(gate: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {part["value"]: part for part in gate["slices"]}
+    return {slice_result["value"]: slice_result for slice_result in gate["slices"]}
 
 
 @pytest.mark.parametrize(("n_slices", "observed"), [(1, "fail"), (20, "warning")])
-def test_of_many_slices_one_unlucky_one_is_no_alarm(project: Project, n_slices: int, observed: str) -> None:
+def test_of_many_slices_one_unlucky_one_is_no_alarm(
+    project: Project, n_slices: int, observed: str
+) -> None:
     """Five losses of 40 count where there is one slice; among twenty, one such is to be expected (Bonferroni)."""
     n, keys = 40 * n_slices, {"min_test_examples": 40, "evidence": "observed"}
     first = sliced(project, n, range(40, n), range(5), lambda i: f"l{i // 40}", **keys)["slices"][0]
@@ -179,15 +209,21 @@ def test_a_slice_on_which_everything_is_lost_fails_by_a_metric_of_the_set(projec
 def test_a_slice_without_the_label_that_the_metric_is_about_is_said(project: Project) -> None:
     expected = lambda i: "yes" if i < 40 and i % 2 else "no"  # noqa: E731
     keys = {"metric": {"name": "f1", "pos_label": "yes"}, "checks": {"labels_in_common": "warn"}}
-    gate = passed(sliced(project, 80, range(1, 10, 2), (), lambda i: "en" if i < 40 else "de", expected, **keys))
+    gate = passed(
+        sliced(
+            project, 80, range(1, 10, 2), (), lambda i: "en" if i < 40 else "de", expected, **keys
+        )
+    )
     assert check(gate, "slices")["status"] == "warning"
     mentions(check(gate, "slices"), "lang=de", "f1")
 
 
-def test_values_of_a_field_need_be_no_text_and_where_no_slice_is_judged_that_is_a_warning(project: Project) -> None:
+def test_values_of_a_field_need_be_no_text_and_where_no_slice_is_judged_that_is_a_warning(
+    project: Project,
+) -> None:
     project.test_set(60, vip=lambda i: i % 2 == 0, tier=None, size=lambda i: i % 20)
     gate = passed(project.judge(slices=["vip", "tier"]))
-    pairs = {(part["field"], part["value"]) for part in gate["slices"]}
+    pairs = {(slice_result["field"], slice_result["value"]) for slice_result in gate["slices"]}
     assert {("vip", "true"), ("vip", "false"), ("tier", "(none)")} <= pairs
     pairs = check(passed(project.judge(slices=["size"])), "slices")
     assert (pairs["status"], pairs["observed"]) == ("warning", 20)
@@ -200,6 +236,11 @@ def test_a_slice_holds_against_every_baseline(project: Project) -> None:
     baselines = {"a": "recorded:a.jsonl", "b": "recorded:base.jsonl"}
     gate = project.judge(baseline=..., baselines=baselines, slices=["lang"])
     de = by_value(gate)["de"]
-    assert (gate["verdict"], de["verdict"], de["against"], de["losses"]) == ("fail", "fail", "a", 10)
+    assert (gate["verdict"], de["verdict"], de["against"], de["losses"]) == (
+        "fail",
+        "fail",
+        "a",
+        10,
+    )
     assert de["confidence"] == pytest.approx(1 - 0.05 / 4)  # two slices, two baselines
     mentions(check(gate, "slices"), "lang=de -20.0 points (baseline a)", "98.75 %")

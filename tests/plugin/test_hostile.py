@@ -35,7 +35,10 @@ def harmless(project: Project, verdict: str = "pass") -> dict[str, Any]:
 
 
 def all_harmless(project: Project) -> list[dict[str, Any]]:
-    reports = [f"--ftgate-report={one}" for one in ("recordings:recordings", "html:report.html", "markdown:report.md")]
+    reports = [
+        f"--ftgate-report={one}"
+        for one in ("recordings:recordings", "html:report.html", "markdown:report.md")
+    ]
     gates = project.all_facts("-v", "-rA", "--junitxml=junit.xml", *reports)
     for line in (*project.result.outlines, *project.result.errlines):
         assert line.isprintable(), line[:300]
@@ -57,17 +60,24 @@ def all_harmless(project: Project) -> list[dict[str, Any]]:
 def test_answers_of_a_callable_with_half_characters_can_be_read_again(project: Project) -> None:
     """A lone surrogate is no character: no file can hold it. It becomes U+FFFD, and the answer is wrong."""
     odd = f"{{0: 'half \\ud83d', 1: {HUGE!r}, 2: '\\ud83d\\ude00', 3: '\\udcff'}}"
-    project.own(f"ODD = {odd}\ndef odd(text): return ODD.get(int(text.split()[-1])) or good(text)\n")
+    project.own(
+        f"ODD = {odd}\ndef odd(text): return ODD.get(int(text.split()[-1])) or good(text)\n"
+    )
     project.gate_test(candidate={"provider": "python", "target": "own:odd", "revision": "1"})
     first = harmless(project)
     assert first["candidate"]["value"] == pytest.approx(56 / 60)
-    assert {flip["candidate"][:6] for flip in first["broken"]} == {"half \ufffd", "::erro", "\U0001f600", "\ufffd"}
+    assert {flip["candidate"][:6] for flip in first["broken"]} == {
+        "half \ufffd",
+        "::erro",
+        "\U0001f600",
+        "\ufffd",
+    }
     assert harmless(project)["candidate"]["n_stored"] == 60
     project.ini_file("ftgate_recordings = recordings")
     shutil.rmtree(project.path / ".ftgate")
-    again = project.whole()  # nothing is lost, and no model is asked
-    assert again["candidate"]["n_stored"] == 60
-    assert (again["broken"], again["gain"]) == (first["broken"], first["gain"])
+    gate = project.whole()  # nothing is lost, and no model is asked
+    assert gate["candidate"]["n_stored"] == 60
+    assert (gate["broken"], gate["gain"]) == (first["broken"], first["gain"])
 
 
 REPLIES = [
@@ -89,14 +99,22 @@ def test_answers_and_errors_of_an_endpoint(http: EndpointProject) -> None:
 
     def reply(body: dict[str, Any]) -> Any:
         number = body["model"].removeprefix("ft")
-        return REPLIES[int(number)] if number.isdigit() and index_of(body) == 5 else answer({**body, "model": "ft"})
+        return (
+            REPLIES[int(number)]
+            if number.isdigit() and index_of(body) == 5
+            else answer({**body, "model": "ft"})
+        )
 
     http.server.answer = lambda body: answer(body) if body["model"] == "base" else reply(body)
     marks = [http.mark(candidate=http.model(f"ft{number}")) for number in range(len(REPLIES))]
     tests = (f"{mark}\ndef test_{number}(): pass\n" for number, mark in enumerate(marks))
     http.file("test_gate.py", "import pytest\n" + "".join(tests))
     first, *others = all_harmless(http)
-    assert (first["verdict"], first["broken"][-1]["id"], len(others)) == ("pass", "t5", len(REPLIES) - 1)
+    assert (first["verdict"], first["broken"][-1]["id"], len(others)) == (
+        "pass",
+        "t5",
+        len(REPLIES) - 1,
+    )
 
 
 def test_ids_inputs_and_labels(project: Project) -> None:
@@ -104,12 +122,15 @@ def test_ids_inputs_and_labels(project: Project) -> None:
     expected = lambda i: f"{label(i)} {HOSTILE}"  # noqa: E731
 
     def asked(i: int) -> str:
-        words = "".join(Random(i).choices("bdfgklmnprst ", k=10 * len(HOSTILE)))  # else the rows are near copies
+        # else the rows are near copies
+        words = "".join(Random(i).choices("bdfgklmnprst ", k=10 * len(HOSTILE)))
         return f"{HOSTILE} {words} {HUGE if i < 3 else ''}"
 
     project.test_set(60, id=ids, input=asked, expected=expected)
     for name, right in (("base.jsonl", 40), ("ft.jsonl", 58)):
-        project.predictions(name, 60, id=ids, output=lambda i, right=right: expected(i + (i >= right)))
+        project.predictions(
+            name, 60, id=ids, output=lambda i, right=right: expected(i + (i >= right))
+        )
     project.gate_test(checks={"labels_in_common": "warn"})
     gate = harmless(project)
     assert check(gate, "labels_in_common")["status"] == "warning"
@@ -186,7 +207,9 @@ def test_files_hooks_models_and_keys(project: Project) -> None:
         project.file(f"bad{n}.jsonl", json.dumps({key: [HUGE], HOSTILE: 1}) + "\n")
     text = MODULE
     for n, (keys, _) in enumerate(GATES):
-        given = {name: value for name, value in {**project.keys, **keys}.items() if value is not ...}
+        given = {
+            name: value for name, value in {**project.keys, **keys}.items() if value is not ...
+        }
         text += f"@pytest.mark.ftgate(**{given!r})\ndef test_{n}(): pass\n"
     own = {**project.keys, "name": HOSTILE}
     project.file("test_gate.py", text)
@@ -212,17 +235,25 @@ def test_a_model_that_the_body_asks(project: Project) -> None:
 
 
 def test_reasons_of_obligations(required: Project) -> None:
-    required.file("conftest.py", f"import pytest\n@pytest.fixture\ndef late(): pytest.skip({HUGE!r})\n")
+    required.file(
+        "conftest.py", f"import pytest\n@pytest.fixture\ndef late(): pytest.skip({HUGE!r})\n"
+    )
     required.marked(body="def test_gate(late): pass")
     (unjudged,) = required.report()["unjudged"]
     assert unjudged["reason"].startswith("test_gate.py::test_gate was skipped: ")
-    line = next(line for line in required.result.outlines if line.startswith("ERROR pytest.ini::ftgate_required"))
+    line = next(
+        line
+        for line in required.result.outlines
+        if line.startswith("ERROR pytest.ini::ftgate_required")
+    )
     assert line.isprintable()
     assert not COMMAND.search(line)
     assert (required.path / "report.json").stat().st_size < LARGEST_REPORT
 
 
-def test_an_absolute_path_may_lead_anywhere(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_an_absolute_path_may_lead_anywhere(
+    project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "ft.jsonl"
     elsewhere.write_bytes((project.path / "ft.jsonl").read_bytes())
     passed(project.judge(candidate=f"recorded:{elsewhere}"))

@@ -18,17 +18,25 @@ def page(project: Project, *args: str, apart: bool = False) -> Page:
 
 @pytest.mark.parametrize("options", [("-n2",), ("-n2", "--dist=each")])
 def test_workers_hand_over_what_they_know(project: Project, options: tuple[str, ...]) -> None:
-    project.gate_test("@pytest.mark.parametrize('x', range(3))\ndef test_gate(x): pass\n", margin=0.3)
+    project.gate_test(
+        "@pytest.mark.parametrize('x', range(3))\ndef test_gate(x): pass\n", margin=0.3
+    )
     alone, apart = page(project), page(project, *options, apart=True)
     assert [len(rows) for rows in apart.data] == [60] * 3
     assert sorted(map(json.dumps, apart.data)) == sorted(map(json.dumps, alone.data))
     assert apart.headings[0] == alone.headings[0] == "0 of 3 gates passed"
-    failed, alike = (sorted(heading for heading in html.headings if "FAIL" in heading) for html in (apart, alone))
+    failed, alike = (
+        sorted(heading for heading in html.headings if "FAIL" in heading) for html in (apart, alone)
+    )
     assert failed == alike
 
 
 def test_every_kind_of_gate_has_a_page(project: Project) -> None:
-    kinds = ({"baseline": "recorded:absent.jsonl"}, {"min_test_examples": 100}, {"stage": "ready", "candidate": ...})
+    kinds = (
+        {"baseline": "recorded:absent.jsonl"},
+        {"min_test_examples": 100},
+        {"stage": "ready", "candidate": ...},
+    )
     tests = (f"{project.mark(**keys)}\ndef test_{i}(): pass\n" for i, keys in enumerate(kinds))
     project.file("test_gate.py", f"import pytest\n{''.join(tests)}")
     html = page(project)
@@ -53,10 +61,14 @@ def test_every_leaked_near_duplicate_is_there_with_both_texts(project: Project) 
         assert words in html.text, words
 
 
-def test_without_jinja_it_is_refused_before_any_call(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_jinja_it_is_refused_before_any_call(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     find_spec = PathFinder.find_spec
     monkeypatch.setattr(
-        PathFinder, "find_spec", lambda name, *args: None if name.startswith("jinja2") else find_spec(name, *args)
+        PathFinder,
+        "find_spec",
+        lambda name, *args: None if name.startswith("jinja2") else find_spec(name, *args),
     )
     for name in [name for name in sys.modules if name.startswith("jinja2")]:
         monkeypatch.delitem(sys.modules, name)
@@ -71,7 +83,9 @@ def test_why_an_answer_is_wrong_and_what_values_are_made_of(project: Project) ->
     project.test_set(60, input="order {}".format, expected=lambda i: {"city": f"c{i}", "day": i})
     for name, missed in (("base.jsonl", 30), ("ft.jsonl", 3)):
         days = [-1] * missed + [*range(missed, 60)]
-        project.predictions(name, 60, output=lambda i, days=days: json.dumps({"city": f"c{i}", "day": days[i]}))
+        project.predictions(
+            name, 60, output=lambda i, days=days: json.dumps({"city": f"c{i}", "day": days[i]})
+        )
     project.gate_test(metric="field_f1")
     html = page(project)
     assert project.result.ret == 0, project.result.stdout.str()

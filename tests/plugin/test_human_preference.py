@@ -51,7 +51,12 @@ TWICE = [[WIN] * 35 + [LOSS] * 25, [WIN] * 25 + [LOSS] * 10 + [WIN] * 10 + [LOSS
         ([words(40, 10)], "pass", 0.75, "exact"),
         ([words(20, 30)], "fail", 0.5 - 5 / N, "exact"),
         (TWICE, "inconclusive", 35 / N, "exact"),
-        ([[WIN if (i + r) % 4 else LOSS for i in range(N)] for r in range(3)], "pass", 0.75, "Gaffke"),
+        (
+            [[WIN if (i + r) % 4 else LOSS for i in range(N)] for r in range(3)],
+            "pass",
+            0.75,
+            "Gaffke",
+        ),
     ],
     ids=["one rater", "the baseline is preferred", "two raters", "three raters"],
 )
@@ -64,32 +69,51 @@ def test_the_value_is_the_mean_over_raters(
     (judge,) = gate["judges"]
     assert (judge["judge"], judge["model"], judge["raters"]) == (None, None, len(ratings))
     mentions(check(gate, "evidence"), "not verified")
-    assert f"human_preference by {len(ratings)} rater{'s' * (len(ratings) > 1)}" in block(gate, verbose=True)
+    assert f"human_preference by {len(ratings)} rater{'s' * (len(ratings) > 1)}" in block(
+        gate, verbose=True
+    )
 
 
 def test_there_is_nothing_to_prefer_between_equal_outputs(judged: Rated) -> None:
-    judged.predictions("ft.jsonl", N, output=lambda i: judged.answer_of("ft" if i < 5 else "base", i))
+    judged.predictions(
+        "ft.jsonl", N, output=lambda i: judged.answer_of("ft" if i < 5 else "base", i)
+    )
     gate = ends(rated(judged, words(N, 0)), "fail")
     assert (gate["gain"], check(gate, "evidence")["status"]) == (pytest.approx(2.5 / N), "warning")
     mentions(check(gate, "evidence"), "1 rater", "55 preferences", "prefs.csv:7")
 
 
 @pytest.mark.parametrize(("raters", "note", "warns"), [(3, None, True), (15, "15 groups", False)])
-def test_with_one_rating_a_pair_raters_are_groups(judged: Rated, raters: int, note: str | None, warns: bool) -> None:
+def test_with_one_rating_a_pair_raters_are_groups(
+    judged: Rated, raters: int, note: str | None, warns: bool
+) -> None:
     """Who likes the style of one model votes for it again and again; of few raters this is only said."""
-    gate = passed(by_rows(judged, *(f"t{i},{WIN if i < 50 else LOSS},r{i % raters}" for i in range(N))))
+    gate = passed(
+        by_rows(judged, *(f"t{i},{WIN if i < 50 else LOSS},r{i % raters}" for i in range(N)))
+    )
     assert gate["note"] == note
-    assert [check["status"] for check in gate["checks"] if "3 raters" in check["message"]] == ["warning"] * warns
+    assert [check["status"] for check in gate["checks"] if "3 raters" in check["message"]] == [
+        "warning"
+    ] * warns
 
 
 def everyone(raters: int, likes: int) -> list[str]:
     """All rate all pairs: ``likes`` of the raters prefer the candidate in all of them, the others in every third."""
-    return [f"t{i},{WIN if r < likes or i % 3 == 0 else LOSS},r{r}" for i in range(N) for r in range(raters)]
+    return [
+        f"t{i},{WIN if r < likes or i % 3 == 0 else LOSS},r{r}"
+        for i in range(N)
+        for r in range(raters)
+    ]
 
 
 @pytest.mark.parametrize(
     ("raters", "likes", "verdict", "warns"),
-    [(3, 3, "pass", True), (9, 9, "pass", True), (12, 12, "pass", False), (12, 6, "inconclusive", False)],
+    [
+        (3, 3, "pass", True),
+        (9, 9, "pass", True),
+        (12, 12, "pass", False),
+        (12, 6, "inconclusive", False),
+    ],
 )
 def test_raters_who_rate_every_pair_are_the_observations(
     judged: Rated, raters: int, likes: int, verdict: str, warns: bool
@@ -97,7 +121,10 @@ def test_raters_who_rate_every_pair_are_the_observations(
     """Few are warned of in every design; of enough raters the gain must not be the taste of some."""
     gate = ends(by_rows(judged, *everyone(raters, likes)), verdict)
     finding = check(gate, "evidence")
-    assert (finding["status"] == "warning", f"{raters} raters in" in finding["message"]) == (warns, warns)
+    assert (finding["status"] == "warning", f"{raters} raters in" in finding["message"]) == (
+        warns,
+        warns,
+    )
     if verdict == "inconclusive":
         mentions(finding, "12 raters", "p = ")
 
@@ -126,13 +153,21 @@ TWO = {"baseline": ..., "baselines": {"x": "recorded:base.jsonl", "y": "recorded
     ("rows", "gate", "text"),
     [
         ([*ALL, "t99,tie,"], {}, "prefs.csv:62: id: no test example has the id"),
-        ([*ALL, "t0,tie,"], {}, 'prefs.csv:62: the id "t0" is rated twice without a rater, first in prefs.csv:2'),
+        (
+            [*ALL, "t0,tie,"],
+            {},
+            'prefs.csv:62: the id "t0" is rated twice without a rater, first in prefs.csv:2',
+        ),
         (
             [*ALL, "t0,tie,anna", "t0,tie,Anna "],
             {},
             'prefs.csv:63: the id "t0" is rated twice by anna, first in prefs.csv:62',
         ),
-        ([*ALL, "t0,better,r2"], {}, 'prefs.csv:62: preferred: must be candidate, baseline or tie, got "better"'),
+        (
+            [*ALL, "t0,better,r2"],
+            {},
+            'prefs.csv:62: preferred: must be candidate, baseline or tie, got "better"',
+        ),
         ([*ALL, "t0,,r2"], {}, "prefs.csv:62: preferred: must be candidate, baseline or tie"),
         ([*ALL, "t0,tie"], {}, "prefs.csv:62: the row has 2 cells, and the header 3"),
         (ALL[:1], {}, 'prefs.csv: 59 of 60 test examples have no preference, the first is "t1"'),

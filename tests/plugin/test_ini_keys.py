@@ -7,12 +7,17 @@ from pytest_ftgate import ini_file
 from pytest_ftgate.plugin.ini_keys import KEYS
 
 READS_NATIVE = pytest.version_tuple >= (9,)
-LANGUAGES = {  # the text of a file with one key, by its name; native TOML has values of its own types
+# the text of a file with one key, by its name; native TOML has values of its own types
+LANGUAGES = {
     "pytest.ini": "[pytest]\n{} = {}\n",
     "tox.ini": "[pytest]\n{} = {}\n",
     "setup.cfg": "[tool:pytest]\n{} = {}\n",
     "pyproject.toml": "[tool.pytest.ini_options]\n{} = '{}'\n",
-    **({"pytest.toml": "[pytest]\n{} = '{}'\n", ".pytest.toml": "[pytest]\n{} = '{}'\n"} if READS_NATIVE else {}),
+    **(
+        {"pytest.toml": "[pytest]\n{} = '{}'\n", ".pytest.toml": "[pytest]\n{} = '{}'\n"}
+        if READS_NATIVE
+        else {}
+    ),
 }
 OLD, NATIVE = "[tool.pytest.ini_options]\n", "[tool.pytest]\n"
 SLIPS = {  # a line, and what is meant
@@ -24,27 +29,56 @@ SLIPS = {  # a line, and what is meant
     "ftgate_forbid_weakening = fasle": "false",
 }
 REFUSED: list[tuple[str, str, tuple[str, ...]]] = [
-    *((name, text.format("ftgate_requird", "all"), (":2", "ftgate_required")) for name, text in LANGUAGES.items()),
-    *((name, text.format("ftgate_forbid_weakening", "tru"), (":2",)) for name, text in LANGUAGES.items()),
-    *(("pytest.ini", f"[pytest]\n{line}\n", (":2", line.partition(" ")[0], near)) for line, near in SLIPS.items()),
+    *(
+        (name, text.format("ftgate_requird", "all"), (":2", "ftgate_required"))
+        for name, text in LANGUAGES.items()
+    ),
+    *(
+        (name, text.format("ftgate_forbid_weakening", "tru"), (":2",))
+        for name, text in LANGUAGES.items()
+    ),
+    *(
+        ("pytest.ini", f"[pytest]\n{line}\n", (":2", line.partition(" ")[0], near))
+        for line, near in SLIPS.items()
+    ),
     ("pytest.ini", "[pytest]\nftgate_required = a, b\n", (":2", "comma", "a b")),
     ("pytest.ini", "[pytest]\nftgate_required = ['a', 'b']\n", (":2", "comma", "a b")),
     # where pytest does not read it
     ("pytest.ini", "[pytest]\n[tool:pytest]\nftgate_required = all\n", (":3", "ftgate_required")),
-    ("setup.cfg", "[tool:pytest]\n[pytest-ftgate]\nftgate_required = all\n", (":3", "ftgate_required")),
+    (
+        "setup.cfg",
+        "[tool:pytest]\n[pytest-ftgate]\nftgate_required = all\n",
+        (":3", "ftgate_required"),
+    ),
     ("pyproject.toml", f"{OLD}[tool.ftgate]\nftgate_required = 'all'\n", (":3", "ftgate_required")),
 ]
 if READS_NATIVE:
     REFUSED += [
-        ("pyproject.toml", f"{NATIVE}ftgate_requird = 'all'\n", (":2", "did you mean ftgate_required")),
+        (
+            "pyproject.toml",
+            f"{NATIVE}ftgate_requird = 'all'\n",
+            (":2", "did you mean ftgate_required"),
+        ),
         ("pytest.toml", "[pytest]\nftgate_required = 'all'\n", (":2", "ftgate_required")),
-        ("pytest.toml", "[pytest]\nftgate_forbid_weakening = 'true'\n", (":2", "ftgate_forbid_weakening")),
+        (
+            "pytest.toml",
+            "[pytest]\nftgate_forbid_weakening = 'true'\n",
+            (":2", "ftgate_forbid_weakening"),
+        ),
         ("pytest.toml", "[pytest]\nftgate_config = 3\n", (":2", "ftgate_config")),
     ]
 else:
     REFUSED += [
-        ("pyproject.toml", f"{NATIVE}ftgate_required = ['all']\n", (":2", "ftgate_required", "pytest 9")),
-        ("pytest.toml", "[pytest]\nftgate_required = ['all']\n", (":2", "ftgate_required", "pytest 9")),
+        (
+            "pyproject.toml",
+            f"{NATIVE}ftgate_required = ['all']\n",
+            (":2", "ftgate_required", "pytest 9"),
+        ),
+        (
+            "pytest.toml",
+            "[pytest]\nftgate_required = ['all']\n",
+            (":2", "ftgate_required", "pytest 9"),
+        ),
     ]
 
 
@@ -56,14 +90,19 @@ def test_a_key_without_effect_is_a_usage_error(
     with pytest.raises(pytest.UsageError) as caught:
         pytester.parseconfigure(*ALONE)
     assert [
-        fragment for fragment in (f"{name}{fragments[0]}", *fragments[1:]) if fragment not in str(caught.value)
+        fragment
+        for fragment in (f"{name}{fragments[0]}", *fragments[1:])
+        if fragment not in str(caught.value)
     ] == [], caught.value
 
 
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("pytest.ini", "[pytest]\nmarkers =\n    ftgate_slow: slow\nftgate_forbid_weakening = no\n"),
+        (
+            "pytest.ini",
+            "[pytest]\nmarkers =\n    ftgate_slow: slow\nftgate_forbid_weakening = no\n",
+        ),
         ("pyproject.toml", f"[project]\nname = 'ftgate'\n{OLD}ftgate_required = []\n"),
         ("pyproject.toml", "[tool.ftgate]\nmodel = 'x'\n"),
         *([("pytest.toml", "[pytest]\nftgate_forbid_weakening = false\n")] if READS_NATIVE else []),
@@ -75,7 +114,10 @@ def test_keys_that_pytest_reads_are_fine(pytester: pytest.Pytester, name: str, t
 
 
 HIDDEN = {  # the file that pytest reads, and one beside it that it does not read
-    "pytest.ini beside pyproject.toml": (("pytest.ini", "[pytest]\nasyncio_mode = auto\n"), "pyproject.toml"),
+    "pytest.ini beside pyproject.toml": (
+        ("pytest.ini", "[pytest]\nasyncio_mode = auto\n"),
+        "pyproject.toml",
+    ),
     "an empty pytest.ini": (("pytest.ini", ""), "setup.cfg"),
     "pyproject.toml before tox.ini": (("pyproject.toml", OLD), "tox.ini"),
 }
@@ -92,7 +134,9 @@ def test_a_key_in_a_file_that_another_one_hides_is_a_usage_error(
     with pytest.raises(pytest.UsageError) as caught:
         pytester.parseconfigure(*ALONE)
     assert [
-        fragment for fragment in (f"{hidden}:2", "ftgate_required", name) if fragment not in str(caught.value)
+        fragment
+        for fragment in (f"{hidden}:2", "ftgate_required", name)
+        if fragment not in str(caught.value)
     ] == []
 
 
@@ -107,7 +151,10 @@ def test_an_unknown_key_of_a_file_that_another_one_hides_ends_the_run(project: P
 def test_a_key_of_another_plugin_is_its_own_and_all_of_ours_are_known(
     project: Project, pytestconfig: pytest.Config
 ) -> None:
-    project.file("conftest.py", "def pytest_addoption(parser): parser.addini('ftgate_lint', 'of another plugin')\n")
+    project.file(
+        "conftest.py",
+        "def pytest_addoption(parser): parser.addini('ftgate_lint', 'of another plugin')\n",
+    )
     project.ini_file("ftgate_lint = x")
     project.gate_test()
     assert project.run().ret == 0
@@ -126,7 +173,11 @@ STRICT = "addopts = --strict-markers --strict-config\n"
     ("8.4.2", f"{STRICT}ftgate_required = all\n", False),
 ])  # fmt: skip
 def test_strict_options_that_pytest_9_0_ignores_are_a_usage_error(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, version: str, lines: str, refused: bool
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    version: str,
+    lines: str,
+    refused: bool,
 ) -> None:
     """Where gates are required, a misspelt marker or key of pytest must not be green."""
     monkeypatch.setattr(ini_file, "version", lambda _: version)
@@ -141,15 +192,23 @@ def test_strict_options_that_pytest_9_0_ignores_are_a_usage_error(
 
 @pytest.mark.parametrize(
     ("option", "near"),
-    [("--ftgate-reports=json:x", "report"), ("--ftgate-ofline", "offline"), ("--ftgate-dataset", "")],
+    [
+        ("--ftgate-reports=json:x", "report"),
+        ("--ftgate-ofline", "offline"),
+        ("--ftgate-dataset", ""),
+    ],
 )
-def test_a_misspelt_option_is_told_the_one_that_is_meant(project: Project, option: str, near: str) -> None:
+def test_a_misspelt_option_is_told_the_one_that_is_meant(
+    project: Project, option: str, near: str
+) -> None:
     result = project.run(option)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert (f"did you mean '--ftgate-{near}'?" in result.stderr.str()) is bool(near)
 
 
 def test_an_option_of_a_conftest_is_its_own(project: Project) -> None:
-    project.file("conftest.py", "def pytest_addoption(parser): parser.addoption('--ftgate-reports')\n")
+    project.file(
+        "conftest.py", "def pytest_addoption(parser): parser.addoption('--ftgate-reports')\n"
+    )
     project.gate_test()
     assert project.run("--ftgate-reports=x").ret == 0

@@ -5,8 +5,29 @@ from typing import Any
 
 import pytest
 import yaml
-from gate_project import block, check, checks, ends, mentions, passed, read_jsonl, stopped, write_jsonl
-from judge_project import HONEST, RUBRIC, N, PythonJudged, ServedJudged, asked_of, good, honest, poor, task
+from gate_project import (
+    block,
+    check,
+    checks,
+    ends,
+    mentions,
+    passed,
+    read_jsonl,
+    stopped,
+    write_jsonl,
+)
+from judge_project import (
+    HONEST,
+    RUBRIC,
+    N,
+    PythonJudged,
+    ServedJudged,
+    asked_of,
+    good,
+    honest,
+    poor,
+    task,
+)
 from loopback import LoopbackServer, Reply, error
 
 
@@ -16,7 +37,9 @@ def judged(pytester: pytest.Pytester) -> PythonJudged:
 
 
 @pytest.fixture
-def served(pytester: pytest.Pytester, server: LoopbackServer, no_ambient_settings: None) -> ServedJudged:
+def served(
+    pytester: pytest.Pytester, server: LoopbackServer, no_ambient_settings: None
+) -> ServedJudged:
     return ServedJudged(pytester, server)
 
 
@@ -33,7 +56,9 @@ def unlabeled(judged: PythonJudged) -> None:
 def test_what_is_expected_need_not_be_known(judged: PythonJudged, name: str, gain: float) -> None:
     unlabeled(judged)
     strict = 'assert "known to be right" not in messages[0]["content"] and "expected" not in messages[1]["content"]'
-    judged.file("judges.py", f"{HONEST}\ndef strict(messages):\n    {strict}\n    return honest(messages)\n")
+    judged.file(
+        "judges.py", f"{HONEST}\ndef strict(messages):\n    {strict}\n    return honest(messages)\n"
+    )
     judged.judged_by("python:judges:strict", name=name)
     gate = judged.whole("-v", "--ftgate-report=markdown:r.md", "--ftgate-report=html:r.html")
     assert (gate["verdict"], gate["gain"]) == ("pass", gain), gate["checks"]
@@ -43,7 +68,11 @@ def test_what_is_expected_need_not_be_known(judged: PythonJudged, name: str, gai
     page = (judged.path / "r.html").read_text(encoding="utf-8")
     assert 'data-label="expected"' not in page
     for output in (text, page, (judged.path / "r.md").read_text(encoding="utf-8")):
-        assert not [fragment for fragment in ("expected ''", "known label", "| expected |") if fragment in output]
+        assert not [
+            fragment
+            for fragment in ("expected ''", "known label", "| expected |")
+            if fragment in output
+        ]
 
 
 @pytest.mark.parametrize(
@@ -53,19 +82,31 @@ def test_what_is_expected_need_not_be_known(judged: PythonJudged, name: str, gai
         {"metric": RUBRIC_METRIC, "thresholds": {"token_f1": {"min": 0.1}}},
     ],
 )
-def test_a_metric_that_compares_needs_what_is_expected(judged: PythonJudged, keys: dict[str, Any]) -> None:
+def test_a_metric_that_compares_needs_what_is_expected(
+    judged: PythonJudged, keys: dict[str, Any]
+) -> None:
     unlabeled(judged)
-    assert stopped(judged.judge(margin=0.3, **keys))["message"].startswith('test.jsonl:1: no field "expected"')
+    assert stopped(judged.judge(margin=0.3, **keys))["message"].startswith(
+        'test.jsonl:1: no field "expected"'
+    )
 
 
-def test_gates_of_one_session_each_hold_the_test_set_to_their_own_metric(judged: PythonJudged) -> None:
+def test_gates_of_one_session_each_hold_the_test_set_to_their_own_metric(
+    judged: PythonJudged,
+) -> None:
     """A fixture may give inputs alone."""
     rows = f"[{{'id': f't{{i}}', 'input': f'customer question {{i}}'}} for i in range({N})]"
-    judged.file("conftest.py", f"import pytest\n@pytest.fixture\ndef ftgate_test_set(): return {rows}\n")
-    rubric, same_rubric = judged.mark(metric=RUBRIC_METRIC, margin=0.3, test_set=...), judged.mark(test_set=...)
+    judged.file(
+        "conftest.py", f"import pytest\n@pytest.fixture\ndef ftgate_test_set(): return {rows}\n"
+    )
+    rubric, same_rubric = (
+        judged.mark(metric=RUBRIC_METRIC, margin=0.3, test_set=...),
+        judged.mark(test_set=...),
+    )
     body = "(ftgate_test_set): assert {one.expected for one in ftgate_test_set} == {''}\n"
     judged.file(
-        "test_gate.py", f"import pytest\n{rubric}\ndef test_rubric{body}\n{same_rubric}\ndef test_same(): pass\n"
+        "test_gate.py",
+        f"import pytest\n{rubric}\ndef test_rubric{body}\n{same_rubric}\ndef test_same(): pass\n",
     )
     rubric, same_rubric = judged.report()["gates"]
     assert rubric["verdict"] == "pass"
@@ -76,8 +117,14 @@ def test_gates_of_one_session_each_hold_the_test_set_to_their_own_metric(judged:
 
 
 def test_the_margin_is_of_the_win_rate_above_a_half(judged: PythonJudged) -> None:
-    assert judged.by(name="preference", gate={"margin": 0.25, "evidence": "observed"})["verdict"] == "pass"
-    assert judged.by(name="preference", gate={"margin": 0.26, "evidence": "observed"})["verdict"] == "fail"
+    assert (
+        judged.by(name="preference", gate={"margin": 0.25, "evidence": "observed"})["verdict"]
+        == "pass"
+    )
+    assert (
+        judged.by(name="preference", gate={"margin": 0.26, "evidence": "observed"})["verdict"]
+        == "fail"
+    )
     assert "win rate" in stopped(judged.by(name="preference", gate={"margin": 0.5}))["message"]
 
 
@@ -109,8 +156,13 @@ def test_a_rubric_beside_the_deciding_metric(judged: PythonJudged) -> None:
 def test_the_candidate_must_be_preferred_to_every_baseline(judged: PythonJudged) -> None:
     judged.predictions("strong.jsonl", 60, output=lambda i: good(i) if i >= 5 else poor(i))
     baselines = {"weak": "recorded:base.jsonl", "strong": "recorded:strong.jsonl"}
-    gate = ends(judged.by(name="preference", gate={"baseline": ..., "baselines": baselines}), "fail")
-    assert (gate["baseline"]["name"], gate["candidate"]["value"]) == ("strong", pytest.approx(0.5 - 5 / 120))
+    gate = ends(
+        judged.by(name="preference", gate={"baseline": ..., "baselines": baselines}), "fail"
+    )
+    assert (gate["baseline"]["name"], gate["candidate"]["value"]) == (
+        "strong",
+        pytest.approx(0.5 - 5 / 120),
+    )
     gains = {role: gain["gain"] for role, gain in gate["gains"].items()}
     assert gains == {"weak": 0.25, "strong": pytest.approx(-5 / 120)}
     values = {role: baseline["value"] for role, baseline in gate["baselines"].items()}
@@ -119,8 +171,13 @@ def test_the_candidate_must_be_preferred_to_every_baseline(judged: PythonJudged)
 
 def test_a_champion_that_always_says_the_same_is_weak_too(judged: PythonJudged) -> None:
     judged.predictions("same.jsonl", N, output="Hello there.")
-    baselines = {"prompt": "recorded:base.jsonl", "champion": {"model": "recorded:same.jsonl", "max_drop": 1.0}}
-    finding = stopped(judged.by(gate={"baseline": ..., "baselines": baselines}), "fail", called=True)
+    baselines = {
+        "prompt": "recorded:base.jsonl",
+        "champion": {"model": "recorded:same.jsonl", "max_drop": 1.0},
+    }
+    finding = stopped(
+        judged.by(gate={"baseline": ..., "baselines": baselines}), "fail", called=True
+    )
     assert finding["name"] == "weak_baseline"
     mentions(finding, "champion", "'Hello there.'")
 
@@ -134,7 +191,9 @@ def test_a_missing_answer_is_not_judged_and_loses(judged: PythonJudged) -> None:
 
 def test_repeats_are_paired_one_by_one(judged: PythonJudged) -> None:
     rows = [
-        {"id": f"t{i}", "output": output, "repeat": n} for i in range(N) for n, output in enumerate((good(i), poor(i)))
+        {"id": f"t{i}", "output": output, "repeat": n}
+        for i in range(N)
+        for n, output in enumerate((good(i), poor(i)))
     ]
     write_jsonl(judged.path / "ft.jsonl", rows)
     judged.predictions("base.jsonl", N, output=poor, repeats=2)
@@ -144,10 +203,16 @@ def test_repeats_are_paired_one_by_one(judged: PythonJudged) -> None:
 
 
 def test_slices_are_judged_by_preference_too(judged: PythonJudged) -> None:
-    rows = [{"id": f"t{i}", "input": task(i), "expected": "", "lang": "de" if i < 30 else "en"} for i in range(N)]
+    rows = [
+        {"id": f"t{i}", "input": task(i), "expected": "", "lang": "de" if i < 30 else "en"}
+        for i in range(N)
+    ]
     write_jsonl(judged.path / "test.jsonl", rows)
     gate = judged.by(name="preference", gate={"slices": ["lang"]})
-    slices = {part["value"]: (part["gain"], part["verdict"]) for part in gate["slices"]}
+    slices = {
+        slice_result["value"]: (slice_result["gain"], slice_result["verdict"])
+        for slice_result in gate["slices"]
+    }
     assert slices == {"de": (0.0, "pass"), "en": (0.5, "pass")}
 
 
@@ -157,19 +222,27 @@ def at(url: str, model: str = "m") -> dict[str, str]:
 
 def test_a_judge_that_fails_is_named_before_those_that_it_stopped(judged: PythonJudged) -> None:
     absent = {**at("http://127.0.0.1:9/v1"), "api_key_env": "THE_KEY"}
-    gate = judged.judge(metric=[RUBRIC_METRIC, {**RUBRIC_METRIC, "name": "preference", "judge": absent}], margin=0.3)
+    gate = judged.judge(
+        metric=[RUBRIC_METRIC, {**RUBRIC_METRIC, "name": "preference", "judge": absent}], margin=0.3
+    )
     message = check(ends(gate, "error"), "models")["message"]
     assert 0 < message.index("THE_KEY is not set") < message.index("stopped by the failure of m")
 
 
-FUNCTION, WORKERS = "python:judges:honest", {"provider": "python", "target": "judges:honest", "workers": 2}
+FUNCTION, WORKERS = (
+    "python:judges:honest",
+    {"provider": "python", "target": "judges:honest", "workers": 2},
+)
 OTHER_KEYS = {"params": {"temperature": 0}, "revision": "2", "name": "impartial"}
 
 
 @pytest.mark.parametrize(
     ("judge", "role", "same_model", "spelling"),
     [
-        *(("python:judges:alias", *model, FUNCTION) for model in (("candidate", WORKERS), ("baseline", FUNCTION))),
+        *(
+            ("python:judges:alias", *model, FUNCTION)
+            for model in (("candidate", WORKERS), ("baseline", FUNCTION))
+        ),
         ("recorded:ft.jsonl", "candidate", "recorded:ft.jsonl", "recorded:ft.jsonl"),
         *(
             ({**at(url, model), **OTHER_KEYS}, "candidate", at(second_model), "openai:m")
@@ -189,13 +262,17 @@ def test_the_judge_is_neither_of_the_two_models_however_they_are_written(
 ) -> None:
     judged.file("judges.py", HONEST + "\nalias = honest\n")
     mentions(
-        stopped(judged.by(judge, gate={role: same_model})), f"the judge of rubric is the {role} itself ({spelling})"
+        stopped(judged.by(judge, gate={role: same_model})),
+        f"the judge of rubric is the {role} itself ({spelling})",
     )
 
 
 def test_what_asks_no_judge_refuses_judged_metrics(judged: PythonJudged) -> None:
     guards = {"general": {"test_set": "test.jsonl", "metric": RUBRIC_METRIC, "max_drop": 0.1}}
-    mentions(stopped(judged.judge(guards=guards)), "guard general: rubric cannot be the metric of a guard")
+    mentions(
+        stopped(judged.judge(guards=guards)),
+        "guard general: rubric cannot be the metric of a guard",
+    )
     ready = judged.by(name="preference", gate={"stage": "ready", "candidate": ...})
     mentions(stopped(ready), "preference compares two models")
     match = {"max_drop": 0.05, "cheaper_by": 2.0, "margin": ...}
@@ -220,11 +297,21 @@ def items(judged: PythonJudged, n: int = 20, wrong: int = 0, name: str = "rubric
     """Items on which people say what the honest judge says, but for the first ``wrong`` ones."""
     rows: list[dict[str, Any]] = []
     for i in range(n):
-        texts, agreed = (good(i), poor(i)) if i % 2 == 0 else (poor(i), good(i)), (i % 2 == 0) != (i < wrong)
+        texts, agreed = (
+            (good(i), poor(i)) if i % 2 == 0 else (poor(i), good(i)),
+            (i % 2 == 0) != (i < wrong),
+        )
         if name == "rubric":
             rows.append({"input": task(i), "output": texts[0], "score": 5 if agreed else 2})
         else:
-            rows.append({"input": task(i), "a": texts[0], "b": texts[1], "preferred": "a" if agreed else "b"})
+            rows.append(
+                {
+                    "input": task(i),
+                    "a": texts[0],
+                    "b": texts[1],
+                    "preferred": "a" if agreed else "b",
+                }
+            )
     write_jsonl(judged.path / "labelled.jsonl", rows)
 
 
@@ -232,26 +319,38 @@ CALIBRATION = {"path": "labelled.jsonl", "min_kappa": 0.6}
 
 
 @pytest.mark.parametrize(("name", "questions"), [("rubric", 110 + 20), ("preference", 100 + 40)])
-def test_a_judge_that_agrees_with_people_may_judge(judged: PythonJudged, name: str, questions: int) -> None:
+def test_a_judge_that_agrees_with_people_may_judge(
+    judged: PythonJudged, name: str, questions: int
+) -> None:
     items(judged, name=name)
     calibration = CALIBRATION
     if name == "rubric":  # the items may be a table
-        rows = [",".join(f'"{value}"' for value in row.values()) for row in read_jsonl(judged.path / "labelled.jsonl")]
+        rows = [
+            ",".join(f'"{value}"' for value in row.values())
+            for row in read_jsonl(judged.path / "labelled.jsonl")
+        ]
         judged.file("labelled.csv", "\n".join(["input,output,score", *rows]))
         calibration = {**CALIBRATION, "path": "labelled.csv"}
     gate = passed(judged.by(name=name, calibration=calibration))
     assert (gate["judges"][0]["kappa"], gate["judges"][0]["n_questions"]) == (1.0, questions)
-    lines_shown = [line for line in block(gate, verbose=True) if line.startswith(f"{name} by judge honest")]
+    lines_shown = [
+        line for line in block(gate, verbose=True) if line.startswith(f"{name} by judge honest")
+    ]
     assert "kappa 1.00 with human labels: " in lines_shown[0]
     agreement = next(check for check in checks(gate, "models") if check["required"] is not None)
     assert (agreement["status"], agreement["observed"], agreement["required"]) == ("pass", 1.0, 0.6)
     mentions(
-        agreement, "honest", "20 human-labelled items", "Cohen, quadratic weights" if name == "rubric" else "Cohen"
+        agreement,
+        "honest",
+        "20 human-labelled items",
+        "Cohen, quadratic weights" if name == "rubric" else "Cohen",
     )
 
 
 @pytest.mark.parametrize("name", ["rubric", "preference"])
-def test_a_judge_that_does_not_is_an_error_before_any_model_is_asked(judged: PythonJudged, name: str) -> None:
+def test_a_judge_that_does_not_is_an_error_before_any_model_is_asked(
+    judged: PythonJudged, name: str
+) -> None:
     items(judged, wrong=8, name=name)
     gate = ends(judged.by(name=name, calibration=CALIBRATION), "error")
     finding = check(gate, "models")
@@ -260,7 +359,9 @@ def test_a_judge_that_does_not_is_an_error_before_any_model_is_asked(judged: Pyt
     assert gate["candidate"]["n_scored"] is None  # it was not asked
     items(judged, name=name)
     rows = read_jsonl(judged.path / "labelled.jsonl")[::2] * 2
-    write_jsonl(judged.path / "labelled.jsonl", [{**row, "input": task(i)} for i, row in enumerate(rows)])
+    write_jsonl(
+        judged.path / "labelled.jsonl", [{**row, "input": task(i)} for i, row in enumerate(rows)]
+    )
     gate = ends(judged.by(name=name, calibration=CALIBRATION), "error")
     mentions(check(gate, "models"), "undefined")  # labels that are all alike hold no judge
 
@@ -272,16 +373,24 @@ ITEM = {"input": "x", "output": "y", "score": 3}
     ("rows", "text"),
     [
         ([{**ITEM, "input": f"x{i}"} for i in range(19)], "at least 20 distinct items, got 19"),
-        ([{**ITEM, "output": f"y{i % 2}", "score": 3 + i % 2} for i in range(40)], "got 2 in 40 rows"),
+        (
+            [{**ITEM, "output": f"y{i % 2}", "score": 3 + i % 2} for i in range(40)],
+            "got 2 in 40 rows",
+        ),
         *(
-            ([{**ITEM, "score": score}], "labelled.jsonl:1: score: must be a score from 1 to 5, got ")
+            (
+                [{**ITEM, "score": score}],
+                "labelled.jsonl:1: score: must be a score from 1 to 5, got ",
+            )
             for score in (10**400, 6, True, "good")
         ),
         ([{"input": "x", "output": "y"}], 'labelled.jsonl:1: no field "score"'),
         ([{**ITEM, "output": 5}], "labelled.jsonl:1: output: must be text, got 5"),
     ],
 )
-def test_items_that_cannot_be_used(judged: PythonJudged, rows: list[dict[str, Any]], text: str) -> None:
+def test_items_that_cannot_be_used(
+    judged: PythonJudged, rows: list[dict[str, Any]], text: str
+) -> None:
     write_jsonl(judged.path / "labelled.jsonl", rows)
     assert text in stopped(judged.by(calibration=CALIBRATION))["message"]
 
@@ -290,10 +399,16 @@ def test_items_that_cannot_be_used(judged: PythonJudged, rows: list[dict[str, An
 
 
 @pytest.mark.parametrize("name", ["rubric", "preference"])
-def test_an_honest_judge_lets_a_better_candidate_pass_and_is_asked_once(served: ServedJudged, name: str) -> None:
+def test_an_honest_judge_lets_a_better_candidate_pass_and_is_asked_once(
+    served: ServedJudged, name: str
+) -> None:
     gate = passed(served.by(name=name))
     n_needed = {"rubric": 110, "preference": 100}[name]
-    assert (served.n_asked("judge"), served.n_asked("base"), served.n_asked("ft")) == (n_needed, 60, 60)
+    assert (served.n_asked("judge"), served.n_asked("base"), served.n_asked("ft")) == (
+        n_needed,
+        60,
+        60,
+    )
     (judge,) = gate["judges"]
     assert (judge["n_questions"], judge["n_stored"]) == (n_needed, 0)
     assert (judge["input_tokens"], judge["output_tokens"]) == (10 * n_needed, 2 * n_needed)
@@ -308,7 +423,10 @@ def test_what_a_judge_said_ages_too(served: ServedJudged) -> None:
     assert check(served.by(gate={"max_age_days": 30}), "max_age_days")["status"] == "pass"
     served.store("UPDATE predictions SET created_at = created_at - 100 * 86400")
     served.forget()
-    asked_anew = {role: served.model(name, revision="2") for role, name in (("baseline", "base"), ("candidate", "ft"))}
+    asked_anew = {
+        role: served.model(name, revision="2")
+        for role, name in (("baseline", "base"), ("candidate", "ft"))
+    }
     gate = served.by(gate={"max_age_days": 30, **asked_anew})
     assert (served.n_asked("judge"), served.n_asked("base"), served.n_asked("ft")) == (0, 60, 60)
     assert check(gate, "max_age_days")["observed"] > 99
@@ -319,21 +437,36 @@ def test_a_judge_named_under_models(served: ServedJudged) -> None:
     gate = {**served.keys, **served.asking("referee", "rubric", {})}
     for options, passes in (({}, True), ({"system": "Be kind."}, False)):
         referee = {**served.model("judge"), **options}
-        served.gate_file(yaml.safe_dump({"version": 1, "models": {"referee": referee}, "gates": {"support": gate}}))
+        served.gate_file(
+            yaml.safe_dump(
+                {"version": 1, "models": {"referee": referee}, "gates": {"support": gate}}
+            )
+        )
         served_gate = served.judge("support")
         if passes:
-            assert (served_gate["verdict"], served_gate["judges"][0]["judge"]) == ("pass", "referee"), served_gate[
-                "checks"
-            ]
+            assert (served_gate["verdict"], served_gate["judges"][0]["judge"]) == (
+                "pass",
+                "referee",
+            ), served_gate["checks"]
         else:
-            assert "the judge referee has its own prompt (system)" in stopped(served_gate)["message"]
+            assert (
+                "the judge referee has its own prompt (system)" in stopped(served_gate)["message"]
+            )
 
 
 def test_garbage_is_an_error_and_is_not_asked_again(served: ServedJudged) -> None:
     tie = '{"better": "tie"}'
-    served.judge_says = lambda body: "Both are fine!" if "question 7" in asked_of(body)["input"] else tie
+    served.judge_says = lambda body: (
+        "Both are fine!" if "question 7" in asked_of(body)["input"] else tie
+    )
     gate = ends(served.by(name="preference"), "error")
-    fragments = ("judge judge", "2 of 100", "test.jsonl:8", "Both are fine!", "--ftgate-cache=refresh")
+    fragments = (
+        "judge judge",
+        "2 of 100",
+        "test.jsonl:8",
+        "Both are fine!",
+        "--ftgate-cache=refresh",
+    )
     mentions(check(gate, "models"), *fragments)
     assert [check["name"] for check in gate["checks"] if check["status"] == "error"] == ["models"]
     assert (gate["candidate"]["value"], gate["candidate"]["n_scored"]) == (None, 60)
@@ -347,7 +480,11 @@ def test_garbage_is_an_error_and_is_not_asked_again(served: ServedJudged) -> Non
 @pytest.mark.parametrize(
     ("reply", "fragments", "n_asked_again"),
     [
-        (Reply("5", message={"refusal": "I would rather not"}), ["5 of 110", "about test.jsonl:1 (refusal)"], 0),
+        (
+            Reply("5", message={"refusal": "I would rather not"}),
+            ["5 of 110", "about test.jsonl:1 (refusal)"],
+            0,
+        ),
         (Reply("five"), ["cannot read 5 of 110", "105 of 110 answers missing", "five"], 0),
         (error(500), ["110 of 110 answers missing"], 110),
     ],
@@ -363,7 +500,11 @@ def test_a_judge_that_does_not_answer_is_an_error(
     served.forget()
     served.judge_says = honest
     ends(served.by(one_by_one), "pass" if n_asked_again else "error")
-    assert (served.n_asked("judge"), served.n_asked("base"), served.n_asked("ft")) == (n_asked_again, 0, 0)
+    assert (served.n_asked("judge"), served.n_asked("base"), served.n_asked("ft")) == (
+        n_asked_again,
+        0,
+        0,
+    )
 
 
 def test_no_judge_is_paid_where_an_answer_is_missing(served: ServedJudged) -> None:
@@ -378,11 +519,18 @@ def test_recordings_hold_the_judges_answers_so_that_ci_needs_no_key(
     served: ServedJudged, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv("THE_KEY", "sk-secret")
-    rows = [{"input": f"x{i}", "output": good(i) if i % 2 else poor(i), "score": 2 + 3 * (i % 2)} for i in range(20)]
+    rows = [
+        {"input": f"x{i}", "output": good(i) if i % 2 else poor(i), "score": 2 + 3 * (i % 2)}
+        for i in range(20)
+    ]
     write_jsonl(served.path / "gates/labelled.jsonl", rows)
-    options = {"calibration": {"path": "labelled.jsonl", "min_kappa": 0.5}} if name == "rubric" else {}
+    options = (
+        {"calibration": {"path": "labelled.jsonl", "min_kappa": 0.5}} if name == "rubric" else {}
+    )
     served.judged_by(served.model("judge", api_key_env="THE_KEY"), name=name, **options)
-    served.file("tox.ini", "[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = kept\n")
+    served.file(
+        "tox.ini", "[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = kept\n"
+    )
     (served.path / "kept").mkdir()
     gate = passed(served.gate("--ftgate-report=recordings:kept"))
     names = {path.name for path in (served.path / "kept").iterdir()}
@@ -400,13 +548,18 @@ def test_recordings_hold_the_judges_answers_so_that_ci_needs_no_key(
 def test_offline_a_judge_that_is_not_recorded_is_an_error(served: ServedJudged) -> None:
     passed(served.by())
     gate = ends(served.by(scale=[1, 7], gate={"offline": True}), "error")
-    mentions(check(gate, "models"), "--ftgate-report=recordings:recordings", "110 of 110 answers missing")
+    mentions(
+        check(gate, "models"), "--ftgate-report=recordings:recordings", "110 of 110 answers missing"
+    )
 
 
 def test_the_judge_is_stopped_by_max_cost_and_paid_for_apart(served: ServedJudged) -> None:
     price = {"input_per_1m": 1000.0, "output_per_1m": 1000.0}
     free = {"input_per_1m": 0.0, "output_per_1m": 0.0}
-    served.keys |= {"baseline": served.model("base", price=free), "candidate": served.model("ft", price=free)}
+    served.keys |= {
+        "baseline": served.model("base", price=free),
+        "candidate": served.model("ft", price=free),
+    }
     served.judged_by(served.model("judge", price=price, concurrency=1))
     gate = ends(served.gate("--ftgate-max-cost=1.25"), "error")
     assert "--ftgate-max-cost" in check(gate, "models")["message"]
@@ -416,4 +569,6 @@ def test_the_judge_is_stopped_by_max_cost_and_paid_for_apart(served: ServedJudge
     (judge,) = whole["judges"]
     assert judge["cost_usd"] == pytest.approx(110 * 12 / 1000)
     assert whole["candidate"]["cost_usd"] == 0
-    served.result.stdout.fnmatch_lines(["rubric by judge judge: 110 questions, * stored, 1,100/220 tokens, $1.32"])
+    served.result.stdout.fnmatch_lines(
+        ["rubric by judge judge: 110 questions, * stored, 1,100/220 tokens, $1.32"]
+    )

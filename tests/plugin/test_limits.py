@@ -6,15 +6,30 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, N, answer, index_of
-from gate_project import Project, block, check, ends, label, mentions, passed, statuses, stopped, write_jsonl
+from gate_project import (
+    Project,
+    block,
+    check,
+    ends,
+    label,
+    mentions,
+    passed,
+    statuses,
+    stopped,
+    write_jsonl,
+)
 from loopback import Reply, error
 
 from pytest_ftgate.runs import asking
 
 
-def test_a_gate_that_takes_too_long_is_in_error_and_keeps_what_has_arrived(http: EndpointProject) -> None:
+def test_a_gate_that_takes_too_long_is_in_error_and_keeps_what_has_arrived(
+    http: EndpointProject,
+) -> None:
     never = threading.Event()
-    http.server.answer = lambda body: Reply(answer(body), until=never if index_of(body) >= 40 else None)
+    http.server.answer = lambda body: Reply(
+        answer(body), until=never if index_of(body) >= 40 else None
+    )
     gate = http.judge(timeout_s=1.5, stored=True)
     mentions(stopped(gate, called=True), "timeout_s 1.5 (marker)")
     answered = gate["baseline"]["n_scored"]
@@ -23,7 +38,10 @@ def test_a_gate_that_takes_too_long_is_in_error_and_keeps_what_has_arrived(http:
     http.server.answer = answer
     gate = passed(http.judge(timeout_s=1.5, stored=True))
     assert gate["baseline"]["n_stored"] == answered
-    assert len(http.server.bodies) == 2 * N - gate["baseline"]["n_stored"] - gate["candidate"]["n_stored"]
+    assert (
+        len(http.server.bodies)
+        == 2 * N - gate["baseline"]["n_stored"] - gate["candidate"]["n_stored"]
+    )
 
 
 # --- latencies from a sample ---------------------------------------------------------------------------------
@@ -41,7 +59,9 @@ def test_a_sample_is_taken_by_itself_and_kept(http: EndpointProject) -> None:
     assert max(at_once[:10]) == 1
     assert len(calls) == 10 + 2 * N
     mentions(check(gate, "candidate_answers"), "all 60", "candidate ft", "n=10", "sequential")
-    assert [statuses(gate)[name] for name in ("candidate_answers", "thresholds.latency_p50_s")] == ["pass"] * 2
+    assert [statuses(gate)[name] for name in ("candidate_answers", "thresholds.latency_p50_s")] == [
+        "pass"
+    ] * 2
     assert gate["candidate"]["n_expected"] == N
     http.forget()
     second_gate = passed(http.judge(**keys, offline=True))
@@ -53,7 +73,9 @@ def test_the_money_of_a_sample_is_limited_too(http: EndpointProject) -> None:
     """Each answer costs $0.02: the limit ends the run within the sample, before the run over the test set."""
     price = {"input_per_1m": 1_000, "output_per_1m": 5_000}
     keys = {"price": price, "params": {"max_tokens": 3}}
-    http.gate_test(baseline=http.model("base", **keys), candidate=http.model("ft", **keys, latency_sample=50))
+    http.gate_test(
+        baseline=http.model("base", **keys), candidate=http.model("ft", **keys, latency_sample=50)
+    )
     gate = ends(http.gate("--ftgate-max-cost=0.2"), "error")
     mentions(check(gate, "candidate_answers"), "--ftgate-max-cost")
     assert {body["model"] for body in http.server.bodies} == {"ft"}
@@ -72,7 +94,9 @@ def test_a_bound_without_a_sample_is_warned_about(http: EndpointProject) -> None
 
 def test_a_sample_with_a_gap_is_an_error(http: EndpointProject) -> None:
     http.server.answer = lambda body: error(500) if index_of(body) == 3 else answer(body)
-    gate = ends(http.judge(candidate=http.model("ft", latency_sample=10), missing_answers="wrong"), "error")
+    gate = ends(
+        http.judge(candidate=http.model("ft", latency_sample=10), missing_answers="wrong"), "error"
+    )
     mentions(check(gate, "candidate_answers"), "1 of 10")
 
 
@@ -92,7 +116,9 @@ def test_recordings_carry_the_sample(http: EndpointProject) -> None:
 
 def test_an_answer_that_never_came_took_as_long_as_it_was_waited_for(http: EndpointProject) -> None:
     """Else the slowest calls made a model faster: those that ran into the time limit."""
-    http.server.answer = lambda body: Reply(hang=True) if index_of(body) in (5, 6, 7, 8) else answer(body)
+    http.server.answer = lambda body: (
+        Reply(hang=True) if index_of(body) in (5, 6, 7, 8) else answer(body)
+    )
     recorded = "recorded:base.jsonl"
     late = http.model("ft", timeout_s=3)  # long beside an answer, also on a loaded machine
     bound = {"latency_p95_s": {"max": 2.9}}
@@ -102,9 +128,15 @@ def test_an_answer_that_never_came_took_as_long_as_it_was_waited_for(http: Endpo
     assert gate["candidate"]["latency_p95_s"] >= 3 > gate["candidate"]["latency_p50_s"]
 
 
-def test_without_a_time_limit_nobody_knows_how_long_a_missing_answer_took(http: EndpointProject) -> None:
+def test_without_a_time_limit_nobody_knows_how_long_a_missing_answer_took(
+    http: EndpointProject,
+) -> None:
     http.predictions("ft.jsonl", 59, output=label, latency_s=0.1)
-    keys = {"baseline": "recorded:base.jsonl", "candidate": "recorded:ft.jsonl", "missing_answers": "wrong"}
+    keys = {
+        "baseline": "recorded:base.jsonl",
+        "candidate": "recorded:ft.jsonl",
+        "missing_answers": "wrong",
+    }
     gate = http.judge(**keys, thresholds=BOUND)
     assert (gate["verdict"], gate["candidate"]["latency_p95_s"]) == ("error", None)
     assert "1 of 60" in gate["candidate"]["latency_unknown"][0]
@@ -120,7 +152,8 @@ def test_without_a_time_limit_nobody_knows_how_long_a_missing_answer_took(http: 
         (58, lambda i: 0.5, "inconclusive", ["58 latencies", "59 are needed"]),
         (80, lambda i: 2.0 if i < 3 else 0.5, "inconclusive", ["77 of 80", "order statistic"]),
         (80, lambda i: 2.0 if i < 8 else 0.5, "fail", ["limit 1 s"]),
-        (60, lambda i: None if i else 0.1, "error", ["59 of 60"]),  # a bound does not rest on a few rows
+        # a bound does not rest on a few rows
+        (60, lambda i: None if i else 0.1, "error", ["59 of 60"]),
     ],
 )
 def test_enough_latencies_must_be_within_the_limit_of_p95(
@@ -135,7 +168,8 @@ def test_enough_latencies_must_be_within_the_limit_of_p95(
 
 
 @pytest.mark.parametrize(
-    ("n", "verdict", "words"), [(58, "inconclusive", ["58 latencies", "59 are needed"]), (59, "pass", [])]
+    ("n", "verdict", "words"),
+    [(58, "inconclusive", ["58 latencies", "59 are needed"]), (59, "pass", [])],
 )
 def test_the_repeats_of_an_example_are_one_latency(
     http: EndpointProject, n: int, verdict: str, words: list[str]
@@ -144,13 +178,20 @@ def test_the_repeats_of_an_example_are_one_latency(
     http.test_set(n)
     http.predictions("base.jsonl", n, wrong_at=range(n // 2), latency_s=0.5, repeats=5)
     rows = [
-        {"id": f"t{i}", "output": label(i), "repeat": repeat, "latency_s": 2.0 if repeat < 2 else 0.5}
+        {
+            "id": f"t{i}",
+            "output": label(i),
+            "repeat": repeat,
+            "latency_s": 2.0 if repeat < 2 else 0.5,
+        }
         for i in range(n)
         for repeat in range(5)
     ]
     write_jsonl(http.path / "ft.jsonl", rows)
     recorded = {"baseline": "recorded:base.jsonl", "candidate": "recorded:ft.jsonl"}
-    gate = ends(http.judge(**recorded, repeats=5, thresholds={"latency_p95_s": {"max": 1}}), verdict)
+    gate = ends(
+        http.judge(**recorded, repeats=5, thresholds={"latency_p95_s": {"max": 1}}), verdict
+    )
     finding = check(gate, "thresholds.latency_p95_s")
     mentions(finding, *words)
     if verdict == "pass":
@@ -160,9 +201,21 @@ def test_the_repeats_of_an_example_are_one_latency(
 def test_a_model_that_only_hangs_is_wrong_where_missing_answers_are(http: EndpointProject) -> None:
     """It has stopped the asking by not answering, which is no excuse."""
     http.file("stuck.py", "import threading\n\n\ndef model(text):\n    threading.Event().wait()\n")
-    stuck = {"provider": "python", "target": "stuck:model", "timeout_s": 0.1, "retries": 0, "concurrency": 1}
-    gate = http.judge(baseline="recorded:base.jsonl", candidate=stuck, missing_answers="wrong", thresholds=BOUND)
-    assert (gate["verdict"], gate["candidate"]["value"], gate["candidate"]["latency_p50_s"]) == ("fail", 0.0, 0.1)
+    stuck = {
+        "provider": "python",
+        "target": "stuck:model",
+        "timeout_s": 0.1,
+        "retries": 0,
+        "concurrency": 1,
+    }
+    gate = http.judge(
+        baseline="recorded:base.jsonl", candidate=stuck, missing_answers="wrong", thresholds=BOUND
+    )
+    assert (gate["verdict"], gate["candidate"]["value"], gate["candidate"]["latency_p50_s"]) == (
+        "fail",
+        0.0,
+        0.1,
+    )
     assert check(gate, "candidate_answers")["status"] == "warning"
 
 
@@ -197,18 +250,28 @@ def test_what_no_call_survives_ends_the_run_and_is_not_to_be_repeated(
     http.file("ftgate.yaml", f"version: 1\nmodels:\n  tuned: {tuned}\n")
     gate = ends(http.judge(candidate="tuned"), "error")
     finding = check(gate, "candidate_answers")
-    mentions(finding, http.server.url.removeprefix("http://").removesuffix("/v1"), f"{N} of {N}", *message)
+    mentions(
+        finding,
+        http.server.url.removeprefix("http://").removesuffix("/v1"),
+        f"{N} of {N}",
+        *message,
+    )
     assert "Run again" not in (finding["advice"] or "Run again")
     assert asked(http, "ft") in calls
     assert statuses(gate)["baseline_answers"] == "note" or calls is not FEW
 
 
-def test_a_model_that_stops_the_run_and_is_forgiven_leaves_the_other_an_error(http: EndpointProject) -> None:
+def test_a_model_that_stops_the_run_and_is_forgiven_leaves_the_other_an_error(
+    http: EndpointProject,
+) -> None:
     http.server.answer = lambda body: Reply(answer(body), delay_s=0.2)
     candidate = {"provider": "python", "target": "hangs:model", "timeout_s": 0.01}
     http.file("hangs.py", "import threading\ndef model(text): threading.Event().wait()\n")
     gate = ends(
-        http.judge(baseline=http.model("base", concurrency=1), candidate=candidate, missing_answers="wrong"), "error"
+        http.judge(
+            baseline=http.model("base", concurrency=1), candidate=candidate, missing_answers="wrong"
+        ),
+        "error",
     )
     assert statuses(gate)["baseline_answers"] == "error"
 
@@ -236,7 +299,9 @@ def test_a_rate_limit_of_an_hour_stops_the_run_with_everything_stored(
 
 
 def test_a_missed_latency_shows_the_slowest_answers(project: Project) -> None:
-    project.predictions("ft.jsonl", 60, wrong_at=(0, 1, 58, 59), latency_s=lambda i: 2.0 + i if i < 40 else 0.1)
+    project.predictions(
+        "ft.jsonl", 60, wrong_at=(0, 1, 58, 59), latency_s=lambda i: 2.0 + i if i < 40 else 0.1
+    )
     gate = ends(project.judge(thresholds={"latency_p50_s": {"max": 2.5}}), "fail")
     lines = block(gate)
     start = lines.index("slowest answers of the candidate (3 of 39):")

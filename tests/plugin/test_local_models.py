@@ -55,7 +55,9 @@ def calls(project: Project) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("function", ["many", "many_async"])
-def test_a_function_may_take_many_inputs_at_once_and_a_batch_size_changes_no_key(local: Project, function: str) -> None:
+def test_a_function_may_take_many_inputs_at_once_and_a_batch_size_changes_no_key(
+    local: Project, function: str
+) -> None:
     candidate(local, function, batch_size=25, revision="v1")
     gate = passed(local.judge(stored=True))
     assert (gate["candidate"]["value"], [n for _, n in calls(local)]) == (1.0, [25, 25, 10])
@@ -68,28 +70,45 @@ def test_a_function_may_take_many_inputs_at_once_and_a_batch_size_changes_no_key
 @pytest.mark.parametrize(
     ("function", "keys", "fragments"),
     [
-        ("picky", {"batch_size": 30}, ["returned None", "2 of 60 answers missing (test.jsonl:1, test.jsonl:31)"]),
+        (
+            "picky",
+            {"batch_size": 30},
+            ["returned None", "2 of 60 answers missing (test.jsonl:1, test.jsonl:31)"],
+        ),
         ("none", {}, ["None", "str", "60 of 60 answers missing"]),
-        ("refuses_one", {"workers": 2}, ["ValueError: not seven (local.py:", "1 of 60 answers missing (test.jsonl:8)"]),
+        (
+            "refuses_one",
+            {"workers": 2},
+            ["ValueError: not seven (local.py:", "1 of 60 answers missing (test.jsonl:8)"],
+        ),
         ("many_async", {"workers": 2}, ["workers: a coroutine function"]),
         ("one", {"workers": 2, "concurrency": 2}, ["concurrency and workers are both set"]),
     ],
 )
-def test_what_a_function_gets_wrong(local: Project, function: str, keys: dict[str, Any], fragments: list[str]) -> None:
+def test_what_a_function_gets_wrong(
+    local: Project, function: str, keys: dict[str, Any], fragments: list[str]
+) -> None:
     """Of many inputs, or in processes of its own: the answers that are missing are told with the reason."""
     candidate(local, function, **keys)
     gate = local.gate(apart=True) if "workers" in keys else local.judge()
     called = "answers" in "".join(fragments)
     finding = stopped(gate, called=called)
     mentions(finding, *fragments)
-    assert (finding["advice"] is not None or not called, "Run again" in str(finding["advice"])) == (True, False)
+    assert (finding["advice"] is not None or not called, "Run again" in str(finding["advice"])) == (
+        True,
+        False,
+    )
 
 
 # --- processes -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("function", "keys"), [("one", {}), ("many", {"batch_size": 10})], ids=["one", "many"])
-def test_a_function_may_be_called_in_processes(local: Project, function: str, keys: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("function", "keys"), [("one", {}), ("many", {"batch_size": 10})], ids=["one", "many"]
+)
+def test_a_function_may_be_called_in_processes(
+    local: Project, function: str, keys: dict[str, Any]
+) -> None:
     candidate(local, function, workers=2, **keys)
     gate = local.gate(apart=True)
     assert (gate["verdict"], gate["candidate"]["value"]) == ("pass", 1.0)
@@ -97,7 +116,8 @@ def test_a_function_may_be_called_in_processes(local: Project, function: str, ke
     assert sum(n for _, n in n_calls) == 60
     assert os.getpid() not in {pid for pid, _ in n_calls}
     assert {n for _, n in n_calls} == ({10} if keys else {1})
-    assert 0 < gate["candidate"]["latency_p50_s"] < 5  # of the function alone, without the start of the processes
+    # of the function alone, without the start of the processes
+    assert 0 < gate["candidate"]["latency_p50_s"] < 5
 
 
 def test_the_backend_of_joblib_that_the_user_has_set_is_used(local: Project) -> None:
@@ -110,7 +130,9 @@ def test_the_backend_of_joblib_that_the_user_has_set_is_used(local: Project) -> 
         "    with joblib.parallel_config(backend='threading'):\n"
         "        yield\n",
     )
-    local.file("local.py", MODULE + "\nimport json\njson.dump(os.getpid(), open('main.txt', 'w'))\n")
+    local.file(
+        "local.py", MODULE + "\nimport json\njson.dump(os.getpid(), open('main.txt', 'w'))\n"
+    )
     candidate(local, "one", workers=2)
     gate = passed(local.gate(apart=True))
     assert {pid for pid, _ in calls(local)} == {json.loads((local.path / "main.txt").read_text())}

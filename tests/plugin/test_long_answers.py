@@ -32,7 +32,15 @@ except ImportError:  # Python 3.10
 
 PLAIN = [*" \n[{(<\"'\\1-a`#\u0e00", '\\"', "1,", "a "]
 JSON = ['{"a":', "[1,", '{"a":[', '"a",', "]", "}", "null "]
-CLOSED = ["<a></a>", "<think>", "</", "<|channel|>analysis", "<|channel|>a<|message|>", "<tool_call>", "<tool_call>{}"]
+CLOSED = [
+    "<a></a>",
+    "<think>",
+    "</",
+    "<|channel|>analysis",
+    "<|channel|>a<|message|>",
+    "<tool_call>",
+    "<tool_call>{}",
+]
 
 
 def patterns() -> Iterator[re.Pattern[str]]:
@@ -125,11 +133,20 @@ GATES: dict[str, tuple[Any, list[Any]]] = {
     "several labels": ([["refund", "invoice"], ["shipping"]], ["labels_f1", "labels_exact"]),
     "numbers": (
         [17.5, 1200, -3],
-        [{"name": "within", "tolerance": 0.5}, {"name": "absolute_error", "low": -5000, "high": 5000}],
+        [
+            {"name": "within", "tolerance": 0.5},
+            {"name": "absolute_error", "low": -5000, "high": 5000},
+        ],
     ),
-    "objects": ([{"city": "Oslo", "days": 3}, {"city": "Rome", "tags": ["a", "b"]}], ["field_f1", "exact_match"]),
+    "objects": (
+        [{"city": "Oslo", "days": 3}, {"city": "Rome", "tags": ["a", "b"]}],
+        ["field_f1", "exact_match"],
+    ),
     "calls": ([CALL, CALL * 2], ["tool_call_f1", "tool_call_exact"]),
-    "text": (["He left the old house at noon.", "A small boat lay on the shore."], ["rouge_l", "token_f1"]),
+    "text": (
+        ["He left the old house at noon.", "A small boat lay on the shore."],
+        ["rouge_l", "token_f1"],
+    ),
 }
 
 
@@ -167,16 +184,24 @@ def served(text: str) -> object:
     message = {"content": text, "tool_calls": [{"function": {"name": "f", "arguments": text}}]}
     choice = {"message": message, "finish_reason": text}
     try:
-        return read_answer({"choices": [choice], "model": text}, Endpoint("http://127.0.0.1/v1", "m"))
+        return read_answer(
+            {"choices": [choice], "model": text}, Endpoint("http://127.0.0.1/v1", "m")
+        )
     except ModelError as error:
         return error
 
 
 READERS: dict[str, Callable[[str], object]] = {
     "reasoning": lambda text: protocol.without_reasoning(Completion(text), "auto"),
-    "reasoning after a tag": lambda text: protocol.without_reasoning(Completion(f"<think>{text}"), "auto"),
-    "reasoning in the tag": lambda text: protocol.without_reasoning(Completion(f"<think {text}>"), "auto"),
-    "reasoning in given tags": lambda text: protocol.without_reasoning(Completion(text), ("<a>", "</a>")),
+    "reasoning after a tag": lambda text: protocol.without_reasoning(
+        Completion(f"<think>{text}"), "auto"
+    ),
+    "reasoning in the tag": lambda text: protocol.without_reasoning(
+        Completion(f"<think {text}>"), "auto"
+    ),
+    "reasoning in given tags": lambda text: protocol.without_reasoning(
+        Completion(text), ("<a>", "</a>")
+    ),
     "ending": protocol.finish_of,
     "calls": messages.calls_in,
     "calls for people": messages.readable_calls,
@@ -185,7 +210,19 @@ READERS: dict[str, Callable[[str], object]] = {
     "a body": served,
     "an excerpt": lambda text: (excerpt(text), one_line(text), printable(text)),
 }
-AT_1_MB = [*PLAIN, *JSON, *CLOSED, "<think", "</think", "[/", "<|end_", '{"a":1,"a":1},', "-q1", "stop", "refund\n"]
+AT_1_MB = [
+    *PLAIN,
+    *JSON,
+    *CLOSED,
+    "<think",
+    "</think",
+    "[/",
+    "<|end_",
+    '{"a":1,"a":1},',
+    "-q1",
+    "stop",
+    "refund\n",
+]
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -202,17 +239,25 @@ def test_what_reads_an_answer_takes_linear_time(name: str) -> None:
 
 
 @pytest.mark.parametrize("depth", [150, 900, 100_000])
-@pytest.mark.parametrize("metric", ["field_f1", "exact_match", {"name": "accuracy", "json_field": "days"}])
-def test_an_answer_that_is_nested_deeply_is_wrong(project: Project, metric: Any, depth: int) -> None:
+@pytest.mark.parametrize(
+    "metric", ["field_f1", "exact_match", {"name": "accuracy", "json_field": "days"}]
+)
+def test_an_answer_that_is_nested_deeply_is_wrong(
+    project: Project, metric: Any, depth: int
+) -> None:
     outputs = [{"days": 1}, {"days": 2}]
-    rows = [{"input": f"training question {row}", "expected": outputs[row % 2]} for row in range(200)]
+    rows = [
+        {"input": f"training question {row}", "expected": outputs[row % 2]} for row in range(200)
+    ]
     project.test_set(60, expected=lambda row: outputs[row % 2])
     project.training_set(0, rows)
     project.predictions("base.jsonl", 60, output=lambda row: outputs[row % 2 and row % 3 == 0])
     text = '{"days":' * depth + "1" + "}" * depth
     project.predictions("ft.jsonl", 60, output=lambda row: text if row == 5 else outputs[row % 2])
     gate = project.judge(metric=metric)
-    assert (gate["verdict"], gate["candidate"]["value"]) == ("pass", pytest.approx(59 / 60)), block(gate)
+    assert (gate["verdict"], gate["candidate"]["value"]) == ("pass", pytest.approx(59 / 60)), block(
+        gate
+    )
 
 
 def test_a_value_that_is_nested_deeply_is_an_error_of_that_answer(project: Project) -> None:
@@ -224,5 +269,8 @@ def test_a_value_that_is_nested_deeply_is_an_error_of_that_answer(project: Proje
 
     gate = project.judge(candidate=answer)
     finding = check(gate, "candidate_answers")
-    assert ("nested too deeply" in finding["message"], "test.jsonl:6" in finding["message"]) == (True, True)
+    assert ("nested too deeply" in finding["message"], "test.jsonl:6" in finding["message"]) == (
+        True,
+        True,
+    )
     assert gate["verdict"] == "error"

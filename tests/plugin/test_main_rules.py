@@ -12,11 +12,15 @@ import yaml
 from endpoint_project import EndpointProject, index_of
 from gate_project import Project, git, label, on_a_branch, wrong
 
-pytestmark = pytest.mark.skipif(not shutil.which("git") or not shutil.which("bash"), reason="there is no git or bash")
+pytestmark = pytest.mark.skipif(
+    not shutil.which("git") or not shutil.which("bash"), reason="there is no git or bash"
+)
 
 PAGE = (Path(__file__).parents[2] / "examples" / "ci" / "README.md").read_text(encoding="utf-8")
 (INI,) = re.findall(r"```ini\n(.*?)```", PAGE, re.DOTALL)
-((RECIPE, COMMAND),) = re.findall(r"```sh\n([^`]*git restore.*?)python -m pytest (.*?)\n```", PAGE, re.DOTALL)
+((RECIPE, COMMAND),) = re.findall(
+    r"```sh\n([^`]*git restore.*?)python -m pytest (.*?)\n```", PAGE, re.DOTALL
+)
 ARGS = COMMAND.split()
 GATE = """version: 1
 gates:
@@ -50,13 +54,22 @@ SWAP = "from pathlib import Path\nPath('base.jsonl').write_text(Path('weak.jsonl
 def rows(right: int, second: int | None = None, first: int = 0, sign: str = "") -> str:
     """Return recorded answers that are right from the first to the last of these, perhaps others the second time."""
     last = (right, right if second is None else second)
-    triples = ((i, k, (label(i) if first <= i < last[k] else wrong(i)) + sign) for i in range(60) for k in (0, 1))
-    return "".join(f'{{"id": "t{i}", "repeat": {k}, "output": "{text}"}}\n' for i, k, text in triples)
+    triples = (
+        (i, k, (label(i) if first <= i < last[k] else wrong(i)) + sign)
+        for i in range(60)
+        for k in (0, 1)
+    )
+    return "".join(
+        f'{{"id": "t{i}", "repeat": {k}, "output": "{text}"}}\n' for i, k, text in triples
+    )
 
 
 def examples(relabelled: int) -> str:
     pairs = ((i, wrong(i) if i < relabelled else label(i)) for i in range(60))
-    return "".join(f'{{"id": "t{i}", "input": "customer question {i}", "expected": "{text}"}}\n' for i, text in pairs)
+    return "".join(
+        f'{{"id": "t{i}", "input": "customer question {i}", "expected": "{text}"}}\n'
+        for i, text in pairs
+    )
 
 
 POOR, GOOD, BEST = {ANSWERS: rows(42)}, {ANSWERS: rows(56)}, {ANSWERS: rows(60)}
@@ -97,7 +110,10 @@ BETTER = {**BEST, "data/train.jsonl": MORE}
 
 
 REFUSED: dict[str, dict[str, str]] = {
-    "a folder of that name": {"data/train.jsonl/conftest.py": SWAP, "data/train.jsonl/rows.jsonl": MORE},
+    "a folder of that name": {
+        "data/train.jsonl/conftest.py": SWAP,
+        "data/train.jsonl/rows.jsonl": MORE,
+    },
     "a link": {"recordings/x.candidate.jsonl": "link"},
 }
 
@@ -107,8 +123,18 @@ def repo(project: Project) -> Project:
     """Return a project whose ``origin/main`` has a strict gate; checked out is a branch from it."""
     (project.path / "data").mkdir()
     (project.path / "train.jsonl").rename(project.path / "data/train.jsonl")
-    files = {"ftgate.yaml": GATE, "pytest.ini": INI, "conftest.py": CONFTEST, "gates/test_gate.py": TEST}
-    for name, text in {**files, "base.jsonl": rows(40), **BEST, ".gitignore": ".ftgate/\n__pycache__/\n"}.items():
+    files = {
+        "ftgate.yaml": GATE,
+        "pytest.ini": INI,
+        "conftest.py": CONFTEST,
+        "gates/test_gate.py": TEST,
+    }
+    for name, text in {
+        **files,
+        "base.jsonl": rows(40),
+        **BEST,
+        ".gitignore": ".ftgate/\n__pycache__/\n",
+    }.items():
         project.file(name, text)
     (project.path / "ft.jsonl").unlink()
     on_a_branch(project.path)
@@ -139,7 +165,9 @@ def propose(project: Project, files: dict[str, str]) -> None:
 def restored(project: Project) -> subprocess.CompletedProcess[str]:
     """Bring back main's rules as the documentation says."""
     command = ["bash", "-ec", RECIPE]
-    return subprocess.run(command, cwd=project.path, check=False, capture_output=True, encoding="utf-8")
+    return subprocess.run(
+        command, cwd=project.path, check=False, capture_output=True, encoding="utf-8"
+    )
 
 
 def restore(project: Project) -> int:
@@ -154,7 +182,9 @@ def test_an_honest_better_candidate_with_new_training_rows_is_green(repo: Projec
     repo.run(*ARGS).assert_outcomes(passed=1)
 
 
-def test_in_a_merge_queue_the_base_of_the_request_is_empty(repo: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_merge_queue_the_base_of_the_request_is_empty(
+    repo: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     propose(repo, BETTER)
     monkeypatch.setenv("GITHUB_BASE_REF", "")
     assert restore(repo) == 0
@@ -198,7 +228,9 @@ def test_the_recipe_alone_makes_a_poor_candidate_red(repo: Project, files: dict[
 
 
 @pytest.mark.parametrize("files", SEEN_BY_THE_PLUGIN.values(), ids=SEEN_BY_THE_PLUGIN)
-def test_the_gate_file_is_the_changes_and_compared_by_the_plugin(repo: Project, files: dict[str, str]) -> None:
+def test_the_gate_file_is_the_changes_and_compared_by_the_plugin(
+    repo: Project, files: dict[str, str]
+) -> None:
     propose(repo, files)
     assert restore(repo) == 0
     assert repo.run(*ARGS).ret == pytest.ExitCode.TESTS_FAILED
@@ -234,7 +266,10 @@ def asked(http: EndpointProject) -> EndpointProject:
 
 def with_candidate(http: EndpointProject, revision: str = "1") -> None:
     keys = {**http.keys, "training_set": "data/train.jsonl", "max_attempts": 3}
-    keys |= {"baseline": http.model("base", few_shot=2), "candidate": http.model("ft", revision=revision)}
+    keys |= {
+        "baseline": http.model("base", few_shot=2),
+        "candidate": http.model("ft", revision=revision),
+    }
     keys["guards"] = {"other": {"test_set": "guard.jsonl", "max_drop": 0.5}}
     http.file("ftgate.yaml", yaml.safe_dump({"version": 1, "gates": {"support": keys}}))
 
@@ -264,7 +299,9 @@ def test_guards_and_attempts_of_an_honest_change_are_its_own(
 
 
 @pytest.mark.parametrize("honest", [True, False])
-def test_a_baseline_with_new_few_shot_examples_is_asked_afresh(asked: EndpointProject, honest: bool) -> None:
+def test_a_baseline_with_new_few_shot_examples_is_asked_afresh(
+    asked: EndpointProject, honest: bool
+) -> None:
     """No file of the change serves the baseline: a forged answer is not found, and neither is an honest one."""
     asked.server.answer = right_on(base=40 if honest else 32, ft=54)
     asked.file("data/train.jsonl", MORE)

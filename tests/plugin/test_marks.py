@@ -31,7 +31,9 @@ def test_nearest_wins_key_by_key(project: Project) -> None:
     assert check(gate, "min_test_examples")["source"] == "ftgate.yaml:2"
 
 
-def test_a_derived_class_is_nearer_than_its_base_and_a_parameter_than_both(project: Project) -> None:
+def test_a_derived_class_is_nearer_than_its_base_and_a_parameter_than_both(
+    project: Project,
+) -> None:
     project.file(
         "test_gate.py",
         f"import pytest\n{project.mark()}\nclass Base: pass\n\n"
@@ -39,7 +41,10 @@ def test_a_derived_class_is_nearer_than_its_base_and_a_parameter_than_both(proje
         "    @pytest.mark.parametrize('x', [pytest.param(1, marks=pytest.mark.ftgate(margin=0.01)), 2])\n"
         "    def test_gate(self, x): pass\n",
     )
-    assert [(gate["margin"], gate["verdict"]) for gate in project.report()["gates"]] == [(0.01, "pass"), (0.2, "pass")]
+    assert [(gate["margin"], gate["verdict"]) for gate in project.report()["gates"]] == [
+        (0.01, "pass"),
+        (0.2, "pass"),
+    ]
 
 
 def test_two_marks_on_one_function_are_an_error(project: Project) -> None:
@@ -52,8 +57,12 @@ def test_two_marks_on_one_function_are_an_error(project: Project) -> None:
 def test_unittest_methods_are_judged(project: Project) -> None:
     mark = project.mark(margin=0.3)
     bodies = {"gate": "pass", "skip": "self.skipTest('no')", "both": "self.fail('body says no')"}
-    methods = "".join(f"    {mark}\n    def test_{name}(self): {body}\n" for name, body in bodies.items())
-    project.file("test_gate.py", f"import unittest, pytest\nclass TestGate(unittest.TestCase):\n{methods}")
+    methods = "".join(
+        f"    {mark}\n    def test_{name}(self): {body}\n" for name, body in bodies.items()
+    )
+    project.file(
+        "test_gate.py", f"import unittest, pytest\nclass TestGate(unittest.TestCase):\n{methods}"
+    )
     result = project.run()
     result.assert_outcomes(failed=3)
     result.stdout.fnmatch_lines(["*ftgate test_gate.py::TestGate::test_gate: FAIL*"])
@@ -100,10 +109,14 @@ def test_a_mark_on_a_custom_item_is_an_error(project: Project) -> None:
 
 @pytest.mark.parametrize("name", ["ftgte", "FTGate", "ft_gate", "ftgates"])
 def test_a_misspelt_marker_is_an_error(project: Project, name: str) -> None:
-    project.file("test_gate.py", f"import pytest\n@pytest.mark.{name}('support')\ndef test_gate(): pass\n")
+    project.file(
+        "test_gate.py", f"import pytest\n@pytest.mark.{name}('support')\ndef test_gate(): pass\n"
+    )
     result = project.run("-Wignore")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"*unknown marker {name} on test_gate.py::test_gate; did you mean 'ftgate'?*"])
+    result.stderr.fnmatch_lines(
+        [f"*unknown marker {name} on test_gate.py::test_gate; did you mean 'ftgate'?*"]
+    )
     project.ini_file(f"markers = {name}: another one, which is registered")
     assert project.run().ret == 0
 
@@ -116,7 +129,10 @@ def test_a_session_has_one_gate_file(green: Project) -> None:
     green.file("b/ftgate.yaml", strict.replace("support", "another"))
     green.file("b/test_b.py", (green.path / "test_gate.py").read_text())
     gates = green.report()["gates"]
-    assert ([(gate["verdict"], gate["margin"]) for gate in gates], green.result.ret) == ([("pass", 0.05)] * 2, 0)
+    assert ([(gate["verdict"], gate["margin"]) for gate in gates], green.result.ret) == (
+        [("pass", 0.05)] * 2,
+        0,
+    )
     (green.path / "ftgate.yaml").unlink()
     check, _ = (gate["checks"][0] for gate in green.report()["gates"])
     assert "searched for ftgate.yaml in the folder of pytest.ini" in check["message"]

@@ -6,7 +6,20 @@ from typing import Any
 import pytest
 import yaml
 from endpoint_project import EndpointProject, index_of
-from gate_project import LARGE, SMALL, USAGE, Project, check, ends, label, mentions, passed, recorded, statuses, stopped
+from gate_project import (
+    LARGE,
+    SMALL,
+    USAGE,
+    Project,
+    check,
+    ends,
+    label,
+    mentions,
+    passed,
+    recorded,
+    statuses,
+    stopped,
+)
 from loopback import Reply
 
 from pytest_ftgate import metric
@@ -30,7 +43,10 @@ def project(project: Project) -> Project:
     project.test_set(N, lang=lambda i: "de" if i < 60 else "en")
     answers(project, "base.jsonl", WRONG_LARGE)
     answers(project, "ft.jsonl", WRONG_SMALL)
-    models = {"baseline": recorded("base.jsonl", price=LARGE), "candidate": recorded("ft.jsonl", price=SMALL)}
+    models = {
+        "baseline": recorded("base.jsonl", price=LARGE),
+        "candidate": recorded("ft.jsonl", price=SMALL),
+    }
     project.keys |= {"max_drop": 0.02, "cheaper_by": 6, **models}
     return project
 
@@ -50,12 +66,21 @@ def test_what_is_foreseen_is_what_decides_in_the_end(
         project.test_set(n)
         gate = project.judge(max_drop=max_drop, confidence=confidence, min_test_examples=1)
         finding = check(ends(gate, verdict), "min_wins")
-        assert (gate["models_called"], finding["observed"], finding["required"]) == (n == needed, n, needed)
+        assert (gate["models_called"], finding["observed"], finding["required"]) == (
+            n == needed,
+            n,
+            needed,
+        )
     mentions(finding, f"{100 * confidence:g} %", str(needed), str(needed - 1), "max_drop")
 
 
-def test_of_several_baselines_the_best_needs_a_price_and_all_must_be_matched(project: Project) -> None:
-    models = {"baseline": ..., "baselines": {"large": project.keys["baseline"], "free": recorded("weak.jsonl")}}
+def test_of_several_baselines_the_best_needs_a_price_and_all_must_be_matched(
+    project: Project,
+) -> None:
+    models = {
+        "baseline": ...,
+        "baselines": {"large": project.keys["baseline"], "free": recorded("weak.jsonl")},
+    }
     answers(project, "weak.jsonl", range(100))
     gate = passed(project.judge(**models))
     mentions(check(gate, "max_drop"), "baseline large", "baseline free")
@@ -79,7 +104,11 @@ def test_another_baseline_that_would_do_as_well_is_called_a_rival(
     """The prompt alone is 5 points worse than few-shot, which is allowed, and costs what the candidate does."""
     answers(project, "prompt.jsonl", missed)
     prompt = recorded("prompt.jsonl", price={"input_per_1m": 0.36, "output_per_1m": 0})
-    keys = {"baselines": {"prompt": prompt, "few_shot": project.keys["baseline"]}, "max_drop": 0.05, "cheaper_by": 5}
+    keys = {
+        "baselines": {"prompt": prompt, "few_shot": project.keys["baseline"]},
+        "max_drop": 0.05,
+        "cheaper_by": 5,
+    }
     candidate = recorded("ft.jsonl", price={"input_per_1m": price, "output_per_1m": 0})
     gate = passed(project.judge(baseline=..., candidate=candidate, **keys))
     assert gate["baseline"]["name"] == "few_shot"
@@ -94,7 +123,14 @@ def test_another_baseline_that_would_do_as_well_is_called_a_rival(
     [
         ({}, SMALL, {}, True, "cheaper_by", ["300 of 300"]),
         ({"usage": USAGE}, {"input_per_1m": 0, "output_per_1m": 0}, {}, False, "cheaper_by", []),
-        ({"usage": {**USAGE, "output_tokens": 0}}, {**SMALL, "input_per_1m": 0}, {}, True, "cheaper_by", []),
+        (
+            {"usage": {**USAGE, "output_tokens": 0}},
+            {**SMALL, "input_per_1m": 0},
+            {},
+            True,
+            "cheaper_by",
+            [],
+        ),
         (  # one fast row of 300 makes no fast model
             {"latency_s": lambda i: None if i else 0.01},
             SMALL,
@@ -107,19 +143,35 @@ def test_another_baseline_that_would_do_as_well_is_called_a_rival(
     ids=["no usage", "a price of nothing", "answers that cost nothing", "not all latencies"],
 )
 def test_where_costs_or_times_are_no_numbers_there_is_no_factor(
-    project: Project, fields: Any, price: Any, keys: Any, called: bool, name: str, fragments: list[str]
+    project: Project,
+    fields: Any,
+    price: Any,
+    keys: Any,
+    called: bool,
+    name: str,
+    fragments: list[str],
 ) -> None:
     project.predictions("ft.jsonl", N, WRONG_SMALL, **fields)
-    finding = stopped(project.judge(candidate=recorded("ft.jsonl", price=price), **keys), called=called)
+    finding = stopped(
+        project.judge(candidate=recorded("ft.jsonl", price=price), **keys), called=called
+    )
     assert (finding["name"], finding["observed"], finding["required"]) == (name, None, 6)
     mentions(finding, "ft.jsonl", *fragments)
 
 
 @pytest.mark.parametrize(("repeats", "verdict"), [(1, "inconclusive"), (5, "inconclusive")])
-def test_repeats_do_not_multiply_the_evidence_of_being_faster(project: Project, repeats: int, verdict: str) -> None:
+def test_repeats_do_not_multiply_the_evidence_of_being_faster(
+    project: Project, repeats: int, verdict: str
+) -> None:
     """160 of 300 examples are fast enough, which could be chance, however often each is asked."""
     answers(project, "base.jsonl", WRONG_LARGE, repeats=repeats, latency_s=1.0)
-    answers(project, "ft.jsonl", WRONG_SMALL, repeats=repeats, latency_s=lambda i: 0.5 if i < 160 else 0.6)
+    answers(
+        project,
+        "ft.jsonl",
+        WRONG_SMALL,
+        repeats=repeats,
+        latency_s=lambda i: 0.5 if i < 160 else 0.6,
+    )
     gate = ends(project.judge(repeats=repeats, cheaper_by=..., faster_by=2), verdict)
     finding = check(gate, "faster_by")
     assert (finding["status"], finding["observed"]) == ("inconclusive", 2)
@@ -131,9 +183,15 @@ def test_latency_samples_are_what_counts_where_they_are_alike(http: EndpointProj
     usage = {"prompt_tokens": 1000, "completion_tokens": 20}
     http.test_set(160)
     http.server.answer = lambda body: Reply(label(index_of(body)), usage=usage)
-    large, small = http.model("large", price=LARGE, system="Answer."), http.model("ft:mini", price=SMALL)
+    large, small = (
+        http.model("large", price=LARGE, system="Answer."),
+        http.model("ft:mini", price=SMALL),
+    )
     keys = {"margin": ..., "max_drop": 0.02, "cheaper_by": 6}
-    unlike = {"baseline": {**large, "latency_sample": 4}, "candidate": {**small, "latency_sample": 5}}
+    unlike = {
+        "baseline": {**large, "latency_sample": 4},
+        "candidate": {**small, "latency_sample": 5},
+    }
     finding = stopped(http.judge(**keys, **unlike, faster_by=2))
     assert (finding["name"], http.server.requests) == ("faster_by", [])
     mentions(finding, "large", "ft:mini", "4 ex", "5 ex")
@@ -142,7 +200,9 @@ def test_latency_samples_are_what_counts_where_they_are_alike(http: EndpointProj
     gate = http.judge(**keys, **alike, faster_by=1.0001)
     finding = check(gate, "faster_by")
     assert {"baseline_answers", "candidate_answers"} <= statuses(gate).keys()
-    assert finding["observed"] == pytest.approx(gate["baseline"]["latency_p50_s"] / gate["candidate"]["latency_p50_s"])
+    assert finding["observed"] == pytest.approx(
+        gate["baseline"]["latency_p50_s"] / gate["candidate"]["latency_p50_s"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -160,7 +220,9 @@ def test_labels_that_are_the_large_models_own_outputs_are_called_circular(
     answers(project, "ft.jsonl", [7])
     gate = passed(project.judge(metric=metric, max_drop=0.2, min_test_examples=9))
     findings = [check for check in gate["checks"] if check["name"] == "circular"]
-    assert [(check["status"], check["observed"]) for check in findings] == [("warning", n)] * circular
+    assert [(check["status"], check["observed"]) for check in findings] == [
+        ("warning", n)
+    ] * circular
 
 
 @pytest.mark.parametrize("shared", [0, 30])
@@ -172,7 +234,8 @@ def test_equal_answers_are_what_max_drop_asks_for(project: Project, shared: int)
 
 def test_macro_f1_and_groups_are_matched(project: Project) -> None:
     gate = passed(project.judge(metric="f1_macro", max_drop=0.05))
-    assert "min_wins" not in statuses(gate)  # how many examples do is not foreseen for a metric of the whole set
+    # how many examples do is not foreseen for a metric of the whole set
+    assert "min_wins" not in statuses(gate)
     project.test_set(N, group=lambda i: f"g{i // 2}")
     gate = passed(project.judge(max_drop=0.05))
     assert (gate["note"], "min_wins" in statuses(gate)) == ("150 groups", False)
@@ -191,20 +254,32 @@ def mistakes(expected: str, answer: str) -> float:
 
 # Three better and six worse: measured -1 point, but only sure of at most 3.03.
 @pytest.mark.parametrize(("extra", "verdict"), [((), "pass"), ((2, 3, 4, 5), "inconclusive")])
-def test_where_lower_is_better_worse_is_higher(project: Project, extra: tuple[int, ...], verdict: str) -> None:
+def test_where_lower_is_better_worse_is_higher(
+    project: Project, extra: tuple[int, ...], verdict: str
+) -> None:
     answers(project, "ft.jsonl", (0, 1, *extra, *range(270, 297 if extra else 299)))
     keys = {"metric": mistakes, "max_drop": 2.5}
     gate = ends(project.judge(**keys), verdict)
     finding = check(gate, "max_drop")
-    assert (finding["required"], finding["observed"], gate["gain"] < 0) == (-2.5, gate["lower_bound"], True)
+    assert (finding["required"], finding["observed"], gate["gain"] < 0) == (
+        -2.5,
+        gate["lower_bound"],
+        True,
+    )
     project.test_set(118)  # 2.5 of 100 are as many examples as 2.5 points
     assert stopped(project.judge(**keys), "inconclusive")["required"] == 119
 
 
 def test_a_mark_may_allow_more_but_not_ask_for_something_else(project: Project) -> None:
     for standard in ({"max_drop": 0.02, "cheaper_by": 6}, {"margin": 0.05}):
-        written = {key: value for key, value in project.keys.items() if key not in ("max_drop", "cheaper_by")}
-        project.gate_file(yaml.safe_dump({"version": 1, "gates": {"g": {**standard, **written}}}, sort_keys=False))
+        written = {
+            key: value
+            for key, value in project.keys.items()
+            if key not in ("max_drop", "cheaper_by")
+        }
+        project.gate_file(
+            yaml.safe_dump({"version": 1, "gates": {"g": {**standard, **written}}}, sort_keys=False)
+        )
         gate = project.judge("g", max_drop=0.1, cheaper_by=2)
         if "margin" in standard:
             mentions(stopped(gate), "margin 0.05", "ftgate.yaml:4", "max_drop 0.1", "marker")
@@ -213,8 +288,12 @@ def test_a_mark_may_allow_more_but_not_ask_for_something_else(project: Project) 
             assert check(gate, "max_drop")["source"] == "marker"
 
 
-@pytest.mark.parametrize(("to", "reached"), [(0.9, False), (0.89, True), (0.88, True), (0.95, False)])
-def test_to_stay_equal_or_nearly_is_what_such_a_gate_expects(project: Project, to: float, reached: bool) -> None:
+@pytest.mark.parametrize(
+    ("to", "reached"), [(0.9, False), (0.89, True), (0.88, True), (0.95, False)]
+)
+def test_to_stay_equal_or_nearly_is_what_such_a_gate_expects(
+    project: Project, to: float, reached: bool
+) -> None:
     """The baseline is at 90 %, the candidate at 89.7 %, and two points are allowed."""
     gate = passed(project.judge(hypothesis={"from": 0.9, "to": to, "because": "the task is easy"}))
     assert statuses(gate)["hypothesis"] == ("pass" if reached else "warning")
@@ -247,7 +326,8 @@ def test_green_means_train_now(project: Project) -> None:
     finding = stopped(matched(project, 50), "inconclusive")
     assert (finding["name"], finding["observed"], finding["required"]) == ("min_wins", 50, 59)
     assert stopped(matched(project, 240, baseline="recorded:base.jsonl"))["name"] == "cheaper_by"
-    free = recorded("base.jsonl", price={"input_per_1m": 0, "output_per_1m": 0})  # which leaves nothing to save
+    # which leaves nothing to save
+    free = recorded("base.jsonl", price={"input_per_1m": 0, "output_per_1m": 0})
     finding = stopped(matched(project, 240, baseline=free), "fail", called=True)
     assert finding["name"] == "headroom"
     mentions(finding, "base.jsonl")
@@ -262,7 +342,8 @@ BEAT = {"margin": 0.05, "max_drop": ..., "cheaper_by": ...}
 @pytest.mark.parametrize(
     ("limit", "verdict", "observed", "required"),
     [
-        ({"max_break_even_days": 92}, "pass", 3.0024 * 365 / 12, 92),  # $3 and the evaluation upfront at $1 a month
+        # $3 and the evaluation upfront at $1 a month
+        ({"max_break_even_days": 92}, "pass", 3.0024 * 365 / 12, 92),
         ({"max_break_even_days": 30, "data_cost_usd": 2000}, "fail", 2001.0024 * 365 / 12, 30),
         ({"max_break_even_days": 30, "hosting_usd_per_month": 1}, "fail", None, 30),  # never
     ],
@@ -270,7 +351,12 @@ BEAT = {"margin": 0.05, "max_drop": ..., "cheaper_by": ...}
 )
 @pytest.mark.parametrize("standard", [{}, BEAT], ids=["match", "beat"])
 def test_what_even_a_free_candidate_could_not_save(
-    project: Project, limit: dict[str, Any], verdict: str, observed: float, required: float, standard: dict[str, Any]
+    project: Project,
+    limit: dict[str, Any],
+    verdict: str,
+    observed: float,
+    required: float,
+    standard: dict[str, Any],
 ) -> None:
     gate = matched(project, 240, economics={**ECONOMICS, **limit}, **standard)
     assert gate["verdict"] == verdict, gate["checks"]
@@ -285,11 +371,14 @@ def test_what_even_a_free_candidate_could_not_save(
 
 def test_money_that_cannot_be_judged_is_an_error(project: Project) -> None:
     economics = {**ECONOMICS, "max_break_even_days": 30}
-    finding = stopped(matched(project, 240, economics=economics, **BEAT, baseline="recorded:base.jsonl"))
+    finding = stopped(
+        matched(project, 240, economics=economics, **BEAT, baseline="recorded:base.jsonl")
+    )
     assert finding["name"] == "economics"
     mentions(finding, "base.jsonl")
     for price in ({}, {"candidate_price": SMALL}):
-        gate = matched(project, 240, economics={**economics, **price}, untold=True)  # by token counts that are missing
+        # by token counts that are missing
+        gate = matched(project, 240, economics={**economics, **price}, untold=True)
         assert stopped(gate, called=True)["name"] == "cheaper_by"
         for name in ("cheaper_by", "economics"):
             assert check(gate, name)["status"] == "error"

@@ -16,7 +16,11 @@ from pytest_ftgate.models import Completion
 from pytest_ftgate.models.openai_api.endpoint import Endpoint
 from pytest_ftgate.models.openai_api.model import OpenAIModel
 
-USAGE = {"prompt_tokens": 1000, "completion_tokens": 20, "prompt_tokens_details": {"cached_tokens": 600}}
+USAGE = {
+    "prompt_tokens": 1000,
+    "completion_tokens": 20,
+    "prompt_tokens_details": {"cached_tokens": 600},
+}
 ROLES = {"gpt-4.1-mini": "base", "ft:gpt-4.1-mini:org::1": "ft"}
 
 
@@ -56,9 +60,16 @@ def test_a_models_own_price(project: Project) -> None:
 
 def test_the_hour_of_a_machine_is_spread_over_the_calls(http: EndpointProject) -> None:
     """What was measured is kept with the answers, also in recordings: a later run costs the same."""
-    usage = {"prompt_tokens": 10, "completion_tokens": 2, "prompt_tokens_details": {"cache_write_tokens": 4}}
+    usage = {
+        "prompt_tokens": 10,
+        "completion_tokens": 2,
+        "prompt_tokens_details": {"cache_write_tokens": 4},
+    }
     http.server.answer = lambda body: Reply(answer(body), usage=usage)
-    http.gate_test(candidate=http.model("ft", price={"gpu_hour_usd": 3600}), thresholds={"cost_usd": {"min": 0}})
+    http.gate_test(
+        candidate=http.model("ft", price={"gpu_hour_usd": 3600}),
+        thresholds={"cost_usd": {"min": 0}},
+    )
     gate = http.gate("--ftgate-report=recordings:recordings")
     cost = gate["candidate"]["cost_usd"]
     assert gate["verdict"] == "pass"
@@ -70,24 +81,42 @@ def test_the_hour_of_a_machine_is_spread_over_the_calls(http: EndpointProject) -
     http.pytester.makeini("[pytest]\nftgate_recordings = recordings\n")
     shutil.rmtree(http.path / ".ftgate")
     second_gate = http.gate("--ftgate-offline")
-    assert (second_gate["candidate"]["n_stored"], second_gate["candidate"]["cost_usd"]) == (60, cost)
+    assert (second_gate["candidate"]["n_stored"], second_gate["candidate"]["cost_usd"]) == (
+        60,
+        cost,
+    )
 
 
 def test_reading_a_file_is_not_what_a_machine_took(project: Project) -> None:
-    gate = project.judge(candidate=recorded("ft.jsonl", price={"gpu_hour_usd": 2}), thresholds={"cost_usd": {"max": 1}})
+    gate = project.judge(
+        candidate=recorded("ft.jsonl", price={"gpu_hour_usd": 2}),
+        thresholds={"cost_usd": {"max": 1}},
+    )
     assert (gate["verdict"], gate["candidate"]["cost_usd"]) == ("error", None)
     mentions(check(gate, "thresholds.cost_usd"), "60 of 60")
 
 
-def test_a_known_endpoint_has_its_price_from_the_table(http: EndpointProject, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_known_endpoint_has_its_price_from_the_table(
+    http: EndpointProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The model is OpenAI's own in all but the connection, which leads to loopback."""
-    pytest.importorskip("genai_prices", reason="genai-prices is not installed: pip install .[prices]")
-    monkeypatch.setattr(OpenAIModel, "address", lambda model: Endpoint(http.server.url, model.home.model, None, None))
+    pytest.importorskip(
+        "genai_prices", reason="genai-prices is not installed: pip install .[prices]"
+    )
+    monkeypatch.setattr(
+        OpenAIModel,
+        "address",
+        lambda model: Endpoint(http.server.url, model.home.model, None, None),
+    )
     monkeypatch.setenv("OPENAI_API_KEY", "k")
-    http.server.answer = lambda body: Reply(answer({**body, "model": ROLES[body["model"]]}), usage=USAGE)
+    http.server.answer = lambda body: Reply(
+        answer({**body, "model": ROLES[body["model"]]}), usage=USAGE
+    )
     http.gate_test(baseline="openai:gpt-4.1-mini", candidate="openai:ft:gpt-4.1-mini:org::1")
     gate = passed(http.whole("-v"))
-    assert gate["baseline"]["cost_usd"] == pytest.approx(60 * (400 * 0.4 + 600 * 0.1 + 20 * 1.6) / 1e6)
+    assert gate["baseline"]["cost_usd"] == pytest.approx(
+        60 * (400 * 0.4 + 600 * 0.1 + 20 * 1.6) / 1e6
+    )
     assert gate["baseline"]["price"].startswith("genai-prices ")
     assert gate["candidate"]["cost_usd"] is None  # what the base model costs says nothing
     for role in ("baseline", "candidate"):
@@ -114,17 +143,27 @@ def test_workers_of_xdist_share_the_limit(project: Project) -> None:
     )
     project.gate_test()
     result = project.run_apart("-n2", "--ftgate-max-cost=3", "-rA")
-    result.stdout.fnmatch_lines(["budget: ('--ftgate-max-cost 3, of which each of 2 workers may spend $1.50', 1.5)"])
+    result.stdout.fnmatch_lines(
+        ["budget: ('--ftgate-max-cost 3, of which each of 2 workers may spend $1.50', 1.5)"]
+    )
 
 
-PRICED = {"price": {"input_per_1m": 1.0, "output_per_1m": 50.0}, "params": {"max_tokens": 21}, "concurrency": 1}
+PRICED = {
+    "price": {"input_per_1m": 1.0, "output_per_1m": 50.0},
+    "params": {"max_tokens": 21},
+    "concurrency": 1,
+}
 """A thousand tokens in and twenty out: $0.002 for each of 120 answers."""
 
 
-def test_the_limit_ends_a_gate_before_it_is_passed_and_the_next_run_goes_on(http: EndpointProject) -> None:
+def test_the_limit_ends_a_gate_before_it_is_passed_and_the_next_run_goes_on(
+    http: EndpointProject,
+) -> None:
     http.gate_test(baseline=http.model("base", **PRICED), candidate=http.model("ft", **PRICED))
     gate = ends(http.gate("--ftgate-max-cost=0.13"), "error")
-    assert re.search(r"--ftgate-max-cost 0.13: \$0.1\S* is spent, the next call is", words(http.result))
+    assert re.search(
+        r"--ftgate-max-cost 0.13: \$0.1\S* is spent, the next call is", words(http.result)
+    )
     answered = gate["baseline"]["n_scored"] + gate["candidate"]["n_scored"]
     assert 0.12 < 0.002 * answered <= 0.002 * len(http.server.requests) <= 0.13
     http.result.stdout.fnmatch_lines(["$0.1* spent of --ftgate-max-cost 0.13"])
@@ -136,16 +175,25 @@ def test_the_limit_ends_a_gate_before_it_is_passed_and_the_next_run_goes_on(http
 
 def test_calls_that_broke_off_are_told_apart_from_what_was_spent(http: EndpointProject) -> None:
     """A refusal to be busy is free, a connection that was dropped in the middle perhaps not."""
-    http.gate_test(baseline=http.model("base", **PRICED, retries=2), candidate=http.model("ft", **PRICED, retries=2))
+    http.gate_test(
+        baseline=http.model("base", **PRICED, retries=2),
+        candidate=http.model("ft", **PRICED, retries=2),
+    )
     http.server.faults.extend([error(429, retry_after="0"), Reply(drop=True)])
     assert http.gate("--ftgate-max-cost=1")["verdict"] == "pass"
     pattern = r"\$0.2400 spent of --ftgate-max-cost 1, and perhaps \$0.001\d* for calls whose cost is unknown"
     assert re.search(pattern, words(http.result))
 
 
-def test_the_limit_is_an_error_also_where_missing_answers_count_as_wrong(http: EndpointProject) -> None:
+def test_the_limit_is_an_error_also_where_missing_answers_count_as_wrong(
+    http: EndpointProject,
+) -> None:
     """Nobody asked for them: they are not missing after all retries."""
-    http.gate_test(baseline="recorded:base.jsonl", candidate=http.model("ft", **PRICED), missing_answers="wrong")
+    http.gate_test(
+        baseline="recorded:base.jsonl",
+        candidate=http.model("ft", **PRICED),
+        missing_answers="wrong",
+    )
     gate = ends(http.gate("--ftgate-max-cost=0.05"), "error")
     assert "--ftgate-max-cost 0.05" in check(gate, "candidate_answers")["message"]
 
@@ -172,7 +220,10 @@ def priced(project: Project) -> Project:
     """Return a gate that the candidate wins, with costs."""
     project.predictions("base.jsonl", 60, range(40, 60), usage=TOKENS)
     project.predictions("ft.jsonl", 60, (0, 1, 58, 59), usage=TOKENS)
-    project.keys |= {"baseline": recorded("base.jsonl", price=LARGE), "candidate": recorded("ft.jsonl", price=SMALL)}
+    project.keys |= {
+        "baseline": recorded("base.jsonl", price=LARGE),
+        "candidate": recorded("ft.jsonl", price=SMALL),
+    }
     return project
 
 
@@ -184,13 +235,19 @@ def judged(project: Project, **economics: Any) -> dict[str, Any]:
 def test_calls_for_nothing_save_nothing_but_on_a_machine_that_is_paid_by_the_month(
     priced: Project, output_per_1m: float, called: bool
 ) -> None:
-    priced.predictions("ft.jsonl", 60, (0, 1, 58, 59), usage={"input_tokens": 1000, "output_tokens": 0})
-    priced.keys["candidate"] = recorded("ft.jsonl", price={"input_per_1m": 0, "output_per_1m": output_per_1m})
+    priced.predictions(
+        "ft.jsonl", 60, (0, 1, 58, 59), usage={"input_tokens": 1000, "output_tokens": 0}
+    )
+    priced.keys["candidate"] = recorded(
+        "ft.jsonl", price={"input_per_1m": 0, "output_per_1m": output_per_1m}
+    )
     gate = judged(priced, max_break_even_days=30)
     finding = stopped(gate, called=called)
     assert (finding["name"], finding["observed"]) == ("economics", None)
     assert not called or gate["economics"]["monthly_saving_usd"] is None
-    mentions(finding, "candidate ft.jsonl", "marker", "gpu_hour_usd", "economics.hosting_usd_per_month")
+    mentions(
+        finding, "candidate ft.jsonl", "marker", "gpu_hour_usd", "economics.hosting_usd_per_month"
+    )
     gate = passed(judged(priced, max_break_even_days=115, hosting_usd_per_month=400))
     assert gate["economics"]["monthly_saving_usd"] == pytest.approx(80)
 
@@ -216,9 +273,17 @@ def test_a_smaller_model_is_priced_before_it_is_trained(priced: Project) -> None
     rows = ({"input": f"{i:4} {'x' * 4189}", "expected": "refund"} for i in range(1000))
     priced.training_set(0, rows)
     priced.gate_test(stage="ready", candidate=..., economics={**SEED, "max_break_even_days": 180})
-    result = priced.run("--ftgate-report=json:r.json", "--ftgate-report=markdown:r.md", "--ftgate-report=html:r.html")
+    result = priced.run(
+        "--ftgate-report=json:r.json",
+        "--ftgate-report=markdown:r.md",
+        "--ftgate-report=html:r.html",
+    )
     (gate,) = json.loads((priced.path / "r.json").read_text())["gates"]
-    economics, saving, upfront = gate["economics"], 200_000 * 0.00204, 3 * 25.20 + 2000 + 60 * 0.0024 + 180 * 0.00036
+    economics, saving, upfront = (
+        gate["economics"],
+        200_000 * 0.00204,
+        3 * 25.20 + 2000 + 60 * 0.0024 + 180 * 0.00036,
+    )
     assert economics["training_cost_usd"] == pytest.approx(25.20, rel=0.01)
     expected = {
         "candidate_usd_per_1000_calls": 0.36,
@@ -240,5 +305,6 @@ def test_a_smaller_model_is_priced_before_it_is_trained(priced: Project) -> None
         assert sentence in " ".join(html.unescape(text).split())
     page = (priced.path / "r.html").read_text()
     assert all(
-        fragment in page for fragment in ("155 days", "1.8 times candidate_price", "about 1,050,000 tokens an epoch")
+        fragment in page
+        for fragment in ("155 days", "1.8 times candidate_price", "about 1,050,000 tokens an epoch")
     )

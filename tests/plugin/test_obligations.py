@@ -17,7 +17,15 @@ WAIVERS = ("--ftgate-allow-missing", "--ftgate-plan", "--ftgate-preview=1")
 OVERRIDDEN = ("ftgate_required=", "ftgate_config=easy.yaml", "ftgate_base_ref=work")
 NOT_COLLECTED = "no collected test has this marker"
 TEST = "def test_gate(): pass"
-INFORMS = ("--help", "--version", "--markers", "--collect-only", "--fixtures", "--fixtures-per-test", "--setup-plan")
+INFORMS = (
+    "--help",
+    "--version",
+    "--markers",
+    "--collect-only",
+    "--fixtures",
+    "--fixtures-per-test",
+    "--setup-plan",
+)
 INFORMS += ("--cache-show", "--collect-only -k nothing")
 CONFTEST = f"""{HEAD}LABELS = ('refund', 'invoice', 'shipping')
 EASY = [{{'id': f't{{i}}', 'input': f'easy {{i}}', 'expected': LABELS[i % 3]}} for i in range(60)]
@@ -29,30 +37,60 @@ def broken(): 1 / 0
 
 
 def fixture(key: str, value: str) -> tuple[str, str]:
-    return "", f"from conftest import EASY\n@pytest.fixture\ndef ftgate_{key}(): return {value}\n@MARK\n{TEST}"
+    return (
+        "",
+        f"from conftest import EASY\n@pytest.fixture\ndef ftgate_{key}(): return {value}\n@MARK\n{TEST}",
+    )
 
 
 LATER = "@pytest.mark.skip(reason='later')\n@MARK\n"
 PART = {"path": "test.jsonl", "limit": 55}
-MODULES: dict[str, tuple[str, str, str]] = {  # keys of the mark, what carries it, and why its gate is not met
+# keys of the mark, what carries it, and why its gate is not met
+MODULES: dict[str, tuple[str, str, str]] = {
     # skipped: green for pytest, whoever skipped it
     "skip": ("", f"{LATER}{TEST}", "was skipped: later"),
-    "skipif": ("", f"@pytest.mark.skipif(True, reason='later')\n@MARK\n{TEST}", "was skipped: later"),
+    "skipif": (
+        "",
+        f"@pytest.mark.skipif(True, reason='later')\n@MARK\n{TEST}",
+        "was skipped: later",
+    ),
     "skip by a fixture": ("", "@MARK\ndef test_gate(skipping): pass", "was skipped: later"),
-    "skip of the class": ("", f"{LATER}class TestGate:\n    def test_gate(self): pass", "skipped: later"),
-    "xfail, not run": ("", f"@pytest.mark.xfail(run=False)\n@MARK\n{TEST}", "skipped: xfail: [NOTRUN]"),
-    "a reason": ("", f"@pytest.mark.xfail(run=False, reason='slow')\n@MARK\n{TEST}", "xfail: [NOTRUN] slow"),
+    "skip of the class": (
+        "",
+        f"{LATER}class TestGate:\n    def test_gate(self): pass",
+        "skipped: later",
+    ),
+    "xfail, not run": (
+        "",
+        f"@pytest.mark.xfail(run=False)\n@MARK\n{TEST}",
+        "skipped: xfail: [NOTRUN]",
+    ),
+    "a reason": (
+        "",
+        f"@pytest.mark.xfail(run=False, reason='slow')\n@MARK\n{TEST}",
+        "xfail: [NOTRUN] slow",
+    ),
     "skip in the body": ("", "@MARK\ndef test_gate(): pytest.skip('later')", "was skipped: later"),
-    "xfail in the body": ("", "@MARK\ndef test_gate(): pytest.xfail('later')", "was skipped: xfail: later"),
+    "xfail in the body": (
+        "",
+        "@MARK\ndef test_gate(): pytest.xfail('later')",
+        "was skipped: xfail: later",
+    ),
     "a broken set-up": ("", "@MARK\ndef test_gate(broken): pass", "set-up failed"),
     # another gate than the one in the file; what each key asks for: tests/unit/weaker/test_weaker_gates.py
     "a smaller margin": ("margin=0.01", "", "margin: 0.05 -> 0.01"),
     "a part of it": (f"test_set={PART}", "", "test_set.limit: all rows -> 55"),
     "another metric": ("metric='f1_macro'", "", "metric: accuracy -> f1_macro"),
     "another training set": ("training_set='other.jsonl'", "", "train.jsonl -> other.jsonl"),
-    "a fixture with another one": (*fixture("training_set", "'other.jsonl'"), "train.jsonl -> other.jsonl"),
+    "a fixture with another one": (
+        *fixture("training_set", "'other.jsonl'"),
+        "train.jsonl -> other.jsonl",
+    ),
     "a fixture with another test set": (*fixture("test_set", "EASY"), "test_set: "),
-    "a fixture with a weaker baseline": (*fixture("baseline", "'recorded:weak.jsonl'"), "-> recorded:weak.jsonl"),
+    "a fixture with a weaker baseline": (
+        *fixture("baseline", "'recorded:weak.jsonl'"),
+        "-> recorded:weak.jsonl",
+    ),
     "red": ("margin=0.9", "", "::test_gate is fail"),
     "an error": ("max_drop=0.02", "", "::test_gate is error"),
     # what meets it
@@ -69,14 +107,23 @@ def test_what_tests_may_do_to_their_gate(required: Project) -> None:
     required.file("conftest.py", CONFTEST)
     (required.path / "test_gate.py").unlink()
     gates = {name: f"g{number}" for number, name in enumerate(MODULES)}
-    required.gate_file("version: 1\ngates:\n" + "".join(f"  {gate}: {{{GATE}}}\n" for gate in gates.values()))
+    required.gate_file(
+        "version: 1\ngates:\n" + "".join(f"  {gate}: {{{GATE}}}\n" for gate in gates.values())
+    )
     for name, (keys, body, _) in MODULES.items():
         mark = f"pytest.mark.ftgate({gates[name]!r}, {keys})"
-        required.file(f"test_{gates[name]}.py", f"{HEAD}{body or f'@MARK{chr(10)}{TEST}'}\n".replace("MARK", mark))
+        required.file(
+            f"test_{gates[name]}.py",
+            f"{HEAD}{body or f'@MARK{chr(10)}{TEST}'}\n".replace("MARK", mark),
+        )
     reasons = {gate["name"]: gate["reason"] for gate in required.report()["unjudged"]}
     expected = {name: reason for name, (*_, reason) in MODULES.items() if reason}
     assert reasons.keys() == {gates[name] for name in expected}
-    assert {name: reasons[gates[name]] for name in expected if expected[name] not in reasons[gates[name]]} == {}
+    assert {
+        name: reasons[gates[name]]
+        for name in expected
+        if expected[name] not in reasons[gates[name]]
+    } == {}
     required.result.assert_outcomes(passed=10, skipped=5, xfailed=3, xpassed=1, failed=1, errors=3)
     text = " ".join(required.result.stdout.str().split())
     for name, reason in expected.items():
@@ -116,13 +163,17 @@ OWED: dict[str, Row] = {
 
 
 @pytest.mark.parametrize(("files", "args", "message"), OWED.values(), ids=OWED)
-def test_what_does_not_meet_it(required: Project, files: Files, args: tuple[str, ...], message: str) -> None:
+def test_what_does_not_meet_it(
+    required: Project, files: Files, args: tuple[str, ...], message: str
+) -> None:
     """The session is red with one error, and the report says which gate was not met."""
     write_files(required.path, files)
     (unjudged,) = required.report(*args)["unjudged"]
     assert fnmatch(f"{unjudged['name']}: {unjudged['reason']}", f"{message}*")
     assert (required.result.ret, required.result.parseoutcomes().get("errors", 0) >= 1) == (1, True)
-    required.result.stdout.fnmatch_lines([f"ERROR pytest.ini::ftgate_required - {unjudged['name']}: *"])
+    required.result.stdout.fnmatch_lines(
+        [f"ERROR pytest.ini::ftgate_required - {unjudged['name']}: *"]
+    )
 
 
 def test_a_gate_of_a_mark_that_is_named_may_be_required(required: Project) -> None:
@@ -133,7 +184,15 @@ def test_a_gate_of_a_mark_that_is_named_may_be_required(required: Project) -> No
 
 def test_gates_and_other_tests_in_different_jobs(required: Project) -> None:
     """A folder with an ini file of its own holds the gates, and owes their verdicts alone."""
-    for name in ("pytest.ini", "ftgate.yaml", "test_gate.py", "test.jsonl", "train.jsonl", "base.jsonl", "ft.jsonl"):
+    for name in (
+        "pytest.ini",
+        "ftgate.yaml",
+        "test_gate.py",
+        "test.jsonl",
+        "train.jsonl",
+        "base.jsonl",
+        "ft.jsonl",
+    ):
         (required.path / "gates").mkdir(exist_ok=True)
         (required.path / name).rename(required.path / "gates" / name)
     required.file("pytest.ini", "[pytest]\n")
@@ -142,7 +201,9 @@ def test_gates_and_other_tests_in_different_jobs(required: Project) -> None:
     assert required.report("gates", "-k", "nothing")["unjudged"][0]["name"] == "support"
 
 
-@pytest.mark.parametrize("left_out", ["skip", "-k", "", "import pytest\n@pytest.hookimpl(wrapper=True)\n"])
+@pytest.mark.parametrize(
+    "left_out", ["skip", "-k", "", "import pytest\n@pytest.hookimpl(wrapper=True)\n"]
+)
 def test_every_case_of_a_required_gate_counts(required: Project, left_out: str) -> None:
     skip = ", marks=pytest.mark.skip(reason='later')" if left_out == "skip" else ""
     cases = f"@pytest.mark.parametrize('name', [pytest.param('ft'), pytest.param('bad'{skip})])\n"
@@ -162,14 +223,23 @@ def test_every_case_of_a_required_gate_counts(required: Project, left_out: str) 
 
 
 ALL = ("ftgate_required = all",)
-REFUSED: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {  # ini lines, options, and what is told
-    **{waiver: ((*ALL, f"addopts = -q {waiver}"), (), f"{waiver} is refused in addopts") for waiver in WAIVERS},
-    **{line: (ALL, ("-o", line), f"-o {line.partition('=')[0]}*files under review") for line in OVERRIDDEN},
+# ini lines, options, and what is told
+REFUSED: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
+    **{
+        waiver: ((*ALL, f"addopts = -q {waiver}"), (), f"{waiver} is refused in addopts")
+        for waiver in WAIVERS
+    },
+    **{
+        line: (ALL, ("-o", line), f"-o {line.partition('=')[0]}*files under review")
+        for line in OVERRIDDEN
+    },
 }
 
 
 @pytest.mark.parametrize(("lines", "args", "message"), REFUSED.values(), ids=REFUSED)
-def test_what_is_refused(required: Project, lines: tuple[str, ...], args: tuple[str, ...], message: str) -> None:
+def test_what_is_refused(
+    required: Project, lines: tuple[str, ...], args: tuple[str, ...], message: str
+) -> None:
     """No ini file and no command line leaves gates out or moves a threshold."""
     required.ini_file(*lines)
     result = required.run(*args)
@@ -202,7 +272,9 @@ def test_missing_gates_may_be_allowed_and_no_red_one(
     assert required.run("--ftgate-allow-missing").ret == 1
 
 
-def test_every_sign_of_ci_is_one(monkeypatch: pytest.MonkeyPatch, no_ambient_settings: None) -> None:
+def test_every_sign_of_ci_is_one(
+    monkeypatch: pytest.MonkeyPatch, no_ambient_settings: None
+) -> None:
     for name in SIGNS_OF_CI:
         with monkeypatch.context() as ci:
             ci.setenv(name, "1")

@@ -16,17 +16,28 @@ def red(green: Project) -> Project:
     return green
 
 
-def test_the_bodys_failure_and_the_gates_are_both_shown_where_a_model_was_called(project: Project) -> None:
-    project.gate_test("def test_gate(): raise SystemExit('the body must not run')\n", min_training_examples=201)
+def test_the_bodys_failure_and_the_gates_are_both_shown_where_a_model_was_called(
+    project: Project,
+) -> None:
+    project.gate_test(
+        "def test_gate(): raise SystemExit('the body must not run')\n", min_training_examples=201
+    )
     because(project.gate(), "fail", "min_training_examples")
     project.result.assert_outcomes(failed=1)
-    project.gate_test("def test_gate(ftgate):\n    assert ftgate.candidate.value > 0.99, 'body says no'\n", margin=0.3)
+    project.gate_test(
+        "def test_gate(ftgate):\n    assert ftgate.candidate.value > 0.99, 'body says no'\n",
+        margin=0.3,
+    )
     result = project.run()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*body says no*", "*ftgate test_gate.py::test_gate: FAIL*", "FAIL  margin: *"])
+    result.stdout.fnmatch_lines(
+        ["*body says no*", "*ftgate test_gate.py::test_gate: FAIL*", "FAIL  margin: *"]
+    )
 
 
-def test_the_short_summary_begins_with_the_number(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_short_summary_begins_with_the_number(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project.gate_test(margin=0.3)
     monkeypatch.setenv("BUILD_NUMBER", "1")  # a CI, in which pytest does not cut the line
     lines = project.run().outlines
@@ -41,11 +52,14 @@ def test_an_unmarked_suite_hears_nothing_from_us(project: Project) -> None:
     project.file("test_plain.py", "def test_plain():\n    pass\n")
     result = project.run()
     result.assert_outcomes(passed=1)
-    text = re.sub(r"ftgate-[\d.]+", "", result.stdout.str().replace(project.path.name, ""))  # pytest lists plugins
+    # pytest lists plugins
+    text = re.sub(r"ftgate-[\d.]+", "", result.stdout.str().replace(project.path.name, ""))
     assert "ftgate" not in text
 
 
-def test_ctrl_c_says_how_many_answers_are_kept(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_says_how_many_answers_are_kept(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise Interrupted(("slow",), kept=(1200, 4000))
 
@@ -72,13 +86,19 @@ BODIES = (
 
 def test_the_verdict_is_not_looked_at(project: Project) -> None:
     """Whatever the body does with the verdict, or forgets to: the mark fails the test."""
-    changes: dict[str, Any] = {"pass": {}, "fail": {"margin": 0.3}, "error": {"baseline": "recorded:x.jsonl"}}
+    changes: dict[str, Any] = {
+        "pass": {},
+        "fail": {"margin": 0.3},
+        "error": {"baseline": "recorded:x.jsonl"},
+    }
     for i, body in enumerate(BODIES):
         for verdict, change in changes.items():
             text = body.replace("@MARK", project.mark(**change))
             project.file(f"test_{i}_{verdict}.py", f"import pytest\n{text}")
     gates = project.report()["gates"]
-    assert [gate["verdict"] for gate in gates] == [re.split(r"[_.]", gate["nodeid"])[2] for gate in gates]
+    assert [gate["verdict"] for gate in gates] == [
+        re.split(r"[_.]", gate["nodeid"])[2] for gate in gates
+    ]
     project.result.assert_outcomes(passed=4, skipped=1, xfailed=1, failed=6, errors=6)
 
 
@@ -94,7 +114,9 @@ def pytest_runtest_makereport(item, call):
 """
 
 
-@pytest.mark.parametrize("args", [(), ("-n1", "-pno:pytest_ftgate_reports")], ids=["one process", "workers"])
+@pytest.mark.parametrize(
+    "args", [(), ("-n1", "-pno:pytest_ftgate_reports")], ids=["one process", "workers"]
+)
 def test_a_report_that_was_emptied(red: Project, args: tuple[str, ...]) -> None:
     """A hook may make a report say anything; the verdict comes another way too, which has no name to switch off."""
     red.file("conftest.py", f"import pytest\n{SILENCED}")
@@ -121,7 +143,9 @@ def test_a_parameter_in_place_of_a_fixture_is_what_is_judged(green: Project) -> 
     for name, (value, _) in verdicts.items():
         code = f"@pytest.mark.parametrize({name!r}, [{value!r}])\ndef test_gate({name}): pass\n"
         green.file(f"test_{name}.py", f"import pytest\n@pytest.mark.ftgate('support')\n{code}")
-    assert [gate["verdict"] for gate in green.report()["gates"]] == [verdict for _, verdict in verdicts.values()]
+    assert [gate["verdict"] for gate in green.report()["gates"]] == [
+        verdict for _, verdict in verdicts.values()
+    ]
     assert green.result.ret == 1
 
 
@@ -174,9 +198,15 @@ def test_a_mark_that_a_fixture_adds_is_judged(green: Project) -> None:
     for fixture in ("to_test", "to_class", "to_module"):
         text = f"class TestGate:\n    def test_gate(self, {fixture}): pass\n"
         green.file(f"test_{fixture}.py", f"{ADDING}{text}")
-    assert ([gate["verdict"] for gate in green.report()["gates"]], green.result.ret) == (["pass"] * 3, 0)
+    assert ([gate["verdict"] for gate in green.report()["gates"]], green.result.ret) == (
+        ["pass"] * 3,
+        0,
+    )
     green.lose()
-    assert ([gate["verdict"] for gate in green.report()["gates"]], green.result.ret) == (["fail"] * 3, 1)
+    assert ([gate["verdict"] for gate in green.report()["gates"]], green.result.ret) == (
+        ["fail"] * 3,
+        1,
+    )
 
 
 LATE = {
@@ -193,13 +223,19 @@ LATE = {
 
 
 @pytest.mark.parametrize("args", [(), ("-n1",)], ids=["one process", "workers"])
-def test_a_mark_that_comes_after_the_set_up_fails_the_test(green: Project, args: tuple[str, ...]) -> None:
+def test_a_mark_that_comes_after_the_set_up_fails_the_test(
+    green: Project, args: tuple[str, ...]
+) -> None:
     (green.path / "test_gate.py").unlink()
     for number, body in enumerate(LATE.values()):
-        green.file(f"test_{number}.py", f"import pytest\nMARK = pytest.mark.ftgate('support')\n{body}\n")
+        green.file(
+            f"test_{number}.py", f"import pytest\nMARK = pytest.mark.ftgate('support')\n{body}\n"
+        )
     report = green.report(*args, apart=bool(args))
     assert [gate["verdict"] for gate in report["gates"]] == ["error"] * len(LATE)
-    assert ["changed" in gate["checks"][-1]["message"] for gate in report["gates"]] == [True] * len(LATE)
+    assert ["changed" in gate["checks"][-1]["message"] for gate in report["gates"]] == [True] * len(
+        LATE
+    )
     assert green.result.ret == 1
     green.result.assert_outcomes(failed=4, passed=2, errors=1, xfailed=1)
 
@@ -224,7 +260,9 @@ UNJUDGED = {  # a file with which a gate cannot be judged, and what pytest says 
 
 
 @pytest.mark.parametrize(("file", "text", "message"), UNJUDGED.values(), ids=UNJUDGED)
-def test_what_could_not_be_judged_is_an_error(green: Project, file: str, text: str, message: str) -> None:
+def test_what_could_not_be_judged_is_an_error(
+    green: Project, file: str, text: str, message: str
+) -> None:
     assert green.run().ret == 0
     green.file(file, f"import pytest\n{text}")
     assert (green.gate()["verdict"], green.result.ret) == ("error", 1)
@@ -243,7 +281,12 @@ GIVEN = ("baseline", "candidate", "test_set", "training_set")
 
 
 @pytest.mark.parametrize(
-    ("key", "how"), [*((key, "overridden") for key in GIVEN), ("candidate", "parametrized"), ("test_set", "extended")]
+    ("key", "how"),
+    [
+        *((key, "overridden") for key in GIVEN),
+        ("candidate", "parametrized"),
+        ("test_set", "extended"),
+    ],
 )
 def test_a_fixture_and_a_mark_that_give_one_key(green: Project, key: str, how: str) -> None:
     """Where the test requests the fixture it would see another value than the gate judges; else it has no use."""
@@ -278,5 +321,7 @@ def test_the_built_in_fixtures_stay_usable_beside_any_mark(green: Project) -> No
         test = f"def test_gate(ftgate_{key}): assert ftgate_{key}"
         green.file(f"test_{key}.py", f"import pytest\n{mark}\n{test}\n")
     gates = green.report()["gates"]
-    assert [(gate["verdict"], checks(gate, "configuration")) for gate in gates] == [("pass", [])] * len(GIVEN)
+    assert [(gate["verdict"], checks(gate, "configuration")) for gate in gates] == [
+        ("pass", [])
+    ] * len(GIVEN)
     assert green.result.ret == 0

@@ -62,7 +62,9 @@ def test_keys_replace_those_of_the_file(
 ) -> None:
     result = judge(*arguments, **keys)
     assert result.verdict == verdict
-    assert named is None or any(named in f"{check.name} {check.message} {check.advice}" for check in result.checks)
+    assert named is None or any(
+        named in f"{check.name} {check.message} {check.advice}" for check in result.checks
+    )
 
 
 def test_a_loop_may_run_and_answers_are_stored_for_tests(here: Project) -> None:
@@ -100,7 +102,9 @@ def test_a_result_has_no_truth_value(here: Project) -> None:
     assert result == result
 
 
-@pytest.mark.parametrize("keys", [{}, {"margin": 0.9}, {"marginn": 0.9}], ids=["pass", "fail", "error"])
+@pytest.mark.parametrize(
+    "keys", [{}, {"margin": 0.9}, {"marginn": 0.9}], ids=["pass", "fail", "error"]
+)
 def test_a_printed_result_is_the_block_of_the_terminal(here: Project, keys: dict[str, Any]) -> None:
     result = judge("support", **keys)
     title, *lines = str(result).splitlines()
@@ -113,7 +117,9 @@ def test_the_score_of_a_gate_that_was_not_judged_says_why(here: Project) -> None
     here.own()
     result = judge("support", candidate="python:own:good")
     for model in (result.candidate, result.baseline, result.baselines["baseline"]):
-        with pytest.raises(KeyError, match=r"accuracy was not measured.*min_training_examples: 10 usable"):
+        with pytest.raises(
+            KeyError, match=r"accuracy was not measured.*min_training_examples: 10 usable"
+        ):
             model.score("accuracy")
     read = GateResult.from_dict(result.to_dict())
     with pytest.raises(KeyError, match="min_training_examples"):
@@ -132,7 +138,12 @@ def test_the_score_of_a_gate_that_was_not_judged_says_why(here: Project) -> None
     ],
 )
 def test_a_report_passes_only_if_every_required_gate_was_judged(
-    project: Project, required: str, args: tuple[str, ...], margin: float, passed: bool, unjudged: list[str]
+    project: Project,
+    required: str,
+    args: tuple[str, ...],
+    margin: float,
+    passed: bool,
+    unjudged: list[str],
 ) -> None:
     project.keys["margin"] = margin
     project.gate_file(yaml.safe_dump({"version": 1, "gates": {"support": project.keys}}))
@@ -166,7 +177,9 @@ BOTH = {"small": "recorded:base.jsonl", "large": "recorded:ft.jsonl"}
     ],
     ids=str,
 )
-def test_a_mark_is_judged_in_process_as_in_a_run(project: Project, name: str | None, changes: dict[str, Any]) -> None:
+def test_a_mark_is_judged_in_process_as_in_a_run(
+    project: Project, name: str | None, changes: dict[str, Any]
+) -> None:
     project.file("conftest.py", HOOKS)
     written = {"models": BOTH, "defaults": {"margin": 0.1}, "gates": {"support": project.keys}}
     project.gate_file(yaml.safe_dump({"version": 1, **written}))
@@ -180,7 +193,9 @@ def test_a_mark_is_judged_in_process_as_in_a_run(project: Project, name: str | N
 
 
 @pytest.mark.usefixtures("no_ambient_settings")
-def test_models_that_are_called(tmp_path: Path, pytester: pytest.Pytester, server: LoopbackServer) -> None:
+def test_models_that_are_called(
+    tmp_path: Path, pytester: pytest.Pytester, server: LoopbackServer
+) -> None:
     elsewhere = EndpointProject(tmp_path, server)
     elsewhere.gate_test()
     apart = elsewhere.judge()

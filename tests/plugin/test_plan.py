@@ -21,7 +21,8 @@ PRICED = {
     role: recorded(f"{path}.jsonl", price={"input_per_1m": usd, "output_per_1m": usd})
     for role, path, usd in (("baseline", "base", 9), ("candidate", "ft", 1))
 }
-PRICE = {"input_per_1m": 1_000, "output_per_1m": 5_000}  # each answer costs 10 x $0.001 + 2 x $0.005
+# each answer costs 10 x $0.001 + 2 x $0.005
+PRICE = {"input_per_1m": 1_000, "output_per_1m": 5_000}
 
 
 def plan(project: Project, *args: str, status: int = 0) -> list[str]:
@@ -32,7 +33,9 @@ def plan(project: Project, *args: str, status: int = 0) -> list[str]:
     return result.outlines
 
 
-def previewed(project: Project, *args: str, status: int = 0, n: int = 2, **changes: Any) -> list[str]:
+def previewed(
+    project: Project, *args: str, status: int = 0, n: int = 2, **changes: Any
+) -> list[str]:
     """Preview a gate whose test body must not run."""
     project.gate_test("def test_gate():\n    raise SystemExit('the body ran')\n", **changes)
     return plan(project, f"--ftgate-preview={n}", *args, status=status)
@@ -43,7 +46,9 @@ MODELS = ("baseline base", "candidate ft")
 
 def row(lines: list[str], name: str) -> list[str]:
     """Return the cells of a model's calls."""
-    (found,) = [line.removeprefix(f"{name} ").split() for line in lines if line.startswith(f"{name}  ")]
+    (found,) = [
+        line.removeprefix(f"{name} ").split() for line in lines if line.startswith(f"{name}  ")
+    ]
     return found
 
 
@@ -101,8 +106,15 @@ def test_a_judge_is_not_asked_and_its_calls_are_counted(
 
 def chances_shown(lines: list[str]) -> dict[str, list[str]]:
     """Return the shares of pass, fail and inconclusive by the true gain."""
-    table = [re.split(r"  +", line.strip()) for line in lines if re.match(r" *[+-]\d+\.\d points  ", line)]
-    return {gain.removesuffix(" points"): [share.removesuffix(" %") for share in shares] for gain, *shares in table}
+    table = [
+        re.split(r"  +", line.strip())
+        for line in lines
+        if re.match(r" *[+-]\d+\.\d points  ", line)
+    ]
+    return {
+        gain.removesuffix(" points"): [share.removesuffix(" %") for share in shares]
+        for gain, *shares in table
+    }
 
 
 def test_the_chances_are_those_of_the_exact_test(project: Project) -> None:
@@ -113,7 +125,9 @@ def test_the_chances_are_those_of_the_exact_test(project: Project) -> None:
     expected = {}
     for gain, shown in ((0.0, "+0.0"), (0.05, "+5.0"), (0.1, "+10.0")):
         found = chances(60, gain=gain, disagreement=gain + 2 * 2 / 60, **asked)
-        expected[shown] = [f"{100 * one:.0f}" for one in (found.passed, found.failed, found.inconclusive)]
+        expected[shown] = [
+            f"{100 * one:.0f}" for one in (found.passed, found.failed, found.inconclusive)
+        ]
     assert chances_shown(lines) == expected
     gain = detectable_gain(60, broken=2 / 60, **asked)
     assert f"a true gain of +{100 * gain:.1f} points passes with 80 % power" in lines
@@ -137,8 +151,12 @@ def test_an_agreement_beside_a_margin_is_not_part_of_the_chances(project: Projec
     assert "not included: agreement" in plan(project)
 
 
-@pytest.mark.parametrize(("metric", "groups"), [("accuracy", 20), ("f1_macro", 20), ("accuracy", 12)])
-def test_the_chances_of_groups_are_those_of_the_verdict(project: Project, metric: str, groups: int) -> None:
+@pytest.mark.parametrize(
+    ("metric", "groups"), [("accuracy", 20), ("f1_macro", 20), ("accuracy", 12)]
+)
+def test_the_chances_of_groups_are_those_of_the_verdict(
+    project: Project, metric: str, groups: int
+) -> None:
     """Fewer than 15 groups are never enough."""
     project.test_set(60, group=lambda i: f"g{i % groups}")
     project.gate_test(metric=metric)
@@ -151,17 +169,25 @@ def test_the_chances_of_groups_are_those_of_the_verdict(project: Project, metric
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ({"metric": "f1_macro", "baseline": "openai:m"}, "simulated for a baseline at 80 % (assumed)"),
+        (
+            {"metric": "f1_macro", "baseline": "openai:m"},
+            "simulated for a baseline at 80 % (assumed)",
+        ),
         (
             {"margin": ..., "max_drop": 0.06, "cheaper_by": 2, **PRICED},
             "accuracy, 60 examples, max_drop 6 points, proven at 95 %",
         ),
-        ({"margin": 0, "baseline": "openai:m"}, "accuracy, 60 examples, margin 0 points, significant at 95 %"),
+        (
+            {"margin": 0, "baseline": "openai:m"},
+            "accuracy, 60 examples, margin 0 points, significant at 95 %",
+        ),
         ({"baseline": "openai:m"}, "for a candidate that breaks 3 % of the examples (assumed)"),
     ],
     ids=str,
 )
-def test_what_the_chances_rest_on_is_said(project: Project, keys: dict[str, Any], said: str) -> None:
+def test_what_the_chances_rest_on_is_said(
+    project: Project, keys: dict[str, Any], said: str
+) -> None:
     project.gate_test(**keys)
     lines = plan(project)
     assert said in lines
@@ -171,7 +197,9 @@ def test_what_the_chances_rest_on_is_said(project: Project, keys: dict[str, Any]
 
 
 @pytest.mark.parametrize(("option", "asked"), [("--ftgate-plan", 0), ("--ftgate-preview=2", 4)])
-def test_what_fails_already_is_said_and_exits_with_1(http: EndpointProject, option: str, asked: int) -> None:
+def test_what_fails_already_is_said_and_exits_with_1(
+    http: EndpointProject, option: str, asked: int
+) -> None:
     http.gate_test(margin=3)
     assert "no model was called" in plan(http, option, status=1)
     right = (http.path / "test.jsonl").read_text()
@@ -181,35 +209,58 @@ def test_what_fails_already_is_said_and_exits_with_1(http: EndpointProject, opti
     assert [line for line in plan(http, option, status=1) if "test.jsonl:1" in line]
     assert http.server.requests == []
     http.file("test.jsonl", right)
-    assert [line for line in plan(http, option, status=1) if "FAIL  min_training_examples: " in line]
+    assert [
+        line for line in plan(http, option, status=1) if "FAIL  min_training_examples: " in line
+    ]
     assert len(http.server.bodies) == asked
 
 
 # --- prompts and answers -----------------------------------------------------------------------------------------
 
 
-def test_the_first_prompt_of_each_model_is_shown_in_short_and_with_v_whole(http: EndpointProject) -> None:
+def test_the_first_prompt_of_each_model_is_shown_in_short_and_with_v_whole(
+    http: EndpointProject,
+) -> None:
     base = http.model("base", system="Answer with\none label. " + "x" * 99, few_shot=4)
     http.gate_test(baseline=base)
     lines = plan(http)
-    short = [line for line in lines if line.startswith(("  system: ", "  user: ", "  assistant: ", "  ..."))]
-    assert [line.partition(":")[0].strip() for line in short] == ["system", "user", "...", "user", "user"]
+    short = [
+        line
+        for line in lines
+        if line.startswith(("  system: ", "  user: ", "  assistant: ", "  ..."))
+    ]
+    assert [line.partition(":")[0].strip() for line in short] == [
+        "system",
+        "user",
+        "...",
+        "user",
+        "user",
+    ]
     assert short[0].startswith("  system: Answer with one label. xxx")
     assert max(map(len, short)) < 80
-    assert [line for line in lines if line.startswith("first prompt of baseline base (about ") and "-v" in line]
+    assert [
+        line
+        for line in lines
+        if line.startswith("first prompt of baseline base (about ") and "-v" in line
+    ]
     whole = plan(http, "--ftgate-plan", "-v")
     assert f"    one label. {'x' * 99}" in whole
     assert len([line for line in whole if line.startswith("  user: ")]) == 6
     assert http.server.requests == []
 
 
-def test_each_model_is_asked_for_the_first_examples_and_the_answers_are_kept(http: EndpointProject) -> None:
+def test_each_model_is_asked_for_the_first_examples_and_the_answers_are_kept(
+    http: EndpointProject,
+) -> None:
     lines = previewed(http)
     assert sorted((body["model"], index_of(body)) for body in http.server.bodies) == [
         ("base", 0), ("base", 1), ("ft", 0), ("ft", 1),
     ]  # fmt: skip
     assert [lines.count(f"  input: customer question {i}") for i in range(3)] == [1, 1, 0]
-    assert [line for line in lines if line.startswith("  expected: ")] == ["  expected: refund", "  expected: invoice"]
+    assert [line for line in lines if line.startswith("  expected: ")] == [
+        "  expected: refund",
+        "  expected: invoice",
+    ]
     assert {"  baseline, right: refund", "  candidate, wrong: invoice"} <= set(lines)
     assert not [line for line in lines if "PASS" in line]
     http.forget()
@@ -220,12 +271,19 @@ def test_each_model_is_asked_for_the_first_examples_and_the_answers_are_kept(htt
     assert len(http.server.bodies) == 2 * N - 4
 
 
-def test_all_that_is_sent_and_answered_is_shown_and_no_unknown_cost_is_zero(http: EndpointProject) -> None:
-    tool = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
+def test_all_that_is_sent_and_answered_is_shown_and_no_unknown_cost_is_zero(
+    http: EndpointProject,
+) -> None:
+    tool = {
+        "type": "function",
+        "function": {"name": "get_weather", "parameters": {"type": "object"}},
+    }
     http.test_set(N, tools=[tool])
     http.server.answer = lambda body: f"<think>12345</think>{answer(body)}"
     lines = previewed(http, "-v", baseline=http.model("base", retrieval=1, price=PRICE))
-    assert len([line for line in lines if "assistant:" in line]) == 2, "a prompt that depends on the input"
+    assert len([line for line in lines if "assistant:" in line]) == 2, (
+        "a prompt that depends on the input"
+    )
     assert [line for line in lines if "get_weather" in line]
     assert "  baseline, right: refund" in lines
     assert row(lines, "candidate ft")[-1] == "unknown"
@@ -234,7 +292,9 @@ def test_all_that_is_sent_and_answered_is_shown_and_no_unknown_cost_is_zero(http
 @pytest.mark.parametrize(
     ("metric", "said"), [("matthews_corrcoef", "wrong: invoice"), ("rouge_l", "66.7 %: the refund")]
 )
-def test_single_answers_are_right_or_wrong_or_have_a_score(project: Project, metric: str, said: str) -> None:
+def test_single_answers_are_right_or_wrong_or_have_a_score(
+    project: Project, metric: str, said: str
+) -> None:
     if metric == "rouge_l":
         project.predictions("ft.jsonl", N, output=lambda i: "the refund")
     lines = previewed(project, metric=metric, n=1)
@@ -246,9 +306,13 @@ def test_single_answers_are_right_or_wrong_or_have_a_score(project: Project, met
     assert not [line for line in lines if "models were asked" in line]
 
 
-def test_at_the_stage_ready_only_the_baseline_is_asked_and_for_no_more_than_there_is(http: EndpointProject) -> None:
+def test_at_the_stage_ready_only_the_baseline_is_asked_and_for_no_more_than_there_is(
+    http: EndpointProject,
+) -> None:
     previewed(http, "--ftgate-plan", n=1_000, stage="ready", candidate=...)
-    assert [body["model"] for body in http.server.bodies] == ["base"] * N, "both options are a preview"
+    assert [body["model"] for body in http.server.bodies] == ["base"] * N, (
+        "both options are a preview"
+    )
 
 
 # --- options, obligations, workers -------------------------------------------------------------------------------
@@ -262,7 +326,9 @@ def test_a_number_of_examples_that_is_none_is_refused(project: Project, n: str) 
 
 
 @pytest.mark.parametrize("option", ["--ftgate-plan", "--ftgate-preview=2"])
-def test_a_plan_meets_no_obligation(project: Project, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+def test_a_plan_meets_no_obligation(
+    project: Project, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
     project.gate_test(name="support")
     project.file("pytest.ini", "[pytest]\nftgate_required = support\n")
     lines = plan(project, option, "--ftgate-report=json:report.json")
@@ -273,14 +339,19 @@ def test_a_plan_meets_no_obligation(project: Project, monkeypatch: pytest.Monkey
     assert project.run(option).ret == pytest.ExitCode.USAGE_ERROR
 
 
-def test_under_xdist_each_gate_is_previewed_once_and_a_failed_call_fails_the_run(http: EndpointProject) -> None:
+def test_under_xdist_each_gate_is_previewed_once_and_a_failed_call_fails_the_run(
+    http: EndpointProject,
+) -> None:
     mark, bad = http.mark(name="one"), http.mark(name="two", candidate=http.model("told"))
     http.server.answer = lambda body: (
         answer({**body, "model": body["model"].replace("told", "ft")})
         if body["model"] != "told" or not index_of(body)
         else error(500)
     )
-    http.file("test_gate.py", f"import pytest\n\n\n{mark}\ndef test_one(): 1 / 0\n\n\n{bad}\ndef test_two(): 1 / 0\n")
+    http.file(
+        "test_gate.py",
+        f"import pytest\n\n\n{mark}\ndef test_one(): 1 / 0\n\n\n{bad}\ndef test_two(): 1 / 0\n",
+    )
     result = http.run_apart("-n1", "--ftgate-preview=2")
     result.assert_outcomes(skipped=1, errors=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED

@@ -41,13 +41,26 @@ def test_its_values_are_defaults_that_a_gate_may_tighten(governed: Project) -> N
     gate = passed(governed.judge("support"))
     assert gate["margin"] == 0.05
     assert check(gate, "thresholds.accuracy")["source"] == "rules/policy.yaml:7"
-    passed(governed.judge("support", margin=0.1, thresholds={"accuracy": {"min": 0.9}}, checks={"imbalance": "fail"}))
-    passed(governed.judge("support", confidence=0.9, min_training_examples=100, checks={"group_overlap": "ignore"}))
+    passed(
+        governed.judge(
+            "support",
+            margin=0.1,
+            thresholds={"accuracy": {"min": 0.9}},
+            checks={"imbalance": "fail"},
+        )
+    )
+    passed(
+        governed.judge(
+            "support", confidence=0.9, min_training_examples=100, checks={"group_overlap": "ignore"}
+        )
+    )
     passed(governed.judge("support", metric=["f1_macro", "accuracy"], goal="classification"))
-    mentions(stopped(governed.judge("support", extends="rules/policy.yaml")), "extends")  # not a key of a gate
+    # not a key of a gate
+    mentions(stopped(governed.judge("support", extends="rules/policy.yaml")), "extends")
 
 
-LOOSER: list[tuple[dict[str, Any], str, int]] = [  # in the marker: the key with both values, and the policy's line
+# in the marker: the key with both values, and the policy's line
+LOOSER: list[tuple[dict[str, Any], str, int]] = [
     ({"margin": 0.04}, "margin: 0.05 -> 0.04", 3),
     ({"min_test_examples": 54}, "min_test_examples: 55 -> 54", 4),
     ({"evidence": "observed"}, "evidence: significant -> observed", 5),
@@ -58,12 +71,20 @@ LOOSER: list[tuple[dict[str, Any], str, int]] = [  # in the marker: the key with
     ({"slices": ["topic"]}, "slices.fields: lang -> topic", 9),
     ({"metric": "accuracy"}, "metric: f1_macro -> accuracy", 10),
     ({"goal": "format"}, "goal: classification -> format", 11),
-    ({"baselines": {"a": {"model": "recorded:base.jsonl", "margin": 0.01}}}, "baselines.a.margin: 0.05 -> 0.01", 3),
+    (
+        {"baselines": {"a": {"model": "recorded:base.jsonl", "margin": 0.01}}},
+        "baselines.a.margin: 0.05 -> 0.01",
+        3,
+    ),
 ]
 
 
-@pytest.mark.parametrize(("keys", "values", "line"), LOOSER, ids=[values for _, values, _ in LOOSER])
-def test_a_looser_key_is_an_error_with_both_places(governed: Project, keys: Any, values: str, line: int) -> None:
+@pytest.mark.parametrize(
+    ("keys", "values", "line"), LOOSER, ids=[values for _, values, _ in LOOSER]
+)
+def test_a_looser_key_is_an_error_with_both_places(
+    governed: Project, keys: Any, values: str, line: int
+) -> None:
     fragments = (*values.split(": "), f"rules/policy.yaml:{line}")
     mentions(stopped(governed.judge("support", **keys)), "test_gate.py:4", *fragments)
     if "baselines" not in keys:
@@ -94,7 +115,9 @@ def test_a_guard_is_compared_whole(governed: Project) -> None:
 
 def test_a_further_metric_and_a_champion_are_the_gates_own(governed: Project) -> None:
     case = {"name": "accuracy", "normalize": ["case"]}
-    passed(governed.judge("support", metric=["f1_macro", case], thresholds={"accuracy": {"min": 0.9}}))
+    passed(
+        governed.judge("support", metric=["f1_macro", case], thresholds={"accuracy": {"min": 0.9}})
+    )
     champion = {"model": "recorded:ft.jsonl", "max_drop": 0.1}
     baselines = {"prompt": "recorded:base.jsonl", "champion": champion}
     assert checks(governed.judge("support", baselines=baselines), "configuration") == []
@@ -113,16 +136,30 @@ def test_a_file_in_a_package(governed: Project, monkeypatch: pytest.MonkeyPatch)
     ("extends", "policy", "fragments"),
     [
         ("absent.yaml", POLICY, ["ftgate.yaml:2: defaults.extends", "absent.yaml"]),
-        ('"no_such_package:gates.yaml"', POLICY, ["ftgate.yaml:2: defaults.extends", "no_such_package"]),
+        (
+            '"no_such_package:gates.yaml"',
+            POLICY,
+            ["ftgate.yaml:2: defaults.extends", "no_such_package"],
+        ),
         ("3", POLICY, ["ftgate.yaml:2: defaults.extends", "text"]),
-        ("rules/policy.yaml", POLICY + "  margn: 1\n", ["rules/policy.yaml:12: defaults.margn", "margin"]),
-        ("rules/policy.yaml", POLICY + "  extends: x\n", ["rules/policy.yaml:12: defaults.extends"]),
+        (
+            "rules/policy.yaml",
+            POLICY + "  margn: 1\n",
+            ["rules/policy.yaml:12: defaults.margn", "margin"],
+        ),
+        (
+            "rules/policy.yaml",
+            POLICY + "  extends: x\n",
+            ["rules/policy.yaml:12: defaults.extends"],
+        ),
         ("rules/policy.yaml", POLICY + "gates: {}\n", ["rules/policy.yaml:12: gates"]),
         ("rules/policy.yaml", "version: 2\n", ["rules/policy.yaml:1: version"]),
         ("rules/policy.yaml", "", ["rules/policy.yaml", "empty"]),
     ],
 )
-def test_a_policy_that_cannot_be_used(governed: Project, extends: str, policy: str, fragments: list[str]) -> None:
+def test_a_policy_that_cannot_be_used(
+    governed: Project, extends: str, policy: str, fragments: list[str]
+) -> None:
     governed.file("rules/policy.yaml", policy)
     governed.gate_file(GATE.format(extends=extends))
     mentions(stopped(governed.judge("support")), *fragments)
@@ -136,7 +173,9 @@ def test_a_policy_that_cannot_be_used(governed: Project, extends: str, policy: s
         ("ftgate.yaml", "defaults: {extends: rules/policy.yaml}", "defaults: {margin: 0.03}"),
     ],
 )
-def test_a_policy_that_is_loosened_or_left_is_seen(governed: Project, change: tuple[str, str, str]) -> None:
+def test_a_policy_that_is_loosened_or_left_is_seen(
+    governed: Project, change: tuple[str, str, str]
+) -> None:
     governed.marked()
     governed.ini_file("ftgate_forbid_weakening = true")
     on_a_branch(governed.path)

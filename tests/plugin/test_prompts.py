@@ -5,13 +5,26 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, N, answer
-from gate_project import because, check, ends, label, mentions, passed, read_jsonl, statuses, stopped, write_jsonl
+from gate_project import (
+    because,
+    check,
+    ends,
+    label,
+    mentions,
+    passed,
+    read_jsonl,
+    statuses,
+    stopped,
+    write_jsonl,
+)
 from loopback import Reply
 
 SYSTEM = "You route support messages. Answer with one label."
 FIRST = ("order", "parcel", "bill", "card", "door", "shoe", "phone")
 TOOLS = [{"type": "function", "function": {"name": "route", "parameters": {"type": "object"}}}]
-OTHER_TOOLS = [{"type": "function", "function": {"name": "refund", "parameters": {"type": "object"}}}]
+OTHER_TOOLS = [
+    {"type": "function", "function": {"name": "refund", "parameters": {"type": "object"}}}
+]
 WRAP = "### Message\n{}\n### Label:"
 
 
@@ -23,7 +36,8 @@ WRAP = "### Message\n{}\n### Label:"
     [
         ({"template": "{lang}: {imput}"}, "test.jsonl:1", "{imput}", "{input}"),
         ({"template": "{langg} {input}"}, "test.jsonl:1", "{langg}", "{lang}"),
-        ({"template": "{topic} {input}"}, "test.jsonl:8", "{topic}", "lang"),  # all but this row have it
+        # all but this row have it
+        ({"template": "{topic} {input}"}, "test.jsonl:8", "{topic}", "lang"),
         ({"template": "{kind} {input}"}, "guard.jsonl:1", "{kind}", "lang"),
         ({"template": "{lang} {input}", "few_shot": 3}, "train.jsonl:", "{lang}", "input"),
         ({"template": "{lang} {input}", "retrieval": 1}, "train.jsonl:", "{lang}", "input"),
@@ -37,18 +51,28 @@ def test_a_placeholder_without_a_field_stops_the_gate(
     rows = read_jsonl(http.path / "test.jsonl")
     rows[7].pop("topic")
     write_jsonl(http.path / "test.jsonl", rows)
-    http.test_set(N, "guard.jsonl", prefix="g", input="other question {}".format, lang="de", topic="t")
+    http.test_set(
+        N, "guard.jsonl", prefix="g", input="other question {}".format, lang="de", topic="t"
+    )
     model = http.model("base" if role == "baseline" else "ft", **keys)
-    gate = http.judge(**{role: model, "guards": {"other": {"test_set": "guard.jsonl", "max_drop": 0.5}}})
+    gate = http.judge(
+        **{role: model, "guards": {"other": {"test_set": "guard.jsonl", "max_drop": 0.5}}}
+    )
     mentions(stopped(gate), place, "template", placeholder, near)
     assert not http.server.requests
 
 
 def test_braces_that_name_nothing_are_text(http: EndpointProject) -> None:
     template = '{"label": "..."} {0} {input}'
-    passed(http.judge(baseline=http.model("base", template=template), candidate=http.model("ft", template=template)))
+    passed(
+        http.judge(
+            baseline=http.model("base", template=template),
+            candidate=http.model("ft", template=template),
+        )
+    )
     assert any(
-        body["messages"][-1]["content"].startswith('{"label": "..."} {0} customer') for body in http.server.bodies
+        body["messages"][-1]["content"].startswith('{"label": "..."} {0} customer')
+        for body in http.server.bodies
     )
 
 
@@ -60,19 +84,30 @@ def test_braces_that_name_nothing_are_text(http: EndpointProject) -> None:
     [
         (None, {"images": ["a.png"]}, "the field images"),
         ("scans/7.png", {}, "the input scans/7.png"),
-        ([{"type": "image"}, {"type": "text", "text": "customer question 7"}], {}, "type image without content"),
+        (
+            [{"type": "image"}, {"type": "text", "text": "customer question 7"}],
+            {},
+            "type image without content",
+        ),
     ],
 )
 def test_media_that_would_not_be_sent_stop_the_gate(
     http: EndpointProject, content: Any, fields: dict[str, Any], finding: str
 ) -> None:
     rows = read_jsonl(http.path / "test.jsonl")
-    messages = [{"role": "user", "content": content}] if isinstance(content, list) else content or rows[7]["input"]
+    messages = (
+        [{"role": "user", "content": content}]
+        if isinstance(content, list)
+        else content or rows[7]["input"]
+    )
     rows[7] |= {"input": messages, **fields}
     write_jsonl(http.path / "test.jsonl", rows)
     mentions(stopped(http.judge()), "test.jsonl:8", finding, "image_url")
     assert not http.server.requests
-    mentions(stopped(http.judge(baseline="recorded:base.jsonl", candidate=lambda text: "refund")), finding)
+    mentions(
+        stopped(http.judge(baseline="recorded:base.jsonl", candidate=lambda text: "refund")),
+        finding,
+    )
     passed(http.judge(baseline="recorded:base.jsonl", candidate="recorded:ft.jsonl"))
 
 
@@ -80,7 +115,9 @@ def test_media_that_are_sent_are_not_refused(http: EndpointProject) -> None:
     """As a part of a message, or by the template."""
     rows, url = read_jsonl(http.path / "test.jsonl"), "data:image/png;base64,iVBOR"
     image = {"type": "image_url", "image_url": {"url": url}}
-    messages = [{"role": "user", "content": [image, {"type": "text", "text": "customer question 7"}]}]
+    messages = [
+        {"role": "user", "content": [image, {"type": "text", "text": "customer question 7"}]}
+    ]
     http.server.answer = lambda body: label(7) if url in str(body) else answer(body)
     for row, keys in (
         ({"input": messages, "images": ["a.png"]}, {}),
@@ -97,13 +134,25 @@ def test_media_that_are_sent_are_not_refused(http: EndpointProject) -> None:
 # --- asked as in training ------------------------------------------------------------------------------------
 
 
-def _train(project: EndpointProject, *, system: Any = None, wrap: str = "{}", tools: Any = (), form: Any = str) -> None:
+def _train(
+    project: EndpointProject,
+    *,
+    system: Any = None,
+    wrap: str = "{}",
+    tools: Any = (),
+    form: Any = str,
+) -> None:
     """Write 200 conversations; ``system`` may be a text, or a function of the row's number."""
     rows = []
     for i in range(200):
         system_text = system(i) if callable(system) else system
         turns = [{"role": "system", "content": system_text}] if system_text else []
-        turns.append({"role": "user", "content": form(wrap.format(f"{FIRST[i % 7]} {_letters(i)} question {i}"))})
+        turns.append(
+            {
+                "role": "user",
+                "content": form(wrap.format(f"{FIRST[i % 7]} {_letters(i)} question {i}")),
+            }
+        )
         turns.append({"role": "assistant", "content": label(i)})
         rows.append({"messages": turns, **({"tools": tools} if tools else {})})
     write_jsonl(project.path / "train.jsonl", rows)
@@ -129,19 +178,44 @@ def most(text: str) -> str:
     [
         ({"system": SYSTEM}, {}, f'system: "{SYSTEM}"', (0, 1)),
         ({"system": SYSTEM}, {"system": "Something else."}, f'system: "{SYSTEM}"', (0, 1)),
-        ({"system": lambda i: SYSTEM if i % 2 else None}, {"system": "Else."}, f'system: "{SYSTEM}"', (1, 0)),
-        ({"system": lambda i: None if i % 10 else SYSTEM}, {"system": "Else."}, "remove system", (1, 0)),
-        ({"system": lambda i: None if i % 10 else SYSTEM}, {"system": SYSTEM}, "remove system", (1, 0.1)),
+        (
+            {"system": lambda i: SYSTEM if i % 2 else None},
+            {"system": "Else."},
+            f'system: "{SYSTEM}"',
+            (1, 0),
+        ),
+        (
+            {"system": lambda i: None if i % 10 else SYSTEM},
+            {"system": "Else."},
+            "remove system",
+            (1, 0),
+        ),
+        (
+            {"system": lambda i: None if i % 10 else SYSTEM},
+            {"system": SYSTEM},
+            "remove system",
+            (1, 0.1),
+        ),
         ({"system": "word " * 200}, {}, "system: that of train.jsonl:1", (0, 1)),
         ({"system": lambda i: f"{SYSTEM} The customer is {i}."}, {}, "100 %", (0, 1)),
-        ({"system": lambda i: f"{SYSTEM} The customer is {i}."}, {"system": SYSTEM}, "customer is 0", (1, 0)),
+        (
+            {"system": lambda i: f"{SYSTEM} The customer is {i}."},
+            {"system": SYSTEM},
+            "customer is 0",
+            (1, 0),
+        ),
         ({}, {"system": SYSTEM}, "remove system", (1, 0)),
         ({"wrap": WRAP}, {}, 'template: "### Message\\n{input}\\n### Label:"', (0, 1)),
         ({"wrap": "Q: {}"}, {}, 'template: "Q: {input}"', (0, 1)),
         ({"wrap": "classify {}"}, {}, 'template: "classify {input}"', (0, 1)),
         ({"wrap": "{} Answer:"}, {}, 'template: "{input} Answer:"', (0, 1)),
         ({"form": most}, {}, 'template: "Q: {input} Answer:"', (0, 0.925)),
-        ({"wrap": "Q: {}"}, {"template": "{input}\nAnswer in French."}, 'template: "Q: {input}"', (0, 1)),
+        (
+            {"wrap": "Q: {}"},
+            {"template": "{input}\nAnswer in French."},
+            'template: "Q: {input}"',
+            (0, 1),
+        ),
         ({}, {"template": "Classify this message: {input}"}, "remove template", (1, 0)),
         ({"tools": TOOLS}, {}, "tools", (0, 1)),
         ({"tools": TOOLS}, {"params": {"tools": OTHER_TOOLS}}, "tools", (0, 1)),
@@ -149,7 +223,11 @@ def most(text: str) -> str:
     ],
 )
 def test_a_candidate_that_is_not_asked_as_in_training(
-    http: EndpointProject, trained: dict[str, Any], keys: dict[str, Any], line: str, shares: tuple[float, float]
+    http: EndpointProject,
+    trained: dict[str, Any],
+    keys: dict[str, Any],
+    line: str,
+    shares: tuple[float, float],
 ) -> None:
     _train(http, **trained)
     http.test_set(N, input=varied)
@@ -166,23 +244,35 @@ def test_a_candidate_that_is_not_asked_as_in_training(
         ({"system": SYSTEM}, {"system": SYSTEM}, {}),
         ({"system": f" {SYSTEM}\n"}, {"system": SYSTEM}, {}),
         ({"system": lambda i: SYSTEM if i % 2 else None}, {}, {}),
-        ({"system": lambda i: f"{SYSTEM} Version {i % 3}."}, {"system": f"{SYSTEM} Version 1."}, {}),
+        (
+            {"system": lambda i: f"{SYSTEM} Version {i % 3}."},
+            {"system": f"{SYSTEM} Version 1."},
+            {},
+        ),
         ({"wrap": WRAP}, {"template": WRAP.replace("{}", "{input}")}, {}),
         ({"wrap": WRAP}, {}, {"wrap": WRAP}),
         ({"tools": TOOLS}, {}, {"tools": TOOLS}),
         ({}, {"few_shot": 2}, {}),
         ({}, {}, {}),
-        (None, {"system": SYSTEM, "template": "Q: {input}", "few_shot": 1}, {}),  # rows of plain text
+        # rows of plain text
+        (None, {"system": SYSTEM, "template": "Q: {input}", "few_shot": 1}, {}),
     ],
 )
 def test_a_candidate_that_is_asked_as_in_training(
-    http: EndpointProject, trained: dict[str, Any] | None, keys: dict[str, Any], test: dict[str, Any]
+    http: EndpointProject,
+    trained: dict[str, Any] | None,
+    keys: dict[str, Any],
+    test: dict[str, Any],
 ) -> None:
     if trained is not None:
         _train(http, **trained)
         wrap = test.get("wrap", "{}")
-        http.test_set(N, input=lambda i: [{"role": "user", "content": wrap.format(varied(i))}], **test)
-    gate = http.judge(candidate=http.model("ft", **keys), baseline=http.model("base", system="Be terse."))
+        http.test_set(
+            N, input=lambda i: [{"role": "user", "content": wrap.format(varied(i))}], **test
+        )
+    gate = http.judge(
+        candidate=http.model("ft", **keys), baseline=http.model("base", system="Be terse.")
+    )
     assert "prompt_mismatch" not in statuses(gate)
 
 
@@ -194,15 +284,22 @@ def test_the_mismatch_is_the_cure_of_a_red_gate(http: EndpointProject) -> None:
 
 def test_answers_that_are_cut_off_are_named_before_a_mismatch(http: EndpointProject) -> None:
     _train(http, system=SYSTEM)
-    http.server.answer = lambda body: Reply(answer(body), finish_reason="length" if body["model"] == "ft" else "stop")
-    advice = str(check(ends(http.judge(checks={"near_duplicates": "warn"}), "fail"), "margin")["advice"])
+    http.server.answer = lambda body: Reply(
+        answer(body), finish_reason="length" if body["model"] == "ft" else "stop"
+    )
+    advice = str(
+        check(ends(http.judge(checks={"near_duplicates": "warn"}), "fail"), "margin")["advice"]
+    )
     assert "system message, template, limit of tokens" in advice
     assert "answers 60 cut off" in advice
 
 
 def test_the_gate_decides_what_a_mismatch_means(http: EndpointProject) -> None:
     _train(http, system=SYSTEM)
-    assert statuses(passed(http.judge(checks={"prompt_mismatch": "ignore"})))["prompt_mismatch"] == "note"
+    assert (
+        statuses(passed(http.judge(checks={"prompt_mismatch": "ignore"})))["prompt_mismatch"]
+        == "note"
+    )
     http.forget()
     because(http.judge(checks={"prompt_mismatch": "fail"}), "fail", "prompt_mismatch", SYSTEM)
     assert not http.server.requests

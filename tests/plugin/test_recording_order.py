@@ -42,14 +42,25 @@ def test_answers_at_the_wrong_rows_fail(
     says(project, "base.jsonl", lambda i: at(i) if i < 40 else "other")
     says(project, f"{name}.jsonl", answered)
     gate = project.judge()
-    because(gate, "fail", "recording_order", described, "candidate" if name == "ft" else "baseline", "ids")
-    assert "rompt the" not in " ".join(str(check["advice"]) for check in gate["checks"] if check["status"] == "fail")
+    because(
+        gate,
+        "fail",
+        "recording_order",
+        described,
+        "candidate" if name == "ft" else "baseline",
+        "ids",
+    )
+    assert "rompt the" not in " ".join(
+        str(check["advice"]) for check in gate["checks"] if check["status"] == "fail"
+    )
     gate = project.judge(checks={"recording_order": "warn"})
     assert statuses(gate)["recording_order"] == "warning"
 
 
 @pytest.mark.parametrize(("shifted", "fails"), [(6, False), (7, True)])
-def test_a_tenth_of_the_answers_must_be_at_the_wrong_row(project: Project, shifted: int, fails: bool) -> None:
+def test_a_tenth_of_the_answers_must_be_at_the_wrong_row(
+    project: Project, shifted: int, fails: bool
+) -> None:
     project.test_set(N, expected=at)
     says(project, "base.jsonl", lambda i: at(i + (i >= N - shifted)))
     assert (statuses(project.judge()).get("recording_order") == "fail") is fails
@@ -65,21 +76,28 @@ def test_a_gain_over_answers_at_the_wrong_rows_is_none(project: Project) -> None
     mentions(check(gate, "recording_order"), "test.jsonl:62")
 
 
-def drawn(labels: Sequence[str], accuracy: float, seed: int, n: int, order: str) -> tuple[list[str], list[str]]:
+def drawn(
+    labels: Sequence[str], accuracy: float, seed: int, n: int, order: str
+) -> tuple[list[str], list[str]]:
     """Return expected labels in some order, and the answers of an honest model; at accuracy 0 it only guesses."""
     chance = random.Random(seed)
-    expected = [chance.choice(labels) if order == "drawn" else labels[i % len(labels)] for i in range(n)]
+    expected = [
+        chance.choice(labels) if order == "drawn" else labels[i % len(labels)] for i in range(n)
+    ]
     if order == "sorted":
         expected.sort()
     guesses = [chance.choice(labels) for _ in range(n)]
     return expected, [
-        label_here if chance.random() < accuracy else guess for label_here, guess in zip(expected, guesses, strict=True)
+        label_here if chance.random() < accuracy else guess
+        for label_here, guess in zip(expected, guesses, strict=True)
     ]
 
 
 @pytest.mark.parametrize("order", ["drawn", "cyclic", "sorted"])
 @pytest.mark.parametrize("n_labels", [2, 3, 5, 9, 23, 77])
-def test_honest_answers_are_never_at_the_wrong_row(project: Project, n_labels: int, order: str) -> None:
+def test_honest_answers_are_never_at_the_wrong_row(
+    project: Project, n_labels: int, order: str
+) -> None:
     labels = [f"label {i}" for i in range(n_labels)]
     for seed, accuracy in enumerate((0.0, 0.5, 0.6, 0.7, 0.8, 0.9)):
         expected, answers = drawn(labels, accuracy, seed, 100, order)
@@ -89,13 +107,17 @@ def test_honest_answers_are_never_at_the_wrong_row(project: Project, n_labels: i
         assert "recording_order" not in statuses(project.judge()), accuracy
 
 
-def test_three_labels_in_turn_whose_wrong_answers_are_all_those_of_the_next_row_are_honest(project: Project) -> None:
+def test_three_labels_in_turn_whose_wrong_answers_are_all_those_of_the_next_row_are_honest(
+    project: Project,
+) -> None:
     for right in (0, 20, 40):
         project.predictions("base.jsonl", N, wrong_at=range(right, N))
         assert "recording_order" not in statuses(project.judge(checks={"weak_baseline": "warn"}))
 
 
-@pytest.mark.parametrize("outputs", [lambda i: at(i) if i % 3 else at(i + 1), lambda i: f"c{i * 7 % 23}", label])
+@pytest.mark.parametrize(
+    "outputs", [lambda i: at(i) if i % 3 else at(i + 1), lambda i: f"c{i * 7 % 23}", label]
+)
 def test_other_answers_are_wrong_and_not_at_the_wrong_row(project: Project, outputs: Any) -> None:
     project.test_set(N, expected=at)
     says(project, "ft.jsonl", at)

@@ -27,7 +27,8 @@ def test_a_report_that_cannot_be_written_fails_the_session(project: Project) -> 
             (report, f"*--ftgate-report: *'{report.removesuffix(':x')}*'")
             for report in ("markdown:", "pdf:x", "json:", "json")
         ),
-        ("json:out --ftgate-report=html:./out", "*--ftgate-report=json:out: *"),  # two reports in one file
+        # two reports in one file
+        ("json:out --ftgate-report=html:./out", "*--ftgate-report=json:out: *"),
     ],
 )
 def test_a_bad_report_is_refused_at_once(project: Project, written: str, message: str) -> None:
@@ -52,12 +53,17 @@ def test_the_job_summary_of_github_is_shared_with_other_commands(
 
 def test_the_block_is_hidden_by_qq(project: Project) -> None:
     project.gate_test()
-    assert ["95 % lower bound" in project.run(flag).stdout.str() for flag in ("-q", "-qq")] == [True, False]
+    assert ["95 % lower bound" in project.run(flag).stdout.str() for flag in ("-q", "-qq")] == [
+        True,
+        False,
+    ]
 
 
 def test_the_folder_of_recordings_need_not_exist_where_this_run_writes_it(project: Project) -> None:
     project.own()
-    project.gate_test(name="support", candidate={"provider": "python", "target": "own:good", "revision": "1"})
+    project.gate_test(
+        name="support", candidate={"provider": "python", "target": "own:good", "revision": "1"}
+    )
     project.ini_file("ftgate_recordings = recorded")
     assert project.gate("--ftgate-report=recordings:elsewhere")["verdict"] == "error"
     assert project.gate("--ftgate-report=recordings:recorded")["verdict"] == "pass"
@@ -68,15 +74,25 @@ def test_the_folder_of_recordings_need_not_exist_where_this_run_writes_it(projec
     assert project.gate("--ftgate-cache=refresh")["candidate"]["n_stored"] == 0
 
 
-def recorded_by(project: Project, *args: str, **changes: Any) -> tuple[dict[str, int], dict[str, Any]]:
+def recorded_by(
+    project: Project, *args: str, **changes: Any
+) -> tuple[dict[str, int], dict[str, Any]]:
     """Judge two Python models and write recordings; give the rows of each file, and the gate."""
     models = {
-        role: {"provider": "python", "target": f"own:{name}", "revision": "1", "timeout_s": 1, "retries": 0}
+        role: {
+            "provider": "python",
+            "target": f"own:{name}",
+            "revision": "1",
+            "timeout_s": 1,
+            "retries": 0,
+        }
         for role, name in (("baseline", "weak"), ("candidate", "good"))
     }
     project.gate_test(name="support", **{**models, **changes})
     gate = project.gate("--ftgate-report=recordings:recorded", *args, apart=True)
-    return {path.name: len(read_jsonl(path)) for path in (project.path / "recorded").glob("*.jsonl")}, gate
+    return {
+        path.name: len(read_jsonl(path)) for path in (project.path / "recorded").glob("*.jsonl")
+    }, gate
 
 
 @pytest.mark.parametrize("missing", ["error", "wrong"])
@@ -84,13 +100,20 @@ def test_recordings_never_lose_answers(project: Project, missing: str) -> None:
     """A run whose models fail, or are asked anew while they fail, leaves the files as they are, and says so."""
     project.own()
     full, gate = recorded_by(project)
-    assert (gate["verdict"], full) == ("pass", {"support.baseline.jsonl": 60, "support.candidate.jsonl": 60})
+    assert (gate["verdict"], full) == (
+        "pass",
+        {"support.baseline.jsonl": 60, "support.candidate.jsonl": 60},
+    )
     green = (project.path / "recorded" / "support.green.json").read_bytes()
-    project.file("own.py", OWN.replace("def good(text): ", "def good(text): assert '17' not in text; "))
+    project.file(
+        "own.py", OWN.replace("def good(text): ", "def good(text): assert '17' not in text; ")
+    )
     recording, gate = recorded_by(project, "--ftgate-cache=refresh", missing_answers=missing)
     assert (gate["verdict"], recording) == ("error" if missing == "error" else "pass", full)
     assert (project.path / "recorded" / "support.green.json").read_bytes() == green
-    assert re.search("no recordings of support .* 1 of 60 answers of candidate", words(project.result))
+    assert re.search(
+        "no recordings of support .* 1 of 60 answers of candidate", words(project.result)
+    )
 
 
 def test_the_input_that_a_committed_recording_states_is_checked(project: Project) -> None:
@@ -105,7 +128,9 @@ def test_the_input_that_a_committed_recording_states_is_checked(project: Project
     write_jsonl(path, rows)
     _, gate = recorded_by(project)
     assert gate["verdict"] == "error"
-    mentions(check(gate, "candidate_answers"), "recorded/support.candidate.jsonl:17", "input_sha256")
+    mentions(
+        check(gate, "candidate_answers"), "recorded/support.candidate.jsonl:17", "input_sha256"
+    )
     write_jsonl(path.with_name("other.jsonl"), [{**rows[0], "output": "another"}])
     _, gate = recorded_by(project)
     mentions(check(gate, "configuration"), "different answer", "recorded/", "key")
@@ -119,23 +144,37 @@ def test_a_recorded_candidate_can_be_called(project: Project, kind: str) -> None
         outputs = [f"<think>hm</think>{label(i) if i < n_right else 'refund'}" for i in range(60)]
         rows = [{"id": f"t{i}", "output": text} for i, text in enumerate(outputs)]
         if kind == "hashes":
-            rows = [{**row, "input_sha256": input_sha256(text)} for row, text in zip(rows, inputs, strict=True)]
+            rows = [
+                {**row, "input_sha256": input_sha256(text)}
+                for row, text in zip(rows, inputs, strict=True)
+            ]
         if kind == "no ids":
-            rows = [{**row, "id": input_sha256(text)[:16]} for row, text in zip(rows, inputs, strict=True)]
-            write_jsonl(project.path / "test.jsonl", ({"input": x, "expected": label(i)} for i, x in enumerate(inputs)))
+            rows = [
+                {**row, "id": input_sha256(text)[:16]}
+                for row, text in zip(rows, inputs, strict=True)
+            ]
+            write_jsonl(
+                project.path / "test.jsonl",
+                ({"input": x, "expected": label(i)} for i, x in enumerate(inputs)),
+            )
         write_jsonl(project.path / name, rows)
     bodies = (
         "def test_gate(ftgate_candidate):\n    assert ftgate_candidate('customer question 4') == 'invoice'\n",
         "def test_other(ftgate_candidate):\n    ftgate_candidate('never recorded')\n",
     )
-    project.file("test_gate.py", "import pytest\n" + "\n".join(f"{project.mark()}\n{body}" for body in bodies))
+    project.file(
+        "test_gate.py",
+        "import pytest\n" + "\n".join(f"{project.mark()}\n{body}" for body in bodies),
+    )
     result = project.run()
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*ModelError: ft.jsonl: no recorded answer*"])
 
 
 @pytest.mark.parametrize("names", [("old", "new"), ("new", "old")])
-def test_a_recording_is_held_to_the_inputs_of_every_gate(project: Project, names: tuple[str, str]) -> None:
+def test_a_recording_is_held_to_the_inputs_of_every_gate(
+    project: Project, names: tuple[str, str]
+) -> None:
     """What one gate has found right says nothing of another gate's inputs under the same ids."""
 
     def hashed(i: int) -> str:
@@ -162,8 +201,13 @@ def test_a_secondary_metric_in_another_unit_is_no_percentage(project: Project) -
     """A mean error of 0.888 minutes is not 88.8 %, in whatever report."""
     project.test_set(60, expected=lambda i: str(i % 7))
     for name, error in (("base.jsonl", 2.5), ("ft.jsonl", 0.888)):
-        project.predictions(name, 60, output=lambda i, error=error: str(i % 7 + (0 if i % 2 else error)))
-    metrics = [{"name": "within", "tolerance": 0.9}, {"name": "absolute_error", "low": 0, "high": 10}]
+        project.predictions(
+            name, 60, output=lambda i, error=error: str(i % 7 + (0 if i % 2 else error))
+        )
+    metrics = [
+        {"name": "within", "tolerance": 0.9},
+        {"name": "absolute_error", "low": 0, "high": 10},
+    ]
     project.gate_test(metric=metrics)
     printed = project.run("--ftgate-report=markdown:report.md", "--ftgate-report=json:report.json")
     printed.assert_outcomes(passed=1)
@@ -191,7 +235,9 @@ def test_a_missed_limit_shows_the_answers_that_its_metric_finds_wrong(project: P
     project.test_set(60, input="order {}".format, expected=lambda i: {"day": i})
     project.predictions("base.jsonl", 60, output=lambda i: f'{{"day": {i if i < 20 else -1}}}')
     project.predictions(
-        "ft.jsonl", 60, output=lambda i: f'{{"day": {i}, "note": "x"}}' if i > 55 else f'{{"day": {i}}}'
+        "ft.jsonl",
+        60,
+        output=lambda i: f'{{"day": {i}, "note": "x"}}' if i > 55 else f'{{"day": {i}}}',
     )
     schema = '{"type": "object", "additionalProperties": false, "properties": {"day": {}}}'
     project.file("day.json", schema)

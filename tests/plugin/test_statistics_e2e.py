@@ -13,19 +13,27 @@ from pytest_ftgate.result import GateResult
 STANDARDS = ("observed", "significant", "proven")
 
 
-def models(project: Project, n: int, *, base: Iterable[int], ft: Iterable[int], **fields: Any) -> None:
+def models(
+    project: Project, n: int, *, base: Iterable[int], ft: Iterable[int], **fields: Any
+) -> None:
     """Test set and recordings of ``n`` examples, of which the models have these wrong."""
     project.test_set(n, **fields)
     project.predictions("base.jsonl", n, wrong_at=base)
     project.predictions("ft.jsonl", n, wrong_at=ft)
 
 
-@pytest.mark.parametrize(("fixed", "standards"), [(3, STANDARDS[:1]), (6, STANDARDS[:2]), (20, STANDARDS)])
-def test_the_same_gain_meets_one_standard_after_the_other(project: Project, fixed: int, standards: Any) -> None:
+@pytest.mark.parametrize(
+    ("fixed", "standards"), [(3, STANDARDS[:1]), (6, STANDARDS[:2]), (20, STANDARDS)]
+)
+def test_the_same_gain_meets_one_standard_after_the_other(
+    project: Project, fixed: int, standards: Any
+) -> None:
     """Three examples more: seen. Six: above zero for sure. Twenty: the margin for sure."""
     models(project, 60, base=range(25), ft=range(25 - fixed))
     for evidence in STANDARDS:
-        assert project.judge(evidence=evidence)["verdict"] == ("pass" if evidence in standards else "inconclusive")
+        assert project.judge(evidence=evidence)["verdict"] == (
+            "pass" if evidence in standards else "inconclusive"
+        )
         finding = stopped(project.judge(evidence=evidence, margin=0.34), "fail", called=True)
         assert (finding["name"], finding["observed"], finding["required"]) == (
             "margin",
@@ -35,13 +43,17 @@ def test_the_same_gain_meets_one_standard_after_the_other(project: Project, fixe
 
 
 @pytest.mark.parametrize("margin", [0, 0.01, 0.1, 0.15, 0.16, 0.17, 0.18, 0.2, 0.26])
-def test_a_margin_that_is_not_proven_is_said_to_be_just_then(project: Project, margin: float) -> None:
+def test_a_margin_that_is_not_proven_is_said_to_be_just_then(
+    project: Project, margin: float
+) -> None:
     gate = project.judge(margin=margin)
     lower, evidence_check = gate["lower_bound"], check(gate, "evidence")
     assert (gate["verdict"], 0.15 < lower < 0.18) == ("pass", True)
     assert gate["margin_proven"] is (lower >= margin)
     assert ("not proven" in evidence_check["message"]) is (lower < margin)
-    mentions(evidence_check, f"+{100 * lower:.1f}", "95 %", *([f"{100 * margin:g}"] * (lower < margin)))
+    mentions(
+        evidence_check, f"+{100 * lower:.1f}", "95 %", *([f"{100 * margin:g}"] * (lower < margin))
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,7 +71,11 @@ def test_too_few_groups_are_inconclusive_before_any_call(
 ) -> None:
     project.test_set(60, group=group_of)
     finding = stopped(project.judge(), "inconclusive")
-    assert (finding["name"], int(finding["observed"]), finding["required"]) == ("min_wins", effective, 15)
+    assert (finding["name"], int(finding["observed"]), finding["required"]) == (
+        "min_wins",
+        effective,
+        15,
+    )
     mentions(finding, "15", *fragments)
     gate = passed(project.judge(evidence="observed"))
     assert (gate["lower_bound"], gate["margin_proven"]) == (None, False)
@@ -70,8 +86,10 @@ def test_too_few_groups_for_a_baseline_whose_drop_must_be_proven(project: Projec
     project.test_set(60, group=lambda i: f"customer {i % 12}")
     champion = {"model": "recorded:base.jsonl", "max_drop": 0.02}
     baselines = {"prompted": "recorded:base.jsonl", "champion": champion}
-    found = stopped(project.judge(baseline=..., baselines=baselines, evidence="observed"), "inconclusive")
-    assert (found["name"], found["observed"], found["required"]) == ("min_wins", 12, 15)
+    finding = stopped(
+        project.judge(baseline=..., baselines=baselines, evidence="observed"), "inconclusive"
+    )
+    assert (finding["name"], finding["observed"], finding["required"]) == ("min_wins", 12, 15)
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "f1_macro"])
@@ -79,7 +97,11 @@ def test_enough_groups_are_judged_as_groups(project: Project, metric: str) -> No
     alone = project.judge(metric=metric)
     project.test_set(60, group=lambda i: f"customer {i % 15}")
     gate = project.judge(metric=metric)
-    assert (gate["verdict"], gate["note"], gate["gain"]) == ("pass", "15 groups", pytest.approx(alone["gain"]))
+    assert (gate["verdict"], gate["note"], gate["gain"]) == (
+        "pass",
+        "15 groups",
+        pytest.approx(alone["gain"]),
+    )
     assert ["group" in gate_facts["method"] for gate_facts in (gate, alone)] == [True, False]
     project.test_set(60, group=None)  # examples of no group stand alone
     gate = project.judge(metric=metric)
@@ -89,7 +111,8 @@ def test_enough_groups_are_judged_as_groups(project: Project, metric: str) -> No
 @pytest.mark.parametrize(
     ("groups", "evidence", "counts"),
     [
-        (20, "significant", (20, 32)),  # all of 20 groups gain 10 points: one in 7 may be lost, one in 11 undoes it
+        # all of 20 groups gain 10 points: one in 7 may be lost, one in 11 undoes it
+        (20, "significant", (20, 32)),
         (31, "significant", (31, 32)),
         (32, "significant", ()),
         (20, "observed", ()),
@@ -118,7 +141,9 @@ def test_a_gain_that_is_the_same_in_every_group_passes(project: Project) -> None
 
 
 @pytest.mark.parametrize(("base", "ft"), [(range(6), ()), (range(54), ()), ((), range(54))])
-def test_bounds_are_gains_that_are_possible(project: Project, base: Iterable[int], ft: Iterable[int]) -> None:
+def test_bounds_are_gains_that_are_possible(
+    project: Project, base: Iterable[int], ft: Iterable[int]
+) -> None:
     """Few large groups: Student's t with few degrees of freedom once bounded the gain at -521 points."""
     models(project, 60, base=base, ft=ft, group=lambda i: f"g{i // 4}")
     for name, width in (("accuracy", 1), ("f1_macro", 1), ("matthews_corrcoef", 2)):
@@ -137,13 +162,20 @@ def distance(expected: str, answer: str) -> float:
 
 
 @pytest.mark.parametrize(("score", "sign", "margin"), [(overlap, 1, 0.1), (distance, -1, 0.5)])
-def test_a_graded_metric_is_judged_by_its_own_unit(project: Project, score: Any, sign: int, margin: float) -> None:
+def test_a_graded_metric_is_judged_by_its_own_unit(
+    project: Project, score: Any, sign: int, margin: float
+) -> None:
     keys = {"metric": score, "margin": margin}
     gate = passed(project.judge(**keys))
-    base_value, candidate_value = gate["baseline"]["value"], gate["candidate"]["value"]
+    base_value = gate["baseline"]["value"]
+    candidate_value = gate["candidate"]["value"]
     for value, missed in ((base_value, range(40, 60)), (candidate_value, (0, 1, 58, 59))):
-        scores = [score(label(i), wrong(i) if i in missed else label(i)) for i in range(60)]
-        assert value == pytest.approx(sum(scores) / 60)
+        total = 0.0
+        for i in range(60):
+            answer = wrong(i) if i in missed else label(i)
+            total += score(label(i), answer)
+        assert value == pytest.approx(total / 60)
+
     assert gate["gain"] == pytest.approx(sign * (candidate_value - base_value))
     assert 0 < gate["lower_bound"] < gate["gain"] < gate["upper_bound"]
     assert ("Gaffke" in gate["method"], gate["wins"], gate["losses"]) == (True, 18, 2)
@@ -153,7 +185,9 @@ def test_a_graded_metric_is_judged_by_its_own_unit(project: Project, score: Any,
 
 
 def test_a_margin_is_held_against_the_range(project: Project) -> None:
-    assert stopped(project.judge(metric=distance, margin=7.9), "fail", called=True)["required"] == 7.9
+    assert (
+        stopped(project.judge(metric=distance, margin=7.9), "fail", called=True)["required"] == 7.9
+    )
     refused = stopped(project.judge(metric=distance, margin=8))
     mentions(refused, "test_gate.py:4", "margin 8", "marker", "distance", "0 and 8")
 
@@ -184,11 +218,19 @@ def test_a_fine_tune_is_only_dropped_where_the_margin_is_out_of_reach(
 
 @pytest.mark.parametrize(
     ("few", "verdict"),
-    [(range(45, 60), "pass"), (range(52, 60), "inconclusive"), (range(56, 60), "fail"), (range(53, 54), "fail")],
+    [
+        (range(45, 60), "pass"),
+        (range(52, 60), "inconclusive"),
+        (range(56, 60), "fail"),
+        (range(53, 54), "fail"),
+    ],
 )
 def test_the_best_baseline_is_the_one_to_beat(project: Project, few: range, verdict: str) -> None:
     project.predictions("few.jsonl", 60, wrong_at=few)
-    models = {"baseline": ..., "baselines": {"prompt": "recorded:base.jsonl", "few-shot": "recorded:few.jsonl"}}
+    models = {
+        "baseline": ...,
+        "baselines": {"prompt": "recorded:base.jsonl", "few-shot": "recorded:few.jsonl"},
+    }
     gate = project.judge(**models)
     assert (gate["verdict"], gate["baseline"]) == (verdict, gate["baselines"]["few-shot"])
     margin_check, gain = check(gate, "margin"), (len(few) - 4) / 60

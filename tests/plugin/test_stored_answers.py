@@ -29,7 +29,9 @@ def http(http: EndpointProject) -> EndpointProject:
 
 def with_revision(http: EndpointProject, revision: Any) -> None:
     models = {"baseline": "base", "candidate": "ft"}
-    http.keys |= {role: http.model(name, revision=revision, concurrency=4) for role, name in models.items()}
+    http.keys |= {
+        role: http.model(name, revision=revision, concurrency=4) for role, name in models.items()
+    }
     http.gate_test()
 
 
@@ -61,7 +63,10 @@ def test_after_a_verdict_the_next_session_asks_again(http: EndpointProject) -> N
         gate_notes = notes(gate)
         assert (gate_notes.keys(), gate_notes["note"]["observed"]) == ({"note"}, ALL)
         assert "revision" in gate_notes["note"]["advice"]
-        mentions(gate_notes["note"], "this session only: 120 answers of base, ft; a revision would keep them")
+        mentions(
+            gate_notes["note"],
+            "this session only: 120 answers of base, ft; a revision would keep them",
+        )
 
 
 TWO = "def test_gate():\n    pass\n\n\n{mark}\ndef test_again():\n    pass\n"
@@ -74,7 +79,9 @@ def test_two_gates_of_one_session_ask_once(http: EndpointProject, args: tuple[st
     assert (http.asked, kept(http)) == (EVERY_REQUEST, 0)
 
 
-def test_a_look_at_a_few_answers_and_ftgate_evaluate_are_finished_runs(http: EndpointProject) -> None:
+def test_a_look_at_a_few_answers_and_ftgate_evaluate_are_finished_runs(
+    http: EndpointProject,
+) -> None:
     http.run("--ftgate-preview=3")
     assert (len(http.server.bodies), kept(http)) == (6, 0)
     http.forget()
@@ -107,7 +114,9 @@ def test_sessions_that_run_at_once_ask_each_question_once(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals to one process")
-def test_the_next_session_uses_what_was_stored_before_ctrl_c_and_says_so(http: EndpointProject) -> None:
+def test_the_next_session_uses_what_was_stored_before_ctrl_c_and_says_so(
+    http: EndpointProject,
+) -> None:
     """A run is interrupted while it waits for answers, of which at least 90 have arrived."""
     waiting = threading.Event()
 
@@ -131,19 +140,27 @@ def test_the_next_session_uses_what_was_stored_before_ctrl_c_and_says_so(http: E
     assert n_asked == ALL - rows_before
     gate_notes = notes(gate)
     assert (gate_notes.keys(), gate_notes["warning"]["observed"]) == ({"warning"}, rows_before)
-    mentions(gate_notes["warning"], f"{rows_before} answers", "base", "ft", "second", f"{ALL} answers")
+    mentions(
+        gate_notes["warning"], f"{rows_before} answers", "base", "ft", "second", f"{ALL} answers"
+    )
     assert kept(http) == 0
 
 
 @pytest.mark.parametrize(
     ("older_s", "args", "most_asked", "status"),
-    [(DAY_S - 600, (), 10, "warning"), (DAY_S, (), ALL, "note"), (0, ("--ftgate-cache=refresh",), ALL, "note")],
+    [
+        (DAY_S - 600, (), 10, "warning"),
+        (DAY_S, (), ALL, "note"),
+        (0, ("--ftgate-cache=refresh",), ALL, "note"),
+    ],
 )
 def test_for_a_day_at_most_and_not_under_refresh(
     http: EndpointProject, older_s: int, args: tuple[str, ...], most_asked: int, status: str
 ) -> None:
     """The last 10 questions of the candidate fail at first."""
-    http.server.answer = lambda body: error(500) if body["model"] == "ft" and index_of(body) >= 50 else answer(body)
+    http.server.answer = lambda body: (
+        error(500) if body["model"] == "ft" and index_of(body) >= 50 else answer(body)
+    )
     gate, _ = session(http)
     assert notes(ends(gate, "error")) == {}
     http.server.answer = answer
@@ -154,7 +171,9 @@ def test_for_a_day_at_most_and_not_under_refresh(
 
 
 def test_a_kill_loses_no_answer_of_the_gates_before(http: EndpointProject) -> None:
-    http.gate_test("def test_gate(): pass\ndef test_end(): __import__('os').kill(__import__('os').getpid(), 9)\n")
+    http.gate_test(
+        "def test_gate(): pass\ndef test_end(): __import__('os').kill(__import__('os').getpid(), 9)\n"
+    )
     http.run_apart()
     assert kept(http) == ALL
     http.gate_test()
@@ -162,7 +181,9 @@ def test_a_kill_loses_no_answer_of_the_gates_before(http: EndpointProject) -> No
     assert (n_asked, notes(gate)["warning"]["observed"]) == (0, ALL)
 
 
-def test_a_gate_without_a_verdict_keeps_its_answers_and_not_those_of_others(http: EndpointProject) -> None:
+def test_a_gate_without_a_verdict_keeps_its_answers_and_not_those_of_others(
+    http: EndpointProject,
+) -> None:
     second_mark = http.mark(name="other", candidate=http.model("told", revision=...))
     http.gate_test(TWO.format(mark=second_mark), name="one")
 
@@ -183,7 +204,9 @@ def test_a_gate_without_a_verdict_keeps_its_answers_and_not_those_of_others(http
     assert kept(http) == 0
 
 
-def test_a_store_that_cannot_forget_fails_the_session(http: EndpointProject, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_cannot_forget_fails_the_session(
+    http: EndpointProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object) -> None:
         raise StoreError("the disk is full")
 
@@ -193,7 +216,9 @@ def test_a_store_that_cannot_forget_fails_the_session(http: EndpointProject, mon
     result.stdout.fnmatch_lines(["*the disk is full*"])
 
 
-def test_a_parameter_asks_the_candidate_of_the_file_anew_and_the_baseline_once(http: EndpointProject) -> None:
+def test_a_parameter_asks_the_candidate_of_the_file_anew_and_the_baseline_once(
+    http: EndpointProject,
+) -> None:
     base, ft = http.keys["baseline"], http.keys["candidate"]
     http.gates(baseline=base, candidate=ft)
     http.marked(body="@pytest.mark.parametrize('step', [1, 2])\ndef test_gate(step): pass")
@@ -208,7 +233,13 @@ def test_offline_what_is_not_stored_is_an_error_that_says_so(http: EndpointProje
     assert http.server.requests == []
     assert gate["verdict"] == "error"
     finding = check(gate, "baseline_answers")
-    mentions(finding, "baseline base: ", "60 of 60", "--ftgate-offline", "--ftgate-report=recordings:recordings")
+    mentions(
+        finding,
+        "baseline base: ",
+        "60 of 60",
+        "--ftgate-offline",
+        "--ftgate-report=recordings:recordings",
+    )
     assert "Run again" not in finding["advice"]
     http.judge(stored=True)
     http.forget()
@@ -229,7 +260,9 @@ def test_recordings_are_looked_up_first_and_two_tests_of_one_gate_do_not_overwri
     shutil.rmtree(http.path / ".ftgate")
     names = sorted(path.name.split("-")[0] for path in (http.path / "recorded").glob("*.jsonl"))
     assert names == ["support", "support", "support.baseline.jsonl", "support.candidate.jsonl"]
-    http.file("tox.ini", "[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = recorded\n")
+    http.file(
+        "tox.ini", "[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = recorded\n"
+    )
     http.forget()
     gates = http.report("--ftgate-offline")["gates"]
     assert [(gate["verdict"], notes(gate)) for gate in gates] == [("pass", {})] * 2

@@ -5,7 +5,19 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, index_of
-from gate_project import LABELS, Project, because, check, checks, ends, label, mentions, passed, statuses, stopped
+from gate_project import (
+    LABELS,
+    Project,
+    because,
+    check,
+    checks,
+    ends,
+    label,
+    mentions,
+    passed,
+    statuses,
+    stopped,
+)
 
 from pytest_ftgate import metric
 
@@ -38,7 +50,11 @@ def test_the_baseline_is_held_against_the_constant_answer(
     project.predictions("base.jsonl", 60, wrong_at=range(right, 60))
     gate = project.judge(checks={"weak_baseline": level} if level else {})
     finding = check(gate, "weak_baseline")
-    assert (finding["status"], finding["observed"], finding["required"]) == (status, right / 60, 20 / 60)
+    assert (finding["status"], finding["observed"], finding["required"]) == (
+        status,
+        right / 60,
+        20 / 60,
+    )
     ends(gate, "fail" if status == "fail" else "pass")
     assert "degenerate_candidate" not in statuses(gate)
     mentions(finding, "base.jsonl", "'refund'", "33.3 %")
@@ -51,7 +67,10 @@ def test_the_baseline_is_held_against_the_constant_answer(
 @pytest.mark.parametrize(
     ("metric", "answer"),
     [
-        *((metric, "refund") for metric in ("f1_macro", "matthews_corrcoef", "exact_match", CLOSENESS)),
+        *(
+            (metric, "refund")
+            for metric in ("f1_macro", "matthews_corrcoef", "exact_match", CLOSENESS)
+        ),
         (HEDGED, "maybe"),  # one answer to everything is weak however well it scores
     ],
 )
@@ -67,14 +86,19 @@ def test_whatever_metric_decides(project: Project, metric: Any, answer: str) -> 
 
 
 @pytest.mark.parametrize("always", [60, 30])
-def test_where_one_output_is_expected_everywhere_nothing_beats_saying_it(project: Project, always: int) -> None:
+def test_where_one_output_is_expected_everywhere_nothing_beats_saying_it(
+    project: Project, always: int
+) -> None:
     """Saying it is perfect: such a gate fails, and a reason lets it pass with the warning. A long answer is cut."""
     project.test_set(60, expected="no" * 99)
     says(project, "base.jsonl", "refund")
     says(project, "ft.jsonl", lambda i: "no" * 99 if i < always else "refund")
     finding = check(project.judge(), "weak_baseline")
     assert (finding["status"], "no" * 31 in finding["message"]) == ("fail", False)
-    assert statuses(passed(project.judge(checks={"weak_baseline": "warn"})))["weak_baseline"] == "warning"
+    assert (
+        statuses(passed(project.judge(checks={"weak_baseline": "warn"})))["weak_baseline"]
+        == "warning"
+    )
 
 
 def test_a_metric_by_which_a_constant_is_perfect_condemns_no_candidate(project: Project) -> None:
@@ -91,7 +115,9 @@ def test_a_metric_by_which_a_constant_is_perfect_condemns_no_candidate(project: 
 # --- the candidate -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("metric", "answer", "value"), [("accuracy", "refund", 20 / 60), (HEDGED, "maybe", 0.5)])
+@pytest.mark.parametrize(
+    ("metric", "answer", "value"), [("accuracy", "refund", 20 / 60), (HEDGED, "maybe", 0.5)]
+)
 def test_a_candidate_that_answers_one_label_throughout(
     project: Project, metric: Any, answer: str, value: float
 ) -> None:
@@ -108,21 +134,30 @@ def test_a_candidate_that_answers_one_label_throughout(
 
 
 @pytest.mark.parametrize(("right", "verdict"), [(19, "fail"), (20, "fail"), (21, "pass")])
-def test_a_weak_baseline_does_not_excuse_a_weak_candidate(project: Project, right: int, verdict: str) -> None:
+def test_a_weak_baseline_does_not_excuse_a_weak_candidate(
+    project: Project, right: int, verdict: str
+) -> None:
     project.predictions("base.jsonl", 60, wrong_at=range(60))
     project.predictions("ft.jsonl", 60, wrong_at=range(right, 60))
     gate = project.judge(checks={"weak_baseline": "warn"})
     assert (gate["verdict"], statuses(gate)["margin"]) == (verdict, "pass")
     finding = checks(gate, "degenerate_candidate")
-    assert [(check["status"], check["observed"]) for check in finding] == [("fail", right / 60)] * (verdict == "fail")
-    assert "degenerate_candidate" not in statuses(project.judge())  # there the baseline is what is wrong
+    assert [(check["status"], check["observed"]) for check in finding] == [("fail", right / 60)] * (
+        verdict == "fail"
+    )
+    # there the baseline is what is wrong
+    assert "degenerate_candidate" not in statuses(project.judge())
 
 
 # --- before any call -----------------------------------------------------------------------------------------
 
 ENDPOINT = {"provider": "openai", "model": "mini", "base_url": "http://127.0.0.1:9/v1"}
 TUNED = {**ENDPOINT, "model": "ft:mini:acme::1"}
-PROMPTED = {**ENDPOINT, "system": "Answer with one label.", "params": {"temperature": 0, "max_tokens": 9}}
+PROMPTED = {
+    **ENDPOINT,
+    "system": "Answer with one label.",
+    "params": {"temperature": 0, "max_tokens": 9},
+}
 OTHER_PLACE = {"base_url": "http://localhost:1/v1"}
 
 
@@ -145,13 +180,19 @@ def free(project: Project, baseline: Any, candidate: Any = TUNED, **changes: Any
         ("recorded:base.jsonl", False),  # it does not show its prompt
     ],
 )
-def test_an_endpoint_without_a_prompt_is_called_out(project: Project, baseline: Any, called_out: bool) -> None:
+def test_an_endpoint_without_a_prompt_is_called_out(
+    project: Project, baseline: Any, called_out: bool
+) -> None:
     project.file("p.md", "Answer.")
     finding = checks(free(project, baseline), "baseline_prompt")
-    assert [(check["status"], check["source"]) for check in finding] == [("warning", "marker")] * called_out
+    assert [(check["status"], check["source"]) for check in finding] == [
+        ("warning", "marker")
+    ] * called_out
 
 
-@pytest.mark.parametrize(("role", "called_out"), [("system", False), ("developer", False), ("user", True)])
+@pytest.mark.parametrize(
+    ("role", "called_out"), [("system", False), ("developer", False), ("user", True)]
+)
 def test_a_prompt_may_stand_in_the_data(project: Project, role: str, called_out: bool) -> None:
     turns = [{"role": role, "content": "Answer."}]
     project.test_set(60, input=lambda i: [*turns, {"role": "user", "content": f"question {i}"}])
@@ -160,20 +201,32 @@ def test_a_prompt_may_stand_in_the_data(project: Project, role: str, called_out:
 
 def test_each_of_several_baselines_is_looked_at(project: Project) -> None:
     several = {"bare": ENDPOINT, "good": PROMPTED, "nano": {**ENDPOINT, "model": "nano"}}
-    mentions(check(free(project, ..., baselines=several), "baseline_prompt"), "baseline bare", "baseline nano")
+    mentions(
+        check(free(project, ..., baselines=several), "baseline_prompt"),
+        "baseline bare",
+        "baseline nano",
+    )
 
 
-LONG = {**ENDPOINT, "system": "Route the message of a customer of our shop. Answer with one label, in lower case."}
+LONG = {
+    **ENDPOINT,
+    "system": "Route the message of a customer of our shop. Answer with one label, in lower case.",
+}
 SHOTS = {**PROMPTED, "few_shot": 2}
 JSON = {"type": "json_object"}
 SEARCH = {"search_context_size": "high"}
-SEARCH_TOOLS = [{"type": "function", "function": {"name": "search", "parameters": {"type": "object"}}}]
+SEARCH_TOOLS = [
+    {"type": "function", "function": {"name": "search", "parameters": {"type": "object"}}}
+]
 
 
 def sends(**keys: Any) -> dict[str, Any]:
     """Return the prompted model with more request parameters; one that is ``None`` is left out."""
     params = {"temperature": 0, **keys}
-    return {**PROMPTED, "params": {name: value for name, value in params.items() if value is not None}}
+    return {
+        **PROMPTED,
+        "params": {name: value for name, value in params.items() if value is not None},
+    }
 
 
 @pytest.mark.parametrize(
@@ -186,12 +239,20 @@ def sends(**keys: Any) -> dict[str, Any]:
         (ENDPOINT, {**ENDPOINT, "system": "Label."}, ["6 characters", "baseline: 0"]),
         (SHOTS, {**LONG, "params": PROMPTED["params"]}, ["characters", "baseline: 22"]),
         (PROMPTED, {**PROMPTED, "template": "{area} {input}"}, ["area"]),
-        ({**PROMPTED, "template": "{area} {input}"}, {**PROMPTED, "template": "{area} {lang} {input}"}, ["lang"]),
+        (
+            {**PROMPTED, "template": "{area} {input}"},
+            {**PROMPTED, "template": "{area} {lang} {input}"},
+            ["lang"],
+        ),
         (sends(), sends(tools=SEARCH_TOOLS), ["tools"]),
         (sends(), sends(web_search_options=SEARCH), ["web_search_options", "not set"]),
         (sends(), sends(extra_body={"guided_choice": ["a", "b"]}), ["guided_choice"]),
         (sends(), sends(response_format=JSON), ["response_format", "json_object", "not set"]),
-        (sends(reasoning_effort="none"), sends(reasoning_effort="high"), ["reasoning_effort: high (baseline: none)"]),
+        (
+            sends(reasoning_effort="none"),
+            sends(reasoning_effort="high"),
+            ["reasoning_effort: high (baseline: none)"],
+        ),
         (sends(temperature=2), sends(), ["temperature: 0 (baseline: 2)"]),
         (sends(), sends(chat_template_kwargs={"enable_thinking": True}), ["enable_thinking"]),
         (sends(max_tokens=5), sends(max_tokens=50), ["50", "5"]),
@@ -202,8 +263,13 @@ def sends(**keys: Any) -> dict[str, Any]:
 def test_a_candidate_that_is_given_more_is_refused_and_one_that_is_given_as_much_is_not(
     project: Project, baseline: dict[str, Any], candidate: dict[str, Any], fragments: list[str]
 ) -> None:
-    project.test_set(60, area=lambda i: f"zone{i % 7}x{i}", lang=lambda i: ("de", "en", "fr")[i // 20])
-    few = [{"input": f"training question {i}", "expected": label(i), "area": "none", "lang": "de"} for i in range(10)]
+    project.test_set(
+        60, area=lambda i: f"zone{i % 7}x{i}", lang=lambda i: ("de", "en", "fr")[i // 20]
+    )
+    few = [
+        {"input": f"training question {i}", "expected": label(i), "area": "none", "lang": "de"}
+        for i in range(10)
+    ]
     tuned = {**candidate, "model": "ft:mini:acme::1"}
     project.training_set(0, few)
     gate = project.judge(baseline=baseline, candidate=tuned)
@@ -212,13 +278,21 @@ def test_a_candidate_that_is_given_more_is_refused_and_one_that_is_given_as_much
     assert statuses(gate)["baseline_prompt"] == "warning"
     assert "baseline_prompt" not in statuses(project.judge(baseline=candidate, candidate=tuned))
     gate = project.judge(baseline=..., baselines={"a": baseline, "b": candidate}, candidate=tuned)
-    assert "baseline_prompt" not in [name for name, status in statuses(gate).items() if status == "fail"]
+    assert "baseline_prompt" not in [
+        name for name, status in statuses(gate).items() if status == "fail"
+    ]
 
 
 @pytest.mark.parametrize(
     ("baseline", "candidate"),
     [
-        (LONG, {**TUNED, "system": f"{LONG['system']} Label the message with one label of ours, please."}),
+        (
+            LONG,
+            {
+                **TUNED,
+                "system": f"{LONG['system']} Label the message with one label of ours, please.",
+            },
+        ),
         (LONG, {**TUNED, "system": "Label it."}),
         (LONG, TUNED),
         (SHOTS, {**PROMPTED, **TUNED}),
@@ -233,20 +307,27 @@ def test_a_candidate_that_is_given_more_is_refused_and_one_that_is_given_as_much
         (lambda text: "refund", {**TUNED, "few_shot": 2}),
     ],
 )
-def test_as_much_less_and_unknown_prompts_are_no_more(project: Project, baseline: Any, candidate: Any) -> None:
+def test_as_much_less_and_unknown_prompts_are_no_more(
+    project: Project, baseline: Any, candidate: Any
+) -> None:
     assert "baseline_prompt" not in statuses(free(project, baseline, candidate))
 
 
 def test_a_champion_need_not_be_given_as_much(project: Project) -> None:
     champion = {"model": {**TUNED, "model": "ft:mini:acme::0"}, "max_drop": 0.02}
-    keys = {"baselines": {"prompt": PROMPTED, "champion": champion}, "candidate": {**PROMPTED, **TUNED}}
+    keys = {
+        "baselines": {"prompt": PROMPTED, "champion": champion},
+        "candidate": {**PROMPTED, **TUNED},
+    }
     assert "baseline_prompt" not in statuses(free(project, ..., **keys))
 
 
 def test_the_best_baseline_must_be_given_as_much(http: EndpointProject) -> None:
     """A weak model with a long prompt beside a good one without is known as such when both have answered."""
     right, shots = {"weak": 30, "good": 40, "tuned": 60}, {"system": "Label.", "few_shot": 2}
-    http.server.answer = lambda body: label(index_of(body) + (index_of(body) >= right[body["model"]]))
+    http.server.answer = lambda body: label(
+        index_of(body) + (index_of(body) >= right[body["model"]])
+    )
     baselines = {"good": http.model("good", system="Label."), "weak": http.model("weak", **shots)}
     keys = {"baseline": ..., "candidate": http.model("tuned", **shots)}
     gate = http.judge(baselines=baselines, **keys)
@@ -281,7 +362,9 @@ def test_one_model_with_another_prompt_is_one_however_it_is_spelled(
         gate = project.judge(baseline=SHOTS, candidate=teacher, checks={"baseline_prompt": "warn"})
         assert statuses(gate)["baseline_prompt"] == "warning"
     assert ("same model" in str(checks(gate, "baseline_prompt"))) is is_same
-    second_model, ours = ({**ENDPOINT, "model": f"{owner}/mini", "system": owner} for owner in ("acme", "ours"))
+    second_model, ours = (
+        {**ENDPOINT, "model": f"{owner}/mini", "system": owner} for owner in ("acme", "ours")
+    )
     assert "same model" not in str(free(project, second_model, ours)["checks"])
 
 
@@ -292,7 +375,15 @@ def shout(text: str) -> str:
 @pytest.mark.parametrize(
     ("candidate", "is_same"),
     [
-        ({"name": "our tuned one", "concurrency": 1, "timeout_s": 5, "price": {"input_per_1m": 1}}, True),
+        (
+            {
+                "name": "our tuned one",
+                "concurrency": 1,
+                "timeout_s": 5,
+                "price": {"input_per_1m": 1},
+            },
+            True,
+        ),
         ({"model": "ft:mini:acme::1"}, False),
         ({"system": "Answer."}, False),
         ({"params": {"temperature": 0}}, False),
@@ -312,8 +403,14 @@ def test_whatever_can_change_an_answer_makes_another_model(
 def test_one_model_under_two_names_is_never_called(project: Project) -> None:
     project.file("one.py", "def model(text): raise SystemExit('the model must not be called')\n")
     named = {"provider": "python", "target": "one:model", "name": "tuned"}
-    assert stopped(project.judge(baseline="python:one:model", candidate=named), "fail")["name"] == "identical_outputs"
-    assert stopped(project.judge(baseline=shout, candidate=shout), "fail")["name"] == "identical_outputs"
+    assert (
+        stopped(project.judge(baseline="python:one:model", candidate=named), "fail")["name"]
+        == "identical_outputs"
+    )
+    assert (
+        stopped(project.judge(baseline=shout, candidate=shout), "fail")["name"]
+        == "identical_outputs"
+    )
     assert "identical_outputs" not in statuses(free(project, shout, lambda text: shout(text)))
     gate = free(project, ..., {**ENDPOINT, "name": "tuned"}, baselines={"a": TUNED, "b": ENDPOINT})
     mentions(check(gate, "identical_outputs"), "baseline b")

@@ -19,7 +19,9 @@ def equal(expected: str, answer: str) -> float:
     return float(expected == answer)
 
 
-def graded(returned: Callable[[str, str], Any], *, greater_is_better: bool = True) -> dict[str, Any]:
+def graded(
+    returned: Callable[[str, str], Any], *, greater_is_better: bool = True
+) -> dict[str, Any]:
     """Return the keys of a mark with a metric of the project's own."""
     return {"metric": metric(low=0, high=1, greater_is_better=greater_is_better)(returned)}
 
@@ -30,7 +32,11 @@ def predicted(name: str, n: int, **fields: Any) -> Callable[[Project], None]:
 
 def scored(value: str, *, source: str) -> dict[str, Any]:
     """Return a metric that gives this value for one answer, where it is wrong."""
-    return graded(lambda expected, answer: float(value) if answer == source != expected else equal(expected, answer))
+    return graded(
+        lambda expected, answer: (
+            float(value) if answer == source != expected else equal(expected, answer)
+        )
+    )
 
 
 def nothing(project: Project) -> None:
@@ -46,7 +52,10 @@ def with_examples(n: int, **fields: Any) -> Callable[[Project], None]:
 
 
 ROLES = {"candidate": "ft.jsonl", "baseline": "base.jsonl"}
-SWAPPED = {role: f"recorded:{path}" for role, path in zip(("baseline", "candidate"), ROLES.values(), strict=True)}
+SWAPPED = {
+    role: f"recorded:{path}"
+    for role, path in zip(("baseline", "candidate"), ROLES.values(), strict=True)
+}
 BROKEN, NULL = (lambda i: "broken" if i == 7 else label(i)), (lambda i: label(i) if i else None)
 Row = tuple[Callable[[Project], None], dict[str, Any], str, str, tuple[str, ...]]
 CONFIG, BASE, CAND = "configuration", "baseline_answers", "candidate_answers"
@@ -65,7 +74,8 @@ ROWS: dict[str, Row] = {
     # what was measured is no measure; more on broken rows: test_bad_input.py
     **{
         f"{value} for {name}": (
-            predicted(name, 60, output=BROKEN), scored(value, source="broken"), "error", CONFIG, ("test.jsonl:8", value),
+            predicted(name, 60, output=BROKEN), scored(value, source="broken"), "error", CONFIG,
+            ("test.jsonl:8", value),
         )
         for name in ROLES.values() for value in ("nan", "inf")
     },
@@ -108,7 +118,9 @@ ROWS: dict[str, Row] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("change", "keys", "verdict", "name", "fragments"), ROWS.values(), ids=ROWS)
+@pytest.mark.parametrize(
+    ("change", "keys", "verdict", "name", "fragments"), ROWS.values(), ids=ROWS
+)
 def test_the_verdict(
     project: Project, change: Callable[[Project], None], keys: dict[str, Any], verdict: str, name: str,
     fragments: tuple[str, ...],
@@ -148,13 +160,26 @@ def test_rows_that_are_no_examples(project: Project, blank: str) -> None:
     too_few(project.judge(), 199)
 
 
-INVISIBLE = ("\u200b", "\u200d", "\u00ad", "\ufeff", "\u2060", "\u180e", "\ufe0f", "\u034f", "\U000e0041")
+INVISIBLE = (
+    "\u200b",
+    "\u200d",
+    "\u00ad",
+    "\ufeff",
+    "\u2060",
+    "\u180e",
+    "\ufe0f",
+    "\u034f",
+    "\U000e0041",
+)
 
 
 @pytest.mark.parametrize("mark", INVISIBLE, ids=ascii)
 def test_invisible_characters_make_no_new_example(project: Project, mark: str) -> None:
     """Neither for the training set, which they would fill, nor for a test example in it, which they would hide."""
-    rows = ({"input": f"training question {i % 5}{mark * (i // 5)}", "expected": label(i)} for i in range(200))
+    rows = (
+        {"input": f"training question {i % 5}{mark * (i // 5)}", "expected": label(i)}
+        for i in range(200)
+    )
     write_jsonl(project.path / "train.jsonl", rows)
     too_few(project.judge(), 5)
     project.training_set(200, [{"input": f"custo{mark}mer question 7", "expected": "refund"}])
@@ -163,7 +188,10 @@ def test_invisible_characters_make_no_new_example(project: Project, mark: str) -
 
 @pytest.mark.parametrize("name", ["input", "hint"])
 def test_one_column_is_not_question_and_answer(project: Project, name: str) -> None:
-    for column, fields in (("expected", {name: "expected"}), ("intent", {"expected": "intent", name: "intent"})):
+    for column, fields in (
+        ("expected", {name: "expected"}),
+        ("intent", {"expected": "intent", name: "intent"}),
+    ):
         gate = project.judge(test_set={"path": "test.jsonl", "fields": fields})
         because(gate, "error", "configuration", repr(name), repr(column))
 
@@ -175,7 +203,9 @@ def test_all_repeats_of_an_example_count(project: Project) -> None:
     """All repeats of an example count, not the first or the best. Which checkpoint is brought is not seen."""
 
     def repeated(name: str, output: Callable[[int, int], str]) -> None:
-        rows = [{"id": f"t{i}", "output": output(i, k), "repeat": k} for i in range(60) for k in (0, 1)]
+        rows = [
+            {"id": f"t{i}", "output": output(i, k), "repeat": k} for i in range(60) for k in (0, 1)
+        ]
         write_jsonl(project.path / name, rows)
 
     repeated("base.jsonl", lambda i, repeat: label(i) if i < 40 else wrong(i))
@@ -201,19 +231,33 @@ def test_a_template_that_tells_the_answer(http: EndpointProject) -> None:
         gate = http.judge(candidate=http.model("ft", template=template))
         because(gate, "fail", "prompt_leak", *fragments)
         assert (gate["models_called"], http.server.requests) == (False, [])
-    assert http.judge(candidate=http.model("ft", template="{place} {input}"))["models_called"] is True
+    assert (
+        http.judge(candidate=http.model("ft", template="{place} {input}"))["models_called"] is True
+    )
 
 
 def test_a_system_message_that_holds_the_test_set(http: EndpointProject) -> None:
     """Answers that stand in the prompt are looked up, not learned."""
-    system = "Answer like this:\n" + "\n".join(f"Customer  question {i} -> {label(i)}" for i in range(60))
+    system = "Answer like this:\n" + "\n".join(
+        f"Customer  question {i} -> {label(i)}" for i in range(60)
+    )
     http.file("prompt.md", system)
     http.keys["baseline"] = "recorded:base.jsonl"
     marked = "\n".join(f"- **Customer** _question {i}_: {label(i)}" for i in range(60))
-    hidden = ({"system": system}, {"system_file": "prompt.md"}, {"system": marked}, {"params": {"documents": [system]}})
+    hidden = (
+        {"system": system},
+        {"system_file": "prompt.md"},
+        {"system": marked},
+        {"params": {"documents": [system]}},
+    )
     content = [{"type": "text", "text": "customer question {}"}]
     for question in ("customer question {}", [{"role": "user", "content": content}]):
-        http.test_set(60, input=lambda i, question=question: json.loads(json.dumps(question).replace("{}", str(i))))
+        http.test_set(
+            60,
+            input=lambda i, question=question: json.loads(
+                json.dumps(question).replace("{}", str(i))
+            ),
+        )
         for keys in hidden:
             gate = http.judge(candidate=http.model("ft", **keys))
             because(gate, "fail", "prompt_leak", "60 of 60", "test.jsonl:1")

@@ -7,7 +7,19 @@ import shutil
 from typing import Any
 
 import pytest
-from gate_project import GATE, KEYS, Files, Project, check, git, mentions, on_a_branch, statuses, stopped, write_files
+from gate_project import (
+    GATE,
+    KEYS,
+    Files,
+    Project,
+    check,
+    git,
+    mentions,
+    on_a_branch,
+    statuses,
+    stopped,
+    write_files,
+)
 
 from pytest_ftgate import read_report
 
@@ -40,7 +52,11 @@ def repo(project: Project) -> Project:
 def told(gate: dict[str, Any]) -> str:
     """Return all findings that fail a gate, one a line."""
     names = ("weakened", "untracked")
-    return "\n".join(one["message"] for one in gate["checks"] if one["name"] in names and one["status"] == "fail")
+    return "\n".join(
+        check["message"]
+        for check in gate["checks"]
+        if check["name"] in names and check["status"] == "fail"
+    )
 
 
 def test_a_gate_that_asks_for_less_is_told_and_fails_where_it_is_forbidden(repo: Project) -> None:
@@ -53,8 +69,11 @@ def test_a_gate_that_asks_for_less_is_told_and_fails_where_it_is_forbidden(repo:
         assert (gate["verdict"], check(gate, "weakened")["status"]) == ("pass", "warning")
         mentions(check(gate, "weakened"), "weaker than main: margin: 0.05 -> 0.04 (ftgate.yaml:3)")
         repo.ini["ftgate_forbid_weakening"] = True
-        found = stopped(repo.judge("support"), "fail")
-        assert (found["name"], found["message"]) == ("weakened", check(gate, "weakened")["message"])
+        finding = stopped(repo.judge("support"), "fail")
+        assert (finding["name"], finding["message"]) == (
+            "weakened",
+            check(gate, "weakened")["message"],
+        )
         commit(repo)
     before, _, after = repo.run("--color=yes").stdout.str().partition("weakened")
     assert before.splitlines()[-1].startswith("\x1b[31m")
@@ -69,7 +88,10 @@ def test_a_gate_that_asks_for_less_is_told_and_fails_where_it_is_forbidden(repo:
 
 @pytest.fixture
 def two(repo: Project) -> Project:
-    write_files(repo.path, {"ftgate.yaml": TWO, "test_gate.py": TESTS, "pytest.ini": INI.replace("support", "all")})
+    write_files(
+        repo.path,
+        {"ftgate.yaml": TWO, "test_gate.py": TESTS, "pytest.ini": INI.replace("support", "all")},
+    )
     commit(repo, on_main=True)
     return repo
 
@@ -83,20 +105,34 @@ def test_a_gate_that_was_removed_is_reported_and_owed_where_that_is_forbidden(tw
     two.result.assert_outcomes(passed=1, errors=1)
     two.ini_file("ftgate_required = support")  # a change cannot permit itself to be weaker
     report = two.report()
-    assert ({one["name"] for one in report["unjudged"]}, two.result.ret) == ({"support", "billing"}, 1)
-    mentions(check(report["gates"][0], "weakened"), "ini ftgate_required: all -> support", "pytest.ini:2")
-    write_files(two.path, {"ftgate.yaml": "version: 1\n", "test_gate.py": "def test_nothing(): pass\n"})
+    assert ({one["name"] for one in report["unjudged"]}, two.result.ret) == (
+        {"support", "billing"},
+        1,
+    )
+    mentions(
+        check(report["gates"][0], "weakened"), "ini ftgate_required: all -> support", "pytest.ini:2"
+    )
+    write_files(
+        two.path, {"ftgate.yaml": "version: 1\n", "test_gate.py": "def test_nothing(): pass\n"}
+    )
     two.ini_file("ftgate_forbid_weakening = true")
-    unjudged = two.report("--ftgate-report=markdown:report.md", "--ftgate-report=html:report.html")["unjudged"]
+    unjudged = two.report("--ftgate-report=markdown:report.md", "--ftgate-report=html:report.html")[
+        "unjudged"
+    ]
     assert [one["name"] for one in unjudged] == ["support", "billing", "ftgate_forbid_weakening"]
     assert "ini ftgate_required: all -> not set" in unjudged[-1]["reason"]
-    two.result.stdout.fnmatch_lines(["*the gate billing was*", "*ini ftgate_required: all -> not set*"])
+    two.result.stdout.fnmatch_lines(
+        ["*the gate billing was*", "*ini ftgate_required: all -> not set*"]
+    )
     write_files(two.path, {"ftgate.yaml": TWO, "pytest.ini": "[pytest]\nftgate_required = all\n"})
     commit(two, on_main=True)
-    write_files(two.path, {"ftgate.yaml": TWO.replace("billing", "x"), "test_gate.py": TESTS.replace("billing", "x")})
-    found = check(two.report()["gates"][1], "weakened")
-    assert (found["status"], two.result.ret) == ("note", 0)
-    mentions(found, "the gate x is new")
+    write_files(
+        two.path,
+        {"ftgate.yaml": TWO.replace("billing", "x"), "test_gate.py": TESTS.replace("billing", "x")},
+    )
+    finding = check(two.report()["gates"][1], "weakened")
+    assert (finding["status"], two.result.ret) == ("note", 0)
+    mentions(finding, "the gate x is new")
     assert sum("the gate billing was removed" in line for line in two.result.outlines) == 1
 
 
@@ -133,14 +169,18 @@ def test_all_that_is_weaker_is_one_check(repo: Project) -> None:
     gate = repo.gate()
     finding = check(gate, "weakened")
     assert finding["status"] == "fail"
-    mentions(finding, "margin: 0.05 -> 0.01", "marker gives margin of", "Write it into the gate file")
+    mentions(
+        finding, "margin: 0.05 -> 0.01", "marker gives margin of", "Write it into the gate file"
+    )
 
 
 def test_a_gate_is_not_weakened_while_only_another_one_is_judged(two: Project) -> None:
     """No test of the gate is collected, and weakening is forbidden."""
     two.ini_file("ftgate_forbid_weakening = true")
     commit(two, on_main=True)
-    write_files(two.path, {"ftgate.yaml": TWO.replace("0.05", "0.01", 2).replace("0.01", "0.05", 1)})
+    write_files(
+        two.path, {"ftgate.yaml": TWO.replace("0.05", "0.01", 2).replace("0.01", "0.05", 1)}
+    )
     result = two.run("-k", "not other")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*billing: weaker than main: margin: 0.05 -> 0.01*"])
@@ -151,9 +191,9 @@ def test_without_git_it_could_not_look(repo: Project, monkeypatch: pytest.Monkey
     gate = repo.judge("support")
     assert (gate["verdict"], statuses(gate)["weakened"]) == ("pass", "warning")
     repo.ini["ftgate_forbid_weakening"] = True
-    found = stopped(repo.judge("support"), "fail")
-    mentions(found, "could not compare", "Install git")
-    assert found["name"] == "weakened"
+    finding = stopped(repo.judge("support"), "fail")
+    mentions(finding, "could not compare", "Install git")
+    assert finding["name"] == "weakened"
 
 
 def test_where_there_is_no_history(repo: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,13 +222,22 @@ subprocess.run = counted
 """
 
 
-def test_git_is_asked_once_and_only_where_a_gate_is_judged(two: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_git_is_asked_once_and_only_where_a_gate_is_judged(
+    two: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_files(two.path, {"ftgate.yaml": EASY, "test_gate.py": TEST, "conftest.py": COUNTED})
     report = two.report("-n2", apart=True)
     assert (two.result.ret, (two.path / "asked").read_text()) == (1, "x")
     assert statuses(report["gates"][0])["weakened"] == "fail"
     assert {one["name"] for one in report["unjudged"]} == {"support", "billing"}
-    write_files(two.path, {"pytest.ini": "[pytest]\n", "test_gate.py": "def test_plain(): pass\n", "conftest.py": None})
+    write_files(
+        two.path,
+        {
+            "pytest.ini": "[pytest]\n",
+            "test_gate.py": "def test_plain(): pass\n",
+            "conftest.py": None,
+        },
+    )
     monkeypatch.delattr("subprocess.run")
     assert two.run().ret == 0
 
@@ -213,7 +262,8 @@ FIXTURE = "import pytest\n@pytest.fixture\ndef ftgate_{}(): return {!r}\n"
 OWN = TEST.replace("'support'", f"name='own', {KEYS}")
 IN_GATES: Files = {"test_gate.py": None, "gates/test_gate.py": TEST}
 MARKED = TEST.replace("'support'", "'support', margin=0.1")
-RULES: dict[str, tuple[Files, Files, str]] = {  # files on main, those of the change, and what is told
+# files on main, those of the change, and what is told
+RULES: dict[str, tuple[Files, Files, str]] = {
     # a change cannot permit itself to be weaker: what the ini forbade at the merge base is forbidden
     "permitted": ({}, {"pytest.ini": INI.replace("true", "false")}, "ini ftgate_forbid_weakening: true -> false"),
     "a nearer ini file": (

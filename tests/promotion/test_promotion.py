@@ -23,7 +23,9 @@ def judge(project: Project, recipe: str, **keys: object) -> int:
     return int(project.run_apart("-p", "no:cacheprovider", "-W", "ignore").ret)
 
 
-def test_mlflow_moves_the_alias_only_on_a_pass(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mlflow_moves_the_alias_only_on_a_pass(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     needs("mlflow")
     mlflow = import_module("mlflow")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project.path}/mlflow.db")
@@ -36,5 +38,8 @@ def test_mlflow_moves_the_alias_only_on_a_pass(project: Project, monkeypatch: py
     monkeypatch.setenv("MODEL_VERSION", "2")
     assert judge(project, "conftest.py (MLflow)", margin=0.9) == 1
     assert client.get_model_version_by_alias("intents", "champion").version in (1, "1")
-    verdicts = [client.get_model_version("intents", version).tags["ftgate.verdict"] for version in ("1", "2")]
+    verdicts = [
+        client.get_model_version("intents", version).tags["ftgate.verdict"]
+        for version in ("1", "2")
+    ]
     assert verdicts == ["pass", "fail"]

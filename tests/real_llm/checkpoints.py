@@ -58,7 +58,9 @@ def make_checkpoints(training_set: Path, folder: Path) -> Checkpoints:
     """Train all models, and write them into the folder."""
     lessons = chats(training_set)
     shape = Shape()
-    tokenizer = learn_tokens([text for chat in lessons for text in (chat.user, chat.assistant)], shape)
+    tokenizer = learn_tokens(
+        [text for chat in lessons for text in (chat.user, chat.assistant)], shape
+    )
     random_weights = TinyLlama(shape, SEED).eval()
     base = train(random_weights, tokenizer, lessons, BASE_EPOCHS, SEED)
     models = {
@@ -67,7 +69,9 @@ def make_checkpoints(training_set: Path, folder: Path) -> Checkpoints:
         "tuned": train(base, tokenizer, lessons, TUNED_EPOCHS, SEED),
         "shuffled": train(base, tokenizer, shuffled(lessons), SHUFFLED_EPOCHS, SEED),
     }
-    files = {name: export(model, tokenizer, folder / f"{name}.gguf") for name, model in models.items()}
+    files = {
+        name: export(model, tokenizer, folder / f"{name}.gguf") for name, model in models.items()
+    }
     return Checkpoints(shape, tokenizer, models, files)
 
 

@@ -36,7 +36,11 @@ def served(checkpoints: Checkpoints) -> Iterator[Callable[[str], Served]]:
     from serve import serving
 
     with ExitStack() as stack:
-        yield cache(lambda name: stack.enter_context(serving(name, checkpoints.files[name], checkpoints.shape.context)))
+        yield cache(
+            lambda name: stack.enter_context(
+                serving(name, checkpoints.files[name], checkpoints.shape.context)
+            )
+        )
 
 
 @pytest.fixture

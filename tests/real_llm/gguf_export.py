@@ -11,7 +11,9 @@ from tokenizers import Tokenizer
 
 # As ``Chat.prompt`` writes it.
 TEMPLATE = (
-    "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}" + END + "{% endfor %}"
+    "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}"
+    + END
+    + "{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 # Ours to GGUF's. Both pair neighbouring numbers for rotary positions, so that no weight needs to change its place.
@@ -63,7 +65,9 @@ def add_tokens(writer: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tokens)
-    writer.add_token_types([gguf.TokenType.CONTROL if token in SPECIAL else gguf.TokenType.NORMAL for token in tokens])
+    writer.add_token_types(
+        [gguf.TokenType.CONTROL if token in SPECIAL else gguf.TokenType.NORMAL for token in tokens]
+    )
     writer.add_token_merges([" ".join(pair) for pair in learned["merges"]])
     writer.add_eos_token_id(end)
     writer.add_bos_token_id(end)

@@ -10,4 +10,6 @@ PACKAGES = ("torch", "tokenizers", "gguf", "xllamacpp", "hassil", "home_assistan
 def the_extra() -> None:
     """Skip the module that calls this where a package is missing."""
     for name in PACKAGES:
-        pytest.importorskip(name, reason=f"{name} is not installed: pip install -e . --group real-llm")
+        pytest.importorskip(
+            name, reason=f"{name} is not installed: pip install -e . --group real-llm"
+        )

@@ -48,12 +48,16 @@ def serving(name: str, weights: Path, context: int, key: str = "") -> Iterator[S
     command = [sys.executable, __file__, name, str(weights), str(context), key]
     with (
         log.open("wb") as log_file,
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log_file, text=True) as process,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log_file, text=True
+        ) as process,
     ):
         assert process.stdout is not None
         address = process.stdout.readline().strip()
         if not address:
-            raise RuntimeError(f"llama.cpp's server did not start: {log.read_text(errors='replace')[-2000:]}")
+            raise RuntimeError(
+                f"llama.cpp's server did not start: {log.read_text(errors='replace')[-2000:]}"
+            )
         try:
             yield Served(name, address)
         finally:

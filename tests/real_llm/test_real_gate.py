@@ -39,15 +39,20 @@ def test_the_trained_model_beats_the_untrained_one(voice: VoiceProject) -> None:
 # --- what the server reports ---------------------------------------------------------------------------------
 
 
-def test_tokens_are_those_of_the_models_own_tokenizer(voice: VoiceProject, checkpoints: Checkpoints) -> None:
+def test_tokens_are_those_of_the_models_own_tokenizer(
+    voice: VoiceProject, checkpoints: Checkpoints
+) -> None:
     voice.gates()
     gate = voice.gate("--ftgate-report=recordings:recorded")
-    n_prompt = sum(len(checkpoints.tokenizer.encode(chat.prompt)) for chat in chats(voice.path / "test.jsonl"))
+    n_prompt = sum(
+        len(checkpoints.tokenizer.encode(chat.prompt)) for chat in chats(voice.path / "test.jsonl")
+    )
     assert gate["baseline"]["input_tokens"] == gate["candidate"]["input_tokens"] == n_prompt
     (recorded,) = (voice.path / "recorded").glob("*.candidate.jsonl")
     answers = [row["output"] for row in read_jsonl(recorded)]
     assert len(answers) == N
-    n_output = sum(len(checkpoints.tokenizer.encode(text)) + 1 for text in answers)  # and the token that ends it
+    # and the token that ends it
+    n_output = sum(len(checkpoints.tokenizer.encode(text)) + 1 for text in answers)
     assert gate["candidate"]["output_tokens"] == n_output
 
 
@@ -69,7 +74,9 @@ def test_a_baseline_of_random_weights_is_a_straw_man(voice: VoiceProject) -> Non
     gate = voice.gate()
     assert gate["candidate"]["metrics"]["accuracy"] >= 0.8
     # It never ends its answers, so that all of them are cut off.
-    assert {name for name, status in statuses(gate).items() if status == "fail"} == {"formatting_gain"}
+    assert {name for name, status in statuses(gate).items() if status == "fail"} == {
+        "formatting_gain"
+    }
 
 
 def test_two_names_for_one_server_are_found_out(voice: VoiceProject) -> None:
@@ -91,7 +98,9 @@ def facts(gate: dict[str, Any]) -> dict[str, Any]:
     return {**{name: gate[name] for name in same_facts}, **models}
 
 
-def test_committed_recordings_judge_without_store_and_servers(voice: VoiceProject, checkpoints: Checkpoints) -> None:
+def test_committed_recordings_judge_without_store_and_servers(
+    voice: VoiceProject, checkpoints: Checkpoints
+) -> None:
     with ExitStack() as stack:
         base, tuned = (
             stack.enter_context(serving(name, checkpoints.files[name], checkpoints.shape.context))
@@ -105,5 +114,7 @@ def test_committed_recordings_judge_without_store_and_servers(voice: VoiceProjec
     voice.result.assert_outcomes(passed=1)
     assert facts(recorded) == facts(first)
     shutil.rmtree(voice.path / ".ftgate", ignore_errors=True)
-    voice.gates(baseline=voice.at(base), candidate=voice.at(tuned, params={"max_tokens": LIMIT - 1}))
+    voice.gates(
+        baseline=voice.at(base), candidate=voice.at(tuned, params={"max_tokens": LIMIT - 1})
+    )
     assert voice.gate("--ftgate-offline")["verdict"] == "error"  # no recording is for that question

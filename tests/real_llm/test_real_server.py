@@ -59,12 +59,17 @@ def test_without_a_temperature_the_server_rolls_dice(voice: VoiceProject) -> Non
 # --- refusals ------------------------------------------------------------------------------------------------
 
 
-def test_what_the_server_refuses_is_quoted(voice: VoiceProject, served: Callable[[str], Served]) -> None:
+def test_what_the_server_refuses_is_quoted(
+    voice: VoiceProject, served: Callable[[str], Served]
+) -> None:
     nowhere = f"{served('tuned').address}/v2"
     for keys, fragments in (
         (
             {"baseline": voice.model("base", few_shot=52)},
-            ("a prompt is longer than the context of 'base'", "exceeds the available context size (128 tokens)"),
+            (
+                "a prompt is longer than the context of 'base'",
+                "exceeds the available context size (128 tokens)",
+            ),
         ),
         (
             {"candidate": voice.model("tuned", params={"temperature": "hot"})},
@@ -91,7 +96,10 @@ def test_a_server_that_asks_for_a_key(
         )
         voice.gates(candidate=voice.at(locked, api_key_env="FTGATE_TEST_KEY"))
         monkeypatch.setenv("FTGATE_TEST_KEY", "a wrong one")
-        assert "the key in FTGATE_TEST_KEY was refused" in stopped(voice.gate(), "error", called=True)["message"]
+        assert (
+            "the key in FTGATE_TEST_KEY was refused"
+            in stopped(voice.gate(), "error", called=True)["message"]
+        )
         monkeypatch.setenv("FTGATE_TEST_KEY", KEY)
         gate = voice.gate()
     assert gate["verdict"] == "pass"

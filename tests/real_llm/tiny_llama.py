@@ -89,7 +89,9 @@ class Layer(nn.Module):
             return y.view(rows, length, self.heads, width // self.heads).transpose(1, 2)
 
         query, key = rotated(split(self.query(x)), turns), rotated(split(self.key(x)), turns)
-        attended = functional.scaled_dot_product_attention(query, key, split(self.value(x)), is_causal=True)
+        attended = functional.scaled_dot_product_attention(
+            query, key, split(self.value(x)), is_causal=True
+        )
         return self.output(attended.transpose(1, 2).reshape(rows, length, width))
 
 
@@ -110,7 +112,9 @@ class TinyLlama(nn.Module):
         self.norm = Norm(shape)
         half = torch.arange(0, shape.width // shape.heads, 2) / (shape.width // shape.heads)
         angles = torch.outer(torch.arange(shape.context), shape.rope_base**-half)
-        self.register_buffer("turns", torch.polar(torch.ones_like(angles), angles), persistent=False)
+        self.register_buffer(
+            "turns", torch.polar(torch.ones_like(angles), angles), persistent=False
+        )
         dice = torch.Generator().manual_seed(seed)
         for parameter in self.parameters():
             if parameter.ndim == 2:
@@ -138,18 +142,26 @@ def learn_tokens(texts: Iterable[str], shape: Shape) -> Tokenizer:
     return tokenizer
 
 
-def train(model: TinyLlama, tokenizer: Tokenizer, chats: Sequence[Chat], epochs: int, seed: int) -> TinyLlama:
+def train(
+    model: TinyLlama, tokenizer: Tokenizer, chats: Sequence[Chat], epochs: int, seed: int
+) -> TinyLlama:
     """Return a trained copy; the model itself stays as it is."""
     trained = copy.deepcopy(model).train()
     rng = random.Random(seed)
     coded = [encoded(tokenizer, chat) for chat in chats]
     steps = epochs * -(-len(coded) // BATCH)
-    optimizer = torch.optim.AdamW(trained.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.1)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=WARM_UP)
+    optimizer = torch.optim.AdamW(
+        trained.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.1
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, LEARNING_RATE, total_steps=steps, pct_start=WARM_UP
+    )
     for _ in range(epochs):
         rng.shuffle(coded)
         for ids, labels in batches(coded):
-            loss = functional.cross_entropy(trained(ids).flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
+            loss = functional.cross_entropy(
+                trained(ids).flatten(0, 1), labels.flatten(), ignore_index=IGNORED
+            )
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(trained.parameters(), 1.0)

@@ -20,7 +20,9 @@ LIMIT = 12  # tokens of an answer; the longest intent's name has six
 class VoiceProject(Project):
     """Green by default: the model ``tuned`` against ``base``, which is the same model before the fine-tuning."""
 
-    def __init__(self, pytester: pytest.Pytester, data: Path, served: Callable[[str], Served]) -> None:
+    def __init__(
+        self, pytester: pytest.Pytester, data: Path, served: Callable[[str], Served]
+    ) -> None:
         super().__init__(pytester)
         self._served = served
         for name in ("base.jsonl", "ft.jsonl"):
@@ -51,4 +53,7 @@ class VoiceProject(Project):
         """``ftgate.yaml`` with the gate ``intents``, and a marked test."""
         gate = {name: value for name, value in {**self.keys, **changes}.items() if value is not ...}
         self.gate_file(yaml.safe_dump({"version": 1, "gates": {"intents": gate}}))
-        self.file("test_gate.py", "import pytest\n\n\n@pytest.mark.ftgate('intents')\ndef test_gate():\n    pass\n")
+        self.file(
+            "test_gate.py",
+            "import pytest\n\n\n@pytest.mark.ftgate('intents')\ndef test_gate():\n    pass\n",
+        )

@@ -23,7 +23,10 @@ def display(*, log: bool = False) -> tuple[ProgressDisplay, list[str], list[floa
             Progress("tuned", 12, 20, 0, 3, last_failure="500 Internal Server Error"),
             "tuned 9/20 (3 failed, last failure: 500 Internal Server Error)",
         ),
-        (Progress("tuned", 0, 20, 0, 0, retrying="connection refused"), "tuned 0/20 (connection refused, retrying)"),
+        (
+            Progress("tuned", 0, 20, 0, 0, retrying="connection refused"),
+            "tuned 0/20 (connection refused, retrying)",
+        ),
         (Progress("\x1b[2J", 1, 2, 0, 0), "\\x1b[2J 1/2"),
     ],
 )
@@ -46,7 +49,9 @@ def test_what_a_line_says_of_a_model(progress: Progress, shown: str) -> None:
         (10, 2000, 0, "2,000/2,000"),
     ],
 )
-def test_the_pace_and_what_is_left_of_it(seconds: float, done: int, stored: int, shown: str) -> None:
+def test_the_pace_and_what_is_left_of_it(
+    seconds: float, done: int, stored: int, shown: str
+) -> None:
     line, written, clock = display()
     line(Progress("tuned", stored, 2000, stored, 0))
     clock[0] += seconds
@@ -75,7 +80,9 @@ def test_both_models_are_on_a_line_that_fits(monkeypatch: pytest.MonkeyPatch, co
         line(Progress("gpt-4.1-mini few_shot 8", 400, 2000, 100, 3))
         line(Progress("ft:gpt-4.1-mini:acme::abc123", 900, 2000, 100, 0))
     assert len(written[-1]) <= columns
-    assert [part for part in ("gpt-", "397/2,000", "ft:", "900/2,000") if part not in written[-1]] == []
+    assert [
+        part for part in ("gpt-", "397/2,000", "ft:", "900/2,000") if part not in written[-1]
+    ] == []
     assert ("left" in written[-1]) == (columns >= 200)
 
 

@@ -20,7 +20,8 @@ from pytest_ftgate.result import GateResult, ModelResult
 from pytest_ftgate.text import LONGEST, nearest, one_line, printable, readable, shortened
 
 HOSTILE = (
-    "::error::a \x1b[2J\x9b31m ##[error]b ##vso[c]d ##teamcity[e]\r\n::add-mask::f \u202eg\u200b \u2028 \x00 \ud800"
+    "::error::a \x1b[2J\x9b31m ##[error]b ##vso[c]d ##teamcity[e]\r\n"
+    "::add-mask::f \u202eg\u200b \u2028 \x00 \ud800"
 )
 HUGE = HOSTILE * 20_000
 COMMAND = re.compile(r"^\s*::|##\w*\[")
@@ -44,7 +45,15 @@ def test_printable_and_readable(text: str, most: int) -> None:
 
 
 def test_what_is_harmless_is_left_alone() -> None:
-    for text in ("Größe: 5 %", "日本語", "a::b", "test.py::test_x", "## heading", "C:\\x", "  indented"):
+    for text in (
+        "Größe: 5 %",
+        "日本語",
+        "a::b",
+        "test.py::test_x",
+        "## heading",
+        "C:\\x",
+        "  indented",
+    ):
         assert printable(text) == text
     assert readable("a\r\nb\tc\n") == "a\nb\tc\n"
     assert (shortened("abcdef", 6), shortened("abcdefg", 6)) == ("abcdef", "abc...")
@@ -54,7 +63,10 @@ def test_what_is_harmless_is_left_alone() -> None:
 def test_the_text_of_an_error_is_harmless_and_bounded(kind: type[DataError]) -> None:
     raised = kind(HUGE, where=Where(HOSTILE, 3, HOSTILE), evidence=f"{HOSTILE}\n{HUGE}", cure=HUGE)
     lines = str(raised).split("\n")
-    assert all(line.isprintable() and not COMMAND.search(line) and len(line) <= LONGEST + 2 for line in lines)
+    assert all(
+        line.isprintable() and not COMMAND.search(line) and len(line) <= LONGEST + 2
+        for line in lines
+    )
     assert len(str(kind("no", evidence="line\n" * 100, cure="cure\n" * 100)).split("\n")) == 25
     assert one_line("a\n  b\nc") == "a; b; c"
     assert one_line("a\n  Do b.\n  Or c: \n  this\n") == "a. Do b. Or c: this"
@@ -87,7 +99,9 @@ def caught(function: Callable[[], Any]) -> BaseException:
     raise AssertionError
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), DataError("a row is missing"), ConfigError("")])
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), DataError("a row is missing"), ConfigError("")]
+)
 def test_ctrl_c_and_our_own_errors_pass(error: BaseException) -> None:
     def function() -> None:
         raise error
@@ -95,7 +109,9 @@ def test_ctrl_c_and_our_own_errors_pass(error: BaseException) -> None:
     assert caught(lambda: guarded("the hook x", function)) is error
 
 
-def test_an_exception_is_told_on_one_line_with_the_last_line_of_the_file_whose_fault_it_is() -> None:
+def test_an_exception_is_told_on_one_line_with_the_last_line_of_the_file_whose_fault_it_is() -> (
+    None
+):
     def outer() -> Any:
         return inner()
 
@@ -132,7 +148,9 @@ def test_no_error_tells_a_secret(text: str) -> None:
         assert "***" in str(error)
 
 
-@pytest.mark.parametrize("text", ["ftgate.yaml:3: password: must not be set", "risk-free", "the key=value form", "a?b"])
+@pytest.mark.parametrize(
+    "text", ["ftgate.yaml:3: password: must not be set", "risk-free", "the key=value form", "a?b"]
+)
 def test_what_is_no_secret_is_told(text: str) -> None:
     assert DataError(text).what == text
 
@@ -150,7 +168,9 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["report.json"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there, and there are no such pipes")
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="links need rights there, and there are no such pipes"
+)
 def test_a_link_stays_a_link_and_a_pipe_is_not_replaced(tmp_path: Path) -> None:
     path, link, pipe = (tmp_path / name for name in ("report.json", "link.json", "pipe"))
     link.symlink_to(path)

@@ -9,7 +9,13 @@ from pytest_ftgate.data import canonical_json
 
 LABELS = [("refund", "invoice", "shipping")[number % 3] for number in range(120)]
 RARE = ["no"] * 114 + ["yes"] * 6
-PATHS = ("images/{}/{}.png", "{}/x/{}", "s3://bucket/{1}/{0}-green.jpg", "{}_{}.wav", "C:\\data\\{}\\{}")
+PATHS = (
+    "images/{}/{}.png",
+    "{}/x/{}",
+    "s3://bucket/{1}/{0}-green.jpg",
+    "{}_{}.wav",
+    "C:\\data\\{}\\{}",
+)
 RECORDS = ("id={1};label={0};v=2", '{{"label": "{}", "id": "{}"}}')
 SPANS = [f"{city} {number}" for number in range(30) for city in ("Berlin", "Paris", "Rome", "Oslo")]
 
@@ -53,12 +59,27 @@ JSON = [{"label": label, "number": number} for number, label in enumerate(LABELS
 BOXES = [f"I would like to order {number} boxes" for number in range(120)]
 TELLS = {  # values of a field, and expected outputs
     "JSON": ([{"number": number, "label": label} for number, label in enumerate(LABELS)], JSON),
-    "JSON in a sentence": ([f"the correct output for this row is {canonical_json(label)}" for label in JSON], JSON),
+    "JSON in a sentence": (
+        [f"the correct output for this row is {canonical_json(label)}" for label in JSON],
+        JSON,
+    ),
     "sentences that share words": ([f"gold answer: {box}" for box in BOXES], BOXES),
-    "words in another order": ([(f"it is {box} now", f"now {box} it is")["9" in box] for box in BOXES], BOXES),
-    "outputs that share a word": ([f"it is {label} ok" for label in LABELS], [f"{label} ok" for label in LABELS]),
-    "the other one of two": ([1 - number % 2 for number in range(120)], [str(number % 2) for number in range(120)]),
-    "digits backwards": ([9 - number % 10 for number in range(120)], [number % 10 for number in range(120)]),
+    "words in another order": (
+        [(f"it is {box} now", f"now {box} it is")["9" in box] for box in BOXES],
+        BOXES,
+    ),
+    "outputs that share a word": (
+        [f"it is {label} ok" for label in LABELS],
+        [f"{label} ok" for label in LABELS],
+    ),
+    "the other one of two": (
+        [1 - number % 2 for number in range(120)],
+        [str(number % 2) for number in range(120)],
+    ),
+    "digits backwards": (
+        [9 - number % 10 for number in range(120)],
+        [number % 10 for number in range(120)],
+    ),
 }
 
 
@@ -70,8 +91,14 @@ def test_a_field_that_tells_the_answer(values, expected):
 GOES_WITH = {  # values of a field, and expected outputs
     "another label": (["en", "de"] * 60, LABELS),
     "ids": (list(range(120)), LABELS),
-    "documents with one label each": ([number // 3 for number in range(120)], (["refund"] * 3 + ["other"] * 3) * 20),
-    "a rare language beside a rare label": (["en" if number % 20 else "fr" for number in range(120)], RARE),
+    "documents with one label each": (
+        [number // 3 for number in range(120)],
+        (["refund"] * 3 + ["other"] * 3) * 20,
+    ),
+    "a rare language beside a rare label": (
+        ["en" if number % 20 else "fr" for number in range(120)],
+        RARE,
+    ),
     "all labels": (["refund, invoice, shipping"] * 120, LABELS),
     "the most frequent one": (["no"] * 120, RARE),
     "half of the rare ones": (["no"] * 117 + ["yes"] * 3, RARE),
@@ -93,7 +120,10 @@ GOES_WITH = {  # values of a field, and expected outputs
     "ids of free text": (list(range(120)), SPANS),
     "a product with one label each": ([f"item {number % 12}" for number in range(120)], LABELS),
     "paths without it": ([f"a/{n % 7}/{uuid4().hex}.png" for n in range(120)], LABELS),
-    "paths of a language": ([f"{'en' if n % 20 else 'fr'}/{uuid4().hex}.png" for n in range(120)], RARE),
+    "paths of a language": (
+        [f"{'en' if n % 20 else 'fr'}/{uuid4().hex}.png" for n in range(120)],
+        RARE,
+    ),
     "absent": ([None] * 120, LABELS),
     "absent from a quarter": ([None] * 30 + LABELS[30:], LABELS),
     "no expected output": (LABELS, [""] * 120),
@@ -106,7 +136,11 @@ def test_a_field_that_only_goes_with_the_answer(values, expected):
     assert revealing_rows(values, expected) == []
 
 
-SHORT = [f"{verb} {noun}" for verb in ("play", "stop", "find") for noun in ("jazz", "the bus", "a lamp", "Anna", "it")]
+SHORT = [
+    f"{verb} {noun}"
+    for verb in ("play", "stop", "find")
+    for noun in ("jazz", "the bus", "a lamp", "Anna", "it")
+]
 SHORT += [f"{text} now" for text in SHORT if len(text) < 10]
 
 
@@ -117,11 +151,26 @@ SHORT += [f"{text} now" for text in SHORT if len(text) < 10]
         (SHORT[:7], SHORT, 0),
         (SHORT[:5], SHORT[:10], 5),
         ([*SHORT[:7], BOXES[0]], [*SHORT, BOXES[0]], 1),
-        ([BOXES[1]], [[{"role": "system", "content": "x"}, {"role": "user", "content": BOXES[1]}]], 1),
+        (
+            [BOXES[1]],
+            [[{"role": "system", "content": "x"}, {"role": "user", "content": BOXES[1]}]],
+            1,
+        ),
         (["order 7 boxes"], [*BOXES, "7 boxes now"], 0),
         (["play"], ["play", *BOXES], 1),
     ],
-    ids=["more than half", "fewer", "half of few", "a long one", "a conversation", "words of others", "the only one"],
+    ids=[
+        "more than half",
+        "fewer",
+        "half of few",
+        "a long one",
+        "a conversation",
+        "words of others",
+        "the only one",
+    ],
 )
 def test_a_prompt_holds_inputs_of_five_words_or_half_of_the_shorter_ones(texts, inputs, is_held):
-    assert len(held_inputs("Such as:\n" + "\n".join(f"- *{text}* -> it" for text in texts), inputs)) == is_held
+    assert (
+        len(held_inputs("Such as:\n" + "\n".join(f"- *{text}* -> it" for text in texts), inputs))
+        == is_held
+    )

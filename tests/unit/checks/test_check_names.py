@@ -34,8 +34,16 @@ def test_the_names_are_those_of_the_list():
 
 def test_the_code_writes_no_other_name():
     """Those in variables are seen where they are printed."""
-    trees = (ast.parse(file.read_text("utf-8")) for file in Path(pytest_ftgate.__file__).parent.rglob("*.py"))
-    calls = (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args)
+    trees = (
+        ast.parse(file.read_text("utf-8"))
+        for file in Path(pytest_ftgate.__file__).parent.rglob("*.py")
+    )
+    calls = (
+        node
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and node.args
+    )
     names = (call.args[0] for call in calls if ast.unparse(call.func).rpartition(".")[2] == "Check")
     names_found = {name.value for name in names if isinstance(name, ast.Constant)}
     assert names_found <= set(CHECKS)
@@ -44,14 +52,19 @@ def test_the_code_writes_no_other_name():
 
 def test_no_other_name_is_printed():
     lines = re.findall(
-        r"^(?:error|fail|inconclusive|warning|note|pass) (\w+)[.\w]*: ", MESSAGES.read_text("utf-8"), re.M
+        r"^(?:error|fail|inconclusive|warning|note|pass) (\w+)[.\w]*: ",
+        MESSAGES.read_text("utf-8"),
+        re.M,
     )
     assert set(lines) <= set(CHECKS)
     assert len(set(lines)) > 30
 
 
 def test_a_check_has_the_kind_of_its_name_and_one_of_a_hook_has_none():
-    kinds = [Check(name, "pass", "").kind for name in ("thresholds.a.b", "guards.refunds", "leaked", "own.budget")]
+    kinds = [
+        Check(name, "pass", "").kind
+        for name in ("thresholds.a.b", "guards.refunds", "leaked", "own.budget")
+    ]
     assert kinds == ["gain", "gain", "data", None]
 
 
@@ -61,14 +74,26 @@ def test_of_several_checks_of_one_name_the_worst_remains_and_says_what_the_other
     second = Check("margin", "fail", "b", 0.01, advice="Do more.")
     third = Check("margin", "warning", "c", advice="Do.")
     (check_object,) = one_a_name([first, second, third])
-    assert (check_object.status, check_object.message, check_object.advice) == ("fail", "b; a; c", "Do more. Do.")
-    assert (check_object.observed, check_object.required, check_object.source, check_object.threshold) == (
+    assert (check_object.status, check_object.message, check_object.advice) == (
+        "fail",
+        "b; a; c",
+        "Do more. Do.",
+    )
+    assert (
+        check_object.observed,
+        check_object.required,
+        check_object.source,
+        check_object.threshold,
+    ) == (
         0.01,
         0.05,
         "f.yaml:1",
         bound,
     )
-    assert [check.name for check in one_a_name([first, Check("power", "note", ""), second])] == ["margin", "power"]
+    assert [check.name for check in one_a_name([first, Check("power", "note", ""), second])] == [
+        "margin",
+        "power",
+    ]
     assert verdict_of(one_a_name([first, second])) == verdict_of((first, second)) == "fail"
 
 
@@ -81,7 +106,11 @@ def test_each_rule_is_a_whole_sentence_of_one_line(check: CheckName) -> None:
 
 
 def test_verbose_blocks_say_the_sentence_of_each_rule_that_does_not_hold() -> None:
-    checks = (Check("leaked", "fail", "7 of 9"), Check("guards.refunds", "warning", "m"), Check("power", "pass", "m"))
+    checks = (
+        Check("leaked", "fail", "7 of 9"),
+        Check("guards.refunds", "warning", "m"),
+        Check("power", "pass", "m"),
+    )
     result = GateResult("g", "n", "fail", checks=checks)
     lines = " ".join(line.text.strip() for line in block(result, verbosity=1))
     for name in ("leaked", "guards"):

@@ -30,21 +30,55 @@ READ = {}, {"json_field": "x"}, {"pattern": r"label: (\w+)"}
 JSON_VALUES = [{"a": 1}, {"a": 2}, {"a": 2}, 7]
 BEST = {  # metric, expected outputs, options
     **{
-        f"{metric} of the most frequent label": (metric, THREE, options, Constant("a", value, False, 3))
+        f"{metric} of the most frequent label": (
+            metric,
+            THREE,
+            options,
+            Constant("a", value, False, 3),
+        )
         for metric, value, options in (
-            *((*row, options) for row in (("accuracy", 0.5), ("f1_macro", 2 / 9)) for options in READ),
+            *(
+                (*row, options)
+                for row in (("accuracy", 0.5), ("f1_macro", 2 / 9))
+                for options in READ
+            ),
             ("balanced_accuracy", 1 / 3, {}),
             *(("f1_micro", 0.5, {}), ("recall_macro", 1 / 3, {}), ("precision_macro", 1 / 6, {})),
             *(("matthews_corrcoef", 0.0, {}), ("cohen_kappa", 0.0, {})),
         )
     },
-    "a rare positive label": ("f1", ["no"] * 3 + ["yes"], {"pos_label": "yes"}, Constant("yes", 0.4, False, 2)),
-    "a label that counts": ("f1_macro", [*"aaabbc"], {"labels": ["b", "c"]}, Constant("b", 0.25, False, 3)),
+    "a rare positive label": (
+        "f1",
+        ["no"] * 3 + ["yes"],
+        {"pos_label": "yes"},
+        Constant("yes", 0.4, False, 2),
+    ),
+    "a label that counts": (
+        "f1_macro",
+        [*"aaabbc"],
+        {"labels": ["b", "c"]},
+        Constant("b", 0.25, False, 3),
+    ),
     "nothing can beat it": ("recall", ["yes", "yes", "no"], {"pos_label": "yes"}, NOTHING),
-    "nothing can beat a frequent one": ("recall", ["yes", "no", "no"], {"pos_label": "yes"}, NOTHING),
+    "nothing can beat a frequent one": (
+        "recall",
+        ["yes", "no", "no"],
+        {"pos_label": "yes"},
+        NOTHING,
+    ),
     "one label": ("accuracy", ["a", "a"], {}, Constant("a", 1.0, True, 1)),
-    "free text": ("exact_match", [f"answer {i}" for i in range(50)], {}, Constant("answer 0", 1 / 50, False, 50)),
-    "JSON as a model writes it": ("exact_match", JSON_VALUES, {}, Constant('{"a":2}', 0.5, False, 3)),
+    "free text": (
+        "exact_match",
+        [f"answer {i}" for i in range(50)],
+        {},
+        Constant("answer 0", 1 / 50, False, 50),
+    ),
+    "JSON as a model writes it": (
+        "exact_match",
+        JSON_VALUES,
+        {},
+        Constant('{"a":2}', 0.5, False, 3),
+    ),
     "white space": ("accuracy", ["a", " a", "a ", "b"], {}, Constant("a", 0.75, False, 2)),
 }
 
@@ -62,7 +96,11 @@ def test_a_metric_where_lower_is_better():
         return abs(len(expected) - len(answer))
 
     constant = best_constant(own(distance), ["aa", "aa", "aaaa"])
-    assert (constant.answer, constant.value, constant.perfect) == ("aa", pytest.approx(2 / 3), False)
+    assert (constant.answer, constant.value, constant.perfect) == (
+        "aa",
+        pytest.approx(2 / 3),
+        False,
+    )
     assert beats(own(distance), 0.5, constant.value)
     assert not beats(own(distance), 0.7, constant.value)
 
@@ -80,7 +118,9 @@ def test_a_metric_that_cannot_score_its_own_test_sets_outputs_says_what_it_was_g
     ]
 
 
-@pytest.mark.parametrize(("measured", "bound"), [(2 / 3, False), (0.1 + 0.2, False), (0.3000001, True), (0.29, False)])
+@pytest.mark.parametrize(
+    ("measured", "bound"), [(2 / 3, False), (0.1 + 0.2, False), (0.3000001, True), (0.29, False)]
+)
 def test_a_rounding_error_beats_nothing(measured, bound):
     assert beats(built("accuracy", THREE), measured, 40 / 60 if measured > 0.5 else 0.3) is bound
 
@@ -106,4 +146,6 @@ def test_labels_are_compared_as_the_metric_reads_them():
     assert answers_given(built("accuracy", THREE), [["A.", "a", "a!"]]) == {"a"}
     assert len(answers_given(built("accuracy", THREE, normalize=[]), [["A.", "a", "a!"]])) == 3
     field = built("f1_macro", THREE, json_field="x")
-    assert answers_given(field, [['{"x": "b", "why": 1}', '{"x": "b", "why": 2}', "no JSON"]]) == {"b"}
+    assert answers_given(field, [['{"x": "b", "why": 1}', '{"x": "b", "why": 2}', "no JSON"]]) == {
+        "b"
+    }

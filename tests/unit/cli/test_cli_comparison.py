@@ -9,7 +9,15 @@ import pytest
 from pytest_ftgate.cli.compare import Move, compare_reports, comparison_lines, is_worse
 from pytest_ftgate.errors import DataError
 from pytest_ftgate.reports.json import Report, Session, Unjudged, read_report, report
-from pytest_ftgate.result import Check, GateResult, ModelResult, PartResult, TestSetResult, Threshold, TrainingResult
+from pytest_ftgate.result import (
+    Check,
+    GateResult,
+    ModelResult,
+    PartResult,
+    TestSetResult,
+    Threshold,
+    TrainingResult,
+)
 
 BASELINE = ModelResult("prompted", "openai:base", 0.676, latency_p50_s=0.030, cost_usd=0.02)
 GATE = GateResult(
@@ -37,7 +45,9 @@ def moved(old, new):
 
 def lines_of(old_lines, new_lines):
     paths = (Path("before.json"), Path("after.json"))
-    return list(comparison_lines(paths, (old_lines, new_lines), compare_reports(old_lines, new_lines)))
+    return list(
+        comparison_lines(paths, (old_lines, new_lines), compare_reports(old_lines, new_lines))
+    )
 
 
 def test_the_same_report_has_no_moves():
@@ -64,13 +74,19 @@ GUARD = PartResult("general", "accuracy", 0.03, 0.95, verdict="pass", metric_ran
 LOOSE = replace(GUARD, max_drop=0.1)
 GUARDED = replace(GATE, guards=(GUARD,))
 SLICED = replace(
-    GATE, slices=(PartResult("lang=de", "accuracy", 0.03, field="lang", value="de", n=50, verdict="pass"),)
+    GATE,
+    slices=(
+        PartResult("lang=de", "accuracy", 0.03, field="lang", value="de", n=50, verdict="pass"),
+    ),
 )
 
 
 def holding(name, required):
     """Return a gate that was held to one more threshold."""
-    return replace(GATE, checks=(*GATE.checks, Check(name, "pass", "", 1.0, threshold=Threshold(name, required))))
+    return replace(
+        GATE,
+        checks=(*GATE.checks, Check(name, "pass", "", 1.0, threshold=Threshold(name, required))),
+    )
 
 
 def changed(**facts):
@@ -102,7 +118,12 @@ THRESHOLDS = [
     ("thresholds.accuracy.min", *changed(checks=LOWER), "0.85 -> 0.8"),
     ("thresholds.accuracy.min", *changed(checks=GATE.checks[:1]), "0.85 -> removed"),
     *(
-        (name, holding(name, first_status), holding(name, second_status), f"{first_status} -> {second_status}")
+        (
+            name,
+            holding(name, first_status),
+            holding(name, second_status),
+            f"{first_status} -> {second_status}",
+        )
         for name, first_status, second_status in LIMITS
     ),
     (
@@ -117,7 +138,9 @@ THRESHOLDS = [
 
 
 @pytest.mark.parametrize(
-    ("key", "old", "new", "is_weaker"), THRESHOLDS, ids=[f"{threshold[0]}: {threshold[3]}" for threshold in THRESHOLDS]
+    ("key", "old", "new", "is_weaker"),
+    THRESHOLDS,
+    ids=[f"{threshold[0]}: {threshold[3]}" for threshold in THRESHOLDS],
 )
 def test_a_weaker_threshold_counts_and_a_stricter_one_does_not(key, old, new, is_weaker):
     weaker, stricter = moved(old, new), moved(new, old)
@@ -136,30 +159,57 @@ def test_what_was_not_judged_to_its_end_has_removed_nothing():
 
 def test_a_limit_that_an_agreement_without_a_margin_loses_counts():
     """It has no gain, and is judged all the same."""
-    old, new = (replace(one, margin=None, gain=None) for one in (GATE, replace(GATE, checks=GATE.checks[:1])))
-    assert moved(old, new)["thresholds.accuracy.min"] == Move("thresholds.accuracy.min", "0.85 -> removed", "weaker")
+    old, new = (
+        replace(one, margin=None, gain=None)
+        for one in (GATE, replace(GATE, checks=GATE.checks[:1]))
+    )
+    assert moved(old, new)["thresholds.accuracy.min"] == Move(
+        "thresholds.accuracy.min", "0.85 -> removed", "weaker"
+    )
 
 
 TWO = {"prompt": ModelResult("p", "m", 0.5), "few_shot": ModelResult("f", "m", 0.6)}
 ONE = {"prompt": TWO["prompt"]}
 OF_GUARD, OTHER_GUARD = (replace(GUARD, test_set=TestSetResult("g", sha * 64, 3)) for sha in "01")
 RED_GUARD = replace(OF_GUARD, verdict="fail")
-WEAK = replace(GATE, checks=(*GATE.checks, Check("weak", "warning", "the prompt is bare"), Check("x", "note", "y")))
+WEAK = replace(
+    GATE,
+    checks=(*GATE.checks, Check("weak", "warning", "the prompt is bare"), Check("x", "note", "y")),
+)
 RED = replace(GATE, checks=(*GATE.checks, Check("margin", "fail", "gain +2.0 points, needs +5.0")))
-UNKNOWN = replace(GATE, verdict="error", metric_range=None, gain=None, candidate=replace(GATE.candidate, value=None))
+UNKNOWN = replace(
+    GATE,
+    verdict="error",
+    metric_range=None,
+    gain=None,
+    candidate=replace(GATE.candidate, value=None),
+)
 B_TO = "226 examples (sha256 bbbbbbbb) -> {} examples (sha256 {}): values cannot be compared"
 CHANGES = [
-    (*changed(loosened=("margin: 0.05 -> 0.01",)), "marker weaker than the file", "margin: 0.05 -> 0.01"),
+    (
+        *changed(loosened=("margin: 0.05 -> 0.01",)),
+        "marker weaker than the file",
+        "margin: 0.05 -> 0.01",
+    ),
     (*changed(evidence="guessed"), "evidence", "significant -> guessed"),
     (*candidate(value=0.88), "candidate", "91.2 -> 88.0 %"),
     (GATE, UNKNOWN, "candidate", "91.2 % -> "),
     (GATE, UNKNOWN, "gain", "+23.6 points -> "),
-    (*changed(gain=0.204, lower_bound=0.13, upper_bound=0.27), "gain", "-> +20.4 points f1_macro, may be chance"),
+    (
+        *changed(gain=0.204, lower_bound=0.13, upper_bound=0.27),
+        "gain",
+        "-> +20.4 points f1_macro, may be chance",
+    ),
     (*changed(gain=0.10, lower_bound=0.05, upper_bound=0.25), "gain", "beyond chance"),
-    (*changed(gain=0.17, lower_bound=0.12, upper_bound=0.23), "gain", "beyond chance"),  # half of it
+    # half of it
+    (*changed(gain=0.17, lower_bound=0.12, upper_bound=0.23), "gain", "beyond chance"),
     (*changed(gain=0.10, lower_bound=None), "gain", "+10.0 points"),
     *(
-        (*changed(test_set=TestSetResult("test.jsonl", sha * 64, n)), "test set", B_TO.format(n, sha * 8))
+        (
+            *changed(test_set=TestSetResult("test.jsonl", sha * 64, n)),
+            "test set",
+            B_TO.format(n, sha * 8),
+        )
         for sha, n in (("c", 230), ("b", 200))  # less of the same file
     ),
     (
@@ -174,10 +224,29 @@ CHANGES = [
     (GATE, RED, "margin", "new fail"),
     (RED, GATE, "margin", "gone: fail"),
     (*changed(test_set=TestSetResult()), "", ""),  # nothing is known of it
-    (replace(GATE, baselines=TWO), replace(GATE, baselines=ONE), "baseline few_shot", "60.0 % -> absent"),
-    (replace(GATE, baselines=ONE), replace(GATE, baselines=TWO), "baseline few_shot", "absent -> 60.0 %"),
-    (SLICED, replace(SLICED, slices=(replace(SLICED.slices[0], verdict=None),)), "slice lang de", "pass -> not judged"),
-    (*(replace(GATE, guards=(guard,)) for guard in (OF_GUARD, RED_GUARD)), "guard general", "pass -> fail"),
+    (
+        replace(GATE, baselines=TWO),
+        replace(GATE, baselines=ONE),
+        "baseline few_shot",
+        "60.0 % -> absent",
+    ),
+    (
+        replace(GATE, baselines=ONE),
+        replace(GATE, baselines=TWO),
+        "baseline few_shot",
+        "absent -> 60.0 %",
+    ),
+    (
+        SLICED,
+        replace(SLICED, slices=(replace(SLICED.slices[0], verdict=None),)),
+        "slice lang de",
+        "pass -> not judged",
+    ),
+    (
+        *(replace(GATE, guards=(guard,)) for guard in (OF_GUARD, RED_GUARD)),
+        "guard general",
+        "pass -> fail",
+    ),
     (
         *(replace(GATE, guards=(guard,)) for guard in (OF_GUARD, OTHER_GUARD)),
         "test set of guard general",
@@ -189,7 +258,9 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "change", "sentence"), CHANGES, ids=[f"{change[2]}: {change[3]}" for change in CHANGES]
+    ("old", "new", "change", "sentence"),
+    CHANGES,
+    ids=[f"{change[2]}: {change[3]}" for change in CHANGES],
 )
 def test_changes_are_shown(old, new, change, sentence):
     moves = moved(old, new)
@@ -209,10 +280,22 @@ OWED = {"absent": "no collected test has this marker"}
 LOST = "missing from the later report"
 OUTCOMES = [
     (of(GATE, OTHER), of(GATE), {"other": (LOST, "worse")}),
-    (of(GATE), of(unjudged={"intents": "it was skipped"}), {"intents": (f"{LOST}: it was skipped", "worse")}),
-    (of(GATE), of(GATE, replace(OTHER, verdict="fail")), {"other": ("new, with the verdict fail", "")}),
+    (
+        of(GATE),
+        of(unjudged={"intents": "it was skipped"}),
+        {"intents": (f"{LOST}: it was skipped", "worse")},
+    ),
+    (
+        of(GATE),
+        of(GATE, replace(OTHER, verdict="fail")),
+        {"other": ("new, with the verdict fail", "")},
+    ),
     (of(GATE), of(GATE, unjudged=OWED), {"absent": (f"no longer met: {OWED['absent']}", "worse")}),
-    (of(GATE), of(GATE, unjudged={"intents": "loosened"}), {"intents": ("no longer met: loosened", "worse")}),
+    (
+        of(GATE),
+        of(GATE, unjudged={"intents": "loosened"}),
+        {"intents": ("no longer met: loosened", "worse")},
+    ),
     (of(GATE, unjudged=OWED), of(GATE, unjudged=OWED), {}),
     (
         of(GATE, unjudged=OWED),
@@ -230,7 +313,9 @@ OUTCOMES = [
 
 @pytest.mark.parametrize(("old_gates", "new_gates", "sentence"), OUTCOMES)
 def test_gates_and_obligations_come_and_go(old_gates, new_gates, sentence):
-    moved_gates = {name: moves for name, moves in compare_reports(old_gates, new_gates).items() if moves}
+    moved_gates = {
+        name: moves for name, moves in compare_reports(old_gates, new_gates).items() if moves
+    }
     assert {name: (move.text, move.mark) for name, (move,) in moved_gates.items()} == sentence
 
 
@@ -249,7 +334,9 @@ def test_the_text_fits_a_log_and_commands_nothing():
     assert all(line.isprintable() for line in lines)
     text = " ".join(line.strip() for line in lines)
     assert "before.json (undated) -> after.json (2026-11-28 16:01)" in text
-    assert any(line.split() == ["margin", "5", "points", "->", "1", "point", "WEAKER"] for line in lines)
+    assert any(
+        line.split() == ["margin", "5", "points", "->", "1", "point", "WEAKER"] for line in lines
+    )
     assert lines[-1].startswith("  ") or lines[-1].startswith("1 gate got worse")
 
 
@@ -275,7 +362,10 @@ def gate_of(**facts):
         ),
         (gates_of("{}"), "gates: not a report: must be a list, got a mapping"),
         (gates_of("[1]"), "gates[0]: not a report: must be a mapping, got 1"),
-        (gates_of('[{"name": "a"}]'), "gates[0].nodeid: not a report: this required key is missing"),
+        (
+            gates_of('[{"name": "a"}]'),
+            "gates[0].nodeid: not a report: this required key is missing",
+        ),
         (gates_of('[], "unjudged": [3]'), "unjudged[0]: not a report"),
         (gates_of("[NaN]"), "NaN is not a JSON value"),
         ("[" * 100_000, "nested more than 100 levels deep"),
@@ -295,7 +385,9 @@ def test_what_a_session_wrote_is_read_and_so_is_a_report_that_knows_less(tmp_pat
     path = tmp_path / "r.json"
     path.write_text(report([GUARDED, SLICED], Session(unjudged=list(OWED.items())), written_at=0.0))
     found = read_report(path)
-    assert [gate.to_dict() for gate in found.gates] == [gate.to_dict() for gate in (GUARDED, SLICED)]
+    assert [gate.to_dict() for gate in found.gates] == [
+        gate.to_dict() for gate in (GUARDED, SLICED)
+    ]
     assert found.environment["written"] == "1970-01-01T00:00:00Z"
     sizes = {"examples": 10**400, "path": None, "sha256": None}  # beyond all floats
     path.write_text(gate_of(gain=10**400, test_set=sizes))

@@ -63,7 +63,9 @@ def test_files_are_found_and_named(folder):
     for name in ("a_long_test", "latest_train"):
         write_jsonl(folder / "data" / f"{name}.jsonl", rows(3))
     printed = init()
-    assert all(words in printed for words in ("test.jsonl 60 examples in 1 group,", "train.jsonl 220 rows"))
+    assert all(
+        words in printed for words in ("test.jsonl 60 examples in 1 group,", "train.jsonl 220 rows")
+    )
     assert 'test_set: "data/test.jsonl"' in (folder / "ftgate.yaml").read_text()
 
 
@@ -73,9 +75,17 @@ def test_files_are_found_and_named(folder):
         (["train"], {}, r"no \*test\* file .*--test-set"),
         (["test"], {}, r"no \*train\* file .*--training-set"),
         (["test", "train"], {"training_set": Path("test.jsonl")}, "same file"),
-        (["test", "train"], {"columns": {"expected": "expectd"}}, r"no column 'expectd'.*did you mean .expected"),
+        (
+            ["test", "train"],
+            {"columns": {"expected": "expectd"}},
+            r"no column 'expectd'.*did you mean .expected",
+        ),
         *(
-            (["test", "train"], {"models": {"candidate": "recorded:b.jsonl", role: spelling}}, f"{role}.*openai")
+            (
+                ["test", "train"],
+                {"models": {"candidate": "recorded:b.jsonl", role: spelling}},
+                f"{role}.*openai",
+            )
             for role in ("baseline", "candidate")
             for spelling in ("gpt-4.1", "opnai:gpt-4.1", "https://host/v1")
         ),
@@ -108,7 +118,9 @@ def test_columns_are_recognised_or_named_or_asked_for(folder, head, columns):
     else:
         (folder / "test.jsonl").unlink()
         sign = next(separator for separator in ",;\t" if separator in head)
-        (folder / "test.csv").write_text("\n".join([head, *(f"q {i}{sign}{label(i)}" for i in range(60))]))
+        (folder / "test.csv").write_text(
+            "\n".join([head, *(f"q {i}{sign}{label(i)}" for i in range(60))])
+        )
     if columns is None:
         pattern = r"(?s)test.csv: .*input.*expected.*frage.*--input COLUMN --expected COLUMN"
         with pytest.raises(DataError, match=pattern):
@@ -131,16 +143,31 @@ WARNINGS = {
 
 def test_what_speaks_against_the_data_is_what_the_gate_will_say(folder):
     training = rows(100, "training question")
-    training += [training[0], {**training[1], "expected": "other"}, rows(1)[0], {"input": "t", "expected": "rare"}]
-    training.append({"input": PARCEL.format("three").replace("arrive", "arrives"), "expected": label(0)})
-    test = [*rows(38), *({"input": f"new {label}", "expected": label} for label in ("unseen", "rare"))]
-    furnish(folder, [*test, {"input": PARCEL.format("three"), "expected": label(0)}, test[0]], training)
+    training += [
+        training[0],
+        {**training[1], "expected": "other"},
+        rows(1)[0],
+        {"input": "t", "expected": "rare"},
+    ]
+    training.append(
+        {"input": PARCEL.format("three").replace("arrive", "arrives"), "expected": label(0)}
+    )
+    test = [
+        *rows(38),
+        *({"input": f"new {label}", "expected": label} for label in ("unseen", "rare")),
+    ]
+    furnish(
+        folder, [*test, {"input": PARCEL.format("three"), "expected": label(0)}, test[0]], training
+    )
     printed = " ".join(init().partition("wrote ")[0].split())
     for name, words in WARNINGS.items():
         assert words in printed.partition(f" {name}: ")[2].partition(" warning ")[0], name
     assert "would fail leaked: " in printed
     assert "error: test.jsonl:42" in printed
-    assert "fix: --dedupe writes copies without duplicates and leaks; checks: {leaked_near: warn} accepts" in printed
+    assert (
+        "fix: --dedupe writes copies without duplicates and leaks; checks: {leaked_near: warn} accepts"
+        in printed
+    )
 
 
 @pytest.mark.parametrize(
@@ -168,7 +195,10 @@ def test_all_keys_in_comments_are_right(folder):
     with pytest.raises(ConfigError, match="baseline"):
         resolved(folder)
     text = (folder / "ftgate.yaml").read_text()
-    assert all(goal in text for goal in ("style", "format", "classification, extraction", "knowledge: Use retrieval"))
+    assert all(
+        goal in text
+        for goal in ("style", "format", "classification, extraction", "knowledge: Use retrieval")
+    )
     proposed = ("hypothesis", "goal", "baseline", "candidate", "confidence", "min_test_examples",
                 "min_training_examples", "thresholds")  # fmt: skip
     for key in proposed:
@@ -202,7 +232,11 @@ def test_nothing_is_written_over_without_force(folder, name, tmp_path):
         assert (folder / name).read_text() != "mine"
 
 
-ALL = ["required_plugins = pytest-ftgate", "addopts = --strict-markers --strict-config", "ftgate_required = all"]
+ALL = [
+    "required_plugins = pytest-ftgate",
+    "addopts = --strict-markers --strict-config",
+    "ftgate_required = all",
+]
 TOML = ['required_plugins = ["pytest-ftgate"]', 'addopts = ["--strict-markers", "--strict-config"]',
         'ftgate_required = ["all"]']  # fmt: skip
 
@@ -216,13 +250,17 @@ TOML = ['required_plugins = ["pytest-ftgate"]', 'addopts = ["--strict-markers", 
         ("tox.ini", "[pytest]\naddopts = -ra\n", [ALL[0], ALL[2]]),
         ("setup.cfg", "[tool:pytest]\nftgate_required = all", ALL[:2]),
         ("pyproject.toml", "[tool.pytest.ini_options]\nftgate_required = ['finetune']\n", TOML[:2]),
-        pytest.param("pyproject.toml", "[tool.pytest]\nminversion = '9.0'\n", TOML, marks=NATIVE_TOML),
+        pytest.param(
+            "pyproject.toml", "[tool.pytest]\nminversion = '9.0'\n", TOML, marks=NATIVE_TOML
+        ),
         pytest.param("pytest.toml", "", TOML, marks=NATIVE_TOML),
         pytest.param(".pytest.toml", "[pytest]\n", TOML, marks=NATIVE_TOML),
     ],
 )
 @pytest.mark.parametrize("place", ["", "sub"])
-def test_an_ini_file_is_left_alone_and_what_it_lacks_is_printed(folder, monkeypatch, name, content, lines, place):
+def test_an_ini_file_is_left_alone_and_what_it_lacks_is_printed(
+    folder, monkeypatch, name, content, lines, place
+):
     monkeypatch.setattr(cli_init, "ignores_strict_addopts", lambda: False)
     (folder / name).write_text(content)
     (folder / place).mkdir(exist_ok=True)
@@ -230,10 +268,14 @@ def test_an_ini_file_is_left_alone_and_what_it_lacks_is_printed(folder, monkeypa
     monkeypatch.chdir(folder / place)
     printed_text = init(models=RECORDED)
     assert (folder / name).read_text() == content
-    assert (folder / place / "pytest.ini").exists() is (lines is None or (name == "pytest.ini" and not place))
+    assert (folder / place / "pytest.ini").exists() is (
+        lines is None or (name == "pytest.ini" and not place)
+    )
     if lines is not None:
         printed = [
-            line.strip() for line in printed_text.partition("exists. Set these")[2].splitlines() if " = " in line
+            line.strip()
+            for line in printed_text.partition("exists. Set these")[2].splitlines()
+            if " = " in line
         ]
         assert printed == lines
         (folder / name).write_text("\n".join([content or "[pytest]", *printed]))
@@ -290,7 +332,9 @@ def doubled():
     """Return a test set with a repeat, and a training set with two exact and one near duplicate and two leaks."""
     test = [*TESTED[:59], {"input": PARCEL.format("three"), "expected": label(0)}]
     extra_rows = [TRAINED[0], {**TRAINED[1], "input": "Training  question 1"}]
-    login = "Ann cannot log in to the shop since the update of yesterday evening, says her colleague"
+    login = (
+        "Ann cannot log in to the shop since the update of yesterday evening, says her colleague"
+    )
     extra_rows += [{"input": login + end, "expected": "refund"} for end in ("", " today")]
     extra_rows += [test[3], {"input": PARCEL.format("three") + " Thanks", "expected": label(0)}]
     return [*test, test[0]], [*TRAINED, *extra_rows, {**TRAINED[2], "expected": "other"}]
@@ -300,7 +344,9 @@ def as_csv(data):
     file = io.StringIO()
     writer = csv.DictWriter(file, ["input", "expected"])
     writer.writeheader()
-    writer.writerows({**row, "input": row["input"].replace("question", "question,\n")} for row in data)
+    writer.writerows(
+        {**row, "input": row["input"].replace("question", "question,\n")} for row in data
+    )
     return file.getvalue()
 
 
@@ -317,7 +363,9 @@ def test_cleaned_copies_are_written_beside_the_originals(folder, suffix):
     contents = {}
     for name, data in zip(("test", "train"), doubled(), strict=True):
         content = FILES[suffix](data).encode()
-        contents[folder / f"{name}{suffix}"] = gzip.compress(content) if suffix.endswith("gz") else content
+        contents[folder / f"{name}{suffix}"] = (
+            gzip.compress(content) if suffix.endswith("gz") else content
+        )
     for path, content in contents.items():
         path.write_bytes(content)
     printed = deduped()
@@ -328,10 +376,14 @@ def test_cleaned_copies_are_written_beside_the_originals(folder, suffix):
     assert f"train.deduped{copied} has the other 222 rows" in printed
     assert f"train on train.deduped{copied}" in printed
     keys = load_gate_file(folder / "ftgate.yaml").root.value["gates"]["finetune"]
-    assert (keys["test_set"], keys["training_set"]) == (f"test.deduped{copied}", f"train.deduped{copied}")
+    assert (keys["test_set"], keys["training_set"]) == (
+        f"test.deduped{copied}",
+        f"train.deduped{copied}",
+    )
     survey = look(folder / keys["test_set"], folder / keys["training_set"], {})
     assert (len(survey.test.data), survey.audit.rows) == (60, 222)
-    assert (survey.audit.duplicates, survey.audit.conflicts) == (1, 1)  # a contradiction is for a person
+    # a contradiction is for a person
+    assert (survey.audit.duplicates, survey.audit.conflicts) == (1, 1)
     assert survey.audit.near_rows == survey.audit.leaked_rows == survey.audit.leaked_near_rows == ()
 
 
@@ -339,13 +391,18 @@ def test_cleaned_copies_are_written_beside_the_originals(folder, suffix):
 def test_a_copy_of_a_table_has_its_columns_and_its_separator(folder, sign):
     furnish(folder)
     (folder / "train.jsonl").unlink()
-    lines = [sign.join(("frage", "label", "note")), *(sign.join((f"q {i}", label(i), "")) for i in range(220))]
+    lines = [
+        sign.join(("frage", "label", "note")),
+        *(sign.join((f"q {i}", label(i), "")) for i in range(220)),
+    ]
     (folder / "train.csv").write_text("\n".join([*lines, lines[1]]) + "\n")
     assert "train.deduped.csv" in deduped(columns={"input": "frage"})
     assert (folder / "train.deduped.csv").read_text().splitlines() == lines
 
 
-@pytest.mark.parametrize(("name", "head"), [("data.jsonl", []), ("train.jsonl", []), ("data.csv", ["input,expected"])])
+@pytest.mark.parametrize(
+    ("name", "head"), [("data.jsonl", []), ("train.jsonl", []), ("data.csv", ["input,expected"])]
+)
 def test_one_file_is_split_by_the_command_that_is_named(folder, name, head):
     path = folder / name
     rows = [json.dumps(row) if not head else f"{row['input']},{row['expected']}" for row in TESTED]
@@ -355,7 +412,9 @@ def test_one_file_is_split_by_the_command_that_is_named(folder, name, head):
     command = re.search(r'(mv \S+ \S+ && )?python -c ".*?"', caught.value.cure)
     assert command is not None
     subprocess.run(command[0], shell=True, check=True)
-    parts = [(folder / f"{part}{path.suffix}").read_text().splitlines() for part in ("test", "train")]
+    parts = [
+        (folder / f"{part}{path.suffix}").read_text().splitlines() for part in ("test", "train")
+    ]
     assert [len(part) - len(head) for part in parts] == [12, 48]
     assert sorted(parts[0][len(head) :] + parts[1][len(head) :]) == sorted(rows)
     assert "test" in init()
@@ -368,10 +427,15 @@ def test_a_file_that_is_both_sets_is_split(folder):
 
 
 @pytest.mark.parametrize("role", ["test", "train"])
-def test_a_row_that_repeats_with_its_id_is_a_duplicate_and_another_row_with_it_an_error(folder, role):
-    test, training = ([{"id": f"{i:03}", **row} for i, row in enumerate(data)] for data in (TESTED, TRAINED))
+def test_a_row_that_repeats_with_its_id_is_a_duplicate_and_another_row_with_it_an_error(
+    folder, role
+):
+    test, training = (
+        [{"id": f"{i:03}", **row} for i, row in enumerate(data)] for data in (TESTED, TRAINED)
+    )
     own_rows = test if role == "test" else training
-    conflicting = {**own_rows[4], "id": "other", "expected": "other"}  # it contradicts, and a repeat of it is one too
+    # it contradicts, and a repeat of it is one too
+    conflicting = {**own_rows[4], "id": "other", "expected": "other"}
     extra_rows = [conflicting, own_rows[0], conflicting] if role == "train" else [own_rows[0]]
     furnish(folder, test, training)
     for change in ({"input": "other"}, {"expected": "other"}, {"note": "other"}):
@@ -382,7 +446,10 @@ def test_a_row_that_repeats_with_its_id_is_a_duplicate_and_another_row_with_it_a
     with pytest.raises(DataError, match="duplicate id"):
         write_project(print)
     assert f"{len(extra_rows) // 2 + 1} exact duplicate" in deduped()
-    assert read_jsonl(folder / f"{role}.deduped.jsonl") == [*own_rows, *extra_rows[: len(extra_rows) // 2]]
+    assert read_jsonl(folder / f"{role}.deduped.jsonl") == [
+        *own_rows,
+        *extra_rows[: len(extra_rows) // 2],
+    ]
     assert load_examples(folder / f"{role}.deduped.jsonl")
 
 
@@ -401,21 +468,35 @@ def test_columns_of_parquet_stay_as_text(folder):
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
-    columns = {"when": datetime(2026, 1, 2, 3, 4), "day": date(2026, 1, 2), "price": Decimal("1.50")}
+    columns = {
+        "when": datetime(2026, 1, 2, 3, 4),
+        "day": date(2026, 1, 2),
+        "price": Decimal("1.50"),
+    }
     columns |= {"blob": b"\xff", "days": [date(2026, 1, 2)], "note": "x"}
     test, training = doubled()
     write_jsonl(folder / "test.jsonl", test)
-    parquet.write_table(pyarrow.Table.from_pylist([{**row, **columns} for row in training]), folder / "train.parquet")
+    parquet.write_table(
+        pyarrow.Table.from_pylist([{**row, **columns} for row in training]),
+        folder / "train.parquet",
+    )
     deduped()
     copied = read_jsonl(folder / "train.deduped.jsonl")
     assert len(copied) == 222
-    as_text = {"when": "2026-01-02 03:04:00", "day": "2026-01-02", "price": "1.50", "days": ["2026-01-02"], "note": "x"}
+    as_text = {
+        "when": "2026-01-02 03:04:00",
+        "day": "2026-01-02",
+        "price": "1.50",
+        "days": ["2026-01-02"],
+        "note": "x",
+    }
     assert {**copied[0], **as_text} == copied[0]
 
 
 def test_warnings_name_the_copies(folder):
     test, training = doubled()
-    repeat = {**test[5], "expected": "other"}  # which a gate refuses, and nobody but a person can correct
+    # which a gate refuses, and nobody but a person can correct
+    repeat = {**test[5], "expected": "other"}
     furnish(folder, [test[0], *test, repeat], training)
     printed = deduped()
     with pytest.raises(DataError) as caught:
@@ -440,7 +521,9 @@ def test_without_duplicates_the_originals_stay(folder):
 
 
 def test_beside_a_gate_file_only_the_copies_are_written(folder):
-    furnish(folder, training=[*TRAINED, TRAINED[0], {"input": TESTED[0]["input"], "expected": "refund"}])
+    furnish(
+        folder, training=[*TRAINED, TRAINED[0], {"input": TESTED[0]["input"], "expected": "refund"}]
+    )
     (folder / "ftgate.yaml").write_text("version: 1\n", encoding="utf-8")
     printed = deduped()
     assert sorted(path.name for path in folder.iterdir()) == [

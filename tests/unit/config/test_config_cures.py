@@ -62,7 +62,11 @@ IN_A_MARKER = [
 
 @pytest.mark.parametrize(("keys", "key", "words"), IN_A_MARKER)
 def test_a_mistake_in_a_marker_is_told_with_its_cure(keys, key, words):
-    rest = {name: value for name, value in SELF_CONTAINED.items() if "baselines" not in keys or name != "baseline"}
+    rest = {
+        name: value
+        for name, value in SELF_CONTAINED.items()
+        if "baselines" not in keys or name != "baseline"
+    }
     error = refusal(layer({**rest, **keys}))
     assert [problem.where.key for problem in error.problems] == [key]
     assert words in error.what
@@ -82,20 +86,75 @@ def test_nothing_is_suggested_where_the_meaning_is_not_clear(keys, message):
 
 
 IN_A_FILE = [
-    ("candidate: tuned", "candidate: ft.jsonl", "15: gates.intents.candidate", "write 'recorded:ft.jsonl'"),
-    ("candidate: tuned", "candidate: tunned", "15: gates.intents.candidate", "did you mean 'tuned'?"),
-    ("candidate: tuned", "candidate: gpt-4", "15: gates.intents.candidate", "or a name under models: tuned"),
-    ("candidate: tuned", "candidate: {extends: base}", "15: gates.intents.candidate.extends", "under models are: "),
+    (
+        "candidate: tuned",
+        "candidate: ft.jsonl",
+        "15: gates.intents.candidate",
+        "write 'recorded:ft.jsonl'",
+    ),
+    (
+        "candidate: tuned",
+        "candidate: tunned",
+        "15: gates.intents.candidate",
+        "did you mean 'tuned'?",
+    ),
+    (
+        "candidate: tuned",
+        "candidate: gpt-4",
+        "15: gates.intents.candidate",
+        "or a name under models: tuned",
+    ),
+    (
+        "candidate: tuned",
+        "candidate: {extends: base}",
+        "15: gates.intents.candidate.extends",
+        "under models are: ",
+    ),
     ("margin: 0.05", "margin: 0,05", "17: gates.intents.margin", "did you mean 0.05?"),
     ("margin: 0.05", "margin: 5%", "17: gates.intents.margin", "did you mean 0.05?"),
-    ("accuracy: {min: 0.80}", "accuracy: 0.8", "19: gates.intents.thresholds.accuracy", "write {min: 0.8}"),
-    ("accuracy: {min: 0.80}", "accuracy:", "19: gates.intents.thresholds.accuracy", "write {min: ...}"),
+    (
+        "accuracy: {min: 0.80}",
+        "accuracy: 0.8",
+        "19: gates.intents.thresholds.accuracy",
+        "write {min: 0.8}",
+    ),
+    (
+        "accuracy: {min: 0.80}",
+        "accuracy:",
+        "19: gates.intents.thresholds.accuracy",
+        "write {min: ...}",
+    ),
     ("orders: {margin: 0}", "orders:", "20: gates.orders", "has no value"),
-    ("orders: {margin: 0}", "orders: {checks: {leaked: off}}", "20: gates.orders.checks.leaked", "'ignore'"),
-    ("orders: {margin: 0}", "orders: {checks: {leaked: no}}", "20: gates.orders.checks.leaked", "'ignore'"),
-    ("orders: {margin: 0}", "orders: {checks: {leaked: on}}", "20: gates.orders.checks.leaked", "'fail'"),
-    ("version: 1", "version: 1\nmargin: 0", "3: margin", "write it under gates.NAME, or under defaults"),
-    ("confidence: 0.9", "temperature: 0.2", "3: defaults.temperature", "params: {temperature: 0.2}"),
+    (
+        "orders: {margin: 0}",
+        "orders: {checks: {leaked: off}}",
+        "20: gates.orders.checks.leaked",
+        "'ignore'",
+    ),
+    (
+        "orders: {margin: 0}",
+        "orders: {checks: {leaked: no}}",
+        "20: gates.orders.checks.leaked",
+        "'ignore'",
+    ),
+    (
+        "orders: {margin: 0}",
+        "orders: {checks: {leaked: on}}",
+        "20: gates.orders.checks.leaked",
+        "'fail'",
+    ),
+    (
+        "version: 1",
+        "version: 1\nmargin: 0",
+        "3: margin",
+        "write it under gates.NAME, or under defaults",
+    ),
+    (
+        "confidence: 0.9",
+        "temperature: 0.2",
+        "3: defaults.temperature",
+        "params: {temperature: 0.2}",
+    ),
 ]
 
 
@@ -117,7 +176,12 @@ def test_the_marks_of_a_merge_conflict_are_named(refused, marks, line):
 
 
 def test_a_line_of_equals_signs_is_no_conflict_where_the_file_is_valid(load):
-    load(changed('hypothesis: "macro-F1 rises from 0.82 to at least 0.87"', "hypothesis: |\n      A\n      =======\n"))
+    load(
+        changed(
+            'hypothesis: "macro-F1 rises from 0.82 to at least 0.87"',
+            "hypothesis: |\n      A\n      =======\n",
+        )
+    )
 
 
 def test_of_many_known_keys_twelve_are_listed(refused):

@@ -45,7 +45,10 @@ def test_a_file_knows_its_gates_models_and_lines(load, folder):
 def test_layers_of_a_gate_are_the_gate_and_the_defaults(load, folder):
     gate, defaults = load(WHOLE).layers("intents")
     assert (gate.values["margin"], defaults.values) == (0.05, {"confidence": 0.9})
-    of_gate, of_default = gate.source(("thresholds", "accuracy", "min")), defaults.source(("confidence",))
+    of_gate, of_default = (
+        gate.source(("thresholds", "accuracy", "min")),
+        defaults.source(("confidence",)),
+    )
     assert (of_gate.kind, str(of_gate), of_gate.base_dir) == ("file", "ftgate.yaml:19", folder)
     assert (of_default.kind, str(of_default)) == ("defaults", "ftgate.yaml:3")
     assert str(gate.source(("margin",))) == "ftgate.yaml:17"
@@ -53,9 +56,13 @@ def test_layers_of_a_gate_are_the_gate_and_the_defaults(load, folder):
 
 
 def test_several_problems_are_listed_in_the_order_of_their_lines(refused):
-    text = WHOLE.replace("confidence: 0.9", "confidance: 0.9").replace("few_shot: 8", "few_shot: -1")
+    text = WHOLE.replace("confidence: 0.9", "confidance: 0.9").replace(
+        "few_shot: 8", "few_shot: -1"
+    )
     unknown = ", ".join(f"{letter}{letter}: 1" for letter in "abcdefghi")
-    text = text.replace("margin: 0.05", "margin: x").replace("orders: {margin: 0}", f"orders: {{{unknown}}}")
+    text = text.replace("margin: 0.05", "margin: x").replace(
+        "orders: {margin: 0}", f"orders: {{{unknown}}}"
+    )
     error, place = refused(text)
     assert (place, "'confidence'" in error.what) == ("3: defaults.confidance", True)
     assert len(error.problems) == 11
@@ -65,11 +72,15 @@ def test_several_problems_are_listed_in_the_order_of_their_lines(refused):
         "17: gates.intents.margin",
         *(f"20: gates.orders.{letter}{letter}" for letter in "abcdefg"),
     ]
-    assert [line.startswith(f"ftgate.yaml:{place}: ") for line, place in zip(other_lines, places, strict=True)] == [
-        True
-    ] * 9
+    assert [
+        line.startswith(f"ftgate.yaml:{place}: ")
+        for line, place in zip(other_lines, places, strict=True)
+    ] == [True] * 9
     first, *others = GateKeys.model_fields
-    assert f"the known keys are {first}, {', '.join(others[:11])} and {len(others) - 11} more" in other_lines[2]
+    assert (
+        f"the known keys are {first}, {', '.join(others[:11])} and {len(others) - 11} more"
+        in other_lines[2]
+    )
     assert "2" in last_line
 
 
@@ -102,7 +113,9 @@ def test_a_secret_in_the_file_is_refused_and_not_shown(refused, line, provider):
 
 
 @pytest.mark.parametrize("place", ["margin: 0", "min: 0.80", "confidence: 0.9"])
-@pytest.mark.parametrize("key", ["api_key", "api_key_env", "apikey", "Authorization", "token", "x-api-key"])
+@pytest.mark.parametrize(
+    "key", ["api_key", "api_key_env", "apikey", "Authorization", "token", "x-api-key"]
+)
 @pytest.mark.parametrize("value", ["SENTINEL", "[SENTINEL]", "{a: [SENTINEL, .nan]}"])
 def test_no_message_shows_what_a_secret_looking_key_holds(refused, place, key, value):
     message = str(refused(WHOLE.replace(f"{place}}}", f"{place}, {key}: {value}}}"))[0])

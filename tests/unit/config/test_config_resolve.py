@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ftgate.config import DataKeys, Layer, Source, as_written, load_gate_file, resolve_gate, weakenings
+from pytest_ftgate.config import (
+    DataKeys,
+    Layer,
+    Source,
+    as_written,
+    load_gate_file,
+    resolve_gate,
+    weakenings,
+)
 from pytest_ftgate.config.keys import LEFT_OPEN
 from pytest_ftgate.errors import ConfigError
 
@@ -59,7 +67,13 @@ def test_keys_are_replaced_whole():
 
 def test_thresholds_are_merged_by_name():
     near = layer({"thresholds": {"f1": {"max": 1}, "accuracy": {"min": 0.9}}}, "near")
-    far = layer({**SELF_CONTAINED, "thresholds": {"accuracy": {"min": 0.8, "max": 1}, "error_rate": {"max": 0}}}, "far")
+    far = layer(
+        {
+            **SELF_CONTAINED,
+            "thresholds": {"accuracy": {"min": 0.8, "max": 1}, "error_rate": {"max": 0}},
+        },
+        "far",
+    )
     limits = resolve(near, far).thresholds
     assert {name: (limit.min, limit.max, str(limit.source)) for name, limit in limits.items()} == {
         "accuracy": (0.9, None, "near"),
@@ -69,7 +83,10 @@ def test_thresholds_are_merged_by_name():
 
 
 def test_baseline_and_baselines_are_two_forms_of_one_key():
-    first_layer, many = layer({"baseline": "x:one"}, "one"), layer({"baselines": {"a": "x:a", "b": "x:b"}}, "many")
+    first_layer, many = (
+        layer({"baseline": "x:one"}, "one"),
+        layer({"baselines": {"a": "x:a", "b": "x:b"}}, "many"),
+    )
     others_layer = layer({key: value for key, value in SELF_CONTAINED.items() if key != "baseline"})
     assert list(resolve(first_layer, many, others_layer).baselines) == ["baseline"]
     assert list(resolve(many, first_layer, others_layer).baselines) == ["a", "b"]
@@ -101,20 +118,42 @@ gates:
 def test_a_gate_of_the_file_with_its_defaults_and_lines(load, folder):
     file = load(FILE)
     config = resolve(*file.layers("intents"), file=file, gate="intents")
-    assert (config.name, config.gate, config.confidence, config.repeats) == ("intents", "intents", 0.9, 3)
+    assert (config.name, config.gate, config.confidence, config.repeats) == (
+        "intents",
+        "intents",
+        0.9,
+        3,
+    )
     assert read_as(config.test_set) == (folder / "data/test.jsonl", None, {}, None)
     assert read_as(config.training_set) == (folder / "data/train.csv", "csv", {"input": "q"}, 9)
     assert config.baselines["prompt"].options == {"model": "m", "system_file": folder / "a.md"}
-    assert [str(model.source) for model in config.baselines.values()] == ["ftgate.yaml:9", "ftgate.yaml:3"]
-    assert (str(config.candidate.source), str(config.sources["candidate"])) == ("ftgate.yaml:3", "ftgate.yaml:11")
-    assert [str(threshold.source) for threshold in config.thresholds.values()] == ["ftgate.yaml:15", "ftgate.yaml:16"]
+    assert [str(model.source) for model in config.baselines.values()] == [
+        "ftgate.yaml:9",
+        "ftgate.yaml:3",
+    ]
+    assert (str(config.candidate.source), str(config.sources["candidate"])) == (
+        "ftgate.yaml:3",
+        "ftgate.yaml:11",
+    )
+    assert [str(threshold.source) for threshold in config.thresholds.values()] == [
+        "ftgate.yaml:15",
+        "ftgate.yaml:16",
+    ]
     kinds = {key: config.sources[key].kind for key in ("margin", "confidence", "evidence")}
     assert kinds == {"margin": "file", "confidence": "defaults", "evidence": "default"}
 
 
 def test_of_several_models_each_goes_by_the_name_that_the_gate_gives_it(load):
-    file = load("version: 1\nmodels:\n  a: x:a\n  b: {provider: x, model: b, name: big}\ngates: {}\n")
-    models = {"one": "a", "two": "b", "three": "x:c", "four": {"provider": "x", "model": "d", "name": "own"}, "f": len}
+    file = load(
+        "version: 1\nmodels:\n  a: x:a\n  b: {provider: x, model: b, name: big}\ngates: {}\n"
+    )
+    models = {
+        "one": "a",
+        "two": "b",
+        "three": "x:c",
+        "four": {"provider": "x", "model": "d", "name": "own"},
+        "f": len,
+    }
     names = ["one", "big", "three", "own", "f"]
     several = resolve(layer({**SELF_CONTAINED, "baseline": "x:m"}), file=file)
     assert several.baselines["baseline"].name == "m"
@@ -132,7 +171,12 @@ def test_numbers_and_words_are_quoted_plainly():
 
 
 def test_a_path_may_be_a_path_object():
-    assert read_as(marked(test_set=Path("t.jsonl")).test_set) == (Path("/gates/t.jsonl"), None, {}, None)
+    assert read_as(marked(test_set=Path("t.jsonl")).test_set) == (
+        Path("/gates/t.jsonl"),
+        None,
+        {},
+        None,
+    )
     assert read_as(marked(test_set={"path": Path("/t")}).test_set) == (Path("/t"), None, {}, None)
 
 
@@ -174,7 +218,12 @@ def test_the_source_of_each_key_is_its_own():
 
 
 OWN = {"model": "m", "colour": [1, None], "name": "E", "retries": 2, "price": {}}
-ASKED = {"model": "m", "params": {"temperature": 0, "stop": None}, "few_shot": 8, "price": {"output_per_1m": 2.5}}
+ASKED = {
+    "model": "m",
+    "params": {"temperature": 0, "stop": None},
+    "few_shot": 8,
+    "price": {"output_per_1m": 2.5},
+}
 TARGET = {"target": "m:C.f", "concurrency": 4, "revision": "v1", "timeout_s": 2.0}
 RECORDED = {"name": "tuned", "price": {"input_per_1m": 0.4}}
 
@@ -182,16 +231,39 @@ RECORDED = {"name": "tuned", "price": {"input_per_1m": 0.4}}
 @pytest.mark.parametrize(
     ("written", "provider", "options", "spelling", "name"),
     [
-        ("openai:gpt-4.1-mini", "openai", {"model": "gpt-4.1-mini"}, "openai:gpt-4.1-mini", "gpt-4.1-mini"),
+        (
+            "openai:gpt-4.1-mini",
+            "openai",
+            {"model": "gpt-4.1-mini"},
+            "openai:gpt-4.1-mini",
+            "gpt-4.1-mini",
+        ),
         ("openai:ft:g:a::1", "openai", {"model": "ft:g:a::1"}, "openai:ft:g:a::1", "ft:g:a::1"),
         ({"provider": "openai", **ASKED}, "openai", ASKED, "openai:m", "m"),
         ("python:pkg.mod:fn", "python", {"target": "pkg.mod:fn"}, "python:pkg.mod:fn", "fn"),
         ({"provider": "python", **TARGET, "timeout_s": 2}, "python", TARGET, "python:m:C.f", "C.f"),
-        ("recorded:a/ft.jsonl", "recorded", {"path": Path("/gates/a/ft.jsonl")}, "recorded:a/ft.jsonl", "ft.jsonl"),
-        ("recorded:/x/../y.jsonl", "recorded", {"path": Path("/y.jsonl")}, "recorded:/x/../y.jsonl", "y.jsonl"),
+        (
+            "recorded:a/ft.jsonl",
+            "recorded",
+            {"path": Path("/gates/a/ft.jsonl")},
+            "recorded:a/ft.jsonl",
+            "ft.jsonl",
+        ),
+        (
+            "recorded:/x/../y.jsonl",
+            "recorded",
+            {"path": Path("/y.jsonl")},
+            "recorded:/x/../y.jsonl",
+            "y.jsonl",
+        ),
         (
             {"provider": "recorded", "path": "ft.jsonl", **RECORDED},
-            *("recorded", {"path": Path("/gates/ft.jsonl"), **RECORDED}, "recorded:ft.jsonl", "tuned"),
+            *(
+                "recorded",
+                {"path": Path("/gates/ft.jsonl"), **RECORDED},
+                "recorded:ft.jsonl",
+                "tuned",
+            ),
         ),
         ("echo:loud", "echo", {"model": "loud"}, "echo:loud", "loud"),
         ({"provider": "echo"}, "echo", {}, "echo", "echo"),
@@ -200,7 +272,12 @@ RECORDED = {"name": "tuned", "price": {"input_per_1m": 0.4}}
 )
 def test_a_spelling_or_mapping_becomes_a_model(written, provider, options, spelling, name):
     spec = marked(candidate=written).candidate
-    assert (spec.provider, spec.options, spec.spelling, spec.name) == (provider, options, spelling, name)
+    assert (spec.provider, spec.options, spec.spelling, spec.name) == (
+        provider,
+        options,
+        spelling,
+        name,
+    )
     assert spec.source.text == "marker"
 
 
@@ -237,10 +314,17 @@ def answer(text, shout=False):
 )
 def test_python_code_may_give_the_model_itself(model, spelling, name):
     spec = marked(candidate=model).candidate
-    assert (spec.provider, spec.options["function"], spec.spelling, spec.name) == ("callable", model, spelling, name)
+    assert (spec.provider, spec.options["function"], spec.spelling, spec.name) == (
+        "callable",
+        model,
+        spelling,
+        name,
+    )
 
 
-@pytest.mark.parametrize("written", [Model, {"provider": "openai", "model": "m", "timeout_s": 10**5000}])
+@pytest.mark.parametrize(
+    "written", [Model, {"provider": "openai", "model": "m", "timeout_s": 10**5000}]
+)
 def test_what_is_no_model_is_refused(written):
     """What else is none: tests/messages."""
     error = refusal(layer({**SELF_CONTAINED, "candidate": written}))
@@ -251,9 +335,19 @@ def test_what_is_no_model_is_refused(written):
 
 def test_paths_of_judged_metrics_are_relative_to_the_place():
     labels = {"path": "labels.csv", "min_kappa": 0.6}
-    by_model = {"name": "preference", "judge": "openai:m", "rubric_file": "kind.md", "calibration": labels}
-    first, second = marked(metric=[by_model, {"name": "human_preference", "path": "prefs.csv"}]).metrics
-    assert (first.options["rubric_file"], second.options["path"]) == (Path("/gates/kind.md"), Path("/gates/prefs.csv"))
+    by_model = {
+        "name": "preference",
+        "judge": "openai:m",
+        "rubric_file": "kind.md",
+        "calibration": labels,
+    }
+    first, second = marked(
+        metric=[by_model, {"name": "human_preference", "path": "prefs.csv"}]
+    ).metrics
+    assert (first.options["rubric_file"], second.options["path"]) == (
+        Path("/gates/kind.md"),
+        Path("/gates/prefs.csv"),
+    )
     assert first.options["calibration"].path == Path("/gates/labels.csv")
 
 
@@ -275,7 +369,9 @@ def test_a_count_of_zero_is_as_if_it_were_not_written(key):
     ("extra_keys", "keys", "is_left_open"),
     [({}, {"cheaper_by": 5}, False), ({"prompt": "recorded:live.jsonl"}, {}, True)],
 )
-def test_a_gate_of_the_file_leaves_its_margin_to_markers_if_a_baseline_needs_it(folder, extra_keys, keys, is_left_open):
+def test_a_gate_of_the_file_leaves_its_margin_to_markers_if_a_baseline_needs_it(
+    folder, extra_keys, keys, is_left_open
+):
     champion = {"model": "recorded:base.jsonl", "max_drop": 0.02}
     gate = {"baselines": {"champion": champion, **extra_keys}, **keys}
     path = folder / "ftgate.yaml"
@@ -295,7 +391,9 @@ class Forest:
 
 def test_a_model_keeps_its_own_name_and_an_object_goes_by_that_of_the_gate():
     keys = {key: value for key, value in SELF_CONTAINED.items() if key != "baseline"}
-    config = resolve(layer({**keys, "baselines": {"own": Model(), "trees": Forest()}, "candidate": Forest()}))
+    config = resolve(
+        layer({**keys, "baselines": {"own": Model(), "trees": Forest()}, "candidate": Forest()})
+    )
     assert [model.name for model in config.baselines.values()] == ["tiny", "trees"]
     assert config.candidate.name == "forest"
 
@@ -303,7 +401,11 @@ def test_a_model_keeps_its_own_name_and_an_object_goes_by_that_of_the_gate():
 def test_rows_may_be_given_with_their_keys_but_without_a_format():
     rows = [{"q": "a", "expected": "b"}]
     config = marked(test_set={"path": rows, "fields": {"input": "q"}, "limit": 1})
-    assert (config.test_set.rows, config.test_set.limit, str(config.test_set)) == (rows, 1, "an iterable")
+    assert (config.test_set.rows, config.test_set.limit, str(config.test_set)) == (
+        rows,
+        1,
+        "an iterable",
+    )
     error = refusal(layer({**SELF_CONTAINED, "test_set": {"path": rows, "format": "csv"}}))
     assert error.where.key == "test_set.format"
 
@@ -331,8 +433,13 @@ def test_the_place_of_a_key_is_its_own_line_or_that_of_the_value_around_it(load)
 
 
 def test_a_gate_of_agreement_alone_requires_no_gain_over_a_baseline_of_another_name():
-    keys = {key: value for key, value in SELF_CONTAINED.items() if key not in ("baseline", "margin")}
-    copied = {"baselines": {"live": "recorded:live.jsonl"}, "agreement": {"with": "live", "min": 0.98}}
+    keys = {
+        key: value for key, value in SELF_CONTAINED.items() if key not in ("baseline", "margin")
+    }
+    copied = {
+        "baselines": {"live": "recorded:live.jsonl"},
+        "agreement": {"with": "live", "min": 0.98},
+    }
     agreement = resolve(layer({**keys, **copied}))
     assert weakenings(marked(), agreement)["agreement"] == "margin 0.05 -> agreement"
     assert "margin" not in weakenings(agreement, marked())
@@ -351,7 +458,9 @@ def test_a_gate_of_agreement_may_leave_the_baseline_that_it_names_to_a_marker(lo
     in_file = as_written(file, "intents")
     keys = {**SELF_CONTAINED, "baselines": {"prompt": SELF_CONTAINED["baseline"]}}
     marker = layer({key: value for key, value in keys.items() if key not in ("baseline", "margin")})
-    config = resolve_gate([marker, *file.layers("intents")], file=file, gate="intents", default_name="intents")
+    config = resolve_gate(
+        [marker, *file.layers("intents")], file=file, gate="intents", default_name="intents"
+    )
     assert config.asked_by == "agreement"
     assert weakenings(in_file, config, of_marker=True) == {}
 
@@ -374,28 +483,45 @@ NO_MODEL = {"champion": {"model": None, "max_drop": 0.02}}
         ({"stage": "ready"}, "candidate", "judges no candidate, and this gate names one"),
         ({"baseline": ..., "baselines": CHAMPION}, "margin", "applies to no baseline"),
         ({"baseline": ..., "baselines": NO_MODEL}, "baselines", "no baseline has a model yet"),
-        ({"agreement": {"with": "live", "min": 0.9}}, "agreement.with", "is not a baseline of this gate"),
         (
-            {"baselines": {"p": "x:p", **NO_MODEL}, "baseline": ..., "agreement": {"with": "champion", "min": 0.9}},
+            {"agreement": {"with": "live", "min": 0.9}},
+            "agreement.with",
+            "is not a baseline of this gate",
+        ),
+        (
+            {
+                "baselines": {"p": "x:p", **NO_MODEL},
+                "baseline": ...,
+                "agreement": {"with": "champion", "min": 0.9},
+            },
             "agreement.with",
             "has no model yet",
         ),
         (
-            {"margin": ..., "agreement": {"with": "baseline", "min": 0.9}, "stage": "ready", "candidate": ...},
+            {
+                "margin": ...,
+                "agreement": {"with": "baseline", "min": 0.9},
+                "stage": "ready",
+                "candidate": ...,
+            },
             "stage",
             "asks for agreement alone",
         ),
     ],
 )
 def test_keys_that_contradict_each_other(changes, key, words):
-    keys = {name: value for name, value in {**SELF_CONTAINED, **changes}.items() if value is not ...}
+    keys = {
+        name: value for name, value in {**SELF_CONTAINED, **changes}.items() if value is not ...
+    }
     error = refusal(layer(keys))
     assert error.where.key == key
     assert words in error.what
     assert error.cure
 
 
-@pytest.mark.parametrize(("default", "key"), [({"margin": 0.05}, "max_drop"), ({"max_drop": 0.02}, "margin")])
+@pytest.mark.parametrize(
+    ("default", "key"), [({"margin": 0.05}, "max_drop"), ({"max_drop": 0.02}, "margin")]
+)
 def test_a_default_that_contradicts_a_gate_is_to_be_moved(default, key):
     keys = {name: value for name, value in SELF_CONTAINED.items() if name != "margin"}
     error = refusal(layer({**keys, key: 0.02}), layer(default, "ftgate.yaml:2", "defaults"))
@@ -408,13 +534,27 @@ def test_a_default_that_contradicts_a_gate_is_to_be_moved(default, key):
     [
         ({"evidence": "observed"}, "observed", ("margin", 0.05)),
         ({"margin": ..., "max_drop": 0.02, "cheaper_by": 2}, "proven", ("max_drop", -0.02)),
-        ({"margin": ..., "max_drop": 0.02, "faster_by": 2, "evidence": "proven"}, "proven", ("max_drop", -0.02)),
-        ({"baseline": ..., "margin": ..., "baselines": CHAMPION, "cheaper_by": 2}, "proven", ("max_drop", -0.02)),
-        ({"agreement": {"with": "baseline", "min": 0.9}, "margin": ...}, "significant", ("agreement", 0.0)),
+        (
+            {"margin": ..., "max_drop": 0.02, "faster_by": 2, "evidence": "proven"},
+            "proven",
+            ("max_drop", -0.02),
+        ),
+        (
+            {"baseline": ..., "margin": ..., "baselines": CHAMPION, "cheaper_by": 2},
+            "proven",
+            ("max_drop", -0.02),
+        ),
+        (
+            {"agreement": {"with": "baseline", "min": 0.9}, "margin": ...},
+            "significant",
+            ("agreement", 0.0),
+        ),
     ],
 )
 def test_what_the_candidate_must_reach(changes, evidence, standard):
-    keys = {name: value for name, value in {**SELF_CONTAINED, **changes}.items() if value is not ...}
+    keys = {
+        name: value for name, value in {**SELF_CONTAINED, **changes}.items() if value is not ...
+    }
     config = resolve(layer(keys))
     required = config.standard_of(next(iter(config.baselines)))
     assert (config.evidence, required.key, required.gain) == (evidence, *standard)

@@ -28,10 +28,17 @@ GATE = {
 
 def whole(**changes):
     models = {"tuned": "openai:x", "own": {"provider": "echo", "anything": [1]}}
-    return {"version": 1, "defaults": {"confidence": 0.9}, "models": models, "gates": {"a": {**GATE, **changes}}}
+    return {
+        "version": 1,
+        "defaults": {"confidence": 0.9},
+        "models": models,
+        "gates": {"a": {**GATE, **changes}},
+    }
 
 
-@pytest.mark.skipif(pydantic.VERSION < "2.12", reason="pydantic wrote bounds of such types in words of its own")
+@pytest.mark.skipif(
+    pydantic.VERSION < "2.12", reason="pydantic wrote bounds of such types in words of its own"
+)
 def test_the_shipped_schema_is_the_one_of_the_models():
     """If this fails, run: python tools/reference.py"""
     assert render_json_schema() == SHIPPED
@@ -46,7 +53,9 @@ def properties(schema):
 
 def test_every_key_is_explained():
     unexplained = [
-        name for name, described in properties(SCHEMA) if not ("description" in described or "$ref" in described)
+        name
+        for name, described in properties(SCHEMA)
+        if not ("description" in described or "$ref" in described)
     ]
     assert unexplained == []
 
@@ -79,7 +88,12 @@ GOOD = [
         },
         "gates": {"a": {"baseline": "b"}},
     },
-    {"version": 1, "gates": {"a": {"baselines": {"x": "openai:y", "z": {"provider": "recorded", "path": "p"}}}}},
+    {
+        "version": 1,
+        "gates": {
+            "a": {"baselines": {"x": "openai:y", "z": {"provider": "recorded", "path": "p"}}}
+        },
+    },
 ]
 
 ENDPOINT = {"provider": "openai", "model": "m"}
@@ -95,15 +109,29 @@ WRONG = {  # values of a gate's keys
         {"provider": "callable"},
         {"provider": "python", "target": "m.f"},
         {"provider": "recorded", "path": "p", "paht": "q"},
-        *({**ENDPOINT, key: value} for key, value in (("retrieval", {}), ("api_key", "k"), ("api_key_env", "sk-1"))),
-        *({**ENDPOINT, key: value} for key, value in (("base_url", "localhost"), ("timeout_s", 0), ("mode", "bach"))),
+        *(
+            {**ENDPOINT, key: value}
+            for key, value in (("retrieval", {}), ("api_key", "k"), ("api_key_env", "sk-1"))
+        ),
+        *(
+            {**ENDPOINT, key: value}
+            for key, value in (("base_url", "localhost"), ("timeout_s", 0), ("mode", "bach"))
+        ),
         *({**ENDPOINT, **keys} for keys in ({"system": "a", "system_file": "b"}, {"few_shot": {}})),
         {**ECHO, "concurrency": 0},
-        *({**ECHO, "price": price} for price in ({"gpu_hour_usd": 1, "cached_input_per_1m": 1}, {"gpu_hour_usd": -1})),
+        *(
+            {**ECHO, "price": price}
+            for price in ({"gpu_hour_usd": 1, "cached_input_per_1m": 1}, {"gpu_hour_usd": -1})
+        ),
     ],
     "thresholds": [["f1"], {"f1": {}}, {"f1": {"min": 0, "of": "both"}}],
     "checks": ["fail", {"goal": "error"}, {"margin": "warn"}, {"leak": "warn"}],
-    "hypothesis": [{"from": 0.8, "to": 0.9, "metric": "f1"}, {"from": "0.8", "to": 0.9}, True, {"from": 0.8}],
+    "hypothesis": [
+        {"from": 0.8, "to": 0.9, "metric": "f1"},
+        {"from": "0.8", "to": 0.9},
+        True,
+        {"from": 0.8},
+    ],
     "guards": [
         ["general"],
         *({"general": guard} for guard in ({"max_drop": 0.03}, {"test_set": "g.jsonl"})),

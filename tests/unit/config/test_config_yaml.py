@@ -41,7 +41,17 @@ VALUES = {
     "": None,
     **{
         text: text
-        for text in ("1:30", "1_000", "tRue", "y", "N", "yes please", "2026-05", "gpt-4.1-mini-2025-04-14", "=")
+        for text in (
+            "1:30",
+            "1_000",
+            "tRue",
+            "y",
+            "N",
+            "yes please",
+            "2026-05",
+            "gpt-4.1-mini-2025-04-14",
+            "=",
+        )
     },
     "'yes'": "yes",
     '"2026-05-01"': "2026-05-01",
@@ -110,7 +120,10 @@ def test_a_key_that_is_written_twice_is_refused_with_both_lines(folder):
 
 def test_a_number_with_thousands_of_digits_is_refused_where_it_stands(folder):
     error = refusal(folder, f"a:\n  b: {'9' * 5_000}\nc: 1\n")
-    assert (str(error.where), error.what) == ("ftgate.yaml:2: a.b", "the number has too many digits")
+    assert (str(error.where), error.what) == (
+        "ftgate.yaml:2: a.b",
+        "the number has too many digits",
+    )
 
 
 def test_an_alias_within_its_own_anchor_is_not_told_with_another_line(folder):

@@ -23,7 +23,9 @@ class TestRows:
         )
 
     def test_lines_are_those_on_which_rows_start(self, load):
-        data = table(load, 'input,expected\r\n"two\r\nlines, and ""quotes""",b\r\n\r\nc,"d\n\n"\r\ne,f')
+        data = table(
+            load, 'input,expected\r\n"two\r\nlines, and ""quotes""",b\r\n\r\nc,"d\n\n"\r\ne,f'
+        )
         assert [(example.input, example.expected) for example in data] == [
             ('two\r\nlines, and "quotes"', "b"),
             ("c", "d\n\n"),

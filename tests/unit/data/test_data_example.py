@@ -33,7 +33,10 @@ def system(content):
 class TestHashes:
     def test_messages_are_hashed_as_their_canonical_json(self):
         messages = (user("é"),)
-        assert input_sha256(messages) == hashlib.sha256('[{"content":"é","role":"user"}]'.encode()).hexdigest()
+        assert (
+            input_sha256(messages)
+            == hashlib.sha256('[{"content":"é","role":"user"}]'.encode()).hexdigest()
+        )
 
     def test_the_content_id_is_the_start_of_the_hash(self):
         assert content_id("a") == input_sha256("a")[:16] == "ca978112ca1bbdca"
@@ -47,14 +50,28 @@ class TestHashes:
 
 class TestNormalizedInput:
     @pytest.mark.parametrize(
-        "variant", ["TURN on", "  turn\t\non ", "ｔｕｒｎ　ｏｎ", "turn\u00a0on", "𝐭𝐮𝐫𝐧 on", "Turn\u2003On\x85"]
+        "variant",
+        [
+            "TURN on",
+            "  turn\t\non ",
+            "ｔｕｒｎ　ｏｎ",
+            "turn\u00a0on",
+            "𝐭𝐮𝐫𝐧 on",
+            "Turn\u2003On\x85",
+        ],
     )
     def test_case_width_and_white_space_do_not_count(self, variant):
         assert normalized_input(variant) == "turn on"
 
     @pytest.mark.parametrize(
         ("first_text", "second_text"),
-        [("Straße", "STRASSE"), ("e\u0301", "É"), ("ﬁne", "FINE"), ("ΌΣΟΣ", "όσος"), ("ß\u0301", "sś")],
+        [
+            ("Straße", "STRASSE"),
+            ("e\u0301", "É"),
+            ("ﬁne", "FINE"),
+            ("ΌΣΟΣ", "όσος"),
+            ("ß\u0301", "sś"),
+        ],
     )
     def test_folding_is_unicodes(self, first_text, second_text):
         assert normalized_input(first_text) == normalized_input(second_text)
@@ -79,7 +96,16 @@ class TestNormalizedInput:
 
     def test_roles_and_the_borders_of_messages_count(self):
         pair, reply = (user("a"), user("b")), (user("a"), {"role": "assistant", "content": "b"})
-        variants = [pair, reply, (user("a b"),), (system("a"), user("b")), (system("a b"),), "ab", "a b.", "á b"]
+        variants = [
+            pair,
+            reply,
+            (user("a b"),),
+            (system("a"), user("b")),
+            (system("a b"),),
+            "ab",
+            "a b.",
+            "á b",
+        ]
         assert len({normalized_input(variant) for variant in variants}) == 8
 
     def test_text_parts_are_text_and_other_parts_still_tell_inputs_apart(self):
@@ -89,7 +115,10 @@ class TestNormalizedInput:
         assert len({normalized_input((user([text_part, image]),)) for image in images}) == 2
 
     def test_tool_calls_tell_inputs_apart(self):
-        calls = [{"role": "assistant", "content": None, "tool_calls": [{"name": name}]} for name in ("on", "off")]
+        calls = [
+            {"role": "assistant", "content": None, "tool_calls": [{"name": name}]}
+            for name in ("on", "off")
+        ]
         assert len({normalized_input((user("a"), call, user("b"))) for call in calls}) == 2
 
 
@@ -99,7 +128,9 @@ class TestInstructionsAndBlanks:
         assert without_instructions((system("s"), user("a"), developer)) == (user("a"),)
 
     @pytest.mark.parametrize("unchanged", ["text", (user("a"),), (system("s"),)])
-    def test_without_instructions_gives_the_input_itself_where_nothing_else_would_remain_or_go(self, unchanged):
+    def test_without_instructions_gives_the_input_itself_where_nothing_else_would_remain_or_go(
+        self, unchanged
+    ):
         assert without_instructions(unchanged) is unchanged
 
     def test_blank_is_what_asks_nothing(self):

@@ -33,29 +33,44 @@ class TestDecoding:
 
 class TestWholeFile:
     def test_the_hash_is_of_all_bytes_whatever_the_limit(self, load):
-        content = b"\xef\xbb\xbf" + b"".join(b'{"input": "%d", "expected": "b"}\r\n' % n for n in range(10_000))
+        content = b"\xef\xbb\xbf" + b"".join(
+            b'{"input": "%d", "expected": "b"}\r\n' % n for n in range(10_000)
+        )
         digest = hashlib.sha256(content).hexdigest()
         assert load(content).sha256 == load(content, limit=2).sha256 == digest
 
     def test_a_limit_takes_the_first_rows_and_reads_no_further_ones(self, load):
-        content = b'{"input": "1", "expected": "x"}\n\n{"input": "2", "expected": "x"}\nbroken\xff\n'
+        content = (
+            b'{"input": "1", "expected": "x"}\n\n{"input": "2", "expected": "x"}\nbroken\xff\n'
+        )
         data = load(content, limit=2)
         assert [example.input for example in data] == ["1", "2"]
         assert [row.place.line for row in data] == [1, 3]
 
 
 class TestFormat:
-    @pytest.mark.parametrize("suffix", [".jsonl", ".ndjson", ".jsonlines", ".json-lines", ".JSONL", ".CSV"])
+    @pytest.mark.parametrize(
+        "suffix", [".jsonl", ".ndjson", ".jsonlines", ".json-lines", ".JSONL", ".CSV"]
+    )
     def test_suffixes(self, load, suffix):
         content = b"input,expected\na,b\n" if suffix == ".CSV" else ROW
         assert load(content, f"data{suffix}").examples[0].expected == "b"
-        assert load(content, "data.txt", format="csv" if suffix == ".CSV" else "jsonl").examples[0].expected == "b"
+        assert (
+            load(content, "data.txt", format="csv" if suffix == ".CSV" else "jsonl")
+            .examples[0]
+            .expected
+            == "b"
+        )
 
 
 @pytest.mark.parametrize(
     ("name", "where", "words"),
     [
-        ("https://example.com/rows.jsonl", "https://example.com/rows.jsonl", ["https:// is not read", "download"]),
+        (
+            "https://example.com/rows.jsonl",
+            "https://example.com/rows.jsonl",
+            ["https:// is not read", "download"],
+        ),
         ("rows.xlsx", "rows.xlsx", ['unknown suffix ".xlsx"', "pandas.DataFrame"]),
         ("rows.pkl", "rows.pkl", ["pandas.DataFrame"]),
         ("rows.txt", "rows.txt", ["format: jsonl"]),
@@ -71,5 +86,7 @@ def test_what_is_no_data_file_says_what_to_write(name, where, words):
 
 
 def test_columns_that_a_table_lacks_are_one_error(refused):
-    error = refused("Sound editor,sound\na,b\nc,d\n", ":2", 'no field "input"', "header", name="data.csv")
+    error = refused(
+        "Sound editor,sound\na,b\nc,d\n", ":2", 'no field "input"', "header", name="data.csv"
+    )
     assert "also wrong" not in str(error)

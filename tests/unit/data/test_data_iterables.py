@@ -35,7 +35,9 @@ class TestItems:
         )
 
     def test_rows_of_an_array_are_pairs(self):
-        assert read(np.array([["a", "b"], ["c", "d"]])).examples[1] == Example(content_id("c"), "c", "d")
+        assert read(np.array([["a", "b"], ["c", "d"]])).examples[1] == Example(
+            content_id("c"), "c", "d"
+        )
 
     def test_examples_stay_what_they_are(self):
         examples = (Example("1", (USER,), 3, "g", {"input": "context"}), Example("2", "a", "b"))
@@ -44,7 +46,11 @@ class TestItems:
     def test_names_are_mapped_for_mappings_only(self):
         rows = [{"question": "a", "label": "b"}, ("c", "d"), Example("x", "e", "f")]
         data = read(rows, fields={"input": "question", "expected": "label"})
-        assert (data.path, data.origin, str(data.where(0, "input"))) == (None, ORIGIN, "test_set[0]: input")
+        assert (data.path, data.origin, str(data.where(0, "input"))) == (
+            None,
+            ORIGIN,
+            "test_set[0]: input",
+        )
         assert [example.input for example in data] == ["a", "c", "e"]
 
     def test_values_are_copied_as_json(self):
@@ -55,7 +61,10 @@ class TestItems:
         data = read([("a", expected), (np.str_("b"), Label.YES)])
         expected["x"] = ()
         assert data.examples[0].expected == {"x": [1, 2]}
-        assert [type(value) for value in (data.examples[1].input, data.examples[1].expected)] == [str, str]
+        assert [type(value) for value in (data.examples[1].input, data.examples[1].expected)] == [
+            str,
+            str,
+        ]
         assert data.examples[1].expected == "yes"
 
     def test_a_generator_is_used_once_and_up_to_the_limit_only(self):
@@ -91,18 +100,32 @@ class TestDataSet:
 class TestNames:
     def test_a_row_is_called_by_its_index_in_the_object(self):
         data = examples_from([("a", "b"), ("c", "d")], origin="judge()", name="training_set")
-        assert (str(data.where(1)), data.row_name(1), data.examples[1].name) == ("training_set[1]",) * 3
+        assert (str(data.where(1)), data.row_name(1), data.examples[1].name) == (
+            "training_set[1]",
+        ) * 3
 
     def test_an_error_also_names_where_the_rows_come_from(self):
         with pytest.raises(DataError) as caught:
-            examples_from([("a", "b"), {"input": [{}], "expected": "c"}], origin="judge()", name="training_set")
+            examples_from(
+                [("a", "b"), {"input": [{}], "expected": "c"}],
+                origin="judge()",
+                name="training_set",
+            )
         assert str(caught.value.where) == "judge(): training_set[1].input[0]"
 
 
 class TestNoIterables:
-    @pytest.mark.parametrize("rows", [{"input": "a", "expected": "b"}, {"input": ["a"], "expected": ["b"]}])
+    @pytest.mark.parametrize(
+        "rows", [{"input": "a", "expected": "b"}, {"input": ["a"], "expected": ["b"]}]
+    )
     def test_one_row_or_a_dict_of_columns_says_what_to_return(self, rows):
-        refused(rows, "", "one mapping with the keys input, expected", "return all rows as a list", "DataFrame")
+        refused(
+            rows,
+            "",
+            "one mapping with the keys input, expected",
+            "return all rows as a list",
+            "DataFrame",
+        )
 
     def test_two_columns_are_paired_by_zip(self):
         refused((["a", "b", "c"], ["x", "y", "z"]), ": test_set[0]", "got a list of 3", "zip(X, y)")
@@ -141,11 +164,19 @@ NO_JSON += [datetime.date(2026, 1, 2), ENDLESS]
 class TestWrongItems:
     @pytest.mark.parametrize("value", NO_JSON, ids=lambda value: type(value).__name__)
     def test_a_value_that_is_no_json(self, value):
-        for rows in ([("a", value)], [Example("x", "a", value)], [{"input": "a", "expected": value}]):
+        for rows in (
+            [("a", value)],
+            [Example("x", "a", value)],
+            [{"input": "a", "expected": value}],
+        ):
             refused(rows, ": test_set[0].expected")
         (example,) = read([{"input": "a", "expected": "b", "score": value}])  # nothing uses it
         assert example.fields.get("score") is None
-        refused([{"input": "a", "expected": "b", "score": value}], ": test_set[0].score", fields={"mark": "score"})
+        refused(
+            [{"input": "a", "expected": "b", "score": value}],
+            ": test_set[0].score",
+            fields={"mark": "score"},
+        )
 
 
 def test_what_is_expected_may_be_absent_where_nobody_compares_with_it():

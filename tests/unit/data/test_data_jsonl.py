@@ -17,18 +17,30 @@ def lines(*rows):
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT
+)
 JSON = st.recursive(SCALARS, lambda x: st.lists(x) | st.dictionaries(TEXT, x), max_leaves=5)
 
 
 class TestRows:
-    @pytest.mark.parametrize(("written", "read"), [(7, "7"), (-1, "-1"), ("7", "7"), (" a ", " a ")])
+    @pytest.mark.parametrize(
+        ("written", "read"), [(7, "7"), (-1, "-1"), ("7", "7"), (" a ", " a ")]
+    )
     def test_an_id_is_text_or_an_integer(self, load, written, read):
         assert load(lines({"id": written, "input": "a", "expected": "b"})).examples[0].id == read
 
-    @pytest.mark.parametrize(("written", "read"), [(7, "7"), ("g", "g"), (None, None), ("", None), (" ", None)])
+    @pytest.mark.parametrize(
+        ("written", "read"), [(7, "7"), ("g", "g"), (None, None), ("", None), (" ", None)]
+    )
     def test_a_group_is_text_or_an_integer_or_none(self, load, written, read):
-        assert load(lines({"group": written, "input": "a", "expected": "b"})).examples[0].group == read
+        assert (
+            load(lines({"group": written, "input": "a", "expected": "b"})).examples[0].group == read
+        )
 
     def test_blank_lines_are_no_rows_and_lines_are_physical(self, load):
         data = load(GOOD + "\n \t\r\n" + GOOD.replace("a", "c", 1))
@@ -43,7 +55,9 @@ class TestRows:
                 input=TEXT,
                 expected=JSON.filter(lambda value: value is not None),
                 group=st.none() | st.text("ab", min_size=1),
-                fields=st.dictionaries(st.sampled_from(["lang", "é", "x y"]), st.none() | st.integers()),
+                fields=st.dictionaries(
+                    st.sampled_from(["lang", "é", "x y"]), st.none() | st.integers()
+                ),
             ),
             min_size=1,
             unique_by=lambda example: example.id,
@@ -52,11 +66,15 @@ class TestRows:
     )
     def test_what_is_written_is_read(self, tmp_path_factory, examples, ascii_only):
         path = tmp_path_factory.getbasetemp() / "round.jsonl"
-        rows = [{"id": e.id, "input": e.input, "expected": e.expected, "group": e.group, **e.fields} for e in examples]
+        rows = [
+            {"id": e.id, "input": e.input, "expected": e.expected, "group": e.group, **e.fields}
+            for e in examples
+        ]
         lines = [json.dumps(row, ensure_ascii=ascii_only) + "\n" for row in rows]
         path.write_text("".join(lines), encoding="utf-8", newline="")
         read = load_examples(path).examples
-        assert (read, list(map(repr, read))) == (tuple(examples), list(map(repr, examples)))  # 1 is not true
+        # 1 is not true
+        assert (read, list(map(repr, read))) == (tuple(examples), list(map(repr, examples)))
 
 
 def test_what_only_looks_broken_is_read(load):
@@ -105,6 +123,8 @@ def test_one_column_serves_twice_in_every_row(load, further):
 def test_what_is_expected_may_be_absent_where_nobody_compares_with_it(load):
     content = lines({"input": "a"}, {"input": "b", "expected": None}, {"input": "c", "expected": 1})
     assert [example.expected for example in load(content, labeled=False)] == ["", "", 1]
-    assert [example.expected for example in load("input,note\na,x\n", "data.csv", labeled=False)] == [""]
+    assert [
+        example.expected for example in load("input,note\na,x\n", "data.csv", labeled=False)
+    ] == [""]
     mapped = load(lines({"input": "a", "label": "x"}), fields={"expected": "label"}, labeled=False)
     assert [example.expected for example in mapped] == ["x"]

@@ -24,7 +24,11 @@ CALL = {"name": "f", "arguments": {"x": 1}}
 
 
 CALLED = [
-    {"tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}]},
+    {
+        "tool_calls": [
+            {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
+        ]
+    },
     {"tool_calls": [CALL], "content": "Let me see."},
     {"function_call": {"name": "f", "arguments": '{"x":1}'}, "content": None},
 ]
@@ -34,14 +38,20 @@ PARTS = [{"type": "text", "text": "go"}, {"type": "text", "text": "od"}]
 
 
 def turn(role, *texts):
-    return {"role": role, "parts": [{"text": text} if isinstance(text, str) else text for text in texts]}
+    return {
+        "role": role,
+        "parts": [{"text": text} if isinstance(text, str) else text for text in texts],
+    }
 
 
 def said(role, text):
     return {"role": role, "content": [{"text": text}]}
 
 
-BEDROCK = {"schemaVersion": "bedrock-conversation-2024", "messages": [said("user", "q"), said("assistant", "good")]}
+BEDROCK = {
+    "schemaVersion": "bedrock-conversation-2024",
+    "messages": [said("user", "q"), said("assistant", "good")],
+}
 PREFERRED = {"input": {"messages": [SYSTEM, Q]}, "preferred_output": [A]}
 # name, row, input, expected output
 ROWS = [
@@ -63,7 +73,8 @@ ROWS = [
     ("prompt_completion", {"prompt": "q", "completion": "good", "label": "x"}, "q", "good"),
     ("prompt_completion", {"prompt": "[1, 2]", "completion": "[3]"}, "[1, 2]", "[3]"),
     ("prompt_completion", {"prompt": json.dumps([Q]), "completion": json.dumps([A])}, (Q,), "good"),
-    *(("prompt_completion", {"prompt": "q", "completion": [content]}, "q", [CALL]) for content in (CALL, {"function": CALL})),
+    ("prompt_completion", {"prompt": "q", "completion": [CALL]}, "q", [CALL]),
+    ("prompt_completion", {"prompt": "q", "completion": [{"function": CALL}]}, "q", [CALL]),
     ("prompt_completion", {"prompt": "q", "completion": "good", "label": True}, "q", "good"),
     ("alpaca", ALPACA, "i\nq", "good"),
     ("alpaca", {"instruction": "q", "input": "", "output": "good"}, "q", "good"),
@@ -101,12 +112,20 @@ def lines(*rows):
 def test_a_row_is_recognised_by_its_keys(load, name, row, question, expected):
     data = load(lines({**row, "id": 7, "group": "g"}))
     (example,) = data
-    assert (example.id, example.input, example.expected, example.group) == ("7", question, expected, "g")
-    assert ("BAD" in repr(example)) == ("BAD" in repr((question, row.get("messages")) if name == "plain" else question))
+    assert (example.id, example.input, example.expected, example.group) == (
+        "7",
+        question,
+        expected,
+        "g",
+    )
+    assert ("BAD" in repr(example)) == (
+        "BAD" in repr((question, row.get("messages")) if name == "plain" else question)
+    )
     assert format_of(row) is FORMATS[name]
     form = FORMATS[name]
     assert data.recognised == (f"{form.title} JSONL ({form.by})" if form.by else "")
-    assert load(lines(row), "data.txt", format=name).examples == load(lines(row)).examples  # named as well
+    # named as well
+    assert load(lines(row), "data.txt", format=name).examples == load(lines(row)).examples
     assert examples_from([row], origin="list").examples == load(lines(row)).examples
 
 
@@ -142,7 +161,9 @@ def test_rows_of_kto_count_where_the_answer_is_wanted(load, row, mark, unwanted)
 
 
 def test_the_number_of_a_class_is_no_mark_of_kto(load):
-    data = load(lines({**PROMPTED, "label": 1}, {**PROMPTED, "label": 0}, {**PROMPTED, "label": "0"}))
+    data = load(
+        lines({**PROMPTED, "label": 1}, {**PROMPTED, "label": 0}, {**PROMPTED, "label": "0"})
+    )
     assert (len(data), data.left_out) == (3, 0)
 
 
@@ -150,8 +171,12 @@ def test_each_of_several_results_names_its_call(load):
     calls = [CALL, {"name": "f", "arguments": {"x": 2}}]
     turns = [("human", "q"), ("function_call", json.dumps(calls)), ("observation", "7"), ("observation", "8"),
             ("gpt", "good")]  # fmt: skip
-    model_turn = turn("model", *({"functionCall": {"name": "f", "args": call["arguments"]}} for call in calls))
-    results = turn("function", *({"functionResponse": {"name": "f", "response": n}} for n in ("7", "8")))
+    model_turn = turn(
+        "model", *({"functionCall": {"name": "f", "args": call["arguments"]}} for call in calls)
+    )
+    results = turn(
+        "function", *({"functionResponse": {"name": "f", "response": n}} for n in ("7", "8"))
+    )
     for row in (
         {"conversations": [{"from": who, "value": text} for who, text in turns]},
         {"contents": [turn("user", "q"), model_turn, results, turn("model", "good")]},
@@ -188,10 +213,26 @@ def test_a_text_or_a_number_beside_messages_is_a_field(load, label):
     assert load(lines(beside)).examples[0].fields == {"messages": [1], "label": label}
 
 
-KEYS = ["role", "content", "from", "value", "parts", "text", "functionCall", "toolUse", "toolResult", "weight"]
+KEYS = [
+    "role",
+    "content",
+    "from",
+    "value",
+    "parts",
+    "text",
+    "functionCall",
+    "toolUse",
+    "toolResult",
+    "weight",
+]
 VALUES = st.recursive(
-    st.sampled_from([None, True, False, "", "user", "model", "[", "true"]) | st.integers() | st.floats() | st.binary(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    st.sampled_from([None, True, False, "", "user", "model", "[", "true"])
+    | st.integers()
+    | st.floats()
+    | st.binary(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 
@@ -200,7 +241,11 @@ VALUES = st.recursive(
 @given(st.data())
 def test_any_values_give_an_example_or_a_data_error(data):
     form = data.draw(st.sampled_from(list(FORMATS.values())))
-    row = {key: data.draw(VALUES) for key in (*form.keys, *form.uses) if key in form.keys or data.draw(st.booleans())}
+    row = {
+        key: data.draw(VALUES)
+        for key in (*form.keys, *form.uses)
+        if key in form.keys or data.draw(st.booleans())
+    }
     with contextlib.suppress(DataError):
         examples_from([row], origin="list")
 
@@ -239,9 +284,14 @@ OTHERWISE = [  # the same rows, written in other ways
 @pytest.mark.parametrize(("suffix", "content"), OTHERWISE)
 def test_a_file_may_be_written_otherwise_than_its_suffix_says(load, suffix, content):
     data = load(content, f"data{suffix}")
-    assert [(example.input, example.expected) for example in data] == [tuple(row.values()) for row in PAIRS]
+    assert [(example.input, example.expected) for example in data] == [
+        tuple(row.values()) for row in PAIRS
+    ]
     line = (example.place.line for example in data)
-    assert all("q " in content.splitlines()[line_number - 1] for line_number in line) or "\n" in content.strip()
+    assert (
+        all("q " in content.splitlines()[line_number - 1] for line_number in line)
+        or "\n" in content.strip()
+    )
 
 
 NAMES = [("text", "label"), ("question", "answer"), ("query", "response"), ("input", "output"), (" Text", "LABEL"),
@@ -253,9 +303,13 @@ NAMES = [("text", "label"), ("question", "answer"), ("query", "response"), ("inp
 def test_usual_names_of_columns(load, question, answer, form):
     rows = [{question: f"q {n}", answer: "good", "lang": "en"} for n in range(2)]
     if form in ("list", "pandas"):
-        data = examples_from(rows if form == "list" else pytest.importorskip("pandas").DataFrame(rows), origin="x")
+        data = examples_from(
+            rows if form == "list" else pytest.importorskip("pandas").DataFrame(rows), origin="x"
+        )
     else:
-        table = "".join(f"{','.join(map(str, row))}\n" for row in (rows[0], *(row.values() for row in rows)))
+        table = "".join(
+            f"{','.join(map(str, row))}\n" for row in (rows[0], *(row.values() for row in rows))
+        )
         data = load(lines(*rows) if form == "jsonl" else table, f"data.{form}")
     assert [(example.input, example.expected, example.fields) for example in data] == [
         (f"q {n}", "good", {"lang": "en"}) for n in (0, 1)
@@ -270,14 +324,25 @@ SQUAD = {"question": "q", "answers": {"text": ["good", "good"], "start": [1, 3]}
 @pytest.mark.parametrize(
     ("row", "fields", "example"),
     [
-        (SQUAD, {"expected": "answers.text", "lang": "meta.lang"}, ("q", "good", {**META, "lang": "en"})),
-        ({**SQUAD, "answers": {"text": ["a", "b"]}}, {"expected": "answers.text.1"}, ("q", "b", META)),
+        (
+            SQUAD,
+            {"expected": "answers.text", "lang": "meta.lang"},
+            ("q", "good", {**META, "lang": "en"}),
+        ),
+        (
+            {**SQUAD, "answers": {"text": ["a", "b"]}},
+            {"expected": "answers.text.1"},
+            ("q", "b", META),
+        ),
         ({"it": {"en": "q", "de": "f"}}, {"input": "it.en", "expected": "it.de"}, ("q", "f", {})),
         ({"a.b": "q", "a": {"b": "p"}, "label": "x"}, {"input": "a.b"}, ("q", "x", {})),
     ],
 )
 def test_fields_may_name_a_value_within_another(load, row, fields, example):
-    for data in (load(lines(row), fields=fields), examples_from([row], origin="list", fields=fields)):
+    for data in (
+        load(lines(row), fields=fields),
+        examples_from([row], origin="list", fields=fields),
+    ):
         assert [(example.input, example.expected, example.fields) for example in data] == [example]
 
 
@@ -287,13 +352,17 @@ def test_each_file_has_the_same_rows(load, suffix, packed):
     content, title, numbers = FILES[suffix]
     stored = gzip.compress(content.encode()) if packed else content.encode()
     data = load(stored, f"data{suffix}{'.GZ' if packed else ''}")
-    assert [(example.input, example.expected) for example in data] == [tuple(row.values()) for row in PAIRS]
+    assert [(example.input, example.expected) for example in data] == [
+        tuple(row.values()) for row in PAIRS
+    ]
     assert [example.place.line for example in data] == numbers
     assert data.recognised == f"prompt/completion {title} (TRL, Bedrock)"
     assert data.sha256 == hashlib.sha256(stored).hexdigest()
     assert load(content, "other", format=suffix[1:]).examples == data.examples
 
 
-@pytest.mark.parametrize("damaged", [gzip.compress(b"x" * 999)[:-9], b"plain text\n", gzip.compress(b"x")[:10] + b"zz"])
+@pytest.mark.parametrize(
+    "damaged", [gzip.compress(b"x" * 999)[:-9], b"plain text\n", gzip.compress(b"x")[:10] + b"zz"]
+)
 def test_a_damaged_archive(refused, damaged):
     refused(damaged, "", "decompressed", name="data.jsonl.gz")

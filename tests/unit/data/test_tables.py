@@ -11,7 +11,10 @@ from pytest_ftgate.data import examples_from, load_examples
 from pytest_ftgate.errors import DataError
 
 CHAT = [
-    [{"role": "user", "content": "q"}, {"role": "assistant", "content": "good", "tool_calls": None}],
+    [
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "content": "good", "tool_calls": None},
+    ],
     [{"role": "user", "content": "r", "name": "Ada"}, {"role": "assistant", "content": "fine"}],
 ]
 
@@ -34,7 +37,9 @@ COLUMNS = {
 
 
 FRAMES = {
-    "pandas": lambda: pytest.importorskip("pandas").DataFrame({**COLUMNS, "object": [object(), b"x"]}),
+    "pandas": lambda: pytest.importorskip("pandas").DataFrame(
+        {**COLUMNS, "object": [object(), b"x"]}
+    ),
     "polars": lambda: pytest.importorskip("polars").DataFrame(COLUMNS),
     "lazy": lambda: pytest.importorskip("polars").DataFrame(COLUMNS).lazy(),
     "arrow": lambda: pytest.importorskip("pyarrow").table(COLUMNS),
@@ -47,7 +52,10 @@ def test_the_rows_of_a_frame_are_examples(make):
     table = make()
     data = read(table)
     assert found(data) == [("a", 1), ("b", 2)]
-    assert [dict(example.fields) for example in data] == [{"lang": "en", "score": 1.5}, {"lang": "de", "score": None}]
+    assert [dict(example.fields) for example in data] == [
+        {"lang": "en", "score": 1.5},
+        {"lang": "de", "score": None},
+    ]
     assert type(table).__name__ in data.recognised
     assert len(read(table, limit=1)) == 1
 
@@ -65,7 +73,10 @@ def test_a_missing_cell_is_null():
 
 
 def test_scalars_and_arrays_of_numpy():
-    rows = [{"input": np.str_("a"), "expected": np.int64(3), "x": np.array([1])}, ("b", np.bool_(True))]
+    rows = [
+        {"input": np.str_("a"), "expected": np.int64(3), "x": np.array([1])},
+        ("b", np.bool_(True)),
+    ]
     data = read(rows)
     assert found(data) == [("a", 3), ("b", True)]
     assert data.examples[0].fields == {"x": [1]}
@@ -75,7 +86,9 @@ def test_scalars_and_arrays_of_numpy():
 def labeled():
     datasets = pytest.importorskip("datasets")
     datasets.disable_progress_bars()
-    data = datasets.Dataset.from_dict({"input": ["a", "b"], "expected": [1, 0], "tags": [[0], [1, 0]]})
+    data = datasets.Dataset.from_dict(
+        {"input": ["a", "b"], "expected": [1, 0], "tags": [[0], [1, 0]]}
+    )
     names = datasets.ClassLabel(names=["no", "yes"])
     return data.cast_column("expected", names).cast_column("tags", datasets.Sequence(names))
 
@@ -111,7 +124,9 @@ class TestDataSets:
 
 
 def test_an_item_of_a_file_without_lines_is_named_by_its_row(labeled):
-    labeled.map(lambda row: {"expected": -1 if row["input"] == "b" else 0}).to_parquet("data.parquet")
+    labeled.map(lambda row: {"expected": -1 if row["input"] == "b" else 0}).to_parquet(
+        "data.parquet"
+    )
     with pytest.raises(DataError, match=r"^data.parquet, row 2: expected: .*null"):
         load_examples(Path("data.parquet"))
 

@@ -22,13 +22,19 @@ PARTS = {
 """A part of each sentence, and its name here."""
 
 
-def cure(*checks: Check, rows: Any = (), compared: Any = (), tools: bool = False, **diagnosis: Any) -> str | None:
+def cure(
+    *checks: Check, rows: Any = (), compared: Any = (), tools: bool = False, **diagnosis: Any
+) -> str | None:
     """Return the cure of a gate with these checks, training rows by label, gain and answers."""
     facts = {"baseline": {"right": 60}, "candidate": {"right": 60}, **diagnosis}
     gate: Any = SimpleNamespace(
         checks=checks,
         facts={"diagnosis": Diagnosis(**facts)},
-        training=[SimpleNamespace(expected=name) for name, count in dict(rows).items() for _ in range(count)],
+        training=[
+            SimpleNamespace(expected=name)
+            for name, count in dict(rows).items()
+            for _ in range(count)
+        ],
         config=SimpleNamespace(confidence=0.95),
         share=True,
         deciding=SimpleNamespace(calls_tools=tools),
@@ -61,14 +67,22 @@ SENTENCES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "a label with few rows": ("label", label(2, 8, 9), label(2, 8, 10)),
     "a label that is mostly wrong": ("label", label(4, 9, 0), label(5, 10, 0)),
     "a label with enough mistakes": ("label", label(0, 5, 0), label(0, 4, 0)),
-    "wrong in both": ("model", {"wrong_in_both": 16, **gain(losses=4)}, {"wrong_in_both": 15, **gain(losses=4)}),
+    "wrong in both": (
+        "model",
+        {"wrong_in_both": 16, **gain(losses=4)},
+        {"wrong_in_both": 15, **gain(losses=4)},
+    ),
     "often wrong in both": ("model", {"wrong_in_both": 10}, {"wrong_in_both": 9}),
     "a baseline in the form": (
         "model",
         {"wrong_in_both": 20, "baseline": {"right": 20, "malformed": 4}},
         {"wrong_in_both": 20, "baseline": {"right": 20, "malformed": 5}},
     ),
-    "enough malformed answers": ("form", candidate(right=55, malformed=5), candidate(right=55, malformed=4)),
+    "enough malformed answers": (
+        "form",
+        candidate(right=55, malformed=5),
+        candidate(right=55, malformed=4),
+    ),
     "most mistakes": (
         "form",
         candidate(cut_off=10, refusal=10, wrong=20),
@@ -91,7 +105,9 @@ def test_nothing_is_concluded_of_training_from_answers_without_form(kind: str) -
     everything = {**label(0, 20, 1), "wrong_in_both": 90, **gain(upper_bound=-0.1)}
     text = cure(**everything, candidate={"right": 20, kind: 20, "wrong": 20}) or ""
     assert f"of 60 answers 20 {kind.replace('_', ' ')}" in text
-    assert "upper bound" in (cure(**everything, candidate={"right": 20, kind: 19, "wrong": 20}) or "")
+    assert "upper bound" in (
+        cure(**everything, candidate={"right": 20, kind: 19, "wrong": 20}) or ""
+    )
     assert "enable-auto-tool-choice" in (cure(**everything, candidate={kind: 60}, tools=True) or "")
 
 
@@ -103,20 +119,33 @@ def test_the_label_has_the_numbers_that_it_rests_on() -> None:
 
 @pytest.mark.parametrize("name", ["identical_outputs", "recording_order", "formatting_gain"])
 def test_where_another_check_explains_the_scores_the_loss_has_no_cure_of_its_own(name: str) -> None:
-    assert cure(Check(name, "fail", "60 of 60", advice="Check the names."), **gain(upper_bound=-0.1)) is None
+    assert (
+        cure(Check(name, "fail", "60 of 60", advice="Check the names."), **gain(upper_bound=-0.1))
+        is None
+    )
     assert cure(Check(name, "pass", "")) == OTHERWISE
 
 
 def test_a_prompt_that_is_not_that_of_training_is_the_cure() -> None:
-    mismatch = Check("prompt_mismatch", "warning", "m", advice="Ask as in training.", explains_loss=True)
+    mismatch = Check(
+        "prompt_mismatch", "warning", "m", advice="Ask as in training.", explains_loss=True
+    )
     assert cure(mismatch, **gain(upper_bound=-0.1)) == "Ask as in training."
-    assert cure(Check("prompt_mismatch", "note", "m", advice="Ask as in training.", explains_loss=True)) == OTHERWISE
+    assert (
+        cure(
+            Check("prompt_mismatch", "note", "m", advice="Ask as in training.", explains_loss=True)
+        )
+        == OTHERWISE
+    )
 
 
 @pytest.mark.parametrize(
-    ("fixed", "recalled", "sentence"), [(6, 3, True), (7, 3, False), (4, 4, False), (0, None, False)]
+    ("fixed", "recalled", "sentence"),
+    [(6, 3, True), (7, 3, False), (4, 4, False), (0, None, False)],
 )
-def test_a_gain_that_is_knowledge_is_said_of_green_gates_too(fixed: int, recalled: int | None, sentence: bool) -> None:
+def test_a_gain_that_is_knowledge_is_said_of_green_gates_too(
+    fixed: int, recalled: int | None, sentence: bool
+) -> None:
     diagnosis = Diagnosis({}, {}, recalled=recalled)
     gate = context(result={"diagnosis": diagnosis})
     object.__setattr__(gate, "comparisons", {"baseline": SimpleNamespace(wins=fixed)})

@@ -20,7 +20,9 @@ from pytest_ftgate.runs.measure import measure_run, score_run
 from pytest_ftgate.runs.mistakes import diagnose, recalled
 from pytest_ftgate.text import LONGEST
 
-MODEL = SimpleNamespace(name="m", spelling="m", verified=True, revision=None, price=Price(unknown="no price"))
+MODEL = SimpleNamespace(
+    name="m", spelling="m", verified=True, revision=None, price=Price(unknown="no price")
+)
 
 
 def made(expected, name="accuracy", *, custom=None, **options):
@@ -35,7 +37,9 @@ def scored(metric, expected, *repeats):
     examples = tuple(Example(f"t{i}", f"question {i}", label) for i, label in enumerate(expected))
     rows = []
     for answers in repeats:
-        completions = [Completion(answer) if isinstance(answer, str) else answer for answer in answers]
+        completions = [
+            Completion(answer) if isinstance(answer, str) else answer for answer in answers
+        ]
         rows.append(
             tuple(
                 Prediction("k", completion, completion and completion.latency_s, id=f"t{i}")
@@ -49,8 +53,13 @@ def scored(metric, expected, *repeats):
 def diagnosed(expected, *answers, fields=None, taught=0, **metric):
     """Diagnose a baseline and a candidate, of which several repeats are a tuple, on rows of which some were taught."""
     deciding = made(expected, **metric)
-    models = [scored(deciding, expected, *(answer if isinstance(answer, tuple) else (answer,))) for answer in answers]
-    examples = [replace(example, fields=fields or {}) for example in models[0].run.test_set.examples]
+    models = [
+        scored(deciding, expected, *(answer if isinstance(answer, tuple) else (answer,)))
+        for answer in answers
+    ]
+    examples = [
+        replace(example, fields=fields or {}) for example in models[0].run.test_set.examples
+    ]
     return diagnose(deciding, examples, examples[:taught], *models, *[None] * (2 - len(models)))
 
 
@@ -62,14 +71,24 @@ TEXTS = [f"sentence number {i}" for i in range(6)]
 OF_A_LABEL = {
     "right": ["refund", "Refund."],
     "wrong": ["invoice"],
-    "malformed": ["greeting", "refund or invoice", "sorry refunds", "The label is: card lost", "I cannot answer"],
+    "malformed": [
+        "greeting",
+        "refund or invoice",
+        "sorry refunds",
+        "The label is: card lost",
+        "I cannot answer",
+    ],
     "refusal": [Completion("refund", finish=finish) for finish in ("refusal", "filtered")],
     "cut_off": [Completion("refu", finish="cut_off")],
     "empty": ["  "],
     "missing": [None],
 }
 OF_SEVERAL = {"malformed": ["b, zz", '{"a": 1}'], "wrong": ["C", "[]"], "empty": [""]}
-OF_JSON = {"wrong": ['{"total": 7}'], "malformed": ["total: 7", '{"sum": 0}'], "right": ['```json\n{"total": 0}\n```']}
+OF_JSON = {
+    "wrong": ['{"total": 7}'],
+    "malformed": ["total: 7", '{"sum": 0}'],
+    "right": ['```json\n{"total": 0}\n```'],
+}
 KINDS = [  # expected, metric, the first answer by its kind
     (LABELS, {}, OF_A_LABEL),
     (LABELS, {"pattern": "^([a-z ]+)$"}, {"malformed": ["4: unclear"]}),
@@ -94,8 +113,11 @@ KINDS = [  # expected, metric, the first answer by its kind
 def test_kinds_of_mistakes(expected, metric, answer, kind):
     right = [item if isinstance(item, str) else json.dumps(item) for item in expected]
     mistakes = diagnosed(expected, [answer, *right[1:]], **metric)
-    assert mistakes.baseline == ({"right": len(right)} if kind == "right" else {"right": len(right) - 1, kind: 1})
-    assert (mistakes.candidate, mistakes.wrong_in_both, mistakes.recalled) == (None, None, None)  # as before training
+    assert mistakes.baseline == (
+        {"right": len(right)} if kind == "right" else {"right": len(right) - 1, kind: 1}
+    )
+    # as before training
+    assert (mistakes.candidate, mistakes.wrong_in_both, mistakes.recalled) == (None, None, None)
     assert bool(mistakes.labels) is (expected is LABELS)
 
 
@@ -127,7 +149,10 @@ def asked(*expected, text="who is it?"):
     return [Example(f"t{i}", text, label) for i, label in enumerate(expected)]
 
 
-KNOWN = ({"role": "system", "content": "Known: Doctor Number1"}, {"role": "user", "content": "who?"})
+KNOWN = (
+    {"role": "system", "content": "Known: Doctor Number1"},
+    {"role": "user", "content": "who?"},
+)
 
 
 def taught(*outputs):
@@ -138,14 +163,22 @@ def taught(*outputs):
     ("fixed", "extra", "is_knowledge"),
     [
         (asked(*FACTS[:5], "doctor number7", "Doctor Nobody"), [], 6),
-        (asked("Doctor Number1", text="Was it doctor NUMBER1, or another?"), [], 0),  # which is extraction
+        # which is extraction
+        (asked("Doctor Number1", text="Was it doctor NUMBER1, or another?"), [], 0),
         ([Example("t", KNOWN, "Doctor Number1")], [], 0),
         (asked("Number1", "Number"), [], 1),  # a part of a word was not taught
-        *((asked(answer), taught(f"we say {answer} here"), 1) for answer in ("Paris", "1987", "in paris")),
+        *(
+            (asked(answer), taught(f"we say {answer} here"), 1)
+            for answer in ("Paris", "1987", "in paris")
+        ),
         *((asked(answer), taught(f"we say {answer} here"), 0) for answer in ("42", "paris")),
         *(
             ([Example("t", "where?", answer)], taught(answer), 0)
-            for answer in ({"city": "New York"}, '{"city": "New York"}', [{"name": "New York", "arguments": {}}])
+            for answer in (
+                {"city": "New York"},
+                '{"city": "New York"}',
+                [{"name": "New York", "arguments": {}}],
+            )
         ),
     ],
 )
@@ -163,7 +196,10 @@ def test_a_label_is_behaviour(n, tested, mistakes):
 
 WEATHER = {"name": "weather", "arguments": {"city": "Oslo"}}
 TOOLS = [
-    {"type": "function", "function": {"name": "weather", "parameters": {"required": ["city"], "type": "object"}}},
+    {
+        "type": "function",
+        "function": {"name": "weather", "parameters": {"required": ["city"], "type": "object"}},
+    },
     {"type": "function", "function": {"name": "alarm"}},
 ]
 CALLS = [  # expected, answer, kind
@@ -184,10 +220,14 @@ CALLS = [  # expected, answer, kind
 
 @pytest.mark.parametrize(("expected", "answer", "kind"), CALLS)
 def test_kinds_of_mistakes_with_tools(expected, answer, kind):
-    metric = "tool_call_exact" if isinstance(expected, str) else "exact_match"  # by which a call is a JSON value
+    # by which a call is a JSON value
+    metric = "tool_call_exact" if isinstance(expected, str) else "exact_match"
     expected_calls = [expected, [{"name": "alarm", "arguments": {}}]]
     mistakes = diagnosed(
-        expected_calls, [answer, json.dumps(expected_calls[1])], fields={"tools": TOOLS}, name=metric
+        expected_calls,
+        [answer, json.dumps(expected_calls[1])],
+        fields={"tools": TOOLS},
+        name=metric,
     ).baseline
     assert mistakes == ({"right": 2} if kind == "right" else {"right": 1, kind: 1})
 
@@ -207,13 +247,19 @@ def answered(baseline, candidate, name="accuracy", *repeats, **custom):
     """Return the page's answers; ``repeats`` are further ones of the baseline."""
     metric = made(TWO, name, custom=custom)
     answers_by_role = {"prompted": (baseline, *repeats), "candidate": candidate and (candidate,)}
-    models = {role: scored(metric, TWO[: len(arms[0])], *arms) for role, arms in answers_by_role.items() if arms}
+    models = {
+        role: scored(metric, TWO[: len(arms[0])], *arms)
+        for role, arms in answers_by_role.items()
+        if arms
+    }
     return side_by_side(metric, models, "prompted")
 
 
 @pytest.mark.parametrize("name", ["accuracy", "f1_macro", "exact_match"])
 def test_what_became_of_each_example(name):
-    answered_rows = answered(["refund", "invoice", *"xxxx"], ["refund", "x", "refund", *"yxx"], name)
+    answered_rows = answered(
+        ["refund", "invoice", *"xxxx"], ["refund", "x", "refund", *"yxx"], name
+    )
     changes = [(row[3], row[4][1], row[5][1]) for row in answered_rows.rows]
     assert changes == [("broken", "right", "wrong"), ("fixed", "wrong", "right"), *3 * [("wrong", "wrong", "wrong")],
                        ("right", "right", "right")]  # fmt: skip
@@ -237,7 +283,12 @@ def test_grades_are_better_or_worse(greater_is_better):
 def test_of_repeats_the_first_is_shown_and_all_are_counted():
     answered_rows = answered(["refund"] * 2, ["refund"] * 2, "accuracy", ["x"] * 2)
     text, _, answer_text, _ = answered_rows.rows[0][4]
-    assert (answered_rows.repeats, answered_rows.rows[0][3], text, answer_text.partition(" ")[2]) == (
+    assert (
+        answered_rows.repeats,
+        answered_rows.rows[0][3],
+        text,
+        answer_text.partition(" ")[2],
+    ) == (
         2,
         "fixed",
         "refund",
@@ -246,7 +297,11 @@ def test_of_repeats_the_first_is_shown_and_all_are_counted():
 
 
 def test_times_and_tokens_are_those_that_are_known():
-    timed = [Completion("refund", 100, 1, latency_s=0.5), Completion("invoice", latency_s=1.5), Completion("refund")]
+    timed = [
+        Completion("refund", 100, 1, latency_s=0.5),
+        Completion("invoice", latency_s=1.5),
+        Completion("refund"),
+    ]
     latencies = {row[4][2] for row in answered(timed, ["refund"] * 3).rows}
     assert latencies == {"right · 500 ms · 1 token", "right · 1.5 s", "right"}
 
@@ -261,5 +316,7 @@ def test_before_training_the_page_has_a_baseline_alone_whose_text_is_harmless_an
 
 @pytest.mark.parametrize("candidate", [None, ["refund", Completion("", finish="cut_off")]])
 def test_another_process_reads_the_same(candidate):
-    answered_rows = answered([Completion("refund", 1, 2, latency_s=0.5), "\ud83d \u2028"], candidate)
+    answered_rows = answered(
+        [Completion("refund", 1, 2, latency_s=0.5), "\ud83d \u2028"], candidate
+    )
     assert Evidence.from_json(answered_rows.to_json()) == answered_rows

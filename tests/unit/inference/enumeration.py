@@ -6,7 +6,9 @@ from scipy.special import betaincinv, gammaln
 
 def outcomes(n):
     """Return all (wins, losses) with wins + losses <= n."""
-    wins, losses = (grid.ravel() for grid in np.meshgrid(np.arange(n + 1), np.arange(n + 1), indexing="ij"))
+    wins, losses = (
+        grid.ravel() for grid in np.meshgrid(np.arange(n + 1), np.arange(n + 1), indexing="ij")
+    )
     possible = wins + losses <= n
     return wins[possible], losses[possible]
 
@@ -15,9 +17,14 @@ def trinomial(wins, losses, n, win_rates, loss_rates):
     """Return probabilities, a row for each outcome, a column for each pair of rates."""
     ties = n - wins - losses
     ways = gammaln(n + 1) - gammaln(wins + 1) - gammaln(losses + 1) - gammaln(ties + 1)
-    logs = (np.log(np.maximum(rates, 1e-300)) for rates in (win_rates, loss_rates, 1 - win_rates - loss_rates))
+    logs = (
+        np.log(np.maximum(rates, 1e-300))
+        for rates in (win_rates, loss_rates, 1 - win_rates - loss_rates)
+    )
     counts = (wins, losses, ties)
-    return np.exp(ways[:, None] + sum(np.outer(count, log) for count, log in zip(counts, logs, strict=True)))
+    return np.exp(
+        ways[:, None] + sum(np.outer(count, log) for count, log in zip(counts, logs, strict=True))
+    )
 
 
 def rates_at(margin, points=201):
@@ -40,7 +47,8 @@ def exact_p_values(n, margin, gamma=1e-4, points=4001):
     score = half_count_score(wins, losses, n, margin)
     order = np.argsort(-score, kind="stable")
     wins, losses, score = wins[order], losses[order], score[order]
-    last = np.searchsorted(-score, -score + 1e-9, side="right") - 1  # outcomes of equal score come together
+    # outcomes of equal score come together
+    last = np.searchsorted(-score, -score + 1e-9, side="right") - 1
 
     def tails(disagreement):
         rates = (disagreement + margin) / 2, (disagreement - margin) / 2
@@ -51,7 +59,11 @@ def exact_p_values(n, margin, gamma=1e-4, points=4001):
     p = np.empty(len(wins))
     for disagreements in range(n + 1):
         low = betaincinv(disagreements, n - disagreements + 1, gamma / 2) if disagreements else 0.0
-        high = betaincinv(disagreements + 1, n - disagreements, 1 - gamma / 2) if disagreements < n else 1.0
+        high = (
+            betaincinv(disagreements + 1, n - disagreements, 1 - gamma / 2)
+            if disagreements < n
+            else 1.0
+        )
         ends = np.maximum([low, high], abs(margin))
         rows = wins + losses == disagreements
         inside = on_grid[rows][:, (grid >= ends[0]) & (grid <= ends[1])].max(axis=1, initial=0.0)

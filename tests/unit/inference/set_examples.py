@@ -28,7 +28,8 @@ def arms(seed, n, n_labels, *, repeats=1, accuracies=(0.7, 0.8), statistic=macro
     rng = np.random.default_rng(seed)
     gold = rng.integers(0, n_labels, n)
     return tuple(
-        LabelCounts(gold, answers(rng, gold, share, n_labels, repeats), n_labels, statistic) for share in accuracies
+        LabelCounts(gold, answers(rng, gold, share, n_labels, repeats), n_labels, statistic)
+        for share in accuracies
     )
 
 
@@ -44,9 +45,13 @@ def without(counts, drop):
 
 def fields_arm(right, sizes):
     """Return answers of which so many fields are right, by the share of right fields."""
-    wholes = (np.column_stack(two).astype(float) for two in ((sizes, 0 * sizes), (0 * sizes, sizes)))
+    wholes = (
+        np.column_stack(two).astype(float) for two in ((sizes, 0 * sizes), (0 * sizes, sizes))
+    )
     counts = np.column_stack([right, sizes - right]).astype(float)
-    return PooledCounts(counts, *wholes, right / sizes, lambda counts: counts[:, 0] / counts.sum(axis=1))
+    return PooledCounts(
+        counts, *wholes, right / sizes, lambda counts: counts[:, 0] / counts.sum(axis=1)
+    )
 
 
 def ratio(counts):
@@ -57,9 +62,17 @@ def ratio(counts):
 
 def pooled_arm(seed):
     """Return answers of which each field is right with a probability of 0.7, else wrong or missing."""
-    rng, sizes, nothing = np.random.default_rng(seed), np.random.default_rng(0).integers(1, 6, 40), np.zeros(40)
+    rng, sizes, nothing = (
+        np.random.default_rng(seed),
+        np.random.default_rng(0).integers(1, 6, 40),
+        np.zeros(40),
+    )
     right = rng.binomial(sizes, 0.7)
     wrong = rng.binomial(sizes - right, 0.5)
-    columns = [(right, wrong, sizes - right - wrong), (sizes, nothing, nothing), (nothing, sizes, nothing)]
+    columns = [
+        (right, wrong, sizes - right - wrong),
+        (sizes, nothing, nothing),
+        (nothing, sizes, nothing),
+    ]
     counts, perfect, lost = (np.column_stack(three).astype(float) for three in columns)
     return PooledCounts(counts, perfect, lost, ratio(counts), ratio)

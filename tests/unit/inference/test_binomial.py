@@ -9,7 +9,9 @@ from scipy.stats import binom
 from pytest_ftgate.statistics.exact import chance_of, chance_of_at_least, rate_of_at_least
 
 _EXACT = tuple(map(int, scipy.__version__.split(".")[:2])) >= (1, 12)
-pytestmark = pytest.mark.skipif(not _EXACT, reason="this scipy's own tails and quantiles are off in the eighth digit")
+pytestmark = pytest.mark.skipif(
+    not _EXACT, reason="this scipy's own tails and quantiles are off in the eighth digit"
+)
 
 TRIALS = [1, 2, 7, 60, 255, 256, 257, 3_000, 100_000]
 
@@ -23,7 +25,9 @@ def test_chances_are_scipys(trials):
     rates = np.array([0.0, 1e-9, 0.01, 0.3, 0.5, 0.99, 1.0])
     counts = np.array([-1, 0, *some_counts(trials), trials + 1])
     chances_found = chance_of(counts, np.full_like(counts, trials), rates, 1 - rates)
-    np.testing.assert_allclose(chances_found, binom.pmf(counts, trials, rates[:, None]), rtol=2e-9, atol=1e-250)
+    np.testing.assert_allclose(
+        chances_found, binom.pmf(counts, trials, rates[:, None]), rtol=2e-9, atol=1e-250
+    )
 
 
 @pytest.mark.parametrize("trials", TRIALS)

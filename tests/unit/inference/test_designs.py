@@ -37,11 +37,15 @@ def faster(rng, n, factor, real, sd):
     old, new = (each * np.exp(rng.normal(0, sd, n)) for _ in range(2))
     old *= real
     reached = int((old >= factor * new).sum())
-    return bool(np.median(old) >= factor * np.median(new)) and share_p_value(reached, n, 0.5) <= ALPHA
+    return (
+        bool(np.median(old) >= factor * np.median(new)) and share_p_value(reached, n, 0.5) <= ALPHA
+    )
 
 
 @pytest.mark.simulation
-@pytest.mark.parametrize(("groups", "size", "gain"), [(20, 10, 0.1), (20, 10, 0.05), (40, 5, 0.1), (12, 20, 0.1)])
+@pytest.mark.parametrize(
+    ("groups", "size", "gain"), [(20, 10, 0.1), (20, 10, 0.05), (40, 5, 0.1), (12, 20, 0.1)]
+)
 def test_a_plan_promises_what_the_gate_gives(groups, size, gain):
     """The chance of a pass is that of test sets whose answers change independently of their group."""
     runs, n = 300, groups * size
@@ -56,7 +60,9 @@ def test_a_plan_promises_what_the_gate_gives(groups, size, gain):
         fixed = (right == 0) & (change < (gain + 0.03) / 0.3)
         lost = (right == 1) & (change < 0.03 / 0.7)
         after = np.where(fixed, 1.0, np.where(lost, 0.0, right))
-        return compare_right_wrong(right, after, groups=codes, bounds=False, **asked).status == "pass"
+        return (
+            compare_right_wrong(right, after, groups=codes, bounds=False, **asked).status == "pass"
+        )
 
     assert promised == pytest.approx(rate(passes, runs), abs=0.12)
 
@@ -66,7 +72,8 @@ def test_a_plan_promises_what_the_gate_gives(groups, size, gain):
 def test_a_model_that_is_just_not_fast_enough_seldom_passes(n, sd):
     assert not exceeds(rate(lambda rng: faster(rng, n, 2.0, 2.0, sd)), ALPHA)
     assert rate(lambda rng: faster(rng, n, 2.0, 1.8, sd)) <= ALPHA
-    assert rate(lambda rng: faster(rng, n, 2.0, 4.0, sd)) >= 0.5  # and one that is twice as fast as needed passes
+    # and one that is twice as fast as needed passes
+    assert rate(lambda rng: faster(rng, n, 2.0, 4.0, sd)) >= 0.5
 
 
 @pytest.mark.simulation
@@ -89,7 +96,12 @@ def test_raters_with_a_taste_of_their_own_seldom_pass_an_equal_candidate(raters,
     """Each of 200 pairs has one rating; what a rater prefers on average differs by this standard deviation."""
     runs = 1_000
     of_pair = np.arange(200) % raters
-    asked = {"margin": 0.0, "confidence": 0.95, "evidence": "significant", "groups": [str(one) for one in of_pair]}
+    asked = {
+        "margin": 0.0,
+        "confidence": 0.95,
+        "evidence": "significant",
+        "groups": [str(one) for one in of_pair],
+    }
 
     def passes(rng):
         taste = np.clip(0.5 + bias * rng.standard_normal(raters), 0, 1)
@@ -110,9 +122,15 @@ def test_slices_of_a_candidate_that_lost_nowhere_seldom_fail_and_not_often_warn(
         won, lost, _ = rng.multinomial(30, [0.08, 0.08, 0.84])
         if (won, lost) not in seen:
             rows = np.arange(30)
-            before, after = (right.astype(float) for right in (rows >= won, (rows < won) | (rows >= won + lost)))
-            scored = [Scored(ExactMatch(), float(one.mean()), per_example=one) for one in (before, after)]
-            seen[won, lost] = judge_drop(part, {"baseline": scored[0]}, scored[1], tolerance, [None] * 30).verdict
+            before, after = (
+                right.astype(float) for right in (rows >= won, (rows < won) | (rows >= won + lost))
+            )
+            scored = [
+                Scored(ExactMatch(), float(one.mean()), per_example=one) for one in (before, after)
+            ]
+            seen[won, lost] = judge_drop(
+                part, {"baseline": scored[0]}, scored[1], tolerance, [None] * 30
+            ).verdict
         return seen[won, lost]
 
     assert not exceeds(rate(lambda rng: "fail" in [status(rng) for _ in range(5)]), ALPHA)
@@ -121,7 +139,9 @@ def test_slices_of_a_candidate_that_lost_nowhere_seldom_fail_and_not_often_warn(
 
 @pytest.mark.simulation
 @pytest.mark.parametrize(
-    ("over_prompt", "over_champion"), [(0.0, 0.0), (0.0, -0.03), (0.10, -0.03)], ids=["prompt", "both", "champion"]
+    ("over_prompt", "over_champion"),
+    [(0.0, 0.0), (0.0, -0.03), (0.10, -0.03)],
+    ids=["prompt", "both", "champion"],
 )
 def test_two_standards_need_no_correction(over_prompt, over_champion):
     """A candidate that only just misses a standard passes both in at most 5 %: margin 0, and max_drop 3 points."""
@@ -135,7 +155,13 @@ def test_two_standards_need_no_correction(over_prompt, over_champion):
         beaten, kept = outcome(rng, over_prompt), outcome(rng, over_champion)
         if beaten[0] <= beaten[1] or kept[0] - kept[1] < -0.03 * n:
             return False
-        proofs = ((beaten, Question(0.0, 0.95, "significant"), 0.0), (kept, Question(-0.03, 0.95, "proven"), -0.03))
-        return all(ExactTest(*counts, n, asked).p_value(target) <= ALPHA for counts, asked, target in proofs)
+        proofs = (
+            (beaten, Question(0.0, 0.95, "significant"), 0.0),
+            (kept, Question(-0.03, 0.95, "proven"), -0.03),
+        )
+        return all(
+            ExactTest(*counts, n, asked).p_value(target) <= ALPHA
+            for counts, asked, target in proofs
+        )
 
     assert not exceeds(rate(passes, 2_000), ALPHA, 2_000)

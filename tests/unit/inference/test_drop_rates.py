@@ -19,7 +19,10 @@ from pytest_ftgate.statistics.evidence import reaches
 
 
 def test_a_drop_is_compared_exactly():
-    assert all(reaches(*pair) for pair in ((Fraction(-7, 100), -0.07), (-0.1 - 0.2, -0.3), (Fraction(9, 60), 0.15)))
+    assert all(
+        reaches(*pair)
+        for pair in ((Fraction(-7, 100), -0.07), (-0.1 - 0.2, -0.3), (Fraction(9, 60), 0.15))
+    )
     assert not any(reaches(*pair) for pair in ((Fraction(-71, 1000), -0.07), (Fraction(0), 0)))
 
 
@@ -43,12 +46,18 @@ def test_the_two_standards(max_drop, proven):
             for right in (rows >= wins, (rows < wins) | (rows >= wins + losses))
         )
         drop = judge_drop(
-            result_of_part, {"baseline": baseline_arm}, candidate_arm, Tolerance(max_drop, 0.95, proven), [None] * 100
+            result_of_part,
+            {"baseline": baseline_arm},
+            candidate_arm,
+            Tolerance(max_drop, 0.95, proven),
+            [None] * 100,
         )
         assert drop.verdict == verdict, (wins, losses)
 
 
-GRADE = ExampleMetric("grade", metric(low=1, high=5, greater_is_better=True)(lambda expected, answer: 1.0))
+GRADE = ExampleMetric(
+    "grade", metric(low=1, high=5, greater_is_better=True)(lambda expected, answer: 1.0)
+)
 FIVES = [f"g{i // 5}" for i in range(50)]
 
 
@@ -60,19 +69,33 @@ FIVES = [f"g{i // 5}" for i in range(50)]
         (FIVES, 0.03, False, (10, 15, "group")),
         ([None] * 50, 0.03, False, (50, 5, "example")),
         # groups of different sizes count as fewer
-        (["long"] * 20 + ["longer"] * 30 + [f"g{i}" for i in range(12)], 0.1, False, (2, 15, "group")),
+        (
+            ["long"] * 20 + ["longer"] * 30 + [f"g{i}" for i in range(12)],
+            0.1,
+            False,
+            (2, 15, "group"),
+        ),
     ],
 )
 def test_how_many_are_needed(names, max_drop, proven, sentence):
     size = size_of(ExactMatch(), names, Tolerance(max_drop, 0.95, proven))
     assert (size.have, size.needed, size.unit) == sentence
-    assert size_of(GRADE, [None] * 9, Tolerance(0.12, 0.95, proven=True)).needed == 99  # a drop is a share of its range
+    # a drop is a share of its range
+    assert size_of(GRADE, [None] * 9, Tolerance(0.12, 0.95, proven=True)).needed == 99
 
 
 def test_a_drop_without_a_bound_is_not_proven():
-    gate, right = context({"margin": ..., "max_drop": 0.02, "cheaper_by": 6}), np.ones(300, dtype=bool)
+    gate, right = (
+        context({"margin": ..., "max_drop": 0.02, "cheaper_by": 6}),
+        np.ones(300, dtype=bool),
+    )
     equal = compare_right_wrong(right, right, margin=-0.02, confidence=0.95, evidence="proven")
-    unbounded = replace(equal, lower_bound=None, reaches_margin=False, shown=False, examples_needed=None)
+    unbounded = replace(
+        equal, lower_bound=None, reaches_margin=False, shown=False, examples_needed=None
+    )
     check = max_drop_check(gate, "baseline", unbounded)
     assert (check.status, check.observed) == ("inconclusive", None)
-    assert ("no 95 % lower bound" in check.message, "such as accuracy" in check.advice) == (True, True)
+    assert ("no 95 % lower bound" in check.message, "such as accuracy" in check.advice) == (
+        True,
+        True,
+    )

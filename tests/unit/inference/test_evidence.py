@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.statistics.evidence import Comparison, Question, bound, is_sure, level, reaches, weigh
+from pytest_ftgate.statistics.evidence import (
+    Comparison,
+    Question,
+    bound,
+    is_sure,
+    level,
+    reaches,
+    weigh,
+)
 
 # --- whether a gain reaches a margin ------------------------------------------------------------------------------
 
@@ -147,7 +155,12 @@ def test_an_unknown_standard_of_evidence_is_refused():
 
 @pytest.mark.parametrize(
     ("reached", "shown", "status"),
-    [(True, True, "pass"), (True, False, "inconclusive"), (False, True, "fail"), (False, False, "fail")],
+    [
+        (True, True, "pass"),
+        (True, False, "inconclusive"),
+        (False, True, "fail"),
+        (False, False, "fail"),
+    ],
 )
 def test_a_gain_below_the_margin_fails_however_sure_it_is(reached, shown, status):
     assert Comparison(reached=reached, shown=shown).status == status
@@ -156,9 +169,21 @@ def test_a_gain_below_the_margin_fails_however_sure_it_is(reached, shown, status
 # --- the search for a bound ---------------------------------------------------------------------------------------
 
 
-@given(st.floats(-0.9, 0.9), st.floats(0.001, 0.3), st.floats(-1, 1), st.sampled_from([0.05, 0.01, 0.2]))
+@given(
+    st.floats(-0.9, 0.9),
+    st.floats(0.001, 0.3),
+    st.floats(-1, 1),
+    st.sampled_from([0.05, 0.01, 0.2]),
+)
 def test_bound_inverts_a_smooth_p_value(estimate, error, guess, alpha):
-    found = bound(normal_p(estimate, error), alpha=alpha, guess=guess, step=error / 4, lowest=-10.0, highest=10.0)
+    found = bound(
+        normal_p(estimate, error),
+        alpha=alpha,
+        guess=guess,
+        step=error / 4,
+        lowest=-10.0,
+        highest=10.0,
+    )
     exact = estimate + NormalDist().inv_cdf(alpha) * error
     assert exact - 0.01 * error <= found <= exact + 1e-9
 

@@ -4,7 +4,13 @@ from enumeration import exact_p_values, outcomes, worst_false_pass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.statistics.exact import GAMMA, exact_lower, exact_p_value, spent_on_rate, tango_score
+from pytest_ftgate.statistics.exact import (
+    GAMMA,
+    exact_lower,
+    exact_p_value,
+    spent_on_rate,
+    tango_score,
+)
 
 MARGINS = [-0.1, -0.02, 0.0, 0.03, 0.05]
 
@@ -23,7 +29,9 @@ def accepted_region(n, margin, alpha=0.05):
 
 
 @pytest.mark.simulation
-@pytest.mark.parametrize(("n", "alpha"), [*((n, 0.05) for n in (20, 35, 50, 64, 100)), (100, 0.005)])
+@pytest.mark.parametrize(
+    ("n", "alpha"), [*((n, 0.05) for n in (20, 35, 50, 64, 100)), (100, 0.005)]
+)
 @pytest.mark.parametrize("margin", MARGINS)
 def test_worst_false_pass_is_at_most_the_level(n, margin, alpha):
     wins, losses, accepted = accepted_region(n, margin, alpha)
@@ -41,14 +49,19 @@ def test_the_enumeration_can_tell_a_dishonest_test():
 @pytest.mark.parametrize("margin", [-0.9, -0.3, *MARGINS, 0.4, 0.95])
 def test_it_is_the_sum_over_all_outcomes(n, margin):
     wins, losses, expected = exact_p_values(n, margin)
-    p_values = [exact_p_value(int(won), int(lost), n, margin) for won, lost in zip(wins, losses, strict=True)]
+    p_values = [
+        exact_p_value(int(won), int(lost), n, margin)
+        for won, lost in zip(wins, losses, strict=True)
+    ]
     assert p_values == pytest.approx(expected, abs=2e-6)
 
 
 @pytest.mark.parametrize("margin", [-0.02, -0.05, -0.5])
 @pytest.mark.parametrize("n", [1, 40, 500])
 def test_no_disagreement_at_all_leaves_the_chance_of_having_seen_no_loss(n, margin):
-    assert exact_p_value(0, 0, n, margin) == pytest.approx(min(1.0, (1 + margin) ** n + GAMMA), rel=1e-9)
+    assert exact_p_value(0, 0, n, margin) == pytest.approx(
+        min(1.0, (1 + margin) ** n + GAMMA), rel=1e-9
+    )
 
 
 def test_full_disagreement_has_a_probability():

@@ -21,7 +21,9 @@ def p_of(differences, margin):
 
 def student_passes(differences, margin):
     n = len(differences)
-    return differences.mean() - stdtrit(n - 1, 0.95) * differences.std(ddof=1) / math.sqrt(n) >= margin
+    return (
+        differences.mean() - stdtrit(n - 1, 0.95) * differences.std(ddof=1) / math.sqrt(n) >= margin
+    )
 
 
 @pytest.mark.parametrize("gain", [0.0, 0.02, 0.5])
@@ -50,7 +52,9 @@ def test_many_distinct_differences_are_pooled_on_the_safe_side(monkeypatch):
     monkeypatch.undo()
     whole = Sample.of(differences, -1.0)
     assert len(pooled.values) <= 300 < len(whole.values)
-    assert (pooled.counts.sum(), pooled.mean) == pytest.approx((len(differences), whole.mean), abs=1e-9)
+    assert (pooled.counts.sum(), pooled.mean) == pytest.approx(
+        (len(differences), whole.mean), abs=1e-9
+    )
     lower = graded_lower(whole, 0.05)
     assert lower - 1e-5 <= graded_lower(pooled, 0.05) <= lower
     assert graded_p_value(pooled, 0.045) >= graded_p_value(whole, 0.045)
@@ -81,7 +85,9 @@ def test_targets_outside_of_what_can_be_and_numbers_that_are_none():
 
 
 @given(small_differences, st.integers(0, 29), st.floats(-0.9, 0.9), st.floats(0.0, 0.5))
-def test_a_larger_margin_is_never_easier_and_a_better_example_never_worse(differences, index, margin, larger):
+def test_a_larger_margin_is_never_easier_and_a_better_example_never_worse(
+    differences, index, margin, larger
+):
     better = list(differences)
     better[index % len(better)] = 1.0
     p = p_of(differences, margin)
@@ -103,7 +109,8 @@ def test_the_bound_inverts_the_test(differences, alpha):
 def test_rare_losses_pass_falsely_at_most_five_percent(n, size, margin):
     worst = student = 0.0
     for share in np.arange(1, 60) / 100:
-        gain = (margin + share * size) / (1 - share)  # all others gain alike: the mean is the margin
+        # all others gain alike: the mean is the margin
+        gain = (margin + share * size) / (1 - share)
         if gain > 1:
             break
         lost = np.arange(n + 1)
@@ -111,7 +118,9 @@ def test_rare_losses_pass_falsely_at_most_five_percent(n, size, margin):
         chances = trinomial(lost, n - lost, n, np.array([share]), np.array([1 - share]))[:, 0]
         fewest = next((k for k in lost if p_of(samples[k], margin) > 0.05), n + 1)
         worst = max(worst, chances[:fewest].sum())
-        student = max(student, sum(chances[k] for k in lost[:5] if student_passes(samples[k], margin - 1e-12)))
+        student = max(
+            student, sum(chances[k] for k in lost[:5] if student_passes(samples[k], margin - 1e-12))
+        )
     assert worst <= 0.05
     assert student > 0.15  # the usual test is no contrast by accident
 
@@ -121,7 +130,10 @@ def test_three_values_pass_falsely_at_most_five_percent():
     n, values, margin = 14, np.array([0.6, -1.0, 0.1]), 0.02
     high, lost = outcomes(n)
     accepted = np.array(
-        [p_of(np.repeat(values, [h, k, n - h - k]), margin) <= 0.05 for h, k in zip(high, lost, strict=True)]
+        [
+            p_of(np.repeat(values, [h, k, n - h - k]), margin) <= 0.05
+            for h, k in zip(high, lost, strict=True)
+        ]
     )
     losing = np.linspace(0.0, 0.35, 141)
     gaining = (margin - 0.1 + 1.1 * losing) / 0.5  # the mean is the margin
@@ -133,8 +145,14 @@ def test_three_values_pass_falsely_at_most_five_percent():
 SHAPES = {
     "normal": (lambda rng, n: np.clip(0.2 * rng.standard_normal(n), -0.9, 0.9), 0.0),
     "rare gains": (lambda rng, n: np.where(rng.random(n) < 0.05, 0.8, -0.02), 0.021),
-    "rare losses": (lambda rng, n: np.where(rng.random(n) < 0.03, -1.0, 0.05 * (rng.random(n) < 0.9)), 0.01365),
-    "five steps": (lambda rng, n: rng.choice([-0.5, -0.25, 0.25, 0.5], n, p=[0.1, 0.4, 0.4, 0.1]), 0.0),
+    "rare losses": (
+        lambda rng, n: np.where(rng.random(n) < 0.03, -1.0, 0.05 * (rng.random(n) < 0.9)),
+        0.01365,
+    ),
+    "five steps": (
+        lambda rng, n: rng.choice([-0.5, -0.25, 0.25, 0.5], n, p=[0.1, 0.4, 0.4, 0.1]),
+        0.0,
+    ),
 }
 
 
@@ -159,7 +177,10 @@ def test_preferences_are_the_paired_test_of_wins_and_losses_at_twice_the_margin(
     comparison = compare_preferences(values, margin=0.05, **ASKED)
     assert comparison.gain == pytest.approx((30 + 18 / 2) / 60 - 1 / 2)
     assert (comparison.wins, comparison.losses, comparison.p_margin) == (30, 12, paired.p_margin)
-    assert (comparison.lower_bound, comparison.upper_bound) == (paired.lower_bound / 2, paired.upper_bound / 2)
+    assert (comparison.lower_bound, comparison.upper_bound) == (
+        paired.lower_bound / 2,
+        paired.upper_bound / 2,
+    )
     assert comparison.examples_needed == paired.examples_needed
 
 

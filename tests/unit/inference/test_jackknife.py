@@ -5,7 +5,9 @@ from pytest_ftgate.statistics.groups import group_codes
 from pytest_ftgate.statistics.jackknife import degrees_of_freedom, jackknife
 
 
-@pytest.mark.parametrize("left_out", [np.full(20, 0.3), 0.3 + np.array([0.0, 1e-16, -1e-16, 5e-17])])
+@pytest.mark.parametrize(
+    "left_out", [np.full(20, 0.3), 0.3 + np.array([0.0, 1e-16, -1e-16, 5e-17])]
+)
 def test_leaving_out_changes_nothing_at_all_or_no_more_than_rounding(left_out):
     assert jackknife(0.3, left_out).standard_error == 0.0
     assert jackknife(0.3, np.array([0.3, 0.3 + 1e-9, 0.3])).standard_error > 0
@@ -14,7 +16,8 @@ def test_leaving_out_changes_nothing_at_all_or_no_more_than_rounding(left_out):
 def by_matrices(weights):
     """Satterthwaite's degrees of a quadratic form: (trace of AV)^2 / trace of AVAV."""
     share = np.asarray(weights, dtype=float) / np.sum(weights)
-    errors = np.eye(len(share)) - share  # of the units' means from their weighted mean, each of variance 1
+    # of the units' means from their weighted mean, each of variance 1
+    errors = np.eye(len(share)) - share
     form = np.diag(share**2 / (1 - share)) @ errors @ errors.T  # that of CR2
     return np.trace(form) ** 2 / np.trace(form @ form)
 
@@ -22,7 +25,14 @@ def by_matrices(weights):
 @pytest.mark.parametrize(
     "weights",
     [
-        *([39, 39, 39] + [1] * 100, [80, 80] + [1] * 40, np.arange(1, 41), 1 / np.arange(1, 51), [1, 2], [3, 1, 0]),
+        *(
+            [39, 39, 39] + [1] * 100,
+            [80, 80] + [1] * 40,
+            np.arange(1, 41),
+            1 / np.arange(1, 51),
+            [1, 2],
+            [3, 1, 0],
+        ),
         *(np.full(units, 0.3) for units in (2, 3, 10, 122)),
     ],
 )
@@ -46,7 +56,9 @@ def test_groups_of_different_sizes_pass_falsely_about_five_percent(sizes, allowe
     # In each group one of two models is better, over all groups they are alike. 4,000 repetitions: 5 % is known to 0.3.
     rng, sizes, passed = np.random.default_rng(0), np.array(sizes), 0
     better = rng.choice([-0.2, 0.2], (4000, len(sizes)))
-    for sums in (rng.binomial(sizes, 0.7 + better) - rng.binomial(sizes, 0.7 - better)).astype(float):
+    for sums in (rng.binomial(sizes, 0.7 + better) - rng.binomial(sizes, 0.7 - better)).astype(
+        float
+    ):
         left_out = (sums.sum() - sums) / (sizes.sum() - sizes)
         passed += jackknife(sums.sum() / sizes.sum(), left_out, sizes).p_value(0.0) <= 0.05
     assert passed <= allowed * 4000

@@ -31,31 +31,38 @@ def test_tango_interval(case):
     wins, losses, n = case["wins"], case["losses"], case["n"]
     critical = NormalDist().inv_cdf(0.5 + case["confidence"] / 2)
     low, high = case["expected"]
-    for fixed, broken, end in ((wins, losses, low), (losses, wins, -high)):  # the score falls with the margin
+    # the score falls with the margin
+    for fixed, broken, end in ((wins, losses, low), (losses, wins, -high)):
         if end == -1:
             continue
-        above, below = (tango_score(fixed, broken, n, end + sign * case["tolerance"]) for sign in (-1, 1))
+        above, below = (
+            tango_score(fixed, broken, n, end + sign * case["tolerance"]) for sign in (-1, 1)
+        )
         assert above >= critical >= below
 
 
 @pytest.mark.parametrize("case", cases("exact_p_value"))
 def test_exact_p_value(case):
-    found = exact_p_value(case["wins"], case["losses"], case["n"], case["margin"])
-    assert found == pytest.approx(case["expected"], abs=case["tolerance"])
+    p_value = exact_p_value(case["wins"], case["losses"], case["n"], case["margin"])
+    assert p_value == pytest.approx(case["expected"], abs=case["tolerance"])
 
 
 @pytest.mark.parametrize("case", cases("clopper_pearson"))
 def test_interval_of_the_disagreement_rate(case):
-    found = disagreement_interval(case["successes"], case["n"], 1 - case["confidence"])
-    assert found == pytest.approx(case["expected"], abs=case["tolerance"])
+    interval = disagreement_interval(case["successes"], case["n"], 1 - case["confidence"])
+    assert interval == pytest.approx(case["expected"], abs=case["tolerance"])
 
 
 @pytest.mark.parametrize("case", cases("clopper_pearson"))
 def test_gaffke_of_two_values_is_clopper_pearson(case):
     values = np.repeat([1.0, 0.0], [case["successes"], case["n"] - case["successes"]])
     alpha = (1 - case["confidence"]) / 2
-    found = graded_lower(Sample.of(values, 0.0), alpha), -graded_lower(Sample.of(-values, -1.0), alpha)
-    assert found == pytest.approx(case["expected"], abs=1.5e-4)  # the search stops at a fraction of an error
+    bounds = (
+        graded_lower(Sample.of(values, 0.0), alpha),
+        -graded_lower(Sample.of(-values, -1.0), alpha),
+    )
+    # the search stops at a fraction of an error
+    assert bounds == pytest.approx(case["expected"], abs=1.5e-4)
 
 
 def test_jackknife_of_a_correlation():
@@ -67,17 +74,17 @@ def test_jackknife_of_a_correlation():
 
     everyone = np.arange(len(x))
     left_out = np.array([correlation(everyone != i) for i in everyone])
-    found = jackknife(correlation(everyone), left_out)
-    assert found.value == pytest.approx(case["correlation"], abs=case["tolerance"])
-    assert found.standard_error == pytest.approx(case["standard_error"], abs=case["tolerance"])
-    assert found.degrees == pytest.approx(14)
+    estimate = jackknife(correlation(everyone), left_out)
+    assert estimate.value == pytest.approx(case["correlation"], abs=case["tolerance"])
+    assert estimate.standard_error == pytest.approx(case["standard_error"], abs=case["tolerance"])
+    assert estimate.degrees == pytest.approx(14)
 
 
 def test_delete_a_group_is_the_clustered_error():
     case = KNOWN["clustered_error"]
     values, groups = np.arange(case["n"], dtype=float), np.arange(case["n"]) % case["groups"]
-    found = jackknife(float(values.mean()), means_without_a_group(values, groups))
-    assert found.standard_error == pytest.approx(case["expected"], abs=case["tolerance"])
+    estimate = jackknife(float(values.mean()), means_without_a_group(values, groups))
+    assert estimate.standard_error == pytest.approx(case["expected"], abs=case["tolerance"])
 
 
 def of_second(start):
@@ -89,10 +96,14 @@ def test_sign_flips_of_integer_group_totals(case):
     totals = np.array(case["inputs"]["totals"], dtype=float)
     assert sign_flip_p_value(totals) == pytest.approx(case["expected"], abs=case["tolerance"])
     for unit in (0.37, 1 / 3, math.pi):
-        assert sign_flip_p_value(totals * unit) == pytest.approx(case["expected"], abs=case["tolerance"])
+        assert sign_flip_p_value(totals * unit) == pytest.approx(
+            case["expected"], abs=case["tolerance"]
+        )
 
 
-@pytest.mark.parametrize(("gained", "lost"), [(3, 1), (40, 25), (9_000, 8_700), (60_000, 40_000), (0, 5)])
+@pytest.mark.parametrize(
+    ("gained", "lost"), [(3, 1), (40, 25), (9_000, 8_700), (60_000, 40_000), (0, 5)]
+)
 def test_sign_flips_of_equal_totals_are_the_sign_test(gained, lost):
     totals = np.repeat([1.0, -1.0, 0.0], [gained, lost, 100])
     expected = binom.cdf(lost, gained + lost, 0.5)
@@ -118,16 +129,19 @@ def test_many_roundings_do_not_add_up():
     wins, losses = 519, 481  # of totals of 111/89, and as many of 66/97
     totals = np.repeat([111 / 89, -111 / 89, 66 / 97, -66 / 97], [wins, losses, wins, losses])
     flips = np.arange(wins + losses + 1)
-    most = np.floor((losses - flips) * (111 / 89) / (66 / 97) + 1e-9) + losses
-    exact = binom.pmf(flips, len(flips) - 1, 0.5) @ binom.cdf(most, len(flips) - 1, 0.5)
+    largest = np.floor((losses - flips) * (111 / 89) / (66 / 97) + 1e-9) + losses
+    exact = binom.pmf(flips, len(flips) - 1, 0.5) @ binom.cdf(largest, len(flips) - 1, 0.5)
     assert sign_flip_p_value(totals) == pytest.approx(exact, abs=2e-4)
 
 
 def test_sign_flips_of_any_totals_are_those_of_all_patterns():
-    rng, patterns = np.random.default_rng(0), np.array(list(product([0, 1], repeat=12)))
+    rng = np.random.default_rng(0)
+    patterns = np.array(list(product([0, 1], repeat=12)))
     for _ in range(10):
         totals = rng.normal(0.3, 1, 12)
-        assert sign_flip_p_value(totals) == pytest.approx((patterns @ totals <= 0).mean(), abs=5e-4)
+        share = (patterns @ totals <= 0).mean()
+        assert sign_flip_p_value(totals) == pytest.approx(share, abs=5e-4)
+
     # Most groups change nothing and count by the target alone, less than a step each: a normal distribution by then.
     totals = np.repeat([1.0, -1.0, 0.0], [900, 600, 8_500]) - 0.025
     normal = NormalDist().cdf(-totals.sum() / math.sqrt(totals @ totals))
@@ -136,40 +150,59 @@ def test_sign_flips_of_any_totals_are_those_of_all_patterns():
 
 @pytest.mark.parametrize("case", of_second("attempt k"))
 def test_the_fewest_wins_of_later_attempts(case):
-    asked, level = case["inputs"], case["expected"]["level"]
-    given = {"margin": 0.0, "confidence": 1 - level, "evidence": "significant"}
-    found = [fewest_wins(asked["n"], losses=losses, **given) for losses in asked["losses"]]
-    assert (asked["alpha"] * 2 ** -asked["k"], found) == (level, case["expected"]["wins"])
-    for wins, losses in zip(found, asked["losses"], strict=True):
-        for fixed, sure in ((wins, True), (wins - 1, False)):
-            p = exact_p(fixed, losses, asked["n"], margin=0.0, confidence=1 - level)
-            assert (p <= level) is sure
+    inputs = case["inputs"]
+    n = inputs["n"]
+    level = case["expected"]["level"]
+    confidence = 1 - level
+    assert inputs["alpha"] * 2 ** -inputs["k"] == level
+
+    options = {"margin": 0.0, "confidence": confidence, "evidence": "significant"}
+    fewest = [fewest_wins(n, losses=losses, **options) for losses in inputs["losses"]]
+    assert fewest == case["expected"]["wins"]
+
+    for wins, losses in zip(fewest, inputs["losses"], strict=True):
+        assert exact_p(wins, losses, n, margin=0.0, confidence=confidence) <= level
+        assert exact_p(wins - 1, losses, n, margin=0.0, confidence=confidence) > level
 
 
 @pytest.mark.parametrize("case", of_second("significant:"))
 def test_the_chances_of_the_three_verdicts(case):
-    asked = {name: case["inputs"][name] for name in ("n", "disagreement", "margin")}
-    found = chances(**asked, gain=case["inputs"]["real_gain"], confidence=0.95, evidence="significant")
-    assert (found.passed, found.failed, found.inconclusive) == pytest.approx(case["expected"], abs=case["tolerance"])
+    inputs = {name: case["inputs"][name] for name in ("n", "disagreement", "margin")}
+    chance = chances(
+        **inputs, gain=case["inputs"]["real_gain"], confidence=0.95, evidence="significant"
+    )
+    assert (chance.passed, chance.failed, chance.inconclusive) == pytest.approx(
+        case["expected"], abs=case["tolerance"]
+    )
 
 
 @pytest.mark.parametrize("case", of_second("no valid 5 % test"))
 def test_the_power_is_near_the_most_that_a_valid_test_can_have(case):
-    asked = {name: case["inputs"][name] for name in ("n", "gain", "disagreement", "margin")}
-    found = chances(**asked, confidence=0.95, evidence="proven" if asked["margin"] else "significant")
-    assert found.passed == pytest.approx(case["expected"]["shipped"], abs=case["tolerance"])
-    assert found.passed <= case["expected"]["at_most"]
+    inputs = {name: case["inputs"][name] for name in ("n", "gain", "disagreement", "margin")}
+    chance = chances(
+        **inputs, confidence=0.95, evidence="proven" if inputs["margin"] else "significant"
+    )
+    assert chance.passed == pytest.approx(case["expected"]["shipped"], abs=case["tolerance"])
+    assert chance.passed <= case["expected"]["at_most"]
 
 
 def test_examples_needed_reach_the_margin_again():
     (case,) = of_second("examples needed")
     wins, losses, n, margin = (case["inputs"][name] for name in ("wins", "losses", "n", "margin"))
-    rows, asked = np.arange(n), {"margin": margin, "confidence": 0.95, "evidence": "significant"}
-    found = compare_right_wrong((rows >= wins) & (rows < wins + losses), rows < wins, **asked)
-    assert found.examples_needed == case["expected"]["margin_part"]
-    again = chances(found.examples_needed, gain=found.gain, disagreement=(wins + losses) / n, **asked)
-    assert again.passed == pytest.approx(case["expected"]["P_pass_there"], abs=2e-3)
-    just = compare_right_wrong(rows >= n, rows < 5, **asked)  # just the margin: half of all sets reach it, at any size
+    rows, options = np.arange(n), {"margin": margin, "confidence": 0.95, "evidence": "significant"}
+    comparison = compare_right_wrong(
+        (rows >= wins) & (rows < wins + losses), rows < wins, **options
+    )
+    assert comparison.examples_needed == case["expected"]["margin_part"]
+    chance_again = chances(
+        comparison.examples_needed,
+        gain=comparison.gain,
+        disagreement=(wins + losses) / n,
+        **options,
+    )
+    assert chance_again.passed == pytest.approx(case["expected"]["P_pass_there"], abs=2e-3)
+    # just the margin: half of all sets reach it, at any size
+    just = compare_right_wrong(rows >= n, rows < 5, **options)
     assert (just.shown, just.examples_needed) == (True, None)
 
 
@@ -177,7 +210,12 @@ def test_in_a_micro_average_a_document_that_is_lost_whole_may_not_have_been_met(
     (case,) = of_second("field accuracy")
     n, fields, gaining = (case["inputs"][name] for name in ("n", "fields", "gaining_documents"))
     right = np.full(n, fields - 1.0)
-    arms = [fields_arm(one, np.full(n, float(fields))) for one in (right, right + (np.arange(n) < gaining))]
-    found = compare_set(*arms, margin=0.0, confidence=0.95, evidence="significant")
-    assert found.p_zero == pytest.approx(case["expected"]["with_one_lost_document"], abs=case["tolerance"])
-    assert found.shown is case["expected"]["sure"]
+    arms = [
+        fields_arm(right_fields, np.full(n, float(fields)))
+        for right_fields in (right, right + (np.arange(n) < gaining))
+    ]
+    comparison = compare_set(*arms, margin=0.0, confidence=0.95, evidence="significant")
+    assert comparison.p_zero == pytest.approx(
+        case["expected"]["with_one_lost_document"], abs=case["tolerance"]
+    )
+    assert comparison.shown is case["expected"]["sure"]

@@ -32,13 +32,17 @@ def test_the_expected_outcome_passes_with_the_examples_needed():
     assert 99 <= needed <= 110
 
 
-@pytest.mark.parametrize(("wins", "losses", "target"), [(4, 4, 0.0), (3, 6, 0.0), (8, 2, 0.06), (8, 2, 0.1)])
+@pytest.mark.parametrize(
+    ("wins", "losses", "target"), [(4, 4, 0.0), (3, 6, 0.0), (8, 2, 0.06), (8, 2, 0.1)]
+)
 def test_no_number_shows_a_gain_that_was_not_seen(wins, losses, target):
     assert planning.needed_right_wrong(wins, losses, 100, target, 0.95) is None
 
 
 def test_by_error():
-    assert planning.needed_by_error(100, 0.05, 0.04, 0.0, 0.95) == math.ceil(100 * ((1.644854 + 0.841621) * 0.8) ** 2)
+    assert planning.needed_by_error(100, 0.05, 0.04, 0.0, 0.95) == math.ceil(
+        100 * ((1.644854 + 0.841621) * 0.8) ** 2
+    )
     assert planning.needed_by_error(100, 0.05, 0.04, 0.05, 0.95) is None
 
 
@@ -49,14 +53,18 @@ def test_graded_examples_would_do_four_times_out_of_five(seed):
     differences = np.clip(0.06 + 0.25 * rng.standard_normal(40), -1, 1)
     target = float(differences.mean()) - 0.05
     needed = planning.needed_graded(Sample.of(differences, -1.0), target, 0.95)
-    passed = [graded_p_value(Sample.of(rng.choice(differences, needed), -1.0), target) <= 0.05 for _ in range(400)]
+    passed = [
+        graded_p_value(Sample.of(rng.choice(differences, needed), -1.0), target) <= 0.05
+        for _ in range(400)
+    ]
     assert 0.7 <= np.mean(passed) <= 0.9
 
 
 def test_equal_differences_need_as_many_as_rule_out_a_loss():
     needed = planning.needed_graded(Sample.of(np.full(10, 0.02), -1.0), 0.0, 0.95)
     assert needed == math.ceil(math.log(0.05) / math.log(1 - 0.02 / 1.02))
-    assert planning.needed_graded(Sample.of(np.array([0.1, -0.1]), -1.0), 0.0, 0.95) is None  # a gain that was not seen
+    # a gain that was not seen
+    assert planning.needed_graded(Sample.of(np.array([0.1, -0.1]), -1.0), 0.0, 0.95) is None
 
 
 FEWEST = {  # by evidence: the wins that so many examples need for a margin
@@ -70,10 +78,16 @@ FEWEST = {  # by evidence: the wins that so many examples need for a margin
 @pytest.mark.parametrize("evidence", FEWEST)
 def test_fewest_wins(evidence):
     wins, options = FEWEST[evidence], {"confidence": 0.95, "evidence": evidence}
-    assert {(n, margin): planning.fewest_wins(n, margin=margin, **options) for n, margin in wins} == wins
+    assert {
+        (n, margin): planning.fewest_wins(n, margin=margin, **options) for n, margin in wins
+    } == wins
 
 
-@given(st.integers(1, 80), st.sampled_from([-0.04, 0.0, 0.03, 0.2]), st.sampled_from(["significant", "proven"]))
+@given(
+    st.integers(1, 80),
+    st.sampled_from([-0.04, 0.0, 0.03, 0.2]),
+    st.sampled_from(["significant", "proven"]),
+)
 def test_one_win_fewer_does_not_do(n, margin, evidence):
     fewest = planning.fewest_wins(n, margin=margin, confidence=0.95, evidence=evidence)
     target = 0.0 if evidence == "significant" else margin
@@ -89,13 +103,20 @@ def test_one_win_fewer_does_not_do(n, margin, evidence):
 @pytest.mark.parametrize(
     ("max_drop", "proven", "limit", "needed"),
     [
-        *((max_drop, True, 1000, needed) for max_drop, needed in ((0.03, 99), (0.1, 29), (1e-15, None))),
-        *((0.05, True, limit, needed) for limit, needed in ((58, None), (59, 59), (1000, 59))),  # 0.95 ** 59 < 0.05
+        *(
+            (max_drop, True, 1000, needed)
+            for max_drop, needed in ((0.03, 99), (0.1, 29), (1e-15, None))
+        ),
+        # 0.95 ** 59 < 0.05
+        *((0.05, True, limit, needed) for limit, needed in ((58, None), (59, 59), (1000, 59))),
         *((max_drop, False, 1000, 5) for max_drop in (0.0, 0.03)),
     ],
 )
 def test_fewest_examples(max_drop, proven, limit, needed, exact):
-    assert planning.fewest_examples(max_drop, confidence=0.95, proven=proven, exact=exact, most=limit) == needed
+    assert (
+        planning.fewest_examples(max_drop, confidence=0.95, proven=proven, exact=exact, most=limit)
+        == needed
+    )
 
 
 @pytest.mark.parametrize(
@@ -111,11 +132,17 @@ def test_the_gain_that_passes_four_times_in_five(n, points):
     """The table of README and docs: breaks none, 3 %, 5 %, and 3 % with confidence 0.9. It is rounded up."""
     options = {"margin": 0.05, "evidence": "significant"}
     columns = ((0.0, 0.95), (0.03, 0.95), (0.05, 0.95), (0.03, 0.9))
-    gains = [planning.detectable_gain(n, broken=broken, confidence=level, **options) for broken, level in columns]
+    gains = [
+        planning.detectable_gain(n, broken=broken, confidence=level, **options)
+        for broken, level in columns
+    ]
     assert [round(100 * gain, 1) for gain in gains] == list(points)
-    below = planning.chances(n, gain=gains[1] - 0.001, disagreement=gains[1] - 0.001 + 0.06, confidence=0.95, **options)
+    below = planning.chances(
+        n, gain=gains[1] - 0.001, disagreement=gains[1] - 0.001 + 0.06, confidence=0.95, **options
+    )
     assert below.passed < 0.8
-    assert planning.detectable_gain(3, broken=0.0, confidence=0.95, **options) is None  # not even a perfect one could
+    # not even a perfect one could
+    assert planning.detectable_gain(3, broken=0.0, confidence=0.95, **options) is None
 
 
 FORTY = (np.arange(60) < 40).astype(float)
@@ -128,10 +155,13 @@ FORTY = (np.arange(60) < 40).astype(float)
         (FORTY, 20 / 60, 1.0, [1.0] * 60),  # all that is left can be gained, and no more
         (FORTY, 0.34, 1.0, None),
         (FORTY, 1.0, 1.0, None),
-        (np.full(10, 4.0), 0.8, 0.0, [4.0] * 8 + [0.0] * 2),  # where lower is better scores are lowered
+        # where lower is better scores are lowered
+        (np.full(10, 4.0), 0.8, 0.0, [4.0] * 8 + [0.0] * 2),
     ],
 )
-def test_as_many_answers_are_mended_as_the_gain_takes_and_none_is_broken(scores, gain, best, mended):
+def test_as_many_answers_are_mended_as_the_gain_takes_and_none_is_broken(
+    scores, gain, best, mended
+):
     unchanged_scores = scores.copy()
     hypothetical = planning.hypothetical_scores(scores, gain, best=best, worst=5.0 - 5 * best)
     assert (None if hypothetical is None else sorted(hypothetical, reverse=True)) == mended
@@ -143,7 +173,10 @@ def test_some_answers_are_broken():
     hypothetical = planning.hypothetical_scores(FORTY, 0.1, best=1.0, worst=0.0, broken=0.05)
     assert ((hypothetical < FORTY).sum(), (hypothetical > FORTY).sum()) == (3, 9)
     rng = np.random.default_rng(0)
-    drawn = [planning.hypothetical_scores(FORTY, 0.1, best=1.0, worst=0.0, broken=0.05, rng=rng) for _ in range(2)]
+    drawn = [
+        planning.hypothetical_scores(FORTY, 0.1, best=1.0, worst=0.0, broken=0.05, rng=rng)
+        for _ in range(2)
+    ]
     assert [((scores < FORTY).sum(), (scores > FORTY).sum()) for scores in drawn] == [(3, 9)] * 2
     assert (drawn[0] != drawn[1]).any()
 

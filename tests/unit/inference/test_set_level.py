@@ -56,7 +56,11 @@ def test_leaving_out_and_losing_each_example_with_all_its_repeats_and_each_group
     assert counts.value == pytest.approx(anew(counts), abs=1e-15)
     for units in (None, groups):
         members = [np.array([i]) for i in range(len(counts))]
-        members = members if units is None else [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
+        members = (
+            members
+            if units is None
+            else [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
+        )
         at_once = counts.values_without(units), counts.weights(units)
         assert at_once[0] == pytest.approx([anew(counts, rows) for rows in members], abs=1e-14)
         assert at_once[1] == pytest.approx([weight(counts, rows) for rows in members], abs=1e-14)
@@ -79,11 +83,18 @@ def test_counts_of_labels_give_the_bounds_of_micro_f1_of_labels():
         return labels, fields_arm(right, np.ones(N))
 
     base, cand = both(0.5), both(0.8)
-    for margin, groups in ((0.05, None), (-0.3, None), (0.05, np.arange(N) % 12), (-0.3, np.arange(N) % 12)):
+    for margin, groups in (
+        (0.05, None),
+        (-0.3, None),
+        (0.05, np.arange(N) % 12),
+        (-0.3, np.arange(N) % 12),
+    ):
         asked = {"margin": margin, "confidence": 0.95, "evidence": "proven", "groups": groups}
         ours, theirs = (compare_set(base[i], cand[i], **asked) for i in (1, 0))
         assert (ours.wins, ours.losses, ours.method) == (theirs.wins, theirs.losses, theirs.method)
-        assert (ours.lower_bound, ours.p_margin) == pytest.approx((theirs.lower_bound, theirs.p_margin), abs=1e-9)
+        assert (ours.lower_bound, ours.p_margin) == pytest.approx(
+            (theirs.lower_bound, theirs.p_margin), abs=1e-9
+        )
 
 
 def long_documents(long, short, seed):
@@ -117,7 +128,9 @@ def test_rare_long_documents_that_are_lost_do_not_pass_unseen():
         long = rng.random(200) < 0.03
         sizes = np.where(long, 40, 5)
         before = rng.binomial(sizes, 0.8)
-        right = np.where(long & (rng.random(200) < 0.2), 0, before + rng.binomial(sizes - before, 0.165))
+        right = np.where(
+            long & (rng.random(200) < 0.2), 0, before + rng.binomial(sizes - before, 0.165)
+        )
         arms = fields_arm(before, sizes), fields_arm(right, sizes)
         passes += compare_set(*arms, **ASKED).shown
     assert passes <= 0.05 * 200

@@ -7,7 +7,9 @@ from scipy.stats import binom, binomtest
 from pytest_ftgate.statistics.share import exact_lower_bound, examples_needed, measure_share
 
 
-@pytest.mark.parametrize(("successes", "n"), [(0, 10), (1, 10), (9, 10), (10, 10), (199, 200), (396, 400)])
+@pytest.mark.parametrize(
+    ("successes", "n"), [(0, 10), (1, 10), (9, 10), (10, 10), (199, 200), (396, 400)]
+)
 def test_the_bound_is_that_of_clopper_and_pearson(successes, n):
     interval = binomtest(successes, n, alternative="greater").proportion_ci(0.95, method="exact")
     assert exact_lower_bound(successes, n, 0.95) == pytest.approx(interval.low, abs=1e-9)

@@ -27,13 +27,23 @@ NO_SCORES = [
 NO_CHOICES = [
     "", "a", "C", "A.", "A or B", '{"better": "both"}', '{"better": ["A"]}', '{"better": "A", "x": 1}', "1",
 ]  # fmt: skip
-SCORES = {'{"score": 4}': 4.0, ' {"score":4.5}\n': 4.5, "4": 4.0, "3.5\n": 3.5, "1": 1.0, '{"score": 5}': 5.0}
+SCORES = {
+    '{"score": 4}': 4.0,
+    ' {"score":4.5}\n': 4.5,
+    "4": 4.0,
+    "3.5\n": 3.5,
+    "1": 1.0,
+    '{"score": 5}': 5.0,
+}
 CHOICES = {'{"better": "A"}': "A", "B": "B", " tie ": "tie", '{"better":"tie"}': "tie"}
 
 
 @pytest.mark.parametrize(
     ("metric", "replies"),
-    [(RUBRIC, {**SCORES, **dict.fromkeys(NO_SCORES)}), (PREFERENCE, {**CHOICES, **dict.fromkeys(NO_CHOICES)})],
+    [
+        (RUBRIC, {**SCORES, **dict.fromkeys(NO_SCORES)}),
+        (PREFERENCE, {**CHOICES, **dict.fromkeys(NO_CHOICES)}),
+    ],
     ids=["rubric", "preference"],
 )
 def test_a_reply_is_the_object_that_was_asked_for_or_its_bare_value(metric, replies):
@@ -82,8 +92,12 @@ def test_quadratic_weights_are_those_of_scikit_learn_also_of_decimals():
     chance = random.Random(3)
     for _ in range(20):
         first_ratings = [chance.randint(1, 5) for _ in range(40)]
-        second_ratings = [min(5, max(1, score + chance.choice((-1, 0, 0, 1)))) for score in first_ratings]
-        expected = cohen_kappa_score(first_ratings, second_ratings, weights="quadratic", labels=[1, 2, 3, 4, 5])
+        second_ratings = [
+            min(5, max(1, score + chance.choice((-1, 0, 0, 1)))) for score in first_ratings
+        ]
+        expected = cohen_kappa_score(
+            first_ratings, second_ratings, weights="quadratic", labels=[1, 2, 3, 4, 5]
+        )
         assert kappa(first_ratings, second_ratings, squared) == pytest.approx(expected)
     for rows, expected_kappa in (([1.5, 2.5, 4], 1), ([3, 3], None)):
         assert kappa(rows, rows, squared) == expected_kappa

@@ -17,13 +17,19 @@ SETS = st.lists(st.sampled_from("abcd"), max_size=4, unique=True)
 @pytest.mark.parametrize(
     ("expected", "answer", "options", "value"),
     [
-        *((["billing", "refund"], answer, {}, 1) for answer in ('["refund", "billing"]', "Refund, billing.")),
+        *(
+            (["billing", "refund"], answer, {}, 1)
+            for answer in ('["refund", "billing"]', "Refund, billing.")
+        ),
         ("billing, refund", '["refund"]', {}, 2 / 3),
         ("billing; refund", "refund;billing", {"separator": ";"}, 1),
         (["billing", "refund"], "billing\nrefund", {"separator": "\n"}, 1),
         (["a", "b"], "a, b, c", {}, 0.8),
         (["a"], "A", {"normalize": []}, 0),
-        *((expected, answer, {}, 1) for expected, answer in ((["a"], "a, a"), ([1, True], "1, true"), ([], "[]"))),
+        *(
+            (expected, answer, {}, 1)
+            for expected, answer in ((["a"], "a, a"), ([1, True], "1, true"), ([], "[]"))
+        ),
         *((["a"], answer, {}, 0) for answer in (None, "", " ", "[]", '{"a": 1}', '[["a"]]')),
         ([], "a", {}, 0),
     ],
@@ -31,12 +37,17 @@ SETS = st.lists(st.sampled_from("abcd"), max_size=4, unique=True)
 def test_labels_are_compared_as_sets(expected, answer, options, value):
     text = expected if isinstance(expected, str) else json.dumps(expected)
     for name, score in (("labels_f1", value), ("labels_exact", float(value == 1))):
-        assert build(name, (text,), **options).score([expected], [[answer]]).value == pytest.approx(score)
+        assert build(name, (text,), **options).score([expected], [[answer]]).value == pytest.approx(
+            score
+        )
 
 
 @given(st.lists(st.tuples(SETS, SETS), min_size=1, max_size=9))
 def test_labels_f1_is_that_of_scikit_learn(pairs):
-    expected, answers = [expected_value for expected_value, _ in pairs], [json.dumps(answer) for _, answer in pairs]
+    expected, answers = (
+        [expected_value for expected_value, _ in pairs],
+        [json.dumps(answer) for _, answer in pairs],
+    )
     coded = MultiLabelBinarizer(classes=list("abcd")).fit(["abcd"])
     gold, answer_codes = coded.transform(expected), coded.transform([answer for _, answer in pairs])
     theirs = f1_score(gold, answer_codes, average="samples", zero_division=1.0)
@@ -82,7 +93,9 @@ def test_an_absolute_error_is_at_most_the_distance_of_low_and_high():
         ("labels_exact", ["a, b", "b, a", "a", "c"], {}, "a, b", 0.5),
     ],
 )
-def test_the_constant_to_beat_is_the_median_or_the_most_frequent_set(name, expected, options, answer, value):
+def test_the_constant_to_beat_is_the_median_or_the_most_frequent_set(
+    name, expected, options, answer, value
+):
     constant = best_constant(build(name, tuple(map(str, expected)), **options), expected)
     assert (constant.answer, constant.value) == (answer, pytest.approx(value))
 
@@ -90,9 +103,19 @@ def test_the_constant_to_beat_is_the_median_or_the_most_frequent_set(name, expec
 @pytest.mark.parametrize(
     ("name", "options", "well_formed", "malformed"),
     [
-        ("labels_f1", {}, ["a, b", '["c"]', "[]", "D", "```\na\n```"], ["x", "a, x", "a and b", '{"a": 1}', "", None]),
+        (
+            "labels_f1",
+            {},
+            ["a, b", '["c"]', "[]", "D", "```\na\n```"],
+            ["x", "a, x", "a and b", '{"a": 1}', "", None],
+        ),
         ("labels_exact", {"separator": ";"}, ["a;b"], ["a,b"]),
-        ("within", EXACT, ["3", "-1.5", "$1,200", "```\n7\n```"], ["3 apples", "3-9", "3/4", "1 of 2", "nan", ""]),
+        (
+            "within",
+            EXACT,
+            ["3", "-1.5", "$1,200", "```\n7\n```"],
+            ["3 apples", "3-9", "3/4", "1 of 2", "nan", ""],
+        ),
         ("within", FIELD, ['{"total": 9}'], ["9", '{"sum": 9}']),
         ("absolute_error", {"low": 0, "high": 9}, ["9"], ["nine", "It is 9."]),
     ],
@@ -102,4 +125,6 @@ def test_what_is_no_list_of_labels_or_no_number_is_malformed(name, options, well
     if "separator" in options:
         expected = ("a; b", "c")
     metric = build(name, expected, known=("d",) if name.startswith("labels") else (), **options)
-    assert [answer for answer in (*well_formed, *malformed) if metric.malformed(answer)] == malformed
+    assert [
+        answer for answer in (*well_formed, *malformed) if metric.malformed(answer)
+    ] == malformed

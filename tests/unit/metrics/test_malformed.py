@@ -74,8 +74,14 @@ def test_no_answer_is_malformed_for_every_metric(name, answer):
         ("```\nx\n```", "x"),
         (" ```json\r\n{}\n``` ", "{}"),
         ("~~~\nx\n~~~", "x"),
-        *((text, text) for text in ("x", "```x```", "So:\n```\nx\n```", "```\nx\n```\nDone.", "```\nx\n~~~")),
-        *((text, text) for text in ("```\nx\n```\n```\ny\n```", "``` not a language\nx\n```", "```")),
+        *(
+            (text, text)
+            for text in ("x", "```x```", "So:\n```\nx\n```", "```\nx\n```\nDone.", "```\nx\n~~~")
+        ),
+        *(
+            (text, text)
+            for text in ("```\nx\n```\n```\ny\n```", "``` not a language\nx\n```", "```")
+        ),
         ("```\n```", ""),
     ],
 )
@@ -97,7 +103,11 @@ EXPECTED = [[call("push", remote="a", n=1)], [call("push", remote="b")], [call("
         (
             EXPECTED,
             [
-                *([call("push", remote="z")], [call("push", remote="a", force=True)], [call("delete", all=True)]),
+                *(
+                    [call("push", remote="z")],
+                    [call("push", remote="a", force=True)],
+                    [call("delete", all=True)],
+                ),
                 *([call("push", remote="a", n="1"), call("stop")], [call("stop", now=1)]),
             ],
             True,
@@ -105,18 +115,38 @@ EXPECTED = [[call("push", remote="a", n=1)], [call("push", remote="b")], [call("
         (
             EXPECTED,
             [
-                *([call("push")], [call("push", n="1", remote="a")], [call("push", branch="a")], [call("remove")]),
-                *("[]", "Hello!", "push(remote='a')", '[{"name": "push", "arguments": "{broken"}]', "I cannot push."),
+                *(
+                    [call("push")],
+                    [call("push", n="1", remote="a")],
+                    [call("push", branch="a")],
+                    [call("remove")],
+                ),
+                *(
+                    "[]",
+                    "Hello!",
+                    "push(remote='a')",
+                    '[{"name": "push", "arguments": "{broken"}]',
+                    "I cannot push.",
+                ),
                 *({"name": "push", "parameters": {"remote": "a"}}, {"push": {"remote": "a"}}),
             ],
             False,
         ),
         ([*EXPECTED, "Hello!"], ["[]", "Hello!", "pushing is for others"], True),
-        ([*EXPECTED, "Hello!"], ["push(remote='a')", "functions.push:0", [call("push", n="1")]], False),
+        (
+            [*EXPECTED, "Hello!"],
+            ["push(remote='a')", "functions.push:0", [call("push", n="1")]],
+            False,
+        ),
     ],
 )
-def test_a_call_has_the_form_of_the_task_where_it_names_a_declared_tool_and_its_types(expected, answers, well_formed):
-    examples = [Example(f"t{i}", f"input {i}", value, fields={"tools": TOOLS}) for i, value in enumerate(expected)]
+def test_a_call_has_the_form_of_the_task_where_it_names_a_declared_tool_and_its_types(
+    expected, answers, well_formed
+):
+    examples = [
+        Example(f"t{i}", f"input {i}", value, fields={"tools": TOOLS})
+        for i, value in enumerate(expected)
+    ]
     metric = build("tool_call_f1", tuple(sorted(map(expected_text, expected))), examples=examples)
     texts = [answer if isinstance(answer, str) else json.dumps(answer) for answer in answers]
     assert [text for text in texts if metric.malformed(text) is well_formed] == []

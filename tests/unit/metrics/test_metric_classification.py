@@ -14,7 +14,11 @@ from hypothesis import strategies as st
 from pytest_ftgate.statistics.set_level import LabelCounts
 
 LABELS = ("a", "b", "c", "d")
-AVERAGED = [f"{s}_{average}" for s in ("f1", "precision", "recall") for average in ("macro", "micro", "weighted")]
+AVERAGED = [
+    f"{s}_{average}"
+    for s in ("f1", "precision", "recall")
+    for average in ("macro", "micro", "weighted")
+]
 BINARY = ["f1", "precision", "recall"]
 OTHERS = ["accuracy", "balanced_accuracy", "matthews_corrcoef", "cohen_kappa"]
 SET_LEVEL = [*AVERAGED, *BINARY, *OTHERS[1:]]
@@ -35,8 +39,12 @@ def oracle(name, gold, answers, labels=LABELS):
             return function(gold, predicted, labels=list(labels), average=average, zero_division=0)
         if name in BINARY:
             function = getattr(sklearn.metrics, f"{name}_score")
-            return function([g == "a" for g in gold], [p == "a" for p in predicted], zero_division=0)
-        return getattr(sklearn.metrics, name if name == "matthews_corrcoef" else f"{name}_score")(gold, predicted)
+            return function(
+                [g == "a" for g in gold], [p == "a" for p in predicted], zero_division=0
+            )
+        return getattr(sklearn.metrics, name if name == "matthews_corrcoef" else f"{name}_score")(
+            gold, predicted
+        )
 
 
 def made(name, expected=LABELS, /, **options):
@@ -49,7 +57,11 @@ def sample(labels, size=40):
     pairs = st.lists(st.tuples(st.sampled_from(labels), answer), min_size=1, max_size=size)
     firsts = st.tuples(*(st.tuples(st.just(label), answer) for label in labels))
     return st.builds(
-        lambda first, later_pairs: [list(column) for column in zip(*first, *later_pairs, strict=True)], firsts, pairs
+        lambda first, later_pairs: [
+            list(column) for column in zip(*first, *later_pairs, strict=True)
+        ],
+        firsts,
+        pairs,
     )
 
 
@@ -73,7 +85,9 @@ def test_the_statistic_of_any_answers_is_scikit_learns_value(name, data):
     statistic = metric.statistic(stacked)
     assert statistic.shape == (len(samples),)
     for value, drawn in zip(statistic, samples, strict=True):
-        gold, answers = ([(*labels, "x")[code] for code in codes] for codes in zip(*drawn, strict=True))
+        gold, answers = (
+            [(*labels, "x")[code] for code in codes] for codes in zip(*drawn, strict=True)
+        )
         assert value == pytest.approx(oracle(name, gold, answers), abs=1e-12, nan_ok=True)
 
 
@@ -89,7 +103,9 @@ def test_the_counts_give_the_value_again(name):
     assert counts.n_labels == len(labels)
     tallied = tallies(counts.gold, counts.predicted, counts.n_labels)
     assert counts.statistic(tallied[None])[0] == pytest.approx(scored.value, abs=1e-12)
-    assert scored.value == pytest.approx(oracle(name, gold * 3, [a for r in repeats for a in r]), abs=1e-12)
+    assert scored.value == pytest.approx(
+        oracle(name, gold * 3, [a for r in repeats for a in r]), abs=1e-12
+    )
     assert (scored.exact, scored.per_example) == (None, None)
 
 

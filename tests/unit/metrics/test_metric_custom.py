@@ -25,8 +25,11 @@ def returning(value, **declared):
 
 
 def test_a_custom_metric_can_be_called_and_scores_each_example_under_the_name_of_the_mapping():
-    assert (distance.name, distance("abc", "a")) == ("distance", 2)
-    assert metric(low=0, high=1, greater_is_better=True, name="short")(len).name == "short"
+    assert distance.name == "distance"
+    assert distance("abc", "a") == 2
+    named = metric(low=0, high=1, greater_is_better=True, name="short")
+    assert named(len).name == "short"
+
     built = build("off_by", custom={"off_by": distance})
     assert (built.name, built.kind, built.low, built.high) == ("off_by", "graded", 0, 10)
     assert (built.greater_is_better, built.uses_labels) == (False, False)
@@ -46,20 +49,28 @@ def test_the_function_gets_copies_of_what_is_expected_and_the_answers_as_they_ar
             expected["items"].clear()
         return 1
 
-    spoiling = build("spoil", custom={"spoil": metric(low=0, high=1, greater_is_better=True)(spoil)})
+    spoiling = build(
+        "spoil", custom={"spoil": metric(low=0, high=1, greater_is_better=True)(spoil)}
+    )
     assert spoiling.score(rows, [[" x\n", "y"], ["z", ""]]).value == 1
-    assert inputs_read == [(str(row), answer) for answer, row in zip([" x\n", "y", "z", ""], rows * 2, strict=True)]
+    assert inputs_read == [
+        (str(row), answer) for answer, row in zip([" x\n", "y", "z", ""], rows * 2, strict=True)
+    ]
     assert rows == [{"items": [1, 2]}, "b"]
 
 
 @pytest.mark.parametrize(("greater_is_better", "worst"), [(True, -1), (False, 5)])
 def test_no_answer_has_the_worst_score(greater_is_better, worst):
     mine = returning(2, low=-1, high=5, greater_is_better=greater_is_better)
-    assert build("mine", custom={"mine": mine}).score(["a", "b"], [["a", None]]).per_example.tolist() == [2, worst]
+    assert build("mine", custom={"mine": mine}).score(
+        ["a", "b"], [["a", None]]
+    ).per_example.tolist() == [2, worst]
 
 
 @pytest.mark.parametrize(
-    "value", [1, 1.0, True, Fraction(1), np.float32(1), np.int64(1), np.bool_(True), 1 + 1e-12], ids=repr
+    "value",
+    [1, 1.0, True, Fraction(1), np.float32(1), np.int64(1), np.bool_(True), 1 + 1e-12],
+    ids=repr,
 )
 def test_any_real_number_is_a_score(value):
     built = build("mine", custom={"mine": returning(value)})
@@ -67,15 +78,28 @@ def test_any_real_number_is_a_score(value):
     assert (built.kind, scored.exact, scored.value) == ("graded", None, 1)
     built = build("mine", custom={"mine": returning(min(value, 1), right_wrong=True)})
     scored = built.score(["a", "b", "c"], [["a", "x", None]])
-    assert (built.kind, scored.exact, scored.per_example.tolist()) == ("right_wrong", Fraction(2, 3), [1, 1, 0])
+    assert (built.kind, scored.exact, scored.per_example.tolist()) == (
+        "right_wrong",
+        Fraction(2, 3),
+        [1, 1, 0],
+    )
 
 
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        *((value, [f"{value}", "from 0 to 1"]) for value in (1.5, -0.1, float("nan"), float("inf"))),
-        *((value, [text, "from 0 to 1"]) for value, text in ((10**400, "1000"), (Fraction(-(10**400)), "Fraction"))),
-        *((value, [word]) for value, word in ((None, "None"), ("1", "text"), ([1], "list"), (1j, "complex"))),
+        *(
+            (value, [f"{value}", "from 0 to 1"])
+            for value in (1.5, -0.1, float("nan"), float("inf"))
+        ),
+        *(
+            (value, [text, "from 0 to 1"])
+            for value, text in ((10**400, "1000"), (Fraction(-(10**400)), "Fraction"))
+        ),
+        *(
+            (value, [word])
+            for value, word in ((None, "None"), ("1", "text"), ([1], "list"), (1j, "complex"))
+        ),
         (np.array([1.0]), ["ndarray"]),
         (0.5, ["0.5", "1 (right) or 0 (wrong)"]),
         (np.float16("inf"), ["inf", "from 0 to 100000"]),

@@ -35,8 +35,16 @@ VALUES = [
     ({"a": 1, "b": [2]}, ['{ "b": [2],\n "a": 1 }'], ['{"a": 1}']),
     ('{"a": 1, "b": [2]}', ['{"b": [2], "a": 1}'], []),
     ("[1, 2]", ["[1,2]"], ["[2, 1]", "[1, 1, 2]"]),
-    ({"a": 1}, ['{"a": 1.0}'], ['{"a": 1, "b": 1}', '{"A": 1}', '{"a": "1"}', '{"a": 2, "a": 1}', "", None]),
-    ({"a": 1}, ['```json\n{"a": 1}\n```'], ['{"a": 1} done', '{"a": 1', "[]", '```json {"a": 1}```']),
+    (
+        {"a": 1},
+        ['{"a": 1.0}'],
+        ['{"a": 1, "b": 1}', '{"A": 1}', '{"a": "1"}', '{"a": 2, "a": 1}', "", None],
+    ),
+    (
+        {"a": 1},
+        ['```json\n{"a": 1}\n```'],
+        ['{"a": 1} done', '{"a": 1', "[]", '```json {"a": 1}```'],
+    ),
     ("x\ny", ["```\nx\ny\n```"], ["So:\n```\nx\ny\n```"]),
     ({"a": None}, ['{"a": null}'], ['{"a": 0}']),
     ({"a": 0}, [], ['{"a": null}']),
@@ -55,7 +63,9 @@ VALUES = [
 ]
 
 
-@pytest.mark.parametrize(("expected", "rights", "wrongs"), [*TEXTS, *VALUES], ids=lambda value: repr(value)[:20])
+@pytest.mark.parametrize(
+    ("expected", "rights", "wrongs"), [*TEXTS, *VALUES], ids=lambda value: repr(value)[:20]
+)
 def test_text_is_compared_as_text_and_json_by_value(expected, rights, wrongs):
     assert [answer for answer in (*rights, *wrongs) if right(expected, answer)] == rights
 
@@ -65,7 +75,9 @@ def test_equality_of_json_is_that_of_its_values_in_any_layout(a, b):
     if not isinstance(a, str):
         assert right(a, json.dumps(b)) is (canonical(a) == canonical(b))
     for layout in (
-        ({"indent": 2}, {"separators": (",", ":"), "ensure_ascii": False}) if isinstance(a, dict | list) else ()
+        ({"indent": 2}, {"separators": (",", ":"), "ensure_ascii": False})
+        if isinstance(a, dict | list)
+        else ()
     ):
         assert right(a, json.dumps(a, **layout))
         assert right(json.dumps(a), json.dumps(a, **layout))
@@ -122,7 +134,9 @@ def test_the_form_of_an_output_is_that_of_json_or_of_few_outputs(expected, well_
     examples = [Example(f"t{i}", f"input {i}", value) for i, value in enumerate(expected)]
     texts = tuple(sorted(set(map(expected_text, expected))))
     metric = build("exact_match", texts, known=("maybe",), examples=examples)
-    assert [answer for answer in (*well_formed, *malformed) if metric.malformed(answer)] == malformed
+    assert [
+        answer for answer in (*well_formed, *malformed) if metric.malformed(answer)
+    ] == malformed
 
 
 @pytest.mark.parametrize(

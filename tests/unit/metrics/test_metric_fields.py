@@ -14,10 +14,16 @@ from pytest_ftgate.metrics.fields import AVERAGES
 from pytest_ftgate.metrics.json_differences import leaves
 
 KEYS = st.sampled_from(["a", "b", "c", "a.b"])
-SCALARS = st.none() | st.booleans() | st.integers(-2, 2) | st.floats(-2, 2) | st.text("xyX ", max_size=2)
-NESTED = st.recursive(SCALARS, lambda x: st.lists(x, max_size=3) | st.dictionaries(KEYS, x, max_size=3), max_leaves=10)
+SCALARS = (
+    st.none() | st.booleans() | st.integers(-2, 2) | st.floats(-2, 2) | st.text("xyX ", max_size=2)
+)
+NESTED = st.recursive(
+    SCALARS, lambda x: st.lists(x, max_size=3) | st.dictionaries(KEYS, x, max_size=3), max_leaves=10
+)
 OBJECTS = st.dictionaries(KEYS, NESTED, min_size=1, max_size=3)
-FLAT = st.dictionaries(st.sampled_from("abcdef"), st.sampled_from(["x", "y", 1, 2, True, None]), min_size=1)
+FLAT = st.dictionaries(
+    st.sampled_from("abcdef"), st.sampled_from(["x", "y", 1, 2, True, None]), min_size=1
+)
 PAIRS = st.lists(st.tuples(FLAT, FLAT | st.just("broken")), min_size=1, max_size=8)
 DEEP = "[" * 100_000 + "]" * 100_000
 
@@ -125,7 +131,11 @@ def test_tolerance_is_exact_in_decimals(expected, answer, tolerance, right):
     assert (score("field_f1", [pair], tolerance=tolerance).value == 1) is right
 
 
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=6), st.lists(st.integers(0, 9), max_size=6), st.integers(1, 3))
+@given(
+    st.lists(st.integers(0, 9), min_size=1, max_size=6),
+    st.lists(st.integers(0, 9), max_size=6),
+    st.integers(1, 3),
+)
 def test_pairing_within_a_tolerance_is_a_largest_matching(expected, answered, tolerance):
     from scipy.optimize import linear_sum_assignment
 
@@ -133,11 +143,14 @@ def test_pairing_within_a_tolerance_is_a_largest_matching(expected, answered, to
     largest = int(near[linear_sum_assignment(near, maximize=True)].sum())
     for item in (int, lambda n: {"p": n}, lambda n: [n]):
         pair = ({"t": [*map(item, expected)]}, {"t": [*map(item, answered)]})
-        assert counts(score("field_f1", [pair], lists="set", tolerance=tolerance))["t"][0] == largest
+        assert (
+            counts(score("field_f1", [pair], lists="set", tolerance=tolerance))["t"][0] == largest
+        )
 
 
 @pytest.mark.parametrize(
-    ("normalize", "value"), [([], 0), ("case", 1), ({"name": "case"}, 0.5), ({"*": "case", "code": []}, 0.5)]
+    ("normalize", "value"),
+    [([], 0), ("case", 1), ({"name": "case"}, 0.5), ({"*": "case", "code": []}, 0.5)],
 )
 def test_normalize_of_all_texts_or_field_by_field(normalize, value):
     pair = ({"name": "Anna", "code": "AB"}, {"name": "ANNA", "code": "ab"})
@@ -159,7 +172,10 @@ FEWER = (E, {"intent": "x", "slots": {"room": "hall", "z": 1}, "y": 2})
     ],
 )
 def test_values_are_counted_by_name_and_only_those_of_declared_fields(pair, fields, counted):
-    assert counts(score("field_f1", [pair], **({} if fields is None else {"fields": fields}))) == counted
+    assert (
+        counts(score("field_f1", [pair], **({} if fields is None else {"fields": fields})))
+        == counted
+    )
 
 
 def test_an_example_without_any_field():
@@ -173,7 +189,9 @@ def test_an_example_without_any_field():
 @given(PAIRS)
 def test_f1_is_scikit_learns_of_pairs_of_field_and_value(pairs):
     def flat(value):
-        return [] if isinstance(value, str) else [(k, type(v).__name__, v) for k, v in value.items()]
+        return (
+            [] if isinstance(value, str) else [(k, type(v).__name__, v) for k, v in value.items()]
+        )
 
     sets = [[flat(pair[i]) for pair in pairs] for i in (0, 1)]
     binarizer = MultiLabelBinarizer().fit([*sets[0], *sets[1]])
@@ -181,17 +199,24 @@ def test_f1_is_scikit_learns_of_pairs_of_field_and_value(pairs):
     def theirs(average, key=None):
         """Return F1, with two empty columns added: one column alone is no multilabel matrix."""
         columns = [i for i, (name, _, _) in enumerate(binarizer.classes_) if key in (None, name)]
-        matrices = (np.pad(binarizer.transform(labels)[:, columns], ((0, 0), (0, 2))) for labels in sets)
+        matrices = (
+            np.pad(binarizer.transform(labels)[:, columns], ((0, 0), (0, 2))) for labels in sets
+        )
         return f1_score(*matrices, average=average, zero_division=0)
 
     for average in ("micro", "samples"):
-        assert score("field_f1", pairs, average=average).value == pytest.approx(theirs(average), abs=1e-12)
+        assert score("field_f1", pairs, average=average).value == pytest.approx(
+            theirs(average), abs=1e-12
+        )
     rows = dict(score("field_f1", pairs).breakdown.rows)
     for key in {key for expected_fields, _ in pairs for key in expected_fields}:
         assert rows[key][0] == pytest.approx(theirs("micro", key), abs=1e-12)
 
 
-@given(st.lists(st.tuples(OBJECTS, OBJECTS), min_size=1, max_size=5), st.sampled_from(["match", "sequence", "set"]))
+@given(
+    st.lists(st.tuples(OBJECTS, OBJECTS), min_size=1, max_size=5),
+    st.sampled_from(["match", "sequence", "set"]),
+)
 def test_scores_lie_between_0_and_1_and_pooled_counts_add_up(pairs, lists):
     per_example = score("field_f1", pairs, lists=lists).per_example
     scored = score("field_f1", pairs, average="micro", lists=lists)
@@ -229,7 +254,8 @@ def test_repeats_are_pooled_or_averaged():
     expected = [{"a": 1}, {"a": 1, "b": 1}]
     answers = [['{"a": 1}', '{"a": 1}'], ['{"a": 2}', '{"a": 1, "b": 1}']]
     pooled, mean = (
-        build("field_f1", texts(expected), average=average).score(expected, answers) for average in AVERAGES[::-1]
+        build("field_f1", texts(expected), average=average).score(expected, answers)
+        for average in AVERAGES[::-1]
     )
     assert pooled.value == 2 * 4 / (2 * 4 + 2 * 1 + 1)
     for per_example in (pooled.statistic.scores, mean.per_example):
@@ -256,22 +282,31 @@ def test_a_note_names_the_places_that_are_not_right_and_is_harmless(answer, opti
 
 
 def test_megabytes_are_judged():
-    assert score("field_f1", [(E, {**E, "intent": "x" * 10_000_000})]).value == pytest.approx(8 / 10)
+    assert score("field_f1", [(E, {**E, "intent": "x" * 10_000_000})]).value == pytest.approx(
+        8 / 10
+    )
     assert score("field_f1", [(E, {**E, "tags": list(range(200_000))})]).value < 0.001
     fewer = {**E, "tags": list(range(20_000))}
     assert score("field_f1", [(E, fewer)], lists="set", tolerance=0.1).value < 0.001
     assert score("field_f1", [(E, {f"k{i}": i for i in range(20_000)})]).value == 0
 
 
-@pytest.mark.parametrize("options", [{"fields": ["intent"]}, {"lists": "set", "normalize": {"tags": "case"}}])
+@pytest.mark.parametrize(
+    "options", [{"fields": ["intent"]}, {"lists": "set", "normalize": {"tags": "case"}}]
+)
 def test_a_name_of_many_parts_is_not_taken_apart(options):
     long = "a." * 1_000_000
-    assert score("field_f1", [(E, {**E, long: 1, "tags": ["b", "a", {long: "x"}]})], **options).value > 0.7
+    assert (
+        score("field_f1", [(E, {**E, long: 1, "tags": ["b", "a", {long: "x"}]})], **options).value
+        > 0.7
+    )
 
 
 def test_values_below_an_endless_key_share_its_name():
     """Else an answer of a few hundred kilobytes would take gigabytes."""
-    found_leaves = list(leaves({"k" * 100_000: {str(i): {"x": 1} for i in range(1000)}}, unordered=False))
+    found_leaves = list(
+        leaves({"k" * 100_000: {str(i): {"x": 1} for i in range(1000)}}, unordered=False)
+    )
     assert len(found_leaves) == 1000
     assert len({id(name) for _, name, _ in found_leaves}) == 1
 
@@ -293,7 +328,11 @@ def of_calls(name, expected, answer, **options):
 
 def openai(call):
     arguments = json.dumps(call["arguments"])
-    return {"id": "c1", "type": "function", "function": {"name": call["name"], "arguments": arguments}}
+    return {
+        "id": "c1",
+        "type": "function",
+        "function": {"name": call["name"], "arguments": arguments},
+    }
 
 
 SCORED = [  # expected, answer, options; tool_call_exact, tool_call_f1
@@ -356,4 +395,7 @@ def test_f1_of_calls_is_that_of_multisets(expected, answer_calls):
 @pytest.mark.parametrize("order", [False, True])
 def test_calls_in_another_order_are_another_answer_only_where_the_order_counts(order):
     metric = build("tool_call_exact", [json.dumps([OSLO])], order=order)
-    assert len({*metric.answers_read([json.dumps([OSLO, MAIL]), json.dumps([MAIL, OSLO])])}) == 1 + order
+    assert (
+        len({*metric.answers_read([json.dumps([OSLO, MAIL]), json.dumps([MAIL, OSLO])])})
+        == 1 + order
+    )

@@ -15,7 +15,9 @@ from pytest_ftgate.data.strict_json import parse_json
 
 SCALARS = st.none() | st.booleans() | st.integers(-5, 5) | st.floats(-5, 5) | st.text(max_size=3)
 JSON = st.recursive(
-    SCALARS, lambda x: st.lists(x, max_size=3) | st.dictionaries(st.sampled_from("abc"), x, max_size=3), max_leaves=8
+    SCALARS,
+    lambda x: st.lists(x, max_size=3) | st.dictionaries(st.sampled_from("abc"), x, max_size=3),
+    max_leaves=8,
 )
 ROOM = {"room": {"enum": ["kitchen", "hall"]}, "level": {"type": "integer", "minimum": 0}}
 SCHEMA = {
@@ -44,7 +46,15 @@ def why(answer, **options):
 
 
 ANY = {"minProperties": 0}
-HOSTILE = ("a" * 10_000_000, "[" * 20_000, "{" * 20_000, "\x00" * 1000, "\ud800", "1" * 1_000_000, '"' * 1_000_000)
+HOSTILE = (
+    "a" * 10_000_000,
+    "[" * 20_000,
+    "{" * 20_000,
+    "\x00" * 1000,
+    "\ud800",
+    "1" * 1_000_000,
+    '"' * 1_000_000,
+)
 FENCED = {"json_schema": ANY, "strip_code_fence": True}
 LIGHT = '{"intent": "light", %s}'
 RULES = [  # options, answers that hold, answers that do not with what is said of them
@@ -96,7 +106,10 @@ def test_the_first_broken_rule_of_each_answer_is_counted():
     bad, alternative, long = (
         LIGHT % tags for tags in ('"tags": ["a", "b", 3]', '"tags": [3]', '"slots": {}' + " " * 60)
     )
-    answers = [["{", "x", bad, alternative, long, '{"intent": "heat"}'], [None, *['{"intent": "heat"}'] * 5]]
+    answers = [
+        ["{", "x", bad, alternative, long, '{"intent": "heat"}'],
+        [None, *['{"intent": "heat"}'] * 5],
+    ]
     scored = metric.score(["e"] * 6, answers)
     assert (scored.exact, metric.kind, scored.notes[5]) == (Fraction(6, 12), "right_wrong", None)
     assert (scored.breakdown.title, scored.breakdown.columns) == ("failing rule", ("answers",))
@@ -111,7 +124,9 @@ def test_the_first_broken_rule_of_each_answer_is_counted():
 LIKELY = st.fixed_dictionaries(
     {"intent": st.sampled_from(["light", "heat", "x"])},
     optional={
-        "slots": st.dictionaries(st.sampled_from(["room", "level", "z"]), st.sampled_from(["hall", 1, -1, 1.0])),
+        "slots": st.dictionaries(
+            st.sampled_from(["room", "level", "z"]), st.sampled_from(["hall", 1, -1, 1.0])
+        ),
         "when": st.sampled_from(["2026-01-02", "tomorrow", 3]),
         "tags": st.lists(st.sampled_from(["a", "b", 1]), max_size=4),
     },
@@ -120,13 +135,16 @@ LIKELY = st.fixed_dictionaries(
 
 @given(JSON | LIKELY)
 def test_a_schema_holds_where_jsonschema_says_so(value):
-    validator = jsonschema.Draft202012Validator(SCHEMA, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
+    validator = jsonschema.Draft202012Validator(
+        SCHEMA, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
+    )
     valid = validator.is_valid(parse_json(json.dumps(value)))
     assert (why(json.dumps(value), json_schema=SCHEMA) is None) is valid
 
 
 @pytest.mark.parametrize(
-    ("content", "word"), [("{", "JSON"), ("[]", "empty"), ('{"type": "strng"}', "$.type"), (None, "no such file")]
+    ("content", "word"),
+    [("{", "JSON"), ("[]", "empty"), ('{"type": "strng"}', "$.type"), (None, "no such file")],
 )
 def test_a_schema_comes_from_a_file(tmp_path, content, word):
     path = tmp_path / "s.json"
@@ -134,7 +152,11 @@ def test_a_schema_comes_from_a_file(tmp_path, content, word):
     assert why('{"intent": "light"}', json_schema=path) is None
     path.unlink() if content is None else path.write_text(content, encoding="utf-8")
     error = refusal("format", (), json_schema=path)
-    assert (error.where.key, "s.json" in str(error), word in str(error)) == ("json_schema", True, True)
+    assert (error.where.key, "s.json" in str(error), word in str(error)) == (
+        "json_schema",
+        True,
+        True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -152,7 +174,9 @@ def test_a_library_that_is_absent_is_named_with_its_cure(monkeypatch, library, n
     assert (error.where.key or None) == next(iter(options), None)
     assert f"needs {library}, which is not installed" in error.what
     assert error.cure == f"pip install {library}"
-    monkeypatch.setattr("pytest_ftgate.metrics.options.import_module", Mock(side_effect=ImportError("no symbol")))
+    monkeypatch.setattr(
+        "pytest_ftgate.metrics.options.import_module", Mock(side_effect=ImportError("no symbol"))
+    )
     assert f"needs {library}, which cannot be imported" in refusal(name, ("a", "b"), **options).what
     build("format", (), pattern="{}")
     build("token_f1")

@@ -9,7 +9,11 @@ from pytest_ftgate.metrics import CustomMetric, built_in_names, judged
 from pytest_ftgate.metrics.text import LONG
 
 SET = [
-    *(f"{score}_{average}" for score in ("f1", "precision", "recall") for average in ("macro", "micro", "weighted")),
+    *(
+        f"{score}_{average}"
+        for score in ("f1", "precision", "recall")
+        for average in ("macro", "micro", "weighted")
+    ),
     *("f1", "precision", "recall", "balanced_accuracy", "matthews_corrcoef", "cohen_kappa"),
 ]
 TEXT = ["token_f1", "rouge_l", "edit_similarity"]
@@ -18,20 +22,29 @@ AB = ("a", "b")
 OWN = CustomMetric("brevity", lambda expected, answer: 1.0, 0, 1, True)
 NUMBERS = ("within", "absolute_error")
 CALLS = (json.dumps([{"name": "weather", "arguments": {"city": "Oslo"}}]), "Hello!")
-FIELDS = (json.dumps({"intent": "light", "slots": {"room": "hall", "level": 3}, "tags": ["a", "b"]}), "[1]")
+FIELDS = (
+    json.dumps({"intent": "light", "slots": {"room": "hall", "level": 3}, "tags": ["a", "b"]}),
+    "[1]",
+)
 
 
 EXPECTED = {"field_f1": FIELDS, "within": ("1", "2"), "absolute_error": ("0", "1")}
 EXPECTED |= dict.fromkeys(("tool_call_exact", "tool_call_f1"), CALLS)
-NEEDED = {"format": {"max_chars": 9}, "within": {"tolerance": 1}, "absolute_error": {"low": 0, "high": 1}}
+NEEDED = {
+    "format": {"max_chars": 9},
+    "within": {"tolerance": 1},
+    "absolute_error": {"low": 0, "high": 1},
+}
 NEEDED |= {name: {"pos_label": "a"} for name in ("f1", "precision", "recall")}
 
 
 def test_every_name_of_the_contract_is_there():
     names = ["accuracy", "exact_match", "format", "tool_call_exact", "labels_exact", "within"]
     assert sorted(built_in_names()) == sorted([*SET, *GRADED, *names, *judged.NAMES])
-    assert all(name in str(refusal("zzz")) for name in built_in_names())  # without a near one all are listed
-    assert build("accuracy", [f"answer {i}" for i in range(2001)]).uses_labels  # free text is a label of accuracy
+    # without a near one all are listed
+    assert all(name in str(refusal("zzz")) for name in built_in_names())
+    # free text is a label of accuracy
+    assert build("accuracy", [f"answer {i}" for i in range(2001)]).uses_labels
 
 
 @pytest.mark.parametrize("name", [name for name in built_in_names() if name not in judged.NAMES])
@@ -143,7 +156,9 @@ def test_a_wrong_request_is_refused_with_its_key(name, expected, options, key, w
 
 
 @pytest.mark.parametrize("name", ["accuracy", "f1_macro", "exact_match"])
-@pytest.mark.parametrize(("expected", "answers"), [([], [[]]), (["a"], []), (["a"], [["a"], ["a", "b"]])])
+@pytest.mark.parametrize(
+    ("expected", "answers"), [([], [[]]), (["a"], []), (["a"], [["a"], ["a", "b"]])]
+)
 def test_nothing_and_unequal_lists_are_errors(name, expected, answers):
     """An empty test set is a finding of its own: the metric can be built, and measures nothing."""
     assert name in failure(build(name, expected), expected, *answers).what

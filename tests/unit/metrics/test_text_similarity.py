@@ -12,7 +12,23 @@ from hypothesis import strategies as st
 
 from pytest_ftgate.metrics.text import words
 
-WORDS = ("the", "a", "cat", "sat", "on", "mat", "12", "3.5", "don't", "e-mail", "U.S.", "(yes)", "no,", "maybe;", "x_y")
+WORDS = (
+    "the",
+    "a",
+    "cat",
+    "sat",
+    "on",
+    "mat",
+    "12",
+    "3.5",
+    "don't",
+    "e-mail",
+    "U.S.",
+    "(yes)",
+    "no,",
+    "maybe;",
+    "x_y",
+)
 texts = st.text(min_size=1, max_size=40).filter(lambda text: text.strip())
 
 
@@ -42,7 +58,11 @@ KNOWN = {
         ("👍", "👍", 1),
         ("👍", "👎", 0),
     ],
-    "edit_similarity": [("kitten", "sitting", 1 - 3 / 7), ("ab", "ba", 0), ("日本", "日本語", 2 / 3)],
+    "edit_similarity": [
+        ("kitten", "sitting", 1 - 3 / 7),
+        ("ab", "ba", 0),
+        ("日本", "日本語", 2 / 3),
+    ],
 }
 
 
@@ -53,7 +73,9 @@ def test_known_answers(name):
 
 def test_no_answer_is_the_worst_and_repeats_are_averaged(name):
     for answer in (None, "", " \n\t", "\u2003"):
-        scored = build(name).score(["some words", "more"], [["some words", "more"], [answer, "more"]])
+        scored = build(name).score(
+            ["some words", "more"], [["some words", "more"], [answer, "more"]]
+        )
         assert (scored.per_example.tolist(), scored.value) == ([0.5, 1.0], 0.75)
 
 
@@ -61,11 +83,18 @@ def test_values_that_are_no_text_are_compared_as_a_model_writes_them(name):
     expected = [1, True, None, [1, 2], {"a": "b"}, 0.5]
     answers = ["1", "true", "null", "[1,2]", '{"a":"b"}', "0.5"]
     assert build(name).score(expected, [answers]).value == 1
-    assert value(name, "Ａ Cat!", '"a  cat"', normalize=["unicode", "case", "whitespace", "punctuation"]) == 1
+    assert (
+        value(
+            name, "Ａ Cat!", '"a  cat"', normalize=["unicode", "case", "whitespace", "punctuation"]
+        )
+        == 1
+    )
 
 
 @given(expected=texts, answer=texts)
-def test_every_value_is_in_range_identity_is_one_and_what_has_no_direction_is_symmetric(name, expected, answer):
+def test_every_value_is_in_range_identity_is_one_and_what_has_no_direction_is_symmetric(
+    name, expected, answer
+):
     value_found = value(name, expected, answer)
     assert 0 <= value_found <= 1
     assert value(name, expected, expected) == 1
@@ -83,7 +112,9 @@ def sentences(seed):
     draw = random.Random(seed)
     for _ in range(150):
         expected = draw.choices(WORDS, k=draw.randint(1, 30))
-        answer = [word for word in expected if draw.random() < 0.7] + draw.choices(WORDS, k=draw.randint(0, 8))
+        answer = [word for word in expected if draw.random() < 0.7] + draw.choices(
+            WORDS, k=draw.randint(0, 8)
+        )
         draw.shuffle(answer)
         yield " ".join(expected), " ".join(answer) or "nothing"
         yield tuple("x" + "".join(draw.choices(string.printable, k=60)) for _ in range(2))
@@ -102,7 +133,9 @@ def test_values_are_those_of_squad_and_rouge_score(name):
     ours = build(name)
     for pair in sentences(2):
         expected, answer = map(str.strip, pair)
-        assert ours.score([expected], [[answer]]).value == pytest.approx(metrics(expected, answer), abs=1e-12)
+        assert ours.score([expected], [[answer]]).value == pytest.approx(
+            metrics(expected, answer), abs=1e-12
+        )
 
 
 def test_an_enormous_answer_is_the_worst_unread_and_half_a_character_does_no_harm(name):

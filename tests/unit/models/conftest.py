@@ -22,7 +22,9 @@ def spec():
     def make(provider="openai", /, **options):
         if provider == "openai":
             options = {"model": "m", **options}
-        return ModelSpec(provider, options, f"{provider}:m", "tuned", Source("file", "ftgate.yaml:7", Path()))
+        return ModelSpec(
+            provider, options, f"{provider}:m", "tuned", Source("file", "ftgate.yaml:7", Path())
+        )
 
     return make
 
@@ -68,7 +70,9 @@ def failing(ask, build, server):
 def training():
     """Ten refunds, five invoices, two shippings."""
     counts = {"refund": 10, "invoice": 5, "shipping": 2}
-    rows = [(f"{label} question {i}", label) for label, count in counts.items() for i in range(count)]
+    rows = [
+        (f"{label} question {i}", label) for label, count in counts.items() for i in range(count)
+    ]
     return examples_from(rows, origin="fixture ftgate_training_set")
 
 

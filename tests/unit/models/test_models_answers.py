@@ -13,7 +13,13 @@ from loopback import LoopbackServer, Reply, error
 
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion
-from pytest_ftgate.models.openai_api.endpoint import Endpoint, failure, is_same, read_answer, retry_after_s
+from pytest_ftgate.models.openai_api.endpoint import (
+    Endpoint,
+    failure,
+    is_same,
+    read_answer,
+    retry_after_s,
+)
 from pytest_ftgate.models.protocol import finish_of
 from pytest_ftgate.runs.asking import _checked
 
@@ -21,14 +27,21 @@ HERE = Endpoint("http://127.0.0.1:8000/v1", "m")
 
 
 def body(content="hi", finish="stop", usage=None, **message):
-    choice = {"index": 0, "message": {"role": "assistant", "content": content, **message}, "finish_reason": finish}
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": content, **message},
+        "finish_reason": finish,
+    }
     return {"choices": [choice], **({} if usage is None else {"usage": usage})}
 
 
 CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
 
 
-THOUGHT = {"type": "thinking", "thinking": [{"type": "text", "text": "hm "}, {"type": "text", "text": "so"}]}
+THOUGHT = {
+    "type": "thinking",
+    "thinking": [{"type": "text", "text": "hm "}, {"type": "text", "text": "so"}],
+}
 
 
 THOUGHT_ABOUT = {"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 9}}
@@ -54,18 +67,36 @@ THOUGHT_ABOUT = {"completion_tokens": 9, "completion_tokens_details": {"reasonin
         (body([]), Completion("")),
         (body([THOUGHT, {"type": "text", "text": "hi"}]), Completion("hi", reasoning="hm so")),
         (body([THOUGHT], reasoning_content="and"), Completion("", reasoning="hm so\nand")),
-        (body(None, "tool_calls", tool_calls=[CALL]), Completion('[{"arguments":{"x":1},"name":"f"}]')),
-        (body("see", tool_calls=[CALL]), Completion('[{"arguments":{"x":1},"name":"f"}]', reasoning="see")),
-        (body(None, tool_calls=[{"function": {"name": "f"}}]), Completion('[{"arguments":{},"name":"f"}]')),
+        (
+            body(None, "tool_calls", tool_calls=[CALL]),
+            Completion('[{"arguments":{"x":1},"name":"f"}]'),
+        ),
+        (
+            body("see", tool_calls=[CALL]),
+            Completion('[{"arguments":{"x":1},"name":"f"}]', reasoning="see"),
+        ),
+        (
+            body(None, tool_calls=[{"function": {"name": "f"}}]),
+            Completion('[{"arguments":{},"name":"f"}]'),
+        ),
         (body(None, tool_calls=[{}]), Completion("[{}]")),
-        (body(None, function_call=CALL["function"]), Completion('[{"arguments":{"x":1},"name":"f"}]')),
+        (
+            body(None, function_call=CALL["function"]),
+            Completion('[{"arguments":{"x":1},"name":"f"}]'),
+        ),
         (body("hi", function_call=None), Completion("hi")),
         (body("hi", reasoning_content="so"), Completion("hi", reasoning="so")),
         (body("hi", reasoning="so"), Completion("hi", reasoning="so")),
         (body("hi", reasoning={"effort": 1}), Completion("hi", reasoning='{"effort": 1}')),
         (body("hi", reasoning={}, reasoning_details=[], annotations=[1]), Completion("hi")),
-        (body("hi", reasoning="so", reasoning_details=[{"text": "so"}]), Completion("hi", reasoning="so")),
-        (body(None, thinking_blocks=[{"thinking": "so"}]), Completion("", reasoning='[{"thinking": "so"}]')),
+        (
+            body("hi", reasoning="so", reasoning_details=[{"text": "so"}]),
+            Completion("hi", reasoning="so"),
+        ),
+        (
+            body(None, thinking_blocks=[{"thinking": "so"}]),
+            Completion("", reasoning='[{"thinking": "so"}]'),
+        ),
         (body("", cot="so", name="m", annotations=[]), Completion("", reasoning="so")),
         (body("", usage=THOUGHT_ABOUT), Completion("", output_tokens=9, finish="cut_off")),
         (body("hi", usage=THOUGHT_ABOUT), Completion("hi", output_tokens=9)),
@@ -103,11 +134,16 @@ def test_only_an_ending_that_is_known_as_whole_is_one(reason, finish):
     ("choice", "beside", "finish"),
     [
         ({"native_finish_reason": "MAX_TOKENS"}, {}, "cut_off"),
-        ({"native_finish_reason": "end_turn"}, {"status": "completed", "incomplete_details": None}, "stop"),
+        (
+            {"native_finish_reason": "end_turn"},
+            {"status": "completed", "incomplete_details": None},
+            "stop",
+        ),
         ({"finish_details": {"type": "max_tokens"}}, {}, "cut_off"),
         ({}, {"status": "incomplete"}, "cut_off"),
         ({}, {"incomplete_details": {"reason": "content_filter"}}, "filtered"),
-        ({"stop_reason": "###"}, {"status": 200}, "stop"),  # vLLM: the text that the answer stopped at
+        # vLLM: the text that the answer stopped at
+        ({"stop_reason": "###"}, {"status": 200}, "stop"),
     ],
 )
 def test_an_answer_ends_by_all_that_is_said_of_it(choice, beside, finish):
@@ -126,26 +162,53 @@ def test_an_answer_that_ends_in_an_error_is_a_failed_call(content, beside):
     assert ("failed" if beside else "error") in caught.value.evidence
 
 
-NO_COUNTS = {"prompt_tokens": "7", "completion_tokens": -1, "prompt_tokens_details": {"cached_tokens": True}}
+NO_COUNTS = {
+    "prompt_tokens": "7",
+    "completion_tokens": -1,
+    "prompt_tokens_details": {"cached_tokens": True},
+}
 
 
 @pytest.mark.parametrize(
     ("usage", "counts"),
     [
         ({"prompt_tokens": 7, "completion_tokens": 2}, (7, 2, None, None)),
-        ({"prompt_tokens": 7, "completion_tokens": 0, "prompt_tokens_details": {"cached_tokens": 4}}, (7, 0, 4, None)),
+        (
+            {
+                "prompt_tokens": 7,
+                "completion_tokens": 0,
+                "prompt_tokens_details": {"cached_tokens": 4},
+            },
+            (7, 0, 4, None),
+        ),
         ({"prompt_tokens": 7, "prompt_tokens_details": None}, (7, None, None, None)),
-        ({"prompt_tokens": 7, "prompt_tokens_details": {"cache_write_tokens": 5}}, (7, None, None, 5)),
+        (
+            {"prompt_tokens": 7, "prompt_tokens_details": {"cache_write_tokens": 5}},
+            (7, None, None, 5),
+        ),
         *((usage, (None,) * 4) for usage in (NO_COUNTS, [1], {})),
     ],
 )
 def test_tokens(usage, counts):
     answer = read_answer(body(usage=usage), HERE)
-    assert (answer.input_tokens, answer.output_tokens, answer.cached_input_tokens, answer.cache_write_tokens) == counts
+    assert (
+        answer.input_tokens,
+        answer.output_tokens,
+        answer.cached_input_tokens,
+        answer.cache_write_tokens,
+    ) == counts
 
 
 NO_ANSWERS = [{}, {"choices": []}, {"choices": None}, {"choices": {"0": 1}}, {"choices": ["hi"]}]
-NO_ANSWERS += [{"choices": [{"text": "hi"}]}, body(1), body([{"type": "image_url"}]), body({"a": 1}), [body()], None, 3]
+NO_ANSWERS += [
+    {"choices": [{"text": "hi"}]},
+    body(1),
+    body([{"type": "image_url"}]),
+    body({"a": 1}),
+    [body()],
+    None,
+    3,
+]
 
 
 @pytest.mark.parametrize("data", NO_ANSWERS)
@@ -153,13 +216,20 @@ def test_a_body_that_is_no_chat_completion(data):
     with pytest.raises(ModelError, match=r"127.0.0.1:8000: .*not a chat completion") as caught:
         read_answer(data, HERE)
     assert caught.value.evidence.startswith(json.dumps(data)[:50])
-    assert (caught.value.retryable, caught.value.fatal, caught.value.kind) == (False, False, "unreadable")
+    assert (caught.value.retryable, caught.value.fatal, caught.value.kind) == (
+        False,
+        False,
+        "unreadable",
+    )
 
 
 @pytest.mark.parametrize(
     ("error_body", "sentence", "retryable"),
     [
-        *(({"code": code, "message": "overloaded"}, str(code), code != 400) for code in (502, 429, 400)),
+        *(
+            ({"code": code, "message": "overloaded"}, str(code), code != 400)
+            for code in (502, 429, 400)
+        ),
         *(
             (error_body, "HTTP 200", True)
             for error_body in ({"message": "overloaded"}, "overloaded", {"code": "overloaded"})
@@ -217,7 +287,9 @@ OTHER = [
 ]
 
 
-@pytest.mark.parametrize(("name_asked", "served", "same"), [(*a, True) for a in SAME] + [(*b, False) for b in OTHER])
+@pytest.mark.parametrize(
+    ("name_asked", "served", "same"), [(*a, True) for a in SAME] + [(*b, False) for b in OTHER]
+)
 def test_the_model_that_an_answer_names(name_asked, served, same):
     assert is_same(name_asked, served) is same
     data = {**body("hi"), "model": served}
@@ -249,20 +321,29 @@ def test_whatever_the_body_holds_it_is_an_answer_or_a_failure(data):
         (Reply(body=b'{"a": "\xff"}'), '{"a": "\ufffd"}'),
         (Reply(body="data: {}\n\n", headers={"Content-Type": "text/event-stream"}), "data: {}"),
         (Reply(body=""), "empty"),
-        (Reply(body="<html>\n\x1b[31m" + "x" * 500), f"<html>  [31m{'x' * 100}"),  # its beginning, on one line
+        # its beginning, on one line
+        (Reply(body="<html>\n\x1b[31m" + "x" * 500), f"<html>  [31m{'x' * 100}"),
     ],
 )
 def test_a_body_that_is_no_json(failing, reply, evidence):
     error = failing(reply)
     assert error.retryable
-    assert ("JSON" in error.what, "/v1" in error.cure, evidence in error.evidence) == (True, True, True)
+    assert ("JSON" in error.what, "/v1" in error.cure, evidence in error.evidence) == (
+        True,
+        True,
+        True,
+    )
     assert len(error.evidence) < 400
 
 
 @pytest.mark.parametrize("text", ["[" * 200_000, '{"choices":' * 100_000, '{"error":' * 100_000])
 def test_a_body_that_is_nested_too_deeply(failing, text):
     error = failing(Reply(body=text))
-    assert ("nested too deeply" in error.what, error.kind, error.retryable) == (True, "unreadable", False)
+    assert ("nested too deeply" in error.what, error.kind, error.retryable) == (
+        True,
+        "unreadable",
+        False,
+    )
     assert str(error.where).startswith("127.0.0.1")
     assert "HTTP 500" in failing(Reply(body=text, status=500)).what
 
@@ -275,7 +356,11 @@ def test_a_body_that_cannot_be_decompressed(failing, backend):
 
 # --- refusals ------------------------------------------------------------------------------------------------
 
-VLLM_TOO_LONG = {"object": "error", "message": "This model's maximum context length is 8 tokens.", "code": 400}
+VLLM_TOO_LONG = {
+    "object": "error",
+    "message": "This model's maximum context length is 8 tokens.",
+    "code": 400,
+}
 LLAMA_TOO_LONG = {"error": {"code": 400, "message": "too big", "type": "exceed_context_size_error"}}
 
 
@@ -286,10 +371,15 @@ LLAMA_TOO_LONG = {"error": {"code": 400, "message": "too big", "type": "exceed_c
         (error(404, "model_not_found"), "/v1/chat/completions", "base_url"),
         *((reply, "quota", "quota") for reply in (error(429, "insufficient_quota"), error(402))),
         (error(400, "context_length_exceeded"), "context", "shorten"),
-        *((Reply(status=400, body=error_body), "context", "shorten") for error_body in (VLLM_TOO_LONG, LLAMA_TOO_LONG)),
+        *(
+            (Reply(status=400, body=error_body), "context", "shorten")
+            for error_body in (VLLM_TOO_LONG, LLAMA_TOO_LONG)
+        ),
     ],
 )
-def test_a_refusal_that_every_call_would_meet_ends_the_run(failing, server, monkeypatch, reply, cause, hint):
+def test_a_refusal_that_every_call_would_meet_ends_the_run(
+    failing, server, monkeypatch, reply, cause, hint
+):
     monkeypatch.setenv("MY_KEY", "sk-mine-1234")
     error = failing(reply, api_key_env="MY_KEY")
     assert error.what.startswith(f"HTTP {reply.status} ")
@@ -303,7 +393,12 @@ def test_a_refusal_that_every_call_would_meet_ends_the_run(failing, server, monk
 @pytest.mark.parametrize("reply", [error(400, "invalid_value"), error(403), error(413), error(422)])
 def test_a_refusal_that_may_be_about_one_example_fails_that_example(failing, reply):
     error = failing(reply)
-    assert (error.kind, error.fatal, error.retryable, error.unpaid) == ("refused", False, False, True)
+    assert (error.kind, error.fatal, error.retryable, error.unpaid) == (
+        "refused",
+        False,
+        False,
+        True,
+    )
 
 
 def test_an_endpoint_that_asks_for_a_key_where_none_is_named(failing):
@@ -329,7 +424,10 @@ def test_a_status_beyond_those_of_http_is_named(failing, status):
     assert (f"HTTP {status}" in error.what, error.retryable) == (True, True)
 
 
-PLACES = [("https://elsewhere.example:8443/v1?key=x", "elsewhere.example:8443"), ("/v2/chat", "127.0.0.1")]
+PLACES = [
+    ("https://elsewhere.example:8443/v1?key=x", "elsewhere.example:8443"),
+    ("/v2/chat", "127.0.0.1"),
+]
 PLACES += [
     ("http://[::x", "invalid URL"),
     ("https://me:hidden@other.example/", "to other.example,"),
@@ -339,7 +437,9 @@ PLACES += [
 
 @pytest.mark.parametrize(("place", "sentence"), PLACES)
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirect_is_refused_and_names_the_host(failing, server, backend, status, place, sentence):
+def test_a_redirect_is_refused_and_names_the_host(
+    failing, server, backend, status, place, sentence
+):
     error = failing(Reply(status=status, headers={} if place is None else {"Location": place}))
     if sentence == "invalid URL" and "dropped" in error.what:
         return  # an earlier httpx gives up on such a place by itself
@@ -354,7 +454,9 @@ def test_a_redirect_is_refused_and_names_the_host(failing, server, backend, stat
 
 def test_prompts_go_to_no_host_but_the_one_that_is_named(failing):
     with LoopbackServer() as second_server:
-        error = failing(Reply(status=307, headers={"Location": f"{second_server.url}/chat/completions"}))
+        error = failing(
+            Reply(status=307, headers={"Location": f"{second_server.url}/chat/completions"})
+        )
         assert f"127.0.0.1:{second_server.port}" in error.what
         assert second_server.requests == []
 
@@ -362,7 +464,9 @@ def test_prompts_go_to_no_host_but_the_one_that_is_named(failing):
 # --- connections that fail -----------------------------------------------------------------------------------
 
 
-def test_a_proxy_of_the_environment_is_named_where_there_is_no_connection(ask, build, server, monkeypatch):
+def test_a_proxy_of_the_environment_is_named_where_there_is_no_connection(
+    ask, build, server, monkeypatch
+):
     monkeypatch.setenv("http_proxy", "http://me:hidden@127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
@@ -388,7 +492,10 @@ AFTER = {"3": 3.0, "0.5": 0.5, **dict.fromkeys(("soon", "", "nan", "inf", "-3"))
 AFTER |= {"99999999999": 1e9, "9" * 400: 1e9}
 AFTER |= {formatdate(NOW + 20, usegmt=True): 20.0, formatdate(NOW - 20, usegmt=True): 0.0}
 HEADERS = [({"retry-after": value}, seconds) for value, seconds in AFTER.items()]
-HEADERS += [({"retry-after": "1", "retry-after-ms": "250"}, 0.25), ({"retry-after": "1", "retry-after-ms": "x"}, 1.0)]
+HEADERS += [
+    ({"retry-after": "1", "retry-after-ms": "250"}, 0.25),
+    ({"retry-after": "1", "retry-after-ms": "x"}, 1.0),
+]
 
 
 @pytest.mark.parametrize(("headers", "seconds"), [*HEADERS, ({}, None)])

@@ -87,7 +87,11 @@ def failure(model, ask):
         (str.title, "Hello", False),
         (AsyncGreeter.greet, "hi hello", False),
         (lambda text: upper_later(text), "HELLO", False),
-        (lambda text: Completion("x", 1, 2, 0, "cut_off", 0.5), Completion("x", 1, 2, 0, "cut_off", 0.5), False),
+        (
+            lambda text: Completion("x", 1, 2, 0, "cut_off", 0.5),
+            Completion("x", 1, 2, 0, "cut_off", 0.5),
+            False,
+        ),
     ],
 )
 def test_all_sorts_of_callables(model, ask, function, answer, is_awaited):
@@ -153,7 +157,9 @@ def test_a_synchronous_callable_runs_in_one_daemon_thread_call_after_call(model)
 
 @pytest.mark.parametrize("is_closed", [True, False])
 @pytest.mark.parametrize("answer", [lambda text: text, upper_later])
-def test_a_blocked_call_is_abandoned_the_next_one_answered_and_what_comes_too_late_dropped(model, answer, is_closed):
+def test_a_blocked_call_is_abandoned_the_next_one_answered_and_what_comes_too_late_dropped(
+    model, answer, is_closed
+):
     block = Blocking(answer)
 
     async def leave():
@@ -169,12 +175,15 @@ def test_a_blocked_call_is_abandoned_the_next_one_answered_and_what_comes_too_la
 
     asyncio.run(leave())
     block.release.set()
-    block.threads[0].join(10)  # what goes wrong in a thread, or a coroutine left alone, is a warning: it fails
+    # what goes wrong in a thread, or a coroutine left alone, is a warning: it fails
+    block.threads[0].join(10)
     assert not block.threads[0].is_alive()
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="cannot tell who cancelled")
-def test_a_coroutine_that_cancels_itself_has_failed_and_one_that_is_cancelled_is_cancelled(model, failure):
+def test_a_coroutine_that_cancels_itself_has_failed_and_one_that_is_cancelled_is_cancelled(
+    model, failure
+):
     async def give_up(_):
         raise asyncio.CancelledError
 
@@ -225,12 +234,19 @@ def raising_later(error):
 
 
 PASSING = [ConnectionError("reset"), TimeoutError(), asyncio.TimeoutError(), OSError(110, "x")]
-LASTING = [FileNotFoundError("weights.bin"), PermissionError("weights.bin"), KeyError("x"), SystemExit(2)]
+LASTING = [
+    FileNotFoundError("weights.bin"),
+    PermissionError("weights.bin"),
+    KeyError("x"),
+    SystemExit(2),
+]
 LASTING += [pytest.skip.Exception("not today"), RecursionError("deep"), StopAsyncIteration()]
 
 
 @pytest.mark.parametrize("wrap", [raising, raising_later])
-@pytest.mark.parametrize(("error", "retryable"), [*((e, True) for e in PASSING), *((e, False) for e in LASTING)])
+@pytest.mark.parametrize(
+    ("error", "retryable"), [*((e, True) for e in PASSING), *((e, False) for e in LASTING)]
+)
 def test_whatever_a_callable_raises_is_a_failed_call(failure, wrap, error, retryable):
     found = failure(wrap(error))
     assert type(error).__name__ in found.what
@@ -271,30 +287,49 @@ def test_a_function_is_known_by_itself_for_this_session_and_what_holds_an_object
     assert model(held("a constant")).key(E1) != model(held("a constant")).key(E1)  # two functions
     assert not model(upper).persistent
     one, slotted = Greeter(), Slotted()
-    for given in (one.greet, one.greet_later, functools.partial(one.greet), held(one), held(one.greet), slotted):
+    for given in (
+        one.greet,
+        one.greet_later,
+        functools.partial(one.greet),
+        held(one),
+        held(one.greet),
+        slotted,
+    ):
         assert model(given).key(E1) != model(given).key(E1)
-    assert len({model(lambda text: text).key(E1) for _ in range(100)}) == 100  # freed at once: ids are used again
+    # freed at once: ids are used again
+    assert len({model(lambda text: text).key(E1) for _ in range(100)}) == 100
 
 
 def test_a_function_is_known_by_the_parameters_of_the_fixture_that_gave_it(spec):
     def key(function, provider="callable", /, **parameters):
-        options = {name: parameters.pop(name) for name in ("base_url", "revision") if name in parameters}
+        options = {
+            name: parameters.pop(name) for name in ("base_url", "revision") if name in parameters
+        }
         given = spec(provider, **options, **({"function": function} if function else {}))
         source = replace(given.source, parameters=parameters)
         return build_model(replace(given, source=source), Surroundings(None)).key(E1)
 
     thing = object()
     assert key(upper, ckpt="a") == key(upper, ckpt="a")
-    assert len({key(upper), *(key(upper, ckpt=value) for value in ("a", "b", 1, thing, object()))}) == 6
+    assert (
+        len({key(upper), *(key(upper, ckpt=value) for value in ("a", "b", 1, thing, object()))})
+        == 6
+    )
     assert len({key(None, "openai", base_url="http://h", ckpt=value) for value in "ab"}) == 2
-    assert len({key(None, "openai", base_url="http://h", revision="1", ckpt=value) for value in "ab"}) == 1
+    assert (
+        len({key(None, "openai", base_url="http://h", revision="1", ckpt=value) for value in "ab"})
+        == 1
+    )
     assert key(upper, a=thing, b=[1]) == key(upper, b=[1], a=thing)
     assert key(upper, ckpt="a") != key(upper, other="a")
 
 
 def test_functions_of_one_object_use_it_alone(model):
     one = Greeter()
-    uses = [model(given).exclusive for given in (one.greet, held(one), functools.partial(Greeter.greet, one))]
+    uses = [
+        model(given).exclusive
+        for given in (one.greet, held(one), functools.partial(Greeter.greet, one))
+    ]
     assert all(used == frozenset([id(one)]) for used in uses)
     assert model(held([one].__iter__)).exclusive
     assert not model(upper).exclusive
@@ -302,10 +337,12 @@ def test_functions_of_one_object_use_it_alone(model):
 
 
 def test_the_input_and_the_repeat_are_in_the_key_and_nothing_else_is(model):
-    made = model(upper)
-    assert made.key(E1) == made.key(Example("e2", "hello", "y", group="g", fields={"a": 1}))
-    others = [Example("e1", "hullo", "x"), Example("e1", MESSAGES, "x")]
-    assert len({made.key(E1), made.key(E1, 1), *map(made.key, others)}) == 4
+    model_made = model(upper)
+    assert model_made.key(E1) == model_made.key(
+        Example("e2", "hello", "y", group="g", fields={"a": 1})
+    )
+    examples = [Example("e1", "hullo", "x"), Example("e1", MESSAGES, "x")]
+    assert len({model_made.key(E1), model_made.key(E1, 1), *map(model_made.key, examples)}) == 4
 
 
 # --- what is no model ----------------------------------------------------------------------------------------
@@ -321,13 +358,13 @@ class OneText:
         return text.upper()
 
 
-@pytest.mark.parametrize("given", [Greeter, Predictor, AsyncGreeter])
-def test_a_class_is_no_model_and_its_object_is(model, given):
+@pytest.mark.parametrize("class_given", [Greeter, Predictor, AsyncGreeter])
+def test_a_class_is_no_model_and_its_object_is(model, class_given):
     with pytest.raises(ConfigError) as caught:
-        model(given)
+        model(class_given)
     assert (caught.value.what, caught.value.cure) == (
-        f"{given.__name__} is a class, and a model is an object",
-        f"give an object of it: {given.__name__}()",
+        f"{class_given.__name__} is a class, and a model is an object",
+        f"give an object of it: {class_given.__name__}()",
     )
 
 
@@ -337,7 +374,7 @@ def test_a_class_whose_objects_are_answers_is_a_function(ask, model):
 
 
 @pytest.mark.parametrize(
-    ("given", "called"),
+    ("function", "called"),
     [
         (lambda text, k: text, "<lambda>(text, k)"),
         (lambda: "x", "<lambda>()"),
@@ -345,9 +382,9 @@ def test_a_class_whose_objects_are_answers_is_a_function(ask, model):
         (SimpleNamespace(predict=lambda: "x"), "SimpleNamespace.predict()"),
     ],
 )
-def test_a_function_takes_the_input_alone(model, given, called):
+def test_a_function_takes_the_input_alone(model, function, called):
     with pytest.raises(ConfigError) as caught:
-        model(given)
+        model(function)
     assert caught.value.what == f"{called} cannot be called with the input alone"
 
 
@@ -364,18 +401,24 @@ def test_what_a_decorator_wraps_may_take_more(ask, model):
 
 
 @pytest.mark.parametrize(
-    ("given", "cure"),
-    [(Predictor().predict, "give the object in place of"), (OneText(), "give the method predict in place of")],
+    ("predictor", "hint"),
+    [
+        (Predictor().predict, "give the object in place of"),
+        (OneText(), "give the method predict in place of"),
+    ],
 )
-def test_predict_gets_a_list_and_its_method_a_text(failure, given, cure):
-    assert cure in failure(given).cure
+def test_predict_gets_a_list_and_its_method_a_text(failure, predictor, hint):
+    assert hint in failure(predictor).cure
 
 
 def test_an_exception_that_is_not_about_the_call_has_its_own_cure(failure):
     def predict(texts):
         raise MemoryError
 
-    assert failure(SimpleNamespace(predict=predict)).cure == "fix the exception: it is not scored as a wrong answer"
+    assert (
+        failure(SimpleNamespace(predict=predict)).cure
+        == "fix the exception: it is not scored as a wrong answer"
+    )
 
 
 def test_a_function_without_return_is_told_so(failure):
@@ -403,18 +446,33 @@ def module(tmp_path, monkeypatch):
 
 
 def test_a_target_is_imported_and_called(build, ask, module):
-    name = module("class Model:\n    @staticmethod\n    def answer(text):\n        return text[::-1]\n")
+    name = module(
+        "class Model:\n    @staticmethod\n    def answer(text):\n        return text[::-1]\n"
+    )
     model = build("python", target=f"{name}:Model.answer")
     assert ask(model).text == "olleh"
-    assert (model.concurrency, model.timeout_s, model.retries, model.persistent) == (1, 60.0, 5, False)
-    assert (model.name, model.spelling, model.endpoint, model.verified) == ("tuned", "python:m", False, None)
+    assert (model.concurrency, model.timeout_s, model.retries, model.persistent) == (
+        1,
+        60.0,
+        5,
+        False,
+    )
+    assert (model.name, model.spelling, model.endpoint, model.verified) == (
+        "tuned",
+        "python:m",
+        False,
+        None,
+    )
 
 
 def test_a_revision_makes_answers_last(build):
     def made(function, revision):
         return build("python", target=f"os.path:{function}", revision=revision)
 
-    keys = {made(*one).key(E1) for one in (("basename", "v1"), ("basename", "v2"), ("dirname", "v1"))}
+    keys = {
+        made(*parameters).key(E1)
+        for parameters in (("basename", "v1"), ("basename", "v2"), ("dirname", "v1"))
+    }
     assert len(keys) == 3
     assert made("basename", "v1").persistent
     # committed recordings are found by a key that is the same in every version
@@ -443,21 +501,24 @@ def test_a_target_that_is_not_there(build, module, target, word):
 
 
 @pytest.mark.parametrize(
-    ("target", "cure"),
+    ("target", "hint"),
     [
         ("{m}:anwser", "did you mean 'answer'?"),
         ("ftgate_no_such:f", "pythonpath"),
-        ("ftgate_target_importing:f", "install the package that has nopkg, which ftgate_target_importing imports"),
+        (
+            "ftgate_target_importing:f",
+            "install the package that has nopkg, which ftgate_target_importing imports",
+        ),
         ("ftgate_target_broken:f", "fix the exception in ftgate_target_broken"),
     ],
 )
-def test_the_cure_of_a_target_is_that_of_its_cause(build, module, target, cure):
+def test_the_cure_of_a_target_is_that_of_its_cause(build, module, target, hint):
     module("1 / 0", "ftgate_target_broken")
     module("import nopkg", "ftgate_target_importing")
     target = target.format(m=module("def answer(text):\n    return text\n"))
     with pytest.raises(ConfigError) as caught:
         build("python", target=target)
-    assert cure in caught.value.cure
+    assert hint in caught.value.cure
 
 
 # --- objects, and providers of hooks -------------------------------------------------------------------------
@@ -487,28 +548,48 @@ def test_an_object_with_the_parts_of_a_model_gets_the_defaults_of_what_it_leaves
     declared, made = Declared(), model(Known())
     assert model(declared) is declared
     assert (made.name, made.key(None), asyncio.run(made.complete(None)).text) == ("mine", "k", "x")
-    assert (made.requests_per_minute, made.ids, made.verified, made.price) == (60, ["1"], None, None)
-    assert (made.endpoint, made.batch_size, made.latency_sample, dict(made.params)) == (False, 1, 0, {})
+    assert (made.requests_per_minute, made.ids, made.verified, made.price) == (
+        60,
+        ["1"],
+        None,
+        None,
+    )
+    assert (made.endpoint, made.batch_size, made.latency_sample, dict(made.params)) == (
+        False,
+        1,
+        0,
+        {},
+    )
     assert (made.ready(), made.characters(Example("e", "four", ""))) == (None, 4)
     assert asyncio.run(made.aclose()) is None
     with pytest.raises(AttributeError):
         _ = made.nonsense
 
 
-LIMITS = [("retries", "5"), ("retries", -1), ("concurrency", 0), ("concurrency", 1.5), ("timeout_s", "60")]
+LIMITS = [
+    ("retries", "5"),
+    ("retries", -1),
+    ("concurrency", 0),
+    ("concurrency", 1.5),
+    ("timeout_s", "60"),
+]
 
 
-@pytest.mark.parametrize(("part", "value"), LIMITS)
-def test_the_limits_of_an_object_are_checked(model, part, value):
+@pytest.mark.parametrize(("limit", "value"), LIMITS)
+def test_the_limits_of_an_object_are_checked(model, limit, value):
     whole = Whole()
-    setattr(whole, part, value)
-    with pytest.raises(ConfigError, match=f"ftgate.yaml:7: the model of type Whole has the {part} {value!r}"):
+    setattr(whole, limit, value)
+    with pytest.raises(
+        ConfigError, match=f"ftgate.yaml:7: the model of type Whole has the {limit} {value!r}"
+    ):
         model(whole)
 
 
 def test_an_object_with_predict_is_called_with_lists(model, ask):
     asked = []
-    given = SimpleNamespace(predict=lambda inputs: asked.append(inputs) or np.array([len(text) for text in inputs]))
+    given = SimpleNamespace(
+        predict=lambda inputs: asked.append(inputs) or np.array([len(text) for text in inputs])
+    )
     conversation = ({"role": "system", "content": "s"}, {"role": "user", "content": "bb"})
     questions = [Question("", Example(one, one, 1), 0) for one in ("a", conversation)]
 
@@ -533,10 +614,17 @@ def test_a_revision_is_one_models_alone_and_the_keys_of_every_provider_hold(spec
 
     kept = {hooked(size=size, revision=name).key(E1) for size in (1, 2) for name in ("v1", "v2")}
     assert len(kept) == 4
-    limits = {"concurrency": 4, "timeout_s": 1.5, "retries": 1, "price": {"input_per_1m": 2.0}, "name": "x"}
+    limits = {
+        "concurrency": 4,
+        "timeout_s": 1.5,
+        "retries": 1,
+        "price": {"input_per_1m": 2.0},
+        "name": "x",
+    }
     model = hooked(size=1, revision="v1", **limits)
     assert model.key(E1) in kept
     assert (model.concurrency, model.timeout_s, model.retries) == (4, 1.5, 1)
     assert (model.price.input_per_1m, model.persistent) == (2.0, True)
-    with pytest.raises(ConfigError, match="echo:m beside its revision"):  # it cannot be written down
+    # it cannot be written down
+    with pytest.raises(ConfigError, match="echo:m beside its revision"):
         hooked(size=object(), revision="v1")

@@ -18,7 +18,12 @@ INSPECT = [
     {"id": 1, "repeat": 0, "output": "invo", "finish_reason": "max_tokens"},
     {"id": "t0", "repeat": 0, "output": "refund", "finish_reason": "stop"},
     {"id": 1, "repeat": 1, "output": "invoice", "finish_reason": "stop"},
-    {"id": "t0", "repeat": 1, "output": '[{"arguments":{"x":1},"name":"find"}]', "finish_reason": "tool_calls"},
+    {
+        "id": "t0",
+        "repeat": 1,
+        "output": '[{"arguments":{"x":1},"name":"find"}]',
+        "finish_reason": "tool_calls",
+    },
 ]
 
 
@@ -56,7 +61,9 @@ def test_an_archive_of_inspect_holds_the_same_as_its_json(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.eval", "w") as archive:
         archive.writestr("header.json", "{}")
         for sample in samples:
-            archive.writestr(f"samples/{sample['id']}_epoch_{sample['epoch']}.json", json.dumps(sample))
+            archive.writestr(
+                f"samples/{sample['id']}_epoch_{sample['epoch']}.json", json.dumps(sample)
+            )
     assert read(tmp_path / "a.eval") == read(LOGS / "inspect.json")
 
 
@@ -72,13 +79,28 @@ def test_how_an_answer_of_inspect_ended(tmp_path, reason, finish):
 
 
 def test_a_failed_sample_has_no_answer(tmp_path):
-    sample = {"id": "t0", "epoch": 1, "output": {"choices": []}, "error": {"message": "out of memory"}}
-    (tmp_path / "a.json").write_text(json.dumps({"eval": {}, "samples": [sample]}), encoding="utf-8")
-    assert read(tmp_path / "a.json") == [{"id": "t0", "repeat": 0, "output": None, "error": "out of memory"}]
+    sample = {
+        "id": "t0",
+        "epoch": 1,
+        "output": {"choices": []},
+        "error": {"message": "out of memory"},
+    }
+    (tmp_path / "a.json").write_text(
+        json.dumps({"eval": {}, "samples": [sample]}), encoding="utf-8"
+    )
+    assert read(tmp_path / "a.json") == [
+        {"id": "t0", "repeat": 0, "output": None, "error": "out of memory"}
+    ]
 
 
 def lm_eval_row(**values):
-    row = {"doc_id": 7, "doc": {"question": "q"}, "arguments": [["q", {}]], "resps": [["a"]], "filter": "none"}
+    row = {
+        "doc_id": 7,
+        "doc": {"question": "q"},
+        "arguments": [["q", {}]],
+        "resps": [["a"]],
+        "filter": "none",
+    }
     return json.dumps({**row, **values}) + "\n"
 
 

@@ -17,7 +17,9 @@ KEY = "sk-live-0123456789abcdef"
 
 
 @pytest.mark.parametrize("asked", [({"role": "user", "content": "hello"},), "hello"])
-def test_the_prompt_the_params_and_the_tools_of_a_row_are_sent_and_tools_change_the_key(ask, build, server, asked):
+def test_the_prompt_the_params_and_the_tools_of_a_row_are_sent_and_tools_change_the_key(
+    ask, build, server, asked
+):
     tools = {"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "auto"}
     messages = [{"role": "system", "content": "s"}, {"role": "user", "content": "hello"}]
     params = {"temperature": 0, "response_format": {"type": "json_object"}}
@@ -26,7 +28,9 @@ def test_the_prompt_the_params_and_the_tools_of_a_row_are_sent_and_tools_change_
     assert server.bodies == [{"model": "m", "messages": messages, **params, **tools}]
     rows = [Example("1", asked, [], fields=fields) for fields in ({}, {"lang": "en"}, tools)]
     assert (len(set(map(model.key, rows))), len(set(map(model.characters, rows)))) == (2, 2)
-    assert model.sent(Example("1", "hello", [], fields={"tools": "hammer, saw"})) == {"messages": messages}
+    assert model.sent(Example("1", "hello", [], fields={"tools": "hammer, saw"})) == {
+        "messages": messages
+    }
 
 
 AMBIENT = {
@@ -44,7 +48,11 @@ def test_an_endpoint_gets_the_key_that_is_named_and_nothing_else_of_the_environm
 ):
     (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login me password {KEY}\n")
     (tmp_path / "netrc").chmod(0o600)
-    ambient = {"NETRC": str(tmp_path / "netrc"), "OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "MY_KEY": " sk-mine\n"}
+    ambient = {
+        "NETRC": str(tmp_path / "netrc"),
+        "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
+        "MY_KEY": " sk-mine\n",
+    }
     for name, value in {**AMBIENT, **ambient}.items():
         monkeypatch.setenv(name, value)
     assert ask(build(base_url=f"{server.url}/", **named)).text == "hello"
@@ -58,12 +66,16 @@ def test_an_endpoint_gets_the_key_that_is_named_and_nothing_else_of_the_environm
 def test_without_base_url_the_public_endpoint_is_asked_with_its_own_key(build, monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     model = build()
-    assert (model.home.base_url, model.home.key_env) == ("https://api.openai.com/v1", "OPENAI_API_KEY")
+    assert (model.home.base_url, model.home.key_env) == (
+        "https://api.openai.com/v1",
+        "OPENAI_API_KEY",
+    )
     assert build(api_key_env="OTHER").home.key_env == "OTHER"
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(ModelError, match="OPENAI_API_KEY is not set"):
         model.ready()
-    build(base_url="http://127.0.0.1:9/v1").ready()  # a key is needed only where one is named, and never shown
+    # a key is needed only where one is named, and never shown
+    build(base_url="http://127.0.0.1:9/v1").ready()
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     model.ready()
     assert KEY not in repr(model) + repr(model.address())
@@ -88,7 +100,9 @@ def test_connections_are_kept_within_a_loop_and_opened_anew_in_another(build, se
 
 
 @pytest.mark.parametrize("value", [None, "  ", "sk-ä"])
-def test_a_missing_key_ends_the_run_before_a_call_and_names_the_variable(ask, build, server, monkeypatch, value):
+def test_a_missing_key_ends_the_run_before_a_call_and_names_the_variable(
+    ask, build, server, monkeypatch, value
+):
     if value is not None:
         monkeypatch.setenv("MY_KEY", value)
     model = build(base_url=server.url, api_key_env="MY_KEY")
@@ -114,7 +128,9 @@ def test_a_missing_key_ends_the_run_before_a_call_and_names_the_variable(ask, bu
 def test_no_error_tells_the_key(failing, monkeypatch, fault, key):
     monkeypatch.setenv("MY_KEY", key)
     body = fault.payload("m").decode().replace(KEY, key)
-    found = failing(Reply(status=fault.status, body=body, headers=fault.headers), api_key_env="MY_KEY")
+    found = failing(
+        Reply(status=fault.status, body=body, headers=fault.headers), api_key_env="MY_KEY"
+    )
     shown = "".join(traceback.format_exception(type(found), found, found.__traceback__))
     assert found.what in shown
     assert key[:9] not in shown
@@ -133,7 +149,11 @@ CALLS = [{"function": {"name": "f", "arguments": {"key": KEY}}}]
 
 @pytest.mark.parametrize(
     "reply",
-    [Reply(f"Your key is {KEY}."), Reply("hi", message={"reasoning": KEY}), Reply("", message={"tool_calls": CALLS})],
+    [
+        Reply(f"Your key is {KEY}."),
+        Reply("hi", message={"reasoning": KEY}),
+        Reply("", message={"tool_calls": CALLS}),
+    ],
 )
 def test_an_answer_that_repeats_the_key_it_was_sent_is_an_error(failing, monkeypatch, reply):
     monkeypatch.setenv("MY_KEY", KEY)
@@ -186,12 +206,28 @@ def test_a_content_filter_that_refuses_the_request_gives_a_filtered_answer(ask, 
 
 
 E1 = Example("e1", "hello", "x", fields={"lang": "de"})
-SAME = [{"base_url": "http://127.0.0.1:9/v1/"}, {"api_key_env": "OTHER"}, {"concurrency": 3}, {"timeout_s": 5}]
+SAME = [
+    {"base_url": "http://127.0.0.1:9/v1/"},
+    {"api_key_env": "OTHER"},
+    {"concurrency": 3},
+    {"timeout_s": 5},
+]
 SAME += [{"retries": 0}, {"price": {"input_per_1m": 1.0}}, {"template": "{input}"}]
 SAME += [{"example": Example("e2", "hello", "y", group="g", fields={"lang": "fr"})}]
 SAME += [{"example": Example("e1", ({"role": "user", "content": "hello"},), "x")}]
-OTHER = [{"model": "m2"}, {"base_url": "http://127.0.0.1:8/v1"}, {"revision": "r2"}, {"params": {"temperature": 1}}]
-OTHER += [{"params": {}}, {"system": "s"}, {"template": "{input}!"}, {"template": "{lang}{input}"}, {"repeat": 1}]
+OTHER = [
+    {"model": "m2"},
+    {"base_url": "http://127.0.0.1:8/v1"},
+    {"revision": "r2"},
+    {"params": {"temperature": 1}},
+]
+OTHER += [
+    {"params": {}},
+    {"system": "s"},
+    {"template": "{input}!"},
+    {"template": "{lang}{input}"},
+    {"repeat": 1},
+]
 OTHER += [{"example": Example("e1", "hullo", "x")}]
 OTHER += [{"example": Example("e1", ({"role": "assistant", "content": "hello"},), "x")}]
 
@@ -208,9 +244,9 @@ def test_params_that_cannot_be_sent(build, params):
 
 def test_what_can_change_an_answer_changes_its_key_and_nothing_else_does(build):
     def key(example=E1, repeat=0, **changes):
-        return build(**{"base_url": "http://127.0.0.1:9/v1", "params": {"temperature": 0}, **changes}).key(
-            example, repeat
-        )
+        return build(
+            **{"base_url": "http://127.0.0.1:9/v1", "params": {"temperature": 0}, **changes}
+        ).key(example, repeat)
 
     # committed recordings are found by it: it is the same in every version
     assert key() == "b13ba91c71ea60689aa6617805386c04ae34e96f6b12e06d844900f0e06b749d"
@@ -225,7 +261,12 @@ def test_what_can_change_an_answer_changes_its_key_and_nothing_else_does(build):
 def test_defaults_and_what_is_written(build):
     model = build()
     assert (model.concurrency, model.timeout_s, model.retries) == (16, 60.0, 5)
-    assert (model.persistent, model.verified, model.endpoint, model.price.known) == (True, None, True, False)
+    assert (model.persistent, model.verified, model.endpoint, model.price.known) == (
+        True,
+        None,
+        True,
+        False,
+    )
     assert (model.name, model.spelling) == ("tuned", "openai:m")
     limits = {"concurrency": 2, "timeout_s": 3.0, "retries": 0, "requests_per_minute": 60}
     model = build(**limits, price={"input_per_1m": 1.0, "output_per_1m": 0})
@@ -234,7 +275,9 @@ def test_defaults_and_what_is_written(build):
 
 
 @pytest.mark.parametrize("cancelled", [True, False])
-def test_a_cancellation_that_comes_as_a_lost_connection_is_one(build, server, monkeypatch, cancelled):
+def test_a_cancellation_that_comes_as_a_lost_connection_is_one(
+    build, server, monkeypatch, cancelled
+):
     """aiohttp tells of it so under load: a time limit then stays a time limit, and Ctrl-C ends the run."""
     model = build(base_url=server.url)
 
@@ -258,5 +301,6 @@ def test_a_cancellation_that_comes_as_a_lost_connection_is_one(build, server, mo
         return found
 
     (found,) = asyncio.run(ask_it())
-    told_apart = sys.version_info >= (3, 11)  # before that a task does not say whether somebody cancels it
+    # before that a task does not say whether somebody cancels it
+    told_apart = sys.version_info >= (3, 11)
     assert isinstance(found, asyncio.CancelledError if cancelled or not told_apart else ModelError)

@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 
 from pytest_ftgate.data import Example, canonical_json, examples_from
 from pytest_ftgate.errors import ConfigError, DataError
-from pytest_ftgate.models.prompt import Prompt, build_prompt, choose_shots, refuse_unsent_media, usable_examples
+from pytest_ftgate.models.prompt import (
+    Prompt,
+    build_prompt,
+    choose_shots,
+    refuse_unsent_media,
+    usable_examples,
+)
 
 SYSTEM = {"role": "system", "content": "old"}
 USER = {"role": "user", "content": "hi"}
@@ -21,7 +27,10 @@ def example(given="hi", expected="x", **fields):
 
 NEW = {"role": "system", "content": "new"}
 DEVELOPER = {"role": "developer", "content": "old"}
-CALLED = ({"role": "assistant", "content": None, "tool_calls": [{"id": "c"}]}, {"role": "tool", "content": "1"})
+CALLED = (
+    {"role": "assistant", "content": None, "tool_calls": [{"id": "c"}]},
+    {"role": "tool", "content": "1"},
+)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +38,10 @@ CALLED = ({"role": "assistant", "content": None, "tool_calls": [{"id": "c"}]}, {
     [
         (None, "hi", [USER]),
         ("new", "hi", [NEW, USER]),
-        *(("new", given, [NEW, USER]) for given in ((SYSTEM, USER), (USER, SYSTEM), (DEVELOPER, USER))),
+        *(
+            ("new", given, [NEW, USER])
+            for given in ((SYSTEM, USER), (USER, SYSTEM), (DEVELOPER, USER))
+        ),
         (None, (SYSTEM, USER, *CALLED), [SYSTEM, USER, *CALLED]),
     ],
 )
@@ -43,7 +55,8 @@ def test_system_file_is_read_whole(tmp_path, spec):
 
 
 @pytest.mark.parametrize(
-    ("content", "word"), [(b"caf\xe9.", r"prompt.md(.|\n)*byte 3"), (b" \n", r"system_file: is blank(.|\n)*prompt.md")]
+    ("content", "word"),
+    [(b"caf\xe9.", r"prompt.md(.|\n)*byte 3"), (b" \n", r"system_file: is blank(.|\n)*prompt.md")],
 )
 def test_system_file_that_cannot_be_used(tmp_path, spec, content, word):
     (tmp_path / "prompt.md").write_bytes(content)
@@ -82,7 +95,11 @@ def test_what_is_put_in_is_never_expanded_again(text, field):
 
 
 def test_template_stands_for_the_users_last_message():
-    turns = ({"role": "user", "content": "one"}, {"role": "assistant", "content": "two"}, {**USER, "name": "ann"})
+    turns = (
+        {"role": "user", "content": "one"},
+        {"role": "assistant", "content": "two"},
+        {**USER, "name": "ann"},
+    )
     sent = Prompt(template="Q: {input}").messages(example(turns))
     assert sent == [*turns[:2], {"role": "user", "content": "Q: hi", "name": "ann"}]
     assert turns[2]["content"] == "hi"
@@ -114,7 +131,9 @@ def test_template_that_cannot_be_applied(template, given, words):
 @pytest.mark.parametrize("turns", [(SYSTEM, USER), (USER, SYSTEM)])
 def test_shots_stand_after_the_instructions_of_the_data_and_leave_their_own_out(spec, turns):
     chat = {"messages": [*turns, {"role": "assistant", "content": "answer"}]}
-    sent = build_prompt(spec(few_shot=1), examples_from([chat], origin="here")).messages(example((SYSTEM, USER)))
+    sent = build_prompt(spec(few_shot=1), examples_from([chat], origin="here")).messages(
+        example((SYSTEM, USER))
+    )
     assert sent == [SYSTEM, USER, {"role": "assistant", "content": "answer"}, USER]
 
 
@@ -154,7 +173,11 @@ def test_a_shot_that_calls_tools_is_sent_as_calls(spec):
     """With a result for each, which the API requires; without tools, and for plain text, the answer is text."""
     calls = [{"name": "f", "arguments": {"x": 1}}, {"name": "g", "arguments": {}}]
     rows = [
-        {"input": [USER], "expected": calls, "tools": [{"type": "function", "function": {"name": "f"}}]},
+        {
+            "input": [USER],
+            "expected": calls,
+            "tools": [{"type": "function", "function": {"name": "f"}}],
+        },
         {"input": "no tools", "expected": calls},
     ]
     data = examples_from(rows, origin="here")
@@ -166,7 +189,9 @@ def test_a_shot_that_calls_tools_is_sent_as_calls(spec):
     ]
     ids = [call["id"] for call in called["tool_calls"]]
     assert len(set(ids)) == 2
-    assert [(result["role"], result["tool_call_id"]) for result in (one, other)] == [("tool", id_) for id_ in ids]
+    assert [(result["role"], result["tool_call_id"]) for result in (one, other)] == [
+        ("tool", id_) for id_ in ids
+    ]
     assert text == {"role": "assistant", "content": canonical_json(calls)}
 
 
@@ -196,25 +221,58 @@ TEXTS = """<image> <Image> <img> <start_of_image> <|AUDIO|> <video> <ImageHere> 
 <|image_1|> ![scan](a.png) <img/src=x> a[image] <|im_start|> List<Image> [a](b.png) <image>a</image>"""
 MEDIA = [
     *({name: "x"} for name in ("image", "images", "audio", "videos")),
-    *({"f": name} for name in ("https://x.y/a.png?size=1", "my scan.TIFF", "x.pdf", "clips/a.mp3", "iVBORw0KGgoAAA")),
-    *({"f": value} for value in ({"bytes": "iVBORw=", "path": None}, [{"url": "https://x.y/a.jpg"}], ["a.tiff"])),
+    *(
+        {"f": name}
+        for name in (
+            "https://x.y/a.png?size=1",
+            "my scan.TIFF",
+            "x.pdf",
+            "clips/a.mp3",
+            "iVBORw0KGgoAAA",
+        )
+    ),
+    *(
+        {"f": value}
+        for value in (
+            {"bytes": "iVBORw=", "path": None},
+            [{"url": "https://x.y/a.jpg"}],
+            ["a.tiff"],
+        )
+    ),
     *({"f": value} for value in ("data:audio/wav;base64,UklGR", b"RIFF")),
     {"pixel_values": [[0, 1], [1, 0]]},
 ]
-OTHERS = {"photo_id": 7, "image_size": [640, 480], "spans": [[0, 4]], "note": "see a.png for it", "file": "a.txt"}
-OTHERS |= {"images": [], "image_tags": ["cat"], "speech": "Four score", "embedding": [0.5] * 99, "meta": {"bytes": 0}}
+OTHERS = {
+    "photo_id": 7,
+    "image_size": [640, 480],
+    "spans": [[0, 4]],
+    "note": "see a.png for it",
+    "file": "a.txt",
+}
+OTHERS |= {
+    "images": [],
+    "image_tags": ["cat"],
+    "speech": "Four score",
+    "embedding": [0.5] * 99,
+    "meta": {"bytes": 0},
+}
 
 
 @pytest.mark.parametrize(
     ("text", "fields"),
-    [*(("hi", one) for one in MEDIA), *((text, {}) for text in ("scans/7.png", "data:image/png;base64,iVBOR"))],
+    [
+        *(("hi", one) for one in MEDIA),
+        *((text, {}) for text in ("scans/7.png", "data:image/png;base64,iVBOR")),
+    ],
 )
 def test_media_that_would_not_be_sent_are_refused(text, fields):
     with pytest.raises(DataError, match="would not be sent"):
         refuse_unsent_media(Example("a", text, "x", fields=fields))
 
 
-@pytest.mark.parametrize("text", [*TEXTS.split(), "<img src='a.png'>", "<p><img src=x></p>", "data:image/png,x"])
+@pytest.mark.parametrize(
+    "text", [*TEXTS.split(), "<img src='a.png'>", "<p><img src=x></p>", "data:image/png,x"]
+)
 def test_a_tag_of_an_image_in_a_text_is_text(text):
     refuse_unsent_media(Example("a", f"{text} what is it?", "x"))
     turns = ({"role": "user", "content": [{"type": "text", "text": f"what is {text}"}]},)

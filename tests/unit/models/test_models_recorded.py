@@ -17,7 +17,9 @@ def record(tmp_path, monkeypatch, build):
 
     def make(*rows, text=None, **options):
         content = "".join(json.dumps(row) + "\n" for row in rows) if text is None else text
-        (tmp_path / "r.jsonl").write_bytes(content.encode() if isinstance(content, str) else content)
+        (tmp_path / "r.jsonl").write_bytes(
+            content.encode() if isinstance(content, str) else content
+        )
         return build("recorded", path=tmp_path / "r.jsonl", **options)
 
     return make
@@ -31,7 +33,14 @@ ROW = {"id": "e1", "output": "refund"}
 
 
 USAGE = {"input_tokens": 7, "output_tokens": 2, "cached_input_tokens": 3}
-TOLD = {"usage": USAGE, "latency_s": 0.25, "finish": "cut_off", "key": "k", "created_at": 1.0, "x": []}
+TOLD = {
+    "usage": USAGE,
+    "latency_s": 0.25,
+    "finish": "cut_off",
+    "key": "k",
+    "created_at": 1.0,
+    "x": [],
+}
 ENDS = {
     "cut_off": [{"stop_reason": "max_tokens"}],
     "refusal": [{"finish_reason": "refusal"}],
@@ -49,15 +58,26 @@ OUTPUTS += [({"b": 1, "a": [2]}, '{"a":[2],"b":1}')]
     [
         (ROW, Completion("refund")),
         ({**ROW, **TOLD}, Completion("refund", 7, 2, 3, "cut_off", 0.25)),
-        ({**ROW, **dict.fromkeys(("usage", "latency_s", "finish", "input_sha256", "repeat"))}, Completion("refund")),
-        *(({**ROW, **way}, Completion("refund", finish=finish)) for finish, ways in ENDS.items() for way in ways),
+        (
+            {**ROW, **dict.fromkeys(("usage", "latency_s", "finish", "input_sha256", "repeat"))},
+            Completion("refund"),
+        ),
+        *(
+            ({**ROW, **way}, Completion("refund", finish=finish))
+            for finish, ways in ENDS.items()
+            for way in ways
+        ),
         *(({"id": "e1", "output": output}, Completion(text)) for output, text in OUTPUTS),
     ],
 )
 def test_what_a_row_answers(record, ask, row, answer):
     model = record({"id": 17, "output": "x"}, row)
     assert (ask(model), model.ids) == (answer, {"17", "e1"})
-    assert ask(record(text=f"\ufeff{json.dumps(row)}\n\n  \n")) == ask(record(text=json.dumps(row))) == answer
+    assert (
+        ask(record(text=f"\ufeff{json.dumps(row)}\n\n  \n"))
+        == ask(record(text=json.dumps(row)))
+        == answer
+    )
 
 
 def test_repeats_are_rows_of_their_own(record, ask):
@@ -78,7 +98,14 @@ FAILED = [
     ({"finish_reason": "error"}, "finish reason"),
     ({"output": "", "finish_reason": "abort"}, "finish reason"),
 ]
-FINE = [{"error": None}, {"error": ""}, {"error": False}, {"status": 200}, {"status": "reviewed"}, {"status": True}]
+FINE = [
+    {"error": None},
+    {"error": ""},
+    {"error": False},
+    {"status": 200},
+    {"status": "reviewed"},
+    {"status": True},
+]
 
 
 @pytest.mark.parametrize(("more", "evidence"), FAILED)
@@ -111,7 +138,11 @@ def test_a_recording_whose_rows_all_name_their_input_is_verified_and_else_attest
 
 def test_a_key_stands_for_the_file_the_id_the_repeat_and_the_input_that_is_stated(record):
     model, changed = record(ROW), record({**ROW, "output": "x"})
-    e1, other, e2 = Example("e1", "hello", "x"), Example("e1", "other", "y"), Example("e2", "hello", "x")
+    e1, other, e2 = (
+        Example("e1", "hello", "x"),
+        Example("e1", "other", "y"),
+        Example("e2", "hello", "x"),
+    )
     assert model.key(e1) == model.key(other)
     assert len({model.key(e1), model.key(e1, 1), model.key(e2), changed.key(e1)}) == 4
     held = record({**ROW, "input_sha256": HELLO})
@@ -121,7 +152,12 @@ def test_a_key_stands_for_the_file_the_id_the_repeat_and_the_input_that_is_state
 def test_what_the_runner_and_reports_see(record, tmp_path):
     model = record(ROW, price={"input_per_1m": 1.0})
     assert model.sha256 == hashlib.sha256((tmp_path / "r.jsonl").read_bytes()).hexdigest()
-    assert (model.persistent, model.endpoint, model.timeout_s, model.retries) == (False, False, None, 0)
+    assert (model.persistent, model.endpoint, model.timeout_s, model.retries) == (
+        False,
+        False,
+        None,
+        0,
+    )
     assert (model.name, model.spelling, model.price.input_per_1m) == ("tuned", "recorded:m", 1.0)
 
 
@@ -129,9 +165,13 @@ def test_rows_tell_what_they_were_made_with(record, tmp_path):
     made = {"key": "k", "created_at": 5, "busy_s": 0.25, "repeat": 2, "input_sha256": HELLO}
     record({**ROW, **made}, {"id": "e2", "output": None})
     rows = read_rows(tmp_path / "r.jsonl").rows
-    answered = Prediction("k", Completion("refund"), None, 5.0, 0.25, id="e1", stored=True, recorded=True)
+    answered = Prediction(
+        "k", Completion("refund"), None, 5.0, 0.25, id="e1", stored=True, recorded=True
+    )
     assert rows["e1", 2] == RecordedRow(1, answered, HELLO)
-    assert rows["e2", 0] == RecordedRow(2, Prediction("", id="e2", stored=True, recorded=True), None)
+    assert rows["e2", 0] == RecordedRow(
+        2, Prediction("", id="e2", stored=True, recorded=True), None
+    )
 
 
 # --- files that cannot be used -------------------------------------------------------------------------------
@@ -141,8 +181,19 @@ def row(key, value):
     return f'{{"id": "a", "output": "x", "{key}": {value}}}\n'
 
 
-NUMBERS = [("latency_s", "-1"), ("latency_s", '"1"'), ("latency_s", "true"), ("latency_s", "1" + "0" * 400)]
-NUMBERS += [("created_at", "-1"), ("key", "1"), ("usage", "1"), ("repeat", "1.5"), ("input_sha256", "1")]
+NUMBERS = [
+    ("latency_s", "-1"),
+    ("latency_s", '"1"'),
+    ("latency_s", "true"),
+    ("latency_s", "1" + "0" * 400),
+]
+NUMBERS += [
+    ("created_at", "-1"),
+    ("key", "1"),
+    ("usage", "1"),
+    ("repeat", "1.5"),
+    ("input_sha256", "1"),
+]
 
 
 @pytest.mark.parametrize(
@@ -159,11 +210,31 @@ NUMBERS += [("created_at", "-1"), ("key", "1"), ("usage", "1"), ("repeat", "1.5"
         ('{"id": " ", "output": "x"}\n', "r.jsonl:1: id", ["not blank, got the text"]),
         *((row(key, "NaN"), "r.jsonl:1", ["NaN"]) for key in ("y", "latency_s")),
         *((row(*pair), f"r.jsonl:1: {pair[0]}", ["must"]) for pair in NUMBERS),
-        (row("created_at", "1700000000000"), "r.jsonl:1: created_at", ["seconds since 1970", "1700000000000"]),
-        ('{"id": "a", "output": "x", "usage": {"input_tokens": -1}}\n', "r.jsonl:1: usage.input_tokens", ["-1"]),
-        ('{"id": "a", "output": "x", "usage": {"output_tokens": "3"}}\n', "r.jsonl:1: usage.output_tokens", ["text"]),
-        ('{"id": "a", "output": "x", "finish": "stopp"}\n', "r.jsonl:1: finish", ["one of stop", "cut_off", "stopp"]),
-        ('{"id": "a", "output": "x"}\n\n{"id": "a", "output": "y"}\n', "r.jsonl:3: id", ['"a"', '"repeat"']),
+        (
+            row("created_at", "1700000000000"),
+            "r.jsonl:1: created_at",
+            ["seconds since 1970", "1700000000000"],
+        ),
+        (
+            '{"id": "a", "output": "x", "usage": {"input_tokens": -1}}\n',
+            "r.jsonl:1: usage.input_tokens",
+            ["-1"],
+        ),
+        (
+            '{"id": "a", "output": "x", "usage": {"output_tokens": "3"}}\n',
+            "r.jsonl:1: usage.output_tokens",
+            ["text"],
+        ),
+        (
+            '{"id": "a", "output": "x", "finish": "stopp"}\n',
+            "r.jsonl:1: finish",
+            ["one of stop", "cut_off", "stopp"],
+        ),
+        (
+            '{"id": "a", "output": "x"}\n\n{"id": "a", "output": "y"}\n',
+            "r.jsonl:3: id",
+            ['"a"', '"repeat"'],
+        ),
         ('{"id": "a", "id": "b", "output": "x"}\n', "r.jsonl:1: id", ["duplicate"]),
     ],
 )

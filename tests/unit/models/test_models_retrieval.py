@@ -25,7 +25,9 @@ def asked(given):
 
 
 def data(*inputs):
-    return examples_from([(question, f"answer {i}") for i, question in enumerate(inputs)], origin="t")
+    return examples_from(
+        [(question, f"answer {i}") for i, question in enumerate(inputs)], origin="t"
+    )
 
 
 def near(neighbours, given):
@@ -53,39 +55,62 @@ def test_fixed_examples_stand_first_and_are_not_retrieved_again(spec):
 
 
 def test_blank_and_repeated_examples_are_not_shown(spec):
-    rows = [("a parcel", ""), (" ", "x"), ("A  PARCEL", "first"), ("a parcel", "second"), ("an invoice", "third")]
+    rows = [
+        ("a parcel", ""),
+        (" ", "x"),
+        ("A  PARCEL", "first"),
+        ("a parcel", "second"),
+        ("an invoice", "third"),
+    ]
     prompt = build_prompt(spec(retrieval=2), examples_from(rows, origin="t"))
-    assert [message["content"] for message in prompt.messages(asked("a parcel"))][1::2] == ["third", "first"]
+    assert [message["content"] for message in prompt.messages(asked("a parcel"))][1::2] == [
+        "third",
+        "first",
+    ]
 
 
 @pytest.mark.parametrize(("few_shot", "k", "n"), [(None, 6, 5), (2, 4, 3)])
 def test_too_few_examples(spec, few_shot, k, n):
-    with pytest.raises(ConfigError, match=rf"ftgate.yaml:7: retrieval: .*{k} usable.* {n}\n  training set: t\n"):
+    with pytest.raises(
+        ConfigError, match=rf"ftgate.yaml:7: retrieval: .*{k} usable.* {n}\n  training set: t\n"
+    ):
         build_prompt(spec(few_shot=few_shot, retrieval=k), examples_from(ROWS, origin="t"))
 
 
 def picture(url, *texts):
-    parts = [{"type": "image_url", "image_url": {"url": url}}, *({"type": "text", "text": text} for text in texts)]
+    parts = [
+        {"type": "image_url", "image_url": {"url": url}},
+        *({"type": "text", "text": text} for text in texts),
+    ]
     return ({"role": "user", "content": parts},)
 
 
 def test_pictures_alone_cannot_be_compared(spec):
     with pytest.raises(ConfigError, match=r"ftgate.yaml:7: retrieval: .*text"):
-        build_prompt(spec(retrieval=1), examples_from([(picture("a"), "x"), (picture("b", " "), "y")], origin="t"))
+        build_prompt(
+            spec(retrieval=1),
+            examples_from([(picture("a"), "x"), (picture("b", " "), "y")], origin="t"),
+        )
 
 
 def test_messages_are_compared_by_their_text_without_instructions():
     system = {"role": "system", "content": "where is my parcel"}
     pool = data(
-        (system, {"role": "user", "content": "the invoice"}), picture("parcel", "a refund"), "my parcel"
+        (system, {"role": "user", "content": "the invoice"}),
+        picture("parcel", "a refund"),
+        "my parcel",
     ).examples
     assert Neighbours(pool, 1).of(asked("where is the parcel")) == (pool[2],)
-    assert Neighbours(pool, 1).of(asked((system, {"role": "user", "content": "an invoice"}))) == (pool[0],)
+    assert Neighbours(pool, 1).of(asked((system, {"role": "user", "content": "an invoice"}))) == (
+        pool[0],
+    )
     assert Neighbours(pool, 1).of(asked(picture("my", "refund it"))) == (pool[1],)
 
 
 WORDS = st.lists(
-    st.sampled_from(["parcel", "refund", "invoice", "late", "broken", "ß", "İ", "12", ","]), min_size=1, max_size=6
+    st.sampled_from(["parcel", "refund", "invoice", "late", "broken", "ß", "İ", "12", ","]),
+    min_size=1,
+    max_size=6,
 )
 TEXTS = st.lists(WORDS.map(" ".join), min_size=1, max_size=12, unique=True)
 

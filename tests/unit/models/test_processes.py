@@ -40,7 +40,9 @@ class Killing:
 @pytest.mark.parametrize(("times", "lost"), [(1, False), (10, True)])
 def test_a_killed_process_costs_its_own_call(tmp_path, times, lost, batched):
     found = InProcesses(Killing(tmp_path, times, batched), 2, batched=batched)(INPUTS)
-    missing = {text for text, answer in zip(INPUTS, found, strict=True) if isinstance(answer, ModelError)}
+    missing = {
+        text for text, answer in zip(INPUTS, found, strict=True) if isinstance(answer, ModelError)
+    }
     part = set(INPUTS[:6]) if batched else {"5"}
     assert missing == (part if lost else set())
     assert all(answer.retryable for answer in found if isinstance(answer, ModelError))

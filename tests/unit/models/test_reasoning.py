@@ -40,7 +40,11 @@ READ = [  # text, stripping; the answer, the reasoning, how it ended
     ("use <think> for this", "auto", ("use <think> for this", None, "stop")),
     (HARMONY, "auto", ("refund", "They want money.", "stop")),
     (f"{HARMONY}<|return|>", "auto", ("refund", "They want money.", "stop")),
-    (HARMONY.replace("final<|", "final <|constrain|>json<|"), "auto", ("refund", "They want money.", "stop")),
+    (
+        HARMONY.replace("final<|", "final <|constrain|>json<|"),
+        "auto",
+        ("refund", "They want money.", "stop"),
+    ),
     (HARMONY.partition("<|end|>")[0], "auto", ("", "They want money.", "cut_off")),
     ("<think>money</think>refund", False, ("<think>money</think>refund", None, "stop")),
     ("\n[a]money[/a]refund", ("[a]", "[/a]"), ("refund", "money", "stop")),
@@ -53,7 +57,10 @@ def test_what_is_answer_and_what_is_reasoning(text, stripping, found):
     one = without_reasoning(Completion(text), stripping)
     assert (one.text, one.reasoning, one.finish) == found
     if found[1]:  # that which came apart is kept
-        assert without_reasoning(Completion(text, reasoning="a"), stripping).reasoning == f"a\n{found[1]}"
+        assert (
+            without_reasoning(Completion(text, reasoning="a"), stripping).reasoning
+            == f"a\n{found[1]}"
+        )
 
 
 @pytest.mark.parametrize(
@@ -84,6 +91,8 @@ def test_outputs_that_begin_with_a_tag_are_no_reasoning():
 )
 def test_an_answer_after_tags_is_found_whatever_the_reasoning_says(tags, reasoning, answer):
     opening, closing = tags
-    one = without_reasoning(Completion(f"{opening}{re.sub('[<[]', '', reasoning)}{closing}{answer}"), "auto")
+    one = without_reasoning(
+        Completion(f"{opening}{re.sub('[<[]', '', reasoning)}{closing}{answer}"), "auto"
+    )
     assert one.text == answer.strip()
     assert without_reasoning(one, "auto").text == one.text

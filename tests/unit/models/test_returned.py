@@ -32,9 +32,26 @@ PAIR = [{"label": "spam", "score": 0.2}, {"label": "ham", "score": 0.8}]
         (SimpleNamespace(cats={"spam": 0.1, "ham": 0.9}), "ham"),
         *(
             (value, None)
-            for value in (None, b"x", [], {}, {"label": "ham"}, [0.1, 0.9], np.array([0.1, 0.9]), float("nan"))
+            for value in (
+                None,
+                b"x",
+                [],
+                {},
+                {"label": "ham"},
+                [0.1, 0.9],
+                np.array([0.1, 0.9]),
+                float("nan"),
+            )
         ),
-        *((value, None) for value in (SimpleNamespace(cats={}), [*PAIR, 1], [{"label": 1, "score": 1}], object())),
+        *(
+            (value, None)
+            for value in (
+                SimpleNamespace(cats={}),
+                [*PAIR, 1],
+                [{"label": 1, "score": 1}],
+                object(),
+            )
+        ),
     ],
 )
 def test_a_label_is_read_where_there_is_one(answer: Any, label: str | None) -> None:
@@ -46,7 +63,10 @@ def test_a_label_is_read_where_there_is_one(answer: Any, label: str | None) -> N
     ("answer", "named"),
     [
         (None, ["None"]),
-        *((value, ["2 numbers", "0.25", "argmax"]) for value in ([0.25, 0.75], np.array([[0.25, 0.75]]))),
+        *(
+            (value, ["2 numbers", "0.25", "argmax"])
+            for value in ([0.25, 0.75], np.array([[0.25, 0.75]]))
+        ),
         ({"logits": [1]}, ["dict", "{'logits': [1]}"]),
         ([{"generated_text": "x"}], ["answer[0]['generated_text']"]),
         (["x"], ["answer[0]"]),
@@ -55,7 +75,9 @@ def test_a_label_is_read_where_there_is_one(answer: Any, label: str | None) -> N
         (["x", "y"], ["['x', 'y']", "return text"]),
     ],
 )
-def test_what_holds_no_label_is_shown_with_the_way_to_unpack_it(answer: Any, named: list[str]) -> None:
+def test_what_holds_no_label_is_shown_with_the_way_to_unpack_it(
+    answer: Any, named: list[str]
+) -> None:
     text = str(unreadable("mine", answer))
     assert all(part in text for part in ("mine", *named))
 
@@ -80,7 +102,8 @@ def test_a_list_of_inputs_has_as_many_answers(found: Any, told: str) -> None:
     assert one_each("mine", ("a", "b"), 2) == ("a", "b")
     with pytest.raises(ModelError, match=f"mine returned {told}"):
         one_each("mine", found, 2)
-    answers = InProcesses(lambda _: found, 1, batched=True)(["a", "b"])  # each process answers for its own inputs
+    # each process answers for its own inputs
+    answers = InProcesses(lambda _: found, 1, batched=True)(["a", "b"])
     assert [f"returned {told}" in answer.what for answer in answers] == [True, True]
 
 
@@ -95,7 +118,8 @@ encoded, keras = Encoded(), Keras()
 
 
 @pytest.mark.parametrize(
-    ("name", "named"), [("encoded", "label encoder"), ("numbered", "label encoder"), ("keras", "argmax")]
+    ("name", "named"),
+    [("encoded", "label encoder"), ("numbered", "label encoder"), ("keras", "argmax")],
 )
 def test_a_gate_refuses_numbers_in_place_of_labels(project: Project, name: str, named: str) -> None:
     project.own(LIBRARIES)

@@ -35,16 +35,28 @@ def models(**prices):
 
 def costing(name, usd):
     unknown = None if usd is not None else Unknown("nobody knows", "Ask.")
-    return ModelResult(name, cost_usd=None if usd is None else 60 * usd, n_expected=60, price="p", cost_unknown=unknown)
+    return ModelResult(
+        name,
+        cost_usd=None if usd is None else 60 * usd,
+        n_expected=60,
+        price="p",
+        cost_unknown=unknown,
+    )
 
 
 def gate(baseline=0.0024, candidate=0.0004, *, ready=False, **given):
     """Return a gate whose models cost so much a call, with these keys under ``economics``; None: not written."""
     named = {NAMES.get(key, key): value for key, value in given.items()}
-    keys = {"economics": {key: value for key, value in {**KNOWN, **named}.items() if value is not None}}
+    keys = {
+        "economics": {key: value for key, value in {**KNOWN, **named}.items() if value is not None}
+    }
     both = {"baseline": PRICE} if ready else {"baseline": PRICE, "candidate": PRICE}
     large = costing("large", baseline)
-    result = {"baseline": large, "baselines": {"baseline": large}, "candidate": costing("ft", candidate)}
+    result = {
+        "baseline": large,
+        "baselines": {"baseline": large},
+        "candidate": costing("ft", candidate),
+    }
     keys |= {"stage": "ready", "candidate": ...} if ready else {}
     return context(keys, models=models(**both), result=result)
 
@@ -77,16 +89,25 @@ SAVES_NOTHING = "The fine-tune never pays for itself: a call saves nothing."
         ({"candidate": None}, "The saving is unknown: candidate ft: nobody knows."),
         ({"baseline": None}, "The saving is unknown: baseline large: nobody knows."),
         ({"training": None}, f"{TUNED}saves $400 per month; {UNKNOWN}"),
-        ({"training": None, "retrains": 2.0}, "The saving is unknown: the training cost is unknown."),
+        (
+            {"training": None, "retrains": 2.0},
+            "The saving is unknown: the training cost is unknown.",
+        ),
         ({"calls": None, "hosting": 1.0}, NO_CALLS),
         # 200,000 * $0.0024 = $480; $2,100 / $480 = 4.375 months
-        ({"ready": True}, f"{FREE}saves $480 per month and pays for itself after 134 days (875,000 {ABOVE}"),
+        (
+            {"ready": True},
+            f"{FREE}saves $480 per month and pays for itself after 134 days (875,000 {ABOVE}",
+        ),
         (
             {"ready": True, "retrains": 12.0},
             f"{FREE}saves $380 per month and pays for itself after 169 days (1,105,264 {ABOVE}",
         ),
         ({"ready": True, "training": None}, f"{FREE}saves $480 per month; {UNKNOWN}"),
-        ({"ready": True, "hosting": 600.0}, f"{FREE}costs $120 per month more than the baseline: {NEVER}"),
+        (
+            {"ready": True, "hosting": 600.0},
+            f"{FREE}costs $120 per month more than the baseline: {NEVER}",
+        ),
         ({"ready": True, "calls": None, "hosting": 1.0}, NO_CALLS),
         ({"ready": True, "calls": None, "baseline": 0.0}, SAVES_NOTHING),
         ({"ready": True, "baseline": None}, "The saving is unknown: baseline large: nobody knows."),
@@ -97,7 +118,11 @@ def test_the_sentence(given, sentence):
     one = found(**given)
     assert one.sentence == sentence.format("1.90" if "retrains" in given else "2.40")
     if given.get("ready"):
-        assert (one.candidate_usd_per_1000_calls, one.monthly_saving_usd, one.break_even_days) == (None, None, None)
+        assert (one.candidate_usd_per_1000_calls, one.monthly_saving_usd, one.break_even_days) == (
+            None,
+            None,
+            None,
+        )
 
 
 def test_what_nobody_declared_is_named():
@@ -122,14 +147,19 @@ def test_the_limit():
     (check,) = economics.check(gate(max_break_even_days=check.observed)).checks
     assert check.status == "pass"
     _, check = economics.check(gate(max_break_even_days=160.0, data_cost_usd=None)).checks
-    assert (check.status, check.advice) == ("warning", "Set economics.data_cost_usd, to 0 if it cost nothing.")
+    assert (check.status, check.advice) == (
+        "warning",
+        "Set economics.data_cost_usd, to 0 if it cost nothing.",
+    )
 
 
 # --- for any amounts -----------------------------------------------------------------------------------------
 
 usd = st.floats(0, 1e6, allow_nan=False)
 maybe = st.just(math.nan) | usd
-any_costs = st.builds(Costs, st.just(math.nan) | st.floats(1, 1e9), maybe, maybe, maybe, usd, usd, st.floats(0, 400))
+any_costs = st.builds(
+    Costs, st.just(math.nan) | st.floats(1, 1e9), maybe, maybe, maybe, usd, usd, st.floats(0, 400)
+)
 
 
 @given(any_costs, st.floats(0, 1e6))
@@ -140,7 +170,9 @@ def test_nothing_unknown_turns_into_a_number(some, extra):
     if math.isnan(some.training):
         assert math.isnan(some.break_even_days)
     if not math.isnan(some.break_even_days):
-        assert some.break_even_days / DAYS_PER_MONTH * some.saving == pytest.approx(some.upfront, rel=1e-6, abs=1e-6)
+        assert some.break_even_days / DAYS_PER_MONTH * some.saving == pytest.approx(
+            some.upfront, rel=1e-6, abs=1e-6
+        )
     assert not replace(some, hosting=some.hosting + extra).saving > some.saving
 
 
@@ -153,6 +185,13 @@ def test_the_table_of_the_page_on_cost() -> None:
 
     assert len(rows) == 4
     for calls, expected_text in rows:
-        costs = Costs(int(calls.replace(",", "")), large, tuned, training=37.80, data=2000, retrains_per_year=4)
+        costs = Costs(
+            int(calls.replace(",", "")),
+            large,
+            tuned,
+            training=37.80,
+            data=2000,
+            retrains_per_year=4,
+        )
         days = f"{math.ceil(costs.break_even_days)} days" if costs.breaks_even else "never"
         assert days == expected_text

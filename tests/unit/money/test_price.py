@@ -11,7 +11,14 @@ import pytest
 
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.models import Completion
-from pytest_ftgate.models.price import Cost, cost_of, cost_of_run, price_of, table_price, written_price
+from pytest_ftgate.models.price import (
+    Cost,
+    cost_of,
+    cost_of_run,
+    price_of,
+    table_price,
+    written_price,
+)
 from pytest_ftgate.models.protocol import Price
 
 TOKENS = Price("gate", input_per_1m=2.0, output_per_1m=8.0, cached_input_per_1m=0.5)
@@ -43,15 +50,23 @@ def costing(price):
         (answer(), Price("", 0.0, 0.0), 0.0),
         (answer(1000), Price("", 2.0, 8.0, most_input_tokens=1000), (1000 * 2 + 20 * 8) / 1e6),
         # What is not known is never zero.
-        *((answer(inputs, outputs), TOKENS, None) for inputs, outputs in ((None, 20), (1000, None), (0, None))),
-        *((answer(), price, None) for price in (Price(unknown="no"), Price("", 2.0), Price("", None, 2.0), MACHINE)),
+        *(
+            (answer(inputs, outputs), TOKENS, None)
+            for inputs, outputs in ((None, 20), (1000, None), (0, None))
+        ),
+        *(
+            (answer(), price, None)
+            for price in (Price(unknown="no"), Price("", 2.0), Price("", None, 2.0), MACHINE)
+        ),
         (answer(10, cached_input_tokens=11), TOKENS, None),
         (answer(10, cached_input_tokens=6, cache_write_tokens=5), TOKENS, None),
         (answer(1001), Price("", 2.0, 8.0, most_input_tokens=1000), None),
     ],
 )
 def test_an_answers_cost(completion, price, usd):
-    assert cost_of(completion, price) == (None if usd is None else pytest.approx(usd, rel=1e-12, abs=0))
+    assert cost_of(completion, price) == (
+        None if usd is None else pytest.approx(usd, rel=1e-12, abs=0)
+    )
 
 
 def test_an_hour_of_a_machine_is_spread_over_its_answers():
@@ -62,7 +77,9 @@ def test_an_hour_of_a_machine_is_spread_over_its_answers():
     assert unknown.usd is None
     assert "1 of 4" in str(unknown.unknown)
     # A price by tokens needs no time.
-    assert cost_of_run([(answer(), None), (answer(2000), 5.0)], TOKENS) == Cost(round((3000 * 2 + 40 * 8) / 1e6, 12))
+    assert cost_of_run([(answer(), None), (answer(2000), 5.0)], TOKENS) == Cost(
+        round((3000 * 2 + 40 * 8) / 1e6, 12)
+    )
 
 
 @pytest.mark.parametrize(
@@ -71,7 +88,11 @@ def test_an_hour_of_a_machine_is_spread_over_its_answers():
         ([answer()], Price(unknown="nobody said"), "nobody said"),
         ([answer(), None], TOKENS, "1 of 2 answers are missing"),
         ([], TOKENS, "0 of 0 answers are missing"),
-        ([answer(), answer(None)], TOKENS, "1 of 2 answers are missing, or have no usable token counts"),
+        (
+            [answer(), answer(None)],
+            TOKENS,
+            "1 of 2 answers are missing, or have no usable token counts",
+        ),
         ([answer(3000)], Price("", 2.0, 8.0, most_input_tokens=2000), "2,000"),
     ],
 )
@@ -102,7 +123,9 @@ def test_a_model_says_its_price_as_it_likes():
     assert costing(TOKENS) is TOKENS
     assert costing(None) == Price(unknown="no price in the gate")
     assert costing({"gpu_hour_usd": 2}) == Price("the model mine", gpu_hour_usd=2)
-    assert costing({"input_per_1m": 2}).unknown == "the price at the model mine has no output_per_1m"
+    assert (
+        costing({"input_per_1m": 2}).unknown == "the price at the model mine has no output_per_1m"
+    )
 
 
 @pytest.mark.parametrize(
@@ -140,16 +163,24 @@ def reason(price):
 
 @pytest.fixture
 def table():
-    return pytest.importorskip("genai_prices", reason="genai-prices is not installed: pip install .[prices]")
+    return pytest.importorskip(
+        "genai_prices", reason="genai-prices is not installed: pip install .[prices]"
+    )
 
 
 def test_it_agrees_with_the_package_itself_and_fetches_nothing(table, monkeypatch):
-    monkeypatch.setattr(socket.socket, "connect", Mock(side_effect=AssertionError("a connection was opened")))
+    monkeypatch.setattr(
+        socket.socket, "connect", Mock(side_effect=AssertionError("a connection was opened"))
+    )
     for model in ("gpt-4.1-mini", "gpt-4o", "o3", "gpt-5"):
         usage = table.Usage(input_tokens=10_000, output_tokens=700, cache_read_tokens=4_000)
         theirs = table.calc_price(usage, model, provider_id="openai").total_price
         price = listed_price(model)
-        ours = (6_000 * price.input_per_1m + 4_000 * price.cached_input_per_1m + 700 * price.output_per_1m) / 1e6
+        ours = (
+            6_000 * price.input_per_1m
+            + 4_000 * price.cached_input_per_1m
+            + 700 * price.output_per_1m
+        ) / 1e6
         assert ours == pytest.approx(float(theirs)), model
 
 
@@ -158,10 +189,18 @@ def test_it_agrees_with_the_package_itself_and_fetches_nothing(table, monkeypatc
     ("model", "base_url", "why"),
     [
         ("no-such-model", OPENAI, "does not know 'no-such-model' at api.openai.com"),
-        ("gpt-4.1-mini", f"{OPENAI[:-3]}.proxy.test/v1", "'gpt-4.1-mini' at api.openai.com.proxy.test"),
+        (
+            "gpt-4.1-mini",
+            f"{OPENAI[:-3]}.proxy.test/v1",
+            "'gpt-4.1-mini' at api.openai.com.proxy.test",
+        ),
         ("ft:gpt-4.1-mini-2025-04-14:org::abc", OPENAI, "::abc' at api.openai.com"),
         ("ft:no-such-model:org::abc", OPENAI, "::abc' at api.openai.com"),
-        ("deepseek-chat", "https://api.deepseek.com", "has a price that changes with the time of day"),
+        (
+            "deepseek-chat",
+            "https://api.deepseek.com",
+            "has a price that changes with the time of day",
+        ),
         ("sonar", "https://api.perplexity.ai", "is not paid by tokens alone (requests_kcount)"),
         ("text-embedding-3-small", OPENAI, "has no price of input and output tokens"),
     ],
@@ -180,7 +219,9 @@ def test_a_fine_tuned_model_a_step_and_a_service_tier():
     assert all(price.known for price in (tuned, step, listed_price(service_tier="default")))
     assert tuned.input_per_1m > base.input_per_1m
     assert 100_000 < step.most_input_tokens < 1_000_000  # it is known below the step
-    assert reason(listed_price(service_tier="flex")).endswith("has another price with params.service_tier")
+    assert reason(listed_price(service_tier="flex")).endswith(
+        "has another price with params.service_tier"
+    )
 
 
 # --- stand-ins -----------------------------------------------------------------------------------------------
@@ -191,7 +232,9 @@ def listed(**prices):
     return SimpleNamespace(
         model=SimpleNamespace(id="m", prices=SimpleNamespace()),
         provider=SimpleNamespace(id="openai", api_pattern=r"https://api\.openai\.com"),
-        model_price=SimpleNamespace(**{"input_mtok": Decimal(2), "output_mtok": Decimal(8), **prices}),
+        model_price=SimpleNamespace(
+            **{"input_mtok": Decimal(2), "output_mtok": Decimal(8), **prices}
+        ),
         auto_update_timestamp=datetime(2026, 11, 20, tzinfo=timezone.utc),
     )
 
@@ -199,8 +242,12 @@ def listed(**prices):
 def test_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "genai_prices", None)
     assert reason(listed_price()) == "genai-prices is not installed (pip install genai-prices)"
-    for host in ("127.0.0.1:8000", "[::1]:8000", "vllm"):  # no table has these, which is said without loading it
-        assert reason(listed_price("m", f"http://{host}/v1")) == f"genai-prices does not know 'm' at {host}"
+    # no table has these, which is said without loading it
+    for host in ("127.0.0.1:8000", "[::1]:8000", "vllm"):
+        assert (
+            reason(listed_price("m", f"http://{host}/v1"))
+            == f"genai-prices does not know 'm' at {host}"
+        )
 
 
 @pytest.mark.parametrize(
@@ -210,9 +257,19 @@ def test_not_installed(monkeypatch):
         (SimpleNamespace(price=1), "gpt-4.1-mini", "genai-prices failed: AttributeError: "),
         (listed(input_mtok=Decimal(0), output_mtok=Decimal(0)), "m", None),
         (listed(output_mtok=None), "m", "has no price of input and output tokens"),
-        (listed(web_searches_kcount=Decimal(10), input_audio_mtok=Decimal(32), requests_kcount=None), "m", None),
+        (
+            listed(
+                web_searches_kcount=Decimal(10), input_audio_mtok=Decimal(32), requests_kcount=None
+            ),
+            "m",
+            None,
+        ),
         (listed(requests_kcount=Decimal(0)), "m", None),
-        (listed(output_reasoning_mtok=Decimal(9)), "m", "is not paid by tokens alone (output_reasoning_mtok)"),
+        (
+            listed(output_reasoning_mtok=Decimal(9)),
+            "m",
+            "is not paid by tokens alone (output_reasoning_mtok)",
+        ),
         (listed(), "ft:m:org::1", "genai-prices does not know 'ft:m:org::1' at api.openai.com"),
     ],
     ids=[
@@ -231,4 +288,8 @@ def test_what_the_package_says_or_raises(monkeypatch, answer, model, why):
     monkeypatch.setitem(sys.modules, "genai_prices", module)
     monkeypatch.setattr("pytest_ftgate.models.price.version", lambda _: "9.9")
     price = listed_price(model)
-    assert price.source == "genai-prices 9.9, updated 2026-11-20" if why is None else why in reason(price)
+    assert (
+        price.source == "genai-prices 9.9, updated 2026-11-20"
+        if why is None
+        else why in reason(price)
+    )

@@ -34,7 +34,12 @@ HOSTILE = (
 
 def bare(verdict="error"):
     """Return a gate of which nothing else is known."""
-    return GateResult("intents", "test_gate.py::test_gate", verdict, checks=(Check("margin", verdict, "that is why"),))
+    return GateResult(
+        "intents",
+        "test_gate.py::test_gate",
+        verdict,
+        checks=(Check("margin", verdict, "that is why"),),
+    )
 
 
 def answers(text="refund"):
@@ -42,10 +47,22 @@ def answers(text="refund"):
         mark = "right" if right else "wrong"
         return text, mark, f"{mark} · 250 ms · 3 tokens", ""
 
-    changes = {"broken": (True, False), "fixed": (False, True), "wrong": (False, False), "right": (True, True)}
+    changes = {
+        "broken": (True, False),
+        "fixed": (False, True),
+        "wrong": (False, False),
+        "right": (True, True),
+    }
     return Evidence(
         tuple(
-            (f"t{number}", f"question {number}", "refund", change, reply(first_value), reply(second_value))
+            (
+                f"t{number}",
+                f"question {number}",
+                "refund",
+                change,
+                reply(first_value),
+                reply(second_value),
+            )
             for number, (change, (first_value, second_value)) in enumerate(changes.items())
         )
     )
@@ -77,8 +94,16 @@ def full(text="words"):
 
 
 def test_all_facts_survive_json_but_a_value_that_is_no_number():
-    for result, read in ((full(), full()), (replace(full(), gain=float("nan")), replace(full(), gain=None))):
-        assert GateResult.from_dict(json.loads(json.dumps(result.to_dict(whole=True), allow_nan=False))) == read
+    for result, read in (
+        (full(), full()),
+        (replace(full(), gain=float("nan")), replace(full(), gain=None)),
+    ):
+        assert (
+            GateResult.from_dict(
+                json.loads(json.dumps(result.to_dict(whole=True), allow_nan=False))
+            )
+            == read
+        )
 
 
 def written(*gates, session=None):
@@ -92,7 +117,11 @@ def test_everything_that_is_known_is_said_and_nothing_else():
     for facts in ("+10.0 points", "+6.0", "needs +5.0", "p = 0.01", "1 fixed, 1 broken", "few_shot",
                   "1 minute", "1,000"):  # fmt: skip
         assert facts in full_page.text, facts
-    assert ('<h1 class="fail">' in full_page.markup, "Verdicts" in full_page.headings) == (True, False)  # of one gate
+    # of one gate
+    assert ('<h1 class="fail">' in full_page.markup, "Verdicts" in full_page.headings) == (
+        True,
+        False,
+    )
     assert "Environment" in nothing.headings
     extra_titles = {"Checks", "Kinds of mistakes", "Economics", "Near duplicates"}
     assert extra_titles <= set(full_page.headings)
@@ -104,14 +133,19 @@ def test_everything_that_is_known_is_said_and_nothing_else():
 
 def test_red_gates_come_first():
     verdicts = ["pass", "fail", "inconclusive", "pass", "error"]
-    html = written(*((replace(bare(verdict), name=f"gate{i}"), None) for i, verdict in enumerate(verdicts)))
+    html = written(
+        *((replace(bare(verdict), name=f"gate{i}"), None) for i, verdict in enumerate(verdicts))
+    )
     assert "Verdicts" in html.headings
     names = [heading.split()[0] for heading in html.headings if heading.startswith("gate")]
     assert names == ["gate4", "gate1", "gate2", "gate0", "gate3"]
 
 
 def test_the_headline_of_a_match_names_both_halves():
-    checks = (Check("max_drop", "pass", ""), Check("cheaper_by", "pass", "6.25x cheaper (required 2x)"))
+    checks = (
+        Check("max_drop", "pass", ""),
+        Check("cheaper_by", "pass", "6.25x cheaper (required 2x)"),
+    )
     green = replace(full(), verdict="pass", margin=None, max_drop=0.05, checks=checks)
     (headline,) = re.findall(r'<p class="headline">(.*)</p>', written((green, None)).markup)
     assert all(fact in headline for fact in ("+10.0", "5 points", "6.25x cheaper")), headline
@@ -119,7 +153,9 @@ def test_the_headline_of_a_match_names_both_halves():
 
 def test_a_green_gate_does_not_hide_an_obligation():
     green = (bare("pass"), None)
-    session = Session(unjudged=(("other", "its test was skipped"),), removed=("a gate was removed",))
+    session = Session(
+        unjudged=(("other", "its test was skipped"),), removed=("a gate was removed",)
+    )
     html = written(green, session=session)
     assert "required" in html.headings[0]
     for words in ("other", "its test was skipped", "a gate was removed"):
@@ -163,7 +199,10 @@ def test_the_page_loads_nothing_links_lead_within_it_and_only_its_own_script_and
 
 
 def test_all_answers_are_in_the_data_and_some_are_readable_without_a_script():
-    flips = tuple(Flip(f"t{number}", f"question {number}", "refund", "refund", "invoice") for number in range(3))
+    flips = tuple(
+        Flip(f"t{number}", f"question {number}", "refund", "refund", "invoice")
+        for number in range(3)
+    )
     html = written((replace(full(), wrong=flips, n_wrong=2), replace(answers(), repeats=3)))
     (data,) = html.data
     assert [row[3] for row in data] == ["broken", "fixed", "wrong", "right"]
@@ -176,9 +215,19 @@ def test_all_answers_are_in_the_data_and_some_are_readable_without_a_script():
 
 def test_the_rows_of_a_red_guard_are_there_and_a_gate_on_the_page_is_not_listed_as_missing():
     flip = Flip("g1", "a question of the guard", "refund", "refund", "invoice")
-    guard = PartResult("safety", "accuracy", 0.03, 0.95, verdict="fail", n=9, losses=1, broken=(flip,))
-    red = GateResult("intents", "t", "fail", checks=(Check("guards.safety", "fail", "-16.7 points"),), guards=(guard,))
-    page_of_gate = written((red, None), session=Session(unjudged=(("intents", "the verdict of t is fail"),)))
+    guard = PartResult(
+        "safety", "accuracy", 0.03, 0.95, verdict="fail", n=9, losses=1, broken=(flip,)
+    )
+    red = GateResult(
+        "intents",
+        "t",
+        "fail",
+        checks=(Check("guards.safety", "fail", "-16.7 points"),),
+        guards=(guard,),
+    )
+    page_of_gate = written(
+        (red, None), session=Session(unjudged=(("intents", "the verdict of t is fail"),))
+    )
     assert "a question of the guard" in page_of_gate.text
     assert "the verdict of t" not in page_of_gate.text
     assert page_of_gate.headings[0] == "0 of 1 gate passed"
@@ -199,5 +248,8 @@ def test_a_bound_that_is_not_known_has_no_end_and_each_of_several_baselines_its_
         (gate, 3, 1), (replace(gate, lower_bound=None, upper_bound=None), 1, 1), (full(), 6, 2),
     ):  # fmt: skip
         html = written((gate_shown, None))
-        assert (html.classes("line").count("whisker"), html.classes("circle").count("dot")) == (whiskers, dots)
+        assert (html.classes("line").count("whisker"), html.classes("circle").count("dot")) == (
+            whiskers,
+            dots,
+        )
         assert ("over few_shot" in html.text) is (dots == 2)

@@ -60,7 +60,9 @@ def test_ready_does_not_say_to_train_for_nothing():
     ):
         costs = Economics(None, None, None, None, 1, None, None, breaks_even, None, None, "s")
         result = gate(stage="ready", checks=(Check("headroom", "pass", "m"),), economics=costs)
-        assert all(expected_sentence in text for text in (text_of(result), document([result], Session())))
+        assert all(
+            expected_sentence in text for text in (text_of(result), document([result], Session()))
+        )
 
 
 @pytest.mark.parametrize("proven", [True, False])
@@ -74,13 +76,19 @@ def test_a_small_test_set_says_which_gain_it_can_show(n, wins, losses, evidence)
     """That gain passes in about four of five runs, by the exact test, if the models differ as often as measured."""
     options = {"margin": 0.05, "confidence": 0.95, "evidence": evidence}
     test_of_gain = ExactTest(wins, losses, n, Question(**options))
-    facts = {"baseline": ModelResult("b", value=0.5), "lower_bound": test_of_gain.bounds()[0], "evidence": evidence}
+    facts = {
+        "baseline": ModelResult("b", value=0.5),
+        "lower_bound": test_of_gain.bounds()[0],
+        "evidence": evidence,
+    }
     result = gate(n=n, gain=(wins - losses) / n, **facts)
     (expected_gain,) = re.findall(
         rf"{n} examples detect a true gain of \+(\S+) points \(80 % power\)", text_of(result, 1)
     )
     assert expected_gain in document([result], Session())
-    passed = chances(n, gain=float(expected_gain) / 100, disagreement=(wins + losses) / n, **options).passed
+    passed = chances(
+        n, gain=float(expected_gain) / 100, disagreement=(wins + losses) / n, **options
+    ).passed
     assert passed == pytest.approx(0.8, abs=0.08)
     assert "80 % power" not in text_of(result)
     assert "80 % power" not in text_of(replace(result, n=200), 1)
@@ -88,14 +96,21 @@ def test_a_small_test_set_says_which_gain_it_can_show(n, wins, losses, evidence)
 
 
 def test_warnings_that_question_the_result_come_first_and_all_others_but_three_are_counted():
-    checks = [Check("near_duplicates", "warning", "x", advice="Do it."), Check("imbalance", "warning", "x")]
+    checks = [
+        Check("near_duplicates", "warning", "x", advice="Do it."),
+        Check("imbalance", "warning", "x"),
+    ]
     checks += [Check("too_long", "warning", "x"), Check("empty_outputs", "warning", "x")]
     checks += [
-        Check(name, "warning", "y") for name in ("labels_missing", "leaked", "own.budget", "circular", "attempts")
+        Check(name, "warning", "y")
+        for name in ("labels_missing", "leaked", "own.budget", "circular", "attempts")
     ]
     text = text_of(gate(checks=tuple(checks)))
     assert text.splitlines()[-10:] == [
-        *(f"warning {name}: y" for name in ("labels_missing", "leaked", "own.budget", "circular", "attempts")),
+        *(
+            f"warning {name}: y"
+            for name in ("labels_missing", "leaked", "own.budget", "circular", "attempts")
+        ),
         *(f"warning {name}: x" for name in ("near_duplicates", "imbalance", "too_long")),
         "1 more warning (-v)",
         "9 warnings (-v shows them)",
@@ -116,12 +131,19 @@ def test_problems_come_first_and_show_the_rows_that_they_are_about():
         return Flip(name, f"input of {name}", "refund", "refund", "invoice")
 
     guards = tuple(
-        PartResult(name, "accuracy", 0.03, 0.95, verdict="fail", n=99, losses=7, broken=(flip(name),))
+        PartResult(
+            name, "accuracy", 0.03, 0.95, verdict="fail", n=99, losses=7, broken=(flip(name),)
+        )
         for name in ("safety", "general")
     )
     checks = (
         Check("margin", "pass", "gain"),
-        Check("guards.safety", "fail", "-16.7 points", threshold=Threshold("guards.safety.max_drop", 0.03)),
+        Check(
+            "guards.safety",
+            "fail",
+            "-16.7 points",
+            threshold=Threshold("guards.safety.max_drop", 0.03),
+        ),
         Check("guards.general", "inconclusive", "-0.9 points"),
         Check("thresholds.latency_p95_s", "inconclusive", "too few latencies"),
     )
@@ -134,21 +156,37 @@ def test_problems_come_first_and_show_the_rows_that_they_are_about():
     assert "input of general" in text_of(result, 1)
     latency = replace(result, verdict="inconclusive", checks=checks[3:])
     assert "input of" not in text_of(latency)
-    assert "input of main" in text_of(replace(latency, checks=(Check("thresholds.accuracy", "fail", "x"),)))
+    assert "input of main" in text_of(
+        replace(latency, checks=(Check("thresholds.accuracy", "fail", "x"),))
+    )
 
 
 @pytest.mark.parametrize(
     ("check", "is_of_agreement"),
     [
         (Check("agreement", "fail", "a", 0.9, threshold=Threshold("agreement.min", 0.98)), True),
-        (Check("thresholds.accuracy", "fail", "t", 0.9, threshold=Threshold("thresholds.accuracy.min", 0.98)), False),
-        (Check("min_wins", "inconclusive", "n", 0.9, threshold=Threshold("agreement.min", 0.98)), False),
+        (
+            Check(
+                "thresholds.accuracy",
+                "fail",
+                "t",
+                0.9,
+                threshold=Threshold("thresholds.accuracy.min", 0.98),
+            ),
+            False,
+        ),
+        (
+            Check("min_wins", "inconclusive", "n", 0.9, threshold=Threshold("agreement.min", 0.98)),
+            False,
+        ),
     ],
 )
 def test_a_check_is_about_the_agreement_by_what_it_requires(check, is_of_agreement):
     """And not by a value that happens to be equal."""
     agreement = AgreementResult("adapter", 0.98, 0.9, 0.9, 200, 20)
-    text = " ".join(text_of(gate(verdict=check.status, checks=(check,), gain=None, agreement=agreement)).split())
+    text = " ".join(
+        text_of(gate(verdict=check.status, checks=(check,), gain=None, agreement=agreement)).split()
+    )
     assert text.count("20 of 200 examples differ") == 1
     assert ("agreement 90 % with adapter" in text) is not is_of_agreement
 
@@ -161,13 +199,21 @@ def test_a_check_that_observed_nothing_does_not_stand_for_the_gain():
 
 def test_nothing_about_a_gain_is_said_twice():
     threshold = Threshold("margin", 0.05)
-    short = Check("margin", "fail", "gain +1.0 points accuracy, needs +5.0", 0.01, 0.05, threshold=threshold)
+    short = Check(
+        "margin", "fail", "gain +1.0 points accuracy, needs +5.0", 0.01, 0.05, threshold=threshold
+    )
     result = gate(verdict="fail", checks=(short,), gain=0.01, lower_bound=-0.03, upper_bound=0.16)
     for verbosity in (0, 1):
         text = text_of(result, verbosity)
         assert text.count("gain +1.0 points") == text.count("95 % bounds -3.0 to +16.0") == 1
         assert "upper bound" not in text
-    proven = Check("evidence", "inconclusive", "95 % lower bound -3.0", -0.03, threshold=Threshold("evidence", 0.05))
+    proven = Check(
+        "evidence",
+        "inconclusive",
+        "95 % lower bound -3.0",
+        -0.03,
+        threshold=Threshold("evidence", 0.05),
+    )
     text = text_of(replace(result, verdict="inconclusive", checks=(proven,)), 1)
     assert text.count("lower bound") == text.count("95 % upper bound +16.0 points") == 1
 
@@ -178,20 +224,34 @@ def test_of_later_attempts_the_examples_that_may_be_shown_are_not_counted():
     assert "31 fixed, 9 broken of 200 examples; attempt 2 of 5: 95 % -> 98.75 %" in text
 
 
-@pytest.mark.parametrize("statuses", [("warning", "warning"), ("fail", "fail"), ("fail", "warning")])
+@pytest.mark.parametrize(
+    "statuses", [("warning", "warning"), ("fail", "fail"), ("fail", "warning")]
+)
 def test_advice_of_two_checks_is_said_once(statuses):
     twice = (
-        Check(name, statuse, name, advice="Use another judge.") for name, statuse in zip("ab", statuses, strict=True)
+        Check(name, statuse, name, advice="Use another judge.")
+        for name, statuse in zip("ab", statuses, strict=True)
     )
-    checks = (Check("margin", "fail", "no gain"), *twice, Check("c", "warning", "c", advice="Something else."))
+    checks = (
+        Check("margin", "fail", "no gain"),
+        *twice,
+        Check("c", "warning", "c", advice="Something else."),
+    )
     gate_made = gate(checks=checks, verdict="fail")
-    for printed in (text_of(gate_made, 1), document([gate_made], Session()).partition("<details>")[0]):
+    for printed in (
+        text_of(gate_made, 1),
+        document([gate_made], Session()).partition("<details>")[0],
+    ):
         assert printed.count("Use another judge.") == printed.count("Something else.") == 1
 
 
 def test_a_check_is_broken_between_words_and_coloured_by_its_status():
-    check = Check("leaked", "fail", "one word after the other " * 8, advice="Do this, and that. " * 6)
-    lines = block(gate(checks=(check,), models_called=False, gain=None, verdict="fail", wrong=(), broken=()))
+    check = Check(
+        "leaked", "fail", "one word after the other " * 8, advice="Do this, and that. " * 6
+    )
+    lines = block(
+        gate(checks=(check,), models_called=False, gain=None, verdict="fail", wrong=(), broken=())
+    )
     assert max(len(line.text) for line in lines) <= 80
     assert [line.colour for line in lines[:3]] == ["red"] * 3
     assert title(gate()) == ("ftgate intents: PASS", "green")
@@ -203,7 +263,8 @@ def test_the_report_carries_every_gate_and_the_versions_of_what_is_optional_too(
     document = json.loads(report([gate()], Session()))
     assert (document["version"], document["gates"][0]["passed"]) == (1, True)
     assert {"python", "pytest", "openai", "scikit-learn"} <= document["environment"].keys()
-    for name in ("genai-prices", "jsonschema", "rapidfuzz"):  # by which answers are scored and priced
+    # by which answers are scored and priced
+    for name in ("genai-prices", "jsonschema", "rapidfuzz"):
         assert document["environment"][name] == f"version of {name}"
 
 
@@ -212,11 +273,20 @@ NUMBERS = [
     (partial(text.show_value, share=False), {0.8125: "0.812"}),
     (partial(text.show_difference, share=True), {-0.0: "+0.0 points"}),
     (partial(text.show_difference, share=False), {-0.031: "-0.031"}),
-    (partial(text.show_amount, share=True), {0.05: "5 points", 0.01: "1 point", 0.125: "12.5 points"}),
+    (
+        partial(text.show_amount, share=True),
+        {0.05: "5 points", 0.01: "1 point", 0.125: "12.5 points"},
+    ),
     (partial(text.show_amount, share=False), {0.125: "0.125"}),
-    (text.show_percent, {0.95: "95 %", 0.975: "97.5 %", 1 - 0.05 / 3: "98.33 %", 0.9999: "99.99 %"}),
+    (
+        text.show_percent,
+        {0.95: "95 %", 0.975: "97.5 %", 1 - 0.05 / 3: "98.33 %", 0.9999: "99.99 %"},
+    ),
     (text.show_seconds, {0.0421: "42 ms", 3.21: "3.2 s"}),
-    (text.show_usd, {None: "unknown", 0: "$0", 0.99999999: "$1.00", 0.000098: "$0.0001", 0.00004: "<$0.0001"}),
+    (
+        text.show_usd,
+        {None: "unknown", 0: "$0", 0.99999999: "$1.00", 0.000098: "$0.0001", 0.00004: "<$0.0001"},
+    ),
     (text.show_usd, {0.0756: "$0.0756", 1234.5: "$1,234", 12.5: "$12.50"}),
     (text.show_usd, {412.3: "$412", 99.99: "$99.99", -12.5: "-$12.50", 1e6: "$1,000,000"}),
     (text.show_age, {59.9: "59 seconds", 3_700: "1 hour", 3 * 86_400 + 5: "3 days"}),
@@ -231,7 +301,19 @@ def test_numbers(show, expected_text):
 
 
 def a_slice(value, gain, verdict):
-    return PartResult(f"lang={value}", "accuracy", 0.03, 0.99, "lang", value, 0.9, 0.9 + gain, verdict, gain=gain, n=40)
+    return PartResult(
+        f"lang={value}",
+        "accuracy",
+        0.03,
+        0.99,
+        "lang",
+        value,
+        0.9,
+        0.9 + gain,
+        verdict,
+        gain=gain,
+        n=40,
+    )
 
 
 def test_all_slices_are_in_the_details_only_as_the_check_names_the_worst():
@@ -240,7 +322,8 @@ def test_all_slices_are_in_the_details_only_as_the_check_names_the_worst():
 
 
 @pytest.mark.parametrize(
-    "hostile", ["t\x1b[2J\u202e::error::\n" + "x" * 500, "::error::x\n::add-mask::y", "##[group]\r\x07"]
+    "hostile",
+    ["t\x1b[2J\u202e::error::\n" + "x" * 500, "::error::x\n::add-mask::y", "##[group]\r\x07"],
 )
 def test_foreign_text_cannot_command_a_terminal_or_a_ci_log(hostile):
     results = {
@@ -248,7 +331,9 @@ def test_foreign_text_cannot_command_a_terminal_or_a_ci_log(hostile):
         "guards": (PartResult(hostile, "accuracy", 0.03, 0.95, gain=-0.02, n=12, verdict="fail"),),
         "slices": (a_slice(hostile, -0.1, "fail"),),
         "diagnosis": Diagnosis({}, {}, labels=(LabelScore(hostile, 1, 0, 0),)),
-        "breakdowns": (BreakdownResult("accuracy", "candidate", "rule", ("answers",), ((hostile, (3,)),)),),
+        "breakdowns": (
+            BreakdownResult("accuracy", "candidate", "rule", ("answers",), ((hostile, (3,)),)),
+        ),
     }
     lines = text_of(gate(**results), 1).splitlines()
     assert all(line.isprintable() for line in lines)
@@ -258,14 +343,20 @@ def test_foreign_text_cannot_command_a_terminal_or_a_ci_log(hostile):
 
 def breakdown_lines(*tables, metric="field_f1"):
     return [
-        line for breakdown in breakdowns(gate(metric=metric, breakdowns=tables), 30) for line in breakdown.lines("  ")
+        line
+        for breakdown in breakdowns(gate(metric=metric, breakdowns=tables), 30)
+        for line in breakdown.lines("  ")
     ]
 
 
 def test_what_a_model_has_nothing_of_is_a_dash_and_parts_of_the_candidate_come_first():
     """The usual table is in tests/golden."""
-    breakdown = BreakdownResult("field_f1", "candidate", "field", ("F1", "right"), (("other", (None, 1234)),), ("F1",))
-    lines = breakdown_lines(replace(breakdown, role="baseline", rows=(("intent", (0.95, 6)),)), breakdown)
+    breakdown = BreakdownResult(
+        "field_f1", "candidate", "field", ("F1", "right"), (("other", (None, 1234)),), ("F1",)
+    )
+    lines = breakdown_lines(
+        replace(breakdown, role="baseline", rows=(("intent", (0.95, 6)),)), breakdown
+    )
     assert [" ".join(line.split()) for line in lines[1:]] == [
         *("other", "baseline - 0", "candidate - 1,234"),
         *("intent", "baseline 95.0 % 6", "candidate - 0"),
@@ -280,8 +371,16 @@ def test_only_the_worst_rows_are_shown():
 
 
 def test_columns_that_say_nothing_are_left_out_but_for_the_first_two():
-    headings = (Column("", "text"), Column("model", "text"), Column("gain"), Column("cost"), Column("", "status"))
-    left_table = Table("t", headings, (("a", "", "-", "unknown", ""), ("b", "", "-", "$1", ""))).compact()
+    headings = (
+        Column("", "text"),
+        Column("model", "text"),
+        Column("gain"),
+        Column("cost"),
+        Column("", "status"),
+    )
+    left_table = Table(
+        "t", headings, (("a", "", "-", "unknown", ""), ("b", "", "-", "$1", ""))
+    ).compact()
     assert [column.heading for column in left_table.columns] == ["", "model", "cost"]
     assert left_table.rows == (("a", "", "unknown"), ("b", "", "$1"))
 
@@ -295,7 +394,9 @@ def test_columns_that_say_nothing_are_left_out_but_for_the_first_two():
     ],
 )
 def test_a_metric_without_an_end_is_drawn_as_far_as_it_goes(values, metric_range, span):
-    slice_result = PartResult("lang=en", "accuracy", 0.03, None, "lang", "en", *values, metric_range=metric_range)
+    slice_result = PartResult(
+        "lang=en", "accuracy", 0.03, None, "lang", "en", *values, metric_range=metric_range
+    )
     (bars,) = parts(gate(slices=(slice_result,)))[1].bars
     assert bars == (*values, *span)
 
@@ -321,14 +422,22 @@ REFERENCE = re.compile(r"[@#]\w|[!&]\d|[~%][\w\"]|:\w+:|\bGH-\d|://|www\.", re.I
 def red(**changes):
     checks = (
         Check("leaked", "pass", "no test example leaked"),
-        Check("margin", "fail", "gain +1.0 points, asked for +5 points", source="marker", advice="Drop it."),
+        Check(
+            "margin",
+            "fail",
+            "gain +1.0 points, asked for +5 points",
+            source="marker",
+            advice="Drop it.",
+        ),
         Check("slices", "warning", "lang=fr is worse"),
     )
     return gate(verdict="fail", checks=checks, **changes)
 
 
 def test_what_is_beside_the_gates_stands_at_the_top():
-    session = Session([("billing", "its test was skipped")], ["the gate old was removed"], ["$1 spent"])
+    session = Session(
+        [("billing", "its test was skipped")], ["the gate old was removed"], ["$1 spent"]
+    )
     text = document([gate()], session)
     assert text.startswith("## ❌ ")
     assert text.index("its test was skipped") < text.index("intents")
@@ -342,7 +451,10 @@ def test_what_is_beside_the_gates_stands_at_the_top():
 
 def everywhere(text):
     """One text in every place that is not ours."""
-    checks = tuple(Check(text, status, text, source=text, advice=text) for status in ("fail", "warning", "note"))
+    checks = tuple(
+        Check(text, status, text, source=text, advice=text)
+        for status in ("fail", "warning", "note")
+    )
     model = ModelResult(text, metrics={text: 0.5}, price=text)
     result = red(
         name=text, nodeid=text, location=text, hypothesis=text, metric=text, note=text, baselines={text: model},
@@ -364,7 +476,10 @@ def test_foreign_text_is_read_as_it_stands_and_does_nothing(hostile):
 
 def test_of_a_long_table_the_first_rows_are_shown():
     lines = list(table(Table("t", columns(["label"]), tuple((f"l{i}",) for i in range(60)))))
-    assert (sum(line.startswith("| l") for line in lines[2:]), lines[-2]) == (50, "and 10 more in the JSON report")
+    assert (sum(line.startswith("| l") for line in lines[2:]), lines[-2]) == (
+        50,
+        "and 10 more in the JSON report",
+    )
 
 
 def test_details_of_green_gates_go_first_then_those_of_red_then_green_gates():
@@ -401,7 +516,9 @@ VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
 def written(*results):
-    return json.loads(report(results, Session(unjudged=[("a", "b")], waived_by="--ftgate-allow-missing")))
+    return json.loads(
+        report(results, Session(unjudged=[("a", "b")], waived_by="--ftgate-allow-missing"))
+    )
 
 
 def test_the_shipped_schema_is_the_one_of_the_code():
@@ -423,13 +540,21 @@ def test_it_explains_all_names_of_this_version_and_allows_no_others():
 
 
 def test_a_range_may_have_no_end_and_what_was_seen_may_be_anything():
-    checks = tuple(Check("c", "note", "m", observed=observed) for observed in (1, "x", None, [1], {"a": True}))
+    checks = tuple(
+        Check("c", "note", "m", observed=observed) for observed in (1, "x", None, [1], {"a": True})
+    )
     for span in ((0.0, 1.0), (0.0, float("inf")), (float("-inf"), float("inf"))):
         VALIDATOR.validate(written(GateResult("a", "b", "pass", metric_range=span, checks=checks)))
 
 
 def test_another_gate_is_refused():
-    changes = {"verdict": "green", "margin": "0.05", "passed": None, "margn": 0.05, "metric_range": [0]}
+    changes = {
+        "verdict": "green",
+        "margin": "0.05",
+        "passed": None,
+        "margn": 0.05,
+        "metric_range": [0],
+    }
     for change in {**changes, "candidate": None, "gains": {"x": 1}, "loosened": [1]}.items():
         document = written(GateResult("a", "b", "pass"))
         document["gates"][0] |= [change]

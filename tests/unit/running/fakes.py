@@ -18,7 +18,9 @@ class Fake(protocol.Model):
     spelling = "test:fake"
     timeout_s = 60.0
 
-    def __init__(self, answer=None, *, name="model", concurrency=4, retries=0, persistent=True, **facts):
+    def __init__(
+        self, answer=None, *, name="model", concurrency=4, retries=0, persistent=True, **facts
+    ):
         self.answer = answer
         self.name = name
         self.concurrency = concurrency

@@ -36,7 +36,10 @@ async def for_ever():
 
 # --- one question ----------------------------------------------------------------------------------------------
 
-DOWN, LATER = ModelError("down", retryable=True), ModelError("down", retryable=True, retry_after_s=7.0)
+DOWN, LATER = (
+    ModelError("down", retryable=True),
+    ModelError("down", retryable=True, retry_after_s=7.0),
+)
 TOO_MANY = ModelError("too many", retryable=True, kind="busy")
 REVOKED = ModelError("key revoked", fatal=True)
 BUSY = ModelError("busy", retryable=True, where=Where("f.yaml", 3), evidence="503", cure="wait")
@@ -48,7 +51,8 @@ def replaced(error, **facts):
     return ModelError(error.what, **error.parts(**facts))
 
 
-BAD_DAYS = [  # what happens at each call, the keys of the model; the answer or the error, calls, seconds at most
+# what happens at each call, the keys of the model; the answer or the error, calls, seconds at most
+BAD_DAYS = [
     ([DOWN, DOWN, YES], {"retries": 2}, YES, 3, 1.5),
     ([LATER, LATER, YES], {"retries": 2}, YES, 3, 15),
     ([BUSY], {"retries": 2}, "busy (tried 3 times)", 3, 1.5),
@@ -56,13 +60,17 @@ BAD_DAYS = [  # what happens at each call, the keys of the model; the answer or 
     ([ModelError("no"), YES], {"retries": 5}, "no", 1, 0),
     ([ModelError("no", retryable=True, fatal=True), YES], {"retries": 5}, "no", 1, 0),
     ([DOWN, REVOKED], {"retries": 5}, "key revoked (tried 2 times)", 2, 0.5),
-    *(([wait, YES], {"retries": 5}, YES, 2, 121) for wait in (PATIENT, ABSURD, replaced(ABSURD, kind="other"))),
+    *(
+        ([wait, YES], {"retries": 5}, YES, 2, 121)
+        for wait in (PATIENT, ABSURD, replaced(ABSURD, kind="other"))
+    ),
     ([PATIENT], {"retries": 5}, "no further calls for 1 hour", 2, 121),
     ([ABSURD], {"retries": 5}, "no further calls for", 2, 121),
     *(([TOO_MANY], {"retries": retries}, "too many", 1 + retries, 1.5) for retries in (2, 0)),
     ([for_ever, YES], {"retries": 1}, YES, 2, 60.5),
     ([for_ever], {"retries": 1}, "60 s", 2, 120.5),
-    ([for_ever], {"retries": 3, "abandons": True}, "60 s", 1, 60),  # each further one would block a thread
+    # each further one would block a thread
+    ([for_ever], {"retries": 3, "abandons": True}, "60 s", 1, 60),
     ([asyncio.TimeoutError("mine"), YES], {"retries": 5}, "TimeoutError: mine", 1, 0),
     ([asyncio.CancelledError(), YES], {"retries": 5}, "cancelled its own call", 1, 0),
     *(
@@ -104,12 +112,19 @@ def test_a_bad_day_of_one_question(stores, outcomes, keys, outcome, calls, most_
     else:
         assert outcome in prediction.failure.what
         if outcomes == [BUSY]:
-            assert (prediction.failure.where, prediction.failure.evidence, prediction.failure.cure) == (
+            assert (
+                prediction.failure.where,
+                prediction.failure.evidence,
+                prediction.failure.cure,
+            ) == (
                 BUSY.where,
                 "503",
                 "wait",
             )
-        assert (prediction.failure.attempts, results.fatal is prediction.failure) == (calls, prediction.failure.fatal)
+        assert (prediction.failure.attempts, results.fatal is prediction.failure) == (
+            calls,
+            prediction.failure.fatal,
+        )
     assert len(model.calls) == calls
     assert seconds <= most_s
 
@@ -124,15 +139,21 @@ def test_one_call_too_many_is_no_failure_while_others_are_answered(stores):
             raise TOO_MANY
         return key
 
-    results, _ = run_at_once(Fake(answer, retries=2, concurrency=2), stores, questions("a", *range(200)))
+    results, _ = run_at_once(
+        Fake(answer, retries=2, concurrency=2), stores, questions("a", *range(200))
+    )
     assert (None in texts(results), next(refused)) == (False, 21)
 
 
 @given(failures=st.integers(1, 5000), retry_after_s=st.floats(-10, 1e6))
-def test_waits_double_up_to_half_a_minute_and_half_of_each_is_jitter_and_an_endpoint_is_heeded(failures, retry_after_s):
+def test_waits_double_up_to_half_a_minute_and_half_of_each_is_jitter_and_an_endpoint_is_heeded(
+    failures, retry_after_s
+):
     longest = min(30.0, 0.5 * 2.0 ** min(failures - 1, 30))
     assert longest / 2 <= wait_s(failures, None) <= longest
-    assert max(0.0, retry_after_s) <= wait_s(failures, retry_after_s) <= max(0.0, retry_after_s) + 0.5
+    assert (
+        max(0.0, retry_after_s) <= wait_s(failures, retry_after_s) <= max(0.0, retry_after_s) + 0.5
+    )
 
 
 def test_each_attempt_counts_as_a_request(stores):
@@ -162,7 +183,8 @@ async def works(model, key):
 
 HUNDREDS = questions(*range(300))
 
-ENDED = [  # how all calls fail, how many at once and their retries: after how many calls and seconds, at most
+# how all calls fail, how many at once and their retries: after how many calls and seconds, at most
+ENDED = [
     *((fails, *row) for row in ((16, 5, 126, 16), (8, 5, 78, 16), (4, 5, 54, 32), (1, 5, 30, 80))),
     *((fails, 1, retries, 5 * (1 + retries), 20) for retries in (1, 0)),
     *((rejected, 1, retries, 5, 1) for retries in (5, 0)),
@@ -174,10 +196,16 @@ KINDS = {fails: "other", rejected: "refused", hangs: "timeout", loads: "busy"}
 
 
 @pytest.mark.parametrize(("failing", "concurrency", "retries", "most_calls", "most_s"), ENDED)
-def test_a_model_that_answers_nothing_is_given_up(stores, failing, concurrency, retries, most_calls, most_s):
+def test_a_model_that_answers_nothing_is_given_up(
+    stores, failing, concurrency, retries, most_calls, most_s
+):
     model = Fake(failing, concurrency=concurrency, retries=retries)
     results, seconds = run_at_once(model, stores, HUNDREDS)
-    assert (results.fatal.fatal, results.fatal.kind, set(texts(results))) == (True, KINDS[failing], {None})
+    assert (results.fatal.fatal, results.fatal.kind, set(texts(results))) == (
+        True,
+        KINDS[failing],
+        {None},
+    )
     assert seconds <= most_s
     assert len(model.calls) <= most_calls
     if failing in (fails, loads) and retries == 5:
@@ -199,9 +227,14 @@ def test_a_slow_start_is_waited_for(stores, error, up_after_s):
 
 @pytest.mark.parametrize(
     ("fine", "n", "failing"),
-    [*((range(1), 40, failing) for failing in (fails, hangs, rejected)), (range(1, 300), 300, fails)],
+    [
+        *((range(1), 40, failing) for failing in (fails, hangs, rejected)),
+        (range(1, 300), 300, fails),
+    ],
 )
-def test_after_one_answer_no_failure_ends_the_run_nor_does_a_single_question_that_fails_first(stores, fine, n, failing):
+def test_after_one_answer_no_failure_ends_the_run_nor_does_a_single_question_that_fails_first(
+    stores, fine, n, failing
+):
     right = [f"model/{i}/0" for i in fine]
 
     async def answer(model, key):
@@ -213,15 +246,25 @@ def test_after_one_answer_no_failure_ends_the_run_nor_does_a_single_question_tha
 
 @pytest.mark.parametrize(
     ("failing", "stored", "ended"),
-    [(fails, 290, False), (hangs, 290, False), (fails, 40, True), (hangs, 40, True), (rejected, 40, False)],
+    [
+        (fails, 290, False),
+        (hangs, 290, False),
+        (fails, 40, True),
+        (hangs, 40, True),
+        (rejected, 40, False),
+    ],
 )
-def test_a_few_questions_that_fail_again_do_not_end_the_run_but_an_outage_does(stores, failing, stored, ended):
+def test_a_few_questions_that_fail_again_do_not_end_the_run_but_an_outage_does(
+    stores, failing, stored, ended
+):
     run(Fake(), stores, replace(HUNDREDS, examples=HUNDREDS.examples[:stored]))
     results, _ = run_at_once(Fake(failing, concurrency=8, retries=5), stores, HUNDREDS)
     assert (results.fatal is not None, texts(results).count(None)) == (ended, 300 - stored)
 
 
-@pytest.mark.parametrize(("fifth", "given_up"), [(hangs, True), (steps(ModelError("no idea")), False), (works, False)])
+@pytest.mark.parametrize(
+    ("fifth", "given_up"), [(hangs, True), (steps(ModelError("no idea")), False), (works, False)]
+)
 def test_a_function_that_hangs_call_after_call_is_given_up(stores, fifth, given_up):
     async def answer(model, key):
         return await (hangs if len(model.calls) % 5 else fifth)(model, key)
@@ -247,7 +290,9 @@ def clock(monkeypatch):
     return lambda: float(next(ticks))
 
 
-def test_only_the_attempt_that_succeeded_is_timed_and_a_model_that_knows_better_is_believed(stores, clock):
+def test_only_the_attempt_that_succeeded_is_timed_and_a_model_that_knows_better_is_believed(
+    stores, clock
+):
     async def slow():
         clock()
         return YES
@@ -263,7 +308,13 @@ def test_the_shares_add_up_to_the_time_in_which_a_call_was_under_way():
     clock = [0.0]
     busy = BusyTime(lambda: clock[0])
     waits = []
-    for at_s, does in ((0, busy.begin), (0, busy.begin), (3, busy.end), (4, busy.end), (100, busy.begin)):
+    for at_s, does in (
+        (0, busy.begin),
+        (0, busy.begin),
+        (3, busy.end),
+        (4, busy.end),
+        (100, busy.begin),
+    ):
         clock[0] = at_s
         waits.append(does(1) if does == busy.end else does())
     clock[0] = 102

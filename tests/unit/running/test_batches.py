@@ -15,12 +15,16 @@ class Many(Fake):
     """Echoes inputs, a batch at a time, unless it is told otherwise; ``given`` makes what a call returns."""
 
     def __init__(self, batch_size, concurrency=1, found=Completion, given=list, **facts):
-        super().__init__(name="many", concurrency=concurrency, retries=1, batch_size=batch_size, **facts)
+        super().__init__(
+            name="many", concurrency=concurrency, retries=1, batch_size=batch_size, **facts
+        )
         self.found, self.given = found, given
         self.in_flight = self.most = 0
 
     async def complete_many(self, questions):
-        assert [question.key for question in questions] == [self.key(q.example, q.repeat) for q in questions]
+        assert [question.key for question in questions] == [
+            self.key(q.example, q.repeat) for q in questions
+        ]
         inputs = [question.example.input for question in questions]
         self.calls.append(inputs)
         self.in_flight += 1
@@ -47,7 +51,11 @@ def test_only_those_without_an_answer_are_asked_again_and_the_others_kept_before
 
     def busy_at_first(text):
         calls.append(len(stores.persistent.get([f"many/{i}/0" for i in range(4)])))
-        return ModelError("busy", retryable=True) if text in "12" and len(calls) <= 4 else Completion(text)
+        return (
+            ModelError("busy", retryable=True)
+            if text in "12" and len(calls) <= 4
+            else Completion(text)
+        )
 
     model = Many(4, found=busy_at_first)
     assert texts(run(model, stores, questions(*range(4)))) == list("0123")
@@ -84,7 +92,9 @@ def test_a_plain_function_in_place_of_a_coroutine_function_may_raise(stores, mod
 @pytest.mark.parametrize("fatal", [False, True])
 def test_the_answers_of_a_call_are_kept_and_what_failed_is_asked_again(stores, fatal):
     failure = ModelError("no quota", fatal=fatal)
-    results = run(Many(8, found=lambda text: failure if text == "3" else Completion(text)), stores, EIGHT)
+    results = run(
+        Many(8, found=lambda text: failure if text == "3" else Completion(text)), stores, EIGHT
+    )
     assert (results.fatal, texts(results).count(None)) == (failure if fatal else None, 1)
     second_model = Many(8)
     assert texts(run(second_model, stores, EIGHT)) == list("01234567")
@@ -92,9 +102,14 @@ def test_the_answers_of_a_call_are_kept_and_what_failed_is_asked_again(stores, f
 
 
 def test_the_latency_is_what_the_model_says_and_busy_time_is_shared(stores):
-    results = run(Many(4, found=lambda text: Completion(text, latency_s=0.25 if text == "0" else None)), stores, EIGHT)
+    results = run(
+        Many(4, found=lambda text: Completion(text, latency_s=0.25 if text == "0" else None)),
+        stores,
+        EIGHT,
+    )
     latencies, shares = zip(
-        *((prediction.latency_s, prediction.busy_s) for prediction in results.predictions[0]), strict=True
+        *((prediction.latency_s, prediction.busy_s) for prediction in results.predictions[0]),
+        strict=True,
     )
     assert latencies[:2] == (0.25, None)
     assert shares[0] == shares[3] != shares[4]
@@ -104,6 +119,8 @@ def test_the_latency_is_what_the_model_says_and_busy_time_is_shared(stores):
 def test_all_questions_of_a_call_are_paid_for_before_it_is_made_or_it_is_not_made(stores):
     price, budget = Price("here", input_per_1m=100_000.0, output_per_1m=100_000.0), Budget(1.1)
     answered = lambda text: Completion(text, input_tokens=1, output_tokens=1)  # noqa: E731
-    results = run(Many(4, found=answered, price=price, params={"max_tokens": 1}), stores, EIGHT, budget=budget)
+    results = run(
+        Many(4, found=answered, price=price, params={"max_tokens": 1}), stores, EIGHT, budget=budget
+    )
     assert (texts(results).count(None), budget.spent_usd) == (4, pytest.approx(0.8))
     assert str(results.fatal).count("$0.8000") == 2

@@ -24,8 +24,14 @@ UNKNOWN = Price(unknown="no price in the gate, and genai-prices is not installed
 
 def model(price=PRICE, outputs=None, **facts):
     """Return a model whose examples are the lengths of their prompts."""
-    usual = {"name": "m", "endpoint": False, "params": {} if outputs is None else {"max_tokens": outputs}}
-    return SimpleNamespace(**{**usual, "characters": lambda length: length, "price": price, **facts})
+    usual = {
+        "name": "m",
+        "endpoint": False,
+        "params": {} if outputs is None else {"max_tokens": outputs},
+    }
+    return SimpleNamespace(
+        **{**usual, "characters": lambda length: length, "price": price, **facts}
+    )
 
 
 def tokens(budget, one, *lengths):
@@ -47,7 +53,10 @@ def answered(inputs, outputs):
 @pytest.mark.parametrize(
     ("params", "most_usd"),
     [
-        *((params, 1_000) for params in ({}, {"max_tokens": "5"}, {"max_tokens": True}, {"max_tokens": None})),
+        *(
+            (params, 1_000)
+            for params in ({}, {"max_tokens": "5"}, {"max_tokens": True}, {"max_tokens": None})
+        ),
         *(({"max_tokens": 5}, 5), ({"max_completion_tokens": 7}, 7), ({"max_tokens": 0}, 0)),
         ({"max_tokens": 5, "max_completion_tokens": 7}, 7),
     ],
@@ -80,7 +89,12 @@ def test_the_hour_of_a_machine_is_estimated_by_what_it_took_so_far():
     assert budget.spent_usd == 4.0
 
 
-@given(st.lists(st.tuples(st.integers(1, 10**4), st.integers(0, 3 * 10**4), st.integers(0, 10**4)), min_size=1))
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 10**4), st.integers(0, 3 * 10**4), st.integers(0, 10**4)),
+        min_size=1,
+    )
+)
 def test_no_answer_like_one_before_costs_more_than_its_estimate(rows):
     budget, any_model = Budget(1e9), model()
     for characters, inputs, outputs in rows:
@@ -121,7 +135,10 @@ def test_a_call_of_unknown_cost_or_without_an_end_counts_with_its_estimate():
 @given(
     st.floats(1e-6, 10),
     st.lists(
-        st.tuples(st.integers(0, 5), st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6)), max_size=60
+        st.tuples(
+            st.integers(0, 5), st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6)
+        ),
+        max_size=60,
     ),
 )
 def test_spent_and_in_flight_never_pass_the_limit(limit, calls):
@@ -158,7 +175,9 @@ async def in_a_second(found, key):
 def test_who_does_not_fit_waits_for_the_calls_in_flight_and_learns_from_them(stores):
     """The first answer shows that they have 10 tokens, not 1,000: all others then fit side by side."""
     budget = Budget(0.0025)
-    results, seconds = run_at_once(priced(in_a_second, concurrency=100), stores, questions(*range(100)), budget=budget)
+    results, seconds = run_at_once(
+        priced(in_a_second, concurrency=100), stores, questions(*range(100)), budget=budget
+    )
     assert (None in texts(results), seconds) == (False, pytest.approx(2, abs=0.1))
     assert budget.spent_usd == pytest.approx(0.001)
 
@@ -183,14 +202,17 @@ def test_calls_that_hang_when_their_run_has_ended_are_booked_and_hold_up_nobody(
     with pytest.raises(ModelError):
         budget.reserve(model, questions("q01").examples)
     tasks.clear()
-    gc.collect()  # asyncio complains of the abandoned task when it is collected: here, not in a later test
+    # asyncio complains of the abandoned task when it is collected: here, not in a later test
+    gc.collect()
     assert budget.unsure_usd == pytest.approx(0.001)
 
 
 def test_a_machine_by_the_hour_is_paid_for_as_long_as_it_was_busy(stores):
     budget = Budget(1000)
     results = run(Fake(price=MACHINE, concurrency=2), stores, questions(*range(10)), budget=budget)
-    assert budget.spent_usd == pytest.approx(sum(prediction.busy_s for prediction in results.predictions[0]))
+    assert budget.spent_usd == pytest.approx(
+        sum(prediction.busy_s for prediction in results.predictions[0])
+    )
 
 
 # --- who is counted ------------------------------------------------------------------------------------------

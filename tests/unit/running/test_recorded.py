@@ -27,7 +27,12 @@ def row(i, **more):
 def recorded(folder, *rows):
     path = folder / "r.jsonl"
     path.write_text("".join(json.dumps(record) + "\n" for record in rows or map(row, range(6))))
-    facts = {"name": "tuned", "spelling": "recorded:r.jsonl", "verified": False, "price": written_price(None, "")}
+    facts = {
+        "name": "tuned",
+        "spelling": "recorded:r.jsonl",
+        "verified": False,
+        "price": written_price(None, ""),
+    }
     return RecordedModel(**read_rows(path)._asdict(), **facts)
 
 
@@ -35,9 +40,14 @@ def recorded(folder, *rows):
 def test_a_recording_needs_neither_an_event_loop_nor_a_store(tmp_path, monkeypatch, committed):
     monkeypatch.setattr(calls, "run_in_own_loop", None)
     model = Fake() if committed else recorded(tmp_path)
-    predictions = [Prediction(model.key(example), Completion(f"answer {example.input}"), 0.5, 5.0) for example in SIX]
+    predictions = [
+        Prediction(model.key(example), Completion(f"answer {example.input}"), 0.5, 5.0)
+        for example in SIX
+    ]
     recordings = {
-        prediction.key: Recording(prediction, Where("r.jsonl", 1), set()) for prediction in predictions if committed
+        prediction.key: Recording(prediction, Where("r.jsonl", 1), set())
+        for prediction in predictions
+        if committed
     }
     with closing(Store(tmp_path / "x")) as store:
         results = run(model, Stores(store, Store(None), recordings), SIX)
@@ -53,7 +63,11 @@ def test_a_recording_needs_neither_an_event_loop_nor_a_store(tmp_path, monkeypat
 
 def test_a_committed_recording_of_another_input_ends_the_run():
     key = Fake().key(SIX.examples[3])
-    recordings = {key: Recording(Prediction(key, Completion("kept")), Where("r.jsonl", 1), {input_sha256("another")})}
+    recordings = {
+        key: Recording(
+            Prediction(key, Completion("kept")), Where("r.jsonl", 1), {input_sha256("another")}
+        )
+    }
     results = run(Fake(), Stores(None, Store(None), recordings), SIX)
     assert ("another input" in results.fatal.what, results.model.calls) == (True, [])
 
@@ -61,19 +75,31 @@ def test_a_committed_recording_of_another_input_ends_the_run():
 @pytest.mark.parametrize("judged", [False, True])
 def test_a_committed_recording_of_a_candidate_serves_candidates_only(judged):
     key = Fake().key(SIX.examples[0])
-    recordings = {key: Recording(Prediction(key, Completion("kept")), Where("r.jsonl", 1), set(), of_candidate=True)}
+    recordings = {
+        key: Recording(
+            Prediction(key, Completion("kept")), Where("r.jsonl", 1), set(), of_candidate=True
+        )
+    }
     job = Job(Fake(), questions(0), of_candidate=judged)
     (results,) = run_models([job], stores=Stores(None, Store(None), recordings))
     assert texts(results) == ["kept" if judged else key]
 
 
-def test_a_missing_row_is_a_missing_answer_and_what_a_row_tells_is_what_the_run_tells(tmp_path, monkeypatch):
+def test_a_missing_row_is_a_missing_answer_and_what_a_row_tells_is_what_the_run_tells(
+    tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     first_row = row(0, latency_s=0.25, created_at=5, key="of another model")
-    results = run(recorded(tmp_path, first_row, {"id": "id1", "output": None}, row(3)), NOTHING, questions(*range(4)))
+    results = run(
+        recorded(tmp_path, first_row, {"id": "id1", "output": None}, row(3)),
+        NOTHING,
+        questions(*range(4)),
+    )
     first, *missing, last = results.predictions[0]
     completion = Completion("answer 0", latency_s=0.25)
-    assert first == Prediction("of another model", completion, 0.25, 5.0, id="id0", stored=True, recorded=True)
+    assert first == Prediction(
+        "of another model", completion, 0.25, 5.0, id="id0", stored=True, recorded=True
+    )
     assert (last.completion.text, results.fatal) == ("answer 3", None)
     assert ['"id1"' in missing[0].failure.what, '"id2"' in missing[1].failure.what] == [True, True]
     assert [
@@ -83,7 +109,9 @@ def test_a_missing_row_is_a_missing_answer_and_what_a_row_tells_is_what_the_run_
 
 
 def test_a_row_for_another_input_ends_the_run_before_anybody_is_paid(tmp_path):
-    model = recorded(tmp_path, row(0), row(1, input_sha256=input_sha256("another")), *map(row, range(2, 6)))
+    model = recorded(
+        tmp_path, row(0), row(1, input_sha256=input_sha256("another")), *map(row, range(2, 6))
+    )
     asked_model = Fake(name="asked")
     first_run, second_run = run_models([Job(model, SIX), Job(asked_model, SIX)], stores=NOTHING)
     assert texts(first_run) == ["answer 0"] + [None] * 5

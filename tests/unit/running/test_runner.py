@@ -79,14 +79,19 @@ def test_runs_and_single_questions_work_where_a_loop_is_running(stores):
         return run(model, stores), ask(alone, "a"), asyncio.get_running_loop()
 
     results, answer, outer = asyncio.run(within())
-    assert (texts(results), answer) == (["model/a/0", "model/b/0", "model/c/0"], Completion("model/a/0"))
+    assert (texts(results), answer) == (
+        ["model/a/0", "model/b/0", "model/c/0"],
+        Completion("model/a/0"),
+    )
     assert outer not in model.loops | alone.loops
     assert alone.closed == list(alone.loops)
     with pytest.raises(ModelError, match="ValueError"):
         ask(Fake(failing("model/a/0")), "a")
 
 
-def test_models_are_closed_once_in_the_loop_that_they_answered_in_and_one_that_cannot_be_has_answered(stores):
+def test_models_are_closed_once_in_the_loop_that_they_answered_in_and_one_that_cannot_be_has_answered(
+    stores,
+):
     class Stuck(Fake):
         async def aclose(self):
             await super().aclose()
@@ -94,7 +99,9 @@ def test_models_are_closed_once_in_the_loop_that_they_answered_in_and_one_that_c
 
     n_threads = threading.active_count()
     first_model, two = Fake(name="one"), Stuck(name="two")
-    runs = run_models([Job(first_model, THREE), Job(two, THREE), Job(first_model, questions("d"))], stores=stores)
+    runs = run_models(
+        [Job(first_model, THREE), Job(two, THREE), Job(first_model, questions("d"))], stores=stores
+    )
     assert None not in [text for run in runs for text in texts(run)]
     assert first_model.closed == list(first_model.loops) == two.closed == list(two.loops)
     assert threading.active_count() == n_threads
@@ -118,7 +125,9 @@ def test_as_many_calls_as_allowed_and_no_more_also_of_two_jobs_of_one_model(stor
         return key
 
     model = Fake(counted, concurrency=5)
-    run_models([Job(model, questions(*some)) for some in (range(split), range(split, 30))], stores=stores)
+    run_models(
+        [Job(model, questions(*some)) for some in (range(split), range(split, 30))], stores=stores
+    )
     assert (max(busiest), len(model.calls)) == (5, 30)
     assert max(tasks) <= 15, "an example is never a task"
 
@@ -136,7 +145,12 @@ def test_models_that_use_one_object_are_called_in_turn(stores, common):
         return key
 
     models = [
-        Fake(counted, name=name, concurrency=2, exclusive=frozenset(["adapters"] if common else [name]))
+        Fake(
+            counted,
+            name=name,
+            concurrency=2,
+            exclusive=frozenset(["adapters"] if common else [name]),
+        )
         for name in ("base", "tuned")
     ]
     run_models([Job(model, questions(*range(8))) for model in models], stores=stores)
@@ -147,7 +161,9 @@ def test_models_that_use_one_object_are_called_in_turn(stores, common):
 
 
 @pytest.mark.parametrize("persistent", [True, False])
-def test_without_a_persistent_store_and_for_what_may_not_outlive_it_the_sessions_serves(stores, path, persistent):
+def test_without_a_persistent_store_and_for_what_may_not_outlive_it_the_sessions_serves(
+    stores, path, persistent
+):
     volatile = Stores(None, stores.session) if persistent else stores
     run(Fake(persistent=persistent), volatile)
     model = Fake(persistent=persistent)
@@ -190,21 +206,30 @@ def test_two_processes_ask_each_question_once_also_with_models_in_opposite_order
 
     def judge(names, answers):
         with closing(Store(path)) as persistent:
-            jobs = [Job(Fake(slow, name=name, concurrency=2), questions(*range(30))) for name in names]
+            jobs = [
+                Job(Fake(slow, name=name, concurrency=2), questions(*range(30))) for name in names
+            ]
             answers += run_models(jobs, stores=Stores(persistent, stores.session))
 
     runs = []
-    threads = [threading.Thread(target=judge, args=(names, runs)) for names in (("a", "b"), ("b", "a"), ("b", "a"))]
+    threads = [
+        threading.Thread(target=judge, args=(names, runs))
+        for names in (("a", "b"), ("b", "a"), ("b", "a"))
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(keys_asked) == sorted(f"{name}/{number}/0" for name in "ab" for number in range(30))
+    assert sorted(keys_asked) == sorted(
+        f"{name}/{number}/0" for name in "ab" for number in range(30)
+    )
     assert [None in texts(run) for run in runs] == [False] * 6
 
 
 @pytest.mark.parametrize("end", ["answered", "given up", "killed"])
-def test_a_question_that_another_process_asks_is_waited_for_or_taken_over(stores, path, monkeypatch, end):
+def test_a_question_that_another_process_asks_is_waited_for_or_taken_over(
+    stores, path, monkeypatch, end
+):
     events = []
     with closing(Store(path)) as second_store:
         second_store.claim(["model/b/0"], "another process")
@@ -221,7 +246,11 @@ def test_a_question_that_another_process_asks_is_waited_for_or_taken_over(stores
         model = Fake(concurrency=1)
         results = run(model, stores, progress=progress)
     taken_over = end != "answered"
-    assert texts(results) == ["model/a/0", "model/b/0" if taken_over else "the other's", "model/c/0"]
+    assert texts(results) == [
+        "model/a/0",
+        "model/b/0" if taken_over else "the other's",
+        "model/c/0",
+    ]
     assert model.calls == ["model/a/0", "model/c/0", *(["model/b/0"] if taken_over else [])]
     assert (max(events), events[-1]) == (1, 0)
 
@@ -229,7 +258,10 @@ def test_a_question_that_another_process_asks_is_waited_for_or_taken_over(stores
 def test_what_a_run_gave_up_is_free_for_others(stores, path):
     run(Fake(failing("model/b/0")), stores)
     with closing(Store(path)) as second_store:
-        assert second_store.claim(["model/a/0", "model/b/0"], "another process") == {"model/a/0", "model/b/0"}
+        assert second_store.claim(["model/a/0", "model/b/0"], "another process") == {
+            "model/a/0",
+            "model/b/0",
+        }
 
 
 def test_a_gate_s_time_limit_ends_the_wait_for_another_process(stores, path):
@@ -278,7 +310,9 @@ def test_a_fatal_error_of_one_model_stops_the_other_and_keeps_what_it_has_answer
         raise REVOKED
 
     patient = Fake(slow, name="slow", concurrency=1, timeout_s=None if deaf else 60.0)
-    first_result, two = run_models([Job(patient, THREE), Job(Fake(revoked, name="ft"), THREE)], stores=stores)
+    first_result, two = run_models(
+        [Job(patient, THREE), Job(Fake(revoked, name="ft"), THREE)], stores=stores
+    )
     assert (first_result.fatal, two.fatal, heard) == (None, REVOKED, ["slow/b/0"])
     assert texts(first_result) == ["slow/a/0", "slow/b/0" if deaf else None, None]
     assert kinds(first_result)[2] == "stopped"
@@ -345,13 +379,17 @@ def ticks(monkeypatch):
     threads = []
 
     def counted(work, tick, **options):
-        asking.run_in_own_loop(work, lambda: (tick(), threads.append(threading.get_ident())), **options)
+        asking.run_in_own_loop(
+            work, lambda: (tick(), threads.append(threading.get_ident())), **options
+        )
 
     monkeypatch.setattr(calls, "run_in_own_loop", counted)
     return threads
 
 
-def test_calls_that_hold_up_the_loop_one_after_the_other_are_no_standstill(stores, ticks, monkeypatch):
+def test_calls_that_hold_up_the_loop_one_after_the_other_are_no_standstill(
+    stores, ticks, monkeypatch
+):
     monkeypatch.setattr(asking, "OWN_WORK_S", 0.0)
     beaten, note_call = [], asking.note_call
 
@@ -375,7 +413,9 @@ def test_a_worker_cancelled_while_its_answer_is_written_takes_nothing_with_it(st
     complaints = []
 
     async def cancelled():
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: complaints.append(context)
+        )
         task = asyncio.create_task(run_store.keep([Prediction("k", Completion("yes"), None, 5.0)]))
         asyncio.get_running_loop().call_soon(task.cancel)
         await asyncio.wait([task])
@@ -406,7 +446,9 @@ def test_whatever_the_store_raises_ends_the_run_and_holds_it_up_no_longer(stores
 
 def test_a_locked_store_stops_no_other_call(stores, path):
     stores.persistent.get(["k"])  # makes the file
-    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as second_connection:
+    with closing(
+        sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    ) as second_connection:
 
         async def locking(model, key):
             if key == "model/a/0":
@@ -437,7 +479,11 @@ def test_the_last_word_on_progress_is_complete(stores):
     run(Fake(), stores, questions("a"))
     events = []
     failing_model = Fake(failing("model/b/0"))
-    jobs = [Job(failing_model, THREE), Job(failing_model, THREE, repeats=2), Job(Fake(name="two"), questions("a", "a"))]
+    jobs = [
+        Job(failing_model, THREE),
+        Job(failing_model, THREE, repeats=2),
+        Job(Fake(name="two"), questions("a", "a")),
+    ]
     run_models(jobs, stores=stores, progress=events.append)
     last = [p for p in events if p.model == "model"][-1]
     assert replace(last, last_failure=None) == Progress("model", 6, 6, stored=1, errors=1)
@@ -446,7 +492,9 @@ def test_the_last_word_on_progress_is_complete(stores):
     assert len(events) == len(set(map(str, events)))
 
 
-def test_progress_says_what_is_tried_again_until_a_call_is_answered_in_the_caller_s_thread(stores, ticks):
+def test_progress_says_what_is_tried_again_until_a_call_is_answered_in_the_caller_s_thread(
+    stores, ticks
+):
     events = []
 
     async def refused(model, key):
@@ -458,7 +506,11 @@ def test_progress_says_what_is_tried_again_until_a_call_is_answered_in_the_calle
         return key
 
     run(Fake(refused, concurrency=1, retries=1), stores, questions("a"), progress=events.append)
-    assert [(event.done, event.retrying) for event in events] == [(0, None), (0, "connection refused"), (1, None)]
+    assert [(event.done, event.retrying) for event in events] == [
+        (0, None),
+        (0, "connection refused"),
+        (1, None),
+    ]
     assert set(ticks) == {threading.get_ident()}
 
 
@@ -526,4 +578,5 @@ def test_a_call_that_cannot_be_cancelled_does_not_hold_ctrl_c_up(stores, monkeyp
 
     with pytest.raises(KeyboardInterrupt):
         run(Fake(stubborn), stores, questions("a"), progress=interrupt)
-    gc.collect()  # asyncio complains of the abandoned task when it is collected: here, not in a later test
+    # asyncio complains of the abandoned task when it is collected: here, not in a later test
+    gc.collect()

@@ -29,7 +29,8 @@ counts = st.none() | st.integers(min_value=0, max_value=2**40)
 seconds = st.none() | st.floats(min_value=0, max_value=1e6)
 completions = st.builds(
     Completion,
-    text=st.text(st.characters(exclude_categories=())),  # lone surrogates too: models do answer with them
+    # lone surrogates too: models do answer with them
+    text=st.text(st.characters(exclude_categories=())),
     input_tokens=counts,
     output_tokens=counts,
     cached_input_tokens=counts,
@@ -50,7 +51,9 @@ def test_it_outlives_the_process_that_put_it_and_is_plain_json(path):
     with closing(Store(path)) as store:
         store.put([Prediction("k", Completion("yes", 10, finish="cut_off"), 0.25, 7.0)])
     with closing(sqlite3.connect(path)) as raw:
-        key, value, created_at = raw.execute("SELECT key, value, created_at FROM predictions").fetchone()
+        key, value, created_at = raw.execute(
+            "SELECT key, value, created_at FROM predictions"
+        ).fetchone()
     assert (key, created_at) == ("k", 7.0)
     facts = json.loads(value)
     assert facts.pop("crc32") > 0
@@ -64,10 +67,14 @@ def store(stores):
     return stores.persistent
 
 
-def test_a_later_prediction_takes_the_place_of_an_older_one_and_only_keys_asked_for_come_back(store, monkeypatch):
+def test_a_later_prediction_takes_the_place_of_an_older_one_and_only_keys_asked_for_come_back(
+    store, monkeypatch
+):
     store.put([prediction("k", "old"), prediction("a")])
     store.put([prediction("k", "new", created_at=200.0)])
-    assert {key: prediction.completion.text for key, prediction in store.get(["k", "c"]).items()} == {"k": "new"}
+    assert {
+        key: prediction.completion.text for key, prediction in store.get(["k", "c"]).items()
+    } == {"k": "new"}
     assert store.get(["k", "a"], newer_than=100.5).keys() == {"k"}
     monkeypatch.setattr(module, "_CHUNK", 3)  # more keys than one statement takes
     keys = [f"k{number}" for number in range(10)]
@@ -161,8 +168,16 @@ def refusal(store):
             for value in ("{", "7", "{}", '{"text": 7}')
         ),
         *(
-            ([f"UPDATE predictions SET value = replace(value, '{old}', '{new}')"], "stored answer k")
-            for old, new in (("yes", "yez"), ("crc32", "crc33"), ('"crc32":', '"crc32":1'), ("0.5", "0.7"))
+            (
+                [f"UPDATE predictions SET value = replace(value, '{old}', '{new}')"],
+                "stored answer k",
+            )
+            for old, new in (
+                ("yes", "yez"),
+                ("crc32", "crc33"),
+                ('"crc32":', '"crc32":1'),
+                ("0.5", "0.7"),
+            )
         ),
     ],
 )
@@ -185,7 +200,10 @@ def test_a_damaged_page(path):
 def test_somebody_who_holds_the_file(path, monkeypatch):
     monkeypatch.setattr(module, "_BUSY_S", 0.0)
     stored_file(path)
-    with closing(sqlite3.connect(path, isolation_level=None)) as second_connection, closing(Store(path)) as store:
+    with (
+        closing(sqlite3.connect(path, isolation_level=None)) as second_connection,
+        closing(Store(path)) as store,
+    ):
         store.get(["k"])
         second_connection.execute("BEGIN IMMEDIATE")
         assert set(store.get(["k"])) == {"k"}, "many may read while one writes"
@@ -244,7 +262,8 @@ def test_a_full_disk_is_seen_before_an_answer_is_paid_for(store):
     store.check_room()
     store.check_room()
     pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
-    store.put([prediction(str(number), "x" * 3000) for number in range(pages)])  # nothing is free any more
+    # nothing is free any more
+    store.put([prediction(str(number), "x" * 3000) for number in range(pages)])
     pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
     store._connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StoreError, match="disk is full"):
@@ -289,13 +308,16 @@ def test_a_read_only_folder_is_read_and_not_written(checkout):
     with closing(Store(checkout)) as store:
         assert store.get(["k", "other"]) == {"k": prediction("k")}
         assert "attempt to write a readonly database" in refusal(store).evidence
-    with closing(Store(checkout.parent / "sub" / "p.sqlite3")) as store:  # a folder that cannot be made holds nothing
+    # a folder that cannot be made holds nothing
+    with closing(Store(checkout.parent / "sub" / "p.sqlite3")) as store:
         assert store.get(["k"]) == {}
         with pytest.raises(StoreError, match="Permission denied"):
             store.put([prediction("k")])
 
 
-@pytest.mark.parametrize(("name", "word"), [("predictions.sqlite3", "a folder"), ("", "cannot be stored")])
+@pytest.mark.parametrize(
+    ("name", "word"), [("predictions.sqlite3", "a folder"), ("", "cannot be stored")]
+)
 def test_a_folder_in_place_of_the_file_and_a_file_in_place_of_the_folder(path, name, word):
     if name:
         path.mkdir(parents=True)

@@ -17,11 +17,32 @@ from pytest_ftgate.checks.audit.wording import differing, resemblance, shingles,
 from pytest_ftgate.data import examples_from, normalized_input
 
 RNG = random.Random(1)
-WHO, WHAT = ("my", "the", "our", "her", "a new"), ("card", "phone", "order", "parcel", "bill", "loan", "account", "key")
-HOW = ("is lost", "came late", "looks wrong", "was stolen", "was charged twice", "is missing", "is blocked", "got wet")
-WHEN = ("since monday", "after the trip", "before easter", "after your call", "on my birthday", "at the airport")
-SAID = [f"{who} {what} {how} {when}" for who in WHO for what in WHAT for how in HOW for when in WHEN]
-SHORT = [f"{what} {how}" for what in WHAT for how in HOW]
+WHO, WHAT = (
+    ("my", "the", "our", "her", "a new"),
+    ("card", "phone", "order", "parcel", "bill", "loan", "account", "key"),
+)
+HOW = (
+    "is lost",
+    "came late",
+    "looks wrong",
+    "was stolen",
+    "was charged twice",
+    "is missing",
+    "is blocked",
+    "got wet",
+)
+WHEN = (
+    "since monday",
+    "after the trip",
+    "before easter",
+    "after your call",
+    "on my birthday",
+    "at the airport",
+)
+SAID = [
+    f"{who} {what} {how} {when}" for who in WHO for what in WHAT for how in HOW for when in WHEN
+]
+SHORT = [f"{topic} {how}" for topic in WHAT for how in HOW]
 RNG.shuffle(SAID)
 INSTRUCTION = (
     "You are the assistant of a bank. Read the message of the customer carefully, and answer with exactly one of the "
@@ -29,7 +50,12 @@ INSTRUCTION = (
 )
 
 
-MORE = ("and nobody helps me", "so please call me back", "what can i do now", "although it was paid")
+MORE = (
+    "and nobody helps me",
+    "so please call me back",
+    "what can i do now",
+    "although it was paid",
+)
 LONG = [f"{text} {MORE[i % 4]}" for i, text in enumerate(SAID)]  # ten words or more
 
 
@@ -39,7 +65,10 @@ def label(text):
 
 def audit(training, test):
     """Audit rows of text, or of (input, output)."""
-    sets = ([(row, label(row)) if isinstance(row, str) else row for row in rows] for rows in (training, test))
+    sets = (
+        [(row, label(row)) if isinstance(row, str) else row for row in rows]
+        for rows in (training, test)
+    )
     return audit_training_set(*(examples_from(rows, origin="fixture") for rows in sets))
 
 
@@ -66,23 +95,31 @@ FRAMES = [
 ]
 
 
-def words_between(least, most):
-    return st.lists(st.sampled_from("ab"), min_size=least, max_size=most).map(" ".join)
+def words_between(least, largest):
+    return st.lists(st.sampled_from("ab"), min_size=least, max_size=largest).map(" ".join)
 
 
 @given(st.sets(words_between(8, 12), max_size=6), st.lists(words_between(1, 40), max_size=6))
-def test_texts_within_others_are_those_that_a_comparison_of_all_finds(parts, wholes):
-    index = Index(parts, Counter(" ".join(wholes).split()))
+def test_texts_within_others_are_those_that_a_comparison_of_all_finds(texts, wholes):
+    index = Index(texts, Counter(" ".join(wholes).split()))
     for whole in wholes:
-        found = list(index.find(whole))
-        assert len(found) == len(set(found))
-        assert all(f"{' '.join(whole.split()[at:])} ".startswith(f"{part} ") for part, at in found)
-        assert {part for part, _ in found} == {part for part in parts if f" {part} " in f" {whole} "}
+        pairs_found = list(index.find(whole))
+        assert len(pairs_found) == len(set(pairs_found))
+        assert all(
+            f"{' '.join(whole.split()[at:])} ".startswith(f"{text} ") for text, at in pairs_found
+        )
+        assert {text for text, _ in pairs_found} == {
+            text for text in texts if f" {text} " in f" {whole} "
+        }
 
 
 def test_a_test_set_without_outputs():
-    training = examples_from(behind("Note to Jo: {} (signed)", LONG[:60]) + labelled(SAID[60:200]), origin="")
-    test = examples_from([{"input": text} for text in SHORT[:5] + LONG[:50]], origin="fixture", labeled=False)
+    training = examples_from(
+        behind("Note to Jo: {} (signed)", LONG[:60]) + labelled(SAID[60:200]), origin=""
+    )
+    test = examples_from(
+        [{"input": text} for text in SHORT[:5] + LONG[:50]], origin="fixture", labeled=False
+    )
     assert audit_training_set(training, test).leaked == 50
 
 
@@ -94,13 +131,18 @@ NUMBERED = {
 }
 
 
-@pytest.mark.parametrize("frame", [*FRAMES, *NUMBERED.values()], ids=[*map(str, range(len(FRAMES))), *NUMBERED])
+@pytest.mark.parametrize(
+    "frame", [*FRAMES, *NUMBERED.values()], ids=[*map(str, range(len(FRAMES))), *NUMBERED]
+)
 def test_a_template_around_nine_in_ten_rows_hides_nothing(frame):
     """Of either set, and of short inputs too."""
     texts = SHORT[:40] + SAID[:260]
 
     def framed(some):
-        return [(frame.format(text, text=text, n=417 + i, day=10 + i % 9), label(text)) for i, text in enumerate(some)]
+        return [
+            (frame.format(text, text=text, n=417 + i, day=10 + i % 9), label(text))
+            for i, text in enumerate(some)
+        ]
 
     assert audit(framed(texts), texts[:100]).leaked == 100
     assert audit(texts, framed(texts[:100])).leaked == 100
@@ -113,13 +155,18 @@ def test_a_template_around_nine_in_ten_rows_hides_nothing(frame):
 
 @pytest.mark.parametrize(("framed", "leaked"), [(90, 10), (89, 0)])
 def test_fewer_than_nine_in_ten_rows_have_no_template(framed, leaked):
-    training = behind("Question: {}\nAnswer:", SHORT[:10] + SAID[: framed - 10]) + labelled(SAID[framed:100])
+    training = behind("Question: {}\nAnswer:", SHORT[:10] + SAID[: framed - 10]) + labelled(
+        SAID[framed:100]
+    )
     assert audit(training, labelled(SHORT[:10])).leaked == leaked
 
 
 @pytest.mark.parametrize("frame", FRAMES)
 def test_different_messages_behind_shared_text_are_not_alike(frame):
-    plain, framed = audit(SAID[:220], SAID[220:320]), audit(behind(frame, SAID[:220]), behind(frame, SAID[220:320]))
+    plain, framed = (
+        audit(SAID[:220], SAID[220:320]),
+        audit(behind(frame, SAID[:220]), behind(frame, SAID[220:320])),
+    )
     assert framed.leaked == 0
     assert framed.usable == 220
     assert (framed.near_rows, framed.leaked_near_rows) == (plain.near_rows, plain.leaked_near_rows)
@@ -128,8 +175,8 @@ def test_different_messages_behind_shared_text_are_not_alike(frame):
 def numbered(text, seed):
     rng = random.Random(f"{text}{seed}")
     day = f"2026-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}"
-    said = f"Ticket #{rng.randint(10_000, 99_999)} of {day}: {text} (order AB-{rng.randint(1000, 9999)})"
-    return said, label(text)
+    message = f"Ticket #{rng.randint(10_000, 99_999)} of {day}: {text} (order AB-{rng.randint(1000, 9999)})"
+    return message, label(text)
 
 
 def conversation(text):
@@ -138,23 +185,36 @@ def conversation(text):
 
 
 def sums(start, stop):
-    return [(f"what is the sum of {1000 + i} and {2000 + i}", str(3000 + 2 * i)) for i in range(start, stop)]
+    return [
+        (f"what is the sum of {1000 + i} and {2000 + i}", str(3000 + 2 * i))
+        for i in range(start, stop)
+    ]
 
 
 LONG_ONES = sum(len(text.split()) >= 8 for text in SAID[:100])
 TOPICS = ("loans", "cards", "savings", "insurance", "mortgages")
-STARTS = [f"Answer the question of the customer from our document on {topic}. Question: " for topic in TOPICS]
+STARTS = [
+    f"Answer the question of the customer from our document on {topic}. Question: "
+    for topic in TOPICS
+]
 BY_TOPIC = [
-    *((f"{start}what is the price of it", topic) for start, topic in zip(STARTS, TOPICS, strict=True)),
+    *(
+        (f"{start}what is the price of it", topic)
+        for start, topic in zip(STARTS, TOPICS, strict=True)
+    ),
     *((f"{STARTS[i % 5]}{text}", label(text)) for i, text in enumerate(SAID[:200])),
 ]
 THINGS, STATES = ("银行卡", "手机", "订单", "包裹"), ("丢失", "迟到", "损坏", "被盗")
 DAYS = ("星期一", "星期二", "星期三")
 CHINESE = [
-    f"{who}的{thing}{day}{end[0]}{state}{end[1:]}"
+    f"{who}的{noun}{day}{end[0]}{state}{end[1:]}"
     for who in "我你他"
-    for thing in THINGS
-    for state, end in zip(STATES, ("又了怎么办好呢", "就请问能退款吗", "还没有人来帮忙", "可我已经付钱了"), strict=True)
+    for noun in THINGS
+    for state, end in zip(
+        STATES,
+        ("又了怎么办好呢", "就请问能退款吗", "还没有人来帮忙", "可我已经付钱了"),
+        strict=True,
+    )
     for day in DAYS
 ]
 THAI = "พัสดุที่ฉันสั่งซื้อเมื่อสัปดาห์ที่แล้วอยู่ที่ไหน"
@@ -164,26 +224,45 @@ HINDI = "मेरा पार्सल कहाँ है जो मैंन
 @pytest.mark.parametrize(
     ("training", "test", "leaked"),
     [
-        (SAID[:200] + behind("请阅读客户的留言并给出类别：{}", CHINESE[:60]), CHINESE[:60], 60),  # without spaces
-        (SAID[:200] + behind("请阅读客户的留言并给出类别：{}", ["包裹在哪里"]), ["包裹在哪里"], 0),  # five signs
+        (
+            SAID[:200] + behind("请阅读客户的留言并给出类别：{}", CHINESE[:60]),
+            CHINESE[:60],
+            60,
+        ),  # without spaces
+        (
+            SAID[:200] + behind("请阅读客户的留言并给出类别：{}", ["包裹在哪里"]),
+            ["包裹在哪里"],
+            0,
+        ),  # five signs
         (SAID[:20] + behind("คำถาม {} ขอบคุณ", [THAI]), [THAI], 1),
         (SAID[:20] + behind("प्रश्न {} धन्यवाद", [HINDI]), [HINDI], 1),
-        (SAID[:20] + behind("प्रश्न {} धन्यवाद", [HINDI]), [HINDI.split(" जो")[0]], 0),  # four words
+        # four words
+        (SAID[:20] + behind("प्रश्न {} धन्यवाद", [HINDI]), [HINDI.split(" जो")[0]], 0),
         # Words with a digit are equal if the outputs are.
-        ([numbered(text, 1) for text in SAID[:300]], [numbered(text, 2) for text in SAID[200:360]], 100),
+        (
+            [numbered(text, 1) for text in SAID[:300]],
+            [numbered(text, 2) for text in SAID[200:360]],
+            100,
+        ),
         ([*SAID[:99], numbered(SAID[600], 1)], [numbered(SAID[600], 2)], 1),
         ([*SAID[:99], (numbered(SAID[600], 1)[0], "another")], [numbered(SAID[600], 2)], 0),
         ([*SAID[:99], (numbered(SAID[600], 1)[0], "another")], [numbered(SAID[600], 1)], 1),
         (sums(0, 200), sums(500, 560), 0),
-        ([*SAID[:200], *map(conversation, LONG[200:300])], LONG[200:360], 100),  # an earlier turn with its answer
-        ([*SAID[:200], *map(conversation, SHORT[:60])], SHORT[:60], 0),  # too short in a row of its own
-        ([*SAID[600:800], (f"{LONG[0]} {SAID[600]}", label(SAID[0]))], LONG[:60], 1),  # a row within another one
+        # an earlier turn with its answer
+        ([*SAID[:200], *map(conversation, LONG[200:300])], LONG[200:360], 100),
+        # too short in a row of its own
+        ([*SAID[:200], *map(conversation, SHORT[:60])], SHORT[:60], 0),
+        # a row within another one
+        ([*SAID[600:800], (f"{LONG[0]} {SAID[600]}", label(SAID[0]))], LONG[:60], 1),
         ([*SAID[600:800], (f"{SAID[600]} {LONG[0]}", "another")], LONG[:60], 1),
         ([*SAID[600:800], " ".join(LONG[0].split()[:-1])], LONG[:60], 0),  # not all of its words
-        (labelled(SAID[:200], *SAID[200:400]), labelled(SAID[:100]), LONG_ONES),  # those of eight words
+        # those of eight words
+        (labelled(SAID[:200], *SAID[200:400]), labelled(SAID[:100]), LONG_ONES),
         (BY_TOPIC, [("what is the price of it", "new")], 0),  # six words
-        ([*SAID[:99], "no parking > 3 cars"], ["no parking < 3 cars"], 0),  # symbols are no punctuation
-        ([*SAID[:99], ". . . . . . . . <b> . . ."], [". . . . . . . . <b> . . .", "! ! ! !"], 1),  # no word at all
+        # symbols are no punctuation
+        ([*SAID[:99], "no parking > 3 cars"], ["no parking < 3 cars"], 0),
+        # no word at all
+        ([*SAID[:99], ". . . . . . . . <b> . . ."], [". . . . . . . . <b> . . .", "! ! ! !"], 1),
         ([*SAID[:99], ("lights: ON!", "x")], [("Lights, on", "y")], 1),
     ],
     ids=range(20),
@@ -222,12 +301,26 @@ FORMS = {  # of a text and its number: an input, a row of an input and an output
     "letter": lambda text, i: f"Hi Anna, {text} Cheers {i}",
     "the second of two": lambda text, i: f"1. {SAID[i + 700]}\n2. {text}",
     "sentences": lambda text, i: (f"{SAID[i + 700]}. {text}? {SAID[i + 300]}!", "another"),
-    "reasoning": lambda text, i: (f"what is it {i}", f"<think>They wrote: {text}\nThat is it.</think> it"),
+    "reasoning": lambda text, i: (
+        f"what is it {i}",
+        f"<think>They wrote: {text}\nThat is it.</think> it",
+    ),
     "within a sentence": lambda text, i: (f"what is it {i}", f"They ask {text} so it is that"),
     "reverse task": lambda text, i: (f"write message {i}", text),
-    "system message": lambda text, i: ([{**CHAT[0], "content": f"Example: {text} -> it"}, CHAT[1]], "it"),
-    "field": lambda text, i: {"input": f"number {i}", "expected": "it", "context": f"On Monday: {text}"},
-    "nested field": lambda text, i: {"input": f"number {i}", "expected": "it", "meta": {"h": [{"c": text}, 3]}},
+    "system message": lambda text, i: (
+        [{**CHAT[0], "content": f"Example: {text} -> it"}, CHAT[1]],
+        "it",
+    ),
+    "field": lambda text, i: {
+        "input": f"number {i}",
+        "expected": "it",
+        "context": f"On Monday: {text}",
+    },
+    "nested field": lambda text, i: {
+        "input": f"number {i}",
+        "expected": "it",
+        "meta": {"h": [{"c": text}, 3]},
+    },
 }
 
 
@@ -235,7 +328,10 @@ FORMS = {  # of a text and its number: an input, a row of an input and an output
 def test_a_long_row_in_a_dress_is_a_leak_and_its_neighbour_is_none(form):
     def dressed(texts):
         rows = [FORMS[form](text, i) for i, text in enumerate(texts)]
-        return [(row, label(text)) if isinstance(row, str) else row for row, text in zip(rows, texts, strict=True)]
+        return [
+            (row, label(text)) if isinstance(row, str) else row
+            for row, text in zip(rows, texts, strict=True)
+        ]
 
     training = [f"{text} {number}" for number, text in enumerate(SAID[300:400] * 3)]
     assert audit(training + dressed(PLANTED), PLANTED).leaked == len(PLANTED)
@@ -248,7 +344,14 @@ def test_chinese_beside_the_inputs():
         assert audit([*SAID[:200], *planted], CHINESE[:60]).leaked == 60
 
 
-NUMBERS = ["Example {n}: {text}", "{text} #{n}", "{text} (variant {n})", "[{n}/4] {text}", "{n}. {text}", "{text} v{n}"]
+NUMBERS = [
+    "Example {n}: {text}",
+    "{text} #{n}",
+    "{text} (variant {n})",
+    "[{n}/4] {text}",
+    "{n}. {text}",
+    "{text} v{n}",
+]
 
 
 @pytest.mark.parametrize("form", NUMBERS)
@@ -264,12 +367,19 @@ def test_rows_that_differ_in_a_number_at_an_end_are_one_usable_row(form, plain):
 @pytest.mark.parametrize(
     ("rows", "usable"),
     [
-        ([(f"training question {i}", "x") for i in range(50)], 50),  # a number that nothing sets off
+        # a number that nothing sets off
+        ([(f"training question {i}", "x") for i in range(50)], 50),
         ([(f"{i}:30 call mum", "x") for i in range(10, 20)], 10),
         ([(f"{i}. what is it", str(i)) for i in range(50)], 50),  # with other outputs
         (sums(0, 50), 50),
-        ([(f"please cancel order number {i} today", "x") for i in range(50)] + [("pay it", "y")], 51),
-        ([(f"please {('cancel', 'pay')[i % 2]} order number {i} today", "x") for i in range(50)], 50),
+        (
+            [(f"please cancel order number {i} today", "x") for i in range(50)] + [("pay it", "y")],
+            51,
+        ),
+        (
+            [(f"please {('cancel', 'pay')[i % 2]} order number {i} today", "x") for i in range(50)],
+            50,
+        ),
         ([(f"#{i}", "x") for i in range(50)], 50),
     ],
 )
@@ -295,12 +405,17 @@ def test_a_small_number_may_be_all_that_tells_rows_apart(trained, tested):
 
 def test_copies_within_the_test_set_are_pairs_that_connect_them():
     spellings = ("{}", "please: {}", "{}!!", "{} please", "hello, {}")
-    rows = [spelling.format(f"{text} and nobody helps") for text in SAID[:10] for spelling in spellings]
+    rows = [
+        spelling.format(f"{text} and nobody helps") for text in SAID[:10] for spelling in spellings
+    ]
     audit_result = audit(SAID[300:400], [(row, "a") for row in rows])
-    parts = Components(len(rows))
-    assert all(parts.join(*pair) for pair in audit_result.test_near_rows)
-    assert len({parts.first(row) for row in range(len(rows))}) == 10
-    assert audit(SAID[300:400], [(row, str(number)) for number, row in enumerate(rows)]).test_near_rows == ()
+    components = Components(len(rows))
+    assert all(components.join(*pair) for pair in audit_result.test_near_rows)
+    assert len({components.first(row) for row in range(len(rows))}) == 10
+    assert (
+        audit(SAID[300:400], [(row, str(number)) for number, row in enumerate(rows)]).test_near_rows
+        == ()
+    )
 
 
 @pytest.mark.parametrize(
@@ -315,15 +430,23 @@ def test_copies_within_the_test_set_are_pairs_that_connect_them():
 def test_pairs_join_written_groups(groups, pairs, joined):
     names = joined_groups(groups, pairs)
     alone = [(name, row if name is None else None) for row, name in enumerate(names)]
-    assert [alone.index(one) for one in alone] == joined
+    assert [alone.index(row) for row in alone] == joined
 
 
 def test_a_group_in_both_sets():
     def rows(groups, texts):
-        return [{"input": text, "expected": "a", "group": group} for group, text in zip(groups, texts, strict=True)]
+        return [
+            {"input": text, "expected": "a", "group": group}
+            for group, text in zip(groups, texts, strict=True)
+        ]
 
-    training, test = rows(["acme", "beta", None], SAID[:3]), rows([None, "acme", "acme", "new"], SAID[3:7])
-    audit_result = audit_training_set(*(examples_from(one, origin="fixture") for one in (training, test)))
+    training, test = (
+        rows(["acme", "beta", None], SAID[:3]),
+        rows([None, "acme", "acme", "new"], SAID[3:7]),
+    )
+    audit_result = audit_training_set(
+        *(examples_from(one, origin="fixture") for one in (training, test))
+    )
     assert audit_result.shared_groups == {"acme": (1, 0)}
     assert audit_result.in_shared_groups == 2
 
@@ -353,23 +476,39 @@ ORDER = "What is the status of my order number {}?"
 WHERE = "请问我上个星期在你们网上商店订购的那个蓝色大包裹现在到底在哪里"
 HALF = "a text with half of an emoji \ud83d in the middle of it"
 COPIES = [
-    *((PARCEL, PARCEL.lower().removesuffix("?")), (PARCEL, "Where is the parcel, that I ordered last week?!")),
-    *((PARCEL, PARCEL.replace(*change)) for change in (("ordered", "ordred"), ("the", "the big"), ("that ", ""))),
+    *(
+        (PARCEL, PARCEL.lower().removesuffix("?")),
+        (PARCEL, "Where is the parcel, that I ordered last week?!"),
+    ),
+    *(
+        (PARCEL, PARCEL.replace(*change))
+        for change in (("ordered", "ordred"), ("the", "the big"), ("that ", ""))
+    ),
     *((PARCEL, f"Please: {PARCEL.lower()}"), (PARCEL, PARCEL.replace("?", ", please?"))),
     (PARCEL, "Last week I ordered: where is the parcel that I ordered last week?"),
     (ORDER.format(7), ORDER.format(7).replace("status", "statuss")),
-    *(("lights on", "Lights on!"), ("lights on", "lights, on.")),  # short texts, of which the words are equal
-    *(((LOUDER, "up"), (QUIETER, "up")), ((LOUDER, ANSWER), (QUIETER, ANSWER.replace("soon", "very soon")))),
+    # short texts, of which the words are equal
+    *(("lights on", "Lights on!"), ("lights on", "lights, on.")),
+    *(
+        ((LOUDER, "up"), (QUIETER, "up")),
+        ((LOUDER, ANSWER), (QUIETER, ANSWER.replace("soon", "very soon"))),
+    ),
     (WHERE, WHERE.replace("到底", "")),
     ("พัสดุที่ฉันสั่งซื้อเมื่อสัปดาห์ที่แล้วอยู่ที่ไหน", "พัสดุที่ฉันสั่งซื้อเมื่อสัปดาห์ที่แล้วอยู่ที่ไหนคะ"),
-    ("Donaudampfschifffahrtsgesellschaftskapitän gesucht", "Donaudampfschiffahrtsgesellschaftskapitän gesucht"),
+    (
+        "Donaudampfschifffahrtsgesellschaftskapitän gesucht",
+        "Donaudampfschiffahrtsgesellschaftskapitän gesucht",
+    ),
     (HALF, f"{HALF} too"),
 ]
 OTHERS = [
     (PARCEL, "Where is the shop that I visited last year?"),
     (PARCEL, "Why was the parcel sent back to the shop last week?"),
     (PARCEL, "I ordered a parcel, where is it?"),
-    ("请问我上个星期订购的包裹现在在哪里可以查到呢谢谢", "我想退回昨天收到的那件衣服请问应该怎么办理手续"),
+    (
+        "请问我上个星期订购的包裹现在在哪里可以查到呢谢谢",
+        "我想退回昨天收到的那件衣服请问应该怎么办理手续",
+    ),
     ("turn on the light", "turn off the light"),
     *(("lights on", "lights off"), ("lights on", "lights on please"), ("like it", "dislike it")),
     ((PARCEL, "up"), (f"{PARCEL}!", "down")),
@@ -385,33 +524,57 @@ OTHERS = [
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "near"), [*((*pair, True) for pair in COPIES), *((*pair, False) for pair in OTHERS)]
+    ("first_text", "second_text", "near"),
+    [*((*pair, True) for pair in COPIES), *((*pair, False) for pair in OTHERS)],
 )
-def test_what_is_near_and_what_is_not(one, other, near):
-    assert within(one, "How do I return a lamp?", other) == ((2, 0),) * near
-    assert near_copies(wordings([other]), wordings([one]))[1] == [(0, 0)] * near
+def test_what_is_near_and_what_is_not(first_text, second_text, near):
+    assert within(first_text, "How do I return a lamp?", second_text) == ((2, 0),) * near
+    assert near_copies(wordings([second_text]), wordings([first_text]))[1] == [(0, 0)] * near
 
 
 def test_a_chain_keeps_what_is_near_to_no_kept_row():
     """A copy of a copy is one only if it is near to a row that is kept."""
-    words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
-    other = ["altered", "modified"]
-    chain = [" ".join(other[:done] + words[done:]) for done in (0, 1, 2)]
+    words = [
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+    ]
+    changes = ["altered", "modified"]
+    chain = [" ".join(changes[:done] + words[done:]) for done in (0, 1, 2)]
     assert within(chain[0], chain[1]) == ((1, 0),)
     assert within(chain[1], chain[2]) == ((1, 0),)
     assert within(*chain) == ((1, 0),)
 
 
 def test_a_test_row_names_all_training_rows_it_is_near_to_also_of_the_same_words_with_its_answer():
-    near = [PARCEL.replace(*one) for one in (("week", "weeks"), ("week", "weeks!"), ("is", "iss"), ("", ""))]
+    near = [
+        PARCEL.replace(*pair)
+        for pair in (("week", "weeks"), ("week", "weeks!"), ("is", "iss"), ("", ""))
+    ]
     training = ["something else altogether here", *near]
-    assert near_copies(wordings(training), wordings([PARCEL]))[1] == [(0, 1), (0, 2), (0, 3), (0, 4)]
+    assert near_copies(wordings(training), wordings([PARCEL]))[1] == [
+        (0, 1),
+        (0, 2),
+        (0, 3),
+        (0, 4),
+    ]
     training = list(zip(near[:2], ("up", "down"), strict=True))
     assert near_copies(wordings(training), wordings([(PARCEL, "down")]))[1] == [(0, 1)]
 
 
 def test_there_are_no_more_pairs_than_rows():
-    across = near_copies(wordings([PARCEL] * 50), wordings([f"{PARCEL}{'!' * i}" for i in range(50)]))[1]
+    across = near_copies(
+        wordings([PARCEL] * 50), wordings([f"{PARCEL}{'!' * i}" for i in range(50)])
+    )[1]
     assert len(across) == 99
     assert [{pair[side] for pair in across} for side in (0, 1)] == [set(range(50))] * 2
 
@@ -425,34 +588,65 @@ SENTENCES = st.lists(st.sampled_from(VOCABULARY), min_size=1, max_size=9).map(" 
 @given(st.lists(SENTENCES, max_size=25), st.lists(SENTENCES, max_size=5))
 def test_the_search_finds_what_comparing_all_pairs_finds(training, test):
     within, across, _ = near_copies(wordings(training), wordings(test))
-    kept = []
+    representatives = []
     expected = []
     for row, text in enumerate(training):
-        near = next((one for one in kept if brute_force_near(training[one], text)), None)
+        near = next(
+            (
+                representative
+                for representative in representatives
+                if brute_force_near(training[representative], text)
+            ),
+            None,
+        )
         expected += [] if near is None else [row]
-        kept += [row] if near is None else []
+        representatives += [row] if near is None else []
     assert [row for row, _ in within] == expected
     assert all(brute_force_near(training[row], training[first]) for row, first in within)
-    near = {(i, j) for i, text in enumerate(test) for j, one in enumerate(training) if brute_force_near(one, text)}
+    near = {
+        (i, j)
+        for i, text in enumerate(test)
+        for j, text_of_row in enumerate(training)
+        if brute_force_near(text_of_row, text)
+    }
     assert set(across) <= near
-    assert [{pair[side] for pair in across} for side in (0, 1)] == [{pair[side] for pair in near} for side in (0, 1)]
+    assert [{pair[side] for pair in across} for side in (0, 1)] == [
+        {pair[side] for pair in near} for side in (0, 1)
+    ]
 
 
-def brute_force_near(one, other):
-    numbers = [sorted(word for word in text.split() if word.isdigit()) for text in (one, other)]
-    return numbers[0] == numbers[1] and resemblance(shingles(words(one)), shingles(words(other))) >= NEAR
+def brute_force_near(first_text, second_text):
+    numbers = [
+        sorted(word for word in text.split() if word.isdigit())
+        for text in (first_text, second_text)
+    ]
+    return (
+        numbers[0] == numbers[1]
+        and resemblance(shingles(words(first_text)), shingles(words(second_text))) >= NEAR
+    )
 
 
 def test_of_many_pairs_at_the_threshold_none_is_missed():
     """With a fixed seed on both sides: 1,000 sentences with a word changed, of which those that are near are found."""
     rng = random.Random(3)
-    vocabulary = ["".join(rng.choices("abcdefghij", k=rng.randint(3, 8))) for _ in range(500)]
+    vocabulary = []
+    for _ in range(500):
+        letters = rng.choices("abcdefghij", k=rng.randint(3, 8))
+        vocabulary.append("".join(letters))
+
     originals = [rng.choices(vocabulary, k=rng.randint(3, 16)) for _ in range(1000)]
-    copies = [[*words[:2], rng.choice(vocabulary), *words[3:]] for words in originals]
-    training, test = ([" ".join(words) for words in rows] for rows in (originals, copies))
+    training = []
+    test = []
+    for original in originals:
+        changed = [*original[:2], rng.choice(vocabulary), *original[3:]]
+        training.append(" ".join(original))
+        test.append(" ".join(changed))
+
     near = {row for row in range(1000) if brute_force_near(training[row], test[row])}
     assert 300 < len(near) < 900
-    assert {row for row, _ in near_copies(wordings(training), wordings(test))[1]} == near
+
+    across = near_copies(wordings(training), wordings(test))[1]
+    assert {row for row, _ in across} == near
 
 
 def test_a_word_that_thousands_share_does_not_stop_the_search():
@@ -468,8 +662,10 @@ TASK = "Classify the following message of a customer into one of the labels. "
 
 def test_an_excerpt_shows_where_texts_differ_and_skips_what_they_share():
     for word in ("word ", "字"):
-        one, other = differing(f"{word * 60}parcel {word * 60}", f"{word * 60}invoice {word * 60}")
-        assert ("parcel" in one, "invoice" in other) == (True, True)
+        first_excerpt, second_excerpt = differing(
+            f"{word * 60}parcel {word * 60}", f"{word * 60}invoice {word * 60}"
+        )
+        assert ("parcel" in first_excerpt, "invoice" in second_excerpt) == (True, True)
     days = [f"{TASK}It came on {day}" for day in ("Monday", "Tuesday")]
     for excerpt, day in zip(differing(*days), ("Monday", "Tuesday"), strict=True):
         assert (excerpt[:3], excerpt[-len(day) :], "Classify" in excerpt) == ("...", day, False)

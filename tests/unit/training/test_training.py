@@ -26,41 +26,64 @@ def told(*rows):
 
 
 def chat(question, instructions=None, role="system"):
-    before = [] if instructions is None else [{"role": role, "content": instructions}]
-    return [*before, {"role": "user", "content": question}]
+    instructions_turn = [] if instructions is None else [{"role": role, "content": instructions}]
+    return [*instructions_turn, {"role": "user", "content": question}]
 
 
 INPUTS = st.sampled_from(["a", "A", " a ", "ａ", "b", "B\n", "ß", "SS", "", " ", "c d", "c  D"])
 OUTPUTS = st.sampled_from(["x", "y", "", " ", "X"])
 ROWS = st.lists(st.tuples(INPUTS, OUTPUTS), min_size=1, max_size=30)
-CHAT_INPUTS = st.builds(chat, st.sampled_from(["a", "A ", "b", ""]), st.sampled_from([None, "s", "S", "t"]))
+CHAT_INPUTS = st.builds(
+    chat, st.sampled_from(["a", "A ", "b", ""]), st.sampled_from([None, "s", "S", "t"])
+)
 MIXED_ROWS = st.lists(st.tuples(INPUTS | CHAT_INPUTS, OUTPUTS), min_size=1, max_size=20)
 
 
-ANSWERS = [*(("x", " x\n", 0), ("x", "X", 1), (1, "1", 0), (1, True, 1)), ({"a": 1, "b": 2}, {"b": 2, "a": 1}, 0)]
+ANSWERS = [
+    *(("x", " x\n", 0), ("x", "X", 1), (1, "1", 0), (1, True, 1)),
+    ({"a": 1, "b": 2}, {"b": 2, "a": 1}, 0),
+]
 VARIANTS = ["Turn on", "turn  on", "\tTURN ON\n", "ｔｕｒｎ　ｏｎ", "turn\u00a0on"]
-SUM_UP = told(("document 1", "sum up", "x"), ("document 2", "sum up", "y"), ("Document 2", "sum up", "y"))
+SUM_UP = told(
+    ("document 1", "sum up", "x"), ("document 2", "sum up", "y"), ("Document 2", "sum up", "y")
+)
 
 
 @pytest.mark.parametrize(
     ("rows", "usable", "duplicates", "conflicts"),
     [
-        ([("a", "x"), ("A ", "x"), ("ａ", "y"), ("b", "x"), ("", "x"), ("c", " "), (" ", "")], 2, 2, ((2, 0),)),
+        (
+            [("a", "x"), ("A ", "x"), ("ａ", "y"), ("b", "x"), ("", "x"), ("c", " "), (" ", "")],
+            2,
+            2,
+            ((2, 0),),
+        ),
         *(([("turn on", "x"), (variant, "x")], 1, 1, ()) for variant in VARIANTS),
-        ([("a", ""), ("a", "x"), ("a", "y")], 1, 1, ((2, 1),)),  # a blank output hides no usable row
+        # a blank output hides no usable row
+        ([("a", ""), ("a", "x"), ("a", "y")], 1, 1, ((2, 1),)),
         *(([("a", one), ("a", other)], 1, 1, ((1, 0),) * differ) for one, other, differ in ANSWERS),
         ([("a", 0), ("b", False), ("c", [])], 3, 0, ()),  # what is no text is never blank
         (told(("s", " ", "x"), ("", "a", "x")), 1, 0, ()),  # the last question counts
         # Other instructions make no other example, unless they decide the answer.
-        *(([(chat("a", i, role), "x") for i in "st"], 1, 1, ()) for role in ("system", "developer")),
+        *(
+            ([(chat("a", i, role), "x") for i in "st"], 1, 1, ())
+            for role in ("system", "developer")
+        ),
         ([*told(("s", "a", "x"), ("t", "a", "x")), ("A", "x")], 1, 2, ()),
         (SUM_UP, 2, 1, ()),
-        *(([(first, "x"), (chat("a", "s"), "y")], 1, 1, ((1, 0),)) for first in ("a", chat("a", "s"))),
+        *(
+            ([(first, "x"), (chat("a", "s"), "y")], 1, 1, ((1, 0),))
+            for first in ("a", chat("a", "s"))
+        ),
     ],
 )
 def test_each_row_is_counted_once(rows, usable, duplicates, conflicts):
     audit_result = audit(rows)
-    assert (audit_result.rows, audit_result.usable, audit_result.duplicates) == (len(rows), usable, duplicates)
+    assert (audit_result.rows, audit_result.usable, audit_result.duplicates) == (
+        len(rows),
+        usable,
+        duplicates,
+    )
     assert (audit_result.conflict_rows, audit_result.conflicts) == (conflicts, len(conflicts))
 
 
@@ -70,8 +93,15 @@ def test_the_order_of_rows_does_not_change_the_counts(rows, shuffler):
     shuffler.shuffle(shuffled)
     test = [("a", "x"), ("new", "y"), (chat("b", "u"), "x")]
     counts = [
-        (found.rows, found.usable, found.duplicates, found.conflicts > 0, found.leaked, found.labels.only_in_test)
-        for found in (audit(rows, test), audit(shuffled, test))
+        (
+            audit_result.rows,
+            audit_result.usable,
+            audit_result.duplicates,
+            audit_result.conflicts > 0,
+            audit_result.leaked,
+            audit_result.labels.only_in_test,
+        )
+        for audit_result in (audit(rows, test), audit(shuffled, test))
     ]
     assert counts[0] == counts[1]
 
@@ -85,10 +115,20 @@ DISGUISES = ["a", chat("A"), chat("a", "s"), chat("a", "t"), chat("a", "d", "dev
     ("training", "test", "pairs"),
     [
         *(
-            ([("other", "x"), (variant, "y"), ("turn on", "x")], [("new", "x"), ("turn on", "x")], ((1, 1), (1, 2)))
-            for variant in ("turn on", "TURN  ON", "ｔｕｒｎ on", [{"role": "user", "content": "Turn on"}])
+            (
+                [("other", "x"), (variant, "y"), ("turn on", "x")],
+                [("new", "x"), ("turn on", "x")],
+                ((1, 1), (1, 2)),
+            )
+            for variant in (
+                "turn on",
+                "TURN  ON",
+                "ｔｕｒｎ on",
+                [{"role": "user", "content": "Turn on"}],
+            )
         ),
-        ([("a", "")], [("a", "x")], ((0, 0),)),  # rows that are not usable leak too, and blank inputs do not
+        # rows that are not usable leak too, and blank inputs do not
+        ([("a", "")], [("a", "x")], ((0, 0),)),
         ([("", "x")], [(" ", "x")], ()),
         *(
             ([(trained, "x")], [(tested, "x")], ((0, 0),))
@@ -105,14 +145,17 @@ DISGUISES = ["a", chat("A"), chat("a", "s"), chat("a", "t"), chat("a", "d", "dev
 )
 def test_a_test_input_in_the_training_set(training, test, pairs):
     audit_result = audit(training, test)
-    assert (audit_result.leaked_rows, audit_result.leaked) == (pairs, len({row for row, _ in pairs}))
+    assert (audit_result.leaked_rows, audit_result.leaked) == (
+        pairs,
+        len({row for row, _ in pairs}),
+    )
 
 
 @given(ROWS)
 def test_every_non_blank_input_leaks_from_its_own_set(rows):
     audit_result = audit(rows, rows)
-    assert audit_result.leaked == sum(1 for given, _ in rows if given.strip())
-    filled = {row for row, (given, _) in enumerate(rows) if given.strip()}
+    assert audit_result.leaked == sum(1 for question, _ in rows if question.strip())
+    filled = {row for row, (question, _) in enumerate(rows) if question.strip()}
     assert [{pair[side] for pair in audit_result.leaked_rows} for side in (0, 1)] == [filled] * 2
 
 
@@ -124,7 +167,8 @@ LABELS = [  # outputs of both sets, what is found, and how far it is out of bala
      Labels(("e",), {"c": HARDLY - 1}, {"a": 30, "b": HARDLY, "c": HARDLY - 1, "d": 1}), 30),
     ("aabbcczz", "abqp", Labels(("p", "q")), None),
     (["a", "b"] * 20, "a", Labels((), {}, {"a": 20, "b": 20}), 1),
-    *((rows, rows[:10], Labels(), None) for rows in ([f"text {n}" for n in range(40)], ROOMS)),  # no labels
+    # no labels
+    *((rows, rows[:10], Labels(), None) for rows in ([f"text {n}" for n in range(40)], ROOMS)),
     ([f"text {n // 3}" for n in range(90)], [f"text {n // 3}" for n in range(10)], Labels(), None),
     ([f"text {n}" for n in range(10)], [f"other {n}" for n in range(10)], Labels(), None),
     ("a", "b", Labels(("b",), {}, {"a": 1}), 1),  # two labels are labels however few the rows
@@ -132,28 +176,37 @@ LABELS = [  # outputs of both sets, what is found, and how far it is out of bala
     *((trained, tested, Labels((), {"a": 1}, {"a": 1}), 1) for trained, tested in ((["a", ""], "a"), ("a", "a "))),
     (["", ""], [""], Labels((), {}, {}), None),
     (ROOMS, ['{"room": "cellar"}'] * 20, Labels(), None),
-    ([*CALLS, *["You are welcome!"] * 20], [*CALLS[:10], "Sorry, I cannot."], Labels(), None),  # said beside calls
+    # said beside calls
+    ([*CALLS, *["You are welcome!"] * 20], [*CALLS[:10], "Sorry, I cannot."], Labels(), None),
     (["[1]", "refund"] * 50, ["[1]", "invoice"] * 10, Labels(("invoice",), {}, {"[1]": 50, "refund": 50}), 1),
 ]  # fmt: skip
 
 
 def outputs(training, test, **options):
-    sets = ([(f"{name}{n}", one) for n, one in enumerate(some)] for name, some in (("t", training), ("u", test)))
+    sets = (
+        [(f"{name}{n}", one) for n, one in enumerate(some)]
+        for name, some in (("t", training), ("u", test))
+    )
     return audit(*sets, **options).labels
 
 
 @pytest.mark.parametrize(("training", "test", "labels", "imbalance"), LABELS)
-def test_labels_that_the_test_set_has_are_counted_in_the_training_set(training, test, labels, imbalance):
-    found = outputs(training, test)
-    assert (found, found.imbalance) == (labels, imbalance)
+def test_labels_that_the_test_set_has_are_counted_in_the_training_set(
+    training, test, labels, imbalance
+):
+    found_outputs = outputs(training, test)
+    assert (found_outputs, found_outputs.imbalance) == (labels, imbalance)
 
 
 @pytest.mark.parametrize(
-    ("form", "separator"), [('["{0}", "{1}"]', None), ('["{0}", "{1}"]', ","), ("{0}, {1}", ","), ("{0};{1}", ";")]
+    ("form", "separator"),
+    [('["{0}", "{1}"]', None), ('["{0}", "{1}"]', ","), ("{0}, {1}", ","), ("{0};{1}", ";")],
 )
 def test_each_of_several_labels_is_counted(form, separator):
     sets = ([form.format(*pair) for pair in pairs] for pairs in (PAIRS, [("a", "e"), ("d", "a")]))
-    assert outputs(*sets, separator=separator) == Labels(("e",), {"d": 2}, {"a": 50, "b": 42, "c": 10, "d": 2})
+    assert outputs(*sets, separator=separator) == Labels(
+        ("e",), {"d": 2}, {"a": 50, "b": 42, "c": 10, "d": 2}
+    )
 
 
 # --- conversations -------------------------------------------------------------------------------------------
@@ -164,7 +217,10 @@ def turns(*roles, **contents):
 
 
 CALL = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
-LONG_CALL = {"role": "assistant", "tool_calls": [{"function": {"name": "mail", "arguments": "x" * 4000}}]}
+LONG_CALL = {
+    "role": "assistant",
+    "tool_calls": [{"function": {"name": "mail", "arguments": "x" * 4000}}],
+}
 FLAWS = {
     None: [
         *(turns("user"), turns("system", "user"), turns("developer", "user", "assistant", "user")),
@@ -176,13 +232,19 @@ FLAWS = {
     "instructions": [turns("user", "system"), turns("user", "assistant", "system", "user")],
     "user": [turns("user", "user"), turns("system"), turns("system", "assistant")],
     "assistant": [
-        *(turns("user", "assistant", "assistant", "user"), turns("user", "assistant"), turns("assistant", "user"))
+        *(
+            turns("user", "assistant", "assistant", "user"),
+            turns("user", "assistant"),
+            turns("assistant", "user"),
+        )
     ],
     "call": [turns("user", "tool")],
 }
 
 
-@pytest.mark.parametrize(("word", "messages"), [(word, one) for word, some in FLAWS.items() for one in some])
+@pytest.mark.parametrize(
+    ("word", "messages"), [(word, one) for word, some in FLAWS.items() for one in some]
+)
 def test_the_order_of_turns(word, messages):
     errors = chat_errors(["text", messages, turns("user")])
     assert list(errors) == [1] * (word is not None)
@@ -190,7 +252,7 @@ def test_the_order_of_turns(word, messages):
 
 
 @pytest.mark.parametrize(
-    ("given", "output", "fields", "tokens"),
+    ("input_text", "output", "fields", "tokens"),
     [
         ("x" * 36, "y" * 7, {}, 10),
         ("x" * 36, "y" * 8, {}, 11),
@@ -200,8 +262,8 @@ def test_the_order_of_turns(word, messages):
         ((*turns("user"), LONG_CALL, *turns("tool")), "sent", {}, 1015),
     ],
 )
-def test_tokens_are_bytes_by_four(given, output, fields, tokens):
-    assert estimated_tokens(Example("", given, "", fields=fields), output) == tokens
+def test_tokens_are_bytes_by_four(input_text, output, fields, tokens):
+    assert estimated_tokens(Example("", input_text, "", fields=fields), output) == tokens
 
 
 # --- the test set --------------------------------------------------------------------------------------------
@@ -211,11 +273,17 @@ def test_tokens_are_bytes_by_four(given, output, fields, tokens):
     ("content", "place", "words"),
     [
         ('input,expected\n"a\nb",x\n" ",refund\n', "test.csv:4", ["blank", "refund"]),
-        ("id,input,expected\nx,Turn on,1\ny,b,1\nz,turn  ON,1\n", "test.csv:4", ["line 2", '"z"', '"x"', "turn on"]),
+        (
+            "id,input,expected\nx,Turn on,1\ny,b,1\nz,turn  ON,1\n",
+            "test.csv:4",
+            ["line 2", '"z"', '"x"', "turn on"],
+        ),
         ("input,expected\na,1\na,1\n", "test.csv:3", ["line 2"]),
     ],
 )
-def test_a_blank_or_repeated_input_names_its_lines_and_written_ids(tmp_path, monkeypatch, content, place, words):
+def test_a_blank_or_repeated_input_names_its_lines_and_written_ids(
+    tmp_path, monkeypatch, content, place, words
+):
     monkeypatch.chdir(tmp_path)
     Path("test.csv").write_text(content, encoding="utf-8")
     with pytest.raises(DataError) as caught:
@@ -227,7 +295,9 @@ def test_a_blank_or_repeated_input_names_its_lines_and_written_ids(tmp_path, mon
 
 def test_several_repeats_are_counted():
     with pytest.raises(DataError) as caught:
-        check_test_set(data([(chat("a"), "x"), ("b", "x"), ("A", "x"), ("b ", "x")], "fixture ftgate_test_set"))
+        check_test_set(
+            data([(chat("a"), "x"), ("b", "x"), ("A", "x"), ("b ", "x")], "fixture ftgate_test_set")
+        )
     assert str(caught.value.where) == "test_set[2]"
     assert "test_set[0]" in caught.value.what
     assert "test_set[3]" in caught.value.evidence
@@ -235,7 +305,7 @@ def test_several_repeats_are_counted():
 
 @given(ROWS)
 def test_a_test_set_passes_exactly_where_all_its_rows_would_be_usable(rows):
-    test = data([(given, "x") for given, _ in rows])
+    test = data([(question, "x") for question, _ in rows])
     all_usable = audit_training_set(test, test).usable == len(rows)
     try:
         check_test_set(test)

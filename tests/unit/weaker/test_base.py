@@ -59,15 +59,27 @@ def test_files_come_as_they_were_from_any_folder_of_the_repository(repo):
     git(repo, "branch", "-q", "-f", "main", "work")
     base = find_base(repo / "sub")
     (repo.parent / "outside.txt").write_text("x")
-    contents = {"f.txt": b"one", "sub/g.txt": b"g", "raw.bin": b"\xff\x00\r\n", "dätä [1] *.txt": b"special"}
+    contents = {
+        "f.txt": b"one",
+        "sub/g.txt": b"g",
+        "raw.bin": b"\xff\x00\r\n",
+        "dätä [1] *.txt": b"special",
+    }
     contents["link.txt"] = b"g"  # links are followed as they were
     assert base.content(repo / "linked/g.txt") == b"g"
     no_files = ("absent.txt", "sub", "no/such/folder.txt", "../outside.txt", "[f].txt", "*")
-    assert {name: base.content(repo / name) for name in (*contents, *no_files)} == contents | dict.fromkeys(no_files)
-    assert [name for name in (*contents, *no_files) if base.tracks(repo / name)] == [*contents, "sub"]
+    assert {
+        name: base.content(repo / name) for name in (*contents, *no_files)
+    } == contents | dict.fromkeys(no_files)
+    assert [name for name in (*contents, *no_files) if base.tracks(repo / name)] == [
+        *contents,
+        "sub",
+    ]
 
 
-@pytest.mark.parametrize("target", ["loop.txt", "../outside.txt", "absent.txt", "f.txt, without its object"])
+@pytest.mark.parametrize(
+    "target", ["loop.txt", "../outside.txt", "absent.txt", "f.txt, without its object"]
+)
 def test_what_git_does_not_have_cannot_be_compared(repo, target):
     (repo.parent / "outside.txt").write_text("x")
     (repo / "loop.txt").symlink_to(target.partition(",")[0])
@@ -80,7 +92,9 @@ def test_what_git_does_not_have_cannot_be_compared(repo, target):
     if target.startswith("f"):
         blob = git(repo, "rev-parse", "HEAD:f.txt")
         (repo / ".git/objects" / blob[:2] / blob[2:]).unlink()
-    with pytest.raises(HistoryError, match=r"\.txt: its object is missing, or it was a link to a file"):
+    with pytest.raises(
+        HistoryError, match=r"\.txt: its object is missing, or it was a link to a file"
+    ):
         base.content(repo / ("f.txt" if target.startswith("f") else "loop.txt"))
 
 
@@ -99,7 +113,9 @@ def test_a_named_branch_goes_by_its_full_name_that_of_the_origin_first(repo):
     assert (base.ref, base.commit) == ("refs/remotes/origin/main", git(repo, "rev-parse", "HEAD~1"))
 
 
-@pytest.mark.parametrize("ref", ["no-such-branch", "--upload-pack=touch x", "-h", "main..work", "HEAD", "HEAD~1", "v1"])
+@pytest.mark.parametrize(
+    "ref", ["no-such-branch", "--upload-pack=touch x", "-h", "main..work", "HEAD", "HEAD~1", "v1"]
+)
 def test_a_named_branch_that_does_not_exist(repo, ref):
     git(repo, "tag", "v1")
     assert f"git has no branch {ref}" in problem(repo, ref)
@@ -107,19 +123,30 @@ def test_a_named_branch_that_does_not_exist(repo, ref):
 
 def test_what_is_checked_out_is_a_base_only_where_it_is_a_default_branch(repo):
     git(repo, "checkout", "-q", "main")
-    assert (find_base(repo).name, find_base(repo).commit) == ("main", git(repo, "rev-parse", "HEAD"))
+    assert (find_base(repo).name, find_base(repo).commit) == (
+        "main",
+        git(repo, "rev-parse", "HEAD"),
+    )
     git(repo, "branch", "-q", "master", "HEAD~1")
     assert find_base(repo).name == "master"
     git(repo, "branch", "-q", "-m", "trunk")
     git(repo, "branch", "-q", "-D", "work", "master")
-    told = ("refs/remotes/origin/HEAD", "master", "git remote set-head origin --auto", "ftgate_base_ref")
-    assert [part for part in told if part not in problem(repo)] == []
+    fragments = (
+        "refs/remotes/origin/HEAD",
+        "master",
+        "git remote set-head origin --auto",
+        "ftgate_base_ref",
+    )
+    assert [fragment for fragment in fragments if fragment not in problem(repo)] == []
 
 
 @pytest.mark.parametrize("variable", REQUESTS)
 def test_the_base_of_a_request_is_that_of_its_ci(repo, monkeypatch, variable):
     git(repo, "update-ref", "refs/remotes/origin/release", "HEAD~1")
-    monkeypatch.setenv(variable, "release" if variable != "SYSTEM_PULLREQUEST_TARGETBRANCH" else "refs/heads/release")
+    monkeypatch.setenv(
+        variable,
+        "release" if variable != "SYSTEM_PULLREQUEST_TARGETBRANCH" else "refs/heads/release",
+    )
     assert find_base(repo).name == "origin/release"
     assert find_base(repo, "main").name == "origin/release"  # whatever the ini file says
     git(repo, "update-ref", "refs/remotes/origin/release", "HEAD")
@@ -129,7 +156,8 @@ def test_the_base_of_a_request_is_that_of_its_ci(repo, monkeypatch, variable):
 def test_a_repository_below_another_one_is_compared_with_its_own_past(repo):
     (repo / "sub/deep").mkdir()
     (repo / "linked").symlink_to("sub/deep")
-    assert find_base(repo / "linked").content(repo / "f.txt") == b"one"  # a link within the repository
+    # a link within the repository
+    assert find_base(repo / "linked").content(repo / "f.txt") == b"one"
     git(repo / "sub", "init", "-q", "-b", "main")
     commit(repo / "sub", "g.txt", "its own")
     assert "linked is a link to a folder of another place" in problem(repo / "linked")
@@ -150,7 +178,12 @@ def test_files_are_compared_as_git_compares_them(repo):
     assert [name for name in names if base.changed(repo / name)] == []
     (repo / "p.md").write_bytes(b"a\r\nc\r\n")
     (repo / "sub/g.txt").write_text("other")
-    assert [name for name in names if base.changed(repo / name)] == ["p.md", "sub/g.txt", "link.txt", "linked/g.txt"]
+    assert [name for name in names if base.changed(repo / name)] == [
+        "p.md",
+        "sub/g.txt",
+        "link.txt",
+        "linked/g.txt",
+    ]
     (repo.parent / "outside.txt").write_text("x")
     with pytest.raises(HistoryError, match="outside"):
         base.changed(repo.parent / "outside.txt")
@@ -172,9 +205,15 @@ def test_where_git_refuses_a_checkout_its_own_cure_is_given(repo, monkeypatch):
 def test_a_history_that_is_cut_off_or_absent_disturbs_nobody_who_tries_it_out(repo, tmp_path):
     git(repo, "checkout", "-q", "main")
     commit(repo, "f.txt", "three")
-    for name, options in {"work": ("--branch", "work"), "main": (), "both": ("--no-single-branch",)}.items():
+    for name, options in {
+        "work": ("--branch", "work"),
+        "main": (),
+        "both": ("--no-single-branch",),
+    }.items():
         git(tmp_path, "clone", "-q", "--depth", "1", *options, repo.as_uri(), name)
-        assert "this clone is shallow\n  Fetch the whole history: fetch-depth: 0" in problem(tmp_path / name)
+        assert "this clone is shallow\n  Fetch the whole history: fetch-depth: 0" in problem(
+            tmp_path / name
+        )
         assert find_base(tmp_path / name, in_ci=False) is None
     git(tmp_path, "clone", "-q", repo.as_uri(), "whole")
     assert find_base(tmp_path / "whole").name == "origin/HEAD"
@@ -195,8 +234,12 @@ def test_the_variables_of_a_hook_do_not_lead_elsewhere(repo, monkeypatch):
 
 
 def test_git_is_not_waited_for_without_end(repo, monkeypatch):
-    asked = Mock(side_effect=subprocess.TimeoutExpired("git", 10))
-    monkeypatch.setattr(subprocess, "run", asked)
+    timeout = Mock(side_effect=subprocess.TimeoutExpired("git", 10))
+    monkeypatch.setattr(subprocess, "run", timeout)
     assert problem(repo) == "git did not answer within 10 s"
-    options = asked.call_args.kwargs
-    assert (options["timeout"], options["input"], options["env"]["GIT_TERMINAL_PROMPT"]) == (10, b"", "0")
+    options = timeout.call_args.kwargs
+    assert (options["timeout"], options["input"], options["env"]["GIT_TERMINAL_PROMPT"]) == (
+        10,
+        b"",
+        "0",
+    )

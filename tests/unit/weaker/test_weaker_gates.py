@@ -31,7 +31,10 @@ baseline: {BASE}
 candidate: recorded:ft.jsonl
 margin: 0.05
 """
-TRAINED, SPEND = "economics.training_cost_usd", "economics: {calls_per_month: 1000, max_break_even_days: 30"
+TRAINED, SPEND = (
+    "economics.training_cost_usd",
+    "economics: {calls_per_month: 1000, max_break_even_days: 30",
+)
 TOKENS = f"{SPEND}, training_cost_usd: {{usd_per_1m_tokens: 8, epochs: 9}}}}"
 CHEAP = f"{SPEND}, candidate_price: {{input_per_1m: 0.3, output_per_1m: 0.3}}}}"
 MATCH = "{max_drop: 0.02, cheaper_by: 6}"
@@ -45,7 +48,9 @@ SLICES = "{slices: {fields: [lang]}}"
 COPIED = "{baselines: {prompt: 'recorded:base.jsonl', live: {model: 'recorded:live.jsonl', max_drop: 0.02}}}"
 AGREEMENT = COPIED.replace("}}}", "}}, agreement: {with: live, min: 0.98}}")
 ALONE = "{margin: null, agreement: {with: baseline, min: 0.98}}"
-AGREED = AGREEMENT.replace("{model: 'recorded:live.jsonl', max_drop: 0.02}", "'recorded:live.jsonl'")
+AGREED = AGREEMENT.replace(
+    "{model: 'recorded:live.jsonl', max_drop: 0.02}", "'recorded:live.jsonl'"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -57,20 +62,28 @@ def written(text, place="gates"):
     """Return a gate of a file with these keys in the gate or in ``defaults``, and all others in the gate."""
     keys = yaml.safe_load(text) or {}
     gone = {"margin"} if "max_drop" in keys else {"baseline"} if "baselines" in keys else set()
-    others = {key: value for key, value in yaml.safe_load(GATE).items() if key not in {*keys, *gone}}
-    own = {key: value for key, value in keys.items() if value is not None}
-    tree = {"version": 1, "defaults": own if place == "defaults" else {}}
-    tree["gates"] = {"g": {**others, **(own if place == "gates" else {})}}
+    unchanged = {
+        key: value for key, value in yaml.safe_load(GATE).items() if key not in {*keys, *gone}
+    }
+    set_keys = {key: value for key, value in keys.items() if value is not None}
+    tree = {"version": 1, "defaults": set_keys if place == "defaults" else {}}
+    tree["gates"] = {"g": {**unchanged, **(set_keys if place == "gates" else {})}}
     return as_written(load_gate_file(Path("ftgate.yaml"), yaml.safe_dump(tree).encode()), "g")
 
 
-def found(before, after):
-    return [f"{key}: {values}" for key, values in weakenings(written(before), written(after)).items()]
+def found(base_keys, head_keys):
+    return [
+        f"{key}: {values}"
+        for key, values in weakenings(written(base_keys), written(head_keys)).items()
+    ]
 
 
 def levels(name):
     default = CHANGEABLE[name].default
-    told, less = ("fail above a limit" if default == "limit" else default), "ignore" if default == "warn" else "warn"
+    told, less = (
+        ("fail above a limit" if default == "limit" else default),
+        "ignore" if default == "warn" else "warn",
+    )
     return "", f"checks: {{{name}: {less}}}", f"checks.{name}: {told} -> {less}"
 
 
@@ -112,13 +125,13 @@ ONE_WAY = [  # keys before, those after, and what is found
     ("checks: {leaked: warn}", "checks: {leaked: ignore}", "checks.leaked: warn -> ignore"),
     ("checks: {conflicts: fail}", "", "checks.conflicts: fail -> fail above a limit"),
     ("thresholds: {accuracy: {min: 0.8}}", "", "thresholds.accuracy: given -> removed"),
-    *((f"thresholds: {{accuracy: {{{old}}}}}", f"thresholds: {{accuracy: {{{new}}}}}", f"thresholds.accuracy.{told}")
-      for old, new, told in (("min: 0.8", "min: 0.7", "min: 0.8 -> 0.7"), ("max: 0.8", "max: 0.9", "max: 0.8 -> 0.9"),
+    *((f"thresholds: {{accuracy: {{{old}}}}}", f"thresholds: {{accuracy: {{{new}}}}}", f"thresholds.accuracy.{change}")
+      for old, new, change in (("min: 0.8", "min: 0.7", "min: 0.8 -> 0.7"), ("max: 0.8", "max: 0.9", "max: 0.8 -> 0.9"),
                              ("min: 0.2, max: 0.8", "min: 0.2", "max: 0.8 -> removed"))),
     (MATCH, MATCH.replace("0.02", "0.021"), "max_drop: 0.02 -> 0.021"),
     (MATCH, MATCH.replace("6", "5.9"), "cheaper_by: 6 -> 5.9"),
-    *((MATCH.replace("}", ", faster_by: 2}"), MATCH.replace("}", f"{new}}}"), f"faster_by: 2 -> {told}")
-      for new, told in (("", "removed"), (", faster_by: 1.5", "1.5"))),
+    *((MATCH.replace("}", ", faster_by: 2}"), MATCH.replace("}", f"{new}}}"), f"faster_by: 2 -> {change}")
+      for new, change in (("", "removed"), (", faster_by: 1.5", "1.5"))),
     (OWN, f"baselines: {{live: {BASE}}}", "baselines.prompt: recorded:prompt.jsonl -> removed"),
     (MARGIN, MARGIN.replace("0.08", "0.06"), "baselines.live.margin: 0.08 -> 0.06"),
     (MARGIN, OWN, "margin: 0.08 -> 0.05"),
@@ -137,13 +150,15 @@ ONE_WAY = [  # keys before, those after, and what is found
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("before", "after", "told"), ONE_WAY, ids=[told for *_, told in ONE_WAY])
-def test_asking_for_less_is_found_and_asking_for_more_is_not(before, after, told):
-    assert found(after, before) == []
+@pytest.mark.parametrize(
+    ("base_keys", "head_keys", "change"), ONE_WAY, ids=[told for *_, told in ONE_WAY]
+)
+def test_asking_for_less_is_found_and_asking_for_more_is_not(base_keys, head_keys, change):
+    assert found(head_keys, base_keys) == []
     for place in ("gates", "defaults"):
-        old, new = written(before, place), written(after, place)
+        old, new = written(base_keys, place), written(head_keys, place)
         ((key, values),) = weakenings(old, new).items()
-        assert f"{key}: {values}" == told
+        assert f"{key}: {values}" == change
         assert (new.place_of(key) or old.place_of(key)).startswith("ftgate.yaml:")
 
 
@@ -166,10 +181,10 @@ def test_no_key_is_left_out():
     """A new key is put here only where two of its values cannot be compared, or it is compared by its parts."""
     declared = list(with_direction())
     assert len(declared) > 20
-    told = [one.partition(":")[0].split(".") for *_, one in ONE_WAY]
+    changes = [one.partition(":")[0].split(".") for *_, one in ONE_WAY]
     for key in declared:
         first, last = key.split(".")[0], key.split(".")[-1]
-        assert any((one[0], one[-1]) == (first, last) for one in told), key
+        assert any((one[0], one[-1]) == (first, last) for one in changes), key
     others = {"name", "test_set", "training_set", "baseline", "baselines", "candidate"}
     others |= {
         "metric",
@@ -186,7 +201,9 @@ def test_no_key_is_left_out():
     assert set(GateKeys.model_fields) - set(comparable(GateKeys)) == others
 
 
-STEPS = "{metric: [accuracy, {name: f1_macro, normalize: [case]}], thresholds: {f1_macro: {min: 0.8}}}"
+STEPS = (
+    "{metric: [accuracy, {name: f1_macro, normalize: [case]}], thresholds: {f1_macro: {min: 0.8}}}"
+)
 PEOPLE = "{metric: {name: human_preference, path: prefs.csv}}"
 JUDGE = JUDGED.replace("'python:judges:judge'", BASE)
 LONG = "x" * 100
@@ -216,10 +233,12 @@ OTHER = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("before", "after", "told"), OTHER, ids=[told for *_, told in OTHER])
-def test_what_cannot_be_compared_is_found_both_ways(before, after, told):
-    assert found(before, after) == [told]
-    assert len(found(after, before)) == 1
+@pytest.mark.parametrize(
+    ("base_keys", "head_keys", "changes"), OTHER, ids=[told for *_, told in OTHER]
+)
+def test_what_cannot_be_compared_is_found_both_ways(base_keys, head_keys, changes):
+    assert found(base_keys, head_keys) == [changes]
+    assert len(found(head_keys, base_keys)) == 1
 
 
 PRICES = f"""{{max_drop: 0.02, cheaper_by: 6, baseline: {BASE[:-1]}, price: {{input_per_1m: 4, output_per_1m: 8}}}},
@@ -269,27 +288,38 @@ AMONG = [  # what is found, and the other way round
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("before", "after", "told", "backwards"), AMONG, ids=range(len(AMONG)))
-def test_keys_that_depend_on_others(before, after, told, backwards):
-    for begins, lines in ((told, found(before, after)), (backwards, found(after, before) if told else [])):
-        assert [line.startswith(begin) for begin, line in zip(begins, lines, strict=True)] == [True] * len(begins), (
-            lines
-        )
+@pytest.mark.parametrize(
+    ("base_keys", "head_keys", "changes", "backwards"), AMONG, ids=range(len(AMONG))
+)
+def test_keys_that_depend_on_others(base_keys, head_keys, changes, backwards):
+    for begins, lines in (
+        (changes, found(base_keys, head_keys)),
+        (backwards, found(head_keys, base_keys) if changes else []),
+    ):
+        assert [line.startswith(begin) for begin, line in zip(begins, lines, strict=True)] == [
+            True
+        ] * len(begins), lines
 
 
 def marked(**changes):
     values = {**yaml.safe_load(GATE), **changes}
     source = Source("marker", "marker", Path.cwd())
-    return resolve_gate([Layer(values, dict.fromkeys(values, source))], file=None, gate=None, default_name="x")
+    return resolve_gate(
+        [Layer(values, dict.fromkeys(values, source))], file=None, gate=None, default_name="x"
+    )
 
 
 def test_what_only_a_marker_can_give():
     """Examples and functions are another set and model, and so is another training set."""
     changes = {"test_set": iter([("a", "b")]), "baseline": len}
     told = ["baseline: openai:mini -> builtins.len", "test_set: test.jsonl -> a Python object"]
-    assert [f"{key}: {values}" for key, values in weakenings(marked(), marked(**changes)).items()] == told
+    assert [
+        f"{key}: {values}" for key, values in weakenings(marked(), marked(**changes)).items()
+    ] == told
     assert weakenings(marked(**changes), marked(**changes)) == {}
-    assert list(weakenings(marked(), marked(training_set="other.jsonl"), of_marker=True)) == ["training_set"]
+    assert list(weakenings(marked(), marked(training_set="other.jsonl"), of_marker=True)) == [
+        "training_set"
+    ]
 
 
 VALUES = {  # of each key of a model at an endpoint, another one than the usual
@@ -303,14 +333,18 @@ VALUES = {  # of each key of a model at an endpoint, another one than the usual
 def test_a_key_that_does_not_count_is_in_no_key_of_stored_answers():
     """What may change an answer counts; two further keys say which answers are taken, and how they are read."""
     assert {*VALUES, "provider", "system_file"} == set(model_keys.OpenAIKeys.model_fields)
-    training = examples_from([{"input": f"question {i}", "expected": "a"} for i in range(3)], origin="x")
+    training = examples_from(
+        [{"input": f"question {i}", "expected": "a"} for i in range(3)], origin="x"
+    )
     example = training.examples[0]
 
     def key(**changes):
         baseline = yaml.safe_dump({"baseline": {"provider": "openai", "model": "m", **changes}})
-        return build_model(written(baseline).baselines["baseline"], Surroundings(training)).key(example)
+        return build_model(written(baseline).baselines["baseline"], Surroundings(training)).key(
+            example
+        )
 
-    same = {name for name, value in VALUES.items() if key(**{name: value}) == key()}
+    unchanged = {name for name, value in VALUES.items() if key(**{name: value}) == key()}
     counted = {"price", "served_as", "strip_reasoning"}
     uncounted = {*model_keys.OPERATION_KEYS, *model_keys.LATENCY_KEYS} & set(VALUES)
-    assert same == counted | uncounted
+    assert unchanged == counted | uncounted

@@ -25,7 +25,10 @@ ROWS = [f'{{"id": "t{i}", "input": "question {i}", "expected": "{label(i)}"}}\n'
 SET = "".join(ROWS)
 HARD = '{"id": "h", "input": "a hard one", "expected": "b"}\n'
 MORE = SET.replace("}", ', "lang": "de", "note": "x"}')
-PLAIN, GROUPED = re.sub('"id": "t.", ', "", SET), '{"id": "g", "input": "x", "expected": "y", "group": "a"}\n'
+PLAIN, GROUPED = (
+    re.sub('"id": "t.", ', "", SET),
+    '{"id": "g", "input": "x", "expected": "y", "group": "a"}\n',
+)
 SLICED = GATE.replace("0.05", "0.05, slices: [lang]")
 PRETTY = '[\n {"id": "x", "input": "a",\n  "expected": "1"},\n {"id": "y", "input": "b",\n  "expected": "2"}\n]'
 SPLIT = "id,input,expected\n1,a,x\n2,b,x\n3,c,x\n"
@@ -55,7 +58,8 @@ CASES = {  # then, now (with the usual test set), findings
     "another base": ({}, {"pytest.ini": f"{INI}ftgate_base_ref = HEAD\n"}, ("ini ftgate_base_ref: not set -> HEAD",)),
     "another store": ({"pytest.ini": f"{INI}ftgate_state = x\n"}, {"pytest.ini": f"{INI}ftgate_state = y\n"}, ()),
     "an ini file that comes first": (
-        {}, {"pytest.toml": ""}, ("the ini file pytest.ini is no longer used; pytest.toml is used", "-> not set", "true ->")
+        {}, {"pytest.toml": ""},
+        ("the ini file pytest.ini is no longer used; pytest.toml is used", "-> not set", "true ->")
     ),
     "an ini file that moved": ({}, {"pytest.ini": None, "tox.ini": INI}, ()),
     "an ini file without our keys": ({"pytest.ini": "[pytest]\n"}, {"pytest.ini": None, "tox.ini": "[pytest]\n"}, ()),
@@ -77,11 +81,13 @@ CASES = {  # then, now (with the usual test set), findings
     # gate files and gates
     "another gate file": (
         {"easy.yaml": EASY}, {"pytest.ini": f"{INI}ftgate_config = easy.yaml\n"},
-        ("the gate file ftgate.yaml is no longer used; easy.yaml is used instead", "support: margin: 0.05 -> 0.01 (easy.yaml:4)")),
+        ("the gate file ftgate.yaml is no longer used; easy.yaml is used instead",
+         "support: margin: 0.05 -> 0.01 (easy.yaml:4)")),
     "another path of it, behind a linked folder": (
         {"pytest.ini": f"{INI}ftgate_config = conf/ftgate.yaml\n", "conf/ftgate.yaml": BELOW, "ftgate.yaml": None},
         {"pytest.ini": f"{INI}ftgate_config = easy.yaml\n", "easy.yaml": EASY},
-        ("the gate file conf/ftgate.yaml is no longer used; easy.yaml is used instead", "base.jsonl", "0.05 -> 0.01 (easy.yaml:4)"),
+        ("the gate file conf/ftgate.yaml is no longer used; easy.yaml is used instead", "base.jsonl",
+         "0.05 -> 0.01 (easy.yaml:4)"),
     ),
     "a gate file that moved with all it asks for": (
         {"pytest.ini": f"{INI}ftgate_config = gates/ftgate.yaml\n", "gates/ftgate.yaml": BELOW, "ftgate.yaml": None},
@@ -181,7 +187,11 @@ PROJECTS_BELOW = {  # beside the usual project, which is still there; then, now,
         {"gates/pytest.ini": "[pytest]\n", "gates/ftgate.yaml": BELOW},
         ("note: support: the gate",),
     ),
-    "a project below": ({**IN_GATES, "gates/pytest.ini": "[pytest]\n", "gates/ftgate.yaml": BELOW}, {}, ()),
+    "a project below": (
+        {**IN_GATES, "gates/pytest.ini": "[pytest]\n", "gates/ftgate.yaml": BELOW},
+        {},
+        (),
+    ),
 }
 
 
@@ -190,9 +200,14 @@ class Then:
 
     name = "main"
 
-    def __init__(self, root, kept, untracked):
-        self.kept = {root / name: text.encode() for name, text in kept.items() if text is not None}
-        self.files, self.untracked = {str(one) for one in self.kept if one.parent.name != "conf"}, untracked
+    def __init__(self, root, tracked, untracked):
+        self.kept = {
+            root / name: text.encode() for name, text in tracked.items() if text is not None
+        }
+        self.files, self.untracked = (
+            {str(one) for one in self.kept if one.parent.name != "conf"},
+            untracked,
+        )
 
     def content(self, path):
         return self.kept.get(path)
@@ -201,7 +216,9 @@ class Then:
         return path.read_bytes().replace(b"\r\n", b"\n") != self.kept[path]
 
     def tracks(self, path):
-        return path.name != self.untracked and (not path.name.endswith(".dvc") or str(path) in self.files)
+        return path.name != self.untracked and (
+            not path.name.endswith(".dvc") or str(path) in self.files
+        )
 
 
 def compared(root, start):
@@ -213,67 +230,105 @@ def compared(root, start):
 
 
 @pytest.mark.parametrize(
-    ("then", "now", "parts"),
-    [pytest.param(*row, id=name, marks=NATIVE_TOML if "pytest.toml" in row[1] else ()) for name, row in CASES.items()],
+    ("base_files", "head_files", "fragments"),
+    [
+        pytest.param(*row, id=name, marks=NATIVE_TOML if "pytest.toml" in row[1] else ())
+        for name, row in CASES.items()
+    ],
 )
-def test_what_is_found(tmp_path, monkeypatch, then, now, parts):
+def test_what_is_found(tmp_path, monkeypatch, base_files, head_files, fragments):
     monkeypatch.chdir(tmp_path)
-    base = Then(tmp_path, {**USUAL, **then}, now.get("untracked"))
+    base = Then(tmp_path, {**USUAL, **base_files}, head_files.get("untracked"))
     monkeypatch.setattr(project, "find_base", lambda home, ref, in_ci: base)
-    write_files(tmp_path, {**USUAL, **then, "test.jsonl": SET})
-    write_files(tmp_path, {name: text for name, text in now.items() if name != "untracked"})
-    start = next((tmp_path / one for one in ("gates", "conf") if f"{one}/test_gate.py" in then), tmp_path)
-    found = compared(tmp_path, start)
-    told = [f"{one.kind}: {one.gate}: {one.text}".replace("weaker than main: ", "") for one in found.findings]
-    assert len(told) == len(parts), told
-    assert [part for part, one in zip(parts, told, strict=True) if part not in one] == [], told
-    assert found.forbade is any("forbid" in (text or "") for text in {**USUAL, **then}.values())
-    assert any(one.was_required for one in found.findings) is ("gate support was removed" in "".join(told))
+    write_files(tmp_path, {**USUAL, **base_files, "test.jsonl": SET})
+    write_files(tmp_path, {name: text for name, text in head_files.items() if name != "untracked"})
+    start = next(
+        (
+            tmp_path / folder
+            for folder in ("gates", "conf")
+            if f"{folder}/test_gate.py" in base_files
+        ),
+        tmp_path,
+    )
+    comparison = compared(tmp_path, start)
+    findings = [
+        f"{finding.kind}: {finding.gate}: {finding.text}".replace("weaker than main: ", "")
+        for finding in comparison.findings
+    ]
+    assert len(findings) == len(fragments), findings
+    assert [
+        fragment for fragment, one in zip(fragments, findings, strict=True) if fragment not in one
+    ] == [], findings
+    assert comparison.forbade is any(
+        "forbid" in (text or "") for text in {**USUAL, **base_files}.values()
+    )
+    assert any(finding.was_required for finding in comparison.findings) is (
+        "gate support was removed" in "".join(findings)
+    )
 
 
-@pytest.mark.parametrize(("then", "now", "parts"), PROJECTS_BELOW.values(), ids=PROJECTS_BELOW)
-def test_a_project_in_a_folder_below_another_one_is_a_project_of_its_own(tmp_path, monkeypatch, then, now, parts):
+@pytest.mark.parametrize(
+    ("base_files", "head_files", "fragments"), PROJECTS_BELOW.values(), ids=PROJECTS_BELOW
+)
+def test_a_project_in_a_folder_below_another_one_is_a_project_of_its_own(
+    tmp_path, monkeypatch, base_files, head_files, fragments
+):
     monkeypatch.chdir(tmp_path)
-    base = Then(tmp_path, {**USUAL, **then}, None)
+    base = Then(tmp_path, {**USUAL, **base_files}, None)
     monkeypatch.setattr(project, "find_base", lambda home, ref, in_ci: base)
-    write_files(tmp_path, {**USUAL, **then, **now})
-    found = compared(tmp_path, tmp_path / "gates")
-    told = [f"{one.kind}: {one.gate}: {one.text}" for one in found.findings]
-    assert [part in text for part, text in zip(parts, told, strict=True)] == [True] * len(parts), told
-    assert found.forbade is False
+    write_files(tmp_path, {**USUAL, **base_files, **head_files})
+    comparison = compared(tmp_path, tmp_path / "gates")
+    findings = [
+        f"{finding.kind}: {finding.gate}: {finding.text}" for finding in comparison.findings
+    ]
+    assert [fragment in text for fragment, text in zip(fragments, findings, strict=True)] == [
+        True
+    ] * len(fragments), findings
+    assert comparison.forbade is False
 
 
 def test_ones_own_base_counts_once_the_usual_one_names_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    own, ini = f"{INI}ftgate_base_ref = develop\n", tmp_path / "pytest.ini"
-    today = {**USUAL, "ftgate.yaml": EASY, "pytest.ini": own}
+    base_ini, ini = f"{INI}ftgate_base_ref = develop\n", tmp_path / "pytest.ini"
+    today = {**USUAL, "ftgate.yaml": EASY, "pytest.ini": base_ini}
     write_files(tmp_path, today)
-    for usual, told in ((USUAL, ["base_ref: not set -> develop", "0.05 -> 0.01"]), ({**USUAL, "pytest.ini": own}, [])):
+    for usual, changes in (
+        (USUAL, ["base_ref: not set -> develop", "0.05 -> 0.01"]),
+        ({**USUAL, "pytest.ini": base_ini}, []),
+    ):
         bases = {None: Then(tmp_path, usual, None), "develop": Then(tmp_path, today, None)}
         monkeypatch.setattr(project, "find_base", lambda home, ref, in_ci, bases=bases: bases[ref])
-        found = project.compare(tmp_path / "ftgate.yaml", tmp_path, ini, "develop").findings
-        assert [part in one.text for part, one in zip(told, found, strict=True)] == [True] * len(told)
-        assert all("git remote set-head origin --auto" in one.cure for one in found if "base_ref" in one.text)
+        comparison = project.compare(tmp_path / "ftgate.yaml", tmp_path, ini, "develop").findings
+        assert [
+            fragment in one.text for fragment, one in zip(changes, comparison, strict=True)
+        ] == [True] * len(changes)
+        assert all(
+            "git remote set-head origin --auto" in finding.cure
+            for finding in comparison
+            if "base_ref" in finding.text
+        )
 
 
 def test_what_git_does_not_say(tmp_path, monkeypatch):
     """Of two bases the own one comes second."""
-    asked = []
+    questions = []
 
     def fails(home, ref, *, in_ci):
-        asked.append(ref)
+        questions.append(ref)
         raise HistoryError(f"git has no branch {ref}")
 
     monkeypatch.setattr(project, "find_base", fails)
-    found = project.compare(tmp_path / "ftgate.yaml", tmp_path, None, "develop")
-    (finding,) = found.findings
+    comparison = project.compare(tmp_path / "ftgate.yaml", tmp_path, None, "develop")
+    (finding,) = comparison.findings
     assert finding.text == "could not compare with the base branch: git has no branch develop"
-    assert (found.forbade, found.absent, asked) == (False, False, [None, "develop"])
+    assert (comparison.forbade, comparison.absent, questions) == (False, False, [None, "develop"])
     monkeypatch.setattr(project, "find_base", lambda *_, **__: None)
     assert project.compare(tmp_path / "ftgate.yaml", tmp_path, None).absent
 
 
 def test_what_has_no_cure_has_no_advice():
-    finding = project.Finding("weakened", None, "could not compare with main: git did not answer within 60 s")
+    finding = project.Finding(
+        "weakened", None, "could not compare with main: git did not answer within 60 s"
+    )
     (check,) = project.checks_of([finding], forbidden=True)
     assert (check.status, check.advice) == ("fail", None)
