@@ -41,8 +41,9 @@ def cure_of_a_loss(gate: Context, comparison: Comparison, otherwise: str) -> str
     diagnosis = gate.facts.get("diagnosis") or Diagnosis({})
     counts = diagnosis.candidate or {}
     mistakes = sum(counts.values()) - counts.get(RIGHT, 0)
+    unanswered = sum(counts.get(kind, 0) for kind in _NO_ANSWER)
     # Answers that are cut off stay so, however the candidate is asked.
-    if 2 * sum(counts.get(kind, 0) for kind in _NO_ANSWER) <= mistakes:
+    if unanswered < _LEAST or 2 * unanswered <= mistakes:
         for check in gate.checks:
             if check.explains_loss and check.status == "warning":
                 return check.advice

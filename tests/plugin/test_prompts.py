@@ -4,7 +4,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from endpoint_project import EndpointProject, N, answer
+from endpoint_project import EndpointProject, N, answer, index_of
 from gate_project import (
     because,
     check,
@@ -292,6 +292,17 @@ def test_answers_that_are_cut_off_are_named_before_a_mismatch(http: EndpointProj
     )
     assert "system message, template, limit of tokens" in advice
     assert "answers 60 cut off" in advice
+
+
+def test_a_few_answers_that_are_cut_off_do_not_hide_a_mismatch(http: EndpointProject) -> None:
+    def reply(body: dict[str, Any]) -> Reply:
+        is_cut = body["model"] == "ft" and answer(body) != label(index_of(body))
+        return Reply(answer(body), finish_reason="length" if is_cut else "stop")
+
+    _train(http, system=SYSTEM)
+    http.server.answer = reply
+    gate = ends(http.judge(margin=0.9, checks={"near_duplicates": "warn"}), "fail")
+    assert f'system: "{SYSTEM}"' in str(check(gate, "margin")["advice"])
 
 
 def test_the_gate_decides_what_a_mismatch_means(http: EndpointProject) -> None:
