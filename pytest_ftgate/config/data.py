@@ -131,8 +131,10 @@ def _read_data(value: Any, info: ValidationInfo) -> DataKeys | Iterable[Any]:
     if reading.objects and _holds_rows(value):
         return cast("Iterable[Any]", value)
     if not isinstance(value, Mapping):
-        rows_too = ", or rows: a list of examples, or a frame" if reading.objects else ""
-        raise refusal(f"must be a path, or a mapping with a path{rows_too}, {got(value, ())}")
+        forms = "a path, or a mapping with a path"
+        if reading.objects:
+            forms = "a path, a mapping with a path, a list of examples, or a frame"
+        raise refusal(f"must be {forms}, {got(value, ())}")
     if not reading.objects or isinstance(value.get("path"), str | os.PathLike):
         return DataKeys.model_validate(value, context=reading)
 
