@@ -214,7 +214,8 @@ def _rare_group_loss(gate: Context, comparison: Comparison) -> Iterator[Check]:
     result = "undo the gain"
     if target:
         result = f"take it below {show_amount(target, share=gate.share)}"
-    advice = f"Add test examples of new groups: losing as many of them would {result}."
+    lost = f"losing one in {1 / share:.0f}"
+    advice = f"Add test examples of new groups, because {lost} would {result}."
     source = gate.source("test_set")
     yield Check("rare_group_loss", "warning", message, counted, needed, source, advice)
 
