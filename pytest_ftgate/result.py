@@ -110,7 +110,7 @@ def verdict_of(checks: tuple[Check, ...]) -> Verdict:
     return next((verdict for verdict in RED if verdict in statuses), "pass")
 
 
-def one_a_name(checks: Iterable[Check]) -> tuple[Check, ...]:
+def merged_by_name(checks: Iterable[Check]) -> tuple[Check, ...]:
     """Return one check for each name.
 
     Of several it is the worst, which also says what the others found.
@@ -536,7 +536,7 @@ class GateResult(Comparison):
 
 def closed(result: GateResult, checks: Iterable[Check]) -> GateResult:
     """Return the result with these checks and their verdict."""
-    merged = one_a_name(checks)
+    merged = merged_by_name(checks)
     return replace(result, checks=merged, verdict=verdict_of(merged))
 
 

@@ -23,7 +23,7 @@ from pytest_ftgate.result import (
     ModelResult,
     Threshold,
     Verdict,
-    one_a_name,
+    merged_by_name,
     verdict_of,
 )
 from pytest_ftgate.runs import measure
@@ -92,7 +92,7 @@ class Context:
 
     def with_found(self, findings: Found) -> Context:
         """Return the context with what a rule found. Cached values of runs and scores are kept."""
-        checks = one_a_name((*self.checks, *map(self.at_level, findings.checks)))
+        checks = merged_by_name((*self.checks, *map(self.at_level, findings.checks)))
         # dataclasses.replace would drop the cached properties.
         changed = copy(self)
         object.__setattr__(changed, "facts", {**self.facts, **findings.facts})
@@ -195,17 +195,15 @@ class Context:
         }
 
     def _at(self, path: str) -> tuple[Any, str]:
-        """Return the mapping that holds a key, and the key.
-
-        A name within the path may contain dots.
-        """
-        head, _, tail = path.partition(".")
-        if not tail:
+        """Return the mapping that holds the key at the end of a path, and the key."""
+        section, _, rest = path.partition(".")
+        if not rest:
             return self.config, path
 
-        # A name within the path may contain dots, a key does not.
-        name, _, key = tail.rpartition(".")
-        mapping = getattr(self.config, "standards" if head == "baselines" else head)
+        # The name of a baseline or guard may contain dots, a key does not.
+        name, _, key = rest.rpartition(".")
+        # In the keys of a merged gate, ``baselines`` has the models only.
+        mapping = getattr(self.config, "standards" if section == "baselines" else section)
         return (mapping[name] if name else mapping), key
 
     # --- answers ----------------------------------------------------------------------------------
@@ -293,7 +291,7 @@ class Context:
 def result_of(config: GateKeys, facts: Mapping[str, Any], checks: Iterable[Check]) -> GateResult:
     """Return the result of a gate from its keys, the facts that were found, and its checks."""
     baselines = {role: _described(config, role) for role in config.baselines}
-    merged = one_a_name(checks)
+    merged = merged_by_name(checks)
     values: dict[str, Any] = {
         "metric": config.decided_by.name,
         "margin": config.margin,

@@ -9,7 +9,7 @@ import pytest
 import pytest_ftgate
 from pytest_ftgate.check_names import CHANGEABLE, CHECKS, CheckName
 from pytest_ftgate.reports.text import block
-from pytest_ftgate.result import Check, GateResult, Threshold, one_a_name, verdict_of
+from pytest_ftgate.result import Check, GateResult, Threshold, merged_by_name, verdict_of
 
 DECIDED = """
     models margin evidence max_drop cheaper_by faster_by thresholds min_training_examples min_test_examples
@@ -73,7 +73,7 @@ def test_of_several_checks_of_one_name_the_worst_remains_and_says_what_the_other
     first = Check("margin", "pass", "a", 0.2, 0.05, "f.yaml:1", threshold=bound)
     second = Check("margin", "fail", "b", 0.01, advice="Do more.")
     third = Check("margin", "warning", "c", advice="Do.")
-    (check_object,) = one_a_name([first, second, third])
+    (check_object,) = merged_by_name([first, second, third])
     assert (check_object.status, check_object.message, check_object.advice) == (
         "fail",
         "b; a; c",
@@ -90,11 +90,13 @@ def test_of_several_checks_of_one_name_the_worst_remains_and_says_what_the_other
         "f.yaml:1",
         bound,
     )
-    assert [check.name for check in one_a_name([first, Check("power", "note", ""), second])] == [
+    assert [
+        check.name for check in merged_by_name([first, Check("power", "note", ""), second])
+    ] == [
         "margin",
         "power",
     ]
-    assert verdict_of(one_a_name([first, second])) == verdict_of((first, second)) == "fail"
+    assert verdict_of(merged_by_name([first, second])) == verdict_of((first, second)) == "fail"
 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=list(CHECKS))
