@@ -70,10 +70,11 @@ def judge_drop(
         verdict: Status = comparison.status
         is_shown = tolerance.proven or comparison.reached or _is_worse(comparison)
         if not is_shown:
-            # One of many slices is worse by chance; warn if this one is worse by itself.
-            alone = tolerance.alone
+            # Some of many slices are worse by chance: warn only if this one is significantly worse
+            # without the correction for their number.
+            confidence = tolerance.uncorrected
             verdict = "pass"
-            if alone is None or _is_worse(compare(role, alone)):
+            if confidence is None or _is_worse(compare(role, confidence)):
                 verdict = "warning"
 
         result = replace(
@@ -95,6 +96,7 @@ def _is_worse(comparison: Comparison) -> bool:
 
 
 def _badness(result: PartResult) -> tuple[int, float]:
+    """Return what orders results by their verdicts, and equal ones by the drop."""
     return _WORST_LAST.index(result.verdict or "pass"), -(result.gain or 0.0)
 
 

@@ -23,13 +23,13 @@ class Tolerance(NamedTuple):
         confidence: one-sided, and corrected where several drops are judged at once.
         proven: the lower bound of the gain must be within the limit. Otherwise a measured drop
             beyond the limit fails only where the upper bound is below 0.
-        alone: the confidence before that correction.
+        uncorrected: the confidence before that correction; None if nothing is corrected.
     """
 
     max_drop: float
     confidence: float
     proven: bool
-    alone: float | None = None
+    uncorrected: float | None = None
 
 
 def margin_of(tolerance: Tolerance) -> float:

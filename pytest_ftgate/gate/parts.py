@@ -158,7 +158,9 @@ def _slice_tolerance(
         # The more slices count, the stricter the level, and the fewer of them can fail at it.
         number += 1
         confidence = corrected_confidence(config.confidence, number * len(config.baselines))
-        tolerance = Tolerance(spec.max_drop, confidence, proven=False, alone=config.confidence)
+        tolerance = Tolerance(
+            spec.max_drop, confidence, proven=False, uncorrected=config.confidence
+        )
         judged_slices = _without_small(slices, test, tolerance)
         can_fail = sum(slice_.note is None for slice_ in judged_slices)
     return tolerance
