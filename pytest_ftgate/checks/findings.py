@@ -181,6 +181,7 @@ def _near_duplicates(gate: Context) -> Iterator[Check]:
     usable = gate.audit.usable
     distinct = gate.audit.distinct
     needed = gate.config.min_training_examples
+    # With fewer usable rows than needed another check fails already.
     fails = distinct < needed <= usable
     message = f"{_of(count, 'usable row', usable, *_COPIES)} of an earlier row ({_SIMILAR}), "
     message += f"{distinct:,} distinct"

@@ -169,15 +169,15 @@ def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:
         message = f"the gain over {opponent(role)} has no lower bound: {note}"
     else:
         bound = f"{confidence} lower bound {show_difference(comparison.lower_bound, share=share)}"
-        measured = f"{_gained(gate, role, comparison)} {gate.deciding.name}"
-        counted = f"({plural(comparison.n or 0, 'example')}): {bound}"
+        gain = f"{_gained(gate, role, comparison)} {gate.deciding.name}"
+        basis = f"({plural(comparison.n or 0, 'example')}): {bound}"
         if not margin or comparison.reaches_margin:
             message = f"{bound}{_over(role)}"
         elif gate.config.evidence == "significant" and not comparison.shown:
-            message = f"{measured} could be chance {counted}"
+            message = f"{gain} could be chance {basis}"
         else:
             unproven = f"the margin of {show_amount(margin, share=share)} is not proven"
-            message = f"{measured}: {unproven} {counted}"
+            message = f"{gain}: {unproven} {basis}"
 
     observed = comparison.lower_bound
     if comparison.shown:

@@ -49,9 +49,7 @@ def _headroom(gate: Context, best: Scored) -> Check:
 
 
 def _power(gate: Context, best: Scored) -> Check:
-    """Check the power: how often a candidate passes that gains what is expected.
-
-    It breaks nothing.
+    """Check the power: how often a candidate passes that breaks nothing and gains what is expected.
 
     Without a hypothesis twice the margin is taken, because a gain of the margin passes half of the
     time at most. Low power for that is a warning, since nobody expects it.
@@ -84,9 +82,9 @@ def _power(gate: Context, best: Scored) -> Check:
     message = (
         f"with {plural(n, 'test example')}, {expected} that breaks nothing passes with {power}"
     )
-    numbers = (round(chances.passed, 4), FEWEST_CHANCES, source)
+    observed = round(chances.passed, 4)
     if chances.passed >= FEWEST_CHANCES:
-        return Check("power", "note", message, *numbers)
+        return Check("power", "note", message, observed, FEWEST_CHANCES, source)
 
     needed = gate.compare(best, candidate, gate.best).examples_needed
     advice = "A candidate that gains just the margin passes half of the time at most, "
@@ -95,7 +93,8 @@ def _power(gate: Context, best: Scored) -> Check:
         more_examples = plural(max(needed - n, 1), "more test example")
         advice = f"Label {more_examples}: about {needed:,} in all give 80 % power."
     status: Status = "warning" if prediction is None else "inconclusive"
-    return Check("power", status, message, *numbers, f"{advice} {suggestion}".rstrip())
+    advice = f"{advice} {suggestion}".rstrip()
+    return Check("power", status, message, observed, FEWEST_CHANCES, source, advice)
 
 
 def expected_gain(prediction: HypothesisKeys, metric: Metric) -> float:

@@ -89,7 +89,8 @@ def compare_exactly(
         if not visible(outputs[row]):
             continue
         first = first_with.setdefault(inputs.compared(row, instructed), row)
-        # the same text with another output is a conflict, and no repeat but for its number
+        # A row that differs from an earlier one by its number alone is a repeat, unless it has
+        # another output.
         if first == row:
             key = template.distinct(plain[row], trained[row]), outputs[row]
             first = first_with.setdefault(key, row)
