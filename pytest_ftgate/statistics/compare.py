@@ -474,17 +474,17 @@ class _Pairs:
         """Return the groups as codes, ``(n,)``; None where no two examples share a group."""
         return group_codes(self.groups, len(self.differences))
 
-    def by_mean(self, alone: Test) -> Comparison:
-        """Compare by a mean of differences; ``alone`` is the test for independent examples."""
+    def by_mean(self, ungrouped: Test) -> Comparison:
+        """Compare by a mean of differences; ``ungrouped`` is the test for independent examples."""
         if self.codes is None:
-            return self.by_test(alone)
+            return self.by_test(ungrouped)
         units = Units.of_mean(self.differences, self.codes, self.width)
-        return self.by_groups(units, alone, self.width)
+        return self.by_groups(units, ungrouped, self.width)
 
-    def by_groups(self, units: Units, alone: Test, unit: float) -> Comparison:
+    def by_groups(self, units: Units, ungrouped: Test, unit: float) -> Comparison:
         """Compare by groups.
 
-        The tests of groups stand beside that for independent examples, ``alone``, or for a drop
+        The tests of groups stand beside that for independent examples, ``ungrouped``, or for a drop
         beside one with a lost group.
         """
         n_groups = len(units.left_out)
@@ -493,7 +493,7 @@ class _Pairs:
         note = too_few(units.weights) or units.undefined
         if note is None:
             question = self.question
-            beside = LostGroupTest(units, unit, question) if question.margin < 0 else alone
+            beside = LostGroupTest(units, unit, question) if question.margin < 0 else ungrouped
             test = CautiousTest(GroupTest(units, question, unit), beside)
             note = f"{n_groups} groups"
 
@@ -590,6 +590,7 @@ def compare_graded(
 def _compare_graded(
     question: Question, differences: Floats, width: float, groups: Groups
 ) -> Comparison:
+    """Compare by differences of scores, which are between minus ``width`` and ``width``."""
     sample = Sample.of(differences / width, -1.0)
     negated = Sample.of(-differences / width, -1.0)
     gain = math.fsum(differences) / len(differences)
@@ -608,11 +609,13 @@ def compare_set(
 ) -> Comparison:
     """Compare two models by a metric of all answers together in [low, high], such as macro-F1.
 
-    The method is the more cautious of the delete-one jackknife with Student's t, or the tests of
-    groups (see :mod:`~pytest_ftgate.statistics.jackknife`), and of Gaffke's bound of its
-    pseudo-values, for losses that no example shows: a test set that happens to show few makes the
-    standard error too small. Ratios of counts need examples equivalent to at least as many of equal
-    size as groups do to show a gain.
+    The method is the more cautious of two. One is the delete-one jackknife with Student's t, or the
+    tests of groups (see :mod:`~pytest_ftgate.statistics.jackknife`). The other is Gaffke's bound of
+    the jackknife's pseudo-values, for losses that no example shows: a test set that happens to show
+    few makes the standard error too small.
+
+    To show a gain in ratios of counts, examples of unequal size must count as at least as many as
+    the groups that a bound needs.
     """
     question = Question(**asked)
     differences = _differences(baseline.scores, candidate.scores, 0.0, 1.0)
@@ -626,6 +629,7 @@ def compare_set(
 
     pairs = _Pairs(question, differences, gain, high - low, groups)
     examples = Units.of_set(baseline, candidate, None)
+    # Why there is no bound, if there is none.
     unknown = examples.undefined
     pooled = [counts for counts in (baseline, candidate) if isinstance(counts, PooledCounts)]
     if unknown is None and pooled and question.margin >= 0:
@@ -641,10 +645,10 @@ def compare_set(
     opposite = examples.opposite
     sample = examples.with_one_lost(examples.heaviest_loss(), 1.0)
     negated = opposite.with_one_lost(opposite.heaviest_loss(), 1.0)
-    alone = GaffkeTest(sample, negated, 1.0, question)
+    ungrouped = GaffkeTest(sample, negated, 1.0, question)
     if pairs.codes is None:
-        return pairs.by_test(CautiousTest(JackknifeTest(examples, question), alone))
-    return pairs.by_groups(Units.of_set(baseline, candidate, pairs.codes), alone, 1.0)
+        return pairs.by_test(CautiousTest(JackknifeTest(examples, question), ungrouped))
+    return pairs.by_groups(Units.of_set(baseline, candidate, pairs.codes), ungrouped, 1.0)
 
 
 def _differences(baseline: Floats, candidate: Floats, low: float, high: float) -> Floats:

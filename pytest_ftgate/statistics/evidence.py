@@ -216,7 +216,8 @@ def bound(
         above = excess(high)
         step *= 2
 
-    # An end that stays twice counts half (the Illinois rule), so that the other one moves, too.
+    # An end that stays twice counts half (the Illinois rule), so that the other one moves, too. An
+    # excess between -_FINE and 0 is near enough, so the search aims at the middle of these.
     low_weight = high_weight = 1.0
     while high - low > width and below < -_FINE:
         weighted_below = below * low_weight + _FINE / 2

@@ -144,10 +144,15 @@ def sign_flip_p_value(totals: Floats) -> float:
 
 
 def _steps(totals: Floats) -> float:
-    """Return the number of steps per 1 for totals, shape ``(G,)``; 0 if all of them are 0."""
+    """Return how many steps make 1, for totals of shape ``(G,)``; 0 if all of them are 0.
+
+    A step is the largest unit that all totals are multiples of. If it is too small for the time, it
+    is one of a grid.
+    """
     sizes = np.abs(totals)
     whole = float(sizes.sum())
     tolerance = _ROUNDING * max(1.0, float(sizes.max(initial=0.0)))
+    # The greatest common divisor of the sizes so far, which further sizes can only reduce.
     unit = 0.0
     for size in np.unique(sizes[sizes > tolerance]).tolist():
         remainder = size

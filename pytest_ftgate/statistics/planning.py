@@ -24,7 +24,7 @@ MOST_EXAMPLES = 10**9
 """Upper limit of the search for the number of examples."""
 
 _NORMAL = NormalDist()
-_LUCK = _NORMAL.inv_cdf(POWER)  # standard errors that a test set in five falls short by
+_POWER_QUANTILE = _NORMAL.inv_cdf(POWER)  # standard errors that a test set in five falls short by
 _GROWTH = 1.05
 _KNOTS = 200  # numbers of losses for which the fewest wins are calculated
 _FEWEST_DRAWN = 20
@@ -83,7 +83,7 @@ def needed_by_error(
     """
     if gain <= target:
         return None
-    deviations = _NORMAL.inv_cdf(confidence) + _LUCK
+    deviations = _NORMAL.inv_cdf(confidence) + _POWER_QUANTILE
     return math.ceil(n * (deviations * error / (gain - target)) ** 2 - _ROUNDING)
 
 
@@ -102,7 +102,8 @@ def needed_right_wrong(
         return None
     alternative = max((wins + losses) / n - gain * gain, 0.0)
     null = float(null_variance(wins / n, losses / n, target))
-    deviations = _NORMAL.inv_cdf(confidence) * math.sqrt(null) + _LUCK * math.sqrt(alternative)
+    quantile = _NORMAL.inv_cdf(confidence)
+    deviations = quantile * math.sqrt(null) + _POWER_QUANTILE * math.sqrt(alternative)
     needed = math.ceil((deviations / (gain - target)) ** 2)
 
     # The formula holds for large samples: smaller ones must pass with the expected outcome.
@@ -130,7 +131,7 @@ def needed_graded(sample: graded.Sample, target: float, confidence: float) -> in
         return None
 
     def passes(n: int) -> bool:
-        low_mean = _LUCK * sample.spread / math.sqrt(n)
+        low_mean = _POWER_QUANTILE * sample.spread / math.sqrt(n)
         p = graded.graded_p_value(sample.grown(n), target + low_mean)
         return is_sure(p, level(confidence))
 
