@@ -214,8 +214,8 @@ def _objects(rows: Iterable[str], lines: Lines) -> Iterator[tuple[int, dict[str,
             yield located(error, Where(path=lines.path, line=lines.number))
 
 
-def parse_object(text: str, *, looks: str = _ROW) -> dict[str, Any]:
-    """Return the JSON object that a text consists of; ``looks`` is the cure if it is another value.
+def parse_object(text: str, *, cure: str = _ROW) -> dict[str, Any]:
+    """Return the JSON object that a text consists of; ``cure`` is said if it is another value.
 
     Raise :class:`DataError` without file and line if it is not portable JSON.
     """
@@ -224,7 +224,7 @@ def parse_object(text: str, *, looks: str = _ROW) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise _broken(text, error) from None
     if not isinstance(row, dict):
-        raise _no_object(row, evidence=f"found: {excerpt(text)}", cure=looks)
+        raise _no_object(row, evidence=f"found: {excerpt(text)}", cure=cure)
     return row
 
 

@@ -84,7 +84,7 @@ def _lines(path: Path, make_reader: Callable[[], ReadRows]) -> Iterator[LogRow]:
                 continue
             where = Where(path=lines.path, line=lines.number)
             with _reading(where):
-                values = strict_json.parse_object(text, looks="a log has one JSON object a line")
+                values = strict_json.parse_object(text, cure="a log has one JSON object a line")
                 rows = list(read_rows(values, where))
             for row in rows:
                 yield LogRow(where, row)

@@ -334,17 +334,16 @@ def _function_model(
 ) -> FunctionModel:
     """Return a callable as a model.
 
-    Without a revision it is known by itself, and by the parameters of the fixture that returned it.
-    One that holds an object (a bound method, a closure, a partial, an object with ``__call__``)
-    gets a new name each time, because the object, such as a model with another adapter, may have
-    changed.
+    Its answers are kept under its revision. Without one they are kept under this very function and
+    the parameters of the fixture that returned it. A callable that holds an object (a bound method,
+    a closure, a partial, an object with ``__call__``) gets a new identity each time, because the
+    object, such as a model with another adapter, may have changed.
     """
     _check_call(value, spec)
     options = spec.options
     by_list = predicts(value)
     function: Callable[[Any], Any] = partial(workers.predicted, value) if by_list else value
     waits = is_async(function)
-    # What a callable holds may change without its knowing, such as an adapter.
     owners = _owners(function)
 
     revision = options.get("revision")

@@ -17,7 +17,7 @@ from pytest_ftgate.models import logs, price, protocol
 from pytest_ftgate.text import excerpt, got, listed
 
 _IDS_SHOWN = 3
-_LOOKS = 'a recorded answer looks like this: {"id": "...", "output": "..."}'
+_FORM = 'a recorded answer looks like this: {"id": "...", "output": "..."}'
 _TABLES = frozenset((".csv", ".tsv", ".parquet", ".xlsx"))
 _STATUSES = ("status", "status_code")
 
@@ -107,7 +107,7 @@ class Rows(Mapping[tuple[str, int], RecordedRow]):
         """
         bare = _BARE.fullmatch(text)
         if bare is None or bare[1].isspace():
-            values = strict_json.parse_object(text, looks=_LOOKS)
+            values = strict_json.parse_object(text, cure=_FORM)
             identity, row = _row_of(values, line)
             if identity in self.others or (identity[1] == 0 and identity[0] in self.texts):
                 return identity
@@ -339,7 +339,7 @@ def _row_of(row: dict[str, Any], line: int | None) -> tuple[tuple[str, int], Rec
     """
     for name in ("id", "output"):
         if name not in row:
-            raise DataError(f'no field "{name}"', evidence=f"found: {listed(row)}", cure=_LOOKS)
+            raise DataError(f'no field "{name}"', evidence=f"found: {listed(row)}", cure=_FORM)
     id_ = _checked_id(row.pop("id"))
     output = row.pop("output")
 

@@ -237,7 +237,7 @@ class Store:
 
     def _open(self) -> sqlite3.Connection:
         if self._path is None:
-            return self._made(":memory:")
+            return self._create(":memory:")
         if self._path.is_dir():
             raise self._error(
                 "a folder stands where the file of stored answers belongs", None, _MOVE_FOLDER
@@ -246,7 +246,7 @@ class Store:
         uri = self._path.absolute().as_uri()
         try:
             _make_folder(self._path.parent)
-            return self._made(f"{uri}?mode=rwc")
+            return self._create(f"{uri}?mode=rwc")
         except OSError as error:
             self._refusal = str(error)
         except sqlite3.OperationalError as error:
@@ -256,17 +256,18 @@ class Store:
 
         if not self._path.exists():
             # the file cannot be created
-            return self._made(":memory:")
+            return self._create(":memory:")
 
         try:
-            return self._checked(f"{uri}?mode=ro")
+            return self._connect(f"{uri}?mode=ro")
         except sqlite3.OperationalError:
             # No journal can be created beside the file; reading a file that no one can write needs
             # none.
-            return self._checked(f"{uri}?mode=ro&immutable=1")
+            return self._connect(f"{uri}?mode=ro&immutable=1")
 
-    def _made(self, uri: str) -> sqlite3.Connection:
-        connection = self._checked(uri)
+    def _create(self, uri: str) -> sqlite3.Connection:
+        """Connect to a file, and create the tables that it does not have yet."""
+        connection = self._connect(uri)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
@@ -276,7 +277,7 @@ class Store:
             raise
         return connection
 
-    def _checked(self, uri: str) -> sqlite3.Connection:
+    def _connect(self, uri: str) -> sqlite3.Connection:
         """Connect to a file, and reject one of another program before anything in it is changed."""
         connection = sqlite3.connect(
             uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False

@@ -467,6 +467,7 @@ def _refusal(
     endpoint: Endpoint,
     headers: Mapping[str, str],
 ) -> _Refusal:
+    """Return what a response without an answer means: its status, error codes and message."""
     model = endpoint.model
     if codes & _QUOTA_CODES or status == 402:
         payer = f"the key in {endpoint.key_env}" if endpoint.key_env else "this endpoint"
