@@ -271,12 +271,14 @@ def _number_meant(text: str, *, is_whole: bool) -> str:
     if text.endswith("%") and is_numeral(text[:-1]):
         return f"; did you mean {float(text[:-1]) / 100:g}?"
 
-    # In 1,500 the comma may part thousands, or be a decimal one.
-    has_thousands = _THOUSANDS.fullmatch(text) is not None
-    if has_thousands and is_whole:
+    if _THOUSANDS.fullmatch(text):
+        # 1,500 may mean 1500 or 1.5, and only a key of whole numbers tells which.
+        if not is_whole:
+            return ""
         return f"; did you mean {text.replace(',', '').replace('_', '')}?"
+
     with_point = text.replace(",", ".")
-    if is_numeral(with_point) and not (has_thousands or is_whole):
+    if is_numeral(with_point) and not is_whole:
         return f"; did you mean {float(with_point):g}?"
     return ""
 

@@ -113,7 +113,7 @@ def _place_of(code: CodeType | None, form: str) -> str:
 
 
 def overrides(request: pytest.FixtureRequest) -> Iterator[Override]:
-    """Yield what gives keys of a test's gate in the place of our fixtures."""
+    """Yield the fixtures and parameters of a test that replace our fixtures."""
     for name, key in FIXTURES.items():
         definition = _definition(request.node, name)
         if definition is not None and definition.func.__module__ != "pytest_ftgate.plugin":

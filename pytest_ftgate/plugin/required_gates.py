@@ -205,6 +205,7 @@ def _findings_on_none(
 
 def _find_unmet(project: Project, results: Sequence[GateResult], marked_tests: Seen) -> list[Unmet]:
     """Return the required gates that did not pass, each with its first reason."""
+    # A gate may be required as NAME and as NAME:ready.
     names = list(dict.fromkeys(name.removesuffix(_READY) for name in project.required))
     try:
         file = project.load()
@@ -284,11 +285,13 @@ def _why_unmet(
         if result is None:
             continue
         is_other = in_file and result.gate != name
-        if is_other and result.passed and is_judged:
-            continue
-        gate_unmet = _why_failed(name, test, result, ready=ready)
         if is_other and result.passed:
-            gate_unmet = Unmet(name, f"{test} is a different gate with that name")
+            # Beside a test of the gate itself, one that only has its name does no harm.
+            if is_judged:
+                continue
+            return Unmet(name, f"{test} is a different gate with that name")
+
+        gate_unmet = _why_failed(name, test, result, ready=ready)
         if gate_unmet is not None:
             return gate_unmet
 
