@@ -304,7 +304,7 @@ def _requirements(gate: GateResult) -> dict[str, Any]:
         values[key] = getattr(gate, key)
 
     for check in gate.checks:
-        # A check of the data that finds nothing may be absent.
+        # A check of the data that finds nothing may be absent, although its threshold is the same.
         if check.threshold is None or (check.kind == "data" and check.status != "pass"):
             continue
         key = check.threshold.key

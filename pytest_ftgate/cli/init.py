@@ -154,8 +154,8 @@ def write_project(
     else:
         report += _numbered(_steps(survey, copies, models, ini))
     for line in report:
-        is_copied = line.startswith(f"{_COLUMN} ")
-        if is_copied:
+        # Lines that are indented further are for copying, so they are not wrapped.
+        if line.startswith(f"{_COLUMN} "):
             say(printable(line))
             continue
         for row in wrapped(line, "", _COLUMN, break_words=False):

@@ -107,10 +107,10 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     """
     # Data, and how answers are scored.
     is_labeled = needs_expected(config, services.hook)
-    place = config.sources["test_set"].at
-    whole_test = services.load(config.test_set, place, labeled=is_labeled)
-    place = config.sources["training_set"].at
-    training = services.load(config.training_set, place, name="training_set")
+    test_place = config.sources["test_set"].at
+    whole_test = services.load(config.test_set, test_place, labeled=is_labeled)
+    training_place = config.sources["training_set"].at
+    training = services.load(config.training_set, training_place, name="training_set")
     check_test_set(whole_test)
 
     test = whole_test
@@ -134,7 +134,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     # Models, and which attempt they are.
     models = _models(config, training, whole_test, services)
 
-    # Also of the examples that may be shown, since models are asked about them, too.
+    # Models are asked about all examples, also about those that only may be shown.
     _check_prompts(models, [whole_test, *(guard.test for guard in parts.guards)])
     attempt = None
     if "candidate" in models:

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
-from typing import Any, cast
+from typing import cast
 
 from pytest_ftgate import clock
 from pytest_ftgate.data import DataSet, Example, Input
@@ -69,9 +69,11 @@ def run_models(
         # Imported late: recorded answers need no event loop.
         from pytest_ftgate.runs.calls import call_models
 
+        # After a failure for good the answers are read from the store, but no model is called.
         ended = bool(_failures([*recorded.values(), *models.values()]))
-        options: dict[str, Any] = {"offline": offline, "limit": limit, "budget": budget}
-        call_models(unanswered, stores, tell, ended=ended, **options)
+        call_models(
+            unanswered, stores, tell, ended=ended, offline=offline, limit=limit, budget=budget
+        )
     tell()
 
     failures = _failures([*recorded.values(), *models.values()])
@@ -162,13 +164,19 @@ def _recorded(job: Job, model: RecordedModel, example: Example, repeat: int) -> 
 
 
 def _look_up(questions: Questions, stores: Stores) -> None:
-    """Take the committed recordings of a model's calls; one of another input ends the run."""
+    """Take a model's answers from the committed recordings.
+
+    A recording that was made for another input ends the run.
+    """
     recorded = {}
     if stores.recordings:
         try:
             for key, (question, job) in questions.open.items():
                 recording = stores.recordings.get(key)
-                if recording is not None and (job.of_candidate or not recording.of_candidate):
+                if recording is None:
+                    continue
+                # What only recordings of candidates hold does not serve a baseline.
+                if job.of_candidate or not recording.of_candidate:
                     recorded[key] = recording.prediction_for(question.example)
         except ModelError as error:
             questions.fatal = error
