@@ -103,7 +103,7 @@ class Rows(Mapping[tuple[str, int], RecordedRow]):
     def add(self, text: str, line: int) -> tuple[str, int] | None:
         """Add the row in a line of the file.
 
-        Return its id and repeat if there is one with them already.
+        If an earlier row has the same id and repeat, return these, and add nothing.
         """
         bare = _BARE.fullmatch(text)
         if bare is None or bare[1].isspace():
@@ -296,11 +296,11 @@ def read_rows(path: Path) -> RecordedFile:
             if text.isspace():
                 continue
             try:
-                identity = rows.add(text, lines.number)
+                repeated = rows.add(text, lines.number)
             except DataError as error:
                 raise located(error, Where(path=lines.path, line=lines.number)) from None
-            if identity is not None:
-                raise _repeated(identity[0], Where(lines.path, lines.number, "id"))
+            if repeated is not None:
+                raise _repeated(repeated[0], Where(lines.path, lines.number, "id"))
     return _file_of(rows, path)
 
 

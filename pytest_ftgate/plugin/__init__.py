@@ -335,7 +335,7 @@ def pytest_collection_modifyitems(
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     for item in filter(_marked, items):
-        gate_session(item.config).see(item, deselected=True)
+        gate_session(item.config).note_test(item, deselected=True)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -344,7 +344,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     marked = session.config.stash.get(MARKED, ())
     pytest_deselected([item for item in marked if id(item) not in selected])
     for item in filter(_marked, session.items):
-        gate_session(item.config).see(item)
+        gate_session(item.config).note_test(item)
 
 
 @contextmanager

@@ -265,8 +265,8 @@ class GateSession:
         except errors.FtgateError as error:  # it changes no verdict, but is reported
             self.note(Line(one_line(str(error)), "red"))
 
-    def see(self, item: pytest.Item, *, deselected: bool = False) -> None:
-        """Record a marked test that was collected or deselected."""
+    def note_test(self, item: pytest.Item, *, deselected: bool = False) -> None:
+        """Note that a marked test was collected or deselected, for the gates that are required."""
         name = claimed_name(item)
         self._seen.names[id_of(item)] = name
         if deselected:
