@@ -314,9 +314,10 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
         if len(short) <= 2:
             is_within = short in re.split(r"[\W_]+", long)
         ratio = difflib.SequenceMatcher(None, name, word).ratio()
-        if is_within:
-            return max(ratio, min(ratio + 0.25, 0.85))
-        return ratio
+        if not is_within:
+            return ratio
+        # More like than the letters say, but less than a close misspelling.
+        return max(ratio, min(ratio + 0.25, 0.85))
 
     best = max(words, key=likeness, default=None)
     if best is None or likeness(best) < 0.6:

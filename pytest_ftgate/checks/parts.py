@@ -102,7 +102,7 @@ class Guard:
 
     @property
     def facts(self) -> PartResult:
-        """Return the facts that are known before it is measured."""
+        """Return the facts that are known before both models are measured."""
         test_set = TestSetResult(self.test.path, self.test.sha256, len(self.test))
         return PartResult(
             self.name,

@@ -510,6 +510,7 @@ class _Rows:
         return DataError(error.what, **error.parts(where=Where(self._origin, key=key)))
 
     def __iter__(self) -> Iterator[Any]:
+        """Yield the rows; an error of the iterable becomes one that names its row."""
         index = 0
         try:
             for row in self._rows:

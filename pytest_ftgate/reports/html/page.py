@@ -54,8 +54,8 @@ def page(
 
     gates = sorted(gates, key=lambda gate: PROBLEMS_FIRST.index(gate[0].verdict))
     results = [result for result, _ in gates]
-    style, script = asset("style.css"), asset("script.js")
-    hashes = map(_hashed, (style, script))
+    style = asset("style.css")
+    script = asset("script.js")
     templates = Environment(
         loader=PackageLoader("pytest_ftgate.reports.html"),
         autoescape=True,
@@ -72,7 +72,7 @@ def page(
         "names_of_changes": {"wrong": "both wrong", "right": "both right"},
     }
     pieces: Iterator[str] = templates.get_template("page.html").generate(
-        policy=_POLICY.format(*hashes),
+        policy=_POLICY.format(_hashed(style), _hashed(script)),
         style=style,
         script=script,
         session=session,
