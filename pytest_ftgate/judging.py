@@ -57,10 +57,31 @@ def _resolved(path: Path, gate: str | None, name: str, keys: Mapping[str, Any]) 
         file = load_gate_file(path)
         layers += file.layers(gate)
     elif gate is not None:
-        where = errors.Where(errors.shown_path(path))
-        cure = "Set config to its path."
-        raise errors.ConfigError("gate file not found", where=where, cure=cure)
-    return resolve_gate(layers, file=file, gate=gate, default_name=name)
+        raise _no_gate_file(path)
+
+    try:
+        return resolve_gate(layers, file=file, gate=gate, default_name=name)
+    except errors.MissingKeysError as error:
+        # There is no marker or fixture that the cure for a test could name.
+        passed = ", ".join(f"{key}=..." for key in error.keys)
+        cure = f"Pass {passed} to judge()"
+        cure += ", or name a gate: judge('NAME')." if gate is None else ", or set it in the file."
+        raise errors.ConfigError(error.what, where=error.where, cure=cure) from None
+
+
+def _no_gate_file(path: Path) -> errors.ConfigError:
+    """Return the error of a missing gate file, with one near the working directory."""
+    here = Path.cwd()
+    cure = "Run in the folder of the gate file, or pass its path: judge(..., config='PATH')."
+    for folder in (here, *here.parents):
+        if (folder / "ftgate.yaml").is_file():
+            found_path = errors.shown_path(folder / "ftgate.yaml")
+            cure = f"Found {found_path}: pass its path: judge(..., config={found_path!r})."
+            break
+
+    where = errors.Where(errors.shown_path(path))
+    message = f"gate file not found in {path.absolute().parent}"
+    return errors.ConfigError(message, where=where, cure=cure)
 
 
 def _judged(config: GateKeys, folder: Path, name: str) -> result.GateResult:

@@ -54,6 +54,11 @@ _GETS_TEXT = (
     "predict gets one text; where it takes a list, as in scikit-learn, give the object in place of "
     "its method"
 )
+_IS_CALLED = (
+    "the object has __call__ and predict, and is called with one input; for its predict, which "
+    'takes a list, give {"provider": "python", "target": MODEL.predict, "batch_size": 256}'
+)
+_TAKES_LIST = "return text; for a function of a list of inputs, write batch_size"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -153,7 +158,7 @@ class FunctionModel(BuiltModel):
 
         label = workers.label_of(answer)
         if label is None:
-            return workers.unreadable(self.name, answer)
+            return self._unreadable(answer)
         is_number = isinstance(answer, Number) and not isinstance(answer, bool)
         if self.numbers or not (is_number or _LABEL_NUMBER.fullmatch(label)):
             return Completion(label, latency_s=latency_s)
@@ -166,6 +171,15 @@ class FunctionModel(BuiltModel):
             "id2label of the model"
         )
         return errors.ModelError(message, cure=advice, fatal=True)
+
+    def _unreadable(self, answer: Any) -> errors.ModelError:
+        """Return the error that an answer holds no label: several texts are those of a list."""
+        texts = getattr(answer, "tolist", lambda: answer)()
+        is_several = isinstance(texts, list | tuple) and len(texts) > 1
+        if self.batched or not is_several or not all(isinstance(text, str) for text in texts):
+            return workers.unreadable(self.name, answer)
+        message = f"{self.name} was called with one input and returned a list of {len(texts):,}"
+        return errors.ModelError(message, cure=self.hint or _TAKES_LIST)
 
 
 def _copied(argument: Any) -> Any:
@@ -358,6 +372,8 @@ def _function_model(
     hint = _GETS_LIST if by_list else None
     if inspect.ismethod(value) and value.__name__ == "predict":
         hint = _GETS_TEXT
+    elif not by_list and callable(getattr(value, "predict", None)):
+        hint = _IS_CALLED
     concurrency = options.get("concurrency")
     batch_size = options.get("batch_size") or (PREDICTED_AT_ONCE if by_list else 1)
     return FunctionModel(

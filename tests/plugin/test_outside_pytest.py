@@ -52,9 +52,9 @@ def test_in_ci_an_attempt_must_be_in_the_ledger(
         (("support",), {"candidate": lambda text: label(int(text.split()[-1]))}, "pass", None),
         (("support", "ftgate.yaml"), {"metric": "f1_macro"}, "pass", None),
         (("suport",), {}, "error", "'support'"),
-        (("support", "gates.yaml"), {}, "error", "gates.yaml"),
+        (("support", "conf/gates.yaml"), {}, "error", "config='ftgate.yaml'"),
         (("support",), {"marginn": 0.9}, "error", "'margin'"),
-        ((), {"margin": 0.05}, "error", "test_set"),
+        ((), {"margin": 0.05}, "error", "=... to judge(), or name a gate: judge('NAME')"),
     ],
 )
 def test_keys_replace_those_of_the_file(

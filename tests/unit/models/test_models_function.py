@@ -358,6 +358,19 @@ class OneText:
         return text.upper()
 
 
+class Letters:
+    def predict(self, texts):
+        return [text.upper() for text in texts]
+
+    def upper(self, texts):
+        return self.predict(texts)
+
+
+class CalledPredictor(Predictor):
+    def __call__(self, texts):
+        return self.predict(texts)
+
+
 @pytest.mark.parametrize("class_given", [Greeter, Predictor, AsyncGreeter])
 def test_a_class_is_no_model_and_its_object_is(model, class_given):
     with pytest.raises(ConfigError) as caught:
@@ -405,6 +418,9 @@ def test_what_a_decorator_wraps_may_take_more(ask, model):
     [
         (Predictor().predict, "give the object in place of"),
         (OneText(), "give the method predict in place of"),
+        (Letters().predict, "give the object in place of"),
+        (Letters().upper, "of a list of inputs, write batch_size"),
+        (CalledPredictor(), '"target": MODEL.predict, "batch_size": 256'),
     ],
 )
 def test_predict_gets_a_list_and_its_method_a_text(failure, predictor, hint):
