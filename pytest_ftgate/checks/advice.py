@@ -13,7 +13,7 @@ from pytest_ftgate.data import expected_text
 from pytest_ftgate.result import RED, Diagnosis
 from pytest_ftgate.runs.mistakes import RIGHT, WRONG
 from pytest_ftgate.statistics.evidence import Comparison
-from pytest_ftgate.text import plural, printable
+from pytest_ftgate.text import listed, plural, printable
 
 TOOLS_ADVICE = (
     "Check that the endpoint of the {role} returns tool calls (vLLM: --enable-auto-tool-choice and "
@@ -55,6 +55,25 @@ def cure_of_a_loss(gate: Context, comparison: Comparison, otherwise: str) -> str
         _another_model(diagnosis, comparison),
     )
     return next(filter(None, cures), otherwise)
+
+
+def unread_advice(gate: Context) -> str | None:
+    """Return the cure where the metric reads a part of answers that no model's answers have."""
+    options = gate.config.decided_by.options
+    for measured in gate.scored.values():
+        for repeat in measured.answers:
+            if any(text is not None for text in gate.deciding.answers_read(repeat)):
+                return None
+
+    if "json_field" in options:
+        field = listed([options["json_field"]])
+        return (
+            f"No answer of any model is JSON with the field {field}: remove json_field, or let the "
+            "models answer in JSON."
+        )
+    if "pattern" in options:
+        return "No answer of any model matches pattern: correct or remove it."
+    return None
 
 
 def _of_form(gate: Context, counts: Mapping[str, int]) -> str | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_ftgate.checks.advice import TOOLS_ADVICE
+from pytest_ftgate.checks.advice import TOOLS_ADVICE, unread_advice
 from pytest_ftgate.checks.audit.wording import outputs_of
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.errors import MetricError
@@ -179,6 +179,7 @@ class _Model:
         advice += "output."
         if self.calls_no_tool:
             advice = TOOLS_ADVICE.format(role="candidate")
+        advice = unread_advice(self.gate) or advice
         return self._check("degenerate_candidate", "fail", advice)
 
     def _check(self, name: str, status: Status, advice: str, source: str | None = None) -> Check:

@@ -116,12 +116,18 @@ def _leaked(gate: Context) -> Iterator[Check]:
         return
 
     count = gate.audit.leaked
+    source = gate.source("training_set")
+    if gate.test.path is not None and gate.test.path == gate.training.path:
+        message = f"training_set and test_set are the same file: {gate.test.path}"
+        advice = "Split the data, or name the file with the training rows."
+        yield _finding(gate, "leaked", count, message, advice, required=0, source=source)
+        return
+
     named = []
     for row, trained in pairs[:NAMED]:
         named.append(f"{gate.test.where(row)} = {gate.training.where(trained)}")
     message = f"{_of(count, 'test example', len(gate.test), 'is', 'are')} also in the training set"
     message += f": {', '.join(named)}{_more(len(pairs), end=_LISTED)}"
-    source = gate.source("training_set")
     yield _finding(gate, "leaked", count, message, _removal(gate), required=0, source=source)
 
 

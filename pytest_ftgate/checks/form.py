@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from pytest_ftgate.checks.advice import TOOLS_ADVICE
+from pytest_ftgate.checks.advice import TOOLS_ADVICE, unread_advice
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.models import Completion
 from pytest_ftgate.result import Check, Status, opponent
@@ -61,7 +61,7 @@ def _checked(gate: Context, role: str, flags: Bools) -> Check:
     advice = None
     if decides:
         status = tied.status
-        advice = _cure(gate, role, malformed)
+        advice = unread_advice(gate) or _cure(gate, role, malformed)
         if is_useless and role in gate.config.decisive and role != gate.best:
             status = "warning"  # the best baseline shows what a prompt can do
     message = _message(gate, role, tied, malformed)

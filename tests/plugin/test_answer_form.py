@@ -440,6 +440,22 @@ def test_words_in_place_of_an_encoders_numbers_are_named_in_the_cure(project: Pr
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"json_field": "label"}, "No answer of any model is JSON with the field label"),
+        ({"pattern": "Answer: (.+)"}, "No answer of any model matches pattern"),
+    ],
+)
+def test_a_part_that_no_answer_has_is_named(
+    project: Project, options: dict[str, str], words: str
+) -> None:
+    answers(project, "base.jsonl", label)
+    gate = ends(project.judge(metric={"name": "accuracy", **options}), "fail")
+    for name in ("formatting_gain", "degenerate_candidate"):
+        assert check(gate, name)["advice"].startswith(words)
+
+
 def test_a_form_is_not_called_a_weak_prompt(project: Project) -> None:
     """Every answer of the baseline is malformed, so that it is no better than a constant answer, too."""
     answers(project, "base.jsonl", lambda i: f"The answer is: {label(i)}.")

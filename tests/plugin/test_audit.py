@@ -304,6 +304,13 @@ def test_a_set_padded_with_near_copies_is_not_enough_unless_the_gate_takes_them(
     assert statuses(project.judge(min_training_examples=201))["near_duplicates"] == "warning"
 
 
+def test_one_file_for_both_sets_is_named(project: Project) -> None:
+    gate = project.judge(training_set="test.jsonl", min_training_examples=1)
+    finding = check(ends(gate, "fail"), "leaked")
+    mentions(finding, "training_set and test_set are the same file: test.jsonl", "Split the data")
+    assert finding["observed"] == 60
+
+
 def test_leaked_rows_of_python_data_are_named_as_python_counts(project: Project) -> None:
     """No command can write copies of them, and the cure of exact leaks is read once."""
     copies = [
