@@ -59,12 +59,15 @@ def one_line(text: str) -> str:
     """Join the lines of a text with the punctuation that sentences need."""
     joined = ""
     for number, line in enumerate(text.splitlines()):
+        begins_sentence = line.strip()[:1].isupper()
         sign = "; "
         if number == 0:
             sign = ""
+        elif joined.endswith("...") and not begins_sentence:
+            pass  # an excerpt that was cut, which ends no sentence
         elif joined.endswith((".", "!", "?", ":", ";", ",")):
             sign = " "
-        elif line.strip()[:1].isupper():
+        elif begins_sentence:
             sign = ". "
         joined += f"{sign}{line.strip()}"
     return joined

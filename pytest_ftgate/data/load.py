@@ -241,7 +241,7 @@ def read_cells(lines: Lines, usual: str) -> Iterator[tuple[int, dict[str, str]] 
             elif len(cells) == len(header):
                 yield line, dict(zip(header, cells, strict=True))
             elif cells and (len(cells) > 1 or not cells[0].isspace()):
-                yield _uneven(cells, header, place)
+                yield _uneven(cells, header, place, sign)
             line = lines.number + 1
     except csv.Error as error:
         advice = (
@@ -265,9 +265,15 @@ def _check_header(header: list[str], place: Where) -> None:
             )
 
 
-def _uneven(cells: list[str], header: list[str], place: Where) -> DataError:
+def _uneven(cells: list[str], header: list[str], place: Where, sign: str) -> DataError:
+    message = f"the row has {plural(len(cells), 'cell')}, and the header {len(header)}"
+    other = separator_of("".join(cells), sign)
+    if len(cells) == 1 and other != sign and cells[0].count(other) == len(header) - 1:
+        message = f"the header is separated by {sign!r} and the row by {other!r}"
+        return DataError(message, where=place, cure="separate both by the same sign")
+
     return DataError(
-        f"the row has {plural(len(cells), 'cell')}, and the header {len(header)}",
+        message,
         where=place,
         evidence=f"found: {excerpt(' | '.join(cells))}",
         cure="write every cell, including empty ones, and quote cells that contain the separator",

@@ -203,7 +203,7 @@ class RowReader:
         if value is None:
             if not self._labeled:
                 return ""
-            advice = 'write the output, or "" if the output should be empty'
+            advice = 'write the output: a label such as `none`, or "" for an empty text'
             raise DataError("the expected output is null", where=Where(key=key), cure=advice)
 
         if not isinstance(value, list) or not value:

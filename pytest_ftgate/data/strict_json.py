@@ -240,8 +240,12 @@ def _broken(text: str, error: json.JSONDecodeError, path: str | None = None) -> 
         column = error.colno
         where = Where(path, error.lineno)
 
+    # Some of Python's messages end with the word before the column.
+    message = f"invalid JSON: {error.msg.removesuffix(' at')} at column {column}"
+    if error.msg.startswith("Unterminated string"):
+        message += "; a quote is missing, or the text is cut off"
     return DataError(
-        f"invalid JSON: {error.msg} at column {column}",
+        message,
         where=where,
         evidence=f"found: {excerpt(text, error.pos)}",
         cure="write one complete JSON object per line, or one array of objects",

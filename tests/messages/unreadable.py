@@ -106,6 +106,7 @@ FILES: dict[str, Sequence[str | bytes]] = {
             "title,label\na,b\n",
             "input^expected\na^b\n",
             "input;expected\na;b;c\n",
+            "input;expected\na,b\nc,d\n",
         ),
         *(
             "input,expected,input\na,b,c\n",
