@@ -18,7 +18,7 @@ from pytest_ftgate.models import Model
 from pytest_ftgate.models.price import price_of, tokens_usd
 from pytest_ftgate.models.protocol import output_limit
 from pytest_ftgate.result import RED, Check, called, error_check
-from pytest_ftgate.runs.jobs import Job, Run
+from pytest_ftgate.runs.jobs import Job, Run, Stores
 from pytest_ftgate.runs.measure import answers_of, measure_run, rightness
 from pytest_ftgate.runs.names import RunName
 from pytest_ftgate.runs.runner import run_models, stored_runs
@@ -47,7 +47,7 @@ class Calls(NamedTuple):
 
     Attributes:
         calls: the number of answers, of which some may be stored.
-        left: the number of answers that are not stored.
+        left: the number of answers that the run will not find stored.
         unknown: why the cost is unknown.
         most: the numbers are upper limits: a judge is not asked the same question twice.
         outputs: of an estimate, the length of its outputs in words.
@@ -199,7 +199,7 @@ def _plan(gate: Context, services: Services, preview: int) -> Plan:
         gate.checks,
         gate,
         prospects=chances,
-        calls=(*_calls(gate, planned, stored), *_calls_of_judges(gate)),
+        calls=(*_calls(gate, services.stores, planned, stored), *_calls_of_judges(gate)),
         preview=len(first) if preview else 0,
         shown=first.examples,
         unscored=unscored,
@@ -226,6 +226,7 @@ def _preview(gate: Context, services: Services, first: DataSet) -> dict[str, Run
 
 def _calls(
     gate: Context,
+    stores: Stores,
     planned: Mapping[RunName, Job],
     stored: Mapping[RunName, Run],
 ) -> Iterator[Calls]:
@@ -239,7 +240,7 @@ def _calls(
         calls = Calls(
             called(role, model.name),
             sum(len(job.test_set) * job.repeats for job in role_jobs.values()),
-            sum(len(run.unanswered) for run in runs),
+            sum(map(stores.not_kept, runs)),
         )
         # The largest run tells most about tokens and time.
         answered = max(map(_answered, runs), key=lambda run: len(run.test_set))

@@ -178,6 +178,17 @@ class Stores:
             if run.model.until_judged:
                 self.judged.update(prediction.key for prediction in run.all_predictions)
 
+    def not_kept(self, run: Run) -> int:
+        """Return how many answers of a run the next session will not find."""
+        is_kept = self.of(run.model).persistent
+        n_lost = 0
+        for prediction in run.all_predictions:
+            if prediction.completion is None:
+                n_lost += 1
+            elif prediction.key not in self.recordings:
+                n_lost += not is_kept or prediction.key in self.judged
+        return n_lost
+
     @property
     def notes(self) -> Store:
         """Return the store for notes: the one that outlives the session, or else the session's."""

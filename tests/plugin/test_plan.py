@@ -82,6 +82,13 @@ def test_calls_tokens_and_money_before_and_after_answers_are_stored(http: Endpoi
     assert needed(after) == "0 of 120 calls"
 
 
+def test_answers_that_end_with_a_preview_are_still_to_be_asked(http: EndpointProject) -> None:
+    """The answers of a finished preview outlive it only for a model with a revision."""
+    http.gate_test(candidate=http.model("ft", revision=...))
+    assert needed(plan(http, "--ftgate-preview=2")) == "118 of 120 calls"
+    assert needed(plan(http)) == "118 of 120 calls"
+
+
 def test_latency_samples_and_guards_are_part_of_the_calls(http: EndpointProject) -> None:
     http.test_set(99, "general.jsonl", prefix="g", input="general question {}".format)
     guards = {"general": {"test_set": "general.jsonl", "max_drop": 0.03}}
