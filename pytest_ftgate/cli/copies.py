@@ -146,6 +146,13 @@ def _rows_without(source: Source, removed: Collection[int]) -> Iterator[Mapping[
                 yield row
 
 
+def header_of(path: Path) -> tuple[str, str]:
+    """Return the first line of a table, and the sign that separates its cells."""
+    with open_lines(path) as lines:
+        header = next((line for line in lines if not line.isspace()), "")
+    return header, load.separator_of(header, "\t" if ".tsv" in path.suffixes else ",")
+
+
 def _lines(copy: Copy, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield the text of a copy; CSV has the separator of the original."""
     if copy.path.suffix not in _TABLES:
@@ -155,11 +162,8 @@ def _lines(copy: Copy, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield line.encode(errors="backslashreplace").decode()
         return
 
-    with open_lines(copy.original.path) as lines:
-        header = next(line for line in lines if not line.isspace())
-
     text = io.StringIO()
-    separator = load.separator_of(header, "\t" if copy.path.suffix == ".tsv" else ",")
+    header, separator = header_of(copy.original.path)
     (columns,) = csv.reader([header], delimiter=separator)
     writer = csv.DictWriter(text, columns, delimiter=separator, lineterminator="\n")
     writer.writeheader()

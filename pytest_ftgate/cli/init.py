@@ -16,7 +16,7 @@ from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set, check_
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.goal import NOT_SERVED, SERVED
 from pytest_ftgate.checks.test_set import check_size
-from pytest_ftgate.cli.copies import Copy, Source, plan_copies
+from pytest_ftgate.cli.copies import Copy, Source, header_of, plan_copies
 from pytest_ftgate.config import GateKeys, load_gate_file, resolve_gate
 from pytest_ftgate.data import SUFFIXES, expected_text, first_row, is_blank, load_examples
 from pytest_ftgate.data.rows import RowReader, paths_of
@@ -47,6 +47,7 @@ import pytest
 def test_fine_tune_is_worth_it(ftgate):
     """The marker runs the gate. Add further assertions here, for example on ftgate.candidate."""
 '''
+_IN_NO_STRING = set("'\"\\$`!")  # of a command in a shell
 _ENDPOINT = "provider: openai, base_url: http://localhost:8000/v1, api_key_env: TASK_API_KEY"
 _ABSENT = {
     "baseline": f"""# Required: openai:NAME, python:pkg.module:function, recorded:PATH or a mapping.
@@ -258,21 +259,31 @@ def _how_to_split(path: Path) -> str:
     if suffix not in (".jsonl", ".csv", ".tsv"):
         return f"Split {name}: set aside at least 50 examples that are not used for training."
 
+    # One of the parts would have its name, or the name would end a string of the command.
     move = ""
-    if "test" in name or "train" in name:  # one of the parts would have its name
-        move = f"mv {name} all{suffix} && "
+    if "test" in name or "train" in name or _IN_NO_STRING & set(name):
+        move = f"mv {shlex.quote(name)} all{suffix} && "
         name = f"all{suffix}"
-    names = "rows"
-    head = ""
-    if suffix != ".jsonl":  # both parts of a table need its header
-        names = "head, *rows"
-        head = "head, "
-    steps = [
-        f"import random; {names} = [line.rstrip() for line in open('{name}')]",
-        "random.shuffle(rows); n = len(rows) // 5",
-        f"print({head}*rows[:n], sep='\\n', file=open('test{suffix}', 'w'))",
-        f"print({head}*rows[n:], sep='\\n', file=open('train{suffix}', 'w'))",
-    ]
+
+    if suffix == ".jsonl":
+        steps = [
+            f"import random; rows = [line.rstrip('\\n') for line in open('{name}')]",
+            "random.shuffle(rows); n = len(rows) // 5",
+            f"print(*rows[:n], sep='\\n', file=open('test{suffix}', 'w'))",
+            f"print(*rows[n:], sep='\\n', file=open('train{suffix}', 'w'))",
+        ]
+    else:
+        # A cell may hold line breaks, and both parts of a table need its header.
+        _, separator = header_of(path)
+        option = "" if separator == "," else f", delimiter={separator!r}"
+        table = f"csv.reader(open('{name}', newline=''){option})"
+        writer = f"csv.writer(open('{{}}{suffix}', 'w', newline=''){option}).writerows"
+        steps = [
+            f"import csv, random; head, *rows = filter(None, {table})",
+            "random.shuffle(rows); n = len(rows) // 5",
+            f"{writer.format('test')}([head, *rows[:n]])",
+            f"{writer.format('train')}([head, *rows[n:]])",
+        ]
     return f'To split it at random: {move}python -c "{"; ".join(steps)}"'
 
 

@@ -401,15 +401,27 @@ def test_a_copy_of_a_table_has_its_columns_and_its_separator(folder, sign):
 
 
 @pytest.mark.parametrize(
-    ("name", "head"), [("data.jsonl", []), ("train.jsonl", []), ("data.csv", ["input,expected"])]
+    ("name", "head"),
+    [
+        ("data.jsonl", []),
+        ("train.jsonl", []),
+        ("it's a $.jsonl", []),
+        ("data.csv", ["input,expected"]),
+        ("data.tsv", ["input\texpected\tnote"]),
+        ("semicolons.csv", ["input;expected"]),
+    ],
 )
 def test_one_file_is_split_by_the_command_that_is_named(folder, name, head):
     path = folder / name
-    rows = [json.dumps(row) if not head else f"{row['input']},{row['expected']}" for row in TESTED]
+    if head:
+        sign = re.sub(r"\w", "", head[0])
+        rows = [f"{row['input']}{sign[0]}{row['expected']}{sign[1:]}" for row in TESTED]
+    else:
+        rows = [json.dumps(row) for row in TESTED]
     path.write_text("\n".join([*head, *rows]))
     with pytest.raises(ConfigError, match=r"no \*test\* file") as caught:
         init()
-    command = re.search(r'(mv \S+ \S+ && )?python -c ".*?"', caught.value.cure)
+    command = re.search(r'(mv .+? && )?python -c ".*"', caught.value.cure)
     assert command is not None
     subprocess.run(command[0], shell=True, check=True)
     parts = [
@@ -418,6 +430,23 @@ def test_one_file_is_split_by_the_command_that_is_named(folder, name, head):
     assert [len(part) - len(head) for part in parts] == [12, 48]
     assert sorted(parts[0][len(head) :] + parts[1][len(head) :]) == sorted(rows)
     assert "test" in init()
+
+
+def test_a_cell_with_a_line_break_is_split_whole(folder):
+    rows = [[f'first line {i}\nsecond "line"', row["expected"]] for i, row in enumerate(TESTED)]
+    with (folder / "data.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["input", "expected"], *rows])
+    with pytest.raises(ConfigError, match=r"no \*test\* file") as caught:
+        init()
+    command = re.search(r'python -c ".*"', caught.value.cure)
+    assert command is not None
+    subprocess.run(command[0], shell=True, check=True)
+
+    split = []
+    for part in ("test.csv", "train.csv"):
+        with (folder / part).open(newline="") as file:
+            split += list(csv.reader(file))[1:]
+    assert sorted(split) == sorted(rows)
 
 
 def test_a_file_that_is_both_sets_is_split(folder):
