@@ -126,15 +126,27 @@ class Base:
         return _bare(self.ref)
 
     @cached_property
+    def _kinds(self) -> dict[str, str]:
+        """Return the kind of each absolute path: blob (a file or link) or commit (a submodule)."""
+        listed = git(self.root, "ls-tree", "-r", "-z", "--full-tree", self.commit)
+        kinds = {}
+        for entry in os.fsdecode(listed).split("\0")[:-1]:
+            facts, _, name = entry.partition("\t")
+            path = os.path.join(self.root, os.path.normpath(name))
+            kinds[path] = facts.split()[1]
+        return kinds
+
+    @cached_property
     def files(self) -> frozenset[str]:
         """Return the absolute paths of all files and links of the commit; not of submodules."""
-        listed = git(self.root, "ls-tree", "-r", "-z", "--full-tree", self.commit)
-        paths = set()
-        for entry in os.fsdecode(listed).split("\0"):
-            kind, _, name = entry.partition("\t")
-            if " blob " in kind:
-                paths.add(os.path.join(self.root, os.path.normpath(name)))
-        return frozenset(paths)
+        return frozenset(path for path, kind in self._kinds.items() if kind == "blob")
+
+    def submodule_of(self, path: Path) -> Path | None:
+        """Return the folder of the submodule that a path is in at that commit; None for none."""
+        for folder in path.parents:
+            if self._kinds.get(os.fspath(folder)) == "commit":
+                return folder
+        return None
 
     def content(self, path: Path) -> bytes | None:
         """Return the bytes of a file at that commit, behind links within git; None without it.
@@ -165,10 +177,13 @@ class Base:
     def changed(self, path: Path) -> bool:
         """Return whether a file differs from the commit as git compares it, or its link's target.
 
+        A submodule differs if another commit is checked out, or one of its files was edited.
         Line endings and other filters do not count. Raises :class:`HistoryError` if git fails.
         """
         paths = (os.path.abspath(path), os.path.realpath(path))
-        done = _run(self.root, ("diff", "--quiet", "--no-ext-diff", self.commit, "--", *paths))
+        # Neither .gitmodules nor another setting can hide that a submodule changed.
+        options = ("--quiet", "--no-ext-diff", "--ignore-submodules=untracked")
+        done = _run(self.root, ("diff", *options, self.commit, "--", *paths))
         if done.returncode not in (0, 1):
             raise _refusal(done)
         return done.returncode == 1

@@ -1,12 +1,12 @@
 """Compare the project with the merge base: its ini keys, gates, prompts and test sets."""
 
+import json
 import os
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from hashlib import md5, sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +26,7 @@ from pytest_ftgate.errors import FtgateError, HistoryError, shown_path
 from pytest_ftgate.git import SET_HEAD, Base, find_base
 from pytest_ftgate.ini_file import INI_NAMES, IniFile, line_of, read_ini, used_ini
 from pytest_ftgate.result import Check
-from pytest_ftgate.text import listed, plural
+from pytest_ftgate.text import cut, excerpt, plural
 
 _GATE_FILE = "ftgate.yaml"
 _CONFIG = "ftgate_config"
@@ -40,7 +40,8 @@ _APPROVED = (
     "this gate."
 )
 _CLONE = (
-    "Run the gate in a clone with the history (git clone, or fetch-depth: 0 for actions/checkout)."
+    "Run the gate in a clone with the history (git clone, or fetch-depth: 0 for actions/checkout). "
+    "If the project is in no repository yet, run git init, and commit it."
 )
 _ADD = "Add it to git, or track it with Git LFS or DVC."
 _NAME_BASE = f"Merge the key first, or run {SET_HEAD} in place of it."
@@ -327,8 +328,24 @@ def _compare_gate_files(past: _Past, gate_file: GateFile) -> Iterator[Finding]:
     base = past.base
     path = past.gate_file(gate_file.path)
     content = base.content(path)
-    read = partial(_policy_then, base)
-    base_file = load_gate_file(path, _NO_GATES if content is None else content, read=read)
+    policies: list[Path] = []
+
+    def read_policy(policy: Path) -> bytes:
+        policies.append(policy)
+        return _policy_then(base, policy)
+
+    base_file = load_gate_file(path, _NO_GATES if content is None else content, read=read_policy)
+    for policy in policies:
+        submodule = base.submodule_of(policy)
+        if submodule is not None and base.changed(submodule):
+            text = f"the policy {shown_path(policy)} is in a submodule that changed; "
+            text += f"it cannot be compared with {base.name}"
+            yield Finding("weakened", None, text, _APPROVED)
+
+    extends = base_file.extends
+    if extends is not None and gate_file.extends is None:
+        place = f"{replace(base_file.where(('defaults', 'extends')), key=None)} at {base.name}"
+        yield Finding.weaker(base.name, f"extends: {cut(extends)} -> removed", place)
 
     # A file that was moved is compared as it is now.
     if path != gate_file.path and path.exists() and gate_file.path.exists():
@@ -370,9 +387,7 @@ def _compare_gate(
 ) -> Iterator[Finding]:
     """Yield where a gate asks for less, and what became of its test sets and prompts."""
     for key, values in weakenings(config_then, config_now).items():
-        place = config_now.place_of(key)
-        if not place and config_then.place_of(key):
-            place = f"{config_then.place_of(key)} at {base.name}"
+        place = config_now.place_of(key) or _place_then(base, config_then.place_of(key))
         yield Finding.weaker(base.name, f"{key}: {values}", place, name)
 
     test_sets_then = _test_sets(config_then)
@@ -392,6 +407,12 @@ def _compare_gate(
     for path in _prompt_files(config_now):
         if path.is_file() and base.content(path) is not None and base.changed(path):
             yield Finding.weaker(base.name, f"{shown_path(path)} was changed", gate=name)
+
+
+def _place_then(base: Base, place: str) -> str:
+    """Return a place in a file, and that it is the file of the merge base if git has it there."""
+    file = Path(os.path.abspath(place.rpartition(":")[0]))
+    return place if base.content(file) is None else f"{place} at {base.name}"
 
 
 def _test_sets(config: GateKeys) -> dict[str, DataKeys]:
@@ -466,14 +487,30 @@ def _compare_examples(base: Base, data: DataKeys, slice_fields: Sequence[str]) -
     removed, changed = _lost_examples(old, new, slice_fields)
     losses = []
     if changed:
-        losses.append(f"{len(changed):,} changed ({listed(changed, 3)})")
+        losses.append(f"{len(changed):,} changed ({_shown_rows(old, changed, base.name)})")
     if removed:
-        losses.append(f"{len(removed):,} removed ({listed(removed, 3)})")
+        losses.append(f"{len(removed):,} removed ({_shown_rows(old, removed, base.name)})")
     if losses:
         return _Changes(f"{plural(len(old), 'example')} of {name} -> {', '.join(losses)}")
     if len(new) > len(old):
         return _Changes(note=f"{name}: {plural(len(new) - len(old), 'example')} added")
     return _Changes()
+
+
+def _shown_rows(old: DataSet, rows: Sequence[int], base_name: str) -> str:
+    """Return the ids of the first three rows, or their lines at the base where they have none."""
+    first = rows[:3]
+    n_more = len(rows) - len(first)
+    more = f" and {n_more} more" if n_more else ""
+
+    examples = [old.examples[row] for row in first]
+    if not all(example.has_own_id for example in examples):
+        return f"{', '.join(map(old.row_name, first))}{more} at {base_name}"
+
+    ids = [example.id for example in examples]
+    if not all(name.isidentifier() for name in ids):
+        ids = [excerpt(json.dumps(name)) for name in ids]
+    return f"{', '.join(ids)}{more}"
 
 
 def _read_examples(data: DataKeys, path: Path) -> DataSet:
@@ -491,8 +528,8 @@ def _lost_examples(
     old: DataSet,
     new: DataSet,
     slice_fields: Sequence[str],
-) -> tuple[list[str], list[str]]:
-    """Return the ids of the examples that were removed, and of those that were changed.
+) -> tuple[list[int], list[int]]:
+    """Return the rows of the old examples that were removed, and of those that were changed.
 
     Examples are known by their ids, or by their inputs where the file had no ids. Fields may be
     added, and groups where there were none.
@@ -512,11 +549,11 @@ def _lost_examples(
     later = {name_of(example): example for example in new}
     removed = []
     changed = []
-    for example in old:
+    for row, example in enumerate(old):
         fields = (*example.fields, *slice_fields)
         example_now = later.get(name_of(example))
         if example_now is None:
-            removed.append(example.id)
+            removed.append(row)
         elif state_of(example, fields) != state_of(example_now, fields):
-            changed.append(example.id)
+            changed.append(row)
     return removed, changed

@@ -122,6 +122,12 @@ class GateFile(_Written):
         """Return the names of the gates, in the order of the file."""
         return tuple(self.root.value.get("gates", {}))
 
+    @property
+    def extends(self) -> str | None:
+        """Return the policy that the file extends, as it is written."""
+        extends: str | None = self.root.value.get("defaults", {}).get("extends")
+        return extends
+
     def layers(self, gate: str | None, *, named_at: Where | None = None) -> list[Layer]:
         """Return the file's layers for a gate (None: a marker alone defines it).
 

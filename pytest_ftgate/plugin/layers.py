@@ -31,7 +31,7 @@ from pytest_ftgate.text import listed
 
 __tracebackhide__ = True  # tracebacks of fixtures show none of our lines
 
-_MOVE = "Write it into the gate file, so that it can be compared with the base branch."
+_MOVE = "Write {} into the gate file, so that it can be compared with the base branch."
 
 
 def layers_of(request: pytest.FixtureRequest, project: Project, *, but: str = "") -> "Layers":
@@ -205,7 +205,7 @@ class Layers:
         """
         if self.gate is None:
             text = f"the required gate {self.config.name} is not in the gate file"
-            yield weaker.Finding("weakened", None, text, _MOVE)
+            yield weaker.Finding("weakened", None, text, _MOVE.format("it"))
             return
 
         # The layers that are nearer come later, and replace the others.
@@ -214,6 +214,12 @@ class Layers:
             for key in layer.values:
                 sources[key] = layer.source((key,))
         sources.pop("candidate", None)
+
+        # What is looser than the file is reported as that: written into the file it still would be.
+        for key in self.loosened:
+            sources.pop(key.partition(".")[0], None)
+
+        cure = _MOVE.format(listed(sources))
         for key, source in sources.items():
             text = f"the {source.kind} gives {key} of a required gate ({source.at})"
-            yield weaker.Finding("weakened", None, text, _MOVE)
+            yield weaker.Finding("weakened", None, text, cure)

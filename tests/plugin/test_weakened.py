@@ -170,7 +170,7 @@ def test_all_that_is_weaker_is_one_check(repo: Project) -> None:
     finding = check(gate, "weakened")
     assert finding["status"] == "fail"
     mentions(
-        finding, "margin: 0.05 -> 0.01", "marker gives margin of", "Write it into the gate file"
+        finding, "margin: 0.05 -> 0.01", "marker gives margin of", "Write margin into the gate file"
     )
 
 
@@ -211,6 +211,8 @@ def test_where_there_is_no_history(repo: Project, monkeypatch: pytest.MonkeyPatc
         assert statuses(repo.gate("-v")).keys().isdisjoint({"weakened"})
     repo.ini_file("ftgate_forbid_weakening = true")
     mentions(stopped(repo.gate(), "fail"), "fetch-depth: 0")
+    shutil.rmtree(repo.path / ".git")
+    mentions(stopped(repo.gate(), "fail"), "there is no git history", "git init, and commit")
 
 
 COUNTED = """import subprocess
@@ -247,6 +249,44 @@ def test_a_state_folder_that_git_tracks(repo: Project) -> None:
     assert "weakened" not in statuses(repo.gate())
     git(repo.path, "add", "-f", ".ftgate")
     mentions(stopped(repo.gate()), ".ftgate/", "git rm -r --cached .ftgate")
+
+
+def test_a_policy_in_a_submodule(repo: Project) -> None:
+    """A request that only takes another commit of it is no change that could be compared."""
+    policy = repo.path / "policy"
+    policy.mkdir()
+    git(policy, "init", "-q", "-b", "main")
+    rules = "version: 1\ndefaults: {margin: 0.05}\n"
+    extended = GATE_FILE.replace("gates:", "defaults: {extends: policy/gates.yaml}\ngates:")
+    write_files(repo.path, {"policy/gates.yaml": rules, "ftgate.yaml": extended})
+    git(policy, "add", "-A")
+    git(policy, "commit", "-q", "-m", "rules")
+    commit(repo, on_main=True)
+    assert "weakened" not in statuses(repo.judge("support"))
+
+    write_files(repo.path, {"policy/gates.yaml": rules.replace("0.05", "0.01")})
+    git(policy, "commit", "-q", "-a", "-m", "looser rules")
+    commit(repo)
+    text = "the policy policy/gates.yaml is in a submodule that changed; it cannot be compared with main"
+    gate = repo.judge("support")
+    finding = check(gate, "weakened")
+    assert (gate["verdict"], finding["status"], finding["message"]) == ("pass", "warning", text)
+    repo.ini["ftgate_forbid_weakening"] = True
+    assert stopped(repo.judge("support"), "fail")["message"] == text
+
+
+def test_a_marker_that_loosens_a_required_gate_has_one_cure(repo: Project) -> None:
+    """Written into the gate file it would be as loose; a key that is stricter is to be moved."""
+    looser = TEST.replace("'support'", "'support', margin=0.01, confidence=0.99")
+    write_files(repo.path, {"test_gate.py": looser, "pytest.ini": INI})
+    commit(repo, on_main=True)
+    finding = check(repo.gate(), "weakened")
+    mentions(finding, "margin: 0.05 -> 0.01", "the marker gives confidence of", "Undo the change")
+    assert "Write confidence into the gate file" in finding["advice"]
+    assert "gives margin" not in finding["message"]
+
+    write_files(repo.path, {"test_gate.py": looser.replace(", confidence=0.99", "")})
+    assert "into the gate file" not in check(repo.gate(), "weakened")["advice"]
 
 
 def test_a_marker_that_loosens_its_gate_in_the_file(repo: Project) -> None:

@@ -189,6 +189,38 @@ def test_files_are_compared_as_git_compares_them(repo):
         base.changed(repo.parent / "outside.txt")
 
 
+def test_a_submodule_is_compared_by_its_commit_and_its_files(repo):
+    """No setting hides it, and a file that its git does not have does not count."""
+    commit_policy(repo, "0.05")
+    base = find_base(repo)
+    policy = repo / "policy/gates.yaml"
+    assert base.submodule_of(policy) == repo / "policy"
+    assert base.submodule_of(repo / "policy") is None
+    assert base.submodule_of(repo / "sub/g.txt") is None
+    assert str(repo / "policy") not in base.files
+    (repo / "policy/__pycache__").mkdir()
+    (repo / "policy/__pycache__/x.pyc").write_text("x")
+    assert not base.changed(repo / "policy")
+
+    git(repo, "config", "diff.ignoreSubmodules", "all")
+    policy.write_text("0.01")
+    assert base.changed(repo / "policy")
+    commit(repo / "policy", "gates.yaml", "0.01")
+    assert base.changed(repo / "policy")
+    commit(repo, "f.txt", "bumped")
+    assert base.changed(repo / "policy")
+
+
+def commit_policy(repo, text):
+    """Add a submodule to the main branch, with one file; its remote does not matter here."""
+    (repo / "policy").mkdir()
+    git(repo / "policy", "init", "-q", "-b", "main")
+    commit(repo / "policy", "gates.yaml", text)
+    url = "[submodule 'policy']\npath = policy\nurl = ./policy\nignore = all\n".replace("'", '"')
+    commit(repo, ".gitmodules", url)
+    git(repo, "branch", "-q", "-f", "main", "work")
+
+
 def test_where_git_refuses_a_checkout_its_own_cure_is_given(repo, monkeypatch):
     """As in the container of a job, where the checkout belongs to another user."""
     complaint = (

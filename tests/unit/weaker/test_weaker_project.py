@@ -33,6 +33,7 @@ SLICED = GATE.replace("0.05", "0.05, slices: [lang]")
 PRETTY = '[\n {"id": "x", "input": "a",\n  "expected": "1"},\n {"id": "y", "input": "b",\n  "expected": "2"}\n]'
 SPLIT = "id,input,expected\n1,a,x\n2,b,x\n3,c,x\n"
 POLICY = "version: 1\ndefaults: {margin: 0.05}\n"
+REPEATED = POLICY.replace("0.05", "0.05, repeats: 2")
 EXTENDED = GATE.replace(", margin: 0.05", "") + "defaults: {extends: rules.yaml}\n"
 BELOW = GATE.replace("'recorded:", "'recorded:../").replace(": t", ": ../t")
 ABOVE = "[pytest]\nftgate_config = ../ftgate.yaml\n"
@@ -125,6 +126,15 @@ CASES = {  # then, now (with the usual test set), findings
         {"ftgate.yaml": EXTENDED, "rules.yaml": None}, {"rules.yaml": POLICY}, ("the policy rules.yaml is new, and",)),
     "a policy that git does not have": (
         {"ftgate.yaml": EXTENDED, "rules.yaml": None}, {"rules.yaml": POLICY, "untracked": "rules.yaml"}, ()),
+    "a policy that is no longer extended": (
+        {"ftgate.yaml": EXTENDED.replace("0.05", "0.01"), "rules.yaml": REPEATED},
+        {"ftgate.yaml": EXTENDED.replace("{extends: rules.yaml}", "{margin: 0.05, repeats: 2}")},
+        ("weakened: None: extends: rules.yaml -> removed (ftgate.yaml:5 at main)",)),
+    "a policy that git does not have is no longer extended": (
+        {"ftgate.yaml": EXTENDED, "rules.yaml": None},
+        {"rules.yaml": REPEATED, "untracked": "rules.yaml",
+         "ftgate.yaml": EXTENDED.replace("{extends: rules.yaml}", "{margin: 0.05}")},
+        ("extends: rules.yaml -> removed (ftgate.yaml:5 at main)", "repeats: 2 -> 1 (rules.yaml:2)")),
     "a gate file that is not in git": ({}, {"untracked": "ftgate.yaml"}, ("untracked: None: ftgate.yaml is not",)),
     "prompts with other line endings": (
         {"ftgate.yaml": TOLD, "p.md": "a\nb\n", "r.md": "a", "held.csv": "a"}, {"p.md": "a\r\nb\r\n"}, ()),
@@ -145,6 +155,12 @@ CASES = {  # then, now (with the usual test set), findings
         {"other.jsonl": SET + HARD}, {"ftgate.yaml": data("other.jsonl"), "other.jsonl": SET}, ("-> other.jsonl",)),
     "other spaces": ({"test.jsonl": SET.replace("question", " question ")}, {}, ()),
     "not in git": ({"test.jsonl": None}, {"untracked": "test.jsonl"}, ("untracked: support: test.jsonl is not",)),
+    "removed, with hashes for ids": (
+        {"test.jsonl": PLAIN + PLAIN.replace("question", "why")}, {"test.jsonl": PLAIN},
+        ("10 examples of test.jsonl -> 5 removed (line 6, line 7, line 8 and 2 more at main) (",)),
+    "removed, with ids of which one needs quotes": (
+        {"test.jsonl": SET + HARD + HARD.replace("h", "h-2")}, {},
+        ('2 removed ("h", "h-2") (',)),
     "unreadable": ({"test.jsonl": "{"}, {}, ("could not compare with main: ",)),
     "a slice": ({"ftgate.yaml": SLICED, "test.jsonl": MORE}, {"test.jsonl": MORE.replace("de", "en", 1)}, ("1 c",)),
     "another field": ({"test.jsonl": MORE}, {"test.jsonl": MORE.replace('"x"', '"y"', 1)}, ("1 changed (t0)",)),
@@ -208,6 +224,9 @@ class Then:
             {str(one) for one in self.kept if one.parent.name != "conf"},
             untracked,
         )
+
+    def submodule_of(self, path):
+        return None
 
     def content(self, path):
         return self.kept.get(path)
