@@ -187,3 +187,21 @@ def test_a_policy_that_is_loosened_or_left_is_seen(
     finding = stopped(governed.gate(), "fail")
     mentions(finding, "margin: 0.05 -> 0.03", name)
     assert finding["name"] == "weakened"
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
+def test_a_policy_outside_the_repository_is_not_compared(governed: Project) -> None:
+    """It may ask for less from one run to the next; but a gate that leaves it is found."""
+    policy = governed.path / "outside/policy.yaml"
+    governed.file("outside/policy.yaml", POLICY)
+    governed.file(".gitignore", "outside/\n.ftgate/\n__pycache__/\nreport.json\n")
+    governed.gate_file(GATE.format(extends="outside/policy.yaml"))
+    on_a_branch(governed.path)
+    governed.ini["ftgate_forbid_weakening"] = True
+    policy.write_text(POLICY.replace("margin: 0.05", "margin: 0.01"))
+    passed(governed.judge("support"))
+
+    governed.gate_file(GATE.replace("defaults: {{extends: {extends}}}", "defaults: {margin: 0.05}"))
+    finding = stopped(governed.judge("support"), "fail")
+    mentions(finding, "extends: outside/policy.yaml -> removed (ftgate.yaml:2 at main)")
+    mentions(finding, "min_test_examples: 55 -> 50 (outside/policy.yaml:4)")
