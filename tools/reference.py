@@ -744,7 +744,8 @@ def _python_and_json() -> str:
         "`test_set.examples` and `model.name`.",
         "## Outside pytest",
         "`judge` gives the verdict of a test with the marker in a notebook or a training script, "
-        "from the same gate file and the same stored answers:",
+        'from the same gate file (`./ftgate.yaml`, or `judge(..., config="PATH")`) '
+        "and the same stored answers:",
         _JUDGE,
         "A `GateResult` has no truth value: `if judge(...)` raises `TypeError`, because it would "
         "also be true for a gate that failed.",
