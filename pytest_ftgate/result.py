@@ -195,8 +195,9 @@ class ModelResult:
             raise KeyError(
                 f"{name} was not measured, because the gate was not judged: {self.unscored}"
             )
-        fix = suggestion(name, self.metrics, "; list other metrics under metric")
-        raise KeyError(f"{name}: measured are {listed(self.metrics)}{fix}")
+        metrics = ", ".join([*self.metrics, name])
+        fix = suggestion(name, self.metrics, f"; add it to the gate: metric: [{metrics}]")
+        raise KeyError(f"{name} was not measured, only {listed(self.metrics)}{fix}")
 
 
 @dataclass(frozen=True, slots=True)

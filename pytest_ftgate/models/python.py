@@ -416,7 +416,8 @@ def _check_call(value: Any, spec: ModelSpec) -> None:
     if misfit is not None:
         called = f"{name}.predict" if predicts(value) else name
         message = f"{called}{excerpt(str(misfit))} cannot be called with the input alone"
-        advice = f"give a function of one argument, the input: lambda text: {called}(...)"
+        function = "f" if name == "<lambda>" else called
+        advice = f"give a function of one argument, the input: lambda text: {function}(text, ...)"
         raise errors.ConfigError(message, where=spec.source.where(), cure=advice)
 
 

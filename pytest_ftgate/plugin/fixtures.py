@@ -152,8 +152,8 @@ def almost_given(item: pytest.Item, keys: Iterable[str]) -> Iterator[str]:
             continue
 
         # pytest would have taken the name for a fixture if it were decorated.
-        function = getattr(getattr(item, "module", None), name, None)
-        if callable(function):
+        function = _plain_function(item, name)
+        if function is not None:
             place = _place_of(_code_of(function), " ({})")
             yield f"Decorate the function {name}{place} with @pytest.fixture."
             continue
@@ -165,6 +165,18 @@ def almost_given(item: pytest.Item, keys: Iterable[str]) -> Iterator[str]:
                 place = _place_of(_code_of(definition.func), " ({})")
                 yield f"Rename the fixture {similar}{place} to {name}."
                 break
+
+
+def _plain_function(item: pytest.Item, name: str) -> Any:
+    """Return what has a name in the test's module, or in a conftest.py that it sees, if callable."""
+    modules: list[Any] = [getattr(item, "module", None)]
+    for plugin in item.config.pluginmanager.get_plugins():
+        path = Path(getattr(plugin, "__file__", None) or "")
+        if path.name == "conftest.py" and item.path.is_relative_to(path.parent):
+            modules.append(plugin)
+
+    functions = [getattr(module, name, None) for module in modules]
+    return next(filter(callable, functions), None)
 
 
 def _definition(item: pytest.Item, name: str) -> Any:

@@ -10,7 +10,7 @@ import pytest
 from pytest_ftgate.checks.audit import check_test_set
 from pytest_ftgate.config import Layer, Source, resolve_gate
 from pytest_ftgate.data import DataSet, Example, Input
-from pytest_ftgate.errors import ConfigError, FtgateError, ModelError, Where
+from pytest_ftgate.errors import ConfigError, FtgateError, ModelError, Where, combined
 from pytest_ftgate.gate import inputs
 from pytest_ftgate.metrics.judged import refuse_judged
 from pytest_ftgate.models import Model, Surroundings, build_model
@@ -113,7 +113,8 @@ def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[
             pytest.skip(f"{session.planning} plans only gates")
         try:
             # Resolved like a gate, of which only these keys are used, so that every spelling works.
-            keys = {"baseline": model, "candidate": model, "test_set": test_set, "metric": metric}
+            # A stand-in is the baseline: what is wrong with the model is said once.
+            keys = {"baseline": len, "candidate": model, "test_set": test_set, "metric": metric}
             return _evaluate(keys | {"training_set": (), "margin": 0.0}, request, session)
         except FtgateError as error:
             raise error.with_traceback(None) from None
@@ -127,12 +128,15 @@ def _evaluate(
     # The keys are resolved like those of a marker on the test.
     services = session.services(request.node.ihook)
     source = Source("marker", "ftgate_evaluate", request.path.parent)
-    config = resolve_gate(
-        [Layer(keys, dict.fromkeys(keys, source))],
-        file=session.project.gate_file(),
-        gate=None,
-        default_name="ftgate_evaluate",
-    )
+    try:
+        config = resolve_gate(
+            [Layer(keys, dict.fromkeys(keys, source))],
+            file=session.project.gate_file(),
+            gate=None,
+            default_name="ftgate_evaluate",
+        )
+    except FtgateError as error:
+        raise combined([_of_model(problem) for problem in error.problems]) from None
     test = services.load(config.test_set, str(source))
     check_test_set(test)
     metrics = inputs.build_metrics(config, test, None, services.hook)
@@ -152,6 +156,14 @@ def _evaluate(
     answers = measure.answers_of(run)
     values = {name: metric.score(test.expected, answers).value for name, metric in metrics.items()}
     return replace(run, metrics=values)
+
+
+def _of_model(error: FtgateError) -> FtgateError:
+    """Return an error about the candidate as one about the argument that gave it."""
+    if error.where.key is None or not error.where.key.startswith("candidate"):
+        return error
+    key = f"model{error.where.key.removeprefix('candidate')}"
+    return type(error)(error.what, **error.parts(where=replace(error.where, key=key)))
 
 
 def _refuse_missing(run: jobs.Run) -> None:

@@ -44,11 +44,16 @@ def test_the_default_fixtures_give_models_and_examples_and_evaluate_runs_any_mod
         "    assert len(ftgate_test_set) == 60 and len(ftgate_training_set) == 200\n"
         "    assert ftgate_test_set[0].input == 'customer question 0'\n"
         "    assert ftgate_baseline('hello') == 'HELLO'\n"
+        "import pytest_ftgate\n"
         "def test_run(ftgate_evaluate):\n"
         "    run = ftgate_evaluate('recorded:ft.jsonl', 'test.jsonl')\n"
         "    assert run.metrics['accuracy'] == 56 / 60\n"
         "    run = ftgate_evaluate(lambda text: 'refund', 'test.jsonl', metric='f1_macro')\n"
-        "    assert 0.1 < run.metrics['f1_macro'] < 0.2\n",
+        "    assert 0.1 < run.metrics['f1_macro'] < 0.2\n"
+        "    with pytest.raises(pytest_ftgate.FtgateError) as caught:\n"
+        "        ftgate_evaluate('large.jsonl', 'test.jsonl')\n"
+        "    assert 'model: unknown model' in str(caught.value)\n"
+        "    assert str(caught.value).count('large.jsonl') == 2\n",
         baseline="python:own:shout",
         candidate="python:own:good",
         checks={"weak_baseline": "warn", "formatting_gain": "warn"},
@@ -175,6 +180,10 @@ NEARLY = {  # what gives the candidate, and what is to be done
         "def ftgate_candidate(): return 'recorded:ft.jsonl'\n",
         ["Decorate", "test_gate.py:2"],
     ),
+    "no decorator in conftest.py": (
+        "",
+        ["Decorate", "conftest.py:1"],
+    ),
     "the model itself": (
         FIXTURE.format("ftgate_candidate(text)"),
         ["test_gate.py:2", "'text'", "takes no input"],
@@ -195,6 +204,8 @@ def test_what_is_nearly_a_fixture_of_ours_is_named(
     project: Project, text: str, parts: list[str]
 ) -> None:
     with_fixture(project, text)
+    if not text:
+        project.file("conftest.py", "def ftgate_candidate(): return 'recorded:ft.jsonl'\n")
     mentions(stopped(project.gate()), "ftgate_candidate", *parts)
     assert sum("ERROR configuration" in line for line in project.result.outlines) == 1
     assert sum("fixture 'text' not found" in line for line in project.result.outlines) == 0
@@ -236,7 +247,7 @@ def test_a_test_that_is_ended_shows_no_frame_of_ours(
 def test_a_misspelt_metric_shows_no_frame_of_ours(project: Project) -> None:
     project.gate_test("def test_gate(ftgate): assert ftgate.candidate.score('acuracy') > 0")
     text = project.run().stdout.str()
-    assert "measured are accuracy; did you mean 'accuracy'?" in text
+    assert "not measured, only accuracy; did you mean 'accuracy'?" in text
     assert "ModelResult(" not in text
 
 
