@@ -128,11 +128,21 @@ def _unreadable(name: str, answer: object) -> errors.ModelError:
         advice = "return the label of the largest: lambda text: LABELS[int(scores(text).argmax())]"
     else:
         message = f"{name} returned {_kind(answer)}"
-        paths = list(islice(_paths(answer, "answer"), 2))
-        advice = _CURE
-        if len(paths) == 1:
-            advice = f"return its text: {paths[0]}"
+        advice = _unpacking(answer, numbers)
     return errors.ModelError(message, evidence=text.shortened(repr(answer), 80), cure=advice)
+
+
+def _unpacking(answer: object, numbers: Any) -> str:
+    """Return how to get a label out of an answer that is no list of probabilities."""
+    if inspect.isgenerator(answer) or inspect.isasyncgen(answer):
+        return "return the answer as text: return, not yield"
+    if hasattr(answer, "cats"):
+        return "doc.cats is empty: give a spaCy pipeline with a trained textcat"
+    if isinstance(numbers, list) and len(numbers) == 1 and isinstance(numbers[0], float):
+        return "return the label of its one score: LABELS[int(score > 0.5)]"
+
+    paths = list(islice(_paths(answer, "answer"), 2))
+    return f"return its text: {paths[0]}" if len(paths) == 1 else _CURE
 
 
 def _are_scores(numbers: Any) -> bool:
@@ -324,7 +334,9 @@ def failed_call(name: str, raised: BaseException, hint: str | None = None) -> er
     ``hint`` is what may be wrong with the call.
     """
     advice = RAISED_CURE
-    if hint is not None and isinstance(
+    if type(raised).__name__ == "NotFittedError":  # of scikit-learn, a ValueError
+        advice = "fit the model before it is given to the gate: call its method fit"
+    elif hint is not None and isinstance(
         raised, TypeError | AttributeError | LookupError | ValueError
     ):
         advice = f"{hint}; otherwise {advice}"

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from traceback import walk_tb
 from types import CodeType
 from typing import Any
 
@@ -120,6 +121,15 @@ def overrides(request: pytest.FixtureRequest) -> Iterator[Override]:
             yield Override(request, name, key, definition)
         elif name in parameters_of(request.node):
             yield Override(request, name, key)
+
+
+def raising_override(request: pytest.FixtureRequest, error: BaseException) -> Override | None:
+    """Return the overriding fixture whose function an exception passed; None if it is no such."""
+    codes = {frame.f_code for frame, _ in walk_tb(error.__traceback__)}
+    for override in overrides(request):
+        if override.code in codes:
+            return override
+    return None
 
 
 def refuse_unused_fixtures(request: pytest.FixtureRequest) -> None:

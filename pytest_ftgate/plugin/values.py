@@ -160,10 +160,11 @@ def _evaluate(
 
 def _of_model(error: FtgateError) -> FtgateError:
     """Return an error about the candidate as one about the argument that gave it."""
-    if error.where.key is None or not error.where.key.startswith("candidate"):
+    where = error.where
+    if where is None or where.key is None or not where.key.startswith("candidate"):
         return error
-    key = f"model{error.where.key.removeprefix('candidate')}"
-    return type(error)(error.what, **error.parts(where=replace(error.where, key=key)))
+    key = f"model{where.key.removeprefix('candidate')}"
+    return type(error)(error.what, **error.parts(where=replace(where, key=key)))
 
 
 def _refuse_missing(run: jobs.Run) -> None:

@@ -223,9 +223,16 @@ def test_a_marker_that_names_no_gate_is_told_the_gates(green: Project, more: str
 
 def test_an_async_fixture_that_nobody_runs_is_said_in_whole_lines(project: Project) -> None:
     with_fixture(project, "@pytest.fixture\nasync def ftgate_candidate(): return len\n")
+    refused = check(project.gate(), "configuration")
+    assert "async" in refused["message"]
+    assert "\\n" not in refused["message"]
+    assert "pytest-asyncio" in refused["advice"]
+
+
+def test_an_exception_of_a_fixture_names_the_fixture(project: Project) -> None:
+    with_fixture(project, "@pytest.fixture\ndef ftgate_candidate(): raise OSError('no GPU')\n")
     message = check(project.gate(), "configuration")["message"]
-    assert "async" in message
-    assert "\\n" not in message
+    assert message == "the fixture ftgate_candidate, test_gate.py:2, raised OSError: no GPU"
 
 
 def test_a_test_that_is_ended_shows_no_frame_of_ours(
@@ -238,7 +245,9 @@ def test_a_test_that_is_ended_shows_no_frame_of_ours(
 
     monkeypatch.setattr("pytest_ftgate.plugin.outcome.judge_gate", judge_gate)
     project.gate_test()
-    mentions(stopped(project.gate()), "Timeout (>3.0s)", "ended", "timeout_s")
+    refused = stopped(project.gate())
+    assert refused["name"] == "interrupted"
+    mentions(refused, "Timeout (>3.0s)", "ended", "timeout(0)", "timeout_s")
     text = project.result.stdout.str()
     assert "pytest_ftgate/" not in text
     assert "judge_gate" not in text

@@ -427,6 +427,13 @@ def test_predict_gets_a_list_and_its_method_a_text(failure, predictor, hint):
     assert hint in failure(predictor).cure
 
 
+def test_a_model_that_was_not_fitted_is_to_be_fitted(failure):
+    def predict(texts):
+        raise type("NotFittedError", (ValueError,), {})("not fitted yet")
+
+    assert failure(SimpleNamespace(predict=predict)).cure.startswith("fit the model")
+
+
 def test_an_exception_that_is_not_about_the_call_has_its_own_cure(failure):
     def predict(texts):
         raise MemoryError

@@ -73,6 +73,9 @@ def test_a_label_is_read_where_there_is_one(answer: Any, label: str | None) -> N
         (("x", 0.9), ["answer[0]"]),
         ({"label": "x"}, ["answer['label']"]),
         (["x", "y"], ["['x', 'y']", "return text"]),
+        (np.array([[0.3]]), ["LABELS[int(score > 0.5)]"]),
+        (SimpleNamespace(cats={}), ["doc.cats is empty"]),
+        ((text for text in "x"), ["return, not yield"]),
     ],
 )
 def test_what_holds_no_label_is_shown_with_the_way_to_unpack_it(
