@@ -127,7 +127,7 @@ _json = json.JSONEncoder(allow_nan=False, default=_plain).encode
 
 def _shown(value: Any) -> str:
     try:
-        return excerpt(repr(value))
+        return excerpt(" ".join(repr(value).split()))
     except Exception:  # the value's own __repr__, or an integer with more digits than Python prints
         return kind_of(value)
 

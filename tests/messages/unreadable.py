@@ -52,7 +52,9 @@ ROWS: list[Sequence[Mapping[str, Any]]] = [  # of JSON Lines
     # repeated ids: both lines are named, whether written or made from the content
     *([{"id": "x", **PLAIN}] * 3, [{"id": 1, **PLAIN}, {"id": "1", "input": "b", "expected": "x"}]),
     *([PLAIN, ID_OF_A], [ID_OF_A, PLAIN]),
+    [{"data": [{"question": "a", "label": "b"}], "version": 1}],
     # absent fields
+    *([{"input": "a"}], [{"id": "x", "expected": "b"}]),
     *([{"question": "a", "label": "b"}, row] for row in ({"text": "a", "label": "b"}, {"question": "a"})),
     *([PLAIN, row] for row in (
         *({"question": "a", "label": "b"}, {"inputs": "a", "Expected": "b"}, {"prompt": "a", "answer": "b"}),

@@ -131,6 +131,13 @@ class TestNoIterables:
         refused((["a", "b", "c"], ["x", "y", "z"]), ": test_set[0]", "got a list of 3", "zip(X, y)")
         assert len(read(zip(["a", "b", "c"], ["x", "y", "z"], strict=True))) == 3
 
+    def test_a_value_that_is_shown_in_lines_is_named_in_one(self):
+        class Frame:
+            def __repr__(self):
+                return "text\n    label  0\n"
+
+        refused([("a", Frame())], ": test_set[0].expected", "found: text label 0")
+
     def test_an_iterable_that_raises(self):
         def broken():
             yield "a", "b"
