@@ -335,6 +335,13 @@ def test_leaked_rows_of_python_data_are_named_as_python_counts(project: Project)
     assert leaked["advice"] not in near["advice"]
 
 
+def test_swapped_columns_are_one_question(project: Project) -> None:
+    rows = [{"input": label(i), "expected": f"customer question {i}"} for i in range(60)]
+    write_jsonl(project.path / "test.jsonl", rows)
+    finding = stopped(project.judge(), "error")
+    mentions(finding, "test.jsonl: 57 of 60 inputs repeat", "60 outputs are different", "swapped?")
+
+
 @pytest.mark.parametrize(
     ("expected", "hint"), [("refund", "init --dedupe --test-set test.jsonl"), ("other", "right")]
 )

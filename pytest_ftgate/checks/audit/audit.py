@@ -28,7 +28,7 @@ from pytest_ftgate.data.messages import (
     visible,
     without_instructions,
 )
-from pytest_ftgate.errors import DataError
+from pytest_ftgate.errors import DataError, Where
 from pytest_ftgate.result import RowPair
 from pytest_ftgate.runs.measure import shown_input
 from pytest_ftgate.text import excerpt, readable
@@ -138,6 +138,15 @@ def _blank_inputs(test: DataSet) -> Iterator[DataError]:
 
 def _repeated_inputs(test: DataSet) -> Iterator[DataError]:
     texts = [normalized_input(example.input).strip() for example in test]
+    n_inputs = len(set(texts))
+    n_outputs = len(set(map(expected_text, test.expected)))
+    if 2 * n_inputs < len(texts) and n_inputs < n_outputs:
+        message = f"{len(texts) - n_inputs:,} of {len(texts):,} inputs repeat an earlier one, and "
+        message += f"{n_outputs:,} outputs are different: are input and expected swapped?"
+        advice = "swap them, or keep one row of each input"
+        yield DataError(message, where=Where(path=test.origin), cure=advice)
+        return
+
     place = wording.first_difference(texts)
     first_with: dict[str, int] = {}
     for row, example in enumerate(test):
