@@ -8,6 +8,7 @@ from typing import Any
 from pytest_ftgate.checks.advice import TOOLS_ADVICE, unread_advice
 from pytest_ftgate.checks.audit.wording import outputs_of
 from pytest_ftgate.checks.context import Context
+from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics import Answers, Metric, tool_calls
 from pytest_ftgate.result import RED, Check, Status, called
@@ -122,6 +123,15 @@ def answers_given(metric: Metric, answers: Answers) -> set[str]:
     return {answer for answer in distinct if answer is not None}
 
 
+def _has_strange_labels(gate: Context) -> bool:
+    """Return whether no training row has the label of one test example in ten, or of more."""
+    strange = set(gate.audit.labels.only_in_test)
+    if not strange or not gate.deciding.uses_labels:
+        return False
+    count = sum(expected_text(value).strip() in strange for value in gate.expected)
+    return 10 * count >= len(gate.expected)
+
+
 class _Model:
     """Compare one model with the constant answer; ``constant`` is None for a judged metric.
 
@@ -171,6 +181,9 @@ class _Model:
             advice += "few examples."
         else:
             advice = f"Check the answers of {baseline} ({spec.spelling}), or use a better one."
+        if _has_strange_labels(self.gate):
+            advice = "Check the labels of the test set that no training row has (see the warning "
+            advice += f"about labels), before anything else. {advice}"
         return self._check("weak_baseline", status, advice, str(spec.source))
 
     def degenerate(self) -> Check:

@@ -85,6 +85,13 @@ def test_whatever_metric_decides(project: Project, metric: Any, answer: str) -> 
     mentions(finding, f"'{answer}'")
 
 
+def test_labels_that_no_training_row_has_are_the_first_cure(project: Project) -> None:
+    project.test_set(60, expected=lambda i: label(i).replace("refund", "Refunds"))
+    project.predictions("base.jsonl", 60, wrong_at=range(10, 60))
+    advice = check(project.judge(), "weak_baseline")["advice"]
+    assert advice.startswith("Check the labels of the test set that no training row has")
+
+
 @pytest.mark.parametrize("always", [60, 30])
 def test_where_one_output_is_expected_everywhere_nothing_beats_saying_it(
     project: Project, always: int
