@@ -17,8 +17,7 @@ Path: TypeAlias = tuple[str | int, ...]
 RIGHT, WRONG, MISSING, SPURIOUS = range(4)
 
 # of differences, for the choice of pairs; whether two numbers are equal is decided exactly
-_ROUNDING = 1 + 1e-9
-_LARGEST = sys.float_info.max / 2  # the difference of larger numbers may be infinite
+_ROUNDING = 1e-9
 
 
 def leaves(
@@ -236,7 +235,7 @@ class Differences:
         """Return how many values two items share, and how many numbers are near each other."""
         shared = (expected.values & answered.values).total()
         for name, number in expected.numbers:
-            allowed = self.rules.allowed(name) * _ROUNDING
+            allowed = self.rules.allowed(name) * (1 + _ROUNDING)
             for answered_name, answered_number in answered.numbers:
                 if answered_name == name and 0 < abs(number - answered_number) <= allowed:
                     shared += 1
@@ -245,9 +244,11 @@ class Differences:
     def _contents(self, item: Any, name: str) -> _Contents:
         values: Counter[Any] = Counter()
         numbers = []
+        # The difference of larger numbers may be infinite.
+        largest = sys.float_info.max / 2
         for inner_name, value in self._values(item, name):
             values[inner_name, self.rules.key(value, inner_name)] += 1
-            if self.rules.allowed(inner_name) and is_number(value) and abs(value) < _LARGEST:
+            if self.rules.allowed(inner_name) and is_number(value) and abs(value) < largest:
                 numbers.append((inner_name, float(value)))
         return _Contents(values, numbers)
 

@@ -12,8 +12,6 @@ from pytest_ftgate.data import INSTRUCTIONS, DataSet, normalized_input, texts_in
 _RUN = wording.LONG_WORDS
 _SHORTEST = wording.LONG_SIGNS
 """Characters of the shortest text in which a long one can stand."""
-_SAMPLE = 2_000
-"""Texts, about, from which is told how frequent words are."""
 
 
 class Index:
@@ -136,7 +134,7 @@ def _find(
 ) -> Iterator[tuple[int, Hashable]]:
     """Yield the training rows with a text that holds one of these forms, with the keys of that."""
     counts: Counter[str] = Counter()
-    for _, _, form in texts[:: 1 + len(texts) // _SAMPLE]:
+    for _, _, form in texts[:: 1 + len(texts) // wording.SAMPLE]:
         counts.update(form.split(" "))
     index = Index(forms, counts)
 

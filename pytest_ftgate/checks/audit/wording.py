@@ -44,8 +44,8 @@ _DIGIT = re.compile(r"\d")
 
 MOST = 0.9
 """The share of rows, nine in ten, from which on what they have in common is their template."""
-_FEWEST, _SAMPLE = 10, 2_000
-"""Rows of which a template can be told, and rows that are read for it."""
+_FEWEST, SAMPLE = 10, 2_000
+"""Rows of which a template can be told, and rows that tell what is frequent in all of them."""
 
 _NUMBERED = re.compile(
     r"^\W*(?:[^\W\d]+ )?\d+(?:/\d+)?[.:)\]](?!\d) ?"  # "Example 2: ", "2. ", "[2/4] "
@@ -185,7 +185,7 @@ class Template(NamedTuple):
     def of(cls, plain: Sequence[str]) -> "Template":
         """Return the template of the plain texts of a set."""
         # a sample tells what nine in ten rows have
-        step = -(-len(plain) // _SAMPLE) or 1
+        step = -(-len(plain) // SAMPLE) or 1
         rows = [masked(words_of(text)).split(" ") for text in plain[::step]]
         start = shared_start(rows)
         end = shared_start([row[::-1] for row in rows])
