@@ -182,8 +182,7 @@ class _Model:
         else:
             advice = f"Check the answers of {baseline} ({spec.spelling}), or use a better one."
         if _has_strange_labels(self.gate):
-            advice = "Check the labels of the test set that no training row has (see the warning "
-            advice += f"about labels), before anything else. {advice}"
+            advice = f"First correct the test set's labels that no training row has. {advice}"
         return self._check("weak_baseline", status, advice, str(spec.source))
 
     def degenerate(self) -> Check:

@@ -89,7 +89,10 @@ def test_labels_that_no_training_row_has_are_the_first_cure(project: Project) ->
     project.test_set(60, expected=lambda i: label(i).replace("refund", "Refunds"))
     project.predictions("base.jsonl", 60, wrong_at=range(10, 60))
     advice = check(project.judge(), "weak_baseline")["advice"]
-    assert advice.startswith("Check the labels of the test set that no training row has")
+    assert advice == (
+        "First correct the test set's labels that no training row has. "
+        "Check the answers of baseline (recorded:base.jsonl), or use a better one."
+    )
 
 
 @pytest.mark.parametrize("always", [60, 30])
